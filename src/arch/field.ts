@@ -1,0 +1,72 @@
+/**
+ * How a register is declared. One line a field, with the bit numbers that Arm prints, most significant
+ * first; reserved bits are lines of their own, so that the lines of a view tile the register and a test can
+ * say so. Everything for people (traces, dumps, diffs, docs) is computed from these declarations. Hot code
+ * does not use them: it uses the literal masks and shifts that stand beside each declaration, named
+ * `REGISTER_Field`, which a property test holds against the declaration.
+ */
+
+/** A named run of bits `hi:lo`, or reserved bits when `reserved` is set. */
+export interface Field {
+  /** The name that the architecture prints; `RES0` or `RES1` for reserved bits. */
+  readonly name: string
+  /** Most significant bit. */
+  readonly hi: number
+  /** Least significant bit. */
+  readonly lo: number
+  /** Reserved bits and the value they read as. */
+  readonly reserved?: 'RES0' | 'RES1'
+  /** Read-only although the register is writable. */
+  readonly readOnly?: true
+  /** The architecture extension without which the bits are RES0. */
+  readonly feature?: string
+}
+
+/** One way to read a register's bits: the fields and the reserved bits, most significant first. */
+export interface RegisterView {
+  /** The register's architectural name. */
+  readonly name: string
+  /** Width in bits. */
+  readonly width: 32 | 64
+  /** Fields and reserved bits; together they cover bits `width - 1` to 0 once each. */
+  readonly fields: readonly Field[]
+}
+
+/** Declares a field; `lo` left out means one bit. */
+export function field(name: string, hi: number, lo = hi, more: Partial<Field> = {}): Field {
+  return { name, hi, lo, ...more }
+}
+
+/** Declares reserved bits that read as zero. */
+export function res0(hi: number, lo = hi): Field {
+  return { name: 'RES0', hi, lo, reserved: 'RES0' }
+}
+
+/** Declares reserved bits that read as one. */
+export function res1(hi: number, lo = hi): Field {
+  return { name: 'RES1', hi, lo, reserved: 'RES1' }
+}
+
+/** Declares one view of a register. */
+export function view(name: string, width: 32 | 64, fields: readonly Field[]): RegisterView {
+  return { name, width, fields }
+}
+
+/** The field's value in a 64-bit register given as two 32-bit words, as an unsigned number. */
+export function extract({ hi, lo }: Field, low: number, high: number): number {
+  const width = hi - lo + 1
+  const word = BigInt.asUintN(32, BigInt(low)) | (BigInt.asUintN(32, BigInt(high)) << 32n)
+  return Number(BigInt.asUintN(width, word >> BigInt(lo)))
+}
+
+/** `NAME=value` for every field that is not zero; values above 9 in hexadecimal. */
+export function describe({ fields }: RegisterView, low: number, high = 0): string {
+  const parts: string[] = []
+  for (const f of fields) {
+    if (f.reserved) continue
+    const value = extract(f, low, high)
+    if (value === 0) continue
+    parts.push(f.hi === f.lo ? f.name : `${f.name}=${value > 9 ? `0x${value.toString(16)}` : value}`)
+  }
+  return parts.length ? parts.join(' ') : '0'
+}

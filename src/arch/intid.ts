@@ -1,0 +1,42 @@
+/** INTID ranges (IHI 0069, "INTIDs"). */
+
+/** A range of interrupt identifiers, both ends included; `last` is null where only the implementation bounds it. */
+export interface IntidRange {
+  readonly name: 'SGI' | 'PPI' | 'SPI' | 'special' | 'EPPI' | 'ESPI' | 'LPI'
+  readonly first: number
+  readonly last: number | null
+}
+
+/** The ranges of the architecture in ascending order; what lies between them is reserved. */
+export const intidRanges: readonly IntidRange[] = [
+  { name: 'SGI', first: 0, last: 15 },
+  { name: 'PPI', first: 16, last: 31 },
+  { name: 'SPI', first: 32, last: 1019 },
+  { name: 'special', first: 1020, last: 1023 },
+  { name: 'EPPI', first: 1056, last: 1119 },
+  { name: 'ESPI', first: 4096, last: 5119 },
+  { name: 'LPI', first: 8192, last: null },
+]
+
+/** The first PPI; below it are the SGIs. */
+export const FIRST_PPI = 16
+/** The first SPI; below it every PE has its own interrupts. */
+export const FIRST_SPI = 32
+/** The first special INTID, one past the last SPI. */
+export const FIRST_SPECIAL = 1020
+/** What an acknowledge or HPPIR read gives when there is nothing. */
+export const INTID_NONE = 1023
+/** The first LPI. */
+export const FIRST_LPI = 8192
+
+/** Whether an INTID is one of the special identifiers 1020 to 1023, which name no interrupt. */
+export const isSpecial = (intid: number): boolean => intid >= FIRST_SPECIAL && intid <= INTID_NONE
+
+/** The name of the range that an INTID lies in, or `reserved`. */
+export function rangeOf(intid: number): IntidRange['name'] | 'reserved' {
+  const range = intidRanges.find(({ first, last }) => intid >= first && (last === null || intid <= last))
+  return range ? range.name : 'reserved'
+}
+
+/** `SPI 40`, `LPI 8192`: how traces and dumps name an interrupt. */
+export const intidName = (intid: number): string => `${rangeOf(intid)} ${intid}`

@@ -1,0 +1,30 @@
+/**
+ * ESR_ELx values of what this model can trap or refuse (DDI 0487, "ISS encodings"). The syndrome of a trapped
+ * MRS or MSR has Rt = 0: whoever knows the instruction's register ORs `rt << 5` in.
+ */
+
+/** Instruction length bit: every A64 instruction is 32 bits. */
+const IL = 1 << 25
+const EC_WFX = 0x01
+const EC_SYSREG = 0x18
+
+/** An UNDEFINED instruction, taken at the level that executed it: EC 0, no ISS. */
+export const ESR_UNDEFINED = IL
+
+/** The exception class of a syndrome. */
+export const ESR_EC = (esr: number): number => esr >>> 26
+
+/** A trapped MRS (`isRead`) or MSR, EC 0x18, without Rt. */
+export function sysregSyndrome(encoding: number, isRead: boolean): number {
+  const op0 = (encoding >> 14) & 0x3
+  const op1 = (encoding >> 11) & 0x7
+  const crn = (encoding >> 7) & 0xf
+  const crm = (encoding >> 3) & 0xf
+  const op2 = encoding & 0x7
+  const iss = (op0 << 20) | (op2 << 17) | (op1 << 14) | (crn << 10) | (crm << 1) | (isRead ? 1 : 0)
+  return ((EC_SYSREG << 26) | IL | iss) >>> 0
+}
+
+/** A trapped WFI or WFE, EC 0x01: CV set, condition "always", TI 0 for WFI and 1 for WFE. */
+export const ESR_WFI = ((EC_WFX << 26) | IL | (1 << 24) | (0xe << 20)) >>> 0
+export const ESR_WFE = ESR_WFI | 1

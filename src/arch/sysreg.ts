@@ -1,0 +1,31 @@
+/**
+ * System register encodings. An encoding is one number, op0:op1:CRn:CRm:op2 in 2, 3, 4, 4 and 3 bits, the
+ * layout of the MRS/MSR instruction's immediate and of KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS.
+ */
+import type { RegisterView } from './field.ts'
+
+/** Packs the five parts of an encoding as the instruction does. */
+export const encodeSysreg = (op0: number, op1: number, crn: number, crm: number, op2: number): number =>
+  (op0 << 14) | (op1 << 11) | (crn << 7) | (crm << 3) | op2
+
+/** A system register: where it is, how it may be accessed and how its bits read. */
+export interface SystemRegister {
+  /** Architectural name, suffix included. */
+  readonly name: string
+  /** Packed encoding, see {@link encodeSysreg}. */
+  readonly encoding: number
+  /** Accesses that exist; the other direction is UNDEFINED. */
+  readonly access: 'RW' | 'RO' | 'WO'
+  /** Views of its bits; several where a field decides what others mean. The first is the one to print. */
+  readonly views: readonly [RegisterView, ...RegisterView[]]
+  /** Value after reset where the architecture or this model fixes it; else absent. */
+  readonly reset?: number
+  /** The extension that it needs. */
+  readonly feature?: string
+}
+
+/** `S3_0_C12_C12_0`: the generic name of an encoding, for registers without another. */
+export function sysregName(encoding: number): string {
+  const part = (shift: number, bits: number) => (encoding >> shift) & ((1 << bits) - 1)
+  return `S${part(14, 2)}_${part(11, 3)}_C${part(7, 4)}_C${part(3, 4)}_${part(0, 3)}`
+}

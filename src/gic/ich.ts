@@ -1,0 +1,97 @@
+/**
+ * ICH_*_EL2: the hypervisor's side of the virtual CPU interface (IHI 0069, "AArch64 virtualization control
+ * System registers"). Values are 32-bit words; a list register is two, low and high.
+ */
+import { LR_PRIORITY_SHIFT, VMCR_VBPR0, VMCR_VBPR1 } from '../arch/ich.ts'
+import { ICH_AP0R, ICH_AP1R, ICH_HCR, ICH_LR, ICH_VMCR, type VirtualInterface } from './virtual-interface.ts'
+
+/** VENG0, VENG1, VFIQEn (RES1), VCBPR, VEOIM and the two binary points. */
+const VMCR_MASK = 0x00fc021b
+const VMCR_RES1 = 0x8
+/** State, HW, Group and pINTID with the EOI bit in it; Priority follows from the implemented bits. */
+const LR_HIGH_MASK = 0xf0001fff | 0
+
+/** How many list registers, priority bits and so on there are: ICH_VTR_EL2's fields put together. */
+const VTR_A3V = 1 << 21
+const VTR_nV4 = 1 << 20
+const VTR_TDS = 1 << 19
+const VTR_DVIM = 1 << 18
+
+export class Ich {
+  /** ICH_VTR_EL2, which never changes. */
+  readonly vtr: number
+  private readonly lrHighMask: number
+  private readonly vmcrMask: number
+
+  constructor(
+    readonly words: Int32Array,
+    readonly virtualInterface: VirtualInterface,
+  ) {
+    const { config, priorityMask } = virtualInterface
+    this.vtr =
+      ((config.priorityBits - 1) << 29) |
+      ((config.preemptionBits - 1) << 26) |
+      ((config.intidBits === 24 ? 1 : 0) << 23) |
+      VTR_A3V |
+      (config.version === '3' ? VTR_nV4 : 0) |
+      VTR_TDS |
+      (config.dvim ? VTR_DVIM : 0) |
+      (config.listRegisters - 1)
+    this.lrHighMask = LR_HIGH_MASK | (priorityMask << LR_PRIORITY_SHIFT)
+    this.vmcrMask = VMCR_MASK | (priorityMask << 24)
+  }
+
+  readHcr(pe: number): number {
+    return this.words[pe + ICH_HCR]
+  }
+
+  writeHcr(pe: number, value: number): void {
+    this.words[pe + ICH_HCR] = value & this.virtualInterface.hcrMask
+  }
+
+  readVmcr(pe: number): number {
+    return this.words[pe + ICH_VMCR]
+  }
+
+  /** Binary points below the minimum become the minimum; unimplemented bits of VPMR are RES0. */
+  writeVmcr(pe: number, value: number): void {
+    const { minimumBpr0, minimumBpr1 } = this.virtualInterface
+    let vmcr = (value & this.vmcrMask) | VMCR_RES1
+    if (VMCR_VBPR0(vmcr) < minimumBpr0) vmcr = (vmcr & ~(7 << 21)) | (minimumBpr0 << 21)
+    if (VMCR_VBPR1(vmcr) < minimumBpr1) vmcr = (vmcr & ~(7 << 18)) | (minimumBpr1 << 18)
+    this.words[pe + ICH_VMCR] = vmcr
+  }
+
+  readAp0r(pe: number, n: number): number {
+    return this.words[pe + ICH_AP0R + n]
+  }
+
+  writeAp0r(pe: number, n: number, value: number): void {
+    this.words[pe + ICH_AP0R + n] = value
+  }
+
+  readAp1r(pe: number, n: number): number {
+    return this.words[pe + ICH_AP1R + n]
+  }
+
+  writeAp1r(pe: number, n: number, value: number): void {
+    this.words[pe + ICH_AP1R + n] = value
+  }
+
+  readLrLow(pe: number, n: number): number {
+    return this.words[pe + ICH_LR + 2 * n]
+  }
+
+  readLrHigh(pe: number, n: number): number {
+    return this.words[pe + ICH_LR + 2 * n + 1]
+  }
+
+  /**
+   * RES0 bits read as zero. Which of pINTID and EOI bits 44:32 mean depends on HW; a list register keeps all
+   * of them in either case (the architecture allows it).
+   */
+  writeLr(pe: number, n: number, low: number, high: number): void {
+    this.words[pe + ICH_LR + 2 * n] = low & this.virtualInterface.intidMask
+    this.words[pe + ICH_LR + 2 * n + 1] = high & this.lrHighMask
+  }
+}

@@ -1,0 +1,81 @@
+/** Register values for people: they print their fields, in logs and in util.inspect. */
+import { describe, extract, type RegisterView } from '../arch/field.ts'
+import { iccRegisters } from '../arch/icc.ts'
+import {
+  ichRegisters,
+  LR_EOI,
+  LR_Group,
+  LR_HW,
+  LR_Priority,
+  LR_pINTID,
+  LR_State,
+  listRegisterStates,
+} from '../arch/ich.ts'
+import { intidName } from '../arch/intid.ts'
+import { type SystemRegister, sysregName } from '../arch/sysreg.ts'
+import { VgicError } from '../state/vgic-error.ts'
+import { HCR_EL2_REGISTER } from './pcpu.ts'
+
+const registers = new Map<number, SystemRegister>(
+  [...iccRegisters, ...ichRegisters, HCR_EL2_REGISTER].map((register) => [register.encoding, register]),
+)
+
+/** The declaration of a system register. Throws an `argument` error for an encoding that this library does not know. */
+export function registerByEncoding(encoding: number): SystemRegister {
+  const register = registers.get(encoding)
+  if (register) return register
+  throw new VgicError(
+    'argument',
+    `${sysregName(encoding)} is not a register of the GIC: use one of the ICC_ or ICH_ constants.`,
+  )
+}
+
+/** `pending SPI 40 prio 0xa0 group 1 -> pINTID 40`: what a list register holds, in the words of its fields. */
+export function describeListRegister(low: number, high: number): string {
+  const state = listRegisterStates[LR_State(high)]
+  if (low === 0 && high === 0) return 'empty'
+  const hardware = high & LR_HW ? ` -> pINTID ${LR_pINTID(high)}` : high & LR_EOI ? ' EOI' : ''
+  const priority = LR_Priority(high).toString(16).padStart(2, '0')
+  return `${state} ${intidName(low)} prio 0x${priority} group ${high & LR_Group ? 1 : 0}${hardware}`
+}
+
+/** A register's value. It prints as `ICH_VMCR_EL2 0xf84c000b (VPMR=0xf8 ...)`. */
+export class RegisterValue {
+  constructor(
+    /** The register it is of. */
+    readonly register: SystemRegister,
+    /** Bits 31:0. */
+    readonly low: number,
+    /** Bits 63:32. */
+    readonly high: number,
+  ) {}
+
+  /** All 64 bits. */
+  get value(): bigint {
+    return (BigInt(this.high >>> 0) << 32n) | BigInt(this.low >>> 0)
+  }
+
+  /** The fields by name, as unsigned numbers. */
+  get fields(): Record<string, number> {
+    const named = this.view.fields.filter(({ reserved }) => !reserved)
+    return Object.fromEntries(named.map((f) => [f.name, extract(f, this.low, this.high)]))
+  }
+
+  toString(): string {
+    const { name } = this.register
+    const meaning = /^ICH_LR/.test(name)
+      ? describeListRegister(this.low, this.high)
+      : describe(this.view, this.low, this.high)
+    return `${name} 0x${this.value.toString(16)} (${meaning})`
+  }
+
+  /** What Node's util.inspect prints. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
+  }
+
+  private get view(): RegisterView {
+    const { views, name } = this.register
+    return /^ICH_LR/.test(name) && this.high & LR_HW ? (views[1] ?? views[0]) : views[0]
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * vgic: arm64 GICv3/GICv4 virtualization in memory. This entry has the silicon as a device and the facts of
+ * the architecture; `vgic/scenario` has the hypervisor, its guests and devices.
+ *
+ * @packageDocumentation
+ */
+export { describe, extract, type Field, type RegisterView } from './arch/field.ts'
+export {
+  ICC_AP0R0_EL1,
+  ICC_AP0R1_EL1,
+  ICC_AP0R2_EL1,
+  ICC_AP0R3_EL1,
+  ICC_AP1R0_EL1,
+  ICC_AP1R1_EL1,
+  ICC_AP1R2_EL1,
+  ICC_AP1R3_EL1,
+  ICC_ASGI1R_EL1,
+  ICC_BPR0_EL1,
+  ICC_BPR1_EL1,
+  ICC_CTLR_EL1,
+  ICC_DIR_EL1,
+  ICC_EOIR0_EL1,
+  ICC_EOIR1_EL1,
+  ICC_HPPIR0_EL1,
+  ICC_HPPIR1_EL1,
+  ICC_IAR0_EL1,
+  ICC_IAR1_EL1,
+  ICC_IGRPEN0_EL1,
+  ICC_IGRPEN1_EL1,
+  ICC_PMR_EL1,
+  ICC_RPR_EL1,
+  ICC_SGI0R_EL1,
+  ICC_SGI1R_EL1,
+  ICC_SRE_EL1,
+  ICC_SRE_EL2,
+  ISR_EL1,
+  iccRegisters,
+} from './arch/icc.ts'
+export {
+  ICH_AP0R0_EL2,
+  ICH_AP1R0_EL2,
+  ICH_EISR_EL2,
+  ICH_ELRSR_EL2,
+  ICH_HCR_EL2,
+  ICH_LR0_EL2,
+  ICH_MISR_EL2,
+  ICH_VMCR_EL2,
+  ICH_VTR_EL2,
+  ichApr,
+  ichLr,
+  ichRegisters,
+} from './arch/ich.ts'
+export { type InterruptGroup, icvRegisters, type VirtualRegister } from './arch/icv.ts'
+export { type IntidRange, intidName, intidRanges, rangeOf } from './arch/intid.ts'
+export { ESR_EC, ESR_UNDEFINED, ESR_WFE, ESR_WFI, sysregSyndrome } from './arch/syndrome.ts'
+export { encodeSysreg, type SystemRegister, sysregName } from './arch/sysreg.ts'
+export { type Choices, choiceValues, type ProfileName, profiles } from './gic/choices.ts'
+export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config.ts'
+export { Gic, type WfxResult } from './gic/gic.ts'
+export { HCR_EL2 } from './gic/pcpu.ts'
+export { describeListRegister, RegisterValue } from './gic/register-value.ts'
+export type { Difference } from './state/machine-state.ts'
+export { VgicError, type VgicErrorCode } from './state/vgic-error.ts'

@@ -1,0 +1,85 @@
+/**
+ * An image: the bytes of a machine. Its first record is a header with magic, format version and length, then
+ * the configuration, from which everything else follows. A machine comes to be only by opening an image; a
+ * fresh machine opens its reset image. Images are little-endian words in memory order of the platform, which
+ * every JavaScript engine of today has as little-endian.
+ */
+import { type Layout, recordType } from './layout.ts'
+import { VgicError } from './vgic-error.ts'
+
+/** 'vgic' in ASCII, the first word of every image. */
+const MAGIC = 0x63696776
+/** Version of the format: changes whenever a layout does. */
+export const IMAGE_VERSION = 1
+
+const HEADER_MAGIC = 0
+const HEADER_VERSION = 1
+const HEADER_KIND = 2
+const HEADER_LENGTH = 3
+
+/** The first record of every machine. */
+export const HEADER = recordType('image', [
+  { name: 'magic', at: HEADER_MAGIC, class: 'authoritative' },
+  { name: 'version', at: HEADER_VERSION, class: 'authoritative' },
+  { name: 'kind', at: HEADER_KIND, class: 'authoritative' },
+  { name: 'words', at: HEADER_LENGTH, class: 'authoritative' },
+])
+
+/** What an image holds. */
+export const imageKinds = { device: 1, scenario: 2 } as const
+/** Name of what an image holds. */
+export type ImageKind = keyof typeof imageKinds
+
+/** A zeroed image of a layout, with its header. */
+export function blankImage(kind: ImageKind, layout: Layout): ArrayBuffer {
+  const words = new Int32Array(layout.length)
+  words[HEADER_MAGIC] = MAGIC
+  words[HEADER_VERSION] = IMAGE_VERSION
+  words[HEADER_KIND] = imageKinds[kind]
+  words[HEADER_LENGTH] = layout.length
+  return words.buffer
+}
+
+/**
+ * The words of an image, after checking that it is one: the right magic, version and kind, and as long as its
+ * header says. Throws a `VgicError` with an `image-` code otherwise.
+ */
+export function openImage(kind: ImageKind, buffer: ArrayBuffer): Int32Array {
+  if (!(buffer instanceof ArrayBuffer)) {
+    throw new VgicError('image-foreign', 'An image must be an ArrayBuffer, such as snapshot() returns.')
+  }
+  const headerBytes = HEADER.size * 4
+  if (buffer.byteLength < 8 || buffer.byteLength % 8 !== 0 || new Int32Array(buffer, 0, 1)[0] !== MAGIC) {
+    throw new VgicError('image-foreign', 'The buffer is not a vgic image: pass what snapshot() returned.')
+  }
+  const version = new Int32Array(buffer, 0, 2)[HEADER_VERSION]
+  if (version !== IMAGE_VERSION) {
+    throw new VgicError(
+      'image-version',
+      `The image has format version ${version}, this library reads version ${IMAGE_VERSION}: use the library that wrote it.`,
+    )
+  }
+  const header = new Int32Array(buffer, 0, Math.min(headerBytes, buffer.byteLength) / 4)
+  if (header.length < HEADER.size || header[HEADER_LENGTH] * 4 !== buffer.byteLength) {
+    throw new VgicError(
+      'image-truncated',
+      `The image has ${buffer.byteLength} bytes, but its header says ${header.length < HEADER.size ? 'more' : header[HEADER_LENGTH] * 4}: it is truncated or not whole.`,
+    )
+  }
+  if (header[HEADER_KIND] !== imageKinds[kind]) {
+    throw new VgicError(
+      'image-mismatch',
+      `The image does not hold a ${kind}: open it with the class that wrote it.`,
+    )
+  }
+  return new Int32Array(buffer)
+}
+
+/** Throws unless `image` is as long as the layout that its configuration gives. */
+export function checkLength(image: ArrayBuffer, layout: Layout): void {
+  if (image.byteLength === layout.length * 4) return
+  throw new VgicError(
+    'image-truncated',
+    `The image has ${image.byteLength} bytes, but its configuration needs ${layout.length * 4}: it is truncated or not whole.`,
+  )
+}

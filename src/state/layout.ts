@@ -1,0 +1,144 @@
+/**
+ * Where every word of a machine is. All mutable state of a machine, program counters included, lives in one
+ * fixed-size ArrayBuffer of 32-bit words. A part of the machine declares its words once, each with a literal
+ * offset that hot code uses (`words[pe + ICH_HCR]`) and a class; records of words are then placed in the
+ * buffer, one after another, as often as the configuration says. From the same declarations come the reset
+ * image's size, what is hashed, and the names that a diff prints.
+ */
+import type { RegisterView } from '../arch/field.ts'
+import { VgicError } from './vgic-error.ts'
+
+/**
+ * What a word is to snapshots and comparison. All classes are saved and restored.
+ * - `authoritative`: architectural or software state; hashed and compared.
+ * - `normalised`: the same, and kept canonical so that equal situations are equal words (a freed slot is zero).
+ * - `derived`: recomputable from the others; neither hashed nor compared.
+ * - `observational`: counters, the virtual clock, the last trap; neither hashed nor compared.
+ */
+export type WordClass = 'authoritative' | 'normalised' | 'derived' | 'observational'
+
+/** Words of one meaning at a fixed offset in a record. */
+export interface WordDeclaration {
+  /** What it holds; a register's name where it is one. */
+  readonly name: string
+  /** Word offset in the record: the literal that hot code adds to the record's base. */
+  readonly at: number
+  /** How many words or, with `wide`, pairs of words follow each other; 1 if left out. */
+  readonly count?: number
+  /** Two adjacent words, low half first, 8-byte aligned. */
+  readonly wide?: true
+  readonly class: WordClass
+  /** How its bits read, for people. */
+  readonly view?: RegisterView
+}
+
+/** A group of words that belong to one thing (a PE, a vCPU, the distributor). */
+export interface RecordType {
+  readonly name: string
+  readonly words: readonly WordDeclaration[]
+  /** Size in words, rounded up to a pair. */
+  readonly size: number
+}
+
+/** A record type placed `count` times from word `base` on. */
+export interface Placement {
+  readonly record: RecordType
+  readonly base: number
+  readonly count: number
+}
+
+/** Words of a declaration. */
+export const sizeOf = ({ count = 1, wide }: WordDeclaration): number => (wide ? 2 * count : count)
+
+/** Makes a record type; its words must follow each other without gap or overlap, in ascending order. */
+export function recordType(name: string, ...parts: readonly (readonly WordDeclaration[])[]): RecordType {
+  const words = parts.flat().sort((a, b) => a.at - b.at)
+  let next = 0
+  for (const word of words) {
+    if (word.at !== next || (word.wide && word.at % 2 !== 0)) {
+      throw new VgicError(
+        'argument',
+        `${name}.${word.name} is at word ${word.at}, but the next free word is ${next}.`,
+      )
+    }
+    next += sizeOf(word)
+  }
+  return { name, words, size: next + (next % 2) }
+}
+
+/** Where a word index points: the record, which of its placements, the declaration, which of its words. */
+export interface Location {
+  readonly placement: Placement
+  readonly index: number
+  readonly word: WordDeclaration
+  readonly element: number
+  /** The upper half of a wide word. */
+  readonly upper: boolean
+}
+
+/** The placement of all records of a machine. Built once from a configuration and never changed. */
+export class Layout {
+  readonly placements: readonly Placement[]
+  /** Size of the machine in words. */
+  readonly length: number
+  /** Pairs `start, end` of the word ranges that are hashed and compared, adjacent ones merged. */
+  readonly compared: Int32Array
+
+  constructor(records: readonly (readonly [RecordType, number])[]) {
+    const placements: Placement[] = []
+    const compared: number[] = []
+    let base = 0
+    for (const [record, count] of records) {
+      placements.push({ record, base, count })
+      for (let i = 0; i < count; i++) {
+        for (const word of record.words) {
+          if (word.class !== 'authoritative' && word.class !== 'normalised') continue
+          const start = base + i * record.size + word.at
+          if (compared.at(-1) === start) compared.pop()
+          else compared.push(start)
+          compared.push(start + sizeOf(word))
+        }
+      }
+      base += count * record.size
+    }
+    this.placements = placements
+    this.length = base
+    this.compared = Int32Array.from(compared)
+  }
+
+  /** The word offset of the first placement of a record type. */
+  baseOf(record: RecordType): number {
+    const placement = this.placements.find((p) => p.record === record)
+    if (!placement) throw new VgicError('argument', `This layout has no record ${record.name}.`)
+    return placement.base
+  }
+
+  /** What a word index points at; undefined for the padding word of an odd-sized record. */
+  locate(at: number): Location | undefined {
+    const placement = this.placements.find(
+      ({ base, count, record }) => at >= base && at < base + count * record.size,
+    )
+    if (!placement) return undefined
+    const index = Math.floor((at - placement.base) / placement.record.size)
+    const offset = (at - placement.base) % placement.record.size
+    const word = placement.record.words.find((w) => offset >= w.at && offset < w.at + sizeOf(w))
+    if (!word) return undefined
+    const inWord = offset - word.at
+    return {
+      placement,
+      index,
+      word,
+      element: word.wide ? inWord >> 1 : inWord,
+      upper: word.wide === true && inWord % 2 === 1,
+    }
+  }
+
+  /** `pe[0].ICH_LR[2]`: the name of what a word index points at. */
+  nameOf(at: number): string {
+    const location = this.locate(at)
+    if (!location) return `word ${at}`
+    const { placement, index, word, element } = location
+    const record = placement.count === 1 ? placement.record.name : `${placement.record.name}[${index}]`
+    return (word.count ?? 1) > 1 ? `${record}.${word.name}[${element}]` : `${record}.${word.name}`
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * The state of a machine: its buffer, with snapshot, restore, hash and diff. Handles to parts of a machine
+ * are word offsets into `words`.
+ */
+import { extract } from '../arch/field.ts'
+import { hashWords } from './hash.ts'
+import { type ImageKind, openImage } from './image.ts'
+import type { Layout } from './layout.ts'
+import { VgicError } from './vgic-error.ts'
+
+/** One difference between two states. */
+export interface Difference {
+  /** `pe[0].ICH_VMCR_EL2`. */
+  readonly name: string
+  /** The field that differs, where the word is a register with fields. */
+  readonly field?: string
+  /** Values as unsigned numbers, of the field or of the 32-bit word. */
+  readonly before: number
+  readonly after: number
+}
+
+export class MachineState {
+  readonly buffer: ArrayBuffer
+  /** The whole buffer. Its length never changes. */
+  readonly words: Int32Array
+
+  constructor(
+    readonly kind: ImageKind,
+    readonly layout: Layout,
+    buffer: ArrayBuffer,
+    /** How many leading words are the header and the configuration, the same in every image of this machine. */
+    readonly fixed: number,
+  ) {
+    this.buffer = buffer
+    this.words = new Int32Array(buffer)
+  }
+
+  /** A copy of the state. */
+  snapshot(): ArrayBuffer {
+    return this.buffer.slice(0)
+  }
+
+  /** Puts an image of this machine, or of one with the same configuration, in place of the state. */
+  restore(image: ArrayBuffer): void {
+    this.words.set(this.opened(image))
+  }
+
+  /**
+   * A hash of the authoritative and normalised words: equal states have equal hashes. 53 bits, as an unsigned
+   * number; {@link hashWords} gives 64.
+   */
+  hash(): number {
+    const lanes = new Int32Array(2)
+    hashWords(this.words, this.layout.compared, lanes)
+    return (lanes[1] & 0x1fffff) * 0x1_0000_0000 + (lanes[0] >>> 0)
+  }
+
+  /** Whether the authoritative and normalised words of an image are those of the state. */
+  equals(image: ArrayBuffer): boolean {
+    const other = this.opened(image)
+    const { compared } = this.layout
+    for (let i = 0; i < compared.length; i += 2) {
+      for (let at = compared[i]; at < compared[i + 1]; at++) {
+        if (this.words[at] !== other[at]) return false
+      }
+    }
+    return true
+  }
+
+  /**
+   * What differs between an image (`before`) and the state (`after`), in the order of the layout, one entry a
+   * field. Derived and observational words are left out.
+   */
+  diff(image: ArrayBuffer): Difference[] {
+    const before = this.opened(image)
+    const differences: Difference[] = []
+    const { compared } = this.layout
+    for (let i = 0; i < compared.length; i += 2) {
+      for (let at = compared[i]; at < compared[i + 1]; at++) {
+        if (this.words[at] === before[at]) continue
+        differences.push(...this.differencesAt(at, before))
+      }
+    }
+    return differences
+  }
+
+  private differencesAt(at: number, before: Int32Array): Difference[] {
+    const name = this.layout.nameOf(at)
+    const location = this.layout.locate(at)
+    const whole = { before: before[at] >>> 0, after: this.words[at] >>> 0 }
+    if (!location?.word.view) {
+      return [{ name: location?.upper ? `${name} (63:32)` : name, ...whole }]
+    }
+    const differences: Difference[] = []
+    const base = location.upper ? 32 : 0
+    for (const f of location.word.view.fields) {
+      if (f.hi < base || f.lo > base + 31) continue
+      const part = { ...f, lo: Math.max(f.lo, base) - base, hi: Math.min(f.hi, base + 31) - base }
+      const values = { before: extract(part, whole.before, 0), after: extract(part, whole.after, 0) }
+      if (values.before !== values.after) differences.push({ name, field: f.name, ...values })
+    }
+    return differences
+  }
+
+  private opened(image: ArrayBuffer): Int32Array {
+    const words = openImage(this.kind, image)
+    for (let at = 0; at < this.fixed; at++) {
+      if (words[at] === this.words[at]) continue
+      throw new VgicError(
+        'image-mismatch',
+        `The image is of a machine with another configuration (${this.layout.nameOf(at)} is ${words[at]}, here ${this.words[at]}): open it with from().`,
+      )
+    }
+    return words
+  }
+}

@@ -1,0 +1,46 @@
+/** What went wrong, for programs; the message says it for people. */
+export type VgicErrorCode =
+  /** A configuration field is out of its bounds or contradicts another. */
+  | 'config'
+  /** An argument of a call is out of range or of the wrong type. */
+  | 'argument'
+  /** A buffer is not an image of this library. */
+  | 'image-foreign'
+  /** An image was made by another version of this library. */
+  | 'image-version'
+  /** An image is shorter or longer than its configuration says. */
+  | 'image-truncated'
+  /** An image is one of ours, but of a machine with another configuration or of another kind. */
+  | 'image-mismatch'
+  /** A scenario contradicts itself or names what it does not have. */
+  | 'scenario'
+
+/**
+ * The one error this library throws, and only for wrong use of its API: nothing that a guest or a device does
+ * throws. `message` is a sentence that says what to do; `code` is stable.
+ */
+export class VgicError extends Error {
+  override readonly name = 'VgicError'
+
+  constructor(
+    readonly code: VgicErrorCode,
+    message: string,
+  ) {
+    super(message)
+  }
+}
+
+/** Throws a `config` error unless `value` is an integer from `min` to `max`; returns it. */
+export function configInteger(field: string, value: number, min: number, max: number): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value
+  throw new VgicError('config', `${field} must be an integer from ${min} to ${max}, but is ${String(value)}.`)
+}
+
+/** Throws an `argument` error unless `value` is an integer from `min` to `max`; returns it. */
+export function argumentInteger(name: string, value: number, min: number, max: number): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value
+  throw new VgicError(
+    'argument',
+    `${name} must be an integer from ${min} to ${max}, but is ${String(value)}.`,
+  )
+}

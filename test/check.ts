@@ -1,0 +1,204 @@
+/** `npm test`: runs every check of the project and counts them. */
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join, resolve } from 'node:path'
+
+/** Runs in an installed copy of the package, as ESM and as CJS, with `vgic`, `scenario` and `assert` given. */
+const SMOKE_BODY = `
+assert.throws(() => scenario.runScenario(17), (error) => error instanceof vgic.VgicError)
+`
+
+interface Outcome {
+  readonly passed: number
+  readonly failed: number
+  readonly note?: string
+}
+
+interface Run {
+  readonly ok: boolean
+  readonly output: string
+}
+
+class CheckError extends Error {}
+
+const root = process.cwd()
+const temp = mkdtempSync(join(tmpdir(), 'vgic-check-'))
+
+const env = {
+  ...process.env,
+  PATH: `${resolve('node_modules/.bin')}${delimiter}${process.env['PATH'] ?? ''}`,
+  FORCE_COLOR: undefined,
+  NO_COLOR: '1',
+  // Packing must not run `prepare` again: the build has a check of its own.
+  npm_config_ignore_scripts: 'true',
+}
+
+function run(command: string, args: readonly string[], cwd = root): Promise<Run> {
+  return new Promise((done) => {
+    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    const add = (text: string): void => {
+      output += text
+    }
+    child.stdout.setEncoding('utf8').on('data', add)
+    child.stderr.setEncoding('utf8').on('data', add)
+    child.on('error', (error) => done({ ok: false, output: `${output}${command}: ${error.message}\n` }))
+    child.on('close', (code, signal) => {
+      if (signal !== null) output += `${command}: ended by ${signal}\n`
+      done({ ok: code === 0, output })
+    })
+  })
+}
+
+async function must(command: string, args: readonly string[], cwd = root): Promise<string> {
+  const { ok, output } = await run(command, args, cwd)
+  if (!ok) throw new CheckError(`$ ${command} ${args.join(' ')}\n${output}`)
+  return output
+}
+
+function filesIn(directory: string, suffix: string): string[] {
+  if (!existsSync(directory)) return []
+  return readdirSync(directory)
+    .filter((name) => name.endsWith(suffix))
+    .sort()
+    .map((name) => join(directory, name))
+}
+
+async function unitTests(): Promise<Outcome> {
+  const report = join(temp, 'vitest.json')
+  const { ok, output } = await run('vitest', [
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+  ])
+  if (!existsSync(report)) throw new CheckError(output)
+  const counts = JSON.parse(readFileSync(report, 'utf8')) as {
+    numPassedTests: number
+    numFailedTests: number
+    numPendingTests: number
+    numTodoTests: number
+  }
+  if (!ok) process.stdout.write(output)
+  const skipped = counts.numPendingTests + counts.numTodoTests
+  return {
+    passed: counts.numPassedTests,
+    // A file that does not load, or an unhandled error, fails the run without a failed test.
+    failed: Math.max(counts.numFailedTests, ok ? 0 : 1),
+    note: `${counts.numPassedTests} passed, ${counts.numFailedTests} failed, ${skipped} skipped`,
+  }
+}
+
+async function conformance(): Promise<Outcome> {
+  const fixtures = filesIn('test/fixtures', '.jsonl.gz')
+  if (fixtures.length === 0) return { passed: 0, failed: 0, note: 'skipped: no test/fixtures/*.jsonl.gz' }
+  await must('node', ['build/test/conformance/main.js', ...fixtures])
+  return { passed: 1, failed: 0, note: `${fixtures.length} files` }
+}
+
+async function examples(): Promise<Outcome> {
+  const sources = filesIn('docs/examples', '.ts')
+  for (const source of sources) await must('node', [join('build', source.replace(/\.ts$/, '.js'))])
+  return { passed: 1, failed: 0, note: `${sources.length} programs` }
+}
+
+/** Installs the packed package in an empty project and uses it there. */
+async function smoke(): Promise<void> {
+  const project = join(temp, 'smoke')
+  mkdirSync(project)
+  await must('npm', ['pack', '--pack-destination', project])
+  const [tarball] = filesIn(project, '.tgz')
+  if (tarball === undefined) throw new CheckError('npm pack made no tarball')
+
+  writeFileSync(join(project, 'package.json'), '{ "private": true }\n')
+  await must('npm', ['install', '--offline', '--no-audit', '--no-fund', tarball], project)
+  const installed = readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.'))
+  if (installed.join() !== 'vgic') throw new CheckError(`installed: ${installed.join()}`)
+
+  const library = join(project, 'node_modules/vgic')
+  const manifest = JSON.parse(readFileSync(join(library, 'package.json'), 'utf8')) as Record<string, unknown>
+  for (const key of ['dependencies', 'peerDependencies', 'optionalDependencies', 'bundleDependencies']) {
+    if (key in manifest) throw new CheckError(`package.json has ${key}`)
+  }
+  checkImports(join(library, 'dist'))
+
+  writeFileSync(
+    join(project, 'smoke.mjs'),
+    `import assert from 'node:assert/strict'
+import * as vgic from 'vgic'
+import * as scenario from 'vgic/scenario'
+${SMOKE_BODY}`,
+  )
+  writeFileSync(
+    join(project, 'smoke.cjs'),
+    `const assert = require('node:assert/strict')
+const vgic = require('vgic')
+const scenario = require('vgic/scenario')
+${SMOKE_BODY}`,
+  )
+  await must('node', ['smoke.mjs'], project)
+  await must('node', ['smoke.cjs'], project)
+}
+
+/** The library runs anywhere: all that it imports are its own chunks. */
+function checkImports(dist: string): void {
+  const specifier = /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)(["'])([^"'\n]+)\1/g
+  for (const file of [...filesIn(dist, '.js'), ...filesIn(dist, '.cjs')]) {
+    const text = readFileSync(file, 'utf8')
+    for (const match of text.matchAll(specifier)) {
+      if (!match[2]?.startsWith('./')) throw new CheckError(`${file} has ${match[0]}`)
+    }
+    if (/\b__require\b|["']node:/.test(text)) throw new CheckError(`${file} needs node modules`)
+  }
+  for (const file of [...filesIn(dist, '.d.ts'), ...filesIn(dist, '.d.cts')]) {
+    const match = /^\/\/\/ *<reference.*|^(?:import|export)\b.* from ["'][^.].*/m.exec(
+      readFileSync(file, 'utf8'),
+    )
+    if (match !== null) throw new CheckError(`${file} has ${match[0]}`)
+  }
+}
+
+const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
+  ['lint', () => must('biome', ['ci', '--colors=off'])],
+  ['types: src', () => must('tsc', ['-p', 'tsconfig.json'])],
+  ['types: tools', () => must('tsc', ['-p', 'tsconfig.tools.json'])],
+  ['unit tests', unitTests],
+  // Before what runs on dist, so that none of it sees an old build.
+  ['build', () => must('tsup', ['--silent'])],
+  ['conformance', conformance],
+  ['publint', () => must('publint', ['--strict'])],
+  ['attw', () => must('attw', ['--pack', '.', '--profile', 'node16'])],
+  ['smoke', smoke],
+  ['examples', examples],
+  ['docs', () => must('typedoc', [])],
+]
+
+function isOutcome(value: unknown): value is Outcome {
+  return typeof value === 'object' && value !== null && 'passed' in value
+}
+
+let passed = 0
+let failed = 0
+for (const [name, check] of checks) {
+  const start = performance.now()
+  let outcome: Outcome = { passed: 1, failed: 0 }
+  try {
+    const result = await check()
+    if (isOutcome(result)) outcome = result
+  } catch (error) {
+    const text =
+      error instanceof CheckError ? error.message : String(error instanceof Error ? error.stack : error)
+    process.stdout.write(`${text.trimEnd()}\n`)
+    outcome = { passed: 0, failed: 1 }
+  }
+  passed += outcome.passed
+  failed += outcome.failed
+  const verdict = outcome.failed > 0 ? 'FAIL' : outcome.passed > 0 ? 'ok  ' : 'skip'
+  const seconds = ((performance.now() - start) / 1000).toFixed(1)
+  const note = outcome.note === undefined ? '' : ` (${outcome.note})`
+  console.log(`${verdict} ${name} ${seconds} s${note}`)
+}
+rmSync(temp, { recursive: true, force: true })
+console.log(`${passed} passed, ${failed} failed`)
+process.exitCode = failed > 0 ? 1 : 0

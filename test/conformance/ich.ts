@@ -1,0 +1,231 @@
+/**
+ * Suite `ich`: the virtual CPU interface, ICH_* at EL2 and ICV_* from a guest at EL1, with the full state after
+ * each op. Replayed as whole traces, and op by op from the state that the recording gives.
+ */
+import {
+  describe as describeFields,
+  describeListRegister,
+  Gic,
+  HCR_EL2,
+  iccRegisters,
+  ichRegisters,
+} from 'vgic'
+import { type Answer, countSkip, judge, newTally, type Tally, type Verdict } from './judge.ts'
+import { type Op, RecordingError, type Result, type Trace } from './recording.ts'
+
+const IMO_AND_FMO = 0x18
+const EL1 = 1
+const EL2 = 2
+/** The recorded program reads system registers into X0 and writes them from X2. */
+const WRITE_RT = 2 << 5
+/** Where the HW bit of a list register shows: the active bits of INTIDs 0-31 and 32-63. */
+const ACTIVE = [
+  { set: 0x080b_0300, clear: 0x080b_0380 },
+  { set: 0x0800_0304, clear: 0x0800_0384 },
+] as const
+
+/** Registers by the names that the recordings use: `ICC_x_EL1` is x, `ICH_x_EL2` is ICH_x. */
+const registers = new Map([
+  ...iccRegisters
+    .filter(({ name }) => name.endsWith('_EL1'))
+    .map((register) => [register.name.replace(/^ICC_|_EL1$/g, ''), register] as const),
+  ...ichRegisters.map((register) => [register.name.replace(/_EL2$/, ''), register] as const),
+])
+const encodingOf = (name: string): number => {
+  const register = registers.get(name)
+  if (!register) throw new Error(`no register ${name}`)
+  return register.encoding
+}
+
+/** State that is loaded before a single op; the rest follows from it. */
+const LOADED = ['HCR', 'VMCR', 'LR0', 'LR1', 'LR2', 'LR3', 'AP0R0', 'AP1R0'] as const
+/** Before op 0: the prologue has written zeros, which VMCR does not keep. */
+const INITIAL: Answer = Object.fromEntries([
+  ...LOADED.map((name) => [name, name === 'VMCR' ? '0x4c0008' : '0x0']),
+  ['PACT', '0x0'],
+])
+
+const hex = (value: number | bigint): string => `0x${value.toString(16)}`
+
+/** A GIC as one trace's `config` describes the recorded machine. */
+class Machine {
+  private readonly gic: Gic
+  private readonly fresh: ArrayBuffer
+
+  constructor({ config }: Trace) {
+    this.gic = new Gic({
+      cpus: Number(config['cpus'] ?? 1),
+      spis: 224,
+      listRegisters: Number(config['lrs']),
+      priorityBits: Number(config['priority_bits']),
+      preemptionBits: Number(config['preemption_bits']),
+      intidBits: Number(config['id_bits']) as 16 | 24,
+    })
+    this.gic.writeSysreg(0, HCR_EL2, IMO_AND_FMO, EL2)
+    this.fresh = this.gic.snapshot()
+  }
+
+  reset(): void {
+    this.gic.restore(this.fresh)
+  }
+
+  load(state: Answer): void {
+    for (const name of LOADED) {
+      this.gic.writeSysreg64(0, encodingOf(`ICH_${name}`), BigInt(state[name]), EL2)
+    }
+    const active = BigInt(state['PACT'])
+    for (const [i, { set, clear }] of ACTIVE.entries()) {
+      this.gic.writeMmio(clear, 4, 0xffffffff)
+      this.gic.writeMmio(set, 4, Number((active >> BigInt(32 * i)) & 0xffffffffn))
+    }
+  }
+
+  /** Does an op and returns its answer together with the state after it. */
+  do(op: Op, stateNames: readonly string[]): Answer {
+    return { ...this.answer(op), ...this.state(stateNames) }
+  }
+
+  private answer({ k, reg, a, s, v }: Op): Answer {
+    const { gic } = this
+    if (k === 'w') {
+      gic.writeMmio(Number(a), s ?? 4, Number(v))
+      return {}
+    }
+    const el = k.startsWith('g') ? EL1 : EL2
+    const encoding = encodingOf(reg ?? '')
+    if (k.endsWith('w')) {
+      gic.writeSysreg64(0, encoding, BigInt(v ?? 0), el)
+      return this.trap(el, false) ?? {}
+    }
+    const value = gic.readSysreg64(0, encoding, el)
+    return this.trap(el, true) ?? { v: hex(value) }
+  }
+
+  private trap(el: number, isRead: boolean): Answer | undefined {
+    const { lastTrap, lastWasUndefined } = this.gic
+    if (lastTrap === 0) return undefined
+    if (lastWasUndefined) return { [el === EL1 ? 'gfault' : 'fault']: hex(lastTrap) }
+    return { trap: hex(isRead ? lastTrap : lastTrap | WRITE_RT) }
+  }
+
+  private state(names: readonly string[]): Answer {
+    return Object.fromEntries(names.map((name) => [name, hex(this.stateOf(name))]))
+  }
+
+  private stateOf(name: string): number | bigint {
+    const { gic } = this
+    if (name === 'ISR') return gic.readSysreg(0, encodingOf('ISR'), EL1)
+    if (name === 'MI') return gic.maintenance(0) ? 1 : 0
+    if (name === 'PACT') {
+      const [low, high] = ACTIVE.map(({ set }) => BigInt(gic.readMmio(set, 4)))
+      return (high << 32n) | low
+    }
+    return gic.readSysreg64(0, encodingOf(`ICH_${name}`), EL2)
+  }
+}
+
+const stateNames = ({ config }: Trace): string[] => config['state'] as string[]
+
+function recordedAnswer(names: readonly string[], { v, trap, fault, gfault, st = [] }: Result): Answer {
+  const answers = Object.entries({ v, trap, fault, gfault }).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined,
+  )
+  return { ...Object.fromEntries(answers), ...Object.fromEntries(st.map((value, i) => [names[i], value])) }
+}
+
+/** Bits that a list register or VPMR does not keep: such a recorded state cannot be loaded. */
+function loadable(state: Answer): boolean {
+  const listRegisters = ['LR0', 'LR1', 'LR2', 'LR3'].every(
+    (name) => (BigInt(state[name]) & 0x0f00_e000_ff00_0000n) === 0n,
+  )
+  return listRegisters && (BigInt(state['VMCR']) & 0x0700_0000n) === 0n
+}
+
+/** Throws for what this suite's replayer cannot make sense of. */
+function check(file: string, trace: Trace): void {
+  const refuse = (reason: string) => new RecordingError(file, trace.line, reason)
+  const names = trace.config['state']
+  if (!Array.isArray(names) || ![...LOADED, 'PACT'].every((name) => names.includes(name))) {
+    throw refuse(`config.state does not name ${LOADED.join(', ')} and PACT`)
+  }
+  for (const [i, op] of trace.ops.entries()) {
+    const known = op.k === 'w' ? op.a && op.v : /^[sg][rw]$/.test(op.k) && registers.has(op.reg ?? '')
+    if (!known || (op.k.endsWith('w') && op.v === undefined)) {
+      throw refuse(`op ${i}: ${JSON.stringify(op)} is no op of suite ich`)
+    }
+    if (trace.results[i].st?.length !== names.length)
+      throw refuse(`result ${i}: "st" has not ${names.length} values`)
+  }
+}
+
+/** Replays the traces of a file whole and op by op. */
+export function replayIch(file: string, traces: readonly Trace[]): Tally[] {
+  const whole = newTally(file, 'traces')
+  const single = newTally(file, 'op by op')
+  for (const trace of traces) {
+    check(file, trace)
+    const machine = new Machine(trace)
+    replayWhole(whole, machine, trace)
+    replaySingly(single, machine, trace)
+  }
+  return [whole, single]
+}
+
+function replayWhole(tally: Tally, machine: Machine, trace: Trace): void {
+  const names = stateNames(trace)
+  for (const [i, op] of trace.ops.entries()) {
+    const actual = machine.do(op, names)
+    const verdict = judge(recordedAnswer(names, trace.results[i]), trace.results[i], actual)
+    if (i < trace.trusted) count(tally, verdict, trace, i)
+    else {
+      tally.pastTrusted.total++
+      if (verdict.kind !== 'failed') tally.pastTrusted.agree++
+    }
+  }
+}
+
+function replaySingly(tally: Tally, machine: Machine, trace: Trace): void {
+  const names = stateNames(trace)
+  for (const [i, op] of trace.ops.entries()) {
+    const before = i === 0 ? INITIAL : recordedAnswer(names, { st: trace.results[i - 1].st ?? [] })
+    if (!loadable(before)) {
+      countSkip(tally, 'the recorded state cannot be loaded')
+      continue
+    }
+    if (op.u !== undefined) {
+      countSkip(tally, op.u)
+      continue
+    }
+    machine.reset()
+    machine.load(before)
+    const result = trace.results[i]
+    count(tally, judge(recordedAnswer(names, result), result, machine.do(op, names)), trace, i)
+  }
+}
+
+function count(tally: Tally, { kind, differences }: Verdict, trace: Trace, i: number): void {
+  tally[kind]++
+  if (kind !== 'failed') return
+  const { k, reg, a, v } = trace.ops[i]
+  const value = v === undefined ? '' : ` := ${v}`
+  tally.failures.push({
+    trace: trace.name,
+    op: i,
+    what: `${k} ${reg ?? a}${value}`,
+    differences: differences.map(
+      ({ field, expected, actual }) =>
+        `${field} is ${meaning(field, actual)}, should be ${expected.map((e) => meaning(field, e)).join(' or ')}`,
+    ),
+  })
+}
+
+/** A value with its fields in words. */
+function meaning(field: string, value: string): string {
+  const register = registers.get(`ICH_${field}`)
+  if (!register || value === '-') return value
+  const [low, high] = [Number(BigInt(value) & 0xffffffffn), Number(BigInt(value) >> 32n)]
+  const words = field.startsWith('LR')
+    ? describeListRegister(low, high | 0)
+    : describeFields(register.views[0], low, high)
+  return `${value} (${words})`
+}

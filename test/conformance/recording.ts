@@ -1,0 +1,156 @@
+/** Reading recordings: gzip'd (or plain) JSON lines, each checked before anything is replayed. */
+import { readFileSync } from 'node:fs'
+import { constants, gunzipSync } from 'node:zlib'
+
+/** A recording that cannot be read: which file, which line, why. */
+export class RecordingError extends Error {
+  constructor(file: string, line: number, reason: string) {
+    super(`${file}: line ${line}: ${reason}`)
+  }
+}
+
+/** One operation; which fields it has depends on `k`. Addresses and values are hexadecimal strings. */
+export interface Op {
+  readonly k: string
+  readonly reg?: string
+  readonly a?: string
+  readonly s?: number
+  readonly v?: string
+  readonly c?: number
+  /** The architecture does not fix the outcome. */
+  readonly u?: string
+}
+
+/** What the recorded implementation answered. */
+export interface Result {
+  readonly v?: string
+  readonly trap?: string
+  readonly fault?: string
+  readonly gfault?: string
+  /** Suite `ich`: the state after the op, in the order of `config.state`. */
+  readonly st?: readonly string[]
+  /** Names of DEVIATIONS.md, with what the architecture says instead. */
+  readonly dev?: readonly string[]
+  readonly spec?: Readonly<Record<string, string>>
+}
+
+export interface Trace {
+  readonly line: number
+  readonly suite: string
+  readonly name: string
+  readonly config: Readonly<Record<string, unknown>>
+  readonly ops: readonly Op[]
+  readonly results: readonly Result[]
+  /** How many leading ops are judged. */
+  readonly trusted: number
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const HEX = /^0x[0-9a-f]+$/i
+
+/** Reads a file; throws a {@link RecordingError} for what is not a whole, well-formed recording. */
+export function readRecording(file: string): Trace[] {
+  const lines = textOf(file).split('\n')
+  if (lines.at(-1) === '') lines.pop()
+  else throw new RecordingError(file, lines.length, 'the last line does not end; the file is truncated')
+  if (lines.length === 0) throw new RecordingError(file, 1, 'the file is empty')
+  return lines.map((text, i) => traceOf(file, i + 1, text))
+}
+
+function textOf(file: string): string {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(file)
+  } catch (error) {
+    throw new RecordingError(file, 0, `cannot be read (${(error as Error).message})`)
+  }
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes.toString('utf8')
+  try {
+    return gunzipSync(bytes).toString('utf8')
+  } catch (error) {
+    throw new RecordingError(
+      file,
+      linesBefore(bytes),
+      `the gzip data is corrupt (${(error as Error).message})`,
+    )
+  }
+}
+
+/** The line in which damaged gzip data ends. */
+function linesBefore(bytes: Buffer): number {
+  try {
+    const whole = gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH })
+    return whole.toString('utf8').split('\n').length
+  } catch {
+    return 1
+  }
+}
+
+function traceOf(file: string, line: number, text: string): Trace {
+  const refuse = (reason: string) => new RecordingError(file, line, reason)
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (error) {
+    throw refuse(`not JSON (${(error as Error).message})`)
+  }
+  if (!isObject(json)) throw refuse('not an object')
+  const { suite, seed, name, config } = json
+  if (typeof suite !== 'string') throw refuse('"suite" is not a string')
+  if (!isObject(config)) throw refuse('"config" is not an object')
+  const ops = json['ops'] ?? []
+  const results = json['results'] ?? []
+  if (!Array.isArray(ops) || !Array.isArray(results)) throw refuse('"ops" and "results" are not lists')
+  if (ops.length !== results.length) {
+    throw refuse(`${ops.length} ops but ${results.length} results`)
+  }
+  for (const [i, op] of ops.entries()) checkOp(op, (reason) => refuse(`op ${i}: ${reason}`))
+  for (const [i, result] of results.entries())
+    checkResult(result, (reason) => refuse(`result ${i}: ${reason}`))
+  const trusted = config['trusted'] ?? ops.length
+  if (!Number.isInteger(trusted) || (trusted as number) < 0 || (trusted as number) > ops.length) {
+    throw refuse(`config.trusted is not a number of ops from 0 to ${ops.length}`)
+  }
+  return {
+    line,
+    suite,
+    name: String(name ?? config['directed'] ?? config['name'] ?? seed),
+    config,
+    ops: ops as Op[],
+    results: results as Result[],
+    trusted: trusted as number,
+  }
+}
+
+function checkOp(op: unknown, refuse: (reason: string) => Error): void {
+  if (!isObject(op)) throw refuse('not an object')
+  if (typeof op['k'] !== 'string') throw refuse('"k" is not a string')
+  for (const key of ['reg', 'u']) {
+    if (op[key] !== undefined && typeof op[key] !== 'string') throw refuse(`"${key}" is not a string`)
+  }
+  for (const key of ['s', 'c']) {
+    if (op[key] !== undefined && !Number.isInteger(op[key])) throw refuse(`"${key}" is not a whole number`)
+  }
+  const values = [op['a'], ...(Array.isArray(op['v']) ? op['v'] : [op['v']])]
+  for (const value of values) {
+    if (value !== undefined && (typeof value !== 'string' || !HEX.test(value))) {
+      throw refuse(`${JSON.stringify(value)} is not a "0x..." string`)
+    }
+  }
+}
+
+function checkResult(result: unknown, refuse: (reason: string) => Error): void {
+  if (!isObject(result)) throw refuse('not an object')
+  const answers = ['v', 'trap', 'fault', 'gfault'].map((key) => result[key])
+  const state = result['st'] ?? []
+  if (!Array.isArray(state)) throw refuse('"st" is not a list')
+  for (const value of [...answers, ...state]) {
+    if (value !== undefined && (typeof value !== 'string' || !HEX.test(value))) {
+      throw refuse(`${JSON.stringify(value)} is not a "0x..." string`)
+    }
+  }
+  if (result['dev'] !== undefined && !Array.isArray(result['dev'])) throw refuse('"dev" is not a list')
+  if (result['dev'] !== undefined && result['spec'] === undefined) throw refuse('"dev" without "spec"')
+}
