@@ -97,6 +97,11 @@ export class Pcpu {
     this.words[pe + PCPU_HCR_EL2] = value & HCR_EL2_MASK
   }
 
+  /** Whether the PE is below EL2. */
+  isInGuest(pe: number): boolean {
+    return this.words[pe + PCPU_EL] < 2
+  }
+
   /** ERET from EL2 into the guest. An exception return sets the event register. */
   enterGuest(pe: number): void {
     this.words[pe + PCPU_EL] = 1
@@ -106,6 +111,7 @@ export class Pcpu {
   /** An exception is taken to EL2. */
   leaveGuest(pe: number): void {
     this.words[pe + PCPU_EL] = 2
+    this.words[pe + PCPU_DAIF] = DAIF_I | DAIF_F
     this.words[pe + PCPU_WAITING] = WAITING_NO
   }
 
@@ -159,18 +165,18 @@ export class Pcpu {
     this.words[pe + PCPU_EVENT] = 1
   }
 
-  /**
-   * Ends the wait of a PE that has a reason to: an interrupt, for WFE one that PSTATE does not mask, or an
-   * event. Returns whether the PE now runs.
-   */
+  /** Whether a waiting PE has a reason to go on: an interrupt, for WFE one that PSTATE does not mask, or an event. */
+  wouldWake(pe: number): boolean {
+    if (this.words[pe + PCPU_WAITING] === WAITING_WFI) return this.virtualLines(pe) !== 0
+    return this.words[pe + PCPU_EVENT] !== 0 || this.taken(pe) !== 0
+  }
+
+  /** Ends the wait of a PE that has a reason to go on; a WFE consumes the event. Returns whether the PE runs. */
   wake(pe: number): boolean {
     const words = this.words
-    const waiting = words[pe + PCPU_WAITING]
-    if (waiting === WAITING_NO) return true
-    if (waiting === WAITING_WFE) {
-      if (words[pe + PCPU_EVENT] === 0 && this.taken(pe) === 0) return false
-      words[pe + PCPU_EVENT] = 0
-    } else if (this.virtualLines(pe) === 0) return false
+    if (words[pe + PCPU_WAITING] === WAITING_NO) return true
+    if (!this.wouldWake(pe)) return false
+    if (words[pe + PCPU_WAITING] === WAITING_WFE) words[pe + PCPU_EVENT] = 0
     words[pe + PCPU_WAITING] = WAITING_NO
     return true
   }

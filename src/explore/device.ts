@@ -1,0 +1,67 @@
+/** Devices: each a short program of steps that move interrupt lines. */
+import { intidName } from '../arch/intid.ts'
+import { argumentInteger } from '../state/vgic-error.ts'
+
+/** One step of a device. */
+export interface DeviceStep {
+  readonly name: string
+  readonly intid: number
+  /** The vCPU whose PPI it is; 0 for SPIs. */
+  readonly vcpu: number
+  /** Levels that the line takes within the step, in order. */
+  readonly levels: readonly (0 | 1)[]
+  /** In a plain run, not before this virtual time; otherwise when nothing else can go on. */
+  readonly notBefore: number | undefined
+}
+
+/** A device's program. */
+export interface DeviceProgram {
+  readonly name: string
+  readonly steps: readonly DeviceStep[]
+}
+
+/** Writing a device's steps. Each call adds one and returns the builder. */
+export class DeviceBuilder {
+  private readonly steps: DeviceStep[] = []
+  private time: number | undefined
+
+  /** @internal */
+  constructor(private readonly name: string) {}
+
+  /**
+   * The next step happens in a plain run at this virtual time or later, not only when nothing else can go on.
+   * An explored run tries every moment regardless.
+   */
+  at(time: number): this {
+    this.time = argumentInteger('time', time, 0, 0x7fff_ffff)
+    return this
+  }
+
+  /** Raises the line of an SPI, or of a vCPU's PPI: an edge, or the active level. */
+  raise(intid: number, vcpu = 0): this {
+    return this.add('raises', intid, vcpu, [1])
+  }
+
+  /** Lowers it. */
+  lower(intid: number, vcpu = 0): this {
+    return this.add('lowers', intid, vcpu, [0])
+  }
+
+  /** Raises and lowers it in one step. */
+  pulse(intid: number, vcpu = 0): this {
+    return this.add('pulses', intid, vcpu, [1, 0])
+  }
+
+  /** @internal */
+  build(): DeviceProgram {
+    return { name: this.name, steps: this.steps }
+  }
+
+  private add(verb: string, intid: number, vcpu: number, levels: readonly (0 | 1)[]): this {
+    argumentInteger('intid', intid, 16, 1019)
+    const name = `${verb} ${intidName(intid)}${intid < 32 ? ` of vcpu${vcpu}` : ''}`
+    this.steps.push({ name, intid, vcpu, levels, notBefore: this.time })
+    this.time = undefined
+    return this
+  }
+}

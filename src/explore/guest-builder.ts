@@ -1,0 +1,253 @@
+/** Writing a guest's operations: the main list and the handlers for IRQ and FIQ. */
+import {
+  ICC_ASGI1R_EL1,
+  ICC_IGRPEN0_EL1,
+  ICC_IGRPEN1_EL1,
+  ICC_PMR_EL1,
+  ICC_SGI0R_EL1,
+  ICC_SGI1R_EL1,
+  iccRegisters,
+} from '../arch/icc.ts'
+import { intidName } from '../arch/intid.ts'
+import { sysregName } from '../arch/sysreg.ts'
+import { DAIF_F, DAIF_I } from '../gic/pcpu.ts'
+import {
+  type GuestProgram,
+  MAX_LOOPS,
+  OP_ACK,
+  OP_DIR,
+  OP_END,
+  OP_EOI,
+  OP_HVC,
+  OP_LOOP,
+  OP_MASK,
+  OP_POLL,
+  OP_QUIESCE,
+  OP_READ,
+  OP_RETURN,
+  OP_SEV,
+  OP_UNMASK,
+  OP_WFE,
+  OP_WFI,
+  OP_WORDS,
+  OP_WRITE,
+} from '../hyp/guest.ts'
+import { argumentInteger, VgicError } from '../state/vgic-error.ts'
+
+/** PSTATE masks: `irq` is PSTATE.I, `fiq` is PSTATE.F. */
+export type MaskName = 'irq' | 'fiq'
+
+/** An SGI to send. */
+export interface SgiTarget {
+  /** 0 to 15. */
+  readonly intid: number
+  /** Indices of the vCPUs, all of one group of 16 neighbours; or all but the sender. */
+  readonly vcpus: readonly number[] | 'others'
+  /** Which register sends it: 1 is ICC_SGI1R_EL1 (the default), 0 is ICC_SGI0R_EL1, 'other' is ICC_ASGI1R_EL1. */
+  readonly group?: 0 | 1 | 'other'
+}
+
+interface Written {
+  readonly op: readonly number[]
+  readonly name: string
+}
+
+/** What the lists of one guest share. */
+class Draft {
+  readonly ops: Written[] = []
+  loops = 0
+}
+
+const registerNames = new Map(iccRegisters.map(({ encoding, name }) => [encoding, name]))
+const nameOf = (encoding: number): string => registerNames.get(encoding) ?? sysregName(encoding)
+const hex = (value: number | bigint): string => `0x${value.toString(16)}`
+
+/** Operations that every list can have. Each call adds one and returns the list. */
+export class OpList {
+  /** @internal */
+  constructor(
+    protected readonly draft: Draft,
+    /** The group that `ack` and `eoi` mean here unless told otherwise. */
+    protected readonly group: 0 | 1,
+  ) {}
+
+  /** Reads ICC_IAR<group>_EL1 and keeps the INTID for `eoi` and `dir` in the same list. */
+  ack(group = this.group): this {
+    return this.add(`ack: ICC_IAR${group}_EL1`, OP_ACK, group)
+  }
+
+  /** Writes ICC_EOIR<group>_EL1 with what `ack` gave; nothing if that was 1020 to 1023. */
+  eoi(group = this.group): this {
+    return this.add(`eoi: ICC_EOIR${group}_EL1`, OP_EOI, group)
+  }
+
+  /** Writes ICC_DIR_EL1 with what `ack` gave; nothing if that was 1020 to 1023. */
+  dir(): this {
+    return this.add('dir: ICC_DIR_EL1', OP_DIR)
+  }
+
+  /** Sets PSTATE masks; both if none is named. */
+  mask(...masks: MaskName[]): this {
+    return this.add(`mask ${masks.join(' ') || 'irq fiq'}`, OP_MASK, daif(masks))
+  }
+
+  /** Clears PSTATE masks; both if none is named. */
+  unmask(...masks: MaskName[]): this {
+    return this.add(`unmask ${masks.join(' ') || 'irq fiq'}`, OP_UNMASK, daif(masks))
+  }
+
+  /** WFI. */
+  wfi(): this {
+    return this.add('wfi', OP_WFI)
+  }
+
+  /** WFE. */
+  wfe(): this {
+    return this.add('wfe', OP_WFE)
+  }
+
+  /** SEV. */
+  sev(): this {
+    return this.add('sev', OP_SEV)
+  }
+
+  /** MSR: writes a system register, an ICC_ constant, with up to 64 bits. */
+  write(encoding: number, value: number | bigint): this {
+    const bits = BigInt.asUintN(64, BigInt(value))
+    const halves = [Number(BigInt.asIntN(32, bits)), Number(BigInt.asIntN(32, bits >> 32n))]
+    return this.add(`${nameOf(encoding)} := ${hex(bits)}`, OP_WRITE, encoding, ...halves)
+  }
+
+  /** MRS: reads a system register, an ICC_ constant. */
+  read(encoding: number): this {
+    return this.add(`read ${nameOf(encoding)}`, OP_READ, encoding)
+  }
+
+  /** Reads a system register until `value & mask` is `expected`. */
+  poll(encoding: number, mask: number, expected: number): this {
+    return this.add(
+      `poll ${nameOf(encoding)} & ${hex(mask)} = ${hex(expected)}`,
+      OP_POLL,
+      encoding,
+      mask | 0,
+      expected | 0,
+    )
+  }
+
+  /** Sets ICC_PMR_EL1: only priorities below this are signalled. */
+  priorityMask(priority: number): this {
+    return this.write(ICC_PMR_EL1, argumentInteger('priority', priority, 0, 0xff))
+  }
+
+  /** Sets ICC_IGRPEN0_EL1 or ICC_IGRPEN1_EL1. */
+  enableGroup(group: 0 | 1, enabled = true): this {
+    return this.write(group === 0 ? ICC_IGRPEN0_EL1 : ICC_IGRPEN1_EL1, enabled ? 1 : 0)
+  }
+
+  /** Sends an SGI. */
+  sgi({ intid, vcpus, group = 1 }: SgiTarget): this {
+    argumentInteger('intid', intid, 0, 15)
+    const register = group === 1 ? ICC_SGI1R_EL1 : group === 0 ? ICC_SGI0R_EL1 : ICC_ASGI1R_EL1
+    const to = vcpus === 'others' ? 'all others' : `vCPU ${vcpus.join(', ')}`
+    const value = (BigInt(intid) << 24n) | targetBits(vcpus)
+    this.write(register, value)
+    return this.rename(`${nameOf(register)}: ${intidName(intid)} to ${to}`)
+  }
+
+  /** Makes the device that drives an SPI or PPI of this vCPU lower its line, by a register of the device. */
+  quiesce(intid: number): this {
+    argumentInteger('intid', intid, 16, 1019)
+    return this.add(`quiesce ${intidName(intid)}`, OP_QUIESCE, intid)
+  }
+
+  /** HVC: leaves the guest and comes back. */
+  hvc(): this {
+    return this.add('hvc', OP_HVC)
+  }
+
+  /** Does a list of operations `rounds` times. A guest has at most 4 loops, one inside another included. */
+  loop(rounds: number, body: (list: this) => unknown): this {
+    argumentInteger('rounds', rounds, 1, 0x7fff_ffff)
+    if (this.draft.loops === MAX_LOOPS) {
+      throw new VgicError('scenario', `A guest can have ${MAX_LOOPS} loops: unroll one of them.`)
+    }
+    const loop = this.draft.loops++
+    const back = this.draft.ops.length
+    body(this)
+    return this.add(`loop ${rounds} times`, OP_LOOP, loop, rounds, back)
+  }
+
+  /** @internal */
+  add(name: string, ...op: number[]): this {
+    this.draft.ops.push({ op, name })
+    return this
+  }
+
+  private rename(name: string): this {
+    const last = this.draft.ops.pop()
+    if (last) this.draft.ops.push({ ...last, name })
+    return this
+  }
+}
+
+/** A guest: its operations are the main list. */
+export class GuestBuilder extends OpList {
+  private irq: ((handler: OpList) => unknown) | undefined
+  private fiq: ((handler: OpList) => unknown) | undefined
+
+  /** @internal */
+  constructor() {
+    super(new Draft(), 1)
+  }
+
+  /** The handler for virtual IRQs (group 1): runs with both masks set, and returns at the end of its list. */
+  onIrq(handler: (list: OpList) => unknown): this {
+    this.irq = handler
+    return this
+  }
+
+  /** The handler for virtual FIQs (group 0). */
+  onFiq(handler: (list: OpList) => unknown): this {
+    this.fiq = handler
+    return this
+  }
+
+  /** @internal */
+  build(): GuestProgram {
+    this.add('(the guest is done)', OP_END)
+    const onIrq = this.handler(this.irq, 1)
+    const onFiq = this.handler(this.fiq, 0)
+    const { ops } = this.draft
+    const words = new Int32Array(ops.length * OP_WORDS)
+    for (const [i, { op }] of ops.entries()) words.set(op, i * OP_WORDS)
+    return { ops: words, names: ops.map(({ name }) => name), onIrq, onFiq }
+  }
+
+  private handler(write: ((list: OpList) => unknown) | undefined, group: 0 | 1): number {
+    if (!write) return -1
+    const begin = this.draft.ops.length
+    const list = new OpList(this.draft, group)
+    write(list)
+    list.add('eret', OP_RETURN)
+    return begin
+  }
+}
+
+function daif(masks: readonly MaskName[]): number {
+  if (masks.length === 0) return DAIF_I | DAIF_F
+  return masks.reduce((bits, mask) => bits | (mask === 'irq' ? DAIF_I : DAIF_F), 0)
+}
+
+/** The affinity and target list, or IRM, of an SGI register's value. */
+function targetBits(vcpus: SgiTarget['vcpus']): bigint {
+  if (vcpus === 'others') return 1n << 40n
+  const clusters = new Set(vcpus.map((vcpu) => argumentInteger('vcpus', vcpu, 0, 254) >> 4))
+  if (clusters.size !== 1) {
+    throw new VgicError(
+      'scenario',
+      'An SGI reaches vCPUs of one group of 16 neighbours: send one for each group.',
+    )
+  }
+  const list = vcpus.reduce((bits, vcpu) => bits | (1 << (vcpu & 15)), 0)
+  return BigInt(list) | (BigInt(vcpus[0] >> 4) << 16n)
+}

@@ -1,0 +1,215 @@
+/**
+ * Scenarios: a GIC, a VM, a design, guests and devices, put together by name and run. A scenario is a recipe;
+ * every run starts a machine of its own from it.
+ */
+import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich.ts'
+import { FIRST_SPI } from '../arch/intid.ts'
+import { type CheckedGicConfig, checkGicConfig, type GicConfig } from '../gic/config.ts'
+import type { Design } from '../hyp/design.ts'
+import { designs } from '../hyp/designs.ts'
+import type { GuestProgram } from '../hyp/guest.ts'
+import type { InterruptSetup, VmSetup } from '../hyp/hypervisor.ts'
+import { MAX_VCPUS } from '../hyp/vgic-irq.ts'
+import { configInteger, VgicError } from '../state/vgic-error.ts'
+import { DeviceBuilder } from './device.ts'
+import { GuestBuilder } from './guest-builder.ts'
+import { ScenarioMachine } from './machine.ts'
+import { type Run, type RunOptions, runMachine } from './run.ts'
+
+/** A VM. */
+export interface VmConfig {
+  /** 1 to 255. vCPU n runs on CPU n. */
+  readonly vcpus: number
+  /** SPIs that the VM has, 0 to 988; default 32. */
+  readonly spis?: number
+}
+
+/** How an interrupt is set up before the guest begins; what is left out is as its comment says. */
+export interface InterruptConfig {
+  readonly intid: number
+  /** The vCPU that an SPI is routed to, or whose SGI or PPI it is; default 0. */
+  readonly vcpu?: number
+  /** Default `'edge'` for SGIs and SPIs, `'level'` for PPIs. SGIs are always edge. */
+  readonly trigger?: 'edge' | 'level'
+  /** Default 1. */
+  readonly group?: 0 | 1
+  /** 0 to 0xff, of which the upper five bits count; default 0xa0. */
+  readonly priority?: number
+  /** Default true. */
+  readonly enabled?: boolean
+}
+
+/** The guest's CPU interface before its first instruction. */
+export interface CpuInterfaceConfig {
+  /** ICC_PMR_EL1; default 0xf0, as Linux has it. */
+  readonly priorityMask?: number
+  /** The groups enabled by ICC_IGRPEN<n>_EL1; default both. */
+  readonly groups?: readonly (0 | 1)[]
+}
+
+/** KVM keeps five bits of an interrupt's priority. */
+const PRIORITY_MASK = 0xf8
+
+/** A recipe for machines. Each call returns the scenario itself. */
+export class Scenario {
+  private gicConfig: Omit<GicConfig, 'cpus'> & { cpus?: number } = {}
+  private vmConfig: Required<VmConfig> = { vcpus: 1, spis: 32 }
+  private chosen: Design = designs.wfiFullPut
+  private readonly interrupts = new Map<string, InterruptSetup>()
+  private readonly interfaces = new Map<number, CpuInterfaceConfig>()
+  private readonly guests = new Map<number, GuestProgram>()
+  private readonly devices: DeviceBuilder[] = []
+
+  /** @internal */
+  constructor(
+    /** What the scenario shows. */
+    readonly name: string,
+  ) {}
+
+  /** The silicon; `cpus` may be left out and is then the number of vCPUs. */
+  gic(config: Partial<GicConfig>): this {
+    this.gicConfig = config
+    return this
+  }
+
+  /** The VM; without this call it has one vCPU and 32 SPIs. */
+  vm({ vcpus, spis = 32 }: VmConfig): this {
+    this.vmConfig = {
+      vcpus: configInteger('vcpus', vcpus, 1, MAX_VCPUS),
+      spis: configInteger('spis', spis, 0, 988),
+    }
+    return this
+  }
+
+  /** The hypervisor's design; `designs.wfiFullPut` without this call. */
+  design(design: Design): this {
+    this.chosen = design
+    return this
+  }
+
+  /** Sets an SPI up. One that is not set up is a disabled edge interrupt of group 0. */
+  spi(config: InterruptConfig): this {
+    return this.interrupt(config, FIRST_SPI, 1019, 'edge')
+  }
+
+  /** Sets a vCPU's PPI up. */
+  ppi(config: InterruptConfig): this {
+    return this.interrupt(config, 16, FIRST_SPI - 1, 'level')
+  }
+
+  /** Sets a vCPU's SGI up. One that is not set up is enabled, of group 1 and priority 0xa0. */
+  sgi(config: InterruptConfig): this {
+    return this.interrupt({ ...config, trigger: 'edge' }, 0, 15, 'edge')
+  }
+
+  /** The CPU interface of a vCPU's guest before its first instruction. */
+  cpuInterface(vcpu: number, config: CpuInterfaceConfig): this {
+    configInteger('priorityMask', config.priorityMask ?? 0, 0, 0xff)
+    this.interfaces.set(vcpu, config)
+    return this
+  }
+
+  /** The guest of a vCPU. A vCPU without one is done at once. */
+  guest(vcpu: number, write: (guest: GuestBuilder) => unknown): this {
+    const builder = new GuestBuilder()
+    write(builder)
+    this.guests.set(vcpu, builder.build())
+    return this
+  }
+
+  /** Adds a device. */
+  device(name: string, write: (device: DeviceBuilder) => unknown): this {
+    const builder = new DeviceBuilder(name)
+    write(builder)
+    this.devices.push(builder)
+    return this
+  }
+
+  /** Starts a machine. Throws a `VgicError` with code `config` or `scenario` if the parts do not fit. */
+  machine(): ScenarioMachine {
+    const { vcpus, spis } = this.vmConfig
+    const config = checkGicConfig({ ...this.gicConfig, cpus: this.gicConfig.cpus ?? vcpus })
+    if (config.cpus < vcpus) {
+      throw new VgicError(
+        'config',
+        `cpus must be at least ${vcpus}, one for each of vcpus, but is ${config.cpus}.`,
+      )
+    }
+    const devices = this.devices.map((device) => device.build())
+    const setup: VmSetup = {
+      vcpus,
+      spis,
+      interrupts: [...this.defaultSgis(), ...this.interrupts.values()],
+      vmcr: Array.from({ length: vcpus }, (_, vcpu) => vmcrOf(this.interfaces.get(vcpu) ?? {}, config)),
+      guests: Array.from({ length: vcpus }, (_, vcpu) => this.guests.get(vcpu) ?? new GuestBuilder().build()),
+    }
+    for (const vcpu of [...this.guests.keys(), ...this.interfaces.keys()]) this.checkVcpu('A guest', vcpu)
+    for (const { intid, vcpu } of setup.interrupts) this.checkInterrupt('An interrupt', intid, vcpu)
+    for (const { name, steps } of devices) {
+      for (const { intid, vcpu } of steps) this.checkInterrupt(`Device ${name}`, intid, vcpu)
+    }
+    return new ScenarioMachine(config, setup, this.chosen, devices)
+  }
+
+  /**
+   * Runs a machine to its end: the vCPUs in turn, a step each; a device when its time has come, or when no
+   * vCPU can go on.
+   */
+  run(options: RunOptions = {}): Run {
+    return runMachine(this.machine(), options)
+  }
+
+  private interrupt(config: InterruptConfig, first: number, last: number, usual: 'edge' | 'level'): this {
+    const intid = configInteger('intid', config.intid, first, last)
+    const setup: InterruptSetup = {
+      intid,
+      vcpu: config.vcpu ?? 0,
+      edge: (config.trigger ?? usual) === 'edge',
+      enabled: config.enabled ?? true,
+      group: config.group ?? 1,
+      priority: configInteger('priority', config.priority ?? 0xa0, 0, 0xff) & PRIORITY_MASK,
+    }
+    this.interrupts.set(intid < FIRST_SPI ? `${setup.vcpu}:${intid}` : `${intid}`, setup)
+    return this
+  }
+
+  private defaultSgis(): InterruptSetup[] {
+    const sgis = Array.from({ length: 16 }, (_, intid) => intid)
+    return Array.from({ length: this.vmConfig.vcpus }, (_, vcpu) =>
+      sgis.map((intid) => ({ intid, vcpu, edge: true, enabled: true, group: 1 as const, priority: 0xa0 })),
+    ).flat()
+  }
+
+  private checkVcpu(who: string, vcpu: number): void {
+    if (Number.isInteger(vcpu) && vcpu >= 0 && vcpu < this.vmConfig.vcpus) return
+    throw new VgicError(
+      'scenario',
+      `${who} names vCPU ${vcpu}, but the VM has ${this.vmConfig.vcpus}: raise vcpus.`,
+    )
+  }
+
+  private checkInterrupt(who: string, intid: number, vcpu: number): void {
+    this.checkVcpu(who, vcpu)
+    const end = FIRST_SPI + this.vmConfig.spis
+    if (intid < end) return
+    throw new VgicError(
+      'scenario',
+      `${who} names SPI ${intid}, but the VM has SPIs up to ${end - 1}: raise spis.`,
+    )
+  }
+}
+
+/** The minimum binary points, the mask and the enables; the silicon completes it when it is loaded. */
+function vmcrOf(
+  { priorityMask = 0xf0, groups = [0, 1] }: CpuInterfaceConfig,
+  config: CheckedGicConfig,
+): number {
+  const minimum = 7 - config.preemptionBits
+  const enables = (groups.includes(0) ? VMCR_VENG0 : 0) | (groups.includes(1) ? VMCR_VENG1 : 0)
+  return (priorityMask << 24) | (minimum << 21) | ((minimum + 1) << 18) | enables
+}
+
+/** Begins a scenario; the name says what it shows. */
+export function scenario(name: string): Scenario {
+  return new Scenario(name)
+}

@@ -1,0 +1,71 @@
+/** A run as a person reads it: virtual time, actor, steps, the seam's crossings and the list registers in words. */
+import { describe } from '../arch/field.ts'
+import { LR_HW } from '../arch/ich.ts'
+import { describeListRegister, registerByEncoding } from '../gic/register-value.ts'
+import type { Access, ListRegisterChange, StepEvent } from './machine.ts'
+
+const TIME_WIDTH = 5
+
+/** Steps of the same actor at the same place that nothing more is told of stand on one line. */
+export function timeline(events: readonly StepEvent[]): string {
+  const actorWidth = Math.max(...events.map(({ actor }) => actor.name.length), 5)
+  const placeWidth = Math.max(...events.map(({ place }) => place.length), 5)
+  const indent = ' '.repeat(TIME_WIDTH + actorWidth + placeWidth + 6)
+  const lines = [row('time', 'actor', 'place', 'step')]
+  for (const group of grouped(events)) {
+    const { time, actor, place } = group[0]
+    lines.push(row(String(time), actor.name, place, group.map(({ what }) => what).join(' · ')))
+    for (const event of group) {
+      for (const access of event.accesses) lines.push(`${indent}${accessLine(access)}`)
+      for (const change of event.listRegisters) lines.push(`${indent}${changeLine(change)}`)
+    }
+  }
+  return lines.map((line) => line.trimEnd()).join('\n')
+
+  function row(time: string, actor: string, place: string, what: string): string {
+    return `${time.padStart(TIME_WIDTH)}  ${actor.padEnd(actorWidth)}  ${place.padEnd(placeWidth)}  ${what}`
+  }
+}
+
+function grouped(events: readonly StepEvent[]): StepEvent[][] {
+  const groups: StepEvent[][] = []
+  for (const event of events) {
+    const group = groups.at(-1)
+    const last = group?.at(-1)
+    const joins =
+      last &&
+      last.actor === event.actor &&
+      last.place === event.place &&
+      isPlain(last) &&
+      event.place !== 'guest'
+    if (group && joins) group.push(event)
+    else groups.push([event])
+  }
+  return groups
+}
+
+const isPlain = ({ accesses, listRegisters }: StepEvent): boolean =>
+  accesses.length === 0 && listRegisters.length === 0
+
+/** `<- ICH_VMCR_EL2  VPMR=0xf0 ...` for a read by the hypervisor, `->` for a write. */
+function accessLine({ kind, encoding, low, high }: Access): string {
+  const { name, views } = registerByEncoding(encoding)
+  const value = name.startsWith('ICH_LR')
+    ? describeListRegister(low, high)
+    : describe(views[high & LR_HW ? 1 : 0] ?? views[0], low, high)
+  return `${kind === 'read' ? '<-' : '->'} ${name.padEnd(14)}${value}`
+}
+
+/** `LR0  pending => active  (SPI 40 ...)`, or both contents in full if it is not the same interrupt any more. */
+function changeLine({ number, before, after }: ListRegisterChange): string {
+  const name = `   LR${number}`.padEnd(17)
+  const [was, is] = [describeListRegister(...before), describeListRegister(...after)]
+  const [oldState, oldRest] = stateAndRest(was)
+  const [newState, newRest] = stateAndRest(is)
+  return oldRest === newRest ? `${name}${oldState} => ${newState}  (${newRest})` : `${name}${was} => ${is}`
+}
+
+function stateAndRest(text: string): [state: string, rest: string] {
+  const space = text.indexOf(' ')
+  return space < 0 ? [text, ''] : [text.slice(0, space), text.slice(space + 1)]
+}

@@ -1,0 +1,230 @@
+/**
+ * Designs as lists of named steps. A design says in which order a vCPU's thread does what; this file has the
+ * language to write one and the compiler that turns it into a flat table: for each program counter the step,
+ * and by the step's result the next program counter. There are no jumps and no return stack: the table is all
+ * there is, so one program counter in the state is where a thread is.
+ */
+import { VgicError } from '../state/vgic-error.ts'
+
+/** A step: one atomic action of the hypervisor on behalf of a vCPU. Its result chooses what comes next. */
+export interface Step {
+  readonly kind: 'step'
+  readonly name: string
+  /** Number that the run loop knows it by. */
+  readonly op: number
+  /** The names of its results; a step with one result has none. */
+  readonly outcomes: readonly string[]
+  /** Nothing follows it: the thread ends. */
+  readonly ends?: true
+}
+
+/** A list under a name; the name is part of the path of the steps in it. */
+export interface Part {
+  readonly kind: 'part'
+  readonly name: string
+  readonly body: readonly Node[]
+}
+
+/** A step with several results, and what follows each of them before the list goes on. */
+export interface Choice {
+  readonly kind: 'choice'
+  readonly test: Step
+  readonly branches: readonly (readonly Node[])[]
+}
+
+/** Repeats its body: while a test has a result, or for ever. */
+export interface Loop {
+  readonly kind: 'loop'
+  readonly test: Step | undefined
+  /** The result of the test that leaves the loop. */
+  readonly leaveOn: number
+  readonly body: readonly Node[]
+}
+
+/** Goes back to the beginning of the innermost endless loop. */
+export interface Restart {
+  readonly kind: 'restart'
+}
+
+/** What a design is made of. */
+export type Node = Step | Part | Choice | Loop | Restart
+
+/** Names a list of steps. */
+export const part = (name: string, ...body: Node[]): Part => ({ kind: 'part', name, body })
+
+/** Does the steps if the test says yes. */
+export const when = (test: Step, ...body: Node[]): Choice => ({ kind: 'choice', test, branches: [[], body] })
+
+/** Does the steps if the test says no. */
+export const unless = (test: Step, ...body: Node[]): Choice => ({
+  kind: 'choice',
+  test,
+  branches: [body, []],
+})
+
+/** Does the steps of the outcome that the test has; outcomes that are left out go on at once. */
+export function choose(test: Step, cases: Readonly<Record<string, readonly Node[]>>): Choice {
+  const unknown = Object.keys(cases).find((outcome) => !test.outcomes.includes(outcome))
+  if (unknown !== undefined) {
+    throw new VgicError(
+      'argument',
+      `${test.name} has no outcome ${unknown}; it has ${test.outcomes.join(', ')}.`,
+    )
+  }
+  return { kind: 'choice', test, branches: test.outcomes.map((outcome) => cases[outcome] ?? []) }
+}
+
+/** Tests, and does the steps, until the test says yes. */
+export const until = (test: Step, ...body: Node[]): Loop => ({ kind: 'loop', test, leaveOn: 1, body })
+
+/** Does the steps again and again. */
+export const forever = (...body: Node[]): Loop => ({ kind: 'loop', test: undefined, leaveOn: 0, body })
+
+/** Goes back to the beginning of the innermost `forever`. */
+export const restart: Restart = { kind: 'restart' }
+
+/** A design under its name. */
+export interface Design {
+  readonly name: string
+  /** What a vCPU's thread does, from its first load to its last put. */
+  readonly thread: readonly Node[]
+}
+
+/** Words of the table for each program counter: the step, then the next program counter for each result. */
+export const TABLE_STRIDE = 8
+/** The most results that a step can have. */
+export const MAX_OUTCOMES = TABLE_STRIDE - 1
+/** The program counter of a thread that has ended. */
+export const ENDED = 0
+/** The program counter at which a thread begins. */
+export const FIRST_PC = 1
+
+/** A design as the run loop executes it. */
+export interface Program {
+  /** {@link TABLE_STRIDE} words a program counter. */
+  readonly table: Int32Array
+  /** `wfi/halt/runnable?`: what stands at each program counter. */
+  readonly paths: readonly string[]
+  /** The steps, by program counter. */
+  readonly steps: readonly (Step | undefined)[]
+}
+
+/** Compiles a design. */
+export function compile(design: Design): Program {
+  return new Compiler().program(design)
+}
+
+/** A step at its place in the design. */
+interface Placed {
+  readonly pc: number
+  readonly step: Step
+}
+
+/** A node with its steps placed, in the order of the text. */
+type PlacedNode =
+  | { readonly kind: 'step'; readonly at: Placed }
+  | { readonly kind: 'list'; readonly body: readonly PlacedNode[] }
+  | { readonly kind: 'choice'; readonly at: Placed; readonly branches: readonly (readonly PlacedNode[])[] }
+  | {
+      readonly kind: 'loop'
+      readonly at: Placed | undefined
+      readonly leaveOn: number
+      readonly body: readonly PlacedNode[]
+    }
+  | { readonly kind: 'restart' }
+
+class Compiler {
+  private readonly paths: string[] = ['(ended)']
+  private readonly steps: (Step | undefined)[] = [undefined]
+  private readonly successors: number[][] = [[]]
+
+  program({ name, thread }: Design): Program {
+    const placed = this.placeAll(thread, '')
+    const first = this.link(placed, ENDED, ENDED)
+    if (first !== FIRST_PC) throw new VgicError('argument', `Design ${name} must begin with a step.`)
+    const table = new Int32Array(this.steps.length * TABLE_STRIDE)
+    for (const [pc, step] of this.steps.entries()) {
+      if (step) table.set([step.op, ...this.successors[pc]], pc * TABLE_STRIDE)
+    }
+    return { table, paths: this.paths, steps: this.steps }
+  }
+
+  private placeAll(nodes: readonly Node[], path: string): PlacedNode[] {
+    return nodes.map((node) => this.placeNode(node, path))
+  }
+
+  private placeNode(node: Node, path: string): PlacedNode {
+    switch (node.kind) {
+      case 'step':
+        return { kind: 'step', at: this.placeStep(node, path) }
+      case 'part':
+        return { kind: 'list', body: this.placeAll(node.body, `${path}${node.name}/`) }
+      case 'choice': {
+        const at = this.placeStep(node.test, path)
+        return { kind: 'choice', at, branches: node.branches.map((branch) => this.placeAll(branch, path)) }
+      }
+      case 'loop': {
+        const at = node.test && this.placeStep(node.test, path)
+        return { kind: 'loop', at, leaveOn: node.leaveOn, body: this.placeAll(node.body, path) }
+      }
+      case 'restart':
+        return node
+    }
+  }
+
+  private placeStep(step: Step, path: string): Placed {
+    const pc = this.steps.length
+    this.steps.push(step)
+    this.paths.push(path + step.name)
+    this.successors.push([])
+    return { pc, step }
+  }
+
+  /** Links a list so that it goes on at `next`; returns where it begins. */
+  private link(nodes: readonly PlacedNode[], next: number, loopStart: number): number {
+    let begin = next
+    for (const node of [...nodes].reverse()) begin = this.linkNode(node, begin, loopStart)
+    return begin
+  }
+
+  private linkNode(node: PlacedNode, next: number, loopStart: number): number {
+    switch (node.kind) {
+      case 'step':
+        this.successors[node.at.pc] = successorsOf(node.at.step, next)
+        return node.at.pc
+      case 'list':
+        return this.link(node.body, next, loopStart)
+      case 'choice':
+        this.successors[node.at.pc] = node.branches.map((branch) => this.link(branch, next, loopStart))
+        return node.at.pc
+      case 'loop': {
+        if (!node.at) {
+          const start = firstPc(node.body)
+          this.link(node.body, start, start)
+          return start
+        }
+        const body = this.link(node.body, node.at.pc, loopStart)
+        this.successors[node.at.pc] = node.at.step.outcomes.map((_, i) => (i === node.leaveOn ? next : body))
+        return node.at.pc
+      }
+      case 'restart':
+        return loopStart
+    }
+  }
+}
+
+/** The successors of a step that the list goes on after, whatever its result. */
+function successorsOf({ outcomes, ends }: Step, next: number): number[] {
+  return Array.from({ length: Math.max(outcomes.length, 1) }, () => (ends ? ENDED : next))
+}
+
+/** The program counter at which a list begins. */
+function firstPc(nodes: readonly PlacedNode[]): number {
+  for (const node of nodes) {
+    if (node.kind === 'list' || (node.kind === 'loop' && !node.at)) {
+      const pc = firstPc(node.body)
+      if (pc !== ENDED) return pc
+    } else if (node.kind !== 'restart' && node.at) return node.at.pc
+  }
+  return ENDED
+}

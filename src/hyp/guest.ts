@@ -1,0 +1,289 @@
+/**
+ * A guest: a list of operations in a typed array, a main list and a handler for IRQ and one for FIQ, run one
+ * operation at a time at EL1 on the vCPU's PE. It reaches the GIC only as a guest does, by ICC_* names through
+ * the PE. Its program counter, saved states and loop counters are in the vCPU's record.
+ */
+import { ICC_DIR_EL1, ICC_EOIR0_EL1, ICC_EOIR1_EL1, ICC_IAR0_EL1, ICC_IAR1_EL1 } from '../arch/icc.ts'
+import { isSpecial } from '../arch/intid.ts'
+import { ESR_EC } from '../arch/syndrome.ts'
+import {
+  DAIF_F,
+  DAIF_I,
+  DAIF_VIEW,
+  PCPU_DAIF,
+  PCPU_TRAP,
+  PCPU_WAITING,
+  WAITING_NO,
+  WFX_COMPLETES,
+  WFX_TRAPS,
+} from '../gic/pcpu.ts'
+import type { Silicon } from '../gic/silicon.ts'
+import { LINE_VFIQ } from '../gic/virtual-interface.ts'
+import type { WordDeclaration } from '../state/layout.ts'
+import {
+  EXIT_HVC,
+  EXIT_IRQ,
+  EXIT_OFF,
+  EXIT_SYSREG,
+  EXIT_WFE,
+  EXIT_WFI,
+  VCPU_DATA,
+  VCPU_ESR,
+  VCPU_KICKED,
+  VCPU_PE,
+} from './vcpu.ts'
+
+/** How deep interrupts nest: a handler that unmasks can be interrupted so often. */
+export const MAX_DEPTH = 4
+/** How many bounded loops a guest can have. */
+export const MAX_LOOPS = 4
+
+/** The next operation. */
+export const GUEST_PC = 32
+/** How many handlers are running. */
+export const GUEST_DEPTH = 33
+/** What its last register read gave, bits 31:0. */
+export const GUEST_VALUE = 34
+/** Rounds that a loop has done, by loop. */
+export const GUEST_LOOP = 35
+/** Where each handler returns to, and with which masks. */
+export const GUEST_RETURN = 39
+export const GUEST_SAVED_DAIF = 43
+/** The last INTID that the main list, and each handler by depth, acknowledged. */
+export const GUEST_ACK = 47
+
+export const guestWords: readonly WordDeclaration[] = [
+  { name: 'guest.pc', at: GUEST_PC, class: 'authoritative' },
+  { name: 'guest.depth', at: GUEST_DEPTH, class: 'authoritative' },
+  { name: 'guest.value', at: GUEST_VALUE, class: 'authoritative' },
+  { name: 'guest.loop', at: GUEST_LOOP, count: MAX_LOOPS, class: 'normalised' },
+  { name: 'guest.return', at: GUEST_RETURN, count: MAX_DEPTH, class: 'normalised' },
+  { name: 'guest.savedDaif', at: GUEST_SAVED_DAIF, count: MAX_DEPTH, class: 'normalised', view: DAIF_VIEW },
+  { name: 'guest.ack', at: GUEST_ACK, count: MAX_DEPTH + 1, class: 'normalised' },
+]
+
+/** Operations: their codes are the first of four words; the others are operands. */
+export const OP_END = 0
+/** Group. */
+export const OP_ACK = 1
+export const OP_EOI = 2
+export const OP_DIR = 3
+/** DAIF bits. */
+export const OP_MASK = 4
+export const OP_UNMASK = 5
+export const OP_WFI = 6
+export const OP_WFE = 7
+export const OP_SEV = 8
+/** Encoding, bits 31:0, bits 63:32. */
+export const OP_WRITE = 9
+/** Encoding. */
+export const OP_READ = 10
+/** Encoding, mask, value: reads until the masked value is equal. */
+export const OP_POLL = 11
+export const OP_HVC = 12
+/** Loop, rounds, operation to go back to. */
+export const OP_LOOP = 13
+export const OP_RETURN = 14
+/** INTID: the device that drives it lowers its line. */
+export const OP_QUIESCE = 15
+export const OP_WORDS = 4
+
+/** A guest's operations, for all its vCPUs' time; never written while it runs. */
+export interface GuestProgram {
+  readonly ops: Int32Array
+  /** What each operation is called in a timeline. */
+  readonly names: readonly string[]
+  /** The operation at which each handler begins; -1 if there is none. */
+  readonly onIrq: number
+  readonly onFiq: number
+}
+
+/** What a step of the guest did: it goes on, it waits in the PE, or it left the guest (1 + an EXIT_ value). */
+export const GUEST_RUNS = 0
+export const GUEST_WAITS = -1
+
+/** What a guest reaches that is neither its PE nor its hypervisor. */
+export interface OutsideWorld {
+  /** SEV: sets the event register of every PE. */
+  sendEvents(): void
+  /** The device that drives an interrupt of this vCPU lowers its line. */
+  lower(v: number, intid: number): void
+}
+
+/** Where the handler for the taken lines begins; -1 if there is none. */
+const handlerFor = ({ onIrq, onFiq }: GuestProgram, taken: number): number =>
+  taken & LINE_VFIQ ? onFiq : onIrq
+
+export class Guest {
+  constructor(
+    readonly words: Int32Array,
+    readonly silicon: Silicon,
+    readonly outside: OutsideWorld,
+  ) {}
+
+  /**
+   * One step at EL1: take a physical interrupt to EL2 if one is there, else take a virtual one, else do the
+   * next operation.
+   */
+  step(v: number, program: GuestProgram): number {
+    const { words, silicon } = this
+    const pe = words[v + VCPU_PE]
+    if (this.physicalInterrupt(v, pe)) return 1 + EXIT_IRQ
+    if (!silicon.pcpu.wake(pe)) return GUEST_WAITS
+    const taken = silicon.pcpu.taken(pe)
+    if (taken !== 0 && words[v + GUEST_DEPTH] < MAX_DEPTH && this.interrupt(v, pe, program, taken))
+      return GUEST_RUNS
+    return this.operation(v, pe, program.ops, OP_WORDS * words[v + GUEST_PC])
+  }
+
+  /** What a step would do next, unless a physical interrupt comes first: take a virtual one, or an operation. */
+  next(v: number, program: GuestProgram): 'IRQ' | 'FIQ' | 'operation' {
+    const { words, silicon } = this
+    const taken = silicon.pcpu.taken(words[v + VCPU_PE])
+    if (taken === 0 || words[v + GUEST_DEPTH] >= MAX_DEPTH || handlerFor(program, taken) < 0)
+      return 'operation'
+    return taken & LINE_VFIQ ? 'FIQ' : 'IRQ'
+  }
+
+  /** Whether a step would do nothing but wait. */
+  isWaiting(v: number): boolean {
+    const pe = this.words[v + VCPU_PE]
+    if (this.words[pe + PCPU_WAITING] === WAITING_NO || this.physicalInterrupt(v, pe)) return false
+    return !this.silicon.pcpu.wouldWake(pe)
+  }
+
+  /** A kick's IPI or the maintenance interrupt: the hypervisor takes physical interrupts while a guest runs. */
+  private physicalInterrupt(v: number, pe: number): boolean {
+    return this.words[v + VCPU_KICKED] !== 0 || this.silicon.virtualInterface.maintenanceLine(pe)
+  }
+
+  /** Enters a handler, with both masks set; false if there is none for what is signalled. */
+  private interrupt(v: number, pe: number, program: GuestProgram, taken: number): boolean {
+    const { words } = this
+    const handler = handlerFor(program, taken)
+    if (handler < 0) return false
+    const depth = words[v + GUEST_DEPTH]
+    words[v + GUEST_RETURN + depth] = words[v + GUEST_PC]
+    words[v + GUEST_SAVED_DAIF + depth] = words[pe + PCPU_DAIF]
+    words[v + GUEST_DEPTH] = depth + 1
+    words[v + GUEST_PC] = handler
+    words[pe + PCPU_DAIF] = DAIF_I | DAIF_F
+    return true
+  }
+
+  private operation(v: number, pe: number, ops: Int32Array, at: number): number {
+    const { words, silicon } = this
+    const operand = ops[at + 1]
+    switch (ops[at]) {
+      case OP_ACK:
+        return this.acknowledge(v, pe, operand)
+      case OP_EOI:
+        return this.complete(v, pe, operand === 0 ? ICC_EOIR0_EL1 : ICC_EOIR1_EL1)
+      case OP_DIR:
+        return this.complete(v, pe, ICC_DIR_EL1)
+      case OP_MASK:
+        words[pe + PCPU_DAIF] |= operand
+        return this.advance(v)
+      case OP_UNMASK:
+        words[pe + PCPU_DAIF] &= ~operand
+        return this.advance(v)
+      case OP_WFI:
+        return this.waited(v, pe, silicon.pcpu.wfi(pe), EXIT_WFI)
+      case OP_WFE:
+        return this.waited(v, pe, silicon.pcpu.wfe(pe), EXIT_WFE)
+      case OP_SEV:
+        this.outside.sendEvents()
+        return this.advance(v)
+      case OP_WRITE:
+        words[v + VCPU_DATA] = ops[at + 2]
+        words[v + VCPU_DATA + 1] = ops[at + 3]
+        silicon.systemRegisters.write(pe, operand, ops[at + 2], ops[at + 3], 1)
+        return this.accessed(v, pe)
+      case OP_READ: {
+        const value = silicon.systemRegisters.read(pe, operand, 1)
+        words[v + GUEST_VALUE] = value
+        return this.accessed(v, pe)
+      }
+      case OP_POLL: {
+        const value = silicon.systemRegisters.read(pe, operand, 1)
+        if (words[pe + PCPU_TRAP] === 0 && (value & ops[at + 2]) !== ops[at + 3]) return GUEST_RUNS
+        return this.accessed(v, pe)
+      }
+      case OP_HVC:
+        this.advance(v)
+        return 1 + EXIT_HVC
+      case OP_LOOP:
+        return this.loop(v, operand, ops[at + 2], ops[at + 3])
+      case OP_RETURN:
+        return this.exceptionReturn(v, pe)
+      case OP_QUIESCE:
+        this.outside.lower(v, operand)
+        return this.advance(v)
+      default:
+        return 1 + EXIT_OFF
+    }
+  }
+
+  private advance(v: number): number {
+    this.words[v + GUEST_PC]++
+    return GUEST_RUNS
+  }
+
+  /**
+   * A register access goes on with the next operation unless it trapped: then the hypervisor decides. One that
+   * is UNDEFINED is the guest's own affair: its exception handler, which is not modelled, skips it.
+   */
+  private accessed(v: number, pe: number): number {
+    const syndrome = this.words[pe + PCPU_TRAP]
+    if (syndrome === 0 || ESR_EC(syndrome) === 0) return this.advance(v)
+    this.words[v + VCPU_ESR] = syndrome
+    return 1 + EXIT_SYSREG
+  }
+
+  private acknowledge(v: number, pe: number, group: number): number {
+    const { words, silicon } = this
+    const intid = silicon.systemRegisters.read(pe, group === 0 ? ICC_IAR0_EL1 : ICC_IAR1_EL1, 1)
+    words[v + GUEST_VALUE] = intid
+    words[v + GUEST_ACK + words[v + GUEST_DEPTH]] = intid
+    return this.accessed(v, pe)
+  }
+
+  /** Writes what was last acknowledged to EOIR or DIR; nothing if that was a special INTID. */
+  private complete(v: number, pe: number, encoding: number): number {
+    const intid = this.words[v + GUEST_ACK + this.words[v + GUEST_DEPTH]]
+    if (isSpecial(intid)) return this.advance(v)
+    this.silicon.systemRegisters.write(pe, encoding, intid, 0, 1)
+    return this.accessed(v, pe)
+  }
+
+  private waited(v: number, pe: number, result: number, exit: number): number {
+    if (result === WFX_TRAPS) {
+      this.words[v + VCPU_ESR] = this.words[pe + PCPU_TRAP]
+      return 1 + exit
+    }
+    this.advance(v)
+    return result === WFX_COMPLETES ? GUEST_RUNS : GUEST_WAITS
+  }
+
+  private loop(v: number, loop: number, rounds: number, back: number): number {
+    const { words } = this
+    if (++words[v + GUEST_LOOP + loop] < rounds) {
+      words[v + GUEST_PC] = back
+      return GUEST_RUNS
+    }
+    words[v + GUEST_LOOP + loop] = 0
+    return this.advance(v)
+  }
+
+  private exceptionReturn(v: number, pe: number): number {
+    const { words } = this
+    const depth = words[v + GUEST_DEPTH]
+    words[v + GUEST_ACK + depth] = 0
+    words[v + GUEST_DEPTH] = depth - 1
+    words[v + GUEST_PC] = words[v + GUEST_RETURN + depth - 1]
+    words[pe + PCPU_DAIF] = words[v + GUEST_SAVED_DAIF + depth - 1]
+    words[v + GUEST_RETURN + depth - 1] = 0
+    words[v + GUEST_SAVED_DAIF + depth - 1] = 0
+    return GUEST_RUNS
+  }
+}
