@@ -6,7 +6,12 @@ import { delimiter, join, resolve } from 'node:path'
 
 /** Runs in an installed copy of the package, as ESM and as CJS, with `vgic`, `scenario` and `assert` given. */
 const SMOKE_BODY = `
-assert.throws(() => scenario.runScenario(17), (error) => error instanceof vgic.VgicError)
+assert.throws(
+  () => scenario.scenario('no vCPU').vm({ vcpus: 0 }),
+  (error) => error instanceof vgic.VgicError && error.code === 'config',
+)
+assert.throws(() => vgic.Gic.from(new ArrayBuffer(8)), vgic.VgicError)
+assert.equal(new vgic.Gic({ cpus: 2 }).readSysreg(1, vgic.ICH_VTR_EL2, 2), 0x90b80003)
 `
 
 interface Outcome {
@@ -139,6 +144,20 @@ ${SMOKE_BODY}`,
   )
   await must('node', ['smoke.mjs'], project)
   await must('node', ['smoke.cjs'], project)
+
+  for (const [i, block] of readmeBlocks().entries()) {
+    writeFileSync(join(project, `readme-${i}.mjs`), block)
+    const output = await must('node', [`readme-${i}.mjs`], project)
+    const promised = block.match(/console\.log\(.*\) \/\/ (.*)$/m)?.[1] ?? ''
+    if (!output.trimEnd().endsWith(promised)) throw new CheckError(`README block ${i} printed:\n${output}`)
+  }
+}
+
+/** The README's JavaScript; what follows `//` on its printing line is what it must print last. */
+function readmeBlocks(): string[] {
+  const blocks = [...readFileSync('README.md', 'utf8').matchAll(/```js\n(.*?)```/gs)].map((match) => match[1])
+  if (blocks.length === 0) throw new CheckError('README.md has no js block')
+  return blocks
 }
 
 /** The library runs anywhere: all that it imports are its own chunks. */

@@ -5,36 +5,67 @@
 import { type Field, field, type RegisterView, res0, view } from './field.ts'
 import { encodeSysreg, type SystemRegister } from './sysreg.ts'
 
+/** Interrupt Priority Mask Register. */
 export const ICC_PMR_EL1 = encodeSysreg(3, 0, 4, 6, 0)
+/** Interrupt Acknowledge Register, group 0. */
 export const ICC_IAR0_EL1 = encodeSysreg(3, 0, 12, 8, 0)
+/** End Of Interrupt Register, group 0. */
 export const ICC_EOIR0_EL1 = encodeSysreg(3, 0, 12, 8, 1)
+/** Highest Priority Pending Interrupt Register, group 0. */
 export const ICC_HPPIR0_EL1 = encodeSysreg(3, 0, 12, 8, 2)
+/** Binary Point Register, group 0. */
 export const ICC_BPR0_EL1 = encodeSysreg(3, 0, 12, 8, 3)
+/** Active Priorities Group 0 Register 0: preemption levels 0 to 31. */
 export const ICC_AP0R0_EL1 = encodeSysreg(3, 0, 12, 8, 4)
+/** Preemption levels 32 to 63 of group 0; exists with 6 or 7 preemption bits. */
 export const ICC_AP0R1_EL1 = encodeSysreg(3, 0, 12, 8, 5)
+/** Preemption levels 64 to 95 of group 0; exists with 7 preemption bits. */
 export const ICC_AP0R2_EL1 = encodeSysreg(3, 0, 12, 8, 6)
+/** Preemption levels 96 to 127 of group 0; exists with 7 preemption bits. */
 export const ICC_AP0R3_EL1 = encodeSysreg(3, 0, 12, 8, 7)
+/** Active Priorities Group 1 Register 0: preemption levels 0 to 31. */
 export const ICC_AP1R0_EL1 = encodeSysreg(3, 0, 12, 9, 0)
+/** Preemption levels 32 to 63 of group 1; exists with 6 or 7 preemption bits. */
 export const ICC_AP1R1_EL1 = encodeSysreg(3, 0, 12, 9, 1)
+/** Preemption levels 64 to 95 of group 1; exists with 7 preemption bits. */
 export const ICC_AP1R2_EL1 = encodeSysreg(3, 0, 12, 9, 2)
+/** Preemption levels 96 to 127 of group 1; exists with 7 preemption bits. */
 export const ICC_AP1R3_EL1 = encodeSysreg(3, 0, 12, 9, 3)
+/** Non-maskable Interrupt Acknowledge Register; FEAT_GICv3_NMI. */
 export const ICC_NMIAR1_EL1 = encodeSysreg(3, 0, 12, 9, 5)
+/** Deactivate Interrupt Register. */
 export const ICC_DIR_EL1 = encodeSysreg(3, 0, 12, 11, 1)
+/** Running Priority Register. */
 export const ICC_RPR_EL1 = encodeSysreg(3, 0, 12, 11, 3)
+/** Software Generated Interrupt group 1 Register. */
 export const ICC_SGI1R_EL1 = encodeSysreg(3, 0, 12, 11, 5)
+/** Alias SGI group 1 Register: group 1 of the other Security state. */
 export const ICC_ASGI1R_EL1 = encodeSysreg(3, 0, 12, 11, 6)
+/** SGI group 0 Register. */
 export const ICC_SGI0R_EL1 = encodeSysreg(3, 0, 12, 11, 7)
+/** Interrupt Acknowledge Register, group 1. */
 export const ICC_IAR1_EL1 = encodeSysreg(3, 0, 12, 12, 0)
+/** End Of Interrupt Register, group 1. */
 export const ICC_EOIR1_EL1 = encodeSysreg(3, 0, 12, 12, 1)
+/** Highest Priority Pending Interrupt Register, group 1. */
 export const ICC_HPPIR1_EL1 = encodeSysreg(3, 0, 12, 12, 2)
+/** Binary Point Register, group 1. */
 export const ICC_BPR1_EL1 = encodeSysreg(3, 0, 12, 12, 3)
+/** CPU interface Control Register: EOImode, CBPR and what is implemented. */
 export const ICC_CTLR_EL1 = encodeSysreg(3, 0, 12, 12, 4)
+/** System Register Enable, EL1. */
 export const ICC_SRE_EL1 = encodeSysreg(3, 0, 12, 12, 5)
+/** Interrupt Group 0 Enable register. */
 export const ICC_IGRPEN0_EL1 = encodeSysreg(3, 0, 12, 12, 6)
+/** Interrupt Group 1 Enable register. */
 export const ICC_IGRPEN1_EL1 = encodeSysreg(3, 0, 12, 12, 7)
+/** System Register Enable, EL2. */
 export const ICC_SRE_EL2 = encodeSysreg(3, 4, 12, 9, 5)
+/** CPU interface Control Register, EL3. */
 export const ICC_CTLR_EL3 = encodeSysreg(3, 6, 12, 12, 4)
+/** System Register Enable, EL3. */
 export const ICC_SRE_EL3 = encodeSysreg(3, 6, 12, 12, 5)
+/** Interrupt Group 1 Enable register, EL3. */
 export const ICC_IGRPEN1_EL3 = encodeSysreg(3, 6, 12, 12, 7)
 /** Not a GIC register, but where a PE sees what the GIC signals: bit 7 IRQ, bit 6 FIQ. */
 export const ISR_EL1 = encodeSysreg(3, 0, 12, 1, 0)

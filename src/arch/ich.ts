@@ -133,8 +133,9 @@ export const VMCR_VBPR1 = (vmcr: number): number => (vmcr >>> 18) & 0x7
 export const VMCR_VBPR0 = (vmcr: number): number => (vmcr >>> 21) & 0x7
 export const VMCR_VPMR = (vmcr: number): number => vmcr >>> 24
 
-/** The four registers a group: bit n of register i is preemption level 32 i + n. */
+/** ICH_AP0R0_EL2, the first of the four registers a group: bit n of register i is preemption level 32 i + n. */
 export const ICH_AP0R0_EL2 = encodeSysreg(3, 4, 12, 8, 0)
+/** The same for group 1. */
 export const ICH_AP1R0_EL2 = encodeSysreg(3, 4, 12, 9, 0)
 const activePriorities = (group: 0 | 1, n: number): SystemRegister => {
   const name = `ICH_AP${group}R${n}_EL2`

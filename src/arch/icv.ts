@@ -29,6 +29,7 @@ function inGroup(group: InterruptGroup) {
 
 /** An ICV_* register: its ICC_* twin's encoding, and what decides that it is reached. */
 export interface VirtualRegister extends SystemRegister {
+  /** The group whose HCR_EL2 bit gives the virtual register, and whose ICH_HCR_EL2 bit traps it. */
   readonly group: InterruptGroup
   /** Where its state lives, `REGISTER` or `REGISTER.Field`; absent where it has none of its own. */
   readonly alias?: string

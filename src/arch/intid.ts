@@ -2,8 +2,11 @@
 
 /** A range of interrupt identifiers, both ends included; `last` is null where only the implementation bounds it. */
 export interface IntidRange {
+  /** What the architecture calls it. */
   readonly name: 'SGI' | 'PPI' | 'SPI' | 'special' | 'EPPI' | 'ESPI' | 'LPI'
+  /** Its first INTID. */
   readonly first: number
+  /** Its last INTID, or null. */
   readonly last: number | null
 }
 

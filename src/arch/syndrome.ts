@@ -25,6 +25,7 @@ export function sysregSyndrome(encoding: number, isRead: boolean): number {
   return ((EC_SYSREG << 26) | IL | iss) >>> 0
 }
 
-/** A trapped WFI or WFE, EC 0x01: CV set, condition "always", TI 0 for WFI and 1 for WFE. */
+/** A trapped WFI, EC 0x01: CV set, condition "always", TI 0. */
 export const ESR_WFI = ((EC_WFX << 26) | IL | (1 << 24) | (0xe << 20)) >>> 0
+/** A trapped WFE: as {@link ESR_WFI} with TI 1. */
 export const ESR_WFE = ESR_WFI | 1

@@ -52,8 +52,12 @@ interface Written {
   readonly name: string
 }
 
-/** What the lists of one guest share. */
-class Draft {
+/**
+ * What the lists of one guest share.
+ *
+ * @internal
+ */
+export class Draft {
   readonly ops: Written[] = []
   loops = 0
 }
@@ -66,6 +70,7 @@ const hex = (value: number | bigint): string => `0x${value.toString(16)}`
 export class OpList {
   /** @internal */
   constructor(
+    /** @internal */
     protected readonly draft: Draft,
     /** The group that `ack` and `eoi` mean here unless told otherwise. */
     protected readonly group: 0 | 1,

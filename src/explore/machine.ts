@@ -25,8 +25,11 @@ import type { DeviceProgram } from './device.ts'
 
 /** Whoever can take steps. */
 export interface Actor {
+  /** What it is. */
   readonly kind: 'vcpu' | 'device'
+  /** Which of its kind, from 0. */
   readonly index: number
+  /** `vcpu0`, or the device's name. */
   readonly name: string
 }
 
@@ -35,10 +38,13 @@ export type ActorState = 'ready' | 'asleep' | 'done'
 
 /** A crossing of the seam between the hypervisor and the silicon. */
 export interface Access {
+  /** Which way. */
   readonly kind: 'read' | 'write'
-  /** The register's encoding, and the value's bits 31:0 and 63:32. */
+  /** The register's encoding. */
   readonly encoding: number
+  /** Bits 31:0 of the value, signed. */
   readonly low: number
+  /** Bits 63:32 of the value, signed. */
   readonly high: number
 }
 
@@ -46,6 +52,7 @@ export interface Access {
 export interface StepEvent {
   /** Virtual time: how many steps were taken before. */
   readonly time: number
+  /** Who took it. */
   readonly actor: Actor
   /** Where the step belongs: `wfi/halt`, `guest`, or nothing for a device. */
   readonly place: string
@@ -53,6 +60,7 @@ export interface StepEvent {
   readonly what: string
   /** The INTID that the guest acknowledged in this step, 1023 included. */
   readonly acknowledged?: number
+  /** The seam's crossings, in order. */
   readonly accesses: readonly Access[]
   /** List registers of the vCPU's PE that the guest changed, by number. */
   readonly listRegisters: readonly ListRegisterChange[]
@@ -60,18 +68,23 @@ export interface StepEvent {
 
 /** A list register before and after a step of the guest. */
 export interface ListRegisterChange {
+  /** n of ICH_LR<n>_EL2. */
   readonly number: number
+  /** Its two halves before, signed. */
   readonly before: readonly [low: number, high: number]
+  /** Its two halves after. */
   readonly after: readonly [low: number, high: number]
 }
 
 /** What a vCPU has done so far. */
 export interface VcpuCounts {
+  /** How often it left the guest. */
   readonly exits: number
   /** How often its thread went to sleep. */
   readonly sleeps: number
-  /** System register accesses that the hypervisor made for it. */
+  /** System registers that the hypervisor read for it. */
   readonly sysregReads: number
+  /** System registers that the hypervisor wrote for it. */
   readonly sysregWrites: number
 }
 
@@ -82,6 +95,7 @@ const CLOCK = recordType('clock', [{ name: 'time', at: 0, class: 'observational'
 /** The exit that takes a physical interrupt. */
 const EXIT_FOR_INTERRUPT = 0
 
+/** A machine that a scenario starts. One step of one actor at a time; its state can be saved and put back. */
 export class ScenarioMachine {
   /** vCPUs first, then devices. */
   readonly actors: readonly Actor[]

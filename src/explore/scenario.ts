@@ -26,6 +26,7 @@ export interface VmConfig {
 
 /** How an interrupt is set up before the guest begins; what is left out is as its comment says. */
 export interface InterruptConfig {
+  /** 0 to 15 for `sgi`, 16 to 31 for `ppi`, from 32 on for `spi`. */
   readonly intid: number
   /** The vCPU that an SPI is routed to, or whose SGI or PPI it is; default 0. */
   readonly vcpu?: number

@@ -30,15 +30,16 @@ export const choiceValues: { readonly [K in keyof Choices]: readonly Choices[K][
 /** The names of the choices, in the order in which an image stores them. */
 export const choiceNames = Object.keys(choiceValues) as readonly (keyof Choices)[]
 
+/** The name of a profile. */
+export type ProfileName = 'arch' | 'qemu-7.2'
+
 /** Named sets of choices. `arch` is the default. */
-export const profiles = {
+export const profiles: Readonly<Record<ProfileName, Choices>> = {
   /** The plain reading of the architecture. */
   arch: { lpiAcknowledged: 'invalid', preemptAgainst: 'running' },
   /** What QEMU 7.2's GICv3 does. */
   'qemu-7.2': { lpiAcknowledged: 'active', preemptAgainst: 'running-masked' },
-} as const satisfies Readonly<Record<string, Choices>>
-/** The name of a profile. */
-export type ProfileName = keyof typeof profiles
+}
 
 /** A profile's choices with single ones replaced. Throws a `config` error for a name or value that does not exist. */
 export function chooseFrom(profile: ProfileName, replaced: Partial<Choices>): Choices {

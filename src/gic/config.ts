@@ -45,6 +45,7 @@ export interface GicConfig {
 
 /** A configuration that was checked and completed. */
 export interface CheckedGicConfig extends Required<Omit<GicConfig, 'profile' | 'choices'>> {
+  /** The profile's choices with the replaced ones in place. */
   readonly choices: Choices
 }
 

@@ -20,10 +20,10 @@ import { DAIF_F, DAIF_I, PCPU_DAIF, PCPU_DATA_HIGH, PCPU_EL, PCPU_TRAP } from '.
 import { RegisterValue, registerByEncoding } from './register-value.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 
-const wfxResults = ['completes', 'waits', 'traps'] as const
-
 /** What a WFI or WFE did: it completed at once, the PE waits, or it trapped to EL2 (see {@link Gic.lastTrap}). */
-export type WfxResult = (typeof wfxResults)[number]
+export type WfxResult = 'completes' | 'waits' | 'traps'
+/** By WFX_ value. */
+const wfxResults: readonly WfxResult[] = ['completes', 'waits', 'traps']
 
 /** Where the silicon lies in a buffer. */
 function layoutOf(config: CheckedGicConfig): { layout: Layout; records: SiliconRecords; fixed: number } {

@@ -61,6 +61,7 @@ export class RegisterValue {
     return Object.fromEntries(named.map((f) => [f.name, extract(f, this.low, this.high)]))
   }
 
+  /** The register's name, its value and its fields. */
   toString(): string {
     const { name } = this.register
     const meaning = /^ICH_LR/.test(name)

@@ -8,7 +8,9 @@ import { VgicError } from '../state/vgic-error.ts'
 
 /** A step: one atomic action of the hypervisor on behalf of a vCPU. Its result chooses what comes next. */
 export interface Step {
+  /** What kind of node it is. */
   readonly kind: 'step'
+  /** What it does, in a word; a test ends in a question mark. */
   readonly name: string
   /** Number that the run loop knows it by. */
   readonly op: number
@@ -20,29 +22,39 @@ export interface Step {
 
 /** A list under a name; the name is part of the path of the steps in it. */
 export interface Part {
+  /** What kind of node it is. */
   readonly kind: 'part'
+  /** Its name. */
   readonly name: string
+  /** What it is made of. */
   readonly body: readonly Node[]
 }
 
 /** A step with several results, and what follows each of them before the list goes on. */
 export interface Choice {
+  /** What kind of node it is. */
   readonly kind: 'choice'
+  /** Decides. */
   readonly test: Step
+  /** What follows each result, by result. */
   readonly branches: readonly (readonly Node[])[]
 }
 
 /** Repeats its body: while a test has a result, or for ever. */
 export interface Loop {
+  /** What kind of node it is. */
   readonly kind: 'loop'
+  /** Asked before each round; none in an endless loop. */
   readonly test: Step | undefined
   /** The result of the test that leaves the loop. */
   readonly leaveOn: number
+  /** What is repeated. */
   readonly body: readonly Node[]
 }
 
 /** Goes back to the beginning of the innermost endless loop. */
 export interface Restart {
+  /** What kind of node it is. */
   readonly kind: 'restart'
 }
 
@@ -85,6 +97,7 @@ export const restart: Restart = { kind: 'restart' }
 
 /** A design under its name. */
 export interface Design {
+  /** Its name, as docs and tables print it. */
   readonly name: string
   /** What a vCPU's thread does, from its first load to its last put. */
   readonly thread: readonly Node[]

@@ -59,16 +59,16 @@ const thread = ({ wfi }: { wfi: readonly Node[] }): readonly Node[] => [
   ),
 ]
 
+/**
+ * A full put and load of the vGIC around the halt, with a flag that says that the vCPU waits. The put saves
+ * ICH_VMCR_EL2, so that runnable() sees the guest's priority mask.
+ */
+const wfiFullPut: Design = {
+  name: 'wfi-full-put',
+  thread: thread({
+    wfi: [preemptOff, setWaiting, put, preemptOn, halt, preemptOff, clearWaiting, load, preemptOn],
+  }),
+}
+
 /** The designs by name. */
-export const designs = {
-  /**
-   * A full put and load of the vGIC around the halt, with a flag that says that the vCPU waits. The put saves
-   * ICH_VMCR_EL2, so that runnable() sees the guest's priority mask.
-   */
-  wfiFullPut: {
-    name: 'wfi-full-put',
-    thread: thread({
-      wfi: [preemptOff, setWaiting, put, preemptOn, halt, preemptOff, clearWaiting, load, preemptOn],
-    }),
-  },
-} as const satisfies Readonly<Record<string, Design>>
+export const designs = { wfiFullPut }

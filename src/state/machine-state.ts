@@ -16,6 +16,7 @@ export interface Difference {
   readonly field?: string
   /** Values as unsigned numbers, of the field or of the 32-bit word. */
   readonly before: number
+  /** See `before`. */
   readonly after: number
 }
 

@@ -20,9 +20,11 @@ export type VgicErrorCode =
  * throws. `message` is a sentence that says what to do; `code` is stable.
  */
 export class VgicError extends Error {
+  /** Always `VgicError`. */
   override readonly name = 'VgicError'
 
   constructor(
+    /** What went wrong, for programs. */
     readonly code: VgicErrorCode,
     message: string,
   ) {
