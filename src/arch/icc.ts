@@ -124,6 +124,13 @@ const rpr = view('ICC_RPR_EL1', 64, [
   res0(61, 8),
   field('Priority', 7, 0),
 ])
+/** ICV_RPR_EL1: there is one kind of virtual NMI. */
+export const ICV_RPR_VIEW = view('ICV_RPR_EL1', 64, [
+  field('NMI', 63, 63, NMI),
+  res0(62, 8),
+  field('Priority', 7, 0),
+])
+
 const ap1r0 = view('ICC_AP1R0_EL1', 64, [field('NMI', 63, 63, NMI), res0(62, 32), field('P', 31, 0)])
 const ctlrEl3 = view('ICC_CTLR_EL3', 64, [
   res0(63, 20),

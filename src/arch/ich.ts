@@ -4,7 +4,7 @@
  * field they reach and take the 32-bit word that holds it: the low one, but for the list registers' upper
  * half, whose names begin with `LR_` and whose bits are those of ICH_LR<n>_EL2 less 32.
  */
-import { field, res0, res1, view } from './field.ts'
+import { field, type RegisterView, res0, res1, view } from './field.ts'
 import { encodeSysreg, type SystemRegister } from './sysreg.ts'
 
 const ro = { readOnly: true } as const
@@ -184,6 +184,9 @@ export const LR_PENDING = 0x40000000
 export const LR_ACTIVE = 0x80000000 | 0
 /** The bit of Priority that is its least significant. */
 export const LR_PRIORITY_SHIFT = 16
+
+/** How a list register's bits read, by its upper word. */
+export const listRegisterView = (hi: number): RegisterView => (hi & LR_HW ? ICH_LR_HW_VIEW : ICH_LR_VIEW)
 
 /** The names of the four values of ICH_LR<n>_EL2.State. */
 export const listRegisterStates = ['invalid', 'pending', 'active', 'pending+active'] as const

@@ -43,12 +43,18 @@ const aliases: Readonly<Record<string, string>> = {
   ICV_IGRPEN1_EL1: 'ICH_VMCR_EL2.VENG1',
 }
 
+/** Where the virtual register has other fields than the physical one. */
+const ownViews = new Map<string, RegisterView>([
+  ['ICV_CTLR_EL1', icc.ICV_CTLR_VIEW],
+  ['ICV_RPR_EL1', icc.ICV_RPR_VIEW],
+])
+
 /** Every ICV_* register, in the order of their ICC_* twins. */
 export const icvRegisters: readonly VirtualRegister[] = icc.iccRegisters.flatMap((register) => {
   const group = groups.get(register.encoding)
   if (group === undefined) return []
   const name = register.name.replace('ICC_', 'ICV_')
-  const bits: RegisterView = name === 'ICV_CTLR_EL1' ? icc.ICV_CTLR_VIEW : { ...register.views[0], name }
+  const bits = ownViews.get(name) ?? { ...register.views[0], name }
   const alias = /^ICV_AP/.test(name) ? name.replace('ICV_', 'ICH_').replace('EL1', 'EL2') : aliases[name]
   const { reset: _physicalOnly, ...shared } = register
   return [{ ...shared, name, group, views: [bits] as const, ...(alias === undefined ? {} : { alias }) }]

@@ -12,20 +12,20 @@ export interface Choices {
    * (IHI 0069, "LPIs"). `active`: it stays until the EOI, as on QEMU 7.2, and a further MSI makes it
    * pending and active.
    */
-  readonly lpiAcknowledged: 'invalid' | 'active'
+  readonly lpiActive: 'invalid' | 'active'
   /**
    * What the pending group priority is compared with to decide on preemption. `running`: the running
    * priority as the active priorities registers recorded it. `running-masked`: the running priority with
    * the pending interrupt's group mask applied, as QEMU 7.2 does. They differ only when the two groups use
    * different binary points, or when a binary point was written since the acknowledge.
    */
-  readonly preemptAgainst: 'running' | 'running-masked'
+  readonly preemptMask: 'running' | 'running-masked'
 }
 
 /** Every choice with its values; a value's index is how an image stores it. */
 export const choiceValues: { readonly [K in keyof Choices]: readonly Choices[K][] } = {
-  lpiAcknowledged: ['invalid', 'active'],
-  preemptAgainst: ['running', 'running-masked'],
+  lpiActive: ['invalid', 'active'],
+  preemptMask: ['running', 'running-masked'],
 }
 /** The names of the choices, in the order in which an image stores them. */
 export const choiceNames = Object.keys(choiceValues) as readonly (keyof Choices)[]
@@ -36,9 +36,9 @@ export type ProfileName = 'arch' | 'qemu-7.2'
 /** Named sets of choices. `arch` is the default. */
 export const profiles: Readonly<Record<ProfileName, Choices>> = {
   /** The plain reading of the architecture. */
-  arch: { lpiAcknowledged: 'invalid', preemptAgainst: 'running' },
+  arch: { lpiActive: 'invalid', preemptMask: 'running' },
   /** What QEMU 7.2's GICv3 does. */
-  'qemu-7.2': { lpiAcknowledged: 'active', preemptAgainst: 'running-masked' },
+  'qemu-7.2': { lpiActive: 'active', preemptMask: 'running-masked' },
 }
 
 /** A profile's choices with single ones replaced. Throws a `config` error for a name or value that does not exist. */

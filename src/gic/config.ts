@@ -61,6 +61,12 @@ const ADDRESS_END = 2 ** 52
 
 /** Checks a configuration and fills in its defaults. Throws a `config` error that names the field and its bounds. */
 export function checkGicConfig(config: GicConfig): CheckedGicConfig {
+  if (typeof config !== 'object' || config === null) {
+    throw new VgicError(
+      'config',
+      `A GIC needs a configuration object, such as { cpus: 1 }, but got ${String(config)}.`,
+    )
+  }
   const version = config.version ?? '3'
   if (!versions.includes(version)) {
     throw new VgicError('config', `version must be one of ${versions.join(', ')}, but is ${String(version)}.`)
@@ -84,11 +90,23 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     throw new VgicError('config', `intidBits must be 16 or 24, but is ${String(intidBits)}.`)
   }
   const dvim = config.dvim ?? false
+  if (typeof dvim !== 'boolean') {
+    throw new VgicError('config', `dvim must be true or false, but is ${String(dvim)}.`)
+  }
   if (dvim && version === '3') {
     throw new VgicError(
       'config',
       'dvim must be false with version 3: only GICv4 injects interrupts directly.',
     )
+  }
+  const gicr = config.gicr ?? [{ base: 0x080a_0000, count: cpus }]
+  if (
+    !Array.isArray(gicr) ||
+    gicr.length < 1 ||
+    gicr.length > 512 ||
+    gicr.some((r) => typeof r !== 'object' || r === null)
+  ) {
+    throw new VgicError('config', 'gicr must be a list of 1 to 512 regions { base, count }.')
   }
   const checked = {
     version,
@@ -100,7 +118,7 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     intidBits,
     dvim,
     gicd: config.gicd ?? 0x0800_0000,
-    gicr: (config.gicr ?? [{ base: 0x080a_0000, count: cpus }]).map(({ base, count }) => ({ base, count })),
+    gicr: gicr.map(({ base, count }) => ({ base, count })),
     choices: chooseFrom(config.profile ?? 'arch', config.choices ?? {}),
   } satisfies CheckedGicConfig
   checkFrames(checked)
@@ -218,8 +236,9 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
     return { base: address(words[region], words[region + 1]), count: words[region + 2] }
   })
   const choices = Object.fromEntries(choiceNames.map((name, i) => [name, choiceValues[name][stored[i]]]))
+  let config: CheckedGicConfig
   try {
-    return checkGicConfig({
+    config = checkGicConfig({
       version: versions[version],
       cpus,
       spis,
@@ -235,4 +254,9 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
   } catch {
     throw corrupt()
   }
+  // Only what storeGicConfig writes is a configuration: not an index that stands for none, nor a set padding word.
+  const canonical = new Int32Array(end + regions * REGION.size - at)
+  storeGicConfig(canonical, 0, config)
+  if (canonical.some((word, i) => word !== words[at + i])) throw corrupt()
+  return config
 }

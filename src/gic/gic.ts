@@ -4,7 +4,7 @@
  */
 import { ESR_EC } from '../arch/syndrome.ts'
 import { blankImage, checkLength, HEADER, openImage } from '../state/image.ts'
-import { Layout } from '../state/layout.ts'
+import { Layout, recordType } from '../state/layout.ts'
 import { type Difference, MachineState } from '../state/machine-state.ts'
 import { argumentInteger } from '../state/vgic-error.ts'
 import {
@@ -25,10 +25,19 @@ export type WfxResult = 'completes' | 'waits' | 'traps'
 /** By WFX_ value. */
 const wfxResults: readonly WfxResult[] = ['completes', 'waits', 'traps']
 
+/** What the device interface itself keeps: the CPU of the last access, for `lastTrap`. */
+const DEVICE = recordType('device', [{ name: 'lastCpu', at: 0, class: 'observational' }])
+
 /** Where the silicon lies in a buffer. */
 function layoutOf(config: CheckedGicConfig): { layout: Layout; records: SiliconRecords; fixed: number } {
   const records = siliconRecords(config)
-  const layout = new Layout([[HEADER, 1], [GIC_CONFIG, 1], [REGION, config.gicr.length], ...records.list])
+  const layout = new Layout([
+    [HEADER, 1],
+    [GIC_CONFIG, 1],
+    [REGION, config.gicr.length],
+    ...records.list,
+    [DEVICE, 1],
+  ])
   return { layout, records, fixed: layout.baseOf(records.pe) }
 }
 
@@ -41,7 +50,7 @@ export class Gic {
   readonly config: CheckedGicConfig
   private readonly state: MachineState
   private readonly silicon: Silicon
-  private lastCpu = 0
+  private readonly lastCpu: number
 
   /** A GIC in its reset state. Throws a `VgicError` with code `config` that names a field out of its bounds. */
   constructor(config: GicConfig)
@@ -54,6 +63,7 @@ export class Gic {
     checkLength(buffer, layout)
     this.state = new MachineState('device', layout, buffer, fixed)
     this.silicon = new Silicon(this.state.words, this.config, records, layout)
+    this.lastCpu = layout.baseOf(DEVICE)
     if (!image) {
       storeGicConfig(this.state.words, HEADER.size, this.config)
       this.silicon.reset()
@@ -134,7 +144,7 @@ export class Gic {
    * 0 it is UNDEFINED and taken by the level that made it, otherwise it traps to EL2. Rt is 0: OR `rt << 5` in.
    */
   get lastTrap(): number {
-    return this.state.words[this.silicon.peOf(this.lastCpu) + PCPU_TRAP] >>> 0
+    return this.state.words[this.silicon.peOf(this.state.words[this.lastCpu]) + PCPU_TRAP] >>> 0
   }
 
   /** Whether the last access was UNDEFINED rather than trapped or done. */
@@ -146,7 +156,7 @@ export class Gic {
   inspect(cpu: number, encoding: number): RegisterValue {
     const register = registerByEncoding(encoding)
     const before = this.snapshot()
-    const value = this.readSysreg64(cpu, encoding, encoding >> 11 === 0x1c ? 2 : 1)
+    const value = this.readSysreg64(cpu, encoding, register.name.endsWith('_EL2') ? 2 : 1)
     this.restore(before)
     return new RegisterValue(register, Number(value & 0xffffffffn), Number(value >> 32n))
   }
@@ -199,7 +209,8 @@ export class Gic {
   }
 
   private peOf(cpu: number): number {
-    this.lastCpu = argumentInteger('cpu', cpu, 0, this.config.cpus - 1)
+    argumentInteger('cpu', cpu, 0, this.config.cpus - 1)
+    this.state.words[this.lastCpu] = cpu
     return this.silicon.peOf(cpu)
   }
 }

@@ -21,13 +21,13 @@ import {
   HCR_VGrp1EIE,
   HCR_vSGIEOICount,
   ICH_HCR_VIEW,
-  ICH_LR_HW_VIEW,
   ICH_VMCR_VIEW,
   LR_EOI,
   LR_Group,
   LR_HW,
   LR_Priority,
   LR_State,
+  listRegisterView,
   MISR_EOI,
   MISR_LRENP,
   MISR_NP,
@@ -66,7 +66,7 @@ export const virtualInterfaceWords = (listRegisters: number): readonly WordDecla
     count: listRegisters,
     wide: true,
     class: 'authoritative',
-    view: ICH_LR_HW_VIEW,
+    view: listRegisterView,
   },
 ]
 
@@ -95,9 +95,9 @@ export class VirtualInterface {
   readonly minimumBpr1: number
   /** The writable bits of ICH_HCR_EL2. */
   readonly hcrMask: number
-  /** Whether preemption masks the running priority too: the choice `preemptAgainst`. */
+  /** Whether preemption masks the running priority too: the choice `preemptMask`. */
   readonly masksRunning: boolean
-  /** Whether an acknowledged LPI becomes active: the choice `lpiAcknowledged`. */
+  /** Whether an acknowledged LPI becomes active: the choice `lpiActive`. */
   readonly lpiBecomesActive: boolean
 
   constructor(
@@ -118,8 +118,8 @@ export class VirtualInterface {
       (HCR_VGrp0EIE | HCR_VGrp0DIE | HCR_VGrp1EIE | HCR_VGrp1DIE) |
       (config.version === '4.1' ? HCR_vSGIEOICount : 0) |
       (config.dvim ? HCR_DVIM : 0)
-    this.masksRunning = config.choices.preemptAgainst === 'running-masked'
-    this.lpiBecomesActive = config.choices.lpiAcknowledged === 'active'
+    this.masksRunning = config.choices.preemptMask === 'running-masked'
+    this.lpiBecomesActive = config.choices.lpiActive === 'active'
   }
 
   reset(pe: number): void {

@@ -3,7 +3,7 @@
  * registers, ap_list, private interrupts), its guest, and what it cost. The handle of a vCPU is the word
  * offset of its record.
  */
-import { ICH_HCR_VIEW, ICH_LR_HW_VIEW, ICH_VMCR_VIEW } from '../arch/ich.ts'
+import { ICH_HCR_VIEW, ICH_VMCR_VIEW, listRegisterView } from '../arch/ich.ts'
 import { DAIF_VIEW } from '../gic/pcpu.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 import { guestWords } from './guest.ts'
@@ -100,7 +100,7 @@ export function vcpuRecord(listRegisters: number, interrupts: number): RecordTyp
       { name: 'loaded', at: VCPU_LOADED, class: 'authoritative' },
       { name: 'waiting', at: VCPU_WAITING, class: 'authoritative' },
       { name: 'kicked', at: VCPU_KICKED, class: 'authoritative' },
-      { name: 'vmcr', at: VCPU_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW },
+      { name: 'vmcr', at: VCPU_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW, listRegisterView },
       { name: 'hcr', at: VCPU_HCR, class: 'authoritative', view: ICH_HCR_VIEW },
       { name: 'usedLrs', at: VCPU_USED_LRS, class: 'authoritative' },
       { name: 'ap0r', at: VCPU_AP0R, count: 4, class: 'authoritative' },
@@ -119,7 +119,7 @@ export function vcpuRecord(listRegisters: number, interrupts: number): RecordTyp
         count: listRegisters,
         wide: true,
         class: 'normalised',
-        view: ICH_LR_HW_VIEW,
+        view: listRegisterView,
       },
       { name: 'apList', at: apListOffset(listRegisters), count: interrupts, class: 'normalised' },
     ],

@@ -11,11 +11,14 @@ export function hashWords(words: Int32Array, ranges: Int32Array, lanes: Int32Arr
   for (let r = 0; r < ranges.length; r += 2) {
     const end = ranges[r + 1]
     for (let at = ranges[r]; at < end; at++) {
-      const word = words[at]
-      a = Math.imul(a ^ word, 0x5bd1e995)
+      let k = Math.imul(words[at], 0xcc9e2d51 | 0)
+      k = (k << 15) | (k >>> 17)
+      a ^= Math.imul(k, 0x1b873593)
       a = (a << 13) | (a >>> 19)
-      b = Math.imul(b + word, 0x2c1b3c6d)
-      b = (b << 11) | (b >>> 21)
+      a = (Math.imul(a, 5) + 0xe6546b64) | 0
+      b ^= Math.imul(k ^ (k >>> 16), 0x2c1b3c6d)
+      b = (b << 17) | (b >>> 15)
+      b = (Math.imul(b, 0x5bd1e995) + 0x561ccd1b) | 0
     }
   }
   lanes[0] = finish(a)

@@ -28,8 +28,8 @@ export interface WordDeclaration {
   /** Two adjacent words, low half first, 8-byte aligned. */
   readonly wide?: true
   readonly class: WordClass
-  /** How its bits read, for people. */
-  readonly view?: RegisterView
+  /** How its bits read, for people; by its upper word where that decides. */
+  readonly view?: RegisterView | ((upper: number) => RegisterView)
 }
 
 /** A group of words that belong to one thing (a PE, a vCPU, the distributor). */

@@ -94,7 +94,9 @@ export class MachineState {
     }
     const differences: Difference[] = []
     const base = location.upper ? 32 : 0
-    for (const f of location.word.view.fields) {
+    const { view } = location.word
+    const upper = this.words[location.upper ? at : at + 1]
+    for (const f of (typeof view === 'function' ? view(upper) : view).fields) {
       if (f.hi < base || f.lo > base + 31) continue
       const part = { ...f, lo: Math.max(f.lo, base) - base, hi: Math.min(f.hi, base + 31) - base }
       const values = { before: extract(part, whole.before, 0), after: extract(part, whole.after, 0) }
