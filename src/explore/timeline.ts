@@ -1,6 +1,5 @@
 /** A run as a person reads it: virtual time, actor, steps, the seam's crossings and the list registers in words. */
 import { describe } from '../arch/field.ts'
-import { LR_HW } from '../arch/ich.ts'
 import { describeListRegister, registerByEncoding } from '../gic/register-value.ts'
 import type { Access, ListRegisterChange, StepEvent } from './machine.ts'
 
@@ -50,9 +49,7 @@ const isPlain = ({ accesses, listRegisters }: StepEvent): boolean =>
 /** `<- ICH_VMCR_EL2  VPMR=0xf0 ...` for a read by the hypervisor, `->` for a write. */
 function accessLine({ kind, encoding, low, high }: Access): string {
   const { name, views } = registerByEncoding(encoding)
-  const value = name.startsWith('ICH_LR')
-    ? describeListRegister(low, high)
-    : describe(views[high & LR_HW ? 1 : 0] ?? views[0], low, high)
+  const value = name.startsWith('ICH_LR') ? describeListRegister(low, high) : describe(views[0], low, high)
   return `${kind === 'read' ? '<-' : '->'} ${name.padEnd(14)}${value}`
 }
 

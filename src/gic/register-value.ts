@@ -10,6 +10,7 @@ import {
   LR_pINTID,
   LR_State,
   listRegisterStates,
+  listRegisterView,
 } from '../arch/ich.ts'
 import { intidName } from '../arch/intid.ts'
 import { type SystemRegister, sysregName } from '../arch/sysreg.ts'
@@ -77,6 +78,6 @@ export class RegisterValue {
 
   private get view(): RegisterView {
     const { views, name } = this.register
-    return /^ICH_LR/.test(name) && this.high & LR_HW ? (views[1] ?? views[0]) : views[0]
+    return /^ICH_LR/.test(name) ? listRegisterView(this.high) : views[0]
   }
 }

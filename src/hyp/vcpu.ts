@@ -100,7 +100,7 @@ export function vcpuRecord(listRegisters: number, interrupts: number): RecordTyp
       { name: 'loaded', at: VCPU_LOADED, class: 'authoritative' },
       { name: 'waiting', at: VCPU_WAITING, class: 'authoritative' },
       { name: 'kicked', at: VCPU_KICKED, class: 'authoritative' },
-      { name: 'vmcr', at: VCPU_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW, listRegisterView },
+      { name: 'vmcr', at: VCPU_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW },
       { name: 'hcr', at: VCPU_HCR, class: 'authoritative', view: ICH_HCR_VIEW },
       { name: 'usedLrs', at: VCPU_USED_LRS, class: 'authoritative' },
       { name: 'ap0r', at: VCPU_AP0R, count: 4, class: 'authoritative' },
