@@ -6,7 +6,7 @@ import { ESR_EC } from '../arch/syndrome.ts'
 import { blankImage, checkLength, HEADER, openImage } from '../state/image.ts'
 import { Layout, recordType } from '../state/layout.ts'
 import { type Difference, MachineState } from '../state/machine-state.ts'
-import { argumentInteger } from '../state/vgic-error.ts'
+import { argumentInteger, VgicError } from '../state/vgic-error.ts'
 import {
   type CheckedGicConfig,
   checkGicConfig,
@@ -16,7 +16,7 @@ import {
   REGION,
   storeGicConfig,
 } from './config.ts'
-import { DAIF_F, DAIF_I, PCPU_DAIF, PCPU_DATA_HIGH, PCPU_EL, PCPU_TRAP } from './pcpu.ts'
+import { DAIF_F, DAIF_I, PCPU_DAIF, PCPU_DATA_HIGH, PCPU_TRAP } from './pcpu.ts'
 import { RegisterValue, registerByEncoding } from './register-value.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 
@@ -118,7 +118,7 @@ export class Gic {
    * access traps or is UNDEFINED: then {@link lastTrap} is not 0.
    */
   readSysreg(cpu: number, encoding: number, el?: number): number {
-    return this.silicon.systemRegisters.read(this.peOf(cpu), encoding, el) >>> 0
+    return this.silicon.systemRegisters.read(this.accessing(cpu, el), encoding, el) >>> 0
   }
 
   /** MRS of all 64 bits. */
@@ -130,13 +130,13 @@ export class Gic {
 
   /** MSR of a value below 2^32, zero-extended. */
   writeSysreg(cpu: number, encoding: number, value: number, el?: number): void {
-    this.silicon.systemRegisters.write(this.peOf(cpu), encoding, value | 0, 0, el)
+    this.silicon.systemRegisters.write(this.accessing(cpu, el), encoding, value | 0, 0, el)
   }
 
   /** MSR of all 64 bits. */
   writeSysreg64(cpu: number, encoding: number, value: bigint, el?: number): void {
     const [low, high] = [Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n))]
-    this.silicon.systemRegisters.write(this.peOf(cpu), encoding, low, high, el)
+    this.silicon.systemRegisters.write(this.accessing(cpu, el), encoding, low, high, el)
   }
 
   /**
@@ -152,21 +152,31 @@ export class Gic {
     return this.lastTrap !== 0 && ESR_EC(this.lastTrap) === 0
   }
 
-  /** A system register as a value that prints its fields, read without side effects at EL2. */
+  /**
+   * A system register as a value that prints its fields, read without side effects: at EL2 for ICH_*, at EL1 for
+   * the others. Throws an `argument` error for one that this library does not know or that cannot be read now.
+   */
   inspect(cpu: number, encoding: number): RegisterValue {
     const register = registerByEncoding(encoding)
     const before = this.snapshot()
     const value = this.readSysreg64(cpu, encoding, register.name.endsWith('_EL2') ? 2 : 1)
+    const trap = this.lastTrap
     this.restore(before)
+    if (trap !== 0) {
+      throw new VgicError(
+        'argument',
+        `${register.name} cannot be read now: the access would trap or is UNDEFINED.`,
+      )
+    }
     return new RegisterValue(register, Number(value & 0xffffffffn), Number(value >> 32n))
   }
 
-  /** The exception level a CPU is at, 0 to 2. It is 2 after reset. */
+  /**
+   * The exception level a CPU is at, 0 to 2; it is 2 after reset. A lower level than before is an exception
+   * return, which sets the event register.
+   */
   setExceptionLevel(cpu: number, el: 0 | 1 | 2): void {
-    const pe = this.peOf(cpu)
-    if (argumentInteger('el', el, 0, 2) < 2) this.silicon.pcpu.enterGuest(pe)
-    else this.silicon.pcpu.leaveGuest(pe)
-    this.state.words[pe + PCPU_EL] = el
+    this.silicon.pcpu.setExceptionLevel(this.peOf(cpu), argumentInteger('el', el, 0, 2))
   }
 
   /** PSTATE.I and PSTATE.F of a CPU: true masks IRQ or FIQ. Both are true after reset. */
@@ -176,12 +186,12 @@ export class Gic {
 
   /** WFI by a CPU. */
   wfi(cpu: number): WfxResult {
-    return this.wfx(this.silicon.pcpu.wfi(this.peOf(cpu)))
+    return this.wfx(this.silicon.pcpu.wfi(this.accessing(cpu)))
   }
 
   /** WFE by a CPU. */
   wfe(cpu: number): WfxResult {
-    return this.wfx(this.silicon.pcpu.wfe(this.peOf(cpu)))
+    return this.wfx(this.silicon.pcpu.wfe(this.accessing(cpu)))
   }
 
   /** SEV: sets the event register of every CPU. */
@@ -208,9 +218,15 @@ export class Gic {
     return wfxResults[result]
   }
 
-  private peOf(cpu: number): number {
-    argumentInteger('cpu', cpu, 0, this.config.cpus - 1)
+  /** The record of a CPU that makes an access, whose syndrome {@link lastTrap} then is. */
+  private accessing(cpu: number, el?: number): number {
+    const pe = this.peOf(cpu)
+    if (el !== undefined) argumentInteger('el', el, 0, 2)
     this.state.words[this.lastCpu] = cpu
-    return this.silicon.peOf(cpu)
+    return pe
+  }
+
+  private peOf(cpu: number): number {
+    return this.silicon.peOf(argumentInteger('cpu', cpu, 0, this.config.cpus - 1))
   }
 }

@@ -102,6 +102,13 @@ export class Pcpu {
     return this.words[pe + PCPU_EL] < 2
   }
 
+  /** The PE changes its exception level; downwards it is an exception return. */
+  setExceptionLevel(pe: number, el: number): void {
+    if (el < this.words[pe + PCPU_EL]) this.words[pe + PCPU_EVENT] = 1
+    this.words[pe + PCPU_EL] = el
+    this.words[pe + PCPU_WAITING] = WAITING_NO
+  }
+
   /** ERET from EL2 into the guest. An exception return sets the event register. */
   enterGuest(pe: number): void {
     this.words[pe + PCPU_EL] = 1
@@ -145,6 +152,7 @@ export class Pcpu {
    * and else the PE waits. So a guest's WFI with a virtual interrupt pending never exits.
    */
   wfi(pe: number): number {
+    this.words[pe + PCPU_TRAP] = 0
     if (this.virtualLines(pe) !== 0) return WFX_COMPLETES
     return this.wait(pe, HCR_EL2_TWI, ESR_WFI, WAITING_WFI)
   }
@@ -152,6 +160,7 @@ export class Pcpu {
   /** WFE: completes and clears the event register if it is set; otherwise as WFI, with HCR_EL2.TWE. */
   wfe(pe: number): number {
     const words = this.words
+    words[pe + PCPU_TRAP] = 0
     if (words[pe + PCPU_EVENT] !== 0) {
       words[pe + PCPU_EVENT] = 0
       return WFX_COMPLETES

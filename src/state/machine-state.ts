@@ -95,7 +95,8 @@ export class MachineState {
     const differences: Difference[] = []
     const base = location.upper ? 32 : 0
     const { view } = location.word
-    const upper = this.words[location.upper ? at : at + 1]
+    const upperAt = location.upper ? at : at + 1
+    const upper = this.words[upperAt] | before[upperAt]
     for (const f of (typeof view === 'function' ? view(upper) : view).fields) {
       if (f.hi < base || f.lo > base + 31) continue
       const part = { ...f, lo: Math.max(f.lo, base) - base, hi: Math.min(f.hi, base + 31) - base }

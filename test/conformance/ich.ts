@@ -9,9 +9,10 @@ import {
   HCR_EL2,
   iccRegisters,
   ichRegisters,
+  VgicError,
 } from 'vgic'
 import { type Answer, countSkip, judge, newTally, type Tally, type Verdict } from './judge.ts'
-import { type Op, RecordingError, type Result, type Trace } from './recording.ts'
+import { isHex, type Op, RecordingError, type Result, type Trace } from './recording.ts'
 
 const IMO_AND_FMO = 0x18
 const EL1 = 1
@@ -39,6 +40,8 @@ const encodingOf = (name: string): number => {
 
 /** State that is loaded before a single op; the rest follows from it. */
 const LOADED = ['HCR', 'VMCR', 'LR0', 'LR1', 'LR2', 'LR3', 'AP0R0', 'AP1R0'] as const
+/** State that is no ICH_ register: ISR_EL1, the maintenance interrupt, the physical active bits. */
+const OTHER_STATE = new Set<unknown>(['ISR', 'MI', 'PACT'])
 /** Before op 0: the prologue has written zeros, which VMCR does not keep. */
 const INITIAL: Answer = Object.fromEntries([
   ...LOADED.map((name) => [name, name === 'VMCR' ? '0x4c0008' : '0x0']),
@@ -141,6 +144,16 @@ function loadable(state: Answer): boolean {
   return listRegisters && (BigInt(state['VMCR']) & 0x0700_0000n) === 0n
 }
 
+/** The machine of a trace; a configuration that no GIC has is the recording's fault. */
+function machineOf(file: string, trace: Trace): Machine {
+  try {
+    return new Machine(trace)
+  } catch (error) {
+    if (error instanceof VgicError) throw new RecordingError(file, trace.line, `config: ${error.message}`)
+    throw error
+  }
+}
+
 /** Throws for what this suite's replayer cannot make sense of. */
 function check(file: string, trace: Trace): void {
   const refuse = (reason: string) => new RecordingError(file, trace.line, reason)
@@ -148,13 +161,19 @@ function check(file: string, trace: Trace): void {
   if (!Array.isArray(names) || ![...LOADED, 'PACT'].every((name) => names.includes(name))) {
     throw refuse(`config.state does not name ${LOADED.join(', ')} and PACT`)
   }
+  const stranger = names.find((name) => !OTHER_STATE.has(name) && !registers.has(`ICH_${name}`))
+  if (stranger !== undefined)
+    throw refuse(`config.state names ${JSON.stringify(stranger)}, which is no register`)
   for (const [i, op] of trace.ops.entries()) {
-    const known = op.k === 'w' ? op.a && op.v : /^[sg][rw]$/.test(op.k) && registers.has(op.reg ?? '')
-    if (!known || (op.k.endsWith('w') && op.v === undefined)) {
+    const known = op.k === 'w' ? op.a : /^[sg][rw]$/.test(op.k) && registers.has(op.reg ?? '')
+    if (!known || (op.k.endsWith('w') && typeof op.v !== 'string') || (op.c ?? 0) !== 0) {
       throw refuse(`op ${i}: ${JSON.stringify(op)} is no op of suite ich`)
     }
-    if (trace.results[i].st?.length !== names.length)
-      throw refuse(`result ${i}: "st" has not ${names.length} values`)
+    const { st, spec = {} } = trace.results[i]
+    if (st?.length !== names.length) throw refuse(`result ${i}: "st" has not ${names.length} values`)
+    if (typeof spec !== 'object' || spec === null || !Object.values(spec).every((value) => isHex(value))) {
+      throw refuse(`result ${i}: "spec" is not an object of "0x..." strings`)
+    }
   }
 }
 
@@ -164,7 +183,7 @@ export function replayIch(file: string, traces: readonly Trace[]): Tally[] {
   const single = newTally(file, 'op by op')
   for (const trace of traces) {
     check(file, trace)
-    const machine = new Machine(trace)
+    const machine = machineOf(file, trace)
     replayWhole(whole, machine, trace)
     replaySingly(single, machine, trace)
   }
@@ -207,6 +226,7 @@ function count(tally: Tally, { kind, differences }: Verdict, trace: Trace, i: nu
   tally[kind]++
   if (kind !== 'failed') return
   const { k, reg, a, v } = trace.ops[i]
+  const nameOf = (field: string): string => (field === 'v' ? (reg ?? '') : `ICH_${field}`)
   const value = v === undefined ? '' : ` := ${v}`
   tally.failures.push({
     trace: trace.name,
@@ -214,17 +234,17 @@ function count(tally: Tally, { kind, differences }: Verdict, trace: Trace, i: nu
     what: `${k} ${reg ?? a}${value}`,
     differences: differences.map(
       ({ field, expected, actual }) =>
-        `${field} is ${meaning(field, actual)}, should be ${expected.map((e) => meaning(field, e)).join(' or ')}`,
+        `${field} is ${meaning(nameOf(field), actual)}, should be ${expected.map((e) => meaning(nameOf(field), e)).join(' or ')}`,
     ),
   })
 }
 
-/** A value with its fields in words. */
-function meaning(field: string, value: string): string {
-  const register = registers.get(`ICH_${field}`)
+/** A value with the fields of the register that it is of. */
+function meaning(name: string, value: string): string {
+  const register = registers.get(name)
   if (!register || value === '-') return value
   const [low, high] = [Number(BigInt(value) & 0xffffffffn), Number(BigInt(value) >> 32n)]
-  const words = field.startsWith('LR')
+  const words = name.startsWith('ICH_LR')
     ? describeListRegister(low, high | 0)
     : describeFields(register.views[0], low, high)
   return `${value} (${words})`

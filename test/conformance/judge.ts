@@ -40,12 +40,18 @@ export function judge(recorded: Answer, result: Result, actual: Answer): Verdict
   const differences: FieldDifference[] = []
   for (const field of new Set([...Object.keys(recorded), ...Object.keys(spec), ...Object.keys(actual)])) {
     const kept = recorded[field] ?? NOTHING
-    const expected = field in spec ? (open ? [kept, spec[field]] : [spec[field]]) : [kept]
+    const alternatives = open ? (result.alt ?? []).flatMap((answer) => answer[field] ?? []) : []
+    const expected = field in spec ? [...(open ? [kept] : []), spec[field], ...alternatives] : [kept]
     const value = actual[field] ?? NOTHING
-    if (!expected.includes(value)) differences.push({ field, expected, actual: value })
+    if (!expected.some((answer) => same(answer, value))) differences.push({ field, expected, actual: value })
   }
   if (differences.length > 0) return { kind: 'failed', differences }
   return { kind: open ? 'either' : 'passed', differences }
+}
+
+/** Values are numbers however they are written; anything else is compared as text. */
+function same(a: string, b: string): boolean {
+  return a === b || (a !== NOTHING && b !== NOTHING && BigInt(a) === BigInt(b))
 }
 
 /** A failed operation, for people. */

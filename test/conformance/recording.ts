@@ -32,6 +32,8 @@ export interface Result {
   /** Names of DEVIATIONS.md, with what the architecture says instead. */
   readonly dev?: readonly string[]
   readonly spec?: Readonly<Record<string, string>>
+  /** Further answers that combinations of the named readings give. */
+  readonly alt?: readonly Readonly<Record<string, string>>[]
 }
 
 export interface Trace {
@@ -41,6 +43,8 @@ export interface Trace {
   readonly config: Readonly<Record<string, unknown>>
   readonly ops: readonly Op[]
   readonly results: readonly Result[]
+  /** Suite `kvm-wfi`: judged accesses and what the guest sees, which it has instead of ops. */
+  readonly accesses: number
   /** How many leading ops are judged. */
   readonly trusted: number
 }
@@ -48,7 +52,9 @@ export interface Trace {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-const HEX = /^0x[0-9a-f]+$/i
+/** Whether something is a value as recordings write it. */
+export const isHex = (value: unknown): value is string =>
+  typeof value === 'string' && /^0x[0-9a-f]+$/i.test(value)
 
 /** Reads a file; throws a {@link RecordingError} for what is not a whole, well-formed recording. */
 export function readRecording(file: string): Trace[] {
@@ -64,7 +70,7 @@ function textOf(file: string): string {
   try {
     bytes = readFileSync(file)
   } catch (error) {
-    throw new RecordingError(file, 0, `cannot be read (${(error as Error).message})`)
+    throw new RecordingError(file, 1, `cannot be read (${(error as Error).message})`)
   }
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes.toString('utf8')
   try {
@@ -109,7 +115,7 @@ function traceOf(file: string, line: number, text: string): Trace {
   for (const [i, op] of ops.entries()) checkOp(op, (reason) => refuse(`op ${i}: ${reason}`))
   for (const [i, result] of results.entries())
     checkResult(result, (reason) => refuse(`result ${i}: ${reason}`))
-  const trusted = config['trusted'] ?? ops.length
+  const trusted = config['trusted'] === undefined ? ops.length : config['trusted']
   if (!Number.isInteger(trusted) || (trusted as number) < 0 || (trusted as number) > ops.length) {
     throw refuse(`config.trusted is not a number of ops from 0 to ${ops.length}`)
   }
@@ -120,8 +126,18 @@ function traceOf(file: string, line: number, text: string): Trace {
     config,
     ops: ops as Op[],
     results: results as Result[],
+    accesses: judgedAccesses(json),
     trusted: trusted as number,
   }
+}
+
+/** What of a `kvm-wfi` line is judged: accesses of these kinds, and everything that the guest sees. */
+const JUDGED = new Set(['entry', 'exit', 'r', 'w', 'its', 'host'])
+
+function judgedAccesses({ accesses, guestSees }: Record<string, unknown>): number {
+  const lists = (value: unknown): unknown[] => (isObject(value) ? Object.values(value).flat() : [])
+  const judged = lists(accesses).filter((event) => isObject(event) && JUDGED.has(String(event['e'])))
+  return judged.length + lists(guestSees).length
 }
 
 function checkOp(op: unknown, refuse: (reason: string) => Error): void {
@@ -135,7 +151,7 @@ function checkOp(op: unknown, refuse: (reason: string) => Error): void {
   }
   const values = [op['a'], ...(Array.isArray(op['v']) ? op['v'] : [op['v']])]
   for (const value of values) {
-    if (value !== undefined && (typeof value !== 'string' || !HEX.test(value))) {
+    if (value !== undefined && !isHex(value)) {
       throw refuse(`${JSON.stringify(value)} is not a "0x..." string`)
     }
   }
@@ -147,10 +163,15 @@ function checkResult(result: unknown, refuse: (reason: string) => Error): void {
   const state = result['st'] ?? []
   if (!Array.isArray(state)) throw refuse('"st" is not a list')
   for (const value of [...answers, ...state]) {
-    if (value !== undefined && (typeof value !== 'string' || !HEX.test(value))) {
+    if (value !== undefined && !isHex(value)) {
       throw refuse(`${JSON.stringify(value)} is not a "0x..." string`)
     }
   }
-  if (result['dev'] !== undefined && !Array.isArray(result['dev'])) throw refuse('"dev" is not a list')
-  if (result['dev'] !== undefined && result['spec'] === undefined) throw refuse('"dev" without "spec"')
+  const { dev, spec, alt } = result
+  if (dev === undefined && spec === undefined && alt === undefined) return
+  if (!Array.isArray(dev) || !dev.every((name) => typeof name === 'string')) {
+    throw refuse('"dev" is not a list of names')
+  }
+  if (spec === undefined) throw refuse('"dev" without "spec"')
+  if (alt !== undefined && !Array.isArray(alt)) throw refuse('"alt" is not a list')
 }

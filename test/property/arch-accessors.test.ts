@@ -46,7 +46,7 @@ const values = [
   'VMCR_VFIQEn',
 ] as const
 /** Exports that are no accessors at all. */
-const others = ['iccRegisters', 'ichRegisters', 'ichLr', 'ichApr', 'listRegisterStates']
+const others = ['iccRegisters', 'ichRegisters', 'ichLr', 'ichApr', 'listRegisterStates', 'listRegisterView']
 
 /** The owner and the field's name behind `REGISTER_Field`; throws where no register has that prefix. */
 function ownerOf(owners: Readonly<Record<string, Owner>>, name: string): [Owner, string] {

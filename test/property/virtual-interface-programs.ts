@@ -98,8 +98,9 @@ const hcrValue = fc
     any: fc.nat(0xffff),
     traps: fc.constantFrom(0, 0, 0, 0, 0x400, 0x800, 0x1000, 0x4000),
     count: fc.nat(31),
+    en: fc.constantFrom(1, 1, 1, 1, 0),
   })
-  .map(({ any, traps, count }) => BigInt((any & ~0x5c00) | traps | 1) | (BigInt(count) << 27n))
+  .map(({ any, traps, count, en }) => BigInt((any & ~0x5c01) | traps | en) | (BigInt(count) << 27n))
 
 const write = (
   el: number,
@@ -128,6 +129,11 @@ const steps: readonly fc.WeightedArbitrary<Step>[] = [
   { weight: 2, arbitrary: read(1, fc.constantFrom('IAR0', 'IAR1')) },
   { weight: 3, arbitrary: write(1, fc.constantFrom('EOIR0', 'EOIR1', 'DIR'), intid) },
   { weight: 2, arbitrary: write(2, fc.constant('ICH_HCR'), hcrValue) },
+  // Levels that meet: the two groups may even have the same one.
+  {
+    weight: 3,
+    arbitrary: write(2, fc.constantFrom('ICH_AP0R0', 'ICH_AP1R0'), fc.constantFrom(0, 1, 0x1_0000, 0x1_0001)),
+  },
   { weight: 1, arbitrary: write(1, fc.constant('PMR'), fc.oneof(fc.constant(0xff), fc.nat(0xfff))) },
   { weight: 3, arbitrary: write(1, fc.constantFrom('BPR0', 'BPR1'), fc.nat(15)) },
   { weight: 3, arbitrary: write(1, fc.constant('CTLR'), fc.nat(3)) },

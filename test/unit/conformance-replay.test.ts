@@ -1,12 +1,23 @@
 /** What the conformance program says about recordings that it can read. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ConformanceProgram, FIXTURE, fixtureTraces, type RecordedTrace } from './conformance-program.ts'
+import {
+  ConformanceProgram,
+  FIXTURE,
+  fixtureTraces,
+  type RecordedTrace,
+  type Run,
+} from './conformance-program.ts'
 
 let program: ConformanceProgram
 let traces: readonly RecordedTrace[]
+/** What it says about the fixture. */
+let lines: Run
+let json: Run
 beforeAll(async () => {
   program = await ConformanceProgram.bundle()
   traces = fixtureTraces()
+  lines = program.run(FIXTURE)
+  json = program.run('--json', FIXTURE)
 })
 afterAll(() => program.remove())
 
@@ -38,12 +49,12 @@ const parse = (stdout: string): Counts[] => JSON.parse(stdout) as Counts[]
 
 describe('the ich recording', () => {
   it('passes: traces 24,520 exactly and 113 either way, op by op 28,070 and 260 of the judged', () => {
-    const { status, stdout, stderr } = program.run(FIXTURE)
-    const lines = stdout.split('\n')
-    expect(lines[0]).toMatch(
+    const { status, stdout, stderr } = lines
+    const [first, second] = stdout.split('\n')
+    expect(first).toMatch(
       /^test\/fixtures\/ich\.jsonl\.gz \[traces\]: passed 24520 failed 0 skipped 0 either 113; past trusted: \d+ of 4192 agree$/,
     )
-    expect(lines[1]).toBe(
+    expect(second).toBe(
       'test/fixtures/ich.jsonl.gz [op by op]: passed 28070 failed 0 skipped 495 either 260; past trusted: 0 of 0 agree',
     )
     expect(stderr).toBe('')
@@ -51,7 +62,7 @@ describe('the ich recording', () => {
   })
 
   it('has the totals that its README gives: 24,633 judged, and 28,825 ops of which 28,330 are judged', () => {
-    const [whole, single] = parse(program.run('--json', FIXTURE).stdout)
+    const [whole, single] = parse(json.stdout)
     expect(whole.passed + whole.failed + whole.skipped + whole.either).toBe(24_633)
     expect(whole.pastTrusted.total).toBe(28_825 - 24_633)
     expect(single.passed + single.failed + single.skipped + single.either).toBe(28_825)
@@ -59,23 +70,20 @@ describe('the ich recording', () => {
   })
 
   it('--json has the same counts as the lines', () => {
-    const lines = program.run(FIXTURE).stdout.split('\n')
-    const { status, stdout } = program.run('--json', FIXTURE)
-    const tallies = parse(stdout)
+    const tallies = parse(json.stdout)
     expect(
       tallies.map(
         ({ file, mode, passed, failed, skipped, either, pastTrusted: { agree, total } }) =>
           `${file} [${mode}]: passed ${passed} failed ${failed} skipped ${skipped} either ${either}; ` +
           `past trusted: ${agree} of ${total} agree`,
       ),
-    ).toEqual(lines.slice(0, 2))
-    expect(status).toBe(0)
+    ).toEqual(lines.stdout.split('\n').slice(0, 2))
+    expect(json.status).toBe(0)
   })
 
   it('says why it skips, and the reasons add up', () => {
-    const reasons = program
-      .run(FIXTURE)
-      .stdout.split('\n')
+    const reasons = lines.stdout
+      .split('\n')
       .map((line) => /^ {2}skipped (\d+): (.+)$/.exec(line))
       .filter((match) => match !== null)
       .map(([, count, why]) => ({ count: Number(count), why }))
@@ -114,7 +122,7 @@ describe('a recording', () => {
     trace.results[at]['v'] = '0x2a2'
     const { status, stdout } = program.run(program.recording('answer.jsonl.gz', [trace]))
     expect(stdout).toContain(`op ${at}: gr IAR1`)
-    expect(stdout).toContain(`v is ${v}, should be 0x2a2`)
+    expect(stdout).toContain(`v is ${v} (INTID=${v}), should be 0x2a2 (INTID=0x2a2)`)
     // An answer is part of no state: op by op it is wrong in that op alone, too.
     expect(stdout).toMatch(/\[traces\]: passed \d+ failed 1 /)
     expect(stdout).toMatch(/\[op by op\]: passed \d+ failed 1 /)
@@ -137,7 +145,7 @@ describe('a recording', () => {
     trace.results[at] = { trap: '0x62303019', st }
     const { status, stdout } = program.run(program.recording('trap.jsonl.gz', [trace]))
     expect(stdout).toContain('trap is -, should be 0x62303019')
-    expect(stdout).toMatch(/v is 0x[0-9a-f]+, should be -/)
+    expect(stdout).toMatch(/v is 0x[0-9a-f]+ \(INTID=0x[0-9a-f]+\), should be -/)
     expect(status).toBe(1)
   })
 

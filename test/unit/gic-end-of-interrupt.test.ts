@@ -111,6 +111,24 @@ describe('with EOImode 0, a write of ICC_EOIR<n>_EL1', () => {
     expect(m.gic.hash()).toBe(before)
   })
 
+  it('that names another interrupt than the one of the dropped priority deactivates nothing: a choice', () => {
+    const m = running({ group: 1, priority: 0xc0, vintid: 33 }, { group: 1, priority: 0x80, vintid: 34 })
+    m.guest.write(ICC_EOIR1_EL1, 33)
+    expect(m.guest.read(ICC_RPR_EL1)).toBe(0xc0n)
+    expect([m.state(0), m.state(1)]).toEqual(['active', 'active'])
+    expect(eoiCount(m)).toBe(0n)
+  })
+
+  it('through the register of the other group drops the priority and deactivates nothing: a choice', () => {
+    for (const group of [0, 1] as const) {
+      const m = running({ group, priority: 0x80, vintid: 33 })
+      m.guest.write(group === 0 ? ICC_EOIR1_EL1 : ICC_EOIR0_EL1, 33)
+      expect(m.guest.read(ICC_RPR_EL1)).toBe(0xffn)
+      expect(m.state(0)).toBe('active')
+      expect(eoiCount(m)).toBe(0n)
+    }
+  })
+
   it('takes the INTID from bits 23:0', () => {
     const m = running({ group: 1, priority: 0x80, vintid: 33 })
     m.guest.write(ICC_EOIR1_EL1, 0xffff_ffff_ff00_0021n)

@@ -38,6 +38,7 @@ describe('GICR_ISACTIVER0 and GICR_ICACTIVER0', () => {
   it('lie in the regions that the configuration gives, in the order of the CPUs', () => {
     const gic = new Gic({
       cpus: 3,
+      spis: 988,
       gicd: 0x1_0000_0000,
       gicr: [
         { base: 0x2_0000_0000, count: 1 },
@@ -47,9 +48,15 @@ describe('GICR_ISACTIVER0 and GICR_ICACTIVER0', () => {
     const at = [0x2_0001_0300, 0x4001_0300, 0x4003_0300]
     for (const [cpu, address] of at.entries()) gic.writeMmio(address, 4, 16 + cpu)
     expect(at.map((address) => gic.readMmio(address, 4))).toEqual([16, 17, 18])
-    // Redistributors without a CPU: nobody is there.
-    gic.writeMmio(0x4005_0300, 4, ONES)
-    expect(gic.readMmio(0x4005_0300, 4)).toBe(0)
+    // Redistributors without a CPU, and the end of a region: nobody is there.
+    const before = gic.hash()
+    for (const address of [0x4005_0300, 0x4007_0300, 0x2_0003_0300]) {
+      gic.writeMmio(address, 4, ONES)
+      expect(gic.readMmio(address, 4)).toBe(0)
+      expect(gic.claims(address)).toBe(false)
+    }
+    expect(gic.hash()).toBe(before)
+    expect([gic.claims(0x2_0001_ffff), gic.claims(0x2_0002_0000)]).toEqual([true, false])
     gic.writeMmio(0x1_0000_0304, 4, ONES)
     expect(gic.readMmio(0x1_0000_0304, 4)).toBe(ONES)
   })
