@@ -1,4 +1,30 @@
-import { defineConfig } from 'tsup'
+import { readFile } from 'node:fs/promises'
+import { defineConfig, type Options } from 'tsup'
+
+/**
+ * Word offsets and masks are literals that hot code must not look up. esbuild inlines a constant across modules
+ * only out of a module that has nothing but constants and imports nothing. So that a block can keep its
+ * constants in its own file, this gives each file's literal constants a module of their own, which the file
+ * imports and exports again. Lines stay where they are.
+ */
+const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'inline constants',
+  setup(build) {
+    const literal = /^export const (\w+) = (?:-?0x[\da-f_]+|-?\d+)(?: \| 0)?$/gim
+    build.onResolve({ filter: /\?constants$/ }, ({ path }) => ({ path, namespace: 'constants' }))
+    build.onLoad({ filter: /./, namespace: 'constants' }, async ({ path }) => {
+      const source = await readFile(path.replace(/\?constants$/, ''), 'utf8')
+      return { contents: (source.match(literal) ?? []).join('\n'), loader: 'ts' }
+    })
+    build.onLoad({ filter: /\/src\/.*\.ts$/, namespace: 'file' }, async ({ path }) => {
+      const source = await readFile(path, 'utf8')
+      const names = [...source.matchAll(literal)].map(([, name]) => name).join()
+      const from = `{${names}} from ${JSON.stringify(`${path}?constants`)};`
+      const head = names === '' ? '' : `import ${from}export ${from}`
+      return { contents: head + source.replaceAll(literal, ''), loader: 'ts' }
+    })
+  },
+}
 
 export default defineConfig([
   {
@@ -16,6 +42,7 @@ export default defineConfig([
     dts: true,
     sourcemap: true,
     clean: true,
+    esbuildPlugins: [inlineConstants],
     esbuildOptions(options) {
       // Inlines numeric constants across modules; names and whitespace stay readable.
       options.minifySyntax = true

@@ -4,16 +4,14 @@
  * @packageDocumentation
  */
 export { DeviceBuilder } from './explore/device.ts'
-export { GuestBuilder, type MaskName, OpList, type SgiTarget } from './explore/guest-builder.ts'
 export {
-  type Access,
-  type Actor,
-  type ActorState,
-  type ListRegisterChange,
-  ScenarioMachine,
-  type StepEvent,
-  type VcpuCounts,
-} from './explore/machine.ts'
+  GuestBuilder,
+  type MaskName,
+  OpList,
+  type SgiTarget,
+  type TimerName,
+} from './explore/guest-builder.ts'
+export { type Actor, type ActorState, ScenarioMachine, type VcpuCounts } from './explore/machine.ts'
 export { Run, type RunEnd, type RunOptions } from './explore/run.ts'
 export {
   type CpuInterfaceConfig,
@@ -22,5 +20,32 @@ export {
   scenario,
   type VmConfig,
 } from './explore/scenario.ts'
-export type { Choice, Design, Loop, Node, Part, Restart, Step } from './hyp/design.ts'
-export { designs } from './hyp/designs.ts'
+export type { Access, ListRegisterChange, StepEvent } from './explore/trace.ts'
+export { fixed, kvm61 } from './hyp/baselines.ts'
+export { type CostRow, type Latencies, latencyOf } from './hyp/cost.ts'
+export {
+  type Choice,
+  choose,
+  type Design,
+  forever,
+  type Jump,
+  type Loop,
+  leave,
+  type Node,
+  type OwnStep,
+  ownStep,
+  type Part,
+  part,
+  restart,
+  type Step,
+  unless,
+  until,
+  when,
+} from './hyp/design.ts'
+export { type DesignParts, defineDesign, designs, type HaltOptions, halt } from './hyp/designs.ts'
+export { Edit, edit } from './hyp/edit.ts'
+export type { HaltPolling } from './hyp/halt.ts'
+export type { StepContext } from './hyp/own-steps.ts'
+export * as steps from './hyp/public-steps.ts'
+export type { CrossingKind } from './hyp/seam.ts'
+export type { ExitName } from './hyp/vcpu.ts'

@@ -29,3 +29,7 @@ export function sysregSyndrome(encoding: number, isRead: boolean): number {
 export const ESR_WFI = ((EC_WFX << 26) | IL | (1 << 24) | (0xe << 20)) >>> 0
 /** A trapped WFE: as {@link ESR_WFI} with TI 1. */
 export const ESR_WFE = ESR_WFI | 1
+/** A trapped WFIT: TI 2. */
+export const ESR_WFIT = ESR_WFI | 2
+/** A trapped WFET: TI 3. */
+export const ESR_WFET = ESR_WFI | 3

@@ -12,6 +12,8 @@ export interface DeviceStep {
   readonly levels: readonly (0 | 1)[]
   /** In a plain run, not before this virtual time; otherwise when nothing else can go on. */
   readonly notBefore: number | undefined
+  /** It is a signal to the vCPU's thread instead of a line. */
+  readonly signal?: true
 }
 
 /** A device's program. */
@@ -50,6 +52,20 @@ export class DeviceBuilder {
   /** Raises and lowers it in one step. */
   pulse(intid: number, vcpu = 0): this {
     return this.add('pulses', intid, vcpu, [1, 0])
+  }
+
+  /** Sends a signal to a vCPU's thread: it returns to userspace, which calls KVM_RUN again. */
+  signal(vcpu = 0): this {
+    this.steps.push({
+      name: `signals vcpu${vcpu}`,
+      intid: 0,
+      vcpu,
+      levels: [],
+      notBefore: this.time,
+      signal: true,
+    })
+    this.time = undefined
+    return this
   }
 
   /** @internal */

@@ -11,6 +11,7 @@ import {
 import { intidName } from '../arch/intid.ts'
 import { sysregName } from '../arch/sysreg.ts'
 import { DAIF_F, DAIF_I } from '../gic/pcpu.ts'
+import { TIMER_PHYSICAL, TIMER_VIRTUAL } from '../hyp/arch-timer.ts'
 import {
   type GuestProgram,
   MAX_LOOPS,
@@ -26,9 +27,14 @@ import {
   OP_READ,
   OP_RETURN,
   OP_SEV,
+  OP_SUSPEND,
+  OP_TIMER,
   OP_UNMASK,
+  OP_USERSPACE,
   OP_WFE,
+  OP_WFET,
   OP_WFI,
+  OP_WFIT,
   OP_WORDS,
   OP_WRITE,
 } from '../hyp/guest.ts'
@@ -36,6 +42,11 @@ import { argumentInteger, VgicError } from '../state/vgic-error.ts'
 
 /** PSTATE masks: `irq` is PSTATE.I, `fiq` is PSTATE.F. */
 export type MaskName = 'irq' | 'fiq'
+
+/** The timers of a vCPU: PPI 27 and PPI 30. */
+export type TimerName = 'virtual' | 'physical'
+
+const timerOf = (which: TimerName): number => (which === 'virtual' ? TIMER_VIRTUAL : TIMER_PHYSICAL)
 
 /** An SGI to send. */
 export interface SgiTarget {
@@ -163,6 +174,37 @@ export class OpList {
   quiesce(intid: number): this {
     argumentInteger('intid', intid, 16, 1019)
     return this.add(`quiesce ${intidName(intid)}`, OP_QUIESCE, intid)
+  }
+
+  /** Starts a timer of the vCPU, which expires `ticks` of virtual time from now; the VM must have timers. */
+  timer(ticks: number, which: TimerName = 'virtual'): this {
+    argumentInteger('ticks', ticks, 0, 0x3fff_ffff)
+    return this.add(`${which} timer in ${ticks}`, OP_TIMER, timerOf(which), ticks)
+  }
+
+  /** Turns a timer off. */
+  stopTimer(which: TimerName = 'virtual'): this {
+    return this.add(`${which} timer off`, OP_TIMER, timerOf(which), -1)
+  }
+
+  /** WFIT: as WFI, but at most for `ticks` of virtual time. */
+  wfit(ticks: number): this {
+    return this.add(`wfit ${ticks}`, OP_WFIT, argumentInteger('ticks', ticks, 0, 0x3fff_ffff))
+  }
+
+  /** WFET: as WFE. The hypervisor yields and comes back, so that its timeout does not matter. */
+  wfet(): this {
+    return this.add('wfet', OP_WFET)
+  }
+
+  /** PSCI CPU_SUSPEND, the other way to wait for an interrupt. */
+  suspend(): this {
+    return this.add('cpu_suspend', OP_SUSPEND)
+  }
+
+  /** An access that userspace deals with: the vCPU leaves KVM_RUN and comes back. */
+  userspace(): this {
+    return this.add('access for userspace', OP_USERSPACE)
   }
 
   /** HVC: leaves the guest and comes back. */

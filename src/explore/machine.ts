@@ -1,136 +1,131 @@
 /**
- * A scenario's machine: a hypervisor with its VM, and the devices. Its actors are the vCPUs and the devices;
- * whoever drives it decides which actor takes the next step.
+ * A scenario's machine: a hypervisor with its VM, and the devices. Its actors are the vCPUs and the devices, and
+ * its environment what happens to them: timers that expire, preemptions, ticks, migrations. Whoever drives it
+ * decides which of them takes the next step.
  */
-import { intidName } from '../arch/intid.ts'
 import type { CheckedGicConfig } from '../gic/config.ts'
-import type { Design } from '../hyp/design.ts'
-import { GUEST_PC, GUEST_VALUE, OP_ACK, OP_WORDS } from '../hyp/guest.ts'
+import { type CostRow, readCost } from '../hyp/cost.ts'
+import { type Design, TABLE_SHIFT } from '../hyp/design.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
-import { THREAD_ENDED, THREAD_IN_GUEST, THREAD_SLEEPS } from '../hyp/run-loop.ts'
+import { kick, postRequest } from '../hyp/kick.ts'
+import { THREAD_ENDED, THREAD_IN_GUEST, THREAD_SLEEPS, THREAD_WAITS_FOR_CPU } from '../hyp/run-loop.ts'
+import { STEP_POST_REQUEST, STEP_QUEUE_INTERRUPT } from '../hyp/steps.ts'
 import {
-  exitNames,
-  VCPU_EXITS,
-  VCPU_KICKED,
-  VCPU_PC,
+  REQ_IRQ_PENDING,
+  REQ_SIGNAL,
+  VCPU_LAST_PE,
   VCPU_PE,
+  VCPU_POLLS_ATTEMPTED,
+  VCPU_POLLS_SUCCESSFUL,
+  VCPU_PREEMPTIONS,
   VCPU_SLEEPS,
-  VCPU_SYSREG_READS,
-  VCPU_SYSREG_WRITES,
+  VCPU_YIELDS,
 } from '../hyp/vcpu.ts'
+import { VM_TIME } from '../hyp/vm.ts'
 import { recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
 import { argumentInteger } from '../state/vgic-error.ts'
-import type { DeviceProgram } from './device.ts'
+import type { DeviceProgram, DeviceStep } from './device.ts'
+import { Ghosts } from './ghosts.ts'
+import { type StepEvent, traceStep } from './trace.ts'
 
 /** Whoever can take steps. */
 export interface Actor {
-  /** What it is. */
-  readonly kind: 'vcpu' | 'device'
-  /** Which of its kind, from 0. */
+  /** What it is. `timer`, `preempt`, `tick` and `migrate` are the environment's. */
+  readonly kind: 'vcpu' | 'device' | 'timer' | 'preempt' | 'tick' | 'migrate'
+  /** Which vCPU it is or concerns, or which device, from 0. */
   readonly index: number
-  /** `vcpu0`, or the device's name. */
+  /** For a timer 0 virtual, 1 physical, 2 a WFIT's timeout; for a migration the CPU. */
+  readonly detail: number
+  /** `vcpu0`, the device's name, or what happens: `preempt vcpu0`. */
   readonly name: string
 }
 
 /** What an actor can do: take a step, nothing until somebody else does something, or nothing any more. */
 export type ActorState = 'ready' | 'asleep' | 'done'
 
-/** A crossing of the seam between the hypervisor and the silicon. */
-export interface Access {
-  /** Which way. */
-  readonly kind: 'read' | 'write'
-  /** The register's encoding. */
-  readonly encoding: number
-  /** Bits 31:0 of the value, signed. */
-  readonly low: number
-  /** Bits 63:32 of the value, signed. */
-  readonly high: number
-}
-
-/** A step that was taken. */
-export interface StepEvent {
-  /** Virtual time: how many steps were taken before. */
-  readonly time: number
-  /** Who took it. */
-  readonly actor: Actor
-  /** Where the step belongs: `wfi/halt`, `guest`, or nothing for a device. */
-  readonly place: string
-  /** What was done. */
-  readonly what: string
-  /** The INTID that the guest acknowledged in this step, 1023 included. */
-  readonly acknowledged?: number
-  /** The seam's crossings, in order. */
-  readonly accesses: readonly Access[]
-  /** List registers of the vCPU's PE that the guest changed, by number. */
-  readonly listRegisters: readonly ListRegisterChange[]
-}
-
-/** A list register before and after a step of the guest. */
-export interface ListRegisterChange {
-  /** n of ICH_LR<n>_EL2. */
-  readonly number: number
-  /** Its two halves before, signed. */
-  readonly before: readonly [low: number, high: number]
-  /** Its two halves after. */
-  readonly after: readonly [low: number, high: number]
-}
-
 /** What a vCPU has done so far. */
 export interface VcpuCounts {
-  /** How often it left the guest. */
-  readonly exits: number
   /** How often its thread went to sleep. */
   readonly sleeps: number
-  /** System registers that the hypervisor read for it. */
-  readonly sysregReads: number
-  /** System registers that the hypervisor wrote for it. */
-  readonly sysregWrites: number
+  /** Halts that polled before they slept. */
+  readonly pollsAttempted: number
+  /** Of these, the ones that did not have to sleep. */
+  readonly pollsSuccessful: number
+  /** Directed yields to another vCPU. */
+  readonly yields: number
+  /** How often its thread was preempted. */
+  readonly preemptions: number
 }
 
-const DEVICE = (count: number) =>
-  recordType('devices', [{ name: 'pc', at: 0, count: Math.max(count, 1), class: 'authoritative' }])
-const CLOCK = recordType('clock', [{ name: 'time', at: 0, class: 'observational' }])
+/** Words of a device: the next step of its program, where in the injection's steps it is, and for which vCPU. */
+const DEVICE_PC = 0
+const DEVICE_INJECT = 1
+const DEVICE_TARGET = 2
+const DEVICE = recordType('device', [
+  { name: 'pc', at: DEVICE_PC, class: 'authoritative' },
+  { name: 'inject', at: DEVICE_INJECT, class: 'authoritative' },
+  { name: 'target', at: DEVICE_TARGET, class: 'normalised' },
+])
 
-/** The exit that takes a physical interrupt. */
-const EXIT_FOR_INTERRUPT = 0
+const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
 /** A machine that a scenario starts. One step of one actor at a time; its state can be saved and put back. */
 export class ScenarioMachine {
   /** vCPUs first, then devices. */
   readonly actors: readonly Actor[]
+  /** What happens to the vCPUs: timers, then preemptions, ticks and migrations of each. */
+  readonly environment: readonly Actor[]
   /** @internal */
   readonly hypervisor: Hypervisor
-  private readonly devicePc: number
-  private readonly clock: number
+  /** @internal */
+  readonly ghosts: Ghosts
+  private readonly devicePlace: number
+  private readonly now: number
 
   /** @internal */
   constructor(
     config: CheckedGicConfig,
-    private readonly setup: VmSetup,
+    /** @internal */
+    readonly setup: VmSetup,
     design: Design,
     private readonly devices: readonly DeviceProgram[],
   ) {
-    const device = DEVICE(devices.length)
+    const ghosts = Ghosts.recordOf(setup)
     this.hypervisor = new Hypervisor(config, setup, design, [
-      [device, 1],
-      [CLOCK, 1],
+      [DEVICE, Math.max(devices.length, 1)],
+      [ghosts, 1],
     ])
-    this.devicePc = this.hypervisor.state.layout.baseOf(device)
-    this.clock = this.hypervisor.state.layout.baseOf(CLOCK)
+    const { layout } = this.hypervisor.state
+    this.devicePlace = layout.baseOf(DEVICE)
+    this.now = this.hypervisor.place.vm + VM_TIME
+    this.ghosts = new Ghosts(this.hypervisor, layout.baseOf(ghosts))
+    const vcpus = Array.from({ length: setup.vcpus }, (_, index) => index)
     this.actors = [
-      ...Array.from({ length: setup.vcpus }, (_, index) => ({
-        kind: 'vcpu' as const,
-        index,
-        name: `vcpu${index}`,
-      })),
-      ...devices.map(({ name }, index) => ({ kind: 'device' as const, index, name })),
+      ...vcpus.map((index) => ({ kind: 'vcpu' as const, index, detail: 0, name: `vcpu${index}` })),
+      ...devices.map(({ name }, index) => ({ kind: 'device' as const, index, detail: 0, name })),
     ]
+    this.environment = vcpus.flatMap((index): Actor[] => [
+      ...timerNames.map((timer, detail) => ({
+        kind: 'timer' as const,
+        index,
+        detail,
+        name: `${timer} of vcpu${index}`,
+      })),
+      { kind: 'preempt', index, detail: 0, name: `preempt vcpu${index}` },
+      { kind: 'tick', index, detail: 0, name: `tick of vcpu${index}` },
+      ...Array.from({ length: config.cpus }, (_, cpu) => ({
+        kind: 'migrate' as const,
+        index,
+        detail: cpu,
+        name: `migrate vcpu${index} to cpu${cpu}`,
+      })),
+    ])
   }
 
   /** Virtual time: how many steps were taken. */
   get time(): number {
-    return this.hypervisor.words[this.clock]
+    return this.hypervisor.words[this.now]
   }
 
   /** A copy of the whole state. */
@@ -154,49 +149,72 @@ export class ScenarioMachine {
   }
 
   /** What an actor can do. */
-  stateOf({ kind, index }: Actor): ActorState {
-    const { runLoop, guest } = this.hypervisor
-    if (kind === 'device') return this.nextDeviceStep(index) ? 'ready' : 'done'
-    const v = this.hypervisor.vcpu(index)
-    const state = runLoop.threadState(v)
-    if (state === THREAD_ENDED) return 'done'
-    if (state === THREAD_SLEEPS || (state === THREAD_IN_GUEST && guest.isWaiting(v))) return 'asleep'
-    return 'ready'
+  stateOf({ kind, index, detail }: Actor): ActorState {
+    const { hypervisor } = this
+    switch (kind) {
+      case 'vcpu':
+        return this.vcpuState(hypervisor.vcpu(index))
+      case 'device':
+        return this.nextDeviceStep(index) ? 'ready' : 'done'
+      case 'timer':
+        return hypervisor.timers.isArmed(hypervisor.vcpu(index), detail) ? 'ready' : 'asleep'
+      case 'preempt':
+        return hypervisor.scheduler.canPreempt(hypervisor.vcpu(index)) ? 'ready' : 'asleep'
+      case 'tick':
+        return hypervisor.runLoop.threadState(hypervisor.vcpu(index)) === THREAD_IN_GUEST ? 'ready' : 'asleep'
+      case 'migrate':
+        return this.canMigrate(hypervisor.vcpu(index), detail) ? 'ready' : 'asleep'
+    }
   }
 
-  /** When a device's next step may happen in a plain run; undefined if it waits until nothing else can go on. */
-  notBefore({ kind, index }: Actor): number | undefined {
+  /** When a device's next step, or a timer's expiry, is due in a plain run; undefined if it has no time. */
+  dueAt({ kind, index, detail }: Actor): number | undefined {
+    const { hypervisor } = this
+    if (kind === 'timer') return hypervisor.timers.deadline(hypervisor.vcpu(index), detail)
     return kind === 'device' ? this.nextDeviceStep(index)?.notBefore : undefined
   }
 
-  /** Takes one step of an actor, which must be ready. */
+  /** Takes one step of an actor; nothing if it is not ready. */
   step(actor: Actor): void {
-    const { hypervisor } = this
     if (this.stateOf(actor) !== 'ready') return
-    hypervisor.words[this.clock]++
-    if (actor.kind === 'device') {
-      this.stepDevice(actor.index)
-      return
+    const { hypervisor } = this
+    const { kind, index, detail } = actor
+    hypervisor.words[this.now]++
+    switch (kind) {
+      case 'vcpu':
+        this.stepVcpu(hypervisor.vcpu(index))
+        return
+      case 'device':
+        this.stepDevice(index)
+        return
+      case 'timer':
+        hypervisor.timers.expire(hypervisor.vcpu(index), detail)
+        return
+      case 'preempt':
+        hypervisor.scheduler.preempt(hypervisor.vcpu(index))
+        return
+      case 'tick':
+        hypervisor.scheduler.tick(hypervisor.vcpu(index))
+        return
+      case 'migrate':
+        hypervisor.scheduler.switchIn(hypervisor.vcpu(index), detail)
     }
-    const v = hypervisor.vcpu(actor.index)
-    if (hypervisor.runLoop.threadState(v) === THREAD_IN_GUEST) hypervisor.stepGuest(v)
-    else hypervisor.runLoop.step(v)
   }
 
-  /** Takes one step of an actor and tells what happened. */
+  /** Takes one step of a vCPU's thread, which must be at one, and returns its result. */
+  stepThread({ index }: Actor): number {
+    this.hypervisor.words[this.now]++
+    return this.hypervisor.runLoop.step(this.hypervisor.vcpu(index))
+  }
+
+  /** Takes one step of an actor, which must be ready, and tells what happened. */
   trace(actor: Actor): StepEvent {
-    const { hypervisor } = this
-    const accesses: Access[] = []
-    const time = this.time
-    hypervisor.seam.observer = (_vcpu, isRead, encoding, low, high) => {
-      accesses.push({ kind: isRead ? 'read' : 'write', encoding, low, high })
-    }
-    try {
-      const told = actor.kind === 'device' ? this.traceDevice(actor) : this.traceVcpu(actor)
-      return { time, actor, accesses, ...told }
-    } finally {
-      hypervisor.seam.observer = null
-    }
+    return traceStep(this, actor)
+  }
+
+  /** Lets time pass until something is due. */
+  passTime(until: number): void {
+    this.hypervisor.words[this.now] = Math.max(this.time, until)
   }
 
   /** What a vCPU has done so far. */
@@ -204,79 +222,108 @@ export class ScenarioMachine {
     const { words } = this.hypervisor
     const v = this.hypervisor.vcpu(argumentInteger('vcpu', vcpu, 0, this.setup.vcpus - 1))
     return {
-      exits: words[v + VCPU_EXITS],
       sleeps: words[v + VCPU_SLEEPS],
-      sysregReads: words[v + VCPU_SYSREG_READS],
-      sysregWrites: words[v + VCPU_SYSREG_WRITES],
+      pollsAttempted: words[v + VCPU_POLLS_ATTEMPTED],
+      pollsSuccessful: words[v + VCPU_POLLS_SUCCESSFUL],
+      yields: words[v + VCPU_YIELDS],
+      preemptions: words[v + VCPU_PREEMPTIONS],
     }
   }
 
-  private nextDeviceStep(index: number) {
-    return this.devices[index].steps[this.hypervisor.words[this.devicePc + index]]
+  /** What the hypervisor's crossings of the seam were, a row for each kind of exit. */
+  cost(): CostRow[] {
+    const { words, place, design } = this.hypervisor
+    return readCost(words, place.costTable, design.name)
   }
 
+  /** The next step of a device; undefined when it is done. */
+  nextDeviceStep(index: number): DeviceStep | undefined {
+    return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
+  }
+
+  /** Where a device is in the steps of its injection, as a program counter of the design; 0 between two. */
+  injectionOf(index: number): number {
+    return this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT]
+  }
+
+  private deviceOf(index: number): number {
+    return this.devicePlace + index * DEVICE.size
+  }
+
+  private vcpuState(v: number): ActorState {
+    const { runLoop, guest, scheduler, words, silicon } = this.hypervisor
+    switch (runLoop.threadState(v)) {
+      case THREAD_ENDED:
+        return 'done'
+      case THREAD_SLEEPS:
+        return 'asleep'
+      case THREAD_IN_GUEST:
+        return guest.isWaiting(v) ? 'asleep' : 'ready'
+      case THREAD_WAITS_FOR_CPU:
+        return scheduler.current(silicon.cpuOf(words[v + VCPU_LAST_PE])) === 0 ? 'ready' : 'asleep'
+      default:
+        return 'ready'
+    }
+  }
+
+  /** Whether a thread that waits for a PE can get another than its last one. */
+  private canMigrate(v: number, cpu: number): boolean {
+    const { runLoop, scheduler, silicon, words } = this.hypervisor
+    if (runLoop.threadState(v) !== THREAD_WAITS_FOR_CPU) return false
+    return scheduler.current(cpu) === 0 && silicon.peOf(cpu) !== words[v + VCPU_LAST_PE]
+  }
+
+  /** A thread that waits for its PE, and finds it free, gets it in a step of its own. */
+  private stepVcpu(v: number): void {
+    const { hypervisor } = this
+    const { runLoop, scheduler, silicon, words } = hypervisor
+    if (words[v + VCPU_PE] === 0) {
+      scheduler.switchIn(v, silicon.cpuOf(words[v + VCPU_LAST_PE]))
+    } else if (runLoop.threadState(v) === THREAD_IN_GUEST) {
+      this.ghosts.stepGuest(v)
+    } else {
+      runLoop.step(v)
+    }
+  }
+
+  /** One step of an injection: queue, post the request, kick, in the order that the design has. */
   private stepDevice(index: number): void {
     const { hypervisor } = this
+    const { words, runLoop } = hypervisor
+    const device = this.deviceOf(index)
     const next = this.nextDeviceStep(index)
-    const irq = hypervisor.apLists.irqOf(hypervisor.vcpu(next.vcpu), next.intid)
-    hypervisor.words[this.devicePc + index]++
-    for (const level of next.levels) hypervisor.apLists.inject(irq, level)
-  }
-
-  private traceDevice(actor: Actor): Pick<StepEvent, 'place' | 'what' | 'listRegisters'> {
-    const what = this.nextDeviceStep(actor.index)?.name ?? ''
-    this.step(actor)
-    return { place: '', what, listRegisters: [] }
-  }
-
-  private traceVcpu(actor: Actor): Pick<StepEvent, 'place' | 'what' | 'listRegisters' | 'acknowledged'> {
-    const { hypervisor } = this
-    const v = hypervisor.vcpu(actor.index)
-    if (hypervisor.runLoop.threadState(v) === THREAD_IN_GUEST) return this.traceGuest(v)
-    const { paths, steps } = hypervisor.runLoop.program
-    const pc = hypervisor.words[v + VCPU_PC]
-    const path = paths[pc].split('/')
-    hypervisor.words[this.clock]++
-    const result = hypervisor.runLoop.step(v)
-    const outcome = steps[pc]?.outcomes[result]
-    const name = path.pop() ?? ''
-    return {
-      place: path.join('/'),
-      what: name === 'guest' ? 'enters the guest' : outcome === undefined ? name : `${name} ${outcome}`,
-      listRegisters: [],
+    if (!next) return
+    if (next.signal) {
+      const v = hypervisor.vcpu(next.vcpu)
+      postRequest(words, v, REQ_SIGNAL)
+      kick(words, v)
+      words[device + DEVICE_PC]++
+      return
     }
+    const { table, inject } = runLoop.program
+    const pc = words[device + DEVICE_INJECT] === 0 ? inject : words[device + DEVICE_INJECT]
+    const row = pc << TABLE_SHIFT
+    const target = words[device + DEVICE_TARGET]
+    if (table[row] === STEP_QUEUE_INTERRUPT) words[device + DEVICE_TARGET] = this.queue(next)
+    else if (target !== 0 && table[row] === STEP_POST_REQUEST) postRequest(words, target, REQ_IRQ_PENDING)
+    else if (target !== 0) kick(words, target)
+    const after = words[device + DEVICE_TARGET] === 0 ? 0 : table[row + 1]
+    words[device + DEVICE_INJECT] = after
+    if (after !== 0) return
+    words[device + DEVICE_TARGET] = 0
+    words[device + DEVICE_PC]++
   }
 
-  private traceGuest(v: number): Pick<StepEvent, 'place' | 'what' | 'listRegisters' | 'acknowledged'> {
+  private queue({ intid, vcpu, levels }: DeviceStep): number {
     const { hypervisor } = this
-    const { words, silicon, guest } = hypervisor
-    const pe = words[v + VCPU_PE]
-    const program = this.setup.guests[Math.floor((v - hypervisor.place.vcpus) / hypervisor.place.vcpuSize)]
-    const before = this.listRegisters(pe)
-    const at = words[v + GUEST_PC]
-    const doing = guest.next(v, program)
-    const cause = words[v + VCPU_KICKED] !== 0 ? 'a kick' : 'the maintenance interrupt'
-    words[this.clock]++
-    const exit = hypervisor.stepGuest(v)
-    const listRegisters = before.flatMap((was, number): ListRegisterChange[] => {
-      const after = [silicon.ich.readLrLow(pe, number), silicon.ich.readLrHigh(pe, number)] as const
-      return exit >= 0 || (after[0] === was[0] && after[1] === was[1]) ? [] : [{ number, before: was, after }]
-    })
-    const left = exit >= 0 ? ` -> exit (${exitNames[exit]})` : ''
-    if (exit === EXIT_FOR_INTERRUPT)
-      return { place: 'guest', what: `interrupted by ${cause}${left}`, listRegisters }
-    if (doing !== 'operation') return { place: 'guest', what: `takes a virtual ${doing}`, listRegisters }
-    const what = `${program.names[at]}${left}`
-    if (program.ops[at * OP_WORDS] !== OP_ACK || exit >= 0) return { place: 'guest', what, listRegisters }
-    const acknowledged = words[v + GUEST_VALUE]
-    return { place: 'guest', what: `${what} = ${intidName(acknowledged)}`, acknowledged, listRegisters }
-  }
-
-  private listRegisters(pe: number): (readonly [number, number])[] {
-    const { silicon } = this.hypervisor
-    return Array.from({ length: silicon.config.listRegisters }, (_, n) => [
-      silicon.ich.readLrLow(pe, n),
-      silicon.ich.readLrHigh(pe, n),
-    ])
+    const v = hypervisor.vcpu(vcpu)
+    const irq = hypervisor.apLists.irqOf(v, intid)
+    let target = 0
+    for (const level of levels) {
+      const told = hypervisor.setInput(irq, level)
+      if (told !== 0) target = told
+      if (level === 1) this.ghosts.injected(irq)
+    }
+    return target
   }
 }

@@ -1,7 +1,11 @@
 /** A plain run of a scenario: one schedule, from the first step to the end. */
+
+import type { CostRow } from '../hyp/cost.ts'
+import { VCPU_PE } from '../hyp/vcpu.ts'
 import { argumentInteger } from '../state/vgic-error.ts'
-import type { Actor, ScenarioMachine, StepEvent, VcpuCounts } from './machine.ts'
+import type { Actor, ScenarioMachine, VcpuCounts } from './machine.ts'
 import { timeline } from './timeline.ts'
+import type { StepEvent } from './trace.ts'
 
 /** How far a run goes. */
 export interface RunOptions {
@@ -39,46 +43,117 @@ export class Run {
     )
   }
 
-  /** What a vCPU did: exits, sleeps, system register accesses. */
+  /** What the hypervisor's crossings of the seam were, a row for each kind of exit. */
+  cost(): CostRow[] {
+    return this.machine.cost()
+  }
+
+  /** What a vCPU's thread did: sleeps, halt polling, yields, preemptions. */
   counts(vcpu: number): VcpuCounts {
     return this.machine.counts(vcpu)
   }
 }
 
+/** Steps that a thread may take while others wait for its PE. */
+const TIME_SLICE = 200
+
 /** Runs a machine to its end. */
 export function runMachine(machine: ScenarioMachine, { steps = 100_000 }: RunOptions): Run {
   argumentInteger('steps', steps, 1, 0x7fff_ffff)
   const events: StepEvent[] = []
-  const vcpus = machine.actors.filter(({ kind }) => kind === 'vcpu')
-  const devices = machine.actors.filter(({ kind }) => kind === 'device')
-  let turn = 0
+  const policy = new Policy(machine)
   while (events.length < steps) {
-    const actor = dueDevice(machine, devices) ?? nextVcpu() ?? nextDevice(machine, devices)
-    if (!actor)
-      return new Run(machine, events, vcpus.every((v) => machine.stateOf(v) === 'done') ? 'done' : 'asleep')
+    const actor = policy.next()
+    if (!actor) return new Run(machine, events, policy.allDone() ? 'done' : 'asleep')
     events.push(machine.trace(actor))
   }
   return new Run(machine, events, 'bound')
+}
+
+/** The one schedule of a plain run. */
+class Policy {
+  private readonly vcpus: readonly Actor[]
+  private readonly timed: readonly Actor[]
+  private readonly migrations: readonly Actor[]
+  private turn = 0
+  /** Steps that each vCPU has taken in its time slice. */
+  private readonly slice: number[]
+
+  constructor(private readonly machine: ScenarioMachine) {
+    this.vcpus = machine.actors.filter(({ kind }) => kind === 'vcpu')
+    this.timed = [...machine.actors, ...machine.environment].filter(
+      ({ kind }) => kind === 'device' || kind === 'timer',
+    )
+    this.migrations = machine.environment.filter(({ kind }) => kind === 'migrate')
+    this.slice = this.vcpus.map(() => 0)
+  }
+
+  allDone(): boolean {
+    return this.vcpus.every((vcpu) => this.machine.stateOf(vcpu) === 'done')
+  }
+
+  /** Who is next: what is due, a thread that can get a free PE, a vCPU, or else what is due first. */
+  next(): Actor | undefined {
+    return this.due() ?? this.placed() ?? this.sliceOver() ?? this.nextVcpu() ?? this.earliest()
+  }
+
+  /** A device or a timer whose time has come. */
+  private due(): Actor | undefined {
+    const { machine } = this
+    return this.timed.find((actor) => {
+      const at = machine.dueAt(actor)
+      return at !== undefined && at <= machine.time && machine.stateOf(actor) === 'ready'
+    })
+  }
+
+  /** A thread that waits for a PE while its own is taken gets another that is free; one that was yielded to first. */
+  private placed(): Actor | undefined {
+    const { machine } = this
+    const free = this.migrations.filter((migration) => machine.stateOf(migration) === 'ready')
+    const { preferred } = machine.hypervisor.scheduler
+    return free.find(({ index }) => machine.hypervisor.vcpu(index) === preferred) ?? free[0]
+  }
+
+  /** The tick or the preemption of a vCPU that has had its time slice while another waits for its PE. */
+  private sliceOver(): Actor | undefined {
+    const { machine } = this
+    const { hypervisor } = machine
+    const waiting = this.vcpus.some(({ index }) => hypervisor.scheduler.wantsCpu(hypervisor.vcpu(index)))
+    if (!waiting) return undefined
+    const over = this.vcpus.find(
+      ({ index }) =>
+        this.slice[index] >= TIME_SLICE && hypervisor.words[hypervisor.vcpu(index) + VCPU_PE] !== 0,
+    )
+    if (!over) return undefined
+    const ends = machine.environment.find(
+      (actor) =>
+        actor.index === over.index &&
+        (actor.kind === 'preempt' || actor.kind === 'tick') &&
+        machine.stateOf(actor) === 'ready',
+    )
+    this.slice[over.index] = 0
+    return ends
+  }
 
   /** The vCPUs take turns of one step. */
-  function nextVcpu(): Actor | undefined {
+  private nextVcpu(): Actor | undefined {
+    const { vcpus, machine } = this
     for (let i = 0; i < vcpus.length; i++) {
-      const actor = vcpus[(turn + i) % vcpus.length]
+      const actor = vcpus[(this.turn + i) % vcpus.length]
       if (machine.stateOf(actor) !== 'ready') continue
-      turn = (turn + i + 1) % vcpus.length
+      this.turn = (this.turn + i + 1) % vcpus.length
+      this.slice[actor.index]++
       return actor
     }
     return undefined
   }
-}
 
-/** A device whose next step has a time that has come. */
-function dueDevice(machine: ScenarioMachine, devices: readonly Actor[]): Actor | undefined {
-  return devices.find((device) => (machine.notBefore(device) ?? Number.POSITIVE_INFINITY) <= machine.time)
-}
-
-/** When no vCPU can go on: the device that waits for just this, or else the one whose time is next. */
-function nextDevice(machine: ScenarioMachine, devices: readonly Actor[]): Actor | undefined {
-  const ready = devices.filter((device) => machine.stateOf(device) === 'ready')
-  return ready.sort((a, b) => (machine.notBefore(a) ?? 0) - (machine.notBefore(b) ?? 0))[0]
+  /** When no vCPU can go on: a device that waits for just this, or else whatever is due first. Time passes. */
+  private earliest(): Actor | undefined {
+    const { machine } = this
+    const ready = this.timed.filter((actor) => machine.stateOf(actor) === 'ready')
+    const first = ready.sort((a, b) => (machine.dueAt(a) ?? 0) - (machine.dueAt(b) ?? 0))[0]
+    if (first) machine.passTime(machine.dueAt(first) ?? 0)
+    return first
+  }
 }

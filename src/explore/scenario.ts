@@ -3,11 +3,13 @@
  * every run starts a machine of its own from it.
  */
 import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich.ts'
-import { FIRST_SPI } from '../arch/intid.ts'
+import { FIRST_SPECIAL, FIRST_SPI } from '../arch/intid.ts'
 import { type CheckedGicConfig, checkGicConfig, type GicConfig } from '../gic/config.ts'
+import { timerIntids } from '../hyp/arch-timer.ts'
 import type { Design } from '../hyp/design.ts'
 import { designs } from '../hyp/designs.ts'
 import type { GuestProgram } from '../hyp/guest.ts'
+import { type HaltPolling, NO_POLLING } from '../hyp/halt.ts'
 import type { InterruptSetup, VmSetup } from '../hyp/hypervisor.ts'
 import { MAX_VCPUS } from '../hyp/vgic-irq.ts'
 import { configInteger, VgicError } from '../state/vgic-error.ts'
@@ -18,10 +20,14 @@ import { type Run, type RunOptions, runMachine } from './run.ts'
 
 /** A VM. */
 export interface VmConfig {
-  /** 1 to 255. vCPU n runs on CPU n. */
+  /** 1 to 255. vCPU n runs on CPU n modulo the number of CPUs, unless it is migrated. */
   readonly vcpus: number
   /** SPIs that the VM has, 0 to 988; default 32. */
   readonly spis?: number
+  /** Whether it has the virtual and the physical timer, PPIs 27 and 30; default false. */
+  readonly timers?: boolean
+  /** Halt polling, in looks at whether the vCPU is runnable; default off. */
+  readonly haltPolling?: Partial<HaltPolling>
 }
 
 /** How an interrupt is set up before the guest begins; what is left out is as its comment says. */
@@ -38,6 +44,8 @@ export interface InterruptConfig {
   readonly priority?: number
   /** Default true. */
   readonly enabled?: boolean
+  /** The physical SPI that an SPI is mapped to, which the guest's deactivation deactivates; default none. */
+  readonly physical?: number
 }
 
 /** The guest's CPU interface before its first instruction. */
@@ -54,7 +62,7 @@ const PRIORITY_MASK = 0xf8
 /** A recipe for machines. Each call returns the scenario itself. */
 export class Scenario {
   private gicConfig: Omit<GicConfig, 'cpus'> & { cpus?: number } = {}
-  private vmConfig: Required<VmConfig> = { vcpus: 1, spis: 32 }
+  private vmConfig = { vcpus: 1, spis: 32, timers: false, haltPolling: NO_POLLING }
   private chosen: Design = designs.wfiFullPut
   private readonly interrupts = new Map<string, InterruptSetup>()
   private readonly interfaces = new Map<number, CpuInterfaceConfig>()
@@ -74,10 +82,15 @@ export class Scenario {
   }
 
   /** The VM; without this call it has one vCPU and 32 SPIs. */
-  vm({ vcpus, spis = 32 }: VmConfig): this {
+  vm({ vcpus, spis = 32, timers = false, haltPolling = {} }: VmConfig): this {
+    const polling = { ...NO_POLLING, ...haltPolling }
+    for (const [name, value] of Object.entries(polling))
+      configInteger(`haltPolling.${name}`, value, 0, 1_000_000)
     this.vmConfig = {
       vcpus: configInteger('vcpus', vcpus, 1, MAX_VCPUS),
-      spis: configInteger('spis', spis, 0, 988),
+      spis: configInteger('spis', spis, 0, FIRST_SPECIAL - FIRST_SPI),
+      timers,
+      haltPolling: polling,
     }
     return this
   }
@@ -130,17 +143,13 @@ export class Scenario {
   machine(): ScenarioMachine {
     const { vcpus, spis } = this.vmConfig
     const config = checkGicConfig({ ...this.gicConfig, cpus: this.gicConfig.cpus ?? vcpus })
-    if (config.cpus < vcpus) {
-      throw new VgicError(
-        'config',
-        `cpus must be at least ${vcpus}, one for each of vcpus, but is ${config.cpus}.`,
-      )
-    }
     const devices = this.devices.map((device) => device.build())
     const setup: VmSetup = {
       vcpus,
       spis,
-      interrupts: [...this.defaultSgis(), ...this.interrupts.values()],
+      timers: this.vmConfig.timers,
+      haltPolling: this.vmConfig.haltPolling,
+      interrupts: [...this.defaults(), ...this.interrupts.values()],
       vmcr: Array.from({ length: vcpus }, (_, vcpu) => vmcrOf(this.interfaces.get(vcpu) ?? {}, config)),
       guests: Array.from({ length: vcpus }, (_, vcpu) => this.guests.get(vcpu) ?? new GuestBuilder().build()),
     }
@@ -153,8 +162,8 @@ export class Scenario {
   }
 
   /**
-   * Runs a machine to its end: the vCPUs in turn, a step each; a device when its time has come, or when no
-   * vCPU can go on.
+   * Runs a machine to its end: the vCPUs in turn, a step each; a device or a timer when its time has come, or
+   * when no vCPU can go on; a thread that waits for a PE is given one when another's time slice is over.
    */
   run(options: RunOptions = {}): Run {
     return runMachine(this.machine(), options)
@@ -169,16 +178,22 @@ export class Scenario {
       enabled: config.enabled ?? true,
       group: config.group ?? 1,
       priority: configInteger('priority', config.priority ?? 0xa0, 0, 0xff) & PRIORITY_MASK,
+      physical: config.physical,
     }
+    if (config.physical !== undefined)
+      configInteger('physical', config.physical, FIRST_SPI, FIRST_SPECIAL - 1)
     this.interrupts.set(intid < FIRST_SPI ? `${setup.vcpu}:${intid}` : `${intid}`, setup)
     return this
   }
 
-  private defaultSgis(): InterruptSetup[] {
-    const sgis = Array.from({ length: 16 }, (_, intid) => intid)
-    return Array.from({ length: this.vmConfig.vcpus }, (_, vcpu) =>
-      sgis.map((intid) => ({ intid, vcpu, edge: true, enabled: true, group: 1 as const, priority: 0xa0 })),
-    ).flat()
+  /** SGIs, and the timers' PPIs, as Linux sets them up. */
+  private defaults(): InterruptSetup[] {
+    const { vcpus, timers } = this.vmConfig
+    const common = { enabled: true, group: 1 as const, priority: 0xa0 }
+    return Array.from({ length: vcpus }, (_, vcpu) => [
+      ...Array.from({ length: 16 }, (_sgi, intid) => ({ intid, vcpu, edge: true, ...common })),
+      ...(timers ? timerIntids.map((intid) => ({ intid, vcpu, edge: false, ...common })) : []),
+    ]).flat()
   }
 
   private checkVcpu(who: string, vcpu: number): void {

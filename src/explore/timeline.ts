@@ -1,7 +1,7 @@
 /** A run as a person reads it: virtual time, actor, steps, the seam's crossings and the list registers in words. */
 import { describe } from '../arch/field.ts'
 import { describeListRegister, registerByEncoding } from '../gic/register-value.ts'
-import type { Access, ListRegisterChange, StepEvent } from './machine.ts'
+import type { Access, ListRegisterChange, StepEvent } from './trace.ts'
 
 const TIME_WIDTH = 5
 
@@ -47,15 +47,19 @@ const isPlain = ({ accesses, listRegisters }: StepEvent): boolean =>
   accesses.length === 0 && listRegisters.length === 0
 
 /** `<- ICH_VMCR_EL2  VPMR=0xf0 ...` for a read by the hypervisor, `->` for a write. */
-function accessLine({ kind, encoding, low, high }: Access): string {
-  const { name, views } = registerByEncoding(encoding)
-  const value = name.startsWith('ICH_LR') ? describeListRegister(low, high) : describe(views[0], low, high)
-  return `${kind === 'read' ? '<-' : '->'} ${name.padEnd(14)}${value}`
+function accessLine({ direction, kind, register, name, low, high }: Access): string {
+  return `${direction === 'read' ? '<-' : '->'} ${name.padEnd(16)}${valueOf(kind, register, name, low, high)}`
+}
+
+function valueOf(kind: Access['kind'], register: number, name: string, low: number, high: number): string {
+  if (kind === 'mmio') return `0x${(low >>> 0).toString(16)}`
+  if (name.startsWith('ICH_LR')) return describeListRegister(low, high)
+  return describe(registerByEncoding(register).views[0], low, high)
 }
 
 /** `LR0  pending => active  (SPI 40 ...)`, or both contents in full if it is not the same interrupt any more. */
 function changeLine({ number, before, after }: ListRegisterChange): string {
-  const name = `   LR${number}`.padEnd(17)
+  const name = `   LR${number}`.padEnd(19)
   const [was, is] = [describeListRegister(...before), describeListRegister(...after)]
   const [oldState, oldRest] = stateAndRest(was)
   const [newState, newRest] = stateAndRest(is)

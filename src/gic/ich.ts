@@ -92,6 +92,6 @@ export class Ich {
    */
   writeLr(pe: number, n: number, low: number, high: number): void {
     this.words[pe + ICH_LR + 2 * n] = low & this.virtualInterface.intidMask
-    this.words[pe + ICH_LR + 2 * n + 1] = high & this.lrHighMask
+    this.virtualInterface.setListRegister(pe, pe + ICH_LR + 2 * n + 1, high & this.lrHighMask)
   }
 }

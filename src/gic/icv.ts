@@ -73,11 +73,11 @@ export class Icv {
     if ((hi & LR_Group) !== group || !virtualInterface.preempts(pe, hi)) return INTID_NONE
     const intid = words[at - 1]
     if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) {
-      words[at] = hi & ~LR_STATE
+      virtualInterface.setListRegister(pe, at, hi & ~LR_STATE)
       return intid
     }
     const active = intid < FIRST_LPI || virtualInterface.lpiBecomesActive
-    words[at] = (hi & ~LR_STATE) | (active ? LR_ACTIVE : 0)
+    virtualInterface.setListRegister(pe, at, (hi & ~LR_STATE) | (active ? LR_ACTIVE : 0))
     const priority = LR_Priority(hi) & virtualInterface.groupMask(words[pe + ICH_VMCR], group)
     const level = priority >> virtualInterface.levelShift
     words[pe + activePriorities + (level >> 5)] |= 1 << (level & 31)
@@ -161,7 +161,7 @@ export class Icv {
   /** Active becomes invalid, pending and active becomes pending; with HW the physical interrupt follows. */
   private deactivate(pe: number, at: number): void {
     const hi = this.words[at]
-    this.words[at] = hi & ~LR_ACTIVE
+    this.virtualInterface.setListRegister(pe, at, hi & ~LR_ACTIVE)
     if (hi & LR_HW) this.physical.deactivate(pe, LR_pINTID(hi))
   }
 

@@ -3,8 +3,16 @@
  * access that no row takes, or of a size that the row does not have, reads as zero and is ignored; so does
  * one outside all frames, which belongs to somebody else.
  */
+import { FIRST_SPI } from '../arch/intid.ts'
 import { type CheckedGicConfig, GICD_SIZE, redistributorSize } from './config.ts'
 import { GICR_ACTIVE, type PhysicalInterrupts } from './physical-interrupts.ts'
+
+/** Offsets in the distributor's frame (IHI 0069, "The GIC Distributor register map"). */
+const GICD_ISACTIVER = 0x300
+const GICD_ICACTIVER = 0x380
+/** Offsets from RD_base; SGI_base begins at 0x10000 ("The GIC Redistributor register map"). */
+const GICR_ISACTIVER0 = 0x1_0300
+const GICR_ICACTIVER0 = 0x1_0380
 
 /** A run of equal registers of 4 bytes each. `read` and `write` get the index within the run. */
 interface MmioRow {
@@ -16,29 +24,27 @@ interface MmioRow {
   write(mmio: Mmio, pe: number, index: number, value: number): void
 }
 
-/** Offsets in the distributor's frame (IHI 0069, "The GIC Distributor register map"). */
 const distributorRows: readonly MmioRow[] = [
   {
     name: 'GICD_ISACTIVER',
-    offset: 0x300,
+    offset: GICD_ISACTIVER,
     length: 0x80,
     read: ({ physical }, _pe, n) => physical.readActiver(n),
     write: ({ physical }, _pe, n, value) => physical.writeIsactiver(n, value),
   },
   {
     name: 'GICD_ICACTIVER',
-    offset: 0x380,
+    offset: GICD_ICACTIVER,
     length: 0x80,
     read: ({ physical }, _pe, n) => physical.readActiver(n),
     write: ({ physical }, _pe, n, value) => physical.writeIcactiver(n, value),
   },
 ]
 
-/** Offsets from RD_base; SGI_base begins at 0x10000 ("The GIC Redistributor register map"). */
 const redistributorRows: readonly MmioRow[] = [
   {
     name: 'GICR_ISACTIVER0',
-    offset: 0x10300,
+    offset: GICR_ISACTIVER0,
     length: 4,
     read: ({ words }, pe) => words[pe + GICR_ACTIVE],
     write: ({ words }, pe, _n, value) => {
@@ -47,7 +53,7 @@ const redistributorRows: readonly MmioRow[] = [
   },
   {
     name: 'GICR_ICACTIVER0',
-    offset: 0x10380,
+    offset: GICR_ICACTIVER0,
     length: 4,
     read: ({ words }, pe) => words[pe + GICR_ACTIVE],
     write: ({ words }, pe, _n, value) => {
@@ -73,6 +79,8 @@ export class Mmio {
     readonly physical: PhysicalInterrupts,
     /** The record of a CPU. */
     readonly peOf: (cpu: number) => number,
+    /** The CPU of a record. */
+    readonly cpuOf: (pe: number) => number,
   ) {}
 
   /** Whether an address lies in a frame of the GIC. */
@@ -97,6 +105,22 @@ export class Mmio {
     const target = this.target(address, 4)
     if (!target) return undefined
     return target.row.length > 4 ? `${target.row.name}${target.index}` : target.row.name
+  }
+
+  /** The address of the register that sets or clears an interrupt's active state, for a PE's private ones its own. */
+  addressOfActive(pe: number, intid: number, active: boolean): number {
+    const { gicd } = this.config
+    if (intid >= FIRST_SPI) return gicd + (active ? GICD_ISACTIVER : GICD_ICACTIVER) + 4 * (intid >> 5)
+    return this.redistributorBase(this.cpuOf(pe)) + (active ? GICR_ISACTIVER0 : GICR_ICACTIVER0)
+  }
+
+  private redistributorBase(cpu: number): number {
+    let first = 0
+    for (const { base, count } of this.config.gicr) {
+      if (cpu < first + count) return base + (cpu - first) * redistributorSize(this.config.version)
+      first += count
+    }
+    return 0
   }
 
   private target(address: number, size: number): Target | undefined {

@@ -149,16 +149,17 @@ export class Pcpu {
 
   /**
    * WFI: completes if an interrupt is pending, masked by PSTATE or not. Otherwise it traps with HCR_EL2.TWI,
-   * and else the PE waits. So a guest's WFI with a virtual interrupt pending never exits.
+   * and else the PE waits. So a guest's WFI with a virtual interrupt pending never exits. `syndrome` is what a trap
+   * reports: that of WFI or WFIT.
    */
-  wfi(pe: number): number {
+  wfi(pe: number, syndrome = ESR_WFI): number {
     this.words[pe + PCPU_TRAP] = 0
     if (this.virtualLines(pe) !== 0) return WFX_COMPLETES
-    return this.wait(pe, HCR_EL2_TWI, ESR_WFI, WAITING_WFI)
+    return this.wait(pe, HCR_EL2_TWI, syndrome, WAITING_WFI)
   }
 
   /** WFE: completes and clears the event register if it is set; otherwise as WFI, with HCR_EL2.TWE. */
-  wfe(pe: number): number {
+  wfe(pe: number, syndrome = ESR_WFE): number {
     const words = this.words
     words[pe + PCPU_TRAP] = 0
     if (words[pe + PCPU_EVENT] !== 0) {
@@ -166,7 +167,7 @@ export class Pcpu {
       return WFX_COMPLETES
     }
     if (this.taken(pe) !== 0) return WFX_COMPLETES
-    return this.wait(pe, HCR_EL2_TWE, ESR_WFE, WAITING_WFE)
+    return this.wait(pe, HCR_EL2_TWE, syndrome, WAITING_WFE)
   }
 
   /** SEV, or another event, reaches this PE. */

@@ -38,6 +38,18 @@ export class PhysicalInterrupts {
     else if (intid < FIRST_SPECIAL) this.writeIcactiver(intid >> 5, 1 << (intid & 31))
   }
 
+  /** Whether interrupt `intid` of a PE is active. */
+  isActive(pe: number, intid: number): boolean {
+    const bits = intid < FIRST_SPI ? this.words[pe + GICR_ACTIVE] : this.readActiver(intid >> 5)
+    return ((bits >>> (intid & 31)) & 1) === 1
+  }
+
+  /** Sets or clears the active state of an SGI or PPI of a PE. */
+  setPrivateActive(pe: number, intid: number, active: boolean): void {
+    if (active) this.words[pe + GICR_ACTIVE] |= 1 << intid
+    else this.words[pe + GICR_ACTIVE] &= ~(1 << intid)
+  }
+
   /** GICD_ISACTIVER<n> and GICD_ICACTIVER<n>: the active SPIs 32 n to 32 n + 31; n = 0 is RAZ. */
   readActiver(n: number): number {
     return this.implemented(n) ? this.words[this.distributor + n] : 0

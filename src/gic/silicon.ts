@@ -59,7 +59,13 @@ export class Silicon {
     this.icv = new Icv(words, this.virtualInterface, this.physical)
     this.pcpu = new Pcpu(words, this.virtualInterface)
     this.systemRegisters = new SystemRegisters(words, this)
-    this.mmio = new Mmio(words, config, this.physical, (cpu) => this.peOf(cpu))
+    this.mmio = new Mmio(
+      words,
+      config,
+      this.physical,
+      (cpu) => this.peOf(cpu),
+      (pe) => this.cpuOf(pe),
+    )
   }
 
   /** Puts a zeroed image into the reset state. */
@@ -68,6 +74,11 @@ export class Silicon {
       this.pcpu.reset(this.peOf(cpu))
       this.virtualInterface.reset(this.peOf(cpu))
     }
+  }
+
+  /** The CPU of a record. */
+  cpuOf(pe: number): number {
+    return (pe - this.peBase) / this.peSize
   }
 
   /** The record of a CPU. */

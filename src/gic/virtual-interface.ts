@@ -52,17 +52,22 @@ export const ICH_VMCR = 8
 /** Four words; how many exist follows from the preemption bits. */
 export const ICH_AP0R = 9
 export const ICH_AP1R = 13
+/**
+ * Derived from the list registers: bit n is set if list register n is pending, bit 16 + n if it is valid or
+ * waits for its EOI to be seen, that is if ICH_ELRSR_EL2's bit n is clear. Whoever changes a list register's
+ * upper word does it by `setListRegister`, which keeps this.
+ */
+export const ICH_LR_STATUS = 18
 /** Pairs of words, the last of the PE's record. */
-export const ICH_LR = 18
+export const ICH_LR = 20
 
 export const virtualInterfaceWords = (listRegisters: number): readonly WordDeclaration[] => [
   { name: 'ICH_HCR_EL2', at: ICH_HCR, class: 'authoritative', view: ICH_HCR_VIEW },
   { name: 'ICH_VMCR_EL2', at: ICH_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW },
   { name: 'ICH_AP0R', at: ICH_AP0R, count: 4, class: 'authoritative' },
   { name: 'ICH_AP1R', at: ICH_AP1R, count: 4, class: 'authoritative' },
-  {
-    name: 'ICH_LR',
-    at: ICH_LR,
+  { name: 'lrStatus', at: ICH_LR_STATUS, class: 'derived' },
+  { name: 'ICH_LR', at: ICH_LR,
     count: listRegisters,
     wide: true,
     class: 'authoritative',
@@ -82,6 +87,8 @@ const STATE_PENDING = 1
 export class VirtualInterface {
   /** 2 words a list register: the distance from the first to one past the last. */
   readonly listRegisterWords: number
+  /** A bit for each list register. */
+  readonly listRegisterMask: number
   /** How many ICH_AP0R<n>, and as many ICH_AP1R<n>, exist: 1, 2 or 4. */
   readonly activePriorityRegisters: number
   /** The implemented bits of a priority. */
@@ -105,6 +112,7 @@ export class VirtualInterface {
     readonly config: CheckedGicConfig,
   ) {
     this.listRegisterWords = 2 * config.listRegisters
+    this.listRegisterMask = (1 << config.listRegisters) - 1
     this.activePriorityRegisters = 1 << (config.preemptionBits - 5)
     this.priorityMask = (0xff << (8 - config.priorityBits)) & 0xff
     this.levelShift = 8 - config.preemptionBits
@@ -126,6 +134,25 @@ export class VirtualInterface {
     this.words[pe + ICH_VMCR] = (this.minimumBpr0 << 21) | (this.minimumBpr1 << 18) | VMCR_VFIQEn
   }
 
+  /** Sets the upper word of the list register whose upper word is at `at`. */
+  setListRegister(pe: number, at: number, hi: number): void {
+    const words = this.words
+    words[at] = hi
+    const n = (at - pe - ICH_LR) >> 1
+    const kept = words[pe + ICH_LR_STATUS] & ~(0x10001 << n)
+    const state = LR_State(hi)
+    const pending = state === STATE_PENDING ? 1 << n : 0
+    const held = state !== STATE_INVALID || (hi & (LR_HW | LR_EOI)) === LR_EOI ? 0x10000 << n : 0
+    words[pe + ICH_LR_STATUS] = kept | pending | held
+  }
+
+  /** Recomputes what is derived from the list registers: after words were changed from outside. */
+  derive(pe: number): void {
+    for (let at = pe + ICH_LR + 1; at < pe + ICH_LR + this.listRegisterWords; at += 2) {
+      this.setListRegister(pe, at, this.words[at])
+    }
+  }
+
   /**
    * The list register with the highest priority pending interrupt of an enabled group, as the offset of its
    * upper word; 0 if there is none. Of equal priorities the lowest-numbered list register wins
@@ -134,12 +161,13 @@ export class VirtualInterface {
   highestPending(pe: number): number {
     const words = this.words
     const enabled = words[pe + ICH_VMCR]
-    const end = pe + ICH_LR + this.listRegisterWords
     let best = 0
     let bestPriority = 0x100
-    for (let at = pe + ICH_LR + 1; at < end; at += 2) {
+    let pending = words[pe + ICH_LR_STATUS] & 0xffff
+    while (pending !== 0) {
+      const at = pe + ICH_LR + 1 + 2 * lowestBit(pending)
+      pending &= pending - 1
       const hi = words[at]
-      if (LR_State(hi) !== STATE_PENDING) continue
       if ((enabled & (hi & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) === 0) continue
       const priority = LR_Priority(hi)
       if (priority < bestPriority) {
@@ -201,13 +229,7 @@ export class VirtualInterface {
 
   /** ICH_ELRSR_EL2: list registers that are invalid and do not wait for the hypervisor to see their EOI. */
   elrsr(pe: number): number {
-    const words = this.words
-    let status = 0
-    for (let n = 0, at = pe + ICH_LR + 1; n < this.listRegisterWords; n += 2, at += 2) {
-      const hi = words[at]
-      if (LR_State(hi) === STATE_INVALID && (hi & (LR_HW | LR_EOI)) !== LR_EOI) status |= 1 << (n >> 1)
-    }
-    return status
+    return ~(this.words[pe + ICH_LR_STATUS] >>> 16) & this.listRegisterMask
   }
 
   /** ICH_MISR_EL2. It is not gated by ICH_HCR_EL2.En; the interrupt line is. */

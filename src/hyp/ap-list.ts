@@ -4,20 +4,8 @@
  * function here is one critical section under the ap_list and interrupt locks.
  */
 import { FIRST_SPI } from '../arch/intid.ts'
-import {
-  MODE_EXITING,
-  MODE_IN_GUEST,
-  REQ_IRQ_PENDING,
-  TASK_RUNNING,
-  TASK_SLEEPING,
-  VCPU_AP_COUNT,
-  VCPU_INDEX,
-  VCPU_IRQ,
-  VCPU_KICKED,
-  VCPU_MODE,
-  VCPU_REQUESTS,
-  VCPU_TASK,
-} from './vcpu.ts'
+import { kick, postRequest } from './kick.ts'
+import { REQ_IRQ_PENDING, VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ } from './vcpu.ts'
 import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_MASK,
@@ -27,6 +15,7 @@ import {
   IRQ_LATCH,
   IRQ_LINE,
   irqApListOf,
+  irqIsDeliverable,
   irqIsPending,
   irqPriority,
   irqTarget,
@@ -34,123 +23,139 @@ import {
 import { VM_ENABLED, type VmPlace } from './vm.ts'
 
 export class ApLists {
+  private readonly vm: number
+  private readonly vcpus: number
+  private readonly vcpuSize: number
+  private readonly spis: number
+  /** Where in a vCPU's record its ap_list begins. */
+  readonly list: number
+
   constructor(
     readonly words: Int32Array,
     readonly place: VmPlace,
-  ) {}
+  ) {
+    this.vm = place.vm
+    this.vcpus = place.vcpus
+    this.vcpuSize = place.vcpuSize
+    this.spis = place.spis
+    this.list = place.apList
+  }
 
   /** The handle of an interrupt of a vCPU; SPIs are the same for all. */
   irqOf(v: number, intid: number): number {
-    return intid < FIRST_SPI ? v + VCPU_IRQ + intid : this.place.spis + intid - FIRST_SPI
+    return intid < FIRST_SPI ? v + VCPU_IRQ + intid : this.spis + intid - FIRST_SPI
   }
 
   /** The INTID of a handle on a vCPU's ap_list. */
   intidOf(v: number, irq: number): number {
-    return irq < this.place.spis ? irq - v - VCPU_IRQ : irq - this.place.spis + FIRST_SPI
+    return irq < this.spis ? irq - v - VCPU_IRQ : irq - this.spis + FIRST_SPI
+  }
+
+  /** The record of a vCPU. */
+  vcpuOf(index: number): number {
+    return this.vcpus + index * this.vcpuSize
   }
 
   /**
-   * Where an interrupt belongs now: the vCPU's record, or 0 if it needs none. An active one stays where it is;
+   * Where an interrupt belongs by its word: the vCPU's record, or 0 if it needs none. An active one stays where it is;
    * one that is pending and enabled goes to its target, unless the distributor is off.
    */
-  targetOracle(irq: number): number {
-    const word = this.words[irq]
-    if (word & IRQ_ACTIVE)
-      return this.vcpuOf(irqApListOf(word) === 0 ? irqTarget(word) : irqApListOf(word) - 1)
+  targetOracle(word: number): number {
+    if (word & IRQ_ACTIVE) return this.vcpuOf(irqApListOf(word) === 0 ? irqTarget(word) : irqApListOf(word) - 1)
     if ((word & IRQ_ENABLED) === 0 || !irqIsPending(word)) return 0
-    return this.words[this.place.vm + VM_ENABLED] !== 0 ? this.vcpuOf(irqTarget(word)) : 0
+    return this.words[this.vm + VM_ENABLED] !== 0 ? this.vcpuOf(irqTarget(word)) : 0
   }
 
   /**
-   * A device moves an interrupt's input: an edge latches on the rise, a level is the line itself. Returns
-   * whether anything changed.
+   * A device moves an interrupt's input: an edge latches on the rise, a level is the line itself. Puts the
+   * interrupt on the list where it belongs and returns that vCPU, which is to be notified; 0 if there is
+   * nothing to tell anybody.
    */
-  inject(irq: number, level: number): boolean {
+  setInput(irq: number, level: number): number {
     const word = this.words[irq]
     if (word & IRQ_EDGE) {
-      if (level === 0) return false
-      this.words[irq] = word | IRQ_LATCH
-    } else {
-      const line = level === 0 ? 0 : IRQ_LINE
-      if ((word & IRQ_LINE) === line) return false
-      this.words[irq] = (word & ~IRQ_LINE) | line
+      if (level === 0) return 0
+      return this.queue(irq, word | IRQ_LATCH)
     }
-    this.queue(irq)
-    return true
+    const line = level === 0 ? 0 : IRQ_LINE
+    if ((word & IRQ_LINE) === line) return 0
+    return this.queue(irq, (word & ~IRQ_LINE) | line)
   }
 
-  /** Makes an interrupt pending whatever its trigger, as an SGI or a write to ISPENDR does. */
-  latch(irq: number): void {
-    this.words[irq] |= IRQ_LATCH
-    this.queue(irq)
+  /** Makes an interrupt pending whatever its trigger, as an SGI or a write to ISPENDR does; returns as `setInput`. */
+  latch(irq: number): number {
+    return this.queue(irq, this.words[irq] | IRQ_LATCH)
+  }
+
+  /** `setInput` and the notification. */
+  inject(irq: number, level: number): void {
+    const v = this.setInput(irq, level)
+    if (v !== 0) this.notify(v)
+  }
+
+  /** Tells a vCPU that an interrupt was queued: the request first, then the kick. */
+  notify(v: number): void {
+    postRequest(this.words, v, REQ_IRQ_PENDING)
+    kick(this.words, v)
   }
 
   /**
-   * Puts an interrupt on the ap_list it belongs on. One that is on a list already may still be missing from
-   * the list registers of a running guest: the request and the kick go out in both cases.
+   * Stores an interrupt's word and puts it on the ap_list it belongs on. One that is on a list already may still
+   * be missing from the list registers of a running guest, so its vCPU is to be told in both cases.
    */
-  private queue(irq: number): void {
-    const v = this.targetOracle(irq)
-    if (v === 0) return
-    if (irqApListOf(this.words[irq]) === 0) this.append(v, irq)
-    this.kick(v)
+  private queue(irq: number, word: number): number {
+    this.words[irq] = word
+    const v = this.targetOracle(word)
+    if (v !== 0 && irqApListOf(word) === 0) this.append(v, irq)
+    return v
   }
 
   private append(v: number, irq: number): void {
     const { words } = this
     const count = words[v + VCPU_AP_COUNT]
-    words[v + this.place.apList + count] = irq
+    words[v + this.list + count] = irq
     words[v + VCPU_AP_COUNT] = count + 1
     words[irq] = (words[irq] & ~IRQ_AP_LIST_MASK) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
-  }
-
-  /**
-   * Tells a vCPU that something waits for it: first the request, which it looks at again after it has
-   * published that it is in the guest; then it is woken if it sleeps, and interrupted if it is in the guest.
-   */
-  private kick(v: number): void {
-    const { words } = this
-    words[v + VCPU_REQUESTS] |= REQ_IRQ_PENDING
-    if (words[v + VCPU_TASK] === TASK_SLEEPING) {
-      words[v + VCPU_TASK] = TASK_RUNNING
-    } else if (words[v + VCPU_MODE] === MODE_IN_GUEST) {
-      words[v + VCPU_MODE] = MODE_EXITING
-      words[v + VCPU_KICKED] = 1
-    }
   }
 
   /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */
   prune(v: number): void {
     const { words } = this
-    const list = v + this.place.apList
+    const list = v + this.list
     const count = words[v + VCPU_AP_COUNT]
     let kept = 0
     for (let i = 0; i < count; i++) {
       const irq = words[list + i]
-      const target = this.targetOracle(irq)
+      const target = this.targetOracle(words[irq])
       if (target === v) {
-        words[list + kept++] = irq
+        if (kept !== i) words[list + kept] = irq
+        kept++
         continue
       }
       words[irq] &= ~IRQ_AP_LIST_MASK
       if (target !== 0) {
         this.append(target, irq)
-        this.kick(target)
+        this.notify(target)
       }
     }
+    if (kept === count) return
     words[v + VCPU_AP_COUNT] = kept
     for (let i = kept; i < count; i++) words[list + i] = 0
   }
 
-  /** Sorts a list for more interrupts than list registers: active first, then pending by priority. Stable. */
-  sort(v: number): void {
+  /**
+   * Sorts a list that is longer than the list registers: what is deliverable first, by priority, then the rest.
+   * So a guest that has dropped the priority of many active interrupts still gets the next one. Stable.
+   */
+  sortPendingFirst(v: number): void {
     const { words } = this
-    const list = v + this.place.apList
+    const list = v + this.list
     const count = words[v + VCPU_AP_COUNT]
     for (let i = 1; i < count; i++) {
       const irq = words[list + i]
+      const word = words[irq]
       let at = i
-      while (at > 0 && this.precedes(irq, words[list + at - 1])) {
+      while (at > 0 && pendingPrecedes(word, words[words[list + at - 1]])) {
         words[list + at] = words[list + at - 1]
         at--
       }
@@ -158,17 +163,30 @@ export class ApLists {
     }
   }
 
-  private precedes(irq: number, other: number): boolean {
-    const [a, b] = [this.words[irq], this.words[other]]
-    if ((a | b) & IRQ_ACTIVE) return (a & IRQ_ACTIVE) > (b & IRQ_ACTIVE)
-    const pendingA = (a & IRQ_ENABLED) !== 0 && irqIsPending(a)
-    const pendingB = (b & IRQ_ENABLED) !== 0 && irqIsPending(b)
-    if (!pendingA || !pendingB) return pendingA && !pendingB
-    return irqPriority(a) < irqPriority(b)
+  /** The same with active interrupts first, as Linux 6.1 has it. */
+  sortActiveFirst(v: number): void {
+    const { words } = this
+    const list = v + this.list
+    const count = words[v + VCPU_AP_COUNT]
+    for (let i = 1; i < count; i++) {
+      const irq = words[list + i]
+      const word = words[irq]
+      let at = i
+      while (at > 0 && activePrecedes(word, words[words[list + at - 1]])) {
+        words[list + at] = words[list + at - 1]
+        at--
+      }
+      words[list + at] = irq
+    }
   }
+}
 
-  /** The record of a vCPU. */
-  private vcpuOf(index: number): number {
-    return this.place.vcpus + index * this.place.vcpuSize
-  }
+function pendingPrecedes(a: number, b: number): boolean {
+  if (!irqIsDeliverable(a)) return false
+  return !irqIsDeliverable(b) || irqPriority(a) < irqPriority(b)
+}
+
+function activePrecedes(a: number, b: number): boolean {
+  if ((a | b) & IRQ_ACTIVE) return (a & IRQ_ACTIVE) > (b & IRQ_ACTIVE)
+  return pendingPrecedes(a, b)
 }

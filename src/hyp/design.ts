@@ -4,7 +4,10 @@
  * and by the step's result the next program counter. There are no jumps and no return stack: the table is all
  * there is, so one program counter in the state is where a thread is.
  */
+
 import { VgicError } from '../state/vgic-error.ts'
+import type { StepContext } from './own-steps.ts'
+import { giveUpCpu, resume, STEP_OWN } from './steps.ts'
 
 /** A step: one atomic action of the hypervisor on behalf of a vCPU. Its result chooses what comes next. */
 export interface Step {
@@ -19,6 +22,19 @@ export interface Step {
   /** Nothing follows it: the thread ends. */
   readonly ends?: true
 }
+
+/** A step of a design's own, see {@link ownStep}. */
+export interface OwnStep extends Step {
+  /** Does it, and returns the index of its outcome; 0 if it has none. */
+  readonly perform: (context: StepContext, vcpu: number) => number
+}
+
+/** Makes a step of a design's own. `outcomes` are the names of its results; none for a step that asks nothing. */
+export const ownStep = (
+  name: string,
+  perform: OwnStep['perform'],
+  outcomes: readonly string[] = [],
+): OwnStep => ({ kind: 'step', name, op: STEP_OWN, outcomes, perform })
 
 /** A list under a name; the name is part of the path of the steps in it. */
 export interface Part {
@@ -52,14 +68,14 @@ export interface Loop {
   readonly body: readonly Node[]
 }
 
-/** Goes back to the beginning of the innermost endless loop. */
-export interface Restart {
+/** Goes back to the beginning of the innermost endless loop, or out of it. */
+export interface Jump {
   /** What kind of node it is. */
-  readonly kind: 'restart'
+  readonly kind: 'restart' | 'leave'
 }
 
 /** What a design is made of. */
-export type Node = Step | Part | Choice | Loop | Restart
+export type Node = Step | Part | Choice | Loop | Jump
 
 /** Names a list of steps. */
 export const part = (name: string, ...body: Node[]): Part => ({ kind: 'part', name, body })
@@ -93,7 +109,10 @@ export const until = (test: Step, ...body: Node[]): Loop => ({ kind: 'loop', tes
 export const forever = (...body: Node[]): Loop => ({ kind: 'loop', test: undefined, leaveOn: 0, body })
 
 /** Goes back to the beginning of the innermost `forever`. */
-export const restart: Restart = { kind: 'restart' }
+export const restart: Jump = { kind: 'restart' }
+
+/** Goes on after the innermost `forever`. */
+export const leave: Jump = { kind: 'leave' }
 
 /** A design under its name. */
 export interface Design {
@@ -101,25 +120,44 @@ export interface Design {
   readonly name: string
   /** What a vCPU's thread does, from its first load to its last put. */
   readonly thread: readonly Node[]
+  /** What the scheduler makes the thread do when it takes the PE away. */
+  readonly schedOut: readonly Node[]
+  /** What the scheduler makes the thread do when it gives it a PE. */
+  readonly schedIn: readonly Node[]
+  /** What a device's injection does: the order in which it stores, posts and kicks. */
+  readonly inject: readonly Node[]
+  /** Names of words that the design's own steps keep for each vCPU. */
+  readonly words?: readonly string[]
 }
 
-/** Words of the table for each program counter: the step, then the next program counter for each result. */
-export const TABLE_STRIDE = 8
+/** Words of the table for each program counter: the step, the next program counter for each result, and a superinstruction. */
+export const TABLE_SHIFT = 4
+/** The word of a row that says which superinstruction begins there; 0 is none. */
+export const TABLE_FUSED = 15
 /** The most results that a step can have. */
-export const MAX_OUTCOMES = TABLE_STRIDE - 1
-/** The program counter of a thread that has ended. */
+export const MAX_OUTCOMES = 14
+/** The program counter of a list that has ended. */
 export const ENDED = 0
 /** The program counter at which a thread begins. */
 export const FIRST_PC = 1
 
 /** A design as the run loop executes it. */
 export interface Program {
-  /** {@link TABLE_STRIDE} words a program counter. */
+  readonly design: Design
+  /** 16 words a program counter: step, successors, superinstruction. */
   readonly table: Int32Array
   /** `wfi/halt/runnable?`: what stands at each program counter. */
   readonly paths: readonly string[]
   /** The steps, by program counter. */
   readonly steps: readonly (Step | undefined)[]
+  /** The design's own steps: number `STEP_OWN + i` in the table is the i-th. */
+  readonly own: readonly OwnStep[]
+  /** Where the lists other than the thread begin. */
+  readonly schedOut: number
+  readonly schedIn: number
+  readonly inject: number
+  /** The beginning of the thread's endless loop: where an exit has been dealt with. */
+  readonly head: number
 }
 
 /** Compiles a design. */
@@ -144,22 +182,46 @@ type PlacedNode =
       readonly leaveOn: number
       readonly body: readonly PlacedNode[]
     }
-  | { readonly kind: 'restart' }
+  | Jump
+
+/** Where the innermost endless loop begins and where it is left to. */
+interface Enclosing {
+  readonly start: number
+  readonly end: number
+}
 
 class Compiler {
   private readonly paths: string[] = ['(ended)']
   private readonly steps: (Step | undefined)[] = [undefined]
   private readonly successors: number[][] = [[]]
+  private readonly own: OwnStep[] = []
 
-  program({ name, thread }: Design): Program {
-    const placed = this.placeAll(thread, '')
-    const first = this.link(placed, ENDED, ENDED)
-    if (first !== FIRST_PC) throw new VgicError('argument', `Design ${name} must begin with a step.`)
-    const table = new Int32Array(this.steps.length * TABLE_STRIDE)
-    for (const [pc, step] of this.steps.entries()) {
-      if (step) table.set([step.op, ...this.successors[pc]], pc * TABLE_STRIDE)
+  program(design: Design): Program {
+    const lists = {
+      thread: this.placeAll(design.thread, ''),
+      schedOut: this.placeAll([...design.schedOut, giveUpCpu], 'schedOut/'),
+      schedIn: this.placeAll([...design.schedIn, resume], 'schedIn/'),
+      inject: this.placeAll(design.inject, 'inject/'),
     }
-    return { table, paths: this.paths, steps: this.steps }
+    const link = (list: readonly PlacedNode[]) => this.link(list, ENDED, { start: ENDED, end: ENDED })
+    if (link(lists.thread) !== FIRST_PC) {
+      throw new VgicError('argument', `Design ${design.name} must begin with a step.`)
+    }
+    const [schedOut, schedIn, inject] = [link(lists.schedOut), link(lists.schedIn), link(lists.inject)]
+    const loop = lists.thread.find((node) => node.kind === 'loop')
+    const table = new Int32Array(this.steps.length << TABLE_SHIFT)
+    for (const [pc, step] of this.steps.entries()) {
+      if (step) table.set([this.opOf(step), ...this.successors[pc]], pc << TABLE_SHIFT)
+    }
+    const head = loop ? firstPc([loop]) : ENDED
+    const { paths, steps, own } = this
+    return { design, table, paths, steps, own, schedOut, schedIn, inject, head }
+  }
+
+  private opOf(step: Step): number {
+    if (!isOwnStep(step)) return step.op
+    if (!this.own.includes(step)) this.own.push(step)
+    return STEP_OWN + this.own.indexOf(step)
   }
 
   private placeAll(nodes: readonly Node[], path: string): PlacedNode[] {
@@ -180,12 +242,18 @@ class Compiler {
         const at = node.test && this.placeStep(node.test, path)
         return { kind: 'loop', at, leaveOn: node.leaveOn, body: this.placeAll(node.body, path) }
       }
-      case 'restart':
+      default:
         return node
     }
   }
 
   private placeStep(step: Step, path: string): Placed {
+    if (step.outcomes.length > MAX_OUTCOMES) {
+      throw new VgicError(
+        'argument',
+        `${step.name} has ${step.outcomes.length} outcomes; ${MAX_OUTCOMES} are the most.`,
+      )
+    }
     const pc = this.steps.length
     this.steps.push(step)
     this.paths.push(path + step.name)
@@ -194,37 +262,41 @@ class Compiler {
   }
 
   /** Links a list so that it goes on at `next`; returns where it begins. */
-  private link(nodes: readonly PlacedNode[], next: number, loopStart: number): number {
+  private link(nodes: readonly PlacedNode[], next: number, loop: Enclosing): number {
     let begin = next
-    for (const node of [...nodes].reverse()) begin = this.linkNode(node, begin, loopStart)
+    for (const node of [...nodes].reverse()) begin = this.linkNode(node, begin, loop)
     return begin
   }
 
-  private linkNode(node: PlacedNode, next: number, loopStart: number): number {
+  private linkNode(node: PlacedNode, next: number, loop: Enclosing): number {
     switch (node.kind) {
       case 'step':
         this.successors[node.at.pc] = successorsOf(node.at.step, next)
         return node.at.pc
       case 'list':
-        return this.link(node.body, next, loopStart)
+        return this.link(node.body, next, loop)
       case 'choice':
-        this.successors[node.at.pc] = node.branches.map((branch) => this.link(branch, next, loopStart))
+        this.successors[node.at.pc] = node.branches.map((branch) => this.link(branch, next, loop))
         return node.at.pc
       case 'loop': {
         if (!node.at) {
           const start = firstPc(node.body)
-          this.link(node.body, start, start)
+          this.link(node.body, start, { start, end: next })
           return start
         }
-        const body = this.link(node.body, node.at.pc, loopStart)
+        const body = this.link(node.body, node.at.pc, loop)
         this.successors[node.at.pc] = node.at.step.outcomes.map((_, i) => (i === node.leaveOn ? next : body))
         return node.at.pc
       }
       case 'restart':
-        return loopStart
+        return loop.start
+      case 'leave':
+        return loop.end
     }
   }
 }
+
+const isOwnStep = (step: Step): step is OwnStep => 'perform' in step
 
 /** The successors of a step that the list goes on after, whatever its result. */
 function successorsOf({ outcomes, ends }: Step, next: number): number[] {
@@ -237,7 +309,7 @@ function firstPc(nodes: readonly PlacedNode[]): number {
     if (node.kind === 'list' || (node.kind === 'loop' && !node.at)) {
       const pc = firstPc(node.body)
       if (pc !== ENDED) return pc
-    } else if (node.kind !== 'restart' && node.at) return node.at.pc
+    } else if ('at' in node && node.at) return node.at.pc
   }
   return ENDED
 }

@@ -1,10 +1,26 @@
 /**
- * The designs, side by side: where a vCPU's thread saves ICH_VMCR_EL2 and what it does around a WFI. They
- * differ only where they differ.
+ * The designs, side by side: where a vCPU's thread saves ICH_VMCR_EL2, what it does around a WFI, and what the
+ * scheduler's notifiers do. They differ only where they differ. What each design adds for a GICv4's resident
+ * vPE goes where its `wfi` and its notifiers say "put" and "load" of it, once the silicon has one.
  */
-import { choose, type Design, forever, type Node, part, restart, unless, until, when } from './design.ts'
 import {
+  choose,
+  type Design,
+  forever,
+  leave,
+  type Node,
+  ownStep,
+  part,
+  restart,
+  type Step,
+  until,
+  when,
+} from './design.ts'
+import {
+  candidateBlocked,
+  clearUnhalt,
   clearWaiting,
+  dyRunnable,
   emulateSysreg,
   exitReason,
   flush,
@@ -13,62 +29,263 @@ import {
   handleRequests,
   irqOff,
   irqOn,
+  kickVcpu,
   load,
+  loadUnlessWaiting,
+  noCandidate,
+  notLoaded,
+  pollAgain,
+  pollBegin,
+  pollEnd,
+  postRequest,
   preemptOff,
   preemptOn,
   publishInGuest,
   publishOutside,
   put,
+  queueInterrupt,
   requestPending,
   runnable,
+  runnableOnDemand,
+  saveVmcr,
   setRunning,
   setSleeping,
   setWaiting,
+  signalPending,
   skipInstruction,
   sleep,
   stop,
+  timerLoad,
+  timerSync,
+  trapDir,
+  userspace,
+  yieldTo,
 } from './steps.ts'
 
-/** kvm_vcpu_halt: sleep unless, and until, the vCPU is runnable. */
-const halt = part(
-  'halt',
-  unless(runnable, part('sleep', setSleeping, until(runnable, sleep, setSleeping), setRunning)),
-)
+/** What a halt can be given: steps around all of it, steps around the sleep only, and its test. */
+export interface HaltOptions {
+  /** Before halt polling begins, and after the halt. */
+  readonly around?: { readonly before: readonly Node[]; readonly after: readonly Node[] }
+  /** After halt polling, around the sleep. */
+  readonly aroundSleep?: { readonly before: readonly Node[]; readonly after: readonly Node[] }
+  /** The test that ends it; `runnable` if left out. */
+  readonly canRun?: Step
+}
 
-/** From vcpu_load to vcpu_put: enter the guest, and deal with what made it leave. */
-const thread = ({ wfi }: { wfi: readonly Node[] }): readonly Node[] => [
-  part('load', preemptOff, load, preemptOn),
-  forever(
-    part(
-      'entry',
-      handleRequests,
-      preemptOff,
-      irqOff,
-      flush,
-      publishInGuest,
-      when(requestPending, part('abort', publishOutside, fold, irqOn, preemptOn, restart)),
+const nothing = { before: [], after: [] }
+
+/** kvm_vcpu_halt: polls for a while, then sleeps unless, and until, the vCPU can run. */
+export const halt = ({
+  around = nothing,
+  aroundSleep = nothing,
+  canRun = runnable,
+}: HaltOptions = {}): Node =>
+  part(
+    'halt',
+    ...around.before,
+    pollBegin,
+    forever(
+      choose(pollAgain, {
+        yes: [when(canRun, leave)],
+        no: [
+          part(
+            'sleep',
+            ...aroundSleep.before,
+            setSleeping,
+            until(canRun, sleep, setSleeping),
+            setRunning,
+            ...aroundSleep.after,
+          ),
+          leave,
+        ],
+      }),
     ),
-    guest,
-    part('exit', publishOutside, fold, irqOn, preemptOn),
-    choose(exitReason, {
-      wfi: [part('wfi', ...wfi, skipInstruction)],
-      wfe: [part('wfe', skipInstruction)],
-      sysreg: [part('sysreg', emulateSysreg, skipInstruction)],
-      off: [part('off', preemptOff, put, preemptOn, stop)],
-    }),
+    pollEnd,
+    ...around.after,
+  )
+
+/** kvm_vcpu_on_spin: finds a vCPU that could use the PE and yields to it. */
+const onSpin: readonly Node[] = [
+  forever(
+    when(noCandidate, leave),
+    choose(candidateBlocked, { no: [yieldTo, leave], yes: [when(dyRunnable, yieldTo, leave)] }),
   ),
 ]
 
-/**
- * A full put and load of the vGIC around the halt, with a flag that says that the vCPU waits. The put saves
- * ICH_VMCR_EL2, so that runnable() sees the guest's priority mask.
- */
-const wfiFullPut: Design = {
-  name: 'wfi-full-put',
-  thread: thread({
-    wfi: [preemptOff, setWaiting, put, preemptOn, halt, preemptOff, clearWaiting, load, preemptOn],
-  }),
+/** What a design is made from; what is left out is as KVM has it. */
+export interface DesignParts {
+  /** What a WFI does, and PSCI CPU_SUSPEND, before the guest goes on. */
+  readonly wfi: readonly Node[]
+  /** Before the list registers are filled, with preemption off. */
+  readonly beforeEntry?: readonly Node[]
+  /** After the guest was left, before the list registers are folded back. */
+  readonly afterExit?: readonly Node[]
+  readonly schedOut?: readonly Node[]
+  readonly schedIn?: readonly Node[]
+  readonly inject?: readonly Node[]
+  /** Names of words that the design's own steps keep for each vCPU. */
+  readonly words?: readonly string[]
 }
 
+const vcpuLoad = [load, trapDir, timerLoad]
+
+/** Makes a design: a name, and what it does its own way. The steps are those of this library, or `ownStep`s. */
+export function defineDesign(name: string, parts: DesignParts): Design {
+  const { wfi, beforeEntry = [], afterExit = [] } = parts
+  const thread = [
+    part('load', preemptOff, ...vcpuLoad, preemptOn),
+    forever(
+      when(
+        signalPending,
+        part('signal', preemptOff, put, preemptOn, userspace, preemptOff, ...vcpuLoad, preemptOn),
+      ),
+      part(
+        'entry',
+        handleRequests,
+        preemptOff,
+        ...beforeEntry,
+        irqOff,
+        flush,
+        publishInGuest,
+        when(requestPending, part('abort', publishOutside, fold, irqOn, preemptOn, restart)),
+      ),
+      guest,
+      part('exit', ...afterExit, publishOutside, fold, timerSync, irqOn, preemptOn),
+      choose(exitReason, {
+        wfi: [part('wfi', ...wfi, skipInstruction)],
+        wfe: [part('wfe', ...onSpin, skipInstruction)],
+        sysreg: [part('sysreg', emulateSysreg, skipInstruction)],
+        suspend: [part('suspend', ...wfi)],
+        userspace: [
+          part(
+            'userspace',
+            preemptOff,
+            put,
+            preemptOn,
+            userspace,
+            skipInstruction,
+            preemptOff,
+            ...vcpuLoad,
+            preemptOn,
+          ),
+        ],
+        off: [part('off', preemptOff, put, stop)],
+      }),
+    ),
+  ]
+  return {
+    name,
+    thread,
+    schedOut: parts.schedOut ?? [put],
+    schedIn: parts.schedIn ?? vcpuLoad,
+    inject: parts.inject ?? [queueInterrupt, postRequest, kickVcpu],
+    words: parts.words ?? [],
+  }
+}
+
+/** The VMCR sync in generic blocking and unblocking hooks, around halt polling and sleep. */
+const hooks = defineDesign('hooks', {
+  wfi: [halt({ around: { before: [preemptOff, saveVmcr, preemptOn], after: [] } }), clearUnhalt],
+})
+
+/** The hooks only around the sleep, after halt polling: a poll sees a stale shadow. */
+const hooksAfterPoll = defineDesign('hooks-after-poll', {
+  wfi: [halt({ aroundSleep: { before: [preemptOff, saveVmcr, preemptOn], after: [] } }), clearUnhalt],
+})
+
+/** The VMCR sync in the WFI exit handler, around the whole halt. Linux 5.15 to 6.1. */
+const wfiHandler = defineDesign('wfi-handler', {
+  wfi: [preemptOff, saveVmcr, preemptOn, halt(), clearUnhalt],
+})
+
+/** The same with a flag that says that the vCPU waits, which the notifiers obey. */
+const wfiFlag = defineDesign('wfi-flag', {
+  wfi: [
+    preemptOff,
+    setWaiting,
+    saveVmcr,
+    preemptOn,
+    halt(),
+    clearUnhalt,
+    preemptOff,
+    clearWaiting,
+    preemptOn,
+  ],
+})
+
+/**
+ * A full put and load of the vGIC around the halt, with the flag: the notifiers leave a waiting vCPU alone. The
+ * put saves ICH_VMCR_EL2, so that runnable() sees the guest's priority mask.
+ */
+const wfiFullPut = defineDesign('wfi-full-put', {
+  wfi: [
+    preemptOff,
+    setWaiting,
+    put,
+    preemptOn,
+    halt(),
+    clearUnhalt,
+    preemptOff,
+    clearWaiting,
+    ...vcpuLoad,
+    preemptOn,
+  ],
+  schedIn: [loadUnlessWaiting, timerLoad],
+})
+
+/** ICH_VMCR_EL2 is read from the hardware by whoever asks whether the vCPU is runnable. */
+const vmcrOnDemand = defineDesign('vmcr-on-demand', {
+  wfi: [halt({ canRun: runnableOnDemand }), clearUnhalt],
+})
+
+const SHADOW_STALE = 'shadowStale'
+const markStale = ownStep('markShadowStale', (context, vcpu) => {
+  context.set(vcpu, SHADOW_STALE, 1)
+  return 0
+})
+const markFresh = ownStep('markShadowFresh', (context, vcpu) => {
+  context.set(vcpu, SHADOW_STALE, 0)
+  return 0
+})
+const runnableIfStale = ownStep(
+  'runnableOnDemand?',
+  (context, vcpu) => {
+    if (context.get(vcpu, SHADOW_STALE) !== 0) context.saveVmcr(vcpu)
+    return context.checkBlock(vcpu) ? 1 : 0
+  },
+  ['no', 'yes'],
+)
+
+/** The same guarded by a flag: the shadow is valid from reset to the first run, and from a put to the next. */
+const vmcrOnDemandFlag = defineDesign('vmcr-on-demand-flag', {
+  wfi: [halt({ canRun: runnableIfStale }), clearUnhalt],
+  beforeEntry: [markStale],
+  schedOut: [put, markFresh],
+  words: [SHADOW_STALE],
+})
+
+/** Put where runnable() is asked; the run loop loads again, but only if it was put. */
+const runLoopLoad = defineDesign('run-loop-load', {
+  wfi: [preemptOff, put, preemptOn, halt(), clearUnhalt],
+  beforeEntry: [when(notLoaded, part('reload', ...vcpuLoad))],
+  schedIn: [],
+})
+
+/** The VMCR is saved on every exit: one register read more per exit, and the shadow is never stale outside the guest. */
+const vmcrOnExit = defineDesign('vmcr-on-exit', {
+  wfi: [halt(), clearUnhalt],
+  afterExit: [saveVmcr],
+})
+
 /** The designs by name. */
-export const designs = { wfiFullPut }
+export const designs = {
+  hooks,
+  hooksAfterPoll,
+  wfiHandler,
+  wfiFlag,
+  wfiFullPut,
+  vmcrOnDemand,
+  vmcrOnDemandFlag,
+  runLoopLoad,
+  vmcrOnExit,
+}

@@ -5,7 +5,7 @@
  */
 import { ICC_DIR_EL1, ICC_EOIR0_EL1, ICC_EOIR1_EL1, ICC_IAR0_EL1, ICC_IAR1_EL1 } from '../arch/icc.ts'
 import { isSpecial } from '../arch/intid.ts'
-import { ESR_EC } from '../arch/syndrome.ts'
+import { ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../arch/syndrome.ts'
 import {
   DAIF_F,
   DAIF_I,
@@ -20,16 +20,19 @@ import {
 import type { Silicon } from '../gic/silicon.ts'
 import { LINE_VFIQ } from '../gic/virtual-interface.ts'
 import type { WordDeclaration } from '../state/layout.ts'
+import type { ArchTimers } from './arch-timer.ts'
 import {
   EXIT_HVC,
   EXIT_IRQ,
   EXIT_OFF,
+  EXIT_SUSPEND,
   EXIT_SYSREG,
+  EXIT_USERSPACE,
   EXIT_WFE,
   EXIT_WFI,
   VCPU_DATA,
   VCPU_ESR,
-  VCPU_KICKED,
+  VCPU_HOST_IRQ,
   VCPU_PE,
 } from './vcpu.ts'
 
@@ -39,18 +42,18 @@ export const MAX_DEPTH = 4
 export const MAX_LOOPS = 4
 
 /** The next operation. */
-export const GUEST_PC = 32
+export const GUEST_PC = 38
 /** How many handlers are running. */
-export const GUEST_DEPTH = 33
+export const GUEST_DEPTH = 39
 /** What its last register read gave, bits 31:0. */
-export const GUEST_VALUE = 34
+export const GUEST_VALUE = 40
 /** Rounds that a loop has done, by loop. */
-export const GUEST_LOOP = 35
+export const GUEST_LOOP = 41
 /** Where each handler returns to, and with which masks. */
-export const GUEST_RETURN = 39
-export const GUEST_SAVED_DAIF = 43
+export const GUEST_RETURN = 45
+export const GUEST_SAVED_DAIF = 49
 /** The last INTID that the main list, and each handler by depth, acknowledged. */
-export const GUEST_ACK = 47
+export const GUEST_ACK = 53
 
 export const guestWords: readonly WordDeclaration[] = [
   { name: 'guest.pc', at: GUEST_PC, class: 'authoritative' },
@@ -86,6 +89,15 @@ export const OP_LOOP = 13
 export const OP_RETURN = 14
 /** INTID: the device that drives it lowers its line. */
 export const OP_QUIESCE = 15
+/** Timer, ticks from now or -1 to turn it off. */
+export const OP_TIMER = 16
+/** Ticks from now. */
+export const OP_WFIT = 17
+export const OP_WFET = 18
+/** PSCI CPU_SUSPEND. */
+export const OP_SUSPEND = 19
+/** An access that userspace deals with. */
+export const OP_USERSPACE = 20
 export const OP_WORDS = 4
 
 /** A guest's operations, for all its vCPUs' time; never written while it runs. */
@@ -118,6 +130,7 @@ export class Guest {
   constructor(
     readonly words: Int32Array,
     readonly silicon: Silicon,
+    readonly timers: ArchTimers,
     readonly outside: OutsideWorld,
   ) {}
 
@@ -152,9 +165,10 @@ export class Guest {
     return !this.silicon.pcpu.wouldWake(pe)
   }
 
-  /** A kick's IPI or the maintenance interrupt: the hypervisor takes physical interrupts while a guest runs. */
+  /** For the host: a kick's IPI, its tick, the guest's timers, the maintenance interrupt. They leave the guest. */
   private physicalInterrupt(v: number, pe: number): boolean {
-    return this.words[v + VCPU_KICKED] !== 0 || this.silicon.virtualInterface.maintenanceLine(pe)
+    if (this.words[v + VCPU_HOST_IRQ] !== 0 || this.timers.interrupts(v)) return true
+    return this.silicon.virtualInterface.maintenanceLine(pe)
   }
 
   /** Enters a handler, with both masks set; false if there is none for what is signalled. */
@@ -188,9 +202,13 @@ export class Guest {
         words[pe + PCPU_DAIF] &= ~operand
         return this.advance(v)
       case OP_WFI:
-        return this.waited(v, pe, silicon.pcpu.wfi(pe), EXIT_WFI)
+        return this.waited(v, pe, silicon.pcpu.wfi(pe, ESR_WFI), EXIT_WFI)
       case OP_WFE:
-        return this.waited(v, pe, silicon.pcpu.wfe(pe), EXIT_WFE)
+        return this.waited(v, pe, silicon.pcpu.wfe(pe, ESR_WFE), EXIT_WFE)
+      case OP_WFIT:
+        return this.waitedWithTimeout(v, pe, operand)
+      case OP_WFET:
+        return this.waited(v, pe, silicon.pcpu.wfe(pe, ESR_WFET), EXIT_WFE)
       case OP_SEV:
         this.outside.sendEvents()
         return this.advance(v)
@@ -212,6 +230,14 @@ export class Guest {
       case OP_HVC:
         this.advance(v)
         return 1 + EXIT_HVC
+      case OP_SUSPEND:
+        this.advance(v)
+        return 1 + EXIT_SUSPEND
+      case OP_USERSPACE:
+        return 1 + EXIT_USERSPACE
+      case OP_TIMER:
+        this.timers.program(v, operand, ops[at + 2])
+        return this.advance(v)
       case OP_LOOP:
         return this.loop(v, operand, ops[at + 2], ops[at + 3])
       case OP_RETURN:
@@ -263,6 +289,13 @@ export class Guest {
     }
     this.advance(v)
     return result === WFX_COMPLETES ? GUEST_RUNS : GUEST_WAITS
+  }
+
+  /** WFIT: the timeout begins, and is the hypervisor's to watch if the instruction traps. */
+  private waitedWithTimeout(v: number, pe: number, ticks: number): number {
+    const result = this.silicon.pcpu.wfi(pe, ESR_WFIT)
+    if (result === WFX_TRAPS) this.timers.programWfit(v, ticks)
+    return this.waited(v, pe, result, EXIT_WFI)
   }
 
   private loop(v: number, loop: number, rounds: number, back: number): number {

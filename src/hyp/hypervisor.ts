@@ -1,6 +1,6 @@
 /**
- * A host with one VM, put together over one state buffer: the silicon, the VM's vGIC and vCPUs with their
- * threads, and the guests. What moves it is the caller, a step of one vCPU at a time.
+ * A host with one VM, put together over one state buffer: the silicon, the host's scheduler, the VM's vGIC and
+ * vCPUs with their threads, and the guests. What moves it is the caller.
  */
 import { FIRST_SPI } from '../arch/intid.ts'
 import { type CheckedGicConfig, GIC_CONFIG, REGION, storeGicConfig } from '../gic/config.ts'
@@ -10,14 +10,36 @@ import { blankImage, HEADER } from '../state/image.ts'
 import { Layout, type RecordType, recordType } from '../state/layout.ts'
 import { MachineState } from '../state/machine-state.ts'
 import { ApLists } from './ap-list.ts'
+import { ArchTimers, timerIntids } from './arch-timer.ts'
+import { COST_FIRST_ENTRY } from './cost.ts'
 import { compile, type Design, FIRST_PC } from './design.ts'
-import { GUEST_PC, GUEST_RUNS, GUEST_WAITS, Guest, type GuestProgram } from './guest.ts'
+import { GUEST_RUNS, GUEST_WAITS, Guest, type GuestProgram } from './guest.ts'
+import { Halt, type HaltPolling } from './halt.ts'
+import { MappedInterrupts } from './mapped-interrupts.ts'
+import { OnSpin } from './on-spin.ts'
+import { OwnSteps } from './own-steps.ts'
 import { RunLoop } from './run-loop.ts'
+import { hostRecord, Scheduler } from './scheduler.ts'
 import { Seam } from './seam.ts'
-import { VCPU_DAIF, VCPU_INDEX, VCPU_PC, VCPU_PE, VCPU_VMCR } from './vcpu.ts'
-import { IRQ_EDGE, IRQ_ENABLED, IRQ_GROUP1, IRQ_PRIORITY_SHIFT, IRQ_TARGET_SHIFT } from './vgic-irq.ts'
+import { VCPU_COST, VCPU_DAIF, VCPU_INDEX, VCPU_LAST_PE, VCPU_PC, VCPU_VMCR } from './vcpu.ts'
+import {
+  IRQ_EDGE,
+  IRQ_ENABLED,
+  IRQ_GROUP1,
+  IRQ_HW,
+  IRQ_PRIORITY_SHIFT,
+  IRQ_TARGET_SHIFT,
+} from './vgic-irq.ts'
 import { VgicV3 } from './vgic-v3.ts'
-import { placeOf, VM_ENABLED, type VmPlace, vmRecords } from './vm.ts'
+import {
+  MAPPED_IRQ,
+  MAPPED_PINTID,
+  MAPPED_STRIDE,
+  placeOf,
+  VM_ENABLED,
+  type VmPlace,
+  vmRecords,
+} from './vm.ts'
 
 /** How an interrupt of the VM is configured when the run begins. */
 export interface InterruptSetup {
@@ -28,12 +50,17 @@ export interface InterruptSetup {
   readonly enabled: boolean
   readonly group: 0 | 1
   readonly priority: number
+  /** The physical SPI that it is mapped to. */
+  readonly physical?: number | undefined
 }
 
 /** A VM as it is when the run begins. */
 export interface VmSetup {
   readonly vcpus: number
   readonly spis: number
+  /** Whether its timers exist. */
+  readonly timers: boolean
+  readonly haltPolling: HaltPolling
   readonly interrupts: readonly InterruptSetup[]
   /** The guest's ICH_VMCR_EL2, by vCPU. */
   readonly vmcr: readonly number[]
@@ -44,6 +71,8 @@ export interface VmSetup {
 const VM_CONFIG = recordType('vmConfig', [
   { name: 'vcpus', at: 0, class: 'authoritative' },
   { name: 'spis', at: 1, class: 'authoritative' },
+  { name: 'mapped', at: 2, class: 'authoritative' },
+  { name: 'ownWords', at: 3, class: 'authoritative' },
 ])
 
 export class Hypervisor {
@@ -52,25 +81,36 @@ export class Hypervisor {
   readonly silicon: Silicon
   readonly seam: Seam
   readonly apLists: ApLists
+  readonly timers: ArchTimers
+  readonly mapped: MappedInterrupts
+  readonly scheduler: Scheduler
+  readonly halt: Halt
   readonly runLoop: RunLoop
   readonly guest: Guest
   readonly place: VmPlace
 
-  /** `more` are records of what surrounds the hypervisor; vCPU n's thread runs on CPU n. */
+  /** `more` are records of what surrounds the hypervisor. */
   constructor(
     readonly config: CheckedGicConfig,
     readonly setup: VmSetup,
-    design: Design,
+    readonly design: Design,
     more: readonly (readonly [RecordType, number])[],
   ) {
+    const { vcpus, spis } = setup
+    const { listRegisters } = config
+    const mapped = setup.interrupts.filter(({ physical }) => physical !== undefined).length
+    const ownWords = design.words ?? []
+    const size = { vcpus, spis, listRegisters, mapped, ownWords }
     const silicon = siliconRecords(config)
-    const vm = vmRecords({ vcpus: setup.vcpus, spis: setup.spis, listRegisters: config.listRegisters })
+    const vm = vmRecords(size)
+    const host = hostRecord(config.cpus)
     const layout = new Layout([
       [HEADER, 1],
       [GIC_CONFIG, 1],
       [REGION, config.gicr.length],
       [VM_CONFIG, 1],
       ...silicon.list,
+      [host, 1],
       ...vm.list,
       ...more,
     ])
@@ -82,17 +122,32 @@ export class Hypervisor {
     )
     this.words = this.state.words
     this.silicon = new Silicon(this.words, config, silicon, layout)
-    this.place = placeOf(vm, layout, config.listRegisters)
+    this.place = placeOf(vm, layout, size)
     this.seam = new Seam(this.words, this.silicon)
     this.apLists = new ApLists(this.words, this.place)
-    const vgic = new VgicV3(this.seam, this.apLists)
-    this.runLoop = new RunLoop(compile(design), this.seam, this.apLists, vgic, setup.vcpus)
-    this.guest = new Guest(this.words, this.silicon, {
+    this.timers = new ArchTimers(this.seam, this.apLists, setup.timers)
+    this.mapped = new MappedInterrupts(this.seam, this.apLists, this.timers)
+    this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling)
+    const program = compile(design)
+    this.scheduler = new Scheduler(this.silicon, program, layout.baseOf(host))
+    const vgic = new VgicV3(this.seam, this.apLists, this.mapped)
+    const onSpin = new OnSpin(this.apLists, this.scheduler)
+    this.runLoop = new RunLoop(program, {
+      seam: this.seam,
+      apLists: this.apLists,
+      vgic,
+      timers: this.timers,
+      scheduler: this.scheduler,
+      halt: this.halt,
+      onSpin,
+      own: new OwnSteps(program, this.seam, vgic, this.halt, onSpin),
+    })
+    this.guest = new Guest(this.words, this.silicon, this.timers, {
       sendEvents: () => this.sendEvents(),
-      lower: (v, intid) => this.apLists.inject(this.apLists.irqOf(v, intid), 0),
+      lower: (v, intid) => this.lower(v, intid),
     })
     storeGicConfig(this.words, HEADER.size, config)
-    this.words.set([setup.vcpus, setup.spis], layout.baseOf(VM_CONFIG))
+    this.words.set([vcpus, spis, mapped, ownWords.length], layout.baseOf(VM_CONFIG))
     this.reset()
   }
 
@@ -109,32 +164,65 @@ export class Hypervisor {
     return result - 1
   }
 
+  /**
+   * A device moves the line of an interrupt: stores it and queues the interrupt. Returns the vCPU that is to be
+   * notified, 0 if none.
+   */
+  setInput(irq: number, level: number): number {
+    return this.mapped.isMappedSpi(irq) ? this.mapped.setInput(irq, level) : this.apLists.setInput(irq, level)
+  }
+
+  /** A device moves the line of an interrupt, and its vCPU is notified. */
+  inject(irq: number, level: number): void {
+    if (this.words[irq] & IRQ_HW && this.mapped.isMappedSpi(irq)) {
+      const target = this.mapped.setInput(irq, level)
+      if (target !== 0) this.apLists.notify(target)
+    } else this.apLists.inject(irq, level)
+  }
+
+  private lower(v: number, intid: number): void {
+    if (intid < FIRST_SPI + this.place.spiCount) this.inject(this.apLists.irqOf(v, intid), 0)
+  }
+
   private sendEvents(): void {
     for (let cpu = 0; cpu < this.config.cpus; cpu++) this.silicon.pcpu.sendEvent(this.silicon.peOf(cpu))
   }
 
   private reset(): void {
-    const { words, silicon, place, setup } = this
+    const { words, silicon, place, setup, apLists } = this
     silicon.reset()
     words[place.vm + VM_ENABLED] = 1
     for (let i = 0; i < setup.vcpus; i++) {
       const v = this.vcpu(i)
       words[v + VCPU_PC] = FIRST_PC
       words[v + VCPU_INDEX] = i
-      words[v + VCPU_PE] = silicon.peOf(i)
+      words[v + VCPU_COST] = place.costTable + COST_FIRST_ENTRY
       words[v + VCPU_VMCR] = setup.vmcr[i]
       words[v + VCPU_DAIF] = DAIF_I | DAIF_F
-      words[v + GUEST_PC] = 0
-      for (let intid = 0; intid < FIRST_SPI; intid++)
-        words[this.apLists.irqOf(v, intid)] = i << IRQ_TARGET_SHIFT
+      words[v + VCPU_LAST_PE] = silicon.peOf(i % this.config.cpus)
+      if (i < this.config.cpus) this.scheduler.place(v, i)
+      for (let intid = 0; intid < FIRST_SPI; intid++) words[apLists.irqOf(v, intid)] = i << IRQ_TARGET_SHIFT
     }
-    for (const { intid, vcpu, edge, enabled, group, priority } of setup.interrupts) {
-      words[this.apLists.irqOf(this.vcpu(vcpu), intid)] =
-        (vcpu << IRQ_TARGET_SHIFT) |
-        (priority << IRQ_PRIORITY_SHIFT) |
-        (edge ? IRQ_EDGE : 0) |
-        (enabled ? IRQ_ENABLED : 0) |
-        (group === 1 ? IRQ_GROUP1 : 0)
+    let row = place.mapped
+    for (const { physical, ...interrupt } of setup.interrupts) {
+      const irq = apLists.irqOf(this.vcpu(interrupt.vcpu), interrupt.intid)
+      words[irq] = irqWord(interrupt)
+      if (setup.timers && timerIntids.some((intid) => intid === interrupt.intid)) words[irq] |= IRQ_HW
+      if (physical === undefined) continue
+      words[irq] |= IRQ_HW
+      words[row + MAPPED_IRQ] = irq
+      words[row + MAPPED_PINTID] = physical
+      row += MAPPED_STRIDE
     }
   }
+}
+
+function irqWord({ vcpu, edge, enabled, group, priority }: InterruptSetup): number {
+  return (
+    (vcpu << IRQ_TARGET_SHIFT) |
+    (priority << IRQ_PRIORITY_SHIFT) |
+    (edge ? IRQ_EDGE : 0) |
+    (enabled ? IRQ_ENABLED : 0) |
+    (group === 1 ? IRQ_GROUP1 : 0)
+  )
 }

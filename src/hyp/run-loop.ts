@@ -1,44 +1,54 @@
 /**
  * The vCPU run loop: does the steps of a compiled design for a vCPU's thread. Each step is atomic; between two
- * steps anything else may happen. `perform` is the list of all steps with what they do.
+ * steps anything else may happen. `perform` is the list of all steps with what they do. `step` does one of
+ * them; `run` does as many as it can without anybody else, and the frequent sequences at once: a
+ * superinstruction stands for a run of rows that the table has exactly so, and does the same.
  */
-import { ICC_ASGI1R_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../arch/icc.ts'
-import { VMCR_VPMR } from '../arch/ich.ts'
+import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../arch/icc.ts'
+import { HCR_TDIR } from '../arch/ich.ts'
 import { sysregSyndrome } from '../arch/syndrome.ts'
-import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI, PCPU_DAIF } from '../gic/pcpu.ts'
+import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI, PCPU_DAIF, type Pcpu } from '../gic/pcpu.ts'
 import type { ApLists } from './ap-list.ts'
-import { ENDED, type Program, TABLE_STRIDE } from './design.ts'
+import type { ArchTimers } from './arch-timer.ts'
+import { COST_EXITS, COST_STRIDE } from './cost.ts'
+import { ENDED, type Program, TABLE_FUSED, TABLE_SHIFT } from './design.ts'
+import { FUSED_ENTRY, FUSED_EXIT, FUSED_HALT, FUSED_LAST, FUSED_YES_1, FUSED_YES_2, fuse } from './fuse.ts'
 import { GUEST_PC } from './guest.ts'
+import type { Halt } from './halt.ts'
+import type { OnSpin } from './on-spin.ts'
+import type { OwnSteps } from './own-steps.ts'
+import type { Scheduler } from './scheduler.ts'
 import type { Seam } from './seam.ts'
 import { sendSgi } from './sgi.ts'
 import * as op from './steps.ts'
 import {
   MODE_IN_GUEST,
   MODE_OUTSIDE,
+  REQ_SIGNAL,
+  REQ_UNHALT,
   TASK_OFF,
   TASK_RUNNING,
   TASK_SLEEPING,
-  VCPU_AP_COUNT,
+  VCPU_COST,
   VCPU_DAIF,
   VCPU_DATA,
   VCPU_ESR,
   VCPU_EXIT,
-  VCPU_EXITS,
+  VCPU_HOST_IRQ,
   VCPU_IRQS_OFF,
-  VCPU_KICKED,
+  VCPU_LOADED,
   VCPU_MODE,
+  VCPU_NOTIFIER,
   VCPU_PC,
   VCPU_PE,
   VCPU_PREEMPT_OFF,
   VCPU_REQUESTS,
   VCPU_SLEEPS,
   VCPU_TASK,
-  VCPU_VMCR,
   VCPU_WAITING,
+  VCPU_WFIT,
 } from './vcpu.ts'
-import { IRQ_ACTIVE, IRQ_ENABLED, irqIsPending, irqPriority } from './vgic-irq.ts'
 import type { VgicV3 } from './vgic-v3.ts'
-import { VM_ENABLED } from './vm.ts'
 
 /** Virtual interrupts to EL1, and WFI and WFE trapped. */
 const GUEST_HCR_EL2 = HCR_EL2_IMO | HCR_EL2_FMO | HCR_EL2_TWI | HCR_EL2_TWE
@@ -46,6 +56,7 @@ const GUEST_HCR_EL2 = HCR_EL2_IMO | HCR_EL2_FMO | HCR_EL2_TWI | HCR_EL2_TWE
 const ESR_SGI1R = sysregSyndrome(ICC_SGI1R_EL1, false) | 0
 const ESR_SGI0R = sysregSyndrome(ICC_SGI0R_EL1, false) | 0
 const ESR_ASGI1R = sysregSyndrome(ICC_ASGI1R_EL1, false) | 0
+const ESR_DIR = sysregSyndrome(ICC_DIR_EL1, false) | 0
 
 /** What a vCPU's thread can do next. */
 export const THREAD_STEPS = 0
@@ -53,66 +64,212 @@ export const THREAD_STEPS = 0
 export const THREAD_IN_GUEST = 1
 /** It sleeps until it is woken. */
 export const THREAD_SLEEPS = 2
-export const THREAD_ENDED = 3
+/** It waits for a PE. */
+export const THREAD_WAITS_FOR_CPU = 3
+export const THREAD_ENDED = 4
+
+/** Where a fused halt ends. */
+const HALT_SLEEPS = 0
+const HALT_POLLS = 1
+const HALT_ENDS = 2
+
+/** What the run loop's steps are made of. */
+export interface RunLoopParts {
+  readonly seam: Seam
+  readonly apLists: ApLists
+  readonly vgic: VgicV3
+  readonly timers: ArchTimers
+  readonly scheduler: Scheduler
+  readonly halt: Halt
+  readonly onSpin: OnSpin
+  readonly own: OwnSteps
+}
 
 export class RunLoop {
   readonly words: Int32Array
+  readonly table: Int32Array
+  readonly head: number
+  readonly pcpu: Pcpu
+  readonly seam: Seam
+  readonly apLists: ApLists
+  readonly vgic: VgicV3
+  readonly timers: ArchTimers
+  readonly scheduler: Scheduler
+  readonly halt: Halt
+  readonly onSpin: OnSpin
+  readonly own: OwnSteps
+  readonly costTable: number
 
   constructor(
     readonly program: Program,
-    readonly seam: Seam,
-    readonly apLists: ApLists,
-    readonly vgic: VgicV3,
-    readonly vcpus: number,
+    parts: RunLoopParts,
   ) {
-    this.words = seam.words
+    this.words = parts.seam.words
+    this.table = fuse(program)
+    this.head = program.head
+    this.pcpu = parts.seam.silicon.pcpu
+    this.seam = parts.seam
+    this.apLists = parts.apLists
+    this.vgic = parts.vgic
+    this.timers = parts.timers
+    this.scheduler = parts.scheduler
+    this.halt = parts.halt
+    this.onSpin = parts.onSpin
+    this.own = parts.own
+    this.costTable = parts.apLists.place.costTable
   }
 
   /** A THREAD_ value. */
   threadState(v: number): number {
-    const { words, program } = this
+    const { words } = this
     const pc = words[v + VCPU_PC]
     if (pc === ENDED) return THREAD_ENDED
-    const next = program.table[pc * TABLE_STRIDE]
-    if (next === op.STEP_GUEST && this.isInGuest(v)) return THREAD_IN_GUEST
-    if (next === op.STEP_SLEEP && words[v + VCPU_TASK] === TASK_SLEEPING) return THREAD_SLEEPS
-    return THREAD_STEPS
+    const pe = words[v + VCPU_PE]
+    if (pe === 0) return words[v + VCPU_TASK] === TASK_SLEEPING ? THREAD_SLEEPS : THREAD_WAITS_FOR_CPU
+    if (words[v + VCPU_NOTIFIER] !== 0 || this.table[pc << TABLE_SHIFT] !== op.STEP_GUEST) return THREAD_STEPS
+    return this.pcpu.isInGuest(pe) ? THREAD_IN_GUEST : THREAD_STEPS
   }
 
-  private isInGuest(v: number): boolean {
-    return this.seam.silicon.pcpu.isInGuest(this.words[v + VCPU_PE])
-  }
-
-  /** Does the next step of a vCPU's thread and returns its result. The thread must be at one. */
+  /** Does the next step of a vCPU's thread, or of its notifier, and returns its result. */
   step(v: number): number {
-    const { words, program } = this
-    const at = words[v + VCPU_PC] * TABLE_STRIDE
-    const next = program.table[at]
+    const { words, table } = this
+    const notifier = words[v + VCPU_NOTIFIER]
+    const at = (notifier !== 0 ? notifier : words[v + VCPU_PC]) << TABLE_SHIFT
+    const next = table[at]
+    if (next === op.STEP_SLEEP && words[v + VCPU_TASK] === TASK_SLEEPING) {
+      words[v + VCPU_SLEEPS]++
+      this.scheduler.switchOut(v)
+      return 0
+    }
     const result = this.perform(next, v)
-    if (next !== op.STEP_GUEST) words[v + VCPU_PC] = program.table[at + 1 + result]
+    if (notifier !== 0) words[v + VCPU_NOTIFIER] = table[at + 1 + result]
+    else if (next !== op.STEP_GUEST) words[v + VCPU_PC] = table[at + 1 + result]
     return result
+  }
+
+  /**
+   * Runs a vCPU's thread until it is in the guest, sleeps, has ended, or has dealt with an exit and is about to
+   * enter again. Returns its THREAD_ state.
+   */
+  run(v: number): number {
+    const { words, table, head } = this
+    while (words[v + VCPU_NOTIFIER] !== 0) this.step(v)
+    if (words[v + VCPU_PE] === 0) return this.threadState(v)
+    let pc = words[v + VCPU_PC]
+    do {
+      const at = pc << TABLE_SHIFT
+      const fused = table[at + TABLE_FUSED]
+      if (fused === FUSED_ENTRY) {
+        if (words[v + VCPU_REQUESTS] & REQ_SIGNAL) {
+          pc = table[at + FUSED_YES_1]
+          continue
+        }
+        if (this.fusedEntry(v)) {
+          words[v + VCPU_PC] = table[at + FUSED_LAST]
+          return THREAD_IN_GUEST
+        }
+        pc = table[at + FUSED_YES_2]
+        continue
+      }
+      if (fused === FUSED_EXIT) {
+        const reason = this.fusedExit(v)
+        pc = table[(table[at + FUSED_LAST] << TABLE_SHIFT) + 1 + reason]
+        continue
+      }
+      if (fused === FUSED_HALT) {
+        const state = this.fusedHalt(v)
+        if (state === HALT_SLEEPS) {
+          words[v + VCPU_PC] = table[at + FUSED_LAST]
+          return this.sleep(v)
+        }
+        pc = table[at + (state === HALT_POLLS ? FUSED_YES_1 : FUSED_YES_2)]
+        continue
+      }
+      const next = table[at]
+      if (next === op.STEP_SLEEP && words[v + VCPU_TASK] === TASK_SLEEPING) {
+        words[v + VCPU_PC] = pc
+        return this.sleep(v)
+      }
+      const result = this.perform(next, v)
+      if (next === op.STEP_GUEST) {
+        words[v + VCPU_PC] = pc
+        return THREAD_IN_GUEST
+      }
+      pc = table[at + 1 + result]
+    } while (pc !== head && pc !== ENDED)
+    words[v + VCPU_PC] = pc
+    return pc === ENDED ? THREAD_ENDED : THREAD_STEPS
+  }
+
+  private sleep(v: number): number {
+    this.words[v + VCPU_SLEEPS]++
+    this.scheduler.switchOut(v)
+    while (this.words[v + VCPU_NOTIFIER] !== 0) this.step(v)
+    return this.threadState(v)
+  }
+
+  /** Rows of {@link FUSED_ENTRY}; false if a request came in between, before the guest is entered. */
+  private fusedEntry(v: number): boolean {
+    const { words } = this
+    words[v + VCPU_REQUESTS] = 0
+    words[v + VCPU_PREEMPT_OFF]++
+    words[v + VCPU_IRQS_OFF] = 1
+    this.vgic.flush(v)
+    words[v + VCPU_MODE] = MODE_IN_GUEST
+    if (words[v + VCPU_REQUESTS] !== 0) return false
+    this.enterGuest(v)
+    return true
+  }
+
+  /** Rows of {@link FUSED_EXIT}; returns the result of the last of them, the reason of the exit. */
+  private fusedExit(v: number): number {
+    const { words } = this
+    words[v + VCPU_MODE] = MODE_OUTSIDE
+    this.vgic.fold(v)
+    this.timers.sync(v)
+    this.irqOn(v)
+    words[v + VCPU_PREEMPT_OFF]--
+    return this.takeExitReason(v)
+  }
+
+  /** Rows of {@link FUSED_HALT}: whether the thread sleeps now, is to poll first, or is runnable. */
+  private fusedHalt(v: number): number {
+    this.halt.begin(v)
+    if (this.halt.pollAgain(v)) return HALT_POLLS
+    this.words[v + VCPU_TASK] = TASK_SLEEPING
+    return this.halt.checkBlock(v) ? HALT_ENDS : HALT_SLEEPS
   }
 
   /** The guest leaves: an exception to EL2 for an EXIT_ reason. The thread goes on after `guest`. */
   exit(v: number, reason: number): void {
-    const { words, program, seam } = this
+    const { words, table } = this
     const pe = words[v + VCPU_PE]
+    const cost = this.costTable + reason * COST_STRIDE
+    words[v + VCPU_COST] = cost
+    words[cost + COST_EXITS]++
     words[v + VCPU_EXIT] = reason
-    words[v + VCPU_EXITS]++
     words[v + VCPU_DAIF] = words[pe + PCPU_DAIF]
-    seam.silicon.pcpu.leaveGuest(pe)
-    words[v + VCPU_PC] = program.table[words[v + VCPU_PC] * TABLE_STRIDE + 1]
+    this.pcpu.leaveGuest(pe)
+    words[v + VCPU_PC] = table[(words[v + VCPU_PC] << TABLE_SHIFT) + 1]
   }
 
   private perform(step: number, v: number): number {
     const { words } = this
     switch (step) {
       case op.STEP_LOAD:
-        this.seam.writeHcrEl2(words[v + VCPU_PE], GUEST_HCR_EL2)
-        this.vgic.load(v)
+        this.load(v)
+        return 0
+      case op.STEP_LOAD_UNLESS_WAITING:
+        if (words[v + VCPU_WAITING] === 0) this.load(v)
+        return 0
+      case op.STEP_TRAP_DIR:
+        this.seam.writeHcr(v, words[v + VCPU_PE], HCR_TDIR)
+        return 0
+      case op.STEP_TIMER_LOAD:
+        this.timers.load(v)
         return 0
       case op.STEP_PUT:
-        this.vgic.put(v)
+        if (words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
         return 0
       case op.STEP_HANDLE_REQUESTS:
         words[v + VCPU_REQUESTS] = 0
@@ -127,14 +284,22 @@ export class RunLoop {
         words[v + VCPU_IRQS_OFF] = 1
         return 0
       case op.STEP_IRQ_ON:
-        words[v + VCPU_IRQS_OFF] = 0
-        words[v + VCPU_KICKED] = 0
+        this.irqOn(v)
         return 0
       case op.STEP_FLUSH:
         this.vgic.flush(v)
         return 0
+      case op.STEP_FLUSH_ACTIVE_FIRST:
+        this.vgic.flushActiveFirst(v)
+        return 0
       case op.STEP_FOLD:
         this.vgic.fold(v)
+        return 0
+      case op.STEP_FOLD_IGNORING_EOI_COUNT:
+        this.vgic.foldIgnoringEoiCount(v)
+        return 0
+      case op.STEP_TIMER_SYNC:
+        this.timers.sync(v)
         return 0
       case op.STEP_PUBLISH_IN_GUEST:
         words[v + VCPU_MODE] = MODE_IN_GUEST
@@ -144,20 +309,23 @@ export class RunLoop {
         return 0
       case op.STEP_REQUEST_PENDING:
         return words[v + VCPU_REQUESTS] !== 0 ? 1 : 0
+      case op.STEP_SIGNAL_PENDING:
+        return words[v + VCPU_REQUESTS] & REQ_SIGNAL ? 1 : 0
       case op.STEP_GUEST:
         this.enterGuest(v)
         return 0
-      case op.STEP_EXIT_REASON: {
-        const reason = words[v + VCPU_EXIT]
-        words[v + VCPU_EXIT] = 0
-        return reason
-      }
+      case op.STEP_EXIT_REASON:
+        return this.takeExitReason(v)
       case op.STEP_SKIP_INSTRUCTION:
         words[v + GUEST_PC]++
         words[v + VCPU_ESR] = 0
+        words[v + VCPU_WFIT] = 0
         return 0
       case op.STEP_EMULATE_SYSREG:
         this.emulateSysreg(v)
+        return 0
+      case op.STEP_USERSPACE:
+        words[v + VCPU_REQUESTS] &= ~REQ_SIGNAL
         return 0
       case op.STEP_SET_WAITING:
         words[v + VCPU_WAITING] = 1
@@ -166,10 +334,26 @@ export class RunLoop {
         words[v + VCPU_WAITING] = 0
         return 0
       case op.STEP_SAVE_VMCR:
-        this.vgic.saveVmcr(v)
+        if (words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(v)
         return 0
       case op.STEP_RUNNABLE:
-        return this.runnable(v) ? 1 : 0
+        return this.halt.checkBlock(v) ? 1 : 0
+      case op.STEP_RUNNABLE_ON_DEMAND:
+        this.halt.readMaskOnDemand(v, words[v + VCPU_PE])
+        return this.halt.checkBlock(v) ? 1 : 0
+      case op.STEP_NOT_LOADED:
+        return words[v + VCPU_LOADED] === 0 ? 1 : 0
+      case op.STEP_POLL_BEGIN:
+        this.halt.begin(v)
+        return 0
+      case op.STEP_POLL_AGAIN:
+        return this.halt.pollAgain(v) ? 1 : 0
+      case op.STEP_POLL_END:
+        this.halt.end(v)
+        return 0
+      case op.STEP_CLEAR_UNHALT:
+        words[v + VCPU_REQUESTS] &= ~REQ_UNHALT
+        return 0
       case op.STEP_SET_SLEEPING:
         words[v + VCPU_TASK] = TASK_SLEEPING
         return 0
@@ -177,13 +361,38 @@ export class RunLoop {
         words[v + VCPU_TASK] = TASK_RUNNING
         return 0
       case op.STEP_SLEEP:
-        words[v + VCPU_SLEEPS]++
+        return 0
+      case op.STEP_NO_CANDIDATE:
+        return this.onSpin.next(v) ? 0 : 1
+      case op.STEP_CANDIDATE_BLOCKED:
+        return this.onSpin.isBlocked(v) ? 1 : 0
+      case op.STEP_DY_RUNNABLE:
+        return this.onSpin.isBlocked(v) && this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
+      case op.STEP_CANDIDATE_RUNNABLE:
+        return this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
+      case op.STEP_YIELD_TO:
+        this.onSpin.yieldTo(v)
+        return 0
+      case op.STEP_STOP:
+        words[v + VCPU_TASK] = TASK_OFF
+        this.scheduler.release(v)
+        return 0
+      case op.STEP_GIVE_UP_CPU:
+        if (words[v + VCPU_TASK] === TASK_SLEEPING) this.timers.startBackground(v)
+        this.scheduler.release(v)
+        return 0
+      case op.STEP_RESUME:
         return 0
       default:
-        words[v + VCPU_TASK] = TASK_OFF
-        words[v + VCPU_PE] = 0
-        return 0
+        return this.own.perform(step, v)
     }
+  }
+
+  private load(v: number): void {
+    const { words } = this
+    if (words[v + VCPU_LOADED] !== 0) return
+    this.seam.writeHcrEl2(words[v + VCPU_PE], GUEST_HCR_EL2)
+    this.vgic.load(v)
   }
 
   private enterGuest(v: number): void {
@@ -191,32 +400,31 @@ export class RunLoop {
     const pe = words[v + VCPU_PE]
     words[pe + PCPU_DAIF] = words[v + VCPU_DAIF]
     words[v + VCPU_DAIF] = 0
-    this.seam.silicon.pcpu.enterGuest(pe)
+    this.pcpu.enterGuest(pe)
   }
 
-  /**
-   * kvm_vgic_vcpu_pending_irq: an enabled interrupt on the ap_list is pending, not active, and of higher
-   * priority than the guest's mask. It asks the shadow of ICH_VMCR_EL2, neither the group enables nor the
-   * running priority nor PSTATE.
-   */
-  runnable(v: number): boolean {
-    const { words, apLists } = this
-    if (words[apLists.place.vm + VM_ENABLED] === 0) return false
-    const mask = VMCR_VPMR(words[v + VCPU_VMCR])
-    const list = v + apLists.place.apList
-    for (let i = words[v + VCPU_AP_COUNT] - 1; i >= 0; i--) {
-      const irq = words[words[list + i]]
-      const deliverable = (irq & (IRQ_ENABLED | IRQ_ACTIVE)) === IRQ_ENABLED && irqIsPending(irq)
-      if (deliverable && irqPriority(irq) < mask) return true
-    }
-    return false
+  /** The host takes what is pending for it on this PE: a kick's IPI, its tick, the guest's timers. */
+  private irqOn(v: number): void {
+    const { words } = this
+    words[v + VCPU_IRQS_OFF] = 0
+    words[v + VCPU_HOST_IRQ] = 0
+    if (this.timers.present) this.timers.takeInterrupts(v)
+  }
+
+  private takeExitReason(v: number): number {
+    const reason = this.words[v + VCPU_EXIT]
+    this.words[v + VCPU_EXIT] = 0
+    return reason
   }
 
   private emulateSysreg(v: number): void {
-    const { words, apLists, vcpus } = this
+    const { words, apLists } = this
     const esr = words[v + VCPU_ESR]
+    const [low, high] = [words[v + VCPU_DATA], words[v + VCPU_DATA + 1]]
     if (esr === ESR_SGI1R || esr === ESR_SGI0R || esr === ESR_ASGI1R) {
-      sendSgi(apLists, v, vcpus, words[v + VCPU_DATA], words[v + VCPU_DATA + 1], esr === ESR_SGI1R)
+      sendSgi(apLists, v, low, high, esr === ESR_SGI1R)
+    } else if (esr === ESR_DIR) {
+      this.vgic.deactivateByDir(v, low & this.seam.virtualInterface.intidMask)
     }
     words[v + VCPU_DATA] = 0
     words[v + VCPU_DATA + 1] = 0

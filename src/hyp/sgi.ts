@@ -10,22 +10,19 @@ const SGI_IRM_HIGH = 1 << 8
  * Makes an SGI pending on the vCPUs that the value names. vCPU n has affinity 0.0.(n / 16).(n % 16). ICC_SGI1R
  * (`group1`) reaches SGIs of both groups at the target, the other two only group 0 ones, as KVM does.
  */
-export function sendSgi(
-  apLists: ApLists,
-  sender: number,
-  vcpus: number,
-  low: number,
-  high: number,
-  group1: boolean,
-): void {
-  const { words, place } = apLists
+export function sendSgi(apLists: ApLists, sender: number, low: number, high: number, group1: boolean): void {
+  const { words } = apLists
+  const { vcpus, vcpuSize, vcpuCount } = apLists.place
   const intid = (low >>> 24) & 0xf
   const affinity = ((low >>> 16) & 0xff) | ((high & 0xff) << 8) | (((high >>> 16) & 0xff) << 16)
-  for (let index = 0; index < vcpus; index++) {
-    const named = affinity === index >> 4 && ((low >> (index & 15)) & 1) === 1
-    const targeted = high & SGI_IRM_HIGH ? index !== words[sender + VCPU_INDEX] : named
-    if (!targeted) continue
-    const irq = apLists.irqOf(place.vcpus + index * place.vcpuSize, intid)
-    if (group1 || (words[irq] & IRQ_GROUP1) === 0) apLists.latch(irq)
+  const toAll = (high & SGI_IRM_HIGH) !== 0
+  for (let index = 0, v = vcpus; index < vcpuCount; index++, v += vcpuSize) {
+    if (toAll) {
+      if (index === words[sender + VCPU_INDEX]) continue
+    } else if (affinity !== index >> 4 || ((low >> (index & 15)) & 1) === 0) continue
+    const irq = apLists.irqOf(v, intid)
+    if (!group1 && words[irq] & IRQ_GROUP1) continue
+    const target = apLists.latch(irq)
+    if (target !== 0) apLists.notify(target)
   }
 }

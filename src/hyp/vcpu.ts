@@ -1,7 +1,7 @@
 /**
- * A vCPU's record: its host thread (program counter, task state, sections), its half of the vGIC (shadow
- * registers, ap_list, private interrupts), its guest, and what it cost. The handle of a vCPU is the word
- * offset of its record.
+ * A vCPU's record: its host thread (program counters, task state, sections), its half of the vGIC (shadow
+ * registers, ap_list, private interrupts), its timers, its guest, and what it counted. The handle of a vCPU is
+ * the word offset of its record.
  */
 import { ICH_HCR_VIEW, ICH_VMCR_VIEW, listRegisterView } from '../arch/ich.ts'
 import { DAIF_VIEW } from '../gic/pcpu.ts'
@@ -11,53 +11,83 @@ import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 
 /** Where its thread is in the design's step table; 0 when the vCPU is off. */
 export const VCPU_PC = 0
+/** Where the scheduler's notifier is that runs in the thread's place; 0 if none. Notifiers do not nest. */
+export const VCPU_NOTIFIER = 1
 /** Its index in the VM. */
-export const VCPU_INDEX = 1
-/** The record of the PE that its thread runs on; 0 if none. */
-export const VCPU_PE = 2
+export const VCPU_INDEX = 2
+/** The record of the PE that its thread runs on; 0 while it does not run. */
+export const VCPU_PE = 3
 /** Its thread's task state, TASK_ values. */
-export const VCPU_TASK = 3
+export const VCPU_TASK = 4
 /** MODE_ values, as a kick reads them. */
-export const VCPU_MODE = 4
+export const VCPU_MODE = 5
 /** Pending requests, REQ_ bits. */
-export const VCPU_REQUESTS = 5
+export const VCPU_REQUESTS = 6
 /** Depth of preemption-off sections. */
-export const VCPU_PREEMPT_OFF = 6
+export const VCPU_PREEMPT_OFF = 7
 /** 1 inside an interrupts-off section. */
-export const VCPU_IRQS_OFF = 7
-/** Why it left the guest, EXIT_ values, and the syndrome and data of a trapped access. */
-export const VCPU_EXIT = 8
-export const VCPU_ESR = 9
+export const VCPU_IRQS_OFF = 8
+/** Why it left the guest, an EXIT_ value; kept until the exit is handled. */
+export const VCPU_EXIT = 9
+/** Syndrome of the exit, and the guest register of a trapped MSR: bits 31:0 and 63:32. */
+export const VCPU_ESR = 10
+export const VCPU_DATA = 11
+/** Interrupts for the host that are pending on its PE, HOST_IRQ_ bits. */
+export const VCPU_HOST_IRQ = 13
 /** 1 while its CPU interface state is in the hardware: from load to put. */
-export const VCPU_LOADED = 10
+export const VCPU_LOADED = 14
 /** 1 while its WFI is being handled: it waits for an interrupt. */
-export const VCPU_WAITING = 11
-/** 1 once the interrupt that a kick sends to its PE is on the way. */
-export const VCPU_KICKED = 12
+export const VCPU_WAITING = 15
+/** In a directed yield's scan: one more than the index of the candidate; 0 outside of a scan. */
+export const VCPU_SPIN = 16
+/** halt_poll_ns in polls: how often a halt looks before it sleeps, and how many looks are left in this halt. */
+export const VCPU_POLL_WINDOW = 17
+export const VCPU_POLL_LEFT = 18
+/** The PE that its thread runs on, or ran on last. */
+export const VCPU_LAST_PE = 19
 /** Shadow of ICH_VMCR_EL2: stale while loaded. */
-export const VCPU_VMCR = 13
-export const VCPU_HCR = 14
+export const VCPU_VMCR = 20
+/** ICH_HCR_EL2 of the last flush. */
+export const VCPU_HCR = 21
 /** How many list registers the last flush filled and no fold has read. */
-export const VCPU_USED_LRS = 15
-export const VCPU_AP0R = 16
-export const VCPU_AP1R = 20
+export const VCPU_USED_LRS = 22
 /** How many interrupts are on its ap_list. */
-export const VCPU_AP_COUNT = 24
-/** Accesses to system registers that the hypervisor made for it. */
-export const VCPU_SYSREG_READS = 25
-export const VCPU_SYSREG_WRITES = 26
-/** How often it left the guest. */
-export const VCPU_EXITS = 27
-/** How often it slept. */
-export const VCPU_SLEEPS = 28
-/** The guest register of a trapped MSR, bits 31:0 and 63:32. */
-export const VCPU_DATA = 29
+export const VCPU_AP_COUNT = 23
+/** The last interrupt that the last flush put into a list register; counted EOIs are for those after it. */
+export const VCPU_LAST_LR = 24
+export const VCPU_AP0R = 25
+export const VCPU_AP1R = 29
+/** Timers: TIMER_ bits of CNTV_CTL_EL0 and CNTP_CTL_EL0. */
+export const VCPU_TIMER_CTL = 33
+/** 1 while a host timer will wake the blocked vCPU when the first of its timers expires. */
+export const VCPU_BACKGROUND_TIMER = 35
+/** A WFIT that waits: WFIT_ values. */
+export const VCPU_WFIT = 36
 /** The guest's PSTATE.I and F while the vCPU is not in the guest, as SPSR_EL2 has them. */
-export const VCPU_DAIF = 31
-/** Its SGIs and PPIs, one word each; the guest's words, see guest.ts, are before them. */
-export const VCPU_IRQ = 52
-/** The list registers as they were written to or read from the hardware, pairs of words. */
-export const VCPU_LR = 84
+export const VCPU_DAIF = 37
+/** The guest's words, see guest.ts. */
+export const VCPU_GUEST = 38
+/** Its SGIs and PPIs, one word each. */
+export const VCPU_IRQ = 58
+
+/** From here on nothing is compared. When its timers expire, and its WFIT, in virtual time. */
+export const VCPU_TIMER_CVAL = 90
+export const VCPU_WFIT_DEADLINE = 92
+/** When its halt began. */
+export const VCPU_HALT_START = 93
+/** The row of the cost table that its accesses count in. */
+export const VCPU_COST = 94
+/** How often it slept, how many halts polled, and how many of them did not have to sleep. */
+export const VCPU_SLEEPS = 95
+export const VCPU_POLLS_ATTEMPTED = 96
+export const VCPU_POLLS_SUCCESSFUL = 97
+/** How often it gave its PE to another vCPU. */
+export const VCPU_YIELDS = 98
+/** How often its thread was preempted. */
+export const VCPU_PREEMPTIONS = 99
+
+/** Compared again. The list registers as they were written to or read from the hardware, pairs of words. */
+export const VCPU_LR = 100
 
 export const TASK_RUNNING = 0
 /** Set before the last look at the wake condition; only then may the thread sleep. */
@@ -71,6 +101,19 @@ export const MODE_EXITING = 2
 
 /** An interrupt was queued: KVM_REQ_IRQ_PENDING. */
 export const REQ_IRQ_PENDING = 0x1
+/** The halt ended because the vCPU is runnable: KVM_REQ_UNHALT. */
+export const REQ_UNHALT = 0x2
+/** A signal for the thread is pending: it returns to userspace. */
+export const REQ_SIGNAL = 0x4
+
+/** The IPI of a kick. */
+export const HOST_IRQ_KICK = 0x1
+/** The host's timer tick. */
+export const HOST_IRQ_TICK = 0x2
+
+export const WFIT_NONE = 0
+export const WFIT_WAITS = 1
+export const WFIT_EXPIRED = 2
 
 /** Why a vCPU left the guest. */
 export const EXIT_IRQ = 0
@@ -78,16 +121,26 @@ export const EXIT_WFI = 1
 export const EXIT_WFE = 2
 export const EXIT_SYSREG = 3
 export const EXIT_HVC = 4
-export const EXIT_OFF = 5
-/** Their names, by value. */
-export const exitNames = ['irq', 'wfi', 'wfe', 'sysreg', 'hvc', 'off'] as const
+export const EXIT_SUSPEND = 5
+export const EXIT_USERSPACE = 6
+export const EXIT_OFF = 7
+/** Their names, by value: host interrupt, WFx, trapped system register, HVC, PSCI CPU_SUSPEND, userspace, power off. */
+export const exitNames = ['irq', 'wfi', 'wfe', 'sysreg', 'hvc', 'suspend', 'userspace', 'off'] as const
+/** Name of an exit's cause. */
+export type ExitName = (typeof exitNames)[number]
 
-/** The record of a vCPU for a number of list registers and of interrupts that can be on an ap_list. */
-export function vcpuRecord(listRegisters: number, interrupts: number): RecordType {
+/** The record of a vCPU, for a number of list registers, of interrupts that can be on an ap_list, and a design's own words. */
+export function vcpuRecord(
+  listRegisters: number,
+  interrupts: number,
+  ownWords: readonly string[],
+): RecordType {
+  const apList = apListOffset(listRegisters)
   return recordType(
     'vcpu',
     [
       { name: 'pc', at: VCPU_PC, class: 'authoritative' },
+      { name: 'notifier', at: VCPU_NOTIFIER, class: 'authoritative' },
       { name: 'index', at: VCPU_INDEX, class: 'authoritative' },
       { name: 'pe', at: VCPU_PE, class: 'normalised' },
       { name: 'task', at: VCPU_TASK, class: 'authoritative' },
@@ -97,22 +150,35 @@ export function vcpuRecord(listRegisters: number, interrupts: number): RecordTyp
       { name: 'irqsOff', at: VCPU_IRQS_OFF, class: 'authoritative' },
       { name: 'exit', at: VCPU_EXIT, class: 'normalised' },
       { name: 'esr', at: VCPU_ESR, class: 'normalised' },
+      { name: 'data', at: VCPU_DATA, count: 2, class: 'normalised' },
+      { name: 'hostIrq', at: VCPU_HOST_IRQ, class: 'authoritative' },
       { name: 'loaded', at: VCPU_LOADED, class: 'authoritative' },
       { name: 'waiting', at: VCPU_WAITING, class: 'authoritative' },
-      { name: 'kicked', at: VCPU_KICKED, class: 'authoritative' },
+      { name: 'spin', at: VCPU_SPIN, class: 'normalised' },
+      { name: 'pollWindow', at: VCPU_POLL_WINDOW, class: 'authoritative' },
+      { name: 'pollLeft', at: VCPU_POLL_LEFT, class: 'normalised' },
+      { name: 'lastPe', at: VCPU_LAST_PE, class: 'authoritative' },
       { name: 'vmcr', at: VCPU_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW },
-      { name: 'hcr', at: VCPU_HCR, class: 'authoritative', view: ICH_HCR_VIEW },
+      { name: 'hcr', at: VCPU_HCR, class: 'normalised', view: ICH_HCR_VIEW },
       { name: 'usedLrs', at: VCPU_USED_LRS, class: 'authoritative' },
+      { name: 'apCount', at: VCPU_AP_COUNT, class: 'authoritative' },
+      { name: 'lastLr', at: VCPU_LAST_LR, class: 'normalised' },
       { name: 'ap0r', at: VCPU_AP0R, count: 4, class: 'authoritative' },
       { name: 'ap1r', at: VCPU_AP1R, count: 4, class: 'authoritative' },
-      { name: 'apCount', at: VCPU_AP_COUNT, class: 'authoritative' },
-      { name: 'sysregReads', at: VCPU_SYSREG_READS, class: 'observational' },
-      { name: 'sysregWrites', at: VCPU_SYSREG_WRITES, class: 'observational' },
-      { name: 'exits', at: VCPU_EXITS, class: 'observational' },
-      { name: 'sleeps', at: VCPU_SLEEPS, class: 'observational' },
-      { name: 'data', at: VCPU_DATA, count: 2, class: 'normalised' },
+      { name: 'timerCtl', at: VCPU_TIMER_CTL, count: 2, class: 'authoritative' },
+      { name: 'backgroundTimer', at: VCPU_BACKGROUND_TIMER, class: 'authoritative' },
+      { name: 'wfit', at: VCPU_WFIT, class: 'authoritative' },
       { name: 'daif', at: VCPU_DAIF, class: 'normalised', view: DAIF_VIEW },
       { name: 'irq', at: VCPU_IRQ, count: 32, class: 'authoritative', view: VGIC_IRQ_VIEW },
+      { name: 'timerCval', at: VCPU_TIMER_CVAL, count: 2, class: 'observational' },
+      { name: 'wfitDeadline', at: VCPU_WFIT_DEADLINE, class: 'observational' },
+      { name: 'haltStart', at: VCPU_HALT_START, class: 'observational' },
+      { name: 'cost', at: VCPU_COST, class: 'observational' },
+      { name: 'sleeps', at: VCPU_SLEEPS, class: 'observational' },
+      { name: 'pollsAttempted', at: VCPU_POLLS_ATTEMPTED, class: 'observational' },
+      { name: 'pollsSuccessful', at: VCPU_POLLS_SUCCESSFUL, class: 'observational' },
+      { name: 'yields', at: VCPU_YIELDS, class: 'observational' },
+      { name: 'preemptions', at: VCPU_PREEMPTIONS, class: 'observational' },
       {
         name: 'lr',
         at: VCPU_LR,
@@ -121,11 +187,20 @@ export function vcpuRecord(listRegisters: number, interrupts: number): RecordTyp
         class: 'normalised',
         view: listRegisterView,
       },
-      { name: 'apList', at: apListOffset(listRegisters), count: interrupts, class: 'normalised' },
+      { name: 'apList', at: apList, count: interrupts, class: 'normalised' },
     ],
     guestWords,
+    ownWords.map((name, i) => ({
+      name: `own.${name}`,
+      at: apList + interrupts + i,
+      class: 'authoritative' as const,
+    })),
   )
 }
 
 /** Where the ap_list begins in a vCPU's record. Its entries are handles of interrupts, its free slots 0. */
 export const apListOffset = (listRegisters: number): number => VCPU_LR + 2 * listRegisters
+
+/** Where the words of the design's own begin in a vCPU's record. */
+export const ownWordsOffset = (listRegisters: number, interrupts: number): number =>
+  apListOffset(listRegisters) + interrupts

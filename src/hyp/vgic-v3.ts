@@ -5,29 +5,47 @@
  */
 import {
   HCR_En,
+  HCR_EOIcount,
+  HCR_LRENPIE,
+  HCR_NPIE,
+  HCR_TDIR,
   HCR_UIE,
   LR_ACTIVE,
   LR_EOI,
   LR_Group,
+  LR_HW,
   LR_PENDING,
   LR_PRIORITY_SHIFT,
-  LR_STATE,
-  LR_State,
 } from '../arch/ich.ts'
+import { FIRST_SPI } from '../arch/intid.ts'
 import type { ApLists } from './ap-list.ts'
+import type { MappedInterrupts } from './mapped-interrupts.ts'
 import type { Seam } from './seam.ts'
 import {
   VCPU_AP_COUNT,
   VCPU_AP0R,
   VCPU_AP1R,
   VCPU_HCR,
+  VCPU_LAST_LR,
   VCPU_LOADED,
   VCPU_LR,
   VCPU_PE,
   VCPU_USED_LRS,
   VCPU_VMCR,
 } from './vcpu.ts'
-import { IRQ_ACTIVE, IRQ_EDGE, IRQ_GROUP1, IRQ_LATCH, irqIsPending, irqPriority } from './vgic-irq.ts'
+import {
+  IRQ_ACTIVE,
+  IRQ_DEACTIVATED,
+  IRQ_EDGE,
+  IRQ_GROUP1,
+  IRQ_HW,
+  IRQ_LATCH,
+  IRQ_LINE,
+  irqApListOf,
+  irqIsDeliverable,
+  irqIsPending,
+  irqPriority,
+} from './vgic-irq.ts'
 
 export class VgicV3 {
   readonly words: Int32Array
@@ -36,6 +54,7 @@ export class VgicV3 {
   constructor(
     readonly seam: Seam,
     readonly apLists: ApLists,
+    readonly mapped: MappedInterrupts,
   ) {
     this.words = seam.words
     this.listRegisters = seam.silicon.config.listRegisters
@@ -46,24 +65,15 @@ export class VgicV3 {
     const { words, seam } = this
     const pe = words[v + VCPU_PE]
     seam.writeVmcr(v, pe, words[v + VCPU_VMCR])
-    const registers = seam.readActivePriorityRegisters(v)
-    for (let n = 0; n < registers; n++) {
-      seam.writeAp0r(v, pe, n, words[v + VCPU_AP0R + n])
-      seam.writeAp1r(v, pe, n, words[v + VCPU_AP1R + n])
-    }
+    seam.writeActivePriorities(v, pe, v + VCPU_AP0R, v + VCPU_AP1R)
     words[v + VCPU_LOADED] = 1
   }
 
   /** vcpu_put: the shadow becomes authoritative again. */
   put(v: number): void {
     const { words, seam } = this
-    const pe = words[v + VCPU_PE]
     this.saveVmcr(v)
-    const registers = seam.readActivePriorityRegisters(v)
-    for (let n = 0; n < registers; n++) {
-      words[v + VCPU_AP0R + n] = seam.readAp0r(v, pe, n)
-      words[v + VCPU_AP1R + n] = seam.readAp1r(v, pe, n)
-    }
+    seam.readActivePriorities(v, words[v + VCPU_PE], v + VCPU_AP0R, v + VCPU_AP1R)
     words[v + VCPU_LOADED] = 0
   }
 
@@ -78,31 +88,60 @@ export class VgicV3 {
   }
 
   private flushSome(v: number): void {
-    const { words, seam, apLists, listRegisters } = this
-    const count = words[v + VCPU_AP_COUNT]
-    let hcr = HCR_En
-    if (count > listRegisters) {
-      apLists.sort(v)
-      hcr |= HCR_UIE
-    }
-    const list = v + apLists.place.apList
-    let used = 0
-    for (let i = 0; i < count && used < listRegisters; i++) {
-      const irq = words[list + i]
-      if (apLists.targetOracle(irq) !== v) continue
-      this.populate(v, irq, v + VCPU_LR + 2 * used)
-      used++
-    }
-    words[v + VCPU_USED_LRS] = used
-    words[v + VCPU_HCR] = hcr
-    const pe = words[v + VCPU_PE]
-    seam.writeHcr(v, pe, hcr)
-    for (let n = 0, at = v + VCPU_LR; n < used; n++, at += 2) seam.writeLr(v, pe, n, words[at], words[at + 1])
+    if (this.words[v + VCPU_AP_COUNT] > this.listRegisters) {
+      this.apLists.sortPendingFirst(v)
+      this.fill(v, HCR_En | HCR_TDIR | this.overflowInterrupts(v))
+    } else this.fill(v, HCR_En | HCR_TDIR)
+  }
+
+  /** As Linux 6.1 does it: active interrupts first, and of the maintenance interrupts only underflow. */
+  flushActiveFirst(v: number): void {
+    const count = this.words[v + VCPU_AP_COUNT]
+    if (count === 0) return
+    if (count > this.listRegisters) this.apLists.sortActiveFirst(v)
+    this.fill(v, count > this.listRegisters ? HCR_En | HCR_UIE : HCR_En)
   }
 
   /**
-   * Puts an interrupt into the two words at `at`. A level-sensitive one asks for a maintenance interrupt at its
-   * EOI and is never pending and active at once, so that its deactivation is seen and its line sampled again.
+   * With interrupts left outside of the list registers: an exit when few are left inside, when none of those
+   * inside is pending while others are, and when the guest deactivates one of those outside by its EOI.
+   */
+  private overflowInterrupts(v: number): number {
+    const { words, apLists } = this
+    const list = v + apLists.list
+    let pending = 0
+    let active = 0
+    for (let i = words[v + VCPU_AP_COUNT] - 1; i >= 0; i--) {
+      const word = words[words[list + i]]
+      if (word & IRQ_ACTIVE) active++
+      else if (irqIsDeliverable(word)) pending++
+    }
+    return HCR_UIE | (pending > this.listRegisters ? HCR_NPIE : 0) | (active > 0 ? HCR_LRENPIE : 0)
+  }
+
+  private fill(v: number, hcr: number): void {
+    const { words, seam, apLists, listRegisters } = this
+    const count = words[v + VCPU_AP_COUNT]
+    const list = v + apLists.list
+    let used = 0
+    let last = 0
+    for (let i = 0; i < count && used < listRegisters; i++) {
+      const irq = words[list + i]
+      if (apLists.targetOracle(words[irq]) !== v) continue
+      this.populate(v, irq, v + VCPU_LR + 2 * used)
+      last = irq
+      used++
+    }
+    words[v + VCPU_USED_LRS] = used
+    words[v + VCPU_LAST_LR] = last
+    words[v + VCPU_HCR] = hcr
+    seam.fillListRegisters(v, words[v + VCPU_PE], hcr, used, v + VCPU_LR)
+  }
+
+  /**
+   * Puts an interrupt into the two words at `at`. One that is mapped or level-sensitive is never pending and
+   * active at once: its deactivation must be seen, so that its line is sampled again. For the same reason a
+   * level-sensitive one of software's own asks for a maintenance interrupt at its EOI.
    */
   private populate(v: number, irq: number, at: number): void {
     const { words } = this
@@ -110,11 +149,13 @@ export class VgicV3 {
     let high = irqPriority(word) << LR_PRIORITY_SHIFT
     if (word & IRQ_GROUP1) high |= LR_Group
     if (word & IRQ_ACTIVE) high |= LR_ACTIVE
-    const edge = (word & IRQ_EDGE) !== 0
-    if (!edge) high |= LR_EOI
-    if ((edge || (word & IRQ_ACTIVE) === 0) && irqIsPending(word)) {
+    if (word & IRQ_HW) high |= LR_HW | this.mapped.pintidOf(v, irq)
+    else if ((word & IRQ_EDGE) === 0) high |= LR_EOI
+    const both = (word & (IRQ_EDGE | IRQ_HW)) === IRQ_EDGE
+    if ((both || (word & IRQ_ACTIVE) === 0) && irqIsPending(word)) {
       high |= LR_PENDING
-      if (edge) words[irq] = word & ~IRQ_LATCH
+      if (word & IRQ_EDGE) words[irq] = word & ~IRQ_LATCH
+      else if (word & IRQ_HW) words[irq] = word & ~IRQ_LINE
     }
     words[at] = this.apLists.intidOf(v, irq)
     words[at + 1] = high
@@ -122,41 +163,118 @@ export class VgicV3 {
 
   /** Brings the list registers back after an exit and takes what is done with off the ap_list. */
   fold(v: number): void {
-    if (this.words[v + VCPU_USED_LRS] !== 0) this.foldSome(v)
-    if (this.words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
+    const { words } = this
+    if (words[v + VCPU_USED_LRS] !== 0) {
+      if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
+      this.saveLrs(v, this.seam.readElrsr(v, words[v + VCPU_PE]), HCR_TDIR)
+    }
+    if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
   }
 
-  private foldSome(v: number): void {
+  /** As Linux 6.1 does it: EOIcount is ignored. */
+  foldIgnoringEoiCount(v: number): void {
+    const { words } = this
+    if (words[v + VCPU_USED_LRS] !== 0) {
+      this.saveLrs(v, this.seam.readElrsr(v, words[v + VCPU_PE]), words[v + VCPU_HCR] & HCR_UIE)
+    }
+    if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
+  }
+
+  /** A fold that takes the list registers in `empty` for empty, whatever the hardware says. */
+  foldKnowing(v: number, empty: number): void {
+    const { words } = this
+    if (words[v + VCPU_USED_LRS] !== 0) this.saveLrs(v, empty, HCR_TDIR)
+    if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
+  }
+
+  /**
+   * Reads the used list registers back, `empty` being those that need not be read, and leaves them empty, and
+   * ICH_HCR_EL2 as `hcr`.
+   */
+  saveLrs(v: number, empty: number, hcr: number): void {
     const { words, seam } = this
-    const pe = words[v + VCPU_PE]
     const used = words[v + VCPU_USED_LRS]
-    const empty = seam.readElrsr(v, pe)
-    words[v + VCPU_HCR] &= ~HCR_En
-    seam.writeHcr(v, pe, words[v + VCPU_HCR])
+    seam.drainListRegisters(v, words[v + VCPU_PE], hcr, used, empty, v + VCPU_LR)
     for (let n = 0, at = v + VCPU_LR; n < used; n++, at += 2) {
-      if (empty & (1 << n)) words[at + 1] &= ~LR_STATE
-      else seam.readLr(v, pe, n, at)
-      seam.writeLr(v, pe, n, 0, 0)
-      this.foldOne(v, at)
+      this.foldOne(v, words[at], words[at + 1])
       words[at] = 0
       words[at + 1] = 0
     }
     words[v + VCPU_HCR] = 0
     words[v + VCPU_USED_LRS] = 0
+    words[v + VCPU_LAST_LR] = 0
   }
 
-  private foldOne(v: number, at: number): void {
+  private foldOne(v: number, intid: number, high: number): void {
     const { words } = this
-    const irq = this.apLists.irqOf(v, words[at])
-    const high = words[at + 1]
-    let word = words[irq] & ~IRQ_ACTIVE
-    if (high & LR_ACTIVE) word |= IRQ_ACTIVE
-    const pending = (LR_State(high) & 1) !== 0
+    const irq = this.apLists.irqOf(v, intid)
+    const before = words[irq]
+    let word = before & ~(IRQ_ACTIVE | IRQ_DEACTIVATED)
+    if (high & LR_ACTIVE && (before & IRQ_DEACTIVATED) === 0) word |= IRQ_ACTIVE
     if (word & IRQ_EDGE) {
-      if (pending) word |= IRQ_LATCH
-    } else if (!pending) {
+      if (high & LR_PENDING) word |= IRQ_LATCH
+    } else if ((high & LR_PENDING) === 0) {
       word &= ~IRQ_LATCH
     }
     words[irq] = word
+    if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
+  }
+
+  /**
+   * A mapped level-sensitive interrupt that is still pending in its list register, or was deactivated while it
+   * counts as pending: the physical line says whether it is. If it is not, the physical interrupt is made
+   * inactive, so that its next assertion is taken.
+   */
+  private resample(v: number, irq: number, high: number): void {
+    const { words } = this
+    const deactivated = (high & (LR_ACTIVE | LR_PENDING)) === 0 && (words[irq] & IRQ_LINE) !== 0
+    if ((high & LR_PENDING) === 0 && !deactivated) return
+    if (this.mapped.physicalLine(v, irq)) {
+      words[irq] |= IRQ_LINE
+    } else {
+      words[irq] &= ~IRQ_LINE
+      this.mapped.setPhysicalActive(v, irq, false)
+    }
+  }
+
+  /**
+   * The guest has deactivated interrupts that are in no list register: EOIcount says how many. They are the
+   * first active ones after the last that was put into a list register; had they been before it they would
+   * have been inside.
+   */
+  private deactivateCounted(v: number): void {
+    const { words, seam, apLists } = this
+    let count = HCR_EOIcount(seam.readHcr(v, words[v + VCPU_PE]))
+    const list = v + apLists.list
+    const entries = words[v + VCPU_AP_COUNT]
+    let i = 0
+    while (i < entries && words[list + i] !== words[v + VCPU_LAST_LR]) i++
+    for (i++; i < entries && count > 0; i++) {
+      const irq = words[list + i]
+      if ((words[irq] & IRQ_ACTIVE) === 0) continue
+      this.deactivate(v, irq)
+      count--
+    }
+  }
+
+  /** The guest deactivated an interrupt that is in no list register, so that no hardware has followed. */
+  private deactivate(v: number, irq: number): void {
+    const { words } = this
+    words[irq] &= ~IRQ_ACTIVE
+    if (words[irq] & IRQ_HW) this.mapped.setPhysicalActive(v, irq, false)
+  }
+
+  /**
+   * A trapped write to ICC_DIR_EL1. The interrupt may be on the list of another vCPU, and there in a list
+   * register of a running guest: then that vCPU leaves the guest, and its fold finds the mark.
+   */
+  deactivateByDir(v: number, intid: number): void {
+    const { words, apLists } = this
+    if (intid >= FIRST_SPI + apLists.place.spiCount) return
+    const irq = apLists.irqOf(v, intid)
+    const owner = irqApListOf(words[irq]) === 0 ? v : apLists.vcpuOf(irqApListOf(words[irq]) - 1)
+    if (owner !== v && words[owner + VCPU_USED_LRS] !== 0) words[irq] |= IRQ_DEACTIVATED
+    else if (words[irq] & IRQ_ACTIVE) this.deactivate(v, irq)
+    if (owner !== v) apLists.notify(owner)
   }
 }

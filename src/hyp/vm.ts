@@ -1,19 +1,31 @@
 /** A VM's own words, and where the parts of a VM lie in the buffer. */
-
 import { FIRST_SPI } from '../arch/intid.ts'
 import type { Layout, RecordType } from '../state/layout.ts'
 import { recordType } from '../state/layout.ts'
-import { apListOffset, vcpuRecord } from './vcpu.ts'
+import { COST_TABLE } from './cost.ts'
+import { apListOffset, ownWordsOffset, vcpuRecord } from './vcpu.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 
 /** Whether the guest's distributor forwards interrupts: GICD_CTLR.EnableGrp1. */
 export const VM_ENABLED = 0
+/** Virtual time: how many steps were taken. */
+export const VM_TIME = 1
+
+/** An SPI that is mapped to a physical one: its handle, the physical INTID, and the physical line. */
+export const MAPPED_IRQ = 0
+export const MAPPED_PINTID = 1
+export const MAPPED_LINE = 2
+export const MAPPED_STRIDE = 3
 
 /** How large a VM is. */
 export interface VmSize {
   readonly vcpus: number
   readonly spis: number
   readonly listRegisters: number
+  /** SPIs that are mapped to physical ones. */
+  readonly mapped: number
+  /** A design's own words a vCPU, by name. */
+  readonly ownWords: readonly string[]
 }
 
 /** The record types of a VM, and how many of each there are. */
@@ -21,24 +33,34 @@ export interface VmRecords {
   readonly vm: RecordType
   readonly vcpu: RecordType
   readonly spi: RecordType
+  readonly mapped: RecordType
   readonly list: readonly (readonly [RecordType, number])[]
 }
 
 /** The vCPUs come before the SPIs: a handle below the SPIs is a private interrupt's. */
-export function vmRecords({ vcpus, spis, listRegisters }: VmSize): VmRecords {
-  const vm = recordType('vm', [{ name: 'enabled', at: VM_ENABLED, class: 'authoritative' }])
-  const vcpu = vcpuRecord(listRegisters, FIRST_SPI + spis)
+export function vmRecords({ vcpus, spis, listRegisters, mapped, ownWords }: VmSize): VmRecords {
+  const vm = recordType('vm', [
+    { name: 'enabled', at: VM_ENABLED, class: 'authoritative' },
+    { name: 'time', at: VM_TIME, class: 'observational' },
+  ])
+  const vcpu = vcpuRecord(listRegisters, FIRST_SPI + spis, ownWords)
   const spi = recordType('spis', [
     { name: 'irq', at: 0, count: Math.max(spis, 1), class: 'authoritative', view: VGIC_IRQ_VIEW },
+  ])
+  const mappedSpi = recordType('mapped', [
+    { name: 'word', at: 0, count: Math.max(mapped, 1) * MAPPED_STRIDE, class: 'authoritative' },
   ])
   return {
     vm,
     vcpu,
     spi,
+    mapped: mappedSpi,
     list: [
       [vm, 1],
       [vcpu, vcpus],
       [spi, 1],
+      [mappedSpi, 1],
+      [COST_TABLE, 1],
     ],
   }
 }
@@ -49,18 +71,31 @@ export interface VmPlace {
   /** The first vCPU's record, and the distance to the next. */
   readonly vcpus: number
   readonly vcpuSize: number
-  /** The word of SPI 32. */
+  readonly vcpuCount: number
+  /** The word of SPI 32, and how many there are. */
   readonly spis: number
-  /** Where in a vCPU's record its ap_list begins. */
+  readonly spiCount: number
+  /** The table of mapped SPIs, and how many rows it has. */
+  readonly mapped: number
+  readonly mappedCount: number
+  /** Where in a vCPU's record its ap_list begins, and the design's own words. */
   readonly apList: number
+  readonly ownWords: number
+  readonly costTable: number
 }
 
-export function placeOf(records: VmRecords, layout: Layout, listRegisters: number): VmPlace {
+export function placeOf(records: VmRecords, layout: Layout, size: VmSize): VmPlace {
   return {
     vm: layout.baseOf(records.vm),
     vcpus: layout.baseOf(records.vcpu),
     vcpuSize: records.vcpu.size,
+    vcpuCount: size.vcpus,
     spis: layout.baseOf(records.spi),
-    apList: apListOffset(listRegisters),
+    spiCount: size.spis,
+    mapped: layout.baseOf(records.mapped),
+    mappedCount: size.mapped,
+    apList: apListOffset(size.listRegisters),
+    ownWords: ownWordsOffset(size.listRegisters, FIRST_SPI + size.spis),
+    costTable: layout.baseOf(COST_TABLE),
   }
 }

@@ -1,0 +1,172 @@
+/**
+ * The benchmark's scenarios: the real run loop over the real seam with its counters on, doing what the native
+ * yardstick does. Each returns the sum of what its calls gave, in 32-bit wrap-around, as the yardstick prints it.
+ */
+import { ICC_SGI1R_EL1, sysregSyndrome } from 'vgic'
+import { type Design, designs, type ScenarioMachine, scenario } from 'vgic/scenario'
+
+/** EXIT_ values of the run loop. */
+const EXIT_WFI = 1
+const EXIT_SYSREG = 3
+const EXIT_HVC = 4
+/** THREAD_SLEEPS, THREAD_WAITS_FOR_CPU. */
+const SLEEPS = 2
+const WAITS_FOR_CPU = 3
+/** VCPU_ESR, VCPU_DATA: words of a vCPU that a trapped access leaves. */
+const ESR = 10
+const DATA = 11
+
+const VCPUS = 4
+const SPIS = 64
+const ESR_SGI1R = sysregSyndrome(ICC_SGI1R_EL1, false) | 0
+
+const priority = (index: number): number => ((index * 37) % 28) << 3
+
+/** The machine of the yardstick: every interrupt enabled, in group 1, SPIs alternately edge and level. */
+export function machineOf(listRegisters: number, design: Design = designs.wfiFullPut): ScenarioMachine {
+  const recipe = scenario('hot path').gic({ listRegisters }).vm({ vcpus: VCPUS, spis: SPIS }).design(design)
+  for (let vcpu = 0; vcpu < VCPUS; vcpu++) {
+    for (let intid = 0; intid < 16; intid++)
+      recipe.sgi({ intid, vcpu, priority: priority(vcpu * 32 + intid) })
+    for (let intid = 16; intid < 32; intid++) {
+      const trigger = intid % 2 === 0 ? 'edge' : 'level'
+      recipe.ppi({ intid, vcpu, trigger, priority: priority(vcpu * 32 + intid) })
+    }
+  }
+  for (let i = 0; i < SPIS; i++) {
+    recipe.spi({ intid: 32 + i, trigger: i % 2 === 0 ? 'edge' : 'level', priority: priority(VCPUS * 32 + i) })
+  }
+  return recipe.machine()
+}
+
+/** One machine's hot path. */
+export class HotPath {
+  private readonly words
+  private readonly hypervisor
+  private readonly runLoop
+  private readonly lines
+  private readonly icv
+  /** Records of vCPUs 0 and 1, of their PEs, and the first SPI's word. */
+  private readonly v0
+  private readonly v1
+  private readonly pe0
+  private readonly pe1
+  private readonly spis
+
+  constructor(machine: ScenarioMachine) {
+    const { hypervisor } = machine
+    this.hypervisor = hypervisor
+    this.words = hypervisor.words
+    this.runLoop = hypervisor.runLoop
+    this.lines = hypervisor.silicon.virtualInterface
+    this.icv = hypervisor.silicon.icv
+    this.v0 = hypervisor.vcpu(0)
+    this.v1 = hypervisor.vcpu(1)
+    this.pe0 = hypervisor.silicon.peOf(0)
+    this.pe1 = hypervisor.silicon.peOf(1)
+    this.spis = hypervisor.place.spis
+    for (let i = 0; i < VCPUS; i++) this.runLoop.run(hypervisor.vcpu(i))
+  }
+
+  /** Runs a scenario, 1 to 5, and returns its checksum. */
+  run(scenarioNumber: number, iterations: number): number {
+    if (scenarioNumber === 3 || scenarioNumber === 4) this.runLoop.run(this.v0)
+    const sum = this.iterate(scenarioNumber, iterations)
+    if (scenarioNumber === 3 || scenarioNumber === 4) this.leave(this.v0, EXIT_HVC)
+    return sum
+  }
+
+  private iterate(scenarioNumber: number, iterations: number): number {
+    let sum = 0
+    switch (scenarioNumber) {
+      case 1:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.hypercall()) | 0
+        break
+      case 2:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.spi(i)) | 0
+        break
+      case 3:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.ipi(i)) | 0
+        break
+      case 4:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.wfi(i)) | 0
+        break
+      case 5:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.overflow(i)) | 0
+        break
+    }
+    return sum >>> 0
+  }
+
+  private leave(v: number, reason: number): number {
+    this.runLoop.exit(v, reason)
+    return this.runLoop.run(v)
+  }
+
+  private hypercall(): number {
+    this.runLoop.run(this.v0)
+    const virq = this.lines.lines(this.pe0)
+    this.leave(this.v0, EXIT_HVC)
+    return virq
+  }
+
+  private spi(i: number): number {
+    const irq = this.spis + (i & 63)
+    this.hypervisor.inject(irq, 1)
+    this.runLoop.run(this.v0)
+    const virq = this.lines.lines(this.pe0)
+    const intid = this.icv.readIar1(this.pe0)
+    this.hypervisor.inject(irq, 0)
+    this.icv.writeEoir1(this.pe0, intid)
+    this.leave(this.v0, EXIT_HVC)
+    return virq + intid
+  }
+
+  private ipi(i: number): number {
+    const { words, v0, v1, pe1 } = this
+    words[v0 + ESR] = ESR_SGI1R
+    words[v0 + DATA] = 2 | ((i & 15) << 24)
+    words[v0 + DATA + 1] = 0
+    this.leave(v0, EXIT_SYSREG)
+    this.runLoop.run(v0)
+    this.runLoop.run(v1)
+    const virq = this.lines.lines(pe1)
+    const intid = this.icv.readIar1(pe1)
+    this.icv.writeEoir1(pe1, intid)
+    this.leave(v1, EXIT_HVC)
+    return virq + intid
+  }
+
+  private wfi(i: number): number {
+    const { v0, pe0, runLoop, hypervisor } = this
+    const irq = this.spis + (i & 63)
+    const ranOn = this.leave(v0, EXIT_WFI) === SLEEPS ? 0 : 1
+    hypervisor.inject(irq, 1)
+    const woken = runLoop.threadState(v0) === WAITS_FOR_CPU ? 1 : 0
+    hypervisor.scheduler.switchIn(v0, 0)
+    runLoop.run(v0)
+    runLoop.run(v0)
+    const virq = this.lines.lines(pe0)
+    const intid = this.icv.readIar1(pe0)
+    hypervisor.inject(irq, 0)
+    this.icv.writeEoir1(pe0, intid)
+    return ranOn + 2 * woken + virq + intid
+  }
+
+  private overflow(i: number): number {
+    const { v0, pe0, runLoop, hypervisor, icv } = this
+    let sum = 0
+    for (let j = 0; j < 8; j++) hypervisor.inject(this.spis + (((i + j) * 2) & 63), 1)
+    for (let half = 0; half < 2; half++) {
+      runLoop.run(v0)
+      sum += this.lines.lines(pe0)
+      for (let j = 0; j < 4; j++) {
+        const intid = icv.readIar1(pe0)
+        sum += intid
+        icv.writeEoir1(pe0, intid)
+      }
+      this.leave(v0, EXIT_HVC)
+    }
+    return sum
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * What the invariants remember and no part of the machine does: the guest's ICH_VMCR_EL2 as it last was in the
+ * hardware while the guest ran, and the edges that the guest has not acknowledged yet.
+ */
+import { FIRST_SPI } from '../arch/intid.ts'
+import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE, OP_ACK, OP_WORDS } from '../hyp/guest.ts'
+import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
+import { VCPU_INDEX, VCPU_IRQ, VCPU_PE } from '../hyp/vcpu.ts'
+import { IRQ_EDGE } from '../hyp/vgic-irq.ts'
+import { type RecordType, recordType } from '../state/layout.ts'
+
+export class Ghosts {
+  private readonly words: Int32Array
+  /** Bitmaps of edges: a word for each vCPU's private interrupts, then the SPIs. */
+  private readonly edges: number
+
+  static recordOf({ vcpus, spis }: VmSetup): RecordType {
+    return recordType('ghost', [
+      { name: 'vmcr', at: 0, count: vcpus, class: 'authoritative' },
+      { name: 'edges', at: vcpus, count: vcpus + Math.max(Math.ceil(spis / 32), 1), class: 'authoritative' },
+    ])
+  }
+
+  constructor(
+    private readonly hypervisor: Hypervisor,
+    private readonly at: number,
+  ) {
+    this.words = hypervisor.words
+    this.edges = at + hypervisor.place.vcpuCount
+    for (let i = 0; i < hypervisor.place.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
+  }
+
+  /** ICH_VMCR_EL2 as the guest of a vCPU would see it. */
+  vmcrOf(v: number): number {
+    return this.words[this.at + this.words[v + VCPU_INDEX]]
+  }
+
+  /** Takes a step of a vCPU's guest, which may change its mask, or acknowledge an edge. */
+  stepGuest(v: number): number {
+    const { words, hypervisor } = this
+    const pe = words[v + VCPU_PE]
+    const [pc, depth] = [words[v + GUEST_PC], words[v + GUEST_DEPTH]]
+    const { ops } = hypervisor.setup.guests[words[v + VCPU_INDEX]]
+    const exit = hypervisor.stepGuest(v)
+    words[this.at + words[v + VCPU_INDEX]] = hypervisor.silicon.ich.readVmcr(pe)
+    const done = words[v + GUEST_PC] === pc + 1 && words[v + GUEST_DEPTH] === depth
+    if (done && ops[pc * OP_WORDS] === OP_ACK) this.acknowledged(v, words[v + GUEST_VALUE])
+    return exit
+  }
+
+  /** A device has raised the line of an interrupt: an edge that the guest is to acknowledge. */
+  injected(irq: number): void {
+    if (this.words[irq] & IRQ_EDGE) this.words[this.wordOf(irq)] |= 1 << this.bitOf(irq)
+  }
+
+  /** The guest of a vCPU has acknowledged an INTID. */
+  private acknowledged(v: number, intid: number): void {
+    if (intid >= FIRST_SPI + this.hypervisor.place.spiCount) return
+    const irq = this.hypervisor.apLists.irqOf(v, intid)
+    this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
+  }
+
+  /** Whether an edge of an interrupt waits for the guest's acknowledge. */
+  isOutstanding(irq: number): boolean {
+    return ((this.words[this.wordOf(irq)] >>> this.bitOf(irq)) & 1) === 1
+  }
+
+  private wordOf(irq: number): number {
+    const { place } = this.hypervisor
+    if (irq >= place.spis) return this.edges + place.vcpuCount + ((irq - place.spis) >> 5)
+    return this.edges + Math.floor((irq - place.vcpus) / place.vcpuSize)
+  }
+
+  private bitOf(irq: number): number {
+    const { place } = this.hypervisor
+    if (irq >= place.spis) return (irq - place.spis) & 31
+    return ((irq - place.vcpus) % place.vcpuSize) - VCPU_IRQ
+  }
+}

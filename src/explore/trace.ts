@@ -1,0 +1,175 @@
+/** Taking a step and telling what happened: for timelines, and for whoever wants to look. */
+import { intidName } from '../arch/intid.ts'
+import { registerByEncoding } from '../gic/register-value.ts'
+import { COST_STRIDE } from '../hyp/cost.ts'
+import { GUEST_PC, GUEST_VALUE, OP_ACK, OP_WORDS } from '../hyp/guest.ts'
+import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
+import type { CrossingKind } from '../hyp/seam.ts'
+import {
+  exitNames,
+  HOST_IRQ_KICK,
+  HOST_IRQ_TICK,
+  VCPU_COST,
+  VCPU_HOST_IRQ,
+  VCPU_NOTIFIER,
+  VCPU_PC,
+  VCPU_PE,
+} from '../hyp/vcpu.ts'
+import type { Actor, ScenarioMachine } from './machine.ts'
+
+/** A crossing of the seam between the hypervisor and the silicon. */
+export interface Access {
+  /** Which way. */
+  readonly direction: 'read' | 'write'
+  /** A system register, or a register in the distributor's or a redistributor's frame. */
+  readonly kind: CrossingKind
+  /** The system register's encoding, or the address. */
+  readonly register: number
+  /** What it is called. */
+  readonly name: string
+  /** Bits 31:0 of the value, signed. */
+  readonly low: number
+  /** Bits 63:32 of the value, signed. */
+  readonly high: number
+}
+
+/** A step that was taken. */
+export interface StepEvent {
+  /** Virtual time: how many steps were taken before. */
+  readonly time: number
+  /** Who took it. */
+  readonly actor: Actor
+  /** Where the step belongs: `wfi/halt`, `guest`, or nothing for what is no list of steps. */
+  readonly place: string
+  /** What was done. */
+  readonly what: string
+  /** The INTID that the guest acknowledged in this step, 1023 included. */
+  readonly acknowledged?: number
+  /** The seam's crossings, in order. */
+  readonly accesses: readonly Access[]
+  /** List registers of the vCPU's PE that the guest changed, by number. */
+  readonly listRegisters: readonly ListRegisterChange[]
+}
+
+/** A list register before and after a step of the guest. */
+export interface ListRegisterChange {
+  /** n of ICH_LR<n>_EL2. */
+  readonly number: number
+  /** Its two halves before, signed. */
+  readonly before: readonly [low: number, high: number]
+  /** Its two halves after. */
+  readonly after: readonly [low: number, high: number]
+}
+
+type Told = Omit<StepEvent, 'time' | 'actor' | 'accesses'>
+
+/** Takes one step of an actor, which must be ready, and tells what happened. */
+export function traceStep(machine: ScenarioMachine, actor: Actor): StepEvent {
+  const { seam, silicon } = machine.hypervisor
+  const { mmio } = silicon
+  const { time } = machine
+  const accesses: Access[] = []
+  seam.observer = (kind, isRead, register, low, high) => {
+    const name = kind === 'sysreg' ? registerByEncoding(register).name : (mmio.nameOf(register) ?? '')
+    accesses.push({ direction: isRead ? 'read' : 'write', kind, register, name, low, high })
+  }
+  try {
+    return { time, actor, accesses, ...tell(machine, actor) }
+  } finally {
+    seam.observer = null
+  }
+}
+
+function tell(machine: ScenarioMachine, actor: Actor): Told {
+  const told = actor.kind === 'vcpu' ? vcpuStep(machine, actor) : otherStep(machine, actor)
+  if (!told) machine.step(actor)
+  return told ?? { place: '', what: actor.name, listRegisters: [] }
+}
+
+function otherStep(machine: ScenarioMachine, actor: Actor): Told | undefined {
+  if (actor.kind !== 'device') return undefined
+  const next = machine.nextDeviceStep(actor.index)
+  const injection = machine.injectionOf(actor.index)
+  const { paths } = machine.hypervisor.runLoop.program
+  machine.step(actor)
+  const what = injection === 0 ? (next?.name ?? '') : lastPart(paths[injection])
+  return { place: '', what, listRegisters: [] }
+}
+
+function vcpuStep(machine: ScenarioMachine, actor: Actor): Told {
+  const { hypervisor } = machine
+  const { words, runLoop, silicon } = hypervisor
+  const v = hypervisor.vcpu(actor.index)
+  if (words[v + VCPU_PE] === 0) {
+    machine.step(actor)
+    return { place: '', what: `gets cpu${silicon.cpuOf(words[v + VCPU_PE])}`, listRegisters: [] }
+  }
+  return runLoop.threadState(v) === THREAD_IN_GUEST
+    ? guestStep(machine, actor, v)
+    : threadStep(machine, actor, v)
+}
+
+function threadStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
+  const { words, runLoop } = machine.hypervisor
+  const { paths, steps } = runLoop.program
+  const pc = words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]
+  const result = machine.stepThread(actor)
+  const path = paths[pc].split('/')
+  const name = path.pop() ?? ''
+  const outcome = steps[pc]?.outcomes[result]
+  const what = name === 'guest' ? 'enters the guest' : outcome === undefined ? name : `${name} ${outcome}`
+  return { place: path.join('/'), what, listRegisters: [] }
+}
+
+function guestStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
+  const { words, silicon, guest, setup } = machine.hypervisor
+  const pe = words[v + VCPU_PE]
+  const program = setup.guests[actor.index]
+  const before = listRegistersOf(machine, pe)
+  const at = words[v + GUEST_PC]
+  const doing = guest.next(v, program)
+  const cause = physicalInterrupt(machine, v)
+  machine.step(actor)
+  const left = !silicon.pcpu.isInGuest(pe)
+  const exit = left
+    ? exitNames[(words[v + VCPU_COST] - machine.hypervisor.place.costTable) / COST_STRIDE]
+    : undefined
+  const listRegisters = left ? [] : changes(before, listRegistersOf(machine, pe))
+  const suffix = exit === undefined ? '' : ` -> exit (${exit})`
+  if (cause !== undefined) return { place: 'guest', what: `interrupted by ${cause}${suffix}`, listRegisters }
+  if (doing !== 'operation') return { place: 'guest', what: `takes a virtual ${doing}`, listRegisters }
+  const what = `${program.names[at]}${suffix}`
+  if (program.ops[at * OP_WORDS] !== OP_ACK || left) return { place: 'guest', what, listRegisters }
+  const acknowledged = words[v + GUEST_VALUE]
+  return { place: 'guest', what: `${what} = ${intidName(acknowledged)}`, acknowledged, listRegisters }
+}
+
+/** What interrupts the guest next, for the host. */
+function physicalInterrupt({ hypervisor }: ScenarioMachine, v: number): string | undefined {
+  const { words, timers, silicon } = hypervisor
+  if (words[v + VCPU_HOST_IRQ] & HOST_IRQ_KICK) return 'a kick'
+  if (words[v + VCPU_HOST_IRQ] & HOST_IRQ_TICK) return "the host's tick"
+  if (timers.interrupts(v)) return 'its timer'
+  return silicon.virtualInterface.maintenanceLine(words[v + VCPU_PE])
+    ? 'the maintenance interrupt'
+    : undefined
+}
+
+const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+
+type Halves = readonly [low: number, high: number]
+
+function listRegistersOf({ hypervisor }: ScenarioMachine, pe: number): Halves[] {
+  const { ich, config } = hypervisor.silicon
+  return Array.from(
+    { length: config.listRegisters },
+    (_, n): Halves => [ich.readLrLow(pe, n), ich.readLrHigh(pe, n)],
+  )
+}
+
+function changes(before: readonly Halves[], after: readonly Halves[]): ListRegisterChange[] {
+  return before.flatMap((was, number): ListRegisterChange[] => {
+    const is = after[number]
+    return was[0] === is[0] && was[1] === is[1] ? [] : [{ number, before: was, after: is }]
+  })
+}

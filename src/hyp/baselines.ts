@@ -1,0 +1,26 @@
+/**
+ * Two baselines, each a set of edits that any design can have: `fixed` is every design as it is defined here,
+ * with every good choice; `kvm61` is what the recordings show of Linux 6.1.
+ */
+import type { Design } from './design.ts'
+import { edit } from './edit.ts'
+import { candidateRunnable, flushActiveFirst, foldIgnoringEoiCount } from './steps.ts'
+
+/** A design with every good choice: as it is. */
+export const fixed = (design: Design): Design => design
+
+/**
+ * A design with the choices of Linux 6.1:
+ * - active interrupts come first when there are more than list registers, so that four active ones hide a pending
+ *   one, and underflow is the only maintenance interrupt;
+ * - EOIcount is ignored;
+ * - ICC_DIR_EL1 is not trapped;
+ * - a directed yield evaluates runnable() of a vCPU that may be running by now.
+ */
+export const kvm61 = (design: Design): Design =>
+  edit(design)
+    .replaceAll('flush', flushActiveFirst)
+    .replaceAll('fold', foldIgnoringEoiCount)
+    .omitAll('trapDir')
+    .replaceAll('dyRunnable?', candidateRunnable)
+    .design(`${design.name} (kvm61)`)

@@ -1,0 +1,156 @@
+/**
+ * Editing a design: omit a step, swap two, replace one, put one in. A known bug is an edit of a good design, and
+ * so is a baseline. A step is addressed by the end of its path, `wfi/saveVmcr`; an address that no step has, or
+ * that several have, is refused, and so is an edit that leaves the compiled design as it was.
+ */
+import { VgicError } from '../state/vgic-error.ts'
+import { compile, type Design, type Node, type Step } from './design.ts'
+
+/** Finds the steps of a list, by path; the visitor may replace each by a list. */
+type Visitor = (step: Step, path: string) => readonly Node[]
+
+/** An edited design; each call edits further. */
+export class Edit {
+  /** @internal */
+  constructor(private readonly edited: Design) {}
+
+  /** The design as edited, under a name of its own. */
+  design(name = this.edited.name): Design {
+    return { ...this.edited, name }
+  }
+
+  /** Takes a step out. A test that is taken out takes its outcome `no`. */
+  omit(address: string): Edit {
+    return this.at(address, (step) => (step.outcomes.length > 0 ? this.refuseTest(step) : []))
+  }
+
+  /** Puts another step in a step's place; a test's place takes a test with as many outcomes. */
+  replace(address: string, by: Step): Edit {
+    return this.at(address, () => [by])
+  }
+
+  /** Puts steps before a step. */
+  insertBefore(address: string, ...nodes: Node[]): Edit {
+    return this.at(address, (step) => [...nodes, step])
+  }
+
+  /** Puts steps after a step. */
+  insertAfter(address: string, ...nodes: Node[]): Edit {
+    return this.at(address, (step) => [step, ...nodes])
+  }
+
+  /** Lets two steps change places. */
+  swap(one: string, other: string): Edit {
+    const [first, second] = [this.find(one), this.find(other)]
+    return this.apply((step, path) =>
+      path === first.path ? [second.step] : path === second.path ? [first.step] : [step],
+    )
+  }
+
+  /** Puts another step in the place of every step of a name. */
+  replaceAll(name: string, by: Step): Edit {
+    return this.apply((step) => (step.name === name ? [by] : [step]))
+  }
+
+  /** Takes every step of a name out. */
+  omitAll(name: string): Edit {
+    return this.apply((step) => (step.name === name ? [] : [step]))
+  }
+
+  private refuseTest(step: Step): never {
+    throw new VgicError('argument', `${step.name} is a test: replace it by one with the same outcomes.`)
+  }
+
+  private at(address: string, replaceBy: (step: Step) => readonly Node[]): Edit {
+    const { path } = this.find(address)
+    return this.apply((step, at) => (at === path ? replaceBy(step) : [step]))
+  }
+
+  /** The one step whose path is the address or ends in it. */
+  private find(address: string): { path: string; step: Step } {
+    const found: { path: string; step: Step }[] = []
+    visitAll(this.edited, (step, path) => {
+      const plain = path.replace(/#\d+/g, '')
+      if (plain === address || plain.endsWith(`/${address}`)) found.push({ path, step })
+      return [step]
+    })
+    if (found.length === 1) return found[0]
+    throw new VgicError(
+      'argument',
+      found.length === 0
+        ? `${this.edited.name} has no step ${address}: its steps are ${[...new Set(compile(this.edited).paths.slice(1))].join(', ')}.`
+        : `${found.length} places of ${this.edited.name} match ${address} (${found.map(({ path }) => path).join(', ')}): say more of the path.`,
+    )
+  }
+
+  private apply(visit: Visitor): Edit {
+    const edited = visitAll(this.edited, visit)
+    const [before, after] = [compile(this.edited), compile(edited)]
+    const same =
+      before.table.length === after.table.length &&
+      before.table.every((word, i) => word === after.table[i]) &&
+      before.own.every((step, i) => step === after.own[i])
+    if (same) throw new VgicError('argument', `The edit leaves ${this.edited.name} as it was.`)
+    return new Edit(edited)
+  }
+}
+
+/** Begins to edit a design. */
+export const edit = (design: Design): Edit => new Edit(design)
+
+function visitAll(design: Design, visit: Visitor): Design {
+  return {
+    ...design,
+    thread: visitList(design.thread, '', visit),
+    schedOut: visitList(design.schedOut, 'schedOut/', visit),
+    schedIn: visitList(design.schedIn, 'schedIn/', visit),
+    inject: visitList(design.inject, 'inject/', visit),
+  }
+}
+
+/** Steps of one name in one list are told apart by `#n` in their paths, from the second on. */
+function visitList(
+  nodes: readonly Node[],
+  path: string,
+  visit: Visitor,
+  seen = new Map<string, number>(),
+): Node[] {
+  const pathOf = (step: Step): string => {
+    const plain = path + step.name
+    const count = (seen.get(plain) ?? 0) + 1
+    seen.set(plain, count)
+    return count === 1 ? plain : `${plain}#${count}`
+  }
+  return nodes.flatMap((node): readonly Node[] => {
+    switch (node.kind) {
+      case 'step':
+        return visit(node, pathOf(node))
+      case 'part':
+        return [{ ...node, body: visitList(node.body, `${path}${node.name}/`, visit, seen) }]
+      case 'choice': {
+        const test = visitTest(node.test, pathOf(node.test), visit)
+        return [
+          { ...node, test, branches: node.branches.map((branch) => visitList(branch, path, visit, seen)) },
+        ]
+      }
+      case 'loop': {
+        const test = node.test && visitTest(node.test, pathOf(node.test), visit)
+        return [{ ...node, test, body: visitList(node.body, path, visit, seen) }]
+      }
+      default:
+        return [node]
+    }
+  })
+}
+
+/** A test can only be replaced by one test with as many outcomes. */
+function visitTest(test: Step, path: string, visit: Visitor): Step {
+  const [replaced, ...more] = visit(test, path)
+  if (replaced?.kind === 'step' && more.length === 0 && replaced.outcomes.length === test.outcomes.length) {
+    return replaced
+  }
+  throw new VgicError(
+    'argument',
+    `${path} is a test with outcomes ${test.outcomes.join(', ')}: replace it by a test with as many.`,
+  )
+}

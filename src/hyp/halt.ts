@@ -1,0 +1,135 @@
+/**
+ * A halting vCPU: whether it would run (kvm_vgic_vcpu_pending_irq), and halt polling (kvm_vcpu_halt): before it
+ * sleeps it looks again and again for a while, which grows when a little more of it would have saved a sleep and
+ * shrinks when it was in vain. The window counts looks; a look takes `pollTime` of virtual time.
+ */
+import { VMCR_VPMR } from '../arch/ich.ts'
+import type { ApLists } from './ap-list.ts'
+import type { ArchTimers } from './arch-timer.ts'
+import { COST_POLLS } from './cost.ts'
+import type { Seam } from './seam.ts'
+import {
+  REQ_SIGNAL,
+  REQ_UNHALT,
+  TASK_RUNNING,
+  VCPU_AP_COUNT,
+  VCPU_COST,
+  VCPU_HALT_START,
+  VCPU_POLL_LEFT,
+  VCPU_POLL_WINDOW,
+  VCPU_POLLS_ATTEMPTED,
+  VCPU_POLLS_SUCCESSFUL,
+  VCPU_REQUESTS,
+  VCPU_TASK,
+  VCPU_VMCR,
+} from './vcpu.ts'
+import { irqIsDeliverable, irqPriority } from './vgic-irq.ts'
+import { VM_ENABLED, VM_TIME } from './vm.ts'
+
+/** Halt polling's parameters, in looks: KVM's halt_poll_ns, halt_poll_ns_grow_start, _grow and _shrink. */
+export interface HaltPolling {
+  /** The longest window; 0 turns polling off. */
+  readonly limit: number
+  /** The first window. */
+  readonly growStart: number
+  /** What a window grows by as a factor. */
+  readonly grow: number
+  /** What it is divided by when it shrinks; 0 makes it 0. */
+  readonly shrink: number
+}
+
+/** No halt polling. */
+export const NO_POLLING: HaltPolling = { limit: 0, growStart: 1, grow: 2, shrink: 0 }
+
+export class Halt {
+  readonly words: Int32Array
+
+  constructor(
+    readonly seam: Seam,
+    readonly apLists: ApLists,
+    readonly timers: ArchTimers,
+    readonly polling: HaltPolling,
+  ) {
+    this.words = seam.words
+  }
+
+  /**
+   * An enabled interrupt on the ap_list is pending, not active, and of higher priority than the guest's mask.
+   * It asks the shadow of ICH_VMCR_EL2, neither the group enables nor the running priority nor PSTATE, and it
+   * changes nothing: anybody may ask it of any vCPU, but only a blocked one's owner may rely on the answer.
+   */
+  runnable(v: number): boolean {
+    const { words, apLists } = this
+    const count = words[v + VCPU_AP_COUNT]
+    if (count === 0 || words[apLists.place.vm + VM_ENABLED] === 0) return false
+    const mask = VMCR_VPMR(words[v + VCPU_VMCR])
+    const list = v + apLists.list
+    for (let i = 0; i < count; i++) {
+      const irq = words[words[list + i]]
+      if (irqIsDeliverable(irq) && irqPriority(irq) < mask) return true
+    }
+    return false
+  }
+
+  /**
+   * kvm_vcpu_check_block: whether a halt ends, because the vCPU is runnable, which KVM_REQ_UNHALT then says,
+   * because a timer has expired, or because of a signal.
+   */
+  checkBlock(v: number): boolean {
+    const { words } = this
+    if (this.runnable(v)) {
+      words[v + VCPU_REQUESTS] |= REQ_UNHALT
+      return true
+    }
+    return this.timers.hasPending(v) || (words[v + VCPU_REQUESTS] & REQ_SIGNAL) !== 0
+  }
+
+  /** Refreshes a vCPU's shadow of ICH_VMCR_EL2 from the PE of whoever asks, wherever the vCPU is. */
+  readMaskOnDemand(v: number, pe: number): void {
+    if (pe !== 0) this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, pe)
+  }
+
+  begin(v: number): void {
+    const { words } = this
+    words[v + VCPU_HALT_START] = words[this.apLists.place.vm + VM_TIME]
+    const window = words[v + VCPU_POLL_WINDOW]
+    words[v + VCPU_POLL_LEFT] = window
+    if (window !== 0) words[v + VCPU_POLLS_ATTEMPTED]++
+  }
+
+  /** Whether another look is left in the window; takes it. */
+  pollAgain(v: number): boolean {
+    const { words } = this
+    if (words[v + VCPU_POLL_LEFT] === 0) return false
+    words[v + VCPU_POLL_LEFT]--
+    words[words[v + VCPU_COST] + COST_POLLS]++
+    return true
+  }
+
+  /** The halt is over: grows or shrinks the window by how long it took. */
+  end(v: number): void {
+    if (this.polling.limit !== 0) this.adjust(v)
+  }
+
+  private adjust(v: number): void {
+    const { words, polling } = this
+    const { limit } = polling
+    const window = words[v + VCPU_POLL_WINDOW]
+    const halted = words[this.apLists.place.vm + VM_TIME] - words[v + VCPU_HALT_START]
+    const slept = words[v + VCPU_POLL_LEFT] === 0 && words[v + VCPU_TASK] === TASK_RUNNING && halted > window
+    words[v + VCPU_POLL_LEFT] = 0
+    if (window !== 0 && !slept) {
+      words[v + VCPU_POLLS_SUCCESSFUL]++
+    } else if (window !== 0 && halted > limit) {
+      words[v + VCPU_POLL_WINDOW] = this.shrunk(window)
+    } else if (window < limit && halted < limit) {
+      words[v + VCPU_POLL_WINDOW] = Math.min(limit, Math.max(window * polling.grow, polling.growStart)) | 0
+    }
+  }
+
+  private shrunk(window: number): number {
+    const { shrink, growStart } = this.polling
+    const smaller = shrink === 0 ? 0 : Math.floor(window / shrink)
+    return smaller < growStart ? 0 : smaller
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Interrupts of the VM that stand for physical ones: the timers' PPIs, and SPIs of devices that were given to
+ * the VM. The physical interrupt stays active while the guest handles the virtual one, so that the host does
+ * not take it again; the guest's deactivation deactivates it through the HW bit.
+ */
+import type { ApLists } from './ap-list.ts'
+import type { ArchTimers } from './arch-timer.ts'
+import type { Seam } from './seam.ts'
+import { VCPU_IRQ, VCPU_PE } from './vcpu.ts'
+import { IRQ_HW } from './vgic-irq.ts'
+import { MAPPED_IRQ, MAPPED_LINE, MAPPED_PINTID, MAPPED_STRIDE } from './vm.ts'
+
+export class MappedInterrupts {
+  readonly words: Int32Array
+
+  constructor(
+    readonly seam: Seam,
+    readonly apLists: ApLists,
+    readonly timers: ArchTimers,
+  ) {
+    this.words = seam.words
+  }
+
+  /** The physical INTID of a mapped interrupt: a PPI's is its own. */
+  pintidOf(v: number, irq: number): number {
+    const row = this.rowOf(irq)
+    return row === 0 ? irq - v - VCPU_IRQ : this.words[row + MAPPED_PINTID]
+  }
+
+  /** The level of the physical line. */
+  physicalLine(v: number, irq: number): boolean {
+    const row = this.rowOf(irq)
+    return row === 0 ? this.timers.outputOf(v, irq - v - VCPU_IRQ) : this.words[row + MAPPED_LINE] !== 0
+  }
+
+  /** Sets or clears the active state of the physical interrupt. */
+  setPhysicalActive(v: number, irq: number, active: boolean): void {
+    this.seam.writePhysicalActive(v, this.words[v + VCPU_PE], this.pintidOf(v, irq), active)
+  }
+
+  /**
+   * The device of a mapped SPI moves its line. The host takes the physical interrupt, unless it is active
+   * already, drops its priority without deactivating it, and injects the virtual one. Returns as `setInput`.
+   */
+  setInput(irq: number, level: number): number {
+    const { words, seam, apLists } = this
+    const row = this.rowOf(irq)
+    const pintid = words[row + MAPPED_PINTID]
+    words[row + MAPPED_LINE] = level
+    if (level === 0 || seam.silicon.physical.isActive(0, pintid)) return 0
+    seam.silicon.physical.writeIsactiver(pintid >> 5, 1 << (pintid & 31))
+    return apLists.setInput(irq, 1)
+  }
+
+  /** Whether an interrupt is an SPI of a physical device. */
+  isMappedSpi(irq: number): boolean {
+    return (this.words[irq] & IRQ_HW) !== 0 && this.rowOf(irq) !== 0
+  }
+
+  /** The row of a mapped SPI; 0 for a PPI. */
+  private rowOf(irq: number): number {
+    const { words, apLists } = this
+    const { mapped, mappedCount, spis } = apLists.place
+    if (irq < spis) return 0
+    for (let i = 0, row = mapped; i < mappedCount; i++, row += MAPPED_STRIDE) {
+      if (words[row + MAPPED_IRQ] === irq) return row
+    }
+    return 0
+  }
+}

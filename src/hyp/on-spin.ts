@@ -1,0 +1,63 @@
+/**
+ * Directed yield (kvm_vcpu_on_spin): a vCPU that spins, which its WFE shows, looks through the other vCPUs of
+ * the VM for one that could use its PE. The scan is done a candidate and a question at a time: the candidate can
+ * change between two questions.
+ */
+import type { ApLists } from './ap-list.ts'
+import type { Scheduler } from './scheduler.ts'
+import {
+  TASK_OFF,
+  TASK_RUNNING,
+  TASK_SLEEPING,
+  VCPU_INDEX,
+  VCPU_PE,
+  VCPU_SPIN,
+  VCPU_TASK,
+  VCPU_YIELDS,
+} from './vcpu.ts'
+
+export class OnSpin {
+  readonly words: Int32Array
+
+  constructor(
+    readonly apLists: ApLists,
+    readonly scheduler: Scheduler,
+  ) {
+    this.words = apLists.words
+  }
+
+  /** Goes on to the next other vCPU that is not off; false, and the scan is over, if there is none. */
+  next(v: number): boolean {
+    const { words, apLists } = this
+    for (let index = words[v + VCPU_SPIN]; index < apLists.place.vcpuCount; index++) {
+      words[v + VCPU_SPIN] = index + 1
+      if (index !== words[v + VCPU_INDEX] && words[apLists.vcpuOf(index) + VCPU_TASK] !== TASK_OFF)
+        return true
+    }
+    words[v + VCPU_SPIN] = 0
+    return false
+  }
+
+  /** The candidate of a vCPU's scan. */
+  candidate(v: number): number {
+    return this.apLists.vcpuOf(this.words[v + VCPU_SPIN] - 1)
+  }
+
+  /** Whether the candidate is blocked now. */
+  isBlocked(v: number): boolean {
+    return this.words[this.candidate(v) + VCPU_TASK] === TASK_SLEEPING
+  }
+
+  /**
+   * Ends the scan with this candidate. If its thread waits for a PE, the scheduler is to give it this one next;
+   * one that runs, or sleeps after all, has no use for it.
+   */
+  yieldTo(v: number): void {
+    const { words } = this
+    const candidate = this.candidate(v)
+    const waits = words[candidate + VCPU_PE] === 0 && words[candidate + VCPU_TASK] === TASK_RUNNING
+    if (waits) this.scheduler.prefer(candidate)
+    words[v + VCPU_YIELDS]++
+    words[v + VCPU_SPIN] = 0
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * Steps that a design brings along: functions over a small view of the machine, and words of the vCPU's record
+ * that they keep. They are called as any step is, one at a time, so they must do one atomic thing.
+ */
+import { VgicError } from '../state/vgic-error.ts'
+import type { OwnStep, Program } from './design.ts'
+import type { Halt } from './halt.ts'
+import type { OnSpin } from './on-spin.ts'
+import type { Seam } from './seam.ts'
+import { STEP_OWN } from './steps.ts'
+import { VCPU_LOADED, VCPU_PE, VCPU_USED_LRS, VCPU_VMCR } from './vcpu.ts'
+import type { VgicV3 } from './vgic-v3.ts'
+
+/** What a design's own step can reach. A vCPU is the handle that the step was called with. */
+export interface StepContext {
+  /** A word of the design's own, by the name it has in the design's `words`. */
+  get(vcpu: number, word: string): number
+  /** Sets a word of the design's own, as a 32-bit integer. */
+  set(vcpu: number, word: string, value: number): void
+  /** Whether the vCPU's CPU interface state is in the hardware. */
+  loaded(vcpu: number): boolean
+  /** How many list registers the last flush filled and no fold has read. */
+  usedListRegisters(vcpu: number): number
+  /** The shadow of ICH_VMCR_EL2. */
+  shadowVmcr(vcpu: number): number
+  /**
+   * Reads ICH_VMCR_EL2 of the PE that `asker` is on, whoever's it is, into the shadow of `vcpu`; nothing if
+   * `asker` is on none.
+   */
+  saveVmcr(vcpu: number, asker?: number): void
+  /** vcpu_load of the vGIC, whether or not it has been done. */
+  load(vcpu: number): void
+  /** vcpu_put of the vGIC, whether or not it has been done. */
+  put(vcpu: number): void
+  /** Reads ICH_ELRSR_EL2: bit n is set if list register n holds nothing. */
+  readElrsr(vcpu: number): number
+  /** Folds the list registers back, taking those whose bits are set in `empty` for empty, and prunes. */
+  fold(vcpu: number, empty: number): void
+  /** Whether the vCPU would run, by its shadow registers. */
+  runnable(vcpu: number): boolean
+  /** kvm_vcpu_check_block: whether its halt ends, because it is runnable, of a timer, or of a signal. */
+  checkBlock(vcpu: number): boolean
+  /** The vCPU that the directed yield of a vCPU looks at. */
+  candidate(vcpu: number): number
+}
+
+/** Calls the own steps of a program. */
+export class OwnSteps implements StepContext {
+  private readonly words: Int32Array
+  private readonly own: readonly OwnStep[]
+  private readonly names: readonly string[]
+
+  constructor(
+    program: Program,
+    private readonly seam: Seam,
+    private readonly vgic: VgicV3,
+    private readonly halt: Halt,
+    private readonly onSpin: OnSpin,
+  ) {
+    this.words = seam.words
+    this.own = program.own
+    this.names = program.design.words ?? []
+  }
+
+  perform(op: number, v: number): number {
+    const step = this.own[op - STEP_OWN]
+    const result = step.perform(this, v)
+    if (Number.isInteger(result) && result >= 0 && result < Math.max(step.outcomes.length, 1)) return result
+    throw new VgicError(
+      'argument',
+      `Step ${step.name} returned ${String(result)}: return the index of one of its outcomes, 0 if it has none.`,
+    )
+  }
+
+  get(vcpu: number, word: string): number {
+    return this.words[this.at(vcpu, word)]
+  }
+
+  set(vcpu: number, word: string, value: number): void {
+    this.words[this.at(vcpu, word)] = value
+  }
+
+  loaded(vcpu: number): boolean {
+    return this.words[vcpu + VCPU_LOADED] !== 0
+  }
+
+  usedListRegisters(vcpu: number): number {
+    return this.words[vcpu + VCPU_USED_LRS]
+  }
+
+  shadowVmcr(vcpu: number): number {
+    return this.words[vcpu + VCPU_VMCR]
+  }
+
+  saveVmcr(vcpu: number, asker = vcpu): void {
+    this.halt.readMaskOnDemand(vcpu, this.words[asker + VCPU_PE])
+  }
+
+  load(vcpu: number): void {
+    this.vgic.load(vcpu)
+  }
+
+  put(vcpu: number): void {
+    this.vgic.put(vcpu)
+  }
+
+  readElrsr(vcpu: number): number {
+    return this.seam.readElrsr(vcpu, this.words[vcpu + VCPU_PE])
+  }
+
+  fold(vcpu: number, empty: number): void {
+    this.vgic.foldKnowing(vcpu, empty)
+  }
+
+  runnable(vcpu: number): boolean {
+    return this.halt.runnable(vcpu)
+  }
+
+  checkBlock(vcpu: number): boolean {
+    return this.halt.checkBlock(vcpu)
+  }
+
+  candidate(vcpu: number): number {
+    return this.onSpin.candidate(vcpu)
+  }
+
+  private at(vcpu: number, word: string): number {
+    const index = this.names.indexOf(word)
+    if (index >= 0) return vcpu + this.vgic.apLists.place.ownWords + index
+    throw new VgicError('argument', `The design has no word ${word}: add it to the design's words.`)
+  }
+}

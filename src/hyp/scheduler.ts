@@ -1,0 +1,113 @@
+/**
+ * The host's scheduler, as far as a vCPU's thread notices it: which thread is on which PE, taking a PE away and
+ * giving one, and the notifiers that run in the thread's place then. Policy is the caller's: a plain run has a
+ * fixed one, an explorer tries every.
+ */
+import type { Silicon } from '../gic/silicon.ts'
+import { type RecordType, recordType } from '../state/layout.ts'
+import type { Program } from './design.ts'
+import {
+  HOST_IRQ_TICK,
+  TASK_SLEEPING,
+  VCPU_HOST_IRQ,
+  VCPU_IRQS_OFF,
+  VCPU_LAST_PE,
+  VCPU_NOTIFIER,
+  VCPU_PC,
+  VCPU_PE,
+  VCPU_PREEMPT_OFF,
+  VCPU_PREEMPTIONS,
+  VCPU_TASK,
+} from './vcpu.ts'
+
+/** The vCPU that a directed yield wants to run next; 0 if none. */
+const HOST_PREFERRED = 0
+/** By CPU, the vCPU whose thread runs there; 0 if none does. */
+const HOST_CURRENT = 1
+
+/** What the scheduler knows of its PEs. */
+export const hostRecord = (cpus: number): RecordType =>
+  recordType('host', [
+    { name: 'preferred', at: HOST_PREFERRED, class: 'normalised' },
+    { name: 'current', at: HOST_CURRENT, count: cpus, class: 'normalised' },
+  ])
+
+export class Scheduler {
+  readonly words: Int32Array
+
+  constructor(
+    readonly silicon: Silicon,
+    readonly program: Program,
+    /** Word offset of the host's record. */
+    readonly host: number,
+  ) {
+    this.words = silicon.words
+  }
+
+  /** The vCPU on a CPU; 0 if it is free. */
+  current(cpu: number): number {
+    return this.words[this.host + HOST_CURRENT + cpu]
+  }
+
+  /** Puts a thread on a PE without a notifier: before it has entered KVM_RUN. */
+  place(v: number, cpu: number): void {
+    const pe = this.silicon.peOf(cpu)
+    this.words[this.host + HOST_CURRENT + cpu] = v
+    if (this.words[this.host + HOST_PREFERRED] === v) this.words[this.host + HOST_PREFERRED] = 0
+    this.words[v + VCPU_PE] = pe
+    this.words[v + VCPU_LAST_PE] = pe
+  }
+
+  /** The vCPU that a directed yield wants to run next; 0 if none. */
+  get preferred(): number {
+    return this.words[this.host + HOST_PREFERRED]
+  }
+
+  /** A directed yield to a vCPU whose thread waits for a PE. */
+  prefer(v: number): void {
+    this.words[this.host + HOST_PREFERRED] = v
+  }
+
+  /** Whether a thread waits for a PE: it is off, or was woken, and no PE runs it. */
+  wantsCpu(v: number): boolean {
+    const { words } = this
+    return words[v + VCPU_PC] !== 0 && words[v + VCPU_PE] === 0 && words[v + VCPU_TASK] !== TASK_SLEEPING
+  }
+
+  /** Whether the thread can be preempted: on a PE at EL2, outside of every section and notifier. */
+  canPreempt(v: number): boolean {
+    const { words } = this
+    if (words[v + VCPU_PE] === 0 || words[v + VCPU_NOTIFIER] !== 0 || words[v + VCPU_PC] === 0) return false
+    if (words[v + VCPU_PREEMPT_OFF] !== 0 || words[v + VCPU_IRQS_OFF] !== 0) return false
+    return !this.silicon.pcpu.isInGuest(words[v + VCPU_PE])
+  }
+
+  /** The thread loses its PE: preempted, or because it sleeps. Its sched_out notifier runs first. */
+  switchOut(v: number): void {
+    this.words[v + VCPU_NOTIFIER] = this.program.schedOut
+  }
+
+  /** Preempts a thread. */
+  preempt(v: number): void {
+    this.words[v + VCPU_PREEMPTIONS]++
+    this.switchOut(v)
+  }
+
+  /** The thread gets a PE that is free. Its sched_in notifier runs first. */
+  switchIn(v: number, cpu: number): void {
+    this.place(v, cpu)
+    this.words[v + VCPU_NOTIFIER] = this.program.schedIn
+  }
+
+  /** The last step of switching out: the PE is free. */
+  release(v: number): void {
+    const { words } = this
+    words[this.host + HOST_CURRENT + this.silicon.cpuOf(words[v + VCPU_PE])] = 0
+    words[v + VCPU_PE] = 0
+  }
+
+  /** The host's timer tick on the PE that a guest runs on. */
+  tick(v: number): void {
+    this.words[v + VCPU_HOST_IRQ] |= HOST_IRQ_TICK
+  }
+}
