@@ -1,0 +1,209 @@
+/** Random scenarios: interrupts of every kind, guests that do anything in any order, devices and schedules. */
+import fc from 'fast-check'
+import {
+  type Actor,
+  type GuestBuilder,
+  type OpList,
+  type Scenario,
+  type ScenarioMachine,
+  type StepEvent,
+  scenario,
+} from 'vgic/scenario'
+
+/** One operation of a guest's main list. */
+export type Op =
+  | { readonly op: 'hvc' | 'wfi' | 'wfe' | 'sev' }
+  | { readonly op: 'mask' | 'unmask'; readonly masks: readonly ('irq' | 'fiq')[] }
+  | { readonly op: 'take'; readonly group: 0 | 1 }
+  | { readonly op: 'priorityMask'; readonly priority: number }
+  | { readonly op: 'enableGroup'; readonly group: 0 | 1; readonly enabled: boolean }
+  | {
+      readonly op: 'sgi'
+      readonly intid: number
+      readonly to: readonly number[] | 'others'
+      readonly group: 0 | 1 | 'other'
+    }
+
+export interface RecipeInterrupt {
+  readonly intid: number
+  readonly vcpu: number
+  readonly trigger: 'edge' | 'level'
+  readonly group: 0 | 1
+  readonly priority: number
+  readonly enabled: boolean
+}
+
+export interface RecipeGuest {
+  readonly ops: readonly Op[]
+  /** Whether its handlers unmask while they run. */
+  readonly nests: boolean
+  /** Whether it opens all masks in the end and waits for what may come, or just ends. */
+  readonly drains: boolean
+}
+
+export interface Recipe {
+  readonly listRegisters: number
+  readonly interrupts: readonly RecipeInterrupt[]
+  readonly guests: readonly RecipeGuest[]
+  /** For each device the interrupts that it fires: edges are pulsed, levels raised. */
+  readonly devices: readonly (readonly RecipeInterrupt[])[]
+}
+
+const EDGE_SPIS = [40, 41, 42]
+const LEVEL_SPIS = [44, 45]
+export const SGIS = [1, 2]
+const TIMER = 27
+/** The mask of a guest that opens all masks admits every priority that occurs. */
+const OPEN = 0xf0
+
+const group = fc.constantFrom<0 | 1>(1, 1, 1, 0)
+const priority = fc.constantFrom(0x20, 0x40, 0x80, 0x80, 0xa0, 0xe0)
+
+const op = (vcpus: number): fc.Arbitrary<Op> => {
+  const vcpu = fc.nat(vcpus - 1)
+  return fc.oneof(
+    fc.record({ op: fc.constantFrom('hvc' as const, 'wfi' as const, 'wfe' as const, 'sev' as const) }),
+    fc.record({
+      op: fc.constantFrom('mask' as const, 'unmask' as const),
+      masks: fc.subarray(['irq' as const, 'fiq' as const]),
+    }),
+    fc.record({ op: fc.constant('take' as const), group }),
+    fc.record({ op: fc.constant('priorityMask' as const), priority: fc.constantFrom(0x40, 0x80, OPEN) }),
+    fc.record({ op: fc.constant('enableGroup' as const), group, enabled: fc.boolean() }),
+    fc.record({
+      op: fc.constant('sgi' as const),
+      intid: fc.constantFrom(...SGIS),
+      to: fc.oneof(fc.constant('others' as const), fc.uniqueArray(vcpu, { minLength: 1, maxLength: vcpus })),
+      group: fc.constantFrom<0 | 1 | 'other'>(1, 1, 0, 'other'),
+    }),
+  )
+}
+
+const interrupts = (vcpus: number): fc.Arbitrary<RecipeInterrupt[]> => {
+  const set = (intid: number, vcpu: fc.Arbitrary<number>, trigger: 'edge' | 'level') =>
+    fc.record({
+      intid: fc.constant(intid),
+      vcpu,
+      trigger: fc.constant(trigger),
+      group,
+      priority,
+      enabled: fc.constantFrom(true, true, true, false),
+    })
+  const anywhere = fc.nat(vcpus - 1)
+  const each = Array.from({ length: vcpus }, (_, vcpu) => fc.constant(vcpu))
+  return fc.tuple(
+    ...EDGE_SPIS.map((intid) => set(intid, anywhere, 'edge')),
+    ...LEVEL_SPIS.map((intid) => set(intid, anywhere, 'level')),
+    ...each.map((vcpu) => set(TIMER, vcpu, 'edge')),
+    ...each.flatMap((vcpu) => SGIS.map((intid) => set(intid, vcpu, 'edge'))),
+  )
+}
+
+/**
+ * 2 list registers at least: with one, two waiting interrupts keep the underflow interrupt asserted and the
+ * guest never runs.
+ */
+export const recipes: fc.Arbitrary<Recipe> = fc.integer({ min: 1, max: 3 }).chain((vcpus) =>
+  interrupts(vcpus).chain((chosen) => {
+    const driven = chosen.filter(({ intid }) => intid >= 16)
+    const guest = fc.record({
+      ops: fc.array(op(vcpus), { maxLength: 12, size: 'max' }),
+      nests: fc.boolean(),
+      drains: fc.constantFrom(true, true, false),
+    })
+    return fc.record({
+      listRegisters: fc.integer({ min: 2, max: 5 }),
+      interrupts: fc.constant(chosen),
+      guests: fc.array(guest, { minLength: vcpus, maxLength: vcpus }),
+      devices: fc.array(fc.array(fc.constantFrom(...driven), { maxLength: 6 }), { maxLength: 3 }),
+    })
+  }),
+)
+
+/** Which of the actors that can go on does: cyclic. */
+export const schedules: fc.Arbitrary<number[]> = fc.array(fc.nat(255), {
+  minLength: 1,
+  maxLength: 60,
+  size: 'max',
+})
+
+function write(list: GuestBuilder, step: Op): void {
+  switch (step.op) {
+    case 'mask':
+    case 'unmask':
+      list[step.op](...step.masks)
+      break
+    case 'take':
+      list.ack(step.group).eoi(step.group)
+      break
+    case 'priorityMask':
+      list.priorityMask(step.priority)
+      break
+    case 'enableGroup':
+      list.enableGroup(step.group, step.enabled)
+      break
+    case 'sgi':
+      list.sgi({ intid: step.intid, vcpus: step.to, group: step.group })
+      break
+    default:
+      list[step.op]()
+  }
+}
+
+/** The scenario of a recipe. */
+export function cook({ listRegisters, interrupts: chosen, guests, devices }: Recipe): Scenario {
+  const s = scenario('random').gic({ listRegisters }).vm({ vcpus: guests.length })
+  for (const interrupt of chosen) {
+    if (interrupt.intid < 16) s.sgi(interrupt)
+    else if (interrupt.intid < 32) s.ppi(interrupt)
+    else s.spi(interrupt)
+  }
+  for (const [vcpu, { ops, nests, drains }] of guests.entries()) {
+    const levels = chosen.filter((interrupt) => interrupt.trigger === 'level' && interrupt.vcpu === vcpu)
+    const handler = (list: OpList): void => {
+      list.ack()
+      for (const { intid } of levels) list.quiesce(intid)
+      if (nests) list.unmask().hvc().mask()
+      list.eoi()
+    }
+    s.guest(vcpu, (guest) => {
+      guest.onIrq(handler).onFiq(handler)
+      for (const step of ops) write(guest, step)
+      if (drains)
+        guest
+          .priorityMask(OPEN)
+          .enableGroup(0)
+          .enableGroup(1)
+          .unmask()
+          .loop(200, (list) => list.wfi())
+    })
+  }
+  for (const [i, fires] of devices.entries()) {
+    s.device(`device${i}`, (device) => {
+      for (const { intid, vcpu, trigger } of fires) {
+        if (trigger === 'edge') device.pulse(intid, vcpu)
+        else device.raise(intid)
+      }
+    })
+  }
+  return s
+}
+
+/** The actor that a schedule lets go on after `taken` steps; undefined if none can. */
+export function scheduled(machine: ScenarioMachine, schedule: readonly number[], taken: number) {
+  const ready = machine.actors.filter((actor) => machine.stateOf(actor) === 'ready')
+  return ready.length === 0 ? undefined : ready[schedule[taken % schedule.length] % ready.length]
+}
+
+const ENOUGH = 30_000
+
+/** Drives a machine by a schedule from where it is, after `taken` steps, until nobody can go on. */
+export function drive(machine: ScenarioMachine, schedule: readonly number[], taken = 0): StepEvent[] {
+  const events: StepEvent[] = []
+  for (let actor: Actor | undefined; ; ) {
+    actor = scheduled(machine, schedule, taken + events.length)
+    if (!actor) return events
+    if (events.length === ENOUGH) throw new Error(`still going on after ${ENOUGH} steps`)
+    events.push(machine.trace(actor))
+  }
+}

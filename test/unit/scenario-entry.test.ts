@@ -1,0 +1,204 @@
+/**
+ * What an entry and an exit cost at the seam, as recorded (KVM-WFI.md, "guest entry" and "guest exit"), and
+ * how a kick brings an interrupt to a vCPU that is in its guest.
+ */
+import { ICC_PMR_EL1, ICH_ELRSR_EL2, ICH_HCR_EL2, ICH_LR0_EL2, ISR_EL1 } from 'vgic'
+import { type OpList, type Run, type ScenarioMachine, type StepEvent, scenario } from 'vgic/scenario'
+import { describe, expect, it } from 'vitest'
+
+const HCR_En = 1
+const HCR_UIE = 2
+
+const handle = (handler: OpList): OpList => handler.ack().eoi()
+
+/** `HCR := 1`, `LR0 := 40`, `read ELRSR`: the crossings of a step. List registers by the INTID written. */
+function crossings(event: StepEvent | undefined): string[] {
+  return (event?.accesses ?? []).map(({ kind, encoding, low }) => {
+    const lr = encoding - ICH_LR0_EL2
+    const name =
+      lr >= 0 && lr < 16
+        ? `LR${lr}`
+        : encoding === ICH_HCR_EL2
+          ? 'HCR'
+          : encoding === ICH_ELRSR_EL2
+            ? 'ELRSR'
+            : `${encoding}`
+    return kind === 'read' ? `read ${name}` : `${name} := ${low}`
+  })
+}
+/** The steps in which a run crossed the seam at entry, or at exit. */
+const crossed = (run: Run, place: 'entry' | 'exit'): string[][] =>
+  run.events.filter((event) => event.place === place && event.accesses.length > 0).map(crossings)
+
+/** Edge SPIs 40, 41, and so on, all pending before the first entry. */
+function pending(count: number, listRegisters = 4) {
+  const s = scenario('pending').gic({ listRegisters })
+  for (let i = 0; i < count; i++) s.spi({ intid: 40 + i })
+  return s.device('board', (device) => {
+    for (let i = 0; i < count; i++) device.at(0).pulse(40 + i)
+  })
+}
+
+describe('an entry', () => {
+  it('with nothing on the ap_list touches no register, nor does the exit', () => {
+    const run = scenario('nothing pending')
+      .guest(0, (guest) => guest.hvc().hvc().wfe().wfe())
+      .run()
+    expect(crossed(run, 'entry')).toEqual([])
+    expect(crossed(run, 'exit')).toEqual([])
+  })
+
+  it.each([
+    { count: 1, writes: ['HCR := 1', 'LR0 := 40'] },
+    { count: 2, writes: ['HCR := 1', 'LR0 := 40', 'LR1 := 41'] },
+    { count: 4, writes: ['HCR := 1', 'LR0 := 40', 'LR1 := 41', 'LR2 := 42', 'LR3 := 43'] },
+  ])('with $count interrupts enables the interface, then writes as many list registers', (row) => {
+    const run = pending(row.count)
+      .guest(0, (guest) => guest.hvc())
+      .run()
+    expect(crossed(run, 'entry')).toEqual([row.writes, row.writes])
+  })
+
+  it('with more interrupts than list registers asks for the underflow interrupt', () => {
+    const run = pending(5)
+      .guest(0, (guest) => guest.hvc())
+      .run()
+    const [first] = crossed(run, 'entry')
+    expect(first).toEqual([`HCR := ${HCR_En | HCR_UIE}`, 'LR0 := 40', 'LR1 := 41', 'LR2 := 42', 'LR3 := 43'])
+  })
+
+  it('after the underflow brings the rest, and no longer asks for it', () => {
+    const run = pending(5)
+      .guest(0, (guest) => guest.onIrq(handle).unmask())
+      .run()
+    expect(crossed(run, 'entry')).toEqual([
+      [`HCR := ${HCR_En | HCR_UIE}`, 'LR0 := 40', 'LR1 := 41', 'LR2 := 42', 'LR3 := 43'],
+      [`HCR := ${HCR_En}`, 'LR0 := 43', 'LR1 := 44'],
+    ])
+    const exits = run.events.filter(({ what }) => what.includes('exit (irq)')).map(({ what }) => what)
+    expect(exits).toEqual(['interrupted by the maintenance interrupt -> exit (irq)'])
+  })
+
+  it('puts priority, group, state and the EOI request of a level into the list register', () => {
+    const run = scenario('contents')
+      .spi({ intid: 40, trigger: 'level', priority: 0x48, group: 1 })
+      .spi({ intid: 41, trigger: 'edge', priority: 0x50, group: 0 })
+      .device('board', (device) => device.at(0).raise(40).at(0).raise(41))
+      .run()
+    const written = run.events
+      .flatMap(({ accesses }) => accesses)
+      .filter(({ kind, encoding, low }) => kind === 'write' && encoding >= ICH_LR0_EL2 && low !== 0)
+      .map(({ low, high }) => ({ intid: low, high: high >>> 0 }))
+    expect(written).toEqual([
+      { intid: 40, high: 0x5048_0200 },
+      { intid: 41, high: 0x4050_0000 },
+    ])
+  })
+})
+
+describe('an exit', () => {
+  it('asks which list registers are empty, disables the interface, and reads only the others', () => {
+    const run = pending(3)
+      .guest(0, (guest) => guest.ack().eoi().ack().hvc())
+      .run()
+    expect(crossed(run, 'exit')).toEqual([
+      ['read ELRSR', 'HCR := 0', 'LR0 := 0', 'read LR1', 'LR1 := 0', 'read LR2', 'LR2 := 0'],
+      ['read ELRSR', 'HCR := 0', 'read LR0', 'LR0 := 0', 'read LR1', 'LR1 := 0'],
+    ])
+  })
+
+  it('leaves the underflow request set while it clears the enable', () => {
+    const run = pending(3, 2)
+      .guest(0, (guest) => guest.hvc())
+      .run()
+    const [first] = crossed(run, 'exit')
+    expect(first.slice(0, 2)).toEqual(['read ELRSR', `HCR := ${HCR_UIE}`])
+  })
+
+  it('reads a completed level’s list register, which is not empty until its EOI was seen', () => {
+    const run = scenario('EOI')
+      .spi({ intid: 40, trigger: 'level' })
+      .guest(0, (guest) => guest.ack().quiesce(40).eoi().hvc())
+      .device('board', (device) => device.at(0).raise(40))
+      .run()
+    expect(crossed(run, 'exit')).toEqual([['read ELRSR', 'HCR := 0', 'read LR0', 'LR0 := 0']])
+  })
+
+  it('is counted with its accesses', () => {
+    const run = pending(1)
+      .guest(0, (guest) => guest.ack().eoi().hvc())
+      .run()
+    // load and put: 4 reads and 3 writes, 1 read; entry: 2 writes; exit: 1 read and 2 writes.
+    expect(run.counts(0)).toEqual({ exits: 2, sleeps: 0, sysregReads: 1 + 4 + 1, sysregWrites: 3 + 2 + 2 })
+  })
+})
+
+describe('an injection', () => {
+  /** A vCPU whose thread has come to the step after the named one. */
+  function stoppedAfter(what: string): ScenarioMachine {
+    const machine = scenario('kick')
+      .spi({ intid: 40 })
+      .spi({ intid: 41, enabled: false })
+      .guest(0, (guest) =>
+        guest
+          .onIrq(handle)
+          .unmask()
+          .loop(10, (list) => list.read(ICC_PMR_EL1)),
+      )
+      .device('uart', (device) => device.pulse(40))
+      .device('disabled', (device) => device.pulse(41))
+      .machine()
+    for (let i = 0; i < 100; i++) if (machine.trace(machine.actors[0]).what === what) return machine
+    throw new Error(`the vCPU does not come to ${what}`)
+  }
+  /** What the vCPU does until it takes its interrupt or is done. */
+  function untilTaken(machine: ScenarioMachine): string[] {
+    const told: string[] = []
+    while (machine.stateOf(machine.actors[0]) === 'ready' && told.at(-1) !== 'takes a virtual IRQ') {
+      told.push(machine.trace(machine.actors[0]).what)
+    }
+    return told
+  }
+
+  it('while the vCPU is in its guest makes it exit, and enter again with the interrupt', () => {
+    const machine = stoppedAfter('unmask irq fiq')
+    machine.step(machine.actors[1])
+    const told = untilTaken(machine)
+    expect(told[0]).toBe('interrupted by a kick -> exit (irq)')
+    expect(told.filter((what) => what === 'enters the guest')).toHaveLength(1)
+    expect(told.at(-1)).toBe('takes a virtual IRQ')
+  })
+
+  it('of a disabled interrupt leaves the guest alone', () => {
+    const machine = stoppedAfter('unmask irq fiq')
+    machine.step(machine.actors[2])
+    expect(machine.trace(machine.actors[0]).what).toBe('read ICC_PMR_EL1')
+  })
+
+  it('after the vCPU has announced its entry, but before its last look at requests, stops the entry', () => {
+    const machine = stoppedAfter('publishInGuest')
+    machine.step(machine.actors[1])
+    const told = untilTaken(machine)
+    expect(told[0]).toBe('requestPending? yes')
+    expect(told.filter((what) => what === 'enters the guest')).toHaveLength(1)
+    expect(told.filter((what) => what.includes('exit'))).toEqual([])
+  })
+
+  it('after that last look makes the vCPU leave the guest before its first instruction', () => {
+    const machine = stoppedAfter('requestPending? no')
+    machine.step(machine.actors[1])
+    const told = untilTaken(machine)
+    expect(told.slice(0, 2)).toEqual(['enters the guest', 'interrupted by a kick -> exit (irq)'])
+    expect(told.at(-1)).toBe('takes a virtual IRQ')
+  })
+
+  it('while the vCPU is outside interrupts nobody: the next entry brings it', () => {
+    const run = scenario('outside')
+      .spi({ intid: 40 })
+      .guest(0, (guest) => guest.hvc().poll(ISR_EL1, 0x80, 0x80))
+      .device('uart', (device) => device.at(14).pulse(40))
+      .run({ steps: 1000 })
+    expect(run.counts(0).exits).toBe(2)
+    expect(run.end).toBe('done')
+  })
+})

@@ -1,0 +1,120 @@
+/**
+ * What a vCPU's thread does around the halt of a WFI with design wfi-full-put, step by step and access by
+ * access, as the recordings of Linux 6.1 have it (KVM-WFI.md, vcpu_load and vcpu_put).
+ */
+import { ICH_AP0R0_EL2, ICH_AP1R0_EL2, ICH_VMCR_EL2, ICH_VTR_EL2, ichRegisters } from 'vgic'
+import { designs, type OpList, type Run, type Scenario, type StepEvent, scenario } from 'vgic/scenario'
+import { describe, expect, it } from 'vitest'
+
+const handle = (handler: OpList): OpList => handler.ack().eoi()
+const named = (name: string): Scenario => scenario(name).design(designs.wfiFullPut)
+/** One vCPU that waits, and a device that fires SPI 40 when nothing else can go on. */
+const waiting = (name: string): Scenario =>
+  named(name)
+    .spi({ intid: 40 })
+    .guest(0, (guest) => guest.onIrq(handle).unmask().wfi())
+const fired = (s: Scenario): Run => s.device('uart', (device) => device.pulse(40)).run()
+
+/** `write ICH_VMCR_EL2`: the crossings of the seam in these events, in order. */
+const crossings = (events: readonly StepEvent[]): string[] =>
+  events.flatMap(({ accesses }) =>
+    accesses.map(
+      ({ kind, encoding }) => `${kind} ${ichRegisters.find((row) => row.encoding === encoding)?.name}`,
+    ),
+  )
+/** The events between two, both included. */
+function between(run: Run, first: string, last: string): readonly StepEvent[] {
+  const begin = run.events.findIndex(({ what }) => what.endsWith(first))
+  const end = run.events.findIndex(({ what }, i) => i > begin && what === last)
+  expect(begin).toBeGreaterThanOrEqual(0)
+  expect(end).toBeGreaterThan(begin)
+  return run.events.slice(begin, end + 1)
+}
+
+describe('the thread around a halt', () => {
+  const put = ['read ICH_VMCR_EL2', 'read ICH_VTR_EL2', 'read ICH_AP0R0_EL2', 'read ICH_AP1R0_EL2']
+  const load = ['write ICH_VMCR_EL2', 'read ICH_VTR_EL2', 'write ICH_AP0R0_EL2', 'write ICH_AP1R0_EL2']
+
+  it('puts, sleeps between two looks at runnable, and loads', () => {
+    const run = fired(waiting('steps'))
+    const steps = between(run, 'setWaiting', 'skipInstruction').map(({ actor, place, what }) =>
+      actor.kind === 'device' ? what : `${place}: ${what}`,
+    )
+    expect(steps).toEqual([
+      'wfi: setWaiting',
+      'wfi: put',
+      'wfi: preemptOn',
+      'wfi/halt: runnable? no',
+      'wfi/halt/sleep: setSleeping',
+      'wfi/halt/sleep: runnable? no',
+      'pulses SPI 40',
+      'wfi/halt/sleep: sleep',
+      'wfi/halt/sleep: setSleeping',
+      'wfi/halt/sleep: runnable? yes',
+      'wfi/halt/sleep: setRunning',
+      'wfi: preemptOff',
+      'wfi: clearWaiting',
+      'wfi: load',
+      'wfi: preemptOn',
+      'wfi: skipInstruction',
+    ])
+  })
+
+  it('crosses the seam in the order of the recordings', () => {
+    const run = fired(waiting('accesses'))
+    expect(crossings(between(run, 'exit (wfi)', 'skipInstruction'))).toEqual([...put, ...load])
+  })
+
+  it('loads before the first entry and puts after the last exit, and nothing else when nothing is pending', () => {
+    const run = named('no interrupt')
+      .guest(0, (guest) => guest.hvc().hvc())
+      .run()
+    expect(crossings(run.events)).toEqual([...load, ...put])
+  })
+
+  it('puts and loads once each while it sleeps again and again', () => {
+    const run = waiting('wake-ups that are none')
+      .spi({ intid: 41, priority: 0xf0 })
+      .device('uart', (device) => device.pulse(41).pulse(41).pulse(40))
+      .run()
+    expect(run.counts(0).sleeps).toBe(3)
+    expect(crossings(between(run, 'exit (wfi)', 'skipInstruction'))).toEqual([...put, ...load])
+  })
+
+  it.each([
+    { preemptionBits: 5, registers: 1 },
+    { preemptionBits: 6, registers: 2 },
+    { preemptionBits: 7, registers: 4 },
+  ])('saves $registers active priorities registers a group with $preemptionBits preemption bits', (row) => {
+    const run = fired(
+      waiting('active priorities').gic({ priorityBits: 7, preemptionBits: row.preemptionBits }),
+    )
+    const halt = between(run, 'exit (wfi)', 'skipInstruction').flatMap(({ accesses }) => accesses)
+    for (const first of [ICH_AP0R0_EL2, ICH_AP1R0_EL2]) {
+      for (const kind of ['read', 'write']) {
+        const touched = halt.filter(
+          (access) => access.kind === kind && access.encoding >= first && access.encoding < first + 4,
+        )
+        expect(touched.map(({ encoding }) => encoding - first).sort()).toEqual(
+          Array.from({ length: row.registers }, (_, n) => n),
+        )
+      }
+    }
+    expect(halt.filter(({ encoding }) => encoding === ICH_VMCR_EL2)).toHaveLength(2)
+    expect(halt.filter(({ encoding }) => encoding === ICH_VTR_EL2)).toHaveLength(2)
+  })
+
+  it('brings the guest’s mask and group enables back as they were', () => {
+    const run = waiting('VMCR through the halt')
+      .guest(0, (guest) => guest.priorityMask(0xb0).enableGroup(0, false).wfi())
+      .device('uart', (device) => device.pulse(40))
+      .run()
+    const values = between(run, 'exit (wfi)', 'skipInstruction')
+      .flatMap(({ accesses }) => accesses)
+      .filter(({ encoding }) => encoding === ICH_VMCR_EL2)
+    expect(values.map(({ kind }) => kind)).toEqual(['read', 'write'])
+    expect(values[1].low).toBe(values[0].low)
+    expect(values[0].low >>> 24).toBe(0xb0)
+    expect(values[0].low & 3).toBe(2)
+  })
+})
