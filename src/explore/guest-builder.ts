@@ -288,6 +288,9 @@ function daif(masks: readonly MaskName[]): number {
 /** The affinity and target list, or IRM, of an SGI register's value. */
 function targetBits(vcpus: SgiTarget['vcpus']): bigint {
   if (vcpus === 'others') return 1n << 40n
+  if (vcpus.length === 0) {
+    throw new VgicError('scenario', "An SGI needs a target: name vCPUs, or 'others'.")
+  }
   const clusters = new Set(vcpus.map((vcpu) => argumentInteger('vcpus', vcpu, 0, 254) >> 4))
   if (clusters.size !== 1) {
     throw new VgicError(

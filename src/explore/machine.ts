@@ -24,7 +24,7 @@ import {
 import { VM_TIME } from '../hyp/vm.ts'
 import { recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
-import { argumentInteger } from '../state/vgic-error.ts'
+import { argumentInteger, VgicError } from '../state/vgic-error.ts'
 import type { DeviceProgram, DeviceStep } from './device.ts'
 import { Ghosts } from './ghosts.ts'
 import { type StepEvent, traceStep } from './trace.ts'
@@ -68,6 +68,15 @@ const DEVICE = recordType('device', [
   { name: 'target', at: DEVICE_TARGET, class: 'normalised' },
 ])
 
+/** A digest of what a scenario is made of: its VM, its guests' operations, its devices and its design. */
+function digestOf(setup: VmSetup, design: Design, devices: readonly DeviceProgram[]): number {
+  const guests = setup.guests.map(({ ops, onIrq, onFiq }) => [...ops, onIrq, onFiq])
+  const recipe = JSON.stringify([{ ...setup, guests }, design, devices])
+  let digest = 0
+  for (let i = 0; i < recipe.length; i++) digest = (Math.imul(digest, 31) + recipe.charCodeAt(i)) | 0
+  return digest
+}
+
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
 /** A machine that a scenario starts. One step of one actor at a time; its state can be saved and put back. */
@@ -92,10 +101,8 @@ export class ScenarioMachine {
     private readonly devices: readonly DeviceProgram[],
   ) {
     const ghosts = Ghosts.recordOf(setup)
-    this.hypervisor = new Hypervisor(config, setup, design, [
-      [DEVICE, Math.max(devices.length, 1)],
-      [ghosts, 1],
-    ])
+    const surroundings = [[DEVICE, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
+    this.hypervisor = new Hypervisor(config, setup, design, surroundings, digestOf(setup, design, devices))
     const { layout } = this.hypervisor.state
     this.devicePlace = layout.baseOf(DEVICE)
     this.now = this.hypervisor.place.vm + VM_TIME
@@ -207,8 +214,11 @@ export class ScenarioMachine {
     return this.hypervisor.runLoop.step(this.hypervisor.vcpu(index))
   }
 
-  /** Takes one step of an actor, which must be ready, and tells what happened. */
+  /** Takes one step of an actor and tells what happened. Throws an `argument` error if the actor is not ready. */
   trace(actor: Actor): StepEvent {
+    if (this.stateOf(actor) !== 'ready') {
+      throw new VgicError('argument', `${actor.name} cannot take a step now: ask stateOf() first.`)
+    }
     return traceStep(this, actor)
   }
 

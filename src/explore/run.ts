@@ -38,6 +38,7 @@ export class Run {
 
   /** What the guest of a vCPU acknowledged, in order, 1023 for nothing included. */
   acknowledged(vcpu: number): number[] {
+    argumentInteger('vcpu', vcpu, 0, this.machine.setup.vcpus - 1)
     return this.events.flatMap(({ actor, acknowledged }) =>
       actor.kind === 'vcpu' && actor.index === vcpu && acknowledged !== undefined ? [acknowledged] : [],
     )

@@ -8,7 +8,7 @@ import { type CheckedGicConfig, checkGicConfig, type GicConfig } from '../gic/co
 import { timerIntids } from '../hyp/arch-timer.ts'
 import type { Design } from '../hyp/design.ts'
 import { designs } from '../hyp/designs.ts'
-import type { GuestProgram } from '../hyp/guest.ts'
+import { type GuestProgram, OP_QUIESCE, OP_WORDS } from '../hyp/guest.ts'
 import { type HaltPolling, NO_POLLING } from '../hyp/halt.ts'
 import type { InterruptSetup, VmSetup } from '../hyp/hypervisor.ts'
 import { MAX_VCPUS } from '../hyp/vgic-irq.ts'
@@ -153,10 +153,19 @@ export class Scenario {
       vmcr: Array.from({ length: vcpus }, (_, vcpu) => vmcrOf(this.interfaces.get(vcpu) ?? {}, config)),
       guests: Array.from({ length: vcpus }, (_, vcpu) => this.guests.get(vcpu) ?? new GuestBuilder().build()),
     }
-    for (const vcpu of [...this.guests.keys(), ...this.interfaces.keys()]) this.checkVcpu('A guest', vcpu)
+    for (const vcpu of this.guests.keys()) this.checkVcpu('A guest', vcpu)
+    for (const vcpu of this.interfaces.keys()) this.checkVcpu('A CPU interface', vcpu)
+    for (const [vcpu, { ops }] of this.guests) {
+      for (let at = 0; at < ops.length; at += OP_WORDS) {
+        if (ops[at] === OP_QUIESCE) this.checkInterrupt('A guest', ops[at + 1], vcpu)
+      }
+    }
     for (const { intid, vcpu } of setup.interrupts) this.checkInterrupt('An interrupt', intid, vcpu)
     for (const { name, steps } of devices) {
-      for (const { intid, vcpu } of steps) this.checkInterrupt(`Device ${name}`, intid, vcpu)
+      for (const { intid, vcpu, signal } of steps) {
+        if (signal) this.checkVcpu(`Device ${name}`, vcpu)
+        else this.checkInterrupt(`Device ${name}`, intid, vcpu)
+      }
     }
     return new ScenarioMachine(config, setup, this.chosen, devices)
   }
@@ -176,7 +185,7 @@ export class Scenario {
       vcpu: config.vcpu ?? 0,
       edge: (config.trigger ?? usual) === 'edge',
       enabled: config.enabled ?? true,
-      group: config.group ?? 1,
+      group: configInteger('group', config.group ?? 1, 0, 1) as 0 | 1,
       priority: configInteger('priority', config.priority ?? 0xa0, 0, 0xff) & PRIORITY_MASK,
       physical: config.physical,
     }

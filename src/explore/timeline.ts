@@ -7,8 +7,8 @@ const TIME_WIDTH = 5
 
 /** Steps of the same actor at the same place that nothing more is told of stand on one line. */
 export function timeline(events: readonly StepEvent[]): string {
-  const actorWidth = Math.max(...events.map(({ actor }) => actor.name.length), 5)
-  const placeWidth = Math.max(...events.map(({ place }) => place.length), 5)
+  const actorWidth = events.reduce((width, { actor }) => Math.max(width, actor.name.length), 5)
+  const placeWidth = events.reduce((width, { place }) => Math.max(width, place.length), 5)
   const indent = ' '.repeat(TIME_WIDTH + actorWidth + placeWidth + 6)
   const lines = [row('time', 'actor', 'place', 'step')]
   for (const group of grouped(events)) {

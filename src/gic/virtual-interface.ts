@@ -66,8 +66,10 @@ export const virtualInterfaceWords = (listRegisters: number): readonly WordDecla
   { name: 'ICH_VMCR_EL2', at: ICH_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW },
   { name: 'ICH_AP0R', at: ICH_AP0R, count: 4, class: 'authoritative' },
   { name: 'ICH_AP1R', at: ICH_AP1R, count: 4, class: 'authoritative' },
-  { name: 'lrStatus', at: ICH_LR_STATUS, class: 'derived' },
-  { name: 'ICH_LR', at: ICH_LR,
+  { name: 'lrStatus', at: ICH_LR_STATUS, count: 2, class: 'derived' },
+  {
+    name: 'ICH_LR',
+    at: ICH_LR,
     count: listRegisters,
     wide: true,
     class: 'authoritative',

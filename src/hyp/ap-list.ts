@@ -61,7 +61,8 @@ export class ApLists {
    * one that is pending and enabled goes to its target, unless the distributor is off.
    */
   targetOracle(word: number): number {
-    if (word & IRQ_ACTIVE) return this.vcpuOf(irqApListOf(word) === 0 ? irqTarget(word) : irqApListOf(word) - 1)
+    if (word & IRQ_ACTIVE)
+      return this.vcpuOf(irqApListOf(word) === 0 ? irqTarget(word) : irqApListOf(word) - 1)
     if ((word & IRQ_ENABLED) === 0 || !irqIsPending(word)) return 0
     return this.words[this.vm + VM_ENABLED] !== 0 ? this.vcpuOf(irqTarget(word)) : 0
   }

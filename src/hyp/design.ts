@@ -80,13 +80,22 @@ export type Node = Step | Part | Choice | Loop | Jump
 /** Names a list of steps. */
 export const part = (name: string, ...body: Node[]): Part => ({ kind: 'part', name, body })
 
+function yesOrNo(test: Step): Step {
+  if (test.outcomes.length === 2) return test
+  throw new VgicError('argument', `${test.name} is no test with two outcomes: use choose.`)
+}
+
 /** Does the steps if the test says yes. */
-export const when = (test: Step, ...body: Node[]): Choice => ({ kind: 'choice', test, branches: [[], body] })
+export const when = (test: Step, ...body: Node[]): Choice => ({
+  kind: 'choice',
+  test: yesOrNo(test),
+  branches: [[], body],
+})
 
 /** Does the steps if the test says no. */
 export const unless = (test: Step, ...body: Node[]): Choice => ({
   kind: 'choice',
-  test,
+  test: yesOrNo(test),
   branches: [body, []],
 })
 
@@ -103,7 +112,12 @@ export function choose(test: Step, cases: Readonly<Record<string, readonly Node[
 }
 
 /** Tests, and does the steps, until the test says yes. */
-export const until = (test: Step, ...body: Node[]): Loop => ({ kind: 'loop', test, leaveOn: 1, body })
+export const until = (test: Step, ...body: Node[]): Loop => ({
+  kind: 'loop',
+  test: yesOrNo(test),
+  leaveOn: 1,
+  body,
+})
 
 /** Does the steps again and again. */
 export const forever = (...body: Node[]): Loop => ({ kind: 'loop', test: undefined, leaveOn: 0, body })
@@ -289,6 +303,7 @@ class Compiler {
         return node.at.pc
       }
       case 'restart':
+        if (loop.start === ENDED) throw new VgicError('argument', 'restart and leave belong into a forever.')
         return loop.start
       case 'leave':
         return loop.end

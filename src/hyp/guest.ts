@@ -4,7 +4,7 @@
  * the PE. Its program counter, saved states and loop counters are in the vCPU's record.
  */
 import { ICC_DIR_EL1, ICC_EOIR0_EL1, ICC_EOIR1_EL1, ICC_IAR0_EL1, ICC_IAR1_EL1 } from '../arch/icc.ts'
-import { isSpecial } from '../arch/intid.ts'
+import { INTID_NONE, isSpecial } from '../arch/intid.ts'
 import { ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../arch/syndrome.ts'
 import {
   DAIF_F,
@@ -308,13 +308,15 @@ export class Guest {
     return this.advance(v)
   }
 
+  /** ERET from a handler, which like every exception return sets the event register. */
   private exceptionReturn(v: number, pe: number): number {
     const { words } = this
     const depth = words[v + GUEST_DEPTH]
-    words[v + GUEST_ACK + depth] = 0
+    words[v + GUEST_ACK + depth] = INTID_NONE
     words[v + GUEST_DEPTH] = depth - 1
     words[v + GUEST_PC] = words[v + GUEST_RETURN + depth - 1]
     words[pe + PCPU_DAIF] = words[v + GUEST_SAVED_DAIF + depth - 1]
+    this.silicon.pcpu.sendEvent(pe)
     words[v + GUEST_RETURN + depth - 1] = 0
     words[v + GUEST_SAVED_DAIF + depth - 1] = 0
     return GUEST_RUNS

@@ -2,7 +2,7 @@
  * A host with one VM, put together over one state buffer: the silicon, the host's scheduler, the VM's vGIC and
  * vCPUs with their threads, and the guests. What moves it is the caller.
  */
-import { FIRST_SPI } from '../arch/intid.ts'
+import { FIRST_SPI, INTID_NONE } from '../arch/intid.ts'
 import { type CheckedGicConfig, GIC_CONFIG, REGION, storeGicConfig } from '../gic/config.ts'
 import { DAIF_F, DAIF_I } from '../gic/pcpu.ts'
 import { Silicon, siliconRecords } from '../gic/silicon.ts'
@@ -13,7 +13,7 @@ import { ApLists } from './ap-list.ts'
 import { ArchTimers, timerIntids } from './arch-timer.ts'
 import { COST_FIRST_ENTRY } from './cost.ts'
 import { compile, type Design, FIRST_PC } from './design.ts'
-import { GUEST_RUNS, GUEST_WAITS, Guest, type GuestProgram } from './guest.ts'
+import { GUEST_ACK, GUEST_RUNS, GUEST_WAITS, Guest, type GuestProgram, MAX_DEPTH } from './guest.ts'
 import { Halt, type HaltPolling } from './halt.ts'
 import { MappedInterrupts } from './mapped-interrupts.ts'
 import { OnSpin } from './on-spin.ts'
@@ -73,6 +73,7 @@ const VM_CONFIG = recordType('vmConfig', [
   { name: 'spis', at: 1, class: 'authoritative' },
   { name: 'mapped', at: 2, class: 'authoritative' },
   { name: 'ownWords', at: 3, class: 'authoritative' },
+  { name: 'recipe', at: 4, class: 'authoritative' },
 ])
 
 export class Hypervisor {
@@ -95,6 +96,8 @@ export class Hypervisor {
     readonly setup: VmSetup,
     readonly design: Design,
     more: readonly (readonly [RecordType, number])[],
+    /** A digest of what the machine was made from, so that another scenario's image is refused. */
+    recipe: number,
   ) {
     const { vcpus, spis } = setup
     const { listRegisters } = config
@@ -147,7 +150,7 @@ export class Hypervisor {
       lower: (v, intid) => this.lower(v, intid),
     })
     storeGicConfig(this.words, HEADER.size, config)
-    this.words.set([vcpus, spis, mapped, ownWords.length], layout.baseOf(VM_CONFIG))
+    this.words.set([vcpus, spis, mapped, ownWords.length, recipe], layout.baseOf(VM_CONFIG))
     this.reset()
   }
 
@@ -199,6 +202,7 @@ export class Hypervisor {
       words[v + VCPU_COST] = place.costTable + COST_FIRST_ENTRY
       words[v + VCPU_VMCR] = setup.vmcr[i]
       words[v + VCPU_DAIF] = DAIF_I | DAIF_F
+      words.fill(INTID_NONE, v + GUEST_ACK, v + GUEST_ACK + MAX_DEPTH + 1)
       words[v + VCPU_LAST_PE] = silicon.peOf(i % this.config.cpus)
       if (i < this.config.cpus) this.scheduler.place(v, i)
       for (let intid = 0; intid < FIRST_SPI; intid++) words[apLists.irqOf(v, intid)] = i << IRQ_TARGET_SHIFT

@@ -88,44 +88,49 @@ export class VgicV3 {
   }
 
   private flushSome(v: number): void {
-    if (this.words[v + VCPU_AP_COUNT] > this.listRegisters) {
-      this.apLists.sortPendingFirst(v)
-      this.fill(v, HCR_En | HCR_TDIR | this.overflowInterrupts(v))
-    } else this.fill(v, HCR_En | HCR_TDIR)
+    const overflows = this.words[v + VCPU_AP_COUNT] > this.listRegisters
+    if (overflows) this.apLists.sortPendingFirst(v)
+    const next = this.fill(v)
+    this.enable(v, HCR_En | HCR_TDIR | (overflows ? this.overflowInterrupts(v, next) : 0))
   }
 
   /** As Linux 6.1 does it: active interrupts first, and of the maintenance interrupts only underflow. */
   flushActiveFirst(v: number): void {
-    const count = this.words[v + VCPU_AP_COUNT]
+    const { words, listRegisters } = this
+    const count = words[v + VCPU_AP_COUNT]
     if (count === 0) return
-    if (count > this.listRegisters) this.apLists.sortActiveFirst(v)
-    this.fill(v, count > this.listRegisters ? HCR_En | HCR_UIE : HCR_En)
+    if (count > listRegisters) this.apLists.sortActiveFirst(v)
+    const next = this.fill(v)
+    this.enable(v, next < count ? HCR_En | HCR_UIE : HCR_En)
   }
 
   /**
-   * With interrupts left outside of the list registers: an exit when few are left inside, when none of those
-   * inside is pending while others are, and when the guest deactivates one of those outside by its EOI.
+   * Interrupts from entry `next` of the ap_list on did not fit: an exit when few are left inside, when none of
+   * those inside is pending while one outside is, and when the guest deactivates one outside by its EOI. With
+   * one list register it would always count as underflow.
    */
-  private overflowInterrupts(v: number): number {
+  private overflowInterrupts(v: number, next: number): number {
     const { words, apLists } = this
     const list = v + apLists.list
-    let pending = 0
-    let active = 0
-    for (let i = words[v + VCPU_AP_COUNT] - 1; i >= 0; i--) {
+    const count = words[v + VCPU_AP_COUNT]
+    let hcr = 0
+    for (let i = next; i < count; i++) {
       const word = words[words[list + i]]
-      if (word & IRQ_ACTIVE) active++
-      else if (irqIsDeliverable(word)) pending++
+      if (word & IRQ_ACTIVE) hcr |= HCR_LRENPIE | HCR_UIE
+      else if (irqIsDeliverable(word)) hcr |= HCR_NPIE | HCR_UIE
     }
-    return HCR_UIE | (pending > this.listRegisters ? HCR_NPIE : 0) | (active > 0 ? HCR_LRENPIE : 0)
+    return this.listRegisters === 1 ? hcr & ~HCR_UIE : hcr
   }
 
-  private fill(v: number, hcr: number): void {
-    const { words, seam, apLists, listRegisters } = this
+  /** Fills the words of list registers from the ap_list; returns the first entry that did not fit, or the count. */
+  private fill(v: number): number {
+    const { words, apLists, listRegisters } = this
     const count = words[v + VCPU_AP_COUNT]
     const list = v + apLists.list
     let used = 0
     let last = 0
-    for (let i = 0; i < count && used < listRegisters; i++) {
+    let i = 0
+    for (; i < count && used < listRegisters; i++) {
       const irq = words[list + i]
       if (apLists.targetOracle(words[irq]) !== v) continue
       this.populate(v, irq, v + VCPU_LR + 2 * used)
@@ -134,8 +139,16 @@ export class VgicV3 {
     }
     words[v + VCPU_USED_LRS] = used
     words[v + VCPU_LAST_LR] = last
+    return i
+  }
+
+  /** Writes what was filled to the hardware; nothing if nothing was. */
+  private enable(v: number, hcr: number): void {
+    const { words } = this
+    const used = words[v + VCPU_USED_LRS]
+    if (used === 0) return
     words[v + VCPU_HCR] = hcr
-    seam.fillListRegisters(v, words[v + VCPU_PE], hcr, used, v + VCPU_LR)
+    this.seam.fillListRegisters(v, words[v + VCPU_PE], hcr, used, v + VCPU_LR)
   }
 
   /**

@@ -112,7 +112,7 @@ export class MachineState {
       if (words[at] === this.words[at]) continue
       throw new VgicError(
         'image-mismatch',
-        `The image is of a machine with another configuration (${this.layout.nameOf(at)} is ${words[at]}, here ${this.words[at]}): open it with from().`,
+        `The image is of a machine with another configuration (${this.layout.nameOf(at)} is ${words[at]}, here ${this.words[at]}): restore it to that machine.`,
       )
     }
     return words
