@@ -48,10 +48,10 @@ const isPlain = ({ accesses, listRegisters }: StepEvent): boolean =>
 
 /** `<- ICH_VMCR_EL2  VPMR=0xf0 ...` for a read by the hypervisor, `->` for a write. */
 function accessLine({ direction, kind, register, name, low, high }: Access): string {
-  return `${direction === 'read' ? '<-' : '->'} ${name.padEnd(16)}${valueOf(kind, register, name, low, high)}`
+  return `${direction === 'read' ? '<-' : '->'} ${name.padEnd(16)}${valueText(kind, register, name, low, high)}`
 }
 
-function valueOf(kind: Access['kind'], register: number, name: string, low: number, high: number): string {
+function valueText(kind: Access['kind'], register: number, name: string, low: number, high: number): string {
   if (kind === 'mmio') return `0x${(low >>> 0).toString(16)}`
   if (name.startsWith('ICH_LR')) return describeListRegister(low, high)
   return describe(registerByEncoding(register).views[0], low, high)
