@@ -29,7 +29,7 @@ const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
 export default defineConfig([
   {
     name: 'library',
-    entry: ['src/index.ts', 'src/scenario.ts'],
+    entry: ['src/index.ts', 'src/scenario.ts', 'src/explore.ts'],
     outDir: 'dist',
     format: ['esm', 'cjs'],
     target: 'es2022',

@@ -8,6 +8,7 @@ export default defineConfig({
     alias: [
       { find: /^vgic$/, replacement: src('index.ts') },
       { find: /^vgic\/scenario$/, replacement: src('scenario.ts') },
+      { find: /^vgic\/explore$/, replacement: src('explore.ts') },
     ],
   },
   test: {

@@ -60,6 +60,11 @@ export class Ghosts {
     this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
   }
 
+  /** The private interrupts of a vCPU whose edges wait for the guest's acknowledge, as a bitmap. */
+  privateEdges(index: number): number {
+    return this.words[this.edges + index]
+  }
+
   /** Whether an edge of an interrupt waits for the guest's acknowledge. */
   isOutstanding(irq: number): boolean {
     return ((this.words[this.wordOf(irq)] >>> this.bitOf(irq)) & 1) === 1

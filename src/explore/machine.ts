@@ -89,6 +89,8 @@ export class ScenarioMachine {
   readonly hypervisor: Hypervisor
   /** @internal */
   readonly ghosts: Ghosts
+  /** @internal */
+  readonly digest: number
   private readonly devicePlace: number
   private readonly now: number
 
@@ -102,7 +104,8 @@ export class ScenarioMachine {
   ) {
     const ghosts = Ghosts.recordOf(setup)
     const surroundings = [[DEVICE, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
-    this.hypervisor = new Hypervisor(config, setup, design, surroundings, digestOf(setup, design, devices))
+    this.digest = digestOf(setup, design, devices)
+    this.hypervisor = new Hypervisor(config, setup, design, surroundings, this.digest)
     const { layout } = this.hypervisor.state
     this.devicePlace = layout.baseOf(DEVICE)
     this.now = this.hypervisor.place.vm + VM_TIME
@@ -183,7 +186,15 @@ export class ScenarioMachine {
 
   /** Takes one step of an actor; nothing if it is not ready. */
   step(actor: Actor): void {
-    if (this.stateOf(actor) !== 'ready') return
+    if (this.stateOf(actor) === 'ready') this.perform(actor)
+  }
+
+  /**
+   * Takes one step of an actor that is ready.
+   *
+   * @internal
+   */
+  perform(actor: Actor): void {
     const { hypervisor } = this
     const { kind, index, detail } = actor
     hypervisor.words[this.now]++
@@ -254,6 +265,14 @@ export class ScenarioMachine {
   /** Where a device is in the steps of its injection, as a program counter of the design; 0 between two. */
   injectionOf(index: number): number {
     return this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT]
+  }
+
+  /** Whether an unfinished injection will yet notify a vCPU. */
+  injectsFor(v: number): boolean {
+    for (let i = 0; i < this.devices.length; i++) {
+      if (this.hypervisor.words[this.deviceOf(i) + DEVICE_TARGET] === v) return true
+    }
+    return false
   }
 
   private deviceOf(index: number): number {

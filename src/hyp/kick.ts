@@ -7,6 +7,7 @@ import {
   HOST_IRQ_KICK,
   MODE_EXITING,
   MODE_IN_GUEST,
+  TASK_BLOCKED,
   TASK_RUNNING,
   TASK_SLEEPING,
   VCPU_HOST_IRQ,
@@ -22,7 +23,8 @@ export function postRequest(words: Int32Array, v: number, requests: number): voi
 
 /** Wakes the vCPU's thread if it sleeps, and interrupts its PE if it is in the guest. */
 export function kick(words: Int32Array, v: number): void {
-  if (words[v + VCPU_TASK] === TASK_SLEEPING) {
+  const task = words[v + VCPU_TASK]
+  if (task === TASK_SLEEPING || task === TASK_BLOCKED) {
     words[v + VCPU_TASK] = TASK_RUNNING
   } else if (words[v + VCPU_MODE] === MODE_IN_GUEST) {
     words[v + VCPU_MODE] = MODE_EXITING
@@ -32,5 +34,6 @@ export function kick(words: Int32Array, v: number): void {
 
 /** Wakes the vCPU's thread if it is asleep, or on the way to it. */
 export function wakeUp(words: Int32Array, v: number): void {
-  if (words[v + VCPU_TASK] === TASK_SLEEPING) words[v + VCPU_TASK] = TASK_RUNNING
+  const task = words[v + VCPU_TASK]
+  if (task === TASK_SLEEPING || task === TASK_BLOCKED) words[v + VCPU_TASK] = TASK_RUNNING
 }

@@ -6,11 +6,10 @@
 import type { ApLists } from './ap-list.ts'
 import type { Scheduler } from './scheduler.ts'
 import {
+  TASK_BLOCKED,
   TASK_OFF,
-  TASK_RUNNING,
   TASK_SLEEPING,
   VCPU_INDEX,
-  VCPU_PE,
   VCPU_SPIN,
   VCPU_TASK,
   VCPU_YIELDS,
@@ -45,7 +44,8 @@ export class OnSpin {
 
   /** Whether the candidate is blocked now. */
   isBlocked(v: number): boolean {
-    return this.words[this.candidate(v) + VCPU_TASK] === TASK_SLEEPING
+    const task = this.words[this.candidate(v) + VCPU_TASK]
+    return task === TASK_SLEEPING || task === TASK_BLOCKED
   }
 
   /**
@@ -55,8 +55,7 @@ export class OnSpin {
   yieldTo(v: number): void {
     const { words } = this
     const candidate = this.candidate(v)
-    const waits = words[candidate + VCPU_PE] === 0 && words[candidate + VCPU_TASK] === TASK_RUNNING
-    if (waits) this.scheduler.prefer(candidate)
+    if (this.scheduler.wantsCpu(candidate)) this.scheduler.prefer(candidate)
     words[v + VCPU_YIELDS]++
     words[v + VCPU_SPIN] = 0
   }

@@ -26,6 +26,7 @@ import {
   MODE_OUTSIDE,
   REQ_SIGNAL,
   REQ_UNHALT,
+  TASK_BLOCKED,
   TASK_OFF,
   TASK_RUNNING,
   TASK_SLEEPING,
@@ -125,7 +126,7 @@ export class RunLoop {
     const pc = words[v + VCPU_PC]
     if (pc === ENDED) return THREAD_ENDED
     const pe = words[v + VCPU_PE]
-    if (pe === 0) return words[v + VCPU_TASK] === TASK_SLEEPING ? THREAD_SLEEPS : THREAD_WAITS_FOR_CPU
+    if (pe === 0) return words[v + VCPU_TASK] === TASK_BLOCKED ? THREAD_SLEEPS : THREAD_WAITS_FOR_CPU
     if (words[v + VCPU_NOTIFIER] !== 0 || this.table[pc << TABLE_SHIFT] !== op.STEP_GUEST) return THREAD_STEPS
     return this.pcpu.isInGuest(pe) ? THREAD_IN_GUEST : THREAD_STEPS
   }
@@ -137,8 +138,7 @@ export class RunLoop {
     const at = (notifier !== 0 ? notifier : words[v + VCPU_PC]) << TABLE_SHIFT
     const next = table[at]
     if (next === op.STEP_SLEEP && words[v + VCPU_TASK] === TASK_SLEEPING) {
-      words[v + VCPU_SLEEPS]++
-      this.scheduler.switchOut(v)
+      this.block(v)
       return 0
     }
     const result = this.perform(next, v)
@@ -202,8 +202,7 @@ export class RunLoop {
   }
 
   private sleep(v: number): number {
-    this.words[v + VCPU_SLEEPS]++
-    this.scheduler.switchOut(v)
+    this.block(v)
     while (this.words[v + VCPU_NOTIFIER] !== 0) this.step(v)
     return this.threadState(v)
   }
@@ -378,7 +377,7 @@ export class RunLoop {
         this.scheduler.release(v)
         return 0
       case op.STEP_GIVE_UP_CPU:
-        if (words[v + VCPU_TASK] === TASK_SLEEPING) this.timers.startBackground(v)
+        if (words[v + VCPU_TASK] === TASK_BLOCKED) this.timers.startBackground(v)
         this.scheduler.release(v)
         return 0
       case op.STEP_RESUME:
@@ -386,6 +385,13 @@ export class RunLoop {
       default:
         return this.own.perform(step, v)
     }
+  }
+
+  /** schedule() of a thread that has announced its sleep: it is off the run queue, and loses its PE. */
+  private block(v: number): void {
+    this.words[v + VCPU_SLEEPS]++
+    this.words[v + VCPU_TASK] = TASK_BLOCKED
+    this.scheduler.switchOut(v)
   }
 
   private load(v: number): void {

@@ -8,7 +8,7 @@ import { type RecordType, recordType } from '../state/layout.ts'
 import type { Program } from './design.ts'
 import {
   HOST_IRQ_TICK,
-  TASK_SLEEPING,
+  TASK_BLOCKED,
   VCPU_HOST_IRQ,
   VCPU_IRQS_OFF,
   VCPU_LAST_PE,
@@ -71,7 +71,7 @@ export class Scheduler {
   /** Whether a thread waits for a PE: it is off, or was woken, and no PE runs it. */
   wantsCpu(v: number): boolean {
     const { words } = this
-    return words[v + VCPU_PC] !== 0 && words[v + VCPU_PE] === 0 && words[v + VCPU_TASK] !== TASK_SLEEPING
+    return words[v + VCPU_PC] !== 0 && words[v + VCPU_PE] === 0 && words[v + VCPU_TASK] !== TASK_BLOCKED
   }
 
   /** Whether the thread can be preempted: on a PE at EL2, outside of every section and notifier. */

@@ -94,6 +94,11 @@ export const TASK_RUNNING = 0
 export const TASK_SLEEPING = 1
 /** The vCPU is off. */
 export const TASK_OFF = 2
+/**
+ * In schedule() to sleep: off the run queue until it is woken. A thread that is preempted while it is only on the
+ * way there, TASK_SLEEPING, stays on it.
+ */
+export const TASK_BLOCKED = 3
 
 export const MODE_OUTSIDE = 0
 export const MODE_IN_GUEST = 1

@@ -86,24 +86,31 @@ export class Layout {
 
   constructor(records: readonly (readonly [RecordType, number])[]) {
     const placements: Placement[] = []
-    const compared: number[] = []
     let base = 0
     for (const [record, count] of records) {
       placements.push({ record, base, count })
-      for (let i = 0; i < count; i++) {
-        for (const word of record.words) {
-          if (word.class !== 'authoritative' && word.class !== 'normalised') continue
-          const start = base + i * record.size + word.at
-          if (compared.at(-1) === start) compared.pop()
-          else compared.push(start)
-          compared.push(start + sizeOf(word))
-        }
-      }
       base += count * record.size
     }
     this.placements = placements
     this.length = base
-    this.compared = Int32Array.from(compared)
+    this.compared = this.rangesOf(['authoritative', 'normalised'])
+  }
+
+  /** Pairs `start, end` of the ranges of words of some classes, adjacent ones merged, from word `from` on. */
+  rangesOf(classes: readonly WordClass[], from = 0): Int32Array {
+    const ranges: number[] = []
+    for (const { record, base, count } of this.placements) {
+      for (let i = 0; i < count; i++) {
+        for (const word of record.words) {
+          const start = base + i * record.size + word.at
+          if (!classes.includes(word.class) || start < from) continue
+          if (ranges.at(-1) === start) ranges.pop()
+          else ranges.push(start)
+          ranges.push(start + sizeOf(word))
+        }
+      }
+    }
+    return Int32Array.from(ranges)
   }
 
   /** The word offset of the first placement of a record type. */

@@ -1,0 +1,229 @@
+/**
+ * The museum of bugs: each entry a real bug of the catalogue as an edit of a good design, with the scenario and
+ * the bounds that show it. Explored with the bug, the entry's invariant breaks; with the good design, the same
+ * scenario and bounds end complete.
+ */
+import { type Design, ownStep } from '../../hyp/design.ts'
+import { designs } from '../../hyp/designs.ts'
+import { edit } from '../../hyp/edit.ts'
+import { type Bounds, explore, type Report } from '../explorer.ts'
+import type { InvariantId } from '../invariants.ts'
+import { type Scenario, scenario } from '../scenario.ts'
+
+/** A bug. */
+export interface MuseumEntry {
+  /** Its number in the catalogue. */
+  readonly id: string
+  /** Its name there. */
+  readonly name: string
+  /** What goes wrong, in a sentence. */
+  readonly story: string
+  /** The invariant that breaks. */
+  readonly invariant: InvariantId
+  /** The good design, and the same with the bug. */
+  readonly good: Design
+  readonly bug: Design
+  /** The scenario that shows it, with a design. */
+  readonly scenario: (design: Design) => Scenario
+  /** How far the exploration goes. */
+  readonly bounds: Bounds
+}
+
+/** What became of an entry. */
+export interface MuseumRow {
+  /** Number and name of the entry. */
+  readonly id: string
+  /** The invariant that the bug breaks. */
+  readonly invariant: InvariantId
+  /** The exploration with the bug, and with the good design. */
+  readonly bug: Report
+  readonly good: Report
+  /** Whether the bug broke just this invariant, and the good design ended complete. */
+  readonly behaves: boolean
+}
+
+const stale = edit(designs.wfiHandler).omit('wfi/saveVmcr').design('wfi-handler without the VMCR sync')
+
+const runnableWithSideEffects = ownStep(
+  'candidateRunnable?',
+  (context, vcpu) => {
+    const candidate = context.candidate(vcpu)
+    context.saveVmcr(candidate, vcpu)
+    return context.runnable(candidate) ? 1 : 0
+  },
+  ['no', 'yes'],
+)
+
+const putAlways = ownStep('putAlways', (context, vcpu) => {
+  context.put(vcpu)
+  return 0
+})
+
+const ELRSR = 'elrsr'
+const foldAndRemember = ownStep('fold', (context, vcpu) => {
+  if (context.usedListRegisters(vcpu) === 0) {
+    context.fold(vcpu, 0)
+    return 0
+  }
+  const empty = context.readElrsr(vcpu)
+  context.set(vcpu, ELRSR, empty)
+  context.fold(vcpu, empty)
+  return 0
+})
+const foldByRemembered = ownStep('fold', (context, vcpu) => {
+  context.fold(vcpu, context.get(vcpu, ELRSR))
+  return 0
+})
+
+/** The entries that need no GICv4, in the catalogue's order. */
+export const museum: readonly MuseumEntry[] = [
+  {
+    id: '01',
+    name: 'vmcr-stale-on-block',
+    story:
+      'The guest unmasks and sleeps, but runnable() sees the mask as it was when the thread was last preempted.',
+    invariant: 'L1',
+    good: designs.wfiHandler,
+    bug: stale,
+    scenario: (design) =>
+      scenario('01 vmcr-stale-on-block')
+        .gic({ cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 1, spis: 1 })
+        .design(design)
+        .spi({ intid: 32 })
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().eoi())
+            .priorityMask(0)
+            .priorityMask(0xf0)
+            .unmask()
+            .wfi(),
+        )
+        .device('nic', (d) => d.pulse(32)),
+    bounds: { preemptions: 1, ticks: 1, invariants: ['L1', 'L3', 'S8', 'S17', 'S20', 'S21'] },
+  },
+  {
+    id: '12',
+    name: 'on-spin-runnable-race',
+    story:
+      'A spinning vCPU asks whether another would run, and the question writes the other’s shadow registers.',
+    invariant: 'S20',
+    good: designs.wfiHandler,
+    bug: edit(designs.wfiHandler)
+      .replace('wfe/dyRunnable?', runnableWithSideEffects)
+      .design('wfi-handler, runnable() with side effects'),
+    scenario: (design) =>
+      scenario('12 on-spin-runnable-race')
+        .gic({ cpus: 2, listRegisters: 1 })
+        .vm({ vcpus: 2, spis: 1 })
+        .design(design)
+        .spi({ intid: 32 })
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().eoi())
+            .priorityMask(0x80)
+            .unmask()
+            .wfi(),
+        )
+        .guest(1, (g) => g.priorityMask(0xc0).wfe().wfe())
+        .device('nic', (d) => d.pulse(32)),
+    bounds: {},
+  },
+  {
+    id: '13',
+    name: 'residency-nesting',
+    story:
+      'A second put of the same vCPU copies the registers of whoever used the PE in between into its shadow.',
+    invariant: 'S11',
+    good: designs.wfiFullPut,
+    bug: edit(designs.wfiFullPut)
+      .replace('schedOut/put', putAlways)
+      .design('wfi-full-put, put without the loaded flag'),
+    scenario: (design) =>
+      scenario('13 residency-nesting')
+        .gic({ cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 2, spis: 1 })
+        .design(design)
+        .spi({ intid: 32 })
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().eoi())
+            .unmask()
+            .wfi(),
+        )
+        .guest(1, (g) => g.priorityMask(0))
+        .device('nic', (d) => d.pulse(32)),
+    bounds: { preemptions: 1 },
+  },
+  {
+    id: '21',
+    name: 'requestless-kick',
+    story:
+      'The kick finds the vCPU outside the guest and posts nothing that its last look before the entry could see.',
+    invariant: 'L3',
+    good: designs.wfiHandler,
+    bug: edit(designs.wfiHandler).omit('inject/postRequest').design('wfi-handler, kick without request'),
+    scenario: (design) =>
+      scenario('21 requestless-kick')
+        .gic({ cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 1, spis: 1 })
+        .design(design)
+        .spi({ intid: 32 })
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().eoi())
+            .unmask()
+            .hvc(),
+        )
+        .device('nic', (d) => d.pulse(32)),
+    bounds: {},
+  },
+  {
+    id: '24',
+    name: 'aborted-entry-stale-elrsr',
+    story:
+      'An entry is given up, and its fold believes what the exit before said about empty list registers.',
+    invariant: 'L3',
+    good: designs.wfiHandler,
+    bug: {
+      ...edit(designs.wfiHandler)
+        .replace('exit/fold', foldAndRemember)
+        .replace('abort/fold', foldByRemembered)
+        .design('wfi-handler, aborted entry folds by the last ELRSR'),
+      words: [ELRSR],
+    },
+    scenario: (design) =>
+      scenario('24 aborted-entry-stale-elrsr')
+        .gic({ cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 1, spis: 2 })
+        .design(design)
+        .spi({ intid: 32 })
+        .spi({ intid: 33 })
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().eoi())
+            .unmask()
+            .hvc()
+            .hvc(),
+        )
+        .device('nic', (d) => d.pulse(32))
+        .device('disk', (d) => d.pulse(33)),
+    bounds: {},
+  },
+]
+
+/** Explores an entry with its bug and with the good design. */
+export function exhibit({
+  id,
+  name,
+  invariant,
+  good,
+  bug,
+  scenario: recipe,
+  bounds,
+}: MuseumEntry): MuseumRow {
+  const withBug = explore(recipe(bug), bounds)
+  const without = explore(recipe(good), bounds)
+  const behaves = withBug.violation?.invariant === invariant && without.complete
+  return { id: `${id} ${name}`, invariant, bug: withBug, good: without, behaves }
+}

@@ -1,0 +1,35 @@
+/** Replaying a schedule that an exploration printed. */
+import { argumentInteger, VgicError } from '../state/vgic-error.ts'
+import { Run } from './run.ts'
+import type { Scenario } from './scenario.ts'
+import { readSchedule } from './schedule.ts'
+import type { StepEvent } from './trace.ts'
+
+/** How much of a schedule is replayed. */
+export interface ReplayOptions {
+  /** Stops before this step, counted from 0; default after the last. */
+  readonly before?: number
+}
+
+/**
+ * Takes the steps of a schedule token on a new machine of the scenario, the same one, with the same design, that
+ * was explored. The run's machine is as the last step left it. Throws an `argument` error for a token that is
+ * damaged or another scenario's.
+ */
+export function replay(scenario: Scenario, schedule: string, { before }: ReplayOptions = {}): Run {
+  const machine = scenario.machine()
+  const actors = [...machine.actors, ...machine.environment]
+  const taken = readSchedule(machine.digest, actors.length, schedule)
+  const end = before === undefined ? taken.length : argumentInteger('before', before, 0, taken.length)
+  const events: StepEvent[] = []
+  for (const [i, number] of taken.slice(0, end).entries()) {
+    if (machine.stateOf(actors[number]) !== 'ready') {
+      throw new VgicError(
+        'argument',
+        `The schedule does not fit: at step ${i} ${actors[number].name} is not ready.`,
+      )
+    }
+    events.push(machine.trace(actors[number]))
+  }
+  return new Run(machine, events, 'bound')
+}

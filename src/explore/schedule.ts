@@ -1,0 +1,34 @@
+/**
+ * Schedule tokens: which actor took each step of a run, as text that can be pasted. `12ab~0x7.3.0x2` is the
+ * scenario's digest, then actors by number, with a count where one takes several steps in a row.
+ */
+import { VgicError } from '../state/vgic-error.ts'
+
+/** Writes a schedule. */
+export function writeSchedule(digest: number, actors: readonly number[]): string {
+  const runs: string[] = []
+  for (let i = 0; i < actors.length; ) {
+    let end = i
+    while (end < actors.length && actors[end] === actors[i]) end++
+    const actor = actors[i].toString(36)
+    runs.push(end - i === 1 ? actor : `${actor}x${end - i}`)
+    i = end
+  }
+  return `${(digest >>> 0).toString(16)}~${runs.join('.')}`
+}
+
+/** Reads a schedule; throws an `argument` error for text that is none, or that is another scenario's. */
+export function readSchedule(digest: number, actorCount: number, schedule: string): number[] {
+  const refuse = (why: string) =>
+    new VgicError('argument', `The schedule ${why}: paste it whole, as the report printed it.`)
+  const [owner, runs, ...rest] = schedule.split('~')
+  if (runs === undefined || rest.length > 0) throw refuse('has no single ~')
+  if (owner !== (digest >>> 0).toString(16)) throw refuse('is of another scenario, design or bounds')
+  if (runs === '') return []
+  return runs.split('.').flatMap((run) => {
+    const match = /^([0-9a-w]+)(?:x(\d{1,7}))?$/.exec(run)
+    const actor = match ? Number.parseInt(match[1], 36) : Number.NaN
+    if (!(actor < actorCount)) throw refuse(`has no actor ${run}`)
+    return Array.from({ length: Number(match?.[2] ?? 1) }, () => actor)
+  })
+}
