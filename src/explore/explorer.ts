@@ -4,16 +4,17 @@
  * interrupts a guest, a waiting thread gets another PE). The environment's interventions are bounded, timers
  * expire at any moment after they were armed. States that were seen are not explored again.
  *
- * A state is hashed as a sum over its words, so that a step's few changed words update the hash; the changes are
- * found by comparing with the state before, and undone from it.
+ * The search keeps a second copy of the state on top of its stack. A step's changes are found by comparing with it;
+ * they update the hash, which is a sum over the words, and go into a journal, from which the step is undone.
  */
 import { TIMER_WFIT } from '../hyp/arch-timer.ts'
-import { TABLE_SHIFT } from '../hyp/design.ts'
+import type { Program, Step } from '../hyp/design.ts'
+import { GUEST_PC, OP_QUIESCE, OP_SEV, OP_WORDS } from '../hyp/guest.ts'
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
-import { STEP_GUEST, STEP_OWN, STEP_RUNNABLE, STEP_RUNNABLE_ON_DEMAND } from '../hyp/steps.ts'
-import { VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../hyp/vcpu.ts'
-import { argumentInteger } from '../state/vgic-error.ts'
-import { InvariantChecker, type InvariantId, invariants, type TakenStep } from './invariants.ts'
+import { STEP_GUEST, STEP_RUNNABLE, STEP_RUNNABLE_ON_DEMAND } from '../hyp/steps.ts'
+import { VCPU_IRQ, VCPU_LAST_PE, VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../hyp/vcpu.ts'
+import { argumentInteger, VgicError } from '../state/vgic-error.ts'
+import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import type { Actor, ScenarioMachine } from './machine.ts'
 import type { Scenario } from './scenario.ts'
 import { writeSchedule } from './schedule.ts'
@@ -75,10 +76,6 @@ export function explore(scenario: Scenario, bounds: Bounds = {}): Report {
   return new Explorer(scenario.machine(), bounds).run()
 }
 
-/** Marks in the visited set. */
-const ON_STACK = 1
-const DONE = 2
-
 /** A step's interventions of each bounded kind. */
 const budgetKinds = ['preempt', 'tick', 'migrate'] as const
 
@@ -88,20 +85,26 @@ export class Explorer {
   /** By actor, the index in `budgets` of what it uses up; -1 if nothing. */
   private readonly uses: Int8Array
   private readonly words: Int32Array
-  /** Pairs `start, end` of the words that are state, and how many words that is. */
+  /** Pairs `start, end` of the words that are state. */
   private readonly ranges: Int32Array
-  private readonly size: number
-  private readonly visited = new VisitedSet()
+  private readonly visited: VisitedSet
+  private readonly program: Program
+  /** By program counter, what the step there is. */
+  private readonly kindOf: Uint8Array
   private readonly checker: InvariantChecker
-  private readonly checked: ReadonlySet<InvariantId>
+  private readonly checks: Readonly<Record<InvariantId, boolean>>
   private readonly maxStates: number
   private readonly maxDepth: number
   private readonly merge: boolean
-  /** By depth: the state before, its hash, what is left of the budgets, the next actor to try, the one under way. */
-  private states: Int32Array
+  /** The same within a PE's record. */
+  private readonly peRanges: Int32Array
+  /** The state on top of the stack. */
+  private readonly top: Int32Array
+  /** By depth, FRAME words: the state's hash, what is left of the budgets, and how far it was explored. */
   private frames: Int32Array
-  /** By word offset, where it is in a saved state. */
-  private readonly slots: Int32Array
+  /** Pairs of a word offset and the value it had before; a frame knows where its step's pairs begin. */
+  private journal = new Int32Array(1 << 12)
+  private journalEnd = 0
   /** What the last step changed: word offsets. */
   private readonly changed: Int32Array
   private transitions = 0
@@ -121,28 +124,29 @@ export class Explorer {
     this.words = machine.hypervisor.words
     const { layout, fixed } = machine.hypervisor.state
     this.ranges = layout.rangesOf(['authoritative', 'normalised', 'derived'], fixed)
-    this.slots = new Int32Array(layout.length)
-    let size = 0
-    for (let r = 0; r < this.ranges.length; r += 2) {
-      for (let at = this.ranges[r]; at < this.ranges[r + 1]; at++) this.slots[at] = size++
-    }
-    this.size = size
+    this.top = this.words.slice()
+    const { peBase, peSize } = machine.hypervisor.silicon
+    this.peRanges = within(this.ranges, peBase, peBase + peSize)
     this.checker = new InvariantChecker(machine)
-    this.checked = new Set(bounds.invariants ?? (Object.keys(invariants) as InvariantId[]))
+    this.program = machine.hypervisor.runLoop.program
+    this.kindOf = Uint8Array.from(this.program.steps, kindOf)
+    this.checks = chosen(bounds.invariants)
     this.maxStates = argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff)
     this.maxDepth = argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000)
+    this.visited = new VisitedSet(Math.min(this.maxStates, 1 << 19))
+    // The window follows how long halts take, and time is no part of the state.
+    machine.hypervisor.halt.adapts = false
     this.merge = bounds.merge ?? true
-    this.states = new Int32Array(64 * this.size)
     this.frames = new Int32Array(64 * FRAME)
-    this.changed = new Int32Array(this.size)
+    this.changed = new Int32Array(layout.length)
   }
 
   run(): Report {
     const [a, b] = this.hashAll()
     const budget = this.budgets[0] | (this.budgets[1] << 8) | (this.budgets[2] << 16)
     const keyA = (a + mixA(-1, budget)) | 0
-    this.visited.insert(this.visited.find(keyA, b), keyA, b, ON_STACK)
-    this.push(0, a, b, budget)
+    this.visited.insert(this.visited.find(keyA, b), keyA, b)
+    this.push(0, a, b, budget, 0)
     let depth = 0
     while (depth >= 0) {
       const frame = depth * FRAME
@@ -166,44 +170,57 @@ export class Explorer {
 
   /** Takes a step from the state on top; goes on there if it leads to a new one, undoes it otherwise. */
   private take(depth: number, actor: number): Report | undefined {
-    const { frames } = this
+    const { frames, visited } = this
     const frame = depth * FRAME
     frames[frame + ACTOR] = actor
     frames[frame + STEPS]++
     this.pushed = false
-    const step = this.describe(actor)
+    const { index } = this.actors[actor]
+    const pc = this.threadPc(actor)
+    const kind = this.stepKind(actor, pc)
     this.machine.perform(this.actors[actor])
     this.transitions++
-    const count = this.changes(depth)
-    const wrong = this.violated(depth, step, count)
+    const v = this.machine.hypervisor.vcpu(index)
+    const count = this.changes(v, kind)
+    const wrong = this.violated(v, pc, kind, count)
     if (wrong) return this.report({ violation: this.violation(depth, wrong) })
-    let a = frames[frame + HASH_A]
-    let b = frames[frame + HASH_B]
-    const base = depth * this.size
+    this.rehash(depth, count)
+    const left = this.budgetAfter(frames[frame + BUDGET], actor)
+    const keyA = (this.hashA + mixA(-1, left)) | 0
+    const slot = visited.find(keyA, this.hashB)
+    const isNew = visited.isFree(slot)
+    if (!isNew && this.merge) {
+      this.schedules++
+      const cycle = visited.isOnStack(slot) && this.checks.L4 ? this.livelock(depth, left) : undefined
+      if (cycle) return cycle
+      this.undo(count)
+      return undefined
+    }
+    if (visited.size >= this.maxStates) return this.report({ bound: 'states' })
+    if (depth + 1 >= this.maxDepth) return this.report({ bound: 'depth' })
+    if (isNew) visited.insert(slot, keyA, this.hashB)
+    this.push(depth + 1, this.hashA, this.hashB, left, count)
+    this.pushed = true
+    return undefined
+  }
+
+  /** The hash after the last step: that of the state before, with the changed words' parts exchanged. */
+  private hashA = 0
+  private hashB = 0
+
+  private rehash(depth: number, count: number): void {
+    const { words, top, changed, frames } = this
+    let a = frames[depth * FRAME + HASH_A]
+    let b = frames[depth * FRAME + HASH_B]
     for (let i = 0; i < count; i++) {
-      const at = this.changed[i]
-      const old = this.states[base + this.slots[at]]
-      const now = this.words[at]
+      const at = changed[i]
+      const old = top[at]
+      const now = words[at]
       a = (a + mixA(at, now) - mixA(at, old)) | 0
       b = (b + mixB(at, now) - mixB(at, old)) | 0
     }
-    const left = this.budgetAfter(frames[frame + BUDGET], actor)
-    const keyA = (a + mixA(-1, left)) | 0
-    const slot = this.visited.find(keyA, b)
-    const mark = this.visited.markOf(slot)
-    if (mark !== 0 && this.merge) {
-      this.schedules++
-      const cycle = mark === ON_STACK && this.checked.has('L4') ? this.livelock(depth, a, b, left) : undefined
-      if (cycle) return cycle
-      this.undo(depth, count)
-      return undefined
-    }
-    if (this.visited.size >= this.maxStates) return this.report({ bound: 'states' })
-    if (depth + 1 >= this.maxDepth) return this.report({ bound: 'depth' })
-    if (mark === 0) this.visited.insert(slot, keyA, b, ON_STACK)
-    this.push(depth + 1, a, b, left)
-    this.pushed = true
-    return undefined
+    this.hashA = a
+    this.hashB = b
   }
 
   private report(more: Pick<Report, 'bound' | 'violation'> = {}): Report {
@@ -212,55 +229,55 @@ export class Explorer {
     return { complete, states: visited.size, transitions, schedules, ...more }
   }
 
-  /** What a step is, before it is taken. */
-  private describe(actor: number): TakenStep {
+  /** The program counter of the step that a vCPU's thread takes next; 0 if the actor's next step is none. */
+  private threadPc(actor: number): number {
     const { kind, index } = this.actors[actor]
-    if (kind !== 'vcpu') return NO_STEP
+    if (kind !== 'vcpu') return 0
     const { words } = this
     const { runLoop } = this.machine.hypervisor
     const v = this.machine.hypervisor.vcpu(index)
-    if (words[v + VCPU_PE] === 0 || runLoop.threadState(v) === THREAD_IN_GUEST) return NO_STEP
-    const pc = words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]
-    return this.stepsAt(v, pc)
-  }
-
-  private readonly known = new Map<number, TakenStep>()
-
-  private stepsAt(v: number, pc: number): TakenStep {
-    const key = v * 4096 + pc
-    let step = this.known.get(key)
-    if (!step) {
-      const { program } = this.machine.hypervisor.runLoop
-      const op = program.table[pc << TABLE_SHIFT]
-      const asks = (program.steps[pc]?.outcomes.length ?? 0) > 1
-      const ownQuestion = op >= STEP_OWN && asks && /^runnable/.test(program.steps[pc]?.name ?? '')
-      const asksOwnRunnable = op === STEP_RUNNABLE || op === STEP_RUNNABLE_ON_DEMAND || ownQuestion
-      step = { v, op, asks, asksOwnRunnable }
-      this.known.set(key, step)
-    }
-    return step
+    if (words[v + VCPU_PE] === 0 || runLoop.threadState(v) === THREAD_IN_GUEST) return 0
+    return words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]
   }
 
   private violated(
-    depth: number,
-    step: TakenStep,
+    v: number,
+    pc: number,
+    kind: number,
     count: number,
   ): readonly [InvariantId, string] | undefined {
-    const { checker, checked } = this
-    const check = (id: InvariantId, what: string | undefined) =>
-      what === undefined ? undefined : ([id, what] as const)
-    return (
-      (checked.has('S8') && step.op === STEP_GUEST ? check('S8', checker.distinctIntids(step)) : undefined) ??
-      (checked.has('S20') && step.asks ? check('S20', this.touchesOthers(depth, step, count)) : undefined) ??
-      (checked.has('S11') && step.asksOwnRunnable ? check('S11', checker.freshShadow(step)) : undefined) ??
-      (checked.has('S17') ? check('S17', checker.oneList()) : undefined) ??
-      (checked.has('S21') ? check('S21', checker.requestSeen()) : undefined) ??
-      (checked.has('L3') ? check('L3', checker.missing()) : undefined)
-    )
+    const { checker, checks } = this
+    if (kind & ASKS && checks.S20) {
+      const what = this.touchesOthers(v, count)
+      if (what !== undefined) return ['S20', what]
+    }
+    if (kind & ASKS_OWN_RUNNABLE && checks.S11) {
+      const what = checker.freshShadow(v)
+      if (what !== undefined) return ['S11', what]
+    }
+    // A step that touches only its own thread's words cannot break the others, one of a guest not S17.
+    if (kind & LOCAL) return undefined
+    if (this.program.steps[pc]?.op === STEP_GUEST && checks.S8) {
+      const what = checker.distinctIntids(v)
+      if (what !== undefined) return ['S8', what]
+    }
+    if ((kind & GUEST) === 0 && checks.S17) {
+      const what = checker.oneList()
+      if (what !== undefined) return ['S17', what]
+    }
+    if (checks.S21) {
+      const what = checker.requestSeen()
+      if (what !== undefined) return ['S21', what]
+    }
+    if (checks.L3) {
+      const what = checker.missing()
+      if (what !== undefined) return ['L3', what]
+    }
+    return undefined
   }
 
   /** S20: a question has changed a word of another vCPU's record. */
-  private touchesOthers(_depth: number, { v }: TakenStep, count: number): string | undefined {
+  private touchesOthers(v: number, count: number): string | undefined {
     const { vcpus, vcpuSize, vcpuCount } = this.machine.hypervisor.place
     for (let i = 0; i < count; i++) {
       const at = this.changed[i]
@@ -273,7 +290,7 @@ export class Explorer {
   /** A state from which nothing can happen, or nothing within the bounds. */
   private atEnd(depth: number): Report | undefined {
     this.schedules++
-    if (!this.checked.has('L1')) return undefined
+    if (!this.checks.L1) return undefined
     const what = this.checker.lostWakeUp()
     if (what === undefined) return undefined
     return this.report({ violation: this.violation(depth - 1, ['L1', what]) })
@@ -283,8 +300,8 @@ export class Explorer {
    * The step closes a cycle. It is a livelock if the guest is entered in it and gets nowhere, and if nobody who
    * could have taken a step all the way round was left out.
    */
-  private livelock(depth: number, a: number, b: number, left: number): Report | undefined {
-    const { frames } = this
+  private livelock(depth: number, left: number): Report | undefined {
+    const { frames, hashA: a, hashB: b } = this
     let first = depth
     while (first >= 0) {
       const frame = first * FRAME
@@ -297,11 +314,11 @@ export class Explorer {
     return this.report({ violation: this.violation(depth, ['L4', what]) })
   }
 
+  /** A guest's progress moves its program counter, which no cycle can undo: a cycle that enters is without any. */
   private entersWithoutProgress(first: number, last: number): boolean {
     let enters = false
     this.along(first, last, (actor) => {
-      const step = this.describe(actor)
-      if (step.op === STEP_GUEST) enters = true
+      if (this.program.steps[this.threadPc(actor)]?.op === STEP_GUEST) enters = true
     })
     return enters
   }
@@ -318,14 +335,17 @@ export class Explorer {
     return left.size === 0
   }
 
-  /** Visits the states of the stack from `first` to `last` with the actor that steps there, and comes back. */
+  /** Visits the states of the stack from `last` down to `first` with the actor that steps there, and comes back. */
   private along(first: number, last: number, visit: (actor: number) => void): void {
-    const here = this.machine.snapshot()
-    for (let depth = first; depth <= last; depth++) {
-      this.restore(depth)
+    const here = this.words.slice()
+    this.words.set(this.top)
+    for (let depth = last; depth >= first; depth--) {
       visit(this.frames[depth * FRAME + ACTOR])
+      const begin = this.frames[depth * FRAME + JOURNAL]
+      const end = depth === last ? this.journalEnd : this.frames[(depth + 1) * FRAME + JOURNAL]
+      for (let i = end - 2; i >= begin; i -= 2) this.words[this.journal[i]] = this.journal[i + 1]
     }
-    this.machine.restore(here)
+    this.words.set(here)
   }
 
   private violation(depth: number, [invariant, what]: readonly [InvariantId, string]): Violation {
@@ -358,55 +378,90 @@ export class Explorer {
     return budget < 0 ? left : left - (1 << (8 * budget))
   }
 
-  private push(depth: number, a: number, b: number, budget: number): void {
-    if ((depth + 1) * FRAME > this.frames.length) {
-      this.frames = grown(this.frames)
-      this.states = grown(this.states)
+  /** Puts the state that the last step led to on top of the stack. */
+  private push(depth: number, a: number, b: number, budget: number, count: number): void {
+    if ((depth + 1) * FRAME > this.frames.length) this.frames = grown(this.frames)
+    if (this.journalEnd + 2 * count > this.journal.length) this.journal = grown(this.journal)
+    const { frames, journal, changed, top, words } = this
+    const frame = depth * FRAME
+    frames[frame + HASH_A] = a
+    frames[frame + HASH_B] = b
+    frames[frame + BUDGET] = budget
+    frames[frame + NEXT] = 0
+    frames[frame + STEPS] = 0
+    frames[frame + JOURNAL] = this.journalEnd
+    let end = this.journalEnd
+    for (let i = 0; i < count; i++) {
+      const at = changed[i]
+      journal[end++] = at
+      journal[end++] = top[at]
+      top[at] = words[at]
     }
-    this.frames.set([a, b, budget, 0, 0, 0], depth * FRAME)
-    let to = depth * this.size
-    for (let r = 0; r < this.ranges.length; r += 2) {
-      for (let at = this.ranges[r]; at < this.ranges[r + 1]; at++) this.states[to++] = this.words[at]
-    }
+    this.journalEnd = end
   }
 
   /** Leaves the state on top for the one below. */
   private pop(depth: number): void {
     const frame = depth * FRAME
-    const { frames } = this
+    const { frames, journal, top, words } = this
     const keyA = (frames[frame + HASH_A] + mixA(-1, frames[frame + BUDGET])) | 0
-    this.visited.mark(keyA, frames[frame + HASH_B], DONE)
-    if (depth > 0) this.restore(depth - 1)
-  }
-
-  /** Puts the state of a depth in place. */
-  private restore(depth: number): void {
-    let from = depth * this.size
-    for (let r = 0; r < this.ranges.length; r += 2) {
-      for (let at = this.ranges[r]; at < this.ranges[r + 1]; at++) this.words[at] = this.states[from++]
+    this.visited.leaveStack(keyA, frames[frame + HASH_B])
+    const begin = frames[frame + JOURNAL]
+    for (let i = this.journalEnd - 2; i >= begin; i -= 2) {
+      const at = journal[i]
+      top[at] = journal[i + 1]
+      words[at] = journal[i + 1]
     }
+    this.journalEnd = begin
   }
 
-  /** Finds the words that differ from the state of a depth; returns how many there are. */
-  private changes(depth: number): number {
-    const { words, states, ranges, changed } = this
-    let from = depth * this.size
+  /** What the next step of an actor is: the bits of its row, or those of a step of a guest. */
+  private stepKind(actor: number, pc: number): number {
+    const { words } = this
+    if (pc !== 0) return this.kindOf[pc]
+    const { kind, index } = this.actors[actor]
+    const v = this.machine.hypervisor.vcpu(index)
+    if (kind !== 'vcpu' || words[v + VCPU_PE] === 0) return 0
+    const op = this.machine.setup.guests[index].ops[words[v + GUEST_PC] * OP_WORDS]
+    return op === OP_SEV || op === OP_QUIESCE ? 0 : GUEST
+  }
+
+  /** Finds the words that a step has changed; returns how many there are. */
+  private changes(v: number, kind: number): number {
+    if (kind & LOCAL) return this.changesOf(v, v + VCPU_IRQ, 0)
+    if (kind & GUEST) return this.guestChanges(v)
+    const { ranges } = this
     let count = 0
-    for (let r = 0; r < ranges.length; r += 2) {
-      const end = ranges[r + 1]
-      for (let at = ranges[r]; at < end; at++) {
-        if (words[at] !== states[from++]) changed[count++] = at
-      }
-    }
+    for (let r = 0; r < ranges.length; r += 2) count = this.changesOf(ranges[r], ranges[r + 1], count)
     return count
   }
 
-  private undo(depth: number, count: number): void {
-    const base = depth * this.size
-    for (let i = 0; i < count; i++) {
-      const at = this.changed[i]
-      this.words[at] = this.states[base + this.slots[at]]
-    }
+  /** A guest reaches its thread's words, its PE, the distributor's active bits, and what the invariants remember. */
+  private guestChanges(v: number): number {
+    const { silicon } = this.machine.hypervisor
+    const { ghosts } = this.machine
+    const pe = this.words[v + VCPU_LAST_PE]
+    const { distributor } = silicon.physical
+    let count = this.changesOf(v, v + VCPU_IRQ, 0)
+    const { peRanges } = this
+    for (let r = 0; r < peRanges.length; r += 2)
+      count = this.changesOf(pe + peRanges[r], pe + peRanges[r + 1], count)
+    count = this.changesOf(distributor, distributor + (silicon.physical.end + 31) / 32, count)
+    return this.changesOf(ghosts.first, ghosts.end, count)
+  }
+
+  /** The words of a range that a step has changed; `count` are known already. */
+  private changesOf(start: number, end: number, count: number): number {
+    const { words, top, changed } = this
+    let found = count
+    for (let at = start; at < end; at++) if (words[at] !== top[at]) changed[found++] = at
+    return found
+  }
+
+  /** Takes the last step back. */
+  private undo(count: number): void {
+    const { words, top, changed } = this
+    for (let i = 0; i < count; i++) words[changed[i]] = top[changed[i]]
   }
 
   private hashAll(): [number, number] {
@@ -423,13 +478,15 @@ export class Explorer {
 }
 
 /** Words of a frame: the hash without the budgets, what is left of them, the next actor to try, the one under way, steps taken. */
-const FRAME = 6
+const FRAME = 7
 const HASH_A = 0
 const HASH_B = 1
 const BUDGET = 2
 const NEXT = 3
 const ACTOR = 4
 const STEPS = 5
+/** Where the changes of the step that led to the state begin in the journal. */
+const JOURNAL = 6
 
 /** What a word adds to the hash, by its place. */
 function mixA(at: number, word: number): number {
@@ -452,6 +509,26 @@ function grown(old: Int32Array): Int32Array<ArrayBuffer> {
   return larger
 }
 
+/** The parts of ranges that lie between two words, relative to the first. */
+function within(ranges: Int32Array, first: number, end: number): Int32Array {
+  const parts: number[] = []
+  for (let r = 0; r < ranges.length; r += 2) {
+    const [from, to] = [Math.max(ranges[r], first), Math.min(ranges[r + 1], end)]
+    if (from < to) parts.push(from - first, to - first)
+  }
+  return Int32Array.from(parts)
+}
+
+/** Which invariants are checked. */
+function chosen(ids: readonly InvariantId[] | undefined): Readonly<Record<InvariantId, boolean>> {
+  const known = Object.keys(invariants) as InvariantId[]
+  const unknown = ids?.find((id) => !known.includes(id))
+  if (unknown !== undefined) {
+    throw new VgicError('argument', `There is no invariant ${unknown}: there are ${known.join(', ')}.`)
+  }
+  return Object.fromEntries(known.map((id) => [id, !ids || ids.includes(id)])) as Record<InvariantId, boolean>
+}
+
 /** Whether an actor can ever do anything within the bounds. */
 function possible({ hypervisor, setup }: ScenarioMachine, { kind, detail }: Actor, bounds: Bounds): boolean {
   switch (kind) {
@@ -468,4 +545,19 @@ function possible({ hypervisor, setup }: ScenarioMachine, { kind, detail }: Acto
   }
 }
 
-const NO_STEP: TakenStep = { v: 0, op: 0, asks: false, asksOwnRunnable: false }
+/** What a step is, by its program counter: bits. */
+const LOCAL = 1
+const ASKS = 2
+const ASKS_OWN_RUNNABLE = 4
+const GUEST = 8
+
+function kindOf(step: Step | undefined): number {
+  if (!step) return 0
+  const own = step.op === STEP_RUNNABLE || step.op === STEP_RUNNABLE_ON_DEMAND
+  const asksOwnRunnable = own || ('perform' in step && step.name.startsWith('runnable'))
+  return (
+    (step.local ? LOCAL : 0) |
+    (step.outcomes.length > 1 ? ASKS : 0) |
+    (asksOwnRunnable ? ASKS_OWN_RUNNABLE : 0)
+  )
+}

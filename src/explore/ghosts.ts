@@ -13,6 +13,9 @@ export class Ghosts {
   private readonly words: Int32Array
   /** Bitmaps of edges: a word for each vCPU's private interrupts, then the SPIs. */
   private readonly edges: number
+  /** Their words. */
+  readonly first: number
+  readonly end: number
 
   static recordOf({ vcpus, spis }: VmSetup): RecordType {
     return recordType('ghost', [
@@ -27,6 +30,8 @@ export class Ghosts {
   ) {
     this.words = hypervisor.words
     this.edges = at + hypervisor.place.vcpuCount
+    this.first = at
+    this.end = at + Ghosts.recordOf(hypervisor.setup).size
     for (let i = 0; i < hypervisor.place.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
   }
 
@@ -63,6 +68,11 @@ export class Ghosts {
   /** The private interrupts of a vCPU whose edges wait for the guest's acknowledge, as a bitmap. */
   privateEdges(index: number): number {
     return this.words[this.edges + index]
+  }
+
+  /** The same for SPIs 32 + 32 n to 63 + 32 n. */
+  spiEdges(n: number): number {
+    return this.words[this.edges + this.hypervisor.place.vcpuCount + n]
   }
 
   /** Whether an edge of an interrupt waits for the guest's acknowledge. */

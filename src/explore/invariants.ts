@@ -9,7 +9,6 @@ import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import { ICH_HCR, ICH_LR } from '../gic/virtual-interface.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { THREAD_IN_GUEST, THREAD_SLEEPS } from '../hyp/run-loop.ts'
-import { STEP_GUEST } from '../hyp/steps.ts'
 import {
   MODE_EXITING,
   VCPU_AP_COUNT,
@@ -50,18 +49,6 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   L4: 'No cycle of steps enters the guest and gets it nowhere, with everybody who can step taking part.',
 }
 
-/** A step that was just taken, as the step invariants see it. */
-export interface TakenStep {
-  /** The vCPU that took it; 0 if it was nobody's thread. */
-  readonly v: number
-  /** The STEP_ value of a thread's step; 0 otherwise. */
-  readonly op: number
-  /** Whether the step asks a question. */
-  readonly asks: boolean
-  /** Whether it is one that asks whether the vCPU itself can run. */
-  readonly asksOwnRunnable: boolean
-}
-
 /** Checks the invariants of a machine. Each function returns what is wrong, or undefined. */
 export class InvariantChecker {
   private readonly hypervisor: Hypervisor
@@ -72,11 +59,10 @@ export class InvariantChecker {
     this.words = machine.hypervisor.words
   }
 
-  /** S8, at an entry. */
-  distinctIntids(step: TakenStep): string | undefined {
-    if (step.op !== STEP_GUEST) return undefined
+  /** S8, after the entry of a vCPU. */
+  distinctIntids(v: number): string | undefined {
     const { words } = this
-    const pe = words[step.v + VCPU_PE]
+    const pe = words[v + VCPU_PE]
     const { listRegisters } = this.hypervisor.config
     for (let i = 0; i < listRegisters; i++) {
       if (LR_State(words[pe + ICH_LR + 2 * i + 1]) === 0) continue
@@ -91,12 +77,12 @@ export class InvariantChecker {
   }
 
   /** S11, after the owner's question. */
-  freshShadow(step: TakenStep): string | undefined {
-    if (!step.asksOwnRunnable) return undefined
-    const shadow = this.words[step.v + VCPU_VMCR]
-    const seen = this.machine.ghosts.vmcrOf(step.v)
-    if (VMCR_VPMR(shadow) === VMCR_VPMR(seen)) return undefined
-    return `vcpu${this.words[step.v + VCPU_INDEX]} asks with priority mask 0x${VMCR_VPMR(shadow).toString(16)}, its guest has 0x${VMCR_VPMR(seen).toString(16)}`
+  freshShadow(v: number): string | undefined {
+    const shadow = VMCR_VPMR(this.words[v + VCPU_VMCR])
+    const seen = VMCR_VPMR(this.machine.ghosts.vmcrOf(v))
+    if (shadow === seen) return undefined
+    const name = `vcpu${this.words[v + VCPU_INDEX]}`
+    return `${name} asks with priority mask 0x${shadow.toString(16)}, its guest has 0x${seen.toString(16)}`
   }
 
   /** S17, after any step. */
@@ -213,10 +199,11 @@ export class InvariantChecker {
         return `the edge of ${intidName(apLists.intidOf(v, irq))} of vcpu${index} is lost`
     }
     if (index !== 0) return undefined
-    for (let i = 0; i < place.spiCount; i++) {
-      const irq = place.spis + i
-      if (machine.ghosts.isOutstanding(irq) && !this.isPendingSomewhere(irq)) {
-        return `the edge of ${intidName(FIRST_SPI + i)} is lost`
+    for (let n = 0; 32 * n < place.spiCount; n++) {
+      for (let bits = machine.ghosts.spiEdges(n); bits !== 0; bits &= bits - 1) {
+        const spi = 32 * n + 31 - Math.clz32(bits & -bits)
+        if (!this.isPendingSomewhere(place.spis + spi))
+          return `the edge of ${intidName(FIRST_SPI + spi)} is lost`
       }
     }
     return undefined

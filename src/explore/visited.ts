@@ -1,57 +1,68 @@
 /**
- * The set of states that an exploration has seen: open addressing on two 32-bit hash lanes and a mark. It holds
- * hashes, not states: two states whose 64 bits agree count as one.
+ * The set of states that an exploration has seen: open addressing on 63 bits of two hash lanes; the last bit says
+ * whether the state is on the search's stack. It holds hashes, not states: two states whose bits agree count as
+ * one.
  */
 export class VisitedSet {
   /** States in the set. */
   size = 0
   private mask: number
-  /** Lane a, lane b, mark; a mark of 0 is a free slot. */
+  /** Lane a, then lane b with its lowest bit for the stack; two zeros are a free slot. */
   private slots: Int32Array
 
-  constructor(capacity = 1 << 16) {
+  /** `expected` states fit without growing. */
+  constructor(expected: number) {
+    const capacity = 2 ** Math.ceil(Math.log2(2 * expected + 16))
     this.mask = capacity - 1
-    this.slots = new Int32Array(3 * capacity)
+    this.slots = new Int32Array(2 * capacity)
   }
 
-  /** The slot of a state; its mark is 0 if the state is not in the set. */
+  /** The slot of a state, or the free one where it belongs. */
   find(a: number, b: number): number {
     const { slots, mask } = this
-    let at = a & mask
+    let slot = 2 * (a & mask)
     for (;;) {
-      const slot = 3 * at
-      if (slots[slot + 2] === 0 || (slots[slot] === a && slots[slot + 1] === b)) return slot
-      at = (at + 1) & mask
+      const there = slots[slot + 1]
+      if ((there === 0 && slots[slot] === 0) || (slots[slot] === a && ((there ^ b) | 1) === 1)) return slot
+      slot = (slot + 2) & (2 * mask + 1)
     }
   }
 
-  /** The mark of the state in a slot. */
-  markOf(slot: number): number {
-    return this.slots[slot + 2]
+  /** Whether a slot is free. */
+  isFree(slot: number): boolean {
+    return this.slots[slot] === 0 && this.slots[slot + 1] === 0
   }
 
-  /** Puts a state into the free slot that `find` gave, with a mark other than 0. */
-  insert(slot: number, a: number, b: number, mark: number): void {
+  /** Whether the state in a slot is on the stack. */
+  isOnStack(slot: number): boolean {
+    return (this.slots[slot + 1] & 1) === 1
+  }
+
+  /** Puts a state that is on the stack into the free slot that `find` gave. */
+  insert(slot: number, a: number, b: number): void {
     this.slots[slot] = a
-    this.slots[slot + 1] = b
-    this.slots[slot + 2] = mark
+    this.slots[slot + 1] = b | 1
     this.size++
-    if (2 * this.size > this.mask) this.grow()
+    if (3 * this.size > 2 * this.mask) this.grow()
   }
 
-  /** Changes the mark of a state that is in the set. */
-  mark(a: number, b: number, mark: number): void {
-    this.slots[this.find(a, b) + 2] = mark
+  /** A state of the set has left the stack. */
+  leaveStack(a: number, b: number): void {
+    const { slots } = this
+    const slot = this.find(a, b)
+    // Both lanes zero would read as free: such a state stays marked, which only costs a look for a cycle.
+    if (a !== 0 || (b & ~1) !== 0) slots[slot + 1] &= ~1
   }
 
   private grow(): void {
     const old = this.slots
     this.mask = 2 * this.mask + 1
-    this.slots = new Int32Array(3 * (this.mask + 1))
-    for (let slot = 0; slot < old.length; slot += 3) {
-      if (old[slot + 2] === 0) continue
+    this.slots = new Int32Array(2 * (this.mask + 1))
+    for (let slot = 0; slot < old.length; slot += 2) {
+      if (old[slot] === 0 && old[slot + 1] === 0) continue
       const to = this.find(old[slot], old[slot + 1])
-      this.slots.set(old.subarray(slot, slot + 3), to)
+      this.slots[to] = old[slot]
+      this.slots[to + 1] = old[slot + 1]
     }
   }
 }

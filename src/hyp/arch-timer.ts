@@ -12,6 +12,7 @@ import type { Seam } from './seam.ts'
 import {
   VCPU_BACKGROUND_TIMER,
   VCPU_IRQ,
+  VCPU_IRQS_OFF,
   VCPU_LOADED,
   VCPU_PE,
   VCPU_TIMER_CTL,
@@ -98,9 +99,12 @@ export class ArchTimers {
     const { words } = this
     if (timer === TIMER_WFIT) words[v + VCPU_WFIT] = WFIT_EXPIRED
     else words[v + VCPU_TIMER_CTL + timer] |= TIMER_ISTATUS
-    if (words[v + VCPU_BACKGROUND_TIMER] === 0) return
-    words[v + VCPU_BACKGROUND_TIMER] = 0
-    wakeUp(words, v)
+    if (words[v + VCPU_BACKGROUND_TIMER] !== 0) {
+      words[v + VCPU_BACKGROUND_TIMER] = 0
+      wakeUp(words, v)
+    }
+    // The host takes it at once unless it has interrupts off, as it has while the guest runs.
+    if (this.present && words[v + VCPU_IRQS_OFF] === 0) this.takeInterrupts(v)
   }
 
   /** kvm_cpu_has_pending_timer: a timer of a halting vCPU asserts its interrupt, or its WFIT has timed out. */

@@ -21,6 +21,8 @@ export interface Step {
   readonly outcomes: readonly string[]
   /** Nothing follows it: the thread ends. */
   readonly ends?: true
+  /** It changes nothing but the thread's own words, those of the vCPU's record before its interrupts. */
+  readonly local?: true
 }
 
 /** A step of a design's own, see {@link ownStep}. */

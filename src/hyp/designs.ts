@@ -13,6 +13,7 @@ import {
   part,
   restart,
   type Step,
+  unless,
   until,
   when,
 } from './design.ts'
@@ -198,7 +199,7 @@ const wfiHandler = defineDesign('wfi-handler', {
   wfi: [preemptOff, saveVmcr, preemptOn, halt(), clearUnhalt],
 })
 
-/** The same with a flag that says that the vCPU waits, which the notifiers obey. */
+/** The same with a flag that says that the vCPU waits: load and put of a resident vPE will obey it. */
 const wfiFlag = defineDesign('wfi-flag', {
   wfi: [
     preemptOff,
@@ -227,10 +228,11 @@ const wfiFullPut = defineDesign('wfi-full-put', {
     clearUnhalt,
     preemptOff,
     clearWaiting,
-    ...vcpuLoad,
+    load,
+    trapDir,
     preemptOn,
   ],
-  schedIn: [loadUnlessWaiting, timerLoad],
+  schedIn: [loadUnlessWaiting, unless(notLoaded, trapDir), timerLoad],
 })
 
 /** ICH_VMCR_EL2 is read from the hardware by whoever asks whether the vCPU is runnable. */

@@ -1,7 +1,7 @@
 /**
  * A halting vCPU: whether it would run (kvm_vgic_vcpu_pending_irq), and halt polling (kvm_vcpu_halt): before it
  * sleeps it looks again and again for a while, which grows when a little more of it would have saved a sleep and
- * shrinks when it was in vain. The window counts looks; a look takes `pollTime` of virtual time.
+ * shrinks when it was in vain. The window and its limits count looks, and a look is a step of virtual time.
  */
 import { VMCR_VPMR } from '../arch/ich.ts'
 import type { ApLists } from './ap-list.ts'
@@ -11,7 +11,6 @@ import type { Seam } from './seam.ts'
 import {
   REQ_SIGNAL,
   REQ_UNHALT,
-  TASK_RUNNING,
   VCPU_AP_COUNT,
   VCPU_COST,
   VCPU_HALT_START,
@@ -20,7 +19,6 @@ import {
   VCPU_POLLS_ATTEMPTED,
   VCPU_POLLS_SUCCESSFUL,
   VCPU_REQUESTS,
-  VCPU_TASK,
   VCPU_VMCR,
 } from './vcpu.ts'
 import { irqIsDeliverable, irqPriority } from './vgic-irq.ts'
@@ -38,10 +36,15 @@ export interface HaltPolling {
   readonly shrink: number
 }
 
+/** VCPU_POLL_LEFT when the window is over and nothing has come. */
+const POLLED_IN_VAIN = -1
+
 /** No halt polling. */
 export const NO_POLLING: HaltPolling = { limit: 0, growStart: 1, grow: 2, shrink: 0 }
 
 export class Halt {
+  /** Whether halts change the window. An exploration keeps it: how long they take is no part of the state. */
+  adapts = true
   readonly words: Int32Array
 
   constructor(
@@ -100,7 +103,10 @@ export class Halt {
   /** Whether another look is left in the window; takes it. */
   pollAgain(v: number): boolean {
     const { words } = this
-    if (words[v + VCPU_POLL_LEFT] === 0) return false
+    if (words[v + VCPU_POLL_LEFT] <= 0) {
+      words[v + VCPU_POLL_LEFT] = POLLED_IN_VAIN
+      return false
+    }
     words[v + VCPU_POLL_LEFT]--
     words[words[v + VCPU_COST] + COST_POLLS]++
     return true
@@ -108,22 +114,22 @@ export class Halt {
 
   /** The halt is over: grows or shrinks the window by how long it took. */
   end(v: number): void {
-    if (this.polling.limit !== 0) this.adjust(v)
+    const { words } = this
+    const window = words[v + VCPU_POLL_WINDOW]
+    const slept = words[v + VCPU_POLL_LEFT] === POLLED_IN_VAIN
+    words[v + VCPU_POLL_LEFT] = 0
+    if (window !== 0 && !slept) words[v + VCPU_POLLS_SUCCESSFUL]++
+    else if (this.polling.limit !== 0 && this.adapts) this.adjust(v, window)
   }
 
-  private adjust(v: number): void {
+  /** A halt that slept: a window that would not have been too long is tried, one that was long enough is given up. */
+  private adjust(v: number, window: number): void {
     const { words, polling } = this
-    const { limit } = polling
-    const window = words[v + VCPU_POLL_WINDOW]
+    const { limit, grow, growStart } = polling
     const halted = words[this.apLists.place.vm + VM_TIME] - words[v + VCPU_HALT_START]
-    const slept = words[v + VCPU_POLL_LEFT] === 0 && words[v + VCPU_TASK] === TASK_RUNNING && halted > window
-    words[v + VCPU_POLL_LEFT] = 0
-    if (window !== 0 && !slept) {
-      words[v + VCPU_POLLS_SUCCESSFUL]++
-    } else if (window !== 0 && halted > limit) {
-      words[v + VCPU_POLL_WINDOW] = this.shrunk(window)
-    } else if (window < limit && halted < limit) {
-      words[v + VCPU_POLL_WINDOW] = Math.min(limit, Math.max(window * polling.grow, polling.growStart)) | 0
+    if (window !== 0 && halted > limit) words[v + VCPU_POLL_WINDOW] = this.shrunk(window)
+    else if (window < limit && halted < limit) {
+      words[v + VCPU_POLL_WINDOW] = Math.min(limit, Math.max(window * grow, growStart)) | 0
     }
   }
 

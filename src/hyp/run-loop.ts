@@ -210,7 +210,7 @@ export class RunLoop {
   /** Rows of {@link FUSED_ENTRY}; false if a request came in between, before the guest is entered. */
   private fusedEntry(v: number): boolean {
     const { words } = this
-    words[v + VCPU_REQUESTS] = 0
+    words[v + VCPU_REQUESTS] &= REQ_SIGNAL
     words[v + VCPU_PREEMPT_OFF]++
     words[v + VCPU_IRQS_OFF] = 1
     this.vgic.flush(v)
@@ -271,7 +271,7 @@ export class RunLoop {
         if (words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
         return 0
       case op.STEP_HANDLE_REQUESTS:
-        words[v + VCPU_REQUESTS] = 0
+        words[v + VCPU_REQUESTS] &= REQ_SIGNAL
         return 0
       case op.STEP_PREEMPT_OFF:
         words[v + VCPU_PREEMPT_OFF]++

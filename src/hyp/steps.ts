@@ -61,6 +61,8 @@ const step = (name: string, op: number, outcomes: readonly string[] = []): Step 
 })
 /** A step that asks a question. */
 const test = (name: string, op: number): Step => step(name, op, ['no', 'yes'])
+/** A step that changes nothing but its thread's own words. */
+const local = (other: Step): Step => ({ ...other, local: true })
 
 /** vcpu_load: the vGIC's CPU interface state goes to the hardware; nothing if it is there. */
 export const load = step('load', STEP_LOAD)
@@ -72,11 +74,11 @@ export const trapDir = step('trapDir', STEP_TRAP_DIR)
 export const timerLoad = step('timerLoad', STEP_TIMER_LOAD)
 /** vcpu_put: the CPU interface state comes back to memory; nothing if it is there. */
 export const put = step('put', STEP_PUT)
-/** Takes the requests that were posted to the vCPU. */
-export const handleRequests = step('handleRequests', STEP_HANDLE_REQUESTS)
-export const preemptOff = step('preemptOff', STEP_PREEMPT_OFF)
-export const preemptOn = step('preemptOn', STEP_PREEMPT_ON)
-export const irqOff = step('irqOff', STEP_IRQ_OFF)
+/** Takes the requests that were posted to the vCPU; a signal is the loop's to look for. */
+export const handleRequests = local(step('handleRequests', STEP_HANDLE_REQUESTS))
+export const preemptOff = local(step('preemptOff', STEP_PREEMPT_OFF))
+export const preemptOn = local(step('preemptOn', STEP_PREEMPT_ON))
+export const irqOff = local(step('irqOff', STEP_IRQ_OFF))
 /** Interrupts on again: what is pending for the host on this PE is taken here. */
 export const irqOn = step('irqOn', STEP_IRQ_ON)
 /** Fills the list registers from the ap_list. */
@@ -90,54 +92,54 @@ export const foldIgnoringEoiCount = step('foldIgnoringEoiCount', STEP_FOLD_IGNOR
 /** Samples the timers after an exit. */
 export const timerSync = step('timerSync', STEP_TIMER_SYNC)
 /** mode := IN_GUEST, with a full barrier: from now on a kick interrupts. */
-export const publishInGuest = step('publishInGuest', STEP_PUBLISH_IN_GUEST)
-export const publishOutside = step('publishOutside', STEP_PUBLISH_OUTSIDE)
+export const publishInGuest = local(step('publishInGuest', STEP_PUBLISH_IN_GUEST))
+export const publishOutside = local(step('publishOutside', STEP_PUBLISH_OUTSIDE))
 /** Was a request posted? Asked after the mode is published, so that either this or the kick sees the other. */
-export const requestPending = test('requestPending?', STEP_REQUEST_PENDING)
+export const requestPending = local(test('requestPending?', STEP_REQUEST_PENDING))
 /** Is a signal for the thread pending? */
-export const signalPending = test('signalPending?', STEP_SIGNAL_PENDING)
+export const signalPending = local(test('signalPending?', STEP_SIGNAL_PENDING))
 /** The guest runs until something makes it leave. */
 export const guest = step('guest', STEP_GUEST)
 /** Why did it leave? */
-export const exitReason = step('exitReason?', STEP_EXIT_REASON, exitNames)
+export const exitReason = local(step('exitReason?', STEP_EXIT_REASON, exitNames))
 /** Moves the guest's PC past the instruction that trapped. */
-export const skipInstruction = step('skipInstruction', STEP_SKIP_INSTRUCTION)
+export const skipInstruction = local(step('skipInstruction', STEP_SKIP_INSTRUCTION))
 /** Does what a trapped system register access asks for: the SGI registers and DIR. */
 export const emulateSysreg = step('emulateSysreg', STEP_EMULATE_SYSREG)
 /** KVM_RUN returns, userspace does what the exit or the signal asks for, and calls it again. */
-export const userspace = step('userspace', STEP_USERSPACE)
+export const userspace = local(step('userspace', STEP_USERSPACE))
 /** Marks the vCPU as waiting for an interrupt. */
-export const setWaiting = step('setWaiting', STEP_SET_WAITING)
-export const clearWaiting = step('clearWaiting', STEP_CLEAR_WAITING)
+export const setWaiting = local(step('setWaiting', STEP_SET_WAITING))
+export const clearWaiting = local(step('clearWaiting', STEP_CLEAR_WAITING))
 /** Refreshes the shadow of ICH_VMCR_EL2; nothing if the vCPU is not loaded. */
 export const saveVmcr = step('saveVmcr', STEP_SAVE_VMCR)
 /** kvm_vcpu_check_block: is an interrupt pending that the guest's priority mask admits, by the shadow registers? */
-export const runnable = test('runnable?', STEP_RUNNABLE)
+export const runnable = local(test('runnable?', STEP_RUNNABLE))
 /** The same, but the priority mask is read from the hardware of the PE that asks. */
 export const runnableOnDemand = test('runnableOnDemand?', STEP_RUNNABLE_ON_DEMAND)
 /** Is the CPU interface state in memory? */
-export const notLoaded = test('notLoaded?', STEP_NOT_LOADED)
+export const notLoaded = local(test('notLoaded?', STEP_NOT_LOADED))
 /** The halt begins: how many looks halt polling has. */
-export const pollBegin = step('pollBegin', STEP_POLL_BEGIN)
+export const pollBegin = local(step('pollBegin', STEP_POLL_BEGIN))
 /** Is another look left? */
-export const pollAgain = test('pollAgain?', STEP_POLL_AGAIN)
+export const pollAgain = local(test('pollAgain?', STEP_POLL_AGAIN))
 /** The halt ends: the window for the next one grows or shrinks. */
-export const pollEnd = step('pollEnd', STEP_POLL_END)
+export const pollEnd = local(step('pollEnd', STEP_POLL_END))
 /** Clears KVM_REQ_UNHALT, which the look that ended the halt has set. */
-export const clearUnhalt = step('clearUnhalt', STEP_CLEAR_UNHALT)
+export const clearUnhalt = local(step('clearUnhalt', STEP_CLEAR_UNHALT))
 /** Announces the sleep, so that a wake-up from now on is not missed. */
-export const setSleeping = step('setSleeping', STEP_SET_SLEEPING)
-export const setRunning = step('setRunning', STEP_SET_RUNNING)
+export const setSleeping = local(step('setSleeping', STEP_SET_SLEEPING))
+export const setRunning = local(step('setRunning', STEP_SET_RUNNING))
 /** schedule(): the thread sleeps until it is woken; if it was woken since `setSleeping` it goes on at once. */
-export const sleep = step('sleep', STEP_SLEEP)
+export const sleep = local(step('sleep', STEP_SLEEP))
 /** kvm_vcpu_on_spin: goes on to the next vCPU of the VM; yes when all were looked at. */
-export const noCandidate = test('noCandidate?', STEP_NO_CANDIDATE)
+export const noCandidate = local(test('noCandidate?', STEP_NO_CANDIDATE))
 /** Is the candidate blocked? */
-export const candidateBlocked = test('candidateBlocked?', STEP_CANDIDATE_BLOCKED)
+export const candidateBlocked = local(test('candidateBlocked?', STEP_CANDIDATE_BLOCKED))
 /** Would the candidate run? Asks its task state again first: one that is not blocked is not evaluated. */
-export const dyRunnable = test('dyRunnable?', STEP_DY_RUNNABLE)
+export const dyRunnable = local(test('dyRunnable?', STEP_DY_RUNNABLE))
 /** Would the candidate run? Evaluates runnable() of a vCPU that may be running by now, as Linux 6.1 does. */
-export const candidateRunnable = test('candidateRunnable?', STEP_CANDIDATE_RUNNABLE)
+export const candidateRunnable = local(test('candidateRunnable?', STEP_CANDIDATE_RUNNABLE))
 /** Gives the PE to the candidate. */
 export const yieldTo = step('yieldTo', STEP_YIELD_TO)
 /** The thread ends. */
@@ -151,4 +153,4 @@ export const kickVcpu = step('kick', STEP_KICK)
 /** The last step of every sched_out notifier: the thread is off its PE. */
 export const giveUpCpu: Step = { ...step('giveUpCpu', STEP_GIVE_UP_CPU), ends: true }
 /** The last step of every sched_in notifier: the thread goes on where it was. */
-export const resume: Step = { ...step('resume', STEP_RESUME), ends: true }
+export const resume: Step = { ...local(step('resume', STEP_RESUME)), ends: true }

@@ -34,6 +34,8 @@ class Oracle {
   observe(event: StepEvent): void {
     const { actor, what, acknowledged } = event
     if (actor.kind === 'device') {
+      // Of an injection's steps the first moves the line; the request and the kick follow.
+      if (!/^(pulses|raises) /.test(what)) return
       const { intid, vcpu } = this.recipe.devices[actor.index][this.fired[actor.index]++]
       this.fire(this.find(intid, vcpu))
       return
@@ -96,8 +98,8 @@ class Oracle {
 const listed = ({ accesses }: StepEvent): number[] =>
   accesses
     .filter(
-      ({ kind, encoding, high }) =>
-        kind === 'write' && encoding >= ICH_LR0_EL2 && encoding < ICH_LR0_EL2 + 16 && high !== 0,
+      ({ direction, register, high }) =>
+        direction === 'write' && register >= ICH_LR0_EL2 && register < ICH_LR0_EL2 + 16 && high !== 0,
     )
     .map(({ low }) => low)
 

@@ -18,7 +18,9 @@ describe('a guest can do what it likes', () => {
   it('a vCPU without a guest is off at once', () => {
     const run = one().vm({ vcpus: 3 }).run()
     expect(run.end).toBe('done')
-    expect([0, 1, 2].map((vcpu) => run.counts(vcpu).exits)).toEqual([1, 1, 1])
+    expect(run.cost().map(({ exit, exits }) => `${exit} ${exits}`)).toEqual(['off 3', 'first-entry 0'])
+    const left = run.events.filter(({ what }) => what === '(the guest is done) -> exit (off)')
+    expect(left.map(({ actor }) => actor.name)).toEqual(['vcpu0', 'vcpu1', 'vcpu2'])
   })
 
   it('a guest of no operations is as good as none', () => {

@@ -17,38 +17,41 @@ describe('a timeline', () => {
   it('tells steps, crossings and list registers', () => {
     expect(small().run().timeline()).toMatchInlineSnapshot(`
       " time  actor  place  step
-          0  uart          pulses SPI 40
-          1  vcpu0  load   preemptOff · load
-                           -> ICH_VMCR_EL2  VPMR=0xf0 VBPR0=2 VBPR1=3 VENG1 VENG0
-                           <- ICH_VTR_EL2   PRIbits=4 PREbits=4 IDbits=1 A3V nV4 TDS ListRegs=1
-                           -> ICH_AP0R0_EL2 0
-                           -> ICH_AP1R0_EL2 0
-          3  vcpu0  load   preemptOn
-          4  vcpu0  entry  handleRequests · preemptOff · irqOff · flush
-                           -> ICH_HCR_EL2   En
-                           -> ICH_LR0_EL2   pending SPI 40 prio 0x80 group 1
-          8  vcpu0  entry  publishInGuest · requestPending? no
-         10  vcpu0         enters the guest
-         11  vcpu0  guest  unmask irq fiq
-         12  vcpu0  guest  takes a virtual IRQ
-         13  vcpu0  guest  ack: ICC_IAR1_EL1 = SPI 40
-                              LR0           pending => active  (SPI 40 prio 0x80 group 1)
-         14  vcpu0  guest  eoi: ICC_EOIR1_EL1
-                              LR0           active => invalid  (SPI 40 prio 0x80 group 1)
-         15  vcpu0  guest  eret
-         16  vcpu0  guest  (the guest is done) -> exit (off)
-         17  vcpu0  exit   publishOutside · fold
-                           <- ICH_ELRSR_EL2 Status=3
-                           -> ICH_HCR_EL2   0
-                           -> ICH_LR0_EL2   empty
-         19  vcpu0  exit   irqOn · preemptOn
-         21  vcpu0         exitReason? off
-         22  vcpu0  off    preemptOff · put
-                           <- ICH_VMCR_EL2  VPMR=0xf0 VBPR0=2 VBPR1=3 VENG1 VENG0
-                           <- ICH_VTR_EL2   PRIbits=4 PREbits=4 IDbits=1 A3V nV4 TDS ListRegs=1
-                           <- ICH_AP0R0_EL2 0
-                           <- ICH_AP1R0_EL2 0
-         24  vcpu0  off    preemptOn · stop"
+          0  uart          pulses SPI 40 · postRequest · kick
+          3  vcpu0  load   preemptOff · load
+                           -> ICH_VMCR_EL2    VPMR=0xf0 VBPR0=2 VBPR1=3 VENG1 VENG0
+                           <- ICH_VTR_EL2     PRIbits=4 PREbits=4 IDbits=1 A3V nV4 TDS ListRegs=1
+                           -> ICH_AP0R0_EL2   0
+                           -> ICH_AP1R0_EL2   0
+          5  vcpu0  load   trapDir
+                           -> ICH_HCR_EL2     TDIR
+          6  vcpu0  load   timerLoad · preemptOn
+          8  vcpu0         signalPending? no
+          9  vcpu0  entry  handleRequests · preemptOff · irqOff · flush
+                           -> ICH_HCR_EL2     TDIR En
+                           -> ICH_LR0_EL2     pending SPI 40 prio 0x80 group 1
+         13  vcpu0  entry  publishInGuest · requestPending? no
+         15  vcpu0         enters the guest
+         16  vcpu0  guest  unmask irq fiq
+         17  vcpu0  guest  takes a virtual IRQ
+         18  vcpu0  guest  ack: ICC_IAR1_EL1 = SPI 40
+                              LR0             pending => active  (SPI 40 prio 0x80 group 1)
+         19  vcpu0  guest  eoi: ICC_EOIR1_EL1
+                              LR0             active => invalid  (SPI 40 prio 0x80 group 1)
+         20  vcpu0  guest  eret
+         21  vcpu0  guest  (the guest is done) -> exit (off)
+         22  vcpu0  exit   publishOutside · fold
+                           <- ICH_ELRSR_EL2   Status=3
+                           -> ICH_HCR_EL2     TDIR
+                           -> ICH_LR0_EL2     empty
+         24  vcpu0  exit   timerSync · irqOn · preemptOn
+         27  vcpu0         exitReason? off
+         28  vcpu0  off    preemptOff · put
+                           <- ICH_VMCR_EL2    VPMR=0xf0 VBPR0=2 VBPR1=3 VENG1 VENG0
+                           <- ICH_VTR_EL2     PRIbits=4 PREbits=4 IDbits=1 A3V nV4 TDS ListRegs=1
+                           <- ICH_AP0R0_EL2   0
+                           <- ICH_AP1R0_EL2   0
+         30  vcpu0  off    stop"
     `)
   })
 
@@ -112,12 +115,12 @@ describe('a timeline', () => {
       .device('board', (device) => device.at(0).raise(40).at(0).pulse(41))
       .run()
       .timeline()
-    expect(text).toContain('-> ICH_LR0_EL2   pending SPI 40 prio 0x48 group 1 EOI')
-    expect(text).toContain('-> ICH_LR1_EL2   pending SPI 41 prio 0xa0 group 0')
-    expect(text).toContain('LR0           pending => active  (SPI 40 prio 0x48 group 1 EOI)')
-    expect(text).toContain('LR0           active => invalid  (SPI 40 prio 0x48 group 1 EOI)')
-    expect(text).toContain('<- ICH_LR0_EL2   invalid SPI 40 prio 0x48 group 1 EOI')
-    expect(text).toContain('-> ICH_LR0_EL2   empty')
+    expect(text).toContain('-> ICH_LR0_EL2     pending SPI 40 prio 0x48 group 1 EOI')
+    expect(text).toContain('-> ICH_LR1_EL2     pending SPI 41 prio 0xa0 group 0')
+    expect(text).toContain('LR0             pending => active  (SPI 40 prio 0x48 group 1 EOI)')
+    expect(text).toContain('LR0             active => invalid  (SPI 40 prio 0x48 group 1 EOI)')
+    expect(text).toContain('<- ICH_LR0_EL2     invalid SPI 40 prio 0x48 group 1 EOI')
+    expect(text).toContain('-> ICH_LR0_EL2     empty')
   })
 
   it('decodes the other registers by their fields', () => {
@@ -125,7 +128,7 @@ describe('a timeline', () => {
       .cpuInterface(0, { priorityMask: 0x80, groups: [1] })
       .run()
       .timeline()
-    expect(text).toMatch(/-> ICH_VMCR_EL2 {2}VPMR=0x80 .*VENG1/)
+    expect(text).toMatch(/-> ICH_VMCR_EL2 {4}VPMR=0x80 .*VENG1/)
     expect(text).not.toContain('VENG0')
   })
 
@@ -152,6 +155,11 @@ describe('a timeline', () => {
     const run = small().run({ steps: 1 })
     expect(lines(run)).toEqual([' time  actor  place  step', '    0  uart          pulses SPI 40'])
   })
+
+  it('tells the three steps of an injection on one line', () => {
+    const run = small().run({ steps: 3 })
+    expect(lines(run).slice(1)).toEqual(['    0  uart          pulses SPI 40 · postRequest · kick'])
+  })
 })
 
 describe('a timeline of nothing', () => {
@@ -170,15 +178,34 @@ describe('the events behind it', () => {
   it('of a vCPU that does nothing are its load, one entry and exit, and its put', () => {
     const run = scenario('nothing').run()
     const places = run.events.map(({ place }) => place).filter((place, i, all) => place !== all[i - 1])
-    expect(places).toEqual(['load', 'entry', '', 'guest', 'exit', '', 'off'])
+    expect(places).toEqual(['load', '', 'entry', '', 'guest', 'exit', '', 'off'])
     expect(run.end).toBe('done')
   })
 
   it('have as many crossings as the counts say', () => {
     const run = small().run()
     const accesses = run.events.flatMap((event) => event.accesses)
-    const { sysregReads, sysregWrites } = run.counts(0)
-    expect(accesses.filter(({ kind }) => kind === 'read')).toHaveLength(sysregReads)
-    expect(accesses.filter(({ kind }) => kind === 'write')).toHaveLength(sysregWrites)
+    const total = (count: 'sysregReads' | 'sysregWrites'): number =>
+      run.cost().reduce((sum, row) => sum + row[count], 0)
+    expect(accesses.filter(({ direction }) => direction === 'read')).toHaveLength(total('sysregReads'))
+    expect(accesses.filter(({ direction }) => direction === 'write')).toHaveLength(total('sysregWrites'))
+    expect(accesses.length).toBeGreaterThan(10)
+  })
+
+  it('tell a redistributor’s register by its name and address, and as many as the counts say', () => {
+    const run = scenario('timers')
+      .vm({ vcpus: 1, timers: true })
+      .guest(0, (guest) => guest.timer(5).wfi())
+      .run()
+    const mmio = run.events.flatMap(({ accesses }) => accesses).filter(({ kind }) => kind === 'mmio')
+    const frame = 0x080a_0000 + 0x1_0000
+    expect(new Set(mmio.map(({ name, register }) => `${name} ${(register - frame).toString(16)}`))).toEqual(
+      new Set(['GICR_ICACTIVER0 380', 'GICR_ISACTIVER0 300']),
+    )
+    const total = (count: 'mmioReads' | 'mmioWrites'): number =>
+      run.cost().reduce((sum, row) => sum + row[count], 0)
+    expect(mmio.filter(({ direction }) => direction === 'read')).toHaveLength(total('mmioReads'))
+    expect(mmio.filter(({ direction }) => direction === 'write')).toHaveLength(total('mmioWrites'))
+    expect(run.timeline()).toContain('-> GICR_ISACTIVER0 0x8000000')
   })
 })

@@ -33,6 +33,9 @@ function go(machine: ScenarioMachine, name: string, count = 2000): StepEvent[] {
 const acknowledged = (events: readonly StepEvent[]): number[] =>
   events.flatMap((event) => (event.acknowledged === undefined ? [] : [event.acknowledged]))
 
+/** One injection of a device: it queues the interrupt, posts the request and kicks. */
+const fire = (machine: ScenarioMachine, name: string): StepEvent[] => go(machine, name, 3)
+
 /** How many steps vCPU 0 takes until it sleeps with nobody disturbing it. */
 const stepsToSleep = (s: Scenario): number => go(s.machine(), 'vcpu0').length
 
@@ -49,14 +52,28 @@ describe('a wake-up between announcing the sleep and sleeping', () => {
       .device('masked', (device) => device.pulse(41))
       .machine()
     const vcpu0 = actor(machine, 'vcpu0')
+    const start = machine.snapshot()
     const steps = go(machine, 'vcpu0').map(({ what }) => what)
-    expect(steps.slice(-2)).toEqual(['setSleeping', 'runnable? no'])
+    const asleep = ['sleep', 'put', 'giveUpCpu']
+    expect(steps.slice(-5)).toEqual(['setSleeping', 'runnable? no', ...asleep])
+    machine.restore(start)
+    go(machine, 'vcpu0', steps.length - asleep.length)
     return { machine, vcpu0 }
   }
 
-  it('is not lost: the thread goes on', () => {
+  it('is not lost: the thread goes on without sleeping', () => {
     const { machine, vcpu0 } = aboutToSleep()
-    expect(machine.stateOf(vcpu0)).toBe('asleep')
+    go(machine, 'uart')
+    expect(machine.stateOf(vcpu0)).toBe('ready')
+    expect(acknowledged(go(machine, 'vcpu0'))).toEqual([40])
+    expect(machine.counts(0).sleeps).toBe(0)
+    expect(machine.stateOf(vcpu0)).toBe('done')
+  })
+
+  it.each([1, 2, 3])('nor while the thread sleeps, after %i steps of that', (steps) => {
+    const { machine, vcpu0 } = aboutToSleep()
+    go(machine, 'vcpu0', steps)
+    expect(machine.stateOf(vcpu0)).toBe(steps === 3 ? 'asleep' : 'ready')
     go(machine, 'uart')
     expect(machine.stateOf(vcpu0)).toBe('ready')
     expect(acknowledged(go(machine, 'vcpu0'))).toEqual([40])
@@ -67,7 +84,7 @@ describe('a wake-up between announcing the sleep and sleeping', () => {
     const { machine, vcpu0 } = aboutToSleep()
     go(machine, 'masked')
     const steps = go(machine, 'vcpu0').map(({ what }) => what)
-    expect(steps).toEqual(['sleep', 'setSleeping', 'runnable? no'])
+    expect(steps).toEqual(['sleep', 'setSleeping', 'runnable? no', 'sleep', 'put', 'giveUpCpu'])
     expect(machine.stateOf(vcpu0)).toBe('asleep')
   })
 
@@ -162,11 +179,11 @@ describe('an interrupt raised between any two steps of the vCPU', () => {
       for (let first = 0; first <= stepsToSleep(s); first++) {
         machine.restore(start)
         const events = go(machine, 'vcpu0', first)
-        go(machine, 'uart', 1)
+        fire(machine, 'uart')
         for (;;) {
           const moment = machine.snapshot()
           const before = acknowledged(events)
-          go(machine, second, 1)
+          fire(machine, second)
           const all = acknowledged([...events, ...go(machine, 'vcpu0')])
           // An edge is merged with another one only while that waits to be acknowledged.
           const expected = second === 'disk' ? [40, 41] : before.length === 0 ? [40] : [40, 40]
