@@ -1,15 +1,22 @@
-import { HotPath, machineOf } from './hot-path.ts'
+/**
+ * `npm run bench -- [--twin FILE.c] [--json] [--rounds N]`: what an exit costs in nanoseconds, through the real
+ * loop and seam with the counters on, in processes of their own, alternating with the native yardstick if there
+ * is one. `npm run bench -- explore`: transitions a second.
+ */
 
-for (const s of [1, 2, 3, 4, 5]) {
-  const h = new HotPath(machineOf(4))
-  h.run(s, 300000)
-  const n = 2000000
-  const out: string[] = []
-  for (let r = 0; r < 4; r++) {
-    const fresh = new HotPath(machineOf(4))
-    const t = performance.now()
-    const sum = fresh.run(s, n)
-    out.push(`${(((performance.now() - t) * 1e6) / n).toFixed(1)} ${sum}`)
-  }
-  console.log(s, out.join(' | '))
+import { benchHotPath } from './exits.ts'
+import { benchExplorer } from './explore.ts'
+import { serve } from './worker.ts'
+
+const args = process.argv.slice(2)
+const option = (name: string): string | undefined => {
+  const at = args.indexOf(name)
+  return at < 0 ? undefined : args[at + 1]
+}
+
+if (args[0] === '--worker') serve()
+else if (args[0] === 'explore') benchExplorer(args.includes('--json'))
+else {
+  const rounds = Number(option('--rounds') ?? 7)
+  await benchHotPath({ twin: option('--twin'), json: args.includes('--json'), rounds })
 }

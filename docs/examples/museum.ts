@@ -24,7 +24,9 @@ const rows = museum.map((entry) => {
 if (json) console.log(JSON.stringify(rows, null, 2))
 else {
   for (const { id, bug, good, states, ms, behaves, story, what } of rows) {
-    console.log(`${behaves ? 'ok  ' : 'FAIL'} ${id}: with the bug ${bug}, good ${good}; ${states} states, ${ms} ms`)
+    console.log(
+      `${behaves ? 'ok  ' : 'FAIL'} ${id}: with the bug ${bug}, good ${good}; ${states} states, ${ms} ms`,
+    )
     console.log(`     ${story}`)
     if (what) console.log(`     ${what}`)
   }

@@ -120,7 +120,7 @@ export class Explorer {
     this.budgets = [bounds.preemptions ?? 0, bounds.ticks ?? 0, bounds.migrations ?? 0].map((budget, i) =>
       argumentInteger(['preemptions', 'ticks', 'migrations'][i], budget, 0, 255),
     )
-    this.uses = Int8Array.from(this.actors, ({ kind }) => budgetKinds.findIndex((name) => name === kind))
+    this.uses = Int8Array.from(this.actors, ({ kind }) => (budgetKinds as readonly string[]).indexOf(kind))
     this.words = machine.hypervisor.words
     const { layout, fixed } = machine.hypervisor.state
     this.ranges = layout.rangesOf(['authoritative', 'normalised', 'derived'], fixed)
@@ -134,8 +134,7 @@ export class Explorer {
     this.maxStates = argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff)
     this.maxDepth = argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000)
     this.visited = new VisitedSet(Math.min(this.maxStates, 1 << 19))
-    // The window follows how long halts take, and time is no part of the state.
-    machine.hypervisor.halt.adapts = false
+    machine.prepareExploration()
     this.merge = bounds.merge ?? true
     this.frames = new Int32Array(64 * FRAME)
     this.changed = new Int32Array(layout.length)

@@ -233,6 +233,17 @@ export class ScenarioMachine {
     return traceStep(this, actor)
   }
 
+  /**
+   * Makes the machine independent of time, which is no part of the state: halt polling's windows, which follow how
+   * long halts take, stay open.
+   *
+   * @internal
+   */
+  prepareExploration(): void {
+    this.hypervisor.halt.adapts = false
+    this.hypervisor.halt.openWindows()
+  }
+
   /** Lets time pass until something is due. */
   passTime(until: number): void {
     this.hypervisor.words[this.now] = Math.max(this.time, until)

@@ -18,6 +18,7 @@ export interface ReplayOptions {
  */
 export function replay(scenario: Scenario, schedule: string, { before }: ReplayOptions = {}): Run {
   const machine = scenario.machine()
+  machine.prepareExploration()
   const actors = [...machine.actors, ...machine.environment]
   const taken = readSchedule(machine.digest, actors.length, schedule)
   const end = before === undefined ? taken.length : argumentInteger('before', before, 0, taken.length)

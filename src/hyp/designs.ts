@@ -106,12 +106,11 @@ export const halt = ({
   )
 
 /** kvm_vcpu_on_spin: finds a vCPU that could use the PE and yields to it. */
-const onSpin: readonly Node[] = [
+const onSpin = (candidateCanRun: Step): Node =>
   forever(
     when(noCandidate, leave),
-    choose(candidateBlocked, { no: [yieldTo, leave], yes: [when(dyRunnable, yieldTo, leave)] }),
-  ),
-]
+    choose(candidateBlocked, { no: [yieldTo, leave], yes: [when(candidateCanRun, yieldTo, leave)] }),
+  )
 
 /** What a design is made from; what is left out is as KVM has it. */
 export interface DesignParts {
@@ -121,6 +120,8 @@ export interface DesignParts {
   readonly beforeEntry?: readonly Node[]
   /** After the guest was left, before the list registers are folded back. */
   readonly afterExit?: readonly Node[]
+  /** The test by which a directed yield asks whether a blocked vCPU would run; `dyRunnable` if left out. */
+  readonly candidateCanRun?: Step
   readonly schedOut?: readonly Node[]
   readonly schedIn?: readonly Node[]
   readonly inject?: readonly Node[]
@@ -132,7 +133,7 @@ const vcpuLoad = [load, trapDir, timerLoad]
 
 /** Makes a design: a name, and what it does its own way. The steps are those of this library, or `ownStep`s. */
 export function defineDesign(name: string, parts: DesignParts): Design {
-  const { wfi, beforeEntry = [], afterExit = [] } = parts
+  const { wfi, beforeEntry = [], afterExit = [], candidateCanRun = dyRunnable } = parts
   const thread = [
     part('load', preemptOff, ...vcpuLoad, preemptOn),
     forever(
@@ -154,7 +155,7 @@ export function defineDesign(name: string, parts: DesignParts): Design {
       part('exit', ...afterExit, publishOutside, fold, timerSync, irqOn, preemptOn),
       choose(exitReason, {
         wfi: [part('wfi', ...wfi, skipInstruction)],
-        wfe: [part('wfe', ...onSpin, skipInstruction)],
+        wfe: [part('wfe', onSpin(candidateCanRun), skipInstruction)],
         sysreg: [part('sysreg', emulateSysreg, skipInstruction)],
         suspend: [part('suspend', ...wfi)],
         userspace: [
@@ -235,9 +236,21 @@ const wfiFullPut = defineDesign('wfi-full-put', {
   schedIn: [loadUnlessWaiting, unless(notLoaded, trapDir), timerLoad],
 })
 
+/** A directed yield reads ICH_VMCR_EL2 of the PE it runs on for the vCPU it asks about. */
+const candidateOnDemand = ownStep(
+  'candidateRunnableOnDemand?',
+  (context, vcpu) => {
+    const candidate = context.candidate(vcpu)
+    context.saveVmcr(candidate, vcpu)
+    return context.runnable(candidate) ? 1 : 0
+  },
+  ['no', 'yes'],
+)
+
 /** ICH_VMCR_EL2 is read from the hardware by whoever asks whether the vCPU is runnable. */
 const vmcrOnDemand = defineDesign('vmcr-on-demand', {
   wfi: [halt({ canRun: runnableOnDemand }), clearUnhalt],
+  candidateCanRun: candidateOnDemand,
 })
 
 const SHADOW_STALE = 'shadowStale'

@@ -92,6 +92,13 @@ export class Halt {
     if (pe !== 0) this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, pe)
   }
 
+  /** Gives every vCPU the longest window. */
+  openWindows(): void {
+    const { vcpus, vcpuSize, vcpuCount } = this.apLists.place
+    for (let i = 0; i < vcpuCount; i++)
+      this.words[vcpus + i * vcpuSize + VCPU_POLL_WINDOW] = this.polling.limit
+  }
+
   begin(v: number): void {
     const { words } = this
     words[v + VCPU_HALT_START] = words[this.apLists.place.vm + VM_TIME]

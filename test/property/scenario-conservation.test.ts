@@ -40,6 +40,7 @@ class Oracle {
       this.fire(this.find(intid, vcpu))
       return
     }
+    if (actor.kind !== 'vcpu') return
     const vcpu = actor.index
     const mask = /^ICC_PMR_EL1 := 0x(\w+)/.exec(what)
     if (mask) this.masks[vcpu] = Number.parseInt(mask[1], 16)

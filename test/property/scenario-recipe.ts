@@ -2,7 +2,11 @@
 import fc from 'fast-check'
 import {
   type Actor,
+  type Design,
+  designs,
   type GuestBuilder,
+  type HaltPolling,
+  kvm61,
   type OpList,
   type Scenario,
   type ScenarioMachine,
@@ -12,7 +16,9 @@ import {
 
 /** One operation of a guest's main list. */
 export type Op =
-  | { readonly op: 'hvc' | 'wfi' | 'wfe' | 'sev' }
+  | { readonly op: 'hvc' | 'wfi' | 'wfe' | 'sev' | 'wfet' | 'suspend' | 'userspace' }
+  | { readonly op: 'wfit'; readonly ticks: number }
+  | { readonly op: 'timer'; readonly which: 'virtual' | 'physical'; readonly ticks: number }
   | { readonly op: 'mask' | 'unmask'; readonly masks: readonly ('irq' | 'fiq')[] }
   | { readonly op: 'take'; readonly group: 0 | 1 }
   | { readonly op: 'priorityMask'; readonly priority: number }
@@ -42,11 +48,25 @@ export interface RecipeGuest {
 }
 
 export interface Recipe {
+  readonly design: Design
   readonly listRegisters: number
+  /** There may be fewer CPUs than vCPUs. */
+  readonly cpus: number
+  /** Whether there are timers; then PPI 27 is the virtual one's. */
+  readonly timers: boolean
+  readonly haltPolling: Partial<HaltPolling>
   readonly interrupts: readonly RecipeInterrupt[]
   readonly guests: readonly RecipeGuest[]
   /** For each device the interrupts that it fires: edges are pulsed, levels raised. */
   readonly devices: readonly (readonly RecipeInterrupt[])[]
+  /** vCPUs that another device signals. */
+  readonly signals: readonly number[]
+}
+
+/** What recipes are made of. */
+export interface Taste {
+  /** Timers of the VM instead of PPIs that devices drive, and signals. */
+  readonly timers?: boolean
 }
 
 const EDGE_SPIS = [40, 41, 42]
@@ -59,10 +79,18 @@ const OPEN = 0xf0
 const group = fc.constantFrom<0 | 1>(1, 1, 1, 0)
 const priority = fc.constantFrom(0x20, 0x40, 0x80, 0x80, 0xa0, 0xe0)
 
-const op = (vcpus: number): fc.Arbitrary<Op> => {
+const op = (vcpus: number, timers: boolean): fc.Arbitrary<Op> => {
   const vcpu = fc.nat(vcpus - 1)
+  const timer = fc.record({
+    op: fc.constant('timer' as const),
+    which: fc.constantFrom('virtual' as const, 'physical' as const),
+    ticks: fc.nat(200),
+  })
   return fc.oneof(
+    ...(timers ? [timer] : []),
     fc.record({ op: fc.constantFrom('hvc' as const, 'wfi' as const, 'wfe' as const, 'sev' as const) }),
+    fc.record({ op: fc.constantFrom('wfet' as const, 'suspend' as const, 'userspace' as const) }),
+    fc.record({ op: fc.constant('wfit' as const), ticks: fc.nat(200) }),
     fc.record({
       op: fc.constantFrom('mask' as const, 'unmask' as const),
       masks: fc.subarray(['irq' as const, 'fiq' as const]),
@@ -79,7 +107,7 @@ const op = (vcpus: number): fc.Arbitrary<Op> => {
   )
 }
 
-const interrupts = (vcpus: number): fc.Arbitrary<RecipeInterrupt[]> => {
+const interrupts = (vcpus: number, timers: boolean): fc.Arbitrary<RecipeInterrupt[]> => {
   const set = (intid: number, vcpu: fc.Arbitrary<number>, trigger: 'edge' | 'level') =>
     fc.record({
       intid: fc.constant(intid),
@@ -94,27 +122,43 @@ const interrupts = (vcpus: number): fc.Arbitrary<RecipeInterrupt[]> => {
   return fc.tuple(
     ...EDGE_SPIS.map((intid) => set(intid, anywhere, 'edge')),
     ...LEVEL_SPIS.map((intid) => set(intid, anywhere, 'level')),
-    ...each.map((vcpu) => set(TIMER, vcpu, 'edge')),
+    ...(timers ? [] : each.map((vcpu) => set(TIMER, vcpu, 'edge'))),
     ...each.flatMap((vcpu) => SGIS.map((intid) => set(intid, vcpu, 'edge'))),
   )
 }
 
-export const recipes: fc.Arbitrary<Recipe> = fc.integer({ min: 1, max: 3 }).chain((vcpus) =>
-  interrupts(vcpus).chain((chosen) => {
-    const driven = chosen.filter(({ intid }) => intid >= 16)
-    const guest = fc.record({
-      ops: fc.array(op(vcpus), { maxLength: 12, size: 'max' }),
-      nests: fc.boolean(),
-      drains: fc.constantFrom(true, true, false),
-    })
-    return fc.record({
-      listRegisters: fc.integer({ min: 1, max: 5 }),
-      interrupts: fc.constant(chosen),
-      guests: fc.array(guest, { minLength: vcpus, maxLength: vcpus }),
-      devices: fc.array(fc.array(fc.constantFrom(...driven), { maxLength: 6 }), { maxLength: 3 }),
-    })
-  }),
-)
+/** Every design in both baselines. With one list register kvm61's underflow interrupt would never cease. */
+const designOf = (listRegisters: number): fc.Arbitrary<Design> => {
+  const all = Object.values(designs)
+  return fc.constantFrom(...all, ...(listRegisters > 1 ? all.map(kvm61) : []))
+}
+
+const haltPolling = fc.constantFrom<Partial<HaltPolling>>({}, { limit: 200, growStart: 2, grow: 3 })
+
+export const recipesWith = ({ timers = false }: Taste): fc.Arbitrary<Recipe> =>
+  fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 5 })).chain(([vcpus, listRegisters]) =>
+    interrupts(vcpus, timers).chain((chosen) => {
+      const driven = chosen.filter(({ intid }) => intid >= 16)
+      const guest = fc.record({
+        ops: fc.array(op(vcpus, timers), { maxLength: 12, size: 'max' }),
+        nests: fc.boolean(),
+        drains: fc.constantFrom(true, true, false),
+      })
+      return fc.record({
+        design: designOf(listRegisters),
+        listRegisters: fc.constant(listRegisters),
+        cpus: fc.integer({ min: 1, max: vcpus + 1 }),
+        timers: fc.constant(timers),
+        haltPolling,
+        interrupts: fc.constant(chosen),
+        guests: fc.array(guest, { minLength: vcpus, maxLength: vcpus }),
+        devices: fc.array(fc.array(fc.constantFrom(...driven), { maxLength: 6 }), { maxLength: 3 }),
+        signals: timers ? fc.array(fc.nat(vcpus - 1), { maxLength: 4 }) : fc.constant([]),
+      })
+    }),
+  )
+
+export const recipes = recipesWith({})
 
 /** Which of the actors that can go on does: cyclic. */
 export const schedules: fc.Arbitrary<number[]> = fc.array(fc.nat(255), {
@@ -141,14 +185,24 @@ function write(list: GuestBuilder, step: Op): void {
     case 'sgi':
       list.sgi({ intid: step.intid, vcpus: step.to, group: step.group })
       break
+    case 'wfit':
+      list.wfit(step.ticks)
+      break
+    case 'timer':
+      list.timer(step.ticks, step.which)
+      break
     default:
       list[step.op]()
   }
 }
 
 /** The scenario of a recipe. */
-export function cook({ listRegisters, interrupts: chosen, guests, devices }: Recipe): Scenario {
-  const s = scenario('random').gic({ listRegisters }).vm({ vcpus: guests.length })
+export function cook(recipe: Recipe): Scenario {
+  const { design, listRegisters, cpus, timers, interrupts: chosen, guests, devices, signals } = recipe
+  const s = scenario('random')
+    .design(design)
+    .gic({ listRegisters, cpus })
+    .vm({ vcpus: guests.length, timers, haltPolling: recipe.haltPolling })
   for (const interrupt of chosen) {
     if (interrupt.intid < 16) s.sgi(interrupt)
     else if (interrupt.intid < 32) s.ppi(interrupt)
@@ -159,6 +213,7 @@ export function cook({ listRegisters, interrupts: chosen, guests, devices }: Rec
     const handler = (list: OpList): void => {
       list.ack()
       for (const { intid } of levels) list.quiesce(intid)
+      if (timers) list.stopTimer('virtual').stopTimer('physical')
       if (nests) list.unmask().hvc().mask()
       list.eoi()
     }
@@ -182,13 +237,28 @@ export function cook({ listRegisters, interrupts: chosen, guests, devices }: Rec
       }
     })
   }
+  if (signals.length > 0) {
+    s.device('vmm', (device) => {
+      for (const vcpu of signals) device.signal(vcpu)
+    })
+  }
   return s
 }
 
-/** The actor that a schedule lets go on after `taken` steps; undefined if none can. */
+/** A schedule's numbers from here on stand for the environment, while it has its say. */
+const ENVIRONMENT = 208
+const ENVIRONMENT_STEPS = 400
+
+/** What a schedule lets happen after `taken` steps: an actor's step, or the environment's; undefined if nothing can. */
 export function scheduled(machine: ScenarioMachine, schedule: readonly number[], taken: number) {
-  const ready = machine.actors.filter((actor) => machine.stateOf(actor) === 'ready')
-  return ready.length === 0 ? undefined : ready[schedule[taken % schedule.length] % ready.length]
+  const ready = (actors: readonly Actor[]) => actors.filter((actor) => machine.stateOf(actor) === 'ready')
+  const pick = schedule[taken % schedule.length]
+  if (pick >= ENVIRONMENT && taken < ENVIRONMENT_STEPS) {
+    const happens = ready(machine.environment)
+    if (happens.length > 0) return happens[pick % happens.length]
+  }
+  const actors = ready(machine.actors)
+  return actors.length === 0 ? undefined : actors[pick % actors.length]
 }
 
 const ENOUGH = 30_000

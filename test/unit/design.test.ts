@@ -412,7 +412,12 @@ describe('own steps', () => {
   })
 
   it('of one name are two steps', () => {
-    const { own } = compile(design(ownStep('same', () => 0), ownStep('same', () => 0)))
+    const { own } = compile(
+      design(
+        ownStep('same', () => 0),
+        ownStep('same', () => 0),
+      ),
+    )
     expect(own).toHaveLength(2)
   })
 })

@@ -41,7 +41,7 @@ const everything = (design: Design): Run =>
         .wfi(),
     )
     .guest(1, (guest) => handle(guest.wfi()))
-    .device('board', (device) => device.pulse(40).raise(41))
+    .device('board', (device) => device.pulse(40).at(5000).raise(41))
     .run()
 const row = (run: Run, exit: CostRow['exit']): CostRow => {
   const found = run.cost().find((one) => one.exit === exit)

@@ -86,13 +86,7 @@ describe('an entry', () => {
       .guest(0, (guest) => guest.onIrq(handle).unmask())
       .run()
     expect(crossed(run, 'entry')).toEqual([
-      [
-        `HCR := ${sum(HCR_En, row.always, row.overflow)}`,
-        'LR0 := 40',
-        'LR1 := 41',
-        'LR2 := 42',
-        'LR3 := 43',
-      ],
+      [`HCR := ${sum(HCR_En, row.always, row.overflow)}`, 'LR0 := 40', 'LR1 := 41', 'LR2 := 42', 'LR3 := 43'],
       [`HCR := ${sum(HCR_En, row.always)}`, 'LR0 := 43', 'LR1 := 44'],
     ])
     const exits = run.events.filter(({ what }) => what.includes('exit (irq)')).map(({ what }) => what)
@@ -107,9 +101,7 @@ describe('an entry', () => {
       .run()
     const written = run.events
       .flatMap(({ accesses }) => accesses)
-      .filter(
-        ({ direction, register, low }) => direction === 'write' && register >= ICH_LR0_EL2 && low !== 0,
-      )
+      .filter(({ direction, register, low }) => direction === 'write' && register >= ICH_LR0_EL2 && low !== 0)
       .map(({ low, high }) => ({ intid: low, high: high >>> 0 }))
     expect(written).toEqual([
       { intid: 40, high: 0x5048_0200 },
@@ -119,24 +111,30 @@ describe('an entry', () => {
 })
 
 describe('an exit', () => {
-  it.each(baselines)('asks which list registers are empty, disables, and reads only the others: $name', (row) => {
-    const run = pending(3, 4, row.baseline)
-      .guest(0, (guest) => guest.ack().eoi().ack().hvc())
-      .run()
-    const disable = `HCR := ${row.always}`
-    expect(crossed(run, 'exit')).toEqual([
-      ['read ELRSR', disable, 'LR0 := 0', 'read LR1', 'LR1 := 0', 'read LR2', 'LR2 := 0'],
-      ['read ELRSR', disable, 'read LR0', 'LR0 := 0', 'read LR1', 'LR1 := 0'],
-    ])
-  })
+  it.each(baselines)(
+    'asks which list registers are empty, disables, and reads only the others: $name',
+    (row) => {
+      const run = pending(3, 4, row.baseline)
+        .guest(0, (guest) => guest.ack().eoi().ack().hvc())
+        .run()
+      const disable = `HCR := ${row.always}`
+      expect(crossed(run, 'exit')).toEqual([
+        ['read ELRSR', disable, 'LR0 := 0', 'read LR1', 'LR1 := 0', 'read LR2', 'LR2 := 0'],
+        ['read ELRSR', disable, 'read LR0', 'LR0 := 0', 'read LR1', 'LR1 := 0'],
+      ])
+    },
+  )
 
-  it.each(baselines)('after an overflow leaves only its own bits set while it clears the enable: $name', (row) => {
-    const run = pending(3, 2, row.baseline)
-      .guest(0, (guest) => guest.hvc())
-      .run()
-    const [first] = crossed(run, 'exit')
-    expect(first.slice(0, 2)).toEqual(['read ELRSR', `HCR := ${row.kept}`])
-  })
+  it.each(baselines)(
+    'after an overflow leaves only its own bits set while it clears the enable: $name',
+    (row) => {
+      const run = pending(3, 2, row.baseline)
+        .guest(0, (guest) => guest.hvc())
+        .run()
+      const [first] = crossed(run, 'exit')
+      expect(first.slice(0, 2)).toEqual(['read ELRSR', `HCR := ${row.kept}`])
+    },
+  )
 
   it('reads a completed level’s list register, which is not empty until its EOI was seen', () => {
     const run = scenario('EOI')
@@ -236,7 +234,11 @@ describe('an injection', () => {
     const told = run.events.map(({ what }) => what)
     expect(told.indexOf('kick')).toBeGreaterThan(told.indexOf('publishOutside'))
     expect(told.indexOf('kick')).toBeLessThan(told.lastIndexOf('flush'))
-    expect(run.cost().map(({ exit, exits }) => `${exit} ${exits}`)).toEqual(['hvc 1', 'off 1', 'first-entry 0'])
+    expect(run.cost().map(({ exit, exits }) => `${exit} ${exits}`)).toEqual([
+      'hvc 1',
+      'off 1',
+      'first-entry 0',
+    ])
     expect(run.end).toBe('done')
   })
 })

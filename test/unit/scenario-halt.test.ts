@@ -63,6 +63,7 @@ describe('the thread around a halt', () => {
       'kick',
       ': gets cpu0',
       'schedIn: loadUnlessWaiting',
+      'schedIn: notLoaded? yes',
       'schedIn: timerLoad',
       'schedIn: resume',
       'wfi/halt/sleep: sleep',
@@ -75,7 +76,6 @@ describe('the thread around a halt', () => {
       'wfi: clearWaiting',
       'wfi: load',
       'wfi: trapDir',
-      'wfi: timerLoad',
       'wfi: preemptOn',
       'wfi: skipInstruction',
     ])

@@ -9,9 +9,7 @@ const ISR_I = 0x80
 const statesWritten = (run: Run): number[] =>
   run.events
     .flatMap(({ accesses }) => accesses)
-    .filter(
-      ({ direction, register, low }) => direction === 'write' && register === ICH_LR0_EL2 && low === 40,
-    )
+    .filter(({ direction, register, low }) => direction === 'write' && register === ICH_LR0_EL2 && low === 40)
     .map(({ high }) => high >>> 30)
 const PENDING = 1
 const ACTIVE = 2
@@ -74,7 +72,11 @@ describe('a level-sensitive interrupt', () => {
       .run({ steps: 1000 })
     expect(run.acknowledged(0)).toEqual([1023, 1023])
     expect(statesWritten(run)).toEqual([])
-    expect(run.cost().map(({ exit, exits }) => `${exit} ${exits}`)).toEqual(['hvc 1', 'off 1', 'first-entry 0'])
+    expect(run.cost().map(({ exit, exits }) => `${exit} ${exits}`)).toEqual([
+      'hvc 1',
+      'off 1',
+      'first-entry 0',
+    ])
     expect(run.end).toBe('done')
   })
 

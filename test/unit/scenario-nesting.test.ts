@@ -1,6 +1,15 @@
 /** Handlers that let themselves be interrupted, and the two steps of EOImode 1. */
 import { ICC_BPR1_EL1, ICC_CTLR_EL1, ICC_DIR_EL1, ICC_PMR_EL1, ICC_RPR_EL1, ISR_EL1 } from 'vgic'
-import { type GuestBuilder, type InterruptConfig, type OpList, type Run, scenario } from 'vgic/scenario'
+import {
+  designs,
+  fixed,
+  type GuestBuilder,
+  type InterruptConfig,
+  kvm61,
+  type OpList,
+  type Run,
+  scenario,
+} from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 
 const ISR_I = 0x80
@@ -123,8 +132,12 @@ describe('a handler that unmasks', () => {
 })
 
 describe('an active interrupt', () => {
-  it('keeps its list register while more urgent ones wait for one, so that it can be completed', () => {
-    const run = scenario('active first')
+  it.each([
+    { name: 'fixed', baseline: fixed },
+    { name: 'kvm61', baseline: kvm61 },
+  ])('can be completed while more urgent ones fill the list registers: $name', ({ baseline }) => {
+    const run = scenario('active')
+      .design(baseline(designs.wfiFullPut))
       .gic({ listRegisters: 2 })
       .sgi({ intid: 1, priority: 0x40 })
       .sgi({ intid: 2, priority: 0x40 })
@@ -145,62 +158,6 @@ describe('an active interrupt', () => {
 
 describe('EOImode 1', () => {
   const self = { intid: 1, vcpus: [0] }
-
-  it('drops the priority with EOIR and deactivates with DIR', () => {
-    const run = scenario('EOI and DIR')
-      .guest(0, (guest) =>
-        guest
-          .write(ICC_CTLR_EL1, EOI_MODE_1)
-          .sgi(self)
-          .ack()
-          .eoi()
-          .poll(ICC_RPR_EL1, 0xff, 0xff)
-          .sgi(self)
-          .poll(ISR_EL1, ISR_I, 0)
-          .dir()
-          .poll(ISR_EL1, ISR_I, ISR_I)
-          .ack(),
-      )
-      .run({ steps: 1000 })
-    expect(run.acknowledged(0)).toEqual([1, 1])
-    expect(run.end).toBe('done')
-  })
-
-  it('with EOIR and DIR in the handler delivers every interrupt', () => {
-    const run = scenario('handler with DIR')
-      .spi({ intid: 40, trigger: 'level' })
-      .guest(0, (guest) =>
-        guest
-          .write(ICC_CTLR_EL1, EOI_MODE_1)
-          .onIrq((handler) => handler.ack().eoi().quiesce(40).dir())
-          .unmask()
-          .wfi()
-          .wfi(),
-      )
-      .device('uart', (device) => device.raise(40).raise(40))
-      .run()
-    expect(run.acknowledged(0)).toEqual([40, 40])
-    expect(run.end).toBe('done')
-  })
-
-  it('lets a level that stays high come again after DIR, not after EOIR', () => {
-    const run = scenario('level with DIR')
-      .spi({ intid: 40, trigger: 'level' })
-      .guest(0, (guest) =>
-        guest
-          .write(ICC_CTLR_EL1, EOI_MODE_1)
-          .poll(ISR_EL1, ISR_I, ISR_I)
-          .ack()
-          .eoi()
-          .hvc()
-          .poll(ISR_EL1, ISR_I, 0)
-          .dir()
-          .poll(ISR_EL1, ISR_I, ISR_I),
-      )
-      .device('uart', (device) => device.at(0).raise(40))
-      .run({ steps: 1000 })
-    expect(run.end).toBe('done')
-  })
 
   it('lets more interrupts than list registers be active at once, and completes them in any order (case L4)', () => {
     const run = scenario('six SGIs, four list registers')

@@ -125,7 +125,11 @@ describe('an SGI', () => {
       )
       .run()
     expect(run.acknowledged(0)).toEqual([1, 1023])
-    expect(run.cost().map(({ exit, exits }) => `${exit} ${exits}`)).toEqual(['sysreg 1', 'off 1', 'first-entry 0'])
+    expect(run.cost().map(({ exit, exits }) => `${exit} ${exits}`)).toEqual([
+      'sysreg 1',
+      'off 1',
+      'first-entry 0',
+    ])
   })
 
   it('sent twice before it is acknowledged is delivered once', () => {

@@ -195,7 +195,7 @@ describe('the events behind it', () => {
   it('tell a redistributor’s register by its name and address, and as many as the counts say', () => {
     const run = scenario('timers')
       .vm({ vcpus: 1, timers: true })
-      .guest(0, (guest) => guest.timer(5).wfi())
+      .guest(0, (guest) => guest.timer(500).wfi())
       .run()
     const mmio = run.events.flatMap(({ accesses }) => accesses).filter(({ kind }) => kind === 'mmio')
     const frame = 0x080a_0000 + 0x1_0000

@@ -127,7 +127,12 @@ describe('a WFI sleeps on', () => {
   it('for ever if nobody wakes it', () => {
     const run = waiting('nobody').run()
     expect(run.end).toBe('asleep')
-    expect(run.events.slice(-4).map(({ what }) => what)).toEqual(['runnable? no', 'sleep', 'put', 'giveUpCpu'])
+    expect(run.events.slice(-4).map(({ what }) => what)).toEqual([
+      'runnable? no',
+      'sleep',
+      'put',
+      'giveUpCpu',
+    ])
     expect(run.counts(0).sleeps).toBe(1)
   })
 })

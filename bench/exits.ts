@@ -1,0 +1,159 @@
+/** The benchmark of exits: rounds of every scenario, ours and the yardstick's in turn, medians of the ratios. */
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The yardstick's scenarios that the library has, by number. */
+const scenarios = ['hypercall', 'spi', 'ipi', 'wfi', 'overflow'] as const
+/** Iterations of a round: about 50 ms. */
+const ITERATIONS = [2_000_000, 500_000, 400_000, 300_000, 80_000] as const
+/** Processes, one after another; each has its own luck with code placement. */
+const PROCESSES = 3
+
+interface Options {
+  readonly twin: string | undefined
+  readonly json: boolean
+  readonly rounds: number
+}
+
+interface Answer {
+  readonly ns: number
+  readonly checksum: string
+  readonly bytes: number
+  readonly scavenges: number
+}
+
+/** One scenario with one number of live machines. */
+interface Case {
+  readonly name: string
+  readonly ns: number
+  readonly bytesPerIteration: number
+  readonly scavenges: number
+  readonly ratio?: number
+  /** Lowest and highest ratio of a round. */
+  readonly spread?: readonly [number, number]
+}
+
+/** A child process that answers a line with a line. */
+class Responder {
+  private readonly child: ChildProcessWithoutNullStreams
+  private buffer = ''
+  private waiting: ((line: string) => void) | undefined
+
+  constructor(command: string, args: readonly string[]) {
+    this.child = spawn(command, args)
+    this.child.stderr.pipe(process.stderr)
+    this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.buffer += text
+      const end = this.buffer.indexOf('\n')
+      if (end < 0) return
+      const line = this.buffer.slice(0, end)
+      this.buffer = this.buffer.slice(end + 1)
+      this.waiting?.(line)
+    })
+  }
+
+  async ask(line: string): Promise<Answer> {
+    const answer = new Promise<string>((resolve) => {
+      this.waiting = resolve
+    })
+    this.child.stdin.write(`${line}\n`)
+    const [ns, checksum, bytes = 0, scavenges = 0] = (await answer).split(' ')
+    return { ns: Number(ns), checksum, bytes: Number(bytes), scavenges: Number(scavenges) }
+  }
+
+  end(): void {
+    this.child.stdin.end()
+  }
+}
+
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]
+
+const geomean = (values: readonly number[]): number =>
+  Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
+
+function compileTwin(source: string): string {
+  const binary = join(mkdtempSync(join(tmpdir(), 'vgic-twin-')), 'native-twin')
+  execFileSync('cc', ['-O2', '-o', binary, source])
+  return binary
+}
+
+/** Measures one scenario in a new process, alternating with the yardstick round by round. */
+async function measure(number: number, machines: number, rounds: number, twin: Responder | undefined) {
+  const self = fileURLToPath(import.meta.url)
+  const ours = new Responder(process.execPath, ['--expose-gc', self, '--worker'])
+  const iterations = ITERATIONS[number - 1]
+  await ours.ask(`${number} ${iterations} ${machines}`)
+  const answers: Answer[] = []
+  const ratios: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    const answer = await ours.ask(`${number} ${iterations} ${machines}`)
+    answers.push(answer)
+    if (!twin) continue
+    const yardstick = await twin.ask(`${number} ${iterations} 4`)
+    if (yardstick.checksum !== answer.checksum) {
+      throw new Error(
+        `${scenarios[number - 1]}: checksum ${answer.checksum}, the yardstick's is ${yardstick.checksum}: not the same work`,
+      )
+    }
+    ratios.push(answer.ns / yardstick.ns)
+  }
+  ours.end()
+  return { answers, ratios }
+}
+
+async function measureCase(
+  number: number,
+  machines: number,
+  rounds: number,
+  twin: Responder | undefined,
+): Promise<Case> {
+  const answers: Answer[] = []
+  const ratios: number[] = []
+  for (let process = 0; process < PROCESSES; process++) {
+    const measured = await measure(number, machines, rounds, twin)
+    answers.push(...measured.answers)
+    ratios.push(...measured.ratios)
+  }
+  return {
+    name: `${scenarios[number - 1]}${machines > 1 ? ` (${machines} machines)` : ''}`,
+    ns: median(answers.map(({ ns }) => ns)),
+    bytesPerIteration: median(answers.map(({ bytes }) => bytes)),
+    scavenges: median(answers.map(({ scavenges }) => scavenges)),
+    ...(twin ? { ratio: median(ratios), spread: [Math.min(...ratios), Math.max(...ratios)] as const } : {}),
+  }
+}
+
+/** Runs the benchmark and prints it. */
+export async function benchHotPath({ twin: source, json, rounds }: Options): Promise<void> {
+  const twin = source === undefined ? undefined : new Responder(compileTwin(source), [])
+  const cases: Case[] = []
+  for (const machines of [1, 3]) {
+    for (const number of scenarios.keys()) {
+      const measured = await measureCase(number + 1, machines, rounds, twin)
+      cases.push(measured)
+      if (!json) console.log(row(measured))
+    }
+  }
+  twin?.end()
+  const ratios = cases.flatMap(({ ratio }) => ratio ?? [])
+  const mean = ratios.length > 0 ? geomean(ratios) : undefined
+  if (json) {
+    const byName = Object.fromEntries(cases.map(({ name, ...rest }) => [name, rest]))
+    console.log(JSON.stringify({ cases: byName, geomean: mean }, null, 2))
+  } else if (mean !== undefined) {
+    const one = geomean(ratios.slice(0, scenarios.length))
+    console.log(
+      `geometric mean of the ratios: ${mean.toFixed(2)} (one machine ${one.toFixed(2)}), worst ${Math.max(...ratios).toFixed(2)}`,
+    )
+  }
+}
+
+function row({ name, ns, bytesPerIteration, scavenges, ratio, spread }: Case): string {
+  const times = ratio === undefined ? '' : `  ${ratio.toFixed(2)}x of C`
+  const noise = spread === undefined ? '' : ` (${spread[0].toFixed(2)} to ${spread[1].toFixed(2)})`
+  const memory = `${Math.max(0, bytesPerIteration).toFixed(2)} bytes, ${scavenges} scavenges`
+  return `${name.padEnd(24)} ${ns.toFixed(1).padStart(7)} ns${times}${noise}  ${memory}`
+}

@@ -1,0 +1,80 @@
+/** The benchmark of the explorer: transitions a second at two sizes of state. */
+import { explore } from 'vgic/explore'
+import { designs, type Scenario, scenario } from 'vgic/scenario'
+
+/** One vCPU, four SPIs and two devices. */
+const small = (): Scenario =>
+  scenario('about 1 KB')
+    .gic({ cpus: 2, listRegisters: 4 })
+    .vm({ vcpus: 1, spis: 32 })
+    .design(designs.wfiFullPut)
+    .spi({ intid: 32, priority: 0x80 })
+    .spi({ intid: 33, priority: 0xc0 })
+    .spi({ intid: 34 })
+    .guest(0, (g) =>
+      g
+        .onIrq((h) => h.ack().eoi())
+        .priorityMask(0xa0)
+        .unmask()
+        .wfi()
+        .priorityMask(0xf0)
+        .wfi(),
+    )
+    .device('nic', (d) => d.pulse(33).pulse(32))
+    .device('disk', (d) => d.pulse(34).pulse(34))
+
+/** Four vCPUs, 160 SPIs. */
+const large = (): Scenario =>
+  scenario('about 6 KB')
+    .gic({ cpus: 4, listRegisters: 4 })
+    .vm({ vcpus: 4, spis: 160 })
+    .design(designs.wfiFullPut)
+    .spi({ intid: 32, priority: 0x80 })
+    .spi({ intid: 33, priority: 0xc0 })
+    .guest(0, (g) =>
+      g
+        .onIrq((h) => h.ack().eoi())
+        .unmask()
+        .wfi(),
+    )
+    .guest(1, (g) => g.sgi({ intid: 1, vcpus: [0] }))
+    .device('nic', (d) => d.pulse(33).pulse(32))
+
+interface Row {
+  readonly name: string
+  readonly bytes: number
+  readonly states: number
+  readonly transitions: number
+  readonly perSecond: number
+}
+
+function measure(name: string, recipe: () => Scenario, preemptions: number, states: number): Row {
+  const machine = recipe().machine()
+  const { layout, fixed } = machine.hypervisor.state
+  const ranges = layout.rangesOf(['authoritative', 'normalised', 'derived'], fixed)
+  let words = 0
+  for (let r = 0; r < ranges.length; r += 2) words += ranges[r + 1] - ranges[r]
+  const rates: number[] = []
+  let report = explore(recipe(), { preemptions, states })
+  for (let round = 0; round < 5; round++) {
+    const start = performance.now()
+    report = explore(recipe(), { preemptions, states })
+    rates.push((report.transitions / (performance.now() - start)) * 1000)
+  }
+  const perSecond = rates.sort((a, b) => a - b)[2]
+  return { name, bytes: 4 * words, states: report.states, transitions: report.transitions, perSecond }
+}
+
+/** Runs the benchmark and prints it. */
+export function benchExplorer(json: boolean): void {
+  const rows = [measure('small', small, 2, 600_000), measure('large', large, 0, 300_000)]
+  if (json) console.log(JSON.stringify(rows, null, 2))
+  else {
+    for (const { name, bytes, states, transitions, perSecond } of rows) {
+      const rate = (perSecond / 1e6).toFixed(2)
+      console.log(
+        `${name}: ${bytes} bytes of state, ${states} states, ${transitions} transitions, ${rate} million a second`,
+      )
+    }
+  }
+}

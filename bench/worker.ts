@@ -1,0 +1,42 @@
+/**
+ * A process that runs scenarios on demand: reads lines `SCENARIO ITERATIONS MACHINES`, answers each with
+ * `NS_PER_ITERATION CHECKSUM BYTES_PER_ITERATION SCAVENGES`. With several machines alive the first is measured,
+ * after all have been warmed up.
+ */
+
+import { PerformanceObserver } from 'node:perf_hooks'
+import { createInterface } from 'node:readline'
+import { designs } from 'vgic/scenario'
+import { HotPath, machineOf } from './hot-path.ts'
+
+const WARM_UP = 200_000
+
+/** Machines with other list registers and designs than the measured one. */
+const others = [() => machineOf(2, designs.wfiHandler), () => machineOf(16, designs.vmcrOnExit)]
+
+export function serve(): void {
+  let scavenges = 0
+  new PerformanceObserver((list) => {
+    scavenges += list.getEntries().length
+  }).observe({ entryTypes: ['gc'] })
+  const machines = new Map<number, HotPath[]>()
+  const lines = createInterface({ input: process.stdin })
+  lines.on('line', (line) => {
+    const [scenario, iterations, count] = line.split(' ').map(Number)
+    let paths = machines.get(count)
+    if (!paths) {
+      paths = [() => machineOf(4), ...others].slice(0, count).map((make) => new HotPath(make()))
+      machines.set(count, paths)
+    }
+    for (const path of paths) path.run(scenario, WARM_UP)
+    const [measured] = paths
+    globalThis.gc?.()
+    const before = scavenges
+    const heap = process.memoryUsage().heapUsed
+    const start = performance.now()
+    const sum = measured.run(scenario, iterations)
+    const ns = ((performance.now() - start) * 1e6) / iterations
+    const bytes = (process.memoryUsage().heapUsed - heap) / iterations
+    setImmediate(() => console.log(`${ns.toFixed(3)} ${sum} ${bytes.toFixed(4)} ${scavenges - before}`))
+  })
+}
