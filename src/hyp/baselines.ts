@@ -2,9 +2,9 @@
  * Two baselines, each a set of edits that any design can have: `fixed` is every design as it is defined here,
  * with every good choice; `kvm61` is what the recordings show of Linux 6.1.
  */
-import type { Design } from './design.ts'
+import { compile, type Design } from './design.ts'
 import { edit } from './edit.ts'
-import { candidateRunnable, flushActiveFirst, foldIgnoringEoiCount } from './steps.ts'
+import { candidateRunnable, dyRunnable, flushActiveFirst, foldIgnoringEoiCount } from './steps.ts'
 
 /** A design with every good choice: as it is. */
 export const fixed = (design: Design): Design => design
@@ -15,12 +15,14 @@ export const fixed = (design: Design): Design => design
  *   one, and underflow is the only maintenance interrupt;
  * - EOIcount is ignored;
  * - ICC_DIR_EL1 is not trapped;
- * - a directed yield evaluates runnable() of a vCPU that may be running by now.
+ * - a directed yield evaluates runnable() of a vCPU that may be running by now, if the design has that question.
  */
-export const kvm61 = (design: Design): Design =>
-  edit(design)
+export function kvm61(design: Design): Design {
+  const asks = compile(design).steps.includes(dyRunnable)
+  const edited = edit(design)
     .replaceAll('flush', flushActiveFirst)
     .replaceAll('fold', foldIgnoringEoiCount)
     .omitAll('trapDir')
-    .replaceAll('dyRunnable?', candidateRunnable)
-    .design(`${design.name} (kvm61)`)
+  const all = asks ? edited.replaceAll(dyRunnable.name, candidateRunnable) : edited
+  return all.design(`${design.name} (kvm61)`)
+}

@@ -159,6 +159,62 @@ describe('an active interrupt', () => {
 describe('EOImode 1', () => {
   const self = { intid: 1, vcpus: [0] }
 
+  it('drops the priority with EOIR and deactivates with DIR', () => {
+    const run = scenario('EOI and DIR')
+      .guest(0, (guest) =>
+        guest
+          .write(ICC_CTLR_EL1, EOI_MODE_1)
+          .sgi(self)
+          .ack()
+          .eoi()
+          .poll(ICC_RPR_EL1, 0xff, 0xff)
+          .sgi(self)
+          .poll(ISR_EL1, ISR_I, 0)
+          .write(ICC_DIR_EL1, 1)
+          .poll(ISR_EL1, ISR_I, ISR_I)
+          .ack(),
+      )
+      .run({ steps: 1000 })
+    expect(run.acknowledged(0)).toEqual([1, 1])
+    expect(run.end).toBe('done')
+  })
+
+  it('with EOIR and DIR in the handler delivers every interrupt', () => {
+    const run = scenario('handler with DIR')
+      .spi({ intid: 40, trigger: 'level' })
+      .guest(0, (guest) =>
+        guest
+          .write(ICC_CTLR_EL1, EOI_MODE_1)
+          .onIrq((handler) => handler.ack().eoi().quiesce(40).write(ICC_DIR_EL1, 40))
+          .unmask()
+          .wfi()
+          .wfi(),
+      )
+      .device('uart', (device) => device.raise(40).raise(40))
+      .run()
+    expect(run.acknowledged(0)).toEqual([40, 40])
+    expect(run.end).toBe('done')
+  })
+
+  it('lets a level that stays high come again after DIR, not after EOIR', () => {
+    const run = scenario('level with DIR')
+      .spi({ intid: 40, trigger: 'level' })
+      .guest(0, (guest) =>
+        guest
+          .write(ICC_CTLR_EL1, EOI_MODE_1)
+          .poll(ISR_EL1, ISR_I, ISR_I)
+          .ack()
+          .eoi()
+          .hvc()
+          .poll(ISR_EL1, ISR_I, 0)
+          .write(ICC_DIR_EL1, 40)
+          .poll(ISR_EL1, ISR_I, ISR_I),
+      )
+      .device('uart', (device) => device.at(0).raise(40))
+      .run({ steps: 1000 })
+    expect(run.end).toBe('done')
+  })
+
   it('lets more interrupts than list registers be active at once, and completes them in any order (case L4)', () => {
     const run = scenario('six SGIs, four list registers')
       .guest(0, (guest) => {
