@@ -42,7 +42,14 @@ export {
   until,
   when,
 } from './hyp/design.ts'
-export { type DesignParts, defineDesign, designs, type HaltOptions, halt } from './hyp/designs.ts'
+export {
+  type Around,
+  type DesignParts,
+  defineDesign,
+  designs,
+  type HaltOptions,
+  halt,
+} from './hyp/designs.ts'
 export { Edit, edit } from './hyp/edit.ts'
 export type { HaltPolling } from './hyp/halt.ts'
 export type { StepContext } from './hyp/own-steps.ts'

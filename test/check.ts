@@ -4,13 +4,15 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
 
-/** Runs in an installed copy of the package, as ESM and as CJS, with `vgic`, `scenario` and `assert` given. */
+/** Runs in an installed copy of the package, as ESM and as CJS, with `vgic`, `scenario`, `explorer` and `assert` given. */
 const SMOKE_BODY = `
 assert.throws(
   () => scenario.scenario('no vCPU').vm({ vcpus: 0 }),
   (error) => error instanceof vgic.VgicError && error.code === 'config',
 )
 assert.throws(() => vgic.Gic.from(new ArrayBuffer(8)), vgic.VgicError)
+assert.throws(() => explorer.explore(scenario.scenario('bounds'), { depth: 0 }), vgic.VgicError)
+assert.equal(explorer.explore(scenario.scenario('nothing')).complete, true)
 assert.equal(new vgic.Gic({ cpus: 2 }).readSysreg(1, vgic.ICH_VTR_EL2, 2), 0x90b80003)
 `
 
@@ -133,6 +135,7 @@ async function smoke(): Promise<void> {
     `import assert from 'node:assert/strict'
 import * as vgic from 'vgic'
 import * as scenario from 'vgic/scenario'
+import * as explorer from 'vgic/explore'
 ${SMOKE_BODY}`,
   )
   writeFileSync(
@@ -140,6 +143,7 @@ ${SMOKE_BODY}`,
     `const assert = require('node:assert/strict')
 const vgic = require('vgic')
 const scenario = require('vgic/scenario')
+const explorer = require('vgic/explore')
 ${SMOKE_BODY}`,
   )
   await must('node', ['smoke.mjs'], project)

@@ -268,7 +268,11 @@ export class ScenarioMachine {
     return readCost(words, place.costTable, design.name)
   }
 
-  /** The next step of a device; undefined when it is done. */
+  /**
+   * The next step of a device; undefined when it is done.
+   *
+   * @internal
+   */
   nextDeviceStep(index: number): DeviceStep | undefined {
     return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
   }

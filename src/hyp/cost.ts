@@ -4,7 +4,7 @@
  * exit, and those of its thread's start and end, in rows of their own.
  */
 import { type RecordType, recordType } from '../state/layout.ts'
-import { exitNames } from './vcpu.ts'
+import { type ExitName, exitNames } from './vcpu.ts'
 
 export const COST_EXITS = 0
 export const COST_SYSREG_READS = 1
@@ -17,7 +17,7 @@ export const COST_POLLS = 5
 export const COST_STRIDE = 6
 
 /** The names of the rows: kinds of exit, then what belongs to none. */
-export const costRowNames = [...exitNames, 'first-entry'] as const
+export const costRowNames: readonly CostRow['exit'][] = [...exitNames, 'first-entry']
 /** The row of a vCPU that has not left the guest yet. */
 export const COST_FIRST_ENTRY = exitNames.length * COST_STRIDE
 
@@ -31,7 +31,7 @@ export interface CostRow {
   /** The design that ran. */
   readonly design: string
   /** The kind of exit, or `first-entry`. */
-  readonly exit: (typeof costRowNames)[number]
+  readonly exit: ExitName | 'first-entry'
   /** How many exits of the kind there were. */
   readonly exits: number
   /** Reads of ICH_ and ICC_ system registers. */

@@ -63,12 +63,20 @@ import {
   yieldTo,
 } from './steps.ts'
 
+/** Steps around something. */
+export interface Around {
+  /** What comes before it. */
+  readonly before: readonly Node[]
+  /** What comes after it. */
+  readonly after: readonly Node[]
+}
+
 /** What a halt can be given: steps around all of it, steps around the sleep only, and its test. */
 export interface HaltOptions {
   /** Before halt polling begins, and after the halt. */
-  readonly around?: { readonly before: readonly Node[]; readonly after: readonly Node[] }
+  readonly around?: Around
   /** After halt polling, around the sleep. */
-  readonly aroundSleep?: { readonly before: readonly Node[]; readonly after: readonly Node[] }
+  readonly aroundSleep?: Around
   /** The test that ends it; `runnable` if left out. */
   readonly canRun?: Step
 }
@@ -122,8 +130,11 @@ export interface DesignParts {
   readonly afterExit?: readonly Node[]
   /** The test by which a directed yield asks whether a blocked vCPU would run; `dyRunnable` if left out. */
   readonly candidateCanRun?: Step
+  /** The notifier that runs when the thread loses its PE; `[put]` if left out. */
   readonly schedOut?: readonly Node[]
+  /** The notifier that runs when the thread gets a PE; `[load, trapDir, timerLoad]` if left out. */
   readonly schedIn?: readonly Node[]
+  /** The steps of a device's injection; `[queueInterrupt, postRequest, kickVcpu]` if left out. */
   readonly inject?: readonly Node[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]

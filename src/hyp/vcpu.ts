@@ -130,9 +130,18 @@ export const EXIT_SUSPEND = 5
 export const EXIT_USERSPACE = 6
 export const EXIT_OFF = 7
 /** Their names, by value: host interrupt, WFx, trapped system register, HVC, PSCI CPU_SUSPEND, userspace, power off. */
-export const exitNames = ['irq', 'wfi', 'wfe', 'sysreg', 'hvc', 'suspend', 'userspace', 'off'] as const
+export const exitNames: readonly ExitName[] = [
+  'irq',
+  'wfi',
+  'wfe',
+  'sysreg',
+  'hvc',
+  'suspend',
+  'userspace',
+  'off',
+]
 /** Name of an exit's cause. */
-export type ExitName = (typeof exitNames)[number]
+export type ExitName = 'irq' | 'wfi' | 'wfe' | 'sysreg' | 'hvc' | 'suspend' | 'userspace' | 'off'
 
 /** The record of a vCPU, for a number of list registers, of interrupts that can be on an ap_list, and a design's own words. */
 export function vcpuRecord(

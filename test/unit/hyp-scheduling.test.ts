@@ -248,6 +248,32 @@ describe('a migration', () => {
     expect(targets()).toEqual([])
   })
 
+  it('does not happen in a plain run when the vCPU’s own CPU is free', () => {
+    const run = scenario('home')
+      .vm({ vcpus: 2 })
+      .spi({ intid: 40 })
+      .guest(0, (guest) => guest.onIrq(handle).unmask().wfi())
+      .guest(1, (guest) => guest.wfi())
+      .device('uart', (device) => device.pulse(40))
+      .run()
+    expect(run.acknowledged(0)).toEqual([40])
+    expect(run.events.filter(({ actor: { kind } }) => kind === 'migrate')).toEqual([])
+  })
+
+  it('happens in a plain run when it is taken and another is free', () => {
+    const run = scenario('away')
+      .gic({ cpus: 2 })
+      .vm({ vcpus: 3 })
+      .guest(0, (guest) => guest.loop(100, (list) => list.hvc()))
+      .guest(2, (guest) => guest.hvc())
+      .run()
+    expect(run.end).toBe('done')
+    const moves = run.events
+      .filter(({ actor: { kind } }) => kind === 'migrate')
+      .map(({ actor: who }) => who.name)
+    expect(moves).toEqual(['migrate vcpu2 to cpu1'])
+  })
+
   it.each(allDesigns)('of two vCPUs that change places mixes nothing up: $name', ({ design }) => {
     const s = scenario('change places').design(design).gic({ cpus: 3 }).vm({ vcpus: 2 })
     for (const vcpu of [0, 1]) {

@@ -1,6 +1,13 @@
 /** Other ways to wait and to leave the guest: WFET, PSCI CPU_SUSPEND, userspace, signals; and halt polling. */
 import { ICC_CTLR_EL1, ICC_PMR_EL1, ICC_RPR_EL1 } from 'vgic'
-import { designs, type Run, type Scenario, type ScenarioMachine, scenario } from 'vgic/scenario'
+import {
+  designs,
+  type GuestBuilder,
+  type Run,
+  type Scenario,
+  type ScenarioMachine,
+  scenario,
+} from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { VCPU_POLL_WINDOW } from '../../src/hyp/vcpu.ts'
 import { acknowledged, EOI_MODE_1, exits, fire, go, goTo, handle, isReady } from './hyp-machine.ts'
@@ -172,6 +179,33 @@ describe('a signal', () => {
     expect(told.indexOf('userspace')).toBeLessThan(told.indexOf('enters the guest'))
   })
 
+  it.each(allDesigns)('between any two steps is not lost: $name', ({ design }) => {
+    const writes: readonly ((guest: GuestBuilder) => unknown)[] = [
+      (guest) =>
+        guest
+          .hvc()
+          .loop(30, (list) => list.read(ICC_PMR_EL1))
+          .hvc(),
+      (guest) => guest.wfi().hvc(),
+    ]
+    for (const write of writes) {
+      const s = scenario('every moment').design(design).guest(0, write)
+      const machine = s.device('vmm', (device) => device.signal(0)).machine()
+      const start = machine.snapshot()
+      const steps = go(machine, 'vcpu0').map(({ what }) => what)
+      // A guest that is done does not come back to look.
+      const off = steps.findIndex((what) => what.endsWith('exit (off)'))
+      const total = off < 0 ? steps.length : off - 1
+      for (let moment = 0; moment <= total; moment++) {
+        machine.restore(start)
+        go(machine, 'vcpu0', undefined, moment)
+        go(machine, 'vmm')
+        const told = go(machine, 'vcpu0').map(({ what }) => what)
+        expect(told, `signalled after ${moment} steps`).toContain('userspace')
+      }
+    }
+  })
+
   it('loses no interrupt that comes with it', () => {
     for (const order of [
       ['vmm', 'uart'],
@@ -261,7 +295,7 @@ describe('halt polling', () => {
     expect(machine.cost().find(({ exit }) => exit === 'wfi')?.polls).toBe(10)
   })
 
-  it.each([1, 5, 9])('succeeds when the interrupt comes before look %i: no sleep, no growth', (look) => {
+  it.each([1, 5, 9, 10])('succeeds when the interrupt comes before look %i: no sleep, no growth', (look) => {
     const machine = waits(polling)
     halt(machine)
     const steps = successful(machine, look)

@@ -20,8 +20,9 @@ export interface MuseumEntry {
   readonly story: string
   /** The invariant that breaks. */
   readonly invariant: InvariantId
-  /** The good design, and the same with the bug. */
+  /** The good design. */
   readonly good: Design
+  /** The same with the bug. */
   readonly bug: Design
   /** The scenario that shows it, with a design. */
   readonly scenario: (design: Design) => Scenario
@@ -35,8 +36,9 @@ export interface MuseumRow {
   readonly id: string
   /** The invariant that the bug breaks. */
   readonly invariant: InvariantId
-  /** The exploration with the bug, and with the good design. */
+  /** The exploration with the bug. */
   readonly bug: Report
+  /** The exploration with the good design. */
   readonly good: Report
   /** Whether the bug broke just this invariant, and the good design ended complete. */
   readonly behaves: boolean
