@@ -20,9 +20,9 @@ export {
   scenario,
   type VmConfig,
 } from './explore/scenario.ts'
-export type { Access, ListRegisterChange, StepEvent } from './explore/trace.ts'
+export type { Access, ListRegisterChange, StepEvent, WfxEvent } from './explore/trace.ts'
 export { fixed, kvm61 } from './hyp/baselines.ts'
-export { type CostRow, type Latencies, latencyOf } from './hyp/cost.ts'
+export { type CostRow, type ExitStatistics, formatCost, type Latencies, latencyOf } from './hyp/cost.ts'
 export {
   type Choice,
   choose,

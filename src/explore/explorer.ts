@@ -11,8 +11,27 @@ import { TIMER_WFIT } from '../hyp/arch-timer.ts'
 import type { Program, Step } from '../hyp/design.ts'
 import { GUEST_PC, OP_QUIESCE, OP_SEV, OP_WORDS } from '../hyp/guest.ts'
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
-import { STEP_GUEST, STEP_RUNNABLE, STEP_RUNNABLE_ON_DEMAND } from '../hyp/steps.ts'
-import { VCPU_IRQ, VCPU_LAST_PE, VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../hyp/vcpu.ts'
+import {
+  flush,
+  flushActiveFirst,
+  fold,
+  foldIgnoringEoiCount,
+  irqOn,
+  STEP_GUEST,
+  STEP_RUNNABLE,
+  STEP_RUNNABLE_ON_DEMAND,
+  timerLoad,
+  timerSync,
+} from '../hyp/steps.ts'
+import {
+  VCPU_AP_COUNT,
+  VCPU_IRQ,
+  VCPU_LAST_PE,
+  VCPU_NOTIFIER,
+  VCPU_PC,
+  VCPU_PE,
+  VCPU_USED_LRS,
+} from '../hyp/vcpu.ts'
 import { argumentInteger, VgicError } from '../state/vgic-error.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import type { Actor, ScenarioMachine } from './machine.ts'
@@ -114,6 +133,7 @@ export class Explorer {
     readonly machine: ScenarioMachine,
     bounds: Bounds,
   ) {
+    machine.prepareExploration()
     this.actors = [...machine.actors, ...machine.environment].filter((actor) =>
       possible(machine, actor, bounds),
     )
@@ -134,7 +154,6 @@ export class Explorer {
     this.maxStates = argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff)
     this.maxDepth = argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000)
     this.visited = new VisitedSet(Math.min(this.maxStates, 1 << 19))
-    machine.prepareExploration()
     this.merge = bounds.merge ?? true
     this.frames = new Int32Array(64 * FRAME)
     this.changed = new Int32Array(layout.length)
@@ -199,6 +218,7 @@ export class Explorer {
     if (depth + 1 >= this.maxDepth) return this.report({ bound: 'depth' })
     if (isNew) visited.insert(slot, keyA, this.hashB)
     this.push(depth + 1, this.hashA, this.hashB, left, count)
+    this.frames[(depth + 1) * FRAME + SLOT] = slot
     this.pushed = true
     return undefined
   }
@@ -260,7 +280,7 @@ export class Explorer {
       const what = checker.distinctIntids(v)
       if (what !== undefined) return ['S8', what]
     }
-    if ((kind & GUEST) === 0 && checks.S17) {
+    if ((kind & GUEST) === 0 && checks.S17 && this.touchesLists(count)) {
       const what = checker.oneList()
       if (what !== undefined) return ['S17', what]
     }
@@ -273,6 +293,18 @@ export class Explorer {
       if (what !== undefined) return ['L3', what]
     }
     return undefined
+  }
+
+  /** Whether the last step changed an interrupt's word or an ap_list. */
+  private touchesLists(count: number): boolean {
+    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = this.machine.hypervisor.place
+    const end = vcpus + vcpuCount * vcpuSize
+    for (let i = 0; i < count; i++) {
+      const at = this.changed[i]
+      if (at >= spis && at < spis + spiCount) return true
+      if (at >= vcpus && at < end && (at - vcpus) % vcpuSize >= VCPU_IRQ) return true
+    }
+    return false
   }
 
   /** S20: a question has changed a word of another vCPU's record. */
@@ -404,7 +436,7 @@ export class Explorer {
     const frame = depth * FRAME
     const { frames, journal, top, words } = this
     const keyA = (frames[frame + HASH_A] + mixA(-1, frames[frame + BUDGET])) | 0
-    this.visited.leaveStack(keyA, frames[frame + HASH_B])
+    this.visited.leaveStack(frames[frame + SLOT], keyA, frames[frame + HASH_B])
     const begin = frames[frame + JOURNAL]
     for (let i = this.journalEnd - 2; i >= begin; i -= 2) {
       const at = journal[i]
@@ -420,7 +452,8 @@ export class Explorer {
     if (pc !== 0) return this.kindOf[pc]
     const { kind, index } = this.actors[actor]
     const v = this.machine.hypervisor.vcpu(index)
-    if (kind !== 'vcpu' || words[v + VCPU_PE] === 0) return 0
+    if (kind !== 'vcpu') return 0
+    if (words[v + VCPU_PE] === 0) return ON_PE
     const op = this.machine.setup.guests[index].ops[words[v + GUEST_PC] * OP_WORDS]
     return op === OP_SEV || op === OP_QUIESCE ? 0 : GUEST
   }
@@ -428,25 +461,36 @@ export class Explorer {
   /** Finds the words that a step has changed; returns how many there are. */
   private changes(v: number, kind: number): number {
     if (kind & LOCAL) return this.changesOf(v, v + VCPU_IRQ, 0)
-    if (kind & GUEST) return this.guestChanges(v)
+    if (kind & (GUEST | ON_PE) || this.isIdleListStep(v, kind)) return this.changesOnPe(v, kind)
     const { ranges } = this
     let count = 0
     for (let r = 0; r < ranges.length; r += 2) count = this.changesOf(ranges[r], ranges[r + 1], count)
     return count
   }
 
-  /** A guest reaches its thread's words, its PE, the distributor's active bits, and what the invariants remember. */
-  private guestChanges(v: number): number {
-    const { silicon } = this.machine.hypervisor
+  /**
+   * The words of the thread, of its PE and of the host's run queue; for a guest also the distributor's active bits and
+   * what the invariants remember.
+   */
+  private changesOnPe(v: number, kind: number): number {
+    const { peRanges, words } = this
+    const { silicon, scheduler, config } = this.machine.hypervisor
     const { ghosts } = this.machine
-    const pe = this.words[v + VCPU_LAST_PE]
-    const { distributor } = silicon.physical
     let count = this.changesOf(v, v + VCPU_IRQ, 0)
-    const { peRanges } = this
+    const pe = words[v + VCPU_LAST_PE]
     for (let r = 0; r < peRanges.length; r += 2)
       count = this.changesOf(pe + peRanges[r], pe + peRanges[r + 1], count)
-    count = this.changesOf(distributor, distributor + (silicon.physical.end + 31) / 32, count)
+    if ((kind & GUEST) === 0) return this.changesOf(scheduler.host, scheduler.host + 1 + config.cpus, count)
+    const { distributor, end } = silicon.physical
+    count = this.changesOf(distributor, distributor + ((end + 31) >> 5), count)
     return this.changesOf(ghosts.first, ghosts.end, count)
+  }
+
+  /** A flush or a fold with nothing to do, or the host's look at its interrupts in a VM without timers. */
+  private isIdleListStep(v: number, kind: number): boolean {
+    const { top } = this
+    if (kind & ON_LISTS) return top[v + VCPU_AP_COUNT] === 0 && top[v + VCPU_USED_LRS] === 0
+    return (kind & ON_TIMERS) !== 0 && !this.machine.setup.timers
   }
 
   /** The words of a range that a step has changed; `count` are known already. */
@@ -477,7 +521,7 @@ export class Explorer {
 }
 
 /** Words of a frame: the hash without the budgets, what is left of them, the next actor to try, the one under way, steps taken. */
-const FRAME = 7
+const FRAME = 8
 const HASH_A = 0
 const HASH_B = 1
 const BUDGET = 2
@@ -486,6 +530,8 @@ const ACTOR = 4
 const STEPS = 5
 /** Where the changes of the step that led to the state begin in the journal. */
 const JOURNAL = 6
+/** Where the state is in the visited set. */
+const SLOT = 7
 
 /** What a word adds to the hash, by its place. */
 function mixA(at: number, word: number): number {
@@ -549,14 +595,23 @@ const LOCAL = 1
 const ASKS = 2
 const ASKS_OWN_RUNNABLE = 4
 const GUEST = 8
+const ON_PE = 16
+/** A flush or a fold, and a step that only looks at the timers. */
+const ON_LISTS = 32
+const ON_TIMERS = 64
+
+const listSteps: readonly Step[] = [flush, flushActiveFirst, fold, foldIgnoringEoiCount]
+const timerSteps: readonly Step[] = [irqOn, timerLoad, timerSync]
 
 function kindOf(step: Step | undefined): number {
   if (!step) return 0
   const own = step.op === STEP_RUNNABLE || step.op === STEP_RUNNABLE_ON_DEMAND
   const asksOwnRunnable = own || ('perform' in step && step.name.startsWith('runnable'))
   return (
-    (step.local ? LOCAL : 0) |
+    (step.reach === 'thread' ? LOCAL : step.reach === 'pe' ? ON_PE : 0) |
     (step.outcomes.length > 1 ? ASKS : 0) |
-    (asksOwnRunnable ? ASKS_OWN_RUNNABLE : 0)
+    (asksOwnRunnable ? ASKS_OWN_RUNNABLE : 0) |
+    (listSteps.includes(step) ? ON_LISTS : 0) |
+    (timerSteps.includes(step) ? ON_TIMERS : 0)
   )
 }

@@ -4,7 +4,7 @@
  * decides which of them takes the next step.
  */
 import type { CheckedGicConfig } from '../gic/config.ts'
-import { type CostRow, readCost } from '../hyp/cost.ts'
+import { type CostRow, type ExitStatistics, readCost } from '../hyp/cost.ts'
 import { type Design, TABLE_SHIFT } from '../hyp/design.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { kick, postRequest } from '../hyp/kick.ts'
@@ -266,6 +266,22 @@ export class ScenarioMachine {
   cost(): CostRow[] {
     const { words, place, design } = this.hypervisor
     return readCost(words, place.costTable, design.name)
+  }
+
+  /** KVM's exit statistics of the VM. */
+  statistics(): ExitStatistics {
+    const byKind = Object.fromEntries(
+      this.cost().flatMap(({ exit, exits }) => (exits > 0 ? [[exit, exits]] : [])),
+    )
+    const vcpus = Array.from({ length: this.setup.vcpus }, (_, vcpu) => this.counts(vcpu))
+    return {
+      wfi_exit_stat: byKind['wfi'] ?? 0,
+      wfe_exit_stat: byKind['wfe'] ?? 0,
+      halt_attempted_poll: vcpus.reduce((sum, { pollsAttempted }) => sum + pollsAttempted, 0),
+      halt_successful_poll: vcpus.reduce((sum, { pollsSuccessful }) => sum + pollsSuccessful, 0),
+      exits: Object.values(byKind).reduce((sum, exits) => sum + exits, 0),
+      byKind,
+    }
   }
 
   /**

@@ -1,6 +1,6 @@
 /** A plain run of a scenario: one schedule, from the first step to the end. */
 
-import type { CostRow } from '../hyp/cost.ts'
+import type { CostRow, ExitStatistics } from '../hyp/cost.ts'
 import { VCPU_LAST_PE, VCPU_PE } from '../hyp/vcpu.ts'
 import { argumentInteger } from '../state/vgic-error.ts'
 import type { Actor, ScenarioMachine, VcpuCounts } from './machine.ts'
@@ -47,6 +47,11 @@ export class Run {
   /** What the hypervisor's crossings of the seam were, a row for each kind of exit. */
   cost(): CostRow[] {
     return this.machine.cost()
+  }
+
+  /** KVM's exit statistics of the VM: `wfi_exit_stat`, `wfe_exit_stat`, halt polling, exits by kind. */
+  statistics(): ExitStatistics {
+    return this.machine.statistics()
   }
 
   /** What a vCPU's thread did: sleeps, halt polling, yields, preemptions. */

@@ -10,6 +10,7 @@ import {
   HOST_IRQ_KICK,
   HOST_IRQ_TICK,
   VCPU_COST,
+  VCPU_ESR,
   VCPU_HOST_IRQ,
   VCPU_NOTIFIER,
   VCPU_PC,
@@ -33,6 +34,14 @@ export interface Access {
   readonly high: number
 }
 
+/** KVM's wfx trace event. */
+export interface WfxEvent {
+  /** The instruction that the guest left for. */
+  readonly instruction: 'WFI' | 'WFE' | 'WFIT' | 'WFET'
+  /** The guest's program counter: which of its operations it was. */
+  readonly pc: number
+}
+
 /** A step that was taken. */
 export interface StepEvent {
   /** Virtual time: how many steps were taken before. */
@@ -45,6 +54,8 @@ export interface StepEvent {
   readonly what: string
   /** The INTID that the guest acknowledged in this step, 1023 included. */
   readonly acknowledged?: number
+  /** The wfx trace event of a step in which the guest left for one of these instructions. */
+  readonly wfx?: WfxEvent
   /** The seam's crossings, in order. */
   readonly accesses: readonly Access[]
   /** List registers of the vCPU's PE that the guest changed, by number. */
@@ -139,6 +150,14 @@ function guestStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
   if (cause !== undefined) return { place: 'guest', what: `interrupted by ${cause}${suffix}`, listRegisters }
   if (doing !== 'operation') return { place: 'guest', what: `takes a virtual ${doing}`, listRegisters }
   const what = `${program.names[at]}${suffix}`
+  if (exit === 'wfi' || exit === 'wfe') {
+    return {
+      place: 'guest',
+      what,
+      wfx: { instruction: wfxNames[words[v + VCPU_ESR] & 3], pc: at },
+      listRegisters,
+    }
+  }
   if (program.ops[at * OP_WORDS] !== OP_ACK || left) return { place: 'guest', what, listRegisters }
   const acknowledged = words[v + GUEST_VALUE]
   return { place: 'guest', what: `${what} = ${intidName(acknowledged)}`, acknowledged, listRegisters }
@@ -154,6 +173,9 @@ function physicalInterrupt({ hypervisor }: ScenarioMachine, v: number): string |
     ? 'the maintenance interrupt'
     : undefined
 }
+
+/** By the syndrome's TI field. */
+const wfxNames = ['WFI', 'WFE', 'WFIT', 'WFET'] as const
 
 const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 

@@ -46,10 +46,10 @@ export class VisitedSet {
     if (3 * this.size > 2 * this.mask) this.grow()
   }
 
-  /** A state of the set has left the stack. */
-  leaveStack(a: number, b: number): void {
+  /** A state of the set has left the stack; `hint` is the slot it was put into, unless the set has grown since. */
+  leaveStack(hint: number, a: number, b: number): void {
     const { slots } = this
-    const slot = this.find(a, b)
+    const slot = slots[hint] === a && ((slots[hint + 1] ^ b) | 1) === 1 ? hint : this.find(a, b)
     // Both lanes zero would read as free: such a state stays marked, which only costs a look for a cycle.
     if (a !== 0 || (b & ~1) !== 0) slots[slot + 1] &= ~1
   }

@@ -65,6 +65,48 @@ export function readCost(words: Int32Array, table: number, design: string): Cost
     .filter(({ design: _, exit: __, ...counts }) => Object.values(counts).some((count) => count > 0))
 }
 
+/** KVM's exit statistics of a VM, under its names, and the exits by kind. */
+export interface ExitStatistics {
+  /** Exits for WFI and WFIT. */
+  readonly wfi_exit_stat: number
+  /** Exits for WFE and WFET. */
+  readonly wfe_exit_stat: number
+  /** Halts that polled before they slept. */
+  readonly halt_attempted_poll: number
+  /** Of these, the ones that did not have to sleep. */
+  readonly halt_successful_poll: number
+  /** All exits, and by kind. */
+  readonly exits: number
+  /** Exits of each kind that occurred. */
+  readonly byKind: Readonly<Partial<Record<ExitName, number>>>
+}
+
+/** A cost table as text, a line for each row; with latencies also what it amounts to, in their unit. */
+export function formatCost(rows: readonly CostRow[], latencies?: Latencies): string {
+  const heads = [
+    'exit',
+    'exits',
+    'sysreg r',
+    'sysreg w',
+    'mmio r',
+    'mmio w',
+    'polls',
+    ...(latencies ? ['total'] : []),
+  ]
+  const lines = rows.map((row) => [
+    row.exit,
+    ...[row.exits, row.sysregReads, row.sysregWrites, row.mmioReads, row.mmioWrites, row.polls].map(String),
+    ...(latencies ? [String(latencyOf(row, latencies))] : []),
+  ])
+  const widths = heads.map((head, i) =>
+    lines.reduce((width, line) => Math.max(width, line[i].length), head.length),
+  )
+  const aligned = (cells: readonly string[]) =>
+    cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')
+  const design = rows.length > 0 ? `${rows[0].design}\n` : ''
+  return design + [heads, ...lines].map(aligned).join('\n')
+}
+
 /** What one crossing of each kind takes on some machine, in cycles or nanoseconds: the caller's numbers. */
 export interface Latencies {
   /** An exit and the entry after it. */

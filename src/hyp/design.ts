@@ -21,8 +21,11 @@ export interface Step {
   readonly outcomes: readonly string[]
   /** Nothing follows it: the thread ends. */
   readonly ends?: true
-  /** It changes nothing but the thread's own words, those of the vCPU's record before its interrupts. */
-  readonly local?: true
+  /**
+   * How far its changes reach: `thread` is the thread's own words, those of the vCPU's record before its interrupts;
+   * `pe` is these, its PE and which PEs are free. Left out, they can reach anything.
+   */
+  readonly reach?: 'thread' | 'pe'
 }
 
 /** A step of a design's own, see {@link ownStep}. */

@@ -62,18 +62,20 @@ const step = (name: string, op: number, outcomes: readonly string[] = []): Step 
 /** A step that asks a question. */
 const test = (name: string, op: number): Step => step(name, op, ['no', 'yes'])
 /** A step that changes nothing but its thread's own words. */
-const local = (other: Step): Step => ({ ...other, local: true })
+const local = (other: Step): Step => ({ ...other, reach: 'thread' })
+/** A step that changes nothing but its thread's own words, its PE and which PEs are free. */
+const onPe = (other: Step): Step => ({ ...other, reach: 'pe' })
 
 /** vcpu_load: the vGIC's CPU interface state goes to the hardware; nothing if it is there. */
-export const load = step('load', STEP_LOAD)
+export const load = onPe(step('load', STEP_LOAD))
 /** The same, but nothing while the vCPU waits in its WFI. */
-export const loadUnlessWaiting = step('loadUnlessWaiting', STEP_LOAD_UNLESS_WAITING)
+export const loadUnlessWaiting = onPe(step('loadUnlessWaiting', STEP_LOAD_UNLESS_WAITING))
 /** Makes the guest's writes to ICC_DIR_EL1 exit, so that a vCPU can deactivate what another has acknowledged. */
-export const trapDir = step('trapDir', STEP_TRAP_DIR)
+export const trapDir = onPe(step('trapDir', STEP_TRAP_DIR))
 /** kvm_timer_vcpu_load: samples the timers. */
 export const timerLoad = step('timerLoad', STEP_TIMER_LOAD)
 /** vcpu_put: the CPU interface state comes back to memory; nothing if it is there. */
-export const put = step('put', STEP_PUT)
+export const put = onPe(step('put', STEP_PUT))
 /** Takes the requests that were posted to the vCPU; a signal is the loop's to look for. */
 export const handleRequests = local(step('handleRequests', STEP_HANDLE_REQUESTS))
 export const preemptOff = local(step('preemptOff', STEP_PREEMPT_OFF))
@@ -99,7 +101,7 @@ export const requestPending = local(test('requestPending?', STEP_REQUEST_PENDING
 /** Is a signal for the thread pending? */
 export const signalPending = local(test('signalPending?', STEP_SIGNAL_PENDING))
 /** The guest runs until something makes it leave. */
-export const guest = step('guest', STEP_GUEST)
+export const guest = onPe(step('guest', STEP_GUEST))
 /** Why did it leave? */
 export const exitReason = local(step('exitReason?', STEP_EXIT_REASON, exitNames))
 /** Moves the guest's PC past the instruction that trapped. */
@@ -112,11 +114,11 @@ export const userspace = local(step('userspace', STEP_USERSPACE))
 export const setWaiting = local(step('setWaiting', STEP_SET_WAITING))
 export const clearWaiting = local(step('clearWaiting', STEP_CLEAR_WAITING))
 /** Refreshes the shadow of ICH_VMCR_EL2; nothing if the vCPU is not loaded. */
-export const saveVmcr = step('saveVmcr', STEP_SAVE_VMCR)
+export const saveVmcr = onPe(step('saveVmcr', STEP_SAVE_VMCR))
 /** kvm_vcpu_check_block: is an interrupt pending that the guest's priority mask admits, by the shadow registers? */
 export const runnable = local(test('runnable?', STEP_RUNNABLE))
 /** The same, but the priority mask is read from the hardware of the PE that asks. */
-export const runnableOnDemand = test('runnableOnDemand?', STEP_RUNNABLE_ON_DEMAND)
+export const runnableOnDemand = onPe(test('runnableOnDemand?', STEP_RUNNABLE_ON_DEMAND))
 /** Is the CPU interface state in memory? */
 export const notLoaded = local(test('notLoaded?', STEP_NOT_LOADED))
 /** The halt begins: how many looks halt polling has. */
@@ -143,7 +145,7 @@ export const candidateRunnable = local(test('candidateRunnable?', STEP_CANDIDATE
 /** Gives the PE to the candidate. */
 export const yieldTo = step('yieldTo', STEP_YIELD_TO)
 /** The thread ends. */
-export const stop: Step = { ...step('stop', STEP_STOP), ends: true }
+export const stop: Step = { ...onPe(step('stop', STEP_STOP)), ends: true }
 /** Of an injection: stores the interrupt's new state and puts it on the ap_list where it belongs. */
 export const queueInterrupt = step('queue', STEP_QUEUE_INTERRUPT)
 /** Of an injection: posts KVM_REQ_IRQ_PENDING to that list's vCPU. */
@@ -151,6 +153,6 @@ export const postRequest = step('postRequest', STEP_POST_REQUEST)
 /** Of an injection: reads that vCPU's mode, and wakes or interrupts it. */
 export const kickVcpu = step('kick', STEP_KICK)
 /** The last step of every sched_out notifier: the thread is off its PE. */
-export const giveUpCpu: Step = { ...step('giveUpCpu', STEP_GIVE_UP_CPU), ends: true }
+export const giveUpCpu: Step = { ...onPe(step('giveUpCpu', STEP_GIVE_UP_CPU)), ends: true }
 /** The last step of every sched_in notifier: the thread goes on where it was. */
 export const resume: Step = { ...local(step('resume', STEP_RESUME)), ends: true }
