@@ -5,6 +5,7 @@
 import { ICC_PMR_EL1 } from 'vgic'
 import {
   type Actor,
+  designs,
   type GuestBuilder,
   type OpList,
   type Scenario,
@@ -225,6 +226,41 @@ describe('an SGI sent between any two steps of its target', () => {
         go(machine, 'vcpu1')
         events.push(...go(machine, 'vcpu0'))
         expect(acknowledged(events), `sender ${sender}, target ${moment}`).toEqual([6])
+      }
+    }
+  })
+})
+
+describe('an injection whose steps lie apart', () => {
+  /** Takes silent steps of an actor: all it can, or `count`. */
+  function run(machine: ScenarioMachine, name: string, count = 2000): void {
+    const who = actor(machine, name)
+    for (let i = 0; i < count && machine.stateOf(who) === 'ready'; i++) machine.step(who)
+  }
+
+  it.each(Object.entries(designs))('wakes a vCPU wherever that is between two of them: %s', (_, design) => {
+    const s = scenario('three steps')
+      .design(design)
+      .spi({ intid: 40 })
+      .guest(0, (guest) => handle(guest.wfi()))
+      .device('uart', (device) => device.pulse(40))
+    const machine = s.machine()
+    const start = machine.snapshot()
+    const total = stepsToSleep(s)
+    for (let queued = 0; queued <= total; queued++) {
+      for (let posted = 0; posted <= 8; posted++) {
+        for (let kicked = 0; kicked <= 8; kicked++) {
+          machine.restore(start)
+          run(machine, 'vcpu0', queued)
+          run(machine, 'uart', 1)
+          run(machine, 'vcpu0', posted)
+          run(machine, 'uart', 1)
+          run(machine, 'vcpu0', kicked)
+          run(machine, 'uart', 1)
+          run(machine, 'vcpu0')
+          const state = machine.stateOf(actor(machine, 'vcpu0'))
+          if (state !== 'done') expect(state, `queued after ${queued}, ${posted}, ${kicked}`).toBe('done')
+        }
       }
     }
   })
