@@ -50,7 +50,7 @@ export default defineConfig([
   },
   {
     name: 'tools',
-    entry: ['test/check.ts', 'test/conformance/main.ts', 'docs/examples/*.ts', 'bench/main.ts'],
+    entry: ['test/check.ts', 'test/conformance/main.ts', 'docs/examples/*.ts', 'bench/main.ts', 'bench/round.ts'],
     outDir: 'build',
     tsconfig: 'tsconfig.tools.json',
     format: ['esm'],

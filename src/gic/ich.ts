@@ -3,7 +3,16 @@
  * System registers"). Values are 32-bit words; a list register is two, low and high.
  */
 import { LR_PRIORITY_SHIFT, VMCR_VBPR0, VMCR_VBPR1 } from '../arch/ich.ts'
-import { ICH_AP0R, ICH_AP1R, ICH_HCR, ICH_LR, ICH_VMCR, type VirtualInterface } from './virtual-interface.ts'
+import {
+  ICH_AP0R,
+  ICH_AP1R,
+  ICH_HCR,
+  ICH_LR,
+  ICH_LR_STATUS,
+  ICH_VMCR,
+  lrStatus,
+  type VirtualInterface,
+} from './virtual-interface.ts'
 
 /** VENG0, VENG1, VFIQEn (RES1), VCBPR, VEOIM and the two binary points. */
 const VMCR_MASK = 0x00fc021b
@@ -17,11 +26,19 @@ const VTR_nV4 = 1 << 20
 const VTR_TDS = 1 << 19
 const VTR_DVIM = 1 << 18
 
+/** The bits of the first `count` list registers in {@link ICH_LR_STATUS}. */
+const firstOf = (count: number): number => ((1 << count) - 1) * 0x10001
+
 export class Ich {
   /** ICH_VTR_EL2, which never changes. */
   readonly vtr: number
+  private readonly activePriorityRegisters: number
+  private readonly hcrMask: number
+  private readonly intidMask: number
   private readonly lrHighMask: number
   private readonly vmcrMask: number
+  private readonly minimumBpr0: number
+  private readonly minimumBpr1: number
 
   constructor(
     readonly words: Int32Array,
@@ -39,6 +56,11 @@ export class Ich {
       (config.listRegisters - 1)
     this.lrHighMask = LR_HIGH_MASK | (priorityMask << LR_PRIORITY_SHIFT)
     this.vmcrMask = VMCR_MASK | (priorityMask << 24)
+    this.activePriorityRegisters = virtualInterface.activePriorityRegisters
+    this.hcrMask = virtualInterface.hcrMask
+    this.intidMask = virtualInterface.intidMask
+    this.minimumBpr0 = virtualInterface.minimumBpr0
+    this.minimumBpr1 = virtualInterface.minimumBpr1
   }
 
   readHcr(pe: number): number {
@@ -46,7 +68,7 @@ export class Ich {
   }
 
   writeHcr(pe: number, value: number): void {
-    this.words[pe + ICH_HCR] = value & this.virtualInterface.hcrMask
+    this.words[pe + ICH_HCR] = value & this.hcrMask
   }
 
   readVmcr(pe: number): number {
@@ -55,7 +77,7 @@ export class Ich {
 
   /** Binary points below the minimum become the minimum; unimplemented bits of VPMR are RES0. */
   writeVmcr(pe: number, value: number): void {
-    const { minimumBpr0, minimumBpr1 } = this.virtualInterface
+    const { minimumBpr0, minimumBpr1 } = this
     let vmcr = (value & this.vmcrMask) | VMCR_RES1
     if (VMCR_VBPR0(vmcr) < minimumBpr0) vmcr = (vmcr & ~(7 << 21)) | (minimumBpr0 << 21)
     if (VMCR_VBPR1(vmcr) < minimumBpr1) vmcr = (vmcr & ~(7 << 18)) | (minimumBpr1 << 18)
@@ -91,7 +113,54 @@ export class Ich {
    * of them in either case (the architecture allows it).
    */
   writeLr(pe: number, n: number, low: number, high: number): void {
-    this.words[pe + ICH_LR + 2 * n] = low & this.virtualInterface.intidMask
+    this.words[pe + ICH_LR + 2 * n] = low & this.intidMask
     this.virtualInterface.setListRegister(pe, pe + ICH_LR + 2 * n + 1, high & this.lrHighMask)
+  }
+
+  /** Writes the first `count` list registers from the pairs of words at `from`. */
+  writeLrs(pe: number, count: number, from: number): void {
+    const { words, intidMask, lrHighMask } = this
+    let status = words[pe + ICH_LR_STATUS] & ~firstOf(count)
+    const to = pe + ICH_LR - from
+    for (let n = 0, at = from; n < count; n++, at += 2) {
+      const high = words[at + 1] & lrHighMask
+      words[to + at] = words[at] & intidMask
+      words[to + at + 1] = high
+      status |= lrStatus(high) << n
+    }
+    words[pe + ICH_LR_STATUS] = status
+  }
+
+  /** Reads those of the first `count` list registers that are not in `skip` into pairs of words at `to`, and writes all zero. */
+  readAndClearLrs(pe: number, count: number, skip: number, to: number): void {
+    const { words } = this
+    words[pe + ICH_LR_STATUS] &= ~firstOf(count)
+    const from = pe + ICH_LR - to
+    for (let n = 0, at = to; n < count; n++, at += 2) {
+      if (((skip >> n) & 1) === 0) {
+        words[at] = words[from + at]
+        words[at + 1] = words[from + at + 1]
+      }
+      words[from + at] = 0
+      words[from + at + 1] = 0
+    }
+  }
+
+  /** Reads ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2, as many as exist, into the words at `ap0r` and `ap1r`. */
+  readAprs(pe: number, ap0r: number, ap1r: number): void {
+    const { words, activePriorityRegisters } = this
+    for (let n = 0; n < activePriorityRegisters; n++) {
+      words[ap0r + n] = words[pe + ICH_AP0R + n]
+      words[ap1r + n] = words[pe + ICH_AP1R + n]
+    }
+  }
+
+  /** Writes them from there. */
+  writeAprs(pe: number, ap0r: number, ap1r: number): void {
+    const { words, activePriorityRegisters } = this
+    for (let n = 0; n < activePriorityRegisters; n++) {
+      words[pe + ICH_AP0R + n] = words[ap0r + n]
+      words[pe + ICH_AP1R + n] = words[ap1r + n]
+    }
   }
 }

@@ -70,7 +70,8 @@ export class Icv {
     const at = virtualInterface.highestPending(pe)
     if (at === 0) return INTID_NONE
     const hi = words[at]
-    if ((hi & LR_Group) !== group || !virtualInterface.preempts(pe, hi)) return INTID_NONE
+    const vmcr = words[pe + ICH_VMCR]
+    if ((hi & LR_Group) !== group || !virtualInterface.preempts(pe, vmcr, hi)) return INTID_NONE
     const intid = words[at - 1]
     if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) {
       virtualInterface.setListRegister(pe, at, hi & ~LR_STATE)
@@ -78,7 +79,7 @@ export class Icv {
     }
     const active = intid < FIRST_LPI || virtualInterface.lpiBecomesActive
     virtualInterface.setListRegister(pe, at, (hi & ~LR_STATE) | (active ? LR_ACTIVE : 0))
-    const priority = LR_Priority(hi) & virtualInterface.groupMask(words[pe + ICH_VMCR], group)
+    const priority = LR_Priority(hi) & virtualInterface.groupMask(vmcr, group)
     const level = priority >> virtualInterface.levelShift
     words[pe + activePriorities + (level >> 5)] |= 1 << (level & 31)
     return intid
@@ -111,7 +112,8 @@ export class Icv {
     const dropped = this.dropPriority(pe)
     if (dropped === PRIORITY_IDLE) return
     const { words } = this
-    const splits = (words[pe + ICH_VMCR] & VMCR_VEOIM) !== 0
+    const vmcr = words[pe + ICH_VMCR]
+    const splits = (vmcr & VMCR_VEOIM) !== 0
     const at = this.findActive(pe, intid)
     if (at === 0) {
       if (!splits && intid < FIRST_LPI) this.countEoi(pe, intid)
@@ -119,8 +121,8 @@ export class Icv {
     }
     if (splits && intid < FIRST_LPI) return
     const hi = words[at]
-    const priority = LR_Priority(hi) & this.virtualInterface.groupMask(words[pe + ICH_VMCR], hi & LR_Group)
-    if ((hi & LR_Group) === group && priority === dropped) this.deactivate(pe, at)
+    const priority = LR_Priority(hi) & this.virtualInterface.groupMask(vmcr, hi & LR_Group)
+    if ((hi & LR_Group) === group && priority === dropped) this.deactivate(pe, at, hi)
   }
 
   /** Clears the highest active preemption level, of group 1 if both groups have it, and returns its priority. */
@@ -145,7 +147,7 @@ export class Icv {
     if ((this.words[pe + ICH_VMCR] & VMCR_VEOIM) === 0 || intid >= FIRST_SPECIAL) return
     const at = this.findActive(pe, intid)
     if (at === 0) this.countEoi(pe, intid)
-    else this.deactivate(pe, at)
+    else this.deactivate(pe, at, this.words[at])
   }
 
   /** The upper word of the list register in which an interrupt is active; 0 if there is none. */
@@ -159,8 +161,7 @@ export class Icv {
   }
 
   /** Active becomes invalid, pending and active becomes pending; with HW the physical interrupt follows. */
-  private deactivate(pe: number, at: number): void {
-    const hi = this.words[at]
+  private deactivate(pe: number, at: number, hi: number): void {
     this.virtualInterface.setListRegister(pe, at, hi & ~LR_ACTIVE)
     if (hi & LR_HW) this.physical.deactivate(pe, LR_pINTID(hi))
   }

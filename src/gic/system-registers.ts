@@ -18,7 +18,8 @@ import {
   HCR_EL2_FMO,
   HCR_EL2_IMO,
   PCPU_DATA_HIGH,
-  PCPU_EL,
+  exceptionLevel,
+  PCPU_PSTATE,
   PCPU_HCR_EL2,
   PCPU_TRAP,
   type Pcpu,
@@ -209,7 +210,7 @@ export class SystemRegisters {
   }
 
   /** MRS at exception level `el`: bits 31:0, with 63:32 in `dataHigh`; 0 if it traps. */
-  read(pe: number, encoding: number, el = this.words[pe + PCPU_EL]): number {
+  read(pe: number, encoding: number, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
     const row = this.reached(pe, encoding, el, true)
     this.words[pe + PCPU_DATA_HIGH] = 0
     if (!row?.read) return 0
@@ -218,7 +219,7 @@ export class SystemRegisters {
   }
 
   /** MSR at exception level `el`; does nothing if it traps. */
-  write(pe: number, encoding: number, low: number, high: number, el = this.words[pe + PCPU_EL]): void {
+  write(pe: number, encoding: number, low: number, high: number, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): void {
     this.reached(pe, encoding, el, false)?.write?.(this.blocks, pe, low, high)
   }
 

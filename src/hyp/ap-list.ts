@@ -4,8 +4,8 @@
  * function here is one critical section under the ap_list and interrupt locks.
  */
 import { FIRST_SPI } from '../arch/intid.ts'
-import { kick, postRequest } from './kick.ts'
-import { REQ_IRQ_PENDING, VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ } from './vcpu.ts'
+import { notify } from './kick.ts'
+import { VCPU_AP_COUNT, VCPU_IRQ } from './vcpu.ts'
 import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_MASK,
@@ -96,8 +96,7 @@ export class ApLists {
 
   /** Tells a vCPU that an interrupt was queued: the request first, then the kick. */
   notify(v: number): void {
-    postRequest(this.words, v, REQ_IRQ_PENDING)
-    kick(this.words, v)
+    notify(this.words, v)
   }
 
   /**
@@ -105,18 +104,19 @@ export class ApLists {
    * be missing from the list registers of a running guest, so its vCPU is to be told in both cases.
    */
   private queue(irq: number, word: number): number {
-    this.words[irq] = word
     const v = this.targetOracle(word)
-    if (v !== 0 && irqApListOf(word) === 0) this.append(v, irq)
+    if (v !== 0 && irqApListOf(word) === 0) this.append(v, irq, word)
+    else this.words[irq] = word
     return v
   }
 
-  private append(v: number, irq: number): void {
+  /** Puts an interrupt that is on no list on that of its target, `v`. */
+  private append(v: number, irq: number, word: number): void {
     const { words } = this
     const count = words[v + VCPU_AP_COUNT]
     words[v + this.list + count] = irq
     words[v + VCPU_AP_COUNT] = count + 1
-    words[irq] = (words[irq] & ~IRQ_AP_LIST_MASK) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
+    words[irq] = word | ((irqTarget(word) + 1) << IRQ_AP_LIST_SHIFT)
   }
 
   /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */
@@ -127,15 +127,18 @@ export class ApLists {
     let kept = 0
     for (let i = 0; i < count; i++) {
       const irq = words[list + i]
-      const target = this.targetOracle(words[irq])
+      const word = words[irq]
+      const target = this.targetOracle(word)
       if (target === v) {
         if (kept !== i) words[list + kept] = irq
         kept++
         continue
       }
-      words[irq] &= ~IRQ_AP_LIST_MASK
-      if (target !== 0) {
-        this.append(target, irq)
+      const off = word & ~IRQ_AP_LIST_MASK
+      if (target === 0) {
+        words[irq] = off
+      } else {
+        this.append(target, irq, off)
         this.notify(target)
       }
     }

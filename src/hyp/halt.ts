@@ -12,6 +12,7 @@ import {
   REQ_SIGNAL,
   REQ_UNHALT,
   TASK_RUNNING,
+  taskOf,
   VCPU_AP_COUNT,
   VCPU_COST,
   VCPU_HALT_START,
@@ -19,8 +20,7 @@ import {
   VCPU_POLL_WINDOW,
   VCPU_POLLS_ATTEMPTED,
   VCPU_POLLS_SUCCESSFUL,
-  VCPU_REQUESTS,
-  VCPU_TASK,
+  VCPU_THREAD,
   VCPU_VMCR,
 } from './vcpu.ts'
 import { irqIsDeliverable, irqPriority } from './vgic-irq.ts'
@@ -43,6 +43,9 @@ export const NO_POLLING: HaltPolling = { limit: 0, growStart: 1, grow: 2, shrink
 
 export class Halt {
   readonly words: Int32Array
+  private readonly vm: number
+  /** Where in a vCPU's record its ap_list begins. */
+  private readonly list: number
 
   constructor(
     readonly seam: Seam,
@@ -51,6 +54,8 @@ export class Halt {
     readonly polling: HaltPolling,
   ) {
     this.words = seam.words
+    this.vm = apLists.place.vm
+    this.list = apLists.list
   }
 
   /**
@@ -59,11 +64,11 @@ export class Halt {
    * changes nothing: anybody may ask it of any vCPU, but only a blocked one's owner may rely on the answer.
    */
   runnable(v: number): boolean {
-    const { words, apLists } = this
+    const { words } = this
     const count = words[v + VCPU_AP_COUNT]
-    if (count === 0 || words[apLists.place.vm + VM_ENABLED] === 0) return false
+    if (count === 0 || words[this.vm + VM_ENABLED] === 0) return false
     const mask = VMCR_VPMR(words[v + VCPU_VMCR])
-    const list = v + apLists.list
+    const list = v + this.list
     for (let i = 0; i < count; i++) {
       const irq = words[words[list + i]]
       if (irqIsDeliverable(irq) && irqPriority(irq) < mask) return true
@@ -78,10 +83,10 @@ export class Halt {
   checkBlock(v: number): boolean {
     const { words } = this
     if (this.runnable(v)) {
-      words[v + VCPU_REQUESTS] |= REQ_UNHALT
+      words[v + VCPU_THREAD] |= REQ_UNHALT
       return true
     }
-    return this.timers.hasPending(v) || (words[v + VCPU_REQUESTS] & REQ_SIGNAL) !== 0
+    return this.timers.hasPending(v) || (words[v + VCPU_THREAD] & REQ_SIGNAL) !== 0
   }
 
   /** Refreshes a vCPU's shadow of ICH_VMCR_EL2 from the PE of whoever asks, wherever the vCPU is. */
@@ -90,8 +95,13 @@ export class Halt {
   }
 
   begin(v: number): void {
+    if (this.polling.limit !== 0) this.open(v)
+  }
+
+  /** The halt begins with as many looks as the window has. */
+  private open(v: number): void {
     const { words } = this
-    words[v + VCPU_HALT_START] = words[this.apLists.place.vm + VM_TIME]
+    words[v + VCPU_HALT_START] = words[this.vm + VM_TIME]
     const window = words[v + VCPU_POLL_WINDOW]
     words[v + VCPU_POLL_LEFT] = window
     if (window !== 0) words[v + VCPU_POLLS_ATTEMPTED]++
@@ -115,8 +125,8 @@ export class Halt {
     const { words, polling } = this
     const { limit } = polling
     const window = words[v + VCPU_POLL_WINDOW]
-    const halted = words[this.apLists.place.vm + VM_TIME] - words[v + VCPU_HALT_START]
-    const slept = words[v + VCPU_POLL_LEFT] === 0 && words[v + VCPU_TASK] === TASK_RUNNING && halted > window
+    const halted = words[this.vm + VM_TIME] - words[v + VCPU_HALT_START]
+    const slept = words[v + VCPU_POLL_LEFT] === 0 && taskOf(words[v + VCPU_THREAD]) === TASK_RUNNING && halted > window
     words[v + VCPU_POLL_LEFT] = 0
     if (window !== 0 && !slept) {
       words[v + VCPU_POLLS_SUCCESSFUL]++

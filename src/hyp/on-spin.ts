@@ -9,10 +9,11 @@ import {
   TASK_OFF,
   TASK_RUNNING,
   TASK_SLEEPING,
+  taskOf,
   VCPU_INDEX,
   VCPU_PE,
   VCPU_SPIN,
-  VCPU_TASK,
+  VCPU_THREAD,
   VCPU_YIELDS,
 } from './vcpu.ts'
 
@@ -31,7 +32,7 @@ export class OnSpin {
     const { words, apLists } = this
     for (let index = words[v + VCPU_SPIN]; index < apLists.place.vcpuCount; index++) {
       words[v + VCPU_SPIN] = index + 1
-      if (index !== words[v + VCPU_INDEX] && words[apLists.vcpuOf(index) + VCPU_TASK] !== TASK_OFF)
+      if (index !== words[v + VCPU_INDEX] && taskOf(words[apLists.vcpuOf(index) + VCPU_THREAD]) !== TASK_OFF)
         return true
     }
     words[v + VCPU_SPIN] = 0
@@ -45,7 +46,7 @@ export class OnSpin {
 
   /** Whether the candidate is blocked now. */
   isBlocked(v: number): boolean {
-    return this.words[this.candidate(v) + VCPU_TASK] === TASK_SLEEPING
+    return taskOf(this.words[this.candidate(v) + VCPU_THREAD]) === TASK_SLEEPING
   }
 
   /**
@@ -55,7 +56,7 @@ export class OnSpin {
   yieldTo(v: number): void {
     const { words } = this
     const candidate = this.candidate(v)
-    const waits = words[candidate + VCPU_PE] === 0 && words[candidate + VCPU_TASK] === TASK_RUNNING
+    const waits = words[candidate + VCPU_PE] === 0 && taskOf(words[candidate + VCPU_THREAD]) === TASK_RUNNING
     if (waits) this.scheduler.prefer(candidate)
     words[v + VCPU_YIELDS]++
     words[v + VCPU_SPIN] = 0

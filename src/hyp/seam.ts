@@ -11,7 +11,6 @@ import {
   ICH_VMCR_EL2,
   ICH_VTR_EL2,
   ichLr,
-  LR_STATE,
   VTR_PREbits,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
@@ -42,6 +41,8 @@ export class Seam {
   observer: SeamObserver | null = null
   readonly ich: Ich
   readonly virtualInterface: VirtualInterface
+  /** How many active priorities registers both groups have, by ICH_VTR_EL2. */
+  private readonly activePriorities: number
 
   constructor(
     readonly words: Int32Array,
@@ -49,6 +50,7 @@ export class Seam {
   ) {
     this.ich = silicon.ich
     this.virtualInterface = silicon.virtualInterface
+    this.activePriorities = 2 << (VTR_PREbits(silicon.ich.vtr) - 4)
   }
 
   /** HCR_EL2, which is the PE's and not counted as an access to the GIC. */
@@ -89,60 +91,65 @@ export class Seam {
     return value
   }
 
-  /** Reads ICH_VTR_EL2 for how many active priorities registers a group has, then these into the words at `ap0r` and `ap1r`. */
-  readActivePriorities(v: number, pe: number, ap0r: number, ap1r: number): void {
+  /**
+   * Reads ICH_VMCR_EL2 into the word at `vmcr`, ICH_VTR_EL2 for how many active priorities registers a group has,
+   * and these into the words at `ap0r` and `ap1r`.
+   */
+  readInterface(v: number, pe: number, vmcr: number, ap0r: number, ap1r: number): void {
     const { words, ich } = this
-    const registers = this.activePriorityRegisters
-    for (let n = 0; n < registers; n++) {
-      words[ap0r + n] = ich.readAp0r(pe, n)
-      words[ap1r + n] = ich.readAp1r(pe, n)
-    }
-    this.count(v, COST_SYSREG_READS, 1 + 2 * registers)
-    if (this.observer !== null) this.tellActivePriorities(this.observer, true, ap0r, ap1r)
+    words[vmcr] = ich.readVmcr(pe)
+    ich.readAprs(pe, ap0r, ap1r)
+    this.count(v, COST_SYSREG_READS, 2 + this.activePriorities)
+    if (this.observer !== null) this.tellInterface(this.observer, true, vmcr, ap0r, ap1r)
   }
 
-  /** Reads ICH_VTR_EL2, then writes the active priorities registers from the words at `ap0r` and `ap1r`. */
-  writeActivePriorities(v: number, pe: number, ap0r: number, ap1r: number): void {
+  /** Writes ICH_VMCR_EL2, reads ICH_VTR_EL2, and writes the active priorities registers, from the same words. */
+  writeInterface(v: number, pe: number, vmcr: number, ap0r: number, ap1r: number): void {
     const { words, ich } = this
-    const registers = this.activePriorityRegisters
-    for (let n = 0; n < registers; n++) {
-      ich.writeAp0r(pe, n, words[ap0r + n])
-      ich.writeAp1r(pe, n, words[ap1r + n])
-    }
-    this.count(v, COST_SYSREG_READS, 1)
-    this.count(v, COST_SYSREG_WRITES, 2 * registers)
-    if (this.observer !== null) this.tellActivePriorities(this.observer, false, ap0r, ap1r)
+    ich.writeVmcr(pe, words[vmcr])
+    ich.writeAprs(pe, ap0r, ap1r)
+    this.countBoth(v, 1, 1 + this.activePriorities)
+    if (this.observer !== null) this.tellInterface(this.observer, false, vmcr, ap0r, ap1r)
   }
 
   /** Writes ICH_HCR_EL2, then the first `used` list registers from the pairs of words at `from`. */
   fillListRegisters(v: number, pe: number, hcr: number, used: number, from: number): void {
-    const { words, ich } = this
+    const { ich } = this
     ich.writeHcr(pe, hcr)
-    for (let n = 0; n < used; n++) ich.writeLr(pe, n, words[from + 2 * n], words[from + 2 * n + 1])
+    ich.writeLrs(pe, used, from)
     this.count(v, COST_SYSREG_WRITES, 1 + used)
     if (this.observer !== null) this.tellFilled(this.observer, hcr, used, from)
   }
 
   /**
-   * Writes ICH_HCR_EL2, then reads each of the first `used` list registers that is not in `empty` into its pair of
-   * words at `to`, the others' words become invalid, and writes it zero.
+   * Reads ICH_ELRSR_EL2 and writes ICH_HCR_EL2, then reads each of the first `used` list registers that holds
+   * something into its pair of words at `to`, and writes all of them zero. Returns ICH_ELRSR_EL2.
    */
+  foldListRegisters(v: number, pe: number, hcr: number, used: number, to: number): number {
+    const empty = this.virtualInterface.elrsr(pe)
+    if (this.observer !== null) this.observer('sysreg', true, ICH_ELRSR_EL2, empty, 0)
+    this.drain(v, pe, hcr, used, empty, to, 1)
+    return empty
+  }
+
+  /** The same, but `empty` is not read. */
   drainListRegisters(v: number, pe: number, hcr: number, used: number, empty: number, to: number): void {
-    const { words, ich } = this
+    this.drain(v, pe, hcr, used, empty, to, 0)
+  }
+
+  private drain(
+    v: number,
+    pe: number,
+    hcr: number,
+    used: number,
+    empty: number,
+    to: number,
+    reads: number,
+  ): void {
+    const { ich } = this
     ich.writeHcr(pe, hcr)
-    let read = 0
-    for (let n = 0, at = to; n < used; n++, at += 2) {
-      if ((empty >> n) & 1) {
-        words[at + 1] &= ~LR_STATE
-      } else {
-        words[at] = ich.readLrLow(pe, n)
-        words[at + 1] = ich.readLrHigh(pe, n)
-        read++
-      }
-      ich.writeLr(pe, n, 0, 0)
-    }
-    this.count(v, COST_SYSREG_READS, read)
-    this.count(v, COST_SYSREG_WRITES, 1 + used)
+    ich.readAndClearLrs(pe, used, empty, to)
+    this.countBoth(v, reads + ones(~empty & ((1 << used) - 1)), 1 + used)
     if (this.observer !== null) this.tellDrained(this.observer, hcr, used, empty, to)
   }
 
@@ -165,17 +172,26 @@ export class Seam {
     if (active) this.observer('mmio', true, address, bit, 0)
   }
 
-  private get activePriorityRegisters(): number {
-    return 1 << (VTR_PREbits(this.ich.vtr) - 4)
-  }
-
   private count(v: number, kind: number, crossings: number): void {
     this.words[this.words[v + VCPU_COST] + kind] += crossings
   }
 
-  private tellActivePriorities(tell: SeamObserver, isRead: boolean, ap0r: number, ap1r: number): void {
+  private countBoth(v: number, reads: number, writes: number): void {
+    const row = this.words[v + VCPU_COST]
+    this.words[row + COST_SYSREG_READS] += reads
+    this.words[row + COST_SYSREG_WRITES] += writes
+  }
+
+  private tellInterface(
+    tell: SeamObserver,
+    isRead: boolean,
+    vmcr: number,
+    ap0r: number,
+    ap1r: number,
+  ): void {
+    tell('sysreg', isRead, ICH_VMCR_EL2, this.words[vmcr], 0)
     tell('sysreg', true, ICH_VTR_EL2, this.ich.vtr, 0)
-    for (let n = 0; n < this.activePriorityRegisters; n++) {
+    for (let n = 0; 2 * n < this.activePriorities; n++) {
       tell('sysreg', isRead, ICH_AP0R0_EL2 + n, this.words[ap0r + n], 0)
       tell('sysreg', isRead, ICH_AP1R0_EL2 + n, this.words[ap1r + n], 0)
     }
@@ -197,4 +213,11 @@ export class Seam {
       tell('sysreg', false, ichLr(n), 0, 0)
     }
   }
+}
+
+/** How many bits of the low half are set. */
+function ones(bits: number): number {
+  let count = 0
+  for (let left = bits; left !== 0; left &= left - 1) count++
+  return count
 }

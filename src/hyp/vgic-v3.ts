@@ -16,6 +16,7 @@ import {
   LR_HW,
   LR_PENDING,
   LR_PRIORITY_SHIFT,
+  LR_STATE,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import type { ApLists } from './ap-list.ts'
@@ -63,17 +64,14 @@ export class VgicV3 {
   /** vcpu_load: the CPU interface state becomes resident. */
   load(v: number): void {
     const { words, seam } = this
-    const pe = words[v + VCPU_PE]
-    seam.writeVmcr(v, pe, words[v + VCPU_VMCR])
-    seam.writeActivePriorities(v, pe, v + VCPU_AP0R, v + VCPU_AP1R)
+    seam.writeInterface(v, words[v + VCPU_PE], v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
     words[v + VCPU_LOADED] = 1
   }
 
   /** vcpu_put: the shadow becomes authoritative again. */
   put(v: number): void {
     const { words, seam } = this
-    this.saveVmcr(v)
-    seam.readActivePriorities(v, words[v + VCPU_PE], v + VCPU_AP0R, v + VCPU_AP1R)
+    seam.readInterface(v, words[v + VCPU_PE], v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
     words[v + VCPU_LOADED] = 0
   }
 
@@ -87,7 +85,8 @@ export class VgicV3 {
     if (this.words[v + VCPU_AP_COUNT] !== 0) this.flushSome(v)
   }
 
-  private flushSome(v: number): void {
+  /** The same where the list is known not to be empty. */
+  flushSome(v: number): void {
     const overflows = this.words[v + VCPU_AP_COUNT] > this.listRegisters
     if (overflows) this.apLists.sortPendingFirst(v)
     const next = this.fill(v)
@@ -132,8 +131,9 @@ export class VgicV3 {
     let i = 0
     for (; i < count && used < listRegisters; i++) {
       const irq = words[list + i]
-      if (apLists.targetOracle(words[irq]) !== v) continue
-      this.populate(v, irq, v + VCPU_LR + 2 * used)
+      const word = words[irq]
+      if (apLists.targetOracle(word) !== v) continue
+      this.populate(v, irq, word, v + VCPU_LR + 2 * used)
       last = irq
       used++
     }
@@ -156,9 +156,8 @@ export class VgicV3 {
    * active at once: its deactivation must be seen, so that its line is sampled again. For the same reason a
    * level-sensitive one of software's own asks for a maintenance interrupt at its EOI.
    */
-  private populate(v: number, irq: number, at: number): void {
+  private populate(v: number, irq: number, word: number, at: number): void {
     const { words } = this
-    const word = words[irq]
     let high = irqPriority(word) << LR_PRIORITY_SHIFT
     if (word & IRQ_GROUP1) high |= LR_Group
     if (word & IRQ_ACTIVE) high |= LR_ACTIVE
@@ -177,39 +176,47 @@ export class VgicV3 {
   /** Brings the list registers back after an exit and takes what is done with off the ap_list. */
   fold(v: number): void {
     const { words } = this
-    if (words[v + VCPU_USED_LRS] !== 0) {
-      if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
-      this.saveLrs(v, this.seam.readElrsr(v, words[v + VCPU_PE]), HCR_TDIR)
-    }
+    if (words[v + VCPU_USED_LRS] !== 0) this.foldSome(v)
     if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
+  }
+
+  /** Brings list registers back, of which some are known to be in use. */
+  foldSome(v: number): void {
+    if (this.words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
+    this.saveLrs(v, HCR_TDIR)
   }
 
   /** As Linux 6.1 does it: EOIcount is ignored. */
   foldIgnoringEoiCount(v: number): void {
     const { words } = this
-    if (words[v + VCPU_USED_LRS] !== 0) {
-      this.saveLrs(v, this.seam.readElrsr(v, words[v + VCPU_PE]), words[v + VCPU_HCR] & HCR_UIE)
-    }
+    if (words[v + VCPU_USED_LRS] !== 0) this.saveLrs(v, words[v + VCPU_HCR] & HCR_UIE)
     if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
   }
 
   /** A fold that takes the list registers in `empty` for empty, whatever the hardware says. */
   foldKnowing(v: number, empty: number): void {
-    const { words } = this
-    if (words[v + VCPU_USED_LRS] !== 0) this.saveLrs(v, empty, HCR_TDIR)
+    const { words, seam } = this
+    const used = words[v + VCPU_USED_LRS]
+    if (used !== 0) {
+      seam.drainListRegisters(v, words[v + VCPU_PE], HCR_TDIR, used, empty, v + VCPU_LR)
+      this.foldLrs(v, used, empty)
+    }
     if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
   }
 
-  /**
-   * Reads the used list registers back, `empty` being those that need not be read, and leaves them empty, and
-   * ICH_HCR_EL2 as `hcr`.
-   */
-  saveLrs(v: number, empty: number, hcr: number): void {
-    const { words, seam } = this
+  /** Reads the used list registers back and leaves them empty, and ICH_HCR_EL2 as `hcr`. */
+  private saveLrs(v: number, hcr: number): void {
+    const { words } = this
     const used = words[v + VCPU_USED_LRS]
-    seam.drainListRegisters(v, words[v + VCPU_PE], hcr, used, empty, v + VCPU_LR)
+    this.foldLrs(v, used, this.seam.foldListRegisters(v, words[v + VCPU_PE], hcr, used, v + VCPU_LR))
+  }
+
+  /** Those in `empty` hold nothing any more: they are as they were filled, but invalid. */
+  private foldLrs(v: number, used: number, empty: number): void {
+    const { words } = this
     for (let n = 0, at = v + VCPU_LR; n < used; n++, at += 2) {
-      this.foldOne(v, words[at], words[at + 1])
+      const high = words[at + 1]
+      this.foldOne(v, words[at], (empty >> n) & 1 ? high & ~LR_STATE : high)
       words[at] = 0
       words[at + 1] = 0
     }
