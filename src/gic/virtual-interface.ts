@@ -25,7 +25,9 @@ import {
   LR_EOI,
   LR_Group,
   LR_HW,
+  LR_PENDING,
   LR_Priority,
+  LR_STATE,
   LR_State,
   listRegisterView,
   MISR_EOI,
@@ -249,9 +251,8 @@ export class VirtualInterface {
 
 /** The bits of a list register in {@link ICH_LR_STATUS}, as if it were number 0. */
 export function lrStatus(hi: number): number {
-  const state = LR_State(hi)
-  if (state === STATE_INVALID) return (hi & (LR_HW | LR_EOI)) === LR_EOI ? 0x10000 : 0
-  return state === STATE_PENDING ? 0x10001 : 0x10000
+  if (hi & LR_STATE) return (hi & LR_STATE) === LR_PENDING ? 0x10001 : 0x10000
+  return (hi & (LR_HW | LR_EOI)) === LR_EOI ? 0x10000 : 0
 }
 
 function highestOf(words: Int32Array, pe: number, pending: number): number {

@@ -9,14 +9,11 @@ import { VCPU_AP_COUNT, VCPU_IRQ } from './vcpu.ts'
 import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_MASK,
-  IRQ_AP_LIST_SHIFT,
   IRQ_EDGE,
-  IRQ_ENABLED,
   IRQ_LATCH,
   IRQ_LINE,
   irqApListOf,
   irqIsDeliverable,
-  irqIsPending,
   irqPriority,
   irqTarget,
 } from './vgic-irq.ts'
@@ -63,7 +60,7 @@ export class ApLists {
   targetOracle(word: number): number {
     if (word & IRQ_ACTIVE)
       return this.vcpuOf(irqApListOf(word) === 0 ? irqTarget(word) : irqApListOf(word) - 1)
-    if ((word & IRQ_ENABLED) === 0 || !irqIsPending(word)) return 0
+    if (!irqIsDeliverable(word)) return 0
     return this.words[this.vm + VM_ENABLED] !== 0 ? this.vcpuOf(irqTarget(word)) : 0
   }
 
@@ -116,7 +113,7 @@ export class ApLists {
     const count = words[v + VCPU_AP_COUNT]
     words[v + this.list + count] = irq
     words[v + VCPU_AP_COUNT] = count + 1
-    words[irq] = word | ((irqTarget(word) + 1) << IRQ_AP_LIST_SHIFT)
+    words[irq] = word | (irqTarget(word) + 1)
   }
 
   /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */
@@ -191,6 +188,6 @@ function pendingPrecedes(a: number, b: number): boolean {
 }
 
 function activePrecedes(a: number, b: number): boolean {
-  if ((a | b) & IRQ_ACTIVE) return (a & IRQ_ACTIVE) > (b & IRQ_ACTIVE)
+  if ((a | b) & IRQ_ACTIVE) return (b & IRQ_ACTIVE) === 0
   return pendingPrecedes(a, b)
 }

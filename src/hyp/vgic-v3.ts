@@ -12,10 +12,7 @@ import {
   HCR_UIE,
   LR_ACTIVE,
   LR_EOI,
-  LR_Group,
-  LR_HW,
   LR_PENDING,
-  LR_PRIORITY_SHIFT,
   LR_STATE,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
@@ -38,14 +35,13 @@ import {
   IRQ_ACTIVE,
   IRQ_DEACTIVATED,
   IRQ_EDGE,
-  IRQ_GROUP1,
   IRQ_HW,
+  IRQ_IN_LR,
   IRQ_LATCH,
   IRQ_LINE,
   irqApListOf,
   irqIsDeliverable,
   irqIsPending,
-  irqPriority,
 } from './vgic-irq.ts'
 
 export class VgicV3 {
@@ -158,13 +154,11 @@ export class VgicV3 {
    */
   private populate(v: number, irq: number, word: number, at: number): void {
     const { words } = this
-    let high = irqPriority(word) << LR_PRIORITY_SHIFT
-    if (word & IRQ_GROUP1) high |= LR_Group
-    if (word & IRQ_ACTIVE) high |= LR_ACTIVE
-    if (word & IRQ_HW) high |= LR_HW | this.mapped.pintidOf(v, irq)
+    let high = word & (IRQ_IN_LR | IRQ_ACTIVE)
+    if (word & IRQ_HW) high |= this.mapped.pintidOf(v, irq)
     else if ((word & IRQ_EDGE) === 0) high |= LR_EOI
-    const both = (word & (IRQ_EDGE | IRQ_HW)) === IRQ_EDGE
-    if ((both || (word & IRQ_ACTIVE) === 0) && irqIsPending(word)) {
+    const canBeBoth = (word & (IRQ_EDGE | IRQ_HW)) === IRQ_EDGE
+    if ((canBeBoth || (word & IRQ_ACTIVE) === 0) && irqIsPending(word)) {
       high |= LR_PENDING
       if (word & IRQ_EDGE) words[irq] = word & ~IRQ_LATCH
       else if (word & IRQ_HW) words[irq] = word & ~IRQ_LINE
@@ -230,12 +224,9 @@ export class VgicV3 {
     const irq = this.apLists.irqOf(v, intid)
     const before = words[irq]
     let word = before & ~(IRQ_ACTIVE | IRQ_DEACTIVATED)
-    if (high & LR_ACTIVE && (before & IRQ_DEACTIVATED) === 0) word |= IRQ_ACTIVE
-    if (word & IRQ_EDGE) {
-      if (high & LR_PENDING) word |= IRQ_LATCH
-    } else if ((high & LR_PENDING) === 0) {
-      word &= ~IRQ_LATCH
-    }
+    if ((before & IRQ_DEACTIVATED) === 0) word |= high & LR_ACTIVE
+    if (word & IRQ_EDGE) word |= high & LR_PENDING
+    else word &= high | ~LR_PENDING
     words[irq] = word
     if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
   }
