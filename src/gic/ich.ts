@@ -77,11 +77,17 @@ export class Ich {
 
   /** Binary points below the minimum become the minimum; unimplemented bits of VPMR are RES0. */
   writeVmcr(pe: number, value: number): void {
+    const vmcr = (value & this.vmcrMask) | VMCR_RES1
+    const fits = VMCR_VBPR0(vmcr) >= this.minimumBpr0 && VMCR_VBPR1(vmcr) >= this.minimumBpr1
+    this.words[pe + ICH_VMCR] = fits ? vmcr : this.withMinimumBprs(vmcr)
+  }
+
+  private withMinimumBprs(value: number): number {
     const { minimumBpr0, minimumBpr1 } = this
-    let vmcr = (value & this.vmcrMask) | VMCR_RES1
+    let vmcr = value
     if (VMCR_VBPR0(vmcr) < minimumBpr0) vmcr = (vmcr & ~(7 << 21)) | (minimumBpr0 << 21)
     if (VMCR_VBPR1(vmcr) < minimumBpr1) vmcr = (vmcr & ~(7 << 18)) | (minimumBpr1 << 18)
-    this.words[pe + ICH_VMCR] = vmcr
+    return vmcr
   }
 
   readAp0r(pe: number, n: number): number {
@@ -131,19 +137,22 @@ export class Ich {
     words[pe + ICH_LR_STATUS] = status
   }
 
-  /** Reads those of the first `count` list registers that are not in `skip` into pairs of words at `to`, and writes all zero. */
-  readAndClearLrs(pe: number, count: number, skip: number, to: number): void {
+  /** Reads those of the first `count` list registers that are not in `skip` into pairs of words at `to`, and writes all zero. Returns how many it read. */
+  readAndClearLrs(pe: number, count: number, skip: number, to: number): number {
     const { words } = this
+    let read = 0
     words[pe + ICH_LR_STATUS] &= ~firstOf(count)
     const from = pe + ICH_LR - to
     for (let n = 0, at = to; n < count; n++, at += 2) {
       if (((skip >> n) & 1) === 0) {
         words[at] = words[from + at]
         words[at + 1] = words[from + at + 1]
+        read++
       }
       words[from + at] = 0
       words[from + at + 1] = 0
     }
+    return read
   }
 
   /** Reads ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2, as many as exist, into the words at `ap0r` and `ap1r`. */

@@ -10,7 +10,6 @@
  */
 import { CTLR_CBPR, CTLR_EOImode } from '../arch/icc.ts'
 import {
-  HCR_En,
   HCR_ONE_EOI,
   HCR_vSGIEOICount,
   LR_ACTIVE,
@@ -66,12 +65,10 @@ export class Icv {
   /** Makes the highest priority pending interrupt active if it is of this group and signalled. */
   private acknowledge(pe: number, group: number, activePriorities: number): number {
     const { words, virtualInterface } = this
-    if ((words[pe + ICH_HCR] & HCR_En) === 0) return INTID_NONE
-    const at = virtualInterface.highestPending(pe)
+    const at = virtualInterface.signalled(pe)
     if (at === 0) return INTID_NONE
     const hi = words[at]
-    const vmcr = words[pe + ICH_VMCR]
-    if ((hi & LR_Group) !== group || !virtualInterface.preempts(pe, vmcr, hi)) return INTID_NONE
+    if ((hi & LR_Group) !== group) return INTID_NONE
     const intid = words[at - 1]
     if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) {
       virtualInterface.setListRegister(pe, at, hi & ~LR_STATE)
@@ -79,7 +76,7 @@ export class Icv {
     }
     const active = intid < FIRST_LPI || virtualInterface.lpiBecomesActive
     virtualInterface.setListRegister(pe, at, (hi & ~LR_STATE) | (active ? LR_ACTIVE : 0))
-    const priority = LR_Priority(hi) & virtualInterface.groupMask(vmcr, group)
+    const priority = LR_Priority(hi) & virtualInterface.groupMask(words[pe + ICH_VMCR], group)
     const level = priority >> virtualInterface.levelShift
     words[pe + activePriorities + (level >> 5)] |= 1 << (level & 31)
     return intid

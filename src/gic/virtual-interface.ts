@@ -25,9 +25,7 @@ import {
   LR_EOI,
   LR_Group,
   LR_HW,
-  LR_PENDING,
   LR_Priority,
-  LR_STATE,
   LR_State,
   listRegisterView,
   MISR_EOI,
@@ -160,7 +158,17 @@ export class VirtualInterface {
    */
   highestPending(pe: number): number {
     const pending = this.words[pe + ICH_LR_STATUS] & 0xffff
-    return pending === 0 ? 0 : highestOf(this.words, pe, pending)
+    return pending === 0 ? 0 : highestOf(this.words, pe, pending, this.words[pe + ICH_VMCR])
+  }
+
+  /** The list register whose interrupt is signalled to the PE, as the offset of its upper word; 0 if there is none. */
+  signalled(pe: number): number {
+    const words = this.words
+    const pending = words[pe + ICH_LR_STATUS] & 0xffff
+    if (pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0) return 0
+    const vmcr = words[pe + ICH_VMCR]
+    const at = highestOf(words, pe, pending, vmcr)
+    return at !== 0 && this.preempts(pe, vmcr, words[at]) ? at : 0
   }
 
   /** Whether a pending interrupt, given as its list register's upper word, is signalled: unmasked and preempting. */
@@ -192,12 +200,9 @@ export class VirtualInterface {
 
   /** The virtual interrupt lines, LINE_ bits: at most one, for the highest priority pending interrupt. */
   lines(pe: number): number {
-    if ((this.words[pe + ICH_HCR] & HCR_En) === 0) return 0
-    const at = this.highestPending(pe)
+    const at = this.signalled(pe)
     if (at === 0) return 0
-    const hi = this.words[at]
-    if (!this.preempts(pe, this.words[pe + ICH_VMCR], hi)) return 0
-    return hi & LR_Group ? LINE_VIRQ : LINE_VFIQ
+    return this.words[at] & LR_Group ? LINE_VIRQ : LINE_VFIQ
   }
 
   /** ICH_EISR_EL2: list registers that became inactive and asked for an EOI maintenance interrupt. */
@@ -251,20 +256,19 @@ export class VirtualInterface {
 
 /** The bits of a list register in {@link ICH_LR_STATUS}, as if it were number 0. */
 export function lrStatus(hi: number): number {
-  if (hi & LR_STATE) return (hi & LR_STATE) === LR_PENDING ? 0x10001 : 0x10000
+  const state = LR_State(hi)
+  if (state !== STATE_INVALID) return state === STATE_PENDING ? 0x10001 : 0x10000
   return (hi & (LR_HW | LR_EOI)) === LR_EOI ? 0x10000 : 0
 }
 
-function highestOf(words: Int32Array, pe: number, pending: number): number {
-  const enabled = words[pe + ICH_VMCR]
+function highestOf(words: Int32Array, pe: number, pending: number, vmcr: number): number {
   let best = 0
   let bestPriority = 0x100
   for (let left = pending; left !== 0; left &= left - 1) {
     const at = pe + ICH_LR + 1 + 2 * lowestBit(left)
     const hi = words[at]
-    if ((enabled & (hi & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) === 0) continue
     const priority = LR_Priority(hi)
-    if (priority < bestPriority) {
+    if (priority < bestPriority && vmcr & (hi & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) {
       bestPriority = priority
       best = at
     }

@@ -9,6 +9,7 @@ import { VCPU_AP_COUNT, VCPU_IRQ } from './vcpu.ts'
 import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_MASK,
+  IRQ_AP_LIST_SHIFT,
   IRQ_EDGE,
   IRQ_LATCH,
   IRQ_LINE,
@@ -113,7 +114,7 @@ export class ApLists {
     const count = words[v + VCPU_AP_COUNT]
     words[v + this.list + count] = irq
     words[v + VCPU_AP_COUNT] = count + 1
-    words[irq] = word | (irqTarget(word) + 1)
+    words[irq] = word | ((irqTarget(word) + 1) << IRQ_AP_LIST_SHIFT)
   }
 
   /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */

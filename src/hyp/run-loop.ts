@@ -158,9 +158,13 @@ export class RunLoop {
     const pc = words[v + VCPU_PC]
     if (pc === ENDED) return THREAD_ENDED
     const pe = words[v + VCPU_PE]
-    if (pe === 0) return taskOf(words[v + VCPU_THREAD]) === TASK_SLEEPING ? THREAD_SLEEPS : THREAD_WAITS_FOR_CPU
+    if (pe === 0) return this.offCpu(v)
     if (words[v + VCPU_NOTIFIER] !== 0 || this.table[pc << TABLE_SHIFT] !== op.STEP_GUEST) return THREAD_STEPS
     return this.pcpu.isInGuest(pe) ? THREAD_IN_GUEST : THREAD_STEPS
+  }
+
+  private offCpu(v: number): number {
+    return taskOf(this.words[v + VCPU_THREAD]) === TASK_SLEEPING ? THREAD_SLEEPS : THREAD_WAITS_FOR_CPU
   }
 
   /** Does the next step of a vCPU's thread, or of its notifier, and returns its result. */
@@ -305,7 +309,7 @@ export class RunLoop {
     words[v + VCPU_SLEEPS]++
     this.scheduler.switchOut(v)
     this.notifier(v)
-    return this.threadState(v)
+    return this.offCpu(v)
   }
 
   /** Runs the scheduler's notifier to its end. */

@@ -114,9 +114,8 @@ export class Seam {
 
   /** Writes ICH_HCR_EL2, then the first `used` list registers from the pairs of words at `from`. */
   fillListRegisters(v: number, pe: number, hcr: number, used: number, from: number): void {
-    const { ich } = this
-    ich.writeHcr(pe, hcr)
-    ich.writeLrs(pe, used, from)
+    this.ich.writeHcr(pe, hcr)
+    this.ich.writeLrs(pe, used, from)
     this.count(v, COST_SYSREG_WRITES, 1 + used)
     if (this.observer !== null) this.tellFilled(this.observer, hcr, used, from)
   }
@@ -127,29 +126,16 @@ export class Seam {
    */
   foldListRegisters(v: number, pe: number, hcr: number, used: number, to: number): number {
     const empty = this.virtualInterface.elrsr(pe)
-    if (this.observer !== null) this.observer('sysreg', true, ICH_ELRSR_EL2, empty, 0)
-    this.drain(v, pe, hcr, used, empty, to, 1)
+    this.ich.writeHcr(pe, hcr)
+    this.countBoth(v, 1 + this.ich.readAndClearLrs(pe, used, empty, to), 1 + used)
+    if (this.observer !== null) this.tellFolded(this.observer, hcr, used, empty, to)
     return empty
   }
 
   /** The same, but `empty` is not read. */
   drainListRegisters(v: number, pe: number, hcr: number, used: number, empty: number, to: number): void {
-    this.drain(v, pe, hcr, used, empty, to, 0)
-  }
-
-  private drain(
-    v: number,
-    pe: number,
-    hcr: number,
-    used: number,
-    empty: number,
-    to: number,
-    reads: number,
-  ): void {
-    const { ich } = this
-    ich.writeHcr(pe, hcr)
-    ich.readAndClearLrs(pe, used, empty, to)
-    this.countBoth(v, reads + ones(~empty & ((1 << used) - 1)), 1 + used)
+    this.ich.writeHcr(pe, hcr)
+    this.countBoth(v, this.ich.readAndClearLrs(pe, used, empty, to), 1 + used)
     if (this.observer !== null) this.tellDrained(this.observer, hcr, used, empty, to)
   }
 
@@ -206,6 +192,11 @@ export class Seam {
     for (let n = 0; n < used; n++) this.tellListRegister(tell, false, n, pair)
   }
 
+  private tellFolded(tell: SeamObserver, hcr: number, used: number, empty: number, to: number): void {
+    tell('sysreg', true, ICH_ELRSR_EL2, empty, 0)
+    this.tellDrained(tell, hcr, used, empty, to)
+  }
+
   private tellDrained(tell: SeamObserver, hcr: number, used: number, empty: number, pair: number): void {
     tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
     for (let n = 0; n < used; n++) {
@@ -213,11 +204,4 @@ export class Seam {
       tell('sysreg', false, ichLr(n), 0, 0)
     }
   }
-}
-
-/** How many bits of the low half are set. */
-function ones(bits: number): number {
-  let count = 0
-  for (let left = bits; left !== 0; left &= left - 1) count++
-  return count
 }

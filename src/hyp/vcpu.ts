@@ -80,64 +80,59 @@ export const VCPU_LR = 94
 
 /** The fields of {@link VCPU_THREAD}. */
 export const THREAD_VIEW = view('thread', 32, [
-  res0(31, 26),
-  field('task', 25, 24),
-  res0(23, 22),
-  field('hostIrq', 21, 20),
-  res0(19),
-  field('requests', 18, 16),
-  res0(15, 14),
-  field('mode', 13, 12),
-  res0(11, 10),
-  field('waiting', 9),
-  field('irqsOff', 8),
-  field('preemptOff', 7, 0),
+  field('preemptOff', 31, 24),
+  res0(23, 12),
+  field('hostIrq', 11, 10),
+  field('task', 9, 8),
+  res0(7),
+  field('requests', 6, 4),
+  field('mode', 3, 2),
+  field('waiting', 1),
+  field('irqsOff', 0),
 ])
 
 /** Depth of preemption-off sections. */
-export const THREAD_PREEMPT_OFF = 0xff
+export const THREAD_PREEMPT_OFF = 0xff000000 | 0
 /** Set inside an interrupts-off section. */
-export const THREAD_IRQS_OFF = 0x100
+export const THREAD_IRQS_OFF = 0x1
 /** Set while its WFI is being handled: it waits for an interrupt. */
-export const THREAD_WAITING = 0x200
+export const THREAD_WAITING = 0x2
 
 /** As a kick reads it. */
-export const THREAD_MODE = 0x3000
+export const THREAD_MODE = 0xc
 export const MODE_OUTSIDE = 0
-export const MODE_IN_GUEST = 0x1000
-export const MODE_EXITING = 0x2000
+export const MODE_IN_GUEST = 0x4
+export const MODE_EXITING = 0x8
 
 /** Pending requests. */
-export const THREAD_REQUESTS = 0x70000
+export const THREAD_REQUESTS = 0x70
 /** An interrupt was queued: KVM_REQ_IRQ_PENDING. */
-export const REQ_IRQ_PENDING = 0x10000
+export const REQ_IRQ_PENDING = 0x10
 /** The halt ended because the vCPU is runnable: KVM_REQ_UNHALT. */
-export const REQ_UNHALT = 0x20000
+export const REQ_UNHALT = 0x20
 /** A signal for the thread is pending: it returns to userspace. */
-export const REQ_SIGNAL = 0x40000
-
-/** Interrupts for the host that are pending on its PE. */
-export const THREAD_HOST_IRQ = 0x300000
-/** The IPI of a kick. */
-export const HOST_IRQ_KICK = 0x100000
-/** The host's timer tick. */
-export const HOST_IRQ_TICK = 0x200000
+export const REQ_SIGNAL = 0x40
 
 /** Its thread's task state. */
-export const THREAD_TASK = 0x3000000
+export const THREAD_TASK = 0x300
 export const TASK_RUNNING = 0
 /** Set before the last look at the wake condition; only then may the thread sleep. */
-export const TASK_SLEEPING = 0x1000000
+export const TASK_SLEEPING = 0x100
 /** The vCPU is off. */
-export const TASK_OFF = 0x2000000
+export const TASK_OFF = 0x200
+
+/** Interrupts for the host that are pending on its PE. */
+export const THREAD_HOST_IRQ = 0xc00
+/** The IPI of a kick. */
+export const HOST_IRQ_KICK = 0x400
+/** The host's timer tick. */
+export const HOST_IRQ_TICK = 0x800
 
 export const taskOf = (thread: number): number => thread & THREAD_TASK
 export const withTask = (thread: number, task: number): number => (thread & ~THREAD_TASK) | task
 export const withMode = (thread: number, mode: number): number => (thread & ~THREAD_MODE) | mode
-export const withPreemptOff = (thread: number): number =>
-  (thread & ~THREAD_PREEMPT_OFF) | ((thread + 1) & THREAD_PREEMPT_OFF)
-export const withPreemptOn = (thread: number): number =>
-  (thread & ~THREAD_PREEMPT_OFF) | ((thread - 1) & THREAD_PREEMPT_OFF)
+export const withPreemptOff = (thread: number): number => (thread + 0x1000000) | 0
+export const withPreemptOn = (thread: number): number => (thread - 0x1000000) | 0
 
 export const WFIT_NONE = 0
 export const WFIT_WAITS = 1

@@ -7,53 +7,56 @@
 import { field, view } from '../arch/field.ts'
 
 /**
- * The bits of an interrupt's word. The upper byte and the priority are where the upper word of a list register has
- * State, HW, Group and Priority.
+ * The bits of an interrupt's word. Its flags are where the uppermost byte of a list register has State, HW and
+ * Group.
  */
 export const VGIC_IRQ_VIEW = view('vgic_irq', 32, [
-  field('active', 31),
-  field('latch', 30),
-  field('hw', 29),
-  field('group1', 28),
-  field('enabled', 27),
-  field('line', 26),
-  field('edge', 25),
-  field('deactivated', 24),
-  field('priority', 23, 16),
-  field('target', 15, 8),
-  field('apListOf', 7, 0),
+  field('apListOf', 31, 24),
+  field('target', 23, 16),
+  field('priority', 15, 8),
+  field('active', 7),
+  field('latch', 6),
+  field('hw', 5),
+  field('group1', 4),
+  field('enabled', 3),
+  field('line', 2),
+  field('edge', 1),
+  field('deactivated', 0),
 ])
 
-export const IRQ_ACTIVE = 0x80000000 | 0
-/** Pending because of an edge, or because software said so. */
-export const IRQ_LATCH = 0x40000000
-/** Mapped to a physical interrupt, which the guest's deactivation deactivates. */
-export const IRQ_HW = 0x20000000
-export const IRQ_GROUP1 = 0x10000000
-export const IRQ_ENABLED = 0x8000000
-/** The level of the input line of a level-sensitive interrupt. */
-export const IRQ_LINE = 0x4000000
-/** Edge-triggered; level-sensitive if clear. */
-export const IRQ_EDGE = 0x2000000
 /** Another vCPU deactivated it while it was in a list register of its own. */
-export const IRQ_DEACTIVATED = 0x1000000
-export const IRQ_PRIORITY_SHIFT = 16
-export const irqPriority = (irq: number): number => (irq >>> 16) & 0xff
+export const IRQ_DEACTIVATED = 0x1
+/** Edge-triggered; level-sensitive if clear. */
+export const IRQ_EDGE = 0x2
+/** The level of the input line of a level-sensitive interrupt. */
+export const IRQ_LINE = 0x4
+export const IRQ_ENABLED = 0x8
+export const IRQ_GROUP1 = 0x10
+/** Mapped to a physical interrupt, which the guest's deactivation deactivates. */
+export const IRQ_HW = 0x20
+/** Pending because of an edge, or because software said so. */
+export const IRQ_LATCH = 0x40
+export const IRQ_ACTIVE = 0x80
+export const IRQ_PRIORITY_SHIFT = 8
+export const irqPriority = (irq: number): number => (irq >>> 8) & 0xff
 /** The index of the vCPU that the interrupt is routed to. */
-export const irqTarget = (irq: number): number => (irq >>> 8) & 0xff
-export const IRQ_TARGET_SHIFT = 8
+export const irqTarget = (irq: number): number => (irq >>> 16) & 0xff
+export const IRQ_TARGET_SHIFT = 16
 /** One more than the index of the vCPU on whose ap_list the interrupt is; 0 if it is on none. */
-export const irqApListOf = (irq: number): number => irq & 0xff
-export const IRQ_AP_LIST_MASK = 0xff
-/** What an interrupt's word and the upper word of its list register have in common, but for the state. */
-export const IRQ_IN_LR = 0x30ff0000
+export const irqApListOf = (irq: number): number => irq >>> 24
+export const IRQ_AP_LIST_SHIFT = 24
+export const IRQ_AP_LIST_MASK = 0xff000000 | 0
+
+/** The upper word of a list register with an interrupt, but for its pending state. */
+export const irqListRegister = (irq: number): number => ((irq & 0xb0) << 24) | ((irq & 0xff00) << 8)
+/** The upper word's State as IRQ_ACTIVE and IRQ_LATCH. */
+export const irqStateOf = (high: number): number => (high >>> 24) & 0xc0
 
 /** An edge is pending by its latch, a level by its latch or its line; an edge has no line. */
-export const irqIsPending = (irq: number): boolean => (irq & (IRQ_LATCH | IRQ_LINE)) !== 0
+export const irqIsPending = (irq: number): boolean => (irq & 0x44) !== 0
 
 /** Enabled, pending and not active: it asks for the guest's attention. */
-export const irqIsDeliverable = (irq: number): boolean =>
-  (irq & (IRQ_ENABLED | IRQ_ACTIVE)) === IRQ_ENABLED && (irq & (IRQ_LATCH | IRQ_LINE)) !== 0
+export const irqIsDeliverable = (irq: number): boolean => (irq & 0x88) === IRQ_ENABLED && (irq & 0x44) !== 0
 
 /** The most vCPUs that the word can name. */
 export const MAX_VCPUS = 255

@@ -36,12 +36,13 @@ import {
   IRQ_DEACTIVATED,
   IRQ_EDGE,
   IRQ_HW,
-  IRQ_IN_LR,
   IRQ_LATCH,
   IRQ_LINE,
   irqApListOf,
   irqIsDeliverable,
   irqIsPending,
+  irqListRegister,
+  irqStateOf,
 } from './vgic-irq.ts'
 
 export class VgicV3 {
@@ -83,10 +84,14 @@ export class VgicV3 {
 
   /** The same where the list is known not to be empty. */
   flushSome(v: number): void {
-    const overflows = this.words[v + VCPU_AP_COUNT] > this.listRegisters
-    if (overflows) this.apLists.sortPendingFirst(v)
-    const next = this.fill(v)
-    this.enable(v, HCR_En | HCR_TDIR | (overflows ? this.overflowInterrupts(v, next) : 0))
+    const count = this.words[v + VCPU_AP_COUNT]
+    if (count <= this.listRegisters) {
+      this.fill(v, count)
+      this.enable(v, HCR_En | HCR_TDIR)
+    } else {
+      this.apLists.sortPendingFirst(v)
+      this.enable(v, HCR_En | HCR_TDIR | this.overflowInterrupts(v, this.fill(v, count)))
+    }
   }
 
   /** As Linux 6.1 does it: active interrupts first, and of the maintenance interrupts only underflow. */
@@ -95,7 +100,7 @@ export class VgicV3 {
     const count = words[v + VCPU_AP_COUNT]
     if (count === 0) return
     if (count > listRegisters) this.apLists.sortActiveFirst(v)
-    const next = this.fill(v)
+    const next = this.fill(v, count)
     this.enable(v, next < count ? HCR_En | HCR_UIE : HCR_En)
   }
 
@@ -118,9 +123,8 @@ export class VgicV3 {
   }
 
   /** Fills the words of list registers from the ap_list; returns the first entry that did not fit, or the count. */
-  private fill(v: number): number {
+  private fill(v: number, count: number): number {
     const { words, apLists, listRegisters } = this
-    const count = words[v + VCPU_AP_COUNT]
     const list = v + apLists.list
     let used = 0
     let last = 0
@@ -129,7 +133,9 @@ export class VgicV3 {
       const irq = words[list + i]
       const word = words[irq]
       if (apLists.targetOracle(word) !== v) continue
-      this.populate(v, irq, word, v + VCPU_LR + 2 * used)
+      const at = v + 2 * used
+      words[at + VCPU_LR] = apLists.intidOf(v, irq)
+      words[at + VCPU_LR + 1] = this.populate(v, irq, word)
       last = irq
       used++
     }
@@ -148,23 +154,23 @@ export class VgicV3 {
   }
 
   /**
-   * Puts an interrupt into the two words at `at`. One that is mapped or level-sensitive is never pending and
-   * active at once: its deactivation must be seen, so that its line is sampled again. For the same reason a
-   * level-sensitive one of software's own asks for a maintenance interrupt at its EOI.
+   * Puts an interrupt into the upper word of a list register. One that is mapped or level-sensitive is never
+   * pending and active at once: its deactivation must be seen, so that its line is sampled again. For the same
+   * reason a level-sensitive one of software's own asks for a maintenance interrupt at its EOI.
    */
-  private populate(v: number, irq: number, word: number, at: number): void {
-    const { words } = this
-    let high = word & (IRQ_IN_LR | IRQ_ACTIVE)
-    if (word & IRQ_HW) high |= this.mapped.pintidOf(v, irq)
-    else if ((word & IRQ_EDGE) === 0) high |= LR_EOI
-    const canBeBoth = (word & (IRQ_EDGE | IRQ_HW)) === IRQ_EDGE
-    if ((canBeBoth || (word & IRQ_ACTIVE) === 0) && irqIsPending(word)) {
-      high |= LR_PENDING
-      if (word & IRQ_EDGE) words[irq] = word & ~IRQ_LATCH
-      else if (word & IRQ_HW) words[irq] = word & ~IRQ_LINE
-    }
-    words[at] = this.apLists.intidOf(v, irq)
-    words[at + 1] = high
+  private populate(v: number, irq: number, word: number): number {
+    if ((word & (IRQ_HW | IRQ_EDGE)) !== IRQ_EDGE) return this.populateLevelOrMapped(v, irq, word)
+    if (!irqIsPending(word)) return irqListRegister(word)
+    this.words[irq] = word & ~IRQ_LATCH
+    return irqListRegister(word) | LR_PENDING
+  }
+
+  private populateLevelOrMapped(v: number, irq: number, word: number): number {
+    const high = irqListRegister(word) | (word & IRQ_HW ? this.mapped.pintidOf(v, irq) : LR_EOI)
+    if (word & IRQ_ACTIVE || !irqIsPending(word)) return high
+    if (word & IRQ_EDGE) this.words[irq] = word & ~IRQ_LATCH
+    else if (word & IRQ_HW) this.words[irq] = word & ~IRQ_LINE
+    return high | LR_PENDING
   }
 
   /** Brings the list registers back after an exit and takes what is done with off the ap_list. */
@@ -222,12 +228,15 @@ export class VgicV3 {
   private foldOne(v: number, intid: number, high: number): void {
     const { words } = this
     const irq = this.apLists.irqOf(v, intid)
-    const before = words[irq]
-    let word = before & ~(IRQ_ACTIVE | IRQ_DEACTIVATED)
-    if ((before & IRQ_DEACTIVATED) === 0) word |= high & LR_ACTIVE
-    if (word & IRQ_EDGE) word |= high & LR_PENDING
-    else word &= high | ~LR_PENDING
-    words[irq] = word
+    const word = words[irq]
+    if (word & (IRQ_HW | IRQ_DEACTIVATED)) this.foldMapped(v, irq, word, high)
+    else words[irq] = folded(word, irqStateOf(high))
+  }
+
+  /** The same for one that is mapped, or that another vCPU has deactivated meanwhile. */
+  private foldMapped(v: number, irq: number, word: number, high: number): void {
+    const state = word & IRQ_DEACTIVATED ? irqStateOf(high) & ~IRQ_ACTIVE : irqStateOf(high)
+    this.words[irq] = folded(word & ~IRQ_DEACTIVATED, state)
     if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
   }
 
@@ -288,4 +297,10 @@ export class VgicV3 {
     else if (words[irq] & IRQ_ACTIVE) this.deactivate(v, irq)
     if (owner !== v) apLists.notify(owner)
   }
+}
+
+/** The word of an interrupt that comes back in a state: an edge may have come again meanwhile. */
+function folded(word: number, state: number): number {
+  const kept = word & ~IRQ_ACTIVE
+  return kept & IRQ_EDGE ? kept | state : (kept | (state & IRQ_ACTIVE)) & (state | ~IRQ_LATCH)
 }
