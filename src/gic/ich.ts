@@ -11,6 +11,7 @@ import {
   ICH_LR_STATUS,
   ICH_VMCR,
   lrStatus,
+  setListRegister,
   type VirtualInterface,
 } from './virtual-interface.ts'
 
@@ -120,12 +121,12 @@ export class Ich {
    */
   writeLr(pe: number, n: number, low: number, high: number): void {
     this.words[pe + ICH_LR + 2 * n] = low & this.intidMask
-    this.virtualInterface.setListRegister(pe, pe + ICH_LR + 2 * n + 1, high & this.lrHighMask)
+    setListRegister(this.words, pe, pe + ICH_LR + 2 * n + 1, high & this.lrHighMask)
   }
 
   /** Writes the first `count` list registers from the pairs of words at `from`. */
-  writeLrs(pe: number, count: number, from: number): void {
-    const { words, intidMask, lrHighMask } = this
+  writeLrs(words: Int32Array, pe: number, count: number, from: number): void {
+    const { intidMask, lrHighMask } = this
     let status = words[pe + ICH_LR_STATUS] & ~firstOf(count)
     const to = pe + ICH_LR - from
     for (let n = 0, at = from; n < count; n++, at += 2) {
@@ -137,27 +138,9 @@ export class Ich {
     words[pe + ICH_LR_STATUS] = status
   }
 
-  /** Reads those of the first `count` list registers that are not in `skip` into pairs of words at `to`, and writes all zero. Returns how many it read. */
-  readAndClearLrs(pe: number, count: number, skip: number, to: number): number {
-    const { words } = this
-    let read = 0
-    words[pe + ICH_LR_STATUS] &= ~firstOf(count)
-    const from = pe + ICH_LR - to
-    for (let n = 0, at = to; n < count; n++, at += 2) {
-      if (((skip >> n) & 1) === 0) {
-        words[at] = words[from + at]
-        words[at + 1] = words[from + at + 1]
-        read++
-      }
-      words[from + at] = 0
-      words[from + at + 1] = 0
-    }
-    return read
-  }
-
   /** Reads ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2, as many as exist, into the words at `ap0r` and `ap1r`. */
-  readAprs(pe: number, ap0r: number, ap1r: number): void {
-    const { words, activePriorityRegisters } = this
+  readAprs(words: Int32Array, pe: number, ap0r: number, ap1r: number): void {
+    const { activePriorityRegisters } = this
     for (let n = 0; n < activePriorityRegisters; n++) {
       words[ap0r + n] = words[pe + ICH_AP0R + n]
       words[ap1r + n] = words[pe + ICH_AP1R + n]
@@ -165,11 +148,31 @@ export class Ich {
   }
 
   /** Writes them from there. */
-  writeAprs(pe: number, ap0r: number, ap1r: number): void {
-    const { words, activePriorityRegisters } = this
+  writeAprs(words: Int32Array, pe: number, ap0r: number, ap1r: number): void {
+    const { activePriorityRegisters } = this
     for (let n = 0; n < activePriorityRegisters; n++) {
       words[pe + ICH_AP0R + n] = words[ap0r + n]
       words[pe + ICH_AP1R + n] = words[ap1r + n]
     }
   }
+}
+
+/**
+ * Reads those of the first `count` list registers that are not in `skip` into pairs of words at `to`, and writes
+ * all zero. Returns how many it read.
+ */
+export function readAndClearLrs(words: Int32Array, pe: number, count: number, skip: number, to: number): number {
+  let read = 0
+  words[pe + ICH_LR_STATUS] &= ~firstOf(count)
+  const from = pe + ICH_LR - to
+  for (let n = 0, at = to; n < count; n++, at += 2) {
+    if (((skip >> n) & 1) === 0) {
+      words[at] = words[from + at]
+      words[at + 1] = words[from + at + 1]
+      read++
+    }
+    words[from + at] = 0
+    words[from + at + 1] = 0
+  }
+  return read
 }

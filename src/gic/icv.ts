@@ -36,6 +36,7 @@ import {
   ICH_VMCR,
   lowestBit,
   PRIORITY_IDLE,
+  setListRegister,
   type VirtualInterface,
 } from './virtual-interface.ts'
 
@@ -65,17 +66,17 @@ export class Icv {
   /** Makes the highest priority pending interrupt active if it is of this group and signalled. */
   private acknowledge(pe: number, group: number, activePriorities: number): number {
     const { words, virtualInterface } = this
-    const at = virtualInterface.signalled(pe)
+    const at = virtualInterface.signalled(words, pe)
     if (at === 0) return INTID_NONE
     const hi = words[at]
     if ((hi & LR_Group) !== group) return INTID_NONE
     const intid = words[at - 1]
     if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) {
-      virtualInterface.setListRegister(pe, at, hi & ~LR_STATE)
+      setListRegister(words, pe, at, hi & ~LR_STATE)
       return intid
     }
     const active = intid < FIRST_LPI || virtualInterface.lpiBecomesActive
-    virtualInterface.setListRegister(pe, at, (hi & ~LR_STATE) | (active ? LR_ACTIVE : 0))
+    setListRegister(words, pe, at, (hi & ~LR_STATE) | (active ? LR_ACTIVE : 0))
     const priority = LR_Priority(hi) & virtualInterface.groupMask(words[pe + ICH_VMCR], group)
     const level = priority >> virtualInterface.levelShift
     words[pe + activePriorities + (level >> 5)] |= 1 << (level & 31)
@@ -159,7 +160,7 @@ export class Icv {
 
   /** Active becomes invalid, pending and active becomes pending; with HW the physical interrupt follows. */
   private deactivate(pe: number, at: number, hi: number): void {
-    this.virtualInterface.setListRegister(pe, at, hi & ~LR_ACTIVE)
+    setListRegister(this.words, pe, at, hi & ~LR_ACTIVE)
     if (hi & LR_HW) this.physical.deactivate(pe, LR_pINTID(hi))
   }
 
@@ -171,7 +172,7 @@ export class Icv {
   }
 
   readRpr(pe: number): number {
-    return this.virtualInterface.runningPriority(pe)
+    return this.virtualInterface.runningPriority(this.words, pe)
   }
 
   readPmr(pe: number): number {

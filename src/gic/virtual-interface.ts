@@ -55,7 +55,7 @@ export const ICH_AP1R = 10
 /**
  * Derived from the list registers: bit n is set if list register n is pending, bit 16 + n if it is valid or
  * waits for its EOI to be seen, that is if ICH_ELRSR_EL2's bit n is clear. Whoever changes a list register's
- * upper word does it by `setListRegister`, which keeps this.
+ * upper word does it by {@link setListRegister}, which keeps this.
  */
 export const ICH_LR_STATUS = 15
 /** Pairs of words, the last of the PE's record. */
@@ -136,18 +136,10 @@ export class VirtualInterface {
     this.words[pe + ICH_VMCR] = (this.minimumBpr0 << 21) | (this.minimumBpr1 << 18) | VMCR_VFIQEn
   }
 
-  /** Sets the upper word of the list register whose upper word is at `at`. */
-  setListRegister(pe: number, at: number, hi: number): void {
-    const words = this.words
-    words[at] = hi
-    const n = (at - pe - ICH_LR) >> 1
-    words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~(0x10001 << n)) | (lrStatus(hi) << n)
-  }
-
   /** Recomputes what is derived from the list registers: after words were changed from outside. */
   derive(pe: number): void {
     for (let at = pe + ICH_LR + 1; at < pe + ICH_LR + this.listRegisterWords; at += 2) {
-      this.setListRegister(pe, at, this.words[at])
+      setListRegister(this.words, pe, at, this.words[at])
     }
   }
 
@@ -162,23 +154,24 @@ export class VirtualInterface {
   }
 
   /** The list register whose interrupt is signalled to the PE, as the offset of its upper word; 0 if there is none. */
-  signalled(pe: number): number {
-    const words = this.words
+  signalled(words: Int32Array, pe: number): number {
     const pending = words[pe + ICH_LR_STATUS] & 0xffff
     if (pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0) return 0
     const vmcr = words[pe + ICH_VMCR]
     const at = highestOf(words, pe, pending, vmcr)
-    return at !== 0 && this.preempts(pe, vmcr, words[at]) ? at : 0
+    return at !== 0 && this.preempts(words, pe, vmcr, words[at]) ? at : 0
   }
 
   /** Whether a pending interrupt, given as its list register's upper word, is signalled: unmasked and preempting. */
-  preempts(pe: number, vmcr: number, hi: number): boolean {
-    const priority = LR_Priority(hi)
-    if (priority >= VMCR_VPMR(vmcr)) return false
-    const running = this.runningPriority(pe)
-    if (running === PRIORITY_IDLE) return true
+  private preempts(words: Int32Array, pe: number, vmcr: number, hi: number): boolean {
+    if (LR_Priority(hi) >= VMCR_VPMR(vmcr)) return false
+    const running = this.runningPriority(words, pe)
+    return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, hi, running)
+  }
+
+  private preemptsRunning(vmcr: number, hi: number, running: number): boolean {
     const mask = this.groupMask(vmcr, hi & LR_Group)
-    return (priority & mask) < (this.masksRunning ? running & mask : running)
+    return (LR_Priority(hi) & mask) < (this.masksRunning ? running & mask : running)
   }
 
   /** The bits of a priority that are its group priority, by the binary point of its group. */
@@ -188,8 +181,7 @@ export class VirtualInterface {
   }
 
   /** The running priority: that of the highest active preemption level of both groups, 0xff when idle. */
-  runningPriority(pe: number): number {
-    const words = this.words
+  runningPriority(words: Int32Array, pe: number): number {
     const registers = this.activePriorityRegisters
     for (let i = 0; i < registers; i++) {
       const active = words[pe + ICH_AP0R + i] | words[pe + ICH_AP1R + i]
@@ -200,9 +192,10 @@ export class VirtualInterface {
 
   /** The virtual interrupt lines, LINE_ bits: at most one, for the highest priority pending interrupt. */
   lines(pe: number): number {
-    const at = this.signalled(pe)
+    const { words } = this
+    const at = this.signalled(words, pe)
     if (at === 0) return 0
-    return this.words[at] & LR_Group ? LINE_VIRQ : LINE_VFIQ
+    return words[at] & LR_Group ? LINE_VIRQ : LINE_VFIQ
   }
 
   /** ICH_EISR_EL2: list registers that became inactive and asked for an EOI maintenance interrupt. */
@@ -252,6 +245,13 @@ export class VirtualInterface {
   maintenanceLine(pe: number): boolean {
     return (this.words[pe + ICH_HCR] & HCR_En) !== 0 && this.misr(pe) !== 0
   }
+}
+
+/** Sets the upper word of the list register whose upper word is at `at`. */
+export function setListRegister(words: Int32Array, pe: number, at: number, hi: number): void {
+  words[at] = hi
+  const n = (at - pe - ICH_LR) >> 1
+  words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~(0x10001 << n)) | (lrStatus(hi) << n)
 }
 
 /** The bits of a list register in {@link ICH_LR_STATUS}, as if it were number 0. */

@@ -58,11 +58,11 @@ export class ApLists {
    * Where an interrupt belongs by its word: the vCPU's record, or 0 if it needs none. An active one stays where it is;
    * one that is pending and enabled goes to its target, unless the distributor is off.
    */
-  targetOracle(word: number): number {
+  targetOracle(words: Int32Array, word: number): number {
     if (word & IRQ_ACTIVE)
       return this.vcpuOf(irqApListOf(word) === 0 ? irqTarget(word) : irqApListOf(word) - 1)
     if (!irqIsDeliverable(word)) return 0
-    return this.words[this.vm + VM_ENABLED] !== 0 ? this.vcpuOf(irqTarget(word)) : 0
+    return words[this.vm + VM_ENABLED] !== 0 ? this.vcpuOf(irqTarget(word)) : 0
   }
 
   /**
@@ -89,7 +89,7 @@ export class ApLists {
   /** `setInput` and the notification. */
   inject(irq: number, level: number): void {
     const v = this.setInput(irq, level)
-    if (v !== 0) this.notify(v)
+    if (v !== 0) notify(this.words, v)
   }
 
   /** Tells a vCPU that an interrupt was queued: the request first, then the kick. */
@@ -102,15 +102,15 @@ export class ApLists {
    * be missing from the list registers of a running guest, so its vCPU is to be told in both cases.
    */
   private queue(irq: number, word: number): number {
-    const v = this.targetOracle(word)
-    if (v !== 0 && irqApListOf(word) === 0) this.append(v, irq, word)
-    else this.words[irq] = word
+    const { words } = this
+    const v = this.targetOracle(words, word)
+    if (v !== 0 && irqApListOf(word) === 0) this.append(words, v, irq, word)
+    else words[irq] = word
     return v
   }
 
   /** Puts an interrupt that is on no list on that of its target, `v`. */
-  private append(v: number, irq: number, word: number): void {
-    const { words } = this
+  private append(words: Int32Array, v: number, irq: number, word: number): void {
     const count = words[v + VCPU_AP_COUNT]
     words[v + this.list + count] = irq
     words[v + VCPU_AP_COUNT] = count + 1
@@ -126,7 +126,7 @@ export class ApLists {
     for (let i = 0; i < count; i++) {
       const irq = words[list + i]
       const word = words[irq]
-      const target = this.targetOracle(word)
+      const target = this.targetOracle(words, word)
       if (target === v) {
         if (kept !== i) words[list + kept] = irq
         kept++
@@ -136,7 +136,7 @@ export class ApLists {
       if (target === 0) {
         words[irq] = off
       } else {
-        this.append(target, irq, off)
+        this.append(words, target, irq, off)
         this.notify(target)
       }
     }

@@ -14,7 +14,7 @@ import {
   VTR_PREbits,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
-import type { Ich } from '../gic/ich.ts'
+import { type Ich, readAndClearLrs } from '../gic/ich.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import type { VirtualInterface } from '../gic/virtual-interface.ts'
 import { COST_MMIO_READS, COST_MMIO_WRITES, COST_SYSREG_READS, COST_SYSREG_WRITES } from './cost.ts'
@@ -98,8 +98,8 @@ export class Seam {
   readInterface(v: number, pe: number, vmcr: number, ap0r: number, ap1r: number): void {
     const { words, ich } = this
     words[vmcr] = ich.readVmcr(pe)
-    ich.readAprs(pe, ap0r, ap1r)
-    this.count(v, COST_SYSREG_READS, 2 + this.activePriorities)
+    ich.readAprs(words, pe, ap0r, ap1r)
+    words[words[v + VCPU_COST] + COST_SYSREG_READS] += 2 + this.activePriorities
     if (this.observer !== null) this.tellInterface(this.observer, true, vmcr, ap0r, ap1r)
   }
 
@@ -107,16 +107,19 @@ export class Seam {
   writeInterface(v: number, pe: number, vmcr: number, ap0r: number, ap1r: number): void {
     const { words, ich } = this
     ich.writeVmcr(pe, words[vmcr])
-    ich.writeAprs(pe, ap0r, ap1r)
-    this.countBoth(v, 1, 1 + this.activePriorities)
+    ich.writeAprs(words, pe, ap0r, ap1r)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS]++
+    words[row + COST_SYSREG_WRITES] += 1 + this.activePriorities
     if (this.observer !== null) this.tellInterface(this.observer, false, vmcr, ap0r, ap1r)
   }
 
   /** Writes ICH_HCR_EL2, then the first `used` list registers from the pairs of words at `from`. */
   fillListRegisters(v: number, pe: number, hcr: number, used: number, from: number): void {
-    this.ich.writeHcr(pe, hcr)
-    this.ich.writeLrs(pe, used, from)
-    this.count(v, COST_SYSREG_WRITES, 1 + used)
+    const { words, ich } = this
+    ich.writeHcr(pe, hcr)
+    ich.writeLrs(words, pe, used, from)
+    words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 1 + used
     if (this.observer !== null) this.tellFilled(this.observer, hcr, used, from)
   }
 
@@ -125,9 +128,12 @@ export class Seam {
    * something into its pair of words at `to`, and writes all of them zero. Returns ICH_ELRSR_EL2.
    */
   foldListRegisters(v: number, pe: number, hcr: number, used: number, to: number): number {
+    const { words } = this
     const empty = this.virtualInterface.elrsr(pe)
     this.ich.writeHcr(pe, hcr)
-    this.countBoth(v, 1 + this.ich.readAndClearLrs(pe, used, empty, to), 1 + used)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS] += 1 + readAndClearLrs(words, pe, used, empty, to)
+    words[row + COST_SYSREG_WRITES] += 1 + used
     if (this.observer !== null) this.tellFolded(this.observer, hcr, used, empty, to)
     return empty
   }
@@ -135,7 +141,8 @@ export class Seam {
   /** The same, but `empty` is not read. */
   drainListRegisters(v: number, pe: number, hcr: number, used: number, empty: number, to: number): void {
     this.ich.writeHcr(pe, hcr)
-    this.countBoth(v, this.ich.readAndClearLrs(pe, used, empty, to), 1 + used)
+    this.count(v, COST_SYSREG_READS, readAndClearLrs(this.words, pe, used, empty, to))
+    this.count(v, COST_SYSREG_WRITES, 1 + used)
     if (this.observer !== null) this.tellDrained(this.observer, hcr, used, empty, to)
   }
 
@@ -160,12 +167,6 @@ export class Seam {
 
   private count(v: number, kind: number, crossings: number): void {
     this.words[this.words[v + VCPU_COST] + kind] += crossings
-  }
-
-  private countBoth(v: number, reads: number, writes: number): void {
-    const row = this.words[v + VCPU_COST]
-    this.words[row + COST_SYSREG_READS] += reads
-    this.words[row + COST_SYSREG_WRITES] += writes
   }
 
   private tellInterface(

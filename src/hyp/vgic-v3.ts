@@ -132,10 +132,10 @@ export class VgicV3 {
     for (; i < count && used < listRegisters; i++) {
       const irq = words[list + i]
       const word = words[irq]
-      if (apLists.targetOracle(word) !== v) continue
+      if (apLists.targetOracle(words, word) !== v) continue
       const at = v + 2 * used
       words[at + VCPU_LR] = apLists.intidOf(v, irq)
-      words[at + VCPU_LR + 1] = this.populate(v, irq, word)
+      words[at + VCPU_LR + 1] = this.populate(words, v, irq, word)
       last = irq
       used++
     }
@@ -158,10 +158,10 @@ export class VgicV3 {
    * pending and active at once: its deactivation must be seen, so that its line is sampled again. For the same
    * reason a level-sensitive one of software's own asks for a maintenance interrupt at its EOI.
    */
-  private populate(v: number, irq: number, word: number): number {
+  private populate(words: Int32Array, v: number, irq: number, word: number): number {
     if ((word & (IRQ_HW | IRQ_EDGE)) !== IRQ_EDGE) return this.populateLevelOrMapped(v, irq, word)
     if (!irqIsPending(word)) return irqListRegister(word)
-    this.words[irq] = word & ~IRQ_LATCH
+    words[irq] = word & ~IRQ_LATCH
     return irqListRegister(word) | LR_PENDING
   }
 
@@ -216,7 +216,7 @@ export class VgicV3 {
     const { words } = this
     for (let n = 0, at = v + VCPU_LR; n < used; n++, at += 2) {
       const high = words[at + 1]
-      this.foldOne(v, words[at], (empty >> n) & 1 ? high & ~LR_STATE : high)
+      this.foldOne(words, v, words[at], (empty >> n) & 1 ? high & ~LR_STATE : high)
       words[at] = 0
       words[at + 1] = 0
     }
@@ -225,8 +225,7 @@ export class VgicV3 {
     words[v + VCPU_LAST_LR] = 0
   }
 
-  private foldOne(v: number, intid: number, high: number): void {
-    const { words } = this
+  private foldOne(words: Int32Array, v: number, intid: number, high: number): void {
     const irq = this.apLists.irqOf(v, intid)
     const word = words[irq]
     if (word & (IRQ_HW | IRQ_DEACTIVATED)) this.foldMapped(v, irq, word, high)
