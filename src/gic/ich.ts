@@ -68,8 +68,8 @@ export class Ich {
     return this.words[pe + ICH_HCR]
   }
 
-  writeHcr(pe: number, value: number): void {
-    this.words[pe + ICH_HCR] = value & this.hcrMask
+  writeHcr(words: Int32Array, pe: number, value: number): void {
+    words[pe + ICH_HCR] = value & this.hcrMask
   }
 
   readVmcr(pe: number): number {
@@ -124,18 +124,12 @@ export class Ich {
     setListRegister(this.words, pe, pe + ICH_LR + 2 * n + 1, high & this.lrHighMask)
   }
 
-  /** Writes the first `count` list registers from the pairs of words at `from`. */
-  writeLrs(words: Int32Array, pe: number, count: number, from: number): void {
-    const { intidMask, lrHighMask } = this
-    let status = words[pe + ICH_LR_STATUS] & ~firstOf(count)
-    const to = pe + ICH_LR - from
-    for (let n = 0, at = from; n < count; n++, at += 2) {
-      const high = words[at + 1] & lrHighMask
-      words[to + at] = words[at] & intidMask
-      words[to + at + 1] = high
-      status |= lrStatus(high) << n
-    }
-    words[pe + ICH_LR_STATUS] = status
+  /** The same for one of several that are written in a row: returns what {@link setLrStatus} is to be told of it. */
+  fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
+    const at = pe + 2 * n
+    words[at + ICH_LR] = low & this.intidMask
+    words[at + ICH_LR + 1] = high & this.lrHighMask
+    return lrStatus(high) << n
   }
 
   /** Reads ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2, as many as exist, into the words at `ap0r` and `ap1r`. */
@@ -157,22 +151,17 @@ export class Ich {
   }
 }
 
-/**
- * Reads those of the first `count` list registers that are not in `skip` into pairs of words at `to`, and writes
- * all zero. Returns how many it read.
- */
-export function readAndClearLrs(words: Int32Array, pe: number, count: number, skip: number, to: number): number {
-  let read = 0
-  words[pe + ICH_LR_STATUS] &= ~firstOf(count)
-  const from = pe + ICH_LR - to
-  for (let n = 0, at = to; n < count; n++, at += 2) {
-    if (((skip >> n) & 1) === 0) {
-      words[at] = words[from + at]
-      words[at + 1] = words[from + at + 1]
-      read++
-    }
-    words[from + at] = 0
-    words[from + at + 1] = 0
-  }
-  return read
+/** What is derived from the first `count` list registers, after all of them were written. */
+export function setLrStatus(words: Int32Array, pe: number, count: number, status: number): void {
+  words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~firstOf(count)) | status
 }
+
+/** Writes zero to a list register of several. */
+export function clearLr(words: Int32Array, pe: number, n: number): void {
+  const at = pe + 2 * n
+  words[at + ICH_LR] = 0
+  words[at + ICH_LR + 1] = 0
+}
+
+export const lrLow = (words: Int32Array, pe: number, n: number): number => words[pe + 2 * n + ICH_LR]
+export const lrHigh = (words: Int32Array, pe: number, n: number): number => words[pe + 2 * n + ICH_LR + 1]

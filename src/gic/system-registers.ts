@@ -169,7 +169,7 @@ function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<n
       {
         minimumEl: 2,
         read: ({ ich }, pe) => ich.readHcr(pe),
-        write: ({ ich }, pe, value) => ich.writeHcr(pe, value),
+        write: ({ ich }, pe, value) => ich.writeHcr(ich.words, pe, value),
       },
     ],
     [

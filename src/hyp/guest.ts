@@ -40,18 +40,18 @@ export const MAX_DEPTH = 4
 export const MAX_LOOPS = 4
 
 /** The next operation. */
-export const GUEST_PC = 32
+export const GUEST_PC = 31
 /** How many handlers are running. */
-export const GUEST_DEPTH = 33
+export const GUEST_DEPTH = 32
 /** What its last register read gave, bits 31:0. */
-export const GUEST_VALUE = 34
+export const GUEST_VALUE = 33
 /** Rounds that a loop has done, by loop. */
-export const GUEST_LOOP = 35
+export const GUEST_LOOP = 34
 /** Where each handler returns to, and with which masks. */
-export const GUEST_RETURN = 39
-export const GUEST_SAVED_DAIF = 43
+export const GUEST_RETURN = 38
+export const GUEST_SAVED_DAIF = 42
 /** The last INTID that the main list, and each handler by depth, acknowledged. */
-export const GUEST_ACK = 47
+export const GUEST_ACK = 46
 
 export const guestWords: readonly WordDeclaration[] = [
   { name: 'guest.pc', at: GUEST_PC, class: 'authoritative' },

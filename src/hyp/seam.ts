@@ -14,7 +14,7 @@ import {
   VTR_PREbits,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
-import { type Ich, readAndClearLrs } from '../gic/ich.ts'
+import { type Ich, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import type { VirtualInterface } from '../gic/virtual-interface.ts'
 import { COST_MMIO_READS, COST_MMIO_WRITES, COST_SYSREG_READS, COST_SYSREG_WRITES } from './cost.ts'
@@ -31,6 +31,8 @@ export type SeamObserver = (
   low: number,
   high: number,
 ) => void
+
+export { clearLr, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
 
 /**
  * Registers that software reads or writes in a row are a row here too: the loops over list registers and active
@@ -66,7 +68,7 @@ export class Seam {
   }
 
   writeHcr(v: number, pe: number, value: number): void {
-    this.ich.writeHcr(pe, value)
+    this.ich.writeHcr(this.words, pe, value)
     this.count(v, COST_SYSREG_WRITES, 1)
     if (this.observer !== null) this.observer('sysreg', false, ICH_HCR_EL2, value, 0)
   }
@@ -114,36 +116,39 @@ export class Seam {
     if (this.observer !== null) this.tellInterface(this.observer, false, vmcr, ap0r, ap1r)
   }
 
-  /** Writes ICH_HCR_EL2, then the first `used` list registers from the pairs of words at `from`. */
-  fillListRegisters(v: number, pe: number, hcr: number, used: number, from: number): void {
-    const { words, ich } = this
-    ich.writeHcr(pe, hcr)
-    ich.writeLrs(words, pe, used, from)
+  /** Writes one of several list registers: {@link setLrStatus} and {@link enable} follow. */
+  fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
+    return this.ich.fillLr(words, pe, n, low, high)
+  }
+
+  /** Writes ICH_HCR_EL2, and counts the list registers that were filled. */
+  enable(words: Int32Array, v: number, pe: number, hcr: number, used: number): void {
+    this.ich.writeHcr(words, pe, hcr)
     words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 1 + used
-    if (this.observer !== null) this.tellFilled(this.observer, hcr, used, from)
+    if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, used)
   }
 
   /**
-   * Reads ICH_ELRSR_EL2 and writes ICH_HCR_EL2, then reads each of the first `used` list registers that holds
-   * something into its pair of words at `to`, and writes all of them zero. Returns ICH_ELRSR_EL2.
+   * Reads ICH_ELRSR_EL2 and writes ICH_HCR_EL2. Of the first `used` list registers those that hold something are
+   * to be read, and all are to be cleared. Returns ICH_ELRSR_EL2.
    */
-  foldListRegisters(v: number, pe: number, hcr: number, used: number, to: number): number {
-    const { words } = this
+  beginFold(words: Int32Array, v: number, pe: number, hcr: number, used: number): number {
     const empty = this.virtualInterface.elrsr(pe)
-    this.ich.writeHcr(pe, hcr)
-    const row = words[v + VCPU_COST]
-    words[row + COST_SYSREG_READS] += 1 + readAndClearLrs(words, pe, used, empty, to)
-    words[row + COST_SYSREG_WRITES] += 1 + used
-    if (this.observer !== null) this.tellFolded(this.observer, hcr, used, empty, to)
+    words[words[v + VCPU_COST] + COST_SYSREG_READS]++
+    if (this.observer !== null) this.observer('sysreg', true, ICH_ELRSR_EL2, empty, 0)
+    this.beginDrain(words, v, pe, hcr, used, empty)
     return empty
   }
 
   /** The same, but `empty` is not read. */
-  drainListRegisters(v: number, pe: number, hcr: number, used: number, empty: number, to: number): void {
-    this.ich.writeHcr(pe, hcr)
-    this.count(v, COST_SYSREG_READS, readAndClearLrs(this.words, pe, used, empty, to))
-    this.count(v, COST_SYSREG_WRITES, 1 + used)
-    if (this.observer !== null) this.tellDrained(this.observer, hcr, used, empty, to)
+  beginDrain(words: Int32Array, v: number, pe: number, hcr: number, used: number, empty: number): void {
+    this.ich.writeHcr(words, pe, hcr)
+    setLrStatus(words, pe, used, 0)
+    const row = words[v + VCPU_COST]
+    const read = ~empty & ((1 << used) - 1)
+    if (read !== 0) words[row + COST_SYSREG_READS] += ones(read)
+    words[row + COST_SYSREG_WRITES] += 1 + used
+    if (this.observer !== null) this.tellDrained(this.observer, pe, hcr, used, empty)
   }
 
   /**
@@ -184,25 +189,26 @@ export class Seam {
     }
   }
 
-  private tellListRegister(tell: SeamObserver, isRead: boolean, n: number, pair: number): void {
-    tell('sysreg', isRead, ichLr(n), this.words[pair + 2 * n], this.words[pair + 2 * n + 1])
-  }
-
-  private tellFilled(tell: SeamObserver, hcr: number, used: number, pair: number): void {
-    tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
-    for (let n = 0; n < used; n++) this.tellListRegister(tell, false, n, pair)
-  }
-
-  private tellFolded(tell: SeamObserver, hcr: number, used: number, empty: number, to: number): void {
-    tell('sysreg', true, ICH_ELRSR_EL2, empty, 0)
-    this.tellDrained(tell, hcr, used, empty, to)
-  }
-
-  private tellDrained(tell: SeamObserver, hcr: number, used: number, empty: number, pair: number): void {
+  private tellFilled(tell: SeamObserver, pe: number, hcr: number, used: number): void {
     tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
     for (let n = 0; n < used; n++) {
-      if (((empty >> n) & 1) === 0) this.tellListRegister(tell, true, n, pair)
+      tell('sysreg', false, ichLr(n), lrLow(this.words, pe, n), lrHigh(this.words, pe, n))
+    }
+  }
+
+  private tellDrained(tell: SeamObserver, pe: number, hcr: number, used: number, empty: number): void {
+    tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
+    for (let n = 0; n < used; n++) {
+      if (((empty >> n) & 1) === 0)
+        tell('sysreg', true, ichLr(n), lrLow(this.words, pe, n), lrHigh(this.words, pe, n))
       tell('sysreg', false, ichLr(n), 0, 0)
     }
   }
+}
+
+/** How many bits are set. */
+function ones(bits: number): number {
+  let count = 0
+  for (let left = bits; left !== 0; left &= left - 1) count++
+  return count
 }

@@ -4,7 +4,7 @@
  * the word offset of its record.
  */
 import { field, res0, view } from '../arch/field.ts'
-import { ICH_HCR_VIEW, ICH_VMCR_VIEW, listRegisterView } from '../arch/ich.ts'
+import { ICH_HCR_VIEW, ICH_VMCR_VIEW } from '../arch/ich.ts'
 import { SPSR_VIEW } from '../gic/pcpu.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 import { guestWords } from './guest.ts'
@@ -42,41 +42,39 @@ export const VCPU_HCR = 15
 export const VCPU_USED_LRS = 16
 /** How many interrupts are on its ap_list. */
 export const VCPU_AP_COUNT = 17
-/** The last interrupt that the last flush put into a list register; counted EOIs are for those after it. */
-export const VCPU_LAST_LR = 18
-export const VCPU_AP0R = 19
-export const VCPU_AP1R = 23
+export const VCPU_AP0R = 18
+export const VCPU_AP1R = 22
 /** Timers: TIMER_ bits of CNTV_CTL_EL0 and CNTP_CTL_EL0. */
-export const VCPU_TIMER_CTL = 27
+export const VCPU_TIMER_CTL = 26
 /** 1 while a host timer will wake the blocked vCPU when the first of its timers expires. */
-export const VCPU_BACKGROUND_TIMER = 29
+export const VCPU_BACKGROUND_TIMER = 28
 /** A WFIT that waits: WFIT_ values. */
-export const VCPU_WFIT = 30
+export const VCPU_WFIT = 29
 /** SPSR_EL2, which holds the guest's PSTATE, while its thread is on no PE. */
-export const VCPU_SPSR = 31
+export const VCPU_SPSR = 30
 /** The guest's words, see guest.ts. */
-export const VCPU_GUEST = 32
+export const VCPU_GUEST = 31
 /** Its SGIs and PPIs, one word each. */
-export const VCPU_IRQ = 52
+export const VCPU_IRQ = 51
 
 /** From here on nothing is compared. When its timers expire, and its WFIT, in virtual time. */
-export const VCPU_TIMER_CVAL = 84
-export const VCPU_WFIT_DEADLINE = 86
+export const VCPU_TIMER_CVAL = 83
+export const VCPU_WFIT_DEADLINE = 85
 /** When its halt began. */
-export const VCPU_HALT_START = 87
+export const VCPU_HALT_START = 86
 /** The row of the cost table that its accesses count in. */
-export const VCPU_COST = 88
+export const VCPU_COST = 87
 /** How often it slept, how many halts polled, and how many of them did not have to sleep. */
-export const VCPU_SLEEPS = 89
-export const VCPU_POLLS_ATTEMPTED = 90
-export const VCPU_POLLS_SUCCESSFUL = 91
+export const VCPU_SLEEPS = 88
+export const VCPU_POLLS_ATTEMPTED = 89
+export const VCPU_POLLS_SUCCESSFUL = 90
 /** How often it gave its PE to another vCPU. */
-export const VCPU_YIELDS = 92
+export const VCPU_YIELDS = 91
 /** How often its thread was preempted. */
-export const VCPU_PREEMPTIONS = 93
+export const VCPU_PREEMPTIONS = 92
 
-/** Compared again. The list registers as they were written to or read from the hardware, pairs of words. */
-export const VCPU_LR = 94
+/** Compared again. The interrupt that the last flush put into each list register; counted EOIs are for those after the last. */
+export const VCPU_LR_IRQ = 93
 
 /** The fields of {@link VCPU_THREAD}. */
 export const THREAD_VIEW = view('thread', 32, [
@@ -179,7 +177,6 @@ export function vcpuRecord(
       { name: 'hcr', at: VCPU_HCR, class: 'normalised', view: ICH_HCR_VIEW },
       { name: 'usedLrs', at: VCPU_USED_LRS, class: 'authoritative' },
       { name: 'apCount', at: VCPU_AP_COUNT, class: 'authoritative' },
-      { name: 'lastLr', at: VCPU_LAST_LR, class: 'normalised' },
       { name: 'ap0r', at: VCPU_AP0R, count: 4, class: 'authoritative' },
       { name: 'ap1r', at: VCPU_AP1R, count: 4, class: 'authoritative' },
       { name: 'timerCtl', at: VCPU_TIMER_CTL, count: 2, class: 'authoritative' },
@@ -196,14 +193,7 @@ export function vcpuRecord(
       { name: 'pollsSuccessful', at: VCPU_POLLS_SUCCESSFUL, class: 'observational' },
       { name: 'yields', at: VCPU_YIELDS, class: 'observational' },
       { name: 'preemptions', at: VCPU_PREEMPTIONS, class: 'observational' },
-      {
-        name: 'lr',
-        at: VCPU_LR,
-        count: listRegisters,
-        wide: true,
-        class: 'normalised',
-        view: listRegisterView,
-      },
+      { name: 'lrIrq', at: VCPU_LR_IRQ, count: listRegisters, class: 'normalised' },
       { name: 'apList', at: apList, count: interrupts, class: 'normalised' },
     ],
     guestWords,
@@ -216,7 +206,7 @@ export function vcpuRecord(
 }
 
 /** Where the ap_list begins in a vCPU's record. Its entries are handles of interrupts, its free slots 0. */
-export const apListOffset = (listRegisters: number): number => VCPU_LR + 2 * listRegisters
+export const apListOffset = (listRegisters: number): number => VCPU_LR_IRQ + listRegisters
 
 /** Where the words of the design's own begin in a vCPU's record. */
 export const ownWordsOffset = (listRegisters: number, interrupts: number): number =>

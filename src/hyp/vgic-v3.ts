@@ -13,20 +13,18 @@ import {
   LR_ACTIVE,
   LR_EOI,
   LR_PENDING,
-  LR_STATE,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
-import type { Seam } from './seam.ts'
+import { clearLr, lrHigh, lrLow, type Seam, setLrStatus } from './seam.ts'
 import {
   VCPU_AP_COUNT,
   VCPU_AP0R,
   VCPU_AP1R,
   VCPU_HCR,
-  VCPU_LAST_LR,
   VCPU_LOADED,
-  VCPU_LR,
+  VCPU_LR_IRQ,
   VCPU_PE,
   VCPU_USED_LRS,
   VCPU_VMCR,
@@ -85,13 +83,18 @@ export class VgicV3 {
   /** The same where the list is known not to be empty. */
   flushSome(v: number): void {
     const count = this.words[v + VCPU_AP_COUNT]
-    if (count <= this.listRegisters) {
+    if (count > this.listRegisters) {
+      this.flushOverflowing(v, count)
+    } else {
       this.fill(v, count)
       this.enable(v, HCR_En | HCR_TDIR)
-    } else {
-      this.apLists.sortPendingFirst(v)
-      this.enable(v, HCR_En | HCR_TDIR | this.overflowInterrupts(v, this.fill(v, count)))
     }
+  }
+
+  private flushOverflowing(v: number, count: number): void {
+    this.apLists.sortPendingFirst(v)
+    const next = this.fill(v, count)
+    this.enable(v, HCR_En | HCR_TDIR | this.overflowInterrupts(v, next))
   }
 
   /** As Linux 6.1 does it: active interrupts first, and of the maintenance interrupts only underflow. */
@@ -122,35 +125,35 @@ export class VgicV3 {
     return this.listRegisters === 1 ? hcr & ~HCR_UIE : hcr
   }
 
-  /** Fills the words of list registers from the ap_list; returns the first entry that did not fit, or the count. */
+  /** Fills list registers from the ap_list; returns the first entry that did not fit, or the count. */
   private fill(v: number, count: number): number {
-    const { words, apLists, listRegisters } = this
+    const { words, apLists, seam, listRegisters } = this
+    const pe = words[v + VCPU_PE]
     const list = v + apLists.list
     let used = 0
-    let last = 0
+    let status = 0
     let i = 0
     for (; i < count && used < listRegisters; i++) {
       const irq = words[list + i]
       const word = words[irq]
       if (apLists.targetOracle(words, word) !== v) continue
-      const at = v + 2 * used
-      words[at + VCPU_LR] = apLists.intidOf(v, irq)
-      words[at + VCPU_LR + 1] = this.populate(words, v, irq, word)
-      last = irq
+      const high = this.populate(words, v, irq, word)
+      status |= seam.fillLr(words, pe, used, apLists.intidOf(v, irq), high)
+      words[v + VCPU_LR_IRQ + used] = irq
       used++
     }
     words[v + VCPU_USED_LRS] = used
-    words[v + VCPU_LAST_LR] = last
+    if (used !== 0) setLrStatus(words, pe, used, status)
     return i
   }
 
-  /** Writes what was filled to the hardware; nothing if nothing was. */
+  /** Turns the interface on if a list register was filled. */
   private enable(v: number, hcr: number): void {
     const { words } = this
     const used = words[v + VCPU_USED_LRS]
     if (used === 0) return
     words[v + VCPU_HCR] = hcr
-    this.seam.fillListRegisters(v, words[v + VCPU_PE], hcr, used, v + VCPU_LR)
+    this.seam.enable(words, v, words[v + VCPU_PE], hcr, used)
   }
 
   /**
@@ -198,7 +201,7 @@ export class VgicV3 {
     const { words, seam } = this
     const used = words[v + VCPU_USED_LRS]
     if (used !== 0) {
-      seam.drainListRegisters(v, words[v + VCPU_PE], HCR_TDIR, used, empty, v + VCPU_LR)
+      seam.beginDrain(words, v, words[v + VCPU_PE], HCR_TDIR, used, empty)
       this.foldLrs(v, used, empty)
     }
     if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
@@ -208,25 +211,24 @@ export class VgicV3 {
   private saveLrs(v: number, hcr: number): void {
     const { words } = this
     const used = words[v + VCPU_USED_LRS]
-    this.foldLrs(v, used, this.seam.foldListRegisters(v, words[v + VCPU_PE], hcr, used, v + VCPU_LR))
+    this.foldLrs(v, used, this.seam.beginFold(words, v, words[v + VCPU_PE], hcr, used))
   }
 
-  /** Those in `empty` hold nothing any more: they are as they were filled, but invalid. */
+  /** Those in `empty` hold nothing any more and are not read. */
   private foldLrs(v: number, used: number, empty: number): void {
-    const { words } = this
-    for (let n = 0, at = v + VCPU_LR; n < used; n++, at += 2) {
-      const high = words[at + 1]
-      this.foldOne(words, v, words[at], (empty >> n) & 1 ? high & ~LR_STATE : high)
-      words[at] = 0
-      words[at + 1] = 0
+    const { words, apLists } = this
+    const pe = words[v + VCPU_PE]
+    for (let n = 0; n < used; n++) {
+      if ((empty >> n) & 1) this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], 0)
+      else this.foldOne(words, v, apLists.irqOf(v, lrLow(words, pe, n)), lrHigh(words, pe, n))
+      clearLr(words, pe, n)
+      words[v + VCPU_LR_IRQ + n] = 0
     }
     words[v + VCPU_HCR] = 0
     words[v + VCPU_USED_LRS] = 0
-    words[v + VCPU_LAST_LR] = 0
   }
 
-  private foldOne(words: Int32Array, v: number, intid: number, high: number): void {
-    const irq = this.apLists.irqOf(v, intid)
+  private foldOne(words: Int32Array, v: number, irq: number, high: number): void {
     const word = words[irq]
     if (word & (IRQ_HW | IRQ_DEACTIVATED)) this.foldMapped(v, irq, word, high)
     else words[irq] = folded(word, irqStateOf(high))
@@ -266,8 +268,9 @@ export class VgicV3 {
     let count = HCR_EOIcount(seam.readHcr(v, words[v + VCPU_PE]))
     const list = v + apLists.list
     const entries = words[v + VCPU_AP_COUNT]
+    const last = words[v + VCPU_LR_IRQ + words[v + VCPU_USED_LRS] - 1]
     let i = 0
-    while (i < entries && words[list + i] !== words[v + VCPU_LAST_LR]) i++
+    while (i < entries && words[list + i] !== last) i++
     for (i++; i < entries && count > 0; i++) {
       const irq = words[list + i]
       if ((words[irq] & IRQ_ACTIVE) === 0) continue

@@ -17,7 +17,7 @@ describe('the end of a wait', () => {
     const [ich, pcpu] = [new Ich(words, virtualInterface), new Pcpu(words, virtualInterface)]
     pcpu.reset(0)
     pcpu.writeHcrEl2(0, IMO_AND_FMO)
-    ich.writeHcr(0, 1)
+    ich.writeHcr(words, 0, 1)
     ich.writeVmcr(0, 0xff00_0003 | 0)
     pcpu.setExceptionLevel(0, 1)
     expect(pcpu.wake(0)).toBe(true)
