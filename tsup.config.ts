@@ -10,17 +10,20 @@ import { defineConfig, type Options } from 'tsup'
 const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
   name: 'inline constants',
   setup(build) {
-    const literal = /^export const (\w+) = (?:-?0x[\da-f_]+|-?\d+)(?: \| 0)?$/gim
+    const literal = /^(export )?const (\w+) = (?:-?0x[\da-f_]+|-?\d+)(?: \| 0)?$/gim
     build.onResolve({ filter: /\?constants$/ }, ({ path }) => ({ path, namespace: 'constants' }))
     build.onLoad({ filter: /./, namespace: 'constants' }, async ({ path }) => {
       const source = await readFile(path.replace(/\?constants$/, ''), 'utf8')
-      return { contents: (source.match(literal) ?? []).join('\n'), loader: 'ts' }
+      const constants = [...source.matchAll(literal)].map(([line, exported]) => (exported ? line : `export ${line}`))
+      return { contents: constants.join('\n'), loader: 'ts' }
     })
     build.onLoad({ filter: /\/src\/.*\.ts$/, namespace: 'file' }, async ({ path }) => {
       const source = await readFile(path, 'utf8')
-      const names = [...source.matchAll(literal)].map(([, name]) => name).join()
-      const from = `{${names}} from ${JSON.stringify(`${path}?constants`)};`
-      const head = names === '' ? '' : `import ${from}export ${from}`
+      const constants = [...source.matchAll(literal)]
+      const from = `from ${JSON.stringify(`${path}?constants`)};`
+      const names = (of: typeof constants): string => of.map(([, , name]) => name).join()
+      const exported = names(constants.filter(([, isExported]) => isExported))
+      const head = constants.length === 0 ? '' : `import {${names(constants)}} ${from}export {${exported}} ${from}`
       return { contents: head + source.replaceAll(literal, ''), loader: 'ts' }
     })
   },

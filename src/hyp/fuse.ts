@@ -84,11 +84,11 @@ const sequences: readonly (readonly [number, readonly (number | Yes)[]])[] = [
 ]
 
 /** Where a marked row keeps the sequence's last row, and where that leads by result 0. */
-export const FUSED_LAST = TABLE_FUSED - 1
-export const FUSED_NEXT = TABLE_FUSED - 2
+export const FUSED_LAST = 14
+export const FUSED_NEXT = 13
 /** Where its questions, but the last row, lead if they are not answered as expected. */
-export const FUSED_ELSE_1 = TABLE_FUSED - 3
-export const FUSED_ELSE_2 = TABLE_FUSED - 4
+export const FUSED_ELSE_1 = 12
+export const FUSED_ELSE_2 = 11
 
 /** Marks the superinstructions in a program's table and returns the table. */
 export function fuse({ table, steps }: Program): Int32Array {
