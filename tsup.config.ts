@@ -29,6 +29,15 @@ const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
   },
 }
 
+/**
+ * esbuild writes the declarations of a bundle's top level as `var`. As `const` V8 knows that they never change, and
+ * a call to a function among them needs no check that it still is the function that was inlined.
+ */
+const keepConstants: NonNullable<Options['plugins']>[number] = {
+  name: 'keep constants',
+  renderChunk: (code, { map }) => ({ code: code.replaceAll(/^var (?=\w+ =)/gm, 'const '), map }),
+}
+
 export default defineConfig([
   {
     name: 'library',
@@ -46,6 +55,7 @@ export default defineConfig([
     sourcemap: true,
     clean: true,
     esbuildPlugins: [inlineConstants],
+    plugins: [keepConstants],
     esbuildOptions(options) {
       // Inlines numeric constants across modules; names and whitespace stay readable.
       options.minifySyntax = true

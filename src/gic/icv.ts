@@ -29,6 +29,7 @@ import {
 import { FIRST_LPI, FIRST_PPI, FIRST_SPECIAL, INTID_NONE } from '../arch/intid.ts'
 import type { PhysicalInterrupts } from './physical-interrupts.ts'
 import {
+  acknowledgeListRegister,
   ICH_AP0R,
   ICH_AP1R,
   ICH_HCR,
@@ -71,12 +72,12 @@ export class Icv {
     const hi = words[at]
     if ((hi & LR_Group) !== group) return INTID_NONE
     const intid = words[at - 1]
-    if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) {
-      setListRegister(words, pe, at, hi & ~LR_STATE)
-      return intid
-    }
-    const active = intid < FIRST_LPI || virtualInterface.lpiBecomesActive
-    setListRegister(words, pe, at, (hi & ~LR_STATE) | (active ? LR_ACTIVE : 0))
+    const special = intid >= FIRST_SPECIAL && intid <= INTID_NONE
+    if (special || intid >= FIRST_LPI) {
+      const active = !special && virtualInterface.lpiBecomesActive
+      setListRegister(words, pe, at, (hi & ~LR_STATE) | (active ? LR_ACTIVE : 0))
+      if (special) return intid
+    } else acknowledgeListRegister(words, pe, at, hi)
     const priority = LR_Priority(hi) & virtualInterface.groupMask(words[pe + ICH_VMCR], group)
     const level = priority >> virtualInterface.levelShift
     words[pe + activePriorities + (level >> 5)] |= 1 << (level & 31)

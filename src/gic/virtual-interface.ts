@@ -22,9 +22,11 @@ import {
   HCR_vSGIEOICount,
   ICH_HCR_VIEW,
   ICH_VMCR_VIEW,
+  LR_ACTIVE,
   LR_EOI,
   LR_Group,
   LR_HW,
+  LR_PENDING,
   LR_Priority,
   LR_State,
   listRegisterView,
@@ -252,6 +254,12 @@ export function setListRegister(words: Int32Array, pe: number, at: number, hi: n
   words[at] = hi
   const n = (at - pe - ICH_LR) >> 1
   words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~(0x10001 << n)) | (lrStatus(hi) << n)
+}
+
+/** Makes a pending list register, whose upper word `hi` is at `at`, active. */
+export function acknowledgeListRegister(words: Int32Array, pe: number, at: number, hi: number): void {
+  words[at] = hi ^ (LR_PENDING | LR_ACTIVE)
+  words[pe + ICH_LR_STATUS] &= ~(1 << ((at - pe - ICH_LR) >> 1))
 }
 
 /** The bits of a list register in {@link ICH_LR_STATUS}, as if it were number 0. */

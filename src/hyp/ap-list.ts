@@ -5,7 +5,7 @@
  */
 import { FIRST_SPI } from '../arch/intid.ts'
 import { notify } from './kick.ts'
-import { VCPU_AP_COUNT, VCPU_IRQ } from './vcpu.ts'
+import { VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ } from './vcpu.ts'
 import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_MASK,
@@ -16,6 +16,7 @@ import {
   irqApListOf,
   irqIsDeliverable,
   irqPriority,
+  irqStaysOn,
   irqTarget,
 } from './vgic-irq.ts'
 import { VM_ENABLED, type VmPlace } from './vm.ts'
@@ -47,6 +48,11 @@ export class ApLists {
   /** The INTID of a handle on a vCPU's ap_list. */
   intidOf(v: number, irq: number): number {
     return irq < this.spis ? irq - v - VCPU_IRQ : irq - this.spis + FIRST_SPI
+  }
+
+  /** The index that interrupts for a vCPU are routed to; -1 while the distributor is off. */
+  targetOf(words: Int32Array, v: number): number {
+    return words[this.vm + VM_ENABLED] !== 0 ? words[v + VCPU_INDEX] : -1
   }
 
   /** The record of a vCPU. */
@@ -122,27 +128,29 @@ export class ApLists {
     const { words } = this
     const list = v + this.list
     const count = words[v + VCPU_AP_COUNT]
+    const index = this.targetOf(words, v)
     let kept = 0
     for (let i = 0; i < count; i++) {
       const irq = words[list + i]
       const word = words[irq]
-      const target = this.targetOracle(words, word)
-      if (target === v) {
+      if (irqStaysOn(word, index)) {
         if (kept !== i) words[list + kept] = irq
         kept++
         continue
       }
       const off = word & ~IRQ_AP_LIST_MASK
-      if (target === 0) {
-        words[irq] = off
-      } else {
-        this.append(words, target, irq, off)
-        this.notify(target)
-      }
+      if (irqIsDeliverable(off)) this.migrate(irq, off)
+      else words[irq] = off
     }
     if (kept === count) return
     words[v + VCPU_AP_COUNT] = kept
     for (let i = kept; i < count; i++) words[list + i] = 0
+  }
+
+  /** An interrupt that was taken off a list goes to that of its target, unless the distributor is off. */
+  private migrate(irq: number, word: number): void {
+    const target = this.queue(irq, word)
+    if (target !== 0) this.notify(target)
   }
 
   /**

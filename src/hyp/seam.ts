@@ -134,19 +134,29 @@ export class Seam {
    */
   beginFold(words: Int32Array, v: number, pe: number, hcr: number, used: number): number {
     const empty = this.virtualInterface.elrsr(pe)
-    words[words[v + VCPU_COST] + COST_SYSREG_READS]++
     if (this.observer !== null) this.observer('sysreg', true, ICH_ELRSR_EL2, empty, 0)
-    this.beginDrain(words, v, pe, hcr, used, empty)
+    this.drain(words, v, pe, hcr, used, empty, 1)
     return empty
   }
 
   /** The same, but `empty` is not read. */
   beginDrain(words: Int32Array, v: number, pe: number, hcr: number, used: number, empty: number): void {
+    this.drain(words, v, pe, hcr, used, empty, 0)
+  }
+
+  private drain(
+    words: Int32Array,
+    v: number,
+    pe: number,
+    hcr: number,
+    used: number,
+    empty: number,
+    reads: number,
+  ): void {
     this.ich.writeHcr(words, pe, hcr)
     setLrStatus(words, pe, used, 0)
     const row = words[v + VCPU_COST]
-    const read = ~empty & ((1 << used) - 1)
-    if (read !== 0) words[row + COST_SYSREG_READS] += ones(read)
+    words[row + COST_SYSREG_READS] += reads + ones(~empty & ((1 << used) - 1))
     words[row + COST_SYSREG_WRITES] += 1 + used
     if (this.observer !== null) this.tellDrained(this.observer, pe, hcr, used, empty)
   }

@@ -58,5 +58,12 @@ export const irqIsPending = (irq: number): boolean => (irq & 0x44) !== 0
 /** Enabled, pending and not active: it asks for the guest's attention. */
 export const irqIsDeliverable = (irq: number): boolean => (irq & 0x88) === IRQ_ENABLED && (irq & 0x44) !== 0
 
+/**
+ * Whether an interrupt on the ap_list of a vCPU, given by its index, belongs there: an active one does, and one that
+ * is deliverable and routed to it.
+ */
+export const irqStaysOn = (irq: number, index: number): boolean =>
+  (irq & IRQ_ACTIVE) !== 0 || (irqIsDeliverable(irq) && irqTarget(irq) === index)
+
 /** The most vCPUs that the word can name. */
 export const MAX_VCPUS = 255

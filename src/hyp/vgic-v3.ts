@@ -40,6 +40,7 @@ import {
   irqIsDeliverable,
   irqIsPending,
   irqListRegister,
+  irqStaysOn,
   irqStateOf,
 } from './vgic-irq.ts'
 
@@ -130,13 +131,14 @@ export class VgicV3 {
     const { words, apLists, seam, listRegisters } = this
     const pe = words[v + VCPU_PE]
     const list = v + apLists.list
+    const index = apLists.targetOf(words, v)
     let used = 0
     let status = 0
     let i = 0
     for (; i < count && used < listRegisters; i++) {
       const irq = words[list + i]
       const word = words[irq]
-      if (apLists.targetOracle(words, word) !== v) continue
+      if (!irqStaysOn(word, index)) continue
       const high = this.populate(words, v, irq, word)
       status |= seam.fillLr(words, pe, used, apLists.intidOf(v, irq), high)
       words[v + VCPU_LR_IRQ + used] = irq
