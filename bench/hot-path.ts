@@ -13,8 +13,8 @@ const EXIT_HVC = 4
 const SLEEPS = 2
 const WAITS_FOR_CPU = 3
 /** VCPU_ESR, VCPU_DATA: words of a vCPU that a trapped access leaves. */
-const ESR = 10
-const DATA = 11
+const ESR = 6
+const DATA = 7
 
 const VCPUS = 4
 const SPIS = 64
@@ -72,7 +72,7 @@ export class HotPath {
   run(scenarioNumber: number, iterations: number): number {
     if (scenarioNumber === 3 || scenarioNumber === 4) this.runLoop.run(this.v0)
     const sum = this.iterate(scenarioNumber, iterations)
-    if (scenarioNumber === 3 || scenarioNumber === 4) this.leave(this.v0, EXIT_HVC)
+    if (scenarioNumber === 3 || scenarioNumber === 4) this.runLoop.leave(this.v0, EXIT_HVC)
     return sum
   }
 
@@ -98,27 +98,22 @@ export class HotPath {
     return sum >>> 0
   }
 
-  private leave(v: number, reason: number): number {
-    this.runLoop.exit(v, reason)
-    return this.runLoop.run(v)
-  }
-
   private hypercall(): number {
-    this.runLoop.run(this.v0)
+    this.runLoop.enter(this.v0)
     const virq = this.lines.lines(this.pe0)
-    this.leave(this.v0, EXIT_HVC)
+    this.runLoop.leave(this.v0, EXIT_HVC)
     return virq
   }
 
   private spi(i: number): number {
     const irq = this.spis + (i & 63)
     this.hypervisor.inject(irq, 1)
-    this.runLoop.run(this.v0)
+    this.runLoop.enter(this.v0)
     const virq = this.lines.lines(this.pe0)
     const intid = this.icv.readIar1(this.pe0)
     this.hypervisor.inject(irq, 0)
     this.icv.writeEoir1(this.pe0, intid)
-    this.leave(this.v0, EXIT_HVC)
+    this.runLoop.leave(this.v0, EXIT_HVC)
     return virq + intid
   }
 
@@ -127,25 +122,25 @@ export class HotPath {
     words[v0 + ESR] = ESR_SGI1R
     words[v0 + DATA] = 2 | ((i & 15) << 24)
     words[v0 + DATA + 1] = 0
-    this.leave(v0, EXIT_SYSREG)
-    this.runLoop.run(v0)
-    this.runLoop.run(v1)
+    this.runLoop.leave(v0, EXIT_SYSREG)
+    this.runLoop.enter(v0)
+    this.runLoop.enter(v1)
     const virq = this.lines.lines(pe1)
     const intid = this.icv.readIar1(pe1)
     this.icv.writeEoir1(pe1, intid)
-    this.leave(v1, EXIT_HVC)
+    this.runLoop.leave(v1, EXIT_HVC)
     return virq + intid
   }
 
   private wfi(i: number): number {
     const { v0, pe0, runLoop, hypervisor } = this
     const irq = this.spis + (i & 63)
-    const ranOn = this.leave(v0, EXIT_WFI) === SLEEPS ? 0 : 1
+    const ranOn = this.runLoop.leave(v0, EXIT_WFI) === SLEEPS ? 0 : 1
     hypervisor.inject(irq, 1)
     const woken = runLoop.threadState(v0) === WAITS_FOR_CPU ? 1 : 0
     hypervisor.scheduler.switchIn(v0, 0)
     runLoop.run(v0)
-    runLoop.run(v0)
+    runLoop.enter(v0)
     const virq = this.lines.lines(pe0)
     const intid = this.icv.readIar1(pe0)
     hypervisor.inject(irq, 0)
@@ -158,14 +153,14 @@ export class HotPath {
     let sum = 0
     for (let j = 0; j < 8; j++) hypervisor.inject(this.spis + (((i + j) * 2) & 63), 1)
     for (let half = 0; half < 2; half++) {
-      runLoop.run(v0)
+      runLoop.enter(v0)
       sum += this.lines.lines(pe0)
       for (let j = 0; j < 4; j++) {
         const intid = icv.readIar1(pe0)
         sum += intid
         icv.writeEoir1(pe0, intid)
       }
-      this.leave(v0, EXIT_HVC)
+      this.runLoop.leave(v0, EXIT_HVC)
     }
     return sum
   }

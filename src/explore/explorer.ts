@@ -26,7 +26,7 @@ import {
 import {
   VCPU_AP_COUNT,
   VCPU_IRQ,
-  VCPU_LAST_PE,
+  VCPU_LAST_CPU,
   VCPU_NOTIFIER,
   VCPU_PC,
   VCPU_PE,
@@ -477,7 +477,7 @@ export class Explorer {
     const { silicon, scheduler, config } = this.machine.hypervisor
     const { ghosts } = this.machine
     let count = this.changesOf(v, v + VCPU_IRQ, 0)
-    const pe = words[v + VCPU_LAST_PE]
+    const pe = silicon.peOf(words[v + VCPU_LAST_CPU])
     for (let r = 0; r < peRanges.length; r += 2)
       count = this.changesOf(pe + peRanges[r], pe + peRanges[r + 1], count)
     if ((kind & GUEST) === 0) return this.changesOf(scheduler.host, scheduler.host + 1 + config.cpus, count)

@@ -11,14 +11,14 @@ import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { THREAD_IN_GUEST, THREAD_SLEEPS } from '../hyp/run-loop.ts'
 import {
   MODE_EXITING,
+  THREAD_HOST_IRQ,
+  THREAD_MODE,
+  THREAD_REQUESTS,
   VCPU_AP_COUNT,
-  VCPU_HOST_IRQ,
   VCPU_INDEX,
   VCPU_IRQ,
-  VCPU_LR,
-  VCPU_MODE,
   VCPU_PE,
-  VCPU_REQUESTS,
+  VCPU_THREAD,
   VCPU_USED_LRS,
   VCPU_VMCR,
 } from '../hyp/vcpu.ts'
@@ -122,7 +122,7 @@ export class InvariantChecker {
     const { words } = this
     for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
-      if (words[v + VCPU_REQUESTS] === 0 || !this.runsUnnoticed(v)) continue
+      if ((words[v + VCPU_THREAD] & THREAD_REQUESTS) === 0 || !this.runsUnnoticed(v)) continue
       return `vcpu${i} is in the guest with a request pending and nothing that makes it leave`
     }
     return undefined
@@ -160,7 +160,8 @@ export class InvariantChecker {
   private runsUnnoticed(v: number): boolean {
     const { words } = this
     if (this.hypervisor.runLoop.threadState(v) !== THREAD_IN_GUEST) return false
-    if (words[v + VCPU_HOST_IRQ] !== 0 || words[v + VCPU_MODE] === MODE_EXITING) return false
+    const thread = words[v + VCPU_THREAD]
+    if ((thread & THREAD_HOST_IRQ) !== 0 || (thread & THREAD_MODE) === MODE_EXITING) return false
     return !this.machine.injectsFor(v)
   }
 
@@ -219,7 +220,7 @@ export class InvariantChecker {
     const intid = this.hypervisor.apLists.intidOf(v, irq)
     const pe = words[v + VCPU_PE]
     for (let n = 0; n < words[v + VCPU_USED_LRS]; n++) {
-      const inHardware = pe !== 0 ? pe + ICH_LR + 2 * n : v + VCPU_LR + 2 * n
+      const inHardware = pe + ICH_LR + 2 * n
       if (words[inHardware] === intid && words[inHardware + 1] & LR_PENDING) return true
     }
     return false

@@ -13,7 +13,7 @@ import { STEP_POST_REQUEST, STEP_QUEUE_INTERRUPT } from '../hyp/steps.ts'
 import {
   REQ_IRQ_PENDING,
   REQ_SIGNAL,
-  VCPU_LAST_PE,
+  VCPU_LAST_CPU,
   VCPU_PE,
   VCPU_POLLS_ATTEMPTED,
   VCPU_POLLS_SUCCESSFUL,
@@ -311,7 +311,7 @@ export class ScenarioMachine {
   }
 
   private vcpuState(v: number): ActorState {
-    const { runLoop, guest, scheduler, words, silicon } = this.hypervisor
+    const { runLoop, guest, scheduler, words } = this.hypervisor
     switch (runLoop.threadState(v)) {
       case THREAD_ENDED:
         return 'done'
@@ -320,7 +320,7 @@ export class ScenarioMachine {
       case THREAD_IN_GUEST:
         return guest.isWaiting(v) ? 'asleep' : 'ready'
       case THREAD_WAITS_FOR_CPU:
-        return scheduler.current(silicon.cpuOf(words[v + VCPU_LAST_PE])) === 0 ? 'ready' : 'asleep'
+        return scheduler.current(words[v + VCPU_LAST_CPU]) === 0 ? 'ready' : 'asleep'
       default:
         return 'ready'
     }
@@ -328,17 +328,17 @@ export class ScenarioMachine {
 
   /** Whether a thread that waits for a PE can get another than its last one. */
   private canMigrate(v: number, cpu: number): boolean {
-    const { runLoop, scheduler, silicon, words } = this.hypervisor
+    const { runLoop, scheduler, words } = this.hypervisor
     if (runLoop.threadState(v) !== THREAD_WAITS_FOR_CPU) return false
-    return scheduler.current(cpu) === 0 && silicon.peOf(cpu) !== words[v + VCPU_LAST_PE]
+    return scheduler.current(cpu) === 0 && cpu !== words[v + VCPU_LAST_CPU]
   }
 
   /** A thread that waits for its PE, and finds it free, gets it in a step of its own. */
   private stepVcpu(v: number): void {
     const { hypervisor } = this
-    const { runLoop, scheduler, silicon, words } = hypervisor
+    const { runLoop, scheduler, words } = hypervisor
     if (words[v + VCPU_PE] === 0) {
-      scheduler.switchIn(v, silicon.cpuOf(words[v + VCPU_LAST_PE]))
+      scheduler.switchIn(v, words[v + VCPU_LAST_CPU])
     } else if (runLoop.threadState(v) === THREAD_IN_GUEST) {
       this.ghosts.stepGuest(v)
     } else {

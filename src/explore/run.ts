@@ -1,7 +1,7 @@
 /** A plain run of a scenario: one schedule, from the first step to the end. */
 
 import type { CostRow, ExitStatistics } from '../hyp/cost.ts'
-import { VCPU_LAST_PE, VCPU_PE } from '../hyp/vcpu.ts'
+import { VCPU_LAST_CPU, VCPU_PE } from '../hyp/vcpu.ts'
 import { argumentInteger } from '../state/vgic-error.ts'
 import type { Actor, ScenarioMachine, VcpuCounts } from './machine.ts'
 import { timeline } from './timeline.ts'
@@ -115,9 +115,9 @@ class Policy {
   /** A thread that waits for a PE while its own is taken gets another that is free; one that was yielded to first. */
   private placed(): Actor | undefined {
     const { machine } = this
-    const { words, silicon, scheduler } = machine.hypervisor
+    const { words, scheduler } = machine.hypervisor
     const ownIsTaken = ({ index }: Actor) =>
-      scheduler.current(silicon.cpuOf(words[machine.hypervisor.vcpu(index) + VCPU_LAST_PE])) !== 0
+      scheduler.current(words[machine.hypervisor.vcpu(index) + VCPU_LAST_CPU]) !== 0
     const free = this.migrations.filter((actor) => machine.stateOf(actor) === 'ready' && ownIsTaken(actor))
     const { preferred } = scheduler
     return free.find(({ index }) => machine.hypervisor.vcpu(index) === preferred) ?? free[0]

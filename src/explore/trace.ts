@@ -11,10 +11,10 @@ import {
   HOST_IRQ_TICK,
   VCPU_COST,
   VCPU_ESR,
-  VCPU_HOST_IRQ,
   VCPU_NOTIFIER,
   VCPU_PC,
   VCPU_PE,
+  VCPU_THREAD,
 } from '../hyp/vcpu.ts'
 import type { Actor, ScenarioMachine } from './machine.ts'
 
@@ -166,8 +166,8 @@ function guestStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
 /** What interrupts the guest next, for the host. */
 function physicalInterrupt({ hypervisor }: ScenarioMachine, v: number): string | undefined {
   const { words, timers, silicon } = hypervisor
-  if (words[v + VCPU_HOST_IRQ] & HOST_IRQ_KICK) return 'a kick'
-  if (words[v + VCPU_HOST_IRQ] & HOST_IRQ_TICK) return "the host's tick"
+  if (words[v + VCPU_THREAD] & HOST_IRQ_KICK) return 'a kick'
+  if (words[v + VCPU_THREAD] & HOST_IRQ_TICK) return "the host's tick"
   if (timers.interrupts(v)) return 'its timer'
   return silicon.virtualInterface.maintenanceLine(words[v + VCPU_PE])
     ? 'the maintenance interrupt'

@@ -16,7 +16,7 @@ import {
   REGION,
   storeGicConfig,
 } from './config.ts'
-import { DAIF_F, DAIF_I, PCPU_DAIF, PCPU_DATA_HIGH, PCPU_TRAP } from './pcpu.ts'
+import { DAIF_F, DAIF_I, PCPU_DATA_HIGH, PCPU_TRAP } from './pcpu.ts'
 import { RegisterValue, registerByEncoding } from './register-value.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 
@@ -181,7 +181,7 @@ export class Gic {
 
   /** PSTATE.I and PSTATE.F of a CPU: true masks IRQ or FIQ. Both are true after reset. */
   setMasks(cpu: number, irq: boolean, fiq: boolean): void {
-    this.state.words[this.peOf(cpu) + PCPU_DAIF] = (irq ? DAIF_I : 0) | (fiq ? DAIF_F : 0)
+    this.silicon.pcpu.setMasks(this.peOf(cpu), (irq ? DAIF_I : 0) | (fiq ? DAIF_F : 0))
   }
 
   /** WFI by a CPU. */

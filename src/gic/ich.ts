@@ -3,7 +3,17 @@
  * System registers"). Values are 32-bit words; a list register is two, low and high.
  */
 import { LR_PRIORITY_SHIFT, VMCR_VBPR0, VMCR_VBPR1 } from '../arch/ich.ts'
-import { ICH_AP0R, ICH_AP1R, ICH_HCR, ICH_LR, ICH_VMCR, type VirtualInterface } from './virtual-interface.ts'
+import {
+  ICH_AP0R,
+  ICH_AP1R,
+  ICH_HCR,
+  ICH_LR,
+  ICH_LR_STATUS,
+  ICH_VMCR,
+  lrStatus,
+  setListRegister,
+  type VirtualInterface,
+} from './virtual-interface.ts'
 
 /** VENG0, VENG1, VFIQEn (RES1), VCBPR, VEOIM and the two binary points. */
 const VMCR_MASK = 0x00fc021b
@@ -17,11 +27,19 @@ const VTR_nV4 = 1 << 20
 const VTR_TDS = 1 << 19
 const VTR_DVIM = 1 << 18
 
+/** The bits of the first `count` list registers in {@link ICH_LR_STATUS}. */
+const firstOf = (count: number): number => ((1 << count) - 1) * 0x10001
+
 export class Ich {
   /** ICH_VTR_EL2, which never changes. */
   readonly vtr: number
+  private readonly activePriorityRegisters: number
+  private readonly hcrMask: number
+  private readonly intidMask: number
   private readonly lrHighMask: number
   private readonly vmcrMask: number
+  private readonly minimumBpr0: number
+  private readonly minimumBpr1: number
 
   constructor(
     readonly words: Int32Array,
@@ -39,14 +57,19 @@ export class Ich {
       (config.listRegisters - 1)
     this.lrHighMask = LR_HIGH_MASK | (priorityMask << LR_PRIORITY_SHIFT)
     this.vmcrMask = VMCR_MASK | (priorityMask << 24)
+    this.activePriorityRegisters = virtualInterface.activePriorityRegisters
+    this.hcrMask = virtualInterface.hcrMask
+    this.intidMask = virtualInterface.intidMask
+    this.minimumBpr0 = virtualInterface.minimumBpr0
+    this.minimumBpr1 = virtualInterface.minimumBpr1
   }
 
   readHcr(pe: number): number {
     return this.words[pe + ICH_HCR]
   }
 
-  writeHcr(pe: number, value: number): void {
-    this.words[pe + ICH_HCR] = value & this.virtualInterface.hcrMask
+  writeHcr(words: Int32Array, pe: number, value: number): void {
+    words[pe + ICH_HCR] = value & this.hcrMask
   }
 
   readVmcr(pe: number): number {
@@ -55,11 +78,17 @@ export class Ich {
 
   /** Binary points below the minimum become the minimum; unimplemented bits of VPMR are RES0. */
   writeVmcr(pe: number, value: number): void {
-    const { minimumBpr0, minimumBpr1 } = this.virtualInterface
-    let vmcr = (value & this.vmcrMask) | VMCR_RES1
+    const vmcr = (value & this.vmcrMask) | VMCR_RES1
+    const fits = VMCR_VBPR0(vmcr) >= this.minimumBpr0 && VMCR_VBPR1(vmcr) >= this.minimumBpr1
+    this.words[pe + ICH_VMCR] = fits ? vmcr : this.withMinimumBprs(vmcr)
+  }
+
+  private withMinimumBprs(value: number): number {
+    const { minimumBpr0, minimumBpr1 } = this
+    let vmcr = value
     if (VMCR_VBPR0(vmcr) < minimumBpr0) vmcr = (vmcr & ~(7 << 21)) | (minimumBpr0 << 21)
     if (VMCR_VBPR1(vmcr) < minimumBpr1) vmcr = (vmcr & ~(7 << 18)) | (minimumBpr1 << 18)
-    this.words[pe + ICH_VMCR] = vmcr
+    return vmcr
   }
 
   readAp0r(pe: number, n: number): number {
@@ -91,7 +120,48 @@ export class Ich {
    * of them in either case (the architecture allows it).
    */
   writeLr(pe: number, n: number, low: number, high: number): void {
-    this.words[pe + ICH_LR + 2 * n] = low & this.virtualInterface.intidMask
-    this.virtualInterface.setListRegister(pe, pe + ICH_LR + 2 * n + 1, high & this.lrHighMask)
+    this.words[pe + ICH_LR + 2 * n] = low & this.intidMask
+    setListRegister(this.words, pe, pe + ICH_LR + 2 * n + 1, high & this.lrHighMask)
+  }
+
+  /** The same for one of several that are written in a row: returns what {@link setLrStatus} is to be told of it. */
+  fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
+    const at = pe + 2 * n
+    words[at + ICH_LR] = low & this.intidMask
+    words[at + ICH_LR + 1] = high & this.lrHighMask
+    return lrStatus(high) << n
+  }
+
+  /** Reads ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2, as many as exist, into the words at `ap0r` and `ap1r`. */
+  readAprs(words: Int32Array, pe: number, ap0r: number, ap1r: number): void {
+    const { activePriorityRegisters } = this
+    for (let n = 0; n < activePriorityRegisters; n++) {
+      words[ap0r + n] = words[pe + ICH_AP0R + n]
+      words[ap1r + n] = words[pe + ICH_AP1R + n]
+    }
+  }
+
+  /** Writes them from there. */
+  writeAprs(words: Int32Array, pe: number, ap0r: number, ap1r: number): void {
+    const { activePriorityRegisters } = this
+    for (let n = 0; n < activePriorityRegisters; n++) {
+      words[pe + ICH_AP0R + n] = words[ap0r + n]
+      words[pe + ICH_AP1R + n] = words[ap1r + n]
+    }
   }
 }
+
+/** What is derived from the first `count` list registers, after all of them were written. */
+export function setLrStatus(words: Int32Array, pe: number, count: number, status: number): void {
+  words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~firstOf(count)) | status
+}
+
+/** Writes zero to a list register of several. */
+export function clearLr(words: Int32Array, pe: number, n: number): void {
+  const at = pe + 2 * n
+  words[at + ICH_LR] = 0
+  words[at + ICH_LR + 1] = 0
+}
+
+export const lrLow = (words: Int32Array, pe: number, n: number): number => words[pe + 2 * n + ICH_LR]
+export const lrHigh = (words: Int32Array, pe: number, n: number): number => words[pe + 2 * n + ICH_LR + 1]

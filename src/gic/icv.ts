@@ -10,7 +10,6 @@
  */
 import { CTLR_CBPR, CTLR_EOImode } from '../arch/icc.ts'
 import {
-  HCR_En,
   HCR_ONE_EOI,
   HCR_vSGIEOICount,
   LR_ACTIVE,
@@ -30,6 +29,7 @@ import {
 import { FIRST_LPI, FIRST_PPI, FIRST_SPECIAL, INTID_NONE } from '../arch/intid.ts'
 import type { PhysicalInterrupts } from './physical-interrupts.ts'
 import {
+  acknowledgeListRegister,
   ICH_AP0R,
   ICH_AP1R,
   ICH_HCR,
@@ -37,6 +37,7 @@ import {
   ICH_VMCR,
   lowestBit,
   PRIORITY_IDLE,
+  setListRegister,
   type VirtualInterface,
 } from './virtual-interface.ts'
 
@@ -66,18 +67,17 @@ export class Icv {
   /** Makes the highest priority pending interrupt active if it is of this group and signalled. */
   private acknowledge(pe: number, group: number, activePriorities: number): number {
     const { words, virtualInterface } = this
-    if ((words[pe + ICH_HCR] & HCR_En) === 0) return INTID_NONE
-    const at = virtualInterface.highestPending(pe)
+    const at = virtualInterface.signalled(words, pe)
     if (at === 0) return INTID_NONE
     const hi = words[at]
-    if ((hi & LR_Group) !== group || !virtualInterface.preempts(pe, hi)) return INTID_NONE
+    if ((hi & LR_Group) !== group) return INTID_NONE
     const intid = words[at - 1]
-    if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) {
-      virtualInterface.setListRegister(pe, at, hi & ~LR_STATE)
-      return intid
-    }
-    const active = intid < FIRST_LPI || virtualInterface.lpiBecomesActive
-    virtualInterface.setListRegister(pe, at, (hi & ~LR_STATE) | (active ? LR_ACTIVE : 0))
+    const special = intid >= FIRST_SPECIAL && intid <= INTID_NONE
+    if (special || intid >= FIRST_LPI) {
+      const active = !special && virtualInterface.lpiBecomesActive
+      setListRegister(words, pe, at, (hi & ~LR_STATE) | (active ? LR_ACTIVE : 0))
+      if (special) return intid
+    } else acknowledgeListRegister(words, pe, at, hi)
     const priority = LR_Priority(hi) & virtualInterface.groupMask(words[pe + ICH_VMCR], group)
     const level = priority >> virtualInterface.levelShift
     words[pe + activePriorities + (level >> 5)] |= 1 << (level & 31)
@@ -111,7 +111,8 @@ export class Icv {
     const dropped = this.dropPriority(pe)
     if (dropped === PRIORITY_IDLE) return
     const { words } = this
-    const splits = (words[pe + ICH_VMCR] & VMCR_VEOIM) !== 0
+    const vmcr = words[pe + ICH_VMCR]
+    const splits = (vmcr & VMCR_VEOIM) !== 0
     const at = this.findActive(pe, intid)
     if (at === 0) {
       if (!splits && intid < FIRST_LPI) this.countEoi(pe, intid)
@@ -119,8 +120,8 @@ export class Icv {
     }
     if (splits && intid < FIRST_LPI) return
     const hi = words[at]
-    const priority = LR_Priority(hi) & this.virtualInterface.groupMask(words[pe + ICH_VMCR], hi & LR_Group)
-    if ((hi & LR_Group) === group && priority === dropped) this.deactivate(pe, at)
+    const priority = LR_Priority(hi) & this.virtualInterface.groupMask(vmcr, hi & LR_Group)
+    if ((hi & LR_Group) === group && priority === dropped) this.deactivate(pe, at, hi)
   }
 
   /** Clears the highest active preemption level, of group 1 if both groups have it, and returns its priority. */
@@ -145,7 +146,7 @@ export class Icv {
     if ((this.words[pe + ICH_VMCR] & VMCR_VEOIM) === 0 || intid >= FIRST_SPECIAL) return
     const at = this.findActive(pe, intid)
     if (at === 0) this.countEoi(pe, intid)
-    else this.deactivate(pe, at)
+    else this.deactivate(pe, at, this.words[at])
   }
 
   /** The upper word of the list register in which an interrupt is active; 0 if there is none. */
@@ -159,9 +160,8 @@ export class Icv {
   }
 
   /** Active becomes invalid, pending and active becomes pending; with HW the physical interrupt follows. */
-  private deactivate(pe: number, at: number): void {
-    const hi = this.words[at]
-    this.virtualInterface.setListRegister(pe, at, hi & ~LR_ACTIVE)
+  private deactivate(pe: number, at: number, hi: number): void {
+    setListRegister(this.words, pe, at, hi & ~LR_ACTIVE)
     if (hi & LR_HW) this.physical.deactivate(pe, LR_pINTID(hi))
   }
 
@@ -173,7 +173,7 @@ export class Icv {
   }
 
   readRpr(pe: number): number {
-    return this.virtualInterface.runningPriority(pe)
+    return this.virtualInterface.runningPriority(this.words, pe)
   }
 
   readPmr(pe: number): number {

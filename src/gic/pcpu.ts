@@ -10,20 +10,17 @@ import { encodeSysreg, type SystemRegister } from '../arch/sysreg.ts'
 import type { WordDeclaration } from '../state/layout.ts'
 import { LINE_VFIQ, LINE_VIRQ, type VirtualInterface } from './virtual-interface.ts'
 
-/** Current exception level, 0 to 2. */
-export const PCPU_EL = 0
+/**
+ * PSTATE with the event register and what the PE waits in, bits 15:0, and SPSR_EL2, bits 31:16: see
+ * {@link PSTATE_VIEW}. Exceptions to EL2 and returns from it move the one half to the other.
+ */
+export const PCPU_PSTATE = 0
 /** HCR_EL2, the bits of {@link HCR_EL2_VIEW}. */
 export const PCPU_HCR_EL2 = 1
-/** PSTATE.I in bit 7 and PSTATE.F in bit 6, as DAIF has them. */
-export const PCPU_DAIF = 2
-/** The event register: 1 when set. */
-export const PCPU_EVENT = 3
-/** What the PE waits in, a WAITING_ value. */
-export const PCPU_WAITING = 4
 /** Syndrome of the last access or instruction that trapped or was UNDEFINED; 0 if it did not. */
-export const PCPU_TRAP = 5
+export const PCPU_TRAP = 2
 /** Bits 63:32 of the last system register read. */
-export const PCPU_DATA_HIGH = 6
+export const PCPU_DATA_HIGH = 3
 
 /** The fields of HCR_EL2 that matter here. */
 export const HCR_EL2_VIEW = view('HCR_EL2', 64, [
@@ -56,9 +53,63 @@ export const DAIF_F = 0x40
 export const DAIF_I = 0x80
 export const DAIF_VIEW = view('DAIF', 32, [res0(31, 8), field('I', 7), field('F', 6), res0(5, 0)])
 
+/** PSTATE as SPSR_EL2 lays it out, as far as it matters here. */
+export const SPSR_VIEW = view('SPSR_EL2', 32, [
+  res0(31, 8),
+  field('I', 7),
+  field('F', 6),
+  res0(5, 4),
+  field('EL', 3, 2),
+  res0(1, 0),
+])
+export const PSTATE_EL = 0xc
+export const PSTATE_EL1 = 0x4
+export const PSTATE_EL2 = 0x8
+export const PSTATE_EL_SHIFT = 2
+/** The fields that an exception saves in SPSR_EL2. */
+const PSTATE_SAVED = 0xcc
+/** EL2 with interrupts masked. */
+const PSTATE_EL2_MASKED = 0xc8
+
 export const WAITING_NO = 0
-export const WAITING_WFI = 1
-export const WAITING_WFE = 2
+export const WAITING_WFI = 0x100
+export const WAITING_WFE = 0x200
+const WAITING = 0x300
+/** The event register is set. */
+const EVENT = 0x400
+const SPSR_SHIFT = 16
+const SPSR = 0xffff0000 | 0
+
+/** {@link PCPU_PSTATE}'s word. */
+export const PSTATE_VIEW = view('PSTATE', 32, [
+  res0(31, 24),
+  field('SPSR_EL2.I', 23),
+  field('SPSR_EL2.F', 22),
+  res0(21, 20),
+  field('SPSR_EL2.EL', 19, 18),
+  res0(17, 11),
+  field('eventRegister', 10),
+  field('waiting', 9, 8),
+  field('I', 7),
+  field('F', 6),
+  res0(5, 4),
+  field('EL', 3, 2),
+  res0(1, 0),
+])
+
+/** The EL field of PSTATE as a number. */
+export const exceptionLevel = (pstate: number): number => (pstate & PSTATE_EL) >> PSTATE_EL_SHIFT
+
+/** An exception is taken to EL2, with interrupts masked: SPSR_EL2 := PSTATE. */
+export function takeExceptionToEl2(words: Int32Array, pe: number): void {
+  const pstate = words[pe + PCPU_PSTATE]
+  words[pe + PCPU_PSTATE] = ((pstate & PSTATE_SAVED) << SPSR_SHIFT) | PSTATE_EL2_MASKED | (pstate & EVENT)
+}
+
+/** ERET from EL2: PSTATE := SPSR_EL2. An exception return sets the event register. */
+export function returnFromEl2(words: Int32Array, pe: number): void {
+  words[pe + PCPU_PSTATE] = (words[pe + PCPU_PSTATE] >>> SPSR_SHIFT) | EVENT
+}
 
 /** What a WFI or WFE did. */
 export const WFX_COMPLETES = 0
@@ -66,11 +117,8 @@ export const WFX_WAITS = 1
 export const WFX_TRAPS = 2
 
 export const pcpuWords: readonly WordDeclaration[] = [
-  { name: 'EL', at: PCPU_EL, class: 'authoritative' },
+  { name: 'PSTATE', at: PCPU_PSTATE, class: 'authoritative', view: PSTATE_VIEW },
   { name: 'HCR_EL2', at: PCPU_HCR_EL2, class: 'authoritative', view: HCR_EL2_VIEW },
-  { name: 'DAIF', at: PCPU_DAIF, class: 'authoritative', view: DAIF_VIEW },
-  { name: 'eventRegister', at: PCPU_EVENT, class: 'authoritative' },
-  { name: 'waiting', at: PCPU_WAITING, class: 'authoritative' },
   { name: 'trap', at: PCPU_TRAP, class: 'observational' },
   { name: 'dataHigh', at: PCPU_DATA_HIGH, class: 'observational' },
 ]
@@ -88,8 +136,7 @@ export class Pcpu {
 
   /** A PE comes out of reset at EL2 with interrupts masked. */
   reset(pe: number): void {
-    this.words[pe + PCPU_EL] = 2
-    this.words[pe + PCPU_DAIF] = DAIF_I | DAIF_F
+    this.words[pe + PCPU_PSTATE] = PSTATE_EL2_MASKED
   }
 
   /** HCR_EL2 := value; bits without meaning here are RES0. */
@@ -99,34 +146,57 @@ export class Pcpu {
 
   /** Whether the PE is below EL2. */
   isInGuest(pe: number): boolean {
-    return this.words[pe + PCPU_EL] < 2
+    return (this.words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2
   }
 
   /** The PE changes its exception level; downwards it is an exception return. */
   setExceptionLevel(pe: number, el: number): void {
-    if (el < this.words[pe + PCPU_EL]) this.words[pe + PCPU_EVENT] = 1
-    this.words[pe + PCPU_EL] = el
-    this.words[pe + PCPU_WAITING] = WAITING_NO
+    const pstate = this.words[pe + PCPU_PSTATE]
+    const event = el < exceptionLevel(pstate) ? EVENT : 0
+    this.words[pe + PCPU_PSTATE] = (pstate & ~(PSTATE_EL | WAITING)) | (el << PSTATE_EL_SHIFT) | event
   }
 
-  /** ERET from EL2 into the guest. An exception return sets the event register. */
+  /** ERET from EL2 into the guest. */
   enterGuest(pe: number): void {
-    this.words[pe + PCPU_EL] = 1
-    this.words[pe + PCPU_EVENT] = 1
+    returnFromEl2(this.words, pe)
   }
 
   /** An exception is taken to EL2. */
   leaveGuest(pe: number): void {
-    this.words[pe + PCPU_EL] = 2
-    this.words[pe + PCPU_DAIF] = DAIF_I | DAIF_F
-    this.words[pe + PCPU_WAITING] = WAITING_NO
+    takeExceptionToEl2(this.words, pe)
+  }
+
+  readSpsr(pe: number): number {
+    return this.words[pe + PCPU_PSTATE] >>> SPSR_SHIFT
+  }
+
+  /** SPSR_EL2 := value; bits without meaning here are RES0. */
+  writeSpsr(pe: number, value: number): void {
+    const pstate = this.words[pe + PCPU_PSTATE] & ~SPSR
+    this.words[pe + PCPU_PSTATE] = pstate | ((value & PSTATE_SAVED) << SPSR_SHIFT)
+  }
+
+  /** PSTATE.I and F, DAIF_ bits. */
+  masks(pe: number): number {
+    return this.words[pe + PCPU_PSTATE] & (DAIF_I | DAIF_F)
+  }
+
+  /** PSTATE.I and F := value. */
+  setMasks(pe: number, value: number): void {
+    const pstate = this.words[pe + PCPU_PSTATE] & ~(DAIF_I | DAIF_F)
+    this.words[pe + PCPU_PSTATE] = pstate | (value & (DAIF_I | DAIF_F))
+  }
+
+  /** Whether the PE waits in a WFI or WFE. */
+  isWaiting(pe: number): boolean {
+    return (this.words[pe + PCPU_PSTATE] & WAITING) !== WAITING_NO
   }
 
   /**
    * The virtual interrupt lines as the PE samples them at an exception level, LINE_ bits: only where HCR_EL2
    * routes the physical ones to EL2, and only below EL2.
    */
-  virtualLines(pe: number, el = this.words[pe + PCPU_EL]): number {
+  virtualLines(pe: number, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
     if (el >= 2) return 0
     const hcr = this.words[pe + PCPU_HCR_EL2]
     const lines = this.virtualInterface.lines(pe)
@@ -135,8 +205,8 @@ export class Pcpu {
 
   /** The interrupts that the PE takes now, LINE_ bits: sampled and not masked by PSTATE. */
   taken(pe: number): number {
-    const masks = this.words[pe + PCPU_DAIF]
-    if ((masks & (DAIF_I | DAIF_F)) === (DAIF_I | DAIF_F)) return 0
+    const masks = this.masks(pe)
+    if (masks === (DAIF_I | DAIF_F)) return 0
     const lines = this.virtualLines(pe)
     return (masks & DAIF_I ? 0 : lines & LINE_VIRQ) | (masks & DAIF_F ? 0 : lines & LINE_VFIQ)
   }
@@ -162,8 +232,8 @@ export class Pcpu {
   wfe(pe: number, syndrome = ESR_WFE): number {
     const words = this.words
     words[pe + PCPU_TRAP] = 0
-    if (words[pe + PCPU_EVENT] !== 0) {
-      words[pe + PCPU_EVENT] = 0
+    if (words[pe + PCPU_PSTATE] & EVENT) {
+      words[pe + PCPU_PSTATE] &= ~EVENT
       return WFX_COMPLETES
     }
     if (this.taken(pe) !== 0) return WFX_COMPLETES
@@ -172,32 +242,33 @@ export class Pcpu {
 
   /** SEV, or another event, reaches this PE. */
   sendEvent(pe: number): void {
-    this.words[pe + PCPU_EVENT] = 1
+    this.words[pe + PCPU_PSTATE] |= EVENT
   }
 
   /** Whether a waiting PE has a reason to go on: an interrupt, for WFE one that PSTATE does not mask, or an event. */
   wouldWake(pe: number): boolean {
-    if (this.words[pe + PCPU_WAITING] === WAITING_WFI) return this.virtualLines(pe) !== 0
-    return this.words[pe + PCPU_EVENT] !== 0 || this.taken(pe) !== 0
+    const pstate = this.words[pe + PCPU_PSTATE]
+    if ((pstate & WAITING) === WAITING_WFI) return this.virtualLines(pe) !== 0
+    return (pstate & EVENT) !== 0 || this.taken(pe) !== 0
   }
 
   /** Ends the wait of a PE that has a reason to go on; a WFE consumes the event. Returns whether the PE runs. */
   wake(pe: number): boolean {
     const words = this.words
-    if (words[pe + PCPU_WAITING] === WAITING_NO) return true
+    const waiting = words[pe + PCPU_PSTATE] & WAITING
+    if (waiting === WAITING_NO) return true
     if (!this.wouldWake(pe)) return false
-    if (words[pe + PCPU_WAITING] === WAITING_WFE) words[pe + PCPU_EVENT] = 0
-    words[pe + PCPU_WAITING] = WAITING_NO
+    words[pe + PCPU_PSTATE] &= waiting === WAITING_WFE ? ~(WAITING | EVENT) : ~WAITING
     return true
   }
 
   private wait(pe: number, trapBit: number, syndrome: number, waiting: number): number {
     const words = this.words
-    if (words[pe + PCPU_EL] < 2 && words[pe + PCPU_HCR_EL2] & trapBit) {
+    if (this.isInGuest(pe) && words[pe + PCPU_HCR_EL2] & trapBit) {
       words[pe + PCPU_TRAP] = syndrome | 0
       return WFX_TRAPS
     }
-    words[pe + PCPU_WAITING] = waiting
+    words[pe + PCPU_PSTATE] |= waiting
     return WFX_WAITS
   }
 }

@@ -7,7 +7,7 @@ import { FIRST_SPECIAL, FIRST_SPI } from '../arch/intid.ts'
 import { type RecordType, recordType, type WordDeclaration } from '../state/layout.ts'
 
 /** Active SGIs and PPIs of a PE, in its record. */
-export const GICR_ACTIVE = 17
+export const GICR_ACTIVE = 14
 
 export const redistributorWords: readonly WordDeclaration[] = [
   { name: 'GICR_ISACTIVER0', at: GICR_ACTIVE, class: 'authoritative' },

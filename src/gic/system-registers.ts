@@ -14,12 +14,13 @@ import { ESR_UNDEFINED, sysregSyndrome } from '../arch/syndrome.ts'
 import type { Ich } from './ich.ts'
 import type { Icv } from './icv.ts'
 import {
+  exceptionLevel,
   HCR_EL2,
   HCR_EL2_FMO,
   HCR_EL2_IMO,
   PCPU_DATA_HIGH,
-  PCPU_EL,
   PCPU_HCR_EL2,
+  PCPU_PSTATE,
   PCPU_TRAP,
   type Pcpu,
 } from './pcpu.ts'
@@ -168,7 +169,7 @@ function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<n
       {
         minimumEl: 2,
         read: ({ ich }, pe) => ich.readHcr(pe),
-        write: ({ ich }, pe, value) => ich.writeHcr(pe, value),
+        write: ({ ich }, pe, value) => ich.writeHcr(ich.words, pe, value),
       },
     ],
     [
@@ -209,7 +210,7 @@ export class SystemRegisters {
   }
 
   /** MRS at exception level `el`: bits 31:0, with 63:32 in `dataHigh`; 0 if it traps. */
-  read(pe: number, encoding: number, el = this.words[pe + PCPU_EL]): number {
+  read(pe: number, encoding: number, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
     const row = this.reached(pe, encoding, el, true)
     this.words[pe + PCPU_DATA_HIGH] = 0
     if (!row?.read) return 0
@@ -218,7 +219,13 @@ export class SystemRegisters {
   }
 
   /** MSR at exception level `el`; does nothing if it traps. */
-  write(pe: number, encoding: number, low: number, high: number, el = this.words[pe + PCPU_EL]): void {
+  write(
+    pe: number,
+    encoding: number,
+    low: number,
+    high: number,
+    el = exceptionLevel(this.words[pe + PCPU_PSTATE]),
+  ): void {
     this.reached(pe, encoding, el, false)?.write?.(this.blocks, pe, low, high)
   }
 

@@ -22,9 +22,11 @@ import {
   HCR_vSGIEOICount,
   ICH_HCR_VIEW,
   ICH_VMCR_VIEW,
+  LR_ACTIVE,
   LR_EOI,
   LR_Group,
   LR_HW,
+  LR_PENDING,
   LR_Priority,
   LR_State,
   listRegisterView,
@@ -47,26 +49,26 @@ import {
 import type { WordDeclaration } from '../state/layout.ts'
 import type { CheckedGicConfig } from './config.ts'
 
-export const ICH_HCR = 7
-export const ICH_VMCR = 8
+export const ICH_HCR = 4
+export const ICH_VMCR = 5
 /** Four words; how many exist follows from the preemption bits. */
-export const ICH_AP0R = 9
-export const ICH_AP1R = 13
+export const ICH_AP0R = 6
+export const ICH_AP1R = 10
 /**
  * Derived from the list registers: bit n is set if list register n is pending, bit 16 + n if it is valid or
  * waits for its EOI to be seen, that is if ICH_ELRSR_EL2's bit n is clear. Whoever changes a list register's
- * upper word does it by `setListRegister`, which keeps this.
+ * upper word does it by {@link setListRegister}, which keeps this.
  */
-export const ICH_LR_STATUS = 18
+export const ICH_LR_STATUS = 15
 /** Pairs of words, the last of the PE's record. */
-export const ICH_LR = 20
+export const ICH_LR = 16
 
 export const virtualInterfaceWords = (listRegisters: number): readonly WordDeclaration[] => [
   { name: 'ICH_HCR_EL2', at: ICH_HCR, class: 'authoritative', view: ICH_HCR_VIEW },
   { name: 'ICH_VMCR_EL2', at: ICH_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW },
   { name: 'ICH_AP0R', at: ICH_AP0R, count: 4, class: 'authoritative' },
   { name: 'ICH_AP1R', at: ICH_AP1R, count: 4, class: 'authoritative' },
-  { name: 'lrStatus', at: ICH_LR_STATUS, count: 2, class: 'derived' },
+  { name: 'lrStatus', at: ICH_LR_STATUS, class: 'derived' },
   {
     name: 'ICH_LR',
     at: ICH_LR,
@@ -136,22 +138,10 @@ export class VirtualInterface {
     this.words[pe + ICH_VMCR] = (this.minimumBpr0 << 21) | (this.minimumBpr1 << 18) | VMCR_VFIQEn
   }
 
-  /** Sets the upper word of the list register whose upper word is at `at`. */
-  setListRegister(pe: number, at: number, hi: number): void {
-    const words = this.words
-    words[at] = hi
-    const n = (at - pe - ICH_LR) >> 1
-    const kept = words[pe + ICH_LR_STATUS] & ~(0x10001 << n)
-    const state = LR_State(hi)
-    const pending = state === STATE_PENDING ? 1 << n : 0
-    const held = state !== STATE_INVALID || (hi & (LR_HW | LR_EOI)) === LR_EOI ? 0x10000 << n : 0
-    words[pe + ICH_LR_STATUS] = kept | pending | held
-  }
-
   /** Recomputes what is derived from the list registers: after words were changed from outside. */
   derive(pe: number): void {
     for (let at = pe + ICH_LR + 1; at < pe + ICH_LR + this.listRegisterWords; at += 2) {
-      this.setListRegister(pe, at, this.words[at])
+      setListRegister(this.words, pe, at, this.words[at])
     }
   }
 
@@ -161,34 +151,29 @@ export class VirtualInterface {
    * (IMPLEMENTATION DEFINED). Neither ICH_HCR_EL2.En nor the priority mask matters here.
    */
   highestPending(pe: number): number {
-    const words = this.words
-    const enabled = words[pe + ICH_VMCR]
-    let best = 0
-    let bestPriority = 0x100
-    let pending = words[pe + ICH_LR_STATUS] & 0xffff
-    while (pending !== 0) {
-      const at = pe + ICH_LR + 1 + 2 * lowestBit(pending)
-      pending &= pending - 1
-      const hi = words[at]
-      if ((enabled & (hi & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) === 0) continue
-      const priority = LR_Priority(hi)
-      if (priority < bestPriority) {
-        bestPriority = priority
-        best = at
-      }
-    }
-    return best
+    const pending = this.words[pe + ICH_LR_STATUS] & 0xffff
+    return pending === 0 ? 0 : highestOf(this.words, pe, pending, this.words[pe + ICH_VMCR])
+  }
+
+  /** The list register whose interrupt is signalled to the PE, as the offset of its upper word; 0 if there is none. */
+  signalled(words: Int32Array, pe: number): number {
+    const pending = words[pe + ICH_LR_STATUS] & 0xffff
+    if (pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0) return 0
+    const vmcr = words[pe + ICH_VMCR]
+    const at = highestOf(words, pe, pending, vmcr)
+    return at !== 0 && this.preempts(words, pe, vmcr, words[at]) ? at : 0
   }
 
   /** Whether a pending interrupt, given as its list register's upper word, is signalled: unmasked and preempting. */
-  preempts(pe: number, hi: number): boolean {
-    const vmcr = this.words[pe + ICH_VMCR]
-    const priority = LR_Priority(hi)
-    if (priority >= VMCR_VPMR(vmcr)) return false
-    const running = this.runningPriority(pe)
-    if (running === PRIORITY_IDLE) return true
+  private preempts(words: Int32Array, pe: number, vmcr: number, hi: number): boolean {
+    if (LR_Priority(hi) >= VMCR_VPMR(vmcr)) return false
+    const running = this.runningPriority(words, pe)
+    return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, hi, running)
+  }
+
+  private preemptsRunning(vmcr: number, hi: number, running: number): boolean {
     const mask = this.groupMask(vmcr, hi & LR_Group)
-    return (priority & mask) < (this.masksRunning ? running & mask : running)
+    return (LR_Priority(hi) & mask) < (this.masksRunning ? running & mask : running)
   }
 
   /** The bits of a priority that are its group priority, by the binary point of its group. */
@@ -198,8 +183,7 @@ export class VirtualInterface {
   }
 
   /** The running priority: that of the highest active preemption level of both groups, 0xff when idle. */
-  runningPriority(pe: number): number {
-    const words = this.words
+  runningPriority(words: Int32Array, pe: number): number {
     const registers = this.activePriorityRegisters
     for (let i = 0; i < registers; i++) {
       const active = words[pe + ICH_AP0R + i] | words[pe + ICH_AP1R + i]
@@ -210,12 +194,10 @@ export class VirtualInterface {
 
   /** The virtual interrupt lines, LINE_ bits: at most one, for the highest priority pending interrupt. */
   lines(pe: number): number {
-    if ((this.words[pe + ICH_HCR] & HCR_En) === 0) return 0
-    const at = this.highestPending(pe)
+    const { words } = this
+    const at = this.signalled(words, pe)
     if (at === 0) return 0
-    const hi = this.words[at]
-    if (!this.preempts(pe, hi)) return 0
-    return hi & LR_Group ? LINE_VIRQ : LINE_VFIQ
+    return words[at] & LR_Group ? LINE_VIRQ : LINE_VFIQ
   }
 
   /** ICH_EISR_EL2: list registers that became inactive and asked for an EOI maintenance interrupt. */
@@ -265,6 +247,41 @@ export class VirtualInterface {
   maintenanceLine(pe: number): boolean {
     return (this.words[pe + ICH_HCR] & HCR_En) !== 0 && this.misr(pe) !== 0
   }
+}
+
+/** Sets the upper word of the list register whose upper word is at `at`. */
+export function setListRegister(words: Int32Array, pe: number, at: number, hi: number): void {
+  words[at] = hi
+  const n = (at - pe - ICH_LR) >> 1
+  words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~(0x10001 << n)) | (lrStatus(hi) << n)
+}
+
+/** Makes a pending list register, whose upper word `hi` is at `at`, active. */
+export function acknowledgeListRegister(words: Int32Array, pe: number, at: number, hi: number): void {
+  words[at] = hi ^ (LR_PENDING | LR_ACTIVE)
+  words[pe + ICH_LR_STATUS] &= ~(1 << ((at - pe - ICH_LR) >> 1))
+}
+
+/** The bits of a list register in {@link ICH_LR_STATUS}, as if it were number 0. */
+export function lrStatus(hi: number): number {
+  const state = LR_State(hi)
+  if (state !== STATE_INVALID) return state === STATE_PENDING ? 0x10001 : 0x10000
+  return (hi & (LR_HW | LR_EOI)) === LR_EOI ? 0x10000 : 0
+}
+
+function highestOf(words: Int32Array, pe: number, pending: number, vmcr: number): number {
+  let best = 0
+  let bestPriority = 0x100
+  for (let left = pending; left !== 0; left &= left - 1) {
+    const at = pe + ICH_LR + 1 + 2 * lowestBit(left)
+    const hi = words[at]
+    const priority = LR_Priority(hi)
+    if (priority < bestPriority && vmcr & (hi & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) {
+      bestPriority = priority
+      best = at
+    }
+  }
+  return best
 }
 
 /** The number of the lowest bit that is set; `word` must not be 0. */

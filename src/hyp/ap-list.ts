@@ -4,20 +4,19 @@
  * function here is one critical section under the ap_list and interrupt locks.
  */
 import { FIRST_SPI } from '../arch/intid.ts'
-import { kick, postRequest } from './kick.ts'
-import { REQ_IRQ_PENDING, VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ } from './vcpu.ts'
+import { notify } from './kick.ts'
+import { VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ } from './vcpu.ts'
 import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_MASK,
   IRQ_AP_LIST_SHIFT,
   IRQ_EDGE,
-  IRQ_ENABLED,
   IRQ_LATCH,
   IRQ_LINE,
   irqApListOf,
   irqIsDeliverable,
-  irqIsPending,
   irqPriority,
+  irqStaysOn,
   irqTarget,
 } from './vgic-irq.ts'
 import { VM_ENABLED, type VmPlace } from './vm.ts'
@@ -51,6 +50,11 @@ export class ApLists {
     return irq < this.spis ? irq - v - VCPU_IRQ : irq - this.spis + FIRST_SPI
   }
 
+  /** The index that interrupts for a vCPU are routed to; -1 while the distributor is off. */
+  targetOf(words: Int32Array, v: number): number {
+    return words[this.vm + VM_ENABLED] !== 0 ? words[v + VCPU_INDEX] : -1
+  }
+
   /** The record of a vCPU. */
   vcpuOf(index: number): number {
     return this.vcpus + index * this.vcpuSize
@@ -60,11 +64,11 @@ export class ApLists {
    * Where an interrupt belongs by its word: the vCPU's record, or 0 if it needs none. An active one stays where it is;
    * one that is pending and enabled goes to its target, unless the distributor is off.
    */
-  targetOracle(word: number): number {
+  targetOracle(words: Int32Array, word: number): number {
     if (word & IRQ_ACTIVE)
       return this.vcpuOf(irqApListOf(word) === 0 ? irqTarget(word) : irqApListOf(word) - 1)
-    if ((word & IRQ_ENABLED) === 0 || !irqIsPending(word)) return 0
-    return this.words[this.vm + VM_ENABLED] !== 0 ? this.vcpuOf(irqTarget(word)) : 0
+    if (!irqIsDeliverable(word)) return 0
+    return words[this.vm + VM_ENABLED] !== 0 ? this.vcpuOf(irqTarget(word)) : 0
   }
 
   /**
@@ -91,13 +95,12 @@ export class ApLists {
   /** `setInput` and the notification. */
   inject(irq: number, level: number): void {
     const v = this.setInput(irq, level)
-    if (v !== 0) this.notify(v)
+    if (v !== 0) notify(this.words, v)
   }
 
   /** Tells a vCPU that an interrupt was queued: the request first, then the kick. */
   notify(v: number): void {
-    postRequest(this.words, v, REQ_IRQ_PENDING)
-    kick(this.words, v)
+    notify(this.words, v)
   }
 
   /**
@@ -105,18 +108,19 @@ export class ApLists {
    * be missing from the list registers of a running guest, so its vCPU is to be told in both cases.
    */
   private queue(irq: number, word: number): number {
-    this.words[irq] = word
-    const v = this.targetOracle(word)
-    if (v !== 0 && irqApListOf(word) === 0) this.append(v, irq)
+    const { words } = this
+    const v = this.targetOracle(words, word)
+    if (v !== 0 && irqApListOf(word) === 0) this.append(words, v, irq, word)
+    else words[irq] = word
     return v
   }
 
-  private append(v: number, irq: number): void {
-    const { words } = this
+  /** Puts an interrupt that is on no list on that of its target, `v`. */
+  private append(words: Int32Array, v: number, irq: number, word: number): void {
     const count = words[v + VCPU_AP_COUNT]
     words[v + this.list + count] = irq
     words[v + VCPU_AP_COUNT] = count + 1
-    words[irq] = (words[irq] & ~IRQ_AP_LIST_MASK) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
+    words[irq] = word | ((irqTarget(word) + 1) << IRQ_AP_LIST_SHIFT)
   }
 
   /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */
@@ -124,24 +128,29 @@ export class ApLists {
     const { words } = this
     const list = v + this.list
     const count = words[v + VCPU_AP_COUNT]
+    const index = this.targetOf(words, v)
     let kept = 0
     for (let i = 0; i < count; i++) {
       const irq = words[list + i]
-      const target = this.targetOracle(words[irq])
-      if (target === v) {
+      const word = words[irq]
+      if (irqStaysOn(word, index)) {
         if (kept !== i) words[list + kept] = irq
         kept++
         continue
       }
-      words[irq] &= ~IRQ_AP_LIST_MASK
-      if (target !== 0) {
-        this.append(target, irq)
-        this.notify(target)
-      }
+      const off = word & ~IRQ_AP_LIST_MASK
+      if (irqIsDeliverable(off)) this.migrate(irq, off)
+      else words[irq] = off
     }
     if (kept === count) return
     words[v + VCPU_AP_COUNT] = kept
     for (let i = kept; i < count; i++) words[list + i] = 0
+  }
+
+  /** An interrupt that was taken off a list goes to that of its target, unless the distributor is off. */
+  private migrate(irq: number, word: number): void {
+    const target = this.queue(irq, word)
+    if (target !== 0) this.notify(target)
   }
 
   /**
@@ -188,6 +197,6 @@ function pendingPrecedes(a: number, b: number): boolean {
 }
 
 function activePrecedes(a: number, b: number): boolean {
-  if ((a | b) & IRQ_ACTIVE) return (a & IRQ_ACTIVE) > (b & IRQ_ACTIVE)
+  if ((a | b) & IRQ_ACTIVE) return (b & IRQ_ACTIVE) === 0
   return pendingPrecedes(a, b)
 }

@@ -10,11 +10,12 @@ import type { ApLists } from './ap-list.ts'
 import { wakeUp } from './kick.ts'
 import type { Seam } from './seam.ts'
 import {
+  THREAD_IRQS_OFF,
   VCPU_BACKGROUND_TIMER,
   VCPU_IRQ,
-  VCPU_IRQS_OFF,
   VCPU_LOADED,
   VCPU_PE,
+  VCPU_THREAD,
   VCPU_TIMER_CTL,
   VCPU_TIMER_CVAL,
   VCPU_WFIT,
@@ -104,14 +105,13 @@ export class ArchTimers {
       wakeUp(words, v)
     }
     // The host takes it at once unless it has interrupts off, as it has while the guest runs.
-    if (this.present && words[v + VCPU_IRQS_OFF] === 0) this.takeInterrupts(v)
+    if (this.present && (words[v + VCPU_THREAD] & THREAD_IRQS_OFF) === 0) this.takeInterrupts(v)
   }
 
   /** kvm_cpu_has_pending_timer: a timer of a halting vCPU asserts its interrupt, or its WFIT has timed out. */
   hasPending(v: number): boolean {
-    if (!this.present) return this.words[v + VCPU_WFIT] === WFIT_EXPIRED
-    const wfit = this.words[v + VCPU_WFIT] === WFIT_EXPIRED
-    return wfit || this.output(v, TIMER_VIRTUAL) || this.output(v, TIMER_PHYSICAL)
+    if (this.words[v + VCPU_WFIT] === WFIT_EXPIRED) return true
+    return this.present && (this.output(v, TIMER_VIRTUAL) || this.output(v, TIMER_PHYSICAL))
   }
 
   /** Before the thread sleeps: the host timer that will wake it; at once, if something has expired by now. */

@@ -1,89 +1,127 @@
 /**
- * Superinstructions: sequences of rows that nearly every design has, done by one piece of code in run-loop.ts.
- * Here they are found in a table: a row begins one only if the rows that follow it by result 0 are exactly the
- * sequence. An edited design that has other rows there goes step by step, slower and still right.
+ * Superinstructions: sequences of rows that designs have in common, done by one piece of code in run-loop.ts.
+ * Here they are found in a table: a row begins one only if the rows that follow it by the expected results are
+ * exactly the sequence. An edited design that has other rows there goes step by step, slower and still right.
  */
 import { type Program, TABLE_FUSED, TABLE_SHIFT } from './design.ts'
-import {
-  STEP_EXIT_REASON,
-  STEP_FLUSH,
-  STEP_FOLD,
-  STEP_GUEST,
-  STEP_HANDLE_REQUESTS,
-  STEP_IRQ_OFF,
-  STEP_IRQ_ON,
-  STEP_POLL_AGAIN,
-  STEP_POLL_BEGIN,
-  STEP_PREEMPT_OFF,
-  STEP_PREEMPT_ON,
-  STEP_PUBLISH_IN_GUEST,
-  STEP_PUBLISH_OUTSIDE,
-  STEP_REQUEST_PENDING,
-  STEP_RUNNABLE,
-  STEP_SET_SLEEPING,
-  STEP_SIGNAL_PENDING,
-  STEP_SLEEP,
-  STEP_TIMER_SYNC,
-} from './steps.ts'
+import * as op from './steps.ts'
 
-/** From the head of the loop into the guest; ends early at the first and at the last question. */
+/** From the head of the loop into the guest. */
 export const FUSED_ENTRY = 1
 /** From the guest's exit to the question why it left. */
 export const FUSED_EXIT = 2
 /** A halt that does not poll, to its sleep. */
 export const FUSED_HALT = 3
+/** A woken sleep, to the end of the halt. */
+export const FUSED_WAKE = 4
+/** The put before a halt, with the flag that says so, and the load after it. */
+export const FUSED_PUT_FOR_HALT = 5
+export const FUSED_LOAD_AFTER_HALT = 6
+/** A trapped system register access. */
+export const FUSED_SYSREG = 7
+/** The scheduler's notifiers. */
+export const FUSED_SCHED_OUT = 8
+export const FUSED_SCHED_IN = 9
+export const FUSED_SCHED_IN_UNLESS_WAITING = 10
 
-const sequences: readonly (readonly [number, readonly number[]])[] = [
+/** A question in a sequence that is expected to be answered with yes; others are with no. */
+interface Yes {
+  readonly yes: number
+}
+const yes = (question: number): Yes => ({ yes: question })
+
+const sequences: readonly (readonly [number, readonly (number | Yes)[]])[] = [
   [
     FUSED_ENTRY,
     [
-      STEP_SIGNAL_PENDING,
-      STEP_HANDLE_REQUESTS,
-      STEP_PREEMPT_OFF,
-      STEP_IRQ_OFF,
-      STEP_FLUSH,
-      STEP_PUBLISH_IN_GUEST,
-      STEP_REQUEST_PENDING,
-      STEP_GUEST,
+      op.STEP_SIGNAL_PENDING,
+      op.STEP_HANDLE_REQUESTS,
+      op.STEP_PREEMPT_OFF,
+      op.STEP_IRQ_OFF,
+      op.STEP_FLUSH,
+      op.STEP_PUBLISH_IN_GUEST,
+      op.STEP_REQUEST_PENDING,
+      op.STEP_GUEST,
     ],
   ],
   [
     FUSED_EXIT,
-    [STEP_PUBLISH_OUTSIDE, STEP_FOLD, STEP_TIMER_SYNC, STEP_IRQ_ON, STEP_PREEMPT_ON, STEP_EXIT_REASON],
+    [
+      op.STEP_PUBLISH_OUTSIDE,
+      op.STEP_FOLD,
+      op.STEP_TIMER_SYNC,
+      op.STEP_IRQ_ON,
+      op.STEP_PREEMPT_ON,
+      op.STEP_EXIT_REASON,
+    ],
   ],
-  [FUSED_HALT, [STEP_POLL_BEGIN, STEP_POLL_AGAIN, STEP_SET_SLEEPING, STEP_RUNNABLE, STEP_SLEEP]],
+  [
+    FUSED_HALT,
+    [op.STEP_POLL_BEGIN, op.STEP_POLL_AGAIN, op.STEP_SET_SLEEPING, op.STEP_RUNNABLE, op.STEP_SLEEP],
+  ],
+  [
+    FUSED_WAKE,
+    [op.STEP_SLEEP, op.STEP_SET_SLEEPING, yes(op.STEP_RUNNABLE), op.STEP_SET_RUNNING, op.STEP_POLL_END],
+  ],
+  [FUSED_PUT_FOR_HALT, [op.STEP_PREEMPT_OFF, op.STEP_SET_WAITING, op.STEP_PUT, op.STEP_PREEMPT_ON]],
+  [
+    FUSED_LOAD_AFTER_HALT,
+    [
+      op.STEP_CLEAR_UNHALT,
+      op.STEP_PREEMPT_OFF,
+      op.STEP_CLEAR_WAITING,
+      op.STEP_LOAD,
+      op.STEP_TRAP_DIR,
+      op.STEP_TIMER_LOAD,
+      op.STEP_PREEMPT_ON,
+      op.STEP_SKIP_INSTRUCTION,
+    ],
+  ],
+  [FUSED_SYSREG, [op.STEP_EMULATE_SYSREG, op.STEP_SKIP_INSTRUCTION]],
+  [FUSED_SCHED_OUT, [op.STEP_PUT, op.STEP_GIVE_UP_CPU]],
+  [FUSED_SCHED_IN, [op.STEP_LOAD, op.STEP_TRAP_DIR, op.STEP_TIMER_LOAD, op.STEP_RESUME]],
+  [FUSED_SCHED_IN_UNLESS_WAITING, [op.STEP_LOAD_UNLESS_WAITING, op.STEP_TIMER_LOAD, op.STEP_RESUME]],
 ]
 
-/** The program counters of a sequence that begins at `pc`; undefined if the table does not have it there. */
-function match(table: Int32Array, pc: number, sequence: readonly number[]): number[] | undefined {
-  const pcs: number[] = []
-  let at = pc
-  for (const op of sequence) {
-    if (table[at << TABLE_SHIFT] !== op) return undefined
-    pcs.push(at)
-    at = table[(at << TABLE_SHIFT) + 1]
-  }
-  return pcs
-}
-
-/** Where a marked row keeps the sequence's last row, and where its questions but the last lead if they say yes. */
-export const FUSED_LAST = TABLE_FUSED - 1
-export const FUSED_YES_1 = TABLE_FUSED - 2
-export const FUSED_YES_2 = TABLE_FUSED - 3
+/** Where a marked row keeps the sequence's last row, and where that leads by result 0. */
+export const FUSED_LAST = 14
+export const FUSED_NEXT = 13
+/** Where its questions, but the last row, lead if they are not answered as expected. */
+export const FUSED_ELSE_1 = 12
+export const FUSED_ELSE_2 = 11
 
 /** Marks the superinstructions in a program's table and returns the table. */
 export function fuse({ table, steps }: Program): Int32Array {
   for (let pc = 1; pc < steps.length; pc++) {
-    for (const [fused, sequence] of sequences) {
-      const rows = match(table, pc, sequence)
-      if (!rows) continue
-      const at = pc << TABLE_SHIFT
-      const questions = rows.slice(0, -1).filter((row) => (steps[row]?.outcomes.length ?? 0) > 1)
-      table[at + TABLE_FUSED] = fused
-      table[at + FUSED_LAST] = rows[rows.length - 1]
-      for (const [i, row] of questions.entries())
-        table[at + FUSED_YES_1 - i] = table[(row << TABLE_SHIFT) + 2]
-    }
+    const found = sequences.find(([, sequence]) => mark(table, pc, sequence))
+    if (found) table[(pc << TABLE_SHIFT) + TABLE_FUSED] = found[0]
   }
   return table
 }
+
+/** Fills in the row at `pc` if the sequence begins there; false if it does not. */
+function mark(table: Int32Array, pc: number, sequence: readonly (number | Yes)[]): boolean {
+  const others: number[] = []
+  let [last, next] = [pc, pc]
+  for (const step of sequence) {
+    last = next
+    const row = last << TABLE_SHIFT
+    const [number, expected] = typeof step === 'number' ? [step, 0] : [step.yes, 1]
+    if (table[row] !== number) return false
+    next = table[row + 1 + expected]
+    if (questions.has(number)) others.push(table[row + 2 - expected])
+  }
+  const row = pc << TABLE_SHIFT
+  table.set([next, last], row + FUSED_NEXT)
+  if (others.length > 0) table[row + FUSED_ELSE_1] = others[0]
+  if (others.length > 1) table[row + FUSED_ELSE_2] = others[1]
+  return true
+}
+
+/** The steps of the sequences with two results. */
+const questions = new Set([
+  op.STEP_SIGNAL_PENDING,
+  op.STEP_REQUEST_PENDING,
+  op.STEP_POLL_AGAIN,
+  op.STEP_RUNNABLE,
+])

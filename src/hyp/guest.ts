@@ -6,17 +6,7 @@
 import { ICC_DIR_EL1, ICC_EOIR0_EL1, ICC_EOIR1_EL1, ICC_IAR0_EL1, ICC_IAR1_EL1 } from '../arch/icc.ts'
 import { INTID_NONE, isSpecial } from '../arch/intid.ts'
 import { ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../arch/syndrome.ts'
-import {
-  DAIF_F,
-  DAIF_I,
-  DAIF_VIEW,
-  PCPU_DAIF,
-  PCPU_TRAP,
-  PCPU_WAITING,
-  WAITING_NO,
-  WFX_COMPLETES,
-  WFX_TRAPS,
-} from '../gic/pcpu.ts'
+import { DAIF_F, DAIF_I, DAIF_VIEW, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import { LINE_VFIQ } from '../gic/virtual-interface.ts'
 import type { WordDeclaration } from '../state/layout.ts'
@@ -30,10 +20,11 @@ import {
   EXIT_USERSPACE,
   EXIT_WFE,
   EXIT_WFI,
+  THREAD_HOST_IRQ,
   VCPU_DATA,
   VCPU_ESR,
-  VCPU_HOST_IRQ,
   VCPU_PE,
+  VCPU_THREAD,
 } from './vcpu.ts'
 
 /** How deep interrupts nest: a handler that unmasks can be interrupted so often. */
@@ -42,18 +33,18 @@ export const MAX_DEPTH = 4
 export const MAX_LOOPS = 4
 
 /** The next operation. */
-export const GUEST_PC = 38
+export const GUEST_PC = 31
 /** How many handlers are running. */
-export const GUEST_DEPTH = 39
+export const GUEST_DEPTH = 32
 /** What its last register read gave, bits 31:0. */
-export const GUEST_VALUE = 40
+export const GUEST_VALUE = 33
 /** Rounds that a loop has done, by loop. */
-export const GUEST_LOOP = 41
+export const GUEST_LOOP = 34
 /** Where each handler returns to, and with which masks. */
-export const GUEST_RETURN = 45
-export const GUEST_SAVED_DAIF = 49
+export const GUEST_RETURN = 38
+export const GUEST_SAVED_DAIF = 42
 /** The last INTID that the main list, and each handler by depth, acknowledged. */
-export const GUEST_ACK = 53
+export const GUEST_ACK = 46
 
 export const guestWords: readonly WordDeclaration[] = [
   { name: 'guest.pc', at: GUEST_PC, class: 'authoritative' },
@@ -161,13 +152,13 @@ export class Guest {
   /** Whether a step would do nothing but wait. */
   isWaiting(v: number): boolean {
     const pe = this.words[v + VCPU_PE]
-    if (this.words[pe + PCPU_WAITING] === WAITING_NO || this.physicalInterrupt(v, pe)) return false
+    if (!this.silicon.pcpu.isWaiting(pe) || this.physicalInterrupt(v, pe)) return false
     return !this.silicon.pcpu.wouldWake(pe)
   }
 
   /** For the host: a kick's IPI, its tick, the guest's timers, the maintenance interrupt. They leave the guest. */
   private physicalInterrupt(v: number, pe: number): boolean {
-    if (this.words[v + VCPU_HOST_IRQ] !== 0 || this.timers.interrupts(v)) return true
+    if (this.words[v + VCPU_THREAD] & THREAD_HOST_IRQ || this.timers.interrupts(v)) return true
     return this.silicon.virtualInterface.maintenanceLine(pe)
   }
 
@@ -178,10 +169,10 @@ export class Guest {
     if (handler < 0) return false
     const depth = words[v + GUEST_DEPTH]
     words[v + GUEST_RETURN + depth] = words[v + GUEST_PC]
-    words[v + GUEST_SAVED_DAIF + depth] = words[pe + PCPU_DAIF]
+    words[v + GUEST_SAVED_DAIF + depth] = this.silicon.pcpu.masks(pe)
     words[v + GUEST_DEPTH] = depth + 1
     words[v + GUEST_PC] = handler
-    words[pe + PCPU_DAIF] = DAIF_I | DAIF_F
+    this.silicon.pcpu.setMasks(pe, DAIF_I | DAIF_F)
     return true
   }
 
@@ -196,10 +187,10 @@ export class Guest {
       case OP_DIR:
         return this.complete(v, pe, ICC_DIR_EL1)
       case OP_MASK:
-        words[pe + PCPU_DAIF] |= operand
+        silicon.pcpu.setMasks(pe, silicon.pcpu.masks(pe) | operand)
         return this.advance(v)
       case OP_UNMASK:
-        words[pe + PCPU_DAIF] &= ~operand
+        silicon.pcpu.setMasks(pe, silicon.pcpu.masks(pe) & ~operand)
         return this.advance(v)
       case OP_WFI:
         return this.waited(v, pe, silicon.pcpu.wfi(pe, ESR_WFI), EXIT_WFI)
@@ -315,7 +306,7 @@ export class Guest {
     words[v + GUEST_ACK + depth] = INTID_NONE
     words[v + GUEST_DEPTH] = depth - 1
     words[v + GUEST_PC] = words[v + GUEST_RETURN + depth - 1]
-    words[pe + PCPU_DAIF] = words[v + GUEST_SAVED_DAIF + depth - 1]
+    this.silicon.pcpu.setMasks(pe, words[v + GUEST_SAVED_DAIF + depth - 1])
     this.silicon.pcpu.sendEvent(pe)
     words[v + GUEST_RETURN + depth - 1] = 0
     words[v + GUEST_SAVED_DAIF + depth - 1] = 0

@@ -18,7 +18,7 @@ import {
   VCPU_POLL_WINDOW,
   VCPU_POLLS_ATTEMPTED,
   VCPU_POLLS_SUCCESSFUL,
-  VCPU_REQUESTS,
+  VCPU_THREAD,
   VCPU_VMCR,
 } from './vcpu.ts'
 import { irqIsDeliverable, irqPriority } from './vgic-irq.ts'
@@ -46,6 +46,9 @@ export class Halt {
   /** Whether halts change the window. An exploration keeps it: how long they take is no part of the state. */
   adapts = true
   readonly words: Int32Array
+  private readonly vm: number
+  /** Where in a vCPU's record its ap_list begins. */
+  private readonly list: number
 
   constructor(
     readonly seam: Seam,
@@ -54,6 +57,8 @@ export class Halt {
     readonly polling: HaltPolling,
   ) {
     this.words = seam.words
+    this.vm = apLists.place.vm
+    this.list = apLists.list
   }
 
   /**
@@ -62,11 +67,11 @@ export class Halt {
    * changes nothing: anybody may ask it of any vCPU, but only a blocked one's owner may rely on the answer.
    */
   runnable(v: number): boolean {
-    const { words, apLists } = this
+    const { words } = this
     const count = words[v + VCPU_AP_COUNT]
-    if (count === 0 || words[apLists.place.vm + VM_ENABLED] === 0) return false
+    if (count === 0 || words[this.vm + VM_ENABLED] === 0) return false
     const mask = VMCR_VPMR(words[v + VCPU_VMCR])
-    const list = v + apLists.list
+    const list = v + this.list
     for (let i = 0; i < count; i++) {
       const irq = words[words[list + i]]
       if (irqIsDeliverable(irq) && irqPriority(irq) < mask) return true
@@ -81,10 +86,10 @@ export class Halt {
   checkBlock(v: number): boolean {
     const { words } = this
     if (this.runnable(v)) {
-      words[v + VCPU_REQUESTS] |= REQ_UNHALT
+      words[v + VCPU_THREAD] |= REQ_UNHALT
       return true
     }
-    return this.timers.hasPending(v) || (words[v + VCPU_REQUESTS] & REQ_SIGNAL) !== 0
+    return this.timers.hasPending(v) || (words[v + VCPU_THREAD] & REQ_SIGNAL) !== 0
   }
 
   /** Refreshes a vCPU's shadow of ICH_VMCR_EL2 from the PE of whoever asks, wherever the vCPU is. */
@@ -100,8 +105,13 @@ export class Halt {
   }
 
   begin(v: number): void {
+    if (this.polling.limit !== 0) this.open(v)
+  }
+
+  /** The halt begins with as many looks as the window has. */
+  private open(v: number): void {
     const { words } = this
-    words[v + VCPU_HALT_START] = words[this.apLists.place.vm + VM_TIME]
+    words[v + VCPU_HALT_START] = words[this.vm + VM_TIME]
     const window = words[v + VCPU_POLL_WINDOW]
     words[v + VCPU_POLL_LEFT] = window
     if (window !== 0) words[v + VCPU_POLLS_ATTEMPTED]++
@@ -133,7 +143,7 @@ export class Halt {
   private adjust(v: number, window: number): void {
     const { words, polling } = this
     const { limit, grow, growStart } = polling
-    const halted = words[this.apLists.place.vm + VM_TIME] - words[v + VCPU_HALT_START]
+    const halted = words[this.vm + VM_TIME] - words[v + VCPU_HALT_START]
     if (window !== 0 && halted > limit) words[v + VCPU_POLL_WINDOW] = this.shrunk(window)
     else if (window < limit && halted < limit) {
       words[v + VCPU_POLL_WINDOW] = Math.min(limit, Math.max(window * grow, growStart)) | 0

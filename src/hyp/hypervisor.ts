@@ -4,7 +4,7 @@
  */
 import { FIRST_SPI, INTID_NONE } from '../arch/intid.ts'
 import { type CheckedGicConfig, GIC_CONFIG, REGION, storeGicConfig } from '../gic/config.ts'
-import { DAIF_F, DAIF_I } from '../gic/pcpu.ts'
+import { DAIF_F, DAIF_I, PSTATE_EL1 } from '../gic/pcpu.ts'
 import { Silicon, siliconRecords } from '../gic/silicon.ts'
 import { blankImage, HEADER } from '../state/image.ts'
 import { Layout, type RecordType, recordType } from '../state/layout.ts'
@@ -21,7 +21,7 @@ import { OwnSteps } from './own-steps.ts'
 import { RunLoop } from './run-loop.ts'
 import { hostRecord, Scheduler } from './scheduler.ts'
 import { Seam } from './seam.ts'
-import { VCPU_COST, VCPU_DAIF, VCPU_INDEX, VCPU_LAST_PE, VCPU_PC, VCPU_VMCR } from './vcpu.ts'
+import { VCPU_COST, VCPU_INDEX, VCPU_LAST_CPU, VCPU_PC, VCPU_SPSR, VCPU_VMCR } from './vcpu.ts'
 import {
   IRQ_EDGE,
   IRQ_ENABLED,
@@ -201,9 +201,9 @@ export class Hypervisor {
       words[v + VCPU_INDEX] = i
       words[v + VCPU_COST] = place.costTable + COST_FIRST_ENTRY
       words[v + VCPU_VMCR] = setup.vmcr[i]
-      words[v + VCPU_DAIF] = DAIF_I | DAIF_F
+      words[v + VCPU_SPSR] = PSTATE_EL1 | DAIF_I | DAIF_F
       words.fill(INTID_NONE, v + GUEST_ACK, v + GUEST_ACK + MAX_DEPTH + 1)
-      words[v + VCPU_LAST_PE] = silicon.peOf(i % this.config.cpus)
+      words[v + VCPU_LAST_CPU] = i % this.config.cpus
       if (i < this.config.cpus) this.scheduler.place(v, i)
       for (let intid = 0; intid < FIRST_SPI; intid++) words[apLists.irqOf(v, intid)] = i << IRQ_TARGET_SHIFT
     }

@@ -5,35 +5,40 @@
  */
 import {
   HOST_IRQ_KICK,
+  isAsleep,
   MODE_EXITING,
   MODE_IN_GUEST,
-  TASK_BLOCKED,
+  REQ_IRQ_PENDING,
   TASK_RUNNING,
-  TASK_SLEEPING,
-  VCPU_HOST_IRQ,
-  VCPU_MODE,
-  VCPU_REQUESTS,
-  VCPU_TASK,
+  THREAD_MODE,
+  VCPU_THREAD,
+  withMode,
+  withTask,
 } from './vcpu.ts'
 
 /** Posts requests, REQ_ bits. */
 export function postRequest(words: Int32Array, v: number, requests: number): void {
-  words[v + VCPU_REQUESTS] |= requests
+  words[v + VCPU_THREAD] |= requests
 }
 
 /** Wakes the vCPU's thread if it sleeps, and interrupts its PE if it is in the guest. */
 export function kick(words: Int32Array, v: number): void {
-  const task = words[v + VCPU_TASK]
-  if (task === TASK_SLEEPING || task === TASK_BLOCKED) {
-    words[v + VCPU_TASK] = TASK_RUNNING
-  } else if (words[v + VCPU_MODE] === MODE_IN_GUEST) {
-    words[v + VCPU_MODE] = MODE_EXITING
-    words[v + VCPU_HOST_IRQ] |= HOST_IRQ_KICK
-  }
+  words[v + VCPU_THREAD] = kicked(words[v + VCPU_THREAD])
+}
+
+/** Tells a vCPU that an interrupt was queued: the request first, then the kick. */
+export function notify(words: Int32Array, v: number): void {
+  words[v + VCPU_THREAD] = kicked(words[v + VCPU_THREAD] | REQ_IRQ_PENDING)
+}
+
+function kicked(thread: number): number {
+  if (isAsleep(thread)) return withTask(thread, TASK_RUNNING)
+  if ((thread & THREAD_MODE) === MODE_IN_GUEST) return withMode(thread, MODE_EXITING) | HOST_IRQ_KICK
+  return thread
 }
 
 /** Wakes the vCPU's thread if it is asleep, or on the way to it. */
 export function wakeUp(words: Int32Array, v: number): void {
-  const task = words[v + VCPU_TASK]
-  if (task === TASK_SLEEPING || task === TASK_BLOCKED) words[v + VCPU_TASK] = TASK_RUNNING
+  const thread = words[v + VCPU_THREAD]
+  if (isAsleep(thread)) words[v + VCPU_THREAD] = withTask(thread, TASK_RUNNING)
 }

@@ -5,15 +5,7 @@
  */
 import type { ApLists } from './ap-list.ts'
 import type { Scheduler } from './scheduler.ts'
-import {
-  TASK_BLOCKED,
-  TASK_OFF,
-  TASK_SLEEPING,
-  VCPU_INDEX,
-  VCPU_SPIN,
-  VCPU_TASK,
-  VCPU_YIELDS,
-} from './vcpu.ts'
+import { isAsleep, TASK_OFF, taskOf, VCPU_INDEX, VCPU_SPIN, VCPU_THREAD, VCPU_YIELDS } from './vcpu.ts'
 
 export class OnSpin {
   readonly words: Int32Array
@@ -30,7 +22,7 @@ export class OnSpin {
     const { words, apLists } = this
     for (let index = words[v + VCPU_SPIN]; index < apLists.place.vcpuCount; index++) {
       words[v + VCPU_SPIN] = index + 1
-      if (index !== words[v + VCPU_INDEX] && words[apLists.vcpuOf(index) + VCPU_TASK] !== TASK_OFF)
+      if (index !== words[v + VCPU_INDEX] && taskOf(words[apLists.vcpuOf(index) + VCPU_THREAD]) !== TASK_OFF)
         return true
     }
     words[v + VCPU_SPIN] = 0
@@ -44,8 +36,7 @@ export class OnSpin {
 
   /** Whether the candidate is blocked now. */
   isBlocked(v: number): boolean {
-    const task = this.words[this.candidate(v) + VCPU_TASK]
-    return task === TASK_SLEEPING || task === TASK_BLOCKED
+    return isAsleep(this.words[this.candidate(v) + VCPU_THREAD])
   }
 
   /**

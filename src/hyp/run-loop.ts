@@ -7,12 +7,36 @@
 import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../arch/icc.ts'
 import { HCR_TDIR } from '../arch/ich.ts'
 import { sysregSyndrome } from '../arch/syndrome.ts'
-import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI, PCPU_DAIF, type Pcpu } from '../gic/pcpu.ts'
+import {
+  HCR_EL2_FMO,
+  HCR_EL2_IMO,
+  HCR_EL2_TWE,
+  HCR_EL2_TWI,
+  type Pcpu,
+  returnFromEl2,
+  takeExceptionToEl2,
+} from '../gic/pcpu.ts'
 import type { ApLists } from './ap-list.ts'
 import type { ArchTimers } from './arch-timer.ts'
 import { COST_EXITS, COST_STRIDE } from './cost.ts'
 import { ENDED, type Program, TABLE_FUSED, TABLE_SHIFT } from './design.ts'
-import { FUSED_ENTRY, FUSED_EXIT, FUSED_HALT, FUSED_LAST, FUSED_YES_1, FUSED_YES_2, fuse } from './fuse.ts'
+import {
+  FUSED_ELSE_1,
+  FUSED_ELSE_2,
+  FUSED_ENTRY,
+  FUSED_EXIT,
+  FUSED_HALT,
+  FUSED_LAST,
+  FUSED_LOAD_AFTER_HALT,
+  FUSED_NEXT,
+  FUSED_PUT_FOR_HALT,
+  FUSED_SCHED_IN,
+  FUSED_SCHED_IN_UNLESS_WAITING,
+  FUSED_SCHED_OUT,
+  FUSED_SYSREG,
+  FUSED_WAKE,
+  fuse,
+} from './fuse.ts'
 import { GUEST_PC } from './guest.ts'
 import type { Halt } from './halt.ts'
 import type { OnSpin } from './on-spin.ts'
@@ -30,24 +54,29 @@ import {
   TASK_OFF,
   TASK_RUNNING,
   TASK_SLEEPING,
+  THREAD_HOST_IRQ,
+  THREAD_IRQS_OFF,
+  THREAD_MODE,
+  THREAD_REQUESTS,
+  THREAD_WAITING,
+  taskOf,
+  VCPU_AP_COUNT,
   VCPU_COST,
-  VCPU_DAIF,
   VCPU_DATA,
   VCPU_ESR,
   VCPU_EXIT,
-  VCPU_HOST_IRQ,
-  VCPU_IRQS_OFF,
   VCPU_LOADED,
-  VCPU_MODE,
   VCPU_NOTIFIER,
   VCPU_PC,
   VCPU_PE,
-  VCPU_PREEMPT_OFF,
-  VCPU_REQUESTS,
   VCPU_SLEEPS,
-  VCPU_TASK,
-  VCPU_WAITING,
+  VCPU_THREAD,
+  VCPU_USED_LRS,
   VCPU_WFIT,
+  withMode,
+  withPreemptOff,
+  withPreemptOn,
+  withTask,
 } from './vcpu.ts'
 import type { VgicV3 } from './vgic-v3.ts'
 
@@ -68,11 +97,6 @@ export const THREAD_SLEEPS = 2
 /** It waits for a PE. */
 export const THREAD_WAITS_FOR_CPU = 3
 export const THREAD_ENDED = 4
-
-/** Where a fused halt ends. */
-const HALT_SLEEPS = 0
-const HALT_POLLS = 1
-const HALT_ENDS = 2
 
 /** What the run loop's steps are made of. */
 export interface RunLoopParts {
@@ -100,6 +124,13 @@ export class RunLoop {
   readonly onSpin: OnSpin
   readonly own: OwnSteps
   readonly costTable: number
+  private readonly hasTimers: boolean
+  /** The head of the loop if {@link FUSED_ENTRY} begins there, and where that is in the guest; else -1. */
+  private readonly entry: number
+  private readonly entered: number
+  /** The guest's only row if {@link FUSED_EXIT} follows it, and where the table has what follows the reasons; else -1. */
+  private readonly guest: number
+  private readonly reasons: number
 
   constructor(
     readonly program: Program,
@@ -118,6 +149,16 @@ export class RunLoop {
     this.onSpin = parts.onSpin
     this.own = parts.own
     this.costTable = parts.apLists.place.costTable
+    this.hasTimers = parts.timers.present
+    const { table } = this
+    const head = this.head << TABLE_SHIFT
+    this.entry = table[head + TABLE_FUSED] === FUSED_ENTRY ? this.head : -1
+    this.entered = this.entry < 0 ? -1 : table[head + FUSED_LAST]
+    const guests = [...program.steps.keys()].filter((pc) => table[pc << TABLE_SHIFT] === op.STEP_GUEST)
+    const exit = table[(guests[0] << TABLE_SHIFT) + 1] << TABLE_SHIFT
+    const fusedExit = guests.length === 1 && table[exit + TABLE_FUSED] === FUSED_EXIT
+    this.guest = fusedExit ? guests[0] : -1
+    this.reasons = fusedExit ? (table[exit + FUSED_LAST] << TABLE_SHIFT) + 1 : -1
   }
 
   /** A THREAD_ value. */
@@ -126,9 +167,13 @@ export class RunLoop {
     const pc = words[v + VCPU_PC]
     if (pc === ENDED) return THREAD_ENDED
     const pe = words[v + VCPU_PE]
-    if (pe === 0) return words[v + VCPU_TASK] === TASK_BLOCKED ? THREAD_SLEEPS : THREAD_WAITS_FOR_CPU
+    if (pe === 0) return this.offCpu(v)
     if (words[v + VCPU_NOTIFIER] !== 0 || this.table[pc << TABLE_SHIFT] !== op.STEP_GUEST) return THREAD_STEPS
     return this.pcpu.isInGuest(pe) ? THREAD_IN_GUEST : THREAD_STEPS
+  }
+
+  private offCpu(v: number): number {
+    return taskOf(this.words[v + VCPU_THREAD]) === TASK_BLOCKED ? THREAD_SLEEPS : THREAD_WAITS_FOR_CPU
   }
 
   /** Does the next step of a vCPU's thread, or of its notifier, and returns its result. */
@@ -137,7 +182,7 @@ export class RunLoop {
     const notifier = words[v + VCPU_NOTIFIER]
     const at = (notifier !== 0 ? notifier : words[v + VCPU_PC]) << TABLE_SHIFT
     const next = table[at]
-    if (next === op.STEP_SLEEP && words[v + VCPU_TASK] === TASK_SLEEPING) {
+    if (next === op.STEP_SLEEP && taskOf(words[v + VCPU_THREAD]) === TASK_SLEEPING) {
       this.block(v)
       return 0
     }
@@ -152,104 +197,187 @@ export class RunLoop {
    * enter again. Returns its THREAD_ state.
    */
   run(v: number): number {
-    const { words, table, head } = this
-    while (words[v + VCPU_NOTIFIER] !== 0) this.step(v)
-    if (words[v + VCPU_PE] === 0) return this.threadState(v)
-    let pc = words[v + VCPU_PC]
+    if (this.words[v + VCPU_NOTIFIER] !== 0) this.notifier(v)
+    if (this.words[v + VCPU_PE] === 0) return this.threadState(v)
+    return this.runFrom(v, this.words[v + VCPU_PC])
+  }
+
+  /** `run` for a thread that is about to enter, most often. */
+  enter(v: number): number {
+    const { words } = this
+    const pe = words[v + VCPU_PE]
+    if (words[v + VCPU_PC] !== this.entry || words[v + VCPU_NOTIFIER] !== 0 || pe === 0) return this.run(v)
+    if (words[v + VCPU_THREAD] & REQ_SIGNAL) return this.run(v)
+    this.fusedEntry(v, pe)
+    words[v + VCPU_PC] = this.entered
+    return THREAD_IN_GUEST
+  }
+
+  /** The guest leaves for an EXIT_ reason, and the thread runs: `exit` and `run` in one. */
+  leave(v: number, reason: number): number {
+    const { words } = this
+    if (words[v + VCPU_PC] !== this.guest) {
+      this.exit(v, reason)
+      return this.run(v)
+    }
+    this.leaveGuest(v, reason)
+    this.fusedExit(v)
+    const pc = this.table[this.reasons + reason]
+    if (pc !== this.head && pc !== ENDED) return this.runFrom(v, pc)
+    return this.stop(v, pc)
+  }
+
+  private runFrom(v: number, from: number): number {
+    const { words, table } = this
+    let pc = from
     do {
       const at = pc << TABLE_SHIFT
-      const fused = table[at + TABLE_FUSED]
-      if (fused === FUSED_ENTRY) {
-        if (words[v + VCPU_REQUESTS] & REQ_SIGNAL) {
-          pc = table[at + FUSED_YES_1]
-          continue
-        }
-        if (this.fusedEntry(v)) {
+      switch (table[at + TABLE_FUSED]) {
+        case FUSED_ENTRY:
+          if (words[v + VCPU_THREAD] & REQ_SIGNAL) {
+            pc = table[at + FUSED_ELSE_1]
+            break
+          }
+          this.fusedEntry(v, words[v + VCPU_PE])
           words[v + VCPU_PC] = table[at + FUSED_LAST]
           return THREAD_IN_GUEST
-        }
-        pc = table[at + FUSED_YES_2]
-        continue
-      }
-      if (fused === FUSED_EXIT) {
-        const reason = this.fusedExit(v)
-        pc = table[(table[at + FUSED_LAST] << TABLE_SHIFT) + 1 + reason]
-        continue
-      }
-      if (fused === FUSED_HALT) {
-        const state = this.fusedHalt(v)
-        if (state === HALT_SLEEPS) {
+        case FUSED_EXIT:
+          this.fusedExit(v)
+          pc = table[(table[at + FUSED_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
+          break
+        case FUSED_HALT:
+          this.halt.begin(v)
+          if (this.halt.pollAgain(v)) {
+            pc = table[at + FUSED_ELSE_1]
+            break
+          }
+          words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
+          if (this.halt.checkBlock(v)) {
+            pc = table[at + FUSED_ELSE_2]
+            break
+          }
           words[v + VCPU_PC] = table[at + FUSED_LAST]
           return this.sleep(v)
+        case FUSED_WAKE:
+          if (taskOf(words[v + VCPU_THREAD]) === TASK_SLEEPING) {
+            words[v + VCPU_PC] = pc
+            return this.sleep(v)
+          }
+          if (this.halt.checkBlock(v)) {
+            words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_RUNNING)
+            this.halt.end(v)
+            pc = table[at + FUSED_NEXT]
+          } else {
+            words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
+            pc = table[at + FUSED_ELSE_1]
+          }
+          break
+        case FUSED_PUT_FOR_HALT:
+          words[v + VCPU_THREAD] |= THREAD_WAITING
+          this.put(v)
+          pc = table[at + FUSED_NEXT]
+          break
+        case FUSED_LOAD_AFTER_HALT:
+          words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
+          this.vcpuLoad(v)
+          this.skipInstruction(v)
+          pc = table[at + FUSED_NEXT]
+          break
+        case FUSED_SYSREG:
+          this.emulateSysreg(v)
+          this.skipInstruction(v)
+          pc = table[at + FUSED_NEXT]
+          break
+        default: {
+          const next = table[at]
+          if (next === op.STEP_SLEEP && taskOf(words[v + VCPU_THREAD]) === TASK_SLEEPING) {
+            words[v + VCPU_PC] = pc
+            return this.sleep(v)
+          }
+          const result = this.perform(next, v)
+          if (next === op.STEP_GUEST) {
+            words[v + VCPU_PC] = pc
+            return THREAD_IN_GUEST
+          }
+          pc = table[at + 1 + result]
         }
-        pc = table[at + (state === HALT_POLLS ? FUSED_YES_1 : FUSED_YES_2)]
-        continue
       }
-      const next = table[at]
-      if (next === op.STEP_SLEEP && words[v + VCPU_TASK] === TASK_SLEEPING) {
-        words[v + VCPU_PC] = pc
-        return this.sleep(v)
-      }
-      const result = this.perform(next, v)
-      if (next === op.STEP_GUEST) {
-        words[v + VCPU_PC] = pc
-        return THREAD_IN_GUEST
-      }
-      pc = table[at + 1 + result]
-    } while (pc !== head && pc !== ENDED)
-    words[v + VCPU_PC] = pc
+    } while (pc !== this.head && pc !== ENDED)
+    return this.stop(v, pc)
+  }
+
+  /** The thread has come to the head of the loop, or to its end. */
+  private stop(v: number, pc: number): number {
+    this.words[v + VCPU_PC] = pc
     return pc === ENDED ? THREAD_ENDED : THREAD_STEPS
   }
 
   private sleep(v: number): number {
     this.block(v)
-    while (this.words[v + VCPU_NOTIFIER] !== 0) this.step(v)
-    return this.threadState(v)
+    this.notifier(v)
+    return this.offCpu(v)
   }
 
-  /** Rows of {@link FUSED_ENTRY}; false if a request came in between, before the guest is entered. */
-  private fusedEntry(v: number): boolean {
+  /** Runs the scheduler's notifier to its end. */
+  private notifier(v: number): void {
+    const { words, table } = this
+    switch (table[(words[v + VCPU_NOTIFIER] << TABLE_SHIFT) + TABLE_FUSED]) {
+      case FUSED_SCHED_OUT:
+        this.put(v)
+        this.giveUpCpu(v)
+        words[v + VCPU_NOTIFIER] = 0
+        return
+      case FUSED_SCHED_IN:
+        this.vcpuLoad(v)
+        words[v + VCPU_NOTIFIER] = 0
+        return
+      case FUSED_SCHED_IN_UNLESS_WAITING:
+        this.loadUnlessWaiting(v)
+        this.timers.load(v)
+        words[v + VCPU_NOTIFIER] = 0
+        return
+      default:
+        while (words[v + VCPU_NOTIFIER] !== 0) this.step(v)
+    }
+  }
+
+  /** Rows of {@link FUSED_ENTRY}. Nobody comes in between, so no request is pending when they are looked at again. */
+  private fusedEntry(v: number, pe: number): void {
     const { words } = this
-    words[v + VCPU_REQUESTS] &= REQ_SIGNAL
-    words[v + VCPU_PREEMPT_OFF]++
-    words[v + VCPU_IRQS_OFF] = 1
-    this.vgic.flush(v)
-    words[v + VCPU_MODE] = MODE_IN_GUEST
-    if (words[v + VCPU_REQUESTS] !== 0) return false
-    this.enterGuest(v)
-    return true
+    const thread = withPreemptOff(words[v + VCPU_THREAD]) & ~(THREAD_REQUESTS | THREAD_MODE)
+    words[v + VCPU_THREAD] = thread | THREAD_IRQS_OFF | MODE_IN_GUEST
+    if (words[v + VCPU_AP_COUNT] !== 0) this.vgic.flushSome(v)
+    returnFromEl2(words, pe)
   }
 
-  /** Rows of {@link FUSED_EXIT}; returns the result of the last of them, the reason of the exit. */
-  private fusedExit(v: number): number {
+  /** Rows of {@link FUSED_EXIT}, but for what the last of them returns. */
+  private fusedExit(v: number): void {
     const { words } = this
-    words[v + VCPU_MODE] = MODE_OUTSIDE
-    this.vgic.fold(v)
-    this.timers.sync(v)
-    this.irqOn(v)
-    words[v + VCPU_PREEMPT_OFF]--
-    return this.takeExitReason(v)
-  }
-
-  /** Rows of {@link FUSED_HALT}: whether the thread sleeps now, is to poll first, or is runnable. */
-  private fusedHalt(v: number): number {
-    this.halt.begin(v)
-    if (this.halt.pollAgain(v)) return HALT_POLLS
-    this.words[v + VCPU_TASK] = TASK_SLEEPING
-    return this.halt.checkBlock(v) ? HALT_ENDS : HALT_SLEEPS
+    words[v + VCPU_THREAD] =
+      withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF | THREAD_HOST_IRQ)
+    if (words[v + VCPU_USED_LRS] !== 0) this.vgic.foldSome(v)
+    if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
+    if (this.hasTimers) {
+      this.timers.sync(v)
+      this.timers.takeInterrupts(v)
+    }
   }
 
   /** The guest leaves: an exception to EL2 for an EXIT_ reason. The thread goes on after `guest`. */
   exit(v: number, reason: number): void {
     const { words, table } = this
-    const pe = words[v + VCPU_PE]
+    this.leaveGuest(v, reason)
+    words[v + VCPU_EXIT] = reason
+    words[v + VCPU_PC] = table[(words[v + VCPU_PC] << TABLE_SHIFT) + 1]
+  }
+
+  /** From now on its accesses count as those of this exit. */
+  private leaveGuest(v: number, reason: number): void {
+    const { words } = this
     const cost = this.costTable + reason * COST_STRIDE
     words[v + VCPU_COST] = cost
     words[cost + COST_EXITS]++
-    words[v + VCPU_EXIT] = reason
-    words[v + VCPU_DAIF] = words[pe + PCPU_DAIF]
-    this.pcpu.leaveGuest(pe)
-    words[v + VCPU_PC] = table[(words[v + VCPU_PC] << TABLE_SHIFT) + 1]
+    takeExceptionToEl2(words, words[v + VCPU_PE])
   }
 
   private perform(step: number, v: number): number {
@@ -259,7 +387,7 @@ export class RunLoop {
         this.load(v)
         return 0
       case op.STEP_LOAD_UNLESS_WAITING:
-        if (words[v + VCPU_WAITING] === 0) this.load(v)
+        this.loadUnlessWaiting(v)
         return 0
       case op.STEP_TRAP_DIR:
         this.seam.writeHcr(v, words[v + VCPU_PE], HCR_TDIR)
@@ -268,19 +396,19 @@ export class RunLoop {
         this.timers.load(v)
         return 0
       case op.STEP_PUT:
-        if (words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
+        this.put(v)
         return 0
       case op.STEP_HANDLE_REQUESTS:
-        words[v + VCPU_REQUESTS] &= REQ_SIGNAL
+        words[v + VCPU_THREAD] &= ~THREAD_REQUESTS | REQ_SIGNAL
         return 0
       case op.STEP_PREEMPT_OFF:
-        words[v + VCPU_PREEMPT_OFF]++
+        words[v + VCPU_THREAD] = withPreemptOff(words[v + VCPU_THREAD])
         return 0
       case op.STEP_PREEMPT_ON:
-        words[v + VCPU_PREEMPT_OFF]--
+        words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
         return 0
       case op.STEP_IRQ_OFF:
-        words[v + VCPU_IRQS_OFF] = 1
+        words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
         return 0
       case op.STEP_IRQ_ON:
         this.irqOn(v)
@@ -301,36 +429,34 @@ export class RunLoop {
         this.timers.sync(v)
         return 0
       case op.STEP_PUBLISH_IN_GUEST:
-        words[v + VCPU_MODE] = MODE_IN_GUEST
+        words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_IN_GUEST)
         return 0
       case op.STEP_PUBLISH_OUTSIDE:
-        words[v + VCPU_MODE] = MODE_OUTSIDE
+        words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_OUTSIDE)
         return 0
       case op.STEP_REQUEST_PENDING:
-        return words[v + VCPU_REQUESTS] !== 0 ? 1 : 0
+        return words[v + VCPU_THREAD] & THREAD_REQUESTS ? 1 : 0
       case op.STEP_SIGNAL_PENDING:
-        return words[v + VCPU_REQUESTS] & REQ_SIGNAL ? 1 : 0
+        return words[v + VCPU_THREAD] & REQ_SIGNAL ? 1 : 0
       case op.STEP_GUEST:
-        this.enterGuest(v)
+        returnFromEl2(words, words[v + VCPU_PE])
         return 0
       case op.STEP_EXIT_REASON:
         return this.takeExitReason(v)
       case op.STEP_SKIP_INSTRUCTION:
-        words[v + GUEST_PC]++
-        words[v + VCPU_ESR] = 0
-        words[v + VCPU_WFIT] = 0
+        this.skipInstruction(v)
         return 0
       case op.STEP_EMULATE_SYSREG:
         this.emulateSysreg(v)
         return 0
       case op.STEP_USERSPACE:
-        words[v + VCPU_REQUESTS] &= ~REQ_SIGNAL
+        words[v + VCPU_THREAD] &= ~REQ_SIGNAL
         return 0
       case op.STEP_SET_WAITING:
-        words[v + VCPU_WAITING] = 1
+        words[v + VCPU_THREAD] |= THREAD_WAITING
         return 0
       case op.STEP_CLEAR_WAITING:
-        words[v + VCPU_WAITING] = 0
+        words[v + VCPU_THREAD] &= ~THREAD_WAITING
         return 0
       case op.STEP_SAVE_VMCR:
         if (words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(v)
@@ -351,13 +477,13 @@ export class RunLoop {
         this.halt.end(v)
         return 0
       case op.STEP_CLEAR_UNHALT:
-        words[v + VCPU_REQUESTS] &= ~REQ_UNHALT
+        words[v + VCPU_THREAD] &= ~REQ_UNHALT
         return 0
       case op.STEP_SET_SLEEPING:
-        words[v + VCPU_TASK] = TASK_SLEEPING
+        words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
         return 0
       case op.STEP_SET_RUNNING:
-        words[v + VCPU_TASK] = TASK_RUNNING
+        words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_RUNNING)
         return 0
       case op.STEP_SLEEP:
         return 0
@@ -373,12 +499,11 @@ export class RunLoop {
         this.onSpin.yieldTo(v)
         return 0
       case op.STEP_STOP:
-        words[v + VCPU_TASK] = TASK_OFF
+        words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_OFF)
         this.scheduler.release(v)
         return 0
       case op.STEP_GIVE_UP_CPU:
-        if (words[v + VCPU_TASK] === TASK_BLOCKED) this.timers.startBackground(v)
-        this.scheduler.release(v)
+        this.giveUpCpu(v)
         return 0
       case op.STEP_RESUME:
         return 0
@@ -390,7 +515,7 @@ export class RunLoop {
   /** schedule() of a thread that has announced its sleep: it is off the run queue, and loses its PE. */
   private block(v: number): void {
     this.words[v + VCPU_SLEEPS]++
-    this.words[v + VCPU_TASK] = TASK_BLOCKED
+    this.words[v + VCPU_THREAD] = withTask(this.words[v + VCPU_THREAD], TASK_BLOCKED)
     this.scheduler.switchOut(v)
   }
 
@@ -401,20 +526,37 @@ export class RunLoop {
     this.vgic.load(v)
   }
 
-  private enterGuest(v: number): void {
+  private loadUnlessWaiting(v: number): void {
+    if ((this.words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.load(v)
+  }
+
+  /** `load`, `trapDir` and `timerLoad`. */
+  private vcpuLoad(v: number): void {
+    this.load(v)
+    this.seam.writeHcr(v, this.words[v + VCPU_PE], HCR_TDIR)
+    this.timers.load(v)
+  }
+
+  private put(v: number): void {
+    if (this.words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
+  }
+
+  private giveUpCpu(v: number): void {
+    if (taskOf(this.words[v + VCPU_THREAD]) === TASK_BLOCKED) this.timers.startBackground(v)
+    this.scheduler.release(v)
+  }
+
+  private skipInstruction(v: number): void {
     const { words } = this
-    const pe = words[v + VCPU_PE]
-    words[pe + PCPU_DAIF] = words[v + VCPU_DAIF]
-    words[v + VCPU_DAIF] = 0
-    this.pcpu.enterGuest(pe)
+    words[v + GUEST_PC]++
+    words[v + VCPU_ESR] = 0
+    words[v + VCPU_WFIT] = 0
   }
 
   /** The host takes what is pending for it on this PE: a kick's IPI, its tick, the guest's timers. */
   private irqOn(v: number): void {
-    const { words } = this
-    words[v + VCPU_IRQS_OFF] = 0
-    words[v + VCPU_HOST_IRQ] = 0
-    if (this.timers.present) this.timers.takeInterrupts(v)
+    this.words[v + VCPU_THREAD] &= ~(THREAD_IRQS_OFF | THREAD_HOST_IRQ)
+    if (this.hasTimers) this.timers.takeInterrupts(v)
   }
 
   private takeExitReason(v: number): number {
@@ -426,9 +568,9 @@ export class RunLoop {
   private emulateSysreg(v: number): void {
     const { words, apLists } = this
     const esr = words[v + VCPU_ESR]
-    const [low, high] = [words[v + VCPU_DATA], words[v + VCPU_DATA + 1]]
+    const low = words[v + VCPU_DATA]
     if (esr === ESR_SGI1R || esr === ESR_SGI0R || esr === ESR_ASGI1R) {
-      sendSgi(apLists, v, low, high, esr === ESR_SGI1R)
+      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], esr === ESR_SGI1R)
     } else if (esr === ESR_DIR) {
       this.vgic.deactivateByDir(v, low & this.seam.virtualInterface.intidMask)
     }

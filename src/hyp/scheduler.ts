@@ -9,15 +9,16 @@ import type { Program } from './design.ts'
 import {
   HOST_IRQ_TICK,
   TASK_BLOCKED,
-  VCPU_HOST_IRQ,
-  VCPU_IRQS_OFF,
-  VCPU_LAST_PE,
+  THREAD_IRQS_OFF,
+  THREAD_PREEMPT_OFF,
+  taskOf,
+  VCPU_LAST_CPU,
   VCPU_NOTIFIER,
   VCPU_PC,
   VCPU_PE,
-  VCPU_PREEMPT_OFF,
   VCPU_PREEMPTIONS,
-  VCPU_TASK,
+  VCPU_SPSR,
+  VCPU_THREAD,
 } from './vcpu.ts'
 
 /** The vCPU that a directed yield wants to run next; 0 if none. */
@@ -49,13 +50,16 @@ export class Scheduler {
     return this.words[this.host + HOST_CURRENT + cpu]
   }
 
-  /** Puts a thread on a PE without a notifier: before it has entered KVM_RUN. */
+  /** Puts a thread, with its guest's PSTATE, on a PE without a notifier: before it has entered KVM_RUN. */
   place(v: number, cpu: number): void {
-    const pe = this.silicon.peOf(cpu)
-    this.words[this.host + HOST_CURRENT + cpu] = v
-    if (this.words[this.host + HOST_PREFERRED] === v) this.words[this.host + HOST_PREFERRED] = 0
-    this.words[v + VCPU_PE] = pe
-    this.words[v + VCPU_LAST_PE] = pe
+    const { words, host, silicon } = this
+    const pe = silicon.peOf(cpu)
+    words[host + HOST_CURRENT + cpu] = v
+    if (words[host + HOST_PREFERRED] === v) words[host + HOST_PREFERRED] = 0
+    words[v + VCPU_PE] = pe
+    words[v + VCPU_LAST_CPU] = cpu
+    silicon.pcpu.writeSpsr(pe, words[v + VCPU_SPSR])
+    words[v + VCPU_SPSR] = 0
   }
 
   /** The vCPU that a directed yield wants to run next; 0 if none. */
@@ -71,14 +75,15 @@ export class Scheduler {
   /** Whether a thread waits for a PE: it is off, or was woken, and no PE runs it. */
   wantsCpu(v: number): boolean {
     const { words } = this
-    return words[v + VCPU_PC] !== 0 && words[v + VCPU_PE] === 0 && words[v + VCPU_TASK] !== TASK_BLOCKED
+    if (words[v + VCPU_PC] === 0 || words[v + VCPU_PE] !== 0) return false
+    return taskOf(words[v + VCPU_THREAD]) !== TASK_BLOCKED
   }
 
   /** Whether the thread can be preempted: on a PE at EL2, outside of every section and notifier. */
   canPreempt(v: number): boolean {
     const { words } = this
     if (words[v + VCPU_PE] === 0 || words[v + VCPU_NOTIFIER] !== 0 || words[v + VCPU_PC] === 0) return false
-    if (words[v + VCPU_PREEMPT_OFF] !== 0 || words[v + VCPU_IRQS_OFF] !== 0) return false
+    if (words[v + VCPU_THREAD] & (THREAD_PREEMPT_OFF | THREAD_IRQS_OFF)) return false
     return !this.silicon.pcpu.isInGuest(words[v + VCPU_PE])
   }
 
@@ -101,13 +106,16 @@ export class Scheduler {
 
   /** The last step of switching out: the PE is free. */
   release(v: number): void {
-    const { words } = this
-    words[this.host + HOST_CURRENT + this.silicon.cpuOf(words[v + VCPU_PE])] = 0
+    const { words, silicon } = this
+    const pe = words[v + VCPU_PE]
+    words[v + VCPU_SPSR] = silicon.pcpu.readSpsr(pe)
+    silicon.pcpu.writeSpsr(pe, 0)
+    words[this.host + HOST_CURRENT + words[v + VCPU_LAST_CPU]] = 0
     words[v + VCPU_PE] = 0
   }
 
   /** The host's timer tick on the PE that a guest runs on. */
   tick(v: number): void {
-    this.words[v + VCPU_HOST_IRQ] |= HOST_IRQ_TICK
+    this.words[v + VCPU_THREAD] |= HOST_IRQ_TICK
   }
 }

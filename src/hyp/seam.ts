@@ -11,11 +11,10 @@ import {
   ICH_VMCR_EL2,
   ICH_VTR_EL2,
   ichLr,
-  LR_STATE,
   VTR_PREbits,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
-import type { Ich } from '../gic/ich.ts'
+import { type Ich, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import type { VirtualInterface } from '../gic/virtual-interface.ts'
 import { COST_MMIO_READS, COST_MMIO_WRITES, COST_SYSREG_READS, COST_SYSREG_WRITES } from './cost.ts'
@@ -33,6 +32,8 @@ export type SeamObserver = (
   high: number,
 ) => void
 
+export { clearLr, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
+
 /**
  * Registers that software reads or writes in a row are a row here too: the loops over list registers and active
  * priorities, and their counting, are the seam's.
@@ -42,6 +43,8 @@ export class Seam {
   observer: SeamObserver | null = null
   readonly ich: Ich
   readonly virtualInterface: VirtualInterface
+  /** How many active priorities registers both groups have, by ICH_VTR_EL2. */
+  private readonly activePriorities: number
 
   constructor(
     readonly words: Int32Array,
@@ -49,6 +52,7 @@ export class Seam {
   ) {
     this.ich = silicon.ich
     this.virtualInterface = silicon.virtualInterface
+    this.activePriorities = 2 << (VTR_PREbits(silicon.ich.vtr) - 4)
   }
 
   /** HCR_EL2, which is the PE's and not counted as an access to the GIC. */
@@ -64,7 +68,7 @@ export class Seam {
   }
 
   writeHcr(v: number, pe: number, value: number): void {
-    this.ich.writeHcr(pe, value)
+    this.ich.writeHcr(this.words, pe, value)
     this.count(v, COST_SYSREG_WRITES, 1)
     if (this.observer !== null) this.observer('sysreg', false, ICH_HCR_EL2, value, 0)
   }
@@ -89,61 +93,72 @@ export class Seam {
     return value
   }
 
-  /** Reads ICH_VTR_EL2 for how many active priorities registers a group has, then these into the words at `ap0r` and `ap1r`. */
-  readActivePriorities(v: number, pe: number, ap0r: number, ap1r: number): void {
+  /**
+   * Reads ICH_VMCR_EL2 into the word at `vmcr`, ICH_VTR_EL2 for how many active priorities registers a group has,
+   * and these into the words at `ap0r` and `ap1r`.
+   */
+  readInterface(v: number, pe: number, vmcr: number, ap0r: number, ap1r: number): void {
     const { words, ich } = this
-    const registers = this.activePriorityRegisters
-    for (let n = 0; n < registers; n++) {
-      words[ap0r + n] = ich.readAp0r(pe, n)
-      words[ap1r + n] = ich.readAp1r(pe, n)
-    }
-    this.count(v, COST_SYSREG_READS, 1 + 2 * registers)
-    if (this.observer !== null) this.tellActivePriorities(this.observer, true, ap0r, ap1r)
+    words[vmcr] = ich.readVmcr(pe)
+    ich.readAprs(words, pe, ap0r, ap1r)
+    words[words[v + VCPU_COST] + COST_SYSREG_READS] += 2 + this.activePriorities
+    if (this.observer !== null) this.tellInterface(this.observer, true, vmcr, ap0r, ap1r)
   }
 
-  /** Reads ICH_VTR_EL2, then writes the active priorities registers from the words at `ap0r` and `ap1r`. */
-  writeActivePriorities(v: number, pe: number, ap0r: number, ap1r: number): void {
+  /** Writes ICH_VMCR_EL2, reads ICH_VTR_EL2, and writes the active priorities registers, from the same words. */
+  writeInterface(v: number, pe: number, vmcr: number, ap0r: number, ap1r: number): void {
     const { words, ich } = this
-    const registers = this.activePriorityRegisters
-    for (let n = 0; n < registers; n++) {
-      ich.writeAp0r(pe, n, words[ap0r + n])
-      ich.writeAp1r(pe, n, words[ap1r + n])
-    }
-    this.count(v, COST_SYSREG_READS, 1)
-    this.count(v, COST_SYSREG_WRITES, 2 * registers)
-    if (this.observer !== null) this.tellActivePriorities(this.observer, false, ap0r, ap1r)
+    ich.writeVmcr(pe, words[vmcr])
+    ich.writeAprs(words, pe, ap0r, ap1r)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS]++
+    words[row + COST_SYSREG_WRITES] += 1 + this.activePriorities
+    if (this.observer !== null) this.tellInterface(this.observer, false, vmcr, ap0r, ap1r)
   }
 
-  /** Writes ICH_HCR_EL2, then the first `used` list registers from the pairs of words at `from`. */
-  fillListRegisters(v: number, pe: number, hcr: number, used: number, from: number): void {
-    const { words, ich } = this
-    ich.writeHcr(pe, hcr)
-    for (let n = 0; n < used; n++) ich.writeLr(pe, n, words[from + 2 * n], words[from + 2 * n + 1])
-    this.count(v, COST_SYSREG_WRITES, 1 + used)
-    if (this.observer !== null) this.tellFilled(this.observer, hcr, used, from)
+  /** Writes one of several list registers: {@link setLrStatus} and {@link enable} follow. */
+  fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
+    return this.ich.fillLr(words, pe, n, low, high)
+  }
+
+  /** Writes ICH_HCR_EL2, and counts the list registers that were filled. */
+  enable(words: Int32Array, v: number, pe: number, hcr: number, used: number): void {
+    this.ich.writeHcr(words, pe, hcr)
+    words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 1 + used
+    if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, used)
   }
 
   /**
-   * Writes ICH_HCR_EL2, then reads each of the first `used` list registers that is not in `empty` into its pair of
-   * words at `to`, the others' words become invalid, and writes it zero.
+   * Reads ICH_ELRSR_EL2 and writes ICH_HCR_EL2. Of the first `used` list registers those that hold something are
+   * to be read, and all are to be cleared. Returns ICH_ELRSR_EL2.
    */
-  drainListRegisters(v: number, pe: number, hcr: number, used: number, empty: number, to: number): void {
-    const { words, ich } = this
-    ich.writeHcr(pe, hcr)
-    let read = 0
-    for (let n = 0, at = to; n < used; n++, at += 2) {
-      if ((empty >> n) & 1) {
-        words[at + 1] &= ~LR_STATE
-      } else {
-        words[at] = ich.readLrLow(pe, n)
-        words[at + 1] = ich.readLrHigh(pe, n)
-        read++
-      }
-      ich.writeLr(pe, n, 0, 0)
-    }
-    this.count(v, COST_SYSREG_READS, read)
-    this.count(v, COST_SYSREG_WRITES, 1 + used)
-    if (this.observer !== null) this.tellDrained(this.observer, hcr, used, empty, to)
+  beginFold(words: Int32Array, v: number, pe: number, hcr: number, used: number): number {
+    const empty = this.virtualInterface.elrsr(pe)
+    if (this.observer !== null) this.observer('sysreg', true, ICH_ELRSR_EL2, empty, 0)
+    this.drain(words, v, pe, hcr, used, empty, 1)
+    return empty
+  }
+
+  /** The same, but `empty` is not read. */
+  beginDrain(words: Int32Array, v: number, pe: number, hcr: number, used: number, empty: number): void {
+    this.drain(words, v, pe, hcr, used, empty, 0)
+  }
+
+  private drain(
+    words: Int32Array,
+    v: number,
+    pe: number,
+    hcr: number,
+    used: number,
+    empty: number,
+    reads: number,
+  ): void {
+    this.ich.writeHcr(words, pe, hcr)
+    setLrStatus(words, pe, used, 0)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS] += reads + ones(~empty & ((1 << used) - 1))
+    words[row + COST_SYSREG_WRITES] += 1 + used
+    if (this.observer !== null) this.tellDrained(this.observer, pe, hcr, used, empty)
   }
 
   /**
@@ -165,36 +180,39 @@ export class Seam {
     if (active) this.observer('mmio', true, address, bit, 0)
   }
 
-  private get activePriorityRegisters(): number {
-    return 1 << (VTR_PREbits(this.ich.vtr) - 4)
-  }
-
   private count(v: number, kind: number, crossings: number): void {
     this.words[this.words[v + VCPU_COST] + kind] += crossings
   }
 
-  private tellActivePriorities(tell: SeamObserver, isRead: boolean, ap0r: number, ap1r: number): void {
+  private tellInterface(tell: SeamObserver, isRead: boolean, vmcr: number, ap0r: number, ap1r: number): void {
+    tell('sysreg', isRead, ICH_VMCR_EL2, this.words[vmcr], 0)
     tell('sysreg', true, ICH_VTR_EL2, this.ich.vtr, 0)
-    for (let n = 0; n < this.activePriorityRegisters; n++) {
+    for (let n = 0; 2 * n < this.activePriorities; n++) {
       tell('sysreg', isRead, ICH_AP0R0_EL2 + n, this.words[ap0r + n], 0)
       tell('sysreg', isRead, ICH_AP1R0_EL2 + n, this.words[ap1r + n], 0)
     }
   }
 
-  private tellListRegister(tell: SeamObserver, isRead: boolean, n: number, pair: number): void {
-    tell('sysreg', isRead, ichLr(n), this.words[pair + 2 * n], this.words[pair + 2 * n + 1])
-  }
-
-  private tellFilled(tell: SeamObserver, hcr: number, used: number, pair: number): void {
-    tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
-    for (let n = 0; n < used; n++) this.tellListRegister(tell, false, n, pair)
-  }
-
-  private tellDrained(tell: SeamObserver, hcr: number, used: number, empty: number, pair: number): void {
+  private tellFilled(tell: SeamObserver, pe: number, hcr: number, used: number): void {
     tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
     for (let n = 0; n < used; n++) {
-      if (((empty >> n) & 1) === 0) this.tellListRegister(tell, true, n, pair)
+      tell('sysreg', false, ichLr(n), lrLow(this.words, pe, n), lrHigh(this.words, pe, n))
+    }
+  }
+
+  private tellDrained(tell: SeamObserver, pe: number, hcr: number, used: number, empty: number): void {
+    tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
+    for (let n = 0; n < used; n++) {
+      if (((empty >> n) & 1) === 0)
+        tell('sysreg', true, ichLr(n), lrLow(this.words, pe, n), lrHigh(this.words, pe, n))
       tell('sysreg', false, ichLr(n), 0, 0)
     }
   }
+}
+
+/** How many bits are set. */
+function ones(bits: number): number {
+  let count = 0
+  for (let left = bits; left !== 0; left &= left - 1) count++
+  return count
 }

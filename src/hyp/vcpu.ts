@@ -3,8 +3,9 @@
  * registers, ap_list, private interrupts), its timers, its guest, and what it counted. The handle of a vCPU is
  * the word offset of its record.
  */
-import { ICH_HCR_VIEW, ICH_VMCR_VIEW, listRegisterView } from '../arch/ich.ts'
-import { DAIF_VIEW } from '../gic/pcpu.ts'
+import { field, res0, view } from '../arch/field.ts'
+import { ICH_HCR_VIEW, ICH_VMCR_VIEW } from '../arch/ich.ts'
+import { SPSR_VIEW } from '../gic/pcpu.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 import { guestWords } from './guest.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
@@ -17,104 +18,126 @@ export const VCPU_NOTIFIER = 1
 export const VCPU_INDEX = 2
 /** The record of the PE that its thread runs on; 0 while it does not run. */
 export const VCPU_PE = 3
-/** Its thread's task state, TASK_ values. */
-export const VCPU_TASK = 4
-/** MODE_ values, as a kick reads them. */
-export const VCPU_MODE = 5
-/** Pending requests, REQ_ bits. */
-export const VCPU_REQUESTS = 6
-/** Depth of preemption-off sections. */
-export const VCPU_PREEMPT_OFF = 7
-/** 1 inside an interrupts-off section. */
-export const VCPU_IRQS_OFF = 8
+/** What the scheduler, a kick and a request look at, in one word: see {@link THREAD_VIEW}. */
+export const VCPU_THREAD = 4
 /** Why it left the guest, an EXIT_ value; kept until the exit is handled. */
-export const VCPU_EXIT = 9
+export const VCPU_EXIT = 5
 /** Syndrome of the exit, and the guest register of a trapped MSR: bits 31:0 and 63:32. */
-export const VCPU_ESR = 10
-export const VCPU_DATA = 11
-/** Interrupts for the host that are pending on its PE, HOST_IRQ_ bits. */
-export const VCPU_HOST_IRQ = 13
+export const VCPU_ESR = 6
+export const VCPU_DATA = 7
 /** 1 while its CPU interface state is in the hardware: from load to put. */
-export const VCPU_LOADED = 14
-/** 1 while its WFI is being handled: it waits for an interrupt. */
-export const VCPU_WAITING = 15
+export const VCPU_LOADED = 9
 /** In a directed yield's scan: one more than the index of the candidate; 0 outside of a scan. */
-export const VCPU_SPIN = 16
+export const VCPU_SPIN = 10
 /** halt_poll_ns in polls: how often a halt looks before it sleeps, and how many looks are left in this halt. */
-export const VCPU_POLL_WINDOW = 17
-export const VCPU_POLL_LEFT = 18
-/** The PE that its thread runs on, or ran on last. */
-export const VCPU_LAST_PE = 19
+export const VCPU_POLL_WINDOW = 11
+export const VCPU_POLL_LEFT = 12
+/** The CPU that its thread runs on, or ran on last. */
+export const VCPU_LAST_CPU = 13
 /** Shadow of ICH_VMCR_EL2: stale while loaded. */
-export const VCPU_VMCR = 20
+export const VCPU_VMCR = 14
 /** ICH_HCR_EL2 of the last flush. */
-export const VCPU_HCR = 21
+export const VCPU_HCR = 15
 /** How many list registers the last flush filled and no fold has read. */
-export const VCPU_USED_LRS = 22
+export const VCPU_USED_LRS = 16
 /** How many interrupts are on its ap_list. */
-export const VCPU_AP_COUNT = 23
-/** The last interrupt that the last flush put into a list register; counted EOIs are for those after it. */
-export const VCPU_LAST_LR = 24
-export const VCPU_AP0R = 25
-export const VCPU_AP1R = 29
+export const VCPU_AP_COUNT = 17
+export const VCPU_AP0R = 18
+export const VCPU_AP1R = 22
 /** Timers: TIMER_ bits of CNTV_CTL_EL0 and CNTP_CTL_EL0. */
-export const VCPU_TIMER_CTL = 33
+export const VCPU_TIMER_CTL = 26
 /** 1 while a host timer will wake the blocked vCPU when the first of its timers expires. */
-export const VCPU_BACKGROUND_TIMER = 35
+export const VCPU_BACKGROUND_TIMER = 28
 /** A WFIT that waits: WFIT_ values. */
-export const VCPU_WFIT = 36
-/** The guest's PSTATE.I and F while the vCPU is not in the guest, as SPSR_EL2 has them. */
-export const VCPU_DAIF = 37
+export const VCPU_WFIT = 29
+/** SPSR_EL2, which holds the guest's PSTATE, while its thread is on no PE. */
+export const VCPU_SPSR = 30
 /** The guest's words, see guest.ts. */
-export const VCPU_GUEST = 38
+export const VCPU_GUEST = 31
 /** Its SGIs and PPIs, one word each. */
-export const VCPU_IRQ = 58
+export const VCPU_IRQ = 51
 
 /** From here on nothing is compared. When its timers expire, and its WFIT, in virtual time. */
-export const VCPU_TIMER_CVAL = 90
-export const VCPU_WFIT_DEADLINE = 92
+export const VCPU_TIMER_CVAL = 83
+export const VCPU_WFIT_DEADLINE = 85
 /** When its halt began. */
-export const VCPU_HALT_START = 93
+export const VCPU_HALT_START = 86
 /** The row of the cost table that its accesses count in. */
-export const VCPU_COST = 94
+export const VCPU_COST = 87
 /** How often it slept, how many halts polled, and how many of them did not have to sleep. */
-export const VCPU_SLEEPS = 95
-export const VCPU_POLLS_ATTEMPTED = 96
-export const VCPU_POLLS_SUCCESSFUL = 97
+export const VCPU_SLEEPS = 88
+export const VCPU_POLLS_ATTEMPTED = 89
+export const VCPU_POLLS_SUCCESSFUL = 90
 /** How often it gave its PE to another vCPU. */
-export const VCPU_YIELDS = 98
+export const VCPU_YIELDS = 91
 /** How often its thread was preempted. */
-export const VCPU_PREEMPTIONS = 99
+export const VCPU_PREEMPTIONS = 92
 
-/** Compared again. The list registers as they were written to or read from the hardware, pairs of words. */
-export const VCPU_LR = 100
+/** Compared again. The interrupt that the last flush put into each list register; counted EOIs are for those after the last. */
+export const VCPU_LR_IRQ = 93
 
+/** The fields of {@link VCPU_THREAD}. */
+export const THREAD_VIEW = view('thread', 32, [
+  field('preemptOff', 31, 24),
+  res0(23, 12),
+  field('hostIrq', 11, 10),
+  field('task', 9, 8),
+  res0(7),
+  field('requests', 6, 4),
+  field('mode', 3, 2),
+  field('waiting', 1),
+  field('irqsOff', 0),
+])
+
+/** Depth of preemption-off sections. */
+export const THREAD_PREEMPT_OFF = 0xff000000 | 0
+/** Set inside an interrupts-off section. */
+export const THREAD_IRQS_OFF = 0x1
+/** Set while its WFI is being handled: it waits for an interrupt. */
+export const THREAD_WAITING = 0x2
+
+/** As a kick reads it. */
+export const THREAD_MODE = 0xc
+export const MODE_OUTSIDE = 0
+export const MODE_IN_GUEST = 0x4
+export const MODE_EXITING = 0x8
+
+/** Pending requests. */
+export const THREAD_REQUESTS = 0x70
+/** An interrupt was queued: KVM_REQ_IRQ_PENDING. */
+export const REQ_IRQ_PENDING = 0x10
+/** The halt ended because the vCPU is runnable: KVM_REQ_UNHALT. */
+export const REQ_UNHALT = 0x20
+/** A signal for the thread is pending: it returns to userspace. */
+export const REQ_SIGNAL = 0x40
+
+/** Its thread's task state. */
+export const THREAD_TASK = 0x300
 export const TASK_RUNNING = 0
 /** Set before the last look at the wake condition; only then may the thread sleep. */
-export const TASK_SLEEPING = 1
+export const TASK_SLEEPING = 0x100
 /** The vCPU is off. */
-export const TASK_OFF = 2
+export const TASK_OFF = 0x200
 /**
  * In schedule() to sleep: off the run queue until it is woken. A thread that is preempted while it is only on the
  * way there, TASK_SLEEPING, stays on it.
  */
-export const TASK_BLOCKED = 3
+export const TASK_BLOCKED = 0x300
 
-export const MODE_OUTSIDE = 0
-export const MODE_IN_GUEST = 1
-export const MODE_EXITING = 2
-
-/** An interrupt was queued: KVM_REQ_IRQ_PENDING. */
-export const REQ_IRQ_PENDING = 0x1
-/** The halt ended because the vCPU is runnable: KVM_REQ_UNHALT. */
-export const REQ_UNHALT = 0x2
-/** A signal for the thread is pending: it returns to userspace. */
-export const REQ_SIGNAL = 0x4
-
+/** Interrupts for the host that are pending on its PE. */
+export const THREAD_HOST_IRQ = 0xc00
 /** The IPI of a kick. */
-export const HOST_IRQ_KICK = 0x1
+export const HOST_IRQ_KICK = 0x400
 /** The host's timer tick. */
-export const HOST_IRQ_TICK = 0x2
+export const HOST_IRQ_TICK = 0x800
+
+export const taskOf = (thread: number): number => thread & THREAD_TASK
+/** Asleep, or on the way to it: a kick wakes it. TASK_SLEEPING and TASK_BLOCKED share their low bit. */
+export const isAsleep = (thread: number): boolean => (thread & TASK_SLEEPING) !== 0
+export const withTask = (thread: number, task: number): number => (thread & ~THREAD_TASK) | task
+export const withMode = (thread: number, mode: number): number => (thread & ~THREAD_MODE) | mode
+export const withPreemptOff = (thread: number): number => (thread + 0x1000000) | 0
+export const withPreemptOn = (thread: number): number => (thread - 0x1000000) | 0
 
 export const WFIT_NONE = 0
 export const WFIT_WAITS = 1
@@ -157,32 +180,25 @@ export function vcpuRecord(
       { name: 'notifier', at: VCPU_NOTIFIER, class: 'authoritative' },
       { name: 'index', at: VCPU_INDEX, class: 'authoritative' },
       { name: 'pe', at: VCPU_PE, class: 'normalised' },
-      { name: 'task', at: VCPU_TASK, class: 'authoritative' },
-      { name: 'mode', at: VCPU_MODE, class: 'authoritative' },
-      { name: 'requests', at: VCPU_REQUESTS, class: 'authoritative' },
-      { name: 'preemptOff', at: VCPU_PREEMPT_OFF, class: 'authoritative' },
-      { name: 'irqsOff', at: VCPU_IRQS_OFF, class: 'authoritative' },
+      { name: 'thread', at: VCPU_THREAD, class: 'authoritative', view: THREAD_VIEW },
       { name: 'exit', at: VCPU_EXIT, class: 'normalised' },
       { name: 'esr', at: VCPU_ESR, class: 'normalised' },
       { name: 'data', at: VCPU_DATA, count: 2, class: 'normalised' },
-      { name: 'hostIrq', at: VCPU_HOST_IRQ, class: 'authoritative' },
       { name: 'loaded', at: VCPU_LOADED, class: 'authoritative' },
-      { name: 'waiting', at: VCPU_WAITING, class: 'authoritative' },
       { name: 'spin', at: VCPU_SPIN, class: 'normalised' },
       { name: 'pollWindow', at: VCPU_POLL_WINDOW, class: 'authoritative' },
       { name: 'pollLeft', at: VCPU_POLL_LEFT, class: 'normalised' },
-      { name: 'lastPe', at: VCPU_LAST_PE, class: 'authoritative' },
+      { name: 'lastCpu', at: VCPU_LAST_CPU, class: 'authoritative' },
       { name: 'vmcr', at: VCPU_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW },
       { name: 'hcr', at: VCPU_HCR, class: 'normalised', view: ICH_HCR_VIEW },
       { name: 'usedLrs', at: VCPU_USED_LRS, class: 'authoritative' },
       { name: 'apCount', at: VCPU_AP_COUNT, class: 'authoritative' },
-      { name: 'lastLr', at: VCPU_LAST_LR, class: 'normalised' },
       { name: 'ap0r', at: VCPU_AP0R, count: 4, class: 'authoritative' },
       { name: 'ap1r', at: VCPU_AP1R, count: 4, class: 'authoritative' },
       { name: 'timerCtl', at: VCPU_TIMER_CTL, count: 2, class: 'authoritative' },
       { name: 'backgroundTimer', at: VCPU_BACKGROUND_TIMER, class: 'authoritative' },
       { name: 'wfit', at: VCPU_WFIT, class: 'authoritative' },
-      { name: 'daif', at: VCPU_DAIF, class: 'normalised', view: DAIF_VIEW },
+      { name: 'spsr', at: VCPU_SPSR, class: 'normalised', view: SPSR_VIEW },
       { name: 'irq', at: VCPU_IRQ, count: 32, class: 'authoritative', view: VGIC_IRQ_VIEW },
       { name: 'timerCval', at: VCPU_TIMER_CVAL, count: 2, class: 'observational' },
       { name: 'wfitDeadline', at: VCPU_WFIT_DEADLINE, class: 'observational' },
@@ -193,14 +209,7 @@ export function vcpuRecord(
       { name: 'pollsSuccessful', at: VCPU_POLLS_SUCCESSFUL, class: 'observational' },
       { name: 'yields', at: VCPU_YIELDS, class: 'observational' },
       { name: 'preemptions', at: VCPU_PREEMPTIONS, class: 'observational' },
-      {
-        name: 'lr',
-        at: VCPU_LR,
-        count: listRegisters,
-        wide: true,
-        class: 'normalised',
-        view: listRegisterView,
-      },
+      { name: 'lrIrq', at: VCPU_LR_IRQ, count: listRegisters, class: 'normalised' },
       { name: 'apList', at: apList, count: interrupts, class: 'normalised' },
     ],
     guestWords,
@@ -213,7 +222,7 @@ export function vcpuRecord(
 }
 
 /** Where the ap_list begins in a vCPU's record. Its entries are handles of interrupts, its free slots 0. */
-export const apListOffset = (listRegisters: number): number => VCPU_LR + 2 * listRegisters
+export const apListOffset = (listRegisters: number): number => VCPU_LR_IRQ + listRegisters
 
 /** Where the words of the design's own begin in a vCPU's record. */
 export const ownWordsOffset = (listRegisters: number, interrupts: number): number =>

@@ -6,34 +6,37 @@
  */
 import { field, view } from '../arch/field.ts'
 
-/** The bits of an interrupt's word. */
+/**
+ * The bits of an interrupt's word. Its flags are where the uppermost byte of a list register has State, HW and
+ * Group.
+ */
 export const VGIC_IRQ_VIEW = view('vgic_irq', 32, [
   field('apListOf', 31, 24),
   field('target', 23, 16),
   field('priority', 15, 8),
-  field('deactivated', 7),
-  field('hw', 6),
-  field('group1', 5),
-  field('edge', 4),
-  field('active', 3),
+  field('active', 7),
+  field('latch', 6),
+  field('hw', 5),
+  field('group1', 4),
+  field('enabled', 3),
   field('line', 2),
-  field('latch', 1),
-  field('enabled', 0),
+  field('edge', 1),
+  field('deactivated', 0),
 ])
 
-export const IRQ_ENABLED = 0x1
-/** Pending because of an edge, or because software said so. */
-export const IRQ_LATCH = 0x2
-/** The level of the input line. */
-export const IRQ_LINE = 0x4
-export const IRQ_ACTIVE = 0x8
-/** Edge-triggered; level-sensitive if clear. */
-export const IRQ_EDGE = 0x10
-export const IRQ_GROUP1 = 0x20
-/** Mapped to a physical interrupt, which the guest's deactivation deactivates. */
-export const IRQ_HW = 0x40
 /** Another vCPU deactivated it while it was in a list register of its own. */
-export const IRQ_DEACTIVATED = 0x80
+export const IRQ_DEACTIVATED = 0x1
+/** Edge-triggered; level-sensitive if clear. */
+export const IRQ_EDGE = 0x2
+/** The level of the input line of a level-sensitive interrupt. */
+export const IRQ_LINE = 0x4
+export const IRQ_ENABLED = 0x8
+export const IRQ_GROUP1 = 0x10
+/** Mapped to a physical interrupt, which the guest's deactivation deactivates. */
+export const IRQ_HW = 0x20
+/** Pending because of an edge, or because software said so. */
+export const IRQ_LATCH = 0x40
+export const IRQ_ACTIVE = 0x80
 export const IRQ_PRIORITY_SHIFT = 8
 export const irqPriority = (irq: number): number => (irq >>> 8) & 0xff
 /** The index of the vCPU that the interrupt is routed to. */
@@ -44,13 +47,23 @@ export const irqApListOf = (irq: number): number => irq >>> 24
 export const IRQ_AP_LIST_SHIFT = 24
 export const IRQ_AP_LIST_MASK = 0xff000000 | 0
 
-/** An edge is pending by its latch, a level by its latch or its line. */
-export const irqIsPending = (irq: number): boolean =>
-  (irq & (irq & IRQ_EDGE ? IRQ_LATCH : IRQ_LATCH | IRQ_LINE)) !== 0
+/** The upper word of a list register with an interrupt, but for its pending state. */
+export const irqListRegister = (irq: number): number => ((irq & 0xb0) << 24) | ((irq & 0xff00) << 8)
+/** The upper word's State as IRQ_ACTIVE and IRQ_LATCH. */
+export const irqStateOf = (high: number): number => (high >>> 24) & 0xc0
+
+/** An edge is pending by its latch, a level by its latch or its line; an edge has no line. */
+export const irqIsPending = (irq: number): boolean => (irq & 0x44) !== 0
 
 /** Enabled, pending and not active: it asks for the guest's attention. */
-export const irqIsDeliverable = (irq: number): boolean =>
-  (irq & (IRQ_ENABLED | IRQ_ACTIVE)) === IRQ_ENABLED && irqIsPending(irq)
+export const irqIsDeliverable = (irq: number): boolean => (irq & 0x88) === IRQ_ENABLED && (irq & 0x44) !== 0
+
+/**
+ * Whether an interrupt on the ap_list of a vCPU, given by its index, belongs there: an active one does, and one that
+ * is deliverable and routed to it.
+ */
+export const irqStaysOn = (irq: number, index: number): boolean =>
+  (irq & IRQ_ACTIVE) !== 0 || (irqIsDeliverable(irq) && irqTarget(irq) === index)
 
 /** The most vCPUs that the word can name. */
 export const MAX_VCPUS = 255

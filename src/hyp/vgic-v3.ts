@@ -12,23 +12,19 @@ import {
   HCR_UIE,
   LR_ACTIVE,
   LR_EOI,
-  LR_Group,
-  LR_HW,
   LR_PENDING,
-  LR_PRIORITY_SHIFT,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
-import type { Seam } from './seam.ts'
+import { clearLr, lrHigh, lrLow, type Seam, setLrStatus } from './seam.ts'
 import {
   VCPU_AP_COUNT,
   VCPU_AP0R,
   VCPU_AP1R,
   VCPU_HCR,
-  VCPU_LAST_LR,
   VCPU_LOADED,
-  VCPU_LR,
+  VCPU_LR_IRQ,
   VCPU_PE,
   VCPU_USED_LRS,
   VCPU_VMCR,
@@ -37,14 +33,15 @@ import {
   IRQ_ACTIVE,
   IRQ_DEACTIVATED,
   IRQ_EDGE,
-  IRQ_GROUP1,
   IRQ_HW,
   IRQ_LATCH,
   IRQ_LINE,
   irqApListOf,
   irqIsDeliverable,
   irqIsPending,
-  irqPriority,
+  irqListRegister,
+  irqStateOf,
+  irqStaysOn,
 } from './vgic-irq.ts'
 
 export class VgicV3 {
@@ -63,17 +60,14 @@ export class VgicV3 {
   /** vcpu_load: the CPU interface state becomes resident. */
   load(v: number): void {
     const { words, seam } = this
-    const pe = words[v + VCPU_PE]
-    seam.writeVmcr(v, pe, words[v + VCPU_VMCR])
-    seam.writeActivePriorities(v, pe, v + VCPU_AP0R, v + VCPU_AP1R)
+    seam.writeInterface(v, words[v + VCPU_PE], v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
     words[v + VCPU_LOADED] = 1
   }
 
   /** vcpu_put: the shadow becomes authoritative again. */
   put(v: number): void {
     const { words, seam } = this
-    this.saveVmcr(v)
-    seam.readActivePriorities(v, words[v + VCPU_PE], v + VCPU_AP0R, v + VCPU_AP1R)
+    seam.readInterface(v, words[v + VCPU_PE], v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
     words[v + VCPU_LOADED] = 0
   }
 
@@ -87,11 +81,21 @@ export class VgicV3 {
     if (this.words[v + VCPU_AP_COUNT] !== 0) this.flushSome(v)
   }
 
-  private flushSome(v: number): void {
-    const overflows = this.words[v + VCPU_AP_COUNT] > this.listRegisters
-    if (overflows) this.apLists.sortPendingFirst(v)
-    const next = this.fill(v)
-    this.enable(v, HCR_En | HCR_TDIR | (overflows ? this.overflowInterrupts(v, next) : 0))
+  /** The same where the list is known not to be empty. */
+  flushSome(v: number): void {
+    const count = this.words[v + VCPU_AP_COUNT]
+    if (count > this.listRegisters) {
+      this.flushOverflowing(v, count)
+    } else {
+      this.fill(v, count)
+      this.enable(v, HCR_En | HCR_TDIR)
+    }
+  }
+
+  private flushOverflowing(v: number, count: number): void {
+    this.apLists.sortPendingFirst(v)
+    const next = this.fill(v, count)
+    this.enable(v, HCR_En | HCR_TDIR | this.overflowInterrupts(v, next))
   }
 
   /** As Linux 6.1 does it: active interrupts first, and of the maintenance interrupts only underflow. */
@@ -100,7 +104,7 @@ export class VgicV3 {
     const count = words[v + VCPU_AP_COUNT]
     if (count === 0) return
     if (count > listRegisters) this.apLists.sortActiveFirst(v)
-    const next = this.fill(v)
+    const next = this.fill(v, count)
     this.enable(v, next < count ? HCR_En | HCR_UIE : HCR_En)
   }
 
@@ -122,114 +126,120 @@ export class VgicV3 {
     return this.listRegisters === 1 ? hcr & ~HCR_UIE : hcr
   }
 
-  /** Fills the words of list registers from the ap_list; returns the first entry that did not fit, or the count. */
-  private fill(v: number): number {
-    const { words, apLists, listRegisters } = this
-    const count = words[v + VCPU_AP_COUNT]
+  /** Fills list registers from the ap_list; returns the first entry that did not fit, or the count. */
+  private fill(v: number, count: number): number {
+    const { words, apLists, seam, listRegisters } = this
+    const pe = words[v + VCPU_PE]
     const list = v + apLists.list
+    const index = apLists.targetOf(words, v)
     let used = 0
-    let last = 0
+    let status = 0
     let i = 0
     for (; i < count && used < listRegisters; i++) {
       const irq = words[list + i]
-      if (apLists.targetOracle(words[irq]) !== v) continue
-      this.populate(v, irq, v + VCPU_LR + 2 * used)
-      last = irq
+      const word = words[irq]
+      if (!irqStaysOn(word, index)) continue
+      const high = this.populate(words, v, irq, word)
+      status |= seam.fillLr(words, pe, used, apLists.intidOf(v, irq), high)
+      words[v + VCPU_LR_IRQ + used] = irq
       used++
     }
     words[v + VCPU_USED_LRS] = used
-    words[v + VCPU_LAST_LR] = last
+    if (used !== 0) setLrStatus(words, pe, used, status)
     return i
   }
 
-  /** Writes what was filled to the hardware; nothing if nothing was. */
+  /** Turns the interface on if a list register was filled. */
   private enable(v: number, hcr: number): void {
     const { words } = this
     const used = words[v + VCPU_USED_LRS]
     if (used === 0) return
     words[v + VCPU_HCR] = hcr
-    this.seam.fillListRegisters(v, words[v + VCPU_PE], hcr, used, v + VCPU_LR)
+    this.seam.enable(words, v, words[v + VCPU_PE], hcr, used)
   }
 
   /**
-   * Puts an interrupt into the two words at `at`. One that is mapped or level-sensitive is never pending and
-   * active at once: its deactivation must be seen, so that its line is sampled again. For the same reason a
-   * level-sensitive one of software's own asks for a maintenance interrupt at its EOI.
+   * Puts an interrupt into the upper word of a list register. One that is mapped or level-sensitive is never
+   * pending and active at once: its deactivation must be seen, so that its line is sampled again. For the same
+   * reason a level-sensitive one of software's own asks for a maintenance interrupt at its EOI.
    */
-  private populate(v: number, irq: number, at: number): void {
-    const { words } = this
-    const word = words[irq]
-    let high = irqPriority(word) << LR_PRIORITY_SHIFT
-    if (word & IRQ_GROUP1) high |= LR_Group
-    if (word & IRQ_ACTIVE) high |= LR_ACTIVE
-    if (word & IRQ_HW) high |= LR_HW | this.mapped.pintidOf(v, irq)
-    else if ((word & IRQ_EDGE) === 0) high |= LR_EOI
-    const both = (word & (IRQ_EDGE | IRQ_HW)) === IRQ_EDGE
-    if ((both || (word & IRQ_ACTIVE) === 0) && irqIsPending(word)) {
-      high |= LR_PENDING
-      if (word & IRQ_EDGE) words[irq] = word & ~IRQ_LATCH
-      else if (word & IRQ_HW) words[irq] = word & ~IRQ_LINE
-    }
-    words[at] = this.apLists.intidOf(v, irq)
-    words[at + 1] = high
+  private populate(words: Int32Array, v: number, irq: number, word: number): number {
+    if ((word & (IRQ_HW | IRQ_EDGE)) !== IRQ_EDGE) return this.populateLevelOrMapped(v, irq, word)
+    if (!irqIsPending(word)) return irqListRegister(word)
+    words[irq] = word & ~IRQ_LATCH
+    return irqListRegister(word) | LR_PENDING
+  }
+
+  private populateLevelOrMapped(v: number, irq: number, word: number): number {
+    const high = irqListRegister(word) | (word & IRQ_HW ? this.mapped.pintidOf(v, irq) : LR_EOI)
+    if (word & IRQ_ACTIVE || !irqIsPending(word)) return high
+    if (word & IRQ_EDGE) this.words[irq] = word & ~IRQ_LATCH
+    else if (word & IRQ_HW) this.words[irq] = word & ~IRQ_LINE
+    return high | LR_PENDING
   }
 
   /** Brings the list registers back after an exit and takes what is done with off the ap_list. */
   fold(v: number): void {
     const { words } = this
-    if (words[v + VCPU_USED_LRS] !== 0) {
-      if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
-      this.saveLrs(v, this.seam.readElrsr(v, words[v + VCPU_PE]), HCR_TDIR)
-    }
+    if (words[v + VCPU_USED_LRS] !== 0) this.foldSome(v)
     if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
+  }
+
+  /** Brings list registers back, of which some are known to be in use. */
+  foldSome(v: number): void {
+    if (this.words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
+    this.saveLrs(v, HCR_TDIR)
   }
 
   /** As Linux 6.1 does it: EOIcount is ignored. */
   foldIgnoringEoiCount(v: number): void {
     const { words } = this
-    if (words[v + VCPU_USED_LRS] !== 0) {
-      this.saveLrs(v, this.seam.readElrsr(v, words[v + VCPU_PE]), words[v + VCPU_HCR] & HCR_UIE)
-    }
+    if (words[v + VCPU_USED_LRS] !== 0) this.saveLrs(v, words[v + VCPU_HCR] & HCR_UIE)
     if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
   }
 
   /** A fold that takes the list registers in `empty` for empty, whatever the hardware says. */
   foldKnowing(v: number, empty: number): void {
-    const { words } = this
-    if (words[v + VCPU_USED_LRS] !== 0) this.saveLrs(v, empty, HCR_TDIR)
+    const { words, seam } = this
+    const used = words[v + VCPU_USED_LRS]
+    if (used !== 0) {
+      seam.beginDrain(words, v, words[v + VCPU_PE], HCR_TDIR, used, empty)
+      this.foldLrs(v, used, empty)
+    }
     if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
   }
 
-  /**
-   * Reads the used list registers back, `empty` being those that need not be read, and leaves them empty, and
-   * ICH_HCR_EL2 as `hcr`.
-   */
-  saveLrs(v: number, empty: number, hcr: number): void {
-    const { words, seam } = this
+  /** Reads the used list registers back and leaves them empty, and ICH_HCR_EL2 as `hcr`. */
+  private saveLrs(v: number, hcr: number): void {
+    const { words } = this
     const used = words[v + VCPU_USED_LRS]
-    seam.drainListRegisters(v, words[v + VCPU_PE], hcr, used, empty, v + VCPU_LR)
-    for (let n = 0, at = v + VCPU_LR; n < used; n++, at += 2) {
-      this.foldOne(v, words[at], words[at + 1])
-      words[at] = 0
-      words[at + 1] = 0
+    this.foldLrs(v, used, this.seam.beginFold(words, v, words[v + VCPU_PE], hcr, used))
+  }
+
+  /** Those in `empty` hold nothing any more and are not read. */
+  private foldLrs(v: number, used: number, empty: number): void {
+    const { words, apLists } = this
+    const pe = words[v + VCPU_PE]
+    for (let n = 0; n < used; n++) {
+      if ((empty >> n) & 1) this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], 0)
+      else this.foldOne(words, v, apLists.irqOf(v, lrLow(words, pe, n)), lrHigh(words, pe, n))
+      clearLr(words, pe, n)
+      words[v + VCPU_LR_IRQ + n] = 0
     }
     words[v + VCPU_HCR] = 0
     words[v + VCPU_USED_LRS] = 0
-    words[v + VCPU_LAST_LR] = 0
   }
 
-  private foldOne(v: number, intid: number, high: number): void {
-    const { words } = this
-    const irq = this.apLists.irqOf(v, intid)
-    const before = words[irq]
-    let word = before & ~(IRQ_ACTIVE | IRQ_DEACTIVATED)
-    if (high & LR_ACTIVE && (before & IRQ_DEACTIVATED) === 0) word |= IRQ_ACTIVE
-    if (word & IRQ_EDGE) {
-      if (high & LR_PENDING) word |= IRQ_LATCH
-    } else if ((high & LR_PENDING) === 0) {
-      word &= ~IRQ_LATCH
-    }
-    words[irq] = word
+  private foldOne(words: Int32Array, v: number, irq: number, high: number): void {
+    const word = words[irq]
+    if (word & (IRQ_HW | IRQ_DEACTIVATED)) this.foldMapped(v, irq, word, high)
+    else words[irq] = folded(word, irqStateOf(high))
+  }
+
+  /** The same for one that is mapped, or that another vCPU has deactivated meanwhile. */
+  private foldMapped(v: number, irq: number, word: number, high: number): void {
+    const state = word & IRQ_DEACTIVATED ? irqStateOf(high) & ~IRQ_ACTIVE : irqStateOf(high)
+    this.words[irq] = folded(word & ~IRQ_DEACTIVATED, state)
     if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
   }
 
@@ -260,8 +270,9 @@ export class VgicV3 {
     let count = HCR_EOIcount(seam.readHcr(v, words[v + VCPU_PE]))
     const list = v + apLists.list
     const entries = words[v + VCPU_AP_COUNT]
+    const last = words[v + VCPU_LR_IRQ + words[v + VCPU_USED_LRS] - 1]
     let i = 0
-    while (i < entries && words[list + i] !== words[v + VCPU_LAST_LR]) i++
+    while (i < entries && words[list + i] !== last) i++
     for (i++; i < entries && count > 0; i++) {
       const irq = words[list + i]
       if ((words[irq] & IRQ_ACTIVE) === 0) continue
@@ -290,4 +301,10 @@ export class VgicV3 {
     else if (words[irq] & IRQ_ACTIVE) this.deactivate(v, irq)
     if (owner !== v) apLists.notify(owner)
   }
+}
+
+/** The word of an interrupt that comes back in a state: an edge may have come again meanwhile. */
+function folded(word: number, state: number): number {
+  const kept = word & ~IRQ_ACTIVE
+  return kept & IRQ_EDGE ? kept | state : (kept | (state & IRQ_ACTIVE)) & (state | ~IRQ_LATCH)
 }

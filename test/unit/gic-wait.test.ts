@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest'
 import { checkGicConfig } from '../../src/gic/config.ts'
 import { Ich } from '../../src/gic/ich.ts'
-import { PCPU_DAIF, Pcpu } from '../../src/gic/pcpu.ts'
+import { Pcpu } from '../../src/gic/pcpu.ts'
 import { VirtualInterface } from '../../src/gic/virtual-interface.ts'
 
 const IMO_AND_FMO = 0x18
@@ -17,9 +17,9 @@ describe('the end of a wait', () => {
     const [ich, pcpu] = [new Ich(words, virtualInterface), new Pcpu(words, virtualInterface)]
     pcpu.reset(0)
     pcpu.writeHcrEl2(0, IMO_AND_FMO)
-    ich.writeHcr(0, 1)
+    ich.writeHcr(words, 0, 1)
     ich.writeVmcr(0, 0xff00_0003 | 0)
-    pcpu.enterGuest(0)
+    pcpu.setExceptionLevel(0, 1)
     expect(pcpu.wake(0)).toBe(true)
     expect(pcpu.wfe(0)).toBe(0)
     expect(pcpu[instruction](0)).toBe(1)
@@ -46,10 +46,10 @@ describe('the end of a wait', () => {
   })
 
   it('of a WFE comes with an interrupt that PSTATE does not mask', () => {
-    const { pcpu, raise, words } = waiting('wfe')
+    const { pcpu, raise } = waiting('wfe')
     raise()
     expect(pcpu.wake(0)).toBe(false)
-    words[PCPU_DAIF] = 0
+    pcpu.setMasks(0, 0)
     expect(pcpu.wake(0)).toBe(true)
   })
 
