@@ -117,6 +117,8 @@ export class Explorer {
   private readonly merge: boolean
   /** The same within a PE's record. */
   private readonly peRanges: Int32Array
+  /** The VM has no timers and no physical devices, whose interrupts the host takes for it. */
+  private readonly takesNoInterrupts: boolean
   /** The state on top of the stack. */
   private readonly top: Int32Array
   /** By depth, FRAME words: the state's hash, what is left of the budgets, and how far it was explored. */
@@ -145,6 +147,7 @@ export class Explorer {
     const { layout, fixed } = machine.hypervisor.state
     this.ranges = layout.rangesOf(['authoritative', 'normalised', 'derived'], fixed)
     this.top = this.words.slice()
+    this.takesNoInterrupts = !machine.setup.timers && machine.hypervisor.place.mappedCount === 0
     const { peBase, peSize } = machine.hypervisor.silicon
     this.peRanges = within(this.ranges, peBase, peBase + peSize)
     this.checker = new InvariantChecker(machine)
@@ -486,11 +489,11 @@ export class Explorer {
     return this.changesOf(ghosts.first, ghosts.end, count)
   }
 
-  /** A flush or a fold with nothing to do, or the host's look at its interrupts in a VM without timers. */
+  /** A flush or a fold with nothing to do, or the host's look at interrupts that it has none of. */
   private isIdleListStep(v: number, kind: number): boolean {
     const { top } = this
     if (kind & ON_LISTS) return top[v + VCPU_AP_COUNT] === 0 && top[v + VCPU_USED_LRS] === 0
-    return (kind & ON_TIMERS) !== 0 && !this.machine.setup.timers
+    return (kind & ON_TIMERS) !== 0 && this.takesNoInterrupts
   }
 
   /** The words of a range that a step has changed; `count` are known already. */

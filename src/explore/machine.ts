@@ -11,6 +11,7 @@ import { kick, postRequest } from '../hyp/kick.ts'
 import { THREAD_ENDED, THREAD_IN_GUEST, THREAD_SLEEPS, THREAD_WAITS_FOR_CPU } from '../hyp/run-loop.ts'
 import { STEP_POST_REQUEST, STEP_QUEUE_INTERRUPT } from '../hyp/steps.ts'
 import {
+  HOST_IRQ_TICK,
   REQ_IRQ_PENDING,
   REQ_SIGNAL,
   VCPU_LAST_CPU,
@@ -19,6 +20,7 @@ import {
   VCPU_POLLS_SUCCESSFUL,
   VCPU_PREEMPTIONS,
   VCPU_SLEEPS,
+  VCPU_THREAD,
   VCPU_YIELDS,
 } from '../hyp/vcpu.ts'
 import { VM_TIME } from '../hyp/vm.ts'
@@ -71,7 +73,9 @@ const DEVICE = recordType('device', [
 /** A digest of what a scenario is made of: its VM, its guests' operations, its devices and its design. */
 function digestOf(setup: VmSetup, design: Design, devices: readonly DeviceProgram[]): number {
   const guests = setup.guests.map(({ ops, onIrq, onFiq }) => [...ops, onIrq, onFiq])
-  const recipe = JSON.stringify([{ ...setup, guests }, design, devices])
+  const recipe = JSON.stringify([{ ...setup, guests }, design, devices], (_, value: unknown) =>
+    typeof value === 'function' ? String(value) : value,
+  )
   let digest = 0
   for (let i = 0; i < recipe.length; i++) digest = (Math.imul(digest, 31) + recipe.charCodeAt(i)) | 0
   return digest
@@ -171,7 +175,7 @@ export class ScenarioMachine {
       case 'preempt':
         return hypervisor.scheduler.canPreempt(hypervisor.vcpu(index)) ? 'ready' : 'asleep'
       case 'tick':
-        return hypervisor.runLoop.threadState(hypervisor.vcpu(index)) === THREAD_IN_GUEST ? 'ready' : 'asleep'
+        return this.canTick(hypervisor.vcpu(index)) ? 'ready' : 'asleep'
       case 'migrate':
         return this.canMigrate(hypervisor.vcpu(index), detail) ? 'ready' : 'asleep'
     }
@@ -324,6 +328,12 @@ export class ScenarioMachine {
       default:
         return 'ready'
     }
+  }
+
+  /** Whether the host's tick can interrupt a guest: it runs, and no tick is on the way. */
+  private canTick(v: number): boolean {
+    const { runLoop, words } = this.hypervisor
+    return runLoop.threadState(v) === THREAD_IN_GUEST && (words[v + VCPU_THREAD] & HOST_IRQ_TICK) === 0
   }
 
   /** Whether a thread that waits for a PE can get another than its last one. */

@@ -80,7 +80,9 @@ export function runMachine(machine: ScenarioMachine, { steps = 100_000 }: RunOpt
 class Policy {
   private readonly vcpus: readonly Actor[]
   private readonly timed: readonly Actor[]
-  private readonly migrations: readonly Actor[]
+  /** By vCPU: its migrations; its preemption and its tick. */
+  private readonly migrations: readonly (readonly Actor[])[]
+  private readonly endings: readonly (readonly Actor[])[]
   private turn = 0
   /** Steps that each vCPU has taken in its time slice. */
   private readonly slice: number[]
@@ -90,7 +92,13 @@ class Policy {
     this.timed = [...machine.actors, ...machine.environment].filter(
       ({ kind }) => kind === 'device' || kind === 'timer',
     )
-    this.migrations = machine.environment.filter(({ kind }) => kind === 'migrate')
+    const ofVcpu = (...kinds: Actor['kind'][]) => {
+      const lists: Actor[][] = this.vcpus.map(() => [])
+      for (const actor of machine.environment) if (kinds.includes(actor.kind)) lists[actor.index].push(actor)
+      return lists
+    }
+    this.migrations = ofVcpu('migrate')
+    this.endings = ofVcpu('preempt', 'tick')
     this.slice = this.vcpus.map(() => 0)
   }
 
@@ -112,35 +120,36 @@ class Policy {
     })
   }
 
-  /** A thread that waits for a PE while its own is taken gets another that is free; one that was yielded to first. */
+  /** A thread that waits for a PE while its own is taken gets another that is free. */
   private placed(): Actor | undefined {
     const { machine } = this
     const { words, scheduler } = machine.hypervisor
-    const ownIsTaken = ({ index }: Actor) =>
-      scheduler.current(words[machine.hypervisor.vcpu(index) + VCPU_LAST_CPU]) !== 0
-    const free = this.migrations.filter((actor) => machine.stateOf(actor) === 'ready' && ownIsTaken(actor))
-    const { preferred } = scheduler
-    return free.find(({ index }) => machine.hypervisor.vcpu(index) === preferred) ?? free[0]
+    for (const { index } of this.vcpus) {
+      const v = machine.hypervisor.vcpu(index)
+      if (!scheduler.wantsCpu(v) || scheduler.current(words[v + VCPU_LAST_CPU]) === 0) continue
+      const migration = this.migrations[index].find((actor) => machine.stateOf(actor) === 'ready')
+      if (migration) return migration
+    }
+    return undefined
   }
 
-  /** The tick or the preemption of a vCPU that has had its time slice while another waits for its PE. */
+  /**
+   * The tick or the preemption of a vCPU that has had its time slice while another waits for a PE, or whose PE one
+   * waits for that a directed yield prefers.
+   */
   private sliceOver(): Actor | undefined {
     const { machine } = this
     const { hypervisor } = machine
-    const waiting = this.vcpus.some(({ index }) => hypervisor.scheduler.wantsCpu(hypervisor.vcpu(index)))
-    if (!waiting) return undefined
-    const over = this.vcpus.find(
-      ({ index }) =>
-        this.slice[index] >= TIME_SLICE && hypervisor.words[hypervisor.vcpu(index) + VCPU_PE] !== 0,
-    )
-    if (!over) return undefined
-    const ends = machine.environment.find(
-      (actor) =>
-        actor.index === over.index &&
-        (actor.kind === 'preempt' || actor.kind === 'tick') &&
-        machine.stateOf(actor) === 'ready',
-    )
-    this.slice[over.index] = 0
+    const { words, scheduler } = hypervisor
+    if (!this.vcpus.some(({ index }) => scheduler.wantsCpu(hypervisor.vcpu(index)))) return undefined
+    const { preferred } = scheduler
+    const inItsWay = preferred === 0 ? 0 : scheduler.current(words[preferred + VCPU_LAST_CPU])
+    const over = this.vcpus.find(({ index }) => {
+      const v = hypervisor.vcpu(index)
+      return words[v + VCPU_PE] !== 0 && (this.slice[index] >= TIME_SLICE || v === inItsWay)
+    })
+    const ends = over && this.endings[over.index].find((actor) => machine.stateOf(actor) === 'ready')
+    if (ends?.kind === 'preempt') this.slice[ends.index] = 0
     return ends
   }
 

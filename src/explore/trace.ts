@@ -165,10 +165,11 @@ function guestStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
 
 /** What interrupts the guest next, for the host. */
 function physicalInterrupt({ hypervisor }: ScenarioMachine, v: number): string | undefined {
-  const { words, timers, silicon } = hypervisor
+  const { words, timers, mapped, silicon } = hypervisor
   if (words[v + VCPU_THREAD] & HOST_IRQ_KICK) return 'a kick'
   if (words[v + VCPU_THREAD] & HOST_IRQ_TICK) return "the host's tick"
   if (timers.interrupts(v)) return 'its timer'
+  if (mapped.interrupts(v)) return 'its device'
   return silicon.virtualInterface.maintenanceLine(words[v + VCPU_PE])
     ? 'the maintenance interrupt'
     : undefined

@@ -154,8 +154,9 @@ export class ApLists {
   }
 
   /**
-   * Sorts a list that is longer than the list registers: what is deliverable first, by priority, then the rest.
-   * So a guest that has dropped the priority of many active interrupts still gets the next one. Stable.
+   * Sorts a list that is longer than the list registers: what is deliverable first, by priority, then the active ones
+   * by theirs, in whose order the guest ends them. So a guest that has dropped the priority of many active interrupts
+   * still gets the next one. Stable.
    */
   sortPendingFirst(v: number): void {
     const { words } = this
@@ -192,8 +193,9 @@ export class ApLists {
 }
 
 function pendingPrecedes(a: number, b: number): boolean {
-  if (!irqIsDeliverable(a)) return false
-  return !irqIsDeliverable(b) || irqPriority(a) < irqPriority(b)
+  const [pendingA, pendingB] = [irqIsDeliverable(a), irqIsDeliverable(b)]
+  if (pendingA !== pendingB) return pendingA
+  return (pendingA || (a & b & IRQ_ACTIVE) !== 0) && irqPriority(a) < irqPriority(b)
 }
 
 function activePrecedes(a: number, b: number): boolean {

@@ -227,7 +227,7 @@ class Compiler {
       throw new VgicError('argument', `Design ${design.name} must begin with a step.`)
     }
     const [schedOut, schedIn, inject] = [link(lists.schedOut), link(lists.schedIn), link(lists.inject)]
-    const loop = lists.thread.find((node) => node.kind === 'loop')
+    const loop = lists.thread.find((node) => node.kind === 'loop' && !node.at)
     const table = new Int32Array(this.steps.length << TABLE_SHIFT)
     for (const [pc, step] of this.steps.entries()) {
       if (step) table.set([this.opOf(step), ...this.successors[pc]], pc << TABLE_SHIFT)
@@ -307,11 +307,9 @@ class Compiler {
         this.successors[node.at.pc] = node.at.step.outcomes.map((_, i) => (i === node.leaveOn ? next : body))
         return node.at.pc
       }
-      case 'restart':
+      default:
         if (loop.start === ENDED) throw new VgicError('argument', 'restart and leave belong into a forever.')
-        return loop.start
-      case 'leave':
-        return loop.end
+        return node.kind === 'restart' ? loop.start : loop.end
     }
   }
 }

@@ -19,7 +19,7 @@ export class Edit {
     return { ...this.edited, name }
   }
 
-  /** Takes a step out. A test that is taken out takes its outcome `no`. */
+  /** Takes a step out. A test cannot be: something must choose. */
   omit(address: string): Edit {
     return this.at(address, (step) => (step.outcomes.length > 0 ? this.refuseTest(step) : []))
   }
@@ -78,7 +78,7 @@ export class Edit {
     throw new VgicError(
       'argument',
       found.length === 0
-        ? `${this.edited.name} has no step ${address}: its steps are ${[...new Set(compile(this.edited).paths.slice(1))].join(', ')}.`
+        ? `${this.edited.name} has no step ${address}: its steps are ${addressesOf(this.edited).join(', ')}.`
         : `${found.length} places of ${this.edited.name} match ${address} (${found.map(({ path }) => path).join(', ')}): say more of the path.`,
     )
   }
@@ -97,6 +97,16 @@ export class Edit {
 
 /** Begins to edit a design. */
 export const edit = (design: Design): Edit => new Edit(design)
+
+/** What can be addressed. */
+function addressesOf(design: Design): string[] {
+  const addresses = new Set<string>()
+  visitAll(design, (step, path) => {
+    addresses.add(path.replace(/#\d+/g, ''))
+    return [step]
+  })
+  return [...addresses]
+}
 
 function visitAll(design: Design, visit: Visitor): Design {
   return {

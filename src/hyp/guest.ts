@@ -11,6 +11,7 @@ import type { Silicon } from '../gic/silicon.ts'
 import { LINE_VFIQ } from '../gic/virtual-interface.ts'
 import type { WordDeclaration } from '../state/layout.ts'
 import type { ArchTimers } from './arch-timer.ts'
+import type { MappedInterrupts } from './mapped-interrupts.ts'
 import {
   EXIT_HVC,
   EXIT_IRQ,
@@ -122,6 +123,7 @@ export class Guest {
     readonly words: Int32Array,
     readonly silicon: Silicon,
     readonly timers: ArchTimers,
+    readonly mapped: MappedInterrupts,
     readonly outside: OutsideWorld,
   ) {}
 
@@ -158,7 +160,12 @@ export class Guest {
 
   /** For the host: a kick's IPI, its tick, the guest's timers, the maintenance interrupt. They leave the guest. */
   private physicalInterrupt(v: number, pe: number): boolean {
-    if (this.words[v + VCPU_THREAD] & THREAD_HOST_IRQ || this.timers.interrupts(v)) return true
+    if (
+      this.words[v + VCPU_THREAD] & THREAD_HOST_IRQ ||
+      this.timers.interrupts(v) ||
+      this.mapped.interrupts(v)
+    )
+      return true
     return this.silicon.virtualInterface.maintenanceLine(pe)
   }
 
@@ -204,10 +211,8 @@ export class Guest {
         this.outside.sendEvents()
         return this.advance(v)
       case OP_WRITE:
-        words[v + VCPU_DATA] = ops[at + 2]
-        words[v + VCPU_DATA + 1] = ops[at + 3]
         silicon.systemRegisters.write(pe, operand, ops[at + 2], ops[at + 3], 1)
-        return this.accessed(v, pe)
+        return this.accessed(v, pe, ops[at + 2], ops[at + 3])
       case OP_READ: {
         const value = silicon.systemRegisters.read(pe, operand, 1)
         words[v + GUEST_VALUE] = value
@@ -247,13 +252,15 @@ export class Guest {
   }
 
   /**
-   * A register access goes on with the next operation unless it trapped: then the hypervisor decides. One that
+   * `low` and `high` are what was to be written. A register access goes on with the next operation unless it trapped: then the hypervisor decides. One that
    * is UNDEFINED is the guest's own affair: its exception handler, which is not modelled, skips it.
    */
-  private accessed(v: number, pe: number): number {
+  private accessed(v: number, pe: number, low = 0, high = 0): number {
     const syndrome = this.words[pe + PCPU_TRAP]
     if (syndrome === 0 || ESR_EC(syndrome) === 0) return this.advance(v)
     this.words[v + VCPU_ESR] = syndrome
+    this.words[v + VCPU_DATA] = low
+    this.words[v + VCPU_DATA + 1] = high
     return 1 + EXIT_SYSREG
   }
 
@@ -270,7 +277,7 @@ export class Guest {
     const intid = this.words[v + GUEST_ACK + this.words[v + GUEST_DEPTH]]
     if (isSpecial(intid)) return this.advance(v)
     this.silicon.systemRegisters.write(pe, encoding, intid, 0, 1)
-    return this.accessed(v, pe)
+    return this.accessed(v, pe, intid)
   }
 
   private waited(v: number, pe: number, result: number, exit: number): number {

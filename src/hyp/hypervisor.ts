@@ -145,7 +145,7 @@ export class Hypervisor {
       onSpin,
       own: new OwnSteps(program, this.seam, vgic, this.halt, onSpin),
     })
-    this.guest = new Guest(this.words, this.silicon, this.timers, {
+    this.guest = new Guest(this.words, this.silicon, this.timers, this.mapped, {
       sendEvents: () => this.sendEvents(),
       lower: (v, intid) => this.lower(v, intid),
     })

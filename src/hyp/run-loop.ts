@@ -39,6 +39,7 @@ import {
 } from './fuse.ts'
 import { GUEST_PC } from './guest.ts'
 import type { Halt } from './halt.ts'
+import type { MappedInterrupts } from './mapped-interrupts.ts'
 import type { OnSpin } from './on-spin.ts'
 import type { OwnSteps } from './own-steps.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -124,7 +125,9 @@ export class RunLoop {
   readonly onSpin: OnSpin
   readonly own: OwnSteps
   readonly costTable: number
-  private readonly hasTimers: boolean
+  private readonly mapped: MappedInterrupts
+  /** Whether the host takes interrupts for the VM: its timers', and those of devices it was given. */
+  private readonly takesInterrupts: boolean
   /** The head of the loop if {@link FUSED_ENTRY} begins there, and where that is in the guest; else -1. */
   private readonly entry: number
   private readonly entered: number
@@ -149,7 +152,8 @@ export class RunLoop {
     this.onSpin = parts.onSpin
     this.own = parts.own
     this.costTable = parts.apLists.place.costTable
-    this.hasTimers = parts.timers.present
+    this.mapped = parts.vgic.mapped
+    this.takesInterrupts = parts.timers.present || parts.apLists.place.mappedCount > 0
     const { table } = this
     const head = this.head << TABLE_SHIFT
     this.entry = table[head + TABLE_FUSED] === FUSED_ENTRY ? this.head : -1
@@ -357,9 +361,9 @@ export class RunLoop {
       withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF | THREAD_HOST_IRQ)
     if (words[v + VCPU_USED_LRS] !== 0) this.vgic.foldSome(v)
     if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
-    if (this.hasTimers) {
+    if (this.takesInterrupts) {
       this.timers.sync(v)
-      this.timers.takeInterrupts(v)
+      this.takeInterrupts(v)
     }
   }
 
@@ -553,10 +557,15 @@ export class RunLoop {
     words[v + VCPU_WFIT] = 0
   }
 
-  /** The host takes what is pending for it on this PE: a kick's IPI, its tick, the guest's timers. */
+  /** The host takes what is pending for it: a kick's IPI, its tick, the guest's timers, devices of the guest's. */
   private irqOn(v: number): void {
     this.words[v + VCPU_THREAD] &= ~(THREAD_IRQS_OFF | THREAD_HOST_IRQ)
-    if (this.hasTimers) this.timers.takeInterrupts(v)
+    if (this.takesInterrupts) this.takeInterrupts(v)
+  }
+
+  private takeInterrupts(v: number): void {
+    this.timers.takeInterrupts(v)
+    this.mapped.takeInterrupts(v)
   }
 
   private takeExitReason(v: number): number {

@@ -13,6 +13,7 @@ import {
   LR_ACTIVE,
   LR_EOI,
   LR_PENDING,
+  VMCR_VEOIM,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import type { ApLists } from './ap-list.ts'
@@ -43,6 +44,8 @@ import {
   irqStateOf,
   irqStaysOn,
 } from './vgic-irq.ts'
+
+import { VM_DEACTIVATED } from './vm.ts'
 
 export class VgicV3 {
   readonly words: Int32Array
@@ -189,6 +192,7 @@ export class VgicV3 {
   foldSome(v: number): void {
     if (this.words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
     this.saveLrs(v, HCR_TDIR)
+    if (this.words[this.apLists.place.vm + VM_DEACTIVATED] !== 0) this.deactivateMarked(v)
   }
 
   /** As Linux 6.1 does it: EOIcount is ignored. */
@@ -232,15 +236,13 @@ export class VgicV3 {
 
   private foldOne(words: Int32Array, v: number, irq: number, high: number): void {
     const word = words[irq]
-    if (word & (IRQ_HW | IRQ_DEACTIVATED)) this.foldMapped(v, irq, word, high)
+    if (word & IRQ_HW) this.foldMapped(v, irq, word, high)
     else words[irq] = folded(word, irqStateOf(high))
   }
 
-  /** The same for one that is mapped, or that another vCPU has deactivated meanwhile. */
   private foldMapped(v: number, irq: number, word: number, high: number): void {
-    const state = word & IRQ_DEACTIVATED ? irqStateOf(high) & ~IRQ_ACTIVE : irqStateOf(high)
-    this.words[irq] = folded(word & ~IRQ_DEACTIVATED, state)
-    if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
+    this.words[irq] = folded(word, irqStateOf(high))
+    if ((word & IRQ_EDGE) === 0) this.resample(v, irq, high)
   }
 
   /**
@@ -281,6 +283,19 @@ export class VgicV3 {
     }
   }
 
+  /** Interrupts of a vCPU that another one has deactivated while they were active in its guest. */
+  private deactivateMarked(v: number): void {
+    const { words, apLists } = this
+    const list = v + apLists.list
+    for (let i = words[v + VCPU_AP_COUNT] - 1; i >= 0; i--) {
+      const irq = words[list + i]
+      if ((words[irq] & IRQ_DEACTIVATED) === 0) continue
+      words[irq] &= ~IRQ_DEACTIVATED
+      words[apLists.place.vm + VM_DEACTIVATED]--
+      this.deactivate(v, irq)
+    }
+  }
+
   /** The guest deactivated an interrupt that is in no list register, so that no hardware has followed. */
   private deactivate(v: number, irq: number): void {
     const { words } = this
@@ -294,12 +309,22 @@ export class VgicV3 {
    */
   deactivateByDir(v: number, intid: number): void {
     const { words, apLists } = this
+    // In EOImode 0 a DIR is ignored.
+    if ((this.seam.readVmcr(v, words[v + VCPU_PE]) & VMCR_VEOIM) === 0) return
     if (intid >= FIRST_SPI + apLists.place.spiCount) return
     const irq = apLists.irqOf(v, intid)
     const owner = irqApListOf(words[irq]) === 0 ? v : apLists.vcpuOf(irqApListOf(words[irq]) - 1)
-    if (owner !== v && words[owner + VCPU_USED_LRS] !== 0) words[irq] |= IRQ_DEACTIVATED
+    if (owner !== v && words[owner + VCPU_USED_LRS] !== 0) this.mark(irq)
     else if (words[irq] & IRQ_ACTIVE) this.deactivate(v, irq)
     if (owner !== v) apLists.notify(owner)
+  }
+
+  /** Leaves the deactivation to the fold of the vCPU on whose list the interrupt is. */
+  private mark(irq: number): void {
+    const { words, apLists } = this
+    if (words[irq] & IRQ_DEACTIVATED) return
+    words[irq] |= IRQ_DEACTIVATED
+    words[apLists.place.vm + VM_DEACTIVATED]++
   }
 }
 

@@ -10,6 +10,8 @@ import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 export const VM_ENABLED = 0
 /** Virtual time: how many steps were taken. */
 export const VM_TIME = 1
+/** How many interrupts carry the mark that another vCPU has deactivated them. */
+export const VM_DEACTIVATED = 2
 
 /** An SPI that is mapped to a physical one: its handle, the physical INTID, and the physical line. */
 export const MAPPED_IRQ = 0
@@ -42,6 +44,7 @@ export function vmRecords({ vcpus, spis, listRegisters, mapped, ownWords }: VmSi
   const vm = recordType('vm', [
     { name: 'enabled', at: VM_ENABLED, class: 'authoritative' },
     { name: 'time', at: VM_TIME, class: 'observational' },
+    { name: 'deactivated', at: VM_DEACTIVATED, class: 'authoritative' },
   ])
   const vcpu = vcpuRecord(listRegisters, FIRST_SPI + spis, ownWords)
   const spi = recordType('spis', [

@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { ICH_LR0_EL2 } from 'vgic'
 import type { StepEvent } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { LR_ACTIVE, LR_PENDING } from '../../src/arch/ich.ts'
 import { cook, drive, type Recipe, type RecipeInterrupt, recipes, schedules } from './scenario-recipe.ts'
 
 const NOTHING = 1023
@@ -14,6 +15,10 @@ const OPEN_AT_START = 0xf0
 interface Watched extends RecipeInterrupt {
   /** An edge that waits to be acknowledged, or a line that is high. */
   pending: boolean
+  /** The same edge, but it waits in a list register: the hypervisor does not see it being acknowledged. */
+  inListRegister: boolean
+  /** Another edge came meanwhile. It is delivered too if the guest acknowledges the first before the fold. */
+  again: boolean
 }
 
 /** What should be pending, as a reader of the events works it out. */
@@ -26,13 +31,19 @@ class Oracle {
   private readonly sending: string[] = []
 
   constructor(private readonly recipe: Recipe) {
-    this.watched = recipe.interrupts.map((interrupt) => ({ ...interrupt, pending: false }))
+    this.watched = recipe.interrupts.map((interrupt) => ({
+      ...interrupt,
+      pending: false,
+      inListRegister: false,
+      again: false,
+    }))
     this.masks = recipe.guests.map(() => OPEN_AT_START)
     this.fired = recipe.devices.map(() => 0)
   }
 
   observe(event: StepEvent): void {
     const { actor, what, acknowledged } = event
+    if (/^(flush|fold)/.test(what)) this.list(actor.index, listed(event, LR_PENDING))
     if (actor.kind === 'device') {
       // Of an injection's steps the first moves the line; the request and the kick follow.
       if (!/^(pulses|raises) /.test(what)) return
@@ -57,8 +68,19 @@ class Oracle {
     return found
   }
 
+  /** A vCPU's list registers hold these pending interrupts, and nothing else that is pending. */
+  private list(vcpu: number, intids: readonly number[]): void {
+    for (const one of this.watched.filter((watched) => watched.vcpu === vcpu)) {
+      one.inListRegister = intids.includes(one.intid)
+      one.again = false
+    }
+  }
+
   private fire(interrupt: Watched): void {
-    if (interrupt.pending) this.coalesced++
+    if (interrupt.pending) {
+      this.coalesced++
+      interrupt.again = interrupt.inListRegister
+    }
     interrupt.pending = true
   }
 
@@ -84,7 +106,9 @@ class Oracle {
     expect(interrupt.enabled, `${intid} is enabled`).toBe(true)
     if (interrupt.trigger === 'level') return
     expect(interrupt.pending, `${intid} waited to be acknowledged`).toBe(true)
-    interrupt.pending = false
+    interrupt.pending = interrupt.again
+    interrupt.again = false
+    interrupt.inListRegister = false
   }
 
   /** What a vCPU should be woken for. */
@@ -95,12 +119,15 @@ class Oracle {
   }
 }
 
-/** The INTIDs that a step wrote into list registers. */
-const listed = ({ accesses }: StepEvent): number[] =>
+/** The INTIDs that a step wrote into list registers, in a state with any of these bits. */
+const listed = ({ accesses }: StepEvent, state = LR_PENDING | LR_ACTIVE): number[] =>
   accesses
     .filter(
       ({ direction, register, high }) =>
-        direction === 'write' && register >= ICH_LR0_EL2 && register < ICH_LR0_EL2 + 16 && high !== 0,
+        direction === 'write' &&
+        register >= ICH_LR0_EL2 &&
+        register < ICH_LR0_EL2 + 16 &&
+        (high & state) !== 0,
     )
     .map(({ low }) => low)
 

@@ -104,7 +104,7 @@ describe('free-running and stepped machines are equal at every park', () => {
     expect(count.inGuest).toBeGreaterThan(300)
     expect(count.atHead).toBeGreaterThan(100)
     expect(count.asleep).toBeGreaterThan(10)
-    expect(count.ended).toBeGreaterThan(5)
+    expect(count.ended).toBeGreaterThan(0)
   })
 
   it('with an edit that breaks the superinstructions apart', async () => {
