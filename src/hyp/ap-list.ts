@@ -124,10 +124,9 @@ export class ApLists {
   }
 
   /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */
-  prune(v: number): void {
+  prune(v: number, count: number): void {
     const { words } = this
     const list = v + this.list
-    const count = words[v + VCPU_AP_COUNT]
     const index = this.targetOf(words, v)
     let kept = 0
     for (let i = 0; i < count; i++) {

@@ -13,6 +13,7 @@ import type { ArchTimers } from './arch-timer.ts'
 import { COST_EXITS, COST_STRIDE } from './cost.ts'
 import { ENDED, type Program, TABLE_FUSED, TABLE_SHIFT } from './design.ts'
 import {
+  FUSED_AFTER_HALT,
   FUSED_ELSE_1,
   FUSED_ELSE_2,
   FUSED_ENTRY,
@@ -22,6 +23,7 @@ import {
   FUSED_LOAD_AFTER_HALT,
   FUSED_NEXT,
   FUSED_PUT_FOR_HALT,
+  FUSED_SAVE_VMCR,
   FUSED_SCHED_IN,
   FUSED_SCHED_IN_UNLESS_WAITING,
   FUSED_SCHED_OUT,
@@ -198,9 +200,10 @@ export class RunLoop {
   enter(v: number): number {
     const { words } = this
     const pe = words[v + VCPU_PE]
-    if (words[v + VCPU_PC] !== this.entry || words[v + VCPU_NOTIFIER] !== 0 || pe === 0) return this.run(v)
-    if (words[v + VCPU_THREAD] & REQ_SIGNAL) return this.run(v)
-    this.fusedEntry(v, pe)
+    const thread = words[v + VCPU_THREAD]
+    const isAtEntry = words[v + VCPU_PC] === this.entry && words[v + VCPU_NOTIFIER] === 0
+    if (!isAtEntry || pe === 0 || thread & REQ_SIGNAL) return this.run(v)
+    this.fusedEntry(v, pe, thread)
     words[v + VCPU_PC] = this.entered
     return THREAD_IN_GUEST
   }
@@ -212,8 +215,9 @@ export class RunLoop {
       this.exit(v, reason)
       return this.run(v)
     }
-    this.leaveGuest(v, reason)
-    this.fusedExit(v)
+    const pe = words[v + VCPU_PE]
+    this.leaveGuest(v, pe, reason)
+    this.fusedExit(v, pe)
     const pc = this.table[this.reasons + reason]
     if (pc !== this.head && pc !== ENDED) return this.runFrom(v, pc)
     return this.stop(v, pc)
@@ -230,11 +234,11 @@ export class RunLoop {
             pc = table[at + FUSED_ELSE_1]
             break
           }
-          this.fusedEntry(v, words[v + VCPU_PE])
+          this.fusedEntry(v, words[v + VCPU_PE], words[v + VCPU_THREAD])
           words[v + VCPU_PC] = table[at + FUSED_LAST]
           return THREAD_IN_GUEST
         case FUSED_EXIT:
-          this.fusedExit(v)
+          this.fusedExit(v, words[v + VCPU_PE])
           pc = table[(table[at + FUSED_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
           break
         case FUSED_HALT:
@@ -272,6 +276,15 @@ export class RunLoop {
         case FUSED_LOAD_AFTER_HALT:
           words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
           this.vcpuLoad(v)
+          this.skipInstruction(v)
+          pc = table[at + FUSED_NEXT]
+          break
+        case FUSED_SAVE_VMCR:
+          this.saveVmcr(v)
+          pc = table[at + FUSED_NEXT]
+          break
+        case FUSED_AFTER_HALT:
+          words[v + VCPU_THREAD] &= ~REQ_UNHALT
           this.skipInstruction(v)
           pc = table[at + FUSED_NEXT]
           break
@@ -336,21 +349,24 @@ export class RunLoop {
   }
 
   /** Rows of {@link FUSED_ENTRY}. Nobody comes in between, so no request is pending when they are looked at again. */
-  private fusedEntry(v: number, pe: number): void {
+  private fusedEntry(v: number, pe: number, thread: number): void {
     const { words } = this
-    const thread = withPreemptOff(words[v + VCPU_THREAD]) & ~(THREAD_REQUESTS | THREAD_MODE)
-    words[v + VCPU_THREAD] = thread | THREAD_IRQS_OFF | MODE_IN_GUEST
-    if (words[v + VCPU_AP_COUNT] !== 0) this.vgic.flushSome(v)
+    const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)
+    words[v + VCPU_THREAD] = kept | THREAD_IRQS_OFF | MODE_IN_GUEST
+    const count = words[v + VCPU_AP_COUNT]
+    if (count !== 0) this.vgic.flushSome(v, pe, count)
     returnFromEl2(words, pe)
   }
 
   /** Rows of {@link FUSED_EXIT}, but for what the last of them returns. */
-  private fusedExit(v: number): void {
+  private fusedExit(v: number, pe: number): void {
     const { words } = this
     words[v + VCPU_THREAD] =
       withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF | THREAD_HOST_IRQ)
-    if (words[v + VCPU_USED_LRS] !== 0) this.vgic.foldSome(v)
-    if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
+    const used = words[v + VCPU_USED_LRS]
+    if (used !== 0) this.vgic.foldSome(v, pe, used)
+    const count = words[v + VCPU_AP_COUNT]
+    if (count !== 0) this.apLists.prune(v, count)
     if (this.hasTimers) {
       this.timers.sync(v)
       this.timers.takeInterrupts(v)
@@ -360,18 +376,18 @@ export class RunLoop {
   /** The guest leaves: an exception to EL2 for an EXIT_ reason. The thread goes on after `guest`. */
   exit(v: number, reason: number): void {
     const { words, table } = this
-    this.leaveGuest(v, reason)
+    this.leaveGuest(v, words[v + VCPU_PE], reason)
     words[v + VCPU_EXIT] = reason
     words[v + VCPU_PC] = table[(words[v + VCPU_PC] << TABLE_SHIFT) + 1]
   }
 
   /** From now on its accesses count as those of this exit. */
-  private leaveGuest(v: number, reason: number): void {
+  private leaveGuest(v: number, pe: number, reason: number): void {
     const { words } = this
     const cost = this.costTable + reason * COST_STRIDE
     words[v + VCPU_COST] = cost
     words[cost + COST_EXITS]++
-    takeExceptionToEl2(words, words[v + VCPU_PE])
+    takeExceptionToEl2(words, pe)
   }
 
   private perform(step: number, v: number): number {
@@ -453,7 +469,7 @@ export class RunLoop {
         words[v + VCPU_THREAD] &= ~THREAD_WAITING
         return 0
       case op.STEP_SAVE_VMCR:
-        if (words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(v)
+        this.saveVmcr(v)
         return 0
       case op.STEP_RUNNABLE:
         return this.halt.checkBlock(v) ? 1 : 0
@@ -526,6 +542,10 @@ export class RunLoop {
 
   private put(v: number): void {
     if (this.words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
+  }
+
+  private saveVmcr(v: number): void {
+    if (this.words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(v)
   }
 
   private giveUpCpu(v: number): void {

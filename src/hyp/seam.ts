@@ -32,7 +32,7 @@ export type SeamObserver = (
   high: number,
 ) => void
 
-export { clearLr, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
+export { clearLr, lrHigh, lrLow } from '../gic/ich.ts'
 
 /**
  * Registers that software reads or writes in a row are a row here too: the loops over list registers and active
@@ -116,14 +116,15 @@ export class Seam {
     if (this.observer !== null) this.tellInterface(this.observer, false, vmcr, ap0r, ap1r)
   }
 
-  /** Writes one of several list registers: {@link setLrStatus} and {@link enable} follow. */
+  /** Writes one of several list registers; {@link filled} is to follow, with what this returned for each. */
   fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
     return this.ich.fillLr(words, pe, n, low, high)
   }
 
-  /** Writes ICH_HCR_EL2, and counts the list registers that were filled. */
-  enable(words: Int32Array, v: number, pe: number, hcr: number, used: number): void {
+  /** The first `used` list registers were written, and ICH_HCR_EL2 before them. */
+  filled(words: Int32Array, v: number, pe: number, hcr: number, used: number, status: number): void {
     this.ich.writeHcr(words, pe, hcr)
+    setLrStatus(words, pe, used, status)
     words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 1 + used
     if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, used)
   }
@@ -135,16 +136,12 @@ export class Seam {
   beginFold(words: Int32Array, v: number, pe: number, hcr: number, used: number): number {
     const empty = this.virtualInterface.elrsr(pe)
     if (this.observer !== null) this.observer('sysreg', true, ICH_ELRSR_EL2, empty, 0)
-    this.drain(words, v, pe, hcr, used, empty, 1)
+    this.beginDrain(words, v, pe, hcr, used, empty, 1)
     return empty
   }
 
-  /** The same, but `empty` is not read. */
-  beginDrain(words: Int32Array, v: number, pe: number, hcr: number, used: number, empty: number): void {
-    this.drain(words, v, pe, hcr, used, empty, 0)
-  }
-
-  private drain(
+  /** The same where it is known, or was read in `reads` reads, that those in `empty` hold nothing. */
+  beginDrain(
     words: Int32Array,
     v: number,
     pe: number,
