@@ -4,7 +4,10 @@ import { designs } from 'vgic/scenario'
 import { HotPath, machineOf } from './hot-path.ts'
 
 const [scenario, live] = process.argv.slice(2).map(Number)
-const others = live === 3 ? [new HotPath(machineOf(2, designs.hooks)), new HotPath(machineOf(16, designs.vmcrOnDemandFlag))] : []
+const others =
+  live === 3
+    ? [new HotPath(machineOf(2, designs.hooks)), new HotPath(machineOf(16, designs.vmcrOnDemandFlag))]
+    : []
 const path = new HotPath(machineOf(4))
 const warm = live === 3 ? [1, 2, 3, 4, 5] : [scenario]
 for (let r = 0; r < 3; r++) {

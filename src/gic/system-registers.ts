@@ -14,13 +14,13 @@ import { ESR_UNDEFINED, sysregSyndrome } from '../arch/syndrome.ts'
 import type { Ich } from './ich.ts'
 import type { Icv } from './icv.ts'
 import {
+  exceptionLevel,
   HCR_EL2,
   HCR_EL2_FMO,
   HCR_EL2_IMO,
   PCPU_DATA_HIGH,
-  exceptionLevel,
-  PCPU_PSTATE,
   PCPU_HCR_EL2,
+  PCPU_PSTATE,
   PCPU_TRAP,
   type Pcpu,
 } from './pcpu.ts'
@@ -219,7 +219,13 @@ export class SystemRegisters {
   }
 
   /** MSR at exception level `el`; does nothing if it traps. */
-  write(pe: number, encoding: number, low: number, high: number, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): void {
+  write(
+    pe: number,
+    encoding: number,
+    low: number,
+    high: number,
+    el = exceptionLevel(this.words[pe + PCPU_PSTATE]),
+  ): void {
     this.reached(pe, encoding, el, false)?.write?.(this.blocks, pe, low, high)
   }
 

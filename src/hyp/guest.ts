@@ -6,14 +6,7 @@
 import { ICC_DIR_EL1, ICC_EOIR0_EL1, ICC_EOIR1_EL1, ICC_IAR0_EL1, ICC_IAR1_EL1 } from '../arch/icc.ts'
 import { INTID_NONE, isSpecial } from '../arch/intid.ts'
 import { ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../arch/syndrome.ts'
-import {
-  DAIF_F,
-  DAIF_I,
-  DAIF_VIEW,
-  PCPU_TRAP,
-  WFX_COMPLETES,
-  WFX_TRAPS,
-} from '../gic/pcpu.ts'
+import { DAIF_F, DAIF_I, DAIF_VIEW, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import { LINE_VFIQ } from '../gic/virtual-interface.ts'
 import type { WordDeclaration } from '../state/layout.ts'
@@ -27,9 +20,9 @@ import {
   EXIT_USERSPACE,
   EXIT_WFE,
   EXIT_WFI,
+  THREAD_HOST_IRQ,
   VCPU_DATA,
   VCPU_ESR,
-  THREAD_HOST_IRQ,
   VCPU_PE,
   VCPU_THREAD,
 } from './vcpu.ts'

@@ -126,7 +126,8 @@ export class Halt {
     const { limit } = polling
     const window = words[v + VCPU_POLL_WINDOW]
     const halted = words[this.vm + VM_TIME] - words[v + VCPU_HALT_START]
-    const slept = words[v + VCPU_POLL_LEFT] === 0 && taskOf(words[v + VCPU_THREAD]) === TASK_RUNNING && halted > window
+    const slept =
+      words[v + VCPU_POLL_LEFT] === 0 && taskOf(words[v + VCPU_THREAD]) === TASK_RUNNING && halted > window
     words[v + VCPU_POLL_LEFT] = 0
     if (window !== 0 && !slept) {
       words[v + VCPU_POLLS_SUCCESSFUL]++

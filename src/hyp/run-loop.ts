@@ -1,15 +1,10 @@
 /**
  * The vCPU run loop: does the steps of a compiled design for a vCPU's thread. Each step is atomic; between two
- * steps anything else may happen. `perform` is the list of all steps with what they do. `step` does one of
- * them; `run` does as many as it can without anybody else, and the frequent sequences at once: a
- * superinstruction stands for a run of rows that the table has exactly so, and does the same.
+ * steps anything else may happen. thread-steps.ts has what each of them does. `step` does one; `run` does as many
+ * as it can without anybody else, and the frequent sequences at once: a superinstruction stands for a run of rows
+ * that the table has exactly so, and does the same.
  */
-import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../arch/icc.ts'
-import { HCR_TDIR } from '../arch/ich.ts'
-import { sysregSyndrome } from '../arch/syndrome.ts'
-import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI, type Pcpu, returnFromEl2, takeExceptionToEl2 } from '../gic/pcpu.ts'
-import type { ApLists } from './ap-list.ts'
-import type { ArchTimers } from './arch-timer.ts'
+import { returnFromEl2, takeExceptionToEl2 } from '../gic/pcpu.ts'
 import { COST_EXITS, COST_STRIDE } from './cost.ts'
 import { ENDED, type Program, TABLE_FUSED, TABLE_SHIFT } from './design.ts'
 import {
@@ -31,20 +26,12 @@ import {
   FUSED_WAKE,
   fuse,
 } from './fuse.ts'
-import { GUEST_PC } from './guest.ts'
-import type { Halt } from './halt.ts'
-import type { OnSpin } from './on-spin.ts'
-import type { OwnSteps } from './own-steps.ts'
-import type { Scheduler } from './scheduler.ts'
-import type { Seam } from './seam.ts'
-import { sendSgi } from './sgi.ts'
 import * as op from './steps.ts'
+import { type StepParts, ThreadSteps } from './thread-steps.ts'
 import {
   MODE_IN_GUEST,
-  MODE_OUTSIDE,
   REQ_SIGNAL,
   REQ_UNHALT,
-  TASK_OFF,
   TASK_RUNNING,
   TASK_SLEEPING,
   THREAD_HOST_IRQ,
@@ -55,31 +42,17 @@ import {
   taskOf,
   VCPU_AP_COUNT,
   VCPU_COST,
-  VCPU_DATA,
-  VCPU_ESR,
   VCPU_EXIT,
-  VCPU_LOADED,
   VCPU_NOTIFIER,
   VCPU_PC,
   VCPU_PE,
   VCPU_SLEEPS,
   VCPU_THREAD,
   VCPU_USED_LRS,
-  VCPU_WFIT,
-  withMode,
   withPreemptOff,
   withPreemptOn,
   withTask,
 } from './vcpu.ts'
-import type { VgicV3 } from './vgic-v3.ts'
-
-/** Virtual interrupts to EL1, and WFI and WFE trapped. */
-const GUEST_HCR_EL2 = HCR_EL2_IMO | HCR_EL2_FMO | HCR_EL2_TWI | HCR_EL2_TWE
-
-const ESR_SGI1R = sysregSyndrome(ICC_SGI1R_EL1, false) | 0
-const ESR_SGI0R = sysregSyndrome(ICC_SGI0R_EL1, false) | 0
-const ESR_ASGI1R = sysregSyndrome(ICC_ASGI1R_EL1, false) | 0
-const ESR_DIR = sysregSyndrome(ICC_DIR_EL1, false) | 0
 
 /** What a vCPU's thread can do next. */
 export const THREAD_STEPS = 0
@@ -91,33 +64,10 @@ export const THREAD_SLEEPS = 2
 export const THREAD_WAITS_FOR_CPU = 3
 export const THREAD_ENDED = 4
 
-/** What the run loop's steps are made of. */
-export interface RunLoopParts {
-  readonly seam: Seam
-  readonly apLists: ApLists
-  readonly vgic: VgicV3
-  readonly timers: ArchTimers
-  readonly scheduler: Scheduler
-  readonly halt: Halt
-  readonly onSpin: OnSpin
-  readonly own: OwnSteps
-}
-
-export class RunLoop {
-  readonly words: Int32Array
+export class RunLoop extends ThreadSteps {
   readonly table: Int32Array
   readonly head: number
-  readonly pcpu: Pcpu
-  readonly seam: Seam
-  readonly apLists: ApLists
-  readonly vgic: VgicV3
-  readonly timers: ArchTimers
-  readonly scheduler: Scheduler
-  readonly halt: Halt
-  readonly onSpin: OnSpin
-  readonly own: OwnSteps
-  readonly costTable: number
-  private readonly hasTimers: boolean
+  private readonly costTable: number
   /** The head of the loop if {@link FUSED_ENTRY} begins there, and where that is in the guest; else -1. */
   private readonly entry: number
   private readonly entered: number
@@ -127,22 +77,12 @@ export class RunLoop {
 
   constructor(
     readonly program: Program,
-    parts: RunLoopParts,
+    parts: StepParts,
   ) {
-    this.words = parts.seam.words
+    super(parts)
     this.table = fuse(program)
     this.head = program.head
-    this.pcpu = parts.seam.silicon.pcpu
-    this.seam = parts.seam
-    this.apLists = parts.apLists
-    this.vgic = parts.vgic
-    this.timers = parts.timers
-    this.scheduler = parts.scheduler
-    this.halt = parts.halt
-    this.onSpin = parts.onSpin
-    this.own = parts.own
     this.costTable = parts.apLists.place.costTable
-    this.hasTimers = parts.timers.present
     const { table } = this
     const head = this.head << TABLE_SHIFT
     this.entry = table[head + TABLE_FUSED] === FUSED_ENTRY ? this.head : -1
@@ -388,200 +328,5 @@ export class RunLoop {
     words[v + VCPU_COST] = cost
     words[cost + COST_EXITS]++
     takeExceptionToEl2(words, pe)
-  }
-
-  private perform(step: number, v: number): number {
-    const { words } = this
-    switch (step) {
-      case op.STEP_LOAD:
-        this.load(v)
-        return 0
-      case op.STEP_LOAD_UNLESS_WAITING:
-        this.loadUnlessWaiting(v)
-        return 0
-      case op.STEP_TRAP_DIR:
-        this.seam.writeHcr(v, words[v + VCPU_PE], HCR_TDIR)
-        return 0
-      case op.STEP_TIMER_LOAD:
-        this.timers.load(v)
-        return 0
-      case op.STEP_PUT:
-        this.put(v)
-        return 0
-      case op.STEP_HANDLE_REQUESTS:
-        words[v + VCPU_THREAD] &= ~THREAD_REQUESTS
-        return 0
-      case op.STEP_PREEMPT_OFF:
-        words[v + VCPU_THREAD] = withPreemptOff(words[v + VCPU_THREAD])
-        return 0
-      case op.STEP_PREEMPT_ON:
-        words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
-        return 0
-      case op.STEP_IRQ_OFF:
-        words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
-        return 0
-      case op.STEP_IRQ_ON:
-        this.irqOn(v)
-        return 0
-      case op.STEP_FLUSH:
-        this.vgic.flush(v)
-        return 0
-      case op.STEP_FLUSH_ACTIVE_FIRST:
-        this.vgic.flushActiveFirst(v)
-        return 0
-      case op.STEP_FOLD:
-        this.vgic.fold(v)
-        return 0
-      case op.STEP_FOLD_IGNORING_EOI_COUNT:
-        this.vgic.foldIgnoringEoiCount(v)
-        return 0
-      case op.STEP_TIMER_SYNC:
-        this.timers.sync(v)
-        return 0
-      case op.STEP_PUBLISH_IN_GUEST:
-        words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_IN_GUEST)
-        return 0
-      case op.STEP_PUBLISH_OUTSIDE:
-        words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_OUTSIDE)
-        return 0
-      case op.STEP_REQUEST_PENDING:
-        return words[v + VCPU_THREAD] & THREAD_REQUESTS ? 1 : 0
-      case op.STEP_SIGNAL_PENDING:
-        return words[v + VCPU_THREAD] & REQ_SIGNAL ? 1 : 0
-      case op.STEP_GUEST:
-        returnFromEl2(words, words[v + VCPU_PE])
-        return 0
-      case op.STEP_EXIT_REASON:
-        return this.takeExitReason(v)
-      case op.STEP_SKIP_INSTRUCTION:
-        this.skipInstruction(v)
-        return 0
-      case op.STEP_EMULATE_SYSREG:
-        this.emulateSysreg(v)
-        return 0
-      case op.STEP_USERSPACE:
-        words[v + VCPU_THREAD] &= ~REQ_SIGNAL
-        return 0
-      case op.STEP_SET_WAITING:
-        words[v + VCPU_THREAD] |= THREAD_WAITING
-        return 0
-      case op.STEP_CLEAR_WAITING:
-        words[v + VCPU_THREAD] &= ~THREAD_WAITING
-        return 0
-      case op.STEP_SAVE_VMCR:
-        this.saveVmcr(v)
-        return 0
-      case op.STEP_RUNNABLE:
-        return this.halt.checkBlock(v) ? 1 : 0
-      case op.STEP_RUNNABLE_ON_DEMAND:
-        this.halt.readMaskOnDemand(v, words[v + VCPU_PE])
-        return this.halt.checkBlock(v) ? 1 : 0
-      case op.STEP_NOT_LOADED:
-        return words[v + VCPU_LOADED] === 0 ? 1 : 0
-      case op.STEP_POLL_BEGIN:
-        this.halt.begin(v)
-        return 0
-      case op.STEP_POLL_AGAIN:
-        return this.halt.pollAgain(v) ? 1 : 0
-      case op.STEP_POLL_END:
-        this.halt.end(v)
-        return 0
-      case op.STEP_CLEAR_UNHALT:
-        words[v + VCPU_THREAD] &= ~REQ_UNHALT
-        return 0
-      case op.STEP_SET_SLEEPING:
-        words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
-        return 0
-      case op.STEP_SET_RUNNING:
-        words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_RUNNING)
-        return 0
-      case op.STEP_SLEEP:
-        return 0
-      case op.STEP_NO_CANDIDATE:
-        return this.onSpin.next(v) ? 0 : 1
-      case op.STEP_CANDIDATE_BLOCKED:
-        return this.onSpin.isBlocked(v) ? 1 : 0
-      case op.STEP_DY_RUNNABLE:
-        return this.onSpin.isBlocked(v) && this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
-      case op.STEP_CANDIDATE_RUNNABLE:
-        return this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
-      case op.STEP_YIELD_TO:
-        this.onSpin.yieldTo(v)
-        return 0
-      case op.STEP_STOP:
-        words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_OFF)
-        this.scheduler.release(v)
-        return 0
-      case op.STEP_GIVE_UP_CPU:
-        this.giveUpCpu(v)
-        return 0
-      case op.STEP_RESUME:
-        return 0
-      default:
-        return this.own.perform(step, v)
-    }
-  }
-
-  private load(v: number): void {
-    const { words } = this
-    if (words[v + VCPU_LOADED] !== 0) return
-    this.seam.writeHcrEl2(words[v + VCPU_PE], GUEST_HCR_EL2)
-    this.vgic.load(v)
-  }
-
-  private loadUnlessWaiting(v: number): void {
-    if ((this.words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.load(v)
-  }
-
-  /** `load`, `trapDir` and `timerLoad`. */
-  private vcpuLoad(v: number): void {
-    this.load(v)
-    this.seam.writeHcr(v, this.words[v + VCPU_PE], HCR_TDIR)
-    this.timers.load(v)
-  }
-
-  private put(v: number): void {
-    if (this.words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
-  }
-
-  private saveVmcr(v: number): void {
-    if (this.words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(v)
-  }
-
-  private giveUpCpu(v: number): void {
-    if (taskOf(this.words[v + VCPU_THREAD]) === TASK_SLEEPING) this.timers.startBackground(v)
-    this.scheduler.release(v)
-  }
-
-  private skipInstruction(v: number): void {
-    const { words } = this
-    words[v + GUEST_PC]++
-    words[v + VCPU_ESR] = 0
-    words[v + VCPU_WFIT] = 0
-  }
-
-  /** The host takes what is pending for it on this PE: a kick's IPI, its tick, the guest's timers. */
-  private irqOn(v: number): void {
-    this.words[v + VCPU_THREAD] &= ~(THREAD_IRQS_OFF | THREAD_HOST_IRQ)
-    if (this.hasTimers) this.timers.takeInterrupts(v)
-  }
-
-  private takeExitReason(v: number): number {
-    const reason = this.words[v + VCPU_EXIT]
-    this.words[v + VCPU_EXIT] = 0
-    return reason
-  }
-
-  private emulateSysreg(v: number): void {
-    const { words, apLists } = this
-    const esr = words[v + VCPU_ESR]
-    const low = words[v + VCPU_DATA]
-    if (esr === ESR_SGI1R || esr === ESR_SGI0R || esr === ESR_ASGI1R) {
-      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], esr === ESR_SGI1R)
-    } else if (esr === ESR_DIR) {
-      this.vgic.deactivateByDir(v, low & this.seam.virtualInterface.intidMask)
-    }
-    words[v + VCPU_DATA] = 0
-    words[v + VCPU_DATA + 1] = 0
   }
 }

@@ -75,7 +75,9 @@ export class Scheduler {
   /** Whether a thread waits for a PE: it is off, or was woken, and no PE runs it. */
   wantsCpu(v: number): boolean {
     const { words } = this
-    return words[v + VCPU_PC] !== 0 && words[v + VCPU_PE] === 0 && taskOf(words[v + VCPU_THREAD]) !== TASK_SLEEPING
+    return (
+      words[v + VCPU_PC] !== 0 && words[v + VCPU_PE] === 0 && taskOf(words[v + VCPU_THREAD]) !== TASK_SLEEPING
+    )
   }
 
   /** Whether the thread can be preempted: on a PE at EL2, outside of every section and notifier. */

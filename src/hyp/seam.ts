@@ -181,13 +181,7 @@ export class Seam {
     this.words[this.words[v + VCPU_COST] + kind] += crossings
   }
 
-  private tellInterface(
-    tell: SeamObserver,
-    isRead: boolean,
-    vmcr: number,
-    ap0r: number,
-    ap1r: number,
-  ): void {
+  private tellInterface(tell: SeamObserver, isRead: boolean, vmcr: number, ap0r: number, ap1r: number): void {
     tell('sysreg', isRead, ICH_VMCR_EL2, this.words[vmcr], 0)
     tell('sysreg', true, ICH_VTR_EL2, this.ich.vtr, 0)
     for (let n = 0; 2 * n < this.activePriorities; n++) {

@@ -40,8 +40,8 @@ import {
   irqIsDeliverable,
   irqIsPending,
   irqListRegister,
-  irqStaysOn,
   irqStateOf,
+  irqStaysOn,
 } from './vgic-irq.ts'
 
 export class VgicV3 {
