@@ -10,10 +10,10 @@ import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_MASK,
   IRQ_AP_LIST_SHIFT,
-  IRQ_EDGE,
   IRQ_LATCH,
-  IRQ_LINE,
   irqApListOf,
+  irqInputMoves,
+  irqWithInput,
   irqIsDeliverable,
   irqPriority,
   irqStaysOn,
@@ -77,19 +77,14 @@ export class ApLists {
    * nothing to tell anybody.
    */
   setInput(irq: number, level: number): number {
-    const word = this.words[irq]
-    if (word & IRQ_EDGE) {
-      if (level === 0) return 0
-      return this.queue(irq, word | IRQ_LATCH)
-    }
-    const line = level === 0 ? 0 : IRQ_LINE
-    if ((word & IRQ_LINE) === line) return 0
-    return this.queue(irq, (word & ~IRQ_LINE) | line)
+    const { words } = this
+    const word = words[irq]
+    return irqInputMoves(word, level) ? this.queue(words, irq, irqWithInput(word)) : 0
   }
 
   /** Makes an interrupt pending whatever its trigger, as an SGI or a write to ISPENDR does; returns as `setInput`. */
   latch(irq: number): number {
-    return this.queue(irq, this.words[irq] | IRQ_LATCH)
+    return this.queue(this.words, irq, this.words[irq] | IRQ_LATCH)
   }
 
   /** `setInput` and the notification. */
@@ -107,8 +102,7 @@ export class ApLists {
    * Stores an interrupt's word and puts it on the ap_list it belongs on. One that is on a list already may still
    * be missing from the list registers of a running guest, so its vCPU is to be told in both cases.
    */
-  private queue(irq: number, word: number): number {
-    const { words } = this
+  private queue(words: Int32Array, irq: number, word: number): number {
     const v = this.targetOracle(words, word)
     if (v !== 0 && irqApListOf(word) === 0) this.append(words, v, irq, word)
     else words[irq] = word
@@ -148,7 +142,7 @@ export class ApLists {
 
   /** An interrupt that was taken off a list goes to that of its target, unless the distributor is off. */
   private migrate(irq: number, word: number): void {
-    const target = this.queue(irq, word)
+    const target = this.queue(this.words, irq, word)
     if (target !== 0) this.notify(target)
   }
 

@@ -129,33 +129,30 @@ export class Seam {
     if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, used)
   }
 
-  /**
-   * Reads ICH_ELRSR_EL2 and writes ICH_HCR_EL2. Of the first `used` list registers those that hold something are
-   * to be read, and all are to be cleared. Returns ICH_ELRSR_EL2.
-   */
-  beginFold(words: Int32Array, v: number, pe: number, hcr: number, used: number): number {
-    const empty = this.virtualInterface.elrsr(pe)
-    if (this.observer !== null) this.observer('sysreg', true, ICH_ELRSR_EL2, empty, 0)
-    this.beginDrain(words, v, pe, hcr, used, empty, 1)
-    return empty
+  /** ICH_ELRSR_EL2; {@link beginFold} counts the read. */
+  elrsr(pe: number): number {
+    return this.virtualInterface.elrsr(pe)
   }
 
-  /** The same where it is known, or was read in `reads` reads, that those in `empty` hold nothing. */
-  beginDrain(
+  /**
+   * ICH_ELRSR_EL2 was read, if `readsElrsr`, and ICH_HCR_EL2 is written. Of the first `used` list registers those that are
+   * not in `empty` are to be read, and all are to be cleared.
+   */
+  beginFold(
     words: Int32Array,
     v: number,
     pe: number,
     hcr: number,
     used: number,
     empty: number,
-    reads: number,
+    readsElrsr: boolean,
   ): void {
     this.ich.writeHcr(words, pe, hcr)
     setLrStatus(words, pe, used, 0)
     const row = words[v + VCPU_COST]
-    words[row + COST_SYSREG_READS] += reads + ones(~empty & ((1 << used) - 1))
+    words[row + COST_SYSREG_READS] += (readsElrsr ? 1 : 0) + ones(~empty & ((1 << used) - 1))
     words[row + COST_SYSREG_WRITES] += 1 + used
-    if (this.observer !== null) this.tellDrained(this.observer, pe, hcr, used, empty)
+    if (this.observer !== null) this.tellFold(this.observer, pe, hcr, used, empty, readsElrsr)
   }
 
   /**
@@ -197,7 +194,15 @@ export class Seam {
     }
   }
 
-  private tellDrained(tell: SeamObserver, pe: number, hcr: number, used: number, empty: number): void {
+  private tellFold(
+    tell: SeamObserver,
+    pe: number,
+    hcr: number,
+    used: number,
+    empty: number,
+    readsElrsr: boolean,
+  ): void {
+    if (readsElrsr) tell('sysreg', true, ICH_ELRSR_EL2, empty, 0)
     tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
     for (let n = 0; n < used; n++) {
       if (((empty >> n) & 1) === 0)

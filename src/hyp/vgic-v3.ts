@@ -187,7 +187,9 @@ export class VgicV3 {
   /** Brings `used` list registers back. */
   foldSome(v: number, pe: number, used: number): void {
     if (this.words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
-    this.foldLrs(v, pe, used, this.seam.beginFold(this.words, v, pe, HCR_TDIR, used))
+    const empty = this.seam.elrsr(pe)
+    this.seam.beginFold(this.words, v, pe, HCR_TDIR, used, empty, true)
+    this.foldLrs(v, pe, used, empty)
   }
 
   private prune(v: number): void {
@@ -201,7 +203,11 @@ export class VgicV3 {
     const pe = words[v + VCPU_PE]
     const used = words[v + VCPU_USED_LRS]
     const hcr = words[v + VCPU_HCR] & HCR_UIE
-    if (used !== 0) this.foldLrs(v, pe, used, seam.beginFold(words, v, pe, hcr, used))
+    if (used !== 0) {
+      const empty = seam.elrsr(pe)
+      seam.beginFold(words, v, pe, hcr, used, empty, true)
+      this.foldLrs(v, pe, used, empty)
+    }
     this.prune(v)
   }
 
@@ -211,7 +217,7 @@ export class VgicV3 {
     const pe = words[v + VCPU_PE]
     const used = words[v + VCPU_USED_LRS]
     if (used !== 0) {
-      seam.beginDrain(words, v, pe, HCR_TDIR, used, empty, 0)
+      seam.beginFold(words, v, pe, HCR_TDIR, used, empty, false)
       this.foldLrs(v, pe, used, empty)
     }
     this.prune(v)
