@@ -26,6 +26,8 @@ export class ApLists {
   private readonly vcpus: number
   private readonly vcpuSize: number
   private readonly spis: number
+  /** Where SPI n's word would be for n = 0. */
+  private readonly spiZero: number
   /** Where in a vCPU's record its ap_list begins. */
   readonly list: number
 
@@ -37,17 +39,18 @@ export class ApLists {
     this.vcpus = place.vcpus
     this.vcpuSize = place.vcpuSize
     this.spis = place.spis
+    this.spiZero = place.spis - FIRST_SPI
     this.list = place.apList
   }
 
   /** The handle of an interrupt of a vCPU; SPIs are the same for all. */
   irqOf(v: number, intid: number): number {
-    return intid < FIRST_SPI ? v + VCPU_IRQ + intid : this.spis + intid - FIRST_SPI
+    return intid < FIRST_SPI ? v + VCPU_IRQ + intid : this.spiZero + intid
   }
 
   /** The INTID of a handle on a vCPU's ap_list. */
   intidOf(v: number, irq: number): number {
-    return irq < this.spis ? irq - v - VCPU_IRQ : irq - this.spis + FIRST_SPI
+    return irq < this.spis ? irq - v - VCPU_IRQ : irq - this.spiZero
   }
 
   /** The index that interrupts for a vCPU are routed to; -1 while the distributor is off. */

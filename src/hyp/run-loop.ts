@@ -160,7 +160,7 @@ export class RunLoop extends ThreadSteps {
     this.fusedExit(v, pe)
     const pc = this.table[this.reasons + reason]
     if (pc !== this.head && pc !== ENDED) return this.runFrom(v, pc)
-    return this.stop(v, pc)
+    return parkedAt(this.words, v, pc)
   }
 
   private runFrom(v: number, from: number): number {
@@ -248,13 +248,7 @@ export class RunLoop extends ThreadSteps {
         }
       }
     } while (pc !== this.head && pc !== ENDED)
-    return this.stop(v, pc)
-  }
-
-  /** The thread has come to the head of the loop, or to its end. */
-  private stop(v: number, pc: number): number {
-    this.words[v + VCPU_PC] = pc
-    return pc === ENDED ? THREAD_ENDED : THREAD_STEPS
+    return parkedAt(this.words, v, pc)
   }
 
   private sleep(v: number): number {
@@ -329,4 +323,10 @@ export class RunLoop extends ThreadSteps {
     words[cost + COST_EXITS]++
     takeExceptionToEl2(words, pe)
   }
+}
+
+/** The thread has come to the head of the loop, or to its end. */
+function parkedAt(words: Int32Array, v: number, pc: number): number {
+  words[v + VCPU_PC] = pc
+  return pc === ENDED ? THREAD_ENDED : THREAD_STEPS
 }

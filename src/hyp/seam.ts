@@ -14,7 +14,7 @@ import {
   VTR_PREbits,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
-import { type Ich, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
+import { type Ich, lrAt, lrHigh, lrLow, lrStatusAbove, setLrStatus } from '../gic/ich.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import type { VirtualInterface } from '../gic/virtual-interface.ts'
 import { COST_MMIO_READS, COST_MMIO_WRITES, COST_SYSREG_READS, COST_SYSREG_WRITES } from './cost.ts'
@@ -32,7 +32,7 @@ export type SeamObserver = (
   high: number,
 ) => void
 
-export { clearLr, lrHigh, lrLow } from '../gic/ich.ts'
+export { clearLr, lrAt, lrHigh, lrLow } from '../gic/ich.ts'
 
 /**
  * Registers that software reads or writes in a row are a row here too: the loops over list registers and active
@@ -124,35 +124,33 @@ export class Seam {
   /** The first `used` list registers were written, and ICH_HCR_EL2 before them. */
   filled(words: Int32Array, v: number, pe: number, hcr: number, used: number, status: number): void {
     this.ich.writeHcr(words, pe, hcr)
-    setLrStatus(words, pe, used, status)
+    setLrStatus(words, pe, lrStatusAbove(used), status)
     words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 1 + used
     if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, used)
   }
 
-  /** ICH_ELRSR_EL2; {@link beginFold} counts the read. */
+  /** Reads ICH_ELRSR_EL2; {@link folded} counts it. */
   elrsr(pe: number): number {
-    return this.virtualInterface.elrsr(pe)
+    const empty = this.virtualInterface.elrsr(pe)
+    if (this.observer !== null) this.observer('sysreg', true, ICH_ELRSR_EL2, empty, 0)
+    return empty
   }
 
   /**
-   * ICH_ELRSR_EL2 was read, if `readsElrsr`, and ICH_HCR_EL2 is written. Of the first `used` list registers those that are
-   * not in `empty` are to be read, and all are to be cleared.
+   * Writes ICH_HCR_EL2. Of the first `used` list registers those that are not in `empty` are to be read, and all are
+   * to be cleared; then {@link folded}.
    */
-  beginFold(
-    words: Int32Array,
-    v: number,
-    pe: number,
-    hcr: number,
-    used: number,
-    empty: number,
-    readsElrsr: boolean,
-  ): void {
+  beginFold(words: Int32Array, pe: number, hcr: number, used: number, empty: number): void {
     this.ich.writeHcr(words, pe, hcr)
-    setLrStatus(words, pe, used, 0)
+    setLrStatus(words, pe, lrStatusAbove(used), 0)
+    if (this.observer !== null) this.tellFold(this.observer, pe, hcr, used, empty)
+  }
+
+  /** Counts the registers that a fold has read, and its writes: ICH_HCR_EL2 and `used` list registers. */
+  folded(words: Int32Array, v: number, read: number, used: number): void {
     const row = words[v + VCPU_COST]
-    words[row + COST_SYSREG_READS] += (readsElrsr ? 1 : 0) + ones(~empty & ((1 << used) - 1))
+    words[row + COST_SYSREG_READS] += read
     words[row + COST_SYSREG_WRITES] += 1 + used
-    if (this.observer !== null) this.tellFold(this.observer, pe, hcr, used, empty, readsElrsr)
   }
 
   /**
@@ -189,32 +187,19 @@ export class Seam {
 
   private tellFilled(tell: SeamObserver, pe: number, hcr: number, used: number): void {
     tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
-    for (let n = 0; n < used; n++) {
-      tell('sysreg', false, ichLr(n), lrLow(this.words, pe, n), lrHigh(this.words, pe, n))
-    }
+    for (let n = 0; n < used; n++) this.tellListRegister(tell, false, pe, n)
   }
 
-  private tellFold(
-    tell: SeamObserver,
-    pe: number,
-    hcr: number,
-    used: number,
-    empty: number,
-    readsElrsr: boolean,
-  ): void {
-    if (readsElrsr) tell('sysreg', true, ICH_ELRSR_EL2, empty, 0)
+  private tellFold(tell: SeamObserver, pe: number, hcr: number, used: number, empty: number): void {
     tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
     for (let n = 0; n < used; n++) {
-      if (((empty >> n) & 1) === 0)
-        tell('sysreg', true, ichLr(n), lrLow(this.words, pe, n), lrHigh(this.words, pe, n))
+      if (((empty >> n) & 1) === 0) this.tellListRegister(tell, true, pe, n)
       tell('sysreg', false, ichLr(n), 0, 0)
     }
   }
-}
 
-/** How many bits are set. */
-function ones(bits: number): number {
-  let count = 0
-  for (let left = bits; left !== 0; left &= left - 1) count++
-  return count
+  private tellListRegister(tell: SeamObserver, isRead: boolean, pe: number, n: number): void {
+    const at = lrAt(pe, n)
+    tell('sysreg', isRead, ichLr(n), lrLow(this.words, at), lrHigh(this.words, at))
+  }
 }

@@ -56,7 +56,7 @@ export const irqStateOf = (high: number): number => (high >>> 24) & 0xc0
 export const irqIsPending = (irq: number): boolean => (irq & 0x44) !== 0
 
 /** Enabled, pending and not active: it asks for the guest's attention. */
-export const irqIsDeliverable = (irq: number): boolean => (irq & 0x88) === IRQ_ENABLED && (irq & 0x44) !== 0
+export const irqIsDeliverable = (irq: number): boolean => (irq & 0x88) === IRQ_ENABLED && (irq & 0x44) > 0
 
 /** Whether a level that an input takes is news: a rise for an edge, a change of a line. */
 export const irqInputMoves = (irq: number, level: number): boolean =>

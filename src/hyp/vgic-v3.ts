@@ -17,7 +17,7 @@ import {
 import { FIRST_SPI } from '../arch/intid.ts'
 import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
-import { clearLr, lrHigh, lrLow, type Seam } from './seam.ts'
+import { clearLr, lrAt, lrHigh, lrLow, type Seam } from './seam.ts'
 import {
   VCPU_AP_COUNT,
   VCPU_AP0R,
@@ -187,9 +187,7 @@ export class VgicV3 {
   /** Brings `used` list registers back. */
   foldSome(v: number, pe: number, used: number): void {
     if (this.words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
-    const empty = this.seam.elrsr(pe)
-    this.seam.beginFold(this.words, v, pe, HCR_TDIR, used, empty, true)
-    this.foldLrs(v, pe, used, empty)
+    this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1)
   }
 
   private prune(v: number): void {
@@ -203,37 +201,41 @@ export class VgicV3 {
     const pe = words[v + VCPU_PE]
     const used = words[v + VCPU_USED_LRS]
     const hcr = words[v + VCPU_HCR] & HCR_UIE
-    if (used !== 0) {
-      const empty = seam.elrsr(pe)
-      seam.beginFold(words, v, pe, hcr, used, empty, true)
-      this.foldLrs(v, pe, used, empty)
-    }
+    if (used !== 0) this.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1)
     this.prune(v)
   }
 
   /** A fold that takes the list registers in `empty` for empty, whatever the hardware says. */
   foldKnowing(v: number, empty: number): void {
-    const { words, seam } = this
+    const { words } = this
     const pe = words[v + VCPU_PE]
     const used = words[v + VCPU_USED_LRS]
-    if (used !== 0) {
-      seam.beginFold(words, v, pe, HCR_TDIR, used, empty, false)
-      this.foldLrs(v, pe, used, empty)
-    }
+    if (used !== 0) this.foldLrs(v, pe, HCR_TDIR, used, empty, 0)
     this.prune(v)
   }
 
-  /** Those in `empty` hold nothing any more and are not read. */
-  private foldLrs(v: number, pe: number, used: number, empty: number): void {
-    const { words, apLists } = this
+  /**
+   * Reads the used list registers and leaves them empty, and ICH_HCR_EL2 as `hcr`. Those in `empty`, which took
+   * `reads` reads to know, hold nothing any more and are not read.
+   */
+  private foldLrs(v: number, pe: number, hcr: number, used: number, empty: number, reads: number): void {
+    const { words, apLists, seam } = this
+    seam.beginFold(words, pe, hcr, used, empty)
+    let read = reads
     for (let n = 0; n < used; n++) {
-      if ((empty >> n) & 1) this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], 0)
-      else this.foldOne(words, v, apLists.irqOf(v, lrLow(words, pe, n)), lrHigh(words, pe, n))
-      clearLr(words, pe, n)
+      const at = lrAt(pe, n)
+      if ((empty >> n) & 1) {
+        this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], 0)
+      } else {
+        this.foldOne(words, v, apLists.irqOf(v, lrLow(words, at)), lrHigh(words, at))
+        read++
+      }
+      clearLr(words, at)
       words[v + VCPU_LR_IRQ + n] = 0
     }
     words[v + VCPU_HCR] = 0
     words[v + VCPU_USED_LRS] = 0
+    seam.folded(words, v, read, used)
   }
 
   private foldOne(words: Int32Array, v: number, irq: number, high: number): void {
