@@ -14,7 +14,9 @@ const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
     build.onResolve({ filter: /\?constants$/ }, ({ path }) => ({ path, namespace: 'constants' }))
     build.onLoad({ filter: /./, namespace: 'constants' }, async ({ path }) => {
       const source = await readFile(path.replace(/\?constants$/, ''), 'utf8')
-      const constants = [...source.matchAll(literal)].map(([line, exported]) => (exported ? line : `export ${line}`))
+      const constants = [...source.matchAll(literal)].map(([line, exported]) =>
+        exported ? line : `export ${line}`,
+      )
       return { contents: constants.join('\n'), loader: 'ts' }
     })
     build.onLoad({ filter: /\/src\/.*\.ts$/, namespace: 'file' }, async ({ path }) => {
@@ -23,7 +25,8 @@ const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
       const from = `from ${JSON.stringify(`${path}?constants`)};`
       const names = (of: typeof constants): string => of.map(([, , name]) => name).join()
       const exported = names(constants.filter(([, isExported]) => isExported))
-      const head = constants.length === 0 ? '' : `import {${names(constants)}} ${from}export {${exported}} ${from}`
+      const head =
+        constants.length === 0 ? '' : `import {${names(constants)}} ${from}export {${exported}} ${from}`
       return { contents: head + source.replaceAll(literal, ''), loader: 'ts' }
     })
   },
@@ -63,7 +66,7 @@ export default defineConfig([
   },
   {
     name: 'tools',
-    entry: ['test/check.ts', 'test/conformance/main.ts', 'docs/examples/*.ts', 'bench/main.ts', 'bench/round.ts'],
+    entry: ['test/check.ts', 'test/conformance/main.ts', 'docs/examples/*.ts', 'bench/main.ts'],
     outDir: 'build',
     tsconfig: 'tsconfig.tools.json',
     format: ['esm'],

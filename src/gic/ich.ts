@@ -121,7 +121,7 @@ export class Ich {
     setListRegister(this.words, pe, pe + ICH_LR + 2 * n + 1, high & this.lrHighMask)
   }
 
-  /** The same for one of several that are written in a row: returns what {@link setLrStatus} is to be told of it. */
+  /** The same for one of several in a row: returns what {@link setLrStatus} is to be told of it. */
   fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
     const at = pe + 2 * n
     words[at + ICH_LR] = low & this.intidMask
@@ -154,7 +154,7 @@ export function setLrStatus(words: Int32Array, pe: number, kept: number, status:
 }
 
 /** All bits of {@link setLrStatus} but those of the first `count` list registers. */
-export const lrStatusAbove = (count: number): number => (-1 << count) & ((-1 << (16 + count)) | 0xffff)
+export const lrStatusAbove = (count: number): number => ~(((1 << count) - 1) | (((1 << count) - 1) << 16))
 
 /** Writes zero to a list register of several, given by its place: {@link lrAt}. */
 export function clearLr(words: Int32Array, at: number): void {

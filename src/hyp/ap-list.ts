@@ -13,11 +13,11 @@ import {
   IRQ_LATCH,
   irqApListOf,
   irqInputMoves,
-  irqWithInput,
   irqIsDeliverable,
   irqPriority,
   irqStaysOn,
   irqTarget,
+  irqWithInput,
 } from './vgic-irq.ts'
 import { VM_ENABLED, type VmPlace } from './vm.ts'
 
@@ -26,7 +26,7 @@ export class ApLists {
   private readonly vcpus: number
   private readonly vcpuSize: number
   private readonly spis: number
-  /** Where SPI n's word would be for n = 0. */
+  /** Where the word of INTID 0 would be if it were an SPI. */
   private readonly spiZero: number
   /** Where in a vCPU's record its ap_list begins. */
   readonly list: number

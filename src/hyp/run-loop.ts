@@ -71,7 +71,7 @@ export class RunLoop extends ThreadSteps {
   /** The head of the loop if {@link FUSED_ENTRY} begins there, and where that is in the guest; else -1. */
   private readonly entry: number
   private readonly entered: number
-  /** The guest's only row if {@link FUSED_EXIT} follows it, and where the table has what follows the reasons; else -1. */
+  /** The guest's only row if {@link FUSED_EXIT} follows it, and the table's word of what follows reason 0; else -1. */
   private readonly guest: number
   private readonly reasons: number
 

@@ -116,7 +116,7 @@ export class Seam {
     if (this.observer !== null) this.tellInterface(this.observer, false, vmcr, ap0r, ap1r)
   }
 
-  /** Writes one of several list registers; {@link filled} is to follow, with what this returned for each. */
+  /** Writes one of several list registers; {@link filled} is to follow, with what this returned, all in one. */
   fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
     return this.ich.fillLr(words, pe, n, low, high)
   }

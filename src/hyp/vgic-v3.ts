@@ -134,7 +134,7 @@ export class VgicV3 {
     return i
   }
 
-  /** Fills list registers from the first entries of the ap_list and, if that is one at all, turns the interface on. */
+  /** Fills list registers from the first entries of the ap_list and, if any needs one, turns the interface on. */
   private fill(v: number, pe: number, entries: number, hcr: number): void {
     const { words, apLists, seam } = this
     const list = v + apLists.list
