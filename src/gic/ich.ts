@@ -27,9 +27,6 @@ const VTR_nV4 = 1 << 20
 const VTR_TDS = 1 << 19
 const VTR_DVIM = 1 << 18
 
-/** The bits of the first `count` list registers in {@link ICH_LR_STATUS}. */
-const firstOf = (count: number): number => ((1 << count) - 1) * 0x10001
-
 export class Ich {
   /** ICH_VTR_EL2, which never changes. */
   readonly vtr: number
@@ -124,7 +121,7 @@ export class Ich {
     setListRegister(this.words, pe, pe + ICH_LR + 2 * n + 1, high & this.lrHighMask)
   }
 
-  /** The same for one of several that are written in a row: returns what {@link setLrStatus} is to be told of it. */
+  /** The same for one of several in a row: returns what {@link setLrStatus} is to be told of it. */
   fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
     const at = pe + 2 * n
     words[at + ICH_LR] = low & this.intidMask
@@ -151,17 +148,21 @@ export class Ich {
   }
 }
 
-/** What is derived from the first `count` list registers, after all of them were written. */
-export function setLrStatus(words: Int32Array, pe: number, count: number, status: number): void {
-  words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~firstOf(count)) | status
+/** What is derived from list registers, after several were written: `kept` has the bits of the others. */
+export function setLrStatus(words: Int32Array, pe: number, kept: number, status: number): void {
+  words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & kept) | status
 }
 
-/** Writes zero to a list register of several. */
-export function clearLr(words: Int32Array, pe: number, n: number): void {
-  const at = pe + 2 * n
+/** All bits of {@link setLrStatus} but those of the first `count` list registers. */
+export const lrStatusAbove = (count: number): number => ~(((1 << count) - 1) | (((1 << count) - 1) << 16))
+
+/** Writes zero to a list register of several, given by its place: {@link lrAt}. */
+export function clearLr(words: Int32Array, at: number): void {
   words[at + ICH_LR] = 0
   words[at + ICH_LR + 1] = 0
 }
 
-export const lrLow = (words: Int32Array, pe: number, n: number): number => words[pe + 2 * n + ICH_LR]
-export const lrHigh = (words: Int32Array, pe: number, n: number): number => words[pe + 2 * n + ICH_LR + 1]
+/** Where list register `n` of a PE is. */
+export const lrAt = (pe: number, n: number): number => pe + 2 * n
+export const lrLow = (words: Int32Array, at: number): number => words[at + ICH_LR]
+export const lrHigh = (words: Int32Array, at: number): number => words[at + ICH_LR + 1]

@@ -34,6 +34,7 @@ import {
   ICH_AP1R,
   ICH_HCR,
   ICH_LR,
+  ICH_LR_STATUS,
   ICH_VMCR,
   lowestBit,
   PRIORITY_IDLE,
@@ -108,35 +109,32 @@ export class Icv {
 
   private endOfInterrupt(pe: number, intid: number, group: number): void {
     if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) return
-    const dropped = this.dropPriority(pe)
+    const { words, virtualInterface } = this
+    const dropped = this.dropPriority(words, pe)
     if (dropped === PRIORITY_IDLE) return
-    const { words } = this
     const vmcr = words[pe + ICH_VMCR]
-    const splits = (vmcr & VMCR_VEOIM) !== 0
-    const at = this.findActive(pe, intid)
+    const at = this.findActive(words, pe, intid)
     if (at === 0) {
-      if (!splits && intid < FIRST_LPI) this.countEoi(pe, intid)
+      if ((vmcr & VMCR_VEOIM) === 0 && intid < FIRST_LPI) this.countEoi(pe, intid)
       return
     }
-    if (splits && intid < FIRST_LPI) return
+    if (vmcr & VMCR_VEOIM && intid < FIRST_LPI) return
     const hi = words[at]
-    const priority = LR_Priority(hi) & this.virtualInterface.groupMask(vmcr, hi & LR_Group)
-    if ((hi & LR_Group) === group && priority === dropped) this.deactivate(pe, at, hi)
+    if ((hi & LR_Group) !== group) return
+    if ((LR_Priority(hi) & virtualInterface.groupMask(vmcr, group)) === dropped) this.deactivate(pe, at, hi)
   }
 
   /** Clears the highest active preemption level, of group 1 if both groups have it, and returns its priority. */
-  private dropPriority(pe: number): number {
-    const { words, virtualInterface } = this
-    const registers = virtualInterface.activePriorityRegisters
-    for (let i = 0; i < registers; i++) {
-      const active0 = words[pe + ICH_AP0R + i]
+  private dropPriority(words: Int32Array, pe: number): number {
+    const { activePriorityRegisters, levelShift } = this.virtualInterface
+    for (let i = 0; i < activePriorityRegisters; i++) {
       const active1 = words[pe + ICH_AP1R + i]
-      const active = active0 | active1
+      const active = words[pe + ICH_AP0R + i] | active1
       if (active === 0) continue
-      const bit = active & -active
-      if (active1 & bit) words[pe + ICH_AP1R + i] = active1 & ~bit
-      else words[pe + ICH_AP0R + i] = active0 & ~bit
-      return (32 * i + lowestBit(bit)) << virtualInterface.levelShift
+      const level = lowestBit(active)
+      if ((active1 >> level) & 1) words[pe + ICH_AP1R + i] = active1 & ~(1 << level)
+      else words[pe + ICH_AP0R + i] &= ~(1 << level)
+      return (32 * i + level) << levelShift
     }
     return PRIORITY_IDLE
   }
@@ -144,16 +142,16 @@ export class Icv {
   writeDir(pe: number, value: number): void {
     const intid = value & this.virtualInterface.intidMask
     if ((this.words[pe + ICH_VMCR] & VMCR_VEOIM) === 0 || intid >= FIRST_SPECIAL) return
-    const at = this.findActive(pe, intid)
+    const at = this.findActive(this.words, pe, intid)
     if (at === 0) this.countEoi(pe, intid)
     else this.deactivate(pe, at, this.words[at])
   }
 
   /** The upper word of the list register in which an interrupt is active; 0 if there is none. */
-  private findActive(pe: number, intid: number): number {
-    const words = this.words
-    const end = pe + ICH_LR + this.virtualInterface.listRegisterWords
-    for (let at = pe + ICH_LR; at < end; at += 2) {
+  private findActive(words: Int32Array, pe: number, intid: number): number {
+    const status = words[pe + ICH_LR_STATUS]
+    for (let left = (status >>> 16) & ~status; left !== 0; left &= left - 1) {
+      const at = pe + ICH_LR + 2 * lowestBit(left)
       if (words[at] === intid && words[at + 1] & LR_ACTIVE) return at + 1
     }
     return 0

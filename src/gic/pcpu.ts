@@ -11,7 +11,7 @@ import type { WordDeclaration } from '../state/layout.ts'
 import { LINE_VFIQ, LINE_VIRQ, type VirtualInterface } from './virtual-interface.ts'
 
 /**
- * PSTATE with the event register and what the PE waits in, bits 15:0, and SPSR_EL2, bits 31:16: see
+ * PSTATE with the event register and what the PE waits in, bits 7:0, and SPSR_EL2, bits 15:8: see
  * {@link PSTATE_VIEW}. Exceptions to EL2 and returns from it move the one half to the other.
  */
 export const PCPU_PSTATE = 0
@@ -72,29 +72,28 @@ const PSTATE_SAVED = 0xcc
 const PSTATE_EL2_MASKED = 0xc8
 
 export const WAITING_NO = 0
-export const WAITING_WFI = 0x100
-export const WAITING_WFE = 0x200
-const WAITING = 0x300
+export const WAITING_WFI = 0x1
+export const WAITING_WFE = 0x2
+const WAITING = 0x3
 /** The event register is set. */
-const EVENT = 0x400
-const SPSR_SHIFT = 16
-const SPSR = 0xffff0000 | 0
+const EVENT = 0x20
+const SPSR_SHIFT = 8
+const SPSR = 0xff00
 
 /** {@link PCPU_PSTATE}'s word. */
 export const PSTATE_VIEW = view('PSTATE', 32, [
-  res0(31, 24),
-  field('SPSR_EL2.I', 23),
-  field('SPSR_EL2.F', 22),
-  res0(21, 20),
-  field('SPSR_EL2.EL', 19, 18),
-  res0(17, 11),
-  field('eventRegister', 10),
-  field('waiting', 9, 8),
+  res0(31, 16),
+  field('SPSR_EL2.I', 15),
+  field('SPSR_EL2.F', 14),
+  res0(13, 12),
+  field('SPSR_EL2.EL', 11, 10),
+  res0(9, 8),
   field('I', 7),
   field('F', 6),
-  res0(5, 4),
+  field('eventRegister', 5),
+  res0(4),
   field('EL', 3, 2),
-  res0(1, 0),
+  field('waiting', 1, 0),
 ])
 
 /** The EL field of PSTATE as a number. */

@@ -284,5 +284,7 @@ function highestOf(words: Int32Array, pe: number, pending: number, vmcr: number)
   return best
 }
 
+const { clz32 } = Math
+
 /** The number of the lowest bit that is set; `word` must not be 0. */
-export const lowestBit = (word: number): number => 31 - Math.clz32(word & -word)
+export const lowestBit = (word: number): number => 31 - clz32(word & -word)

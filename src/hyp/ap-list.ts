@@ -10,14 +10,14 @@ import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_MASK,
   IRQ_AP_LIST_SHIFT,
-  IRQ_EDGE,
   IRQ_LATCH,
-  IRQ_LINE,
   irqApListOf,
+  irqInputMoves,
   irqIsDeliverable,
   irqPriority,
   irqStaysOn,
   irqTarget,
+  irqWithInput,
 } from './vgic-irq.ts'
 import { VM_ENABLED, type VmPlace } from './vm.ts'
 
@@ -26,6 +26,8 @@ export class ApLists {
   private readonly vcpus: number
   private readonly vcpuSize: number
   private readonly spis: number
+  /** Where the word of INTID 0 would be if it were an SPI. */
+  private readonly spiZero: number
   /** Where in a vCPU's record its ap_list begins. */
   readonly list: number
 
@@ -37,17 +39,18 @@ export class ApLists {
     this.vcpus = place.vcpus
     this.vcpuSize = place.vcpuSize
     this.spis = place.spis
+    this.spiZero = place.spis - FIRST_SPI
     this.list = place.apList
   }
 
   /** The handle of an interrupt of a vCPU; SPIs are the same for all. */
   irqOf(v: number, intid: number): number {
-    return intid < FIRST_SPI ? v + VCPU_IRQ + intid : this.spis + intid - FIRST_SPI
+    return intid < FIRST_SPI ? v + VCPU_IRQ + intid : this.spiZero + intid
   }
 
   /** The INTID of a handle on a vCPU's ap_list. */
   intidOf(v: number, irq: number): number {
-    return irq < this.spis ? irq - v - VCPU_IRQ : irq - this.spis + FIRST_SPI
+    return irq < this.spis ? irq - v - VCPU_IRQ : irq - this.spiZero
   }
 
   /** The index that interrupts for a vCPU are routed to; -1 while the distributor is off. */
@@ -77,19 +80,14 @@ export class ApLists {
    * nothing to tell anybody.
    */
   setInput(irq: number, level: number): number {
-    const word = this.words[irq]
-    if (word & IRQ_EDGE) {
-      if (level === 0) return 0
-      return this.queue(irq, word | IRQ_LATCH)
-    }
-    const line = level === 0 ? 0 : IRQ_LINE
-    if ((word & IRQ_LINE) === line) return 0
-    return this.queue(irq, (word & ~IRQ_LINE) | line)
+    const { words } = this
+    const word = words[irq]
+    return irqInputMoves(word, level) ? this.queue(words, irq, irqWithInput(word)) : 0
   }
 
   /** Makes an interrupt pending whatever its trigger, as an SGI or a write to ISPENDR does; returns as `setInput`. */
   latch(irq: number): number {
-    return this.queue(irq, this.words[irq] | IRQ_LATCH)
+    return this.queue(this.words, irq, this.words[irq] | IRQ_LATCH)
   }
 
   /** `setInput` and the notification. */
@@ -107,8 +105,7 @@ export class ApLists {
    * Stores an interrupt's word and puts it on the ap_list it belongs on. One that is on a list already may still
    * be missing from the list registers of a running guest, so its vCPU is to be told in both cases.
    */
-  private queue(irq: number, word: number): number {
-    const { words } = this
+  private queue(words: Int32Array, irq: number, word: number): number {
     const v = this.targetOracle(words, word)
     if (v !== 0 && irqApListOf(word) === 0) this.append(words, v, irq, word)
     else words[irq] = word
@@ -124,10 +121,9 @@ export class ApLists {
   }
 
   /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */
-  prune(v: number): void {
+  prune(v: number, count: number): void {
     const { words } = this
     const list = v + this.list
-    const count = words[v + VCPU_AP_COUNT]
     const index = this.targetOf(words, v)
     let kept = 0
     for (let i = 0; i < count; i++) {
@@ -149,7 +145,7 @@ export class ApLists {
 
   /** An interrupt that was taken off a list goes to that of its target, unless the distributor is off. */
   private migrate(irq: number, word: number): void {
-    const target = this.queue(irq, word)
+    const target = this.queue(this.words, irq, word)
     if (target !== 0) this.notify(target)
   }
 

@@ -87,7 +87,7 @@ export class ArchTimers {
   isArmed(v: number, timer: number): boolean {
     const { words } = this
     if (timer === TIMER_WFIT) return words[v + VCPU_WFIT] === WFIT_WAITS
-    return (words[v + VCPU_TIMER_CTL + timer] & (TIMER_ENABLE | TIMER_ISTATUS)) === TIMER_ENABLE
+    return isArmed(words[v + VCPU_TIMER_CTL + timer])
   }
 
   /** When it expires, in virtual time. */
@@ -120,9 +120,12 @@ export class ArchTimers {
       wakeUp(this.words, v)
       return
     }
+    const { words } = this
     const armed =
-      this.isArmed(v, TIMER_VIRTUAL) || this.isArmed(v, TIMER_PHYSICAL) || this.isArmed(v, TIMER_WFIT)
-    this.words[v + VCPU_BACKGROUND_TIMER] = armed ? 1 : 0
+      words[v + VCPU_WFIT] === WFIT_WAITS ||
+      isArmed(words[v + VCPU_TIMER_CTL + TIMER_VIRTUAL]) ||
+      isArmed(words[v + VCPU_TIMER_CTL + TIMER_PHYSICAL])
+    words[v + VCPU_BACKGROUND_TIMER] = armed ? 1 : 0
   }
 
   /**
@@ -174,3 +177,5 @@ export class ArchTimers {
     }
   }
 }
+
+const isArmed = (ctl: number): boolean => (ctl & (TIMER_ENABLE | TIMER_ISTATUS)) === TIMER_ENABLE

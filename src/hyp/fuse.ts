@@ -17,12 +17,15 @@ export const FUSED_WAKE = 4
 /** The put before a halt, with the flag that says so, and the load after it. */
 export const FUSED_PUT_FOR_HALT = 5
 export const FUSED_LOAD_AFTER_HALT = 6
+/** The VMCR sync before a halt, and what follows the halt where nothing was put. */
+export const FUSED_SAVE_VMCR = 7
+export const FUSED_AFTER_HALT = 8
 /** A trapped system register access. */
-export const FUSED_SYSREG = 7
+export const FUSED_SYSREG = 9
 /** The scheduler's notifiers. */
-export const FUSED_SCHED_OUT = 8
-export const FUSED_SCHED_IN = 9
-export const FUSED_SCHED_IN_UNLESS_WAITING = 10
+export const FUSED_SCHED_OUT = 10
+export const FUSED_SCHED_IN = 11
+export const FUSED_SCHED_IN_WAITING = 12
 
 /** A question in a sequence that is expected to be answered with yes; others are with no. */
 interface Yes {
@@ -72,15 +75,19 @@ const sequences: readonly (readonly [number, readonly (number | Yes)[]])[] = [
       op.STEP_CLEAR_WAITING,
       op.STEP_LOAD,
       op.STEP_TRAP_DIR,
-      op.STEP_TIMER_LOAD,
       op.STEP_PREEMPT_ON,
       op.STEP_SKIP_INSTRUCTION,
     ],
   ],
+  [FUSED_SAVE_VMCR, [op.STEP_PREEMPT_OFF, op.STEP_SAVE_VMCR, op.STEP_PREEMPT_ON]],
+  [FUSED_AFTER_HALT, [op.STEP_CLEAR_UNHALT, op.STEP_SKIP_INSTRUCTION]],
   [FUSED_SYSREG, [op.STEP_EMULATE_SYSREG, op.STEP_SKIP_INSTRUCTION]],
   [FUSED_SCHED_OUT, [op.STEP_PUT, op.STEP_GIVE_UP_CPU]],
   [FUSED_SCHED_IN, [op.STEP_LOAD, op.STEP_TRAP_DIR, op.STEP_TIMER_LOAD, op.STEP_RESUME]],
-  [FUSED_SCHED_IN_UNLESS_WAITING, [op.STEP_LOAD_UNLESS_WAITING, op.STEP_TIMER_LOAD, op.STEP_RESUME]],
+  [
+    FUSED_SCHED_IN_WAITING,
+    [op.STEP_LOAD_UNLESS_WAITING, yes(op.STEP_NOT_LOADED), op.STEP_TIMER_LOAD, op.STEP_RESUME],
+  ],
 ]
 
 /** Where a marked row keeps the sequence's last row, and where that leads by result 0. */

@@ -1,26 +1,14 @@
 /**
  * The vCPU run loop: does the steps of a compiled design for a vCPU's thread. Each step is atomic; between two
- * steps anything else may happen. `perform` is the list of all steps with what they do. `step` does one of
- * them; `run` does as many as it can without anybody else, and the frequent sequences at once: a
- * superinstruction stands for a run of rows that the table has exactly so, and does the same.
+ * steps anything else may happen. thread-steps.ts has what each of them does. `step` does one; `run` does as many
+ * as it can without anybody else, and the frequent sequences at once: a superinstruction stands for a run of rows
+ * that the table has exactly so, and does the same.
  */
-import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../arch/icc.ts'
-import { HCR_TDIR } from '../arch/ich.ts'
-import { sysregSyndrome } from '../arch/syndrome.ts'
-import {
-  HCR_EL2_FMO,
-  HCR_EL2_IMO,
-  HCR_EL2_TWE,
-  HCR_EL2_TWI,
-  type Pcpu,
-  returnFromEl2,
-  takeExceptionToEl2,
-} from '../gic/pcpu.ts'
-import type { ApLists } from './ap-list.ts'
-import type { ArchTimers } from './arch-timer.ts'
+import { returnFromEl2, takeExceptionToEl2 } from '../gic/pcpu.ts'
 import { COST_EXITS, COST_STRIDE } from './cost.ts'
 import { ENDED, type Program, TABLE_FUSED, TABLE_SHIFT } from './design.ts'
 import {
+  FUSED_AFTER_HALT,
   FUSED_ELSE_1,
   FUSED_ELSE_2,
   FUSED_ENTRY,
@@ -30,29 +18,21 @@ import {
   FUSED_LOAD_AFTER_HALT,
   FUSED_NEXT,
   FUSED_PUT_FOR_HALT,
+  FUSED_SAVE_VMCR,
   FUSED_SCHED_IN,
-  FUSED_SCHED_IN_UNLESS_WAITING,
+  FUSED_SCHED_IN_WAITING,
   FUSED_SCHED_OUT,
   FUSED_SYSREG,
   FUSED_WAKE,
   fuse,
 } from './fuse.ts'
-import { GUEST_PC } from './guest.ts'
-import type { Halt } from './halt.ts'
-import type { MappedInterrupts } from './mapped-interrupts.ts'
-import type { OnSpin } from './on-spin.ts'
-import type { OwnSteps } from './own-steps.ts'
-import type { Scheduler } from './scheduler.ts'
-import type { Seam } from './seam.ts'
-import { sendSgi } from './sgi.ts'
 import * as op from './steps.ts'
+import { type StepParts, ThreadSteps } from './thread-steps.ts'
 import {
   MODE_IN_GUEST,
-  MODE_OUTSIDE,
   REQ_SIGNAL,
   REQ_UNHALT,
   TASK_BLOCKED,
-  TASK_OFF,
   TASK_RUNNING,
   TASK_SLEEPING,
   THREAD_HOST_IRQ,
@@ -63,31 +43,17 @@ import {
   taskOf,
   VCPU_AP_COUNT,
   VCPU_COST,
-  VCPU_DATA,
-  VCPU_ESR,
   VCPU_EXIT,
   VCPU_LOADED,
   VCPU_NOTIFIER,
   VCPU_PC,
   VCPU_PE,
-  VCPU_SLEEPS,
   VCPU_THREAD,
   VCPU_USED_LRS,
-  VCPU_WFIT,
-  withMode,
   withPreemptOff,
   withPreemptOn,
   withTask,
 } from './vcpu.ts'
-import type { VgicV3 } from './vgic-v3.ts'
-
-/** Virtual interrupts to EL1, and WFI and WFE trapped. */
-const GUEST_HCR_EL2 = HCR_EL2_IMO | HCR_EL2_FMO | HCR_EL2_TWI | HCR_EL2_TWE
-
-const ESR_SGI1R = sysregSyndrome(ICC_SGI1R_EL1, false) | 0
-const ESR_SGI0R = sysregSyndrome(ICC_SGI0R_EL1, false) | 0
-const ESR_ASGI1R = sysregSyndrome(ICC_ASGI1R_EL1, false) | 0
-const ESR_DIR = sysregSyndrome(ICC_DIR_EL1, false) | 0
 
 /** What a vCPU's thread can do next. */
 export const THREAD_STEPS = 0
@@ -99,61 +65,25 @@ export const THREAD_SLEEPS = 2
 export const THREAD_WAITS_FOR_CPU = 3
 export const THREAD_ENDED = 4
 
-/** What the run loop's steps are made of. */
-export interface RunLoopParts {
-  readonly seam: Seam
-  readonly apLists: ApLists
-  readonly vgic: VgicV3
-  readonly timers: ArchTimers
-  readonly scheduler: Scheduler
-  readonly halt: Halt
-  readonly onSpin: OnSpin
-  readonly own: OwnSteps
-}
-
-export class RunLoop {
-  readonly words: Int32Array
+export class RunLoop extends ThreadSteps {
   readonly table: Int32Array
   readonly head: number
-  readonly pcpu: Pcpu
-  readonly seam: Seam
-  readonly apLists: ApLists
-  readonly vgic: VgicV3
-  readonly timers: ArchTimers
-  readonly scheduler: Scheduler
-  readonly halt: Halt
-  readonly onSpin: OnSpin
-  readonly own: OwnSteps
-  readonly costTable: number
-  private readonly mapped: MappedInterrupts
-  /** Whether the host takes interrupts for the VM: its timers', and those of devices it was given. */
-  private readonly takesInterrupts: boolean
+  private readonly costTable: number
   /** The head of the loop if {@link FUSED_ENTRY} begins there, and where that is in the guest; else -1. */
   private readonly entry: number
   private readonly entered: number
-  /** The guest's only row if {@link FUSED_EXIT} follows it, and where the table has what follows the reasons; else -1. */
+  /** The guest's only row if {@link FUSED_EXIT} follows it, and the table's word of what follows reason 0; else -1. */
   private readonly guest: number
   private readonly reasons: number
 
   constructor(
     readonly program: Program,
-    parts: RunLoopParts,
+    parts: StepParts,
   ) {
-    this.words = parts.seam.words
+    super(parts)
     this.table = fuse(program)
     this.head = program.head
-    this.pcpu = parts.seam.silicon.pcpu
-    this.seam = parts.seam
-    this.apLists = parts.apLists
-    this.vgic = parts.vgic
-    this.timers = parts.timers
-    this.scheduler = parts.scheduler
-    this.halt = parts.halt
-    this.onSpin = parts.onSpin
-    this.own = parts.own
     this.costTable = parts.apLists.place.costTable
-    this.mapped = parts.vgic.mapped
-    this.takesInterrupts = parts.timers.present || parts.apLists.place.mappedCount > 0
     const { table } = this
     const head = this.head << TABLE_SHIFT
     this.entry = table[head + TABLE_FUSED] === FUSED_ENTRY ? this.head : -1
@@ -210,9 +140,10 @@ export class RunLoop {
   enter(v: number): number {
     const { words } = this
     const pe = words[v + VCPU_PE]
-    if (words[v + VCPU_PC] !== this.entry || words[v + VCPU_NOTIFIER] !== 0 || pe === 0) return this.run(v)
-    if (words[v + VCPU_THREAD] & REQ_SIGNAL) return this.run(v)
-    this.fusedEntry(v, pe)
+    const thread = words[v + VCPU_THREAD]
+    const isAtEntry = words[v + VCPU_PC] === this.entry && words[v + VCPU_NOTIFIER] === 0
+    if (!isAtEntry || pe === 0 || thread & REQ_SIGNAL) return this.run(v)
+    this.fusedEntry(v, pe, thread)
     words[v + VCPU_PC] = this.entered
     return THREAD_IN_GUEST
   }
@@ -224,11 +155,12 @@ export class RunLoop {
       this.exit(v, reason)
       return this.run(v)
     }
-    this.leaveGuest(v, reason)
-    this.fusedExit(v)
+    const pe = words[v + VCPU_PE]
+    this.leaveGuest(v, pe, reason)
+    this.fusedExit(v, pe)
     const pc = this.table[this.reasons + reason]
     if (pc !== this.head && pc !== ENDED) return this.runFrom(v, pc)
-    return this.stop(v, pc)
+    return parkedAt(this.words, v, pc)
   }
 
   private runFrom(v: number, from: number): number {
@@ -242,11 +174,11 @@ export class RunLoop {
             pc = table[at + FUSED_ELSE_1]
             break
           }
-          this.fusedEntry(v, words[v + VCPU_PE])
+          this.fusedEntry(v, words[v + VCPU_PE], words[v + VCPU_THREAD])
           words[v + VCPU_PC] = table[at + FUSED_LAST]
           return THREAD_IN_GUEST
         case FUSED_EXIT:
-          this.fusedExit(v)
+          this.fusedExit(v, words[v + VCPU_PE])
           pc = table[(table[at + FUSED_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
           break
         case FUSED_HALT:
@@ -283,7 +215,17 @@ export class RunLoop {
           break
         case FUSED_LOAD_AFTER_HALT:
           words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
-          this.vcpuLoad(v)
+          this.load(v)
+          this.trapDir(v)
+          this.skipInstruction(v)
+          pc = table[at + FUSED_NEXT]
+          break
+        case FUSED_SAVE_VMCR:
+          this.saveVmcr(v)
+          pc = table[at + FUSED_NEXT]
+          break
+        case FUSED_AFTER_HALT:
+          words[v + VCPU_THREAD] &= ~REQ_UNHALT
           this.skipInstruction(v)
           pc = table[at + FUSED_NEXT]
           break
@@ -307,13 +249,7 @@ export class RunLoop {
         }
       }
     } while (pc !== this.head && pc !== ENDED)
-    return this.stop(v, pc)
-  }
-
-  /** The thread has come to the head of the loop, or to its end. */
-  private stop(v: number, pc: number): number {
-    this.words[v + VCPU_PC] = pc
-    return pc === ENDED ? THREAD_ENDED : THREAD_STEPS
+    return parkedAt(this.words, v, pc)
   }
 
   private sleep(v: number): number {
@@ -335,32 +271,40 @@ export class RunLoop {
         this.vcpuLoad(v)
         words[v + VCPU_NOTIFIER] = 0
         return
-      case FUSED_SCHED_IN_UNLESS_WAITING:
-        this.loadUnlessWaiting(v)
-        this.timers.load(v)
-        words[v + VCPU_NOTIFIER] = 0
+      case FUSED_SCHED_IN_WAITING:
+        if (words[v + VCPU_THREAD] & THREAD_WAITING && words[v + VCPU_LOADED] === 0) {
+          this.timers.load(v)
+          words[v + VCPU_NOTIFIER] = 0
+        } else this.stepNotifier(v)
         return
       default:
-        while (words[v + VCPU_NOTIFIER] !== 0) this.step(v)
+        this.stepNotifier(v)
     }
   }
 
+  private stepNotifier(v: number): void {
+    while (this.words[v + VCPU_NOTIFIER] !== 0) this.step(v)
+  }
+
   /** Rows of {@link FUSED_ENTRY}. Nobody comes in between, so no request is pending when they are looked at again. */
-  private fusedEntry(v: number, pe: number): void {
+  private fusedEntry(v: number, pe: number, thread: number): void {
     const { words } = this
-    const thread = withPreemptOff(words[v + VCPU_THREAD]) & ~(THREAD_REQUESTS | THREAD_MODE)
-    words[v + VCPU_THREAD] = thread | THREAD_IRQS_OFF | MODE_IN_GUEST
-    if (words[v + VCPU_AP_COUNT] !== 0) this.vgic.flushSome(v)
+    const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)
+    words[v + VCPU_THREAD] = kept | THREAD_IRQS_OFF | MODE_IN_GUEST
+    const count = words[v + VCPU_AP_COUNT]
+    if (count !== 0) this.vgic.flushSome(v, pe, count)
     returnFromEl2(words, pe)
   }
 
   /** Rows of {@link FUSED_EXIT}, but for what the last of them returns. */
-  private fusedExit(v: number): void {
+  private fusedExit(v: number, pe: number): void {
     const { words } = this
     words[v + VCPU_THREAD] =
       withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF | THREAD_HOST_IRQ)
-    if (words[v + VCPU_USED_LRS] !== 0) this.vgic.foldSome(v)
-    if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
+    const used = words[v + VCPU_USED_LRS]
+    if (used !== 0) this.vgic.foldSome(v, pe, used)
+    const count = words[v + VCPU_AP_COUNT]
+    if (count !== 0) this.apLists.prune(v, count)
     if (this.takesInterrupts) {
       this.timers.sync(v)
       this.takeInterrupts(v)
@@ -370,220 +314,23 @@ export class RunLoop {
   /** The guest leaves: an exception to EL2 for an EXIT_ reason. The thread goes on after `guest`. */
   exit(v: number, reason: number): void {
     const { words, table } = this
-    this.leaveGuest(v, reason)
+    this.leaveGuest(v, words[v + VCPU_PE], reason)
     words[v + VCPU_EXIT] = reason
     words[v + VCPU_PC] = table[(words[v + VCPU_PC] << TABLE_SHIFT) + 1]
   }
 
   /** From now on its accesses count as those of this exit. */
-  private leaveGuest(v: number, reason: number): void {
+  private leaveGuest(v: number, pe: number, reason: number): void {
     const { words } = this
     const cost = this.costTable + reason * COST_STRIDE
     words[v + VCPU_COST] = cost
     words[cost + COST_EXITS]++
-    takeExceptionToEl2(words, words[v + VCPU_PE])
+    takeExceptionToEl2(words, pe)
   }
+}
 
-  private perform(step: number, v: number): number {
-    const { words } = this
-    switch (step) {
-      case op.STEP_LOAD:
-        this.load(v)
-        return 0
-      case op.STEP_LOAD_UNLESS_WAITING:
-        this.loadUnlessWaiting(v)
-        return 0
-      case op.STEP_TRAP_DIR:
-        this.seam.writeHcr(v, words[v + VCPU_PE], HCR_TDIR)
-        return 0
-      case op.STEP_TIMER_LOAD:
-        this.timers.load(v)
-        return 0
-      case op.STEP_PUT:
-        this.put(v)
-        return 0
-      case op.STEP_HANDLE_REQUESTS:
-        words[v + VCPU_THREAD] &= ~THREAD_REQUESTS | REQ_SIGNAL
-        return 0
-      case op.STEP_PREEMPT_OFF:
-        words[v + VCPU_THREAD] = withPreemptOff(words[v + VCPU_THREAD])
-        return 0
-      case op.STEP_PREEMPT_ON:
-        words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
-        return 0
-      case op.STEP_IRQ_OFF:
-        words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
-        return 0
-      case op.STEP_IRQ_ON:
-        this.irqOn(v)
-        return 0
-      case op.STEP_FLUSH:
-        this.vgic.flush(v)
-        return 0
-      case op.STEP_FLUSH_ACTIVE_FIRST:
-        this.vgic.flushActiveFirst(v)
-        return 0
-      case op.STEP_FOLD:
-        this.vgic.fold(v)
-        return 0
-      case op.STEP_FOLD_IGNORING_EOI_COUNT:
-        this.vgic.foldIgnoringEoiCount(v)
-        return 0
-      case op.STEP_TIMER_SYNC:
-        this.timers.sync(v)
-        return 0
-      case op.STEP_PUBLISH_IN_GUEST:
-        words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_IN_GUEST)
-        return 0
-      case op.STEP_PUBLISH_OUTSIDE:
-        words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_OUTSIDE)
-        return 0
-      case op.STEP_REQUEST_PENDING:
-        return words[v + VCPU_THREAD] & THREAD_REQUESTS ? 1 : 0
-      case op.STEP_SIGNAL_PENDING:
-        return words[v + VCPU_THREAD] & REQ_SIGNAL ? 1 : 0
-      case op.STEP_GUEST:
-        returnFromEl2(words, words[v + VCPU_PE])
-        return 0
-      case op.STEP_EXIT_REASON:
-        return this.takeExitReason(v)
-      case op.STEP_SKIP_INSTRUCTION:
-        this.skipInstruction(v)
-        return 0
-      case op.STEP_EMULATE_SYSREG:
-        this.emulateSysreg(v)
-        return 0
-      case op.STEP_USERSPACE:
-        words[v + VCPU_THREAD] &= ~REQ_SIGNAL
-        return 0
-      case op.STEP_SET_WAITING:
-        words[v + VCPU_THREAD] |= THREAD_WAITING
-        return 0
-      case op.STEP_CLEAR_WAITING:
-        words[v + VCPU_THREAD] &= ~THREAD_WAITING
-        return 0
-      case op.STEP_SAVE_VMCR:
-        if (words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(v)
-        return 0
-      case op.STEP_RUNNABLE:
-        return this.halt.checkBlock(v) ? 1 : 0
-      case op.STEP_RUNNABLE_ON_DEMAND:
-        this.halt.readMaskOnDemand(v, words[v + VCPU_PE])
-        return this.halt.checkBlock(v) ? 1 : 0
-      case op.STEP_NOT_LOADED:
-        return words[v + VCPU_LOADED] === 0 ? 1 : 0
-      case op.STEP_POLL_BEGIN:
-        this.halt.begin(v)
-        return 0
-      case op.STEP_POLL_AGAIN:
-        return this.halt.pollAgain(v) ? 1 : 0
-      case op.STEP_POLL_END:
-        this.halt.end(v)
-        return 0
-      case op.STEP_CLEAR_UNHALT:
-        words[v + VCPU_THREAD] &= ~REQ_UNHALT
-        return 0
-      case op.STEP_SET_SLEEPING:
-        words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
-        return 0
-      case op.STEP_SET_RUNNING:
-        words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_RUNNING)
-        return 0
-      case op.STEP_SLEEP:
-        return 0
-      case op.STEP_NO_CANDIDATE:
-        return this.onSpin.next(v) ? 0 : 1
-      case op.STEP_CANDIDATE_BLOCKED:
-        return this.onSpin.isBlocked(v) ? 1 : 0
-      case op.STEP_DY_RUNNABLE:
-        return this.onSpin.isBlocked(v) && this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
-      case op.STEP_CANDIDATE_RUNNABLE:
-        return this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
-      case op.STEP_YIELD_TO:
-        this.onSpin.yieldTo(v)
-        return 0
-      case op.STEP_STOP:
-        words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_OFF)
-        this.scheduler.release(v)
-        return 0
-      case op.STEP_GIVE_UP_CPU:
-        this.giveUpCpu(v)
-        return 0
-      case op.STEP_RESUME:
-        return 0
-      default:
-        return this.own.perform(step, v)
-    }
-  }
-
-  /** schedule() of a thread that has announced its sleep: it is off the run queue, and loses its PE. */
-  private block(v: number): void {
-    this.words[v + VCPU_SLEEPS]++
-    this.words[v + VCPU_THREAD] = withTask(this.words[v + VCPU_THREAD], TASK_BLOCKED)
-    this.scheduler.switchOut(v)
-  }
-
-  private load(v: number): void {
-    const { words } = this
-    if (words[v + VCPU_LOADED] !== 0) return
-    this.seam.writeHcrEl2(words[v + VCPU_PE], GUEST_HCR_EL2)
-    this.vgic.load(v)
-  }
-
-  private loadUnlessWaiting(v: number): void {
-    if ((this.words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.load(v)
-  }
-
-  /** `load`, `trapDir` and `timerLoad`. */
-  private vcpuLoad(v: number): void {
-    this.load(v)
-    this.seam.writeHcr(v, this.words[v + VCPU_PE], HCR_TDIR)
-    this.timers.load(v)
-  }
-
-  private put(v: number): void {
-    if (this.words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
-  }
-
-  private giveUpCpu(v: number): void {
-    if (taskOf(this.words[v + VCPU_THREAD]) === TASK_BLOCKED) this.timers.startBackground(v)
-    this.scheduler.release(v)
-  }
-
-  private skipInstruction(v: number): void {
-    const { words } = this
-    words[v + GUEST_PC]++
-    words[v + VCPU_ESR] = 0
-    words[v + VCPU_WFIT] = 0
-  }
-
-  /** The host takes what is pending for it: a kick's IPI, its tick, the guest's timers, devices of the guest's. */
-  private irqOn(v: number): void {
-    this.words[v + VCPU_THREAD] &= ~(THREAD_IRQS_OFF | THREAD_HOST_IRQ)
-    if (this.takesInterrupts) this.takeInterrupts(v)
-  }
-
-  private takeInterrupts(v: number): void {
-    this.timers.takeInterrupts(v)
-    this.mapped.takeInterrupts(v)
-  }
-
-  private takeExitReason(v: number): number {
-    const reason = this.words[v + VCPU_EXIT]
-    this.words[v + VCPU_EXIT] = 0
-    return reason
-  }
-
-  private emulateSysreg(v: number): void {
-    const { words, apLists } = this
-    const esr = words[v + VCPU_ESR]
-    const low = words[v + VCPU_DATA]
-    if (esr === ESR_SGI1R || esr === ESR_SGI0R || esr === ESR_ASGI1R) {
-      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], esr === ESR_SGI1R)
-    } else if (esr === ESR_DIR) {
-      this.vgic.deactivateByDir(v, low & this.seam.virtualInterface.intidMask)
-    }
-    words[v + VCPU_DATA] = 0
-    words[v + VCPU_DATA + 1] = 0
-  }
+/** The thread has come to the head of the loop, or to its end. */
+function parkedAt(words: Int32Array, v: number, pc: number): number {
+  words[v + VCPU_PC] = pc
+  return pc === ENDED ? THREAD_ENDED : THREAD_STEPS
 }

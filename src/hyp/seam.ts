@@ -14,7 +14,7 @@ import {
   VTR_PREbits,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
-import { type Ich, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
+import { type Ich, lrAt, lrHigh, lrLow, lrStatusAbove, setLrStatus } from '../gic/ich.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import type { VirtualInterface } from '../gic/virtual-interface.ts'
 import { COST_MMIO_READS, COST_MMIO_WRITES, COST_SYSREG_READS, COST_SYSREG_WRITES } from './cost.ts'
@@ -32,7 +32,7 @@ export type SeamObserver = (
   high: number,
 ) => void
 
-export { clearLr, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
+export { clearLr, lrAt, lrHigh, lrLow } from '../gic/ich.ts'
 
 /**
  * Registers that software reads or writes in a row are a row here too: the loops over list registers and active
@@ -116,49 +116,41 @@ export class Seam {
     if (this.observer !== null) this.tellInterface(this.observer, false, vmcr, ap0r, ap1r)
   }
 
-  /** Writes one of several list registers: {@link setLrStatus} and {@link enable} follow. */
+  /** Writes one of several list registers; {@link filled} is to follow, with what this returned, all in one. */
   fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
     return this.ich.fillLr(words, pe, n, low, high)
   }
 
-  /** Writes ICH_HCR_EL2, and counts the list registers that were filled. */
-  enable(words: Int32Array, v: number, pe: number, hcr: number, used: number): void {
+  /** The first `used` list registers were written, and ICH_HCR_EL2 before them. */
+  filled(words: Int32Array, v: number, pe: number, hcr: number, used: number, status: number): void {
     this.ich.writeHcr(words, pe, hcr)
+    setLrStatus(words, pe, lrStatusAbove(used), status)
     words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 1 + used
     if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, used)
   }
 
-  /**
-   * Reads ICH_ELRSR_EL2 and writes ICH_HCR_EL2. Of the first `used` list registers those that hold something are
-   * to be read, and all are to be cleared. Returns ICH_ELRSR_EL2.
-   */
-  beginFold(words: Int32Array, v: number, pe: number, hcr: number, used: number): number {
+  /** Reads ICH_ELRSR_EL2; {@link folded} counts it. */
+  elrsr(pe: number): number {
     const empty = this.virtualInterface.elrsr(pe)
     if (this.observer !== null) this.observer('sysreg', true, ICH_ELRSR_EL2, empty, 0)
-    this.drain(words, v, pe, hcr, used, empty, 1)
     return empty
   }
 
-  /** The same, but `empty` is not read. */
-  beginDrain(words: Int32Array, v: number, pe: number, hcr: number, used: number, empty: number): void {
-    this.drain(words, v, pe, hcr, used, empty, 0)
+  /**
+   * Writes ICH_HCR_EL2. Of the first `used` list registers those that are not in `empty` are to be read, and all are
+   * to be cleared; then {@link folded}.
+   */
+  beginFold(words: Int32Array, pe: number, hcr: number, used: number, empty: number): void {
+    this.ich.writeHcr(words, pe, hcr)
+    setLrStatus(words, pe, lrStatusAbove(used), 0)
+    if (this.observer !== null) this.tellFold(this.observer, pe, hcr, used, empty)
   }
 
-  private drain(
-    words: Int32Array,
-    v: number,
-    pe: number,
-    hcr: number,
-    used: number,
-    empty: number,
-    reads: number,
-  ): void {
-    this.ich.writeHcr(words, pe, hcr)
-    setLrStatus(words, pe, used, 0)
+  /** Counts the registers that a fold has read, and its writes: ICH_HCR_EL2 and `used` list registers. */
+  folded(words: Int32Array, v: number, read: number, used: number): void {
     const row = words[v + VCPU_COST]
-    words[row + COST_SYSREG_READS] += reads + ones(~empty & ((1 << used) - 1))
+    words[row + COST_SYSREG_READS] += read
     words[row + COST_SYSREG_WRITES] += 1 + used
-    if (this.observer !== null) this.tellDrained(this.observer, pe, hcr, used, empty)
   }
 
   /**
@@ -195,24 +187,19 @@ export class Seam {
 
   private tellFilled(tell: SeamObserver, pe: number, hcr: number, used: number): void {
     tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
-    for (let n = 0; n < used; n++) {
-      tell('sysreg', false, ichLr(n), lrLow(this.words, pe, n), lrHigh(this.words, pe, n))
-    }
+    for (let n = 0; n < used; n++) this.tellListRegister(tell, false, pe, n)
   }
 
-  private tellDrained(tell: SeamObserver, pe: number, hcr: number, used: number, empty: number): void {
+  private tellFold(tell: SeamObserver, pe: number, hcr: number, used: number, empty: number): void {
     tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
     for (let n = 0; n < used; n++) {
-      if (((empty >> n) & 1) === 0)
-        tell('sysreg', true, ichLr(n), lrLow(this.words, pe, n), lrHigh(this.words, pe, n))
+      if (((empty >> n) & 1) === 0) this.tellListRegister(tell, true, pe, n)
       tell('sysreg', false, ichLr(n), 0, 0)
     }
   }
-}
 
-/** How many bits are set. */
-function ones(bits: number): number {
-  let count = 0
-  for (let left = bits; left !== 0; left &= left - 1) count++
-  return count
+  private tellListRegister(tell: SeamObserver, isRead: boolean, pe: number, n: number): void {
+    const at = lrAt(pe, n)
+    tell('sysreg', isRead, ichLr(n), lrLow(this.words, at), lrHigh(this.words, at))
+  }
 }

@@ -73,7 +73,7 @@ export const VCPU_YIELDS = 91
 /** How often its thread was preempted. */
 export const VCPU_PREEMPTIONS = 92
 
-/** Compared again. The interrupt that the last flush put into each list register; counted EOIs are for those after the last. */
+/** Compared again. The interrupt that the last flush put into each list register. */
 export const VCPU_LR_IRQ = 93
 
 /** The fields of {@link VCPU_THREAD}. */

@@ -56,7 +56,13 @@ export const irqStateOf = (high: number): number => (high >>> 24) & 0xc0
 export const irqIsPending = (irq: number): boolean => (irq & 0x44) !== 0
 
 /** Enabled, pending and not active: it asks for the guest's attention. */
-export const irqIsDeliverable = (irq: number): boolean => (irq & 0x88) === IRQ_ENABLED && (irq & 0x44) !== 0
+export const irqIsDeliverable = (irq: number): boolean => (irq & 0x88) === IRQ_ENABLED && (irq & 0x44) > 0
+
+/** Whether a level that an input takes is news: a rise for an edge, a change of a line. */
+export const irqInputMoves = (irq: number, level: number): boolean =>
+  irq & IRQ_EDGE ? level !== 0 : (irq & IRQ_LINE) !== level << 2
+/** The word after that: the edge is latched, or the line has changed. */
+export const irqWithInput = (irq: number): number => (irq & IRQ_EDGE ? irq | IRQ_LATCH : irq ^ IRQ_LINE)
 
 /**
  * Whether an interrupt on the ap_list of a vCPU, given by its index, belongs there: an active one does, and one that

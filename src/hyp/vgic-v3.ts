@@ -18,7 +18,7 @@ import {
 import { FIRST_SPI } from '../arch/intid.ts'
 import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
-import { clearLr, lrHigh, lrLow, type Seam, setLrStatus } from './seam.ts'
+import { clearLr, lrAt, lrHigh, lrLow, type Seam } from './seam.ts'
 import {
   VCPU_AP_COUNT,
   VCPU_AP0R,
@@ -81,24 +81,21 @@ export class VgicV3 {
 
   /** Fills list registers from the ap_list; with an empty list the hardware is left as it is. */
   flush(v: number): void {
-    if (this.words[v + VCPU_AP_COUNT] !== 0) this.flushSome(v)
+    const { words } = this
+    const count = words[v + VCPU_AP_COUNT]
+    if (count !== 0) this.flushSome(v, words[v + VCPU_PE], count)
   }
 
-  /** The same where the list is known not to be empty. */
-  flushSome(v: number): void {
-    const count = this.words[v + VCPU_AP_COUNT]
-    if (count > this.listRegisters) {
-      this.flushOverflowing(v, count)
-    } else {
-      this.fill(v, count)
-      this.enable(v, HCR_En | HCR_TDIR)
-    }
+  /** The same for a list that has `count` interrupts. */
+  flushSome(v: number, pe: number, count: number): void {
+    if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
+    else this.fill(v, pe, count, HCR_En | HCR_TDIR)
   }
 
-  private flushOverflowing(v: number, count: number): void {
+  private flushOverflowing(v: number, pe: number, count: number): void {
     this.apLists.sortPendingFirst(v)
-    const next = this.fill(v, count)
-    this.enable(v, HCR_En | HCR_TDIR | this.overflowInterrupts(v, next))
+    const next = this.fits(v, count)
+    this.fill(v, pe, next, HCR_En | HCR_TDIR | this.overflowInterrupts(v, next))
   }
 
   /** As Linux 6.1 does it: active interrupts first, and of the maintenance interrupts only underflow. */
@@ -107,8 +104,8 @@ export class VgicV3 {
     const count = words[v + VCPU_AP_COUNT]
     if (count === 0) return
     if (count > listRegisters) this.apLists.sortActiveFirst(v)
-    const next = this.fill(v, count)
-    this.enable(v, next < count ? HCR_En | HCR_UIE : HCR_En)
+    const next = this.fits(v, count)
+    this.fill(v, words[v + VCPU_PE], next, next < count ? HCR_En | HCR_UIE : HCR_En)
   }
 
   /**
@@ -129,16 +126,25 @@ export class VgicV3 {
     return this.listRegisters === 1 ? hcr & ~HCR_UIE : hcr
   }
 
-  /** Fills list registers from the ap_list; returns the first entry that did not fit, or the count. */
-  private fill(v: number, count: number): number {
-    const { words, apLists, seam, listRegisters } = this
-    const pe = words[v + VCPU_PE]
+  /** How many entries of the ap_list fit into the list registers: those that do not belong there need none. */
+  private fits(v: number, count: number): number {
+    const { words, apLists } = this
+    const list = v + apLists.list
+    const index = apLists.targetOf(words, v)
+    let free = this.listRegisters
+    let i = 0
+    for (; i < count && free > 0; i++) if (irqStaysOn(words[words[list + i]], index)) free--
+    return i
+  }
+
+  /** Fills list registers from the first entries of the ap_list and, if any needs one, turns the interface on. */
+  private fill(v: number, pe: number, entries: number, hcr: number): void {
+    const { words, apLists, seam } = this
     const list = v + apLists.list
     const index = apLists.targetOf(words, v)
     let used = 0
     let status = 0
-    let i = 0
-    for (; i < count && used < listRegisters; i++) {
+    for (let i = 0; i < entries; i++) {
       const irq = words[list + i]
       const word = words[irq]
       if (!irqStaysOn(word, index)) continue
@@ -148,17 +154,9 @@ export class VgicV3 {
       used++
     }
     words[v + VCPU_USED_LRS] = used
-    if (used !== 0) setLrStatus(words, pe, used, status)
-    return i
-  }
-
-  /** Turns the interface on if a list register was filled. */
-  private enable(v: number, hcr: number): void {
-    const { words } = this
-    const used = words[v + VCPU_USED_LRS]
     if (used === 0) return
     words[v + VCPU_HCR] = hcr
-    this.seam.enable(words, v, words[v + VCPU_PE], hcr, used)
+    seam.filled(words, v, pe, hcr, used, status)
   }
 
   /**
@@ -184,54 +182,64 @@ export class VgicV3 {
   /** Brings the list registers back after an exit and takes what is done with off the ap_list. */
   fold(v: number): void {
     const { words } = this
-    if (words[v + VCPU_USED_LRS] !== 0) this.foldSome(v)
-    if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
+    const used = words[v + VCPU_USED_LRS]
+    if (used !== 0) this.foldSome(v, words[v + VCPU_PE], used)
+    this.prune(v)
   }
 
-  /** Brings list registers back, of which some are known to be in use. */
-  foldSome(v: number): void {
+  /** Brings `used` list registers back. */
+  foldSome(v: number, pe: number, used: number): void {
     if (this.words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
-    this.saveLrs(v, HCR_TDIR)
+    this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1)
     if (this.words[this.apLists.place.vm + VM_DEACTIVATED] !== 0) this.deactivateMarked(v)
+  }
+
+  private prune(v: number): void {
+    const count = this.words[v + VCPU_AP_COUNT]
+    if (count !== 0) this.apLists.prune(v, count)
   }
 
   /** As Linux 6.1 does it: EOIcount is ignored. */
   foldIgnoringEoiCount(v: number): void {
-    const { words } = this
-    if (words[v + VCPU_USED_LRS] !== 0) this.saveLrs(v, words[v + VCPU_HCR] & HCR_UIE)
-    if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
+    const { words, seam } = this
+    const pe = words[v + VCPU_PE]
+    const used = words[v + VCPU_USED_LRS]
+    const hcr = words[v + VCPU_HCR] & HCR_UIE
+    if (used !== 0) this.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1)
+    this.prune(v)
   }
 
   /** A fold that takes the list registers in `empty` for empty, whatever the hardware says. */
   foldKnowing(v: number, empty: number): void {
-    const { words, seam } = this
-    const used = words[v + VCPU_USED_LRS]
-    if (used !== 0) {
-      seam.beginDrain(words, v, words[v + VCPU_PE], HCR_TDIR, used, empty)
-      this.foldLrs(v, used, empty)
-    }
-    if (words[v + VCPU_AP_COUNT] !== 0) this.apLists.prune(v)
-  }
-
-  /** Reads the used list registers back and leaves them empty, and ICH_HCR_EL2 as `hcr`. */
-  private saveLrs(v: number, hcr: number): void {
     const { words } = this
+    const pe = words[v + VCPU_PE]
     const used = words[v + VCPU_USED_LRS]
-    this.foldLrs(v, used, this.seam.beginFold(words, v, words[v + VCPU_PE], hcr, used))
+    if (used !== 0) this.foldLrs(v, pe, HCR_TDIR, used, empty, 0)
+    this.prune(v)
   }
 
-  /** Those in `empty` hold nothing any more and are not read. */
-  private foldLrs(v: number, used: number, empty: number): void {
-    const { words, apLists } = this
-    const pe = words[v + VCPU_PE]
+  /**
+   * Reads the used list registers and leaves them empty, and ICH_HCR_EL2 as `hcr`. Those in `empty`, which took
+   * `reads` reads to know, hold nothing any more and are not read.
+   */
+  private foldLrs(v: number, pe: number, hcr: number, used: number, empty: number, reads: number): void {
+    const { words, apLists, seam } = this
+    seam.beginFold(words, pe, hcr, used, empty)
+    let read = reads
     for (let n = 0; n < used; n++) {
-      if ((empty >> n) & 1) this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], 0)
-      else this.foldOne(words, v, apLists.irqOf(v, lrLow(words, pe, n)), lrHigh(words, pe, n))
-      clearLr(words, pe, n)
+      const at = lrAt(pe, n)
+      if ((empty >> n) & 1) {
+        this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], 0)
+      } else {
+        this.foldOne(words, v, apLists.irqOf(v, lrLow(words, at)), lrHigh(words, at))
+        read++
+      }
+      clearLr(words, at)
       words[v + VCPU_LR_IRQ + n] = 0
     }
     words[v + VCPU_HCR] = 0
     words[v + VCPU_USED_LRS] = 0
+    seam.folded(words, v, read, used)
   }
 
   private foldOne(words: Int32Array, v: number, irq: number, high: number): void {

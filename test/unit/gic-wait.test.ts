@@ -25,7 +25,7 @@ describe('the end of a wait', () => {
     expect(pcpu[instruction](0)).toBe(1)
     expect(pcpu.wake(0)).toBe(false)
     const raise = () => ich.writeLr(0, 0, 40, 0x5080_0000)
-    return { pcpu, raise, words }
+    return { pcpu, raise }
   }
 
   it('of a WFI comes with an interrupt, masked or not, and not with an event', () => {
