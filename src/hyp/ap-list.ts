@@ -155,23 +155,16 @@ export class ApLists {
    * still gets the next one. Stable.
    */
   sortPendingFirst(v: number): void {
-    const { words } = this
-    const list = v + this.list
-    const count = words[v + VCPU_AP_COUNT]
-    for (let i = 1; i < count; i++) {
-      const irq = words[list + i]
-      const word = words[irq]
-      let at = i
-      while (at > 0 && pendingPrecedes(word, words[words[list + at - 1]])) {
-        words[list + at] = words[list + at - 1]
-        at--
-      }
-      words[list + at] = irq
-    }
+    this.sort(v, 0)
   }
 
   /** The same with active interrupts first, as Linux 6.1 has it. */
   sortActiveFirst(v: number): void {
+    this.sort(v, IRQ_ACTIVE)
+  }
+
+  /** Insertion sort: lists are short and mostly sorted already. */
+  private sort(v: number, first: number): void {
     const { words } = this
     const list = v + this.list
     const count = words[v + VCPU_AP_COUNT]
@@ -179,7 +172,7 @@ export class ApLists {
       const irq = words[list + i]
       const word = words[irq]
       let at = i
-      while (at > 0 && activePrecedes(word, words[words[list + at - 1]])) {
+      while (at > 0 && precedes(word, words[words[list + at - 1]], first)) {
         words[list + at] = words[list + at - 1]
         at--
       }
@@ -188,13 +181,10 @@ export class ApLists {
   }
 }
 
-function pendingPrecedes(a: number, b: number): boolean {
-  const [pendingA, pendingB] = [irqIsDeliverable(a), irqIsDeliverable(b)]
-  if (pendingA !== pendingB) return pendingA
-  return (pendingA || (a & b & IRQ_ACTIVE) !== 0) && irqPriority(a) < irqPriority(b)
-}
-
-function activePrecedes(a: number, b: number): boolean {
-  if ((a | b) & IRQ_ACTIVE) return (b & IRQ_ACTIVE) === 0
-  return pendingPrecedes(a, b)
+/** Whether an interrupt's word goes before another's, with those first that have a flag of `first`. */
+function precedes(a: number, b: number, first: number): boolean {
+  if ((a | b) & first) return (b & first) === 0
+  const isPending = irqIsDeliverable(a)
+  if (isPending !== irqIsDeliverable(b)) return isPending
+  return (isPending || (a & b & IRQ_ACTIVE) !== 0) && irqPriority(a) < irqPriority(b)
 }

@@ -1,4 +1,4 @@
-/** The steps that designs are made of, by name; run-loop.ts does them. */
+/** The steps that designs are made of, by name; thread-steps.ts does them. */
 import type { Step } from './design.ts'
 import { exitNames } from './vcpu.ts'
 
