@@ -248,7 +248,7 @@ const wfiFullPut = defineDesign('wfi-full-put', {
 })
 
 /** A directed yield reads ICH_VMCR_EL2 of the PE it runs on for the vCPU it asks about. */
-const candidateOnDemand = ownStep(
+export const candidateOnDemand = ownStep(
   'candidateRunnableOnDemand?',
   (context, vcpu) => {
     const candidate = context.candidate(vcpu)

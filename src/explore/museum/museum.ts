@@ -4,7 +4,7 @@
  * scenario and bounds end complete.
  */
 import { type Design, ownStep } from '../../hyp/design.ts'
-import { designs } from '../../hyp/designs.ts'
+import { candidateOnDemand, designs } from '../../hyp/designs.ts'
 import { edit } from '../../hyp/edit.ts'
 import { type Bounds, explore, type Report } from '../explorer.ts'
 import type { InvariantId } from '../invariants.ts'
@@ -45,16 +45,6 @@ export interface MuseumRow {
 }
 
 const stale = edit(designs.wfiHandler).omit('wfi/saveVmcr').design('wfi-handler without the VMCR sync')
-
-const runnableWithSideEffects = ownStep(
-  'candidateRunnable?',
-  (context, vcpu) => {
-    const candidate = context.candidate(vcpu)
-    context.saveVmcr(candidate, vcpu)
-    return context.runnable(candidate) ? 1 : 0
-  },
-  ['no', 'yes'],
-)
 
 const putAlways = ownStep('putAlways', (context, vcpu) => {
   context.put(vcpu)
@@ -112,7 +102,7 @@ export const museum: readonly MuseumEntry[] = [
     invariant: 'S20',
     good: designs.wfiHandler,
     bug: edit(designs.wfiHandler)
-      .replace('wfe/dyRunnable?', runnableWithSideEffects)
+      .replace('wfe/dyRunnable?', candidateOnDemand)
       .design('wfi-handler, runnable() with side effects'),
     scenario: (design) =>
       scenario('12 on-spin-runnable-race')
