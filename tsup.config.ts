@@ -66,13 +66,7 @@ export default defineConfig([
   },
   {
     name: 'tools',
-    entry: [
-      'test/check.ts',
-      'test/conformance/main.ts',
-      'docs/examples/*.ts',
-      'bench/main.ts',
-      'bench/round.ts',
-    ],
+    entry: ['test/check.ts', 'test/conformance/main.ts', 'docs/examples/*.ts', 'bench/main.ts'],
     outDir: 'build',
     tsconfig: 'tsconfig.tools.json',
     format: ['esm'],
