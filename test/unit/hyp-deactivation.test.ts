@@ -1,24 +1,18 @@
-import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_PMR_EL1 } from 'vgic'
-import { designs, type OpList, type ScenarioMachine, scenario } from 'vgic/scenario'
+import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1 } from 'vgic'
+import { scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { IRQ_ACTIVE } from '../../src/hyp/vgic-irq.ts'
 import {
   acknowledged,
+  busy,
   EOI_MODE_1,
   fire,
   go,
   goTo,
   handle,
-  happen,
-  irqWord,
+  isActive,
   physicalActive,
+  self,
 } from './hyp-machine.ts'
-
-const self = (intid: number) => ({ intid, vcpus: [0] })
-const busy = (list: OpList, rounds = 300): OpList => list.loop(rounds, (body) => body.read(ICC_PMR_EL1))
-const isActive = (machine: ScenarioMachine, intid: number): boolean =>
-  (irqWord(machine, intid) & IRQ_ACTIVE) !== 0
-const allDesigns = Object.entries(designs).map(([name, design]) => ({ name, design }))
 
 describe('dir() when ICC_DIR_EL1 traps', () => {
   it('18: deactivates what was acknowledged', () => {
@@ -28,21 +22,6 @@ describe('dir() when ICC_DIR_EL1 traps', () => {
       )
       .run({ steps: 1000 })
     expect(run.acknowledged(0)).toEqual([1, 1])
-  })
-})
-
-describe('hard case 18: TDIR on a CPU that has not run the vCPU', () => {
-  it.each(allDesigns)('18: traps after a migration: $name', ({ design }) => {
-    const machine = scenario('migrated')
-      .design(design)
-      .gic({ cpus: 2 })
-      .guest(0, (guest) => guest.write(ICC_CTLR_EL1, EOI_MODE_1).hvc().write(ICC_DIR_EL1, 40))
-      .machine()
-    goTo(machine, 'vcpu0', 'exitReason? hvc')
-    happen(machine, 'preempt vcpu0')
-    goTo(machine, 'vcpu0', 'giveUpCpu')
-    happen(machine, 'migrate vcpu0 to cpu1')
-    expect(go(machine, 'vcpu0').map(({ what }) => what)).toContain('emulateSysreg')
   })
 })
 

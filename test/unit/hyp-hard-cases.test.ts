@@ -2,15 +2,7 @@
  * Behaviours of list registers that hypervisors get wrong, by their numbers in the list of hard cases. `fixed` has
  * the good choices; `kvm61` is Linux 6.1 as recorded (KVM-WFI.md, the L cases).
  */
-import {
-  ICC_CTLR_EL1,
-  ICC_DIR_EL1,
-  ICC_EOIR1_EL1,
-  ICC_IGRPEN1_EL1,
-  ICC_PMR_EL1,
-  ICH_ELRSR_EL2,
-  ICH_LR0_EL2,
-} from 'vgic'
+import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IGRPEN1_EL1, ICH_ELRSR_EL2, ICH_LR0_EL2 } from 'vgic'
 import {
   type Design,
   designs,
@@ -22,10 +14,10 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { IRQ_ACTIVE } from '../../src/hyp/vgic-irq.ts'
 import {
   ACTIVE,
   acknowledged,
+  busy,
   EOI_MODE_1,
   exits,
   fire,
@@ -42,20 +34,17 @@ import {
   handle,
   happen,
   hcrValues,
-  irqWord,
+  isActive,
   isReady,
   PENDING,
   PENDING_AND_ACTIVE,
   physicalActive,
+  self,
 } from './hyp-machine.ts'
 
-const self = (intid: number) => ({ intid, vcpus: [0] })
-const isActive = (machine: ScenarioMachine, intid: number): boolean =>
-  (irqWord(machine, intid) & IRQ_ACTIVE) !== 0
 const fixedDesigns = Object.entries(designs).map(([name, design]) => ({ name, design: fixed(design) }))
 const onFixed = (name: string): Scenario => scenario(name).design(fixed(designs.wfiHandler))
 const onKvm61 = (name: string): Scenario => scenario(name).design(kvm61(designs.wfiHandler))
-const busy = (list: OpList, rounds = 300): OpList => list.loop(rounds, (body) => body.read(ICC_PMR_EL1))
 
 describe('16: pending interrupts go into list registers before active ones', () => {
   /** EOImode 1: the guest takes six SGIs and drops their priority; it deactivates three later. */

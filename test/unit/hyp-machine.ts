@@ -1,8 +1,9 @@
 /** Driving a scenario's machine by hand, and looking at what the hypervisor keeps. */
 
-import { ICH_HCR_EL2, ICH_LR0_EL2 } from 'vgic'
+import { ICC_PMR_EL1, ICH_HCR_EL2, ICH_LR0_EL2 } from 'vgic'
 import type { Actor, OpList, Run, ScenarioMachine, StepEvent } from 'vgic/scenario'
 import { HCR_EOIcount, HCR_vSGIEOICount, LR_Priority, LR_State } from '../../src/arch/ich.ts'
+import { IRQ_ACTIVE } from '../../src/hyp/vgic-irq.ts'
 
 export const EOI_MODE_1 = 0x2
 export const ISR_I = 0x80
@@ -20,6 +21,13 @@ export const ACTIVE = 2
 export const PENDING_AND_ACTIVE = 3
 
 export const handle = (handler: OpList): OpList => handler.ack().eoi()
+
+/** The target of an SGI that vCPU 0 sends to itself. */
+export const self = (intid: number) => ({ intid, vcpus: [0] })
+
+/** A guest that has something to do, which costs no exit. */
+export const busy = (list: OpList, rounds = 300): OpList =>
+  list.loop(rounds, (body) => body.read(ICC_PMR_EL1))
 
 /** An actor of a machine or of its environment, by name. */
 export function actor(machine: ScenarioMachine, name: string): Actor {
@@ -121,6 +129,9 @@ export const physicalActive = ({ hypervisor }: ScenarioMachine, intid: number, c
 export function irqWord({ hypervisor }: ScenarioMachine, intid: number, vcpu = 0): number {
   return hypervisor.words[hypervisor.apLists.irqOf(hypervisor.vcpu(vcpu), intid)]
 }
+
+export const isActive = (machine: ScenarioMachine, intid: number): boolean =>
+  (irqWord(machine, intid) & IRQ_ACTIVE) !== 0
 
 /** Causes of exits of a vCPU in order: `hvc`, `irq: its timer`. */
 export const exits = (run: Pick<Run, 'events'>, vcpu = 0): string[] =>

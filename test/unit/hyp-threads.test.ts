@@ -1,10 +1,9 @@
 import { ICC_PMR_EL1, ISR_EL1 } from 'vgic'
-import { designs, edit, type OpList, scenario, steps } from 'vgic/scenario'
+import { designs, edit, scenario, steps } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { compile, leave, when } from '../../src/hyp/design.ts'
-import { fire, go, goTo, handle, ISR_I } from './hyp-machine.ts'
+import { busy, fire, go, goTo, handle, ISR_I } from './hyp-machine.ts'
 
-const busy = (list: OpList, rounds = 300): OpList => list.loop(rounds, (body) => body.read(ICC_PMR_EL1))
 const allDesigns = Object.entries(designs).map(([name, design]) => ({ name, design }))
 
 describe('a signal at every step', () => {
@@ -112,20 +111,6 @@ describe('halt polling', () => {
     fire(machine, 'uart')
     goTo(machine, 'vcpu0', 'pollEnd')
     expect(machine.counts(0)).toMatchObject({ sleeps: 1, pollsAttempted: 1, pollsSuccessful: 1 })
-  })
-})
-
-describe('a vCPU that is woken in a plain run', () => {
-  it('goes back to its own CPU if that is free', () => {
-    const run = scenario('home')
-      .vm({ vcpus: 2 })
-      .spi({ intid: 40 })
-      .guest(0, (guest) => guest.onIrq(handle).unmask().wfi())
-      .guest(1, (guest) => guest.wfi())
-      .device('uart', (device) => device.pulse(40))
-      .run()
-    expect(run.acknowledged(0)).toEqual([40])
-    expect(run.events.filter(({ actor: { kind } }) => kind === 'migrate')).toEqual([])
   })
 })
 
