@@ -8,21 +8,10 @@
  * they update the hash, which is a sum over the words, and go into a journal, from which the step is undone.
  */
 import { TIMER_WFIT } from '../hyp/arch-timer.ts'
-import type { Program, Step } from '../hyp/design.ts'
+import type { Program } from '../hyp/design.ts'
 import { GUEST_PC, OP_QUIESCE, OP_SEV, OP_WORDS } from '../hyp/guest.ts'
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
-import {
-  flush,
-  flushActiveFirst,
-  fold,
-  foldIgnoringEoiCount,
-  irqOn,
-  STEP_GUEST,
-  STEP_RUNNABLE,
-  STEP_RUNNABLE_ON_DEMAND,
-  timerLoad,
-  timerSync,
-} from '../hyp/steps.ts'
+import { STEP_GUEST } from '../hyp/steps.ts'
 import {
   VCPU_AP_COUNT,
   VCPU_IRQ,
@@ -37,6 +26,7 @@ import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import type { Actor, ScenarioMachine } from './machine.ts'
 import type { Scenario } from './scenario.ts'
 import { writeSchedule } from './schedule.ts'
+import { ASKS, ASKS_OWN_RUNNABLE, GUEST, kindOf, LOCAL, ON_LISTS, ON_PE, ON_TIMERS } from './step-kind.ts'
 import { VisitedSet } from './visited.ts'
 
 /** How far an exploration goes. */
@@ -106,6 +96,8 @@ export class Explorer {
   private readonly words: Int32Array
   /** Pairs `start, end` of the words that are state. */
   private readonly ranges: Int32Array
+  /** The same within a PE's record. */
+  private readonly peRanges: Int32Array
   private readonly visited: VisitedSet
   private readonly program: Program
   /** By program counter, what the step there is. */
@@ -115,8 +107,6 @@ export class Explorer {
   private readonly maxStates: number
   private readonly maxDepth: number
   private readonly merge: boolean
-  /** The same within a PE's record. */
-  private readonly peRanges: Int32Array
   /** The VM has no timers and no physical devices, whose interrupts the host takes for it. */
   private readonly takesNoInterrupts: boolean
   /** The state on top of the stack. */
@@ -359,9 +349,7 @@ export class Explorer {
 
   /** Whether every actor that is ready in all states of a cycle takes a step in it. */
   private isFair(first: number, last: number): boolean {
-    const left = new Set<number>(this.actors.keys())
-    for (const [i, { kind }] of this.actors.entries())
-      if (budgetKinds.some((name) => name === kind)) left.delete(i)
+    const left = new Set<number>([...this.actors.keys()].filter((actor) => this.uses[actor] < 0))
     this.along(first, last, (actor) => {
       left.delete(actor)
       for (const other of left) if (this.machine.stateOf(this.actors[other]) !== 'ready') left.delete(other)
@@ -591,30 +579,4 @@ function possible({ hypervisor, setup }: ScenarioMachine, { kind, detail }: Acto
     default:
       return true
   }
-}
-
-/** What a step is, by its program counter: bits. */
-const LOCAL = 1
-const ASKS = 2
-const ASKS_OWN_RUNNABLE = 4
-const GUEST = 8
-const ON_PE = 16
-/** A flush or a fold, and a step that only looks at the timers. */
-const ON_LISTS = 32
-const ON_TIMERS = 64
-
-const listSteps: readonly Step[] = [flush, flushActiveFirst, fold, foldIgnoringEoiCount]
-const timerSteps: readonly Step[] = [irqOn, timerLoad, timerSync]
-
-function kindOf(step: Step | undefined): number {
-  if (!step) return 0
-  const own = step.op === STEP_RUNNABLE || step.op === STEP_RUNNABLE_ON_DEMAND
-  const asksOwnRunnable = own || ('perform' in step && step.name.startsWith('runnable'))
-  return (
-    (step.reach === 'thread' ? LOCAL : step.reach === 'pe' ? ON_PE : 0) |
-    (step.outcomes.length > 1 ? ASKS : 0) |
-    (asksOwnRunnable ? ASKS_OWN_RUNNABLE : 0) |
-    (listSteps.includes(step) ? ON_LISTS : 0) |
-    (timerSteps.includes(step) ? ON_TIMERS : 0)
-  )
 }

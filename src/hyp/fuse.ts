@@ -100,14 +100,19 @@ export const FUSED_ELSE_2 = 11
 /** Marks the superinstructions in a program's table and returns the table. */
 export function fuse({ table, steps }: Program): Int32Array {
   for (let pc = 1; pc < steps.length; pc++) {
-    const found = sequences.find(([, sequence]) => mark(table, pc, sequence))
+    const found = sequences.find(([, sequence]) => mark(table, steps, pc, sequence))
     if (found) table[(pc << TABLE_SHIFT) + TABLE_FUSED] = found[0]
   }
   return table
 }
 
 /** Fills in the row at `pc` if the sequence begins there; false if it does not. */
-function mark(table: Int32Array, pc: number, sequence: readonly (number | Yes)[]): boolean {
+function mark(
+  table: Int32Array,
+  steps: Program['steps'],
+  pc: number,
+  sequence: readonly (number | Yes)[],
+): boolean {
   const others: number[] = []
   let [last, next] = [pc, pc]
   for (const step of sequence) {
@@ -116,7 +121,7 @@ function mark(table: Int32Array, pc: number, sequence: readonly (number | Yes)[]
     const [number, expected] = typeof step === 'number' ? [step, 0] : [step.yes, 1]
     if (table[row] !== number) return false
     next = table[row + 1 + expected]
-    if (questions.has(number)) others.push(table[row + 2 - expected])
+    if (steps[last]?.outcomes.length === 2) others.push(table[row + 2 - expected])
   }
   const row = pc << TABLE_SHIFT
   table.set([next, last], row + FUSED_NEXT)
@@ -124,11 +129,3 @@ function mark(table: Int32Array, pc: number, sequence: readonly (number | Yes)[]
   if (others.length > 1) table[row + FUSED_ELSE_2] = others[1]
   return true
 }
-
-/** The steps of the sequences with two results. */
-const questions = new Set([
-  op.STEP_SIGNAL_PENDING,
-  op.STEP_REQUEST_PENDING,
-  op.STEP_POLL_AGAIN,
-  op.STEP_RUNNABLE,
-])

@@ -286,7 +286,11 @@ export class RunLoop extends ThreadSteps {
     while (this.words[v + VCPU_NOTIFIER] !== 0) this.step(v)
   }
 
-  /** Rows of {@link FUSED_ENTRY}. Nobody comes in between, so no request is pending when they are looked at again. */
+  /**
+   * Rows of {@link FUSED_ENTRY}. `flush` asks for the same count, as `fold` does for what `fusedExit` asks: with
+   * nothing to do, the calls would be a third of a hypercall. Nobody comes in between, so no request is pending when
+   * they are looked at again.
+   */
   private fusedEntry(v: number, pe: number, thread: number): void {
     const { words } = this
     const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)

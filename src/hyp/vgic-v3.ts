@@ -44,7 +44,6 @@ import {
   irqStateOf,
   irqStaysOn,
 } from './vgic-irq.ts'
-
 import { VM_DEACTIVATED } from './vm.ts'
 
 export class VgicV3 {
@@ -244,13 +243,8 @@ export class VgicV3 {
 
   private foldOne(words: Int32Array, v: number, irq: number, high: number): void {
     const word = words[irq]
-    if (word & IRQ_HW) this.foldMapped(v, irq, word, high)
-    else words[irq] = folded(word, irqStateOf(high))
-  }
-
-  private foldMapped(v: number, irq: number, word: number, high: number): void {
-    this.words[irq] = folded(word, irqStateOf(high))
-    if ((word & IRQ_EDGE) === 0) this.resample(v, irq, high)
+    words[irq] = folded(word, irqStateOf(high))
+    if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
   }
 
   /**
