@@ -33,13 +33,38 @@ const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
 }
 
 /**
- * esbuild writes the declarations of a bundle's top level as `var`. As `const` V8 knows that they never change, and
- * a call to a function among them needs no check that it still is the function that was inlined.
+ * Makes every binding of a chunk's top level a constant of the chunk's own. V8 then knows that it never changes, and a
+ * call to a function among them is inlined without asking each time whether it still is the same one. esbuild
+ * declares them with `var`, and what a chunk exports or imports is a module's variable, which is looked up and
+ * checked for being initialised at each use: so names are exported, and used after an import, under a second name.
+ * Lines stay where they are.
  */
 const keepConstants: NonNullable<Options['plugins']>[number] = {
   name: 'keep constants',
-  renderChunk: (code, { map }) => ({ code: code.replaceAll(/^var (?=\w+ =)/gm, 'const '), map: map ?? null }),
+  renderChunk: (code, { map }) => ({
+    code: code
+      .replaceAll(/^var (?=[\w{])/gm, 'const ')
+      .replaceAll(/^import \{([^}]*)\} from (".*");$/gm, (_, list: string, from: string) => {
+        const names = namesOf(list)
+        const imported = names.map(([name, local]) => `${name} as ${local}_imported`)
+        const constants = names.map(([, local]) => `${local} = ${local}_imported`)
+        return `import {${imported}} from ${from}; const ${constants};${linesOf(list)}`
+      })
+      .replaceAll(/^export \{([^}]*)\};$/gm, (_, list: string) => {
+        const names = namesOf(list)
+        const constants = new Set(names.map(([local]) => `${local}_exported = ${local}`))
+        const exported = names.map(([local, name]) => `${local}_exported as ${name}`)
+        return `const ${[...constants]}; export {${exported}};${linesOf(list)}`
+      }),
+    map: map ?? null,
+  }),
 }
+
+/** Of `a, b as c` the pairs `a, a` and `b, c`. */
+const namesOf = (list: string) =>
+  [...list.matchAll(/(\w+)(?: as (\w+))?/g)].map(([, name, as = name]) => [name, as] as const)
+
+const linesOf = (text: string): string => text.replaceAll(/[^\n]/g, '')
 
 export default defineConfig([
   {
