@@ -27,10 +27,18 @@ const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
       const exported = names(constants.filter(([, isExported]) => isExported))
       const head =
         constants.length === 0 ? '' : `import {${names(constants)}} ${from}export {${exported}} ${from}`
-      return { contents: head + source.replaceAll(literal, ''), loader: 'ts' }
+      const rest = source.replaceAll(literal, '')
+      return { contents: head + (isHot.test(path) ? withConstantFunctions(rest) : rest), loader: 'ts' }
     })
   },
 }
+
+/** The blocks that run at every exit. */
+const isHot = /\/src\/(gic|hyp)\//
+
+/** Functions as constants: see {@link keepConstants}. None of them may be called while its module is loaded. */
+const withConstantFunctions = (source: string): string =>
+  source.replaceAll(/^(export )?function (\w+)(?=\()/gm, '$1const $2 = function ')
 
 /**
  * Makes every binding of a chunk's top level a constant of the chunk's own. V8 then knows that it never changes, and a

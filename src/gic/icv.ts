@@ -124,17 +124,20 @@ export class Icv {
     if ((LR_Priority(hi) & virtualInterface.groupMask(vmcr, group)) === dropped) this.deactivate(pe, at, hi)
   }
 
-  /** Clears the highest active preemption level, of group 1 if both groups have it, and returns its priority. */
+  /** Clears the highest active preemption level and returns its priority. */
   private dropPriority(words: Int32Array, pe: number): number {
+    const level = dropLevel(words, pe)
+    if (level >= 0) return level << this.virtualInterface.levelShift
+    return this.virtualInterface.activePriorityRegisters === 1
+      ? PRIORITY_IDLE
+      : this.dropPriorityAbove31(words, pe)
+  }
+
+  private dropPriorityAbove31(words: Int32Array, pe: number): number {
     const { activePriorityRegisters, levelShift } = this.virtualInterface
-    for (let i = 0; i < activePriorityRegisters; i++) {
-      const active1 = words[pe + ICH_AP1R + i]
-      const active = words[pe + ICH_AP0R + i] | active1
-      if (active === 0) continue
-      const level = lowestBit(active)
-      if ((active1 >> level) & 1) words[pe + ICH_AP1R + i] = active1 & ~(1 << level)
-      else words[pe + ICH_AP0R + i] &= ~(1 << level)
-      return (32 * i + level) << levelShift
+    for (let i = 1; i < activePriorityRegisters; i++) {
+      const level = dropLevel(words, pe + i)
+      if (level >= 0) return (32 * i + level) << levelShift
     }
     return PRIORITY_IDLE
   }
@@ -150,11 +153,11 @@ export class Icv {
   /** The upper word of the list register in which an interrupt is active; 0 if there is none. */
   private findActive(words: Int32Array, pe: number, intid: number): number {
     const status = words[pe + ICH_LR_STATUS]
-    for (let left = (status >>> 16) & ~status; left !== 0; left &= left - 1) {
-      const at = pe + ICH_LR + 2 * lowestBit(left)
-      if (words[at] === intid && words[at + 1] & LR_ACTIVE) return at + 1
-    }
-    return 0
+    const active = (status >>> 16) & ~status
+    if (active === 0) return 0
+    return active & (active - 1)
+      ? findActiveOfSeveral(words, pe, active, intid)
+      : activeAt(words, pe + ICH_LR + 2 * lowestBit(active), intid)
   }
 
   /** Active becomes invalid, pending and active becomes pending; with HW the physical interrupt follows. */
@@ -234,3 +237,29 @@ export class Icv {
     this.words[pe + ICH_VMCR] = (this.words[pe + ICH_VMCR] & ~VMCR_VENG1) | (value & 1 ? VMCR_VENG1 : 0)
   }
 }
+
+/**
+ * Clears the highest active preemption level of a pair of active priorities registers, of group 1 if both groups have
+ * it, and returns it; -1 if none is active. `pe` is for ICH_AP0R0_EL2 and ICH_AP1R0_EL2, the next word for the next.
+ */
+function dropLevel(words: Int32Array, pe: number): number {
+  const active1 = words[pe + ICH_AP1R]
+  const active = words[pe + ICH_AP0R] | active1
+  if (active === 0) return -1
+  const level = lowestBit(active)
+  if ((active1 >> level) & 1) words[pe + ICH_AP1R] = active1 & ~(1 << level)
+  else words[pe + ICH_AP0R] &= ~(1 << level)
+  return level
+}
+
+function findActiveOfSeveral(words: Int32Array, pe: number, active: number, intid: number): number {
+  for (let left = active; left !== 0; left &= left - 1) {
+    const at = activeAt(words, pe + ICH_LR + 2 * lowestBit(left), intid)
+    if (at !== 0) return at
+  }
+  return 0
+}
+
+/** The upper word of the list register whose lower word is at `at`, if an interrupt is active there; else 0. */
+const activeAt = (words: Int32Array, at: number, intid: number): number =>
+  words[at] === intid && words[at + 1] & LR_ACTIVE ? at + 1 : 0

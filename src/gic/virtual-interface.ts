@@ -184,8 +184,13 @@ export class VirtualInterface {
 
   /** The running priority: that of the highest active preemption level of both groups, 0xff when idle. */
   runningPriority(words: Int32Array, pe: number): number {
-    const registers = this.activePriorityRegisters
-    for (let i = 0; i < registers; i++) {
+    const active = words[pe + ICH_AP0R] | words[pe + ICH_AP1R]
+    if (active !== 0) return lowestBit(active) << this.levelShift
+    return this.activePriorityRegisters === 1 ? PRIORITY_IDLE : this.runningPriorityAbove31(words, pe)
+  }
+
+  private runningPriorityAbove31(words: Int32Array, pe: number): number {
+    for (let i = 1; i < this.activePriorityRegisters; i++) {
       const active = words[pe + ICH_AP0R + i] | words[pe + ICH_AP1R + i]
       if (active !== 0) return (32 * i + lowestBit(active)) << this.levelShift
     }
@@ -269,20 +274,31 @@ export function lrStatus(hi: number): number {
   return (hi & (LR_HW | LR_EOI)) === LR_EOI ? 0x10000 : 0
 }
 
+/** Mostly one list register is pending: a loop would cost as much again. */
 function highestOf(words: Int32Array, pe: number, pending: number, vmcr: number): number {
+  if (pending & (pending - 1)) return highestOfSeveral(words, pe, pending, vmcr)
+  const at = pe + ICH_LR + 1 + 2 * lowestBit(pending)
+  return isGroupEnabled(vmcr, words[at]) ? at : 0
+}
+
+function highestOfSeveral(words: Int32Array, pe: number, pending: number, vmcr: number): number {
   let best = 0
   let bestPriority = 0x100
   for (let left = pending; left !== 0; left &= left - 1) {
     const at = pe + ICH_LR + 1 + 2 * lowestBit(left)
     const hi = words[at]
     const priority = LR_Priority(hi)
-    if (priority < bestPriority && vmcr & (hi & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) {
+    if (priority < bestPriority && isGroupEnabled(vmcr, hi)) {
       bestPriority = priority
       best = at
     }
   }
   return best
 }
+
+/** Whether the group of a list register's upper word is enabled. */
+const isGroupEnabled = (vmcr: number, hi: number): boolean =>
+  (vmcr & (hi & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) !== 0
 
 const { clz32 } = Math
 

@@ -122,6 +122,23 @@ export class ApLists {
 
   /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */
   prune(v: number, count: number): void {
+    if (count === 1) this.pruneOnly(v)
+    else this.pruneSeveral(v, count)
+  }
+
+  /** A list of one interrupt, as most are. */
+  private pruneOnly(v: number): void {
+    const { words } = this
+    const at = v + this.list
+    const irq = words[at]
+    const word = words[irq]
+    if (irqStaysOn(word, this.targetOf(words, v))) return
+    words[at] = 0
+    words[v + VCPU_AP_COUNT] = 0
+    this.takeOff(words, irq, word)
+  }
+
+  private pruneSeveral(v: number, count: number): void {
     const { words } = this
     const list = v + this.list
     const index = this.targetOf(words, v)
@@ -134,13 +151,17 @@ export class ApLists {
         kept++
         continue
       }
-      const off = word & ~IRQ_AP_LIST_MASK
-      if (irqIsDeliverable(off)) this.migrate(irq, off)
-      else words[irq] = off
+      this.takeOff(words, irq, word)
     }
     if (kept === count) return
     words[v + VCPU_AP_COUNT] = kept
     for (let i = kept; i < count; i++) words[list + i] = 0
+  }
+
+  private takeOff(words: Int32Array, irq: number, word: number): void {
+    const off = word & ~IRQ_AP_LIST_MASK
+    if (irqIsDeliverable(off)) this.migrate(irq, off)
+    else words[irq] = off
   }
 
   /** An interrupt that was taken off a list goes to that of its target, unless the distributor is off. */

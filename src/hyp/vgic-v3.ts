@@ -87,8 +87,25 @@ export class VgicV3 {
 
   /** The same for a list that has `count` interrupts. */
   flushSome(v: number, pe: number, count: number): void {
-    if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
+    if (count === 1) this.flushOnly(v, pe)
+    else if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
     else this.fill(v, pe, count, HCR_En | HCR_TDIR)
+  }
+
+  /** An ap_list of one interrupt, as most are: `fill` without its loop, which would cost as much again. */
+  private flushOnly(v: number, pe: number): void {
+    const { words, apLists, seam } = this
+    const irq = words[v + apLists.list]
+    const word = words[irq]
+    if (!irqStaysOn(word, apLists.targetOf(words, v))) {
+      words[v + VCPU_USED_LRS] = 0
+      return
+    }
+    const status = seam.fillLr(words, pe, 0, apLists.intidOf(v, irq), this.populate(words, v, irq, word))
+    words[v + VCPU_LR_IRQ] = irq
+    words[v + VCPU_USED_LRS] = 1
+    words[v + VCPU_HCR] = HCR_En | HCR_TDIR
+    seam.filled(words, v, pe, HCR_En | HCR_TDIR, 1, status)
   }
 
   private flushOverflowing(v: number, pe: number, count: number): void {
@@ -222,23 +239,29 @@ export class VgicV3 {
    * `reads` reads to know, hold nothing any more and are not read.
    */
   private foldLrs(v: number, pe: number, hcr: number, used: number, empty: number, reads: number): void {
-    const { words, apLists, seam } = this
+    const { words, seam } = this
     seam.beginFold(words, pe, hcr, used, empty)
-    let read = reads
-    for (let n = 0; n < used; n++) {
-      const at = lrAt(pe, n)
-      if ((empty >> n) & 1) {
-        this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], 0)
-      } else {
-        this.foldOne(words, v, apLists.irqOf(v, lrLow(words, at)), lrHigh(words, at))
-        read++
-      }
-      clearLr(words, at)
-      words[v + VCPU_LR_IRQ + n] = 0
-    }
+    const read = this.foldLr(words, v, pe, 0, empty) + (used === 1 ? 0 : this.foldLrsAfter0(v, pe, used, empty))
     words[v + VCPU_HCR] = 0
     words[v + VCPU_USED_LRS] = 0
-    seam.folded(words, v, read, used)
+    seam.folded(words, v, reads + read, used)
+  }
+
+  private foldLrsAfter0(v: number, pe: number, used: number, empty: number): number {
+    let read = 0
+    for (let n = 1; n < used; n++) read += this.foldLr(this.words, v, pe, n, empty)
+    return read
+  }
+
+  /** Brings one list register back; returns how many reads it took. */
+  private foldLr(words: Int32Array, v: number, pe: number, n: number, empty: number): number {
+    const at = lrAt(pe, n)
+    const isEmpty = (empty >> n) & 1
+    if (isEmpty) this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], 0)
+    else this.foldOne(words, v, this.apLists.irqOf(v, lrLow(words, at)), lrHigh(words, at))
+    clearLr(words, at)
+    words[v + VCPU_LR_IRQ + n] = 0
+    return 1 - isEmpty
   }
 
   private foldOne(words: Int32Array, v: number, irq: number, high: number): void {
