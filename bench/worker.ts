@@ -7,26 +7,32 @@
 import { PerformanceObserver } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { designs } from 'vgic/scenario'
-import { HotPath, machineOf } from './hot-path.ts'
+import { HotPath, machineOf, WFI_ASLEEP } from './hot-path.ts'
 
 const WARM_UP = 200_000
 
 /** Machines with other list registers and designs than the measured one. */
-const others = [() => machineOf(2, designs.wfiHandler), () => machineOf(16, designs.vmcrOnExit)]
+const others = [
+  (polls: boolean) => machineOf(2, designs.wfiHandler, polls),
+  (polls: boolean) => machineOf(16, designs.vmcrOnExit, polls),
+]
 
 export function serve(): void {
   let scavenges = 0
   new PerformanceObserver((list) => {
     scavenges += list.getEntries().length
   }).observe({ entryTypes: ['gc'] })
-  const machines = new Map<number, HotPath[]>()
+  const machines = new Map<string, HotPath[]>()
   const lines = createInterface({ input: process.stdin })
   lines.on('line', (line) => {
     const [scenario, iterations, count] = line.split(' ').map(Number)
-    let paths = machines.get(count)
+    const polls = scenario !== WFI_ASLEEP
+    const key = `${count} ${polls}`
+    let paths = machines.get(key)
     if (!paths) {
-      paths = [() => machineOf(4), ...others].slice(0, count).map((make) => new HotPath(make()))
-      machines.set(count, paths)
+      const makers = [() => machineOf(4, designs.wfiFullPut, polls), ...others].slice(0, count)
+      paths = makers.map((make) => new HotPath(make(polls)))
+      machines.set(key, paths)
     }
     for (const path of paths) path.run(scenario, WARM_UP)
     const [measured] = paths

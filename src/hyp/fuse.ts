@@ -10,16 +10,17 @@ import * as op from './steps.ts'
 export const FUSED_ENTRY = 1
 /** From the guest's exit to the question why it left. */
 export const FUSED_EXIT = 2
-/** A halt that does not poll, to its sleep. */
-export const FUSED_HALT = 3
-/** A woken sleep, to the end of the halt. */
+/** A halting thread goes to sleep, and a woken one looks whether it may go on. */
+export const FUSED_SLEEP = 3
 export const FUSED_WAKE = 4
-/** The put before a halt, with the flag that says so, and the load after it. */
+/** A halt with a put, with the flag that says so, to where it polls; and its end, with the load. */
 export const FUSED_PUT_FOR_HALT = 5
 export const FUSED_LOAD_AFTER_HALT = 6
-/** The VMCR sync before a halt, and what follows the halt where nothing was put. */
+/** A halt with a VMCR sync, to where it polls; and the end of one where nothing was put. */
 export const FUSED_SAVE_VMCR = 7
 export const FUSED_AFTER_HALT = 8
+/** A look of halt polling. */
+export const FUSED_POLL = 13
 /** A trapped system register access. */
 export const FUSED_SYSREG = 9
 /** The scheduler's notifiers. */
@@ -58,18 +59,17 @@ const sequences: readonly (readonly [number, readonly (number | Yes)[]])[] = [
       op.STEP_EXIT_REASON,
     ],
   ],
+  [FUSED_POLL, [yes(op.STEP_POLL_AGAIN), op.STEP_RUNNABLE]],
+  [FUSED_SLEEP, [op.STEP_SET_SLEEPING, op.STEP_RUNNABLE, op.STEP_SLEEP]],
+  [FUSED_WAKE, [op.STEP_SLEEP, op.STEP_SET_SLEEPING, yes(op.STEP_RUNNABLE), op.STEP_SET_RUNNING]],
   [
-    FUSED_HALT,
-    [op.STEP_POLL_BEGIN, op.STEP_POLL_AGAIN, op.STEP_SET_SLEEPING, op.STEP_RUNNABLE, op.STEP_SLEEP],
+    FUSED_PUT_FOR_HALT,
+    [op.STEP_PREEMPT_OFF, op.STEP_SET_WAITING, op.STEP_PUT, op.STEP_PREEMPT_ON, op.STEP_POLL_BEGIN],
   ],
-  [
-    FUSED_WAKE,
-    [op.STEP_SLEEP, op.STEP_SET_SLEEPING, yes(op.STEP_RUNNABLE), op.STEP_SET_RUNNING, op.STEP_POLL_END],
-  ],
-  [FUSED_PUT_FOR_HALT, [op.STEP_PREEMPT_OFF, op.STEP_SET_WAITING, op.STEP_PUT, op.STEP_PREEMPT_ON]],
   [
     FUSED_LOAD_AFTER_HALT,
     [
+      op.STEP_POLL_END,
       op.STEP_CLEAR_UNHALT,
       op.STEP_PREEMPT_OFF,
       op.STEP_CLEAR_WAITING,
@@ -79,8 +79,8 @@ const sequences: readonly (readonly [number, readonly (number | Yes)[]])[] = [
       op.STEP_SKIP_INSTRUCTION,
     ],
   ],
-  [FUSED_SAVE_VMCR, [op.STEP_PREEMPT_OFF, op.STEP_SAVE_VMCR, op.STEP_PREEMPT_ON]],
-  [FUSED_AFTER_HALT, [op.STEP_CLEAR_UNHALT, op.STEP_SKIP_INSTRUCTION]],
+  [FUSED_SAVE_VMCR, [op.STEP_PREEMPT_OFF, op.STEP_SAVE_VMCR, op.STEP_PREEMPT_ON, op.STEP_POLL_BEGIN]],
+  [FUSED_AFTER_HALT, [op.STEP_POLL_END, op.STEP_CLEAR_UNHALT, op.STEP_SKIP_INSTRUCTION]],
   [FUSED_SYSREG, [op.STEP_EMULATE_SYSREG, op.STEP_SKIP_INSTRUCTION]],
   [FUSED_SCHED_OUT, [op.STEP_PUT, op.STEP_GIVE_UP_CPU]],
   [FUSED_SCHED_IN, [op.STEP_LOAD, op.STEP_TRAP_DIR, op.STEP_TIMER_LOAD, op.STEP_RESUME]],

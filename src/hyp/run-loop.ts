@@ -13,15 +13,16 @@ import {
   FUSED_ELSE_2,
   FUSED_ENTRY,
   FUSED_EXIT,
-  FUSED_HALT,
   FUSED_LAST,
   FUSED_LOAD_AFTER_HALT,
   FUSED_NEXT,
+  FUSED_POLL,
   FUSED_PUT_FOR_HALT,
   FUSED_SAVE_VMCR,
   FUSED_SCHED_IN,
   FUSED_SCHED_IN_WAITING,
   FUSED_SCHED_OUT,
+  FUSED_SLEEP,
   FUSED_SYSREG,
   FUSED_WAKE,
   fuse,
@@ -64,6 +65,8 @@ export const THREAD_SLEEPS = 2
 /** It waits for a PE. */
 export const THREAD_WAITS_FOR_CPU = 3
 export const THREAD_ENDED = 4
+/** It polls in a halt, and has just looked in vain. Only {@link RunLoop.run} says so: others may act before the next look. */
+export const THREAD_POLLS = 5
 
 export class RunLoop extends ThreadSteps {
   readonly table: Int32Array
@@ -127,8 +130,8 @@ export class RunLoop extends ThreadSteps {
   }
 
   /**
-   * Runs a vCPU's thread until it is in the guest, sleeps, has ended, or has dealt with an exit and is about to
-   * enter again. Returns its THREAD_ state.
+   * Runs a vCPU's thread until it is in the guest, sleeps, has ended, has looked in vain while it polls, or has dealt
+   * with an exit and is about to enter again. Returns its THREAD_ state.
    */
   run(v: number): number {
     if (this.words[v + VCPU_NOTIFIER] !== 0) this.notifier(v)
@@ -181,15 +184,15 @@ export class RunLoop extends ThreadSteps {
           this.fusedExit(v, words[v + VCPU_PE])
           pc = table[(table[at + FUSED_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
           break
-        case FUSED_HALT:
-          this.halt.begin(v)
-          if (this.halt.pollAgain(v)) {
-            pc = table[at + FUSED_ELSE_1]
-            break
-          }
+        case FUSED_POLL:
+          if (!this.halt.pollAgain(v)) pc = table[at + FUSED_ELSE_1]
+          else if (this.halt.checkBlock(v)) pc = table[at + FUSED_ELSE_2]
+          else return this.parkPolling(v, pc)
+          break
+        case FUSED_SLEEP:
           words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
           if (this.halt.checkBlock(v)) {
-            pc = table[at + FUSED_ELSE_2]
+            pc = table[at + FUSED_ELSE_1]
             break
           }
           words[v + VCPU_PC] = table[at + FUSED_LAST]
@@ -201,7 +204,6 @@ export class RunLoop extends ThreadSteps {
           }
           if (this.halt.checkBlock(v)) {
             words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_RUNNING)
-            this.halt.end(v)
             pc = table[at + FUSED_NEXT]
           } else {
             words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
@@ -211,9 +213,11 @@ export class RunLoop extends ThreadSteps {
         case FUSED_PUT_FOR_HALT:
           words[v + VCPU_THREAD] |= THREAD_WAITING
           this.put(v)
+          this.halt.begin(v)
           pc = table[at + FUSED_NEXT]
           break
         case FUSED_LOAD_AFTER_HALT:
+          this.halt.end(v)
           words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
           this.load(v)
           this.trapDir(v)
@@ -222,9 +226,11 @@ export class RunLoop extends ThreadSteps {
           break
         case FUSED_SAVE_VMCR:
           this.saveVmcr(v)
+          this.halt.begin(v)
           pc = table[at + FUSED_NEXT]
           break
         case FUSED_AFTER_HALT:
+          this.halt.end(v)
           words[v + VCPU_THREAD] &= ~REQ_UNHALT
           this.skipInstruction(v)
           pc = table[at + FUSED_NEXT]
@@ -245,11 +251,20 @@ export class RunLoop extends ThreadSteps {
             words[v + VCPU_PC] = pc
             return THREAD_IN_GUEST
           }
-          pc = table[at + 1 + result]
+          const after = table[at + 1 + result]
+          if (after < pc && table[after << TABLE_SHIFT] === op.STEP_POLL_AGAIN)
+            return this.parkPolling(v, after)
+          pc = after
         }
       }
     } while (pc !== this.head && pc !== ENDED)
     return parkedAt(this.words, v, pc)
+  }
+
+  /** The next look is at `pc`. */
+  private parkPolling(v: number, pc: number): number {
+    this.words[v + VCPU_PC] = pc
+    return THREAD_POLLS
   }
 
   private sleep(v: number): number {

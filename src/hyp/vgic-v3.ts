@@ -241,7 +241,8 @@ export class VgicV3 {
   private foldLrs(v: number, pe: number, hcr: number, used: number, empty: number, reads: number): void {
     const { words, seam } = this
     seam.beginFold(words, pe, hcr, used, empty)
-    const read = this.foldLr(words, v, pe, 0, empty) + (used === 1 ? 0 : this.foldLrsAfter0(v, pe, used, empty))
+    const read =
+      this.foldLr(words, v, pe, 0, empty) + (used === 1 ? 0 : this.foldLrsAfter0(v, pe, used, empty))
     words[v + VCPU_HCR] = 0
     words[v + VCPU_USED_LRS] = 0
     seam.folded(words, v, reads + read, used)

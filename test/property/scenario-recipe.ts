@@ -136,7 +136,11 @@ const designOf = (listRegisters: number): fc.Arbitrary<Design> => {
   return fc.constantFrom(...all, ...(listRegisters > 1 ? all.map(kvm61) : []))
 }
 
-const haltPolling = fc.constantFrom<Partial<HaltPolling>>({}, { limit: 200, growStart: 2, grow: 3 })
+const haltPolling = fc.constantFrom<Partial<HaltPolling>>(
+  {},
+  { limit: 3 },
+  { limit: 200, growStart: 2, grow: 3 },
+)
 
 export const recipesWith = ({ timers = false }: Taste): fc.Arbitrary<Recipe> =>
   fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 5 })).chain(([vcpus, listRegisters]) =>
