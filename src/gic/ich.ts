@@ -27,6 +27,9 @@ const VTR_nV4 = 1 << 20
 const VTR_TDS = 1 << 19
 const VTR_DVIM = 1 << 18
 
+/** The bits of list register 0 in ICH_LR_STATUS. */
+const LR_0_STATUS = 0x10001
+
 export class Ich {
   /** ICH_VTR_EL2, which never changes. */
   readonly vtr: number
@@ -121,7 +124,23 @@ export class Ich {
     setListRegister(this.words, pe, pe + ICH_LR + 2 * n + 1, high & this.lrHighMask)
   }
 
-  /** The same for one of several in a row: returns what {@link setLrStatus} is to be told of it. */
+  /** Writes ICH_HCR_EL2 and list register 0. */
+  fillOnly(words: Int32Array, pe: number, hcr: number, low: number, high: number): void {
+    words[pe + ICH_HCR] = hcr & this.hcrMask
+    words[pe + ICH_LR] = low & this.intidMask
+    words[pe + ICH_LR + 1] = high & this.lrHighMask
+    words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~LR_0_STATUS) | lrStatus(high)
+  }
+
+  /** Writes ICH_HCR_EL2, and zero to list register 0. */
+  clearOnly(words: Int32Array, pe: number, hcr: number): void {
+    words[pe + ICH_HCR] = hcr & this.hcrMask
+    words[pe + ICH_LR] = 0
+    words[pe + ICH_LR + 1] = 0
+    words[pe + ICH_LR_STATUS] &= ~LR_0_STATUS
+  }
+
+  /** Writes one of several in a row: returns what {@link setLrStatus} is to be told of it. */
   fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
     const at = pe + 2 * n
     words[at + ICH_LR] = low & this.intidMask
@@ -148,13 +167,11 @@ export class Ich {
   }
 }
 
-/** What is derived from list registers, after several were written: `kept` has the bits of the others. */
-export function setLrStatus(words: Int32Array, pe: number, kept: number, status: number): void {
-  words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & kept) | status
+/** What is derived from the list registers, after the first `count` were written. */
+export function setLrStatus(words: Int32Array, pe: number, count: number, status: number): void {
+  const first = (1 << count) - 1
+  words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~((first << 16) | first)) | status
 }
-
-/** All bits of {@link setLrStatus} but those of the first `count` list registers. */
-export const lrStatusAbove = (count: number): number => ~(((1 << count) - 1) | (((1 << count) - 1) << 16))
 
 /** Writes zero to a list register of several, given by its place: {@link lrAt}. */
 export function clearLr(words: Int32Array, at: number): void {

@@ -73,16 +73,21 @@ export class Icv {
     const hi = words[at]
     if ((hi & LR_Group) !== group) return INTID_NONE
     const intid = words[at - 1]
-    const special = intid >= FIRST_SPECIAL && intid <= INTID_NONE
-    if (special || intid >= FIRST_LPI) {
-      const active = !special && virtualInterface.lpiBecomesActive
-      setListRegister(words, pe, at, (hi & ~LR_STATE) | (active ? LR_ACTIVE : 0))
-      if (special) return intid
-    } else acknowledgeListRegister(words, pe, at, hi)
+    if (intid < FIRST_SPECIAL) acknowledgeListRegister(words, pe, at, hi)
+    else if (!this.acknowledgesFrom1020(pe, at, hi, intid)) return intid
     const priority = LR_Priority(hi) & virtualInterface.groupMask(words[pe + ICH_VMCR], group)
     const level = priority >> virtualInterface.levelShift
     words[pe + activePriorities + (level >> 5)] |= 1 << (level & 31)
     return intid
+  }
+
+  /** Acknowledges a special INTID, which has no priority, a reserved one, or an LPI; false if the priority stays. */
+  private acknowledgesFrom1020(pe: number, at: number, hi: number, intid: number): boolean {
+    const { words, virtualInterface } = this
+    const special = intid <= INTID_NONE
+    const active = !special && (intid < FIRST_LPI || virtualInterface.lpiBecomesActive)
+    setListRegister(words, pe, at, (hi & ~LR_STATE) | (active ? LR_ACTIVE : 0))
+    return !special
   }
 
   readHppir0(pe: number): number {

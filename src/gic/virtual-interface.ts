@@ -28,6 +28,7 @@ import {
   LR_HW,
   LR_PENDING,
   LR_Priority,
+  LR_STATE,
   LR_State,
   listRegisterView,
   MISR_EOI,
@@ -161,16 +162,12 @@ export class VirtualInterface {
     if (pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0) return 0
     const vmcr = words[pe + ICH_VMCR]
     const at = highestOf(words, pe, pending, vmcr)
-    return at !== 0 && this.preempts(words, pe, vmcr, words[at]) ? at : 0
-  }
-
-  /** Whether a pending interrupt, given as its list register's upper word, is signalled: unmasked and preempting. */
-  private preempts(words: Int32Array, pe: number, vmcr: number, hi: number): boolean {
-    if (LR_Priority(hi) >= VMCR_VPMR(vmcr)) return false
+    if (at === 0 || LR_Priority(words[at]) >= VMCR_VPMR(vmcr)) return 0
     const running = this.runningPriority(words, pe)
-    return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, hi, running)
+    return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, words[at], running) ? at : 0
   }
 
+  /** Whether a pending interrupt, given as its list register's upper word, preempts the running priority. */
   private preemptsRunning(vmcr: number, hi: number, running: number): boolean {
     const mask = this.groupMask(vmcr, hi & LR_Group)
     return (LR_Priority(hi) & mask) < (this.masksRunning ? running & mask : running)
@@ -269,9 +266,8 @@ export function acknowledgeListRegister(words: Int32Array, pe: number, at: numbe
 
 /** The bits of a list register in {@link ICH_LR_STATUS}, as if it were number 0. */
 export function lrStatus(hi: number): number {
-  const state = LR_State(hi)
-  if (state !== STATE_INVALID) return state === STATE_PENDING ? 0x10001 : 0x10000
-  return (hi & (LR_HW | LR_EOI)) === LR_EOI ? 0x10000 : 0
+  if ((hi & LR_STATE) === 0) return (hi & (LR_HW | LR_EOI)) === LR_EOI ? 0x10000 : 0
+  return hi & LR_ACTIVE ? 0x10000 : 0x10001
 }
 
 /** Mostly one list register is pending: a loop would cost as much again. */

@@ -14,7 +14,7 @@ import {
   VTR_PREbits,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
-import { type Ich, lrAt, lrHigh, lrLow, lrStatusAbove, setLrStatus } from '../gic/ich.ts'
+import { type Ich, lrAt, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import type { VirtualInterface } from '../gic/virtual-interface.ts'
 import { COST_MMIO_READS, COST_MMIO_WRITES, COST_SYSREG_READS, COST_SYSREG_WRITES } from './cost.ts'
@@ -32,7 +32,7 @@ export type SeamObserver = (
   high: number,
 ) => void
 
-export { clearLr, lrAt, lrHigh, lrLow } from '../gic/ich.ts'
+export { clearLr, lrAt, lrHigh } from '../gic/ich.ts'
 
 /**
  * Registers that software reads or writes in a row are a row here too: the loops over list registers and active
@@ -116,6 +116,28 @@ export class Seam {
     if (this.observer !== null) this.tellInterface(this.observer, false, vmcr, ap0r, ap1r)
   }
 
+  /** Writes ICH_HCR_EL2 and list register 0. */
+  fillOnly(words: Int32Array, v: number, pe: number, hcr: number, low: number, high: number): void {
+    this.ich.fillOnly(words, pe, hcr, low, high)
+    words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 2
+    if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, 1)
+  }
+
+  /**
+   * Reads ICH_ELRSR_EL2, writes ICH_HCR_EL2, reads list register 0 unless it is empty, and clears it. Returns its
+   * upper word; 0 if it is empty.
+   */
+  foldOnly(words: Int32Array, v: number, pe: number, hcr: number): number {
+    const empty = this.virtualInterface.elrsr(pe) & 1
+    const high = empty ? 0 : lrHigh(words, pe)
+    if (this.observer !== null) this.tellFoldOnly(this.observer, pe, hcr)
+    this.ich.clearOnly(words, pe, hcr)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS] += 2 - empty
+    words[row + COST_SYSREG_WRITES] += 2
+    return high
+  }
+
   /** Writes one of several list registers; {@link filled} is to follow, with what this returned, all in one. */
   fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
     return this.ich.fillLr(words, pe, n, low, high)
@@ -124,7 +146,7 @@ export class Seam {
   /** The first `used` list registers were written, and ICH_HCR_EL2 before them. */
   filled(words: Int32Array, v: number, pe: number, hcr: number, used: number, status: number): void {
     this.ich.writeHcr(words, pe, hcr)
-    setLrStatus(words, pe, lrStatusAbove(used), status)
+    setLrStatus(words, pe, used, status)
     words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 1 + used
     if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, used)
   }
@@ -142,7 +164,7 @@ export class Seam {
    */
   beginFold(words: Int32Array, pe: number, hcr: number, used: number, empty: number): void {
     this.ich.writeHcr(words, pe, hcr)
-    setLrStatus(words, pe, lrStatusAbove(used), 0)
+    setLrStatus(words, pe, used, 0)
     if (this.observer !== null) this.tellFold(this.observer, pe, hcr, used, empty)
   }
 
@@ -196,6 +218,11 @@ export class Seam {
       if (((empty >> n) & 1) === 0) this.tellListRegister(tell, true, pe, n)
       tell('sysreg', false, ichLr(n), 0, 0)
     }
+  }
+
+  private tellFoldOnly(tell: SeamObserver, pe: number, hcr: number): void {
+    const empty = this.elrsr(pe)
+    this.tellFold(tell, pe, hcr, 1, empty)
   }
 
   private tellListRegister(tell: SeamObserver, isRead: boolean, pe: number, n: number): void {

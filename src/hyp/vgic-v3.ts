@@ -18,7 +18,7 @@ import {
 import { FIRST_SPI } from '../arch/intid.ts'
 import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
-import { clearLr, lrAt, lrHigh, lrLow, type Seam } from './seam.ts'
+import { clearLr, lrAt, lrHigh, type Seam } from './seam.ts'
 import {
   VCPU_AP_COUNT,
   VCPU_AP0R,
@@ -49,6 +49,8 @@ import { VM_DEACTIVATED } from './vm.ts'
 export class VgicV3 {
   readonly words: Int32Array
   readonly listRegisters: number
+  /** Where the VM counts the interrupts that {@link mark} marked. */
+  private readonly deactivated: number
 
   constructor(
     readonly seam: Seam,
@@ -57,6 +59,7 @@ export class VgicV3 {
   ) {
     this.words = seam.words
     this.listRegisters = seam.silicon.config.listRegisters
+    this.deactivated = apLists.place.vm + VM_DEACTIVATED
   }
 
   /** vcpu_load: the CPU interface state becomes resident. */
@@ -88,24 +91,28 @@ export class VgicV3 {
   /** The same for a list that has `count` interrupts. */
   flushSome(v: number, pe: number, count: number): void {
     if (count === 1) this.flushOnly(v, pe)
-    else if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
+    else this.flushSeveral(v, pe, count)
+  }
+
+  private flushSeveral(v: number, pe: number, count: number): void {
+    if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
     else this.fill(v, pe, count, HCR_En | HCR_TDIR)
   }
 
   /** An ap_list of one interrupt, as most are: `fill` without its loop, which would cost as much again. */
   private flushOnly(v: number, pe: number): void {
-    const { words, apLists, seam } = this
+    const { words, apLists } = this
     const irq = words[v + apLists.list]
     const word = words[irq]
     if (!irqStaysOn(word, apLists.targetOf(words, v))) {
       words[v + VCPU_USED_LRS] = 0
       return
     }
-    const status = seam.fillLr(words, pe, 0, apLists.intidOf(v, irq), this.populate(words, v, irq, word))
-    words[v + VCPU_LR_IRQ] = irq
-    words[v + VCPU_USED_LRS] = 1
     words[v + VCPU_HCR] = HCR_En | HCR_TDIR
-    seam.filled(words, v, pe, HCR_En | HCR_TDIR, 1, status)
+    words[v + VCPU_USED_LRS] = 1
+    words[v + VCPU_LR_IRQ] = irq
+    const high = this.populate(words, v, irq, word)
+    this.seam.fillOnly(words, v, pe, HCR_En | HCR_TDIR, apLists.intidOf(v, irq), high)
   }
 
   private flushOverflowing(v: number, pe: number, count: number): void {
@@ -205,9 +212,20 @@ export class VgicV3 {
 
   /** Brings `used` list registers back. */
   foldSome(v: number, pe: number, used: number): void {
-    if (this.words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
-    this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1)
-    if (this.words[this.apLists.place.vm + VM_DEACTIVATED] !== 0) this.deactivateMarked(v)
+    const { words } = this
+    if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
+    if (used === 1) this.foldOnly(v, pe)
+    else this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1)
+    if (words[this.deactivated] !== 0) this.deactivateMarked(v)
+  }
+
+  /** The only list register that was used: `foldLrs` without its loop. */
+  private foldOnly(v: number, pe: number): void {
+    const { words } = this
+    this.foldOne(words, v, words[v + VCPU_LR_IRQ], this.seam.foldOnly(words, v, pe, HCR_TDIR))
+    words[v + VCPU_LR_IRQ] = 0
+    words[v + VCPU_USED_LRS] = 0
+    words[v + VCPU_HCR] = 0
   }
 
   private prune(v: number): void {
@@ -241,28 +259,18 @@ export class VgicV3 {
   private foldLrs(v: number, pe: number, hcr: number, used: number, empty: number, reads: number): void {
     const { words, seam } = this
     seam.beginFold(words, pe, hcr, used, empty)
-    const read =
-      this.foldLr(words, v, pe, 0, empty) + (used === 1 ? 0 : this.foldLrsAfter0(v, pe, used, empty))
+    let read = reads
+    for (let n = 0; n < used; n++) {
+      const at = lrAt(pe, n)
+      const isEmpty = (empty >> n) & 1
+      this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], isEmpty ? 0 : lrHigh(words, at))
+      clearLr(words, at)
+      words[v + VCPU_LR_IRQ + n] = 0
+      read += 1 - isEmpty
+    }
     words[v + VCPU_HCR] = 0
     words[v + VCPU_USED_LRS] = 0
-    seam.folded(words, v, reads + read, used)
-  }
-
-  private foldLrsAfter0(v: number, pe: number, used: number, empty: number): number {
-    let read = 0
-    for (let n = 1; n < used; n++) read += this.foldLr(this.words, v, pe, n, empty)
-    return read
-  }
-
-  /** Brings one list register back; returns how many reads it took. */
-  private foldLr(words: Int32Array, v: number, pe: number, n: number, empty: number): number {
-    const at = lrAt(pe, n)
-    const isEmpty = (empty >> n) & 1
-    if (isEmpty) this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], 0)
-    else this.foldOne(words, v, this.apLists.irqOf(v, lrLow(words, at)), lrHigh(words, at))
-    clearLr(words, at)
-    words[v + VCPU_LR_IRQ + n] = 0
-    return 1 - isEmpty
+    seam.folded(words, v, read, used)
   }
 
   private foldOne(words: Int32Array, v: number, irq: number, high: number): void {
@@ -317,7 +325,7 @@ export class VgicV3 {
       const irq = words[list + i]
       if ((words[irq] & IRQ_DEACTIVATED) === 0) continue
       words[irq] &= ~IRQ_DEACTIVATED
-      words[apLists.place.vm + VM_DEACTIVATED]--
+      words[this.deactivated]--
       this.deactivate(v, irq)
     }
   }
@@ -347,10 +355,10 @@ export class VgicV3 {
 
   /** Leaves the deactivation to the fold of the vCPU on whose list the interrupt is. */
   private mark(irq: number): void {
-    const { words, apLists } = this
+    const { words } = this
     if (words[irq] & IRQ_DEACTIVATED) return
     words[irq] |= IRQ_DEACTIVATED
-    words[apLists.place.vm + VM_DEACTIVATED]++
+    words[this.deactivated]++
   }
 }
 

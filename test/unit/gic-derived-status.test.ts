@@ -1,7 +1,7 @@
 /** What is derived from list registers when several are written in a row, as a hypervisor's flush and fold do. */
 import { describe, expect, it } from 'vitest'
 import { checkGicConfig } from '../../src/gic/config.ts'
-import { clearLr, Ich, lrAt, lrStatusAbove, setLrStatus } from '../../src/gic/ich.ts'
+import { clearLr, Ich, lrAt, setLrStatus } from '../../src/gic/ich.ts'
 import { VirtualInterface } from '../../src/gic/virtual-interface.ts'
 
 describe('ICH_ELRSR_EL2 after list registers were written in a row', () => {
@@ -11,10 +11,10 @@ describe('ICH_ELRSR_EL2 after list registers were written in a row', () => {
     const ich = new Ich(words, virtualInterface)
     let status = 0
     for (let n = 0; n < count; n++) status |= ich.fillLr(words, 0, n, 32 + n, 0x5000_0000)
-    setLrStatus(words, 0, lrStatusAbove(count), status)
+    setLrStatus(words, 0, count, status)
     expect(virtualInterface.elrsr(0)).toBe(0xffff & ~((1 << count) - 1))
     for (let n = 0; n < count; n++) clearLr(words, lrAt(0, n))
-    setLrStatus(words, 0, lrStatusAbove(count), 0)
+    setLrStatus(words, 0, count, 0)
     expect(virtualInterface.elrsr(0)).toBe(0xffff)
   })
 })
