@@ -101,13 +101,15 @@ export const exceptionLevel = (pstate: number): number => (pstate & PSTATE_EL) >
 
 /** An exception is taken to EL2, with interrupts masked: SPSR_EL2 := PSTATE. */
 export function takeExceptionToEl2(words: Int32Array, pe: number): void {
-  const pstate = words[pe + PCPU_PSTATE]
-  words[pe + PCPU_PSTATE] = ((pstate & PSTATE_SAVED) << SPSR_SHIFT) | PSTATE_EL2_MASKED | (pstate & EVENT)
+  const at = pe + PCPU_PSTATE
+  const pstate = words[at]
+  words[at] = ((pstate & PSTATE_SAVED) << SPSR_SHIFT) | PSTATE_EL2_MASKED | (pstate & EVENT)
 }
 
 /** ERET from EL2: PSTATE := SPSR_EL2. An exception return sets the event register. */
 export function returnFromEl2(words: Int32Array, pe: number): void {
-  words[pe + PCPU_PSTATE] = (words[pe + PCPU_PSTATE] >>> SPSR_SHIFT) | EVENT
+  const at = pe + PCPU_PSTATE
+  words[at] = (words[at] >>> SPSR_SHIFT) | EVENT
 }
 
 /** What a WFI or WFE did. */

@@ -61,6 +61,7 @@ export const ICH_AP1R = 10
  * upper word does it by {@link setListRegister}, which keeps this.
  */
 export const ICH_LR_STATUS = 15
+const LR_STATUS_PENDING = 0xffff
 /** Pairs of words, the last of the PE's record. */
 export const ICH_LR = 16
 
@@ -152,13 +153,13 @@ export class VirtualInterface {
    * (IMPLEMENTATION DEFINED). Neither ICH_HCR_EL2.En nor the priority mask matters here.
    */
   highestPending(pe: number): number {
-    const pending = this.words[pe + ICH_LR_STATUS] & 0xffff
+    const pending = this.words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING
     return pending === 0 ? 0 : highestOf(this.words, pe, pending, this.words[pe + ICH_VMCR])
   }
 
   /** The list register whose interrupt is signalled to the PE, as the offset of its upper word; 0 if there is none. */
   signalled(words: Int32Array, pe: number): number {
-    const pending = words[pe + ICH_LR_STATUS] & 0xffff
+    const pending = words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING
     if (pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0) return 0
     const vmcr = words[pe + ICH_VMCR]
     const at = highestOf(words, pe, pending, vmcr)
@@ -196,6 +197,10 @@ export class VirtualInterface {
 
   /** The virtual interrupt lines, LINE_ bits: at most one, for the highest priority pending interrupt. */
   lines(pe: number): number {
+    return this.words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING ? this.lineOfPending(pe) : 0
+  }
+
+  private lineOfPending(pe: number): number {
     const { words } = this
     const at = this.signalled(words, pe)
     if (at === 0) return 0

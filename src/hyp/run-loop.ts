@@ -154,16 +154,18 @@ export class RunLoop extends ThreadSteps {
   /** The guest leaves for an EXIT_ reason, and the thread runs: `exit` and `run` in one. */
   leave(v: number, reason: number): number {
     const { words } = this
-    if (words[v + VCPU_PC] !== this.guest) {
-      this.exit(v, reason)
-      return this.run(v)
-    }
+    if (words[v + VCPU_PC] !== this.guest) return this.exitAndRun(v, reason)
     const pe = words[v + VCPU_PE]
     this.leaveGuest(v, pe, reason)
     this.fusedExit(v, pe)
     const pc = this.table[this.reasons + reason]
     if (pc !== this.head && pc !== ENDED) return this.runFrom(v, pc)
-    return parkedAt(this.words, v, pc)
+    return parkedAt(words, v, pc)
+  }
+
+  private exitAndRun(v: number, reason: number): number {
+    this.exit(v, reason)
+    return this.run(v)
   }
 
   private runFrom(v: number, from: number): number {
@@ -324,10 +326,12 @@ export class RunLoop extends ThreadSteps {
     if (used !== 0) this.vgic.foldSome(v, pe, used)
     const count = words[v + VCPU_AP_COUNT]
     if (count !== 0) this.apLists.prune(v, count)
-    if (this.takesInterrupts) {
-      this.timers.sync(v)
-      this.takeInterrupts(v)
-    }
+    if (this.takesInterrupts) this.syncTimers(v)
+  }
+
+  private syncTimers(v: number): void {
+    this.timers.sync(v)
+    this.takeInterrupts(v)
   }
 
   /** The guest leaves: an exception to EL2 for an EXIT_ reason. The thread goes on after `guest`. */
