@@ -9,6 +9,11 @@ import { fileURLToPath } from 'node:url'
 const scenarios = ['hypercall', 'spi', 'ipi', 'wfi', 'overflow'] as const
 /** Iterations of a round: about 50 ms. */
 const ITERATIONS = [2_000_000, 500_000, 400_000, 300_000, 80_000] as const
+/**
+ * A scenario that the yardstick does not have: the WFI of a thread that sleeps, so that the scheduler takes its PE and
+ * gives it one again. The yardstick's WFI looks twice at whether the vCPU may go on, as halt polling does.
+ */
+const WFI_ASLEEP = { number: 7, name: 'wfi, asleep', iterations: 300_000 } as const
 /** Processes, one after another; each has its own luck with code placement. */
 const PROCESSES = 3
 
@@ -80,11 +85,21 @@ function compileTwin(source: string): string {
   return binary
 }
 
+interface Scenario {
+  readonly number: number
+  readonly name: string
+  readonly iterations: number
+}
+
 /** Measures one scenario in a new process, alternating with the yardstick round by round. */
-async function measure(number: number, machines: number, rounds: number, twin: Responder | undefined) {
+async function measure(
+  { number, name, iterations }: Scenario,
+  machines: number,
+  rounds: number,
+  twin: Responder | undefined,
+) {
   const self = fileURLToPath(import.meta.url)
   const ours = new Responder(process.execPath, ['--expose-gc', self, '--worker'])
-  const iterations = ITERATIONS[number - 1]
   await ours.ask(`${number} ${iterations} ${machines}`)
   const answers: Answer[] = []
   const ratios: number[] = []
@@ -95,7 +110,7 @@ async function measure(number: number, machines: number, rounds: number, twin: R
     const yardstick = await twin.ask(`${number} ${iterations} 4`)
     if (yardstick.checksum !== answer.checksum) {
       throw new Error(
-        `${scenarios[number - 1]}: checksum ${answer.checksum}, the yardstick's is ${yardstick.checksum}: not the same work`,
+        `${name}: checksum ${answer.checksum}, the yardstick's is ${yardstick.checksum}: not the same work`,
       )
     }
     ratios.push(answer.ns / yardstick.ns)
@@ -105,20 +120,20 @@ async function measure(number: number, machines: number, rounds: number, twin: R
 }
 
 async function measureCase(
-  number: number,
+  scenario: Scenario,
   machines: number,
   rounds: number,
-  twin: Responder | undefined,
+  twin?: Responder,
 ): Promise<Case> {
   const answers: Answer[] = []
   const ratios: number[] = []
   for (let process = 0; process < PROCESSES; process++) {
-    const measured = await measure(number, machines, rounds, twin)
+    const measured = await measure(scenario, machines, rounds, twin)
     answers.push(...measured.answers)
     ratios.push(...measured.ratios)
   }
   return {
-    name: `${scenarios[number - 1]}${machines > 1 ? ` (${machines} machines)` : ''}`,
+    name: `${scenario.name}${machines > 1 ? ` (${machines} machines)` : ''}`,
     ns: median(answers.map(({ ns }) => ns)),
     bytesPerIteration: median(answers.map(({ bytes }) => bytes)),
     scavenges: median(answers.map(({ scavenges }) => scavenges)),
@@ -130,12 +145,15 @@ async function measureCase(
 export async function benchHotPath({ twin: source, json, rounds }: Options): Promise<void> {
   const twin = source === undefined ? undefined : new Responder(compileTwin(source), [])
   const cases: Case[] = []
+  const add = (measured: Case): void => {
+    cases.push(measured)
+    if (!json) console.log(row(measured))
+  }
   for (const machines of [1, 3]) {
-    for (const number of scenarios.keys()) {
-      const measured = await measureCase(number + 1, machines, rounds, twin)
-      cases.push(measured)
-      if (!json) console.log(row(measured))
+    for (const [i, name] of scenarios.entries()) {
+      add(await measureCase({ number: i + 1, name, iterations: ITERATIONS[i] }, machines, rounds, twin))
     }
+    add(await measureCase(WFI_ASLEEP, machines, rounds))
   }
   twin?.end()
   const ratios = cases.flatMap(({ ratio }) => ratio ?? [])
