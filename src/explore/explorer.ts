@@ -8,25 +8,23 @@
  * they update the hash, which is a sum over the words, and go into a journal, from which the step is undone.
  */
 import { TIMER_WFIT } from '../hyp/arch-timer.ts'
-import type { Program } from '../hyp/design.ts'
-import { GUEST_PC, OP_QUIESCE, OP_SEV, OP_WORDS } from '../hyp/guest.ts'
-import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
-import { STEP_GUEST } from '../hyp/steps.ts'
-import {
-  VCPU_AP_COUNT,
-  VCPU_IRQ,
-  VCPU_LAST_CPU,
-  VCPU_NOTIFIER,
-  VCPU_PC,
-  VCPU_PE,
-  VCPU_USED_LRS,
-} from '../hyp/vcpu.ts'
+import { VCPU_IRQ } from '../hyp/vcpu.ts'
 import { argumentInteger, VgicError } from '../state/vgic-error.ts'
+import { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import type { Actor, ScenarioMachine } from './machine.ts'
 import type { Scenario } from './scenario.ts'
 import { writeSchedule } from './schedule.ts'
-import { ASKS, ASKS_OWN_RUNNABLE, GUEST, kindOf, LOCAL, ON_LISTS, ON_PE, ON_TIMERS } from './step-kind.ts'
+import {
+  ASKS,
+  ASKS_OWN_RUNNABLE,
+  ENTERS,
+  REACH,
+  REACH_ALL,
+  REACH_PE,
+  REACH_QUEUE,
+  StepKinds,
+} from './step-kind.ts'
 import { VisitedSet } from './visited.ts'
 
 /** How far an exploration goes. */
@@ -94,21 +92,15 @@ export class Explorer {
   /** By actor, the index in `budgets` of what it uses up; -1 if nothing. */
   private readonly uses: Int8Array
   private readonly words: Int32Array
-  /** Pairs `start, end` of the words that are state. */
-  private readonly ranges: Int32Array
-  /** The same within a PE's record. */
-  private readonly peRanges: Int32Array
   private readonly visited: VisitedSet
-  private readonly program: Program
-  /** By program counter, what the step there is. */
-  private readonly kindOf: Uint8Array
+  private readonly kinds: StepKinds
+  /** What the last step changed. */
+  private readonly changes: Changes
   private readonly checker: InvariantChecker
   private readonly checks: Readonly<Record<InvariantId, boolean>>
   private readonly maxStates: number
   private readonly maxDepth: number
   private readonly merge: boolean
-  /** The VM has no timers and no physical devices, whose interrupts the host takes for it. */
-  private readonly takesNoInterrupts: boolean
   /** The state on top of the stack. */
   private readonly top: Int32Array
   /** By depth, FRAME words: the state's hash, what is left of the budgets, and how far it was explored. */
@@ -116,8 +108,6 @@ export class Explorer {
   /** Pairs of a word offset and the value it had before; a frame knows where its step's pairs begin. */
   private journal = new Int32Array(1 << 12)
   private journalEnd = 0
-  /** What the last step changed: word offsets. */
-  private readonly changed: Int32Array
   private transitions = 0
   private schedules = 0
 
@@ -134,22 +124,16 @@ export class Explorer {
     )
     this.uses = Int8Array.from(this.actors, ({ kind }) => (budgetKinds as readonly string[]).indexOf(kind))
     this.words = machine.hypervisor.words
-    const { layout, fixed } = machine.hypervisor.state
-    this.ranges = layout.rangesOf(['authoritative', 'normalised', 'derived'], fixed)
     this.top = this.words.slice()
-    this.takesNoInterrupts = !machine.setup.timers && machine.hypervisor.place.mappedCount === 0
-    const { peBase, peSize } = machine.hypervisor.silicon
-    this.peRanges = within(this.ranges, peBase, peBase + peSize)
+    this.kinds = new StepKinds(machine)
+    this.changes = new Changes(machine, this.top)
     this.checker = new InvariantChecker(machine)
-    this.program = machine.hypervisor.runLoop.program
-    this.kindOf = Uint8Array.from(this.program.steps, kindOf)
     this.checks = chosen(bounds.invariants)
     this.maxStates = argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff)
     this.maxDepth = argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000)
     this.visited = new VisitedSet(Math.min(this.maxStates, 1 << 19))
     this.merge = bounds.merge ?? true
     this.frames = new Int32Array(64 * FRAME)
-    this.changed = new Int32Array(layout.length)
   }
 
   run(): Report {
@@ -157,7 +141,7 @@ export class Explorer {
     const budget = this.budgets[0] | (this.budgets[1] << 8) | (this.budgets[2] << 16)
     const keyA = (a + mixA(-1, budget)) | 0
     this.visited.insert(this.visited.find(keyA, b), keyA, b)
-    this.push(0, a, b, budget, 0)
+    this.push(0, a, b, budget)
     let depth = 0
     while (depth >= 0) {
       const frame = depth * FRAME
@@ -186,16 +170,14 @@ export class Explorer {
     frames[frame + ACTOR] = actor
     frames[frame + STEPS]++
     this.pushed = false
-    const { index } = this.actors[actor]
-    const pc = this.threadPc(actor)
-    const kind = this.stepKind(actor, pc)
-    this.machine.perform(this.actors[actor])
+    const stepping = this.actors[actor]
+    const kind = this.kinds.next(stepping)
+    this.machine.perform(stepping)
     this.transitions++
-    const v = this.machine.hypervisor.vcpu(index)
-    const count = this.changes(v, kind)
-    const wrong = this.violated(v, pc, kind, count)
+    this.changes.find(stepping, kind)
+    const wrong = this.violated(stepping.index, kind)
     if (wrong) return this.report({ violation: this.violation(depth, wrong) })
-    this.rehash(depth, count)
+    this.rehash(depth)
     const left = this.budgetAfter(frames[frame + BUDGET], actor)
     const keyA = (this.hashA + mixA(-1, left)) | 0
     const slot = visited.find(keyA, this.hashB)
@@ -204,13 +186,13 @@ export class Explorer {
       this.schedules++
       const cycle = visited.isOnStack(slot) && this.checks.L4 ? this.livelock(depth, left) : undefined
       if (cycle) return cycle
-      this.undo(count)
+      this.undo()
       return undefined
     }
     if (visited.size >= this.maxStates) return this.report({ bound: 'states' })
     if (depth + 1 >= this.maxDepth) return this.report({ bound: 'depth' })
     if (isNew) visited.insert(slot, keyA, this.hashB)
-    this.push(depth + 1, this.hashA, this.hashB, left, count)
+    this.push(depth + 1, this.hashA, this.hashB, left)
     this.frames[(depth + 1) * FRAME + SLOT] = slot
     this.pushed = true
     return undefined
@@ -220,8 +202,9 @@ export class Explorer {
   private hashA = 0
   private hashB = 0
 
-  private rehash(depth: number, count: number): void {
-    const { words, top, changed, frames } = this
+  private rehash(depth: number): void {
+    const { words, top, frames } = this
+    const { at: changed, count } = this.changes
     let a = frames[depth * FRAME + HASH_A]
     let b = frames[depth * FRAME + HASH_B]
     for (let i = 0; i < count; i++) {
@@ -241,39 +224,18 @@ export class Explorer {
     return { complete, states: visited.size, transitions, schedules, ...more }
   }
 
-  /** The program counter of the step that a vCPU's thread takes next; 0 if the actor's next step is none. */
-  private threadPc(actor: number): number {
-    const { kind, index } = this.actors[actor]
-    if (kind !== 'vcpu') return 0
-    const { words } = this
-    const { runLoop } = this.machine.hypervisor
-    const v = this.machine.hypervisor.vcpu(index)
-    if (words[v + VCPU_PE] === 0 || runLoop.threadState(v) === THREAD_IN_GUEST) return 0
-    return words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]
-  }
-
-  private violated(
-    v: number,
-    pc: number,
-    kind: number,
-    count: number,
-  ): readonly [InvariantId, string] | undefined {
+  private violated(index: number, kind: number): readonly [InvariantId, string] | undefined {
     const { checker, checks } = this
-    if (kind & ASKS && checks.S20) {
-      const what = this.touchesOthers(v, count)
-      if (what !== undefined) return ['S20', what]
+    if (kind & (ASKS | ASKS_OWN_RUNNABLE)) {
+      const wrong = this.violatedByQuestion(index, kind)
+      if (wrong) return wrong
     }
-    if (kind & ASKS_OWN_RUNNABLE && checks.S11) {
-      const what = checker.freshShadow(v)
-      if (what !== undefined) return ['S11', what]
-    }
-    // A step that touches only its own thread's words cannot break the others, one of a guest not S17.
-    if (kind & LOCAL) return undefined
-    if (this.program.steps[pc]?.op === STEP_GUEST && checks.S8) {
-      const what = checker.distinctIntids(v)
+    if (!canViolate(kind)) return undefined
+    if (kind & ENTERS && checks.S8) {
+      const what = checker.distinctIntids(this.machine.hypervisor.vcpu(index))
       if (what !== undefined) return ['S8', what]
     }
-    if ((kind & GUEST) === 0 && checks.S17 && this.touchesLists(count)) {
+    if (canTouchLists(kind) && checks.S17 && this.touchesLists()) {
       const what = checker.oneList()
       if (what !== undefined) return ['S17', what]
     }
@@ -288,12 +250,27 @@ export class Explorer {
     return undefined
   }
 
+  private violatedByQuestion(index: number, kind: number): readonly [InvariantId, string] | undefined {
+    const { checker, checks } = this
+    const v = this.machine.hypervisor.vcpu(index)
+    if (kind & ASKS && checks.S20) {
+      const what = this.touchesOthers(v)
+      if (what !== undefined) return ['S20', what]
+    }
+    if (kind & ASKS_OWN_RUNNABLE && checks.S11) {
+      const what = checker.freshShadow(v)
+      if (what !== undefined) return ['S11', what]
+    }
+    return undefined
+  }
+
   /** Whether the last step changed an interrupt's word or an ap_list. */
-  private touchesLists(count: number): boolean {
+  private touchesLists(): boolean {
     const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = this.machine.hypervisor.place
+    const { at: changed, count } = this.changes
     const end = vcpus + vcpuCount * vcpuSize
     for (let i = 0; i < count; i++) {
-      const at = this.changed[i]
+      const at = changed[i]
       if (at >= spis && at < spis + spiCount) return true
       if (at >= vcpus && at < end && (at - vcpus) % vcpuSize >= VCPU_IRQ) return true
     }
@@ -301,10 +278,11 @@ export class Explorer {
   }
 
   /** S20: a question has changed a word of another vCPU's record. */
-  private touchesOthers(v: number, count: number): string | undefined {
+  private touchesOthers(v: number): string | undefined {
     const { vcpus, vcpuSize, vcpuCount } = this.machine.hypervisor.place
+    const { at: changed, count } = this.changes
     for (let i = 0; i < count; i++) {
-      const at = this.changed[i]
+      const at = changed[i]
       if (at < vcpus || at >= vcpus + vcpuCount * vcpuSize || (at >= v && at < v + vcpuSize)) continue
       return `the question changed ${this.machine.hypervisor.state.layout.nameOf(at)}`
     }
@@ -342,7 +320,7 @@ export class Explorer {
   private entersWithoutProgress(first: number, last: number): boolean {
     let enters = false
     this.along(first, last, (actor) => {
-      if (this.program.steps[this.threadPc(actor)]?.op === STEP_GUEST) enters = true
+      if (this.kinds.next(this.actors[actor]) & ENTERS) enters = true
     })
     return enters
   }
@@ -401,10 +379,11 @@ export class Explorer {
   }
 
   /** Puts the state that the last step led to on top of the stack. */
-  private push(depth: number, a: number, b: number, budget: number, count: number): void {
+  private push(depth: number, a: number, b: number, budget: number): void {
     if ((depth + 1) * FRAME > this.frames.length) this.frames = grown(this.frames)
+    const { at: changed, count } = this.changes
     if (this.journalEnd + 2 * count > this.journal.length) this.journal = grown(this.journal)
-    const { frames, journal, changed, top, words } = this
+    const { frames, journal, top, words } = this
     const frame = depth * FRAME
     frames[frame + HASH_A] = a
     frames[frame + HASH_B] = b
@@ -437,72 +416,19 @@ export class Explorer {
     this.journalEnd = begin
   }
 
-  /** What the next step of an actor is: the bits of its row, or those of a step of a guest. */
-  private stepKind(actor: number, pc: number): number {
-    const { words } = this
-    if (pc !== 0) return this.kindOf[pc]
-    const { kind, index } = this.actors[actor]
-    const v = this.machine.hypervisor.vcpu(index)
-    if (kind !== 'vcpu') return 0
-    if (words[v + VCPU_PE] === 0) return ON_PE
-    const op = this.machine.setup.guests[index].ops[words[v + GUEST_PC] * OP_WORDS]
-    return op === OP_SEV || op === OP_QUIESCE ? 0 : GUEST
-  }
-
-  /** Finds the words that a step has changed; returns how many there are. */
-  private changes(v: number, kind: number): number {
-    if (kind & LOCAL) return this.changesOf(v, v + VCPU_IRQ, 0)
-    if (kind & (GUEST | ON_PE) || this.isIdleListStep(v, kind)) return this.changesOnPe(v, kind)
-    const { ranges } = this
-    let count = 0
-    for (let r = 0; r < ranges.length; r += 2) count = this.changesOf(ranges[r], ranges[r + 1], count)
-    return count
-  }
-
-  /**
-   * The words of the thread, of its PE and of the host's run queue; for a guest also the distributor's active bits and
-   * what the invariants remember.
-   */
-  private changesOnPe(v: number, kind: number): number {
-    const { peRanges, words } = this
-    const { silicon, scheduler, config } = this.machine.hypervisor
-    const { ghosts } = this.machine
-    let count = this.changesOf(v, v + VCPU_IRQ, 0)
-    const pe = silicon.peOf(words[v + VCPU_LAST_CPU])
-    for (let r = 0; r < peRanges.length; r += 2)
-      count = this.changesOf(pe + peRanges[r], pe + peRanges[r + 1], count)
-    if ((kind & GUEST) === 0) return this.changesOf(scheduler.host, scheduler.host + 1 + config.cpus, count)
-    const { distributor, end } = silicon.physical
-    count = this.changesOf(distributor, distributor + ((end + 31) >> 5), count)
-    return this.changesOf(ghosts.first, ghosts.end, count)
-  }
-
-  /** A flush or a fold with nothing to do, or the host's look at interrupts that it has none of. */
-  private isIdleListStep(v: number, kind: number): boolean {
-    const { top } = this
-    if (kind & ON_LISTS) return top[v + VCPU_AP_COUNT] === 0 && top[v + VCPU_USED_LRS] === 0
-    return (kind & ON_TIMERS) !== 0 && this.takesNoInterrupts
-  }
-
-  /** The words of a range that a step has changed; `count` are known already. */
-  private changesOf(start: number, end: number, count: number): number {
-    const { words, top, changed } = this
-    let found = count
-    for (let at = start; at < end; at++) if (words[at] !== top[at]) changed[found++] = at
-    return found
-  }
-
   /** Takes the last step back. */
-  private undo(count: number): void {
-    const { words, top, changed } = this
+  private undo(): void {
+    const { words, top } = this
+    const { at: changed, count } = this.changes
     for (let i = 0; i < count; i++) words[changed[i]] = top[changed[i]]
   }
 
   private hashAll(): [number, number] {
     let a = 0
     let b = 0
-    for (let r = 0; r < this.ranges.length; r += 2) {
-      for (let at = this.ranges[r]; at < this.ranges[r + 1]; at++) {
+    const { ranges } = this.changes
+    for (let r = 0; r < ranges.length; r += 2) {
+      for (let at = ranges[r]; at < ranges[r + 1]; at++) {
         a = (a + mixA(at, this.words[at])) | 0
         b = (b + mixB(at, this.words[at])) | 0
       }
@@ -545,14 +471,19 @@ function grown(old: Int32Array): Int32Array<ArrayBuffer> {
   return larger
 }
 
-/** The parts of ranges that lie between two words, relative to the first. */
-function within(ranges: Int32Array, first: number, end: number): Int32Array {
-  const parts: number[] = []
-  for (let r = 0; r < ranges.length; r += 2) {
-    const [from, to] = [Math.max(ranges[r], first), Math.min(ranges[r + 1], end)]
-    if (from < to) parts.push(from - first, to - first)
-  }
-  return Int32Array.from(parts)
+/**
+ * Whether a step can break S8, S17, S21 or L3: not one that changes only its thread's and its vCPU's words, or its
+ * PE's without entering.
+ */
+const canViolate = (kind: number): boolean => {
+  const reach = kind & REACH
+  return reach === REACH_ALL || reach > REACH_PE || (kind & ENTERS) !== 0
+}
+
+/** Whether a step can change an interrupt's word or an ap_list. */
+const canTouchLists = (kind: number): boolean => {
+  const reach = kind & REACH
+  return reach === REACH_ALL || reach === REACH_QUEUE
 }
 
 /** Which invariants are checked. */

@@ -80,7 +80,8 @@ export class Ghosts {
     return ((this.words[this.wordOf(irq)] >>> this.bitOf(irq)) & 1) === 1
   }
 
-  private wordOf(irq: number): number {
+  /** The word that says so. */
+  wordOf(irq: number): number {
     const { place } = this.hypervisor
     if (irq >= place.spis) return this.edges + place.vcpuCount + ((irq - place.spis) >> 5)
     return this.edges + Math.floor((irq - place.vcpus) / place.vcpuSize)

@@ -64,6 +64,7 @@ export interface VcpuCounts {
 const DEVICE_PC = 0
 const DEVICE_INJECT = 1
 const DEVICE_TARGET = 2
+export const DEVICE_WORDS = 3
 const DEVICE = recordType('device', [
   { name: 'pc', at: DEVICE_PC, class: 'authoritative' },
   { name: 'inject', at: DEVICE_INJECT, class: 'authoritative' },
@@ -310,7 +311,33 @@ export class ScenarioMachine {
     return false
   }
 
-  private deviceOf(index: number): number {
+  /**
+   * In a state, the interrupt whose line a device's next step moves.
+   *
+   * @internal
+   */
+  inputOf(index: number, words: Int32Array): number {
+    const { intid, vcpu } = this.devices[index].steps[words[this.deviceOf(index) + DEVICE_PC]]
+    return this.hypervisor.apLists.irqOf(this.hypervisor.vcpu(vcpu), intid)
+  }
+
+  /**
+   * In a state, the vCPU that a device's next step notifies, if it queues nothing; 0 if none.
+   *
+   * @internal
+   */
+  notifiedBy(index: number, words: Int32Array): number {
+    const device = this.deviceOf(index)
+    const { signal, vcpu } = this.devices[index].steps[words[device + DEVICE_PC]]
+    return signal ? this.hypervisor.vcpu(vcpu) : words[device + DEVICE_TARGET]
+  }
+
+  /**
+   * The record of a device.
+   *
+   * @internal
+   */
+  deviceOf(index: number): number {
     return this.devicePlace + index * DEVICE.size
   }
 

@@ -1,42 +1,125 @@
-/** What the explorer knows of a step before it is taken: what it can change, and whether it is a question. */
+/** What the explorer knows of a step before it is taken: how far its changes reach, and what is to be checked after it. */
 import type { Step } from '../hyp/design.ts'
+import { TABLE_SHIFT } from '../hyp/design.ts'
+import { GUEST_PC, OP_QUIESCE, OP_SEV, OP_WORDS } from '../hyp/guest.ts'
+import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
 import {
   flush,
   flushActiveFirst,
   fold,
   foldIgnoringEoiCount,
   irqOn,
+  STEP_GUEST,
+  STEP_QUEUE_INTERRUPT,
   STEP_RUNNABLE,
   STEP_RUNNABLE_ON_DEMAND,
   timerLoad,
   timerSync,
 } from '../hyp/steps.ts'
+import { VCPU_AP_COUNT, VCPU_NOTIFIER, VCPU_PC, VCPU_PE, VCPU_USED_LRS } from '../hyp/vcpu.ts'
+import type { Actor, ScenarioMachine } from './machine.ts'
 
-/** Bits: it changes only words of its own thread. */
-export const LOCAL = 1
+/** How far its changes reach, the low bits of a kind: anywhere. */
+export const REACH_ALL = 0
+/** As a design's steps declare it: the thread's own words; also its vCPU's; also its PE's and the run queue's. */
+export const REACH_THREAD = 1
+export const REACH_VCPU = 2
+export const REACH_PE = 3
+/** A step of a guest: its vCPU and its PE, the distributor's active bits, and what the invariants remember. */
+export const REACH_GUEST = 4
+/** Of a device: one that queues an interrupt, and one that posts a request, kicks, or sends a signal. */
+export const REACH_QUEUE = 5
+export const REACH_NOTIFY = 6
+export const REACH = 7
+
 /** A question, and the one that a halt asks of its own vCPU. */
-export const ASKS = 2
-export const ASKS_OWN_RUNNABLE = 4
-/** A step of the guest, and one of the thread on its PE. */
-export const GUEST = 8
-export const ON_PE = 16
-/** A flush or a fold, and a step that only looks at the timers. */
-export const ON_LISTS = 32
-export const ON_TIMERS = 64
+export const ASKS = 8
+export const ASKS_OWN_RUNNABLE = 16
+/** The thread enters the guest. */
+export const ENTERS = 32
+/** A flush or a fold. */
+const ON_LISTS = 64
 
+const reaches = { thread: REACH_THREAD, vcpu: REACH_VCPU, pe: REACH_PE } as const
 const listSteps: readonly Step[] = [flush, flushActiveFirst, fold, foldIgnoringEoiCount]
 const timerSteps: readonly Step[] = [irqOn, timerLoad, timerSync]
 
-/** The bits of a step; none for the end. */
-export function kindOf(step: Step | undefined): number {
-  if (!step) return 0
+/** Knows the next step of every actor of a machine. */
+export class StepKinds {
+  private readonly words: Int32Array
+  /** By program counter. */
+  private readonly rows: Uint8Array
+  private readonly timer: number
+  private readonly queue: number
+
+  constructor(private readonly machine: ScenarioMachine) {
+    const { words, runLoop, place } = machine.hypervisor
+    this.words = words
+    const { timers } = machine.setup
+    const takesInterrupts = timers || place.mappedCount > 0
+    this.rows = Uint8Array.from(runLoop.program.steps, (step) => rowOf(step, takesInterrupts))
+    this.timer = timers ? REACH_ALL : REACH_VCPU
+    this.queue = place.mappedCount > 0 ? REACH_ALL : REACH_QUEUE
+  }
+
+  /** The kind of an actor's next step: a REACH_ value and bits. */
+  next({ kind, index }: Actor): number {
+    switch (kind) {
+      case 'vcpu':
+        return this.ofVcpu(index, this.machine.hypervisor.vcpu(index))
+      case 'device':
+        return this.ofDevice(index)
+      case 'timer':
+        return this.timer
+      case 'migrate':
+        return REACH_PE
+      default:
+        return REACH_THREAD
+    }
+  }
+
+  private ofVcpu(index: number, v: number): number {
+    const { words } = this
+    const { runLoop } = this.machine.hypervisor
+    // It gets its PE.
+    if (words[v + VCPU_PE] === 0) return REACH_PE
+    if (runLoop.threadState(v) === THREAD_IN_GUEST) return this.ofGuest(index, v)
+    const notifier = words[v + VCPU_NOTIFIER]
+    const row = this.rows[notifier !== 0 ? notifier : words[v + VCPU_PC]]
+    return row & ON_LISTS && this.hasEmptyLists(v) ? REACH_VCPU : row
+  }
+
+  /** A flush or a fold has nothing to do. */
+  private hasEmptyLists(v: number): boolean {
+    return this.words[v + VCPU_AP_COUNT] === 0 && this.words[v + VCPU_USED_LRS] === 0
+  }
+
+  private ofGuest(index: number, v: number): number {
+    const op = this.machine.setup.guests[index].ops[this.words[v + GUEST_PC] * OP_WORDS]
+    return op === OP_SEV || op === OP_QUIESCE ? REACH_ALL : REACH_GUEST
+  }
+
+  private ofDevice(index: number): number {
+    const { machine } = this
+    const { table, inject } = machine.hypervisor.runLoop.program
+    if (machine.nextDeviceStep(index)?.signal) return REACH_NOTIFY
+    const pc = machine.injectionOf(index)
+    const op = table[(pc === 0 ? inject : pc) << TABLE_SHIFT]
+    return op === STEP_QUEUE_INTERRUPT ? this.queue : REACH_NOTIFY
+  }
+}
+
+/** The kind of a design's step, in a VM that the host takes interrupts for or not; none for the end. */
+function rowOf(step: Step | undefined, takesInterrupts: boolean): number {
+  if (!step) return REACH_ALL
   const own = step.op === STEP_RUNNABLE || step.op === STEP_RUNNABLE_ON_DEMAND
   const asksOwnRunnable = own || ('perform' in step && step.name.startsWith('runnable'))
+  const looksInVain = timerSteps.includes(step) && !takesInterrupts
   return (
-    (step.reach === 'thread' ? LOCAL : step.reach === 'pe' ? ON_PE : 0) |
+    (step.reach ? reaches[step.reach] : looksInVain ? REACH_VCPU : REACH_ALL) |
     (step.outcomes.length > 1 ? ASKS : 0) |
     (asksOwnRunnable ? ASKS_OWN_RUNNABLE : 0) |
-    (listSteps.includes(step) ? ON_LISTS : 0) |
-    (timerSteps.includes(step) ? ON_TIMERS : 0)
+    (step.op === STEP_GUEST ? ENTERS : 0) |
+    (listSteps.includes(step) ? ON_LISTS : 0)
   )
 }

@@ -22,10 +22,10 @@ export interface Step {
   /** Nothing follows it: the thread ends. */
   readonly ends?: true
   /**
-   * How far its changes reach: `thread` is the thread's own words, those of the vCPU's record before its interrupts;
-   * `pe` is these, its PE and which PEs are free. Left out, they can reach anything.
+   * How far its changes reach in the vCPU's record: `thread` is the words before the shadow registers, `vcpu` those
+   * before the interrupts; `pe` is these, the thread's PE and which PEs are free. Left out, they can reach anything.
    */
-  readonly reach?: 'thread' | 'pe'
+  readonly reach?: 'thread' | 'vcpu' | 'pe'
 }
 
 /** A step of a design's own, see {@link ownStep}. */

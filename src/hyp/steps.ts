@@ -63,7 +63,9 @@ const step = (name: string, op: number, outcomes: readonly string[] = []): Step 
 const test = (name: string, op: number): Step => step(name, op, ['no', 'yes'])
 /** A step that changes nothing but its thread's own words. */
 const local = (other: Step): Step => ({ ...other, reach: 'thread' })
-/** A step that changes nothing but its thread's own words, its PE and which PEs are free. */
+/** One that also changes the vCPU's shadow registers or its guest's program counter. */
+const onVcpu = (other: Step): Step => ({ ...other, reach: 'vcpu' })
+/** One that also changes its PE and which PEs are free. */
 const onPe = (other: Step): Step => ({ ...other, reach: 'pe' })
 
 /** vcpu_load: the vGIC's CPU interface state goes to the hardware; nothing if it is there. */
@@ -75,7 +77,7 @@ export const trapDir = onPe(step('trapDir', STEP_TRAP_DIR))
 /** kvm_timer_vcpu_load: samples the timers. */
 export const timerLoad = step('timerLoad', STEP_TIMER_LOAD)
 /** vcpu_put: the CPU interface state comes back to memory; nothing if it is there. */
-export const put = onPe(step('put', STEP_PUT))
+export const put = onVcpu(step('put', STEP_PUT))
 /** Takes the requests that were posted to the vCPU; a signal is the loop's to look for. */
 export const handleRequests = local(step('handleRequests', STEP_HANDLE_REQUESTS))
 export const preemptOff = local(step('preemptOff', STEP_PREEMPT_OFF))
@@ -105,7 +107,7 @@ export const guest = onPe(step('guest', STEP_GUEST))
 /** Why did it leave? */
 export const exitReason = local(step('exitReason?', STEP_EXIT_REASON, exitNames))
 /** Moves the guest's PC past the instruction that trapped. */
-export const skipInstruction = local(step('skipInstruction', STEP_SKIP_INSTRUCTION))
+export const skipInstruction = onVcpu(step('skipInstruction', STEP_SKIP_INSTRUCTION))
 /** Does what a trapped system register access asks for: the SGI registers and DIR. */
 export const emulateSysreg = step('emulateSysreg', STEP_EMULATE_SYSREG)
 /** KVM_RUN returns, userspace does what the exit or the signal asks for, and calls it again. */
@@ -114,11 +116,11 @@ export const userspace = local(step('userspace', STEP_USERSPACE))
 export const setWaiting = local(step('setWaiting', STEP_SET_WAITING))
 export const clearWaiting = local(step('clearWaiting', STEP_CLEAR_WAITING))
 /** Refreshes the shadow of ICH_VMCR_EL2; nothing if the vCPU is not loaded. */
-export const saveVmcr = onPe(step('saveVmcr', STEP_SAVE_VMCR))
+export const saveVmcr = onVcpu(step('saveVmcr', STEP_SAVE_VMCR))
 /** kvm_vcpu_check_block: is an interrupt pending that the guest's priority mask admits, by the shadow registers? */
 export const runnable = local(test('runnable?', STEP_RUNNABLE))
 /** The same, but the priority mask is read from the hardware of the PE that asks. */
-export const runnableOnDemand = onPe(test('runnableOnDemand?', STEP_RUNNABLE_ON_DEMAND))
+export const runnableOnDemand = onVcpu(test('runnableOnDemand?', STEP_RUNNABLE_ON_DEMAND))
 /** Is the CPU interface state in memory? */
 export const notLoaded = local(test('notLoaded?', STEP_NOT_LOADED))
 /** The halt begins: how many looks halt polling has. */

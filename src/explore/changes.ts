@@ -1,0 +1,146 @@
+/**
+ * Which words a step has changed, found by comparing with the state before it. How far a step reaches is known
+ * before it is taken, so only what it can have changed is compared; a property test compares everything.
+ */
+import type { Hypervisor } from '../hyp/hypervisor.ts'
+import { VCPU_AP_COUNT, VCPU_GUEST, VCPU_IRQ, VCPU_LAST_CPU, VCPU_THREAD, VCPU_VMCR } from '../hyp/vcpu.ts'
+import { irqApListOf } from '../hyp/vgic-irq.ts'
+import { type Actor, DEVICE_WORDS, type ScenarioMachine } from './machine.ts'
+import {
+  REACH,
+  REACH_GUEST,
+  REACH_NOTIFY,
+  REACH_PE,
+  REACH_QUEUE,
+  REACH_THREAD,
+  REACH_VCPU,
+} from './step-kind.ts'
+
+export class Changes {
+  /** The offsets of the words; only the first `count` are of the last step. */
+  readonly at: Int32Array
+  count = 0
+  private readonly words: Int32Array
+  private readonly hypervisor: Hypervisor
+  /** Pairs `start, end` of the words that are state. */
+  readonly ranges: Int32Array
+  /** The same within a PE's record. */
+  private readonly peRanges: Int32Array
+
+  /** `before` is a copy of the machine's words that the caller keeps at the state before the step. */
+  constructor(
+    private readonly machine: ScenarioMachine,
+    private readonly before: Int32Array,
+  ) {
+    const { hypervisor } = machine
+    const { state, silicon } = hypervisor
+    this.hypervisor = hypervisor
+    this.words = hypervisor.words
+    this.at = new Int32Array(state.layout.length)
+    this.ranges = state.layout.rangesOf(['authoritative', 'normalised', 'derived'], state.fixed)
+    this.peRanges = within(this.ranges, silicon.peBase, silicon.peBase + silicon.peSize)
+  }
+
+  /** Finds what a step of an actor, which was of a kind, has changed. */
+  find({ index }: Actor, kind: number): void {
+    switch (kind & REACH) {
+      case REACH_THREAD: {
+        const v = this.hypervisor.vcpu(index)
+        this.count = this.compare(v, v + VCPU_VMCR, 0)
+        return
+      }
+      case REACH_VCPU: {
+        const v = this.hypervisor.vcpu(index)
+        this.count = this.compare(v, v + VCPU_IRQ, 0)
+        return
+      }
+      case REACH_PE:
+        this.count = this.onPe(this.hypervisor.vcpu(index))
+        return
+      case REACH_GUEST:
+        this.count = this.ofGuest(this.hypervisor.vcpu(index))
+        return
+      case REACH_QUEUE:
+        this.count = this.ofQueue(index)
+        return
+      case REACH_NOTIFY:
+        this.count = this.ofNotify(index)
+        return
+      default:
+        this.count = this.compareRanges(this.ranges, 0, 0)
+    }
+  }
+
+  /** The thread, its PE and the host's run queue. The guest does not get on. */
+  private onPe(v: number): number {
+    const { scheduler, config } = this.hypervisor
+    const count = this.comparePe(v, this.compare(v, v + VCPU_GUEST, 0))
+    return this.compare(scheduler.host, scheduler.host + 1 + config.cpus, count)
+  }
+
+  private ofGuest(v: number): number {
+    const { ghosts } = this.machine
+    const { distributor, end } = this.hypervisor.silicon.physical
+    let count = this.comparePe(v, this.compare(v, v + VCPU_IRQ, 0))
+    count = this.compare(distributor, distributor + ((end + 31) >> 5), count)
+    return this.compare(ghosts.first, ghosts.end, count)
+  }
+
+  /** The device, the interrupt, whether its edge is outstanding, and the end of the list that it is on now. */
+  private ofQueue(index: number): number {
+    const { words, machine } = this
+    const { apLists } = this.hypervisor
+    const irq = machine.inputOf(index, this.before)
+    let count = this.compare(irq, irq + 1, this.ofDevice(index))
+    const edges = machine.ghosts.wordOf(irq)
+    count = this.compare(edges, edges + 1, count)
+    if (irqApListOf(words[irq]) === 0) return count
+    const v = apLists.vcpuOf(irqApListOf(words[irq]) - 1)
+    count = this.compare(v + VCPU_AP_COUNT, v + VCPU_AP_COUNT + 1, count)
+    const end = v + apLists.list + words[v + VCPU_AP_COUNT]
+    return this.compare(end - 1, end, count)
+  }
+
+  /** The device, and the thread's word of the vCPU that it notifies. */
+  private ofNotify(index: number): number {
+    const v = this.machine.notifiedBy(index, this.before)
+    const count = this.ofDevice(index)
+    return v === 0 ? count : this.compare(v + VCPU_THREAD, v + VCPU_THREAD + 1, count)
+  }
+
+  private ofDevice(index: number): number {
+    const device = this.machine.deviceOf(index)
+    return this.compare(device, device + DEVICE_WORDS, 0)
+  }
+
+  /** The PE that a thread is on, or was on last. */
+  private comparePe(v: number, count: number): number {
+    const pe = this.hypervisor.silicon.peOf(this.words[v + VCPU_LAST_CPU])
+    return this.compareRanges(this.peRanges, pe, count)
+  }
+
+  private compareRanges(ranges: Int32Array, base: number, count: number): number {
+    let found = count
+    for (let r = 0; r < ranges.length; r += 2)
+      found = this.compare(base + ranges[r], base + ranges[r + 1], found)
+    return found
+  }
+
+  /** Adds the words from `start` to `end` that have changed to the `count` that are known. */
+  private compare(start: number, end: number, count: number): number {
+    const { words, before, at } = this
+    let found = count
+    for (let word = start; word < end; word++) if (words[word] !== before[word]) at[found++] = word
+    return found
+  }
+}
+
+/** The parts of ranges that lie between two words, relative to the first. */
+function within(ranges: Int32Array, first: number, end: number): Int32Array {
+  const parts: number[] = []
+  for (let r = 0; r < ranges.length; r += 2) {
+    const [from, to] = [Math.max(ranges[r], first), Math.min(ranges[r + 1], end)]
+    if (from < to) parts.push(from - first, to - first)
+  }
+  return Int32Array.from(parts)
+}
