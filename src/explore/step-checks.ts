@@ -1,0 +1,127 @@
+/**
+ * Which invariants a step can break, and whether it did. A step that changes only its thread's and its vCPU's words, or
+ * its PE's without entering, can break none but those of questions.
+ */
+import type { Hypervisor } from '../hyp/hypervisor.ts'
+import { VCPU_IRQ } from '../hyp/vcpu.ts'
+import { VgicError } from '../state/vgic-error.ts'
+import type { Changes } from './changes.ts'
+import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
+import type { Actor, ScenarioMachine } from './machine.ts'
+import {
+  ASKS,
+  ASKS_OWN_RUNNABLE,
+  ENTERS,
+  REACH,
+  REACH_ALL,
+  REACH_GUEST,
+  REACH_QUEUE,
+} from './step-kind.ts'
+
+/** An invariant that is broken, and what is wrong. */
+export type Breach = readonly [InvariantId, string]
+
+export class StepChecks {
+  /** Whether each invariant is checked. */
+  readonly checked: Readonly<Record<InvariantId, boolean>>
+  private readonly hypervisor: Hypervisor
+  private readonly checker: InvariantChecker
+
+  /** `changes` are those of the last step; without `ids` all invariants are checked. */
+  constructor(
+    machine: ScenarioMachine,
+    private readonly changes: Changes,
+    ids: readonly InvariantId[] | undefined,
+  ) {
+    this.hypervisor = machine.hypervisor
+    this.checker = new InvariantChecker(machine)
+    this.checked = chosen(ids)
+  }
+
+  /** After a step of an actor that was of a kind. */
+  afterStep({ index }: Actor, kind: number): Breach | undefined {
+    if (kind & (ASKS | ASKS_OWN_RUNNABLE)) {
+      const breach = this.afterQuestion(this.hypervisor.vcpu(index), kind)
+      if (breach) return breach
+    }
+    const reach = kind & REACH
+    if (kind & ENTERS && this.checked.S8) {
+      const what = this.checker.distinctIntids(this.hypervisor.vcpu(index))
+      if (what !== undefined) return ['S8', what]
+    }
+    return reach === REACH_ALL || reach >= REACH_GUEST || kind & ENTERS ? this.afterChange(reach) : undefined
+  }
+
+  /** In a state from which nothing can happen, or nothing within the bounds. */
+  atEnd(): Breach | undefined {
+    if (!this.checked.L1) return undefined
+    const what = this.checker.lostWakeUp()
+    return what === undefined ? undefined : ['L1', what]
+  }
+
+  private afterChange(reach: number): Breach | undefined {
+    const { checker, checked } = this
+    if ((reach === REACH_ALL || reach === REACH_QUEUE) && checked.S17 && this.touchesLists()) {
+      const what = checker.oneList()
+      if (what !== undefined) return ['S17', what]
+    }
+    if (checked.S21) {
+      const what = checker.requestSeen()
+      if (what !== undefined) return ['S21', what]
+    }
+    if (checked.L3) {
+      const what = checker.missing()
+      if (what !== undefined) return ['L3', what]
+    }
+    return undefined
+  }
+
+  private afterQuestion(v: number, kind: number): Breach | undefined {
+    const { checker, checked } = this
+    if (kind & ASKS && checked.S20) {
+      const what = this.touchesOthers(v)
+      if (what !== undefined) return ['S20', what]
+    }
+    if (kind & ASKS_OWN_RUNNABLE && checked.S11) {
+      const what = checker.freshShadow(v)
+      if (what !== undefined) return ['S11', what]
+    }
+    return undefined
+  }
+
+  /** Whether the last step changed an interrupt's word or an ap_list. */
+  private touchesLists(): boolean {
+    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = this.hypervisor.place
+    const { at, count } = this.changes
+    const end = vcpus + vcpuCount * vcpuSize
+    for (let i = 0; i < count; i++) {
+      const word = at[i]
+      if (word >= spis && word < spis + spiCount) return true
+      if (word >= vcpus && word < end && (word - vcpus) % vcpuSize >= VCPU_IRQ) return true
+    }
+    return false
+  }
+
+  /** S20: a question has changed a word of another vCPU's record. */
+  private touchesOthers(v: number): string | undefined {
+    const { vcpus, vcpuSize, vcpuCount } = this.hypervisor.place
+    const { at, count } = this.changes
+    for (let i = 0; i < count; i++) {
+      const word = at[i]
+      if (word < vcpus || word >= vcpus + vcpuCount * vcpuSize) continue
+      if (word < v || word >= v + vcpuSize)
+        return `the question changed ${this.hypervisor.state.layout.nameOf(word)}`
+    }
+    return undefined
+  }
+}
+
+/** Which invariants are checked. */
+function chosen(ids: readonly InvariantId[] | undefined): Readonly<Record<InvariantId, boolean>> {
+  const known = Object.keys(invariants) as InvariantId[]
+  const unknown = ids?.find((id) => !known.includes(id))
+  if (unknown !== undefined) {
+    throw new VgicError('argument', `There is no invariant ${unknown}: there are ${known.join(', ')}.`)
+  }
+  return Object.fromEntries(known.map((id) => [id, !ids || ids.includes(id)])) as Record<InvariantId, boolean>
+}

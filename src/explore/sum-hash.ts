@@ -1,0 +1,54 @@
+/**
+ * The explorer's hash of a state: two independent lanes of 32 bits, each a sum over the words, to which a word adds by its
+ * value and its place. So what a step has changed is all that it takes to follow it.
+ */
+import type { Changes } from './changes.ts'
+
+export class SumHash {
+  a = 0
+  b = 0
+
+  /** Hashes the words in ranges, pairs `start, end`. */
+  hashAll(words: Int32Array, ranges: Int32Array): void {
+    this.a = 0
+    this.b = 0
+    for (let r = 0; r < ranges.length; r += 2) {
+      for (let at = ranges[r]; at < ranges[r + 1]; at++) {
+        this.a = (this.a + mixA(at, words[at])) | 0
+        this.b = (this.b + mixB(at, words[at])) | 0
+      }
+    }
+  }
+
+  /** From the lanes of the state `before` to those of the state in `words`. */
+  follow(a: number, b: number, words: Int32Array, before: Int32Array, { at, count }: Changes): void {
+    let [sumA, sumB] = [a, b]
+    for (let i = 0; i < count; i++) {
+      const word = at[i]
+      const old = before[word]
+      const now = words[word]
+      sumA = (sumA + mixA(word, now) - mixA(word, old)) | 0
+      sumB = (sumB + mixB(word, now) - mixB(word, old)) | 0
+    }
+    this.a = sumA
+    this.b = sumB
+  }
+}
+
+/** Lane a of a state together with something beside its words. */
+export const withExtra = (a: number, extra: number): number => (a + mixA(-1, extra)) | 0
+
+/** What a word adds to a lane, by its place. */
+function mixA(at: number, word: number): number {
+  let h = Math.imul(word ^ Math.imul(at, 0x9e3779b1), 0x85ebca6b)
+  h ^= h >>> 15
+  h = Math.imul(h, 0x2c1b3c6d)
+  return h ^ (h >>> 13)
+}
+
+function mixB(at: number, word: number): number {
+  let h = Math.imul(word + Math.imul(at, 0x27d4eb2f), 0xcc9e2d51)
+  h ^= h >>> 16
+  h = Math.imul(h, 0x1b873593)
+  return h ^ (h >>> 14)
+}
