@@ -12,7 +12,7 @@ export class VisitedSet {
 
   /** `expected` states fit without growing. */
   constructor(expected: number) {
-    const capacity = 2 ** Math.ceil(Math.log2(2 * expected + 16))
+    const capacity = 2 ** Math.ceil(Math.log2(1.5 * expected + 16))
     this.mask = capacity - 1
     this.slots = new Int32Array(2 * capacity)
   }
