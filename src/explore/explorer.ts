@@ -168,11 +168,12 @@ export class Explorer {
     this.machine.perform(stepping)
     this.transitions++
     changes.find(stepping, kind)
-    const breach = this.checks.afterStep(stepping, kind)
-    if (breach) return this.violated(breach, stack.actors())
     hash.follow(frames[frame + FRAME_HASH_A], frames[frame + FRAME_HASH_B], words, stack.top, changes)
     const left = this.budgetAfter(frames[frame + FRAME_BUDGET], actor)
     const key = withExtra(hash.a, left)
+    visited.prefetch(key)
+    const breach = this.checks.afterStep(stepping, kind)
+    if (breach) return this.violated(breach, stack.actors())
     const slot = visited.find(key, hash.b)
     const isNew = visited.isFree(slot)
     if (!isNew && this.merge) {

@@ -8,15 +8,7 @@ import { VgicError } from '../state/vgic-error.ts'
 import type { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import type { Actor, ScenarioMachine } from './machine.ts'
-import {
-  ASKS,
-  ASKS_OWN_RUNNABLE,
-  ENTERS,
-  REACH,
-  REACH_ALL,
-  REACH_GUEST,
-  REACH_QUEUE,
-} from './step-kind.ts'
+import { ASKS, ASKS_OWN_RUNNABLE, ENTERS, REACH, REACH_ALL, REACH_GUEST, REACH_QUEUE } from './step-kind.ts'
 
 /** An invariant that is broken, and what is wrong. */
 export type Breach = readonly [InvariantId, string]
