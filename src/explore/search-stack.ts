@@ -1,6 +1,6 @@
 /**
- * The states that the search went through to the one it is in. Only that one is kept as it is, on top; of the others
- * the journal has what the step from them changed, so that leaving a state brings the one below back.
+ * The states that the search went through to the one it is in. Only that one is kept as it is, on top; of the
+ * others the journal has what the step from them changed, so that leaving a state brings the one below back.
  */
 import type { Changes } from './changes.ts'
 
@@ -107,7 +107,7 @@ export class SearchStack {
     )
   }
 
-  /** Puts the machine into the states from the one on top down to that at `depth`, and back; tells who steps there. */
+  /** Puts the machine into the states from the top down to `depth`, and back; `visit` is told who steps there. */
   visitDownTo(depth: number, visit: (actor: number) => void): void {
     const { frames, journal, words } = this
     const here = words.slice()

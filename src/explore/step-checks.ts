@@ -1,6 +1,6 @@
 /**
- * Which invariants a step can break, and whether it did. A step that changes only its thread's and its vCPU's words, or
- * its PE's without entering, can break none but those of questions.
+ * Which invariants a step can break, and whether it did. A step that changes only its thread's and its vCPU's
+ * words, or its PE's without entering, can break none but those of questions.
  */
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_IRQ } from '../hyp/vcpu.ts'

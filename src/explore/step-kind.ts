@@ -1,6 +1,5 @@
-/** What the explorer knows of a step before it is taken: how far its changes reach, and what is to be checked after it. */
-import type { Step } from '../hyp/design.ts'
-import { TABLE_SHIFT } from '../hyp/design.ts'
+/** What the explorer knows of a step before it is taken: how far its changes reach, and what is checked after it. */
+import { type Step, TABLE_SHIFT } from '../hyp/design.ts'
 import { GUEST_PC, OP_QUIESCE, OP_SEV, OP_WORDS } from '../hyp/guest.ts'
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
 import {
@@ -25,7 +24,7 @@ export const REACH_ALL = 0
 export const REACH_THREAD = 1
 export const REACH_VCPU = 2
 export const REACH_PE = 3
-/** A step of a guest: its vCPU and its PE, the distributor's active bits, and what the invariants remember. */
+/** A step of a guest: its vCPU and PE, the distributor's active bits, and what the invariants remember. */
 export const REACH_GUEST = 4
 /** Of a device: one that queues an interrupt, and one that posts a request, kicks, or sends a signal. */
 export const REACH_QUEUE = 5

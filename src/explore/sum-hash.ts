@@ -1,6 +1,6 @@
 /**
- * The explorer's hash of a state: two independent lanes of 32 bits, each a sum over the words, to which a word adds by its
- * value and its place. So what a step has changed is all that it takes to follow it.
+ * The explorer's hash of a state: two independent lanes of 32 bits, each a sum over the words. What a word adds
+ * depends on its value and its place, so a step's changes are all that it takes to follow the step.
  */
 import type { Changes } from './changes.ts'
 

@@ -20,7 +20,7 @@ export class VisitedSet {
   }
 
   /**
-   * Asks memory for the slot where lane a belongs. The set is larger than the caches, so whoever has something to do
+   * Asks memory for the slot where lane a belongs. The set is larger than the caches: whoever has something to do
    * before `find` does it in the meantime.
    */
   prefetch(a: number): void {
