@@ -5,6 +5,7 @@
  */
 export { DeviceBuilder } from './explore/device.ts'
 export {
+  type AccessSize,
   GuestBuilder,
   type MaskName,
   OpList,
@@ -51,6 +52,7 @@ export {
   halt,
 } from './hyp/designs.ts'
 export { Edit, edit } from './hyp/edit.ts'
+export type { GuestFramesConfig } from './hyp/guest-frames.ts'
 export type { HaltPolling } from './hyp/halt.ts'
 export type { StepContext } from './hyp/own-steps.ts'
 export * as steps from './hyp/public-steps.ts'

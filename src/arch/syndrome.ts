@@ -7,6 +7,7 @@
 const IL = 1 << 25
 const EC_WFX = 0x01
 const EC_SYSREG = 0x18
+const EC_DATA_ABORT = 0x24
 
 /** An UNDEFINED instruction, taken at the level that executed it: EC 0, no ISS. */
 export const ESR_UNDEFINED = IL
@@ -33,3 +34,19 @@ export const ESR_WFE = ESR_WFI | 1
 export const ESR_WFIT = ESR_WFI | 2
 /** A trapped WFET: TI 3. */
 export const ESR_WFET = ESR_WFI | 3
+
+/** Of a data abort: the access is a write. */
+export const ESR_WnR = 0x40
+const ESR_ISV = 1 << 24
+/** A translation fault at level 3: nothing is mapped there. */
+const DFSC_TRANSLATION_3 = 0x7
+
+/** A data abort from a lower level with a valid syndrome, EC 0x24, by an access of 1, 2, 4 or 8 bytes, without SRT. */
+export function dataAbortSyndrome(size: number, isWrite: boolean): number {
+  const sas = 31 - Math.clz32(size)
+  const iss = ESR_ISV | (sas << 22) | (isWrite ? ESR_WnR : 0) | DFSC_TRANSLATION_3
+  return ((EC_DATA_ABORT << 26) | IL | iss) >>> 0
+}
+
+/** The bytes that the access of a data abort has. */
+export const ESR_accessSize = (esr: number): number => 1 << ((esr >>> 22) & 3)

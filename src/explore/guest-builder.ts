@@ -22,6 +22,8 @@ import {
   OP_HVC,
   OP_LOOP,
   OP_MASK,
+  OP_MMIO_READ,
+  OP_MMIO_WRITE,
   OP_POLL,
   OP_QUIESCE,
   OP_READ,
@@ -57,6 +59,9 @@ export interface SgiTarget {
   /** Which register sends it: 1 is ICC_SGI1R_EL1 (the default), 0 is ICC_SGI0R_EL1, 'other' is ICC_ASGI1R_EL1. */
   readonly group?: 0 | 1 | 'other'
 }
+
+/** Bytes of an access. */
+export type AccessSize = 1 | 2 | 4 | 8
 
 interface Written {
   readonly op: readonly number[]
@@ -148,6 +153,19 @@ export class OpList {
       mask | 0,
       expected | 0,
     )
+  }
+
+  /** Reads memory or a device; the emulated GIC is at the VM's `frames`. `size` is 1, 2, 4 or 8 bytes. */
+  readMmio(address: number, size: AccessSize = 4): this {
+    return this.add(`read ${size} bytes at ${hex(address)}`, OP_MMIO_READ, ...addressOperands(address, size))
+  }
+
+  /** Writes up to 64 bits to memory or a device. */
+  writeMmio(address: number, value: number | bigint, size: AccessSize = 4): this {
+    const bits = BigInt.asUintN(8 * size, BigInt(value))
+    const halves = [Number(BigInt.asIntN(32, bits)), Number(BigInt.asIntN(32, bits >> 32n))]
+    const name = `${size} bytes at ${hex(address)} := ${hex(bits)}`
+    return this.add(name, OP_MMIO_WRITE, ...addressOperands(address, size), ...halves)
   }
 
   /** Sets ICC_PMR_EL1: only priorities below this are signalled. */
@@ -278,6 +296,14 @@ export class GuestBuilder extends OpList {
     list.add('eret', OP_RETURN)
     return begin
   }
+}
+
+/** The size of an access, and its address as two words. */
+function addressOperands(address: number, size: AccessSize): number[] {
+  if (![1, 2, 4, 8].includes(size))
+    throw new VgicError('argument', `size must be 1, 2, 4 or 8, but is ${String(size)}.`)
+  argumentInteger('address', address, 0, 2 ** 52 - size)
+  return [size, address | 0, Math.floor(address / 0x1_0000_0000)]
 }
 
 function daif(masks: readonly MaskName[]): number {

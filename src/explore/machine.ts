@@ -8,7 +8,13 @@ import { type CostRow, type ExitStatistics, readCost } from '../hyp/cost.ts'
 import { type Design, TABLE_SHIFT } from '../hyp/design.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { kick, postRequest } from '../hyp/kick.ts'
-import { THREAD_ENDED, THREAD_IN_GUEST, THREAD_SLEEPS, THREAD_WAITS_FOR_CPU } from '../hyp/run-loop.ts'
+import {
+  THREAD_ENDED,
+  THREAD_IN_GUEST,
+  THREAD_SLEEPS,
+  THREAD_WAITS_FOR_CPU,
+  THREAD_WAITS_FOR_VCPUS,
+} from '../hyp/run-loop.ts'
 import { STEP_POST_REQUEST, STEP_QUEUE_INTERRUPT } from '../hyp/steps.ts'
 import {
   HOST_IRQ_TICK,
@@ -347,6 +353,7 @@ export class ScenarioMachine {
       case THREAD_ENDED:
         return 'done'
       case THREAD_SLEEPS:
+      case THREAD_WAITS_FOR_VCPUS:
         return 'asleep'
       case THREAD_IN_GUEST:
         return guest.isWaiting(v) ? 'asleep' : 'ready'

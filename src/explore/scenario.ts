@@ -9,6 +9,7 @@ import { timerIntids } from '../hyp/arch-timer.ts'
 import type { Design } from '../hyp/design.ts'
 import { designs } from '../hyp/designs.ts'
 import { type GuestProgram, OP_QUIESCE, OP_WORDS } from '../hyp/guest.ts'
+import { checkGuestFrames, type GuestFramesConfig } from '../hyp/guest-frames.ts'
 import { type HaltPolling, NO_POLLING } from '../hyp/halt.ts'
 import type { InterruptSetup, VmSetup } from '../hyp/hypervisor.ts'
 import { MAX_VCPUS } from '../hyp/vgic-irq.ts'
@@ -28,6 +29,10 @@ export interface VmConfig {
   readonly timers?: boolean
   /** Halt polling, in looks at whether the vCPU is runnable; default off. */
   readonly haltPolling?: Partial<HaltPolling>
+  /** GICD_CTLR.EnableGrp1 before the guest begins: `'enabled'`, which is the default, or as after `'reset'`. */
+  readonly distributor?: 'enabled' | 'reset'
+  /** Where the guest sees its GIC; see {@link GuestFramesConfig} for the defaults. */
+  readonly frames?: GuestFramesConfig
 }
 
 /** How an interrupt is set up before the guest begins; what is left out is as its comment says. */
@@ -62,7 +67,14 @@ const PRIORITY_MASK = 0xf8
 /** A recipe for machines. Each call returns the scenario itself. */
 export class Scenario {
   private gicConfig: Omit<GicConfig, 'cpus'> & { cpus?: number } = {}
-  private vmConfig = { vcpus: 1, spis: 32, timers: false, haltPolling: NO_POLLING }
+  private vmConfig: Required<VmConfig> & { haltPolling: HaltPolling } = {
+    vcpus: 1,
+    spis: 32,
+    timers: false,
+    haltPolling: NO_POLLING,
+    distributor: 'enabled',
+    frames: {},
+  }
   private chosen: Design = designs.wfiFullPut
   private readonly interrupts = new Map<string, InterruptSetup>()
   private readonly interfaces = new Map<number, CpuInterfaceConfig>()
@@ -82,7 +94,14 @@ export class Scenario {
   }
 
   /** The VM; without this call it has one vCPU and 32 SPIs. */
-  vm({ vcpus, spis = 32, timers = false, haltPolling = {} }: VmConfig): this {
+  vm({
+    vcpus,
+    spis = 32,
+    timers = false,
+    haltPolling = {},
+    distributor = 'enabled',
+    frames = {},
+  }: VmConfig): this {
     const polling = { ...NO_POLLING, ...haltPolling }
     for (const [name, value] of Object.entries(polling))
       configInteger(`haltPolling.${name}`, value, 0, 1_000_000)
@@ -91,6 +110,8 @@ export class Scenario {
       spis: configInteger('spis', spis, 0, FIRST_SPECIAL - FIRST_SPI),
       timers,
       haltPolling: polling,
+      distributor,
+      frames,
     }
     return this
   }
@@ -101,7 +122,7 @@ export class Scenario {
     return this
   }
 
-  /** Sets an SPI up. One that is not set up is a disabled edge interrupt of group 0. */
+  /** Sets an SPI up. One that is not set up is as after reset: a disabled edge of group 1 and priority 0, for vCPU 0. */
   spi(config: InterruptConfig): this {
     return this.interrupt(config, FIRST_SPI, 1019, 'edge')
   }
@@ -152,6 +173,8 @@ export class Scenario {
       interrupts: [...this.defaults(), ...this.interrupts.values()],
       vmcr: Array.from({ length: vcpus }, (_, vcpu) => vmcrOf(this.interfaces.get(vcpu) ?? {}, config)),
       guests: Array.from({ length: vcpus }, (_, vcpu) => this.guests.get(vcpu) ?? new GuestBuilder().build()),
+      enabled: this.vmConfig.distributor === 'enabled',
+      frames: checkGuestFrames(vcpus, this.vmConfig.frames),
     }
     for (const vcpu of this.guests.keys()) this.checkVcpu('A guest', vcpu)
     for (const vcpu of this.interfaces.keys()) this.checkVcpu('A CPU interface', vcpu)

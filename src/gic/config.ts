@@ -125,8 +125,20 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
   return checked
 }
 
-function checkFrames({ version, cpus, gicd, gicr }: CheckedGicConfig): void {
-  const frames = [{ name: 'gicd', base: gicd, size: GICD_SIZE }]
+/** A frame by the name of its field. */
+interface Frame {
+  readonly name: string
+  readonly base: number
+  readonly size: number
+}
+
+/** Throws a `config` error for frames that overlap or lie where none can, or too few redistributors. */
+export function checkFrames(
+  { version, cpus, gicd, gicr }: Pick<CheckedGicConfig, 'version' | 'cpus' | 'gicd' | 'gicr'>,
+  owners = 'cpus',
+  others: readonly Frame[] = [],
+): void {
+  const frames = [{ name: 'gicd', base: gicd, size: GICD_SIZE }, ...others]
   let redistributors = 0
   for (const [i, { base, count }] of gicr.entries()) {
     configInteger(`gicr[${i}].count`, count, 1, 512)
@@ -136,7 +148,7 @@ function checkFrames({ version, cpus, gicd, gicr }: CheckedGicConfig): void {
   if (redistributors < cpus) {
     throw new VgicError(
       'config',
-      `gicr must have room for ${cpus} redistributors, one for each of cpus, but has room for ${redistributors}.`,
+      `gicr must have room for ${cpus} redistributors, one for each of ${owners}, but has room for ${redistributors}.`,
     )
   }
   for (const { name, base, size } of frames) {

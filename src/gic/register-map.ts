@@ -56,12 +56,12 @@ export const readOnly = <M>(
   read: (machine: M, owner: number) => number,
 ): RegisterRow<M> => ({ name, offset, length: 4, bits: 0, sizes: WORD, read, write: ignoreWrite })
 
-export class RegisterMap<M> {
+export class RegisterMap<M, R extends RegisterRow<M> = RegisterRow<M>> {
   /** For each word of the frame the number of its row plus 1, 0 where there is none. */
   private readonly rowOf: Uint8Array
 
   constructor(
-    readonly rows: readonly RegisterRow<M>[],
+    readonly rows: readonly R[],
     /** Bytes of the frame. */
     readonly size: number,
   ) {
@@ -77,7 +77,7 @@ export class RegisterMap<M> {
   }
 
   /** The row that takes an access, or undefined. */
-  find(offset: number, size: number): RegisterRow<M> | undefined {
+  find(offset: number, size: number): R | undefined {
     const number = this.rowOf[offset >> 2]
     if (number === 0 || offset & (size - 1)) return undefined
     const row = this.rows[number - 1]
@@ -117,7 +117,8 @@ export class RegisterMap<M> {
   }
 }
 
-function firstOf<M>(row: RegisterRow<M>, offset: number): number {
+/** The first interrupt that an access at an offset covers, or the word: see {@link RegisterRow.read}. */
+export function firstOf<M>(row: RegisterRow<M>, offset: number): number {
   const byte = offset - row.offset
   if (row.bits === 0) return byte >> 2
   return row.bits === 64 ? byte >> 3 : (byte << 3) / row.bits

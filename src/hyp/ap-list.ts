@@ -18,6 +18,7 @@ import {
   irqStaysOn,
   irqTarget,
   irqWithInput,
+  TARGET_NONE,
 } from './vgic-irq.ts'
 import { VM_ENABLED, type VmPlace } from './vm.ts'
 
@@ -69,9 +70,14 @@ export class ApLists {
    */
   targetOracle(words: Int32Array, word: number): number {
     if (word & IRQ_ACTIVE)
-      return this.vcpuOf(irqApListOf(word) === 0 ? irqTarget(word) : irqApListOf(word) - 1)
+      return irqApListOf(word) === 0 ? this.targetVcpu(word) : this.vcpuOf(irqApListOf(word) - 1)
     if (!irqIsDeliverable(word)) return 0
-    return words[this.vm + VM_ENABLED] !== 0 ? this.vcpuOf(irqTarget(word)) : 0
+    return words[this.vm + VM_ENABLED] !== 0 ? this.targetVcpu(word) : 0
+  }
+
+  /** The vCPU that an interrupt is routed to; 0 if its GICD_IROUTER names none. */
+  private targetVcpu(word: number): number {
+    return irqTarget(word) === TARGET_NONE ? 0 : this.vcpuOf(irqTarget(word))
   }
 
   /**
@@ -105,7 +111,7 @@ export class ApLists {
    * Stores an interrupt's word and puts it on the ap_list it belongs on. One that is on a list already may still
    * be missing from the list registers of a running guest, so its vCPU is to be told in both cases.
    */
-  private queue(words: Int32Array, irq: number, word: number): number {
+  queue(words: Int32Array, irq: number, word: number): number {
     const v = this.targetOracle(words, word)
     if (v !== 0 && irqApListOf(word) === 0) this.append(words, v, irq, word)
     else words[irq] = word

@@ -4,7 +4,13 @@
  */
 import { compile, type Design } from './design.ts'
 import { edit } from './edit.ts'
-import { candidateRunnable, dyRunnable, flushActiveFirst, foldIgnoringEoiCount } from './steps.ts'
+import {
+  candidateRunnable,
+  dyRunnable,
+  emulateMmioFromMemory,
+  flushActiveFirst,
+  foldIgnoringEoiCount,
+} from './steps.ts'
 
 /** A design with every good choice: as it is. */
 export const fixed = (design: Design): Design => design
@@ -15,6 +21,10 @@ export const fixed = (design: Design): Design => design
  *   one, and underflow is the only maintenance interrupt;
  * - EOIcount is ignored;
  * - ICC_DIR_EL1 is not trapped;
+ * - a write to the distributor re-evaluates nothing: what became pending while EnableGrp1 was 0, or while its
+ *   GICD_IROUTER named no vCPU, waits until something else queues it, and an interrupt that was deactivated by a write
+ *   is not offered again by that;
+ * - an access to pending state neither stops the VM nor asks the right vCPU's timer;
  * - a directed yield evaluates runnable() of a vCPU that may be running by now, if the design has that question.
  */
 export function kvm61(design: Design): Design {
@@ -23,6 +33,8 @@ export function kvm61(design: Design): Design {
     .replaceAll('flush', flushActiveFirst)
     .replaceAll('fold', foldIgnoringEoiCount)
     .omitAll('trapDir')
+    .omitAll('reevaluate')
+    .replaceAll('emulateMmio', emulateMmioFromMemory)
   const all = asks ? edited.replaceAll(dyRunnable.name, candidateRunnable) : edited
   return all.design(`${design.name} (kvm61)`)
 }

@@ -18,10 +18,12 @@ import {
   when,
 } from './design.ts'
 import {
+  accessStopped,
   candidateBlocked,
   clearUnhalt,
   clearWaiting,
   dyRunnable,
+  emulateMmio,
   emulateSysreg,
   exitReason,
   flush,
@@ -45,7 +47,9 @@ import {
   publishOutside,
   put,
   queueInterrupt,
+  reevaluate,
   requestPending,
+  resumeVcpus,
   runnable,
   runnableOnDemand,
   saveVmcr,
@@ -56,6 +60,7 @@ import {
   skipInstruction,
   sleep,
   stop,
+  stopVcpus,
   timerLoad,
   timerSync,
   trapDir,
@@ -120,6 +125,15 @@ const onSpin = (candidateCanRun: Step): Node =>
     choose(candidateBlocked, { no: [yieldTo, leave], yes: [when(candidateCanRun, yieldTo, leave)] }),
   )
 
+/** An MMIO access: the emulated GIC's registers, or userspace's. */
+const mmio = (toUserspace: readonly Node[]): Node =>
+  choose(emulateMmio, {
+    done: [skipInstruction],
+    reevaluate: [reevaluate, skipInstruction],
+    stop: [stopVcpus, choose(accessStopped, { reevaluate: [reevaluate] }), resumeVcpus, skipInstruction],
+    userspace: toUserspace,
+  })
+
 /** What a design is made from; what is left out is as KVM has it. */
 export interface DesignParts {
   /** What a WFI does, and PSCI CPU_SUSPEND, before the guest goes on. */
@@ -145,6 +159,16 @@ const vcpuLoad = [load, trapDir, timerLoad]
 /** Makes a design: a name, and what it does its own way. The steps are those of this library, or `ownStep`s. */
 export function defineDesign(name: string, parts: DesignParts): Design {
   const { wfi, beforeEntry = [], afterExit = [], candidateCanRun = dyRunnable } = parts
+  const toUserspace = [
+    preemptOff,
+    put,
+    preemptOn,
+    userspace,
+    skipInstruction,
+    preemptOff,
+    ...vcpuLoad,
+    preemptOn,
+  ]
   const thread = [
     part('load', preemptOff, ...vcpuLoad, preemptOn),
     forever(
@@ -169,19 +193,8 @@ export function defineDesign(name: string, parts: DesignParts): Design {
         wfe: [part('wfe', onSpin(candidateCanRun), skipInstruction)],
         sysreg: [part('sysreg', emulateSysreg, skipInstruction)],
         suspend: [part('suspend', ...wfi)],
-        userspace: [
-          part(
-            'userspace',
-            preemptOff,
-            put,
-            preemptOn,
-            userspace,
-            skipInstruction,
-            preemptOff,
-            ...vcpuLoad,
-            preemptOn,
-          ),
-        ],
+        userspace: [part('userspace', ...toUserspace)],
+        mmio: [part('mmio', mmio(toUserspace))],
         off: [part('off', preemptOff, put, stop)],
       }),
     ),

@@ -27,6 +27,8 @@ export const FUSED_SYSREG = 9
 export const FUSED_SCHED_OUT = 10
 export const FUSED_SCHED_IN = 11
 export const FUSED_SCHED_IN_WAITING = 12
+/** A trapped MMIO access to the emulated GIC. */
+export const FUSED_MMIO = 13
 
 /** A question in a sequence that is expected to be answered with yes; others are with no. */
 interface Yes {
@@ -82,6 +84,8 @@ const sequences: readonly (readonly [number, readonly (number | Yes)[]])[] = [
   [FUSED_SAVE_VMCR, [op.STEP_PREEMPT_OFF, op.STEP_SAVE_VMCR, op.STEP_PREEMPT_ON, op.STEP_POLL_BEGIN]],
   [FUSED_AFTER_HALT, [op.STEP_POLL_END, op.STEP_CLEAR_UNHALT, op.STEP_SKIP_INSTRUCTION]],
   [FUSED_SYSREG, [op.STEP_EMULATE_SYSREG, op.STEP_SKIP_INSTRUCTION]],
+  [FUSED_MMIO, [op.STEP_EMULATE_MMIO, op.STEP_SKIP_INSTRUCTION]],
+  [FUSED_MMIO, [op.STEP_EMULATE_MMIO_FROM_MEMORY, op.STEP_SKIP_INSTRUCTION]],
   [FUSED_SCHED_OUT, [op.STEP_PUT, op.STEP_GIVE_UP_CPU]],
   [FUSED_SCHED_IN, [op.STEP_LOAD, op.STEP_TRAP_DIR, op.STEP_TIMER_LOAD, op.STEP_RESUME]],
   [

@@ -5,7 +5,7 @@
  */
 import { ICC_DIR_EL1, ICC_EOIR0_EL1, ICC_EOIR1_EL1, ICC_IAR0_EL1, ICC_IAR1_EL1 } from '../arch/icc.ts'
 import { INTID_NONE, isSpecial } from '../arch/intid.ts'
-import { ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../arch/syndrome.ts'
+import { dataAbortSyndrome, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../arch/syndrome.ts'
 import { DAIF_F, DAIF_I, DAIF_VIEW, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import { LINE_VFIQ } from '../gic/virtual-interface.ts'
@@ -15,6 +15,7 @@ import type { MappedInterrupts } from './mapped-interrupts.ts'
 import {
   EXIT_HVC,
   EXIT_IRQ,
+  EXIT_MMIO,
   EXIT_OFF,
   EXIT_SUSPEND,
   EXIT_SYSREG,
@@ -24,6 +25,7 @@ import {
   THREAD_HOST_IRQ,
   VCPU_DATA,
   VCPU_ESR,
+  VCPU_FAULT_IPA,
   VCPU_PE,
   VCPU_THREAD,
 } from './vcpu.ts'
@@ -46,6 +48,8 @@ export const GUEST_RETURN = 38
 export const GUEST_SAVED_DAIF = 42
 /** The last INTID that the main list, and each handler by depth, acknowledged. */
 export const GUEST_ACK = 46
+/** Bits 63:32 of what its last MMIO read gave. */
+export const GUEST_VALUE_HIGH = 51
 
 export const guestWords: readonly WordDeclaration[] = [
   { name: 'guest.pc', at: GUEST_PC, class: 'authoritative' },
@@ -55,9 +59,10 @@ export const guestWords: readonly WordDeclaration[] = [
   { name: 'guest.return', at: GUEST_RETURN, count: MAX_DEPTH, class: 'normalised' },
   { name: 'guest.savedDaif', at: GUEST_SAVED_DAIF, count: MAX_DEPTH, class: 'normalised', view: DAIF_VIEW },
   { name: 'guest.ack', at: GUEST_ACK, count: MAX_DEPTH + 1, class: 'normalised' },
+  { name: 'guest.valueHigh', at: GUEST_VALUE_HIGH, class: 'normalised' },
 ]
 
-/** Operations: their codes are the first of four words; the others are operands. */
+/** Operations: their codes are the first of eight words; the others are operands. */
 export const OP_END = 0
 /** Group. */
 export const OP_ACK = 1
@@ -90,7 +95,11 @@ export const OP_WFET = 18
 export const OP_SUSPEND = 19
 /** An access that userspace deals with. */
 export const OP_USERSPACE = 20
-export const OP_WORDS = 4
+/** Size, then the address in two words. */
+export const OP_MMIO_READ = 21
+/** The same, then the value in two words. */
+export const OP_MMIO_WRITE = 22
+export const OP_WORDS = 8
 
 /** A guest's operations, for all its vCPUs' time; never written while it runs. */
 export interface GuestProgram {
@@ -231,6 +240,10 @@ export class Guest {
         return 1 + EXIT_SUSPEND
       case OP_USERSPACE:
         return 1 + EXIT_USERSPACE
+      case OP_MMIO_READ:
+        return this.leaveForMemory(v, operand, false, ops[at + 2], ops[at + 3], 0, 0)
+      case OP_MMIO_WRITE:
+        return this.leaveForMemory(v, operand, true, ops[at + 2], ops[at + 3], ops[at + 4], ops[at + 5])
       case OP_TIMER:
         this.timers.program(v, operand, ops[at + 2])
         return this.advance(v)
@@ -262,6 +275,25 @@ export class Guest {
     this.words[v + VCPU_DATA] = low
     this.words[v + VCPU_DATA + 1] = high
     return 1 + EXIT_SYSREG
+  }
+
+  /** An access to what is no memory: a data abort to EL2. */
+  private leaveForMemory(
+    v: number,
+    size: number,
+    isWrite: boolean,
+    ipaLow: number,
+    ipaHigh: number,
+    low: number,
+    high: number,
+  ): number {
+    const { words } = this
+    words[v + VCPU_ESR] = dataAbortSyndrome(size, isWrite) | 0
+    words[v + VCPU_FAULT_IPA] = ipaLow
+    words[v + VCPU_FAULT_IPA + 1] = ipaHigh
+    words[v + VCPU_DATA] = low
+    words[v + VCPU_DATA + 1] = high
+    return 1 + EXIT_MMIO
   }
 
   private acknowledge(v: number, pe: number, group: number): number {

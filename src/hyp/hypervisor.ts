@@ -2,13 +2,14 @@
  * A host with one VM, put together over one state buffer: the silicon, the host's scheduler, the VM's vGIC and
  * vCPUs with their threads, and the guests. What moves it is the caller.
  */
-import { FIRST_SPI, INTID_NONE } from '../arch/intid.ts'
+import { FIRST_PPI, FIRST_SPI, INTID_NONE } from '../arch/intid.ts'
 import { type CheckedGicConfig, GIC_CONFIG, REGION, storeGicConfig } from '../gic/config.ts'
 import { DAIF_F, DAIF_I, PSTATE_EL1 } from '../gic/pcpu.ts'
 import { Silicon, siliconRecords } from '../gic/silicon.ts'
 import { blankImage, HEADER } from '../state/image.ts'
 import { Layout, type RecordType, recordType } from '../state/layout.ts'
 import { MachineState } from '../state/machine-state.ts'
+import { affinityOf } from './affinity.ts'
 import { ApLists } from './ap-list.ts'
 import { ArchTimers, timerIntids } from './arch-timer.ts'
 import { COST_FIRST_ENTRY } from './cost.ts'
@@ -21,6 +22,7 @@ import { OwnSteps } from './own-steps.ts'
 import { RunLoop } from './run-loop.ts'
 import { hostRecord, Scheduler } from './scheduler.ts'
 import { Seam } from './seam.ts'
+import { StopVm } from './stop-vm.ts'
 import { VCPU_COST, VCPU_INDEX, VCPU_LAST_CPU, VCPU_PC, VCPU_SPSR, VCPU_VMCR } from './vcpu.ts'
 import {
   IRQ_EDGE,
@@ -30,6 +32,7 @@ import {
   IRQ_PRIORITY_SHIFT,
   IRQ_TARGET_SHIFT,
 } from './vgic-irq.ts'
+import { type GuestFrames, PPI_RESET, SGI_RESET, SPI_RESET, VgicMmio } from './vgic-mmio.ts'
 import { VgicV3 } from './vgic-v3.ts'
 import {
   MAPPED_IRQ,
@@ -65,6 +68,10 @@ export interface VmSetup {
   /** The guest's ICH_VMCR_EL2, by vCPU. */
   readonly vmcr: readonly number[]
   readonly guests: readonly GuestProgram[]
+  /** Whether GICD_CTLR.EnableGrp1 is set when the run begins. */
+  readonly enabled: boolean
+  /** Where the guest sees its GIC. */
+  readonly frames: GuestFrames
 }
 
 /** The size of the VM, as an image stores it. */
@@ -84,6 +91,7 @@ export class Hypervisor {
   readonly apLists: ApLists
   readonly timers: ArchTimers
   readonly mapped: MappedInterrupts
+  readonly mmio: VgicMmio
   readonly scheduler: Scheduler
   readonly halt: Halt
   readonly runLoop: RunLoop
@@ -103,7 +111,7 @@ export class Hypervisor {
     const { listRegisters } = config
     const mapped = setup.interrupts.filter(({ physical }) => physical !== undefined).length
     const ownWords = design.words ?? []
-    const size = { vcpus, spis, listRegisters, mapped, ownWords }
+    const size = { vcpus, spis, listRegisters, mapped, ownWords, its: setup.frames.its !== undefined }
     const silicon = siliconRecords(config)
     const vm = vmRecords(size)
     const host = hostRecord(config.cpus)
@@ -130,6 +138,7 @@ export class Hypervisor {
     this.apLists = new ApLists(this.words, this.place)
     this.timers = new ArchTimers(this.seam, this.apLists, setup.timers)
     this.mapped = new MappedInterrupts(this.seam, this.apLists, this.timers)
+    this.mmio = new VgicMmio(this.apLists, this.mapped, setup.frames)
     this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling)
     const program = compile(design)
     this.scheduler = new Scheduler(this.silicon, program, layout.baseOf(host))
@@ -143,6 +152,8 @@ export class Hypervisor {
       scheduler: this.scheduler,
       halt: this.halt,
       onSpin,
+      mmio: this.mmio,
+      stopVm: new StopVm(this.apLists),
       own: new OwnSteps(program, this.seam, vgic, this.halt, onSpin),
     })
     this.guest = new Guest(this.words, this.silicon, this.timers, this.mapped, {
@@ -194,7 +205,8 @@ export class Hypervisor {
   private reset(): void {
     const { words, silicon, place, setup, apLists } = this
     silicon.reset()
-    words[place.vm + VM_ENABLED] = 1
+    this.mmio.reset()
+    words[place.vm + VM_ENABLED] = setup.enabled ? 1 : 0
     for (let i = 0; i < setup.vcpus; i++) {
       const v = this.vcpu(i)
       words[v + VCPU_PC] = FIRST_PC
@@ -205,19 +217,28 @@ export class Hypervisor {
       words.fill(INTID_NONE, v + GUEST_ACK, v + GUEST_ACK + MAX_DEPTH + 1)
       words[v + VCPU_LAST_CPU] = i % this.config.cpus
       if (i < this.config.cpus) this.scheduler.place(v, i)
-      for (let intid = 0; intid < FIRST_SPI; intid++) words[apLists.irqOf(v, intid)] = i << IRQ_TARGET_SHIFT
+      for (let intid = 0; intid < FIRST_SPI; intid++)
+        words[apLists.irqOf(v, intid)] =
+          (intid < FIRST_PPI ? SGI_RESET : PPI_RESET) | (i << IRQ_TARGET_SHIFT) | this.timerBit(intid)
     }
+    words.fill(SPI_RESET, place.spis, place.spis + setup.spis)
     let row = place.mapped
     for (const { physical, ...interrupt } of setup.interrupts) {
       const irq = apLists.irqOf(this.vcpu(interrupt.vcpu), interrupt.intid)
-      words[irq] = irqWord(interrupt)
-      if (setup.timers && timerIntids.some((intid) => intid === interrupt.intid)) words[irq] |= IRQ_HW
+      words[irq] = irqWord(interrupt) | this.timerBit(interrupt.intid)
+      if (interrupt.intid >= FIRST_SPI)
+        words[place.irouters + interrupt.intid - FIRST_SPI] = affinityOf(interrupt.vcpu)
       if (physical === undefined) continue
       words[irq] |= IRQ_HW
       words[row + MAPPED_IRQ] = irq
       words[row + MAPPED_PINTID] = physical
       row += MAPPED_STRIDE
     }
+  }
+
+  /** The timers' PPIs are mapped to their physical ones. */
+  private timerBit(intid: number): number {
+    return this.setup.timers && timerIntids.some((timer) => timer === intid) ? IRQ_HW : 0
   }
 }
 

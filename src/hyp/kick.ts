@@ -26,6 +26,12 @@ export function kick(words: Int32Array, v: number): void {
   words[v + VCPU_THREAD] = kicked(words[v + VCPU_THREAD])
 }
 
+/** Interrupts a vCPU's PE if it is in the guest; a thread that sleeps goes on sleeping: KVM_REQUEST_NO_WAKEUP. */
+export function kickOutside(words: Int32Array, v: number): void {
+  const thread = words[v + VCPU_THREAD]
+  if ((thread & THREAD_MODE) === MODE_IN_GUEST) words[v + VCPU_THREAD] = kicked(thread)
+}
+
 /** Tells a vCPU that an interrupt was queued: the request first, then the kick. */
 export function notify(words: Int32Array, v: number): void {
   words[v + VCPU_THREAD] = kicked(words[v + VCPU_THREAD] | REQ_IRQ_PENDING)

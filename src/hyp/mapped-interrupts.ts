@@ -42,6 +42,13 @@ export class MappedInterrupts {
     if (target !== 0) this.apLists.notify(target)
   }
 
+  /** The guest has cleared the pending state: at the distributor an edge that was not taken is gone too. */
+  clearPhysicalPending(v: number, irq: number): void {
+    this.seam.writePhysicalPending(v, this.words[v + VCPU_PE], this.pintidOf(v, irq), false)
+    const row = this.rowOf(irq)
+    if (row !== 0 && this.words[irq] & IRQ_EDGE) this.words[row + MAPPED_LINE] = 0
+  }
+
   /**
    * The device of a mapped SPI moves its line; an edge stays pending at the distributor until it is taken. Returns as
    * `setInput`.

@@ -15,6 +15,7 @@ import {
   FUSED_EXIT,
   FUSED_LAST,
   FUSED_LOAD_AFTER_HALT,
+  FUSED_MMIO,
   FUSED_NEXT,
   FUSED_POLL,
   FUSED_PUT_FOR_HALT,
@@ -32,6 +33,7 @@ import { type StepParts, ThreadSteps } from './thread-steps.ts'
 import {
   MODE_IN_GUEST,
   REQ_SIGNAL,
+  REQ_SLEEP,
   REQ_UNHALT,
   TASK_BLOCKED,
   TASK_RUNNING,
@@ -55,6 +57,7 @@ import {
   withPreemptOn,
   withTask,
 } from './vcpu.ts'
+import { MMIO_DONE } from './vgic-mmio.ts'
 
 /** What a vCPU's thread can do next. */
 export const THREAD_STEPS = 0
@@ -67,6 +70,8 @@ export const THREAD_WAITS_FOR_CPU = 3
 export const THREAD_ENDED = 4
 /** It polls in a halt, and has just looked in vain. Only {@link RunLoop.run} says so: others may act before the next look. */
 export const THREAD_POLLS = 5
+/** It waits for other vCPUs: to leave the guest, or to let it enter. */
+export const THREAD_WAITS_FOR_VCPUS = 6
 
 export class RunLoop extends ThreadSteps {
   readonly table: Int32Array
@@ -105,7 +110,9 @@ export class RunLoop extends ThreadSteps {
     if (pc === ENDED) return THREAD_ENDED
     const pe = words[v + VCPU_PE]
     if (pe === 0) return this.offCpu(v)
-    if (words[v + VCPU_NOTIFIER] !== 0 || this.table[pc << TABLE_SHIFT] !== op.STEP_GUEST) return THREAD_STEPS
+    const next = this.table[pc << TABLE_SHIFT]
+    if (words[v + VCPU_NOTIFIER] !== 0) return THREAD_STEPS
+    if (next !== op.STEP_GUEST) return this.stopVm.waits(v, next) ? THREAD_WAITS_FOR_VCPUS : THREAD_STEPS
     return this.pcpu.isInGuest(pe) ? THREAD_IN_GUEST : THREAD_STEPS
   }
 
@@ -145,7 +152,7 @@ export class RunLoop extends ThreadSteps {
     const pe = words[v + VCPU_PE]
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.entry && words[v + VCPU_NOTIFIER] === 0
-    if (!isAtEntry || pe === 0 || thread & REQ_SIGNAL) return this.run(v)
+    if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP)) return this.run(v)
     this.fusedEntry(v, pe, thread)
     words[v + VCPU_PC] = this.entered
     return THREAD_IN_GUEST
@@ -179,6 +186,7 @@ export class RunLoop extends ThreadSteps {
             pc = table[at + FUSED_ELSE_1]
             break
           }
+          if (words[v + VCPU_THREAD] & REQ_SLEEP) return waitingAt(words, v, pc)
           this.fusedEntry(v, words[v + VCPU_PE], words[v + VCPU_THREAD])
           words[v + VCPU_PC] = table[at + FUSED_LAST]
           return THREAD_IN_GUEST
@@ -237,6 +245,14 @@ export class RunLoop extends ThreadSteps {
           this.skipInstruction(v)
           pc = table[at + FUSED_NEXT]
           break
+        case FUSED_MMIO: {
+          const outcome = this.perform(table[at], v)
+          if (outcome === MMIO_DONE) {
+            this.skipInstruction(v)
+            pc = table[at + FUSED_NEXT]
+          } else pc = table[at + 1 + outcome]
+          break
+        }
         case FUSED_SYSREG:
           this.emulateSysreg(v)
           this.skipInstruction(v)
@@ -248,6 +264,7 @@ export class RunLoop extends ThreadSteps {
             words[v + VCPU_PC] = pc
             return this.sleep(v)
           }
+          if (this.stopVm.waits(v, next)) return waitingAt(words, v, pc)
           const result = this.perform(next, v)
           if (next === op.STEP_GUEST) {
             words[v + VCPU_PC] = pc
@@ -350,6 +367,12 @@ export class RunLoop extends ThreadSteps {
     words[cost + COST_EXITS]++
     takeExceptionToEl2(words, pe)
   }
+}
+
+/** The thread cannot take the step at a program counter yet. */
+function waitingAt(words: Int32Array, v: number, pc: number): number {
+  words[v + VCPU_PC] = pc
+  return THREAD_WAITS_FOR_VCPUS
 }
 
 /** The thread has come to the head of the loop, or to its end. */

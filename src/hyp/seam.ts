@@ -32,6 +32,9 @@ export type SeamObserver = (
   high: number,
 ) => void
 
+/** ISPENDR and ICPENDR lie so far before ISACTIVER and ICACTIVER. */
+const PENDR_BEFORE_ACTIVER = 0x100
+
 export { clearLr, lrAt, lrHigh } from '../gic/ich.ts'
 
 /**
@@ -192,6 +195,19 @@ export class Seam {
     const address = mmio.addressOfActive(pe, intid, active)
     this.observer('mmio', false, address, bit, 0)
     if (active) this.observer('mmio', true, address, bit, 0)
+  }
+
+  /**
+   * Sets or clears the pending state of a physical interrupt: GICR_ISPENDR0 or GICR_ICPENDR0, GICD_ISPENDR<n> or
+   * GICD_ICPENDR<n>.
+   */
+  writePhysicalPending(v: number, pe: number, intid: number, pending: boolean): void {
+    const { mmio } = this.silicon
+    const bit = 1 << (intid & 31)
+    const address = mmio.addressOfActive(pe, intid, pending) - PENDR_BEFORE_ACTIVER
+    mmio.write(address, 4, bit)
+    this.count(v, COST_MMIO_WRITES, 1)
+    if (this.observer !== null) this.observer('mmio', false, address, bit, 0)
   }
 
   private count(v: number, kind: number, crossings: number): void {

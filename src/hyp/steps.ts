@@ -50,6 +50,12 @@ export const STEP_RESUME = 45
 export const STEP_QUEUE_INTERRUPT = 46
 export const STEP_POST_REQUEST = 47
 export const STEP_KICK = 48
+export const STEP_EMULATE_MMIO = 49
+export const STEP_EMULATE_MMIO_FROM_MEMORY = 50
+export const STEP_REEVALUATE = 51
+export const STEP_STOP_VCPUS = 52
+export const STEP_ACCESS_STOPPED = 53
+export const STEP_RESUME_VCPUS = 54
 /** A design's own steps are numbered from here on. */
 export const STEP_OWN = 64
 
@@ -78,7 +84,10 @@ export const trapDir = onPe(step('trapDir', STEP_TRAP_DIR))
 export const timerLoad = step('timerLoad', STEP_TIMER_LOAD)
 /** vcpu_put: the CPU interface state comes back to memory; nothing if it is there. */
 export const put = onVcpu(step('put', STEP_PUT))
-/** Takes the requests that were posted to the vCPU; a signal is the loop's to look for. */
+/**
+ * Takes the requests that were posted to the vCPU; a signal is the loop's to look for. Waits while another vCPU has
+ * stopped the VM.
+ */
 export const handleRequests = local(step('handleRequests', STEP_HANDLE_REQUESTS))
 export const preemptOff = local(step('preemptOff', STEP_PREEMPT_OFF))
 export const preemptOn = local(step('preemptOn', STEP_PREEMPT_ON))
@@ -110,8 +119,33 @@ export const exitReason = local(step('exitReason?', STEP_EXIT_REASON, exitNames)
 export const skipInstruction = onVcpu(step('skipInstruction', STEP_SKIP_INSTRUCTION))
 /** Does what a trapped system register access asks for: the SGI registers and DIR. */
 export const emulateSysreg = step('emulateSysreg', STEP_EMULATE_SYSREG)
+/** What an MMIO access came to, by MMIO_ value. */
+const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace'] as const
+/**
+ * Does what a trapped MMIO access asks of the emulated GIC. `reevaluate`: it is done, and interrupts may belong elsewhere
+ * now. `stop`: nothing is done, because what it asks for may be in list registers of other vCPUs. `userspace`: it is
+ * none of the GIC's.
+ */
+export const emulateMmio = step('emulateMmio', STEP_EMULATE_MMIO, mmioOutcomes)
+/**
+ * Linux 6.1's: pending state is answered from memory and changed there, list registers of running vCPUs or not, and the
+ * level of a timer is that of the vCPU that asks.
+ */
+export const emulateMmioFromMemory = step(
+  'emulateMmioFromMemory',
+  STEP_EMULATE_MMIO_FROM_MEMORY,
+  mmioOutcomes,
+)
+/** Queues what is pending and on no list, and tells every vCPU that has one too many or too few. */
+export const reevaluate = step('reevaluate', STEP_REEVALUATE)
+/** kvm_arm_halt_guest: asks the other vCPUs to leave the guest and stay outside. Waits while another does so. */
+export const stopVcpus = step('stopVcpus', STEP_STOP_VCPUS)
+/** Does the access once all of them are outside; waits until then. */
+export const accessStopped = step('accessStopped', STEP_ACCESS_STOPPED, ['done', 'reevaluate'])
+/** kvm_arm_resume_guest. */
+export const resumeVcpus = step('resumeVcpus', STEP_RESUME_VCPUS)
 /** KVM_RUN returns, userspace does what the exit or the signal asks for, and calls it again. */
-export const userspace = local(step('userspace', STEP_USERSPACE))
+export const userspace = onVcpu(step('userspace', STEP_USERSPACE))
 /** Marks the vCPU as waiting for an interrupt. */
 export const setWaiting = local(step('setWaiting', STEP_SET_WAITING))
 export const clearWaiting = local(step('clearWaiting', STEP_CLEAR_WAITING))

@@ -14,6 +14,7 @@ import type { Scheduler } from './scheduler.ts'
 import type { Seam } from './seam.ts'
 import { sendSgi } from './sgi.ts'
 import * as op from './steps.ts'
+import type { StopVm } from './stop-vm.ts'
 import {
   MODE_IN_GUEST,
   MODE_OUTSIDE,
@@ -41,6 +42,7 @@ import {
   withPreemptOn,
   withTask,
 } from './vcpu.ts'
+import type { VgicMmio } from './vgic-mmio.ts'
 import type { VgicV3 } from './vgic-v3.ts'
 
 /** Virtual interrupts to EL1, and WFI and WFE trapped. */
@@ -61,6 +63,8 @@ export interface StepParts {
   readonly halt: Halt
   readonly onSpin: OnSpin
   readonly own: OwnSteps
+  readonly mmio: VgicMmio
+  readonly stopVm: StopVm
 }
 
 export class ThreadSteps {
@@ -74,6 +78,8 @@ export class ThreadSteps {
   readonly halt: Halt
   readonly onSpin: OnSpin
   readonly own: OwnSteps
+  readonly mmio: VgicMmio
+  readonly stopVm: StopVm
   private readonly mapped: MappedInterrupts
   /** Whether the host takes interrupts for the VM: its timers', and those of devices it was given. */
   protected readonly takesInterrupts: boolean
@@ -89,6 +95,8 @@ export class ThreadSteps {
     this.halt = parts.halt
     this.onSpin = parts.onSpin
     this.own = parts.own
+    this.mmio = parts.mmio
+    this.stopVm = parts.stopVm
     this.mapped = parts.vgic.mapped
     this.takesInterrupts = parts.timers.present || parts.apLists.place.mappedCount > 0
   }
@@ -163,8 +171,24 @@ export class ThreadSteps {
       case op.STEP_EMULATE_SYSREG:
         this.emulateSysreg(v)
         return 0
+      case op.STEP_EMULATE_MMIO:
+        return this.mmio.access(v, true)
+      case op.STEP_EMULATE_MMIO_FROM_MEMORY:
+        return this.mmio.access(v, false)
+      case op.STEP_ACCESS_STOPPED:
+        return this.mmio.access(v, true)
+      case op.STEP_REEVALUATE:
+        this.mmio.reevaluate()
+        return 0
+      case op.STEP_STOP_VCPUS:
+        this.stopVm.stop(v)
+        return 0
+      case op.STEP_RESUME_VCPUS:
+        this.stopVm.resume()
+        return 0
       case op.STEP_USERSPACE:
         words[v + VCPU_THREAD] &= ~REQ_SIGNAL
+        if (words[v + VCPU_ESR] !== 0) this.mmio.finishInUserspace(v)
         return 0
       case op.STEP_SET_WAITING:
         words[v + VCPU_THREAD] |= THREAD_WAITING

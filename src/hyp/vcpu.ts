@@ -54,27 +54,33 @@ export const VCPU_WFIT = 29
 export const VCPU_SPSR = 30
 /** The guest's words, see guest.ts. */
 export const VCPU_GUEST = 31
+/** Of an MMIO access that left the guest, the intermediate physical address: bits 31:0 and 51:32. */
+export const VCPU_FAULT_IPA = 52
+/** GICR_PENDBASER, without PTZ: two words. */
+export const VCPU_PENDBASER = 54
+/** GICR_CTLR.EnableLPIs. */
+export const VCPU_LPIS_ENABLED = 56
 /** Its SGIs and PPIs, one word each. */
-export const VCPU_IRQ = 51
+export const VCPU_IRQ = 57
 
 /** From here on nothing is compared. When its timers expire, and its WFIT, in virtual time. */
-export const VCPU_TIMER_CVAL = 83
-export const VCPU_WFIT_DEADLINE = 85
+export const VCPU_TIMER_CVAL = 89
+export const VCPU_WFIT_DEADLINE = 91
 /** When its halt began. */
-export const VCPU_HALT_START = 86
+export const VCPU_HALT_START = 92
 /** The row of the cost table that its accesses count in. */
-export const VCPU_COST = 87
+export const VCPU_COST = 93
 /** How often it slept, how many halts polled, and how many of them did not have to sleep. */
-export const VCPU_SLEEPS = 88
-export const VCPU_POLLS_ATTEMPTED = 89
-export const VCPU_POLLS_SUCCESSFUL = 90
+export const VCPU_SLEEPS = 94
+export const VCPU_POLLS_ATTEMPTED = 95
+export const VCPU_POLLS_SUCCESSFUL = 96
 /** How often it gave its PE to another vCPU. */
-export const VCPU_YIELDS = 91
+export const VCPU_YIELDS = 97
 /** How often its thread was preempted. */
-export const VCPU_PREEMPTIONS = 92
+export const VCPU_PREEMPTIONS = 98
 
 /** Compared again. The interrupt that the last flush put into each list register. */
-export const VCPU_LR_IRQ = 93
+export const VCPU_LR_IRQ = 99
 
 /** The fields of {@link VCPU_THREAD}. */
 export const THREAD_VIEW = view('thread', 32, [
@@ -82,8 +88,7 @@ export const THREAD_VIEW = view('thread', 32, [
   res0(23, 12),
   field('hostIrq', 11, 10),
   field('task', 9, 8),
-  res0(7),
-  field('requests', 6, 4),
+  field('requests', 7, 4),
   field('mode', 3, 2),
   field('waiting', 1),
   field('irqsOff', 0),
@@ -103,13 +108,15 @@ export const MODE_IN_GUEST = 0x4
 export const MODE_EXITING = 0x8
 
 /** Pending requests. */
-export const THREAD_REQUESTS = 0x70
+export const THREAD_REQUESTS = 0xf0
 /** An interrupt was queued: KVM_REQ_IRQ_PENDING. */
 export const REQ_IRQ_PENDING = 0x10
 /** The halt ended because the vCPU is runnable: KVM_REQ_UNHALT. */
 export const REQ_UNHALT = 0x20
 /** A signal for the thread is pending: it returns to userspace. */
 export const REQ_SIGNAL = 0x40
+/** Another vCPU has stopped the VM: it does not enter until that resumes it. KVM_REQ_SLEEP. */
+export const REQ_SLEEP = 0x80
 
 /** Its thread's task state. */
 export const THREAD_TASK = 0x300
@@ -152,7 +159,11 @@ export const EXIT_HVC = 4
 export const EXIT_SUSPEND = 5
 export const EXIT_USERSPACE = 6
 export const EXIT_OFF = 7
-/** Their names, by value: host interrupt, WFx, trapped system register, HVC, PSCI CPU_SUSPEND, userspace, power off. */
+export const EXIT_MMIO = 8
+/**
+ * Their names, by value: host interrupt, WFx, trapped system register, HVC, PSCI CPU_SUSPEND, userspace, power off,
+ * and an access to memory that is none, which the emulated GIC or userspace answers.
+ */
 export const exitNames: readonly ExitName[] = [
   'irq',
   'wfi',
@@ -162,9 +173,10 @@ export const exitNames: readonly ExitName[] = [
   'suspend',
   'userspace',
   'off',
+  'mmio',
 ]
 /** Name of an exit's cause. */
-export type ExitName = 'irq' | 'wfi' | 'wfe' | 'sysreg' | 'hvc' | 'suspend' | 'userspace' | 'off'
+export type ExitName = 'irq' | 'wfi' | 'wfe' | 'sysreg' | 'hvc' | 'suspend' | 'userspace' | 'off' | 'mmio'
 
 /** The record of a vCPU, for a number of list registers, of interrupts that can be on an ap_list, and a design's own words. */
 export function vcpuRecord(
@@ -199,6 +211,9 @@ export function vcpuRecord(
       { name: 'backgroundTimer', at: VCPU_BACKGROUND_TIMER, class: 'authoritative' },
       { name: 'wfit', at: VCPU_WFIT, class: 'authoritative' },
       { name: 'spsr', at: VCPU_SPSR, class: 'normalised', view: SPSR_VIEW },
+      { name: 'faultIpa', at: VCPU_FAULT_IPA, wide: true, class: 'normalised' },
+      { name: 'GICR_PENDBASER', at: VCPU_PENDBASER, wide: true, class: 'authoritative' },
+      { name: 'lpisEnabled', at: VCPU_LPIS_ENABLED, class: 'authoritative' },
       { name: 'irq', at: VCPU_IRQ, count: 32, class: 'authoritative', view: VGIC_IRQ_VIEW },
       { name: 'timerCval', at: VCPU_TIMER_CVAL, count: 2, class: 'observational' },
       { name: 'wfitDeadline', at: VCPU_WFIT_DEADLINE, class: 'observational' },

@@ -71,5 +71,7 @@ export const irqWithInput = (irq: number): number => (irq & IRQ_EDGE ? irq | IRQ
 export const irqStaysOn = (irq: number, index: number): boolean =>
   (irq & IRQ_ACTIVE) !== 0 || (irqIsDeliverable(irq) && irqTarget(irq) === index)
 
+/** The target of an SPI whose GICD_IROUTER names no vCPU. */
+export const TARGET_NONE = 0xff
 /** The most vCPUs that the word can name. */
 export const MAX_VCPUS = 255

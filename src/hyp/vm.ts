@@ -5,6 +5,7 @@ import { recordType } from '../state/layout.ts'
 import { COST_TABLE } from './cost.ts'
 import { apListOffset, ownWordsOffset, vcpuRecord } from './vcpu.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
+import { ITS } from './vgic-its-registers.ts'
 
 /** Whether the guest's distributor forwards interrupts: GICD_CTLR.EnableGrp1. */
 export const VM_ENABLED = 0
@@ -12,6 +13,15 @@ export const VM_ENABLED = 0
 export const VM_TIME = 1
 /** How many interrupts carry the mark that another vCPU has deactivated them. */
 export const VM_DEACTIVATED = 2
+/** One more than the index of the vCPU that has stopped the VM; 0 if none has. */
+export const VM_STOPPER = 3
+/** GICR_PROPBASER, which is one for the whole VM: two words. */
+export const VM_PROPBASER = 4
+/**
+ * While an MMIO access is emulated: the vCPU that makes it, if a timer's line is asked of that one, whosever interrupt
+ * is meant; 0 if it is asked of its own.
+ */
+export const VM_RUNNING = 6
 
 /** An SPI that is mapped to a physical one: its handle, the physical INTID, and the physical line. */
 export const MAPPED_IRQ = 0
@@ -28,6 +38,8 @@ export interface VmSize {
   readonly mapped: number
   /** A design's own words a vCPU, by name. */
   readonly ownWords: readonly string[]
+  /** Whether it has an ITS. */
+  readonly its: boolean
 }
 
 /** The record types of a VM, and how many of each there are. */
@@ -40,15 +52,21 @@ export interface VmRecords {
 }
 
 /** The vCPUs come before the SPIs: a handle below the SPIs is a private interrupt's. */
-export function vmRecords({ vcpus, spis, listRegisters, mapped, ownWords }: VmSize): VmRecords {
+export function vmRecords({ vcpus, spis, listRegisters, mapped, ownWords, its }: VmSize): VmRecords {
   const vm = recordType('vm', [
     { name: 'enabled', at: VM_ENABLED, class: 'authoritative' },
     { name: 'time', at: VM_TIME, class: 'observational' },
     { name: 'deactivated', at: VM_DEACTIVATED, class: 'authoritative' },
+    { name: 'stopper', at: VM_STOPPER, class: 'authoritative' },
+    { name: 'GICR_PROPBASER', at: VM_PROPBASER, wide: true, class: 'authoritative' },
+    { name: 'running', at: VM_RUNNING, class: 'observational' },
   ])
   const vcpu = vcpuRecord(listRegisters, FIRST_SPI + spis, ownWords)
+  const count = Math.max(spis, 1)
   const spi = recordType('spis', [
-    { name: 'irq', at: 0, count: Math.max(spis, 1), class: 'authoritative', view: VGIC_IRQ_VIEW },
+    { name: 'irq', at: 0, count, class: 'authoritative', view: VGIC_IRQ_VIEW },
+    { name: 'GICD_IROUTER', at: count, count, class: 'authoritative' },
+    { name: 'edgeLine', at: 2 * count, count: Math.ceil(count / 32), class: 'authoritative' },
   ])
   const mappedSpi = recordType('mapped', [
     { name: 'word', at: 0, count: Math.max(mapped, 1) * MAPPED_STRIDE, class: 'authoritative' },
@@ -63,6 +81,7 @@ export function vmRecords({ vcpus, spis, listRegisters, mapped, ownWords }: VmSi
       [vcpu, vcpus],
       [spi, 1],
       [mappedSpi, 1],
+      [ITS, its ? 1 : 0],
       [COST_TABLE, 1],
     ],
   }
@@ -78,9 +97,18 @@ export interface VmPlace {
   /** The word of SPI 32, and how many there are. */
   readonly spis: number
   readonly spiCount: number
+  /** GICD_IROUTER of SPI 32, bits 23:0; the word of an SPI has the vCPU that this names. */
+  readonly irouters: number
+  /**
+   * A bitmap of the SPIs, bit x of word n is SPI 32 + 32 n + x: the line of an interrupt that was high when it was made
+   * edge-triggered, which counts again when it becomes level-sensitive.
+   */
+  readonly edgeLines: number
   /** The table of mapped SPIs, and how many rows it has. */
   readonly mapped: number
   readonly mappedCount: number
+  /** The ITS's record, if there is one. */
+  readonly its: number
   /** Where in a vCPU's record its ap_list begins, and the design's own words. */
   readonly apList: number
   readonly ownWords: number
@@ -95,8 +123,11 @@ export function placeOf(records: VmRecords, layout: Layout, size: VmSize): VmPla
     vcpuCount: size.vcpus,
     spis: layout.baseOf(records.spi),
     spiCount: size.spis,
+    irouters: layout.baseOf(records.spi) + Math.max(size.spis, 1),
+    edgeLines: layout.baseOf(records.spi) + 2 * Math.max(size.spis, 1),
     mapped: layout.baseOf(records.mapped),
     mappedCount: size.mapped,
+    its: layout.baseOf(ITS),
     apList: apListOffset(size.listRegisters),
     ownWords: ownWordsOffset(size.listRegisters, FIRST_SPI + size.spis),
     costTable: layout.baseOf(COST_TABLE),

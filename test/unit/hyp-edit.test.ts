@@ -275,7 +275,7 @@ describe('an edit', () => {
 
   it('refuses an address that several steps have, and lists them', () => {
     expect(thrown(() => edit(design).omit('timerLoad'))).toBe(
-      '4 places of wfi-flag match timerLoad (load/timerLoad, signal/timerLoad, userspace/timerLoad, schedIn/timerLoad): say more of the path.',
+      '5 places of wfi-flag match timerLoad (load/timerLoad, signal/timerLoad, userspace/timerLoad, mmio/timerLoad, schedIn/timerLoad): say more of the path.',
     )
   })
 

@@ -1,0 +1,277 @@
+/**
+ * The emulated GIC (KVM's vgic-mmio.c): a guest's access to the frames of its distributor, redistributors and ITS, which
+ * are no memory, leaves the guest; here it finds the register and does it. vgic-mmio-registers.ts and
+ * vgic-its-registers.ts have the registers, vgic-mmio-irqs.ts what they do to interrupts.
+ */
+import { FIRST_SPI } from '../arch/intid.ts'
+import { ESR_accessSize, ESR_WnR } from '../arch/syndrome.ts'
+import type { RedistributorRegion } from '../gic/config.ts'
+import { DOUBLEWORD, firstOf, type RegisterMap } from '../gic/register-map.ts'
+import { indexOfAffinity } from './affinity.ts'
+import type { ApLists } from './ap-list.ts'
+import { GUEST_VALUE, GUEST_VALUE_HIGH } from './guest.ts'
+import { LPI_TABLE_RESET, pendbaserHigh, pendbaserLow, propbaserHigh, propbaserLow } from './lpi-tables.ts'
+import type { MappedInterrupts } from './mapped-interrupts.ts'
+import {
+  VCPU_DATA,
+  VCPU_ESR,
+  VCPU_FAULT_IPA,
+  VCPU_INDEX,
+  VCPU_IRQ,
+  VCPU_LPIS_ENABLED,
+  VCPU_PENDBASER,
+} from './vcpu.ts'
+import {
+  IRQ_EDGE,
+  IRQ_ENABLED,
+  IRQ_GROUP1,
+  IRQ_TARGET_SHIFT,
+  irqApListOf,
+  irqIsDeliverable,
+  irqStaysOn,
+  TARGET_NONE,
+} from './vgic-irq.ts'
+import { itsMap, resetIts, VGIC_GITS_SIZE } from './vgic-its-registers.ts'
+import { VgicMmioIrqs } from './vgic-mmio-irqs.ts'
+import {
+  distributorMap,
+  redistributorMap,
+  VGIC_GICD_SIZE,
+  VGIC_GICR_SIZE,
+  type VgicRow,
+} from './vgic-mmio-registers.ts'
+import { VM_PROPBASER, VM_RUNNING, VM_STOPPER, type VmPlace } from './vm.ts'
+
+/** What came of an access: the outcomes of the step `emulateMmio`. */
+export const MMIO_DONE = 0
+/** Done, and interrupts may belong elsewhere now. */
+export const MMIO_REEVALUATE = 1
+/** Not done: what it asks for may be in list registers of running vCPUs. */
+export const MMIO_STOP = 2
+/** Nothing of the emulated GIC's. */
+export const MMIO_USERSPACE = 3
+
+/** Where a guest sees its GIC: intermediate physical addresses. */
+export interface GuestFrames {
+  /** The distributor, 64 KiB. */
+  readonly gicd: number
+  /** Redistributor regions, in the order of the vCPUs. */
+  readonly gicr: readonly RedistributorRegion[]
+  /** The ITS, 128 KiB, if the VM has one. */
+  readonly its?: number | undefined
+}
+
+const HIGH = 0x1_0000_0000
+const FRAME = 0xffff_0000 | 0
+const IRQ_TARGET_MASK = 0xff << IRQ_TARGET_SHIFT
+
+export class VgicMmio {
+  readonly words: Int32Array
+  readonly place: VmPlace
+  readonly irqs: VgicMmioIrqs
+  /** Whether the VM has an ITS, and so LPIs. */
+  readonly hasIts: boolean
+  /** By vCPU, where its redistributor is, and whether none follows it there: GICR_TYPER.Last. */
+  readonly redistributors: readonly number[]
+  readonly isLast: readonly boolean[]
+  private readonly gicdLow: number
+  private readonly gicdHigh: number
+
+  constructor(
+    readonly apLists: ApLists,
+    mapped: MappedInterrupts,
+    readonly frames: GuestFrames,
+  ) {
+    this.words = apLists.words
+    this.place = apLists.place
+    this.irqs = new VgicMmioIrqs(apLists, mapped)
+    this.hasIts = frames.its !== undefined
+    this.gicdLow = frames.gicd | 0
+    this.gicdHigh = Math.floor(frames.gicd / HIGH)
+    const bases = basesOf(frames.gicr).slice(0, this.place.vcpuCount)
+    this.redistributors = bases
+    this.isLast = bases.map((base) => !bases.includes(base + VGIC_GICR_SIZE))
+  }
+
+  /** The registers after reset, but for those that are set up by whoever makes the VM. */
+  reset(): void {
+    const { words, place } = this
+    words[place.vm + VM_PROPBASER] = LPI_TABLE_RESET
+    for (let i = 0; i < place.vcpuCount; i++) words[this.apLists.vcpuOf(i) + VCPU_PENDBASER] = LPI_TABLE_RESET
+    if (this.hasIts) resetIts(words, place.its)
+  }
+
+  /**
+   * Does the access for which a vCPU has left the guest; what a read gives is then the guest's. With `asksOwners` an
+   * access to pending state stops the vCPUs that may have it, as one to active state always does; without it memory
+   * answers, and the timers' lines are those of the vCPU that asks. Returns an MMIO_ value.
+   */
+  access(v: number, asksOwners: boolean): number {
+    const { words } = this
+    const low = words[v + VCPU_FAULT_IPA]
+    const high = words[v + VCPU_FAULT_IPA + 1]
+    words[this.place.vm + VM_RUNNING] = asksOwners ? 0 : v
+    if (((low ^ this.gicdLow) & FRAME) === 0 && high === this.gicdHigh)
+      return this.accessFrame(v, v, distributorMap, low & 0xffff, asksOwners)
+    const address = high * HIGH + (low >>> 0)
+    const index = this.redistributorAt(address)
+    if (index >= 0) {
+      const offset = address - this.redistributors[index]
+      return this.accessFrame(v, this.apLists.vcpuOf(index), redistributorMap, offset, asksOwners)
+    }
+    const { its } = this.frames
+    if (its === undefined || address < its || address >= its + VGIC_GITS_SIZE) return MMIO_USERSPACE
+    return this.accessFrame(v, v, itsMap, address - its, asksOwners)
+  }
+
+  private accessFrame(
+    v: number,
+    owner: number,
+    map: RegisterMap<VgicMmio, VgicRow>,
+    offset: number,
+    asksOwners: boolean,
+  ): number {
+    const { words } = this
+    const esr = words[v + VCPU_ESR]
+    const size = ESR_accessSize(esr)
+    const row = map.find(offset, size)
+    if (row?.holds !== undefined && this.mustStop(v, owner, row, offset, asksOwners)) return MMIO_STOP
+    if (esr & ESR_WnR) {
+      map.write(this, owner, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])
+    } else {
+      words[v + GUEST_VALUE] = map.read(this, owner, offset, size)
+      words[v + GUEST_VALUE_HIGH] = size === DOUBLEWORD ? map.readHigh(this, owner, offset) : 0
+    }
+    this.finish(v)
+    return row?.reevaluates && esr & ESR_WnR ? MMIO_REEVALUATE : MMIO_DONE
+  }
+
+  /**
+   * Whether the state may be in list registers of a running vCPU other than `v`, which has left its guest: an SPI's in
+   * those of any, another vCPU's private interrupts' in its own.
+   */
+  private mustStop(v: number, owner: number, row: VgicRow, offset: number, asksOwners: boolean): boolean {
+    const { words, place } = this
+    if (row.holds === 'pending' && !asksOwners) return false
+    if (place.vcpuCount === 1 || words[place.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1) return false
+    return owner !== v || firstOf(row, offset) >= FIRST_SPI
+  }
+
+  /** Userspace has nothing at the address: a read gives zero, a write is ignored. */
+  finishInUserspace(v: number): void {
+    const { words } = this
+    words[v + GUEST_VALUE] = 0
+    words[v + GUEST_VALUE_HIGH] = 0
+    this.finish(v)
+  }
+
+  private finish(v: number): void {
+    const { words } = this
+    words[v + VCPU_FAULT_IPA] = 0
+    words[v + VCPU_FAULT_IPA + 1] = 0
+    words[v + VCPU_DATA] = 0
+    words[v + VCPU_DATA + 1] = 0
+    words[this.place.vm + VM_RUNNING] = 0
+  }
+
+  /**
+   * Puts every interrupt that is pending onto the list where it belongs, and tells the vCPUs that have to take one or
+   * that hold one that is no longer theirs.
+   */
+  reevaluate(): void {
+    const { apLists, place } = this
+    for (let i = 0; i < place.vcpuCount; i++) {
+      const first = apLists.vcpuOf(i) + VCPU_IRQ
+      for (let irq = first; irq < first + FIRST_SPI; irq++) this.reevaluateOne(irq)
+    }
+    for (let irq = place.spis; irq < place.spis + place.spiCount; irq++) this.reevaluateOne(irq)
+  }
+
+  private reevaluateOne(irq: number): void {
+    const { words, apLists } = this
+    const word = words[irq]
+    const listOf = irqApListOf(word)
+    if (listOf === 0 && !irqIsDeliverable(word)) return
+    const target = apLists.queue(words, irq, word)
+    if (target !== 0) apLists.notify(target)
+    if (listOf === 0) return
+    const owner = apLists.vcpuOf(listOf - 1)
+    if (owner !== target && !irqStaysOn(word, apLists.targetOf(words, owner))) apLists.notify(owner)
+  }
+
+  /** Bits 31:0 of GICD_IROUTER<intid>. */
+  router(intid: number): number {
+    const { place } = this
+    const spi = intid - FIRST_SPI
+    return spi >= 0 && spi < place.spiCount ? this.words[place.irouters + spi] : 0
+  }
+
+  /**
+   * Writes them: Aff2.Aff1.Aff0, also of a vCPU that does not exist. An interrupt that is on another vCPU's list leaves
+   * it when that vCPU exits next.
+   */
+  setRouter(intid: number, value: number): void {
+    const { words, place } = this
+    const spi = intid - FIRST_SPI
+    if (spi < 0 || spi >= place.spiCount) return
+    const affinity = value & 0xff_ffff
+    const index = indexOfAffinity(affinity, place.vcpuCount)
+    const irq = place.spis + spi
+    words[place.irouters + spi] = affinity
+    words[irq] = (words[irq] & ~IRQ_TARGET_MASK) | ((index < 0 ? TARGET_NONE : index) << IRQ_TARGET_SHIFT)
+  }
+
+  /** Half of GICR_PROPBASER, which is the same for every redistributor; ignored while the one written has LPIs enabled. */
+  setPropbaser(owner: number, half: number, value: number): void {
+    const { words, place } = this
+    if (words[owner + VCPU_LPIS_ENABLED] !== 0) return
+    const [low, high] = [place.vm + VM_PROPBASER, place.vm + VM_PROPBASER + 1]
+    words[low] = propbaserLow(half === 0 ? value : words[low])
+    words[high] = propbaserHigh(half === 0 ? words[high] : value)
+  }
+
+  /** Half of GICR_PENDBASER; ignored while LPIs are enabled. */
+  setPendbaser(owner: number, half: number, value: number): void {
+    const { words } = this
+    if (words[owner + VCPU_LPIS_ENABLED] !== 0) return
+    const [low, high] = [owner + VCPU_PENDBASER, owner + VCPU_PENDBASER + 1]
+    words[low] = pendbaserLow(half === 0 ? value : words[low])
+    words[high] = pendbaserHigh(half === 0 ? words[high] : value)
+  }
+
+  /** `GICD_ISENABLER1`: the register at an address, or undefined. */
+  nameOf(address: number): string | undefined {
+    const { gicd, its } = this.frames
+    if (address >= gicd && address < gicd + VGIC_GICD_SIZE) return distributorMap.nameOf(address - gicd)
+    if (its !== undefined && address >= its && address < its + VGIC_GITS_SIZE)
+      return itsMap.nameOf(address - its)
+    const index = this.redistributorAt(address)
+    return index < 0 ? undefined : redistributorMap.nameOf(address - this.redistributors[index])
+  }
+
+  /** The vCPU whose redistributor is at an address; -1 if there is none. */
+  private redistributorAt(address: number): number {
+    const { gicr } = this.frames
+    let first = 0
+    for (let i = 0; i < gicr.length; i++) {
+      const { base, count } = gicr[i]
+      const offset = address - base
+      if (offset >= 0 && offset < count * VGIC_GICR_SIZE) {
+        const index = first + Math.floor(offset / VGIC_GICR_SIZE)
+        return index < this.place.vcpuCount ? index : -1
+      }
+      first += count
+    }
+    return -1
+  }
+}
+
+/** Where redistributors are, in the order of the vCPUs. */
+const basesOf = (regions: readonly RedistributorRegion[]): number[] =>
+  regions.flatMap(({ base, count }) => Array.from({ length: count }, (_, i) => base + i * VGIC_GICR_SIZE))
+
+/** The word of an SPI after reset: an edge of group 1 with the highest priority, routed to vCPU 0. */
+export const SPI_RESET = IRQ_EDGE | IRQ_GROUP1
+/** SGIs are enabled. */
+export const SGI_RESET = IRQ_EDGE | IRQ_GROUP1 | IRQ_ENABLED
+export const PPI_RESET = IRQ_GROUP1
