@@ -58,3 +58,8 @@ export type { StepContext } from './hyp/own-steps.ts'
 export * as steps from './hyp/public-steps.ts'
 export type { CrossingKind } from './hyp/seam.ts'
 export type { ExitName } from './hyp/vcpu.ts'
+export {
+  type ListRegisters,
+  VirtualMachine,
+  type VirtualMachineConfig,
+} from './hyp/virtual-machine.ts'

@@ -143,7 +143,7 @@ export class Guest {
   step(v: number, program: GuestProgram): number {
     const { words, silicon } = this
     const pe = words[v + VCPU_PE]
-    if (this.physicalInterrupt(v, pe)) return 1 + EXIT_IRQ
+    if (this.isInterrupted(v)) return 1 + EXIT_IRQ
     if (!silicon.pcpu.wake(pe)) return GUEST_WAITS
     const taken = silicon.pcpu.taken(pe)
     if (taken !== 0 && words[v + GUEST_DEPTH] < MAX_DEPTH && this.interrupt(v, pe, program, taken))
@@ -163,19 +163,19 @@ export class Guest {
   /** Whether a step would do nothing but wait. */
   isWaiting(v: number): boolean {
     const pe = this.words[v + VCPU_PE]
-    if (!this.silicon.pcpu.isWaiting(pe) || this.physicalInterrupt(v, pe)) return false
+    if (!this.silicon.pcpu.isWaiting(pe) || this.isInterrupted(v)) return false
     return !this.silicon.pcpu.wouldWake(pe)
   }
 
-  /** For the host: a kick's IPI, its tick, the guest's timers, the maintenance interrupt. They leave the guest. */
-  private physicalInterrupt(v: number, pe: number): boolean {
+  /** Whether an interrupt of the host makes it leave: a kick's IPI, a tick, the guest's timers, maintenance. */
+  isInterrupted(v: number): boolean {
     if (
       this.words[v + VCPU_THREAD] & THREAD_HOST_IRQ ||
       this.timers.interrupts(v) ||
       this.mapped.interrupts(v)
     )
       return true
-    return this.silicon.virtualInterface.maintenanceLine(pe)
+    return this.silicon.virtualInterface.maintenanceLine(this.words[v + VCPU_PE])
   }
 
   /** Enters a handler, with both masks set; false if there is none for what is signalled. */

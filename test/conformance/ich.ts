@@ -32,7 +32,7 @@ const registers = new Map([
     .map((register) => [register.name.replace(/^ICC_|_EL1$/g, ''), register] as const),
   ...ichRegisters.map((register) => [register.name.replace(/_EL2$/, ''), register] as const),
 ])
-const encodingOf = (name: string): number => {
+export const encodingOf = (name: string): number => {
   const register = registers.get(name)
   if (!register) throw new Error(`no register ${name}`)
   return register.encoding

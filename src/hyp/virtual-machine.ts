@@ -1,0 +1,328 @@
+/**
+ * A VM whose guests run elsewhere: in a CPU emulator, or in a recording that is played back. Its owner says what each
+ * vCPU's guest does, one access at a time, and what userspace does; between them are the real run loop, list registers
+ * and seam. A vCPU that is asked for something enters its guest first; when it leaves for an access that traps, it is
+ * outside when the call returns, with its list registers folded back.
+ */
+import { FIRST_PPI, FIRST_SPI } from '../arch/intid.ts'
+import { dataAbortSyndrome, ESR_EC, ESR_WFI } from '../arch/syndrome.ts'
+import { checkGicConfig, type GicConfig } from '../gic/config.ts'
+import { PCPU_DATA_HIGH, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
+import type { Difference } from '../state/machine-state.ts'
+import { argumentInteger, configInteger, VgicError } from '../state/vgic-error.ts'
+import { TIMER_PHYSICAL, TIMER_VIRTUAL, timerIntids } from './arch-timer.ts'
+import { type CostRow, readCost } from './cost.ts'
+import type { Design } from './design.ts'
+import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from './guest.ts'
+import { checkGuestFrames, type GuestFramesConfig } from './guest-frames.ts'
+import { NO_POLLING } from './halt.ts'
+import { Hypervisor } from './hypervisor.ts'
+import { THREAD_IN_GUEST, THREAD_SLEEPS, THREAD_STEPS, THREAD_WAITS_FOR_VCPUS } from './run-loop.ts'
+import {
+  EXIT_IRQ,
+  EXIT_MMIO,
+  EXIT_SYSREG,
+  EXIT_WFI,
+  VCPU_DATA,
+  VCPU_ESR,
+  VCPU_FAULT_IPA,
+  VCPU_LAST_CPU,
+  VCPU_PE,
+  VCPU_USED_LRS,
+} from './vcpu.ts'
+import { MAX_VCPUS } from './vgic-irq.ts'
+
+/** A VM and its host. */
+export interface VirtualMachineConfig {
+  /** 1 to 255. vCPU n has affinity 0.0.(n / 16).(n % 16). */
+  readonly vcpus: number
+  /** SPIs, 0 to 988; default 32. */
+  readonly spis?: number
+  /** Whether the guests have the virtual and the physical timer, PPIs 27 and 30; default true. */
+  readonly timers?: boolean
+  /** Where the guests see their GIC. */
+  readonly frames?: GuestFramesConfig
+  /** The silicon; `cpus`, the host's CPUs, may be left out and is then the number of vCPUs. */
+  readonly silicon?: Partial<GicConfig>
+  /** The hypervisor's design. */
+  readonly design: Design
+}
+
+/** What the last entry of a vCPU that is in its guest wrote, as the guest has left it by now. */
+export interface ListRegisters {
+  /** ICH_HCR_EL2; 0 if nothing was written because there was nothing to present. */
+  readonly hcr: number
+  /** ICH_LR<n>_EL2, all of them. */
+  readonly lr: readonly bigint[]
+}
+
+/** The most exits of a vCPU for interrupts of the host before its guest gets on. */
+const MAX_EXITS = 64
+const HIGH = 0x1_0000_0000
+
+/** A VM after reset. Wrong arguments throw a `VgicError`; whatever guests do does not. */
+export class VirtualMachine {
+  /** @internal */
+  readonly hypervisor: Hypervisor
+
+  /** Throws a `config` error that names a field out of its bounds. */
+  constructor(readonly config: VirtualMachineConfig) {
+    const vcpus = configInteger('vcpus', config.vcpus, 1, MAX_VCPUS)
+    const silicon = checkGicConfig({ ...config.silicon, cpus: config.silicon?.cpus ?? vcpus })
+    const setup = {
+      vcpus,
+      spis: configInteger('spis', config.spis ?? 32, 0, 988),
+      timers: config.timers ?? true,
+      haltPolling: NO_POLLING,
+      interrupts: [],
+      vmcr: Array.from({ length: vcpus }, () => 0),
+      guests: [],
+      enabled: false,
+      frames: checkGuestFrames(vcpus, config.frames),
+    }
+    this.hypervisor = new Hypervisor(silicon, setup, config.design, [], 0)
+  }
+
+  /** A copy of the whole state. */
+  snapshot(): ArrayBuffer {
+    return this.hypervisor.state.snapshot()
+  }
+
+  /** Goes back to a snapshot of this VM or of one with the same configuration. */
+  restore(image: ArrayBuffer): void {
+    this.hypervisor.state.restore(image)
+  }
+
+  /** A 53-bit hash of the state without counters: equal states have equal hashes. */
+  hash(): number {
+    return this.hypervisor.state.hash()
+  }
+
+  /** What changed since a snapshot, a register field at a time. */
+  diff(image: ArrayBuffer): Difference[] {
+    return this.hypervisor.state.diff(image)
+  }
+
+  /** What the hypervisor's crossings of the seam were, a row for each kind of exit. */
+  cost(): CostRow[] {
+    const { words, place, design } = this.hypervisor
+    return readCost(words, place.costTable, design.name)
+  }
+
+  /**
+   * A vCPU enters its guest, and takes the host's interrupts that make it leave again first. Returns whether it is in
+   * the guest: not if it sleeps in a WFI.
+   */
+  enter(vcpu: number): boolean {
+    return this.enterGuest(this.vcpu(vcpu))
+  }
+
+  /** Whether a vCPU is in its guest. */
+  isInGuest(vcpu: number): boolean {
+    return this.hypervisor.runLoop.threadState(this.vcpu(vcpu)) === THREAD_IN_GUEST
+  }
+
+  /** A vCPU that is in its guest leaves it for an interrupt of the host, and its list registers are folded back. */
+  exit(vcpu: number): void {
+    const v = this.vcpu(vcpu)
+    if (this.hypervisor.runLoop.threadState(v) === THREAD_IN_GUEST) this.leave(v, EXIT_IRQ)
+  }
+
+  /** A vCPU's thread loses its host CPU, with what vcpu_put does, until it is asked for something. */
+  preempt(vcpu: number): void {
+    const v = this.vcpu(vcpu)
+    if (this.hypervisor.words[v + VCPU_PE] !== 0) this.takeOff(v)
+  }
+
+  /** What the guest of a vCPU reads at an intermediate physical address, 1, 2, 4 or 8 bytes of it: bits 31:0. */
+  readMmio(vcpu: number, address: number, size: number): number {
+    const v = this.accessMemory(vcpu, address, size, false, 0n)
+    return this.hypervisor.words[v + GUEST_VALUE] >>> 0
+  }
+
+  /** All 64 bits of it. */
+  readMmio64(vcpu: number, address: number, size = 8): bigint {
+    const v = this.accessMemory(vcpu, address, size, false, 0n)
+    return joined(this.hypervisor.words[v + GUEST_VALUE], this.hypervisor.words[v + GUEST_VALUE_HIGH])
+  }
+
+  /** The guest of a vCPU writes. */
+  writeMmio(vcpu: number, address: number, size: number, value: number | bigint): void {
+    this.accessMemory(vcpu, address, size, true, BigInt(value))
+  }
+
+  /** What the guest of a vCPU reads from a system register at EL1. */
+  readSysreg(vcpu: number, encoding: number): bigint {
+    const v = this.inGuest(vcpu)
+    const { words, silicon } = this.hypervisor
+    const pe = words[v + VCPU_PE]
+    const low = silicon.systemRegisters.read(pe, encoding, 1)
+    const value = joined(low, words[pe + PCPU_DATA_HIGH])
+    this.leaveIfTrapped(v, 0, 0)
+    return value
+  }
+
+  /** The guest of a vCPU writes a system register at EL1. */
+  writeSysreg(vcpu: number, encoding: number, value: number | bigint): void {
+    const v = this.inGuest(vcpu)
+    const [low, high] = halves(BigInt(value))
+    this.hypervisor.silicon.systemRegisters.write(this.hypervisor.words[v + VCPU_PE], encoding, low, high, 1)
+    this.leaveIfTrapped(v, low, high)
+  }
+
+  /** Whether the last system register access of a vCPU's guest was UNDEFINED. */
+  wasUndefined(vcpu: number): boolean {
+    const { words } = this.hypervisor
+    const pe = words[this.vcpu(vcpu) + VCPU_PE]
+    return pe !== 0 && words[pe + PCPU_TRAP] !== 0 && ESR_EC(words[pe + PCPU_TRAP]) === 0
+  }
+
+  /** The guest of a vCPU executes WFI. Returns whether it goes on; if not it sleeps until something wakes it. */
+  wfi(vcpu: number): boolean {
+    const v = this.inGuest(vcpu)
+    const { words, silicon } = this.hypervisor
+    const result = silicon.pcpu.wfi(words[v + VCPU_PE], ESR_WFI)
+    if (result === WFX_COMPLETES) return true
+    if (result === WFX_TRAPS) this.leave(v, EXIT_WFI)
+    return this.hypervisor.runLoop.threadState(v) !== THREAD_SLEEPS
+  }
+
+  /**
+   * Userspace moves the line of an SPI, or of a vCPU's PPI (KVM_IRQ_LINE). An edge is latched when it rises. The timers'
+   * PPIs have no line there: see {@link setTimer}.
+   */
+  setLine(intid: number, level: 0 | 1, vcpu = 0): void {
+    const v = this.vcpu(vcpu)
+    const { apLists, place, setup } = this.hypervisor
+    argumentInteger('intid', intid, FIRST_PPI, FIRST_SPI + place.spiCount - 1)
+    argumentInteger('level', level, 0, 1)
+    if (setup.timers && timerIntids.some((timer) => timer === intid)) {
+      throw new VgicError('argument', `PPI ${intid} belongs to a timer: use setTimer.`)
+    }
+    this.hypervisor.inject(apLists.irqOf(v, intid), level)
+  }
+
+  /** The guest of a vCPU sets a timer that has expired, or turns the timer off. */
+  setTimer(vcpu: number, timer: 'virtual' | 'physical', expired: boolean): void {
+    const v = this.inGuest(vcpu)
+    const { timers } = this.hypervisor
+    const which = timer === 'virtual' ? TIMER_VIRTUAL : TIMER_PHYSICAL
+    timers.program(v, which, expired ? 0 : -1)
+    if (expired) timers.expire(v, which)
+  }
+
+  /** List registers of a vCPU that is in its guest; all zero if it is not, or if nothing was presented to it. */
+  listRegisters(vcpu: number): ListRegisters {
+    const { words, silicon, config, runLoop } = this.hypervisor
+    const v = this.vcpu(vcpu)
+    const pe = words[v + VCPU_PE]
+    const written = runLoop.threadState(v) === THREAD_IN_GUEST && words[v + VCPU_USED_LRS] !== 0
+    return {
+      hcr: written ? silicon.ich.readHcr(pe) >>> 0 : 0,
+      lr: Array.from({ length: config.listRegisters }, (_, n) =>
+        written ? joined(silicon.ich.readLrLow(pe, n), silicon.ich.readLrHigh(pe, n)) : 0n,
+      ),
+    }
+  }
+
+  /** `GICD_ISENABLER1`: the emulated register at an intermediate physical address, or undefined. */
+  nameOf(address: number): string | undefined {
+    return this.hypervisor.mmio.nameOf(address)
+  }
+
+  private vcpu(index: number): number {
+    return this.hypervisor.vcpu(argumentInteger('vcpu', index, 0, this.config.vcpus - 1))
+  }
+
+  /** The record of a vCPU, which is in its guest now. */
+  private inGuest(vcpu: number): number {
+    const v = this.vcpu(vcpu)
+    if (this.enterGuest(v)) return v
+    throw new VgicError('argument', `vCPU ${vcpu} sleeps in its WFI: ask enter() before its guest does more.`)
+  }
+
+  private enterGuest(v: number): boolean {
+    const { runLoop, guest } = this.hypervisor
+    for (let exits = 0; exits < MAX_EXITS; exits++) {
+      if (!this.schedule(v)) return false
+      let state = runLoop.threadState(v)
+      while (state === THREAD_STEPS || state === THREAD_WAITS_FOR_VCPUS) state = this.goOn(v)
+      if (state !== THREAD_IN_GUEST) return false
+      if (!guest.isInterrupted(v)) return true
+      this.leave(v, EXIT_IRQ)
+    }
+    return true
+  }
+
+  /** The thread runs as far as it can; vCPUs that it waits for take the IPI that it has sent them. */
+  private goOn(v: number): number {
+    const { runLoop, place } = this.hypervisor
+    const state = runLoop.enter(v)
+    if (state !== THREAD_WAITS_FOR_VCPUS) return state
+    for (let i = 0; i < place.vcpuCount; i++) {
+      const other = this.hypervisor.vcpu(i)
+      if (other !== v && runLoop.threadState(other) === THREAD_IN_GUEST) runLoop.leave(other, EXIT_IRQ)
+    }
+    return runLoop.run(v)
+  }
+
+  /** Gives a thread that can run its host CPU; whoever has it is preempted. */
+  private schedule(v: number): boolean {
+    const { words, scheduler } = this.hypervisor
+    if (words[v + VCPU_PE] !== 0) return true
+    if (!scheduler.wantsCpu(v)) return false
+    const cpu = words[v + VCPU_LAST_CPU]
+    const current = scheduler.current(cpu)
+    if (current !== 0) this.takeOff(current)
+    scheduler.switchIn(v, cpu)
+    return true
+  }
+
+  private takeOff(v: number): void {
+    const { runLoop, scheduler } = this.hypervisor
+    if (runLoop.threadState(v) === THREAD_IN_GUEST) this.leave(v, EXIT_IRQ)
+    scheduler.preempt(v)
+    runLoop.run(v)
+  }
+
+  /** The guest leaves, and what it left for is dealt with. */
+  private leave(v: number, reason: number): void {
+    let state = this.hypervisor.runLoop.leave(v, reason)
+    while (state === THREAD_WAITS_FOR_VCPUS) state = this.goOn(v)
+    this.hypervisor.words[v + GUEST_PC] = 0
+  }
+
+  private accessMemory(vcpu: number, address: number, size: number, isWrite: boolean, value: bigint): number {
+    argumentInteger('address', address, 0, 2 ** 52 - 1)
+    if (![1, 2, 4, 8].includes(size)) {
+      throw new VgicError('argument', `size must be 1, 2, 4 or 8, but is ${String(size)}.`)
+    }
+    const v = this.inGuest(vcpu)
+    const { words } = this.hypervisor
+    const [low, high] = halves(value)
+    words[v + VCPU_ESR] = dataAbortSyndrome(size, isWrite) | 0
+    words[v + VCPU_FAULT_IPA] = address | 0
+    words[v + VCPU_FAULT_IPA + 1] = Math.floor(address / HIGH)
+    words[v + VCPU_DATA] = low
+    words[v + VCPU_DATA + 1] = high
+    this.leave(v, EXIT_MMIO)
+    return v
+  }
+
+  private leaveIfTrapped(v: number, low: number, high: number): void {
+    const { words } = this.hypervisor
+    const syndrome = words[words[v + VCPU_PE] + PCPU_TRAP]
+    if (syndrome === 0 || ESR_EC(syndrome) === 0) return
+    words[v + VCPU_ESR] = syndrome
+    words[v + VCPU_DATA] = low
+    words[v + VCPU_DATA + 1] = high
+    this.leave(v, EXIT_SYSREG)
+  }
+}
+
+const joined = (low: number, high: number): bigint => (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
+
+function halves(value: bigint): [low: number, high: number] {
+  const bits = BigInt.asUintN(64, value)
+  return [Number(BigInt.asIntN(32, bits)), Number(BigInt.asIntN(32, bits >> 32n))]
+}
