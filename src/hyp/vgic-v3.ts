@@ -215,14 +215,14 @@ export class VgicV3 {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
     if (used === 1) this.foldOnly(v, pe)
-    else this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1)
+    else this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1, IRQ_LATCH)
     if (words[this.deactivated] !== 0) this.deactivateMarked(v)
   }
 
   /** The only list register that was used: `foldLrs` without its loop. */
   private foldOnly(v: number, pe: number): void {
     const { words } = this
-    this.foldOne(words, v, words[v + VCPU_LR_IRQ], this.seam.foldOnly(words, v, pe, HCR_TDIR))
+    this.foldOne(words, v, words[v + VCPU_LR_IRQ], this.seam.foldOnly(words, v, pe, HCR_TDIR), IRQ_LATCH)
     words[v + VCPU_LR_IRQ] = 0
     words[v + VCPU_USED_LRS] = 0
     words[v + VCPU_HCR] = 0
@@ -233,13 +233,16 @@ export class VgicV3 {
     if (count !== 0) this.apLists.prune(v, count)
   }
 
-  /** As Linux 6.1 does it: EOIcount is ignored. */
+  /**
+   * As Linux 6.1 does it: EOIcount is ignored, and software's pending state of a level-sensitive interrupt stays until
+   * the interrupt is inactive.
+   */
   foldIgnoringEoiCount(v: number): void {
     const { words, seam } = this
     const pe = words[v + VCPU_PE]
     const used = words[v + VCPU_USED_LRS]
     const hcr = words[v + VCPU_HCR] & HCR_UIE
-    if (used !== 0) this.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1)
+    if (used !== 0) this.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1, IRQ_LATCH | IRQ_ACTIVE)
     this.prune(v)
   }
 
@@ -248,22 +251,31 @@ export class VgicV3 {
     const { words } = this
     const pe = words[v + VCPU_PE]
     const used = words[v + VCPU_USED_LRS]
-    if (used !== 0) this.foldLrs(v, pe, HCR_TDIR, used, empty, 0)
+    if (used !== 0) this.foldLrs(v, pe, HCR_TDIR, used, empty, 0, IRQ_LATCH)
     this.prune(v)
   }
 
   /**
    * Reads the used list registers and leaves them empty, and ICH_HCR_EL2 as `hcr`. Those in `empty`, which took
-   * `reads` reads to know, hold nothing any more and are not read.
+   * `reads` reads to know, hold nothing any more and are not read. A level-sensitive interrupt that comes back in none of
+   * the states `keeps` is not pending by software any more.
    */
-  private foldLrs(v: number, pe: number, hcr: number, used: number, empty: number, reads: number): void {
+  private foldLrs(
+    v: number,
+    pe: number,
+    hcr: number,
+    used: number,
+    empty: number,
+    reads: number,
+    keeps: number,
+  ): void {
     const { words, seam } = this
     seam.beginFold(words, pe, hcr, used, empty)
     let read = reads
     for (let n = 0; n < used; n++) {
       const at = lrAt(pe, n)
       const isEmpty = (empty >> n) & 1
-      this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], isEmpty ? 0 : lrHigh(words, at))
+      this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], isEmpty ? 0 : lrHigh(words, at), keeps)
       clearLr(words, at)
       words[v + VCPU_LR_IRQ + n] = 0
       read += 1 - isEmpty
@@ -273,9 +285,9 @@ export class VgicV3 {
     seam.folded(words, v, read, used)
   }
 
-  private foldOne(words: Int32Array, v: number, irq: number, high: number): void {
+  private foldOne(words: Int32Array, v: number, irq: number, high: number, keeps: number): void {
     const word = words[irq]
-    words[irq] = folded(word, irqStateOf(high))
+    words[irq] = folded(word, irqStateOf(high), keeps)
     if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
   }
 
@@ -363,7 +375,8 @@ export class VgicV3 {
 }
 
 /** The word of an interrupt that comes back in a state: an edge may have come again meanwhile. */
-function folded(word: number, state: number): number {
+function folded(word: number, state: number, keeps: number): number {
   const kept = word & ~IRQ_ACTIVE
-  return kept & IRQ_EDGE ? kept | state : (kept | (state & IRQ_ACTIVE)) & (state | ~IRQ_LATCH)
+  if (kept & IRQ_EDGE) return kept | state
+  return (kept | (state & IRQ_ACTIVE)) & (state & keeps ? -1 : ~IRQ_LATCH)
 }

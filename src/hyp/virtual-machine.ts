@@ -48,11 +48,11 @@ export interface VirtualMachineConfig {
   readonly design: Design
 }
 
-/** What the last entry of a vCPU that is in its guest wrote, as the guest has left it by now. */
+/** What the last entry of a vCPU that is in its guest wrote, as its guest has left it by now. */
 export interface ListRegisters {
   /** ICH_HCR_EL2; 0 if nothing was written because there was nothing to present. */
   readonly hcr: number
-  /** ICH_LR<n>_EL2, all of them. */
+  /** ICH_LR<n>_EL2, all of them; 0 for one that ICH_ELRSR_EL2 reports as empty, which a hypervisor does not read. */
   readonly lr: readonly bigint[]
 }
 
@@ -220,7 +220,9 @@ export class VirtualMachine {
     return {
       hcr: written ? silicon.ich.readHcr(pe) >>> 0 : 0,
       lr: Array.from({ length: config.listRegisters }, (_, n) =>
-        written ? joined(silicon.ich.readLrLow(pe, n), silicon.ich.readLrHigh(pe, n)) : 0n,
+        written && ((silicon.virtualInterface.elrsr(pe) >> n) & 1) === 0
+          ? joined(silicon.ich.readLrLow(pe, n), silicon.ich.readLrHigh(pe, n))
+          : 0n,
       ),
     }
   }

@@ -73,6 +73,7 @@ class Machine {
   do(op: KvmOp, polls: number | undefined): Answer {
     this.run = []
     const answer = polls === undefined ? this.answer(op) : this.search(op, polls)
+    this.waitForTurns()
     return { ...answer, ...entryFields(this.run) }
   }
 
@@ -86,7 +87,11 @@ class Machine {
           ),
         )
       case 'line':
-        this.entry(c, () => this.moveLine(c, op.intid ?? 0, op.level === 1 ? 1 : 0))
+        this.entry(
+          c,
+          () => this.moveLine(c, op.intid ?? 0, op.level === 1 ? 1 : 0),
+          TIMERS.has(op.intid ?? 0),
+        )
         return {}
       case 'r':
         return { v: hex(this.entry(c, () => this.vm.readMmio64(c, Number(op.a), op.s))) }
@@ -111,6 +116,15 @@ class Machine {
     return this.answer({ ...op, c: first, reg: 'IAR1' })
   }
 
+  /** Between two operations the others run as well, to see whose turn it is. */
+  private waitForTurns(): void {
+    for (let c = 0; c < this.cpus; c++) {
+      this.vm.enter(c)
+      this.vm.exit(c)
+      this.vm.preempt(c)
+    }
+  }
+
   private accessSysreg(c: number, { k, reg, v }: KvmOp): Answer {
     const { vm } = this
     const encoding = encodingOf(reg ?? '')
@@ -127,18 +141,22 @@ class Machine {
   }
 
   /** A vCPU enters its guest, which does something, and leaves; then the host runs another thread. */
-  private entry<T>(c: number, act: () => T): T {
+  private entry<T>(c: number, act: () => T, exits = false): T {
     const { vm } = this
     vm.enter(c)
-    const before = vm.listRegisters(c)
+    let entered = vm.listRegisters(c)
     const result = act()
-    // An access that leaves the guest has not changed them before.
-    const isInside = vm.isInGuest(c)
-    const after = isInside ? vm.listRegisters(c) : before
-    const lr = before.lr.map(hex)
-    const out = after.lr.map(hex)
+    // What has left the guest has not changed them before. It enters again at once; if there was nothing to write before,
+    // it is that entry which was recorded.
+    const hasLeft = !vm.isInGuest(c) || exits
+    if (hasLeft && entered.hcr === 0) {
+      vm.enter(c)
+      entered = vm.listRegisters(c)
+    }
+    const { hcr, lr } = entered
+    const out = hasLeft ? lr : vm.listRegisters(c).lr
     const changed = out.some((value, i) => value !== lr[i])
-    this.run.push({ c, hcr: hex(before.hcr), lr, ...(changed ? { out } : {}) })
+    this.run.push({ c, hcr: hex(hcr), lr: lr.map(hex), ...(changed ? { out: out.map(hex) } : {}) })
     vm.exit(c)
     vm.preempt(c)
     return result
