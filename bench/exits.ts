@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The yardstick's scenarios that the library has, by number. */
-const scenarios = ['hypercall', 'spi', 'ipi', 'wfi', 'overflow'] as const
+const scenarios = ['hypercall', 'spi', 'ipi', 'wfi', 'overflow', 'mmio_read_vgic'] as const
 /** Iterations of a round: about 50 ms. */
-const ITERATIONS = [2_000_000, 500_000, 400_000, 300_000, 80_000] as const
+const ITERATIONS = [2_000_000, 500_000, 400_000, 300_000, 80_000, 500_000] as const
 /**
  * A scenario that the yardstick does not have: the WFI of a thread that sleeps, so that the scheduler takes its PE and
  * gives it one again. The yardstick's WFI looks twice at whether the vCPU may go on, as halt polling does.

@@ -2,21 +2,25 @@
  * The benchmark's scenarios: the real run loop over the real seam with its counters on, doing what the native
  * yardstick does. Each returns the sum of what its calls gave, in 32-bit wrap-around, as the yardstick prints it.
  */
-import { ICC_SGI1R_EL1, sysregSyndrome } from 'vgic'
+import { dataAbortSyndrome, ICC_SGI1R_EL1, sysregSyndrome } from 'vgic'
 import { type Design, designs, type ScenarioMachine, scenario } from 'vgic/scenario'
 
 /** EXIT_ values of the run loop. */
 const EXIT_WFI = 1
 const EXIT_SYSREG = 3
 const EXIT_HVC = 4
+const EXIT_MMIO = 8
 /** THREAD_STEPS, THREAD_SLEEPS, THREAD_WAITS_FOR_CPU, THREAD_POLLS. */
 const STEPS = 0
 const SLEEPS = 2
 const WAITS_FOR_CPU = 3
 const POLLS = 5
-/** VCPU_ESR, VCPU_DATA: words of a vCPU that a trapped access leaves. */
+/** VCPU_ESR, VCPU_DATA, VCPU_FAULT_IPA: words of a vCPU that a trapped access leaves. */
 const ESR = 6
 const DATA = 7
+const FAULT_IPA = 52
+/** GUEST_VALUE: what the guest has read. */
+const VALUE = 33
 
 /** Scenarios: the yardstick's numbers, and one that it does not have. */
 const HYPERCALL = 1
@@ -24,10 +28,13 @@ const SPI = 2
 const IPI = 3
 const WFI = 4
 const OVERFLOW = 5
+const MMIO_READ = 6
 export const WFI_ASLEEP = 7
 
 const VCPUS = 4
 const SPIS = 64
+const GICD_ISENABLER1 = 0x0800_0104
+const ESR_READ = dataAbortSyndrome(4, false) | 0
 const ESR_SGI1R = sysregSyndrome(ICC_SGI1R_EL1, false) | 0
 
 const priority = (index: number): number => ((index * 37) % 28) << 3
@@ -91,7 +98,7 @@ export class HotPath {
 
   /** Runs a scenario by its number and returns its checksum. */
   run(scenarioNumber: number, iterations: number): number {
-    const beginsInGuest = [IPI, WFI, WFI_ASLEEP].includes(scenarioNumber)
+    const beginsInGuest = [IPI, WFI, MMIO_READ, WFI_ASLEEP].includes(scenarioNumber)
     if (beginsInGuest) this.runLoop.run(this.v0)
     const sum = this.iterate(scenarioNumber, iterations)
     if (beginsInGuest) this.runLoop.leave(this.v0, EXIT_HVC)
@@ -115,6 +122,9 @@ export class HotPath {
         break
       case OVERFLOW:
         for (let i = 0; i < iterations; i++) sum = (sum + this.overflow(i)) | 0
+        break
+      case MMIO_READ:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.mmioRead(i)) | 0
         break
       case WFI_ASLEEP:
         for (let i = 0; i < iterations; i++) sum = (sum + this.wfiAsleep(i)) | 0
@@ -188,6 +198,17 @@ export class HotPath {
     this.hypervisor.inject(irq, 0)
     this.icv.writeEoir1(this.pe0, intid)
     return virq + intid
+  }
+
+  private mmioRead(i: number): number {
+    const { words, v0 } = this
+    words[v0 + ESR] = ESR_READ
+    words[v0 + FAULT_IPA] = GICD_ISENABLER1 + 4 * (i & 1)
+    words[v0 + FAULT_IPA + 1] = 0
+    this.runLoop.leave(v0, EXIT_MMIO)
+    const value = words[v0 + VALUE]
+    this.runLoop.enter(v0)
+    return value
   }
 
   private overflow(i: number): number {

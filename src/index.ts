@@ -52,7 +52,14 @@ export {
 } from './arch/ich.ts'
 export { type InterruptGroup, icvRegisters, type VirtualRegister } from './arch/icv.ts'
 export { type IntidRange, intidName, intidRanges, rangeOf } from './arch/intid.ts'
-export { ESR_EC, ESR_UNDEFINED, ESR_WFE, ESR_WFI, sysregSyndrome } from './arch/syndrome.ts'
+export {
+  dataAbortSyndrome,
+  ESR_EC,
+  ESR_UNDEFINED,
+  ESR_WFE,
+  ESR_WFI,
+  sysregSyndrome,
+} from './arch/syndrome.ts'
 export { encodeSysreg, type SystemRegister, sysregName } from './arch/sysreg.ts'
 export { type Choices, choiceValues, type ProfileName, profiles } from './gic/choices.ts'
 export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config.ts'

@@ -56,9 +56,22 @@ export const readOnly = <M>(
   read: (machine: M, owner: number) => number,
 ): RegisterRow<M> => ({ name, offset, length: 4, bits: 0, sizes: WORD, read, write: ignoreWrite })
 
+type Read<M> = RegisterRow<M>['read']
+type Write<M> = RegisterRow<M>['write']
+
+/**
+ * A frame. What an access needs to know of a row is in arrays by the row's number, from 1 on: rows are objects of many
+ * shapes, which are slow to look at.
+ */
 export class RegisterMap<M, R extends RegisterRow<M> = RegisterRow<M>> {
-  /** For each word of the frame the number of its row plus 1, 0 where there is none. */
+  /** For each word of the frame the number of its row, 0 where there is none. */
   private readonly rowOf: Uint8Array
+  private readonly begins: Int32Array
+  private readonly sizes: Uint8Array
+  /** What a bit offset is shifted right by to give an interrupt; WORDS for a row without interrupts. */
+  private readonly shifts: Uint8Array
+  private readonly reads: readonly Read<M>[]
+  private readonly writes: readonly Write<M>[]
 
   constructor(
     readonly rows: readonly R[],
@@ -74,37 +87,62 @@ export class RegisterMap<M, R extends RegisterRow<M> = RegisterRow<M>> {
         this.rowOf[word] = i + 1
       }
     }
+    this.begins = Int32Array.from([0, ...rows.map(({ offset }) => offset)])
+    this.sizes = Uint8Array.from([0, ...rows.map(({ sizes }) => sizes)])
+    this.shifts = Uint8Array.from([WORDS, ...rows.map(({ bits }) => (bits === 0 ? WORDS : Math.log2(bits)))])
+    this.reads = [() => 0, ...rows.map(({ read }) => read)]
+    this.writes = [ignoreWrite, ...rows.map(({ write }) => write)]
+  }
+
+  /** The number of the row that takes an access, 0 if none does: `rows[number - 1]`. */
+  numberOf(offset: number, size: number): number {
+    const number = this.rowOf[offset >> 2]
+    return (this.sizes[number] & size) === 0 || (offset & (size - 1)) !== 0 ? 0 : number
   }
 
   /** The row that takes an access, or undefined. */
   find(offset: number, size: number): R | undefined {
-    const number = this.rowOf[offset >> 2]
-    if (number === 0 || offset & (size - 1)) return undefined
-    const row = this.rows[number - 1]
-    return row.sizes & size ? row : undefined
+    const number = this.numberOf(offset, size)
+    return number === 0 ? undefined : this.rows[number - 1]
   }
 
   /** A read of 1 or 4 bytes, or of half of a doubleword: bits 31:0 of what it gives. */
   read(machine: M, owner: number, offset: number, size: number): number {
-    const row = this.find(offset, size)
-    if (!row) return 0
-    return row.read(machine, owner, firstOf(row, offset), countOf(row, offset, size))
+    return this.readRow(machine, owner, this.numberOf(offset, size), offset, size)
+  }
+
+  /** The same of a row whose number is known. */
+  readRow(machine: M, owner: number, number: number, offset: number, size: number): number {
+    return this.reads[number](
+      machine,
+      owner,
+      this.firstOf(number, offset),
+      this.countOf(number, offset, size),
+    )
   }
 
   /** Bits 63:32 of a read of 8 bytes. */
   readHigh(machine: M, owner: number, offset: number): number {
-    const row = this.find(offset, DOUBLEWORD)
-    if (!row) return 0
-    return row.read(machine, owner, firstOf(row, offset + 4), countOf(row, offset + 4, WORD))
+    return this.readRow(machine, owner, this.numberOf(offset, DOUBLEWORD), offset + 4, WORD)
   }
 
   /** A write; `high` is bits 63:32 of one of 8 bytes. */
   write(machine: M, owner: number, offset: number, size: number, value: number, high: number): void {
-    const row = this.find(offset, size)
-    if (!row) return
-    row.write(machine, owner, firstOf(row, offset), countOf(row, offset, size), value)
-    if (size === DOUBLEWORD)
-      row.write(machine, owner, firstOf(row, offset + 4), countOf(row, offset + 4, WORD), high)
+    const number = this.numberOf(offset, size)
+    this.writeRow(machine, owner, number, offset, size, value)
+    if (size === DOUBLEWORD) this.writeRow(machine, owner, number, offset + 4, WORD, high)
+  }
+
+  private writeRow(
+    machine: M,
+    owner: number,
+    number: number,
+    offset: number,
+    size: number,
+    value: number,
+  ): void {
+    const first = this.firstOf(number, offset)
+    this.writes[number](machine, owner, first, this.countOf(number, offset, size), value)
   }
 
   /** `GICD_ISENABLER1`: the register at an offset, or undefined. */
@@ -115,17 +153,22 @@ export class RegisterMap<M, R extends RegisterRow<M> = RegisterRow<M>> {
     const width = bits === 64 ? 8 : 4
     return length > width ? `${name}${Math.floor((offset - begin) / width)}` : name
   }
+
+  /** The first interrupt that an access covers, or the word: see {@link RegisterRow.read}. */
+  firstOf(number: number, offset: number): number {
+    const byte = offset - this.begins[number]
+    const shift = this.shifts[number]
+    return shift === WORDS ? byte >> 2 : (byte << 3) >> shift
+  }
+
+  private countOf(number: number, offset: number, size: number): number {
+    const shift = this.shifts[number]
+    if (shift === WORDS) return 1
+    if (shift === DOUBLEWORDS) return offset & 4 ? 2 : 1
+    return ((size < WORD ? size : WORD) << 3) >> shift
+  }
 }
 
-/** The first interrupt that an access at an offset covers, or the word: see {@link RegisterRow.read}. */
-export function firstOf<M>(row: RegisterRow<M>, offset: number): number {
-  const byte = offset - row.offset
-  if (row.bits === 0) return byte >> 2
-  return row.bits === 64 ? byte >> 3 : (byte << 3) / row.bits
-}
-
-function countOf<M>(row: RegisterRow<M>, offset: number, size: number): number {
-  if (row.bits === 0) return 1
-  if (row.bits === 64) return offset & 4 ? 2 : 1
-  return (Math.min(size, WORD) << 3) / row.bits
-}
+/** Shifts: a row without interrupts, and one with 64 bits for each. */
+const WORDS = 31
+const DOUBLEWORDS = 6

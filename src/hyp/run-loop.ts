@@ -246,7 +246,7 @@ export class RunLoop extends ThreadSteps {
           pc = table[at + FUSED_NEXT]
           break
         case FUSED_MMIO: {
-          const outcome = this.perform(table[at], v)
+          const outcome = this.mmio.access(v, table[at] === op.STEP_EMULATE_MMIO)
           if (outcome === MMIO_DONE) {
             this.skipInstruction(v)
             pc = table[at + FUSED_NEXT]

@@ -46,10 +46,7 @@ export class VgicMmioIrqs {
 
   /** One flag of each interrupt. */
   flags(at: number, count: number, shift: number): number {
-    const { words } = this
-    let value = 0
-    for (let i = 0; i < count; i++) value |= ((words[at + i] >>> shift) & 1) << i
-    return value
+    return gather(this.words, at, count, shift)
   }
 
   /** ISPENDR and ICPENDR: a mapped level-sensitive interrupt is as pending as its physical line is high. */
@@ -204,6 +201,19 @@ export class VgicMmioIrqs {
 }
 
 const isMappedLevel = (word: number): boolean => (word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW
+
+/** A bit of each of some words, four at a time: bit x of the result is that of word x. */
+function gather(words: Int32Array, at: number, count: number, shift: number): number {
+  let value = 0
+  for (let i = count & ~3; i < count; i++) value |= ((words[at + i] >>> shift) & 1) << i
+  for (let i = (count & ~3) - 4; i >= 0; i -= 4) {
+    const first = at + i
+    const low = ((words[first] >>> shift) & 1) | (((words[first + 1] >>> shift) & 1) << 1)
+    const high = ((words[first + 2] >>> shift) & 1) | (((words[first + 3] >>> shift) & 1) << 1)
+    value |= (low | (high << 2)) << i
+  }
+  return value
+}
 
 /** The word of the first of a vCPU's private interrupts that an access covers. */
 export const privateIrq = (owner: number, first: number): number => owner + VCPU_IRQ + first

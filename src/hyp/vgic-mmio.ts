@@ -6,7 +6,7 @@
 import { FIRST_SPI } from '../arch/intid.ts'
 import { ESR_accessSize, ESR_WnR } from '../arch/syndrome.ts'
 import type { RedistributorRegion } from '../gic/config.ts'
-import { DOUBLEWORD, firstOf, type RegisterMap } from '../gic/register-map.ts'
+import { DOUBLEWORD, type RegisterMap } from '../gic/register-map.ts'
 import { indexOfAffinity } from './affinity.ts'
 import type { ApLists } from './ap-list.ts'
 import { GUEST_VALUE, GUEST_VALUE_HIGH } from './guest.ts'
@@ -61,6 +61,32 @@ export interface GuestFrames {
   readonly its?: number | undefined
 }
 
+/** A frame's registers, and by the number of a row what an access to it asks of the VM. */
+interface Frame {
+  readonly map: RegisterMap<VgicMmio, VgicRow>
+  readonly flags: Uint8Array
+}
+
+const HOLDS_ACTIVE = 1
+const HOLDS_STATE = 3
+const REEVALUATES = 4
+
+const frameOf = (map: RegisterMap<VgicMmio, VgicRow>): Frame => ({
+  map,
+  flags: Uint8Array.from([
+    0,
+    ...map.rows.map(
+      ({ holds, reevaluates }) =>
+        (holds === 'active' ? HOLDS_ACTIVE : holds === 'pending' ? HOLDS_STATE & ~HOLDS_ACTIVE : 0) |
+        (reevaluates ? REEVALUATES : 0),
+    ),
+  ]),
+})
+
+const distributor = frameOf(distributorMap)
+const redistributor = frameOf(redistributorMap)
+const translator = frameOf(itsMap)
+
 const HIGH = 0x1_0000_0000
 const FRAME = 0xffff_0000 | 0
 const IRQ_TARGET_MASK = 0xff << IRQ_TARGET_SHIFT
@@ -112,66 +138,67 @@ export class VgicMmio {
     const high = words[v + VCPU_FAULT_IPA + 1]
     words[this.place.vm + VM_RUNNING] = asksOwners ? 0 : v
     if (((low ^ this.gicdLow) & FRAME) === 0 && high === this.gicdHigh)
-      return this.accessFrame(v, v, distributorMap, low & 0xffff, asksOwners)
+      return this.accessFrame(v, v, distributor, low & 0xffff, asksOwners)
     const address = high * HIGH + (low >>> 0)
     const index = this.redistributorAt(address)
     if (index >= 0) {
       const offset = address - this.redistributors[index]
-      return this.accessFrame(v, this.apLists.vcpuOf(index), redistributorMap, offset, asksOwners)
+      return this.accessFrame(v, this.apLists.vcpuOf(index), redistributor, offset, asksOwners)
     }
     const { its } = this.frames
     if (its === undefined || address < its || address >= its + VGIC_GITS_SIZE) return MMIO_USERSPACE
-    return this.accessFrame(v, v, itsMap, address - its, asksOwners)
+    return this.accessFrame(v, v, translator, address - its, asksOwners)
   }
 
-  private accessFrame(
-    v: number,
-    owner: number,
-    map: RegisterMap<VgicMmio, VgicRow>,
-    offset: number,
-    asksOwners: boolean,
-  ): number {
+  private accessFrame(v: number, owner: number, frame: Frame, offset: number, asksOwners: boolean): number {
     const { words } = this
+    const { map } = frame
     const esr = words[v + VCPU_ESR]
     const size = ESR_accessSize(esr)
-    const row = map.find(offset, size)
-    if (row?.holds !== undefined && this.mustStop(v, owner, row, offset, asksOwners)) return MMIO_STOP
-    if (esr & ESR_WnR) {
-      map.write(this, owner, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])
-    } else {
-      words[v + GUEST_VALUE] = map.read(this, owner, offset, size)
+    const row = map.numberOf(offset, size)
+    const flags = frame.flags[row]
+    if (
+      flags & (asksOwners ? HOLDS_STATE : HOLDS_ACTIVE) &&
+      this.mustStop(v, owner, map.firstOf(row, offset))
+    )
+      return MMIO_STOP
+    if ((esr & ESR_WnR) === 0) {
+      words[v + GUEST_VALUE] = map.readRow(this, owner, row, offset, size)
       words[v + GUEST_VALUE_HIGH] = size === DOUBLEWORD ? map.readHigh(this, owner, offset) : 0
+      return this.finish(v, MMIO_DONE)
     }
-    this.finish(v)
-    return row?.reevaluates && esr & ESR_WnR ? MMIO_REEVALUATE : MMIO_DONE
+    map.write(this, owner, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])
+    return this.finish(v, flags & REEVALUATES ? MMIO_REEVALUATE : MMIO_DONE)
   }
 
   /**
    * Whether the state may be in list registers of a running vCPU other than `v`, which has left its guest: an SPI's in
    * those of any, another vCPU's private interrupts' in its own.
    */
-  private mustStop(v: number, owner: number, row: VgicRow, offset: number, asksOwners: boolean): boolean {
+  private mustStop(v: number, owner: number, first: number): boolean {
     const { words, place } = this
-    if (row.holds === 'pending' && !asksOwners) return false
     if (place.vcpuCount === 1 || words[place.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1) return false
-    return owner !== v || firstOf(row, offset) >= FIRST_SPI
+    return owner !== v || first >= FIRST_SPI
   }
 
   /** Userspace has nothing at the address: a read gives zero, a write is ignored. */
   finishInUserspace(v: number): void {
     const { words } = this
-    words[v + GUEST_VALUE] = 0
-    words[v + GUEST_VALUE_HIGH] = 0
-    this.finish(v)
+    if ((words[v + VCPU_ESR] & ESR_WnR) === 0) {
+      words[v + GUEST_VALUE] = 0
+      words[v + GUEST_VALUE_HIGH] = 0
+    }
+    this.finish(v, MMIO_DONE)
   }
 
-  private finish(v: number): void {
+  private finish(v: number, result: number): number {
     const { words } = this
     words[v + VCPU_FAULT_IPA] = 0
     words[v + VCPU_FAULT_IPA + 1] = 0
     words[v + VCPU_DATA] = 0
     words[v + VCPU_DATA + 1] = 0
     words[this.place.vm + VM_RUNNING] = 0
+    return result
   }
 
   /**
