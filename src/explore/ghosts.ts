@@ -5,7 +5,7 @@
 import { FIRST_SPI } from '../arch/intid.ts'
 import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE, OP_ACK, OP_WORDS } from '../hyp/guest.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
-import { VCPU_INDEX, VCPU_IRQ, VCPU_PE } from '../hyp/vcpu.ts'
+import { VCPU_FAULT_IPA, VCPU_INDEX, VCPU_IRQ, VCPU_PE } from '../hyp/vcpu.ts'
 import { IRQ_EDGE } from '../hyp/vgic-irq.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 
@@ -51,6 +51,20 @@ export class Ghosts {
     const done = words[v + GUEST_PC] === pc + 1 && words[v + GUEST_DEPTH] === depth
     if (done && ops[pc * OP_WORDS] === OP_ACK) this.acknowledged(v, words[v + GUEST_VALUE])
     return exit
+  }
+
+  /**
+   * Takes a step of a vCPU's thread. It may do a write of the guest to ICPENDR: edges that the guest itself has cleared
+   * are not lost.
+   */
+  stepThread(v: number): number {
+    const { hypervisor } = this
+    const cleared = hypervisor.mmio.clearedEdges(v)
+    const before = hypervisor.words[v + VCPU_FAULT_IPA]
+    const result = hypervisor.runLoop.step(v)
+    const isDone = before !== 0 && hypervisor.words[v + VCPU_FAULT_IPA] === 0
+    if (isDone) for (const irq of cleared) this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
+    return result
   }
 
   /** A device has raised the line of an interrupt: an edge that the guest is to acknowledge. */

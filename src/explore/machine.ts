@@ -233,7 +233,7 @@ export class ScenarioMachine {
   /** Takes one step of a vCPU's thread, which must be at one, and returns its result. */
   stepThread({ index }: Actor): number {
     this.hypervisor.words[this.now]++
-    return this.hypervisor.runLoop.step(this.hypervisor.vcpu(index))
+    return this.ghosts.stepThread(this.hypervisor.vcpu(index))
   }
 
   /** Takes one step of an actor and tells what happened. Throws an `argument` error if the actor is not ready. */
@@ -386,7 +386,7 @@ export class ScenarioMachine {
     } else if (runLoop.threadState(v) === THREAD_IN_GUEST) {
       this.ghosts.stepGuest(v)
     } else {
-      runLoop.step(v)
+      this.ghosts.stepThread(v)
     }
   }
 

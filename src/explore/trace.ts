@@ -2,7 +2,15 @@
 import { intidName } from '../arch/intid.ts'
 import { registerByEncoding } from '../gic/register-value.ts'
 import { COST_STRIDE } from '../hyp/cost.ts'
-import { GUEST_PC, GUEST_VALUE, OP_ACK, OP_WORDS } from '../hyp/guest.ts'
+import {
+  GUEST_PC,
+  GUEST_VALUE,
+  type GuestProgram,
+  OP_ACK,
+  OP_MMIO_READ,
+  OP_MMIO_WRITE,
+  OP_WORDS,
+} from '../hyp/guest.ts'
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
 import type { CrossingKind } from '../hyp/seam.ts'
 import {
@@ -149,7 +157,7 @@ function guestStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
   const suffix = exit === undefined ? '' : ` -> exit (${exit})`
   if (cause !== undefined) return { place: 'guest', what: `interrupted by ${cause}${suffix}`, listRegisters }
   if (doing !== 'operation') return { place: 'guest', what: `takes a virtual ${doing}`, listRegisters }
-  const what = `${program.names[at]}${suffix}`
+  const what = `${operationName(machine, program, at)}${suffix}`
   if (exit === 'wfi' || exit === 'wfe') {
     return {
       place: 'guest',
@@ -161,6 +169,15 @@ function guestStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
   if (program.ops[at * OP_WORDS] !== OP_ACK || left) return { place: 'guest', what, listRegisters }
   const acknowledged = words[v + GUEST_VALUE]
   return { place: 'guest', what: `${what} = ${intidName(acknowledged)}`, acknowledged, listRegisters }
+}
+
+/** What an operation is called; an access to the emulated GIC by its register. */
+function operationName({ hypervisor }: ScenarioMachine, { ops, names }: GuestProgram, at: number): string {
+  const op = at * OP_WORDS
+  if (ops[op] !== OP_MMIO_READ && ops[op] !== OP_MMIO_WRITE) return names[at]
+  const address = ops[op + 3] * 0x1_0000_0000 + (ops[op + 2] >>> 0)
+  const register = hypervisor.mmio.nameOf(address)
+  return register === undefined ? names[at] : names[at].replace(/\d bytes? at 0x[0-9a-f]+/, register)
 }
 
 /** What interrupts the guest next, for the host. */

@@ -87,6 +87,7 @@ const distributor = frameOf(distributorMap)
 const redistributor = frameOf(redistributorMap)
 const translator = frameOf(itsMap)
 
+const NOTHING: readonly number[] = []
 const HIGH = 0x1_0000_0000
 const FRAME = 0xffff_0000 | 0
 const IRQ_TARGET_MASK = 0xff << IRQ_TARGET_SHIFT
@@ -264,6 +265,28 @@ export class VgicMmio {
     const [low, high] = [owner + VCPU_PENDBASER, owner + VCPU_PENDBASER + 1]
     words[low] = pendbaserLow(half === 0 ? value : words[low])
     words[high] = pendbaserHigh(half === 0 ? words[high] : value)
+  }
+
+  /**
+   * The interrupts of which the access under way clears the pending state: the words of those in ICPENDR. For whoever
+   * keeps account of edges.
+   */
+  clearedEdges(v: number): readonly number[] {
+    const { words, apLists, place } = this
+    if (words[v + VCPU_FAULT_IPA] === 0 || (words[v + VCPU_ESR] & ESR_WnR) === 0) return NOTHING
+    const address = words[v + VCPU_FAULT_IPA + 1] * HIGH + (words[v + VCPU_FAULT_IPA] >>> 0)
+    const [, number] = /^GIC[DR]_ICPENDR(\d+)$/.exec(this.nameOf(address) ?? '') ?? []
+    if (number === undefined || ESR_accessSize(words[v + VCPU_ESR]) !== 4) return NOTHING
+    const index = this.redistributorAt(address)
+    const owner = index < 0 ? v : apLists.vcpuOf(index)
+    const first = 32 * Number(number)
+    const bits = words[v + VCPU_DATA]
+    return Array.from({ length: 32 }, (_, i) => first + i)
+      .filter(
+        (intid, i) =>
+          (bits >>> i) & 1 && intid < FIRST_SPI + place.spiCount && intid >= FIRST_SPI === index < 0,
+      )
+      .map((intid) => apLists.irqOf(owner, intid))
   }
 
   /** `GICD_ISENABLER1`: the register at an address, or undefined. */

@@ -1,0 +1,378 @@
+/** The distributor and redistributors as a guest sees them: the registers, and what Linux's KVM chooses. */
+import { ICC_ASGI1R_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from 'vgic'
+import type { VirtualMachine } from 'vgic/scenario'
+import { describe, expect, it } from 'vitest'
+import {
+  acknowledge,
+  baselines,
+  boot,
+  GICD,
+  GICR,
+  GITS,
+  ICENABLER,
+  ICFGR,
+  ICPENDR,
+  IGROUPR,
+  IPRIORITYR,
+  IROUTER,
+  ISACTIVER,
+  ISENABLER,
+  ISPENDR,
+  redistributor,
+  SGI_BASE,
+  sgiBase,
+  vmOf,
+} from './guest-gic.ts'
+
+const ALL = 0xffff_ffff
+const kvm = (): VirtualMachine => vmOf({ vcpus: 4, spis: 224, frames: { its: GITS }, timers: true })
+
+describe('after reset a guest reads', () => {
+  it.each([
+    ['GICD_CTLR', GICD, 0x50],
+    ['GICD_TYPER', GICD + 0x4, 0x7a_0007],
+    ['GICD_IIDR', GICD + 0x8, 0x4b00_343b],
+    ['GICD_TYPER2', GICD + 0xc, 0],
+    ['GICD_STATUSR', GICD + 0x10, ALL],
+    ['GICD_IGROUPR0', GICD + IGROUPR, 0],
+    ['GICD_IGROUPR1', GICD + IGROUPR + 4, ALL],
+    ['GICD_ISENABLER0', GICD + ISENABLER, 0],
+    ['GICD_ISENABLER1', GICD + ISENABLER + 4, 0],
+    ['GICD_IPRIORITYR8', GICD + IPRIORITYR + 32, 0],
+    ['GICD_ICFGR1', GICD + ICFGR + 4, 0],
+    ['GICD_ICFGR2', GICD + ICFGR + 8, 0xaaaa_aaaa],
+    ['GICD_PIDR2', GICD + 0xffe8, 0x3b],
+    ['GICD_PIDR0', GICD + 0xffe0, 0],
+    ['GICR_CTLR', GICR, 6],
+    ['GICR_IIDR', GICR + 0x4, 0x4b00_043b],
+    ['GICR_WAKER', GICR + 0x14, 0],
+    ['GICR_PIDR2', GICR + 0xffe8, 0x3b],
+    ['GICR_IGROUPR0', GICR + SGI_BASE + IGROUPR, ALL],
+    ['GICR_ISENABLER0', GICR + SGI_BASE + ISENABLER, 0xffff],
+    ['GICR_ICFGR0', GICR + SGI_BASE + ICFGR, 0xaaaa_aaaa],
+    ['GICR_ICFGR1', GICR + SGI_BASE + ICFGR + 4, 0],
+    ['GITS_CTLR', GITS, 0x8000_0000],
+    ['GITS_IIDR', GITS + 0x4, 0x4b00_043b],
+    ['GITS_PIDR4', GITS + 0xffd0, 0x40],
+  ])('%s', (_name, address, value) => {
+    expect(kvm().readMmio(1, address, 4)).toBe(value)
+  })
+
+  it.each([
+    ['GICR_PROPBASER', GICR + 0x70, 0x580n],
+    ['GICR_PENDBASER', GICR + 0x78, 0x580n],
+    ['GITS_TYPER', GITS + 0x8, 0x1_ef71n],
+    ['GITS_BASER0', GITS + 0x100, 0x1907_0000_0000_0600n],
+    ['GITS_BASER1', GITS + 0x108, 0x1c07_0000_0000_0600n],
+    ['GITS_BASER2', GITS + 0x110, 0n],
+    ['GICD_IROUTER40', GICD + IROUTER + 8 * 40, 0n],
+  ])('%s', (_name, address, value) => {
+    expect(kvm().readMmio64(1, address)).toBe(value)
+  })
+})
+
+describe('GICD_CTLR', () => {
+  it.each([1, 3, 0x13, 0x53, ALL])('written as 0x%s keeps EnableGrp1 only', (value) => {
+    const vm = kvm()
+    vm.writeMmio(0, GICD, 4, value)
+    expect(vm.readMmio(3, GICD, 4)).toBe(value & 2 ? 0x52 : 0x50)
+  })
+})
+
+describe('GICD_TYPER.ITLinesNumber (hard case 26)', () => {
+  it.each([
+    [0, 0],
+    [1, 1],
+    [32, 1],
+    [33, 2],
+    [224, 7],
+    [987, 31],
+  ])('counts the 32 private INTIDs and rounds up: %i SPIs', (spis, lines) => {
+    expect(vmOf({ spis }).readMmio(0, GICD + 4, 4)).toBe((9 << 19) | lines)
+  })
+
+  it('says LPIs and 16 ID bits only with an ITS', () => {
+    expect(vmOf({ frames: { its: GITS } }).readMmio(0, GICD + 4, 4)).toBe(0x7a_0002)
+    expect(vmOf().readMmio(0, GICD + 4, 4)).toBe((9 << 19) | 2)
+  })
+})
+
+describe('extended-range registers (hard case 27)', () => {
+  it.each([0x1000, 0x1200, 0x1600, 0x2000, 0x3000, 0x8000, 0xa000])('at GICD + 0x%s are RES0', (offset) => {
+    const vm = kvm()
+    vm.writeMmio(0, GICD + offset, 4, ALL)
+    expect(vm.readMmio(0, GICD + offset, 4)).toBe(0)
+  })
+})
+
+describe('the ends of the register ranges (hard case 28)', () => {
+  it('the last SPI has its bits, and what follows it reads as zero and ignores writes', () => {
+    const vm = vmOf({ spis: 40 })
+    vm.writeMmio(0, GICD + ISENABLER + 8, 4, ALL)
+    expect(vm.readMmio(0, GICD + ISENABLER + 8, 4)).toBe(0xff)
+    vm.writeMmio(0, GICD + ISENABLER + 12, 4, ALL)
+    expect(vm.readMmio(0, GICD + ISENABLER + 12, 4)).toBe(0)
+    vm.writeMmio(0, GICD + IPRIORITYR + 71, 1, 0xff)
+    expect(vm.readMmio(0, GICD + IPRIORITYR + 68, 4)).toBe(0xf800_0000)
+    vm.writeMmio(0, GICD + IPRIORITYR + 72, 4, ALL)
+    expect(vm.readMmio(0, GICD + IPRIORITYR + 72, 4)).toBe(0)
+    vm.writeMmio(0, GICD + IROUTER + 8 * 71, 8, 1)
+    expect(vm.readMmio64(0, GICD + IROUTER + 8 * 71)).toBe(1n)
+    vm.writeMmio(0, GICD + IROUTER + 8 * 72, 8, 1)
+    expect(vm.readMmio64(0, GICD + IROUTER + 8 * 72)).toBe(0n)
+  })
+
+  it('SPI 1019 is the last that can be', () => {
+    const vm = vmOf({ spis: 988 })
+    vm.writeMmio(0, GICD + ISENABLER + 124, 4, ALL)
+    expect(vm.readMmio(0, GICD + ISENABLER + 124, 4)).toBe(0x0fff_ffff)
+    vm.writeMmio(0, GICD + IROUTER + 8 * 1019, 8, 1)
+    expect(vm.readMmio64(0, GICD + IROUTER + 8 * 1019)).toBe(1n)
+  })
+
+  it('nothing in the frames makes the VM leave for userspace, and what lies beyond them does', () => {
+    const vm = vmOf()
+    for (const address of [GICD + 0x14, GICD + 0xbffc, GICD + 0xfffc, GICR + 0xfffc, GICR + 0x1_fffc])
+      expect(vm.readMmio(0, address, 4)).toBe(0)
+    expect(vm.cost().find(({ exit }) => exit === 'mmio')?.sysregReads).toBe(0)
+    expect(vm.readMmio(0, GICR + 2 * 0x2_0000, 4)).toBe(0)
+    vm.writeMmio(0, GICD - 4, 4, 1)
+    expect(vm.cost().find(({ exit }) => exit === 'mmio')?.sysregReads).toBeGreaterThan(0)
+  })
+
+  it.each([
+    [GICD, 1],
+    [GICD, 2],
+    [GICD, 8],
+    [GICD + 4, 1],
+    [GICD + ISENABLER + 4, 8],
+    [GICD + ISENABLER + 5, 1],
+    [GICD + IPRIORITYR + 32, 2],
+    [GICD + IPRIORITYR + 32, 8],
+    [GICD + IPRIORITYR + 33, 4],
+    [GICD + IROUTER + 8 * 40 + 4, 8],
+  ])('an access that 0x%s does not have reads zero and is ignored: %i bytes', (address, size) => {
+    const vm = vmOf()
+    vm.writeMmio(0, GICD + ISENABLER + 4, 4, ALL)
+    vm.writeMmio(0, GICD + IPRIORITYR + 32, 4, ALL)
+    vm.writeMmio(0, GICD + IROUTER + 8 * 40, 8, 1)
+    const before = vm.snapshot()
+    vm.writeMmio(0, address, size, 0)
+    expect(vm.readMmio64(0, address, size)).toBe(0n)
+    expect(vm.diff(before)).toEqual([])
+  })
+})
+
+describe('priorities', () => {
+  it('have five bits, in words and in bytes', () => {
+    const vm = vmOf()
+    vm.writeMmio(0, GICD + IPRIORITYR + 32, 4, ALL)
+    expect(vm.readMmio(0, GICD + IPRIORITYR + 32, 4)).toBe(0xf8f8_f8f8)
+    vm.writeMmio(1, sgiBase(0) + IPRIORITYR + 5, 1, 0x5f)
+    expect(vm.readMmio(0, sgiBase(0) + IPRIORITYR + 4, 4)).toBe(0x5800)
+    expect(vm.readMmio(0, sgiBase(0) + IPRIORITYR + 5, 1)).toBe(0x58)
+    expect(vm.readMmio(0, sgiBase(1) + IPRIORITYR + 4, 4)).toBe(0)
+  })
+})
+
+describe('the redistributors', () => {
+  it('are each their vCPU’s: affinity, number, and Last on the last one only', () => {
+    const vm = vmOf({ vcpus: 18 })
+    expect(vm.readMmio64(0, redistributor(0) + 8)).toBe(0n)
+    expect(vm.readMmio64(0, redistributor(3) + 8)).toBe(0x3_0000_0300n)
+    expect(vm.readMmio64(0, redistributor(17) + 8)).toBe(0x101_0000_1110n)
+    expect(vm.readMmio(0, redistributor(17) + 0xc, 4)).toBe(0x101)
+  })
+
+  it('lie in several regions, and Last is where the next one would follow and there is none', () => {
+    const gicr = [
+      { base: 0x0900_0000, count: 1 },
+      { base: 0x0902_0000, count: 1 },
+      { base: 0x0a00_0000, count: 3 },
+    ]
+    const vm = vmOf({ vcpus: 4, frames: { gicr } })
+    const last = (address: number) => vm.readMmio(0, address + 8, 4) & 0x10
+    expect([0x0900_0000, 0x0902_0000, 0x0a00_0000, 0x0a02_0000].map(last)).toEqual([0, 0x10, 0, 0x10])
+    expect(vm.readMmio(0, 0x0a04_0000, 4)).toBe(0)
+    vm.writeMmio(0, 0x0a02_0000 + SGI_BASE + ICENABLER, 4, 0x8000)
+    expect(vm.readMmio(3, 0x0a02_0000 + SGI_BASE + ISENABLER, 4)).toBe(0x7fff)
+    expect(vm.readMmio(3, 0x0a00_0000 + SGI_BASE + ISENABLER, 4)).toBe(0xffff)
+  })
+
+  it.each([
+    [{ gicr: [{ base: GICR, count: 1 }] }, 'one for each of vCPUs, but has room for 1'],
+    [{ gicr: [] }, 'one for each of vCPUs, but has room for 0'],
+    [{ gicr: [{ base: GICD + 0x8000, count: 2 }] }, 'must be a multiple of 0x10000'],
+    [{ gicr: [{ base: GICD, count: 2 }] }, 'must be at or above'],
+    [{ its: GICR + 0x2_0000 }, 'its must be at or above 0x80e0000'],
+  ])('hard case 30: %j has no room for the vCPUs, and says so', (frames, message) => {
+    expect(() => vmOf({ frames })).toThrow(expect.objectContaining({ code: 'config' }))
+    expect(() => vmOf({ frames })).toThrow(message)
+  })
+})
+
+describe('LPI registers', () => {
+  it('GICR_PROPBASER is one for all vCPUs, GICR_PENDBASER each its own', () => {
+    const vm = kvm()
+    vm.writeMmio(0, redistributor(2) + 0x70, 8, 0xffff_ffff_ffff_ffffn)
+    vm.writeMmio(0, redistributor(2) + 0x78, 8, 0xffff_ffff_ffff_ffffn)
+    expect(vm.readMmio64(1, redistributor(1) + 0x70)).toBe(0x000f_ffff_ffff_ff9fn)
+    expect(vm.readMmio64(1, redistributor(2) + 0x78)).toBe(0x000f_ffff_ffff_0f80n)
+    expect(vm.readMmio64(1, redistributor(1) + 0x78)).toBe(0x580n)
+    vm.writeMmio(0, redistributor(1) + 0x70, 8, 0)
+    expect(vm.readMmio64(1, redistributor(2) + 0x70)).toBe(0x180n)
+  })
+
+  it('hard case 29: 64-bit registers accept two 32-bit halves', () => {
+    const vm = kvm()
+    vm.writeMmio(0, redistributor(0) + 0x70, 4, 0x5000_078f)
+    vm.writeMmio(0, redistributor(0) + 0x74, 4, 0x1)
+    expect(vm.readMmio64(0, redistributor(0) + 0x70)).toBe(0x1_5000_078fn)
+    expect(vm.readMmio(0, redistributor(0) + 0x74, 4)).toBe(1)
+    vm.writeMmio(0, GICD + IROUTER + 8 * 40, 4, 3)
+    vm.writeMmio(0, GICD + IROUTER + 8 * 40 + 4, 4, ALL)
+    expect(vm.readMmio64(0, GICD + IROUTER + 8 * 40)).toBe(3n)
+  })
+
+  it('can be enabled only with an ITS, and the tables stay as they are from then on', () => {
+    const without = vmOf()
+    without.writeMmio(0, GICR, 4, 1)
+    expect(without.readMmio(0, GICR, 4)).toBe(6)
+    const vm = kvm()
+    vm.writeMmio(0, GICR, 4, 1)
+    expect(vm.readMmio(0, GICR, 4)).toBe(7)
+    expect(vm.readMmio(0, redistributor(1), 4)).toBe(6)
+    vm.writeMmio(0, GICR + 0x70, 8, 0)
+    vm.writeMmio(0, GICR + 0x78, 8, 0)
+    expect(vm.readMmio64(0, GICR + 0x70)).toBe(0x580n)
+    expect(vm.readMmio64(0, GICR + 0x78)).toBe(0x580n)
+  })
+})
+
+describe('GICD_IROUTER', () => {
+  it('keeps Aff2.Aff1.Aff0, also of a vCPU that does not exist', () => {
+    const vm = vmOf()
+    vm.writeMmio(0, GICD + IROUTER + 8 * 40, 8, 0xffff_ffff_ffff_ffffn)
+    expect(vm.readMmio64(0, GICD + IROUTER + 8 * 40)).toBe(0xff_ffffn)
+    vm.writeMmio(0, GICD + IROUTER + 8 * 31, 8, 1)
+    expect(vm.readMmio64(0, GICD + IROUTER + 8 * 31)).toBe(0n)
+  })
+})
+
+describe('the trigger of an interrupt', () => {
+  it('can be chosen for SPIs, not for SGIs and PPIs', () => {
+    const vm = vmOf()
+    vm.writeMmio(0, GICD + ICFGR + 8, 4, 0x5555_5557)
+    expect(vm.readMmio(0, GICD + ICFGR + 8, 4)).toBe(2)
+    for (const register of [0, 4]) vm.writeMmio(0, sgiBase(0) + ICFGR + register, 4, register === 0 ? 0 : ALL)
+    expect(vm.readMmio(0, sgiBase(0) + ICFGR, 4)).toBe(0xaaaa_aaaa)
+    expect(vm.readMmio(0, sgiBase(0) + ICFGR + 4, 4)).toBe(0)
+  })
+
+  it('set to edge hides a line that is high, which is pending again when it is set back', () => {
+    const vm = vmOf()
+    vm.writeMmio(0, GICD + ICFGR + 8, 4, 0)
+    vm.setLine(40, 1)
+    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0x100)
+    vm.writeMmio(0, GICD + ICFGR + 8, 4, ALL)
+    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0)
+    vm.writeMmio(0, GICD + ICFGR + 8, 4, 0)
+    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0x100)
+    vm.setLine(40, 0)
+    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0)
+  })
+})
+
+describe('userspace lines', () => {
+  it('an edge stays pending when its line falls, a level does not, and ICPENDR clears the edge only', () => {
+    const vm = vmOf()
+    vm.writeMmio(0, GICD + ICFGR + 8, 4, 2 << 16)
+    for (const intid of [40, 41]) vm.setLine(intid, 1)
+    vm.writeMmio(0, GICD + ICPENDR + 4, 4, 0x300)
+    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0x200)
+    for (const intid of [40, 41]) vm.setLine(intid, 0)
+    vm.setLine(40, 1)
+    vm.setLine(40, 0)
+    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0x100)
+  })
+
+  it('a PPI is its vCPU’s', () => {
+    const vm = vmOf()
+    vm.setLine(20, 1, 1)
+    expect(vm.readMmio(0, sgiBase(1) + ISPENDR, 4)).toBe(0x10_0000)
+    expect(vm.readMmio(0, sgiBase(0) + ISPENDR, 4)).toBe(0)
+  })
+
+  it('does not take what has no line', () => {
+    const vm = vmOf({ timers: true })
+    for (const intid of [15, 96, 1020, 3.5])
+      expect(() => vm.setLine(intid, 1)).toThrow(expect.objectContaining({ code: 'argument' }))
+    expect(() => vm.setLine(27, 1)).toThrow('PPI 27 belongs to a timer: use setTimer.')
+    expect(() => vm.setLine(40, 2 as 1)).toThrow(expect.objectContaining({ code: 'argument' }))
+    expect(() => vm.setLine(40, 1, 2)).toThrow(expect.objectContaining({ code: 'argument' }))
+  })
+})
+
+describe('SGIs', () => {
+  const pending = (vm: VirtualMachine, vcpu: number) => vm.readMmio(0, sgiBase(vcpu) + ISPENDR, 4)
+
+  it('hard case 9: ICC_SGI1R_EL1 reaches an SGI that its target has in group 0; the others no group 1 one', () => {
+    const vm = vmOf({ vcpus: 3 })
+    vm.writeMmio(0, sgiBase(1) + IGROUPR, 4, 0xffff_fffe)
+    for (const register of [ICC_SGI1R_EL1, ICC_SGI0R_EL1, ICC_ASGI1R_EL1]) {
+      vm.writeMmio(0, sgiBase(1) + ICPENDR, 4, ALL)
+      vm.writeSysreg(0, register, 0x0000_0002)
+      vm.writeSysreg(0, register, 0x0100_0002)
+      expect(pending(vm, 1)).toBe(register === ICC_SGI1R_EL1 ? 3 : 1)
+      expect(pending(vm, 2)).toBe(0)
+    }
+  })
+
+  it('with IRM go to all but the sender, and by affinity to the cluster that is named', () => {
+    const vm = vmOf({ vcpus: 18 })
+    vm.writeSysreg(16, ICC_SGI1R_EL1, (1n << 40n) | (5n << 24n))
+    expect(Array.from({ length: 18 }, (_, vcpu) => pending(vm, vcpu) !== 0)).toEqual(
+      Array.from({ length: 18 }, (_, vcpu) => vcpu !== 16),
+    )
+    vm.writeSysreg(0, ICC_SGI1R_EL1, (1n << 16n) | (6n << 24n) | 3n)
+    expect([pending(vm, 0), pending(vm, 1), pending(vm, 16), pending(vm, 17)]).toEqual([
+      0x20, 0x20, 0x40, 0x60,
+    ])
+  })
+
+  it('are enabled at reset, can be disabled, and wait then', () => {
+    const vm = boot(vmOf())
+    vm.writeMmio(0, sgiBase(1) + ICENABLER, 4, 8)
+    vm.writeSysreg(0, ICC_SGI1R_EL1, 0x0300_0002)
+    expect(acknowledge(vm, 1)).toBe(1023)
+    vm.writeMmio(0, sgiBase(1) + ISENABLER, 4, 8)
+    expect(acknowledge(vm, 1)).toBe(3)
+  })
+})
+
+describe('one group enable', () => {
+  it.each(baselines)('EnableGrp1 gates both groups, and EnableGrp0 does not exist: $name', ({ design }) => {
+    const vm = boot(vmOf({ design }))
+    vm.writeMmio(0, sgiBase(0) + IGROUPR, 4, 0)
+    vm.writeMmio(0, GICD, 4, 1)
+    vm.writeMmio(0, sgiBase(0) + ISPENDR, 4, 1)
+    vm.enter(0)
+    expect(vm.listRegisters(0).hcr).toBe(0)
+    vm.writeMmio(0, GICD, 4, 2)
+    vm.writeMmio(0, sgiBase(0) + ISENABLER, 4, 1)
+    vm.enter(0)
+    expect(vm.listRegisters(0).lr[0]).toBe(0x4000_0000_0000_0000n)
+  })
+})
+
+describe('active state', () => {
+  it('is set and cleared by writes, and shows in the list registers of its vCPU', () => {
+    const vm = boot(vmOf())
+    vm.writeMmio(0, GICD + ISACTIVER + 4, 4, 0x100)
+    vm.enter(0)
+    expect(vm.listRegisters(0).lr[0]).toBe(0x9000_0000_0000_0028n)
+    vm.writeMmio(1, GICD + ISACTIVER + 0x80 + 4, 4, 0x100)
+    vm.enter(0)
+    expect(vm.listRegisters(0).lr[0]).toBe(0n)
+  })
+})
