@@ -149,8 +149,8 @@ export class RegisterMap<M, R extends RegisterRow<M> = RegisterRow<M>> {
   nameOf(offset: number): string | undefined {
     const number = this.rowOf[offset >> 2]
     if (number === 0) return undefined
-    const { name, length, bits, offset: begin } = this.rows[number - 1]
-    const width = bits === 64 ? 8 : 4
+    const { name, length, sizes, offset: begin } = this.rows[number - 1]
+    const width = sizes & DOUBLEWORD ? 8 : 4
     return length > width ? `${name}${Math.floor((offset - begin) / width)}` : name
   }
 

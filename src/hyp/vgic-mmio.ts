@@ -13,6 +13,7 @@ import { GUEST_VALUE, GUEST_VALUE_HIGH } from './guest.ts'
 import { LPI_TABLE_RESET, pendbaserHigh, pendbaserLow, propbaserHigh, propbaserLow } from './lpi-tables.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 import {
+  VCPU_AP_COUNT,
   VCPU_DATA,
   VCPU_ESR,
   VCPU_FAULT_IPA,
@@ -20,15 +21,14 @@ import {
   VCPU_IRQ,
   VCPU_LPIS_ENABLED,
   VCPU_PENDBASER,
+  VCPU_USED_LRS,
 } from './vcpu.ts'
 import {
   IRQ_EDGE,
   IRQ_ENABLED,
   IRQ_GROUP1,
   IRQ_TARGET_SHIFT,
-  irqApListOf,
   irqIsDeliverable,
-  irqStaysOn,
   TARGET_NONE,
 } from './vgic-irq.ts'
 import { itsMap, resetIts, VGIC_GITS_SIZE } from './vgic-its-registers.ts'
@@ -203,28 +203,30 @@ export class VgicMmio {
   }
 
   /**
-   * Puts every interrupt that is pending onto the list where it belongs, and tells the vCPUs that have to take one or
-   * that hold one that is no longer theirs.
+   * Puts every interrupt that is pending onto the list where it belongs, takes those off that do not belong there, and
+   * tells the vCPUs concerned. One that has its list in list registers does that when it leaves the guest.
    */
   reevaluate(): void {
-    const { apLists, place } = this
+    const { words, apLists, place } = this
     for (let i = 0; i < place.vcpuCount; i++) {
       const first = apLists.vcpuOf(i) + VCPU_IRQ
-      for (let irq = first; irq < first + FIRST_SPI; irq++) this.reevaluateOne(irq)
+      for (let irq = first; irq < first + FIRST_SPI; irq++) this.requeue(irq)
     }
-    for (let irq = place.spis; irq < place.spis + place.spiCount; irq++) this.reevaluateOne(irq)
+    for (let irq = place.spis; irq < place.spis + place.spiCount; irq++) this.requeue(irq)
+    for (let i = 0; i < place.vcpuCount; i++) {
+      const v = apLists.vcpuOf(i)
+      const count = words[v + VCPU_AP_COUNT]
+      if (count === 0) continue
+      if (words[v + VCPU_USED_LRS] === 0) apLists.prune(v, count)
+      else apLists.notify(v)
+    }
   }
 
-  private reevaluateOne(irq: number): void {
+  private requeue(irq: number): void {
     const { words, apLists } = this
-    const word = words[irq]
-    const listOf = irqApListOf(word)
-    if (listOf === 0 && !irqIsDeliverable(word)) return
-    const target = apLists.queue(words, irq, word)
+    if (!irqIsDeliverable(words[irq])) return
+    const target = apLists.queue(words, irq, words[irq])
     if (target !== 0) apLists.notify(target)
-    if (listOf === 0) return
-    const owner = apLists.vcpuOf(listOf - 1)
-    if (owner !== target && !irqStaysOn(word, apLists.targetOf(words, owner))) apLists.notify(owner)
   }
 
   /** Bits 31:0 of GICD_IROUTER<intid>. */
