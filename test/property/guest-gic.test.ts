@@ -1,0 +1,293 @@
+/**
+ * Whatever guests and userspace do to the emulated GIC, in whatever order: nothing throws, no interrupt is lost,
+ * invented or in two places, a snapshot goes on as the original, and the baselines agree where no edit tells them apart.
+ */
+import fc from 'fast-check'
+import { ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1 } from 'vgic'
+import { designs, fixed, kvm61, type ListRegisters, VirtualMachine } from 'vgic/scenario'
+import { describe, expect, it } from 'vitest'
+import { FIRST_SPI } from '../../src/arch/intid.ts'
+import { VCPU_AP_COUNT, VCPU_IRQ } from '../../src/hyp/vcpu.ts'
+import { irqApListOf } from '../../src/hyp/vgic-irq.ts'
+import { boot, GICD, GITS, ICFGR, ICPENDR, ISENABLER, ISPENDR, sgiBase } from '../unit/guest-gic.ts'
+import { anySteps, hosts, SPIS, type Step, spis, take, VCPUS, vcpus } from './guest-gic-programs.ts'
+
+const TIMEOUT = 120_000
+const every = Object.values(designs)
+const designOf = fc
+  .tuple(fc.constantFrom(...every), fc.boolean())
+  .map(([d, old]) => (old ? kvm61(d) : fixed(d)))
+/** A VM whose SPIs are all enabled. */
+function vmWith(config: Partial<VirtualMachine['config']>): VirtualMachine {
+  const vm = boot(
+    new VirtualMachine({ vcpus: VCPUS, spis: SPIS, frames: { its: GITS }, design: every[0], ...config }),
+  )
+  for (const word of [1, 2]) vm.writeMmio(0, GICD + ISENABLER + 4 * word, 4, 0xffff_ffff)
+  return vm
+}
+
+/** The INTIDs in valid list registers. */
+const presented = ({ lr }: ListRegisters): bigint[] =>
+  lr.filter((value) => value >> 62n !== 0n).map((value) => value & 0xffff_ffffn)
+
+/** What is wrong with the ap_lists: an interrupt names a vCPU exactly if it is once on that vCPU's list. */
+function wrongLists({ hypervisor }: VirtualMachine): string[] {
+  const { words, apLists, place } = hypervisor
+  const wrong: string[] = []
+  const listed = new Set<number>()
+  for (let i = 0; i < VCPUS; i++) {
+    const v = hypervisor.vcpu(i)
+    for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
+      const irq = words[v + apLists.list + k]
+      if (listed.has(irq)) wrong.push(`${irq} is on a list twice`)
+      if (irqApListOf(words[irq]) !== i + 1) wrong.push(`${irq} is on the list of ${i} and does not name it`)
+      listed.add(irq)
+    }
+  }
+  const all = [
+    ...Array.from({ length: VCPUS }, (_, i) =>
+      Array.from({ length: FIRST_SPI }, (_irq, intid) => hypervisor.vcpu(i) + VCPU_IRQ + intid),
+    ).flat(),
+    ...Array.from({ length: SPIS }, (_, i) => place.spis + i),
+  ]
+  for (const irq of all)
+    if (irqApListOf(words[irq]) !== 0 && !listed.has(irq)) wrong.push(`${irq} names a vCPU and is on no list`)
+  return wrong
+}
+
+describe('whatever guests and userspace do', () => {
+  it(
+    'nothing throws, an INTID is in one list register at most, and on one list',
+    () => {
+      const seen = { steps: 0, presented: 0 }
+      fc.assert(
+        fc.property(designOf, hosts, anySteps, (design, silicon, steps) => {
+          const vm = vmWith({ design, silicon })
+          for (const step of steps) {
+            take(vm, step)
+            seen.steps++
+            for (let vcpu = 0; vcpu < VCPUS; vcpu++) {
+              const intids = presented(vm.listRegisters(vcpu))
+              seen.presented += intids.length
+              expect(new Set(intids).size).toBe(intids.length)
+            }
+            expect(wrongLists(vm)).toEqual([])
+          }
+        }),
+        { numRuns: 150 },
+      )
+      expect(seen.presented).toBeGreaterThan(500)
+    },
+    TIMEOUT,
+  )
+
+  it(
+    'a snapshot taken at any step goes on as the original does',
+    () => {
+      fc.assert(
+        fc.property(designOf, hosts, anySteps, fc.nat(), (design, silicon, steps, at) => {
+          const vm = vmWith({ design, silicon })
+          const cut = at % steps.length
+          for (const step of steps.slice(0, cut)) take(vm, step)
+          const copy = vmWith({ design, silicon })
+          copy.restore(vm.snapshot())
+          for (const step of steps.slice(cut)) expect(take(copy, step)).toEqual(take(vm, step))
+          expect(copy.diff(vm.snapshot())).toEqual([])
+          expect(copy.hash()).toBe(vm.hash())
+          expect(copy.cost()).toEqual(vm.cost())
+        }),
+        { numRuns: 60 },
+      )
+    },
+    TIMEOUT,
+  )
+})
+
+/** What an edge went through, as the guest can see it. */
+type Fate = 'idle' | 'pending' | 'active' | 'pending and active'
+
+const sgis = fc.integer({ min: 0, max: 15 })
+/** What concerns edges: they are fired, sent, made pending, cleared, moved, acknowledged and ended, last first. */
+const edgeSteps = fc.array(
+  fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        do: fc.constantFrom('fire' as const, 'pend' as const, 'clear' as const),
+        intid: spis,
+        vcpu: vcpus,
+      }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constant('send' as const), intid: sgis, vcpu: vcpus, to: vcpus }),
+    },
+    {
+      weight: 7,
+      arbitrary: fc.record({
+        do: fc.constantFrom(
+          'take' as const,
+          'take' as const,
+          'end' as const,
+          'exit' as const,
+          'preempt' as const,
+        ),
+        vcpu: vcpus,
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ do: fc.constant('move' as const), intid: spis, vcpu: vcpus, to: vcpus }),
+    },
+  ),
+  { minLength: 1, maxLength: 60, size: 'max' },
+)
+
+describe('each edge is pending, active or both until it is acknowledged and ended', () => {
+  it(
+    'as the registers show it at any time, on every design',
+    () => {
+      const seen = { taken: 0, moved: 0, cleared: 0, again: 0 }
+      fc.assert(
+        fc.property(fc.constantFrom(...every), hosts, edgeSteps, (design, silicon, steps) => {
+          const vm = vmWith({ design: fixed(design), silicon, timers: false })
+          // By vCPU and SGI, or SPI.
+          const fates = new Map<string, Fate>()
+          const nameOf = (intid: number, vcpu: number) => (intid < 32 ? `${vcpu}:${intid}` : `${intid}`)
+          const fate = (intid: number, vcpu: number): Fate => fates.get(nameOf(intid, vcpu)) ?? 'idle'
+          const stacks: number[][] = Array.from({ length: VCPUS }, () => [])
+          const pend = (intid: number, vcpu: number) => {
+            const before = fate(intid, vcpu)
+            if (before === 'active') seen.again++
+            fates.set(
+              nameOf(intid, vcpu),
+              before === 'idle' || before === 'pending' ? 'pending' : 'pending and active',
+            )
+          }
+          const word = (intid: number) => 4 * (intid >> 5)
+          const bit = (intid: number) => 2 ** (intid & 31)
+          for (const step of steps) {
+            switch (step.do) {
+              case 'fire':
+                vm.setLine(step.intid, 1)
+                pend(step.intid, 0)
+                break
+              case 'pend':
+                vm.writeMmio(step.vcpu, GICD + ISPENDR + word(step.intid), 4, bit(step.intid))
+                pend(step.intid, 0)
+                break
+              case 'clear': {
+                vm.writeMmio(step.vcpu, GICD + ICPENDR + word(step.intid), 4, bit(step.intid))
+                const before = fate(step.intid, 0)
+                if (before === 'pending') seen.cleared++
+                fates.set(
+                  nameOf(step.intid, 0),
+                  before === 'pending' ? 'idle' : before === 'idle' ? 'idle' : 'active',
+                )
+                break
+              }
+              case 'send':
+                vm.writeSysreg(step.vcpu, ICC_SGI1R_EL1, step.intid * 2 ** 24 + 2 ** step.to)
+                pend(step.intid, step.to)
+                break
+              case 'move':
+                vm.writeMmio(step.vcpu, GICD + 0x6000 + 8 * step.intid, 8, step.to)
+                seen.moved++
+                break
+              case 'take': {
+                const intid = Number(vm.readSysreg(step.vcpu, ICC_IAR1_EL1))
+                if (intid === 1023) break
+                // Nothing is invented: it was pending. Nothing has two owners: it was not active.
+                expect([intid, fate(intid, step.vcpu)]).toEqual([intid, 'pending'])
+                fates.set(nameOf(intid, step.vcpu), 'active')
+                stacks[step.vcpu].push(intid)
+                seen.taken++
+                break
+              }
+              case 'end': {
+                const intid = stacks[step.vcpu].pop()
+                if (intid === undefined) break
+                vm.writeSysreg(step.vcpu, ICC_EOIR1_EL1, intid)
+                fates.set(nameOf(intid, step.vcpu), fate(intid, step.vcpu) === 'active' ? 'idle' : 'pending')
+                break
+              }
+              default:
+                vm[step.do](step.vcpu)
+            }
+          }
+          // Nothing is lost: what the registers show is what must be there.
+          for (let intid = 32; intid < 32 + SPIS; intid++) {
+            const shows = (offset: number) =>
+              (BigInt(vm.readMmio(0, GICD + offset + word(intid), 4)) >> BigInt(intid & 31)) & 1n
+            const [isPending, isActive] = [shows(ISPENDR) === 1n, shows(0x300) === 1n]
+            expect([intid, isPending, isActive]).toEqual([
+              intid,
+              fate(intid, 0).startsWith('pending'),
+              fate(intid, 0).endsWith('active'),
+            ])
+          }
+          for (let vcpu = 0; vcpu < VCPUS; vcpu++) {
+            const pendingNow = vm.readMmio(0, sgiBase(vcpu) + ISPENDR, 4)
+            const activeNow = vm.readMmio(0, sgiBase(vcpu) + 0x300, 4)
+            for (let intid = 0; intid < 16; intid++) {
+              expect([vcpu, intid, (pendingNow >>> intid) & 1, (activeNow >>> intid) & 1]).toEqual([
+                vcpu,
+                intid,
+                fate(intid, vcpu).startsWith('pending') ? 1 : 0,
+                fate(intid, vcpu).endsWith('active') ? 1 : 0,
+              ])
+            }
+          }
+        }),
+        { numRuns: 120 },
+      )
+      for (const count of Object.values(seen)) expect(count).toBeGreaterThan(10)
+    },
+    TIMEOUT,
+  )
+})
+
+describe('`kvm61` and `fixed` differ only where an edit says so', () => {
+  /** Not what edits are about: EOIcount and overflow, DIR, re-evaluation, pending state elsewhere, soft levels. */
+  const harmless = (step: Step): boolean => {
+    if (step.do === 'writeSysreg') return step.encoding !== ICC_DIR_EL1
+    if (step.do !== 'read' && step.do !== 'write') return true
+    const offset = step.address - GICD
+    const inGicd = offset >= 0 && offset < 0x1_0000
+    const inGicr = step.address >= sgiBase(0) - 0x1_0000 && step.address < sgiBase(VCPUS)
+    const register = inGicd ? offset : (step.address - sgiBase(0)) & 0x1_ffff
+    if (!inGicd && !inGicr) return true
+    const pendingOrActive = register >= 0x200 && register < 0x400
+    const reevaluates = inGicd && (offset === 0 || (offset >= ICFGR && offset < 0xd00) || offset >= 0x6000)
+    return !pendingOrActive && !reevaluates
+  }
+
+  it(
+    'programs that no edit is about see the same, access by access',
+    () => {
+      const seen = { compared: 0, taken: 0 }
+      fc.assert(
+        fc.property(fc.constantFrom(...every), anySteps, (design, steps) => {
+          const silicon = { listRegisters: 16, cpus: VCPUS }
+          const [a, b] = [fixed(design), kvm61(design)].map((d) =>
+            vmWith({ design: d, silicon, timers: false }),
+          )
+          for (const step of steps.filter(harmless)) {
+            const [one, other] = [take(a, step), take(b, step)].map(guestsView)
+            expect(other).toEqual(one)
+            seen.compared++
+            if (step.do === 'readSysreg' && step.encoding === ICC_IAR1_EL1 && one !== 1023n) seen.taken++
+          }
+        }),
+        { numRuns: 100 },
+      )
+      expect(seen.compared).toBeGreaterThan(1000)
+      expect(seen.taken).toBeGreaterThan(20)
+    },
+    TIMEOUT,
+  )
+})
+
+/** Without ICH_HCR_EL2, whose traps and maintenance interrupts are the hypervisor's affair. */
+const guestsView = (seen: unknown): unknown =>
+  typeof seen === 'object' && seen !== null && 'lr' in seen ? seen.lr : seen
