@@ -3,6 +3,9 @@ import { type Step, TABLE_SHIFT } from '../hyp/design.ts'
 import { GUEST_PC, OP_QUIESCE, OP_SEV, OP_WORDS } from '../hyp/guest.ts'
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
 import {
+  accessStopped,
+  emulateMmio,
+  emulateMmioFromMemory,
   flush,
   flushActiveFirst,
   fold,
@@ -41,6 +44,8 @@ const ON_LISTS = 64
 
 const reaches = { thread: REACH_THREAD, vcpu: REACH_VCPU, pe: REACH_PE } as const
 const listSteps: readonly Step[] = [flush, flushActiveFirst, fold, foldIgnoringEoiCount]
+/** They have outcomes, but they ask nothing. */
+const accesses: readonly Step[] = [emulateMmio, emulateMmioFromMemory, accessStopped]
 const timerSteps: readonly Step[] = [irqOn, timerLoad, timerSync]
 
 /** Knows the next step of every actor of a machine. */
@@ -116,7 +121,7 @@ function rowOf(step: Step | undefined, takesInterrupts: boolean): number {
   const looksInVain = timerSteps.includes(step) && !takesInterrupts
   return (
     (step.reach ? reaches[step.reach] : looksInVain ? REACH_VCPU : REACH_ALL) |
-    (step.outcomes.length > 1 ? ASKS : 0) |
+    (step.outcomes.length > 1 && !accesses.includes(step) ? ASKS : 0) |
     (asksOwnRunnable ? ASKS_OWN_RUNNABLE : 0) |
     (step.op === STEP_GUEST ? ENTERS : 0) |
     (listSteps.includes(step) ? ON_LISTS : 0)
