@@ -28,7 +28,7 @@ export const FUSED_SCHED_OUT = 10
 export const FUSED_SCHED_IN = 11
 export const FUSED_SCHED_IN_WAITING = 12
 /** A trapped MMIO access to the emulated GIC. */
-export const FUSED_MMIO = 13
+export const FUSED_MMIO = 14
 
 /** A question in a sequence that is expected to be answered with yes; others are with no. */
 interface Yes {
