@@ -66,7 +66,10 @@ export class VirtualMachine {
   readonly hypervisor: Hypervisor
 
   /** Throws a `config` error that names a field out of its bounds. */
-  constructor(readonly config: VirtualMachineConfig) {
+  constructor(
+    /** What it was made from. */
+    readonly config: VirtualMachineConfig,
+  ) {
     const vcpus = configInteger('vcpus', config.vcpus, 1, MAX_VCPUS)
     const silicon = checkGicConfig({ ...config.silicon, cpus: config.silicon?.cpus ?? vcpus })
     const setup = {
