@@ -8,6 +8,7 @@ import { type CostRow, type ExitStatistics, readCost } from '../hyp/cost.ts'
 import { type Design, TABLE_SHIFT } from '../hyp/design.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { kick, postRequest } from '../hyp/kick.ts'
+import { digestOf } from '../hyp/recipe.ts'
 import {
   THREAD_ENDED,
   THREAD_IN_GUEST,
@@ -76,17 +77,6 @@ const DEVICE = recordType('device', [
   { name: 'inject', at: DEVICE_INJECT, class: 'authoritative' },
   { name: 'target', at: DEVICE_TARGET, class: 'normalised' },
 ])
-
-/** A digest of what a scenario is made of: its VM, its guests' operations, its devices and its design. */
-function digestOf(setup: VmSetup, design: Design, devices: readonly DeviceProgram[]): number {
-  const guests = setup.guests.map(({ ops, onIrq, onFiq }) => [...ops, onIrq, onFiq])
-  const recipe = JSON.stringify([{ ...setup, guests }, design, devices], (_, value: unknown) =>
-    typeof value === 'function' ? String(value) : value,
-  )
-  let digest = 0
-  for (let i = 0; i < recipe.length; i++) digest = (Math.imul(digest, 31) + recipe.charCodeAt(i)) | 0
-  return digest
-}
 
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 

@@ -1,5 +1,6 @@
 /** Taking a step and telling what happened: for timelines, and for whoever wants to look. */
 import { intidName } from '../arch/intid.ts'
+import { ESR_WnR } from '../arch/syndrome.ts'
 import { registerByEncoding } from '../gic/register-value.ts'
 import { COST_STRIDE } from '../hyp/cost.ts'
 import {
@@ -19,6 +20,7 @@ import {
   HOST_IRQ_TICK,
   VCPU_COST,
   VCPU_ESR,
+  VCPU_FAULT_IPA,
   VCPU_NOTIFIER,
   VCPU_PC,
   VCPU_PE,
@@ -132,11 +134,15 @@ function threadStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
   const { words, runLoop } = machine.hypervisor
   const { paths, steps } = runLoop.program
   const pc = words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]
+  const accesses = words[v + VCPU_FAULT_IPA] !== 0
+  const reads = (words[v + VCPU_ESR] & ESR_WnR) === 0
   const result = machine.stepThread(actor)
+  const hasRead = accesses && reads && words[v + VCPU_FAULT_IPA] === 0
   const path = paths[pc].split('/')
   const name = path.pop() ?? ''
   const outcome = steps[pc]?.outcomes[result]
-  const what = name === 'guest' ? 'enters the guest' : outcome === undefined ? name : `${name} ${outcome}`
+  const done = name === 'guest' ? 'enters the guest' : outcome === undefined ? name : `${name} ${outcome}`
+  const what = hasRead ? `${done} = 0x${(words[v + GUEST_VALUE] >>> 0).toString(16)}` : done
   return { place: path.join('/'), what, listRegisters: [] }
 }
 

@@ -68,7 +68,8 @@ interface Frame {
 }
 
 const HOLDS_ACTIVE = 1
-const HOLDS_STATE = 3
+const HOLDS_PENDING = 2
+const HOLDS_EITHER = 3
 const REEVALUATES = 4
 
 const frameOf = (map: RegisterMap<VgicMmio, VgicRow>): Frame => ({
@@ -77,15 +78,15 @@ const frameOf = (map: RegisterMap<VgicMmio, VgicRow>): Frame => ({
     0,
     ...map.rows.map(
       ({ holds, reevaluates }) =>
-        (holds === 'active' ? HOLDS_ACTIVE : holds === 'pending' ? HOLDS_STATE & ~HOLDS_ACTIVE : 0) |
+        (holds === 'active' ? HOLDS_ACTIVE : holds === 'pending' ? HOLDS_PENDING : 0) |
         (reevaluates ? REEVALUATES : 0),
     ),
   ]),
 })
 
-const distributor = frameOf(distributorMap)
-const redistributor = frameOf(redistributorMap)
-const translator = frameOf(itsMap)
+const distributorFrame = frameOf(distributorMap)
+const redistributorFrame = frameOf(redistributorMap)
+const itsFrame = frameOf(itsMap)
 
 const NOTHING: readonly number[] = []
 const HIGH = 0x1_0000_0000
@@ -139,16 +140,16 @@ export class VgicMmio {
     const high = words[v + VCPU_FAULT_IPA + 1]
     words[this.place.vm + VM_RUNNING] = asksOwners ? 0 : v
     if (((low ^ this.gicdLow) & FRAME) === 0 && high === this.gicdHigh)
-      return this.accessFrame(v, v, distributor, low & 0xffff, asksOwners)
+      return this.accessFrame(v, v, distributorFrame, low & 0xffff, asksOwners)
     const address = high * HIGH + (low >>> 0)
     const index = this.redistributorAt(address)
     if (index >= 0) {
       const offset = address - this.redistributors[index]
-      return this.accessFrame(v, this.apLists.vcpuOf(index), redistributor, offset, asksOwners)
+      return this.accessFrame(v, this.apLists.vcpuOf(index), redistributorFrame, offset, asksOwners)
     }
     const { its } = this.frames
     if (its === undefined || address < its || address >= its + VGIC_GITS_SIZE) return MMIO_USERSPACE
-    return this.accessFrame(v, v, translator, address - its, asksOwners)
+    return this.accessFrame(v, v, itsFrame, address - its, asksOwners)
   }
 
   private accessFrame(v: number, owner: number, frame: Frame, offset: number, asksOwners: boolean): number {
@@ -159,7 +160,7 @@ export class VgicMmio {
     const row = map.numberOf(offset, size)
     const flags = frame.flags[row]
     if (
-      flags & (asksOwners ? HOLDS_STATE : HOLDS_ACTIVE) &&
+      flags & (asksOwners ? HOLDS_EITHER : HOLDS_ACTIVE) &&
       this.mustStop(v, owner, map.firstOf(row, offset))
     )
       return MMIO_STOP

@@ -17,6 +17,7 @@ import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from './guest.ts'
 import { checkGuestFrames, type GuestFramesConfig } from './guest-frames.ts'
 import { NO_POLLING } from './halt.ts'
 import { Hypervisor } from './hypervisor.ts'
+import { digestOf } from './recipe.ts'
 import { THREAD_IN_GUEST, THREAD_SLEEPS, THREAD_STEPS, THREAD_WAITS_FOR_VCPUS } from './run-loop.ts'
 import {
   EXIT_IRQ,
@@ -83,7 +84,8 @@ export class VirtualMachine {
       enabled: false,
       frames: checkGuestFrames(vcpus, config.frames),
     }
-    this.hypervisor = new Hypervisor(silicon, setup, config.design, [], 0)
+    const recipe = digestOf(setup, config.design)
+    this.hypervisor = new Hypervisor(silicon, setup, config.design, [], recipe)
   }
 
   /** A copy of the whole state. */
@@ -91,7 +93,7 @@ export class VirtualMachine {
     return this.hypervisor.state.snapshot()
   }
 
-  /** Goes back to a snapshot of this VM or of one with the same configuration. */
+  /** Goes back to a snapshot of this VM or of one with the same configuration. Throws a `VgicError` for any other. */
   restore(image: ArrayBuffer): void {
     this.hypervisor.state.restore(image)
   }

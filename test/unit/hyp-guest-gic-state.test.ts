@@ -398,6 +398,7 @@ describe('an access of a guest in a scenario', () => {
       .guest(0, (g) => g.readMmio(GICD + ISENABLER + 4).writeMmio(redistributor(0) + 0x70, 0x1_0000_0780n, 8))
       .run()
     expect(run.timeline()).toContain('read GICD_ISENABLER1 -> exit (mmio)')
+    expect(run.timeline()).toContain('emulateMmio done = 0x100')
     expect(run.timeline()).toContain('GICR_PROPBASER := 0x100000780 -> exit (mmio)')
     expect(run.cost().find(({ exit }) => exit === 'mmio')).toMatchObject({
       exits: 2,

@@ -1,5 +1,5 @@
 /** The distributor and redistributors as a guest sees them: the registers, and what Linux's KVM chooses. */
-import { ICC_ASGI1R_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from 'vgic'
+import { ICC_AP0R0_EL1, ICC_AP0R1_EL1, ICC_ASGI1R_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from 'vgic'
 import type { VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import {
@@ -374,5 +374,46 @@ describe('active state', () => {
     vm.writeMmio(1, GICD + ISACTIVER + 0x80 + 4, 4, 0x100)
     vm.enter(0)
     expect(vm.listRegisters(0).lr[0]).toBe(0n)
+  })
+})
+
+describe('a VM that runs its guests elsewhere', () => {
+  it('takes back its own images, and none of a VM with another design or other frames', () => {
+    const vm = boot(vmOf())
+    const image = vm.snapshot()
+    vm.writeMmio(0, GICD, 4, 0)
+    vm.restore(image)
+    expect(vm.readMmio(0, GICD, 4)).toBe(0x52)
+    for (const other of [vmOf({ design: baselines[1].design }), vmOf({ frames: { gicd: 0x0700_0000 } })])
+      expect(() => other.restore(image)).toThrow(expect.objectContaining({ code: 'image-mismatch' }))
+  })
+
+  it('refuses what no guest can do', () => {
+    const vm = vmOf()
+    const refused = (act: () => unknown) => expect(act).toThrow(expect.objectContaining({ code: 'argument' }))
+    refused(() => vm.readMmio(2, GICD, 4))
+    refused(() => vm.readMmio(0, -4, 4))
+    refused(() => vm.readMmio(0, 2 ** 52, 4))
+    refused(() => vm.readMmio(0, GICD, 3))
+    expect(vm.wfi(1)).toBe(false)
+    refused(() => vm.readMmio(1, GICD, 4))
+  })
+
+  it('says which system registers are UNDEFINED', () => {
+    const vm = vmOf()
+    vm.readSysreg(0, ICC_AP0R1_EL1)
+    expect(vm.wasUndefined(0)).toBe(true)
+    vm.readSysreg(0, ICC_AP0R0_EL1)
+    expect(vm.wasUndefined(0)).toBe(false)
+  })
+
+  it.each([0, 1])('names the registers: of GICR %i too', (vcpu) => {
+    const vm = vmOf({ frames: { its: GITS } })
+    expect(vm.nameOf(GICD + ISENABLER + 4)).toBe('GICD_ISENABLER1')
+    expect(vm.nameOf(sgiBase(vcpu) + ISPENDR)).toBe('GICR_ISPENDR0')
+    expect(vm.nameOf(redistributor(vcpu) + 0x74)).toBe('GICR_PROPBASER')
+    expect(vm.nameOf(GITS + 0x108)).toBe('GITS_BASER1')
+    expect(vm.nameOf(GICD + 0x20)).toBeUndefined()
+    expect(vm.nameOf(0)).toBeUndefined()
   })
 })
