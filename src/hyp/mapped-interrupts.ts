@@ -91,9 +91,9 @@ export class MappedInterrupts {
   /** The host acknowledges a physical interrupt, drops its priority without deactivating it, and injects the virtual one. */
   private take(row: number): number {
     const { words, seam, apLists } = this
-    const pintid = words[row + MAPPED_PINTID]
     const irq = words[row + MAPPED_IRQ]
-    seam.silicon.physical.writeIsactiver(pintid >> 5, 1 << (pintid & 31))
+    const v = apLists.vcpuOf(irqTarget(words[irq]))
+    seam.takePhysical(v, words[v + VCPU_PE], words[row + MAPPED_PINTID])
     if (words[irq] & IRQ_EDGE) words[row + MAPPED_LINE] = 0
     return apLists.setInput(irq, 1)
   }

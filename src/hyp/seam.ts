@@ -3,6 +3,7 @@
  * system registers of the PE that it runs on and the MMIO registers of the GIC. Every crossing is counted in
  * the cost row of the vCPU it is made for, and told to an observer if there is one.
  */
+import { ICC_EOIR1_EL1, ICC_IAR1_EL1 } from '../arch/icc.ts'
 import {
   ICH_AP0R0_EL2,
   ICH_AP1R0_EL2,
@@ -208,6 +209,21 @@ export class Seam {
     mmio.write(address, 4, bit)
     this.count(v, COST_MMIO_WRITES, 1)
     if (this.observer !== null) this.observer('mmio', false, address, bit, 0)
+  }
+
+  /**
+   * The host takes a physical interrupt, a PE's PPI or an SPI: it acknowledges it and drops the priority. At EL2
+   * EOImode is 1, so the interrupt stays active until the guest deactivates the virtual one, or software does.
+   */
+  takePhysical(v: number, pe: number, intid: number): void {
+    const { physical } = this.silicon
+    if (intid < FIRST_SPI) physical.setPrivateActive(pe, intid, true)
+    else physical.writeIsactiver(intid >> 5, 1 << (intid & 31))
+    this.count(v, COST_SYSREG_READS, 1)
+    this.count(v, COST_SYSREG_WRITES, 1)
+    if (this.observer === null) return
+    this.observer('sysreg', true, ICC_IAR1_EL1, intid, 0)
+    this.observer('sysreg', false, ICC_EOIR1_EL1, intid, 0)
   }
 
   private count(v: number, kind: number, crossings: number): void {
