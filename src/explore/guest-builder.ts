@@ -16,6 +16,7 @@ import {
   type GuestProgram,
   MAX_LOOPS,
   OP_ACK,
+  OP_COUNT,
   OP_DIR,
   OP_END,
   OP_EOI,
@@ -31,7 +32,9 @@ import {
   OP_SEV,
   OP_SUSPEND,
   OP_TIMER,
+  OP_UNLESS_ACK,
   OP_UNMASK,
+  OP_UNTIL_COUNT,
   OP_USERSPACE,
   OP_WFE,
   OP_WFET,
@@ -76,6 +79,14 @@ interface Written {
 export class Draft {
   readonly ops: Written[] = []
   loops = 0
+  /** The loop in which the handlers count how often they ran; -1 if nobody asks. */
+  runs = -1
+
+  /** Numbers another loop. */
+  newLoop(): number {
+    if (this.loops < MAX_LOOPS) return this.loops++
+    throw new VgicError('scenario', `A guest can have ${MAX_LOOPS} loops: unroll one of them.`)
+  }
 }
 
 const registerNames = new Map(iccRegisters.map(({ encoding, name }) => [encoding, name]))
@@ -105,6 +116,26 @@ export class OpList {
   /** Writes ICC_DIR_EL1 with what `ack` gave; nothing if that was 1020 to 1023. */
   dir(): this {
     return this.add('dir: ICC_DIR_EL1', OP_DIR)
+  }
+
+  /** Does a list of operations if this list's last `ack` gave an INTID. */
+  on(intid: number, body: (list: this) => unknown): this {
+    const { ops } = this.draft
+    const at = ops.length
+    this.add('', OP_UNLESS_ACK)
+    body(this)
+    ops[at] = {
+      op: [OP_UNLESS_ACK, argumentInteger('intid', intid, 0, 0xff_ffff), ops.length],
+      name: `is it ${intidName(intid)}?`,
+    }
+    return this
+  }
+
+  /** Spins until the guest's handlers have run so many times in all; counts as one of its loops. */
+  untilInterrupts(count: number): this {
+    argumentInteger('count', count, 1, 0x7fff_ffff)
+    if (this.draft.runs < 0) this.draft.runs = this.draft.newLoop()
+    return this.add(`until ${count} interrupts were handled`, OP_UNTIL_COUNT, this.draft.runs, count)
   }
 
   /** Sets PSTATE masks; both if none is named. */
@@ -233,10 +264,7 @@ export class OpList {
   /** Does a list of operations `rounds` times. A guest has at most 4 loops, one inside another included. */
   loop(rounds: number, body: (list: this) => unknown): this {
     argumentInteger('rounds', rounds, 1, 0x7fff_ffff)
-    if (this.draft.loops === MAX_LOOPS) {
-      throw new VgicError('scenario', `A guest can have ${MAX_LOOPS} loops: unroll one of them.`)
-    }
-    const loop = this.draft.loops++
+    const loop = this.draft.newLoop()
     const back = this.draft.ops.length
     body(this)
     return this.add(`loop ${rounds} times`, OP_LOOP, loop, rounds, back)
@@ -292,6 +320,7 @@ export class GuestBuilder extends OpList {
     if (!write) return -1
     const begin = this.draft.ops.length
     const list = new OpList(this.draft, group)
+    if (this.draft.runs >= 0) list.add('counts', OP_COUNT, this.draft.runs)
     write(list)
     list.add('eret', OP_RETURN)
     return begin

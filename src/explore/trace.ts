@@ -10,6 +10,7 @@ import {
   OP_ACK,
   OP_MMIO_READ,
   OP_MMIO_WRITE,
+  OP_READ,
   OP_WORDS,
 } from '../hyp/guest.ts'
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
@@ -64,6 +65,8 @@ export interface StepEvent {
   readonly what: string
   /** The INTID that the guest acknowledged in this step, 1023 included. */
   readonly acknowledged?: number
+  /** What the guest read from a register in this step. */
+  readonly value?: number
   /** The wfx trace event of a step in which the guest left for one of these instructions. */
   readonly wfx?: WfxEvent
   /** The seam's crossings, in order. */
@@ -172,9 +175,11 @@ function guestStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
       listRegisters,
     }
   }
-  if (program.ops[at * OP_WORDS] !== OP_ACK || left) return { place: 'guest', what, listRegisters }
-  const acknowledged = words[v + GUEST_VALUE]
-  return { place: 'guest', what: `${what} = ${intidName(acknowledged)}`, acknowledged, listRegisters }
+  const op = program.ops[at * OP_WORDS]
+  if (left || (op !== OP_ACK && op !== OP_READ)) return { place: 'guest', what, listRegisters }
+  const value = words[v + GUEST_VALUE] >>> 0
+  if (op === OP_READ) return { place: 'guest', what, value, listRegisters }
+  return { place: 'guest', what: `${what} = ${intidName(value)}`, acknowledged: value, value, listRegisters }
 }
 
 /** What an operation is called; an access to the emulated GIC by its register. */

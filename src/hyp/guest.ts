@@ -99,6 +99,12 @@ export const OP_USERSPACE = 20
 export const OP_MMIO_READ = 21
 /** The same, then the value in two words. */
 export const OP_MMIO_WRITE = 22
+/** INTID, operation to go on with if the last acknowledge gave another. */
+export const OP_UNLESS_ACK = 23
+/** Loop: counts a round of it. */
+export const OP_COUNT = 24
+/** Loop, rounds: spins until so many were counted. */
+export const OP_UNTIL_COUNT = 25
 export const OP_WORDS = 8
 
 /** A guest's operations, for all its vCPUs' time; never written while it runs. */
@@ -251,6 +257,15 @@ export class Guest {
         return this.loop(v, operand, ops[at + 2], ops[at + 3])
       case OP_RETURN:
         return this.exceptionReturn(v, pe)
+      case OP_UNLESS_ACK:
+        if (words[v + GUEST_ACK + words[v + GUEST_DEPTH]] === operand) return this.advance(v)
+        words[v + GUEST_PC] = ops[at + 2]
+        return GUEST_RUNS
+      case OP_COUNT:
+        words[v + GUEST_LOOP + operand]++
+        return this.advance(v)
+      case OP_UNTIL_COUNT:
+        return words[v + GUEST_LOOP + operand] < ops[at + 2] ? GUEST_RUNS : this.advance(v)
       case OP_QUIESCE:
         this.outside.lower(v, operand)
         return this.advance(v)
