@@ -17,7 +17,6 @@ import {
   WORD,
 } from '../gic/register-map.ts'
 import { affinityOf } from './affinity.ts'
-import { kick } from './kick.ts'
 import { VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER } from './vcpu.ts'
 import type { VgicMmio } from './vgic-mmio.ts'
 import { privateIrq, SHIFT_ACTIVE, SHIFT_ENABLED, SHIFT_GROUP1, type VgicMmioIrqs } from './vgic-mmio-irqs.ts'
@@ -209,13 +208,19 @@ const rowsOf = (frame: 'GICD' | 'GICR', interrupts: number): VgicRow[] =>
     return frame === 'GICD' ? ofSpis(row, access) : ofPrivate(row, access)
   })
 
-/** EnableGrp1. Switching it on wakes and interrupts every vCPU, but queues nothing. */
-function writeDistributorControl({ words, place }: VgicMmio, value: number): void {
+/**
+ * EnableGrp1. Switching it on tells the vCPUs that are runnable by what is on their ap_lists, and queues nothing
+ * (KVM's vgic_kick_vcpus).
+ */
+function writeDistributorControl({ words, place, apLists, halt }: VgicMmio, value: number): void {
   const enabled = value & GICD_CTLR_ENABLE_GRP1 ? 1 : 0
   const wasEnabled = words[place.vm + VM_ENABLED]
   words[place.vm + VM_ENABLED] = enabled
   if (wasEnabled || !enabled) return
-  for (let i = 0; i < place.vcpuCount; i++) kick(words, place.vcpus + i * place.vcpuSize)
+  for (let i = 0; i < place.vcpuCount; i++) {
+    const v = apLists.vcpuOf(i)
+    if (halt.runnable(v)) apLists.notify(v)
+  }
 }
 
 const distributorRows: readonly VgicRow[] = [

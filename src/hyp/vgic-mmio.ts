@@ -10,6 +10,7 @@ import { DOUBLEWORD, type RegisterMap } from '../gic/register-map.ts'
 import { indexOfAffinity } from './affinity.ts'
 import type { ApLists } from './ap-list.ts'
 import { GUEST_VALUE, GUEST_VALUE_HIGH } from './guest.ts'
+import type { Halt } from './halt.ts'
 import { LPI_TABLE_RESET, pendbaserHigh, pendbaserLow, propbaserHigh, propbaserLow } from './lpi-tables.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 import {
@@ -108,6 +109,7 @@ export class VgicMmio {
   constructor(
     readonly apLists: ApLists,
     mapped: MappedInterrupts,
+    readonly halt: Halt,
     readonly frames: GuestFrames,
   ) {
     this.words = apLists.words
