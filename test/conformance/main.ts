@@ -5,6 +5,7 @@
 import { replayIch } from './ich.ts'
 import { countSkip, newTally, summary, type Tally } from './judge.ts'
 import { replayKvm } from './kvm.ts'
+import { replayKvmWfi } from './kvm-wfi.ts'
 import { RecordingError, readRecording, type Trace } from './recording.ts'
 
 /** How many failed operations of a file are shown. */
@@ -13,6 +14,7 @@ const SHOWN = 5
 const suites: Readonly<Record<string, (file: string, traces: readonly Trace[]) => Tally[]>> = {
   ich: replayIch,
   kvm: replayKvm,
+  'kvm-wfi': replayKvmWfi,
 }
 
 function replay(file: string): Tally[] {

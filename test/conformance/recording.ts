@@ -45,6 +45,8 @@ export interface Trace {
   readonly results: readonly Result[]
   /** Suite `kvm-wfi`: judged accesses and what the guest sees, which it has instead of ops. */
   readonly accesses: number
+  /** The whole line, for a suite with a format of its own. */
+  readonly json: Readonly<Record<string, unknown>>
   /** How many leading ops are judged. */
   readonly trusted: number
 }
@@ -127,6 +129,7 @@ function traceOf(file: string, line: number, text: string): Trace {
     ops: ops as Op[],
     results: results as Result[],
     accesses: judgedAccesses(json),
+    json,
     trusted: trusted as number,
   }
 }

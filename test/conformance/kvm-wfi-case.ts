@@ -1,0 +1,219 @@
+/**
+ * A line of suite `kvm-wfi`, read and checked: the programs of the guests, what comes from elsewhere and after what,
+ * and what the recorded hypervisor and guests did in order (the recordings' README, "kvm-wfi.jsonl.gz").
+ */
+import { isHex, RecordingError, type Trace } from './recording.ts'
+
+/** An operation of a guest's program; which fields it has depends on `k`. */
+export interface GuestOp {
+  readonly k: string
+  readonly reg?: string
+  readonly a?: string
+  readonly s?: number
+  readonly v?: string
+  readonly c?: number
+  readonly us?: number
+  readonly n?: number
+  readonly flag?: number
+  readonly call?: string
+  readonly intid?: number
+  readonly level?: number
+  readonly later?: boolean
+  readonly nth?: number
+}
+
+/** Something that happens to a vCPU from outside, and after what. */
+export interface Stimulus {
+  /** `timer`, `vmm`, `device`, or `vcpu<n>`, whose op `op` it is. */
+  readonly by: string
+  readonly op?: number | string
+  readonly intid?: number
+  /** `blocked`, `blocked again`, `op`, or `vcpu<n> op <m>`. */
+  readonly after: string
+  readonly vcpu: number
+  readonly at?: string | number
+}
+
+/** What one vCPU's thread and guest do. */
+export interface Program {
+  readonly setup: readonly GuestOp[]
+  readonly guest: readonly GuestOp[]
+  /** By INTID, what the handler does between acknowledge and EOI. */
+  readonly handlers: ReadonlyMap<number, readonly GuestOp[]>
+}
+
+export interface Case {
+  readonly name: string
+  readonly config: Readonly<Record<string, unknown>>
+  readonly cpus: number
+  /** By vCPU; one that takes no part has an empty program. */
+  readonly programs: readonly Program[]
+  readonly stimuli: readonly Stimulus[]
+  /** The judged accesses by vCPU, as text. */
+  readonly accesses: readonly (readonly string[])[]
+  /** What each vCPU's guest sees, as text. */
+  readonly sees: readonly (readonly string[])[]
+}
+
+/** An op by the name that `stimuli` and `guestSees` have for it: `7` in the main list, `h27.0` in a handler. */
+export const handlerOp = (intid: number, i: number): string => `h${intid}.${i}`
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const isOptionalNumber = (value: unknown): boolean => value === undefined || Number.isInteger(value)
+const isOptionalText = (value: unknown): boolean => typeof value === 'string' || isOptionalNumber(value)
+
+/** Reads a line; throws a {@link RecordingError} for what is no case. */
+export function caseOf(file: string, { line, name, config, json }: Trace): Case {
+  const refuse = (reason: string): Error => new RecordingError(file, line, reason)
+  const field = (key: string): Record<string, unknown> => {
+    const value = json[key] ?? {}
+    if (isObject(value)) return value
+    throw refuse(`"${key}" is not an object`)
+  }
+  const { cpus } = config
+  if (typeof cpus !== 'number' || !Number.isInteger(cpus) || cpus < 1 || cpus > 16)
+    throw refuse('config.cpus is not a number of CPUs from 1 to 16')
+  const parts = { setup: field('setup'), guest: field('guest'), irq: field('irq') }
+  const answers = { accesses: field('accesses'), guestSees: field('guestSees') }
+  for (const [key, by] of Object.entries({ ...parts, ...answers })) {
+    const stranger = Object.keys(by).find((c) => !/^\d+$/.test(c) || Number(c) >= cpus)
+    if (stranger !== undefined) throw refuse(`"${key}" names vCPU ${stranger} of ${cpus}`)
+  }
+  const opsOf = (value: unknown, where: string): readonly GuestOp[] => {
+    if (value === undefined) return []
+    if (!Array.isArray(value)) throw refuse(`${where} is not a list`)
+    for (const [i, op] of value.entries()) {
+      if (!isGuestOp(op)) throw refuse(`${where}: ${JSON.stringify(op)} at ${i} is no op of suite kvm-wfi`)
+    }
+    return value as GuestOp[]
+  }
+  const handlersOf = (c: number): ReadonlyMap<number, readonly GuestOp[]> => {
+    const lists = parts.irq[c] ?? {}
+    if (!isObject(lists)) throw refuse(`irq[${c}] is not an object`)
+    return new Map(
+      Object.entries(lists).map(([intid, ops]) => [Number(intid), opsOf(ops, `irq[${c}][${intid}]`)]),
+    )
+  }
+  const listOf = (value: unknown, where: string): readonly Record<string, unknown>[] => {
+    if (value === undefined) return []
+    if (Array.isArray(value) && value.every(isObject)) return value
+    throw refuse(`${where} is not a list of objects`)
+  }
+  const vcpus = Array.from({ length: cpus }, (_, c) => c)
+  const text =
+    (what: string, of: (event: Record<string, unknown>) => string | undefined) => (value: unknown) =>
+      listOf(value, what).map((event, i) => {
+        const said = of(event)
+        if (said === undefined) throw refuse(`${what}: ${JSON.stringify(event)} at ${i} is not understood`)
+        return said
+      })
+  const judged = (c: number) =>
+    listOf(answers.accesses[c], `accesses[${c}]`).filter(({ e }) => JUDGED.has(String(e)))
+  return {
+    name,
+    config,
+    cpus,
+    programs: vcpus.map((c) => ({
+      setup: opsOf(parts.setup[c], `setup[${c}]`),
+      guest: opsOf(parts.guest[c], `guest[${c}]`),
+      handlers: handlersOf(c),
+    })),
+    stimuli: listOf(json['stimuli'], 'stimuli').map((stimulus, i) => {
+      if (isStimulus(stimulus)) return stimulus
+      throw refuse(`stimuli: ${JSON.stringify(stimulus)} at ${i} is no stimulus of suite kvm-wfi`)
+    }),
+    accesses: vcpus.map((c) => text(`accesses[${c}]`, accessText)(judged(c))),
+    sees: vcpus.map((c) => text(`guestSees[${c}]`, seenText)(answers.guestSees[c])),
+  }
+}
+
+/** What is judged of `accesses`. The rest are markers. */
+export const JUDGED: ReadonlySet<string> = new Set(['entry', 'exit', 'r', 'w', 'its', 'host'])
+
+/** An access as text, the same for what was recorded and what the model does. */
+export const said = {
+  entry: 'entry',
+  exit: (why: string): string => `exit ${why}`,
+  /** Of a system register, or of a register of redistributor `rd`. */
+  access: (e: 'r' | 'w', reg: string, v: bigint, rd?: number): string =>
+    `${e} ${reg}${rd === undefined ? '' : ` of redistributor ${rd}`} 0x${v.toString(16)}`,
+  host: (reg: string, intid: number): string => `host ${reg} ${intid}`,
+  takes: (intid: number): string => `takes ${intid}`,
+  value: (op: string, v: bigint): string => `op ${op} reads 0x${v.toString(16)}`,
+}
+
+function accessText({ e, why, reg, v, rd, intid }: Record<string, unknown>): string | undefined {
+  switch (e) {
+    case 'entry':
+      return said.entry
+    case 'exit':
+      return typeof why === 'string' ? said.exit(why) : undefined
+    case 'host':
+      return typeof reg === 'string' ? `host ${reg} ${String(intid)}` : undefined
+    case 'its':
+      return 'its'
+    default:
+      if (typeof reg !== 'string' || !isOptionalNumber(rd)) return undefined
+      // GICv4's tables have a symbol in the place of a value, GICR_VPENDBASER its fields.
+      if (!isHex(v)) return v === undefined ? undefined : `${String(e)} ${reg} ${JSON.stringify(v)}`
+      return said.access(e as 'r' | 'w', reg, BigInt(v), rd as number | undefined)
+  }
+}
+
+function seenText({ takes, op, v }: Record<string, unknown>): string | undefined {
+  if (Number.isInteger(takes)) return said.takes(Number(takes))
+  return isHex(v) && op !== undefined ? said.value(String(op), BigInt(v)) : undefined
+}
+
+/** For each kind of op, the fields that it must have. */
+const FIELDS: Readonly<Record<string, readonly (keyof GuestOp)[]>> = {
+  w: ['a', 's', 'v'],
+  r: ['a', 's'],
+  sw: ['reg', 'v'],
+  sr: ['reg'],
+  ack: [],
+  eoi: [],
+  dir: [],
+  wfi: [],
+  mask: [],
+  unmask: [],
+  delay: ['us'],
+  signal: ['flag'],
+  await: ['flag'],
+  untilirqs: ['n'],
+  untilisr: [],
+  timer: ['intid', 'us'],
+  host: ['call'],
+  cpuon: ['c'],
+}
+const NUMBERS: ReadonlySet<string> = new Set(['us', 'flag', 'n', 'intid', 'c', 'level', 'nth'])
+
+function isGuestOp(op: unknown): boolean {
+  if (!isObject(op) || typeof op['k'] !== 'string') return false
+  // Of an ITS command there is more than the replay looks at.
+  if (op['k'] === 'its') return true
+  const fields = Object.hasOwn(FIELDS, op['k']) ? FIELDS[op['k']] : undefined
+  if (!fields) return false
+  const isRight = (key: string, value: unknown): boolean => {
+    if (key === 's') return [1, 2, 4, 8].includes(Number(value))
+    if (NUMBERS.has(key)) return Number.isInteger(value)
+    return key === 'a' || key === 'v' ? isHex(value) : true
+  }
+  return (
+    fields.every((key) => op[key] !== undefined) &&
+    Object.entries(op).every(([key, value]) => isRight(key, value))
+  )
+}
+
+function isStimulus(value: Record<string, unknown>): value is Record<string, unknown> & Stimulus {
+  const { by, after, vcpu, op, intid, at } = value
+  return (
+    typeof by === 'string' &&
+    typeof after === 'string' &&
+    Number.isInteger(vcpu) &&
+    isOptionalText(op) &&
+    isOptionalNumber(intid) &&
+    isOptionalText(at)
+  )
+}

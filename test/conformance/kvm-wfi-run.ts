@@ -1,0 +1,323 @@
+/**
+ * Runs a recorded case: every vCPU on a PE of its own, and what comes from elsewhere when the recording says that it
+ * came. Memory flags and time are kept here: a guest that waits for one is held where it waits, and can be interrupted
+ * there; time passes when nobody can go on.
+ */
+import type { Actor, ScenarioMachine, StepEvent } from 'vgic/scenario'
+import { timerIntids } from '../../src/hyp/arch-timer.ts'
+import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from '../../src/hyp/guest.ts'
+import { THREAD_HOST_IRQ, VCPU_PC, VCPU_PE, VCPU_THREAD } from '../../src/hyp/vcpu.ts'
+import { type Case, type GuestOp, type Stimulus, said } from './kvm-wfi-case.ts'
+import { type BuiltCase, END, type PlacedOp, redistributorAt, SETUP_END } from './kvm-wfi-scenario.ts'
+
+/** `later`: another thread of the VMM does it after so many microseconds. */
+const LATER = 20_000
+/** More steps than any case takes. */
+const STEPS = 200_000
+/** Their PPIs, in the machine's order. */
+const TIMERS: readonly number[] = timerIntids
+const USERSPACE = 'userspace/userspace'
+
+/** Why an exit was, as the recordings call it; userspace is reached by a store. */
+const WHY: Readonly<Record<string, string>> = {
+  wfi: 'WFx',
+  wfe: 'WFx',
+  hvc: 'HVC',
+  sysreg: 'SYS',
+  mmio: 'DABT',
+  userspace: 'DABT',
+  irq: 'IRQ',
+}
+
+/** One vCPU as the replay follows it. */
+interface Followed {
+  readonly index: number
+  readonly actor: Actor
+  phase: 'off' | 'setup' | 'recorded' | 'ended'
+  /** The op that it is in, by its program counter, once it has begun. */
+  begun: number
+  /** Ops that are behind it. */
+  readonly done: Set<string>
+  /** The delay that it is in, by program counter, and when that ends. */
+  delay: { readonly pc: number; readonly end: number } | undefined
+  /** It spins, and nothing has happened since its last look. */
+  spins: boolean
+  /** How often it had slept when the recorded part began, and when a stimulus came last. */
+  sleeps: number
+  readonly accesses: string[]
+  readonly sees: string[]
+}
+
+/** Something that will happen at a time unless a stimulus says when: a timer, or another thread's action. */
+interface Timed {
+  readonly at: number
+  readonly happen: () => unknown
+}
+
+export interface Replayed {
+  readonly accesses: readonly (readonly string[])[]
+  readonly sees: readonly (readonly string[])[]
+}
+
+/** Runs a case in the machine of its scenario, and returns what it did, in the words of {@link said}. */
+export function runCase(recorded: Case, { machine, places }: BuiltCase): Replayed {
+  const replay = new Replay(recorded, machine, places)
+  replay.run()
+  return replay
+}
+
+class Replay implements Replayed {
+  private readonly vcpus: readonly Followed[]
+  private readonly flags = new Set<number>()
+  /** Stimuli that are to come, in order. */
+  private stimuli: Stimulus[]
+  private timed: Timed[] = []
+  private now = 0
+
+  constructor(
+    private readonly recorded: Case,
+    private readonly machine: ScenarioMachine,
+    private readonly places: BuiltCase['places'],
+  ) {
+    this.stimuli = [...recorded.stimuli]
+    this.vcpus = recorded.programs.flatMap(({ guest }, index) =>
+      guest.length === 0 ? [] : [this.follow(index)],
+    )
+  }
+
+  get accesses(): string[][] {
+    return this.recorded.programs.map((_, c) => this.vcpus.find(({ index }) => index === c)?.accesses ?? [])
+  }
+
+  get sees(): string[][] {
+    return this.recorded.programs.map((_, c) => this.vcpus.find(({ index }) => index === c)?.sees ?? [])
+  }
+
+  run(): void {
+    for (let steps = 0; steps < STEPS; steps++) {
+      if (this.stimulate() || this.happenDue()) continue
+      const next = this.vcpus.find((vcpu) => this.canGoOn(vcpu))
+      if (next) this.step(next)
+      else if (!this.passTime()) return
+    }
+  }
+
+  private follow(index: number): Followed {
+    const actor = this.machine.actors.find(({ kind, index: of }) => kind === 'vcpu' && of === index)
+    if (!actor) throw new Error(`no vCPU ${index}`)
+    const phase = index === 0 ? 'setup' : 'off'
+    const followed = { index, actor, begun: -1, done: new Set<string>(), delay: undefined, spins: false }
+    return { ...followed, phase, sleeps: 0, accesses: [], sees: [] }
+  }
+
+  private word({ index }: Followed, at: number): number {
+    const { hypervisor } = this.machine
+    return hypervisor.words[hypervisor.vcpu(index) + at]
+  }
+
+  private placeOf(vcpu: Followed): PlacedOp | undefined {
+    return this.places[vcpu.index].get(this.word(vcpu, GUEST_PC))
+  }
+
+  private isInGuest(vcpu: Followed): boolean {
+    const { hypervisor } = this.machine
+    const pe = this.word(vcpu, VCPU_PE)
+    return pe !== 0 && hypervisor.silicon.pcpu.isInGuest(pe)
+  }
+
+  /** Whether its next step in the guest is one of its list: nothing interrupts it first. */
+  private isAtOp(vcpu: Followed): boolean {
+    if (!this.isInGuest(vcpu)) return false
+    const { hypervisor } = this.machine
+    const { guest, timers, silicon } = hypervisor
+    const v = hypervisor.vcpu(vcpu.index)
+    const forHost =
+      this.word(vcpu, VCPU_THREAD) & THREAD_HOST_IRQ ||
+      timers.interrupts(v) ||
+      silicon.virtualInterface.maintenanceLine(this.word(vcpu, VCPU_PE))
+    return !forHost && guest.next(v, hypervisor.setup.guests[vcpu.index]) === 'operation'
+  }
+
+  private canGoOn(vcpu: Followed): boolean {
+    const { phase, actor } = vcpu
+    if (phase === 'off' || phase === 'ended' || this.machine.stateOf(actor) !== 'ready') return false
+    return !this.isAtOp(vcpu) || !this.isHeld(vcpu, this.placeOf(vcpu))
+  }
+
+  private isHeld(vcpu: Followed, place: PlacedOp | undefined): boolean {
+    if (!place?.op) return false
+    const { key, op } = place
+    if (op.k === 'await') return !this.flags.has(op.flag ?? 0)
+    if (op.k === 'untilisr' || op.k === 'untilirqs') return vcpu.spins
+    if (op.k === 'delay') {
+      const pc = this.word(vcpu, GUEST_PC)
+      if (vcpu.delay?.pc !== pc) vcpu.delay = { pc, end: this.now + (op.us ?? 0) }
+      return this.now < vcpu.delay.end
+    }
+    const causes = this.stimuli.find(({ by, op: at }) => by === `vcpu${vcpu.index}` && String(at) === key)
+    return causes !== undefined && (causes !== this.stimuli[0] || !this.hasCome(causes))
+  }
+
+  /** Whether what a stimulus comes after has been. */
+  private hasCome({ after, vcpu: index, at }: Stimulus): boolean {
+    const vcpu = this.vcpus.find((one) => one.index === index)
+    if (!vcpu) return false
+    const other = /^vcpu(\d+) op (\d+)$/.exec(after)
+    if (other) return this.vcpus.some((one) => one.index === Number(other[1]) && one.done.has(other[2]))
+    if (after === 'op') return this.isInGuest(vcpu) && this.placeOf(vcpu)?.key === String(at)
+    const sleeps = this.machine.counts(index).sleeps - vcpu.sleeps
+    return vcpu.phase === 'recorded' && sleeps > 0 && this.machine.stateOf(vcpu.actor) === 'asleep'
+  }
+
+  /** Lets the next stimulus come if it is nobody's op and its time has come. */
+  private stimulate(): boolean {
+    const [stimulus] = this.stimuli
+    if (!stimulus || /^vcpu/.test(stimulus.by) || !this.hasCome(stimulus)) return false
+    const { by, op, intid, vcpu } = stimulus
+    if (by === 'timer') {
+      if (!this.expire(vcpu, intid)) return false
+    } else {
+      const action = this.recorded.programs[0].guest[Number(op)]
+      if (!action) return false
+      this.raise(action)
+    }
+    this.cameTo(stimulus)
+    return true
+  }
+
+  /** A stimulus has come; a vCPU that was blocked then is to block again before the next one that says so. */
+  private cameTo(stimulus: Stimulus): void {
+    this.stimuli = this.stimuli.filter((one) => one !== stimulus)
+    for (const vcpu of this.vcpus) {
+      vcpu.spins = false
+      if (vcpu.index === stimulus.vcpu && stimulus.after.startsWith('blocked'))
+        vcpu.sleeps = this.machine.counts(vcpu.index).sleeps
+    }
+  }
+
+  /** A timer expires. False if it is not armed. */
+  private expire(index: number, intid = 27): boolean {
+    const timer = TIMERS.indexOf(intid)
+    const actor = this.machine.environment.find(
+      (one) => one.kind === 'timer' && one.index === index && one.detail === timer,
+    )
+    if (!actor || this.machine.stateOf(actor) !== 'ready') return false
+    const vcpu = this.vcpus.find((one) => one.index === index)
+    const event = this.machine.trace(actor)
+    if (vcpu) this.record(vcpu, event)
+    return true
+  }
+
+  /** KVM_IRQ_LINE. */
+  private raise({ intid = 0, level = 0 }: GuestOp): void {
+    const { hypervisor } = this.machine
+    hypervisor.inject(hypervisor.apLists.irqOf(hypervisor.vcpu(0), intid), level)
+    for (const vcpu of this.vcpus) vcpu.spins = false
+  }
+
+  private step(vcpu: Followed): void {
+    if (this.isAtUserspace(vcpu) && !this.userspace(vcpu)) return
+    const isOp = this.isAtOp(vcpu)
+    const pc = this.word(vcpu, GUEST_PC)
+    const place = this.placeOf(vcpu)
+    if (isOp && place?.op) this.begin(vcpu, place.key, place.op, pc)
+    this.record(vcpu, this.machine.trace(vcpu.actor), isOp ? place : undefined)
+    const stays = isOp && this.isInGuest(vcpu) && this.word(vcpu, GUEST_PC) === pc
+    for (const other of this.vcpus) if (!stays || other === vcpu) other.spins = stays && other === vcpu
+    if (vcpu.begun >= 0 && this.word(vcpu, GUEST_PC) !== vcpu.begun) this.finish(vcpu)
+  }
+
+  private begin(vcpu: Followed, key: string, op: GuestOp, pc: number): void {
+    vcpu.begun = pc
+    vcpu.delay = undefined
+    const caused = this.stimuli.find(({ by, op: at }) => by === `vcpu${vcpu.index}` && String(at) === key)
+    if (caused) this.cameTo(caused)
+    if (op.k === 'signal') this.flags.add(op.flag ?? 0)
+    if (op.k === 'cpuon') for (const other of this.vcpus) if (other.index === op.c) other.phase = 'setup'
+    if (op.k === 'timer' && !this.stimuli.some(({ by, vcpu: of }) => by === 'timer' && of === vcpu.index)) {
+      const { intid } = op
+      this.timed.push({ at: this.now + (op.us ?? 0), happen: () => this.expire(vcpu.index, intid) })
+    }
+  }
+
+  /** An op is behind a vCPU: what its guest has read is what it saw. */
+  private finish(vcpu: Followed): void {
+    const place = this.places[vcpu.index].get(vcpu.begun)
+    vcpu.begun = -1
+    if (!place?.op) return
+    vcpu.done.add(place.key)
+    if (place.op.k !== 'r' || vcpu.phase !== 'recorded') return
+    const [low, high] = [
+      this.word(vcpu, GUEST_VALUE),
+      place.op.s === 8 ? this.word(vcpu, GUEST_VALUE_HIGH) : 0,
+    ]
+    vcpu.sees.push(said.value(place.key, wide(low, high)))
+  }
+
+  private isAtUserspace(vcpu: Followed): boolean {
+    const { paths } = this.machine.hypervisor.runLoop.program
+    return !this.isInGuest(vcpu) && paths[this.word(vcpu, VCPU_PC)] === USERSPACE
+  }
+
+  /** Userspace does what a vCPU asked it for. False if that was to end. */
+  private userspace(vcpu: Followed): boolean {
+    const place = this.placeOf(vcpu)
+    if (place?.key === END) {
+      vcpu.phase = 'ended'
+      return false
+    }
+    if (place?.key === SETUP_END) {
+      vcpu.phase = 'recorded'
+      vcpu.sleeps = this.machine.counts(vcpu.index).sleeps
+    } else if (place?.op?.later) {
+      this.actLater(place.key, place.op)
+    } else if (place?.op) this.raise(place.op)
+    return true
+  }
+
+  /** Another thread of the VMM acts: when a stimulus says, or after a while. */
+  private actLater(key: string, op: GuestOp): void {
+    if (this.stimuli.some(({ by, op: at }) => by === 'vmm' && String(at) === key)) return
+    this.timed.push({ at: this.now + LATER, happen: () => this.raise(op) })
+  }
+
+  /** Nobody can go on: time passes until a delay ends, or something happens. False if nothing ever will. */
+  private passTime(): boolean {
+    const ends = this.vcpus.flatMap(({ delay, phase }) => (delay && phase !== 'ended' ? [delay.end] : []))
+    const next = Math.min(...ends.filter((end) => end > this.now), ...this.timed.map(({ at }) => at))
+    if (next === Number.POSITIVE_INFINITY) return false
+    this.now = Math.max(this.now, next)
+    return true
+  }
+
+  /** What is due by now happens. False if nothing is. */
+  private happenDue(): boolean {
+    const due = this.timed.find(({ at }) => at <= this.now)
+    if (!due) return false
+    this.timed = this.timed.filter((one) => one !== due)
+    due.happen()
+    return true
+  }
+
+  private record(vcpu: Followed, event: StepEvent, place?: PlacedOp): void {
+    if (vcpu.phase !== 'recorded') return
+    const { accesses, sees } = vcpu
+    if (event.what === 'enters the guest') accesses.push(said.entry)
+    for (const access of event.accesses) accesses.push(this.accessText(access))
+    const exit = /-> exit \((\w+)\)$/.exec(event.what)
+    if (exit) accesses.push(said.exit(WHY[exit[1]] ?? exit[1]))
+    if (event.value === undefined) return
+    if (place?.op?.k === 'ack' || place?.op?.k === 'sr') sees.push(said.value(place.key, BigInt(event.value)))
+    else if (event.acknowledged !== undefined) sees.push(said.takes(event.acknowledged))
+  }
+
+  private accessText({ direction, kind, name, register, low, high }: StepEvent['accesses'][number]): string {
+    const e = direction === 'read' ? 'r' : 'w'
+    const value = wide(low, high)
+    if (kind === 'mmio') return said.access(e, name, value, redistributorAt(register, this.recorded.cpus))
+    if (name.startsWith('ICC_')) return said.host(name.replace(/_EL1$/, ''), low)
+    return said.access(e, name, value)
+  }
+}
+
+const wide = (low: number, high: number): bigint => (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)

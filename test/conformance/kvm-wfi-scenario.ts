@@ -1,0 +1,181 @@
+/**
+ * A recorded case as a scenario: the recorded programs as guests. A guest's setup comes first; it ends, and so does
+ * its list, in an access that userspace deals with.
+ */
+import { ICC_PMR_EL1, ISR_EL1, iccRegisters, type ProfileName, profiles } from 'vgic'
+import {
+  type AccessSize,
+  designs,
+  type GuestBuilder,
+  kvm61,
+  type OpList,
+  type Scenario,
+  type ScenarioMachine,
+  scenario,
+} from 'vgic/scenario'
+import { timerIntids } from '../../src/hyp/arch-timer.ts'
+import { type Case, type GuestOp, handlerOp, type Program } from './kvm-wfi-case.ts'
+
+/** Where the setup ends, and the list: stores that exit to userspace. */
+export const SETUP_END = 'setup end'
+export const END = 'end'
+
+/** A guest's op at one of its program counters. */
+export interface PlacedOp {
+  /** As `guestSees` and `stimuli` call it; `setup <n>` in the setup. */
+  readonly key: string
+  /** Undefined at {@link SETUP_END} and {@link END}. */
+  readonly op: GuestOp | undefined
+}
+
+export interface BuiltCase {
+  readonly machine: ScenarioMachine
+  /** By vCPU, the op at each program counter at which one begins. */
+  readonly places: readonly ReadonlyMap<number, PlacedOp>[]
+}
+
+/** Registers by the names that the recordings use. */
+const registers = new Map(
+  iccRegisters
+    .filter(({ name }) => name.endsWith('_EL1'))
+    .map(({ name, encoding }) => [name.replace(/^ICC_|_EL1$/g, ''), encoding] as const),
+)
+const TIMER_CONTROLS: Readonly<Record<string, 'virtual' | 'physical'>> = {
+  CNTV_CTL: 'virtual',
+  CNTP_CTL: 'physical',
+}
+const ISR_I = 0x80
+const VIRTUAL_TIMER = 27
+
+const GICD = { base: 0x0800_0000, size: 0x1_0000 }
+const REDISTRIBUTORS = 0x080a_0000
+const REDISTRIBUTOR_SIZE = 0x2_0000
+
+/** Whose register a physical address is: the redistributor's of a CPU, the distributor's (-1), or nobody's. */
+export function redistributorAt(address: number, cpus: number): number | undefined {
+  if (address >= GICD.base && address < GICD.base + GICD.size) return -1
+  const cpu = Math.floor((address - REDISTRIBUTORS) / REDISTRIBUTOR_SIZE)
+  return cpu >= 0 && cpu < cpus ? cpu : undefined
+}
+
+/** Of the setup, what goes to RAM and to the ITS shows nowhere in these cases. */
+const leavesNoTrace = (k: string, a: string | undefined, cpus: number): boolean =>
+  k === 'its' || (k === 'w' && redistributorAt(Number(a), cpus) === undefined)
+
+/** Why this version cannot replay a case; undefined if it can. */
+export function whyNot({ config, programs, cpus }: Case): string | undefined {
+  if (config['vhe'] !== true) return 'a host without VHE'
+  const setup = programs.flatMap(({ setup: ops }) => ops.filter(({ k, a }) => !leavesNoTrace(k, a, cpus)))
+  const recorded = programs.flatMap(({ guest, handlers }) => [guest, ...handlers.values()].flat())
+  for (const { k, reg, v, call, a, nth } of [...setup, ...recorded]) {
+    if (k === 'its' || call === 'msi') return 'LPIs: this version has no ITS for guests'
+    if (k === 'host' && call !== 'line')
+      return `a host's ${String(call)}: this version has no directly injected LPIs`
+    if (k === 'sw' || k === 'sr') {
+      const isTimerOff = k === 'sw' && TIMER_CONTROLS[reg ?? ''] !== undefined && Number(v) === 0
+      if (!registers.has(reg ?? '') && !isTimerOff) return `an access to ${String(reg)}`
+    }
+    if ((k === 'w' || k === 'r') && redistributorAt(Number(a), cpus) === undefined)
+      return 'an access outside the distributor and redistributors'
+    if (nth !== undefined) return 'an op for the nth interrupt only'
+  }
+  return undefined
+}
+
+/** The machine of a case that can be replayed. */
+export function build({ name, config, cpus, programs }: Case): BuiltCase {
+  const profile = String(config['silicon'])
+  const places = programs.map(() => new Map<number, PlacedOp>())
+  const built = scenario(name)
+    .gic({
+      cpus,
+      listRegisters: Number(config['lrs']),
+      spis: 64,
+      profile: Object.hasOwn(profiles, profile) ? (profile as ProfileName) : 'arch',
+    })
+    .vm({ vcpus: cpus, spis: Number(config['irqs']) - 32, timers: true, distributor: 'reset' })
+    .design(kvm61(designs.wfiHandler))
+  for (const [c, program] of programs.entries()) {
+    reset(built, c)
+    if (program.guest.length > 0) built.guest(c, (guest) => writeGuest(guest, program, cpus, places[c]))
+  }
+  return { machine: built.machine(), places }
+}
+
+/** A vCPU as KVM resets it. */
+function reset(built: Scenario, vcpu: number): void {
+  built.cpuInterface(vcpu, { priorityMask: 0, groups: [] })
+  for (let intid = 0; intid < 16; intid++) built.sgi({ intid, vcpu, priority: 0 })
+  for (const intid of timerIntids) built.ppi({ intid, vcpu, priority: 0, enabled: false })
+}
+
+function writeGuest(
+  guest: GuestBuilder,
+  program: Program,
+  cpus: number,
+  places: Map<number, PlacedOp>,
+): void {
+  const place = (list: OpList, key: string, op: GuestOp | undefined): void => {
+    places.set(list['draft'].ops.length, { key, op })
+  }
+  const write = (list: OpList, key: string, op: GuestOp): void => {
+    place(list, key, op)
+    writeOp(list, op)
+  }
+  for (const [i, op] of program.setup.entries())
+    if (!leavesNoTrace(op.k, op.a, cpus)) write(guest, `setup ${i}`, op)
+  place(guest, SETUP_END, undefined)
+  guest.userspace()
+  for (const [i, op] of program.guest.entries()) write(guest, String(i), op)
+  place(guest, END, undefined)
+  guest.userspace()
+  guest.onIrq((handler) => {
+    handler.ack()
+    for (const [intid, ops] of program.handlers) {
+      handler.on(intid, (list) => {
+        for (const [i, op] of ops.entries()) write(list, handlerOp(intid, i), op)
+      })
+    }
+    handler.eoi()
+  })
+}
+
+/** Memory and time are the replay's: ops of these are places where the guest can be held, or interrupted. */
+const pause = (list: OpList): OpList => list.read(ICC_PMR_EL1)
+
+function writeOp(list: OpList, { k, reg, a, s = 4, v = '0x0', us = 0, intid, n = 0 }: GuestOp): OpList {
+  switch (k) {
+    case 'ack':
+      return list.ack()
+    case 'eoi':
+      return list.eoi()
+    case 'dir':
+      return list.dir()
+    case 'wfi':
+      return list.wfi()
+    case 'mask':
+      return list.mask('irq')
+    case 'unmask':
+      return list.unmask('irq')
+    case 'untilirqs':
+      return list.untilInterrupts(n)
+    case 'untilisr':
+      return list.poll(ISR_EL1, ISR_I, ISR_I)
+    case 'timer':
+      return list.timer(us, intid === VIRTUAL_TIMER ? 'virtual' : 'physical')
+    case 'host':
+      return list.userspace()
+    case 'sr':
+      return list.read(registers.get(reg ?? '') ?? 0)
+    case 'sw': {
+      const timer = TIMER_CONTROLS[reg ?? '']
+      return timer ? list.stopTimer(timer) : list.write(registers.get(reg ?? '') ?? 0, BigInt(v))
+    }
+    case 'r':
+      return list.readMmio(Number(a), s as AccessSize)
+    case 'w':
+      return list.writeMmio(Number(a), BigInt(v), s as AccessSize)
+    default:
+      return pause(list)
+  }
+}
