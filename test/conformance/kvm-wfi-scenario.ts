@@ -2,7 +2,7 @@
  * A recorded case as a scenario: the recorded programs as guests. A guest's setup comes first; it ends, and so does
  * its list, in an access that userspace deals with.
  */
-import { ICC_PMR_EL1, ISR_EL1, iccRegisters, type ProfileName, profiles } from 'vgic'
+import { ICC_PMR_EL1, ISR_EL1, type ProfileName, profiles } from 'vgic'
 import {
   type AccessSize,
   designs,
@@ -15,6 +15,7 @@ import {
 } from 'vgic/scenario'
 import { timerIntids } from '../../src/hyp/arch-timer.ts'
 import { type Case, type GuestOp, handlerOp, type Program } from './kvm-wfi-case.ts'
+import { encodingOf, registers } from './registers.ts'
 
 /** Where the setup ends, and the list: stores that exit to userspace. */
 export const SETUP_END = 'setup end'
@@ -34,12 +35,6 @@ export interface BuiltCase {
   readonly places: readonly ReadonlyMap<number, PlacedOp>[]
 }
 
-/** Registers by the names that the recordings use. */
-const registers = new Map(
-  iccRegisters
-    .filter(({ name }) => name.endsWith('_EL1'))
-    .map(({ name, encoding }) => [name.replace(/^ICC_|_EL1$/g, ''), encoding] as const),
-)
 const TIMER_CONTROLS: Readonly<Record<string, 'virtual' | 'physical'>> = {
   CNTV_CTL: 'virtual',
   CNTP_CTL: 'physical',
@@ -166,10 +161,10 @@ function writeOp(list: OpList, { k, reg, a, s = 4, v = '0x0', us = 0, intid, n =
     case 'host':
       return list.userspace()
     case 'sr':
-      return list.read(registers.get(reg ?? '') ?? 0)
+      return list.read(encodingOf(reg ?? ''))
     case 'sw': {
       const timer = TIMER_CONTROLS[reg ?? '']
-      return timer ? list.stopTimer(timer) : list.write(registers.get(reg ?? '') ?? 0, BigInt(v))
+      return timer ? list.stopTimer(timer) : list.write(encodingOf(reg ?? ''), BigInt(v))
     }
     case 'r':
       return list.readMmio(Number(a), s as AccessSize)

@@ -10,6 +10,7 @@ import { type Case, caseOf } from './kvm-wfi-case.ts'
 import { runCase } from './kvm-wfi-run.ts'
 import { type BuiltCase, build, whyNot } from './kvm-wfi-scenario.ts'
 import { RecordingError, type Trace } from './recording.ts'
+import { meaning } from './registers.ts'
 
 export function replayKvmWfi(file: string, traces: readonly Trace[]): Tally[] {
   const tally = newTally(file, 'cases')
@@ -80,7 +81,17 @@ function count(tally: Tally, trace: string, compared: readonly Compared[]): void
     }
     tally.failed++
     const difference =
-      actual === expected ? `is followed by ${tooMuch}` : `is ${actual ?? 'missing'}, should be ${expected}`
+      actual === expected
+        ? `is followed by ${readable(tooMuch)}`
+        : `is ${readable(actual)}, should be ${readable(expected)}`
     tally.failures.push({ trace, op: at, what: list, differences: [difference] })
   }
+}
+
+/** An event with the fields of the register that it accesses. */
+function readable(event = 'missing'): string {
+  return event.replace(
+    /(ICH_\w+)_EL2 (0x[0-9a-f]+)$/,
+    (_, name: string, value: string) => `${name}_EL2 ${meaning(name, value)}`,
+  )
 }

@@ -5,9 +5,9 @@
  */
 import { VgicError } from 'vgic'
 import { designs, kvm61, VirtualMachine, type VirtualMachineConfig } from 'vgic/scenario'
-import { encodingOf } from './ich.ts'
 import { type Answer, countSkip, judge, newTally, type Tally } from './judge.ts'
 import { isHex, type Op, RecordingError, type Result, type Trace } from './recording.ts'
+import { encodingOf } from './registers.ts'
 
 type SiliconConfig = NonNullable<VirtualMachineConfig['silicon']>
 
