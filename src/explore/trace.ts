@@ -65,7 +65,7 @@ export interface StepEvent {
   readonly what: string
   /** The INTID that the guest acknowledged in this step, 1023 included. */
   readonly acknowledged?: number
-  /** What the guest read from a register in this step. */
+  /** What the guest read in this step, bits 31:0; of an MMIO access that left the guest, in the step that does it. */
   readonly value?: number
   /** The wfx trace event of a step in which the guest left for one of these instructions. */
   readonly wfx?: WfxEvent
@@ -145,8 +145,10 @@ function threadStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
   const name = path.pop() ?? ''
   const outcome = steps[pc]?.outcomes[result]
   const done = name === 'guest' ? 'enters the guest' : outcome === undefined ? name : `${name} ${outcome}`
-  const what = hasRead ? `${done} = 0x${(words[v + GUEST_VALUE] >>> 0).toString(16)}` : done
-  return { place: path.join('/'), what, listRegisters: [] }
+  const told = { place: path.join('/'), listRegisters: [] }
+  if (!hasRead) return { ...told, what: done }
+  const value = words[v + GUEST_VALUE] >>> 0
+  return { ...told, what: `${done} = 0x${value.toString(16)}`, value }
 }
 
 function guestStep(machine: ScenarioMachine, actor: Actor, v: number): Told {

@@ -125,4 +125,18 @@ describe('a step in which the guest reads a register', () => {
       ['read ICC_RPR_EL1', 0xff],
     ])
   })
+
+  it('from memory, in the step that does the access: of the emulated GIC, and of what nobody has', () => {
+    const run = guest((list) =>
+      list.writeMmio(0x0800_0104, 0xf0).readMmio(0x0800_0104).readMmio(0x0800_0105, 1).readMmio(0x0900_0000),
+    )
+    const values = run.events.flatMap(({ place, what, value }) =>
+      value === undefined ? [] : [[place, what, value]],
+    )
+    expect(values).toEqual([
+      ['mmio', 'emulateMmio done = 0xf0', 0xf0],
+      ['mmio', 'emulateMmio done = 0x0', 0],
+      ['mmio', 'userspace = 0x0', 0],
+    ])
+  })
 })
