@@ -1,13 +1,15 @@
 /** The guest's timers: expiry in the guest, at EL2, while blocked and while preempted; and WFIT's timeout. */
-import { ICC_PMR_EL1, ISR_EL1 } from 'vgic'
+import { ICC_EOIR1_EL1, ICC_PMR_EL1, ISR_EL1 } from 'vgic'
 import {
   type Design,
   designs,
+  edit,
   type GuestBuilder,
   kvm61,
   type Scenario,
   type ScenarioMachine,
   scenario,
+  steps,
   type TimerName,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
@@ -22,6 +24,7 @@ import {
   ISR_I,
   isReady,
   physicalActive,
+  self,
 } from './hyp-machine.ts'
 
 const timers = [
@@ -113,6 +116,32 @@ describe.each(timers)('the $which timer', ({ which, intid }) => {
     expect(physicalActive(machine, intid)).toBe(true)
     expect(acknowledged(go(machine, 'vcpu0'))).toEqual([1023])
     expect(physicalActive(machine, intid)).toBe(false)
+  })
+
+  it('with kvm61 still counts if it waits behind four active ones then: there it is sampled at a load', () => {
+    const turnedOff = (design: Design, between: (guest: GuestBuilder) => unknown) => {
+      const s = timed(
+        which,
+        (guest) => {
+          for (const sgi of [1, 2, 3, 4]) guest.sgi(self(sgi)).ack()
+          between(guest.timer(0, which).hvc().stopTimer(which).hvc())
+          for (const sgi of [4, 3, 2]) guest.write(ICC_EOIR1_EL1, sgi)
+          guest.ack()
+        },
+        design,
+      ).ppi({ intid, priority: 0x20 })
+      for (const sgi of [1, 2, 3, 4]) s.sgi({ intid: sgi, priority: 0xf0 - 0x10 * sgi })
+      const machine = s.machine()
+      goTo(machine, 'vcpu0', `${which} timer in 0`)
+      expire(machine, which)
+      return acknowledged(go(machine, 'vcpu0')).slice(-1)
+    }
+    const old = kvm61(designs.wfiHandler)
+    const withSync = edit(old).insertBefore('exit/irqOn', steps.timerSync).design('with timerSync')
+    const stays = (guest: GuestBuilder) => guest
+    expect(turnedOff(old, stays)).toEqual([intid])
+    expect(turnedOff(old, (guest) => guest.userspace())).toEqual([1023])
+    expect(turnedOff(withSync, stays)).toEqual([1023])
   })
 
   it('does not expire once it is turned off', () => {
