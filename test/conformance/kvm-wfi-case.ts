@@ -2,7 +2,7 @@
  * A line of suite `kvm-wfi`, read and checked: the programs of the guests, what comes from elsewhere and after what,
  * and what the recorded hypervisor and guests did in order (the recordings' README, "kvm-wfi.jsonl.gz").
  */
-import { isHex, RecordingError, type Trace } from './recording.ts'
+import { isHex, JUDGED, RecordingError, type Trace } from './recording.ts'
 
 /** An operation of a guest's program; which fields it has depends on `k`. */
 export interface GuestOp {
@@ -64,72 +64,91 @@ const isOptionalNumber = (value: unknown): boolean => value === undefined || Num
 const isOptionalText = (value: unknown): boolean => typeof value === 'string' || isOptionalNumber(value)
 
 /** Reads a line; throws a {@link RecordingError} for what is no case. */
-export function caseOf(file: string, { line, name, config, json }: Trace): Case {
-  const refuse = (reason: string): Error => new RecordingError(file, line, reason)
-  const field = (key: string): Record<string, unknown> => {
-    const value = json[key] ?? {}
-    if (isObject(value)) return value
-    throw refuse(`"${key}" is not an object`)
-  }
+export function caseOf(file: string, trace: Trace): Case {
+  const { name, config, json } = trace
   const { cpus } = config
+  const reader = new CaseReader((reason) => new RecordingError(file, trace.line, reason))
   if (typeof cpus !== 'number' || !Number.isInteger(cpus) || cpus < 1 || cpus > 16)
-    throw refuse('config.cpus is not a number of CPUs from 1 to 16')
-  const parts = { setup: field('setup'), guest: field('guest'), irq: field('irq') }
-  const answers = { accesses: field('accesses'), guestSees: field('guestSees') }
-  for (const [key, by] of Object.entries({ ...parts, ...answers })) {
-    const stranger = Object.keys(by).find((c) => !/^\d+$/.test(c) || Number(c) >= cpus)
-    if (stranger !== undefined) throw refuse(`"${key}" names vCPU ${stranger} of ${cpus}`)
-  }
-  const opsOf = (value: unknown, where: string): readonly GuestOp[] => {
-    if (value === undefined) return []
-    if (!Array.isArray(value)) throw refuse(`${where} is not a list`)
-    for (const [i, op] of value.entries()) {
-      if (!isGuestOp(op)) throw refuse(`${where}: ${JSON.stringify(op)} at ${i} is no op of suite kvm-wfi`)
-    }
-    return value as GuestOp[]
-  }
-  const handlersOf = (c: number): ReadonlyMap<number, readonly GuestOp[]> => {
-    const lists = parts.irq[c] ?? {}
-    if (!isObject(lists)) throw refuse(`irq[${c}] is not an object`)
-    return new Map(
-      Object.entries(lists).map(([intid, ops]) => [Number(intid), opsOf(ops, `irq[${c}][${intid}]`)]),
-    )
-  }
-  const listOf = (value: unknown, where: string): readonly Record<string, unknown>[] => {
-    if (value === undefined) return []
-    if (Array.isArray(value) && value.every(isObject)) return value
-    throw refuse(`${where} is not a list of objects`)
-  }
-  const vcpus = Array.from({ length: cpus }, (_, c) => c)
-  const text =
-    (what: string, of: (event: Record<string, unknown>) => string | undefined) => (value: unknown) =>
-      listOf(value, what).map((event, i) => {
-        const said = of(event)
-        if (said === undefined) throw refuse(`${what}: ${JSON.stringify(event)} at ${i} is not understood`)
-        return said
-      })
-  const judged = (c: number) =>
-    listOf(answers.accesses[c], `accesses[${c}]`).filter(({ e }) => JUDGED.has(String(e)))
+    throw reader.refuse('config.cpus is not a number of CPUs from 1 to 16')
+  const byVcpu = (key: string): unknown[] => reader.byVcpu(json[key], key, cpus)
+  const [setup, guest, irq] = [byVcpu('setup'), byVcpu('guest'), byVcpu('irq')]
   return {
     name,
     config,
     cpus,
-    programs: vcpus.map((c) => ({
-      setup: opsOf(parts.setup[c], `setup[${c}]`),
-      guest: opsOf(parts.guest[c], `guest[${c}]`),
-      handlers: handlersOf(c),
+    programs: guest.map((ops, c) => ({
+      setup: reader.ops(setup[c], `setup[${c}]`),
+      guest: reader.ops(ops, `guest[${c}]`),
+      handlers: reader.handlers(irq[c], `irq[${c}]`),
     })),
-    stimuli: listOf(json['stimuli'], 'stimuli').map((stimulus, i) => {
-      if (isStimulus(stimulus)) return stimulus
-      throw refuse(`stimuli: ${JSON.stringify(stimulus)} at ${i} is no stimulus of suite kvm-wfi`)
-    }),
-    accesses: vcpus.map((c) => text(`accesses[${c}]`, accessText)(judged(c))),
-    sees: vcpus.map((c) => text(`guestSees[${c}]`, seenText)(answers.guestSees[c])),
+    stimuli: reader.stimuli(json['stimuli']),
+    accesses: byVcpu('accesses').map((events, c) => reader.accesses(events, `accesses[${c}]`)),
+    sees: byVcpu('guestSees').map((events, c) => reader.sees(events, `guestSees[${c}]`)),
   }
 }
 
-/** What is judged of `accesses`. The rest are markers. */
-export const JUDGED: ReadonlySet<string> = new Set(['entry', 'exit', 'r', 'w', 'its', 'host'])
+class CaseReader {
+  constructor(readonly refuse: (reason: string) => Error) {}
+
+  /** What an object has under each vCPU's number. */
+  byVcpu(value: unknown, key: string, cpus: number): unknown[] {
+    const lists = this.object(value, `"${key}"`)
+    const stranger = Object.keys(lists).find((c) => !/^\d+$/.test(c) || Number(c) >= cpus)
+    if (stranger !== undefined) throw this.refuse(`"${key}" names vCPU ${stranger} of ${cpus}`)
+    return Array.from({ length: cpus }, (_, c) => lists[c])
+  }
+
+  ops(value: unknown, where: string): readonly GuestOp[] {
+    return this.list(value, where).map((op, i) => {
+      if (isGuestOp(op)) return op
+      throw this.refuse(`${where}: ${JSON.stringify(op)} at ${i} is no op of suite kvm-wfi`)
+    })
+  }
+
+  handlers(value: unknown, where: string): ReadonlyMap<number, readonly GuestOp[]> {
+    const lists = Object.entries(this.object(value, where))
+    return new Map(lists.map(([intid, ops]) => [Number(intid), this.ops(ops, `${where}[${intid}]`)]))
+  }
+
+  stimuli(value: unknown): readonly Stimulus[] {
+    return this.list(value, 'stimuli').map((stimulus, i) => {
+      if (isStimulus(stimulus)) return stimulus
+      throw this.refuse(`stimuli: ${JSON.stringify(stimulus)} at ${i} is no stimulus of suite kvm-wfi`)
+    })
+  }
+
+  /** The judged ones as text; the rest are markers. */
+  accesses(value: unknown, where: string): readonly string[] {
+    const judged = this.list(value, where).filter(({ e }) => JUDGED.has(String(e)))
+    return this.texts(judged, where, accessText)
+  }
+
+  sees(value: unknown, where: string): readonly string[] {
+    return this.texts(this.list(value, where), where, seenText)
+  }
+
+  private texts(
+    events: readonly Record<string, unknown>[],
+    where: string,
+    textOf: (event: Record<string, unknown>) => string | undefined,
+  ): readonly string[] {
+    return events.map((event, i) => {
+      const text = textOf(event)
+      if (text !== undefined) return text
+      throw this.refuse(`${where}: ${JSON.stringify(event)} at ${i} is not understood`)
+    })
+  }
+
+  private object(value: unknown = {}, where = ''): Record<string, unknown> {
+    if (isObject(value)) return value
+    throw this.refuse(`${where} is not an object`)
+  }
+
+  private list(value: unknown = [], where = ''): readonly Record<string, unknown>[] {
+    if (Array.isArray(value) && value.every(isObject)) return value
+    throw this.refuse(`${where} is not a list of objects`)
+  }
+}
 
 /** An access as text, the same for what was recorded and what the model does. */
 export const said = {
@@ -189,8 +208,8 @@ const FIELDS: Readonly<Record<string, readonly (keyof GuestOp)[]>> = {
 }
 const NUMBERS: ReadonlySet<string> = new Set(['us', 'flag', 'n', 'intid', 'c', 'level', 'nth'])
 
-function isGuestOp(op: unknown): boolean {
-  if (!isObject(op) || typeof op['k'] !== 'string') return false
+function isGuestOp(op: Record<string, unknown>): op is Record<string, unknown> & GuestOp {
+  if (typeof op['k'] !== 'string') return false
   // Of an ITS command there is more than the replay looks at.
   if (op['k'] === 'its') return true
   const fields = Object.hasOwn(FIELDS, op['k']) ? FIELDS[op['k']] : undefined

@@ -135,7 +135,7 @@ function traceOf(file: string, line: number, text: string): Trace {
 }
 
 /** What of a `kvm-wfi` line is judged: accesses of these kinds, and everything that the guest sees. */
-const JUDGED = new Set(['entry', 'exit', 'r', 'w', 'its', 'host'])
+export const JUDGED: ReadonlySet<string> = new Set(['entry', 'exit', 'r', 'w', 'its', 'host'])
 
 function judgedAccesses({ accesses, guestSees }: Record<string, unknown>): number {
   const lists = (value: unknown): unknown[] => (isObject(value) ? Object.values(value).flat() : [])
