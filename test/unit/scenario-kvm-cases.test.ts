@@ -181,8 +181,9 @@ describe('an SGI that is sent while the distributor is off (W10)', () => {
       .run()
   const sleepsUntil = (run: Run): string => {
     const enables = run.events.findIndex(
-      ({ actor, what }) => actor.index === 1 && what.startsWith('4 bytes at 0x8000000 := 0x12'),
+      ({ actor, what }) => actor.index === 1 && what.startsWith('GICD_CTLR := 0x12'),
     )
+    expect(enables).toBeGreaterThan(0)
     const wakes = run.events.findIndex(
       ({ actor, what }, i) => i > enables && actor.index === 0 && what.startsWith('gets'),
     )
