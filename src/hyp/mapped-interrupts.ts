@@ -7,7 +7,7 @@ import type { ApLists } from './ap-list.ts'
 import type { ArchTimers } from './arch-timer.ts'
 import type { Seam } from './seam.ts'
 import { VCPU_INDEX, VCPU_IRQ, VCPU_PE } from './vcpu.ts'
-import { IRQ_EDGE, IRQ_HW, irqTarget } from './vgic-irq.ts'
+import { IRQ_EDGE, IRQ_HW, irqTarget, TARGET_NONE } from './vgic-irq.ts'
 import { MAPPED_IRQ, MAPPED_LINE, MAPPED_PINTID, MAPPED_STRIDE } from './vm.ts'
 
 export class MappedInterrupts {
@@ -92,7 +92,9 @@ export class MappedInterrupts {
   private take(row: number): number {
     const { words, seam, apLists } = this
     const irq = words[row + MAPPED_IRQ]
-    const v = apLists.vcpuOf(irqTarget(words[irq]))
+    const target = irqTarget(words[irq])
+    // One that is routed to nobody counts for the first vCPU.
+    const v = apLists.vcpuOf(target === TARGET_NONE ? 0 : target)
     seam.takePhysical(v, words[v + VCPU_PE], words[row + MAPPED_PINTID])
     if (words[irq] & IRQ_EDGE) words[row + MAPPED_LINE] = 0
     return apLists.setInput(irq, 1)

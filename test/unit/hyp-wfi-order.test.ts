@@ -7,6 +7,8 @@ import { designs, type GuestBuilder, kvm61, type Run, type Scenario, scenario } 
 import { describe, expect, it } from 'vitest'
 import { ISR_I, self } from './hyp-machine.ts'
 
+const GICD_IROUTER_40 = 0x0800_6140
+
 const recorded = (name: string): Scenario =>
   scenario(name).vm({ vcpus: 1, timers: true }).design(kvm61(designs.wfiHandler))
 const guest = (write: (guest: GuestBuilder) => unknown): Run => recorded('order').guest(0, write).run()
@@ -291,5 +293,54 @@ describe('six interrupts for four list registers', () => {
       )
       .run()
     expect(run.acknowledged(0)).toEqual([1, 2, 3, 4, 1023])
+  })
+})
+
+describe('a mapped SPI of a device that the VM was given', () => {
+  const mapped = (router: number) =>
+    scenario('mapped')
+      .gic({ spis: 64 })
+      .vm({ vcpus: 2 })
+      .spi({ intid: 40, trigger: 'level', physical: 50, vcpu: 1 })
+      .guest(0, (list) => list.writeMmio(GICD_IROUTER_40, router, 8).hvc())
+      .guest(1, (list) =>
+        list
+          .loop(40, (body) => body.hvc())
+          .ack()
+          .quiesce(40)
+          .eoi(),
+      )
+      .device('nic', (device) => device.at(100).raise(40))
+      .run()
+
+  it('is taken by the host as a timer is, wherever it is routed to', () => {
+    for (const router of [0, 1, 0x77]) {
+      const taken = mapped(router).events.flatMap(({ actor, accesses }) =>
+        accesses.flatMap(({ name, low }) =>
+          name.startsWith('ICC_') ? [`${actor.name} ${name} ${low}`] : [],
+        ),
+      )
+      expect(taken, `routed to ${router}`).toEqual(['nic ICC_IAR1_EL1 50', 'nic ICC_EOIR1_EL1 50'])
+    }
+    expect(mapped(1).acknowledged(1)).toEqual([40])
+    expect(mapped(0x77).acknowledged(1)).toEqual([1023])
+  })
+
+  it('costs a read and a write for that, also if it is routed to nobody', () => {
+    const sums = (run: Run) =>
+      run.cost().reduce((sum, { sysregReads, sysregWrites }) => sum + sysregReads + sysregWrites, 0)
+    const quiet = scenario('quiet')
+      .gic({ spis: 64 })
+      .vm({ vcpus: 2 })
+      .guest(0, (list) => list.writeMmio(GICD_IROUTER_40, 0x77, 8).hvc())
+      .guest(1, (list) =>
+        list
+          .loop(40, (body) => body.hvc())
+          .ack()
+          .quiesce(40)
+          .eoi(),
+      )
+      .run()
+    expect(sums(mapped(0x77)) - sums(quiet)).toBe(2)
   })
 })
