@@ -6,6 +6,12 @@
 export { DeviceBuilder } from './explore/device.ts'
 export {
   type AccessSize,
+  type DeliveryCondition,
+  type DeliveryReason,
+  deliveryReasons,
+  Explanation,
+} from './explore/explain.ts'
+export {
   GuestBuilder,
   type MaskName,
   OpList,

@@ -35,6 +35,7 @@ import { recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
 import { argumentInteger, VgicError } from '../state/vgic-error.ts'
 import type { DeviceProgram, DeviceStep } from './device.ts'
+import { type Explanation, explain } from './explain.ts'
 import { Ghosts } from './ghosts.ts'
 import { type StepEvent, traceStep } from './trace.ts'
 
@@ -267,6 +268,16 @@ export class ScenarioMachine {
   cost(): CostRow[] {
     const { words, place, design } = this.hypervisor
     return readCost(words, place.costTable, design.name)
+  }
+
+  /**
+   * Why an interrupt is, or is not, delivered to a vCPU in this state; without a vCPU to the one that an SPI is routed
+   * to, and vCPU 0 for an SGI or a PPI. Changes nothing. An INTID that the VM does not have is explained too.
+   */
+  explain(intid: number, vcpu?: number): Explanation {
+    argumentInteger('intid', intid, 0, 0xff_ffff)
+    if (vcpu !== undefined) argumentInteger('vcpu', vcpu, 0, this.setup.vcpus - 1)
+    return explain(this.hypervisor, intid, vcpu)
   }
 
   /** KVM's exit statistics of the VM. */
