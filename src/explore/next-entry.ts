@@ -86,12 +86,9 @@ export function foldBack(hypervisor: Hypervisor, v: number): void {
  * it ran on last, whoever is there now.
  */
 export function prepareEntry(hypervisor: Hypervisor, v: number): void {
-  const { words, runLoop, scheduler } = hypervisor
+  const { words, runLoop } = hypervisor
   foldBack(hypervisor, v)
-  if (words[v + VCPU_PE] === 0) {
-    scheduler.place(v, words[v + VCPU_LAST_CPU])
-    emptyListRegisters(hypervisor, v)
-  }
+  if (words[v + VCPU_PE] === 0) takePe(hypervisor, v)
   if (words[v + VCPU_LOADED] === 0) {
     runLoop.perform(STEP_LOAD, v)
     runLoop.perform(STEP_TIMER_LOAD, v)
@@ -100,8 +97,12 @@ export function prepareEntry(hypervisor: Hypervisor, v: number): void {
   runLoop.perform(STEP_IRQ_ON, v)
 }
 
-function emptyListRegisters({ words, seam, config }: Hypervisor, v: number): void {
-  const pe = words[v + VCPU_PE]
+/** The thread gets the PE that it ran on last, with nothing left there of whoever runs on it. */
+function takePe({ words, seam, config, scheduler, silicon }: Hypervisor, v: number): void {
+  const cpu = words[v + VCPU_LAST_CPU]
+  const pe = silicon.peOf(cpu)
+  if (silicon.pcpu.isInGuest(pe)) silicon.pcpu.leaveGuest(pe)
+  scheduler.place(v, cpu)
   seam.beginFold(words, pe, 0, config.listRegisters, 0)
   for (let n = 0; n < config.listRegisters; n++) clearLr(words, lrAt(pe, n))
 }
