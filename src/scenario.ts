@@ -5,13 +5,13 @@
  */
 export { DeviceBuilder } from './explore/device.ts'
 export {
-  type AccessSize,
   type DeliveryCondition,
   type DeliveryReason,
   deliveryReasons,
   Explanation,
 } from './explore/explain.ts'
 export {
+  type AccessSize,
   GuestBuilder,
   type MaskName,
   OpList,
@@ -62,6 +62,7 @@ export type { GuestFramesConfig } from './hyp/guest-frames.ts'
 export type { HaltPolling } from './hyp/halt.ts'
 export type { StepContext } from './hyp/own-steps.ts'
 export * as steps from './hyp/public-steps.ts'
+export type { SavedRegisters, SavedVgic } from './hyp/save-restore.ts'
 export type { CrossingKind } from './hyp/seam.ts'
 export type { ExitName } from './hyp/vcpu.ts'
 export {

@@ -28,6 +28,7 @@ import {
   irqIsPending,
   irqListRegister,
   irqTarget,
+  TARGET_NONE,
 } from '../hyp/vgic-irq.ts'
 import { VM_ENABLED } from '../hyp/vm.ts'
 import type { DeliveryCondition } from './explain.ts'
@@ -266,7 +267,8 @@ function pendingText(word: number): string {
 }
 
 function targetText({ intid }: DeliveryFacts, target: number): string {
-  return intid < FIRST_SPI ? 'it is private' : `GICD_IROUTER${intid} names vcpu${target}`
+  if (intid < FIRST_SPI) return 'it is private'
+  return `GICD_IROUTER${intid} names ${target === TARGET_NONE ? 'no vCPU' : `vcpu${target}`}`
 }
 
 function listText({ listRegisters }: DeliveryFacts): string {

@@ -13,7 +13,14 @@ import { cpuSysregs } from './cpu-sysregs.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { UserspaceRegisters, userspaceDistributor, userspaceRedistributor } from './userspace-registers.ts'
 import { VCPU_AP_COUNT, VCPU_LPIS_ENABLED } from './vcpu.ts'
-import { IRQ_ACTIVE, IRQ_AP_LIST_MASK, IRQ_DEACTIVATED, IRQ_ENABLED, IRQ_LATCH, IRQ_LINE } from './vgic-irq.ts'
+import {
+  IRQ_ACTIVE,
+  IRQ_AP_LIST_MASK,
+  IRQ_DEACTIVATED,
+  IRQ_ENABLED,
+  IRQ_LATCH,
+  IRQ_LINE,
+} from './vgic-irq.ts'
 import type { VgicMmio } from './vgic-mmio.ts'
 import type { VgicRow } from './vgic-mmio-registers.ts'
 import { VM_DEACTIVATED } from './vm.ts'
@@ -64,11 +71,17 @@ type Frame = RegisterMap<VgicMmio, VgicRow>
 /** The registers of a frame in the order of their kinds, those for INTIDs `first` to `end` - 1. */
 function registersOf({ rows }: Frame, kinds: readonly string[], first: number, end: number): FrameRegister[] {
   return kinds.flatMap((kind) =>
-    rows.flatMap((row) => (row.name.replace(/^GIC[DR]_|0$/g, '') === kind ? registersOfRow(row, first, end) : [])),
+    rows.flatMap((row) =>
+      row.name.replace(/^GIC[DR]_|0$/g, '') === kind ? registersOfRow(row, first, end) : [],
+    ),
   )
 }
 
-function registersOfRow({ name, offset, length, bits, sizes }: VgicRow, first: number, end: number): FrameRegister[] {
+function registersOfRow(
+  { name, offset, length, bits, sizes }: VgicRow,
+  first: number,
+  end: number,
+): FrameRegister[] {
   const bytes = sizes & DOUBLEWORD ? 8 : 4
   const interrupts = bits === 0 ? 0 : (bytes * 8) / bits
   return Array.from({ length: length / bytes }, (_, n) => ({
@@ -124,7 +137,9 @@ const frameGroup = (
   )
 
 /** The groups of a VM, each with its place in {@link SavedVgic}, in the order in which they are put back. */
-function groupsOf(hypervisor: Hypervisor): { readonly path: keyof SavedVgic; readonly vcpu: number; readonly group: Group }[] {
+function groupsOf(
+  hypervisor: Hypervisor,
+): { readonly path: keyof SavedVgic; readonly vcpu: number; readonly group: Group }[] {
   const registers = new UserspaceRegisters(hypervisor)
   const { place, silicon } = hypervisor
   const end = FIRST_SPI + place.spiCount
@@ -237,7 +252,8 @@ function forget({ words, place, apLists }: Hypervisor): void {
 function checkShape(saved: SavedVgic, own: SavedVgic): void {
   const isRecord = (value: unknown): value is Record<string, unknown> =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
-  if (!isRecord(saved)) throw new VgicError('argument', 'A saved VM must be an object, such as saveVgic() returns.')
+  if (!isRecord(saved))
+    throw new VgicError('argument', 'A saved VM must be an object, such as saveVgic() returns.')
   checkRegisters('dist', saved.dist, own.dist)
   for (const path of ['redist', 'sysregs', 'level_info'] as const) {
     const list: unknown = saved[path]
@@ -247,13 +263,16 @@ function checkShape(saved: SavedVgic, own: SavedVgic): void {
         `${path} must be a list of ${own[path].length}, as many as this VM has vCPUs: restore it to a VM of its size.`,
       )
     }
-    for (const [vcpu, registers] of own[path].entries()) checkRegisters(`${path}[${vcpu}]`, list[vcpu], registers)
+    for (const [vcpu, registers] of own[path].entries())
+      checkRegisters(`${path}[${vcpu}]`, list[vcpu], registers)
   }
 
   function checkRegisters(path: string, registers: unknown, ownRegisters: SavedRegisters): void {
-    if (!isRecord(registers)) throw new VgicError('argument', `${path} must be an object of registers by name.`)
+    if (!isRecord(registers))
+      throw new VgicError('argument', `${path} must be an object of registers by name.`)
     const unknown = Object.keys(registers).find((name) => !(name in ownRegisters))
-    if (unknown !== undefined) throw new VgicError('argument', `${path} has ${unknown}, which this VM does not have.`)
+    if (unknown !== undefined)
+      throw new VgicError('argument', `${path} has ${unknown}, which this VM does not have.`)
     for (const name of Object.keys(ownRegisters)) {
       const value = registers[name]
       const digits = /^GIC(R_(TYPER|P..[PD]BASER)|D_IROUTER)/.test(name) ? 16 : 8

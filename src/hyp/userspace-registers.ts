@@ -8,7 +8,7 @@
  * - what a vCPU of a running VM has in its list registers is seen by nobody: with a vCPU loaded, every access fails.
  */
 import { FIRST_SPI } from '../arch/intid.ts'
-import { RegisterMap, WORD } from '../gic/register-map.ts'
+import { RegisterMap, razWi, WORD } from '../gic/register-map.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import { type CpuSysreg, cpuSysreg } from './cpu-sysregs.ts'
 import type { Hypervisor } from './hypervisor.ts'
@@ -72,21 +72,23 @@ const distributorRows: Readonly<Record<string, Partial<Access>>> = {
   IIDR: {
     write: (machine, owner, first, count, value) => {
       const own = distributorMap.find(GICD_IIDR, WORD)?.read(machine, owner, first, count) ?? 0
-      if (own !== value) throw new VgicError('EINVAL', `GICD_IIDR is ${hex(own)}, not ${hex(value)}: another vGIC.`)
+      if (own !== value)
+        throw new VgicError('EINVAL', `GICD_IIDR is ${hex(own)}, not ${hex(value)}: another vGIC.`)
     },
   },
 }
 const GICD_IIDR = 0x8
+
+/** Identification registers other than PIDR2, which for a guest need no row to read as zero. */
+const identification = [razWi<VgicMmio>('PIDR4', 0xffd0, 0x18), razWi<VgicMmio>('PIDR3', 0xffec, 0x14)]
 
 /** The guest's rows, with another access where there is one; by the name without the frame and the 0 of a single one. */
 function userspaceMap(
   { rows, size }: RegisterMap<VgicMmio, VgicRow>,
   others: Readonly<Record<string, Partial<Access>>>,
 ): RegisterMap<VgicMmio, VgicRow> {
-  return new RegisterMap(
-    rows.map((row) => ({ ...row, ...others[row.name.replace(/^GIC[DR]_|0$/g, '')] })),
-    size,
-  )
+  const own = rows.map((row) => ({ ...row, ...others[row.name.replace(/^GIC[DR]_|0$/g, '')] }))
+  return new RegisterMap([...own, ...identification], size)
 }
 
 /** The frames as userspace has them. */
@@ -125,7 +127,10 @@ export class UserspaceRegisters {
     const v = this.stopped(vcpu)
     const register = this.sysreg(encoding)
     if (register.write({ words: this.hypervisor.words, v, vtr: this.vtr }, value)) return
-    throw new VgicError('EINVAL', `${register.name} does not take ${hex(value)}: its fixed fields are others here.`)
+    throw new VgicError(
+      'EINVAL',
+      `${register.name} does not take ${hex(value)}: its fixed fields are others here.`,
+    )
   }
 
   /** The lines of level-sensitive interrupts `first` to `first` + 31, a multiple of 32, of a vCPU: LEVEL_INFO. */
@@ -142,13 +147,13 @@ export class UserspaceRegisters {
   /** Sets them. An edge-triggered one remembers its line until it becomes level-sensitive. */
   writeLevels(vcpu: number, first: number, levels: number): void {
     const v = this.stopped(vcpu)
-    const { words, vgicMmio } = this.hypervisor
+    const { words, mmio } = this.hypervisor
     for (let i = 0; i < 32; i++) {
       const irq = this.irqOf(v, first + i)
       if (irq === 0) continue
       const level = (levels >>> i) & 1
       if (words[irq] & IRQ_EDGE) this.rememberLine(irq, level)
-      else store(vgicMmio, irq, level ? words[irq] | IRQ_LINE : words[irq] & ~IRQ_LINE)
+      else store(mmio, irq, level ? words[irq] | IRQ_LINE : words[irq] & ~IRQ_LINE)
     }
   }
 
@@ -168,13 +173,13 @@ export class UserspaceRegisters {
   private readFrame(map: Map, vcpu: number, frame: string, offset: number): number {
     const v = this.stopped(vcpu)
     rowAt(map, frame, offset)
-    return map.read(this.hypervisor.vgicMmio, v, offset, WORD) >>> 0
+    return map.read(this.hypervisor.mmio, v, offset, WORD) >>> 0
   }
 
   private writeFrame(map: Map, vcpu: number, frame: string, offset: number, value: number): void {
     const v = this.stopped(vcpu)
     rowAt(map, frame, offset)
-    map.write(this.hypervisor.vgicMmio, v, offset, WORD, value | 0, 0)
+    map.write(this.hypervisor.mmio, v, offset, WORD, value | 0, 0)
   }
 
   private sysreg(encoding: number): CpuSysreg {
@@ -202,7 +207,8 @@ export class UserspaceRegisters {
 type Map = RegisterMap<VgicMmio, VgicRow>
 
 function rowAt(map: Map, frame: string, offset: number): VgicRow {
-  const row = Number.isInteger(offset) && offset >= 0 && offset < map.size ? map.find(offset, WORD) : undefined
+  const row =
+    Number.isInteger(offset) && offset >= 0 && offset < map.size ? map.find(offset, WORD) : undefined
   if (row) return row
   throw new VgicError('ENXIO', `${frame} has no 32-bit register at offset ${String(offset)}.`)
 }
