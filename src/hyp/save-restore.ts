@@ -270,7 +270,7 @@ function checkShape(saved: SavedVgic, own: SavedVgic): void {
   function checkRegisters(path: string, registers: unknown, ownRegisters: SavedRegisters): void {
     if (!isRecord(registers))
       throw new VgicError('argument', `${path} must be an object of registers by name.`)
-    const unknown = Object.keys(registers).find((name) => !(name in ownRegisters))
+    const unknown = Object.keys(registers).find((name) => !Object.hasOwn(ownRegisters, name))
     if (unknown !== undefined)
       throw new VgicError('argument', `${path} has ${unknown}, which this VM does not have.`)
     for (const name of Object.keys(ownRegisters)) {

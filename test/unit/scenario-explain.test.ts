@@ -15,9 +15,11 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { IRQ_ENABLED } from '../../src/hyp/vgic-irq.ts'
-import { VM_ENABLED } from '../../src/hyp/vm.ts'
 import { busy, fire, go, goTo, handle, happen, self } from './hyp-machine.ts'
+
+const GICD_CTLR = 0x0800_0000
+const GICD_ICENABLER1 = 0x0800_0184
+const GICD_IROUTER40 = 0x0800_6140
 
 /** One vCPU with SPI 40, which a device pulses twice; the masks of PSTATE are set unless the guest clears them. */
 const one = (guest: (guest: GuestBuilder) => unknown = (g) => busy(g.unmask())): Scenario =>
@@ -32,17 +34,6 @@ function inGuest(s: Scenario, operations = 1): ScenarioMachine {
   goTo(machine, 'vcpu0', 'enters the guest')
   go(machine, 'vcpu0', undefined, operations)
   return machine
-}
-
-/** The host's tick makes the vCPU leave its guest, and it enters again. */
-function entersAgain(machine: ScenarioMachine): void {
-  happen(machine, 'tick of vcpu0')
-  goTo(machine, 'vcpu0', 'enters the guest')
-}
-
-/** The guest's distributor, as a write to GICD_CTLR leaves it. */
-function turnDistributor({ hypervisor }: ScenarioMachine, on: 0 | 1): void {
-  hypervisor.words[hypervisor.place.vm + VM_ENABLED] = on
 }
 
 const seen = new Set<DeliveryReason>()
@@ -103,11 +94,14 @@ describe('an interrupt is delivered', () => {
   })
 
   it('although it was disabled meanwhile, while it is in a list register of the guest', () => {
-    const machine = inGuest(one((guest) => busy(guest)))
+    const machine = inGuest(
+      one((guest) => busy(guest))
+        .vm({ vcpus: 2 })
+        .guest(1, (guest) => guest.writeMmio(GICD_ICENABLER1, 1 << 8)),
+    )
     fire(machine, 'nic')
     goTo(machine, 'vcpu0', 'enters the guest')
-    const { words, apLists } = machine.hypervisor
-    words[apLists.irqOf(0, 40)] &= ~IRQ_ENABLED
+    goTo(machine, 'vcpu1', 'emulateMmio')
     const explanation = explained(machine, 40)
     expect(explanation.reason).toBe('pstate-masked')
     expect(detailOf(explanation, 'enabled')).toBe(
@@ -166,8 +160,8 @@ describe('an interrupt is not delivered', () => {
   })
 
   it('distributor-off: GICD_CTLR.EnableGrp1 is 0', () => {
-    const machine = inGuest(one())
-    turnDistributor(machine, 0)
+    const machine = inGuest(one((guest) => busy(guest.unmask().writeMmio(GICD_CTLR, 0))))
+    goTo(machine, 'vcpu0', 'enters the guest')
     fire(machine, 'nic')
     expect(reasonOf(machine, 40)).toBe('distributor-off')
   })
@@ -186,12 +180,25 @@ describe('an interrupt is not delivered', () => {
     expect(detailOf(here, 'target')).toBe('GICD_IROUTER40 names vcpu1')
   })
 
-  it('not-queued: it became pending while the distributor was off, and nobody queued it since (W10)', () => {
-    const machine = inGuest(one())
-    turnDistributor(machine, 0)
+  it('routed-elsewhere: its GICD_IROUTER names an affinity that nobody has', () => {
+    const machine = inGuest(one((guest) => busy(guest.unmask().writeMmio(GICD_IROUTER40, 0x1234, 8))))
+    goTo(machine, 'vcpu0', 'enters the guest')
     fire(machine, 'nic')
-    turnDistributor(machine, 1)
-    entersAgain(machine)
+    const explanation = explained(machine, 40)
+    expect(explanation).toMatchObject({ vcpu: 0, reason: 'routed-elsewhere' })
+    expect(detailOf(explanation, 'target')).toBe('GICD_IROUTER40 names no vCPU')
+  })
+
+  it('not-queued: it became pending while the distributor was off, and nobody queued it since (W10)', () => {
+    const machine = inGuest(
+      one((guest) => busy(guest.unmask().writeMmio(GICD_CTLR, 0).hvc().writeMmio(GICD_CTLR, 2))).design(
+        kvm61(designs.wfiHandler),
+      ),
+    )
+    goTo(machine, 'vcpu0', 'hvc')
+    fire(machine, 'nic')
+    goTo(machine, 'vcpu0', 'emulateMmioFromMemory')
+    goTo(machine, 'vcpu0', 'enters the guest')
     expect(reasonOf(machine, 40)).toBe('not-queued')
     fire(machine, 'nic')
     expect(reasonOf(machine, 40)).toBe('at-next-entry')
