@@ -5,12 +5,6 @@
  */
 export { DeviceBuilder } from './explore/device.ts'
 export {
-  type DeliveryCondition,
-  type DeliveryReason,
-  deliveryReasons,
-  Explanation,
-} from './explore/explain.ts'
-export {
   type AccessSize,
   GuestBuilder,
   type MaskName,
@@ -58,6 +52,12 @@ export {
   halt,
 } from './hyp/designs.ts'
 export { Edit, edit } from './hyp/edit.ts'
+export {
+  type DeliveryCondition,
+  type DeliveryReason,
+  deliveryReasons,
+  Explanation,
+} from './hyp/explain.ts'
 export type { GuestFramesConfig } from './hyp/guest-frames.ts'
 export type { HaltPolling } from './hyp/halt.ts'
 export type { StepContext } from './hyp/own-steps.ts'

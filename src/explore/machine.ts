@@ -6,6 +6,7 @@
 import type { CheckedGicConfig } from '../gic/config.ts'
 import { type CostRow, type ExitStatistics, readCost } from '../hyp/cost.ts'
 import { type Design, TABLE_SHIFT } from '../hyp/design.ts'
+import { type Explanation, explain } from '../hyp/explain.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { kick, postRequest } from '../hyp/kick.ts'
 import { digestOf } from '../hyp/recipe.ts'
@@ -37,7 +38,6 @@ import { recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
 import { argumentInteger, VgicError } from '../state/vgic-error.ts'
 import type { DeviceProgram, DeviceStep } from './device.ts'
-import { type Explanation, explain } from './explain.ts'
 import { Ghosts } from './ghosts.ts'
 import { type StepEvent, traceStep } from './trace.ts'
 
@@ -322,8 +322,6 @@ export class ScenarioMachine {
    * to, and vCPU 0 for an SGI or a PPI. Changes nothing. An INTID that the VM does not have is explained too.
    */
   explain(intid: number, vcpu?: number): Explanation {
-    argumentInteger('intid', intid, 0, 0xff_ffff)
-    if (vcpu !== undefined) argumentInteger('vcpu', vcpu, 0, this.setup.vcpus - 1)
     return explain(this.hypervisor, intid, vcpu)
   }
 

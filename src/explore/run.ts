@@ -1,10 +1,10 @@
 /** A plain run of a scenario: one schedule, from the first step to the end. */
 
 import type { CostRow, ExitStatistics } from '../hyp/cost.ts'
+import type { Explanation } from '../hyp/explain.ts'
 import { THREAD_WAITS_FOR_VCPUS } from '../hyp/run-loop.ts'
 import { VCPU_LAST_CPU, VCPU_PE } from '../hyp/vcpu.ts'
 import { argumentInteger } from '../state/vgic-error.ts'
-import type { Explanation } from './explain.ts'
 import type { Actor, ScenarioMachine, VcpuCounts } from './machine.ts'
 import { timeline } from './timeline.ts'
 import type { StepEvent } from './trace.ts'

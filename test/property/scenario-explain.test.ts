@@ -18,7 +18,7 @@ const intidsOf = (recipe: Recipe): number[] => [
 function runsGuest({ hypervisor }: ScenarioMachine, vcpu: number): boolean {
   const v = hypervisor.vcpu(vcpu)
   if (hypervisor.runLoop.threadState(v) !== THREAD_IN_GUEST) return false
-  return !hypervisor.guest.isInterrupted(v, hypervisor.words[v + VCPU_PE])
+  return !hypervisor.guest.isInterrupted(v)
 }
 
 /** What the guest of a vCPU in it takes before its next instruction, by the silicon: one INTID or none. */

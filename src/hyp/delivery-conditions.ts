@@ -14,10 +14,19 @@ import {
 import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import { DAIF_F, DAIF_I } from '../gic/pcpu.ts'
 import { ICH_LR, PRIORITY_IDLE } from '../gic/virtual-interface.ts'
-import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { THREAD_ENDED, THREAD_SLEEPS } from '../hyp/run-loop.ts'
-import { lrAt, lrHigh, lrLow } from '../hyp/seam.ts'
-import { VCPU_HCR, VCPU_INDEX, VCPU_PE, VCPU_VMCR } from '../hyp/vcpu.ts'
+import type { DeliveryCondition } from './explain.ts'
+import type { Hypervisor } from './hypervisor.ts'
+import {
+  fillListRegisters,
+  foldBack,
+  guestMasks,
+  keepsListRegisters,
+  peek,
+  prepareEntry,
+} from './next-entry.ts'
+import { THREAD_ENDED, THREAD_SLEEPS } from './run-loop.ts'
+import { lrAt, lrHigh, lrLow } from './seam.ts'
+import { VCPU_HCR, VCPU_INDEX, VCPU_PE, VCPU_VMCR } from './vcpu.ts'
 import {
   IRQ_ACTIVE,
   IRQ_EDGE,
@@ -29,17 +38,8 @@ import {
   irqListRegister,
   irqTarget,
   TARGET_NONE,
-} from '../hyp/vgic-irq.ts'
-import { VM_ENABLED } from '../hyp/vm.ts'
-import type { DeliveryCondition } from './explain.ts'
-import {
-  fillListRegisters,
-  foldBack,
-  guestMasks,
-  keepsListRegisters,
-  peek,
-  prepareEntry,
-} from './next-entry.ts'
+} from './vgic-irq.ts'
+import { VM_ENABLED } from './vm.ts'
 
 /** What the conditions are decided by. */
 export interface DeliveryFacts {

@@ -8,10 +8,11 @@
  * now. Else what counts is the state that the next entry will begin with.
  */
 import { FIRST_SPI, intidName } from '../arch/intid.ts'
-import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { VCPU_INDEX } from '../hyp/vcpu.ts'
-import { irqTarget } from '../hyp/vgic-irq.ts'
+import { argumentInteger } from '../state/vgic-error.ts'
 import { deliveryConditions, deliveryFacts } from './delivery-conditions.ts'
+import type { Hypervisor } from './hypervisor.ts'
+import { VCPU_INDEX } from './vcpu.ts'
+import { irqTarget } from './vgic-irq.ts'
 
 /** What a reason means: the first two are why an interrupt is delivered, the others why not. */
 export const deliveryReasons = {
@@ -119,6 +120,8 @@ export class Explanation {
  */
 export function explain(hypervisor: Hypervisor, intid: number, vcpu?: number): Explanation {
   const { place, words, apLists } = hypervisor
+  argumentInteger('intid', intid, 0, 0xff_ffff)
+  if (vcpu !== undefined) argumentInteger('vcpu', vcpu, 0, place.vcpuCount - 1)
   if (intid >= FIRST_SPI + place.spiCount) {
     const detail = `the VM has INTIDs 0 to ${FIRST_SPI + place.spiCount - 1}`
     return new Explanation(intid, vcpu ?? 0, 'taken', [{ name: 'exists', holds: false, detail }])

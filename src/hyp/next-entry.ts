@@ -4,10 +4,10 @@
  * hypervisor's own fold and flush, and taken back: whoever looks changes nothing, not even a counter.
  */
 import { DAIF_F, DAIF_I } from '../gic/pcpu.ts'
-import { TABLE_SHIFT } from '../hyp/design.ts'
-import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
-import { clearLr, lrAt } from '../hyp/seam.ts'
+import { TABLE_SHIFT } from './design.ts'
+import type { Hypervisor } from './hypervisor.ts'
+import { THREAD_IN_GUEST } from './run-loop.ts'
+import { clearLr, lrAt } from './seam.ts'
 import {
   STEP_FLUSH,
   STEP_FLUSH_ACTIVE_FIRST,
@@ -19,7 +19,7 @@ import {
   STEP_REQUEST_PENDING,
   STEP_TIMER_LOAD,
   STEP_TIMER_SYNC,
-} from '../hyp/steps.ts'
+} from './steps.ts'
 import {
   THREAD_REQUESTS,
   VCPU_LAST_CPU,
@@ -29,7 +29,7 @@ import {
   VCPU_PE,
   VCPU_THREAD,
   VCPU_USED_LRS,
-} from '../hyp/vcpu.ts'
+} from './vcpu.ts'
 
 /** Calls `look`, which may change the machine, and puts back what it changed. */
 export function peek<T>({ words, seam }: Hypervisor, look: () => T): T {
@@ -54,7 +54,7 @@ export function keepsListRegisters(hypervisor: Hypervisor, v: number): boolean {
   if (pe === 0) return false
   const isThere = runLoop.threadState(v) === THREAD_IN_GUEST
   const isNext = isAboutToEnter(hypervisor, v) && (words[v + VCPU_THREAD] & THREAD_REQUESTS) === 0
-  return (isThere || isNext) && !guest.isInterrupted(v, pe)
+  return (isThere || isNext) && !guest.isInterrupted(v)
 }
 
 /** Whether between the thread's program counter and the guest there is neither a flush nor another way to go. */
