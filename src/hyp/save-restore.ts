@@ -1,10 +1,11 @@
 /**
  * A VM's interrupts saved as plain JSON and put back, as a VMM does it with KVM's device attributes
- * (userspace-registers.ts): what each register reads as userspace, by name. Put back, the registers are written in the
- * order that KVM's documentation asks for. Either everything comes to read as saved, or nothing changes.
+ * (userspace-registers.ts): what each register reads as userspace, by name. Put back, what
+ * an interrupt is comes before what state it is in. Either everything comes to read as saved, or nothing changes.
  *
  * What is not saved: the vCPUs' other registers, PSTATE and timers among them; which physical interrupts are mapped,
- * which is the VM's set-up; and in which order equally urgent interrupts became pending: they come by INTID afterwards.
+ * which is the VM's set-up; and the ap_lists, which are made anew: in which order equally urgent interrupts became
+ * pending is forgotten. docs/saving-a-vm.md tells userspace's side.
  */
 import { FIRST_SPI } from '../arch/intid.ts'
 import { DOUBLEWORD, type RegisterMap } from '../gic/register-map.ts'
