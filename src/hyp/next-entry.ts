@@ -53,18 +53,23 @@ export function keepsListRegisters(hypervisor: Hypervisor, v: number): boolean {
   const pe = words[v + VCPU_PE]
   if (pe === 0) return false
   const isThere = runLoop.threadState(v) === THREAD_IN_GUEST
-  const isNext = isAboutToEnter(hypervisor, v) && (words[v + VCPU_THREAD] & THREAD_REQUESTS) === 0
+  const isNext =
+    comesTo(hypervisor, v, STEP_GUEST, [...flushes, ...folds]) &&
+    (words[v + VCPU_THREAD] & THREAD_REQUESTS) === 0
   return (isThere || isNext) && !guest.isInterrupted(v)
 }
 
-/** Whether between the thread's program counter and the guest there is neither a flush nor another way to go. */
-function isAboutToEnter({ words, runLoop }: Hypervisor, v: number): boolean {
+/**
+ * Whether a thread comes to a step without doing any of `others` before, and without another way to go, but for the one
+ * that a pending request opens.
+ */
+function comesTo({ words, runLoop }: Hypervisor, v: number, op: number, others: readonly number[]): boolean {
   if (words[v + VCPU_NOTIFIER] !== 0) return false
   const { table, steps } = runLoop.program
   for (let pc = words[v + VCPU_PC], taken = 0; taken < steps.length; taken++) {
     const step = steps[pc]
-    if (!step || flushes.includes(step.op) || folds.includes(step.op)) return false
-    if (step.op === STEP_GUEST) return true
+    if (!step || others.includes(step.op)) return false
+    if (step.op === op) return true
     if (step.outcomes.length > 0 && step.op !== STEP_REQUEST_PENDING) return false
     pc = table[(pc << TABLE_SHIFT) + 1]
   }
@@ -87,13 +92,15 @@ export function foldBack(hypervisor: Hypervisor, v: number): void {
  */
 export function prepareEntry(hypervisor: Hypervisor, v: number): void {
   const { words, runLoop } = hypervisor
+  const isAtExit =
+    runLoop.threadState(v) === THREAD_IN_GUEST || comesTo(hypervisor, v, STEP_TIMER_SYNC, [STEP_GUEST])
   foldBack(hypervisor, v)
   if (words[v + VCPU_PE] === 0) takePe(hypervisor, v)
   if (words[v + VCPU_LOADED] === 0) {
     runLoop.perform(STEP_LOAD, v)
     runLoop.perform(STEP_TIMER_LOAD, v)
   }
-  runLoop.perform(STEP_TIMER_SYNC, v)
+  if (isAtExit) runLoop.perform(STEP_TIMER_SYNC, v)
   runLoop.perform(STEP_IRQ_ON, v)
 }
 
