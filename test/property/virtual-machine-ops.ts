@@ -16,10 +16,21 @@ import {
   ICC_SGI1R_EL1,
 } from 'vgic'
 import { type Design, designs, kvm61, VirtualMachine } from 'vgic/scenario'
+import {
+  GICD,
+  ICACTIVER,
+  ICENABLER,
+  ICFGR,
+  ICPENDR,
+  IGROUPR,
+  IPRIORITYR,
+  IROUTER,
+  ISACTIVER,
+  ISENABLER,
+  ISPENDR,
+  sgiBase,
+} from '../unit/guest-gic.ts'
 
-export const GICD = 0x0800_0000
-export const GICR = 0x080a_0000
-export const GICR_STRIDE = 0x2_0000
 export const VCPUS = 2
 export const SPIS = 32
 /** Interrupts that the operations are about: SGIs, the timers' PPIs, SPIs. */
@@ -54,13 +65,20 @@ const someOf = (all: number) =>
 const spiBits = someOf(0x3f)
 const privateBits = someOf(0x4800_0007)
 
-const bitmap = fc.constantFrom(0x80, 0x100, 0x100, 0x180, 0x200, 0x200, 0x280, 0x300, 0x380)
+const bitmap = fc.constantFrom(
+  IGROUPR,
+  ...[ISENABLER, ISENABLER, ICENABLER, ISPENDR, ISPENDR, ICPENDR, ISACTIVER, ICACTIVER],
+)
 const distributorWrite = fc.oneof(
   fc.record({ address: bitmap.map((offset) => GICD + offset + 4), size: fc.constant(4), value: spiBits }),
-  fc.record({ address: fc.nat(5).map((i) => GICD + 0x420 + i), size: fc.constant(1), value: fc.nat(0xff) }),
-  fc.record({ address: fc.constant(GICD + 0xc08), size: fc.constant(4), value: fc.integer() }),
   fc.record({
-    address: fc.nat(5).map((i) => GICD + 0x6100 + 8 * i),
+    address: fc.nat(5).map((i) => GICD + IPRIORITYR + 32 + i),
+    size: fc.constant(1),
+    value: fc.nat(0xff),
+  }),
+  fc.record({ address: fc.constant(GICD + ICFGR + 8), size: fc.constant(4), value: fc.integer() }),
+  fc.record({
+    address: fc.nat(5).map((i) => GICD + IROUTER + 8 * (32 + i)),
     size: fc.constantFrom(4, 8),
     value: fc.constantFrom(0, 1, 1, 7),
   }),
@@ -71,10 +89,14 @@ const redistributorWrite = fc
     vcpu,
     fc.oneof(
       fc.record({ address: bitmap, size: fc.constant(4), value: privateBits }),
-      fc.record({ address: fc.nat(31).map((i) => 0x400 + i), size: fc.constant(1), value: fc.nat(0xff) }),
+      fc.record({
+        address: fc.nat(31).map((i) => IPRIORITYR + i),
+        size: fc.constant(1),
+        value: fc.nat(0xff),
+      }),
     ),
   )
-  .map(([of, write]) => ({ ...write, address: GICR + of * GICR_STRIDE + 0x1_0000 + write.address }))
+  .map(([of, write]) => ({ ...write, address: sgiBase(of) + write.address }))
 
 const sgi = fc.tuple(fc.nat(2), fc.nat(3)).map(([intid, targets]) => (intid << 24) | targets)
 const intid = fc.constantFrom(...INTIDS)
@@ -145,9 +167,9 @@ export const machineDesigns: fc.Arbitrary<Design> = fc.constantFrom(
 export function openVm(design: Design, listRegisters: number): VirtualMachine {
   const vm = new VirtualMachine({ vcpus: VCPUS, spis: SPIS, silicon: { listRegisters }, design })
   vm.writeMmio(0, GICD, 4, 2)
-  vm.writeMmio(0, GICD + 0x104, 4, 0xffff_ffff)
+  vm.writeMmio(0, GICD + ISENABLER + 4, 4, 0xffff_ffff)
   for (let index = 0; index < VCPUS; index++) {
-    vm.writeMmio(index, GICR + index * GICR_STRIDE + 0x1_0100, 4, 0xffff_ffff)
+    vm.writeMmio(index, sgiBase(index) + ISENABLER, 4, 0xffff_ffff)
     vm.writeSysreg(index, ICC_PMR_EL1, 0xf8)
     vm.writeSysreg(index, ICC_IGRPEN1_EL1, 1)
   }

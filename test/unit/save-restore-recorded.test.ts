@@ -19,6 +19,19 @@ import {
   userspaceDistributor,
   userspaceRedistributor,
 } from '../../src/hyp/userspace-registers.ts'
+import {
+  GICD,
+  GITS,
+  ICFGR,
+  IGROUPR,
+  IPRIORITYR,
+  IROUTER,
+  ISACTIVER,
+  ISENABLER,
+  ISPENDR,
+  redistributor,
+  sgiBase,
+} from './guest-gic.ts'
 import { acknowledged, EOI_MODE_1, fire, go, goTo, happen, self } from './hyp-machine.ts'
 
 type Registers = Readonly<Record<string, string>>
@@ -42,11 +55,6 @@ function recorded(tag: number): Recorded {
   return state
 }
 
-const GICD = 0x0800_0000
-const GICR = 0x080a_0000
-const GICR_STRIDE = 0x2_0000
-const SGI_BASE = 0x1_0000
-
 const word = (registers: Registers, name: string): number => Number(registers[name])
 
 /** Writes the words of a run of registers that differ from their reset value, as a driver sets them up. */
@@ -64,20 +72,20 @@ function writeRun(
 
 /** What the guest of vCPU 0 writes before interrupts come: the distributor's configuration. */
 function setUpDistributor(list: OpList, { dist }: Recorded): void {
-  writeRun(list, GICD + 0x80, dist, 'GICD_IGROUPR', 4, 12)
-  writeRun(list, GICD + 0xc00, dist, 'GICD_ICFGR', 8, 24)
-  writeRun(list, GICD + 0x400, dist, 'GICD_IPRIORITYR', 0x20, 0x60)
-  writeRun(list, GICD + 0x100, dist, 'GICD_ISENABLER', 4, 12)
-  for (let spi = 33; spi < 96; spi += 2) list.writeMmio(GICD + 0x6000 + 8 * spi, 1, 8)
+  writeRun(list, GICD + IGROUPR, dist, 'GICD_IGROUPR', 4, 12)
+  writeRun(list, GICD + ICFGR, dist, 'GICD_ICFGR', 8, 24)
+  writeRun(list, GICD + IPRIORITYR, dist, 'GICD_IPRIORITYR', 0x20, 0x60)
+  writeRun(list, GICD + ISENABLER, dist, 'GICD_ISENABLER', 4, 12)
+  for (let spi = 33; spi < 96; spi += 2) list.writeMmio(GICD + IROUTER + 8 * spi, 1, 8)
   list.writeMmio(GICD, 2)
 }
 
 /** And each guest to its redistributor and CPU interface. */
 function setUpRedistributor(list: OpList, { redist }: Recorded, vcpu: number): void {
-  const base = GICR + vcpu * GICR_STRIDE
+  const base = redistributor(vcpu)
   const registers = redist[vcpu]
-  writeRun(list, base + SGI_BASE + 0x400, registers, 'GICR_IPRIORITYR', 0, 0x20)
-  list.writeMmio(base + SGI_BASE + 0x100, word(registers, 'GICR_ISENABLER0+0x0'))
+  writeRun(list, sgiBase(vcpu) + IPRIORITYR, registers, 'GICR_IPRIORITYR', 0, 0x20)
+  list.writeMmio(sgiBase(vcpu) + ISENABLER, word(registers, 'GICR_ISENABLER0+0x0'))
   list.writeMmio(base + 0x70, word(registers, 'GICR_PROPBASER+0x0') & ~0x180, 8)
   list.writeMmio(base + 0x78, word(registers, 'GICR_PENDBASER+0x0') & ~0x180, 8)
   list.writeMmio(base, 1)
@@ -88,7 +96,7 @@ function recordedVm(guests: readonly ((guest: GuestBuilder) => unknown)[]): Scen
   const s = scenario('save.c')
     .design(kvm61(designs.wfiHandler))
     .gic({ profile: 'qemu-7.2', listRegisters: 4 })
-    .vm({ vcpus: 2, spis: 64, timers: true, distributor: 'reset', frames: { its: 0x0808_0000 } })
+    .vm({ vcpus: 2, spis: 64, timers: true, distributor: 'reset', frames: { its: GITS } })
   for (const vcpu of [0, 1])
     s.ppi({ intid: 27, vcpu, enabled: false, priority: 0 }).ppi({
       intid: 30,
@@ -129,8 +137,8 @@ function inState1(): ScenarioMachine {
       setUpDistributor(guest, state)
       setUpRedistributor(guest, state, 0)
       guest
-        .writeMmio(GICD + 0x204, 1) // SPI 32: pending by software
-        .writeMmio(GICD + 0x308, 1) // SPI 64: active
+        .writeMmio(GICD + ISPENDR + 4, 1) // SPI 32: pending by software
+        .writeMmio(GICD + ISACTIVER + 8, 1) // SPI 64: active
         .sgi(self(2))
         .sgi(self(9))
         .timer(0)
@@ -150,7 +158,7 @@ function inState1(): ScenarioMachine {
       goesOn[1](guest)
     },
   ]).machine()
-  goTo(machine, 'vcpu0', '4 bytes at 0x8000000 := 0x2')
+  goTo(machine, 'vcpu0', 'GICD_CTLR := 0x2')
   goTo(machine, 'vcpu0', 'skipInstruction')
   goTo(machine, 'vcpu1', 'put')
   fire(machine, 'uart')
@@ -184,7 +192,7 @@ function secondVm(): ScenarioMachine {
 function offsetOf(map: typeof userspaceDistributor, key: string): number {
   const [name, at] = key.split('+')
   if (/PIDR/.test(name)) return 0xffd0 + Number(at)
-  if (name === 'GICD_IROUTER32') return 0x6000 + 8 * 32 + Number(at)
+  if (name === 'GICD_IROUTER32') return IROUTER + 8 * 32 + Number(at)
   const row = map.rows.find((one) => one.name === name)
   if (!row) throw new Error(`no register ${name}`)
   return row.offset + Number(at)

@@ -15,6 +15,17 @@ import {
 import { designs, type SavedVgic, type Scenario, type ScenarioMachine, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { UserspaceRegisters } from '../../src/hyp/userspace-registers.ts'
+import {
+  ICACTIVER,
+  ICENABLER,
+  ICFGR,
+  ICPENDR,
+  IROUTER,
+  ISACTIVER,
+  ISENABLER,
+  ISPENDR,
+  SGI_BASE,
+} from './guest-gic.ts'
 import { busy, fire, go, goTo, handle, happen, isReady, physicalActive } from './hyp-machine.ts'
 
 /** A VM with an edge, a level and a mapped SPI; a guest that stays in its loop. */
@@ -38,14 +49,14 @@ const registersOf = ({ hypervisor }: ScenarioMachine): UserspaceRegisters =>
   new UserspaceRegisters(hypervisor)
 
 /** Offsets in the distributor, of SPIs 32 to 63, and in a redistributor. */
-const ISENABLER1 = 0x104
-const ICENABLER1 = 0x184
-const ISPENDR1 = 0x204
-const ICPENDR1 = 0x284
-const ISACTIVER1 = 0x304
-const ICACTIVER1 = 0x384
-const GICR_ISPENDR0 = 0x1_0200
-const GICR_ISACTIVER0 = 0x1_0300
+const ISENABLER1 = ISENABLER + 4
+const ICENABLER1 = ICENABLER + 4
+const ISPENDR1 = ISPENDR + 4
+const ICPENDR1 = ICPENDR + 4
+const ISACTIVER1 = ISACTIVER + 4
+const ICACTIVER1 = ICACTIVER + 4
+const GICR_ISPENDR0 = SGI_BASE + ISPENDR
+const GICR_ISACTIVER0 = SGI_BASE + ISACTIVER
 const SPI_40 = 1 << 8
 const SPI_41 = 1 << 9
 const SPI_42 = 1 << 10
@@ -95,7 +106,7 @@ describe('as userspace reads it', () => {
     const missing = expect.objectContaining({ code: 'ENXIO' })
     for (const offset of [0x14, 0x201, 0x1_0000, -4, Number.NaN])
       expect(() => registers.readDistributor(offset), String(offset)).toThrow(missing)
-    expect(() => registers.readRedistributor(0, 0x1_0e04)).toThrow(missing)
+    expect(() => registers.readRedistributor(0, SGI_BASE + 0xe04)).toThrow(missing)
     expect(() => registers.readRedistributor(1, 0)).toThrow(missing)
     expect(() => registers.readSysreg(1, ICC_PMR_EL1)).toThrow(missing)
   })
@@ -153,7 +164,7 @@ describe('as userspace writes it', () => {
     const registers = registersOf(machine)
     registers.writeLevels(0, 32, SPI_40 | SPI_41)
     expect(registers.readLevels(0, 32)).toBe(SPI_41)
-    registers.writeDistributor(0xc08, 0)
+    registers.writeDistributor(ICFGR + 8, 0)
     expect(registers.readLevels(0, 32)).toBe(SPI_40 | SPI_41)
     registers.writeLevels(0, 32, 0)
     expect(registers.readLevels(0, 32)).toBe(0)
@@ -295,7 +306,7 @@ describe('a saved VM', () => {
 
   it('has an affinity routed to nobody, and 64 bits where the register has them', () => {
     const machine = vm(2).machine()
-    registersOf(machine).writeDistributor(0x6000 + 8 * 41, 0x12_3456)
+    registersOf(machine).writeDistributor(IROUTER + 8 * 41, 0x12_3456)
     const saved = machine.saveVgic()
     expect(saved.dist['GICD_IROUTER41']).toBe('0x123456')
     const other = vm(2).machine()

@@ -15,11 +15,8 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { bitOf, GICD, ICENABLER, IROUTER, wordOf } from './guest-gic.ts'
 import { busy, fire, go, goTo, handle, happen, self } from './hyp-machine.ts'
-
-const GICD_CTLR = 0x0800_0000
-const GICD_ICENABLER1 = 0x0800_0184
-const GICD_IROUTER40 = 0x0800_6140
 
 /** One vCPU with SPI 40, which a device pulses twice; the masks of PSTATE are set unless the guest clears them. */
 const one = (guest: (guest: GuestBuilder) => unknown = (g) => busy(g.unmask())): Scenario =>
@@ -97,7 +94,7 @@ describe('an interrupt is delivered', () => {
     const machine = inGuest(
       one((guest) => busy(guest))
         .vm({ vcpus: 2 })
-        .guest(1, (guest) => guest.writeMmio(GICD_ICENABLER1, 1 << 8)),
+        .guest(1, (guest) => guest.writeMmio(wordOf(ICENABLER, 40), bitOf(40))),
     )
     fire(machine, 'nic')
     goTo(machine, 'vcpu0', 'enters the guest')
@@ -160,7 +157,7 @@ describe('an interrupt is not delivered', () => {
   })
 
   it('distributor-off: GICD_CTLR.EnableGrp1 is 0', () => {
-    const machine = inGuest(one((guest) => busy(guest.unmask().writeMmio(GICD_CTLR, 0))))
+    const machine = inGuest(one((guest) => busy(guest.unmask().writeMmio(GICD, 0))))
     goTo(machine, 'vcpu0', 'enters the guest')
     fire(machine, 'nic')
     expect(reasonOf(machine, 40)).toBe('distributor-off')
@@ -181,7 +178,9 @@ describe('an interrupt is not delivered', () => {
   })
 
   it('routed-elsewhere: its GICD_IROUTER names an affinity that nobody has', () => {
-    const machine = inGuest(one((guest) => busy(guest.unmask().writeMmio(GICD_IROUTER40, 0x1234, 8))))
+    const machine = inGuest(
+      one((guest) => busy(guest.unmask().writeMmio(GICD + IROUTER + 8 * 40, 0x1234, 8))),
+    )
     goTo(machine, 'vcpu0', 'enters the guest')
     fire(machine, 'nic')
     const explanation = explained(machine, 40)
@@ -191,7 +190,7 @@ describe('an interrupt is not delivered', () => {
 
   it('not-queued: it became pending while the distributor was off, and nobody queued it since (W10)', () => {
     const machine = inGuest(
-      one((guest) => busy(guest.unmask().writeMmio(GICD_CTLR, 0).hvc().writeMmio(GICD_CTLR, 2))).design(
+      one((guest) => busy(guest.unmask().writeMmio(GICD, 0).hvc().writeMmio(GICD, 2))).design(
         kvm61(designs.wfiHandler),
       ),
     )
