@@ -25,7 +25,6 @@ import {
   prepareEntry,
 } from './next-entry.ts'
 import { THREAD_ENDED, THREAD_SLEEPS } from './run-loop.ts'
-import { lrAt, lrHigh, lrLow } from './seam.ts'
 import { VCPU_HCR, VCPU_INDEX, VCPU_PE, VCPU_VMCR } from './vcpu.ts'
 import {
   IRQ_ACTIVE,
@@ -137,14 +136,12 @@ function interfaceFacts(hypervisor: Hypervisor, v: number, intid: number, word: 
   }
 }
 
-function validListRegisters({ words, config }: Hypervisor, pe: number): ListRegister[] {
-  const valid: ListRegister[] = []
-  for (let number = 0; number < config.listRegisters; number++) {
-    const at = lrAt(pe, number)
-    const high = lrHigh(words, at)
-    if (LR_State(high) !== 0) valid.push({ number, intid: lrLow(words, at), high })
-  }
-  return valid
+function validListRegisters({ silicon, config }: Hypervisor, pe: number): ListRegister[] {
+  return Array.from({ length: config.listRegisters }, (_, number) => ({
+    number,
+    intid: silicon.ich.readLrLow(pe, number),
+    high: silicon.ich.readLrHigh(pe, number),
+  })).filter(({ high }) => LR_State(high) !== 0)
 }
 
 /**
