@@ -14,8 +14,29 @@ import type { Hypervisor } from './hypervisor.ts'
 import { VCPU_INDEX } from './vcpu.ts'
 import { irqTarget } from './vgic-irq.ts'
 
-/** What a reason means: the first two are why an interrupt is delivered, the others why not. */
-export const deliveryReasons = {
+/** Why an interrupt is, or is not, delivered: see {@link deliveryReasons}. */
+export type DeliveryReason =
+  | 'taken'
+  | 'at-next-entry'
+  | 'no-such-interrupt'
+  | 'disabled'
+  | 'active'
+  | 'not-pending'
+  | 'distributor-off'
+  | 'routed-elsewhere'
+  | 'not-queued'
+  | 'not-told'
+  | 'no-list-register'
+  | 'group-off'
+  | 'priority-masked'
+  | 'running-priority'
+  | 'outranked'
+  | 'vcpu-off'
+  | 'asleep'
+  | 'pstate-masked'
+
+/** What each reason means: the first two are why an interrupt is delivered, the others why not. */
+export const deliveryReasons: Readonly<Record<DeliveryReason, string>> = {
   taken: 'The guest takes it at its next instruction.',
   'at-next-entry': 'The guest takes it when the vCPU enters it next.',
   'no-such-interrupt': 'The VM has no interrupt of this INTID.',
@@ -33,12 +54,9 @@ export const deliveryReasons = {
   'running-priority': 'Its group priority is not higher than the running priority, ICC_RPR_EL1.',
   outranked: 'Another pending interrupt comes first.',
   'vcpu-off': 'The vCPU is off.',
-  asleep: 'The vCPU sleeps in its WFI, and nobody has woken it. All else holds: its wake-up was lost.',
+  asleep: 'The vCPU sleeps in its WFI and was not woken: unless somebody is about to, its wake-up was lost.',
   'pstate-masked': 'PSTATE.I, or PSTATE.F for group 0, masks it.',
-} as const
-
-/** Why an interrupt is, or is not, delivered: see {@link deliveryReasons}. */
-export type DeliveryReason = keyof typeof deliveryReasons
+}
 
 /** The conditions in their order, and the reason that each is when it is the first that does not hold. */
 const chain = {
