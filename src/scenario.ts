@@ -52,10 +52,17 @@ export {
   halt,
 } from './hyp/designs.ts'
 export { Edit, edit } from './hyp/edit.ts'
+export {
+  type DeliveryCondition,
+  type DeliveryReason,
+  deliveryReasons,
+  Explanation,
+} from './hyp/explain.ts'
 export type { GuestFramesConfig } from './hyp/guest-frames.ts'
 export type { HaltPolling } from './hyp/halt.ts'
 export type { StepContext } from './hyp/own-steps.ts'
 export * as steps from './hyp/public-steps.ts'
+export type { SavedRegisters, SavedVgic } from './hyp/save-restore.ts'
 export type { CrossingKind } from './hyp/seam.ts'
 export type { ExitName } from './hyp/vcpu.ts'
 export {

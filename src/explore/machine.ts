@@ -6,6 +6,7 @@
 import type { CheckedGicConfig } from '../gic/config.ts'
 import { type CostRow, type ExitStatistics, readCost } from '../hyp/cost.ts'
 import { type Design, TABLE_SHIFT } from '../hyp/design.ts'
+import { type Explanation, explain } from '../hyp/explain.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { kick, postRequest } from '../hyp/kick.ts'
 import { digestOf } from '../hyp/recipe.ts'
@@ -16,12 +17,14 @@ import {
   THREAD_WAITS_FOR_CPU,
   THREAD_WAITS_FOR_VCPUS,
 } from '../hyp/run-loop.ts'
+import { restoreVgic, type SavedVgic, saveVgic } from '../hyp/save-restore.ts'
 import { STEP_POST_REQUEST, STEP_QUEUE_INTERRUPT } from '../hyp/steps.ts'
 import {
   HOST_IRQ_TICK,
   REQ_IRQ_PENDING,
   REQ_SIGNAL,
   VCPU_LAST_CPU,
+  VCPU_LOADED,
   VCPU_PE,
   VCPU_POLLS_ATTEMPTED,
   VCPU_POLLS_SUCCESSFUL,
@@ -77,6 +80,9 @@ const DEVICE = recordType('device', [
   { name: 'inject', at: DEVICE_INJECT, class: 'authoritative' },
   { name: 'target', at: DEVICE_TARGET, class: 'normalised' },
 ])
+
+/** Steps after which a VM that does not stop never will. */
+const STOP_STEPS = 10_000
 
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
@@ -152,6 +158,48 @@ export class ScenarioMachine {
   /** A 53-bit hash of the state without counters and the clock: equal states have equal hashes. */
   hash(): number {
     return this.hypervisor.state.hash()
+  }
+
+  /**
+   * Stops the VM, as a VMM does by a signal to its vCPUs' threads: they take steps until none is loaded, that is until
+   * each has returned to userspace, sleeps, waits for a PE, or has ended. They go on when they are stepped again.
+   */
+  stop(): void {
+    const { hypervisor } = this
+    const { words } = hypervisor
+    const vcpus = this.actors.filter(({ kind }) => kind === 'vcpu')
+    const loaded = (): Actor[] =>
+      vcpus.filter(({ index }) => words[hypervisor.vcpu(index) + VCPU_LOADED] !== 0)
+    for (const { index } of loaded()) {
+      postRequest(words, hypervisor.vcpu(index), REQ_SIGNAL)
+      kick(words, hypervisor.vcpu(index))
+    }
+    for (let steps = 0; loaded().length > 0; steps++) {
+      const next = [...loaded(), ...vcpus].find((actor) => this.stateOf(actor) === 'ready')
+      if (!next || steps === STOP_STEPS) {
+        throw new VgicError(
+          'scenario',
+          'A vCPU does not return to userspace: its design must put it on a signal.',
+        )
+      }
+      this.perform(next)
+    }
+  }
+
+  /**
+   * The VM's interrupts as KVM's userspace reads them, in plain JSON. Throws a `VgicError` EBUSY while a vCPU is loaded:
+   * call `stop()` first.
+   */
+  saveVgic(): SavedVgic {
+    return saveVgic(this.hypervisor)
+  }
+
+  /**
+   * Puts saved interrupts into this VM, whatever it had before. Throws a `VgicError`, and changes nothing: EBUSY while a
+   * vCPU is loaded, `argument` for what is no saved VM of this size, EINVAL for a value that a register does not take.
+   */
+  restoreVgic(saved: SavedVgic): void {
+    restoreVgic(this.hypervisor, saved)
   }
 
   /** What changed since a snapshot, a register field at a time. */
@@ -267,6 +315,14 @@ export class ScenarioMachine {
   cost(): CostRow[] {
     const { words, place, design } = this.hypervisor
     return readCost(words, place.costTable, design.name)
+  }
+
+  /**
+   * Why an interrupt is, or is not, delivered to a vCPU in this state; without a vCPU to the one that an SPI is routed
+   * to, and vCPU 0 for an SGI or a PPI. Changes nothing. An INTID that the VM does not have is explained too.
+   */
+  explain(intid: number, vcpu?: number): Explanation {
+    return explain(this.hypervisor, intid, vcpu)
   }
 
   /** KVM's exit statistics of the VM. */

@@ -1,6 +1,7 @@
 /** A plain run of a scenario: one schedule, from the first step to the end. */
 
 import type { CostRow, ExitStatistics } from '../hyp/cost.ts'
+import type { Explanation } from '../hyp/explain.ts'
 import { THREAD_WAITS_FOR_VCPUS } from '../hyp/run-loop.ts'
 import { VCPU_LAST_CPU, VCPU_PE } from '../hyp/vcpu.ts'
 import { argumentInteger } from '../state/vgic-error.ts'
@@ -48,6 +49,14 @@ export class Run {
   /** What the hypervisor's crossings of the seam were, a row for each kind of exit. */
   cost(): CostRow[] {
     return this.machine.cost()
+  }
+
+  /**
+   * Why an interrupt is, or is not, delivered to a vCPU as the run left it: `run.explain(40).reason`. Without a vCPU
+   * to the one that an SPI is routed to, and vCPU 0 for an SGI or a PPI. It prints as a table.
+   */
+  explain(intid: number, vcpu?: number): Explanation {
+    return this.machine.explain(intid, vcpu)
   }
 
   /** KVM's exit statistics of the VM: `wfi_exit_stat`, `wfe_exit_stat`, halt polling, exits by kind. */

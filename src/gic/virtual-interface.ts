@@ -168,8 +168,8 @@ export class VirtualInterface {
     return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, words[at], running) ? at : 0
   }
 
-  /** Whether a pending interrupt, given as its list register's upper word, preempts the running priority. */
-  private preemptsRunning(vmcr: number, hi: number, running: number): boolean {
+  /** Whether an interrupt, given as its list register's upper word, preempts a running priority that is not idle. */
+  preemptsRunning(vmcr: number, hi: number, running: number): boolean {
     const mask = this.groupMask(vmcr, hi & LR_Group)
     return (LR_Priority(hi) & mask) < (this.masksRunning ? running & mask : running)
   }

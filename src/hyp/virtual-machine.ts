@@ -13,12 +13,14 @@ import { argumentInteger, configInteger, VgicError } from '../state/vgic-error.t
 import { TIMER_PHYSICAL, TIMER_VIRTUAL, timerIntids } from './arch-timer.ts'
 import { type CostRow, readCost } from './cost.ts'
 import type { Design } from './design.ts'
+import { type Explanation, explain } from './explain.ts'
 import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from './guest.ts'
 import { checkGuestFrames, type GuestFramesConfig } from './guest-frames.ts'
 import { NO_POLLING } from './halt.ts'
 import { Hypervisor } from './hypervisor.ts'
 import { digestOf } from './recipe.ts'
 import { THREAD_IN_GUEST, THREAD_SLEEPS, THREAD_STEPS, THREAD_WAITS_FOR_VCPUS } from './run-loop.ts'
+import { restoreVgic, type SavedVgic, saveVgic } from './save-restore.ts'
 import {
   EXIT_IRQ,
   EXIT_MMIO,
@@ -230,6 +232,35 @@ export class VirtualMachine {
           : 0n,
       ),
     }
+  }
+
+  /**
+   * Why an interrupt is, or is not, delivered to a vCPU; without a vCPU to the one that an SPI is routed to, and vCPU 0
+   * for an SGI or a PPI. Changes nothing. An INTID that the VM does not have is explained too.
+   */
+  explain(intid: number, vcpu?: number): Explanation {
+    return explain(this.hypervisor, intid, vcpu)
+  }
+
+  /** Stops the VM: every vCPU leaves its guest and is put, until it is asked for something. */
+  stop(): void {
+    for (let vcpu = 0; vcpu < this.config.vcpus; vcpu++) this.preempt(vcpu)
+  }
+
+  /**
+   * The VM's interrupts as KVM's userspace reads them, in plain JSON. Throws a `VgicError` EBUSY while a vCPU is loaded:
+   * call `stop()` first.
+   */
+  saveVgic(): SavedVgic {
+    return saveVgic(this.hypervisor)
+  }
+
+  /**
+   * Puts saved interrupts into this VM, whatever it had before. Throws a `VgicError`, and changes nothing: EBUSY while a
+   * vCPU is loaded, `argument` for what is no saved VM of this size, EINVAL for a value that a register does not take.
+   */
+  restoreVgic(saved: SavedVgic): void {
+    restoreVgic(this.hypervisor, saved)
   }
 
   /** `GICD_ISENABLER1`: the emulated register at an intermediate physical address, or undefined. */

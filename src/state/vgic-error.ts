@@ -14,6 +14,14 @@ export type VgicErrorCode =
   | 'image-mismatch'
   /** A scenario contradicts itself or names what it does not have. */
   | 'scenario'
+  /** Userspace gives a register a value that it does not take, or names one that this machine's silicon lacks. */
+  | 'EINVAL'
+  /** Userspace names a system register that has no state to read or write. */
+  | 'ENOENT'
+  /** Userspace names a memory-mapped register, or a vCPU, that does not exist. */
+  | 'ENXIO'
+  /** Userspace reads or writes registers of a VM whose vCPUs run. */
+  | 'EBUSY'
 
 /**
  * The one error this library throws, and only for wrong use of its API: nothing that a guest or a device does
