@@ -172,7 +172,7 @@ export class ArchTimers {
     const { words } = this
     for (let timer = 0; timer < TIMERS; timer++) {
       if (!this.interruptsBy(v, timer)) continue
-      this.seam.silicon.physical.setPrivateActive(words[v + VCPU_PE], timerIntids[timer], true)
+      this.seam.silicon.physical.setActive(words[v + VCPU_PE], timerIntids[timer], true)
       this.apLists.inject(v + VCPU_IRQ + timerIntids[timer], 1)
     }
   }

@@ -86,7 +86,7 @@ export class MappedInterrupts {
     const { words, seam, apLists } = this
     const pintid = words[row + MAPPED_PINTID]
     const irq = words[row + MAPPED_IRQ]
-    seam.silicon.physical.writeIsactiver(pintid >> 5, 1 << (pintid & 31))
+    seam.silicon.physical.setActive(0, pintid, true)
     if (words[irq] & IRQ_EDGE) words[row + MAPPED_LINE] = 0
     return apLists.setInput(irq, 1)
   }

@@ -13,7 +13,6 @@ import {
   ichLr,
   VTR_PREbits,
 } from '../arch/ich.ts'
-import { FIRST_SPI } from '../arch/intid.ts'
 import { type Ich, lrAt, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import type { VirtualInterface } from '../gic/virtual-interface.ts'
@@ -183,9 +182,7 @@ export class Seam {
   writePhysicalActive(v: number, pe: number, intid: number, active: boolean): void {
     const { physical, mmio } = this.silicon
     const bit = 1 << (intid & 31)
-    if (intid < FIRST_SPI) physical.setPrivateActive(pe, intid, active)
-    else if (active) physical.writeIsactiver(intid >> 5, bit)
-    else physical.writeIcactiver(intid >> 5, bit)
+    physical.setActive(pe, intid, active)
     this.count(v, COST_MMIO_WRITES, 1)
     if (active) this.count(v, COST_MMIO_READS, 1)
     if (this.observer === null) return
