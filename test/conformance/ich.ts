@@ -2,17 +2,10 @@
  * Suite `ich`: the virtual CPU interface, ICH_* at EL2 and ICV_* from a guest at EL1, with the full state after
  * each op. Replayed as whole traces, and op by op from the state that the recording gives.
  */
-import {
-  describe as describeFields,
-  describeListRegister,
-  Gic,
-  HCR_EL2,
-  iccRegisters,
-  ichRegisters,
-  VgicError,
-} from 'vgic'
+import { Gic, HCR_EL2, VgicError } from 'vgic'
 import { type Answer, countSkip, judge, newTally, type Tally, type Verdict } from './judge.ts'
 import { isHex, type Op, RecordingError, type Result, type Trace } from './recording.ts'
+import { encodingOf, hex, meaning, registers } from './registers.ts'
 
 const IMO_AND_FMO = 0x18
 const EL1 = 1
@@ -25,19 +18,6 @@ const ACTIVE = [
   { set: 0x0800_0304, clear: 0x0800_0384 },
 ] as const
 
-/** Registers by the names that the recordings use: `ICC_x_EL1` is x, `ICH_x_EL2` is ICH_x. */
-const registers = new Map([
-  ...iccRegisters
-    .filter(({ name }) => name.endsWith('_EL1'))
-    .map((register) => [register.name.replace(/^ICC_|_EL1$/g, ''), register] as const),
-  ...ichRegisters.map((register) => [register.name.replace(/_EL2$/, ''), register] as const),
-])
-const encodingOf = (name: string): number => {
-  const register = registers.get(name)
-  if (!register) throw new Error(`no register ${name}`)
-  return register.encoding
-}
-
 /** State that is loaded before a single op; the rest follows from it. */
 const LOADED = ['HCR', 'VMCR', 'LR0', 'LR1', 'LR2', 'LR3', 'AP0R0', 'AP1R0'] as const
 /** State that is no ICH_ register: ISR_EL1, the maintenance interrupt, the physical active bits. */
@@ -47,8 +27,6 @@ const INITIAL: Answer = Object.fromEntries([
   ...LOADED.map((name) => [name, name === 'VMCR' ? '0x4c0008' : '0x0']),
   ['PACT', '0x0'],
 ])
-
-const hex = (value: number | bigint): string => `0x${value.toString(16)}`
 
 /** A GIC as one trace's `config` describes the recorded machine. */
 class Machine {
@@ -237,15 +215,4 @@ function count(tally: Tally, { kind, differences }: Verdict, trace: Trace, i: nu
         `${field} is ${meaning(nameOf(field), actual)}, should be ${expected.map((e) => meaning(nameOf(field), e)).join(' or ')}`,
     ),
   })
-}
-
-/** A value with the fields of the register that it is of. */
-function meaning(name: string, value: string): string {
-  const register = registers.get(name)
-  if (!register || value === '-') return value
-  const [low, high] = [Number(BigInt(value) & 0xffffffffn), Number(BigInt(value) >> 32n)]
-  const words = name.startsWith('ICH_LR')
-    ? describeListRegister(low, high | 0)
-    : describeFields(register.views[0], low, high)
-  return `${value} (${words})`
 }

@@ -4,6 +4,7 @@
  */
 import { replayIch } from './ich.ts'
 import { countSkip, newTally, summary, type Tally } from './judge.ts'
+import { replayPhys } from './phys.ts'
 import { RecordingError, readRecording, type Trace } from './recording.ts'
 
 /** How many failed operations of a file are shown. */
@@ -11,6 +12,7 @@ const SHOWN = 5
 
 const suites: Readonly<Record<string, (file: string, traces: readonly Trace[]) => Tally[]>> = {
   ich: replayIch,
+  phys: replayPhys,
 }
 
 function replay(file: string): Tally[] {
