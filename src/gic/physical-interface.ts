@@ -45,6 +45,9 @@ export const hppiOf = (intid: number, priority: number, group1: number): number 
 /** The same for a PE that sleeps: bit 31 in place of bit 30. */
 export const heldBack = (hppi: number): number => (hppi & ~LR_PENDING) | LR_ACTIVE
 
+/** Where the words of the physical side begin in a PE's record. */
+export const PHYSICAL_WORDS = 16
+
 export const physicalInterfaceWords: readonly WordDeclaration[] = [
   { name: 'ICC_HPPIR', at: PHYSICAL_INTERFACE + HIGHEST_PENDING, class: 'derived' },
   { name: 'ICC controls', at: PHYSICAL_INTERFACE + CONTROLS, class: 'authoritative' },

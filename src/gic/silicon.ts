@@ -10,13 +10,14 @@ import { Distributor } from './distributor.ts'
 import { HighestPending } from './highest-pending.ts'
 import { Ich } from './ich.ts'
 import { Icv } from './icv.ts'
-import { SPI_BLOCK } from './interrupt-block.ts'
+import { ACTIVE, SPI_BLOCK } from './interrupt-block.ts'
 import { Mmio } from './mmio.ts'
 import { type GicHost, OutputLines, outputLineWords } from './output-lines.ts'
-import { Pcpu, pcpuWords } from './pcpu.ts'
-import { Icc, PhysicalInterface, physicalInterfaceWords } from './physical-interface.ts'
+import { PCPU_TRAP, Pcpu, pcpuWords } from './pcpu.ts'
+import { Icc, PHYSICAL_WORDS, PhysicalInterface, physicalInterfaceWords } from './physical-interface.ts'
 import {
   distributorRecord,
+  GICR_BLOCK,
   PhysicalInterrupts,
   privateInterruptWords,
   spiBlockRecords,
@@ -24,7 +25,7 @@ import {
 import { Redistributor, redistributorWords } from './redistributor.ts'
 import { Sgis } from './sgi.ts'
 import { SystemRegisters } from './system-registers.ts'
-import { VirtualInterface, virtualInterfaceWords } from './virtual-interface.ts'
+import { ICH_HCR, ICH_LR, VirtualInterface, virtualInterfaceWords } from './virtual-interface.ts'
 
 /** The record types of a configuration's silicon, and how many of each there are. */
 export interface SiliconRecords {
@@ -65,6 +66,11 @@ export class Silicon {
   readonly systemRegisters: SystemRegisters
   readonly mmio: Mmio
   readonly lines: OutputLines
+  /**
+   * Pairs `start, end` of the words of a PE's record that a hypervisor and its guests change, who do not use the physical
+   * CPU interface: of the physical side these are the active bits. Observational words are left out.
+   */
+  readonly hypervisorRanges: Int32Array
   /** The record of CPU 0, and the distance to the next CPU's. */
   readonly peBase: number
   readonly peSize: number
@@ -78,6 +84,9 @@ export class Silicon {
   ) {
     this.peBase = layout.baseOf(records.pe)
     this.peSize = records.pe.size
+    const active = GICR_BLOCK + ACTIVE
+    const before = [0, PCPU_TRAP, ICH_HCR, PHYSICAL_WORDS]
+    this.hypervisorRanges = Int32Array.of(...before, active, active + 1, ICH_LR, this.peSize)
     const affinities = new Affinities(config.affinities)
     this.physical = new PhysicalInterrupts(words, config, affinities, {
       distributor: layout.baseOf(records.distributor),
