@@ -112,7 +112,7 @@ describe('random programs on 1 to 8 CPUs', () => {
           expect(told.sort()).toEqual(highOutputs(gic))
         }
       }),
-      { numRuns: 80 },
+      { numRuns: 50 },
     )
   })
 
