@@ -4,6 +4,16 @@
  * of two Security states (IGRPMODR, NSACR) and word 0 of those of interrupts are RAZ/WI. So are those of what is not
  * implemented: message-based SPIs, extended SPIs, 1 of N routing, STATUSR.
  */
+import {
+  GICD_CTLR_ARE,
+  GICD_CTLR_DS,
+  GICD_CTLR_RWP,
+  GICD_TYPER_A3V,
+  GICD_TYPER_DVIS,
+  GICD_TYPER_LPIS,
+  GICD_TYPER_No1N,
+  GICD_TYPER_RSS,
+} from '../arch/gicd.ts'
 import { FIRST_SPECIAL } from '../arch/intid.ts'
 import { IIDR, identificationRows } from './identification.ts'
 import { interruptRows } from './interrupt-registers.ts'
@@ -16,19 +26,8 @@ import {
 } from './physical-interrupts.ts'
 import { DOUBLEWORD, RegisterMap, type RegisterRow, razWi, readOnly, WORD } from './register-map.ts'
 
-/** GICD_CTLR. */
-const CTLR_ARE = 0x10
-const CTLR_DS = 0x40
-export const GICD_CTLR_RWP = 0x80000000 | 0
-
-/** GICD_TYPER: what is implemented. */
-const TYPER_LPIS = 0x20000
-const TYPER_DVIS = 0x40000
-const TYPER_A3V = 0x1000000
-const TYPER_No1N = 0x2000000
-const TYPER_RSS = 0x4000000
 /** IDbits: LPIs have INTIDs of 16 bits. */
-const TYPER_IDBITS = 15 << 19
+const IDBITS = 15 << 19
 
 export class Distributor {
   readonly isGicv4: boolean
@@ -46,16 +45,16 @@ export class Distributor {
     this.typer =
       // ITLinesNumber counts blocks of 32 interrupts, the private one included, and rounds up.
       (((end + 31) >> 5) - 1) |
-      TYPER_IDBITS |
-      TYPER_LPIS |
-      (this.isGicv4 ? TYPER_DVIS : 0) |
-      TYPER_A3V |
-      TYPER_No1N |
-      (affinities.rangeSelector ? TYPER_RSS : 0)
+      IDBITS |
+      GICD_TYPER_LPIS |
+      (this.isGicv4 ? GICD_TYPER_DVIS : 0) |
+      GICD_TYPER_A3V |
+      GICD_TYPER_No1N |
+      (affinities.rangeSelector ? GICD_TYPER_RSS : 0)
   }
 
   readCtlr(): number {
-    return this.words[this.physical.distributor + GICD_CTLR] | CTLR_DS | CTLR_ARE
+    return this.words[this.physical.distributor + GICD_CTLR] | GICD_CTLR_DS | GICD_CTLR_ARE
   }
 
   /** What is pending is looked at again for every PE. A group that is disabled may stay in force for a while. */

@@ -7,6 +7,7 @@
  * and an acknowledge clears, and the level of its input line. An edge-triggered interrupt is pending by its latch,
  * a level-sensitive one by either.
  */
+import { AFFINITY_VIEW } from '../arch/gicd.ts'
 import { recordType, type WordDeclaration } from '../state/layout.ts'
 
 export const GROUP = 0
@@ -42,7 +43,7 @@ export const blockWords = (at: number, prefix: string, suffix: string): readonly
 
 /** The distributor's record for 32 SPIs. */
 export const SPI_BLOCK = recordType('spiBlock', blockWords(0, 'GICD', ''), [
-  { name: 'GICD_IROUTER', at: ROUTE, count: 32, class: 'authoritative' },
+  { name: 'GICD_IROUTER', at: ROUTE, count: 32, class: 'authoritative', view: AFFINITY_VIEW },
 ])
 /** Its size. */
 export const SPI_BLOCK_WORDS = 48

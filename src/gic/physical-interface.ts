@@ -6,6 +6,7 @@
  *   One that does not exist is dropped and deactivates nothing; so is an LPI, which has no active state.
  * - DIR in EOImode 0 is ignored, and so is one of a reserved INTID.
  */
+import { field, res0, res1, view } from '../arch/field.ts'
 import {
   LR_ACTIVE,
   LR_Group,
@@ -48,9 +49,29 @@ export const heldBack = (hppi: number): number => (hppi & ~LR_PENDING) | LR_ACTI
 /** Where the words of the physical side begin in a PE's record. */
 export const PHYSICAL_WORDS = 16
 
+/** The control word of a CPU interface: ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_CTLR and ICC_IGRPEN<n> at ICH_VMCR_EL2's places. */
+const ICC_CONTROLS_VIEW = view('ICC', 32, [
+  field('PMR', 31, 24),
+  field('BPR0', 23, 21),
+  field('BPR1', 20, 18),
+  res0(17, 10),
+  field('CTLR.EOImode', 9),
+  res0(8, 5),
+  field('CTLR.CBPR', 4),
+  res1(3),
+  res0(2),
+  field('IGRPEN1', 1),
+  field('IGRPEN0', 0),
+])
+
 export const physicalInterfaceWords: readonly WordDeclaration[] = [
   { name: 'ICC_HPPIR', at: PHYSICAL_INTERFACE + HIGHEST_PENDING, class: 'derived' },
-  { name: 'ICC controls', at: PHYSICAL_INTERFACE + CONTROLS, class: 'authoritative' },
+  {
+    name: 'ICC',
+    at: PHYSICAL_INTERFACE + CONTROLS,
+    class: 'authoritative',
+    view: ICC_CONTROLS_VIEW,
+  },
   { name: 'ICC_AP0R', at: PHYSICAL_INTERFACE + ACTIVE_PRIORITIES_0, count: 4, class: 'authoritative' },
   { name: 'ICC_AP1R', at: PHYSICAL_INTERFACE + ACTIVE_PRIORITIES_1, count: 4, class: 'authoritative' },
 ]

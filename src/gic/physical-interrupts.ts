@@ -6,6 +6,7 @@
  *
  * `owner` is the record of a PE for its SGIs and PPIs, and {@link DISTRIBUTOR} for SPIs.
  */
+import { GICD_CTLR_VIEW } from '../arch/gicd.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import { type RecordType, recordType, type WordDeclaration } from '../state/layout.ts'
 import type { Affinities } from './affinities.ts'
@@ -51,7 +52,7 @@ export const GROUPS = 3
 
 export const distributorRecord = (cpus: number): RecordType =>
   recordType('distributor', [
-    { name: 'GICD_CTLR', at: GICD_CTLR, class: 'authoritative' },
+    { name: 'GICD_CTLR', at: GICD_CTLR, class: 'authoritative', view: GICD_CTLR_VIEW },
     { name: 'GICD_CTLR (lagging)', at: GICD_DISABLING_GROUPS, class: 'authoritative' },
     { name: 'spiCandidates', at: SPI_CANDIDATES, class: 'derived' },
     { name: 'changed', at: CHANGED, count: (cpus + 31) >> 5, class: 'derived' },

@@ -2,6 +2,20 @@
  * A redistributor's frames, GICR_* (IHI 0069, "The GIC Redistributor register descriptions"): RD_base, and SGI_base
  * 64 KiB above it. `pe` is the record of its PE. LPIs are not there yet: their registers keep what is written.
  */
+import {
+  GICR_CTLR_CES,
+  GICR_CTLR_EnableLPIs,
+  GICR_CTLR_RWP,
+  GICR_CTLR_VIEW,
+  GICR_PENDBASER_VIEW,
+  GICR_PROPBASER_VIEW,
+  GICR_TYPER_Last,
+  GICR_TYPER_PLPIS,
+  GICR_TYPER_VLPIS,
+  GICR_WAKER_ChildrenAsleep,
+  GICR_WAKER_ProcessorSleep,
+  GICR_WAKER_VIEW,
+} from '../arch/gicr.ts'
 import type { WordDeclaration } from '../state/layout.ts'
 import { IIDR, identificationRows } from './identification.ts'
 import { interruptRows } from './interrupt-registers.ts'
@@ -10,33 +24,31 @@ import { DOUBLEWORD, RegisterMap, type RegisterRow, razWi, readOnly, WORD } from
 
 /** Words of a PE's record. */
 export const GICR_CTLR = 26
-/** GICR_WAKER, and in {@link WAKE_REQUEST} what it asks for. */
 export const GICR_WAKER = 27
 export const GICR_PROPBASER = 28
 export const GICR_PENDBASER = 30
 
 export const redistributorWords: readonly WordDeclaration[] = [
-  { name: 'GICR_CTLR', at: GICR_CTLR, class: 'authoritative' },
-  { name: 'GICR_WAKER', at: GICR_WAKER, class: 'authoritative' },
-  { name: 'GICR_PROPBASER', at: GICR_PROPBASER, wide: true, class: 'authoritative' },
-  { name: 'GICR_PENDBASER', at: GICR_PENDBASER, wide: true, class: 'authoritative' },
+  { name: 'GICR_CTLR', at: GICR_CTLR, class: 'authoritative', view: GICR_CTLR_VIEW },
+  { name: 'GICR_WAKER', at: GICR_WAKER, class: 'authoritative', view: GICR_WAKER_VIEW },
+  {
+    name: 'GICR_PROPBASER',
+    at: GICR_PROPBASER,
+    wide: true,
+    class: 'authoritative',
+    view: GICR_PROPBASER_VIEW,
+  },
+  {
+    name: 'GICR_PENDBASER',
+    at: GICR_PENDBASER,
+    wide: true,
+    class: 'authoritative',
+    view: GICR_PENDBASER_VIEW,
+  },
 ]
 
-/** GICR_CTLR: RWP is bit 3 here; bit 31 is UWP, which is for LPIs. */
-const CTLR_EnableLPIs = 0x1
-const CTLR_CES = 0x2
-export const GICR_CTLR_RWP = 0x8
-
-/** GICR_WAKER. */
-const ProcessorSleep = 0x2
-const ChildrenAsleep = 0x4
-
-/** GICR_TYPER's low word. */
-const TYPER_PLPIS = 0x1
-const TYPER_VLPIS = 0x2
-const TYPER_Last = 0x10
 /** CommonLPIAff: redistributors with the same Aff3 share the configuration of LPIs. */
-const TYPER_COMMON_LPI_AFF3 = 1 << 24
+const COMMON_LPI_AFF3 = 1 << 24
 
 export class Redistributor {
   readonly isGicv4: boolean
@@ -55,19 +67,19 @@ export class Redistributor {
     this.lagging = config.writeEffects === 'lagging'
     this.holds = config.choices.waker === 'holds'
     this.typers = new Int32Array(config.cpus)
-    const common = TYPER_PLPIS | (this.isGicv4 ? TYPER_VLPIS : 0) | TYPER_COMMON_LPI_AFF3
+    const common = GICR_TYPER_PLPIS | (this.isGicv4 ? GICR_TYPER_VLPIS : 0) | COMMON_LPI_AFF3
     let cpu = 0
     for (const { count } of config.gicr) {
       const end = Math.min(cpu + count, config.cpus)
       for (; cpu < end; cpu++) {
-        this.typers[cpu] = common | (cpu << 8) | (cpu === end - 1 ? TYPER_Last : 0)
+        this.typers[cpu] = common | (cpu << 8) | (cpu === end - 1 ? GICR_TYPER_Last : 0)
       }
     }
   }
 
   /** A redistributor comes out of reset asleep. */
   reset(pe: number): void {
-    this.words[pe + GICR_WAKER] = ProcessorSleep | ChildrenAsleep
+    this.words[pe + GICR_WAKER] = GICR_WAKER_ProcessorSleep | GICR_WAKER_ChildrenAsleep
   }
 
   readTyper(pe: number, half: number): number {
@@ -76,11 +88,12 @@ export class Redistributor {
   }
 
   readCtlr(pe: number): number {
-    return this.words[pe + GICR_CTLR] | CTLR_CES
+    return this.words[pe + GICR_CTLR] | GICR_CTLR_CES
   }
 
   writeCtlr(pe: number, value: number): void {
-    this.words[pe + GICR_CTLR] = (this.words[pe + GICR_CTLR] & ~CTLR_EnableLPIs) | (value & CTLR_EnableLPIs)
+    this.words[pe + GICR_CTLR] =
+      (this.words[pe + GICR_CTLR] & ~GICR_CTLR_EnableLPIs) | (value & GICR_CTLR_EnableLPIs)
   }
 
   readWaker(pe: number): number {
@@ -89,19 +102,23 @@ export class Redistributor {
 
   /** ProcessorSleep asks, ChildrenAsleep follows: software polls it. */
   writeWaker(pe: number, value: number): void {
-    this.words[pe + GICR_WAKER] = (this.words[pe + GICR_WAKER] & ~ProcessorSleep) | (value & ProcessorSleep)
+    this.words[pe + GICR_WAKER] =
+      (this.words[pe + GICR_WAKER] & ~GICR_WAKER_ProcessorSleep) | (value & GICR_WAKER_ProcessorSleep)
     if (!this.lagging) this.completeWaker(pe)
   }
 
   private completeWaker(pe: number): void {
     const waker = this.words[pe + GICR_WAKER]
-    this.words[pe + GICR_WAKER] = waker & ProcessorSleep ? waker | ChildrenAsleep : waker & ~ChildrenAsleep
+    this.words[pe + GICR_WAKER] =
+      waker & GICR_WAKER_ProcessorSleep
+        ? waker | GICR_WAKER_ChildrenAsleep
+        : waker & ~GICR_WAKER_ChildrenAsleep
     this.physical.noticePe(pe)
   }
 
   /** Whether nothing is forwarded to the PE's CPU interface. */
   isAsleep(pe: number): boolean {
-    return this.holds && (this.words[pe + GICR_WAKER] & ChildrenAsleep) !== 0
+    return this.holds && (this.words[pe + GICR_WAKER] & GICR_WAKER_ChildrenAsleep) !== 0
   }
 
   /** The effect of disabling interrupts lags: RWP reads as one until it is there. */
@@ -112,7 +129,8 @@ export class Redistributor {
   /** Whether a write's effect is still under way. */
   isWritePending(pe: number): boolean {
     const waker = this.words[pe + GICR_WAKER]
-    const isHandshake = ((waker & ProcessorSleep) === 0) !== ((waker & ChildrenAsleep) === 0)
+    const isHandshake =
+      ((waker & GICR_WAKER_ProcessorSleep) === 0) !== ((waker & GICR_WAKER_ChildrenAsleep) === 0)
     return isHandshake || (this.words[pe + GICR_CTLR] & GICR_CTLR_RWP) !== 0
   }
 
