@@ -2,6 +2,7 @@
  * Which words a step has changed, found by comparing with the state before it. How far a step reaches is known
  * before it is taken, so only what it can have changed is compared; a property test compares everything.
  */
+import { ACTIVE, SPI_BLOCK_WORDS } from '../gic/interrupt-block.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_AP_COUNT, VCPU_GUEST, VCPU_IRQ, VCPU_LAST_CPU, VCPU_THREAD, VCPU_VMCR } from '../hyp/vcpu.ts'
 import { irqApListOf } from '../hyp/vgic-irq.ts'
@@ -24,7 +25,7 @@ export class Changes {
   private readonly hypervisor: Hypervisor
   /** Pairs `start, end` of the words that are state. */
   readonly ranges: Int32Array
-  /** The same within a PE's record. */
+  /** The same within a PE's record, of those that the hypervisor and its guests change. */
   private readonly peRanges: Int32Array
 
   /** `before` is a copy of the machine's words that the caller keeps at the state before the step. */
@@ -38,7 +39,7 @@ export class Changes {
     this.words = hypervisor.words
     this.at = new Int32Array(state.layout.length)
     this.ranges = state.layout.rangesOf(['authoritative', 'normalised', 'derived'], state.fixed)
-    this.peRanges = within(this.ranges, silicon.peBase, silicon.peBase + silicon.peSize)
+    this.peRanges = silicon.hypervisorRanges
   }
 
   /** Finds what a step of an actor, which was of a kind, has changed. */
@@ -80,9 +81,10 @@ export class Changes {
 
   private ofGuest(v: number): number {
     const { ghosts } = this.machine
-    const { distributor, end } = this.hypervisor.silicon.physical
+    const { spiBlocks, spiBlockCount } = this.hypervisor.silicon.physical
     let count = this.comparePe(v, this.compare(v, v + VCPU_IRQ, 0))
-    count = this.compare(distributor, distributor + ((end + 31) >> 5), count)
+    for (let n = 0, at = spiBlocks + ACTIVE; n < spiBlockCount; n++, at += SPI_BLOCK_WORDS)
+      count = this.compare(at, at + 1, count)
     return this.compare(ghosts.first, ghosts.end, count)
   }
 
@@ -133,14 +135,4 @@ export class Changes {
     for (let word = start; word < end; word++) if (words[word] !== before[word]) at[found++] = word
     return found
   }
-}
-
-/** The parts of ranges that lie between two words, relative to the first. */
-function within(ranges: Int32Array, first: number, end: number): Int32Array {
-  const parts: number[] = []
-  for (let r = 0; r < ranges.length; r += 2) {
-    const [from, to] = [Math.max(ranges[r], first), Math.min(ranges[r + 1], end)]
-    if (from < to) parts.push(from - first, to - first)
-  }
-  return Int32Array.from(parts)
 }

@@ -163,7 +163,11 @@ export class Scenario {
   /** Starts a machine. Throws a `VgicError` with code `config` or `scenario` if the parts do not fit. */
   machine(): ScenarioMachine {
     const { vcpus, spis } = this.vmConfig
-    const config = checkGicConfig({ ...this.gicConfig, cpus: this.gicConfig.cpus ?? vcpus })
+    const config = checkGicConfig({
+      spis: this.physicalSpis(),
+      ...this.gicConfig,
+      cpus: this.gicConfig.cpus ?? vcpus,
+    })
     const devices = this.devices.map((device) => device.build())
     const setup: VmSetup = {
       vcpus,
@@ -226,6 +230,12 @@ export class Scenario {
       ...Array.from({ length: 16 }, (_sgi, intid) => ({ intid, vcpu, edge: true, ...common })),
       ...(timers ? timerIntids.map((intid) => ({ intid, vcpu, edge: false, ...common })) : []),
     ]).flat()
+  }
+
+  /** As many SPIs of the silicon as the VM's interrupts stand for: state that nothing uses slows exploration. */
+  private physicalSpis(): number {
+    const physical = Array.from(this.interrupts.values(), (interrupt) => interrupt.physical ?? 0)
+    return Math.max(FIRST_SPI - 1, ...physical) - FIRST_SPI + 1
   }
 
   private checkVcpu(who: string, vcpu: number): void {

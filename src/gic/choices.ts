@@ -20,12 +20,45 @@ export interface Choices {
    * different binary points, or when a binary point was written since the acknowledge.
    */
   readonly preemptMask: 'running' | 'running-masked'
+  /**
+   * What a pending interrupt of a group that the CPU interface disables (ICC_IGRPEN<n>_EL1) does to pending ones of
+   * the other group. `not-forwarded`: nothing, it is not forwarded to the CPU interface. `hides`: where it has the
+   * higher priority, HPPIR and IAR have nothing and nothing is signalled, as on QEMU 7.2.
+   */
+  readonly disabledGroup: 'not-forwarded' | 'hides'
+  /**
+   * How many bits GICD_IPRIORITYR<n> and GICR_IPRIORITYR<n> have. `implemented`: those of the CPU interface, the others
+   * are RAZ/WI. `eight-bits`: all, interrupts are ordered by them, and one of priority 0xff is never pending for a CPU
+   * interface, as on QEMU 7.2.
+   */
+  readonly distributorPriority: 'implemented' | 'eight-bits'
+  /**
+   * What GICR_WAKER does. `holds`: while the PE sleeps, no interrupt is forwarded to it, and one that would be raises a
+   * wake request. `ignored`: the register reads back and has no effect, as on QEMU 7.2; the power management of a PE is
+   * IMPLEMENTATION DEFINED.
+   */
+  readonly waker: 'holds' | 'ignored'
+  /**
+   * What ICC_SGI1R_EL1 does to a target whose SGI is in group 0, with one Security state. `ignored`: nothing, it
+   * generates group 1 SGIs only, as on QEMU 7.2. `forwarded`: the SGI is made pending, as Linux KVM's vGIC does.
+   */
+  readonly sgi1rGroup0: 'ignored' | 'forwarded'
+  /**
+   * What the SGI registers do with a range selector where none is supported (CONSTRAINED UNPREDICTABLE). `ignored`: it
+   * is taken as 0, as on QEMU 7.2. `no-target`: no PE is targeted.
+   */
+  readonly sgiRangeSelector: 'ignored' | 'no-target'
 }
 
 /** Every choice with its values; a value's index is how an image stores it. */
 export const choiceValues: { readonly [K in keyof Choices]: readonly Choices[K][] } = {
   lpiActive: ['invalid', 'active'],
   preemptMask: ['running', 'running-masked'],
+  disabledGroup: ['not-forwarded', 'hides'],
+  distributorPriority: ['implemented', 'eight-bits'],
+  waker: ['holds', 'ignored'],
+  sgi1rGroup0: ['ignored', 'forwarded'],
+  sgiRangeSelector: ['ignored', 'no-target'],
 }
 /** The names of the choices, in the order in which an image stores them. */
 export const choiceNames = Object.keys(choiceValues) as readonly (keyof Choices)[]
@@ -36,9 +69,25 @@ export type ProfileName = 'arch' | 'qemu-7.2'
 /** Named sets of choices. `arch` is the default. */
 export const profiles: Readonly<Record<ProfileName, Choices>> = {
   /** The plain reading of the architecture. */
-  arch: { lpiActive: 'invalid', preemptMask: 'running' },
+  arch: {
+    lpiActive: 'invalid',
+    preemptMask: 'running',
+    disabledGroup: 'not-forwarded',
+    distributorPriority: 'implemented',
+    waker: 'holds',
+    sgi1rGroup0: 'ignored',
+    sgiRangeSelector: 'ignored',
+  },
   /** What QEMU 7.2's GICv3 does. */
-  'qemu-7.2': { lpiActive: 'active', preemptMask: 'running-masked' },
+  'qemu-7.2': {
+    lpiActive: 'active',
+    preemptMask: 'running-masked',
+    disabledGroup: 'hides',
+    distributorPriority: 'eight-bits',
+    waker: 'ignored',
+    sgi1rGroup0: 'ignored',
+    sgiRangeSelector: 'ignored',
+  },
 }
 
 /** A profile's choices with single ones replaced. Throws a `config` error for a name or value that does not exist. */

@@ -3,8 +3,9 @@
  * image, from which the same configuration is read back.
  */
 import { FIRST_SPECIAL, FIRST_SPI } from '../arch/intid.ts'
-import { recordType, type WordDeclaration } from '../state/layout.ts'
+import { type RecordType, recordType, type WordDeclaration } from '../state/layout.ts'
 import { configInteger, VgicError } from '../state/vgic-error.ts'
+import { defaultAffinity } from './affinities.ts'
 import { type Choices, choiceNames, choiceValues, chooseFrom, type ProfileName } from './choices.ts'
 
 /** A contiguous region of redistributors, one for each of `count` CPUs in order. */
@@ -19,15 +20,20 @@ export interface RedistributorRegion {
 export interface GicConfig {
   /** Architecture version; default `'3'`. Of GICv4, this release has what the virtual CPU interface shows of it. */
   readonly version?: '3' | '4.0' | '4.1'
-  /** Number of PEs, 1 to 512. CPU n has affinity 0.0.(n / 16).(n % 16). */
+  /** Number of PEs, 1 to 512. */
   readonly cpus: number
+  /**
+   * The affinity of each PE as one 32-bit number, Aff3.Aff2.Aff1.Aff0 from bit 31 down, all different. By default CPU
+   * n has 0.0.(n / 16).(n % 16). An Aff0 above 15 gives the GIC range selector support (RSS).
+   */
+  readonly affinities?: readonly number[]
   /** Number of SPIs, 0 to 988; default 32. */
   readonly spis?: number
   /** List registers a PE, 1 to 16; default 4. */
   readonly listRegisters?: number
-  /** Priority bits of the virtual CPU interface, 5 to 8; default 5. */
+  /** Priority bits, 5 to 8; default 5. */
   readonly priorityBits?: number
-  /** Preemption bits of the virtual CPU interface, 5 to 7 and not above `priorityBits`; default 5. */
+  /** Preemption bits of both CPU interfaces, 5 to 7 and not above `priorityBits`; default 5. */
   readonly preemptionBits?: number
   /** Bits of an INTID at the CPU interface, 16 or 24; default 24. */
   readonly intidBits?: 16 | 24
@@ -37,6 +43,13 @@ export interface GicConfig {
   readonly gicd?: number
   /** Redistributor regions, in the order of the CPUs; default one at 0x080a_0000. */
   readonly gicr?: readonly RedistributorRegion[]
+  /** Security states; only one is modelled: GICD_CTLR.DS reads as one. */
+  readonly securityStates?: 1
+  /**
+   * When a register write whose effect a driver has to wait for takes effect: disabling interrupts or groups (RWP), and
+   * GICR_WAKER. `'at-once'`, the default, or `'lagging'`: when {@link Gic.completeWrites} is called.
+   */
+  readonly writeEffects?: 'at-once' | 'lagging'
   /** Set of implementation choices; default `'arch'`. */
   readonly profile?: ProfileName
   /** Single choices in place of the profile's. */
@@ -44,12 +57,14 @@ export interface GicConfig {
 }
 
 /** A configuration that was checked and completed. */
-export interface CheckedGicConfig extends Required<Omit<GicConfig, 'profile' | 'choices'>> {
+export interface CheckedGicConfig
+  extends Required<Omit<GicConfig, 'profile' | 'choices' | 'securityStates'>> {
   /** The profile's choices with the replaced ones in place. */
   readonly choices: Choices
 }
 
 const versions = ['3', '4.0', '4.1'] as const
+const effects = ['at-once', 'lagging'] as const
 const FRAME = 0x1_0000
 /** Bytes of a distributor. */
 export const GICD_SIZE = FRAME
@@ -72,6 +87,21 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     throw new VgicError('config', `version must be one of ${versions.join(', ')}, but is ${String(version)}.`)
   }
   const cpus = configInteger('cpus', config.cpus, 1, 512)
+  const affinities = checkAffinities(cpus, config.affinities)
+  const securityStates: unknown = config.securityStates ?? 1
+  if (securityStates !== 1) {
+    throw new VgicError(
+      'config',
+      `securityStates must be 1, but is ${String(securityStates)}: this GIC has one Security state (GICD_CTLR.DS = 1). Leave the field out.`,
+    )
+  }
+  const writeEffects = config.writeEffects ?? 'at-once'
+  if (!effects.includes(writeEffects)) {
+    throw new VgicError(
+      'config',
+      `writeEffects must be one of ${effects.join(', ')}, but is ${String(writeEffects)}.`,
+    )
+  }
   const priorityBits = configInteger('priorityBits', config.priorityBits ?? 5, 5, 8)
   const preemptionBits = configInteger(
     'preemptionBits',
@@ -111,6 +141,7 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
   const checked = {
     version,
     cpus,
+    affinities,
     spis: configInteger('spis', config.spis ?? 32, 0, FIRST_SPECIAL - FIRST_SPI),
     listRegisters: configInteger('listRegisters', config.listRegisters ?? 4, 1, 16),
     priorityBits,
@@ -119,10 +150,27 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     dvim,
     gicd: config.gicd ?? 0x0800_0000,
     gicr: gicr.map(({ base, count }) => ({ base, count })),
+    writeEffects,
     choices: chooseFrom(config.profile ?? 'arch', config.choices ?? {}),
   } satisfies CheckedGicConfig
   checkFrames(checked)
   return checked
+}
+
+function checkAffinities(cpus: number, affinities: readonly number[] | undefined): readonly number[] {
+  if (affinities === undefined) return Array.from({ length: cpus }, (_, cpu) => defaultAffinity(cpu))
+  if (!Array.isArray(affinities) || affinities.length !== cpus) {
+    throw new VgicError('config', `affinities must be a list of ${cpus} numbers, one for each of cpus.`)
+  }
+  const values = affinities.map((value: number, cpu) =>
+    configInteger(`affinities[${cpu}]`, value, 0, 0xffff_ffff),
+  )
+  const twice = values.findIndex((value, cpu) => values.indexOf(value) !== cpu)
+  if (twice < 0) return values
+  throw new VgicError(
+    'config',
+    `affinities must all be different, but affinities[${twice}] and affinities[${values.indexOf(values[twice])}] are both 0x${values[twice].toString(16)}.`,
+  )
 }
 
 /** A frame by the name of its field. */
@@ -189,9 +237,13 @@ export const GIC_CONFIG = recordType(
     'gicd',
     'gicdHigh',
     'regions',
+    'affinities',
+    'writeEffects',
     ...choiceNames.map((name) => `choices.${name}`),
   ]),
 )
+/** One CPU's affinity, where the configuration gives them. */
+export const AFFINITY = recordType('affinity', fixed(['affinity', 'reserved']))
 /** One redistributor region of the configuration. */
 export const REGION = recordType('gicrRegion', fixed(['base', 'baseHigh', 'count']))
 
@@ -212,6 +264,8 @@ export function storeGicConfig(words: Int32Array, at: number, config: CheckedGic
       (config.gicd % HIGH) | 0,
       Math.floor(config.gicd / HIGH),
       config.gicr.length,
+      hasDefaultAffinities(config) ? 0 : config.cpus,
+      effects.indexOf(config.writeEffects),
       ...choiceNames.map((name) => (choiceValues[name] as readonly string[]).indexOf(config.choices[name])),
     ],
     at,
@@ -219,7 +273,20 @@ export function storeGicConfig(words: Int32Array, at: number, config: CheckedGic
   for (const [i, { base, count }] of config.gicr.entries()) {
     words.set([(base % HIGH) | 0, Math.floor(base / HIGH), count], at + GIC_CONFIG.size + i * REGION.size)
   }
+  if (hasDefaultAffinities(config)) return
+  const first = at + GIC_CONFIG.size + config.gicr.length * REGION.size
+  for (const [i, affinity] of config.affinities.entries()) words[first + i * AFFINITY.size] = affinity
 }
+
+const hasDefaultAffinities = ({ affinities }: CheckedGicConfig): boolean =>
+  affinities.every((affinity, cpu) => affinity === defaultAffinity(cpu))
+
+/** The records of a configuration, and how many of each there are. */
+export const configRecords = (config: CheckedGicConfig): readonly (readonly [RecordType, number])[] => [
+  [GIC_CONFIG, 1],
+  [REGION, config.gicr.length],
+  [AFFINITY, hasDefaultAffinities(config) ? 0 : config.cpus],
+]
 
 /** Reads a configuration back from its records at word `at`; an image that holds none throws. */
 export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
@@ -239,20 +306,30 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
     low,
     high,
     regions,
+    affinityCount,
+    effect,
   ] = words.subarray(at, end)
-  const stored = words.subarray(at + 11, end)
-  if (regions < 1 || regions > 512 || words.length < end + regions * REGION.size) throw corrupt()
+  const stored = words.subarray(at + 13, end)
+  if (regions < 1 || regions > 512 || affinityCount < 0 || affinityCount > 512) throw corrupt()
+  const affinitiesAt = end + regions * REGION.size
+  const wholeEnd = affinitiesAt + affinityCount * AFFINITY.size
+  if (words.length < wholeEnd) throw corrupt()
   const address = (lo: number, hi: number) => (lo >>> 0) + hi * HIGH
   const gicr = Array.from({ length: regions }, (_, i) => {
     const region = end + i * REGION.size
     return { base: address(words[region], words[region + 1]), count: words[region + 2] }
   })
+  const affinities = Array.from(
+    { length: affinityCount },
+    (_, i) => words[affinitiesAt + i * AFFINITY.size] >>> 0,
+  )
   const choices = Object.fromEntries(choiceNames.map((name, i) => [name, choiceValues[name][stored[i]]]))
   let config: CheckedGicConfig
   try {
     config = checkGicConfig({
       version: versions[version],
       cpus,
+      ...(affinityCount === 0 ? {} : { affinities }),
       spis,
       listRegisters,
       priorityBits,
@@ -261,13 +338,15 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
       dvim: dvim === 1,
       gicd: address(low, high),
       gicr,
+      writeEffects: effects[effect],
       choices: choices as Partial<Choices>,
     })
   } catch {
     throw corrupt()
   }
   // Only what storeGicConfig writes is a configuration: not an index that stands for none, nor a set padding word.
-  const canonical = new Int32Array(end + regions * REGION.size - at)
+  const canonical = new Int32Array(wholeEnd - at)
+  if (hasDefaultAffinities(config) !== (affinityCount === 0)) throw corrupt()
   storeGicConfig(canonical, 0, config)
   if (canonical.some((word, i) => word !== words[at + i])) throw corrupt()
   return config

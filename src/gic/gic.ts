@@ -2,6 +2,7 @@
  * The GIC as a device in an emulator. Its state is one buffer: a fresh GIC opens its reset image, and so does
  * every other GIC an image of its own.
  */
+import { FIRST_PPI, FIRST_SPI } from '../arch/intid.ts'
 import { ESR_EC } from '../arch/syndrome.ts'
 import { blankImage, checkLength, HEADER, openImage } from '../state/image.ts'
 import { Layout, recordType } from '../state/layout.ts'
@@ -10,13 +11,14 @@ import { argumentInteger, VgicError } from '../state/vgic-error.ts'
 import {
   type CheckedGicConfig,
   checkGicConfig,
-  GIC_CONFIG,
+  configRecords,
   type GicConfig,
   loadGicConfig,
-  REGION,
   storeGicConfig,
 } from './config.ts'
+import { type GicHost, MAINTENANCE_PPI, type OutputLine, outputLines, PE_LINES } from './output-lines.ts'
 import { DAIF_F, DAIF_I, PCPU_DATA_HIGH, PCPU_TRAP } from './pcpu.ts'
+import { DISTRIBUTOR } from './physical-interrupts.ts'
 import { RegisterValue, registerByEncoding } from './register-value.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 
@@ -31,13 +33,7 @@ const DEVICE = recordType('device', [{ name: 'lastCpu', at: 0, class: 'observati
 /** Where the silicon lies in a buffer. */
 function layoutOf(config: CheckedGicConfig): { layout: Layout; records: SiliconRecords; fixed: number } {
   const records = siliconRecords(config)
-  const layout = new Layout([
-    [HEADER, 1],
-    [GIC_CONFIG, 1],
-    [REGION, config.gicr.length],
-    ...records.list,
-    [DEVICE, 1],
-  ])
+  const layout = new Layout([[HEADER, 1], ...configRecords(config), ...records.list, [DEVICE, 1]])
   return { layout, records, fixed: layout.baseOf(records.pe) }
 }
 
@@ -52,30 +48,35 @@ export class Gic {
   private readonly silicon: Silicon
   private readonly lastCpu: number
 
-  /** A GIC in its reset state. Throws a `VgicError` with code `config` that names a field out of its bounds. */
-  constructor(config: GicConfig)
+  /**
+   * A GIC in its reset state; `host` is what its outputs go to. Throws a `VgicError` with code `config` that names a
+   * field out of its bounds.
+   */
+  constructor(config: GicConfig, host?: GicHost)
   /** @internal */
-  constructor(config: GicConfig, image?: ArrayBuffer)
-  constructor(config: GicConfig, image?: ArrayBuffer) {
+  constructor(config: GicConfig, host?: GicHost, image?: ArrayBuffer)
+  constructor(config: GicConfig, host: GicHost = {}, image?: ArrayBuffer) {
     this.config = checkGicConfig(config)
     const { layout, records, fixed } = layoutOf(this.config)
     const buffer = image ?? blankImage('device', layout)
     checkLength(buffer, layout)
     this.state = new MachineState('device', layout, buffer, fixed)
-    this.silicon = new Silicon(this.state.words, this.config, records, layout)
+    this.silicon = new Silicon(this.state.words, this.config, records, layout, host)
     this.lastCpu = layout.baseOf(DEVICE)
     if (!image) {
       storeGicConfig(this.state.words, HEADER.size, this.config)
       this.silicon.reset()
     }
+    this.derive(new Int32Array(this.config.cpus))
   }
 
   /**
-   * A GIC from an image: what {@link snapshot} returned. The GIC works in the buffer that is passed.
+   * A GIC from an image: what {@link snapshot} returned. The GIC works in the buffer that is passed, and tells the host
+   * of the outputs that are high.
    * Throws a `VgicError` whose code begins with `image-` if it is foreign, truncated or of another version.
    */
-  static from(image: ArrayBuffer): Gic {
-    return new Gic(loadGicConfig(openImage('device', image), HEADER.size), image)
+  static from(image: ArrayBuffer, host?: GicHost): Gic {
+    return new Gic(loadGicConfig(openImage('device', image), HEADER.size), host, image)
   }
 
   /** A copy of the whole state. */
@@ -83,9 +84,26 @@ export class Gic {
     return this.state.snapshot()
   }
 
-  /** Goes back to a snapshot of this GIC or of one with the same configuration. Throws as {@link from} does. */
+  /**
+   * Goes back to a snapshot of this GIC or of one with the same configuration, and tells the host of the outputs that
+   * differ from those before. Throws as {@link from} does.
+   */
   restore(image: ArrayBuffer): void {
+    const known = this.levels()
     this.state.restore(image)
+    this.derive(known)
+  }
+
+  /** The levels of all outputs, by CPU. */
+  private levels(): Int32Array {
+    return Int32Array.from({ length: this.config.cpus }, (_, cpu) => this.outputs(cpu))
+  }
+
+  /** Recomputes what is derived; `known` are the levels of the outputs as the host knows them. */
+  private derive(known: Int32Array): void {
+    const { silicon, state } = this
+    for (const [cpu, levels] of known.entries()) state.words[silicon.peOf(cpu) + PE_LINES] = levels
+    silicon.derive()
   }
 
   /** A 53-bit hash of the state without counters and caches: equal states have equal hashes. */
@@ -103,14 +121,91 @@ export class Gic {
     return this.silicon.mmio.claims(address)
   }
 
-  /** A read of 1, 2, 4 or 8 bytes at a physical address; 0 where nothing answers or the size does not exist. */
+  /**
+   * A read of 1, 2, 4 or 8 bytes at a physical address; 0 where nothing answers or the size does not exist. Of 8 bytes a
+   * number holds what is below 2^53: use {@link readMmio64} for those.
+   */
   readMmio(address: number, size: number): number {
-    return this.silicon.mmio.read(address, size)
+    const { mmio } = this.silicon
+    const low = mmio.read(address, size) >>> 0
+    return size === 8 ? low + (mmio.readHigh(address) >>> 0) * 0x1_0000_0000 : low
+  }
+
+  /** A read of 8 bytes. */
+  readMmio64(address: number): bigint {
+    const { mmio } = this.silicon
+    return (BigInt(mmio.readHigh(address) >>> 0) << 32n) | BigInt(mmio.read(address, 8) >>> 0)
   }
 
   /** A write of 1, 2, 4 or 8 bytes at a physical address; ignored where nothing answers. */
   writeMmio(address: number, size: number, value: number): void {
-    this.silicon.mmio.write(address, size, value)
+    const high = size === 8 ? Math.floor(value / 0x1_0000_0000) : 0
+    this.silicon.mmio.write(address, size, value, high)
+    this.silicon.lines.settle()
+  }
+
+  /** A write of 8 bytes. */
+  writeMmio64(address: number, value: bigint): void {
+    this.silicon.mmio.write(
+      address,
+      8,
+      Number(BigInt.asIntN(32, value)),
+      Number(BigInt.asIntN(32, value >> 32n)),
+    )
+    this.silicon.lines.settle()
+  }
+
+  /** The name of the register at an address, such as `GICD_ISENABLER1`; undefined where there is none. */
+  registerAt(address: number): string | undefined {
+    return this.silicon.mmio.nameOf(address)
+  }
+
+  /** A device drives the input line of an SPI, 32 and up: not 0 is high. Moving it to the level it has does nothing. */
+  setSpi(intid: number, level: number | boolean): void {
+    argumentInteger('intid', intid, FIRST_SPI, FIRST_SPI + this.config.spis - 1)
+    this.silicon.physical.setLine(DISTRIBUTOR, intid, level !== 0 && level !== false)
+    this.silicon.lines.settle()
+  }
+
+  /** A timer or the like drives the input line of a PPI of a CPU, 16 to 31; not 25, which the GIC itself drives. */
+  setPpi(cpu: number, intid: number, level: number | boolean): void {
+    const pe = this.peOf(cpu)
+    argumentInteger('intid', intid, FIRST_PPI, FIRST_SPI - 1)
+    if (intid === MAINTENANCE_PPI) {
+      throw new VgicError(
+        'argument',
+        'intid must not be 25: that is the maintenance interrupt, which the virtual CPU interface drives.',
+      )
+    }
+    this.silicon.physical.setLine(pe, intid, level !== 0 && level !== false)
+    this.silicon.lines.settle()
+  }
+
+  /** The level of an output of a CPU, as the host was told it. */
+  line(cpu: number, line: OutputLine): 0 | 1 {
+    this.peOf(cpu)
+    return ((this.outputs(cpu) >> outputLines.indexOf(line)) & 1) as 0 | 1
+  }
+
+  private outputs(cpu: number): number {
+    return this.state.words[this.silicon.peOf(cpu) + PE_LINES]
+  }
+
+  /** Whether a write's effect is still under way, with `writeEffects: 'lagging'`. */
+  get writesPending(): boolean {
+    const { distributor, redistributor } = this.silicon
+    for (let cpu = 0; cpu < this.config.cpus; cpu++) {
+      if (redistributor.isWritePending(this.silicon.peOf(cpu))) return true
+    }
+    return distributor.isWritePending
+  }
+
+  /** Completes the effects of writes that are under way: RWP falls, redistributors are asleep or awake as asked. */
+  completeWrites(): void {
+    const { distributor, redistributor, lines } = this.silicon
+    distributor.completeWrites()
+    for (let cpu = 0; cpu < this.config.cpus; cpu++) redistributor.completeWrites(this.silicon.peOf(cpu))
+    lines.settle()
   }
 
   /**
@@ -118,7 +213,10 @@ export class Gic {
    * access traps or is UNDEFINED: then {@link lastTrap} is not 0.
    */
   readSysreg(cpu: number, encoding: number, el?: number): number {
-    return this.silicon.systemRegisters.read(this.accessing(cpu, el), encoding, el) >>> 0
+    const pe = this.accessing(cpu, el)
+    const value = this.silicon.systemRegisters.read(pe, encoding, el) >>> 0
+    this.silicon.lines.settlePe(pe)
+    return value
   }
 
   /** MRS of all 64 bits. */
@@ -130,13 +228,17 @@ export class Gic {
 
   /** MSR of a value below 2^32, zero-extended. */
   writeSysreg(cpu: number, encoding: number, value: number, el?: number): void {
-    this.silicon.systemRegisters.write(this.accessing(cpu, el), encoding, value | 0, 0, el)
+    const pe = this.accessing(cpu, el)
+    this.silicon.systemRegisters.write(pe, encoding, value | 0, 0, el)
+    this.silicon.lines.settlePe(pe)
   }
 
   /** MSR of all 64 bits. */
   writeSysreg64(cpu: number, encoding: number, value: bigint, el?: number): void {
     const [low, high] = [Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n))]
-    this.silicon.systemRegisters.write(this.accessing(cpu, el), encoding, low, high, el)
+    const pe = this.accessing(cpu, el)
+    this.silicon.systemRegisters.write(pe, encoding, low, high, el)
+    this.silicon.lines.settlePe(pe)
   }
 
   /**
@@ -159,16 +261,19 @@ export class Gic {
   inspect(cpu: number, encoding: number): RegisterValue {
     const register = registerByEncoding(encoding)
     const before = this.snapshot()
-    const value = this.readSysreg64(cpu, encoding, register.name.endsWith('_EL2') ? 2 : 1)
-    const trap = this.lastTrap
-    this.restore(before)
+    const pe = this.peOf(cpu)
+    const el = register.name.endsWith('_EL2') ? 2 : 1
+    const low = this.silicon.systemRegisters.read(pe, encoding, el)
+    const high = this.state.words[pe + PCPU_DATA_HIGH]
+    const trap = this.state.words[pe + PCPU_TRAP]
+    this.state.restore(before)
     if (trap !== 0) {
       throw new VgicError(
         'argument',
         `${register.name} cannot be read now: the access would trap or is UNDEFINED.`,
       )
     }
-    return new RegisterValue(register, Number(value & 0xffffffffn), Number(value >> 32n))
+    return new RegisterValue(register, low, high)
   }
 
   /**

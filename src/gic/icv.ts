@@ -8,7 +8,6 @@
  * - DIR in EOImode 0 is ignored, and so is one of a reserved INTID.
  * - A special INTID in a list register is returned by IAR without becoming active or changing the priority.
  */
-import { CTLR_CBPR, CTLR_EOImode } from '../arch/icc.ts'
 import {
   HCR_ONE_EOI,
   HCR_vSGIEOICount,
@@ -18,15 +17,11 @@ import {
   LR_Priority,
   LR_pINTID,
   LR_STATE,
-  VMCR_VBPR0,
-  VMCR_VBPR1,
-  VMCR_VCBPR,
-  VMCR_VENG0,
-  VMCR_VENG1,
   VMCR_VEOIM,
-  VMCR_VPMR,
 } from '../arch/ich.ts'
 import { FIRST_LPI, FIRST_PPI, FIRST_SPECIAL, INTID_NONE } from '../arch/intid.ts'
+import { lowestBit, PRIORITY_IDLE } from './cpu-interface.ts'
+import { InterfaceRegisters } from './interface-registers.ts'
 import type { PhysicalInterrupts } from './physical-interrupts.ts'
 import {
   acknowledgeListRegister,
@@ -36,37 +31,29 @@ import {
   ICH_LR,
   ICH_LR_STATUS,
   ICH_VMCR,
-  lowestBit,
-  PRIORITY_IDLE,
   setListRegister,
   type VirtualInterface,
 } from './virtual-interface.ts'
 
-const CTLR_A3V = 0x8000
-
-export class Icv {
-  /** The read-only bits of ICV_CTLR_EL1, as ICH_VTR_EL2 has them. */
-  private readonly ctlrFixed: number
-
+export class Icv extends InterfaceRegisters {
   constructor(
-    readonly words: Int32Array,
+    words: Int32Array,
     readonly virtualInterface: VirtualInterface,
     readonly physical: PhysicalInterrupts,
   ) {
-    const { priorityBits, intidBits } = virtualInterface.config
-    this.ctlrFixed = CTLR_A3V | ((intidBits === 24 ? 1 : 0) << 11) | ((priorityBits - 1) << 8)
+    super(words, virtualInterface, physical.affinities.rangeSelector)
   }
 
   readIar0(pe: number): number {
-    return this.acknowledge(pe, 0, ICH_AP0R)
+    return this.acknowledge(pe, 0)
   }
 
   readIar1(pe: number): number {
-    return this.acknowledge(pe, LR_Group, ICH_AP1R)
+    return this.acknowledge(pe, LR_Group)
   }
 
   /** Makes the highest priority pending interrupt active if it is of this group and signalled. */
-  private acknowledge(pe: number, group: number, activePriorities: number): number {
+  private acknowledge(pe: number, group: number): number {
     const { words, virtualInterface } = this
     const at = virtualInterface.signalled(words, pe)
     if (at === 0) return INTID_NONE
@@ -75,9 +62,7 @@ export class Icv {
     const intid = words[at - 1]
     if (intid < FIRST_SPECIAL) acknowledgeListRegister(words, pe, at, hi)
     else if (!this.acknowledgesFrom1020(pe, at, hi, intid)) return intid
-    const priority = LR_Priority(hi) & virtualInterface.groupMask(words[pe + ICH_VMCR], group)
-    const level = priority >> virtualInterface.levelShift
-    words[pe + activePriorities + (level >> 5)] |= 1 << (level & 31)
+    virtualInterface.recordActive(words, pe, hi)
     return intid
   }
 
@@ -176,70 +161,6 @@ export class Icv {
     const hcr = this.words[pe + ICH_HCR]
     if (intid < FIRST_PPI && hcr & HCR_vSGIEOICount) return
     this.words[pe + ICH_HCR] = hcr + HCR_ONE_EOI
-  }
-
-  readRpr(pe: number): number {
-    return this.virtualInterface.runningPriority(this.words, pe)
-  }
-
-  readPmr(pe: number): number {
-    return VMCR_VPMR(this.words[pe + ICH_VMCR])
-  }
-
-  writePmr(pe: number, value: number): void {
-    const words = this.words
-    words[pe + ICH_VMCR] =
-      (words[pe + ICH_VMCR] & 0xffffff) | ((value & this.virtualInterface.priorityMask) << 24)
-  }
-
-  readBpr0(pe: number): number {
-    return VMCR_VBPR0(this.words[pe + ICH_VMCR])
-  }
-
-  writeBpr0(pe: number, value: number): void {
-    const point = Math.max(value & 7, this.virtualInterface.minimumBpr0)
-    this.words[pe + ICH_VMCR] = (this.words[pe + ICH_VMCR] & ~(7 << 21)) | (point << 21)
-  }
-
-  /** With CBPR group 1 follows BPR0, and BPR1 reads as BPR0 plus one, saturated. */
-  readBpr1(pe: number): number {
-    const vmcr = this.words[pe + ICH_VMCR]
-    return vmcr & VMCR_VCBPR ? Math.min(VMCR_VBPR0(vmcr) + 1, 7) : VMCR_VBPR1(vmcr)
-  }
-
-  /** With CBPR a write is ignored. */
-  writeBpr1(pe: number, value: number): void {
-    const vmcr = this.words[pe + ICH_VMCR]
-    if (vmcr & VMCR_VCBPR) return
-    const point = Math.max(value & 7, this.virtualInterface.minimumBpr1)
-    this.words[pe + ICH_VMCR] = (vmcr & ~(7 << 18)) | (point << 18)
-  }
-
-  readCtlr(pe: number): number {
-    const vmcr = this.words[pe + ICH_VMCR]
-    return this.ctlrFixed | (vmcr & VMCR_VEOIM ? CTLR_EOImode : 0) | (vmcr & VMCR_VCBPR ? CTLR_CBPR : 0)
-  }
-
-  writeCtlr(pe: number, value: number): void {
-    const kept = this.words[pe + ICH_VMCR] & ~(VMCR_VEOIM | VMCR_VCBPR)
-    this.words[pe + ICH_VMCR] =
-      kept | (value & CTLR_EOImode ? VMCR_VEOIM : 0) | (value & CTLR_CBPR ? VMCR_VCBPR : 0)
-  }
-
-  readIgrpen0(pe: number): number {
-    return this.words[pe + ICH_VMCR] & VMCR_VENG0 ? 1 : 0
-  }
-
-  writeIgrpen0(pe: number, value: number): void {
-    this.words[pe + ICH_VMCR] = (this.words[pe + ICH_VMCR] & ~VMCR_VENG0) | (value & 1 ? VMCR_VENG0 : 0)
-  }
-
-  readIgrpen1(pe: number): number {
-    return this.words[pe + ICH_VMCR] & VMCR_VENG1 ? 1 : 0
-  }
-
-  writeIgrpen1(pe: number, value: number): void {
-    this.words[pe + ICH_VMCR] = (this.words[pe + ICH_VMCR] & ~VMCR_VENG1) | (value & 1 ? VMCR_VENG1 : 0)
   }
 }
 

@@ -8,6 +8,7 @@ import { field, res0, view } from '../arch/field.ts'
 import { ESR_WFE, ESR_WFI } from '../arch/syndrome.ts'
 import { encodeSysreg, type SystemRegister } from '../arch/sysreg.ts'
 import type { WordDeclaration } from '../state/layout.ts'
+import { PE_LINES, PHYSICAL_LINES_SHIFT } from './output-lines.ts'
 import { LINE_VFIQ, LINE_VIRQ, type VirtualInterface } from './virtual-interface.ts'
 
 /**
@@ -204,7 +205,23 @@ export class Pcpu {
     return (hcr & HCR_EL2_IMO ? lines & LINE_VIRQ : 0) | (hcr & HCR_EL2_FMO ? lines & LINE_VFIQ : 0)
   }
 
-  /** The interrupts that the PE takes now, LINE_ bits: sampled and not masked by PSTATE. */
+  /** The physical interrupt lines as the PE sees them, as LINE_VIRQ for IRQ and LINE_VFIQ for FIQ. */
+  physicalLines(pe: number): number {
+    return (this.words[pe + PE_LINES] >> PHYSICAL_LINES_SHIFT) & (LINE_VIRQ | LINE_VFIQ)
+  }
+
+  /** The physical interrupts that the PE takes now: those that HCR_EL2 routes to EL2 whatever PSTATE masks below it. */
+  physicalTaken(pe: number): number {
+    const lines = this.physicalLines(pe)
+    if (lines === 0) return 0
+    const masks = this.masks(pe)
+    const hcr = this.isInGuest(pe) ? this.words[pe + PCPU_HCR_EL2] : 0
+    const irq = hcr & HCR_EL2_IMO || !(masks & DAIF_I) ? lines & LINE_VIRQ : 0
+    const fiq = hcr & HCR_EL2_FMO || !(masks & DAIF_F) ? lines & LINE_VFIQ : 0
+    return irq | fiq
+  }
+
+  /** The virtual interrupts that the PE takes now, LINE_ bits: sampled and not masked by PSTATE. */
   taken(pe: number): number {
     const masks = this.masks(pe)
     if (masks === (DAIF_I | DAIF_F)) return 0
@@ -212,9 +229,14 @@ export class Pcpu {
     return (masks & DAIF_I ? 0 : lines & LINE_VIRQ) | (masks & DAIF_F ? 0 : lines & LINE_VFIQ)
   }
 
-  /** ISR_EL1 as software at an exception level reads it. */
+  /**
+   * ISR_EL1 as software at an exception level reads it: the virtual lines below EL2 where HCR_EL2 routes the physical
+   * ones away, and else those.
+   */
   isr(pe: number, el: number): number {
-    const lines = this.virtualLines(pe, el)
+    const hcr = el >= 2 ? 0 : this.words[pe + PCPU_HCR_EL2]
+    const routed = (hcr & HCR_EL2_IMO ? LINE_VIRQ : 0) | (hcr & HCR_EL2_FMO ? LINE_VFIQ : 0)
+    const lines = this.virtualLines(pe, el) | (this.physicalLines(pe) & ~routed)
     return (lines & LINE_VIRQ ? ISR_I : 0) | (lines & LINE_VFIQ ? ISR_F : 0)
   }
 
@@ -225,7 +247,7 @@ export class Pcpu {
    */
   wfi(pe: number, syndrome = ESR_WFI): number {
     this.words[pe + PCPU_TRAP] = 0
-    if (this.virtualLines(pe) !== 0) return WFX_COMPLETES
+    if (this.virtualLines(pe) !== 0 || this.physicalLines(pe) !== 0) return WFX_COMPLETES
     return this.wait(pe, HCR_EL2_TWI, syndrome, WAITING_WFI)
   }
 
@@ -237,7 +259,7 @@ export class Pcpu {
       words[pe + PCPU_PSTATE] &= ~EVENT
       return WFX_COMPLETES
     }
-    if (this.taken(pe) !== 0) return WFX_COMPLETES
+    if (this.taken(pe) !== 0 || this.physicalTaken(pe) !== 0) return WFX_COMPLETES
     return this.wait(pe, HCR_EL2_TWE, syndrome, WAITING_WFE)
   }
 
@@ -249,8 +271,8 @@ export class Pcpu {
   /** Whether a waiting PE has a reason to go on: an interrupt, for WFE one that PSTATE does not mask, or an event. */
   wouldWake(pe: number): boolean {
     const pstate = this.words[pe + PCPU_PSTATE]
-    if ((pstate & WAITING) === WAITING_WFI) return this.virtualLines(pe) !== 0
-    return (pstate & EVENT) !== 0 || this.taken(pe) !== 0
+    if ((pstate & WAITING) === WAITING_WFI) return (this.virtualLines(pe) | this.physicalLines(pe)) !== 0
+    return (pstate & EVENT) !== 0 || (this.taken(pe) | this.physicalTaken(pe)) !== 0
   }
 
   /** Ends the wait of a PE that has a reason to go on; a WFE consumes the event. Returns whether the PE runs. */

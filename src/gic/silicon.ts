@@ -4,14 +4,28 @@
  */
 import type { Layout, RecordType } from '../state/layout.ts'
 import { recordType } from '../state/layout.ts'
+import { Affinities } from './affinities.ts'
 import type { CheckedGicConfig } from './config.ts'
+import { Distributor } from './distributor.ts'
+import { HighestPending } from './highest-pending.ts'
 import { Ich } from './ich.ts'
 import { Icv } from './icv.ts'
+import { ACTIVE, SPI_BLOCK } from './interrupt-block.ts'
 import { Mmio } from './mmio.ts'
-import { Pcpu, pcpuWords } from './pcpu.ts'
-import { distributorRecord, PhysicalInterrupts, redistributorWords } from './physical-interrupts.ts'
+import { type GicHost, OutputLines, outputLineWords } from './output-lines.ts'
+import { PCPU_TRAP, Pcpu, pcpuWords } from './pcpu.ts'
+import { Icc, PHYSICAL_WORDS, PhysicalInterface, physicalInterfaceWords } from './physical-interface.ts'
+import {
+  distributorRecord,
+  GICR_BLOCK,
+  PhysicalInterrupts,
+  privateInterruptWords,
+  spiBlockRecords,
+} from './physical-interrupts.ts'
+import { Redistributor, redistributorWords } from './redistributor.ts'
+import { Sgis } from './sgi.ts'
 import { SystemRegisters } from './system-registers.ts'
-import { VirtualInterface, virtualInterfaceWords } from './virtual-interface.ts'
+import { ICH_HCR, ICH_LR, VirtualInterface, virtualInterfaceWords } from './virtual-interface.ts'
 
 /** The record types of a configuration's silicon, and how many of each there are. */
 export interface SiliconRecords {
@@ -21,26 +35,42 @@ export interface SiliconRecords {
 }
 
 export function siliconRecords(config: CheckedGicConfig): SiliconRecords {
-  const pe = recordType('pe', pcpuWords, virtualInterfaceWords(config.listRegisters), redistributorWords)
-  const distributor = distributorRecord(config.spis)
+  const pe = recordType(
+    'pe',
+    pcpuWords,
+    virtualInterfaceWords(config.listRegisters),
+    outputLineWords,
+    physicalInterfaceWords,
+    redistributorWords,
+    privateInterruptWords,
+  )
+  const distributor = distributorRecord(config.cpus)
   return {
     pe,
     distributor,
-    list: [
-      [pe, config.cpus],
-      [distributor, 1],
-    ],
+    list: [[pe, config.cpus], [distributor, 1], spiBlockRecords(config.spis)],
   }
 }
 
 export class Silicon {
   readonly virtualInterface: VirtualInterface
+  readonly physicalInterface: PhysicalInterface
   readonly physical: PhysicalInterrupts
+  readonly distributor: Distributor
+  readonly redistributor: Redistributor
   readonly ich: Ich
   readonly icv: Icv
+  readonly icc: Icc
+  readonly sgis: Sgis
   readonly pcpu: Pcpu
   readonly systemRegisters: SystemRegisters
   readonly mmio: Mmio
+  readonly lines: OutputLines
+  /**
+   * Pairs `start, end` of the words of a PE's record that a hypervisor and its guests change, who do not use the physical
+   * CPU interface: of the physical side these are the active bits. Observational words are left out.
+   */
+  readonly hypervisorRanges: Int32Array
   /** The record of CPU 0, and the distance to the next CPU's. */
   readonly peBase: number
   readonly peSize: number
@@ -50,30 +80,52 @@ export class Silicon {
     readonly config: CheckedGicConfig,
     records: SiliconRecords,
     layout: Layout,
+    host: GicHost = {},
   ) {
     this.peBase = layout.baseOf(records.pe)
     this.peSize = records.pe.size
-    this.physical = new PhysicalInterrupts(words, layout.baseOf(records.distributor), config.spis)
+    const active = GICR_BLOCK + ACTIVE
+    const before = [0, PCPU_TRAP, ICH_HCR, PHYSICAL_WORDS]
+    this.hypervisorRanges = Int32Array.of(...before, active, active + 1, ICH_LR, this.peSize)
+    const affinities = new Affinities(config.affinities)
+    this.physical = new PhysicalInterrupts(words, config, affinities, {
+      distributor: layout.baseOf(records.distributor),
+      spiBlocks: layout.baseOf(SPI_BLOCK),
+      peBase: this.peBase,
+      peSize: this.peSize,
+    })
     this.virtualInterface = new VirtualInterface(words, config)
+    this.physicalInterface = new PhysicalInterface(words, config)
+    this.distributor = new Distributor(words, this.physical)
+    this.redistributor = new Redistributor(words, this.physical)
     this.ich = new Ich(words, this.virtualInterface)
     this.icv = new Icv(words, this.virtualInterface, this.physical)
+    this.icc = new Icc(words, this.physicalInterface, this.physical)
+    this.sgis = new Sgis(this.physical)
     this.pcpu = new Pcpu(words, this.virtualInterface)
     this.systemRegisters = new SystemRegisters(words, this)
-    this.mmio = new Mmio(
-      words,
-      config,
-      this.physical,
-      (cpu) => this.peOf(cpu),
-      (pe) => this.cpuOf(pe),
-    )
+    this.mmio = new Mmio(this.distributor, this.redistributor)
+    const search = new HighestPending(this.physical, this.physicalInterface, this.redistributor)
+    this.lines = new OutputLines(this.physical, this.physicalInterface, this.virtualInterface, search, host)
   }
 
   /** Puts a zeroed image into the reset state. */
   reset(): void {
     for (let cpu = 0; cpu < this.config.cpus; cpu++) {
-      this.pcpu.reset(this.peOf(cpu))
-      this.virtualInterface.reset(this.peOf(cpu))
+      const pe = this.peOf(cpu)
+      this.pcpu.reset(pe)
+      this.virtualInterface.reset(pe)
+      this.physicalInterface.reset(pe)
+      this.physical.reset(pe)
+      this.redistributor.reset(pe)
     }
+  }
+
+  /** Recomputes everything derived, after words came from outside; the host hears of outputs that move by that. */
+  derive(): void {
+    this.physical.derive()
+    for (let cpu = 0; cpu < this.config.cpus; cpu++) this.virtualInterface.derive(this.peOf(cpu))
+    this.lines.settle()
   }
 
   /** The CPU of a record. */

@@ -2,17 +2,17 @@
  * Which system register an encoding reaches, and what an access that may not reach it reports. The order of
  * the checks is the architecture's (IHI 0069, the accessibility pseudocode of each register): an encoding that
  * is not implemented, or not in that direction or at that level, is UNDEFINED before any trap is looked at;
- * then ICH_HCR_EL2's traps; then HCR_EL2.{FMO,IMO} choose the virtual interface.
- *
- * This release has no physical CPU interface: an access that would reach it is UNDEFINED, as on a PE whose
- * ICC_SRE_ELx.SRE is 0.
+ * then ICH_HCR_EL2's traps; then HCR_EL2.{FMO,IMO} choose the virtual interface at EL1. At EL2, and where they are
+ * clear, an ICC_* name is the physical CPU interface. Both interfaces have one set of rows.
  */
 import * as icc from '../arch/icc.ts'
 import * as arch from '../arch/ich.ts'
 import { type InterruptGroup, icvRegisters } from '../arch/icv.ts'
 import { ESR_UNDEFINED, sysregSyndrome } from '../arch/syndrome.ts'
+import { PHYSICAL_INTERFACE } from './cpu-interface.ts'
 import type { Ich } from './ich.ts'
 import type { Icv } from './icv.ts'
+import type { InterfaceRegisters } from './interface-registers.ts'
 import {
   exceptionLevel,
   HCR_EL2,
@@ -24,6 +24,8 @@ import {
   PCPU_TRAP,
   type Pcpu,
 } from './pcpu.ts'
+import type { Icc } from './physical-interface.ts'
+import type { Sgis } from './sgi.ts'
 import { ICH_HCR, type VirtualInterface } from './virtual-interface.ts'
 
 /** The blocks of a PE that registers reach. */
@@ -32,6 +34,8 @@ export interface Blocks {
   readonly virtualInterface: VirtualInterface
   readonly ich: Ich
   readonly icv: Icv
+  readonly icc: Icc
+  readonly sgis: Sgis
 }
 
 /** A register of EL2 and up, or one that is the same at every level above EL0. */
@@ -43,21 +47,34 @@ interface PlainRow {
   readonly write?: (blocks: Blocks, pe: number, low: number, high: number) => void
 }
 
-/** An ICC_* name whose EL1 accesses ICH_HCR_EL2 can trap and HCR_EL2 can turn to the virtual interface. */
-interface GroupRow {
-  readonly kind: 'group'
+/** What traps an EL1 access to an ICC_* name, and what makes it one to the virtual interface. */
+interface Routing {
   /** ICH_HCR_EL2 bits that trap a read or write. */
   readonly traps: number
   readonly trapsWrite: number
   /** HCR_EL2 bits of which any gives the virtual interface. */
   readonly virtual: number
-  /** Where there is no virtual register (the SGI registers): the HCR_EL2 bits trap. */
-  readonly virtualTraps: boolean
-  readonly read?: (blocks: Blocks, pe: number, el: number) => number
-  readonly write?: (blocks: Blocks, pe: number, low: number) => void
 }
 
-type Row = PlainRow | GroupRow
+/** What a register of a CPU interface does, physical or virtual; `at` is the interface's handle. */
+interface InterfaceAccess {
+  readonly read?: (registers: InterfaceRegisters, at: number) => number
+  readonly write?: (registers: InterfaceRegisters, at: number, value: number) => void
+}
+
+/** An ICC_* name with an ICV_* twin. */
+interface InterfaceRow extends Routing, InterfaceAccess {
+  readonly kind: 'interface'
+}
+
+/** An SGI register: it has no virtual twin, so that what would give one traps. */
+interface SgiRow extends Routing {
+  readonly kind: 'sgi'
+  readonly read?: undefined
+  readonly write: (blocks: Blocks, pe: number, low: number, high: number) => void
+}
+
+type Row = PlainRow | InterfaceRow | SgiRow
 
 /** ICC_SRE_ELx: system registers are always on, RAO/WI. */
 const SRE_EL1 = 0x7
@@ -66,72 +83,70 @@ const SRE_EL2 = 0xf
 const trapsOf = { 0: arch.HCR_TALL0, 1: arch.HCR_TALL1, common: arch.HCR_TC } as const
 const virtualOf = { 0: HCR_EL2_FMO, 1: HCR_EL2_IMO, common: HCR_EL2_FMO | HCR_EL2_IMO } as const
 
-type VirtualAccess = Pick<GroupRow, 'read' | 'write'>
-
-const virtualAccesses = new Map<number, VirtualAccess>([
-  [icc.ICC_IAR0_EL1, { read: ({ icv }, pe) => icv.readIar0(pe) }],
-  [icc.ICC_IAR1_EL1, { read: ({ icv }, pe) => icv.readIar1(pe) }],
-  [icc.ICC_EOIR0_EL1, { write: ({ icv }, pe, value) => icv.writeEoir0(pe, value) }],
-  [icc.ICC_EOIR1_EL1, { write: ({ icv }, pe, value) => icv.writeEoir1(pe, value) }],
-  [icc.ICC_DIR_EL1, { write: ({ icv }, pe, value) => icv.writeDir(pe, value) }],
-  [icc.ICC_HPPIR0_EL1, { read: ({ icv }, pe) => icv.readHppir0(pe) }],
-  [icc.ICC_HPPIR1_EL1, { read: ({ icv }, pe) => icv.readHppir1(pe) }],
-  [icc.ICC_RPR_EL1, { read: ({ icv }, pe) => icv.readRpr(pe) }],
+const accesses = new Map<number, InterfaceAccess>([
+  [icc.ICC_IAR0_EL1, { read: (registers, at) => registers.readIar0(at) }],
+  [icc.ICC_IAR1_EL1, { read: (registers, at) => registers.readIar1(at) }],
+  [icc.ICC_EOIR0_EL1, { write: (registers, at, value) => registers.writeEoir0(at, value) }],
+  [icc.ICC_EOIR1_EL1, { write: (registers, at, value) => registers.writeEoir1(at, value) }],
+  [icc.ICC_DIR_EL1, { write: (registers, at, value) => registers.writeDir(at, value) }],
+  [icc.ICC_HPPIR0_EL1, { read: (registers, at) => registers.readHppir0(at) }],
+  [icc.ICC_HPPIR1_EL1, { read: (registers, at) => registers.readHppir1(at) }],
+  [icc.ICC_RPR_EL1, { read: (registers, at) => registers.readRpr(at) }],
   [
     icc.ICC_PMR_EL1,
-    { read: ({ icv }, pe) => icv.readPmr(pe), write: ({ icv }, pe, value) => icv.writePmr(pe, value) },
+    {
+      read: (registers, at) => registers.readPmr(at),
+      write: (registers, at, value) => registers.writePmr(at, value),
+    },
   ],
   [
     icc.ICC_BPR0_EL1,
-    { read: ({ icv }, pe) => icv.readBpr0(pe), write: ({ icv }, pe, value) => icv.writeBpr0(pe, value) },
+    {
+      read: (registers, at) => registers.readBpr0(at),
+      write: (registers, at, value) => registers.writeBpr0(at, value),
+    },
   ],
   [
     icc.ICC_BPR1_EL1,
-    { read: ({ icv }, pe) => icv.readBpr1(pe), write: ({ icv }, pe, value) => icv.writeBpr1(pe, value) },
+    {
+      read: (registers, at) => registers.readBpr1(at),
+      write: (registers, at, value) => registers.writeBpr1(at, value),
+    },
   ],
   [
     icc.ICC_CTLR_EL1,
-    { read: ({ icv }, pe) => icv.readCtlr(pe), write: ({ icv }, pe, value) => icv.writeCtlr(pe, value) },
+    {
+      read: (registers, at) => registers.readCtlr(at),
+      write: (registers, at, value) => registers.writeCtlr(at, value),
+    },
   ],
   [
     icc.ICC_IGRPEN0_EL1,
     {
-      read: ({ icv }, pe) => icv.readIgrpen0(pe),
-      write: ({ icv }, pe, value) => icv.writeIgrpen0(pe, value),
+      read: (registers, at) => registers.readIgrpen0(at),
+      write: (registers, at, value) => registers.writeIgrpen0(at, value),
     },
   ],
   [
     icc.ICC_IGRPEN1_EL1,
     {
-      read: ({ icv }, pe) => icv.readIgrpen1(pe),
-      write: ({ icv }, pe, value) => icv.writeIgrpen1(pe, value),
+      read: (registers, at) => registers.readIgrpen1(at),
+      write: (registers, at, value) => registers.writeIgrpen1(at, value),
     },
   ],
 ])
 
-/** ICV_AP<group>R<n> is ICH_AP<group>R<n>. */
-function activePriorityAccess(group: 0 | 1, n: number): Required<VirtualAccess> {
-  return group === 0
-    ? {
-        read: ({ ich }, pe) => ich.readAp0r(pe, n),
-        write: ({ ich }, pe, value) => ich.writeAp0r(pe, n, value),
-      }
-    : {
-        read: ({ ich }, pe) => ich.readAp1r(pe, n),
-        write: ({ ich }, pe, value) => ich.writeAp1r(pe, n, value),
-      }
-}
+/** ICC_AP<group>R<n>, whose virtual twin is ICH_AP<group>R<n>. */
+const activePriorityAccess = (group: 0 | 1, n: number): Required<InterfaceAccess> => ({
+  read: (registers, at) => registers.readApr(at, group, n),
+  write: (registers, at, value) => registers.writeApr(at, group, n, value),
+})
 
-function groupRow(group: InterruptGroup, access: VirtualAccess, trapsWrite = 0): GroupRow {
-  return {
-    kind: 'group',
-    traps: trapsOf[group],
-    trapsWrite,
-    virtual: virtualOf[group],
-    virtualTraps: false,
-    ...access,
-  }
-}
+const routing = (group: InterruptGroup, trapsWrite = 0): Routing => ({
+  traps: trapsOf[group],
+  trapsWrite,
+  virtual: virtualOf[group],
+})
 
 /** Builds the rows for what a configuration implements. */
 function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<number, Row> {
@@ -141,17 +156,25 @@ function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<n
     if (activePriorities) {
       const [apGroup, n] = [Number(activePriorities[1]) as 0 | 1, Number(activePriorities[2])]
       if (n >= activePriorityRegisters) continue
-      rows.set(encoding, groupRow(apGroup, activePriorityAccess(apGroup, n)))
-      rows.set(arch.ichApr(apGroup, n), { kind: 'plain', minimumEl: 2, ...activePriorityAccess(apGroup, n) })
+      rows.set(encoding, { kind: 'interface', ...routing(apGroup), ...activePriorityAccess(apGroup, n) })
+      rows.set(arch.ichApr(apGroup, n), {
+        kind: 'plain',
+        minimumEl: 2,
+        read: ({ icv }, pe) => icv.readApr(pe, apGroup, n),
+        write: ({ icv }, pe, value) => icv.writeApr(pe, apGroup, n, value),
+      })
       continue
     }
-    const access = virtualAccesses.get(encoding)
+    const access = accesses.get(encoding)
     const trapsWrite = encoding === icc.ICC_DIR_EL1 ? arch.HCR_TDIR : 0
-    if (access) rows.set(encoding, groupRow(group, access, trapsWrite))
+    if (access) rows.set(encoding, { kind: 'interface', ...routing(group, trapsWrite), ...access })
   }
-  for (const encoding of [icc.ICC_SGI0R_EL1, icc.ICC_SGI1R_EL1, icc.ICC_ASGI1R_EL1]) {
-    rows.set(encoding, { ...groupRow('common', { write: () => {} }), virtualTraps: true })
-  }
+  const sgis: readonly (readonly [number, SgiRow['write']])[] = [
+    [icc.ICC_SGI0R_EL1, ({ sgis }, pe, low, high) => sgis.writeSgi0r(pe, low, high)],
+    [icc.ICC_SGI1R_EL1, ({ sgis }, pe, low, high) => sgis.writeSgi1r(pe, low, high)],
+    [icc.ICC_ASGI1R_EL1, ({ sgis }, pe, low, high) => sgis.writeSgi0r(pe, low, high)],
+  ]
+  for (const [encoding, write] of sgis) rows.set(encoding, { kind: 'sgi', ...routing('common'), write })
   const plain: readonly (readonly [number, Omit<PlainRow, 'kind'>])[] = [
     [icc.ISR_EL1, { minimumEl: 1, read: ({ pcpu }, pe, el) => pcpu.isr(pe, el) }],
     [icc.ICC_SRE_EL1, { minimumEl: 1, read: () => SRE_EL1, write: () => {} }],
@@ -214,7 +237,11 @@ export class SystemRegisters {
     const row = this.reached(pe, encoding, el, true)
     this.words[pe + PCPU_DATA_HIGH] = 0
     if (!row?.read) return 0
-    if (row.kind === 'plain' && row.readHigh) this.words[pe + PCPU_DATA_HIGH] = row.readHigh(this.blocks, pe)
+    if (row.kind === 'interface') {
+      const { icv, icc: physical } = this.blocks
+      return this.isVirtual(pe, row, el) ? row.read(icv, pe) : row.read(physical, pe + PHYSICAL_INTERFACE)
+    }
+    if (row.readHigh) this.words[pe + PCPU_DATA_HIGH] = row.readHigh(this.blocks, pe)
     return row.read(this.blocks, pe, el)
   }
 
@@ -226,7 +253,11 @@ export class SystemRegisters {
     high: number,
     el = exceptionLevel(this.words[pe + PCPU_PSTATE]),
   ): void {
-    this.reached(pe, encoding, el, false)?.write?.(this.blocks, pe, low, high)
+    const row = this.reached(pe, encoding, el, false)
+    if (!row?.write) return
+    if (row.kind !== 'interface') row.write(this.blocks, pe, low, high)
+    else if (this.isVirtual(pe, row, el)) row.write(this.blocks.icv, pe, low)
+    else row.write(this.blocks.icc, pe + PHYSICAL_INTERFACE, low)
   }
 
   /** The row that an access reaches; otherwise undefined. Leaves the syndrome, or 0, in the PE's `trap`. */
@@ -240,12 +271,16 @@ export class SystemRegisters {
   private refuses(pe: number, row: Row | undefined, encoding: number, el: number, isRead: boolean): number {
     if (!row || (isRead ? !row.read : !row.write) || el < 1) return ESR_UNDEFINED
     if (row.kind === 'plain') return el < row.minimumEl ? ESR_UNDEFINED : 0
-    if (el >= 2) return ESR_UNDEFINED
-    const { words } = this
+    if (el >= 2) return 0
     const traps = isRead ? row.traps : row.traps | row.trapsWrite
-    const isVirtual = (words[pe + PCPU_HCR_EL2] & row.virtual) !== 0
-    if (words[pe + ICH_HCR] & traps || (isVirtual && row.virtualTraps))
+    const isTrapped = (this.words[pe + ICH_HCR] & traps) !== 0
+    if (isTrapped || (row.kind === 'sgi' && this.isVirtual(pe, row, el)))
       return sysregSyndrome(encoding, isRead)
-    return isVirtual ? 0 : ESR_UNDEFINED
+    return 0
+  }
+
+  /** Whether an ICC_* name means the virtual interface. */
+  private isVirtual(pe: number, { virtual }: Routing, el: number): boolean {
+    return el < 2 && (this.words[pe + PCPU_HCR_EL2] & virtual) !== 0
   }
 }

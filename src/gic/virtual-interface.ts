@@ -39,20 +39,17 @@ import {
   MISR_VGrp0E,
   MISR_VGrp1D,
   MISR_VGrp1E,
-  VMCR_VBPR0,
-  VMCR_VBPR1,
-  VMCR_VCBPR,
   VMCR_VENG0,
   VMCR_VENG1,
-  VMCR_VFIQEn,
   VMCR_VPMR,
 } from '../arch/ich.ts'
 import type { WordDeclaration } from '../state/layout.ts'
 import type { CheckedGicConfig } from './config.ts'
+import { CpuInterface, lowestBit, PRIORITY_IDLE } from './cpu-interface.ts'
 
 export const ICH_HCR = 4
+/** These are the words of every CPU interface, by the names that they have in this one: cpu-interface.ts. */
 export const ICH_VMCR = 5
-/** Four words; how many exist follows from the preemption bits. */
 export const ICH_AP0R = 6
 export const ICH_AP1R = 10
 /**
@@ -62,8 +59,8 @@ export const ICH_AP1R = 10
  */
 export const ICH_LR_STATUS = 15
 const LR_STATUS_PENDING = 0xffff
-/** Pairs of words, the last of the PE's record. */
-export const ICH_LR = 16
+/** Pairs of words, the last of the PE's record, behind the physical interface and the redistributor. */
+export const ICH_LR = 48
 
 export const virtualInterfaceWords = (listRegisters: number): readonly WordDeclaration[] => [
   { name: 'ICH_HCR_EL2', at: ICH_HCR, class: 'authoritative', view: ICH_HCR_VIEW },
@@ -84,47 +81,23 @@ export const virtualInterfaceWords = (listRegisters: number): readonly WordDecla
 export const LINE_VIRQ = 1
 export const LINE_VFIQ = 2
 
-/** Priority of an idle interface: lower than every priority. */
-export const PRIORITY_IDLE = 0xff
-
 const STATE_INVALID = 0
 const STATE_PENDING = 1
 
-export class VirtualInterface {
+export class VirtualInterface extends CpuInterface {
   /** 2 words a list register: the distance from the first to one past the last. */
   readonly listRegisterWords: number
   /** A bit for each list register. */
   readonly listRegisterMask: number
-  /** How many ICH_AP0R<n>, and as many ICH_AP1R<n>, exist: 1, 2 or 4. */
-  readonly activePriorityRegisters: number
-  /** The implemented bits of a priority. */
-  readonly priorityMask: number
-  /** A group priority shifted right by this is its preemption level. */
-  readonly levelShift: number
-  /** The implemented bits of a vINTID at the CPU interface. */
-  readonly intidMask: number
-  /** The smallest binary points: 7 less the preemption bits for group 0, one more for group 1. */
-  readonly minimumBpr0: number
-  readonly minimumBpr1: number
   /** The writable bits of ICH_HCR_EL2. */
   readonly hcrMask: number
-  /** Whether preemption masks the running priority too: the choice `preemptMask`. */
-  readonly masksRunning: boolean
   /** Whether an acknowledged LPI becomes active: the choice `lpiActive`. */
   readonly lpiBecomesActive: boolean
 
-  constructor(
-    readonly words: Int32Array,
-    readonly config: CheckedGicConfig,
-  ) {
+  constructor(words: Int32Array, config: CheckedGicConfig) {
+    super(words, config)
     this.listRegisterWords = 2 * config.listRegisters
     this.listRegisterMask = (1 << config.listRegisters) - 1
-    this.activePriorityRegisters = 1 << (config.preemptionBits - 5)
-    this.priorityMask = (0xff << (8 - config.priorityBits)) & 0xff
-    this.levelShift = 8 - config.preemptionBits
-    this.intidMask = (1 << config.intidBits) - 1
-    this.minimumBpr0 = 7 - config.preemptionBits
-    this.minimumBpr1 = this.minimumBpr0 + 1
     this.hcrMask =
       0xf8000000 |
       0 | // EOIcount
@@ -132,12 +105,11 @@ export class VirtualInterface {
       (HCR_VGrp0EIE | HCR_VGrp0DIE | HCR_VGrp1EIE | HCR_VGrp1DIE) |
       (config.version === '4.1' ? HCR_vSGIEOICount : 0) |
       (config.dvim ? HCR_DVIM : 0)
-    this.masksRunning = config.choices.preemptMask === 'running-masked'
     this.lpiBecomesActive = config.choices.lpiActive === 'active'
   }
 
   reset(pe: number): void {
-    this.words[pe + ICH_VMCR] = (this.minimumBpr0 << 21) | (this.minimumBpr1 << 18) | VMCR_VFIQEn
+    this.words[pe + ICH_VMCR] = this.resetControls
   }
 
   /** Recomputes what is derived from the list registers: after words were changed from outside. */
@@ -166,33 +138,6 @@ export class VirtualInterface {
     if (at === 0 || LR_Priority(words[at]) >= VMCR_VPMR(vmcr)) return 0
     const running = this.runningPriority(words, pe)
     return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, words[at], running) ? at : 0
-  }
-
-  /** Whether an interrupt, given as its list register's upper word, preempts a running priority that is not idle. */
-  preemptsRunning(vmcr: number, hi: number, running: number): boolean {
-    const mask = this.groupMask(vmcr, hi & LR_Group)
-    return (LR_Priority(hi) & mask) < (this.masksRunning ? running & mask : running)
-  }
-
-  /** The bits of a priority that are its group priority, by the binary point of its group. */
-  groupMask(vmcr: number, group1: number): number {
-    if (group1 !== 0 && (vmcr & VMCR_VCBPR) === 0) return 0xff << VMCR_VBPR1(vmcr)
-    return 0xfe << VMCR_VBPR0(vmcr)
-  }
-
-  /** The running priority: that of the highest active preemption level of both groups, 0xff when idle. */
-  runningPriority(words: Int32Array, pe: number): number {
-    const active = words[pe + ICH_AP0R] | words[pe + ICH_AP1R]
-    if (active !== 0) return lowestBit(active) << this.levelShift
-    return this.activePriorityRegisters === 1 ? PRIORITY_IDLE : this.runningPriorityAbove31(words, pe)
-  }
-
-  private runningPriorityAbove31(words: Int32Array, pe: number): number {
-    for (let i = 1; i < this.activePriorityRegisters; i++) {
-      const active = words[pe + ICH_AP0R + i] | words[pe + ICH_AP1R + i]
-      if (active !== 0) return (32 * i + lowestBit(active)) << this.levelShift
-    }
-    return PRIORITY_IDLE
   }
 
   /** The virtual interrupt lines, LINE_ bits: at most one, for the highest priority pending interrupt. */
@@ -300,8 +245,3 @@ function highestOfSeveral(words: Int32Array, pe: number, pending: number, vmcr: 
 /** Whether the group of a list register's upper word is enabled. */
 const isGroupEnabled = (vmcr: number, hi: number): boolean =>
   (vmcr & (hi & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) !== 0
-
-const { clz32 } = Math
-
-/** The number of the lowest bit that is set; `word` must not be 0. */
-export const lowestBit = (word: number): number => 31 - clz32(word & -word)

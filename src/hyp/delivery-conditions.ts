@@ -12,8 +12,9 @@ import {
   VMCR_VPMR,
 } from '../arch/ich.ts'
 import { FIRST_SPI, intidName } from '../arch/intid.ts'
+import { PRIORITY_IDLE } from '../gic/cpu-interface.ts'
 import { DAIF_F, DAIF_I } from '../gic/pcpu.ts'
-import { ICH_LR, PRIORITY_IDLE } from '../gic/virtual-interface.ts'
+import { ICH_LR } from '../gic/virtual-interface.ts'
 import type { DeliveryCondition } from './explain.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import {

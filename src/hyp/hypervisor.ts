@@ -3,7 +3,7 @@
  * vCPUs with their threads, and the guests. What moves it is the caller.
  */
 import { FIRST_PPI, FIRST_SPI, INTID_NONE } from '../arch/intid.ts'
-import { type CheckedGicConfig, GIC_CONFIG, REGION, storeGicConfig } from '../gic/config.ts'
+import { type CheckedGicConfig, configRecords, storeGicConfig } from '../gic/config.ts'
 import { DAIF_F, DAIF_I, PSTATE_EL1 } from '../gic/pcpu.ts'
 import { Silicon, siliconRecords } from '../gic/silicon.ts'
 import { blankImage, HEADER } from '../state/image.ts'
@@ -117,8 +117,7 @@ export class Hypervisor {
     const host = hostRecord(config.cpus)
     const layout = new Layout([
       [HEADER, 1],
-      [GIC_CONFIG, 1],
-      [REGION, config.gicr.length],
+      ...configRecords(config),
       [VM_CONFIG, 1],
       ...silicon.list,
       [host, 1],

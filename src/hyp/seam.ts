@@ -14,7 +14,6 @@ import {
   ichLr,
   VTR_PREbits,
 } from '../arch/ich.ts'
-import { FIRST_SPI } from '../arch/intid.ts'
 import { type Ich, lrAt, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import type { VirtualInterface } from '../gic/virtual-interface.ts'
@@ -187,9 +186,7 @@ export class Seam {
   writePhysicalActive(v: number, pe: number, intid: number, active: boolean): void {
     const { physical, mmio } = this.silicon
     const bit = 1 << (intid & 31)
-    if (intid < FIRST_SPI) physical.setPrivateActive(pe, intid, active)
-    else if (active) physical.writeIsactiver(intid >> 5, bit)
-    else physical.writeIcactiver(intid >> 5, bit)
+    physical.setActive(pe, intid, active)
     this.count(v, COST_MMIO_WRITES, 1)
     if (active) this.count(v, COST_MMIO_READS, 1)
     if (this.observer === null) return
@@ -206,7 +203,7 @@ export class Seam {
     const { mmio } = this.silicon
     const bit = 1 << (intid & 31)
     const address = mmio.addressOfActive(pe, intid, pending) - PENDR_BEFORE_ACTIVER
-    mmio.write(address, 4, bit)
+    mmio.write(address, 4, bit, 0)
     this.count(v, COST_MMIO_WRITES, 1)
     if (this.observer !== null) this.observer('mmio', false, address, bit, 0)
   }
@@ -216,9 +213,7 @@ export class Seam {
    * EOImode is 1, so the interrupt stays active until the guest deactivates the virtual one, or software does.
    */
   takePhysical(v: number, pe: number, intid: number): void {
-    const { physical } = this.silicon
-    if (intid < FIRST_SPI) physical.setPrivateActive(pe, intid, true)
-    else physical.writeIsactiver(intid >> 5, 1 << (intid & 31))
+    this.silicon.physical.setActive(pe, intid, true)
     this.count(v, COST_SYSREG_READS, 1)
     this.count(v, COST_SYSREG_WRITES, 1)
     if (this.observer === null) return

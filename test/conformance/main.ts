@@ -6,6 +6,7 @@ import { replayIch } from './ich.ts'
 import { countSkip, newTally, summary, type Tally } from './judge.ts'
 import { replayKvm } from './kvm.ts'
 import { replayKvmWfi } from './kvm-wfi.ts'
+import { replayPhys } from './phys.ts'
 import { RecordingError, readRecording, type Trace } from './recording.ts'
 
 /** How many failed operations of a file are shown. */
@@ -15,6 +16,7 @@ const suites: Readonly<Record<string, (file: string, traces: readonly Trace[]) =
   ich: replayIch,
   kvm: replayKvm,
   'kvm-wfi': replayKvmWfi,
+  phys: replayPhys,
 }
 
 function replay(file: string): Tally[] {

@@ -17,6 +17,9 @@ export interface Op {
   readonly s?: number
   readonly v?: string
   readonly c?: number
+  /** Of an input line. */
+  readonly intid?: number
+  readonly level?: number
   /** The architecture does not fix the outcome. */
   readonly u?: string
 }
@@ -27,6 +30,8 @@ export interface Result {
   readonly trap?: string
   readonly fault?: string
   readonly gfault?: string
+  /** What `obs` reads, by CPU. */
+  readonly cpus?: readonly (readonly string[])[]
   /** Suite `ich`: the state after the op, in the order of `config.state`. */
   readonly st?: readonly string[]
   /** Names of DEVIATIONS.md, with what the architecture says instead. */
@@ -149,7 +154,7 @@ function checkOp(op: unknown, refuse: (reason: string) => Error): void {
   for (const key of ['reg', 'u']) {
     if (op[key] !== undefined && typeof op[key] !== 'string') throw refuse(`"${key}" is not a string`)
   }
-  for (const key of ['s', 'c']) {
+  for (const key of ['s', 'c', 'intid', 'level']) {
     if (op[key] !== undefined && !Number.isInteger(op[key])) throw refuse(`"${key}" is not a whole number`)
   }
   const values = [op['a'], ...(Array.isArray(op['v']) ? op['v'] : [op['v']])]

@@ -5,6 +5,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { extract, type Field, type RegisterView } from '../../src/arch/field.ts'
+import * as gicd from '../../src/arch/gicd.ts'
+import * as gicr from '../../src/arch/gicr.ts'
 import * as icc from '../../src/arch/icc.ts'
 import * as ich from '../../src/arch/ich.ts'
 import * as pcpu from '../../src/gic/pcpu.ts'
@@ -30,6 +32,15 @@ const ichOwners: Readonly<Record<string, Owner>> = {
 }
 const iccOwners: Readonly<Record<string, Owner>> = {
   CTLR: { views: [icc.ICV_CTLR_VIEW, ...viewsOf('ICC_CTLR_EL1')] },
+}
+const gicdOwners: Readonly<Record<string, Owner>> = {
+  GICD_CTLR: { views: [gicd.GICD_CTLR_VIEW] },
+  GICD_TYPER: { views: [gicd.GICD_TYPER_VIEW] },
+}
+const gicrOwners: Readonly<Record<string, Owner>> = {
+  GICR_CTLR: { views: [gicr.GICR_CTLR_VIEW] },
+  GICR_TYPER: { views: [gicr.GICR_TYPER_VIEW] },
+  GICR_WAKER: { views: [gicr.GICR_WAKER_VIEW] },
 }
 const pcpuOwners: Readonly<Record<string, Owner>> = {
   HCR_EL2: { views: [pcpu.HCR_EL2_VIEW] },
@@ -92,6 +103,8 @@ const pcpuAccessors = Object.fromEntries(
 describe.each([
   ['ICH_*', ichOwners, accessorsOf(ich)],
   ['ICC_*', iccOwners, accessorsOf(icc)],
+  ['GICD_*', gicdOwners, accessorsOf(gicd)],
+  ['GICR_*', gicrOwners, accessorsOf(gicr)],
   ['the PE', pcpuOwners, accessorsOf(pcpuAccessors)],
 ])('the accessors of %s', (_, owners, accessors) => {
   it('reach every register that they are known for', () => {

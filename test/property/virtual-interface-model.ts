@@ -2,6 +2,9 @@
  * The virtual CPU interface once more, as plainly as it can be said: BigInt, objects and sets, written from the
  * rules of IHI 0069 and not from the library. Where the architecture leaves the outcome open it does what
  * DEVIATIONS.md lists as the choices of both sides.
+ *
+ * The physical CPU interface stands beside it with nothing pending, for the accesses that reach it: it is the same but
+ * for what ends an interrupt.
  */
 
 /** What a machine is configured to. */
@@ -71,7 +74,17 @@ export class VirtualInterfaceModel {
   /** Physical interrupts that are active: SGIs and PPIs of this PE, and SPIs. */
   readonly physicallyActive = new Set<number>()
 
-  constructor(readonly config: ModelConfig) {
+  /** The physical interface of a virtual one. */
+  private readonly physical: VirtualInterfaceModel | undefined
+
+  constructor(
+    readonly config: ModelConfig,
+    /** The virtual interface that this is the physical one of. */
+    private readonly virtual?: VirtualInterfaceModel,
+  ) {
+    this.physical = virtual ? undefined : new VirtualInterfaceModel(config, this)
+    // All its accesses reach it.
+    if (virtual) this.hcrEl2 = 0x18n
     this.lrs = Array.from({ length: config.listRegisters }, () => this.listRegisterOf(0n))
     this.write(2, 'ICH_VMCR', 0n)
   }
@@ -107,12 +120,9 @@ export class VirtualInterfaceModel {
       if (side === 'ICH') {
         if (el < 2) return UNDEFINED
       } else {
-        const refused = this.refused(
-          el,
-          group === '0' ? this.hcr.TALL0 : this.hcr.TALL1,
-          group === '0' ? [3] : [4],
-        )
-        if (refused) return refused
+        const traps = group === '0' ? this.hcr.TALL0 : this.hcr.TALL1
+        const elsewhere = this.elsewhere(el, traps, group === '0' ? [3] : [4], name, isRead, value)
+        if (elsewhere) return elsewhere
       }
       return this.activePriorities(group === '0' ? 0 : 1, Number(n), isRead, value)
     }
@@ -136,11 +146,18 @@ export class VirtualInterfaceModel {
     return this.guestAccess(el, name, isRead, value)
   }
 
-  /** A guest's access to an ICC_* name: trapped, or refused because it is the physical interface's. */
-  private refused(el: number, traps: boolean, routes: readonly number[]): Outcome | undefined {
-    if (el >= 2) return UNDEFINED
-    if (traps) return TRAPPED
-    return routes.some((n) => bit(this.hcrEl2, n)) ? undefined : UNDEFINED
+  /** An access to an ICC_* name that does not reach the virtual interface: trapped, or the physical interface's. */
+  private elsewhere(
+    el: number,
+    traps: boolean,
+    routes: readonly number[],
+    name: string,
+    isRead: boolean,
+    value: bigint,
+  ): Outcome | undefined {
+    if (el < 2 && traps) return TRAPPED
+    if (el < 2 && routes.some((n) => bit(this.hcrEl2, n))) return undefined
+    return this.physical?.access(1, name, isRead, value)
   }
 
   private hypervisorAccess(name: string, isRead: boolean, value: bigint): Outcome {
@@ -166,14 +183,16 @@ export class VirtualInterfaceModel {
     const writable = /^(EOIR|BPR|IGRPEN)[01]$|^(DIR|PMR|CTLR|SGI0R|SGI1R|ASGI1R)$/.test(name)
     if (isRead ? !readable : !writable) return UNDEFINED
     if (name.includes('SGI')) {
-      const refused = this.refused(el, this.hcr.TC, [3, 4])
-      return refused ?? TRAPPED
+      // An SGI of the physical interface stays pending: nothing is enabled there.
+      if (this.virtual) return done(0)
+      return this.elsewhere(el, this.hcr.TC, [3, 4], name, isRead, value) ?? TRAPPED
     }
     const suffix = /^(?:IAR|HPPIR|BPR|IGRPEN|EOIR)([01])$/.exec(name)
-    const refused = suffix
-      ? this.refused(el, suffix[1] === '0' ? this.hcr.TALL0 : this.hcr.TALL1, suffix[1] === '0' ? [3] : [4])
-      : this.refused(el, this.hcr.TC || (name === 'DIR' && this.hcr.TDIR), [3, 4])
-    if (refused) return refused
+    const common = this.hcr.TC || (name === 'DIR' && this.hcr.TDIR)
+    const traps = suffix ? (suffix[1] === '0' ? this.hcr.TALL0 : this.hcr.TALL1) : common
+    const routes = suffix ? (suffix[1] === '0' ? [3] : [4]) : [3, 4]
+    const elsewhere = this.elsewhere(el, traps, routes, name, isRead, value)
+    if (elsewhere) return elsewhere
     const group = suffix?.[1] === '1' ? 1 : 0
     return isRead ? done(this.guestRead(name, group)) : this.guestWrite(name, group, value)
   }
@@ -258,6 +277,10 @@ export class VirtualInterfaceModel {
     if (isSpecial(intid)) return
     const dropped = this.running()
     if (dropped === IDLE) return
+    if (this.virtual) {
+      this.endPhysical(intid, group, dropped, this.virtual)
+      return
+    }
     const level = dropped / 2 ** (8 - this.config.preemptionBits)
     if (!this.levels[1].delete(level)) this.levels[0].delete(level)
     const lr = this.activeOne(intid)
@@ -268,8 +291,23 @@ export class VirtualInterfaceModel {
     } else if (lr.group === group && this.groupPriority(lr.priority, group) === dropped) this.deactivate(lr)
   }
 
+  /** On the physical interface the group of the highest active priority must be the register's. */
+  private endPhysical(
+    intid: number,
+    group: 0 | 1,
+    dropped: number,
+    { physicallyActive }: VirtualInterfaceModel,
+  ): void {
+    const level = dropped / 2 ** (8 - this.config.preemptionBits)
+    if (this.levels[group].delete(level) && !this.vmcr.VEOIM) physicallyActive.delete(intid)
+  }
+
   private deactivateInterrupt(intid: number): void {
     if (!this.vmcr.VEOIM || intid >= 1020) return
+    if (this.virtual) {
+      this.virtual.physicallyActive.delete(intid)
+      return
+    }
     const lr = this.activeOne(intid)
     if (lr) this.deactivate(lr)
     else this.count(intid)

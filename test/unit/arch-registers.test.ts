@@ -4,7 +4,15 @@
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import type { Field } from '../../src/arch/field.ts'
+import type { Field, RegisterView } from '../../src/arch/field.ts'
+import { GICD_CTLR_VIEW, GICD_TYPER_VIEW } from '../../src/arch/gicd.ts'
+import {
+  GICR_CTLR_VIEW,
+  GICR_PENDBASER_VIEW,
+  GICR_PROPBASER_VIEW,
+  GICR_TYPER_VIEW,
+  GICR_WAKER_VIEW,
+} from '../../src/arch/gicr.ts'
 import { ICV_CTLR_VIEW, iccRegisters } from '../../src/arch/icc.ts'
 import { ichApr, ichLr, ichRegisters } from '../../src/arch/ich.ts'
 import { icvRegisters } from '../../src/arch/icv.ts'
@@ -24,7 +32,16 @@ interface InventoryRow {
   readonly notes?: readonly string[]
 }
 
+interface MmioInventoryRow {
+  readonly n: string
+  readonly w: number
+  readonly f?: readonly InventoryField[]
+  readonly views?: Readonly<Record<string, readonly InventoryField[]>>
+}
+
 interface Inventory {
+  readonly gicd: readonly MmioInventoryRow[]
+  readonly gicr_rd: readonly MmioInventoryRow[]
   readonly icc: readonly InventoryRow[]
   readonly ich: readonly InventoryRow[]
   readonly icv: {
@@ -97,6 +114,36 @@ describe.each([
     })
     expect(numbers.length).toBeGreaterThan(10)
     expect(numbers.map(([n]) => [n, declarationOf(n).reset])).toEqual(numbers)
+  })
+})
+
+describe('the memory-mapped registers', () => {
+  const { gicd, gicr_rd } = inventory
+  it.each([
+    [GICD_CTLR_VIEW, gicd],
+    [GICD_TYPER_VIEW, gicd],
+    [GICR_CTLR_VIEW, gicr_rd],
+    [GICR_TYPER_VIEW, gicr_rd],
+    [GICR_WAKER_VIEW, gicr_rd],
+    [GICR_PROPBASER_VIEW, gicr_rd],
+    [GICR_PENDBASER_VIEW, gicr_rd],
+  ])('$name has the bits of the inventory', ({ name, width, fields }: RegisterView, rows) => {
+    const row = rows.find(({ n }) => n === name)
+    const listed = (row?.f ?? row?.views?.['single'] ?? []).filter(([field]) => !field.startsWith('impdef'))
+    expect(width).toBe(row?.w)
+    expect(
+      fields
+        .filter(({ reserved }) => !reserved)
+        .map((f) => line(f.name, f.hi, f.lo))
+        .sort(),
+    ).toEqual(listed.map(([field, hi, lo]) => line(field, hi, lo)).sort())
+    // Most significant first, each bit once.
+    let above: number = width
+    for (const { hi, lo } of fields) {
+      expect(hi).toBe(above - 1)
+      above = lo
+    }
+    expect(above).toBe(0)
   })
 })
 

@@ -38,9 +38,22 @@ const refused: [string, Readonly<Record<string, unknown>>, string][] = [
   ['version 5', { version: '5' }, 'version must be one of 3, 4.0, 4.1, but is 5.'],
   ['version 4.1 as a number', { version: 4.1 }, 'version must be one of 3, 4.0, 4.1, but is 4.1.'],
   ['DVIM with version 3', { dvim: true }, 'dvim must be false with version 3'],
+  [
+    'two Security states',
+    { securityStates: 2 },
+    'securityStates must be 1, but is 2: this GIC has one Security state (GICD_CTLR.DS = 1).',
+  ],
+  ['an unknown time of effects', { writeEffects: 'never' }, 'writeEffects must be one of at-once, lagging'],
+  ['affinities of another number', { affinities: [0] }, 'affinities must be a list of 2 numbers'],
+  ['an affinity that is none', { affinities: [2 ** 32, 1] }, 'affinities[0] must be an integer from 0 to'],
+  [
+    'two CPUs of one affinity',
+    { cpus: 3, affinities: [5, 0x100, 5] },
+    'affinities must all be different, but affinities[2] and affinities[0] are both 0x5.',
+  ],
   ['an unknown profile', { profile: 'kvm' }, 'profile must be one of arch, qemu-7.2, but is kvm.'],
   ['a profile that objects inherit', { profile: 'toString' }, 'profile must be one of arch, qemu-7.2'],
-  ['an unknown choice', { choices: { nmi: 'yes' } }, 'choices has no nmi; it has lpiActive, preemptMask.'],
+  ['an unknown choice', { choices: { nmi: 'yes' } }, 'choices has no nmi; it has lpiActive, preemptMask, '],
   ['a choice that objects inherit', { choices: { valueOf: 'active' } }, 'choices has no valueOf'],
   [
     'an unknown value of a choice',
@@ -114,6 +127,7 @@ describe('a configuration', () => {
     expect(new Gic({ cpus: 3 }).config).toEqual({
       version: '3',
       cpus: 3,
+      affinities: [0, 1, 2],
       spis: 32,
       listRegisters: 4,
       priorityBits: 5,
@@ -122,6 +136,7 @@ describe('a configuration', () => {
       dvim: false,
       gicd: 0x0800_0000,
       gicr: [{ base: 0x080a_0000, count: 3 }],
+      writeEffects: 'at-once',
       choices: profiles.arch,
     })
     expect(checkGicConfig({ cpus: 1, priorityBits: 8 }).preemptionBits).toBe(5)
@@ -181,21 +196,15 @@ describe('a profile', () => {
   it('and single choices in its place survive an image', () => {
     const cases: [GicConfig, Choices][] = [
       [{ cpus: 1 }, profiles.arch],
-      [
-        { cpus: 1, profile: 'arch' },
-        { lpiActive: 'invalid', preemptMask: 'running' },
-      ],
-      [
-        { cpus: 1, profile: 'qemu-7.2' },
-        { lpiActive: 'active', preemptMask: 'running-masked' },
-      ],
+      [{ cpus: 1, profile: 'arch' }, profiles.arch],
+      [{ cpus: 1, profile: 'qemu-7.2' }, profiles['qemu-7.2']],
       [
         { cpus: 1, choices: { lpiActive: 'active' } },
         { ...profiles.arch, lpiActive: 'active' },
       ],
       [
         { cpus: 1, profile: 'qemu-7.2', choices: { preemptMask: 'running' } },
-        { lpiActive: 'active', preemptMask: 'running' },
+        { ...profiles['qemu-7.2'], preemptMask: 'running' },
       ],
     ]
     for (const [config, choices] of cases) {

@@ -1,0 +1,27 @@
+/**
+ * Which CPU has which affinity (IHI 0069, "Affinity routing"). An affinity is one word, Aff3.Aff2.Aff1.Aff0 from
+ * bit 31 down, as GICR_TYPER.Affinity_Value has it. They follow from the configuration and never change.
+ */
+
+/** The affinity of CPU n where the configuration gives none: 0.0.(n / 16).(n % 16). */
+export const defaultAffinity = (cpu: number): number => ((cpu >> 4) << 8) | (cpu & 15)
+
+export class Affinities {
+  /** By CPU. */
+  readonly values: Int32Array
+  /** Whether any has an Aff0 above 15, which a target list reaches only with a range selector. */
+  readonly rangeSelector: boolean
+  private readonly cpus: ReadonlyMap<number, number>
+
+  constructor(affinities: readonly number[]) {
+    this.values = Int32Array.from(affinities)
+    this.rangeSelector = affinities.some((affinity) => (affinity & 0xff) > 15)
+    this.cpus = new Map(Array.from(this.values, (affinity, cpu) => [affinity, cpu]))
+  }
+
+  /** The CPU with an affinity; -1 if there is none. */
+  cpuOf(affinity: number): number {
+    const cpu = this.cpus.get(affinity)
+    return cpu === undefined ? -1 : cpu
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * What the GIC drives: IRQ, FIQ, VIRQ and VFIQ of every PE, and its wake request (IHI 0069, "Interrupt signals",
+ * "Power management"). A PE's word has the levels as the host knows them. They are looked at again when an access or an
+ * input is complete and only for PEs for which something has changed, and the host is told of each change then: it may
+ * call back into the GIC.
+ */
+import { LR_Group } from '../arch/ich.ts'
+import type { WordDeclaration } from '../state/layout.ts'
+import { PHYSICAL_INTERFACE } from './cpu-interface.ts'
+import type { HighestPending } from './highest-pending.ts'
+import { HIGHEST_PENDING, type PhysicalInterface } from './physical-interface.ts'
+import type { PhysicalInterrupts } from './physical-interrupts.ts'
+import type { VirtualInterface } from './virtual-interface.ts'
+
+/** An output of a PE. `wake` asks the power controller to wake a PE whose redistributor sleeps. */
+export type OutputLine = 'irq' | 'fiq' | 'virq' | 'vfiq' | 'wake'
+
+/** Where the outputs go. */
+export interface GicHost {
+  /**
+   * An output of a CPU moves to a level, 0 or 1. It is called after the access or the input that moved it is complete,
+   * once for each change; all outputs are 0 at first.
+   */
+  setLine?(cpu: number, line: OutputLine, level: 0 | 1): void
+}
+
+/** Derived: the levels of a PE's outputs, {@link LINE_IRQ} and so on. */
+export const PE_LINES = 14
+export const outputLineWords: readonly WordDeclaration[] = [{ name: 'lines', at: PE_LINES, class: 'derived' }]
+
+/** Bits 0 and 1 are LINE_VIRQ and LINE_VFIQ; IRQ and FIQ are the same, two bits above. */
+export const PHYSICAL_LINES_SHIFT = 2
+export const LINE_IRQ = 0x4
+export const LINE_FIQ = 0x8
+export const LINE_WAKE = 0x10
+/** By bit. */
+export const outputLines: readonly OutputLine[] = ['virq', 'vfiq', 'irq', 'fiq', 'wake']
+
+/** The maintenance interrupt's PPI, by convention (BSA). */
+export const MAINTENANCE_PPI = 25
+
+export class OutputLines {
+  readonly words: Int32Array
+
+  constructor(
+    readonly physical: PhysicalInterrupts,
+    readonly physicalInterface: PhysicalInterface,
+    readonly virtualInterface: VirtualInterface,
+    readonly highestPending: HighestPending,
+    readonly host: GicHost,
+  ) {
+    this.words = physical.words
+  }
+
+  /** After a system register access of a PE: its own outputs, its maintenance interrupt, and what that changes. */
+  settlePe(pe: number): void {
+    const { physical } = this
+    physical.setLine(pe, MAINTENANCE_PPI, this.virtualInterface.maintenanceLine(pe))
+    this.settle()
+    this.drive(pe, (pe - physical.peBase) / physical.peSize)
+  }
+
+  /** After any other access or input: the outputs of PEs for which something has changed. */
+  settle(): void {
+    const { physical } = this
+    for (let cpu = physical.nextChanged(); cpu >= 0; cpu = physical.nextChanged()) {
+      const pe = physical.peBase + cpu * physical.peSize
+      this.highestPending.search(pe, cpu)
+      this.drive(pe, cpu)
+    }
+  }
+
+  /** Evaluates a PE's outputs and tells the host what has changed. */
+  private drive(pe: number, cpu: number): void {
+    const { words } = this
+    const before = words[pe + PE_LINES]
+    const after = this.evaluate(pe)
+    if (before === after) return
+    words[pe + PE_LINES] = after
+    this.tell(cpu, before, after)
+  }
+
+  /** The levels of a PE's outputs. */
+  evaluate(pe: number): number {
+    const at = pe + PHYSICAL_INTERFACE
+    const hppi = this.physicalInterface.signalled(at)
+    const physical = hppi === 0 ? 0 : hppi & LR_Group ? LINE_IRQ : LINE_FIQ
+    const wake = this.words[at + HIGHEST_PENDING] < 0 ? LINE_WAKE : 0
+    return physical | wake | this.virtualInterface.lines(pe)
+  }
+
+  /** Tells the host which outputs of a CPU differ. */
+  tell(cpu: number, before: number, after: number): void {
+    const { host } = this
+    if (host.setLine === undefined) return
+    for (let n = 0; n < outputLines.length; n++) {
+      if (((before ^ after) >> n) & 1) host.setLine(cpu, outputLines[n], ((after >> n) & 1) as 0 | 1)
+    }
+  }
+}

@@ -1,0 +1,117 @@
+/** What the host hears: which outputs move, when, and in which order. */
+import { Gic, HCR_EL2, ICC_IGRPEN1_EL1, ICC_PMR_EL1, ICH_HCR_EL2, ICH_VMCR_EL2, ichLr } from 'vgic'
+import { describe, expect, it } from 'vitest'
+import { Board } from './gic-board.ts'
+import { lr } from './gic-machine.ts'
+
+describe('setLine', () => {
+  it('is called for a change only, once', () => {
+    const board = new Board().booted()
+    board.gic.setPpi(1, 27, 1)
+    board.gic.setPpi(1, 30, 1)
+    expect(board.heard()).toEqual(['1 irq'])
+    board.gic.writeSysreg(1, ICC_PMR_EL1, 0, 1)
+    board.gic.writeSysreg(1, ICC_PMR_EL1, 0, 1)
+    expect(board.heard()).toEqual(['1 irq low'])
+  })
+
+  it('is called when an input that is masked is unmasked at any of its gates, and when it is masked there', () => {
+    const board = new Board().booted()
+    board.gic.setSpi(40, 1)
+    expect(board.heard()).toEqual(['0 irq'])
+    const gates: [() => void, () => void][] = [
+      [() => board.set('ICENABLER', 40), () => board.set('ISENABLER', 40)],
+      [() => board.gic.writeMmio(0x0800_0000, 4, 1), () => board.gic.writeMmio(0x0800_0000, 4, 2)],
+      [
+        () => board.gic.writeSysreg(0, ICC_IGRPEN1_EL1, 0, 1),
+        () => board.gic.writeSysreg(0, ICC_IGRPEN1_EL1, 1, 1),
+      ],
+      [
+        () => board.gic.writeSysreg(0, ICC_PMR_EL1, 0, 1),
+        () => board.gic.writeSysreg(0, ICC_PMR_EL1, 0xf0, 1),
+      ],
+      [() => board.set('ISACTIVER', 40), () => board.set('ICACTIVER', 40)],
+      [() => board.priority(40, 0xf8), () => board.priority(40, 0x80)],
+      [() => board.route(40, 0x77), () => board.route(40, 0)],
+      [() => board.gic.setSpi(40, 0), () => board.gic.setSpi(40, 1)],
+    ]
+    for (const [close, open] of gates) {
+      close()
+      open()
+      expect(board.heard()).toEqual(['0 irq low', '0 irq'])
+    }
+  })
+
+  it('is called after the access is complete: what it reads is the state after it, and it may call back', () => {
+    const seen: unknown[] = []
+    const gic: Gic = new Gic(
+      { cpus: 2 },
+      {
+        setLine(cpu, line, level) {
+          seen.push([cpu, line, level, gic.line(cpu, line), gic.readMmio(0x0800_0204, 4)])
+          // A device that answers at once: its line to CPU 1 follows CPU 0's interrupt.
+          if (cpu === 0) gic.setPpi(1, 27, level)
+        },
+      },
+    )
+    gic.writeMmio(0x0800_0000, 4, 2)
+    gic.writeMmio(0x0800_0084, 4, 0x100)
+    gic.writeMmio(0x0800_0104, 4, 0x100)
+    for (const cpu of [0, 1]) {
+      gic.writeMmio(0x080a_0014 + cpu * 0x2_0000, 4, 0)
+      gic.writeMmio(0x080b_0080 + cpu * 0x2_0000, 4, 0xffff_ffff)
+      gic.writeMmio(0x080b_0100 + cpu * 0x2_0000, 4, 0xffff_ffff)
+      gic.writeSysreg(cpu, ICC_PMR_EL1, 0xff, 1)
+      gic.writeSysreg(cpu, ICC_IGRPEN1_EL1, 1, 1)
+    }
+    gic.setSpi(40, 1)
+    gic.setSpi(40, 0)
+    expect(seen).toEqual([
+      [0, 'irq', 1, 1, 0x100],
+      [1, 'irq', 1, 1, 0x100],
+      [0, 'irq', 0, 0, 0],
+      [1, 'irq', 0, 0, 0],
+    ])
+  })
+
+  it('is called for the virtual lines of the PE whose registers were accessed', () => {
+    const board = new Board().booted()
+    board.gic.writeSysreg(2, HCR_EL2, 0x18, 2)
+    board.gic.writeSysreg(2, ICH_HCR_EL2, 1, 2)
+    board.gic.writeSysreg(2, ICH_VMCR_EL2, 0xf84c_000b, 2)
+    board.gic.writeSysreg64(2, ichLr(0), lr({ group: 1, priority: 0x80, vintid: 40 }), 2)
+    board.gic.writeSysreg64(2, ichLr(1), lr({ group: 0, priority: 0x40, vintid: 41 }), 2)
+    expect(board.heard()).toEqual(['2 virq', '2 virq low', '2 vfiq'])
+    expect([
+      board.gic.line(2, 'virq'),
+      board.gic.virq(2),
+      board.gic.line(2, 'vfiq'),
+      board.gic.vfiq(2),
+    ]).toEqual([0, false, 1, true])
+  })
+})
+
+describe('a snapshot', () => {
+  it('that is restored moves the outputs that differ, and only those', () => {
+    const board = new Board().booted()
+    board.gic.setPpi(1, 27, 1)
+    const image = board.gic.snapshot()
+    board.gic.setPpi(1, 27, 0)
+    board.gic.setPpi(2, 27, 1)
+    board.heard()
+    board.gic.restore(image)
+    expect(board.heard()).toEqual(['1 irq', '2 irq low'])
+    board.gic.restore(image)
+    expect(board.heard()).toEqual([])
+  })
+
+  it('that is opened tells its host of the outputs that are high', () => {
+    const board = new Board().booted()
+    board.gic.setPpi(1, 27, 1)
+    const heard: unknown[] = []
+    const gic = Gic.from(board.gic.snapshot(), { setLine: (...change) => heard.push(change) })
+    expect(heard).toEqual([[1, 'irq', 1]])
+    gic.setPpi(1, 27, 0)
+    expect(heard.at(-1)).toEqual([1, 'irq', 0])
+  })
+})
