@@ -184,7 +184,9 @@ export class Gic {
   /** The level of an output of a CPU, as the host was told it. */
   line(cpu: number, line: OutputLine): 0 | 1 {
     this.peOf(cpu)
-    return ((this.outputs(cpu) >> outputLines.indexOf(line)) & 1) as 0 | 1
+    const bit = outputLines.indexOf(line)
+    if (bit >= 0) return ((this.outputs(cpu) >> bit) & 1) as 0 | 1
+    throw new VgicError('argument', `line must be one of ${outputLines.join(', ')}, but is ${String(line)}.`)
   }
 
   private outputs(cpu: number): number {

@@ -91,6 +91,14 @@ describe('setLine', () => {
   })
 })
 
+it('an output that is none, or of no CPU, is refused', () => {
+  const { gic } = new Board()
+  expect(() => gic.line(0, 'nmi' as 'irq')).toThrow(
+    'line must be one of virq, vfiq, irq, fiq, wake, but is nmi.',
+  )
+  expect(() => gic.line(4, 'irq')).toThrow('cpu must be an integer from 0 to 3')
+})
+
 describe('a snapshot', () => {
   it('that is restored moves the outputs that differ, and only those', () => {
     const board = new Board().booted()
