@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
+import { checkBrowser, findChromium } from './browser/chromium.ts'
 
 /** Runs in an installed copy of the package, as ESM and as CJS, with `vgic`, `scenario`, `explorer` and `assert` given. */
 const SMOKE_BODY = `
@@ -110,6 +111,14 @@ async function examples(): Promise<Outcome> {
   return { passed: 1, failed: 0, note: `${sources.length} programs` }
 }
 
+/** CI has Chromium, which .ci/run installs; elsewhere it may be missing. */
+async function browser(): Promise<Outcome> {
+  const executable = findChromium()
+  if (executable !== undefined) return { passed: 1, failed: 0, note: await checkBrowser(executable) }
+  if (process.env['CI']) throw new CheckError('no chromium on PATH')
+  return { passed: 0, failed: 0, note: 'skipped: no chromium on PATH' }
+}
+
 /** Installs the packed package in an empty project and uses it there. */
 async function smoke(): Promise<void> {
   const project = join(temp, 'smoke')
@@ -194,6 +203,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['attw', () => must('attw', ['--pack', '.', '--profile', 'node16'])],
   ['smoke', smoke],
   ['examples', examples],
+  ['browser', browser],
   ['docs', () => must('typedoc', [])],
 ]
 
