@@ -4,7 +4,7 @@ import { exploreWfi, sleepAndWake } from '../../docs/examples/demo-scenarios.ts'
 
 export function demo(): string {
   const run = sleepAndWake(designs.wfiFullPut)
-  const explored = Object.values(designs).map((design) => {
+  const explored = [designs.wfiFullPut, designs.hooksAfterPoll].map((design) => {
     const { states, transitions, complete, violation } = exploreWfi(design)
     return `${design.name}: ${violation?.invariant ?? (complete ? 'complete' : 'not decided')} in ${states} states, ${transitions} transitions`
   })

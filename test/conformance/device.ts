@@ -40,6 +40,9 @@ export function recordedAnswer({ v, trap, fault, gfault }: Result): Answer {
   return Object.fromEntries(answers.filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
+/** What the architecture says where it is marked. */
+export const recordedSpec = ({ spec }: Result): Answer => (spec === undefined ? {} : { v: String(spec) })
+
 /** Makes the machine of a trace; a configuration that no GIC has is the recording's fault. */
 export function machineOf<M>(file: string, { line, config }: Trace, make: (config: Trace['config']) => M): M {
   try {

@@ -2,6 +2,7 @@
  * `npm run conformance -- [--json] FILE...`: replays recordings and says, per file and mode, how many
  * operations passed. Exits 1 if any failed, 2 if a file cannot be read as a recording.
  */
+import { replayDrivers } from './drivers.ts'
 import { replayIch } from './ich.ts'
 import { countSkip, newTally, summary, type Tally } from './judge.ts'
 import { replayPhys } from './phys.ts'
@@ -13,6 +14,7 @@ const SHOWN = 5
 const suites: Readonly<Record<string, (file: string, traces: readonly Trace[]) => Tally[]>> = {
   ich: replayIch,
   phys: replayPhys,
+  drivers: replayDrivers,
 }
 
 function replay(file: string): Tally[] {

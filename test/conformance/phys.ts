@@ -3,7 +3,7 @@
  * program at EL1. Each trace starts from reset.
  */
 import { Gic } from 'vgic'
-import { Device, EL1, isDeviceOp, machineOf, recordedAnswer, SPIS } from './device.ts'
+import { Device, EL1, isDeviceOp, machineOf, recordedAnswer, recordedSpec, SPIS } from './device.ts'
 import { type Answer, countSkip, judge, newTally, type Tally, type Verdict } from './judge.ts'
 import { isHex, type Op, RecordingError, type Result, type Trace } from './recording.ts'
 import { encodingOf, hex, meaning } from './registers.ts'
@@ -26,10 +26,9 @@ const fieldsOf = (cpus: readonly (readonly string[])[]): Answer =>
 const answerOf = (result: Result): Answer => (result.cpus ? fieldsOf(result.cpus) : recordedAnswer(result))
 
 /** What the architecture says where it is marked: the value of `v` or of `cpus`. */
-function specOf({ spec }: Result): Readonly<Record<string, string>> {
-  const value: unknown = spec
-  if (value === undefined) return {}
-  return isGroup(value) ? fieldsOf(value) : { v: String(value) }
+function specOf(result: Result): Answer {
+  const value: unknown = result.spec
+  return isGroup(value) ? fieldsOf(value) : recordedSpec(result)
 }
 
 /** A GIC as one trace's `config` describes the recorded machine. */
