@@ -9,7 +9,7 @@ import { median } from './statistics.ts'
 const SIZES = [32, 987] as const
 const ROUNDS = 21
 /** Iterations of a round. */
-const ITERATIONS = 200_000
+const ITERATIONS = 100_000
 
 const GICD = 0x0800_0000
 const GICD_CTLR = GICD
