@@ -4,28 +4,27 @@
  * kept, and it runs only when a candidate, a priority, a route or an enable has changed. It looks at the candidates of
  * the blocks in which something has changed and, of the other blocks that have any, at the best one, which is kept too.
  *
- * Of equal priorities the lowest INTID is the highest (IMPLEMENTATION DEFINED).
+ * Candidates are compared by rank, the priority above the INTID: the lowest rank wins, and so of equal priorities the
+ * lowest INTID (IMPLEMENTATION DEFINED).
  */
 import { FIRST_SPI } from '../arch/intid.ts'
 import { lowestBit, PHYSICAL_INTERFACE } from './cpu-interface.ts'
 import { CANDIDATES, GROUP, groupBits, priorityOf, ROUTE, SPI_BLOCK_WORDS } from './interrupt-block.ts'
 import { BEST, STALE } from './pending-summary.ts'
-import {
-  HIGHEST_PENDING,
-  HPPI_PRIORITY,
-  heldBack,
-  hppiOf,
-  type PhysicalInterface,
-} from './physical-interface.ts'
+import { HIGHEST_PENDING, heldBack, hppiOf, type PhysicalInterface } from './physical-interface.ts'
 import { GICR_BLOCK, GROUPS, type PhysicalInterrupts } from './physical-interrupts.ts'
 import type { Redistributor } from './redistributor.ts'
+
+/** A rank's fields. */
+const PRIORITY_SHIFT = 16
+const INTID = 0xffff
 
 export class HighestPending {
   readonly words: Int32Array
   /** Whether groups that the CPU interface disables take part: the choice `disabledGroup`. */
   private readonly disabledGroupsHide: boolean
-  /** Above every priority that can be pending. */
-  private readonly lowest: number
+  /** Above the rank of everything that can be pending: there is nothing. */
+  private readonly none: number
 
   constructor(
     readonly physical: PhysicalInterrupts,
@@ -35,7 +34,7 @@ export class HighestPending {
     const { choices } = physical.config
     this.words = physical.words
     this.disabledGroupsHide = choices.disabledGroup === 'hides'
-    this.lowest = choices.distributorPriority === 'eight-bits' ? 0xff : 0x100
+    this.none = (choices.distributorPriority === 'eight-bits' ? 0xff : 0x100) << PRIORITY_SHIFT
   }
 
   /** Searches for a PE; what is not forwarded because the PE sleeps becomes its wake request. */
@@ -60,44 +59,37 @@ export class HighestPending {
       words[summary + BEST + number] = this.bestSpi(number - 1, groups, affinity)
     }
     let best = words[summary + BEST]
-    let priority = best === 0 ? this.lowest : HPPI_PRIORITY(best)
     for (let blocks = physical.spiCandidates(); blocks !== 0; blocks &= blocks - 1) {
-      const other = words[summary + BEST + 1 + lowestBit(blocks)]
-      if (other === 0 || HPPI_PRIORITY(other) >= priority) continue
-      best = other
-      priority = HPPI_PRIORITY(other)
+      best = Math.min(best, words[summary + BEST + 1 + lowestBit(blocks)])
+    }
+    if (best === this.none) return 0
+    const intid = best & INTID
+    const group1 = words[physical.blockFor(pe, intid) + GROUP] & (1 << (intid & 31))
+    return hppiOf(intid, best >> PRIORITY_SHIFT, group1)
+  }
+
+  /** The lowest rank of a PE's SGIs and PPIs. */
+  private bestPrivate(block: number, groups: number): number {
+    let best = this.none
+    for (let left = this.candidates(block, groups); left !== 0; left &= left - 1) {
+      const n = lowestBit(left)
+      best = Math.min(best, (priorityOf(this.words, block, n) << PRIORITY_SHIFT) | n)
     }
     return best
   }
 
-  private bestPrivate(block: number, groups: number): number {
-    const { words } = this
-    let intid = -1
-    let best = this.lowest
-    for (let left = this.candidates(block, groups); left !== 0; left &= left - 1) {
-      const n = lowestBit(left)
-      const priority = priorityOf(words, block, n)
-      if (priority >= best) continue
-      best = priority
-      intid = n
-    }
-    return intid < 0 ? 0 : hppiOf(intid, best, words[block + GROUP] & (1 << intid))
-  }
-
-  /** The same of SPI block `number`, for the PE with an affinity. */
+  /** The lowest rank of those SPIs in block `number` that go to the PE with an affinity. */
   private bestSpi(number: number, groups: number, affinity: number): number {
     const { words, physical } = this
     const block = physical.spiBlocks + number * SPI_BLOCK_WORDS
-    let bit = -1
-    let best = this.lowest
+    const first = FIRST_SPI + 32 * number
+    let best = this.none
     for (let left = this.candidates(block, groups); left !== 0; left &= left - 1) {
       const n = lowestBit(left)
-      const priority = priorityOf(words, block, n)
-      if (priority >= best || words[block + ROUTE + n] !== affinity) continue
-      best = priority
-      bit = n
+      const rank = (priorityOf(words, block, n) << PRIORITY_SHIFT) | (first + n)
+      if (rank < best && words[block + ROUTE + n] === affinity) best = rank
     }
-    return bit < 0 ? 0 : hppiOf(FIRST_SPI + 32 * number + bit, best, words[block + GROUP] & (1 << bit))
+    return best
   }
 
   private candidates(block: number, groups: number): number {

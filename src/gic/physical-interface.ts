@@ -38,7 +38,6 @@ import type { PhysicalInterrupts } from './physical-interrupts.ts'
  */
 export const HIGHEST_PENDING = 4
 export const HPPI_INTID = (hppi: number): number => hppi & 0xffff
-export const HPPI_PRIORITY = (hppi: number): number => (hppi >>> 16) & 0xff
 
 /** A value of {@link HIGHEST_PENDING}. */
 export const hppiOf = (intid: number, priority: number, group1: number): number =>
