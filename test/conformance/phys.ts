@@ -60,7 +60,9 @@ class Machine {
 function check(file: string, { line, config, ops, results }: Trace): void {
   const cpus = Number(config['cpus'])
   for (const [i, op] of ops.entries()) {
-    if (op.k !== 'obs' && (!isDeviceOp(op, cpus) || op.k.startsWith('g')))
+    const { k, c = 0 } = op
+    const isKnown = k === 'obs' ? c >= 0 && c < cpus : isDeviceOp(op, cpus) && !k.startsWith('g')
+    if (!isKnown)
       throw new RecordingError(file, line, `op ${i}: ${JSON.stringify(op)} is no op of suite phys`)
     const { cpus: rows, spec } = results[i]
     if (rows !== undefined && !isGroup(rows))
