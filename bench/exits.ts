@@ -4,6 +4,7 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { geomean, median } from './statistics.ts'
 
 /** The yardstick's scenarios that the library has, by number. */
 const scenarios = ['hypercall', 'spi', 'ipi', 'wfi', 'overflow', 'mmio_read_vgic'] as const
@@ -73,11 +74,6 @@ class Responder {
     this.child.stdin.end()
   }
 }
-
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]
-
-const geomean = (values: readonly number[]): number =>
-  Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
 
 function compileTwin(source: string): string {
   const binary = join(mkdtempSync(join(tmpdir(), 'vgic-twin-')), 'native-twin')

@@ -1,9 +1,11 @@
 /**
  * `npm run bench -- [--twin FILE.c] [--json] [--rounds N]`: what an exit costs in nanoseconds, through the real
  * loop and seam with the counters on, in processes of their own, alternating with the native yardstick if there
- * is one. `npm run bench -- explore`: transitions a second.
+ * is one. `npm run bench -- explore`: transitions a second. `npm run bench -- device`: nanoseconds of the GIC as a
+ * device, with few and with many SPIs.
  */
 
+import { benchDevice } from './device.ts'
 import { benchHotPath } from './exits.ts'
 import { benchExplorer } from './explore.ts'
 import { serve } from './worker.ts'
@@ -16,6 +18,7 @@ const option = (name: string): string | undefined => {
 
 if (args[0] === '--worker') serve()
 else if (args[0] === 'explore') benchExplorer(args.includes('--json'))
+else if (args[0] === 'device') benchDevice(args.includes('--json'))
 else {
   const rounds = Number(option('--rounds') ?? 7)
   await benchHotPath({ twin: option('--twin'), json: args.includes('--json'), rounds })

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
+import { checkBrowser, findChromium } from './browser/chromium.ts'
 
 /** Runs in an installed copy of the package, as ESM and as CJS, with `vgic`, `scenario`, `explorer` and `assert` given. */
 const SMOKE_BODY = `
@@ -15,6 +16,9 @@ assert.throws(() => explorer.explore(scenario.scenario('bounds'), { depth: 0 }),
 assert.equal(explorer.explore(scenario.scenario('nothing')).complete, true)
 assert.equal(new vgic.Gic({ cpus: 2 }).readSysreg(1, vgic.ICH_VTR_EL2, 2), 0x90b80003)
 `
+
+/** Whose JavaScript runs as it stands, in the same project. */
+const DOCUMENTS = ['README.md', 'docs/embedding.md', 'src/gic/gic.ts']
 
 interface Outcome {
   readonly passed: number
@@ -110,6 +114,14 @@ async function examples(): Promise<Outcome> {
   return { passed: 1, failed: 0, note: `${sources.length} programs` }
 }
 
+/** CI has Chromium, which .ci/run installs; elsewhere it may be missing. */
+async function browser(): Promise<Outcome> {
+  const executable = findChromium()
+  if (executable !== undefined) return { passed: 1, failed: 0, note: await checkBrowser(executable) }
+  if (process.env['CI']) throw new CheckError('no chromium on PATH')
+  return { passed: 0, failed: 0, note: 'skipped: no chromium on PATH' }
+}
+
 /** Installs the packed package in an empty project and uses it there. */
 async function smoke(): Promise<void> {
   const project = join(temp, 'smoke')
@@ -149,18 +161,24 @@ ${SMOKE_BODY}`,
   await must('node', ['smoke.mjs'], project)
   await must('node', ['smoke.cjs'], project)
 
-  for (const [i, block] of readmeBlocks().entries()) {
-    writeFileSync(join(project, `readme-${i}.mjs`), block)
-    const output = await must('node', [`readme-${i}.mjs`], project)
-    const promised = block.match(/console\.log\(.*\) \/\/ (.*)$/m)?.[1] ?? ''
-    if (!output.trimEnd().endsWith(promised)) throw new CheckError(`README block ${i} printed:\n${output}`)
+  for (const file of DOCUMENTS) {
+    for (const [i, block] of blocksOf(file).entries()) {
+      writeFileSync(join(project, 'block.mjs'), block)
+      const output = await must('node', ['block.mjs'], project)
+      const promised = block.match(/console\.log\(.*\) \/\/ (.*)$/m)?.[1]
+      if (promised === undefined)
+        throw new CheckError(`${file}: block ${i} has no printing line with what it prints`)
+      if (!output.trimEnd().endsWith(promised))
+        throw new CheckError(`${file}: block ${i} printed:\n${output}`)
+    }
   }
 }
 
-/** The README's JavaScript; what follows `//` on its printing line is what it must print last. */
-function readmeBlocks(): string[] {
-  const blocks = [...readFileSync('README.md', 'utf8').matchAll(/```js\n(.*?)```/gs)].map((match) => match[1])
-  if (blocks.length === 0) throw new CheckError('README.md has no js block')
+/** JavaScript in a document or a doc comment; what follows `//` on its printing line is what it must print last. */
+function blocksOf(file: string): string[] {
+  const text = readFileSync(file, 'utf8').replace(/^ \*(?: |$)/gm, '')
+  const blocks = [...text.matchAll(/```js\n(.*?)```/gs)].map((match) => match[1])
+  if (blocks.length === 0) throw new CheckError(`${file} has no js block`)
   return blocks
 }
 
@@ -194,6 +212,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['attw', () => must('attw', ['--pack', '.', '--profile', 'node16'])],
   ['smoke', smoke],
   ['examples', examples],
+  ['browser', browser],
   ['docs', () => must('typedoc', [])],
 ]
 

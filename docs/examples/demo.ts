@@ -3,11 +3,12 @@
  * by step, and explores every interleaving of that for each design.
  */
 import { Gic } from 'vgic'
-import { explore, type Report } from 'vgic/explore'
-import { type Design, designs, type Scenario, scenario } from 'vgic/scenario'
+import type { Report } from 'vgic/explore'
+import { type Design, designs, scenario } from 'vgic/scenario'
 import { replayIch } from '../../test/conformance/ich.ts'
 import { summary } from '../../test/conformance/judge.ts'
 import { readRecording } from '../../test/conformance/recording.ts'
+import { exploreWfi, sleepAndWake } from './demo-scenarios.ts'
 
 const RECORDING = 'test/fixtures/ich.jsonl.gz'
 
@@ -22,19 +23,7 @@ console.log(`${traces.length} traces of the virtual CPU interface, ICH_* at EL2 
 for (const tally of tallies) console.log(`  ${summary(tally)}`)
 
 heading('2. A vCPU sleeps in WFI, a UART raises an SPI')
-const run = scenario('an SPI wakes a vCPU that sleeps in WFI')
-  .gic({ listRegisters: 4 })
-  .vm({ vcpus: 1 })
-  .design(designs.wfiFullPut)
-  .spi({ intid: 40, trigger: 'level', priority: 0x80 })
-  .guest(0, (guest) =>
-    guest
-      .onIrq((handler) => handler.ack().quiesce(40).eoi())
-      .unmask()
-      .wfi(),
-  )
-  .device('uart', (device) => device.raise(40))
-  .run()
+const run = sleepAndWake(designs.wfiFullPut)
 console.log(
   '  -> the hypervisor writes a register of the GIC   <- it reads one   LR what the guest changed\n',
 )
@@ -59,7 +48,7 @@ const line = (...cells: string[]): void =>
 line('design', 'verdict', 'states', 'time', 'a WFI costs', 'a hypercall costs')
 for (const design of Object.values(designs)) {
   const start = performance.now()
-  const report = explore(wfiScenario(design), { preemptions: 1, states: 3_000_000 })
+  const report = exploreWfi(design)
   const seconds = `${((performance.now() - start) / 1000).toFixed(1)} s`
   line(
     design.name,
@@ -69,24 +58,6 @@ for (const design of Object.values(designs)) {
     costOf(design, 'wfi'),
     costOf(design, 'hvc'),
   )
-}
-
-function wfiScenario(design: Design): Scenario {
-  return scenario('one WFI')
-    .gic({ cpus: 2, listRegisters: 1 })
-    .vm({ vcpus: 2, spis: 1, haltPolling: { limit: 1 } })
-    .design(design)
-    .spi({ intid: 32, priority: 0x80 })
-    .guest(0, (g) =>
-      g
-        .onIrq((h) => h.ack().eoi())
-        .priorityMask(0x40)
-        .priorityMask(0xa0)
-        .unmask()
-        .wfi(),
-    )
-    .guest(1, (g) => g.priorityMask(0x40).wfe().wfe())
-    .device('nic', (device) => device.pulse(32))
 }
 
 function verdict({ complete, bound, violation }: Report): string {

@@ -39,7 +39,33 @@ function layoutOf(config: CheckedGicConfig): { layout: Layout; records: SiliconR
 
 /**
  * A GIC and the PEs it serves. Accesses never throw, whatever a guest does: addresses and encodings that
- * nothing answers give the architecture's answer. Numbers are unsigned.
+ * nothing answers give the architecture's answer. Numbers are unsigned. docs/embedding.md says who calls what, and when.
+ *
+ * @example A CPU that takes an interrupt.
+ * ```js
+ * import { Gic, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from 'vgic'
+ *
+ * const cpu = { irq: 0 } // its IRQ input
+ * const gic = new Gic(
+ *   { cpus: 1, spis: 32, gicd: 0x0800_0000, gicr: [{ base: 0x080a_0000, count: 1 }] },
+ *   { setLine: (_cpu, line, level) => line === 'irq' && (cpu.irq = level) },
+ * )
+ *
+ * // The guest's driver, at EL1.
+ * gic.writeMmio(0x080a_0014, 4, 0) // GICR_WAKER: the CPU is awake
+ * gic.writeMmio(0x0800_0000, 4, 2) // GICD_CTLR.EnableGrp1
+ * gic.writeMmio(0x0800_0084, 4, 1 << 8) // GICD_IGROUPR1: SPI 40 is in group 1
+ * gic.writeMmio(0x0800_0104, 4, 1 << 8) // GICD_ISENABLER1
+ * gic.writeSysreg(0, ICC_PMR_EL1, 0xf0, 1)
+ * gic.writeSysreg(0, ICC_IGRPEN1_EL1, 1, 1)
+ *
+ * gic.setSpi(40, 1) // a device raises its line
+ * const raised = cpu.irq // the CPU takes an IRQ exception; its handler acknowledges
+ * const intid = gic.readSysreg(0, ICC_IAR1_EL1, 1)
+ * gic.setSpi(40, 0) // the device is served
+ * gic.writeSysreg(0, ICC_EOIR1_EL1, intid, 1)
+ * console.log(raised, intid, cpu.irq) // 1 40 0
+ * ```
  */
 export class Gic {
   /** The checked configuration. */
@@ -299,6 +325,14 @@ export class Gic {
   /** WFE by a CPU. */
   wfe(cpu: number): WfxResult {
     return this.wfx(this.silicon.pcpu.wfe(this.accessing(cpu)))
+  }
+
+  /**
+   * Whether a CPU that waits in WFI or WFE goes on, and does: an interrupt is there, for a WFE one that PSTATE does not
+   * mask, or an event. Ask when an output of the CPU rises, and after {@link sev}. True for a CPU that does not wait.
+   */
+  wake(cpu: number): boolean {
+    return this.silicon.pcpu.wake(this.peOf(cpu))
   }
 
   /** SEV: sets the event register of every CPU. */

@@ -1,24 +1,30 @@
 /**
  * The search for a PE's highest priority pending interrupt: among the candidates of its redistributor and those SPIs
  * of the distributor that are routed to it (IHI 0069, "Interrupt prioritization", "Affinity routing"). Its result is
- * kept, and it runs only when a candidate, a priority, a route or an enable has changed. It looks at the interrupts
- * that are candidates now, never at all that exist: a word says which SPI blocks have any.
+ * kept, and it runs only when a candidate, a priority, a route or an enable has changed. It looks at the candidates of
+ * the blocks in which something has changed and, of the other blocks that have any, at the best one, which is kept too.
  *
- * Of equal priorities the lowest INTID is the highest (IMPLEMENTATION DEFINED).
+ * Candidates are compared by rank, the priority above the INTID: the lowest rank wins, and so of equal priorities the
+ * lowest INTID (IMPLEMENTATION DEFINED).
  */
 import { FIRST_SPI } from '../arch/intid.ts'
 import { lowestBit, PHYSICAL_INTERFACE } from './cpu-interface.ts'
 import { CANDIDATES, GROUP, groupBits, priorityOf, ROUTE, SPI_BLOCK_WORDS } from './interrupt-block.ts'
+import { BEST, STALE } from './pending-summary.ts'
 import { HIGHEST_PENDING, heldBack, hppiOf, type PhysicalInterface } from './physical-interface.ts'
 import { GICR_BLOCK, GROUPS, type PhysicalInterrupts } from './physical-interrupts.ts'
 import type { Redistributor } from './redistributor.ts'
+
+/** A rank's fields. */
+const PRIORITY_SHIFT = 16
+const INTID = 0xffff
 
 export class HighestPending {
   readonly words: Int32Array
   /** Whether groups that the CPU interface disables take part: the choice `disabledGroup`. */
   private readonly disabledGroupsHide: boolean
-  /** Above every priority that can be pending. */
-  private readonly lowest: number
+  /** Above the rank of everything that can be pending: there is nothing. */
+  private readonly none: number
 
   constructor(
     readonly physical: PhysicalInterrupts,
@@ -28,7 +34,7 @@ export class HighestPending {
     const { choices } = physical.config
     this.words = physical.words
     this.disabledGroupsHide = choices.disabledGroup === 'hides'
-    this.lowest = choices.distributorPriority === 'eight-bits' ? 0xff : 0x100
+    this.none = (choices.distributorPriority === 'eight-bits' ? 0xff : 0x100) << PRIORITY_SHIFT
   }
 
   /** Searches for a PE; what is not forwarded because the PE sleeps becomes its wake request. */
@@ -36,38 +42,54 @@ export class HighestPending {
     const asleep = this.redistributor.isAsleep(pe)
     const at = pe + PHYSICAL_INTERFACE
     const groups = asleep || this.disabledGroupsHide ? GROUPS : this.physicalInterface.enabledGroups(at)
-    const found = groups === 0 ? 0 : this.find(pe, cpu, groups)
+    const found = this.find(pe, cpu, groups)
     this.words[at + HIGHEST_PENDING] = asleep && found !== 0 ? heldBack(found) : found
   }
 
   /** The highest priority candidate of a PE in one of `groups`, as {@link HIGHEST_PENDING} has it. */
   private find(pe: number, cpu: number, groups: number): number {
     const { words, physical } = this
+    const summary = physical.summaryOf(cpu)
     const affinity = physical.affinities.values[cpu]
-    let intid = -1
-    let best = this.lowest
-    let group1 = 0
-    for (let left = this.candidates(pe + GICR_BLOCK, groups); left !== 0; left &= left - 1) {
-      const n = lowestBit(left)
-      const priority = priorityOf(words, pe + GICR_BLOCK, n)
-      if (priority >= best) continue
-      best = priority
-      intid = n
-      group1 = words[pe + GICR_BLOCK + GROUP] & (1 << n)
+    const stale = words[summary + STALE]
+    words[summary + STALE] = 0
+    if (stale & 1) words[summary + BEST] = this.bestPrivate(pe + GICR_BLOCK, groups)
+    for (let left = stale & ~1; left !== 0; left &= left - 1) {
+      const number = lowestBit(left)
+      words[summary + BEST + number] = this.bestSpi(number - 1, groups, affinity)
     }
+    let best = words[summary + BEST]
     for (let blocks = physical.spiCandidates(); blocks !== 0; blocks &= blocks - 1) {
-      const number = lowestBit(blocks)
-      const block = physical.spiBlocks + number * SPI_BLOCK_WORDS
-      for (let left = this.candidates(block, groups); left !== 0; left &= left - 1) {
-        const n = lowestBit(left)
-        const priority = priorityOf(words, block, n)
-        if (priority >= best || words[block + ROUTE + n] !== affinity) continue
-        best = priority
-        intid = FIRST_SPI + 32 * number + n
-        group1 = words[block + GROUP] & (1 << n)
-      }
+      best = Math.min(best, words[summary + BEST + 1 + lowestBit(blocks)])
     }
-    return intid < 0 ? 0 : hppiOf(intid, best, group1)
+    if (best === this.none) return 0
+    const intid = best & INTID
+    const group1 = words[physical.blockFor(pe, intid) + GROUP] & (1 << (intid & 31))
+    return hppiOf(intid, best >> PRIORITY_SHIFT, group1)
+  }
+
+  /** The lowest rank of a PE's SGIs and PPIs. */
+  private bestPrivate(block: number, groups: number): number {
+    let best = this.none
+    for (let left = this.candidates(block, groups); left !== 0; left &= left - 1) {
+      const n = lowestBit(left)
+      best = Math.min(best, (priorityOf(this.words, block, n) << PRIORITY_SHIFT) | n)
+    }
+    return best
+  }
+
+  /** The lowest rank of those SPIs in block `number` that go to the PE with an affinity. */
+  private bestSpi(number: number, groups: number, affinity: number): number {
+    const { words, physical } = this
+    const block = physical.spiBlocks + number * SPI_BLOCK_WORDS
+    const first = FIRST_SPI + 32 * number
+    let best = this.none
+    for (let left = this.candidates(block, groups); left !== 0; left &= left - 1) {
+      const n = lowestBit(left)
+      const rank = (priorityOf(words, block, n) << PRIORITY_SHIFT) | (first + n)
+      if (rank < best && words[block + ROUTE + n] === affinity) best = rank
+    }
+    return best
   }
 
   private candidates(block: number, groups: number): number {

@@ -28,6 +28,7 @@ import {
   SPI_BLOCK,
   SPI_BLOCK_WORDS,
 } from './interrupt-block.ts'
+import { blocksOf, STALE } from './pending-summary.ts'
 
 /** The owner of SPIs. */
 export const DISTRIBUTOR = 0
@@ -64,6 +65,9 @@ export interface PhysicalPlace {
   readonly spiBlocks: number
   readonly peBase: number
   readonly peSize: number
+  /** The pending summary of CPU 0, and the distance to the next CPU's. */
+  readonly summaries: number
+  readonly summarySize: number
 }
 
 export class PhysicalInterrupts {
@@ -75,6 +79,10 @@ export class PhysicalInterrupts {
   readonly spiBlockCount: number
   readonly peBase: number
   readonly peSize: number
+  private readonly summaries: number
+  private readonly summarySize: number
+  /** All of a summary's blocks, as STALE has them. */
+  private readonly allBlocks: number
   private readonly cpus: number
   /** Bits of a priority byte that exist, four times: the choice `distributorPriority`. */
   readonly priorityBytes: number
@@ -92,6 +100,9 @@ export class PhysicalInterrupts {
     this.spiBlockCount = (config.spis + 31) >> 5
     this.peBase = place.peBase
     this.peSize = place.peSize
+    this.summaries = place.summaries
+    this.summarySize = place.summarySize
+    this.allBlocks = -1 >>> (32 - blocksOf(config.spis))
     this.cpus = config.cpus
     const eightBits = config.choices.distributorPriority === 'eight-bits'
     const priorityMask = eightBits ? 0xff : (0xff << (8 - config.priorityBits)) & 0xff
@@ -316,12 +327,19 @@ export class PhysicalInterrupts {
     return this.words[this.distributor + SPI_CANDIDATES]
   }
 
-  /** A PE has to look for its highest priority pending interrupt. */
-  noticePe(pe: number): void {
-    this.noticeCpu((pe - this.peBase) / this.peSize)
+  /** The pending summary of a CPU. */
+  summaryOf(cpu: number): number {
+    return this.summaries + cpu * this.summarySize
   }
 
-  private noticeCpu(cpu: number): void {
+  /** A PE has to look for its highest priority pending interrupt, in all blocks. */
+  noticePe(pe: number): void {
+    this.noticeCpu((pe - this.peBase) / this.peSize, this.allBlocks)
+  }
+
+  /** A CPU has to look in `blocks`, as STALE has them. */
+  private noticeCpu(cpu: number, blocks: number): void {
+    this.words[this.summaryOf(cpu) + STALE] |= blocks
     this.words[this.distributor + CHANGED + (cpu >> 5)] |= 1 << (cpu & 31)
   }
 
@@ -346,9 +364,7 @@ export class PhysicalInterrupts {
       words[this.peBase + cpu * this.peSize + GICR_BLOCK + CANDIDATES] = 0
     }
     this.updateAll()
-    for (let first = 0, at = distributor + CHANGED; first < cpus; first += 32, at++) {
-      words[at] = cpus - first >= 32 ? -1 : (1 << (cpus - first)) - 1
-    }
+    for (let cpu = 0; cpu < cpus; cpu++) this.noticeCpu(cpu, this.allBlocks)
   }
 
   /** Recomputes the candidates of a block; PEs that gain or lose one look again. */
@@ -370,12 +386,13 @@ export class PhysicalInterrupts {
   private notice(owner: number, block: number, bits: number): void {
     if (bits === 0) return
     if (owner !== DISTRIBUTOR) {
-      this.noticePe(owner)
+      this.noticeCpu((owner - this.peBase) / this.peSize, 1)
       return
     }
+    const stale = 2 << ((block - this.spiBlocks) / SPI_BLOCK_WORDS)
     for (let left = bits; left !== 0; left &= left - 1) {
       const cpu = this.affinities.cpuOf(this.words[block + ROUTE + lowestBit(left)])
-      if (cpu >= 0) this.noticeCpu(cpu)
+      if (cpu >= 0) this.noticeCpu(cpu, stale)
     }
   }
 }

@@ -14,6 +14,7 @@ import { ACTIVE, SPI_BLOCK } from './interrupt-block.ts'
 import { Mmio } from './mmio.ts'
 import { type GicHost, OutputLines, outputLineWords } from './output-lines.ts'
 import { PCPU_TRAP, Pcpu, pcpuWords } from './pcpu.ts'
+import { pendingSummaryRecord } from './pending-summary.ts'
 import { Icc, PHYSICAL_WORDS, PhysicalInterface, physicalInterfaceWords } from './physical-interface.ts'
 import {
   distributorRecord,
@@ -31,6 +32,7 @@ import { ICH_HCR, ICH_LR, VirtualInterface, virtualInterfaceWords } from './virt
 export interface SiliconRecords {
   readonly pe: RecordType
   readonly distributor: RecordType
+  readonly pendingSummary: RecordType
   readonly list: readonly (readonly [RecordType, number])[]
 }
 
@@ -45,10 +47,12 @@ export function siliconRecords(config: CheckedGicConfig): SiliconRecords {
     privateInterruptWords,
   )
   const distributor = distributorRecord(config.cpus)
+  const pendingSummary = pendingSummaryRecord(config.spis)
   return {
     pe,
     distributor,
-    list: [[pe, config.cpus], [distributor, 1], spiBlockRecords(config.spis)],
+    pendingSummary,
+    list: [[pe, config.cpus], [distributor, 1], spiBlockRecords(config.spis), [pendingSummary, config.cpus]],
   }
 }
 
@@ -93,6 +97,8 @@ export class Silicon {
       spiBlocks: layout.baseOf(SPI_BLOCK),
       peBase: this.peBase,
       peSize: this.peSize,
+      summaries: layout.baseOf(records.pendingSummary),
+      summarySize: records.pendingSummary.size,
     })
     this.virtualInterface = new VirtualInterface(words, config)
     this.physicalInterface = new PhysicalInterface(words, config)

@@ -2,16 +2,12 @@
  * Suite `ich`: the virtual CPU interface, ICH_* at EL2 and ICV_* from a guest at EL1, with the full state after
  * each op. Replayed as whole traces, and op by op from the state that the recording gives.
  */
-import { Gic, HCR_EL2, VgicError } from 'vgic'
+import { Gic } from 'vgic'
+import { Device, EL1, EL2, isDeviceOp, machineOf, recordedAnswer, SPIS } from './device.ts'
 import { type Answer, countSkip, judge, newTally, type Tally, type Verdict } from './judge.ts'
 import { isHex, type Op, RecordingError, type Result, type Trace } from './recording.ts'
 import { encodingOf, hex, meaning, registers } from './registers.ts'
 
-const IMO_AND_FMO = 0x18
-const EL1 = 1
-const EL2 = 2
-/** The recorded program reads system registers into X0 and writes them from X2. */
-const WRITE_RT = 2 << 5
 /** Where the HW bit of a list register shows: the active bits of INTIDs 0-31 and 32-63. */
 const ACTIVE = [
   { set: 0x080b_0300, clear: 0x080b_0380 },
@@ -31,18 +27,19 @@ const INITIAL: Answer = Object.fromEntries([
 /** A GIC as one trace's `config` describes the recorded machine. */
 class Machine {
   private readonly gic: Gic
+  private readonly device: Device
   private readonly fresh: ArrayBuffer
 
-  constructor({ config }: Trace) {
+  constructor(config: Trace['config']) {
     this.gic = new Gic({
       cpus: Number(config['cpus'] ?? 1),
-      spis: 224,
+      spis: SPIS,
       listRegisters: Number(config['lrs']),
       priorityBits: Number(config['priority_bits']),
       preemptionBits: Number(config['preemption_bits']),
       intidBits: Number(config['id_bits']) as 16 | 24,
     })
-    this.gic.writeSysreg(0, HCR_EL2, IMO_AND_FMO, EL2)
+    this.device = new Device(this.gic, EL2)
     this.fresh = this.gic.snapshot()
   }
 
@@ -63,30 +60,7 @@ class Machine {
 
   /** Does an op and returns its answer together with the state after it. */
   do(op: Op, stateNames: readonly string[]): Answer {
-    return { ...this.answer(op), ...this.state(stateNames) }
-  }
-
-  private answer({ k, reg, a, s, v }: Op): Answer {
-    const { gic } = this
-    if (k === 'w') {
-      gic.writeMmio(Number(a), s ?? 4, Number(v))
-      return {}
-    }
-    const el = k.startsWith('g') ? EL1 : EL2
-    const encoding = encodingOf(reg ?? '')
-    if (k.endsWith('w')) {
-      gic.writeSysreg64(0, encoding, BigInt(v ?? 0), el)
-      return this.trap(el, false) ?? {}
-    }
-    const value = gic.readSysreg64(0, encoding, el)
-    return this.trap(el, true) ?? { v: hex(value) }
-  }
-
-  private trap(el: number, isRead: boolean): Answer | undefined {
-    const { lastTrap, lastWasUndefined } = this.gic
-    if (lastTrap === 0) return undefined
-    if (lastWasUndefined) return { [el === EL1 ? 'gfault' : 'fault']: hex(lastTrap) }
-    return { trap: hex(isRead ? lastTrap : lastTrap | WRITE_RT) }
+    return { ...this.device.do(op), ...this.state(stateNames) }
   }
 
   private state(names: readonly string[]): Answer {
@@ -107,12 +81,13 @@ class Machine {
 
 const stateNames = ({ config }: Trace): string[] => config['state'] as string[]
 
-function recordedAnswer(names: readonly string[], { v, trap, fault, gfault, st = [] }: Result): Answer {
-  const answers = Object.entries({ v, trap, fault, gfault }).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined,
-  )
-  return { ...Object.fromEntries(answers), ...Object.fromEntries(st.map((value, i) => [names[i], value])) }
-}
+const stateAnswer = (names: readonly string[], { st = [] }: Result): Answer =>
+  Object.fromEntries(st.map((value, i) => [names[i], value]))
+
+const wholeAnswer = (names: readonly string[], result: Result): Answer => ({
+  ...recordedAnswer(result),
+  ...stateAnswer(names, result),
+})
 
 /** Bits that a list register or VPMR does not keep: such a recorded state cannot be loaded. */
 function loadable(state: Answer): boolean {
@@ -120,16 +95,6 @@ function loadable(state: Answer): boolean {
     (name) => (BigInt(state[name]) & 0x0f00_e000_ff00_0000n) === 0n,
   )
   return listRegisters && (BigInt(state['VMCR']) & 0x0700_0000n) === 0n
-}
-
-/** The machine of a trace; a configuration that no GIC has is the recording's fault. */
-function machineOf(file: string, trace: Trace): Machine {
-  try {
-    return new Machine(trace)
-  } catch (error) {
-    if (error instanceof VgicError) throw new RecordingError(file, trace.line, `config: ${error.message}`)
-    throw error
-  }
 }
 
 /** Throws for what this suite's replayer cannot make sense of. */
@@ -143,8 +108,7 @@ function check(file: string, trace: Trace): void {
   if (stranger !== undefined)
     throw refuse(`config.state names ${JSON.stringify(stranger)}, which is no register`)
   for (const [i, op] of trace.ops.entries()) {
-    const known = op.k === 'w' ? op.a : /^[sg][rw]$/.test(op.k) && registers.has(op.reg ?? '')
-    if (!known || (op.k.endsWith('w') && typeof op.v !== 'string') || (op.c ?? 0) !== 0) {
+    if (!isDeviceOp(op, 1) || op.k === 'r' || op.k === 'line') {
       throw refuse(`op ${i}: ${JSON.stringify(op)} is no op of suite ich`)
     }
     const { st, spec = {} } = trace.results[i]
@@ -161,7 +125,7 @@ export function replayIch(file: string, traces: readonly Trace[]): Tally[] {
   const single = newTally(file, 'op by op')
   for (const trace of traces) {
     check(file, trace)
-    const machine = machineOf(file, trace)
+    const machine = machineOf(file, trace, (config) => new Machine(config))
     replayWhole(whole, machine, trace)
     replaySingly(single, machine, trace)
   }
@@ -172,7 +136,7 @@ function replayWhole(tally: Tally, machine: Machine, trace: Trace): void {
   const names = stateNames(trace)
   for (const [i, op] of trace.ops.entries()) {
     const actual = machine.do(op, names)
-    const verdict = judge(recordedAnswer(names, trace.results[i]), trace.results[i], actual)
+    const verdict = judge(wholeAnswer(names, trace.results[i]), trace.results[i], actual)
     if (i < trace.trusted) count(tally, verdict, trace, i)
     else {
       tally.pastTrusted.total++
@@ -184,7 +148,7 @@ function replayWhole(tally: Tally, machine: Machine, trace: Trace): void {
 function replaySingly(tally: Tally, machine: Machine, trace: Trace): void {
   const names = stateNames(trace)
   for (const [i, op] of trace.ops.entries()) {
-    const before = i === 0 ? INITIAL : recordedAnswer(names, { st: trace.results[i - 1].st ?? [] })
+    const before = i === 0 ? INITIAL : stateAnswer(names, trace.results[i - 1])
     if (!loadable(before)) {
       countSkip(tally, 'the recorded state cannot be loaded')
       continue
@@ -196,7 +160,7 @@ function replaySingly(tally: Tally, machine: Machine, trace: Trace): void {
     machine.reset()
     machine.load(before)
     const result = trace.results[i]
-    count(tally, judge(recordedAnswer(names, result), result, machine.do(op, names)), trace, i)
+    count(tally, judge(wholeAnswer(names, result), result, machine.do(op, names)), trace, i)
   }
 }
 

@@ -2,6 +2,7 @@
  * `npm run conformance -- [--json] FILE...`: replays recordings and says, per file and mode, how many
  * operations passed. Exits 1 if any failed, 2 if a file cannot be read as a recording.
  */
+import { replayDrivers } from './drivers.ts'
 import { replayIch } from './ich.ts'
 import { countSkip, newTally, summary, type Tally } from './judge.ts'
 import { replayKvm } from './kvm.ts'
@@ -17,6 +18,7 @@ const suites: Readonly<Record<string, (file: string, traces: readonly Trace[]) =
   kvm: replayKvm,
   'kvm-wfi': replayKvmWfi,
   phys: replayPhys,
+  drivers: replayDrivers,
 }
 
 function replay(file: string): Tally[] {

@@ -2,17 +2,14 @@
  * Suite `phys`: the distributor, the redistributors and the physical CPU interfaces of several PEs, driven by a
  * program at EL1. Each trace starts from reset.
  */
-import { Gic, VgicError } from 'vgic'
+import { Gic } from 'vgic'
+import { Device, EL1, isDeviceOp, machineOf, recordedAnswer, recordedSpec, SPIS } from './device.ts'
 import { type Answer, countSkip, judge, newTally, type Tally, type Verdict } from './judge.ts'
 import { isHex, type Op, RecordingError, type Result, type Trace } from './recording.ts'
-import { encodingOf, hex, meaning, registers } from './registers.ts'
+import { encodingOf, hex, meaning } from './registers.ts'
 
-const EL1 = 1
 /** What `obs` reads on every CPU. */
 const OBSERVED = ['ISR', 'HPPIR0', 'HPPIR1', 'RPR'] as const
-/** INTIDs of the recorded machine, 256, less the private ones. */
-const SPIS = 224
-const FIRST_SPI = 32
 /** Marks of ops of which README says to skip the comparison. */
 const SKIPPED = 'access-size'
 
@@ -26,59 +23,32 @@ const fieldsOf = (cpus: readonly (readonly string[])[]): Answer =>
   )
 
 /** An answer as the recording has it: the fields that the op reads, or a fault. */
-function answerOf({ v, fault, cpus }: Result): Answer {
-  if (cpus) return fieldsOf(cpus)
-  return { ...(v === undefined ? {} : { v }), ...(fault === undefined ? {} : { fault }) }
-}
+const answerOf = (result: Result): Answer => (result.cpus ? fieldsOf(result.cpus) : recordedAnswer(result))
 
 /** What the architecture says where it is marked: the value of `v` or of `cpus`. */
-function specOf({ spec }: Result): Readonly<Record<string, string>> {
-  const value: unknown = spec
-  if (value === undefined) return {}
-  return isGroup(value) ? fieldsOf(value) : { v: String(value) }
+function specOf(result: Result): Answer {
+  const value: unknown = result.spec
+  return isGroup(value) ? fieldsOf(value) : recordedSpec(result)
 }
 
 /** A GIC as one trace's `config` describes the recorded machine. */
 class Machine {
   private readonly gic: Gic
+  private readonly device: Device
 
-  constructor({ config }: Trace) {
-    const cpus = Number(config['cpus'])
+  constructor(config: Trace['config']) {
     this.gic = new Gic({
-      cpus,
+      cpus: Number(config['cpus']),
       spis: SPIS,
       priorityBits: Number(config['priority_bits']),
       preemptionBits: Number(config['preemption_bits']),
     })
+    this.device = new Device(this.gic, EL1)
   }
 
-  do({ k, c = 0, a, s = 4, v, reg, intid = 0, level = 0 }: Op): Answer {
-    const { gic } = this
-    switch (k) {
-      case 'r':
-        return { v: hex(s === 8 ? gic.readMmio64(Number(a)) : gic.readMmio(Number(a), s)) }
-      case 'w':
-        if (s === 8) gic.writeMmio64(Number(a), BigInt(String(v)))
-        else gic.writeMmio(Number(a), s, Number(v))
-        return {}
-      case 'sr': {
-        const value = gic.readSysreg64(c, encodingOf(String(reg)), EL1)
-        return this.fault() ?? { v: hex(value) }
-      }
-      case 'sw':
-        gic.writeSysreg64(c, encodingOf(String(reg)), BigInt(String(v)), EL1)
-        return this.fault() ?? {}
-      case 'line':
-        if (intid < FIRST_SPI) gic.setPpi(c, intid, level)
-        else gic.setSpi(intid, level)
-        return {}
-      default:
-        return fieldsOf(Array.from({ length: gic.config.cpus }, (_, cpu) => this.observe(cpu)))
-    }
-  }
-
-  private fault(): Answer | undefined {
-    return this.gic.lastWasUndefined ? { fault: hex(this.gic.lastTrap) } : undefined
+  do(op: Op): Answer {
+    if (op.k !== 'obs') return this.device.do(op)
+    return fieldsOf(Array.from({ length: this.gic.config.cpus }, (_, cpu) => this.observe(cpu)))
   }
 
   private observe(cpu: number): string[] {
@@ -86,27 +56,13 @@ class Machine {
   }
 }
 
-/** The machine of a trace; a configuration that no GIC has is the recording's fault. */
-function machineOf(file: string, trace: Trace): Machine {
-  try {
-    return new Machine(trace)
-  } catch (error) {
-    if (error instanceof VgicError) throw new RecordingError(file, trace.line, `config: ${error.message}`)
-    throw error
-  }
-}
-
 /** Throws for what this suite's replayer cannot make sense of. */
 function check(file: string, { line, config, ops, results }: Trace): void {
   const cpus = Number(config['cpus'])
   for (const [i, op] of ops.entries()) {
-    const { k, a, s = 4, v, reg, c = 0, intid = -1, level = -1 } = op
-    const known =
-      (/^[rw]$/.test(k) && isHex(a) && [1, 2, 4, 8].includes(s) && (k === 'r' || isHex(v))) ||
-      (/^s[rw]$/.test(k) && registers.has(reg ?? '') && (k === 'sr' || isHex(v))) ||
-      (k === 'line' && intid >= 16 && intid < FIRST_SPI + SPIS && (level === 0 || level === 1)) ||
-      k === 'obs'
-    if (!known || !(c >= 0 && c < cpus))
+    const { k, c = 0 } = op
+    const isKnown = k === 'obs' ? c >= 0 && c < cpus : isDeviceOp(op, cpus) && !k.startsWith('g')
+    if (!isKnown)
       throw new RecordingError(file, line, `op ${i}: ${JSON.stringify(op)} is no op of suite phys`)
     const { cpus: rows, spec } = results[i]
     if (rows !== undefined && !isGroup(rows))
@@ -121,7 +77,7 @@ export function replayPhys(file: string, traces: readonly Trace[]): Tally[] {
   const tally = newTally(file, 'traces')
   for (const trace of traces) {
     check(file, trace)
-    const machine = machineOf(file, trace)
+    const machine = machineOf(file, trace, (config) => new Machine(config))
     for (const [i, op] of trace.ops.entries()) {
       const result = trace.results[i]
       const verdict = judge(answerOf(result), { ...result, spec: specOf(result) }, machine.do(op))

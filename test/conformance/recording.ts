@@ -17,9 +17,10 @@ export interface Op {
   readonly s?: number
   readonly v?: string
   readonly c?: number
-  /** Of an input line. */
+  /** `line`: the input, its level, and `ich` if the virtual CPU interface moved it. */
   readonly intid?: number
   readonly level?: number
+  readonly by?: string
   /** The architecture does not fix the outcome. */
   readonly u?: string
 }
@@ -34,6 +35,8 @@ export interface Result {
   readonly cpus?: readonly (readonly string[])[]
   /** Suite `ich`: the state after the op, in the order of `config.state`. */
   readonly st?: readonly string[]
+  /** Suite `drivers`: the output lines' levels by CPU, in the order of `config.lines`. */
+  readonly lines?: readonly (readonly number[])[]
   /** Names of DEVIATIONS.md, with what the architecture says instead. */
   readonly dev?: readonly string[]
   readonly spec?: Readonly<Record<string, string>>
@@ -151,7 +154,7 @@ function judgedAccesses({ accesses, guestSees }: Record<string, unknown>): numbe
 function checkOp(op: unknown, refuse: (reason: string) => Error): void {
   if (!isObject(op)) throw refuse('not an object')
   if (typeof op['k'] !== 'string') throw refuse('"k" is not a string')
-  for (const key of ['reg', 'u']) {
+  for (const key of ['reg', 'u', 'by']) {
     if (op[key] !== undefined && typeof op[key] !== 'string') throw refuse(`"${key}" is not a string`)
   }
   for (const key of ['s', 'c', 'intid', 'level']) {
@@ -165,6 +168,10 @@ function checkOp(op: unknown, refuse: (reason: string) => Error): void {
   }
 }
 
+const isLevels = (value: unknown): boolean =>
+  Array.isArray(value) &&
+  value.every((list) => Array.isArray(list) && list.every((level) => level === 0 || level === 1))
+
 function checkResult(result: unknown, refuse: (reason: string) => Error): void {
   if (!isObject(result)) throw refuse('not an object')
   const answers = ['v', 'trap', 'fault', 'gfault'].map((key) => result[key])
@@ -175,7 +182,8 @@ function checkResult(result: unknown, refuse: (reason: string) => Error): void {
       throw refuse(`${JSON.stringify(value)} is not a "0x..." string`)
     }
   }
-  const { dev, spec, alt } = result
+  const { dev, spec, alt, lines } = result
+  if (lines !== undefined && !isLevels(lines)) throw refuse('"lines" is not a list of lists of 0 and 1')
   if (dev === undefined && spec === undefined && alt === undefined) return
   if (!Array.isArray(dev) || !dev.every((name) => typeof name === 'string')) {
     throw refuse('"dev" is not a list of names')

@@ -1,12 +1,10 @@
-/**
- * What ends a WFI or WFE that waits. The device's API does not say it: the scheduler of the machine that a PE
- * belongs to asks, and so these tests speak to the PE directly.
- */
+/** What ends a WFI or WFE that waits: as the scheduler of a machine asks the PE, and as an emulator asks the device. */
 import { describe, expect, it } from 'vitest'
 import { checkGicConfig } from '../../src/gic/config.ts'
 import { Ich } from '../../src/gic/ich.ts'
 import { Pcpu } from '../../src/gic/pcpu.ts'
 import { VirtualInterface } from '../../src/gic/virtual-interface.ts'
+import { Gic, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from '../../src/index.ts'
 
 const IMO_AND_FMO = 0x18
 
@@ -57,5 +55,51 @@ describe('the end of a wait', () => {
     const { pcpu } = waiting('wfi')
     pcpu.leaveGuest(0)
     expect(pcpu.wake(0)).toBe(true)
+  })
+})
+
+describe('a CPU of the device that waits', () => {
+  /** SPI 40 is enabled and routed to CPU 0, which is at EL1 with IRQs masked. */
+  function machine(): Gic {
+    const gic = new Gic({ cpus: 2 })
+    gic.writeMmio(0x080a_0014, 4, 0)
+    gic.writeMmio(0x0800_0000, 4, 2)
+    gic.writeMmio(0x0800_0084, 4, 1 << 8)
+    gic.writeMmio(0x0800_0104, 4, 1 << 8)
+    gic.writeSysreg(0, ICC_PMR_EL1, 0xf0)
+    gic.writeSysreg(0, ICC_IGRPEN1_EL1, 1)
+    gic.setExceptionLevel(0, 1)
+    expect(gic.wfe(0)).toBe('completes')
+    return gic
+  }
+
+  it('in WFI goes on when its IRQ rises, masked or not, and then does not wait', () => {
+    const gic = machine()
+    expect([gic.wake(0), gic.wfi(0), gic.wake(0)]).toEqual([true, 'waits', false])
+    gic.setSpi(40, 1)
+    expect(gic.line(0, 'irq')).toBe(1)
+    expect(gic.wake(0)).toBe(true)
+    gic.setSpi(40, 0)
+    expect(gic.wake(0)).toBe(true)
+  })
+
+  it('in WFE goes on when an IRQ is there that it does not mask', () => {
+    const gic = machine()
+    expect(gic.wfe(0)).toBe('waits')
+    gic.setSpi(40, 1)
+    expect(gic.wake(0)).toBe(false)
+    gic.setMasks(0, false, true)
+    expect(gic.wake(0)).toBe(true)
+  })
+
+  it('in WFE goes on after SEV, which reaches every CPU', () => {
+    const gic = machine()
+    expect([gic.wfe(0), gic.wfe(1), gic.wake(0)]).toEqual(['waits', 'waits', false])
+    gic.sev()
+    expect([gic.wake(0), gic.wake(1)]).toEqual([true, true])
+  })
+
+  it('says so only of CPUs that exist', () => {
+    expect(() => machine().wake(2)).toThrow(/cpu/)
   })
 })
