@@ -186,7 +186,7 @@ export class RunLoop extends ThreadSteps {
             pc = table[at + FUSED_ELSE_1]
             break
           }
-          if (words[v + VCPU_THREAD] & REQ_SLEEP) return waitingAt(words, v, pc)
+          if (words[v + VCPU_THREAD] & REQ_SLEEP) return waitingAt(words, v, table[at + 1])
           this.fusedEntry(v, words[v + VCPU_PE], words[v + VCPU_THREAD])
           words[v + VCPU_PC] = table[at + FUSED_LAST]
           return THREAD_IN_GUEST
