@@ -150,21 +150,29 @@ export class Ich {
 
   /** Reads ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2, as many as exist, into the words at `ap0r` and `ap1r`. */
   readAprs(words: Int32Array, pe: number, ap0r: number, ap1r: number): void {
-    const { activePriorityRegisters } = this
-    for (let n = 0; n < activePriorityRegisters; n++) {
-      words[ap0r + n] = words[pe + ICH_AP0R + n]
-      words[ap1r + n] = words[pe + ICH_AP1R + n]
-    }
+    copyAprs(words, pe + ICH_AP0R, pe + ICH_AP1R, ap0r, ap1r, this.activePriorityRegisters)
   }
 
   /** Writes them from there. */
   writeAprs(words: Int32Array, pe: number, ap0r: number, ap1r: number): void {
-    const { activePriorityRegisters } = this
-    for (let n = 0; n < activePriorityRegisters; n++) {
-      words[pe + ICH_AP0R + n] = words[ap0r + n]
-      words[pe + ICH_AP1R + n] = words[ap1r + n]
-    }
+    copyAprs(words, ap0r, ap1r, pe + ICH_AP0R, pe + ICH_AP1R, this.activePriorityRegisters)
   }
+}
+
+/** Copies `count` words from `from0` to `to0`, and as many from `from1` to `to1`; mostly one, which needs no loop. */
+function copyAprs(
+  words: Int32Array,
+  from0: number,
+  from1: number,
+  to0: number,
+  to1: number,
+  count: number,
+): void {
+  words[to0] = words[from0]
+  words[to1] = words[from1]
+  if (count === 1) return
+  words.copyWithin(to0, from0, from0 + count)
+  words.copyWithin(to1, from1, from1 + count)
 }
 
 /** What is derived from the list registers, after the first `count` were written. */

@@ -111,7 +111,8 @@ export class ArchTimers {
   /** kvm_cpu_has_pending_timer: a timer of a halting vCPU asserts its interrupt, or its WFIT has timed out. */
   hasPending(v: number): boolean {
     if (this.words[v + VCPU_WFIT] === WFIT_EXPIRED) return true
-    return this.present && (this.output(v, TIMER_VIRTUAL) || this.output(v, TIMER_PHYSICAL))
+    if (!this.present) return false
+    return this.output(v, TIMER_VIRTUAL) || this.output(v, TIMER_PHYSICAL)
   }
 
   /** Before the thread sleeps: the host timer that will wake it; at once, if something has expired by now. */

@@ -13,13 +13,13 @@ export const FUSED_EXIT = 2
 /** A halting thread goes to sleep, and a woken one looks whether it may go on. */
 export const FUSED_SLEEP = 3
 export const FUSED_WAKE = 4
-/** A halt with a put, with the flag that says so, to where it polls; and its end, with the load. */
+/** A halt with a put, with the flag that says so, and its first look; and its end, with the load. */
 export const FUSED_PUT_FOR_HALT = 5
 export const FUSED_LOAD_AFTER_HALT = 6
-/** A halt with a VMCR sync, to where it polls; and the end of one where nothing was put. */
+/** A halt with a VMCR sync and its first look; and the end of one where nothing was put. */
 export const FUSED_SAVE_VMCR = 7
 export const FUSED_AFTER_HALT = 8
-/** A look of halt polling. */
+/** Another look of halt polling. */
 export const FUSED_POLL = 13
 /** A trapped system register access. */
 export const FUSED_SYSREG = 9
@@ -66,7 +66,15 @@ const sequences: readonly (readonly [number, readonly (number | Yes)[]])[] = [
   [FUSED_WAKE, [op.STEP_SLEEP, op.STEP_SET_SLEEPING, yes(op.STEP_RUNNABLE), op.STEP_SET_RUNNING]],
   [
     FUSED_PUT_FOR_HALT,
-    [op.STEP_PREEMPT_OFF, op.STEP_SET_WAITING, op.STEP_PUT, op.STEP_PREEMPT_ON, op.STEP_POLL_BEGIN],
+    [
+      op.STEP_PREEMPT_OFF,
+      op.STEP_SET_WAITING,
+      op.STEP_PUT,
+      op.STEP_PREEMPT_ON,
+      op.STEP_POLL_BEGIN,
+      yes(op.STEP_POLL_AGAIN),
+      op.STEP_RUNNABLE,
+    ],
   ],
   [
     FUSED_LOAD_AFTER_HALT,
@@ -81,7 +89,17 @@ const sequences: readonly (readonly [number, readonly (number | Yes)[]])[] = [
       op.STEP_SKIP_INSTRUCTION,
     ],
   ],
-  [FUSED_SAVE_VMCR, [op.STEP_PREEMPT_OFF, op.STEP_SAVE_VMCR, op.STEP_PREEMPT_ON, op.STEP_POLL_BEGIN]],
+  [
+    FUSED_SAVE_VMCR,
+    [
+      op.STEP_PREEMPT_OFF,
+      op.STEP_SAVE_VMCR,
+      op.STEP_PREEMPT_ON,
+      op.STEP_POLL_BEGIN,
+      yes(op.STEP_POLL_AGAIN),
+      op.STEP_RUNNABLE,
+    ],
+  ],
   [FUSED_AFTER_HALT, [op.STEP_POLL_END, op.STEP_CLEAR_UNHALT, op.STEP_SKIP_INSTRUCTION]],
   [FUSED_SYSREG, [op.STEP_EMULATE_SYSREG, op.STEP_SKIP_INSTRUCTION]],
   [FUSED_MMIO, [op.STEP_EMULATE_MMIO, op.STEP_SKIP_INSTRUCTION]],

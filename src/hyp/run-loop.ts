@@ -180,7 +180,8 @@ export class RunLoop extends ThreadSteps {
     let pc = from
     do {
       const at = pc << TABLE_SHIFT
-      switch (table[at + TABLE_FUSED]) {
+      const fused = table[at + TABLE_FUSED]
+      switch (fused) {
         case FUSED_ENTRY:
           if (words[v + VCPU_THREAD] & REQ_SIGNAL) {
             pc = table[at + FUSED_ELSE_1]
@@ -194,10 +195,12 @@ export class RunLoop extends ThreadSteps {
           this.fusedExit(v, words[v + VCPU_PE])
           pc = table[(table[at + FUSED_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
           break
+        case FUSED_PUT_FOR_HALT:
+        case FUSED_SAVE_VMCR:
         case FUSED_POLL:
-          if (!this.halt.pollAgain(v)) pc = table[at + FUSED_ELSE_1]
-          else if (this.halt.checkBlock(v)) pc = table[at + FUSED_ELSE_2]
-          else return this.parkPolling(v, pc)
+          if (fused !== FUSED_POLL) this.beginHalt(v, fused)
+          pc = this.look(v, at)
+          if (pc < 0) return THREAD_POLLS
           break
         case FUSED_SLEEP:
           words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
@@ -220,23 +223,12 @@ export class RunLoop extends ThreadSteps {
             pc = table[at + FUSED_ELSE_1]
           }
           break
-        case FUSED_PUT_FOR_HALT:
-          words[v + VCPU_THREAD] |= THREAD_WAITING
-          this.put(v)
-          this.halt.begin(v)
-          pc = table[at + FUSED_NEXT]
-          break
         case FUSED_LOAD_AFTER_HALT:
           this.halt.end(v)
           words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
           this.load(v)
           this.trapDir(v)
           this.skipInstruction(v)
-          pc = table[at + FUSED_NEXT]
-          break
-        case FUSED_SAVE_VMCR:
-          this.saveVmcr(v)
-          this.halt.begin(v)
           pc = table[at + FUSED_NEXT]
           break
         case FUSED_AFTER_HALT:
@@ -271,8 +263,10 @@ export class RunLoop extends ThreadSteps {
             return THREAD_IN_GUEST
           }
           const after = table[at + 1 + result]
-          if (after < pc && table[after << TABLE_SHIFT] === op.STEP_POLL_AGAIN)
-            return this.parkPolling(v, after)
+          if (after < pc && table[after << TABLE_SHIFT] === op.STEP_POLL_AGAIN) {
+            words[v + VCPU_PC] = after
+            return THREAD_POLLS
+          }
           pc = after
         }
       }
@@ -280,10 +274,26 @@ export class RunLoop extends ThreadSteps {
     return parkedAt(this.words, v, pc)
   }
 
-  /** The next look is at `pc`. */
-  private parkPolling(v: number, pc: number): number {
-    this.words[v + VCPU_PC] = pc
-    return THREAD_POLLS
+  /** What precedes the first look of halt polling. */
+  private beginHalt(v: number, fused: number): void {
+    if (fused === FUSED_SAVE_VMCR) this.saveVmcr(v)
+    else {
+      this.words[v + VCPU_THREAD] |= THREAD_WAITING
+      this.put(v)
+    }
+    this.halt.begin(v)
+  }
+
+  /**
+   * A look of halt polling, with which the superinstruction of the row at `at` ends. Returns where the thread goes on;
+   * -1 if it has looked in vain, and stops before its next look.
+   */
+  private look(v: number, at: number): number {
+    const { table } = this
+    if (!this.halt.pollAgain(v)) return table[at + FUSED_ELSE_1]
+    if (this.halt.checkBlock(v)) return table[at + FUSED_ELSE_2]
+    this.words[v + VCPU_PC] = table[at + FUSED_NEXT]
+    return -1
   }
 
   private sleep(v: number): number {
