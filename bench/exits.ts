@@ -131,7 +131,7 @@ async function measureCase(
   return {
     name: `${scenario.name}${machines > 1 ? ` (${machines} machines)` : ''}`,
     ns: median(answers.map(({ ns }) => ns)),
-    bytesPerIteration: median(answers.map(({ bytes }) => bytes)),
+    bytesPerIteration: Math.max(0, median(answers.map(({ bytes }) => bytes))),
     scavenges: median(answers.map(({ scavenges }) => scavenges)),
     ...(twin ? { ratio: median(ratios), spread: [Math.min(...ratios), Math.max(...ratios)] as const } : {}),
   }
@@ -168,6 +168,6 @@ export async function benchHotPath({ twin: source, json, rounds }: Options): Pro
 function row({ name, ns, bytesPerIteration, scavenges, ratio, spread }: Case): string {
   const times = ratio === undefined ? '' : `  ${ratio.toFixed(2)}x of C`
   const noise = spread === undefined ? '' : ` (${spread[0].toFixed(2)} to ${spread[1].toFixed(2)})`
-  const memory = `${Math.max(0, bytesPerIteration).toFixed(2)} bytes, ${scavenges} scavenges`
+  const memory = `${bytesPerIteration.toFixed(2)} bytes, ${scavenges} scavenges`
   return `${name.padEnd(24)} ${ns.toFixed(1).padStart(7)} ns${times}${noise}  ${memory}`
 }

@@ -36,13 +36,23 @@ export function serve(): void {
     }
     for (const path of paths) path.run(scenario, WARM_UP)
     const [measured] = paths
-    globalThis.gc?.()
+    measure(measured, scenario, 0)
+    const empty = measure(measured, scenario, 0)
     const before = scavenges
-    const heap = process.memoryUsage().heapUsed
-    const start = performance.now()
-    const sum = measured.run(scenario, iterations)
-    const ns = ((performance.now() - start) * 1e6) / iterations
-    const bytes = (process.memoryUsage().heapUsed - heap) / iterations
-    setImmediate(() => console.log(`${ns.toFixed(3)} ${sum} ${bytes.toFixed(4)} ${scavenges - before}`))
+    const { ns, sum, bytes } = measure(measured, scenario, iterations)
+    const perIteration = (bytes - empty.bytes) / iterations
+    setImmediate(() => {
+      console.log(`${(ns / iterations).toFixed(3)} ${sum} ${perIteration.toFixed(4)} ${scavenges - before}`)
+    })
   })
+}
+
+/** What a round takes. Its bytes are also those of measuring itself, which a round without iterations shows. */
+function measure(path: HotPath, scenario: number, iterations: number) {
+  globalThis.gc?.()
+  const heap = process.memoryUsage().heapUsed
+  const start = performance.now()
+  const sum = path.run(scenario, iterations)
+  const ns = (performance.now() - start) * 1e6
+  return { ns, sum, bytes: process.memoryUsage().heapUsed - heap }
 }
