@@ -14,6 +14,7 @@ import {
   THREAD_POLLS,
   THREAD_SLEEPS,
   THREAD_STEPS,
+  THREAD_WAITS_FOR_VCPUS,
 } from '../../src/hyp/run-loop.ts'
 import { STEP_POLL_AGAIN } from '../../src/hyp/steps.ts'
 import { VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../../src/hyp/vcpu.ts'
@@ -25,7 +26,9 @@ const wordsOf = (machine: ScenarioMachine): Int32Array => new Int32Array(machine
 function stepToPark({ hypervisor }: ScenarioMachine, v: number): number {
   const { words, runLoop } = hypervisor
   while (words[v + VCPU_NOTIFIER] !== 0) runLoop.step(v)
-  if (words[v + VCPU_PE] === 0) return runLoop.threadState(v)
+  // One that has got its PE back may still have to wait for whoever stops the VM.
+  const state = runLoop.threadState(v)
+  if (words[v + VCPU_PE] === 0 || state === THREAD_WAITS_FOR_VCPUS) return state
   do {
     const pc = words[v + VCPU_PC]
     runLoop.step(v)

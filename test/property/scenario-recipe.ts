@@ -21,6 +21,8 @@ export type Op =
   | { readonly op: 'timer'; readonly which: 'virtual' | 'physical'; readonly ticks: number }
   | { readonly op: 'mask' | 'unmask'; readonly masks: readonly ('irq' | 'fiq')[] }
   | { readonly op: 'take'; readonly group: 0 | 1 }
+  | { readonly op: 'readMmio'; readonly address: number }
+  | { readonly op: 'reevaluate' }
   | { readonly op: 'priorityMask'; readonly priority: number }
   | { readonly op: 'enableGroup'; readonly group: 0 | 1; readonly enabled: boolean }
   | {
@@ -65,7 +67,7 @@ export interface Recipe {
 
 /** What recipes are made of. */
 export interface Taste {
-  /** Timers of the VM instead of PPIs that devices drive, and signals. */
+  /** Timers of the VM instead of PPIs that devices drive, signals, and accesses to the emulated GIC. */
   readonly timers?: boolean
 }
 
@@ -75,6 +77,17 @@ export const SGIS = [1, 2]
 const TIMER = 27
 /** The mask of a guest that opens all masks admits every priority that occurs. */
 const OPEN = 0xf0
+
+/** Of all SPIs of a recipe: enabled, pending, active; a vCPU's own; and what is userspace's. */
+const registers = fc.constantFrom(
+  0x0800_0104,
+  0x0800_0204,
+  0x0800_0304,
+  0x080b_0200,
+  0x080b_0300,
+  0x0900_0000,
+)
+const GICD_CTLR = 0x0800_0000
 
 const group = fc.constantFrom<0 | 1>(1, 1, 1, 0)
 const priority = fc.constantFrom(0x20, 0x40, 0x80, 0x80, 0xa0, 0xe0)
@@ -86,8 +99,12 @@ const op = (vcpus: number, timers: boolean): fc.Arbitrary<Op> => {
     which: fc.constantFrom('virtual' as const, 'physical' as const),
     ticks: fc.nat(200),
   })
+  const accesses = [
+    fc.record({ op: fc.constant('readMmio' as const), address: registers }),
+    fc.record({ op: fc.constant('reevaluate' as const) }),
+  ]
   return fc.oneof(
-    ...(timers ? [timer] : []),
+    ...(timers ? [timer, ...accesses] : []),
     fc.record({ op: fc.constantFrom('hvc' as const, 'wfi' as const, 'wfe' as const, 'sev' as const) }),
     fc.record({ op: fc.constantFrom('wfet' as const, 'suspend' as const, 'userspace' as const) }),
     fc.record({ op: fc.constant('wfit' as const), ticks: fc.nat(200) }),
@@ -182,6 +199,12 @@ function write(list: GuestBuilder, step: Op): void {
       break
     case 'take':
       list.ack(step.group).eoi(step.group)
+      break
+    case 'readMmio':
+      list.readMmio(step.address)
+      break
+    case 'reevaluate':
+      list.writeMmio(GICD_CTLR, 2)
       break
     case 'priorityMask':
       list.priorityMask(step.priority)

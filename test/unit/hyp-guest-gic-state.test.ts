@@ -434,3 +434,23 @@ describe('an access of a guest in a scenario', () => {
     expect(acknowledged(run.events)).toEqual([SPI])
   })
 })
+
+describe('a design that is stuck: one list register, an active and a pending interrupt (hard case 16)', () => {
+  it.each(baselines)(
+    'still lets the guest do what it is asked to, from its own PSTATE: $name',
+    ({ design }) => {
+      const vm = boot(vmOf({ design, silicon: { cpus: 2, listRegisters: 1 } }))
+      const later = SPI + 1
+      for (const intid of [SPI, later]) enable(vm, intid)
+      vm.setLine(SPI, 1)
+      expect(acknowledge(vm, 0)).toBe(SPI)
+      vm.setLine(later, 1)
+      expect(vm.enter(0)).toBe(true)
+      expect(vm.isInGuest(0)).toBe(true)
+      end(vm, 0, SPI)
+      expect(acknowledge(vm, 0)).toBe(later)
+      end(vm, 0, later)
+      expect(acknowledge(vm, 0)).toBe(1023)
+    },
+  )
+})
