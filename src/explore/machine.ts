@@ -399,12 +399,15 @@ export class ScenarioMachine {
       case THREAD_ENDED:
         return 'done'
       case THREAD_SLEEPS:
-      case THREAD_WAITS_FOR_VCPUS:
         return 'asleep'
+      case THREAD_WAITS_FOR_VCPUS:
+        return this.isWanted(words[v + VCPU_LAST_CPU]) ? 'ready' : 'asleep'
       case THREAD_IN_GUEST:
         return guest.isWaiting(v) ? 'asleep' : 'ready'
       case THREAD_WAITS_FOR_CPU:
-        return scheduler.current(words[v + VCPU_LAST_CPU]) === 0 ? 'ready' : 'asleep'
+        return scheduler.current(words[v + VCPU_LAST_CPU]) === 0 && !runLoop.waitsForVcpus(v)
+          ? 'ready'
+          : 'asleep'
       default:
         return 'ready'
     }
@@ -423,7 +426,20 @@ export class ScenarioMachine {
     return scheduler.current(cpu) === 0 && cpu !== words[v + VCPU_LAST_CPU]
   }
 
-  /** A thread that waits for its PE, and finds it free, gets it in a step of its own. */
+  /** Whether a thread that could go on waits for a CPU. */
+  private isWanted(cpu: number): boolean {
+    const { words, runLoop, scheduler, place } = this.hypervisor
+    for (let i = 0; i < place.vcpuCount; i++) {
+      const v = this.hypervisor.vcpu(i)
+      if (words[v + VCPU_LAST_CPU] === cpu && scheduler.wantsCpu(v) && !runLoop.waitsForVcpus(v)) return true
+    }
+    return false
+  }
+
+  /**
+   * A thread that waits for its PE, and finds it free, gets it in a step of its own. One that waits for other vCPUs
+   * sleeps (KVM's vcpu_req_sleep), which is of interest only if another thread wants its PE: then it gives it up.
+   */
   private stepVcpu(v: number): void {
     const { hypervisor } = this
     const { runLoop, scheduler, words } = hypervisor
@@ -431,6 +447,8 @@ export class ScenarioMachine {
       scheduler.switchIn(v, words[v + VCPU_LAST_CPU])
     } else if (runLoop.threadState(v) === THREAD_IN_GUEST) {
       this.ghosts.stepGuest(v)
+    } else if (runLoop.threadState(v) === THREAD_WAITS_FOR_VCPUS) {
+      scheduler.switchOut(v)
     } else {
       this.ghosts.stepThread(v)
     }

@@ -2,7 +2,6 @@
 
 import type { CostRow, ExitStatistics } from '../hyp/cost.ts'
 import type { Explanation } from '../hyp/explain.ts'
-import { THREAD_WAITS_FOR_VCPUS } from '../hyp/run-loop.ts'
 import { VCPU_LAST_CPU, VCPU_PE } from '../hyp/vcpu.ts'
 import { argumentInteger } from '../state/vgic-error.ts'
 import type { Actor, ScenarioMachine, VcpuCounts } from './machine.ts'
@@ -156,9 +155,7 @@ class Policy {
     const inItsWay = preferred === 0 ? 0 : scheduler.current(words[preferred + VCPU_LAST_CPU])
     const over = this.vcpus.find(({ index }) => {
       const v = hypervisor.vcpu(index)
-      if (words[v + VCPU_PE] === 0) return false
-      const hasToWait = hypervisor.runLoop.threadState(v) === THREAD_WAITS_FOR_VCPUS
-      return this.slice[index] >= TIME_SLICE || v === inItsWay || hasToWait
+      return words[v + VCPU_PE] !== 0 && (this.slice[index] >= TIME_SLICE || v === inItsWay)
     })
     const ends = over && this.endings[over.index].find((actor) => machine.stateOf(actor) === 'ready')
     if (ends?.kind === 'preempt') this.slice[ends.index] = 0

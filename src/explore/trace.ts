@@ -13,7 +13,7 @@ import {
   OP_READ,
   OP_WORDS,
 } from '../hyp/guest.ts'
-import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
+import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from '../hyp/run-loop.ts'
 import type { CrossingKind } from '../hyp/seam.ts'
 import {
   exitNames,
@@ -128,9 +128,15 @@ function vcpuStep(machine: ScenarioMachine, actor: Actor): Told {
     machine.step(actor)
     return { place: '', what: `gets cpu${silicon.cpuOf(words[v + VCPU_PE])}`, listRegisters: [] }
   }
-  return runLoop.threadState(v) === THREAD_IN_GUEST
-    ? guestStep(machine, actor, v)
-    : threadStep(machine, actor, v)
+  switch (runLoop.threadState(v)) {
+    case THREAD_IN_GUEST:
+      return guestStep(machine, actor, v)
+    case THREAD_WAITS_FOR_VCPUS:
+      machine.step(actor)
+      return { place: '', what: 'gives its cpu up, and waits for other vCPUs', listRegisters: [] }
+    default:
+      return threadStep(machine, actor, v)
+  }
 }
 
 function threadStep(machine: ScenarioMachine, actor: Actor, v: number): Told {

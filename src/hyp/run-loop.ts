@@ -116,6 +116,11 @@ export class RunLoop extends ThreadSteps {
     return this.pcpu.isInGuest(pe) ? THREAD_IN_GUEST : THREAD_STEPS
   }
 
+  /** Whether a thread that has a PE, or would get one, could do nothing there but wait for other vCPUs. */
+  waitsForVcpus(v: number): boolean {
+    return this.stopVm.waits(v, this.table[this.words[v + VCPU_PC] << TABLE_SHIFT])
+  }
+
   private offCpu(v: number): number {
     return taskOf(this.words[v + VCPU_THREAD]) === TASK_BLOCKED ? THREAD_SLEEPS : THREAD_WAITS_FOR_CPU
   }

@@ -379,6 +379,18 @@ describe('two vCPUs that both want to stop the VM', () => {
     expect(run.end).toBe('done')
   })
 
+  it('a vCPU that waits for the other gives its PE up to one that wants it', () => {
+    const machine = rivals().gic({ cpus: 1 }).machine()
+    goTo(machine, 'vcpu0', 'stopVcpus')
+    happen(machine, 'preempt vcpu0')
+    goTo(machine, 'vcpu0', 'giveUpCpu')
+    const events = go(machine, 'vcpu1')
+    expect(events.map(({ what }) => what)).toContain('gives its cpu up, and waits for other vCPUs')
+    go(machine, 'vcpu0')
+    go(machine, 'vcpu1')
+    for (const name of ['vcpu0', 'vcpu1']) expect(machine.stateOf(actor(machine, name))).toBe('done')
+  })
+
   it('a vCPU that is preempted while it waits goes on afterwards', () => {
     const machine = rivals().machine()
     goTo(machine, 'vcpu0', 'stopVcpus')
