@@ -15,7 +15,12 @@ import type { Hypervisor } from './hypervisor.ts'
 import { VCPU_IRQ, VCPU_LOADED } from './vcpu.ts'
 import { IRQ_ACTIVE, IRQ_EDGE, IRQ_ENABLED, IRQ_LATCH, IRQ_LINE } from './vgic-irq.ts'
 import type { VgicMmio } from './vgic-mmio.ts'
-import { distributorMap, redistributorMap, type VgicRow } from './vgic-mmio-registers.ts'
+import {
+  distributorMap,
+  GICD_CTLR_ENABLE_GRP1,
+  redistributorMap,
+  type VgicRow,
+} from './vgic-mmio-registers.ts'
 import { VM_ENABLED } from './vm.ts'
 
 /** The word of an interrupt of a frame, 0 if the frame does not have it. */
@@ -25,12 +30,6 @@ type Access = Pick<VgicRow, 'read' | 'write'>
 const spiAt: IrqAt = ({ place }, _owner, intid) =>
   intid >= FIRST_SPI && intid < FIRST_SPI + place.spiCount ? place.spis + intid - FIRST_SPI : 0
 const privateAt: IrqAt = (_machine, owner, intid) => owner + VCPU_IRQ + intid
-
-/** Stores an interrupt's word and puts it on the ap_list where it belongs. */
-function store({ apLists }: VgicMmio, irq: number, word: number): void {
-  const target = apLists.queue(apLists.words, irq, word)
-  if (target !== 0) apLists.notify(target)
-}
 
 /** A flag of each interrupt: a read shows it, a write gives every interrupt its new word. */
 const flag = (irqAt: IrqAt, shown: number, written: (word: number, isSet: boolean) => number): Access => ({
@@ -45,7 +44,7 @@ const flag = (irqAt: IrqAt, shown: number, written: (word: number, isSet: boolea
   write: (machine, owner, first, count, value) => {
     for (let i = 0; i < count; i++) {
       const irq = irqAt(machine, owner, first + i)
-      if (irq !== 0) store(machine, irq, written(machine.words[irq], ((value >>> i) & 1) === 1))
+      if (irq !== 0) machine.irqs.store(irq, written(machine.words[irq], ((value >>> i) & 1) === 1))
     }
   },
 })
@@ -58,8 +57,6 @@ const interruptRows = (irqAt: IrqAt): Readonly<Record<string, Access>> => ({
   ISACTIVER: flag(irqAt, IRQ_ACTIVE, (word, isSet) => (isSet ? word | IRQ_ACTIVE : word)),
   ICACTIVER: flag(irqAt, IRQ_ACTIVE, (word, isSet) => (isSet ? word & ~IRQ_ACTIVE : word)),
 })
-
-const GICD_CTLR_ENABLE_GRP1 = 0x2
 
 /** GICD_CTLR without the kicks of a guest's write, and the identification register that must be this vGIC's. */
 const distributorRows: Readonly<Record<string, Partial<Access>>> = {
@@ -147,22 +144,15 @@ export class UserspaceRegisters {
   /** Sets them. An edge-triggered one remembers its line until it becomes level-sensitive. */
   writeLevels(vcpu: number, first: number, levels: number): void {
     const v = this.stopped(vcpu)
-    const { words, mmio } = this.hypervisor
+    const { words, place, mmio } = this.hypervisor
     for (let i = 0; i < 32; i++) {
       const irq = this.irqOf(v, first + i)
       if (irq === 0) continue
-      const level = (levels >>> i) & 1
-      if (words[irq] & IRQ_EDGE) this.rememberLine(irq, level)
-      else store(mmio, irq, level ? words[irq] | IRQ_LINE : words[irq] & ~IRQ_LINE)
+      const isHigh = ((levels >>> i) & 1) === 1
+      if ((words[irq] & IRQ_EDGE) === 0)
+        mmio.irqs.store(irq, isHigh ? words[irq] | IRQ_LINE : words[irq] & ~IRQ_LINE)
+      else if (irq >= place.spis) mmio.irqs.holdLine(irq, isHigh)
     }
-  }
-
-  private rememberLine(irq: number, level: number): void {
-    const { words, place } = this.hypervisor
-    if (irq < place.spis) return
-    const at = place.edgeLines + ((irq - place.spis) >> 5)
-    const bit = 1 << ((irq - place.spis) & 31)
-    words[at] = level ? words[at] | bit : words[at] & ~bit
   }
 
   private irqOf(v: number, intid: number): number {

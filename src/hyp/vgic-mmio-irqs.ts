@@ -158,36 +158,46 @@ export class VgicMmioIrqs {
     }
   }
 
-  /** The triggers of SPIs; those of private interrupts are fixed. An edge has no line, but KVM remembers it. */
+  /** The triggers of SPIs; those of private interrupts are fixed. */
   setTriggers(at: number, count: number, value: number): void {
     const { words } = this
     for (let i = 0; i < count; i++) {
       const irq = at + i
       const word = words[irq]
       if (((word ^ (value >>> (2 * i))) & IRQ_EDGE) === 0) continue
-      const spi = irq - this.spis
-      const held = this.edgeLines + (spi >> 5)
-      const bit = 1 << (spi & 31)
       if (word & IRQ_EDGE) {
-        words[irq] = (word & ~IRQ_EDGE) | (words[held] & bit ? IRQ_LINE : 0)
-        words[held] &= ~bit
+        words[irq] = (word & ~IRQ_EDGE) | (this.isLineHeld(irq) ? IRQ_LINE : 0)
+        this.holdLine(irq, false)
       } else {
         words[irq] = (word & ~IRQ_LINE) | IRQ_EDGE
-        if (word & IRQ_LINE) words[held] |= bit
+        this.holdLine(irq, (word & IRQ_LINE) !== 0)
       }
     }
+  }
+
+  /** An SPI that is an edge has no line, but KVM remembers it until the guest makes it level-sensitive again. */
+  holdLine(irq: number, level: boolean): void {
+    const spi = irq - this.spis
+    const at = this.edgeLines + (spi >> 5)
+    const bit = 1 << (spi & 31)
+    this.words[at] = level ? this.words[at] | bit : this.words[at] & ~bit
+  }
+
+  /** Stores an interrupt's word, puts it where it belongs and tells that vCPU: vgic_queue_irq_unlock. */
+  store(irq: number, word: number): void {
+    const target = this.apLists.queue(this.words, irq, word)
+    if (target !== 0) this.apLists.notify(target)
+  }
+
+  private isLineHeld(irq: number): boolean {
+    const spi = irq - this.spis
+    return ((this.words[this.edgeLines + (spi >> 5)] >>> (spi & 31)) & 1) === 1
   }
 
   private physicalLine(owner: number, irq: number): boolean {
     const running = this.words[this.apLists.place.vm + VM_RUNNING]
     if (running === 0 || irq >= this.spis) return this.mapped.physicalLine(owner, irq)
     return this.mapped.timers.outputOf(running, irq - owner - VCPU_IRQ)
-  }
-
-  /** Stores an interrupt's word, puts it where it belongs and tells that vCPU: vgic_queue_irq_unlock. */
-  private store(irq: number, word: number): void {
-    const target = this.apLists.queue(this.words, irq, word)
-    if (target !== 0) this.apLists.notify(target)
   }
 
   /**

@@ -32,7 +32,7 @@ export interface VgicRow extends RegisterRow<VgicMmio> {
 
 const GICD_CTLR_ARE = 0x10
 const GICD_CTLR_DS = 0x40
-const GICD_CTLR_ENABLE_GRP1 = 0x2
+export const GICD_CTLR_ENABLE_GRP1 = 0x2
 /** 'K', revision 3, Arm. */
 const GICD_IIDR = 0x4b00_343b
 const GICR_IIDR = 0x4b00_043b
