@@ -243,14 +243,16 @@ export class Gic {
   readSysreg(cpu: number, encoding: number, el?: number): number {
     const pe = this.accessing(cpu, el)
     const value = this.silicon.systemRegisters.read(pe, encoding, el) >>> 0
-    this.silicon.lines.settlePe(pe)
+    this.settleAccess(cpu, pe)
     return value
   }
 
   /** MRS of all 64 bits. */
   readSysreg64(cpu: number, encoding: number, el?: number): bigint {
-    const low = this.readSysreg(cpu, encoding, el)
-    const high = this.state.words[this.peOf(cpu) + PCPU_DATA_HIGH] >>> 0
+    const pe = this.accessing(cpu, el)
+    const low = this.silicon.systemRegisters.read(pe, encoding, el) >>> 0
+    const high = this.state.words[pe + PCPU_DATA_HIGH] >>> 0
+    this.settleAccess(cpu, pe)
     return (BigInt(high) << 32n) | BigInt(low)
   }
 
@@ -258,7 +260,7 @@ export class Gic {
   writeSysreg(cpu: number, encoding: number, value: number, el?: number): void {
     const pe = this.accessing(cpu, el)
     this.silicon.systemRegisters.write(pe, encoding, value | 0, 0, el)
-    this.silicon.lines.settlePe(pe)
+    this.settleAccess(cpu, pe)
   }
 
   /** MSR of all 64 bits. */
@@ -266,7 +268,16 @@ export class Gic {
     const [low, high] = [Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n))]
     const pe = this.accessing(cpu, el)
     this.silicon.systemRegisters.write(pe, encoding, low, high, el)
+    this.settleAccess(cpu, pe)
+  }
+
+  /** Settles the outputs after a system register access, whose syndrome outlives what the host does in answer. */
+  private settleAccess(cpu: number, pe: number): void {
+    const { words } = this.state
+    const trap = words[pe + PCPU_TRAP]
     this.silicon.lines.settlePe(pe)
+    words[pe + PCPU_TRAP] = trap
+    words[this.lastCpu] = cpu
   }
 
   /**
