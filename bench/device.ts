@@ -120,6 +120,8 @@ interface Row {
   readonly name: string
   /** Nanoseconds, by number of SPIs. */
   readonly ns: Readonly<Record<number, number>>
+  /** Bytes of heap that one takes on the larger GIC: 0, but for the box that V8 makes of a number from 2^31 on. */
+  readonly bytes: number
   /** The larger GIC's time as a multiple of the smaller's: the median of the rounds and its quartiles. */
   readonly ratio: number
   readonly quartiles: readonly [number, number]
@@ -136,10 +138,14 @@ function measure({ name, amongPending, run }: Scenario): Row {
   for (let warm = 0; warm < 20; warm++) for (const bench of benches) round(bench)
   // In turn, so that what the machine does meanwhile hits both.
   const rounds = Array.from({ length: ROUNDS }, () => benches.map(round))
+  const heap = process.memoryUsage().heapUsed
+  const done = run(benches[1], 20 * ITERATIONS)
+  const bytes = (process.memoryUsage().heapUsed - heap) / done
   const ratios = rounds.map(([small, large]) => large / small)
   return {
     name: amongPending ? `${name}, all others pending` : name,
     ns: Object.fromEntries(SIZES.map((spis, i) => [spis, median(rounds.map((times) => times[i]))])),
+    bytes,
     ratio: median(ratios),
     quartiles: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
   }
@@ -153,10 +159,10 @@ export function benchDevice(json: boolean): void {
     return
   }
   const [small, large] = SIZES
-  console.log(`${''.padEnd(44)}${SIZES.map((spis) => `${spis} SPIs`.padStart(12)).join('')}  ratio`)
-  for (const { name, ns, ratio, quartiles } of rows) {
+  console.log(`${''.padEnd(44)}${SIZES.map((spis) => `${spis} SPIs`.padStart(12)).join('')}  bytes  ratio`)
+  for (const { name, ns, bytes, ratio, quartiles } of rows) {
     const times = [small, large].map((spis) => `${ns[spis].toFixed(1)} ns`.padStart(12)).join('')
     const range = quartiles.map((each) => each.toFixed(2)).join(' to ')
-    console.log(`${name.padEnd(44)}${times}  ${ratio.toFixed(2)} (${range})`)
+    console.log(`${name.padEnd(44)}${times}${bytes.toFixed(1).padStart(7)}  ${ratio.toFixed(2)} (${range})`)
   }
 }

@@ -39,8 +39,10 @@ export interface Choices {
    */
   readonly waker: 'holds' | 'ignored'
   /**
-   * What ICC_SGI1R_EL1 does to a target whose SGI is in group 0, with one Security state. `ignored`: nothing, it
-   * generates group 1 SGIs only, as on QEMU 7.2. `forwarded`: the SGI is made pending, as Linux KVM's vGIC does.
+   * What ICC_SGI1R_EL1 does to a target whose SGI is in group 0, with one Security state. `ignored`: nothing; the
+   * register generates group 1 SGIs, as its description says and as on QEMU 7.2. `forwarded`: the SGI is made pending,
+   * as Linux KVM's vGIC does; GICR_NSACR, which forbids it to the Non-secure side of two Security states, is not there.
+   * Software that uses the register of an SGI's group sees no difference.
    */
   readonly sgi1rGroup0: 'ignored' | 'forwarded'
   /**

@@ -2,7 +2,7 @@
  * The distributor's frame, GICD_* (IHI 0069, "The GIC Distributor register descriptions"): one Security state and
  * affinity routing always on, so that GICD_CTLR.DS and ARE read as one, and the registers of GICv2 (ITARGETSR, SGIR),
  * of two Security states (IGRPMODR, NSACR) and word 0 of those of interrupts are RAZ/WI. So are those of what is not
- * implemented: message-based SPIs, extended SPIs, 1 of N routing, STATUSR.
+ * implemented: message-based SPIs, extended SPIs, 1 of N routing, non-maskable interrupts, STATUSR.
  */
 import {
   GICD_CTLR_ARE,

@@ -7,7 +7,7 @@ import { ESR_EC } from '../arch/syndrome.ts'
 import { blankImage, checkLength, HEADER, openImage } from '../state/image.ts'
 import { Layout, recordType } from '../state/layout.ts'
 import { type Difference, MachineState } from '../state/machine-state.ts'
-import { argumentInteger, VgicError } from '../state/vgic-error.ts'
+import { argumentBigint, argumentInteger, argumentNumber, VgicError } from '../state/vgic-error.ts'
 import {
   type CheckedGicConfig,
   checkGicConfig,
@@ -29,6 +29,18 @@ const wfxResults: readonly WfxResult[] = ['completes', 'waits', 'traps']
 
 /** What the device interface itself keeps: the CPU of the last access, for `lastTrap`. */
 const DEVICE = recordType('device', [{ name: 'lastCpu', at: 0, class: 'observational' }])
+
+/** Bits 31:0. */
+const lowOf = (value: bigint): number => Number(BigInt.asIntN(32, value))
+
+/** Throws an `argument` error for what is no host. */
+function checkHost(host: GicHost): void {
+  if (Object(host) === host && (host.setLine === undefined || typeof host.setLine === 'function')) return
+  throw new VgicError(
+    'argument',
+    'host must be an object whose setLine, if it has one, is a function (cpu, line, level). Leave it out for none.',
+  )
+}
 
 /** Where the silicon lies in a buffer. */
 function layoutOf(config: CheckedGicConfig): { layout: Layout; records: SiliconRecords; fixed: number } {
@@ -76,13 +88,14 @@ export class Gic {
 
   /**
    * A GIC in its reset state; `host` is what its outputs go to. Throws a `VgicError` with code `config` that names a
-   * field out of its bounds.
+   * field out of its bounds, or `argument` for a host that is none.
    */
   constructor(config: GicConfig, host?: GicHost)
   /** @internal */
   constructor(config: GicConfig, host?: GicHost, image?: ArrayBuffer)
   constructor(config: GicConfig, host: GicHost = {}, image?: ArrayBuffer) {
     this.config = checkGicConfig(config)
+    checkHost(host)
     const { layout, records, fixed } = layoutOf(this.config)
     const buffer = image ?? blankImage('device', layout)
     checkLength(buffer, layout)
@@ -165,6 +178,7 @@ export class Gic {
 
   /** A write of 1, 2, 4 or 8 bytes at a physical address; ignored where nothing answers. */
   writeMmio(address: number, size: number, value: number): void {
+    argumentNumber('value', value)
     const high = size === 8 ? Math.floor(value / 0x1_0000_0000) : 0
     this.silicon.mmio.write(address, size, value, high)
     this.silicon.lines.settle()
@@ -172,12 +186,8 @@ export class Gic {
 
   /** A write of 8 bytes. */
   writeMmio64(address: number, value: bigint): void {
-    this.silicon.mmio.write(
-      address,
-      8,
-      Number(BigInt.asIntN(32, value)),
-      Number(BigInt.asIntN(32, value >> 32n)),
-    )
+    argumentBigint('value', value)
+    this.silicon.mmio.write(address, 8, lowOf(value), lowOf(value >> 32n))
     this.silicon.lines.settle()
   }
 
@@ -243,30 +253,42 @@ export class Gic {
   readSysreg(cpu: number, encoding: number, el?: number): number {
     const pe = this.accessing(cpu, el)
     const value = this.silicon.systemRegisters.read(pe, encoding, el) >>> 0
-    this.silicon.lines.settlePe(pe)
+    this.settleAccess(cpu, pe)
     return value
   }
 
   /** MRS of all 64 bits. */
   readSysreg64(cpu: number, encoding: number, el?: number): bigint {
-    const low = this.readSysreg(cpu, encoding, el)
-    const high = this.state.words[this.peOf(cpu) + PCPU_DATA_HIGH] >>> 0
+    const pe = this.accessing(cpu, el)
+    const low = this.silicon.systemRegisters.read(pe, encoding, el) >>> 0
+    const high = this.state.words[pe + PCPU_DATA_HIGH] >>> 0
+    this.settleAccess(cpu, pe)
     return (BigInt(high) << 32n) | BigInt(low)
   }
 
   /** MSR of a value below 2^32, zero-extended. */
   writeSysreg(cpu: number, encoding: number, value: number, el?: number): void {
+    argumentNumber('value', value)
     const pe = this.accessing(cpu, el)
     this.silicon.systemRegisters.write(pe, encoding, value | 0, 0, el)
-    this.silicon.lines.settlePe(pe)
+    this.settleAccess(cpu, pe)
   }
 
   /** MSR of all 64 bits. */
   writeSysreg64(cpu: number, encoding: number, value: bigint, el?: number): void {
-    const [low, high] = [Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n))]
+    argumentBigint('value', value)
     const pe = this.accessing(cpu, el)
-    this.silicon.systemRegisters.write(pe, encoding, low, high, el)
+    this.silicon.systemRegisters.write(pe, encoding, lowOf(value), lowOf(value >> 32n), el)
+    this.settleAccess(cpu, pe)
+  }
+
+  /** Settles the outputs after a system register access, whose syndrome outlives what the host does in answer. */
+  private settleAccess(cpu: number, pe: number): void {
+    const { words } = this.state
+    const trap = words[pe + PCPU_TRAP]
     this.silicon.lines.settlePe(pe)
+    words[pe + PCPU_TRAP] = trap
+    words[this.lastCpu] = cpu
   }
 
   /**

@@ -6,7 +6,7 @@
  */
 import { LR_Group } from '../arch/ich.ts'
 import type { WordDeclaration } from '../state/layout.ts'
-import { PHYSICAL_INTERFACE } from './cpu-interface.ts'
+import { lowestBit, PHYSICAL_INTERFACE } from './cpu-interface.ts'
 import type { HighestPending } from './highest-pending.ts'
 import { HIGHEST_PENDING, type PhysicalInterface } from './physical-interface.ts'
 import type { PhysicalInterrupts } from './physical-interrupts.ts'
@@ -70,14 +70,17 @@ export class OutputLines {
     }
   }
 
-  /** Evaluates a PE's outputs and tells the host what has changed. */
+  /**
+   * Tells the host of a PE's outputs that have changed, one by one. What it does in answer may move them once more:
+   * they are evaluated again before the next, so that it hears of each change once and in order.
+   */
   private drive(pe: number, cpu: number): void {
-    const { words } = this
-    const before = words[pe + PE_LINES]
-    const after = this.evaluate(pe)
-    if (before === after) return
-    words[pe + PE_LINES] = after
-    this.tell(cpu, before, after)
+    const { words, host } = this
+    for (let after = this.evaluate(pe); after !== words[pe + PE_LINES]; after = this.evaluate(pe)) {
+      const n = lowestBit(after ^ words[pe + PE_LINES])
+      words[pe + PE_LINES] ^= 1 << n
+      host.setLine?.(cpu, outputLines[n], ((after >> n) & 1) as 0 | 1)
+    }
   }
 
   /** The levels of a PE's outputs. */
@@ -87,14 +90,5 @@ export class OutputLines {
     const physical = hppi === 0 ? 0 : hppi & LR_Group ? LINE_IRQ : LINE_FIQ
     const wake = this.words[at + HIGHEST_PENDING] < 0 ? LINE_WAKE : 0
     return physical | wake | this.virtualInterface.lines(pe)
-  }
-
-  /** Tells the host which outputs of a CPU differ. */
-  tell(cpu: number, before: number, after: number): void {
-    const { host } = this
-    if (host.setLine === undefined) return
-    for (let n = 0; n < outputLines.length; n++) {
-      if (((before ^ after) >> n) & 1) host.setLine(cpu, outputLines[n], ((after >> n) & 1) as 0 | 1)
-    }
   }
 }

@@ -1,6 +1,9 @@
 /**
  * A redistributor's frames, GICR_* (IHI 0069, "The GIC Redistributor register descriptions"): RD_base, and SGI_base
- * 64 KiB above it. `pe` is the record of its PE. LPIs are not there yet: their registers keep what is written.
+ * 64 KiB above it. `pe` is the record of its PE. LPIs are not there yet: GICR_PROPBASER, GICR_PENDBASER and
+ * GICR_CTLR.EnableLPIs keep what is written, and nothing follows from it. RAZ/WI are STATUSR, the registers of two
+ * Security states (IGRPMODR, NSACR), and those of what is not implemented: direct LPIs, extended PPIs, non-maskable
+ * interrupts, memory partitioning.
  */
 import {
   GICR_CTLR_CES,
@@ -142,7 +145,7 @@ export class Redistributor {
   }
 }
 
-/** 64 bits that are kept as they are written. */
+/** 64 bits that are kept as they are written, RES0 ones too. */
 const doubleword = (name: string, offset: number, at: number): RegisterRow<Redistributor> => ({
   name,
   offset,

@@ -54,3 +54,15 @@ export function argumentInteger(name: string, value: number, min: number, max: n
     `${name} must be an integer from ${min} to ${max}, but is ${String(value)}.`,
   )
 }
+
+/** Throws an `argument` error unless `value` is a number, whole or not; returns it. */
+export function argumentNumber(name: string, value: number): number {
+  if (typeof value === 'number') return value
+  throw new VgicError('argument', `${name} must be a number, but is ${String(value)}, a ${typeof value}.`)
+}
+
+/** Throws an `argument` error unless `value` is a bigint; returns it. */
+export function argumentBigint(name: string, value: bigint): bigint {
+  if (typeof value === 'bigint') return value
+  throw new VgicError('argument', `${name} must be a bigint, such as 1n, but is ${String(value)}.`)
+}

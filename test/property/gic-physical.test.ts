@@ -116,6 +116,38 @@ describe('random programs on 1 to 8 CPUs', () => {
     )
   })
 
+  it('a host that answers each change with an access of its own hears every level, too', () => {
+    fc.assert(
+      fc.property(configuration, program(60), program(60), (config, steps, answers) => {
+        const heard = new Set<string>()
+        const left = [...answers]
+        const kernel = new Kernel()
+        const gic: Gic = gicOf(config, {
+          setLine(cpu, line, level) {
+            const output = `${cpu} ${line}`
+            if (heard.has(output) === (level === 1)) throw new Error(`${output} is ${level} already`)
+            if (level === 1) heard.add(output)
+            else heard.delete(output)
+            expect(gic.line(cpu, line)).toBe(level)
+            const answer = left.pop()
+            if (answer) run(gic, kernel, answer)
+          },
+        })
+        boot(gic)
+        // Neighbours in different groups, so that one access moves both outputs of a CPU.
+        for (const intid of [0, 32, 64, 96, 128]) {
+          for (let cpu = 0; cpu < gic.config.cpus; cpu++) writeBits(gic, 'IGROUPR', intid, 0x5555_5555, cpu)
+        }
+        for (const s of steps) {
+          run(gic, kernel, s)
+          expect([...heard].sort()).toEqual(highOutputs(gic))
+          expect(highOutputs(GicClass.from(gic.snapshot()))).toEqual(highOutputs(gic))
+        }
+      }),
+      { numRuns: 200 },
+    )
+  })
+
   it('the highest pending interrupt and the lines are what the registers give, interrupt by interrupt', () => {
     fc.assert(
       fc.property(configuration, program(60), (config, steps) => {

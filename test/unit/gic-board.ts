@@ -46,12 +46,16 @@ export class Board {
   /** The changes of outputs since {@link heard} was last asked. */
   private changes: Change[] = []
 
-  constructor(config: Partial<GicConfig> = {}) {
+  /** `answer` is what the host does on a change. */
+  constructor(config: Partial<GicConfig> = {}, answer?: (change: Change, gic: Gic) => void) {
     this.gic = new Gic(
       { cpus: 4, spis: 64, ...config },
       {
-        setLine: (cpu, line, level) =>
-          void this.changes.push(level === 1 ? `${cpu} ${line}` : `${cpu} ${line} low`),
+        setLine: (cpu, line, level) => {
+          const change: Change = level === 1 ? `${cpu} ${line}` : `${cpu} ${line} low`
+          this.changes.push(change)
+          answer?.(change, this.gic)
+        },
       },
     )
   }

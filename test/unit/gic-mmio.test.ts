@@ -1,5 +1,5 @@
 /** The physical address space: what exists, and that everything else reads as zero and ignores writes. */
-import { Gic } from 'vgic'
+import { Gic, type GicHost, ICC_PMR_EL1, VgicError } from 'vgic'
 import { describe, expect, it } from 'vitest'
 
 const GICD = 0x0800_0000
@@ -173,6 +173,39 @@ describe('the value of a write', () => {
     expect(gic.readMmio(ISACTIVER0, 4)).toBe(0)
     for (const value of [Number.NaN, Number.POSITIVE_INFINITY, 0.5]) gic.writeMmio(ISACTIVER0, 4, value)
     expect(gic.readMmio(ISACTIVER0, 4)).toBe(0)
+  })
+})
+
+describe('wrong use of the device', () => {
+  const gic = new Gic({ cpus: 1 })
+  const [number, bigint] = [1 as unknown as bigint, 1n as unknown as number]
+
+  it('a number for a bigint, or the other way round, is refused and writes nothing', () => {
+    const before = gic.hash()
+    for (const write of [
+      () => gic.writeMmio64(ISACTIVER0, number),
+      () => gic.writeSysreg64(0, ICC_PMR_EL1, number, 1),
+    ]) {
+      expect(write).toThrow(new VgicError('argument', 'value must be a bigint, such as 1n, but is 1.'))
+    }
+    for (const write of [
+      () => gic.writeMmio(ISACTIVER0, 4, bigint),
+      () => gic.writeSysreg(0, ICC_PMR_EL1, bigint, 1),
+    ]) {
+      expect(write).toThrow(new VgicError('argument', 'value must be a number, but is 1, a bigint.'))
+    }
+    expect(gic.hash()).toBe(before)
+  })
+
+  it('a host that is none is refused before it would be called', () => {
+    for (const host of [null, 1, { setLine: 1 }]) {
+      for (const make of [
+        () => new Gic({ cpus: 1 }, host as unknown as GicHost),
+        () => Gic.from(gic.snapshot(), host as unknown as GicHost),
+      ]) {
+        expect(make).toThrow(/^host must be an object whose setLine/)
+      }
+    }
   })
 })
 

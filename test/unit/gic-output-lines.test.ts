@@ -1,7 +1,17 @@
 /** What the host hears: which outputs move, when, and in which order. */
-import { Gic, HCR_EL2, ICC_IGRPEN1_EL1, ICC_PMR_EL1, ICH_HCR_EL2, ICH_VMCR_EL2, ichLr } from 'vgic'
+import {
+  Gic,
+  HCR_EL2,
+  ICC_IAR0_EL1,
+  ICC_IAR1_EL1,
+  ICC_IGRPEN1_EL1,
+  ICC_PMR_EL1,
+  ICH_HCR_EL2,
+  ICH_VMCR_EL2,
+  ichLr,
+} from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { Board } from './gic-board.ts'
+import { Board, type Change, GICD } from './gic-board.ts'
 import { lr } from './gic-machine.ts'
 
 describe('setLine', () => {
@@ -72,6 +82,62 @@ describe('setLine', () => {
       [0, 'irq', 0, 0, 0],
       [1, 'irq', 0, 0, 0],
     ])
+  })
+
+  describe('that answers with an access of its own', () => {
+    /** CPU 0 with SPI 40 pending in group 1, and a host that does `answer` when CPU 0's IRQ falls. */
+    const answering = (answer: (gic: Gic) => void) => {
+      const heard: Change[] = []
+      const board = new Board({}, (change, gic) => {
+        heard.push(change)
+        if (change === '0 irq low') answer(gic)
+      }).booted()
+      board.gic.setSpi(40, 1)
+      heard.length = 0
+      return { board, heard }
+    }
+
+    it('hears of each change once, and last of the level that an output has', () => {
+      // A higher group 0 interrupt takes the IRQ's place as FIQ; the host acknowledges it before it has heard of it.
+      const { board, heard } = answering((gic) => gic.readSysreg(0, ICC_IAR0_EL1, 1))
+      board.group0(41)
+      board.priority(40, 0x80)
+      board.gic.setSpi(41, 1)
+      expect(heard).toEqual(['0 irq low'])
+      expect([board.fiq(), board.running()]).toEqual([0, 0])
+    })
+
+    it('does not disturb the access that is under way: neither its upper half nor its syndrome', () => {
+      const { board } = answering((gic) => {
+        gic.readSysreg64(0, ichLr(0), 2)
+        gic.readSysreg(1, ICH_HCR_EL2, 1)
+        expect(gic.lastWasUndefined).toBe(true)
+      })
+      board.gic.writeSysreg64(0, ichLr(0), lr({ group: 1, priority: 0x80, vintid: 40 }), 2)
+      expect(board.gic.readSysreg64(0, ICC_IAR1_EL1, 1)).toBe(40n)
+      expect(board.gic.lastTrap).toBe(0)
+    })
+
+    it('takes a snapshot that continues as the GIC it is of', () => {
+      let image: ArrayBuffer | undefined
+      const { board } = answering((gic) => {
+        image ??= gic.snapshot()
+      })
+      board.gic.setPpi(1, 27, 1)
+      // Moves the outputs of two CPUs.
+      board.gic.writeMmio(GICD, 4, 0)
+      const copy = Gic.from(image as ArrayBuffer)
+      expect([copy.line(0, 'irq'), copy.line(1, 'irq'), copy.hash()]).toEqual([0, 0, board.gic.hash()])
+    })
+
+    it('goes back to a snapshot', () => {
+      let image: ArrayBuffer | undefined
+      const { board, heard } = answering((gic) => gic.restore(image as ArrayBuffer))
+      image = board.gic.snapshot()
+      board.gic.writeMmio(GICD, 4, 0)
+      expect(heard).toEqual(['0 irq low', '0 irq'])
+      expect([board.irq(), board.gic.hash()]).toEqual([1, Gic.from(image).hash()])
+    })
   })
 
   it('is called for the virtual lines of the PE whose registers were accessed', () => {
