@@ -7,7 +7,7 @@ import { median } from './statistics.ts'
 const small = (): Scenario =>
   scenario('about 1 KB')
     .gic({ cpus: 2, listRegisters: 4 })
-    .vm({ vcpus: 1, spis: 32 })
+    .vm({ vcpus: 1, spis: 4 })
     .design(designs.wfiFullPut)
     .spi({ intid: 32, priority: 0x80 })
     .spi({ intid: 33, priority: 0xc0 })
@@ -24,11 +24,11 @@ const small = (): Scenario =>
     .device('nic', (d) => d.pulse(33).pulse(32))
     .device('disk', (d) => d.pulse(34).pulse(34))
 
-/** Four vCPUs, 160 SPIs. */
+/** Four vCPUs, 128 SPIs. */
 const large = (): Scenario =>
   scenario('about 6 KB')
     .gic({ cpus: 4, listRegisters: 4 })
-    .vm({ vcpus: 4, spis: 160 })
+    .vm({ vcpus: 4, spis: 128 })
     .design(designs.wfiFullPut)
     .spi({ intid: 32, priority: 0x80 })
     .spi({ intid: 33, priority: 0xc0 })

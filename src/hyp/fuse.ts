@@ -10,25 +10,24 @@ import * as op from './steps.ts'
 export const FUSED_ENTRY = 1
 /** From the guest's exit to the question why it left. */
 export const FUSED_EXIT = 2
-/** A halting thread goes to sleep, and a woken one looks whether it may go on. */
-export const FUSED_SLEEP = 3
-export const FUSED_WAKE = 4
 /** A halt with a put, with the flag that says so, and its first look; and its end, with the load. */
-export const FUSED_PUT_FOR_HALT = 5
-export const FUSED_LOAD_AFTER_HALT = 6
+export const FUSED_PUT_FOR_HALT = 3
+export const FUSED_LOAD_AFTER_HALT = 4
 /** A halt with a VMCR sync and its first look; and the end of one where nothing was put. */
-export const FUSED_SAVE_VMCR = 7
-export const FUSED_AFTER_HALT = 8
+export const FUSED_SAVE_VMCR = 5
+export const FUSED_AFTER_HALT = 6
 /** Another look of halt polling. */
-export const FUSED_POLL = 13
-/** A trapped system register access. */
-export const FUSED_SYSREG = 9
+export const FUSED_POLL = 7
+/** A halting thread goes to sleep, and a woken one looks whether it may go on. */
+export const FUSED_SLEEP = 8
+export const FUSED_WAKE = 9
+/** A trapped system register access, and an MMIO access to the emulated GIC. */
+export const FUSED_SYSREG = 10
+export const FUSED_MMIO = 11
 /** The scheduler's notifiers. */
-export const FUSED_SCHED_OUT = 10
-export const FUSED_SCHED_IN = 11
-export const FUSED_SCHED_IN_WAITING = 12
-/** A trapped MMIO access to the emulated GIC. */
-export const FUSED_MMIO = 14
+export const FUSED_SCHED_OUT = 12
+export const FUSED_SCHED_IN = 13
+export const FUSED_SCHED_IN_WAITING = 14
 
 /** A question in a sequence that is expected to be answered with yes; others are with no. */
 interface Yes {
