@@ -36,9 +36,6 @@ export interface HaltPolling {
   readonly shrink: number
 }
 
-/** VCPU_POLL_LEFT when the window is over and nothing has come. */
-const POLLED_IN_VAIN = -1
-
 /** No halt polling. */
 export const NO_POLLING: HaltPolling = { limit: 0, growStart: 1, grow: 2, shrink: 0 }
 
@@ -117,14 +114,12 @@ export class Halt {
     if (window !== 0) words[v + VCPU_POLLS_ATTEMPTED]++
   }
 
-  /** Whether another look is left in the window; takes it. */
+  /** Whether another look is left in the window; takes it. Below 0 the window is over, and nothing has come. */
   pollAgain(v: number): boolean {
     const { words } = this
-    if (words[v + VCPU_POLL_LEFT] <= 0) {
-      words[v + VCPU_POLL_LEFT] = POLLED_IN_VAIN
-      return false
-    }
-    words[v + VCPU_POLL_LEFT]--
+    const left = words[v + VCPU_POLL_LEFT] - 1
+    words[v + VCPU_POLL_LEFT] = left
+    if (left < 0) return false
     words[words[v + VCPU_COST] + COST_POLLS]++
     return true
   }
@@ -133,7 +128,7 @@ export class Halt {
   end(v: number): void {
     const { words } = this
     const window = words[v + VCPU_POLL_WINDOW]
-    const slept = words[v + VCPU_POLL_LEFT] === POLLED_IN_VAIN
+    const slept = words[v + VCPU_POLL_LEFT] < 0
     words[v + VCPU_POLL_LEFT] = 0
     if (window !== 0 && !slept) words[v + VCPU_POLLS_SUCCESSFUL]++
     else if (this.polling.limit !== 0 && this.adapts) this.adjust(v, window)

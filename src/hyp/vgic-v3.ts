@@ -375,8 +375,8 @@ export class VgicV3 {
 }
 
 /** The word of an interrupt that comes back in a state: an edge may have come again meanwhile. */
-function folded(word: number, state: number, keeps: number): number {
-  const kept = word & ~IRQ_ACTIVE
-  if (kept & IRQ_EDGE) return kept | state
-  return (kept | (state & IRQ_ACTIVE)) & (state & keeps ? -1 : ~IRQ_LATCH)
-}
+const folded = (word: number, state: number, keeps: number): number =>
+  word & IRQ_EDGE ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
+
+const foldedLevel = (word: number, state: number, keeps: number): number =>
+  (word & (state & keeps ? ~IRQ_ACTIVE : ~(IRQ_ACTIVE | IRQ_LATCH))) | (state & IRQ_ACTIVE)
