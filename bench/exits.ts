@@ -16,7 +16,7 @@ const ITERATIONS = [2_000_000, 500_000, 400_000, 300_000, 80_000, 500_000] as co
  */
 const WFI_ASLEEP = { number: 7, name: 'wfi, asleep', iterations: 300_000 } as const
 /** Processes, one after another; each has its own luck with code placement. */
-const PROCESSES = 3
+const PROCESSES = 5
 
 interface Options {
   readonly twin: string | undefined

@@ -172,10 +172,10 @@ function dropLevel(words: Int32Array, pe: number): number {
   const active1 = words[pe + ICH_AP1R]
   const active = words[pe + ICH_AP0R] | active1
   if (active === 0) return -1
-  const level = lowestBit(active)
-  if ((active1 >> level) & 1) words[pe + ICH_AP1R] = active1 & ~(1 << level)
-  else words[pe + ICH_AP0R] &= ~(1 << level)
-  return level
+  const highest = active & -active
+  if (active1 & highest) words[pe + ICH_AP1R] = active1 ^ highest
+  else words[pe + ICH_AP0R] ^= highest
+  return lowestBit(active)
 }
 
 function findActiveOfSeveral(words: Int32Array, pe: number, active: number, intid: number): number {

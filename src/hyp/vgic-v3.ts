@@ -287,7 +287,9 @@ export class VgicV3 {
 
   private foldOne(words: Int32Array, v: number, irq: number, high: number, keeps: number): void {
     const word = words[irq]
-    words[irq] = folded(word, irqStateOf(high), keeps)
+    const state = irqStateOf(high)
+    // An edge may have come again meanwhile.
+    words[irq] = word & IRQ_EDGE ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
     if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
   }
 
@@ -374,9 +376,6 @@ export class VgicV3 {
   }
 }
 
-/** The word of an interrupt that comes back in a state: an edge may have come again meanwhile. */
-const folded = (word: number, state: number, keeps: number): number =>
-  word & IRQ_EDGE ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
-
+/** The word of a level-sensitive interrupt that comes back in a state. */
 const foldedLevel = (word: number, state: number, keeps: number): number =>
   (word & (state & keeps ? ~IRQ_ACTIVE : ~(IRQ_ACTIVE | IRQ_LATCH))) | (state & IRQ_ACTIVE)
