@@ -1,4 +1,5 @@
 /** Writing a guest's operations: the main list and the handlers for IRQ and FIQ. */
+import { halves } from '../arch/doubleword.ts'
 import {
   ICC_ASGI1R_EL1,
   ICC_IGRPEN0_EL1,
@@ -166,8 +167,7 @@ export class OpList {
   /** MSR: writes a system register, an ICC_ constant, with up to 64 bits. */
   write(encoding: number, value: number | bigint): this {
     const bits = BigInt.asUintN(64, BigInt(value))
-    const halves = [Number(BigInt.asIntN(32, bits)), Number(BigInt.asIntN(32, bits >> 32n))]
-    return this.add(`${nameOf(encoding)} := ${hex(bits)}`, OP_WRITE, encoding, ...halves)
+    return this.add(`${nameOf(encoding)} := ${hex(bits)}`, OP_WRITE, encoding, ...halves(bits))
   }
 
   /** MRS: reads a system register, an ICC_ constant. */
@@ -194,9 +194,8 @@ export class OpList {
   /** Writes up to 64 bits to memory or a device. */
   writeMmio(address: number, value: number | bigint, size: AccessSize = 4): this {
     const bits = BigInt.asUintN(8 * size, BigInt(value))
-    const halves = [Number(BigInt.asIntN(32, bits)), Number(BigInt.asIntN(32, bits >> 32n))]
     const name = `${size} bytes at ${hex(address)} := ${hex(bits)}`
-    return this.add(name, OP_MMIO_WRITE, ...addressOperands(address, size), ...halves)
+    return this.add(name, OP_MMIO_WRITE, ...addressOperands(address, size), ...halves(bits))
   }
 
   /** Sets ICC_PMR_EL1: only priorities below this are signalled. */

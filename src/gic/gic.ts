@@ -2,6 +2,8 @@
  * The GIC as a device in an emulator. Its state is one buffer: a fresh GIC opens its reset image, and so does
  * every other GIC an image of its own.
  */
+
+import { halves, joined } from '../arch/doubleword.ts'
 import { FIRST_PPI, FIRST_SPI } from '../arch/intid.ts'
 import { ESR_EC } from '../arch/syndrome.ts'
 import { blankImage, checkLength, HEADER, openImage } from '../state/image.ts'
@@ -29,9 +31,6 @@ const wfxResults: readonly WfxResult[] = ['completes', 'waits', 'traps']
 
 /** What the device interface itself keeps: the CPU of the last access, for `lastTrap`. */
 const DEVICE = recordType('device', [{ name: 'lastCpu', at: 0, class: 'observational' }])
-
-/** Bits 31:0. */
-const lowOf = (value: bigint): number => Number(BigInt.asIntN(32, value))
 
 /** Throws an `argument` error for what is no host. */
 function checkHost(host: GicHost): void {
@@ -173,7 +172,8 @@ export class Gic {
   /** A read of 8 bytes. */
   readMmio64(address: number): bigint {
     const { mmio } = this.silicon
-    return (BigInt(mmio.readHigh(address) >>> 0) << 32n) | BigInt(mmio.read(address, 8) >>> 0)
+    const high = mmio.readHigh(address)
+    return joined(mmio.read(address, 8), high)
   }
 
   /** A write of 1, 2, 4 or 8 bytes at a physical address; ignored where nothing answers. */
@@ -187,7 +187,7 @@ export class Gic {
   /** A write of 8 bytes. */
   writeMmio64(address: number, value: bigint): void {
     argumentBigint('value', value)
-    this.silicon.mmio.write(address, 8, lowOf(value), lowOf(value >> 32n))
+    this.silicon.mmio.write(address, 8, ...halves(value))
     this.silicon.lines.settle()
   }
 
@@ -260,10 +260,10 @@ export class Gic {
   /** MRS of all 64 bits. */
   readSysreg64(cpu: number, encoding: number, el?: number): bigint {
     const pe = this.accessing(cpu, el)
-    const low = this.silicon.systemRegisters.read(pe, encoding, el) >>> 0
-    const high = this.state.words[pe + PCPU_DATA_HIGH] >>> 0
+    const low = this.silicon.systemRegisters.read(pe, encoding, el)
+    const high = this.state.words[pe + PCPU_DATA_HIGH]
     this.settleAccess(cpu, pe)
-    return (BigInt(high) << 32n) | BigInt(low)
+    return joined(low, high)
   }
 
   /** MSR of a value below 2^32, zero-extended. */
@@ -278,7 +278,7 @@ export class Gic {
   writeSysreg64(cpu: number, encoding: number, value: bigint, el?: number): void {
     argumentBigint('value', value)
     const pe = this.accessing(cpu, el)
-    this.silicon.systemRegisters.write(pe, encoding, lowOf(value), lowOf(value >> 32n), el)
+    this.silicon.systemRegisters.write(pe, encoding, ...halves(value), el)
     this.settleAccess(cpu, pe)
   }
 

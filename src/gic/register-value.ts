@@ -1,4 +1,5 @@
 /** Register values for people: they print their fields, in logs and in util.inspect. */
+import { joined } from '../arch/doubleword.ts'
 import { describe, extract, type RegisterView } from '../arch/field.ts'
 import { iccRegisters } from '../arch/icc.ts'
 import {
@@ -53,7 +54,7 @@ export class RegisterValue {
 
   /** All 64 bits. */
   get value(): bigint {
-    return (BigInt(this.high >>> 0) << 32n) | BigInt(this.low >>> 0)
+    return joined(this.low, this.high)
   }
 
   /** The fields by name, as unsigned numbers. */

@@ -7,6 +7,7 @@
  * which is the VM's set-up; and the ap_lists, which are made anew: in which order equally urgent interrupts became
  * pending is forgotten. docs/saving-a-vm.md tells userspace's side.
  */
+import { joined } from '../arch/doubleword.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import { DOUBLEWORD, type RegisterMap } from '../gic/register-map.ts'
 import { VgicError } from '../state/vgic-error.ts'
@@ -99,8 +100,7 @@ interface Group {
   write(name: string, value: string): void
 }
 
-const hex = (low: number, high = 0): string =>
-  `0x${((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)).toString(16)}`
+const hex = (low: number, high = 0): string => `0x${joined(low, high).toString(16)}`
 
 function groupOf<T>(
   registers: readonly (readonly [name: string, register: T])[],

@@ -4,6 +4,7 @@
  * and seam. A vCPU that is asked for something enters its guest first; when it leaves for an access that traps, it is
  * outside when the call returns, with its list registers folded back.
  */
+import { halves, joined } from '../arch/doubleword.ts'
 import { FIRST_PPI, FIRST_SPI } from '../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFI } from '../arch/syndrome.ts'
 import { checkGicConfig, type GicConfig } from '../gic/config.ts'
@@ -359,11 +360,4 @@ export class VirtualMachine {
     words[v + VCPU_DATA + 1] = high
     this.leave(v, EXIT_SYSREG)
   }
-}
-
-const joined = (low: number, high: number): bigint => (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
-
-function halves(value: bigint): [low: number, high: number] {
-  const bits = BigInt.asUintN(64, value)
-  return [Number(BigInt.asIntN(32, bits)), Number(BigInt.asIntN(32, bits >> 32n))]
 }
