@@ -2,7 +2,7 @@
  * Which words a step has changed, found by comparing with the state before it. How far a step reaches is known
  * before it is taken, so only what it can have changed is compared; a property test compares everything.
  */
-import { ACTIVE, SPI_BLOCK_WORDS } from '../gic/interrupt-block.ts'
+import { BEST, STALE } from '../gic/pending-summary.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_AP_COUNT, VCPU_GUEST, VCPU_IRQ, VCPU_LAST_CPU, VCPU_THREAD, VCPU_VMCR } from '../hyp/vcpu.ts'
 import { irqApListOf } from '../hyp/vgic-irq.ts'
@@ -81,10 +81,7 @@ export class Changes {
 
   private ofGuest(v: number): number {
     const { ghosts } = this.machine
-    const { spiBlocks, spiBlockCount } = this.hypervisor.silicon.physical
-    let count = this.comparePe(v, this.compare(v, v + VCPU_IRQ, 0))
-    for (let n = 0, at = spiBlocks + ACTIVE; n < spiBlockCount; n++, at += SPI_BLOCK_WORDS)
-      count = this.compare(at, at + 1, count)
+    const count = this.comparePe(v, this.compare(v, v + VCPU_IRQ, 0))
     return this.compare(ghosts.first, ghosts.end, count)
   }
 
@@ -103,11 +100,11 @@ export class Changes {
     return this.compare(end - 1, end, count)
   }
 
-  /** The device, and the thread's word of the vCPU that it notifies. */
+  /** The device, and the thread's word and the PE of the vCPU that it notifies. */
   private ofNotify(index: number): number {
     const v = this.machine.notifiedBy(index, this.before)
     const count = this.ofDevice(index)
-    return v === 0 ? count : this.compare(v + VCPU_THREAD, v + VCPU_THREAD + 1, count)
+    return v === 0 ? count : this.comparePe(v, this.compare(v + VCPU_THREAD, v + VCPU_THREAD + 1, count))
   }
 
   private ofDevice(index: number): number {
@@ -115,10 +112,13 @@ export class Changes {
     return this.compare(device, device + DEVICE_WORDS, 0)
   }
 
-  /** The PE that a thread is on, or was on last. */
+  /** The PE that a thread is on, or was on last, and what is known of its own pending interrupts. */
   private comparePe(v: number, count: number): number {
-    const pe = this.hypervisor.silicon.peOf(this.words[v + VCPU_LAST_CPU])
-    return this.compareRanges(this.peRanges, pe, count)
+    const { silicon } = this.hypervisor
+    const cpu = this.words[v + VCPU_LAST_CPU]
+    const summary = silicon.physical.summaryOf(cpu)
+    const found = this.compare(summary + STALE, summary + BEST + 1, count)
+    return this.compareRanges(this.peRanges, silicon.peOf(cpu), found)
   }
 
   private compareRanges(ranges: Int32Array, base: number, count: number): number {

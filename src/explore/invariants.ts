@@ -11,7 +11,6 @@ import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { THREAD_IN_GUEST, THREAD_SLEEPS } from '../hyp/run-loop.ts'
 import {
   MODE_EXITING,
-  THREAD_HOST_IRQ,
   THREAD_MODE,
   THREAD_REQUESTS,
   VCPU_AP_COUNT,
@@ -160,8 +159,8 @@ export class InvariantChecker {
   private runsUnnoticed(v: number): boolean {
     const { words } = this
     if (this.hypervisor.runLoop.threadState(v) !== THREAD_IN_GUEST) return false
-    const thread = words[v + VCPU_THREAD]
-    if ((thread & THREAD_HOST_IRQ) !== 0 || (thread & THREAD_MODE) === MODE_EXITING) return false
+    if (this.hypervisor.guest.isInterrupted(v)) return false
+    if ((words[v + VCPU_THREAD] & THREAD_MODE) === MODE_EXITING) return false
     return !this.machine.injectsFor(v)
   }
 

@@ -8,7 +8,7 @@ import { type CostRow, type ExitStatistics, readCost } from '../hyp/cost.ts'
 import { type Design, TABLE_SHIFT } from '../hyp/design.ts'
 import { type Explanation, explain } from '../hyp/explain.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
-import { kick, postRequest } from '../hyp/kick.ts'
+import { postRequest } from '../hyp/kick.ts'
 import { digestOf } from '../hyp/recipe.ts'
 import {
   THREAD_ENDED,
@@ -20,7 +20,6 @@ import {
 import { restoreVgic, type SavedVgic, saveVgic } from '../hyp/save-restore.ts'
 import { STEP_POST_REQUEST, STEP_QUEUE_INTERRUPT } from '../hyp/steps.ts'
 import {
-  HOST_IRQ_TICK,
   REQ_IRQ_PENDING,
   REQ_SIGNAL,
   VCPU_LAST_CPU,
@@ -30,7 +29,6 @@ import {
   VCPU_POLLS_SUCCESSFUL,
   VCPU_PREEMPTIONS,
   VCPU_SLEEPS,
-  VCPU_THREAD,
   VCPU_YIELDS,
 } from '../hyp/vcpu.ts'
 import { VM_TIME } from '../hyp/vm.ts'
@@ -172,7 +170,7 @@ export class ScenarioMachine {
       vcpus.filter(({ index }) => words[hypervisor.vcpu(index) + VCPU_LOADED] !== 0)
     for (const { index } of loaded()) {
       postRequest(words, hypervisor.vcpu(index), REQ_SIGNAL)
-      kick(words, hypervisor.vcpu(index))
+      hypervisor.kicks.kick(hypervisor.vcpu(index))
     }
     for (let steps = 0; loaded().length > 0; steps++) {
       const next = [...loaded(), ...vcpus].find((actor) => this.stateOf(actor) === 'ready')
@@ -261,7 +259,7 @@ export class ScenarioMachine {
         hypervisor.scheduler.preempt(hypervisor.vcpu(index))
         return
       case 'tick':
-        hypervisor.scheduler.tick(hypervisor.vcpu(index))
+        hypervisor.hostInterrupts.tick(hypervisor.words[hypervisor.vcpu(index) + VCPU_PE])
         return
       case 'migrate':
         hypervisor.scheduler.switchIn(hypervisor.vcpu(index), detail)
@@ -415,8 +413,8 @@ export class ScenarioMachine {
 
   /** Whether the host's tick can interrupt a guest: it runs, and no tick is on the way. */
   private canTick(v: number): boolean {
-    const { runLoop, words } = this.hypervisor
-    return runLoop.threadState(v) === THREAD_IN_GUEST && (words[v + VCPU_THREAD] & HOST_IRQ_TICK) === 0
+    const { runLoop, hostInterrupts, words } = this.hypervisor
+    return runLoop.threadState(v) === THREAD_IN_GUEST && !hostInterrupts.isTicking(words[v + VCPU_PE])
   }
 
   /** Whether a thread that waits for a PE can get another than its last one. */
@@ -464,7 +462,7 @@ export class ScenarioMachine {
     if (next.signal) {
       const v = hypervisor.vcpu(next.vcpu)
       postRequest(words, v, REQ_SIGNAL)
-      kick(words, v)
+      hypervisor.kicks.kick(v)
       words[device + DEVICE_PC]++
       return
     }
@@ -474,7 +472,7 @@ export class ScenarioMachine {
     const target = words[device + DEVICE_TARGET]
     if (table[row] === STEP_QUEUE_INTERRUPT) words[device + DEVICE_TARGET] = this.queue(next)
     else if (target !== 0 && table[row] === STEP_POST_REQUEST) postRequest(words, target, REQ_IRQ_PENDING)
-    else if (target !== 0) kick(words, target)
+    else if (target !== 0) hypervisor.kicks.kick(target)
     const after = words[device + DEVICE_TARGET] === 0 ? 0 : table[row + 1]
     words[device + DEVICE_INJECT] = after
     if (after !== 0) return

@@ -27,7 +27,7 @@ export const REACH_ALL = 0
 export const REACH_THREAD = 1
 export const REACH_VCPU = 2
 export const REACH_PE = 3
-/** A step of a guest: its vCPU and PE, the distributor's active bits, and what the invariants remember. */
+/** A step of a guest: its vCPU and PE, and what the invariants remember. */
 export const REACH_GUEST = 4
 /** Of a device: one that queues an interrupt, and one that posts a request, kicks, or sends a signal. */
 export const REACH_QUEUE = 5
@@ -46,7 +46,7 @@ const reaches = { thread: REACH_THREAD, vcpu: REACH_VCPU, pe: REACH_PE } as cons
 const listSteps: readonly Step[] = [flush, flushActiveFirst, fold, foldIgnoringEoiCount]
 /** They have outcomes, but they ask nothing. */
 const accesses: readonly Step[] = [emulateMmio, emulateMmioFromMemory, accessStopped]
-const timerSteps: readonly Step[] = [irqOn, timerLoad, timerSync]
+const timerSteps: readonly Step[] = [timerLoad, timerSync]
 
 /** Knows the next step of every actor of a machine. */
 export class StepKinds {
@@ -55,15 +55,17 @@ export class StepKinds {
   private readonly rows: Uint8Array
   private readonly timer: number
   private readonly queue: number
+  private readonly guest: number
 
   constructor(private readonly machine: ScenarioMachine) {
     const { words, runLoop, place } = machine.hypervisor
     this.words = words
     const { timers } = machine.setup
-    const takesInterrupts = timers || place.mappedCount > 0
-    this.rows = Uint8Array.from(runLoop.program.steps, (step) => rowOf(step, takesInterrupts))
+    const mapped = place.mappedCount > 0
+    this.rows = Uint8Array.from(runLoop.program.steps, (step) => rowOf(step, timers || mapped))
     this.timer = timers ? REACH_ALL : REACH_VCPU
-    this.queue = place.mappedCount > 0 ? REACH_ALL : REACH_QUEUE
+    this.queue = mapped ? REACH_ALL : REACH_QUEUE
+    this.guest = mapped ? REACH_ALL : REACH_GUEST
   }
 
   /** The kind of an actor's next step: a REACH_ value and bits. */
@@ -76,6 +78,7 @@ export class StepKinds {
       case 'timer':
         return this.timer
       case 'migrate':
+      case 'tick':
         return REACH_PE
       default:
         return REACH_THREAD
@@ -100,7 +103,7 @@ export class StepKinds {
 
   private ofGuest(index: number, v: number): number {
     const op = this.machine.setup.guests[index].ops[this.words[v + GUEST_PC] * OP_WORDS]
-    return op === OP_SEV || op === OP_QUIESCE ? REACH_ALL : REACH_GUEST
+    return op === OP_SEV || op === OP_QUIESCE ? REACH_ALL : this.guest
   }
 
   private ofDevice(index: number): number {
@@ -113,14 +116,20 @@ export class StepKinds {
   }
 }
 
-/** The kind of a design's step, in a VM that the host takes interrupts for or not; none for the end. */
-function rowOf(step: Step | undefined, takesInterrupts: boolean): number {
+/** How far the step reaches that lets the host take interrupts, in a VM some of whose it injects, or none. */
+const reachOf = (step: Step, injects: boolean): number => {
+  if (step.reach) return reaches[step.reach]
+  if (injects) return REACH_ALL
+  return step === irqOn ? REACH_PE : timerSteps.includes(step) ? REACH_VCPU : REACH_ALL
+}
+
+/** The kind of a design's step, in a VM for which the host injects interrupts that it takes, or not; none for the end. */
+function rowOf(step: Step | undefined, injects: boolean): number {
   if (!step) return REACH_ALL
   const own = step.op === STEP_RUNNABLE || step.op === STEP_RUNNABLE_ON_DEMAND
   const asksOwnRunnable = own || ('perform' in step && step.name.startsWith('runnable'))
-  const looksInVain = timerSteps.includes(step) && !takesInterrupts
   return (
-    (step.reach ? reaches[step.reach] : looksInVain ? REACH_VCPU : REACH_ALL) |
+    reachOf(step, injects) |
     (step.outcomes.length > 1 && !accesses.includes(step) ? ASKS : 0) |
     (asksOwnRunnable ? ASKS_OWN_RUNNABLE : 0) |
     (step.op === STEP_GUEST ? ENTERS : 0) |

@@ -1,6 +1,8 @@
 /** Taking a step and telling what happened: for timelines, and for whoever wants to look. */
-import { intidName } from '../arch/intid.ts'
+import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import { ESR_WnR } from '../arch/syndrome.ts'
+import { PHYSICAL_INTERFACE } from '../gic/cpu-interface.ts'
+import { MAINTENANCE_PPI } from '../gic/output-lines.ts'
 import { registerByEncoding } from '../gic/register-value.ts'
 import { COST_STRIDE } from '../hyp/cost.ts'
 import {
@@ -13,19 +15,18 @@ import {
   OP_READ,
   OP_WORDS,
 } from '../hyp/guest.ts'
+import { TICK_PPI } from '../hyp/host-gic.ts'
+import { KICK_SGI } from '../hyp/kick.ts'
 import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from '../hyp/run-loop.ts'
 import type { CrossingKind } from '../hyp/seam.ts'
 import {
   exitNames,
-  HOST_IRQ_KICK,
-  HOST_IRQ_TICK,
   VCPU_COST,
   VCPU_ESR,
   VCPU_FAULT_IPA,
   VCPU_NOTIFIER,
   VCPU_PC,
   VCPU_PE,
-  VCPU_THREAD,
 } from '../hyp/vcpu.ts'
 import type { Actor, ScenarioMachine } from './machine.ts'
 
@@ -201,14 +202,18 @@ function operationName({ hypervisor }: ScenarioMachine, { ops, names }: GuestPro
 
 /** What interrupts the guest next, for the host. */
 function physicalInterrupt({ hypervisor }: ScenarioMachine, v: number): string | undefined {
-  const { words, timers, mapped, silicon } = hypervisor
-  if (words[v + VCPU_THREAD] & HOST_IRQ_KICK) return 'a kick'
-  if (words[v + VCPU_THREAD] & HOST_IRQ_TICK) return "the host's tick"
-  if (timers.interrupts(v)) return 'its timer'
-  if (mapped.interrupts(v)) return 'its device'
-  return silicon.virtualInterface.maintenanceLine(words[v + VCPU_PE])
-    ? 'the maintenance interrupt'
-    : undefined
+  const { words, guest, silicon } = hypervisor
+  if (!guest.isInterrupted(v)) return undefined
+  const intid = silicon.icc.readHppir1(words[v + VCPU_PE] + PHYSICAL_INTERFACE)
+  if (intid >= FIRST_SPI) return 'its device'
+  return hostInterruptNames[intid] ?? 'its timer'
+}
+
+/** By INTID; all others are timers of the guest. */
+const hostInterruptNames: Readonly<Record<number, string>> = {
+  [KICK_SGI]: 'a kick',
+  [TICK_PPI]: "the host's tick",
+  [MAINTENANCE_PPI]: 'the maintenance interrupt',
 }
 
 /** By the syndrome's TI field. */

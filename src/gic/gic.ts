@@ -20,7 +20,6 @@ import {
 } from './config.ts'
 import { type GicHost, MAINTENANCE_PPI, type OutputLine, outputLines, PE_LINES } from './output-lines.ts'
 import { DAIF_F, DAIF_I, PCPU_DATA_HIGH, PCPU_TRAP } from './pcpu.ts'
-import { DISTRIBUTOR } from './physical-interrupts.ts'
 import { RegisterValue, registerByEncoding } from './register-value.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 
@@ -199,8 +198,7 @@ export class Gic {
   /** A device drives the input line of an SPI, 32 and up: not 0 is high. Moving it to the level it has does nothing. */
   setSpi(intid: number, level: number | boolean): void {
     argumentInteger('intid', intid, FIRST_SPI, FIRST_SPI + this.config.spis - 1)
-    this.silicon.physical.setLine(DISTRIBUTOR, intid, level !== 0 && level !== false)
-    this.silicon.lines.settle()
+    this.silicon.driveSpi(intid, level !== 0 && level !== false)
   }
 
   /** A timer or the like drives the input line of a PPI of a CPU, 16 to 31; not 25, which the GIC itself drives. */
@@ -213,8 +211,7 @@ export class Gic {
         'intid must not be 25: that is the maintenance interrupt, which the virtual CPU interface drives.',
       )
     }
-    this.silicon.physical.setLine(pe, intid, level !== 0 && level !== false)
-    this.silicon.lines.settle()
+    this.silicon.drivePpi(pe, intid, level !== 0 && level !== false)
   }
 
   /** The level of an output of a CPU, as the host was told it. */
@@ -240,10 +237,8 @@ export class Gic {
 
   /** Completes the effects of writes that are under way: RWP falls, redistributors are asleep or awake as asked. */
   completeWrites(): void {
-    const { distributor, redistributor, lines } = this.silicon
-    distributor.completeWrites()
-    for (let cpu = 0; cpu < this.config.cpus; cpu++) redistributor.completeWrites(this.silicon.peOf(cpu))
-    lines.settle()
+    this.silicon.completeWrites()
+    this.silicon.lines.settle()
   }
 
   /**

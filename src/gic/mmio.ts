@@ -77,6 +77,11 @@ export class Mmio {
     return this.base((pe - this.peBase) / this.peSize) + SGI_BASE + register
   }
 
+  /** Where the redistributor of a CPU has its frames. */
+  redistributorFrames(cpu: number): { rd: number; sgi: number } {
+    return { rd: this.base(cpu), sgi: this.base(cpu) + SGI_BASE }
+  }
+
   private peOf(cpu: number): number {
     return this.peBase + cpu * this.peSize
   }

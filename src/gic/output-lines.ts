@@ -48,6 +48,8 @@ export class OutputLines {
     readonly virtualInterface: VirtualInterface,
     readonly highestPending: HighestPending,
     readonly host: GicHost,
+    /** Whether VIRQ and VFIQ are outputs. Those of a hypervisor's PEs are sampled where they are: {@link Pcpu}. */
+    readonly drivesVirtual: boolean,
   ) {
     this.words = physical.words
   }
@@ -55,9 +57,17 @@ export class OutputLines {
   /** After a system register access of a PE: its own outputs, its maintenance interrupt, and what that changes. */
   settlePe(pe: number): void {
     const { physical } = this
-    physical.setLine(pe, MAINTENANCE_PPI, this.virtualInterface.maintenanceLine(pe))
-    this.settle()
+    this.settleVirtual(pe)
     this.drive(pe, (pe - physical.peBase) / physical.peSize)
+  }
+
+  /**
+   * After an access to a PE's virtual CPU interface: its maintenance interrupt, the physical interrupt that was
+   * deactivated with a virtual one, and what these change.
+   */
+  settleVirtual(pe: number): void {
+    this.physical.setLine(pe, MAINTENANCE_PPI, this.virtualInterface.maintenanceLine(pe))
+    this.settle()
   }
 
   /** After any other access or input: the outputs of PEs for which something has changed. */
@@ -89,6 +99,6 @@ export class OutputLines {
     const hppi = this.physicalInterface.signalled(at)
     const physical = hppi === 0 ? 0 : hppi & LR_Group ? LINE_IRQ : LINE_FIQ
     const wake = this.words[at + HIGHEST_PENDING] < 0 ? LINE_WAKE : 0
-    return physical | wake | this.virtualInterface.lines(pe)
+    return physical | wake | (this.drivesVirtual ? this.virtualInterface.lines(pe) : 0)
   }
 }

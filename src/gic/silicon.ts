@@ -10,13 +10,14 @@ import { Distributor } from './distributor.ts'
 import { HighestPending } from './highest-pending.ts'
 import { Ich } from './ich.ts'
 import { Icv } from './icv.ts'
-import { ACTIVE, SPI_BLOCK } from './interrupt-block.ts'
+import { ACTIVE, CANDIDATES, LATCH, SPI_BLOCK } from './interrupt-block.ts'
 import { Mmio } from './mmio.ts'
 import { type GicHost, OutputLines, outputLineWords } from './output-lines.ts'
 import { PCPU_TRAP, Pcpu, pcpuWords } from './pcpu.ts'
 import { pendingSummaryRecord } from './pending-summary.ts'
 import { Icc, PHYSICAL_WORDS, PhysicalInterface, physicalInterfaceWords } from './physical-interface.ts'
 import {
+  DISTRIBUTOR,
   distributorRecord,
   GICR_BLOCK,
   PhysicalInterrupts,
@@ -71,8 +72,10 @@ export class Silicon {
   readonly mmio: Mmio
   readonly lines: OutputLines
   /**
-   * Pairs `start, end` of the words of a PE's record that a hypervisor and its guests change, who do not use the physical
-   * CPU interface: of the physical side these are the active bits. Observational words are left out.
+   * Pairs `start, end` of the words of a PE's record that a step of a hypervisor or of its guests can change. Of the
+   * physical side these are the highest priority pending interrupt, and which of the PE's own are pending, active and
+   * candidates: the host's registers stay as it has set them up, and it acknowledges and drops the priority in one step.
+   * Observational words are left out.
    */
   readonly hypervisorRanges: Int32Array
   /** The record of CPU 0, and the distance to the next CPU's. */
@@ -85,12 +88,13 @@ export class Silicon {
     records: SiliconRecords,
     layout: Layout,
     host: GicHost = {},
+    drivesVirtual = true,
   ) {
     this.peBase = layout.baseOf(records.pe)
     this.peSize = records.pe.size
-    const active = GICR_BLOCK + ACTIVE
-    const before = [0, PCPU_TRAP, ICH_HCR, PHYSICAL_WORDS]
-    this.hypervisorRanges = Int32Array.of(...before, active, active + 1, ICH_LR, this.peSize)
+    const pe = [0, PCPU_TRAP, ICH_HCR, PHYSICAL_WORDS + 1]
+    const interrupts = [LATCH, ACTIVE + 1, CANDIDATES, CANDIDATES + 1].map((at) => GICR_BLOCK + at)
+    this.hypervisorRanges = Int32Array.of(...pe, ...interrupts, ICH_LR, this.peSize)
     const affinities = new Affinities(config.affinities)
     this.physical = new PhysicalInterrupts(words, config, affinities, {
       distributor: layout.baseOf(records.distributor),
@@ -112,7 +116,14 @@ export class Silicon {
     this.systemRegisters = new SystemRegisters(words, this)
     this.mmio = new Mmio(this.distributor, this.redistributor)
     const search = new HighestPending(this.physical, this.physicalInterface, this.redistributor)
-    this.lines = new OutputLines(this.physical, this.physicalInterface, this.virtualInterface, search, host)
+    this.lines = new OutputLines(
+      this.physical,
+      this.physicalInterface,
+      this.virtualInterface,
+      search,
+      host,
+      drivesVirtual,
+    )
   }
 
   /** Puts a zeroed image into the reset state. */
@@ -131,6 +142,24 @@ export class Silicon {
   derive(): void {
     this.physical.derive()
     for (let cpu = 0; cpu < this.config.cpus; cpu++) this.virtualInterface.derive(this.peOf(cpu))
+    this.lines.settle()
+  }
+
+  /** Completes the effects of writes that are under way, where they lag; lines are not settled yet. */
+  completeWrites(): void {
+    this.distributor.completeWrites()
+    for (let cpu = 0; cpu < this.config.cpus; cpu++) this.redistributor.completeWrites(this.peOf(cpu))
+  }
+
+  /** A timer or the like drives the line of a PPI of a PE. */
+  drivePpi(pe: number, intid: number, level: boolean): void {
+    this.physical.setLine(pe, intid, level)
+    this.lines.settle()
+  }
+
+  /** A device drives the line of an SPI. */
+  driveSpi(intid: number, level: boolean): void {
+    this.physical.setLine(DISTRIBUTOR, intid, level)
     this.lines.settle()
   }
 

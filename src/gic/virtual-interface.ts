@@ -81,6 +81,10 @@ export const virtualInterfaceWords = (listRegisters: number): readonly WordDecla
 export const LINE_VIRQ = 1
 export const LINE_VFIQ = 2
 
+/** The causes of a maintenance interrupt that ICH_HCR_EL2 enables; a list register asks for the other, its EOI. */
+const MAINTENANCE_ENABLES =
+  HCR_UIE | HCR_LRENPIE | HCR_NPIE | HCR_VGrp0EIE | HCR_VGrp0DIE | HCR_VGrp1EIE | HCR_VGrp1DIE
+
 const STATE_INVALID = 0
 const STATE_PENDING = 1
 
@@ -154,11 +158,11 @@ export class VirtualInterface extends CpuInterface {
 
   /** ICH_EISR_EL2: list registers that became inactive and asked for an EOI maintenance interrupt. */
   eisr(pe: number): number {
-    const words = this.words
+    const { words } = this
     let status = 0
-    for (let n = 0, at = pe + ICH_LR + 1; n < this.listRegisterWords; n += 2, at += 2) {
-      const hi = words[at]
-      if (LR_State(hi) === STATE_INVALID && (hi & (LR_HW | LR_EOI)) === LR_EOI) status |= 1 << (n >> 1)
+    for (let left = words[pe + ICH_LR_STATUS] >>> 16; left !== 0; left &= left - 1) {
+      const n = lowestBit(left)
+      if ((words[pe + ICH_LR + 1 + 2 * n] & LR_STATE) === 0) status |= 1 << n
     }
     return status
   }
@@ -175,16 +179,13 @@ export class VirtualInterface extends CpuInterface {
     const vmcr = words[pe + ICH_VMCR]
     let valid = 0
     let pending = 0
-    let eoi = 0
     for (let n = 0, at = pe + ICH_LR + 1; n < this.listRegisterWords; n += 2, at += 2) {
-      const hi = words[at]
-      const state = LR_State(hi)
+      const state = LR_State(words[at])
       if (state !== STATE_INVALID) valid++
-      else if ((hi & (LR_HW | LR_EOI)) === LR_EOI) eoi = MISR_EOI
       if (state === STATE_PENDING) pending++
     }
     return (
-      eoi |
+      (this.eisr(pe) === 0 ? 0 : MISR_EOI) |
       (hcr & HCR_UIE && valid <= 1 ? MISR_U : 0) |
       (hcr & HCR_LRENPIE && HCR_EOIcount(hcr) !== 0 ? MISR_LRENP : 0) |
       (hcr & HCR_NPIE && pending === 0 ? MISR_NP : 0) |
@@ -195,9 +196,17 @@ export class VirtualInterface extends CpuInterface {
     )
   }
 
+  /** Whether the maintenance interrupt may be there: it is not if all list registers in use are pending and nothing else asks. */
+  mayNeedMaintenance(words: Int32Array, pe: number): boolean {
+    const status = words[pe + ICH_LR_STATUS]
+    return (((status >>> 16) & ~status) | (words[pe + ICH_HCR] & MAINTENANCE_ENABLES)) !== 0
+  }
+
   /** The maintenance interrupt: a level that falls when its cause goes. */
   maintenanceLine(pe: number): boolean {
-    return (this.words[pe + ICH_HCR] & HCR_En) !== 0 && this.misr(pe) !== 0
+    const hcr = this.words[pe + ICH_HCR]
+    if ((hcr & HCR_En) === 0) return false
+    return (hcr & MAINTENANCE_ENABLES ? this.misr(pe) : this.eisr(pe)) !== 0
   }
 }
 

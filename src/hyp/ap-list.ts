@@ -4,7 +4,7 @@
  * function here is one critical section under the ap_list and interrupt locks.
  */
 import { FIRST_SPI } from '../arch/intid.ts'
-import { notify } from './kick.ts'
+import type { Kicks } from './kick.ts'
 import { VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ } from './vcpu.ts'
 import {
   IRQ_ACTIVE,
@@ -35,6 +35,7 @@ export class ApLists {
   constructor(
     readonly words: Int32Array,
     readonly place: VmPlace,
+    readonly kicks: Kicks,
   ) {
     this.vm = place.vm
     this.vcpus = place.vcpus
@@ -99,12 +100,12 @@ export class ApLists {
   /** `setInput` and the notification. */
   inject(irq: number, level: number): void {
     const v = this.setInput(irq, level)
-    if (v !== 0) notify(this.words, v)
+    if (v !== 0) this.kicks.notify(v)
   }
 
   /** Tells a vCPU that an interrupt was queued: the request first, then the kick. */
   notify(v: number): void {
-    notify(this.words, v)
+    this.kicks.notify(v)
   }
 
   /**

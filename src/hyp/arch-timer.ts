@@ -10,10 +10,9 @@ import type { ApLists } from './ap-list.ts'
 import { wakeUp } from './kick.ts'
 import type { Seam } from './seam.ts'
 import {
-  THREAD_IRQS_OFF,
+  THREAD_TIMERS_LOADED,
   VCPU_BACKGROUND_TIMER,
   VCPU_IRQ,
-  VCPU_LOADED,
   VCPU_PE,
   VCPU_THREAD,
   VCPU_TIMER_CTL,
@@ -75,6 +74,7 @@ export class ArchTimers {
     const { words } = this
     words[v + VCPU_TIMER_CTL + timer] = ticks < 0 ? 0 : TIMER_ENABLE
     words[v + VCPU_TIMER_CVAL + timer] = ticks < 0 ? 0 : words[this.apLists.place.vm + VM_TIME] + ticks
+    this.drive(v)
   }
 
   /** A WFIT that the hypervisor handles: its timeout, `ticks` from now. */
@@ -104,8 +104,7 @@ export class ArchTimers {
       words[v + VCPU_BACKGROUND_TIMER] = 0
       wakeUp(words, v)
     }
-    // The host takes it at once unless it has interrupts off, as it has while the guest runs.
-    if (this.present && (words[v + VCPU_THREAD] & THREAD_IRQS_OFF) === 0) this.takeInterrupts(v)
+    this.drive(v)
   }
 
   /** kvm_cpu_has_pending_timer: a timer of a halting vCPU asserts its interrupt, or its WFIT has timed out. */
@@ -144,6 +143,25 @@ export class ArchTimers {
       const active = output || (this.words[irq] & IRQ_ACTIVE) !== 0
       this.seam.writePhysicalActive(v, this.words[v + VCPU_PE], intid, active)
     }
+    this.words[v + VCPU_THREAD] |= THREAD_TIMERS_LOADED
+    this.drive(v)
+  }
+
+  /** kvm_timer_vcpu_put: the timers are no longer the PE's. */
+  unload(v: number): void {
+    if ((this.words[v + VCPU_THREAD] & THREAD_TIMERS_LOADED) === 0) return
+    this.words[v + VCPU_THREAD] &= ~THREAD_TIMERS_LOADED
+    const { silicon } = this.seam
+    for (const intid of timerIntids) silicon.drivePpi(this.words[v + VCPU_PE], intid, false)
+  }
+
+  /** While the timers are the PE's, their outputs are the lines of its PPIs. */
+  private drive(v: number): void {
+    if ((this.words[v + VCPU_THREAD] & THREAD_TIMERS_LOADED) === 0) return
+    const { silicon } = this.seam
+    const pe = this.words[v + VCPU_PE]
+    for (let timer = 0; timer < TIMERS; timer++)
+      silicon.drivePpi(pe, timerIntids[timer], this.output(v, timer))
   }
 
   /** After an exit: a timer that the guest has turned off before its interrupt got into a list register. */
@@ -157,25 +175,9 @@ export class ArchTimers {
     }
   }
 
-  /** Whether a timer of a loaded vCPU interrupts its PE: it asserts and the physical interrupt is not active. */
-  interrupts(v: number): boolean {
-    return this.present && (this.interruptsBy(v, TIMER_VIRTUAL) || this.interruptsBy(v, TIMER_PHYSICAL))
-  }
-
-  private interruptsBy(v: number, timer: number): boolean {
-    const { words } = this
-    if (!this.output(v, timer) || words[v + VCPU_LOADED] === 0) return false
-    return !this.seam.silicon.physical.isActive(words[v + VCPU_PE], timerIntids[timer])
-  }
-
-  /** The host takes the timers' physical interrupts: acknowledge and priority drop, no deactivation; then it injects. */
-  takeInterrupts(v: number): void {
-    const { words } = this
-    for (let timer = 0; timer < TIMERS; timer++) {
-      if (!this.interruptsBy(v, timer)) continue
-      this.seam.takePhysical(v, words[v + VCPU_PE], timerIntids[timer])
-      this.apLists.inject(v + VCPU_IRQ + timerIntids[timer], 1)
-    }
+  /** The host has taken the interrupt of a timer of the vCPU that is on the PE: it injects. */
+  interrupt(v: number, intid: number): void {
+    if (this.outputOf(v, intid)) this.apLists.inject(v + VCPU_IRQ + intid, 1)
   }
 }
 

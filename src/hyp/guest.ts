@@ -11,7 +11,6 @@ import type { Silicon } from '../gic/silicon.ts'
 import { LINE_VFIQ } from '../gic/virtual-interface.ts'
 import type { WordDeclaration } from '../state/layout.ts'
 import type { ArchTimers } from './arch-timer.ts'
-import type { MappedInterrupts } from './mapped-interrupts.ts'
 import {
   EXIT_HVC,
   EXIT_IRQ,
@@ -22,12 +21,10 @@ import {
   EXIT_USERSPACE,
   EXIT_WFE,
   EXIT_WFI,
-  THREAD_HOST_IRQ,
   VCPU_DATA,
   VCPU_ESR,
   VCPU_FAULT_IPA,
   VCPU_PE,
-  VCPU_THREAD,
 } from './vcpu.ts'
 
 /** How deep interrupts nest: a handler that unmasks can be interrupted so often. */
@@ -138,7 +135,6 @@ export class Guest {
     readonly words: Int32Array,
     readonly silicon: Silicon,
     readonly timers: ArchTimers,
-    readonly mapped: MappedInterrupts,
     readonly outside: OutsideWorld,
   ) {}
 
@@ -175,13 +171,22 @@ export class Guest {
 
   /** Whether an interrupt of the host makes it leave: a kick's IPI, a tick, the guest's timers, maintenance. */
   isInterrupted(v: number): boolean {
-    if (
-      this.words[v + VCPU_THREAD] & THREAD_HOST_IRQ ||
-      this.timers.interrupts(v) ||
-      this.mapped.interrupts(v)
-    )
-      return true
-    return this.silicon.virtualInterface.maintenanceLine(this.words[v + VCPU_PE])
+    return this.silicon.pcpu.physicalLines(this.words[v + VCPU_PE]) !== 0
+  }
+
+  /** The guest's MRS, bits 31:0; bits 63:32 and whether it trapped are in the PE's record. */
+  read(pe: number, encoding: number): number {
+    const { systemRegisters, lines } = this.silicon
+    const value = systemRegisters.read(pe, encoding, 1)
+    lines.settleVirtual(pe)
+    return value
+  }
+
+  /** The guest's MSR. */
+  write(pe: number, encoding: number, low: number, high: number): void {
+    const { systemRegisters, lines } = this.silicon
+    systemRegisters.write(pe, encoding, low, high, 1)
+    lines.settleVirtual(pe)
   }
 
   /** Enters a handler, with both masks set; false if there is none for what is signalled. */
@@ -226,15 +231,15 @@ export class Guest {
         this.outside.sendEvents()
         return this.advance(v)
       case OP_WRITE:
-        silicon.systemRegisters.write(pe, operand, ops[at + 2], ops[at + 3], 1)
+        this.write(pe, operand, ops[at + 2], ops[at + 3])
         return this.accessed(v, pe, ops[at + 2], ops[at + 3])
       case OP_READ: {
-        const value = silicon.systemRegisters.read(pe, operand, 1)
+        const value = this.read(pe, operand)
         words[v + GUEST_VALUE] = value
         return this.accessed(v, pe)
       }
       case OP_POLL: {
-        const value = silicon.systemRegisters.read(pe, operand, 1)
+        const value = this.read(pe, operand)
         if (words[pe + PCPU_TRAP] === 0 && (value & ops[at + 2]) !== ops[at + 3]) return GUEST_RUNS
         return this.accessed(v, pe)
       }
@@ -312,8 +317,8 @@ export class Guest {
   }
 
   private acknowledge(v: number, pe: number, group: number): number {
-    const { words, silicon } = this
-    const intid = silicon.systemRegisters.read(pe, group === 0 ? ICC_IAR0_EL1 : ICC_IAR1_EL1, 1)
+    const { words } = this
+    const intid = this.read(pe, group === 0 ? ICC_IAR0_EL1 : ICC_IAR1_EL1)
     words[v + GUEST_VALUE] = intid
     words[v + GUEST_ACK + words[v + GUEST_DEPTH]] = intid
     return this.accessed(v, pe)
@@ -323,7 +328,7 @@ export class Guest {
   private complete(v: number, pe: number, encoding: number): number {
     const intid = this.words[v + GUEST_ACK + this.words[v + GUEST_DEPTH]]
     if (isSpecial(intid)) return this.advance(v)
-    this.silicon.systemRegisters.write(pe, encoding, intid, 0, 1)
+    this.write(pe, encoding, intid, 0)
     return this.accessed(v, pe, intid)
   }
 

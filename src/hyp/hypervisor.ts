@@ -4,6 +4,7 @@
  */
 import { FIRST_PPI, FIRST_SPI, INTID_NONE } from '../arch/intid.ts'
 import { type CheckedGicConfig, configRecords, storeGicConfig } from '../gic/config.ts'
+import type { GicHost } from '../gic/output-lines.ts'
 import { DAIF_F, DAIF_I, PSTATE_EL1 } from '../gic/pcpu.ts'
 import { Silicon, siliconRecords } from '../gic/silicon.ts'
 import { blankImage, HEADER } from '../state/image.ts'
@@ -16,6 +17,9 @@ import { COST_FIRST_ENTRY } from './cost.ts'
 import { compile, type Design, FIRST_PC } from './design.ts'
 import { GUEST_ACK, GUEST_RUNS, GUEST_WAITS, Guest, type GuestProgram, MAX_DEPTH } from './guest.ts'
 import { Halt, type HaltPolling } from './halt.ts'
+import { bootHostGic, type PhysicalSpi } from './host-gic.ts'
+import { HostInterrupts } from './host-interrupts.ts'
+import { Kicks } from './kick.ts'
 import { MappedInterrupts } from './mapped-interrupts.ts'
 import { OnSpin } from './on-spin.ts'
 import { OwnSteps } from './own-steps.ts'
@@ -88,11 +92,13 @@ export class Hypervisor {
   readonly words: Int32Array
   readonly silicon: Silicon
   readonly seam: Seam
+  readonly kicks: Kicks
   readonly apLists: ApLists
   readonly timers: ArchTimers
   readonly mapped: MappedInterrupts
   readonly mmio: VgicMmio
   readonly scheduler: Scheduler
+  readonly hostInterrupts: HostInterrupts
   readonly halt: Halt
   readonly runLoop: RunLoop
   readonly guest: Guest
@@ -131,16 +137,25 @@ export class Hypervisor {
       layout.baseOf(silicon.pe),
     )
     this.words = this.state.words
-    this.silicon = new Silicon(this.words, config, silicon, layout)
+    const outputs: GicHost = { setLine: (cpu, line, level) => this.hostInterrupts.setLine(cpu, line, level) }
+    this.silicon = new Silicon(this.words, config, silicon, layout, outputs, false)
     this.place = placeOf(vm, layout, size)
     this.seam = new Seam(this.words, this.silicon)
-    this.apLists = new ApLists(this.words, this.place)
+    this.kicks = new Kicks(this.seam)
+    this.apLists = new ApLists(this.words, this.place, this.kicks)
     this.timers = new ArchTimers(this.seam, this.apLists, setup.timers)
     this.mapped = new MappedInterrupts(this.seam, this.apLists, this.timers)
     this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling)
     this.mmio = new VgicMmio(this.apLists, this.mapped, this.halt, setup.frames)
     const program = compile(design)
     this.scheduler = new Scheduler(this.silicon, program, layout.baseOf(host))
+    this.hostInterrupts = new HostInterrupts(
+      this.seam,
+      this.scheduler,
+      this.apLists,
+      this.timers,
+      this.mapped,
+    )
     const vgic = new VgicV3(this.seam, this.apLists, this.mapped)
     const onSpin = new OnSpin(this.apLists, this.scheduler)
     this.runLoop = new RunLoop(program, {
@@ -153,9 +168,10 @@ export class Hypervisor {
       onSpin,
       mmio: this.mmio,
       stopVm: new StopVm(this.apLists),
+      hostInterrupts: this.hostInterrupts,
       own: new OwnSteps(program, this.seam, vgic, this.halt, onSpin),
     })
-    this.guest = new Guest(this.words, this.silicon, this.timers, this.mapped, {
+    this.guest = new Guest(this.words, this.silicon, this.timers, {
       sendEvents: () => this.sendEvents(),
       lower: (v, intid) => this.lower(v, intid),
     })
@@ -179,18 +195,18 @@ export class Hypervisor {
 
   /**
    * A device moves the line of an interrupt: stores it and queues the interrupt. Returns the vCPU that is to be
-   * notified, 0 if none.
+   * notified, 0 if none. What is mapped interrupts the host, which does all of it.
    */
   setInput(irq: number, level: number): number {
-    return this.mapped.isMappedSpi(irq) ? this.mapped.setInput(irq, level) : this.apLists.setInput(irq, level)
+    if (!this.mapped.isMappedSpi(irq)) return this.apLists.setInput(irq, level)
+    this.mapped.setInput(irq, level)
+    return 0
   }
 
   /** A device moves the line of an interrupt, and its vCPU is notified. */
   inject(irq: number, level: number): void {
-    if (this.words[irq] & IRQ_HW && this.mapped.isMappedSpi(irq)) {
-      const target = this.mapped.setInput(irq, level)
-      if (target !== 0) this.apLists.notify(target)
-    } else this.apLists.inject(irq, level)
+    if (this.words[irq] & IRQ_HW && this.mapped.isMappedSpi(irq)) this.mapped.setInput(irq, level)
+    else this.apLists.inject(irq, level)
   }
 
   private lower(v: number, intid: number): void {
@@ -204,6 +220,10 @@ export class Hypervisor {
   private reset(): void {
     const { words, silicon, place, setup, apLists } = this
     silicon.reset()
+    bootHostGic(
+      silicon,
+      setup.interrupts.flatMap((interrupt) => physicalSpi(interrupt, this.config.cpus)),
+    )
     this.mmio.reset()
     words[place.vm + VM_ENABLED] = setup.enabled ? 1 : 0
     for (let i = 0; i < setup.vcpus; i++) {
@@ -240,6 +260,10 @@ export class Hypervisor {
     return this.setup.timers && timerIntids.some((timer) => timer === intid) ? IRQ_HW : 0
   }
 }
+
+/** The physical SPI of a mapped interrupt interrupts the CPU where the vCPU begins that it is for. */
+const physicalSpi = ({ physical, edge, vcpu }: InterruptSetup, cpus: number): PhysicalSpi[] =>
+  physical === undefined ? [] : [{ intid: physical, edge, cpu: vcpu % cpus }]
 
 function irqWord({ vcpu, edge, enabled, group, priority }: InterruptSetup): number {
   return (

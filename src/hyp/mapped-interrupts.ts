@@ -6,9 +6,9 @@
 import type { ApLists } from './ap-list.ts'
 import type { ArchTimers } from './arch-timer.ts'
 import type { Seam } from './seam.ts'
-import { VCPU_INDEX, VCPU_IRQ, VCPU_PE } from './vcpu.ts'
-import { IRQ_EDGE, IRQ_HW, irqTarget, TARGET_NONE } from './vgic-irq.ts'
-import { MAPPED_IRQ, MAPPED_LINE, MAPPED_PINTID, MAPPED_STRIDE } from './vm.ts'
+import { VCPU_IRQ, VCPU_PE } from './vcpu.ts'
+import { IRQ_HW } from './vgic-irq.ts'
+import { MAPPED_IRQ, MAPPED_PINTID, MAPPED_STRIDE } from './vm.ts'
 
 export class MappedInterrupts {
   readonly words: Int32Array
@@ -27,77 +27,36 @@ export class MappedInterrupts {
     return row === 0 ? irq - v - VCPU_IRQ : this.words[row + MAPPED_PINTID]
   }
 
-  /** The level of the physical line. */
+  /** Whether the physical interrupt is pending: a timer says so itself. */
   physicalLine(v: number, irq: number): boolean {
     const row = this.rowOf(irq)
-    return row === 0 ? this.timers.outputOf(v, irq - v - VCPU_IRQ) : this.words[row + MAPPED_LINE] !== 0
+    if (row === 0) return this.timers.outputOf(v, irq - v - VCPU_IRQ)
+    const { words, seam } = this
+    return seam.readPhysicalPending(v, words[v + VCPU_PE], words[row + MAPPED_PINTID])
   }
 
-  /** Sets or clears the active state of the physical interrupt; one that is pending then is taken again. */
+  /** Sets or clears the active state of the physical interrupt; one that is pending then is signalled again. */
   setPhysicalActive(v: number, irq: number, active: boolean): void {
     this.seam.writePhysicalActive(v, this.words[v + VCPU_PE], this.pintidOf(v, irq), active)
-    const row = this.rowOf(irq)
-    if (active || row === 0 || !this.isPending(row)) return
-    const target = this.take(row)
-    if (target !== 0) this.apLists.notify(target)
   }
 
   /** The guest has cleared the pending state: at the distributor an edge that was not taken is gone too. */
   clearPhysicalPending(v: number, irq: number): void {
     this.seam.writePhysicalPending(v, this.words[v + VCPU_PE], this.pintidOf(v, irq), false)
-    const row = this.rowOf(irq)
-    if (row !== 0 && this.words[irq] & IRQ_EDGE) this.words[row + MAPPED_LINE] = 0
   }
 
-  /**
-   * The device of a mapped SPI moves its line; an edge stays pending at the distributor until it is taken. Returns as
-   * `setInput`.
-   */
-  setInput(irq: number, level: number): number {
-    const row = this.rowOf(irq)
-    if (level === 0 && this.words[irq] & IRQ_EDGE) return 0
-    this.words[row + MAPPED_LINE] = level
-    return this.isPending(row) ? this.take(row) : 0
+  /** The device of a mapped SPI moves its line, which is one of the physical distributor's. */
+  setInput(irq: number, level: number): void {
+    this.seam.silicon.driveSpi(this.words[this.rowOf(irq) + MAPPED_PINTID], level !== 0)
   }
 
-  /** Whether a mapped SPI that goes to a vCPU interrupts the host: it is pending again after it was deactivated. */
-  interrupts(v: number): boolean {
-    return this.pendingRow(v) !== 0
-  }
-
-  /** The host takes the physical interrupts of a vCPU's mapped SPIs. */
-  takeInterrupts(v: number): void {
-    for (let row = this.pendingRow(v); row !== 0; row = this.pendingRow(v)) {
-      const target = this.take(row)
-      if (target !== 0) this.apLists.notify(target)
-    }
-  }
-
-  private pendingRow(v: number): number {
+  /** The host has taken a physical SPI, which stays active: it injects the one that is mapped to it. */
+  interrupt(pintid: number): void {
     const { words, apLists } = this
     const { mapped, mappedCount } = apLists.place
     for (let i = 0, row = mapped; i < mappedCount; i++, row += MAPPED_STRIDE) {
-      if (this.isPending(row) && irqTarget(words[words[row + MAPPED_IRQ]]) === words[v + VCPU_INDEX])
-        return row
+      if (words[row + MAPPED_PINTID] === pintid) apLists.inject(words[row + MAPPED_IRQ], 1)
     }
-    return 0
-  }
-
-  private isPending(row: number): boolean {
-    const { words, seam } = this
-    return words[row + MAPPED_LINE] !== 0 && !seam.silicon.physical.isActive(0, words[row + MAPPED_PINTID])
-  }
-
-  /** The host acknowledges a physical interrupt, drops its priority without deactivating it, and injects the virtual one. */
-  private take(row: number): number {
-    const { words, seam, apLists } = this
-    const irq = words[row + MAPPED_IRQ]
-    const target = irqTarget(words[irq])
-    // One that is routed to nobody counts for the first vCPU.
-    const v = apLists.vcpuOf(target === TARGET_NONE ? 0 : target)
-    seam.takePhysical(v, words[v + VCPU_PE], words[row + MAPPED_PINTID])
-    if (words[irq] & IRQ_EDGE) words[row + MAPPED_LINE] = 0
-    return apLists.setInput(irq, 1)
   }
 
   /** Whether an interrupt is an SPI of a physical device. */

@@ -4,6 +4,7 @@
  * as it can without anybody else, and the frequent sequences at once: a superinstruction stands for a run of rows
  * that the table has exactly so, and does the same.
  */
+import { LINE_IRQ, PE_LINES } from '../gic/output-lines.ts'
 import { returnFromEl2, takeExceptionToEl2 } from '../gic/pcpu.ts'
 import { COST_EXITS, COST_STRIDE } from './cost.ts'
 import { ENDED, type Program, TABLE_FUSED, TABLE_SHIFT } from './design.ts'
@@ -38,7 +39,6 @@ import {
   TASK_BLOCKED,
   TASK_RUNNING,
   TASK_SLEEPING,
-  THREAD_HOST_IRQ,
   THREAD_IRQS_OFF,
   THREAD_MODE,
   THREAD_REQUESTS,
@@ -84,23 +84,28 @@ export class RunLoop extends ThreadSteps {
   private readonly guest: number
   private readonly reasons: number
 
+  /** Whether the host injects interrupts that it takes: the timers', and those of devices that are the VM's. */
+  private readonly injects: boolean
+
   constructor(
     readonly program: Program,
     parts: StepParts,
   ) {
     super(parts)
+    this.injects = parts.timers.present || parts.apLists.place.mappedCount > 0
     this.table = fuse(program)
     this.head = program.head
     this.costTable = parts.apLists.place.costTable
     const { table } = this
-    const head = this.head << TABLE_SHIFT
-    this.entry = table[head + TABLE_FUSED] === FUSED_ENTRY ? this.head : -1
-    this.entered = this.entry < 0 ? -1 : table[head + FUSED_LAST]
     const guests = [...program.steps.keys()].filter((pc) => table[pc << TABLE_SHIFT] === op.STEP_GUEST)
     const exit = table[(guests[0] << TABLE_SHIFT) + 1] << TABLE_SHIFT
     const fusedExit = guests.length === 1 && table[exit + TABLE_FUSED] === FUSED_EXIT
     this.guest = fusedExit ? guests[0] : -1
     this.reasons = fusedExit ? (table[exit + FUSED_LAST] << TABLE_SHIFT) + 1 : -1
+    const head = this.head << TABLE_SHIFT
+    if (!fusedExit && table[head + TABLE_FUSED] === FUSED_ENTRY) table[head + TABLE_FUSED] = 0
+    this.entry = table[head + TABLE_FUSED] === FUSED_ENTRY ? this.head : -1
+    this.entered = this.entry < 0 ? -1 : table[head + FUSED_LAST]
   }
 
   /** A THREAD_ value. */
@@ -338,7 +343,8 @@ export class RunLoop extends ThreadSteps {
   /**
    * Rows of {@link FUSED_ENTRY}. `flush` asks for the same count, as `fold` does for what `fusedExit` asks: with
    * nothing to do, the calls would be a third of a hypercall. Nobody comes in between, so no request is pending when
-   * they are looked at again.
+   * they are looked at again; and every exit folds, so that a list register is alone, and pending or active, if one
+   * interrupt was flushed: that needs no maintenance.
    */
   private fusedEntry(v: number, pe: number, thread: number): void {
     const { words } = this
@@ -346,24 +352,37 @@ export class RunLoop extends ThreadSteps {
     words[v + VCPU_THREAD] = kept | THREAD_IRQS_OFF | MODE_IN_GUEST
     const count = words[v + VCPU_AP_COUNT]
     if (count !== 0) this.vgic.flushSome(v, pe, count)
+    if (count > 1) this.seam.settleMaintenance(words, pe)
     returnFromEl2(words, pe)
   }
 
   /** Rows of {@link FUSED_EXIT}, but for what the last of them returns. */
   private fusedExit(v: number, pe: number): void {
+    if (this.injects) {
+      this.exitInjecting(v, pe)
+      return
+    }
     const { words } = this
-    words[v + VCPU_THREAD] =
-      withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF | THREAD_HOST_IRQ)
+    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
     const used = words[v + VCPU_USED_LRS]
     if (used !== 0) this.vgic.foldSome(v, pe, used)
     const count = words[v + VCPU_AP_COUNT]
     if (count !== 0) this.apLists.prune(v, count)
-    if (this.takesInterrupts) this.syncTimers(v)
+    if (words[pe + PE_LINES] & LINE_IRQ) this.takeInterrupts(v, pe)
   }
 
-  private syncTimers(v: number): void {
+  /** The same where the host injects interrupts that it takes: what the fold lets through waits until they are on. */
+  private exitInjecting(v: number, pe: number): void {
+    const { words } = this
+    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~THREAD_MODE
+    this.vgic.fold(v)
     this.timers.sync(v)
-    this.takeInterrupts(v)
+    this.takeInterrupts(v, pe)
+  }
+
+  private takeInterrupts(v: number, pe: number): void {
+    this.seam.settleMaintenance(this.words, pe)
+    this.irqOn(v)
   }
 
   /** The guest leaves: an exception to EL2 for an EXIT_ reason. The thread goes on after `guest`. */

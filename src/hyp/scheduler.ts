@@ -7,7 +7,6 @@ import type { Silicon } from '../gic/silicon.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 import type { Program } from './design.ts'
 import {
-  HOST_IRQ_TICK,
   TASK_BLOCKED,
   THREAD_IRQS_OFF,
   THREAD_PREEMPT_OFF,
@@ -112,10 +111,5 @@ export class Scheduler {
     silicon.pcpu.writeSpsr(pe, 0)
     words[this.host + HOST_CURRENT + words[v + VCPU_LAST_CPU]] = 0
     words[v + VCPU_PE] = 0
-  }
-
-  /** The host's timer tick on the PE that a guest runs on. */
-  tick(v: number): void {
-    this.words[v + VCPU_THREAD] |= HOST_IRQ_TICK
   }
 }

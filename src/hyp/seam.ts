@@ -3,7 +3,7 @@
  * system registers of the PE that it runs on and the MMIO registers of the GIC. Every crossing is counted in
  * the cost row of the vCPU it is made for, and told to an observer if there is one.
  */
-import { ICC_EOIR1_EL1, ICC_IAR1_EL1 } from '../arch/icc.ts'
+import { ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1 } from '../arch/icc.ts'
 import {
   ICH_AP0R0_EL2,
   ICH_AP1R0_EL2,
@@ -14,7 +14,10 @@ import {
   ichLr,
   VTR_PREbits,
 } from '../arch/ich.ts'
+import { PHYSICAL_INTERFACE } from '../gic/cpu-interface.ts'
 import { type Ich, lrAt, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
+import { LINE_IRQ, PE_LINES } from '../gic/output-lines.ts'
+import { sgiTo } from '../gic/sgi.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import type { VirtualInterface } from '../gic/virtual-interface.ts'
 import { COST_MMIO_READS, COST_MMIO_WRITES, COST_SYSREG_READS, COST_SYSREG_WRITES } from './cost.ts'
@@ -187,6 +190,7 @@ export class Seam {
     const { physical, mmio } = this.silicon
     const bit = 1 << (intid & 31)
     physical.setActive(pe, intid, active)
+    this.silicon.lines.settle()
     this.count(v, COST_MMIO_WRITES, 1)
     if (active) this.count(v, COST_MMIO_READS, 1)
     if (this.observer === null) return
@@ -204,21 +208,64 @@ export class Seam {
     const bit = 1 << (intid & 31)
     const address = mmio.addressOfActive(pe, intid, pending) - PENDR_BEFORE_ACTIVER
     mmio.write(address, 4, bit, 0)
+    this.silicon.lines.settle()
     this.count(v, COST_MMIO_WRITES, 1)
     if (this.observer !== null) this.observer('mmio', false, address, bit, 0)
   }
 
+  /** Whether a physical interrupt is pending: GICR_ISPENDR0 of the PE for a PPI, GICD_ISPENDR<n> for an SPI. */
+  readPhysicalPending(v: number, pe: number, intid: number): boolean {
+    const { mmio } = this.silicon
+    const address = mmio.addressOfActive(pe, intid, true) - PENDR_BEFORE_ACTIVER
+    const pending = mmio.read(address, 4)
+    this.count(v, COST_MMIO_READS, 1)
+    if (this.observer !== null) this.observer('mmio', true, address, pending, 0)
+    return ((pending >>> (intid & 31)) & 1) === 1
+  }
+
+  /** Writes ICC_SGI1R_EL1, for a vCPU, with a CPU as its only target. */
+  sendSgi(v: number, cpu: number, intid: number): void {
+    const { silicon } = this
+    silicon.sgis.sendTo(silicon.peOf(cpu), intid)
+    this.count(v, COST_SYSREG_WRITES, 1)
+    if (this.observer !== null) {
+      this.observer('sysreg', false, ICC_SGI1R_EL1, ...sgiTo(silicon.physical.affinities.values[cpu], intid))
+    }
+    silicon.lines.settle()
+  }
+
   /**
-   * The host takes a physical interrupt, a PE's PPI or an SPI: it acknowledges it and drops the priority. At EL2
-   * EOImode is 1, so the interrupt stays active until the guest deactivates the virtual one, or software does.
+   * Reads ICC_IAR1_EL1, and writes ICC_EOIR1_EL1: the host takes the interrupt that is signalled to a PE and drops the
+   * priority again. EOImode is 1, so the interrupt stays active until software deactivates it, or a guest the virtual
+   * one that stands for it. Returns its INTID.
    */
-  takePhysical(v: number, pe: number, intid: number): void {
-    this.silicon.physical.setActive(pe, intid, true)
+  takePhysical(v: number, pe: number): number {
+    const { icc, lines } = this.silicon
+    const intid = icc.readIar1(pe + PHYSICAL_INTERFACE)
+    icc.writeEoir1(pe + PHYSICAL_INTERFACE, intid)
+    lines.settlePe(pe)
     this.count(v, COST_SYSREG_READS, 1)
     this.count(v, COST_SYSREG_WRITES, 1)
-    if (this.observer === null) return
-    this.observer('sysreg', true, ICC_IAR1_EL1, intid, 0)
-    this.observer('sysreg', false, ICC_EOIR1_EL1, intid, 0)
+    if (this.observer !== null) {
+      this.observer('sysreg', true, ICC_IAR1_EL1, intid, 0)
+      this.observer('sysreg', false, ICC_EOIR1_EL1, intid, 0)
+    }
+    return intid
+  }
+
+  /** Writes ICC_DIR_EL1. */
+  deactivatePhysical(v: number, pe: number, intid: number): void {
+    const { icc, lines } = this.silicon
+    icc.writeDir(pe + PHYSICAL_INTERFACE, intid)
+    lines.settlePe(pe)
+    this.count(v, COST_SYSREG_WRITES, 1)
+    if (this.observer !== null) this.observer('sysreg', false, ICC_DIR_EL1, intid, 0)
+  }
+
+  /** After writes of ICH_HCR_EL2 or list registers: the maintenance interrupt, which may be there now, or still. */
+  settleMaintenance(words: Int32Array, pe: number): void {
+    if (this.virtualInterface.mayNeedMaintenance(words, pe) || words[pe + PE_LINES] & LINE_IRQ)
+      this.silicon.lines.settleVirtual(pe)
   }
 
   private count(v: number, kind: number, crossings: number): void {

@@ -5,7 +5,7 @@
  * them go on.
  */
 import type { ApLists } from './ap-list.ts'
-import { kickOutside, postRequest } from './kick.ts'
+import { postRequest } from './kick.ts'
 import { STEP_ACCESS_STOPPED, STEP_HANDLE_REQUESTS, STEP_STOP_VCPUS } from './steps.ts'
 import { REQ_SLEEP, THREAD_IRQS_OFF, VCPU_INDEX, VCPU_THREAD } from './vcpu.ts'
 import { VM_STOPPER } from './vm.ts'
@@ -41,7 +41,7 @@ export class StopVm {
       const other = apLists.vcpuOf(i)
       if (other === v) continue
       postRequest(words, other, REQ_SLEEP)
-      kickOutside(words, other)
+      apLists.kicks.kickOutside(other)
     }
   }
 

@@ -7,7 +7,7 @@ import type { ApLists } from './ap-list.ts'
 import type { ArchTimers } from './arch-timer.ts'
 import { GUEST_PC } from './guest.ts'
 import type { Halt } from './halt.ts'
-import type { MappedInterrupts } from './mapped-interrupts.ts'
+import type { HostInterrupts } from './host-interrupts.ts'
 import type { OnSpin } from './on-spin.ts'
 import type { OwnSteps } from './own-steps.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -24,7 +24,6 @@ import {
   TASK_OFF,
   TASK_RUNNING,
   TASK_SLEEPING,
-  THREAD_HOST_IRQ,
   THREAD_IRQS_OFF,
   THREAD_REQUESTS,
   THREAD_WAITING,
@@ -65,6 +64,7 @@ export interface StepParts {
   readonly own: OwnSteps
   readonly mmio: VgicMmio
   readonly stopVm: StopVm
+  readonly hostInterrupts: HostInterrupts
 }
 
 export class ThreadSteps {
@@ -80,9 +80,7 @@ export class ThreadSteps {
   readonly own: OwnSteps
   readonly mmio: VgicMmio
   readonly stopVm: StopVm
-  private readonly mapped: MappedInterrupts
-  /** Whether the host takes interrupts for the VM: its timers', and those of devices it was given. */
-  protected readonly takesInterrupts: boolean
+  readonly hostInterrupts: HostInterrupts
 
   constructor(parts: StepParts) {
     this.words = parts.seam.words
@@ -97,8 +95,7 @@ export class ThreadSteps {
     this.own = parts.own
     this.mmio = parts.mmio
     this.stopVm = parts.stopVm
-    this.mapped = parts.vgic.mapped
-    this.takesInterrupts = parts.timers.present || parts.apLists.place.mappedCount > 0
+    this.hostInterrupts = parts.hostInterrupts
   }
 
   /** Does a step for a vCPU and returns its result. */
@@ -137,16 +134,16 @@ export class ThreadSteps {
         return 0
       case op.STEP_FLUSH:
         this.vgic.flush(v)
-        return 0
+        return this.settled(v)
       case op.STEP_FLUSH_ACTIVE_FIRST:
         this.vgic.flushActiveFirst(v)
-        return 0
+        return this.settled(v)
       case op.STEP_FOLD:
         this.vgic.fold(v)
-        return 0
+        return this.settled(v)
       case op.STEP_FOLD_IGNORING_EOI_COUNT:
         this.vgic.foldIgnoringEoiCount(v)
-        return 0
+        return this.settled(v)
       case op.STEP_TIMER_SYNC:
         this.timers.sync(v)
         return 0
@@ -238,6 +235,7 @@ export class ThreadSteps {
         return 0
       case op.STEP_STOP:
         words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_OFF)
+        this.timers.unload(v)
         this.scheduler.release(v)
         return 0
       case op.STEP_GIVE_UP_CPU:
@@ -246,8 +244,15 @@ export class ThreadSteps {
       case op.STEP_RESUME:
         return 0
       default:
-        return this.own.perform(step, v)
+        return this.settled(v, this.own.perform(step, v))
     }
+  }
+
+  /** Settles the maintenance interrupt after a step on list registers, and returns the step's result. */
+  private settled(v: number, result = 0): number {
+    const pe = this.words[v + VCPU_PE]
+    if (pe !== 0) this.seam.settleMaintenance(this.words, pe)
+    return result
   }
 
   protected load(v: number): void {
@@ -269,7 +274,9 @@ export class ThreadSteps {
   }
 
   protected trapDir(v: number): void {
-    this.seam.writeHcr(v, this.words[v + VCPU_PE], HCR_TDIR)
+    const pe = this.words[v + VCPU_PE]
+    this.seam.writeHcr(v, pe, HCR_TDIR)
+    this.seam.settleMaintenance(this.words, pe)
   }
 
   protected put(v: number): void {
@@ -281,6 +288,7 @@ export class ThreadSteps {
   }
 
   protected giveUpCpu(v: number): void {
+    this.timers.unload(v)
     if (taskOf(this.words[v + VCPU_THREAD]) === TASK_BLOCKED) this.timers.startBackground(v)
     this.scheduler.release(v)
   }
@@ -300,15 +308,12 @@ export class ThreadSteps {
     this.scheduler.switchOut(v)
   }
 
-  /** The host takes what is pending for it: a kick's IPI, its tick, the guest's timers, devices of the guest's. */
+  /** The host takes what is signalled to its PE: a kick's IPI, its tick, the guest's timers, devices of the guest's. */
   protected irqOn(v: number): void {
-    this.words[v + VCPU_THREAD] &= ~(THREAD_IRQS_OFF | THREAD_HOST_IRQ)
-    if (this.takesInterrupts) this.takeInterrupts(v)
-  }
-
-  protected takeInterrupts(v: number): void {
-    this.timers.takeInterrupts(v)
-    this.mapped.takeInterrupts(v)
+    const { words } = this
+    words[v + VCPU_THREAD] &= ~THREAD_IRQS_OFF
+    const pe = words[v + VCPU_PE]
+    if (pe !== 0 && this.pcpu.physicalLines(pe) !== 0) this.hostInterrupts.take(v, pe)
   }
 
   protected takeExitReason(v: number): number {

@@ -85,8 +85,8 @@ export const VCPU_LR_IRQ = 99
 /** The fields of {@link VCPU_THREAD}. */
 export const THREAD_VIEW = view('thread', 32, [
   field('preemptOff', 31, 24),
-  res0(23, 12),
-  field('hostIrq', 11, 10),
+  res0(23, 11),
+  field('timersLoaded', 10),
   field('task', 9, 8),
   field('requests', 7, 4),
   field('mode', 3, 2),
@@ -131,12 +131,8 @@ export const TASK_OFF = 0x200
  */
 export const TASK_BLOCKED = 0x300
 
-/** Interrupts for the host that are pending on its PE. */
-export const THREAD_HOST_IRQ = 0xc00
-/** The IPI of a kick. */
-export const HOST_IRQ_KICK = 0x400
-/** The host's timer tick. */
-export const HOST_IRQ_TICK = 0x800
+/** Its timers are its PE's: from timerLoad until its thread gives the PE up. */
+export const THREAD_TIMERS_LOADED = 0x400
 
 export const taskOf = (thread: number): number => thread & THREAD_TASK
 /** Asleep, or on the way to it: a kick wakes it. TASK_SLEEPING and TASK_BLOCKED share their low bit. */

@@ -166,9 +166,9 @@ export class VirtualMachine {
   /** What the guest of a vCPU reads from a system register at EL1. */
   readSysreg(vcpu: number, encoding: number): bigint {
     const v = this.inGuest(vcpu)
-    const { words, silicon } = this.hypervisor
+    const { words, guest } = this.hypervisor
     const pe = words[v + VCPU_PE]
-    const low = silicon.systemRegisters.read(pe, encoding, 1)
+    const low = guest.read(pe, encoding)
     const value = joined(low, words[pe + PCPU_DATA_HIGH])
     this.leaveIfTrapped(v, 0, 0)
     return value
@@ -178,7 +178,7 @@ export class VirtualMachine {
   writeSysreg(vcpu: number, encoding: number, value: number | bigint): void {
     const v = this.inGuest(vcpu)
     const [low, high] = halves(BigInt(value))
-    this.hypervisor.silicon.systemRegisters.write(this.hypervisor.words[v + VCPU_PE], encoding, low, high, 1)
+    this.hypervisor.guest.write(this.hypervisor.words[v + VCPU_PE], encoding, low, high)
     this.leaveIfTrapped(v, low, high)
   }
 

@@ -23,11 +23,10 @@ export const VM_PROPBASER = 4
  */
 export const VM_RUNNING = 6
 
-/** An SPI that is mapped to a physical one: its handle, the physical INTID, and the physical line. */
+/** An SPI that is mapped to a physical one: its handle and the physical INTID. */
 export const MAPPED_IRQ = 0
 export const MAPPED_PINTID = 1
-export const MAPPED_LINE = 2
-export const MAPPED_STRIDE = 3
+export const MAPPED_STRIDE = 2
 
 /** How large a VM is. */
 export interface VmSize {

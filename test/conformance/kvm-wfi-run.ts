@@ -6,7 +6,7 @@
 import type { Actor, ScenarioMachine, StepEvent } from 'vgic/scenario'
 import { timerIntids } from '../../src/hyp/arch-timer.ts'
 import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from '../../src/hyp/guest.ts'
-import { THREAD_HOST_IRQ, VCPU_PC, VCPU_PE, VCPU_THREAD } from '../../src/hyp/vcpu.ts'
+import { VCPU_PC, VCPU_PE } from '../../src/hyp/vcpu.ts'
 import { type Case, type GuestOp, type Stimulus, said } from './kvm-wfi-case.ts'
 import { type BuiltCase, END, type PlacedOp, redistributorAt, SETUP_END } from './kvm-wfi-scenario.ts'
 
@@ -129,13 +129,9 @@ class Replay implements Replayed {
   private isAtOp(vcpu: Followed): boolean {
     if (!this.isInGuest(vcpu)) return false
     const { hypervisor } = this.machine
-    const { guest, timers, silicon } = hypervisor
+    const { guest, setup } = hypervisor
     const v = hypervisor.vcpu(vcpu.index)
-    const forHost =
-      this.word(vcpu, VCPU_THREAD) & THREAD_HOST_IRQ ||
-      timers.interrupts(v) ||
-      silicon.virtualInterface.maintenanceLine(this.word(vcpu, VCPU_PE))
-    return !forHost && guest.next(v, hypervisor.setup.guests[vcpu.index]) === 'operation'
+    return !guest.isInterrupted(v) && guest.next(v, setup.guests[vcpu.index]) === 'operation'
   }
 
   private canGoOn(vcpu: Followed): boolean {

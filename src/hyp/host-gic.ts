@@ -1,0 +1,76 @@
+/**
+ * How the host sets up the physical GIC when it boots, through the registers that its driver has (Linux,
+ * irq-gic-v3.c): what it is interrupted by is in group 1 and has one priority. It ends interrupts in two parts
+ * (ICC_CTLR_EL1.EOImode), so that one which it passes on to a guest stays active until that has dealt with it.
+ */
+import { ICC_CTLR_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from '../arch/icc.ts'
+import { FIRST_SPI } from '../arch/intid.ts'
+import { MAINTENANCE_PPI } from '../gic/output-lines.ts'
+import type { Silicon } from '../gic/silicon.ts'
+import { timerIntids } from './arch-timer.ts'
+import { KICK_SGI } from './kick.ts'
+
+/** The host's own timer, that of EL2 (BSA). */
+export const TICK_PPI = 26
+
+/** A physical SPI of a device, which the host passes on to a guest. */
+export interface PhysicalSpi {
+  readonly intid: number
+  readonly edge: boolean
+  /** The CPU that it interrupts. */
+  readonly cpu: number
+}
+
+const GICD_CTLR = 0x0
+const GICD_IROUTER = 0x6000
+const GICR_WAKER = 0x14
+/** The same in GICD and, for a PE's own interrupts, in GICR's SGI_base. */
+const IGROUPR = 0x80
+const ISENABLER = 0x100
+const IPRIORITYR = 0x400
+const ICFGR = 0xc00
+
+const GICD_CTLR_EnableGrp1 = 0x2
+const PRIORITY = 0xa0
+const PRIORITY_MASK = 0xf0
+const CTLR_EOImode = 0x2
+const PRIVATE = [KICK_SGI, MAINTENANCE_PPI, TICK_PPI, ...timerIntids]
+
+/** Boots every CPU's part of the GIC, and enables the SPIs. */
+export function bootHostGic(silicon: Silicon, spis: readonly PhysicalSpi[]): void {
+  const { config, mmio, systemRegisters, lines } = silicon
+  mmio.write(config.gicd + GICD_CTLR, 4, GICD_CTLR_EnableGrp1, 0)
+  for (let cpu = 0; cpu < config.cpus; cpu++) {
+    const { rd, sgi } = mmio.redistributorFrames(cpu)
+    mmio.write(rd + GICR_WAKER, 4, 0, 0)
+    mmio.write(sgi + IGROUPR, 4, -1, 0)
+    for (const intid of PRIVATE) mmio.write(sgi + IPRIORITYR + intid, 1, PRIORITY, 0)
+    mmio.write(
+      sgi + ISENABLER,
+      4,
+      PRIVATE.reduce((bits, intid) => bits | (1 << intid), 0),
+      0,
+    )
+    const pe = silicon.peOf(cpu)
+    systemRegisters.write(pe, ICC_PMR_EL1, PRIORITY_MASK, 0, 2)
+    systemRegisters.write(pe, ICC_CTLR_EL1, CTLR_EOImode, 0, 2)
+    systemRegisters.write(pe, ICC_IGRPEN1_EL1, 1, 0, 2)
+  }
+  for (const spi of spis) enableSpi(silicon, spi)
+  silicon.completeWrites()
+  lines.settle()
+}
+
+function enableSpi({ config, mmio, physical }: Silicon, { intid, edge, cpu }: PhysicalSpi): void {
+  const set = (register: number, width: number, value: number): void => {
+    const at = config.gicd + register + 4 * Math.floor((intid * width) / 32)
+    mmio.write(at, 4, mmio.read(at, 4) | (value << ((intid * width) % 32)), 0)
+  }
+  if (intid < FIRST_SPI) return
+  set(IGROUPR, 1, 1)
+  set(ICFGR, 2, edge ? 2 : 0)
+  mmio.write(config.gicd + IPRIORITYR + intid, 1, PRIORITY, 0)
+  const affinity = physical.affinities.values[cpu]
+  mmio.write(config.gicd + GICD_IROUTER + 8 * intid, 8, affinity & 0xffffff, affinity >>> 24)
+  set(ISENABLER, 1, 1)
+}

@@ -1,0 +1,94 @@
+/**
+ * The host as the physical GIC's CPU: what it does with the interrupts that are signalled to a PE. It takes one at
+ * once when its thread there, or nobody, is on the PE at EL2 with interrupts on; otherwise where that thread turns
+ * them on again, which a guest leaves for.
+ */
+
+import { FIRST_SPI } from '../arch/intid.ts'
+import { LINE } from '../gic/interrupt-block.ts'
+import { MAINTENANCE_PPI, type OutputLine } from '../gic/output-lines.ts'
+import { GICR_BLOCK } from '../gic/physical-interrupts.ts'
+import type { ApLists } from './ap-list.ts'
+import type { ArchTimers } from './arch-timer.ts'
+import { TICK_PPI } from './host-gic.ts'
+import { KICK_SGI } from './kick.ts'
+import type { MappedInterrupts } from './mapped-interrupts.ts'
+import type { Scheduler } from './scheduler.ts'
+import type { Seam } from './seam.ts'
+import { THREAD_IRQS_OFF, VCPU_THREAD } from './vcpu.ts'
+
+export class HostInterrupts {
+  readonly words: Int32Array
+  /** The PE on which an interrupt is being handled, with PSTATE.I set; 0 between steps. */
+  private handling = 0
+
+  constructor(
+    readonly seam: Seam,
+    readonly scheduler: Scheduler,
+    readonly apLists: ApLists,
+    readonly timers: ArchTimers,
+    readonly mapped: MappedInterrupts,
+  ) {
+    this.words = seam.words
+  }
+
+  /** An output of the GIC has moved. */
+  setLine(cpu: number, line: OutputLine, level: 0 | 1): void {
+    if (level === 0 || line !== 'irq') return
+    const { words, seam, scheduler, apLists } = this
+    const { silicon } = seam
+    const pe = silicon.peOf(cpu)
+    const v = scheduler.current(cpu)
+    if (pe === this.handling || silicon.pcpu.isInGuest(pe)) return
+    // On a PE that nobody has, what the host does counts for the first vCPU.
+    if (v === 0) this.take(apLists.vcpuOf(0), pe)
+    else if ((words[v + VCPU_THREAD] & THREAD_IRQS_OFF) === 0) this.take(v, pe)
+  }
+
+  /**
+   * Takes what is signalled to a PE, for the vCPU whose thread is there, one interrupt after another. The maintenance interrupt's line falls when the list registers are folded back, which has been done by now: a host that
+   * has not would take it again and again, and here it goes on after once.
+   */
+  take(v: number, pe: number): void {
+    const { seam } = this
+    const outer = this.handling
+    this.handling = pe
+    while (seam.silicon.pcpu.physicalLines(pe) !== 0) {
+      const intid = seam.takePhysical(v, pe)
+      this.handle(v, pe, intid)
+      if (intid === MAINTENANCE_PPI && this.lineOf(pe, intid)) break
+    }
+    this.handling = outer
+  }
+
+  /** The host's tick, on the PE that a guest runs on. */
+  tick(pe: number): void {
+    this.seam.silicon.drivePpi(pe, TICK_PPI, true)
+  }
+
+  /** Whether a tick has come that the host has not taken. */
+  isTicking(pe: number): boolean {
+    return this.lineOf(pe, TICK_PPI)
+  }
+
+  private lineOf(pe: number, intid: number): boolean {
+    return (this.words[pe + GICR_BLOCK + LINE] & (1 << intid)) !== 0
+  }
+
+  /** What an interrupt is for; one that stands for a guest's is left active. */
+  private handle(v: number, pe: number, intid: number): void {
+    switch (intid) {
+      case TICK_PPI:
+        this.seam.silicon.drivePpi(pe, TICK_PPI, false)
+        break
+      case KICK_SGI:
+      case MAINTENANCE_PPI:
+        break
+      default:
+        if (intid >= FIRST_SPI) this.mapped.interrupt(intid)
+        else this.timers.interrupt(v, intid)
+        return
+    }
+    this.seam.deactivatePhysical(v, pe, intid)
+  }
+}
