@@ -2,9 +2,19 @@
  * Which words a step has changed, found by comparing with the state before it. How far a step reaches is known
  * before it is taken, so only what it can have changed is compared; a property test compares everything.
  */
-import { BEST, STALE } from '../gic/pending-summary.ts'
+import { CANDIDATES } from '../gic/interrupt-block.ts'
+import { BEST } from '../gic/pending-summary.ts'
+import { GICR_BLOCK } from '../gic/physical-interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { VCPU_AP_COUNT, VCPU_GUEST, VCPU_IRQ, VCPU_LAST_CPU, VCPU_THREAD, VCPU_VMCR } from '../hyp/vcpu.ts'
+import {
+  THREAD_MODE,
+  VCPU_AP_COUNT,
+  VCPU_GUEST,
+  VCPU_IRQ,
+  VCPU_LAST_CPU,
+  VCPU_THREAD,
+  VCPU_VMCR,
+} from '../hyp/vcpu.ts'
 import { irqApListOf } from '../hyp/vgic-irq.ts'
 import { type Actor, DEVICE_WORDS, type ScenarioMachine } from './machine.ts'
 import {
@@ -100,11 +110,15 @@ export class Changes {
     return this.compare(end - 1, end, count)
   }
 
-  /** The device, and the thread's word and the PE of the vCPU that it notifies. */
+  /** The device, and the thread's word of the vCPU that it notifies; its PE if the IPI of a kick was sent there. */
   private ofNotify(index: number): number {
-    const v = this.machine.notifiedBy(index, this.before)
+    const { words, before } = this
+    const v = this.machine.notifiedBy(index, before)
     const count = this.ofDevice(index)
-    return v === 0 ? count : this.comparePe(v, this.compare(v + VCPU_THREAD, v + VCPU_THREAD + 1, count))
+    if (v === 0) return count
+    const thread = v + VCPU_THREAD
+    const found = this.compare(thread, thread + 1, count)
+    return (words[thread] ^ before[thread]) & THREAD_MODE ? this.comparePe(v, found) : found
   }
 
   private ofDevice(index: number): number {
@@ -112,13 +126,16 @@ export class Changes {
     return this.compare(device, device + DEVICE_WORDS, 0)
   }
 
-  /** The PE that a thread is on, or was on last, and what is known of its own pending interrupts. */
+  /** The PE that a thread is on, or was on last, and which of its own interrupts is the best candidate. */
   private comparePe(v: number, count: number): number {
     const { silicon } = this.hypervisor
     const cpu = this.words[v + VCPU_LAST_CPU]
-    const summary = silicon.physical.summaryOf(cpu)
-    const found = this.compare(summary + STALE, summary + BEST + 1, count)
-    return this.compareRanges(this.peRanges, silicon.peOf(cpu), found)
+    const pe = silicon.peOf(cpu)
+    const found = this.compareRanges(this.peRanges, pe, count)
+    const candidates = pe + GICR_BLOCK + CANDIDATES
+    if (this.words[candidates] === this.before[candidates]) return found
+    const best = silicon.physical.summaryOf(cpu) + BEST
+    return this.compare(best, best + 1, found)
   }
 
   private compareRanges(ranges: Int32Array, base: number, count: number): number {

@@ -41,6 +41,8 @@ export const ASKS_OWN_RUNNABLE = 16
 export const ENTERS = 32
 /** A flush or a fold. */
 const ON_LISTS = 64
+/** Takes the host's interrupts. */
+const TAKES = 128
 
 const reaches = { thread: REACH_THREAD, vcpu: REACH_VCPU, pe: REACH_PE } as const
 const listSteps: readonly Step[] = [flush, flushActiveFirst, fold, foldIgnoringEoiCount]
@@ -93,12 +95,17 @@ export class StepKinds {
     if (runLoop.threadState(v) === THREAD_IN_GUEST) return this.ofGuest(index, v)
     const notifier = words[v + VCPU_NOTIFIER]
     const row = this.rows[notifier !== 0 ? notifier : words[v + VCPU_PC]]
-    return row & ON_LISTS && this.hasEmptyLists(v) ? REACH_VCPU : row
+    if (row & ON_LISTS && this.hasEmptyLists(v)) return REACH_VCPU
+    return row & TAKES && !this.isInterrupted(v) ? REACH_THREAD : row
   }
 
   /** A flush or a fold has nothing to do. */
   private hasEmptyLists(v: number): boolean {
     return this.words[v + VCPU_AP_COUNT] === 0 && this.words[v + VCPU_USED_LRS] === 0
+  }
+
+  private isInterrupted(v: number): boolean {
+    return this.machine.hypervisor.guest.isInterrupted(v)
   }
 
   private ofGuest(index: number, v: number): number {
@@ -133,6 +140,7 @@ function rowOf(step: Step | undefined, injects: boolean): number {
     (step.outcomes.length > 1 && !accesses.includes(step) ? ASKS : 0) |
     (asksOwnRunnable ? ASKS_OWN_RUNNABLE : 0) |
     (step.op === STEP_GUEST ? ENTERS : 0) |
-    (listSteps.includes(step) ? ON_LISTS : 0)
+    (listSteps.includes(step) ? ON_LISTS : 0) |
+    (step === irqOn ? TAKES : 0)
   )
 }

@@ -10,15 +10,16 @@
 import { AFFINITY_VIEW } from '../arch/gicd.ts'
 import { recordType, type WordDeclaration } from '../state/layout.ts'
 
+/** What software configures, and then, from {@link LATCH} to {@link CANDIDATES}, what becomes of interrupts. */
 export const GROUP = 0
 export const ENABLE = 1
-export const LATCH = 2
-export const LINE = 3
-export const ACTIVE = 4
 /** Edge-triggered interrupts; SGIs always are. */
-export const EDGE = 5
+export const EDGE = 2
 /** Interrupts that were disabled while the effect of that still lags: they are forwarded as if enabled (RWP). */
-export const DISABLING = 6
+export const DISABLING = 3
+export const LATCH = 4
+export const LINE = 5
+export const ACTIVE = 6
 /** Derived: what may be forwarded to a CPU interface, {@link candidatesOf}. */
 export const CANDIDATES = 7
 /** Eight words, a byte an interrupt, as IPRIORITYR<n> has them. */
@@ -32,11 +33,11 @@ export const ROUTE = 16
 export const blockWords = (at: number, prefix: string, suffix: string): readonly WordDeclaration[] => [
   { name: `${prefix}_IGROUPR${suffix}`, at: at + GROUP, class: 'authoritative' },
   { name: `${prefix}_ISENABLER${suffix}`, at: at + ENABLE, class: 'authoritative' },
+  { name: `${prefix}_ICFGR (edge)`, at: at + EDGE, class: 'authoritative' },
+  { name: `${prefix}_ICENABLER${suffix} (lagging)`, at: at + DISABLING, class: 'authoritative' },
   { name: `${prefix}_ISPENDR${suffix} (latch)`, at: at + LATCH, class: 'authoritative' },
   { name: `${prefix} input lines`, at: at + LINE, class: 'authoritative' },
   { name: `${prefix}_ISACTIVER${suffix}`, at: at + ACTIVE, class: 'authoritative' },
-  { name: `${prefix}_ICFGR (edge)`, at: at + EDGE, class: 'authoritative' },
-  { name: `${prefix}_ICENABLER${suffix} (lagging)`, at: at + DISABLING, class: 'authoritative' },
   { name: `${prefix} candidates`, at: at + CANDIDATES, class: 'derived' },
   { name: `${prefix}_IPRIORITYR`, at: at + PRIORITY, count: 8, class: 'authoritative' },
 ]

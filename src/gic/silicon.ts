@@ -10,7 +10,7 @@ import { Distributor } from './distributor.ts'
 import { HighestPending } from './highest-pending.ts'
 import { Ich } from './ich.ts'
 import { Icv } from './icv.ts'
-import { ACTIVE, CANDIDATES, LATCH, SPI_BLOCK } from './interrupt-block.ts'
+import { CANDIDATES, LATCH, SPI_BLOCK } from './interrupt-block.ts'
 import { Mmio } from './mmio.ts'
 import { type GicHost, OutputLines, outputLineWords } from './output-lines.ts'
 import { PCPU_TRAP, Pcpu, pcpuWords } from './pcpu.ts'
@@ -93,7 +93,7 @@ export class Silicon {
     this.peBase = layout.baseOf(records.pe)
     this.peSize = records.pe.size
     const pe = [0, PCPU_TRAP, ICH_HCR, PHYSICAL_WORDS + 1]
-    const interrupts = [LATCH, ACTIVE + 1, CANDIDATES, CANDIDATES + 1].map((at) => GICR_BLOCK + at)
+    const interrupts = [GICR_BLOCK + LATCH, GICR_BLOCK + CANDIDATES + 1]
     this.hypervisorRanges = Int32Array.of(...pe, ...interrupts, ICH_LR, this.peSize)
     const affinities = new Affinities(config.affinities)
     this.physical = new PhysicalInterrupts(words, config, affinities, {
