@@ -144,7 +144,10 @@ describe('a kick', () => {
 
   it('names its target as ICC_SGI1R_EL1 does', () => {
     expect(sgiTo(0x0000_0005, 0)).toEqual([1 << 5, 0])
-    expect(sgiTo(0x1234_5678 | 0, 7)).toEqual([(7 << 24) | (0x56 << 16) | (1 << 8), (0x12 << 16) | (7 << 12) | 0x34])
+    expect(sgiTo(0x1234_5678 | 0, 7)).toEqual([
+      (7 << 24) | (0x56 << 16) | (1 << 8),
+      (0x12 << 16) | (7 << 12) | 0x34,
+    ])
   })
 })
 
@@ -175,7 +178,15 @@ describe('a timer of the guest', () => {
   const timed = (): Scenario =>
     scenario('timer')
       .vm({ vcpus: 1, timers: true, haltPolling: { limit: 10 } })
-      .guest(0, (guest) => busy(guest.onIrq((list) => list.ack().stopTimer().eoi()).unmask().timer(500).wfi()))
+      .guest(0, (guest) =>
+        busy(
+          guest
+            .onIrq((list) => list.ack().stopTimer().eoi())
+            .unmask()
+            .timer(500)
+            .wfi(),
+        ),
+      )
 
   it('is the line of its PPI while it is loaded', () => {
     const machine = timed().machine()
