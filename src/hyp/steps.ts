@@ -82,8 +82,8 @@ export const loadUnlessWaiting = onPe(step('loadUnlessWaiting', STEP_LOAD_UNLESS
 export const trapDir = onPe(step('trapDir', STEP_TRAP_DIR))
 /** kvm_timer_vcpu_load: samples the timers. */
 export const timerLoad = step('timerLoad', STEP_TIMER_LOAD)
-/** vcpu_put: the CPU interface state comes back to memory; nothing if it is there. */
-export const put = onVcpu(step('put', STEP_PUT))
+/** vcpu_put: the CPU interface state comes back to memory; nothing if it is there. So do the timers, unless it waits. */
+export const put = onPe(step('put', STEP_PUT))
 /**
  * Takes the requests that were posted to the vCPU; a signal is the loop's to look for. Waits while another vCPU has
  * stopped the VM.

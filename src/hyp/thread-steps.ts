@@ -279,8 +279,11 @@ export class ThreadSteps {
     this.seam.settleMaintenance(this.words, pe)
   }
 
+  /** vcpu_put; of a vCPU that waits in a WFI only that of the vGIC, as KVM's kvm_vcpu_wfi: its timers go on. */
   protected put(v: number): void {
-    if (this.words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
+    const { words } = this
+    if (words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
+    if ((words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.timers.unload(v)
   }
 
   protected saveVmcr(v: number): void {

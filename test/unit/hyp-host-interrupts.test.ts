@@ -213,6 +213,27 @@ describe('a timer of the guest', () => {
     expect(rest.at(-1)?.acknowledged).toBe(VIRTUAL_TIMER)
   })
 
+  it('is nobody’s line while its vCPU is in userspace: the next load samples it', () => {
+    const machine = scenario('userspace')
+      .vm({ vcpus: 1, timers: true })
+      .guest(0, (guest) =>
+        busy(
+          guest
+            .onIrq((list) => list.ack().stopTimer().eoi())
+            .unmask()
+            .timer(500)
+            .userspace(),
+        ),
+      )
+      .machine()
+    goTo(machine, 'vcpu0', 'userspace')
+    happen(machine, 'virtual timer of vcpu0')
+    expect(pending(machine)).toEqual([])
+    const rest = go(machine, 'vcpu0', ({ acknowledged }) => acknowledged === VIRTUAL_TIMER)
+    expect(physical(rest)).toEqual([])
+    expect(rest.at(-1)?.acknowledged).toBe(VIRTUAL_TIMER)
+  })
+
   it('is nobody’s line while its vCPU is off the PE', () => {
     const machine = timed().machine()
     goTo(machine, 'vcpu0', 'virtual timer in 500')
