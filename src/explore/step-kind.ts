@@ -1,4 +1,5 @@
 /** What the explorer knows of a step before it is taken: how far its changes reach, and what is checked after it. */
+import { HCR_EL2_FMO, HCR_EL2_IMO, PCPU_HCR_EL2 } from '../gic/pcpu.ts'
 import { type Step, TABLE_SHIFT } from '../hyp/design.ts'
 import { GUEST_PC, OP_QUIESCE, OP_SEV, OP_WORDS } from '../hyp/guest.ts'
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
@@ -43,6 +44,9 @@ export const ENTERS = 32
 const ON_LISTS = 64
 /** Takes the host's interrupts. */
 const TAKES = 128
+
+/** HCR_EL2's bits that make a guest's ICC_* accesses those to its virtual CPU interface. */
+const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
 
 const reaches = { thread: REACH_THREAD, vcpu: REACH_VCPU, pe: REACH_PE } as const
 const listSteps: readonly Step[] = [flush, flushActiveFirst, fold, foldIgnoringEoiCount]
@@ -109,7 +113,10 @@ export class StepKinds {
   }
 
   private ofGuest(index: number, v: number): number {
-    const op = this.machine.setup.guests[index].ops[this.words[v + GUEST_PC] * OP_WORDS]
+    const { words } = this
+    // Without a load its accesses are to the physical CPU interface.
+    if ((words[words[v + VCPU_PE] + PCPU_HCR_EL2] & ROUTES) !== ROUTES) return REACH_ALL
+    const op = this.machine.setup.guests[index].ops[words[v + GUEST_PC] * OP_WORDS]
     return op === OP_SEV || op === OP_QUIESCE ? REACH_ALL : this.guest
   }
 

@@ -75,7 +75,8 @@ export class Silicon {
    * Pairs `start, end` of the words of a PE's record that a step of a hypervisor or of its guests can change. Of the
    * physical side these are the highest priority pending interrupt, and which of the PE's own are pending, active and
    * candidates: the host's registers stay as it has set them up, and it acknowledges and drops the priority in one step.
-   * Observational words are left out.
+   * A guest that reaches the physical CPU interface, since HCR_EL2 does not keep it off, changes more. Observational
+   * words are left out.
    */
   readonly hypervisorRanges: Int32Array
   /** The record of CPU 0, and the distance to the next CPU's. */

@@ -196,7 +196,7 @@ export class VirtualInterface extends CpuInterface {
     )
   }
 
-  /** Whether the maintenance interrupt may be there: it is not if all list registers in use are pending and nothing else asks. */
+  /** Whether the maintenance interrupt may be there: not if nothing but pending list registers' ends could ask for it. */
   mayNeedMaintenance(words: Int32Array, pe: number): boolean {
     const status = words[pe + ICH_LR_STATUS]
     return (((status >>> 16) & ~status) | (words[pe + ICH_HCR] & MAINTENANCE_ENABLES)) !== 0

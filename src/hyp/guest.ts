@@ -178,7 +178,7 @@ export class Guest {
   read(pe: number, encoding: number): number {
     const { systemRegisters, lines } = this.silicon
     const value = systemRegisters.read(pe, encoding, 1)
-    lines.settleVirtual(pe)
+    lines.settlePe(pe)
     return value
   }
 
@@ -186,7 +186,7 @@ export class Guest {
   write(pe: number, encoding: number, low: number, high: number): void {
     const { systemRegisters, lines } = this.silicon
     systemRegisters.write(pe, encoding, low, high, 1)
-    lines.settleVirtual(pe)
+    lines.settlePe(pe)
   }
 
   /** Enters a handler, with both masks set; false if there is none for what is signalled. */

@@ -3,8 +3,8 @@
  * irq-gic-v3.c): what it is interrupted by is in group 1 and has one priority. It ends interrupts in two parts
  * (ICC_CTLR_EL1.EOImode), so that one which it passes on to a guest stays active until that has dealt with it.
  */
-import { ICC_CTLR_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from '../arch/icc.ts'
-import { FIRST_SPI } from '../arch/intid.ts'
+import { GICD_CTLR_EnableGrp1 } from '../arch/gicd.ts'
+import { CTLR_EOImode, ICC_CTLR_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from '../arch/icc.ts'
 import { MAINTENANCE_PPI } from '../gic/output-lines.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import { timerIntids } from './arch-timer.ts'
@@ -30,13 +30,14 @@ const ISENABLER = 0x100
 const IPRIORITYR = 0x400
 const ICFGR = 0xc00
 
-const GICD_CTLR_EnableGrp1 = 0x2
+/** Linux's: one for all interrupts, and a mask that admits it. */
 const PRIORITY = 0xa0
 const PRIORITY_MASK = 0xf0
-const CTLR_EOImode = 0x2
-const PRIVATE = [KICK_SGI, MAINTENANCE_PPI, TICK_PPI, ...timerIntids]
 
-/** Boots every CPU's part of the GIC, and enables the SPIs. */
+const privateIntids = [KICK_SGI, MAINTENANCE_PPI, TICK_PPI, ...timerIntids]
+const privateBits = privateIntids.reduce((bits, intid) => bits | (1 << intid), 0)
+
+/** Sets up the distributor and every CPU's redistributor and interface, and enables the SPIs. */
 export function bootHostGic(silicon: Silicon, spis: readonly PhysicalSpi[]): void {
   const { config, mmio, systemRegisters, lines } = silicon
   mmio.write(config.gicd + GICD_CTLR, 4, GICD_CTLR_EnableGrp1, 0)
@@ -44,13 +45,8 @@ export function bootHostGic(silicon: Silicon, spis: readonly PhysicalSpi[]): voi
     const { rd, sgi } = mmio.redistributorFrames(cpu)
     mmio.write(rd + GICR_WAKER, 4, 0, 0)
     mmio.write(sgi + IGROUPR, 4, -1, 0)
-    for (const intid of PRIVATE) mmio.write(sgi + IPRIORITYR + intid, 1, PRIORITY, 0)
-    mmio.write(
-      sgi + ISENABLER,
-      4,
-      PRIVATE.reduce((bits, intid) => bits | (1 << intid), 0),
-      0,
-    )
+    for (const intid of privateIntids) mmio.write(sgi + IPRIORITYR + intid, 1, PRIORITY, 0)
+    mmio.write(sgi + ISENABLER, 4, privateBits, 0)
     const pe = silicon.peOf(cpu)
     systemRegisters.write(pe, ICC_PMR_EL1, PRIORITY_MASK, 0, 2)
     systemRegisters.write(pe, ICC_CTLR_EL1, CTLR_EOImode, 0, 2)
@@ -61,12 +57,13 @@ export function bootHostGic(silicon: Silicon, spis: readonly PhysicalSpi[]): voi
   lines.settle()
 }
 
+/** Configures an SPI, its route and priority, and enables it. */
 function enableSpi({ config, mmio, physical }: Silicon, { intid, edge, cpu }: PhysicalSpi): void {
+  /** Sets the interrupt's field, `width` bits, in a register that has a field for each. */
   const set = (register: number, width: number, value: number): void => {
     const at = config.gicd + register + 4 * Math.floor((intid * width) / 32)
     mmio.write(at, 4, mmio.read(at, 4) | (value << ((intid * width) % 32)), 0)
   }
-  if (intid < FIRST_SPI) return
   set(IGROUPR, 1, 1)
   set(ICFGR, 2, edge ? 2 : 0)
   mmio.write(config.gicd + IPRIORITYR + intid, 1, PRIORITY, 0)

@@ -3,10 +3,11 @@
  * once when its thread there, or nobody, is on the PE at EL2 with interrupts on; otherwise where that thread turns
  * them on again, which a guest leaves for.
  */
-
-import { FIRST_SPI } from '../arch/intid.ts'
+import { FIRST_SPI, INTID_NONE } from '../arch/intid.ts'
+import { PHYSICAL_INTERFACE } from '../gic/cpu-interface.ts'
 import { LINE } from '../gic/interrupt-block.ts'
-import { MAINTENANCE_PPI, type OutputLine } from '../gic/output-lines.ts'
+import { LINE_IRQ, MAINTENANCE_PPI, type OutputLine, PE_LINES } from '../gic/output-lines.ts'
+import { HIGHEST_PENDING, HPPI_INTID } from '../gic/physical-interface.ts'
 import { GICR_BLOCK } from '../gic/physical-interrupts.ts'
 import type { ApLists } from './ap-list.ts'
 import type { ArchTimers } from './arch-timer.ts'
@@ -46,17 +47,19 @@ export class HostInterrupts {
   }
 
   /**
-   * Takes what is signalled to a PE, for the vCPU whose thread is there, one interrupt after another. The maintenance interrupt's line falls when the list registers are folded back, which has been done by now: a host that
-   * has not would take it again and again, and here it goes on after once.
+   * Takes what is signalled to a PE, for the vCPU whose thread is there, one interrupt after another. One that comes
+   * again as soon as it was dealt with would never cease; here the host goes on then. So it is with the maintenance
+   * interrupt of a host that has not folded back the list registers, which is what makes its line fall.
    */
   take(v: number, pe: number): void {
-    const { seam } = this
+    const { words, seam } = this
+    const at = pe + PHYSICAL_INTERFACE + HIGHEST_PENDING
     const outer = this.handling
     this.handling = pe
-    while (seam.silicon.pcpu.physicalLines(pe) !== 0) {
-      const intid = seam.takePhysical(v, pe)
-      this.handle(v, pe, intid)
-      if (intid === MAINTENANCE_PPI && this.lineOf(pe, intid)) break
+    let last = INTID_NONE
+    while (words[pe + PE_LINES] & LINE_IRQ && HPPI_INTID(words[at]) !== last) {
+      last = seam.takePhysical(v, pe)
+      this.handle(v, pe, last)
     }
     this.handling = outer
   }

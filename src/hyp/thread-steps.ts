@@ -276,7 +276,7 @@ export class ThreadSteps {
   protected trapDir(v: number): void {
     const pe = this.words[v + VCPU_PE]
     this.seam.writeHcr(v, pe, HCR_TDIR)
-    this.seam.settleMaintenance(this.words, pe)
+    if (this.pcpu.physicalLines(pe) !== 0) this.seam.settleMaintenance(this.words, pe)
   }
 
   /** vcpu_put; of a vCPU that waits in a WFI only that of the vGIC, as KVM's kvm_vcpu_wfi: its timers go on. */

@@ -2,7 +2,7 @@
  * The host's own interrupts come through the modelled GIC: how it sets the GIC up, and what its kicks, its tick, the
  * guest's timers, mapped SPIs and the maintenance interrupt look like there.
  */
-import { ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_PMR_EL1, ICC_SGI1R_EL1 } from 'vgic'
+import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_PMR_EL1, ICC_SGI1R_EL1 } from 'vgic'
 import { designs, edit, type Scenario, type ScenarioMachine, type StepEvent, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { sgiTo } from '../../src/gic/sgi.ts'
@@ -280,6 +280,21 @@ describe('the maintenance interrupt', () => {
     const taken = [`IAR1 ${MAINTENANCE}`, `EOIR1 ${MAINTENANCE}`, `DIR ${MAINTENANCE}`]
     expect(storm.length).toBeGreaterThan(5)
     expect(storm.at(-1)).toEqual(taken)
+  })
+})
+
+describe('a guest that reaches the physical CPU interface, since its vCPU was not loaded', () => {
+  it('cannot make the host take one interrupt for ever', () => {
+    const machine = scenario('unloaded')
+      .design(edit(designs.wfiHandler).omitAll('load').design())
+      .vm({ vcpus: 1, timers: true })
+      .guest(0, (guest) => busy(guest.write(ICC_CTLR_EL1, 0).timer(500)))
+      .machine()
+    goTo(machine, 'vcpu0', 'virtual timer in 500')
+    happen(machine, 'virtual timer of vcpu0')
+    const taken = goTo(machine, 'vcpu0', 'irqOn')
+    expect(physical(taken)).toEqual([`IAR1 ${VIRTUAL_TIMER}`, `EOIR1 ${VIRTUAL_TIMER}`])
+    expect(irqLine(machine)).toBe(true)
   })
 })
 
