@@ -213,6 +213,7 @@ export class InvariantChecker {
     const { words } = this
     const word = words[irq]
     if ((word & IRQ_EDGE) === 0 || word & IRQ_LATCH) return true
+    if (this.hypervisor.mapped.isPendingAtDistributor(irq)) return true
     const owner = irqApListOf(word)
     if (owner === 0) return false
     const v = this.hypervisor.vcpu(owner - 1)
@@ -234,9 +235,15 @@ export class InvariantChecker {
     for (let irq = v + VCPU_IRQ; irq < v + VCPU_IRQ + FIRST_SPI; irq++)
       if (admits(vmcr, words[irq])) return irq
     for (let irq = place.spis; irq < place.spis + place.spiCount; irq++) {
-      if (irqTarget(words[irq]) === words[v + VCPU_INDEX] && admits(vmcr, words[irq])) return irq
+      if (irqTarget(words[irq]) === words[v + VCPU_INDEX] && admits(vmcr, this.withPhysical(irq))) return irq
     }
     return 0
+  }
+
+  /** The word of an interrupt, pending too if it is mapped to a physical one that is. */
+  private withPhysical(irq: number): number {
+    const { words, hypervisor } = this
+    return hypervisor.mapped.isPendingAtDistributor(irq) ? words[irq] | IRQ_LATCH : words[irq]
   }
 }
 

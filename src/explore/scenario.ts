@@ -3,7 +3,7 @@
  * every run starts a machine of its own from it.
  */
 import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich.ts'
-import { FIRST_SPECIAL, FIRST_SPI } from '../arch/intid.ts'
+import { FIRST_SPECIAL, FIRST_SPI, intidName } from '../arch/intid.ts'
 import { type CheckedGicConfig, checkGicConfig, type GicConfig } from '../gic/config.ts'
 import { timerIntids } from '../hyp/arch-timer.ts'
 import type { Design } from '../hyp/design.ts'
@@ -216,10 +216,24 @@ export class Scenario {
       priority: configInteger('priority', config.priority ?? 0xa0, 0, 0xff) & PRIORITY_MASK,
       physical: config.physical,
     }
-    if (config.physical !== undefined)
-      configInteger('physical', config.physical, FIRST_SPI, FIRST_SPECIAL - 1)
-    this.interrupts.set(intid < FIRST_SPI ? `${setup.vcpu}:${intid}` : `${intid}`, setup)
+    const key = intid < FIRST_SPI ? `${setup.vcpu}:${intid}` : `${intid}`
+    if (config.physical !== undefined) this.checkPhysical(config.physical, key, intid)
+    this.interrupts.set(key, setup)
     return this
+  }
+
+  private checkPhysical(physical: number, key: string, intid: number): void {
+    configInteger('physical', physical, FIRST_SPI, FIRST_SPECIAL - 1)
+    if (intid < FIRST_SPI) {
+      throw new VgicError('config', `${intidName(intid)} cannot be mapped to a physical SPI: map an SPI.`)
+    }
+    for (const [other, interrupt] of this.interrupts) {
+      if (other === key || interrupt.physical !== physical) continue
+      throw new VgicError(
+        'config',
+        `The physical SPI ${physical} is given to SPI ${interrupt.intid} already: choose another.`,
+      )
+    }
   }
 
   /** SGIs, and the timers' PPIs, as Linux sets them up. */

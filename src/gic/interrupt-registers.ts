@@ -7,6 +7,14 @@ import { ACTIVE, ENABLE, GROUP, LATCH } from './interrupt-block.ts'
 import type { PhysicalInterrupts } from './physical-interrupts.ts'
 import { BYTE, type RegisterRow, WORD } from './register-map.ts'
 
+/** Offsets of what software in the model reaches by its address; a redistributor's are in SGI_base. */
+export const IGROUPR = 0x80
+export const ISENABLER = 0x100
+export const ISACTIVER = 0x300
+export const ICACTIVER = 0x380
+export const IPRIORITYR = 0x400
+export const ICFGR = 0xc00
+
 /** Whose registers they are: of what owner, the map's user says (`DISTRIBUTOR` or a PE's record). */
 interface Interrupts {
   readonly physical: PhysicalInterrupts
@@ -42,11 +50,11 @@ export function interruptRows<M extends Interrupts>(
   return [
     bitmap(
       'IGROUPR',
-      0x80,
+      IGROUPR,
       ({ physical }, owner, first) => physical.readBits(owner, first, GROUP),
       ({ physical }, owner, first, _count, value) => physical.writeGroups(owner, first, value),
     ),
-    bitmap('ISENABLER', 0x100, isEnabled, ({ physical }, owner, first, _count, value) =>
+    bitmap('ISENABLER', ISENABLER, isEnabled, ({ physical }, owner, first, _count, value) =>
       physical.enable(owner, first, value),
     ),
     bitmap('ICENABLER', 0x180, isEnabled, (machine, owner, first, _count, value) => {
@@ -66,7 +74,7 @@ export function interruptRows<M extends Interrupts>(
     ),
     {
       name: `${frame}_IPRIORITYR`,
-      offset: base + 0x400,
+      offset: base + IPRIORITYR,
       // INTIDs 1020 to 1023 have none.
       length: Math.min(intids, 1020),
       bits: 8,
@@ -77,7 +85,7 @@ export function interruptRows<M extends Interrupts>(
     },
     {
       name: `${frame}_ICFGR`,
-      offset: base + 0xc00,
+      offset: base + ICFGR,
       length: intids >> 2,
       bits: 2,
       sizes: WORD,
@@ -86,7 +94,3 @@ export function interruptRows<M extends Interrupts>(
     },
   ]
 }
-
-/** Where active bits are set and cleared, for what needs their addresses. */
-export const ISACTIVER = 0x300
-export const ICACTIVER = 0x380

@@ -50,6 +50,9 @@ export const redistributorWords: readonly WordDeclaration[] = [
   },
 ]
 
+/** Offset of GICR_WAKER. */
+export const WAKER = 0x14
+
 /** CommonLPIAff: redistributors with the same Aff3 share the configuration of LPIs. */
 const COMMON_LPI_AFF3 = 1 << 24
 
@@ -197,7 +200,7 @@ export const redistributorMap = new RegisterMap<Redistributor>(
     razWi('GICR_STATUSR', 0x10, 4),
     word(
       'GICR_WAKER',
-      0x14,
+      WAKER,
       (redistributor, pe) => redistributor.readWaker(pe),
       (redistributor, pe, value) => redistributor.writeWaker(pe, value),
     ),

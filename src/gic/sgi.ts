@@ -38,11 +38,6 @@ export class Sgis {
     this.generate(pe, low, high, false, true)
   }
 
-  /** ICC_SGI1R_EL1 with one target, the PE of a record. */
-  sendTo(target: number, intid: number): void {
-    this.send(target, 1 << intid, true, this.sgi1rReachesGroup0)
-  }
-
   private generate(pe: number, low: number, high: number, group1: boolean, group0: boolean): void {
     const { physical } = this
     const { affinities } = physical
@@ -74,8 +69,9 @@ export class Sgis {
   }
 }
 
-/** The value of an SGI register that has one target, by its affinity: bits 31:0 and 63:32. */
-export const sgiTo = (affinity: number, intid: number): [low: number, high: number] => [
-  (intid << INTID_SHIFT) | (((affinity >> 8) & 0xff) << AFF1_SHIFT) | (1 << (affinity & 15)),
-  ((affinity >>> 24) << AFF3_SHIFT) | (((affinity >> 4) & 15) << RS_SHIFT) | ((affinity >> 16) & AFF2),
-]
+/** The value of an SGI register that has one target, by its affinity: bits 31:0. */
+export const sgiLow = (affinity: number, intid: number): number =>
+  (intid << INTID_SHIFT) | (((affinity >> 8) & 0xff) << AFF1_SHIFT) | (1 << (affinity & 15))
+/** Bits 63:32 of it. */
+export const sgiHigh = (affinity: number): number =>
+  ((affinity >>> 24) << AFF3_SHIFT) | (((affinity >> 4) & 15) << RS_SHIFT) | ((affinity >> 16) & AFF2)

@@ -148,7 +148,7 @@ export class ArchTimers {
   }
 
   /** kvm_timer_vcpu_put: the timers are no longer the PE's. */
-  unload(v: number): void {
+  put(v: number): void {
     if ((this.words[v + VCPU_THREAD] & THREAD_TIMERS_LOADED) === 0) return
     this.words[v + VCPU_THREAD] &= ~THREAD_TIMERS_LOADED
     const { silicon } = this.seam

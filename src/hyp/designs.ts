@@ -62,6 +62,7 @@ import {
   stop,
   stopVcpus,
   timerLoad,
+  timerPut,
   timerSync,
   trapDir,
   userspace,
@@ -155,13 +156,14 @@ export interface DesignParts {
 }
 
 const vcpuLoad = [load, trapDir, timerLoad]
+const vcpuPut = [timerPut, put]
 
 /** Makes a design: a name, and what it does its own way. The steps are those of this library, or `ownStep`s. */
 export function defineDesign(name: string, parts: DesignParts): Design {
   const { wfi, beforeEntry = [], afterExit = [], candidateCanRun = dyRunnable } = parts
   const toUserspace = [
     preemptOff,
-    put,
+    ...vcpuPut,
     preemptOn,
     userspace,
     skipInstruction,
@@ -174,7 +176,7 @@ export function defineDesign(name: string, parts: DesignParts): Design {
     forever(
       when(
         signalPending,
-        part('signal', preemptOff, put, preemptOn, userspace, preemptOff, ...vcpuLoad, preemptOn),
+        part('signal', preemptOff, ...vcpuPut, preemptOn, userspace, preemptOff, ...vcpuLoad, preemptOn),
       ),
       part(
         'entry',

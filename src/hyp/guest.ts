@@ -169,7 +169,10 @@ export class Guest {
     return !this.silicon.pcpu.wouldWake(pe)
   }
 
-  /** Whether an interrupt of the host makes it leave: a kick's IPI, a tick, the guest's timers, maintenance. */
+  /**
+   * Whether an interrupt of the host makes it leave: a kick's IPI, a tick, its timers or devices, maintenance. That of a
+   * vCPU that was never loaded leaves too, though HCR_EL2 does not route it to EL2: guests have no handler for the host's.
+   */
   isInterrupted(v: number): boolean {
     return this.silicon.pcpu.physicalLines(this.words[v + VCPU_PE]) !== 0
   }

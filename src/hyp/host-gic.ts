@@ -5,7 +5,10 @@
  */
 import { GICD_CTLR_EnableGrp1 } from '../arch/gicd.ts'
 import { CTLR_EOImode, ICC_CTLR_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from '../arch/icc.ts'
+import { IROUTER } from '../gic/distributor.ts'
+import { ICFGR, IGROUPR, IPRIORITYR, ISENABLER } from '../gic/interrupt-registers.ts'
 import { MAINTENANCE_PPI } from '../gic/output-lines.ts'
+import { WAKER } from '../gic/redistributor.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import { timerIntids } from './arch-timer.ts'
 import { KICK_SGI } from './kick.ts'
@@ -21,15 +24,6 @@ export interface PhysicalSpi {
   readonly cpu: number
 }
 
-const GICD_CTLR = 0x0
-const GICD_IROUTER = 0x6000
-const GICR_WAKER = 0x14
-/** The same in GICD and, for a PE's own interrupts, in GICR's SGI_base. */
-const IGROUPR = 0x80
-const ISENABLER = 0x100
-const IPRIORITYR = 0x400
-const ICFGR = 0xc00
-
 /** Linux's: one for all interrupts, and a mask that admits it. */
 const PRIORITY = 0xa0
 const PRIORITY_MASK = 0xf0
@@ -40,10 +34,10 @@ const privateBits = privateIntids.reduce((bits, intid) => bits | (1 << intid), 0
 /** Sets up the distributor and every CPU's redistributor and interface, and enables the SPIs. */
 export function bootHostGic(silicon: Silicon, spis: readonly PhysicalSpi[]): void {
   const { config, mmio, systemRegisters, lines } = silicon
-  mmio.write(config.gicd + GICD_CTLR, 4, GICD_CTLR_EnableGrp1, 0)
+  mmio.write(config.gicd, 4, GICD_CTLR_EnableGrp1, 0)
   for (let cpu = 0; cpu < config.cpus; cpu++) {
     const { rd, sgi } = mmio.redistributorFrames(cpu)
-    mmio.write(rd + GICR_WAKER, 4, 0, 0)
+    mmio.write(rd + WAKER, 4, 0, 0)
     mmio.write(sgi + IGROUPR, 4, -1, 0)
     for (const intid of privateIntids) mmio.write(sgi + IPRIORITYR + intid, 1, PRIORITY, 0)
     mmio.write(sgi + ISENABLER, 4, privateBits, 0)
@@ -68,6 +62,6 @@ function enableSpi({ config, mmio, physical }: Silicon, { intid, edge, cpu }: Ph
   set(ICFGR, 2, edge ? 2 : 0)
   mmio.write(config.gicd + IPRIORITYR + intid, 1, PRIORITY, 0)
   const affinity = physical.affinities.values[cpu]
-  mmio.write(config.gicd + GICD_IROUTER + 8 * intid, 8, affinity & 0xffffff, affinity >>> 24)
+  mmio.write(config.gicd + IROUTER + 8 * intid, 8, affinity & 0xffffff, affinity >>> 24)
   set(ISENABLER, 1, 1)
 }

@@ -4,10 +4,8 @@
  * them on again, which a guest leaves for.
  */
 import { FIRST_SPI, INTID_NONE } from '../arch/intid.ts'
-import { PHYSICAL_INTERFACE } from '../gic/cpu-interface.ts'
 import { LINE } from '../gic/interrupt-block.ts'
-import { LINE_IRQ, MAINTENANCE_PPI, type OutputLine, PE_LINES } from '../gic/output-lines.ts'
-import { HIGHEST_PENDING, HPPI_INTID } from '../gic/physical-interface.ts'
+import { MAINTENANCE_PPI, type OutputLine } from '../gic/output-lines.ts'
 import { GICR_BLOCK } from '../gic/physical-interrupts.ts'
 import type { ApLists } from './ap-list.ts'
 import type { ArchTimers } from './arch-timer.ts'
@@ -20,8 +18,8 @@ import { THREAD_IRQS_OFF, VCPU_THREAD } from './vcpu.ts'
 
 export class HostInterrupts {
   readonly words: Int32Array
-  /** The PE on which an interrupt is being handled, with PSTATE.I set; 0 between steps. */
-  private handling = 0
+  /** By CPU, 1 while an interrupt is being handled there, with PSTATE.I set; all 0 between steps. */
+  private readonly handling: Uint8Array
 
   constructor(
     readonly seam: Seam,
@@ -31,6 +29,7 @@ export class HostInterrupts {
     readonly mapped: MappedInterrupts,
   ) {
     this.words = seam.words
+    this.handling = new Uint8Array(seam.silicon.config.cpus)
   }
 
   /** An output of the GIC has moved. */
@@ -40,7 +39,7 @@ export class HostInterrupts {
     const { silicon } = seam
     const pe = silicon.peOf(cpu)
     const v = scheduler.current(cpu)
-    if (pe === this.handling || silicon.pcpu.isInGuest(pe)) return
+    if (this.handling[cpu] !== 0 || silicon.pcpu.isInGuest(pe)) return
     // On a PE that nobody has, what the host does counts for the first vCPU.
     if (v === 0) this.take(apLists.vcpuOf(0), pe)
     else if ((words[v + VCPU_THREAD] & THREAD_IRQS_OFF) === 0) this.take(v, pe)
@@ -52,16 +51,15 @@ export class HostInterrupts {
    * interrupt of a host that has not folded back the list registers, which is what makes its line fall.
    */
   take(v: number, pe: number): void {
-    const { words, seam } = this
-    const at = pe + PHYSICAL_INTERFACE + HIGHEST_PENDING
-    const outer = this.handling
-    this.handling = pe
+    const { seam } = this
+    const cpu = seam.silicon.cpuOf(pe)
+    this.handling[cpu] = 1
     let last = INTID_NONE
-    while (words[pe + PE_LINES] & LINE_IRQ && HPPI_INTID(words[at]) !== last) {
+    while (seam.isSignalledAnother(pe, last)) {
       last = seam.takePhysical(v, pe)
       this.handle(v, pe, last)
     }
-    this.handling = outer
+    this.handling[cpu] = 0
   }
 
   /** The host's tick, on the PE that a guest runs on. */

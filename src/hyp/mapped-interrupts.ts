@@ -3,6 +3,7 @@
  * the VM. The physical interrupt stays active while the guest handles the virtual one, so that the host does
  * not take it again; the guest's deactivation deactivates it through the HW bit.
  */
+import { DISTRIBUTOR } from '../gic/physical-interrupts.ts'
 import type { ApLists } from './ap-list.ts'
 import type { ArchTimers } from './arch-timer.ts'
 import type { Seam } from './seam.ts'
@@ -33,6 +34,14 @@ export class MappedInterrupts {
     if (row === 0) return this.timers.outputOf(v, irq - v - VCPU_IRQ)
     const { words, seam } = this
     return seam.readPhysicalPending(v, words[v + VCPU_PE], words[row + MAPPED_PINTID])
+  }
+
+  /** The same of a mapped SPI as the distributor has it, which nobody in the machine sees without an access. */
+  isPendingAtDistributor(irq: number): boolean {
+    const row = this.rowOf(irq)
+    if (row === 0) return false
+    const pintid = this.words[row + MAPPED_PINTID]
+    return ((this.seam.silicon.physical.readPending(DISTRIBUTOR, pintid) >>> (pintid & 31)) & 1) === 1
   }
 
   /** Sets or clears the active state of the physical interrupt; one that is pending then is signalled again. */

@@ -48,6 +48,7 @@ export {
   stop,
   stopVcpus,
   timerLoad,
+  timerPut,
   timerSync,
   trapDir,
   userspace,

@@ -6,6 +6,7 @@
  */
 import { LINE_IRQ, PE_LINES } from '../gic/output-lines.ts'
 import { returnFromEl2, takeExceptionToEl2 } from '../gic/pcpu.ts'
+import { VgicError } from '../state/vgic-error.ts'
 import { COST_EXITS, COST_STRIDE } from './cost.ts'
 import { ENDED, type Program, TABLE_FUSED, TABLE_SHIFT } from './design.ts'
 import {
@@ -73,6 +74,9 @@ export const THREAD_POLLS = 5
 /** It waits for other vCPUs: to leave the guest, or to let it enter. */
 export const THREAD_WAITS_FOR_VCPUS = 6
 
+/** Single steps of a thread without coming to rest, after which it never will. */
+const MAX_STEPS = 100_000
+
 export class RunLoop extends ThreadSteps {
   readonly table: Int32Array
   readonly head: number
@@ -103,6 +107,7 @@ export class RunLoop extends ThreadSteps {
     this.guest = fusedExit ? guests[0] : -1
     this.reasons = fusedExit ? (table[exit + FUSED_LAST] << TABLE_SHIFT) + 1 : -1
     const head = this.head << TABLE_SHIFT
+    // A fused entry relies on the fold of a fused exit: see there.
     if (!fusedExit && table[head + TABLE_FUSED] === FUSED_ENTRY) table[head + TABLE_FUSED] = 0
     this.entry = table[head + TABLE_FUSED] === FUSED_ENTRY ? this.head : -1
     this.entered = this.entry < 0 ? -1 : table[head + FUSED_LAST]
@@ -186,8 +191,9 @@ export class RunLoop extends ThreadSteps {
   }
 
   private runFrom(v: number, from: number): number {
-    const { words, table } = this
+    const { words, table, program } = this
     let pc = from
+    let left = MAX_STEPS
     do {
       const at = pc << TABLE_SHIFT
       const fused = table[at + TABLE_FUSED]
@@ -261,6 +267,7 @@ export class RunLoop extends ThreadSteps {
           pc = table[at + FUSED_NEXT]
           break
         default: {
+          if (--left === 0) throw spinning(program)
           const next = table[at]
           if (next === op.STEP_SLEEP && taskOf(words[v + VCPU_THREAD]) === TASK_SLEEPING) {
             words[v + VCPU_PC] = pc
@@ -402,6 +409,12 @@ export class RunLoop extends ThreadSteps {
     takeExceptionToEl2(words, pe)
   }
 }
+
+const spinning = ({ design }: Program): VgicError =>
+  new VgicError(
+    'scenario',
+    `A thread of design ${design.name} does not come to rest: its loops must end, or lead to its head or a sleep.`,
+  )
 
 /** The thread cannot take the step at a program counter yet. */
 function waitingAt(words: Int32Array, v: number, pc: number): number {

@@ -17,7 +17,8 @@ import {
 import { PHYSICAL_INTERFACE } from '../gic/cpu-interface.ts'
 import { type Ich, lrAt, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
 import { LINE_IRQ, PE_LINES } from '../gic/output-lines.ts'
-import { sgiTo } from '../gic/sgi.ts'
+import { HIGHEST_PENDING, HPPI_INTID } from '../gic/physical-interface.ts'
+import { sgiHigh, sgiLow } from '../gic/sgi.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import type { VirtualInterface } from '../gic/virtual-interface.ts'
 import { COST_MMIO_READS, COST_MMIO_WRITES, COST_SYSREG_READS, COST_SYSREG_WRITES } from './cost.ts'
@@ -226,12 +227,23 @@ export class Seam {
   /** Writes ICC_SGI1R_EL1, for a vCPU, with a CPU as its only target. */
   sendSgi(v: number, cpu: number, intid: number): void {
     const { silicon } = this
-    silicon.sgis.sendTo(silicon.peOf(cpu), intid)
+    const affinity = silicon.physical.affinities.values[cpu]
+    const low = sgiLow(affinity, intid)
+    const high = sgiHigh(affinity)
+    silicon.sgis.writeSgi1r(silicon.peOf(cpu), low, high)
     this.count(v, COST_SYSREG_WRITES, 1)
-    if (this.observer !== null) {
-      this.observer('sysreg', false, ICC_SGI1R_EL1, ...sgiTo(silicon.physical.affinities.values[cpu], intid))
-    }
+    if (this.observer !== null) this.observer('sysreg', false, ICC_SGI1R_EL1, low, high)
     silicon.lines.settle()
+  }
+
+  /**
+   * Whether an interrupt is signalled to a PE, and not INTID `last` again. The PE sees its IRQ input; which interrupt it
+   * is it learns only by an acknowledge, so that this is the model's to ask, and counts nowhere.
+   */
+  isSignalledAnother(pe: number, last: number): boolean {
+    const { words } = this
+    if ((words[pe + PE_LINES] & LINE_IRQ) === 0) return false
+    return HPPI_INTID(words[pe + PHYSICAL_INTERFACE + HIGHEST_PENDING]) !== last
   }
 
   /**

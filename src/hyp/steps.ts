@@ -56,6 +56,7 @@ export const STEP_REEVALUATE = 51
 export const STEP_STOP_VCPUS = 52
 export const STEP_ACCESS_STOPPED = 53
 export const STEP_RESUME_VCPUS = 54
+export const STEP_TIMER_PUT = 55
 /** A design's own steps are numbered from here on. */
 export const STEP_OWN = 64
 
@@ -74,7 +75,7 @@ const onVcpu = (other: Step): Step => ({ ...other, reach: 'vcpu' })
 /** One that also changes its PE and which PEs are free. */
 const onPe = (other: Step): Step => ({ ...other, reach: 'pe' })
 
-/** vcpu_load: the vGIC's CPU interface state goes to the hardware; nothing if it is there. */
+/** vcpu_load of the vGIC: its CPU interface state goes to the hardware; nothing if it is there. */
 export const load = onPe(step('load', STEP_LOAD))
 /** The same, but nothing while the vCPU waits in its WFI. */
 export const loadUnlessWaiting = onPe(step('loadUnlessWaiting', STEP_LOAD_UNLESS_WAITING))
@@ -82,8 +83,10 @@ export const loadUnlessWaiting = onPe(step('loadUnlessWaiting', STEP_LOAD_UNLESS
 export const trapDir = onPe(step('trapDir', STEP_TRAP_DIR))
 /** kvm_timer_vcpu_load: samples the timers. */
 export const timerLoad = step('timerLoad', STEP_TIMER_LOAD)
-/** vcpu_put: the CPU interface state comes back to memory; nothing if it is there. So do the timers, unless it waits. */
-export const put = onPe(step('put', STEP_PUT))
+/** vcpu_put of the vGIC: the CPU interface state comes back to memory; nothing if it is there. */
+export const put = onVcpu(step('put', STEP_PUT))
+/** kvm_timer_vcpu_put: the timers are no longer the PE's. A thread that loses its PE needs no step for it. */
+export const timerPut = onPe(step('timerPut', STEP_TIMER_PUT))
 /**
  * Takes the requests that were posted to the vCPU; a signal is the loop's to look for. Waits while another vCPU has
  * stopped the VM.

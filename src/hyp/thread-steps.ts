@@ -114,6 +114,9 @@ export class ThreadSteps {
       case op.STEP_TIMER_LOAD:
         this.timers.load(v)
         return 0
+      case op.STEP_TIMER_PUT:
+        this.timers.put(v)
+        return 0
       case op.STEP_PUT:
         this.put(v)
         return 0
@@ -235,7 +238,7 @@ export class ThreadSteps {
         return 0
       case op.STEP_STOP:
         words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_OFF)
-        this.timers.unload(v)
+        this.timers.put(v)
         this.scheduler.release(v)
         return 0
       case op.STEP_GIVE_UP_CPU:
@@ -279,11 +282,8 @@ export class ThreadSteps {
     if (this.pcpu.physicalLines(pe) !== 0) this.seam.settleMaintenance(this.words, pe)
   }
 
-  /** vcpu_put; of a vCPU that waits in a WFI only that of the vGIC, as KVM's kvm_vcpu_wfi: its timers go on. */
   protected put(v: number): void {
-    const { words } = this
-    if (words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
-    if ((words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.timers.unload(v)
+    if (this.words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
   }
 
   protected saveVmcr(v: number): void {
@@ -291,7 +291,7 @@ export class ThreadSteps {
   }
 
   protected giveUpCpu(v: number): void {
-    this.timers.unload(v)
+    this.timers.put(v)
     if (taskOf(this.words[v + VCPU_THREAD]) === TASK_BLOCKED) this.timers.startBackground(v)
     this.scheduler.release(v)
   }

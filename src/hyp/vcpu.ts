@@ -131,7 +131,7 @@ export const TASK_OFF = 0x200
  */
 export const TASK_BLOCKED = 0x300
 
-/** Its timers are its PE's: from timerLoad until a put, but not that of a vCPU that waits, or the loss of the PE. */
+/** Its timers are its PE's: from `timerLoad` to `timerPut`, or until its thread loses the PE. */
 export const THREAD_TIMERS_LOADED = 0x400
 
 export const taskOf = (thread: number): number => thread & THREAD_TASK

@@ -30,6 +30,7 @@ import {
   VCPU_DATA,
   VCPU_ESR,
   VCPU_FAULT_IPA,
+  VCPU_INDEX,
   VCPU_LAST_CPU,
   VCPU_PE,
   VCPU_USED_LRS,
@@ -66,6 +67,8 @@ export interface ListRegisters {
  * ends every entry before one (hard case 16). On silicon an interrupt takes its time, and an instruction slips in.
  */
 const MAX_EXITS = 64
+/** How often a thread runs to where it parks, on one call, before its design is taken for one that leads nowhere. */
+const MAX_TRIES = 1000
 const HIGH = 0x1_0000_0000
 
 /** A VM after reset. Wrong arguments throw a `VgicError`; whatever guests do does not. */
@@ -288,7 +291,8 @@ export class VirtualMachine {
     const { runLoop, guest } = this.hypervisor
     for (let exits = 0; this.schedule(v); exits++) {
       let state = runLoop.threadState(v)
-      while (state === THREAD_STEPS || state === THREAD_WAITS_FOR_VCPUS) state = this.goOn(v)
+      for (let tries = 0; state === THREAD_STEPS || state === THREAD_WAITS_FOR_VCPUS; tries++)
+        state = this.goOn(v, tries)
       if (state !== THREAD_IN_GUEST) return false
       if (exits === MAX_EXITS || !guest.isInterrupted(v)) return true
       this.leave(v, EXIT_IRQ)
@@ -297,7 +301,13 @@ export class VirtualMachine {
   }
 
   /** The thread runs as far as it can; vCPUs that it waits for take the IPI that it has sent them. */
-  private goOn(v: number): number {
+  private goOn(v: number, tries: number): number {
+    if (tries > MAX_TRIES) {
+      throw new VgicError(
+        'scenario',
+        `vCPU ${this.hypervisor.words[v + VCPU_INDEX]} gets nowhere: its design must lead it into the guest, and others out when it waits for them.`,
+      )
+    }
     const { runLoop, place } = this.hypervisor
     const state = runLoop.enter(v)
     if (state !== THREAD_WAITS_FOR_VCPUS) return state
@@ -330,7 +340,7 @@ export class VirtualMachine {
   /** The guest leaves, and what it left for is dealt with. */
   private leave(v: number, reason: number): void {
     let state = this.hypervisor.runLoop.leave(v, reason)
-    while (state === THREAD_WAITS_FOR_VCPUS) state = this.goOn(v)
+    for (let tries = 0; state === THREAD_WAITS_FOR_VCPUS; tries++) state = this.goOn(v, tries)
     this.hypervisor.words[v + GUEST_PC] = 0
   }
 

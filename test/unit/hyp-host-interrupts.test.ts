@@ -3,9 +3,18 @@
  * guest's timers, mapped SPIs and the maintenance interrupt look like there.
  */
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_PMR_EL1, ICC_SGI1R_EL1 } from 'vgic'
-import { designs, edit, type Scenario, type ScenarioMachine, type StepEvent, scenario } from 'vgic/scenario'
+import { explore } from 'vgic/explore'
+import {
+  designs,
+  edit,
+  ownStep,
+  type Scenario,
+  type ScenarioMachine,
+  type StepEvent,
+  scenario,
+} from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { sgiTo } from '../../src/gic/sgi.ts'
+import { sgiHigh, sgiLow } from '../../src/gic/sgi.ts'
 import { actor, busy, exits, fire, go, goTo, handle, happen, physicalActive } from './hyp-machine.ts'
 
 const KICK = 0
@@ -142,12 +151,14 @@ describe('a kick', () => {
     expect(pending(machine)).toEqual([])
   })
 
-  it('names its target as ICC_SGI1R_EL1 does', () => {
-    expect(sgiTo(0x0000_0005, 0)).toEqual([1 << 5, 0])
-    expect(sgiTo(0x1234_5678 | 0, 7)).toEqual([
-      (7 << 24) | (0x56 << 16) | (1 << 8),
-      (0x12 << 16) | (7 << 12) | 0x34,
-    ])
+  it('names its target by affinity, with a range selector where Aff0 is above 15', () => {
+    expect([sgiLow(5, 0), sgiHigh(5)]).toEqual([1 << 5, 0])
+    const affinity = 0x1234_5678
+    expect(sgiLow(affinity, 7)).toBe((7 << 24) | (0x56 << 16) | (1 << 8))
+    expect(sgiHigh(affinity)).toBe((0x12 << 16) | (7 << 12) | 0x34)
+    const machine = inGuest(running().gic({ cpus: 1, affinities: [affinity] }))
+    fire(machine, 'uart')
+    expect(pending(machine)).toEqual([KICK])
   })
 })
 
@@ -210,6 +221,16 @@ describe('a timer of the guest', () => {
     expect(physical([expiry])).toEqual([`IAR1 ${VIRTUAL_TIMER}`, `EOIR1 ${VIRTUAL_TIMER}`])
     const rest = go(machine, 'vcpu0', ({ acknowledged }) => acknowledged === VIRTUAL_TIMER)
     expect(exits({ events: rest })).toEqual([])
+    expect(rest.at(-1)?.acknowledged).toBe(VIRTUAL_TIMER)
+  })
+
+  it('stays the PE’s whatever an edit does to the flag and the put of the halt', () => {
+    const unflagged = edit(designs.wfiFullPut).omitAll('setWaiting').design()
+    const machine = timed().design(unflagged).machine()
+    goTo(machine, 'vcpu0', 'pollBegin')
+    machine.trace(actor(machine, 'virtual timer of vcpu0'))
+    expect(physicalActive(machine, VIRTUAL_TIMER)).toBe(true)
+    const rest = go(machine, 'vcpu0', ({ acknowledged }) => acknowledged === VIRTUAL_TIMER)
     expect(rest.at(-1)?.acknowledged).toBe(VIRTUAL_TIMER)
   })
 
@@ -346,5 +367,47 @@ describe('a mapped SPI', () => {
     expect(irqLine(machine)).toBe(true)
     const again = go(machine, 'vcpu0', ({ acknowledged }) => acknowledged === 40)
     expect(again[0].what).toBe('interrupted by its device -> exit (irq)')
+  })
+
+  it.each(['edge', 'level'] as const)(
+    '%s: is not lost at the distributor, in any interleaving',
+    (trigger) => {
+      const pulses = scenario('pulses')
+        .gic({ spis: 64 })
+        .design(designs.wfiFlag)
+        .spi({ intid: 33, trigger, physical: 40 })
+        .guest(0, (guest) =>
+          guest
+            .onIrq((list) => list.ack().quiesce(33).eoi())
+            .unmask()
+            .wfi()
+            .wfi(),
+        )
+        .device('nic', (device) =>
+          trigger === 'edge' ? device.pulse(33).pulse(33) : device.raise(33).raise(33),
+        )
+      expect(explore(pulses, { preemptions: 1, ticks: 1 })).toMatchObject({ complete: true })
+    },
+  )
+
+  it('that stays active at the distributor, while its guest sleeps without it, is a lost wake-up', () => {
+    const blindly = ownStep('foldBlindly', (context, vcpu) => {
+      context.fold(vcpu, 0xffff)
+      return 0
+    })
+    const bug = edit(designs.wfiHandler).replaceAll('fold', blindly).design()
+    const raised = scenario('raised')
+      .gic({ spis: 64 })
+      .spi({ intid: 33, trigger: 'level', physical: 40 })
+      .guest(0, (guest) =>
+        guest
+          .onIrq((list) => list.ack().quiesce(33).eoi())
+          .wfe()
+          .unmask()
+          .wfi(),
+      )
+      .device('nic', (device) => device.raise(33))
+    expect(explore(raised, { ticks: 1 })).toMatchObject({ complete: true })
+    expect(explore(raised.design(bug), { ticks: 1 }).violation?.invariant).toBe('L1')
   })
 })

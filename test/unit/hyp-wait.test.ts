@@ -67,6 +67,7 @@ describe('an exit to userspace', () => {
       .run()
     expect(stepsAt(run, 'userspace')).toEqual([
       'preemptOff',
+      'timerPut',
       'put',
       'preemptOn',
       'userspace',
@@ -134,6 +135,7 @@ describe('a signal', () => {
     events.filter(({ place }) => place === 'signal').map(({ what }) => what)
   const around = [
     'preemptOff',
+    'timerPut',
     'put',
     'preemptOn',
     'userspace',

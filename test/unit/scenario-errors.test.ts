@@ -1,7 +1,8 @@
 /** Wrong use of scenarios throws a VgicError that says what to do. */
 import { Gic, VgicError } from 'vgic'
-import { type Scenario, scenario } from 'vgic/scenario'
+import { designs, edit, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { GICD, ICACTIVER, vmOf } from './guest-gic.ts'
 
 /** The code and message that a call throws. */
 function thrown(call: () => unknown): { code: string; message: string } {
@@ -14,6 +15,24 @@ function thrown(call: () => unknown): { code: string; message: string } {
   throw new Error('nothing was thrown')
 }
 const one = (): Scenario => scenario('one vCPU')
+
+describe('a physical SPI', () => {
+  it('is given to one SPI only', () => {
+    const given = one().spi({ intid: 40, physical: 50 })
+    expect(thrown(() => given.spi({ intid: 41, physical: 50 }))).toEqual({
+      code: 'config',
+      message: 'The physical SPI 50 is given to SPI 40 already: choose another.',
+    })
+    expect(() => given.spi({ intid: 40, physical: 50, priority: 0x80 })).not.toThrow()
+  })
+
+  it('is not given to a PPI', () => {
+    expect(thrown(() => one().ppi({ intid: 20, physical: 50 }))).toEqual({
+      code: 'config',
+      message: 'PPI 20 cannot be mapped to a physical SPI: map an SPI.',
+    })
+  })
+})
 
 describe('a scenario that contradicts itself is refused when its machine starts', () => {
   it.each([
@@ -226,5 +245,24 @@ describe('an image that is not of this machine is refused', () => {
     const before = machine.hash()
     expect(thrown(() => machine.restore(image())).code).toBe(code)
     expect(machine.hash()).toBe(before)
+  })
+})
+
+describe('a virtual machine with a design that leads nowhere', () => {
+  it('says so where a vCPU waits for another that never lets go', () => {
+    const vm = vmOf({ design: edit(designs.wfiHandler).omitAll('irqOn').design() })
+    expect(vm.enter(0) && vm.enter(1)).toBe(true)
+    expect(thrown(() => vm.writeMmio(0, GICD + ICACTIVER + 4, 4, 2))).toMatchObject({
+      code: 'scenario',
+      message: expect.stringContaining('vCPU 0 gets nowhere'),
+    })
+  })
+
+  it('says so where a halt neither sleeps nor ends', () => {
+    const vm = vmOf({ design: edit(designs.wfiHandler).omitAll('setSleeping').design() })
+    expect(thrown(() => vm.wfi(0))).toMatchObject({
+      code: 'scenario',
+      message: expect.stringContaining('does not come to rest'),
+    })
   })
 })
