@@ -107,7 +107,7 @@ export class RunLoop extends ThreadSteps {
     this.guest = fusedExit ? guests[0] : -1
     this.reasons = fusedExit ? (table[exit + FUSED_LAST] << TABLE_SHIFT) + 1 : -1
     const head = this.head << TABLE_SHIFT
-    // A fused entry relies on the fold of a fused exit: see there.
+    // A fused entry finds the list registers empty, as a fused exit leaves them.
     if (!fusedExit && table[head + TABLE_FUSED] === FUSED_ENTRY) table[head + TABLE_FUSED] = 0
     this.entry = table[head + TABLE_FUSED] === FUSED_ENTRY ? this.head : -1
     this.entered = this.entry < 0 ? -1 : table[head + FUSED_LAST]
@@ -350,8 +350,7 @@ export class RunLoop extends ThreadSteps {
   /**
    * Rows of {@link FUSED_ENTRY}. `flush` asks for the same count, as `fold` does for what `fusedExit` asks: with
    * nothing to do, the calls would be a third of a hypercall. Nobody comes in between, so no request is pending when
-   * they are looked at again; and every exit folds, so that a list register is alone, and pending or active, if one
-   * interrupt was flushed: that needs no maintenance.
+   * they are looked at again.
    */
   private fusedEntry(v: number, pe: number, thread: number): void {
     const { words } = this
@@ -359,7 +358,6 @@ export class RunLoop extends ThreadSteps {
     words[v + VCPU_THREAD] = kept | THREAD_IRQS_OFF | MODE_IN_GUEST
     const count = words[v + VCPU_AP_COUNT]
     if (count !== 0) this.vgic.flushSome(v, pe, count)
-    if (count > 1) this.seam.settleMaintenance(words, pe)
     returnFromEl2(words, pe)
   }
 

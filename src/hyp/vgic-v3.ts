@@ -88,7 +88,10 @@ export class VgicV3 {
     if (count !== 0) this.flushSome(v, words[v + VCPU_PE], count)
   }
 
-  /** The same for a list that has `count` interrupts. */
+  /**
+   * The same for a list that has `count` interrupts, with list registers that are empty. Afterwards the maintenance
+   * interrupt is settled: one that is pending or active alone in them asks for none.
+   */
   flushSome(v: number, pe: number, count: number): void {
     if (count === 1) this.flushOnly(v, pe)
     else this.flushSeveral(v, pe, count)
@@ -97,6 +100,7 @@ export class VgicV3 {
   private flushSeveral(v: number, pe: number, count: number): void {
     if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
     else this.fill(v, pe, count, HCR_En | HCR_TDIR)
+    this.seam.settleMaintenance(this.words, pe)
   }
 
   /** An ap_list of one interrupt, as most are: `fill` without its loop, which would cost as much again. */
