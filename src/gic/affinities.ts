@@ -21,6 +21,9 @@ export class Affinities {
 
   /** The CPU with an affinity; -1 if there is none. */
   cpuOf(affinity: number): number {
+    // Where affinities are as the configuration gives them by itself, the number says it.
+    const usual = (affinity >>> 8) * 16 + (affinity & 0xff)
+    if (usual < this.values.length && this.values[usual] === affinity) return usual
     const cpu = this.cpus.get(affinity)
     return cpu === undefined ? -1 : cpu
   }

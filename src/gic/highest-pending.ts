@@ -4,8 +4,8 @@
  * kept, and it runs only when a candidate, a priority, a route or an enable has changed. It looks at the candidates of
  * the blocks in which something has changed and, of the other blocks that have any, at the best one, which is kept too.
  *
- * Candidates are compared by rank, the priority above the INTID: the lowest rank wins, and so of equal priorities the
- * lowest INTID (IMPLEMENTATION DEFINED).
+ * Candidates are compared by rank, the priority above the INTID, with the group below both: the lowest rank wins, and
+ * so of equal priorities the lowest INTID (IMPLEMENTATION DEFINED).
  */
 import { FIRST_SPI } from '../arch/intid.ts'
 import { lowestBit, PHYSICAL_INTERFACE } from './cpu-interface.ts'
@@ -16,8 +16,10 @@ import { GICR_BLOCK, GROUPS, type PhysicalInterrupts } from './physical-interrup
 import type { Redistributor } from './redistributor.ts'
 
 /** A rank's fields. */
-const PRIORITY_SHIFT = 16
+const PRIORITY_SHIFT = 17
+const INTID_SHIFT = 1
 const INTID = 0xffff
+const GROUP_1 = 1
 
 export class HighestPending {
   readonly words: Int32Array
@@ -50,22 +52,20 @@ export class HighestPending {
   private find(pe: number, cpu: number, groups: number): number {
     const { words, physical } = this
     const summary = physical.summaryOf(cpu)
-    const affinity = physical.affinities.values[cpu]
     const stale = words[summary + STALE]
     words[summary + STALE] = 0
     if (stale & 1) words[summary + BEST] = this.bestPrivate(pe + GICR_BLOCK, groups)
     for (let left = stale & ~1; left !== 0; left &= left - 1) {
       const number = lowestBit(left)
-      words[summary + BEST + number] = this.bestSpi(number - 1, groups, affinity)
+      words[summary + BEST + number] = this.bestSpi(number - 1, groups, cpu)
     }
     let best = words[summary + BEST]
     for (let blocks = physical.spiCandidates(); blocks !== 0; blocks &= blocks - 1) {
-      best = Math.min(best, words[summary + BEST + 1 + lowestBit(blocks)])
+      const rank = words[summary + BEST + 1 + lowestBit(blocks)]
+      if (rank < best) best = rank
     }
     if (best === this.none) return 0
-    const intid = best & INTID
-    const group1 = words[physical.blockFor(pe, intid) + GROUP] & (1 << (intid & 31))
-    return hppiOf(intid, best >> PRIORITY_SHIFT, group1)
+    return hppiOf((best >> INTID_SHIFT) & INTID, best >> PRIORITY_SHIFT, best & GROUP_1)
   }
 
   /** The lowest rank of a PE's SGIs and PPIs. */
@@ -73,20 +73,22 @@ export class HighestPending {
     let best = this.none
     for (let left = this.candidates(block, groups); left !== 0; left &= left - 1) {
       const n = lowestBit(left)
-      best = Math.min(best, (priorityOf(this.words, block, n) << PRIORITY_SHIFT) | n)
+      const rank = rankOf(this.words, block, n, n)
+      if (rank < best) best = rank
     }
     return best
   }
 
-  /** The lowest rank of those SPIs in block `number` that go to the PE with an affinity. */
-  private bestSpi(number: number, groups: number, affinity: number): number {
+  /** The lowest rank of those SPIs in block `number` that go to a CPU. */
+  private bestSpi(number: number, groups: number, cpu: number): number {
     const { words, physical } = this
     const block = physical.spiBlocks + number * SPI_BLOCK_WORDS
+    const affinity = physical.affinities.values[cpu]
     const first = FIRST_SPI + 32 * number
     let best = this.none
     for (let left = this.candidates(block, groups); left !== 0; left &= left - 1) {
       const n = lowestBit(left)
-      const rank = (priorityOf(words, block, n) << PRIORITY_SHIFT) | (first + n)
+      const rank = rankOf(words, block, n, first + n)
       if (rank < best && words[block + ROUTE + n] === affinity) best = rank
     }
     return best
@@ -96,3 +98,9 @@ export class HighestPending {
     return this.words[block + CANDIDATES] & groupBits(this.words[block + GROUP], groups)
   }
 }
+
+/** The rank of an interrupt, number `n` of a block. */
+const rankOf = (words: Int32Array, block: number, n: number, intid: number): number =>
+  (priorityOf(words, block, n) << PRIORITY_SHIFT) |
+  (intid << INTID_SHIFT) |
+  ((words[block + GROUP] >>> n) & GROUP_1)

@@ -41,6 +41,8 @@ export const MAINTENANCE_PPI = 25
 
 export class OutputLines {
   readonly words: Int32Array
+  /** Counts what was settled: by it a call of the host shows whether the host has done anything to the GIC. */
+  private settled = 0
 
   constructor(
     readonly physical: PhysicalInterrupts,
@@ -57,8 +59,9 @@ export class OutputLines {
   /** After a system register access of a PE: its own outputs, its maintenance interrupt, and what that changes. */
   settlePe(pe: number): void {
     const { physical } = this
-    this.settleVirtual(pe)
-    this.drive(pe, (pe - physical.peBase) / physical.peSize)
+    const cpu = physical.cpuOf(pe)
+    physical.setLine(pe, MAINTENANCE_PPI, this.virtualInterface.maintenanceLine(pe))
+    if (!this.settleChanged(cpu)) this.drive(pe, cpu)
   }
 
   /**
@@ -72,24 +75,36 @@ export class OutputLines {
 
   /** After any other access or input: the outputs of PEs for which something has changed. */
   settle(): void {
+    this.settleChanged(-1)
+  }
+
+  /** Returns whether CPU `own` was one of them. */
+  private settleChanged(own: number): boolean {
     const { physical } = this
+    this.settled = (this.settled + 1) | 0
+    let found = false
     for (let cpu = physical.nextChanged(); cpu >= 0; cpu = physical.nextChanged()) {
       const pe = physical.peBase + cpu * physical.peSize
       this.highestPending.search(pe, cpu)
       this.drive(pe, cpu)
+      if (cpu === own) found = true
     }
+    return found
   }
 
   /**
    * Tells the host of a PE's outputs that have changed, one by one. What it does in answer may move them once more:
-   * they are evaluated again before the next, so that it hears of each change once and in order.
+   * then they are evaluated again before the next, so that it hears of each change once and in order.
    */
   private drive(pe: number, cpu: number): void {
     const { words, host } = this
-    for (let after = this.evaluate(pe); after !== words[pe + PE_LINES]; after = this.evaluate(pe)) {
+    let after = this.evaluate(pe)
+    while (after !== words[pe + PE_LINES]) {
       const n = lowestBit(after ^ words[pe + PE_LINES])
       words[pe + PE_LINES] ^= 1 << n
+      const { settled } = this
       host.setLine?.(cpu, outputLines[n], ((after >> n) & 1) as 0 | 1)
+      if (settled !== this.settled) after = this.evaluate(pe)
     }
   }
 

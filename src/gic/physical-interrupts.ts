@@ -79,6 +79,7 @@ export class PhysicalInterrupts {
   readonly spiBlockCount: number
   readonly peBase: number
   readonly peSize: number
+  private readonly perRecord: number
   private readonly summaries: number
   private readonly summarySize: number
   /** All of a summary's blocks, as STALE has them. */
@@ -100,6 +101,7 @@ export class PhysicalInterrupts {
     this.spiBlockCount = (config.spis + 31) >> 5
     this.peBase = place.peBase
     this.peSize = place.peSize
+    this.perRecord = 1 / place.peSize
     this.summaries = place.summaries
     this.summarySize = place.summarySize
     this.allBlocks = -1 >>> (32 - blocksOf(config.spis))
@@ -327,6 +329,11 @@ export class PhysicalInterrupts {
     return this.words[this.distributor + SPI_CANDIDATES]
   }
 
+  /** The CPU of a PE's record: a division, but a multiplication is faster. */
+  cpuOf(pe: number): number {
+    return ((pe - this.peBase) * this.perRecord + 0.5) | 0
+  }
+
   /** The pending summary of a CPU. */
   summaryOf(cpu: number): number {
     return this.summaries + cpu * this.summarySize
@@ -334,7 +341,7 @@ export class PhysicalInterrupts {
 
   /** A PE has to look for its highest priority pending interrupt, in all blocks. */
   noticePe(pe: number): void {
-    this.noticeCpu((pe - this.peBase) / this.peSize, this.allBlocks)
+    this.noticeCpu(this.cpuOf(pe), this.allBlocks)
   }
 
   /** A CPU has to look in `blocks`, as STALE has them. */
@@ -386,7 +393,7 @@ export class PhysicalInterrupts {
   private notice(owner: number, block: number, bits: number): void {
     if (bits === 0) return
     if (owner !== DISTRIBUTOR) {
-      this.noticeCpu((owner - this.peBase) / this.peSize, 1)
+      this.noticeCpu(this.cpuOf(owner), 1)
       return
     }
     const stale = 2 << ((block - this.spiBlocks) / SPI_BLOCK_WORDS)

@@ -166,7 +166,7 @@ export class Silicon {
 
   /** The CPU of a record. */
   cpuOf(pe: number): number {
-    return (pe - this.peBase) / this.peSize
+    return this.physical.cpuOf(pe)
   }
 
   /** The record of a CPU. */
