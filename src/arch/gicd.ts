@@ -19,7 +19,6 @@ export const GICD_CTLR_VIEW = view('GICD_CTLR', 32, [
   field('EnableGrp1', 1),
   field('EnableGrp0', 0),
 ])
-export const GICD_CTLR_EnableGrp0 = 0x1
 export const GICD_CTLR_EnableGrp1 = 0x2
 export const GICD_CTLR_ARE = 0x10
 export const GICD_CTLR_DS = 0x40

@@ -21,6 +21,7 @@ export const GICR_CTLR_VIEW = view('GICR_CTLR', 32, [
 ])
 export const GICR_CTLR_EnableLPIs = 0x1
 export const GICR_CTLR_CES = 0x2
+export const GICR_CTLR_IR = 0x4
 export const GICR_CTLR_RWP = 0x8
 
 /** GICR_TYPER: whose redistributor it is, and what it implements. */

@@ -100,16 +100,12 @@ export class StepKinds {
     const notifier = words[v + VCPU_NOTIFIER]
     const row = this.rows[notifier !== 0 ? notifier : words[v + VCPU_PC]]
     if (row & ON_LISTS && this.hasEmptyLists(v)) return REACH_VCPU
-    return row & TAKES && !this.isInterrupted(v) ? REACH_THREAD : row
+    return row & TAKES && !this.machine.hypervisor.guest.isInterrupted(v) ? REACH_THREAD : row
   }
 
   /** A flush or a fold has nothing to do. */
   private hasEmptyLists(v: number): boolean {
     return this.words[v + VCPU_AP_COUNT] === 0 && this.words[v + VCPU_USED_LRS] === 0
-  }
-
-  private isInterrupted(v: number): boolean {
-    return this.machine.hypervisor.guest.isInterrupted(v)
   }
 
   private ofGuest(index: number, v: number): number {

@@ -6,6 +6,9 @@
 /** The affinity of CPU n where the configuration gives none: 0.0.(n / 16).(n % 16). */
 export const defaultAffinity = (cpu: number): number => ((cpu >> 4) << 8) | (cpu & 15)
 
+/** The other way: who alone can have an affinity by default. Whether they do, {@link defaultAffinity} or a list says. */
+export const numberOf = (affinity: number): number => ((affinity >>> 8) << 4) | (affinity & 15)
+
 export class Affinities {
   /** By CPU. */
   readonly values: Int32Array
@@ -21,8 +24,7 @@ export class Affinities {
 
   /** The CPU with an affinity; -1 if there is none. */
   cpuOf(affinity: number): number {
-    // Where affinities are as the configuration gives them by itself, the number says it.
-    const usual = (affinity >>> 8) * 16 + (affinity & 0xff)
+    const usual = numberOf(affinity)
     if (usual < this.values.length && this.values[usual] === affinity) return usual
     const cpu = this.cpus.get(affinity)
     return cpu === undefined ? -1 : cpu

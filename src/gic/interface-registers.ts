@@ -18,6 +18,17 @@ import { ACTIVE_PRIORITIES_0, ACTIVE_PRIORITIES_1, CONTROLS, type CpuInterface }
 const CTLR_A3V = 0x8000
 const CTLR_RSS = 0x40000
 
+/** ICC_BPR1_EL1 by a control word: with CBPR group 1 follows BPR0, and BPR1 reads as BPR0 plus one, saturated. */
+export const bpr1Of = (controls: number): number =>
+  controls & VMCR_VCBPR ? Math.min(VMCR_VBPR0(controls) + 1, 7) : VMCR_VBPR1(controls)
+
+/** The writable fields of ICC_CTLR_EL1, EOImode and CBPR, by a control word; and what they are in one. */
+export const ctlrOf = (controls: number): number =>
+  (controls & VMCR_VEOIM ? CTLR_EOImode : 0) | (controls & VMCR_VCBPR ? CTLR_CBPR : 0)
+export const controlsOfCtlr = (value: number): number =>
+  (value & CTLR_EOImode ? VMCR_VEOIM : 0) | (value & CTLR_CBPR ? VMCR_VCBPR : 0)
+export const CTLR_CONTROLS = VMCR_VEOIM | VMCR_VCBPR
+
 /** `at` is always the handle of an interface. */
 export abstract class InterfaceRegisters {
   /** The read-only bits of ICC_CTLR_EL1. */
@@ -70,10 +81,8 @@ export abstract class InterfaceRegisters {
     this.words[at + CONTROLS] = (this.words[at + CONTROLS] & ~(7 << 21)) | (point << 21)
   }
 
-  /** With CBPR group 1 follows BPR0, and BPR1 reads as BPR0 plus one, saturated. */
   readBpr1(at: number): number {
-    const controls = this.words[at + CONTROLS]
-    return controls & VMCR_VCBPR ? Math.min(VMCR_VBPR0(controls) + 1, 7) : VMCR_VBPR1(controls)
+    return bpr1Of(this.words[at + CONTROLS])
   }
 
   /** With CBPR a write is ignored. */
@@ -85,16 +94,11 @@ export abstract class InterfaceRegisters {
   }
 
   readCtlr(at: number): number {
-    const controls = this.words[at + CONTROLS]
-    return (
-      this.ctlrFixed | (controls & VMCR_VEOIM ? CTLR_EOImode : 0) | (controls & VMCR_VCBPR ? CTLR_CBPR : 0)
-    )
+    return this.ctlrFixed | ctlrOf(this.words[at + CONTROLS])
   }
 
   writeCtlr(at: number, value: number): void {
-    const kept = this.words[at + CONTROLS] & ~(VMCR_VEOIM | VMCR_VCBPR)
-    this.words[at + CONTROLS] =
-      kept | (value & CTLR_EOImode ? VMCR_VEOIM : 0) | (value & CTLR_CBPR ? VMCR_VCBPR : 0)
+    this.words[at + CONTROLS] = (this.words[at + CONTROLS] & ~CTLR_CONTROLS) | controlsOfCtlr(value)
   }
 
   readIgrpen0(at: number): number {

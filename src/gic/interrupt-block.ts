@@ -24,8 +24,6 @@ export const ACTIVE = 6
 export const CANDIDATES = 7
 /** Eight words, a byte an interrupt, as IPRIORITYR<n> has them. */
 export const PRIORITY = 8
-/** Words of a block. */
-export const BLOCK_WORDS = 16
 /** SPIs only, behind the block: a word an interrupt, its affinity Aff3.Aff2.Aff1.Aff0. */
 export const ROUTE = 16
 

@@ -74,7 +74,7 @@ export class Mmio {
   addressOfActive(pe: number, intid: number, active: boolean): number {
     const register = active ? ISACTIVER : ICACTIVER
     if (intid >= FIRST_SPI) return this.base(GICD_FRAME) + register + 4 * (intid >> 5)
-    return this.base((pe - this.peBase) / this.peSize) + SGI_BASE + register
+    return this.base(this.distributor.physical.cpuOf(pe)) + SGI_BASE + register
   }
 
   /** Where the redistributor of a CPU has its frames. */

@@ -89,7 +89,7 @@ export class Redistributor {
   }
 
   readTyper(pe: number, half: number): number {
-    const cpu = (pe - this.physical.peBase) / this.physical.peSize
+    const cpu = this.physical.cpuOf(pe)
     return half === 0 ? this.typers[cpu] : this.physical.affinities.values[cpu]
   }
 

@@ -18,15 +18,14 @@ import {
 } from '../arch/icc.ts'
 import {
   VMCR_VBPR0,
-  VMCR_VBPR1,
   VMCR_VCBPR,
   VMCR_VENG0,
   VMCR_VENG1,
-  VMCR_VEOIM,
   VMCR_VPMR,
   VTR_PREbits,
   VTR_PRIbits,
 } from '../arch/ich.ts'
+import { bpr1Of, CTLR_CONTROLS, controlsOfCtlr, ctlrOf } from '../gic/interface-registers.ts'
 import { registerByEncoding } from '../gic/register-value.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import { VCPU_AP0R, VCPU_AP1R, VCPU_VMCR } from './vcpu.ts'
@@ -109,10 +108,9 @@ export const cpuSysregs: readonly CpuSysreg[] = [
   },
   ofVmcr(
     ICC_CTLR_EL1,
-    (vmcr, vtr) =>
-      ctlrFixed(vtr) | (vmcr & VMCR_VEOIM ? CTLR_EOImode : 0) | (vmcr & VMCR_VCBPR ? CTLR_CBPR : 0),
-    VMCR_VEOIM | VMCR_VCBPR,
-    (value) => (value & CTLR_EOImode ? VMCR_VEOIM : 0) | (value & CTLR_CBPR ? VMCR_VCBPR : 0),
+    (vmcr, vtr) => ctlrFixed(vtr) | ctlrOf(vmcr),
+    CTLR_CONTROLS,
+    controlsOfCtlr,
     (value, { vtr }) => (value & ~CTLR_WRITABLE) === ctlrFixed(vtr),
   ),
   ofVmcr(
@@ -127,12 +125,7 @@ export const cpuSysregs: readonly CpuSysreg[] = [
     VBPR0,
     (value) => value << 21,
   ),
-  ofVmcr(
-    ICC_BPR1_EL1,
-    (vmcr) => (vmcr & VMCR_VCBPR ? Math.min(VMCR_VBPR0(vmcr) + 1, 7) : VMCR_VBPR1(vmcr)),
-    VBPR1,
-    (value, vmcr) => (vmcr & VMCR_VCBPR ? vmcr : value << 18),
-  ),
+  ofVmcr(ICC_BPR1_EL1, bpr1Of, VBPR1, (value, vmcr) => (vmcr & VMCR_VCBPR ? vmcr : value << 18)),
   ofVmcr(
     ICC_IGRPEN0_EL1,
     (vmcr) => (vmcr & VMCR_VENG0 ? 1 : 0),

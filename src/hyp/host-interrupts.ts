@@ -69,11 +69,7 @@ export class HostInterrupts {
 
   /** Whether a tick has come that the host has not taken. */
   isTicking(pe: number): boolean {
-    return this.lineOf(pe, TICK_PPI)
-  }
-
-  private lineOf(pe: number, intid: number): boolean {
-    return (this.words[pe + GICR_BLOCK + LINE] & (1 << intid)) !== 0
+    return (this.words[pe + GICR_BLOCK + LINE] & (1 << TICK_PPI)) !== 0
   }
 
   /** What an interrupt is for; one that stands for a guest's is left active. */

@@ -205,8 +205,8 @@ export class Hypervisor {
 
   /** A device moves the line of an interrupt, and its vCPU is notified. */
   inject(irq: number, level: number): void {
-    if (this.words[irq] & IRQ_HW && this.mapped.isMappedSpi(irq)) this.mapped.setInput(irq, level)
-    else this.apLists.inject(irq, level)
+    const v = this.setInput(irq, level)
+    if (v !== 0) this.apLists.notify(v)
   }
 
   private lower(v: number, intid: number): void {

@@ -7,7 +7,7 @@
  * which is the VM's set-up; and the ap_lists, which are made anew: in which order equally urgent interrupts became
  * pending is forgotten. docs/saving-a-vm.md tells userspace's side.
  */
-import { joined } from '../arch/doubleword.ts'
+import { halves, joined } from '../arch/doubleword.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import { DOUBLEWORD, type RegisterMap } from '../gic/register-map.ts'
 import { VgicError } from '../state/vgic-error.ts'
@@ -116,10 +116,7 @@ function groupOf<T>(
   return {
     names: registers.map(([name]) => name),
     read: (name) => read(find(name)),
-    write: (name, value) => {
-      const bits = BigInt(value)
-      write(find(name), Number(bits & 0xffff_ffffn), Number(bits >> 32n))
-    },
+    write: (name, value) => write(find(name), ...halves(BigInt(value))),
   }
 }
 

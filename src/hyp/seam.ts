@@ -207,7 +207,7 @@ export class Seam {
   writePhysicalPending(v: number, pe: number, intid: number, pending: boolean): void {
     const { mmio } = this.silicon
     const bit = 1 << (intid & 31)
-    const address = mmio.addressOfActive(pe, intid, pending) - PENDR_BEFORE_ACTIVER
+    const address = this.addressOfPending(pe, intid, pending)
     mmio.write(address, 4, bit, 0)
     this.silicon.lines.settle()
     this.count(v, COST_MMIO_WRITES, 1)
@@ -217,11 +217,15 @@ export class Seam {
   /** Whether a physical interrupt is pending: GICR_ISPENDR0 of the PE for a PPI, GICD_ISPENDR<n> for an SPI. */
   readPhysicalPending(v: number, pe: number, intid: number): boolean {
     const { mmio } = this.silicon
-    const address = mmio.addressOfActive(pe, intid, true) - PENDR_BEFORE_ACTIVER
+    const address = this.addressOfPending(pe, intid, true)
     const pending = mmio.read(address, 4)
     this.count(v, COST_MMIO_READS, 1)
     if (this.observer !== null) this.observer('mmio', true, address, pending, 0)
     return ((pending >>> (intid & 31)) & 1) === 1
+  }
+
+  private addressOfPending(pe: number, intid: number, pending: boolean): number {
+    return this.silicon.mmio.addressOfActive(pe, intid, pending) - PENDR_BEFORE_ACTIVER
   }
 
   /** Writes ICC_SGI1R_EL1, for a vCPU, with a CPU as its only target. */

@@ -7,6 +7,7 @@
  * - a level-sensitive interrupt's line is in LEVEL_INFO and nowhere else;
  * - what a vCPU of a running VM has in its list registers is seen by nobody: with a vCPU loaded, every access fails.
  */
+import { GICD_CTLR_EnableGrp1 } from '../arch/gicd.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import { RegisterMap, razWi, WORD } from '../gic/register-map.ts'
 import { VgicError } from '../state/vgic-error.ts'
@@ -15,12 +16,7 @@ import type { Hypervisor } from './hypervisor.ts'
 import { VCPU_IRQ, VCPU_LOADED } from './vcpu.ts'
 import { IRQ_ACTIVE, IRQ_EDGE, IRQ_ENABLED, IRQ_LATCH, IRQ_LINE } from './vgic-irq.ts'
 import type { VgicMmio } from './vgic-mmio.ts'
-import {
-  distributorMap,
-  GICD_CTLR_ENABLE_GRP1,
-  redistributorMap,
-  type VgicRow,
-} from './vgic-mmio-registers.ts'
+import { distributorMap, redistributorMap, type VgicRow } from './vgic-mmio-registers.ts'
 import { VM_ENABLED } from './vm.ts'
 
 /** The word of an interrupt of a frame, 0 if the frame does not have it. */
@@ -63,7 +59,7 @@ const distributorRows: Readonly<Record<string, Partial<Access>>> = {
   ...interruptRows(spiAt),
   CTLR: {
     write: ({ words, place }, _owner, _first, _count, value) => {
-      words[place.vm + VM_ENABLED] = value & GICD_CTLR_ENABLE_GRP1 ? 1 : 0
+      words[place.vm + VM_ENABLED] = value & GICD_CTLR_EnableGrp1 ? 1 : 0
     },
   },
   IIDR: {

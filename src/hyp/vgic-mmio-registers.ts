@@ -6,7 +6,16 @@
  *
  * GICD_ rows get the vCPU that makes the access as their owner, GICR_ rows the vCPU whose redistributor it is.
  */
+import { GICD_CTLR_ARE, GICD_CTLR_DS, GICD_CTLR_EnableGrp1, GICD_TYPER_LPIS } from '../arch/gicd.ts'
+import {
+  GICR_CTLR_CES,
+  GICR_CTLR_EnableLPIs,
+  GICR_CTLR_IR,
+  GICR_TYPER_Last,
+  GICR_TYPER_PLPIS,
+} from '../arch/gicr.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
+import { SGI_BASE } from '../gic/redistributor.ts'
 import {
   BYTE,
   DOUBLEWORD,
@@ -30,22 +39,11 @@ export interface VgicRow extends RegisterRow<VgicMmio> {
   readonly reevaluates?: true
 }
 
-const GICD_CTLR_ARE = 0x10
-const GICD_CTLR_DS = 0x40
-export const GICD_CTLR_ENABLE_GRP1 = 0x2
 /** 'K', revision 3, Arm. */
 const GICD_IIDR = 0x4b00_343b
 const GICR_IIDR = 0x4b00_043b
 /** GICv3. */
 const PIDR2 = 0x3b
-const TYPER_LPIS = 1 << 17
-const GICR_CTLR_ENABLE_LPIS = 0x1
-const GICR_CTLR_CES = 0x2
-const GICR_CTLR_IR = 0x4
-const GICR_TYPER_PLPIS = 0x1
-const GICR_TYPER_LAST = 0x10
-/** RD_base comes first, then SGI_base. */
-const SGI_BASE = 0x1_0000
 
 type Irqs = VgicMmioIrqs
 /** What an access does to the interrupts whose words begin at `at`. */
@@ -213,7 +211,7 @@ const rowsOf = (frame: 'GICD' | 'GICR', interrupts: number): VgicRow[] =>
  * (KVM's vgic_kick_vcpus).
  */
 function writeDistributorControl({ words, place, apLists, halt }: VgicMmio, value: number): void {
-  const enabled = value & GICD_CTLR_ENABLE_GRP1 ? 1 : 0
+  const enabled = value & GICD_CTLR_EnableGrp1 ? 1 : 0
   const wasEnabled = words[place.vm + VM_ENABLED]
   words[place.vm + VM_ENABLED] = enabled
   if (wasEnabled || !enabled) return
@@ -232,7 +230,7 @@ const distributorRows: readonly VgicRow[] = [
     sizes: WORD,
     reevaluates: true,
     read: ({ words, place }) =>
-      GICD_CTLR_ARE | GICD_CTLR_DS | (words[place.vm + VM_ENABLED] !== 0 ? GICD_CTLR_ENABLE_GRP1 : 0),
+      GICD_CTLR_ARE | GICD_CTLR_DS | (words[place.vm + VM_ENABLED] !== 0 ? GICD_CTLR_EnableGrp1 : 0),
     write: (machine, _owner, _first, _count, value) => writeDistributorControl(machine, value),
   },
   readOnly('GICD_TYPER', 0x4, (machine) => distributorTyper(machine)),
@@ -273,7 +271,7 @@ const distributorRows: readonly VgicRow[] = [
 
 function distributorTyper({ place, hasIts }: VgicMmio): number {
   const lines = ((FIRST_SPI + place.spiCount + 31) >> 5) - 1
-  return hasIts ? lines | TYPER_LPIS | (15 << 19) : lines | (9 << 19)
+  return hasIts ? lines | GICD_TYPER_LPIS | (15 << 19) : lines | (9 << 19)
 }
 
 /** A 64-bit register of a redistributor that both halves of can be accessed. */
@@ -300,9 +298,9 @@ const redistributorRows: readonly VgicRow[] = [
     bits: 0,
     sizes: WORD,
     read: ({ words }, owner) =>
-      GICR_CTLR_CES | GICR_CTLR_IR | (words[owner + VCPU_LPIS_ENABLED] !== 0 ? GICR_CTLR_ENABLE_LPIS : 0),
+      GICR_CTLR_CES | GICR_CTLR_IR | (words[owner + VCPU_LPIS_ENABLED] !== 0 ? GICR_CTLR_EnableLPIs : 0),
     write: ({ words, hasIts }, owner, _first, _count, value) => {
-      if (hasIts) words[owner + VCPU_LPIS_ENABLED] = value & GICR_CTLR_ENABLE_LPIS
+      if (hasIts) words[owner + VCPU_LPIS_ENABLED] = value & GICR_CTLR_EnableLPIs
     },
   },
   readOnly('GICR_IIDR', 0x4, () => GICR_IIDR),
@@ -341,7 +339,7 @@ const redistributorRows: readonly VgicRow[] = [
 function redistributorTyper({ words, hasIts, isLast }: VgicMmio, owner: number, half: number): number {
   const index = words[owner + VCPU_INDEX]
   if (half === 1) return affinityOf(index)
-  return (index << 8) | (isLast[index] ? GICR_TYPER_LAST : 0) | (hasIts ? GICR_TYPER_PLPIS : 0)
+  return (index << 8) | (isLast[index] ? GICR_TYPER_Last : 0) | (hasIts ? GICR_TYPER_PLPIS : 0)
 }
 
 /** Bytes of the distributor's frame, and of a redistributor's two. */
