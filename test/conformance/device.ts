@@ -2,7 +2,7 @@
  * A GIC under a recording: the ops that the suites of the silicon share, done through the device's public interface as
  * an emulator would.
  */
-import { type Gic, HCR_EL2, VgicError } from 'vgic'
+import { type Gic, type GicConfig, HCR_EL2, type ProfileName, VgicError } from 'vgic'
 import type { Answer } from './judge.ts'
 import { isHex, type Op, RecordingError, type Result, type Trace } from './recording.ts'
 import { encodingOf, hex, registers } from './registers.ts'
@@ -25,14 +25,26 @@ const isInput = (intid: number): boolean =>
   intid >= FIRST_PPI && intid < FIRST_SPI + SPIS && intid !== MAINTENANCE_INTERRUPT
 
 /** Whether {@link Device.do} knows an op. */
-export function isDeviceOp({ k, a, s = 4, reg, c = 0, v, intid = 0, level }: Op, cpus: number): boolean {
+export function isDeviceOp(op: Op, cpus: number): boolean {
+  const { k, c = 0, intid = 0, level } = op
   if (c < 0 || c >= cpus) return false
   if (k === 'line') return isInput(intid) && (level === 0 || level === 1)
-  if (k.endsWith('w') && !isHex(v)) return false
-  return /^[rw]$/.test(k)
-    ? isHex(a) && [1, 2, 4, 8].includes(s)
-    : /^[sg][rw]$/.test(k) && registers.has(reg ?? '')
+  return /^[rw]$/.test(k) ? isMemoryAccess(op) : /^[sg][rw]$/.test(k) && isRegisterAccess(op)
 }
+
+/** Whether an op that writes has a value, which fits. */
+const hasValue = ({ k, v }: Op, bytes: number): boolean =>
+  !k.endsWith('w') || (isHex(v) && BigInt(v) < 1n << BigInt(8 * bytes))
+
+/** Whether an op is a read or a write of memory that a CPU can do. */
+export const isMemoryAccess = (op: Op): boolean =>
+  [1, 2, 4, 8].includes(op.s ?? 4) &&
+  isHex(op.a) &&
+  Number(op.a) <= 2 ** 52 - (op.s ?? 4) &&
+  hasValue(op, op.s ?? 4)
+
+/** Whether an op reads or writes a system register that there is. */
+export const isRegisterAccess = (op: Op): boolean => registers.has(op.reg ?? '') && hasValue(op, 8)
 
 /** What was answered to an op that {@link Device.do} knows. */
 export function recordedAnswer({ v, trap, fault, gfault }: Result): Answer {
@@ -43,12 +55,40 @@ export function recordedAnswer({ v, trap, fault, gfault }: Result): Answer {
 /** What the architecture says where it is marked. */
 export const recordedSpec = ({ spec }: Result): Answer => (spec === undefined ? {} : { v: String(spec) })
 
+/** What a trace and the command line say of the silicon. */
+export type SiliconConfig = Required<Pick<GicConfig, 'version' | 'profile'>>
+
+/** Bytes from one redistributor to the next: GICv4 has two more frames in each. */
+const STRIDES = new Map<number, SiliconConfig['version']>([
+  [0x2_0000, '3'],
+  [0x4_0000, '4.0'],
+])
+
+/**
+ * The version of a recorded machine. `config.gicr_stride` decides where there is one: software finds the next
+ * redistributor by GICR_TYPER.VLPIS, so the two cannot disagree. Otherwise the machine's arguments say it.
+ */
+export function versionOf(file: string, { line, config }: Trace): SiliconConfig['version'] {
+  const { gicr_stride: stride, machine } = config
+  if (stride === undefined) return /\bgic-version=4\b/.test(String(machine)) ? '4.0' : '3'
+  const version = isHex(stride) ? STRIDES.get(Number(stride)) : undefined
+  if (version !== undefined) return version
+  const strides = Array.from(STRIDES.keys(), hex).join(' or ')
+  throw new RecordingError(file, line, `config.gicr_stride is not ${strides}`)
+}
+
 /** Makes the machine of a trace; a configuration that no GIC has is the recording's fault. */
-export function machineOf<M>(file: string, { line, config }: Trace, make: (config: Trace['config']) => M): M {
+export function machineOf<M>(
+  file: string,
+  trace: Trace,
+  profile: ProfileName,
+  make: (config: Trace['config'], silicon: SiliconConfig) => M,
+): M {
+  const version = versionOf(file, trace)
   try {
-    return make(config)
+    return make(trace.config, { version, profile })
   } catch (error) {
-    if (error instanceof VgicError) throw new RecordingError(file, line, `config: ${error.message}`)
+    if (error instanceof VgicError) throw new RecordingError(file, trace.line, `config: ${error.message}`)
     throw error
   }
 }

@@ -2,7 +2,7 @@
  * Suite `drivers`: what real software did to the silicon, each trace one history from reset (the recordings'
  * DRIVERS.md). After every op the output lines of every CPU are judged as well as the answer.
  */
-import { Gic, type OutputLine } from 'vgic'
+import { Gic, type OutputLine, type ProfileName } from 'vgic'
 import {
   Device,
   EL1,
@@ -12,9 +12,20 @@ import {
   machineOf,
   recordedAnswer,
   recordedSpec,
+  type SiliconConfig,
   SPIS,
 } from './device.ts'
-import { type Answer, countSkip, judge, newTally, type Tally, type Verdict } from './judge.ts'
+import { Unbuilt } from './drivers-unbuilt.ts'
+import {
+  type Answer,
+  countPastTrusted,
+  countSkip,
+  countVerdict,
+  judge,
+  newTally,
+  type Tally,
+  type Verdict,
+} from './judge.ts'
 import { type Op, RecordingError, type Trace } from './recording.ts'
 import { meaning } from './registers.ts'
 
@@ -23,10 +34,8 @@ const COLUMNS = ['irq', 'fiq', 'virq', 'vfiq', 'maint'] as const satisfies (Outp
 type Column = (typeof COLUMNS)[number]
 /** The physical ones: the maintenance interrupt is one of their inputs. */
 const PHYSICAL = new Set<Column>(['irq', 'fiq'])
-/** GITS_TYPER's frame and that of GITS_TRANSLATER. */
-const GITS = { base: 0x0808_0000, size: 0x2_0000 }
 
-/** Marks of ops whose answer the architecture does not fix. */
+/** Marks of ops whose answer the architecture does not fix: they are done, and not compared. */
 const NOT_FIXED = new Set(['access-size', 'eoir-no-active-priority', 'eoir-not-the-last-acknowledged'])
 /** GICR_VPENDBASER.PendingLast, UNKNOWN while Valid is 1. */
 const PENDING_LAST = 1n << 61n
@@ -34,15 +43,23 @@ const PENDING_LAST = 1n << 61n
 /** A GIC as one trace's `config` describes the recorded machine. */
 class Machine {
   readonly columns: readonly Column[]
-  private readonly device: Device
+  readonly device: Device
   /** By CPU, as the device last drove them. */
   private readonly levels: Record<OutputLine, number>[]
 
-  constructor(config: Trace['config']) {
+  constructor(config: Trace['config'], silicon: SiliconConfig) {
     this.columns = config['lines'] as Column[]
     const cpus = Number(config['cpus'])
     const gic = new Gic(
-      { cpus, spis: SPIS, listRegisters: 4, priorityBits: 5, preemptionBits: 5, intidBits: 24 },
+      {
+        ...silicon,
+        cpus,
+        spis: SPIS,
+        listRegisters: 4,
+        priorityBits: 5,
+        preemptionBits: 5,
+        intidBits: 24,
+      },
       {
         setLine: (cpu, line, level) => {
           this.levels[cpu][line] = level
@@ -75,58 +92,74 @@ class Machine {
 
 const opsBefore = (config: Trace['config']): Op[] => (config['before'] ?? []) as Op[]
 
-/** Why an op is not replayed, or undefined. */
-function skipReason({ k, a, u }: Op): string | undefined {
-  if (u !== undefined && NOT_FIXED.has(u)) return u
-  const address = Number(a)
-  if ((k === 'r' || k === 'w') && address >= GITS.base && address < GITS.base + GITS.size) {
-    return 'an access to the ITS frame: this version has no ITS'
-  }
-  if (k === 'msi') return 'an MSI: this version has no ITS'
-  if (k === 'ram' || k === 'fill') return 'memory of the ITS and of LPIs: this version has neither'
-  return undefined
-}
-
 /** Replays the traces of a file. */
-export function replayDrivers(file: string, traces: readonly Trace[]): Tally[] {
-  const tally = newTally(file, 'arch')
+export function replayDrivers(
+  file: string,
+  traces: readonly Trace[],
+  profile: ProfileName = 'arch',
+): Tally[] {
+  const tally = newTally(file, profile)
   for (const trace of traces) {
     check(file, trace)
-    const machine = machineOf(file, trace, (config) => new Machine(config))
-    replay(tally, trace, machine)
+    const machine = machineOf(file, trace, profile, (config, silicon) => new Machine(config, silicon))
+    replay(tally, trace, machine, profile)
   }
   return [tally]
 }
 
-function replay(tally: Tally, trace: Trace, machine: Machine): void {
-  const { ops, results, trusted } = trace
-  const { columns } = machine
+function replay(tally: Tally, trace: Trace, machine: Machine, profile: ProfileName): void {
+  const { ops, results } = trace
+  const unbuilt = new Unbuilt(machine.device)
   let held: readonly (readonly number[])[] = machine.lines().map((levels) => levels.map(() => 0))
   for (const [i, op] of ops.entries()) {
     const result = results[i]
     held = result.lines ?? held
-    const why = skipReason(op)
+    const skip = (why: string): void => skipOp(tally, trace, i, why)
+    const why = unbuilt.whyNot(op, result)
     if (why !== undefined) {
-      if (i < trusted) countSkip(tally, why)
+      skip(why)
       continue
     }
-    // An op that moves the maintenance interrupt was recorded with the physical lines of before that.
-    const judged = columns.map((column) => !(PHYSICAL.has(column) && ops[i + 1]?.by === 'ich'))
-    const lines = (levels: readonly (readonly number[])[]): Answer =>
-      Object.fromEntries(
-        levels.flatMap((ofCpu, cpu) =>
-          ofCpu.flatMap((level, n) => (judged[n] ? [[`${columns[n]} of CPU ${cpu}`, String(level)]] : [])),
-        ),
-      )
+    const moved = cpusOfMovedInputs(ops, i + 1)
+    const lines = (levels: readonly (readonly number[])[]): Answer => fieldsOf(machine.columns, levels, moved)
     const actual = { ...comparable(op, machine.do(op)), ...lines(machine.lines()) }
     const expected = { ...comparable(op, recordedAnswer(result)), ...lines(held) }
-    const verdict = judge(expected, { ...result, spec: recordedSpec(result) }, actual)
-    if (i < trusted) count(tally, verdict, trace, i, machine)
-    else {
-      tally.pastTrusted.total++
-      if (verdict.kind !== 'failed') tally.pastTrusted.agree++
-    }
+    const verdict = judge(expected, { ...result, spec: recordedSpec(result) }, actual, profile)
+    const excuse = op.u !== undefined && NOT_FIXED.has(op.u) ? op.u : unbuilt.excuse(op, verdict.differences)
+    if (excuse !== undefined) skip(excuse)
+    else if (i < trace.trusted) count(tally, verdict, trace, i, machine, profile)
+    else countPastTrusted(tally, verdict)
   }
+}
+
+function skipOp(tally: Tally, { trusted }: Trace, i: number, why: string): void {
+  if (i < trusted) countSkip(tally, why)
+  else tally.pastTrusted.total++
+}
+
+/**
+ * The CPUs whose maintenance interrupt an op has moved, which is recorded as ops of their own after it. The recorded
+ * physical lines of these CPUs are from before that, and the device's are from after it: they are judged with the next
+ * op, which has the lines as they are then. Those of other CPUs do not depend on it.
+ */
+function cpusOfMovedInputs(ops: readonly Op[], from: number): ReadonlySet<number> {
+  const cpus = new Set<number>()
+  for (let i = from; ops[i]?.by === 'ich'; i++) cpus.add(ops[i].c ?? 0)
+  return cpus
+}
+
+/** Levels as fields: `irq of CPU 0`. The physical ones of the CPUs in `moved` are left out. */
+function fieldsOf(
+  columns: readonly Column[],
+  levels: readonly (readonly number[])[],
+  moved: ReadonlySet<number>,
+): Answer {
+  const fields = levels.flatMap((ofCpu, cpu) =>
+    ofCpu.flatMap((level, n) =>
+      PHYSICAL.has(columns[n]) && moved.has(cpu) ? [] : [[`${columns[n]} of CPU ${cpu}`, String(level)]],
+    ),
+  )
+  return Object.fromEntries(fields)
 }
 
 function comparable({ u }: Op, answer: Answer): Answer {
@@ -136,12 +169,14 @@ function comparable({ u }: Op, answer: Answer): Answer {
 
 function count(
   tally: Tally,
-  { kind, differences }: Verdict,
+  verdict: Verdict,
   trace: Trace,
   i: number,
   machine: Machine,
+  profile: ProfileName,
 ): void {
-  tally[kind]++
+  const { kind, differences } = verdict
+  countVerdict(tally, verdict, trace.results[i], profile)
   if (kind !== 'failed') return
   const { k, c = 0, reg, a, v, intid, level } = trace.ops[i]
   const value = v === undefined ? '' : ` := ${v}`

@@ -2,9 +2,27 @@
  * Suite `ich`: the virtual CPU interface, ICH_* at EL2 and ICV_* from a guest at EL1, with the full state after
  * each op. Replayed as whole traces, and op by op from the state that the recording gives.
  */
-import { Gic } from 'vgic'
-import { Device, EL1, EL2, isDeviceOp, machineOf, recordedAnswer, SPIS } from './device.ts'
-import { type Answer, countSkip, judge, newTally, type Tally, type Verdict } from './judge.ts'
+import { Gic, type ProfileName } from 'vgic'
+import {
+  Device,
+  EL1,
+  EL2,
+  isDeviceOp,
+  machineOf,
+  recordedAnswer,
+  type SiliconConfig,
+  SPIS,
+} from './device.ts'
+import {
+  type Answer,
+  countPastTrusted,
+  countSkip,
+  countVerdict,
+  judge,
+  newTally,
+  type Tally,
+  type Verdict,
+} from './judge.ts'
 import { isHex, type Op, RecordingError, type Result, type Trace } from './recording.ts'
 import { encodingOf, hex, meaning, registers } from './registers.ts'
 
@@ -30,8 +48,9 @@ class Machine {
   private readonly device: Device
   private readonly fresh: ArrayBuffer
 
-  constructor(config: Trace['config']) {
+  constructor(config: Trace['config'], silicon: SiliconConfig) {
     this.gic = new Gic({
+      ...silicon,
       cpus: Number(config['cpus'] ?? 1),
       spis: SPIS,
       listRegisters: Number(config['lrs']),
@@ -120,32 +139,29 @@ function check(file: string, trace: Trace): void {
 }
 
 /** Replays the traces of a file whole and op by op. */
-export function replayIch(file: string, traces: readonly Trace[]): Tally[] {
-  const whole = newTally(file, 'traces')
-  const single = newTally(file, 'op by op')
+export function replayIch(file: string, traces: readonly Trace[], profile: ProfileName = 'arch'): Tally[] {
+  const whole = newTally(file, 'traces', profile)
+  const single = newTally(file, 'op by op', profile)
   for (const trace of traces) {
     check(file, trace)
-    const machine = machineOf(file, trace, (config) => new Machine(config))
-    replayWhole(whole, machine, trace)
-    replaySingly(single, machine, trace)
+    const machine = machineOf(file, trace, profile, (config, silicon) => new Machine(config, silicon))
+    replayWhole(whole, machine, trace, profile)
+    replaySingly(single, machine, trace, profile)
   }
   return [whole, single]
 }
 
-function replayWhole(tally: Tally, machine: Machine, trace: Trace): void {
+function replayWhole(tally: Tally, machine: Machine, trace: Trace, profile: ProfileName): void {
   const names = stateNames(trace)
   for (const [i, op] of trace.ops.entries()) {
-    const actual = machine.do(op, names)
-    const verdict = judge(wholeAnswer(names, trace.results[i]), trace.results[i], actual)
-    if (i < trace.trusted) count(tally, verdict, trace, i)
-    else {
-      tally.pastTrusted.total++
-      if (verdict.kind !== 'failed') tally.pastTrusted.agree++
-    }
+    const result = trace.results[i]
+    const verdict = judge(wholeAnswer(names, result), result, machine.do(op, names), profile)
+    if (i < trace.trusted) count(tally, verdict, trace, i, profile)
+    else countPastTrusted(tally, verdict)
   }
 }
 
-function replaySingly(tally: Tally, machine: Machine, trace: Trace): void {
+function replaySingly(tally: Tally, machine: Machine, trace: Trace, profile: ProfileName): void {
   const names = stateNames(trace)
   for (const [i, op] of trace.ops.entries()) {
     const before = i === 0 ? INITIAL : stateAnswer(names, trace.results[i - 1])
@@ -160,12 +176,14 @@ function replaySingly(tally: Tally, machine: Machine, trace: Trace): void {
     machine.reset()
     machine.load(before)
     const result = trace.results[i]
-    count(tally, judge(wholeAnswer(names, result), result, machine.do(op, names)), trace, i)
+    const verdict = judge(wholeAnswer(names, result), result, machine.do(op, names), profile)
+    count(tally, verdict, trace, i, profile)
   }
 }
 
-function count(tally: Tally, { kind, differences }: Verdict, trace: Trace, i: number): void {
-  tally[kind]++
+function count(tally: Tally, verdict: Verdict, trace: Trace, i: number, profile: ProfileName): void {
+  const { kind, differences } = verdict
+  countVerdict(tally, verdict, trace.results[i], profile)
   if (kind !== 'failed') return
   const { k, reg, a, v } = trace.ops[i]
   const nameOf = (field: string): string => (field === 'v' ? (reg ?? '') : `ICH_${field}`)

@@ -2,7 +2,8 @@
  * A line of suite `kvm-wfi`, read and checked: the programs of the guests, what comes from elsewhere and after what,
  * and what the recorded hypervisor and guests did in order (the recordings' README, "kvm-wfi.jsonl.gz").
  */
-import { isHex, JUDGED, RecordingError, type Trace } from './recording.ts'
+import { isHex, isJudged, RecordingError, type Trace } from './recording.ts'
+import { hex } from './registers.ts'
 
 /** An operation of a guest's program; which fields it has depends on `k`. */
 export interface GuestOp {
@@ -119,7 +120,7 @@ class CaseReader {
 
   /** The judged ones as text; the rest are markers. */
   accesses(value: unknown, where: string): readonly string[] {
-    const judged = this.list(value, where).filter(({ e }) => JUDGED.has(String(e)))
+    const judged = this.list(value, where).filter(isJudged)
     return this.texts(judged, where, accessText)
   }
 
@@ -155,14 +156,20 @@ export const said = {
   entry: 'entry',
   exit: (why: string): string => `exit ${why}`,
   /** Of a system register, or of a register of redistributor `rd`. */
-  access: (e: 'r' | 'w', reg: string, v: bigint, rd?: number): string =>
-    `${e} ${reg}${rd === undefined ? '' : ` of redistributor ${rd}`} 0x${v.toString(16)}`,
+  access: (e: 'r' | 'w', reg: string, v: string, rd?: number): string =>
+    `${e} ${reg}${rd === undefined ? '' : ` of redistributor ${rd}`} ${v}`,
+  /** To the physical ITS, with all its fields. */
+  command: (name: string, fields: Readonly<Record<string, unknown>>): string => {
+    const names = Object.keys(fields).filter((field) => field !== 'e' && field !== 'cmd')
+    return ['its', name, ...names.sort().map((field) => `${field}=${String(fields[field])}`)].join(' ')
+  },
   host: (reg: string, intid: number): string => `host ${reg} ${intid}`,
   takes: (intid: number): string => `takes ${intid}`,
   value: (op: string, v: bigint): string => `op ${op} reads 0x${v.toString(16)}`,
 }
 
-function accessText({ e, why, reg, v, rd, intid }: Record<string, unknown>): string | undefined {
+function accessText(event: Record<string, unknown>): string | undefined {
+  const { e, why, reg, v, rd, intid } = event
   switch (e) {
     case 'entry':
       return said.entry
@@ -171,14 +178,15 @@ function accessText({ e, why, reg, v, rd, intid }: Record<string, unknown>): str
     case 'host':
       return typeof reg === 'string' ? `host ${reg} ${String(intid)}` : undefined
     case 'its':
-      return 'its'
+      return typeof event['cmd'] === 'string' ? said.command(event['cmd'], event) : undefined
     default:
-      if (typeof reg !== 'string' || !isOptionalNumber(rd)) return undefined
-      // GICv4's tables have a symbol in the place of a value, GICR_VPENDBASER its fields.
-      if (!isHex(v)) return v === undefined ? undefined : `${String(e)} ${reg} ${JSON.stringify(v)}`
-      return said.access(e as 'r' | 'w', reg, BigInt(v), rd as number | undefined)
+      if (typeof reg !== 'string' || !isOptionalNumber(rd) || v === undefined) return undefined
+      return said.access(e as 'r' | 'w', reg, valueText(v), rd as number | undefined)
   }
 }
+
+/** GICv4's tables have a symbol in the place of a value, GICR_VPENDBASER its fields. */
+const valueText = (v: unknown): string => (isHex(v) ? hex(BigInt(v)) : JSON.stringify(v))
 
 function seenText({ takes, op, v }: Record<string, unknown>): string | undefined {
   if (Number.isInteger(takes)) return said.takes(Number(takes))

@@ -9,6 +9,8 @@ import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from '../../src/hyp/guest.ts'
 import { VCPU_PC, VCPU_PE } from '../../src/hyp/vcpu.ts'
 import { type Case, type GuestOp, type Stimulus, said } from './kvm-wfi-case.ts'
 import { type BuiltCase, END, type PlacedOp, redistributorAt, SETUP_END } from './kvm-wfi-scenario.ts'
+import { isHostsOwn } from './recording.ts'
+import { hex } from './registers.ts'
 
 /** `later`: another thread of the VMM does it after so many microseconds. */
 const LATER = 20_000
@@ -17,6 +19,9 @@ const STEPS = 200_000
 /** Their PPIs, in the machine's order. */
 const TIMERS: readonly number[] = timerIntids
 const USERSPACE = 'userspace/userspace'
+
+/** What the host does with its physical interrupts, by what of that is judged. */
+const HOST_ACCESSES: ReadonlySet<string> = new Set(['ICC_IAR1_EL1', 'ICC_EOIR1_EL1', 'ICC_DIR_EL1'])
 
 /** Why an exit was, as the recordings call it; userspace is reached by a store. */
 const WHY: Readonly<Record<string, string>> = {
@@ -44,6 +49,8 @@ interface Followed {
   spins: boolean
   /** How often it had slept when the recorded part began, and when a stimulus came last. */
   sleeps: number
+  /** By INTID, how often its handler has run. */
+  readonly runs: Map<number, number>
   readonly accesses: string[]
   readonly sees: string[]
 }
@@ -57,6 +64,8 @@ interface Timed {
 export interface Replayed {
   readonly accesses: readonly (readonly string[])[]
   readonly sees: readonly (readonly string[])[]
+  /** What was to come from elsewhere and could not, as what it comes after never was. */
+  readonly missed: readonly string[]
 }
 
 /** Runs a case in the machine of its scenario, and returns what it did, in the words of {@link said}. */
@@ -93,8 +102,13 @@ class Replay implements Replayed {
     return this.recorded.programs.map((_, c) => this.vcpus.find(({ index }) => index === c)?.sees ?? [])
   }
 
+  get missed(): string[] {
+    return this.stimuli.map((stimulus) => `${JSON.stringify(stimulus)} has not come`)
+  }
+
   run(): void {
     for (let steps = 0; steps < STEPS; steps++) {
+      for (const vcpu of this.vcpus) this.passOver(vcpu)
       if (this.stimulate() || this.happenDue()) continue
       const next = this.vcpus.find((vcpu) => this.canGoOn(vcpu))
       if (next) this.step(next)
@@ -107,7 +121,7 @@ class Replay implements Replayed {
     if (!actor) throw new Error(`no vCPU ${index}`)
     const phase = index === 0 ? 'setup' : 'off'
     const followed = { index, actor, begun: -1, done: new Set<string>(), delay: undefined, spins: false }
-    return { ...followed, phase, sleeps: 0, accesses: [], sees: [] }
+    return { ...followed, phase, sleeps: 0, runs: new Map(), accesses: [], sees: [] }
   }
 
   private word({ index }: Followed, at: number): number {
@@ -132,6 +146,16 @@ class Replay implements Replayed {
     const { guest, setup } = hypervisor
     const v = hypervisor.vcpu(vcpu.index)
     return !guest.isInterrupted(v) && guest.next(v, setup.guests[vcpu.index]) === 'operation'
+  }
+
+  /** A guest goes past what its handler does at another time than this one only. */
+  private passOver(vcpu: Followed): void {
+    if (!this.isInGuest(vcpu)) return
+    const { hypervisor } = this.machine
+    for (let place = this.placeOf(vcpu); place?.op?.nth !== undefined; place = this.placeOf(vcpu)) {
+      if (place.op.nth === vcpu.runs.get(place.handler ?? 0)) return
+      hypervisor.words[hypervisor.vcpu(vcpu.index) + GUEST_PC]++
+    }
   }
 
   private canGoOn(vcpu: Followed): boolean {
@@ -296,23 +320,35 @@ class Replay implements Replayed {
   }
 
   private record(vcpu: Followed, event: StepEvent, place?: PlacedOp): void {
+    const { acknowledged } = event
+    const takes = place === undefined ? acknowledged : undefined
+    if (takes !== undefined) vcpu.runs.set(takes, (vcpu.runs.get(takes) ?? 0) + 1)
     if (vcpu.phase !== 'recorded') return
     const { accesses, sees } = vcpu
     if (event.what === 'enters the guest') accesses.push(said.entry)
-    for (const access of event.accesses) accesses.push(this.accessText(access))
+    for (const access of event.accesses) accesses.push(...this.accessTexts(access))
     const exit = /-> exit \((\w+)\)$/.exec(event.what)
     if (exit) accesses.push(said.exit(WHY[exit[1]] ?? exit[1]))
-    if (event.value === undefined) return
-    if (place?.op?.k === 'ack' || place?.op?.k === 'sr') sees.push(said.value(place.key, BigInt(event.value)))
-    else if (event.acknowledged !== undefined) sees.push(said.takes(event.acknowledged))
+    if (takes !== undefined) sees.push(said.takes(takes))
+    else if (event.value !== undefined && (place?.op?.k === 'ack' || place?.op?.k === 'sr'))
+      sees.push(said.value(place.key, BigInt(event.value)))
   }
 
-  private accessText({ direction, kind, name, register, low, high }: StepEvent['accesses'][number]): string {
+  /** An access as it is judged: not at all if it is the host's own affair, or none that recordings have. */
+  private accessTexts({
+    direction,
+    kind,
+    name,
+    register,
+    low,
+    high,
+  }: StepEvent['accesses'][number]): string[] {
     const e = direction === 'read' ? 'r' : 'w'
-    const value = wide(low, high)
-    if (kind === 'mmio') return said.access(e, name, value, redistributorAt(register, this.recorded.cpus))
-    if (name.startsWith('ICC_')) return said.host(name.replace(/_EL1$/, ''), low)
-    return said.access(e, name, value)
+    const value = hex(wide(low, high))
+    if (kind === 'mmio') return [said.access(e, name, value, redistributorAt(register, this.recorded.cpus))]
+    if (!name.startsWith('ICC_')) return [said.access(e, name, value)]
+    if (!HOST_ACCESSES.has(name) || isHostsOwn(low)) return []
+    return [said.host(name.replace(/_EL1$/, ''), low)]
   }
 }
 

@@ -2,7 +2,7 @@
  * A recorded case as a scenario: the recorded programs as guests. A guest's setup comes first; it ends, and so does
  * its list, in an access that userspace deals with.
  */
-import { ICC_PMR_EL1, ISR_EL1, type ProfileName, profiles } from 'vgic'
+import { ICC_PMR_EL1, ISR_EL1, type ProfileName } from 'vgic'
 import {
   type AccessSize,
   designs,
@@ -27,6 +27,8 @@ export interface PlacedOp {
   readonly key: string
   /** Undefined at {@link SETUP_END} and {@link END}. */
   readonly op: GuestOp | undefined
+  /** The INTID whose handler it is in; undefined in the main list. */
+  readonly handler?: number
 }
 
 export interface BuiltCase {
@@ -62,7 +64,7 @@ export function whyNot({ config, programs, cpus }: Case): string | undefined {
   if (config['vhe'] !== true) return 'a host without VHE'
   const setup = programs.flatMap(({ setup: ops }) => ops.filter(({ k, a }) => !leavesNoTrace(k, a, cpus)))
   const recorded = programs.flatMap(({ guest, handlers }) => [guest, ...handlers.values()].flat())
-  for (const { k, reg, v, call, a, nth } of [...setup, ...recorded]) {
+  for (const { k, reg, v, call, a } of [...setup, ...recorded]) {
     if (k === 'its' || call === 'msi') return 'LPIs: this version has no ITS for guests'
     if (k === 'host' && call !== 'line')
       return `a host's ${String(call)}: this version has no directly injected LPIs`
@@ -72,21 +74,19 @@ export function whyNot({ config, programs, cpus }: Case): string | undefined {
     }
     if ((k === 'w' || k === 'r') && redistributorAt(Number(a), cpus) === undefined)
       return 'an access outside the distributor and redistributors'
-    if (nth !== undefined) return 'an op for the nth interrupt only'
   }
   return undefined
 }
 
 /** The machine of a case that can be replayed. */
-export function build({ name, config, cpus, programs }: Case): BuiltCase {
-  const profile = String(config['silicon'])
+export function build({ name, config, cpus, programs }: Case, profile: ProfileName): BuiltCase {
   const places = programs.map(() => new Map<number, PlacedOp>())
   const built = scenario(name)
     .gic({
       cpus,
       listRegisters: Number(config['lrs']),
       spis: 64,
-      profile: Object.hasOwn(profiles, profile) ? (profile as ProfileName) : 'arch',
+      profile,
     })
     .vm({ vcpus: cpus, spis: Number(config['irqs']) - 32, timers: true, distributor: 'reset' })
     .design(kvm61(designs.wfiHandler))
@@ -110,11 +110,11 @@ function writeGuest(
   cpus: number,
   places: Map<number, PlacedOp>,
 ): void {
-  const place = (list: OpList, key: string, op: GuestOp | undefined): void => {
-    places.set(list['draft'].ops.length, { key, op })
+  const place = (list: OpList, key: string, op: GuestOp | undefined, handler?: number): void => {
+    places.set(list['draft'].ops.length, { key, op, ...(handler === undefined ? {} : { handler }) })
   }
-  const write = (list: OpList, key: string, op: GuestOp): void => {
-    place(list, key, op)
+  const write = (list: OpList, key: string, op: GuestOp, handler?: number): void => {
+    place(list, key, op, handler)
     writeOp(list, op)
   }
   for (const [i, op] of program.setup.entries())
@@ -128,7 +128,7 @@ function writeGuest(
     handler.ack()
     for (const [intid, ops] of program.handlers) {
       handler.on(intid, (list) => {
-        for (const [i, op] of ops.entries()) write(list, handlerOp(intid, i), op)
+        for (const [i, op] of ops.entries()) write(list, handlerOp(intid, i), op, intid)
       })
     }
     handler.eoi()

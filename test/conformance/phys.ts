@@ -2,9 +2,27 @@
  * Suite `phys`: the distributor, the redistributors and the physical CPU interfaces of several PEs, driven by a
  * program at EL1. Each trace starts from reset.
  */
-import { Gic } from 'vgic'
-import { Device, EL1, isDeviceOp, machineOf, recordedAnswer, recordedSpec, SPIS } from './device.ts'
-import { type Answer, countSkip, judge, newTally, type Tally, type Verdict } from './judge.ts'
+import { Gic, type ProfileName } from 'vgic'
+import {
+  Device,
+  EL1,
+  isDeviceOp,
+  machineOf,
+  recordedAnswer,
+  recordedSpec,
+  type SiliconConfig,
+  SPIS,
+} from './device.ts'
+import {
+  type Answer,
+  countPastTrusted,
+  countSkip,
+  countVerdict,
+  judge,
+  newTally,
+  type Tally,
+  type Verdict,
+} from './judge.ts'
 import { isHex, type Op, RecordingError, type Result, type Trace } from './recording.ts'
 import { encodingOf, hex, meaning } from './registers.ts'
 
@@ -36,8 +54,9 @@ class Machine {
   private readonly gic: Gic
   private readonly device: Device
 
-  constructor(config: Trace['config']) {
+  constructor(config: Trace['config'], silicon: SiliconConfig) {
     this.gic = new Gic({
+      ...silicon,
       cpus: Number(config['cpus']),
       spis: SPIS,
       priorityBits: Number(config['priority_bits']),
@@ -73,26 +92,25 @@ function check(file: string, { line, config, ops, results }: Trace): void {
 }
 
 /** Replays the traces of a file. */
-export function replayPhys(file: string, traces: readonly Trace[]): Tally[] {
-  const tally = newTally(file, 'traces')
+export function replayPhys(file: string, traces: readonly Trace[], profile: ProfileName = 'arch'): Tally[] {
+  const tally = newTally(file, 'traces', profile)
   for (const trace of traces) {
     check(file, trace)
-    const machine = machineOf(file, trace, (config) => new Machine(config))
+    const machine = machineOf(file, trace, profile, (config, silicon) => new Machine(config, silicon))
     for (const [i, op] of trace.ops.entries()) {
       const result = trace.results[i]
-      const verdict = judge(answerOf(result), { ...result, spec: specOf(result) }, machine.do(op))
-      if (i >= trace.trusted) {
-        tally.pastTrusted.total++
-        if (verdict.kind !== 'failed') tally.pastTrusted.agree++
-      } else if (op.u === SKIPPED) countSkip(tally, op.u)
-      else count(tally, verdict, trace, i)
+      const verdict = judge(answerOf(result), { ...result, spec: specOf(result) }, machine.do(op), profile)
+      if (i >= trace.trusted) countPastTrusted(tally, verdict)
+      else if (op.u === SKIPPED) countSkip(tally, op.u)
+      else count(tally, verdict, trace, i, profile)
     }
   }
   return [tally]
 }
 
-function count(tally: Tally, { kind, differences }: Verdict, trace: Trace, i: number): void {
-  tally[kind]++
+function count(tally: Tally, verdict: Verdict, trace: Trace, i: number, profile: ProfileName): void {
+  const { kind, differences } = verdict
+  countVerdict(tally, verdict, trace.results[i], profile)
   if (kind !== 'failed') return
   const { k, c = 0, reg, a, v } = trace.ops[i]
   tally.failures.push({

@@ -21,6 +21,8 @@ export interface Op {
   readonly intid?: number
   readonly level?: number
   readonly by?: string
+  /** What the ITS did when GITS_CWRITER was written, in words. */
+  readonly cmds?: readonly string[]
   /** The architecture does not fix the outcome. */
   readonly u?: string
 }
@@ -66,13 +68,19 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 export const isHex = (value: unknown): value is string =>
   typeof value === 'string' && /^0x[0-9a-f]+$/i.test(value)
 
-/** Reads a file; throws a {@link RecordingError} for what is not a whole, well-formed recording. */
-export function readRecording(file: string): Trace[] {
+/**
+ * Reads a file; throws a {@link RecordingError} for what is not a whole, well-formed recording, and for a suite of which
+ * `whyNot` has a reason.
+ */
+export function readRecording(
+  file: string,
+  whyNot: (suite: string) => string | undefined = () => undefined,
+): Trace[] {
   const lines = textOf(file).split('\n')
   if (lines.at(-1) === '') lines.pop()
   else throw new RecordingError(file, lines.length, 'the last line does not end; the file is truncated')
   if (lines.length === 0) throw new RecordingError(file, 1, 'the file is empty')
-  return lines.map((text, i) => traceOf(file, i + 1, text))
+  return lines.map((text, i) => traceOf(file, i + 1, text, whyNot))
 }
 
 function textOf(file: string): string {
@@ -104,7 +112,12 @@ function linesBefore(bytes: Buffer): number {
   }
 }
 
-function traceOf(file: string, line: number, text: string): Trace {
+function traceOf(
+  file: string,
+  line: number,
+  text: string,
+  whyNot: (suite: string) => string | undefined,
+): Trace {
   const refuse = (reason: string) => new RecordingError(file, line, reason)
   let json: unknown
   try {
@@ -115,6 +128,8 @@ function traceOf(file: string, line: number, text: string): Trace {
   if (!isObject(json)) throw refuse('not an object')
   const { suite, seed, name, config } = json
   if (typeof suite !== 'string') throw refuse('"suite" is not a string')
+  const why = whyNot(suite)
+  if (why !== undefined) throw refuse(why)
   if (!isObject(config)) throw refuse('"config" is not an object')
   const ops = json['ops'] ?? []
   const results = json['results'] ?? []
@@ -125,6 +140,9 @@ function traceOf(file: string, line: number, text: string): Trace {
   for (const [i, op] of ops.entries()) checkOp(op, (reason) => refuse(`op ${i}: ${reason}`))
   for (const [i, result] of results.entries())
     checkResult(result, (reason) => refuse(`result ${i}: ${reason}`))
+  const accesses = judgedAccesses(json)
+  // Else a line that has lost everything would be one that passes.
+  if (ops.length + accesses === 0) throw refuse('there is nothing in it to judge')
   const trusted = config['trusted'] === undefined ? ops.length : config['trusted']
   if (!Number.isInteger(trusted) || (trusted as number) < 0 || (trusted as number) > ops.length) {
     throw refuse(`config.trusted is not a number of ops from 0 to ${ops.length}`)
@@ -136,18 +154,28 @@ function traceOf(file: string, line: number, text: string): Trace {
     config,
     ops: ops as Op[],
     results: results as Result[],
-    accesses: judgedAccesses(json),
+    accesses,
     json,
     trusted: trusted as number,
   }
 }
 
 /** What of a `kvm-wfi` line is judged: accesses of these kinds, and everything that the guest sees. */
-export const JUDGED: ReadonlySet<string> = new Set(['entry', 'exit', 'r', 'w', 'its', 'host'])
+const JUDGED: ReadonlySet<string> = new Set(['entry', 'exit', 'r', 'w', 'its', 'host'])
+/** The timer of a host at EL2. */
+const HOST_TIMER = 26
+
+/** Whether a physical interrupt is the host's own affair: its IPIs and its timer. */
+export const isHostsOwn = (intid: unknown): boolean =>
+  typeof intid === 'number' && (intid < 16 || intid === HOST_TIMER)
+
+/** Whether an event of a `kvm-wfi` line is judged. */
+export const isJudged = ({ e, intid }: Record<string, unknown>): boolean =>
+  JUDGED.has(String(e)) && !(e === 'host' && isHostsOwn(intid))
 
 function judgedAccesses({ accesses, guestSees }: Record<string, unknown>): number {
   const lists = (value: unknown): unknown[] => (isObject(value) ? Object.values(value).flat() : [])
-  const judged = lists(accesses).filter((event) => isObject(event) && JUDGED.has(String(event['e'])))
+  const judged = lists(accesses).filter((event) => isObject(event) && isJudged(event))
   return judged.length + lists(guestSees).length
 }
 
@@ -160,6 +188,9 @@ function checkOp(op: unknown, refuse: (reason: string) => Error): void {
   for (const key of ['s', 'c', 'intid', 'level']) {
     if (op[key] !== undefined && !Number.isInteger(op[key])) throw refuse(`"${key}" is not a whole number`)
   }
+  const { cmds = [] } = op
+  if (!Array.isArray(cmds) || !cmds.every((command) => typeof command === 'string'))
+    throw refuse('"cmds" is not a list of commands')
   const values = [op['a'], ...(Array.isArray(op['v']) ? op['v'] : [op['v']])]
   for (const value of values) {
     if (value !== undefined && !isHex(value)) {
@@ -182,10 +213,15 @@ function checkResult(result: unknown, refuse: (reason: string) => Error): void {
       throw refuse(`${JSON.stringify(value)} is not a "0x..." string`)
     }
   }
-  const { dev, spec, alt, lines } = result
+  const { ec, dev, spec, alt, lines } = result
+  const syndrome = answers.slice(1).find((value) => value !== undefined)
+  // Only the syndrome is compared: the class that stands beside it must be its own.
+  if (ec !== undefined && !(isHex(ec) && isHex(syndrome) && Number(ec) === Number(syndrome) >>> 26)) {
+    throw refuse(`"ec" is not the exception class of the syndrome ${String(syndrome)}`)
+  }
   if (lines !== undefined && !isLevels(lines)) throw refuse('"lines" is not a list of lists of 0 and 1')
   if (dev === undefined && spec === undefined && alt === undefined) return
-  if (!Array.isArray(dev) || !dev.every((name) => typeof name === 'string')) {
+  if (!Array.isArray(dev) || dev.length === 0 || !dev.every((name) => typeof name === 'string')) {
     throw refuse('"dev" is not a list of names')
   }
   if (spec === undefined) throw refuse('"dev" without "spec"')

@@ -118,6 +118,42 @@ describe('a result with an open deviation', () => {
   })
 })
 
+describe('a profile that imitates QEMU 7.2', () => {
+  const verdict = (dev: string[], LR0: string) =>
+    judge(recorded, { dev, spec: { LR0: '0x11' } }, { ...recorded, LR0 }, 'qemu-7.2').kind
+
+  it.each(['lpi-active', 'preempt-mask', 'hppi-cpu-group', 'prio-8bit', 'prio-ff', 'sgi-rs-ignored'])(
+    'has %s: the answer is as recorded, and not as the architecture says',
+    (name) => {
+      expect(verdict([name], '0x10')).toBe('passed')
+      expect(verdict([name], '0x11')).toBe('failed')
+    },
+  )
+
+  it.each(['misr-vgrp0d', 'eoicount-eoimode1', 'spi-288', 'irm-kept', 'vmcr-pmr-low', 'bpr-high'])(
+    'has not %s, a plain bug: the answer is as the architecture says',
+    (name) => {
+      expect(verdict([name], '0x10')).toBe('failed')
+      expect(verdict([name], '0x11')).toBe('passed')
+    },
+  )
+
+  it('leaves open what is open and no choice of it', () => {
+    expect(verdict(['lr-res0'], '0x10')).toBe('either')
+    expect(verdict(['lr-res0'], '0x11')).toBe('either')
+    expect(verdict(['lr-res0'], '0x12')).toBe('failed')
+  })
+
+  it.each([[['lpi-active', 'misr-vgrp0d']], [['combined']]])(
+    '%j: has some of several deviations, and either answer passes',
+    (names) => {
+      expect(verdict(names, '0x10')).toBe('either')
+      expect(verdict(names, '0x11')).toBe('either')
+      expect(verdict(names, '0x12')).toBe('failed')
+    },
+  )
+})
+
 describe('a tally', () => {
   it('counts skipped ops by their reasons, and none of zero ops', () => {
     const tally = newTally('a.jsonl.gz', 'traces')

@@ -91,11 +91,50 @@ describe('a recording of suite phys', () => {
     expect(status).toBe(1)
   })
 
+  it('is replayed with the choices of a profile: QEMU 7.2 keeps eight bits of a priority', () => {
+    const file = program.recording('good.jsonl.gz', [trace()])
+    const { stdout } = program.run('--profile', 'qemu-7.2', file)
+    expect(stdout).toContain('[traces, qemu-7.2]: passed 14 failed 0 skipped 1 either 0')
+    const other = trace({ results: put(results, 6, { v: '0xa0', dev: ['prio-8bit'], spec: '0xa7' }) })
+    const { status, stdout: said } = program.run(
+      '--profile',
+      'qemu-7.2',
+      program.recording('bad.jsonl.gz', [other]),
+    )
+    expect(said).toContain('v is 0xa7, should be 0xa0')
+    expect(status).toBe(1)
+  })
+
+  it('has four frames a redistributor if its stride says so', () => {
+    const gicv4 = {
+      config: { ...config, gicr_stride: '0x40000' },
+      ops: [{ k: 'r', c: 0, a: '0x80e0008', s: 8 }],
+      results: [{ v: '0x101000113' }],
+    }
+    expect(run('v4.jsonl.gz', trace(gicv4)).stdout).toContain('passed 1 failed 0 skipped 0')
+  })
+
   it.each([
     ['an op of another suite', { ops: put(ops, 0, { k: 'gr', reg: 'IAR1' }) }, 'is no op of suite phys'],
     ['a CPU that is not there', { ops: put(ops, 10, { k: 'obs', c: 2 }) }, 'is no op of suite phys'],
     ['a register that is none', { ops: put(ops, 14, { k: 'sr', c: 1, reg: 'X' }) }, 'is no op of suite phys'],
     ['an observation that is none', { results: put(results, 10, { cpus: [1] }) }, '"cpus" is not a list'],
+    [
+      'a write of more bits than it has bytes',
+      { ops: put(ops, 5, { k: 'w', a: '0x80d041b', s: 1, v: '0x1a7' }) },
+      'op 5',
+    ],
+    ['an address that no bus has', { ops: put(ops, 1, { k: 'r', a: '0x10000000000000', s: 4 }) }, 'op 1'],
+    [
+      'redistributors at an odd distance',
+      { config: { ...config, gicr_stride: '0x30000' } },
+      'config.gicr_stride is not 0x20000 or 0x40000',
+    ],
+    [
+      'an exception class that is not of its syndrome',
+      { results: put(results, 13, { fault: '0x2000000', ec: '0x18' }) },
+      'result 13: "ec" is not the exception class of the syndrome 0x2000000',
+    ],
     ['a machine that cannot be', { config: { ...config, cpus: 0 } }, 'op 0'],
     [
       'a machine of 3 priority bits',

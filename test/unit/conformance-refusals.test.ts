@@ -124,6 +124,24 @@ describe('a file', () => {
     expectRefused(program.run(file), file, 3, /suite its/)
   })
 
+  it.each([
+    ['its', 'which needs an ITS and LPIs'],
+    ['v4', 'which needs an ITS, LPIs and the vPEs of GICv4'],
+    ['v41', 'which needs an ITS, LPIs and the vPEs of GICv4.1'],
+    ['nmi', 'which needs non-maskable interrupts'],
+    ['tea', 'only ich, kvm, kvm-wfi, phys, drivers'],
+  ])('of suite %s, which this version does not replay', (suite, why) => {
+    // In its own form: these results have fields that those of other suites have not.
+    const trace = { suite, seed: 0, config: {}, ops: [{ k: 'nip' }], results: [{ rule: [1], alt: ['0x1'] }] }
+    const file = program.recording('other.jsonl.gz', [trace, trace])
+    expectRefused(program.run(file), file, 1, new RegExp(`does not replay suite ${suite}, ${why}$`, 'm'))
+  })
+
+  it('of a line with nothing to judge', () => {
+    const file = program.recording('nothing.jsonl.gz', [good(), { ...good(), ops: [], results: [] }])
+    expectRefused(program.run(file), file, 2, /nothing in it to judge/)
+  })
+
   it('among good ones: nothing is reported for any', () => {
     const bad = program.file('bad.jsonl', 'hello\n')
     expectRefused(program.run(program.recording('good.jsonl.gz', [good()]), bad), bad, 1, /not JSON/)
@@ -192,9 +210,14 @@ describe('a trace', () => {
       (t) => withResult(t, { ...t.results[0], dev: 'lr-res0' }),
     ],
     [
+      'with a deviation that has no name',
+      /result 0: "dev"/,
+      (t) => withResult(t, { ...t.results[0], dev: [], spec: { HCR: '0x0' } }),
+    ],
+    [
       'with a deviation without spec',
       /result 0: "dev"/,
-      (t) => withResult(t, { st: t.results[0].st, dev: [] }),
+      (t) => withResult(t, { st: t.results[0].st, dev: ['lr-res0'] }),
     ],
   ]
   const withOp = (trace: RecordedTrace, op: unknown) => ({ ...trace, ops: [op, ...trace.ops.slice(1)] })
@@ -210,9 +233,16 @@ describe('a trace', () => {
 })
 
 describe('a command line', () => {
-  it.each([[[]], [['--json']], [['--verbose', FIXTURE]]])('%j: says how it is used', (args) => {
+  it.each([
+    [[], 'no FILE'],
+    [['--json'], 'no FILE'],
+    [['--verbose', FIXTURE], 'no option --verbose'],
+    [['--profile', 'qemu', FIXTURE], '--profile must be one of arch, qemu-7.2'],
+    [[FIXTURE, '--profile'], '--profile must be one of arch, qemu-7.2'],
+  ])('%j: says how it is used', (args, why) => {
     const { status, stdout, stderr } = program.run(...args)
     expect(stderr).toMatch(/^usage: .*\[--json\] FILE/)
+    expect(stderr).toContain(why)
     expect([status, stdout]).toEqual([2, ''])
   })
 })
