@@ -56,6 +56,15 @@ const GICR_IGROUPR0 = '0x80b0080'
 const GICR_ISENABLER0 = '0x80b0100'
 const w = (a: string, v: string) => ({ k: 'w', a, s: 4, v })
 const sw = (reg: string, v: string) => ({ k: 'sw', reg, v })
+const r = (a: string, s = 4) => ({ k: 'r', a, s })
+
+/** A trace of ops with what was recorded of each. */
+const traceOf = (config: Record<string, unknown>, steps: readonly [object, object][]): DriverTrace => ({
+  suite: 'drivers',
+  config: { name: 'written', cpus: 2, level: 'EL2', lines: [], ...config, trusted: steps.length },
+  ops: steps.map(([op]) => ({ c: 0, ...op })),
+  results: steps.map(([, result]) => ({ ...result })),
+})
 
 /** One CPU at EL2 that takes the maintenance interrupt, group 1; the underflow maintenance interrupt is on then. */
 function maintenanceTrace(): DriverTrace {
@@ -73,19 +82,43 @@ function maintenanceTrace(): DriverTrace {
       { v: '0x19', lines: [[0, 0, 0, 0, 1]] },
     ],
   ]
-  return {
-    suite: 'drivers',
-    config: {
-      name: 'maintenance',
-      cpus: 1,
-      level: 'EL2',
-      lines: ['irq', 'fiq', 'virq', 'vfiq', 'maint'],
-      trusted: steps.length,
-    },
-    ops: steps.map(([op]) => ({ c: 0, ...op })),
-    results: steps.map(([, result]) => ({ ...result })),
-  }
+  return traceOf({ cpus: 1, lines: ['irq', 'fiq', 'virq', 'vfiq', 'maint'] }, steps)
 }
+
+const LPI = '0x2000'
+const IRQ = { lines: [[1], [0]] }
+const NONE = { lines: [[0], [0]] }
+/**
+ * What two CPUs at EL1 see of an SPI, and of an LPI of higher priority that a device sends twice. This silicon has no
+ * LPIs: without the marked ops, the SPI is all that comes.
+ */
+const lpiSteps = (): [object, object][] => [
+  [w(GICR_WAKER, '0x0'), {}],
+  [w(GICD_CTLR, '0x2'), {}],
+  [w('0x8000084', '0xffffffff'), {}],
+  [w('0x8000104', '0x100'), {}],
+  [w('0x8000428', '0xa0'), {}],
+  [sw('PMR', '0xf0'), {}],
+  [sw('IGRPEN1', '0x1'), {}],
+  [w('0x80a0000', '0x1'), {}],
+  [{ k: 'msi', dev: 1, a: '0x8090040', s: 4, v: '0x0' }, IRQ],
+  [r('0x80a0000'), { v: '0x3' }],
+  [{ k: 'line', intid: 40, level: 1 }, {}],
+  [
+    { k: 'sr', reg: 'IAR1' },
+    { v: LPI, ...NONE },
+  ],
+  [{ k: 'sr', reg: 'RPR' }, { v: '0x80' }],
+  [sw('EOIR1', LPI), IRQ],
+  [{ k: 'sr', reg: 'PMR' }, { v: '0xf0' }],
+  [
+    { k: 'sr', reg: 'IAR1' },
+    { v: '0x28', ...NONE },
+  ],
+  [sw('EOIR1', '0x28'), IRQ],
+  [{ k: 'line', intid: 40, level: 0 }, NONE],
+]
+const lpiTrace = (): DriverTrace => traceOf({ level: 'EL1', lines: ['irq'] }, lpiSteps())
 
 describe('the drivers recording', () => {
   it('passes: all 36,204 ops but those that concern the ITS, which are counted as skipped with the reason', () => {
@@ -153,6 +186,187 @@ describe('a recording of drivers', () => {
     expect(replay(late).stdout).toContain('maint of CPU 0 is 1, should be 0')
   })
 
+  it('has the lines of other CPUs judged where one CPU’s maintenance interrupt moves', () => {
+    const two = (): DriverTrace => {
+      const trace = maintenanceTrace()
+      trace.config['cpus'] = 2
+      for (const result of trace.results) {
+        if (Array.isArray(result['lines'])) result['lines'] = [result['lines'][0], [0, 0, 0, 0, 0]]
+      }
+      return trace
+    }
+    expect(replay(two()).stdout).toMatch(/passed 9 failed 0 skipped 0/)
+    const wrong = two()
+    wrong.results[6]['lines'] = [
+      [1, 0, 0, 0, 1],
+      [1, 0, 0, 0, 0],
+    ]
+    const { stdout } = replay(wrong)
+    expect(stdout).toContain('op 6: CPU 0: sw ICH_HCR := 0x3\n    irq of CPU 1 is 0, should be 1\n')
+    expect(stdout).not.toContain('irq of CPU 0')
+  })
+
+  it.each(['eoir-no-active-priority', 'eoir-not-the-last-acknowledged', 'access-size'])(
+    'does an op that is marked %s, and does not compare it',
+    (u) => {
+      const marked = (): DriverTrace => {
+        const trace = maintenanceTrace()
+        Object.assign(trace.ops[6], { u })
+        trace.results[6]['v'] = '0x77'
+        return trace
+      }
+      const { status, stdout } = replay(marked())
+      expect(stdout).toMatch(/passed 8 failed 0 skipped 1 /)
+      expect(stdout).toContain(`skipped 1: ${u}`)
+      expect(status).toBe(0)
+      const later = marked()
+      later.results[8]['v'] = '0x3ff'
+      expect(replay(later).stdout).toContain('v is 0x19 (INTID=0x19), should be 0x3ff (INTID=0x3ff)')
+    },
+  )
+
+  it.each([
+    ['0x20000', '0x80c0008', '0x101000111'],
+    ['0x40000', '0x80e0008', '0x101000113'],
+  ])('has its redistributors %s apart: CPU 1’s GICR_TYPER is at %s', (stride, address, v) => {
+    const trace = traceOf({ gicr_stride: stride }, [[r(address, 8), { v }]])
+    expect(replay(trace).stdout).toMatch(/passed 1 failed 0 skipped 0 /)
+    trace.results[0]['v'] = `${v.slice(0, -3)}a${v.slice(-2)}`
+    expect(replay(trace).stdout).toContain(`v is ${v}, should be ${trace.results[0]['v']}`)
+  })
+
+  it('of a machine with gic-version=4 has four frames a redistributor, also where no stride is given', () => {
+    const machine = '-M virt,gic-version=4,virtualization=on -smp 2'
+    const steps: [object, object][] = [
+      [r('0x8000004'), { v: '0x37e0007' }],
+      [r('0x80e0008', 8), { v: '0x101000113' }],
+      [{ k: 'w', a: '0x80e0078', s: 8, v: '0x0' }, {}],
+      [r('0x80c0078', 8), { v: '0x0' }],
+    ]
+    const { stdout } = replay(traceOf({ machine }, steps))
+    expect(stdout).toMatch(/passed 3 failed 0 skipped 1 /)
+    expect(stdout).toContain(
+      "skipped 1: an access to a redistributor's VLPI frames: this version has no vPEs",
+    )
+  })
+
+  it('skips what differs for want of LPIs, and goes on behind it', () => {
+    const { status, stdout } = replay(lpiTrace())
+    expect(stdout).toMatch(/passed 13 failed 0 skipped 5 /)
+    expect(stdout).toContain('skipped 1: an MSI: this version has no ITS')
+    expect(stdout).toContain('skipped 4: differs for want of LPIs')
+    expect(status).toBe(0)
+  })
+
+  it.each<[string, string, (trace: DriverTrace) => unknown]>([
+    [
+      'signalled before any LPI could come',
+      'op 7: CPU 0: w GICR_CTLR := 0x1\n    irq of CPU 0 is 0, should be 1',
+      ({ results }) => (results[7] = IRQ),
+    ],
+    [
+      'signalled to a CPU without LPIs',
+      'op 10: CPU 0: input 40 := 1\n    irq of CPU 1 is 0, should be 1',
+      ({ results }) => Object.assign(results[9], { lines: [[1], [1]] }),
+    ],
+    [
+      'signalled though all LPIs that came were acknowledged',
+      'irq of CPU 0 is 0, should be 1',
+      ({ results }) => (results[17] = IRQ),
+    ],
+    [
+      'not signalled though no LPI is active any more',
+      'irq of CPU 0 is 1, should be 0',
+      ({ results }) => (results[13] = NONE),
+    ],
+    [
+      'another SPI',
+      'v is 0x28 (INTID=0x28), should be 0x29 (INTID=0x29)',
+      ({ results }) => (results[15]['v'] = '0x29'),
+    ],
+    [
+      'the running priority once the LPI has ended',
+      'v is 0xa0',
+      ({ ops, results }) => {
+        ops[16] = { k: 'sr', c: 0, reg: 'RPR' }
+        results[16] = { v: '0xb0' }
+      },
+    ],
+  ])('is not excused by LPIs: %s', (_what, message, spoil) => {
+    const trace = lpiTrace()
+    spoil(trace)
+    const { status, stdout } = replay(trace)
+    expect(stdout).toContain(message)
+    expect(status).toBe(1)
+  })
+
+  it('skips what differs for want of vLPIs while a vPE is resident, and nothing else of the guest', () => {
+    const trace = (resident: string): DriverTrace =>
+      traceOf({ gicr_stride: '0x40000', lines: ['irq', 'virq'] }, [
+        [sw('ICH_HCR', '0x1'), {}],
+        [sw('ICH_VMCR', '0xf04c000a'), {}],
+        [{ k: 'w', a: '0x80c0078', s: 8, v: resident }, {}],
+        [
+          { k: 'msi', dev: 1, a: '0x8090040', s: 4, v: '0x0' },
+          {
+            lines: [
+              [0, 1],
+              [0, 0],
+            ],
+          },
+        ],
+        [{ k: 'gr', reg: 'HPPIR1' }, { v: LPI }],
+        [sw('ICH_LR0', '0x50a0000000000021'), {}],
+        [
+          { k: 'gr', reg: 'IAR1' },
+          {
+            v: LPI,
+            lines: [
+              [0, 0],
+              [0, 0],
+            ],
+          },
+        ],
+        [
+          { k: 'gw', reg: 'EOIR1', v: LPI },
+          {
+            lines: [
+              [0, 1],
+              [0, 0],
+            ],
+          },
+        ],
+        [
+          { k: 'gr', reg: 'IAR1' },
+          {
+            v: '0x21',
+            lines: [
+              [0, 0],
+              [0, 0],
+            ],
+          },
+        ],
+      ])
+    const { stdout, status } = replay(trace('0x8000000050700000'))
+    expect(stdout).toMatch(/passed 4 failed 0 skipped 5 /)
+    expect(stdout).toContain('skipped 3: differs for want of the vLPIs of GICv4')
+    expect(status).toBe(0)
+    const other = trace('0x8000000050700000')
+    other.results[8]['v'] = '0x22'
+    expect(replay(other).stdout).toContain('v is 0x21 (INTID=0x21), should be 0x22 (INTID=0x22)')
+    const unexplained = trace('0x0')
+    unexplained.ops[4] = { k: 'gr', c: 0, reg: 'PMR' }
+    unexplained.results[4] = { v: '0xf0' }
+    expect(replay(unexplained).stdout).toContain('op 4: CPU 0: gr PMR\n    virq of CPU 0 is 0, should be 1')
+  })
+
+  it('may be of a machine with other LPIs than this silicon has, but not with other SPIs', () => {
+    const lpis = traceOf({}, [[r('0x8000004'), { v: '0x3780007' }]])
+    expect(replay(lpis).stdout).toContain('skipped 1: says which of LPIs and vPEs there are')
+    const spis = traceOf({}, [[r('0x8000004'), { v: '0x37a0008' }]])
+    expect(replay(spis).stdout).toContain('v is 0x37a0007, should be 0x37a0008')
+  })
+
   it('skips ops whose answer the architecture does not fix, and masks PendingLast', () => {
     const trace = maintenanceTrace()
     trace.ops.push(
@@ -194,6 +408,17 @@ describe('a recording of drivers', () => {
       'with an input of half a level',
       /op 0: .* is no op/,
       ({ ops }) => (ops[0] = { k: 'line', c: 0, intid: 40, level: 2 }),
+    ],
+    ['with commands that are no list', /op 0: "cmds"/, ({ ops }) => (ops[0]['cmds'] = 'INVALL')],
+    [
+      'with an odd stride',
+      /config.gicr_stride is not 0x20000 or 0x40000/,
+      ({ config }) => (config['gicr_stride'] = 0x20000),
+    ],
+    [
+      'with a write of more than it has bytes',
+      /op 0: .* is no op/,
+      ({ ops }) => (ops[0] = { k: 'w', c: 0, a: '0x8000000', s: 4, v: '0x100000000' }),
     ],
     ['with lines of one CPU', /result 1: "lines"/, ({ results }) => (results[1]['lines'] = [[0, 0]])],
     [
