@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 export { describe, extract, type Field, type RegisterView } from './arch/field.ts'
+export { HCR_EL2 } from './arch/hcr-el2.ts'
 export {
   ICC_AP0R0_EL1,
   ICC_AP0R1_EL1,
@@ -65,7 +66,6 @@ export { type Choices, choiceValues, type ProfileName, profiles } from './gic/ch
 export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config.ts'
 export { Gic, type WfxResult } from './gic/gic.ts'
 export type { GicHost, OutputLine } from './gic/output-lines.ts'
-export { HCR_EL2 } from './gic/pcpu.ts'
 export { describeListRegister, RegisterValue } from './gic/register-value.ts'
 export type { Difference } from './state/machine-state.ts'
 export { VgicError, type VgicErrorCode } from './state/vgic-error.ts'

@@ -18,8 +18,9 @@ import {
   loadGicConfig,
   storeGicConfig,
 } from './config.ts'
-import { type GicHost, MAINTENANCE_PPI, type OutputLine, outputLines, PE_LINES } from './output-lines.ts'
-import { DAIF_F, DAIF_I, PCPU_DATA_HIGH, PCPU_TRAP } from './pcpu.ts'
+import { LINE_VFIQ, LINE_VIRQ, PE_LINES } from './lines.ts'
+import { type GicHost, MAINTENANCE_PPI, type OutputLine, outputLines } from './output-lines.ts'
+import { DAIF_F, DAIF_I, PCPU_TRAP } from './pcpu.ts'
 import { RegisterValue, registerByEncoding } from './register-value.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 
@@ -256,7 +257,7 @@ export class Gic {
   readSysreg64(cpu: number, encoding: number, el?: number): bigint {
     const pe = this.accessing(cpu, el)
     const low = this.silicon.systemRegisters.read(pe, encoding, el)
-    const high = this.state.words[pe + PCPU_DATA_HIGH]
+    const high = this.silicon.systemRegisters.readHigh(pe, encoding)
     this.settleAccess(cpu, pe)
     return joined(low, high)
   }
@@ -309,7 +310,7 @@ export class Gic {
     const pe = this.peOf(cpu)
     const el = register.name.endsWith('_EL2') ? 2 : 1
     const low = this.silicon.systemRegisters.read(pe, encoding, el)
-    const high = this.state.words[pe + PCPU_DATA_HIGH]
+    const high = this.silicon.systemRegisters.readHigh(pe, encoding)
     const trap = this.state.words[pe + PCPU_TRAP]
     this.state.restore(before)
     if (trap !== 0) {
@@ -357,14 +358,14 @@ export class Gic {
     for (let cpu = 0; cpu < this.config.cpus; cpu++) this.silicon.pcpu.sendEvent(this.silicon.peOf(cpu))
   }
 
-  /** The virtual IRQ line of a CPU's virtual CPU interface. */
+  /** The virtual IRQ line of a CPU: its virtual CPU interface drives it, or HCR_EL2.VI. */
   virq(cpu: number): boolean {
-    return this.silicon.virtualInterface.lines(this.peOf(cpu)) === 1
+    return (this.silicon.pcpu.virtualPending(this.peOf(cpu)) & LINE_VIRQ) !== 0
   }
 
-  /** The virtual FIQ line of a CPU's virtual CPU interface. */
+  /** The virtual FIQ line of a CPU: its virtual CPU interface drives it, or HCR_EL2.VF. */
   vfiq(cpu: number): boolean {
-    return this.silicon.virtualInterface.lines(this.peOf(cpu)) === 2
+    return (this.silicon.pcpu.virtualPending(this.peOf(cpu)) & LINE_VFIQ) !== 0
   }
 
   /** The maintenance interrupt of a CPU's virtual CPU interface: a level, by convention PPI 25. */

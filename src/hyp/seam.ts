@@ -16,7 +16,7 @@ import {
 } from '../arch/ich.ts'
 import { PHYSICAL_INTERFACE } from '../gic/cpu-interface.ts'
 import { type Ich, lrAt, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
-import { LINE_IRQ, PE_LINES } from '../gic/output-lines.ts'
+import { LINE_IRQ, PE_LINES } from '../gic/lines.ts'
 import { HIGHEST_PENDING, HPPI_INTID } from '../gic/physical-interface.ts'
 import { sgiHigh, sgiLow } from '../gic/sgi.ts'
 import type { Silicon } from '../gic/silicon.ts'
@@ -64,7 +64,7 @@ export class Seam {
 
   /** HCR_EL2, which is the PE's and not counted as an access to the GIC. */
   writeHcrEl2(pe: number, value: number): void {
-    this.silicon.pcpu.writeHcrEl2(pe, value)
+    this.silicon.pcpu.writeHcrEl2(pe, value, 0)
   }
 
   readHcr(v: number, pe: number): number {

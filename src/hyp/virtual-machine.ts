@@ -8,7 +8,7 @@ import { halves, joined } from '../arch/doubleword.ts'
 import { FIRST_PPI, FIRST_SPI } from '../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFI } from '../arch/syndrome.ts'
 import { checkGicConfig, type GicConfig } from '../gic/config.ts'
-import { PCPU_DATA_HIGH, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
+import { PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
 import type { Difference } from '../state/machine-state.ts'
 import { argumentInteger, configInteger, VgicError } from '../state/vgic-error.ts'
 import { TIMER_PHYSICAL, TIMER_VIRTUAL, timerIntids } from './arch-timer.ts'
@@ -169,10 +169,10 @@ export class VirtualMachine {
   /** What the guest of a vCPU reads from a system register at EL1. */
   readSysreg(vcpu: number, encoding: number): bigint {
     const v = this.inGuest(vcpu)
-    const { words, guest } = this.hypervisor
+    const { words, guest, silicon } = this.hypervisor
     const pe = words[v + VCPU_PE]
     const low = guest.read(pe, encoding)
-    const value = joined(low, words[pe + PCPU_DATA_HIGH])
+    const value = joined(low, silicon.systemRegisters.readHigh(pe, encoding))
     this.leaveIfTrapped(v, 0, 0)
     return value
   }
