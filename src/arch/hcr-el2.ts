@@ -77,6 +77,7 @@ export const HCR_EL2_VF = 0x40
 export const HCR_EL2_VI = 0x80
 export const HCR_EL2_TWI = 0x2000
 export const HCR_EL2_TWE = 0x4000
+export const HCR_EL2_TGE = 0x8000000
 
 /** HCR_EL2 as a system register. */
 export const HCR_EL2_REGISTER: SystemRegister = {

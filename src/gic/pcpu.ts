@@ -3,16 +3,16 @@
  * waits. It decides whether an ICC_* name means the physical or the virtual CPU interface, whether a virtual interrupt
  * is taken, and whether a WFI or WFE leaves the guest (DDI 0487, "Wait for Interrupt", "Wait for Event", "HCR_EL2").
  *
- * HCR_EL2 keeps all that is written to it, also what is RES0 on a PE without some extension. IMO, FMO, TWI, TWE, VI and
- * VF have an effect. Some that have none would matter here:
- * - TGE, with E2H or without. Below EL2 the hypervisor's own applications run then, which have no virtual interrupts.
- *   Software that clears IMO and FMO with it, as Linux does, sees no difference.
- * - AMO and VSE: the GIC has no SErrors. ISR_EL1.A reads as zero.
+ * HCR_EL2 keeps all that is written to it, also what is RES0 on a PE without some extension. IMO, FMO, TWI, TWE, VI, VF
+ * and TGE have an effect. With TGE the hypervisor's own applications run at EL0, which have no virtual interrupts; that
+ * IMO and FMO count as 1 for the physical ones then, or as 0 with E2H, is left out: software that sets TGE clears them,
+ * and does not mask interrupts at EL0. AMO and VSE are left out: SErrors are no affair of the GIC's, ISR_EL1.A is zero.
  */
 import { field, res0, view } from '../arch/field.ts'
 import {
   HCR_EL2_FMO,
   HCR_EL2_IMO,
+  HCR_EL2_TGE,
   HCR_EL2_TWE,
   HCR_EL2_TWI,
   HCR_EL2_VF,
@@ -189,12 +189,12 @@ export class Pcpu {
   }
 
   /**
-   * The virtual interrupt lines as the PE samples them at an exception level, LINE_ bits: only where HCR_EL2
-   * routes the physical ones to EL2, and only below EL2.
+   * The virtual interrupt lines as the PE samples them at an exception level, LINE_ bits: only where HCR_EL2.IMO or FMO
+   * routes the physical ones to EL2, only below EL2, and not with HCR_EL2.TGE.
    */
   virtualLines(pe: number, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
-    if (el >= 2) return 0
     const hcr = this.words[pe + PCPU_HCR_EL2]
+    if (el >= 2 || hcr & HCR_EL2_TGE) return 0
     const lines = this.virtualPending(pe)
     return (hcr & HCR_EL2_IMO ? lines & LINE_VIRQ : 0) | (hcr & HCR_EL2_FMO ? lines & LINE_VFIQ : 0)
   }

@@ -135,8 +135,8 @@ export class VirtualInterfaceModel {
     }
     if (name === 'ISR') {
       if (!isRead) return UNDEFINED
-      const irq = el === 1 && bit(this.hcrEl2, 4) && this.line(1)
-      const fiq = el === 1 && bit(this.hcrEl2, 3) && this.line(0)
+      const irq = el === 1 && bit(this.hcrEl2, 4) && !bit(this.hcrEl2, 27) && this.line(1)
+      const fiq = el === 1 && bit(this.hcrEl2, 3) && !bit(this.hcrEl2, 27) && this.line(0)
       return done((irq ? 0x80 : 0) + (fiq ? 0x40 : 0))
     }
     if (name === 'SRE') return done(isRead ? 7 : 0)

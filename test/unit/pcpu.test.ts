@@ -117,6 +117,16 @@ describe('HCR_EL2.VI and VF', () => {
     }
   })
 
+  it.each(both)(
+    '$name is nothing to an application of the hypervisor, which HCR_EL2.TGE says',
+    ({ virtual }) => {
+      const gic = machine(0, 0x800_0000 | IMO | FMO | virtual)
+      expect([gic.wfi(0), gic.wake(0)]).toEqual(['waits', false])
+      gic.writeSysreg(0, HCR_EL2, IMO | FMO | virtual, 2)
+      expect(gic.wake(0)).toBe(true)
+    },
+  )
+
   it.each(both)('$name keeps a WFI from trapping', ({ virtual }) => {
     const gic = machine(1, IMO | FMO | TWI | virtual)
     expect(gic.wfi(0)).toBe('completes')
