@@ -31,6 +31,7 @@ import {
   VCPU_SLEEPS,
   VCPU_YIELDS,
 } from '../hyp/vcpu.ts'
+import { setTime, tick, timeOf } from '../hyp/virtual-time.ts'
 import { VM_TIME } from '../hyp/vm.ts'
 import { recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
@@ -138,9 +139,9 @@ export class ScenarioMachine {
     ])
   }
 
-  /** Virtual time: how many steps were taken. */
+  /** Virtual time: how many steps were taken, and what was let pass. */
   get time(): number {
-    return this.hypervisor.words[this.now]
+    return timeOf(this.hypervisor.words, this.now)
   }
 
   /** A copy of the whole state. */
@@ -244,7 +245,7 @@ export class ScenarioMachine {
   perform(actor: Actor): void {
     const { hypervisor } = this
     const { kind, index, detail } = actor
-    hypervisor.words[this.now]++
+    tick(hypervisor.words, this.now)
     switch (kind) {
       case 'vcpu':
         this.stepVcpu(hypervisor.vcpu(index))
@@ -268,7 +269,7 @@ export class ScenarioMachine {
 
   /** Takes one step of a vCPU's thread, which must be at one, and returns its result. */
   stepThread({ index }: Actor): number {
-    this.hypervisor.words[this.now]++
+    tick(this.hypervisor.words, this.now)
     return this.ghosts.stepThread(this.hypervisor.vcpu(index))
   }
 
@@ -291,9 +292,10 @@ export class ScenarioMachine {
     this.hypervisor.halt.openWindows()
   }
 
-  /** Lets time pass until something is due. */
+  /** Lets time pass until something is due; it does not go back. */
   passTime(until: number): void {
-    this.hypervisor.words[this.now] = Math.max(this.time, until)
+    argumentInteger('until', until, 0, Number.MAX_SAFE_INTEGER)
+    setTime(this.hypervisor.words, this.now, Math.max(this.time, until))
   }
 
   /** What a vCPU has done so far. */

@@ -56,7 +56,7 @@ export interface WfxEvent {
 
 /** A step that was taken. */
 export interface StepEvent {
-  /** Virtual time: how many steps were taken before. */
+  /** Virtual time before it. */
   readonly time: number
   /** Who took it. */
   readonly actor: Actor
