@@ -40,7 +40,7 @@ export class DeviceBuilder {
     return this
   }
 
-  /** Raises the line of an SPI, or of a vCPU's PPI: an edge, or the active level. */
+  /** Raises the line of an SPI, or of a vCPU's PPI, not a timer's: an edge, or the active level. */
   raise(intid: number, vcpu = 0): this {
     return this.add('raises', intid, vcpu, [1])
   }

@@ -218,7 +218,10 @@ export class OpList {
     return this.rename(`${nameOf(register)}: ${intidName(intid)} to ${to}`)
   }
 
-  /** Makes the device that drives an SPI or PPI of this vCPU lower its line, by a register of the device. */
+  /**
+   * Makes the device that drives an SPI or PPI of this vCPU lower its line, by a register of the device; the scenario must
+   * have one.
+   */
   quiesce(intid: number): this {
     argumentInteger('intid', intid, 16, 1019)
     return this.add(`quiesce ${intidName(intid)}`, OP_QUIESCE, intid)
@@ -230,7 +233,7 @@ export class OpList {
     return this.add(`${which} timer in ${ticks}`, OP_TIMER, timerOf(which), ticks)
   }
 
-  /** Turns a timer off. */
+  /** Turns a timer off; the VM must have timers. */
   stopTimer(which: TimerName = 'virtual'): this {
     return this.add(`${which} timer off`, OP_TIMER, timerOf(which), -1)
   }

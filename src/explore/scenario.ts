@@ -16,6 +16,7 @@ import { MAX_VCPUS } from '../hyp/vgic-irq.ts'
 import { configInteger, VgicError } from '../state/vgic-error.ts'
 import { DeviceBuilder } from './device.ts'
 import { GuestBuilder } from './guest-builder.ts'
+import { checkLineOwners } from './line-owners.ts'
 import { ScenarioMachine } from './machine.ts'
 import { type Run, type RunOptions, runMachine } from './run.ts'
 
@@ -194,6 +195,7 @@ export class Scenario {
         else this.checkInterrupt(`Device ${name}`, intid, vcpu)
       }
     }
+    checkLineOwners(setup, devices)
     return new ScenarioMachine(config, setup, this.chosen, devices)
   }
 

@@ -217,10 +217,13 @@ export class VirtualMachine {
     this.hypervisor.inject(apLists.irqOf(v, intid), level)
   }
 
-  /** The guest of a vCPU sets a timer that has expired, or turns the timer off. */
+  /** The guest of a vCPU sets a timer that has expired, or turns the timer off; the VM must have timers. */
   setTimer(vcpu: number, timer: 'virtual' | 'physical', expired: boolean): void {
-    const v = this.inGuest(vcpu)
     const { timers } = this.hypervisor
+    if (!timers.present) {
+      throw new VgicError('argument', 'The VM has no timers: leave out timers: false when you make it.')
+    }
+    const v = this.inGuest(vcpu)
     const which = timer === 'virtual' ? TIMER_VIRTUAL : TIMER_PHYSICAL
     timers.program(v, which, expired ? 0 : -1)
     if (expired) timers.expire(v, which)
