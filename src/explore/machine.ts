@@ -35,9 +35,10 @@ import { setTime, tick, timeOf } from '../hyp/virtual-time.ts'
 import { VM_TIME } from '../hyp/vm.ts'
 import { recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
+import { listed } from '../state/printed.ts'
 import { argumentInteger, VgicError } from '../state/vgic-error.ts'
 import type { DeviceProgram, DeviceStep } from './device.ts'
-import { Ghosts } from './ghosts.ts'
+import { Ghosts, ghostRecord } from './ghosts.ts'
 import { type StepEvent, traceStep } from './trace.ts'
 
 /** Whoever can take steps. */
@@ -54,6 +55,16 @@ export interface Actor {
 
 /** What an actor can do: take a step, nothing until somebody else does something, or nothing any more. */
 export type ActorState = 'ready' | 'asleep' | 'done'
+
+/** A machine in a few words: what {@link ScenarioMachine.toJSON} gives. */
+export interface MachineSummary {
+  /** Its design's name. */
+  readonly design: string
+  /** Virtual time. */
+  readonly time: number
+  /** Its vCPUs and devices, in order. */
+  readonly actors: readonly { readonly name: string; readonly state: ActorState }[]
+}
 
 /** What a vCPU has done so far. */
 export interface VcpuCounts {
@@ -108,7 +119,7 @@ export class ScenarioMachine {
     design: Design,
     private readonly devices: readonly DeviceProgram[],
   ) {
-    const ghosts = Ghosts.recordOf(setup)
+    const ghosts = ghostRecord(setup)
     const surroundings = [[DEVICE, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
     this.digest = digestOf(setup, design, devices)
     this.hypervisor = new Hypervisor(config, setup, design, surroundings, this.digest)
@@ -339,6 +350,29 @@ export class ScenarioMachine {
       exits: Object.values(byKind).reduce((sum, exits) => sum + exits, 0),
       byKind,
     }
+  }
+
+  /** What it is, when, and what its actors can do, as plain data; {@link snapshot} has the state. */
+  toJSON(): MachineSummary {
+    const actors = this.actors.map((actor) => ({ name: actor.name, state: this.stateOf(actor) }))
+    return { design: this.hypervisor.design.name, time: this.time, actors }
+  }
+
+  /** `ScenarioMachine (design wfi-handler, time 120): vcpu0 asleep, nic done`. */
+  toString(): string {
+    const { design, time, actors } = this.toJSON()
+    const states = listed(actors, ({ name, state }) => `${name} ${state}`)
+    return `ScenarioMachine (design ${design}, time ${time}): ${states}`
+  }
+
+  /** So that failed expectations print the line and no keys. */
+  get [Symbol.toStringTag](): string {
+    return 'ScenarioMachine'
+  }
+
+  /** What Node's util.inspect prints. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
   }
 
   /**

@@ -35,7 +35,8 @@ export interface Choices {
   /**
    * What GICR_WAKER does. `holds`: while the PE sleeps, no interrupt is forwarded to it, and one that would be raises a
    * wake request. `ignored`: the register reads back and has no effect, as on QEMU 7.2; the power management of a PE is
-   * IMPLEMENTATION DEFINED.
+   * IMPLEMENTATION DEFINED. Guests that never write GICR_WAKER, as kvm-unit-tests do not, get interrupts with `ignored`
+   * only.
    */
   readonly waker: 'holds' | 'ignored'
   /**
