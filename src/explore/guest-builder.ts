@@ -104,12 +104,12 @@ export class OpList {
     protected readonly group: 0 | 1,
   ) {}
 
-  /** Reads ICC_IAR<group>_EL1 and keeps the INTID for `eoi` and `dir` in the same list. */
+  /** Reads `ICC_IAR<group>_EL1` and keeps the INTID for `eoi` and `dir` in the same list. */
   ack(group = this.group): this {
     return this.add(`ack: ICC_IAR${group}_EL1`, OP_ACK, group)
   }
 
-  /** Writes ICC_EOIR<group>_EL1 with what `ack` gave; nothing if that was 1020 to 1023. */
+  /** Writes `ICC_EOIR<group>_EL1` with what `ack` gave; nothing if that was 1020 to 1023. */
   eoi(group = this.group): this {
     return this.add(`eoi: ICC_EOIR${group}_EL1`, OP_EOI, group)
   }

@@ -58,7 +58,7 @@ export interface InterruptConfig {
 export interface CpuInterfaceConfig {
   /** ICC_PMR_EL1; default 0xf0, as Linux has it. */
   readonly priorityMask?: number
-  /** The groups enabled by ICC_IGRPEN<n>_EL1; default both. */
+  /** The groups enabled by `ICC_IGRPEN<n>_EL1`; default both. */
   readonly groups?: readonly (0 | 1)[]
 }
 

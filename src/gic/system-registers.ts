@@ -127,7 +127,7 @@ const accesses = new Map<number, InterfaceAccess>([
   ],
 ])
 
-/** ICC_AP<group>R<n>, whose virtual twin is ICH_AP<group>R<n>. */
+/** `ICC_AP<group>R<n>`, whose virtual twin is `ICH_AP<group>R<n>`. */
 const activePriorityAccess = (group: 0 | 1, n: number): Required<InterfaceAccess> => ({
   read: (registers, at) => registers.readApr(at, group, n),
   write: (registers, at, value) => registers.writeApr(at, group, n, value),
@@ -235,7 +235,7 @@ export class SystemRegisters {
     return row.read(this.blocks, pe, el)
   }
 
-  /** Bits 63:32 of the register that the PE has just read; 0 if it trapped. No register has them and is changed by a read. */
+  /** Bits 63:32 of the register that the PE has just read; 0 if it trapped. None that has them is changed by a read. */
   readHigh(pe: number, encoding: number): number {
     const row = this.rows.get(encoding)
     if (row?.kind !== 'plain' || !row.readHigh || this.words[pe + PCPU_TRAP] !== 0) return 0

@@ -65,7 +65,7 @@ export interface VirtualMachineConfig {
 export interface ListRegisters {
   /** ICH_HCR_EL2; 0 if nothing was written because there was nothing to present. */
   readonly hcr: number
-  /** ICH_LR<n>_EL2, all of them; 0 for one that ICH_ELRSR_EL2 reports as empty, which a hypervisor does not read. */
+  /** `ICH_LR<n>_EL2`, all of them; 0 for one that ICH_ELRSR_EL2 reports as empty, which a hypervisor does not read. */
   readonly lr: readonly bigint[]
 }
 
