@@ -12,8 +12,14 @@ export {
   type SgiTarget,
   type TimerName,
 } from './explore/guest-builder.ts'
-export { type Actor, type ActorState, ScenarioMachine, type VcpuCounts } from './explore/machine.ts'
-export { Run, type RunEnd, type RunOptions } from './explore/run.ts'
+export {
+  type Actor,
+  type ActorState,
+  type MachineSummary,
+  ScenarioMachine,
+  type VcpuCounts,
+} from './explore/machine.ts'
+export { Run, type RunEnd, type RunOptions, type RunSummary } from './explore/run.ts'
 export {
   type CpuInterfaceConfig,
   type InterruptConfig,
@@ -66,7 +72,10 @@ export type { SavedRegisters, SavedVgic } from './hyp/save-restore.ts'
 export type { CrossingKind } from './hyp/seam.ts'
 export type { ExitName } from './hyp/vcpu.ts'
 export {
+  type InterruptMasks,
   type ListRegisters,
+  type VcpuPlace,
   VirtualMachine,
   type VirtualMachineConfig,
+  type VirtualMachineSummary,
 } from './hyp/virtual-machine.ts'

@@ -141,6 +141,7 @@ async function smoke(): Promise<void> {
     if (key in manifest) throw new CheckError(`package.json has ${key}`)
   }
   checkImports(join(library, 'dist'))
+  checkClassNames(join(library, 'dist'))
 
   writeFileSync(
     join(project, 'smoke.mjs'),
@@ -197,6 +198,14 @@ function checkImports(dist: string): void {
       readFileSync(file, 'utf8'),
     )
     if (match !== null) throw new CheckError(`${file} has ${match[0]}`)
+  }
+}
+
+/** A class that names itself in its body is bundled as `class _Name`, and prints so: what names it belongs outside. */
+function checkClassNames(dist: string): void {
+  for (const file of [...filesIn(dist, '.js'), ...filesIn(dist, '.cjs')]) {
+    const renamed = /\bclass _\w+/.exec(readFileSync(file, 'utf8'))
+    if (renamed !== null) throw new CheckError(`${file} has ${renamed[0]}`)
   }
 }
 

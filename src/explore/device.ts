@@ -1,5 +1,6 @@
 /** Devices: each a short program of steps that move interrupt lines. */
 import { intidName } from '../arch/intid.ts'
+import { LATEST_TIME } from '../hyp/virtual-time.ts'
 import { argumentInteger } from '../state/vgic-error.ts'
 
 /** One step of a device. */
@@ -31,15 +32,15 @@ export class DeviceBuilder {
   constructor(private readonly name: string) {}
 
   /**
-   * The next step happens in a plain run at this virtual time or later, not only when nothing else can go on.
-   * An explored run tries every moment regardless.
+   * The next step happens in a plain run at this virtual time, up to 2^52, or later, not only when nothing else can go
+   * on. An explored run tries every moment regardless.
    */
   at(time: number): this {
-    this.time = argumentInteger('time', time, 0, 0x7fff_ffff)
+    this.time = argumentInteger('time', time, 0, LATEST_TIME)
     return this
   }
 
-  /** Raises the line of an SPI, or of a vCPU's PPI: an edge, or the active level. */
+  /** Raises the line of an SPI, or of a vCPU's PPI, not a timer's: an edge, or the active level. */
   raise(intid: number, vcpu = 0): this {
     return this.add('raises', intid, vcpu, [1])
   }

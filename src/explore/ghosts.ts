@@ -9,6 +9,13 @@ import { VCPU_FAULT_IPA, VCPU_INDEX, VCPU_IRQ, VCPU_PE } from '../hyp/vcpu.ts'
 import { IRQ_EDGE } from '../hyp/vgic-irq.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 
+/** Where it is kept. */
+export const ghostRecord = ({ vcpus, spis }: VmSetup): RecordType =>
+  recordType('ghost', [
+    { name: 'vmcr', at: 0, count: vcpus, class: 'authoritative' },
+    { name: 'edges', at: vcpus, count: vcpus + Math.max(Math.ceil(spis / 32), 1), class: 'authoritative' },
+  ])
+
 export class Ghosts {
   private readonly words: Int32Array
   /** Bitmaps of edges: a word for each vCPU's private interrupts, then the SPIs. */
@@ -17,13 +24,6 @@ export class Ghosts {
   readonly first: number
   readonly end: number
 
-  static recordOf({ vcpus, spis }: VmSetup): RecordType {
-    return recordType('ghost', [
-      { name: 'vmcr', at: 0, count: vcpus, class: 'authoritative' },
-      { name: 'edges', at: vcpus, count: vcpus + Math.max(Math.ceil(spis / 32), 1), class: 'authoritative' },
-    ])
-  }
-
   constructor(
     private readonly hypervisor: Hypervisor,
     private readonly at: number,
@@ -31,7 +31,7 @@ export class Ghosts {
     this.words = hypervisor.words
     this.edges = at + hypervisor.place.vcpuCount
     this.first = at
-    this.end = at + Ghosts.recordOf(hypervisor.setup).size
+    this.end = at + ghostRecord(hypervisor.setup).size
     for (let i = 0; i < hypervisor.place.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
   }
 

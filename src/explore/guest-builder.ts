@@ -104,12 +104,12 @@ export class OpList {
     protected readonly group: 0 | 1,
   ) {}
 
-  /** Reads ICC_IAR<group>_EL1 and keeps the INTID for `eoi` and `dir` in the same list. */
+  /** Reads `ICC_IAR<group>_EL1` and keeps the INTID for `eoi` and `dir` in the same list. */
   ack(group = this.group): this {
     return this.add(`ack: ICC_IAR${group}_EL1`, OP_ACK, group)
   }
 
-  /** Writes ICC_EOIR<group>_EL1 with what `ack` gave; nothing if that was 1020 to 1023. */
+  /** Writes `ICC_EOIR<group>_EL1` with what `ack` gave; nothing if that was 1020 to 1023. */
   eoi(group = this.group): this {
     return this.add(`eoi: ICC_EOIR${group}_EL1`, OP_EOI, group)
   }
@@ -218,7 +218,10 @@ export class OpList {
     return this.rename(`${nameOf(register)}: ${intidName(intid)} to ${to}`)
   }
 
-  /** Makes the device that drives an SPI or PPI of this vCPU lower its line, by a register of the device. */
+  /**
+   * Makes the device that drives an SPI or PPI of this vCPU lower its line, by a register of the device; the scenario must
+   * have one.
+   */
   quiesce(intid: number): this {
     argumentInteger('intid', intid, 16, 1019)
     return this.add(`quiesce ${intidName(intid)}`, OP_QUIESCE, intid)
@@ -230,7 +233,7 @@ export class OpList {
     return this.add(`${which} timer in ${ticks}`, OP_TIMER, timerOf(which), ticks)
   }
 
-  /** Turns a timer off. */
+  /** Turns a timer off; the VM must have timers. */
   stopTimer(which: TimerName = 'virtual'): this {
     return this.add(`${which} timer off`, OP_TIMER, timerOf(which), -1)
   }

@@ -31,12 +31,14 @@ import {
   VCPU_SLEEPS,
   VCPU_YIELDS,
 } from '../hyp/vcpu.ts'
+import { setTime, tick, timeOf } from '../hyp/virtual-time.ts'
 import { VM_TIME } from '../hyp/vm.ts'
 import { recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
+import { listed } from '../state/printed.ts'
 import { argumentInteger, VgicError } from '../state/vgic-error.ts'
 import type { DeviceProgram, DeviceStep } from './device.ts'
-import { Ghosts } from './ghosts.ts'
+import { Ghosts, ghostRecord } from './ghosts.ts'
 import { type StepEvent, traceStep } from './trace.ts'
 
 /** Whoever can take steps. */
@@ -53,6 +55,16 @@ export interface Actor {
 
 /** What an actor can do: take a step, nothing until somebody else does something, or nothing any more. */
 export type ActorState = 'ready' | 'asleep' | 'done'
+
+/** A machine in a few words: what {@link ScenarioMachine.toJSON} gives. */
+export interface MachineSummary {
+  /** Its design's name. */
+  readonly design: string
+  /** Virtual time. */
+  readonly time: number
+  /** Its vCPUs and devices, in order. */
+  readonly actors: readonly { readonly name: string; readonly state: ActorState }[]
+}
 
 /** What a vCPU has done so far. */
 export interface VcpuCounts {
@@ -107,7 +119,7 @@ export class ScenarioMachine {
     design: Design,
     private readonly devices: readonly DeviceProgram[],
   ) {
-    const ghosts = Ghosts.recordOf(setup)
+    const ghosts = ghostRecord(setup)
     const surroundings = [[DEVICE, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
     this.digest = digestOf(setup, design, devices)
     this.hypervisor = new Hypervisor(config, setup, design, surroundings, this.digest)
@@ -138,9 +150,9 @@ export class ScenarioMachine {
     ])
   }
 
-  /** Virtual time: how many steps were taken. */
+  /** Virtual time: how many steps were taken, and what was let pass. */
   get time(): number {
-    return this.hypervisor.words[this.now]
+    return timeOf(this.hypervisor.words, this.now)
   }
 
   /** A copy of the whole state. */
@@ -244,7 +256,7 @@ export class ScenarioMachine {
   perform(actor: Actor): void {
     const { hypervisor } = this
     const { kind, index, detail } = actor
-    hypervisor.words[this.now]++
+    tick(hypervisor.words, this.now)
     switch (kind) {
       case 'vcpu':
         this.stepVcpu(hypervisor.vcpu(index))
@@ -268,7 +280,7 @@ export class ScenarioMachine {
 
   /** Takes one step of a vCPU's thread, which must be at one, and returns its result. */
   stepThread({ index }: Actor): number {
-    this.hypervisor.words[this.now]++
+    tick(this.hypervisor.words, this.now)
     return this.ghosts.stepThread(this.hypervisor.vcpu(index))
   }
 
@@ -291,9 +303,10 @@ export class ScenarioMachine {
     this.hypervisor.halt.openWindows()
   }
 
-  /** Lets time pass until something is due. */
+  /** Lets time pass until something is due; it does not go back. */
   passTime(until: number): void {
-    this.hypervisor.words[this.now] = Math.max(this.time, until)
+    argumentInteger('until', until, 0, Number.MAX_SAFE_INTEGER)
+    setTime(this.hypervisor.words, this.now, Math.max(this.time, until))
   }
 
   /** What a vCPU has done so far. */
@@ -337,6 +350,29 @@ export class ScenarioMachine {
       exits: Object.values(byKind).reduce((sum, exits) => sum + exits, 0),
       byKind,
     }
+  }
+
+  /** What it is, when, and what its actors can do, as plain data; {@link snapshot} has the state. */
+  toJSON(): MachineSummary {
+    const actors = this.actors.map((actor) => ({ name: actor.name, state: this.stateOf(actor) }))
+    return { design: this.hypervisor.design.name, time: this.time, actors }
+  }
+
+  /** `ScenarioMachine (design wfi-handler, time 120): vcpu0 asleep, nic done`. */
+  toString(): string {
+    const { design, time, actors } = this.toJSON()
+    const states = listed(actors, ({ name, state }) => `${name} ${state}`)
+    return `ScenarioMachine (design ${design}, time ${time}): ${states}`
+  }
+
+  /** So that failed expectations print the line and no keys. */
+  get [Symbol.toStringTag](): string {
+    return 'ScenarioMachine'
+  }
+
+  /** What Node's util.inspect prints. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
   }
 
   /**

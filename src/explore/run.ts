@@ -4,7 +4,7 @@ import type { CostRow, ExitStatistics } from '../hyp/cost.ts'
 import type { Explanation } from '../hyp/explain.ts'
 import { VCPU_LAST_CPU, VCPU_PE } from '../hyp/vcpu.ts'
 import { argumentInteger } from '../state/vgic-error.ts'
-import type { Actor, ScenarioMachine, VcpuCounts } from './machine.ts'
+import type { Actor, MachineSummary, ScenarioMachine, VcpuCounts } from './machine.ts'
 import { timeline } from './timeline.ts'
 import type { StepEvent } from './trace.ts'
 
@@ -19,6 +19,14 @@ export interface RunOptions {
  * was reached.
  */
 export type RunEnd = 'done' | 'asleep' | 'bound'
+
+/** A run in a few words: what {@link Run.toJSON} gives. */
+export interface RunSummary {
+  /** How it ended. */
+  readonly end: RunEnd
+  /** The machine as the run left it. */
+  readonly machine: MachineSummary
+}
 
 /** What happened in a run. */
 export class Run {
@@ -66,6 +74,26 @@ export class Run {
   /** What a vCPU's thread did: sleeps, halt polling, yields, preemptions. */
   counts(vcpu: number): VcpuCounts {
     return this.machine.counts(vcpu)
+  }
+
+  /** How it ended and where, as plain data; {@link timeline} and `events` have the rest. */
+  toJSON(): RunSummary {
+    return { end: this.end, machine: this.machine.toJSON() }
+  }
+
+  /** `Run (done): ScenarioMachine (...)`. */
+  toString(): string {
+    return `Run (${this.end}): ${this.machine}`
+  }
+
+  /** So that failed expectations print the line and no keys. */
+  get [Symbol.toStringTag](): string {
+    return 'Run'
+  }
+
+  /** What Node's util.inspect prints. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
   }
 }
 

@@ -16,6 +16,7 @@ import { MAX_VCPUS } from '../hyp/vgic-irq.ts'
 import { configInteger, VgicError } from '../state/vgic-error.ts'
 import { DeviceBuilder } from './device.ts'
 import { GuestBuilder } from './guest-builder.ts'
+import { checkLineOwners } from './line-owners.ts'
 import { ScenarioMachine } from './machine.ts'
 import { type Run, type RunOptions, runMachine } from './run.ts'
 
@@ -57,7 +58,7 @@ export interface InterruptConfig {
 export interface CpuInterfaceConfig {
   /** ICC_PMR_EL1; default 0xf0, as Linux has it. */
   readonly priorityMask?: number
-  /** The groups enabled by ICC_IGRPEN<n>_EL1; default both. */
+  /** The groups enabled by `ICC_IGRPEN<n>_EL1`; default both. */
   readonly groups?: readonly (0 | 1)[]
 }
 
@@ -194,6 +195,7 @@ export class Scenario {
         else this.checkInterrupt(`Device ${name}`, intid, vcpu)
       }
     }
+    checkLineOwners(setup, devices)
     return new ScenarioMachine(config, setup, this.chosen, devices)
   }
 

@@ -1,5 +1,6 @@
 /** What the explorer knows of a step before it is taken: how far its changes reach, and what is checked after it. */
-import { HCR_EL2_FMO, HCR_EL2_IMO, PCPU_HCR_EL2 } from '../gic/pcpu.ts'
+import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
+import { PCPU_HCR_EL2 } from '../gic/pcpu.ts'
 import { type Step, TABLE_SHIFT } from '../hyp/design.ts'
 import { GUEST_PC, OP_QUIESCE, OP_SEV, OP_WORDS } from '../hyp/guest.ts'
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'

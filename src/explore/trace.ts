@@ -56,7 +56,7 @@ export interface WfxEvent {
 
 /** A step that was taken. */
 export interface StepEvent {
-  /** Virtual time: how many steps were taken before. */
+  /** Virtual time before it. */
   readonly time: number
   /** Who took it. */
   readonly actor: Actor
@@ -78,7 +78,7 @@ export interface StepEvent {
 
 /** A list register before and after a step of the guest. */
 export interface ListRegisterChange {
-  /** n of ICH_LR<n>_EL2. */
+  /** n of `ICH_LR<n>_EL2`. */
   readonly number: number
   /** Its two halves before, signed. */
   readonly before: readonly [low: number, high: number]

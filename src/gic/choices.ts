@@ -21,21 +21,22 @@ export interface Choices {
    */
   readonly preemptMask: 'running' | 'running-masked'
   /**
-   * What a pending interrupt of a group that the CPU interface disables (ICC_IGRPEN<n>_EL1) does to pending ones of
+   * What a pending interrupt of a group that the CPU interface disables (`ICC_IGRPEN<n>_EL1`) does to pending ones of
    * the other group. `not-forwarded`: nothing, it is not forwarded to the CPU interface. `hides`: where it has the
    * higher priority, HPPIR and IAR have nothing and nothing is signalled, as on QEMU 7.2.
    */
   readonly disabledGroup: 'not-forwarded' | 'hides'
   /**
-   * How many bits GICD_IPRIORITYR<n> and GICR_IPRIORITYR<n> have. `implemented`: those of the CPU interface, the others
-   * are RAZ/WI. `eight-bits`: all, interrupts are ordered by them, and one of priority 0xff is never pending for a CPU
-   * interface, as on QEMU 7.2.
+   * How many bits `GICD_IPRIORITYR<n>` and `GICR_IPRIORITYR<n>` have. `implemented`: those of the CPU interface, the
+   * others are RAZ/WI. `eight-bits`: all, interrupts are ordered by them, and one of priority 0xff is never pending for
+   * a CPU interface, as on QEMU 7.2.
    */
   readonly distributorPriority: 'implemented' | 'eight-bits'
   /**
    * What GICR_WAKER does. `holds`: while the PE sleeps, no interrupt is forwarded to it, and one that would be raises a
    * wake request. `ignored`: the register reads back and has no effect, as on QEMU 7.2; the power management of a PE is
-   * IMPLEMENTATION DEFINED.
+   * IMPLEMENTATION DEFINED. Guests that never write GICR_WAKER, as kvm-unit-tests do not, get interrupts with `ignored`
+   * only.
    */
   readonly waker: 'holds' | 'ignored'
   /**

@@ -9,6 +9,7 @@ import { ESR_EC } from '../arch/syndrome.ts'
 import { blankImage, checkLength, HEADER, openImage } from '../state/image.ts'
 import { Layout, recordType } from '../state/layout.ts'
 import { type Difference, MachineState } from '../state/machine-state.ts'
+import { counted, listed } from '../state/printed.ts'
 import { argumentBigint, argumentInteger, argumentNumber, VgicError } from '../state/vgic-error.ts'
 import {
   type CheckedGicConfig,
@@ -18,8 +19,10 @@ import {
   loadGicConfig,
   storeGicConfig,
 } from './config.ts'
-import { type GicHost, MAINTENANCE_PPI, type OutputLine, outputLines, PE_LINES } from './output-lines.ts'
-import { DAIF_F, DAIF_I, PCPU_DATA_HIGH, PCPU_TRAP } from './pcpu.ts'
+import { CpuState } from './cpu-state.ts'
+import { LINE_VFIQ, LINE_VIRQ, PE_LINES } from './lines.ts'
+import { type GicHost, MAINTENANCE_PPI, type OutputLine, outputLines } from './output-lines.ts'
+import { DAIF_F, DAIF_I, PCPU_TRAP } from './pcpu.ts'
 import { RegisterValue, registerByEncoding } from './register-value.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 
@@ -27,6 +30,22 @@ import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 export type WfxResult = 'completes' | 'waits' | 'traps'
 /** By WFX_ value. */
 const wfxResults: readonly WfxResult[] = ['completes', 'waits', 'traps']
+
+/** A GIC in a few words: what {@link Gic.toJSON} gives. */
+export interface GicSummary {
+  /** Of the configuration. */
+  readonly version: '3' | '4.0' | '4.1'
+  /** See `version`. */
+  readonly cpus: number
+  /** See `version`. */
+  readonly spis: number
+  /** See `version`. */
+  readonly listRegisters: number
+  /** The CPUs whose redistributors sleep and forward nothing to them (GICR_WAKER). */
+  readonly asleep: readonly number[]
+  /** By output, the CPUs at which it is high. */
+  readonly high: { readonly [line in OutputLine]?: readonly number[] }
+}
 
 /** What the device interface itself keeps: the CPU of the last access, for `lastTrap`. */
 const DEVICE = recordType('device', [{ name: 'lastCpu', at: 0, class: 'observational' }])
@@ -113,7 +132,7 @@ export class Gic {
    * Throws a `VgicError` whose code begins with `image-` if it is foreign, truncated or of another version.
    */
   static from(image: ArrayBuffer, host?: GicHost): Gic {
-    return new Gic(loadGicConfig(openImage('device', image), HEADER.size), host, image)
+    return gicFrom(image, host)
   }
 
   /** A copy of the whole state. */
@@ -256,7 +275,7 @@ export class Gic {
   readSysreg64(cpu: number, encoding: number, el?: number): bigint {
     const pe = this.accessing(cpu, el)
     const low = this.silicon.systemRegisters.read(pe, encoding, el)
-    const high = this.state.words[pe + PCPU_DATA_HIGH]
+    const high = this.silicon.systemRegisters.readHigh(pe, encoding)
     this.settleAccess(cpu, pe)
     return joined(low, high)
   }
@@ -303,13 +322,13 @@ export class Gic {
    * A system register as a value that prints its fields, read without side effects: at EL2 for ICH_*, at EL1 for
    * the others. Throws an `argument` error for one that this library does not know or that cannot be read now.
    */
-  inspect(cpu: number, encoding: number): RegisterValue {
+  inspectSysreg(cpu: number, encoding: number): RegisterValue {
     const register = registerByEncoding(encoding)
     const before = this.snapshot()
     const pe = this.peOf(cpu)
     const el = register.name.endsWith('_EL2') ? 2 : 1
     const low = this.silicon.systemRegisters.read(pe, encoding, el)
-    const high = this.state.words[pe + PCPU_DATA_HIGH]
+    const high = this.silicon.systemRegisters.readHigh(pe, encoding)
     const trap = this.state.words[pe + PCPU_TRAP]
     this.state.restore(before)
     if (trap !== 0) {
@@ -319,6 +338,15 @@ export class Gic {
       )
     }
     return new RegisterValue(register, low, high)
+  }
+
+  /**
+   * What a CPU is doing, in a word what keeps interrupts from it: `console.log(gic.inspectCpu(0))`. Says whether its
+   * redistributor sleeps.
+   */
+  inspectCpu(cpu: number): CpuState {
+    this.peOf(cpu)
+    return new CpuState(this.silicon, cpu)
   }
 
   /**
@@ -357,19 +385,55 @@ export class Gic {
     for (let cpu = 0; cpu < this.config.cpus; cpu++) this.silicon.pcpu.sendEvent(this.silicon.peOf(cpu))
   }
 
-  /** The virtual IRQ line of a CPU's virtual CPU interface. */
+  /** The virtual IRQ line of a CPU: its virtual CPU interface drives it, or HCR_EL2.VI. */
   virq(cpu: number): boolean {
-    return this.silicon.virtualInterface.lines(this.peOf(cpu)) === 1
+    return (this.silicon.pcpu.virtualPending(this.peOf(cpu)) & LINE_VIRQ) !== 0
   }
 
-  /** The virtual FIQ line of a CPU's virtual CPU interface. */
+  /** The virtual FIQ line of a CPU: its virtual CPU interface drives it, or HCR_EL2.VF. */
   vfiq(cpu: number): boolean {
-    return this.silicon.virtualInterface.lines(this.peOf(cpu)) === 2
+    return (this.silicon.pcpu.virtualPending(this.peOf(cpu)) & LINE_VFIQ) !== 0
   }
 
   /** The maintenance interrupt of a CPU's virtual CPU interface: a level, by convention PPI 25. */
   maintenance(cpu: number): boolean {
     return this.silicon.virtualInterface.maintenanceLine(this.peOf(cpu))
+  }
+
+  /** What it is and which of its CPUs sleep or have an output high, as plain data; {@link snapshot} has the state. */
+  toJSON(): GicSummary {
+    const { version, cpus, spis, listRegisters } = this.config
+    const states = Array.from({ length: cpus }, (_, cpu) => this.inspectCpu(cpu))
+    const cpusThat = (holds: (state: CpuState) => boolean) => states.filter(holds).map(({ cpu }) => cpu)
+    const high = outputLines.map((line) => [line, cpusThat(({ outputs }) => outputs.includes(line))] as const)
+    return {
+      version,
+      cpus,
+      spis,
+      listRegisters,
+      asleep: cpusThat(({ asleep }) => asleep),
+      high: Object.fromEntries(high.filter(([, cpus]) => cpus.length > 0)),
+    }
+  }
+
+  /** `Gic (version 3, 2 CPUs, 32 SPIs): asleep: cpu0; irq: cpu1`. */
+  toString(): string {
+    const { version, cpus, spis, asleep, high } = this.toJSON()
+    const parts = Object.entries({ asleep, ...high }).flatMap(([what, numbers]) =>
+      numbers.length === 0 ? [] : [`${what}: ${listed(numbers, (cpu) => `cpu${cpu}`)}`],
+    )
+    const what = `Gic (version ${version}, ${counted(cpus, 'CPU')}, ${counted(spis, 'SPI')})`
+    return parts.length === 0 ? what : `${what}: ${parts.join('; ')}`
+  }
+
+  /** So that failed expectations print the line and no keys. */
+  get [Symbol.toStringTag](): string {
+    return 'Gic'
+  }
+
+  /** What Node's util.inspect prints. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
   }
 
   private wfx(result: number): WfxResult {
@@ -387,4 +451,12 @@ export class Gic {
   private peOf(cpu: number): number {
     return this.silicon.peOf(argumentInteger('cpu', cpu, 0, this.config.cpus - 1))
   }
+}
+
+/**
+ * {@link Gic.from}. A class whose body names the class gets another name from the bundler, which every error message and
+ * every print of an instance would show.
+ */
+function gicFrom(image: ArrayBuffer, host?: GicHost): Gic {
+  return new Gic(loadGicConfig(openImage('device', image), HEADER.size), host, image)
 }

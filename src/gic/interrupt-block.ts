@@ -22,7 +22,7 @@ export const LINE = 5
 export const ACTIVE = 6
 /** Derived: what may be forwarded to a CPU interface, {@link candidatesOf}. */
 export const CANDIDATES = 7
-/** Eight words, a byte an interrupt, as IPRIORITYR<n> has them. */
+/** Eight words, a byte an interrupt, as `IPRIORITYR<n>` has them. */
 export const PRIORITY = 8
 /** SPIs only, behind the block: a word an interrupt, its affinity Aff3.Aff2.Aff1.Aff0. */
 export const ROUTE = 16

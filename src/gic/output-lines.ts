@@ -8,6 +8,8 @@ import { LR_Group } from '../arch/ich.ts'
 import type { WordDeclaration } from '../state/layout.ts'
 import { lowestBit, PHYSICAL_INTERFACE } from './cpu-interface.ts'
 import type { HighestPending } from './highest-pending.ts'
+import { LINE_FIQ, LINE_IRQ, LINE_WAKE, PE_LINES } from './lines.ts'
+import type { Pcpu } from './pcpu.ts'
 import { HIGHEST_PENDING, type PhysicalInterface } from './physical-interface.ts'
 import type { PhysicalInterrupts } from './physical-interrupts.ts'
 import type { VirtualInterface } from './virtual-interface.ts'
@@ -24,16 +26,9 @@ export interface GicHost {
   setLine?(cpu: number, line: OutputLine, level: 0 | 1): void
 }
 
-/** Derived: the levels of a PE's outputs, {@link LINE_IRQ} and so on. */
-export const PE_LINES = 14
 export const outputLineWords: readonly WordDeclaration[] = [{ name: 'lines', at: PE_LINES, class: 'derived' }]
 
-/** Bits 0 and 1 are LINE_VIRQ and LINE_VFIQ; IRQ and FIQ are the same, two bits above. */
-export const PHYSICAL_LINES_SHIFT = 2
-export const LINE_IRQ = 0x4
-export const LINE_FIQ = 0x8
-export const LINE_WAKE = 0x10
-/** By bit. */
+/** By bit, as the LINE_ bits are. */
 export const outputLines: readonly OutputLine[] = ['virq', 'vfiq', 'irq', 'fiq', 'wake']
 
 /** The maintenance interrupt's PPI, by convention (BSA). */
@@ -41,19 +36,21 @@ export const MAINTENANCE_PPI = 25
 
 export class OutputLines {
   readonly words: Int32Array
+  readonly virtualInterface: VirtualInterface
   /** Counts what was settled: by it a call of the host shows whether the host has done anything to the GIC. */
   private settled = 0
 
   constructor(
     readonly physical: PhysicalInterrupts,
     readonly physicalInterface: PhysicalInterface,
-    readonly virtualInterface: VirtualInterface,
+    readonly pcpu: Pcpu,
     readonly highestPending: HighestPending,
     readonly host: GicHost,
     /** Whether VIRQ and VFIQ are outputs. Those of a hypervisor's PEs are sampled where they are: {@link Pcpu}. */
     readonly drivesVirtual: boolean,
   ) {
     this.words = physical.words
+    this.virtualInterface = pcpu.virtualInterface
   }
 
   /** After a system register access of a PE: its own outputs, its maintenance interrupt, and what that changes. */
@@ -114,6 +111,6 @@ export class OutputLines {
     const hppi = this.physicalInterface.signalled(at)
     const physical = hppi === 0 ? 0 : hppi & LR_Group ? LINE_IRQ : LINE_FIQ
     const wake = this.words[at + HIGHEST_PENDING] < 0 ? LINE_WAKE : 0
-    return physical | wake | (this.drivesVirtual ? this.virtualInterface.lines(pe) : 0)
+    return physical | wake | (this.drivesVirtual ? this.pcpu.virtualPending(pe) : 0)
   }
 }

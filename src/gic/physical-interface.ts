@@ -49,7 +49,10 @@ export const heldBack = (hppi: number): number => (hppi & ~LR_PENDING) | LR_ACTI
 /** Where the words of the physical side begin in a PE's record. */
 export const PHYSICAL_WORDS = 16
 
-/** The control word of a CPU interface: ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_CTLR and ICC_IGRPEN<n> at ICH_VMCR_EL2's places. */
+/**
+ * The control word of a CPU interface: ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_CTLR and `ICC_IGRPEN<n>` at ICH_VMCR_EL2's
+ * places.
+ */
 const ICC_CONTROLS_VIEW = view('ICC', 32, [
   field('PMR', 31, 24),
   field('BPR0', 23, 21),

@@ -1,6 +1,7 @@
 /** Register values for people: they print their fields, in logs and in util.inspect. */
 import { joined } from '../arch/doubleword.ts'
 import { describe, extract, type RegisterView } from '../arch/field.ts'
+import { HCR_EL2_REGISTER } from '../arch/hcr-el2.ts'
 import { iccRegisters } from '../arch/icc.ts'
 import {
   ichRegisters,
@@ -16,7 +17,6 @@ import {
 import { intidName } from '../arch/intid.ts'
 import { type SystemRegister, sysregName } from '../arch/sysreg.ts'
 import { VgicError } from '../state/vgic-error.ts'
-import { HCR_EL2_REGISTER } from './pcpu.ts'
 
 const registers = new Map<number, SystemRegister>(
   [...iccRegisters, ...ichRegisters, HCR_EL2_REGISTER].map((register) => [register.encoding, register]),

@@ -46,6 +46,7 @@ import {
 import type { WordDeclaration } from '../state/layout.ts'
 import type { CheckedGicConfig } from './config.ts'
 import { CpuInterface, lowestBit, PRIORITY_IDLE } from './cpu-interface.ts'
+import { LINE_VFIQ, LINE_VIRQ } from './lines.ts'
 
 export const ICH_HCR = 4
 /** These are the words of every CPU interface, by the names that they have in this one: cpu-interface.ts. */
@@ -77,9 +78,6 @@ export const virtualInterfaceWords = (listRegisters: number): readonly WordDecla
     view: listRegisterView,
   },
 ]
-
-export const LINE_VIRQ = 1
-export const LINE_VFIQ = 2
 
 /** The causes of a maintenance interrupt that ICH_HCR_EL2 enables; a list register asks for the other, its EOI. */
 const MAINTENANCE_ENABLES =

@@ -91,7 +91,7 @@ export class Edit {
       before.table.every((word, i) => word === after.table[i]) &&
       before.own.every((step, i) => step === after.own[i])
     if (same) throw new VgicError('argument', `The edit leaves ${this.edited.name} as it was.`)
-    return new Edit(edited)
+    return edit(edited)
   }
 }
 

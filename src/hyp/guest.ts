@@ -6,9 +6,9 @@
 import { ICC_DIR_EL1, ICC_EOIR0_EL1, ICC_EOIR1_EL1, ICC_IAR0_EL1, ICC_IAR1_EL1 } from '../arch/icc.ts'
 import { INTID_NONE, isSpecial } from '../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../arch/syndrome.ts'
+import { LINE_VFIQ } from '../gic/lines.ts'
 import { DAIF_F, DAIF_I, DAIF_VIEW, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
 import type { Silicon } from '../gic/silicon.ts'
-import { LINE_VFIQ } from '../gic/virtual-interface.ts'
 import type { WordDeclaration } from '../state/layout.ts'
 import type { ArchTimers } from './arch-timer.ts'
 import {
@@ -177,7 +177,7 @@ export class Guest {
     return this.silicon.pcpu.physicalLines(this.words[v + VCPU_PE]) !== 0
   }
 
-  /** The guest's MRS, bits 31:0; bits 63:32 and whether it trapped are in the PE's record. */
+  /** The guest's MRS, bits 31:0; whether it trapped is in the PE's record. */
   read(pe: number, encoding: number): number {
     const { systemRegisters, lines } = this.silicon
     const value = systemRegisters.read(pe, encoding, 1)

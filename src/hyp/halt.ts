@@ -22,6 +22,7 @@ import {
   VCPU_VMCR,
 } from './vcpu.ts'
 import { irqIsDeliverable, irqPriority } from './vgic-irq.ts'
+import { setTime, timeOf } from './virtual-time.ts'
 import { VM_ENABLED, VM_TIME } from './vm.ts'
 
 /** Halt polling's parameters, in looks: KVM's halt_poll_ns, halt_poll_ns_grow_start, _grow and _shrink. */
@@ -108,7 +109,7 @@ export class Halt {
   /** The halt begins with as many looks as the window has. */
   private open(v: number): void {
     const { words } = this
-    words[v + VCPU_HALT_START] = words[this.vm + VM_TIME]
+    setTime(words, v + VCPU_HALT_START, timeOf(words, this.vm + VM_TIME))
     const window = words[v + VCPU_POLL_WINDOW]
     words[v + VCPU_POLL_LEFT] = window
     if (window !== 0) words[v + VCPU_POLLS_ATTEMPTED]++
@@ -138,7 +139,7 @@ export class Halt {
   private adjust(v: number, window: number): void {
     const { words, polling } = this
     const { limit, grow, growStart } = polling
-    const halted = words[this.vm + VM_TIME] - words[v + VCPU_HALT_START]
+    const halted = timeOf(words, this.vm + VM_TIME) - timeOf(words, v + VCPU_HALT_START)
     if (window !== 0 && halted > limit) words[v + VCPU_POLL_WINDOW] = this.shrunk(window)
     else if (window < limit && halted < limit) {
       words[v + VCPU_POLL_WINDOW] = Math.min(limit, Math.max(window * grow, growStart)) | 0

@@ -4,7 +4,7 @@
  * as it can without anybody else, and the frequent sequences at once: a superinstruction stands for a run of rows
  * that the table has exactly so, and does the same.
  */
-import { LINE_IRQ, PE_LINES } from '../gic/output-lines.ts'
+import { LINE_IRQ, PE_LINES } from '../gic/lines.ts'
 import { returnFromEl2, takeExceptionToEl2 } from '../gic/pcpu.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import { COST_EXITS, COST_STRIDE } from './cost.ts'

@@ -1,8 +1,10 @@
 /** What each step of a design does. A step is atomic. */
+
+import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI } from '../arch/hcr-el2.ts'
 import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../arch/icc.ts'
 import { HCR_TDIR } from '../arch/ich.ts'
 import { sysregSyndrome } from '../arch/syndrome.ts'
-import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI, type Pcpu, returnFromEl2 } from '../gic/pcpu.ts'
+import { type Pcpu, returnFromEl2 } from '../gic/pcpu.ts'
 import type { ApLists } from './ap-list.ts'
 import type { ArchTimers } from './arch-timer.ts'
 import { GUEST_PC } from './guest.ts'

@@ -63,24 +63,24 @@ export const VCPU_LPIS_ENABLED = 56
 /** Its SGIs and PPIs, one word each. */
 export const VCPU_IRQ = 57
 
-/** From here on nothing is compared. When its timers expire, and its WFIT, in virtual time. */
-export const VCPU_TIMER_CVAL = 89
-export const VCPU_WFIT_DEADLINE = 91
-/** When its halt began. */
-export const VCPU_HALT_START = 92
-/** The row of the cost table that its accesses count in. */
-export const VCPU_COST = 93
+/** From here on nothing is compared. The row of the cost table that its accesses count in. */
+export const VCPU_COST = 89
+/** When its timers expire, and its WFIT, in virtual time: two words each. */
+export const VCPU_TIMER_CVAL = 90
+export const VCPU_WFIT_DEADLINE = 94
+/** When its halt began: two words. */
+export const VCPU_HALT_START = 96
 /** How often it slept, how many halts polled, and how many of them did not have to sleep. */
-export const VCPU_SLEEPS = 94
-export const VCPU_POLLS_ATTEMPTED = 95
-export const VCPU_POLLS_SUCCESSFUL = 96
+export const VCPU_SLEEPS = 98
+export const VCPU_POLLS_ATTEMPTED = 99
+export const VCPU_POLLS_SUCCESSFUL = 100
 /** How often it gave its PE to another vCPU. */
-export const VCPU_YIELDS = 97
+export const VCPU_YIELDS = 101
 /** How often its thread was preempted. */
-export const VCPU_PREEMPTIONS = 98
+export const VCPU_PREEMPTIONS = 102
 
 /** Compared again. The interrupt that the last flush put into each list register. */
-export const VCPU_LR_IRQ = 99
+export const VCPU_LR_IRQ = 103
 
 /** The fields of {@link VCPU_THREAD}. */
 export const THREAD_VIEW = view('thread', 32, [
@@ -211,10 +211,10 @@ export function vcpuRecord(
       { name: 'GICR_PENDBASER', at: VCPU_PENDBASER, wide: true, class: 'authoritative' },
       { name: 'lpisEnabled', at: VCPU_LPIS_ENABLED, class: 'authoritative' },
       { name: 'irq', at: VCPU_IRQ, count: 32, class: 'authoritative', view: VGIC_IRQ_VIEW },
-      { name: 'timerCval', at: VCPU_TIMER_CVAL, count: 2, class: 'observational' },
-      { name: 'wfitDeadline', at: VCPU_WFIT_DEADLINE, class: 'observational' },
-      { name: 'haltStart', at: VCPU_HALT_START, class: 'observational' },
       { name: 'cost', at: VCPU_COST, class: 'observational' },
+      { name: 'timerCval', at: VCPU_TIMER_CVAL, count: 2, wide: true, class: 'observational' },
+      { name: 'wfitDeadline', at: VCPU_WFIT_DEADLINE, wide: true, class: 'observational' },
+      { name: 'haltStart', at: VCPU_HALT_START, wide: true, class: 'observational' },
       { name: 'sleeps', at: VCPU_SLEEPS, class: 'observational' },
       { name: 'pollsAttempted', at: VCPU_POLLS_ATTEMPTED, class: 'observational' },
       { name: 'pollsSuccessful', at: VCPU_POLLS_SUCCESSFUL, class: 'observational' },

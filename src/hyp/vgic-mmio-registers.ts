@@ -1,7 +1,7 @@
 /**
  * The distributor and redistributors that a guest sees (KVM's vgic-mmio-v3.c): IHI 0069, "The GIC Distributor register
  * map" and "The GIC Redistributor register map", with affinity routing and one Security state. What is fixed here is
- * KVM's choice: no message-based SPIs, EnableGrp1 the only group enable, five bits of a priority, GICD_IROUTER<n> with
+ * KVM's choice: no message-based SPIs, EnableGrp1 the only group enable, five bits of a priority, `GICD_IROUTER<n>` with
  * three affinity levels and without IRM, redistributors that never sleep.
  *
  * GICD_ rows get the vCPU that makes the access as their owner, GICR_ rows the vCPU whose redistributor it is.

@@ -232,7 +232,7 @@ export class VgicMmio {
     if (target !== 0) apLists.notify(target)
   }
 
-  /** Bits 31:0 of GICD_IROUTER<intid>. */
+  /** Bits 31:0 of `GICD_IROUTER<intid>`. */
   router(intid: number): number {
     const { place } = this
     const spi = intid - FIRST_SPI

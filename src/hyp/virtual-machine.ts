@@ -8,8 +8,10 @@ import { halves, joined } from '../arch/doubleword.ts'
 import { FIRST_PPI, FIRST_SPI } from '../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFI } from '../arch/syndrome.ts'
 import { checkGicConfig, type GicConfig } from '../gic/config.ts'
-import { PCPU_DATA_HIGH, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
+import { LINE_VFIQ, LINE_VIRQ } from '../gic/lines.ts'
+import { DAIF_F, DAIF_I, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
 import type { Difference } from '../state/machine-state.ts'
+import { counted, listed } from '../state/printed.ts'
 import { argumentInteger, configInteger, VgicError } from '../state/vgic-error.ts'
 import { TIMER_PHYSICAL, TIMER_VIRTUAL, timerIntids } from './arch-timer.ts'
 import { type CostRow, readCost } from './cost.ts'
@@ -20,7 +22,13 @@ import { checkGuestFrames, type GuestFramesConfig } from './guest-frames.ts'
 import { NO_POLLING } from './halt.ts'
 import { Hypervisor } from './hypervisor.ts'
 import { digestOf } from './recipe.ts'
-import { THREAD_IN_GUEST, THREAD_SLEEPS, THREAD_STEPS, THREAD_WAITS_FOR_VCPUS } from './run-loop.ts'
+import {
+  THREAD_ENDED,
+  THREAD_IN_GUEST,
+  THREAD_SLEEPS,
+  THREAD_STEPS,
+  THREAD_WAITS_FOR_VCPUS,
+} from './run-loop.ts'
 import { restoreVgic, type SavedVgic, saveVgic } from './save-restore.ts'
 import {
   EXIT_IRQ,
@@ -57,8 +65,31 @@ export interface VirtualMachineConfig {
 export interface ListRegisters {
   /** ICH_HCR_EL2; 0 if nothing was written because there was nothing to present. */
   readonly hcr: number
-  /** ICH_LR<n>_EL2, all of them; 0 for one that ICH_ELRSR_EL2 reports as empty, which a hypervisor does not read. */
+  /** `ICH_LR<n>_EL2`, all of them; 0 for one that ICH_ELRSR_EL2 reports as empty, which a hypervisor does not read. */
   readonly lr: readonly bigint[]
+}
+
+/** PSTATE masks of a guest: true masks. What is left out stays as it is. */
+export interface InterruptMasks {
+  /** PSTATE.I. */
+  readonly irq?: boolean
+  /** PSTATE.F. */
+  readonly fiq?: boolean
+}
+
+/** Where a vCPU is: in its guest, outside of it, asleep in a WFI, or off. */
+export type VcpuPlace = 'guest' | 'outside' | 'asleep' | 'off'
+
+/** A VM in a few words: what {@link VirtualMachine.toJSON} gives. */
+export interface VirtualMachineSummary {
+  /** Its design's name. */
+  readonly design: string
+  /** How many SPIs it has. */
+  readonly spis: number
+  /** Whether it has timers. */
+  readonly timers: boolean
+  /** Where each vCPU is. */
+  readonly vcpus: readonly VcpuPlace[]
 }
 
 /**
@@ -70,6 +101,14 @@ const MAX_EXITS = 64
 /** How often a thread runs to where it parks, on one call, before its design is taken for one that leads nowhere. */
 const MAX_TRIES = 1000
 const HIGH = 0x1_0000_0000
+
+/** Throws an `argument` error for what are no masks. */
+function checkMasks(masks: InterruptMasks): void {
+  const isMask = ([name, value]: [string, unknown]): boolean =>
+    (name === 'irq' || name === 'fiq') && (value === undefined || typeof value === 'boolean')
+  if (Object(masks) === masks && Object.entries(masks).every(isMask)) return
+  throw new VgicError('argument', 'masks must be an object of irq and fiq, each true, false or left out.')
+}
 
 /** A VM after reset. Wrong arguments throw a `VgicError`; whatever guests do does not. */
 export class VirtualMachine {
@@ -169,10 +208,10 @@ export class VirtualMachine {
   /** What the guest of a vCPU reads from a system register at EL1. */
   readSysreg(vcpu: number, encoding: number): bigint {
     const v = this.inGuest(vcpu)
-    const { words, guest } = this.hypervisor
+    const { words, guest, silicon } = this.hypervisor
     const pe = words[v + VCPU_PE]
     const low = guest.read(pe, encoding)
-    const value = joined(low, words[pe + PCPU_DATA_HIGH])
+    const value = joined(low, silicon.systemRegisters.readHigh(pe, encoding))
     this.leaveIfTrapped(v, 0, 0)
     return value
   }
@@ -217,13 +256,41 @@ export class VirtualMachine {
     this.hypervisor.inject(apLists.irqOf(v, intid), level)
   }
 
-  /** The guest of a vCPU sets a timer that has expired, or turns the timer off. */
+  /** The guest of a vCPU sets a timer that has expired, or turns the timer off; the VM must have timers. */
   setTimer(vcpu: number, timer: 'virtual' | 'physical', expired: boolean): void {
-    const v = this.inGuest(vcpu)
     const { timers } = this.hypervisor
+    if (!timers.present) {
+      throw new VgicError('argument', 'The VM has no timers: leave out timers: false when you make it.')
+    }
+    const v = this.inGuest(vcpu)
     const which = timer === 'virtual' ? TIMER_VIRTUAL : TIMER_PHYSICAL
     timers.program(v, which, expired ? 0 : -1)
     if (expired) timers.expire(v, which)
+  }
+
+  /** The guest of a vCPU sets or clears PSTATE.I and F, which are both set after reset: `setMasks(0, { irq: false })`. */
+  setMasks(vcpu: number, masks: InterruptMasks): void {
+    checkMasks(masks)
+    const { words, silicon } = this.hypervisor
+    const pe = words[this.inGuest(vcpu) + VCPU_PE]
+    const before = silicon.pcpu.masks(pe)
+    const mask = (bit: number, isMasked: boolean | undefined): number =>
+      isMasked === undefined ? before & bit : isMasked ? bit : 0
+    silicon.pcpu.setMasks(pe, mask(DAIF_I, masks.irq) | mask(DAIF_F, masks.fiq))
+  }
+
+  /**
+   * The level of the virtual IRQ or FIQ line of a vCPU: at 1 its guest takes the exception, unless PSTATE masks it. 0
+   * while the vCPU is not in its guest.
+   */
+  line(vcpu: number, line: 'virq' | 'vfiq'): 0 | 1 {
+    const v = this.vcpu(vcpu)
+    const { words, silicon, runLoop } = this.hypervisor
+    if (line !== 'virq' && line !== 'vfiq') {
+      throw new VgicError('argument', `line must be virq or vfiq, but is ${String(line)}.`)
+    }
+    if (runLoop.threadState(v) !== THREAD_IN_GUEST) return 0
+    return silicon.pcpu.virtualLines(words[v + VCPU_PE]) & (line === 'virq' ? LINE_VIRQ : LINE_VFIQ) ? 1 : 0
   }
 
   /** List registers of a vCPU that is in its guest; all zero if it is not, or if nothing was presented to it. */
@@ -274,6 +341,47 @@ export class VirtualMachine {
   /** `GICD_ISENABLER1`: the emulated register at an intermediate physical address, or undefined. */
   nameOf(address: number): string | undefined {
     return this.hypervisor.mmio.nameOf(address)
+  }
+
+  /** What it is and where its vCPUs are, as plain data; {@link snapshot} has the state. */
+  toJSON(): VirtualMachineSummary {
+    const { setup, design } = this.hypervisor
+    const vcpus = Array.from({ length: setup.vcpus }, (_, vcpu) => this.placeOf(this.vcpu(vcpu)))
+    return { design: design.name, spis: setup.spis, timers: setup.timers, vcpus }
+  }
+
+  /** `VirtualMachine (design wfi-handler, 2 vCPUs, 32 SPIs): guest: vcpu0; asleep: vcpu1`. */
+  toString(): string {
+    const { design, spis, vcpus } = this.toJSON()
+    const places = (['guest', 'outside', 'asleep', 'off'] as const).flatMap((place) => {
+      const there = Array.from(vcpus.keys()).filter((vcpu) => vcpus[vcpu] === place)
+      return there.length === 0 ? [] : [`${place}: ${listed(there, (vcpu) => `vcpu${vcpu}`)}`]
+    })
+    const what = `design ${design}, ${counted(vcpus.length, 'vCPU')}, ${counted(spis, 'SPI')}`
+    return `VirtualMachine (${what}): ${places.join('; ')}`
+  }
+
+  /** So that failed expectations print the line and no keys. */
+  get [Symbol.toStringTag](): string {
+    return 'VirtualMachine'
+  }
+
+  /** What Node's util.inspect prints. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
+  }
+
+  private placeOf(v: number): VcpuPlace {
+    switch (this.hypervisor.runLoop.threadState(v)) {
+      case THREAD_IN_GUEST:
+        return 'guest'
+      case THREAD_SLEEPS:
+        return 'asleep'
+      case THREAD_ENDED:
+        return 'off'
+      default:
+        return 'outside'
+    }
   }
 
   private vcpu(index: number): number {

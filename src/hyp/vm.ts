@@ -9,19 +9,19 @@ import { ITS } from './vgic-its-registers.ts'
 
 /** Whether the guest's distributor forwards interrupts: GICD_CTLR.EnableGrp1. */
 export const VM_ENABLED = 0
-/** Virtual time: how many steps were taken. */
-export const VM_TIME = 1
 /** How many interrupts carry the mark that another vCPU has deactivated them. */
-export const VM_DEACTIVATED = 2
-/** One more than the index of the vCPU that has stopped the VM; 0 if none has. */
-export const VM_STOPPER = 3
+export const VM_DEACTIVATED = 1
+/** Virtual time, two words: virtual-time.ts. */
+export const VM_TIME = 2
 /** GICR_PROPBASER, which is one for the whole VM: two words. */
 export const VM_PROPBASER = 4
+/** One more than the index of the vCPU that has stopped the VM; 0 if none has. */
+export const VM_STOPPER = 6
 /**
  * While an MMIO access is emulated: the vCPU that makes it, if a timer's line is asked of that one, whosever interrupt
  * is meant; 0 if it is asked of its own.
  */
-export const VM_RUNNING = 6
+export const VM_RUNNING = 7
 
 /** An SPI that is mapped to a physical one: its handle and the physical INTID. */
 export const MAPPED_IRQ = 0
@@ -54,10 +54,10 @@ export interface VmRecords {
 export function vmRecords({ vcpus, spis, listRegisters, mapped, ownWords, its }: VmSize): VmRecords {
   const vm = recordType('vm', [
     { name: 'enabled', at: VM_ENABLED, class: 'authoritative' },
-    { name: 'time', at: VM_TIME, class: 'observational' },
     { name: 'deactivated', at: VM_DEACTIVATED, class: 'authoritative' },
-    { name: 'stopper', at: VM_STOPPER, class: 'authoritative' },
+    { name: 'time', at: VM_TIME, wide: true, class: 'observational' },
     { name: 'GICR_PROPBASER', at: VM_PROPBASER, wide: true, class: 'authoritative' },
+    { name: 'stopper', at: VM_STOPPER, class: 'authoritative' },
     { name: 'running', at: VM_RUNNING, class: 'observational' },
   ])
   const vcpu = vcpuRecord(listRegisters, FIRST_SPI + spis, ownWords)

@@ -167,7 +167,7 @@ describe('every legal combination of list registers, priority and preemption bit
       const copy = Gic.from(gic.snapshot())
       expect(copy.config).toEqual(gic.config)
       for (const g of [gic, copy]) {
-        const { PRIbits = 0, PREbits = 0, ListRegs = 0 } = g.inspect(0, ICH_VTR_EL2).fields
+        const { PRIbits = 0, PREbits = 0, ListRegs = 0 } = g.inspectSysreg(0, ICH_VTR_EL2).fields
         expect({
           listRegisters: ListRegs + 1,
           priorityBits: PRIbits + 1,
@@ -179,7 +179,8 @@ describe('every legal combination of list registers, priority and preemption bit
 })
 
 describe('ICH_VTR_EL2', () => {
-  const vtr = (config: Partial<GicConfig>) => new Gic({ cpus: 1, ...config }).inspect(0, ICH_VTR_EL2).fields
+  const vtr = (config: Partial<GicConfig>) =>
+    new Gic({ cpus: 1, ...config }).inspectSysreg(0, ICH_VTR_EL2).fields
 
   it('of a default GIC is 5 priority and preemption bits, 24 INTID bits, A3V, nV4, TDS and 4 list registers', () => {
     expect(new Gic({ cpus: 1 }).readSysreg(0, ICH_VTR_EL2)).toBe(0x90b80003)
