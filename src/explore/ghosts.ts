@@ -19,8 +19,15 @@ export class Ghosts {
 
   static recordOf({ vcpus, spis }: VmSetup): RecordType {
     return recordType('ghost', [
-      { name: 'vmcr', at: 0, count: vcpus, class: 'authoritative' },
-      { name: 'edges', at: vcpus, count: vcpus + Math.max(Math.ceil(spis / 32), 1), class: 'authoritative' },
+      { name: 'vmcr of vcpu[<n>]', at: 0, count: vcpus, class: 'authoritative' },
+      { name: 'edges of vcpu[<n>]', at: vcpus, count: vcpus, class: 'authoritative' },
+      {
+        name: 'edges of SPI <n>',
+        n: (i) => `${FIRST_SPI + 32 * i} to ${FIRST_SPI + 32 * i + 31}`,
+        at: 2 * vcpus,
+        count: Math.max(Math.ceil(spis / 32), 1),
+        class: 'authoritative',
+      },
     ])
   }
 

@@ -184,6 +184,16 @@ export function compile(design: Design): Program {
   return new Compiler().program(design)
 }
 
+/** By program counter, the path of a step; those of one path are told apart as an {@link Edit} does, `load#2`. */
+export function stepNames({ paths }: Program): string[] {
+  const seen = new Map<string, number>()
+  return paths.map((path) => {
+    const count = (seen.get(path) ?? 0) + 1
+    seen.set(path, count)
+    return count === 1 ? path : `${path}#${count}`
+  })
+}
+
 /** A step at its place in the design. */
 interface Placed {
   readonly pc: number
