@@ -13,7 +13,7 @@ export {
   type TimerName,
 } from './explore/guest-builder.ts'
 export { type Actor, type ActorState, ScenarioMachine, type VcpuCounts } from './explore/machine.ts'
-export { Run, type RunEnd, type RunOptions } from './explore/run.ts'
+export { Run, type RunEnd, type RunOptions, type RunPart } from './explore/run.ts'
 export {
   type CpuInterfaceConfig,
   type InterruptConfig,

@@ -154,6 +154,16 @@ export class ScenarioMachine {
     ])
   }
 
+  /**
+   * A new machine of the same parts, as this one began.
+   *
+   * @internal
+   */
+  again(): ScenarioMachine {
+    const { config, setup, design } = this.hypervisor
+    return new ScenarioMachine(config, setup, design, this.devices)
+  }
+
   /** Virtual time: how many steps were taken. */
   get time(): number {
     return this.hypervisor.words[this.now]

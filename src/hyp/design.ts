@@ -34,7 +34,10 @@ export interface OwnStep extends Step {
   readonly perform: (context: StepContext, vcpu: number) => number
 }
 
-/** Makes a step of a design's own. `outcomes` are the names of its results; none for a step that asks nothing. */
+/**
+ * Makes a step of a design's own. `outcomes` are the names of its results; none for a step that asks nothing. What it
+ * does must follow from the machine and nothing else: runs that are told of, replays and explorations call it again.
+ */
 export const ownStep = (
   name: string,
   perform: OwnStep['perform'],
