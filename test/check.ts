@@ -115,6 +115,23 @@ async function examples(): Promise<Outcome> {
   return { passed: 1, failed: 0, note: `${sources.length} programs` }
 }
 
+/** Programs that tell how they are called, and refuse what they do not know before they begin. */
+const PROGRAMS = ['bench/main.js', 'docs/examples/demo.js', 'docs/examples/museum.js']
+
+async function commandLines(): Promise<Outcome> {
+  for (const program of PROGRAMS) {
+    const path = join('build', program)
+    const help = await must('node', [path, '--help'])
+    if (!help.startsWith('npm run ')) throw new CheckError(`${program} --help printed:\n${help}`)
+    for (const unknown of ['--unknown', 'unknown']) {
+      const { ok, output } = await run('node', [path, unknown])
+      const isRefused = !ok && output.trimEnd().split('\n').length === 1 && output.includes(unknown)
+      if (!isRefused) throw new CheckError(`${program} ${unknown} printed:\n${output}`)
+    }
+  }
+  return { passed: 1, failed: 0, note: `${PROGRAMS.length} programs` }
+}
+
 /** CI has Chromium, which .ci/run installs; elsewhere it may be missing. */
 async function browser(): Promise<Outcome> {
   const executable = findChromium()
@@ -212,6 +229,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['publint', () => must('publint', ['--strict'])],
   ['attw', () => must('attw', ['--pack', '.', '--profile', 'node16'])],
   ['smoke', smoke],
+  ['command lines', commandLines],
   ['examples', examples],
   ['browser', browser],
   ['docs', () => must('typedoc', [])],
