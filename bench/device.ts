@@ -4,6 +4,7 @@
  * interrupt must not be searched for, so the two should cost the same, whatever else is pending.
  */
 import { Gic, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from 'vgic'
+import { header, Progress } from '../test/command-line.ts'
 import { median, quantile } from './statistics.ts'
 
 const SIZES = [32, 987] as const
@@ -127,7 +128,11 @@ interface Row {
   readonly quartiles: readonly [number, number]
 }
 
-function measure({ name, amongPending, run }: Scenario): Row {
+const nameOf = ({ name, amongPending }: Scenario): string =>
+  amongPending ? `${name}, all others pending` : name
+
+function measure(scenario: Scenario): Row {
+  const { amongPending, run } = scenario
   const benches = SIZES.map((spis) => new Bench(spis))
   for (const bench of benches) bench.others(amongPending ? 1 : 0)
   const round = (bench: Bench): number => {
@@ -143,7 +148,7 @@ function measure({ name, amongPending, run }: Scenario): Row {
   const bytes = (process.memoryUsage().heapUsed - heap) / done
   const ratios = rounds.map(([small, large]) => large / small)
   return {
-    name: amongPending ? `${name}, all others pending` : name,
+    name: nameOf(scenario),
     ns: Object.fromEntries(SIZES.map((spis, i) => [spis, median(rounds.map((times) => times[i]))])),
     bytes,
     ratio: median(ratios),
@@ -153,7 +158,16 @@ function measure({ name, amongPending, run }: Scenario): Row {
 
 /** Runs the benchmark and prints it. */
 export function benchDevice(json: boolean): void {
-  const rows = scenarios.map(measure)
+  if (!json) {
+    const legend = `medians of ${ROUNDS} rounds: nanoseconds; bytes of heap and ratio of the larger GIC (quartiles)`
+    console.log(header('bench: the GIC as a device, through its public interface', legend))
+  }
+  const progress = new Progress(scenarios.length)
+  const rows = scenarios.map((each) => {
+    progress.next(nameOf(each))
+    return measure(each)
+  })
+  progress.clear()
   if (json) {
     console.log(JSON.stringify(rows, null, 2))
     return

@@ -19,7 +19,7 @@ export {
   ScenarioMachine,
   type VcpuCounts,
 } from './explore/machine.ts'
-export { Run, type RunEnd, type RunOptions, type RunSummary } from './explore/run.ts'
+export { Run, type RunEnd, type RunOptions, type RunPart, type RunSummary } from './explore/run.ts'
 export {
   type CpuInterfaceConfig,
   type InterruptConfig,

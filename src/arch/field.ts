@@ -18,6 +18,8 @@ export interface Field {
   readonly reserved?: 'RES0' | 'RES1'
   /** Read-only although the register is writable. */
   readonly readOnly?: true
+  /** What its values are called, where they are no quantities, by value. */
+  readonly values?: readonly string[]
   /** The architecture extension without which the bits are RES0. */
   readonly feature?: string
 }

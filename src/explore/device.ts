@@ -71,7 +71,7 @@ export class DeviceBuilder {
 
   /** @internal */
   build(): DeviceProgram {
-    return { name: this.name, steps: this.steps }
+    return { name: this.name, steps: [...this.steps] }
   }
 
   private add(verb: string, intid: number, vcpu: number, levels: readonly (0 | 1)[]): this {

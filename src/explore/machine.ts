@@ -5,7 +5,7 @@
  */
 import type { CheckedGicConfig } from '../gic/config.ts'
 import { type CostRow, type ExitStatistics, readCost } from '../hyp/cost.ts'
-import { type Design, TABLE_SHIFT } from '../hyp/design.ts'
+import { type Design, stepNames, TABLE_SHIFT } from '../hyp/design.ts'
 import { type Explanation, explain } from '../hyp/explain.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { postRequest } from '../hyp/kick.ts'
@@ -33,7 +33,7 @@ import {
 } from '../hyp/vcpu.ts'
 import { setTime, tick, timeOf } from '../hyp/virtual-time.ts'
 import { VM_TIME } from '../hyp/vm.ts'
-import { recordType } from '../state/layout.ts'
+import { type RecordType, recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
 import { listed } from '../state/printed.ts'
 import { argumentInteger, VgicError } from '../state/vgic-error.ts'
@@ -85,11 +85,24 @@ const DEVICE_PC = 0
 const DEVICE_INJECT = 1
 const DEVICE_TARGET = 2
 export const DEVICE_WORDS = 3
-const DEVICE = recordType('device', [
-  { name: 'pc', at: DEVICE_PC, class: 'authoritative' },
-  { name: 'inject', at: DEVICE_INJECT, class: 'authoritative' },
-  { name: 'target', at: DEVICE_TARGET, class: 'normalised' },
-])
+
+/** The devices' record; `stepAt` names the design's step at a program counter. */
+const deviceRecord = (devices: readonly DeviceProgram[], stepAt: (pc: number) => string): RecordType =>
+  recordType({ name: 'device <n>', n: (index) => devices[index]?.name ?? index }, [
+    {
+      name: 'pc',
+      at: DEVICE_PC,
+      class: 'authoritative',
+      means: (pc, index) => `${pc}: ${devices[index]?.steps[pc]?.name ?? 'done'}`,
+    },
+    {
+      name: 'inject',
+      at: DEVICE_INJECT,
+      class: 'authoritative',
+      means: (pc) => (pc === 0 ? 'none' : stepAt(pc)),
+    },
+    { name: 'target', at: DEVICE_TARGET, class: 'normalised', means: 'record' },
+  ])
 
 /** Steps after which a VM that does not stop never will. */
 const STOP_STEPS = 10_000
@@ -109,6 +122,7 @@ export class ScenarioMachine {
   /** @internal */
   readonly digest: number
   private readonly devicePlace: number
+  private readonly deviceSize: number
   private readonly now: number
 
   /** @internal */
@@ -120,11 +134,13 @@ export class ScenarioMachine {
     private readonly devices: readonly DeviceProgram[],
   ) {
     const ghosts = ghostRecord(setup)
-    const surroundings = [[DEVICE, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
+    const device = deviceRecord(devices, (pc) => stepNames(this.hypervisor.runLoop.program)[pc])
+    const surroundings = [[device, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
     this.digest = digestOf(setup, design, devices)
     this.hypervisor = new Hypervisor(config, setup, design, surroundings, this.digest)
     const { layout } = this.hypervisor.state
-    this.devicePlace = layout.baseOf(DEVICE)
+    this.devicePlace = layout.baseOf(device)
+    this.deviceSize = device.size
     this.now = this.hypervisor.place.vm + VM_TIME
     this.ghosts = new Ghosts(this.hypervisor, layout.baseOf(ghosts))
     const vcpus = Array.from({ length: setup.vcpus }, (_, index) => index)
@@ -148,6 +164,16 @@ export class ScenarioMachine {
         name: `migrate vcpu${index} to cpu${cpu}`,
       })),
     ])
+  }
+
+  /**
+   * A new machine of the same parts, as this one began.
+   *
+   * @internal
+   */
+  again(): ScenarioMachine {
+    const { config, setup, design } = this.hypervisor
+    return new ScenarioMachine(config, setup, design, this.devices)
   }
 
   /** Virtual time: how many steps were taken, and what was let pass. */
@@ -212,7 +238,7 @@ export class ScenarioMachine {
     restoreVgic(this.hypervisor, saved)
   }
 
-  /** What changed since a snapshot, a register field at a time. */
+  /** What changed since a snapshot, a register field at a time; program counters as steps, handles by name. */
   diff(image: ArrayBuffer): Difference[] {
     return this.hypervisor.state.diff(image)
   }
@@ -424,7 +450,7 @@ export class ScenarioMachine {
    * @internal
    */
   deviceOf(index: number): number {
-    return this.devicePlace + index * DEVICE.size
+    return this.devicePlace + index * this.deviceSize
   }
 
   private vcpuState(v: number): ActorState {

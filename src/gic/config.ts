@@ -243,9 +243,9 @@ export const GIC_CONFIG = recordType(
   ]),
 )
 /** One CPU's affinity, where the configuration gives them. */
-export const AFFINITY = recordType('affinity', fixed(['affinity', 'reserved']))
+export const AFFINITY = recordType('affinity[<n>]', fixed(['affinity', 'reserved']))
 /** One redistributor region of the configuration. */
-export const REGION = recordType('gicrRegion', fixed(['base', 'baseHigh', 'count']))
+export const REGION = recordType('gicrRegion[<n>]', fixed(['base', 'baseHigh', 'count']))
 
 const HIGH = 0x1_0000_0000
 

@@ -35,7 +35,7 @@ export const DISTRIBUTOR = 0
 
 /** The block of SGIs and PPIs in a PE's record. */
 export const GICR_BLOCK = 32
-export const privateInterruptWords: readonly WordDeclaration[] = blockWords(GICR_BLOCK, 'GICR', '0')
+export const privateInterruptWords: readonly WordDeclaration[] = blockWords(GICR_BLOCK, 'GICR', () => 0)
 /** SGIs are edge-triggered, and that cannot be changed. */
 const SGIS = 0xffff
 
@@ -52,7 +52,7 @@ const CHANGED = 3
 export const GROUPS = 3
 
 export const distributorRecord = (cpus: number): RecordType =>
-  recordType('distributor', [
+  recordType({ name: 'distributor', prefix: '' }, [
     { name: 'GICD_CTLR', at: GICD_CTLR, class: 'authoritative', view: GICD_CTLR_VIEW },
     { name: 'GICD_CTLR (lagging)', at: GICD_DISABLING_GROUPS, class: 'authoritative' },
     { name: 'spiCandidates', at: SPI_CANDIDATES, class: 'derived' },

@@ -39,7 +39,7 @@ export interface SiliconRecords {
 
 export function siliconRecords(config: CheckedGicConfig): SiliconRecords {
   const pe = recordType(
-    'pe',
+    'pe[<n>]',
     pcpuWords,
     virtualInterfaceWords(config.listRegisters),
     outputLineWords,

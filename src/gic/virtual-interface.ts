@@ -66,11 +66,11 @@ export const ICH_LR = 48
 export const virtualInterfaceWords = (listRegisters: number): readonly WordDeclaration[] => [
   { name: 'ICH_HCR_EL2', at: ICH_HCR, class: 'authoritative', view: ICH_HCR_VIEW },
   { name: 'ICH_VMCR_EL2', at: ICH_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW },
-  { name: 'ICH_AP0R', at: ICH_AP0R, count: 4, class: 'authoritative' },
-  { name: 'ICH_AP1R', at: ICH_AP1R, count: 4, class: 'authoritative' },
+  { name: 'ICH_AP0R<n>_EL2', at: ICH_AP0R, count: 4, class: 'authoritative' },
+  { name: 'ICH_AP1R<n>_EL2', at: ICH_AP1R, count: 4, class: 'authoritative' },
   { name: 'lrStatus', at: ICH_LR_STATUS, class: 'derived' },
   {
-    name: 'ICH_LR',
+    name: 'ICH_LR<n>_EL2',
     at: ICH_LR,
     count: listRegisters,
     wide: true,

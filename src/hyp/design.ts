@@ -34,7 +34,10 @@ export interface OwnStep extends Step {
   readonly perform: (context: StepContext, vcpu: number) => number
 }
 
-/** Makes a step of a design's own. `outcomes` are the names of its results; none for a step that asks nothing. */
+/**
+ * Makes a step of a design's own. `outcomes` are the names of its results; none for a step that asks nothing. What it
+ * does must follow from the machine and nothing else: runs that are told of, replays and explorations call it again.
+ */
 export const ownStep = (
   name: string,
   perform: OwnStep['perform'],
@@ -182,6 +185,16 @@ export interface Program {
 /** Compiles a design. */
 export function compile(design: Design): Program {
   return new Compiler().program(design)
+}
+
+/** By program counter, the path of a step; those of one path are told apart as an {@link Edit} does, `load#2`. */
+export function stepNames({ paths }: Program): string[] {
+  const seen = new Map<string, number>()
+  return paths.map((path) => {
+    const count = (seen.get(path) ?? 0) + 1
+    seen.set(path, count)
+    return count === 1 ? path : `${path}#${count}`
+  })
 }
 
 /** A step at its place in the design. */

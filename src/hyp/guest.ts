@@ -48,16 +48,28 @@ export const GUEST_ACK = 46
 /** Bits 63:32 of what its last MMIO read gave. */
 export const GUEST_VALUE_HIGH = 51
 
-export const guestWords: readonly WordDeclaration[] = [
-  { name: 'guest.pc', at: GUEST_PC, class: 'authoritative' },
-  { name: 'guest.depth', at: GUEST_DEPTH, class: 'authoritative' },
-  { name: 'guest.value', at: GUEST_VALUE, class: 'authoritative' },
-  { name: 'guest.loop', at: GUEST_LOOP, count: MAX_LOOPS, class: 'normalised' },
-  { name: 'guest.return', at: GUEST_RETURN, count: MAX_DEPTH, class: 'normalised' },
-  { name: 'guest.savedDaif', at: GUEST_SAVED_DAIF, count: MAX_DEPTH, class: 'normalised', view: DAIF_VIEW },
-  { name: 'guest.ack', at: GUEST_ACK, count: MAX_DEPTH + 1, class: 'normalised' },
-  { name: 'guest.valueHigh', at: GUEST_VALUE_HIGH, class: 'normalised' },
-]
+export function guestWords(programs: readonly GuestProgram[]): readonly WordDeclaration[] {
+  const operation = (pc: number, index: number): string | undefined => {
+    const name = programs[index]?.names[pc]
+    return name === undefined ? undefined : `${pc}: ${name}`
+  }
+  return [
+    { name: 'guest.pc', at: GUEST_PC, class: 'authoritative', means: operation },
+    { name: 'guest.depth', at: GUEST_DEPTH, class: 'authoritative' },
+    { name: 'guest.value', at: GUEST_VALUE, class: 'authoritative' },
+    { name: 'guest.loop', at: GUEST_LOOP, count: MAX_LOOPS, class: 'normalised' },
+    {
+      name: 'guest.return',
+      at: GUEST_RETURN,
+      count: MAX_DEPTH,
+      class: 'normalised',
+      means: (pc, index) => (pc === 0 ? 'none, or the first' : operation(pc, index)),
+    },
+    { name: 'guest.savedDaif', at: GUEST_SAVED_DAIF, count: MAX_DEPTH, class: 'normalised', view: DAIF_VIEW },
+    { name: 'guest.ack', at: GUEST_ACK, count: MAX_DEPTH + 1, class: 'normalised' },
+    { name: 'guest.valueHigh', at: GUEST_VALUE_HIGH, class: 'normalised' },
+  ]
+}
 
 /** Operations: their codes are the first of eight words; the others are operands. */
 export const OP_END = 0

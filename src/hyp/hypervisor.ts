@@ -14,7 +14,7 @@ import { affinityOf } from './affinity.ts'
 import { ApLists } from './ap-list.ts'
 import { ArchTimers, timerIntids } from './arch-timer.ts'
 import { COST_FIRST_ENTRY } from './cost.ts'
-import { compile, type Design, FIRST_PC } from './design.ts'
+import { compile, type Design, FIRST_PC, stepNames } from './design.ts'
 import { GUEST_ACK, GUEST_RUNS, GUEST_WAITS, Guest, type GuestProgram, MAX_DEPTH } from './guest.ts'
 import { Halt, type HaltPolling } from './halt.ts'
 import { bootHostGic, type PhysicalSpi } from './host-gic.ts'
@@ -119,7 +119,8 @@ export class Hypervisor {
     const ownWords = design.words ?? []
     const size = { vcpus, spis, listRegisters, mapped, ownWords, its: setup.frames.its !== undefined }
     const silicon = siliconRecords(config)
-    const vm = vmRecords(size)
+    const program = compile(design)
+    const vm = vmRecords(size, { steps: stepNames(program), guests: setup.guests })
     const host = hostRecord(config.cpus)
     const layout = new Layout([
       [HEADER, 1],
@@ -147,7 +148,6 @@ export class Hypervisor {
     this.mapped = new MappedInterrupts(this.seam, this.apLists, this.timers)
     this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling)
     this.mmio = new VgicMmio(this.apLists, this.mapped, this.halt, setup.frames)
-    const program = compile(design)
     this.scheduler = new Scheduler(this.silicon, program, layout.baseOf(host))
     this.hostInterrupts = new HostInterrupts(
       this.seam,

@@ -28,8 +28,8 @@ const HOST_CURRENT = 1
 /** What the scheduler knows of its PEs. */
 export const hostRecord = (cpus: number): RecordType =>
   recordType('host', [
-    { name: 'preferred', at: HOST_PREFERRED, class: 'normalised' },
-    { name: 'current', at: HOST_CURRENT, count: cpus, class: 'normalised' },
+    { name: 'preferred', at: HOST_PREFERRED, class: 'normalised', means: 'record' },
+    { name: 'current[<n>]', at: HOST_CURRENT, count: cpus, class: 'normalised', means: 'record' },
   ])
 
 export class Scheduler {

@@ -5,9 +5,10 @@
  */
 import { field, res0, view } from '../arch/field.ts'
 import { ICH_HCR_VIEW, ICH_VMCR_VIEW } from '../arch/ich.ts'
+import { intidName } from '../arch/intid.ts'
 import { SPSR_VIEW } from '../gic/pcpu.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
-import { guestWords } from './guest.ts'
+import { type GuestProgram, guestWords } from './guest.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 
 /** Where its thread is in the design's step table; 0 when the vCPU is off. */
@@ -87,9 +88,9 @@ export const THREAD_VIEW = view('thread', 32, [
   field('preemptOff', 31, 24),
   res0(23, 11),
   field('timersLoaded', 10),
-  field('task', 9, 8),
+  field('task', 9, 8, { values: ['running', 'sleeping', 'off', 'blocked'] }),
   field('requests', 7, 4),
-  field('mode', 3, 2),
+  field('mode', 3, 2, { values: ['outside', 'in guest', 'exiting'] }),
   field('waiting', 1),
   field('irqsOff', 0),
 ])
@@ -145,6 +146,7 @@ export const withPreemptOn = (thread: number): number => (thread - 0x1000000) | 
 export const WFIT_NONE = 0
 export const WFIT_WAITS = 1
 export const WFIT_EXPIRED = 2
+const wfitNames = ['none', 'waits', 'expired']
 
 /** Why a vCPU left the guest. */
 export const EXIT_IRQ = 0
@@ -174,26 +176,48 @@ export const exitNames: readonly ExitName[] = [
 /** Name of an exit's cause. */
 export type ExitName = 'irq' | 'wfi' | 'wfe' | 'sysreg' | 'hvc' | 'suspend' | 'userspace' | 'off' | 'mmio'
 
+/** What the program counters of the vCPUs count in. */
+export interface VcpuPrograms {
+  /** The design's steps, by program counter, as paths. */
+  readonly steps: readonly string[]
+  /** By vCPU; fewer if guests run elsewhere. */
+  readonly guests: readonly GuestProgram[]
+}
+
+/** One more than the index of a vCPU, or 0. */
+export const vcpuBefore = (value: number): string => (value === 0 ? 'none' : `vcpu[${value - 1}]`)
+
 /** The record of a vCPU, for a number of list registers, of interrupts that can be on an ap_list, and a design's own words. */
 export function vcpuRecord(
   listRegisters: number,
   interrupts: number,
   ownWords: readonly string[],
+  { steps, guests }: VcpuPrograms,
 ): RecordType {
   const apList = apListOffset(listRegisters)
   return recordType(
-    'vcpu',
+    'vcpu[<n>]',
     [
-      { name: 'pc', at: VCPU_PC, class: 'authoritative' },
-      { name: 'notifier', at: VCPU_NOTIFIER, class: 'authoritative' },
+      { name: 'pc', at: VCPU_PC, class: 'authoritative', means: (pc) => steps[pc] },
+      {
+        name: 'notifier',
+        at: VCPU_NOTIFIER,
+        class: 'authoritative',
+        means: (pc) => (pc === 0 ? 'none' : steps[pc]),
+      },
       { name: 'index', at: VCPU_INDEX, class: 'authoritative' },
-      { name: 'pe', at: VCPU_PE, class: 'normalised' },
+      { name: 'pe', at: VCPU_PE, class: 'normalised', means: 'record' },
       { name: 'thread', at: VCPU_THREAD, class: 'authoritative', view: THREAD_VIEW },
-      { name: 'exit', at: VCPU_EXIT, class: 'normalised' },
+      {
+        name: 'exit',
+        at: VCPU_EXIT,
+        class: 'normalised',
+        means: (exit) => (exit === 0 ? 'none, or irq' : exitNames[exit]),
+      },
       { name: 'esr', at: VCPU_ESR, class: 'normalised' },
       { name: 'data', at: VCPU_DATA, count: 2, class: 'normalised' },
       { name: 'loaded', at: VCPU_LOADED, class: 'authoritative' },
-      { name: 'spin', at: VCPU_SPIN, class: 'normalised' },
+      { name: 'spin', at: VCPU_SPIN, class: 'normalised', means: vcpuBefore },
       { name: 'pollWindow', at: VCPU_POLL_WINDOW, class: 'authoritative' },
       { name: 'pollLeft', at: VCPU_POLL_LEFT, class: 'normalised' },
       { name: 'lastCpu', at: VCPU_LAST_CPU, class: 'authoritative' },
@@ -203,14 +227,20 @@ export function vcpuRecord(
       { name: 'apCount', at: VCPU_AP_COUNT, class: 'authoritative' },
       { name: 'ap0r', at: VCPU_AP0R, count: 4, class: 'authoritative' },
       { name: 'ap1r', at: VCPU_AP1R, count: 4, class: 'authoritative' },
-      { name: 'timerCtl', at: VCPU_TIMER_CTL, count: 2, class: 'authoritative' },
+      {
+        name: '<n>_CTL_EL0',
+        n: (timer) => (timer === 0 ? 'CNTV' : 'CNTP'),
+        at: VCPU_TIMER_CTL,
+        count: 2,
+        class: 'authoritative',
+      },
       { name: 'backgroundTimer', at: VCPU_BACKGROUND_TIMER, class: 'authoritative' },
-      { name: 'wfit', at: VCPU_WFIT, class: 'authoritative' },
+      { name: 'wfit', at: VCPU_WFIT, class: 'authoritative', means: (wfit) => wfitNames[wfit] },
       { name: 'spsr', at: VCPU_SPSR, class: 'normalised', view: SPSR_VIEW },
       { name: 'faultIpa', at: VCPU_FAULT_IPA, wide: true, class: 'normalised' },
       { name: 'GICR_PENDBASER', at: VCPU_PENDBASER, wide: true, class: 'authoritative' },
-      { name: 'lpisEnabled', at: VCPU_LPIS_ENABLED, class: 'authoritative' },
-      { name: 'irq', at: VCPU_IRQ, count: 32, class: 'authoritative', view: VGIC_IRQ_VIEW },
+      { name: 'GICR_CTLR.EnableLPIs', at: VCPU_LPIS_ENABLED, class: 'authoritative' },
+      { name: '<n>', n: intidName, at: VCPU_IRQ, count: 32, class: 'authoritative', view: VGIC_IRQ_VIEW },
       { name: 'cost', at: VCPU_COST, class: 'observational' },
       { name: 'timerCval', at: VCPU_TIMER_CVAL, count: 2, wide: true, class: 'observational' },
       { name: 'wfitDeadline', at: VCPU_WFIT_DEADLINE, wide: true, class: 'observational' },
@@ -220,10 +250,10 @@ export function vcpuRecord(
       { name: 'pollsSuccessful', at: VCPU_POLLS_SUCCESSFUL, class: 'observational' },
       { name: 'yields', at: VCPU_YIELDS, class: 'observational' },
       { name: 'preemptions', at: VCPU_PREEMPTIONS, class: 'observational' },
-      { name: 'lrIrq', at: VCPU_LR_IRQ, count: listRegisters, class: 'normalised' },
-      { name: 'apList', at: apList, count: interrupts, class: 'normalised' },
+      { name: 'lrIrq[<n>]', at: VCPU_LR_IRQ, count: listRegisters, class: 'normalised', means: 'word' },
+      { name: 'apList[<n>]', at: apList, count: interrupts, class: 'normalised', means: 'word' },
     ],
-    guestWords,
+    guestWords(guests),
     ownWords.map((name, i) => ({
       name: `own.${name}`,
       at: apList + interrupts + i,

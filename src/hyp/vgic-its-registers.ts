@@ -17,12 +17,13 @@ export const ITS_CREADR = 6
 export const ITS_BASER = 8
 
 /** A VM has one ITS or none. */
-export const ITS: RecordType = recordType('its', [
-  { name: 'enabled', at: ITS_ENABLED, count: 2, class: 'authoritative' },
+export const ITS: RecordType = recordType({ name: 'its', prefix: 'vm.' }, [
+  { name: 'GITS_CTLR.Enabled', at: ITS_ENABLED, class: 'authoritative' },
+  { name: 'spare word of the ITS', at: ITS_ENABLED + 1, class: 'authoritative' },
   { name: 'GITS_CBASER', at: ITS_CBASER, wide: true, class: 'authoritative' },
   { name: 'GITS_CWRITER', at: ITS_CWRITER, wide: true, class: 'authoritative' },
   { name: 'GITS_CREADR', at: ITS_CREADR, wide: true, class: 'authoritative' },
-  { name: 'GITS_BASER', at: ITS_BASER, count: 2, wide: true, class: 'authoritative' },
+  { name: 'GITS_BASER<n>', at: ITS_BASER, count: 2, wide: true, class: 'authoritative' },
 ])
 
 const GITS_IIDR = 0x4b00_043b

@@ -184,8 +184,13 @@ describe('whatever guests and devices do', () => {
         for (const event of run.events) oracle.observe(event)
         expect(run.end).not.toBe('bound')
         for (const actor of run.machine.actors) {
-          if (actor.kind === 'vcpu' && run.machine.stateOf(actor) === 'asleep')
-            expect(oracle.deliverable(actor.index)).toEqual([])
+          if (actor.kind !== 'vcpu') continue
+          expect(run.acknowledged(actor.index)).toEqual(
+            run.events.flatMap((event) =>
+              event.actor.index === actor.index ? (event.acknowledged ?? []) : [],
+            ),
+          )
+          if (run.machine.stateOf(actor) === 'asleep') expect(oracle.deliverable(actor.index)).toEqual([])
         }
       }),
       { numRuns: 100 },
