@@ -15,6 +15,7 @@ export {
 export {
   type Actor,
   type ActorState,
+  type ActorSummary,
   type MachineSummary,
   ScenarioMachine,
   type VcpuCounts,

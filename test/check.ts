@@ -203,7 +203,8 @@ async function checkExample(example: Example, project: string): Promise<void> {
 
 /** The library runs anywhere: all that it imports are its own chunks. */
 function checkImports(dist: string): void {
-  const specifier = /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)(["'])([^"'\n]+)\1/g
+  // The quote that ends a string does not make its last word an import.
+  const specifier = /(?<!["'])(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)(["'])([^"'\n]+)\1/g
   for (const file of [...filesIn(dist, '.js'), ...filesIn(dist, '.cjs')]) {
     const text = readFileSync(file, 'utf8')
     for (const match of text.matchAll(specifier)) {

@@ -63,7 +63,15 @@ export interface MachineSummary {
   /** Virtual time. */
   readonly time: number
   /** Its vCPUs and devices, in order. */
-  readonly actors: readonly { readonly name: string; readonly state: ActorState }[]
+  readonly actors: readonly ActorSummary[]
+}
+
+/** A vCPU or a device of a {@link MachineSummary}. */
+export interface ActorSummary {
+  /** `vcpu0`, or the device's name. */
+  readonly name: string
+  /** What it can do. */
+  readonly state: ActorState
 }
 
 /** What a vCPU has done so far. */

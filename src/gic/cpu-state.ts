@@ -15,13 +15,13 @@ export class CpuState {
   /** Its exception level, 0 to 2. */
   readonly el: number
   /** Which of PSTATE.I and PSTATE.F are set: true masks IRQ or FIQ. */
-  readonly masks: { readonly irq: boolean; readonly fiq: boolean }
+  readonly masks: Readonly<Record<'irq' | 'fiq', boolean>>
   /** Whether it waits in a WFI or WFE. */
   readonly waits: boolean
   /** Its outputs that are high. */
   readonly outputs: readonly OutputLine[]
   /** The bits of GICR_WAKER. */
-  readonly waker: { readonly ProcessorSleep: boolean; readonly ChildrenAsleep: boolean }
+  readonly waker: Readonly<Record<'ProcessorSleep' | 'ChildrenAsleep', boolean>>
   /** Whether its redistributor sleeps and forwards nothing to it: so it is after reset, until GICR_WAKER is written. */
   readonly asleep: boolean
 

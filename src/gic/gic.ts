@@ -44,7 +44,7 @@ export interface GicSummary {
   /** The CPUs whose redistributors sleep and forward nothing to them (GICR_WAKER). */
   readonly asleep: readonly number[]
   /** By output, the CPUs at which it is high. */
-  readonly high: { readonly [line in OutputLine]?: readonly number[] }
+  readonly high: Readonly<Partial<Record<OutputLine, readonly number[]>>>
 }
 
 /** What the device interface itself keeps: the CPU of the last access, for `lastTrap`. */
