@@ -43,8 +43,11 @@ export interface RunSummary {
 /** Who takes the steps of a run: made for a machine that has taken none, and asked before each; undefined at the end. */
 export type Course = (machine: ScenarioMachine) => () => Actor | undefined
 
-/** The largest virtual time, and the most steps. */
-const MOST = 0x7fff_ffff
+/** The most steps of a run. */
+const MOST_STEPS = 0x7fff_ffff
+
+/** Beyond every virtual time. */
+const FOREVER = Number.MAX_SAFE_INTEGER
 
 /** The most steps that are told of if no part of the run is asked for. An event takes some 330 bytes. */
 const TOLD = 100_000
@@ -81,8 +84,8 @@ export class Run {
 
   /** The steps of a part of the run, however many they are. Throws as `events` does. */
   eventsIn(part: RunPart): StepEvent[] {
-    const from = argumentInteger('from', part.from ?? 0, 0, MOST)
-    const to = argumentInteger('to', part.to ?? MOST, 0, MOST)
+    const from = argumentInteger('from', part.from ?? 0, 0, FOREVER)
+    const to = argumentInteger('to', part.to ?? FOREVER, 0, FOREVER)
     return this.tell((_, time) => time >= from && time < to)
   }
 
@@ -192,15 +195,17 @@ export function follow(
 /** Steps that a thread may take while others wait for its PE. */
 const TIME_SLICE = 200
 
-/** Runs a new machine to its end. */
+/** Runs a machine that has taken no step to its end, from its time on. */
 export function runMachine(machine: ScenarioMachine, { steps = 100_000 }: RunOptions): Run {
+  const begin = machine.time
   const course: Course = (each) => {
+    each.passTime(begin)
     const policy = new Policy(each)
     return () => policy.next()
   }
   const vcpus = machine.actors.filter(({ kind }) => kind === 'vcpu')
   const isDone = (): boolean => vcpus.every((vcpu) => machine.stateOf(vcpu) === 'done')
-  return follow(machine, course, argumentInteger('steps', steps, 1, MOST), () =>
+  return follow(machine, course, argumentInteger('steps', steps, 1, MOST_STEPS), () =>
     isDone() ? 'done' : 'asleep',
   )
 }
