@@ -1,6 +1,6 @@
 /** Devices: each a short program of steps that move interrupt lines. */
 import { intidName } from '../arch/intid.ts'
-import { argumentInteger } from '../state/vgic-error.ts'
+import { argumentInteger } from '../state/arguments.ts'
 
 /** One step of a device. */
 export interface DeviceStep {

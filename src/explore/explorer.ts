@@ -5,7 +5,7 @@
  * expire at any moment after they were armed. States that were seen are not explored again.
  */
 import { TIMER_WFIT } from '../hyp/arch-timer.ts'
-import { argumentInteger } from '../state/vgic-error.ts'
+import { argumentInteger } from '../state/arguments.ts'
 import { Changes } from './changes.ts'
 import { type InvariantId, invariants } from './invariants.ts'
 import type { Actor, ScenarioMachine } from './machine.ts'

@@ -44,7 +44,8 @@ import {
   OP_WORDS,
   OP_WRITE,
 } from '../hyp/guest.ts'
-import { argumentInteger, VgicError } from '../state/vgic-error.ts'
+import { argumentInteger } from '../state/arguments.ts'
+import { VgicError } from '../state/vgic-error.ts'
 
 /** PSTATE masks: `irq` is PSTATE.I, `fiq` is PSTATE.F. */
 export type MaskName = 'irq' | 'fiq'

@@ -32,9 +32,10 @@ import {
   VCPU_YIELDS,
 } from '../hyp/vcpu.ts'
 import { VM_TIME } from '../hyp/vm.ts'
+import { argumentInteger } from '../state/arguments.ts'
 import { recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
-import { argumentInteger, VgicError } from '../state/vgic-error.ts'
+import { VgicError } from '../state/vgic-error.ts'
 import type { DeviceProgram, DeviceStep } from './device.ts'
 import { Ghosts } from './ghosts.ts'
 import { type StepEvent, traceStep } from './trace.ts'

@@ -1,5 +1,6 @@
 /** Replaying a schedule that an exploration printed. */
-import { argumentInteger, VgicError } from '../state/vgic-error.ts'
+import { argumentInteger } from '../state/arguments.ts'
+import { VgicError } from '../state/vgic-error.ts'
 import { Run } from './run.ts'
 import type { Scenario } from './scenario.ts'
 import { readSchedule } from './schedule.ts'

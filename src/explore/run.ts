@@ -3,7 +3,7 @@
 import type { CostRow, ExitStatistics } from '../hyp/cost.ts'
 import type { Explanation } from '../hyp/explain.ts'
 import { VCPU_LAST_CPU, VCPU_PE } from '../hyp/vcpu.ts'
-import { argumentInteger } from '../state/vgic-error.ts'
+import { argumentInteger } from '../state/arguments.ts'
 import type { Actor, ScenarioMachine, VcpuCounts } from './machine.ts'
 import { timeline } from './timeline.ts'
 import type { StepEvent } from './trace.ts'
