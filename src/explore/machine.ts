@@ -32,7 +32,8 @@ import {
   VCPU_YIELDS,
 } from '../hyp/vcpu.ts'
 import { VM_TIME } from '../hyp/vm.ts'
-import { argumentInteger } from '../state/arguments.ts'
+import { argumentInteger, shown } from '../state/arguments.ts'
+import type { ImageBytes } from '../state/image.ts'
 import { recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
 import { VgicError } from '../state/vgic-error.ts'
@@ -150,7 +151,7 @@ export class ScenarioMachine {
   }
 
   /** Goes back to a snapshot of this scenario's machine. Throws a `VgicError` for any other image. */
-  restore(image: ArrayBuffer): void {
+  restore(image: ImageBytes): void {
     this.hypervisor.state.restore(image)
   }
 
@@ -202,13 +203,14 @@ export class ScenarioMachine {
   }
 
   /** What changed since a snapshot, a register field at a time. */
-  diff(image: ArrayBuffer): Difference[] {
+  diff(image: ImageBytes): Difference[] {
     return this.hypervisor.state.diff(image)
   }
 
   /** What an actor can do. */
-  stateOf({ kind, index, detail }: Actor): ActorState {
+  stateOf(actor: Actor): ActorState {
     const { hypervisor } = this
+    const { kind, index, detail } = this.checked(actor)
     switch (kind) {
       case 'vcpu':
         return this.vcpuState(hypervisor.vcpu(index))
@@ -226,8 +228,9 @@ export class ScenarioMachine {
   }
 
   /** When a device's next step, or a timer's expiry, is due in a plain run; undefined if it has no time. */
-  dueAt({ kind, index, detail }: Actor): number | undefined {
+  dueAt(actor: Actor): number | undefined {
     const { hypervisor } = this
+    const { kind, index, detail } = this.checked(actor)
     if (kind === 'timer') return hypervisor.timers.deadline(hypervisor.vcpu(index), detail)
     return kind === 'device' ? this.nextDeviceStep(index)?.notBefore : undefined
   }
@@ -267,7 +270,11 @@ export class ScenarioMachine {
     }
   }
 
-  /** Takes one step of a vCPU's thread, which must be at one, and returns its result. */
+  /**
+   * Takes one step of a vCPU's thread, which must be at one, and returns its result.
+   *
+   * @internal
+   */
   stepThread({ index }: Actor): number {
     this.hypervisor.words[this.now]++
     return this.ghosts.stepThread(this.hypervisor.vcpu(index))
@@ -294,6 +301,7 @@ export class ScenarioMachine {
 
   /** Lets time pass until something is due. */
   passTime(until: number): void {
+    argumentInteger('until', until, 0, 0x7fff_ffff)
     this.hypervisor.words[this.now] = Math.max(this.time, until)
   }
 
@@ -349,12 +357,20 @@ export class ScenarioMachine {
     return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
   }
 
-  /** Where a device is in the steps of its injection, as a program counter of the design; 0 between two. */
+  /**
+   * Where a device is in the steps of its injection, as a program counter of the design; 0 between two.
+   *
+   * @internal
+   */
   injectionOf(index: number): number {
     return this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT]
   }
 
-  /** Whether an unfinished injection will yet notify a vCPU. */
+  /**
+   * Whether an unfinished injection will yet notify a vCPU.
+   *
+   * @internal
+   */
   injectsFor(v: number): boolean {
     for (let i = 0; i < this.devices.length; i++) {
       if (this.hypervisor.words[this.deviceOf(i) + DEVICE_TARGET] === v) return true
@@ -390,6 +406,20 @@ export class ScenarioMachine {
    */
   deviceOf(index: number): number {
     return this.devicePlace + index * DEVICE.size
+  }
+
+  /** An actor, after making sure that it is one of this machine's or equal to one. */
+  private checked(actor: Actor): Actor {
+    return typeof actor === 'object' && actor !== null && this.has(actor) ? actor : refuseActor(actor)
+  }
+
+  private has({ kind, index, detail }: Actor): boolean {
+    const { config } = this.hypervisor
+    const count = kind === 'device' ? this.devices.length : this.setup.vcpus
+    if (!Number.isInteger(index) || index < 0 || index >= count) return false
+    if (kind === 'timer') return Number.isInteger(detail) && detail >= 0 && detail < timerNames.length
+    if (kind === 'migrate') return Number.isInteger(detail) && detail >= 0 && detail < config.cpus
+    return kind === 'vcpu' || kind === 'device' || kind === 'preempt' || kind === 'tick'
   }
 
   private vcpuState(v: number): ActorState {
@@ -493,4 +523,11 @@ export class ScenarioMachine {
     }
     return target
   }
+}
+
+function refuseActor(actor: unknown): never {
+  throw new VgicError(
+    'argument',
+    `actor must be one of this machine's actors or of its environment, but is ${shown(actor)}.`,
+  )
 }

@@ -1,8 +1,8 @@
 /** Replaying a schedule that an exploration printed. */
-import { argumentInteger } from '../state/arguments.ts'
+import { argumentInteger, argumentOptions } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import { Run } from './run.ts'
-import type { Scenario } from './scenario.ts'
+import { checkScenario, type Scenario } from './scenario.ts'
 import { readSchedule } from './schedule.ts'
 import type { StepEvent } from './trace.ts'
 
@@ -17,8 +17,9 @@ export interface ReplayOptions {
  * was explored. The run's machine is as the last step left it. Throws an `argument` error for a token that is
  * damaged or another scenario's.
  */
-export function replay(scenario: Scenario, schedule: string, { before }: ReplayOptions = {}): Run {
-  const machine = scenario.machine()
+export function replay(scenario: Scenario, schedule: string, options: ReplayOptions = {}): Run {
+  const { before } = argumentOptions('replay', options, { before: true })
+  const machine = checkScenario(scenario).machine()
   machine.prepareExploration()
   const actors = [...machine.actors, ...machine.environment]
   const taken = readSchedule(machine.digest, actors.length, schedule)

@@ -3,7 +3,7 @@
 import type { CostRow, ExitStatistics } from '../hyp/cost.ts'
 import type { Explanation } from '../hyp/explain.ts'
 import { VCPU_LAST_CPU, VCPU_PE } from '../hyp/vcpu.ts'
-import { argumentInteger } from '../state/arguments.ts'
+import { argumentInteger, argumentOptions } from '../state/arguments.ts'
 import type { Actor, ScenarioMachine, VcpuCounts } from './machine.ts'
 import { timeline } from './timeline.ts'
 import type { StepEvent } from './trace.ts'
@@ -73,7 +73,8 @@ export class Run {
 const TIME_SLICE = 200
 
 /** Runs a machine to its end. */
-export function runMachine(machine: ScenarioMachine, { steps = 100_000 }: RunOptions): Run {
+export function runMachine(machine: ScenarioMachine, options: RunOptions): Run {
+  const { steps = 100_000 } = argumentOptions('run', options, { steps: true })
   argumentInteger('steps', steps, 1, 0x7fff_ffff)
   const events: StepEvent[] = []
   const policy = new Policy(machine)

@@ -137,7 +137,8 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
   return checked
 }
 
-const gicFields: Fields<GicConfig> = {
+/** The fields of a configuration. */
+export const gicFields: Fields<GicConfig> = {
   version: true,
   cpus: true,
   affinities: true,

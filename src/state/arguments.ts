@@ -116,6 +116,12 @@ export function argumentObject<T>(name: string, value: T, what: string): T {
   return isObject ? value : refuse('argument', name, what, value)
 }
 
+/** An object that is known by a method of its: of one of this library's classes, whichever copy of it made it. */
+export function argumentWith<T>(name: string, value: T, method: keyof T & string, what: string): T {
+  const isObject = typeof value === 'object' && value !== null
+  return isObject && typeof value[method] === 'function' ? value : refuse('argument', name, what, value)
+}
+
 /** A string. */
 export function argumentString(name: string, value: string): string {
   return typeof value === 'string' ? value : refuse('argument', name, 'a string', value)
