@@ -92,6 +92,7 @@ function checkField(name: string, field: Field): Field {
 /** Throws an `argument` error for what is no view of a register. */
 export function checkView(name: string, view: RegisterView): RegisterView {
   argumentObject(name, view, 'a view of a register, such as those in its views')
+  argumentString(`${name}.name`, view.name)
   const fields = argumentList(`${name}.fields`, view.fields, 'fields')
   for (const [i, field] of fields.entries()) checkField(`${name}.fields[${i}]`, field)
   return view

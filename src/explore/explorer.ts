@@ -118,6 +118,9 @@ export class Explorer {
     readonly machine: ScenarioMachine,
     bounds: Bounds,
   ) {
+    this.budget = (['preemptions', 'ticks', 'migrations'] as const)
+      .map((name) => argumentInteger(name, bounds[name] ?? 0, 0, 255))
+      .reduce((budget, most, i) => budget | (most << (8 * i)), 0)
     machine.prepareExploration()
     this.actors = [...machine.actors, ...machine.environment].filter((actor) =>
       possible(machine, actor, bounds),
@@ -126,9 +129,6 @@ export class Explorer {
       const bounded = (budgetKinds as readonly string[]).indexOf(kind)
       return bounded < 0 ? -1 : 8 * bounded
     })
-    this.budget = (['preemptions', 'ticks', 'migrations'] as const)
-      .map((name) => argumentInteger(name, bounds[name] ?? 0, 0, 255))
-      .reduce((budget, most, i) => budget | (most << (8 * i)), 0)
     this.words = machine.hypervisor.words
     this.stack = new SearchStack(this.words)
     this.kinds = new StepKinds(machine)

@@ -68,8 +68,8 @@ const timerOf = (which: TimerName): number =>
     ? TIMER_VIRTUAL
     : TIMER_PHYSICAL
 const checkGroup = (group: 0 | 1): number => argumentInteger('group', group, 0, 1)
-/** What an MRS or MSR can encode; a guest may name a register that no GIC has. */
-const checkEncoding = (encoding: number): number => argumentInteger('encoding', encoding, 0, 0xffff)
+/** A guest may name a register that no GIC has. */
+const checkEncoding = (encoding: number): number => argumentInteger('encoding', encoding, 0, 0xffff_ffff)
 const LIST = '(list) => ..., which adds operations to the list'
 
 /** An SGI to send. */

@@ -159,7 +159,7 @@ export const gicFields: Fields<GicConfig> = {
 /** A copy of the regions of redistributors. What lies where is {@link checkFrames}' to look at. */
 export function checkRegions(gicr: readonly RedistributorRegion[]): readonly RedistributorRegion[] {
   const regions = configList('gicr', gicr, REGIONS)
-  if (regions.length < 1 || regions.length > 512) {
+  if (regions.length > 512) {
     throw new VgicError('config', `gicr must be an array of ${REGIONS}, but has ${regions.length}.`)
   }
   return regions.map((region, i) => {

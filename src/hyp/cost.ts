@@ -94,6 +94,7 @@ export interface ExitStatistics {
 export function formatCost(rows: readonly CostRow[], latencies?: Latencies): string {
   for (const [i, row] of argumentList('rows', rows, 'rows of a cost table').entries())
     checkRow(`rows[${i}]`, row)
+  if (latencies !== undefined) checkLatencies(latencies)
   const heads = [
     'exit',
     'exits',
@@ -140,6 +141,11 @@ const latencyFields: Fields<Latencies> = {
   mmioWrite: true,
 }
 
+function checkLatencies(latencies: Latencies): void {
+  argumentOptions('latencies', latencies, latencyFields)
+  for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) argumentNumber(name, latencies[name])
+}
+
 /** Throws an `argument` error for what is no row of a cost table; it may have more fields than one has. */
 function checkRow(name: string, row: CostRow): void {
   argumentObject(name, row, 'a row of a cost table')
@@ -152,8 +158,7 @@ function checkRow(name: string, row: CostRow): void {
 /** What a row amounts to with a table of latencies, in the table's unit. */
 export function latencyOf(row: CostRow, latencies: Latencies): number {
   checkRow('row', row)
-  argumentOptions('latencies', latencies, latencyFields)
-  for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) argumentNumber(name, latencies[name])
+  checkLatencies(latencies)
   return (
     row.exits * latencies.exit +
     row.sysregReads * latencies.sysregRead +

@@ -12,6 +12,7 @@ import {
   argumentObject,
   argumentOneOf,
   argumentOptions,
+  argumentRecord,
   argumentString,
   type Fields,
   isPlainObject,
@@ -123,7 +124,7 @@ export const unless = (test: Step, ...body: Node[]): Choice => ({
 /** Does the steps of the outcome that the test has; outcomes that are left out go on at once. */
 export function choose(test: Step, cases: Readonly<Record<string, readonly Node[]>>): Choice {
   checkStep('test', test)
-  argumentObject('cases', cases, 'an object with the steps of each outcome')
+  argumentRecord('cases', cases, 'a plain object with the steps of each outcome')
   const unknown = Object.keys(cases).find((outcome) => !test.outcomes.includes(outcome))
   if (unknown !== undefined) {
     throw new VgicError(

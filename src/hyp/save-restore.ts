@@ -10,7 +10,7 @@
 import { halves, joined } from '../arch/doubleword.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import { DOUBLEWORD, type RegisterMap } from '../gic/register-map.ts'
-import { argumentOptions, isPlainObject, shown } from '../state/arguments.ts'
+import { argumentOptions, argumentRecord, shown } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import { cpuSysregs } from './cpu-sysregs.ts'
 import type { Hypervisor } from './hypervisor.ts'
@@ -252,7 +252,7 @@ function checkShape(saved: SavedVgic, own: SavedVgic): void {
   argumentOptions('A saved VM', saved, { dist: true, redist: true, sysregs: true, level_info: true })
   checkRegisters('dist', saved.dist, own.dist)
   for (const path of ['redist', 'sysregs', 'level_info'] as const) {
-    const list: unknown = saved[path]
+    const list: readonly SavedRegisters[] | undefined = saved[path]
     if (!Array.isArray(list) || list.length !== own[path].length) {
       throw new VgicError(
         'argument',
@@ -263,13 +263,12 @@ function checkShape(saved: SavedVgic, own: SavedVgic): void {
       checkRegisters(`${path}[${vcpu}]`, list[vcpu], registers)
   }
 
-  function checkRegisters(path: string, registers: unknown, ownRegisters: SavedRegisters): void {
-    if (!isPlainObject(registers)) {
-      throw new VgicError(
-        'argument',
-        `${path} must be an object of registers by name, but is ${shown(registers)}.`,
-      )
-    }
+  function checkRegisters(
+    path: string,
+    registers: Readonly<Record<string, unknown>>,
+    ownRegisters: SavedRegisters,
+  ): void {
+    argumentRecord(path, registers, 'a plain object of registers by name')
     const unknown = Object.keys(registers).find((name) => !Object.hasOwn(ownRegisters, name))
     if (unknown !== undefined)
       throw new VgicError('argument', `${path} has ${unknown}, which this VM does not have.`)

@@ -179,6 +179,11 @@ export function isPlainObject(value: unknown): value is Readonly<Record<string, 
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
+/** A plain object with fields of any names; what is in them is checked by whoever asks. */
+export function argumentRecord<T>(name: string, value: T, what: string): T {
+  return isPlainObject(value) ? value : refuse('argument', name, what, value)
+}
+
 const options =
   (code: Code) =>
   <T>(what: string, value: T, fields: Fields<T>): T => {

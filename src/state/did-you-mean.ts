@@ -19,7 +19,7 @@ const LONGEST = 40
 /** Of a name that is part of another, or has another in it: shorter ones are so by chance. */
 const SHORTEST_PART = 3
 
-/** The one of some names that a name is nearly, case apart: a letter in three differs, or one is part of the other. */
+/** Of some names the one that a name nearly is, case apart: two letters in five differ, or one is part of the other. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   if (name.length > LONGEST) return undefined
   const wrong = name.toLowerCase()
@@ -30,7 +30,8 @@ export function nearest(name: string, known: readonly string[]): string | undefi
     const length = Math.min(wrong.length, right.length)
     const isPart = length >= SHORTEST_PART && (wrong.includes(right) || right.includes(wrong))
     const steps = distance(wrong, right)
-    if ((isPart || steps * 3 <= Math.max(wrong.length, right.length)) && steps < least) {
+    const isNear = steps * 5 <= Math.max(wrong.length, right.length) * 2
+    if ((isPart || isNear) && steps < least) {
       best = candidate
       least = steps
     }

@@ -227,6 +227,7 @@ export function exhibit(entry: MuseumEntry): MuseumRow {
   const { id, name, invariant, good, bug, bounds } = argumentOptions('An entry', entry, entryFields)
   argumentString('id', id)
   argumentString('name', name)
+  argumentString('story', entry.story)
   argumentOneOf('invariant', invariant, Object.keys(invariants) as InvariantId[])
   const recipe = argumentFunction('scenario', entry.scenario, '(design) => Scenario')
   const withBug = explore(recipe(bug), bounds)
