@@ -5,6 +5,7 @@
  */
 import { argumentOptions, argumentString, type Fields } from '../state/arguments.ts'
 import {
+  checkDesign,
   checkNodes,
   checkStep,
   checkWords,
@@ -212,14 +213,14 @@ export function defineDesign(name: string, parts: DesignParts): Design {
       }),
     ),
   ]
-  return {
+  return checkDesign({
     name,
     thread,
     schedOut: parts.schedOut ?? [put],
     schedIn: parts.schedIn ?? vcpuLoad,
     inject: parts.inject ?? [queueInterrupt, postRequest, kickVcpu],
     words: parts.words ?? [],
-  }
+  })
 }
 
 const partFields: Fields<DesignParts> = {

@@ -117,7 +117,7 @@ export class OwnSteps implements StepContext {
   }
 
   fold(vcpu: number, empty: number): void {
-    this.vgic.foldKnowing(this.running(vcpu), argumentInteger('empty', empty, 0, 0xffff))
+    this.vgic.foldKnowing(this.running(vcpu), argumentInteger('empty', empty, -0x8000_0000, 0xffff_ffff))
   }
 
   runnable(vcpu: number): boolean {

@@ -29,9 +29,9 @@ export function shown(value: unknown): string {
 }
 
 /** `"a", "b" or "c"`. */
-function listed(values: readonly unknown[], last = 'or'): string {
+function listed(values: readonly unknown[]): string {
   const all = values.map(shown)
-  return all.length < 2 ? all.join() : `${all.slice(0, -1).join(', ')} ${last} ${all[all.length - 1]}`
+  return all.length < 2 ? all.join() : `${all.slice(0, -1).join(', ')} or ${all[all.length - 1]}`
 }
 
 function refuse(code: Code, name: string, must: string, value: unknown): never {

@@ -538,7 +538,7 @@ const rows: Readonly<Record<string, Row>> = {
     load: [handle],
     put: [handle],
     readElrsr: [handle],
-    fold: [handle, integer(0, 0xffff)],
+    fold: [handle, half],
     runnable: [handle],
     checkBlock: [handle],
     candidate: [handle],

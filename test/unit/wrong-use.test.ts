@@ -346,6 +346,12 @@ describe('whoever writes a design is told of', () => {
       'There is no candidate: ask for it in a directed yield, as candidateCanRun.',
     ],
     [
+      "a device's step in a vCPU's thread",
+      () => defineDesign('d', { wfi: [halt(), part('notify', steps.kickVcpu)] }),
+      'argument',
+      'kick cannot stand in thread: it belongs into inject.',
+    ],
+    [
       'a list that has itself in it',
       () => {
         const body: ReturnType<typeof part>[] = []
