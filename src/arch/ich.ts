@@ -4,6 +4,7 @@
  * field they reach and take the 32-bit word that holds it: the low one, but for the list registers' upper
  * half, whose names begin with `LR_` and whose bits are those of `ICH_LR<n>_EL2` less 32.
  */
+import { argumentInteger } from '../state/arguments.ts'
 import { field, type RegisterView, res0, res1, view } from './field.ts'
 import { encodeSysreg, type SystemRegister } from './sysreg.ts'
 
@@ -207,9 +208,10 @@ const listRegister = (n: number): SystemRegister => {
 }
 
 /** The encoding of `ICH_LR<n>_EL2`. */
-export const ichLr = (n: number): number => listRegister(n).encoding
+export const ichLr = (n: number): number => listRegister(argumentInteger('n', n, 0, 15)).encoding
 /** The encoding of `ICH_AP<group>R<n>_EL2`. */
-export const ichApr = (group: 0 | 1, n: number): number => encodeSysreg(3, 4, 12, 8 + group, n)
+export const ichApr = (group: 0 | 1, n: number): number =>
+  encodeSysreg(3, 4, 12, 8 + argumentInteger('group', group, 0, 1), argumentInteger('n', n, 0, 3))
 
 /** Every ICH_* register, in order of encoding. */
 export const ichRegisters: readonly SystemRegister[] = [

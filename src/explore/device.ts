@@ -1,7 +1,7 @@
 /** Devices: each a short program of steps that move interrupt lines. */
 import { intidName } from '../arch/intid.ts'
 import { LATEST_TIME } from '../hyp/virtual-time.ts'
-import { argumentInteger } from '../state/vgic-error.ts'
+import { argumentInteger, argumentNumber } from '../state/arguments.ts'
 
 /** One step of a device. */
 export interface DeviceStep {
@@ -58,7 +58,7 @@ export class DeviceBuilder {
   /** Sends a signal to a vCPU's thread: it returns to userspace, which calls KVM_RUN again. */
   signal(vcpu = 0): this {
     this.steps.push({
-      name: `signals vcpu${vcpu}`,
+      name: `signals vcpu${argumentNumber('vcpu', vcpu)}`,
       intid: 0,
       vcpu,
       levels: [],
@@ -76,6 +76,7 @@ export class DeviceBuilder {
 
   private add(verb: string, intid: number, vcpu: number, levels: readonly (0 | 1)[]): this {
     argumentInteger('intid', intid, 16, 1019)
+    argumentNumber('vcpu', vcpu)
     const name = `${verb} ${intidName(intid)}${intid < 32 ? ` of vcpu${vcpu}` : ''}`
     this.steps.push({ name, intid, vcpu, levels, notBefore: this.time })
     this.time = undefined

@@ -5,11 +5,11 @@
  * expire at any moment after they were armed. States that were seen are not explored again.
  */
 import { TIMER_WFIT } from '../hyp/arch-timer.ts'
-import { argumentInteger } from '../state/vgic-error.ts'
+import { argumentBoolean, argumentInteger, argumentOptions, type Fields } from '../state/arguments.ts'
 import { Changes } from './changes.ts'
 import { type InvariantId, invariants } from './invariants.ts'
 import type { Actor, ScenarioMachine } from './machine.ts'
-import type { Scenario } from './scenario.ts'
+import { checkScenario, type Scenario } from './scenario.ts'
 import { writeSchedule } from './schedule.ts'
 import {
   FRAME_ACTOR,
@@ -74,12 +74,23 @@ export interface Report {
   readonly violation?: Violation
 }
 
+const boundFields: Fields<Bounds> = {
+  preemptions: true,
+  ticks: true,
+  migrations: true,
+  states: true,
+  depth: true,
+  invariants: true,
+  merge: true,
+}
+
 const DEFAULT_STATES = 1_000_000
 const DEFAULT_DEPTH = 20_000
 
 /** Explores a scenario; `bounds` limit what the environment does and how far the search goes. */
 export function explore(scenario: Scenario, bounds: Bounds = {}): Report {
-  return new Explorer(scenario.machine(), bounds).run()
+  argumentOptions('bounds', bounds, boundFields)
+  return new Explorer(checkScenario(scenario).machine(), bounds).run()
 }
 
 /** The bounded kinds of interventions; what is left of each is a byte of a budget. */
@@ -107,6 +118,9 @@ export class Explorer {
     readonly machine: ScenarioMachine,
     bounds: Bounds,
   ) {
+    this.budget = (['preemptions', 'ticks', 'migrations'] as const)
+      .map((name) => argumentInteger(name, bounds[name] ?? 0, 0, 255))
+      .reduce((budget, most, i) => budget | (most << (8 * i)), 0)
     machine.prepareExploration()
     this.actors = [...machine.actors, ...machine.environment].filter((actor) =>
       possible(machine, actor, bounds),
@@ -115,9 +129,6 @@ export class Explorer {
       const bounded = (budgetKinds as readonly string[]).indexOf(kind)
       return bounded < 0 ? -1 : 8 * bounded
     })
-    this.budget = (['preemptions', 'ticks', 'migrations'] as const)
-      .map((name) => argumentInteger(name, bounds[name] ?? 0, 0, 255))
-      .reduce((budget, most, i) => budget | (most << (8 * i)), 0)
     this.words = machine.hypervisor.words
     this.stack = new SearchStack(this.words)
     this.kinds = new StepKinds(machine)
@@ -126,7 +137,7 @@ export class Explorer {
     this.maxStates = argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff)
     this.maxDepth = argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000)
     this.visited = new VisitedSet(Math.min(this.maxStates, 1 << 19))
-    this.merge = bounds.merge ?? true
+    this.merge = argumentBoolean('merge', bounds.merge ?? true)
   }
 
   run(): Report {

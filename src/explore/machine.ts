@@ -33,10 +33,12 @@ import {
 } from '../hyp/vcpu.ts'
 import { setTime, tick, timeOf } from '../hyp/virtual-time.ts'
 import { VM_TIME } from '../hyp/vm.ts'
+import { argumentInteger, shown } from '../state/arguments.ts'
+import type { ImageBytes } from '../state/image.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
 import { listed } from '../state/printed.ts'
-import { argumentInteger, VgicError } from '../state/vgic-error.ts'
+import { VgicError } from '../state/vgic-error.ts'
 import type { DeviceProgram, DeviceStep } from './device.ts'
 import { Ghosts, ghostRecord } from './ghosts.ts'
 import { type StepEvent, traceStep } from './trace.ts'
@@ -195,7 +197,7 @@ export class ScenarioMachine {
   }
 
   /** Goes back to a snapshot of this scenario's machine. Throws a `VgicError` for any other image. */
-  restore(image: ArrayBuffer): void {
+  restore(image: ImageBytes): void {
     this.hypervisor.state.restore(image)
   }
 
@@ -247,13 +249,14 @@ export class ScenarioMachine {
   }
 
   /** What changed since a snapshot, a register field at a time; program counters as steps, handles by name. */
-  diff(image: ArrayBuffer): Difference[] {
+  diff(image: ImageBytes): Difference[] {
     return this.hypervisor.state.diff(image)
   }
 
   /** What an actor can do. */
-  stateOf({ kind, index, detail }: Actor): ActorState {
+  stateOf(actor: Actor): ActorState {
     const { hypervisor } = this
+    const { kind, index, detail } = this.checked(actor)
     switch (kind) {
       case 'vcpu':
         return this.vcpuState(hypervisor.vcpu(index))
@@ -271,8 +274,9 @@ export class ScenarioMachine {
   }
 
   /** When a device's next step, or a timer's expiry, is due in a plain run; undefined if it has no time. */
-  dueAt({ kind, index, detail }: Actor): number | undefined {
+  dueAt(actor: Actor): number | undefined {
     const { hypervisor } = this
+    const { kind, index, detail } = this.checked(actor)
     if (kind === 'timer') return hypervisor.timers.deadline(hypervisor.vcpu(index), detail)
     return kind === 'device' ? this.nextDeviceStep(index)?.notBefore : undefined
   }
@@ -312,7 +316,11 @@ export class ScenarioMachine {
     }
   }
 
-  /** Takes one step of a vCPU's thread, which must be at one, and returns its result. */
+  /**
+   * Takes one step of a vCPU's thread, which must be at one, and returns its result.
+   *
+   * @internal
+   */
   stepThread({ index }: Actor): number {
     tick(this.hypervisor.words, this.now)
     return this.ghosts.stepThread(this.hypervisor.vcpu(index))
@@ -418,12 +426,20 @@ export class ScenarioMachine {
     return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
   }
 
-  /** Where a device is in the steps of its injection, as a program counter of the design; 0 between two. */
+  /**
+   * Where a device is in the steps of its injection, as a program counter of the design; 0 between two.
+   *
+   * @internal
+   */
   injectionOf(index: number): number {
     return this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT]
   }
 
-  /** Whether an unfinished injection will yet notify a vCPU. */
+  /**
+   * Whether an unfinished injection will yet notify a vCPU.
+   *
+   * @internal
+   */
   injectsFor(v: number): boolean {
     for (let i = 0; i < this.devices.length; i++) {
       if (this.hypervisor.words[this.deviceOf(i) + DEVICE_TARGET] === v) return true
@@ -459,6 +475,20 @@ export class ScenarioMachine {
    */
   deviceOf(index: number): number {
     return this.devicePlace + index * this.deviceSize
+  }
+
+  /** An actor, after making sure that it is one of this machine's or equal to one. */
+  private checked(actor: Actor): Actor {
+    return typeof actor === 'object' && actor !== null && this.has(actor) ? actor : refuseActor(actor)
+  }
+
+  private has({ kind, index, detail }: Actor): boolean {
+    const { config } = this.hypervisor
+    const count = kind === 'device' ? this.devices.length : this.setup.vcpus
+    if (!Number.isInteger(index) || index < 0 || index >= count) return false
+    if (kind === 'timer') return Number.isInteger(detail) && detail >= 0 && detail < timerNames.length
+    if (kind === 'migrate') return Number.isInteger(detail) && detail >= 0 && detail < config.cpus
+    return kind === 'vcpu' || kind === 'device' || kind === 'preempt' || kind === 'tick'
   }
 
   private vcpuState(v: number): ActorState {
@@ -562,4 +592,11 @@ export class ScenarioMachine {
     }
     return target
   }
+}
+
+function refuseActor(actor: unknown): never {
+  throw new VgicError(
+    'argument',
+    `actor must be one of this machine's actors or of its environment, but is ${shown(actor)}.`,
+  )
 }

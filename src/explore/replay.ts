@@ -1,7 +1,8 @@
 /** Replaying a schedule that an exploration printed. */
-import { argumentInteger, VgicError } from '../state/vgic-error.ts'
+import { argumentInteger, argumentOptions } from '../state/arguments.ts'
+import { VgicError } from '../state/vgic-error.ts'
 import { type Course, follow, type Run } from './run.ts'
-import type { Scenario } from './scenario.ts'
+import { checkScenario, type Scenario } from './scenario.ts'
 import { readSchedule } from './schedule.ts'
 
 /** How much of a schedule is replayed. */
@@ -15,8 +16,9 @@ export interface ReplayOptions {
  * was explored. The run's machine is as the last step left it. Throws an `argument` error for a token that is
  * damaged or another scenario's.
  */
-export function replay(scenario: Scenario, schedule: string, { before }: ReplayOptions = {}): Run {
-  const machine = scenario.machine()
+export function replay(scenario: Scenario, schedule: string, options: ReplayOptions = {}): Run {
+  const { before } = argumentOptions('replay', options, { before: true })
+  const machine = checkScenario(scenario).machine()
   const actorCount = machine.actors.length + machine.environment.length
   const taken = readSchedule(machine.digest, actorCount, schedule)
   const end = before === undefined ? taken.length : argumentInteger('before', before, 0, taken.length)

@@ -7,7 +7,8 @@
 import type { CostRow, ExitStatistics } from '../hyp/cost.ts'
 import type { Explanation } from '../hyp/explain.ts'
 import { VCPU_INDEX, VCPU_LAST_CPU, VCPU_PE } from '../hyp/vcpu.ts'
-import { argumentInteger, VgicError } from '../state/vgic-error.ts'
+import { argumentInteger, argumentOptions } from '../state/arguments.ts'
+import { VgicError } from '../state/vgic-error.ts'
 import type { Actor, MachineSummary, ScenarioMachine, VcpuCounts } from './machine.ts'
 import { timeline } from './timeline.ts'
 import type { StepEvent } from './trace.ts'
@@ -196,7 +197,8 @@ export function follow(
 const TIME_SLICE = 200
 
 /** Runs a machine that has taken no step to its end, from its time on. */
-export function runMachine(machine: ScenarioMachine, { steps = 100_000 }: RunOptions): Run {
+export function runMachine(machine: ScenarioMachine, options: RunOptions): Run {
+  const { steps = 100_000 } = argumentOptions('run', options, { steps: true })
   const begin = machine.time
   const course: Course = (each) => {
     each.passTime(begin)

@@ -4,6 +4,7 @@
  */
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_IRQ } from '../hyp/vcpu.ts'
+import { argumentList, shown } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import type { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
@@ -111,9 +112,11 @@ export class StepChecks {
 /** Which invariants are checked. */
 function chosen(ids: readonly InvariantId[] | undefined): Readonly<Record<InvariantId, boolean>> {
   const known = Object.keys(invariants) as InvariantId[]
-  const unknown = ids?.find((id) => !known.includes(id))
-  if (unknown !== undefined) {
-    throw new VgicError('argument', `There is no invariant ${unknown}: there are ${known.join(', ')}.`)
+  const wanted = argumentList('invariants', ids ?? known, 'names of invariants')
+  for (const id of wanted) {
+    if (known.includes(id)) continue
+    const name = typeof id === 'string' ? id : shown(id)
+    throw new VgicError('argument', `There is no invariant ${name}: there are ${known.join(', ')}.`)
   }
-  return Object.fromEntries(known.map((id) => [id, !ids || ids.includes(id)])) as Record<InvariantId, boolean>
+  return Object.fromEntries(known.map((id) => [id, wanted.includes(id)])) as Record<InvariantId, boolean>
 }

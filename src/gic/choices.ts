@@ -3,7 +3,7 @@
  * defended: one named choice each, collected in profiles. Each is read in one place of the silicon.
  * Plain bugs of an implementation are not choices.
  */
-import { VgicError } from '../state/vgic-error.ts'
+import { configOneOf, configOptions, type Fields } from '../state/arguments.ts'
 
 /** The choices of the silicon. */
 export interface Choices {
@@ -93,27 +93,15 @@ export const profiles: Readonly<Record<ProfileName, Choices>> = {
   },
 }
 
+const choiceFields = Object.fromEntries(choiceNames.map((name) => [name, true])) as Fields<Choices>
+
 /** A profile's choices with single ones replaced. Throws a `config` error for a name or value that does not exist. */
 export function chooseFrom(profile: ProfileName, replaced: Partial<Choices>): Choices {
-  if (!Object.hasOwn(profiles, profile)) {
-    throw new VgicError(
-      'config',
-      `profile must be one of ${Object.keys(profiles).join(', ')}, but is ${String(profile)}.`,
-    )
+  configOneOf('profile', profile, Object.keys(profiles) as ProfileName[])
+  configOptions('choices', replaced, choiceFields)
+  const given = Object.entries(replaced).filter(([, value]) => value !== undefined)
+  for (const [name, value] of given) {
+    configOneOf<string>(`choices.${name}`, value, choiceValues[name as keyof Choices])
   }
-  for (const [name, value] of Object.entries(replaced)) {
-    const values: readonly string[] | undefined = Object.hasOwn(choiceValues, name)
-      ? choiceValues[name as keyof Choices]
-      : undefined
-    if (!values) {
-      throw new VgicError('config', `choices has no ${name}; it has ${choiceNames.join(', ')}.`)
-    }
-    if (!values.includes(value)) {
-      throw new VgicError(
-        'config',
-        `choices.${name} must be one of ${values.join(', ')}, but is ${String(value)}.`,
-      )
-    }
-  }
-  return { ...profiles[profile], ...replaced }
+  return { ...profiles[profile], ...Object.fromEntries(given) }
 }

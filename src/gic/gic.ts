@@ -6,11 +6,22 @@
 import { halves, joined } from '../arch/doubleword.ts'
 import { FIRST_PPI, FIRST_SPI } from '../arch/intid.ts'
 import { ESR_EC } from '../arch/syndrome.ts'
-import { blankImage, checkLength, HEADER, openImage } from '../state/image.ts'
+import {
+  argumentBigint,
+  argumentEncoding,
+  argumentInteger,
+  argumentLevel,
+  argumentNumber,
+  argumentOneOf,
+  argumentWord,
+  isPlainObject,
+  shown,
+} from '../state/arguments.ts'
+import { blankImage, checkLength, HEADER, type ImageBytes, openImage } from '../state/image.ts'
 import { Layout, recordType } from '../state/layout.ts'
 import { type Difference, MachineState } from '../state/machine-state.ts'
 import { counted, listed } from '../state/printed.ts'
-import { argumentBigint, argumentInteger, argumentNumber, VgicError } from '../state/vgic-error.ts'
+import { VgicError } from '../state/vgic-error.ts'
 import {
   type CheckedGicConfig,
   checkGicConfig,
@@ -50,12 +61,17 @@ export interface GicSummary {
 /** What the device interface itself keeps: the CPU of the last access, for `lastTrap`. */
 const DEVICE = recordType('device', [{ name: 'lastCpu', at: 0, class: 'observational' }])
 
-/** Throws an `argument` error for what is no host. */
+/** Throws an `argument` error for what is no host, and for one that would never hear of anything. `{}` is none. */
 function checkHost(host: GicHost): void {
-  if (Object(host) === host && (host.setLine === undefined || typeof host.setLine === 'function')) return
+  const isObject = typeof host === 'object' && host !== null
+  const { setLine } = isObject ? host : {}
+  if (typeof setLine === 'function') return
+  const others = isPlainObject(host) ? Object.keys(host).filter((name) => name !== 'setLine') : []
+  if (isPlainObject(host) && others.length === 0 && setLine === undefined) return
+  const has = setLine === undefined ? others.join(', ') || 'none' : `setLine: ${shown(setLine)}`
   throw new VgicError(
     'argument',
-    'host must be an object whose setLine, if it has one, is a function (cpu, line, level). Leave it out for none.',
+    `host must be an object whose setLine is a function (cpu, line, level), but ${isObject ? `has ${has}` : `is ${shown(host)}`}. Leave it out for none.`,
   )
 }
 
@@ -127,11 +143,11 @@ export class Gic {
   }
 
   /**
-   * A GIC from an image: what {@link snapshot} returned. The GIC works in the buffer that is passed, and tells the host
-   * of the outputs that are high.
+   * A GIC from an image: what {@link snapshot} returned. The GIC works in the buffer that is passed, or in a copy if it
+   * is passed as bytes (a `Uint8Array`), and tells the host of the outputs that are high.
    * Throws a `VgicError` whose code begins with `image-` if it is foreign, truncated or of another version.
    */
-  static from(image: ArrayBuffer, host?: GicHost): Gic {
+  static from(image: ImageBytes, host?: GicHost): Gic {
     return gicFrom(image, host)
   }
 
@@ -144,7 +160,7 @@ export class Gic {
    * Goes back to a snapshot of this GIC or of one with the same configuration, and tells the host of the outputs that
    * differ from those before. Throws as {@link from} does.
    */
-  restore(image: ArrayBuffer): void {
+  restore(image: ImageBytes): void {
     const known = this.levels()
     this.state.restore(image)
     this.derive(known)
@@ -168,13 +184,13 @@ export class Gic {
   }
 
   /** What changed since a snapshot, a register field at a time. */
-  diff(image: ArrayBuffer): Difference[] {
+  diff(image: ImageBytes): Difference[] {
     return this.state.diff(image)
   }
 
   /** Whether an address lies in a frame of this GIC. */
   claims(address: number): boolean {
-    return this.silicon.mmio.claims(address)
+    return this.silicon.mmio.claims(argumentNumber('address', address))
   }
 
   /**
@@ -182,6 +198,8 @@ export class Gic {
    * number holds what is below 2^53: use {@link readMmio64} for those.
    */
   readMmio(address: number, size: number): number {
+    argumentNumber('address', address)
+    argumentNumber('size', size)
     const { mmio } = this.silicon
     const low = mmio.read(address, size) >>> 0
     return size === 8 ? low + (mmio.readHigh(address) >>> 0) * 0x1_0000_0000 : low
@@ -189,6 +207,7 @@ export class Gic {
 
   /** A read of 8 bytes. */
   readMmio64(address: number): bigint {
+    argumentNumber('address', address)
     const { mmio } = this.silicon
     const high = mmio.readHigh(address)
     return joined(mmio.read(address, 8), high)
@@ -196,6 +215,8 @@ export class Gic {
 
   /** A write of 1, 2, 4 or 8 bytes at a physical address; ignored where nothing answers. */
   writeMmio(address: number, size: number, value: number): void {
+    argumentNumber('address', address)
+    argumentNumber('size', size)
     argumentNumber('value', value)
     const high = size === 8 ? Math.floor(value / 0x1_0000_0000) : 0
     this.silicon.mmio.write(address, size, value, high)
@@ -204,6 +225,7 @@ export class Gic {
 
   /** A write of 8 bytes. */
   writeMmio64(address: number, value: bigint): void {
+    argumentNumber('address', address)
     argumentBigint('value', value)
     this.silicon.mmio.write(address, 8, ...halves(value))
     this.silicon.lines.settle()
@@ -211,13 +233,18 @@ export class Gic {
 
   /** The name of the register at an address, such as `GICD_ISENABLER1`; undefined where there is none. */
   registerAt(address: number): string | undefined {
-    return this.silicon.mmio.nameOf(address)
+    return this.silicon.mmio.nameOf(argumentNumber('address', address))
   }
 
-  /** A device drives the input line of an SPI, 32 and up: not 0 is high. Moving it to the level it has does nothing. */
+  /**
+   * A device drives the input line of an SPI, 32 and up; 1 and true are high, 0 and false are low. Moving it to the level
+   * that it has does nothing.
+   */
   setSpi(intid: number, level: number | boolean): void {
-    argumentInteger('intid', intid, FIRST_SPI, FIRST_SPI + this.config.spis - 1)
-    this.silicon.driveSpi(intid, level !== 0 && level !== false)
+    const { spis } = this.config
+    if (spis === 0) throw new VgicError('argument', 'This GIC has no SPIs: raise spis in its configuration.')
+    argumentInteger('intid', intid, FIRST_SPI, FIRST_SPI + spis - 1)
+    this.silicon.driveSpi(intid, argumentLevel('level', level))
   }
 
   /** A timer or the like drives the input line of a PPI of a CPU, 16 to 31; not 25, which the GIC itself drives. */
@@ -230,15 +257,14 @@ export class Gic {
         'intid must not be 25: that is the maintenance interrupt, which the virtual CPU interface drives.',
       )
     }
-    this.silicon.drivePpi(pe, intid, level !== 0 && level !== false)
+    this.silicon.drivePpi(pe, intid, argumentLevel('level', level))
   }
 
   /** The level of an output of a CPU, as the host was told it. */
   line(cpu: number, line: OutputLine): 0 | 1 {
     this.peOf(cpu)
-    const bit = outputLines.indexOf(line)
-    if (bit >= 0) return ((this.outputs(cpu) >> bit) & 1) as 0 | 1
-    throw new VgicError('argument', `line must be one of ${outputLines.join(', ')}, but is ${String(line)}.`)
+    const bit = outputLines.indexOf(argumentOneOf('line', line, outputLines))
+    return ((this.outputs(cpu) >> bit) & 1) as 0 | 1
   }
 
   private outputs(cpu: number): number {
@@ -265,6 +291,7 @@ export class Gic {
    * access traps or is UNDEFINED: then {@link lastTrap} is not 0.
    */
   readSysreg(cpu: number, encoding: number, el?: number): number {
+    argumentEncoding(encoding)
     const pe = this.accessing(cpu, el)
     const value = this.silicon.systemRegisters.read(pe, encoding, el) >>> 0
     this.settleAccess(cpu, pe)
@@ -273,6 +300,7 @@ export class Gic {
 
   /** MRS of all 64 bits. */
   readSysreg64(cpu: number, encoding: number, el?: number): bigint {
+    argumentEncoding(encoding)
     const pe = this.accessing(cpu, el)
     const low = this.silicon.systemRegisters.read(pe, encoding, el)
     const high = this.silicon.systemRegisters.readHigh(pe, encoding)
@@ -280,9 +308,10 @@ export class Gic {
     return joined(low, high)
   }
 
-  /** MSR of a value below 2^32, zero-extended. */
+  /** MSR of a value below 2^32, zero-extended; a wider one is refused, since its upper half would be lost. */
   writeSysreg(cpu: number, encoding: number, value: number, el?: number): void {
-    argumentNumber('value', value)
+    argumentEncoding(encoding)
+    argumentWord('value', value, 'writeSysreg64 writes all 64 bits, of a bigint')
     const pe = this.accessing(cpu, el)
     this.silicon.systemRegisters.write(pe, encoding, value | 0, 0, el)
     this.settleAccess(cpu, pe)
@@ -290,6 +319,7 @@ export class Gic {
 
   /** MSR of all 64 bits. */
   writeSysreg64(cpu: number, encoding: number, value: bigint, el?: number): void {
+    argumentEncoding(encoding)
     argumentBigint('value', value)
     const pe = this.accessing(cpu, el)
     this.silicon.systemRegisters.write(pe, encoding, ...halves(value), el)
@@ -359,7 +389,8 @@ export class Gic {
 
   /** PSTATE.I and PSTATE.F of a CPU: true masks IRQ or FIQ. Both are true after reset. */
   setMasks(cpu: number, irq: boolean, fiq: boolean): void {
-    this.silicon.pcpu.setMasks(this.peOf(cpu), (irq ? DAIF_I : 0) | (fiq ? DAIF_F : 0))
+    const masked = (argumentLevel('irq', irq) ? DAIF_I : 0) | (argumentLevel('fiq', fiq) ? DAIF_F : 0)
+    this.silicon.pcpu.setMasks(this.peOf(cpu), masked)
   }
 
   /** WFI by a CPU. */
@@ -457,6 +488,7 @@ export class Gic {
  * {@link Gic.from}. A class whose body names the class gets another name from the bundler, which every error message and
  * every print of an instance would show.
  */
-function gicFrom(image: ArrayBuffer, host?: GicHost): Gic {
-  return new Gic(loadGicConfig(openImage('device', image), HEADER.size), host, image)
+function gicFrom(image: ImageBytes, host?: GicHost): Gic {
+  const words = openImage('device', image)
+  return new Gic(loadGicConfig(words, HEADER.size), host, words.buffer)
 }

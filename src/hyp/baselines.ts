@@ -2,7 +2,7 @@
  * Two baselines, each a set of edits that any design can have: `fixed` is every design as it is defined here,
  * with every good choice; `kvm61` is what the recordings show of Linux 6.1.
  */
-import { compile, type Design } from './design.ts'
+import { checkDesign, compile, type Design } from './design.ts'
 import { edit } from './edit.ts'
 import {
   candidateRunnable,
@@ -13,7 +13,7 @@ import {
 } from './steps.ts'
 
 /** A design with every good choice: as it is. */
-export const fixed = (design: Design): Design => design
+export const fixed = (design: Design): Design => checkDesign(design)
 
 /**
  * A design with the choices of Linux 6.1:
@@ -30,7 +30,7 @@ export const fixed = (design: Design): Design => design
  * - a directed yield evaluates runnable() of a vCPU that may be running by now, if the design has that question.
  */
 export function kvm61(design: Design): Design {
-  const asks = compile(design).steps.includes(dyRunnable)
+  const asks = compile(checkDesign(design)).steps.includes(dyRunnable)
   const edited = edit(design)
     .replaceAll('flush', flushActiveFirst)
     .replaceAll('fold', foldIgnoringEoiCount)

@@ -3,6 +3,15 @@
  * counters. A vCPU's accesses count in the row of its last exit, until its next one; those before its first
  * exit, and those of its thread's start and end, in rows of their own.
  */
+import {
+  argumentInteger,
+  argumentList,
+  argumentNumber,
+  argumentObject,
+  argumentOptions,
+  argumentString,
+  type Fields,
+} from '../state/arguments.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 import { type ExitName, exitNames } from './vcpu.ts'
 
@@ -83,6 +92,9 @@ export interface ExitStatistics {
 
 /** A cost table as text, a line for each row; with latencies also what it amounts to, in their unit. */
 export function formatCost(rows: readonly CostRow[], latencies?: Latencies): string {
+  for (const [i, row] of argumentList('rows', rows, 'rows of a cost table').entries())
+    checkRow(`rows[${i}]`, row)
+  if (latencies !== undefined) checkLatencies(latencies)
   const heads = [
     'exit',
     'exits',
@@ -121,8 +133,32 @@ export interface Latencies {
   readonly mmioWrite: number
 }
 
+const latencyFields: Fields<Latencies> = {
+  exit: true,
+  sysregRead: true,
+  sysregWrite: true,
+  mmioRead: true,
+  mmioWrite: true,
+}
+
+function checkLatencies(latencies: Latencies): void {
+  argumentOptions('latencies', latencies, latencyFields)
+  for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) argumentNumber(name, latencies[name])
+}
+
+/** Throws an `argument` error for what is no row of a cost table; it may have more fields than one has. */
+function checkRow(name: string, row: CostRow): void {
+  argumentObject(name, row, 'a row of a cost table')
+  argumentString(`${name}.design`, row.design)
+  argumentString(`${name}.exit`, row.exit)
+  for (const count of ['exits', 'sysregReads', 'sysregWrites', 'mmioReads', 'mmioWrites', 'polls'] as const)
+    argumentInteger(`${name}.${count}`, row[count], 0, Number.MAX_SAFE_INTEGER)
+}
+
 /** What a row amounts to with a table of latencies, in the table's unit. */
 export function latencyOf(row: CostRow, latencies: Latencies): number {
+  checkRow('row', row)
+  checkLatencies(latencies)
   return (
     row.exits * latencies.exit +
     row.sysregReads * latencies.sysregRead +

@@ -5,9 +5,22 @@
  * there is, so one program counter in the state is where a thread is.
  */
 
+import {
+  argumentFunction,
+  argumentInteger,
+  argumentList,
+  argumentObject,
+  argumentOneOf,
+  argumentOptions,
+  argumentRecord,
+  argumentString,
+  type Fields,
+  isPlainObject,
+  shown,
+} from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import type { StepContext } from './own-steps.ts'
-import { giveUpCpu, resume, STEP_OWN } from './steps.ts'
+import { giveUpCpu, resume, STEP_KICK, STEP_OWN, STEP_POST_REQUEST, STEP_QUEUE_INTERRUPT } from './steps.ts'
 
 /** A step: one atomic action of the hypervisor on behalf of a vCPU. Its result chooses what comes next. */
 export interface Step {
@@ -42,7 +55,7 @@ export const ownStep = (
   name: string,
   perform: OwnStep['perform'],
   outcomes: readonly string[] = [],
-): OwnStep => ({ kind: 'step', name, op: STEP_OWN, outcomes, perform })
+): OwnStep => checkStep('own step', { kind: 'step', name, op: STEP_OWN, outcomes, perform })
 
 /** A list under a name; the name is part of the path of the steps in it. */
 export interface Part {
@@ -86,10 +99,14 @@ export interface Jump {
 export type Node = Step | Part | Choice | Loop | Jump
 
 /** Names a list of steps. */
-export const part = (name: string, ...body: Node[]): Part => ({ kind: 'part', name, body })
+export const part = (name: string, ...body: Node[]): Part => ({
+  kind: 'part',
+  name: argumentString('name', name),
+  body: checkNodes(name, body),
+})
 
 function yesOrNo(test: Step): Step {
-  if (test.outcomes.length === 2) return test
+  if (checkStep('test', test).outcomes.length === 2) return test
   throw new VgicError('argument', `${test.name} is no test with two outcomes: use choose.`)
 }
 
@@ -97,18 +114,20 @@ function yesOrNo(test: Step): Step {
 export const when = (test: Step, ...body: Node[]): Choice => ({
   kind: 'choice',
   test: yesOrNo(test),
-  branches: [[], body],
+  branches: [[], checkNodes('when', body)],
 })
 
 /** Does the steps if the test says no. */
 export const unless = (test: Step, ...body: Node[]): Choice => ({
   kind: 'choice',
   test: yesOrNo(test),
-  branches: [body, []],
+  branches: [checkNodes('unless', body), []],
 })
 
 /** Does the steps of the outcome that the test has; outcomes that are left out go on at once. */
 export function choose(test: Step, cases: Readonly<Record<string, readonly Node[]>>): Choice {
+  checkStep('test', test)
+  argumentRecord('cases', cases, 'a plain object with the steps of each outcome')
   const unknown = Object.keys(cases).find((outcome) => !test.outcomes.includes(outcome))
   if (unknown !== undefined) {
     throw new VgicError(
@@ -116,7 +135,9 @@ export function choose(test: Step, cases: Readonly<Record<string, readonly Node[
       `${test.name} has no outcome ${unknown}; it has ${test.outcomes.join(', ')}.`,
     )
   }
-  return { kind: 'choice', test, branches: test.outcomes.map((outcome) => cases[outcome] ?? []) }
+  const stepsOf = (outcome: string): readonly Node[] =>
+    cases[outcome] === undefined ? [] : checkNodes(outcome, cases[outcome])
+  return { kind: 'choice', test, branches: test.outcomes.map(stepsOf) }
 }
 
 /** Tests, and does the steps, until the test says yes. */
@@ -124,11 +145,16 @@ export const until = (test: Step, ...body: Node[]): Loop => ({
   kind: 'loop',
   test: yesOrNo(test),
   leaveOn: 1,
-  body,
+  body: checkNodes('until', body),
 })
 
 /** Does the steps again and again. */
-export const forever = (...body: Node[]): Loop => ({ kind: 'loop', test: undefined, leaveOn: 0, body })
+export const forever = (...body: Node[]): Loop => ({
+  kind: 'loop',
+  test: undefined,
+  leaveOn: 0,
+  body: checkNodes('forever', body),
+})
 
 /** Goes back to the beginning of the innermost `forever`. */
 export const restart: Jump = { kind: 'restart' }
@@ -150,6 +176,132 @@ export interface Design {
   readonly inject: readonly Node[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
+}
+
+const stepFields: Fields<OwnStep> = {
+  kind: true,
+  name: true,
+  op: true,
+  outcomes: true,
+  ends: true,
+  reach: true,
+  perform: true,
+}
+const partFields: Fields<Part> = { kind: true, name: true, body: true }
+const choiceFields: Fields<Choice> = { kind: true, test: true, branches: true }
+const loopFields: Fields<Loop> = { kind: true, test: true, leaveOn: true, body: true }
+const designFields: Fields<Design> = {
+  name: true,
+  thread: true,
+  schedOut: true,
+  schedIn: true,
+  inject: true,
+  words: true,
+}
+
+/** Throws an `argument` error for what is no step, of the library's or of a design's own. */
+export function checkStep<T extends Step>(name: string, step: T): T {
+  refuseOther(name, step)
+  argumentOneOf(`${name}.kind`, step.kind, ['step'])
+  argumentString(`${name}.name`, step.name)
+  argumentOptions<Step>(step.name, step, stepFields)
+  argumentInteger(`${step.name}.op`, step.op, 1, STEP_OWN)
+  const outcomes = argumentList(`${step.name}.outcomes`, step.outcomes, 'names')
+  for (const outcome of outcomes) argumentString(`an outcome of ${step.name}`, outcome)
+  if (step.ends !== undefined) argumentOneOf(`${step.name}.ends`, step.ends, [true])
+  if (step.reach !== undefined)
+    argumentOneOf(`${step.name}.reach`, step.reach, ['thread', 'vcpu', 'pe'] as const)
+  if (isOwnStep(step) || step.op === STEP_OWN)
+    argumentFunction(
+      `perform of ${step.name}`,
+      isOwnStep(step) ? step.perform : undefined,
+      '(context, vcpu) => outcome',
+    )
+  return step
+}
+
+/** Deeper than any design is: one that has itself in it. */
+const MAX_NESTING = 100
+
+/** Throws an `argument` error for a list that has something else in it than nodes of a design. */
+export function checkNodes(name: string, nodes: readonly Node[], depth = 0): readonly Node[] {
+  const list = argumentList(name, nodes, 'steps')
+  for (const [i, node] of list.entries()) checkNode(`${name}[${i}]`, node, depth + 1)
+  return list
+}
+
+function checkNode(name: string, node: Node, depth: number): void {
+  if (depth > MAX_NESTING)
+    throw new VgicError('argument', `${name} is nested too deep: a list must not have itself in it.`)
+  refuseOther(name, node)
+  switch (node.kind) {
+    case 'step':
+      checkStep(name, node)
+      return
+    case 'part':
+      argumentOptions(name, node, partFields)
+      checkNodes(argumentString(`${name}.name`, node.name), node.body, depth)
+      return
+    case 'choice': {
+      argumentOptions(name, node, choiceFields)
+      const { outcomes } = checkStep(`${name}.test`, node.test)
+      const branches = argumentList(`${name}.branches`, node.branches, 'lists of steps')
+      argumentInteger(`${name}.branches.length`, branches.length, outcomes.length, outcomes.length)
+      for (const [i, branch] of branches.entries()) checkNodes(`${name}.branches[${i}]`, branch, depth)
+      return
+    }
+    case 'loop':
+      argumentOptions(name, node, loopFields)
+      if (node.test !== undefined) checkStep(`${name}.test`, node.test)
+      argumentInteger(`${name}.leaveOn`, node.leaveOn, 0, MAX_OUTCOMES - 1)
+      checkNodes(`${name}.body`, node.body, depth)
+      return
+    default:
+      argumentOptions(name, node, { kind: true })
+      argumentOneOf(`${name}.kind`, node.kind, ['restart', 'leave'] as const)
+  }
+}
+
+function refuseOther(name: string, node: unknown): void {
+  if (isPlainObject(node)) return
+  const hint = Array.isArray(node) ? ': spread it' : ''
+  throw new VgicError(
+    'argument',
+    `${name} must be a step, or what part(), when(), choose() and the like return, but is ${shown(node)}${hint}.`,
+  )
+}
+
+/** Throws an `argument` error for what is no design. */
+export function checkDesign(design: Design): Design {
+  argumentObject('design', design, 'a design, such as designs.wfiHandler or what defineDesign() returns')
+  argumentOptions('A design', design, designFields)
+  argumentString('name', design.name)
+  for (const list of ['thread', 'schedOut', 'schedIn', 'inject'] as const) checkNodes(list, design[list])
+  for (const list of ['thread', 'schedOut', 'schedIn'] as const) refuseInjection(list, design[list])
+  checkWords(design.words)
+  return design
+}
+
+/** A device's steps are about the interrupt that it injects: a vCPU's thread has none. */
+function refuseInjection(list: string, nodes: readonly Node[]): void {
+  for (const node of nodes) {
+    if (node.kind === 'part' || node.kind === 'loop') refuseInjection(list, node.body)
+    else if (node.kind === 'choice') for (const branch of node.branches) refuseInjection(list, branch)
+    else if (node.kind === 'step' && injectionSteps.includes(node.op))
+      throw new VgicError('argument', `${node.name} cannot stand in ${list}: it belongs into inject.`)
+  }
+}
+const injectionSteps: readonly number[] = [STEP_QUEUE_INTERRUPT, STEP_POST_REQUEST, STEP_KICK]
+
+/** Throws an `argument` error for what are no names of words. */
+export function checkWords(words: readonly string[] = []): readonly string[] {
+  const names = argumentList('words', words, 'names')
+  for (const [i, name] of names.entries()) {
+    argumentString(`words[${i}]`, name)
+    if (names.indexOf(name) !== i)
+      throw new VgicError('argument', `words has ${name} twice: name each word once.`)
+  }
+  return names
 }
 
 /** Words of the table for each program counter: the step, the next program counter for each result, and a superinstruction. */

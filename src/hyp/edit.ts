@@ -3,8 +3,9 @@
  * so is a baseline. A step is addressed by the end of its path, `wfi/saveVmcr`; an address that no step has, or
  * that several have, is refused, and so is an edit that leaves the compiled design as it was.
  */
+import { argumentString } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
-import { compile, type Design, type Node, type Step } from './design.ts'
+import { checkDesign, checkNodes, checkStep, compile, type Design, type Node, type Step } from './design.ts'
 
 /** Finds the steps of a list, by path; the visitor may replace each by a list. */
 type Visitor = (step: Step, path: string) => readonly Node[]
@@ -16,7 +17,7 @@ export class Edit {
 
   /** The design as edited, under a name of its own. */
   design(name = this.edited.name): Design {
-    return { ...this.edited, name }
+    return { ...this.edited, name: argumentString('name', name) }
   }
 
   /** Takes a step out. A test cannot be: something must choose. */
@@ -26,17 +27,20 @@ export class Edit {
 
   /** Puts another step in a step's place; a test's place takes a test with as many outcomes. */
   replace(address: string, by: Step): Edit {
+    checkStep('by', by)
     return this.at(address, () => [by])
   }
 
   /** Puts steps before a step. */
   insertBefore(address: string, ...nodes: Node[]): Edit {
-    return this.at(address, (step) => [...nodes, step])
+    const before = checkNodes('nodes', nodes)
+    return this.at(address, (step) => [...before, step])
   }
 
   /** Puts steps after a step. */
   insertAfter(address: string, ...nodes: Node[]): Edit {
-    return this.at(address, (step) => [step, ...nodes])
+    const after = checkNodes('nodes', nodes)
+    return this.at(address, (step) => [step, ...after])
   }
 
   /** Lets two steps change places. */
@@ -49,11 +53,14 @@ export class Edit {
 
   /** Puts another step in the place of every step of a name. */
   replaceAll(name: string, by: Step): Edit {
+    argumentString('name', name)
+    checkStep('by', by)
     return this.apply((step) => (step.name === name ? [by] : [step]))
   }
 
   /** Takes every step of a name out. */
   omitAll(name: string): Edit {
+    argumentString('name', name)
     return this.apply((step) => (step.name === name ? [] : [step]))
   }
 
@@ -68,6 +75,7 @@ export class Edit {
 
   /** The one step whose path is the address or ends in it. */
   private find(address: string): { path: string; step: Step } {
+    argumentString('address', address)
     const found: { path: string; step: Step }[] = []
     visitAll(this.edited, (step, path) => {
       const plain = path.replace(/#\d+/g, '')
@@ -96,7 +104,7 @@ export class Edit {
 }
 
 /** Begins to edit a design. */
-export const edit = (design: Design): Edit => new Edit(design)
+export const edit = (design: Design): Edit => new Edit(checkDesign(design))
 
 /** What can be addressed. */
 function addressesOf(design: Design): string[] {

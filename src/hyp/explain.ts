@@ -8,7 +8,7 @@
  * now. Else what counts is the state that the next entry will begin with.
  */
 import { FIRST_SPI, intidName } from '../arch/intid.ts'
-import { argumentInteger } from '../state/vgic-error.ts'
+import { argumentInteger } from '../state/arguments.ts'
 import { deliveryConditions, deliveryFacts } from './delivery-conditions.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { VCPU_INDEX } from './vcpu.ts'

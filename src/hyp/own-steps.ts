@@ -2,16 +2,21 @@
  * Steps that a design brings along: functions over a small view of the machine, and words of the vCPU's record
  * that they keep. They are called as any step is, one at a time, so they must do one atomic thing.
  */
+import { argumentInteger, shown } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import type { OwnStep, Program } from './design.ts'
 import type { Halt } from './halt.ts'
 import type { OnSpin } from './on-spin.ts'
 import type { Seam } from './seam.ts'
 import { STEP_OWN } from './steps.ts'
-import { VCPU_LOADED, VCPU_PE, VCPU_USED_LRS, VCPU_VMCR } from './vcpu.ts'
+import { VCPU_INDEX, VCPU_LOADED, VCPU_PE, VCPU_SPIN, VCPU_USED_LRS, VCPU_VMCR } from './vcpu.ts'
 import type { VgicV3 } from './vgic-v3.ts'
+import type { VmPlace } from './vm.ts'
 
-/** What a design's own step can reach. A vCPU is the handle that the step was called with. */
+/**
+ * What a design's own step can reach. A vCPU is the handle that the step was called with, or that {@link candidate}
+ * returns; anything else, and a word that the design does not have, throws an `argument` error.
+ */
 export interface StepContext {
   /** A word of the design's own, by the name it has in the design's `words`. */
   get(vcpu: number, word: string): number
@@ -40,7 +45,7 @@ export interface StepContext {
   runnable(vcpu: number): boolean
   /** kvm_vcpu_check_block: whether its halt ends, because it is runnable, of a timer, or of a signal. */
   checkBlock(vcpu: number): boolean
-  /** The vCPU that the directed yield of a vCPU looks at. */
+  /** The vCPU that the directed yield of a vCPU looks at. Throws an `argument` error outside of one. */
   candidate(vcpu: number): number
 }
 
@@ -49,6 +54,7 @@ export class OwnSteps implements StepContext {
   private readonly words: Int32Array
   private readonly own: readonly OwnStep[]
   private readonly names: readonly string[]
+  private readonly place: VmPlace
 
   constructor(
     program: Program,
@@ -60,6 +66,7 @@ export class OwnSteps implements StepContext {
     this.words = seam.words
     this.own = program.own
     this.names = program.design.words ?? []
+    this.place = vgic.apLists.place
   }
 
   perform(op: number, v: number): number {
@@ -68,7 +75,7 @@ export class OwnSteps implements StepContext {
     if (Number.isInteger(result) && result >= 0 && result < Math.max(step.outcomes.length, 1)) return result
     throw new VgicError(
       'argument',
-      `Step ${step.name} returned ${String(result)}: return the index of one of its outcomes, 0 if it has none.`,
+      `Step ${step.name} returned ${shown(result)}: return the index of one of its outcomes, 0 if it has none.`,
     )
   }
 
@@ -77,56 +84,85 @@ export class OwnSteps implements StepContext {
   }
 
   set(vcpu: number, word: string, value: number): void {
-    this.words[this.at(vcpu, word)] = value
+    const at = this.at(vcpu, word)
+    this.words[at] = argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
   }
 
   loaded(vcpu: number): boolean {
-    return this.words[vcpu + VCPU_LOADED] !== 0
+    return this.words[this.vcpu(vcpu) + VCPU_LOADED] !== 0
   }
 
   usedListRegisters(vcpu: number): number {
-    return this.words[vcpu + VCPU_USED_LRS]
+    return this.words[this.vcpu(vcpu) + VCPU_USED_LRS]
   }
 
   shadowVmcr(vcpu: number): number {
-    return this.words[vcpu + VCPU_VMCR]
+    return this.words[this.vcpu(vcpu) + VCPU_VMCR]
   }
 
   saveVmcr(vcpu: number, asker = vcpu): void {
-    this.halt.readMaskOnDemand(vcpu, this.words[asker + VCPU_PE])
+    this.halt.readMaskOnDemand(this.vcpu(vcpu), this.words[this.vcpu(asker) + VCPU_PE])
   }
 
   load(vcpu: number): void {
-    this.vgic.load(vcpu)
+    this.vgic.load(this.running(vcpu))
   }
 
   put(vcpu: number): void {
-    this.vgic.put(vcpu)
+    this.vgic.put(this.running(vcpu))
   }
 
   readElrsr(vcpu: number): number {
-    return this.seam.readElrsr(vcpu, this.words[vcpu + VCPU_PE])
+    return this.seam.readElrsr(this.running(vcpu), this.words[vcpu + VCPU_PE])
   }
 
   fold(vcpu: number, empty: number): void {
-    this.vgic.foldKnowing(vcpu, empty)
+    this.vgic.foldKnowing(this.running(vcpu), argumentInteger('empty', empty, -0x8000_0000, 0xffff_ffff))
   }
 
   runnable(vcpu: number): boolean {
-    return this.halt.runnable(vcpu)
+    return this.halt.runnable(this.vcpu(vcpu))
   }
 
   checkBlock(vcpu: number): boolean {
-    return this.halt.checkBlock(vcpu)
+    return this.halt.checkBlock(this.vcpu(vcpu))
   }
 
   candidate(vcpu: number): number {
-    return this.onSpin.candidate(vcpu)
+    if (this.words[this.vcpu(vcpu) + VCPU_SPIN] !== 0) return this.onSpin.candidate(vcpu)
+    throw new VgicError(
+      'argument',
+      'There is no candidate: ask for it in a directed yield, as candidateCanRun.',
+    )
   }
 
   private at(vcpu: number, word: string): number {
     const index = this.names.indexOf(word)
-    if (index >= 0) return vcpu + this.vgic.apLists.place.ownWords + index
-    throw new VgicError('argument', `The design has no word ${word}: add it to the design's words.`)
+    if (index >= 0) return this.vcpu(vcpu) + this.place.ownWords + index
+    const name = typeof word === 'string' ? word : shown(word)
+    throw new VgicError('argument', `The design has no word ${name}: add it to the design's words.`)
   }
+
+  /** The handle of a vCPU, which its record at it bears out. */
+  private vcpu(vcpu: number): number {
+    const { vcpus, vcpuSize, vcpuCount } = this.place
+    if (typeof vcpu === 'number') {
+      const index = this.words[vcpu + VCPU_INDEX]
+      if (vcpus + index * vcpuSize === vcpu && index >= 0 && index < vcpuCount) return vcpu
+    }
+    return refuseHandle(vcpu)
+  }
+
+  /** The same of one that is on a PE, whose registers are meant. */
+  private running(vcpu: number): number {
+    if (this.words[this.vcpu(vcpu) + VCPU_PE] !== 0) return vcpu
+    throw new VgicError('argument', 'This vCPU is on no PE: only its own steps can ask for its registers.')
+  }
+}
+
+function refuseHandle(vcpu: unknown): never {
+  throw new VgicError(
+    'argument',
+    `vcpu must be the handle that the step was called with, or one that candidate() returns, but is ${shown(vcpu)}.`,
+  )
 }

@@ -10,6 +10,7 @@
 import { halves, joined } from '../arch/doubleword.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import { DOUBLEWORD, type RegisterMap } from '../gic/register-map.ts'
+import { argumentOptions, argumentRecord, shown } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import { cpuSysregs } from './cpu-sysregs.ts'
 import type { Hypervisor } from './hypervisor.ts'
@@ -248,34 +249,43 @@ function forget({ words, place, apLists }: Hypervisor): void {
 
 /** Whether a saved VM has the registers that this one has, each with a value of its width. */
 function checkShape(saved: SavedVgic, own: SavedVgic): void {
-  const isRecord = (value: unknown): value is Record<string, unknown> =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-  if (!isRecord(saved))
-    throw new VgicError('argument', 'A saved VM must be an object, such as saveVgic() returns.')
+  argumentOptions('A saved VM', saved, { dist: true, redist: true, sysregs: true, level_info: true })
   checkRegisters('dist', saved.dist, own.dist)
   for (const path of ['redist', 'sysregs', 'level_info'] as const) {
-    const list: unknown = saved[path]
+    const list: readonly SavedRegisters[] | undefined = saved[path]
     if (!Array.isArray(list) || list.length !== own[path].length) {
       throw new VgicError(
         'argument',
-        `${path} must be a list of ${own[path].length}, as many as this VM has vCPUs: restore it to a VM of its size.`,
+        `${path} must be an array of ${own[path].length}, as many as this VM has vCPUs, but ${Array.isArray(list) ? `has ${list.length}` : `is ${shown(list)}`}: restore it to a VM of its size.`,
       )
     }
     for (const [vcpu, registers] of own[path].entries())
       checkRegisters(`${path}[${vcpu}]`, list[vcpu], registers)
   }
 
-  function checkRegisters(path: string, registers: unknown, ownRegisters: SavedRegisters): void {
-    if (!isRecord(registers))
-      throw new VgicError('argument', `${path} must be an object of registers by name.`)
+  function checkRegisters(
+    path: string,
+    registers: Readonly<Record<string, unknown>>,
+    ownRegisters: SavedRegisters,
+  ): void {
+    argumentRecord(path, registers, 'a plain object of registers by name')
     const unknown = Object.keys(registers).find((name) => !Object.hasOwn(ownRegisters, name))
     if (unknown !== undefined)
       throw new VgicError('argument', `${path} has ${unknown}, which this VM does not have.`)
     for (const name of Object.keys(ownRegisters)) {
       const value = registers[name]
+      if (value === undefined) {
+        throw new VgicError(
+          'argument',
+          `${path} has no ${name}, which this VM has: restore it to a VM of the size that it was saved from.`,
+        )
+      }
       const digits = /^GIC(R_(TYPER|P..[PD]BASER)|D_IROUTER)/.test(name) ? 16 : 8
       if (typeof value === 'string' && new RegExp(`^0x[0-9a-f]{1,${digits}}$`).test(value)) continue
-      throw new VgicError('argument', `${path}.${name} must be "0x" and 1 to ${digits} hexadecimal digits.`)
+      throw new VgicError(
+        'argument',
+        `${path}.${name} must be "0x" and 1 to ${digits} hexadecimal digits, but is ${shown(value)}.`,
+      )
     }
   }
 }

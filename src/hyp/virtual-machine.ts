@@ -7,15 +7,30 @@
 import { halves, joined } from '../arch/doubleword.ts'
 import { FIRST_PPI, FIRST_SPI } from '../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFI } from '../arch/syndrome.ts'
-import { checkGicConfig, type GicConfig } from '../gic/config.ts'
+import { checkGicConfig, type GicConfig, gicFields } from '../gic/config.ts'
 import { LINE_VFIQ, LINE_VIRQ } from '../gic/lines.ts'
 import { DAIF_F, DAIF_I, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
+import {
+  argumentBits,
+  argumentBoolean,
+  argumentEncoding,
+  argumentInteger,
+  argumentLevel,
+  argumentNumber,
+  argumentOneOf,
+  argumentSize,
+  configBoolean,
+  configInteger,
+  configOptions,
+  type Fields,
+} from '../state/arguments.ts'
+import type { ImageBytes } from '../state/image.ts'
 import type { Difference } from '../state/machine-state.ts'
 import { counted, listed } from '../state/printed.ts'
-import { argumentInteger, configInteger, VgicError } from '../state/vgic-error.ts'
+import { VgicError } from '../state/vgic-error.ts'
 import { TIMER_PHYSICAL, TIMER_VIRTUAL, timerIntids } from './arch-timer.ts'
 import { type CostRow, readCost } from './cost.ts'
-import type { Design } from './design.ts'
+import { checkDesign, type Design } from './design.ts'
 import { type Explanation, explain } from './explain.ts'
 import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from './guest.ts'
 import { checkGuestFrames, type GuestFramesConfig } from './guest-frames.ts'
@@ -59,6 +74,15 @@ export interface VirtualMachineConfig {
   readonly silicon?: Partial<GicConfig>
   /** The hypervisor's design. */
   readonly design: Design
+}
+
+const fields: Fields<VirtualMachineConfig> = {
+  vcpus: true,
+  spis: true,
+  timers: true,
+  frames: true,
+  silicon: true,
+  design: true,
 }
 
 /** What the last entry of a vCPU that is in its guest wrote, as its guest has left it by now. */
@@ -120,12 +144,19 @@ export class VirtualMachine {
     /** What it was made from. */
     readonly config: VirtualMachineConfig,
   ) {
+    configOptions('The configuration of a virtual machine', config, fields)
     const vcpus = configInteger('vcpus', config.vcpus, 1, MAX_VCPUS)
-    const silicon = checkGicConfig({ ...config.silicon, cpus: config.silicon?.cpus ?? vcpus })
+    const { cpus = vcpus, ...silicon } = configOptions<Partial<GicConfig>>(
+      'silicon',
+      config.silicon ?? {},
+      gicFields,
+    )
+    const checked = checkGicConfig({ ...silicon, cpus })
+    const design = checkDesign(config.design)
     const setup = {
       vcpus,
       spis: configInteger('spis', config.spis ?? 32, 0, 988),
-      timers: config.timers ?? true,
+      timers: configBoolean('timers', config.timers ?? true),
       haltPolling: NO_POLLING,
       interrupts: [],
       vmcr: Array.from({ length: vcpus }, () => 0),
@@ -133,8 +164,7 @@ export class VirtualMachine {
       enabled: false,
       frames: checkGuestFrames(vcpus, config.frames),
     }
-    const recipe = digestOf(setup, config.design)
-    this.hypervisor = new Hypervisor(silicon, setup, config.design, [], recipe)
+    this.hypervisor = new Hypervisor(checked, setup, design, [], digestOf(setup, design))
   }
 
   /** A copy of the whole state. */
@@ -143,7 +173,7 @@ export class VirtualMachine {
   }
 
   /** Goes back to a snapshot of this VM or of one with the same configuration. Throws a `VgicError` for any other. */
-  restore(image: ArrayBuffer): void {
+  restore(image: ImageBytes): void {
     this.hypervisor.state.restore(image)
   }
 
@@ -153,7 +183,7 @@ export class VirtualMachine {
   }
 
   /** What changed since a snapshot, a register field at a time. */
-  diff(image: ArrayBuffer): Difference[] {
+  diff(image: ImageBytes): Difference[] {
     return this.hypervisor.state.diff(image)
   }
 
@@ -202,11 +232,12 @@ export class VirtualMachine {
 
   /** The guest of a vCPU writes. */
   writeMmio(vcpu: number, address: number, size: number, value: number | bigint): void {
-    this.accessMemory(vcpu, address, size, true, BigInt(value))
+    this.accessMemory(vcpu, address, size, true, argumentBits('value', value))
   }
 
   /** What the guest of a vCPU reads from a system register at EL1. */
   readSysreg(vcpu: number, encoding: number): bigint {
+    argumentEncoding(encoding)
     const v = this.inGuest(vcpu)
     const { words, guest, silicon } = this.hypervisor
     const pe = words[v + VCPU_PE]
@@ -218,8 +249,9 @@ export class VirtualMachine {
 
   /** The guest of a vCPU writes a system register at EL1. */
   writeSysreg(vcpu: number, encoding: number, value: number | bigint): void {
+    argumentEncoding(encoding)
+    const [low, high] = halves(argumentBits('value', value))
     const v = this.inGuest(vcpu)
-    const [low, high] = halves(BigInt(value))
     this.hypervisor.guest.write(this.hypervisor.words[v + VCPU_PE], encoding, low, high)
     this.leaveIfTrapped(v, low, high)
   }
@@ -249,15 +281,17 @@ export class VirtualMachine {
     const v = this.vcpu(vcpu)
     const { apLists, place, setup } = this.hypervisor
     argumentInteger('intid', intid, FIRST_PPI, FIRST_SPI + place.spiCount - 1)
-    argumentInteger('level', level, 0, 1)
+    const isHigh = argumentLevel('level', level)
     if (setup.timers && timerIntids.some((timer) => timer === intid)) {
       throw new VgicError('argument', `PPI ${intid} belongs to a timer: use setTimer.`)
     }
-    this.hypervisor.inject(apLists.irqOf(v, intid), level)
+    this.hypervisor.inject(apLists.irqOf(v, intid), isHigh ? 1 : 0)
   }
 
   /** The guest of a vCPU sets a timer that has expired, or turns the timer off; the VM must have timers. */
   setTimer(vcpu: number, timer: 'virtual' | 'physical', expired: boolean): void {
+    argumentOneOf('timer', timer, ['virtual', 'physical'] as const)
+    argumentBoolean('expired', expired)
     const { timers } = this.hypervisor
     if (!timers.present) {
       throw new VgicError('argument', 'The VM has no timers: leave out timers: false when you make it.')
@@ -340,7 +374,7 @@ export class VirtualMachine {
 
   /** `GICD_ISENABLER1`: the emulated register at an intermediate physical address, or undefined. */
   nameOf(address: number): string | undefined {
-    return this.hypervisor.mmio.nameOf(address)
+    return this.hypervisor.mmio.nameOf(argumentNumber('address', address))
   }
 
   /** What it is and where its vCPUs are, as plain data; {@link snapshot} has the state. */
@@ -454,9 +488,7 @@ export class VirtualMachine {
 
   private accessMemory(vcpu: number, address: number, size: number, isWrite: boolean, value: bigint): number {
     argumentInteger('address', address, 0, 2 ** 52 - 1)
-    if (![1, 2, 4, 8].includes(size)) {
-      throw new VgicError('argument', `size must be 1, 2, 4 or 8, but is ${String(size)}.`)
-    }
+    argumentSize('size', size)
     const v = this.inGuest(vcpu)
     const { words } = this.hypervisor
     const [low, high] = halves(value)

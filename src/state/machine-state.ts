@@ -4,7 +4,7 @@
  */
 import { extract } from '../arch/field.ts'
 import { hashWords } from './hash.ts'
-import { type ImageKind, openImage } from './image.ts'
+import { type ImageBytes, type ImageKind, openImage } from './image.ts'
 import type { Layout } from './layout.ts'
 import { VgicError } from './vgic-error.ts'
 
@@ -45,7 +45,7 @@ export class MachineState {
   }
 
   /** Puts an image of this machine, or of one with the same configuration, in place of the state. */
-  restore(image: ArrayBuffer): void {
+  restore(image: ImageBytes): void {
     this.words.set(this.opened(image))
   }
 
@@ -60,7 +60,7 @@ export class MachineState {
   }
 
   /** Whether the authoritative and normalised words of an image are those of the state. */
-  equals(image: ArrayBuffer): boolean {
+  equals(image: ImageBytes): boolean {
     const other = this.opened(image)
     const { compared } = this.layout
     for (let i = 0; i < compared.length; i += 2) {
@@ -75,7 +75,7 @@ export class MachineState {
    * What differs between an image (`before`) and the state (`after`), in the order of the layout, one entry a
    * field. Derived and observational words are left out.
    */
-  diff(image: ArrayBuffer): Difference[] {
+  diff(image: ImageBytes): Difference[] {
     const before = this.opened(image)
     const differences: Difference[] = []
     const { compared } = this.layout
@@ -116,7 +116,7 @@ export class MachineState {
     return differences
   }
 
-  private opened(image: ArrayBuffer): Int32Array {
+  private opened(image: ImageBytes): Int32Array {
     const words = openImage(this.kind, image)
     for (let at = 0; at < this.fixed; at++) {
       if (words[at] === this.words[at]) continue

@@ -6,8 +6,15 @@
 import { type Design, ownStep } from '../../hyp/design.ts'
 import { candidateOnDemand, designs } from '../../hyp/designs.ts'
 import { edit } from '../../hyp/edit.ts'
+import {
+  argumentFunction,
+  argumentOneOf,
+  argumentOptions,
+  argumentString,
+  type Fields,
+} from '../../state/arguments.ts'
 import { type Bounds, explore, type Report } from '../explorer.ts'
-import type { InvariantId } from '../invariants.ts'
+import { type InvariantId, invariants } from '../invariants.ts'
 import { type Scenario, scenario } from '../scenario.ts'
 
 /** A bug. */
@@ -204,16 +211,25 @@ export const museum: readonly MuseumEntry[] = [
   },
 ]
 
+const entryFields: Fields<MuseumEntry> = {
+  id: true,
+  name: true,
+  story: true,
+  invariant: true,
+  good: true,
+  bug: true,
+  scenario: true,
+  bounds: true,
+}
+
 /** Explores an entry with its bug and with the good design. */
-export function exhibit({
-  id,
-  name,
-  invariant,
-  good,
-  bug,
-  scenario: recipe,
-  bounds,
-}: MuseumEntry): MuseumRow {
+export function exhibit(entry: MuseumEntry): MuseumRow {
+  const { id, name, invariant, good, bug, bounds } = argumentOptions('An entry', entry, entryFields)
+  argumentString('id', id)
+  argumentString('name', name)
+  argumentString('story', entry.story)
+  argumentOneOf('invariant', invariant, Object.keys(invariants) as InvariantId[])
+  const recipe = argumentFunction('scenario', entry.scenario, '(design) => Scenario')
   const withBug = explore(recipe(bug), bounds)
   const without = explore(recipe(good), bounds)
   const behaves = withBug.violation?.invariant === invariant && without.complete
