@@ -85,8 +85,9 @@ export class Run {
 
   /** The steps of a part of the run, however many they are. Throws as `events` does. */
   eventsIn(part: RunPart): StepEvent[] {
-    const from = argumentInteger('from', part.from ?? 0, 0, FOREVER)
-    const to = argumentInteger('to', part.to ?? FOREVER, 0, FOREVER)
+    const { from = 0, to = FOREVER } = argumentOptions('part', part, { from: true, to: true })
+    argumentInteger('from', from, 0, FOREVER)
+    argumentInteger('to', to, 0, FOREVER)
     return this.tell((_, time) => time >= from && time < to)
   }
 
@@ -95,7 +96,7 @@ export class Run {
    * decoded. Without a part it has what `events` has, and says how many steps before are left out.
    */
   timeline(part?: RunPart): string {
-    if (part) return timeline(this.eventsIn(part))
+    if (part !== undefined) return timeline(this.eventsIn(part))
     return timeline(this.events, this.steps - this.events.length)
   }
 

@@ -18,6 +18,7 @@ import {
   argumentLevel,
   argumentNumber,
   argumentOneOf,
+  argumentOptions,
   argumentSize,
   configBoolean,
   configInteger,
@@ -125,14 +126,6 @@ const MAX_EXITS = 64
 /** How often a thread runs to where it parks, on one call, before its design is taken for one that leads nowhere. */
 const MAX_TRIES = 1000
 const HIGH = 0x1_0000_0000
-
-/** Throws an `argument` error for what are no masks. */
-function checkMasks(masks: InterruptMasks): void {
-  const isMask = ([name, value]: [string, unknown]): boolean =>
-    (name === 'irq' || name === 'fiq') && (value === undefined || typeof value === 'boolean')
-  if (Object(masks) === masks && Object.entries(masks).every(isMask)) return
-  throw new VgicError('argument', 'masks must be an object of irq and fiq, each true, false or left out.')
-}
 
 /** A VM after reset. Wrong arguments throw a `VgicError`; whatever guests do does not. */
 export class VirtualMachine {
@@ -304,13 +297,15 @@ export class VirtualMachine {
 
   /** The guest of a vCPU sets or clears PSTATE.I and F, which are both set after reset: `setMasks(0, { irq: false })`. */
   setMasks(vcpu: number, masks: InterruptMasks): void {
-    checkMasks(masks)
+    const { irq, fiq } = argumentOptions('masks', masks, { irq: true, fiq: true })
     const { words, silicon } = this.hypervisor
     const pe = words[this.inGuest(vcpu) + VCPU_PE]
     const before = silicon.pcpu.masks(pe)
-    const mask = (bit: number, isMasked: boolean | undefined): number =>
-      isMasked === undefined ? before & bit : isMasked ? bit : 0
-    silicon.pcpu.setMasks(pe, mask(DAIF_I, masks.irq) | mask(DAIF_F, masks.fiq))
+    const mask = (name: string, bit: number, isMasked: boolean | undefined): number => {
+      if (isMasked === undefined) return before & bit
+      return argumentBoolean(name, isMasked) ? bit : 0
+    }
+    silicon.pcpu.setMasks(pe, mask('irq', DAIF_I, irq) | mask('fiq', DAIF_F, fiq))
   }
 
   /**
@@ -320,9 +315,7 @@ export class VirtualMachine {
   line(vcpu: number, line: 'virq' | 'vfiq'): 0 | 1 {
     const v = this.vcpu(vcpu)
     const { words, silicon, runLoop } = this.hypervisor
-    if (line !== 'virq' && line !== 'vfiq') {
-      throw new VgicError('argument', `line must be virq or vfiq, but is ${String(line)}.`)
-    }
+    argumentOneOf('line', line, ['virq', 'vfiq'] as const)
     if (runLoop.threadState(v) !== THREAD_IN_GUEST) return 0
     return silicon.pcpu.virtualLines(words[v + VCPU_PE]) & (line === 'virq' ? LINE_VIRQ : LINE_VFIQ) ? 1 : 0
   }

@@ -216,6 +216,8 @@ const actor: Kind = {
   ...record({ kind: oneOf('vcpu'), index: cpu }),
   right: () => newMachine().actors[0],
 }
+const moment = optional(integer(0, Number.MAX_SAFE_INTEGER))
+const part = options({ from: moment, to: moment })
 const newRun = (): hyp.Run => newScenario().vm({ vcpus: CPUS }).run()
 const interrupt = (first: number, last: number): Kind =>
   options({
@@ -389,7 +391,8 @@ const rows: Readonly<Record<string, Row>> = {
     readSysreg64: [cpu, encoding, el],
     writeSysreg: [cpu, encoding, { right: () => 1, takes: isWord }, el],
     writeSysreg64: [cpu, encoding, bits64(1n, 'bigint'), el],
-    inspect: [cpu, oneOf(vgic.ICC_PMR_EL1)],
+    inspectSysreg: [cpu, oneOf(vgic.ICC_PMR_EL1)],
+    inspectCpu: [cpu],
     setExceptionLevel: [cpu, integer(0, 2)],
     setMasks: [cpu, level, level],
     wfi: [cpu],
@@ -400,7 +403,7 @@ const rows: Readonly<Record<string, Row>> = {
     maintenance: [cpu],
   }),
   ...methods('DeviceBuilder', newDevice, {
-    at: [integer(0, 0x7fff_ffff)],
+    at: [integer(0, 2 ** 52)],
     raise: [integer(16, 1019, 40), optional(number(0))],
     lower: [integer(16, 1019, 40), optional(number(0))],
     pulse: [integer(16, 1019, 40), optional(number(0))],
@@ -445,12 +448,14 @@ const rows: Readonly<Record<string, Row>> = {
     dueAt: [actor],
     step: [actor],
     trace: [actor],
-    passTime: [integer(0, 0x7fff_ffff)],
+    passTime: [integer(0, Number.MAX_SAFE_INTEGER)],
     counts: [cpu],
     explain: [guestIntid, optional(cpu)],
   }),
   ...methods('Run', newRun, {
     acknowledged: [cpu],
+    eventsIn: [part],
+    timeline: [optional(part)],
     explain: [guestIntid, optional(cpu)],
     counts: [cpu],
   }),
@@ -570,6 +575,8 @@ const rows: Readonly<Record<string, Row>> = {
     wfi: [cpu],
     setLine: [integer(16, 63, 40), level, optional(cpu)],
     setTimer: [cpu, timer, boolean],
+    setMasks: [cpu, options({ irq: optional(boolean), fiq: optional(boolean) })],
+    line: [cpu, oneOf('virq', 'vfiq')],
     listRegisters: [cpu],
     explain: [guestIntid, optional(cpu)],
     restoreVgic: [saved(newVm().saveVgic())],
