@@ -1,14 +1,10 @@
-/** A PE and its redistributor for people: what keeps interrupts from it, or it from them. */
+/** A PE and its redistributor for people, as a line. */
 import { GICR_WAKER_ChildrenAsleep, GICR_WAKER_ProcessorSleep } from '../arch/gicr.ts'
 import { PE_LINES } from './lines.ts'
 import { type OutputLine, outputLines } from './output-lines.ts'
 import { DAIF_F, DAIF_I, exceptionLevel, PCPU_PSTATE } from './pcpu.ts'
 import { GICR_WAKER } from './redistributor.ts'
 import type { Silicon } from './silicon.ts'
-
-/** The outputs of a PE that are high. */
-export const highOutputs = ({ words }: Silicon, pe: number): OutputLine[] =>
-  outputLines.filter((_, bit) => (words[pe + PE_LINES] >> bit) & 1)
 
 /** What a CPU is doing, as far as the GIC knows. It prints as one line. */
 export class CpuState {
@@ -22,7 +18,7 @@ export class CpuState {
   readonly outputs: readonly OutputLine[]
   /** The bits of GICR_WAKER. */
   readonly waker: Readonly<Record<'ProcessorSleep' | 'ChildrenAsleep', boolean>>
-  /** Whether its redistributor sleeps and forwards nothing to it: so it is after reset, until GICR_WAKER is written. */
+  /** Whether its redistributor sleeps and forwards nothing to it. It does after reset, until GICR_WAKER is written. */
   readonly asleep: boolean
 
   /** @internal */
@@ -38,7 +34,7 @@ export class CpuState {
     this.el = exceptionLevel(words[pe + PCPU_PSTATE])
     this.masks = { irq: (daif & DAIF_I) !== 0, fiq: (daif & DAIF_F) !== 0 }
     this.waits = pcpu.isWaiting(pe)
-    this.outputs = highOutputs(silicon, pe)
+    this.outputs = outputLines.filter((_, bit) => (words[pe + PE_LINES] >> bit) & 1)
     this.waker = {
       ProcessorSleep: (waker & GICR_WAKER_ProcessorSleep) !== 0,
       ChildrenAsleep: (waker & GICR_WAKER_ChildrenAsleep) !== 0,

@@ -371,8 +371,8 @@ export class Gic {
   }
 
   /**
-   * What a CPU is doing, in a word what keeps interrupts from it: `console.log(gic.inspectCpu(0))`. Says whether its
-   * redistributor sleeps.
+   * What a CPU is doing, and whether its redistributor sleeps and keeps all interrupts from it:
+   * `console.log(gic.inspectCpu(0))`.
    */
   inspectCpu(cpu: number): CpuState {
     this.peOf(cpu)
