@@ -68,8 +68,11 @@ export function extract(field: Field, low: number, high: number): number {
 
 /** `NAME=value` for every field that is not zero; values above 9 in hexadecimal. */
 export function describe(view: RegisterView, low: number, high = 0): string {
+  checkView('view', view)
+  checkHalf('low', low)
+  checkHalf('high', high)
   const parts: string[] = []
-  for (const f of checkView('view', view).fields) {
+  for (const f of view.fields) {
     if (f.reserved) continue
     const value = extract(f, low, high)
     if (value === 0) continue
