@@ -54,7 +54,6 @@ class Lpis {
   }
 
   acknowledge(cpu: number, intid: string): void {
-    if (!isLpi(intid)) return
     this.pending = Math.max(0, this.pending - 1)
     this.active[cpu].push(intid)
   }
@@ -135,9 +134,9 @@ export class Unbuilt {
   /** An acknowledge that would take something else than the recorded one did must not be done. */
   private whyNotRead({ k, c = 0, reg = '' }: Op, { v = '0x3ff' }: Result): string | undefined {
     const lpis = this.lpisOf(k)
-    if (!/^IAR[01]$/.test(reg) || !(isLpi(v) || lpis.active[c].length > 0)) return undefined
+    if (!/^IAR[01]$/.test(reg) || !(this.isPending(lpis, c, v) || lpis.active[c].length > 0)) return undefined
     if (this.highestPending(k, c, reg) === Number(v)) return undefined
-    lpis.acknowledge(c, v)
+    if (isLpi(v)) lpis.acknowledge(c, v)
     return this.reason(lpis)
   }
 
@@ -177,12 +176,19 @@ export class Unbuilt {
     cpu: number,
   ): string | undefined {
     const lpis = isVirtual ? this.virtual : this.physical
-    const isForwarded = isIrq && (isVirtual ? this.resident[cpu] : this.hasLpisEnabled(cpu))
+    const isForwarded = isIrq && this.forwards(lpis, cpu)
     return lpis.excuses(cpu, difference, isForwarded) ? this.reason(lpis) : undefined
   }
 
-  private hasLpisEnabled(cpu: number): boolean {
+  /** Whether a CPU is given LPIs: its redistributor's, or those of the vPE that is resident there. */
+  private forwards(lpis: Lpis, cpu: number): boolean {
+    if (lpis === this.virtual) return this.resident[cpu]
     return (this.device.gic.readMmio(GICR + cpu * this.stride, 4) & GICR_CTLR_EnableLPIs) !== 0
+  }
+
+  /** Whether an INTID is that of an LPI that can be pending for a CPU. */
+  private isPending(lpis: Lpis, cpu: number, intid: string): boolean {
+    return isLpi(intid) && lpis.pending > 0 && this.forwards(lpis, cpu)
   }
 
   private excuseValue(op: Op, { expected: [recorded], actual }: FieldDifference): string | undefined {
@@ -194,7 +200,7 @@ export class Unbuilt {
       return others === 0n ? 'says which of LPIs and vPEs there are' : undefined
     }
     const lpis = reg === 'ICH_AP1R0' ? this.virtual : this.lpisOf(k)
-    const isPending = reg === 'HPPIR1' && isLpi(recorded)
+    const isPending = reg === 'HPPIR1' && this.isPending(lpis, c, recorded)
     const isActive = /^(RPR|HPPIR[01]|AP1R0|ICH_AP1R0)$/.test(reg) && lpis.active[c].length > 0
     return isPending || isActive ? this.reason(lpis) : undefined
   }

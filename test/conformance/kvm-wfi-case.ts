@@ -59,6 +59,9 @@ export interface Case {
 /** An op by the name that `stimuli` and `guestSees` have for it: `7` in the main list, `h27.0` in a handler. */
 export const handlerOp = (intid: number, i: number): string => `h${intid}.${i}`
 
+/** Kinds of events that are markers, or what the guest does; `host` is one when it is the host's own affair. */
+const UNJUDGED: ReadonlySet<string> = new Set(['op', 'takes', 'guest', 'mark', 'device-msi', 'host'])
+
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 const isOptionalNumber = (value: unknown): boolean => value === undefined || Number.isInteger(value)
@@ -118,9 +121,12 @@ class CaseReader {
     })
   }
 
-  /** The judged ones as text; the rest are markers. */
+  /** The judged ones as text; the rest are known not to be judged. */
   accesses(value: unknown, where: string): readonly string[] {
-    const judged = this.list(value, where).filter(isJudged)
+    const events = this.list(value, where)
+    const stranger = events.find((event) => !isJudged(event) && !UNJUDGED.has(String(event['e'])))
+    if (stranger) throw this.refuse(`${where}: ${JSON.stringify(stranger)} is not understood`)
+    const judged = events.filter(isJudged)
     return this.texts(judged, where, accessText)
   }
 

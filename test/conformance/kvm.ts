@@ -216,7 +216,7 @@ function check(file: string, trace: Trace): void {
     const { cpus, run } = results[i] as KvmResult
     if (cpus !== undefined && !isList(cpus, (values) => isList(values, isHex)))
       throw refuse(`result ${i}: "cpus" is not lists of values`)
-    if (run !== undefined && !isList(run, (entry) => isEntry(entry, listRegistersOf(config))))
+    if (run !== undefined && !isList(run, (entry) => isEntry(entry, config)))
       throw refuse(`result ${i}: "run" is not a list of entries`)
     if (run === undefined && isWhole) throw refuse(`result ${i}: there is no "run", as the others have`)
   }
@@ -233,12 +233,17 @@ function isKvmOp(op: Op, { cpus, irqs }: Trace['config']): boolean {
   return /^[rw]$/.test(k) ? isMemoryAccess(op) : /^s[rw]$/.test(k) && isRegisterAccess(op)
 }
 
-function isEntry(value: unknown, listRegisters: number): boolean {
-  const { c, hcr, lr, out } = (value ?? {}) as Partial<Entry>
+function isEntry(value: unknown, config: Trace['config']): boolean {
+  const { c = -1, hcr, lr, out } = (value ?? {}) as Partial<Entry>
   const areListRegisters = (values: unknown): boolean =>
-    isList(values, isHex) && (values as unknown[]).length === listRegisters
+    isList(values, isHex) && (values as unknown[]).length === listRegistersOf(config)
   return (
-    Number.isInteger(c) && isHex(hcr) && areListRegisters(lr) && (out === undefined || areListRegisters(out))
+    Number.isInteger(c) &&
+    c >= 0 &&
+    c < Number(config['cpus']) &&
+    isHex(hcr) &&
+    areListRegisters(lr) &&
+    (out === undefined || areListRegisters(out))
   )
 }
 

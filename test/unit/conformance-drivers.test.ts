@@ -280,6 +280,16 @@ describe('a recording of drivers', () => {
       ({ results }) => (results[13] = NONE),
     ],
     [
+      'acknowledged though all that came were acknowledged',
+      'v is 0x28 (INTID=0x28), should be 0x2001 (INTID=0x2001)',
+      ({ results }) => (results[15]['v'] = '0x2001'),
+    ],
+    [
+      'acknowledged before LPIs are enabled',
+      'op 11: CPU 0: sr IAR1\n    v is 0x28 (INTID=0x28), should be 0x2000 (INTID=0x2000)',
+      ({ ops }) => (ops[7] = w('0x80a0000', '0x0')),
+    ],
+    [
       'another SPI',
       'v is 0x28 (INTID=0x28), should be 0x29 (INTID=0x29)',
       ({ results }) => (results[15]['v'] = '0x29'),

@@ -451,6 +451,11 @@ describe('a line that is no case is refused', () => {
       reason: /setup\[0\] is not a list/,
     },
     {
+      what: 'with an event of an unknown kind',
+      change: ({ accesses }: Case) => accesses['0'].push({ e: 'reads', reg: 'ICH_LR0_EL2', v: '0x0' }),
+      reason: /accesses\[0\].* is not understood/,
+    },
+    {
       what: 'with an access without a value',
       change: (one: Case) => delete access(one, 'ICH_VMCR_EL2')['v'],
       reason: /accesses\[0\].* is not understood/,

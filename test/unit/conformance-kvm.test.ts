@@ -208,6 +208,11 @@ describe('a recording of KVM is refused', () => {
     ['with 99 list registers', /result 0: "run"/, ({ config }) => (config['lrs'] = 99)],
     ['with an entry of three list registers', /result 5: "run"/, (trace) => runOf(trace, 5)[0].lr.pop()],
     [
+      'with an entry of a vCPU too many',
+      /result 5: "run"/,
+      (trace) => Object.assign(runOf(trace, 5)[0], { c: 4 }),
+    ],
+    [
       'with an exit of no list registers',
       /result 5: "run"/,
       (trace) => Object.assign(runOf(trace, 5)[0], { out: [] }),
