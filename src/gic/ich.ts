@@ -91,22 +91,6 @@ export class Ich {
     return vmcr
   }
 
-  readAp0r(pe: number, n: number): number {
-    return this.words[pe + ICH_AP0R + n]
-  }
-
-  writeAp0r(pe: number, n: number, value: number): void {
-    this.words[pe + ICH_AP0R + n] = value
-  }
-
-  readAp1r(pe: number, n: number): number {
-    return this.words[pe + ICH_AP1R + n]
-  }
-
-  writeAp1r(pe: number, n: number, value: number): void {
-    this.words[pe + ICH_AP1R + n] = value
-  }
-
   readLrLow(pe: number, n: number): number {
     return this.words[pe + ICH_LR + 2 * n]
   }

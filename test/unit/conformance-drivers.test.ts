@@ -129,7 +129,7 @@ describe('the drivers recording', () => {
     expect(Object.values(skips).reduce((sum, ops) => sum + ops, 0)).toBe(skipped)
     expect(Object.keys(skips).every((why) => why.includes('ITS'))).toBe(true)
     expect(status).toBe(0)
-  }, 60_000)
+  })
 })
 
 describe('a recording of drivers', () => {
