@@ -17,7 +17,7 @@ export default defineConfig({
     // hangs, as none of them gives way; CI's own limit does.
     testTimeout: 0,
     hookTimeout: 0,
-    // Modules hold no state that a test could leave behind, and loading them for each file took half of the time.
+    // Modules hold no state that a test could leave behind: loading them anew for each file only takes time.
     isolate: false,
     coverage: {
       provider: 'v8',
