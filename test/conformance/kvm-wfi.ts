@@ -17,7 +17,10 @@ export function replayKvmWfi(file: string, traces: readonly Trace[], chosen?: Pr
   const tally = newTally(file, chosen === undefined ? 'cases' : `cases, ${chosen}`)
   for (const trace of traces) {
     const profile = hostOf(file, trace, chosen)
-    if (trace.config['gic'] !== 3) {
+    const { gic, vhe } = trace.config
+    if ((gic !== 3 && gic !== 4) || typeof vhe !== 'boolean')
+      throw new RecordingError(file, trace.line, 'config.gic is not 3 or 4, or config.vhe not true or false')
+    if (gic === 4) {
       countSkip(tally, 'GICv4: this version has no vPEs', trace.accesses)
       continue
     }

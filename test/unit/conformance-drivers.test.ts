@@ -370,6 +370,25 @@ describe('a recording of drivers', () => {
     expect(replay(unexplained).stdout).toContain('op 4: CPU 0: gr PMR\n    virq of CPU 0 is 0, should be 1')
   })
 
+  it('has the active priority of a vLPI from where the hypervisor writes it back', () => {
+    const AP1R0 = '0x10000'
+    const steps: [object, object][] = [
+      [sw('ICH_HCR', '0x1'), {}],
+      [sw('ICH_VMCR', '0xf04c000a'), {}],
+      [{ k: 'w', a: '0x80c0078', s: 8, v: '0x8000000050700000' }, {}],
+      [{ k: 'msi', dev: 1, a: '0x8090040', s: 4, v: '0x0' }, {}],
+      [{ k: 'gr', reg: 'IAR1' }, { v: LPI }],
+      [{ k: 'sr', reg: 'ICH_AP1R0' }, { v: AP1R0 }],
+      [sw('ICH_AP1R0', AP1R0), {}],
+      [{ k: 'gr', reg: 'RPR' }, { v: '0x80' }],
+      [{ k: 'gw', reg: 'EOIR1', v: LPI }, {}],
+      [{ k: 'gr', reg: 'RPR' }, { v: '0xff' }],
+    ]
+    const { stdout, status } = replay(traceOf({ gicr_stride: '0x40000' }, steps))
+    expect(stdout).toMatch(/passed 6 failed 0 skipped 4 /)
+    expect(status).toBe(0)
+  })
+
   it('may be of a machine with other LPIs than this silicon has, but not with other SPIs', () => {
     const lpis = traceOf({}, [[r('0x8000004'), { v: '0x3780007' }]])
     expect(replay(lpis).stdout).toContain('skipped 1: says which of LPIs and vPEs there are')

@@ -470,6 +470,12 @@ describe('a line that is no case is refused', () => {
       change: ({ stimuli }: Case) => stimuli.push({ after: 'blocked', vcpu: 0 }),
       reason: /no stimulus of suite kvm-wfi/,
     },
+    { what: 'of no GIC', change: ({ config }: Case) => delete config['gic'], reason: /config\.gic is not/ },
+    {
+      what: 'of a host that may have VHE or not',
+      change: ({ config }: Case) => delete config['vhe'],
+      reason: /config\.vhe not/,
+    },
     {
       what: 'from another Linux',
       change: ({ config }: Case) => (config['kernel'] = 'Debian 7.2.13 arm64'),
