@@ -1,6 +1,6 @@
 /** What the explorer knows of a step before it is taken: how far its changes reach, and what is checked after it. */
 import { HCR_EL2_FMO, HCR_EL2_IMO, PCPU_HCR_EL2 } from '../gic/pcpu.ts'
-import { type Step, TABLE_SHIFT } from '../hyp/design.ts'
+import type { Step } from '../hyp/design.ts'
 import { GUEST_PC, OP_QUIESCE, OP_SEV, OP_WORDS } from '../hyp/guest.ts'
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
 import {
@@ -13,7 +13,6 @@ import {
   foldIgnoringEoiCount,
   irqOn,
   STEP_GUEST,
-  STEP_QUEUE_INTERRUPT,
   STEP_RUNNABLE,
   STEP_RUNNABLE_ON_DEMAND,
   timerLoad,
@@ -60,7 +59,6 @@ export class StepKinds {
   /** By program counter. */
   private readonly rows: Uint8Array
   private readonly timer: number
-  private readonly queue: number
   private readonly guest: number
 
   constructor(private readonly machine: ScenarioMachine) {
@@ -70,7 +68,6 @@ export class StepKinds {
     const mapped = place.mappedCount > 0
     this.rows = Uint8Array.from(runLoop.program.steps, (step) => rowOf(step, timers || mapped))
     this.timer = timers ? REACH_ALL : REACH_VCPU
-    this.queue = mapped ? REACH_ALL : REACH_QUEUE
     this.guest = mapped ? REACH_ALL : REACH_GUEST
   }
 
@@ -117,12 +114,11 @@ export class StepKinds {
   }
 
   private ofDevice(index: number): number {
-    const { machine } = this
-    const { table, inject } = machine.hypervisor.runLoop.program
+    const { machine, words } = this
+    const { injection, mapped, runLoop } = machine.hypervisor
     if (machine.nextDeviceStep(index)?.signal) return REACH_NOTIFY
-    const pc = machine.injectionOf(index)
-    const op = table[(pc === 0 ? inject : pc) << TABLE_SHIFT]
-    return op === STEP_QUEUE_INTERRUPT ? this.queue : REACH_NOTIFY
+    if (mapped.isMappedSpi(machine.inputOf(index, words))) return REACH_ALL
+    return injection.queues(machine.injectionOf(index) || runLoop.program.inject) ? REACH_QUEUE : REACH_NOTIFY
   }
 }
 

@@ -314,7 +314,8 @@ class Compiler {
   }
 }
 
-const isOwnStep = (step: Step): step is OwnStep => 'perform' in step
+/** Whether a step is a design's own. */
+export const isOwnStep = (step: Step): step is OwnStep => 'perform' in step
 
 /** The successors of a step that the list goes on after, whatever its result. */
 function successorsOf({ outcomes, ends }: Step, next: number): number[] {

@@ -3,6 +3,7 @@
  * scheduler's notifiers do. They differ only where they differ. What each design adds for a GICv4's resident
  * vPE goes where its `wfi` and its notifiers say "put" and "load" of it, once the silicon has one.
  */
+import { checkDesign } from './check-design.ts'
 import {
   choose,
   type Design,
@@ -158,7 +159,10 @@ export interface DesignParts {
 const vcpuLoad = [load, trapDir, timerLoad]
 const vcpuPut = [timerPut, put]
 
-/** Makes a design: a name, and what it does its own way. The steps are those of this library, or `ownStep`s. */
+/**
+ * Makes a design: a name, and what it does its own way. The steps are those of this library, or `ownStep`s. Throws an
+ * `argument` error if one stands where it cannot do anything: a kick in the thread, say.
+ */
 export function defineDesign(name: string, parts: DesignParts): Design {
   const { wfi, beforeEntry = [], afterExit = [], candidateCanRun = dyRunnable } = parts
   const toUserspace = [
@@ -201,7 +205,7 @@ export function defineDesign(name: string, parts: DesignParts): Design {
       }),
     ),
   ]
-  return {
+  const design = {
     name,
     thread,
     schedOut: parts.schedOut ?? [put],
@@ -209,6 +213,8 @@ export function defineDesign(name: string, parts: DesignParts): Design {
     inject: parts.inject ?? [queueInterrupt, postRequest, kickVcpu],
     words: parts.words ?? [],
   }
+  checkDesign(design)
+  return design
 }
 
 /** The VMCR sync in generic blocking and unblocking hooks, around halt polling and sleep. */

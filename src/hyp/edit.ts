@@ -4,6 +4,7 @@
  * that several have, is refused, and so is an edit that leaves the compiled design as it was.
  */
 import { VgicError } from '../state/vgic-error.ts'
+import { checkDesign } from './check-design.ts'
 import { compile, type Design, type Node, type Step } from './design.ts'
 
 /** Finds the steps of a list, by path; the visitor may replace each by a list. */
@@ -14,9 +15,14 @@ export class Edit {
   /** @internal */
   constructor(private readonly edited: Design) {}
 
-  /** The design as edited, under a name of its own. */
+  /**
+   * The design as edited, under a name of its own. Throws an `argument` error if a step stands where it cannot do
+   * anything.
+   */
   design(name = this.edited.name): Design {
-    return { ...this.edited, name }
+    const design = { ...this.edited, name }
+    checkDesign(design)
+    return design
   }
 
   /** Takes a step out. A test cannot be: something must choose. */

@@ -214,7 +214,7 @@ export class VirtualMachine {
     if (setup.timers && timerIntids.some((timer) => timer === intid)) {
       throw new VgicError('argument', `PPI ${intid} belongs to a timer: use setTimer.`)
     }
-    this.hypervisor.inject(apLists.irqOf(v, intid), level)
+    this.hypervisor.injection.run(apLists.irqOf(v, intid), level)
   }
 
   /** The guest of a vCPU sets a timer that has expired, or turns the timer off. */
