@@ -1,7 +1,8 @@
 /**
  * Editing a design: omit a step, swap two, replace one, put one in. A known bug is an edit of a good design, and
- * so is a baseline. A step is addressed by the end of its path, `wfi/saveVmcr`; an address that no step has, or
- * that several have, is refused, and so is an edit that leaves the compiled design as it was.
+ * so is a baseline. A step is addressed by the end of its path, `wfi/saveVmcr`, and where a list has several of a name
+ * by its number among them too: `wfi/preemptOff#1`. An address that no step has, or that several have and none as its whole path, is refused, and
+ * so is an edit that leaves the compiled design as it was.
  */
 import { VgicError } from '../state/vgic-error.ts'
 import { checkDesign } from './check-design.ts'
@@ -75,11 +76,15 @@ export class Edit {
   /** The one step whose path is the address or ends in it. */
   private find(address: string): { path: string; step: Step } {
     const found: { path: string; step: Step }[] = []
+    const whole: { path: string; step: Step }[] = []
+    const isNumbered = /#\d+$/.test(address)
     visitAll(this.edited, (step, path) => {
-      const plain = path.replace(/#\d+/g, '')
-      if (plain === address || plain.endsWith(`/${address}`)) found.push({ path, step })
+      const name = isNumbered ? numbered(path) : path.replace(/#\d+/g, '')
+      if (name === address) whole.push({ path, step })
+      if (name === address || name.endsWith(`/${address}`)) found.push({ path, step })
       return [step]
     })
+    if (whole.length === 1) return whole[0]
     if (found.length === 1) return found[0]
     throw new VgicError(
       'argument',
@@ -123,6 +128,9 @@ function visitAll(design: Design, visit: Visitor): Design {
     inject: visitList(design.inject, 'inject/', visit),
   }
 }
+
+/** A path that says which of its name it is, the first too. */
+const numbered = (path: string): string => (/#\d+$/.test(path) ? path : `${path}#1`)
 
 /** Steps of one name in one list are told apart by `#n` in their paths, from the second on. */
 function visitList(
