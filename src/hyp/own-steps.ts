@@ -8,10 +8,13 @@ import type { Halt } from './halt.ts'
 import type { OnSpin } from './on-spin.ts'
 import type { Seam } from './seam.ts'
 import { STEP_OWN } from './steps.ts'
-import { VCPU_LOADED, VCPU_PE, VCPU_USED_LRS, VCPU_VMCR } from './vcpu.ts'
+import { VCPU_INDEX, VCPU_LOADED, VCPU_PE, VCPU_USED_LRS, VCPU_VMCR } from './vcpu.ts'
 import type { VgicV3 } from './vgic-v3.ts'
 
-/** What a design's own step can reach. A vCPU is the handle that the step was called with. */
+/**
+ * What a design's own step can reach. A vCPU is the handle that the step was called with, or a candidate. What finds
+ * nothing to work on throws an `argument` error: a step that did nothing in silence would pass for one that works.
+ */
 export interface StepContext {
   /** A word of the design's own, by the name it has in the design's `words`. */
   get(vcpu: number, word: string): number
@@ -24,23 +27,25 @@ export interface StepContext {
   /** The shadow of ICH_VMCR_EL2. */
   shadowVmcr(vcpu: number): number
   /**
-   * Reads ICH_VMCR_EL2 of the PE that `asker` is on, whoever's it is, into the shadow of `vcpu`; nothing if
-   * `asker` is on none.
+   * Reads ICH_VMCR_EL2 of the PE that `asker`, by default `vcpu`, is on, whoever's it is, into the shadow of `vcpu`.
    */
   saveVmcr(vcpu: number, asker?: number): void
-  /** vcpu_load of the vGIC, whether or not it has been done. */
+  /** vcpu_load of the vGIC, whether or not it has been done, on the PE that the vCPU is on. */
   load(vcpu: number): void
-  /** vcpu_put of the vGIC, whether or not it has been done. */
+  /** vcpu_put of the vGIC, whether or not it has been done, from the PE that the vCPU is on. */
   put(vcpu: number): void
-  /** Reads ICH_ELRSR_EL2: bit n is set if list register n holds nothing. */
+  /** Reads ICH_ELRSR_EL2 of the PE that the vCPU is on: bit n is set if list register n holds nothing. */
   readElrsr(vcpu: number): number
-  /** Folds the list registers back, taking those whose bits are set in `empty` for empty, and prunes. */
+  /**
+   * Folds the list registers of the PE that the vCPU is on back, taking those whose bits are set in `empty` for empty,
+   * and prunes.
+   */
   fold(vcpu: number, empty: number): void
   /** Whether the vCPU would run, by its shadow registers. */
   runnable(vcpu: number): boolean
   /** kvm_vcpu_check_block: whether its halt ends, because it is runnable, of a timer, or of a signal. */
   checkBlock(vcpu: number): boolean
-  /** The vCPU that the directed yield of a vCPU looks at. */
+  /** The vCPU that the directed yield of a vCPU looks at: after `noCandidate?` has said no. */
   candidate(vcpu: number): number
 }
 
@@ -81,52 +86,81 @@ export class OwnSteps implements StepContext {
   }
 
   loaded(vcpu: number): boolean {
-    return this.words[vcpu + VCPU_LOADED] !== 0
+    return this.words[this.record(vcpu) + VCPU_LOADED] !== 0
   }
 
   usedListRegisters(vcpu: number): number {
-    return this.words[vcpu + VCPU_USED_LRS]
+    return this.words[this.record(vcpu) + VCPU_USED_LRS]
   }
 
   shadowVmcr(vcpu: number): number {
-    return this.words[vcpu + VCPU_VMCR]
+    return this.words[this.record(vcpu) + VCPU_VMCR]
   }
 
   saveVmcr(vcpu: number, asker = vcpu): void {
-    this.halt.readMaskOnDemand(vcpu, this.words[asker + VCPU_PE])
+    this.halt.readMaskOnDemand(this.record(vcpu), this.peOf(asker))
   }
 
   load(vcpu: number): void {
+    this.peOf(vcpu)
     this.vgic.load(vcpu)
   }
 
   put(vcpu: number): void {
+    this.peOf(vcpu)
     this.vgic.put(vcpu)
   }
 
   readElrsr(vcpu: number): number {
-    return this.seam.readElrsr(vcpu, this.words[vcpu + VCPU_PE])
+    return this.seam.readElrsr(vcpu, this.peOf(vcpu))
   }
 
   fold(vcpu: number, empty: number): void {
+    this.peOf(vcpu)
     this.vgic.foldKnowing(vcpu, empty)
   }
 
   runnable(vcpu: number): boolean {
-    return this.halt.runnable(vcpu)
+    return this.halt.runnable(this.record(vcpu))
   }
 
   checkBlock(vcpu: number): boolean {
-    return this.halt.checkBlock(vcpu)
+    return this.halt.checkBlock(this.record(vcpu))
   }
 
   candidate(vcpu: number): number {
-    return this.onSpin.candidate(vcpu)
+    const candidate = this.onSpin.candidate(this.record(vcpu))
+    if (candidate !== 0) return candidate
+    throw new VgicError(
+      'argument',
+      `vcpu${this.words[vcpu + VCPU_INDEX]} looks at no candidate: ask candidate() after noCandidate has said no.`,
+    )
   }
 
+  /** Where a word of the design's own is in a vCPU's record. */
   private at(vcpu: number, word: string): number {
     const index = this.names.indexOf(word)
-    if (index >= 0) return vcpu + this.vgic.apLists.place.ownWords + index
+    if (index >= 0) return this.record(vcpu) + this.vgic.apLists.place.ownWords + index
     throw new VgicError('argument', `The design has no word ${word}: add it to the design's words.`)
+  }
+
+  /** The PE of a vCPU; its thread must be on one. */
+  private peOf(vcpu: number): number {
+    const pe = this.words[this.record(vcpu) + VCPU_PE]
+    if (pe !== 0) return pe
+    throw new VgicError(
+      'argument',
+      `vcpu${this.words[vcpu + VCPU_INDEX]} is on no PE whose registers a step could reach: take the vCPU that the step is called with.`,
+    )
+  }
+
+  private record(vcpu: number): number {
+    const { vcpus, vcpuSize, vcpuCount } = this.vgic.apLists.place
+    const at = vcpu - vcpus
+    if (at >= 0 && at < vcpuSize * vcpuCount && at % vcpuSize === 0) return vcpu
+    throw new VgicError(
+      'argument',
+      `${String(vcpu)} is no vCPU: take the one that the step is called with, or its candidate.`,
+    )
   }
 }
