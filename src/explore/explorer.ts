@@ -5,6 +5,7 @@
  * expire at any moment after they were armed. States that were seen are not explored again.
  */
 import { TIMER_WFIT } from '../hyp/arch-timer.ts'
+import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
 import { argumentInteger } from '../state/vgic-error.ts'
 import { Changes } from './changes.ts'
 import { type InvariantId, invariants } from './invariants.ts'
@@ -22,7 +23,7 @@ import {
   SearchStack,
 } from './search-stack.ts'
 import { type Breach, StepChecks } from './step-checks.ts'
-import { ENTERS, StepKinds } from './step-kind.ts'
+import { StepKinds } from './step-kind.ts'
 import { SumHash, withExtra } from './sum-hash.ts'
 import { VisitedSet } from './visited.ts'
 
@@ -122,7 +123,7 @@ export class Explorer {
     this.stack = new SearchStack(this.words)
     this.kinds = new StepKinds(machine)
     this.changes = new Changes(machine, this.stack.top)
-    this.checks = new StepChecks(machine, this.changes, bounds.invariants)
+    this.checks = new StepChecks(machine, this.changes, this.stack.top, bounds.invariants)
     this.maxStates = argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff)
     this.maxDepth = argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000)
     this.visited = new VisitedSet(Math.min(this.maxStates, 1 << 19))
@@ -211,24 +212,27 @@ export class Explorer {
   }
 
   /**
-   * The step closes a cycle. It is a livelock if the guest is entered in it and gets nowhere, and if nobody who
-   * could have taken a step all the way round was left out.
+   * The step closes a cycle. It is a livelock if a thread goes round in it, for its guest then gets nowhere, and if
+   * nobody who could have taken a step all the way round was left out. A guest that spins by itself is its own affair.
    */
   private livelock(budget: number): Report | undefined {
     const { stack, hash } = this
     const first = stack.depthOf(hash.a, hash.b, budget)
-    if (first < 0 || !this.entersWithoutProgress(first) || !this.isFair(first)) return undefined
+    if (first < 0 || !this.hasThread(first) || !this.isFair(first)) return undefined
     const what = `the ${stack.depth - first + 1} last steps repeat for ever, and the guest gets nowhere`
     return this.violated(['L4', what], stack.actors())
   }
 
-  /** A guest's progress moves its program counter, which no cycle can undo: a cycle that enters is without any. */
-  private entersWithoutProgress(first: number): boolean {
-    let enters = false
+  /** Whether a thread steps in a cycle. A guest's progress moves its program counter, which no cycle can undo. */
+  private hasThread(first: number): boolean {
+    const { runLoop } = this.machine.hypervisor
+    let found = false
     this.stack.visitDownTo(first, (actor) => {
-      if (this.kinds.next(this.actors[actor]) & ENTERS) enters = true
+      const { kind, index } = this.actors[actor]
+      if (kind === 'vcpu' && runLoop.threadState(this.machine.hypervisor.vcpu(index)) !== THREAD_IN_GUEST)
+        found = true
     })
-    return enters
+    return found
   }
 
   /** Whether every actor that is ready in all states of a cycle takes a step in it. */
