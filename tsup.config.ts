@@ -29,6 +29,7 @@ export default defineConfig([
     entry: [
       'test/check.ts',
       'test/conformance/main.ts',
+      'test/mutants/main.ts',
       'test/browser/page.ts',
       'docs/examples/*.ts',
       'bench/main.ts',

@@ -7,8 +7,10 @@ import { argumentBoolean, argumentEncoding, argumentNumber, argumentSize } from 
 /** Instruction length bit: every A64 instruction is 32 bits. */
 const IL = 1 << 25
 const EC_WFX = 0x01
-const EC_SYSREG = 0x18
-const EC_DATA_ABORT = 0x24
+/** A trapped MRS, MSR or system instruction. */
+export const EC_SYSREG = 0x18
+/** A data abort from a lower level. */
+export const EC_DATA_ABORT = 0x24
 
 /** An UNDEFINED instruction, taken at the level that executed it: EC 0, no ISS. */
 export const ESR_UNDEFINED = IL

@@ -5,7 +5,7 @@
  */
 import type { CheckedGicConfig } from '../gic/config.ts'
 import { type CostRow, type ExitStatistics, readCost } from '../hyp/cost.ts'
-import { type Design, stepNames, TABLE_SHIFT } from '../hyp/design.ts'
+import { type Design, ENDED, stepNames } from '../hyp/design.ts'
 import { type Explanation, explain } from '../hyp/explain.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { postRequest } from '../hyp/kick.ts'
@@ -18,9 +18,7 @@ import {
   THREAD_WAITS_FOR_VCPUS,
 } from '../hyp/run-loop.ts'
 import { restoreVgic, type SavedVgic, saveVgic } from '../hyp/save-restore.ts'
-import { STEP_POST_REQUEST, STEP_QUEUE_INTERRUPT } from '../hyp/steps.ts'
 import {
-  REQ_IRQ_PENDING,
   REQ_SIGNAL,
   VCPU_LAST_CPU,
   VCPU_LOADED,
@@ -458,14 +456,16 @@ export class ScenarioMachine {
   }
 
   /**
-   * In a state, the vCPU that a device's next step notifies, if it queues nothing; 0 if none.
+   * The vCPU that a device's last step has notified, if it queued nothing; 0 if none. `before` is the state before it: a
+   * target that it has found itself is in the state now.
    *
    * @internal
    */
-  notifiedBy(index: number, words: Int32Array): number {
+  notifiedBy(index: number, before: Int32Array): number {
     const device = this.deviceOf(index)
-    const { signal, vcpu } = this.devices[index].steps[words[device + DEVICE_PC]]
-    return signal ? this.hypervisor.vcpu(vcpu) : words[device + DEVICE_TARGET]
+    const { signal, vcpu } = this.devices[index].steps[before[device + DEVICE_PC]]
+    if (signal) return this.hypervisor.vcpu(vcpu)
+    return before[device + DEVICE_TARGET] || this.hypervisor.words[device + DEVICE_TARGET]
   }
 
   /**
@@ -552,45 +552,43 @@ export class ScenarioMachine {
     }
   }
 
-  /** One step of an injection: queue, post the request, kick, in the order that the design has. */
+  /** One step of an injection, in the order that the design has. A mapped SPI's line is the distributor's, not ours. */
   private stepDevice(index: number): void {
-    const { hypervisor } = this
-    const { words, runLoop } = hypervisor
-    const device = this.deviceOf(index)
+    const { words, injection, mapped, runLoop } = this.hypervisor
     const next = this.nextDeviceStep(index)
     if (!next) return
     if (next.signal) {
-      const v = hypervisor.vcpu(next.vcpu)
-      postRequest(words, v, REQ_SIGNAL)
-      hypervisor.kicks.kick(v)
-      words[device + DEVICE_PC]++
+      this.signal(index, this.hypervisor.vcpu(next.vcpu))
       return
     }
-    const { table, inject } = runLoop.program
-    const pc = words[device + DEVICE_INJECT] === 0 ? inject : words[device + DEVICE_INJECT]
-    const row = pc << TABLE_SHIFT
-    const target = words[device + DEVICE_TARGET]
-    if (table[row] === STEP_QUEUE_INTERRUPT) words[device + DEVICE_TARGET] = this.queue(next)
-    else if (target !== 0 && table[row] === STEP_POST_REQUEST) postRequest(words, target, REQ_IRQ_PENDING)
-    else if (target !== 0) hypervisor.kicks.kick(target)
-    const after = words[device + DEVICE_TARGET] === 0 ? 0 : table[row + 1]
+    const irq = this.inputOf(index, words)
+    if (mapped.isMappedSpi(irq)) {
+      this.driveMapped(index, irq, next)
+      return
+    }
+    const device = this.deviceOf(index)
+    const pc = words[device + DEVICE_INJECT] || runLoop.program.inject
+    const target = injection.step(pc, irq, next.levels, words[device + DEVICE_TARGET])
+    if (injection.queues(pc) && next.levels.includes(1)) this.ghosts.injected(irq)
+    const after = injection.after(pc, target)
     words[device + DEVICE_INJECT] = after
-    if (after !== 0) return
-    words[device + DEVICE_TARGET] = 0
-    words[device + DEVICE_PC]++
+    words[device + DEVICE_TARGET] = after === ENDED ? 0 : target
+    if (after === ENDED) words[device + DEVICE_PC]++
   }
 
-  private queue({ intid, vcpu, levels }: DeviceStep): number {
-    const { hypervisor } = this
-    const v = hypervisor.vcpu(vcpu)
-    const irq = hypervisor.apLists.irqOf(v, intid)
-    let target = 0
+  private driveMapped(index: number, irq: number, { levels }: DeviceStep): void {
     for (const level of levels) {
-      const told = hypervisor.setInput(irq, level)
-      if (told !== 0) target = told
+      this.hypervisor.mapped.setInput(irq, level)
       if (level === 1) this.ghosts.injected(irq)
     }
-    return target
+    this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]++
+  }
+
+  private signal(index: number, v: number): void {
+    const { words, kicks } = this.hypervisor
+    postRequest(words, v, REQ_SIGNAL)
+    kicks.kick(v)
+    words[this.deviceOf(index) + DEVICE_PC]++
   }
 }
 

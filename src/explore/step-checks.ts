@@ -1,6 +1,6 @@
 /**
  * Which invariants a step can break, and whether it did. A step that changes only its thread's and its vCPU's
- * words, or its PE's without entering, can break none but those of questions.
+ * words, or its PE's without entering, can break none but those of questions, and of what it must find.
  */
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_IRQ } from '../hyp/vcpu.ts'
@@ -9,7 +9,18 @@ import { VgicError } from '../state/vgic-error.ts'
 import type { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import type { Actor, ScenarioMachine } from './machine.ts'
-import { ASKS, ASKS_OWN_RUNNABLE, ENTERS, REACH, REACH_ALL, REACH_GUEST, REACH_QUEUE } from './step-kind.ts'
+import { StepContexts } from './step-context.ts'
+import {
+  ASKS,
+  ASKS_OWN_RUNNABLE,
+  DEACTIVATES,
+  ENTERS,
+  HAS_NEEDS,
+  REACH,
+  REACH_ALL,
+  REACH_GUEST,
+  REACH_QUEUE,
+} from './step-kind.ts'
 
 /** An invariant that is broken, and what is wrong. */
 export type Breach = readonly [InvariantId, string]
@@ -19,23 +30,37 @@ export class StepChecks {
   readonly checked: Readonly<Record<InvariantId, boolean>>
   private readonly hypervisor: Hypervisor
   private readonly checker: InvariantChecker
+  private readonly contexts: StepContexts
 
-  /** `changes` are those of the last step; without `ids` all invariants are checked. */
+  /**
+   * `changes` are those of the last step, `before` the machine's words before it; without `ids` all invariants are
+   * checked.
+   */
   constructor(
     machine: ScenarioMachine,
     private readonly changes: Changes,
+    private readonly before: Int32Array,
     ids: readonly InvariantId[] | undefined,
   ) {
     this.hypervisor = machine.hypervisor
     this.checker = new InvariantChecker(machine)
+    this.contexts = new StepContexts(machine, before)
     this.checked = chosen(ids)
   }
 
   /** After a step of an actor that was of a kind. */
   afterStep({ index }: Actor, kind: number): Breach | undefined {
+    if (kind & HAS_NEEDS) {
+      const breach = this.contexts.missing(this.hypervisor.vcpu(index), this.checked)
+      if (breach) return breach
+    }
     if (kind & (ASKS | ASKS_OWN_RUNNABLE)) {
       const breach = this.afterQuestion(this.hypervisor.vcpu(index), kind)
       if (breach) return breach
+    }
+    if (kind & DEACTIVATES && this.checked.S12) {
+      const what = this.checker.lostDeactivation(this.hypervisor.vcpu(index), this.before)
+      if (what !== undefined) return ['S12', what]
     }
     const reach = kind & REACH
     if (kind & ENTERS && this.checked.S8) {
@@ -47,9 +72,16 @@ export class StepChecks {
 
   /** In a state from which nothing can happen, or nothing within the bounds. */
   atEnd(): Breach | undefined {
-    if (!this.checked.L1) return undefined
-    const what = this.checker.lostWakeUp()
-    return what === undefined ? undefined : ['L1', what]
+    const { checker, checked } = this
+    if (checked.L1) {
+      const what = checker.lostWakeUp()
+      if (what !== undefined) return ['L1', what]
+    }
+    if (checked.L6) {
+      const what = checker.stuckThread()
+      if (what !== undefined) return ['L6', what]
+    }
+    return undefined
   }
 
   private afterChange(reach: number): Breach | undefined {

@@ -1,8 +1,9 @@
 /** What the explorer knows of a step before it is taken: how far its changes reach, and what is checked after it. */
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
+import { ICC_DIR_EL1 } from '../arch/icc.ts'
 import { PCPU_HCR_EL2 } from '../gic/pcpu.ts'
-import { type Step, TABLE_SHIFT } from '../hyp/design.ts'
-import { GUEST_PC, OP_QUIESCE, OP_SEV, OP_WORDS } from '../hyp/guest.ts'
+import type { Step } from '../hyp/design.ts'
+import { GUEST_PC, OP_DIR, OP_QUIESCE, OP_SEV, OP_WORDS, OP_WRITE } from '../hyp/guest.ts'
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
 import {
   accessStopped,
@@ -14,7 +15,6 @@ import {
   foldIgnoringEoiCount,
   irqOn,
   STEP_GUEST,
-  STEP_QUEUE_INTERRUPT,
   STEP_RUNNABLE,
   STEP_RUNNABLE_ON_DEMAND,
   timerLoad,
@@ -22,6 +22,7 @@ import {
 } from '../hyp/steps.ts'
 import { VCPU_AP_COUNT, VCPU_NOTIFIER, VCPU_PC, VCPU_PE, VCPU_USED_LRS } from '../hyp/vcpu.ts'
 import type { Actor, ScenarioMachine } from './machine.ts'
+import { hasNeeds } from './step-context.ts'
 
 /** How far its changes reach, the low bits of a kind: anywhere. */
 export const REACH_ALL = 0
@@ -45,6 +46,11 @@ export const ENTERS = 32
 const ON_LISTS = 64
 /** Takes the host's interrupts. */
 const TAKES = 128
+/** It needs something that step-context.ts looks for. */
+export const HAS_NEEDS = 256
+
+/** The guest writes to ICC_DIR_EL1. */
+export const DEACTIVATES = 512
 
 /** HCR_EL2's bits that make a guest's ICC_* accesses those to its virtual CPU interface. */
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
@@ -59,9 +65,8 @@ const timerSteps: readonly Step[] = [timerLoad, timerSync]
 export class StepKinds {
   private readonly words: Int32Array
   /** By program counter. */
-  private readonly rows: Uint8Array
+  private readonly rows: Uint16Array
   private readonly timer: number
-  private readonly queue: number
   private readonly guest: number
 
   constructor(private readonly machine: ScenarioMachine) {
@@ -69,9 +74,8 @@ export class StepKinds {
     this.words = words
     const { timers } = machine.setup
     const mapped = place.mappedCount > 0
-    this.rows = Uint8Array.from(runLoop.program.steps, (step) => rowOf(step, timers || mapped))
+    this.rows = Uint16Array.from(runLoop.program.steps, (step) => rowOf(step, timers || mapped))
     this.timer = timers ? REACH_ALL : REACH_VCPU
-    this.queue = mapped ? REACH_ALL : REACH_QUEUE
     this.guest = mapped ? REACH_ALL : REACH_GUEST
   }
 
@@ -100,7 +104,7 @@ export class StepKinds {
     if (runLoop.threadState(v) === THREAD_IN_GUEST) return this.ofGuest(index, v)
     const notifier = words[v + VCPU_NOTIFIER]
     const row = this.rows[notifier !== 0 ? notifier : words[v + VCPU_PC]]
-    if (row & ON_LISTS && this.hasEmptyLists(v)) return REACH_VCPU
+    if (row & ON_LISTS && this.hasEmptyLists(v)) return REACH_VCPU | HAS_NEEDS
     return row & TAKES && !this.machine.hypervisor.guest.isInterrupted(v) ? REACH_THREAD : row
   }
 
@@ -113,17 +117,27 @@ export class StepKinds {
     const { words } = this
     // Without a load its accesses are to the physical CPU interface.
     if ((words[words[v + VCPU_PE] + PCPU_HCR_EL2] & ROUTES) !== ROUTES) return REACH_ALL
-    const op = this.machine.setup.guests[index].ops[words[v + GUEST_PC] * OP_WORDS]
-    return op === OP_SEV || op === OP_QUIESCE ? REACH_ALL : this.guest
+    const { ops } = this.machine.setup.guests[index]
+    const at = words[v + GUEST_PC] * OP_WORDS
+    switch (ops[at]) {
+      case OP_SEV:
+      case OP_QUIESCE:
+        return REACH_ALL
+      case OP_DIR:
+        return this.guest | DEACTIVATES
+      case OP_WRITE:
+        return ops[at + 1] === ICC_DIR_EL1 ? this.guest | DEACTIVATES : this.guest
+      default:
+        return this.guest
+    }
   }
 
   private ofDevice(index: number): number {
-    const { machine } = this
-    const { table, inject } = machine.hypervisor.runLoop.program
+    const { machine, words } = this
+    const { injection, mapped, runLoop } = machine.hypervisor
     if (machine.nextDeviceStep(index)?.signal) return REACH_NOTIFY
-    const pc = machine.injectionOf(index)
-    const op = table[(pc === 0 ? inject : pc) << TABLE_SHIFT]
-    return op === STEP_QUEUE_INTERRUPT ? this.queue : REACH_NOTIFY
+    if (mapped.isMappedSpi(machine.inputOf(index, words))) return REACH_ALL
+    return injection.queues(machine.injectionOf(index) || runLoop.program.inject) ? REACH_QUEUE : REACH_NOTIFY
   }
 }
 
@@ -145,6 +159,7 @@ function rowOf(step: Step | undefined, injects: boolean): number {
     (asksOwnRunnable ? ASKS_OWN_RUNNABLE : 0) |
     (step.op === STEP_GUEST ? ENTERS : 0) |
     (listSteps.includes(step) ? ON_LISTS : 0) |
-    (step === irqOn ? TAKES : 0)
+    (step === irqOn ? TAKES : 0) |
+    (hasNeeds(step.op) ? HAS_NEEDS : 0)
   )
 }

@@ -113,12 +113,18 @@ function tell(machine: ScenarioMachine, actor: Actor): Told {
 
 function otherStep(machine: ScenarioMachine, actor: Actor): Told | undefined {
   if (actor.kind !== 'device') return undefined
-  const next = machine.nextDeviceStep(actor.index)
-  const injection = machine.injectionOf(actor.index)
-  const { paths } = machine.hypervisor.runLoop.program
+  const what = deviceStep(machine, actor.index)
   machine.step(actor)
-  const what = injection === 0 ? (next?.name ?? '') : lastPart(paths[injection])
   return { place: '', what, listRegisters: [] }
+}
+
+/** What a device does next: it moves a line, which is the `queue` of an injection, or does another step of one. */
+function deviceStep(machine: ScenarioMachine, index: number): string {
+  const { injection, mapped, runLoop, words } = machine.hypervisor
+  const next = machine.nextDeviceStep(index)
+  const pc = machine.injectionOf(index) || runLoop.program.inject
+  const moves = next?.signal || injection.queues(pc) || mapped.isMappedSpi(machine.inputOf(index, words))
+  return moves ? (next?.name ?? '') : lastPart(runLoop.program.paths[pc])
 }
 
 function vcpuStep(machine: ScenarioMachine, actor: Actor): Told {

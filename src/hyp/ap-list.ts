@@ -92,6 +92,12 @@ export class ApLists {
     return irqInputMoves(word, level) ? this.queue(words, irq, irqWithInput(word)) : 0
   }
 
+  /** The vCPU that `setInput` would return. */
+  targetOfInput(irq: number, level: number): number {
+    const word = this.words[irq]
+    return irqInputMoves(word, level) ? this.targetOracle(this.words, irqWithInput(word)) : 0
+  }
+
   /** Makes an interrupt pending whatever its trigger, as an SGI or a write to ISPENDR does; returns as `setInput`. */
   latch(irq: number): number {
     return this.queue(this.words, irq, this.words[irq] | IRQ_LATCH)

@@ -2,7 +2,9 @@
  * Two baselines, each a set of edits that any design can have: `fixed` is every design as it is defined here,
  * with every good choice; `kvm61` is what the recordings show of Linux 6.1.
  */
-import { checkDesign, compile, type Design } from './design.ts'
+
+import { checkDesign } from './check-design.ts'
+import { compile, type Design } from './design.ts'
 import { edit } from './edit.ts'
 import {
   candidateRunnable,

@@ -20,7 +20,7 @@ import {
 } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import type { StepContext } from './own-steps.ts'
-import { giveUpCpu, resume, STEP_KICK, STEP_OWN, STEP_POST_REQUEST, STEP_QUEUE_INTERRUPT } from './steps.ts'
+import { giveUpCpu, resume, STEP_OWN } from './steps.ts'
 
 /** A step: one atomic action of the hypervisor on behalf of a vCPU. Its result chooses what comes next. */
 export interface Step {
@@ -271,27 +271,15 @@ function refuseOther(name: string, node: unknown): void {
   )
 }
 
-/** Throws an `argument` error for what is no design. */
-export function checkDesign(design: Design): Design {
+/** Throws an `argument` error for what is no design. Where its steps stand, check-design.ts looks at. */
+export function checkShape(design: Design): Design {
   argumentObject('design', design, 'a design, such as designs.wfiHandler or what defineDesign() returns')
   argumentOptions('A design', design, designFields)
   argumentString('name', design.name)
   for (const list of ['thread', 'schedOut', 'schedIn', 'inject'] as const) checkNodes(list, design[list])
-  for (const list of ['thread', 'schedOut', 'schedIn'] as const) refuseInjection(list, design[list])
   checkWords(design.words)
   return design
 }
-
-/** A device's steps are about the interrupt that it injects: a vCPU's thread has none. */
-function refuseInjection(list: string, nodes: readonly Node[]): void {
-  for (const node of nodes) {
-    if (node.kind === 'part' || node.kind === 'loop') refuseInjection(list, node.body)
-    else if (node.kind === 'choice') for (const branch of node.branches) refuseInjection(list, branch)
-    else if (node.kind === 'step' && injectionSteps.includes(node.op))
-      throw new VgicError('argument', `${node.name} cannot stand in ${list}: it belongs into inject.`)
-  }
-}
-const injectionSteps: readonly number[] = [STEP_QUEUE_INTERRUPT, STEP_POST_REQUEST, STEP_KICK]
 
 /** Throws an `argument` error for what are no names of words. */
 export function checkWords(words: readonly string[] = []): readonly string[] {
@@ -479,7 +467,8 @@ class Compiler {
   }
 }
 
-const isOwnStep = (step: Step): step is OwnStep => 'perform' in step
+/** Whether a step is a design's own. */
+export const isOwnStep = (step: Step): step is OwnStep => 'perform' in step
 
 /** The successors of a step that the list goes on after, whatever its result. */
 function successorsOf({ outcomes, ends }: Step, next: number): number[] {

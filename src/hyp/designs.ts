@@ -4,8 +4,8 @@
  * vPE goes where its `wfi` and its notifiers say "put" and "load" of it, once the silicon has one.
  */
 import { argumentOptions, argumentString, type Fields } from '../state/arguments.ts'
+import { checkDesign } from './check-design.ts'
 import {
-  checkDesign,
   checkNodes,
   checkStep,
   checkWords,
@@ -169,7 +169,10 @@ export interface DesignParts {
 const vcpuLoad = [load, trapDir, timerLoad]
 const vcpuPut = [timerPut, put]
 
-/** Makes a design: a name, and what it does its own way. The steps are those of this library, or `ownStep`s. */
+/**
+ * Makes a design: a name, and what it does its own way. The steps are those of this library, or `ownStep`s. Throws an
+ * `argument` error if one stands where it cannot do anything: a kick in the thread, say.
+ */
 export function defineDesign(name: string, parts: DesignParts): Design {
   checkParts(name, parts)
   const { wfi, beforeEntry = [], afterExit = [], candidateCanRun = dyRunnable } = parts

@@ -1,11 +1,13 @@
 /**
  * Editing a design: omit a step, swap two, replace one, put one in. A known bug is an edit of a good design, and
- * so is a baseline. A step is addressed by the end of its path, `wfi/saveVmcr`; an address that no step has, or
- * that several have, is refused, and so is an edit that leaves the compiled design as it was.
+ * so is a baseline. A step is addressed by the end of its path, `wfi/saveVmcr`, and where a list has several of a name
+ * by its number among them too: `wfi/preemptOff#1`. An address that no step has, or that several have and none as its
+ * whole path, is refused, and so is an edit that leaves the compiled design as it was.
  */
 import { argumentString } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
-import { checkDesign, checkNodes, checkStep, compile, type Design, type Node, type Step } from './design.ts'
+import { checkDesign } from './check-design.ts'
+import { checkNodes, checkStep, compile, type Design, type Node, type Step } from './design.ts'
 
 /** Finds the steps of a list, by path; the visitor may replace each by a list. */
 type Visitor = (step: Step, path: string) => readonly Node[]
@@ -15,9 +17,12 @@ export class Edit {
   /** @internal */
   constructor(private readonly edited: Design) {}
 
-  /** The design as edited, under a name of its own. */
+  /**
+   * The design as edited, under a name of its own. Throws an `argument` error if a step stands where it cannot do
+   * anything.
+   */
   design(name = this.edited.name): Design {
-    return { ...this.edited, name: argumentString('name', name) }
+    return checkDesign({ ...this.edited, name: argumentString('name', name) })
   }
 
   /** Takes a step out. A test cannot be: something must choose. */
@@ -77,11 +82,15 @@ export class Edit {
   private find(address: string): { path: string; step: Step } {
     argumentString('address', address)
     const found: { path: string; step: Step }[] = []
+    const whole: { path: string; step: Step }[] = []
+    const isNumbered = /#\d+$/.test(address)
     visitAll(this.edited, (step, path) => {
-      const plain = path.replace(/#\d+/g, '')
-      if (plain === address || plain.endsWith(`/${address}`)) found.push({ path, step })
+      const name = isNumbered ? numbered(path) : path.replace(/#\d+/g, '')
+      if (name === address) whole.push({ path, step })
+      if (name === address || name.endsWith(`/${address}`)) found.push({ path, step })
       return [step]
     })
+    if (whole.length === 1) return whole[0]
     if (found.length === 1) return found[0]
     throw new VgicError(
       'argument',
@@ -125,6 +134,9 @@ function visitAll(design: Design, visit: Visitor): Design {
     inject: visitList(design.inject, 'inject/', visit),
   }
 }
+
+/** A path that says which of its name it is, the first too. */
+const numbered = (path: string): string => (/#\d+$/.test(path) ? path : `${path}#1`)
 
 /** Steps of one name in one list are told apart by `#n` in their paths, from the second on. */
 function visitList(

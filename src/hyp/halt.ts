@@ -92,7 +92,7 @@ export class Halt {
 
   /** Refreshes a vCPU's shadow of ICH_VMCR_EL2 from the PE of whoever asks, wherever the vCPU is. */
   readMaskOnDemand(v: number, pe: number): void {
-    if (pe !== 0) this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, pe)
+    this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, pe)
   }
 
   /** Gives every vCPU the longest window. */

@@ -13,12 +13,14 @@ import { MachineState } from '../state/machine-state.ts'
 import { affinityOf } from './affinity.ts'
 import { ApLists } from './ap-list.ts'
 import { ArchTimers, timerIntids } from './arch-timer.ts'
+import { checkDesign } from './check-design.ts'
 import { COST_FIRST_ENTRY } from './cost.ts'
 import { compile, type Design, FIRST_PC, stepNames } from './design.ts'
 import { GUEST_ACK, GUEST_RUNS, GUEST_WAITS, Guest, type GuestProgram, MAX_DEPTH } from './guest.ts'
 import { Halt, type HaltPolling } from './halt.ts'
 import { bootHostGic, type PhysicalSpi } from './host-gic.ts'
 import { HostInterrupts } from './host-interrupts.ts'
+import { Injection } from './injection.ts'
 import { Kicks } from './kick.ts'
 import { MappedInterrupts } from './mapped-interrupts.ts'
 import { OnSpin } from './on-spin.ts'
@@ -99,6 +101,7 @@ export class Hypervisor {
   readonly mmio: VgicMmio
   readonly scheduler: Scheduler
   readonly hostInterrupts: HostInterrupts
+  readonly injection: Injection
   readonly halt: Halt
   readonly runLoop: RunLoop
   readonly guest: Guest
@@ -113,6 +116,7 @@ export class Hypervisor {
     /** A digest of what the machine was made from, so that another scenario's image is refused. */
     recipe: number,
   ) {
+    checkDesign(design)
     const { vcpus, spis } = setup
     const { listRegisters } = config
     const mapped = setup.interrupts.filter(({ physical }) => physical !== undefined).length
@@ -156,6 +160,7 @@ export class Hypervisor {
       this.timers,
       this.mapped,
     )
+    this.injection = new Injection(program, this.apLists)
     const vgic = new VgicV3(this.seam, this.apLists, this.mapped)
     const onSpin = new OnSpin(this.apLists, this.scheduler)
     this.runLoop = new RunLoop(program, {
@@ -194,19 +199,12 @@ export class Hypervisor {
   }
 
   /**
-   * A device moves the line of an interrupt: stores it and queues the interrupt. Returns the vCPU that is to be
-   * notified, 0 if none. What is mapped interrupts the host, which does all of it.
+   * A device moves the line of an interrupt, and its vCPU is notified, all at once. What is mapped interrupts the host,
+   * which does the rest.
    */
-  setInput(irq: number, level: number): number {
-    if (!this.mapped.isMappedSpi(irq)) return this.apLists.setInput(irq, level)
-    this.mapped.setInput(irq, level)
-    return 0
-  }
-
-  /** A device moves the line of an interrupt, and its vCPU is notified. */
   inject(irq: number, level: number): void {
-    const v = this.setInput(irq, level)
-    if (v !== 0) this.apLists.notify(v)
+    if (this.mapped.isMappedSpi(irq)) this.mapped.setInput(irq, level)
+    else this.apLists.inject(irq, level)
   }
 
   private lower(v: number, intid: number): void {

@@ -9,7 +9,7 @@ import type { Halt } from './halt.ts'
 import type { OnSpin } from './on-spin.ts'
 import type { Seam } from './seam.ts'
 import { STEP_OWN } from './steps.ts'
-import { VCPU_INDEX, VCPU_LOADED, VCPU_PE, VCPU_SPIN, VCPU_USED_LRS, VCPU_VMCR } from './vcpu.ts'
+import { VCPU_INDEX, VCPU_LOADED, VCPU_PE, VCPU_USED_LRS, VCPU_VMCR } from './vcpu.ts'
 import type { VgicV3 } from './vgic-v3.ts'
 import type { VmPlace } from './vm.ts'
 
@@ -29,23 +29,25 @@ export interface StepContext {
   /** The shadow of ICH_VMCR_EL2. */
   shadowVmcr(vcpu: number): number
   /**
-   * Reads ICH_VMCR_EL2 of the PE that `asker` is on, whoever's it is, into the shadow of `vcpu`; nothing if
-   * `asker` is on none.
+   * Reads ICH_VMCR_EL2 of the PE that `asker`, by default `vcpu`, is on, whoever's it is, into the shadow of `vcpu`.
    */
   saveVmcr(vcpu: number, asker?: number): void
-  /** vcpu_load of the vGIC, whether or not it has been done. */
+  /** vcpu_load of the vGIC, whether or not it has been done, on the PE that the vCPU is on. */
   load(vcpu: number): void
-  /** vcpu_put of the vGIC, whether or not it has been done. */
+  /** vcpu_put of the vGIC, whether or not it has been done, from the PE that the vCPU is on. */
   put(vcpu: number): void
-  /** Reads ICH_ELRSR_EL2: bit n is set if list register n holds nothing. */
+  /** Reads ICH_ELRSR_EL2 of the PE that the vCPU is on: bit n is set if list register n holds nothing. */
   readElrsr(vcpu: number): number
-  /** Folds the list registers back, taking those whose bits are set in `empty` for empty, and prunes. */
+  /**
+   * Folds the list registers of the PE that the vCPU is on back, taking those whose bits are set in `empty` for empty,
+   * and prunes.
+   */
   fold(vcpu: number, empty: number): void
   /** Whether the vCPU would run, by its shadow registers. */
   runnable(vcpu: number): boolean
   /** kvm_vcpu_check_block: whether its halt ends, because it is runnable, of a timer, or of a signal. */
   checkBlock(vcpu: number): boolean
-  /** The vCPU that the directed yield of a vCPU looks at. Throws an `argument` error outside of one. */
+  /** The vCPU that the directed yield of a vCPU looks at. Throws an `argument` error before `noCandidate?` has said no. */
   candidate(vcpu: number): number
 }
 
@@ -129,13 +131,15 @@ export class OwnSteps implements StepContext {
   }
 
   candidate(vcpu: number): number {
-    if (this.words[this.vcpu(vcpu) + VCPU_SPIN] !== 0) return this.onSpin.candidate(vcpu)
+    const candidate = this.onSpin.candidate(this.vcpu(vcpu))
+    if (candidate !== 0) return candidate
     throw new VgicError(
       'argument',
-      'There is no candidate: ask for it in a directed yield, as candidateCanRun.',
+      `vcpu${this.words[vcpu + VCPU_INDEX]} looks at no candidate: ask candidate() after noCandidate has said no.`,
     )
   }
 
+  /** Where a word of the design's own is in a vCPU's record. */
   private at(vcpu: number, word: string): number {
     const index = this.names.indexOf(word)
     if (index >= 0) return this.vcpu(vcpu) + this.place.ownWords + index

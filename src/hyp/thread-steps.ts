@@ -234,7 +234,7 @@ export class ThreadSteps {
       case op.STEP_DY_RUNNABLE:
         return this.onSpin.isBlocked(v) && this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
       case op.STEP_CANDIDATE_RUNNABLE:
-        return this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
+        return this.onSpin.candidate(v) !== 0 && this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
       case op.STEP_YIELD_TO:
         this.onSpin.yieldTo(v)
         return 0

@@ -30,8 +30,9 @@ import type { Difference } from '../state/machine-state.ts'
 import { counted, listed } from '../state/printed.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import { TIMER_PHYSICAL, TIMER_VIRTUAL, timerIntids } from './arch-timer.ts'
+import { checkDesign } from './check-design.ts'
 import { type CostRow, readCost } from './cost.ts'
-import { checkDesign, type Design } from './design.ts'
+import type { Design } from './design.ts'
 import { type Explanation, explain } from './explain.ts'
 import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from './guest.ts'
 import { checkGuestFrames, type GuestFramesConfig } from './guest-frames.ts'
@@ -278,7 +279,7 @@ export class VirtualMachine {
     if (setup.timers && timerIntids.some((timer) => timer === intid)) {
       throw new VgicError('argument', `PPI ${intid} belongs to a timer: use setTimer.`)
     }
-    this.hypervisor.inject(apLists.irqOf(v, intid), isHigh ? 1 : 0)
+    this.hypervisor.injection.run(apLists.irqOf(v, intid), isHigh ? 1 : 0)
   }
 
   /** The guest of a vCPU sets a timer that has expired, or turns the timer off; the VM must have timers. */
