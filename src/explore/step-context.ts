@@ -37,7 +37,7 @@ import { VM_STOPPER } from '../hyp/vm.ts'
 import type { InvariantId } from './invariants.ts'
 import type { ScenarioMachine } from './machine.ts'
 
-/** ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2 are so many at most. */
+/** `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2` are so many at most. */
 const ACTIVE_PRIORITIES = 4
 
 /** Something that a step must find, and what is the matter if it does not. */

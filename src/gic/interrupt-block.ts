@@ -29,7 +29,7 @@ export const ROUTE = 16
 
 /**
  * The words of a block at word `at` of a record; register names begin with `prefix`. `blockOf` says which 32
- * interrupts a record has, as the number of their IGROUPR<n>.
+ * interrupts a record has, as the number of their `IGROUPR<n>`.
  */
 export function blockWords(
   at: number,

@@ -108,12 +108,15 @@ export class Edit {
       before.table.every((word, i) => word === after.table[i]) &&
       before.own.every((step, i) => step === after.own[i])
     if (same) throw new VgicError('argument', `The edit leaves ${this.edited.name} as it was.`)
-    return edit(edited)
+    return editing(edited)
   }
 }
 
+/** An edit under way may be of a design that is none until the next. */
+const editing = (edited: Design): Edit => new Edit(edited)
+
 /** Begins to edit a design. */
-export const edit = (design: Design): Edit => new Edit(checkDesign(design))
+export const edit = (design: Design): Edit => editing(checkDesign(design))
 
 /** What can be addressed. */
 function addressesOf(design: Design): string[] {

@@ -103,7 +103,7 @@ export class OwnSteps implements StepContext {
   }
 
   saveVmcr(vcpu: number, asker = vcpu): void {
-    this.halt.readMaskOnDemand(this.vcpu(vcpu), this.words[this.vcpu(asker) + VCPU_PE])
+    this.halt.readMaskOnDemand(this.vcpu(vcpu), this.words[this.running(asker) + VCPU_PE])
   }
 
   load(vcpu: number): void {
@@ -160,7 +160,10 @@ export class OwnSteps implements StepContext {
   /** The same of one that is on a PE, whose registers are meant. */
   private running(vcpu: number): number {
     if (this.words[this.vcpu(vcpu) + VCPU_PE] !== 0) return vcpu
-    throw new VgicError('argument', 'This vCPU is on no PE: only its own steps can ask for its registers.')
+    throw new VgicError(
+      'argument',
+      `vcpu${this.words[vcpu + VCPU_INDEX]} is on no PE whose registers a step could reach: take the vCPU that the step is called with.`,
+    )
   }
 }
 

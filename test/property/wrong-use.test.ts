@@ -218,6 +218,14 @@ const actor: Kind = {
 }
 const moment = optional(integer(0, Number.MAX_SAFE_INTEGER))
 const part = options({ from: moment, to: moment })
+const injecting: readonly unknown[] = [steps.queueInterrupt, steps.postRequest, steps.kickVcpu]
+const injection: Kind = {
+  right: () => [steps.queueInterrupt, steps.kickVcpu],
+  takes: (value) =>
+    Array.isArray(value) &&
+    value.includes(steps.queueInterrupt) &&
+    value.every((each) => injecting.includes(each)),
+}
 const newRun = (): hyp.Run => newScenario().vm({ vcpus: CPUS }).run()
 const interrupt = (first: number, last: number): Kind =>
   options({
@@ -517,7 +525,7 @@ const rows: Readonly<Record<string, Row>> = {
       candidateCanRun: optional(yesOrNo),
       schedOut: body0,
       schedIn: body0,
-      inject: body0,
+      inject: optional(injection),
       words: optional(list(text('word'))),
     }),
   ),

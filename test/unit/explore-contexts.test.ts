@@ -250,6 +250,6 @@ describe('a step of a design’s own', () => {
       (context: StepContext) => context.put(wrong),
       (context: StepContext) => context.candidate(wrong),
     ])
-      expect(thrown(reach)).toMatch(/is no vCPU: take the one that the step is called with/)
+      expect(thrown(reach)).toMatch(/^vcpu must be the handle that the step was called with/)
   })
 })

@@ -214,7 +214,7 @@ describe('a design is refused', () => {
     const { thread } = designs.wfiHandler
     for (const op of [0, 44, 45, 63, 1000]) {
       const step: Step = { kind: 'step', name: 'odd', op, outcomes: [] }
-      const message = /has a step odd that is none of this library's/
+      const message = /^odd.op must be an integer from 1 to|has a step odd that is none of this library's/
       refused(() => defineDesign('odd', { wfi: [step] }), message)
       refused(() => sleeper({ ...designs.wfiHandler, thread: [step, ...thread] }).machine(), message)
     }

@@ -343,13 +343,13 @@ describe('whoever writes a design is told of', () => {
       'a candidate outside of a directed yield',
       () => takes((context, vcpu) => context.candidate(vcpu)),
       'argument',
-      'There is no candidate: ask for it in a directed yield, as candidateCanRun.',
+      'vcpu0 looks at no candidate: ask candidate() after noCandidate has said no.',
     ],
     [
       "a device's step in a vCPU's thread",
       () => defineDesign('d', { wfi: [halt(), part('notify', steps.kickVcpu)] }),
       'argument',
-      'kick cannot stand in thread: it belongs into inject.',
+      'd has kick in the wrong list: it belongs into inject: only an injection has an interrupt.',
     ],
     [
       'a list that has itself in it',
