@@ -3,12 +3,11 @@
  * (`preemptible()`, `irqs_disabled()`), and something to work on. A step that does not find it may leave a state that
  * looks right all the same.
  */
-
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
-import { VMCR_VENG0, VMCR_VENG1, VMCR_VPMR } from '../arch/ich.ts'
+import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich.ts'
 import { EC_DATA_ABORT, EC_SYSREG, ESR_EC } from '../arch/syndrome.ts'
 import { PCPU_HCR_EL2 } from '../gic/pcpu.ts'
-import { ICH_AP0R, ICH_AP1R } from '../gic/virtual-interface.ts'
+import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/virtual-interface.ts'
 import { TABLE_SHIFT } from '../hyp/design.ts'
 import { GUEST_PC, OP_END, OP_WORDS } from '../hyp/guest.ts'
 import * as op from '../hyp/steps.ts'
@@ -96,12 +95,19 @@ const unloaded: Need = {
   matter: 'while its CPU interface is in the hardware',
   holds: (words, v) => words[v + VCPU_LOADED] === 0,
 }
+/** In ICH_VMCR_EL2, what a guest's interrupts depend on. */
+const ADMITS = 0xff000000 | VMCR_VENG0 | VMCR_VENG1
+/** Whether a value of ICH_VMCR_EL2 is what the guest of a vCPU left, as far as the silicon has it. */
+function isAsLeft(vmcr: number, v: number, { hypervisor, ghosts }: ScenarioMachine): boolean {
+  const implemented = ADMITS & (0x00ffffff | (hypervisor.silicon.virtualInterface.priorityMask << 24))
+  return ((vmcr ^ ghosts.vmcrOf(v)) & implemented) === 0
+}
 /** Userspace reads a vCPU's registers in memory when its thread has returned from KVM_RUN. */
 const freshShadow: Need = {
   invariant: 'S11',
   matter: 'with shadow registers that its guest has changed since',
-  holds: (words, v, { ghosts }) =>
-    VMCR_VPMR(words[v + VCPU_VMCR]) === VMCR_VPMR(ghosts.vmcrOf(v)) &&
+  holds: (words, v, machine) =>
+    isAsLeft(words[v + VCPU_VMCR], v, machine) &&
     (words[v + VCPU_LOADED] === 0 || hasActivePriorities(words, v)),
 }
 const folded: Need = {
@@ -117,16 +123,10 @@ const loaded: Need = {
   holds: (words, v) =>
     words[v + VCPU_LOADED] !== 0 && (words[words[v + VCPU_PE] + PCPU_HCR_EL2] & ROUTES) === ROUTES,
 }
-/** In ICH_VMCR_EL2, what a guest's interrupts depend on. */
-const ADMITS = 0xff000000 | VMCR_VENG0 | VMCR_VENG1
 const ownInterface: Need = {
   invariant: 'S2',
   matter: 'with an ICH_VMCR_EL2 that its guest has not left',
-  holds: (words, v, { hypervisor, ghosts }) => {
-    const { ich, virtualInterface } = hypervisor.silicon
-    const implemented = ADMITS & (0x00ffffff | (virtualInterface.priorityMask << 24))
-    return ((ich.readVmcr(words[v + VCPU_PE]) ^ ghosts.vmcrOf(v)) & implemented) === 0
-  },
+  holds: (words, v, machine) => isAsLeft(words[words[v + VCPU_PE] + ICH_VMCR], v, machine),
 }
 const exitDone: Need = {
   invariant: 'S23',
@@ -162,6 +162,7 @@ const notTheGics: Need = {
   invariant: 'S23',
   matter: 'with an access to the emulated GIC',
   holds: (words, v, { hypervisor }) => {
+    if (ESR_EC(words[v + VCPU_ESR]) !== EC_DATA_ABORT) return true
     const address = words[v + VCPU_FAULT_IPA + 1] * 0x1_0000_0000 + (words[v + VCPU_FAULT_IPA] >>> 0)
     return hypervisor.mmio.nameOf(address) === undefined
   },
@@ -173,12 +174,9 @@ const candidate: Need = {
 }
 
 const needs: readonly (readonly [numbers: readonly number[], needs: readonly Need[]])[] = [
-  [
-    [op.STEP_LOAD, op.STEP_LOAD_UNLESS_WAITING, op.STEP_TRAP_DIR, op.STEP_TIMER_LOAD, op.STEP_TIMER_PUT],
-    [preemptionOff],
-  ],
-  [[op.STEP_PUT, op.STEP_SAVE_VMCR], [preemptionOff]],
-  [[op.STEP_HANDLE_REQUESTS, op.STEP_STOP_VCPUS, op.STEP_EXIT_REASON], [maySleep]],
+  [[op.STEP_LOAD, op.STEP_LOAD_UNLESS_WAITING, op.STEP_TRAP_DIR, op.STEP_TIMER_LOAD], [preemptionOff]],
+  [[op.STEP_PUT, op.STEP_TIMER_PUT, op.STEP_SAVE_VMCR], [preemptionOff]],
+  [[op.STEP_HANDLE_REQUESTS, op.STEP_STOP_VCPUS], [maySleep]],
   [[op.STEP_PREEMPT_ON], [preemptionCounted]],
   [
     [op.STEP_FLUSH, op.STEP_FLUSH_ACTIVE_FIRST],

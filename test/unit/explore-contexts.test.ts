@@ -102,7 +102,12 @@ const cases: readonly Case[] = [
     (d) => d.omit('wfi/preemptOn'),
     leaver,
   ],
-  ['S22', /does exitReason\? with preemption or interrupts off/, (d) => d.omit('exit/irqOn'), leaver],
+  [
+    'S22',
+    /does entry\/handleRequests with preemption or interrupts off/,
+    (d) => d.omit('exit/irqOn'),
+    leaver,
+  ],
   ['S22', /does entry\/flush with interrupts on/, (d) => d.swap('entry/irqOff', 'entry/flush'), leaver],
   [
     'S22',
@@ -180,6 +185,24 @@ describe('a step that does not find what it needs', () => {
 
   it('is Linux 6.1’s, which does not trap a deactivation by another vCPU', () => {
     expect(explore(elsewhere(kvm61(designs.wfiHandler))).violation).toMatchObject({ invariant: 'S12' })
+  })
+})
+
+describe('what the hardware does not keep of a register', () => {
+  it('is no change by a guest that has not run yet', () => {
+    const recipe = leaver(designs.wfiHandler)
+      .cpuInterface(0, { priorityMask: 0xff, groups: [1] })
+      .device('vmm', (d) => d.signal(0))
+    expect(explore(recipe, { states: 300_000 })).toMatchObject({ complete: true })
+  })
+
+  it('is not taken for the emulated GIC at address 0', () => {
+    const recipe = leaver(designs.wfiHandler).vm({
+      vcpus: 1,
+      spis: 1,
+      frames: { gicd: 0, gicr: [{ base: 0x0a_0000, count: 1 }] },
+    })
+    expect(explore(recipe)).toMatchObject({ complete: true })
   })
 })
 
