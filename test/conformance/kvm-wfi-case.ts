@@ -167,7 +167,9 @@ export const said = {
   /** To the physical ITS, with all its fields. */
   command: (name: string, fields: Readonly<Record<string, unknown>>): string => {
     const names = Object.keys(fields).filter((field) => field !== 'e' && field !== 'cmd')
-    return ['its', name, ...names.sort().map((field) => `${field}=${String(fields[field])}`)].join(' ')
+    return ['its', name, ...names.sort().map((field) => `${field}=${JSON.stringify(fields[field])}`)].join(
+      ' ',
+    )
   },
   host: (reg: string, intid: number): string => `host ${reg} ${intid}`,
   takes: (intid: number): string => `takes ${intid}`,

@@ -375,7 +375,7 @@ describe('an event of GICv4 as it is compared', () => {
       { e: 'its', cmd: 'VMOVI', device: 'dev', event: 0, vpe: 0, D: 1 },
       { e: 'its', cmd: 'SYNC' },
     )
-    expect(one).toBe('its VMOVI D=1 device=dev doorbell=db0 event=0 vpe=0')
+    expect(one).toBe('its VMOVI D=1 device="dev" doorbell="db0" event=0 vpe=0')
     expect(same).toBe(one)
     expect([other, less]).not.toContain(one)
     expect(sync).toBe('its SYNC')
