@@ -171,6 +171,8 @@ export const said = {
       ' ',
     )
   },
+  /** What the host does with an interrupt of its own, which is not judged. */
+  own: "host's own",
   host: (reg: string, intid: number): string => `host ${reg} ${intid}`,
   takes: (intid: number): string => `takes ${intid}`,
   value: (op: string, v: bigint): string => `op ${op} reads 0x${v.toString(16)}`,
