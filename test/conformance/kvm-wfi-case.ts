@@ -167,8 +167,12 @@ export const said = {
   /** To the physical ITS, with all its fields. */
   command: (name: string, fields: Readonly<Record<string, unknown>>): string => {
     const names = Object.keys(fields).filter((field) => field !== 'e' && field !== 'cmd')
-    return ['its', name, ...names.sort().map((field) => `${field}=${String(fields[field])}`)].join(' ')
+    return ['its', name, ...names.sort().map((field) => `${field}=${JSON.stringify(fields[field])}`)].join(
+      ' ',
+    )
   },
+  /** What the host does with an interrupt of its own, which is not judged. */
+  own: "host's own",
   host: (reg: string, intid: number): string => `host ${reg} ${intid}`,
   takes: (intid: number): string => `takes ${intid}`,
   value: (op: string, v: bigint): string => `op ${op} reads 0x${v.toString(16)}`,

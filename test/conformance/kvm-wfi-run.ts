@@ -334,7 +334,7 @@ class Replay implements Replayed {
       sees.push(said.value(place.key, BigInt(event.value)))
   }
 
-  /** An access as it is judged: not at all if it is the host's own affair, or none that recordings have. */
+  /** An access in the words of {@link said}; nothing for one that no recording has, such as the sending of an IPI. */
   private accessTexts({
     direction,
     kind,
@@ -347,8 +347,8 @@ class Replay implements Replayed {
     const value = hex(wide(low, high))
     if (kind === 'mmio') return [said.access(e, name, value, redistributorAt(register, this.recorded.cpus))]
     if (!name.startsWith('ICC_')) return [said.access(e, name, value)]
-    if (!HOST_ACCESSES.has(name) || isHostsOwn(low)) return []
-    return [said.host(name.replace(/_EL1$/, ''), low)]
+    if (!HOST_ACCESSES.has(name)) return []
+    return [isHostsOwn(low) ? said.own : said.host(name.replace(/_EL1$/, ''), low)]
   }
 }
 

@@ -206,7 +206,7 @@ describe('a recording of drivers', () => {
     expect(stdout).not.toContain('irq of CPU 0')
   })
 
-  it.each(['eoir-no-active-priority', 'eoir-not-the-last-acknowledged', 'access-size'])(
+  it.each(['eoir-no-active-priority', 'eoir-not-the-last-acknowledged', 'eoir-wrong-group', 'access-size'])(
     'does an op that is marked %s, and does not compare it',
     (u) => {
       const marked = (): DriverTrace => {
