@@ -31,8 +31,8 @@ export class DeviceBuilder {
   constructor(private readonly name: string) {}
 
   /**
-   * The next step happens in a plain run at this virtual time or later, not only when nothing else can go on.
-   * An explored run tries every moment regardless.
+   * The steps from here on happen in a plain run at this virtual time or as soon after it as they can, not only when
+   * nothing else can go on. An explored run tries every moment regardless.
    */
   at(time: number): this {
     this.time = argumentInteger('time', time, 0, 0x7fff_ffff)
@@ -64,7 +64,6 @@ export class DeviceBuilder {
       notBefore: this.time,
       signal: true,
     })
-    this.time = undefined
     return this
   }
 
@@ -77,7 +76,6 @@ export class DeviceBuilder {
     argumentInteger('intid', intid, 16, 1019)
     const name = `${verb} ${intidName(intid)}${intid < 32 ? ` of vcpu${vcpu}` : ''}`
     this.steps.push({ name, intid, vcpu, levels, notBefore: this.time })
-    this.time = undefined
     return this
   }
 }

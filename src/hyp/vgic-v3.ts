@@ -10,9 +10,15 @@ import {
   HCR_NPIE,
   HCR_TDIR,
   HCR_UIE,
+  HCR_VGrp0DIE,
+  HCR_VGrp0EIE,
+  HCR_VGrp1DIE,
+  HCR_VGrp1EIE,
   LR_ACTIVE,
   LR_EOI,
   LR_PENDING,
+  VMCR_VENG0,
+  VMCR_VENG1,
   VMCR_VEOIM,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
@@ -38,6 +44,7 @@ import {
   IRQ_LATCH,
   IRQ_LINE,
   irqApListOf,
+  irqGroupIsOff,
   irqIsDeliverable,
   irqIsPending,
   irqListRegister,
@@ -45,6 +52,9 @@ import {
   irqStaysOn,
 } from './vgic-irq.ts'
 import { VM_DEACTIVATED } from './vm.ts'
+
+/** The maintenance interrupts of which a flush asks for one at least if something pending did not fit. */
+export const OVERFLOW_INTERRUPTS = HCR_UIE | HCR_NPIE | HCR_VGrp0EIE | HCR_VGrp1EIE
 
 export class VgicV3 {
   readonly words: Int32Array
@@ -119,10 +129,15 @@ export class VgicV3 {
     this.seam.fillOnly(words, v, pe, HCR_En | HCR_TDIR, apLists.intidOf(v, irq), high)
   }
 
+  /** Which groups are off is worth a read only if that of one could keep the other's interrupts out. */
   private flushOverflowing(v: number, pe: number, count: number): void {
-    this.apLists.sortPendingFirst(v)
+    const { apLists, seam } = this
+    const bothGroups = apLists.hasBothGroups(v, count)
+    const off = bothGroups ? ~seam.readVmcr(v, pe) & (VMCR_VENG0 | VMCR_VENG1) : 0
+    apLists.sortPendingFirst(v, off)
     const next = this.fits(v, count)
-    this.fill(v, pe, next, HCR_En | HCR_TDIR | this.overflowInterrupts(v, next))
+    const overflow = this.overflowInterrupts(v, next, off, bothGroups ? groupSwitches(off) : 0)
+    this.fill(v, pe, next, HCR_En | HCR_TDIR | overflow)
   }
 
   /** As Linux 6.1 does it: active interrupts first, and of the maintenance interrupts only underflow. */
@@ -137,10 +152,11 @@ export class VgicV3 {
 
   /**
    * Interrupts from entry `next` of the ap_list on did not fit: an exit when few are left inside, when none of
-   * those inside is pending while one outside is, and when the guest deactivates one outside by its EOI. With
-   * one list register it would always count as underflow.
+   * those inside is pending while one outside is that the guest can take, and when the guest deactivates one outside by
+   * its EOI. With one list register it would always count as underflow. `switches` brings the guest out when it enables
+   * or disables a group, so that those inside are chosen anew.
    */
-  private overflowInterrupts(v: number, next: number): number {
+  private overflowInterrupts(v: number, next: number, off: number, switches: number): number {
     const { words, apLists } = this
     const list = v + apLists.list
     const count = words[v + VCPU_AP_COUNT]
@@ -148,7 +164,8 @@ export class VgicV3 {
     for (let i = next; i < count; i++) {
       const word = words[words[list + i]]
       if (word & IRQ_ACTIVE) hcr |= HCR_LRENPIE | HCR_UIE
-      else if (irqIsDeliverable(word)) hcr |= HCR_NPIE | HCR_UIE
+      else if (irqIsDeliverable(word))
+        hcr |= irqGroupIsOff(word, off) ? switches : switches | HCR_NPIE | HCR_UIE
     }
     return this.listRegisters === 1 ? hcr & ~HCR_UIE : hcr
   }
@@ -379,6 +396,10 @@ export class VgicV3 {
     words[this.deactivated]++
   }
 }
+
+/** The maintenance interrupts by which each group is heard of when it is switched, with the groups `off` disabled. */
+const groupSwitches = (off: number): number =>
+  (off & VMCR_VENG0 ? HCR_VGrp0EIE : HCR_VGrp0DIE) | (off & VMCR_VENG1 ? HCR_VGrp1EIE : HCR_VGrp1DIE)
 
 /** The word of a level-sensitive interrupt that comes back in a state. */
 const foldedLevel = (word: number, state: number, keeps: number): number =>
