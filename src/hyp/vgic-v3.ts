@@ -56,6 +56,14 @@ import { VM_DEACTIVATED } from './vm.ts'
 /** The maintenance interrupts of which a flush asks for one at least if something pending did not fit. */
 export const OVERFLOW_INTERRUPTS = HCR_UIE | HCR_NPIE | HCR_VGrp0EIE | HCR_VGrp1EIE
 
+/**
+ * Interrupts whose latch a fold leaves alone, by what their word had when they went into a list register: an edge, which
+ * may have come again meanwhile, and one that went in active, which was not pending there and so was not acknowledged.
+ */
+const KEEPS_LATCH = IRQ_EDGE | IRQ_ACTIVE
+/** Linux 6.1's: of one that went in active too it asks in which state it comes back. */
+const KEEPS_LATCH_61 = IRQ_EDGE
+
 export class VgicV3 {
   readonly words: Int32Array
   readonly listRegisters: number
@@ -236,14 +244,14 @@ export class VgicV3 {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
     if (used === 1) this.foldOnly(v, pe)
-    else this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1, IRQ_LATCH)
+    else this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
     if (words[this.deactivated] !== 0) this.deactivateMarked(v)
   }
 
   /** The only list register that was used: `foldLrs` without its loop. */
   private foldOnly(v: number, pe: number): void {
     const { words } = this
-    this.foldOne(words, v, words[v + VCPU_LR_IRQ], this.seam.foldOnly(words, v, pe, HCR_TDIR), IRQ_LATCH)
+    this.foldOne(words, v, words[v + VCPU_LR_IRQ], this.seam.foldOnly(words, v, pe, HCR_TDIR), KEEPS_LATCH)
     words[v + VCPU_LR_IRQ] = 0
     words[v + VCPU_USED_LRS] = 0
     words[v + VCPU_HCR] = 0
@@ -263,7 +271,7 @@ export class VgicV3 {
     const pe = words[v + VCPU_PE]
     const used = words[v + VCPU_USED_LRS]
     const hcr = words[v + VCPU_HCR] & HCR_UIE
-    if (used !== 0) this.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1, IRQ_LATCH | IRQ_ACTIVE)
+    if (used !== 0) this.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1, KEEPS_LATCH_61)
     this.prune(v)
   }
 
@@ -272,14 +280,13 @@ export class VgicV3 {
     const { words } = this
     const pe = words[v + VCPU_PE]
     const used = words[v + VCPU_USED_LRS]
-    if (used !== 0) this.foldLrs(v, pe, HCR_TDIR, used, empty, 0, IRQ_LATCH)
+    if (used !== 0) this.foldLrs(v, pe, HCR_TDIR, used, empty, 0, KEEPS_LATCH)
     this.prune(v)
   }
 
   /**
    * Reads the used list registers and leaves them empty, and ICH_HCR_EL2 as `hcr`. Those in `empty`, which took
-   * `reads` reads to know, hold nothing any more and are not read. A level-sensitive interrupt that comes back in none of
-   * the states `keeps` is not pending by software any more.
+   * `reads` reads to know, hold nothing any more and are not read. `keeps` is {@link KEEPS_LATCH}, or Linux 6.1's.
    */
   private foldLrs(
     v: number,
@@ -309,8 +316,7 @@ export class VgicV3 {
   private foldOne(words: Int32Array, v: number, irq: number, high: number, keeps: number): void {
     const word = words[irq]
     const state = irqStateOf(high)
-    // An edge may have come again meanwhile.
-    words[irq] = word & IRQ_EDGE ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
+    words[irq] = word & keeps ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
     if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
   }
 
@@ -401,6 +407,9 @@ export class VgicV3 {
 const groupSwitches = (off: number): number =>
   (off & VMCR_VENG0 ? HCR_VGrp0EIE : HCR_VGrp0DIE) | (off & VMCR_VENG1 ? HCR_VGrp1EIE : HCR_VGrp1DIE)
 
-/** The word of a level-sensitive interrupt that comes back in a state. */
+/**
+ * The word of a level-sensitive interrupt that went in pending, and comes back in a state: unless it is pending still it
+ * was acknowledged. With Linux 6.1 it keeps its latch until it is inactive.
+ */
 const foldedLevel = (word: number, state: number, keeps: number): number =>
-  (word & (state & keeps ? ~IRQ_ACTIVE : ~(IRQ_ACTIVE | IRQ_LATCH))) | (state & IRQ_ACTIVE)
+  (word & (state & ~keeps ? ~IRQ_ACTIVE : ~(IRQ_ACTIVE | IRQ_LATCH))) | (state & IRQ_ACTIVE)
