@@ -63,6 +63,9 @@ export const irqIsDeliverable = (irq: number): boolean => (irq & 0x88) === IRQ_E
 export const irqGroupIsOff = (irq: number, off: number): boolean =>
   (off & (irq & IRQ_GROUP1 ? VMCR_VENG1 : VMCR_VENG0)) !== 0
 
+/** As pending as the line of its physical interrupt, which is sampled. */
+export const irqIsMappedLevel = (irq: number): boolean => (irq & (IRQ_HW | IRQ_EDGE)) === IRQ_HW
+
 /** Whether a level that an input takes is news: a rise for an edge, a change of a line. */
 export const irqInputMoves = (irq: number, level: number): boolean =>
   irq & IRQ_EDGE ? level !== 0 : (irq & IRQ_LINE) !== level << 2

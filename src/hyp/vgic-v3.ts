@@ -375,7 +375,7 @@ export class VgicV3 {
   private deactivate(v: number, irq: number): void {
     const { words } = this
     words[irq] &= ~IRQ_ACTIVE
-    if (words[irq] & IRQ_HW) this.mapped.setPhysicalActive(v, irq, false)
+    if (words[irq] & IRQ_HW) this.mapped.deactivate(v, irq)
   }
 
   /**
@@ -389,9 +389,14 @@ export class VgicV3 {
     if (intid >= FIRST_SPI + apLists.place.spiCount) return
     const irq = apLists.irqOf(v, intid)
     const owner = irqApListOf(words[irq]) === 0 ? v : apLists.vcpuOf(irqApListOf(words[irq]) - 1)
-    if (owner !== v && words[owner + VCPU_USED_LRS] !== 0) this.mark(irq)
-    else if (words[irq] & IRQ_ACTIVE) this.deactivate(v, irq)
-    if (owner !== v) apLists.notify(owner)
+    if (words[owner + VCPU_USED_LRS] !== 0) {
+      this.mark(irq)
+      apLists.notify(owner)
+    } else if (words[irq] & IRQ_ACTIVE) {
+      this.deactivate(v, irq)
+      this.prune(owner)
+      if (owner !== v) apLists.notify(owner)
+    }
   }
 
   /** Leaves the deactivation to the fold of the vCPU on whose list the interrupt is. */
