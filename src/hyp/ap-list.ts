@@ -129,6 +129,25 @@ export class ApLists {
     words[irq] = word | ((irqTarget(word) + 1) << IRQ_AP_LIST_SHIFT)
   }
 
+  /** Puts an interrupt on the list of a vCPU, off whatever list it is on. */
+  moveTo(v: number, irq: number): void {
+    const { words } = this
+    const word = words[irq]
+    if (irqApListOf(word) !== 0) this.remove(this.vcpuOf(irqApListOf(word) - 1), irq)
+    words[v + this.list + words[v + VCPU_AP_COUNT]++] = irq
+    words[irq] = (word & ~IRQ_AP_LIST_MASK) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
+  }
+
+  private remove(v: number, irq: number): void {
+    const { words } = this
+    const begin = v + this.list
+    const end = begin + words[v + VCPU_AP_COUNT]
+    const at = words.indexOf(irq, begin)
+    words.copyWithin(at, at + 1, end)
+    words[end - 1] = 0
+    words[v + VCPU_AP_COUNT]--
+  }
+
   /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */
   prune(v: number, count: number): void {
     if (count === 1) this.pruneOnly(v)
