@@ -32,8 +32,8 @@ export class DeviceBuilder {
   constructor(private readonly name: string) {}
 
   /**
-   * The next step happens in a plain run at this virtual time, up to 2^52, or later, not only when nothing else can go
-   * on. An explored run tries every moment regardless.
+   * The steps from here on happen in a plain run at this virtual time, up to 2^52, or as soon after it as they can, not
+   * only when nothing else can go on. An explored run tries every moment regardless.
    */
   at(time: number): this {
     this.time = argumentInteger('time', time, 0, LATEST_TIME)
@@ -65,7 +65,6 @@ export class DeviceBuilder {
       notBefore: this.time,
       signal: true,
     })
-    this.time = undefined
     return this
   }
 
@@ -79,7 +78,6 @@ export class DeviceBuilder {
     argumentNumber('vcpu', vcpu)
     const name = `${verb} ${intidName(intid)}${intid < 32 ? ` of vcpu${vcpu}` : ''}`
     this.steps.push({ name, intid, vcpu, levels, notBefore: this.time })
-    this.time = undefined
     return this
   }
 }

@@ -5,10 +5,9 @@
  * explorer finds). S23 is one more than the catalogue has; step-context.ts has S2, S19, S22 and S23, and part of S20.
  */
 import {
-  HCR_NPIE,
-  HCR_UIE,
   LR_ACTIVE,
   LR_PENDING,
+  LR_Priority,
   LR_State,
   VMCR_VENG0,
   VMCR_VENG1,
@@ -16,8 +15,10 @@ import {
   VMCR_VPMR,
 } from '../arch/ich.ts'
 import { FIRST_SPI, intidName } from '../arch/intid.ts'
+import { PRIORITY_IDLE } from '../gic/cpu-interface.ts'
 import { ICH_HCR, ICH_LR, ICH_VMCR } from '../gic/virtual-interface.ts'
 import { timerIntids } from '../hyp/arch-timer.ts'
+import { TABLE_SHIFT } from '../hyp/design.ts'
 import { GUEST_ACK, GUEST_DEPTH, GUEST_PC, OP_WORDS, OP_WRITE } from '../hyp/guest.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import {
@@ -26,6 +27,7 @@ import {
   THREAD_WAITS_FOR_CPU,
   THREAD_WAITS_FOR_VCPUS,
 } from '../hyp/run-loop.ts'
+import { STEP_REEVALUATE } from '../hyp/steps.ts'
 import {
   MODE_EXITING,
   THREAD_MODE,
@@ -34,6 +36,7 @@ import {
   VCPU_ESR,
   VCPU_INDEX,
   VCPU_IRQ,
+  VCPU_PC,
   VCPU_PE,
   VCPU_THREAD,
   VCPU_USED_LRS,
@@ -47,9 +50,11 @@ import {
   IRQ_LINE,
   irqApListOf,
   irqIsDeliverable,
+  irqListRegister,
   irqPriority,
   irqTarget,
 } from '../hyp/vgic-irq.ts'
+import { OVERFLOW_INTERRUPTS } from '../hyp/vgic-v3.ts'
 import { VM_ENABLED } from '../hyp/vm.ts'
 import type { ScenarioMachine } from './machine.ts'
 
@@ -83,7 +88,7 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   S22: 'A thread waits, sleeps and returns to userspace with preemption and interrupts on; list registers are filled and folded, and the guest is entered, with interrupts off.',
   S23: 'What a guest left for is done before it is entered again, and a step that deals with an access finds one.',
   L1: 'When nothing can happen any more, no vCPU sleeps with an interrupt that its guest would take.',
-  L3: 'An edge that the guest has not acknowledged is pending somewhere; a guest runs without an interrupt that it would take, or one that its timer asserts, only if something will make it leave.',
+  L3: 'An edge that the guest has not acknowledged is pending somewhere; a guest runs without an interrupt that it would take next, or one that its timer asserts, only if something will make it leave, and is not entered without it.',
   L4: 'No cycle of a thread’s steps gets its guest nowhere, with everybody who can step taking part.',
   L6: 'When nothing can happen any more, no thread waits for a PE or for other vCPUs.',
 }
@@ -211,44 +216,80 @@ export class InvariantChecker {
     return undefined
   }
 
-  /** L3, after any step. */
-  missing(): string | undefined {
+  /** L3, after any step; `entered` is the vCPU that the step has brought into its guest, 0 if none. */
+  missing(entered: number): string | undefined {
     for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       const lost = this.lostEdge(v)
       if (lost !== undefined) return lost
       const unseen = this.unseenTimer(v)
       if (unseen !== undefined) return unseen
-      if (this.words[v + VCPU_AP_COUNT] === 0 || !this.runsUnnoticed(v)) continue
+      if (this.words[v + VCPU_AP_COUNT] === 0 || !this.isLeftAlone(v) || this.isReevaluating()) continue
+      // A maintenance interrupt that is there from the entry on leads to no other list registers.
+      if (v !== entered && this.hypervisor.guest.isInterrupted(v)) continue
       const irq = this.absent(v)
-      if (irq !== 0) {
-        return `vcpu${i} is in the guest without ${intidName(this.hypervisor.apLists.intidOf(v, irq))}, and nothing makes it leave`
-      }
+      if (irq === 0) continue
+      const without = `vcpu${i} is in the guest without ${intidName(this.hypervisor.apLists.intidOf(v, irq))}`
+      return this.hypervisor.guest.isInterrupted(v)
+        ? `${without}, and leaves it at once only to come back as it was`
+        : `${without}, and nothing makes it leave`
     }
     return undefined
   }
 
-  /** Whether a vCPU is in the guest and neither a kick nor another's unfinished injection is on the way. */
+  /** Whether a vCPU is in the guest and nothing makes it leave. */
   private runsUnnoticed(v: number): boolean {
+    return this.isLeftAlone(v) && !this.hypervisor.guest.isInterrupted(v)
+  }
+
+  /** Whether a vCPU is in the guest and neither a kick nor another's unfinished injection is on the way. */
+  private isLeftAlone(v: number): boolean {
     const { words } = this
     if (this.hypervisor.runLoop.threadState(v) !== THREAD_IN_GUEST) return false
-    if (this.hypervisor.guest.isInterrupted(v)) return false
     if ((words[v + VCPU_THREAD] & THREAD_MODE) === MODE_EXITING) return false
     return !this.machine.injectsFor(v)
   }
 
-  /** An interrupt on a running vCPU's list that its guest would take but is in no list register; 0 if none. */
+  /** Whether an access has changed what belongs where, and the re-evaluation is yet to tell whom it concerns. */
+  private isReevaluating(): boolean {
+    const { place, runLoop } = this.hypervisor
+    for (let i = 0; i < place.vcpuCount; i++) {
+      const pc = this.words[this.hypervisor.vcpu(i) + VCPU_PC]
+      if (runLoop.table[pc << TABLE_SHIFT] === STEP_REEVALUATE) return true
+    }
+    return false
+  }
+
+  /**
+   * An interrupt on a running vCPU's list that should be in a list register and is in none; 0 if there is none. If some
+   * did not fit it is one that the guest would take next, were it there.
+   */
   private absent(v: number): number {
     const { words } = this
-    const pe = words[v + VCPU_PE]
-    if (words[pe + ICH_HCR] & (HCR_UIE | HCR_NPIE)) return 0
-    const list = v + this.hypervisor.apLists.list
+    const { apLists } = this.hypervisor
+    const overflowed = words[words[v + VCPU_PE] + ICH_HCR] & OVERFLOW_INTERRUPTS
+    const list = v + apLists.list
+    const index = apLists.targetOf(words, v)
     for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
       const irq = words[list + k]
-      if (!irqIsDeliverable(words[irq]) || this.isInHardware(v, irq)) continue
-      return irq
+      const isForIt = irqIsDeliverable(words[irq]) && irqTarget(words[irq]) === index
+      if (!isForIt || this.isInHardware(v, irq)) continue
+      if (overflowed === 0 || this.comesNext(v, words[irq])) return irq
     }
     return 0
+  }
+
+  /** Whether the guest of a vCPU in it would take an interrupt before what its list registers have. */
+  private comesNext(v: number, irq: number): boolean {
+    const { words } = this
+    const { virtualInterface, ich } = this.hypervisor.silicon
+    const pe = words[v + VCPU_PE]
+    const vmcr = ich.readVmcr(pe)
+    if (!admits(vmcr, irq)) return false
+    const first = virtualInterface.highestPending(pe)
+    if (first !== 0 && LR_Priority(words[first]) <= irqPriority(irq)) return false
+    const running = virtualInterface.runningPriority(words, pe)
+    return running === PRIORITY_IDLE || virtualInterface.preemptsRunning(vmcr, irqListRegister(irq), running)
   }
 
   /** A timer of a running vCPU that asserts its interrupt, and neither the guest nor the host knows. */

@@ -63,11 +63,14 @@ export class StepChecks {
       if (what !== undefined) return ['S12', what]
     }
     const reach = kind & REACH
-    if (kind & ENTERS && this.checked.S8) {
-      const what = this.checker.distinctIntids(this.hypervisor.vcpu(index))
+    const entered = kind & ENTERS ? this.hypervisor.vcpu(index) : 0
+    if (entered !== 0 && this.checked.S8) {
+      const what = this.checker.distinctIntids(entered)
       if (what !== undefined) return ['S8', what]
     }
-    return reach === REACH_ALL || reach >= REACH_GUEST || kind & ENTERS ? this.afterChange(reach) : undefined
+    return reach === REACH_ALL || reach >= REACH_GUEST || entered !== 0
+      ? this.afterChange(reach, entered)
+      : undefined
   }
 
   /** In a state from which nothing can happen, or nothing within the bounds. */
@@ -84,7 +87,7 @@ export class StepChecks {
     return undefined
   }
 
-  private afterChange(reach: number): Breach | undefined {
+  private afterChange(reach: number, entered: number): Breach | undefined {
     const { checker, checked } = this
     if ((reach === REACH_ALL || reach === REACH_QUEUE) && checked.S17 && this.touchesLists()) {
       const what = checker.oneList()
@@ -95,7 +98,7 @@ export class StepChecks {
       if (what !== undefined) return ['S21', what]
     }
     if (checked.L3) {
-      const what = checker.missing()
+      const what = checker.missing(entered)
       if (what !== undefined) return ['L3', what]
     }
     return undefined

@@ -7,6 +7,7 @@ import { GUEST_PC, OP_DIR, OP_QUIESCE, OP_SEV, OP_WORDS, OP_WRITE } from '../hyp
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
 import {
   accessStopped,
+  accessStoppedFromMemory,
   emulateMmio,
   emulateMmioFromMemory,
   flush,
@@ -58,7 +59,7 @@ const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
 const reaches = { thread: REACH_THREAD, vcpu: REACH_VCPU, pe: REACH_PE } as const
 const listSteps: readonly Step[] = [flush, flushActiveFirst, fold, foldIgnoringEoiCount]
 /** They have outcomes, but they ask nothing. */
-const accesses: readonly Step[] = [emulateMmio, emulateMmioFromMemory, accessStopped]
+const accesses: readonly Step[] = [emulateMmio, emulateMmioFromMemory, accessStopped, accessStoppedFromMemory]
 const timerSteps: readonly Step[] = [timerLoad, timerSync]
 
 /** Knows the next step of every actor of a machine. */

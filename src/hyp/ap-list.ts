@@ -10,8 +10,10 @@ import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_MASK,
   IRQ_AP_LIST_SHIFT,
+  IRQ_GROUP1,
   IRQ_LATCH,
   irqApListOf,
+  irqGroupIsOff,
   irqInputMoves,
   irqIsDeliverable,
   irqPriority,
@@ -133,6 +135,25 @@ export class ApLists {
     words[irq] = word | ((irqTarget(word) + 1) << IRQ_AP_LIST_SHIFT)
   }
 
+  /** Puts an interrupt on the list of a vCPU, off whatever list it is on. */
+  moveTo(v: number, irq: number): void {
+    const { words } = this
+    const word = words[irq]
+    if (irqApListOf(word) !== 0) this.remove(this.vcpuOf(irqApListOf(word) - 1), irq)
+    words[v + this.list + words[v + VCPU_AP_COUNT]++] = irq
+    words[irq] = (word & ~IRQ_AP_LIST_MASK) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
+  }
+
+  private remove(v: number, irq: number): void {
+    const { words } = this
+    const begin = v + this.list
+    const end = begin + words[v + VCPU_AP_COUNT]
+    const at = words.indexOf(irq, begin)
+    words.copyWithin(at, at + 1, end)
+    words[end - 1] = 0
+    words[v + VCPU_AP_COUNT]--
+  }
+
   /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */
   prune(v: number, count: number): void {
     if (count === 1) this.pruneOnly(v)
@@ -183,30 +204,42 @@ export class ApLists {
     if (target !== 0) this.notify(target)
   }
 
-  /**
-   * Sorts a list that is longer than the list registers: what is deliverable first, by priority, then the active ones
-   * by theirs, in whose order the guest ends them. So a guest that has dropped the priority of many active interrupts
-   * still gets the next one. Stable.
-   */
-  sortPendingFirst(v: number): void {
-    this.sort(v, 0)
+  /** Whether interrupts of both groups are on a list of `count`. */
+  hasBothGroups(v: number, count: number): boolean {
+    const { words } = this
+    const list = v + this.list
+    const first = words[words[list]]
+    let differences = 0
+    for (let i = 1; i < count; i++) differences |= words[words[list + i]] ^ first
+    return (differences & IRQ_GROUP1) !== 0
   }
 
-  /** The same with active interrupts first, as Linux 6.1 has it. */
+  /**
+   * Sorts a list that is longer than the list registers, with the groups `off` disabled at the guest's CPU interface, as
+   * VENG bits. What the guest can take comes first, by priority, then the active ones by theirs, in whose order the guest
+   * ends them. So a guest that has dropped the priority of many active interrupts still gets the next one. What is pending
+   * in a group that is off comes after both: it would keep a list register from them to no purpose. One that the priority
+   * mask hides needs no place of its own, since all that the mask admits are before it. Stable.
+   */
+  sortPendingFirst(v: number, off: number): void {
+    this.sort(v, off === 0 ? rankPendingFirst : rankOffLast, off)
+  }
+
+  /** The same with active interrupts first, in any order, and whatever the groups, as Linux 6.1 has it. */
   sortActiveFirst(v: number): void {
-    this.sort(v, IRQ_ACTIVE)
+    this.sort(v, rankActiveFirst, 0)
   }
 
   /** Insertion sort: lists are short and mostly sorted already. */
-  private sort(v: number, first: number): void {
+  private sort(v: number, rankOf: (word: number, off: number) => number, off: number): void {
     const { words } = this
     const list = v + this.list
     const count = words[v + VCPU_AP_COUNT]
     for (let i = 1; i < count; i++) {
       const irq = words[list + i]
-      const word = words[irq]
+      const rank = rankOf(words[irq], off)
       let at = i
-      while (at > 0 && precedes(word, words[words[list + at - 1]], first)) {
+      while (at > 0 && rank < rankOf(words[words[list + at - 1]], off)) {
         words[list + at] = words[list + at - 1]
         at--
       }
@@ -215,10 +248,22 @@ export class ApLists {
   }
 }
 
-/** Whether an interrupt's word goes before another's, with those first that have a flag of `first`. */
-function precedes(a: number, b: number, first: number): boolean {
-  if ((a | b) & first) return (b & first) === 0
-  const isPending = irqIsDeliverable(a)
-  if (isPending !== irqIsDeliverable(b)) return isPending
-  return (isPending || (a & b & IRQ_ACTIVE) !== 0) && irqPriority(a) < irqPriority(b)
+/** Ranks of interrupts above all priorities. */
+const RANK_ACTIVE = 0x100
+const RANK_OFF = 0x200
+const RANK_NONE = 0x300
+
+function rankPendingFirst(irq: number): number {
+  if (irqIsDeliverable(irq)) return irqPriority(irq)
+  return irq & IRQ_ACTIVE ? irqPriority(irq) | RANK_ACTIVE : RANK_NONE
+}
+
+function rankOffLast(irq: number, off: number): number {
+  const isOff = irqIsDeliverable(irq) && irqGroupIsOff(irq, off)
+  return isOff ? irqPriority(irq) | RANK_OFF : rankPendingFirst(irq)
+}
+
+function rankActiveFirst(irq: number): number {
+  if (irq & IRQ_ACTIVE) return 0
+  return irqIsDeliverable(irq) ? irqPriority(irq) | RANK_ACTIVE : RANK_NONE
 }

@@ -12,6 +12,7 @@ import { FIRST_SPI } from '../arch/intid.ts'
 import { DOUBLEWORD, type RegisterMap } from '../gic/register-map.ts'
 import { argumentOptions, argumentRecord, shown } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
+import { placeActiveSpis } from './active-spis.ts'
 import { cpuSysregs } from './cpu-sysregs.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { UserspaceRegisters, userspaceDistributor, userspaceRedistributor } from './userspace-registers.ts'
@@ -219,6 +220,7 @@ export function restoreVgic(hypervisor: Hypervisor, saved: SavedVgic): void {
       const values = path === 'dist' ? saved.dist : saved[path][vcpu]
       for (const name of group.names) if (isWritten(name)) group.write(name, values[name])
     }
+    placeActiveSpis(hypervisor)
     for (const { path, vcpu, group } of groups) {
       const values = path === 'dist' ? saved.dist : saved[path][vcpu]
       for (const name of group.names) checkTaken(path, vcpu, name, values[name], group.read(name))

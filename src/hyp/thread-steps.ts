@@ -179,6 +179,8 @@ export class ThreadSteps {
         return this.mmio.access(v, false)
       case op.STEP_ACCESS_STOPPED:
         return this.mmio.access(v, true)
+      case op.STEP_ACCESS_STOPPED_FROM_MEMORY:
+        return this.mmio.access(v, false)
       case op.STEP_REEVALUATE:
         this.mmio.reevaluate()
         return 0

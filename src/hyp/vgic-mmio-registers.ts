@@ -37,6 +37,11 @@ export interface VgicRow extends RegisterRow<VgicMmio> {
   readonly holds?: 'active' | 'pending'
   /** A write can make an interrupt deliverable, or undeliverable, that nobody looks at because of it. */
   readonly reevaluates?: true
+  /**
+   * A write disables interrupts, those whose bits are set or `all`. None of them is taken any more once RWP of GICD_CTLR
+   * or GICR_CTLR reads as 0, which here it always does: so nobody may have one in a list register when the write is done.
+   */
+  readonly disables?: 'interrupts' | 'all'
 }
 
 /** 'K', revision 3, Arm. */
@@ -53,10 +58,7 @@ interface IrqAccess {
 }
 
 /** The registers of an access in the distributor, for its SPIs. Word 0 is banked in the redistributors: RAZ/WI. */
-function ofSpis(
-  row: Pick<VgicRow, 'name' | 'offset' | 'length' | 'bits' | 'sizes' | 'holds' | 'reevaluates'>,
-  access: IrqAccess,
-): VgicRow {
+function ofSpis(row: Omit<VgicRow, 'read' | 'write'>, access: IrqAccess): VgicRow {
   return {
     ...row,
     read: ({ irqs, place }, owner, first, count) => {
@@ -73,10 +75,7 @@ function ofSpis(
 }
 
 /** The same registers in a redistributor, for its vCPU's SGIs and PPIs. */
-function ofPrivate(
-  row: Pick<VgicRow, 'name' | 'offset' | 'length' | 'bits' | 'sizes' | 'holds' | 'reevaluates'>,
-  access: IrqAccess,
-): VgicRow {
+function ofPrivate(row: Omit<VgicRow, 'read' | 'write'>, access: IrqAccess): VgicRow {
   return {
     ...row,
     read: ({ irqs }, owner, first, count) => access.read(irqs, owner, privateIrq(owner, first), count),
@@ -95,6 +94,7 @@ interface Kind {
   readonly sizes: number
   readonly holds?: 'active' | 'pending'
   readonly reevaluates?: true
+  readonly disables?: 'interrupts'
   readonly access: IrqAccess
 }
 
@@ -107,7 +107,8 @@ const readPending: IrqAccess['read'] = (irqs, owner, at, count) => irqs.pending(
 const readActive: IrqAccess['read'] = (irqs, _owner, at, count) => irqs.flags(at, count, SHIFT_ACTIVE)
 
 const kinds: readonly Kind[] = [
-  { name: 'IGROUPR', offset: 0x80, bits: 1, sizes: WORD, access: group },
+  // A new group or priority may wait for a vCPU that has the interrupt in a list register, but not for ever.
+  { name: 'IGROUPR', offset: 0x80, bits: 1, sizes: WORD, reevaluates: true, access: group },
   {
     name: 'ISENABLER',
     offset: 0x100,
@@ -123,6 +124,7 @@ const kinds: readonly Kind[] = [
     offset: 0x180,
     bits: 1,
     sizes: WORD,
+    disables: 'interrupts',
     access: { read: readEnabled, write: (irqs, _owner, at, count, value) => irqs.disable(at, count, value) },
   },
   {
@@ -175,6 +177,7 @@ const kinds: readonly Kind[] = [
     offset: 0x400,
     bits: 8,
     sizes: BYTE | WORD,
+    reevaluates: true,
     access: {
       read: (irqs, _owner, at, count) => irqs.priorities(at, count),
       write: (irqs, _owner, at, count, value) => irqs.setPriorities(at, count, value),
@@ -191,7 +194,7 @@ const fixedTriggers: IrqAccess = { ...triggers, write: () => {} }
 
 /** `interrupts` is how many INTIDs the frame has registers for: 1024, or 32. */
 const rowsOf = (frame: 'GICD' | 'GICR', interrupts: number): VgicRow[] =>
-  kinds.map(({ access, name, offset, bits, sizes, holds, reevaluates }) => {
+  kinds.map(({ access, name, offset, bits, sizes, holds, reevaluates, disables }) => {
     const base = frame === 'GICD' ? 0 : SGI_BASE
     const length = (bits * interrupts) >> 3
     const row = {
@@ -202,6 +205,7 @@ const rowsOf = (frame: 'GICD' | 'GICR', interrupts: number): VgicRow[] =>
       sizes,
       ...(holds ? { holds } : {}),
       ...(reevaluates ? { reevaluates } : {}),
+      ...(disables ? { disables } : {}),
     }
     return frame === 'GICD' ? ofSpis(row, access) : ofPrivate(row, access)
   })
@@ -229,6 +233,7 @@ const distributorRows: readonly VgicRow[] = [
     bits: 0,
     sizes: WORD,
     reevaluates: true,
+    disables: 'all',
     read: ({ words, place }) =>
       GICD_CTLR_ARE | GICD_CTLR_DS | (words[place.vm + VM_ENABLED] !== 0 ? GICD_CTLR_EnableGrp1 : 0),
     write: (machine, _owner, _first, _count, value) => writeDistributorControl(machine, value),

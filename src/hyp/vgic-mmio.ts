@@ -3,6 +3,7 @@
  * are no memory, leaves the guest; here it finds the register and does it. vgic-mmio-registers.ts and
  * vgic-its-registers.ts have the registers, vgic-mmio-irqs.ts what they do to interrupts.
  */
+import { GICD_CTLR_EnableGrp1 } from '../arch/gicd.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import { ESR_accessSize, ESR_WnR } from '../arch/syndrome.ts'
 import type { RedistributorRegion } from '../gic/config.ts'
@@ -29,6 +30,7 @@ import {
   IRQ_ENABLED,
   IRQ_GROUP1,
   IRQ_TARGET_SHIFT,
+  irqApListOf,
   irqIsDeliverable,
   TARGET_NONE,
 } from './vgic-irq.ts'
@@ -72,15 +74,18 @@ const HOLDS_ACTIVE = 1
 const HOLDS_PENDING = 2
 const HOLDS_EITHER = 3
 const REEVALUATES = 4
+const DISABLES_BITS = 8
+const DISABLES_ALL = 16
 
 const frameOf = (map: RegisterMap<VgicMmio, VgicRow>): Frame => ({
   map,
   flags: Uint8Array.from([
     0,
     ...map.rows.map(
-      ({ holds, reevaluates }) =>
+      ({ holds, reevaluates, disables }) =>
         (holds === 'active' ? HOLDS_ACTIVE : holds === 'pending' ? HOLDS_PENDING : 0) |
-        (reevaluates ? REEVALUATES : 0),
+        (reevaluates ? REEVALUATES : 0) |
+        (disables === 'interrupts' ? DISABLES_BITS : disables === 'all' ? DISABLES_ALL : 0),
     ),
   ]),
 })
@@ -133,8 +138,9 @@ export class VgicMmio {
 
   /**
    * Does the access for which a vCPU has left the guest; what a read gives is then the guest's. With `asksOwners` an
-   * access to pending state stops the vCPUs that may have it, as one to active state always does; without it memory
-   * answers, and the timers' lines are those of the vCPU that asks. Returns an MMIO_ value.
+   * access to pending state stops the vCPUs that may have it, as one to active state always does, and so does a write
+   * that disables what they have; without it memory answers, and the timers' lines are those of the vCPU that asks.
+   * Returns an MMIO_ value.
    */
   access(v: number, asksOwners: boolean): number {
     const { words } = this
@@ -171,6 +177,8 @@ export class VgicMmio {
       words[v + GUEST_VALUE_HIGH] = size === DOUBLEWORD ? map.readHigh(this, owner, offset) : 0
       return this.finish(v, MMIO_DONE)
     }
+    if (asksOwners && this.mustWithdraw(v, owner, flags, map.firstOf(row, offset), words[v + VCPU_DATA]))
+      return MMIO_STOP
     map.write(this, owner, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])
     return this.finish(v, flags & REEVALUATES ? MMIO_REEVALUATE : MMIO_DONE)
   }
@@ -180,9 +188,37 @@ export class VgicMmio {
    * those of any, another vCPU's private interrupts' in its own.
    */
   private mustStop(v: number, owner: number, first: number): boolean {
+    return !this.isAlone(v) && (owner !== v || first >= FIRST_SPI)
+  }
+
+  /** Whether no other vCPU is, or can come, into its guest. */
+  private isAlone(v: number): boolean {
     const { words, place } = this
-    if (place.vcpuCount === 1 || words[place.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1) return false
-    return owner !== v || first >= FIRST_SPI
+    return place.vcpuCount === 1 || words[place.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1
+  }
+
+  /** Whether a write of `value` disables what may be in list registers of a running vCPU. */
+  private mustWithdraw(v: number, owner: number, flags: number, first: number, value: number): boolean {
+    if ((flags & (DISABLES_BITS | DISABLES_ALL)) === 0 || this.isAlone(v)) return false
+    if (flags & DISABLES_ALL) return (value & GICD_CTLR_EnableGrp1) === 0 && this.someonePresents()
+    const end = FIRST_SPI + this.place.spiCount - first
+    for (let i = 0; i < 32 && i < end; i++)
+      if ((value >>> i) & 1 && this.isPresented(this.apLists.irqOf(owner, first + i))) return true
+    return false
+  }
+
+  /** Whether a vCPU has list registers in use: one that is outside, as whoever makes the access, has not. */
+  private someonePresents(): boolean {
+    const { words, apLists, place } = this
+    for (let i = 0; i < place.vcpuCount; i++) if (words[apLists.vcpuOf(i) + VCPU_USED_LRS] !== 0) return true
+    return false
+  }
+
+  /** Whether an interrupt is on the list of such a vCPU. */
+  private isPresented(irq: number): boolean {
+    const { words, apLists } = this
+    const holder = irqApListOf(words[irq])
+    return holder !== 0 && words[apLists.vcpuOf(holder - 1) + VCPU_USED_LRS] !== 0
   }
 
   /** Userspace has nothing at the address: a read gives zero, a write is ignored. */

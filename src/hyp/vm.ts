@@ -18,8 +18,8 @@ export const VM_PROPBASER = 4
 /** One more than the index of the vCPU that has stopped the VM; 0 if none has. */
 export const VM_STOPPER = 6
 /**
- * While an MMIO access is emulated: the vCPU that makes it, if a timer's line is asked of that one, whosever interrupt
- * is meant; 0 if it is asked of its own.
+ * While an MMIO access is emulated from memory, as Linux 6.1 does it: the vCPU that makes it, of which a timer's line is
+ * asked, whosever interrupt is meant; else 0.
  */
 export const VM_RUNNING = 7
 

@@ -6,6 +6,7 @@
 import { type Design, ownStep } from '../../hyp/design.ts'
 import { candidateOnDemand, designs } from '../../hyp/designs.ts'
 import { edit } from '../../hyp/edit.ts'
+import { flushActiveFirst } from '../../hyp/steps.ts'
 import {
   argumentFunction,
   argumentOneOf,
@@ -57,6 +58,10 @@ const putAlways = ownStep('putAlways', (context, vcpu) => {
   context.put(vcpu)
   return 0
 })
+
+const activeFirst = edit(designs.wfiHandler)
+  .replace('entry/flush', flushActiveFirst)
+  .design('wfi-handler, active interrupts first')
 
 const ELRSR = 'elrsr'
 const foldAndRemember = ownStep('fold', (context, vcpu) => {
@@ -204,6 +209,55 @@ export const museum: readonly MuseumEntry[] = [
             .onIrq((h) => h.ack().eoi())
             .unmask()
             .hvc()
+            .hvc(),
+        )
+        .device('nic', (d) => d.pulse(32))
+        .device('disk', (d) => d.pulse(33)),
+    bounds: {},
+  },
+  {
+    id: '53',
+    name: 'disabled-group-fills-lrs',
+    story: 'A group that the guest has disabled keeps the list register from what it could take.',
+    invariant: 'L3',
+    good: designs.wfiHandler,
+    bug: activeFirst,
+    scenario: (design) =>
+      scenario('53 disabled-group-fills-lrs')
+        .gic({ cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 1, spis: 2 })
+        .design(design)
+        .spi({ intid: 32, group: 0, priority: 0x40 })
+        .spi({ intid: 33, priority: 0x80 })
+        .cpuInterface(0, { groups: [1] })
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().eoi())
+            .unmask()
+            .hvc(),
+        )
+        .device('nic', (d) => d.pulse(32))
+        .device('disk', (d) => d.pulse(33)),
+    bounds: {},
+  },
+  {
+    id: '54',
+    name: 'pending-starves-behind-active',
+    story: 'An active interrupt keeps the list register from one that is more urgent.',
+    invariant: 'L3',
+    good: designs.wfiHandler,
+    bug: activeFirst,
+    scenario: (design) =>
+      scenario('54 pending-starves-behind-active')
+        .gic({ cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 1, spis: 2 })
+        .design(design)
+        .spi({ intid: 32, priority: 0x80 })
+        .spi({ intid: 33, priority: 0x40 })
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().unmask().hvc().mask().eoi())
+            .unmask()
             .hvc(),
         )
         .device('nic', (d) => d.pulse(32))
