@@ -3,7 +3,7 @@
  * the distributor, and GICD_IROUTER may have been written since a guest acknowledged it. On whose ap_list it is matters
  * to the guest that ends it with EOImode 0: its EOI finds the interrupt in its own list registers, or nowhere.
  *
- * The active priorities, ICC_AP0R<n>_EL1 and ICC_AP1R<n>_EL1, say it for them: an acknowledge sets the bit of the
+ * The active priorities, `ICC_AP0R<n>_EL1` and `ICC_AP1R<n>_EL1`, say it for them: an acknowledge sets the bit of the
  * interrupt's preemption level, and the priority drop clears it. So of each vCPU the bits are counted off against what is
  * active: its own SGIs and PPIs, then SPIs that are routed to it. An SPI that is left belongs to a vCPU with such a bit
  * left. One without a bit anywhere stays where it is routed to: a guest has dropped its priority, in EOImode 1, and ends

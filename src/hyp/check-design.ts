@@ -38,6 +38,7 @@ const ofThread = numbersOf([
   steps.emulateMmioFromMemory,
   steps.stopVcpus,
   steps.accessStopped,
+  steps.accessStoppedFromMemory,
   steps.resumeVcpus,
   steps.userspace,
   steps.pollBegin,
