@@ -2,7 +2,8 @@
  * What must hold in every state or at every step of a machine, whatever the schedule. The names are those of the
  * catalogue of bugs: S for safety, L for liveness, which is checked as safety on states from which nothing can
  * happen any more (L1, L6), on guests that run without what they should have (L3), and on cycles (L4, which the
- * explorer finds). S23 is one more than the catalogue has; step-context.ts has S2, S19, S22 and S23, and part of S20.
+ * explorer finds). S23 is one more than the catalogue has. step-context.ts looks after S2, S19, S22, S23, and parts of
+ * S11 and S20.
  */
 import {
   LR_ACTIVE,

@@ -1,8 +1,8 @@
 /**
  * Editing a design: omit a step, swap two, replace one, put one in. A known bug is an edit of a good design, and
- * so is a baseline. A step is addressed by the end of its path, `wfi/saveVmcr`, and where a list has several of a name
- * by its number among them too: `wfi/preemptOff#1`. An address that no step has, or that several have and none as its
- * whole path, is refused, and so is an edit that leaves the compiled design as it was.
+ * so is a baseline. A step is addressed by its path or the end of it, `wfi/saveVmcr`, and where a list has several of
+ * a name by its number among them too: `wfi/preemptOff#1`. An address that no step has, or that fits several, is
+ * refused, and so is an edit that leaves the compiled design as it was.
  */
 import { argumentString } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
