@@ -10,7 +10,7 @@ import { argumentBoolean, argumentInteger, argumentOptions, type Fields } from '
 import { Changes } from './changes.ts'
 import { CutStates } from './cut-states.ts'
 import { type InvariantId, invariants } from './invariants.ts'
-import type { Actor, ScenarioMachine } from './machine.ts'
+import type { Actor, Machine } from './machine.ts'
 import { checkScenario, type Scenario } from './scenario.ts'
 import { writeSchedule } from './schedule.ts'
 import {
@@ -121,7 +121,7 @@ export class Explorer {
   private schedules = 0
 
   constructor(
-    readonly machine: ScenarioMachine,
+    readonly machine: Machine,
     bounds: Bounds,
   ) {
     this.budget = (['preemptions', 'ticks', 'migrations'] as const)
@@ -294,7 +294,7 @@ export class Explorer {
 }
 
 /** Whether an actor can ever do anything within the bounds. */
-function possible({ hypervisor, setup }: ScenarioMachine, { kind, detail }: Actor, bounds: Bounds): boolean {
+function possible({ hypervisor, setup }: Machine, { kind, detail }: Actor, bounds: Bounds): boolean {
   switch (kind) {
     case 'timer':
       return setup.timers || detail === TIMER_WFIT

@@ -4,7 +4,8 @@
  */
 import { ICH_VMCR_VIEW } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
-import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE, OP_ACK, OP_WORDS } from '../hyp/guest.ts'
+import { OP_ACK, OP_WORDS } from '../hyp/guest-program.ts'
+import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/guest-record.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
 import { VCPU_FAULT_IPA, VCPU_INDEX, VCPU_IRQ, VCPU_PE } from '../hyp/vcpu.ts'
 import { IRQ_EDGE } from '../hyp/vgic-irq.ts'

@@ -15,7 +15,6 @@ import { DAIF_F, DAIF_I } from '../gic/pcpu.ts'
 import { TIMER_PHYSICAL, TIMER_VIRTUAL } from '../hyp/arch-timer.ts'
 import {
   type GuestProgram,
-  MAX_LOOPS,
   OP_ACK,
   OP_COUNT,
   OP_DIR,
@@ -43,7 +42,8 @@ import {
   OP_WFIT,
   OP_WORDS,
   OP_WRITE,
-} from '../hyp/guest.ts'
+} from '../hyp/guest-program.ts'
+import { MAX_LOOPS } from '../hyp/guest-record.ts'
 import {
   argumentBits,
   argumentBoolean,

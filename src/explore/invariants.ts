@@ -19,9 +19,10 @@ import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import { PRIORITY_IDLE } from '../gic/cpu-interface.ts'
 import { ICH_HCR, ICH_LR, ICH_VMCR } from '../gic/virtual-interface.ts'
 import { timerIntids } from '../hyp/arch-timer.ts'
-import { TABLE_SHIFT } from '../hyp/design.ts'
-import { GUEST_ACK, GUEST_DEPTH, GUEST_PC, OP_WORDS, OP_WRITE } from '../hyp/guest.ts'
+import { OP_WORDS, OP_WRITE } from '../hyp/guest-program.ts'
+import { GUEST_ACK, GUEST_DEPTH, GUEST_PC } from '../hyp/guest-record.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
+import { TABLE_SHIFT } from '../hyp/program.ts'
 import {
   THREAD_IN_GUEST,
   THREAD_SLEEPS,
@@ -57,7 +58,7 @@ import {
 } from '../hyp/vgic-irq.ts'
 import { OVERFLOW_INTERRUPTS } from '../hyp/vgic-v3.ts'
 import { VM_ENABLED } from '../hyp/vm.ts'
-import type { ScenarioMachine } from './machine.ts'
+import type { Machine } from './machine.ts'
 
 /** The name of an invariant. */
 export type InvariantId =
@@ -99,7 +100,7 @@ export class InvariantChecker {
   private readonly hypervisor: Hypervisor
   private readonly words: Int32Array
 
-  constructor(private readonly machine: ScenarioMachine) {
+  constructor(private readonly machine: Machine) {
     this.hypervisor = machine.hypervisor
     this.words = machine.hypervisor.words
   }

@@ -4,7 +4,7 @@
  */
 import { intidName } from '../arch/intid.ts'
 import { timerIntids } from '../hyp/arch-timer.ts'
-import { OP_QUIESCE, OP_TIMER, OP_WORDS } from '../hyp/guest.ts'
+import { OP_QUIESCE, OP_TIMER, OP_WORDS } from '../hyp/guest-program.ts'
 import type { VmSetup } from '../hyp/hypervisor.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import type { DeviceProgram } from './device.ts'

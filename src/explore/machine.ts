@@ -4,11 +4,10 @@
  * decides which of them takes the next step.
  */
 import type { CheckedGicConfig } from '../gic/config.ts'
-import { type CostRow, type ExitStatistics, readCost } from '../hyp/cost.ts'
-import { type Design, ENDED, stepNames } from '../hyp/design.ts'
-import { type Explanation, explain } from '../hyp/explain.ts'
+import type { Design } from '../hyp/design.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { postRequest } from '../hyp/kick.ts'
+import { ENDED, stepNames } from '../hyp/program.ts'
 import { digestOf } from '../hyp/recipe.ts'
 import {
   THREAD_ENDED,
@@ -17,29 +16,16 @@ import {
   THREAD_WAITS_FOR_CPU,
   THREAD_WAITS_FOR_VCPUS,
 } from '../hyp/run-loop.ts'
-import { restoreVgic, type SavedVgic, saveVgic } from '../hyp/save-restore.ts'
-import {
-  REQ_SIGNAL,
-  VCPU_LAST_CPU,
-  VCPU_LOADED,
-  VCPU_PE,
-  VCPU_POLLS_ATTEMPTED,
-  VCPU_POLLS_SUCCESSFUL,
-  VCPU_PREEMPTIONS,
-  VCPU_SLEEPS,
-  VCPU_YIELDS,
-} from '../hyp/vcpu.ts'
+import { REQ_SIGNAL, VCPU_LAST_CPU, VCPU_PE } from '../hyp/vcpu.ts'
 import { setTime, tick, timeOf } from '../hyp/virtual-time.ts'
 import { VM_TIME } from '../hyp/vm.ts'
 import { argumentInteger, shown } from '../state/arguments.ts'
 import type { ImageBytes } from '../state/image.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
-import { listed } from '../state/printed.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import type { DeviceProgram, DeviceStep } from './device.ts'
 import { Ghosts, ghostRecord } from './ghosts.ts'
-import { type StepEvent, traceStep } from './trace.ts'
 
 /** Whoever can take steps. */
 export interface Actor {
@@ -55,38 +41,6 @@ export interface Actor {
 
 /** What an actor can do: take a step, nothing until somebody else does something, or nothing any more. */
 export type ActorState = 'ready' | 'asleep' | 'done'
-
-/** A machine in a few words: what {@link ScenarioMachine.toJSON} gives. */
-export interface MachineSummary {
-  /** Its design's name. */
-  readonly design: string
-  /** Virtual time. */
-  readonly time: number
-  /** Its vCPUs and devices, in order. */
-  readonly actors: readonly ActorSummary[]
-}
-
-/** A vCPU or a device of a {@link MachineSummary}. */
-export interface ActorSummary {
-  /** `vcpu0`, or the device's name. */
-  readonly name: string
-  /** What it can do. */
-  readonly state: ActorState
-}
-
-/** What a vCPU has done so far. */
-export interface VcpuCounts {
-  /** How often its thread went to sleep. */
-  readonly sleeps: number
-  /** Halts that polled before they slept. */
-  readonly pollsAttempted: number
-  /** Of these, the ones that did not have to sleep. */
-  readonly pollsSuccessful: number
-  /** Directed yields to another vCPU. */
-  readonly yields: number
-  /** How often its thread was preempted. */
-  readonly preemptions: number
-}
 
 /** Words of a device: the next step of its program, where in the injection's steps it is, and for which vCPU. */
 const DEVICE_PC = 0
@@ -112,13 +66,10 @@ const deviceRecord = (devices: readonly DeviceProgram[], stepAt: (pc: number) =>
     { name: 'target', at: DEVICE_TARGET, class: 'normalised', means: 'record' },
   ])
 
-/** Steps after which a VM that does not stop never will. */
-const STOP_STEPS = 10_000
-
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
-/** A machine that a scenario starts. One step of one actor at a time; its state can be saved and put back. */
-export class ScenarioMachine {
+/** Its parts, its actors and the steps that they take; scenario-machine.ts has what people look at. */
+export class Machine {
   /** vCPUs first, then devices. */
   readonly actors: readonly Actor[]
   /** What happens to the vCPUs: timers, then preemptions, ticks and migrations of each. */
@@ -139,7 +90,7 @@ export class ScenarioMachine {
     /** @internal */
     readonly setup: VmSetup,
     design: Design,
-    private readonly devices: readonly DeviceProgram[],
+    protected readonly devices: readonly DeviceProgram[],
   ) {
     const ghosts = ghostRecord(setup)
     const device = deviceRecord(devices, (pc) => stepNames(this.hypervisor.runLoop.program)[pc])
@@ -174,16 +125,6 @@ export class ScenarioMachine {
     ])
   }
 
-  /**
-   * A new machine of the same parts, as this one began.
-   *
-   * @internal
-   */
-  again(): ScenarioMachine {
-    const { config, setup, design } = this.hypervisor
-    return new ScenarioMachine(config, setup, design, this.devices)
-  }
-
   /** Virtual time: how many steps were taken, and what was let pass. */
   get time(): number {
     return timeOf(this.hypervisor.words, this.now)
@@ -202,48 +143,6 @@ export class ScenarioMachine {
   /** A 53-bit hash of the state without counters and the clock: equal states have equal hashes. */
   hash(): number {
     return this.hypervisor.state.hash()
-  }
-
-  /**
-   * Stops the VM, as a VMM does by a signal to its vCPUs' threads: they take steps until none is loaded, that is until
-   * each has returned to userspace, sleeps, waits for a PE, or has ended. They go on when they are stepped again.
-   */
-  stop(): void {
-    const { hypervisor } = this
-    const { words } = hypervisor
-    const vcpus = this.actors.filter(({ kind }) => kind === 'vcpu')
-    const loaded = (): Actor[] =>
-      vcpus.filter(({ index }) => words[hypervisor.vcpu(index) + VCPU_LOADED] !== 0)
-    for (const { index } of loaded()) {
-      postRequest(words, hypervisor.vcpu(index), REQ_SIGNAL)
-      hypervisor.kicks.kick(hypervisor.vcpu(index))
-    }
-    for (let steps = 0; loaded().length > 0; steps++) {
-      const next = [...loaded(), ...vcpus].find((actor) => this.stateOf(actor) === 'ready')
-      if (!next || steps === STOP_STEPS) {
-        throw new VgicError(
-          'scenario',
-          'A vCPU does not return to userspace: its design must put it on a signal.',
-        )
-      }
-      this.perform(next)
-    }
-  }
-
-  /**
-   * The VM's interrupts as KVM's userspace reads them, in plain JSON. Throws a `VgicError` EBUSY while a vCPU is loaded:
-   * call `stop()` first.
-   */
-  saveVgic(): SavedVgic {
-    return saveVgic(this.hypervisor)
-  }
-
-  /**
-   * Puts saved interrupts into this VM, whatever it had before. Throws a `VgicError`, and changes nothing: EBUSY while a
-   * vCPU is loaded, `argument` for what is no saved VM of this size, EINVAL for a value that a register does not take.
-   */
-  restoreVgic(saved: SavedVgic): void {
-    restoreVgic(this.hypervisor, saved)
   }
 
   /** What changed since a snapshot, a register field at a time; program counters as steps, handles by name. */
@@ -324,14 +223,6 @@ export class ScenarioMachine {
     return this.ghosts.stepThread(this.hypervisor.vcpu(index))
   }
 
-  /** Takes one step of an actor and tells what happened. Throws an `argument` error if the actor is not ready. */
-  trace(actor: Actor): StepEvent {
-    if (this.stateOf(actor) !== 'ready') {
-      throw new VgicError('argument', `${actor.name} cannot take a step now: ask stateOf() first.`)
-    }
-    return traceStep(this, actor)
-  }
-
   /**
    * Makes the machine independent of time, which is no part of the state: halt polling's windows, which follow how
    * long halts take, stay open.
@@ -347,72 +238,6 @@ export class ScenarioMachine {
   passTime(until: number): void {
     argumentInteger('until', until, 0, Number.MAX_SAFE_INTEGER)
     setTime(this.hypervisor.words, this.now, Math.max(this.time, until))
-  }
-
-  /** What a vCPU has done so far. */
-  counts(vcpu: number): VcpuCounts {
-    const { words } = this.hypervisor
-    const v = this.hypervisor.vcpu(argumentInteger('vcpu', vcpu, 0, this.setup.vcpus - 1))
-    return {
-      sleeps: words[v + VCPU_SLEEPS],
-      pollsAttempted: words[v + VCPU_POLLS_ATTEMPTED],
-      pollsSuccessful: words[v + VCPU_POLLS_SUCCESSFUL],
-      yields: words[v + VCPU_YIELDS],
-      preemptions: words[v + VCPU_PREEMPTIONS],
-    }
-  }
-
-  /** What the hypervisor's crossings of the seam were, a row for each kind of exit. */
-  cost(): CostRow[] {
-    const { words, place, design } = this.hypervisor
-    return readCost(words, place.costTable, design.name)
-  }
-
-  /**
-   * Why an interrupt is, or is not, delivered to a vCPU in this state; without a vCPU to the one that an SPI is routed
-   * to, and vCPU 0 for an SGI or a PPI. Changes nothing. An INTID that the VM does not have is explained too.
-   */
-  explain(intid: number, vcpu?: number): Explanation {
-    return explain(this.hypervisor, intid, vcpu)
-  }
-
-  /** KVM's exit statistics of the VM. */
-  statistics(): ExitStatistics {
-    const byKind = Object.fromEntries(
-      this.cost().flatMap(({ exit, exits }) => (exits > 0 ? [[exit, exits]] : [])),
-    )
-    const vcpus = Array.from({ length: this.setup.vcpus }, (_, vcpu) => this.counts(vcpu))
-    return {
-      wfi_exit_stat: byKind['wfi'] ?? 0,
-      wfe_exit_stat: byKind['wfe'] ?? 0,
-      halt_attempted_poll: vcpus.reduce((sum, { pollsAttempted }) => sum + pollsAttempted, 0),
-      halt_successful_poll: vcpus.reduce((sum, { pollsSuccessful }) => sum + pollsSuccessful, 0),
-      exits: Object.values(byKind).reduce((sum, exits) => sum + exits, 0),
-      byKind,
-    }
-  }
-
-  /** What it is, when, and what its actors can do, as plain data; {@link snapshot} has the state. */
-  toJSON(): MachineSummary {
-    const actors = this.actors.map((actor) => ({ name: actor.name, state: this.stateOf(actor) }))
-    return { design: this.hypervisor.design.name, time: this.time, actors }
-  }
-
-  /** `ScenarioMachine (design wfi-handler, time 120): vcpu0 asleep, nic done`. */
-  toString(): string {
-    const { design, time, actors } = this.toJSON()
-    const states = listed(actors, ({ name, state }) => `${name} ${state}`)
-    return `ScenarioMachine (design ${design}, time ${time}): ${states}`
-  }
-
-  /** So that failed expectations print the line and no keys. */
-  get [Symbol.toStringTag](): string {
-    return 'ScenarioMachine'
-  }
-
-  /** What Node's util.inspect prints. */
-  [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return this.toString()
   }
 
   /**
@@ -478,7 +303,7 @@ export class ScenarioMachine {
   }
 
   /** An actor, after making sure that it is one of this machine's or equal to one. */
-  private checked(actor: Actor): Actor {
+  protected checked(actor: Actor): Actor {
     return typeof actor === 'object' && actor !== null && this.has(actor) ? actor : refuseActor(actor)
   }
 

@@ -9,12 +9,12 @@ import { timerIntids } from '../hyp/arch-timer.ts'
 import { checkDesign } from '../hyp/check-design.ts'
 import type { Design } from '../hyp/design.ts'
 import { designs } from '../hyp/designs.ts'
-import { type GuestProgram, OP_QUIESCE, OP_WORDS } from '../hyp/guest.ts'
 import { checkGuestFrames, type GuestFramesConfig } from '../hyp/guest-frames.ts'
+import { type GuestProgram, OP_QUIESCE, OP_WORDS } from '../hyp/guest-program.ts'
 import { type HaltPolling, NO_POLLING } from '../hyp/halt.ts'
 import type { InterruptSetup, VmSetup } from '../hyp/hypervisor.ts'
+import type { GuestFrames } from '../hyp/vgic-dist.ts'
 import { MAX_VCPUS } from '../hyp/vgic-irq.ts'
-import type { GuestFrames } from '../hyp/vgic-mmio.ts'
 import {
   argumentFunction,
   argumentNumber,
@@ -31,8 +31,8 @@ import { VgicError } from '../state/vgic-error.ts'
 import { DeviceBuilder } from './device.ts'
 import { GuestBuilder } from './guest-builder.ts'
 import { checkLineOwners } from './line-owners.ts'
-import { ScenarioMachine } from './machine.ts'
 import { type Run, type RunOptions, runMachine } from './run.ts'
+import { ScenarioMachine } from './scenario-machine.ts'
 
 /** A VM. */
 export interface VmConfig {

@@ -8,7 +8,7 @@ import { argumentList, shown } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import type { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
-import type { Actor, ScenarioMachine } from './machine.ts'
+import type { Actor, Machine } from './machine.ts'
 import { StepContexts } from './step-context.ts'
 import {
   ASKS,
@@ -37,7 +37,7 @@ export class StepChecks {
    * checked.
    */
   constructor(
-    machine: ScenarioMachine,
+    machine: Machine,
     private readonly changes: Changes,
     private readonly before: Int32Array,
     ids: readonly InvariantId[] | undefined,

@@ -8,8 +8,9 @@ import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich.ts'
 import { EC_DATA_ABORT, EC_SYSREG, ESR_EC } from '../arch/syndrome.ts'
 import { PCPU_HCR_EL2 } from '../gic/pcpu.ts'
 import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/virtual-interface.ts'
-import { TABLE_SHIFT } from '../hyp/design.ts'
-import { GUEST_PC, OP_END, OP_WORDS } from '../hyp/guest.ts'
+import { OP_END, OP_WORDS } from '../hyp/guest-program.ts'
+import { GUEST_PC } from '../hyp/guest-record.ts'
+import { TABLE_SHIFT } from '../hyp/program.ts'
 import * as op from '../hyp/steps.ts'
 import {
   TASK_SLEEPING,
@@ -34,7 +35,7 @@ import {
 } from '../hyp/vcpu.ts'
 import { VM_STOPPER } from '../hyp/vm.ts'
 import type { InvariantId } from './invariants.ts'
-import type { ScenarioMachine } from './machine.ts'
+import type { Machine } from './machine.ts'
 
 /** `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2` are so many at most. */
 const ACTIVE_PRIORITIES = 4
@@ -44,7 +45,7 @@ interface Need {
   readonly invariant: InvariantId
   readonly matter: string
   /** By the words of a state, for a vCPU whose step is next. */
-  readonly holds: (words: Int32Array, v: number, machine: ScenarioMachine) => boolean
+  readonly holds: (words: Int32Array, v: number, machine: Machine) => boolean
 }
 
 const threadHas = (words: Int32Array, v: number, bits: number): boolean =>
@@ -98,7 +99,7 @@ const unloaded: Need = {
 /** In ICH_VMCR_EL2, what a guest's interrupts depend on. */
 const ADMITS = 0xff000000 | VMCR_VENG0 | VMCR_VENG1
 /** Whether a value of ICH_VMCR_EL2 is what the guest of a vCPU left, as far as the silicon has it. */
-function isAsLeft(vmcr: number, v: number, { hypervisor, ghosts }: ScenarioMachine): boolean {
+function isAsLeft(vmcr: number, v: number, { hypervisor, ghosts }: Machine): boolean {
   const implemented = ADMITS & (0x00ffffff | (hypervisor.silicon.virtualInterface.priorityMask << 24))
   return ((vmcr ^ ghosts.vmcrOf(v)) & implemented) === 0
 }
@@ -207,7 +208,7 @@ export const hasNeeds = (number: number): boolean => needsOf.has(number)
 export class StepContexts {
   /** `before` is a copy of the machine's words at the state before the last step. */
   constructor(
-    private readonly machine: ScenarioMachine,
+    private readonly machine: Machine,
     private readonly before: Int32Array,
   ) {}
 

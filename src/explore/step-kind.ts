@@ -2,9 +2,10 @@
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
 import { ICC_DIR_EL1 } from '../arch/icc.ts'
 import { PCPU_HCR_EL2 } from '../gic/pcpu.ts'
-import type { Step } from '../hyp/design.ts'
-import { GUEST_PC, OP_DIR, OP_QUIESCE, OP_SEV, OP_WORDS, OP_WRITE } from '../hyp/guest.ts'
+import { OP_DIR, OP_QUIESCE, OP_SEV, OP_WORDS, OP_WRITE } from '../hyp/guest-program.ts'
+import { GUEST_PC } from '../hyp/guest-record.ts'
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
+import type { Step } from '../hyp/step.ts'
 import {
   accessStopped,
   accessStoppedFromMemory,
@@ -22,7 +23,7 @@ import {
   timerSync,
 } from '../hyp/steps.ts'
 import { VCPU_AP_COUNT, VCPU_NOTIFIER, VCPU_PC, VCPU_PE, VCPU_USED_LRS } from '../hyp/vcpu.ts'
-import type { Actor, ScenarioMachine } from './machine.ts'
+import type { Actor, Machine } from './machine.ts'
 import { hasNeeds } from './step-context.ts'
 
 /** How far its changes reach, the low bits of a kind: anywhere. */
@@ -70,7 +71,7 @@ export class StepKinds {
   private readonly timer: number
   private readonly guest: number
 
-  constructor(private readonly machine: ScenarioMachine) {
+  constructor(private readonly machine: Machine) {
     const { words, runLoop, place } = machine.hypervisor
     this.words = words
     const { timers } = machine.setup

@@ -3,9 +3,10 @@
  * on at most one list, that of the vCPU its word names. Lists are short arrays of interrupt handles; each
  * function here is one critical section under the ap_list and interrupt locks.
  */
+import { VMCR_VPMR } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import type { Kicks } from './kick.ts'
-import { VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ } from './vcpu.ts'
+import { VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ, VCPU_VMCR } from './vcpu.ts'
 import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_MASK,
@@ -81,6 +82,24 @@ export class ApLists {
   /** The vCPU that an interrupt is routed to; 0 if its GICD_IROUTER names none. */
   private targetVcpu(word: number): number {
     return irqTarget(word) === TARGET_NONE ? 0 : this.vcpuOf(irqTarget(word))
+  }
+
+  /**
+   * kvm_vgic_vcpu_pending_irq: an enabled interrupt on the ap_list is pending, not active, and of higher priority than the guest's mask.
+   * It asks the shadow of ICH_VMCR_EL2, neither the group enables nor the running priority nor PSTATE, and it
+   * changes nothing: anybody may ask it of any vCPU, but only a blocked one's owner may rely on the answer.
+   */
+  hasPendingIrq(v: number): boolean {
+    const { words } = this
+    const count = words[v + VCPU_AP_COUNT]
+    if (count === 0 || words[this.vm + VM_ENABLED] === 0) return false
+    const mask = VMCR_VPMR(words[v + VCPU_VMCR])
+    const list = v + this.list
+    for (let i = 0; i < count; i++) {
+      const irq = words[words[list + i]]
+      if (irqIsDeliverable(irq) && irqPriority(irq) < mask) return true
+    }
+    return false
   }
 
   /**

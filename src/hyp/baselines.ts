@@ -4,8 +4,9 @@
  */
 
 import { checkDesign } from './check-design.ts'
-import { compile, type Design } from './design.ts'
+import type { Design } from './design.ts'
 import { edit } from './edit.ts'
+import { compile } from './program.ts'
 import {
   accessStoppedFromMemory,
   candidateRunnable,

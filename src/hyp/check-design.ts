@@ -4,17 +4,10 @@
  * when it is made. What takes a state to tell is the invariants' to find.
  */
 import { VgicError } from '../state/vgic-error.ts'
-import {
-  checkShape,
-  compile,
-  type Design,
-  ENDED,
-  isOwnStep,
-  type Node,
-  type Step,
-  TABLE_SHIFT,
-} from './design.ts'
+import { checkShape, type Design, type Node } from './design.ts'
+import { compile, ENDED, TABLE_SHIFT } from './program.ts'
 import * as steps from './public-steps.ts'
+import { isOwnStep, type Step } from './step.ts'
 
 const numbersOf = (list: readonly Step[]): ReadonlySet<number> => new Set(list.map(({ op }) => op))
 

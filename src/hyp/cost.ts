@@ -3,6 +3,7 @@
  * counters. A vCPU's accesses count in the row of its last exit, until its next one; those before its first
  * exit, and those of its thread's start and end, in rows of their own.
  */
+
 import {
   argumentInteger,
   argumentList,
@@ -12,28 +13,17 @@ import {
   argumentString,
   type Fields,
 } from '../state/arguments.ts'
-import { type RecordType, recordType } from '../state/layout.ts'
-import { type ExitName, exitNames } from './vcpu.ts'
-
-export const COST_EXITS = 0
-export const COST_SYSREG_READS = 1
-export const COST_SYSREG_WRITES = 2
-export const COST_MMIO_READS = 3
-export const COST_MMIO_WRITES = 4
-/** Looks at runnable() while a halt polls. */
-export const COST_POLLS = 5
-/** Words of a row. */
-export const COST_STRIDE = 6
-
-/** The names of the rows: kinds of exit, then what belongs to none. */
-export const costRowNames: readonly CostRow['exit'][] = [...exitNames, 'first-entry']
-/** The row of a vCPU that has not left the guest yet. */
-export const COST_FIRST_ENTRY = exitNames.length * COST_STRIDE
-
-/** The cost table of a machine. */
-export const COST_TABLE: RecordType = recordType('cost', [
-  { name: 'row', at: 0, count: costRowNames.length * COST_STRIDE, class: 'observational' },
-])
+import {
+  COST_EXITS,
+  COST_MMIO_READS,
+  COST_MMIO_WRITES,
+  COST_POLLS,
+  COST_STRIDE,
+  COST_SYSREG_READS,
+  COST_SYSREG_WRITES,
+  costRowNames,
+} from './cost-row.ts'
+import type { ExitName } from './exits.ts'
 
 /** One row of a machine's cost table. */
 export interface CostRow {

@@ -13,7 +13,7 @@ import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import { PRIORITY_IDLE } from '../gic/cpu-interface.ts'
 import { DAIF_F, DAIF_I } from '../gic/pcpu.ts'
 import { ICH_LR } from '../gic/virtual-interface.ts'
-import type { DeliveryCondition } from './explain.ts'
+import type { DeliveryCondition } from './delivery-reasons.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import {
   fillListRegisters,

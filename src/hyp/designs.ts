@@ -17,11 +17,11 @@ import {
   ownStep,
   part,
   restart,
-  type Step,
   unless,
   until,
   when,
 } from './design.ts'
+import type { Step } from './step.ts'
 import {
   accessStopped,
   candidateBlocked,

@@ -7,7 +7,9 @@
 import { argumentString } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import { checkDesign } from './check-design.ts'
-import { checkNodes, checkStep, compile, type Design, type Node, type Step } from './design.ts'
+import { checkNodes, checkStep, type Design, type Node } from './design.ts'
+import { compile } from './program.ts'
+import type { Step } from './step.ts'
 
 /** Finds the steps of a list, by path; the visitor may replace each by a list. */
 type Visitor = (step: Step, path: string) => readonly Node[]

@@ -1,7 +1,7 @@
 /** Where a guest sees its GIC: intermediate physical addresses, which have nothing to do with those of the silicon. */
 import { checkFrames, checkRegions, type RedistributorRegion } from '../gic/config.ts'
 import { configOptions } from '../state/arguments.ts'
-import type { GuestFrames } from './vgic-mmio.ts'
+import type { GuestFrames } from './vgic-dist.ts'
 
 /** What of it can be configured. */
 export interface GuestFramesConfig {

@@ -14,9 +14,11 @@ import { affinityOf } from './affinity.ts'
 import { ApLists } from './ap-list.ts'
 import { ArchTimers, timerIntids } from './arch-timer.ts'
 import { checkDesign } from './check-design.ts'
-import { COST_FIRST_ENTRY } from './cost.ts'
-import { compile, type Design, FIRST_PC, stepNames } from './design.ts'
-import { GUEST_ACK, GUEST_RUNS, GUEST_WAITS, Guest, type GuestProgram, MAX_DEPTH } from './guest.ts'
+import { COST_FIRST_ENTRY } from './cost-row.ts'
+import type { Design } from './design.ts'
+import { GUEST_RUNS, GUEST_WAITS, Guest } from './guest.ts'
+import type { GuestProgram } from './guest-program.ts'
+import { GUEST_ACK, MAX_DEPTH } from './guest-record.ts'
 import { Halt, type HaltPolling } from './halt.ts'
 import { bootHostGic, type PhysicalSpi } from './host-gic.ts'
 import { HostInterrupts } from './host-interrupts.ts'
@@ -25,11 +27,13 @@ import { Kicks } from './kick.ts'
 import { MappedInterrupts } from './mapped-interrupts.ts'
 import { OnSpin } from './on-spin.ts'
 import { OwnSteps } from './own-steps.ts'
+import { compile, FIRST_PC, stepNames } from './program.ts'
 import { RunLoop } from './run-loop.ts'
 import { hostRecord, Scheduler } from './scheduler.ts'
 import { Seam } from './seam.ts'
 import { StopVm } from './stop-vm.ts'
 import { VCPU_COST, VCPU_INDEX, VCPU_LAST_CPU, VCPU_PC, VCPU_SPSR, VCPU_VMCR } from './vcpu.ts'
+import type { GuestFrames } from './vgic-dist.ts'
 import {
   IRQ_EDGE,
   IRQ_ENABLED,
@@ -38,7 +42,7 @@ import {
   IRQ_PRIORITY_SHIFT,
   IRQ_TARGET_SHIFT,
 } from './vgic-irq.ts'
-import { type GuestFrames, PPI_RESET, SGI_RESET, SPI_RESET, VgicMmio } from './vgic-mmio.ts'
+import { PPI_RESET, SGI_RESET, SPI_RESET, VgicMmio } from './vgic-mmio.ts'
 import { VgicV3 } from './vgic-v3.ts'
 import {
   MAPPED_IRQ,
@@ -151,7 +155,7 @@ export class Hypervisor {
     this.timers = new ArchTimers(this.seam, this.apLists, setup.timers)
     this.mapped = new MappedInterrupts(this.seam, this.apLists, this.timers)
     this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling)
-    this.mmio = new VgicMmio(this.apLists, this.mapped, this.halt, setup.frames)
+    this.mmio = new VgicMmio(this.apLists, this.mapped, setup.frames)
     this.scheduler = new Scheduler(this.silicon, program, layout.baseOf(host))
     this.hostInterrupts = new HostInterrupts(
       this.seam,

@@ -5,8 +5,8 @@
  * go by.
  */
 import type { ApLists } from './ap-list.ts'
-import { ENDED, type Program, TABLE_SHIFT } from './design.ts'
 import { postRequest } from './kick.ts'
+import { ENDED, type Program, TABLE_SHIFT } from './program.ts'
 import { STEP_POST_REQUEST, STEP_QUEUE_INTERRUPT } from './steps.ts'
 import { REQ_IRQ_PENDING } from './vcpu.ts'
 

@@ -2,54 +2,18 @@
  * Steps that a design brings along: functions over a small view of the machine, and words of the vCPU's record
  * that they keep. They are called as any step is, one at a time, so they must do one atomic thing.
  */
+
 import { argumentInteger, shown } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
-import type { OwnStep, Program } from './design.ts'
 import type { Halt } from './halt.ts'
 import type { OnSpin } from './on-spin.ts'
+import type { Program } from './program.ts'
 import type { Seam } from './seam.ts'
-import { STEP_OWN } from './steps.ts'
+import type { OwnStep, StepContext } from './step.ts'
+import { STEP_OWN } from './step.ts'
 import { VCPU_INDEX, VCPU_LOADED, VCPU_PE, VCPU_USED_LRS, VCPU_VMCR } from './vcpu.ts'
 import type { VgicV3 } from './vgic-v3.ts'
 import type { VmPlace } from './vm.ts'
-
-/**
- * What a design's own step can reach. A vCPU is the handle that the step was called with, or that {@link candidate}
- * returns; anything else, and a word that the design does not have, throws an `argument` error.
- */
-export interface StepContext {
-  /** A word of the design's own, by the name it has in the design's `words`. */
-  get(vcpu: number, word: string): number
-  /** Sets a word of the design's own, as a 32-bit integer. */
-  set(vcpu: number, word: string, value: number): void
-  /** Whether the vCPU's CPU interface state is in the hardware. */
-  loaded(vcpu: number): boolean
-  /** How many list registers the last flush filled and no fold has read. */
-  usedListRegisters(vcpu: number): number
-  /** The shadow of ICH_VMCR_EL2. */
-  shadowVmcr(vcpu: number): number
-  /**
-   * Reads ICH_VMCR_EL2 of the PE that `asker`, by default `vcpu`, is on, whoever's it is, into the shadow of `vcpu`.
-   */
-  saveVmcr(vcpu: number, asker?: number): void
-  /** vcpu_load of the vGIC, whether or not it has been done, on the PE that the vCPU is on. */
-  load(vcpu: number): void
-  /** vcpu_put of the vGIC, whether or not it has been done, from the PE that the vCPU is on. */
-  put(vcpu: number): void
-  /** Reads ICH_ELRSR_EL2 of the PE that the vCPU is on: bit n is set if list register n holds nothing. */
-  readElrsr(vcpu: number): number
-  /**
-   * Folds the list registers of the PE that the vCPU is on back, taking those whose bits are set in `empty` for empty,
-   * and prunes.
-   */
-  fold(vcpu: number, empty: number): void
-  /** Whether the vCPU would run, by its shadow registers. */
-  runnable(vcpu: number): boolean
-  /** kvm_vcpu_check_block: whether its halt ends, because it is runnable, of a timer, or of a signal. */
-  checkBlock(vcpu: number): boolean
-  /** The vCPU that the directed yield of a vCPU looks at. Throws an `argument` error before `noCandidate?` has said no. */
-  candidate(vcpu: number): number
-}
 
 /** Calls the own steps of a program. */
 export class OwnSteps implements StepContext {

@@ -17,6 +17,7 @@ import { cpuSysregs } from './cpu-sysregs.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { UserspaceRegisters, userspaceDistributor, userspaceRedistributor } from './userspace-registers.ts'
 import { VCPU_AP_COUNT, VCPU_LPIS_ENABLED } from './vcpu.ts'
+import type { VgicDist } from './vgic-dist.ts'
 import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_MASK,
@@ -25,7 +26,6 @@ import {
   IRQ_LATCH,
   IRQ_LINE,
 } from './vgic-irq.ts'
-import type { VgicMmio } from './vgic-mmio.ts'
 import type { VgicRow } from './vgic-mmio-registers.ts'
 import { VM_DEACTIVATED } from './vm.ts'
 
@@ -70,7 +70,7 @@ interface FrameRegister {
   readonly offsets: readonly number[]
 }
 
-type Frame = RegisterMap<VgicMmio, VgicRow>
+type Frame = RegisterMap<VgicDist, VgicRow>
 
 /** The registers of a frame in the order of their kinds, those for INTIDs `first` to `end` - 1. */
 function registersOf({ rows }: Frame, kinds: readonly string[], first: number, end: number): FrameRegister[] {

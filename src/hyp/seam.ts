@@ -21,7 +21,7 @@ import { HIGHEST_PENDING, HPPI_INTID } from '../gic/physical-interface.ts'
 import { sgiHigh, sgiLow } from '../gic/sgi.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import type { VirtualInterface } from '../gic/virtual-interface.ts'
-import { COST_MMIO_READS, COST_MMIO_WRITES, COST_SYSREG_READS, COST_SYSREG_WRITES } from './cost.ts'
+import { COST_MMIO_READS, COST_MMIO_WRITES, COST_SYSREG_READS, COST_SYSREG_WRITES } from './cost-row.ts'
 import { VCPU_COST } from './vcpu.ts'
 
 /** What a crossing touched. */

@@ -1,6 +1,7 @@
 /** The steps that designs are made of, by name; thread-steps.ts does them. */
-import type { Step } from './design.ts'
-import { exitNames } from './vcpu.ts'
+
+import { exitNames } from './exits.ts'
+import type { Step } from './step.ts'
 
 export const STEP_LOAD = 1
 export const STEP_LOAD_UNLESS_WAITING = 2
@@ -58,8 +59,6 @@ export const STEP_ACCESS_STOPPED = 53
 export const STEP_RESUME_VCPUS = 54
 export const STEP_TIMER_PUT = 55
 export const STEP_ACCESS_STOPPED_FROM_MEMORY = 56
-/** A design's own steps are numbered from here on. */
-export const STEP_OWN = 64
 
 const step = (name: string, op: number, outcomes: readonly string[] = []): Step => ({
   kind: 'step',

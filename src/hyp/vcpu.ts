@@ -3,12 +3,15 @@
  * registers, ap_list, private interrupts), its timers, its guest, and what it counted. The handle of a vCPU is
  * the word offset of its record.
  */
+
 import { field, res0, view } from '../arch/field.ts'
 import { ICH_HCR_VIEW, ICH_VMCR_VIEW } from '../arch/ich.ts'
 import { intidName } from '../arch/intid.ts'
 import { SPSR_VIEW } from '../gic/pcpu.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
-import { type GuestProgram, guestWords } from './guest.ts'
+import { exitNames } from './exits.ts'
+import type { GuestProgram } from './guest-program.ts'
+import { guestWords } from './guest-record.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 
 /** Where its thread is in the design's step table; 0 when the vCPU is off. */
@@ -147,34 +150,6 @@ export const WFIT_NONE = 0
 export const WFIT_WAITS = 1
 export const WFIT_EXPIRED = 2
 const wfitNames = ['none', 'waits', 'expired']
-
-/** Why a vCPU left the guest. */
-export const EXIT_IRQ = 0
-export const EXIT_WFI = 1
-export const EXIT_WFE = 2
-export const EXIT_SYSREG = 3
-export const EXIT_HVC = 4
-export const EXIT_SUSPEND = 5
-export const EXIT_USERSPACE = 6
-export const EXIT_OFF = 7
-export const EXIT_MMIO = 8
-/**
- * Their names, by value: host interrupt, WFx, trapped system register, HVC, PSCI CPU_SUSPEND, userspace, power off,
- * and an access to memory that is none, which the emulated GIC or userspace answers.
- */
-export const exitNames: readonly ExitName[] = [
-  'irq',
-  'wfi',
-  'wfe',
-  'sysreg',
-  'hvc',
-  'suspend',
-  'userspace',
-  'off',
-  'mmio',
-]
-/** Name of an exit's cause. */
-export type ExitName = 'irq' | 'wfi' | 'wfe' | 'sysreg' | 'hvc' | 'suspend' | 'userspace' | 'off' | 'mmio'
 
 /** What the program counters of the vCPUs count in. */
 export interface VcpuPrograms {

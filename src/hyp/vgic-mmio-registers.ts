@@ -6,6 +6,7 @@
  *
  * GICD_ rows get the vCPU that makes the access as their owner, GICR_ rows the vCPU whose redistributor it is.
  */
+
 import { GICD_CTLR_ARE, GICD_CTLR_DS, GICD_CTLR_EnableGrp1, GICD_TYPER_LPIS } from '../arch/gicd.ts'
 import {
   GICR_CTLR_CES,
@@ -27,12 +28,13 @@ import {
 } from '../gic/register-map.ts'
 import { affinityOf } from './affinity.ts'
 import { VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER } from './vcpu.ts'
-import type { VgicMmio } from './vgic-mmio.ts'
+import type { VgicDist } from './vgic-dist.ts'
+import { VGIC_GICD_SIZE, VGIC_GICR_SIZE } from './vgic-dist.ts'
 import { privateIrq, SHIFT_ACTIVE, SHIFT_ENABLED, SHIFT_GROUP1, type VgicMmioIrqs } from './vgic-mmio-irqs.ts'
 import { VM_ENABLED, VM_PROPBASER } from './vm.ts'
 
 /** A row, and what an access to it asks of the VM. */
-export interface VgicRow extends RegisterRow<VgicMmio> {
+export interface VgicRow extends RegisterRow<VgicDist> {
   /** The state that it shows may be in list registers of running vCPUs, which must stop for an access. */
   readonly holds?: 'active' | 'pending'
   /** A write can make an interrupt deliverable, or undeliverable, that nobody looks at because of it. */
@@ -214,14 +216,14 @@ const rowsOf = (frame: 'GICD' | 'GICR', interrupts: number): VgicRow[] =>
  * EnableGrp1. Switching it on tells the vCPUs that are runnable by what is on their ap_lists, and queues nothing
  * (KVM's vgic_kick_vcpus).
  */
-function writeDistributorControl({ words, place, apLists, halt }: VgicMmio, value: number): void {
+function writeDistributorControl({ words, place, apLists }: VgicDist, value: number): void {
   const enabled = value & GICD_CTLR_EnableGrp1 ? 1 : 0
   const wasEnabled = words[place.vm + VM_ENABLED]
   words[place.vm + VM_ENABLED] = enabled
   if (wasEnabled || !enabled) return
   for (let i = 0; i < place.vcpuCount; i++) {
     const v = apLists.vcpuOf(i)
-    if (halt.runnable(v)) apLists.notify(v)
+    if (apLists.hasPendingIrq(v)) apLists.notify(v)
   }
 }
 
@@ -274,7 +276,7 @@ const distributorRows: readonly VgicRow[] = [
   readOnly('GICD_PIDR2', 0xffe8, () => PIDR2),
 ]
 
-function distributorTyper({ place, hasIts }: VgicMmio): number {
+function distributorTyper({ place, hasIts }: VgicDist): number {
   const lines = ((FIRST_SPI + place.spiCount + 31) >> 5) - 1
   return hasIts ? lines | GICD_TYPER_LPIS | (15 << 19) : lines | (9 << 19)
 }
@@ -283,8 +285,8 @@ function distributorTyper({ place, hasIts }: VgicMmio): number {
 const register64 = (
   name: string,
   offset: number,
-  read: (machine: VgicMmio, owner: number, half: number) => number,
-  write: (machine: VgicMmio, owner: number, half: number, value: number) => void,
+  read: (machine: VgicDist, owner: number, half: number) => number,
+  write: (machine: VgicDist, owner: number, half: number, value: number) => void,
 ): VgicRow => ({
   name,
   offset,
@@ -341,15 +343,11 @@ const redistributorRows: readonly VgicRow[] = [
 ]
 
 /** The processor number is the vCPU's index. */
-function redistributorTyper({ words, hasIts, isLast }: VgicMmio, owner: number, half: number): number {
+function redistributorTyper({ words, hasIts, isLast }: VgicDist, owner: number, half: number): number {
   const index = words[owner + VCPU_INDEX]
   if (half === 1) return affinityOf(index)
   return (index << 8) | (isLast[index] ? GICR_TYPER_Last : 0) | (hasIts ? GICR_TYPER_PLPIS : 0)
 }
 
-/** Bytes of the distributor's frame, and of a redistributor's two. */
-export const VGIC_GICD_SIZE = 0x1_0000
-export const VGIC_GICR_SIZE = 0x2_0000
-
-export const distributorMap = new RegisterMap<VgicMmio, VgicRow>(distributorRows, VGIC_GICD_SIZE)
-export const redistributorMap = new RegisterMap<VgicMmio, VgicRow>(redistributorRows, VGIC_GICR_SIZE)
+export const distributorMap = new RegisterMap<VgicDist, VgicRow>(distributorRows, VGIC_GICD_SIZE)
+export const redistributorMap = new RegisterMap<VgicDist, VgicRow>(redistributorRows, VGIC_GICR_SIZE)

@@ -33,9 +33,10 @@ import { TIMER_PHYSICAL, TIMER_VIRTUAL, timerIntids } from './arch-timer.ts'
 import { checkDesign } from './check-design.ts'
 import { type CostRow, readCost } from './cost.ts'
 import type { Design } from './design.ts'
+import { EXIT_IRQ, EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from './exits.ts'
 import { type Explanation, explain } from './explain.ts'
-import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from './guest.ts'
 import { checkGuestFrames, type GuestFramesConfig } from './guest-frames.ts'
+import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from './guest-record.ts'
 import { NO_POLLING } from './halt.ts'
 import { Hypervisor } from './hypervisor.ts'
 import { digestOf } from './recipe.ts'
@@ -48,10 +49,6 @@ import {
 } from './run-loop.ts'
 import { restoreVgic, type SavedVgic, saveVgic } from './save-restore.ts'
 import {
-  EXIT_IRQ,
-  EXIT_MMIO,
-  EXIT_SYSREG,
-  EXIT_WFI,
   VCPU_DATA,
   VCPU_ESR,
   VCPU_FAULT_IPA,

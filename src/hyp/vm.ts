@@ -2,10 +2,10 @@
 import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import type { Layout, RecordType } from '../state/layout.ts'
 import { recordType } from '../state/layout.ts'
-import { COST_TABLE } from './cost.ts'
+import { COST_TABLE } from './cost-row.ts'
+import { ITS } from './its-record.ts'
 import { apListOffset, ownWordsOffset, type VcpuPrograms, vcpuBefore, vcpuRecord } from './vcpu.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
-import { ITS } from './vgic-its-registers.ts'
 
 /** Whether the guest's distributor forwards interrupts: GICD_CTLR.EnableGrp1. */
 export const VM_ENABLED = 0
