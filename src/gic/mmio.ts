@@ -4,12 +4,12 @@
  * frames, which belongs to somebody else.
  */
 import { FIRST_SPI } from '../arch/intid.ts'
-import { GICD_SIZE, redistributorSize } from './config.ts'
-import { type Distributor, distributorMap } from './distributor.ts'
-import { ICACTIVER, ISACTIVER } from './interrupt-registers.ts'
-import { DISTRIBUTOR } from './physical-interrupts.ts'
-import { type Redistributor, redistributorMap, SGI_BASE } from './redistributor.ts'
-import { DOUBLEWORD } from './register-map.ts'
+import { GICD_SIZE, redistributorSize } from './config/config.ts'
+import { type Distributor, distributorMap } from './distributor/distributor.ts'
+import { ICACTIVER, ISACTIVER } from './distributor/interrupt-registers.ts'
+import { DISTRIBUTOR } from './distributor/physical-interrupts.ts'
+import { type Redistributor, redistributorMap, SGI_BASE } from './distributor/redistributor.ts'
+import { DOUBLEWORD } from './frames/register-map.ts'
 
 /** No CPU: the distributor's frame, or no frame. */
 const GICD_FRAME = -1

@@ -4,18 +4,19 @@
  */
 import type { Layout, RecordType } from '../state/layout.ts'
 import { recordType } from '../state/layout.ts'
-import { Affinities } from './affinities.ts'
-import type { CheckedGicConfig } from './config.ts'
-import { Distributor } from './distributor.ts'
-import { HighestPending } from './highest-pending.ts'
-import { Ich } from './ich.ts'
-import { Icv } from './icv.ts'
-import { CANDIDATES, LATCH, SPI_BLOCK } from './interrupt-block.ts'
-import { Mmio } from './mmio.ts'
-import { type GicHost, OutputLines, outputLineWords } from './output-lines.ts'
-import { PCPU_PSTATE, Pcpu, pcpuWords } from './pcpu.ts'
-import { pendingSummaryRecord } from './pending-summary.ts'
-import { Icc, PHYSICAL_WORDS, PhysicalInterface, physicalInterfaceWords } from './physical-interface.ts'
+import { Affinities } from './config/affinities.ts'
+import type { CheckedGicConfig } from './config/config.ts'
+import { Icc, PHYSICAL_WORDS, PhysicalInterface, physicalInterfaceWords } from './cpu-interface/icc.ts'
+import { Ich } from './cpu-interface/ich.ts'
+import { Icv } from './cpu-interface/icv.ts'
+import { type GicHost, OutputLines, outputLineWords } from './cpu-interface/output-lines.ts'
+import { PCPU_PSTATE, Pcpu, pcpuWords } from './cpu-interface/pcpu.ts'
+import { SystemRegisters } from './cpu-interface/system-registers.ts'
+import { ICH_LR, VirtualInterface, virtualInterfaceWords } from './cpu-interface/virtual-interface.ts'
+import { Distributor } from './distributor/distributor.ts'
+import { HighestPending } from './distributor/highest-pending.ts'
+import { CANDIDATES, LATCH, SPI_BLOCK } from './distributor/interrupt-block.ts'
+import { pendingSummaryRecord } from './distributor/pending-summary.ts'
 import {
   DISTRIBUTOR,
   distributorRecord,
@@ -23,11 +24,10 @@ import {
   PhysicalInterrupts,
   privateInterruptWords,
   spiBlockRecords,
-} from './physical-interrupts.ts'
-import { Redistributor, redistributorWords } from './redistributor.ts'
-import { Sgis } from './sgi.ts'
-import { SystemRegisters } from './system-registers.ts'
-import { ICH_LR, VirtualInterface, virtualInterfaceWords } from './virtual-interface.ts'
+} from './distributor/physical-interrupts.ts'
+import { Redistributor, redistributorWords } from './distributor/redistributor.ts'
+import { Sgis } from './distributor/sgi.ts'
+import { Mmio } from './mmio.ts'
 
 /** The record types of a configuration's silicon, and how many of each there are. */
 export interface SiliconRecords {

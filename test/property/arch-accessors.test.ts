@@ -5,12 +5,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { extract, type Field, type RegisterView } from '../../src/arch/field.ts'
-import * as gicd from '../../src/arch/gicd.ts'
-import * as gicr from '../../src/arch/gicr.ts'
+import * as gicd from '../../src/arch/gicd-registers.ts'
+import * as gicr from '../../src/arch/gicr-registers.ts'
 import * as hcrEl2 from '../../src/arch/hcr-el2.ts'
-import * as icc from '../../src/arch/icc.ts'
-import * as ich from '../../src/arch/ich.ts'
-import * as pcpu from '../../src/gic/pcpu.ts'
+import * as icc from '../../src/arch/icc-registers.ts'
+import * as ich from '../../src/arch/ich-registers.ts'
+import * as pcpu from '../../src/gic/cpu-interface/pcpu.ts'
 
 type Exports = Readonly<Record<string, unknown>>
 type Accessor = number | ((word: number) => number)

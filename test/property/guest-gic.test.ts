@@ -7,8 +7,8 @@ import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1 }
 import { designs, fixed, kvm61, type ListRegisters, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { FIRST_SPI } from '../../src/arch/intid.ts'
-import { VCPU_AP_COUNT, VCPU_IRQ } from '../../src/hyp/vcpu.ts'
-import { irqApListOf } from '../../src/hyp/vgic-irq.ts'
+import { VCPU_AP_COUNT, VCPU_IRQ } from '../../src/hyp/records/vcpu.ts'
+import { irqApListOf } from '../../src/hyp/records/vgic-irq.ts'
 import {
   bitOf,
   boot,

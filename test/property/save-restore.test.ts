@@ -2,9 +2,9 @@
 import fc from 'fast-check'
 import type { ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { VCPU_AP_COUNT } from '../../src/hyp/vcpu.ts'
-import { irqApListOf, irqStaysOn } from '../../src/hyp/vgic-irq.ts'
-import { VM_ENABLED } from '../../src/hyp/vm.ts'
+import { VCPU_AP_COUNT } from '../../src/hyp/records/vcpu.ts'
+import { irqApListOf, irqStaysOn } from '../../src/hyp/records/vgic-irq.ts'
+import { VM_ENABLED } from '../../src/hyp/records/vm.ts'
 import { cook, recipesWith, scheduled, schedules } from './scenario-recipe.ts'
 
 /** By vCPU, the INTIDs on its ap_list that belong there; those that do not are taken off by its next fold. */

@@ -6,9 +6,9 @@ import fc from 'fast-check'
 import { ICH_LR0_EL2 } from 'vgic'
 import { designs, fixed, type StepEvent } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { LR_ACTIVE, LR_PENDING } from '../../src/arch/ich.ts'
+import { LR_ACTIVE, LR_PENDING } from '../../src/arch/ich-registers.ts'
 import { InvariantChecker } from '../../src/explore/invariants.ts'
-import { VCPU_AP_COUNT } from '../../src/hyp/vcpu.ts'
+import { VCPU_AP_COUNT } from '../../src/hyp/records/vcpu.ts'
 import {
   cook,
   drive,

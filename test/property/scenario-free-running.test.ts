@@ -6,7 +6,8 @@
 import fc from 'fast-check'
 import { type Actor, designs, fixed, kvm61, type ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { TABLE_SHIFT } from '../../src/hyp/program.ts'
+import { VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../../src/hyp/records/vcpu.ts'
+import { TABLE_SHIFT } from '../../src/hyp/run/program.ts'
 import {
   type RunLoop,
   THREAD_ENDED,
@@ -15,9 +16,8 @@ import {
   THREAD_SLEEPS,
   THREAD_STEPS,
   THREAD_WAITS_FOR_VCPUS,
-} from '../../src/hyp/run-loop.ts'
-import { STEP_POLL_AGAIN } from '../../src/hyp/steps.ts'
-import { VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../../src/hyp/vcpu.ts'
+} from '../../src/hyp/run/run-loop.ts'
+import { STEP_POLL_AGAIN } from '../../src/hyp/run/steps.ts'
 import { cook, type Recipe, recipesWith } from './scenario-recipe.ts'
 
 const wordsOf = (machine: ScenarioMachine): Int32Array => new Int32Array(machine.snapshot())

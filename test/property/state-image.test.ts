@@ -2,9 +2,9 @@
 import fc from 'fast-check'
 import { Gic, type GicConfig } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { GIC_CONFIG, REGION } from '../../src/gic/config.ts'
+import { VgicError } from '../../src/errors/vgic-error.ts'
+import { GIC_CONFIG, REGION } from '../../src/gic/config/config.ts'
 import { HEADER, IMAGE_VERSION } from '../../src/state/image.ts'
-import { VgicError } from '../../src/state/vgic-error.ts'
 
 const config = {
   version: '4.0',

@@ -9,7 +9,7 @@ import {
   view,
 } from '../../src/arch/field.ts'
 import { HCR_EL2_REGISTER, HCR_EL2_VIEW } from '../../src/arch/hcr-el2.ts'
-import { ICV_CTLR_VIEW, iccRegisters } from '../../src/arch/icc.ts'
+import { ICV_CTLR_VIEW, iccRegisters } from '../../src/arch/icc-registers.ts'
 import {
   ICH_HCR_VIEW,
   ICH_LR_HW_VIEW,
@@ -18,10 +18,10 @@ import {
   ICH_VMCR_VIEW,
   ICH_VTR_VIEW,
   ichRegisters,
-} from '../../src/arch/ich.ts'
-import { icvRegisters } from '../../src/arch/icv.ts'
+} from '../../src/arch/ich-registers.ts'
+import { icvRegisters } from '../../src/arch/icv-registers.ts'
 import type { SystemRegister } from '../../src/arch/sysreg.ts'
-import { DAIF_VIEW } from '../../src/gic/pcpu.ts'
+import { DAIF_VIEW } from '../../src/gic/cpu-interface/pcpu.ts'
 
 /** What is wrong with a view; nothing if its lines cover its bits once each, from the top down. */
 function faults({ name, width, fields }: RegisterView): string[] {

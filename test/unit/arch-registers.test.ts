@@ -5,18 +5,18 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { Field, RegisterView } from '../../src/arch/field.ts'
-import { GICD_CTLR_VIEW, GICD_TYPER_VIEW } from '../../src/arch/gicd.ts'
+import { GICD_CTLR_VIEW, GICD_TYPER_VIEW } from '../../src/arch/gicd-registers.ts'
 import {
   GICR_CTLR_VIEW,
   GICR_PENDBASER_VIEW,
   GICR_PROPBASER_VIEW,
   GICR_TYPER_VIEW,
   GICR_WAKER_VIEW,
-} from '../../src/arch/gicr.ts'
+} from '../../src/arch/gicr-registers.ts'
 import { HCR_EL2_VIEW } from '../../src/arch/hcr-el2.ts'
-import { ICV_CTLR_VIEW, iccRegisters } from '../../src/arch/icc.ts'
-import { ichApr, ichLr, ichRegisters } from '../../src/arch/ich.ts'
-import { icvRegisters } from '../../src/arch/icv.ts'
+import { ICV_CTLR_VIEW, iccRegisters } from '../../src/arch/icc-registers.ts'
+import { ichApr, ichLr, ichRegisters } from '../../src/arch/ich-registers.ts'
+import { icvRegisters } from '../../src/arch/icv-registers.ts'
 import { encodeSysreg, type SystemRegister } from '../../src/arch/sysreg.ts'
 
 type InventoryField = readonly [name: string, hi: number, lo: number, qualifier?: string]

@@ -1,7 +1,13 @@
 /** Encodings of system registers, and the syndromes of accesses and waits that trap. */
 import { describe, expect, it } from 'vitest'
-import { ICC_DIR_EL1, ICC_IAR1_EL1, ICC_PMR_EL1, ICC_SGI1R_EL1, iccRegisters } from '../../src/arch/icc.ts'
-import { ICH_VMCR_EL2, ichLr, ichRegisters } from '../../src/arch/ich.ts'
+import {
+  ICC_DIR_EL1,
+  ICC_IAR1_EL1,
+  ICC_PMR_EL1,
+  ICC_SGI1R_EL1,
+  iccRegisters,
+} from '../../src/arch/icc-registers.ts'
+import { ICH_VMCR_EL2, ichLr, ichRegisters } from '../../src/arch/ich-registers.ts'
 import { ESR_EC, ESR_UNDEFINED, ESR_WFE, ESR_WFI, sysregSyndrome } from '../../src/arch/syndrome.ts'
 import { encodeSysreg, sysregName } from '../../src/arch/sysreg.ts'
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { type Choices, Gic, type GicConfig, ICH_VTR_EL2, profiles, VgicError } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { checkGicConfig, redistributorSize } from '../../src/gic/config.ts'
+import { checkGicConfig, redistributorSize } from '../../src/gic/config/config.ts'
 
 const gicr = (...regions: [base: number, count: number][]) => ({
   gicr: regions.map(([base, count]) => ({ base, count })),

@@ -1,8 +1,8 @@
 /** What is derived from list registers when several are written in a row, as a hypervisor's flush and fold do. */
 import { describe, expect, it } from 'vitest'
-import { checkGicConfig } from '../../src/gic/config.ts'
-import { clearLr, Ich, lrAt, setLrStatus } from '../../src/gic/ich.ts'
-import { VirtualInterface } from '../../src/gic/virtual-interface.ts'
+import { checkGicConfig } from '../../src/gic/config/config.ts'
+import { clearLr, Ich, lrAt, setLrStatus } from '../../src/gic/cpu-interface/ich.ts'
+import { VirtualInterface } from '../../src/gic/cpu-interface/virtual-interface.ts'
 
 describe('ICH_ELRSR_EL2 after list registers were written in a row', () => {
   it.each([1, 4, 15, 16])('of the first %i of 16', (count) => {

@@ -1,9 +1,9 @@
 /** What ends a WFI or WFE that waits: as the scheduler of a machine asks the PE, and as an emulator asks the device. */
 import { describe, expect, it } from 'vitest'
-import { checkGicConfig } from '../../src/gic/config.ts'
-import { Ich } from '../../src/gic/ich.ts'
-import { Pcpu } from '../../src/gic/pcpu.ts'
-import { VirtualInterface } from '../../src/gic/virtual-interface.ts'
+import { checkGicConfig } from '../../src/gic/config/config.ts'
+import { Ich } from '../../src/gic/cpu-interface/ich.ts'
+import { Pcpu } from '../../src/gic/cpu-interface/pcpu.ts'
+import { VirtualInterface } from '../../src/gic/cpu-interface/virtual-interface.ts'
 import { Gic, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from '../../src/index.ts'
 
 const IMO_AND_FMO = 0x18

@@ -17,7 +17,7 @@ import {
   when,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { compile } from '../../src/hyp/program.ts'
+import { compile } from '../../src/hyp/run/program.ts'
 import { fire, go, goTo, handle, isReady } from './hyp-machine.ts'
 
 const paths = (design: Design): string[] => compile(design).paths.slice(1)

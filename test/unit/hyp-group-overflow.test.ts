@@ -25,7 +25,7 @@ import {
   VirtualMachine,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { HCR_VGrp0DIE, HCR_VGrp0EIE, HCR_VGrp1DIE, HCR_VGrp1EIE } from '../../src/arch/ich.ts'
+import { HCR_VGrp0DIE, HCR_VGrp0EIE, HCR_VGrp1DIE, HCR_VGrp1EIE } from '../../src/arch/ich-registers.ts'
 import { GICD, IGROUPR, IPRIORITYR, ISPENDR, sgiBase } from './guest-gic.ts'
 import {
   acknowledged,

@@ -14,7 +14,7 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { sgiHigh, sgiLow } from '../../src/gic/sgi.ts'
+import { sgiHigh, sgiLow } from '../../src/gic/distributor/sgi.ts'
 import { actor, busy, exits, fire, go, goTo, handle, happen, physicalActive } from './hyp-machine.ts'
 
 const KICK = 0

@@ -2,8 +2,8 @@
 
 import { ICC_PMR_EL1, ICH_HCR_EL2, ICH_LR0_EL2 } from 'vgic'
 import type { Actor, OpList, Run, ScenarioMachine, StepEvent } from 'vgic/scenario'
-import { HCR_EOIcount, HCR_vSGIEOICount, LR_Priority, LR_State } from '../../src/arch/ich.ts'
-import { IRQ_ACTIVE } from '../../src/hyp/vgic-irq.ts'
+import { HCR_EOIcount, HCR_vSGIEOICount, LR_Priority, LR_State } from '../../src/arch/ich-registers.ts'
+import { IRQ_ACTIVE } from '../../src/hyp/records/vgic-irq.ts'
 
 export const EOI_MODE_1 = 0x2
 export const ISR_I = 0x80

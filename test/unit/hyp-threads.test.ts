@@ -1,8 +1,8 @@
 import { ICC_PMR_EL1, ISR_EL1 } from 'vgic'
 import { designs, edit, scenario, steps } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { leave, when } from '../../src/hyp/design.ts'
-import { compile } from '../../src/hyp/program.ts'
+import { leave, when } from '../../src/hyp/run/design.ts'
+import { compile } from '../../src/hyp/run/program.ts'
 import { busy, fire, go, goTo, handle, ISR_I } from './hyp-machine.ts'
 
 const allDesigns = Object.entries(designs).map(([name, design]) => ({ name, design }))

@@ -11,7 +11,7 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { VCPU_POLL_WINDOW } from '../../src/hyp/vcpu.ts'
+import { VCPU_POLL_WINDOW } from '../../src/hyp/records/vcpu.ts'
 import { GICD } from './guest-gic.ts'
 import { acknowledged, EOI_MODE_1, exits, fire, go, goTo, handle, isReady } from './hyp-machine.ts'
 

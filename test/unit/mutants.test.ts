@@ -14,7 +14,7 @@ import {
   when,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { compile } from '../../src/hyp/program.ts'
+import { compile } from '../../src/hyp/run/program.ts'
 import { type Equivalence, equivalences } from '../mutants/equivalences.ts'
 import { baselineOf, judge, type Used, type Verdict } from '../mutants/judge.ts'
 import { mutationsOf } from '../mutants/mutations.ts'

@@ -18,7 +18,7 @@ import {
   UserspaceRegisters,
   userspaceDistributor,
   userspaceRedistributor,
-} from '../../src/hyp/userspace-registers.ts'
+} from '../../src/hyp/userspace/userspace-registers.ts'
 import {
   GICD,
   GITS,

@@ -14,7 +14,7 @@ import {
 } from 'vgic'
 import { designs, type SavedVgic, type Scenario, type ScenarioMachine, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { UserspaceRegisters } from '../../src/hyp/userspace-registers.ts'
+import { UserspaceRegisters } from '../../src/hyp/userspace/userspace-registers.ts'
 import {
   ICACTIVER,
   ICENABLER,

@@ -10,7 +10,7 @@ import {
   type TimerName,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { runMachine } from '../../src/explore/run.ts'
+import { runMachine } from '../../src/scenario/run.ts'
 
 const LONGEST = 2 ** 30 - 1
 const ENDS = [2 ** 31, 2 ** 32, 2 ** 33]

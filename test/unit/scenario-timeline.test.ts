@@ -2,7 +2,7 @@
 import { ICC_PMR_EL1 } from 'vgic'
 import { type Run, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { timeline } from '../../src/explore/timeline.ts'
+import { timeline } from '../../src/scenario/timeline.ts'
 
 /** An edge that waits at the first entry, taken by a guest that then ends. */
 const small = (): Scenario =>

@@ -1,7 +1,7 @@
 import { Gic, type GicConfig, ichLr, VgicError } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { icvRegisters } from '../../src/arch/icv.ts'
-import { GIC_CONFIG, REGION } from '../../src/gic/config.ts'
+import { icvRegisters } from '../../src/arch/icv-registers.ts'
+import { GIC_CONFIG, REGION } from '../../src/gic/config/config.ts'
 import { HEADER } from '../../src/state/image.ts'
 
 describe('an image', () => {

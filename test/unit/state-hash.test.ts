@@ -2,7 +2,7 @@
 
 import { Gic, HCR_EL2, ICC_PMR_EL1, ICH_HCR_EL2, ICH_VTR_EL2, ichLr } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { GIC_CONFIG, REGION } from '../../src/gic/config.ts'
+import { GIC_CONFIG, REGION } from '../../src/gic/config/config.ts'
 import { hashWords } from '../../src/state/hash.ts'
 import { blankImage, HEADER } from '../../src/state/image.ts'
 import { Layout, recordType } from '../../src/state/layout.ts'

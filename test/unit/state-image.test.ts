@@ -2,9 +2,9 @@
 
 import { Gic } from 'vgic'
 import { describe, expect, it } from 'vitest'
+import { VgicError, type VgicErrorCode } from '../../src/errors/vgic-error.ts'
 import { blankImage, checkLength, HEADER, IMAGE_VERSION, openImage } from '../../src/state/image.ts'
 import { Layout, recordType } from '../../src/state/layout.ts'
-import { VgicError, type VgicErrorCode } from '../../src/state/vgic-error.ts'
 
 const [MAGIC, VERSION, KIND, LENGTH] = [0, 1, 2, 3]
 const CONFIG = HEADER.size

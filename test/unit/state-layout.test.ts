@@ -1,7 +1,7 @@
 /** Where words are: record types, their placement, the names of words and the ranges that are compared. */
 import { describe, expect, it } from 'vitest'
+import { VgicError } from '../../src/errors/vgic-error.ts'
 import { Layout, recordType, sizeOf, type WordClass, type WordDeclaration } from '../../src/state/layout.ts'
-import { VgicError } from '../../src/state/vgic-error.ts'
 
 const word = (
   name: string,
