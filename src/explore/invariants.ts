@@ -25,6 +25,7 @@ import {
   MODE_EXITING,
   THREAD_MODE,
   THREAD_REQUESTS,
+  timerIntids,
   VCPU_AP_COUNT,
   VCPU_ESR,
   VCPU_INDEX,
@@ -56,7 +57,6 @@ import {
   THREAD_WAITS_FOR_VCPUS,
 } from '../hyp/run/run-loop.ts'
 import { STEP_REEVALUATE } from '../hyp/run/steps.ts'
-import { timerIntids } from '../hyp/vgic/arch-timer.ts'
 import { OVERFLOW_INTERRUPTS } from '../hyp/vgic/vgic-v3.ts'
 import type { Machine } from '../scenario/machine.ts'
 

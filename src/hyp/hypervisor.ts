@@ -19,7 +19,15 @@ import { affinityOf } from './records/affinity.ts'
 import { COST_FIRST_ENTRY } from './records/cost-row.ts'
 import type { GuestProgram } from './records/guest-program.ts'
 import { GUEST_ACK, MAX_DEPTH } from './records/guest-record.ts'
-import { VCPU_COST, VCPU_INDEX, VCPU_LAST_CPU, VCPU_PC, VCPU_SPSR, VCPU_VMCR } from './records/vcpu.ts'
+import {
+  timerIntids,
+  VCPU_COST,
+  VCPU_INDEX,
+  VCPU_LAST_CPU,
+  VCPU_PC,
+  VCPU_SPSR,
+  VCPU_VMCR,
+} from './records/vcpu.ts'
 import {
   IRQ_EDGE,
   IRQ_ENABLED,
@@ -48,7 +56,7 @@ import { compile, FIRST_PC, stepNames } from './run/program.ts'
 import { RunLoop } from './run/run-loop.ts'
 import { StopVm } from './run/stop-vm.ts'
 import { ApLists } from './vgic/ap-list.ts'
-import { ArchTimers, timerIntids } from './vgic/arch-timer.ts'
+import { ArchTimers } from './vgic/arch-timer.ts'
 import { MappedInterrupts } from './vgic/mapped-interrupts.ts'
 import type { GuestFrames } from './vgic/vgic-dist.ts'
 import { PPI_RESET, SGI_RESET, SPI_RESET, VgicMmio } from './vgic/vgic-mmio.ts'

@@ -6,7 +6,7 @@ import { intidName } from '../arch/intid.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import type { VmSetup } from '../hyp/hypervisor.ts'
 import { OP_QUIESCE, OP_TIMER, OP_WORDS } from '../hyp/records/guest-program.ts'
-import { timerIntids } from '../hyp/vgic/arch-timer.ts'
+import { timerIntids } from '../hyp/records/vcpu.ts'
 import type { DeviceProgram } from './device-builder.ts'
 
 /** By index, as {@link timerIntids}. */

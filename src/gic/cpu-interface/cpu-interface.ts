@@ -8,6 +8,7 @@
  * The control word has the fields of ICH_VMCR_EL2, for both: priority mask, binary points, EOImode, CBPR and the
  * group enables. A pending interrupt is weighed as the upper word of a list register: LR_Priority and LR_Group.
  */
+
 import {
   LR_Group,
   LR_Priority,
@@ -16,10 +17,8 @@ import {
   VMCR_VCBPR,
   VMCR_VFIQEn,
 } from '../../arch/ich-registers.ts'
+import { lowestBit } from '../../state/bits.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
-
-/** Of the physical interface, from the PE's record: the words 4 to 13 of a PE, once more. */
-export const PHYSICAL_INTERFACE = 12
 
 /** Words of an interface, from its handle. */
 export const CONTROLS = 5
@@ -98,8 +97,3 @@ export abstract class CpuInterface {
     words[first + (level >> 5)] |= 1 << (level & 31)
   }
 }
-
-const { clz32 } = Math
-
-/** The number of the lowest bit that is set; `word` must not be 0. */
-export const lowestBit = (word: number): number => 31 - clz32(word & -word)

@@ -6,11 +6,10 @@
  *   One that does not exist is dropped and deactivates nothing; so is an LPI, which has no active state.
  * - DIR in EOImode 0 is ignored, and so is one of a reserved INTID.
  */
+
 import { field, res0, res1, view } from '../../arch/field.ts'
 import {
-  LR_ACTIVE,
   LR_Group,
-  LR_PENDING,
   LR_Priority,
   VMCR_VENG0,
   VMCR_VENG1,
@@ -18,7 +17,9 @@ import {
   VMCR_VPMR,
 } from '../../arch/ich-registers.ts'
 import { FIRST_SPECIAL, INTID_NONE } from '../../arch/intid.ts'
+import { lowestBit } from '../../state/bits.ts'
 import type { WordDeclaration } from '../../state/layout.ts'
+import { HIGHEST_PENDING, HPPI_INTID, PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
 import type { PhysicalInterrupts } from '../distributor/physical-interrupts.ts'
 import { InterfaceRegisters } from './common-registers.ts'
 import {
@@ -26,25 +27,8 @@ import {
   ACTIVE_PRIORITIES_1,
   CONTROLS,
   CpuInterface,
-  lowestBit,
-  PHYSICAL_INTERFACE,
   PRIORITY_IDLE,
 } from './cpu-interface.ts'
-
-/**
- * Derived: the highest priority pending interrupt that is forwarded to the interface, as the upper word of a list
- * register with the INTID in bits 15:0; 0 if there is none. Negative if it is held back because the PE sleeps, which
- * is its wake request. From the interface's handle, as all words here.
- */
-export const HIGHEST_PENDING = 4
-export const HPPI_INTID = (hppi: number): number => hppi & 0xffff
-
-/** A value of {@link HIGHEST_PENDING}. */
-export const hppiOf = (intid: number, priority: number, group1: number): number =>
-  LR_PENDING | (group1 === 0 ? 0 : LR_Group) | (priority << 16) | intid
-
-/** The same for a PE that sleeps: bit 31 in place of bit 30. */
-export const heldBack = (hppi: number): number => (hppi & ~LR_PENDING) | LR_ACTIVE
 
 /** Where the words of the physical side begin in a PE's record. */
 export const PHYSICAL_WORDS = 16

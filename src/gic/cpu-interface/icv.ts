@@ -20,9 +20,10 @@ import {
   VMCR_VEOIM,
 } from '../../arch/ich-registers.ts'
 import { FIRST_LPI, FIRST_PPI, FIRST_SPECIAL, INTID_NONE } from '../../arch/intid.ts'
+import { lowestBit } from '../../state/bits.ts'
 import type { PhysicalInterrupts } from '../distributor/physical-interrupts.ts'
 import { InterfaceRegisters } from './common-registers.ts'
-import { lowestBit, PRIORITY_IDLE } from './cpu-interface.ts'
+import { PRIORITY_IDLE } from './cpu-interface.ts'
 import {
   acknowledgeListRegister,
   ICH_AP0R,

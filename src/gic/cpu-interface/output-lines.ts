@@ -5,11 +5,12 @@
  * call back into the GIC.
  */
 import { LR_Group } from '../../arch/ich-registers.ts'
+import { lowestBit } from '../../state/bits.ts'
 import type { WordDeclaration } from '../../state/layout.ts'
 import type { HighestPending } from '../distributor/highest-pending.ts'
+import { HIGHEST_PENDING, PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
 import type { PhysicalInterrupts } from '../distributor/physical-interrupts.ts'
-import { lowestBit, PHYSICAL_INTERFACE } from './cpu-interface.ts'
-import { HIGHEST_PENDING, type PhysicalInterface } from './icc.ts'
+import type { PhysicalInterface } from './icc.ts'
 import { LINE_FIQ, LINE_IRQ, LINE_WAKE, PE_LINES } from './lines.ts'
 import type { Pcpu } from './pcpu.ts'
 import type { VirtualInterface } from './virtual-interface.ts'

@@ -43,9 +43,10 @@ import {
   VMCR_VENG1,
   VMCR_VPMR,
 } from '../../arch/ich-registers.ts'
+import { lowestBit } from '../../state/bits.ts'
 import type { WordDeclaration } from '../../state/layout.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
-import { CpuInterface, lowestBit, PRIORITY_IDLE } from './cpu-interface.ts'
+import { CpuInterface, PRIORITY_IDLE } from './cpu-interface.ts'
 import { LINE_VFIQ, LINE_VIRQ } from './lines.ts'
 
 export const ICH_HCR = 4

@@ -8,8 +8,8 @@
  * so of equal priorities the lowest INTID (IMPLEMENTATION DEFINED).
  */
 import { FIRST_SPI } from '../../arch/intid.ts'
-import { lowestBit, PHYSICAL_INTERFACE } from '../cpu-interface/cpu-interface.ts'
-import { HIGHEST_PENDING, heldBack, hppiOf, type PhysicalInterface } from '../cpu-interface/icc.ts'
+import { lowestBit } from '../../state/bits.ts'
+import { HIGHEST_PENDING, heldBack, hppiOf, PHYSICAL_INTERFACE } from './hppi.ts'
 import { CANDIDATES, GROUP, groupBits, priorityOf, ROUTE, SPI_BLOCK_WORDS } from './interrupt-block.ts'
 import { BEST, STALE } from './pending-summary.ts'
 import { GICR_BLOCK, GROUPS, type PhysicalInterrupts } from './physical-interrupts.ts'
@@ -21,6 +21,12 @@ const INTID_SHIFT = 1
 const INTID = 0xffff
 const GROUP_1 = 1
 
+/** The physical CPU interface, as far as the search asks it. */
+interface GroupEnables {
+  /** The groups that an interface enables: bit 0 group 0, bit 1 group 1. */
+  enabledGroups(at: number): number
+}
+
 export class HighestPending {
   readonly words: Int32Array
   /** Whether groups that the CPU interface disables take part: the choice `disabledGroup`. */
@@ -30,7 +36,7 @@ export class HighestPending {
 
   constructor(
     readonly physical: PhysicalInterrupts,
-    readonly physicalInterface: PhysicalInterface,
+    readonly physicalInterface: GroupEnables,
     readonly redistributor: Redistributor,
   ) {
     const { choices } = physical.config

@@ -8,10 +8,10 @@
  */
 import { GICD_CTLR_VIEW } from '../../arch/gicd-registers.ts'
 import { FIRST_SPI } from '../../arch/intid.ts'
+import { lowestBit } from '../../state/bits.ts'
 import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
 import type { Affinities } from '../config/affinities.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
-import { lowestBit } from '../cpu-interface/cpu-interface.ts'
 import {
   ACTIVE,
   blockWords,

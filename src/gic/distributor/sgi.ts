@@ -4,7 +4,7 @@
  * which group an SGI is in, and the wrong register does nothing there.
  */
 
-import { lowestBit } from '../cpu-interface/cpu-interface.ts'
+import { lowestBit } from '../../state/bits.ts'
 import { GROUP, LATCH } from './interrupt-block.ts'
 import { GICR_BLOCK, type PhysicalInterrupts } from './physical-interrupts.ts'
 

@@ -67,11 +67,18 @@ import {
   MAX_DEPTH,
 } from '../records/guest-record.ts'
 import { VCPU_DATA, VCPU_ESR, VCPU_FAULT_IPA, VCPU_PE } from '../records/vcpu.ts'
-import type { ArchTimers } from '../vgic/arch-timer.ts'
 
 /** What a step of the guest did: it goes on, it waits in the PE, or it left the guest (1 + an EXIT_ value). */
 export const GUEST_RUNS = 0
 export const GUEST_WAITS = -1
+
+/** The timers of a guest, which it sets by their registers. */
+export interface GuestTimers {
+  /** Sets one to expire in so many ticks, or turns it off. */
+  program(v: number, timer: number, ticks: number): void
+  /** Sets a WFIT's timeout. */
+  programWfit(v: number, ticks: number): void
+}
 
 /** What a guest reaches that is neither its PE nor its hypervisor. */
 export interface OutsideWorld {
@@ -89,7 +96,7 @@ export class Guest {
   constructor(
     readonly words: Int32Array,
     readonly silicon: Silicon,
-    readonly timers: ArchTimers,
+    readonly timers: GuestTimers,
     readonly outside: OutsideWorld,
   ) {}
 

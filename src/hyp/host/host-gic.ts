@@ -10,7 +10,7 @@ import { IROUTER } from '../../gic/distributor/distributor.ts'
 import { ICFGR, IGROUPR, IPRIORITYR, ISENABLER } from '../../gic/distributor/interrupt-registers.ts'
 import { WAKER } from '../../gic/distributor/redistributor.ts'
 import type { Silicon } from '../../gic/silicon.ts'
-import { timerIntids } from '../vgic/arch-timer.ts'
+import { timerIntids } from '../records/vcpu.ts'
 import { KICK_SGI } from './kick.ts'
 
 /** The host's own timer, that of EL2 (BSA). */

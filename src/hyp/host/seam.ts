@@ -14,11 +14,10 @@ import {
   ichLr,
   VTR_PREbits,
 } from '../../arch/ich-registers.ts'
-import { PHYSICAL_INTERFACE } from '../../gic/cpu-interface/cpu-interface.ts'
-import { HIGHEST_PENDING, HPPI_INTID } from '../../gic/cpu-interface/icc.ts'
 import { type Ich, lrAt, lrHigh, lrLow, setLrStatus } from '../../gic/cpu-interface/ich.ts'
 import { LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import type { VirtualInterface } from '../../gic/cpu-interface/virtual-interface.ts'
+import { HIGHEST_PENDING, HPPI_INTID, PHYSICAL_INTERFACE } from '../../gic/distributor/hppi.ts'
 import { sgiHigh, sgiLow } from '../../gic/distributor/sgi.ts'
 import type { Silicon } from '../../gic/silicon.ts'
 import {

@@ -146,6 +146,9 @@ export const withMode = (thread: number, mode: number): number => (thread & ~THR
 export const withPreemptOff = (thread: number): number => (thread + 0x1000000) | 0
 export const withPreemptOn = (thread: number): number => (thread - 0x1000000) | 0
 
+/** PPI of each timer. */
+export const timerIntids = [27, 30] as const
+
 export const WFIT_NONE = 0
 export const WFIT_WAITS = 1
 export const WFIT_EXPIRED = 2

@@ -36,6 +36,7 @@ import { digestOf } from '../recipe.ts'
 import { EXIT_IRQ, EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from '../records/exits.ts'
 import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from '../records/guest-record.ts'
 import {
+  timerIntids,
   VCPU_DATA,
   VCPU_ESR,
   VCPU_FAULT_IPA,
@@ -55,7 +56,7 @@ import {
   THREAD_STEPS,
   THREAD_WAITS_FOR_VCPUS,
 } from '../run/run-loop.ts'
-import { TIMER_PHYSICAL, TIMER_VIRTUAL, timerIntids } from '../vgic/arch-timer.ts'
+import { TIMER_PHYSICAL, TIMER_VIRTUAL } from '../vgic/arch-timer.ts'
 import { checkGuestFrames, type GuestFramesConfig } from '../vgic/guest-frames.ts'
 import { restoreVgic, type SavedVgic, saveVgic } from './save-restore.ts'
 

@@ -5,11 +5,13 @@
  * time the expiry is noticed by the next load. A timer's expiry is a step of its own; when it happens is the
  * scheduler's affair, by virtual time in a plain run.
  */
+
 import { field, res0, view } from '../../arch/field.ts'
 import { wakeUp } from '../host/kick.ts'
 import type { Seam } from '../host/seam.ts'
 import {
   THREAD_TIMERS_LOADED,
+  timerIntids,
   VCPU_BACKGROUND_TIMER,
   VCPU_IRQ,
   VCPU_PE,
@@ -43,9 +45,6 @@ export const TIMER_PHYSICAL = 1
 export const TIMERS = 2
 /** WFIT's timeout, which is no timer of the guest's but expires like one. */
 export const TIMER_WFIT = 2
-
-/** PPI of each timer. */
-export const timerIntids = [27, 30] as const
 
 export class ArchTimers {
   readonly words: Int32Array

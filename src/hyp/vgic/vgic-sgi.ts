@@ -1,5 +1,5 @@
 /** SGIs that a guest sends: a trapped write to ICC_SGI1R_EL1, ICC_SGI0R_EL1 or ICC_ASGI1R_EL1. */
-import { lowestBit } from '../../gic/cpu-interface/cpu-interface.ts'
+import { lowestBit } from '../../state/bits.ts'
 import { VCPU_INDEX } from '../records/vcpu.ts'
 import { IRQ_GROUP1 } from '../records/vgic-irq.ts'
 import type { ApLists } from './ap-list.ts'

@@ -9,8 +9,13 @@ import { LINE_IRQ, PE_LINES } from '../../../src/gic/cpu-interface/lines.ts'
 import { MAINTENANCE_PPI } from '../../../src/gic/cpu-interface/output-lines.ts'
 import { LINE } from '../../../src/gic/distributor/interrupt-block.ts'
 import { GICR_BLOCK } from '../../../src/gic/distributor/physical-interrupts.ts'
-import { THREAD_IRQS_OFF, THREAD_TIMERS_LOADED, VCPU_THREAD } from '../../../src/hyp/records/vcpu.ts'
-import { TIMERS, timerIntids } from '../../../src/hyp/vgic/arch-timer.ts'
+import {
+  THREAD_IRQS_OFF,
+  THREAD_TIMERS_LOADED,
+  timerIntids,
+  VCPU_THREAD,
+} from '../../../src/hyp/records/vcpu.ts'
+import { TIMERS } from '../../../src/hyp/vgic/arch-timer.ts'
 import { scenarios } from './any-scenario.ts'
 
 /** Level-sensitive interrupts, whose ends ask for maintenance. */
