@@ -64,6 +64,16 @@ export { encodeSysreg, type SystemRegister, sysregName } from './arch/sysreg.ts'
 export { type Choices, choiceValues, type ProfileName, profiles } from './gic/choices.ts'
 export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config.ts'
 export { Gic, type WfxResult } from './gic/gic.ts'
+export type {
+  CommandErrorEvent,
+  ErrorListener,
+  GicErrorEvent,
+  MemoryErrorEvent,
+  MsiErrorEvent,
+} from './gic/host-events.ts'
+export type { ItsConfig } from './gic/its/its-config.ts'
+export type { TranslationFault } from './gic/its/translation-faults.ts'
+export type { GicMemory } from './gic/memory.ts'
 export type { GicHost, OutputLine } from './gic/output-lines.ts'
 export { HCR_EL2 } from './gic/pcpu.ts'
 export { describeListRegister, RegisterValue } from './gic/register-value.ts'

@@ -7,6 +7,7 @@ import { type RecordType, recordType, type WordDeclaration } from '../state/layo
 import { configInteger, VgicError } from '../state/vgic-error.ts'
 import { defaultAffinity } from './affinities.ts'
 import { type Choices, choiceNames, choiceValues, chooseFrom, type ProfileName } from './choices.ts'
+import { checkIts, ITS_CONFIG, ITS_FRAMES, type ItsConfig, loadIts, storeIts } from './its/its-config.ts'
 
 /** A contiguous region of redistributors, one for each of `count` CPUs in order. */
 export interface RedistributorRegion {
@@ -43,11 +44,28 @@ export interface GicConfig {
   readonly gicd?: number
   /** Redistributor regions, in the order of the CPUs; default one at 0x080a_0000. */
   readonly gicr?: readonly RedistributorRegion[]
+  /**
+   * Number of LPIs, 0 or a power of two up to 2^24: INTIDs 8192 and up. INTIDs have 16 bits, or as many as there are
+   * LPIs for: with 65,536 the LPIs are 8192 to 65,535. Default 65,536 where there is an ITS or `directLpis`. Left out
+   * without these nothing could send one, and none is kept: as on silicon whose ITS is not used, the registers of LPIs
+   * are there and keep what is written. With 0 they are not there.
+   */
+  readonly lpis?: number
+  /** Whether GICR_SETLPIR, CLRLPIR, INVLPIR, INVALLR and SYNCR exist; default false. */
+  readonly directLpis?: boolean
+  /** Interrupt Translation Services, up to 8; default none. */
+  readonly its?: readonly ItsConfig[]
+  /**
+   * Lines of 64 bytes of memory that the GIC itself keeps, up to 2^20; default 0: memory is the host's. Lines that are
+   * all zero need none. See {@link Gic.writeMemory}.
+   */
+  readonly memoryLines?: number
   /** Security states; only one is modelled: GICD_CTLR.DS reads as one. */
   readonly securityStates?: 1
   /**
    * When a register write whose effect a driver has to wait for takes effect: disabling interrupts or groups (RWP), and
-   * GICR_WAKER. `'at-once'`, the default, or `'lagging'`: when {@link Gic.completeWrites} is called.
+   * EnableLPIs, GICR_WAKER; and when an ITS carries out commands and translates messages. `'at-once'`, the default, or
+   * `'lagging'`: one by one when {@link Gic.complete}, or all when {@link Gic.completeWrites} is called.
    */
   readonly writeEffects?: 'at-once' | 'lagging'
   /** Set of implementation choices; default `'arch'`. */
@@ -58,9 +76,13 @@ export interface GicConfig {
 
 /** A configuration that was checked and completed. */
 export interface CheckedGicConfig
-  extends Required<Omit<GicConfig, 'profile' | 'choices' | 'securityStates'>> {
+  extends Required<Omit<GicConfig, 'profile' | 'choices' | 'securityStates' | 'its'>> {
   /** The profile's choices with the replaced ones in place. */
   readonly choices: Choices
+  /** The ITSs, completed. */
+  readonly its: readonly Required<ItsConfig>[]
+  /** Whether the registers of LPIs are there: also without any LPIs where `lpis` was left out. */
+  readonly lpiRegisters: boolean
 }
 
 const versions = ['3', '4.0', '4.1'] as const
@@ -129,6 +151,18 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
       'dvim must be false with version 3: only GICv4 injects interrupts directly.',
     )
   }
+  const its = checkIts(config.its)
+  const directLpis = config.directLpis ?? false
+  if (typeof directLpis !== 'boolean') {
+    throw new VgicError('config', `directLpis must be true or false, but is ${String(directLpis)}.`)
+  }
+  const lpis = checkLpis(config.lpis ?? (its.length > 0 || directLpis ? 0x1_0000 : 0), intidBits)
+  if (lpis === 0 && (its.length > 0 || directLpis)) {
+    throw new VgicError(
+      'config',
+      'lpis must not be 0 with an ITS or with directLpis: leave it out for 65536.',
+    )
+  }
   const gicr = config.gicr ?? [{ base: 0x080a_0000, count: cpus }]
   if (
     !Array.isArray(gicr) ||
@@ -150,11 +184,35 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     dvim,
     gicd: config.gicd ?? 0x0800_0000,
     gicr: gicr.map(({ base, count }) => ({ base, count })),
+    lpis,
+    lpiRegisters: lpis > 0 || config.lpis === undefined,
+    directLpis,
+    its,
+    memoryLines: configInteger('memoryLines', config.memoryLines ?? 0, 0, 2 ** 20),
     writeEffects,
     choices: chooseFrom(config.profile ?? 'arch', config.choices ?? {}),
   } satisfies CheckedGicConfig
-  checkFrames(checked)
+  const frames = its.map(({ base }, i) => ({ name: `its[${i}].base`, base, size: ITS_FRAMES }))
+  checkFrames(checked, 'cpus', frames)
+  checkSize(checked)
   return checked
+}
+
+/** A GIC's buffer holds a quarter of a byte for each LPI and CPU, and a byte for each LPI and value of Aff3. */
+function checkSize({ lpis, cpus, affinities }: Pick<CheckedGicConfig, 'lpis' | 'cpus' | 'affinities'>): void {
+  const groups = new Set(affinities.map((affinity) => affinity >>> 24)).size
+  const most = 2 ** Math.floor(Math.log2(2 ** 30 / (cpus / 4 + groups)))
+  if (lpis <= most) return
+  throw new VgicError('config', `lpis must be at most ${most} with ${cpus} cpus, but is ${lpis}.`)
+}
+
+function checkLpis(lpis: number, intidBits: 16 | 24): number {
+  const most = 2 ** intidBits
+  if (lpis === 0 || (Number.isInteger(Math.log2(lpis)) && lpis >= 1 && lpis <= most)) return lpis
+  throw new VgicError(
+    'config',
+    `lpis must be 0 or a power of two up to ${most}, as intidBits is ${intidBits}, but is ${String(lpis)}.`,
+  )
 }
 
 function checkAffinities(cpus: number, affinities: readonly number[] | undefined): readonly number[] {
@@ -239,6 +297,11 @@ export const GIC_CONFIG = recordType(
     'regions',
     'affinities',
     'writeEffects',
+    'lpis',
+    'lpiRegisters',
+    'directLpis',
+    'its',
+    'memoryLines',
     ...choiceNames.map((name) => `choices.${name}`),
   ]),
 )
@@ -266,6 +329,11 @@ export function storeGicConfig(words: Int32Array, at: number, config: CheckedGic
       config.gicr.length,
       hasDefaultAffinities(config) ? 0 : config.cpus,
       effects.indexOf(config.writeEffects),
+      config.lpis,
+      config.lpiRegisters ? 1 : 0,
+      config.directLpis ? 1 : 0,
+      config.its.length,
+      config.memoryLines,
       ...choiceNames.map((name) => (choiceValues[name] as readonly string[]).indexOf(config.choices[name])),
     ],
     at,
@@ -273,8 +341,10 @@ export function storeGicConfig(words: Int32Array, at: number, config: CheckedGic
   for (const [i, { base, count }] of config.gicr.entries()) {
     words.set([(base % HIGH) | 0, Math.floor(base / HIGH), count], at + GIC_CONFIG.size + i * REGION.size)
   }
+  const itsAt = at + GIC_CONFIG.size + config.gicr.length * REGION.size
+  for (const [i, its] of config.its.entries()) storeIts(words, itsAt + i * ITS_CONFIG.size, its)
   if (hasDefaultAffinities(config)) return
-  const first = at + GIC_CONFIG.size + config.gicr.length * REGION.size
+  const first = itsAt + config.its.length * ITS_CONFIG.size
   for (const [i, affinity] of config.affinities.entries()) words[first + i * AFFINITY.size] = affinity
 }
 
@@ -285,6 +355,7 @@ const hasDefaultAffinities = ({ affinities }: CheckedGicConfig): boolean =>
 export const configRecords = (config: CheckedGicConfig): readonly (readonly [RecordType, number])[] => [
   [GIC_CONFIG, 1],
   [REGION, config.gicr.length],
+  [ITS_CONFIG, config.its.length],
   [AFFINITY, hasDefaultAffinities(config) ? 0 : config.cpus],
 ]
 
@@ -308,10 +379,17 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
     regions,
     affinityCount,
     effect,
+    lpis,
+    lpiRegisters,
+    directLpis,
+    itsCount,
+    memoryLines,
   ] = words.subarray(at, end)
-  const stored = words.subarray(at + 13, end)
+  const stored = words.subarray(at + 18, end)
   if (regions < 1 || regions > 512 || affinityCount < 0 || affinityCount > 512) throw corrupt()
-  const affinitiesAt = end + regions * REGION.size
+  if (itsCount < 0 || itsCount > 8) throw corrupt()
+  const itsAt = end + regions * REGION.size
+  const affinitiesAt = itsAt + itsCount * ITS_CONFIG.size
   const wholeEnd = affinitiesAt + affinityCount * AFFINITY.size
   if (words.length < wholeEnd) throw corrupt()
   const address = (lo: number, hi: number) => (lo >>> 0) + hi * HIGH
@@ -323,6 +401,7 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
     { length: affinityCount },
     (_, i) => words[affinitiesAt + i * AFFINITY.size] >>> 0,
   )
+  const its = Array.from({ length: itsCount }, (_, i) => loadIts(words, itsAt + i * ITS_CONFIG.size))
   const choices = Object.fromEntries(choiceNames.map((name, i) => [name, choiceValues[name][stored[i]]]))
   let config: CheckedGicConfig
   try {
@@ -338,6 +417,11 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
       dvim: dvim === 1,
       gicd: address(low, high),
       gicr,
+      // Left out is what gives registers without LPIs.
+      ...(lpis === 0 && lpiRegisters === 1 ? {} : { lpis }),
+      directLpis: directLpis === 1,
+      its,
+      memoryLines,
       writeEffects: effects[effect],
       choices: choices as Partial<Choices>,
     })

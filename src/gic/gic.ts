@@ -9,6 +9,7 @@ import { ESR_EC } from '../arch/syndrome.ts'
 import { blankImage, checkLength, HEADER, openImage } from '../state/image.ts'
 import { Layout, recordType } from '../state/layout.ts'
 import { type Difference, MachineState } from '../state/machine-state.ts'
+import type { MemoryPool } from '../state/memory-pool.ts'
 import { argumentBigint, argumentInteger, argumentNumber, VgicError } from '../state/vgic-error.ts'
 import {
   type CheckedGicConfig,
@@ -18,6 +19,8 @@ import {
   loadGicConfig,
   storeGicConfig,
 } from './config.ts'
+import { completeEffect, pendingEffects } from './effects.ts'
+import type { Its } from './its/its.ts'
 import { type GicHost, MAINTENANCE_PPI, type OutputLine, outputLines, PE_LINES } from './output-lines.ts'
 import { DAIF_F, DAIF_I, PCPU_DATA_HIGH, PCPU_TRAP } from './pcpu.ts'
 import { RegisterValue, registerByEncoding } from './register-value.ts'
@@ -32,12 +35,31 @@ const wfxResults: readonly WfxResult[] = ['completes', 'waits', 'traps']
 const DEVICE = recordType('device', [{ name: 'lastCpu', at: 0, class: 'observational' }])
 
 /** Throws an `argument` error for what is no host. */
-function checkHost(host: GicHost): void {
-  if (Object(host) === host && (host.setLine === undefined || typeof host.setLine === 'function')) return
-  throw new VgicError(
-    'argument',
-    'host must be an object whose setLine, if it has one, is a function (cpu, line, level). Leave it out for none.',
-  )
+function checkHost(host: GicHost, { memoryLines }: CheckedGicConfig): void {
+  if (Object(host) !== host || (host.setLine !== undefined && typeof host.setLine !== 'function')) {
+    throw new VgicError(
+      'argument',
+      'host must be an object whose setLine, if it has one, is a function (cpu, line, level). Leave it out for none.',
+    )
+  }
+  if (host.onError !== undefined && typeof host.onError !== 'function') {
+    throw new VgicError('argument', 'host.onError must be a function (event). Leave it out for none.')
+  }
+  const { memory } = host
+  if (memory === undefined) return
+  if (
+    Object(memory) !== memory ||
+    typeof memory.read32 !== 'function' ||
+    typeof memory.write32 !== 'function'
+  ) {
+    throw new VgicError(
+      'argument',
+      'host.memory must be an object with the functions read32(address) and write32(address, value).',
+    )
+  }
+  if (memoryLines > 0) {
+    throw new VgicError('argument', 'host.memory must be left out where memoryLines gives the GIC its own.')
+  }
 }
 
 /** Where the silicon lies in a buffer. */
@@ -93,7 +115,7 @@ export class Gic {
   constructor(config: GicConfig, host?: GicHost, image?: ArrayBuffer)
   constructor(config: GicConfig, host: GicHost = {}, image?: ArrayBuffer) {
     this.config = checkGicConfig(config)
-    checkHost(host)
+    checkHost(host, this.config)
     const { layout, records, fixed } = layoutOf(this.config)
     const buffer = image ?? blankImage('device', layout)
     checkLength(buffer, layout)
@@ -180,14 +202,14 @@ export class Gic {
     argumentNumber('value', value)
     const high = size === 8 ? Math.floor(value / 0x1_0000_0000) : 0
     this.silicon.mmio.write(address, size, value, high)
-    this.silicon.lines.settle()
+    this.silicon.settle()
   }
 
   /** A write of 8 bytes. */
   writeMmio64(address: number, value: bigint): void {
     argumentBigint('value', value)
     this.silicon.mmio.write(address, 8, ...halves(value))
-    this.silicon.lines.settle()
+    this.silicon.settle()
   }
 
   /** The name of the register at an address, such as `GICD_ISENABLER1`; undefined where there is none. */
@@ -214,6 +236,54 @@ export class Gic {
     this.silicon.drivePpi(pe, intid, level !== 0 && level !== false)
   }
 
+  /**
+   * A device sends a message-signalled interrupt: it writes `eventId` to GITS_TRANSLATER of an ITS, by its place in the
+   * configuration. Both numbers have 32 bits. What becomes of it is software's doing: {@link explainMsi} says what.
+   */
+  sendMsi(deviceId: number, eventId: number, its = 0): void {
+    const { silicon } = this
+    argumentInteger('deviceId', deviceId, 0, 0xffff_ffff)
+    argumentInteger('eventId', eventId, 0, 0xffff_ffff)
+    this.itsOf(its).receive(deviceId | 0, eventId | 0)
+    silicon.settle()
+  }
+
+  private itsOf(its: number): Its {
+    const { length } = this.silicon.its
+    if (length > 0) return this.silicon.its[argumentInteger('its', its, 0, length - 1)]
+    throw new VgicError('argument', 'This GIC has no ITS: give it one in its configuration, its: [{ base }].')
+  }
+
+  /**
+   * A word of the memory that the GIC itself keeps, at a multiple of 4 below 2^52; unsigned. Throws an `argument` error
+   * where `memoryLines` has given it none.
+   */
+  readMemory(address: number): number {
+    return this.ownMemory(address).read32(address) >>> 0
+  }
+
+  /** Writes one. Throws a `memory` error if all lines are in use. */
+  writeMemory(address: number, value: number): void {
+    argumentNumber('value', value)
+    if (this.ownMemory(address).write32(address, value | 0)) return
+    throw new VgicError(
+      'memory',
+      `All ${this.config.memoryLines} lines of the GIC's memory are in use: give it more with memoryLines.`,
+    )
+  }
+
+  private ownMemory(address: number): MemoryPool {
+    const { pool } = this.silicon
+    if (pool && Number.isInteger(address) && address % 4 === 0 && address >= 0 && address < 2 ** 52)
+      return pool
+    throw new VgicError(
+      'argument',
+      pool
+        ? `address must be a multiple of 4 from 0 to 2^52, but is ${String(address)}.`
+        : 'This GIC has no memory of its own: access the memory that you gave it, or set memoryLines.',
+    )
+  }
+
   /** The level of an output of a CPU, as the host was told it. */
   line(cpu: number, line: OutputLine): 0 | 1 {
     this.peOf(cpu)
@@ -226,19 +296,40 @@ export class Gic {
     return this.state.words[this.silicon.peOf(cpu) + PE_LINES]
   }
 
-  /** Whether a write's effect is still under way, with `writeEffects: 'lagging'`. */
+  /** Whether an effect is still under way, with `writeEffects: 'lagging'`. */
   get writesPending(): boolean {
-    const { distributor, redistributor } = this.silicon
-    for (let cpu = 0; cpu < this.config.cpus; cpu++) {
-      if (redistributor.isWritePending(this.silicon.peOf(cpu))) return true
-    }
-    return distributor.isWritePending
+    return this.silicon.isWritePending
   }
 
-  /** Completes the effects of writes that are under way: RWP falls, redistributors are asleep or awake as asked. */
+  /**
+   * Completes all effects that are under way: RWP falls, redistributors are asleep or awake as asked, messages are
+   * translated, commands are carried out.
+   */
   completeWrites(): void {
     this.silicon.completeWrites()
-    this.silicon.lines.settle()
+    this.silicon.settle()
+  }
+
+  /**
+   * The effects that are under way and could be complete next, in any order, with `writeEffects: 'lagging'`:
+   * - `GICD_CTLR.RWP`, `GICR_CTLR[cpu].RWP`, `GICR_WAKER[cpu]`: what was disabled is out of force; the handshake.
+   * - `GICR_CTLR[cpu].EnableLPIs`: LPIs are enabled or disabled, and the pending table is read or written.
+   * - `ITS[n] command`: the next command of a queue. It is not there while a SYNC waits for messages.
+   * - `ITS[n] MSI device event`: a message that was accepted is translated.
+   */
+  effects(): string[] {
+    return pendingEffects(this.silicon)
+  }
+
+  /** Completes one of the {@link effects}, by its name. Throws an `argument` error for one that is not under way. */
+  complete(effect: string): void {
+    if (!completeEffect(this.silicon, effect)) {
+      throw new VgicError(
+        'argument',
+        `effect must be one of effects(), ${this.effects().join(', ') || 'of which there are none'}, but is ${String(effect)}.`,
+      )
+    }
+    this.silicon.settle()
   }
 
   /**

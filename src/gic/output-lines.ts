@@ -8,6 +8,8 @@ import { LR_Group } from '../arch/ich.ts'
 import type { WordDeclaration } from '../state/layout.ts'
 import { lowestBit, PHYSICAL_INTERFACE } from './cpu-interface.ts'
 import type { HighestPending } from './highest-pending.ts'
+import type { ErrorListener } from './host-events.ts'
+import type { GicMemory } from './memory.ts'
 import { HIGHEST_PENDING, type PhysicalInterface } from './physical-interface.ts'
 import type { PhysicalInterrupts } from './physical-interrupts.ts'
 import type { VirtualInterface } from './virtual-interface.ts'
@@ -15,8 +17,10 @@ import type { VirtualInterface } from './virtual-interface.ts'
 /** An output of a PE. `wake` asks the power controller to wake a PE whose redistributor sleeps. */
 export type OutputLine = 'irq' | 'fiq' | 'virq' | 'vfiq' | 'wake'
 
-/** Where the outputs go. */
-export interface GicHost {
+/** What the GIC is connected to: where its outputs go, the memory that it accesses, who hears of errors. */
+export interface GicHost extends ErrorListener {
+  /** The memory in which software puts tables and command queues. Without it every access of the GIC is refused. */
+  readonly memory?: GicMemory
   /**
    * An output of a CPU moves to a level, 0 or 1. It is called after the access or the input that moved it is complete,
    * once for each change; all outputs are 0 at first.

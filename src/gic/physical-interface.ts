@@ -17,7 +17,7 @@ import {
   VMCR_VEOIM,
   VMCR_VPMR,
 } from '../arch/ich.ts'
-import { FIRST_SPECIAL, INTID_NONE } from '../arch/intid.ts'
+import { FIRST_LPI, FIRST_SPECIAL, INTID_NONE } from '../arch/intid.ts'
 import type { WordDeclaration } from '../state/layout.ts'
 import {
   ACTIVE_PRIORITIES_0,
@@ -29,11 +29,13 @@ import {
   PRIORITY_IDLE,
 } from './cpu-interface.ts'
 import { InterfaceRegisters } from './interface-registers.ts'
+import { rankLpi } from './lpi/lpi-configuration.ts'
+import type { Lpis } from './lpi/lpis.ts'
 import type { PhysicalInterrupts } from './physical-interrupts.ts'
 
 /**
  * Derived: the highest priority pending interrupt that is forwarded to the interface, as the upper word of a list
- * register with the INTID in bits 15:0; 0 if there is none. Negative if it is held back because the PE sleeps, which
+ * register with the INTID in bits 15:0, which for an LPI is 8192, whichever it is; 0 if there is none. Negative if it is held back because the PE sleeps, which
  * is its wake request. From the interface's handle, as all words here.
  */
 export const HIGHEST_PENDING = 4
@@ -109,6 +111,7 @@ export class Icc extends InterfaceRegisters {
     words: Int32Array,
     readonly physicalInterface: PhysicalInterface,
     readonly physical: PhysicalInterrupts,
+    readonly lpis: Lpis | undefined,
   ) {
     super(words, physicalInterface, physical.affinities.rangeSelector)
   }
@@ -126,8 +129,15 @@ export class Icc extends InterfaceRegisters {
     const hppi = this.physicalInterface.signalled(at)
     if (hppi === 0 || (hppi & LR_Group) !== group) return INTID_NONE
     this.physicalInterface.recordActive(this.words, at, hppi)
-    this.physical.activate(at - PHYSICAL_INTERFACE, HPPI_INTID(hppi))
-    return HPPI_INTID(hppi)
+    const intid = HPPI_INTID(hppi)
+    if (intid === FIRST_LPI) return this.acknowledgeLpi(at)
+    this.physical.activate(at - PHYSICAL_INTERFACE, intid)
+    return intid
+  }
+
+  /** An LPI has no active state: it may become pending again while it is served. */
+  private acknowledgeLpi(at: number): number {
+    return this.lpis?.acknowledge(this.physical.cpuOf(at - PHYSICAL_INTERFACE)) ?? INTID_NONE
   }
 
   readHppir0(at: number): number {
@@ -141,7 +151,15 @@ export class Icc extends InterfaceRegisters {
   /** HPPIR looks neither at the priority mask nor at the running priority. */
   private highestPending(at: number, group: number): number {
     const hppi = this.physicalInterface.highestPending(at)
-    return hppi !== 0 && (hppi & LR_Group) === group ? HPPI_INTID(hppi) : INTID_NONE
+    if (hppi === 0 || (hppi & LR_Group) !== group) return INTID_NONE
+    const intid = HPPI_INTID(hppi)
+    return intid === FIRST_LPI ? this.highestLpi(at) : intid
+  }
+
+  private highestLpi(at: number): number {
+    const { lpis } = this
+    if (lpis === undefined) return INTID_NONE
+    return FIRST_LPI + rankLpi(lpis.highest(this.physical.cpuOf(at - PHYSICAL_INTERFACE)))
   }
 
   writeEoir0(at: number, value: number): void {

@@ -10,7 +10,7 @@ import { VgicError } from './vgic-error.ts'
 /** 'vgic' in ASCII, the first word of every image. */
 const MAGIC = 0x63696776
 /** Version of the format: changes whenever a layout does. */
-export const IMAGE_VERSION = 3
+export const IMAGE_VERSION = 4
 
 const HEADER_MAGIC = 0
 const HEADER_VERSION = 1

@@ -1,0 +1,91 @@
+/**
+ * Where the state of physical LPIs is (IHI 0069, "LPIs"). A redistributor has a record of its own: the tables in force
+ * and which LPIs are pending. Redistributors that share a configuration table, those with the same Aff3 as
+ * GICR_TYPER.CommonLPIAff says, share a cache of it: one byte an LPI.
+ *
+ * LPIs are counted from 0: LPI n has INTID 8192 + n.
+ */
+import { GICR_PENDBASER_VIEW, GICR_PROPBASER_VIEW } from '../../arch/gicr.ts'
+import { FIRST_LPI } from '../../arch/intid.ts'
+import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
+
+/** Whether LPIs are forwarded: GICR_CTLR.EnableLPIs, whose effect may lag. */
+export const LPI_IN_FORCE = 0
+/** LPIs that the redistributor takes, from the first on: as many as both tables are for. 0 while it takes none. */
+export const LPI_COUNT = 1
+/** GICR_PROPBASER and GICR_PENDBASER as they were when EnableLPIs was set; 0 while it is clear. */
+export const LPI_PROPBASER = 2
+export const LPI_PENDBASER = 4
+/** GICR_PENDBASER.PTZ was written and no pending table was read since: 1. */
+export const LPI_PTZ = 6
+/** The pending bitmap: bit n of word m is LPI 32 m + n. Behind it is what is derived from it: pending-tree.ts. */
+export const LPI_PENDING = 7
+
+/** No rank: nothing that is enabled is pending. Above every rank. */
+export const NO_RANK = 0x7fffffff
+
+/** Bits of an INTID: 16, or as many as there are LPIs for. */
+export const intidBitsOf = (lpis: number): number => Math.max(16, Math.log2(Math.max(lpis, 1)))
+
+/**
+ * LPIs that exist where `lpis` are asked for: those of an INTID space of 2^16 INTIDs, or of `lpis` where these are more,
+ * are 8192 fewer.
+ */
+export const existingLpis = (lpis: number): number => Math.min(lpis, 2 ** intidBitsOf(lpis) - FIRST_LPI)
+
+/** Nodes of each level of the tree over the pending bitmap, from one for each of its words to one. */
+export function levelsOf(lpis: number): number[] {
+  const levels = [Math.ceil(lpis / 32)]
+  for (let nodes = levels[0]; nodes > 1; levels.push(nodes)) nodes = Math.ceil(nodes / 32)
+  return levels
+}
+
+/** The record of a redistributor with `lpis` LPIs. */
+export function lpiRecord(lpis: number): RecordType {
+  const levels = levelsOf(lpis)
+  const words: WordDeclaration[] = [
+    { name: 'inForce', at: LPI_IN_FORCE, class: 'authoritative' },
+    { name: 'count', at: LPI_COUNT, class: 'authoritative' },
+    {
+      name: 'GICR_PROPBASER (in force)',
+      at: LPI_PROPBASER,
+      wide: true,
+      class: 'authoritative',
+      view: GICR_PROPBASER_VIEW,
+    },
+    {
+      name: 'GICR_PENDBASER (in force)',
+      at: LPI_PENDBASER,
+      wide: true,
+      class: 'authoritative',
+      view: GICR_PENDBASER_VIEW,
+    },
+    { name: 'GICR_PENDBASER.PTZ', at: LPI_PTZ, class: 'authoritative' },
+    { name: 'pending', at: LPI_PENDING, count: levels[0], class: 'authoritative' },
+  ]
+  let at = LPI_PENDING + levels[0]
+  for (const [level, nodes] of levels.entries()) {
+    words.push({ name: `best${level}`, at, count: nodes, class: 'derived' })
+    at += nodes
+    if (level === 0) continue
+    words.push({ name: `children${level}`, at, count: nodes, class: 'derived' })
+    at += nodes
+  }
+  return recordType('lpis', words)
+}
+
+/** The cache of a configuration table: four LPIs a word, and how many bytes of each 1024 are in use. */
+export const CACHED = 0
+export const LPIS_PER_CHUNK = 1024
+export const chunksOf = (lpis: number): number => Math.ceil(lpis / LPIS_PER_CHUNK)
+export const cacheWords = (lpis: number): number => Math.ceil(lpis / 4)
+
+export const lpiCacheRecord = (lpis: number): RecordType =>
+  recordType('lpiConfiguration', [
+    { name: 'cached', at: CACHED, count: cacheWords(lpis), class: 'authoritative' },
+    { name: 'cachedOfChunk', at: cacheWords(lpis), count: chunksOf(lpis), class: 'derived' },
+  ])
+
+/** What is one for all redistributors: one past the last INTID that the largest of their GICR_PROPBASERs has room for. */
+export const LPI_INTID_END = 0
+export const LPI_COMMON = recordType('lpiCommon', [{ name: 'intidEnd', at: LPI_INTID_END, class: 'derived' }])
