@@ -71,6 +71,13 @@ export type {
   MemoryErrorEvent,
   MsiErrorEvent,
 } from './gic/host-events.ts'
+export { type MsiCondition, MsiExplanation, type MsiReason, msiReasons } from './gic/its/explain-msi.ts'
+export type {
+  CollectionEntry,
+  DeviceEntry,
+  EventEntry,
+  ItsContents,
+} from './gic/its/inspect-tables.ts'
 export type { ItsConfig } from './gic/its/its-config.ts'
 export type { TranslationFault } from './gic/its/translation-faults.ts'
 export type { GicMemory } from './gic/memory.ts'

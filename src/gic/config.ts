@@ -46,11 +46,16 @@ export interface GicConfig {
   readonly gicr?: readonly RedistributorRegion[]
   /**
    * Number of LPIs, 0 or a power of two up to 2^24: INTIDs 8192 and up. INTIDs have 16 bits, or as many as there are
-   * LPIs for: with 65,536 the LPIs are 8192 to 65,535. Default 65,536 where there is an ITS or `directLpis`. Left out
-   * without these nothing could send one, and none is kept: as on silicon whose ITS is not used, the registers of LPIs
-   * are there and keep what is written. With 0 they are not there.
+   * LPIs for: with 65,536 the LPIs are 8192 to 65,535. Default 65,536 where there is an ITS or `directLpis`, which are
+   * what sends them, and 0 without.
    */
   readonly lpis?: number
+  /**
+   * Whether GICD_TYPER and GICR_TYPER say that there are LPIs, and their registers are there. Always with `lpis`. Where
+   * there are none because `lpis` was left out, the default is true: as on silicon whose ITS is not used, the registers
+   * keep what is written, and no LPI comes. With `lpis: 0` the default is false.
+   */
+  readonly lpiRegisters?: boolean
   /** Whether GICR_SETLPIR, CLRLPIR, INVLPIR, INVALLR and SYNCR exist; default false. */
   readonly directLpis?: boolean
   /** Interrupt Translation Services, up to 8; default none. */
@@ -81,8 +86,6 @@ export interface CheckedGicConfig
   readonly choices: Choices
   /** The ITSs, completed. */
   readonly its: readonly Required<ItsConfig>[]
-  /** Whether the registers of LPIs are there: also without any LPIs where `lpis` was left out. */
-  readonly lpiRegisters: boolean
 }
 
 const versions = ['3', '4.0', '4.1'] as const
@@ -185,7 +188,7 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     gicd: config.gicd ?? 0x0800_0000,
     gicr: gicr.map(({ base, count }) => ({ base, count })),
     lpis,
-    lpiRegisters: lpis > 0 || config.lpis === undefined,
+    lpiRegisters: checkLpiRegisters(config, lpis),
     directLpis,
     its,
     memoryLines: configInteger('memoryLines', config.memoryLines ?? 0, 0, 2 ** 20),
@@ -204,6 +207,16 @@ function checkSize({ lpis, cpus, affinities }: Pick<CheckedGicConfig, 'lpis' | '
   const most = 2 ** Math.floor(Math.log2(2 ** 30 / (cpus / 4 + groups)))
   if (lpis <= most) return
   throw new VgicError('config', `lpis must be at most ${most} with ${cpus} cpus, but is ${lpis}.`)
+}
+
+function checkLpiRegisters({ lpis, lpiRegisters = lpis !== 0 }: GicConfig, number: number): boolean {
+  if (typeof lpiRegisters !== 'boolean' || (number > 0 && !lpiRegisters)) {
+    throw new VgicError(
+      'config',
+      `lpiRegisters must be true or, with lpis: 0, false, but is ${String(lpiRegisters)}.`,
+    )
+  }
+  return lpiRegisters
 }
 
 function checkLpis(lpis: number, intidBits: 16 | 24): number {
@@ -417,8 +430,8 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
       dvim: dvim === 1,
       gicd: address(low, high),
       gicr,
-      // Left out is what gives registers without LPIs.
-      ...(lpis === 0 && lpiRegisters === 1 ? {} : { lpis }),
+      lpis,
+      lpiRegisters: lpiRegisters === 1,
       directLpis: directLpis === 1,
       its,
       memoryLines,

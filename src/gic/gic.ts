@@ -20,6 +20,8 @@ import {
   storeGicConfig,
 } from './config.ts'
 import { completeEffect, pendingEffects } from './effects.ts'
+import { explainMsi, type MsiExplanation } from './its/explain-msi.ts'
+import { type ItsContents, inspectTables } from './its/inspect-tables.ts'
 import type { Its } from './its/its.ts'
 import { type GicHost, MAINTENANCE_PPI, type OutputLine, outputLines, PE_LINES } from './output-lines.ts'
 import { DAIF_F, DAIF_I, PCPU_DATA_HIGH, PCPU_TRAP } from './pcpu.ts'
@@ -246,6 +248,24 @@ export class Gic {
     argumentInteger('eventId', eventId, 0, 0xffff_ffff)
     this.itsOf(its).receive(deviceId | 0, eventId | 0)
     silicon.settle()
+  }
+
+  /**
+   * Why a message does, or does not, raise the IRQ line of a CPU: the first condition that does not hold, from a closed
+   * list, and all of them. Changes nothing. It reads the tables in memory as the ITS does.
+   */
+  explainMsi(deviceId: number, eventId: number, its = 0): MsiExplanation {
+    argumentInteger('deviceId', deviceId, 0, 0xffff_ffff)
+    argumentInteger('eventId', eventId, 0, 0xffff_ffff)
+    return explainMsi(this.itsOf(its), this.silicon, deviceId, eventId)
+  }
+
+  /**
+   * What software has put into the tables of every ITS, as plain data: devices with their events, and collections. At
+   * most 2^20 entries of an ITS are looked at.
+   */
+  inspectTables(): ItsContents[] {
+    return this.silicon.its.map(inspectTables)
   }
 
   private itsOf(its: number): Its {

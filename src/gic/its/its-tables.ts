@@ -222,6 +222,25 @@ export class ItsTables {
     return this.writeEntry(offset, 0, entry)
   }
 
+  /** How many entries a table may have: what its limit and its size leave. For people. */
+  capacityOf(table: number): number {
+    const { words, its, limits } = this
+    const low = words[its + GITS_BASER + 2 * table]
+    const high = words[its + GITS_BASER + 2 * table + 1]
+    if ((high & GITS_BASER_HIGH_Valid) === 0) return 0
+    const perPage = 2 ** (pageShift(low) - ENTRY_SHIFT)
+    const entries = (GITS_BASER_Size(low) + 1) * perPage * (high & GITS_BASER_HIGH_Indirect ? perPage : 1)
+    return Math.min(entries, 2 ** (table === DEVICE_TABLE ? limits.deviceBits : limits.collectionBits))
+  }
+
+  /** How many entries of a table there are not from `id` on, where a page of it begins that is not there. For people. */
+  emptyPageAt(table: number, id: number): number {
+    const perPage = 2 ** (pageShift(this.words[this.its + GITS_BASER + 2 * table]) - ENTRY_SHIFT)
+    if (id % perPage !== 0 || this.find(table, id) !== NO_ENTRY) return 0
+    this.memory.takeRefusal()
+    return perPage
+  }
+
   /** Looks for the interrupt of an event: its INTID, its collection and the CPU that it goes to. */
   translate(deviceId: number, eventId: number): number {
     const fault = this.findInterrupt(deviceId, eventId)

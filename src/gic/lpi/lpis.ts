@@ -243,7 +243,8 @@ export class Lpis {
     this.physical.lookAgain(cpu)
   }
 
-  private isInForce(cpu: number): boolean {
+  /** Whether LPIs are forwarded. */
+  isInForce(cpu: number): boolean {
     return this.words[this.recordOf(cpu) + LPI_IN_FORCE] !== 0
   }
 
