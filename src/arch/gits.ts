@@ -73,6 +73,8 @@ export const GITS_CWRITER_VIEW = view('GITS_CWRITER', 64, [
   field('Retry', 0),
 ])
 export const GITS_CWRITER_Retry = 0x1
+/** In place: bytes from the beginning of the queue. */
+export const GITS_CWRITER_Offset = 0xfffe0
 
 /** GITS_CREADR: where the ITS reads the next command. */
 export const GITS_CREADR_VIEW = view('GITS_CREADR', 64, [
@@ -82,8 +84,8 @@ export const GITS_CREADR_VIEW = view('GITS_CREADR', 64, [
   field('Stalled', 0, 0, ro),
 ])
 export const GITS_CREADR_Stalled = 0x1
-/** The offset of a command, in GITS_CWRITER and GITS_CREADR: a multiple of 32. */
-export const QUEUE_OFFSET = 0xfffe0
+/** In place: bytes from the beginning of the queue. */
+export const GITS_CREADR_Offset = 0xfffe0
 
 /**
  * GITS_BASER<n>: where a table is. With pages of 64 KiB bits 15:12 of the register are bits 51:48 of the address.

@@ -9,9 +9,10 @@
 import {
   GITS_CBASER_HIGH_Valid,
   GITS_CBASER_Size,
+  GITS_CREADR_Offset,
   GITS_CREADR_Stalled,
   GITS_CTLR_Enabled,
-  QUEUE_OFFSET,
+  GITS_CWRITER_Offset,
 } from '../../arch/gits.ts'
 import { COMMAND_SIZE } from '../../arch/its-commands.ts'
 import type { HostEvents } from '../host-events.ts'
@@ -44,11 +45,11 @@ export class CommandQueue {
   }
 
   private get readOffset(): number {
-    return this.words[this.its + GITS_CREADR] & QUEUE_OFFSET
+    return this.words[this.its + GITS_CREADR] & GITS_CREADR_Offset
   }
 
   private get writeOffset(): number {
-    return this.words[this.its + GITS_CWRITER] & QUEUE_OFFSET
+    return this.words[this.its + GITS_CWRITER] & GITS_CWRITER_Offset
   }
 
   get isStalled(): boolean {

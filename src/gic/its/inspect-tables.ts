@@ -112,10 +112,11 @@ class TableWalk {
   /** The entries of a table that `read` makes something of. */
   private entries<T>(table: number, read: (id: number) => T | undefined): T[] {
     const entries: T[] = []
-    const { tables } = this.its
+    const { tables, memory } = this.its
     const end = tables.capacityOf(table)
     for (let id = 0; id < end && this.look(); id++) {
       const page = tables.emptyPageAt(table, id)
+      if (memory.takeRefusal()) this.truncated = true
       if (page > 0) id += page - 1
       else {
         const entry = read(id)

@@ -233,12 +233,13 @@ export class ItsTables {
     return Math.min(entries, 2 ** (table === DEVICE_TABLE ? limits.deviceBits : limits.collectionBits))
   }
 
-  /** How many entries of a table there are not from `id` on, where a page of it begins that is not there. For people. */
+  /**
+   * How many entries of a table there are not from `id` on, where a page of it begins that is not there. For people, who
+   * take the refusal of memory.
+   */
   emptyPageAt(table: number, id: number): number {
     const perPage = 2 ** (pageShift(this.words[this.its + GITS_BASER + 2 * table]) - ENTRY_SHIFT)
-    if (id % perPage !== 0 || this.find(table, id) !== NO_ENTRY) return 0
-    this.memory.takeRefusal()
-    return perPage
+    return id % perPage !== 0 || this.find(table, id) !== NO_ENTRY ? 0 : perPage
   }
 
   /** Looks for the interrupt of an event: its INTID, its collection and the CPU that it goes to. */

@@ -12,11 +12,11 @@ import {
   GITS_CREADR_Stalled,
   GITS_CTLR_Enabled,
   GITS_CTLR_Quiescent,
+  GITS_CWRITER_Offset,
   GITS_CWRITER_Retry,
   GITS_TYPER_HIGH_CIL,
   GITS_TYPER_Physical,
   GITS_TYPER_PTA,
-  QUEUE_OFFSET,
 } from '../../arch/gits.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
 import { COMMAND_ADDRESS, ITS_SYNC } from '../../arch/its-commands.ts'
@@ -140,7 +140,7 @@ export class Its {
       if (this.queueAsWritten) words[its + GITS_CWRITER + 1] = value
       return
     }
-    words[its + GITS_CWRITER] = value & (this.queueAsWritten ? ~GITS_CWRITER_Retry : QUEUE_OFFSET)
+    words[its + GITS_CWRITER] = value & (this.queueAsWritten ? ~GITS_CWRITER_Retry : GITS_CWRITER_Offset)
     if (value & GITS_CWRITER_Retry) words[its + GITS_CREADR] &= ~GITS_CREADR_Stalled
     this.runQueue()
   }
