@@ -195,8 +195,7 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     writeEffects,
     choices: chooseFrom(config.profile ?? 'arch', config.choices ?? {}),
   } satisfies CheckedGicConfig
-  const frames = its.map(({ base }, i) => ({ name: `its[${i}].base`, base, size: ITS_FRAMES }))
-  checkFrames(checked, 'cpus', frames)
+  checkFrames(checked, 'cpus', itsFrames(checked))
   checkSize(checked)
   return checked
 }
@@ -245,11 +244,28 @@ function checkAffinities(cpus: number, affinities: readonly number[] | undefined
 }
 
 /** A frame by the name of its field. */
-interface Frame {
+export interface Frame {
   readonly name: string
   readonly base: number
   readonly size: number
 }
+
+const itsFrames = ({ its }: Pick<CheckedGicConfig, 'its'>): Frame[] =>
+  its.map(({ base }, i) => ({ name: `its[${i}].base`, base, size: ITS_FRAMES }))
+
+const redistributorFrames = ({ version, gicr }: Pick<CheckedGicConfig, 'version' | 'gicr'>): Frame[] =>
+  gicr.map(({ base, count }, i) => ({
+    name: `gicr[${i}].base`,
+    base,
+    size: count * redistributorSize(version),
+  }))
+
+/** Everything of a GIC that is at an address. */
+export const framesOf = (config: CheckedGicConfig): readonly Frame[] => [
+  { name: 'gicd', base: config.gicd, size: GICD_SIZE },
+  ...redistributorFrames(config),
+  ...itsFrames(config),
+]
 
 /** Throws a `config` error for frames that overlap or lie where none can, or too few redistributors. */
 export function checkFrames(
@@ -257,13 +273,15 @@ export function checkFrames(
   owners = 'cpus',
   others: readonly Frame[] = [],
 ): void {
-  const frames = [{ name: 'gicd', base: gicd, size: GICD_SIZE }, ...others]
   let redistributors = 0
-  for (const [i, { base, count }] of gicr.entries()) {
-    configInteger(`gicr[${i}].count`, count, 1, 512)
-    frames.push({ name: `gicr[${i}].base`, base, size: count * redistributorSize(version) })
-    redistributors += count
+  for (const [i, { count }] of gicr.entries()) {
+    redistributors += configInteger(`gicr[${i}].count`, count, 1, 512)
   }
+  const frames = [
+    { name: 'gicd', base: gicd, size: GICD_SIZE },
+    ...others,
+    ...redistributorFrames({ version, gicr }),
+  ]
   if (redistributors < cpus) {
     throw new VgicError(
       'config',

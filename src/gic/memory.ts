@@ -7,12 +7,18 @@
  * it become a number, for the host: one call, and nothing allocated where V8 has the callee inlined or the address is
  * below 2^31.
  *
+ * The GIC's own frames are no memory to it: a table that software has put there is refused, and so no command can write
+ * the registers that are carrying it out.
+ *
  * What the memory refuses is a memory error, with what the architecture does then: never an exception. A refused read
  * gives zero and leaves a mark, which whoever reads takes with {@link Memory.takeRefusal} before acting on the value.
  */
 import { recordType, type WordDeclaration } from '../state/layout.ts'
 
-/** Memory that the GIC accesses as a device does. Addresses are physical, below 2^52, and multiples of 4. */
+/**
+ * Memory that the GIC accesses as a device does. Addresses are physical, below 2^52, and multiples of 4. Neither
+ * function may call the GIC.
+ */
 export interface GicMemory {
   /** A little-endian word, as a signed or unsigned number; undefined if nothing answers there. */
   read32(address: number): number | undefined
@@ -45,19 +51,34 @@ export interface MemoryRefusal {
   readonly address: number
 }
 
+/** A frame of registers. */
+interface Frame {
+  readonly base: number
+  readonly size: number
+}
+
 export class Memory {
+  /** The addresses from the first of the GIC's frames to the last. */
+  private readonly framesBegin: number
+  private readonly framesEnd: number
+
   constructor(
     readonly words: Int32Array,
     /** The record {@link MEMORY}. */
     readonly at: number,
     /** Left out, every access is refused. */
     readonly backing: GicMemory | undefined,
-  ) {}
+    /** The GIC's own. */
+    readonly frames: readonly Frame[],
+  ) {
+    this.framesBegin = Math.min(...frames.map(({ base }) => base))
+    this.framesEnd = Math.max(...frames.map(({ base, size }) => base + size))
+  }
 
   /** The word at `offset` bytes from an address; 0 if it is refused. */
   read(low: number, high: number, offset: number): number {
     const address = high * HIGH + (low >>> 0) + offset
-    const value = address < ADDRESS_END ? this.load(address) : undefined
+    const value = this.isMemory(address) ? this.load(address) : undefined
     if (typeof value === 'number') return value | 0
     this.refuse(READ_REFUSED, address)
     return 0
@@ -66,7 +87,16 @@ export class Memory {
   /** Writes the word at `offset` bytes from an address. */
   write(low: number, high: number, offset: number, value: number): void {
     const address = high * HIGH + (low >>> 0) + offset
-    if (address >= ADDRESS_END || !this.store(address, value >>> 0)) this.refuse(WRITE_REFUSED, address)
+    if (!this.isMemory(address) || !this.store(address, value >>> 0)) this.refuse(WRITE_REFUSED, address)
+  }
+
+  private isMemory(address: number): boolean {
+    if (address >= ADDRESS_END) return false
+    return address < this.framesBegin || address >= this.framesEnd || !this.isInFrame(address)
+  }
+
+  private isInFrame(address: number): boolean {
+    return this.frames.some(({ base, size }) => address >= base && address < base + size)
   }
 
   /** Whether an access was refused since this was last asked. */

@@ -6,7 +6,7 @@ import type { Layout, RecordType } from '../state/layout.ts'
 import { recordType } from '../state/layout.ts'
 import { MEMORY_LINE, MEMORY_POOL, MemoryPool, memoryPoolRecords } from '../state/memory-pool.ts'
 import { Affinities } from './affinities.ts'
-import type { CheckedGicConfig } from './config.ts'
+import { type CheckedGicConfig, framesOf } from './config.ts'
 import { Distributor } from './distributor.ts'
 import { HighestPending } from './highest-pending.ts'
 import { HostEvents } from './host-events.ts'
@@ -193,7 +193,7 @@ export class Silicon {
   }
 
   private memoryOf({ lpis }: SiliconRecords, layout: Layout, { memory }: GicHost): Memory | undefined {
-    return lpis && new Memory(this.words, layout.baseOf(MEMORY), this.pool ?? memory)
+    return lpis && new Memory(this.words, layout.baseOf(MEMORY), this.pool ?? memory, framesOf(this.config))
   }
 
   private lpisOf({ lpis }: SiliconRecords, layout: Layout, memory: Memory | undefined): Lpis | undefined {

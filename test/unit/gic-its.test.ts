@@ -584,6 +584,32 @@ describe('tables', () => {
   })
 })
 
+describe('a table in the GIC’s own frames', () => {
+  it('is refused, so that no command writes the registers that carry it out', () => {
+    const ram = new Ram()
+    const gic: Gic = new Gic(
+      { cpus: 1, its: [{ base: GITS }] },
+      {
+        memory: {
+          // A bus on which the GIC is as well.
+          read32: (address) => (gic.claims(address) ? gic.readMmio(address, 4) : ram.read32(address)),
+          write32: (address, value) =>
+            gic.claims(address) ? gic.writeMmio(address, 4, value) : ram.write32(address, value),
+        },
+      },
+    )
+    for (const table of [0x0800_0000, GITS, GITS + 0x1_0000, 0x080a_0000]) {
+      gic.writeMmio(gits.CTLR, 4, 0)
+      gic.writeMmio64(gits.BASER1, VALID | BigInt(table) | 0x200n)
+      gic.writeMmio64(gits.CBASER, VALID | BigInt(place.queue))
+      for (const [dw, value] of its.mapc(17, 0).entries()) ram.doubleword(place.queue + 8 * dw, value ?? 0n)
+      gic.writeMmio(gits.CWRITER, 4, 32)
+      gic.writeMmio(gits.CTLR, 4, 1)
+      expect(gic.readMmio(gits.CREADR, 4)).toBe(1)
+    }
+  })
+})
+
 describe('messages', () => {
   it('of devices and of CPUs make LPIs pending; GITS_TRANSLATER takes 16 and 32 bits and DeviceID 0', () => {
     const board = mapped()
@@ -610,6 +636,12 @@ describe('messages', () => {
     board.gic.sendMsi(1, 5)
     board.ram.refuses = (address) => address >= place.itt(1)
     board.gic.sendMsi(1, 0)
+    board.ram.refuses = () => false
+    board.gic.writeMmio(board.redistributor(0), 4, 0)
+    board.gic.sendMsi(1, 0)
+    board.tablesOf(0, 13)
+    board.gic.writeMmio(board.redistributor(0), 4, 1)
+    board.gic.sendMsi(1, 0)
     board.gic.writeMmio(gits.CTLR, 4, 0)
     board.gic.sendMsi(1, 1)
     const msi = (deviceId: number, eventId: number, reason: string) => ({
@@ -627,6 +659,8 @@ describe('messages', () => {
       msi(1, 5, 'collection-unmapped'),
       { kind: 'memory', access: 'read', address: place.itt(1) },
       msi(1, 0, 'memory-refused'),
+      msi(1, 0, 'lpis-disabled'),
+      msi(1, 0, 'intid-out-of-range'),
       msi(1, 1, 'its-disabled'),
     ])
     expect(board.irq()).toBe(0)

@@ -191,12 +191,12 @@ export class Its {
   private translate(deviceId: number, eventId: number): void {
     const { words, its, tables, events } = this
     const fault = tables.translate(deviceId, eventId)
-    if (fault === TRANSLATED) {
-      this.lpis.set(words[its + ITS_FOUND_CPU], words[its + ITS_FOUND_INTID] - FIRST_LPI)
-      return
-    }
+    const cpu = words[its + ITS_FOUND_CPU]
+    if (fault === TRANSLATED && this.lpis.set(cpu, words[its + ITS_FOUND_INTID] - FIRST_LPI)) return
     if (fault === MEMORY_REFUSED) events.memoryRefused(this.memory)
-    events.msiDropped(this.number, deviceId, eventId, translationFaults[fault])
+    const refusal = this.lpis.isEnabled(cpu) ? 'intid-out-of-range' : 'lpis-disabled'
+    const reason = fault === TRANSLATED ? refusal : translationFaults[fault]
+    events.msiDropped(this.number, deviceId, eventId, reason)
   }
 
   /**

@@ -1,4 +1,4 @@
-/** Why an ITS cannot translate an event to an LPI. */
+/** Why a message does not become a pending LPI. */
 export type TranslationFault =
   | 'its-disabled'
   | 'memory-refused'

@@ -123,9 +123,9 @@ export class Lpis {
     return lpi >>> 0 < this.words[this.recordOf(cpu) + LPI_COUNT]
   }
 
-  /** An LPI becomes pending; one that the redistributor does not take is lost. */
-  set(cpu: number, lpi: number): void {
-    if (!this.takes(cpu, lpi)) return
+  /** An LPI becomes pending. Returns whether the redistributor takes it; one that it does not take is lost. */
+  set(cpu: number, lpi: number): boolean {
+    if (!this.takes(cpu, lpi)) return false
     const record = this.recordOf(cpu)
     const cache = this.caches[cpu]
     this.use(cpu, lpi)
@@ -134,6 +134,7 @@ export class Lpis {
       ? this.tree.insert(record, lpi, this.configuration.rankOf(cache, lpi))
       : this.configuration.isUncached && this.tree.update(cache, record, lpi)
     if (changed) this.physical.lookAgain(cpu)
+    return true
   }
 
   /** An LPI is no longer pending. */
@@ -248,7 +249,8 @@ export class Lpis {
     return this.words[this.recordOf(cpu) + LPI_IN_FORCE] !== 0
   }
 
-  private isEnabled(cpu: number): boolean {
+  /** GICR_CTLR.EnableLPIs, whose effect may lag. */
+  isEnabled(cpu: number): boolean {
     return (this.words[this.peOf(cpu) + GICR_CTLR] & GICR_CTLR_EnableLPIs) !== 0
   }
 
