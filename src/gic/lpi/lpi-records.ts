@@ -33,11 +33,25 @@ export const intidBitsOf = (lpis: number): number => Math.max(16, Math.log2(Math
  */
 export const existingLpis = (lpis: number): number => Math.min(lpis, 2 ** intidBitsOf(lpis) - FIRST_LPI)
 
-/** Nodes of each level of the tree over the pending bitmap, from one for each of its words to one. */
-export function levelsOf(lpis: number): number[] {
-  const levels = [Math.ceil(lpis / 32)]
-  for (let nodes = levels[0]; nodes > 1; levels.push(nodes)) nodes = Math.ceil(nodes / 32)
-  return levels
+/** A level of the tree over the pending bitmap: how many nodes it has, and words of bitmaps of their children. */
+export interface TreeLevel {
+  readonly nodes: number
+  readonly words: number
+}
+
+/** Children of a node; the one at the top has up to twice as many. */
+export const FAN_OUT = 32
+
+/** The levels, from a node for each word of the pending bitmap to one node. */
+export function levelsOf(lpis: number): TreeLevel[] {
+  const bitmaps = Math.ceil(lpis / FAN_OUT)
+  const levels = [{ nodes: bitmaps, words: bitmaps }]
+  let children = bitmaps
+  for (; children > 2 * FAN_OUT; children = Math.ceil(children / FAN_OUT)) {
+    const nodes = Math.ceil(children / FAN_OUT)
+    levels.push({ nodes, words: nodes })
+  }
+  return [...levels, { nodes: 1, words: Math.ceil(children / FAN_OUT) }]
 }
 
 /** The record of a redistributor with `lpis` LPIs. */
@@ -61,15 +75,15 @@ export function lpiRecord(lpis: number): RecordType {
       view: GICR_PENDBASER_VIEW,
     },
     { name: 'GICR_PENDBASER.PTZ', at: LPI_PTZ, class: 'authoritative' },
-    { name: 'pending', at: LPI_PENDING, count: levels[0], class: 'authoritative' },
+    { name: 'pending', at: LPI_PENDING, count: levels[0].words, class: 'authoritative' },
   ]
-  let at = LPI_PENDING + levels[0]
-  for (const [level, nodes] of levels.entries()) {
+  let at = LPI_PENDING + levels[0].words
+  for (const [level, { nodes, words: bitmaps }] of levels.entries()) {
     words.push({ name: `best${level}`, at, count: nodes, class: 'derived' })
     at += nodes
     if (level === 0) continue
-    words.push({ name: `children${level}`, at, count: nodes, class: 'derived' })
-    at += nodes
+    words.push({ name: `children${level}`, at, count: bitmaps, class: 'derived' })
+    at += bitmaps
   }
   return recordType('lpis', words)
 }

@@ -1,11 +1,11 @@
 /**
  * The pending LPIs of a redistributor, and the highest priority one of them that is enabled. Over the bitmap of pending
- * LPIs stands a tree, 32 children a node: a node knows which of its children have any pending LPI, and the best rank
- * among them. A rank is the priority above the LPI's number: the lowest wins, of equal priorities the lowest INTID
- * (IMPLEMENTATION DEFINED); what is disabled has none.
+ * LPIs stands a tree, 32 children a node and up to 64 at its top: a node knows which of its children have any pending
+ * LPI, and the best rank among them. A rank is the priority above the LPI's number: the lowest wins, of equal priorities
+ * the lowest INTID (IMPLEMENTATION DEFINED); what is disabled has none.
  *
  * An LPI that becomes pending, or no longer is, changes the nodes above it and no other; mostly not even all of these.
- * So nothing is searched: 65,536 LPIs have two levels more than 64.
+ * So nothing is searched: 65,536 LPIs have one level more than 64.
  */
 import { lowestBit } from '../cpu-interface.ts'
 import { LPI_PENDING, levelsOf, NO_RANK } from './lpi-records.ts'
@@ -18,10 +18,12 @@ export interface LpiRanks {
 export class PendingTree {
   /** The highest level; it has one node. */
   private readonly top: number
-  /** By level: where a redistributor's record has the best ranks, and the bitmaps of children; level 0 has LPIs as children. */
+  /** By level: where a redistributor's record has the best ranks of the nodes, and the bitmaps of their children. */
   private readonly best: Int32Array
   private readonly children: Int32Array
+  /** By level: how many nodes, and how many words of bitmaps, there are. The children of level 0 are LPIs. */
   private readonly nodes: Int32Array
+  private readonly bitmaps: Int32Array
 
   constructor(
     readonly words: Int32Array,
@@ -29,18 +31,19 @@ export class PendingTree {
     lpis: number,
   ) {
     const levels = levelsOf(lpis)
-    this.nodes = Int32Array.from(levels)
     this.top = levels.length - 1
+    this.nodes = Int32Array.from(levels, ({ nodes }) => nodes)
+    this.bitmaps = Int32Array.from(levels, (level) => level.words)
     this.best = new Int32Array(levels.length)
     this.children = new Int32Array(levels.length)
     this.children[0] = LPI_PENDING
-    let at = LPI_PENDING + levels[0]
-    for (const [level, count] of levels.entries()) {
+    let at = LPI_PENDING + levels[0].words
+    for (const [level, { nodes, words: bitmaps }] of levels.entries()) {
       this.best[level] = at
-      at += count
+      at += nodes
       if (level === 0) continue
       this.children[level] = at
-      at += count
+      at += bitmaps
     }
   }
 
@@ -58,20 +61,26 @@ export class PendingTree {
   insert(record: number, lpi: number, rank: number): boolean {
     const { words, best, children, top } = this
     let isBetter = true
-    for (let level = 0, child = lpi; ; level++, child >>= 5) {
-      const node = child >> 5
-      const at = record + best[level] + node
-      if (isBetter) {
-        isBetter = rank < words[at]
-        if (isBetter) words[at] = rank
-      }
-      const bits = record + children[level] + node
+    for (let level = 0, child = lpi; level < top; level++, child >>= 5) {
+      const at = record + best[level] + (child >> 5)
+      isBetter = isBetter && rank < words[at]
+      if (isBetter) words[at] = rank
+      const bits = record + children[level] + (child >> 5)
       const hadAny = words[bits] !== 0
       words[bits] |= 1 << (child & 31)
-      if (level === top) return isBetter
       // A node with a child already is known to the node above.
       if (hadAny && !isBetter) return false
     }
+    return this.insertAtTop(record, lpi >> (5 * top), isBetter ? rank : NO_RANK)
+  }
+
+  private insertAtTop(record: number, child: number, rank: number): boolean {
+    const { words, best, children, top } = this
+    words[record + children[top] + (child >> 5)] |= 1 << (child & 31)
+    const at = record + best[top]
+    if (rank >= words[at]) return false
+    words[at] = rank
+    return true
   }
 
   /** An LPI is no longer pending. Returns whether the highest priority one may have changed. */
@@ -86,27 +95,38 @@ export class PendingTree {
    */
   update(cache: number, record: number, lpi: number): boolean {
     const { words, best, children, top } = this
-    for (let level = 0, node = lpi >> 5; ; level++, node >>= 5) {
+    for (let level = 0, node = lpi >> 5; level < top; level++, node >>= 5) {
       const at = record + best[level] + node
       const before = words[at]
       const after = this.bestOf(cache, record, level, node)
       words[at] = after
-      if (level === top) return before !== after
       const bits = record + children[level + 1] + (node >> 5)
       const bit = 1 << (node & 31)
-      const had = words[bits] & bit
-      if (words[record + children[level] + node] === 0) words[bits] &= ~bit
-      else words[bits] |= bit
-      if (before === after && (words[bits] & bit) === had) return false
+      const had = words[bits]
+      words[bits] = words[record + children[level] + node] === 0 ? had & ~bit : had | bit
+      if (before === after && words[bits] === had) return false
     }
+    return this.updateTop(cache, record)
   }
 
-  /** The best rank among the children of a node. */
-  private bestOf(cache: number, record: number, level: number, node: number): number {
+  private updateTop(cache: number, record: number): boolean {
+    const { words, top, bitmaps } = this
+    const at = record + this.best[top]
+    const before = words[at]
+    let after = this.bestOf(cache, record, top, 0)
+    for (let word = 1; word < bitmaps[top]; word++) {
+      after = Math.min(after, this.bestOf(cache, record, top, word))
+    }
+    words[at] = after
+    return before !== after
+  }
+
+  /** The best rank among the children in a word of bitmaps, which is a node but at the top. */
+  private bestOf(cache: number, record: number, level: number, word: number): number {
     const { words, ranks } = this
     let result = NO_RANK
-    for (let left = words[record + this.children[level] + node]; left !== 0; left &= left - 1) {
-      const child = (node << 5) | lowestBit(left)
+    for (let left = words[record + this.children[level] + word]; left !== 0; left &= left - 1) {
+      const child = (word << 5) | lowestBit(left)
       const rank = level === 0 ? ranks.rankOf(cache, child) : words[record + this.best[level - 1] + child]
       if (rank < result) result = rank
     }
@@ -115,33 +135,44 @@ export class PendingTree {
 
   /** The first pending LPI from `from` on; -1 if there is none. */
   next(record: number, from: number): number {
-    const { words, children, top, nodes } = this
-    for (let level = 0, child = from; level <= top; level++, child = (child >> 5) + 1) {
-      const node = child >> 5
-      if (node >= nodes[level]) continue
-      const left = words[record + children[level] + node] & (-1 << (child & 31))
-      if (left === 0) continue
-      let found = (node << 5) | lowestBit(left)
-      for (let below = level - 1; below >= 0; below--) {
-        found = (found << 5) | lowestBit(words[record + children[below] + found])
-      }
-      return found
+    for (let level = 0, child = from; level <= this.top; level++, child = (child >> 5) + 1) {
+      const found = this.nextChild(record, level, child)
+      if (found >= 0) return this.firstBelow(record, level, found)
     }
     return -1
   }
 
+  /** The first child from `from` on that has a pending LPI, of the same word; at the top of any. */
+  private nextChild(record: number, level: number, from: number): number {
+    const { words, bitmaps, top } = this
+    const last = level === top ? bitmaps[top] - 1 : Math.min(from >> 5, bitmaps[level] - 1)
+    for (let word = from >> 5, mask = -1 << (from & 31); word <= last; word++, mask = -1) {
+      const left = words[record + this.children[level] + word] & mask
+      if (left !== 0) return (word << 5) | lowestBit(left)
+    }
+    return -1
+  }
+
+  /** The first pending LPI below a child of a level. */
+  private firstBelow(record: number, level: number, child: number): number {
+    let found = child
+    for (let below = level - 1; below >= 0; below--) {
+      found = (found << 5) | lowestBit(this.words[record + this.children[below] + found])
+    }
+    return found
+  }
+
   /** Recomputes the whole tree from the bitmap and the configuration. */
   rebuild(cache: number, record: number): void {
-    const { words, best, children, nodes } = this
-    for (let level = 0; level < nodes.length; level++) {
-      if (level > 0) words.fill(0, record + children[level], record + children[level] + nodes[level])
-      for (let node = 0; level > 0 && node < nodes[level - 1]; node++) {
-        if (words[record + children[level - 1] + node] === 0) continue
-        words[record + children[level] + (node >> 5)] |= 1 << (node & 31)
-      }
+    const { words, best, children, nodes, bitmaps, top } = this
+    for (let level = 0; level < top; level++) {
+      words.fill(0, record + children[level + 1], record + children[level + 1] + bitmaps[level + 1])
       for (let node = 0; node < nodes[level]; node++) {
         words[record + best[level] + node] = this.bestOf(cache, record, level, node)
+        if (words[record + children[level] + node] === 0) continue
+        words[record + children[level + 1] + (node >> 5)] |= 1 << (node & 31)
       }
     }
+    this.updateTop(cache, record)
   }
 }
