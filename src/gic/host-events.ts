@@ -9,6 +9,7 @@ import type { Memory } from './memory.ts'
 
 /** A command that an ITS did not carry out. */
 export interface CommandErrorEvent {
+  /** Tells it from the others. */
   readonly kind: 'command'
   /** Which ITS, by its place in the configuration. */
   readonly its: number
@@ -24,10 +25,13 @@ export interface CommandErrorEvent {
 
 /** A message that an ITS dropped, and why. */
 export interface MsiErrorEvent {
+  /** Tells it from the others. */
   readonly kind: 'msi'
   /** Which ITS, by its place in the configuration. */
   readonly its: number
+  /** Who sent it. */
   readonly deviceId: number
+  /** What it wrote. */
   readonly eventId: number
   /** The reason, as {@link Gic.explainMsi} gives it. */
   readonly reason: TranslationFault
@@ -35,8 +39,11 @@ export interface MsiErrorEvent {
 
 /** An access of the GIC that memory refused. */
 export interface MemoryErrorEvent {
+  /** Tells it from the others. */
   readonly kind: 'memory'
+  /** What the GIC wanted to do. */
   readonly access: 'read' | 'write'
+  /** Where, as a physical address. */
   readonly address: number
 }
 

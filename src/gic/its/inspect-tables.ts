@@ -13,11 +13,13 @@ import { MEMORY_REFUSED, TRANSLATED } from './translation-faults.ts'
 
 /** An event of a device. */
 export interface EventEntry {
+  /** What the device writes to GITS_TRANSLATER. */
   readonly eventId: number
   /** The LPI that it is translated to. */
   readonly intid: number
-  /** The collection, and the CPU that this one goes to; undefined while it is not mapped. */
+  /** The collection that it is in. */
   readonly collection: number
+  /** The CPU that the collection goes to; undefined while it is not mapped. */
   readonly cpu: number | undefined
   /** Whether the LPI is pending at that CPU. */
   readonly pending: boolean
@@ -25,6 +27,7 @@ export interface EventEntry {
 
 /** A device that is mapped. */
 export interface DeviceEntry {
+  /** As the bus gives it: for PCI the requester ID. */
   readonly deviceId: number
   /** The address of its ITT, such as `0x50600000`. */
   readonly itt: string
@@ -36,7 +39,9 @@ export interface DeviceEntry {
 
 /** A collection that is mapped. */
 export interface CollectionEntry {
+  /** Its number, ICID. */
   readonly collection: number
+  /** The CPU that its interrupts go to. */
   readonly cpu: number
 }
 
@@ -44,8 +49,11 @@ export interface CollectionEntry {
 export interface ItsContents {
   /** Which ITS, by its place in the configuration. */
   readonly its: number
+  /** GITS_CTLR.Enabled. */
   readonly enabled: boolean
+  /** By DeviceID. */
   readonly devices: readonly DeviceEntry[]
+  /** By their numbers. */
   readonly collections: readonly CollectionEntry[]
   /** Whether there may be more: the tables have more entries than are looked at, or memory refused some. */
   readonly truncated: boolean
