@@ -88,7 +88,7 @@ export const GITS_CREADR_Stalled = 0x1
 export const GITS_CREADR_Offset = 0xfffe0
 
 /**
- * GITS_BASER<n>: where a table is. With pages of 64 KiB bits 15:12 of the register are bits 51:48 of the address.
+ * `GITS_BASER<n>`: where a table is. With pages of 64 KiB bits 15:12 of the register are bits 51:48 of the address.
  */
 export const GITS_BASER_VIEW = view('GITS_BASER', 64, [
   field('Valid', 63),

@@ -1,5 +1,5 @@
 /**
- * The tables of an ITS in memory (IHI 0069, "The ITS tables"). Where GITS_BASER<n> says, flat or with a level 1 table of
+ * The tables of an ITS in memory (IHI 0069, "The ITS tables"). Where `GITS_BASER<n>` says, flat or with a level 1 table of
  * pages that software has provided, lie the entries of devices and of collections, 8 bytes each; where a device's entry
  * says, those of its events, 12 bytes each. What an entry looks like is the ITS's own:
  *

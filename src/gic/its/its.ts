@@ -4,7 +4,7 @@
  * sets up with commands.
  *
  * Where the architecture leaves the outcome open:
- * - Writes of GITS_CBASER and GITS_BASER<n> while GITS_CTLR.Enabled is set are ignored.
+ * - Writes of GITS_CBASER and `GITS_BASER<n>` while GITS_CTLR.Enabled is set are ignored.
  * - Reserved fields of those registers keep what is written; a reserved Page_Size is taken as 64 KiB.
  * - GITS_CTLR.Quiescent is set whenever nothing is under way, enabled or not.
  */
@@ -41,7 +41,7 @@ import { ITT_ENTRY_SIZE, ItsTables } from './its-tables.ts'
 import { Targets } from './targets.ts'
 import { MEMORY_REFUSED, TRANSLATED, translationFaults } from './translation-faults.ts'
 
-/** Type and Entry_Size of GITS_BASER<n>: devices and collections, 8 bytes an entry. */
+/** Type and Entry_Size of `GITS_BASER<n>`: devices and collections, 8 bytes an entry. */
 const BASER_FIXED = 0x071f0000
 const BASER_TYPES = [0x01070000, 0x04070000] as const
 /** Page_Size after reset: 64 KiB. */
