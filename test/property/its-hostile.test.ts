@@ -60,7 +60,7 @@ describe('a hostile driver of an ITS', () => {
         gic.inspectTables()
         gic.explainMsi(1, 0)
       }),
-      { numRuns: 60 },
+      { numRuns: 120 },
     )
   })
 

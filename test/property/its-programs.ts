@@ -32,7 +32,7 @@ const VALID = 1n << 63n
 export const configuration: fc.Arbitrary<GicConfig> = fc.record({
   cpus: fc.integer({ min: 1, max: 3 }),
   spis: fc.constant(32),
-  lpis: fc.constantFrom(1, 4, 64, 2048, 0x1_0000),
+  lpis: fc.constantFrom(4, 64, 64, 2048, 0x1_0000),
   its: fc
     .record({
       deviceBits: fc.constantFrom(3, 16, 32),
@@ -49,27 +49,31 @@ export const configuration: fc.Arbitrary<GicConfig> = fc.record({
 
 const cpu = fc.nat(2)
 const device = fc.oneof(
-  { weight: 8, arbitrary: fc.constantFrom(0, 1, 2, 7) },
+  { weight: 20, arbitrary: fc.constantFrom(1, 1, 1, 1, 1, 0, 2, 7) },
   { weight: 1, arbitrary: fc.nat(0xffff_ffff) },
 )
 const event = fc.oneof(
-  { weight: 8, arbitrary: fc.constantFrom(0, 1, 2, 3, 7) },
+  { weight: 20, arbitrary: fc.constantFrom(0, 0, 1, 1, 2, 3, 7) },
   { weight: 1, arbitrary: fc.nat(0xffff_ffff) },
 )
-const icid = fc.oneof({ weight: 8, arbitrary: fc.nat(3) }, { weight: 1, arbitrary: fc.nat(0xffff) })
+const icid = fc.oneof(
+  { weight: 20, arbitrary: fc.constantFrom(0, 0, 1, 1, 2, 3) },
+  { weight: 1, arbitrary: fc.nat(0xffff) },
+)
 const intid = fc.oneof(
-  { weight: 8, arbitrary: fc.constantFrom(8192, 8193, 8195, 8224, 8255, 9300) },
+  { weight: 20, arbitrary: fc.constantFrom(8192, 8193, 8195, 8224, 8255, 9300) },
   { weight: 1, arbitrary: fc.nat(0xffff_ffff) },
 )
+const valid = fc.constantFrom(true, true, true, false)
 const word = fc.oneof(fc.nat(0xffff_ffff), fc.constantFrom(0, 1, 0xffff_ffff, 0x8000_0000, 0x4000_0000))
 const priority = fc.constantFrom(0, 0x20, 0x80, 0xa0, 0xa4, 0xf8)
 
 /** The doublewords of a command. */
 const command = fc.oneof(
-  { weight: 2, arbitrary: fc.tuple(fc.constant(0x09), icid, cpu, fc.boolean()) },
+  { weight: 2, arbitrary: fc.tuple(fc.constant(0x09), icid, cpu, valid) },
   {
     weight: 2,
-    arbitrary: fc.tuple(fc.constant(0x08), device, fc.constantFrom(0, 2, 4, 15, 31), fc.boolean()),
+    arbitrary: fc.tuple(fc.constant(0x08), device, fc.constantFrom(0, 2, 2, 2, 15, 31), valid),
   },
   { weight: 3, arbitrary: fc.tuple(fc.constant(0x0a), device, event, intid, icid) },
   { weight: 1, arbitrary: fc.tuple(fc.constant(0x0b), device, intid, icid) },
@@ -122,7 +126,7 @@ export const step = fc.oneof(
     }),
   },
   {
-    weight: 4,
+    weight: 2,
     arbitrary: fc.record({
       k: fc.constant('poke' as const),
       region: fc.constantFrom(...Object.values(regions)),
@@ -130,7 +134,11 @@ export const step = fc.oneof(
       value: word,
     }),
   },
-  { weight: 2, arbitrary: fc.record({ k: fc.constant('enable' as const), cpu, value: fc.nat(1) }) },
+  { weight: 2, arbitrary: fc.record({ k: fc.constant('repair' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ k: fc.constant('enable' as const), cpu, value: fc.constantFrom(0, 1, 1, 1) }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -140,7 +148,7 @@ export const step = fc.oneof(
       ptz: fc.boolean(),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ k: fc.constant('its' as const), value: fc.nat(1) }) },
+  { weight: 1, arbitrary: fc.record({ k: fc.constant('its' as const), value: fc.constantFrom(0, 1, 1) }) },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -160,10 +168,13 @@ export const step = fc.oneof(
     }),
   },
   { weight: 5, arbitrary: fc.record({ k: fc.constant('ack' as const), cpu }) },
-  { weight: 1, arbitrary: fc.record({ k: fc.constant('gicd' as const), value: fc.nat(3) }) },
   {
     weight: 1,
-    arbitrary: fc.record({ k: fc.constant('waker' as const), cpu, value: fc.constantFrom(0, 2) }),
+    arbitrary: fc.record({ k: fc.constant('gicd' as const), value: fc.constantFrom(0, 1, 2, 3, 3) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ k: fc.constant('waker' as const), cpu, value: fc.constantFrom(0, 0, 2) }),
   },
   { weight: 4, arbitrary: fc.record({ k: fc.constant('complete' as const), which: fc.nat(7) }) },
 )
@@ -179,8 +190,10 @@ export interface Store {
 
 export const frameOf = (n: number): number => GICR + n * STRIDE
 
-/** Everything set up: LPIs enabled, an ITS with flat tables and a queue of one page, collection n on CPU n. */
+/** Everything set up, once more if need be: LPIs enabled, an ITS with flat tables and a queue of one page, collection n on CPU n. */
 export function boot(gic: Gic, store: Store): void {
+  gic.writeMmio(GITS, 4, 0)
+  gic.writeMmio(GITS + 0x88, 4, 0)
   gic.writeMmio(GICD, 4, 3)
   for (let n = 0; n < gic.config.cpus; n++) {
     gic.writeMmio(frameOf(n) + 0x14, 4, 0)
@@ -248,6 +261,8 @@ export function run(gic: Gic, store: Store, s: Step): unknown {
     case 'register':
       gic.writeMmio(GITS + s.offset, 4, s.value)
       return gic.readMmio(GITS + s.offset, 4)
+    case 'repair':
+      return boot(gic, store)
     case 'retry':
       return gic.writeMmio(GITS + 0x88, 4, gic.readMmio(GITS + 0x88, 4) | 1)
     case 'direct':

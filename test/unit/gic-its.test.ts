@@ -522,6 +522,8 @@ describe('tables', () => {
     const board = withDevices((1n << 62n) | BigInt(place.devices) | (BigInt(size) << 8n), config)
     const last = perPage - 1
     board.ram.doubleword(place.devices, VALID | 0x5800_0000n)
+    // An address alone is no page.
+    board.ram.doubleword(place.devices + 8, 0x1_5a00_0000n)
     board.ram.doubleword(place.devices + 8 * last, VALID | 0x5900_0000n)
     const ids = [0, perPage - 1, perPage, last * perPage, perPage * perPage - 1, perPage * perPage]
     expect(ids.map((id) => works(board, id))).toEqual([true, true, false, true, true, false])
