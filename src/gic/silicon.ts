@@ -237,6 +237,7 @@ export class Silicon {
 
   /** After an access or an input: the outputs, and what the host is to hear of. */
   settle(): void {
+    this.lpis?.settle()
     this.lines.settle()
     this.events.deliver()
   }

@@ -391,6 +391,32 @@ describe('commands', () => {
     expect(board.drain()).toEqual([8192, 8193])
   })
 
+  it('a queue of INVALLs reads the configuration of what is pending once', () => {
+    const board = mapped({}, 3)
+    board.send(its.int(1, 0), its.int(1, 1), its.int(1, 2))
+    const count = 100
+    for (let n = 0; n < count; n++) board.put(its.invall(0))
+    board.configure(8193, 0x10)
+    const before = board.ram.reads
+    board.send(its.sync(0))
+    // A command has 8 words, and a collection is one; three LPIs are pending.
+    expect(board.ram.reads - before).toBe(8 * (count + 1) + count + 3)
+    expect(board.drain()).toEqual([8193, 8192, 8194])
+  })
+
+  it('MOVALL with thousands pending at both redistributors, some of them the same', () => {
+    const board = new ItsBoard({ cpus: 2, directLpis: true }).booted()
+    const [odd, even] = [1, 0].map((first) => Array.from({ length: 3000 }, (_, n) => 8192 + first + 2 * n))
+    for (const intid of [...odd, ...even]) board.configure(intid, 8 * (intid % 29))
+    const set = (intid: number, cpu: number) => board.gic.writeMmio(board.redistributor(cpu) + 0x40, 4, intid)
+    for (const intid of odd) set(intid, 0)
+    for (const intid of [...even, ...odd.slice(0, 10)]) set(intid, 1)
+    board.send(its.movall(0, 1))
+    expect(board.hppi(0)).toBe(SPURIOUS)
+    const rank = (intid: number) => (intid % 29) * 2 ** 24 + intid
+    expect(board.drain(1)).toEqual([...odd, ...even].sort((a, b) => rank(a) - rank(b)))
+  })
+
   it('DISCARD clears and unmaps', () => {
     const board = mapped()
     board.send(its.int(1, 0), its.discard(1, 0))

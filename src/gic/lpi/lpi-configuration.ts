@@ -82,9 +82,18 @@ export class LpiConfiguration {
     this.store(cache, lpi, 0)
   }
 
+  /** Whether all of a cache was forgotten, and what is pending was not looked at again since. Resets it. */
+  takeInvalidated(cache: number): boolean {
+    const at = cache + this.words32 + this.chunks
+    const invalidated = this.words[at] !== 0
+    this.words[at] = 0
+    return invalidated
+  }
+
   /** What is known of all LPIs is forgotten. */
   dropAll(cache: number): void {
     const { words, chunks, words32 } = this
+    words[cache + words32 + chunks] = 1
     for (let chunk = 0; chunk < chunks; chunk++) {
       const at = cache + words32 + chunk
       if (words[at] === 0) continue
@@ -107,7 +116,7 @@ export class LpiConfiguration {
   /** Recomputes what is derived. */
   derive(cache: number): void {
     const { words, chunks, words32 } = this
-    words.fill(0, cache + words32, cache + words32 + chunks)
+    words.fill(0, cache + words32, cache + words32 + chunks + 1)
     for (let word = 0; word < words32; word++) {
       let used = 0
       for (let left = words[cache + CACHED + word]; left !== 0; left >>>= 8) if (left & 0xff) used++

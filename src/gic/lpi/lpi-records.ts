@@ -98,8 +98,14 @@ export const lpiCacheRecord = (lpis: number): RecordType =>
   recordType('lpiConfiguration', [
     { name: 'cached', at: CACHED, count: cacheWords(lpis), class: 'authoritative' },
     { name: 'cachedOfChunk', at: cacheWords(lpis), count: chunksOf(lpis), class: 'derived' },
+    { name: 'invalidated', at: cacheWords(lpis) + chunksOf(lpis), class: 'derived' },
   ])
 
 /** What is one for all redistributors: one past the last INTID that the largest of their GICR_PROPBASERs has room for. */
 export const LPI_INTID_END = 0
-export const LPI_COMMON = recordType('lpiCommon', [{ name: 'intidEnd', at: LPI_INTID_END, class: 'derived' }])
+/** Whether anything was invalidated whose pending LPIs have to be looked at again. Not between accesses. */
+export const LPI_INVALIDATED = 1
+export const LPI_COMMON = recordType('lpiCommon', [
+  { name: 'intidEnd', at: LPI_INTID_END, class: 'derived' },
+  { name: 'invalidated', at: LPI_INVALIDATED, class: 'derived' },
+])

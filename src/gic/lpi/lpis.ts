@@ -26,6 +26,7 @@ import {
   LPI_COUNT,
   LPI_IN_FORCE,
   LPI_INTID_END,
+  LPI_INVALIDATED,
   LPI_PENDBASER,
   LPI_PENDING,
   LPI_PROPBASER,
@@ -178,11 +179,24 @@ export class Lpis {
     }
   }
 
-  /** INVALL, GICR_INVALLR: the same of all LPIs. */
+  /**
+   * INVALL, GICR_INVALLR: the same of all LPIs. What is pending is looked at again when the access is complete, once
+   * however many of these were in a command queue.
+   */
   invalidateAll(cpu: number): void {
-    const cache = this.caches[cpu]
-    this.configuration.dropAll(cache)
-    for (let other = 0; other < this.cpus; other++) if (this.caches[other] === cache) this.reload(other)
+    this.configuration.dropAll(this.caches[cpu])
+    this.words[this.place.common + LPI_INVALIDATED] = 1
+  }
+
+  /** When an access is complete: looks again at what is pending and was invalidated. */
+  settle(): void {
+    const { words, caches, cpus, place } = this
+    if (words[place.common + LPI_INVALIDATED] === 0) return
+    words[place.common + LPI_INVALIDATED] = 0
+    for (let first = 0; first < cpus; first++) {
+      if (!this.configuration.takeInvalidated(caches[first])) continue
+      for (let cpu = first; cpu < cpus; cpu++) if (caches[cpu] === caches[first]) this.reload(cpu)
+    }
   }
 
   /** What is pending at a redistributor is looked at again. */
@@ -208,7 +222,18 @@ export class Lpis {
   /** MOVALL: all that are pending at one redistributor. */
   moveAll(from: number, to: number): void {
     const record = this.recordOf(from)
-    if (from === to || this.words[this.recordOf(to) + LPI_COUNT] === 0) return
+    if (from === to || this.tree.next(record, 0) < 0) return
+    const target = this.recordOf(to)
+    if (
+      this.caches[from] === this.caches[to] &&
+      this.words[record + LPI_COUNT] <= this.words[target + LPI_COUNT]
+    ) {
+      this.tree.moveAll(record, target)
+      this.physical.lookAgain(from)
+      this.physical.lookAgain(to)
+      return
+    }
+    // What the target does not take stays where it is.
     for (let lpi = this.tree.next(record, 0); lpi >= 0; lpi = this.tree.next(record, lpi + 1)) {
       this.move(from, to, lpi)
     }
@@ -350,6 +375,7 @@ export class Lpis {
   derive(): void {
     for (const cache of new Set(this.caches)) this.configuration.derive(cache)
     for (let cpu = 0; cpu < this.cpus; cpu++) this.tree.rebuild(this.caches[cpu], this.recordOf(cpu))
+    this.words[this.place.common + LPI_INVALIDATED] = 0
     this.updateIntidEnd()
   }
 }

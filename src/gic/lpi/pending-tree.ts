@@ -121,6 +121,24 @@ export class PendingTree {
     return before !== after
   }
 
+  /**
+   * All that is pending at one redistributor is pending at another instead. Both go by the same configuration, and so the
+   * best of two nodes is the better one's: a MOVALL costs the same however many LPIs are pending.
+   */
+  moveAll(from: number, to: number): void {
+    const { words, best, children, nodes, bitmaps, top } = this
+    for (let level = 0; level <= top; level++) {
+      for (let at = children[level], end = at + bitmaps[level]; at < end; at++) {
+        words[to + at] |= words[from + at]
+        words[from + at] = 0
+      }
+      for (let at = best[level], end = at + nodes[level]; at < end; at++) {
+        if (words[from + at] < words[to + at]) words[to + at] = words[from + at]
+        words[from + at] = NO_RANK
+      }
+    }
+  }
+
   /** The best rank among the children in a word of bitmaps, which is a node but at the top. */
   private bestOf(cache: number, record: number, level: number, word: number): number {
     const { words, ranks } = this
