@@ -68,7 +68,7 @@ export interface GicConfig {
   /** Security states; only one is modelled: GICD_CTLR.DS reads as one. */
   readonly securityStates?: 1
   /**
-   * When a register write whose effect a driver has to wait for takes effect: disabling interrupts or groups (RWP), and
+   * When a register write whose effect a driver has to wait for takes effect: disabling interrupts or groups (RWP),
    * EnableLPIs, GICR_WAKER; and when an ITS carries out commands and translates messages. `'at-once'`, the default, or
    * `'lagging'`: one by one when {@link Gic.complete}, or all when {@link Gic.completeWrites} is called.
    */
@@ -220,7 +220,7 @@ function checkLpiRegisters({ lpis, lpiRegisters = lpis !== 0 }: GicConfig, numbe
 
 function checkLpis(lpis: number, intidBits: 16 | 24): number {
   const most = 2 ** intidBits
-  if (lpis === 0 || (Number.isInteger(Math.log2(lpis)) && lpis >= 1 && lpis <= most)) return lpis
+  if (lpis === 0 || (Number.isInteger(lpis) && Number.isInteger(Math.log2(lpis)) && lpis <= most)) return lpis
   throw new VgicError(
     'config',
     `lpis must be 0 or a power of two up to ${most}, as intidBits is ${intidBits}, but is ${String(lpis)}.`,

@@ -23,7 +23,14 @@ import { completeEffect, pendingEffects } from './effects.ts'
 import { explainMsi, type MsiExplanation } from './its/explain-msi.ts'
 import { type ItsContents, inspectTables } from './its/inspect-tables.ts'
 import type { Its } from './its/its.ts'
-import { type GicHost, MAINTENANCE_PPI, type OutputLine, outputLines, PE_LINES } from './output-lines.ts'
+import {
+  checkHost,
+  type GicHost,
+  MAINTENANCE_PPI,
+  type OutputLine,
+  outputLines,
+  PE_LINES,
+} from './output-lines.ts'
 import { DAIF_F, DAIF_I, PCPU_DATA_HIGH, PCPU_TRAP } from './pcpu.ts'
 import { RegisterValue, registerByEncoding } from './register-value.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
@@ -35,34 +42,6 @@ const wfxResults: readonly WfxResult[] = ['completes', 'waits', 'traps']
 
 /** What the device interface itself keeps: the CPU of the last access, for `lastTrap`. */
 const DEVICE = recordType('device', [{ name: 'lastCpu', at: 0, class: 'observational' }])
-
-/** Throws an `argument` error for what is no host. */
-function checkHost(host: GicHost, { memoryLines }: CheckedGicConfig): void {
-  if (Object(host) !== host || (host.setLine !== undefined && typeof host.setLine !== 'function')) {
-    throw new VgicError(
-      'argument',
-      'host must be an object whose setLine, if it has one, is a function (cpu, line, level). Leave it out for none.',
-    )
-  }
-  if (host.onError !== undefined && typeof host.onError !== 'function') {
-    throw new VgicError('argument', 'host.onError must be a function (event). Leave it out for none.')
-  }
-  const { memory } = host
-  if (memory === undefined) return
-  if (
-    Object(memory) !== memory ||
-    typeof memory.read32 !== 'function' ||
-    typeof memory.write32 !== 'function'
-  ) {
-    throw new VgicError(
-      'argument',
-      'host.memory must be an object with the functions read32(address) and write32(address, value).',
-    )
-  }
-  if (memoryLines > 0) {
-    throw new VgicError('argument', 'host.memory must be left out where memoryLines gives the GIC its own.')
-  }
-}
 
 /** Where the silicon lies in a buffer. */
 function layoutOf(config: CheckedGicConfig): { layout: Layout; records: SiliconRecords; fixed: number } {

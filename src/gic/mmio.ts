@@ -1,7 +1,7 @@
 /**
- * What answers at a physical address: the distributor's frame, those of the redistributors and of the ITSs. An access that no row
- * of a frame takes, or of a size that the row does not have, reads as zero and is ignored; so does one outside all
- * frames, which belongs to somebody else.
+ * What answers at a physical address: the distributor's frame, those of the redistributors and of the ITSs. An access
+ * that no row of a frame takes, or of a size that the row does not have, reads as zero and is ignored; so does one
+ * outside all frames, which belongs to somebody else.
  */
 import { FIRST_SPI } from '../arch/intid.ts'
 import { GICD_SIZE, redistributorSize } from './config.ts'

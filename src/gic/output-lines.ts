@@ -6,6 +6,8 @@
  */
 import { LR_Group } from '../arch/ich.ts'
 import type { WordDeclaration } from '../state/layout.ts'
+import { VgicError } from '../state/vgic-error.ts'
+import type { CheckedGicConfig } from './config.ts'
 import { lowestBit, PHYSICAL_INTERFACE } from './cpu-interface.ts'
 import type { HighestPending } from './highest-pending.ts'
 import type { ErrorListener } from './host-events.ts'
@@ -26,6 +28,34 @@ export interface GicHost extends ErrorListener {
    * once for each change; all outputs are 0 at first.
    */
   setLine?(cpu: number, line: OutputLine, level: 0 | 1): void
+}
+
+/** Throws an `argument` error for what is no host. */
+export function checkHost(host: GicHost, { memoryLines }: CheckedGicConfig): void {
+  if (Object(host) !== host || (host.setLine !== undefined && typeof host.setLine !== 'function')) {
+    throw new VgicError(
+      'argument',
+      'host must be an object whose setLine, if it has one, is a function (cpu, line, level). Leave it out for none.',
+    )
+  }
+  if (host.onError !== undefined && typeof host.onError !== 'function') {
+    throw new VgicError('argument', 'host.onError must be a function (event). Leave it out for none.')
+  }
+  const { memory } = host
+  if (memory === undefined) return
+  if (
+    Object(memory) !== memory ||
+    typeof memory.read32 !== 'function' ||
+    typeof memory.write32 !== 'function'
+  ) {
+    throw new VgicError(
+      'argument',
+      'host.memory must be an object with the functions read32(address) and write32(address, value).',
+    )
+  }
+  if (memoryLines > 0) {
+    throw new VgicError('argument', 'host.memory must be left out where memoryLines gives the GIC its own.')
+  }
 }
 
 /** Derived: the levels of a PE's outputs, {@link LINE_IRQ} and so on. */

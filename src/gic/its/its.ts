@@ -189,14 +189,17 @@ export class Its {
   }
 
   private translate(deviceId: number, eventId: number): void {
-    const { words, its, tables, events } = this
+    const { words, its, tables, lpis, events } = this
     const fault = tables.translate(deviceId, eventId)
-    const cpu = words[its + ITS_FOUND_CPU]
-    if (fault === TRANSLATED && this.lpis.set(cpu, words[its + ITS_FOUND_INTID] - FIRST_LPI)) return
+    if (fault === TRANSLATED) {
+      const cpu = words[its + ITS_FOUND_CPU]
+      if (lpis.set(cpu, words[its + ITS_FOUND_INTID] - FIRST_LPI)) return
+      const reason = lpis.isEnabled(cpu) ? 'intid-out-of-range' : 'lpis-disabled'
+      events.msiDropped(this.number, deviceId, eventId, reason)
+      return
+    }
     if (fault === MEMORY_REFUSED) events.memoryRefused(this.memory)
-    const refusal = this.lpis.isEnabled(cpu) ? 'intid-out-of-range' : 'lpis-disabled'
-    const reason = fault === TRANSLATED ? refusal : translationFaults[fault]
-    events.msiDropped(this.number, deviceId, eventId, reason)
+    events.msiDropped(this.number, deviceId, eventId, translationFaults[fault])
   }
 
   /**
