@@ -229,7 +229,7 @@ function configure(store: Store, lpi: number, byte: number): void {
 
 /** Puts a command where GITS_CWRITER says, as far as the driver knows, and moves it on. */
 function send(gic: Gic, store: Store, fields: CommandFields): void {
-  const writer = gic.readMmio(GITS + 0x88, 4) % 0x1000
+  const writer = gic.readMmio(GITS + 0x88, 4) & 0xfe0
   for (const [i, value] of doublewords(gic, fields).entries()) {
     store.write(regions.queue + writer + 8 * i, Number(value & 0xffff_ffffn))
     store.write(regions.queue + writer + 8 * i + 4, Number((value >> 32n) & 0xffff_ffffn))
