@@ -97,24 +97,26 @@ export class PendingTree {
     const { words, best, children, top } = this
     for (let level = 0, node = lpi >> 5; level < top; level++, node >>= 5) {
       const at = record + best[level] + node
+      const isEmpty = words[record + children[level] + node] === 0
       const before = words[at]
-      const after = this.bestOf(cache, record, level, node)
+      const after = isEmpty ? NO_RANK : this.bestOf(cache, record, level, node)
       words[at] = after
       const bits = record + children[level + 1] + (node >> 5)
       const bit = 1 << (node & 31)
       const had = words[bits]
-      words[bits] = words[record + children[level] + node] === 0 ? had & ~bit : had | bit
+      words[bits] = isEmpty ? had & ~bit : had | bit
       if (before === after && words[bits] === had) return false
     }
     return this.updateTop(cache, record)
   }
 
   private updateTop(cache: number, record: number): boolean {
-    const { words, top, bitmaps } = this
+    const { words, top, children, bitmaps } = this
     const at = record + this.best[top]
     const before = words[at]
-    let after = this.bestOf(cache, record, top, 0)
-    for (let word = 1; word < bitmaps[top]; word++) {
+    let after = NO_RANK
+    for (let word = 0; word < bitmaps[top]; word++) {
+      if (words[record + children[top] + word] === 0) continue
       after = Math.min(after, this.bestOf(cache, record, top, word))
     }
     words[at] = after
