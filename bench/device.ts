@@ -5,8 +5,9 @@
  * pending.
  */
 import { Gic, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from 'vgic'
-import { benchMessages, LPI_SIZES } from './messages.ts'
-import { measure, print, type Row, type Scenario } from './pairs.ts'
+import { header, Progress } from '../test/command-line.ts'
+import { benchMessages, LPI_SIZES, MESSAGES } from './messages.ts'
+import { measure, print, ROUNDS, type Row, type Scenario } from './pairs.ts'
 
 const SIZES = [32, 987] as const
 
@@ -117,9 +118,18 @@ const scenarios: readonly Scenario<Bench>[] = [
 
 /** Runs the benchmark and prints it. */
 export function benchDevice(json: boolean): void {
+  if (!json) {
+    const legend = `medians of ${ROUNDS} rounds: nanoseconds; bytes of heap and ratio of the larger GIC (quartiles)`
+    console.log(header('bench: the GIC as a device, through its public interface', legend))
+  }
   const [small, large] = SIZES
-  const spis: Row[] = scenarios.map((scenario) => measure(scenario, new Bench(small), new Bench(large)))
-  const lpis = benchMessages()
+  const progress = new Progress(scenarios.length + MESSAGES)
+  const spis: Row[] = scenarios.map((scenario) => {
+    progress.next(scenario.name)
+    return measure(scenario, new Bench(small), new Bench(large))
+  })
+  const lpis = benchMessages((name) => progress.next(name))
+  progress.clear()
   if (json) {
     console.log(JSON.stringify([...spis, ...lpis], null, 2))
     return

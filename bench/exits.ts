@@ -4,6 +4,7 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { header, Progress } from '../test/command-line.ts'
 import { geomean, median } from './statistics.ts'
 
 /** The yardstick's scenarios that the library has, by number. */
@@ -129,7 +130,7 @@ async function measureCase(
     ratios.push(...measured.ratios)
   }
   return {
-    name: `${scenario.name}${machines > 1 ? ` (${machines} machines)` : ''}`,
+    name: caseName(scenario, machines),
     ns: median(answers.map(({ ns }) => ns)),
     bytesPerIteration: Math.max(0, median(answers.map(({ bytes }) => bytes))),
     scavenges: median(answers.map(({ scavenges }) => scavenges)),
@@ -137,19 +138,35 @@ async function measureCase(
   }
 }
 
+const caseName = ({ name }: Scenario, machines: number): string =>
+  machines > 1 ? `${name} (${machines} machines)` : name
+
+const WHAT = 'bench: what an exit of a vCPU costs, with what the guest did before and the entry after it'
+
+/** What the columns of a row are. */
+function legend(rounds: number, hasTwin: boolean): string {
+  const ratio = hasTwin ? ', how many times the same work in C (lowest to highest of a round)' : ''
+  return `medians of ${PROCESSES} x ${rounds} rounds: nanoseconds${ratio}, bytes of heap, collections a round`
+}
+
 /** Runs the benchmark and prints it. */
 export async function benchHotPath({ twin: source, json, rounds }: Options): Promise<void> {
   const twin = source === undefined ? undefined : new Responder(compileTwin(source), [])
   const cases: Case[] = []
-  const add = (measured: Case): void => {
+  const progress = new Progress(2 * (scenarios.length + 1))
+  const add = async (scenario: Scenario, machines: number, against?: Responder): Promise<void> => {
+    progress.next(caseName(scenario, machines))
+    const measured = await measureCase(scenario, machines, rounds, against)
     cases.push(measured)
+    progress.clear()
     if (!json) console.log(row(measured))
   }
+  if (!json) console.log(header(WHAT, legend(rounds, twin !== undefined)))
   for (const machines of [1, 3]) {
     for (const [i, name] of scenarios.entries()) {
-      add(await measureCase({ number: i + 1, name, iterations: ITERATIONS[i] }, machines, rounds, twin))
+      await add({ number: i + 1, name, iterations: ITERATIONS[i] }, machines, twin)
     }
-    add(await measureCase(WFI_ASLEEP, machines, rounds))
+    await add(WFI_ASLEEP, machines)
   }
   twin?.end()
   const ratios = cases.flatMap(({ ratio }) => ratio ?? [])

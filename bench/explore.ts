@@ -1,6 +1,7 @@
 /** The benchmark of the explorer: transitions a second at two sizes of state. */
 import { explore } from 'vgic/explore'
 import { designs, type Scenario, scenario } from 'vgic/scenario'
+import { header, Progress } from '../test/command-line.ts'
 import { median } from './statistics.ts'
 
 /** One vCPU, four SPIs and two devices. */
@@ -49,7 +50,16 @@ interface Row {
   readonly perSecond: number
 }
 
-function measure(name: string, recipe: () => Scenario, preemptions: number, states: number): Row {
+const ROUNDS = 5
+
+function measure(
+  name: string,
+  recipe: () => Scenario,
+  preemptions: number,
+  states: number,
+  progress: Progress,
+): Row {
+  progress.next(`${name}: warming up`)
   const machine = recipe().machine()
   const { layout, fixed } = machine.hypervisor.state
   const ranges = layout.rangesOf(['authoritative', 'normalised', 'derived'], fixed)
@@ -57,18 +67,25 @@ function measure(name: string, recipe: () => Scenario, preemptions: number, stat
   for (let r = 0; r < ranges.length; r += 2) words += ranges[r + 1] - ranges[r]
   const rates: number[] = []
   let report = explore(recipe(), { preemptions, states })
-  for (let round = 0; round < 5; round++) {
+  for (let round = 1; round <= ROUNDS; round++) {
+    progress.next(`${name}: round ${round}`)
     const start = performance.now()
     report = explore(recipe(), { preemptions, states })
     rates.push((report.transitions / (performance.now() - start)) * 1000)
   }
+  progress.clear()
   const perSecond = median(rates)
   return { name, bytes: 4 * words, states: report.states, transitions: report.transitions, perSecond }
 }
 
 /** Runs the benchmark and prints it. */
 export function benchExplorer(json: boolean): void {
-  const rows = [measure('small', small, 2, 600_000), measure('large', large, 0, 300_000)]
+  if (!json) {
+    const legend = `median of ${ROUNDS} rounds; states and transitions are those of one round`
+    console.log(header('bench: the explorer, transitions a second at two sizes of state', legend))
+  }
+  const progress = new Progress(2 * (ROUNDS + 1))
+  const rows = [measure('small', small, 2, 600_000, progress), measure('large', large, 0, 300_000, progress)]
   if (json) console.log(JSON.stringify(rows, null, 2))
   else {
     for (const { name, bytes, states, transitions, perSecond } of rows) {

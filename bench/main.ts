@@ -1,25 +1,53 @@
 /**
- * `npm run bench -- [--twin FILE.c] [--json] [--rounds N]`: what an exit costs in nanoseconds, through the real
- * loop and seam with the counters on, in processes of their own, alternating with the native yardstick if there
- * is one. `npm run bench -- explore`: transitions a second. `npm run bench -- device`: nanoseconds of the GIC as a
- * device, with few and with many SPIs.
+ * `npm run bench`: what an exit costs in nanoseconds, through the real loop and seam with the counters on, in processes
+ * of their own, alternating with the native yardstick if there is one. `npm run bench -- explore`: transitions a second.
+ * `npm run bench -- device`: nanoseconds of the GIC as a device, with few and with many SPIs.
  */
-
+import { existsSync } from 'node:fs'
+import { commandLine, refuse, type Values } from '../test/command-line.ts'
 import { benchDevice } from './device.ts'
 import { benchHotPath } from './exits.ts'
 import { benchExplorer } from './explore.ts'
 import { serve } from './worker.ts'
 
-const args = process.argv.slice(2)
-const option = (name: string): string | undefined => {
-  const at = args.indexOf(name)
-  return at < 0 ? undefined : args[at + 1]
+const help = `
+npm run bench -- [--twin FILE.c] [--rounds N] [--json]   what an exit of a vCPU costs: nanoseconds, bytes
+npm run bench -- explore [--json]                        the explorer: transitions a second
+npm run bench -- device [--json]                         the GIC as a device: nanoseconds an access, 32 and 987 SPIs
+
+  --twin FILE.c  the same work in C, compiled with cc -O2 and measured in turn: the ratio of the two
+  --rounds N     rounds in each of 5 processes, 7 without this
+  --json         results for programs
+  --help         this
+
+Progress goes to stderr. All of it takes some minutes; nothing else should run on the machine.
+`
+
+const json = { type: 'boolean' } as const
+const string = { type: 'string' } as const
+
+const [first = '', ...rest] = process.argv.slice(2)
+// What the benchmark of exits starts for itself.
+if (first === '--worker') serve()
+else if (first === 'explore') {
+  const values = commandLine({ name: 'bench', help, options: { json } }, rest)
+  if (values) benchExplorer(values['json'] === true)
+} else if (first === 'device') {
+  const values = commandLine({ name: 'bench', help, options: { json } }, rest)
+  if (values) benchDevice(values['json'] === true)
+} else {
+  const program = { name: 'bench', help, options: { twin: string, rounds: string, json } }
+  const values = commandLine(program, process.argv.slice(2))
+  if (values) await exits(values)
 }
 
-if (args[0] === '--worker') serve()
-else if (args[0] === 'explore') benchExplorer(args.includes('--json'))
-else if (args[0] === 'device') benchDevice(args.includes('--json'))
-else {
-  const rounds = Number(option('--rounds') ?? 7)
-  await benchHotPath({ twin: option('--twin'), json: args.includes('--json'), rounds })
+async function exits({ twin, rounds = '7', json }: Values): Promise<void> {
+  const count = Number(rounds)
+  if (!Number.isInteger(count) || count < 1) {
+    refuse(`bench: --rounds must be a whole number from 1 on, but is ${rounds}.`)
+  } else if (typeof twin === 'string' && !existsSync(twin)) {
+    refuse(`bench: there is no file ${twin}: give --twin the path of the yardstick's source.`)
+  } else {
+    await benchHotPath({ twin: twin as string | undefined, json: json === true, rounds: count })
+  }
 }

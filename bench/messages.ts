@@ -173,11 +173,11 @@ const scenarios: readonly Scenario<MessageBench>[] = [
   { name: 'MAPTI by command', run: (bench, n) => bench.map(n) },
 ]
 
-/** The rows with few and with many LPIs. */
-export function benchMessages(): Row[] {
-  const rows = scenarios.map((scenario) =>
-    measure(scenario, new MessageBench(LPI_SIZES[0]), new MessageBench(LPI_SIZES[1])),
-  )
+/** How many rows {@link benchMessages} has. */
+export const MESSAGES = scenarios.length + 2
+
+/** The rows with few and with many LPIs; `progress` hears the name of each before it is measured. */
+export function benchMessages(progress: (name: string) => void): Row[] {
   const [small, large] = LPI_SIZES
   const among = {
     name: 'MSI, IAR + EOIR, 60 and 1,000 others pending',
@@ -185,9 +185,9 @@ export function benchMessages(): Row[] {
     run: (bench: MessageBench, n: number) => bench.served(n),
   }
   const high = { name: 'MSI, IAR + EOIR, memory above 2 GiB', run: among.run }
-  return [
-    ...rows,
-    measure(among, new MessageBench(small), new MessageBench(large)),
-    measure(high, new MessageBench(small, 0x8000_0000), new MessageBench(large, 0x8000_0000)),
-  ]
+  const row = (scenario: Scenario<MessageBench>, base?: number): Row => {
+    progress(scenario.name)
+    return measure(scenario, new MessageBench(small, base), new MessageBench(large, base))
+  }
+  return [...scenarios.map((scenario) => row(scenario)), row(among), row(high, 0x8000_0000)]
 }

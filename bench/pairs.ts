@@ -5,7 +5,7 @@
 import { median, quantile } from './statistics.ts'
 
 /** Many and short, about a millisecond each: most are over before another process gets the core. */
-const ROUNDS = 301
+export const ROUNDS = 301
 const ITERATIONS = 5_000
 
 /** Something to be measured. */

@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 export { describe, extract, type Field, type RegisterView } from './arch/field.ts'
+export { HCR_EL2 } from './arch/hcr-el2.ts'
 export {
   ICC_AP0R0_EL1,
   ICC_AP0R1_EL1,
@@ -63,7 +64,8 @@ export {
 export { encodeSysreg, type SystemRegister, sysregName } from './arch/sysreg.ts'
 export { type Choices, choiceValues, type ProfileName, profiles } from './gic/choices.ts'
 export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config.ts'
-export { Gic, type WfxResult } from './gic/gic.ts'
+export type { CpuState } from './gic/cpu-state.ts'
+export { Gic, type GicSummary, type WfxResult } from './gic/gic.ts'
 export type {
   CommandErrorEvent,
   ErrorListener,
@@ -82,7 +84,7 @@ export type { ItsConfig } from './gic/its/its-config.ts'
 export type { TranslationFault } from './gic/its/translation-faults.ts'
 export type { GicMemory } from './gic/memory.ts'
 export type { GicHost, OutputLine } from './gic/output-lines.ts'
-export { HCR_EL2 } from './gic/pcpu.ts'
 export { describeListRegister, RegisterValue } from './gic/register-value.ts'
+export type { ImageBytes } from './state/image.ts'
 export type { Difference } from './state/machine-state.ts'
 export { VgicError, type VgicErrorCode } from './state/vgic-error.ts'

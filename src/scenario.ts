@@ -12,8 +12,8 @@ export {
   type SgiTarget,
   type TimerName,
 } from './explore/guest-builder.ts'
-export { type Actor, type ActorState, ScenarioMachine, type VcpuCounts } from './explore/machine.ts'
-export { Run, type RunEnd, type RunOptions } from './explore/run.ts'
+export type { Actor, ActorState } from './explore/machine.ts'
+export { Run, type RunEnd, type RunOptions, type RunPart, type RunSummary } from './explore/run.ts'
 export {
   type CpuInterfaceConfig,
   type InterruptConfig,
@@ -21,9 +21,16 @@ export {
   scenario,
   type VmConfig,
 } from './explore/scenario.ts'
+export {
+  type ActorSummary,
+  type MachineSummary,
+  ScenarioMachine,
+  type VcpuCounts,
+} from './explore/scenario-machine.ts'
 export type { Access, ListRegisterChange, StepEvent, WfxEvent } from './explore/trace.ts'
 export { fixed, kvm61 } from './hyp/baselines.ts'
 export { type CostRow, type ExitStatistics, formatCost, type Latencies, latencyOf } from './hyp/cost.ts'
+export { type DeliveryCondition, type DeliveryReason, deliveryReasons } from './hyp/delivery-reasons.ts'
 export {
   type Choice,
   choose,
@@ -33,12 +40,10 @@ export {
   type Loop,
   leave,
   type Node,
-  type OwnStep,
   ownStep,
   type Part,
   part,
   restart,
-  type Step,
   unless,
   until,
   when,
@@ -52,21 +57,19 @@ export {
   halt,
 } from './hyp/designs.ts'
 export { Edit, edit } from './hyp/edit.ts'
-export {
-  type DeliveryCondition,
-  type DeliveryReason,
-  deliveryReasons,
-  Explanation,
-} from './hyp/explain.ts'
+export type { ExitName } from './hyp/exits.ts'
+export { Explanation } from './hyp/explain.ts'
 export type { GuestFramesConfig } from './hyp/guest-frames.ts'
 export type { HaltPolling } from './hyp/halt.ts'
-export type { StepContext } from './hyp/own-steps.ts'
 export * as steps from './hyp/public-steps.ts'
 export type { SavedRegisters, SavedVgic } from './hyp/save-restore.ts'
 export type { CrossingKind } from './hyp/seam.ts'
-export type { ExitName } from './hyp/vcpu.ts'
+export type { OwnStep, Step, StepContext } from './hyp/step.ts'
 export {
+  type InterruptMasks,
   type ListRegisters,
+  type VcpuPlace,
   VirtualMachine,
   type VirtualMachineConfig,
+  type VirtualMachineSummary,
 } from './hyp/virtual-machine.ts'

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
 import { checkBrowser, findChromium } from './browser/chromium.ts'
+import { type Example, examplesOf, missing } from './documents.ts'
 
 /** Runs in an installed copy of the package, as ESM and as CJS, with `vgic`, `scenario`, `explorer` and `assert` given. */
 const SMOKE_BODY = `
@@ -17,8 +18,8 @@ assert.equal(explorer.explore(scenario.scenario('nothing')).complete, true)
 assert.equal(new vgic.Gic({ cpus: 2 }).readSysreg(1, vgic.ICH_VTR_EL2, 2), 0x90b80003)
 `
 
-/** Whose JavaScript runs as it stands, in the same project. */
-const DOCUMENTS = ['README.md', 'docs/embedding.md', 'src/gic/gic.ts']
+/** Whose JavaScript runs as it stands in the same project, besides that of docs/*.md. */
+const DOCUMENTS = ['README.md', 'src/gic/gic.ts']
 
 interface Outcome {
   readonly passed: number
@@ -114,6 +115,23 @@ async function examples(): Promise<Outcome> {
   return { passed: 1, failed: 0, note: `${sources.length} programs` }
 }
 
+/** Programs that tell how they are called, and refuse what they do not know before they begin. */
+const PROGRAMS = ['bench/main.js', 'docs/examples/demo.js', 'docs/examples/museum.js']
+
+async function commandLines(): Promise<Outcome> {
+  for (const program of PROGRAMS) {
+    const path = join('build', program)
+    const help = await must('node', [path, '--help'])
+    if (!help.startsWith('npm run ')) throw new CheckError(`${program} --help printed:\n${help}`)
+    for (const unknown of ['--unknown', 'unknown']) {
+      const { ok, output } = await run('node', [path, unknown])
+      const isRefused = !ok && output.trimEnd().split('\n').length === 1 && output.includes(unknown)
+      if (!isRefused) throw new CheckError(`${program} ${unknown} printed:\n${output}`)
+    }
+  }
+  return { passed: 1, failed: 0, note: `${PROGRAMS.length} programs` }
+}
+
 /** CI has Chromium, which .ci/run installs; elsewhere it may be missing. */
 async function browser(): Promise<Outcome> {
   const executable = findChromium()
@@ -123,7 +141,7 @@ async function browser(): Promise<Outcome> {
 }
 
 /** Installs the packed package in an empty project and uses it there. */
-async function smoke(): Promise<void> {
+async function smoke(): Promise<Outcome> {
   const project = join(temp, 'smoke')
   mkdirSync(project)
   await must('npm', ['pack', '--pack-destination', project])
@@ -141,6 +159,7 @@ async function smoke(): Promise<void> {
     if (key in manifest) throw new CheckError(`package.json has ${key}`)
   }
   checkImports(join(library, 'dist'))
+  checkClassNames(join(library, 'dist'))
 
   writeFileSync(
     join(project, 'smoke.mjs'),
@@ -161,30 +180,31 @@ ${SMOKE_BODY}`,
   await must('node', ['smoke.mjs'], project)
   await must('node', ['smoke.cjs'], project)
 
-  for (const file of DOCUMENTS) {
-    for (const [i, block] of blocksOf(file).entries()) {
-      writeFileSync(join(project, 'block.mjs'), block)
-      const output = await must('node', ['block.mjs'], project)
-      const promised = block.match(/console\.log\(.*\) \/\/ (.*)$/m)?.[1]
-      if (promised === undefined)
-        throw new CheckError(`${file}: block ${i} has no printing line with what it prints`)
-      if (!output.trimEnd().endsWith(promised))
-        throw new CheckError(`${file}: block ${i} printed:\n${output}`)
-    }
-  }
+  const examples = [...DOCUMENTS, ...filesIn('docs', '.md')].flatMap((file) =>
+    examplesOf(file, readFileSync(file, 'utf8')),
+  )
+  const bare = DOCUMENTS.find((file) => !examples.some((example) => example.file === file))
+  if (bare !== undefined) throw new CheckError(`${bare} has no js block`)
+  for (const example of examples) await checkExample(example, project)
+  return { passed: 1, failed: 0, note: `${examples.length} programs of documents` }
 }
 
-/** JavaScript in a document or a doc comment; what follows `//` on its printing line is what it must print last. */
-function blocksOf(file: string): string[] {
-  const text = readFileSync(file, 'utf8').replace(/^ \*(?: |$)/gm, '')
-  const blocks = [...text.matchAll(/```js\n(.*?)```/gs)].map((match) => match[1])
-  if (blocks.length === 0) throw new CheckError(`${file} has no js block`)
-  return blocks
+async function checkExample(example: Example, project: string): Promise<void> {
+  const { file, line, code } = example
+  writeFileSync(join(project, 'example.mjs'), code)
+  const { ok, output } = await run('node', ['example.mjs'], project)
+  if (!ok) throw new CheckError(`${file}:${line}: the program failed:\n${output}`)
+  const lacking = missing(example, output)
+  if (lacking === undefined) return
+  throw new CheckError(
+    `${file}:${line}: the document has a line that was not printed:\n${lacking}\nPrinted:\n${output}`,
+  )
 }
 
 /** The library runs anywhere: all that it imports are its own chunks. */
 function checkImports(dist: string): void {
-  const specifier = /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)(["'])([^"'\n]+)\1/g
+  // The quote that ends a string does not make its last word an import.
+  const specifier = /(?<!["'])(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)(["'])([^"'\n]+)\1/g
   for (const file of [...filesIn(dist, '.js'), ...filesIn(dist, '.cjs')]) {
     const text = readFileSync(file, 'utf8')
     for (const match of text.matchAll(specifier)) {
@@ -200,6 +220,14 @@ function checkImports(dist: string): void {
   }
 }
 
+/** A class that names itself in its body is bundled as `class _Name`, and prints so: what names it belongs outside. */
+function checkClassNames(dist: string): void {
+  for (const file of [...filesIn(dist, '.js'), ...filesIn(dist, '.cjs')]) {
+    const renamed = /\bclass _\w+/.exec(readFileSync(file, 'utf8'))
+    if (renamed !== null) throw new CheckError(`${file} has ${renamed[0]}`)
+  }
+}
+
 const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['lint', () => must('biome', ['ci', '--colors=off'])],
   ['types: src', () => must('tsc', ['-p', 'tsconfig.json'])],
@@ -211,6 +239,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['publint', () => must('publint', ['--strict'])],
   ['attw', () => must('attw', ['--pack', '.', '--profile', 'node16'])],
   ['smoke', smoke],
+  ['command lines', commandLines],
   ['examples', examples],
   ['browser', browser],
   ['docs', () => must('typedoc', [])],

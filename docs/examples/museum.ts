@@ -1,8 +1,15 @@
 /** `npm run museum [-- --json]`: explores every entry of the museum with its bug and without. */
-import { exhibit, museum } from 'vgic/explore'
+import { exhibit, type MuseumEntry, museum } from 'vgic/explore'
+import { commandLine, header, Progress } from '../../test/command-line.ts'
 
-const json = process.argv.includes('--json')
-const rows = museum.map((entry) => {
+const help = `
+npm run museum [-- --json]   explores each known bug, which must break, and the good design, which must not
+
+  --json   results for programs
+  --help   this
+`
+
+function explored(entry: MuseumEntry) {
   const start = performance.now()
   const { id, invariant, bug, good, behaves } = exhibit(entry)
   const ms = Math.round(performance.now() - start)
@@ -19,16 +26,35 @@ const rows = museum.map((entry) => {
     what: bug.violation?.what ?? good.violation?.what,
     schedule: bug.violation?.schedule,
   }
-})
-
-if (json) console.log(JSON.stringify(rows, null, 2))
-else {
-  for (const { id, bug, good, states, ms, behaves, story, what } of rows) {
-    console.log(
-      `${behaves ? 'ok  ' : 'FAIL'} ${id}: with the bug ${bug}, good ${good}; ${states} states, ${ms} ms`,
-    )
-    console.log(`     ${story}`)
-    if (what) console.log(`     ${what}`)
-  }
 }
-if (rows.some(({ behaves }) => !behaves)) process.exitCode = 1
+
+function show(json: boolean): void {
+  if (!json) {
+    const legend =
+      'ok: the bug breaks its invariant, the good design none; states and time are those of both explorations'
+    console.log(header('museum: real bugs as edits of designs, every interleaving explored', legend))
+  }
+  const progress = new Progress(museum.length)
+  const rows = museum.map((entry) => {
+    progress.next(`${entry.id} ${entry.name}`)
+    const row = explored(entry)
+    progress.clear()
+    if (!json) {
+      const { id, bug, good, states, ms, behaves, story, what } = row
+      console.log(
+        `${behaves ? 'ok  ' : 'FAIL'} ${id}: with the bug ${bug}, good ${good}; ${states} states, ${ms} ms`,
+      )
+      console.log(`     ${story}`)
+      if (what) console.log(`     ${what}`)
+    }
+    return row
+  })
+  if (json) console.log(JSON.stringify(rows, null, 2))
+  if (rows.some(({ behaves }) => !behaves)) process.exitCode = 1
+}
+
+const values = commandLine(
+  { name: 'museum', help, options: { json: { type: 'boolean' } } },
+  process.argv.slice(2),
+)
+if (values) show(values['json'] === true)

@@ -6,6 +6,8 @@
  * `REGISTER_Field`, which a property test holds against the declaration.
  */
 
+import { argumentInteger, argumentList, argumentObject, argumentString } from '../state/arguments.ts'
+
 /** A named run of bits `hi:lo`, or reserved bits when `reserved` is set. */
 export interface Field {
   /** The name that the architecture prints; `RES0` or `RES1` for reserved bits. */
@@ -18,6 +20,8 @@ export interface Field {
   readonly reserved?: 'RES0' | 'RES1'
   /** Read-only although the register is writable. */
   readonly readOnly?: true
+  /** What its values are called, where they are no quantities, by value. */
+  readonly values?: readonly string[]
   /** The architecture extension without which the bits are RES0. */
   readonly feature?: string
 }
@@ -53,20 +57,48 @@ export function view(name: string, width: 32 | 64, fields: readonly Field[]): Re
 }
 
 /** The field's value in a 64-bit register given as two 32-bit words, as an unsigned number. */
-export function extract({ hi, lo }: Field, low: number, high: number): number {
+export function extract(field: Field, low: number, high: number): number {
+  const { hi, lo } = checkField('field', field)
+  checkHalf('low', low)
+  checkHalf('high', high)
   const width = hi - lo + 1
   const word = BigInt.asUintN(32, BigInt(low)) | (BigInt.asUintN(32, BigInt(high)) << 32n)
   return Number(BigInt.asUintN(width, word >> BigInt(lo)))
 }
 
 /** `NAME=value` for every field that is not zero; values above 9 in hexadecimal. */
-export function describe({ fields }: RegisterView, low: number, high = 0): string {
+export function describe(view: RegisterView, low: number, high = 0): string {
+  checkView('view', view)
+  checkHalf('low', low)
+  checkHalf('high', high)
   const parts: string[] = []
-  for (const f of fields) {
+  for (const f of view.fields) {
     if (f.reserved) continue
     const value = extract(f, low, high)
     if (value === 0) continue
     parts.push(f.hi === f.lo ? f.name : `${f.name}=${value > 9 ? `0x${value.toString(16)}` : value}`)
   }
   return parts.length ? parts.join(' ') : '0'
+}
+
+/** Throws an `argument` error for what is no half of a register: 32 bits, signed or not. */
+export function checkHalf(name: string, value: number): void {
+  argumentInteger(name, value, -0x8000_0000, 0xffff_ffff)
+}
+
+function checkField(name: string, field: Field): Field {
+  const { hi, lo } = argumentObject(name, field, 'a field of a register, such as those of a view')
+  argumentString(`${name}.name`, field.name)
+  argumentInteger(`${name}.lo`, lo, 0, 63)
+  argumentInteger(`${name}.hi`, hi, lo, 63)
+  return field
+}
+
+/** Throws an `argument` error for what is no view of a register. */
+export function checkView(name: string, view: RegisterView): RegisterView {
+  argumentObject(name, view, 'a view of a register, such as those in its views')
+  argumentString(`${name}.name`, view.name)
+  const fields = argumentList(`${name}.fields`, view.fields, 'fields')
+  for (const [i, field] of fields.entries()) checkField(`${name}.fields[${i}]`, field)
+  return view
 }

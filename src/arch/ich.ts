@@ -2,8 +2,9 @@
  * The hypervisor's control of the virtual CPU interface: ICH_* (IHI 0069, "AArch64 virtualization control
  * System registers"), with the masks and shifts that hot code uses. Masks and accessors are named after the
  * field they reach and take the 32-bit word that holds it: the low one, but for the list registers' upper
- * half, whose names begin with `LR_` and whose bits are those of ICH_LR<n>_EL2 less 32.
+ * half, whose names begin with `LR_` and whose bits are those of `ICH_LR<n>_EL2` less 32.
  */
+import { argumentInteger } from '../state/arguments.ts'
 import { field, type RegisterView, res0, res1, view } from './field.ts'
 import { encodeSysreg, type SystemRegister } from './sysreg.ts'
 
@@ -188,7 +189,7 @@ export const LR_PRIORITY_SHIFT = 16
 /** How a list register's bits read, by its upper word. */
 export const listRegisterView = (hi: number): RegisterView => (hi & LR_HW ? ICH_LR_HW_VIEW : ICH_LR_VIEW)
 
-/** The names of the four values of ICH_LR<n>_EL2.State. */
+/** The names of the four values of `ICH_LR<n>_EL2.State`. */
 export const listRegisterStates = ['invalid', 'pending', 'active', 'pending+active'] as const
 
 const listRegister = (n: number): SystemRegister => {
@@ -206,10 +207,11 @@ const listRegister = (n: number): SystemRegister => {
   }
 }
 
-/** The encoding of ICH_LR<n>_EL2. */
-export const ichLr = (n: number): number => listRegister(n).encoding
-/** The encoding of ICH_AP<group>R<n>_EL2. */
-export const ichApr = (group: 0 | 1, n: number): number => encodeSysreg(3, 4, 12, 8 + group, n)
+/** The encoding of `ICH_LR<n>_EL2`. */
+export const ichLr = (n: number): number => listRegister(argumentInteger('n', n, 0, 15)).encoding
+/** The encoding of `ICH_AP<group>R<n>_EL2`. */
+export const ichApr = (group: 0 | 1, n: number): number =>
+  encodeSysreg(3, 4, 12, 8 + argumentInteger('group', group, 0, 1), argumentInteger('n', n, 0, 3))
 
 /** Every ICH_* register, in order of encoding. */
 export const ichRegisters: readonly SystemRegister[] = [

@@ -1,4 +1,5 @@
 /** INTID ranges (IHI 0069, "INTIDs"). */
+import { argumentNumber } from '../state/arguments.ts'
 
 /** A range of interrupt identifiers, both ends included; `last` is null where only the implementation bounds it. */
 export interface IntidRange {
@@ -37,6 +38,7 @@ export const isSpecial = (intid: number): boolean => intid >= FIRST_SPECIAL && i
 
 /** The name of the range that an INTID lies in, or `reserved`. */
 export function rangeOf(intid: number): IntidRange['name'] | 'reserved' {
+  argumentNumber('intid', intid)
   const range = intidRanges.find(({ first, last }) => intid >= first && (last === null || intid <= last))
   return range ? range.name : 'reserved'
 }

@@ -2,21 +2,26 @@
  * ESR_ELx values of what this model can trap or refuse (DDI 0487, "ISS encodings"). The syndrome of a trapped
  * MRS or MSR has Rt = 0: whoever knows the instruction's register ORs `rt << 5` in.
  */
+import { argumentBoolean, argumentEncoding, argumentNumber, argumentSize } from '../state/arguments.ts'
 
 /** Instruction length bit: every A64 instruction is 32 bits. */
 const IL = 1 << 25
 const EC_WFX = 0x01
-const EC_SYSREG = 0x18
-const EC_DATA_ABORT = 0x24
+/** A trapped MRS, MSR or system instruction. */
+export const EC_SYSREG = 0x18
+/** A data abort from a lower level. */
+export const EC_DATA_ABORT = 0x24
 
 /** An UNDEFINED instruction, taken at the level that executed it: EC 0, no ISS. */
 export const ESR_UNDEFINED = IL
 
 /** The exception class of a syndrome. */
-export const ESR_EC = (esr: number): number => esr >>> 26
+export const ESR_EC = (esr: number): number => argumentNumber('esr', esr) >>> 26
 
 /** A trapped MRS (`isRead`) or MSR, EC 0x18, without Rt. */
 export function sysregSyndrome(encoding: number, isRead: boolean): number {
+  argumentEncoding(encoding)
+  argumentBoolean('isRead', isRead)
   const op0 = (encoding >> 14) & 0x3
   const op1 = (encoding >> 11) & 0x7
   const crn = (encoding >> 7) & 0xf
@@ -43,7 +48,8 @@ const DFSC_TRANSLATION_3 = 0x7
 
 /** A data abort from a lower level with a valid syndrome, EC 0x24, by an access of 1, 2, 4 or 8 bytes, without SRT. */
 export function dataAbortSyndrome(size: number, isWrite: boolean): number {
-  const sas = 31 - Math.clz32(size)
+  const sas = 31 - Math.clz32(argumentSize('size', size))
+  argumentBoolean('isWrite', isWrite)
   const iss = ESR_ISV | (sas << 22) | (isWrite ? ESR_WnR : 0) | DFSC_TRANSLATION_3
   return ((EC_DATA_ABORT << 26) | IL | iss) >>> 0
 }

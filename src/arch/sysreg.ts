@@ -2,11 +2,16 @@
  * System register encodings. An encoding is one number, op0:op1:CRn:CRm:op2 in 2, 3, 4, 4 and 3 bits, the
  * layout of the MRS/MSR instruction's immediate and of KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS.
  */
+import { argumentInteger } from '../state/arguments.ts'
 import type { RegisterView } from './field.ts'
 
 /** Packs the five parts of an encoding as the instruction does. */
 export const encodeSysreg = (op0: number, op1: number, crn: number, crm: number, op2: number): number =>
-  (op0 << 14) | (op1 << 11) | (crn << 7) | (crm << 3) | op2
+  (argumentInteger('op0', op0, 0, 3) << 14) |
+  (argumentInteger('op1', op1, 0, 7) << 11) |
+  (argumentInteger('crn', crn, 0, 15) << 7) |
+  (argumentInteger('crm', crm, 0, 15) << 3) |
+  argumentInteger('op2', op2, 0, 7)
 
 /** A system register: where it is, how it may be accessed and how its bits read. */
 export interface SystemRegister {
@@ -26,6 +31,7 @@ export interface SystemRegister {
 
 /** `S3_0_C12_C12_0`: the generic name of an encoding, for registers without another. */
 export function sysregName(encoding: number): string {
+  argumentInteger('encoding', encoding, 0, 0xffff_ffff)
   const part = (shift: number, bits: number) => (encoding >> shift) & ((1 << bits) - 1)
   return `S${part(14, 2)}_${part(11, 3)}_C${part(7, 4)}_C${part(3, 4)}_${part(0, 3)}`
 }

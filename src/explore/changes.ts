@@ -16,7 +16,7 @@ import {
   VCPU_VMCR,
 } from '../hyp/vcpu.ts'
 import { irqApListOf } from '../hyp/vgic-irq.ts'
-import { type Actor, DEVICE_WORDS, type ScenarioMachine } from './machine.ts'
+import { type Actor, DEVICE_WORDS, type Machine } from './machine.ts'
 import {
   REACH,
   REACH_GUEST,
@@ -40,7 +40,7 @@ export class Changes {
 
   /** `before` is a copy of the machine's words that the caller keeps at the state before the step. */
   constructor(
-    private readonly machine: ScenarioMachine,
+    private readonly machine: Machine,
     private readonly before: Int32Array,
   ) {
     const { hypervisor } = machine

@@ -1,6 +1,7 @@
 /** Devices: each a short program of steps that move interrupt lines. */
 import { intidName } from '../arch/intid.ts'
-import { argumentInteger } from '../state/vgic-error.ts'
+import { LATEST_TIME } from '../hyp/virtual-time.ts'
+import { argumentInteger, argumentNumber } from '../state/arguments.ts'
 
 /** One step of a device. */
 export interface DeviceStep {
@@ -31,15 +32,15 @@ export class DeviceBuilder {
   constructor(private readonly name: string) {}
 
   /**
-   * The next step happens in a plain run at this virtual time or later, not only when nothing else can go on.
-   * An explored run tries every moment regardless.
+   * The steps from here on happen in a plain run at this virtual time, up to 2^52, or as soon after it as they can, not
+   * only when nothing else can go on. An explored run tries every moment regardless.
    */
   at(time: number): this {
-    this.time = argumentInteger('time', time, 0, 0x7fff_ffff)
+    this.time = argumentInteger('time', time, 0, LATEST_TIME)
     return this
   }
 
-  /** Raises the line of an SPI, or of a vCPU's PPI: an edge, or the active level. */
+  /** Raises the line of an SPI, or of a vCPU's PPI, not a timer's: an edge, or the active level. */
   raise(intid: number, vcpu = 0): this {
     return this.add('raises', intid, vcpu, [1])
   }
@@ -57,27 +58,26 @@ export class DeviceBuilder {
   /** Sends a signal to a vCPU's thread: it returns to userspace, which calls KVM_RUN again. */
   signal(vcpu = 0): this {
     this.steps.push({
-      name: `signals vcpu${vcpu}`,
+      name: `signals vcpu${argumentNumber('vcpu', vcpu)}`,
       intid: 0,
       vcpu,
       levels: [],
       notBefore: this.time,
       signal: true,
     })
-    this.time = undefined
     return this
   }
 
   /** @internal */
   build(): DeviceProgram {
-    return { name: this.name, steps: this.steps }
+    return { name: this.name, steps: [...this.steps] }
   }
 
   private add(verb: string, intid: number, vcpu: number, levels: readonly (0 | 1)[]): this {
     argumentInteger('intid', intid, 16, 1019)
+    argumentNumber('vcpu', vcpu)
     const name = `${verb} ${intidName(intid)}${intid < 32 ? ` of vcpu${vcpu}` : ''}`
     this.steps.push({ name, intid, vcpu, levels, notBefore: this.time })
-    this.time = undefined
     return this
   }
 }

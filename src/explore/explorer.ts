@@ -5,11 +5,13 @@
  * expire at any moment after they were armed. States that were seen are not explored again.
  */
 import { TIMER_WFIT } from '../hyp/arch-timer.ts'
-import { argumentInteger } from '../state/vgic-error.ts'
+import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
+import { argumentBoolean, argumentInteger, argumentOptions, type Fields } from '../state/arguments.ts'
 import { Changes } from './changes.ts'
+import { CutStates } from './cut-states.ts'
 import { type InvariantId, invariants } from './invariants.ts'
-import type { Actor, ScenarioMachine } from './machine.ts'
-import type { Scenario } from './scenario.ts'
+import type { Actor, Machine } from './machine.ts'
+import { checkScenario, type Scenario } from './scenario.ts'
 import { writeSchedule } from './schedule.ts'
 import {
   FRAME_ACTOR,
@@ -22,7 +24,7 @@ import {
   SearchStack,
 } from './search-stack.ts'
 import { type Breach, StepChecks } from './step-checks.ts'
-import { ENTERS, StepKinds } from './step-kind.ts'
+import { StepKinds } from './step-kind.ts'
 import { SumHash, withExtra } from './sum-hash.ts'
 import { VisitedSet } from './visited.ts'
 
@@ -36,11 +38,14 @@ export interface Bounds {
   readonly migrations?: number
   /** The most states; default 1,000,000. */
   readonly states?: number
-  /** The most steps of a schedule; default 20,000. */
+  /** The most steps of a schedule; default 20,000. One that would go on is cut off, and others are explored. */
   readonly depth?: number
   /** The invariants that are checked; default all. */
   readonly invariants?: readonly InvariantId[]
-  /** Whether equal states are explored once; default true. Without it every schedule is taken to its end. */
+  /**
+   * Whether equal states are explored once; default true. Without it every schedule is taken to its end, or to a state
+   * that it has been in.
+   */
   readonly merge?: boolean
 }
 
@@ -68,10 +73,20 @@ export interface Report {
   readonly transitions: number
   /** Schedules that were taken to an end: to a state from which nothing can happen, or that was seen before. */
   readonly schedules: number
-  /** The bound that ended the exploration, if one did. */
+  /** The bound that ended the exploration, `states`, or that cut schedules off, `depth`; left out if none did. */
   readonly bound?: 'states' | 'depth'
   /** The first violation found, if any. */
   readonly violation?: Violation
+}
+
+const boundFields: Fields<Bounds> = {
+  preemptions: true,
+  ticks: true,
+  migrations: true,
+  states: true,
+  depth: true,
+  invariants: true,
+  merge: true,
 }
 
 const DEFAULT_STATES = 1_000_000
@@ -79,7 +94,8 @@ const DEFAULT_DEPTH = 20_000
 
 /** Explores a scenario; `bounds` limit what the environment does and how far the search goes. */
 export function explore(scenario: Scenario, bounds: Bounds = {}): Report {
-  return new Explorer(scenario.machine(), bounds).run()
+  argumentOptions('bounds', bounds, boundFields)
+  return new Explorer(checkScenario(scenario).machine(), bounds).run()
 }
 
 /** The bounded kinds of interventions; what is left of each is a byte of a budget. */
@@ -95,6 +111,7 @@ export class Explorer {
   private readonly changes: Changes
   private readonly hash = new SumHash()
   private readonly visited: VisitedSet
+  private readonly cut = new CutStates()
   private readonly checks: StepChecks
   private readonly budget: number
   private readonly maxStates: number
@@ -104,9 +121,12 @@ export class Explorer {
   private schedules = 0
 
   constructor(
-    readonly machine: ScenarioMachine,
+    readonly machine: Machine,
     bounds: Bounds,
   ) {
+    this.budget = (['preemptions', 'ticks', 'migrations'] as const)
+      .map((name) => argumentInteger(name, bounds[name] ?? 0, 0, 255))
+      .reduce((budget, most, i) => budget | (most << (8 * i)), 0)
     machine.prepareExploration()
     this.actors = [...machine.actors, ...machine.environment].filter((actor) =>
       possible(machine, actor, bounds),
@@ -115,18 +135,15 @@ export class Explorer {
       const bounded = (budgetKinds as readonly string[]).indexOf(kind)
       return bounded < 0 ? -1 : 8 * bounded
     })
-    this.budget = (['preemptions', 'ticks', 'migrations'] as const)
-      .map((name) => argumentInteger(name, bounds[name] ?? 0, 0, 255))
-      .reduce((budget, most, i) => budget | (most << (8 * i)), 0)
     this.words = machine.hypervisor.words
     this.stack = new SearchStack(this.words)
     this.kinds = new StepKinds(machine)
     this.changes = new Changes(machine, this.stack.top)
-    this.checks = new StepChecks(machine, this.changes, bounds.invariants)
+    this.checks = new StepChecks(machine, this.changes, this.stack.top, bounds.invariants)
     this.maxStates = argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff)
     this.maxDepth = argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000)
     this.visited = new VisitedSet(Math.min(this.maxStates, 1 << 19))
-    this.merge = bounds.merge ?? true
+    this.merge = argumentBoolean('merge', bounds.merge ?? true)
   }
 
   run(): Report {
@@ -134,14 +151,14 @@ export class Explorer {
     hash.hashAll(this.words, this.changes.ranges)
     const key = withExtra(hash.a, this.budget)
     const slot = visited.find(key, hash.b)
-    visited.insert(slot, key, hash.b)
+    visited.enterStack(slot, key, hash.b)
     stack.push(hash.a, hash.b, this.budget, slot, this.changes)
     while (stack.depth >= 0) {
       const actor = this.nextActor()
-      const found = actor < 0 ? this.leave() : this.take(actor)
+      const found = actor < 0 ? this.leave() : stack.depth < this.maxDepth ? this.take(actor) : this.cutOff()
       if (found) return found
     }
-    return this.report()
+    return this.report(this.cut.any ? { bound: 'depth' } : {})
   }
 
   /** The next actor to try in the state on top; -1 if none is left. */
@@ -176,18 +193,32 @@ export class Explorer {
     if (breach) return this.violated(breach, stack.actors())
     const slot = visited.find(key, hash.b)
     const isNew = visited.isFree(slot)
-    if (!isNew && this.merge) {
+    const closesCycle = !isNew && visited.isOnStack(slot)
+    if (closesCycle || (!isNew && this.isExplored(key, hash.b))) {
       this.schedules++
-      const livelock = visited.isOnStack(slot) && this.checks.checked.L4 ? this.livelock(left) : undefined
+      const livelock = closesCycle && this.checks.checked.L4 ? this.livelock(left) : undefined
       if (livelock) return livelock
+      this.cut.skip(key, hash.b, stack.depth + 1)
       stack.undo(changes)
       return undefined
     }
-    if (visited.size >= this.maxStates) return this.report({ bound: 'states' })
-    if (stack.depth + 1 >= this.maxDepth) return this.report({ bound: 'depth' })
-    if (isNew) visited.insert(slot, key, hash.b)
+    if (isNew && visited.size >= this.maxStates) return this.report({ bound: 'states' })
+    visited.enterStack(slot, key, hash.b)
     stack.push(hash.a, hash.b, left, slot, changes)
     return undefined
+  }
+
+  /** Whether a state that was seen, by its lanes, needs no second look. */
+  private isExplored(a: number, b: number): boolean {
+    return this.merge && !this.cut.isNearer(a, b, this.stack.depth + 1)
+  }
+
+  /** Does not go on from the state on top, although something could happen there. */
+  private cutOff(): undefined {
+    const { frames, frame, depth } = this.stack
+    frames[frame + FRAME_NEXT] = this.actors.length
+    frames[frame + FRAME_STEPS]++
+    this.cut.cutOff(depth)
   }
 
   private budgetAfter(left: number, actor: number): number {
@@ -206,29 +237,33 @@ export class Explorer {
     }
     const key = withExtra(frames[frame + FRAME_HASH_A], frames[frame + FRAME_BUDGET])
     visited.leaveStack(frames[frame + FRAME_SLOT], key, frames[frame + FRAME_HASH_B])
+    this.cut.leave(key, frames[frame + FRAME_HASH_B], stack.depth)
     stack.pop()
     return undefined
   }
 
   /**
-   * The step closes a cycle. It is a livelock if the guest is entered in it and gets nowhere, and if nobody who
-   * could have taken a step all the way round was left out.
+   * The step closes a cycle. It is a livelock if a thread goes round in it, for its guest then gets nowhere, and if
+   * nobody who could have taken a step all the way round was left out. A guest that spins by itself is its own affair.
    */
   private livelock(budget: number): Report | undefined {
     const { stack, hash } = this
     const first = stack.depthOf(hash.a, hash.b, budget)
-    if (first < 0 || !this.entersWithoutProgress(first) || !this.isFair(first)) return undefined
+    if (first < 0 || !this.hasThread(first) || !this.isFair(first)) return undefined
     const what = `the ${stack.depth - first + 1} last steps repeat for ever, and the guest gets nowhere`
     return this.violated(['L4', what], stack.actors())
   }
 
-  /** A guest's progress moves its program counter, which no cycle can undo: a cycle that enters is without any. */
-  private entersWithoutProgress(first: number): boolean {
-    let enters = false
+  /** Whether a thread steps in a cycle. A guest's progress moves its program counter, which no cycle can undo. */
+  private hasThread(first: number): boolean {
+    const { runLoop } = this.machine.hypervisor
+    let found = false
     this.stack.visitDownTo(first, (actor) => {
-      if (this.kinds.next(this.actors[actor]) & ENTERS) enters = true
+      const { kind, index } = this.actors[actor]
+      if (kind === 'vcpu' && runLoop.threadState(this.machine.hypervisor.vcpu(index)) !== THREAD_IN_GUEST)
+        found = true
     })
-    return enters
+    return found
   }
 
   /** Whether every actor that is ready in all states of a cycle takes a step in it. */
@@ -259,7 +294,7 @@ export class Explorer {
 }
 
 /** Whether an actor can ever do anything within the bounds. */
-function possible({ hypervisor, setup }: ScenarioMachine, { kind, detail }: Actor, bounds: Bounds): boolean {
+function possible({ hypervisor, setup }: Machine, { kind, detail }: Actor, bounds: Bounds): boolean {
   switch (kind) {
     case 'timer':
       return setup.timers || detail === TIMER_WFIT

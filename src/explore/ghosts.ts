@@ -2,27 +2,38 @@
  * What the invariants remember and no part of the machine does: the guest's ICH_VMCR_EL2 as it last was in the
  * hardware while the guest ran, and the edges that the guest has not acknowledged yet.
  */
+import { ICH_VMCR_VIEW } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
-import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE, OP_ACK, OP_WORDS } from '../hyp/guest.ts'
+import { OP_ACK, OP_WORDS } from '../hyp/guest-program.ts'
+import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/guest-record.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
 import { VCPU_FAULT_IPA, VCPU_INDEX, VCPU_IRQ, VCPU_PE } from '../hyp/vcpu.ts'
 import { IRQ_EDGE } from '../hyp/vgic-irq.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 
+/** Where it is kept. */
+export const ghostRecord = ({ vcpus, spis }: VmSetup): RecordType =>
+  recordType('ghost', [
+    { name: 'vmcr of vcpu[<n>]', at: 0, count: vcpus, class: 'authoritative', view: ICH_VMCR_VIEW },
+    { name: 'edges of vcpu[<n>]', at: vcpus, count: vcpus, class: 'authoritative' },
+    {
+      name: 'edges of SPI <n>',
+      n: (i) => `${FIRST_SPI + 32 * i} to ${FIRST_SPI + 32 * i + 31}`,
+      at: 2 * vcpus,
+      count: Math.max(Math.ceil(spis / 32), 1),
+      class: 'authoritative',
+    },
+  ])
+
 export class Ghosts {
   private readonly words: Int32Array
+  /** Hears of each acknowledge of a guest; null if nobody listens. */
+  observer: ((v: number, intid: number) => void) | null = null
   /** Bitmaps of edges: a word for each vCPU's private interrupts, then the SPIs. */
   private readonly edges: number
   /** Their words. */
   readonly first: number
   readonly end: number
-
-  static recordOf({ vcpus, spis }: VmSetup): RecordType {
-    return recordType('ghost', [
-      { name: 'vmcr', at: 0, count: vcpus, class: 'authoritative' },
-      { name: 'edges', at: vcpus, count: vcpus + Math.max(Math.ceil(spis / 32), 1), class: 'authoritative' },
-    ])
-  }
 
   constructor(
     private readonly hypervisor: Hypervisor,
@@ -31,7 +42,7 @@ export class Ghosts {
     this.words = hypervisor.words
     this.edges = at + hypervisor.place.vcpuCount
     this.first = at
-    this.end = at + Ghosts.recordOf(hypervisor.setup).size
+    this.end = at + ghostRecord(hypervisor.setup).size
     for (let i = 0; i < hypervisor.place.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
   }
 
@@ -49,7 +60,10 @@ export class Ghosts {
     const exit = hypervisor.stepGuest(v)
     words[this.at + words[v + VCPU_INDEX]] = hypervisor.silicon.ich.readVmcr(pe)
     const done = words[v + GUEST_PC] === pc + 1 && words[v + GUEST_DEPTH] === depth
-    if (done && ops[pc * OP_WORDS] === OP_ACK) this.acknowledged(v, words[v + GUEST_VALUE])
+    if (done && ops[pc * OP_WORDS] === OP_ACK) {
+      this.acknowledged(v, words[v + GUEST_VALUE])
+      this.observer?.(v, words[v + GUEST_VALUE])
+    }
     return exit
   }
 

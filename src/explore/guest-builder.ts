@@ -15,7 +15,6 @@ import { DAIF_F, DAIF_I } from '../gic/pcpu.ts'
 import { TIMER_PHYSICAL, TIMER_VIRTUAL } from '../hyp/arch-timer.ts'
 import {
   type GuestProgram,
-  MAX_LOOPS,
   OP_ACK,
   OP_COUNT,
   OP_DIR,
@@ -43,8 +42,20 @@ import {
   OP_WFIT,
   OP_WORDS,
   OP_WRITE,
-} from '../hyp/guest.ts'
-import { argumentInteger, VgicError } from '../state/vgic-error.ts'
+} from '../hyp/guest-program.ts'
+import { MAX_LOOPS } from '../hyp/guest-record.ts'
+import {
+  argumentBits,
+  argumentBoolean,
+  argumentFunction,
+  argumentInteger,
+  argumentList,
+  argumentOneOf,
+  argumentOptions,
+  argumentSize,
+  type Fields,
+} from '../state/arguments.ts'
+import { VgicError } from '../state/vgic-error.ts'
 
 /** PSTATE masks: `irq` is PSTATE.I, `fiq` is PSTATE.F. */
 export type MaskName = 'irq' | 'fiq'
@@ -52,7 +63,14 @@ export type MaskName = 'irq' | 'fiq'
 /** The timers of a vCPU: PPI 27 and PPI 30. */
 export type TimerName = 'virtual' | 'physical'
 
-const timerOf = (which: TimerName): number => (which === 'virtual' ? TIMER_VIRTUAL : TIMER_PHYSICAL)
+const timerOf = (which: TimerName): number =>
+  argumentOneOf('which', which, ['virtual', 'physical'] as const) === 'virtual'
+    ? TIMER_VIRTUAL
+    : TIMER_PHYSICAL
+const checkGroup = (group: 0 | 1): number => argumentInteger('group', group, 0, 1)
+/** A guest may name a register that no GIC has. */
+const checkEncoding = (encoding: number): number => argumentInteger('encoding', encoding, 0, 0xffff_ffff)
+const LIST = '(list) => ..., which adds operations to the list'
 
 /** An SGI to send. */
 export interface SgiTarget {
@@ -63,6 +81,8 @@ export interface SgiTarget {
   /** Which register sends it: 1 is ICC_SGI1R_EL1 (the default), 0 is ICC_SGI0R_EL1, 'other' is ICC_ASGI1R_EL1. */
   readonly group?: 0 | 1 | 'other'
 }
+
+const sgiFields: Fields<SgiTarget> = { intid: true, vcpus: true, group: true }
 
 /** Bytes of an access. */
 export type AccessSize = 1 | 2 | 4 | 8
@@ -104,14 +124,14 @@ export class OpList {
     protected readonly group: 0 | 1,
   ) {}
 
-  /** Reads ICC_IAR<group>_EL1 and keeps the INTID for `eoi` and `dir` in the same list. */
+  /** Reads `ICC_IAR<group>_EL1` and keeps the INTID for `eoi` and `dir` in the same list. */
   ack(group = this.group): this {
-    return this.add(`ack: ICC_IAR${group}_EL1`, OP_ACK, group)
+    return this.add(`ack: ICC_IAR${checkGroup(group)}_EL1`, OP_ACK, group)
   }
 
-  /** Writes ICC_EOIR<group>_EL1 with what `ack` gave; nothing if that was 1020 to 1023. */
+  /** Writes `ICC_EOIR<group>_EL1` with what `ack` gave; nothing if that was 1020 to 1023. */
   eoi(group = this.group): this {
-    return this.add(`eoi: ICC_EOIR${group}_EL1`, OP_EOI, group)
+    return this.add(`eoi: ICC_EOIR${checkGroup(group)}_EL1`, OP_EOI, group)
   }
 
   /** Writes ICC_DIR_EL1 with what `ack` gave; nothing if that was 1020 to 1023. */
@@ -121,14 +141,13 @@ export class OpList {
 
   /** Does a list of operations if this list's last `ack` gave an INTID. */
   on(intid: number, body: (list: this) => unknown): this {
+    argumentInteger('intid', intid, 0, 0xff_ffff)
+    argumentFunction('body', body, LIST)
     const { ops } = this.draft
     const at = ops.length
     this.add('', OP_UNLESS_ACK)
     body(this)
-    ops[at] = {
-      op: [OP_UNLESS_ACK, argumentInteger('intid', intid, 0, 0xff_ffff), ops.length],
-      name: `is it ${intidName(intid)}?`,
-    }
+    ops[at] = { op: [OP_UNLESS_ACK, intid, ops.length], name: `is it ${intidName(intid)}?` }
     return this
   }
 
@@ -141,12 +160,14 @@ export class OpList {
 
   /** Sets PSTATE masks; both if none is named. */
   mask(...masks: MaskName[]): this {
-    return this.add(`mask ${masks.join(' ') || 'irq fiq'}`, OP_MASK, daif(masks))
+    const bits = daif(masks)
+    return this.add(`mask ${masks.join(' ') || 'irq fiq'}`, OP_MASK, bits)
   }
 
   /** Clears PSTATE masks; both if none is named. */
   unmask(...masks: MaskName[]): this {
-    return this.add(`unmask ${masks.join(' ') || 'irq fiq'}`, OP_UNMASK, daif(masks))
+    const bits = daif(masks)
+    return this.add(`unmask ${masks.join(' ') || 'irq fiq'}`, OP_UNMASK, bits)
   }
 
   /** WFI. */
@@ -166,17 +187,21 @@ export class OpList {
 
   /** MSR: writes a system register, an ICC_ constant, with up to 64 bits. */
   write(encoding: number, value: number | bigint): this {
-    const bits = BigInt.asUintN(64, BigInt(value))
+    checkEncoding(encoding)
+    const bits = BigInt.asUintN(64, argumentBits('value', value))
     return this.add(`${nameOf(encoding)} := ${hex(bits)}`, OP_WRITE, encoding, ...halves(bits))
   }
 
   /** MRS: reads a system register, an ICC_ constant. */
   read(encoding: number): this {
-    return this.add(`read ${nameOf(encoding)}`, OP_READ, encoding)
+    return this.add(`read ${nameOf(checkEncoding(encoding))}`, OP_READ, encoding)
   }
 
   /** Reads a system register until `value & mask` is `expected`. */
   poll(encoding: number, mask: number, expected: number): this {
+    checkEncoding(encoding)
+    argumentInteger('mask', mask, -0x8000_0000, 0xffff_ffff)
+    argumentInteger('expected', expected, -0x8000_0000, 0xffff_ffff)
     return this.add(
       `poll ${nameOf(encoding)} & ${hex(mask)} = ${hex(expected)}`,
       OP_POLL,
@@ -188,14 +213,16 @@ export class OpList {
 
   /** Reads memory or a device; the emulated GIC is at the VM's `frames`. `size` is 1, 2, 4 or 8 bytes. */
   readMmio(address: number, size: AccessSize = 4): this {
-    return this.add(`read ${size} bytes at ${hex(address)}`, OP_MMIO_READ, ...addressOperands(address, size))
+    const operands = addressOperands(address, size)
+    return this.add(`read ${size} bytes at ${hex(address)}`, OP_MMIO_READ, ...operands)
   }
 
   /** Writes up to 64 bits to memory or a device. */
   writeMmio(address: number, value: number | bigint, size: AccessSize = 4): this {
-    const bits = BigInt.asUintN(8 * size, BigInt(value))
+    const operands = addressOperands(address, size)
+    const bits = BigInt.asUintN(8 * size, argumentBits('value', value))
     const name = `${size} bytes at ${hex(address)} := ${hex(bits)}`
-    return this.add(name, OP_MMIO_WRITE, ...addressOperands(address, size), ...halves(bits))
+    return this.add(name, OP_MMIO_WRITE, ...operands, ...halves(bits))
   }
 
   /** Sets ICC_PMR_EL1: only priorities below this are signalled. */
@@ -205,20 +232,26 @@ export class OpList {
 
   /** Sets ICC_IGRPEN0_EL1 or ICC_IGRPEN1_EL1. */
   enableGroup(group: 0 | 1, enabled = true): this {
-    return this.write(group === 0 ? ICC_IGRPEN0_EL1 : ICC_IGRPEN1_EL1, enabled ? 1 : 0)
+    const register = checkGroup(group) === 0 ? ICC_IGRPEN0_EL1 : ICC_IGRPEN1_EL1
+    return this.write(register, argumentBoolean('enabled', enabled) ? 1 : 0)
   }
 
   /** Sends an SGI. */
-  sgi({ intid, vcpus, group = 1 }: SgiTarget): this {
+  sgi(target: SgiTarget): this {
+    const { intid, vcpus, group = 1 } = argumentOptions('sgi', target, sgiFields)
     argumentInteger('intid', intid, 0, 15)
+    argumentOneOf('group', group, [0, 1, 'other'] as const)
     const register = group === 1 ? ICC_SGI1R_EL1 : group === 0 ? ICC_SGI0R_EL1 : ICC_ASGI1R_EL1
-    const to = vcpus === 'others' ? 'all others' : `vCPU ${vcpus.join(', ')}`
     const value = (BigInt(intid) << 24n) | targetBits(vcpus)
+    const to = vcpus === 'others' ? 'all others' : `vCPU ${vcpus.join(', ')}`
     this.write(register, value)
     return this.rename(`${nameOf(register)}: ${intidName(intid)} to ${to}`)
   }
 
-  /** Makes the device that drives an SPI or PPI of this vCPU lower its line, by a register of the device. */
+  /**
+   * Makes the device that drives an SPI or PPI of this vCPU lower its line, by a register of the device; the scenario must
+   * have one.
+   */
   quiesce(intid: number): this {
     argumentInteger('intid', intid, 16, 1019)
     return this.add(`quiesce ${intidName(intid)}`, OP_QUIESCE, intid)
@@ -227,17 +260,20 @@ export class OpList {
   /** Starts a timer of the vCPU, which expires `ticks` of virtual time from now; the VM must have timers. */
   timer(ticks: number, which: TimerName = 'virtual'): this {
     argumentInteger('ticks', ticks, 0, 0x3fff_ffff)
-    return this.add(`${which} timer in ${ticks}`, OP_TIMER, timerOf(which), ticks)
+    const timer = timerOf(which)
+    return this.add(`${which} timer in ${ticks}`, OP_TIMER, timer, ticks)
   }
 
-  /** Turns a timer off. */
+  /** Turns a timer off; the VM must have timers. */
   stopTimer(which: TimerName = 'virtual'): this {
-    return this.add(`${which} timer off`, OP_TIMER, timerOf(which), -1)
+    const timer = timerOf(which)
+    return this.add(`${which} timer off`, OP_TIMER, timer, -1)
   }
 
   /** WFIT: as WFI, but at most for `ticks` of virtual time. */
   wfit(ticks: number): this {
-    return this.add(`wfit ${ticks}`, OP_WFIT, argumentInteger('ticks', ticks, 0, 0x3fff_ffff))
+    argumentInteger('ticks', ticks, 0, 0x3fff_ffff)
+    return this.add(`wfit ${ticks}`, OP_WFIT, ticks)
   }
 
   /** WFET: as WFE. The hypervisor yields and comes back, so that its timeout does not matter. */
@@ -263,6 +299,7 @@ export class OpList {
   /** Does a list of operations `rounds` times. A guest has at most 4 loops, one inside another included. */
   loop(rounds: number, body: (list: this) => unknown): this {
     argumentInteger('rounds', rounds, 1, 0x7fff_ffff)
+    argumentFunction('body', body, LIST)
     const loop = this.draft.newLoop()
     const back = this.draft.ops.length
     body(this)
@@ -294,13 +331,13 @@ export class GuestBuilder extends OpList {
 
   /** The handler for virtual IRQs (group 1): runs with both masks set, and returns at the end of its list. */
   onIrq(handler: (list: OpList) => unknown): this {
-    this.irq = handler
+    this.irq = argumentFunction('handler', handler, LIST)
     return this
   }
 
   /** The handler for virtual FIQs (group 0). */
   onFiq(handler: (list: OpList) => unknown): this {
-    this.fiq = handler
+    this.fiq = argumentFunction('handler', handler, LIST)
     return this
   }
 
@@ -328,24 +365,26 @@ export class GuestBuilder extends OpList {
 
 /** The size of an access, and its address as two words. */
 function addressOperands(address: number, size: AccessSize): number[] {
-  if (![1, 2, 4, 8].includes(size))
-    throw new VgicError('argument', `size must be 1, 2, 4 or 8, but is ${String(size)}.`)
+  argumentSize('size', size)
   argumentInteger('address', address, 0, 2 ** 52 - size)
   return [size, address | 0, Math.floor(address / 0x1_0000_0000)]
 }
 
 function daif(masks: readonly MaskName[]): number {
   if (masks.length === 0) return DAIF_I | DAIF_F
-  return masks.reduce((bits, mask) => bits | (mask === 'irq' ? DAIF_I : DAIF_F), 0)
+  const bitOf = (mask: MaskName): number =>
+    argumentOneOf('mask', mask, ['irq', 'fiq'] as const) === 'irq' ? DAIF_I : DAIF_F
+  return masks.reduce((bits, mask) => bits | bitOf(mask), 0)
 }
 
 /** The affinity and target list, or IRM, of an SGI register's value. */
 function targetBits(vcpus: SgiTarget['vcpus']): bigint {
   if (vcpus === 'others') return 1n << 40n
-  if (vcpus.length === 0) {
+  const targets = argumentList('vcpus', vcpus, 'indices of vCPUs, or "others"')
+  if (targets.length === 0) {
     throw new VgicError('scenario', "An SGI needs a target: name vCPUs, or 'others'.")
   }
-  const clusters = new Set(vcpus.map((vcpu) => argumentInteger('vcpus', vcpu, 0, 254) >> 4))
+  const clusters = new Set(targets.map((vcpu) => argumentInteger('vcpus', vcpu, 0, 254) >> 4))
   if (clusters.size !== 1) {
     throw new VgicError(
       'scenario',

@@ -1,51 +1,98 @@
 /**
  * What must hold in every state or at every step of a machine, whatever the schedule. The names are those of the
  * catalogue of bugs: S for safety, L for liveness, which is checked as safety on states from which nothing can
- * happen any more (L1), on guests that run without what they should have (L3), and on cycles (L4, which the
- * explorer finds).
+ * happen any more (L1, L6), on guests that run without what they should have (L3), and on cycles (L4, which the
+ * explorer finds). S23 is one more than the catalogue has. step-context.ts looks after S2, S19, S22, S23, and parts of
+ * S11 and S20.
  */
-import { HCR_NPIE, HCR_UIE, LR_PENDING, LR_State, VMCR_VENG0, VMCR_VENG1, VMCR_VPMR } from '../arch/ich.ts'
+import {
+  LR_ACTIVE,
+  LR_PENDING,
+  LR_Priority,
+  LR_State,
+  VMCR_VENG0,
+  VMCR_VENG1,
+  VMCR_VEOIM,
+  VMCR_VPMR,
+} from '../arch/ich.ts'
 import { FIRST_SPI, intidName } from '../arch/intid.ts'
-import { ICH_HCR, ICH_LR } from '../gic/virtual-interface.ts'
+import { PRIORITY_IDLE } from '../gic/cpu-interface.ts'
+import { ICH_HCR, ICH_LR, ICH_VMCR } from '../gic/virtual-interface.ts'
+import { timerIntids } from '../hyp/arch-timer.ts'
+import { OP_WORDS, OP_WRITE } from '../hyp/guest-program.ts'
+import { GUEST_ACK, GUEST_DEPTH, GUEST_PC } from '../hyp/guest-record.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { THREAD_IN_GUEST, THREAD_SLEEPS } from '../hyp/run-loop.ts'
+import { TABLE_SHIFT } from '../hyp/program.ts'
+import {
+  THREAD_IN_GUEST,
+  THREAD_SLEEPS,
+  THREAD_WAITS_FOR_CPU,
+  THREAD_WAITS_FOR_VCPUS,
+} from '../hyp/run-loop.ts'
+import { STEP_REEVALUATE } from '../hyp/steps.ts'
 import {
   MODE_EXITING,
   THREAD_MODE,
   THREAD_REQUESTS,
   VCPU_AP_COUNT,
+  VCPU_ESR,
   VCPU_INDEX,
   VCPU_IRQ,
+  VCPU_PC,
   VCPU_PE,
   VCPU_THREAD,
   VCPU_USED_LRS,
   VCPU_VMCR,
 } from '../hyp/vcpu.ts'
 import {
+  IRQ_ACTIVE,
   IRQ_EDGE,
   IRQ_GROUP1,
   IRQ_LATCH,
+  IRQ_LINE,
   irqApListOf,
   irqIsDeliverable,
+  irqListRegister,
   irqPriority,
   irqTarget,
 } from '../hyp/vgic-irq.ts'
+import { OVERFLOW_INTERRUPTS } from '../hyp/vgic-v3.ts'
 import { VM_ENABLED } from '../hyp/vm.ts'
-import type { ScenarioMachine } from './machine.ts'
+import type { Machine } from './machine.ts'
 
 /** The name of an invariant. */
-export type InvariantId = 'S8' | 'S11' | 'S17' | 'S20' | 'S21' | 'L1' | 'L3' | 'L4'
+export type InvariantId =
+  | 'S2'
+  | 'S8'
+  | 'S11'
+  | 'S12'
+  | 'S17'
+  | 'S19'
+  | 'S20'
+  | 'S21'
+  | 'S22'
+  | 'S23'
+  | 'L1'
+  | 'L3'
+  | 'L4'
+  | 'L6'
 
 /** What each invariant says. */
 export const invariants: Readonly<Record<InvariantId, string>> = {
+  S2: 'A vCPU enters its guest only loaded, and with the CPU interface that its guest left.',
   S8: 'At every entry the INTIDs in valid list registers are distinct.',
-  S11: 'Whenever the owner asks runnable() in its halt, the shadow of ICH_VMCR_EL2 is what its guest would see.',
+  S11: 'Whenever the owner asks runnable() in its halt the shadow of ICH_VMCR_EL2 is what its guest would see; so it is, with the active priorities, when userspace has the vCPU.',
+  S12: 'A guest’s write to ICC_DIR_EL1 reaches the interrupt that it names on whatever vCPU that is active.',
   S17: 'An interrupt names a vCPU exactly if it is once on that vCPU’s ap_list and on no other.',
-  S20: 'A question changes nothing of another vCPU.',
+  S19: 'Whatever is pending or active has one owner: list registers are filled when they have been folded back.',
+  S20: 'A question changes nothing of another vCPU; the CPU interface and the timers are loaded and put with preemption off, and the CPU interface is in memory when the thread gives its PE up or ends.',
   S21: 'A vCPU in the guest with a request pending has a kick on the way.',
+  S22: 'A thread waits, sleeps and returns to userspace with preemption and interrupts on; list registers are filled and folded, and the guest is entered, with interrupts off.',
+  S23: 'What a guest left for is done before it is entered again, and a step that deals with an access finds one.',
   L1: 'When nothing can happen any more, no vCPU sleeps with an interrupt that its guest would take.',
-  L3: 'An edge that the guest has not acknowledged is pending somewhere; a guest runs without an interrupt that it would take only if something will make it leave.',
-  L4: 'No cycle of steps enters the guest and gets it nowhere, with everybody who can step taking part.',
+  L3: 'An edge that the guest has not acknowledged is pending somewhere; a guest runs without an interrupt that it would take next, or one that its timer asserts, only if something will make it leave, and is not entered without it.',
+  L4: 'No cycle of a thread’s steps gets its guest nowhere, with everybody who can step taking part.',
+  L6: 'When nothing can happen any more, no thread waits for a PE or for other vCPUs.',
 }
 
 /** Checks the invariants of a machine. Each function returns what is wrong, or undefined. */
@@ -53,7 +100,7 @@ export class InvariantChecker {
   private readonly hypervisor: Hypervisor
   private readonly words: Int32Array
 
-  constructor(private readonly machine: ScenarioMachine) {
+  constructor(private readonly machine: Machine) {
     this.hypervisor = machine.hypervisor
     this.words = machine.hypervisor.words
   }
@@ -82,6 +129,25 @@ export class InvariantChecker {
     if (shadow === seen) return undefined
     const name = `vcpu${this.words[v + VCPU_INDEX]}`
     return `${name} asks with priority mask 0x${shadow.toString(16)}, its guest has 0x${seen.toString(16)}`
+  }
+
+  /** S12, after a guest's step that was a write to ICC_DIR_EL1; `before` are the words before it. */
+  lostDeactivation(v: number, before: Int32Array): string | undefined {
+    const { hypervisor, words, machine } = this
+    const { apLists, place } = hypervisor
+    const isDone = words[v + GUEST_PC] === before[v + GUEST_PC] + 1 && words[v + VCPU_ESR] === 0
+    if (!isDone || (before[before[v + VCPU_PE] + ICH_VMCR] & VMCR_VEOIM) === 0) return undefined
+    const { ops } = machine.setup.guests[before[v + VCPU_INDEX]]
+    const at = before[v + GUEST_PC] * OP_WORDS
+    const intid = ops[at] === OP_WRITE ? ops[at + 2] : before[v + GUEST_ACK + before[v + GUEST_DEPTH]]
+    if (intid < FIRST_SPI || intid >= FIRST_SPI + place.spiCount) return undefined
+    const irq = apLists.irqOf(v, intid)
+    const owner = irqApListOf(before[irq])
+    if (owner === 0 || owner === before[v + VCPU_INDEX] + 1) return undefined
+    const other = apLists.vcpuOf(owner - 1)
+    if ((before[irq] & IRQ_ACTIVE) === 0 && !isInListRegister(before, other, intid, LR_ACTIVE))
+      return undefined
+    return `vcpu${before[v + VCPU_INDEX]} deactivates ${intidName(intid)}, which is active on vcpu${owner - 1}, and nobody is told`
   }
 
   /** S17, after any step. */
@@ -140,52 +206,109 @@ export class InvariantChecker {
     return undefined
   }
 
-  /** L3, after any step. */
-  missing(): string | undefined {
+  /** L6, in a state from which nothing can happen. */
+  stuckThread(): string | undefined {
+    const { runLoop } = this.hypervisor
     for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
-      const lost = this.lostEdge(v)
-      if (lost !== undefined) return lost
-      if (this.words[v + VCPU_AP_COUNT] === 0 || !this.runsUnnoticed(v)) continue
-      const irq = this.absent(v)
-      if (irq !== 0) {
-        return `vcpu${i} is in the guest without ${intidName(this.hypervisor.apLists.intidOf(v, irq))}, and nothing makes it leave`
-      }
+      const state = runLoop.threadState(v)
+      if (state !== THREAD_WAITS_FOR_CPU && state !== THREAD_WAITS_FOR_VCPUS) continue
+      return `vcpu${i} waits for ${runLoop.waitsForVcpus(v) ? 'other vCPUs' : 'a PE'} for ever`
     }
     return undefined
   }
 
-  /** Whether a vCPU is in the guest and neither a kick nor another's unfinished injection is on the way. */
+  /** L3, after any step; `entered` is the vCPU that the step has brought into its guest, 0 if none. */
+  missing(entered: number): string | undefined {
+    for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
+      const v = this.hypervisor.vcpu(i)
+      const lost = this.lostEdge(v)
+      if (lost !== undefined) return lost
+      const unseen = this.unseenTimer(v)
+      if (unseen !== undefined) return unseen
+      if (this.words[v + VCPU_AP_COUNT] === 0 || !this.isLeftAlone(v) || this.isReevaluating()) continue
+      // A maintenance interrupt that is there from the entry on leads to no other list registers.
+      if (v !== entered && this.hypervisor.guest.isInterrupted(v)) continue
+      const irq = this.absent(v)
+      if (irq === 0) continue
+      const without = `vcpu${i} is in the guest without ${intidName(this.hypervisor.apLists.intidOf(v, irq))}`
+      return this.hypervisor.guest.isInterrupted(v)
+        ? `${without}, and leaves it at once only to come back as it was`
+        : `${without}, and nothing makes it leave`
+    }
+    return undefined
+  }
+
+  /** Whether a vCPU is in the guest and nothing makes it leave. */
   private runsUnnoticed(v: number): boolean {
+    return this.isLeftAlone(v) && !this.hypervisor.guest.isInterrupted(v)
+  }
+
+  /** Whether a vCPU is in the guest and neither a kick nor another's unfinished injection is on the way. */
+  private isLeftAlone(v: number): boolean {
     const { words } = this
     if (this.hypervisor.runLoop.threadState(v) !== THREAD_IN_GUEST) return false
-    if (this.hypervisor.guest.isInterrupted(v)) return false
     if ((words[v + VCPU_THREAD] & THREAD_MODE) === MODE_EXITING) return false
     return !this.machine.injectsFor(v)
   }
 
-  /** An interrupt on a running vCPU's list that its guest would take but is in no list register; 0 if none. */
+  /** Whether an access has changed what belongs where, and the re-evaluation is yet to tell whom it concerns. */
+  private isReevaluating(): boolean {
+    const { place, runLoop } = this.hypervisor
+    for (let i = 0; i < place.vcpuCount; i++) {
+      const pc = this.words[this.hypervisor.vcpu(i) + VCPU_PC]
+      if (runLoop.table[pc << TABLE_SHIFT] === STEP_REEVALUATE) return true
+    }
+    return false
+  }
+
+  /**
+   * An interrupt on a running vCPU's list that should be in a list register and is in none; 0 if there is none. If some
+   * did not fit it is one that the guest would take next, were it there.
+   */
   private absent(v: number): number {
     const { words } = this
-    const pe = words[v + VCPU_PE]
-    if (words[pe + ICH_HCR] & (HCR_UIE | HCR_NPIE)) return 0
-    const list = v + this.hypervisor.apLists.list
+    const { apLists } = this.hypervisor
+    const overflowed = words[words[v + VCPU_PE] + ICH_HCR] & OVERFLOW_INTERRUPTS
+    const list = v + apLists.list
+    const index = apLists.targetOf(words, v)
     for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
       const irq = words[list + k]
-      if (!irqIsDeliverable(words[irq]) || this.isInHardware(v, irq)) continue
-      return irq
+      const isForIt = irqIsDeliverable(words[irq]) && irqTarget(words[irq]) === index
+      if (!isForIt || this.isInHardware(v, irq)) continue
+      if (overflowed === 0 || this.comesNext(v, words[irq])) return irq
     }
     return 0
   }
 
-  private isInHardware(v: number, irq: number): boolean {
+  /** Whether the guest of a vCPU in it would take an interrupt before what its list registers have. */
+  private comesNext(v: number, irq: number): boolean {
     const { words } = this
+    const { virtualInterface, ich } = this.hypervisor.silicon
     const pe = words[v + VCPU_PE]
-    const intid = this.hypervisor.apLists.intidOf(v, irq)
-    for (let n = 0; n < words[v + VCPU_USED_LRS]; n++) {
-      if (words[pe + ICH_LR + 2 * n] === intid && LR_State(words[pe + ICH_LR + 2 * n + 1]) !== 0) return true
+    const vmcr = ich.readVmcr(pe)
+    if (!admits(vmcr, irq)) return false
+    const first = virtualInterface.highestPending(pe)
+    if (first !== 0 && LR_Priority(words[first]) <= irqPriority(irq)) return false
+    const running = virtualInterface.runningPriority(words, pe)
+    return running === PRIORITY_IDLE || virtualInterface.preemptsRunning(vmcr, irqListRegister(irq), running)
+  }
+
+  /** A timer of a running vCPU that asserts its interrupt, and neither the guest nor the host knows. */
+  private unseenTimer(v: number): string | undefined {
+    const { timers } = this.hypervisor
+    if (!timers.present) return undefined
+    for (const intid of timerIntids) {
+      const irq = v + VCPU_IRQ + intid
+      if (!timers.outputOf(v, intid) || this.words[irq] & (IRQ_LINE | IRQ_LATCH | IRQ_ACTIVE)) continue
+      if (this.runsUnnoticed(v) && !this.isInHardware(v, irq))
+        return `vcpu${this.words[v + VCPU_INDEX]} is in the guest, and its timer asserts ${intidName(intid)} unnoticed`
     }
-    return false
+    return undefined
+  }
+
+  private isInHardware(v: number, irq: number): boolean {
+    return isInListRegister(this.words, v, this.hypervisor.apLists.intidOf(v, irq), LR_PENDING | LR_ACTIVE)
   }
 
   /** An edge that was not acknowledged and is pending neither in software nor in a list register. */
@@ -217,13 +340,7 @@ export class InvariantChecker {
     const owner = irqApListOf(word)
     if (owner === 0) return false
     const v = this.hypervisor.vcpu(owner - 1)
-    const intid = this.hypervisor.apLists.intidOf(v, irq)
-    const pe = words[v + VCPU_PE]
-    for (let n = 0; n < words[v + VCPU_USED_LRS]; n++) {
-      const inHardware = pe + ICH_LR + 2 * n
-      if (words[inHardware] === intid && words[inHardware + 1] & LR_PENDING) return true
-    }
-    return false
+    return isInListRegister(words, v, this.hypervisor.apLists.intidOf(v, irq), LR_PENDING)
   }
 
   /** An interrupt that the guest of a vCPU would take, by what its guest sees; 0 if none. */
@@ -233,7 +350,7 @@ export class InvariantChecker {
     if (words[place.vm + VM_ENABLED] === 0) return 0
     const vmcr = machine.ghosts.vmcrOf(v)
     for (let irq = v + VCPU_IRQ; irq < v + VCPU_IRQ + FIRST_SPI; irq++)
-      if (admits(vmcr, words[irq])) return irq
+      if (admits(vmcr, this.withTimer(v, irq))) return irq
     for (let irq = place.spis; irq < place.spis + place.spiCount; irq++) {
       if (irqTarget(words[irq]) === words[v + VCPU_INDEX] && admits(vmcr, this.withPhysical(irq))) return irq
     }
@@ -245,6 +362,20 @@ export class InvariantChecker {
     const { words, hypervisor } = this
     return hypervisor.mapped.isPendingAtDistributor(irq) ? words[irq] | IRQ_LATCH : words[irq]
   }
+
+  /** The word of a vCPU's private interrupt, pending too if it is a timer's that asserts it. */
+  private withTimer(v: number, irq: number): number {
+    const { words, hypervisor } = this
+    return hypervisor.timers.outputOf(v, irq - v - VCPU_IRQ) ? words[irq] | IRQ_LINE : words[irq]
+  }
+}
+
+/** Whether a list register that a vCPU's last flush has filled holds an interrupt in one of the LR_ states. */
+function isInListRegister(words: Int32Array, v: number, intid: number, states: number): boolean {
+  const first = words[v + VCPU_PE] + ICH_LR
+  for (let lr = first; lr < first + 2 * words[v + VCPU_USED_LRS]; lr += 2)
+    if (words[lr] === intid && words[lr + 1] & states) return true
+  return false
 }
 
 /** Whether a guest with this ICH_VMCR_EL2 takes an interrupt. */

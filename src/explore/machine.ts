@@ -4,11 +4,10 @@
  * decides which of them takes the next step.
  */
 import type { CheckedGicConfig } from '../gic/config.ts'
-import { type CostRow, type ExitStatistics, readCost } from '../hyp/cost.ts'
-import { type Design, TABLE_SHIFT } from '../hyp/design.ts'
-import { type Explanation, explain } from '../hyp/explain.ts'
+import type { Design } from '../hyp/design.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { postRequest } from '../hyp/kick.ts'
+import { ENDED, stepNames } from '../hyp/program.ts'
 import { digestOf } from '../hyp/recipe.ts'
 import {
   THREAD_ENDED,
@@ -17,27 +16,16 @@ import {
   THREAD_WAITS_FOR_CPU,
   THREAD_WAITS_FOR_VCPUS,
 } from '../hyp/run-loop.ts'
-import { restoreVgic, type SavedVgic, saveVgic } from '../hyp/save-restore.ts'
-import { STEP_POST_REQUEST, STEP_QUEUE_INTERRUPT } from '../hyp/steps.ts'
-import {
-  REQ_IRQ_PENDING,
-  REQ_SIGNAL,
-  VCPU_LAST_CPU,
-  VCPU_LOADED,
-  VCPU_PE,
-  VCPU_POLLS_ATTEMPTED,
-  VCPU_POLLS_SUCCESSFUL,
-  VCPU_PREEMPTIONS,
-  VCPU_SLEEPS,
-  VCPU_YIELDS,
-} from '../hyp/vcpu.ts'
+import { REQ_SIGNAL, VCPU_LAST_CPU, VCPU_PE } from '../hyp/vcpu.ts'
+import { setTime, tick, timeOf } from '../hyp/virtual-time.ts'
 import { VM_TIME } from '../hyp/vm.ts'
-import { recordType } from '../state/layout.ts'
+import { argumentInteger, shown } from '../state/arguments.ts'
+import type { ImageBytes } from '../state/image.ts'
+import { type RecordType, recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
-import { argumentInteger, VgicError } from '../state/vgic-error.ts'
+import { VgicError } from '../state/vgic-error.ts'
 import type { DeviceProgram, DeviceStep } from './device.ts'
-import { Ghosts } from './ghosts.ts'
-import { type StepEvent, traceStep } from './trace.ts'
+import { Ghosts, ghostRecord } from './ghosts.ts'
 
 /** Whoever can take steps. */
 export interface Actor {
@@ -54,38 +42,34 @@ export interface Actor {
 /** What an actor can do: take a step, nothing until somebody else does something, or nothing any more. */
 export type ActorState = 'ready' | 'asleep' | 'done'
 
-/** What a vCPU has done so far. */
-export interface VcpuCounts {
-  /** How often its thread went to sleep. */
-  readonly sleeps: number
-  /** Halts that polled before they slept. */
-  readonly pollsAttempted: number
-  /** Of these, the ones that did not have to sleep. */
-  readonly pollsSuccessful: number
-  /** Directed yields to another vCPU. */
-  readonly yields: number
-  /** How often its thread was preempted. */
-  readonly preemptions: number
-}
-
 /** Words of a device: the next step of its program, where in the injection's steps it is, and for which vCPU. */
 const DEVICE_PC = 0
 const DEVICE_INJECT = 1
 const DEVICE_TARGET = 2
 export const DEVICE_WORDS = 3
-const DEVICE = recordType('device', [
-  { name: 'pc', at: DEVICE_PC, class: 'authoritative' },
-  { name: 'inject', at: DEVICE_INJECT, class: 'authoritative' },
-  { name: 'target', at: DEVICE_TARGET, class: 'normalised' },
-])
 
-/** Steps after which a VM that does not stop never will. */
-const STOP_STEPS = 10_000
+/** The devices' record; `stepAt` names the design's step at a program counter. */
+const deviceRecord = (devices: readonly DeviceProgram[], stepAt: (pc: number) => string): RecordType =>
+  recordType({ name: 'device <n>', n: (index) => devices[index]?.name ?? index }, [
+    {
+      name: 'pc',
+      at: DEVICE_PC,
+      class: 'authoritative',
+      means: (pc, index) => `${pc}: ${devices[index]?.steps[pc]?.name ?? 'done'}`,
+    },
+    {
+      name: 'inject',
+      at: DEVICE_INJECT,
+      class: 'authoritative',
+      means: (pc) => (pc === 0 ? 'none' : stepAt(pc)),
+    },
+    { name: 'target', at: DEVICE_TARGET, class: 'normalised', means: 'record' },
+  ])
 
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
-/** A machine that a scenario starts. One step of one actor at a time; its state can be saved and put back. */
-export class ScenarioMachine {
+/** Its parts, its actors and the steps that they take; scenario-machine.ts has what people look at. */
+export class Machine {
   /** vCPUs first, then devices. */
   readonly actors: readonly Actor[]
   /** What happens to the vCPUs: timers, then preemptions, ticks and migrations of each. */
@@ -97,6 +81,7 @@ export class ScenarioMachine {
   /** @internal */
   readonly digest: number
   private readonly devicePlace: number
+  private readonly deviceSize: number
   private readonly now: number
 
   /** @internal */
@@ -105,14 +90,16 @@ export class ScenarioMachine {
     /** @internal */
     readonly setup: VmSetup,
     design: Design,
-    private readonly devices: readonly DeviceProgram[],
+    protected readonly devices: readonly DeviceProgram[],
   ) {
-    const ghosts = Ghosts.recordOf(setup)
-    const surroundings = [[DEVICE, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
+    const ghosts = ghostRecord(setup)
+    const device = deviceRecord(devices, (pc) => stepNames(this.hypervisor.runLoop.program)[pc])
+    const surroundings = [[device, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
     this.digest = digestOf(setup, design, devices)
     this.hypervisor = new Hypervisor(config, setup, design, surroundings, this.digest)
     const { layout } = this.hypervisor.state
-    this.devicePlace = layout.baseOf(DEVICE)
+    this.devicePlace = layout.baseOf(device)
+    this.deviceSize = device.size
     this.now = this.hypervisor.place.vm + VM_TIME
     this.ghosts = new Ghosts(this.hypervisor, layout.baseOf(ghosts))
     const vcpus = Array.from({ length: setup.vcpus }, (_, index) => index)
@@ -138,9 +125,9 @@ export class ScenarioMachine {
     ])
   }
 
-  /** Virtual time: how many steps were taken. */
+  /** Virtual time: how many steps were taken, and what was let pass. */
   get time(): number {
-    return this.hypervisor.words[this.now]
+    return timeOf(this.hypervisor.words, this.now)
   }
 
   /** A copy of the whole state. */
@@ -149,7 +136,7 @@ export class ScenarioMachine {
   }
 
   /** Goes back to a snapshot of this scenario's machine. Throws a `VgicError` for any other image. */
-  restore(image: ArrayBuffer): void {
+  restore(image: ImageBytes): void {
     this.hypervisor.state.restore(image)
   }
 
@@ -158,56 +145,15 @@ export class ScenarioMachine {
     return this.hypervisor.state.hash()
   }
 
-  /**
-   * Stops the VM, as a VMM does by a signal to its vCPUs' threads: they take steps until none is loaded, that is until
-   * each has returned to userspace, sleeps, waits for a PE, or has ended. They go on when they are stepped again.
-   */
-  stop(): void {
-    const { hypervisor } = this
-    const { words } = hypervisor
-    const vcpus = this.actors.filter(({ kind }) => kind === 'vcpu')
-    const loaded = (): Actor[] =>
-      vcpus.filter(({ index }) => words[hypervisor.vcpu(index) + VCPU_LOADED] !== 0)
-    for (const { index } of loaded()) {
-      postRequest(words, hypervisor.vcpu(index), REQ_SIGNAL)
-      hypervisor.kicks.kick(hypervisor.vcpu(index))
-    }
-    for (let steps = 0; loaded().length > 0; steps++) {
-      const next = [...loaded(), ...vcpus].find((actor) => this.stateOf(actor) === 'ready')
-      if (!next || steps === STOP_STEPS) {
-        throw new VgicError(
-          'scenario',
-          'A vCPU does not return to userspace: its design must put it on a signal.',
-        )
-      }
-      this.perform(next)
-    }
-  }
-
-  /**
-   * The VM's interrupts as KVM's userspace reads them, in plain JSON. Throws a `VgicError` EBUSY while a vCPU is loaded:
-   * call `stop()` first.
-   */
-  saveVgic(): SavedVgic {
-    return saveVgic(this.hypervisor)
-  }
-
-  /**
-   * Puts saved interrupts into this VM, whatever it had before. Throws a `VgicError`, and changes nothing: EBUSY while a
-   * vCPU is loaded, `argument` for what is no saved VM of this size, EINVAL for a value that a register does not take.
-   */
-  restoreVgic(saved: SavedVgic): void {
-    restoreVgic(this.hypervisor, saved)
-  }
-
-  /** What changed since a snapshot, a register field at a time. */
-  diff(image: ArrayBuffer): Difference[] {
+  /** What changed since a snapshot, a register field at a time; program counters as steps, handles by name. */
+  diff(image: ImageBytes): Difference[] {
     return this.hypervisor.state.diff(image)
   }
 
   /** What an actor can do. */
-  stateOf({ kind, index, detail }: Actor): ActorState {
+  stateOf(actor: Actor): ActorState {
     const { hypervisor } = this
+    const { kind, index, detail } = this.checked(actor)
     switch (kind) {
       case 'vcpu':
         return this.vcpuState(hypervisor.vcpu(index))
@@ -225,8 +171,9 @@ export class ScenarioMachine {
   }
 
   /** When a device's next step, or a timer's expiry, is due in a plain run; undefined if it has no time. */
-  dueAt({ kind, index, detail }: Actor): number | undefined {
+  dueAt(actor: Actor): number | undefined {
     const { hypervisor } = this
+    const { kind, index, detail } = this.checked(actor)
     if (kind === 'timer') return hypervisor.timers.deadline(hypervisor.vcpu(index), detail)
     return kind === 'device' ? this.nextDeviceStep(index)?.notBefore : undefined
   }
@@ -244,7 +191,7 @@ export class ScenarioMachine {
   perform(actor: Actor): void {
     const { hypervisor } = this
     const { kind, index, detail } = actor
-    hypervisor.words[this.now]++
+    tick(hypervisor.words, this.now)
     switch (kind) {
       case 'vcpu':
         this.stepVcpu(hypervisor.vcpu(index))
@@ -266,18 +213,14 @@ export class ScenarioMachine {
     }
   }
 
-  /** Takes one step of a vCPU's thread, which must be at one, and returns its result. */
+  /**
+   * Takes one step of a vCPU's thread, which must be at one, and returns its result.
+   *
+   * @internal
+   */
   stepThread({ index }: Actor): number {
-    this.hypervisor.words[this.now]++
+    tick(this.hypervisor.words, this.now)
     return this.ghosts.stepThread(this.hypervisor.vcpu(index))
-  }
-
-  /** Takes one step of an actor and tells what happened. Throws an `argument` error if the actor is not ready. */
-  trace(actor: Actor): StepEvent {
-    if (this.stateOf(actor) !== 'ready') {
-      throw new VgicError('argument', `${actor.name} cannot take a step now: ask stateOf() first.`)
-    }
-    return traceStep(this, actor)
   }
 
   /**
@@ -291,52 +234,10 @@ export class ScenarioMachine {
     this.hypervisor.halt.openWindows()
   }
 
-  /** Lets time pass until something is due. */
+  /** Lets time pass until something is due; it does not go back. */
   passTime(until: number): void {
-    this.hypervisor.words[this.now] = Math.max(this.time, until)
-  }
-
-  /** What a vCPU has done so far. */
-  counts(vcpu: number): VcpuCounts {
-    const { words } = this.hypervisor
-    const v = this.hypervisor.vcpu(argumentInteger('vcpu', vcpu, 0, this.setup.vcpus - 1))
-    return {
-      sleeps: words[v + VCPU_SLEEPS],
-      pollsAttempted: words[v + VCPU_POLLS_ATTEMPTED],
-      pollsSuccessful: words[v + VCPU_POLLS_SUCCESSFUL],
-      yields: words[v + VCPU_YIELDS],
-      preemptions: words[v + VCPU_PREEMPTIONS],
-    }
-  }
-
-  /** What the hypervisor's crossings of the seam were, a row for each kind of exit. */
-  cost(): CostRow[] {
-    const { words, place, design } = this.hypervisor
-    return readCost(words, place.costTable, design.name)
-  }
-
-  /**
-   * Why an interrupt is, or is not, delivered to a vCPU in this state; without a vCPU to the one that an SPI is routed
-   * to, and vCPU 0 for an SGI or a PPI. Changes nothing. An INTID that the VM does not have is explained too.
-   */
-  explain(intid: number, vcpu?: number): Explanation {
-    return explain(this.hypervisor, intid, vcpu)
-  }
-
-  /** KVM's exit statistics of the VM. */
-  statistics(): ExitStatistics {
-    const byKind = Object.fromEntries(
-      this.cost().flatMap(({ exit, exits }) => (exits > 0 ? [[exit, exits]] : [])),
-    )
-    const vcpus = Array.from({ length: this.setup.vcpus }, (_, vcpu) => this.counts(vcpu))
-    return {
-      wfi_exit_stat: byKind['wfi'] ?? 0,
-      wfe_exit_stat: byKind['wfe'] ?? 0,
-      halt_attempted_poll: vcpus.reduce((sum, { pollsAttempted }) => sum + pollsAttempted, 0),
-      halt_successful_poll: vcpus.reduce((sum, { pollsSuccessful }) => sum + pollsSuccessful, 0),
-      exits: Object.values(byKind).reduce((sum, exits) => sum + exits, 0),
-      byKind,
-    }
+    argumentInteger('until', until, 0, Number.MAX_SAFE_INTEGER)
+    setTime(this.hypervisor.words, this.now, Math.max(this.time, until))
   }
 
   /**
@@ -348,12 +249,20 @@ export class ScenarioMachine {
     return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
   }
 
-  /** Where a device is in the steps of its injection, as a program counter of the design; 0 between two. */
+  /**
+   * Where a device is in the steps of its injection, as a program counter of the design; 0 between two.
+   *
+   * @internal
+   */
   injectionOf(index: number): number {
     return this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT]
   }
 
-  /** Whether an unfinished injection will yet notify a vCPU. */
+  /**
+   * Whether an unfinished injection will yet notify a vCPU.
+   *
+   * @internal
+   */
   injectsFor(v: number): boolean {
     for (let i = 0; i < this.devices.length; i++) {
       if (this.hypervisor.words[this.deviceOf(i) + DEVICE_TARGET] === v) return true
@@ -372,14 +281,16 @@ export class ScenarioMachine {
   }
 
   /**
-   * In a state, the vCPU that a device's next step notifies, if it queues nothing; 0 if none.
+   * The vCPU that a device's last step has notified, if it queued nothing; 0 if none. `before` is the state before it: a
+   * target that it has found itself is in the state now.
    *
    * @internal
    */
-  notifiedBy(index: number, words: Int32Array): number {
+  notifiedBy(index: number, before: Int32Array): number {
     const device = this.deviceOf(index)
-    const { signal, vcpu } = this.devices[index].steps[words[device + DEVICE_PC]]
-    return signal ? this.hypervisor.vcpu(vcpu) : words[device + DEVICE_TARGET]
+    const { signal, vcpu } = this.devices[index].steps[before[device + DEVICE_PC]]
+    if (signal) return this.hypervisor.vcpu(vcpu)
+    return before[device + DEVICE_TARGET] || this.hypervisor.words[device + DEVICE_TARGET]
   }
 
   /**
@@ -388,7 +299,21 @@ export class ScenarioMachine {
    * @internal
    */
   deviceOf(index: number): number {
-    return this.devicePlace + index * DEVICE.size
+    return this.devicePlace + index * this.deviceSize
+  }
+
+  /** An actor, after making sure that it is one of this machine's or equal to one. */
+  protected checked(actor: Actor): Actor {
+    return typeof actor === 'object' && actor !== null && this.has(actor) ? actor : refuseActor(actor)
+  }
+
+  private has({ kind, index, detail }: Actor): boolean {
+    const { config } = this.hypervisor
+    const count = kind === 'device' ? this.devices.length : this.setup.vcpus
+    if (!Number.isInteger(index) || index < 0 || index >= count) return false
+    if (kind === 'timer') return Number.isInteger(detail) && detail >= 0 && detail < timerNames.length
+    if (kind === 'migrate') return Number.isInteger(detail) && detail >= 0 && detail < config.cpus
+    return kind === 'vcpu' || kind === 'device' || kind === 'preempt' || kind === 'tick'
   }
 
   private vcpuState(v: number): ActorState {
@@ -452,44 +377,49 @@ export class ScenarioMachine {
     }
   }
 
-  /** One step of an injection: queue, post the request, kick, in the order that the design has. */
+  /** One step of an injection, in the order that the design has. A mapped SPI's line is the distributor's, not ours. */
   private stepDevice(index: number): void {
-    const { hypervisor } = this
-    const { words, runLoop } = hypervisor
-    const device = this.deviceOf(index)
+    const { words, injection, mapped, runLoop } = this.hypervisor
     const next = this.nextDeviceStep(index)
     if (!next) return
     if (next.signal) {
-      const v = hypervisor.vcpu(next.vcpu)
-      postRequest(words, v, REQ_SIGNAL)
-      hypervisor.kicks.kick(v)
-      words[device + DEVICE_PC]++
+      this.signal(index, this.hypervisor.vcpu(next.vcpu))
       return
     }
-    const { table, inject } = runLoop.program
-    const pc = words[device + DEVICE_INJECT] === 0 ? inject : words[device + DEVICE_INJECT]
-    const row = pc << TABLE_SHIFT
-    const target = words[device + DEVICE_TARGET]
-    if (table[row] === STEP_QUEUE_INTERRUPT) words[device + DEVICE_TARGET] = this.queue(next)
-    else if (target !== 0 && table[row] === STEP_POST_REQUEST) postRequest(words, target, REQ_IRQ_PENDING)
-    else if (target !== 0) hypervisor.kicks.kick(target)
-    const after = words[device + DEVICE_TARGET] === 0 ? 0 : table[row + 1]
+    const irq = this.inputOf(index, words)
+    if (mapped.isMappedSpi(irq)) {
+      this.driveMapped(index, irq, next)
+      return
+    }
+    const device = this.deviceOf(index)
+    const pc = words[device + DEVICE_INJECT] || runLoop.program.inject
+    const target = injection.step(pc, irq, next.levels, words[device + DEVICE_TARGET])
+    if (injection.queues(pc) && next.levels.includes(1)) this.ghosts.injected(irq)
+    const after = injection.after(pc, target)
     words[device + DEVICE_INJECT] = after
-    if (after !== 0) return
-    words[device + DEVICE_TARGET] = 0
-    words[device + DEVICE_PC]++
+    words[device + DEVICE_TARGET] = after === ENDED ? 0 : target
+    if (after === ENDED) words[device + DEVICE_PC]++
   }
 
-  private queue({ intid, vcpu, levels }: DeviceStep): number {
-    const { hypervisor } = this
-    const v = hypervisor.vcpu(vcpu)
-    const irq = hypervisor.apLists.irqOf(v, intid)
-    let target = 0
+  private driveMapped(index: number, irq: number, { levels }: DeviceStep): void {
     for (const level of levels) {
-      const told = hypervisor.setInput(irq, level)
-      if (told !== 0) target = told
+      this.hypervisor.mapped.setInput(irq, level)
       if (level === 1) this.ghosts.injected(irq)
     }
-    return target
+    this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]++
   }
+
+  private signal(index: number, v: number): void {
+    const { words, kicks } = this.hypervisor
+    postRequest(words, v, REQ_SIGNAL)
+    kicks.kick(v)
+    words[this.deviceOf(index) + DEVICE_PC]++
+  }
+}
+
+function refuseActor(actor: unknown): never {
+  throw new VgicError(
+    'argument',
+    `actor must be one of this machine's actors or of its environment, but is ${shown(actor)}.`,
+  )
 }

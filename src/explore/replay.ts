@@ -1,9 +1,9 @@
 /** Replaying a schedule that an exploration printed. */
-import { argumentInteger, VgicError } from '../state/vgic-error.ts'
-import { Run } from './run.ts'
-import type { Scenario } from './scenario.ts'
+import { argumentInteger, argumentOptions } from '../state/arguments.ts'
+import { VgicError } from '../state/vgic-error.ts'
+import { type Course, follow, type Run } from './run.ts'
+import { checkScenario, type Scenario } from './scenario.ts'
 import { readSchedule } from './schedule.ts'
-import type { StepEvent } from './trace.ts'
 
 /** How much of a schedule is replayed. */
 export interface ReplayOptions {
@@ -16,21 +16,30 @@ export interface ReplayOptions {
  * was explored. The run's machine is as the last step left it. Throws an `argument` error for a token that is
  * damaged or another scenario's.
  */
-export function replay(scenario: Scenario, schedule: string, { before }: ReplayOptions = {}): Run {
-  const machine = scenario.machine()
-  machine.prepareExploration()
-  const actors = [...machine.actors, ...machine.environment]
-  const taken = readSchedule(machine.digest, actors.length, schedule)
+export function replay(scenario: Scenario, schedule: string, options: ReplayOptions = {}): Run {
+  const { before } = argumentOptions('replay', options, { before: true })
+  const machine = checkScenario(scenario).machine()
+  const actorCount = machine.actors.length + machine.environment.length
+  const taken = readSchedule(machine.digest, actorCount, schedule)
   const end = before === undefined ? taken.length : argumentInteger('before', before, 0, taken.length)
-  const events: StepEvent[] = []
-  for (const [i, number] of taken.slice(0, end).entries()) {
-    if (machine.stateOf(actors[number]) !== 'ready') {
-      throw new VgicError(
-        'argument',
-        `The schedule does not fit: at step ${i} ${actors[number].name} is not ready.`,
-      )
-    }
-    events.push(machine.trace(actors[number]))
-  }
-  return new Run(machine, events, 'bound')
+  return follow(machine, courseOf(taken), end)
 }
+
+const courseOf =
+  (taken: readonly number[]): Course =>
+  (machine) => {
+    machine.prepareExploration()
+    const actors = [...machine.actors, ...machine.environment]
+    let step = 0
+    return () => {
+      const actor = actors[taken[step]]
+      if (machine.stateOf(actor) !== 'ready') {
+        throw new VgicError(
+          'argument',
+          `The schedule does not fit: at step ${step} ${actor.name} is not ready.`,
+        )
+      }
+      step++
+      return actor
+    }
+  }

@@ -4,20 +4,35 @@
  */
 import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich.ts'
 import { FIRST_SPECIAL, FIRST_SPI, intidName } from '../arch/intid.ts'
-import { type CheckedGicConfig, checkGicConfig, type GicConfig } from '../gic/config.ts'
+import { type CheckedGicConfig, checkGicConfig, type GicConfig, gicFields } from '../gic/config.ts'
 import { timerIntids } from '../hyp/arch-timer.ts'
+import { checkDesign } from '../hyp/check-design.ts'
 import type { Design } from '../hyp/design.ts'
 import { designs } from '../hyp/designs.ts'
-import { type GuestProgram, OP_QUIESCE, OP_WORDS } from '../hyp/guest.ts'
 import { checkGuestFrames, type GuestFramesConfig } from '../hyp/guest-frames.ts'
+import { type GuestProgram, OP_QUIESCE, OP_WORDS } from '../hyp/guest-program.ts'
 import { type HaltPolling, NO_POLLING } from '../hyp/halt.ts'
 import type { InterruptSetup, VmSetup } from '../hyp/hypervisor.ts'
+import type { GuestFrames } from '../hyp/vgic-dist.ts'
 import { MAX_VCPUS } from '../hyp/vgic-irq.ts'
-import { configInteger, VgicError } from '../state/vgic-error.ts'
+import {
+  argumentFunction,
+  argumentNumber,
+  argumentString,
+  argumentWith,
+  configBoolean,
+  configInteger,
+  configList,
+  configOneOf,
+  configOptions,
+  type Fields,
+} from '../state/arguments.ts'
+import { VgicError } from '../state/vgic-error.ts'
 import { DeviceBuilder } from './device.ts'
 import { GuestBuilder } from './guest-builder.ts'
-import { ScenarioMachine } from './machine.ts'
+import { checkLineOwners } from './line-owners.ts'
 import { type Run, type RunOptions, runMachine } from './run.ts'
+import { ScenarioMachine } from './scenario-machine.ts'
 
 /** A VM. */
 export interface VmConfig {
@@ -57,9 +72,29 @@ export interface InterruptConfig {
 export interface CpuInterfaceConfig {
   /** ICC_PMR_EL1; default 0xf0, as Linux has it. */
   readonly priorityMask?: number
-  /** The groups enabled by ICC_IGRPEN<n>_EL1; default both. */
+  /** The groups enabled by `ICC_IGRPEN<n>_EL1`; default both. */
   readonly groups?: readonly (0 | 1)[]
 }
+
+const vmFields: Fields<VmConfig> = {
+  vcpus: true,
+  spis: true,
+  timers: true,
+  haltPolling: true,
+  distributor: true,
+  frames: true,
+}
+const pollingFields: Fields<HaltPolling> = { limit: true, growStart: true, grow: true, shrink: true }
+const interruptFields: Fields<InterruptConfig> = {
+  intid: true,
+  vcpu: true,
+  trigger: true,
+  group: true,
+  priority: true,
+  enabled: true,
+  physical: true,
+}
+const interfaceFields: Fields<CpuInterfaceConfig> = { priorityMask: true, groups: true }
 
 /** KVM keeps five bits of an interrupt's priority. */
 const PRIORITY_MASK = 0xf8
@@ -67,13 +102,13 @@ const PRIORITY_MASK = 0xf8
 /** A recipe for machines. Each call returns the scenario itself. */
 export class Scenario {
   private gicConfig: Omit<GicConfig, 'cpus'> & { cpus?: number } = {}
-  private vmConfig: Required<VmConfig> & { haltPolling: HaltPolling } = {
+  private vmConfig: Required<Omit<VmConfig, 'frames'>> & { haltPolling: HaltPolling; frames: GuestFrames } = {
     vcpus: 1,
     spis: 32,
     timers: false,
     haltPolling: NO_POLLING,
     distributor: 'enabled',
-    frames: {},
+    frames: checkGuestFrames(1),
   }
   private chosen: Design = designs.wfiFullPut
   private readonly interrupts = new Map<string, InterruptSetup>()
@@ -89,63 +124,70 @@ export class Scenario {
 
   /** The silicon; `cpus` may be left out and is then the number of vCPUs. */
   gic(config: Partial<GicConfig>): this {
-    this.gicConfig = config
+    this.gicConfig = configOptions<Partial<GicConfig>>('gic', config, gicFields)
     return this
   }
 
   /** The VM; without this call it has one vCPU and 32 SPIs. */
-  vm({
-    vcpus,
-    spis = 32,
-    timers = false,
-    haltPolling = {},
-    distributor = 'enabled',
-    frames = {},
-  }: VmConfig): this {
-    const polling = { ...NO_POLLING, ...haltPolling }
-    for (const [name, value] of Object.entries(polling))
-      configInteger(`haltPolling.${name}`, value, 0, 1_000_000)
+  vm(config: VmConfig): this {
+    const {
+      vcpus,
+      spis = 32,
+      timers = false,
+      haltPolling = {},
+      distributor = 'enabled',
+      frames = {},
+    } = configOptions('vm', config, vmFields)
+    configOptions('haltPolling', haltPolling, pollingFields)
+    const given = Object.entries(haltPolling).filter(([, value]) => value !== undefined)
+    for (const [name, value] of given) configInteger(`haltPolling.${name}`, value, 0, 1_000_000)
     this.vmConfig = {
       vcpus: configInteger('vcpus', vcpus, 1, MAX_VCPUS),
       spis: configInteger('spis', spis, 0, FIRST_SPECIAL - FIRST_SPI),
-      timers,
-      haltPolling: polling,
-      distributor,
-      frames,
+      timers: configBoolean('timers', timers),
+      haltPolling: { ...NO_POLLING, ...Object.fromEntries(given) },
+      distributor: configOneOf('distributor', distributor, ['enabled', 'reset'] as const),
+      frames: checkGuestFrames(vcpus, frames),
     }
     return this
   }
 
   /** The hypervisor's design; `designs.wfiFullPut` without this call. */
   design(design: Design): this {
-    this.chosen = design
+    this.chosen = checkDesign(design)
     return this
   }
 
   /** Sets an SPI up. One that is not set up is as after reset: a disabled edge of group 1 and priority 0, for vCPU 0. */
   spi(config: InterruptConfig): this {
-    return this.interrupt(config, FIRST_SPI, 1019, 'edge')
+    return this.interrupt('spi', config, FIRST_SPI, 1019, 'edge')
   }
 
   /** Sets a vCPU's PPI up. */
   ppi(config: InterruptConfig): this {
-    return this.interrupt(config, 16, FIRST_SPI - 1, 'level')
+    return this.interrupt('ppi', config, 16, FIRST_SPI - 1, 'level')
   }
 
   /** Sets a vCPU's SGI up. One that is not set up is enabled, of group 1 and priority 0xa0. */
   sgi(config: InterruptConfig): this {
-    return this.interrupt({ ...config, trigger: 'edge' }, 0, 15, 'edge')
+    return this.interrupt('sgi', config, 0, 15, 'edge')
   }
 
   /** The CPU interface of a vCPU's guest before its first instruction. */
   cpuInterface(vcpu: number, config: CpuInterfaceConfig): this {
-    configInteger('priorityMask', config.priorityMask ?? 0, 0, 0xff)
-    this.interfaces.set(vcpu, config)
+    argumentNumber('vcpu', vcpu)
+    const { priorityMask = 0xf0, groups = [0, 1] } = configOptions('cpuInterface', config, interfaceFields)
+    configInteger('priorityMask', priorityMask, 0, 0xff)
+    const enabled = configList('groups', groups, 'groups, 0 and 1')
+    for (const [i, group] of enabled.entries()) configInteger(`groups[${i}]`, group, 0, 1)
+    this.interfaces.set(vcpu, { priorityMask, groups: enabled })
     return this
   }
 
   /** The guest of a vCPU. A vCPU without one is done at once. */
   guest(vcpu: number, write: (guest: GuestBuilder) => unknown): this {
+    argumentNumber('vcpu', vcpu)
+    argumentFunction('write', write, '(guest) => ..., which writes what the guest does')
     const builder = new GuestBuilder()
     write(builder)
     this.guests.set(vcpu, builder.build())
@@ -154,6 +196,8 @@ export class Scenario {
 
   /** Adds a device. */
   device(name: string, write: (device: DeviceBuilder) => unknown): this {
+    argumentString('name', name)
+    argumentFunction('write', write, '(device) => ..., which writes what the device does')
     const builder = new DeviceBuilder(name)
     write(builder)
     this.devices.push(builder)
@@ -178,7 +222,7 @@ export class Scenario {
       vmcr: Array.from({ length: vcpus }, (_, vcpu) => vmcrOf(this.interfaces.get(vcpu) ?? {}, config)),
       guests: Array.from({ length: vcpus }, (_, vcpu) => this.guests.get(vcpu) ?? new GuestBuilder().build()),
       enabled: this.vmConfig.distributor === 'enabled',
-      frames: checkGuestFrames(vcpus, this.vmConfig.frames),
+      frames: this.vmConfig.frames,
     }
     for (const vcpu of this.guests.keys()) this.checkVcpu('A guest', vcpu)
     for (const vcpu of this.interfaces.keys()) this.checkVcpu('A CPU interface', vcpu)
@@ -194,6 +238,7 @@ export class Scenario {
         else this.checkInterrupt(`Device ${name}`, intid, vcpu)
       }
     }
+    checkLineOwners(setup, devices)
     return new ScenarioMachine(config, setup, this.chosen, devices)
   }
 
@@ -205,13 +250,21 @@ export class Scenario {
     return runMachine(this.machine(), options)
   }
 
-  private interrupt(config: InterruptConfig, first: number, last: number, usual: 'edge' | 'level'): this {
+  private interrupt(
+    kind: 'spi' | 'ppi' | 'sgi',
+    config: InterruptConfig,
+    first: number,
+    last: number,
+    usual: 'edge' | 'level',
+  ): this {
+    configOptions(kind, config, interruptFields)
     const intid = configInteger('intid', config.intid, first, last)
+    const trigger = configOneOf('trigger', config.trigger ?? usual, ['edge', 'level'] as const)
     const setup: InterruptSetup = {
       intid,
-      vcpu: config.vcpu ?? 0,
-      edge: (config.trigger ?? usual) === 'edge',
-      enabled: config.enabled ?? true,
+      vcpu: argumentNumber('vcpu', config.vcpu ?? 0),
+      edge: trigger === 'edge' || kind === 'sgi',
+      enabled: configBoolean('enabled', config.enabled ?? true),
       group: configInteger('group', config.group ?? 1, 0, 1) as 0 | 1,
       priority: configInteger('priority', config.priority ?? 0xa0, 0, 0xff) & PRIORITY_MASK,
       physical: config.physical,
@@ -262,13 +315,17 @@ export class Scenario {
 
   private checkInterrupt(who: string, intid: number, vcpu: number): void {
     this.checkVcpu(who, vcpu)
-    const end = FIRST_SPI + this.vmConfig.spis
+    const { spis } = this.vmConfig
+    const end = FIRST_SPI + spis
     if (intid < end) return
-    throw new VgicError(
-      'scenario',
-      `${who} names SPI ${intid}, but the VM has SPIs up to ${end - 1}: raise spis.`,
-    )
+    const has = spis === 0 ? 'no SPIs' : `SPIs up to ${end - 1}`
+    throw new VgicError('scenario', `${who} names SPI ${intid}, but the VM has ${has}: raise spis.`)
   }
+}
+
+/** Throws an `argument` error for what is no scenario. */
+export function checkScenario(scenario: Scenario): Scenario {
+  return argumentWith('scenario', scenario, 'machine', 'what scenario() returns')
 }
 
 /** The minimum binary points, the mask and the enables; the silicon completes it when it is loaded. */
@@ -283,5 +340,5 @@ function vmcrOf(
 
 /** Begins a scenario; the name says what it shows. */
 export function scenario(name: string): Scenario {
-  return new Scenario(name)
+  return new Scenario(argumentString('name', name))
 }

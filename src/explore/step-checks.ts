@@ -1,14 +1,26 @@
 /**
  * Which invariants a step can break, and whether it did. A step that changes only its thread's and its vCPU's
- * words, or its PE's without entering, can break none but those of questions.
+ * words, or its PE's without entering, can break none but those of questions, and of what it must find.
  */
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_IRQ } from '../hyp/vcpu.ts'
+import { argumentList, shown } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import type { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
-import type { Actor, ScenarioMachine } from './machine.ts'
-import { ASKS, ASKS_OWN_RUNNABLE, ENTERS, REACH, REACH_ALL, REACH_GUEST, REACH_QUEUE } from './step-kind.ts'
+import type { Actor, Machine } from './machine.ts'
+import { StepContexts } from './step-context.ts'
+import {
+  ASKS,
+  ASKS_OWN_RUNNABLE,
+  DEACTIVATES,
+  ENTERS,
+  HAS_NEEDS,
+  REACH,
+  REACH_ALL,
+  REACH_GUEST,
+  REACH_QUEUE,
+} from './step-kind.ts'
 
 /** An invariant that is broken, and what is wrong. */
 export type Breach = readonly [InvariantId, string]
@@ -18,40 +30,64 @@ export class StepChecks {
   readonly checked: Readonly<Record<InvariantId, boolean>>
   private readonly hypervisor: Hypervisor
   private readonly checker: InvariantChecker
+  private readonly contexts: StepContexts
 
-  /** `changes` are those of the last step; without `ids` all invariants are checked. */
+  /**
+   * `changes` are those of the last step, `before` the machine's words before it; without `ids` all invariants are
+   * checked.
+   */
   constructor(
-    machine: ScenarioMachine,
+    machine: Machine,
     private readonly changes: Changes,
+    private readonly before: Int32Array,
     ids: readonly InvariantId[] | undefined,
   ) {
     this.hypervisor = machine.hypervisor
     this.checker = new InvariantChecker(machine)
+    this.contexts = new StepContexts(machine, before)
     this.checked = chosen(ids)
   }
 
   /** After a step of an actor that was of a kind. */
   afterStep({ index }: Actor, kind: number): Breach | undefined {
+    if (kind & HAS_NEEDS) {
+      const breach = this.contexts.missing(this.hypervisor.vcpu(index), this.checked)
+      if (breach) return breach
+    }
     if (kind & (ASKS | ASKS_OWN_RUNNABLE)) {
       const breach = this.afterQuestion(this.hypervisor.vcpu(index), kind)
       if (breach) return breach
     }
+    if (kind & DEACTIVATES && this.checked.S12) {
+      const what = this.checker.lostDeactivation(this.hypervisor.vcpu(index), this.before)
+      if (what !== undefined) return ['S12', what]
+    }
     const reach = kind & REACH
-    if (kind & ENTERS && this.checked.S8) {
-      const what = this.checker.distinctIntids(this.hypervisor.vcpu(index))
+    const entered = kind & ENTERS ? this.hypervisor.vcpu(index) : 0
+    if (entered !== 0 && this.checked.S8) {
+      const what = this.checker.distinctIntids(entered)
       if (what !== undefined) return ['S8', what]
     }
-    return reach === REACH_ALL || reach >= REACH_GUEST || kind & ENTERS ? this.afterChange(reach) : undefined
+    return reach === REACH_ALL || reach >= REACH_GUEST || entered !== 0
+      ? this.afterChange(reach, entered)
+      : undefined
   }
 
   /** In a state from which nothing can happen, or nothing within the bounds. */
   atEnd(): Breach | undefined {
-    if (!this.checked.L1) return undefined
-    const what = this.checker.lostWakeUp()
-    return what === undefined ? undefined : ['L1', what]
+    const { checker, checked } = this
+    if (checked.L1) {
+      const what = checker.lostWakeUp()
+      if (what !== undefined) return ['L1', what]
+    }
+    if (checked.L6) {
+      const what = checker.stuckThread()
+      if (what !== undefined) return ['L6', what]
+    }
+    return undefined
   }
 
-  private afterChange(reach: number): Breach | undefined {
+  private afterChange(reach: number, entered: number): Breach | undefined {
     const { checker, checked } = this
     if ((reach === REACH_ALL || reach === REACH_QUEUE) && checked.S17 && this.touchesLists()) {
       const what = checker.oneList()
@@ -62,7 +98,7 @@ export class StepChecks {
       if (what !== undefined) return ['S21', what]
     }
     if (checked.L3) {
-      const what = checker.missing()
+      const what = checker.missing(entered)
       if (what !== undefined) return ['L3', what]
     }
     return undefined
@@ -111,9 +147,11 @@ export class StepChecks {
 /** Which invariants are checked. */
 function chosen(ids: readonly InvariantId[] | undefined): Readonly<Record<InvariantId, boolean>> {
   const known = Object.keys(invariants) as InvariantId[]
-  const unknown = ids?.find((id) => !known.includes(id))
-  if (unknown !== undefined) {
-    throw new VgicError('argument', `There is no invariant ${unknown}: there are ${known.join(', ')}.`)
+  const wanted = argumentList('invariants', ids ?? known, 'names of invariants')
+  for (const id of wanted) {
+    if (known.includes(id)) continue
+    const name = typeof id === 'string' ? id : shown(id)
+    throw new VgicError('argument', `There is no invariant ${name}: there are ${known.join(', ')}.`)
   }
-  return Object.fromEntries(known.map((id) => [id, !ids || ids.includes(id)])) as Record<InvariantId, boolean>
+  return Object.fromEntries(known.map((id) => [id, wanted.includes(id)])) as Record<InvariantId, boolean>
 }

@@ -1,10 +1,14 @@
 /** What the explorer knows of a step before it is taken: how far its changes reach, and what is checked after it. */
-import { HCR_EL2_FMO, HCR_EL2_IMO, PCPU_HCR_EL2 } from '../gic/pcpu.ts'
-import { type Step, TABLE_SHIFT } from '../hyp/design.ts'
-import { GUEST_PC, OP_QUIESCE, OP_SEV, OP_WORDS } from '../hyp/guest.ts'
+import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
+import { ICC_DIR_EL1 } from '../arch/icc.ts'
+import { PCPU_HCR_EL2 } from '../gic/pcpu.ts'
+import { OP_DIR, OP_QUIESCE, OP_SEV, OP_WORDS, OP_WRITE } from '../hyp/guest-program.ts'
+import { GUEST_PC } from '../hyp/guest-record.ts'
 import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
+import type { Step } from '../hyp/step.ts'
 import {
   accessStopped,
+  accessStoppedFromMemory,
   emulateMmio,
   emulateMmioFromMemory,
   flush,
@@ -13,14 +17,14 @@ import {
   foldIgnoringEoiCount,
   irqOn,
   STEP_GUEST,
-  STEP_QUEUE_INTERRUPT,
   STEP_RUNNABLE,
   STEP_RUNNABLE_ON_DEMAND,
   timerLoad,
   timerSync,
 } from '../hyp/steps.ts'
 import { VCPU_AP_COUNT, VCPU_NOTIFIER, VCPU_PC, VCPU_PE, VCPU_USED_LRS } from '../hyp/vcpu.ts'
-import type { Actor, ScenarioMachine } from './machine.ts'
+import type { Actor, Machine } from './machine.ts'
+import { hasNeeds } from './step-context.ts'
 
 /** How far its changes reach, the low bits of a kind: anywhere. */
 export const REACH_ALL = 0
@@ -44,6 +48,11 @@ export const ENTERS = 32
 const ON_LISTS = 64
 /** Takes the host's interrupts. */
 const TAKES = 128
+/** It needs something that step-context.ts looks for. */
+export const HAS_NEEDS = 256
+
+/** The guest writes to ICC_DIR_EL1. */
+export const DEACTIVATES = 512
 
 /** HCR_EL2's bits that make a guest's ICC_* accesses those to its virtual CPU interface. */
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
@@ -51,26 +60,24 @@ const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
 const reaches = { thread: REACH_THREAD, vcpu: REACH_VCPU, pe: REACH_PE } as const
 const listSteps: readonly Step[] = [flush, flushActiveFirst, fold, foldIgnoringEoiCount]
 /** They have outcomes, but they ask nothing. */
-const accesses: readonly Step[] = [emulateMmio, emulateMmioFromMemory, accessStopped]
+const accesses: readonly Step[] = [emulateMmio, emulateMmioFromMemory, accessStopped, accessStoppedFromMemory]
 const timerSteps: readonly Step[] = [timerLoad, timerSync]
 
 /** Knows the next step of every actor of a machine. */
 export class StepKinds {
   private readonly words: Int32Array
   /** By program counter. */
-  private readonly rows: Uint8Array
+  private readonly rows: Uint16Array
   private readonly timer: number
-  private readonly queue: number
   private readonly guest: number
 
-  constructor(private readonly machine: ScenarioMachine) {
+  constructor(private readonly machine: Machine) {
     const { words, runLoop, place } = machine.hypervisor
     this.words = words
     const { timers } = machine.setup
     const mapped = place.mappedCount > 0
-    this.rows = Uint8Array.from(runLoop.program.steps, (step) => rowOf(step, timers || mapped))
+    this.rows = Uint16Array.from(runLoop.program.steps, (step) => rowOf(step, timers || mapped))
     this.timer = timers ? REACH_ALL : REACH_VCPU
-    this.queue = mapped ? REACH_ALL : REACH_QUEUE
     this.guest = mapped ? REACH_ALL : REACH_GUEST
   }
 
@@ -99,7 +106,7 @@ export class StepKinds {
     if (runLoop.threadState(v) === THREAD_IN_GUEST) return this.ofGuest(index, v)
     const notifier = words[v + VCPU_NOTIFIER]
     const row = this.rows[notifier !== 0 ? notifier : words[v + VCPU_PC]]
-    if (row & ON_LISTS && this.hasEmptyLists(v)) return REACH_VCPU
+    if (row & ON_LISTS && this.hasEmptyLists(v)) return REACH_VCPU | HAS_NEEDS
     return row & TAKES && !this.machine.hypervisor.guest.isInterrupted(v) ? REACH_THREAD : row
   }
 
@@ -112,17 +119,27 @@ export class StepKinds {
     const { words } = this
     // Without a load its accesses are to the physical CPU interface.
     if ((words[words[v + VCPU_PE] + PCPU_HCR_EL2] & ROUTES) !== ROUTES) return REACH_ALL
-    const op = this.machine.setup.guests[index].ops[words[v + GUEST_PC] * OP_WORDS]
-    return op === OP_SEV || op === OP_QUIESCE ? REACH_ALL : this.guest
+    const { ops } = this.machine.setup.guests[index]
+    const at = words[v + GUEST_PC] * OP_WORDS
+    switch (ops[at]) {
+      case OP_SEV:
+      case OP_QUIESCE:
+        return REACH_ALL
+      case OP_DIR:
+        return this.guest | DEACTIVATES
+      case OP_WRITE:
+        return ops[at + 1] === ICC_DIR_EL1 ? this.guest | DEACTIVATES : this.guest
+      default:
+        return this.guest
+    }
   }
 
   private ofDevice(index: number): number {
-    const { machine } = this
-    const { table, inject } = machine.hypervisor.runLoop.program
+    const { machine, words } = this
+    const { injection, mapped, runLoop } = machine.hypervisor
     if (machine.nextDeviceStep(index)?.signal) return REACH_NOTIFY
-    const pc = machine.injectionOf(index)
-    const op = table[(pc === 0 ? inject : pc) << TABLE_SHIFT]
-    return op === STEP_QUEUE_INTERRUPT ? this.queue : REACH_NOTIFY
+    if (mapped.isMappedSpi(machine.inputOf(index, words))) return REACH_ALL
+    return injection.queues(machine.injectionOf(index) || runLoop.program.inject) ? REACH_QUEUE : REACH_NOTIFY
   }
 }
 
@@ -144,6 +161,7 @@ function rowOf(step: Step | undefined, injects: boolean): number {
     (asksOwnRunnable ? ASKS_OWN_RUNNABLE : 0) |
     (step.op === STEP_GUEST ? ENTERS : 0) |
     (listSteps.includes(step) ? ON_LISTS : 0) |
-    (step === irqOn ? TAKES : 0)
+    (step === irqOn ? TAKES : 0) |
+    (hasNeeds(step.op) ? HAS_NEEDS : 0)
   )
 }

@@ -5,12 +5,16 @@ import type { Access, ListRegisterChange, StepEvent } from './trace.ts'
 
 const TIME_WIDTH = 5
 
-/** Steps of the same actor at the same place that nothing more is told of stand on one line. */
-export function timeline(events: readonly StepEvent[]): string {
+/**
+ * Steps of the same actor at the same place that nothing more is told of stand on one line. `leftOut` steps came before
+ * these.
+ */
+export function timeline(events: readonly StepEvent[], leftOut = 0): string {
   const actorWidth = events.reduce((width, { actor }) => Math.max(width, actor.name.length), 5)
   const placeWidth = events.reduce((width, { place }) => Math.max(width, place.length), 5)
   const indent = ' '.repeat(TIME_WIDTH + actorWidth + placeWidth + 6)
   const lines = [row('time', 'actor', 'place', 'step')]
+  if (leftOut > 0) lines.push(`  ...  ${leftOut} steps are left out: timeline({ from, to }) shows any part`)
   for (const group of grouped(events)) {
     const { time, actor, place } = group[0]
     lines.push(row(String(time), actor.name, place, group.map(({ what }) => what).join(' · ')))

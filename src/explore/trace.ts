@@ -4,31 +4,23 @@ import { ESR_WnR } from '../arch/syndrome.ts'
 import { PHYSICAL_INTERFACE } from '../gic/cpu-interface.ts'
 import { MAINTENANCE_PPI } from '../gic/output-lines.ts'
 import { registerByEncoding } from '../gic/register-value.ts'
-import { COST_STRIDE } from '../hyp/cost.ts'
+import { COST_STRIDE } from '../hyp/cost-row.ts'
+import { exitNames } from '../hyp/exits.ts'
 import {
-  GUEST_PC,
-  GUEST_VALUE,
   type GuestProgram,
   OP_ACK,
   OP_MMIO_READ,
   OP_MMIO_WRITE,
   OP_READ,
   OP_WORDS,
-} from '../hyp/guest.ts'
+} from '../hyp/guest-program.ts'
+import { GUEST_PC, GUEST_VALUE } from '../hyp/guest-record.ts'
 import { TICK_PPI } from '../hyp/host-gic.ts'
 import { KICK_SGI } from '../hyp/kick.ts'
 import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from '../hyp/run-loop.ts'
 import type { CrossingKind } from '../hyp/seam.ts'
-import {
-  exitNames,
-  VCPU_COST,
-  VCPU_ESR,
-  VCPU_FAULT_IPA,
-  VCPU_NOTIFIER,
-  VCPU_PC,
-  VCPU_PE,
-} from '../hyp/vcpu.ts'
-import type { Actor, ScenarioMachine } from './machine.ts'
+import { VCPU_COST, VCPU_ESR, VCPU_FAULT_IPA, VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../hyp/vcpu.ts'
+import type { Actor, Machine } from './machine.ts'
 
 /** A crossing of the seam between the hypervisor and the silicon. */
 export interface Access {
@@ -56,7 +48,7 @@ export interface WfxEvent {
 
 /** A step that was taken. */
 export interface StepEvent {
-  /** Virtual time: how many steps were taken before. */
+  /** Virtual time before it. */
   readonly time: number
   /** Who took it. */
   readonly actor: Actor
@@ -78,7 +70,7 @@ export interface StepEvent {
 
 /** A list register before and after a step of the guest. */
 export interface ListRegisterChange {
-  /** n of ICH_LR<n>_EL2. */
+  /** n of `ICH_LR<n>_EL2`. */
   readonly number: number
   /** Its two halves before, signed. */
   readonly before: readonly [low: number, high: number]
@@ -89,7 +81,7 @@ export interface ListRegisterChange {
 type Told = Omit<StepEvent, 'time' | 'actor' | 'accesses'>
 
 /** Takes one step of an actor, which must be ready, and tells what happened. */
-export function traceStep(machine: ScenarioMachine, actor: Actor): StepEvent {
+export function traceStep(machine: Machine, actor: Actor): StepEvent {
   const { seam, silicon } = machine.hypervisor
   const { mmio } = silicon
   const { time } = machine
@@ -105,23 +97,29 @@ export function traceStep(machine: ScenarioMachine, actor: Actor): StepEvent {
   }
 }
 
-function tell(machine: ScenarioMachine, actor: Actor): Told {
+function tell(machine: Machine, actor: Actor): Told {
   const told = actor.kind === 'vcpu' ? vcpuStep(machine, actor) : otherStep(machine, actor)
   if (!told) machine.step(actor)
   return told ?? { place: '', what: actor.name, listRegisters: [] }
 }
 
-function otherStep(machine: ScenarioMachine, actor: Actor): Told | undefined {
+function otherStep(machine: Machine, actor: Actor): Told | undefined {
   if (actor.kind !== 'device') return undefined
-  const next = machine.nextDeviceStep(actor.index)
-  const injection = machine.injectionOf(actor.index)
-  const { paths } = machine.hypervisor.runLoop.program
+  const what = deviceStep(machine, actor.index)
   machine.step(actor)
-  const what = injection === 0 ? (next?.name ?? '') : lastPart(paths[injection])
   return { place: '', what, listRegisters: [] }
 }
 
-function vcpuStep(machine: ScenarioMachine, actor: Actor): Told {
+/** What a device does next: it moves a line, which is the `queue` of an injection, or does another step of one. */
+function deviceStep(machine: Machine, index: number): string {
+  const { injection, mapped, runLoop, words } = machine.hypervisor
+  const next = machine.nextDeviceStep(index)
+  const pc = machine.injectionOf(index) || runLoop.program.inject
+  const moves = next?.signal || injection.queues(pc) || mapped.isMappedSpi(machine.inputOf(index, words))
+  return moves ? (next?.name ?? '') : lastPart(runLoop.program.paths[pc])
+}
+
+function vcpuStep(machine: Machine, actor: Actor): Told {
   const { hypervisor } = machine
   const { words, runLoop, silicon } = hypervisor
   const v = hypervisor.vcpu(actor.index)
@@ -140,7 +138,7 @@ function vcpuStep(machine: ScenarioMachine, actor: Actor): Told {
   }
 }
 
-function threadStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
+function threadStep(machine: Machine, actor: Actor, v: number): Told {
   const { words, runLoop } = machine.hypervisor
   const { paths, steps } = runLoop.program
   const pc = words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]
@@ -158,7 +156,7 @@ function threadStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
   return { ...told, what: `${done} = 0x${value.toString(16)}`, value }
 }
 
-function guestStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
+function guestStep(machine: Machine, actor: Actor, v: number): Told {
   const { words, silicon, guest, setup } = machine.hypervisor
   const pe = words[v + VCPU_PE]
   const program = setup.guests[actor.index]
@@ -192,7 +190,7 @@ function guestStep(machine: ScenarioMachine, actor: Actor, v: number): Told {
 }
 
 /** What an operation is called; an access to the emulated GIC by its register. */
-function operationName({ hypervisor }: ScenarioMachine, { ops, names }: GuestProgram, at: number): string {
+function operationName({ hypervisor }: Machine, { ops, names }: GuestProgram, at: number): string {
   const op = at * OP_WORDS
   if (ops[op] !== OP_MMIO_READ && ops[op] !== OP_MMIO_WRITE) return names[at]
   const address = ops[op + 3] * 0x1_0000_0000 + (ops[op + 2] >>> 0)
@@ -201,7 +199,7 @@ function operationName({ hypervisor }: ScenarioMachine, { ops, names }: GuestPro
 }
 
 /** What interrupts the guest next, for the host. */
-function physicalInterrupt({ hypervisor }: ScenarioMachine, v: number): string | undefined {
+function physicalInterrupt({ hypervisor }: Machine, v: number): string | undefined {
   const { words, guest, silicon } = hypervisor
   if (!guest.isInterrupted(v)) return undefined
   const intid = silicon.icc.readHppir1(words[v + VCPU_PE] + PHYSICAL_INTERFACE)
@@ -223,7 +221,7 @@ const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 
 type Halves = readonly [low: number, high: number]
 
-function listRegistersOf({ hypervisor }: ScenarioMachine, pe: number): Halves[] {
+function listRegistersOf({ hypervisor }: Machine, pe: number): Halves[] {
   const { ich, config } = hypervisor.silicon
   return Array.from(
     { length: config.listRegisters },

@@ -48,10 +48,12 @@ export class VisitedSet {
     return (this.slots[slot + 1] & 1) === 1
   }
 
-  /** Puts a state that is on the stack into the free slot that `find` gave. */
-  insert(slot: number, a: number, b: number): void {
+  /** Puts a state that is on the stack into the slot that `find` gave, unless it is there. */
+  enterStack(slot: number, a: number, b: number): void {
+    const isNew = this.isFree(slot)
     this.slots[slot] = a
     this.slots[slot + 1] = b | 1
+    if (!isNew) return
     this.size++
     if (3 * this.size > 2 * this.mask) this.grow()
   }

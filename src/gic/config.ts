@@ -3,8 +3,17 @@
  * image, from which the same configuration is read back.
  */
 import { FIRST_SPECIAL, FIRST_SPI } from '../arch/intid.ts'
+import {
+  configBoolean,
+  configInteger,
+  configList,
+  configOneOf,
+  configOptions,
+  type Fields,
+  shown,
+} from '../state/arguments.ts'
 import { type RecordType, recordType, type WordDeclaration } from '../state/layout.ts'
-import { configInteger, VgicError } from '../state/vgic-error.ts'
+import { VgicError } from '../state/vgic-error.ts'
 import { defaultAffinity } from './affinities.ts'
 import { type Choices, choiceNames, choiceValues, chooseFrom, type ProfileName } from './choices.ts'
 import { checkIts, ITS_CONFIG, ITS_FRAMES, type ItsConfig, loadIts, storeIts } from './its/its-config.ts'
@@ -101,32 +110,18 @@ const ADDRESS_END = 2 ** 52
 
 /** Checks a configuration and fills in its defaults. Throws a `config` error that names the field and its bounds. */
 export function checkGicConfig(config: GicConfig): CheckedGicConfig {
-  if (typeof config !== 'object' || config === null) {
-    throw new VgicError(
-      'config',
-      `A GIC needs a configuration object, such as { cpus: 1 }, but got ${String(config)}.`,
-    )
-  }
-  const version = config.version ?? '3'
-  if (!versions.includes(version)) {
-    throw new VgicError('config', `version must be one of ${versions.join(', ')}, but is ${String(version)}.`)
-  }
+  configOptions('The configuration of a GIC', config, gicFields)
+  const version = configOneOf('version', config.version ?? '3', versions)
   const cpus = configInteger('cpus', config.cpus, 1, 512)
   const affinities = checkAffinities(cpus, config.affinities)
   const securityStates: unknown = config.securityStates ?? 1
   if (securityStates !== 1) {
     throw new VgicError(
       'config',
-      `securityStates must be 1, but is ${String(securityStates)}: this GIC has one Security state (GICD_CTLR.DS = 1). Leave the field out.`,
+      `securityStates must be 1, but is ${shown(securityStates)}: this GIC has one Security state (GICD_CTLR.DS = 1). Leave the field out.`,
     )
   }
-  const writeEffects = config.writeEffects ?? 'at-once'
-  if (!effects.includes(writeEffects)) {
-    throw new VgicError(
-      'config',
-      `writeEffects must be one of ${effects.join(', ')}, but is ${String(writeEffects)}.`,
-    )
-  }
+  const writeEffects = configOneOf('writeEffects', config.writeEffects ?? 'at-once', effects)
   const priorityBits = configInteger('priorityBits', config.priorityBits ?? 5, 5, 8)
   const preemptionBits = configInteger(
     'preemptionBits',
@@ -140,14 +135,8 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
       `preemptionBits must be at most priorityBits, which is ${priorityBits}, but is ${preemptionBits}.`,
     )
   }
-  const intidBits = config.intidBits ?? 24
-  if (intidBits !== 16 && intidBits !== 24) {
-    throw new VgicError('config', `intidBits must be 16 or 24, but is ${String(intidBits)}.`)
-  }
-  const dvim = config.dvim ?? false
-  if (typeof dvim !== 'boolean') {
-    throw new VgicError('config', `dvim must be true or false, but is ${String(dvim)}.`)
-  }
+  const intidBits = configOneOf<16 | 24>('intidBits', config.intidBits ?? 24, [16, 24])
+  const dvim = configBoolean('dvim', config.dvim ?? false)
   if (dvim && version === '3') {
     throw new VgicError(
       'config',
@@ -155,25 +144,13 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     )
   }
   const its = checkIts(config.its)
-  const directLpis = config.directLpis ?? false
-  if (typeof directLpis !== 'boolean') {
-    throw new VgicError('config', `directLpis must be true or false, but is ${String(directLpis)}.`)
-  }
+  const directLpis = configBoolean('directLpis', config.directLpis ?? false)
   const lpis = checkLpis(config.lpis ?? (its.length > 0 || directLpis ? 0x1_0000 : 0), intidBits)
   if (lpis === 0 && (its.length > 0 || directLpis)) {
     throw new VgicError(
       'config',
       'lpis must not be 0 with an ITS or with directLpis: leave it out for 65536.',
     )
-  }
-  const gicr = config.gicr ?? [{ base: 0x080a_0000, count: cpus }]
-  if (
-    !Array.isArray(gicr) ||
-    gicr.length < 1 ||
-    gicr.length > 512 ||
-    gicr.some((r) => typeof r !== 'object' || r === null)
-  ) {
-    throw new VgicError('config', 'gicr must be a list of 1 to 512 regions { base, count }.')
   }
   const checked = {
     version,
@@ -186,7 +163,7 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     intidBits,
     dvim,
     gicd: config.gicd ?? 0x0800_0000,
-    gicr: gicr.map(({ base, count }) => ({ base, count })),
+    gicr: checkRegions(config.gicr ?? [{ base: 0x080a_0000, count: cpus }]),
     lpis,
     lpiRegisters: checkLpiRegisters(config, lpis),
     directLpis,
@@ -212,7 +189,7 @@ function checkLpiRegisters({ lpis, lpiRegisters = lpis !== 0 }: GicConfig, numbe
   if (typeof lpiRegisters !== 'boolean' || (number > 0 && !lpiRegisters)) {
     throw new VgicError(
       'config',
-      `lpiRegisters must be true or, with lpis: 0, false, but is ${String(lpiRegisters)}.`,
+      `lpiRegisters must be true or, with lpis: 0, false, but is ${shown(lpiRegisters)}.`,
     )
   }
   return lpiRegisters
@@ -223,18 +200,57 @@ function checkLpis(lpis: number, intidBits: 16 | 24): number {
   if (lpis === 0 || (Number.isInteger(lpis) && Number.isInteger(Math.log2(lpis)) && lpis <= most)) return lpis
   throw new VgicError(
     'config',
-    `lpis must be 0 or a power of two up to ${most}, as intidBits is ${intidBits}, but is ${String(lpis)}.`,
+    `lpis must be 0 or a power of two up to ${most}, as intidBits is ${intidBits}, but is ${shown(lpis)}.`,
   )
 }
 
+/** The fields of a configuration. */
+export const gicFields: Fields<GicConfig> = {
+  version: true,
+  cpus: true,
+  affinities: true,
+  spis: true,
+  listRegisters: true,
+  priorityBits: true,
+  preemptionBits: true,
+  intidBits: true,
+  dvim: true,
+  gicd: true,
+  gicr: true,
+  securityStates: true,
+  writeEffects: true,
+  profile: true,
+  choices: true,
+  lpis: true,
+  lpiRegisters: true,
+  directLpis: true,
+  its: true,
+  memoryLines: true,
+}
+
+/** A copy of the regions of redistributors. What lies where is {@link checkFrames}' to look at. */
+export function checkRegions(gicr: readonly RedistributorRegion[]): readonly RedistributorRegion[] {
+  const regions = configList('gicr', gicr, REGIONS)
+  if (regions.length > 512) {
+    throw new VgicError('config', `gicr must be an array of ${REGIONS}, but has ${regions.length}.`)
+  }
+  return regions.map((region, i) => {
+    const { base, count } = configOptions(`gicr[${i}]`, region, { base: true, count: true })
+    return { base, count }
+  })
+}
+const REGIONS = '1 to 512 regions { base, count }'
+
 function checkAffinities(cpus: number, affinities: readonly number[] | undefined): readonly number[] {
   if (affinities === undefined) return Array.from({ length: cpus }, (_, cpu) => defaultAffinity(cpu))
-  if (!Array.isArray(affinities) || affinities.length !== cpus) {
-    throw new VgicError('config', `affinities must be a list of ${cpus} numbers, one for each of cpus.`)
+  const given = configList('affinities', affinities, 'numbers')
+  if (given.length !== cpus) {
+    throw new VgicError(
+      'config',
+      `affinities must be an array of ${cpus} numbers, one for each of cpus, but has ${given.length}.`,
+    )
   }
-  const values = affinities.map((value: number, cpu) =>
-    configInteger(`affinities[${cpu}]`, value, 0, 0xffff_ffff),
-  )
+  const values = given.map((value, cpu) => configInteger(`affinities[${cpu}]`, value, 0, 0xffff_ffff))
   const twice = values.findIndex((value, cpu) => values.indexOf(value) !== cpu)
   if (twice < 0) return values
   throw new VgicError(
@@ -292,7 +308,7 @@ export function checkFrames(
     if (!Number.isInteger(base) || base % FRAME !== 0 || base < 0 || base + size > ADDRESS_END) {
       throw new VgicError(
         'config',
-        `${name} must be a multiple of 0x10000 from 0 to 2^52 less the frame's size, but is ${String(base)}.`,
+        `${name} must be a multiple of 0x10000 from 0 to 2^52 less the frame's size, but is ${shown(base)}.`,
       )
     }
   }
@@ -337,9 +353,9 @@ export const GIC_CONFIG = recordType(
   ]),
 )
 /** One CPU's affinity, where the configuration gives them. */
-export const AFFINITY = recordType('affinity', fixed(['affinity', 'reserved']))
+export const AFFINITY = recordType('affinity[<n>]', fixed(['affinity', 'reserved']))
 /** One redistributor region of the configuration. */
-export const REGION = recordType('gicrRegion', fixed(['base', 'baseHigh', 'count']))
+export const REGION = recordType('gicrRegion[<n>]', fixed(['base', 'baseHigh', 'count']))
 
 const HIGH = 0x1_0000_0000
 

@@ -99,9 +99,9 @@ export class Distributor {
   }
 }
 
-/** Offset of GICD_IROUTER<n>, which exist from 32 on. */
+/** Offset of `GICD_IROUTER<n>`, which exist from 32 on. */
 export const IROUTER = 0x6000
-/** GICD_IROUTER<n>: in memory Aff3 is apart, in bits 39:32. Without 1 of N routing IRM is RES0. */
+/** `GICD_IROUTER<n>`: in memory Aff3 is apart, in bits 39:32. Without 1 of N routing IRM is RES0. */
 const irouter: RegisterRow<Distributor> = {
   name: 'GICD_IROUTER',
   offset: IROUTER,

@@ -6,11 +6,22 @@
 import { halves, joined } from '../arch/doubleword.ts'
 import { FIRST_PPI, FIRST_SPI } from '../arch/intid.ts'
 import { ESR_EC } from '../arch/syndrome.ts'
-import { blankImage, checkLength, HEADER, openImage } from '../state/image.ts'
+import {
+  argumentBigint,
+  argumentEncoding,
+  argumentInteger,
+  argumentLevel,
+  argumentNumber,
+  argumentOneOf,
+  argumentWord,
+  shown,
+} from '../state/arguments.ts'
+import { blankImage, checkLength, HEADER, type ImageBytes, openImage } from '../state/image.ts'
 import { Layout, recordType } from '../state/layout.ts'
 import { type Difference, MachineState } from '../state/machine-state.ts'
 import type { MemoryPool } from '../state/memory-pool.ts'
-import { argumentBigint, argumentInteger, argumentNumber, VgicError } from '../state/vgic-error.ts'
+import { counted, listed } from '../state/printed.ts'
+import { VgicError } from '../state/vgic-error.ts'
 import {
   type CheckedGicConfig,
   checkGicConfig,
@@ -19,19 +30,14 @@ import {
   loadGicConfig,
   storeGicConfig,
 } from './config.ts'
+import { CpuState } from './cpu-state.ts'
 import { completeEffect, pendingEffects } from './effects.ts'
 import { explainMsi, type MsiExplanation } from './its/explain-msi.ts'
 import { type ItsContents, inspectTables } from './its/inspect-tables.ts'
 import type { Its } from './its/its.ts'
-import {
-  checkHost,
-  type GicHost,
-  MAINTENANCE_PPI,
-  type OutputLine,
-  outputLines,
-  PE_LINES,
-} from './output-lines.ts'
-import { DAIF_F, DAIF_I, PCPU_DATA_HIGH, PCPU_TRAP } from './pcpu.ts'
+import { LINE_VFIQ, LINE_VIRQ, PE_LINES } from './lines.ts'
+import { checkHost, type GicHost, MAINTENANCE_PPI, type OutputLine, outputLines } from './output-lines.ts'
+import { DAIF_F, DAIF_I, PCPU_TRAP } from './pcpu.ts'
 import { RegisterValue, registerByEncoding } from './register-value.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 
@@ -39,6 +45,22 @@ import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 export type WfxResult = 'completes' | 'waits' | 'traps'
 /** By WFX_ value. */
 const wfxResults: readonly WfxResult[] = ['completes', 'waits', 'traps']
+
+/** A GIC in a few words: what {@link Gic.toJSON} gives. */
+export interface GicSummary {
+  /** Of the configuration. */
+  readonly version: '3' | '4.0' | '4.1'
+  /** See `version`. */
+  readonly cpus: number
+  /** See `version`. */
+  readonly spis: number
+  /** See `version`. */
+  readonly listRegisters: number
+  /** The CPUs whose redistributors sleep and forward nothing to them (GICR_WAKER). */
+  readonly asleep: readonly number[]
+  /** By output, the CPUs at which it is high. */
+  readonly high: Readonly<Partial<Record<OutputLine, readonly number[]>>>
+}
 
 /** What the device interface itself keeps: the CPU of the last access, for `lastTrap`. */
 const DEVICE = recordType('device', [{ name: 'lastCpu', at: 0, class: 'observational' }])
@@ -111,12 +133,12 @@ export class Gic {
   }
 
   /**
-   * A GIC from an image: what {@link snapshot} returned. The GIC works in the buffer that is passed, and tells the host
-   * of the outputs that are high.
+   * A GIC from an image: what {@link snapshot} returned. The GIC works in the buffer that is passed, or in a copy if it
+   * is passed as bytes (a `Uint8Array`), and tells the host of the outputs that are high.
    * Throws a `VgicError` whose code begins with `image-` if it is foreign, truncated or of another version.
    */
-  static from(image: ArrayBuffer, host?: GicHost): Gic {
-    return new Gic(loadGicConfig(openImage('device', image), HEADER.size), host, image)
+  static from(image: ImageBytes, host?: GicHost): Gic {
+    return gicFrom(image, host)
   }
 
   /** A copy of the whole state. */
@@ -128,7 +150,7 @@ export class Gic {
    * Goes back to a snapshot of this GIC or of one with the same configuration, and tells the host of the outputs that
    * differ from those before. Throws as {@link from} does.
    */
-  restore(image: ArrayBuffer): void {
+  restore(image: ImageBytes): void {
     const known = this.levels()
     this.state.restore(image)
     this.derive(known)
@@ -152,13 +174,13 @@ export class Gic {
   }
 
   /** What changed since a snapshot, a register field at a time. */
-  diff(image: ArrayBuffer): Difference[] {
+  diff(image: ImageBytes): Difference[] {
     return this.state.diff(image)
   }
 
   /** Whether an address lies in a frame of this GIC. */
   claims(address: number): boolean {
-    return this.silicon.mmio.claims(address)
+    return this.silicon.mmio.claims(argumentNumber('address', address))
   }
 
   /**
@@ -166,6 +188,8 @@ export class Gic {
    * number holds what is below 2^53: use {@link readMmio64} for those.
    */
   readMmio(address: number, size: number): number {
+    argumentNumber('address', address)
+    argumentNumber('size', size)
     const { mmio } = this.silicon
     const low = mmio.read(address, size) >>> 0
     return size === 8 ? low + (mmio.readHigh(address) >>> 0) * 0x1_0000_0000 : low
@@ -173,6 +197,7 @@ export class Gic {
 
   /** A read of 8 bytes. */
   readMmio64(address: number): bigint {
+    argumentNumber('address', address)
     const { mmio } = this.silicon
     const high = mmio.readHigh(address)
     return joined(mmio.read(address, 8), high)
@@ -180,6 +205,8 @@ export class Gic {
 
   /** A write of 1, 2, 4 or 8 bytes at a physical address; ignored where nothing answers. */
   writeMmio(address: number, size: number, value: number): void {
+    argumentNumber('address', address)
+    argumentNumber('size', size)
     argumentNumber('value', value)
     const high = size === 8 ? Math.floor(value / 0x1_0000_0000) : 0
     this.silicon.mmio.write(address, size, value, high)
@@ -188,6 +215,7 @@ export class Gic {
 
   /** A write of 8 bytes. */
   writeMmio64(address: number, value: bigint): void {
+    argumentNumber('address', address)
     argumentBigint('value', value)
     this.silicon.mmio.write(address, 8, ...halves(value))
     this.silicon.settle()
@@ -195,13 +223,18 @@ export class Gic {
 
   /** The name of the register at an address, such as `GICD_ISENABLER1`; undefined where there is none. */
   registerAt(address: number): string | undefined {
-    return this.silicon.mmio.nameOf(address)
+    return this.silicon.mmio.nameOf(argumentNumber('address', address))
   }
 
-  /** A device drives the input line of an SPI, 32 and up: not 0 is high. Moving it to the level it has does nothing. */
+  /**
+   * A device drives the input line of an SPI, 32 and up; 1 and true are high, 0 and false are low. Moving it to the level
+   * that it has does nothing.
+   */
   setSpi(intid: number, level: number | boolean): void {
-    argumentInteger('intid', intid, FIRST_SPI, FIRST_SPI + this.config.spis - 1)
-    this.silicon.driveSpi(intid, level !== 0 && level !== false)
+    const { spis } = this.config
+    if (spis === 0) throw new VgicError('argument', 'This GIC has no SPIs: raise spis in its configuration.')
+    argumentInteger('intid', intid, FIRST_SPI, FIRST_SPI + spis - 1)
+    this.silicon.driveSpi(intid, argumentLevel('level', level))
   }
 
   /** A timer or the like drives the input line of a PPI of a CPU, 16 to 31; not 25, which the GIC itself drives. */
@@ -214,7 +247,7 @@ export class Gic {
         'intid must not be 25: that is the maintenance interrupt, which the virtual CPU interface drives.',
       )
     }
-    this.silicon.drivePpi(pe, intid, level !== 0 && level !== false)
+    this.silicon.drivePpi(pe, intid, argumentLevel('level', level))
   }
 
   /**
@@ -263,7 +296,7 @@ export class Gic {
 
   /** Writes one. Throws a `memory` error if all lines are in use. */
   writeMemory(address: number, value: number): void {
-    argumentNumber('value', value)
+    argumentWord('value', value, 'a word of memory has 32 bits.')
     if (this.ownMemory(address).write32(address, value | 0)) return
     throw new VgicError(
       'memory',
@@ -278,7 +311,7 @@ export class Gic {
     throw new VgicError(
       'argument',
       pool
-        ? `address must be a multiple of 4 from 0 to 2^52, but is ${String(address)}.`
+        ? `address must be a multiple of 4 from 0 to 2^52, but is ${shown(address)}.`
         : 'This GIC has no memory of its own: access the memory that you gave it, or set memoryLines.',
     )
   }
@@ -286,9 +319,8 @@ export class Gic {
   /** The level of an output of a CPU, as the host was told it. */
   line(cpu: number, line: OutputLine): 0 | 1 {
     this.peOf(cpu)
-    const bit = outputLines.indexOf(line)
-    if (bit >= 0) return ((this.outputs(cpu) >> bit) & 1) as 0 | 1
-    throw new VgicError('argument', `line must be one of ${outputLines.join(', ')}, but is ${String(line)}.`)
+    const bit = outputLines.indexOf(argumentOneOf('line', line, outputLines))
+    return ((this.outputs(cpu) >> bit) & 1) as 0 | 1
   }
 
   private outputs(cpu: number): number {
@@ -336,6 +368,7 @@ export class Gic {
    * access traps or is UNDEFINED: then {@link lastTrap} is not 0.
    */
   readSysreg(cpu: number, encoding: number, el?: number): number {
+    argumentEncoding(encoding)
     const pe = this.accessing(cpu, el)
     const value = this.silicon.systemRegisters.read(pe, encoding, el) >>> 0
     this.settleAccess(cpu, pe)
@@ -344,16 +377,18 @@ export class Gic {
 
   /** MRS of all 64 bits. */
   readSysreg64(cpu: number, encoding: number, el?: number): bigint {
+    argumentEncoding(encoding)
     const pe = this.accessing(cpu, el)
     const low = this.silicon.systemRegisters.read(pe, encoding, el)
-    const high = this.state.words[pe + PCPU_DATA_HIGH]
+    const high = this.silicon.systemRegisters.readHigh(pe, encoding)
     this.settleAccess(cpu, pe)
     return joined(low, high)
   }
 
-  /** MSR of a value below 2^32, zero-extended. */
+  /** MSR of a value below 2^32, zero-extended; a wider one is refused, since its upper half would be lost. */
   writeSysreg(cpu: number, encoding: number, value: number, el?: number): void {
-    argumentNumber('value', value)
+    argumentEncoding(encoding)
+    argumentWord('value', value, 'writeSysreg64 writes all 64 bits, of a bigint')
     const pe = this.accessing(cpu, el)
     this.silicon.systemRegisters.write(pe, encoding, value | 0, 0, el)
     this.settleAccess(cpu, pe)
@@ -361,6 +396,7 @@ export class Gic {
 
   /** MSR of all 64 bits. */
   writeSysreg64(cpu: number, encoding: number, value: bigint, el?: number): void {
+    argumentEncoding(encoding)
     argumentBigint('value', value)
     const pe = this.accessing(cpu, el)
     this.silicon.systemRegisters.write(pe, encoding, ...halves(value), el)
@@ -393,13 +429,13 @@ export class Gic {
    * A system register as a value that prints its fields, read without side effects: at EL2 for ICH_*, at EL1 for
    * the others. Throws an `argument` error for one that this library does not know or that cannot be read now.
    */
-  inspect(cpu: number, encoding: number): RegisterValue {
+  inspectSysreg(cpu: number, encoding: number): RegisterValue {
     const register = registerByEncoding(encoding)
     const before = this.snapshot()
     const pe = this.peOf(cpu)
     const el = register.name.endsWith('_EL2') ? 2 : 1
     const low = this.silicon.systemRegisters.read(pe, encoding, el)
-    const high = this.state.words[pe + PCPU_DATA_HIGH]
+    const high = this.silicon.systemRegisters.readHigh(pe, encoding)
     const trap = this.state.words[pe + PCPU_TRAP]
     this.state.restore(before)
     if (trap !== 0) {
@@ -412,6 +448,15 @@ export class Gic {
   }
 
   /**
+   * What a CPU is doing, and whether its redistributor sleeps and keeps all interrupts from it:
+   * `console.log(gic.inspectCpu(0))`.
+   */
+  inspectCpu(cpu: number): CpuState {
+    this.peOf(cpu)
+    return new CpuState(this.silicon, cpu)
+  }
+
+  /**
    * The exception level a CPU is at, 0 to 2; it is 2 after reset. A lower level than before is an exception
    * return, which sets the event register.
    */
@@ -421,7 +466,8 @@ export class Gic {
 
   /** PSTATE.I and PSTATE.F of a CPU: true masks IRQ or FIQ. Both are true after reset. */
   setMasks(cpu: number, irq: boolean, fiq: boolean): void {
-    this.silicon.pcpu.setMasks(this.peOf(cpu), (irq ? DAIF_I : 0) | (fiq ? DAIF_F : 0))
+    const masked = (argumentLevel('irq', irq) ? DAIF_I : 0) | (argumentLevel('fiq', fiq) ? DAIF_F : 0)
+    this.silicon.pcpu.setMasks(this.peOf(cpu), masked)
   }
 
   /** WFI by a CPU. */
@@ -447,19 +493,55 @@ export class Gic {
     for (let cpu = 0; cpu < this.config.cpus; cpu++) this.silicon.pcpu.sendEvent(this.silicon.peOf(cpu))
   }
 
-  /** The virtual IRQ line of a CPU's virtual CPU interface. */
+  /** The virtual IRQ line of a CPU: its virtual CPU interface drives it, or HCR_EL2.VI. */
   virq(cpu: number): boolean {
-    return this.silicon.virtualInterface.lines(this.peOf(cpu)) === 1
+    return (this.silicon.pcpu.virtualPending(this.peOf(cpu)) & LINE_VIRQ) !== 0
   }
 
-  /** The virtual FIQ line of a CPU's virtual CPU interface. */
+  /** The virtual FIQ line of a CPU: its virtual CPU interface drives it, or HCR_EL2.VF. */
   vfiq(cpu: number): boolean {
-    return this.silicon.virtualInterface.lines(this.peOf(cpu)) === 2
+    return (this.silicon.pcpu.virtualPending(this.peOf(cpu)) & LINE_VFIQ) !== 0
   }
 
   /** The maintenance interrupt of a CPU's virtual CPU interface: a level, by convention PPI 25. */
   maintenance(cpu: number): boolean {
     return this.silicon.virtualInterface.maintenanceLine(this.peOf(cpu))
+  }
+
+  /** What it is and which of its CPUs sleep or have an output high, as plain data; {@link snapshot} has the state. */
+  toJSON(): GicSummary {
+    const { version, cpus, spis, listRegisters } = this.config
+    const states = Array.from({ length: cpus }, (_, cpu) => this.inspectCpu(cpu))
+    const cpusThat = (holds: (state: CpuState) => boolean) => states.filter(holds).map(({ cpu }) => cpu)
+    const high = outputLines.map((line) => [line, cpusThat(({ outputs }) => outputs.includes(line))] as const)
+    return {
+      version,
+      cpus,
+      spis,
+      listRegisters,
+      asleep: cpusThat(({ asleep }) => asleep),
+      high: Object.fromEntries(high.filter(([, cpus]) => cpus.length > 0)),
+    }
+  }
+
+  /** `Gic (version 3, 2 CPUs, 32 SPIs): asleep: cpu0; irq: cpu1`. */
+  toString(): string {
+    const { version, cpus, spis, asleep, high } = this.toJSON()
+    const parts = Object.entries({ asleep, ...high }).flatMap(([what, numbers]) =>
+      numbers.length === 0 ? [] : [`${what}: ${listed(numbers, (cpu) => `cpu${cpu}`)}`],
+    )
+    const what = `Gic (version ${version}, ${counted(cpus, 'CPU')}, ${counted(spis, 'SPI')})`
+    return parts.length === 0 ? what : `${what}: ${parts.join('; ')}`
+  }
+
+  /** So that failed expectations print the line and no keys. */
+  get [Symbol.toStringTag](): string {
+    return 'Gic'
+  }
+
+  /** What Node's util.inspect prints. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
   }
 
   private wfx(result: number): WfxResult {
@@ -477,4 +559,13 @@ export class Gic {
   private peOf(cpu: number): number {
     return this.silicon.peOf(argumentInteger('cpu', cpu, 0, this.config.cpus - 1))
   }
+}
+
+/**
+ * {@link Gic.from}. A class whose body names the class gets another name from the bundler, which every error message and
+ * every print of an instance would show.
+ */
+function gicFrom(image: ImageBytes, host?: GicHost): Gic {
+  const words = openImage('device', image)
+  return new Gic(loadGicConfig(words, HEADER.size), host, words.buffer)
 }

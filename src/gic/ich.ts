@@ -91,22 +91,6 @@ export class Ich {
     return vmcr
   }
 
-  readAp0r(pe: number, n: number): number {
-    return this.words[pe + ICH_AP0R + n]
-  }
-
-  writeAp0r(pe: number, n: number, value: number): void {
-    this.words[pe + ICH_AP0R + n] = value
-  }
-
-  readAp1r(pe: number, n: number): number {
-    return this.words[pe + ICH_AP1R + n]
-  }
-
-  writeAp1r(pe: number, n: number, value: number): void {
-    this.words[pe + ICH_AP1R + n] = value
-  }
-
   readLrLow(pe: number, n: number): number {
     return this.words[pe + ICH_LR + 2 * n]
   }
@@ -148,7 +132,7 @@ export class Ich {
     return lrStatus(high) << n
   }
 
-  /** Reads ICH_AP0R<n>_EL2 and ICH_AP1R<n>_EL2, as many as exist, into the words at `ap0r` and `ap1r`. */
+  /** Reads `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2`, as many as exist, into the words at `ap0r` and `ap1r`. */
   readAprs(words: Int32Array, pe: number, ap0r: number, ap1r: number): void {
     copyAprs(words, pe + ICH_AP0R, pe + ICH_AP1R, ap0r, ap1r, this.activePriorityRegisters)
   }

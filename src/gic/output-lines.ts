@@ -5,13 +5,16 @@
  * call back into the GIC.
  */
 import { LR_Group } from '../arch/ich.ts'
+import { argumentFunction, argumentWith, type Fields, isPlainObject, shown } from '../state/arguments.ts'
 import type { WordDeclaration } from '../state/layout.ts'
 import { VgicError } from '../state/vgic-error.ts'
 import type { CheckedGicConfig } from './config.ts'
 import { lowestBit, PHYSICAL_INTERFACE } from './cpu-interface.ts'
 import type { HighestPending } from './highest-pending.ts'
 import type { ErrorListener } from './host-events.ts'
+import { LINE_FIQ, LINE_IRQ, LINE_WAKE, PE_LINES } from './lines.ts'
 import type { GicMemory } from './memory.ts'
+import type { Pcpu } from './pcpu.ts'
 import { HIGHEST_PENDING, type PhysicalInterface } from './physical-interface.ts'
 import type { PhysicalInterrupts } from './physical-interrupts.ts'
 import type { VirtualInterface } from './virtual-interface.ts'
@@ -30,44 +33,49 @@ export interface GicHost extends ErrorListener {
   setLine?(cpu: number, line: OutputLine, level: 0 | 1): void
 }
 
-/** Throws an `argument` error for what is no host. */
+const hostFields: Fields<GicHost> = { setLine: true, onError: true, memory: true }
+
+/** Throws an `argument` error for what is no host, and for one that would never hear of anything. `{}` is none. */
 export function checkHost(host: GicHost, { memoryLines }: CheckedGicConfig): void {
-  if (Object(host) !== host || (host.setLine !== undefined && typeof host.setLine !== 'function')) {
-    throw new VgicError(
-      'argument',
-      'host must be an object whose setLine, if it has one, is a function (cpu, line, level). Leave it out for none.',
-    )
-  }
-  if (host.onError !== undefined && typeof host.onError !== 'function') {
-    throw new VgicError('argument', 'host.onError must be a function (event). Leave it out for none.')
-  }
-  const { memory } = host
-  if (memory === undefined) return
+  const isObject = typeof host === 'object' && host !== null
+  const { setLine, onError, memory } = isObject ? host : {}
+  const isPlain = isPlainObject(host)
+  const others = isPlain ? Object.keys(host).filter((name) => !(name in hostFields)) : []
+  const hears = typeof setLine === 'function' || onError !== undefined || memory !== undefined
   if (
-    Object(memory) !== memory ||
-    typeof memory.read32 !== 'function' ||
-    typeof memory.write32 !== 'function'
+    !isObject ||
+    others.length > 0 ||
+    (setLine !== undefined && typeof setLine !== 'function') ||
+    !(hears || isPlain)
   ) {
+    const has = setLine === undefined ? others.join(', ') || 'none' : `setLine: ${shown(setLine)}`
     throw new VgicError(
       'argument',
-      'host.memory must be an object with the functions read32(address) and write32(address, value).',
+      `host must be an object whose setLine is a function (cpu, line, level), but ${isObject ? `has ${has}` : `is ${shown(host)}`}. Leave it out for none.`,
     )
   }
+  if (onError !== undefined) argumentFunction('host.onError', onError, '(event)')
+  if (memory === undefined) return
+  argumentWith(
+    'host.memory',
+    memory,
+    'read32',
+    'an object with the functions read32(address) and write32(address, value)',
+  )
+  argumentWith(
+    'host.memory',
+    memory,
+    'write32',
+    'an object with the functions read32(address) and write32(address, value)',
+  )
   if (memoryLines > 0) {
     throw new VgicError('argument', 'host.memory must be left out where memoryLines gives the GIC its own.')
   }
 }
 
-/** Derived: the levels of a PE's outputs, {@link LINE_IRQ} and so on. */
-export const PE_LINES = 14
 export const outputLineWords: readonly WordDeclaration[] = [{ name: 'lines', at: PE_LINES, class: 'derived' }]
 
-/** Bits 0 and 1 are LINE_VIRQ and LINE_VFIQ; IRQ and FIQ are the same, two bits above. */
-export const PHYSICAL_LINES_SHIFT = 2
-export const LINE_IRQ = 0x4
-export const LINE_FIQ = 0x8
-export const LINE_WAKE = 0x10
-/** By bit. */
+/** By bit, as the LINE_ bits are. */
 export const outputLines: readonly OutputLine[] = ['virq', 'vfiq', 'irq', 'fiq', 'wake']
 
 /** The maintenance interrupt's PPI, by convention (BSA). */
@@ -75,19 +83,21 @@ export const MAINTENANCE_PPI = 25
 
 export class OutputLines {
   readonly words: Int32Array
+  readonly virtualInterface: VirtualInterface
   /** Counts what was settled: by it a call of the host shows whether the host has done anything to the GIC. */
   private settled = 0
 
   constructor(
     readonly physical: PhysicalInterrupts,
     readonly physicalInterface: PhysicalInterface,
-    readonly virtualInterface: VirtualInterface,
+    readonly pcpu: Pcpu,
     readonly highestPending: HighestPending,
     readonly host: GicHost,
     /** Whether VIRQ and VFIQ are outputs. Those of a hypervisor's PEs are sampled where they are: {@link Pcpu}. */
     readonly drivesVirtual: boolean,
   ) {
     this.words = physical.words
+    this.virtualInterface = pcpu.virtualInterface
   }
 
   /** After a system register access of a PE: its own outputs, its maintenance interrupt, and what that changes. */
@@ -148,6 +158,6 @@ export class OutputLines {
     const hppi = this.physicalInterface.signalled(at)
     const physical = hppi === 0 ? 0 : hppi & LR_Group ? LINE_IRQ : LINE_FIQ
     const wake = this.words[at + HIGHEST_PENDING] < 0 ? LINE_WAKE : 0
-    return physical | wake | (this.drivesVirtual ? this.virtualInterface.lines(pe) : 0)
+    return physical | wake | (this.drivesVirtual ? this.pcpu.virtualPending(pe) : 0)
   }
 }

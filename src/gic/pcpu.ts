@@ -1,54 +1,38 @@
 /**
- * The PE as far as a GIC needs one: its exception level, the routing and trap bits of HCR_EL2, the PSTATE
- * masks, the event register, and whether it waits. It decides whether an ICC_* name means the physical or the
- * virtual CPU interface, whether a virtual interrupt is taken, and whether a WFI or WFE leaves the guest
- * (DDI 0487, "Wait for Interrupt", "Wait for Event", "HCR_EL2").
+ * The PE as far as a GIC needs one: its exception level, HCR_EL2, the PSTATE masks, the event register, and whether it
+ * waits. It decides whether an ICC_* name means the physical or the virtual CPU interface, whether a virtual interrupt
+ * is taken, and whether a WFI or WFE leaves the guest (DDI 0487, "Wait for Interrupt", "Wait for Event", "HCR_EL2").
+ *
+ * HCR_EL2 keeps all that is written to it, also what is RES0 on a PE without some extension. IMO, FMO, TWI, TWE, VI, VF
+ * and TGE have an effect. With TGE the hypervisor's own applications run at EL0, which have no virtual interrupts; that
+ * IMO and FMO count as 1 for the physical ones then, or as 0 with E2H, is left out: software that sets TGE clears them,
+ * and does not mask interrupts at EL0. AMO and VSE are left out: SErrors are no affair of the GIC's, ISR_EL1.A is zero.
  */
 import { field, res0, view } from '../arch/field.ts'
+import {
+  HCR_EL2_FMO,
+  HCR_EL2_IMO,
+  HCR_EL2_TGE,
+  HCR_EL2_TWE,
+  HCR_EL2_TWI,
+  HCR_EL2_VF,
+  HCR_EL2_VI,
+  HCR_EL2_VIEW,
+} from '../arch/hcr-el2.ts'
 import { ESR_WFE, ESR_WFI } from '../arch/syndrome.ts'
-import { encodeSysreg, type SystemRegister } from '../arch/sysreg.ts'
 import type { WordDeclaration } from '../state/layout.ts'
-import { PE_LINES, PHYSICAL_LINES_SHIFT } from './output-lines.ts'
-import { LINE_VFIQ, LINE_VIRQ, type VirtualInterface } from './virtual-interface.ts'
+import { LINE_VFIQ, LINE_VIRQ, PE_LINES, PHYSICAL_LINES_SHIFT } from './lines.ts'
+import type { VirtualInterface } from './virtual-interface.ts'
 
+/** Syndrome of the last access or instruction that trapped or was UNDEFINED; 0 if it did not. */
+export const PCPU_TRAP = 0
 /**
  * PSTATE with the event register and what the PE waits in, bits 7:0, and SPSR_EL2, bits 15:8: see
  * {@link PSTATE_VIEW}. Exceptions to EL2 and returns from it move the one half to the other.
  */
-export const PCPU_PSTATE = 0
-/** HCR_EL2, the bits of {@link HCR_EL2_VIEW}. */
-export const PCPU_HCR_EL2 = 1
-/** Syndrome of the last access or instruction that trapped or was UNDEFINED; 0 if it did not. */
-export const PCPU_TRAP = 2
-/** Bits 63:32 of the last system register read. */
-export const PCPU_DATA_HIGH = 3
-
-/** The fields of HCR_EL2 that matter here. */
-export const HCR_EL2_VIEW = view('HCR_EL2', 64, [
-  res0(63, 15),
-  field('TWE', 14),
-  field('TWI', 13),
-  res0(12, 5),
-  field('IMO', 4),
-  field('FMO', 3),
-  res0(2, 0),
-])
-export const HCR_EL2_FMO = 0x8
-export const HCR_EL2_IMO = 0x10
-export const HCR_EL2_TWI = 0x2000
-export const HCR_EL2_TWE = 0x4000
-const HCR_EL2_MASK = 0x6018
-
-/** HCR_EL2's encoding. */
-export const HCR_EL2 = encodeSysreg(3, 4, 1, 1, 0)
-/** HCR_EL2 as a system register. */
-export const HCR_EL2_REGISTER: SystemRegister = {
-  name: 'HCR_EL2',
-  encoding: HCR_EL2,
-  access: 'RW',
-  views: [HCR_EL2_VIEW],
-  reset: 0,
-}
+export const PCPU_PSTATE = 1
+/** HCR_EL2, two words; all that has an effect here is in the lower. */
+export const PCPU_HCR_EL2 = 2
 
 export const DAIF_F = 0x40
 export const DAIF_I = 0x80
@@ -119,10 +103,9 @@ export const WFX_WAITS = 1
 export const WFX_TRAPS = 2
 
 export const pcpuWords: readonly WordDeclaration[] = [
-  { name: 'PSTATE', at: PCPU_PSTATE, class: 'authoritative', view: PSTATE_VIEW },
-  { name: 'HCR_EL2', at: PCPU_HCR_EL2, class: 'authoritative', view: HCR_EL2_VIEW },
   { name: 'trap', at: PCPU_TRAP, class: 'observational' },
-  { name: 'dataHigh', at: PCPU_DATA_HIGH, class: 'observational' },
+  { name: 'PSTATE', at: PCPU_PSTATE, class: 'authoritative', view: PSTATE_VIEW },
+  { name: 'HCR_EL2', at: PCPU_HCR_EL2, wide: true, class: 'authoritative', view: HCR_EL2_VIEW },
 ]
 
 /** ISR_EL1's bits. */
@@ -141,9 +124,10 @@ export class Pcpu {
     this.words[pe + PCPU_PSTATE] = PSTATE_EL2_MASKED
   }
 
-  /** HCR_EL2 := value; bits without meaning here are RES0. */
-  writeHcrEl2(pe: number, value: number): void {
-    this.words[pe + PCPU_HCR_EL2] = value & HCR_EL2_MASK
+  /** HCR_EL2 := bits 31:0 and 63:32. */
+  writeHcrEl2(pe: number, low: number, high: number): void {
+    this.words[pe + PCPU_HCR_EL2] = low
+    this.words[pe + PCPU_HCR_EL2 + 1] = high
   }
 
   /** Whether the PE is below EL2. */
@@ -195,13 +179,23 @@ export class Pcpu {
   }
 
   /**
-   * The virtual interrupt lines as the PE samples them at an exception level, LINE_ bits: only where HCR_EL2
-   * routes the physical ones to EL2, and only below EL2.
+   * What is pending as a virtual interrupt, LINE_ bits: signalled by the virtual CPU interface, or by HCR_EL2.VI and VF,
+   * with which a hypervisor does without list registers.
    */
-  virtualLines(pe: number, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
-    if (el >= 2) return 0
+  virtualPending(pe: number): number {
     const hcr = this.words[pe + PCPU_HCR_EL2]
     const lines = this.virtualInterface.lines(pe)
+    return lines | (hcr & HCR_EL2_VI ? LINE_VIRQ : 0) | (hcr & HCR_EL2_VF ? LINE_VFIQ : 0)
+  }
+
+  /**
+   * The virtual interrupt lines as the PE samples them at an exception level, LINE_ bits: only where HCR_EL2.IMO or FMO
+   * routes the physical ones to EL2, only below EL2, and not with HCR_EL2.TGE.
+   */
+  virtualLines(pe: number, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
+    const hcr = this.words[pe + PCPU_HCR_EL2]
+    if (el >= 2 || hcr & HCR_EL2_TGE) return 0
+    const lines = this.virtualPending(pe)
     return (hcr & HCR_EL2_IMO ? lines & LINE_VIRQ : 0) | (hcr & HCR_EL2_FMO ? lines & LINE_VFIQ : 0)
   }
 

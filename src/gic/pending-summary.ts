@@ -14,7 +14,7 @@ export const BEST = 1
 export const blocksOf = (spis: number): number => 1 + ((spis + 31) >> 5)
 
 export const pendingSummaryRecord = (spis: number): RecordType =>
-  recordType('pendingSummary', [
+  recordType('pendingSummary[<n>]', [
     { name: 'stale', at: STALE, class: 'derived' },
     { name: 'best', at: BEST, count: blocksOf(spis), class: 'derived' },
   ])

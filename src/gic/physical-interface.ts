@@ -51,19 +51,22 @@ export const heldBack = (hppi: number): number => (hppi & ~LR_PENDING) | LR_ACTI
 /** Where the words of the physical side begin in a PE's record. */
 export const PHYSICAL_WORDS = 16
 
-/** The control word of a CPU interface: ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_CTLR and ICC_IGRPEN<n> at ICH_VMCR_EL2's places. */
+/**
+ * The control word of a CPU interface: ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_CTLR and `ICC_IGRPEN<n>` at ICH_VMCR_EL2's
+ * places.
+ */
 const ICC_CONTROLS_VIEW = view('ICC', 32, [
-  field('PMR', 31, 24),
-  field('BPR0', 23, 21),
-  field('BPR1', 20, 18),
+  field('ICC_PMR_EL1', 31, 24),
+  field('ICC_BPR0_EL1', 23, 21),
+  field('ICC_BPR1_EL1', 20, 18),
   res0(17, 10),
-  field('CTLR.EOImode', 9),
+  field('ICC_CTLR_EL1.EOImode', 9),
   res0(8, 5),
-  field('CTLR.CBPR', 4),
+  field('ICC_CTLR_EL1.CBPR', 4),
   res1(3),
   res0(2),
-  field('IGRPEN1', 1),
-  field('IGRPEN0', 0),
+  field('ICC_IGRPEN1_EL1', 1),
+  field('ICC_IGRPEN0_EL1', 0),
 ])
 
 export const physicalInterfaceWords: readonly WordDeclaration[] = [
@@ -73,9 +76,10 @@ export const physicalInterfaceWords: readonly WordDeclaration[] = [
     at: PHYSICAL_INTERFACE + CONTROLS,
     class: 'authoritative',
     view: ICC_CONTROLS_VIEW,
+    packed: true,
   },
-  { name: 'ICC_AP0R', at: PHYSICAL_INTERFACE + ACTIVE_PRIORITIES_0, count: 4, class: 'authoritative' },
-  { name: 'ICC_AP1R', at: PHYSICAL_INTERFACE + ACTIVE_PRIORITIES_1, count: 4, class: 'authoritative' },
+  { name: 'ICC_AP0R<n>_EL1', at: PHYSICAL_INTERFACE + ACTIVE_PRIORITIES_0, count: 4, class: 'authoritative' },
+  { name: 'ICC_AP1R<n>_EL1', at: PHYSICAL_INTERFACE + ACTIVE_PRIORITIES_1, count: 4, class: 'authoritative' },
 ]
 
 /** The state behind the registers, and what is signalled. */

@@ -35,7 +35,7 @@ export const DISTRIBUTOR = 0
 
 /** The block of SGIs and PPIs in a PE's record. */
 export const GICR_BLOCK = 32
-export const privateInterruptWords: readonly WordDeclaration[] = blockWords(GICR_BLOCK, 'GICR', '0')
+export const privateInterruptWords: readonly WordDeclaration[] = blockWords(GICR_BLOCK, 'GICR', () => 0)
 /** SGIs are edge-triggered, and that cannot be changed. */
 const SGIS = 0xffff
 
@@ -52,7 +52,7 @@ const CHANGED = 3
 export const GROUPS = 3
 
 export const distributorRecord = (cpus: number): RecordType =>
-  recordType('distributor', [
+  recordType({ name: 'distributor', prefix: '' }, [
     { name: 'GICD_CTLR', at: GICD_CTLR, class: 'authoritative', view: GICD_CTLR_VIEW },
     { name: 'GICD_CTLR (lagging)', at: GICD_DISABLING_GROUPS, class: 'authoritative' },
     { name: 'spiCandidates', at: SPI_CANDIDATES, class: 'derived' },
@@ -141,7 +141,7 @@ export class PhysicalInterrupts {
     return block === 0 ? 0 : this.words[block + at]
   }
 
-  /** The pending interrupts, ISPENDR<n>. */
+  /** The pending interrupts, `ISPENDR<n>`. */
   readPending(owner: number, first: number): number {
     const block = this.blockOf(owner, first)
     if (block === 0) return 0
@@ -165,14 +165,14 @@ export class PhysicalInterrupts {
     this.update(owner, block)
   }
 
-  /** ISENABLER<n>: an interrupt that is enabled again before it was out of force stays in force. */
+  /** `ISENABLER<n>`: an interrupt that is enabled again before it was out of force stays in force. */
   enable(owner: number, first: number, bits: number): void {
     const block = this.blockOf(owner, first)
     if (block !== 0) this.words[block + DISABLING] &= ~bits
     this.setBits(owner, first, ENABLE, bits)
   }
 
-  /** ICENABLER<n>. Returns whether the effect lags: it is out of force only after {@link endDisabling}. */
+  /** `ICENABLER<n>`. Returns whether the effect lags: it is out of force only after {@link endDisabling}. */
   disable(owner: number, first: number, bits: number): boolean {
     const block = this.blockOf(owner, first)
     const cleared = block === 0 ? 0 : this.words[block + ENABLE] & bits
@@ -192,7 +192,7 @@ export class PhysicalInterrupts {
     }
   }
 
-  /** IGROUPR<n>. */
+  /** `IGROUPR<n>`. */
   writeGroups(owner: number, first: number, bits: number): void {
     const block = this.blockOf(owner, first)
     if (block === 0) return
@@ -203,7 +203,7 @@ export class PhysicalInterrupts {
     this.update(owner, block)
   }
 
-  /** ICFGR<n>: two bits an interrupt, of which the upper one means edge-triggered; 16 interrupts a register. */
+  /** `ICFGR<n>`: two bits an interrupt, of which the upper one means edge-triggered; 16 interrupts a register. */
   readConfiguration(owner: number, first: number): number {
     const edges = this.readBits(owner, first, EDGE) >>> (first & 16)
     let value = 0
@@ -224,7 +224,7 @@ export class PhysicalInterrupts {
     this.update(owner, block)
   }
 
-  /** IPRIORITYR<n>: `count` bytes, 1 or 4, from interrupt `first` on. */
+  /** `IPRIORITYR<n>`: `count` bytes, 1 or 4, from interrupt `first` on. */
   readPriorities(owner: number, first: number, count: number): number {
     const word = this.readBits(owner, first, PRIORITY + ((first & 31) >> 2))
     return count === 4 ? word : (word >>> ((first & 3) << 3)) & 0xff

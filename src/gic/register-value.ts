@@ -1,6 +1,7 @@
 /** Register values for people: they print their fields, in logs and in util.inspect. */
 import { joined } from '../arch/doubleword.ts'
-import { describe, extract, type RegisterView } from '../arch/field.ts'
+import { checkHalf, checkView, describe, extract, type RegisterView } from '../arch/field.ts'
+import { HCR_EL2_REGISTER } from '../arch/hcr-el2.ts'
 import { iccRegisters } from '../arch/icc.ts'
 import {
   ichRegisters,
@@ -15,8 +16,8 @@ import {
 } from '../arch/ich.ts'
 import { intidName } from '../arch/intid.ts'
 import { type SystemRegister, sysregName } from '../arch/sysreg.ts'
+import { argumentEncoding, argumentList, argumentObject, argumentString } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
-import { HCR_EL2_REGISTER } from './pcpu.ts'
 
 const registers = new Map<number, SystemRegister>(
   [...iccRegisters, ...ichRegisters, HCR_EL2_REGISTER].map((register) => [register.encoding, register]),
@@ -24,7 +25,7 @@ const registers = new Map<number, SystemRegister>(
 
 /** The declaration of a system register. Throws an `argument` error for an encoding that this library does not know. */
 export function registerByEncoding(encoding: number): SystemRegister {
-  const register = registers.get(encoding)
+  const register = registers.get(argumentEncoding(encoding))
   if (register) return register
   throw new VgicError(
     'argument',
@@ -34,6 +35,8 @@ export function registerByEncoding(encoding: number): SystemRegister {
 
 /** `pending SPI 40 prio 0xa0 group 1 -> pINTID 40`: what a list register holds, in the words of its fields. */
 export function describeListRegister(low: number, high: number): string {
+  checkHalf('low', low)
+  checkHalf('high', high)
   const state = listRegisterStates[LR_State(high)]
   if (low === 0 && high === 0) return 'empty'
   const hardware = high & LR_HW ? ` -> pINTID ${LR_pINTID(high)}` : high & LR_EOI ? ' EOI' : ''
@@ -50,7 +53,14 @@ export class RegisterValue {
     readonly low: number,
     /** Bits 63:32. */
     readonly high: number,
-  ) {}
+  ) {
+    argumentObject('register', register, 'a system register, such as those of iccRegisters and ichRegisters')
+    argumentString('register.name', register.name)
+    const views = argumentList('register.views', register.views, 'views')
+    checkView('register.views[0]', views[0])
+    checkHalf('low', low)
+    checkHalf('high', high)
+  }
 
   /** All 64 bits. */
   get value(): bigint {

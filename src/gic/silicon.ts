@@ -20,7 +20,7 @@ import { configurationGroups, Lpis } from './lpi/lpis.ts'
 import { MEMORY, Memory } from './memory.ts'
 import { Mmio } from './mmio.ts'
 import { type GicHost, OutputLines, outputLineWords } from './output-lines.ts'
-import { PCPU_TRAP, Pcpu, pcpuWords } from './pcpu.ts'
+import { PCPU_PSTATE, Pcpu, pcpuWords } from './pcpu.ts'
 import { pendingSummaryRecord } from './pending-summary.ts'
 import { Icc, PHYSICAL_WORDS, PhysicalInterface, physicalInterfaceWords } from './physical-interface.ts'
 import {
@@ -35,7 +35,7 @@ import { Redistributor } from './redistributor.ts'
 import { redistributorWords } from './redistributor-words.ts'
 import { Sgis } from './sgi.ts'
 import { SystemRegisters } from './system-registers.ts'
-import { ICH_HCR, ICH_LR, VirtualInterface, virtualInterfaceWords } from './virtual-interface.ts'
+import { ICH_LR, VirtualInterface, virtualInterfaceWords } from './virtual-interface.ts'
 
 /** The record types of a configuration's silicon, and how many of each there are. */
 export interface SiliconRecords {
@@ -74,7 +74,7 @@ function lpiRecords(config: CheckedGicConfig): LpiRecords | undefined {
 
 export function siliconRecords(config: CheckedGicConfig): SiliconRecords {
   const pe = recordType(
-    'pe',
+    'pe[<n>]',
     pcpuWords,
     virtualInterfaceWords(config.listRegisters),
     outputLineWords,
@@ -153,7 +153,7 @@ export class Silicon {
   ) {
     this.peBase = layout.baseOf(records.pe)
     this.peSize = records.pe.size
-    const pe = [0, PCPU_TRAP, ICH_HCR, PHYSICAL_WORDS + 1]
+    const pe = [PCPU_PSTATE, PHYSICAL_WORDS + 1]
     const interrupts = [GICR_BLOCK + LATCH, GICR_BLOCK + CANDIDATES + 1]
     this.hypervisorRanges = Int32Array.of(...pe, ...interrupts, ICH_LR, this.peSize)
     const affinities = new Affinities(config.affinities)
@@ -185,7 +185,7 @@ export class Silicon {
     this.lines = new OutputLines(
       this.physical,
       this.physicalInterface,
-      this.virtualInterface,
+      this.pcpu,
       search,
       host,
       drivesVirtual,

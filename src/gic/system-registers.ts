@@ -5,6 +5,7 @@
  * then ICH_HCR_EL2's traps; then HCR_EL2.{FMO,IMO} choose the virtual interface at EL1. At EL2, and where they are
  * clear, an ICC_* name is the physical CPU interface. Both interfaces have one set of rows.
  */
+import { HCR_EL2, HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
 import * as icc from '../arch/icc.ts'
 import * as arch from '../arch/ich.ts'
 import { type InterruptGroup, icvRegisters } from '../arch/icv.ts'
@@ -13,17 +14,7 @@ import { PHYSICAL_INTERFACE } from './cpu-interface.ts'
 import type { Ich } from './ich.ts'
 import type { Icv } from './icv.ts'
 import type { InterfaceRegisters } from './interface-registers.ts'
-import {
-  exceptionLevel,
-  HCR_EL2,
-  HCR_EL2_FMO,
-  HCR_EL2_IMO,
-  PCPU_DATA_HIGH,
-  PCPU_HCR_EL2,
-  PCPU_PSTATE,
-  PCPU_TRAP,
-  type Pcpu,
-} from './pcpu.ts'
+import { exceptionLevel, PCPU_HCR_EL2, PCPU_PSTATE, PCPU_TRAP, type Pcpu } from './pcpu.ts'
 import type { Icc } from './physical-interface.ts'
 import type { Sgis } from './sgi.ts'
 import { ICH_HCR, type VirtualInterface } from './virtual-interface.ts'
@@ -136,7 +127,7 @@ const accesses = new Map<number, InterfaceAccess>([
   ],
 ])
 
-/** ICC_AP<group>R<n>, whose virtual twin is ICH_AP<group>R<n>. */
+/** `ICC_AP<group>R<n>`, whose virtual twin is `ICH_AP<group>R<n>`. */
 const activePriorityAccess = (group: 0 | 1, n: number): Required<InterfaceAccess> => ({
   read: (registers, at) => registers.readApr(at, group, n),
   write: (registers, at, value) => registers.writeApr(at, group, n, value),
@@ -184,7 +175,8 @@ function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<n
       {
         minimumEl: 2,
         read: ({ pcpu }, pe) => pcpu.words[pe + PCPU_HCR_EL2],
-        write: ({ pcpu }, pe, value) => pcpu.writeHcrEl2(pe, value),
+        readHigh: ({ pcpu }, pe) => pcpu.words[pe + PCPU_HCR_EL2 + 1],
+        write: ({ pcpu }, pe, low, high) => pcpu.writeHcrEl2(pe, low, high),
       },
     ],
     [
@@ -221,7 +213,7 @@ function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<n
   return rows
 }
 
-/** System register accesses of the PEs. The answer to an access is also in the PE's words `trap` and `dataHigh`. */
+/** System register accesses of the PEs. Whether an access went through is in the PE's word `trap`. */
 export class SystemRegisters {
   private readonly rows: ReadonlyMap<number, Row>
 
@@ -232,17 +224,22 @@ export class SystemRegisters {
     this.rows = buildRows(blocks.virtualInterface)
   }
 
-  /** MRS at exception level `el`: bits 31:0, with 63:32 in `dataHigh`; 0 if it traps. */
+  /** MRS at exception level `el`: bits 31:0; 0 if it traps. */
   read(pe: number, encoding: number, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
     const row = this.reached(pe, encoding, el, true)
-    this.words[pe + PCPU_DATA_HIGH] = 0
     if (!row?.read) return 0
     if (row.kind === 'interface') {
       const { icv, icc: physical } = this.blocks
       return this.isVirtual(pe, row, el) ? row.read(icv, pe) : row.read(physical, pe + PHYSICAL_INTERFACE)
     }
-    if (row.readHigh) this.words[pe + PCPU_DATA_HIGH] = row.readHigh(this.blocks, pe)
     return row.read(this.blocks, pe, el)
+  }
+
+  /** Bits 63:32 of the register that the PE has just read; 0 if it trapped. None that has them is changed by a read. */
+  readHigh(pe: number, encoding: number): number {
+    const row = this.rows.get(encoding)
+    if (row?.kind !== 'plain' || !row.readHigh || this.words[pe + PCPU_TRAP] !== 0) return 0
+    return row.readHigh(this.blocks, pe)
   }
 
   /** MSR at exception level `el`; does nothing if it traps. */

@@ -46,6 +46,7 @@ import {
 import type { WordDeclaration } from '../state/layout.ts'
 import type { CheckedGicConfig } from './config.ts'
 import { CpuInterface, lowestBit, PRIORITY_IDLE } from './cpu-interface.ts'
+import { LINE_VFIQ, LINE_VIRQ } from './lines.ts'
 
 export const ICH_HCR = 4
 /** These are the words of every CPU interface, by the names that they have in this one: cpu-interface.ts. */
@@ -65,11 +66,11 @@ export const ICH_LR = 48
 export const virtualInterfaceWords = (listRegisters: number): readonly WordDeclaration[] => [
   { name: 'ICH_HCR_EL2', at: ICH_HCR, class: 'authoritative', view: ICH_HCR_VIEW },
   { name: 'ICH_VMCR_EL2', at: ICH_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW },
-  { name: 'ICH_AP0R', at: ICH_AP0R, count: 4, class: 'authoritative' },
-  { name: 'ICH_AP1R', at: ICH_AP1R, count: 4, class: 'authoritative' },
+  { name: 'ICH_AP0R<n>_EL2', at: ICH_AP0R, count: 4, class: 'authoritative' },
+  { name: 'ICH_AP1R<n>_EL2', at: ICH_AP1R, count: 4, class: 'authoritative' },
   { name: 'lrStatus', at: ICH_LR_STATUS, class: 'derived' },
   {
-    name: 'ICH_LR',
+    name: 'ICH_LR<n>_EL2',
     at: ICH_LR,
     count: listRegisters,
     wide: true,
@@ -77,9 +78,6 @@ export const virtualInterfaceWords = (listRegisters: number): readonly WordDecla
     view: listRegisterView,
   },
 ]
-
-export const LINE_VIRQ = 1
-export const LINE_VFIQ = 2
 
 /** The causes of a maintenance interrupt that ICH_HCR_EL2 enables; a list register asks for the other, its EOI. */
 const MAINTENANCE_ENABLES =

@@ -3,15 +3,18 @@
  * on at most one list, that of the vCPU its word names. Lists are short arrays of interrupt handles; each
  * function here is one critical section under the ap_list and interrupt locks.
  */
+import { VMCR_VPMR } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import type { Kicks } from './kick.ts'
-import { VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ } from './vcpu.ts'
+import { VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ, VCPU_VMCR } from './vcpu.ts'
 import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_MASK,
   IRQ_AP_LIST_SHIFT,
+  IRQ_GROUP1,
   IRQ_LATCH,
   irqApListOf,
+  irqGroupIsOff,
   irqInputMoves,
   irqIsDeliverable,
   irqPriority,
@@ -82,6 +85,24 @@ export class ApLists {
   }
 
   /**
+   * kvm_vgic_vcpu_pending_irq: an enabled interrupt on the ap_list is pending, not active, and of higher priority than the guest's mask.
+   * It asks the shadow of ICH_VMCR_EL2, neither the group enables nor the running priority nor PSTATE, and it
+   * changes nothing: anybody may ask it of any vCPU, but only a blocked one's owner may rely on the answer.
+   */
+  hasPendingIrq(v: number): boolean {
+    const { words } = this
+    const count = words[v + VCPU_AP_COUNT]
+    if (count === 0 || words[this.vm + VM_ENABLED] === 0) return false
+    const mask = VMCR_VPMR(words[v + VCPU_VMCR])
+    const list = v + this.list
+    for (let i = 0; i < count; i++) {
+      const irq = words[words[list + i]]
+      if (irqIsDeliverable(irq) && irqPriority(irq) < mask) return true
+    }
+    return false
+  }
+
+  /**
    * A device moves an interrupt's input: an edge latches on the rise, a level is the line itself. Puts the
    * interrupt on the list where it belongs and returns that vCPU, which is to be notified; 0 if there is
    * nothing to tell anybody.
@@ -90,6 +111,12 @@ export class ApLists {
     const { words } = this
     const word = words[irq]
     return irqInputMoves(word, level) ? this.queue(words, irq, irqWithInput(word)) : 0
+  }
+
+  /** The vCPU that `setInput` would return. */
+  targetOfInput(irq: number, level: number): number {
+    const word = this.words[irq]
+    return irqInputMoves(word, level) ? this.targetOracle(this.words, irqWithInput(word)) : 0
   }
 
   /** Makes an interrupt pending whatever its trigger, as an SGI or a write to ISPENDR does; returns as `setInput`. */
@@ -125,6 +152,25 @@ export class ApLists {
     words[v + this.list + count] = irq
     words[v + VCPU_AP_COUNT] = count + 1
     words[irq] = word | ((irqTarget(word) + 1) << IRQ_AP_LIST_SHIFT)
+  }
+
+  /** Puts an interrupt on the list of a vCPU, off whatever list it is on. */
+  moveTo(v: number, irq: number): void {
+    const { words } = this
+    const word = words[irq]
+    if (irqApListOf(word) !== 0) this.remove(this.vcpuOf(irqApListOf(word) - 1), irq)
+    words[v + this.list + words[v + VCPU_AP_COUNT]++] = irq
+    words[irq] = (word & ~IRQ_AP_LIST_MASK) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
+  }
+
+  private remove(v: number, irq: number): void {
+    const { words } = this
+    const begin = v + this.list
+    const end = begin + words[v + VCPU_AP_COUNT]
+    const at = words.indexOf(irq, begin)
+    words.copyWithin(at, at + 1, end)
+    words[end - 1] = 0
+    words[v + VCPU_AP_COUNT]--
   }
 
   /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */
@@ -177,30 +223,42 @@ export class ApLists {
     if (target !== 0) this.notify(target)
   }
 
-  /**
-   * Sorts a list that is longer than the list registers: what is deliverable first, by priority, then the active ones
-   * by theirs, in whose order the guest ends them. So a guest that has dropped the priority of many active interrupts
-   * still gets the next one. Stable.
-   */
-  sortPendingFirst(v: number): void {
-    this.sort(v, 0)
+  /** Whether interrupts of both groups are on a list of `count`. */
+  hasBothGroups(v: number, count: number): boolean {
+    const { words } = this
+    const list = v + this.list
+    const first = words[words[list]]
+    let differences = 0
+    for (let i = 1; i < count; i++) differences |= words[words[list + i]] ^ first
+    return (differences & IRQ_GROUP1) !== 0
   }
 
-  /** The same with active interrupts first, as Linux 6.1 has it. */
+  /**
+   * Sorts a list that is longer than the list registers, with the groups `off` disabled at the guest's CPU interface, as
+   * VENG bits. What the guest can take comes first, by priority, then the active ones by theirs, in whose order the guest
+   * ends them. So a guest that has dropped the priority of many active interrupts still gets the next one. What is pending
+   * in a group that is off comes after both: it would keep a list register from them to no purpose. One that the priority
+   * mask hides needs no place of its own, since all that the mask admits are before it. Stable.
+   */
+  sortPendingFirst(v: number, off: number): void {
+    this.sort(v, off === 0 ? rankPendingFirst : rankOffLast, off)
+  }
+
+  /** The same with active interrupts first, in any order, and whatever the groups, as Linux 6.1 has it. */
   sortActiveFirst(v: number): void {
-    this.sort(v, IRQ_ACTIVE)
+    this.sort(v, rankActiveFirst, 0)
   }
 
   /** Insertion sort: lists are short and mostly sorted already. */
-  private sort(v: number, first: number): void {
+  private sort(v: number, rankOf: (word: number, off: number) => number, off: number): void {
     const { words } = this
     const list = v + this.list
     const count = words[v + VCPU_AP_COUNT]
     for (let i = 1; i < count; i++) {
       const irq = words[list + i]
-      const word = words[irq]
+      const rank = rankOf(words[irq], off)
       let at = i
-      while (at > 0 && precedes(word, words[words[list + at - 1]], first)) {
+      while (at > 0 && rank < rankOf(words[words[list + at - 1]], off)) {
         words[list + at] = words[list + at - 1]
         at--
       }
@@ -209,10 +267,22 @@ export class ApLists {
   }
 }
 
-/** Whether an interrupt's word goes before another's, with those first that have a flag of `first`. */
-function precedes(a: number, b: number, first: number): boolean {
-  if ((a | b) & first) return (b & first) === 0
-  const isPending = irqIsDeliverable(a)
-  if (isPending !== irqIsDeliverable(b)) return isPending
-  return (isPending || (a & b & IRQ_ACTIVE) !== 0) && irqPriority(a) < irqPriority(b)
+/** Ranks of interrupts above all priorities. */
+const RANK_ACTIVE = 0x100
+const RANK_OFF = 0x200
+const RANK_NONE = 0x300
+
+function rankPendingFirst(irq: number): number {
+  if (irqIsDeliverable(irq)) return irqPriority(irq)
+  return irq & IRQ_ACTIVE ? irqPriority(irq) | RANK_ACTIVE : RANK_NONE
+}
+
+function rankOffLast(irq: number, off: number): number {
+  const isOff = irqIsDeliverable(irq) && irqGroupIsOff(irq, off)
+  return isOff ? irqPriority(irq) | RANK_OFF : rankPendingFirst(irq)
+}
+
+function rankActiveFirst(irq: number): number {
+  if (irq & IRQ_ACTIVE) return 0
+  return irqIsDeliverable(irq) ? irqPriority(irq) | RANK_ACTIVE : RANK_NONE
 }

@@ -23,6 +23,7 @@ import {
   WFIT_WAITS,
 } from './vcpu.ts'
 import { IRQ_ACTIVE, IRQ_LINE } from './vgic-irq.ts'
+import { setTime, timeOf } from './virtual-time.ts'
 import { VM_TIME } from './vm.ts'
 
 /** CNTV_CTL_EL0 and CNTP_CTL_EL0. */
@@ -73,14 +74,24 @@ export class ArchTimers {
   program(v: number, timer: number, ticks: number): void {
     const { words } = this
     words[v + VCPU_TIMER_CTL + timer] = ticks < 0 ? 0 : TIMER_ENABLE
-    words[v + VCPU_TIMER_CVAL + timer] = ticks < 0 ? 0 : words[this.apLists.place.vm + VM_TIME] + ticks
+    this.setDeadline(v, timer, ticks)
     this.drive(v)
   }
 
   /** A WFIT that the hypervisor handles: its timeout, `ticks` from now. */
   programWfit(v: number, ticks: number): void {
     this.words[v + VCPU_WFIT] = WFIT_WAITS
-    this.words[v + VCPU_WFIT_DEADLINE] = this.words[this.apLists.place.vm + VM_TIME] + ticks
+    this.setDeadline(v, TIMER_WFIT, ticks)
+  }
+
+  /** `ticks` from now; 0 for a timer that is off. */
+  private setDeadline(v: number, timer: number, ticks: number): void {
+    const { words } = this
+    setTime(
+      words,
+      deadlineOf(v, timer),
+      ticks < 0 ? 0 : timeOf(words, this.apLists.place.vm + VM_TIME) + ticks,
+    )
   }
 
   /** Whether a timer, or the timeout of a WFIT, can expire. */
@@ -92,7 +103,7 @@ export class ArchTimers {
 
   /** When it expires, in virtual time. */
   deadline(v: number, timer: number): number {
-    return this.words[timer === TIMER_WFIT ? v + VCPU_WFIT_DEADLINE : v + VCPU_TIMER_CVAL + timer]
+    return timeOf(this.words, deadlineOf(v, timer))
   }
 
   /** A timer's condition is met. A background timer that runs for the vCPU wakes its thread. */
@@ -180,5 +191,9 @@ export class ArchTimers {
     if (this.outputOf(v, intid)) this.apLists.inject(v + VCPU_IRQ + intid, 1)
   }
 }
+
+/** Where a vCPU keeps a deadline. */
+const deadlineOf = (v: number, timer: number): number =>
+  timer === TIMER_WFIT ? v + VCPU_WFIT_DEADLINE : v + VCPU_TIMER_CVAL + 2 * timer
 
 const isArmed = (ctl: number): boolean => (ctl & (TIMER_ENABLE | TIMER_ISTATUS)) === TIMER_ENABLE

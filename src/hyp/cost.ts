@@ -3,28 +3,27 @@
  * counters. A vCPU's accesses count in the row of its last exit, until its next one; those before its first
  * exit, and those of its thread's start and end, in rows of their own.
  */
-import { type RecordType, recordType } from '../state/layout.ts'
-import { type ExitName, exitNames } from './vcpu.ts'
 
-export const COST_EXITS = 0
-export const COST_SYSREG_READS = 1
-export const COST_SYSREG_WRITES = 2
-export const COST_MMIO_READS = 3
-export const COST_MMIO_WRITES = 4
-/** Looks at runnable() while a halt polls. */
-export const COST_POLLS = 5
-/** Words of a row. */
-export const COST_STRIDE = 6
-
-/** The names of the rows: kinds of exit, then what belongs to none. */
-export const costRowNames: readonly CostRow['exit'][] = [...exitNames, 'first-entry']
-/** The row of a vCPU that has not left the guest yet. */
-export const COST_FIRST_ENTRY = exitNames.length * COST_STRIDE
-
-/** The cost table of a machine. */
-export const COST_TABLE: RecordType = recordType('cost', [
-  { name: 'row', at: 0, count: costRowNames.length * COST_STRIDE, class: 'observational' },
-])
+import {
+  argumentInteger,
+  argumentList,
+  argumentNumber,
+  argumentObject,
+  argumentOptions,
+  argumentString,
+  type Fields,
+} from '../state/arguments.ts'
+import {
+  COST_EXITS,
+  COST_MMIO_READS,
+  COST_MMIO_WRITES,
+  COST_POLLS,
+  COST_STRIDE,
+  COST_SYSREG_READS,
+  COST_SYSREG_WRITES,
+  costRowNames,
+} from './cost-row.ts'
+import type { ExitName } from './exits.ts'
 
 /** One row of a machine's cost table. */
 export interface CostRow {
@@ -83,6 +82,9 @@ export interface ExitStatistics {
 
 /** A cost table as text, a line for each row; with latencies also what it amounts to, in their unit. */
 export function formatCost(rows: readonly CostRow[], latencies?: Latencies): string {
+  for (const [i, row] of argumentList('rows', rows, 'rows of a cost table').entries())
+    checkRow(`rows[${i}]`, row)
+  if (latencies !== undefined) checkLatencies(latencies)
   const heads = [
     'exit',
     'exits',
@@ -121,8 +123,32 @@ export interface Latencies {
   readonly mmioWrite: number
 }
 
+const latencyFields: Fields<Latencies> = {
+  exit: true,
+  sysregRead: true,
+  sysregWrite: true,
+  mmioRead: true,
+  mmioWrite: true,
+}
+
+function checkLatencies(latencies: Latencies): void {
+  argumentOptions('latencies', latencies, latencyFields)
+  for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) argumentNumber(name, latencies[name])
+}
+
+/** Throws an `argument` error for what is no row of a cost table; it may have more fields than one has. */
+function checkRow(name: string, row: CostRow): void {
+  argumentObject(name, row, 'a row of a cost table')
+  argumentString(`${name}.design`, row.design)
+  argumentString(`${name}.exit`, row.exit)
+  for (const count of ['exits', 'sysregReads', 'sysregWrites', 'mmioReads', 'mmioWrites', 'polls'] as const)
+    argumentInteger(`${name}.${count}`, row[count], 0, Number.MAX_SAFE_INTEGER)
+}
+
 /** What a row amounts to with a table of latencies, in the table's unit. */
 export function latencyOf(row: CostRow, latencies: Latencies): number {
+  checkRow('row', row)
+  checkLatencies(latencies)
   return (
     row.exits * latencies.exit +
     row.sysregReads * latencies.sysregRead +

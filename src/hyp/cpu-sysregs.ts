@@ -84,7 +84,7 @@ const ctlrFixed = (vtr: number): number => CTLR_A3V | (((vtr >>> 23) & 7) << 11)
 
 const CTLR_WRITABLE = CTLR_EOImode | CTLR_CBPR
 
-/** ICC_AP<group>R<n>_EL1: 1, 2 or 4 exist for 5, 6 or 7 preemption bits. */
+/** `ICC_AP<group>R<n>_EL1`: 1, 2 or 4 exist for 5, 6 or 7 preemption bits. */
 const activePriorities = (first: number, at: number): CpuSysreg[] =>
   [0, 1, 2, 3].map((n) => ({
     encoding: first + n,

@@ -1,7 +1,5 @@
 /** The conditions under which a vCPU's guest gets an interrupt, and by which state each holds or does not. */
 import {
-  HCR_NPIE,
-  HCR_UIE,
   LR_ACTIVE,
   LR_Group,
   LR_PENDING,
@@ -15,7 +13,7 @@ import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import { PRIORITY_IDLE } from '../gic/cpu-interface.ts'
 import { DAIF_F, DAIF_I } from '../gic/pcpu.ts'
 import { ICH_LR } from '../gic/virtual-interface.ts'
-import type { DeliveryCondition } from './explain.ts'
+import type { DeliveryCondition } from './delivery-reasons.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import {
   fillListRegisters,
@@ -39,6 +37,7 @@ import {
   irqTarget,
   TARGET_NONE,
 } from './vgic-irq.ts'
+import { OVERFLOW_INTERRUPTS } from './vgic-v3.ts'
 import { VM_ENABLED } from './vm.ts'
 
 /** What the conditions are decided by. */
@@ -128,7 +127,7 @@ function interfaceFacts(hypervisor: Hypervisor, v: number, intid: number, word: 
     own,
     first:
       first === 0 ? undefined : listRegisters.find(({ number }) => number === (first - pe - ICH_LR) >> 1),
-    overflowed: (words[v + VCPU_HCR] & (HCR_UIE | HCR_NPIE)) !== 0,
+    overflowed: (words[v + VCPU_HCR] & OVERFLOW_INTERRUPTS) !== 0,
     vmcr,
     runningPriority,
     preempts:
@@ -198,24 +197,25 @@ function interruptConditions(facts: DeliveryFacts): DeliveryCondition[] {
     },
     {
       name: 'list register',
-      holds: own !== undefined,
+      // While its group is off nothing would come of one.
+      holds: own !== undefined || !isGroupOn(facts),
       detail: own ? `in list register ${own.number}` : `valid are: ${listText(facts)}`,
     },
   ]
 }
 
 function interfaceConditions(facts: DeliveryFacts): DeliveryCondition[] {
-  const { own, first, vmcr, runningPriority, preempts, word } = facts
-  const high = own?.high ?? irqListRegister(word)
+  const { own, first, vmcr, runningPriority, preempts } = facts
+  const high = highOf(facts)
   const group = high & LR_Group ? 1 : 0
-  const isGroupOn = (vmcr & (group === 1 ? VMCR_VENG1 : VMCR_VENG0)) !== 0
+  const isOn = isGroupOn(facts)
   const priority = LR_Priority(high)
   const isFirst = !first || first === own || (!own && priority < LR_Priority(first.high))
   return [
     {
       name: 'group',
-      holds: isGroupOn,
-      detail: `group ${group}; ICC_IGRPEN${group}_EL1 is ${isGroupOn ? 1 : 0}`,
+      holds: isOn,
+      detail: `group ${group}; ICC_IGRPEN${group}_EL1 is ${isOn ? 1 : 0}`,
     },
     {
       name: 'priority mask',
@@ -235,8 +235,8 @@ function interfaceConditions(facts: DeliveryFacts): DeliveryCondition[] {
 }
 
 function vcpuConditions(facts: DeliveryFacts): DeliveryCondition[] {
-  const { isOff, isAsleep, isRunnable, shadowMask, masks, own, word } = facts
-  const isGroup1 = ((own?.high ?? irqListRegister(word)) & LR_Group) !== 0
+  const { isOff, isAsleep, isRunnable, shadowMask, masks } = facts
+  const isGroup1 = (highOf(facts) & LR_Group) !== 0
   const isMasked = (masks & (isGroup1 ? DAIF_I : DAIF_F)) !== 0
   return [
     { name: 'on', holds: !isOff, detail: isOff ? 'its thread has ended' : 'its thread goes on' },
@@ -250,6 +250,12 @@ function vcpuConditions(facts: DeliveryFacts): DeliveryCondition[] {
     { name: 'PSTATE', holds: !isMasked, detail: `PSTATE.${isGroup1 ? 'I' : 'F'} is ${isMasked ? 1 : 0}` },
   ]
 }
+
+/** The upper word of its list register, or what it would be in one. */
+const highOf = ({ own, word }: DeliveryFacts): number => own?.high ?? irqListRegister(word)
+
+const isGroupOn = (facts: DeliveryFacts): boolean =>
+  (facts.vmcr & (highOf(facts) & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) !== 0
 
 const hex = (value: number): string => `0x${value.toString(16)}`
 

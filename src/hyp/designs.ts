@@ -3,7 +3,12 @@
  * scheduler's notifiers do. They differ only where they differ. What each design adds for a GICv4's resident
  * vPE goes where its `wfi` and its notifiers say "put" and "load" of it, once the silicon has one.
  */
+import { argumentOptions, argumentString, type Fields } from '../state/arguments.ts'
+import { checkDesign } from './check-design.ts'
 import {
+  checkNodes,
+  checkStep,
+  checkWords,
   choose,
   type Design,
   forever,
@@ -12,11 +17,11 @@ import {
   ownStep,
   part,
   restart,
-  type Step,
   unless,
   until,
   when,
 } from './design.ts'
+import type { Step } from './step.ts'
 import {
   accessStopped,
   candidateBlocked,
@@ -87,15 +92,15 @@ export interface HaltOptions {
   readonly canRun?: Step
 }
 
-const nothing = { before: [], after: [] }
+const nothing: Around = { before: [], after: [] }
 
 /** kvm_vcpu_halt: polls for a while, then sleeps unless, and until, the vCPU can run. */
-export const halt = ({
-  around = nothing,
-  aroundSleep = nothing,
-  canRun = runnable,
-}: HaltOptions = {}): Node =>
-  part(
+export const halt = (options: HaltOptions = {}): Node => {
+  argumentOptions('halt', options, { around: true, aroundSleep: true, canRun: true })
+  const { canRun = runnable } = options
+  const around = checkAround('around', options.around)
+  const aroundSleep = checkAround('aroundSleep', options.aroundSleep)
+  return part(
     'halt',
     ...around.before,
     pollBegin,
@@ -118,6 +123,12 @@ export const halt = ({
     pollEnd,
     ...around.after,
   )
+}
+
+function checkAround(name: string, around: Around = nothing): Around {
+  const { before, after } = argumentOptions(name, around, { before: true, after: true })
+  return { before: checkNodes(`${name}.before`, before), after: checkNodes(`${name}.after`, after) }
+}
 
 /** kvm_vcpu_on_spin: finds a vCPU that could use the PE and yields to it. */
 const onSpin = (candidateCanRun: Step): Node =>
@@ -158,8 +169,12 @@ export interface DesignParts {
 const vcpuLoad = [load, trapDir, timerLoad]
 const vcpuPut = [timerPut, put]
 
-/** Makes a design: a name, and what it does its own way. The steps are those of this library, or `ownStep`s. */
+/**
+ * Makes a design: a name, and what it does its own way. The steps are those of this library, or `ownStep`s. Throws an
+ * `argument` error if one stands where it cannot do anything: a kick in the thread, say.
+ */
 export function defineDesign(name: string, parts: DesignParts): Design {
+  checkParts(name, parts)
   const { wfi, beforeEntry = [], afterExit = [], candidateCanRun = dyRunnable } = parts
   const toUserspace = [
     preemptOff,
@@ -201,14 +216,35 @@ export function defineDesign(name: string, parts: DesignParts): Design {
       }),
     ),
   ]
-  return {
+  return checkDesign({
     name,
     thread,
     schedOut: parts.schedOut ?? [put],
     schedIn: parts.schedIn ?? vcpuLoad,
     inject: parts.inject ?? [queueInterrupt, postRequest, kickVcpu],
     words: parts.words ?? [],
-  }
+  })
+}
+
+const partFields: Fields<DesignParts> = {
+  wfi: true,
+  beforeEntry: true,
+  afterExit: true,
+  candidateCanRun: true,
+  schedOut: true,
+  schedIn: true,
+  inject: true,
+  words: true,
+}
+
+function checkParts(name: string, parts: DesignParts): void {
+  argumentString('name', name)
+  argumentOptions('A design', parts, partFields)
+  checkNodes('wfi', parts.wfi)
+  for (const list of ['beforeEntry', 'afterExit', 'schedOut', 'schedIn', 'inject'] as const)
+    checkNodes(list, parts[list] ?? [])
+  if (parts.candidateCanRun !== undefined) checkStep('candidateCanRun', parts.candidateCanRun)
+  checkWords(parts.words)
 }
 
 /** The VMCR sync in generic blocking and unblocking hooks, around halt polling and sleep. */

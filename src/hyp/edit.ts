@@ -1,10 +1,15 @@
 /**
  * Editing a design: omit a step, swap two, replace one, put one in. A known bug is an edit of a good design, and
- * so is a baseline. A step is addressed by the end of its path, `wfi/saveVmcr`; an address that no step has, or
- * that several have, is refused, and so is an edit that leaves the compiled design as it was.
+ * so is a baseline. A step is addressed by its path or the end of it, `wfi/saveVmcr`, and where a list has several of
+ * a name by its number among them too: `wfi/preemptOff#1`. An address that no step has, or that fits several, is
+ * refused, and so is an edit that leaves the compiled design as it was.
  */
+import { argumentString } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
-import { compile, type Design, type Node, type Step } from './design.ts'
+import { checkDesign } from './check-design.ts'
+import { checkNodes, checkStep, type Design, type Node } from './design.ts'
+import { compile } from './program.ts'
+import type { Step } from './step.ts'
 
 /** Finds the steps of a list, by path; the visitor may replace each by a list. */
 type Visitor = (step: Step, path: string) => readonly Node[]
@@ -14,9 +19,12 @@ export class Edit {
   /** @internal */
   constructor(private readonly edited: Design) {}
 
-  /** The design as edited, under a name of its own. */
+  /**
+   * The design as edited, under a name of its own. Throws an `argument` error if a step stands where it cannot do
+   * anything.
+   */
   design(name = this.edited.name): Design {
-    return { ...this.edited, name }
+    return checkDesign({ ...this.edited, name: argumentString('name', name) })
   }
 
   /** Takes a step out. A test cannot be: something must choose. */
@@ -26,17 +34,20 @@ export class Edit {
 
   /** Puts another step in a step's place; a test's place takes a test with as many outcomes. */
   replace(address: string, by: Step): Edit {
+    checkStep('by', by)
     return this.at(address, () => [by])
   }
 
   /** Puts steps before a step. */
   insertBefore(address: string, ...nodes: Node[]): Edit {
-    return this.at(address, (step) => [...nodes, step])
+    const before = checkNodes('nodes', nodes)
+    return this.at(address, (step) => [...before, step])
   }
 
   /** Puts steps after a step. */
   insertAfter(address: string, ...nodes: Node[]): Edit {
-    return this.at(address, (step) => [step, ...nodes])
+    const after = checkNodes('nodes', nodes)
+    return this.at(address, (step) => [step, ...after])
   }
 
   /** Lets two steps change places. */
@@ -49,11 +60,14 @@ export class Edit {
 
   /** Puts another step in the place of every step of a name. */
   replaceAll(name: string, by: Step): Edit {
+    argumentString('name', name)
+    checkStep('by', by)
     return this.apply((step) => (step.name === name ? [by] : [step]))
   }
 
   /** Takes every step of a name out. */
   omitAll(name: string): Edit {
+    argumentString('name', name)
     return this.apply((step) => (step.name === name ? [] : [step]))
   }
 
@@ -68,12 +82,17 @@ export class Edit {
 
   /** The one step whose path is the address or ends in it. */
   private find(address: string): { path: string; step: Step } {
+    argumentString('address', address)
     const found: { path: string; step: Step }[] = []
+    const whole: { path: string; step: Step }[] = []
+    const isNumbered = /#\d+$/.test(address)
     visitAll(this.edited, (step, path) => {
-      const plain = path.replace(/#\d+/g, '')
-      if (plain === address || plain.endsWith(`/${address}`)) found.push({ path, step })
+      const name = isNumbered ? numbered(path) : path.replace(/#\d+/g, '')
+      if (name === address) whole.push({ path, step })
+      if (name === address || name.endsWith(`/${address}`)) found.push({ path, step })
       return [step]
     })
+    if (whole.length === 1) return whole[0]
     if (found.length === 1) return found[0]
     throw new VgicError(
       'argument',
@@ -91,12 +110,15 @@ export class Edit {
       before.table.every((word, i) => word === after.table[i]) &&
       before.own.every((step, i) => step === after.own[i])
     if (same) throw new VgicError('argument', `The edit leaves ${this.edited.name} as it was.`)
-    return new Edit(edited)
+    return editing(edited)
   }
 }
 
+/** An edit under way may be of a design that is none until the next. */
+const editing = (edited: Design): Edit => new Edit(edited)
+
 /** Begins to edit a design. */
-export const edit = (design: Design): Edit => new Edit(design)
+export const edit = (design: Design): Edit => editing(checkDesign(design))
 
 /** What can be addressed. */
 function addressesOf(design: Design): string[] {
@@ -117,6 +139,9 @@ function visitAll(design: Design, visit: Visitor): Design {
     inject: visitList(design.inject, 'inject/', visit),
   }
 }
+
+/** A path that says which of its name it is, the first too. */
+const numbered = (path: string): string => (/#\d+$/.test(path) ? path : `${path}#1`)
 
 /** Steps of one name in one list are told apart by `#n` in their paths, from the second on. */
 function visitList(

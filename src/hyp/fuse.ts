@@ -3,7 +3,7 @@
  * Here they are found in a table: a row begins one only if the rows that follow it by the expected results are
  * exactly the sequence. An edited design that has other rows there goes step by step, slower and still right.
  */
-import { type Program, TABLE_FUSED, TABLE_SHIFT } from './design.ts'
+import { type Program, TABLE_FUSED, TABLE_SHIFT } from './program.ts'
 import * as op from './steps.ts'
 
 /** From the head of the loop into the guest. */

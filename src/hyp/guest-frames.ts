@@ -1,6 +1,7 @@
 /** Where a guest sees its GIC: intermediate physical addresses, which have nothing to do with those of the silicon. */
-import { checkFrames, type RedistributorRegion } from '../gic/config.ts'
-import type { GuestFrames } from './vgic-mmio.ts'
+import { checkFrames, checkRegions, type RedistributorRegion } from '../gic/config.ts'
+import { configOptions } from '../state/arguments.ts'
+import type { GuestFrames } from './vgic-dist.ts'
 
 /** What of it can be configured. */
 export interface GuestFramesConfig {
@@ -17,9 +18,10 @@ export interface GuestFramesConfig {
  * the redistributors of all vCPUs.
  */
 export function checkGuestFrames(vcpus: number, config: GuestFramesConfig = {}): GuestFrames {
+  configOptions('frames', config, { gicd: true, gicr: true, its: true })
   const { gicd = 0x0800_0000, gicr = [{ base: 0x080a_0000, count: vcpus }], its } = config
   const others = its === undefined ? [] : [{ name: 'its', base: its, size: 0x2_0000 }]
-  const regions = gicr.map(({ base, count }) => ({ base, count }))
+  const regions = checkRegions(gicr)
   checkFrames({ version: '3', cpus: vcpus, gicd, gicr: regions }, 'vCPUs', others)
   return { gicd, gicr: regions, its }
 }

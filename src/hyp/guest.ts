@@ -3,13 +3,13 @@
  * operation at a time at EL1 on the vCPU's PE. It reaches the GIC only as a guest does, by ICC_* names through
  * the PE. Its program counter, saved states and loop counters are in the vCPU's record.
  */
+
 import { ICC_DIR_EL1, ICC_EOIR0_EL1, ICC_EOIR1_EL1, ICC_IAR0_EL1, ICC_IAR1_EL1 } from '../arch/icc.ts'
 import { INTID_NONE, isSpecial } from '../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../arch/syndrome.ts'
-import { DAIF_F, DAIF_I, DAIF_VIEW, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
+import { LINE_VFIQ } from '../gic/lines.ts'
+import { DAIF_F, DAIF_I, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
 import type { Silicon } from '../gic/silicon.ts'
-import { LINE_VFIQ } from '../gic/virtual-interface.ts'
-import type { WordDeclaration } from '../state/layout.ts'
 import type { ArchTimers } from './arch-timer.ts'
 import {
   EXIT_HVC,
@@ -21,98 +21,47 @@ import {
   EXIT_USERSPACE,
   EXIT_WFE,
   EXIT_WFI,
-  VCPU_DATA,
-  VCPU_ESR,
-  VCPU_FAULT_IPA,
-  VCPU_PE,
-} from './vcpu.ts'
-
-/** How deep interrupts nest: a handler that unmasks can be interrupted so often. */
-export const MAX_DEPTH = 4
-/** How many bounded loops a guest can have. */
-export const MAX_LOOPS = 4
-
-/** The next operation. */
-export const GUEST_PC = 31
-/** How many handlers are running. */
-export const GUEST_DEPTH = 32
-/** What its last register read gave, bits 31:0. */
-export const GUEST_VALUE = 33
-/** Rounds that a loop has done, by loop. */
-export const GUEST_LOOP = 34
-/** Where each handler returns to, and with which masks. */
-export const GUEST_RETURN = 38
-export const GUEST_SAVED_DAIF = 42
-/** The last INTID that the main list, and each handler by depth, acknowledged. */
-export const GUEST_ACK = 46
-/** Bits 63:32 of what its last MMIO read gave. */
-export const GUEST_VALUE_HIGH = 51
-
-export const guestWords: readonly WordDeclaration[] = [
-  { name: 'guest.pc', at: GUEST_PC, class: 'authoritative' },
-  { name: 'guest.depth', at: GUEST_DEPTH, class: 'authoritative' },
-  { name: 'guest.value', at: GUEST_VALUE, class: 'authoritative' },
-  { name: 'guest.loop', at: GUEST_LOOP, count: MAX_LOOPS, class: 'normalised' },
-  { name: 'guest.return', at: GUEST_RETURN, count: MAX_DEPTH, class: 'normalised' },
-  { name: 'guest.savedDaif', at: GUEST_SAVED_DAIF, count: MAX_DEPTH, class: 'normalised', view: DAIF_VIEW },
-  { name: 'guest.ack', at: GUEST_ACK, count: MAX_DEPTH + 1, class: 'normalised' },
-  { name: 'guest.valueHigh', at: GUEST_VALUE_HIGH, class: 'normalised' },
-]
-
-/** Operations: their codes are the first of eight words; the others are operands. */
-export const OP_END = 0
-/** Group. */
-export const OP_ACK = 1
-export const OP_EOI = 2
-export const OP_DIR = 3
-/** DAIF bits. */
-export const OP_MASK = 4
-export const OP_UNMASK = 5
-export const OP_WFI = 6
-export const OP_WFE = 7
-export const OP_SEV = 8
-/** Encoding, bits 31:0, bits 63:32. */
-export const OP_WRITE = 9
-/** Encoding. */
-export const OP_READ = 10
-/** Encoding, mask, value: reads until the masked value is equal. */
-export const OP_POLL = 11
-export const OP_HVC = 12
-/** Loop, rounds, operation to go back to. */
-export const OP_LOOP = 13
-export const OP_RETURN = 14
-/** INTID: the device that drives it lowers its line. */
-export const OP_QUIESCE = 15
-/** Timer, ticks from now or -1 to turn it off. */
-export const OP_TIMER = 16
-/** Ticks from now. */
-export const OP_WFIT = 17
-export const OP_WFET = 18
-/** PSCI CPU_SUSPEND. */
-export const OP_SUSPEND = 19
-/** An access that userspace deals with. */
-export const OP_USERSPACE = 20
-/** Size, then the address in two words. */
-export const OP_MMIO_READ = 21
-/** The same, then the value in two words. */
-export const OP_MMIO_WRITE = 22
-/** INTID, operation to go on with if the last acknowledge gave another. */
-export const OP_UNLESS_ACK = 23
-/** Loop: counts a round of it. */
-export const OP_COUNT = 24
-/** Loop, rounds: spins until so many were counted. */
-export const OP_UNTIL_COUNT = 25
-export const OP_WORDS = 8
-
-/** A guest's operations, for all its vCPUs' time; never written while it runs. */
-export interface GuestProgram {
-  readonly ops: Int32Array
-  /** What each operation is called in a timeline. */
-  readonly names: readonly string[]
-  /** The operation at which each handler begins; -1 if there is none. */
-  readonly onIrq: number
-  readonly onFiq: number
-}
+} from './exits.ts'
+import {
+  type GuestProgram,
+  OP_ACK,
+  OP_COUNT,
+  OP_DIR,
+  OP_EOI,
+  OP_HVC,
+  OP_LOOP,
+  OP_MASK,
+  OP_MMIO_READ,
+  OP_MMIO_WRITE,
+  OP_POLL,
+  OP_QUIESCE,
+  OP_READ,
+  OP_RETURN,
+  OP_SEV,
+  OP_SUSPEND,
+  OP_TIMER,
+  OP_UNLESS_ACK,
+  OP_UNMASK,
+  OP_UNTIL_COUNT,
+  OP_USERSPACE,
+  OP_WFE,
+  OP_WFET,
+  OP_WFI,
+  OP_WFIT,
+  OP_WORDS,
+  OP_WRITE,
+} from './guest-program.ts'
+import {
+  GUEST_ACK,
+  GUEST_DEPTH,
+  GUEST_LOOP,
+  GUEST_PC,
+  GUEST_RETURN,
+  GUEST_SAVED_DAIF,
+  GUEST_VALUE,
+  MAX_DEPTH,
+} from './guest-record.ts'
+import { VCPU_DATA, VCPU_ESR, VCPU_FAULT_IPA, VCPU_PE } from './vcpu.ts'
 
 /** What a step of the guest did: it goes on, it waits in the PE, or it left the guest (1 + an EXIT_ value). */
 export const GUEST_RUNS = 0
@@ -177,7 +126,7 @@ export class Guest {
     return this.silicon.pcpu.physicalLines(this.words[v + VCPU_PE]) !== 0
   }
 
-  /** The guest's MRS, bits 31:0; bits 63:32 and whether it trapped are in the PE's record. */
+  /** The guest's MRS, bits 31:0; whether it trapped is in the PE's record. */
   read(pe: number, encoding: number): number {
     const { systemRegisters, lines } = this.silicon
     const value = systemRegisters.read(pe, encoding, 1)

@@ -1,17 +1,10 @@
-/**
- * A halting vCPU: whether it would run (kvm_vgic_vcpu_pending_irq), and halt polling (kvm_vcpu_halt): before it
- * sleeps it looks again and again for a while, which grows when a little more of it would have saved a sleep and
- * shrinks when it was in vain. The window and its limits count looks, and a look is a step of virtual time.
- */
-import { VMCR_VPMR } from '../arch/ich.ts'
 import type { ApLists } from './ap-list.ts'
 import type { ArchTimers } from './arch-timer.ts'
-import { COST_POLLS } from './cost.ts'
+import { COST_POLLS } from './cost-row.ts'
 import type { Seam } from './seam.ts'
 import {
   REQ_SIGNAL,
   REQ_UNHALT,
-  VCPU_AP_COUNT,
   VCPU_COST,
   VCPU_HALT_START,
   VCPU_POLL_LEFT,
@@ -21,8 +14,8 @@ import {
   VCPU_THREAD,
   VCPU_VMCR,
 } from './vcpu.ts'
-import { irqIsDeliverable, irqPriority } from './vgic-irq.ts'
-import { VM_ENABLED, VM_TIME } from './vm.ts'
+import { setTime, timeOf } from './virtual-time.ts'
+import { VM_TIME } from './vm.ts'
 
 /** Halt polling's parameters, in looks: KVM's halt_poll_ns, halt_poll_ns_grow_start, _grow and _shrink. */
 export interface HaltPolling {
@@ -44,8 +37,6 @@ export class Halt {
   adapts = true
   readonly words: Int32Array
   private readonly vm: number
-  /** Where in a vCPU's record its ap_list begins. */
-  private readonly list: number
 
   constructor(
     readonly seam: Seam,
@@ -55,25 +46,11 @@ export class Halt {
   ) {
     this.words = seam.words
     this.vm = apLists.place.vm
-    this.list = apLists.list
   }
 
-  /**
-   * An enabled interrupt on the ap_list is pending, not active, and of higher priority than the guest's mask.
-   * It asks the shadow of ICH_VMCR_EL2, neither the group enables nor the running priority nor PSTATE, and it
-   * changes nothing: anybody may ask it of any vCPU, but only a blocked one's owner may rely on the answer.
-   */
+  /** Whether a vCPU would run, by its shadow registers. */
   runnable(v: number): boolean {
-    const { words } = this
-    const count = words[v + VCPU_AP_COUNT]
-    if (count === 0 || words[this.vm + VM_ENABLED] === 0) return false
-    const mask = VMCR_VPMR(words[v + VCPU_VMCR])
-    const list = v + this.list
-    for (let i = 0; i < count; i++) {
-      const irq = words[words[list + i]]
-      if (irqIsDeliverable(irq) && irqPriority(irq) < mask) return true
-    }
-    return false
+    return this.apLists.hasPendingIrq(v)
   }
 
   /**
@@ -91,7 +68,7 @@ export class Halt {
 
   /** Refreshes a vCPU's shadow of ICH_VMCR_EL2 from the PE of whoever asks, wherever the vCPU is. */
   readMaskOnDemand(v: number, pe: number): void {
-    if (pe !== 0) this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, pe)
+    this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, pe)
   }
 
   /** Gives every vCPU the longest window. */
@@ -108,7 +85,7 @@ export class Halt {
   /** The halt begins with as many looks as the window has. */
   private open(v: number): void {
     const { words } = this
-    words[v + VCPU_HALT_START] = words[this.vm + VM_TIME]
+    setTime(words, v + VCPU_HALT_START, timeOf(words, this.vm + VM_TIME))
     const window = words[v + VCPU_POLL_WINDOW]
     words[v + VCPU_POLL_LEFT] = window
     if (window !== 0) words[v + VCPU_POLLS_ATTEMPTED]++
@@ -138,7 +115,7 @@ export class Halt {
   private adjust(v: number, window: number): void {
     const { words, polling } = this
     const { limit, grow, growStart } = polling
-    const halted = words[this.vm + VM_TIME] - words[v + VCPU_HALT_START]
+    const halted = timeOf(words, this.vm + VM_TIME) - timeOf(words, v + VCPU_HALT_START)
     if (window !== 0 && halted > limit) words[v + VCPU_POLL_WINDOW] = this.shrunk(window)
     else if (window < limit && halted < limit) {
       words[v + VCPU_POLL_WINDOW] = Math.min(limit, Math.max(window * grow, growStart)) | 0

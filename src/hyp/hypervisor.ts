@@ -13,21 +13,27 @@ import { MachineState } from '../state/machine-state.ts'
 import { affinityOf } from './affinity.ts'
 import { ApLists } from './ap-list.ts'
 import { ArchTimers, timerIntids } from './arch-timer.ts'
-import { COST_FIRST_ENTRY } from './cost.ts'
-import { compile, type Design, FIRST_PC } from './design.ts'
-import { GUEST_ACK, GUEST_RUNS, GUEST_WAITS, Guest, type GuestProgram, MAX_DEPTH } from './guest.ts'
+import { checkDesign } from './check-design.ts'
+import { COST_FIRST_ENTRY } from './cost-row.ts'
+import type { Design } from './design.ts'
+import { GUEST_RUNS, GUEST_WAITS, Guest } from './guest.ts'
+import type { GuestProgram } from './guest-program.ts'
+import { GUEST_ACK, MAX_DEPTH } from './guest-record.ts'
 import { Halt, type HaltPolling } from './halt.ts'
 import { bootHostGic, type PhysicalSpi } from './host-gic.ts'
 import { HostInterrupts } from './host-interrupts.ts'
+import { Injection } from './injection.ts'
 import { Kicks } from './kick.ts'
 import { MappedInterrupts } from './mapped-interrupts.ts'
 import { OnSpin } from './on-spin.ts'
 import { OwnSteps } from './own-steps.ts'
+import { compile, FIRST_PC, stepNames } from './program.ts'
 import { RunLoop } from './run-loop.ts'
 import { hostRecord, Scheduler } from './scheduler.ts'
 import { Seam } from './seam.ts'
 import { StopVm } from './stop-vm.ts'
 import { VCPU_COST, VCPU_INDEX, VCPU_LAST_CPU, VCPU_PC, VCPU_SPSR, VCPU_VMCR } from './vcpu.ts'
+import type { GuestFrames } from './vgic-dist.ts'
 import {
   IRQ_EDGE,
   IRQ_ENABLED,
@@ -36,7 +42,7 @@ import {
   IRQ_PRIORITY_SHIFT,
   IRQ_TARGET_SHIFT,
 } from './vgic-irq.ts'
-import { type GuestFrames, PPI_RESET, SGI_RESET, SPI_RESET, VgicMmio } from './vgic-mmio.ts'
+import { PPI_RESET, SGI_RESET, SPI_RESET, VgicMmio } from './vgic-mmio.ts'
 import { VgicV3 } from './vgic-v3.ts'
 import {
   MAPPED_IRQ,
@@ -99,6 +105,7 @@ export class Hypervisor {
   readonly mmio: VgicMmio
   readonly scheduler: Scheduler
   readonly hostInterrupts: HostInterrupts
+  readonly injection: Injection
   readonly halt: Halt
   readonly runLoop: RunLoop
   readonly guest: Guest
@@ -113,13 +120,15 @@ export class Hypervisor {
     /** A digest of what the machine was made from, so that another scenario's image is refused. */
     recipe: number,
   ) {
+    checkDesign(design)
     const { vcpus, spis } = setup
     const { listRegisters } = config
     const mapped = setup.interrupts.filter(({ physical }) => physical !== undefined).length
     const ownWords = design.words ?? []
     const size = { vcpus, spis, listRegisters, mapped, ownWords, its: setup.frames.its !== undefined }
     const silicon = siliconRecords(config)
-    const vm = vmRecords(size)
+    const program = compile(design)
+    const vm = vmRecords(size, { steps: stepNames(program), guests: setup.guests })
     const host = hostRecord(config.cpus)
     const layout = new Layout([
       [HEADER, 1],
@@ -146,8 +155,7 @@ export class Hypervisor {
     this.timers = new ArchTimers(this.seam, this.apLists, setup.timers)
     this.mapped = new MappedInterrupts(this.seam, this.apLists, this.timers)
     this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling)
-    this.mmio = new VgicMmio(this.apLists, this.mapped, this.halt, setup.frames)
-    const program = compile(design)
+    this.mmio = new VgicMmio(this.apLists, this.mapped, setup.frames)
     this.scheduler = new Scheduler(this.silicon, program, layout.baseOf(host))
     this.hostInterrupts = new HostInterrupts(
       this.seam,
@@ -156,6 +164,7 @@ export class Hypervisor {
       this.timers,
       this.mapped,
     )
+    this.injection = new Injection(program, this.apLists)
     const vgic = new VgicV3(this.seam, this.apLists, this.mapped)
     const onSpin = new OnSpin(this.apLists, this.scheduler)
     this.runLoop = new RunLoop(program, {
@@ -194,19 +203,12 @@ export class Hypervisor {
   }
 
   /**
-   * A device moves the line of an interrupt: stores it and queues the interrupt. Returns the vCPU that is to be
-   * notified, 0 if none. What is mapped interrupts the host, which does all of it.
+   * A device moves the line of an interrupt, and its vCPU is notified, all at once. What is mapped interrupts the host,
+   * which does the rest.
    */
-  setInput(irq: number, level: number): number {
-    if (!this.mapped.isMappedSpi(irq)) return this.apLists.setInput(irq, level)
-    this.mapped.setInput(irq, level)
-    return 0
-  }
-
-  /** A device moves the line of an interrupt, and its vCPU is notified. */
   inject(irq: number, level: number): void {
-    const v = this.setInput(irq, level)
-    if (v !== 0) this.apLists.notify(v)
+    if (this.mapped.isMappedSpi(irq)) this.mapped.setInput(irq, level)
+    else this.apLists.inject(irq, level)
   }
 
   private lower(v: number, intid: number): void {

@@ -1,6 +1,6 @@
 /**
  * What KVM makes of the memory attributes and addresses that a guest writes into GICR_PROPBASER, GICR_PENDBASER,
- * GITS_CBASER and GITS_BASER<n>: it takes only attributes that its own accesses have. Each register is two words.
+ * GITS_CBASER and `GITS_BASER<n>`: it takes only attributes that its own accesses have. Each register is two words.
  */
 
 const SHAREABILITY = 3 << 10
@@ -33,10 +33,10 @@ export const pendbaserHigh = (high: number): number => sanitisedOuterCache(high,
 
 /** Bits 31:0 of GITS_CBASER: the queue is 64 KiB aligned. */
 export const cbaserLow = (low: number): number => sanitisedShareability(low) & ~0xf000
-/** Bits 63:32 of GITS_CBASER and GITS_BASER<n>: InnerCache is in bits 61:59, OuterCache in bits 55:53. */
+/** Bits 63:32 of GITS_CBASER and `GITS_BASER<n>`: InnerCache is in bits 61:59, OuterCache in bits 55:53. */
 export const itsBaserHigh = (high: number): number => sanitisedOuterCache(sanitisedInnerCache(high, 27), 21)
 
-/** GITS_BASER<n>.Page_Size is 64 KiB. */
+/** `GITS_BASER<n>.Page_Size` is 64 KiB. */
 export const itsBaserLow = (low: number): number => (sanitisedShareability(low) & ~0x300) | 0x200
 
 /** Write-back cacheable, inner shareable: what GICR_PROPBASER and GICR_PENDBASER have after reset. */

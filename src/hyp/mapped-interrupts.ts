@@ -8,7 +8,7 @@ import type { ApLists } from './ap-list.ts'
 import type { ArchTimers } from './arch-timer.ts'
 import type { Seam } from './seam.ts'
 import { VCPU_IRQ, VCPU_PE } from './vcpu.ts'
-import { IRQ_HW } from './vgic-irq.ts'
+import { IRQ_HW, IRQ_LINE, irqIsMappedLevel } from './vgic-irq.ts'
 import { MAPPED_IRQ, MAPPED_PINTID, MAPPED_STRIDE } from './vm.ts'
 
 export class MappedInterrupts {
@@ -34,6 +34,17 @@ export class MappedInterrupts {
     if (row === 0) return this.timers.outputOf(v, irq - v - VCPU_IRQ)
     const { words, seam } = this
     return seam.readPhysicalPending(v, words[v + VCPU_PE], words[row + MAPPED_PINTID])
+  }
+
+  /**
+   * Software has deactivated the interrupt for the guest, where no HW bit of a list register did. A level counts as
+   * pending only if its line is high now: while it was active nobody looked.
+   */
+  deactivate(v: number, irq: number): void {
+    const { words } = this
+    if (irqIsMappedLevel(words[irq]) && words[irq] & IRQ_LINE && !this.physicalLine(v, irq))
+      words[irq] &= ~IRQ_LINE
+    if (words[v + VCPU_PE] !== 0) this.setPhysicalActive(v, irq, false)
   }
 
   /** The same of a mapped SPI as the distributor has it, which nobody in the machine sees without an access. */

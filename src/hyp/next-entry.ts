@@ -4,8 +4,8 @@
  * hypervisor's own fold and flush, and taken back: whoever looks changes nothing, not even a counter.
  */
 import { DAIF_F, DAIF_I } from '../gic/pcpu.ts'
-import { TABLE_SHIFT } from './design.ts'
 import type { Hypervisor } from './hypervisor.ts'
+import { TABLE_SHIFT } from './program.ts'
 import { THREAD_IN_GUEST } from './run-loop.ts'
 import { clearLr, lrAt } from './seam.ts'
 import {

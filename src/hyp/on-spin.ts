@@ -29,23 +29,26 @@ export class OnSpin {
     return false
   }
 
-  /** The candidate of a vCPU's scan. */
+  /** The candidate of a vCPU's scan; 0 outside of one. */
   candidate(v: number): number {
-    return this.apLists.vcpuOf(this.words[v + VCPU_SPIN] - 1)
+    const { words, apLists } = this
+    return words[v + VCPU_SPIN] === 0 ? 0 : apLists.vcpuOf(words[v + VCPU_SPIN] - 1)
   }
 
   /** Whether the candidate is blocked now. */
   isBlocked(v: number): boolean {
-    return isAsleep(this.words[this.candidate(v) + VCPU_THREAD])
+    const candidate = this.candidate(v)
+    return candidate !== 0 && isAsleep(this.words[candidate + VCPU_THREAD])
   }
 
   /**
    * Ends the scan with this candidate. If its thread waits for a PE, the scheduler is to give it this one next;
-   * one that runs, or sleeps after all, has no use for it.
+   * one that runs, or sleeps after all, has no use for it. Without a candidate there is nobody to yield to.
    */
   yieldTo(v: number): void {
     const { words } = this
     const candidate = this.candidate(v)
+    if (candidate === 0) return
     if (this.scheduler.wantsCpu(candidate)) this.scheduler.prefer(candidate)
     words[v + VCPU_YIELDS]++
     words[v + VCPU_SPIN] = 0

@@ -2,53 +2,25 @@
  * Steps that a design brings along: functions over a small view of the machine, and words of the vCPU's record
  * that they keep. They are called as any step is, one at a time, so they must do one atomic thing.
  */
+
+import { argumentInteger, shown } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
-import type { OwnStep, Program } from './design.ts'
 import type { Halt } from './halt.ts'
 import type { OnSpin } from './on-spin.ts'
+import type { Program } from './program.ts'
 import type { Seam } from './seam.ts'
-import { STEP_OWN } from './steps.ts'
-import { VCPU_LOADED, VCPU_PE, VCPU_USED_LRS, VCPU_VMCR } from './vcpu.ts'
+import type { OwnStep, StepContext } from './step.ts'
+import { STEP_OWN } from './step.ts'
+import { VCPU_INDEX, VCPU_LOADED, VCPU_PE, VCPU_USED_LRS, VCPU_VMCR } from './vcpu.ts'
 import type { VgicV3 } from './vgic-v3.ts'
-
-/** What a design's own step can reach. A vCPU is the handle that the step was called with. */
-export interface StepContext {
-  /** A word of the design's own, by the name it has in the design's `words`. */
-  get(vcpu: number, word: string): number
-  /** Sets a word of the design's own, as a 32-bit integer. */
-  set(vcpu: number, word: string, value: number): void
-  /** Whether the vCPU's CPU interface state is in the hardware. */
-  loaded(vcpu: number): boolean
-  /** How many list registers the last flush filled and no fold has read. */
-  usedListRegisters(vcpu: number): number
-  /** The shadow of ICH_VMCR_EL2. */
-  shadowVmcr(vcpu: number): number
-  /**
-   * Reads ICH_VMCR_EL2 of the PE that `asker` is on, whoever's it is, into the shadow of `vcpu`; nothing if
-   * `asker` is on none.
-   */
-  saveVmcr(vcpu: number, asker?: number): void
-  /** vcpu_load of the vGIC, whether or not it has been done. */
-  load(vcpu: number): void
-  /** vcpu_put of the vGIC, whether or not it has been done. */
-  put(vcpu: number): void
-  /** Reads ICH_ELRSR_EL2: bit n is set if list register n holds nothing. */
-  readElrsr(vcpu: number): number
-  /** Folds the list registers back, taking those whose bits are set in `empty` for empty, and prunes. */
-  fold(vcpu: number, empty: number): void
-  /** Whether the vCPU would run, by its shadow registers. */
-  runnable(vcpu: number): boolean
-  /** kvm_vcpu_check_block: whether its halt ends, because it is runnable, of a timer, or of a signal. */
-  checkBlock(vcpu: number): boolean
-  /** The vCPU that the directed yield of a vCPU looks at. */
-  candidate(vcpu: number): number
-}
+import type { VmPlace } from './vm.ts'
 
 /** Calls the own steps of a program. */
 export class OwnSteps implements StepContext {
   private readonly words: Int32Array
   private readonly own: readonly OwnStep[]
   private readonly names: readonly string[]
+  private readonly place: VmPlace
 
   constructor(
     program: Program,
@@ -60,6 +32,7 @@ export class OwnSteps implements StepContext {
     this.words = seam.words
     this.own = program.own
     this.names = program.design.words ?? []
+    this.place = vgic.apLists.place
   }
 
   perform(op: number, v: number): number {
@@ -68,7 +41,7 @@ export class OwnSteps implements StepContext {
     if (Number.isInteger(result) && result >= 0 && result < Math.max(step.outcomes.length, 1)) return result
     throw new VgicError(
       'argument',
-      `Step ${step.name} returned ${String(result)}: return the index of one of its outcomes, 0 if it has none.`,
+      `Step ${step.name} returned ${shown(result)}: return the index of one of its outcomes, 0 if it has none.`,
     )
   }
 
@@ -77,56 +50,90 @@ export class OwnSteps implements StepContext {
   }
 
   set(vcpu: number, word: string, value: number): void {
-    this.words[this.at(vcpu, word)] = value
+    const at = this.at(vcpu, word)
+    this.words[at] = argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
   }
 
   loaded(vcpu: number): boolean {
-    return this.words[vcpu + VCPU_LOADED] !== 0
+    return this.words[this.vcpu(vcpu) + VCPU_LOADED] !== 0
   }
 
   usedListRegisters(vcpu: number): number {
-    return this.words[vcpu + VCPU_USED_LRS]
+    return this.words[this.vcpu(vcpu) + VCPU_USED_LRS]
   }
 
   shadowVmcr(vcpu: number): number {
-    return this.words[vcpu + VCPU_VMCR]
+    return this.words[this.vcpu(vcpu) + VCPU_VMCR]
   }
 
   saveVmcr(vcpu: number, asker = vcpu): void {
-    this.halt.readMaskOnDemand(vcpu, this.words[asker + VCPU_PE])
+    this.halt.readMaskOnDemand(this.vcpu(vcpu), this.words[this.running(asker) + VCPU_PE])
   }
 
   load(vcpu: number): void {
-    this.vgic.load(vcpu)
+    this.vgic.load(this.running(vcpu))
   }
 
   put(vcpu: number): void {
-    this.vgic.put(vcpu)
+    this.vgic.put(this.running(vcpu))
   }
 
   readElrsr(vcpu: number): number {
-    return this.seam.readElrsr(vcpu, this.words[vcpu + VCPU_PE])
+    return this.seam.readElrsr(this.running(vcpu), this.words[vcpu + VCPU_PE])
   }
 
   fold(vcpu: number, empty: number): void {
-    this.vgic.foldKnowing(vcpu, empty)
+    this.vgic.foldKnowing(this.running(vcpu), argumentInteger('empty', empty, -0x8000_0000, 0xffff_ffff))
   }
 
   runnable(vcpu: number): boolean {
-    return this.halt.runnable(vcpu)
+    return this.halt.runnable(this.vcpu(vcpu))
   }
 
   checkBlock(vcpu: number): boolean {
-    return this.halt.checkBlock(vcpu)
+    return this.halt.checkBlock(this.vcpu(vcpu))
   }
 
   candidate(vcpu: number): number {
-    return this.onSpin.candidate(vcpu)
+    const candidate = this.onSpin.candidate(this.vcpu(vcpu))
+    if (candidate !== 0) return candidate
+    throw new VgicError(
+      'argument',
+      `vcpu${this.words[vcpu + VCPU_INDEX]} looks at no candidate: ask candidate() after noCandidate has said no.`,
+    )
   }
 
+  /** Where a word of the design's own is in a vCPU's record. */
   private at(vcpu: number, word: string): number {
     const index = this.names.indexOf(word)
-    if (index >= 0) return vcpu + this.vgic.apLists.place.ownWords + index
-    throw new VgicError('argument', `The design has no word ${word}: add it to the design's words.`)
+    if (index >= 0) return this.vcpu(vcpu) + this.place.ownWords + index
+    const name = typeof word === 'string' ? word : shown(word)
+    throw new VgicError('argument', `The design has no word ${name}: add it to the design's words.`)
   }
+
+  /** The handle of a vCPU, which its record at it bears out. */
+  private vcpu(vcpu: number): number {
+    const { vcpus, vcpuSize, vcpuCount } = this.place
+    if (typeof vcpu === 'number') {
+      const index = this.words[vcpu + VCPU_INDEX]
+      if (vcpus + index * vcpuSize === vcpu && index >= 0 && index < vcpuCount) return vcpu
+    }
+    return refuseHandle(vcpu)
+  }
+
+  /** The same of one that is on a PE, whose registers are meant. */
+  private running(vcpu: number): number {
+    if (this.words[this.vcpu(vcpu) + VCPU_PE] !== 0) return vcpu
+    throw new VgicError(
+      'argument',
+      `vcpu${this.words[vcpu + VCPU_INDEX]} is on no PE whose registers a step could reach: take the vCPU that the step is called with.`,
+    )
+  }
+}
+
+function refuseHandle(vcpu: unknown): never {
+  throw new VgicError(
+    'argument',
+    `vcpu must be the handle that the step was called with, or one that candidate() returns, but is ${shown(vcpu)}.`,
+  )
 }

@@ -1,6 +1,7 @@
 /** The steps that a user's design can be made of. */
 export {
   accessStopped,
+  accessStoppedFromMemory,
   candidateBlocked,
   candidateRunnable,
   clearUnhalt,

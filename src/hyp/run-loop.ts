@@ -4,11 +4,10 @@
  * as it can without anybody else, and the frequent sequences at once: a superinstruction stands for a run of rows
  * that the table has exactly so, and does the same.
  */
-import { LINE_IRQ, PE_LINES } from '../gic/output-lines.ts'
+import { LINE_IRQ, PE_LINES } from '../gic/lines.ts'
 import { returnFromEl2, takeExceptionToEl2 } from '../gic/pcpu.ts'
 import { VgicError } from '../state/vgic-error.ts'
-import { COST_EXITS, COST_STRIDE } from './cost.ts'
-import { ENDED, type Program, TABLE_FUSED, TABLE_SHIFT } from './design.ts'
+import { COST_EXITS, COST_STRIDE } from './cost-row.ts'
 import {
   FUSED_AFTER_HALT,
   FUSED_ELSE_1,
@@ -30,6 +29,7 @@ import {
   FUSED_WAKE,
   fuse,
 } from './fuse.ts'
+import { ENDED, type Program, TABLE_FUSED, TABLE_SHIFT } from './program.ts'
 import * as op from './steps.ts'
 import { type StepParts, ThreadSteps } from './thread-steps.ts'
 import {

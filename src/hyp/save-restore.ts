@@ -10,11 +10,14 @@
 import { halves, joined } from '../arch/doubleword.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import { DOUBLEWORD, type RegisterMap } from '../gic/register-map.ts'
+import { argumentOptions, argumentRecord, shown } from '../state/arguments.ts'
 import { VgicError } from '../state/vgic-error.ts'
+import { placeActiveSpis } from './active-spis.ts'
 import { cpuSysregs } from './cpu-sysregs.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { UserspaceRegisters, userspaceDistributor, userspaceRedistributor } from './userspace-registers.ts'
 import { VCPU_AP_COUNT, VCPU_LPIS_ENABLED } from './vcpu.ts'
+import type { VgicDist } from './vgic-dist.ts'
 import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_MASK,
@@ -23,7 +26,6 @@ import {
   IRQ_LATCH,
   IRQ_LINE,
 } from './vgic-irq.ts'
-import type { VgicMmio } from './vgic-mmio.ts'
 import type { VgicRow } from './vgic-mmio-registers.ts'
 import { VM_DEACTIVATED } from './vm.ts'
 
@@ -68,7 +70,7 @@ interface FrameRegister {
   readonly offsets: readonly number[]
 }
 
-type Frame = RegisterMap<VgicMmio, VgicRow>
+type Frame = RegisterMap<VgicDist, VgicRow>
 
 /** The registers of a frame in the order of their kinds, those for INTIDs `first` to `end` - 1. */
 function registersOf({ rows }: Frame, kinds: readonly string[], first: number, end: number): FrameRegister[] {
@@ -218,6 +220,7 @@ export function restoreVgic(hypervisor: Hypervisor, saved: SavedVgic): void {
       const values = path === 'dist' ? saved.dist : saved[path][vcpu]
       for (const name of group.names) if (isWritten(name)) group.write(name, values[name])
     }
+    placeActiveSpis(hypervisor)
     for (const { path, vcpu, group } of groups) {
       const values = path === 'dist' ? saved.dist : saved[path][vcpu]
       for (const name of group.names) checkTaken(path, vcpu, name, values[name], group.read(name))
@@ -248,34 +251,43 @@ function forget({ words, place, apLists }: Hypervisor): void {
 
 /** Whether a saved VM has the registers that this one has, each with a value of its width. */
 function checkShape(saved: SavedVgic, own: SavedVgic): void {
-  const isRecord = (value: unknown): value is Record<string, unknown> =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-  if (!isRecord(saved))
-    throw new VgicError('argument', 'A saved VM must be an object, such as saveVgic() returns.')
+  argumentOptions('A saved VM', saved, { dist: true, redist: true, sysregs: true, level_info: true })
   checkRegisters('dist', saved.dist, own.dist)
   for (const path of ['redist', 'sysregs', 'level_info'] as const) {
-    const list: unknown = saved[path]
+    const list: readonly SavedRegisters[] | undefined = saved[path]
     if (!Array.isArray(list) || list.length !== own[path].length) {
       throw new VgicError(
         'argument',
-        `${path} must be a list of ${own[path].length}, as many as this VM has vCPUs: restore it to a VM of its size.`,
+        `${path} must be an array of ${own[path].length}, as many as this VM has vCPUs, but ${Array.isArray(list) ? `has ${list.length}` : `is ${shown(list)}`}: restore it to a VM of its size.`,
       )
     }
     for (const [vcpu, registers] of own[path].entries())
       checkRegisters(`${path}[${vcpu}]`, list[vcpu], registers)
   }
 
-  function checkRegisters(path: string, registers: unknown, ownRegisters: SavedRegisters): void {
-    if (!isRecord(registers))
-      throw new VgicError('argument', `${path} must be an object of registers by name.`)
+  function checkRegisters(
+    path: string,
+    registers: Readonly<Record<string, unknown>>,
+    ownRegisters: SavedRegisters,
+  ): void {
+    argumentRecord(path, registers, 'a plain object of registers by name')
     const unknown = Object.keys(registers).find((name) => !Object.hasOwn(ownRegisters, name))
     if (unknown !== undefined)
       throw new VgicError('argument', `${path} has ${unknown}, which this VM does not have.`)
     for (const name of Object.keys(ownRegisters)) {
       const value = registers[name]
+      if (value === undefined) {
+        throw new VgicError(
+          'argument',
+          `${path} has no ${name}, which this VM has: restore it to a VM of the size that it was saved from.`,
+        )
+      }
       const digits = /^GIC(R_(TYPER|P..[PD]BASER)|D_IROUTER)/.test(name) ? 16 : 8
       if (typeof value === 'string' && new RegExp(`^0x[0-9a-f]{1,${digits}}$`).test(value)) continue
-      throw new VgicError('argument', `${path}.${name} must be "0x" and 1 to ${digits} hexadecimal digits.`)
+      throw new VgicError(
+        'argument',
+        `${path}.${name} must be "0x" and 1 to ${digits} hexadecimal digits, but is ${shown(value)}.`,
+      )
     }
   }
 }

@@ -5,7 +5,6 @@
  */
 import type { Silicon } from '../gic/silicon.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
-import type { Program } from './design.ts'
 import {
   TASK_BLOCKED,
   THREAD_IRQS_OFF,
@@ -28,16 +27,22 @@ const HOST_CURRENT = 1
 /** What the scheduler knows of its PEs. */
 export const hostRecord = (cpus: number): RecordType =>
   recordType('host', [
-    { name: 'preferred', at: HOST_PREFERRED, class: 'normalised' },
-    { name: 'current', at: HOST_CURRENT, count: cpus, class: 'normalised' },
+    { name: 'preferred', at: HOST_PREFERRED, class: 'normalised', means: 'record' },
+    { name: 'current[<n>]', at: HOST_CURRENT, count: cpus, class: 'normalised', means: 'record' },
   ])
+
+/** The program counters at which a design's notifiers begin. */
+export interface Notifiers {
+  readonly schedOut: number
+  readonly schedIn: number
+}
 
 export class Scheduler {
   readonly words: Int32Array
 
   constructor(
     readonly silicon: Silicon,
-    readonly program: Program,
+    readonly notifiers: Notifiers,
     /** Word offset of the host's record. */
     readonly host: number,
   ) {
@@ -88,7 +93,7 @@ export class Scheduler {
 
   /** The thread loses its PE: preempted, or because it sleeps. Its sched_out notifier runs first. */
   switchOut(v: number): void {
-    this.words[v + VCPU_NOTIFIER] = this.program.schedOut
+    this.words[v + VCPU_NOTIFIER] = this.notifiers.schedOut
   }
 
   /** Preempts a thread. */
@@ -100,7 +105,7 @@ export class Scheduler {
   /** The thread gets a PE that is free. Its sched_in notifier runs first. */
   switchIn(v: number, cpu: number): void {
     this.place(v, cpu)
-    this.words[v + VCPU_NOTIFIER] = this.program.schedIn
+    this.words[v + VCPU_NOTIFIER] = this.notifiers.schedIn
   }
 
   /** The last step of switching out: the PE is free. */

@@ -16,12 +16,12 @@ import {
 } from '../arch/ich.ts'
 import { PHYSICAL_INTERFACE } from '../gic/cpu-interface.ts'
 import { type Ich, lrAt, lrHigh, lrLow, setLrStatus } from '../gic/ich.ts'
-import { LINE_IRQ, PE_LINES } from '../gic/output-lines.ts'
+import { LINE_IRQ, PE_LINES } from '../gic/lines.ts'
 import { HIGHEST_PENDING, HPPI_INTID } from '../gic/physical-interface.ts'
 import { sgiHigh, sgiLow } from '../gic/sgi.ts'
 import type { Silicon } from '../gic/silicon.ts'
 import type { VirtualInterface } from '../gic/virtual-interface.ts'
-import { COST_MMIO_READS, COST_MMIO_WRITES, COST_SYSREG_READS, COST_SYSREG_WRITES } from './cost.ts'
+import { COST_MMIO_READS, COST_MMIO_WRITES, COST_SYSREG_READS, COST_SYSREG_WRITES } from './cost-row.ts'
 import { VCPU_COST } from './vcpu.ts'
 
 /** What a crossing touched. */
@@ -64,7 +64,7 @@ export class Seam {
 
   /** HCR_EL2, which is the PE's and not counted as an access to the GIC. */
   writeHcrEl2(pe: number, value: number): void {
-    this.silicon.pcpu.writeHcrEl2(pe, value)
+    this.silicon.pcpu.writeHcrEl2(pe, value, 0)
   }
 
   readHcr(v: number, pe: number): number {
@@ -184,7 +184,7 @@ export class Seam {
 
   /**
    * Sets or clears the active state of a physical interrupt: GICR_ISACTIVER0 or GICR_ICACTIVER0 of the PE for a
-   * PPI, GICD_ISACTIVER<n> or GICD_ICACTIVER<n> for an SPI. A write that sets it is read back, so that it has
+   * PPI, `GICD_ISACTIVER<n>` or `GICD_ICACTIVER<n>` for an SPI. A write that sets it is read back, so that it has
    * arrived before the guest can deactivate the interrupt.
    */
   writePhysicalActive(v: number, pe: number, intid: number, active: boolean): void {
@@ -201,8 +201,8 @@ export class Seam {
   }
 
   /**
-   * Sets or clears the pending state of a physical interrupt: GICR_ISPENDR0 or GICR_ICPENDR0, GICD_ISPENDR<n> or
-   * GICD_ICPENDR<n>.
+   * Sets or clears the pending state of a physical interrupt: GICR_ISPENDR0 or GICR_ICPENDR0, `GICD_ISPENDR<n>` or
+   * `GICD_ICPENDR<n>`.
    */
   writePhysicalPending(v: number, pe: number, intid: number, pending: boolean): void {
     const { mmio } = this.silicon
@@ -214,7 +214,7 @@ export class Seam {
     if (this.observer !== null) this.observer('mmio', false, address, bit, 0)
   }
 
-  /** Whether a physical interrupt is pending: GICR_ISPENDR0 of the PE for a PPI, GICD_ISPENDR<n> for an SPI. */
+  /** Whether a physical interrupt is pending: GICR_ISPENDR0 of the PE for a PPI, `GICD_ISPENDR<n>` for an SPI. */
   readPhysicalPending(v: number, pe: number, intid: number): boolean {
     const { mmio } = this.silicon
     const address = this.addressOfPending(pe, intid, true)

@@ -1,6 +1,7 @@
 /** The steps that designs are made of, by name; thread-steps.ts does them. */
-import type { Step } from './design.ts'
-import { exitNames } from './vcpu.ts'
+
+import { exitNames } from './exits.ts'
+import type { Step } from './step.ts'
 
 export const STEP_LOAD = 1
 export const STEP_LOAD_UNLESS_WAITING = 2
@@ -57,8 +58,7 @@ export const STEP_STOP_VCPUS = 52
 export const STEP_ACCESS_STOPPED = 53
 export const STEP_RESUME_VCPUS = 54
 export const STEP_TIMER_PUT = 55
-/** A design's own steps are numbered from here on. */
-export const STEP_OWN = 64
+export const STEP_ACCESS_STOPPED_FROM_MEMORY = 56
 
 const step = (name: string, op: number, outcomes: readonly string[] = []): Step => ({
   kind: 'step',
@@ -131,8 +131,8 @@ const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace'] as const
  */
 export const emulateMmio = step('emulateMmio', STEP_EMULATE_MMIO, mmioOutcomes)
 /**
- * Linux 6.1's: pending state is answered from memory and changed there, list registers of running vCPUs or not, and the
- * level of a timer is that of the vCPU that asks.
+ * Linux 6.1's: pending state and enables are answered from memory and changed there, list registers of running vCPUs or
+ * not, the level of a timer is that of the vCPU that asks, and a deactivation asks for no level.
  */
 export const emulateMmioFromMemory = step(
   'emulateMmioFromMemory',
@@ -145,6 +145,11 @@ export const reevaluate = step('reevaluate', STEP_REEVALUATE)
 export const stopVcpus = step('stopVcpus', STEP_STOP_VCPUS)
 /** Does the access once all of them are outside; waits until then. */
 export const accessStopped = step('accessStopped', STEP_ACCESS_STOPPED, ['done', 'reevaluate'])
+/** The same as Linux 6.1 does it. */
+export const accessStoppedFromMemory = step('accessStoppedFromMemory', STEP_ACCESS_STOPPED_FROM_MEMORY, [
+  'done',
+  'reevaluate',
+])
 /** kvm_arm_resume_guest. */
 export const resumeVcpus = step('resumeVcpus', STEP_RESUME_VCPUS)
 /** KVM_RUN returns, userspace does what the exit or the signal asks for, and calls it again. */

@@ -6,7 +6,12 @@
  */
 import type { ApLists } from './ap-list.ts'
 import { postRequest } from './kick.ts'
-import { STEP_ACCESS_STOPPED, STEP_HANDLE_REQUESTS, STEP_STOP_VCPUS } from './steps.ts'
+import {
+  STEP_ACCESS_STOPPED,
+  STEP_ACCESS_STOPPED_FROM_MEMORY,
+  STEP_HANDLE_REQUESTS,
+  STEP_STOP_VCPUS,
+} from './steps.ts'
 import { REQ_SLEEP, THREAD_IRQS_OFF, VCPU_INDEX, VCPU_THREAD } from './vcpu.ts'
 import { VM_STOPPER } from './vm.ts'
 
@@ -27,6 +32,7 @@ export class StopVm {
       case STEP_STOP_VCPUS:
         return this.words[this.stopper] !== 0
       case STEP_ACCESS_STOPPED:
+      case STEP_ACCESS_STOPPED_FROM_MEMORY:
         return this.someoneInside(v)
       default:
         return false

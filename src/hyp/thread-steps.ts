@@ -1,11 +1,13 @@
 /** What each step of a design does. A step is atomic. */
+
+import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI } from '../arch/hcr-el2.ts'
 import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../arch/icc.ts'
 import { HCR_TDIR } from '../arch/ich.ts'
 import { sysregSyndrome } from '../arch/syndrome.ts'
-import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI, type Pcpu, returnFromEl2 } from '../gic/pcpu.ts'
+import { type Pcpu, returnFromEl2 } from '../gic/pcpu.ts'
 import type { ApLists } from './ap-list.ts'
 import type { ArchTimers } from './arch-timer.ts'
-import { GUEST_PC } from './guest.ts'
+import { GUEST_PC } from './guest-record.ts'
 import type { Halt } from './halt.ts'
 import type { HostInterrupts } from './host-interrupts.ts'
 import type { OnSpin } from './on-spin.ts'
@@ -177,6 +179,8 @@ export class ThreadSteps {
         return this.mmio.access(v, false)
       case op.STEP_ACCESS_STOPPED:
         return this.mmio.access(v, true)
+      case op.STEP_ACCESS_STOPPED_FROM_MEMORY:
+        return this.mmio.access(v, false)
       case op.STEP_REEVALUATE:
         this.mmio.reevaluate()
         return 0
@@ -232,7 +236,7 @@ export class ThreadSteps {
       case op.STEP_DY_RUNNABLE:
         return this.onSpin.isBlocked(v) && this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
       case op.STEP_CANDIDATE_RUNNABLE:
-        return this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
+        return this.onSpin.candidate(v) !== 0 && this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
       case op.STEP_YIELD_TO:
         this.onSpin.yieldTo(v)
         return 0

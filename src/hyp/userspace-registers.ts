@@ -14,13 +14,13 @@ import { VgicError } from '../state/vgic-error.ts'
 import { type CpuSysreg, cpuSysreg } from './cpu-sysregs.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { VCPU_IRQ, VCPU_LOADED } from './vcpu.ts'
+import type { VgicDist } from './vgic-dist.ts'
 import { IRQ_ACTIVE, IRQ_EDGE, IRQ_ENABLED, IRQ_LATCH, IRQ_LINE } from './vgic-irq.ts'
-import type { VgicMmio } from './vgic-mmio.ts'
 import { distributorMap, redistributorMap, type VgicRow } from './vgic-mmio-registers.ts'
 import { VM_ENABLED } from './vm.ts'
 
 /** The word of an interrupt of a frame, 0 if the frame does not have it. */
-type IrqAt = (machine: VgicMmio, owner: number, intid: number) => number
+type IrqAt = (machine: VgicDist, owner: number, intid: number) => number
 type Access = Pick<VgicRow, 'read' | 'write'>
 
 const spiAt: IrqAt = ({ place }, _owner, intid) =>
@@ -73,13 +73,13 @@ const distributorRows: Readonly<Record<string, Partial<Access>>> = {
 const GICD_IIDR = 0x8
 
 /** Identification registers other than PIDR2, which for a guest need no row to read as zero. */
-const identification = [razWi<VgicMmio>('PIDR4', 0xffd0, 0x18), razWi<VgicMmio>('PIDR3', 0xffec, 0x14)]
+const identification = [razWi<VgicDist>('PIDR4', 0xffd0, 0x18), razWi<VgicDist>('PIDR3', 0xffec, 0x14)]
 
 /** The guest's rows, with another access where there is one; by the name without the frame and the 0 of a single one. */
 function userspaceMap(
-  { rows, size }: RegisterMap<VgicMmio, VgicRow>,
+  { rows, size }: RegisterMap<VgicDist, VgicRow>,
   others: Readonly<Record<string, Partial<Access>>>,
-): RegisterMap<VgicMmio, VgicRow> {
+): RegisterMap<VgicDist, VgicRow> {
   const own = rows.map((row) => ({ ...row, ...others[row.name.replace(/^GIC[DR]_|0$/g, '')] }))
   return new RegisterMap([...own, ...identification], size)
 }
@@ -146,8 +146,8 @@ export class UserspaceRegisters {
       if (irq === 0) continue
       const isHigh = ((levels >>> i) & 1) === 1
       if ((words[irq] & IRQ_EDGE) === 0)
-        mmio.irqs.store(irq, isHigh ? words[irq] | IRQ_LINE : words[irq] & ~IRQ_LINE)
-      else if (irq >= place.spis) mmio.irqs.holdLine(irq, isHigh)
+        mmio.dist.irqs.store(irq, isHigh ? words[irq] | IRQ_LINE : words[irq] & ~IRQ_LINE)
+      else if (irq >= place.spis) mmio.dist.irqs.holdLine(irq, isHigh)
     }
   }
 
@@ -159,13 +159,13 @@ export class UserspaceRegisters {
   private readFrame(map: Map, vcpu: number, frame: string, offset: number): number {
     const v = this.stopped(vcpu)
     rowAt(map, frame, offset)
-    return map.read(this.hypervisor.mmio, v, offset, WORD) >>> 0
+    return map.read(this.hypervisor.mmio.dist, v, offset, WORD) >>> 0
   }
 
   private writeFrame(map: Map, vcpu: number, frame: string, offset: number, value: number): void {
     const v = this.stopped(vcpu)
     rowAt(map, frame, offset)
-    map.write(this.hypervisor.mmio, v, offset, WORD, value | 0, 0)
+    map.write(this.hypervisor.mmio.dist, v, offset, WORD, value | 0, 0)
   }
 
   private sysreg(encoding: number): CpuSysreg {
@@ -190,7 +190,7 @@ export class UserspaceRegisters {
   }
 }
 
-type Map = RegisterMap<VgicMmio, VgicRow>
+type Map = RegisterMap<VgicDist, VgicRow>
 
 function rowAt(map: Map, frame: string, offset: number): VgicRow {
   const row =

@@ -3,11 +3,15 @@
  * registers, ap_list, private interrupts), its timers, its guest, and what it counted. The handle of a vCPU is
  * the word offset of its record.
  */
+
 import { field, res0, view } from '../arch/field.ts'
 import { ICH_HCR_VIEW, ICH_VMCR_VIEW } from '../arch/ich.ts'
+import { intidName } from '../arch/intid.ts'
 import { SPSR_VIEW } from '../gic/pcpu.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
-import { guestWords } from './guest.ts'
+import { exitNames } from './exits.ts'
+import type { GuestProgram } from './guest-program.ts'
+import { guestWords } from './guest-record.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 
 /** Where its thread is in the design's step table; 0 when the vCPU is off. */
@@ -63,33 +67,33 @@ export const VCPU_LPIS_ENABLED = 56
 /** Its SGIs and PPIs, one word each. */
 export const VCPU_IRQ = 57
 
-/** From here on nothing is compared. When its timers expire, and its WFIT, in virtual time. */
-export const VCPU_TIMER_CVAL = 89
-export const VCPU_WFIT_DEADLINE = 91
-/** When its halt began. */
-export const VCPU_HALT_START = 92
-/** The row of the cost table that its accesses count in. */
-export const VCPU_COST = 93
+/** From here on nothing is compared. The row of the cost table that its accesses count in. */
+export const VCPU_COST = 89
+/** When its timers expire, and its WFIT, in virtual time: two words each. */
+export const VCPU_TIMER_CVAL = 90
+export const VCPU_WFIT_DEADLINE = 94
+/** When its halt began: two words. */
+export const VCPU_HALT_START = 96
 /** How often it slept, how many halts polled, and how many of them did not have to sleep. */
-export const VCPU_SLEEPS = 94
-export const VCPU_POLLS_ATTEMPTED = 95
-export const VCPU_POLLS_SUCCESSFUL = 96
+export const VCPU_SLEEPS = 98
+export const VCPU_POLLS_ATTEMPTED = 99
+export const VCPU_POLLS_SUCCESSFUL = 100
 /** How often it gave its PE to another vCPU. */
-export const VCPU_YIELDS = 97
+export const VCPU_YIELDS = 101
 /** How often its thread was preempted. */
-export const VCPU_PREEMPTIONS = 98
+export const VCPU_PREEMPTIONS = 102
 
 /** Compared again. The interrupt that the last flush put into each list register. */
-export const VCPU_LR_IRQ = 99
+export const VCPU_LR_IRQ = 103
 
 /** The fields of {@link VCPU_THREAD}. */
 export const THREAD_VIEW = view('thread', 32, [
   field('preemptOff', 31, 24),
   res0(23, 11),
   field('timersLoaded', 10),
-  field('task', 9, 8),
+  field('task', 9, 8, { values: ['running', 'sleeping', 'off', 'blocked'] }),
   field('requests', 7, 4),
-  field('mode', 3, 2),
+  field('mode', 3, 2, { values: ['outside', 'in guest', 'exiting'] }),
   field('waiting', 1),
   field('irqsOff', 0),
 ])
@@ -145,55 +149,50 @@ export const withPreemptOn = (thread: number): number => (thread - 0x1000000) | 
 export const WFIT_NONE = 0
 export const WFIT_WAITS = 1
 export const WFIT_EXPIRED = 2
+const wfitNames = ['none', 'waits', 'expired']
 
-/** Why a vCPU left the guest. */
-export const EXIT_IRQ = 0
-export const EXIT_WFI = 1
-export const EXIT_WFE = 2
-export const EXIT_SYSREG = 3
-export const EXIT_HVC = 4
-export const EXIT_SUSPEND = 5
-export const EXIT_USERSPACE = 6
-export const EXIT_OFF = 7
-export const EXIT_MMIO = 8
-/**
- * Their names, by value: host interrupt, WFx, trapped system register, HVC, PSCI CPU_SUSPEND, userspace, power off,
- * and an access to memory that is none, which the emulated GIC or userspace answers.
- */
-export const exitNames: readonly ExitName[] = [
-  'irq',
-  'wfi',
-  'wfe',
-  'sysreg',
-  'hvc',
-  'suspend',
-  'userspace',
-  'off',
-  'mmio',
-]
-/** Name of an exit's cause. */
-export type ExitName = 'irq' | 'wfi' | 'wfe' | 'sysreg' | 'hvc' | 'suspend' | 'userspace' | 'off' | 'mmio'
+/** What the program counters of the vCPUs count in. */
+export interface VcpuPrograms {
+  /** The design's steps, by program counter, as paths. */
+  readonly steps: readonly string[]
+  /** By vCPU; fewer if guests run elsewhere. */
+  readonly guests: readonly GuestProgram[]
+}
+
+/** One more than the index of a vCPU, or 0. */
+export const vcpuBefore = (value: number): string => (value === 0 ? 'none' : `vcpu[${value - 1}]`)
 
 /** The record of a vCPU, for a number of list registers, of interrupts that can be on an ap_list, and a design's own words. */
 export function vcpuRecord(
   listRegisters: number,
   interrupts: number,
   ownWords: readonly string[],
+  { steps, guests }: VcpuPrograms,
 ): RecordType {
   const apList = apListOffset(listRegisters)
   return recordType(
-    'vcpu',
+    'vcpu[<n>]',
     [
-      { name: 'pc', at: VCPU_PC, class: 'authoritative' },
-      { name: 'notifier', at: VCPU_NOTIFIER, class: 'authoritative' },
+      { name: 'pc', at: VCPU_PC, class: 'authoritative', means: (pc) => steps[pc] },
+      {
+        name: 'notifier',
+        at: VCPU_NOTIFIER,
+        class: 'authoritative',
+        means: (pc) => (pc === 0 ? 'none' : steps[pc]),
+      },
       { name: 'index', at: VCPU_INDEX, class: 'authoritative' },
-      { name: 'pe', at: VCPU_PE, class: 'normalised' },
+      { name: 'pe', at: VCPU_PE, class: 'normalised', means: 'record' },
       { name: 'thread', at: VCPU_THREAD, class: 'authoritative', view: THREAD_VIEW },
-      { name: 'exit', at: VCPU_EXIT, class: 'normalised' },
+      {
+        name: 'exit',
+        at: VCPU_EXIT,
+        class: 'normalised',
+        means: (exit) => (exit === 0 ? 'none, or irq' : exitNames[exit]),
+      },
       { name: 'esr', at: VCPU_ESR, class: 'normalised' },
       { name: 'data', at: VCPU_DATA, count: 2, class: 'normalised' },
       { name: 'loaded', at: VCPU_LOADED, class: 'authoritative' },
-      { name: 'spin', at: VCPU_SPIN, class: 'normalised' },
+      { name: 'spin', at: VCPU_SPIN, class: 'normalised', means: vcpuBefore },
       { name: 'pollWindow', at: VCPU_POLL_WINDOW, class: 'authoritative' },
       { name: 'pollLeft', at: VCPU_POLL_LEFT, class: 'normalised' },
       { name: 'lastCpu', at: VCPU_LAST_CPU, class: 'authoritative' },
@@ -203,27 +202,33 @@ export function vcpuRecord(
       { name: 'apCount', at: VCPU_AP_COUNT, class: 'authoritative' },
       { name: 'ap0r', at: VCPU_AP0R, count: 4, class: 'authoritative' },
       { name: 'ap1r', at: VCPU_AP1R, count: 4, class: 'authoritative' },
-      { name: 'timerCtl', at: VCPU_TIMER_CTL, count: 2, class: 'authoritative' },
+      {
+        name: '<n>_CTL_EL0',
+        n: (timer) => (timer === 0 ? 'CNTV' : 'CNTP'),
+        at: VCPU_TIMER_CTL,
+        count: 2,
+        class: 'authoritative',
+      },
       { name: 'backgroundTimer', at: VCPU_BACKGROUND_TIMER, class: 'authoritative' },
-      { name: 'wfit', at: VCPU_WFIT, class: 'authoritative' },
+      { name: 'wfit', at: VCPU_WFIT, class: 'authoritative', means: (wfit) => wfitNames[wfit] },
       { name: 'spsr', at: VCPU_SPSR, class: 'normalised', view: SPSR_VIEW },
       { name: 'faultIpa', at: VCPU_FAULT_IPA, wide: true, class: 'normalised' },
       { name: 'GICR_PENDBASER', at: VCPU_PENDBASER, wide: true, class: 'authoritative' },
-      { name: 'lpisEnabled', at: VCPU_LPIS_ENABLED, class: 'authoritative' },
-      { name: 'irq', at: VCPU_IRQ, count: 32, class: 'authoritative', view: VGIC_IRQ_VIEW },
-      { name: 'timerCval', at: VCPU_TIMER_CVAL, count: 2, class: 'observational' },
-      { name: 'wfitDeadline', at: VCPU_WFIT_DEADLINE, class: 'observational' },
-      { name: 'haltStart', at: VCPU_HALT_START, class: 'observational' },
+      { name: 'GICR_CTLR.EnableLPIs', at: VCPU_LPIS_ENABLED, class: 'authoritative' },
+      { name: '<n>', n: intidName, at: VCPU_IRQ, count: 32, class: 'authoritative', view: VGIC_IRQ_VIEW },
       { name: 'cost', at: VCPU_COST, class: 'observational' },
+      { name: 'timerCval', at: VCPU_TIMER_CVAL, count: 2, wide: true, class: 'observational' },
+      { name: 'wfitDeadline', at: VCPU_WFIT_DEADLINE, wide: true, class: 'observational' },
+      { name: 'haltStart', at: VCPU_HALT_START, wide: true, class: 'observational' },
       { name: 'sleeps', at: VCPU_SLEEPS, class: 'observational' },
       { name: 'pollsAttempted', at: VCPU_POLLS_ATTEMPTED, class: 'observational' },
       { name: 'pollsSuccessful', at: VCPU_POLLS_SUCCESSFUL, class: 'observational' },
       { name: 'yields', at: VCPU_YIELDS, class: 'observational' },
       { name: 'preemptions', at: VCPU_PREEMPTIONS, class: 'observational' },
-      { name: 'lrIrq', at: VCPU_LR_IRQ, count: listRegisters, class: 'normalised' },
-      { name: 'apList', at: apList, count: interrupts, class: 'normalised' },
+      { name: 'lrIrq[<n>]', at: VCPU_LR_IRQ, count: listRegisters, class: 'normalised', means: 'word' },
+      { name: 'apList[<n>]', at: apList, count: interrupts, class: 'normalised', means: 'word' },
     ],
-    guestWords,
+    guestWords(guests),
     ownWords.map((name, i) => ({
       name: `own.${name}`,
       at: apList + interrupts + i,

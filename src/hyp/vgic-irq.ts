@@ -5,6 +5,7 @@
  * pending and active state is there and the word is stale; fold brings it back.
  */
 import { field, view } from '../arch/field.ts'
+import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich.ts'
 
 /**
  * The bits of an interrupt's word. Its flags are where the uppermost byte of a list register has State, HW and
@@ -57,6 +58,13 @@ export const irqIsPending = (irq: number): boolean => (irq & 0x44) !== 0
 
 /** Enabled, pending and not active: it asks for the guest's attention. */
 export const irqIsDeliverable = (irq: number): boolean => (irq & 0x88) === IRQ_ENABLED && (irq & 0x44) > 0
+
+/** Whether its group is among those that are disabled at the guest's CPU interface: `off` has their VENG bits. */
+export const irqGroupIsOff = (irq: number, off: number): boolean =>
+  (off & (irq & IRQ_GROUP1 ? VMCR_VENG1 : VMCR_VENG0)) !== 0
+
+/** As pending as the line of its physical interrupt, which is sampled. */
+export const irqIsMappedLevel = (irq: number): boolean => (irq & (IRQ_HW | IRQ_EDGE)) === IRQ_HW
 
 /** Whether a level that an input takes is news: a rise for an edge, a change of a line. */
 export const irqInputMoves = (irq: number, level: number): boolean =>

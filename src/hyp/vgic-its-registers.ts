@@ -2,28 +2,12 @@
  * The registers of the ITS that a guest sees (KVM's vgic-its.c): IHI 0069, "The ITS register map". Here is what they
  * hold; the ITS does not process commands yet, so that GITS_CREADR stays where it is.
  */
+
 import { DOUBLEWORD, RegisterMap, readOnly, WORD } from '../gic/register-map.ts'
-import { type RecordType, recordType } from '../state/layout.ts'
+import { ITS_BASER, ITS_CBASER, ITS_CREADR, ITS_CWRITER, ITS_ENABLED } from './its-record.ts'
 import { cbaserLow, itsBaserHigh, itsBaserLow } from './lpi-tables.ts'
-import type { VgicMmio } from './vgic-mmio.ts'
+import type { VgicDist } from './vgic-dist.ts'
 import type { VgicRow } from './vgic-mmio-registers.ts'
-
-/** Words of an ITS: GITS_CTLR.Enabled and a spare one, then registers of two words each. */
-export const ITS_ENABLED = 0
-export const ITS_CBASER = 2
-export const ITS_CWRITER = 4
-export const ITS_CREADR = 6
-/** GITS_BASER0, the device table, and GITS_BASER1, the collection table. */
-export const ITS_BASER = 8
-
-/** A VM has one ITS or none. */
-export const ITS: RecordType = recordType('its', [
-  { name: 'enabled', at: ITS_ENABLED, count: 2, class: 'authoritative' },
-  { name: 'GITS_CBASER', at: ITS_CBASER, wide: true, class: 'authoritative' },
-  { name: 'GITS_CWRITER', at: ITS_CWRITER, wide: true, class: 'authoritative' },
-  { name: 'GITS_CREADR', at: ITS_CREADR, wide: true, class: 'authoritative' },
-  { name: 'GITS_BASER', at: ITS_BASER, count: 2, wide: true, class: 'authoritative' },
-])
 
 const GITS_IIDR = 0x4b00_043b
 /** Physical LPIs, 8-byte ITT entries, 16 bits of EventID and DeviceID; collections are in memory. */
@@ -45,8 +29,8 @@ const register64 = (
   name: string,
   offset: number,
   length: number,
-  read: (machine: VgicMmio, word: number) => number,
-  write: (machine: VgicMmio, word: number, value: number) => void,
+  read: (machine: VgicDist, word: number) => number,
+  write: (machine: VgicDist, word: number, value: number) => void,
 ): Row => ({
   name,
   offset,
@@ -58,7 +42,7 @@ const register64 = (
 })
 
 /** It can be enabled only with a queue and both tables. */
-function writeControl({ words, place }: VgicMmio, value: number): void {
+function writeControl({ words, place }: VgicDist, value: number): void {
   const { its } = place
   const complete =
     words[its + ITS_CBASER + 1] & words[its + ITS_BASER + 1] & words[its + ITS_BASER + 3] & VALID
@@ -67,7 +51,7 @@ function writeControl({ words, place }: VgicMmio, value: number): void {
 }
 
 /** Read only while enabled. GITS_CREADR goes back to the beginning of the queue. */
-function writeCbaser({ words, place }: VgicMmio, half: number, value: number): void {
+function writeCbaser({ words, place }: VgicDist, half: number, value: number): void {
   const { its } = place
   if (words[its + ITS_ENABLED] !== 0) return
   words[its + ITS_CBASER + half] = half === 0 ? cbaserLow(value) : itsBaserHigh(value)
@@ -76,14 +60,14 @@ function writeCbaser({ words, place }: VgicMmio, half: number, value: number): v
 }
 
 /** An offset past the end of the queue is ignored. */
-function writeCwriter({ words, place }: VgicMmio, half: number, value: number): void {
+function writeCwriter({ words, place }: VgicDist, half: number, value: number): void {
   const { its } = place
   const offset = value & 0xf_ffe0
   const size = ((words[its + ITS_CBASER] & 0xff) + 1) << 12
   if (half === 0 && offset < size) words[its + ITS_CWRITER] = offset
 }
 
-function writeBaser({ words, place }: VgicMmio, word: number, value: number): void {
+function writeBaser({ words, place }: VgicDist, word: number, value: number): void {
   const { its } = place
   if (words[its + ITS_ENABLED] !== 0 || word >= 4) return
   const table = word >> 1
@@ -157,7 +141,7 @@ const rows: readonly Row[] = [
 /** The control frame and the translation frame, in which a vCPU's write of GITS_TRANSLATER is ignored. */
 export const VGIC_GITS_SIZE = 0x2_0000
 
-export const itsMap = new RegisterMap<VgicMmio, VgicRow>(rows, VGIC_GITS_SIZE)
+export const itsMap = new RegisterMap<VgicDist, VgicRow>(rows, VGIC_GITS_SIZE)
 
 export function resetIts(words: Int32Array, its: number): void {
   for (const [table, type] of BASER_TYPE.entries()) {

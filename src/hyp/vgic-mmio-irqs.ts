@@ -15,6 +15,7 @@ import {
   IRQ_LATCH,
   IRQ_LINE,
   IRQ_PRIORITY_SHIFT,
+  irqIsMappedLevel,
   irqIsPending,
   irqPriority,
 } from './vgic-irq.ts'
@@ -55,7 +56,7 @@ export class VgicMmioIrqs {
     let value = 0
     for (let i = 0; i < count; i++) {
       const word = words[at + i]
-      const isPending = isMappedLevel(word) ? this.physicalLine(owner, at + i) : irqIsPending(word)
+      const isPending = irqIsMappedLevel(word) ? this.physicalLine(owner, at + i) : irqIsPending(word)
       if (isPending) value |= 1 << i
     }
     return value
@@ -91,7 +92,7 @@ export class VgicMmioIrqs {
       const irq = at + i
       const word = this.words[irq]
       let line = word & IRQ_LINE
-      if (isMappedLevel(word)) {
+      if (irqIsMappedLevel(word)) {
         line = this.physicalLine(owner, irq) ? IRQ_LINE : 0
         const hasFallen = (word & IRQ_LINE) !== 0 && line === 0
         if (hasFallen && (word & IRQ_ACTIVE) === 0) this.setPhysicalActive(owner, irq, word, false)
@@ -100,7 +101,7 @@ export class VgicMmioIrqs {
     }
   }
 
-  /** One that is in a list register stays there until its vCPU exits. */
+  /** One that is in a list register stays there until its vCPU exits, for which `emulateMmio` waits. */
   disable(at: number, count: number, value: number): void {
     for (let i = 0; i < count; i++) if ((value >>> i) & 1) this.words[at + i] &= ~IRQ_ENABLED
   }
@@ -144,9 +145,12 @@ export class VgicMmioIrqs {
   clearActive(owner: number, at: number, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       if (((value >>> i) & 1) === 0) continue
-      const word = this.words[at + i]
-      this.words[at + i] = word & ~IRQ_ACTIVE
-      this.setPhysicalActive(owner, at + i, word, false)
+      const irq = at + i
+      const word = this.words[irq]
+      this.words[irq] = word & ~IRQ_ACTIVE
+      if ((word & IRQ_HW) === 0) continue
+      if (this.answersFromMemory) this.setPhysicalActive(owner, irq, word, false)
+      else this.mapped.deactivate(owner, irq)
     }
   }
 
@@ -194,9 +198,14 @@ export class VgicMmioIrqs {
     return ((this.words[this.edgeLines + (spi >> 5)] >>> (spi & 31)) & 1) === 1
   }
 
+  /** Whether the access under way is emulated as Linux 6.1 does it: the step `emulateMmioFromMemory`. */
+  private get answersFromMemory(): boolean {
+    return this.words[this.apLists.place.vm + VM_RUNNING] !== 0
+  }
+
   private physicalLine(owner: number, irq: number): boolean {
+    if (!this.answersFromMemory || irq >= this.spis) return this.mapped.physicalLine(owner, irq)
     const running = this.words[this.apLists.place.vm + VM_RUNNING]
-    if (running === 0 || irq >= this.spis) return this.mapped.physicalLine(owner, irq)
     return this.mapped.timers.outputOf(running, irq - owner - VCPU_IRQ)
   }
 
@@ -209,8 +218,6 @@ export class VgicMmioIrqs {
     this.mapped.setPhysicalActive(owner, irq, active)
   }
 }
-
-const isMappedLevel = (word: number): boolean => (word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW
 
 /** A bit of each of some words, four at a time: bit x of the result is that of word x. */
 function gather(words: Int32Array, at: number, count: number, shift: number): number {

@@ -1,11 +1,12 @@
 /**
  * The distributor and redistributors that a guest sees (KVM's vgic-mmio-v3.c): IHI 0069, "The GIC Distributor register
  * map" and "The GIC Redistributor register map", with affinity routing and one Security state. What is fixed here is
- * KVM's choice: no message-based SPIs, EnableGrp1 the only group enable, five bits of a priority, GICD_IROUTER<n> with
+ * KVM's choice: no message-based SPIs, EnableGrp1 the only group enable, five bits of a priority, `GICD_IROUTER<n>` with
  * three affinity levels and without IRM, redistributors that never sleep.
  *
  * GICD_ rows get the vCPU that makes the access as their owner, GICR_ rows the vCPU whose redistributor it is.
  */
+
 import { GICD_CTLR_ARE, GICD_CTLR_DS, GICD_CTLR_EnableGrp1, GICD_TYPER_LPIS } from '../arch/gicd.ts'
 import {
   GICR_CTLR_CES,
@@ -27,16 +28,22 @@ import {
 } from '../gic/register-map.ts'
 import { affinityOf } from './affinity.ts'
 import { VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER } from './vcpu.ts'
-import type { VgicMmio } from './vgic-mmio.ts'
+import type { VgicDist } from './vgic-dist.ts'
+import { VGIC_GICD_SIZE, VGIC_GICR_SIZE } from './vgic-dist.ts'
 import { privateIrq, SHIFT_ACTIVE, SHIFT_ENABLED, SHIFT_GROUP1, type VgicMmioIrqs } from './vgic-mmio-irqs.ts'
 import { VM_ENABLED, VM_PROPBASER } from './vm.ts'
 
 /** A row, and what an access to it asks of the VM. */
-export interface VgicRow extends RegisterRow<VgicMmio> {
+export interface VgicRow extends RegisterRow<VgicDist> {
   /** The state that it shows may be in list registers of running vCPUs, which must stop for an access. */
   readonly holds?: 'active' | 'pending'
   /** A write can make an interrupt deliverable, or undeliverable, that nobody looks at because of it. */
   readonly reevaluates?: true
+  /**
+   * A write disables interrupts, those whose bits are set or `all`. None of them is taken any more once RWP of GICD_CTLR
+   * or GICR_CTLR reads as 0, which here it always does: so nobody may have one in a list register when the write is done.
+   */
+  readonly disables?: 'interrupts' | 'all'
 }
 
 /** 'K', revision 3, Arm. */
@@ -53,10 +60,7 @@ interface IrqAccess {
 }
 
 /** The registers of an access in the distributor, for its SPIs. Word 0 is banked in the redistributors: RAZ/WI. */
-function ofSpis(
-  row: Pick<VgicRow, 'name' | 'offset' | 'length' | 'bits' | 'sizes' | 'holds' | 'reevaluates'>,
-  access: IrqAccess,
-): VgicRow {
+function ofSpis(row: Omit<VgicRow, 'read' | 'write'>, access: IrqAccess): VgicRow {
   return {
     ...row,
     read: ({ irqs, place }, owner, first, count) => {
@@ -73,10 +77,7 @@ function ofSpis(
 }
 
 /** The same registers in a redistributor, for its vCPU's SGIs and PPIs. */
-function ofPrivate(
-  row: Pick<VgicRow, 'name' | 'offset' | 'length' | 'bits' | 'sizes' | 'holds' | 'reevaluates'>,
-  access: IrqAccess,
-): VgicRow {
+function ofPrivate(row: Omit<VgicRow, 'read' | 'write'>, access: IrqAccess): VgicRow {
   return {
     ...row,
     read: ({ irqs }, owner, first, count) => access.read(irqs, owner, privateIrq(owner, first), count),
@@ -95,6 +96,7 @@ interface Kind {
   readonly sizes: number
   readonly holds?: 'active' | 'pending'
   readonly reevaluates?: true
+  readonly disables?: 'interrupts'
   readonly access: IrqAccess
 }
 
@@ -107,7 +109,8 @@ const readPending: IrqAccess['read'] = (irqs, owner, at, count) => irqs.pending(
 const readActive: IrqAccess['read'] = (irqs, _owner, at, count) => irqs.flags(at, count, SHIFT_ACTIVE)
 
 const kinds: readonly Kind[] = [
-  { name: 'IGROUPR', offset: 0x80, bits: 1, sizes: WORD, access: group },
+  // A new group or priority may wait for a vCPU that has the interrupt in a list register, but not for ever.
+  { name: 'IGROUPR', offset: 0x80, bits: 1, sizes: WORD, reevaluates: true, access: group },
   {
     name: 'ISENABLER',
     offset: 0x100,
@@ -123,6 +126,7 @@ const kinds: readonly Kind[] = [
     offset: 0x180,
     bits: 1,
     sizes: WORD,
+    disables: 'interrupts',
     access: { read: readEnabled, write: (irqs, _owner, at, count, value) => irqs.disable(at, count, value) },
   },
   {
@@ -175,6 +179,7 @@ const kinds: readonly Kind[] = [
     offset: 0x400,
     bits: 8,
     sizes: BYTE | WORD,
+    reevaluates: true,
     access: {
       read: (irqs, _owner, at, count) => irqs.priorities(at, count),
       write: (irqs, _owner, at, count, value) => irqs.setPriorities(at, count, value),
@@ -191,7 +196,7 @@ const fixedTriggers: IrqAccess = { ...triggers, write: () => {} }
 
 /** `interrupts` is how many INTIDs the frame has registers for: 1024, or 32. */
 const rowsOf = (frame: 'GICD' | 'GICR', interrupts: number): VgicRow[] =>
-  kinds.map(({ access, name, offset, bits, sizes, holds, reevaluates }) => {
+  kinds.map(({ access, name, offset, bits, sizes, holds, reevaluates, disables }) => {
     const base = frame === 'GICD' ? 0 : SGI_BASE
     const length = (bits * interrupts) >> 3
     const row = {
@@ -202,6 +207,7 @@ const rowsOf = (frame: 'GICD' | 'GICR', interrupts: number): VgicRow[] =>
       sizes,
       ...(holds ? { holds } : {}),
       ...(reevaluates ? { reevaluates } : {}),
+      ...(disables ? { disables } : {}),
     }
     return frame === 'GICD' ? ofSpis(row, access) : ofPrivate(row, access)
   })
@@ -210,14 +216,14 @@ const rowsOf = (frame: 'GICD' | 'GICR', interrupts: number): VgicRow[] =>
  * EnableGrp1. Switching it on tells the vCPUs that are runnable by what is on their ap_lists, and queues nothing
  * (KVM's vgic_kick_vcpus).
  */
-function writeDistributorControl({ words, place, apLists, halt }: VgicMmio, value: number): void {
+function writeDistributorControl({ words, place, apLists }: VgicDist, value: number): void {
   const enabled = value & GICD_CTLR_EnableGrp1 ? 1 : 0
   const wasEnabled = words[place.vm + VM_ENABLED]
   words[place.vm + VM_ENABLED] = enabled
   if (wasEnabled || !enabled) return
   for (let i = 0; i < place.vcpuCount; i++) {
     const v = apLists.vcpuOf(i)
-    if (halt.runnable(v)) apLists.notify(v)
+    if (apLists.hasPendingIrq(v)) apLists.notify(v)
   }
 }
 
@@ -229,6 +235,7 @@ const distributorRows: readonly VgicRow[] = [
     bits: 0,
     sizes: WORD,
     reevaluates: true,
+    disables: 'all',
     read: ({ words, place }) =>
       GICD_CTLR_ARE | GICD_CTLR_DS | (words[place.vm + VM_ENABLED] !== 0 ? GICD_CTLR_EnableGrp1 : 0),
     write: (machine, _owner, _first, _count, value) => writeDistributorControl(machine, value),
@@ -269,7 +276,7 @@ const distributorRows: readonly VgicRow[] = [
   readOnly('GICD_PIDR2', 0xffe8, () => PIDR2),
 ]
 
-function distributorTyper({ place, hasIts }: VgicMmio): number {
+function distributorTyper({ place, hasIts }: VgicDist): number {
   const lines = ((FIRST_SPI + place.spiCount + 31) >> 5) - 1
   return hasIts ? lines | GICD_TYPER_LPIS | (15 << 19) : lines | (9 << 19)
 }
@@ -278,8 +285,8 @@ function distributorTyper({ place, hasIts }: VgicMmio): number {
 const register64 = (
   name: string,
   offset: number,
-  read: (machine: VgicMmio, owner: number, half: number) => number,
-  write: (machine: VgicMmio, owner: number, half: number, value: number) => void,
+  read: (machine: VgicDist, owner: number, half: number) => number,
+  write: (machine: VgicDist, owner: number, half: number, value: number) => void,
 ): VgicRow => ({
   name,
   offset,
@@ -336,15 +343,11 @@ const redistributorRows: readonly VgicRow[] = [
 ]
 
 /** The processor number is the vCPU's index. */
-function redistributorTyper({ words, hasIts, isLast }: VgicMmio, owner: number, half: number): number {
+function redistributorTyper({ words, hasIts, isLast }: VgicDist, owner: number, half: number): number {
   const index = words[owner + VCPU_INDEX]
   if (half === 1) return affinityOf(index)
   return (index << 8) | (isLast[index] ? GICR_TYPER_Last : 0) | (hasIts ? GICR_TYPER_PLPIS : 0)
 }
 
-/** Bytes of the distributor's frame, and of a redistributor's two. */
-export const VGIC_GICD_SIZE = 0x1_0000
-export const VGIC_GICR_SIZE = 0x2_0000
-
-export const distributorMap = new RegisterMap<VgicMmio, VgicRow>(distributorRows, VGIC_GICD_SIZE)
-export const redistributorMap = new RegisterMap<VgicMmio, VgicRow>(redistributorRows, VGIC_GICR_SIZE)
+export const distributorMap = new RegisterMap<VgicDist, VgicRow>(distributorRows, VGIC_GICD_SIZE)
+export const redistributorMap = new RegisterMap<VgicDist, VgicRow>(redistributorRows, VGIC_GICR_SIZE)

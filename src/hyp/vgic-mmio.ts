@@ -3,15 +3,13 @@
  * are no memory, leaves the guest; here it finds the register and does it. vgic-mmio-registers.ts and
  * vgic-its-registers.ts have the registers, vgic-mmio-irqs.ts what they do to interrupts.
  */
+
+import { GICD_CTLR_EnableGrp1 } from '../arch/gicd.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
 import { ESR_accessSize, ESR_WnR } from '../arch/syndrome.ts'
-import type { RedistributorRegion } from '../gic/config.ts'
 import { DOUBLEWORD, type RegisterMap } from '../gic/register-map.ts'
-import { indexOfAffinity } from './affinity.ts'
 import type { ApLists } from './ap-list.ts'
-import { GUEST_VALUE, GUEST_VALUE_HIGH } from './guest.ts'
-import type { Halt } from './halt.ts'
-import { LPI_TABLE_RESET, pendbaserHigh, pendbaserLow, propbaserHigh, propbaserLow } from './lpi-tables.ts'
+import { GUEST_VALUE, GUEST_VALUE_HIGH } from './guest-record.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 import {
   VCPU_AP_COUNT,
@@ -20,28 +18,13 @@ import {
   VCPU_FAULT_IPA,
   VCPU_INDEX,
   VCPU_IRQ,
-  VCPU_LPIS_ENABLED,
-  VCPU_PENDBASER,
   VCPU_USED_LRS,
 } from './vcpu.ts'
-import {
-  IRQ_EDGE,
-  IRQ_ENABLED,
-  IRQ_GROUP1,
-  IRQ_TARGET_SHIFT,
-  irqIsDeliverable,
-  TARGET_NONE,
-} from './vgic-irq.ts'
+import { type GuestFrames, VGIC_GICD_SIZE, VGIC_GICR_SIZE, VgicDist } from './vgic-dist.ts'
+import { IRQ_EDGE, IRQ_ENABLED, IRQ_GROUP1, irqApListOf, irqIsDeliverable } from './vgic-irq.ts'
 import { itsMap, resetIts, VGIC_GITS_SIZE } from './vgic-its-registers.ts'
-import { VgicMmioIrqs } from './vgic-mmio-irqs.ts'
-import {
-  distributorMap,
-  redistributorMap,
-  VGIC_GICD_SIZE,
-  VGIC_GICR_SIZE,
-  type VgicRow,
-} from './vgic-mmio-registers.ts'
-import { VM_PROPBASER, VM_RUNNING, VM_STOPPER, type VmPlace } from './vm.ts'
+import { distributorMap, redistributorMap, type VgicRow } from './vgic-mmio-registers.ts'
+import { VM_RUNNING, VM_STOPPER, type VmPlace } from './vm.ts'
 
 /** What came of an access: the outcomes of the step `emulateMmio`. */
 export const MMIO_DONE = 0
@@ -52,19 +35,9 @@ export const MMIO_STOP = 2
 /** Nothing of the emulated GIC's. */
 export const MMIO_USERSPACE = 3
 
-/** Where a guest sees its GIC: intermediate physical addresses. */
-export interface GuestFrames {
-  /** The distributor, 64 KiB. */
-  readonly gicd: number
-  /** Redistributor regions, in the order of the vCPUs. */
-  readonly gicr: readonly RedistributorRegion[]
-  /** The ITS, 128 KiB, if the VM has one. */
-  readonly its?: number | undefined
-}
-
 /** A frame's registers, and by the number of a row what an access to it asks of the VM. */
 interface Frame {
-  readonly map: RegisterMap<VgicMmio, VgicRow>
+  readonly map: RegisterMap<VgicDist, VgicRow>
   readonly flags: Uint8Array
 }
 
@@ -72,15 +45,18 @@ const HOLDS_ACTIVE = 1
 const HOLDS_PENDING = 2
 const HOLDS_EITHER = 3
 const REEVALUATES = 4
+const DISABLES_BITS = 8
+const DISABLES_ALL = 16
 
-const frameOf = (map: RegisterMap<VgicMmio, VgicRow>): Frame => ({
+const frameOf = (map: RegisterMap<VgicDist, VgicRow>): Frame => ({
   map,
   flags: Uint8Array.from([
     0,
     ...map.rows.map(
-      ({ holds, reevaluates }) =>
+      ({ holds, reevaluates, disables }) =>
         (holds === 'active' ? HOLDS_ACTIVE : holds === 'pending' ? HOLDS_PENDING : 0) |
-        (reevaluates ? REEVALUATES : 0),
+        (reevaluates ? REEVALUATES : 0) |
+        (disables === 'interrupts' ? DISABLES_BITS : disables === 'all' ? DISABLES_ALL : 0),
     ),
   ]),
 })
@@ -92,49 +68,37 @@ const itsFrame = frameOf(itsMap)
 const NOTHING: readonly number[] = []
 const HIGH = 0x1_0000_0000
 const FRAME = 0xffff_0000 | 0
-const IRQ_TARGET_MASK = 0xff << IRQ_TARGET_SHIFT
 
 export class VgicMmio {
   readonly words: Int32Array
   readonly place: VmPlace
-  readonly irqs: VgicMmioIrqs
-  /** Whether the VM has an ITS, and so LPIs. */
-  readonly hasIts: boolean
-  /** By vCPU, where its redistributor is, and whether none follows it there: GICR_TYPER.Last. */
-  readonly redistributors: readonly number[]
-  readonly isLast: readonly boolean[]
+  readonly dist: VgicDist
   private readonly gicdLow: number
   private readonly gicdHigh: number
 
   constructor(
     readonly apLists: ApLists,
     mapped: MappedInterrupts,
-    readonly halt: Halt,
     readonly frames: GuestFrames,
   ) {
     this.words = apLists.words
     this.place = apLists.place
-    this.irqs = new VgicMmioIrqs(apLists, mapped)
-    this.hasIts = frames.its !== undefined
+    this.dist = new VgicDist(apLists, mapped, frames)
     this.gicdLow = frames.gicd | 0
     this.gicdHigh = Math.floor(frames.gicd / HIGH)
-    const bases = basesOf(frames.gicr).slice(0, this.place.vcpuCount)
-    this.redistributors = bases
-    this.isLast = bases.map((base) => !bases.includes(base + VGIC_GICR_SIZE))
   }
 
   /** The registers after reset, but for those that are set up by whoever makes the VM. */
   reset(): void {
-    const { words, place } = this
-    words[place.vm + VM_PROPBASER] = LPI_TABLE_RESET
-    for (let i = 0; i < place.vcpuCount; i++) words[this.apLists.vcpuOf(i) + VCPU_PENDBASER] = LPI_TABLE_RESET
-    if (this.hasIts) resetIts(words, place.its)
+    this.dist.reset()
+    if (this.dist.hasIts) resetIts(this.words, this.place.its)
   }
 
   /**
    * Does the access for which a vCPU has left the guest; what a read gives is then the guest's. With `asksOwners` an
-   * access to pending state stops the vCPUs that may have it, as one to active state always does; without it memory
-   * answers, and the timers' lines are those of the vCPU that asks. Returns an MMIO_ value.
+   * access to pending state stops the vCPUs that may have it, as one to active state always does, and so does a write
+   * that disables what they have; without it memory answers, and the timers' lines are those of the vCPU that asks.
+   * Returns an MMIO_ value.
    */
   access(v: number, asksOwners: boolean): number {
     const { words } = this
@@ -146,7 +110,7 @@ export class VgicMmio {
     const address = high * HIGH + (low >>> 0)
     const index = this.redistributorAt(address)
     if (index >= 0) {
-      const offset = address - this.redistributors[index]
+      const offset = address - this.dist.redistributors[index]
       return this.accessFrame(v, this.apLists.vcpuOf(index), redistributorFrame, offset, asksOwners)
     }
     const { its } = this.frames
@@ -167,11 +131,13 @@ export class VgicMmio {
     )
       return MMIO_STOP
     if ((esr & ESR_WnR) === 0) {
-      words[v + GUEST_VALUE] = map.readRow(this, owner, row, offset, size)
-      words[v + GUEST_VALUE_HIGH] = size === DOUBLEWORD ? map.readHigh(this, owner, offset) : 0
+      words[v + GUEST_VALUE] = map.readRow(this.dist, owner, row, offset, size)
+      words[v + GUEST_VALUE_HIGH] = size === DOUBLEWORD ? map.readHigh(this.dist, owner, offset) : 0
       return this.finish(v, MMIO_DONE)
     }
-    map.write(this, owner, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])
+    if (asksOwners && this.mustWithdraw(v, owner, flags, map.firstOf(row, offset), words[v + VCPU_DATA]))
+      return MMIO_STOP
+    map.write(this.dist, owner, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])
     return this.finish(v, flags & REEVALUATES ? MMIO_REEVALUATE : MMIO_DONE)
   }
 
@@ -180,9 +146,37 @@ export class VgicMmio {
    * those of any, another vCPU's private interrupts' in its own.
    */
   private mustStop(v: number, owner: number, first: number): boolean {
+    return !this.isAlone(v) && (owner !== v || first >= FIRST_SPI)
+  }
+
+  /** Whether no other vCPU is, or can come, into its guest. */
+  private isAlone(v: number): boolean {
     const { words, place } = this
-    if (place.vcpuCount === 1 || words[place.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1) return false
-    return owner !== v || first >= FIRST_SPI
+    return place.vcpuCount === 1 || words[place.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1
+  }
+
+  /** Whether a write of `value` disables what may be in list registers of a running vCPU. */
+  private mustWithdraw(v: number, owner: number, flags: number, first: number, value: number): boolean {
+    if ((flags & (DISABLES_BITS | DISABLES_ALL)) === 0 || this.isAlone(v)) return false
+    if (flags & DISABLES_ALL) return (value & GICD_CTLR_EnableGrp1) === 0 && this.someonePresents()
+    const end = FIRST_SPI + this.place.spiCount - first
+    for (let i = 0; i < 32 && i < end; i++)
+      if ((value >>> i) & 1 && this.isPresented(this.apLists.irqOf(owner, first + i))) return true
+    return false
+  }
+
+  /** Whether a vCPU has list registers in use: one that is outside, as whoever makes the access, has not. */
+  private someonePresents(): boolean {
+    const { words, apLists, place } = this
+    for (let i = 0; i < place.vcpuCount; i++) if (words[apLists.vcpuOf(i) + VCPU_USED_LRS] !== 0) return true
+    return false
+  }
+
+  /** Whether an interrupt is on the list of such a vCPU. */
+  private isPresented(irq: number): boolean {
+    const { words, apLists } = this
+    const holder = irqApListOf(words[irq])
+    return holder !== 0 && words[apLists.vcpuOf(holder - 1) + VCPU_USED_LRS] !== 0
   }
 
   /** Userspace has nothing at the address: a read gives zero, a write is ignored. */
@@ -232,46 +226,6 @@ export class VgicMmio {
     if (target !== 0) apLists.notify(target)
   }
 
-  /** Bits 31:0 of GICD_IROUTER<intid>. */
-  router(intid: number): number {
-    const { place } = this
-    const spi = intid - FIRST_SPI
-    return spi >= 0 && spi < place.spiCount ? this.words[place.irouters + spi] : 0
-  }
-
-  /**
-   * Writes them: Aff2.Aff1.Aff0, also of a vCPU that does not exist. An interrupt that is on another vCPU's list leaves
-   * it when that vCPU exits next.
-   */
-  setRouter(intid: number, value: number): void {
-    const { words, place } = this
-    const spi = intid - FIRST_SPI
-    if (spi < 0 || spi >= place.spiCount) return
-    const affinity = value & 0xff_ffff
-    const index = indexOfAffinity(affinity, place.vcpuCount)
-    const irq = place.spis + spi
-    words[place.irouters + spi] = affinity
-    words[irq] = (words[irq] & ~IRQ_TARGET_MASK) | ((index < 0 ? TARGET_NONE : index) << IRQ_TARGET_SHIFT)
-  }
-
-  /** Half of GICR_PROPBASER, which is the same for every redistributor; ignored while the one written has LPIs enabled. */
-  setPropbaser(owner: number, half: number, value: number): void {
-    const { words, place } = this
-    if (words[owner + VCPU_LPIS_ENABLED] !== 0) return
-    const [low, high] = [place.vm + VM_PROPBASER, place.vm + VM_PROPBASER + 1]
-    words[low] = propbaserLow(half === 0 ? value : words[low])
-    words[high] = propbaserHigh(half === 0 ? words[high] : value)
-  }
-
-  /** Half of GICR_PENDBASER; ignored while LPIs are enabled. */
-  setPendbaser(owner: number, half: number, value: number): void {
-    const { words } = this
-    if (words[owner + VCPU_LPIS_ENABLED] !== 0) return
-    const [low, high] = [owner + VCPU_PENDBASER, owner + VCPU_PENDBASER + 1]
-    words[low] = pendbaserLow(half === 0 ? value : words[low])
-    words[high] = pendbaserHigh(half === 0 ? words[high] : value)
-  }
-
   /**
    * The interrupts of which the access under way clears the pending state: the words of those in ICPENDR. For whoever
    * keeps account of edges.
@@ -301,7 +255,7 @@ export class VgicMmio {
     if (its !== undefined && address >= its && address < its + VGIC_GITS_SIZE)
       return itsMap.nameOf(address - its)
     const index = this.redistributorAt(address)
-    return index < 0 ? undefined : redistributorMap.nameOf(address - this.redistributors[index])
+    return index < 0 ? undefined : redistributorMap.nameOf(address - this.dist.redistributors[index])
   }
 
   /** The vCPU whose redistributor is at an address; -1 if there is none. */
@@ -320,10 +274,6 @@ export class VgicMmio {
     return -1
   }
 }
-
-/** Where redistributors are, in the order of the vCPUs. */
-const basesOf = (regions: readonly RedistributorRegion[]): number[] =>
-  regions.flatMap(({ base, count }) => Array.from({ length: count }, (_, i) => base + i * VGIC_GICR_SIZE))
 
 /** The word of an SPI after reset: an edge of group 1 with the highest priority, routed to vCPU 0. */
 export const SPI_RESET = IRQ_EDGE | IRQ_GROUP1

@@ -10,9 +10,15 @@ import {
   HCR_NPIE,
   HCR_TDIR,
   HCR_UIE,
+  HCR_VGrp0DIE,
+  HCR_VGrp0EIE,
+  HCR_VGrp1DIE,
+  HCR_VGrp1EIE,
   LR_ACTIVE,
   LR_EOI,
   LR_PENDING,
+  VMCR_VENG0,
+  VMCR_VENG1,
   VMCR_VEOIM,
 } from '../arch/ich.ts'
 import { FIRST_SPI } from '../arch/intid.ts'
@@ -38,6 +44,7 @@ import {
   IRQ_LATCH,
   IRQ_LINE,
   irqApListOf,
+  irqGroupIsOff,
   irqIsDeliverable,
   irqIsPending,
   irqListRegister,
@@ -45,6 +52,17 @@ import {
   irqStaysOn,
 } from './vgic-irq.ts'
 import { VM_DEACTIVATED } from './vm.ts'
+
+/** The maintenance interrupts of which a flush asks for one at least if something pending did not fit. */
+export const OVERFLOW_INTERRUPTS = HCR_UIE | HCR_NPIE | HCR_VGrp0EIE | HCR_VGrp1EIE
+
+/**
+ * Interrupts whose latch a fold leaves alone, by what their word had when they went into a list register: an edge, which
+ * may have come again meanwhile, and one that went in active, which was not pending there and so was not acknowledged.
+ */
+const KEEPS_LATCH = IRQ_EDGE | IRQ_ACTIVE
+/** Linux 6.1's: of one that went in active too it asks in which state it comes back. */
+const KEEPS_LATCH_61 = IRQ_EDGE
 
 export class VgicV3 {
   readonly words: Int32Array
@@ -119,10 +137,15 @@ export class VgicV3 {
     this.seam.fillOnly(words, v, pe, HCR_En | HCR_TDIR, apLists.intidOf(v, irq), high)
   }
 
+  /** Which groups are off is worth a read only if that of one could keep the other's interrupts out. */
   private flushOverflowing(v: number, pe: number, count: number): void {
-    this.apLists.sortPendingFirst(v)
+    const { apLists, seam } = this
+    const bothGroups = apLists.hasBothGroups(v, count)
+    const off = bothGroups ? ~seam.readVmcr(v, pe) & (VMCR_VENG0 | VMCR_VENG1) : 0
+    apLists.sortPendingFirst(v, off)
     const next = this.fits(v, count)
-    this.fill(v, pe, next, HCR_En | HCR_TDIR | this.overflowInterrupts(v, next))
+    const overflow = this.overflowInterrupts(v, next, off, bothGroups ? groupSwitches(off) : 0)
+    this.fill(v, pe, next, HCR_En | HCR_TDIR | overflow)
   }
 
   /** As Linux 6.1 does it: active interrupts first, and of the maintenance interrupts only underflow. */
@@ -137,10 +160,11 @@ export class VgicV3 {
 
   /**
    * Interrupts from entry `next` of the ap_list on did not fit: an exit when few are left inside, when none of
-   * those inside is pending while one outside is, and when the guest deactivates one outside by its EOI. With
-   * one list register it would always count as underflow.
+   * those inside is pending while one outside is that the guest can take, and when the guest deactivates one outside by
+   * its EOI. With one list register it would always count as underflow. `switches` brings the guest out when it enables
+   * or disables a group, so that those inside are chosen anew.
    */
-  private overflowInterrupts(v: number, next: number): number {
+  private overflowInterrupts(v: number, next: number, off: number, switches: number): number {
     const { words, apLists } = this
     const list = v + apLists.list
     const count = words[v + VCPU_AP_COUNT]
@@ -148,7 +172,8 @@ export class VgicV3 {
     for (let i = next; i < count; i++) {
       const word = words[words[list + i]]
       if (word & IRQ_ACTIVE) hcr |= HCR_LRENPIE | HCR_UIE
-      else if (irqIsDeliverable(word)) hcr |= HCR_NPIE | HCR_UIE
+      else if (irqIsDeliverable(word))
+        hcr |= irqGroupIsOff(word, off) ? switches : switches | HCR_NPIE | HCR_UIE
     }
     return this.listRegisters === 1 ? hcr & ~HCR_UIE : hcr
   }
@@ -219,14 +244,14 @@ export class VgicV3 {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
     if (used === 1) this.foldOnly(v, pe)
-    else this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1, IRQ_LATCH)
+    else this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
     if (words[this.deactivated] !== 0) this.deactivateMarked(v)
   }
 
   /** The only list register that was used: `foldLrs` without its loop. */
   private foldOnly(v: number, pe: number): void {
     const { words } = this
-    this.foldOne(words, v, words[v + VCPU_LR_IRQ], this.seam.foldOnly(words, v, pe, HCR_TDIR), IRQ_LATCH)
+    this.foldOne(words, v, words[v + VCPU_LR_IRQ], this.seam.foldOnly(words, v, pe, HCR_TDIR), KEEPS_LATCH)
     words[v + VCPU_LR_IRQ] = 0
     words[v + VCPU_USED_LRS] = 0
     words[v + VCPU_HCR] = 0
@@ -246,7 +271,7 @@ export class VgicV3 {
     const pe = words[v + VCPU_PE]
     const used = words[v + VCPU_USED_LRS]
     const hcr = words[v + VCPU_HCR] & HCR_UIE
-    if (used !== 0) this.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1, IRQ_LATCH | IRQ_ACTIVE)
+    if (used !== 0) this.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1, KEEPS_LATCH_61)
     this.prune(v)
   }
 
@@ -255,14 +280,13 @@ export class VgicV3 {
     const { words } = this
     const pe = words[v + VCPU_PE]
     const used = words[v + VCPU_USED_LRS]
-    if (used !== 0) this.foldLrs(v, pe, HCR_TDIR, used, empty, 0, IRQ_LATCH)
+    if (used !== 0) this.foldLrs(v, pe, HCR_TDIR, used, empty, 0, KEEPS_LATCH)
     this.prune(v)
   }
 
   /**
    * Reads the used list registers and leaves them empty, and ICH_HCR_EL2 as `hcr`. Those in `empty`, which took
-   * `reads` reads to know, hold nothing any more and are not read. A level-sensitive interrupt that comes back in none of
-   * the states `keeps` is not pending by software any more.
+   * `reads` reads to know, hold nothing any more and are not read. `keeps` is {@link KEEPS_LATCH}, or Linux 6.1's.
    */
   private foldLrs(
     v: number,
@@ -292,8 +316,7 @@ export class VgicV3 {
   private foldOne(words: Int32Array, v: number, irq: number, high: number, keeps: number): void {
     const word = words[irq]
     const state = irqStateOf(high)
-    // An edge may have come again meanwhile.
-    words[irq] = word & IRQ_EDGE ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
+    words[irq] = word & keeps ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
     if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
   }
 
@@ -352,7 +375,7 @@ export class VgicV3 {
   private deactivate(v: number, irq: number): void {
     const { words } = this
     words[irq] &= ~IRQ_ACTIVE
-    if (words[irq] & IRQ_HW) this.mapped.setPhysicalActive(v, irq, false)
+    if (words[irq] & IRQ_HW) this.mapped.deactivate(v, irq)
   }
 
   /**
@@ -366,9 +389,14 @@ export class VgicV3 {
     if (intid >= FIRST_SPI + apLists.place.spiCount) return
     const irq = apLists.irqOf(v, intid)
     const owner = irqApListOf(words[irq]) === 0 ? v : apLists.vcpuOf(irqApListOf(words[irq]) - 1)
-    if (owner !== v && words[owner + VCPU_USED_LRS] !== 0) this.mark(irq)
-    else if (words[irq] & IRQ_ACTIVE) this.deactivate(v, irq)
-    if (owner !== v) apLists.notify(owner)
+    if (words[owner + VCPU_USED_LRS] !== 0) {
+      this.mark(irq)
+      apLists.notify(owner)
+    } else if (words[irq] & IRQ_ACTIVE) {
+      this.deactivate(v, irq)
+      this.prune(owner)
+      if (owner !== v) apLists.notify(owner)
+    }
   }
 
   /** Leaves the deactivation to the fold of the vCPU on whose list the interrupt is. */
@@ -380,6 +408,13 @@ export class VgicV3 {
   }
 }
 
-/** The word of a level-sensitive interrupt that comes back in a state. */
+/** The maintenance interrupts by which each group is heard of when it is switched, with the groups `off` disabled. */
+const groupSwitches = (off: number): number =>
+  (off & VMCR_VENG0 ? HCR_VGrp0EIE : HCR_VGrp0DIE) | (off & VMCR_VENG1 ? HCR_VGrp1EIE : HCR_VGrp1DIE)
+
+/**
+ * The word of a level-sensitive interrupt that went in pending, and comes back in a state: unless it is pending still it
+ * was acknowledged. With Linux 6.1 it keeps its latch until it is inactive.
+ */
 const foldedLevel = (word: number, state: number, keeps: number): number =>
-  (word & (state & keeps ? ~IRQ_ACTIVE : ~(IRQ_ACTIVE | IRQ_LATCH))) | (state & IRQ_ACTIVE)
+  (word & (state & ~keeps ? ~IRQ_ACTIVE : ~(IRQ_ACTIVE | IRQ_LATCH))) | (state & IRQ_ACTIVE)

@@ -7,26 +7,48 @@
 import { halves, joined } from '../arch/doubleword.ts'
 import { FIRST_PPI, FIRST_SPI } from '../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFI } from '../arch/syndrome.ts'
-import { checkGicConfig, type GicConfig } from '../gic/config.ts'
-import { PCPU_DATA_HIGH, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
+import { checkGicConfig, type GicConfig, gicFields } from '../gic/config.ts'
+import { LINE_VFIQ, LINE_VIRQ } from '../gic/lines.ts'
+import { DAIF_F, DAIF_I, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../gic/pcpu.ts'
+import {
+  argumentBits,
+  argumentBoolean,
+  argumentEncoding,
+  argumentInteger,
+  argumentLevel,
+  argumentNumber,
+  argumentOneOf,
+  argumentOptions,
+  argumentSize,
+  configBoolean,
+  configInteger,
+  configOptions,
+  type Fields,
+} from '../state/arguments.ts'
+import type { ImageBytes } from '../state/image.ts'
 import type { Difference } from '../state/machine-state.ts'
-import { argumentInteger, configInteger, VgicError } from '../state/vgic-error.ts'
+import { counted, listed } from '../state/printed.ts'
+import { VgicError } from '../state/vgic-error.ts'
 import { TIMER_PHYSICAL, TIMER_VIRTUAL, timerIntids } from './arch-timer.ts'
+import { checkDesign } from './check-design.ts'
 import { type CostRow, readCost } from './cost.ts'
 import type { Design } from './design.ts'
+import { EXIT_IRQ, EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from './exits.ts'
 import { type Explanation, explain } from './explain.ts'
-import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from './guest.ts'
 import { checkGuestFrames, type GuestFramesConfig } from './guest-frames.ts'
+import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from './guest-record.ts'
 import { NO_POLLING } from './halt.ts'
 import { Hypervisor } from './hypervisor.ts'
 import { digestOf } from './recipe.ts'
-import { THREAD_IN_GUEST, THREAD_SLEEPS, THREAD_STEPS, THREAD_WAITS_FOR_VCPUS } from './run-loop.ts'
+import {
+  THREAD_ENDED,
+  THREAD_IN_GUEST,
+  THREAD_SLEEPS,
+  THREAD_STEPS,
+  THREAD_WAITS_FOR_VCPUS,
+} from './run-loop.ts'
 import { restoreVgic, type SavedVgic, saveVgic } from './save-restore.ts'
 import {
-  EXIT_IRQ,
-  EXIT_MMIO,
-  EXIT_SYSREG,
-  EXIT_WFI,
   VCPU_DATA,
   VCPU_ESR,
   VCPU_FAULT_IPA,
@@ -53,12 +75,44 @@ export interface VirtualMachineConfig {
   readonly design: Design
 }
 
+const fields: Fields<VirtualMachineConfig> = {
+  vcpus: true,
+  spis: true,
+  timers: true,
+  frames: true,
+  silicon: true,
+  design: true,
+}
+
 /** What the last entry of a vCPU that is in its guest wrote, as its guest has left it by now. */
 export interface ListRegisters {
   /** ICH_HCR_EL2; 0 if nothing was written because there was nothing to present. */
   readonly hcr: number
-  /** ICH_LR<n>_EL2, all of them; 0 for one that ICH_ELRSR_EL2 reports as empty, which a hypervisor does not read. */
+  /** `ICH_LR<n>_EL2`, all of them; 0 for one that ICH_ELRSR_EL2 reports as empty, which a hypervisor does not read. */
   readonly lr: readonly bigint[]
+}
+
+/** PSTATE masks of a guest: true masks. What is left out stays as it is. */
+export interface InterruptMasks {
+  /** PSTATE.I. */
+  readonly irq?: boolean
+  /** PSTATE.F. */
+  readonly fiq?: boolean
+}
+
+/** Where a vCPU is: in its guest, outside of it, asleep in a WFI, or off. */
+export type VcpuPlace = 'guest' | 'outside' | 'asleep' | 'off'
+
+/** A VM in a few words: what {@link VirtualMachine.toJSON} gives. */
+export interface VirtualMachineSummary {
+  /** Its design's name. */
+  readonly design: string
+  /** How many SPIs it has. */
+  readonly spis: number
+  /** Whether it has timers. */
+  readonly timers: boolean
+  /** Where each vCPU is. */
+  readonly vcpus: readonly VcpuPlace[]
 }
 
 /**
@@ -81,12 +135,19 @@ export class VirtualMachine {
     /** What it was made from. */
     readonly config: VirtualMachineConfig,
   ) {
+    configOptions('The configuration of a virtual machine', config, fields)
     const vcpus = configInteger('vcpus', config.vcpus, 1, MAX_VCPUS)
-    const silicon = checkGicConfig({ ...config.silicon, cpus: config.silicon?.cpus ?? vcpus })
+    const { cpus = vcpus, ...silicon } = configOptions<Partial<GicConfig>>(
+      'silicon',
+      config.silicon ?? {},
+      gicFields,
+    )
+    const checked = checkGicConfig({ ...silicon, cpus })
+    const design = checkDesign(config.design)
     const setup = {
       vcpus,
       spis: configInteger('spis', config.spis ?? 32, 0, 988),
-      timers: config.timers ?? true,
+      timers: configBoolean('timers', config.timers ?? true),
       haltPolling: NO_POLLING,
       interrupts: [],
       vmcr: Array.from({ length: vcpus }, () => 0),
@@ -94,8 +155,7 @@ export class VirtualMachine {
       enabled: false,
       frames: checkGuestFrames(vcpus, config.frames),
     }
-    const recipe = digestOf(setup, config.design)
-    this.hypervisor = new Hypervisor(silicon, setup, config.design, [], recipe)
+    this.hypervisor = new Hypervisor(checked, setup, design, [], digestOf(setup, design))
   }
 
   /** A copy of the whole state. */
@@ -104,7 +164,7 @@ export class VirtualMachine {
   }
 
   /** Goes back to a snapshot of this VM or of one with the same configuration. Throws a `VgicError` for any other. */
-  restore(image: ArrayBuffer): void {
+  restore(image: ImageBytes): void {
     this.hypervisor.state.restore(image)
   }
 
@@ -114,7 +174,7 @@ export class VirtualMachine {
   }
 
   /** What changed since a snapshot, a register field at a time. */
-  diff(image: ArrayBuffer): Difference[] {
+  diff(image: ImageBytes): Difference[] {
     return this.hypervisor.state.diff(image)
   }
 
@@ -163,24 +223,26 @@ export class VirtualMachine {
 
   /** The guest of a vCPU writes. */
   writeMmio(vcpu: number, address: number, size: number, value: number | bigint): void {
-    this.accessMemory(vcpu, address, size, true, BigInt(value))
+    this.accessMemory(vcpu, address, size, true, argumentBits('value', value))
   }
 
   /** What the guest of a vCPU reads from a system register at EL1. */
   readSysreg(vcpu: number, encoding: number): bigint {
+    argumentEncoding(encoding)
     const v = this.inGuest(vcpu)
-    const { words, guest } = this.hypervisor
+    const { words, guest, silicon } = this.hypervisor
     const pe = words[v + VCPU_PE]
     const low = guest.read(pe, encoding)
-    const value = joined(low, words[pe + PCPU_DATA_HIGH])
+    const value = joined(low, silicon.systemRegisters.readHigh(pe, encoding))
     this.leaveIfTrapped(v, 0, 0)
     return value
   }
 
   /** The guest of a vCPU writes a system register at EL1. */
   writeSysreg(vcpu: number, encoding: number, value: number | bigint): void {
+    argumentEncoding(encoding)
+    const [low, high] = halves(argumentBits('value', value))
     const v = this.inGuest(vcpu)
-    const [low, high] = halves(BigInt(value))
     this.hypervisor.guest.write(this.hypervisor.words[v + VCPU_PE], encoding, low, high)
     this.leaveIfTrapped(v, low, high)
   }
@@ -210,20 +272,50 @@ export class VirtualMachine {
     const v = this.vcpu(vcpu)
     const { apLists, place, setup } = this.hypervisor
     argumentInteger('intid', intid, FIRST_PPI, FIRST_SPI + place.spiCount - 1)
-    argumentInteger('level', level, 0, 1)
+    const isHigh = argumentLevel('level', level)
     if (setup.timers && timerIntids.some((timer) => timer === intid)) {
       throw new VgicError('argument', `PPI ${intid} belongs to a timer: use setTimer.`)
     }
-    this.hypervisor.inject(apLists.irqOf(v, intid), level)
+    this.hypervisor.injection.run(apLists.irqOf(v, intid), isHigh ? 1 : 0)
   }
 
-  /** The guest of a vCPU sets a timer that has expired, or turns the timer off. */
+  /** The guest of a vCPU sets a timer that has expired, or turns the timer off; the VM must have timers. */
   setTimer(vcpu: number, timer: 'virtual' | 'physical', expired: boolean): void {
-    const v = this.inGuest(vcpu)
+    argumentOneOf('timer', timer, ['virtual', 'physical'] as const)
+    argumentBoolean('expired', expired)
     const { timers } = this.hypervisor
+    if (!timers.present) {
+      throw new VgicError('argument', 'The VM has no timers: leave out timers: false when you make it.')
+    }
+    const v = this.inGuest(vcpu)
     const which = timer === 'virtual' ? TIMER_VIRTUAL : TIMER_PHYSICAL
     timers.program(v, which, expired ? 0 : -1)
     if (expired) timers.expire(v, which)
+  }
+
+  /** The guest of a vCPU sets or clears PSTATE.I and F, which are both set after reset: `setMasks(0, { irq: false })`. */
+  setMasks(vcpu: number, masks: InterruptMasks): void {
+    const { irq, fiq } = argumentOptions('masks', masks, { irq: true, fiq: true })
+    const { words, silicon } = this.hypervisor
+    const pe = words[this.inGuest(vcpu) + VCPU_PE]
+    const before = silicon.pcpu.masks(pe)
+    const mask = (name: string, bit: number, isMasked: boolean | undefined): number => {
+      if (isMasked === undefined) return before & bit
+      return argumentBoolean(name, isMasked) ? bit : 0
+    }
+    silicon.pcpu.setMasks(pe, mask('irq', DAIF_I, irq) | mask('fiq', DAIF_F, fiq))
+  }
+
+  /**
+   * The level of the virtual IRQ or FIQ line of a vCPU: at 1 its guest takes the exception, unless PSTATE masks it. 0
+   * while the vCPU is not in its guest.
+   */
+  line(vcpu: number, line: 'virq' | 'vfiq'): 0 | 1 {
+    const v = this.vcpu(vcpu)
+    const { words, silicon, runLoop } = this.hypervisor
+    argumentOneOf('line', line, ['virq', 'vfiq'] as const)
+    if (runLoop.threadState(v) !== THREAD_IN_GUEST) return 0
+    return silicon.pcpu.virtualLines(words[v + VCPU_PE]) & (line === 'virq' ? LINE_VIRQ : LINE_VFIQ) ? 1 : 0
   }
 
   /** List registers of a vCPU that is in its guest; all zero if it is not, or if nothing was presented to it. */
@@ -273,7 +365,48 @@ export class VirtualMachine {
 
   /** `GICD_ISENABLER1`: the emulated register at an intermediate physical address, or undefined. */
   nameOf(address: number): string | undefined {
-    return this.hypervisor.mmio.nameOf(address)
+    return this.hypervisor.mmio.nameOf(argumentNumber('address', address))
+  }
+
+  /** What it is and where its vCPUs are, as plain data; {@link snapshot} has the state. */
+  toJSON(): VirtualMachineSummary {
+    const { setup, design } = this.hypervisor
+    const vcpus = Array.from({ length: setup.vcpus }, (_, vcpu) => this.placeOf(this.vcpu(vcpu)))
+    return { design: design.name, spis: setup.spis, timers: setup.timers, vcpus }
+  }
+
+  /** `VirtualMachine (design wfi-handler, 2 vCPUs, 32 SPIs): guest: vcpu0; asleep: vcpu1`. */
+  toString(): string {
+    const { design, spis, vcpus } = this.toJSON()
+    const places = (['guest', 'outside', 'asleep', 'off'] as const).flatMap((place) => {
+      const there = Array.from(vcpus.keys()).filter((vcpu) => vcpus[vcpu] === place)
+      return there.length === 0 ? [] : [`${place}: ${listed(there, (vcpu) => `vcpu${vcpu}`)}`]
+    })
+    const what = `design ${design}, ${counted(vcpus.length, 'vCPU')}, ${counted(spis, 'SPI')}`
+    return `VirtualMachine (${what}): ${places.join('; ')}`
+  }
+
+  /** So that failed expectations print the line and no keys. */
+  get [Symbol.toStringTag](): string {
+    return 'VirtualMachine'
+  }
+
+  /** What Node's util.inspect prints. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
+  }
+
+  private placeOf(v: number): VcpuPlace {
+    switch (this.hypervisor.runLoop.threadState(v)) {
+      case THREAD_IN_GUEST:
+        return 'guest'
+      case THREAD_SLEEPS:
+        return 'asleep'
+      case THREAD_ENDED:
+        return 'off'
+      default:
+        return 'outside'
+    }
   }
 
   private vcpu(index: number): number {
@@ -346,9 +479,7 @@ export class VirtualMachine {
 
   private accessMemory(vcpu: number, address: number, size: number, isWrite: boolean, value: bigint): number {
     argumentInteger('address', address, 0, 2 ** 52 - 1)
-    if (![1, 2, 4, 8].includes(size)) {
-      throw new VgicError('argument', `size must be 1, 2, 4 or 8, but is ${String(size)}.`)
-    }
+    argumentSize('size', size)
     const v = this.inGuest(vcpu)
     const { words } = this.hypervisor
     const [low, high] = halves(value)

@@ -1,27 +1,27 @@
 /** A VM's own words, and where the parts of a VM lie in the buffer. */
-import { FIRST_SPI } from '../arch/intid.ts'
+import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import type { Layout, RecordType } from '../state/layout.ts'
 import { recordType } from '../state/layout.ts'
-import { COST_TABLE } from './cost.ts'
-import { apListOffset, ownWordsOffset, vcpuRecord } from './vcpu.ts'
+import { COST_TABLE } from './cost-row.ts'
+import { ITS } from './its-record.ts'
+import { apListOffset, ownWordsOffset, type VcpuPrograms, vcpuBefore, vcpuRecord } from './vcpu.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
-import { ITS } from './vgic-its-registers.ts'
 
 /** Whether the guest's distributor forwards interrupts: GICD_CTLR.EnableGrp1. */
 export const VM_ENABLED = 0
-/** Virtual time: how many steps were taken. */
-export const VM_TIME = 1
 /** How many interrupts carry the mark that another vCPU has deactivated them. */
-export const VM_DEACTIVATED = 2
-/** One more than the index of the vCPU that has stopped the VM; 0 if none has. */
-export const VM_STOPPER = 3
+export const VM_DEACTIVATED = 1
+/** Virtual time, two words: virtual-time.ts. */
+export const VM_TIME = 2
 /** GICR_PROPBASER, which is one for the whole VM: two words. */
 export const VM_PROPBASER = 4
+/** One more than the index of the vCPU that has stopped the VM; 0 if none has. */
+export const VM_STOPPER = 6
 /**
- * While an MMIO access is emulated: the vCPU that makes it, if a timer's line is asked of that one, whosever interrupt
- * is meant; 0 if it is asked of its own.
+ * While an MMIO access is emulated from memory, as Linux 6.1 does it: the vCPU that makes it, of which a timer's line is
+ * asked, whosever interrupt is meant; else 0.
  */
-export const VM_RUNNING = 6
+export const VM_RUNNING = 7
 
 /** An SPI that is mapped to a physical one: its handle and the physical INTID. */
 export const MAPPED_IRQ = 0
@@ -51,24 +51,41 @@ export interface VmRecords {
 }
 
 /** The vCPUs come before the SPIs: a handle below the SPIs is a private interrupt's. */
-export function vmRecords({ vcpus, spis, listRegisters, mapped, ownWords, its }: VmSize): VmRecords {
+export function vmRecords(
+  { vcpus, spis, listRegisters, mapped, ownWords, its }: VmSize,
+  programs: VcpuPrograms,
+): VmRecords {
   const vm = recordType('vm', [
-    { name: 'enabled', at: VM_ENABLED, class: 'authoritative' },
-    { name: 'time', at: VM_TIME, class: 'observational' },
+    { name: 'GICD_CTLR.EnableGrp1', at: VM_ENABLED, class: 'authoritative' },
     { name: 'deactivated', at: VM_DEACTIVATED, class: 'authoritative' },
-    { name: 'stopper', at: VM_STOPPER, class: 'authoritative' },
+    { name: 'time', at: VM_TIME, wide: true, class: 'observational' },
     { name: 'GICR_PROPBASER', at: VM_PROPBASER, wide: true, class: 'authoritative' },
+    { name: 'stopper', at: VM_STOPPER, class: 'authoritative', means: vcpuBefore },
     { name: 'running', at: VM_RUNNING, class: 'observational' },
   ])
-  const vcpu = vcpuRecord(listRegisters, FIRST_SPI + spis, ownWords)
+  const vcpu = vcpuRecord(listRegisters, FIRST_SPI + spis, ownWords, programs)
   const count = Math.max(spis, 1)
-  const spi = recordType('spis', [
-    { name: 'irq', at: 0, count, class: 'authoritative', view: VGIC_IRQ_VIEW },
-    { name: 'GICD_IROUTER', at: count, count, class: 'authoritative' },
-    { name: 'edgeLine', at: 2 * count, count: Math.ceil(count / 32), class: 'authoritative' },
+  const spi = recordType({ name: 'spis', prefix: 'vm.' }, [
+    {
+      name: '<n>',
+      n: (i) => intidName(FIRST_SPI + i),
+      at: 0,
+      count,
+      class: 'authoritative',
+      view: VGIC_IRQ_VIEW,
+    },
+    { name: 'GICD_IROUTER<n>', n: (i) => FIRST_SPI + i, at: count, count, class: 'authoritative' },
+    {
+      name: 'lines of edges <n>',
+      n: (i) => `${FIRST_SPI + 32 * i} to ${FIRST_SPI + 32 * i + 31}`,
+      at: 2 * count,
+      count: Math.ceil(count / 32),
+      class: 'authoritative',
+    },
   ])
-  const mappedSpi = recordType('mapped', [
-    { name: 'word', at: 0, count: Math.max(mapped, 1) * MAPPED_STRIDE, class: 'authoritative' },
+  const mappedSpi = recordType('mapped[<n>]', [
+    { name: 'irq', at: MAPPED_IRQ, class: 'authoritative', means: 'word' },
+    { name: 'pINTID', at: MAPPED_PINTID, class: 'authoritative' },
   ])
   return {
     vm,
@@ -79,7 +96,7 @@ export function vmRecords({ vcpus, spis, listRegisters, mapped, ownWords, its }:
       [vm, 1],
       [vcpu, vcpus],
       [spi, 1],
-      [mappedSpi, 1],
+      [mappedSpi, Math.max(mapped, 1)],
       [ITS, its ? 1 : 0],
       [COST_TABLE, 1],
     ],

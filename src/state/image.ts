@@ -4,6 +4,7 @@
  * fresh machine opens its reset image. Images are little-endian words in memory order of the platform, which
  * every JavaScript engine of today has as little-endian.
  */
+import { shown } from './arguments.ts'
 import { type Layout, recordType } from './layout.ts'
 import { VgicError } from './vgic-error.ts'
 
@@ -40,14 +41,29 @@ export function blankImage(kind: ImageKind, layout: Layout): ArrayBuffer {
   return words.buffer
 }
 
+/** An image as it is passed: the buffer that a snapshot is, or its bytes in another, as a file's in a Node `Buffer`. */
+export type ImageBytes = ArrayBuffer | ArrayBufferView
+
+/** The buffer of an image; of bytes that lie in another buffer, a copy. */
+function bufferOf(image: ImageBytes): ArrayBuffer {
+  if (image instanceof ArrayBuffer) return image
+  if (ArrayBuffer.isView(image)) {
+    const bytes = new Uint8Array(image.byteLength)
+    bytes.set(new Uint8Array(image.buffer, image.byteOffset, image.byteLength))
+    return bytes.buffer
+  }
+  throw new VgicError(
+    'image-foreign',
+    `An image must be an ArrayBuffer, such as snapshot() returns, or a Uint8Array of its bytes, but is ${shown(image)}.`,
+  )
+}
+
 /**
  * The words of an image, after checking that it is one: the right magic, version and kind, and as long as its
  * header says. Throws a `VgicError` with an `image-` code otherwise.
  */
-export function openImage(kind: ImageKind, buffer: ArrayBuffer): Int32Array {
-  if (!(buffer instanceof ArrayBuffer)) {
-    throw new VgicError('image-foreign', 'An image must be an ArrayBuffer, such as snapshot() returns.')
-  }
+export function openImage(kind: ImageKind, image: ImageBytes): Int32Array<ArrayBuffer> {
+  const buffer = bufferOf(image)
   const headerBytes = HEADER.size * 4
   if (buffer.byteLength < 8 || new Int32Array(buffer, 0, 1)[0] !== MAGIC) {
     throw new VgicError('image-foreign', 'The buffer is not a vgic image: pass what snapshot() returned.')

@@ -19,8 +19,13 @@ export type WordClass = 'authoritative' | 'normalised' | 'derived' | 'observatio
 
 /** Words of one meaning at a fixed offset in a record. */
 export interface WordDeclaration {
-  /** What it holds; a register's name where it is one. */
+  /** What it holds; a register's name where it is one. Of many, `<n>` says which: `ICH_LR<n>_EL2`. */
   readonly name: string
+  /**
+   * What `<n>` stands for, by the word's number in the declaration and the record's among its like: a register's number,
+   * or an interrupt. Left out it is the former.
+   */
+  readonly n?: (element: number, index: number) => number | string
   /** Word offset in the record: the literal that hot code adds to the record's base. */
   readonly at: number
   /** How many words or, with `wide`, pairs of words follow each other; 1 if left out. */
@@ -30,11 +35,27 @@ export interface WordDeclaration {
   readonly class: WordClass
   /** How its bits read, for people; by its upper word where that decides. */
   readonly view?: RegisterView | ((upper: number) => RegisterView)
+  /** Its fields are registers, or fields of such, that have a name of their own: `ICC_PMR_EL1`. */
+  readonly packed?: true
+  /**
+   * What its value means, for people, where the number says nothing: the handle of a `record` or of a `word`, 0 if of
+   * none; or what a function calls it, undefined for no more than the number.
+   */
+  readonly means?: 'record' | 'word' | ((value: number, index: number) => string | undefined)
+}
+
+/** What a record, and the words in it, are called. */
+export interface RecordName {
+  /** What it is. `pe[<n>]` is numbered also where there is one; a name without `<n>` only where there are several. */
+  readonly name: string
+  /** What `<n>` stands for, by the record's number among its like; that number if left out. */
+  readonly n?: (index: number) => number | string
+  /** What its words' names begin with; the name and a dot if left out, nothing for words that say it all themselves. */
+  readonly prefix?: string
 }
 
 /** A group of words that belong to one thing (a PE, a vCPU, the distributor). */
-export interface RecordType {
-  readonly name: string
+export interface RecordType extends Required<RecordName> {
   readonly words: readonly WordDeclaration[]
   /** Size in words, rounded up to a pair. */
   readonly size: number
@@ -51,7 +72,15 @@ export interface Placement {
 export const sizeOf = ({ count = 1, wide }: WordDeclaration): number => (wide ? 2 * count : count)
 
 /** Makes a record type; its words must follow each other without gap or overlap, in ascending order. */
-export function recordType(name: string, ...parts: readonly (readonly WordDeclaration[])[]): RecordType {
+export function recordType(
+  called: string | RecordName,
+  ...parts: readonly (readonly WordDeclaration[])[]
+): RecordType {
+  const {
+    name,
+    n = (index: number) => index,
+    prefix = `${name}.`,
+  } = typeof called === 'string' ? { name: called } : called
   const words = parts.flat().sort((a, b) => a.at - b.at)
   let next = 0
   for (const word of words) {
@@ -63,7 +92,7 @@ export function recordType(name: string, ...parts: readonly (readonly WordDeclar
     }
     next += sizeOf(word)
   }
-  return { name, words, size: next + (next % 2) }
+  return { name, n, prefix, words, size: next + (next % 2) }
 }
 
 /** Where a word index points: the record, which of its placements, the declaration, which of its words. */
@@ -140,12 +169,46 @@ export class Layout {
     }
   }
 
-  /** `pe[0].ICH_LR[2]`: the name of what a word index points at. */
+  /** `pe[0].ICH_LR2_EL2`: the name of what a word index points at. */
   nameOf(at: number): string {
     const location = this.locate(at)
     if (!location) return `word ${at}`
     const { placement, index, word, element } = location
-    const record = placement.count === 1 ? placement.record.name : `${placement.record.name}[${index}]`
-    return (word.count ?? 1) > 1 ? `${record}.${word.name}[${element}]` : `${record}.${word.name}`
+    const { n = () => element, count = 1 } = word
+    const name = word.name.includes('<n>') || count === 1 ? word.name : `${word.name}[<n>]`
+    return this.prefixOf(placement, index) + numbered(name, n(element, index))
+  }
+
+  /** The name of a field of the word, where the field is a register itself. */
+  fieldNameOf(at: number, field: string): string {
+    const location = this.locate(at)
+    return location ? this.prefixOf(location.placement, location.index) + field : field
+  }
+
+  /** What a value of the word that an index points at means; undefined where the number says it. */
+  meaningOf(at: number, value: number): string | undefined {
+    const { word, index } = this.locate(at) ?? {}
+    const means = word?.means
+    if (means === undefined) return undefined
+    if (typeof means === 'function') return means(value, index ?? 0)
+    if (value === 0) return 'none'
+    return means === 'word' ? this.nameOf(value) : this.recordAt(value)
+  }
+
+  /** `pe[0]`: the name of the record that begins at a word. */
+  private recordAt(at: number): string | undefined {
+    const { placement, index } = this.locate(at) ?? {}
+    if (!placement || index === undefined) return undefined
+    const { record, base } = placement
+    return at === base + index * record.size ? numbered(record.name, record.n(index)) : undefined
+  }
+
+  private prefixOf({ record, count }: Placement, index: number): string {
+    const { name, prefix, n } = record
+    if (count > 1 && !name.includes('<n>')) return `${name}[${index}].`
+    return numbered(prefix, n(index))
   }
 }
+
+/** Says which of several a name means. */
+const numbered = (name: string, n: number | string): string => name.replace('<n>', () => String(n))

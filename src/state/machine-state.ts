@@ -4,20 +4,23 @@
  */
 import { extract } from '../arch/field.ts'
 import { hashWords } from './hash.ts'
-import { type ImageKind, openImage } from './image.ts'
+import { type ImageBytes, type ImageKind, openImage } from './image.ts'
 import type { Layout } from './layout.ts'
 import { VgicError } from './vgic-error.ts'
 
 /** One difference between two states. */
 export interface Difference {
-  /** `pe[0].ICH_VMCR_EL2`. */
+  /** `pe[0].ICH_VMCR_EL2`, `GICD_IROUTER72`, `vcpu[0].PPI 27`: registers as the architecture prints them. */
   readonly name: string
   /** The field that differs, where the word is a register with fields. */
   readonly field?: string
-  /** Values as unsigned numbers, of the field or of the 32-bit word. */
-  readonly before: number
+  /**
+   * The value of the field or of the 32-bit word, as an unsigned number; of a word that stands for something else, what
+   * that is called: a step by its path in the design, `wfi/put`, an interrupt, a vCPU, a PE.
+   */
+  readonly before: number | string
   /** See `before`. */
-  readonly after: number
+  readonly after: number | string
 }
 
 export class MachineState {
@@ -42,7 +45,7 @@ export class MachineState {
   }
 
   /** Puts an image of this machine, or of one with the same configuration, in place of the state. */
-  restore(image: ArrayBuffer): void {
+  restore(image: ImageBytes): void {
     this.words.set(this.opened(image))
   }
 
@@ -57,7 +60,7 @@ export class MachineState {
   }
 
   /** Whether the authoritative and normalised words of an image are those of the state. */
-  equals(image: ArrayBuffer): boolean {
+  equals(image: ImageBytes): boolean {
     const other = this.opened(image)
     const { compared } = this.layout
     for (let i = 0; i < compared.length; i += 2) {
@@ -72,7 +75,7 @@ export class MachineState {
    * What differs between an image (`before`) and the state (`after`), in the order of the layout, one entry a
    * field. Derived and observational words are left out.
    */
-  diff(image: ArrayBuffer): Difference[] {
+  diff(image: ImageBytes): Difference[] {
     const before = this.opened(image)
     const differences: Difference[] = []
     const { compared } = this.layout
@@ -86,11 +89,14 @@ export class MachineState {
   }
 
   private differencesAt(at: number, before: Int32Array): Difference[] {
-    const name = this.layout.nameOf(at)
-    const location = this.layout.locate(at)
+    const { layout } = this
+    const name = layout.nameOf(at)
+    const location = layout.locate(at)
     const whole = { before: before[at] >>> 0, after: this.words[at] >>> 0 }
     if (!location?.word.view) {
-      return [{ name: location?.upper ? `${name} (63:32)` : name, ...whole }]
+      const meaning = (value: number): number | string => layout.meaningOf(at, value) ?? value
+      const values = { before: meaning(whole.before), after: meaning(whole.after) }
+      return [{ name: location?.upper ? `${name} (63:32)` : name, ...values }]
     }
     const differences: Difference[] = []
     const base = location.upper ? 32 : 0
@@ -100,13 +106,17 @@ export class MachineState {
     for (const f of (typeof view === 'function' ? view(upper) : view).fields) {
       if (f.hi < base || f.lo > base + 31) continue
       const part = { ...f, lo: Math.max(f.lo, base) - base, hi: Math.min(f.hi, base + 31) - base }
-      const values = { before: extract(part, whole.before, 0), after: extract(part, whole.after, 0) }
-      if (values.before !== values.after) differences.push({ name, field: f.name, ...values })
+      const [was, is] = [extract(part, whole.before, 0), extract(part, whole.after, 0)]
+      if (was === is) continue
+      const values = { before: f.values?.[was] ?? was, after: f.values?.[is] ?? is }
+      if (location.word.packed && !f.reserved)
+        differences.push({ name: layout.fieldNameOf(at, f.name), ...values })
+      else differences.push({ name, field: f.name, ...values })
     }
     return differences
   }
 
-  private opened(image: ArrayBuffer): Int32Array {
+  private opened(image: ImageBytes): Int32Array {
     const words = openImage(this.kind, image)
     for (let at = 0; at < this.fixed; at++) {
       if (words[at] === this.words[at]) continue

@@ -41,30 +41,3 @@ export class VgicError extends Error {
     super(message)
   }
 }
-
-/** Throws a `config` error unless `value` is an integer from `min` to `max`; returns it. */
-export function configInteger(field: string, value: number, min: number, max: number): number {
-  if (Number.isInteger(value) && value >= min && value <= max) return value
-  throw new VgicError('config', `${field} must be an integer from ${min} to ${max}, but is ${String(value)}.`)
-}
-
-/** Throws an `argument` error unless `value` is an integer from `min` to `max`; returns it. */
-export function argumentInteger(name: string, value: number, min: number, max: number): number {
-  if (Number.isInteger(value) && value >= min && value <= max) return value
-  throw new VgicError(
-    'argument',
-    `${name} must be an integer from ${min} to ${max}, but is ${String(value)}.`,
-  )
-}
-
-/** Throws an `argument` error unless `value` is a number, whole or not; returns it. */
-export function argumentNumber(name: string, value: number): number {
-  if (typeof value === 'number') return value
-  throw new VgicError('argument', `${name} must be a number, but is ${String(value)}, a ${typeof value}.`)
-}
-
-/** Throws an `argument` error unless `value` is a bigint; returns it. */
-export function argumentBigint(name: string, value: bigint): bigint {
-  if (typeof value === 'bigint') return value
-  throw new VgicError('argument', `${name} must be a bigint, such as 1n, but is ${String(value)}.`)
-}

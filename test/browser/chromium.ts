@@ -31,7 +31,11 @@ export async function checkBrowser(executablePath: string): Promise<string> {
   const { demo } = (await import(pathToFileURL(PAGE).href)) as { demo(): string }
   const expected = demo()
   // Its sandbox does not work for root, which CI is.
-  const browser = await chromium.launch({ executablePath, chromiumSandbox: process.getuid?.() !== 0 })
+  const browser = await chromium.launch({
+    executablePath,
+    chromiumSandbox: process.getuid?.() !== 0,
+    timeout: 0,
+  })
   try {
     const shown = await show(browser)
     if (shown !== expected) throw new BrowserError(`Chromium shows\n${shown}\nand Node\n${expected}`)
@@ -48,7 +52,7 @@ export async function checkBrowser(executablePath: string): Promise<string> {
 /** What the page shows. `planted` is code to put before the library's. */
 async function show(browser: Browser, planted = ''): Promise<string> {
   const page = await browser.newPage()
-  page.setDefaultTimeout(20_000)
+  page.setDefaultTimeout(0)
   const errors: string[] = []
   page.on('pageerror', (error) => errors.push(String(error)))
   await page.route('**/*', async (route) => {

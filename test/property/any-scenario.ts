@@ -6,9 +6,14 @@ import { cook, recipesWith } from './scenario-recipe.ts'
 /** A design whose guests reach the physical CPU interface, since nothing routes interrupts to EL2. */
 const unloaded = edit(designs.wfiHandler).omitAll('load').design()
 
+/** Designs whose injections notify before there is anything. */
+const hasty = ['inject/postRequest', 'inject/kick'].map((step) =>
+  edit(designs.wfiHandler).swap('inject/queue', step).design(),
+)
+
 /** With what the recipes of the other properties lack: interrupts of physical devices, SEV between vCPUs. */
 const ownRecipes = fc.record({
-  design: fc.constantFrom(...Object.values(designs), unloaded),
+  design: fc.constantFrom(...Object.values(designs), unloaded, ...hasty),
   vcpus: fc.integer({ min: 1, max: 3 }),
   cpus: fc.integer({ min: 1, max: 2 }),
   timers: fc.boolean(),

@@ -49,8 +49,9 @@ const encoding = fc.oneof(
   { weight: 2, arbitrary: fc.nat(0xffff) },
   { weight: 1, arbitrary: fc.double() },
 )
-const value64 = fc.oneof(fc.bigInt({ min: 0n, max: ALL_ONES }), fc.bigInt())
-const value32 = fc.oneof(fc.nat(0xffff_ffff), fc.double())
+const value64 = fc.bigInt({ min: -(1n << 63n), max: ALL_ONES })
+const value32 = fc.oneof(fc.nat(0xffff_ffff), fc.double({ min: -0x8000_0000, max: 0xffff_ffff }))
+const stored = fc.oneof(fc.nat(0xffff_ffff), fc.double())
 const el = fc.option(fc.nat(2), { nil: undefined })
 const cpu = fc.nat(2)
 
@@ -59,7 +60,7 @@ const call = fc.oneof(
   fc.record({ k: fc.constant('msr' as const), cpu, encoding, value: value64, el }),
   fc.record({ k: fc.constant('msr32' as const), cpu, encoding, value: value32, el }),
   fc.record({ k: fc.constant('load' as const), address, size }),
-  fc.record({ k: fc.constant('store' as const), address, size, value: value32 }),
+  fc.record({ k: fc.constant('store' as const), address, size, value: stored }),
   fc.record({
     k: fc.constant('pe' as const),
     cpu,

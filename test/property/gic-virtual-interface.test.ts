@@ -1,6 +1,6 @@
 /** The library against the reference model of the virtual CPU interface, access by access. */
 import fc from 'fast-check'
-import type { Gic } from 'vgic'
+import { type Gic, HCR_EL2 } from 'vgic'
 import { describe, expect, it } from 'vitest'
 import { type Outcome, VirtualInterfaceModel } from './virtual-interface-model.ts'
 import {
@@ -18,7 +18,9 @@ import {
 
 const UNDEFINED = 0x0200_0000
 /** What can be read without changing anything, at EL1 and at EL2. */
-const observed = Object.keys(encodings).filter((name) => !/^IAR|^EOIR|DIR$|SGI/.test(name))
+const observed = Object.keys(encodings)
+  .filter((name) => !/^IAR|^EOIR|DIR$|SGI/.test(name))
+  .flatMap((reg) => [1, 2].map((el) => ({ k: 'read' as const, el, reg, name: `${reg} at EL${el}` })))
 
 function performOnModel(model: VirtualInterfaceModel, access: Access): Outcome {
   if (access.k === 'activate') {
@@ -49,32 +51,33 @@ function expected(outcome: Outcome, access: Access): readonly [bigint, number] {
   return [0n, syndrome(encodingOf(access.reg), access.k === 'read')]
 }
 
-/** Everything that is visible, from the library and from the model. */
-function stateOfGic(gic: Gic): Record<string, unknown> {
-  const state: Record<string, unknown> = {}
-  for (const name of observed) {
-    for (const el of [1, 2]) {
-      const [value, trap] = perform(gic, { k: 'read', el, reg: name })
-      state[`${name} at EL${el}`] = trap === 0 ? value : trap === UNDEFINED ? 'undefined' : 'trapped'
-    }
+/** What is visible and not the same in the library and in the model: this is looked at after every access. */
+function differences(gic: Gic, model: VirtualInterfaceModel): string[] {
+  const found: string[] = []
+  const compare = (what: string, ours: unknown, theirs: unknown): void => {
+    if (ours !== theirs) found.push(`${what} is ${ours}, in the model ${theirs}`)
   }
-  const active = ACTIVE.map((address) => gic.readMmio(address, 4).toString(16))
-  return { ...state, virq: gic.virq(0), vfiq: gic.vfiq(0), maintenance: gic.maintenance(0), active }
-}
-
-function stateOfModel(model: VirtualInterfaceModel): Record<string, unknown> {
-  const state: Record<string, unknown> = {}
-  for (const name of observed) {
-    for (const el of [1, 2]) {
-      const outcome = model.read(el, name)
-      state[`${name} at EL${el}`] = outcome.kind === 'done' ? outcome.value : outcome.kind
-    }
+  for (const access of observed) {
+    const [value, trap] = perform(gic, access)
+    const outcome = model.read(access.el, access.reg)
+    compare(
+      access.name,
+      trap === 0 ? value : trap === UNDEFINED ? 'undefined' : 'trapped',
+      outcome.kind === 'done' ? outcome.value : outcome.kind,
+    )
   }
-  const active = [0, 1].map((word) => {
+  compare('virq', gic.virq(0), model.line(1))
+  compare('vfiq', gic.vfiq(0), model.line(0))
+  compare('maintenance', gic.maintenance(0), model.maintenance)
+  for (const [word, address] of ACTIVE.entries()) {
     const set = Array.from({ length: 32 }, (_, n) => (model.physicallyActive.has(32 * word + n) ? 2 ** n : 0))
-    return set.reduce((sum, value) => sum + value).toString(16)
-  })
-  return { ...state, virq: model.line(1), vfiq: model.line(0), maintenance: model.maintenance, active }
+    compare(
+      `ISACTIVER${word}`,
+      gic.readMmio(address, 4),
+      set.reduce((sum, value) => sum + value),
+    )
+  }
+  return found
 }
 
 describe('the virtual CPU interface', () => {
@@ -84,27 +87,28 @@ describe('the virtual CPU interface', () => {
         const gic = gicOf(config)
         const model = new VirtualInterfaceModel(config)
         const guest = new Guest()
-        expect(stateOfGic(gic)).toEqual(stateOfModel(model))
+        expect(differences(gic, model)).toEqual([])
         for (const step of steps) {
           const access = guest.accessOf(gic, step)
           const outcome = performOnModel(model, access)
           const [value, trap] = perform(gic, access)
           expect([value, trap]).toEqual(expected(outcome, access))
           guest.sees(access, value, trap)
-          expect(stateOfGic(gic)).toEqual(stateOfModel(model))
+          expect(differences(gic, model)).toEqual([])
         }
       }),
       { numRuns: 300 },
     )
-  }, 60_000)
+  })
 
-  it('never has both virtual lines up', () => {
+  it('never has both virtual lines up, unless HCR_EL2.VI or VF raises one', () => {
     fc.assert(
       fc.property(configuration, program(40), (config, steps) => {
         const gic = gicOf(config)
         const guest = new Guest()
         for (const step of steps) {
           run(gic, guest, step)
+          if (gic.readSysreg(0, HCR_EL2, 2) & 0xc0) continue
           expect(gic.virq(0) && gic.vfiq(0)).toBe(false)
         }
       }),

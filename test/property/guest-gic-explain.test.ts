@@ -55,5 +55,5 @@ describe('whatever guests and userspace do', () => {
       { numRuns: 60 },
     )
     for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(0)
-  }, 60_000)
+  })
 })

@@ -148,5 +148,5 @@ describe('whatever guests and userspace have done', () => {
       { numRuns: 100 },
     )
     for (const [what, times] of Object.entries(count)) expect(times, what).toBeGreaterThan(0)
-  }, 60_000)
+  })
 })

@@ -57,5 +57,5 @@ describe('whatever guests and devices have done', () => {
       { numRuns: 200 },
     )
     for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(0)
-  }, 60_000)
+  })
 })

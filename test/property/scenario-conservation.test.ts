@@ -4,10 +4,20 @@
  */
 import fc from 'fast-check'
 import { ICH_LR0_EL2 } from 'vgic'
-import type { StepEvent } from 'vgic/scenario'
+import { designs, fixed, type StepEvent } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { LR_ACTIVE, LR_PENDING } from '../../src/arch/ich.ts'
-import { cook, drive, type Recipe, type RecipeInterrupt, recipes, schedules } from './scenario-recipe.ts'
+import { InvariantChecker } from '../../src/explore/invariants.ts'
+import { VCPU_AP_COUNT } from '../../src/hyp/vcpu.ts'
+import {
+  cook,
+  drive,
+  type Recipe,
+  type RecipeInterrupt,
+  recipes,
+  scheduled,
+  schedules,
+} from './scenario-recipe.ts'
 
 const NOTHING = 1023
 const OPEN_AT_START = 0xf0
@@ -176,6 +186,31 @@ describe('whatever guests and devices do', () => {
     expect(entries).toBeGreaterThan(100)
   })
 
+  it('a guest has what it would take next, or something will make it leave: L3, with every good choice', () => {
+    const good = fc.constantFrom(...Object.values(designs).filter((one) => one !== designs.vmcrOnDemand))
+    const seen = { checked: 0, overflowed: 0 }
+    fc.assert(
+      fc.property(recipes, good, schedules, (recipe, design, schedule) => {
+        const machine = cook({ ...recipe, design: fixed(design) }).machine()
+        const { words } = machine.hypervisor
+        const checker = new InvariantChecker(machine)
+        for (let step = 0; step < 2000; step++) {
+          const actor = scheduled(machine, schedule, step)
+          if (!actor) break
+          const { what } = machine.trace(actor)
+          const v = machine.hypervisor.vcpu(actor.kind === 'vcpu' ? actor.index : 0)
+          const entered = what === 'enters the guest' ? v : 0
+          expect(checker.missing(entered), `after step ${step}, ${actor.name}: ${what}`).toBeUndefined()
+          seen.checked++
+          if (entered !== 0 && words[v + VCPU_AP_COUNT] > recipe.listRegisters) seen.overflowed++
+        }
+      }),
+      { numRuns: 100 },
+    )
+    expect(seen.checked).toBeGreaterThan(1000)
+    expect(seen.overflowed).toBeGreaterThan(100)
+  })
+
   it('a plain run gets to the same kind of end', () => {
     fc.assert(
       fc.property(recipes, (recipe) => {
@@ -184,8 +219,13 @@ describe('whatever guests and devices do', () => {
         for (const event of run.events) oracle.observe(event)
         expect(run.end).not.toBe('bound')
         for (const actor of run.machine.actors) {
-          if (actor.kind === 'vcpu' && run.machine.stateOf(actor) === 'asleep')
-            expect(oracle.deliverable(actor.index)).toEqual([])
+          if (actor.kind !== 'vcpu') continue
+          expect(run.acknowledged(actor.index)).toEqual(
+            run.events.flatMap((event) =>
+              event.actor.index === actor.index ? (event.acknowledged ?? []) : [],
+            ),
+          )
+          if (run.machine.stateOf(actor) === 'asleep') expect(oracle.deliverable(actor.index)).toEqual([])
         }
       }),
       { numRuns: 100 },

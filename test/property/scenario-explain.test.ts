@@ -77,5 +77,5 @@ describe('whatever guests and devices do', () => {
       { numRuns: 100 },
     )
     for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(0)
-  }, 60_000)
+  })
 })

@@ -6,7 +6,7 @@
 import fc from 'fast-check'
 import { type Actor, designs, fixed, kvm61, type ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { TABLE_SHIFT } from '../../src/hyp/design.ts'
+import { TABLE_SHIFT } from '../../src/hyp/program.ts'
 import {
   type RunLoop,
   THREAD_ENDED,

@@ -239,7 +239,10 @@ export function cook(recipe: Recipe): Scenario {
     else s.spi(interrupt)
   }
   for (const [vcpu, { ops, nests, drains }] of guests.entries()) {
-    const levels = chosen.filter((interrupt) => interrupt.trigger === 'level' && interrupt.vcpu === vcpu)
+    const driven = new Set(devices.flat().map(({ intid }) => intid))
+    const levels = chosen.filter(
+      (interrupt) => interrupt.trigger === 'level' && interrupt.vcpu === vcpu && driven.has(interrupt.intid),
+    )
     const handler = (list: OpList): void => {
       list.ack()
       for (const { intid } of levels) list.quiesce(intid)

@@ -50,7 +50,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   access('read', fc.constantFrom(...encodings), [1, 1, 2], fc.constant(0n)),
   access('write', fc.constantFrom(...encodings), [1, 1, 2], word),
   access('write', fc.nat(2).map(ichLr), [2], listRegister),
-  access('write', fc.constant(HCR_EL2), [2], fc.constantFrom(0x18n, 0x6018n)),
+  access('write', fc.constant(HCR_EL2), [2], fc.constantFrom(0x18n, 0x6018n, 0x98n, 0x58n)),
   access('write', fc.constant(ICH_HCR_EL2), [2], fc.constantFrom(1n, 0xffn)),
   ...(['wfi', 'wfe', 'enter guest', 'unmask IRQ', 'look at lines'] as const).map((op) =>
     access(op, fc.constant(0), [1], fc.constant(0n)),

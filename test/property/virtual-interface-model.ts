@@ -101,9 +101,9 @@ export class VirtualInterfaceModel {
     if (intid < 32 + this.config.spis) this.physicallyActive.add(intid)
   }
 
-  /** The virtual interrupt line of a group. */
+  /** The virtual interrupt line of a group: an interrupt is signalled, or HCR_EL2.VF or VI is set. */
   line(group: 0 | 1): boolean {
-    return this.signalled()?.group === group
+    return this.signalled()?.group === group || bit(this.hcrEl2, group === 0 ? 6 : 7)
   }
 
   get maintenance(): boolean {
@@ -135,8 +135,8 @@ export class VirtualInterfaceModel {
     }
     if (name === 'ISR') {
       if (!isRead) return UNDEFINED
-      const irq = el === 1 && bit(this.hcrEl2, 4) && this.line(1)
-      const fiq = el === 1 && bit(this.hcrEl2, 3) && this.line(0)
+      const irq = el === 1 && bit(this.hcrEl2, 4) && !bit(this.hcrEl2, 27) && this.line(1)
+      const fiq = el === 1 && bit(this.hcrEl2, 3) && !bit(this.hcrEl2, 27) && this.line(0)
       return done((irq ? 0x80 : 0) + (fiq ? 0x40 : 0))
     }
     if (name === 'SRE') return done(isRead ? 7 : 0)
@@ -163,7 +163,7 @@ export class VirtualInterfaceModel {
   private hypervisorAccess(name: string, isRead: boolean, value: bigint): Outcome {
     if (name === 'HCR_EL2') {
       if (isRead) return done(this.hcrEl2)
-      this.hcrEl2 = value & 0x6018n
+      this.hcrEl2 = value
       return done(0)
     }
     if (name === 'ICH_HCR') return isRead ? done(this.readHcr()) : this.writeHcr(value)

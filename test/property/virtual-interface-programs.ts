@@ -140,7 +140,11 @@ const steps: readonly fc.WeightedArbitrary<Step>[] = [
   { weight: 3, arbitrary: write(1, fc.constantFrom('IGRPEN0', 'IGRPEN1'), fc.constantFrom(0, 1, 1, 1)) },
   {
     weight: 1,
-    arbitrary: write(2, fc.constant('HCR_EL2'), fc.constantFrom(0x18, 0x18, 0x18, 0x18, 0x10, 0x08, 0)),
+    arbitrary: write(
+      2,
+      fc.constant('HCR_EL2'),
+      fc.constantFrom(0x18, 0x18, 0x18, 0x18, 0x10, 0x08, 0, 0xd8, 0x98, 0x58, 0x800_0018),
+    ),
   },
   {
     weight: 3,

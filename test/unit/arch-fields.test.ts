@@ -8,6 +8,7 @@ import {
   res0,
   view,
 } from '../../src/arch/field.ts'
+import { HCR_EL2_REGISTER, HCR_EL2_VIEW } from '../../src/arch/hcr-el2.ts'
 import { ICV_CTLR_VIEW, iccRegisters } from '../../src/arch/icc.ts'
 import {
   ICH_HCR_VIEW,
@@ -20,7 +21,7 @@ import {
 } from '../../src/arch/ich.ts'
 import { icvRegisters } from '../../src/arch/icv.ts'
 import type { SystemRegister } from '../../src/arch/sysreg.ts'
-import { DAIF_VIEW, HCR_EL2_REGISTER, HCR_EL2_VIEW } from '../../src/gic/pcpu.ts'
+import { DAIF_VIEW } from '../../src/gic/pcpu.ts'
 
 /** What is wrong with a view; nothing if its lines cover its bits once each, from the top down. */
 function faults({ name, width, fields }: RegisterView): string[] {

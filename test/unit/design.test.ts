@@ -4,25 +4,20 @@ import { VgicError } from 'vgic'
 import { describe, expect, it } from 'vitest'
 import {
   choose,
-  compile,
   type Design,
-  ENDED,
-  FIRST_PC,
   forever,
   leave,
-  MAX_OUTCOMES,
   type Node,
   ownStep,
   part,
   restart,
-  type Step,
-  TABLE_FUSED,
-  TABLE_SHIFT,
   unless,
   until,
   when,
 } from '../../src/hyp/design.ts'
-import { STEP_GIVE_UP_CPU, STEP_OWN, STEP_RESUME } from '../../src/hyp/steps.ts'
+import { compile, ENDED, FIRST_PC, TABLE_FUSED, TABLE_SHIFT } from '../../src/hyp/program.ts'
+import { MAX_OUTCOMES, STEP_OWN, type Step } from '../../src/hyp/step.ts'
+import { STEP_GIVE_UP_CPU, STEP_RESUME } from '../../src/hyp/steps.ts'
 
 const ROW = 1 << TABLE_SHIFT
 

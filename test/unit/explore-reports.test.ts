@@ -1,6 +1,8 @@
+import { ISR_EL1 } from 'vgic'
 import { type Bounds, explore, invariants, museum, replay } from 'vgic/explore'
-import { designs, edit, type Scenario, scenario } from 'vgic/scenario'
+import { designs, edit, ownStep, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { ISR_I } from './hyp-machine.ts'
 
 const stale = edit(designs.wfiHandler).omit('wfi/saveVmcr').design('stale')
 
@@ -111,8 +113,32 @@ describe('the livelock check', () => {
       .cpuInterface(0, { groups: [1] })
       .guest(0, (g) => g.wfi())
       .device('nic', (d) => d.pulse(32))
-    const { violation } = explore(recipe)
+    const { violation } = explore(recipe, { invariants: ['L4'] })
     expect(violation).toMatchObject({ invariant: 'L4' })
+    // Before it comes round, the entry itself is found wrong.
+    expect(explore(recipe).violation).toMatchObject({ invariant: 'S23' })
+  })
+
+  it('finds a thread that goes round and never enters its guest', () => {
+    for (const [address, by] of [
+      ['entry/requestPending?', 1],
+      ['wfi/halt/pollAgain?', 1],
+    ] as const) {
+      const always = ownStep('always', () => by, ['no', 'yes'])
+      const round = edit(designs.wfiHandler).replace(address, always).design('round')
+      const { violation } = explore(sleeper(round))
+      expect(violation).toMatchObject({ invariant: 'L4' })
+      expect(violation?.what).toMatch(/last steps repeat for ever/)
+    }
+    const { violation } = explore(sleeper(edit(designs.wfiHandler).omit('entry/handleRequests').design()))
+    expect(violation).toMatchObject({ invariant: 'L4' })
+  })
+
+  it('does not take a guest that spins by itself', () => {
+    const recipe = scenario('spins')
+      .vm({ vcpus: 1, spis: 1 })
+      .guest(0, (g) => g.poll(ISR_EL1, ISR_I, ISR_I))
+    expect(explore(recipe)).toMatchObject({ complete: true })
   })
 
   it('does not take a guest that waits for a device that could step', () => {

@@ -111,6 +111,34 @@ describe('a read of ICC_IAR<n>_EL1 by the guest', () => {
     expect(m.guest.read(ICC_IAR1_EL1)).toBe(SPURIOUS)
   })
 
+  it.each([1020, 1021, 1022, 1023])(
+    'of %i, which is special, empties the list register; no priority becomes active',
+    (vintid) => {
+      const m = enabled().list({ group: 1, priority: 0xa0, vintid })
+      expect(m.guest.read(ICC_IAR1_EL1)).toBe(BigInt(vintid))
+      expect(m.state(0)).toBe('invalid')
+      expect(m.guest.read(ICC_RPR_EL1)).toBe(0xffn)
+      expect(m.lines).toEqual(NO_LINE)
+    },
+  )
+
+  it.each([1019, 1024, 8191])(
+    'of %i, which has the rules of an SPI, makes it active at its priority',
+    (vintid) => {
+      const m = enabled().list({ group: 1, priority: 0xa0, vintid })
+      expect(m.guest.read(ICC_IAR1_EL1)).toBe(BigInt(vintid))
+      expect(m.state(0)).toBe('active')
+      expect(m.guest.read(ICC_RPR_EL1)).toBe(0xa0n)
+    },
+  )
+
+  it('of LPI 8192 leaves its priority active and nothing in the list register', () => {
+    const m = enabled().list({ group: 1, priority: 0xa0, vintid: 8192 })
+    expect(m.guest.read(ICC_IAR1_EL1)).toBe(8192n)
+    expect(m.state(0)).toBe('invalid')
+    expect(m.guest.read(ICC_RPR_EL1)).toBe(0xa0n)
+  })
+
   it('hard case 10: never gives an interrupt that is active, or pending and active, a second time', () => {
     const m = enabled()
     for (const state of ['active', 'pending+active'] as const) {

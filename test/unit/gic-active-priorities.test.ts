@@ -16,7 +16,7 @@ import {
   ichApr,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { Machine, UNDEFINED } from './gic-machine.ts'
+import { Machine, UNDEFINED, VIRQ } from './gic-machine.ts'
 
 const guestRegisters = [
   [ICC_AP0R0_EL1, ICC_AP0R1_EL1, ICC_AP0R2_EL1, ICC_AP0R3_EL1],
@@ -112,4 +112,17 @@ describe('the running priority', () => {
     m.guest.write(ICC_AP1R3_EL1, 0x8000_0000)
     expect(m.guest.read(ICC_RPR_EL1)).toBe(0xfen)
   })
+
+  it.each(sizes)(
+    'with $preemptionBits preemption bits, is idle and stays so while an interrupt is signalled',
+    ({ preemptionBits }) => {
+      const m = new Machine({ priorityBits: 8, preemptionBits }).enabled()
+      m.list({ group: 1, priority: 0x80, vintid: 40 })
+      const before = m.gic.hash()
+      expect(m.lines).toEqual(VIRQ)
+      expect(m.guest.read(ICC_RPR_EL1)).toBe(0xffn)
+      m.guest.write(ICC_EOIR1_EL1, 40)
+      expect([m.lines, m.gic.hash()]).toEqual([VIRQ, before])
+    },
+  )
 })

@@ -18,7 +18,7 @@ const refused: [string, Readonly<Record<string, unknown>>, string][] = [
   ['1.5 CPUs', { cpus: 1.5 }, 'cpus must be an integer from 1 to 512, but is 1.5.'],
   ['NaN CPUs', { cpus: Number.NaN }, 'cpus must be an integer from 1 to 512, but is NaN.'],
   ['no number of CPUs', { cpus: undefined }, 'cpus must be an integer from 1 to 512, but is undefined.'],
-  ['the number of CPUs as a string', { cpus: '4' }, 'cpus must be an integer from 1 to 512, but is 4.'],
+  ['the number of CPUs as a string', { cpus: '4' }, 'cpus must be an integer from 1 to 512, but is "4".'],
   ['3 priority bits', { priorityBits: 3 }, 'priorityBits must be an integer from 5 to 8, but is 3.'],
   ['9 priority bits', { priorityBits: 9 }, 'priorityBits must be an integer from 5 to 8, but is 9.'],
   ['4 preemption bits', { preemptionBits: 4 }, 'preemptionBits must be an integer from 5 to 7, but is 4.'],
@@ -35,30 +35,34 @@ const refused: [string, Readonly<Record<string, unknown>>, string][] = [
   ['989 SPIs', { spis: 989 }, 'spis must be an integer from 0 to 988, but is 989.'],
   ['-1 SPIs', { spis: -1 }, 'spis must be an integer from 0 to 988, but is -1.'],
   ['INTIDs of 20 bits', { intidBits: 20 }, 'intidBits must be 16 or 24, but is 20.'],
-  ['version 5', { version: '5' }, 'version must be one of 3, 4.0, 4.1, but is 5.'],
-  ['version 4.1 as a number', { version: 4.1 }, 'version must be one of 3, 4.0, 4.1, but is 4.1.'],
+  ['version 5', { version: '5' }, 'version must be "3", "4.0" or "4.1", but is "5".'],
+  ['version 4.1 as a number', { version: 4.1 }, 'version must be "3", "4.0" or "4.1", but is 4.1.'],
   ['DVIM with version 3', { dvim: true }, 'dvim must be false with version 3'],
   [
     'two Security states',
     { securityStates: 2 },
     'securityStates must be 1, but is 2: this GIC has one Security state (GICD_CTLR.DS = 1).',
   ],
-  ['an unknown time of effects', { writeEffects: 'never' }, 'writeEffects must be one of at-once, lagging'],
-  ['affinities of another number', { affinities: [0] }, 'affinities must be a list of 2 numbers'],
+  ['an unknown time of effects', { writeEffects: 'never' }, 'writeEffects must be "at-once" or "lagging"'],
+  [
+    'affinities of another number',
+    { affinities: [0] },
+    'affinities must be an array of 2 numbers, one for each of cpus, but has 1.',
+  ],
   ['an affinity that is none', { affinities: [2 ** 32, 1] }, 'affinities[0] must be an integer from 0 to'],
   [
     'two CPUs of one affinity',
     { cpus: 3, affinities: [5, 0x100, 5] },
     'affinities must all be different, but affinities[2] and affinities[0] are both 0x5.',
   ],
-  ['an unknown profile', { profile: 'kvm' }, 'profile must be one of arch, qemu-7.2, but is kvm.'],
-  ['a profile that objects inherit', { profile: 'toString' }, 'profile must be one of arch, qemu-7.2'],
+  ['an unknown profile', { profile: 'kvm' }, 'profile must be "arch" or "qemu-7.2", but is "kvm".'],
+  ['a profile that objects inherit', { profile: 'toString' }, 'profile must be "arch" or "qemu-7.2"'],
   ['an unknown choice', { choices: { nmi: 'yes' } }, 'choices has no nmi; it has lpiActive, preemptMask, '],
   ['a choice that objects inherit', { choices: { valueOf: 'active' } }, 'choices has no valueOf'],
   [
     'an unknown value of a choice',
     { choices: { lpiActive: 'pending' } },
-    'choices.lpiActive must be one of invalid, active, but is pending.',
+    'choices.lpiActive must be "invalid" or "active", but is "pending".',
   ],
   ['a misaligned distributor', { gicd: 0x0800_1000 }, `gicd ${NOT_FRAME} 134221824.`],
   ['a distributor at -65536', { gicd: -65536 }, `gicd ${NOT_FRAME} -65536.`],
@@ -172,7 +176,7 @@ describe('every legal combination of list registers, priority and preemption bit
       const copy = Gic.from(gic.snapshot())
       expect(copy.config).toEqual(gic.config)
       for (const g of [gic, copy]) {
-        const { PRIbits = 0, PREbits = 0, ListRegs = 0 } = g.inspect(0, ICH_VTR_EL2).fields
+        const { PRIbits = 0, PREbits = 0, ListRegs = 0 } = g.inspectSysreg(0, ICH_VTR_EL2).fields
         expect({
           listRegisters: ListRegs + 1,
           priorityBits: PRIbits + 1,
@@ -184,7 +188,8 @@ describe('every legal combination of list registers, priority and preemption bit
 })
 
 describe('ICH_VTR_EL2', () => {
-  const vtr = (config: Partial<GicConfig>) => new Gic({ cpus: 1, ...config }).inspect(0, ICH_VTR_EL2).fields
+  const vtr = (config: Partial<GicConfig>) =>
+    new Gic({ cpus: 1, ...config }).inspectSysreg(0, ICH_VTR_EL2).fields
 
   it('of a default GIC is 5 priority and preemption bits, 24 INTID bits, A3V, nV4, TDS and 4 list registers', () => {
     expect(new Gic({ cpus: 1 }).readSysreg(0, ICH_VTR_EL2)).toBe(0x90b80003)

@@ -240,7 +240,7 @@ describe('an SPI', () => {
     board.ack()
     board.eoi(40)
     board.gic.setSpi(40, 1)
-    board.gic.setSpi(40, 7)
+    board.gic.setSpi(40, true)
     expect([board.is('ISPENDR', 40), board.heard()]).toEqual([false, ['0 irq', '0 irq low']])
   })
 

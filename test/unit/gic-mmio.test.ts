@@ -192,7 +192,7 @@ describe('wrong use of the device', () => {
       () => gic.writeMmio(ISACTIVER0, 4, bigint),
       () => gic.writeSysreg(0, ICC_PMR_EL1, bigint, 1),
     ]) {
-      expect(write).toThrow(new VgicError('argument', 'value must be a number, but is 1, a bigint.'))
+      expect(write).toThrow(new VgicError('argument', 'value must be a number, but is 1n.'))
     }
     expect(gic.hash()).toBe(before)
   })

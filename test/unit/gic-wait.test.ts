@@ -14,7 +14,7 @@ describe('the end of a wait', () => {
     const virtualInterface = new VirtualInterface(words, checkGicConfig({ cpus: 1 }))
     const [ich, pcpu] = [new Ich(words, virtualInterface), new Pcpu(words, virtualInterface)]
     pcpu.reset(0)
-    pcpu.writeHcrEl2(0, IMO_AND_FMO)
+    pcpu.writeHcrEl2(0, IMO_AND_FMO, 0)
     ich.writeHcr(words, 0, 1)
     ich.writeVmcr(0, 0xff00_0003 | 0)
     pcpu.setExceptionLevel(0, 1)

@@ -17,7 +17,7 @@ import {
   when,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { compile } from '../../src/hyp/design.ts'
+import { compile } from '../../src/hyp/program.ts'
 import { fire, go, goTo, handle, isReady } from './hyp-machine.ts'
 
 const paths = (design: Design): string[] => compile(design).paths.slice(1)
@@ -256,6 +256,21 @@ describe('an edit', () => {
     expect(message).toBe(
       '2 places of wfi-flag match wfi/preemptOff (wfi/preemptOff, wfi/preemptOff#2): say more of the path.',
     )
+  })
+
+  it('takes that number in an address, which the first has too', () => {
+    const at = paths(design)
+    const [first, second] = [at.indexOf('wfi/preemptOff'), at.lastIndexOf('wfi/preemptOff')]
+    for (const [address, place] of [
+      ['wfi/preemptOff#1', first],
+      ['wfi/preemptOff#2', second],
+    ] as const) {
+      const edited = paths(edit(design).replace(address, steps.clearUnhalt).design())
+      expect(edited[place]).toBe('wfi/clearUnhalt')
+    }
+    expect(paths(edit(design).omit('wfi/saveVmcr#1').design())).not.toContain('wfi/saveVmcr')
+    expect(thrown(() => edit(design).omit('wfi/preemptOff#3'))).toContain('has no step wfi/preemptOff#3')
+    expect(thrown(() => edit(design).omit('timerLoad#1'))).toMatch(/^5 places of wfi-flag match timerLoad#1/)
   })
 
   it('refuses an address that no step has, and says which there are', () => {

@@ -17,6 +17,8 @@ import {
   ICACTIVER,
   ICENABLER,
   ICPENDR,
+  IGROUPR,
+  IPRIORITYR,
   IROUTER,
   ISACTIVER,
   ISENABLER,
@@ -28,7 +30,7 @@ import {
   vmOf,
   wordOf,
 } from './guest-gic.ts'
-import { acknowledged, actor, EOI_MODE_1, go, goTo, happen, physicalActive } from './hyp-machine.ts'
+import { acknowledged, actor, EOI_MODE_1, fire, go, goTo, happen, physicalActive } from './hyp-machine.ts'
 
 const SPI = 40
 const onFixed = () => boot(vmOf({ design: fixed(designs.wfiHandler) }))
@@ -210,6 +212,24 @@ describe('a write to GICD_IROUTER', () => {
     expect(acknowledge(vm, 1)).toBe(SPI)
   })
 
+  it.each(baselines)(
+    'an edge of an SPI that is active elsewhere is told to the vCPU that has it, not to its target: $name',
+    ({ design }) => {
+      const vm = boot(vmOf({ design }))
+      enable(vm, SPI)
+      vm.setLine(SPI, 1)
+      expect(acknowledge(vm, 0)).toBe(SPI)
+      vm.writeMmio(0, GICD + IROUTER + 8 * SPI, 8, 1)
+      expect(vm.wfi(1)).toBe(false)
+      vm.enter(0)
+      vm.setLine(SPI, 1)
+      // The kick brings vCPU 0 out and in again: pending and active.
+      vm.enter(0)
+      expect(vm.listRegisters(0).lr[0]).toBe(0xd000_0000_0000_0028n)
+      expect(vm.enter(1)).toBe(false)
+    },
+  )
+
   it('to an affinity that nobody has keeps the SPI pending; back again it is delivered with `fixed`', () => {
     const vm = onFixed()
     enable(vm, SPI)
@@ -244,6 +264,160 @@ describe('a disabled interrupt', () => {
     enable(vm, SPI)
     expect(vm.enter(1)).toBe(true)
     expect(acknowledge(vm, 1)).toBe(SPI)
+  })
+})
+
+describe('a write that disables what a running vCPU has in a list register, and RWP that reads as 0', () => {
+  const kinds = [
+    { what: 'an SPI, by GICD_ICENABLER1', intid: SPI, address: wordOf(ICENABLER, SPI), value: bitOf(SPI) },
+    {
+      what: 'an SPI among others, by GICD_ICENABLER1',
+      intid: SPI,
+      address: wordOf(ICENABLER, SPI),
+      value: 0xffff_ffff,
+    },
+    { what: 'an SGI, by GICR_ICENABLER0', intid: 3, address: sgiBase(1) + ICENABLER, value: bitOf(3) },
+    { what: 'a PPI, by GICR_ICENABLER0', intid: 20, address: sgiBase(1) + ICENABLER, value: bitOf(20) },
+    { what: 'all, by GICD_CTLR', intid: SPI, address: GICD, value: 0 },
+  ] as const
+
+  /** The interrupt is pending in a list register of vCPU 1, which runs. */
+  function presented(vm: VirtualMachine, intid: number): VirtualMachine {
+    if (intid === SPI) {
+      routed(vm)
+      vm.setLine(SPI, 1)
+    } else if (intid < 16) vm.writeMmio(1, sgiBase(1) + ISPENDR, 4, bitOf(intid))
+    else {
+      vm.writeMmio(1, sgiBase(1) + ISENABLER, 4, bitOf(intid))
+      vm.setLine(intid, 1, 1)
+    }
+    vm.enter(1)
+    expect(vm.listRegisters(1).lr[0] & 0x3fffn).toBe(BigInt(intid))
+    return vm
+  }
+
+  it.each(kinds)('$what: it is not taken any more with `fixed`, and waits', ({ intid, address, value }) => {
+    for (const design of Object.values(designs)) {
+      const vm = presented(boot(vmOf({ design: fixed(design) })), intid)
+      vm.writeMmio(0, address, 4, value)
+      expect(vm.isInGuest(1)).toBe(false)
+      expect(vm.readMmio(0, GICD, 4) >>> 31).toBe(0)
+      expect(acknowledge(vm, 1)).toBe(1023)
+      const pending = intid < 32 ? sgiBase(1) + ISPENDR : wordOf(ISPENDR, intid)
+      expect(vm.readMmio(0, pending, 4)).toBe(bitOf(intid))
+    }
+  })
+
+  it.each(kinds)('$what: with `kvm61` the vCPU is left alone, and takes it', ({ intid, address, value }) => {
+    const vm = presented(onKvm61(), intid)
+    vm.writeMmio(0, address, 4, value)
+    expect(vm.isInGuest(1)).toBe(true)
+    expect(acknowledge(vm, 1)).toBe(intid)
+  })
+
+  it('stops nobody who has none of it, and not for a read', () => {
+    const vm = presented(onFixed(), SPI)
+    enable(vm, SPI + 1)
+    vm.setLine(SPI + 1, 1)
+    vm.writeMmio(0, wordOf(ICENABLER, SPI), 4, bitOf(SPI + 1))
+    vm.writeMmio(0, sgiBase(0) + ICENABLER, 4, 0xffff_ffff)
+    vm.writeMmio(0, sgiBase(1) + ICENABLER, 4, 0xffff_ffff)
+    vm.writeMmio(0, wordOf(ICENABLER, SPI), 4, 0)
+    vm.readMmio(0, wordOf(ICENABLER, SPI), 4)
+    vm.readMmio(0, GICD, 4)
+    vm.writeMmio(0, GICD + ICENABLER, 4, 0xffff_ffff)
+    vm.writeMmio(0, GICD, 4, 2)
+    expect(vm.isInGuest(1)).toBe(true)
+    expect(acknowledge(vm, 1)).toBe(SPI)
+  })
+
+  it('stops nobody if the vCPU that has it is not running', () => {
+    const vm = presented(boot(vmOf({ vcpus: 3, design: fixed(designs.wfiHandler) })), SPI)
+    vm.exit(1)
+    vm.enter(2)
+    vm.writeMmio(0, wordOf(ICENABLER, SPI), 4, bitOf(SPI))
+    vm.writeMmio(0, GICD, 4, 0)
+    expect(vm.isInGuest(2)).toBe(true)
+    expect(acknowledge(vm, 1)).toBe(1023)
+  })
+
+  it('by the vCPU that has it itself, which is outside for it, stops nobody', () => {
+    const vm = presented(onFixed(), SPI)
+    vm.enter(0)
+    vm.writeMmio(1, wordOf(ICENABLER, SPI), 4, bitOf(SPI))
+    expect(vm.isInGuest(0)).toBe(true)
+    expect(acknowledge(vm, 1)).toBe(1023)
+  })
+
+  it.each(kinds.filter(({ intid }) => intid === SPI))(
+    '$what: whatever comes in between, it is not taken after the write',
+    ({ address, value }) => {
+      const machine = scenario('disabled beside a guest')
+        .vm({ vcpus: 2 })
+        .spi({ intid: SPI, vcpu: 1 })
+        .guest(0, (guest) => guest.writeMmio(address, value).hvc())
+        .guest(1, (guest) =>
+          guest
+            .onIrq((list) => list.ack().eoi())
+            .unmask()
+            .hvc()
+            .hvc(),
+        )
+        .device('board', (device) => device.pulse(SPI))
+        .machine()
+      fire(machine, 'board')
+      const start = machine.snapshot()
+      let [before, after] = [0, 0]
+      for (let moment = 0; moment < 60; moment++) {
+        machine.restore(start)
+        const early = acknowledged(go(machine, 'vcpu1', undefined, moment))
+        // It gets as far as it can alone, and again after each step of the other.
+        let isDone = false
+        const late: number[] = []
+        while (!isDone && machine.stateOf(actor(machine, 'vcpu0')) !== 'done') {
+          isDone = go(machine, 'vcpu0').some(({ what }) => what === 'skipInstruction')
+          if (!isDone) early.push(...acknowledged(go(machine, 'vcpu1', undefined, 1)))
+        }
+        late.push(...acknowledged(go(machine, 'vcpu1')))
+        expect(
+          late.filter((intid) => intid === SPI),
+          `${moment}`,
+        ).toEqual([])
+        if (early.includes(SPI)) before++
+        else after++
+      }
+      expect(before).toBeGreaterThan(5)
+      expect(after).toBeGreaterThan(5)
+    },
+  )
+})
+
+describe('a new priority or group of what a running vCPU has in a list register', () => {
+  const writes = [
+    { what: 'GICD_IPRIORITYR', address: GICD + IPRIORITYR + SPI, size: 1, value: 0x40, lr: 0x5040n },
+    { what: 'GICD_IGROUPR', address: wordOf(IGROUPR, SPI), size: 4, value: 0, lr: 0x4000n },
+  ] as const
+  const presented = (vm: VirtualMachine): VirtualMachine => {
+    routed(vm).setLine(SPI, 1)
+    vm.enter(1)
+    return vm
+  }
+
+  it.each(writes)('$what is seen in finite time with `fixed`: it makes the vCPU leave', (write) => {
+    const vm = presented(onFixed())
+    vm.writeMmio(0, write.address, write.size, write.value)
+    vm.enter(1)
+    expect(vm.listRegisters(1).lr[0] >> 48n).toBe(write.lr)
+  })
+
+  it.each(writes)('$what with `kvm61` waits until the vCPU leaves for something else', (write) => {
+    const vm = presented(onKvm61())
+    vm.writeMmio(0, write.address, write.size, write.value)
+    vm.enter(1)
+    expect(vm.listRegisters(1).lr[0] >> 48n).toBe(0x5000n)
+    vm.exit(1)
+    vm.enter(1)
+    expect(vm.listRegisters(1).lr[0] >> 48n).toBe(write.lr)
   })
 })
 
@@ -354,6 +528,36 @@ describe('an SPI of a physical device', () => {
     expect(writes.slice(-2)).toEqual([GICD + ICPENDR + 4, GICD + ICACTIVER + 4])
     expect(physicalActive(cleared, 50)).toBe(false)
   })
+})
+
+describe('an SPI of a physical device that the host took while the guest had it disabled', () => {
+  it.each(baselines)(
+    'and whose line has fallen since: enabled, it is inactive at the distributor, and its next rise is taken: $name',
+    ({ design }) => {
+      const machine = scenario('enabled too late')
+        .gic({ spis: 64 })
+        .design(design)
+        .spi({ intid: SPI, trigger: 'level', physical: 50, enabled: false })
+        .guest(0, (g) =>
+          g
+            .onIrq((list) => list.ack().quiesce(SPI).eoi())
+            .unmask()
+            .hvc()
+            .quiesce(SPI)
+            .writeMmio(wordOf(ISENABLER, SPI), bitOf(SPI))
+            .wfi(),
+        )
+        .device('nic', (device) => device.raise(SPI).raise(SPI))
+        .machine()
+      fire(machine, 'nic')
+      goTo(machine, 'vcpu0', 'hvc')
+      expect(physicalActive(machine, 50)).toBe(true)
+      expect(acknowledged(go(machine, 'vcpu0'))).toEqual([])
+      expect(physicalActive(machine, 50)).toBe(false)
+      fire(machine, 'nic')
+      expect(acknowledged(go(machine, 'vcpu0'))).toEqual([SPI])
+    },
+  )
 })
 
 describe('two vCPUs that both want to stop the VM', () => {

@@ -14,6 +14,7 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { bitOf, ISENABLER, wordOf } from './guest-gic.ts'
 import {
   ACTIVE,
   acknowledged,
@@ -416,6 +417,27 @@ describe('20: a mapped level-sensitive interrupt that is deactivated', () => {
     expect(physicalActive(machine, 50)).toBe(true)
     expect(acknowledged(go(machine, 'vcpu0'))).toEqual([1023])
     expect(physicalActive(machine, 50)).toBe(false)
+  })
+
+  it('20: whose line was sampled as high while it was active, and has fallen since, is not taken again', () => {
+    const run = onFixed('sampled by a write to ISENABLER')
+      .gic({ spis: 64 })
+      .spi({ intid: 40, trigger: 'level', physical: 50 })
+      .guest(0, (guest) =>
+        guest.wfi().ack().writeMmio(wordOf(ISENABLER, 40), bitOf(40)).quiesce(40).eoi().hvc().ack(),
+      )
+      .device('nic', (device) => device.raise(40))
+      .run({ steps: 1000 })
+    expect(run.acknowledged(0)).toEqual([40, 1023])
+  })
+
+  it('20: with kvm61 likewise: a timer that was sampled by a load', () => {
+    const run = onKvm61('sampled by a load')
+      .vm({ vcpus: 1, timers: true })
+      .guest(0, (guest) => guest.timer(5).wfi().ack().userspace().stopTimer().eoi().hvc().ack())
+      .run({ steps: 1000 })
+    expect(run.acknowledged(0)).toEqual([27, 1023])
+    expect(physicalActive(run.machine, 27)).toBe(false)
   })
 
   it('20: in no list register, by EOIcount, is inactive at the GIC too', () => {

@@ -259,6 +259,21 @@ describe('physical active states at a load', () => {
     ])
   })
 
+  it('stays set for one that is off by now, if the guest has its interrupt active', () => {
+    const machine = timed('virtual', (guest) => guest.unmask().timer(10).wfi())
+      .guest(0, (guest) => guest.timer(10).wfi().ack().stopTimer().hvc().eoi().hvc())
+      .machine()
+    goTo(machine, 'vcpu0', 'virtual timer in 10')
+    go(machine, 'vcpu0')
+    expire(machine, 'virtual')
+    goTo(machine, 'vcpu0', 'exitReason? hvc')
+    happen(machine, 'preempt vcpu0')
+    goTo(machine, 'vcpu0', 'timerLoad')
+    expect(physicalActive(machine, 27)).toBe(true)
+    goTo(machine, 'vcpu0', 'eoi: ICC_EOIR1_EL1')
+    expect(physicalActive(machine, 27)).toBe(false)
+  })
+
   it('are not touched for a VM without timers', () => {
     expect(loads(scenario('none').guest(0, (guest) => guest.hvc()))).toEqual([''])
   })

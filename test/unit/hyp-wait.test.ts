@@ -3,13 +3,16 @@ import { ICC_CTLR_EL1, ICC_PMR_EL1, ICC_RPR_EL1 } from 'vgic'
 import {
   designs,
   type GuestBuilder,
+  kvm61,
   type Run,
   type Scenario,
   type ScenarioMachine,
+  type StepEvent,
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { VCPU_POLL_WINDOW } from '../../src/hyp/vcpu.ts'
+import { GICD } from './guest-gic.ts'
 import { acknowledged, EOI_MODE_1, exits, fire, go, goTo, handle, isReady } from './hyp-machine.ts'
 
 const allDesigns = Object.entries(designs).map(([name, design]) => ({ name, design }))
@@ -46,6 +49,47 @@ describe('PSCI CPU_SUSPEND', () => {
     expect(exits(run)).toEqual(['sysreg', 'suspend', 'off'])
     expect(run.counts(0).sleeps).toBe(0)
     expect(run.acknowledged(0)).toEqual([1])
+  })
+})
+
+describe('a halting vCPU with an interrupt on its list', () => {
+  const asked = (events: readonly StepEvent[]): string[] =>
+    events.map(({ what }) => what).filter((what) => what.startsWith('runnable'))
+
+  it.each([
+    { priority: 0x78, sleeps: 0 },
+    { priority: 0x80, sleeps: 1 },
+    { priority: 0x88, sleeps: 1 },
+  ])('of priority $priority and a mask of 0x80 sleeps $sleeps times', ({ priority, sleeps }) => {
+    for (const { design } of allDesigns) {
+      const run = scenario('equal priority')
+        .design(design)
+        .spi({ intid: 40, priority })
+        .guest(0, (guest) => guest.priorityMask(0x80).suspend().priorityMask(0xf0).ack())
+        .device('uart', (device) => device.at(0).pulse(40))
+        .device('later', (device) => device.signal())
+        .run()
+      expect(run.counts(0).sleeps, design.name).toBe(sleeps)
+      expect(run.acknowledged(0)).toEqual([40])
+    }
+  })
+
+  it('is not runnable while the distributor is off, though nobody has taken the interrupt off it (kvm61)', () => {
+    const machine = scenario('switched off')
+      .design(kvm61(designs.wfiHandler))
+      .vm({ vcpus: 2 })
+      .spi({ intid: 40, vcpu: 1 })
+      .guest(0, (guest) => guest.writeMmio(GICD, 0))
+      .guest(1, (guest) => guest.onIrq(handle).unmask().wfi())
+      .device('uart', (device) => device.pulse(40))
+      .machine()
+    goTo(machine, 'vcpu1', 'exitReason? wfi')
+    fire(machine, 'uart')
+    go(machine, 'vcpu0')
+    const events = go(machine, 'vcpu1')
+    expect(asked(events)).toEqual(['runnable? no'])
+    expect(isReady(machine, 'vcpu1')).toBe(false)
+    expect(acknowledged(events)).toEqual([])
   })
 })
 

@@ -337,7 +337,6 @@ describe('a mapped SPI of a device that the VM was given', () => {
         list
           .loop(40, (body) => body.hvc())
           .ack()
-          .quiesce(40)
           .eoi(),
       )
       .run()

@@ -37,13 +37,119 @@ const masks = [
 ] as const
 
 describe('HCR_EL2', () => {
-  it('has IMO, FMO, TWI and TWE, is 0 after reset, and belongs to EL2', () => {
-    const gic = new Gic({ cpus: 1 })
+  it('is 0 after reset and reads as it was written, all 64 bits, on each CPU its own', () => {
+    const gic = new Gic({ cpus: 2 })
     expect(gic.readSysreg64(0, HCR_EL2, 2)).toBe(0n)
     for (let bit = 0n; bit < 64n; bit++) {
       gic.writeSysreg64(0, HCR_EL2, 1n << bit, 2)
-      expect(gic.readSysreg64(0, HCR_EL2, 2)).toBe((1n << bit) & 0x6018n)
+      expect(gic.readSysreg64(0, HCR_EL2, 2)).toBe(1n << bit)
+      expect(gic.readSysreg(0, HCR_EL2, 2)).toBe(Number((1n << bit) & 0xffff_ffffn))
     }
+    expect(gic.readSysreg64(1, HCR_EL2, 2)).toBe(0n)
+  })
+
+  it('keeps RW and VM when a hypervisor reads it, sets TWI and writes it back', () => {
+    const gic = new Gic({ cpus: 1 })
+    gic.writeSysreg64(0, HCR_EL2, 0x2_8000_003fn, 2)
+    gic.writeSysreg64(0, HCR_EL2, gic.readSysreg64(0, HCR_EL2, 2) | 0x2000n, 2)
+    expect(gic.readSysreg64(0, HCR_EL2, 2)).toBe(0x2_8000_203fn)
+    expect(gic.wfi(0)).toBe('waits')
+  })
+
+  it('is zero-extended by a write of 32 bits', () => {
+    const gic = new Gic({ cpus: 1 })
+    gic.writeSysreg64(0, HCR_EL2, -1n, 2)
+    gic.writeSysreg(0, HCR_EL2, 0x8000_0001, 2)
+    expect(gic.readSysreg64(0, HCR_EL2, 2)).toBe(0x8000_0001n)
+  })
+
+  it('reads as 0, upper half too, and keeps its value where the access is UNDEFINED', () => {
+    const gic = new Gic({ cpus: 1 })
+    gic.writeSysreg64(0, HCR_EL2, -1n, 2)
+    gic.writeSysreg64(0, HCR_EL2, 0n, 1)
+    expect([gic.readSysreg64(0, HCR_EL2, 1), gic.lastWasUndefined]).toEqual([0n, true])
+    expect(gic.readSysreg64(0, HCR_EL2, 2)).toBe(0xffff_ffff_ffff_ffffn)
+  })
+
+  it('is in images, hashes and differences as a whole', () => {
+    const gic = new Gic({ cpus: 1 })
+    const before = gic.snapshot()
+    const hash = gic.hash()
+    gic.writeSysreg64(0, HCR_EL2, 1n << 34n, 2)
+    expect(gic.hash()).not.toBe(hash)
+    expect(gic.diff(before)).toEqual([{ name: expect.any(String), field: 'E2H', before: 0, after: 1 }])
+    expect(Gic.from(gic.snapshot()).readSysreg64(0, HCR_EL2, 2)).toBe(1n << 34n)
+  })
+})
+
+describe('HCR_EL2.VI and VF', () => {
+  /** Bits of HCR_EL2 that make a virtual interrupt pending and those that route it, and ISR_EL1's bit. */
+  const both = [
+    { name: 'VI', virtual: 0x80, routes: IMO, isr: 0x80, line: 'virq' },
+    { name: 'VF', virtual: 0x40, routes: FMO, isr: 0x40, line: 'vfiq' },
+  ] as const
+  const cases = both.flatMap((one) =>
+    ([0, 1, 2] as const).flatMap((el) =>
+      [0, IMO, FMO, IMO | FMO].map((routing) => ({ ...one, el, routing })),
+    ),
+  )
+
+  it.each(cases)(
+    '$name at EL$el with routing $routing is pending for the PE below EL2 where it is routed',
+    ({ virtual, routes, isr, el, routing }) => {
+      const gic = machine(el, routing | virtual)
+      const sampled = el < 2 && (routing & routes) !== 0
+      if (el > 0) expect(gic.readSysreg(0, ISR_EL1)).toBe(sampled ? isr : 0)
+      expect(gic.wfi(0)).toBe(sampled ? 'completes' : 'waits')
+      expect(gic.wake(0)).toBe(sampled)
+    },
+  )
+
+  it.each(both)('$name ends a WFI that waits, and a WFE only where PSTATE does not mask it', (one) => {
+    for (const masked of [false, true]) {
+      for (const wait of ['wfi', 'wfe'] as const) {
+        const gic = machine(1, IMO | FMO)
+        gic.setMasks(0, masked, masked)
+        expect([gic[wait](0), gic.wake(0)]).toEqual(['waits', false])
+        gic.writeSysreg(0, HCR_EL2, IMO | FMO | one.virtual, 2)
+        expect(gic.wake(0)).toBe(wait === 'wfi' || !masked)
+      }
+    }
+  })
+
+  it.each(both)(
+    '$name is nothing to an application of the hypervisor, which HCR_EL2.TGE says',
+    ({ virtual }) => {
+      const gic = machine(0, 0x800_0000 | IMO | FMO | virtual)
+      expect([gic.wfi(0), gic.wake(0)]).toEqual(['waits', false])
+      gic.writeSysreg(0, HCR_EL2, IMO | FMO | virtual, 2)
+      expect(gic.wake(0)).toBe(true)
+    },
+  )
+
+  it.each(both)('$name keeps a WFI from trapping', ({ virtual }) => {
+    const gic = machine(1, IMO | FMO | TWI | virtual)
+    expect(gic.wfi(0)).toBe('completes')
+    gic.writeSysreg(0, HCR_EL2, IMO | FMO | TWI, 2)
+    expect(gic.wfi(0)).toBe('traps')
+  })
+
+  it.each(both)('$name moves the output $line and no other, of its CPU alone', ({ virtual, line }) => {
+    const heard: string[] = []
+    const gic = new Gic({ cpus: 2 }, { setLine: (cpu, name, level) => heard.push(`${cpu} ${name} ${level}`) })
+    gic.writeSysreg(1, HCR_EL2, IMO | FMO | virtual, 2)
+    expect([gic.virq(1), gic.vfiq(1)]).toEqual([line === 'virq', line === 'vfiq'])
+    expect(gic.line(1, line)).toBe(1)
+    gic.writeSysreg(1, HCR_EL2, IMO | FMO, 2)
+    expect(heard).toEqual([`1 ${line} 1`, `1 ${line} 0`])
+  })
+
+  it('do not make an interrupt that could be acknowledged, nor hide one of a list register', () => {
+    const gic = machine(1, IMO | FMO | 0xc0)
+    expect(gic.readSysreg(0, ICC_IAR1_EL1)).toBe(1023)
+    setPending(gic, 'irq')
+    expect(gic.readSysreg(0, ICC_IAR1_EL1)).toBe(40)
+    expect(gic.readSysreg(0, ISR_EL1)).toBe(0xc0)
   })
 })
 

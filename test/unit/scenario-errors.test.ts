@@ -182,7 +182,7 @@ describe('a value out of its bounds is refused where it is given', () => {
     {
       what: 'a device at a negative time',
       call: () => one().device('d', (device) => device.at(-1)),
-      message: 'time must be an integer from 0 to 2147483647, but is -1.',
+      message: 'time must be an integer from 0 to 4503599627370496, but is -1.',
     },
     {
       what: 'a run of no steps',

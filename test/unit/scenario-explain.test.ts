@@ -90,15 +90,16 @@ describe('an interrupt is delivered', () => {
     expect(reasonOf(machine, 40)).toBe('at-next-entry')
   })
 
-  it('although it was disabled meanwhile, while it is in a list register of the guest', () => {
+  it('with kvm61 although it was disabled meanwhile, while it is in a list register of the guest', () => {
     const machine = inGuest(
       one((guest) => busy(guest))
+        .design(kvm61(designs.wfiHandler))
         .vm({ vcpus: 2 })
         .guest(1, (guest) => guest.writeMmio(wordOf(ICENABLER, 40), bitOf(40))),
     )
     fire(machine, 'nic')
     goTo(machine, 'vcpu0', 'enters the guest')
-    goTo(machine, 'vcpu1', 'emulateMmio')
+    goTo(machine, 'vcpu1', 'emulateMmioFromMemory')
     const explanation = explained(machine, 40)
     expect(explanation.reason).toBe('pstate-masked')
     expect(detailOf(explanation, 'enabled')).toBe(

@@ -44,11 +44,11 @@ describe('an image', () => {
     gic.readSysreg(1, 0x1234)
     expect(Gic.from(gic.snapshot()).lastTrap).toBe(gic.lastTrap)
   })
-  it('inspect keeps lastTrap', () => {
+  it('inspectSysreg keeps lastTrap', () => {
     const gic = new Gic({ cpus: 2 })
     gic.readSysreg(1, 0x1234)
     const before = gic.lastTrap
-    gic.inspect(0, ichLr(0))
+    gic.inspectSysreg(0, ichLr(0))
     expect(gic.lastTrap).toBe(before)
   })
 })

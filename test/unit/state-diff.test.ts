@@ -4,6 +4,7 @@ import {
   type Difference,
   Gic,
   HCR_EL2,
+  ICC_CTLR_EL1,
   ICC_IAR1_EL1,
   ICC_IGRPEN1_EL1,
   ICC_PMR_EL1,
@@ -21,7 +22,10 @@ import { MachineState } from '../../src/state/machine-state.ts'
 
 const IMO = 0x10
 const GICD_ISACTIVER1 = 0x0800_0304
+const GICD_IROUTER72 = 0x0800_6240
+const GICD_IPRIORITYR16 = 0x0800_0440
 const GICR_ISACTIVER0 = 0x080b_0300
+const GICR_IPRIORITYR5 = 0x080b_0414
 
 let gic: Gic
 beforeEach(() => {
@@ -40,7 +44,7 @@ function changes(act: () => void): Difference[] {
   return gic.diff(before)
 }
 
-const LR2 = 'pe[0].ICH_LR[2]'
+const LR2 = 'pe[0].ICH_LR2_EL2'
 
 describe('a diff', () => {
   it('of equal states is empty', () => {
@@ -57,7 +61,7 @@ describe('a diff', () => {
     expect(changes(() => gic.writeSysreg(0, ICC_PMR_EL1, 0x80))).toEqual([])
   })
 
-  it('names the CPU', () => {
+  it('names the CPU, also where there is only one', () => {
     expect(changes(() => gic.writeSysreg(1, ICC_IGRPEN1_EL1, 1))).toEqual([
       { name: 'pe[1].ICH_VMCR_EL2', field: 'VENG1', before: 0, after: 1 },
     ])
@@ -65,10 +69,10 @@ describe('a diff', () => {
     const before = single.snapshot()
     single.writeSysreg(0, ICH_HCR_EL2, 3)
     expect(single.diff(before).map(({ name, field }) => `${name}.${field}`)).toEqual([
-      'pe.ICH_HCR_EL2.UIE',
-      'pe.ICH_HCR_EL2.En',
+      'pe[0].ICH_HCR_EL2.UIE',
+      'pe[0].ICH_HCR_EL2.En',
       // UIE with no list register in use: the maintenance interrupt.
-      'pe.GICR input lines.undefined',
+      'pe[0].GICR input lines 0 to 31.undefined',
     ])
   })
 
@@ -103,7 +107,7 @@ describe('a diff', () => {
     gic.writeSysreg64(0, ichLr(2), (0x50a0_0000n << 32n) | 40n, 2)
     const intids: number[] = []
     expect(changes(() => intids.push(gic.readSysreg(0, ICC_IAR1_EL1)))).toEqual([
-      { name: 'pe[0].ICH_AP1R[0]', before: 0, after: 1 << (0xa0 >> 3) },
+      { name: 'pe[0].ICH_AP1R0_EL2', before: 0, after: 1 << (0xa0 >> 3) },
       { name: LR2, field: 'State', before: 1, after: 2 },
     ])
     expect(intids).toEqual([40])
@@ -112,19 +116,49 @@ describe('a diff', () => {
   it('gives words without fields as unsigned numbers', () => {
     gic = new Gic({ cpus: 2, preemptionBits: 7, priorityBits: 7 })
     expect(changes(() => gic.writeSysreg(1, ICH_AP1R0_EL2, 0x80000000, 2))).toEqual([
-      { name: 'pe[1].ICH_AP1R[0]', before: 0, after: 0x80000000 },
+      { name: 'pe[1].ICH_AP1R0_EL2', before: 0, after: 0x80000000 },
     ])
     expect(changes(() => gic.writeSysreg(0, ichApr(0, 3), 1, 2))).toEqual([
-      { name: 'pe[0].ICH_AP0R[3]', before: 0, after: 1 },
+      { name: 'pe[0].ICH_AP0R3_EL2', before: 0, after: 1 },
     ])
   })
 
   it('names what the distributor and a redistributor hold', () => {
     expect(changes(() => gic.writeMmio(GICD_ISACTIVER1, 4, 0x100))).toEqual([
-      { name: 'spiBlock.GICD_ISACTIVER', before: 0, after: 0x100 },
+      { name: 'GICD_ISACTIVER1', before: 0, after: 0x100 },
     ])
     expect(changes(() => gic.writeMmio(GICR_ISACTIVER0, 4, 0x8000_0000))).toEqual([
       { name: 'pe[0].GICR_ISACTIVER0', before: 0, after: 0x8000_0000 },
+    ])
+    expect(changes(() => gic.writeMmio(GICR_IPRIORITYR5, 4, 0xa0))).toEqual([
+      { name: 'pe[0].GICR_IPRIORITYR5', before: 0, after: 0xa0 },
+    ])
+  })
+
+  it('names a register of any block of SPIs by its own number', () => {
+    gic = new Gic({ cpus: 2, spis: 64 })
+    expect(changes(() => gic.writeMmio64(GICD_IROUTER72, 1n))).toEqual([
+      { name: 'GICD_IROUTER72', field: 'Aff0', before: 0, after: 1 },
+    ])
+    expect(changes(() => gic.writeMmio(GICD_IPRIORITYR16, 4, 0x80))).toEqual([
+      { name: 'GICD_IPRIORITYR16', before: 0, after: 0x80 },
+    ])
+    expect(changes(() => gic.setSpi(95, 1))).toEqual([
+      { name: 'GICD input lines 64 to 95', before: 0, after: 0x8000_0000 },
+    ])
+  })
+
+  it('names the physical CPU interface’s registers, which share a word', () => {
+    gic = new Gic({ cpus: 1 })
+    const written = changes(() => {
+      gic.writeSysreg(0, ICC_PMR_EL1, 0xf0)
+      gic.writeSysreg(0, ICC_CTLR_EL1, 2)
+      gic.writeSysreg(0, ICC_IGRPEN1_EL1, 1)
+    })
+    expect(written).toEqual([
+      { name: 'pe[0].ICC_PMR_EL1', before: 0, after: 0xf0 },
+      { name: 'pe[0].ICC_CTLR_EL1.EOImode', before: 0, after: 1 },
+      { name: 'pe[0].ICC_IGRPEN1_EL1', before: 0, after: 1 },
     ])
   })
 
@@ -153,9 +187,9 @@ describe('a diff', () => {
     })
     expect(all.map(({ name }) => name)).toEqual([
       'pe[0].ICH_VMCR_EL2',
-      'pe[0].ICH_LR[1]',
+      'pe[0].ICH_LR1_EL2',
       'pe[1].ICH_VMCR_EL2',
-      'spiBlock.GICD_ISACTIVER',
+      'GICD_ISACTIVER1',
     ])
   })
 })

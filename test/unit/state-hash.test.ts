@@ -41,14 +41,12 @@ describe('the hash of a GIC', () => {
     expect(new Set(hashes).size).toBe(configs.length)
   })
 
-  it('is blind to the last trap and to the upper half of the last read', () => {
+  it('is blind to the last trap', () => {
     const gic = new Gic({ cpus: 1 })
     gic.writeSysreg64(0, ichLr(0), PENDING | 40n)
     const [hash, before] = [gic.hash(), gic.snapshot()]
     gic.readSysreg(0, 0x1234)
     expect(gic.lastTrap).not.toBe(0)
-    expect([gic.hash(), gic.diff(before)]).toEqual([hash, []])
-    gic.readSysreg64(0, ichLr(0))
     expect([gic.hash(), gic.diff(before)]).toEqual([hash, []])
     expect(new Uint8Array(gic.snapshot())).not.toEqual(new Uint8Array(before))
   })

@@ -72,7 +72,7 @@ const foreign: [string, unknown][] = [
   ['a number', 4096],
   ['a string', 'vgic'],
   ['an object', { byteLength: 64 }],
-  ['the bytes of an image instead of its buffer', new Uint8Array(snapshot())],
+  ['bytes that are no image', new Uint8Array(64)],
   ['a SharedArrayBuffer', new SharedArrayBuffer(64)],
   ['an empty buffer', new ArrayBuffer(0)],
   ['4 bytes', new ArrayBuffer(4)],
@@ -141,6 +141,22 @@ describe('Gic.from', () => {
     gic.setMasks(1, false, false)
     expect(new Uint8Array(image)).toEqual(new Uint8Array(gic.snapshot()))
     expect(new Uint8Array(image)).not.toEqual(new Uint8Array(before))
+  })
+
+  it('takes the bytes of an image, wherever they lie, and works in a copy of them', () => {
+    const image = new Uint8Array(snapshot())
+    const file = new Uint8Array(image.length + 7)
+    file.set(image, 3)
+    for (const bytes of [image, file.subarray(3, 3 + image.length), new Int32Array(image.buffer)]) {
+      const gic = Gic.from(bytes)
+      expect(new Uint8Array(gic.snapshot())).toEqual(image)
+      gic.setMasks(1, false, false)
+      gic.restore(bytes)
+      expect(new Uint8Array(gic.snapshot())).toEqual(image)
+      expect(gic.diff(bytes)).toEqual([])
+    }
+    expect(refusal(() => Gic.from(file))).toBe('image-foreign')
+    expect(refusal(() => Gic.from(file.subarray(3, image.length)))).toBe('image-truncated')
   })
 })
 

@@ -33,6 +33,7 @@ describe('a record type', () => {
   it('may be declared in parts, in any order', () => {
     const type = recordType('pe', [word('LR', 2, { wide: true })], [word('EL', 0), word('DAIF', 1)])
     expect(type.words.map(({ name }) => name)).toEqual(['EL', 'DAIF', 'LR'])
+    expect(type.name).toBe('pe')
     expect(type.size).toBe(4)
   })
 
@@ -68,7 +69,7 @@ describe('a record type', () => {
 
 describe('a layout', () => {
   const head = recordType('head', [of('magic', 0, 'authoritative', 3)])
-  const pe = recordType('pe', [
+  const pe = recordType('pe[<n>]', [
     of('EL', 0, 'authoritative'),
     of('trap', 1, 'observational'),
     word('LR', 2, { wide: true, count: 2 }),
@@ -142,6 +143,54 @@ describe('a layout', () => {
       'bitmap.active',
     ])
     expect([3, 30].map((at) => layout.nameOf(at))).toEqual(['word 3', 'word 30'])
+  })
+
+  it('numbers a record whose like there can be several of, also where there is one', () => {
+    const one = new Layout([[pe, 1]])
+    expect([0, 2].map((at) => one.nameOf(at))).toEqual(['pe[0].EL', 'pe[0].LR[0]'])
+    const two = new Layout([[bitmap, 2]])
+    expect([0, 2].map((at) => two.nameOf(at))).toEqual(['bitmap[0].active', 'bitmap[1].active'])
+  })
+
+  it('names a word by what its row says that <n> is', () => {
+    const block = recordType({ name: 'block[<n>]', prefix: '' }, [
+      of('ENABLE<n>', 0, 'authoritative'),
+      word('ROUTE<n>', 1, { count: 3, n: (element, index) => 32 * (index + 1) + element }),
+    ])
+    const device = recordType({ name: 'device <n>', n: (index) => ['nic', '$&'][index] }, [word('pc', 0)])
+    const named = new Layout([
+      [block, 2],
+      [device, 2],
+    ])
+    expect([0, 1, 3, 5, 7, 8, 10].map((at) => named.nameOf(at))).toEqual([
+      'ENABLE0',
+      'ROUTE32',
+      'ROUTE34',
+      'ROUTE64',
+      'ROUTE66',
+      'device nic.pc',
+      'device $&.pc',
+    ])
+  })
+
+  it('says what a value means: a record, a word, or what the row calls it', () => {
+    const thread = recordType('thread', [
+      word('pe', 0, { means: 'record' }),
+      word('irq', 1, { means: 'word' }),
+      word('pc', 2, { means: (pc) => ['load', 'put'][pc] }),
+      word('count', 3),
+    ])
+    const meaning = new Layout([
+      [thread, 1],
+      [pe, 2],
+    ])
+    const of = (at: number, ...values: number[]) => values.map((value) => meaning.meaningOf(at, value))
+    expect(of(0, 0, 4, 16)).toEqual(['none', 'pe[0]', 'pe[1]'])
+    expect(of(0, 5, 28, -1)).toEqual([undefined, undefined, undefined])
+    expect(of(1, 0, 16, 20)).toEqual(['none', 'pe[1].EL', 'pe[1].LR[1]'])
+    expect(of(2, 0, 1, 2)).toEqual(['load', 'put', undefined])
+    expect(of(3, 0, 1)).toEqual([undefined, undefined])
+    expect(meaning.meaningOf(1000, 4)).toBeUndefined()
   })
 
   it('compares authoritative and normalised words, in merged ranges', () => {

@@ -6,8 +6,16 @@
 import { type Design, ownStep } from '../../hyp/design.ts'
 import { candidateOnDemand, designs } from '../../hyp/designs.ts'
 import { edit } from '../../hyp/edit.ts'
+import { flushActiveFirst } from '../../hyp/steps.ts'
+import {
+  argumentFunction,
+  argumentOneOf,
+  argumentOptions,
+  argumentString,
+  type Fields,
+} from '../../state/arguments.ts'
 import { type Bounds, explore, type Report } from '../explorer.ts'
-import type { InvariantId } from '../invariants.ts'
+import { type InvariantId, invariants } from '../invariants.ts'
 import { type Scenario, scenario } from '../scenario.ts'
 
 /** A bug. */
@@ -50,6 +58,10 @@ const putAlways = ownStep('putAlways', (context, vcpu) => {
   context.put(vcpu)
   return 0
 })
+
+const activeFirst = edit(designs.wfiHandler)
+  .replace('entry/flush', flushActiveFirst)
+  .design('wfi-handler, active interrupts first')
 
 const ELRSR = 'elrsr'
 const foldAndRemember = ownStep('fold', (context, vcpu) => {
@@ -145,7 +157,8 @@ export const museum: readonly MuseumEntry[] = [
         )
         .guest(1, (g) => g.priorityMask(0))
         .device('nic', (d) => d.pulse(32)),
-    bounds: { preemptions: 1 },
+    // Without S2, which sees the foreign registers at an entry too, after more steps.
+    bounds: { preemptions: 1, invariants: ['L1', 'L3', 'S8', 'S11', 'S17', 'S20', 'S21'] },
   },
   {
     id: '21',
@@ -202,18 +215,76 @@ export const museum: readonly MuseumEntry[] = [
         .device('disk', (d) => d.pulse(33)),
     bounds: {},
   },
+  {
+    id: '53',
+    name: 'disabled-group-fills-lrs',
+    story: 'A group that the guest has disabled keeps the list register from what it could take.',
+    invariant: 'L3',
+    good: designs.wfiHandler,
+    bug: activeFirst,
+    scenario: (design) =>
+      scenario('53 disabled-group-fills-lrs')
+        .gic({ cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 1, spis: 2 })
+        .design(design)
+        .spi({ intid: 32, group: 0, priority: 0x40 })
+        .spi({ intid: 33, priority: 0x80 })
+        .cpuInterface(0, { groups: [1] })
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().eoi())
+            .unmask()
+            .hvc(),
+        )
+        .device('nic', (d) => d.pulse(32))
+        .device('disk', (d) => d.pulse(33)),
+    bounds: {},
+  },
+  {
+    id: '54',
+    name: 'pending-starves-behind-active',
+    story: 'An active interrupt keeps the list register from one that is more urgent.',
+    invariant: 'L3',
+    good: designs.wfiHandler,
+    bug: activeFirst,
+    scenario: (design) =>
+      scenario('54 pending-starves-behind-active')
+        .gic({ cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 1, spis: 2 })
+        .design(design)
+        .spi({ intid: 32, priority: 0x80 })
+        .spi({ intid: 33, priority: 0x40 })
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().unmask().hvc().mask().eoi())
+            .unmask()
+            .hvc(),
+        )
+        .device('nic', (d) => d.pulse(32))
+        .device('disk', (d) => d.pulse(33)),
+    bounds: {},
+  },
 ]
 
+const entryFields: Fields<MuseumEntry> = {
+  id: true,
+  name: true,
+  story: true,
+  invariant: true,
+  good: true,
+  bug: true,
+  scenario: true,
+  bounds: true,
+}
+
 /** Explores an entry with its bug and with the good design. */
-export function exhibit({
-  id,
-  name,
-  invariant,
-  good,
-  bug,
-  scenario: recipe,
-  bounds,
-}: MuseumEntry): MuseumRow {
+export function exhibit(entry: MuseumEntry): MuseumRow {
+  const { id, name, invariant, good, bug, bounds } = argumentOptions('An entry', entry, entryFields)
+  argumentString('id', id)
+  argumentString('name', name)
+  argumentString('story', entry.story)
+  argumentOneOf('invariant', invariant, Object.keys(invariants) as InvariantId[])
+  const recipe = argumentFunction('scenario', entry.scenario, '(design) => Scenario')
   const withBug = explore(recipe(bug), bounds)
   const without = explore(recipe(good), bounds)
   const behaves = withBug.violation?.invariant === invariant && without.complete

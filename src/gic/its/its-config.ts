@@ -1,6 +1,8 @@
 /** What an ITS is configured to, checked and completed, and stored in every image. */
+
+import { configInteger, configList, configOptions, type Fields } from '../../state/arguments.ts'
 import { recordType } from '../../state/layout.ts'
-import { configInteger, VgicError } from '../../state/vgic-error.ts'
+import { VgicError } from '../../state/vgic-error.ts'
 
 /** An ITS. Everything but `base` has a default. */
 export interface ItsConfig {
@@ -27,20 +29,31 @@ const HIGH = 0x1_0000_0000
 /** Checks a list of ITSs and fills in the defaults. Where their frames may be is not checked here. */
 export function checkIts(its: readonly ItsConfig[] | undefined): Required<ItsConfig>[] {
   if (its === undefined) return []
-  if (
-    !Array.isArray(its) ||
-    its.length > MOST ||
-    its.some((each) => typeof each !== 'object' || each === null)
-  ) {
-    throw new VgicError('config', `its must be a list of up to ${MOST} ITSs { base }.`)
+  const list = configList('its', its, `up to ${MOST} ITSs { base }`)
+  if (list.length > MOST) {
+    throw new VgicError(
+      'config',
+      `its must be an array of up to ${MOST} ITSs { base }, but has ${list.length}.`,
+    )
   }
-  return its.map(({ base, deviceBits, eventBits, collectionBits, pta }: ItsConfig, i) => ({
-    base,
-    deviceBits: configInteger(`its[${i}].deviceBits`, deviceBits ?? 16, 1, 32),
-    eventBits: configInteger(`its[${i}].eventBits`, eventBits ?? 16, 1, 32),
-    collectionBits: configInteger(`its[${i}].collectionBits`, collectionBits ?? 16, 1, 16),
-    pta: configInteger(`its[${i}].pta`, pta ?? 0, 0, 1) === 1 ? 1 : 0,
-  }))
+  return list.map((each, i) => {
+    const { base, deviceBits, eventBits, collectionBits, pta } = configOptions(`its[${i}]`, each, itsFields)
+    return {
+      base,
+      deviceBits: configInteger(`its[${i}].deviceBits`, deviceBits ?? 16, 1, 32),
+      eventBits: configInteger(`its[${i}].eventBits`, eventBits ?? 16, 1, 32),
+      collectionBits: configInteger(`its[${i}].collectionBits`, collectionBits ?? 16, 1, 16),
+      pta: configInteger(`its[${i}].pta`, pta ?? 0, 0, 1) === 1 ? 1 : 0,
+    }
+  })
+}
+
+const itsFields: Fields<ItsConfig> = {
+  base: true,
+  deviceBits: true,
+  eventBits: true,
+  collectionBits: true,
+  pta: true,
 }
 
 /** One ITS of a configuration. */

@@ -1,0 +1,67 @@
+/** A PE and its redistributor for people, as a line. */
+import { GICR_WAKER_ChildrenAsleep, GICR_WAKER_ProcessorSleep } from '../arch/gicr.ts'
+import { PE_LINES } from './lines.ts'
+import { type OutputLine, outputLines } from './output-lines.ts'
+import { DAIF_F, DAIF_I, exceptionLevel, PCPU_PSTATE } from './pcpu.ts'
+import { GICR_WAKER } from './redistributor-words.ts'
+import type { Silicon } from './silicon.ts'
+
+/** What a CPU is doing, as far as the GIC knows. It prints as one line. */
+export class CpuState {
+  /** Its exception level, 0 to 2. */
+  readonly el: number
+  /** Which of PSTATE.I and PSTATE.F are set: true masks IRQ or FIQ. */
+  readonly masks: Readonly<Record<'irq' | 'fiq', boolean>>
+  /** Whether it waits in a WFI or WFE. */
+  readonly waits: boolean
+  /** Its outputs that are high. */
+  readonly outputs: readonly OutputLine[]
+  /** The bits of GICR_WAKER. */
+  readonly waker: Readonly<Record<'ProcessorSleep' | 'ChildrenAsleep', boolean>>
+  /** Whether its redistributor sleeps and forwards nothing to it. It does after reset, until GICR_WAKER is written. */
+  readonly asleep: boolean
+
+  /** @internal */
+  constructor(
+    silicon: Silicon,
+    /** Its number. */
+    readonly cpu: number,
+  ) {
+    const pe = silicon.peOf(cpu)
+    const { words, pcpu } = silicon
+    const daif = pcpu.masks(pe)
+    const waker = words[pe + GICR_WAKER]
+    this.el = exceptionLevel(words[pe + PCPU_PSTATE])
+    this.masks = { irq: (daif & DAIF_I) !== 0, fiq: (daif & DAIF_F) !== 0 }
+    this.waits = pcpu.isWaiting(pe)
+    this.outputs = outputLines.filter((_, bit) => (words[pe + PE_LINES] >> bit) & 1)
+    this.waker = {
+      ProcessorSleep: (waker & GICR_WAKER_ProcessorSleep) !== 0,
+      ChildrenAsleep: (waker & GICR_WAKER_ChildrenAsleep) !== 0,
+    }
+    this.asleep = silicon.redistributor.isAsleep(pe)
+  }
+
+  /** `cpu0 at EL1, FIQ masked; high: irq; its redistributor is awake`. */
+  toString(): string {
+    const { cpu, el, masks, waits, outputs } = this
+    const masked = [masks.irq ? 'IRQ' : '', masks.fiq ? 'FIQ' : ''].filter(Boolean).join(' and ') || 'nothing'
+    return [
+      `cpu${cpu} at EL${el}${waits ? ', waiting' : ''}, ${masked} masked`,
+      outputs.length === 0 ? 'no output is high' : `high: ${outputs.join(', ')}`,
+      this.redistributorText,
+    ].join('; ')
+  }
+
+  private get redistributorText(): string {
+    const { waker, asleep } = this
+    const bits = (['ProcessorSleep', 'ChildrenAsleep'] as const).filter((name) => waker[name])
+    if (asleep) return `its redistributor sleeps (GICR_WAKER.${bits.join(', ')}) and forwards nothing to it`
+    return `its redistributor is awake${waker.ChildrenAsleep ? ', GICR_WAKER is ignored' : ''}`
+  }
+
+  /** What Node's util.inspect prints. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
+  }
+}

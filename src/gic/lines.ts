@@ -1,0 +1,12 @@
+/** The interrupt lines of a PE as bits. */
+
+/** Derived: the levels of a PE's outputs as the host knows them, LINE_ bits. */
+export const PE_LINES = 14
+
+export const LINE_VIRQ = 0x1
+export const LINE_VFIQ = 0x2
+/** IRQ and FIQ are the same, {@link PHYSICAL_LINES_SHIFT} bits above. */
+export const LINE_IRQ = 0x4
+export const LINE_FIQ = 0x8
+export const LINE_WAKE = 0x10
+export const PHYSICAL_LINES_SHIFT = 2

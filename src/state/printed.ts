@@ -1,0 +1,12 @@
+/** Words for the short forms in which machines print. */
+
+/** `1 CPU`, `2 CPUs`. */
+export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
+
+const MOST = 8
+
+/** The names of some things, of which no more than {@link MOST} are told: `cpu0, cpu1 and 510 more`. */
+export function listed<T>(things: readonly T[], nameOf: (thing: T) => string): string {
+  const names = things.slice(0, MOST).map(nameOf).join(', ')
+  return things.length <= MOST ? names : `${names} and ${things.length - MOST} more`
+}

@@ -1,0 +1,162 @@
+/**
+ * Small scenarios in which every step of a design has something to do, so that a mutation of it shows: an edge, a level,
+ * a timer, each with one preemption anywhere, and what takes two vCPUs.
+ */
+import { ICC_CTLR_EL1, ICC_DIR_EL1 } from 'vgic'
+import type { Bounds } from 'vgic/explore'
+import { type Design, type GuestBuilder, type OpList, type Scenario, scenario } from 'vgic/scenario'
+
+/** A scenario, and how far it is explored. */
+export interface Trial {
+  readonly name: string
+  readonly scenario: (design: Design) => Scenario
+  readonly bounds: Bounds
+  /** The names of the mutations that it is for, where it would cost much to do it with all. */
+  readonly only?: RegExp | undefined
+}
+
+const GICD_CTLR = 0x0800_0000
+const GICD_ISPENDR1 = 0x0800_0204
+const GICD_ISACTIVER1 = 0x0800_0304
+const GICD_ICACTIVER1 = 0x0800_0384
+/** Of a device that userspace emulates. */
+const UART = 0x0900_0000
+const EOI_MODE_1 = 0x2
+
+/** A handler that ends the level if it is that. */
+const quiet = (handler: OpList): OpList =>
+  handler
+    .ack()
+    .on(32, (list) => list.quiesce(32))
+    .eoi()
+
+const STATES = 50_000
+const PREEMPTED: Bounds = { preemptions: 1, states: STATES }
+
+/** The thread that deactivates may come to another PE before that. */
+const MOVED: Bounds = { preemptions: 1, migrations: 1, states: 400_000 }
+
+/**
+ * A vCPU deactivates what is active for another: its guest makes an SPI active that is routed there, does something
+ * else, and writes to ICC_DIR_EL1. One of the CPUs no thread has been on.
+ */
+function deactivating(
+  name: string,
+  only: RegExp | undefined,
+  between: (guest: GuestBuilder) => GuestBuilder,
+  bounds = MOVED,
+  signal?: 'signal',
+): Trial {
+  return {
+    name,
+    only,
+    scenario: (design) => {
+      const recipe = scenario(`a vCPU deactivates what is active for another, ${name}`)
+        .gic({ cpus: 3, listRegisters: 1 })
+        .vm({ vcpus: 2, spis: 1 })
+        .design(design)
+        .spi({ intid: 32 })
+        .guest(1, (g) => {
+          g.write(ICC_CTLR_EL1, EOI_MODE_1).writeMmio(GICD_ISACTIVER1, 1)
+          between(g).write(ICC_DIR_EL1, 32)
+        })
+      return signal ? recipe.device('vmm', (d) => d.signal(1)) : recipe
+    },
+    bounds: { states: STATES, ...bounds },
+  }
+}
+
+export const trials: readonly Trial[] = [
+  {
+    name: 'edge',
+    scenario: (design) =>
+      scenario('an edge wakes a vCPU that has opened its mask; one that it masks does so first')
+        .gic({ cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 1, spis: 2, haltPolling: { limit: 1 } })
+        .design(design)
+        .spi({ intid: 32, priority: 0x80 })
+        .spi({ intid: 33, priority: 0xf0 })
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().eoi())
+            .priorityMask(0)
+            .priorityMask(0xf0)
+            .unmask()
+            .wfi(),
+        )
+        .device('nic', (d) => d.pulse(33).pulse(32)),
+    bounds: PREEMPTED,
+  },
+  {
+    name: 'level',
+    scenario: (design) =>
+      scenario('a level is pending before the guest turns its distributor on, by one of many exits')
+        .gic({ cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 1, spis: 1, distributor: 'reset' })
+        .design(design)
+        .spi({ intid: 32, trigger: 'level' })
+        .guest(0, (g) =>
+          g
+            .onIrq(quiet)
+            .readMmio(GICD_ISPENDR1)
+            .writeMmio(GICD_CTLR, 2)
+            .sgi({ intid: 1, vcpus: [0] })
+            .ack()
+            .on(32, (list) => list.quiesce(32))
+            .userspace()
+            .priorityMask(0x60)
+            .readMmio(UART)
+            .eoi()
+            .priorityMask(0xf0)
+            .unmask()
+            .suspend(),
+        )
+        .device('nic', (d) => d.raise(32)),
+    bounds: PREEMPTED,
+  },
+  {
+    name: 'timer',
+    scenario: (design) =>
+      scenario('a timer wakes a vCPU, which leaves for userspace and gets a signal before')
+        .gic({ cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 1, spis: 1, timers: true })
+        .design(design)
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().stopTimer().eoi())
+            .unmask()
+            .priorityMask(0xb0)
+            .timer(20)
+            .userspace()
+            .readMmio(UART)
+            .wfi(),
+        )
+        .device('vmm', (d) => d.signal(0)),
+    bounds: PREEMPTED,
+  },
+  {
+    name: 'neighbour',
+    scenario: (design) =>
+      scenario('one vCPU sleeps with an interrupt active; the other spins, and deactivates it')
+        .gic({ cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 2, spis: 1 })
+        .design(design)
+        .spi({ intid: 32 })
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().eoi())
+            .write(ICC_CTLR_EL1, EOI_MODE_1)
+            .unmask()
+            .wfi()
+            .wfi(),
+        )
+        .guest(1, (g) => g.wfe().wfe().writeMmio(GICD_ICACTIVER1, 1))
+        .device('nic', (d) => d.pulse(32).pulse(32)),
+    bounds: { states: STATES },
+  },
+  deactivating('elsewhere', undefined, (g) => g, {}),
+  deactivating('after a WFIT', /(wfi|schedIn|entry).*(trapDir|notLoaded\?)/, (g) => g.wfit(5)),
+  deactivating('after userspace', /omit userspace\/trapDir/, (g) => g.userspace()),
+  deactivating('after userspace’s MMIO', /omit mmio\/trapDir/, (g) => g.readMmio(UART)),
+  deactivating('after a signal', /omit signal\/trapDir/, (g) => g, MOVED, 'signal'),
+]

@@ -1,0 +1,667 @@
+/**
+ * Whatever is passed to whatever public call: it is taken because it is right, or because it is what a guest may come
+ * up with, or it is refused by a VgicError that says what to do. Nothing else is thrown, and nothing wrong is taken in
+ * silence.
+ */
+import fc from 'fast-check'
+import * as vgic from 'vgic'
+import * as exploring from 'vgic/explore'
+import * as hyp from 'vgic/scenario'
+import { describe, expect, it } from 'vitest'
+import {
+  bits64,
+  boolean,
+  callback,
+  integer,
+  type Kind,
+  level,
+  list,
+  number,
+  oneOf,
+  only,
+  optional,
+  options,
+  record,
+  rest,
+  text,
+  wrong,
+} from './argument-kinds.ts'
+import { publicCalls } from './public-calls.ts'
+
+/** A public call: what it takes, and how it is made. */
+interface Row {
+  readonly parameters: readonly Kind[]
+  readonly call: (args: readonly unknown[]) => unknown
+}
+type Anything = (...args: never[]) => unknown
+
+const call = (made: Anything, ...parameters: Kind[]): Row => ({
+  parameters,
+  call: (args) => made(...(args as never[])),
+})
+
+/** Methods of an object, which is new for each call. */
+const methods = <T extends object>(
+  owner: string,
+  make: () => T,
+  parameters: Readonly<Record<string, readonly Kind[]>>,
+): Readonly<Record<string, Row>> =>
+  Object.fromEntries(
+    Object.entries(parameters).map(([name, kinds]) => {
+      const made = (args: readonly unknown[]): unknown => {
+        const object = make()
+        return Reflect.apply((object as Record<string, Anything>)[name], object, args)
+      }
+      return [`${owner}.${name}`, { parameters: kinds, call: made }]
+    }),
+  )
+
+const { designs, steps } = hyp
+const CPUS = 2
+const cpu = integer(0, CPUS - 1)
+const el = optional(integer(0, 2, 1))
+/** What a guest comes up with: any number. */
+const address = number(0x0800_0004)
+const size = number(4)
+const encoding = number(vgic.ICC_PMR_EL1)
+const half = integer(-0x8000_0000, 0xffff_ffff, 1)
+const group = integer(0, 1)
+const bytes = oneOf(4, 8, 1, 2)
+
+const registerField = record({ name: text('Priority'), hi: integer(0, 63, 7), lo: integer(0, 63, 0) })
+const view = record({ name: text('ICC_PMR_EL1'), fields: list(registerField) })
+const register = record({ name: text('ICC_PMR_EL1'), views: list(view) })
+
+const region = options({ base: number(0x080a_0000), count: integer(1, 512, CPUS) })
+const gicConfig = {
+  version: optional(oneOf('3', '4.0', '4.1')),
+  cpus: integer(1, 512, CPUS),
+  affinities: optional(list(integer(0, 0xffff_ffff), 1)),
+  spis: optional(integer(0, 988, 32)),
+  listRegisters: optional(integer(1, 16, 4)),
+  priorityBits: optional(integer(5, 8)),
+  preemptionBits: optional(integer(5, 7)),
+  intidBits: optional(oneOf(16, 24)),
+  dvim: optional(oneOf(false, true)),
+  gicd: optional(number(0x0800_0000)),
+  gicr: optional(list(region)),
+  securityStates: optional(oneOf(1)),
+  writeEffects: optional(oneOf('at-once', 'lagging')),
+  profile: optional(oneOf('arch', 'qemu-7.2')),
+  choices: optional(
+    options(
+      Object.fromEntries(
+        Object.entries(vgic.choiceValues).map(([name, values]) => [name, optional(oneOf(...values))]),
+      ),
+    ),
+  ),
+}
+const { affinities: _, ...withoutAffinities } = gicConfig
+const configOfGic = options(withoutAffinities)
+const configOfCpus = (cpus: number): Kind =>
+  options({
+    ...withoutAffinities,
+    cpus: optional(integer(1, 512, cpus)),
+    affinities: optional({
+      ...list(integer(0, 0xffff_ffff)),
+      right: () => Array.from({ length: cpus }, (_, n) => n),
+    }),
+  })
+const host: Kind = {
+  right: () => ({ setLine: () => undefined }),
+  takes: (value) => {
+    if (value === undefined) return true
+    if (typeof value !== 'object' || value === null) return false
+    const { setLine } = value as vgic.GicHost
+    return typeof setLine === 'function' || (setLine === undefined && Object.keys(value).length === 0)
+  },
+}
+
+const newGic = (): vgic.Gic => new vgic.Gic({ cpus: CPUS })
+const gicImage = only(() => newGic().snapshot())
+
+// The hypervisor.
+
+const stepFields = {
+  kind: oneOf('step'),
+  name: text('put'),
+  op: integer(1, 64, steps.put.op),
+  outcomes: list(text('no'), 0),
+  ends: optional(oneOf(undefined, true)),
+  reach: optional(oneOf('vcpu', 'thread', 'pe')),
+}
+const step = options(stepFields)
+const yesOrNo = { ...options({ ...stepFields, outcomes: list(text('no'), 2) }), right: () => steps.runnable }
+/** A list of steps: of a rest parameter one, of an option several. */
+const body = rest(step)
+const body0 = optional(list(step))
+const design = options({
+  name: text('a design'),
+  thread: list(step),
+  schedOut: list(step),
+  schedIn: list(step),
+  inject: list(step),
+  words: optional(list(text('word'))),
+})
+const someDesign: Kind = {
+  ...design,
+  right: () => designs.wfiHandler,
+  takes: (value) => value === designs.wfiHandler || design.takes(value),
+}
+const around = optional(options({ before: list(step), after: list(step) }))
+
+const vcpus = integer(1, 255, CPUS)
+const frames = optional(
+  options({
+    gicd: optional(number(0x0800_0000)),
+    gicr: optional(list(region)),
+    its: optional(number(0x0808_0000)),
+  }),
+)
+const newVm = (): hyp.VirtualMachine => new hyp.VirtualMachine({ vcpus: CPUS, design: designs.wfiHandler })
+const vmImage = only(() => newVm().snapshot())
+const registers = (saved: hyp.SavedRegisters): fc.Arbitrary<unknown> =>
+  fc
+    .tuple(fc.constantFrom(...Object.keys(saved), 'GICD_NONE'), wrong(text('0x0')))
+    .map(([name, value]) => ({ ...saved, [name]: value }))
+const saved = (of: hyp.SavedVgic): Kind =>
+  only(
+    () => of,
+    fc.oneof(
+      registers(of.dist).map((dist) => ({ ...of, dist })),
+      registers(of.sysregs[0]).map((sysregs) => ({ ...of, sysregs: [sysregs, ...of.sysregs.slice(1)] })),
+      fc
+        .tuple(fc.constantFrom(...Object.keys(of), 'more'), wrong(text('0x0')))
+        .map(([name, value]) => ({ ...of, [name]: value })),
+    ),
+  )
+/** Of an address that nothing but an access can have. */
+const ipa = integer(0, 2 ** 52 - 1, 0x0800_0004)
+
+// Scenarios.
+
+const newScenario = (): hyp.Scenario => hyp.scenario('one vCPU').guest(0, (guest) => guest.hvc())
+/** Writes one operation, by a list of each kind. */
+const newList = (): hyp.OpList => {
+  let inner: hyp.OpList | undefined
+  hyp.scenario('a list').guest(0, (guest) => {
+    inner = guest
+  })
+  if (!inner) throw new Error('the guest was not written')
+  return inner
+}
+const newGuest = newList as () => hyp.GuestBuilder
+const newDevice = (): hyp.DeviceBuilder => {
+  let inner: hyp.DeviceBuilder | undefined
+  hyp.scenario('a device').device('d', (device) => {
+    inner = device
+  })
+  if (!inner) throw new Error('the device was not written')
+  return inner
+}
+const ticks = integer(0, 0x3fff_ffff, 10)
+const timer = oneOf('virtual', 'physical')
+const mask = rest(oneOf('irq', 'fiq'))
+const nothing = callback(() => undefined)
+const registerNumber = integer(0, 0xffff_ffff, vgic.ICC_PMR_EL1)
+const guestIntid = integer(0, 0xff_ffff, 40)
+
+const newMachine = (): hyp.ScenarioMachine =>
+  newScenario()
+    .vm({ vcpus: CPUS })
+    .device('d', (device) => device.pulse(40))
+    .machine()
+const machineImage = only(() => newMachine().snapshot())
+const actor: Kind = {
+  ...record({ kind: oneOf('vcpu'), index: cpu }),
+  right: () => newMachine().actors[0],
+}
+const moment = optional(integer(0, Number.MAX_SAFE_INTEGER))
+const part = options({ from: moment, to: moment })
+const injecting: readonly unknown[] = [steps.queueInterrupt, steps.postRequest, steps.kickVcpu]
+const injection: Kind = {
+  right: () => [steps.queueInterrupt, steps.kickVcpu],
+  takes: (value) =>
+    Array.isArray(value) &&
+    value.includes(steps.queueInterrupt) &&
+    value.every((each) => injecting.includes(each)),
+}
+const newRun = (): hyp.Run => newScenario().vm({ vcpus: CPUS }).run()
+const interrupt = (first: number, last: number): Kind =>
+  options({
+    intid: integer(first, last),
+    vcpu: optional(number(0)),
+    trigger: optional(oneOf('edge', 'level')),
+    group: optional(group),
+    priority: optional(integer(0, 255)),
+    enabled: optional(boolean),
+  })
+
+const latencies = options({
+  exit: number(1),
+  sysregRead: number(1),
+  sysregWrite: number(1),
+  mmioRead: number(1),
+  mmioWrite: number(1),
+})
+const count = integer(0, Number.MAX_SAFE_INTEGER, 1)
+const costRow = record({
+  design: text('wfi-handler'),
+  exit: text('wfi'),
+  exits: count,
+  sysregReads: count,
+  sysregWrites: count,
+  mmioReads: count,
+  mmioWrites: count,
+  polls: count,
+})
+
+// What an own step can reach: it is asked in a directed yield, where there is everything to ask for.
+
+const HANDLE = Symbol('the vCPU that the step was called with')
+const handles = new Set<unknown>([HANDLE])
+const handle: Kind = { right: () => HANDLE, takes: (value) => handles.has(value) }
+const word: Kind = { ...oneOf('word') }
+
+/** Does something in a step, and returns or throws what it does. */
+function inStep(act: (context: hyp.StepContext, vcpu: number) => unknown): unknown {
+  let outcome: (() => unknown) | undefined
+  const ask = hyp.ownStep(
+    'ask',
+    (context, vcpu) => {
+      for (const v of [vcpu, context.candidate(vcpu)]) handles.add(v)
+      try {
+        const result = act(context, vcpu)
+        outcome ??= () => result
+      } catch (error) {
+        outcome ??= () => {
+          throw error
+        }
+      }
+      return 0
+    },
+    ['no', 'yes'],
+  )
+  const asking = hyp.defineDesign('asks', { wfi: [hyp.halt()], candidateCanRun: ask, words: ['word'] })
+  hyp
+    .scenario('a directed yield')
+    .vm({ vcpus: 2 })
+    .design(asking)
+    .guest(0, (guest) => guest.wfi())
+    .guest(1, (guest) =>
+      guest
+        .loop(20, (round) => round.hvc())
+        .wfe()
+        .wfe(),
+    )
+    .run({ steps: 2000 })
+  if (!outcome) throw new Error('the step was not taken')
+  return outcome()
+}
+inStep(() => undefined)
+
+const contextRows = (parameters: Readonly<Record<string, readonly Kind[]>>): Readonly<Record<string, Row>> =>
+  Object.fromEntries(
+    Object.entries(parameters).map(([name, kinds]) => [
+      `StepContext.${name}`,
+      {
+        parameters: kinds,
+        call: (args) =>
+          inStep((context, vcpu) => {
+            const given = args.map((arg) => (arg === HANDLE ? vcpu : arg))
+            return Reflect.apply((context as unknown as Record<string, Anything>)[name], context, given)
+          }),
+      } satisfies Row,
+    ]),
+  )
+
+// Exploring.
+
+const broken = (): hyp.Scenario =>
+  hyp
+    .scenario('a stale shadow')
+    .vm({ vcpus: 1, spis: 1 })
+    .design(hyp.edit(designs.wfiHandler).omit('wfi/saveVmcr').design('stale'))
+    .spi({ intid: 32 })
+    .guest(0, (guest) =>
+      guest
+        .onIrq((handler) => handler.ack().eoi())
+        .priorityMask(0)
+        .priorityMask(0xf0)
+        .unmask()
+        .wfi(),
+    )
+    .device('nic', (device) => device.pulse(32))
+const violation = exploring.explore(broken(), { preemptions: 1, ticks: 1 }).violation?.schedule ?? ''
+const bounds = optional(
+  options({
+    preemptions: optional(integer(0, 255)),
+    ticks: optional(integer(0, 255)),
+    migrations: optional(integer(0, 255)),
+    states: optional(integer(1, 0x7fff_ffff, 1000)),
+    depth: optional(integer(1, 1_000_000, 1000)),
+    invariants: optional(list(oneOf(...Object.keys(exploring.invariants)))),
+    merge: optional(boolean),
+  }),
+)
+const entry = options({
+  id: text('00'),
+  name: text('no bug'),
+  story: text(''),
+  invariant: oneOf(...Object.keys(exploring.invariants)),
+  good: someDesign,
+  bug: someDesign,
+  scenario: callback((given: hyp.Design) => newScenario().design(given)),
+  bounds,
+})
+
+const rows: Readonly<Record<string, Row>> = {
+  describe: call(vgic.describe, view, half, optional(half)),
+  extract: call(vgic.extract, registerField, half, half),
+  ichApr: call(vgic.ichApr, group, integer(0, 3)),
+  ichLr: call(vgic.ichLr, integer(0, 15)),
+  intidName: call(vgic.intidName, number(40)),
+  rangeOf: call(vgic.rangeOf, number(40)),
+  dataAbortSyndrome: call(vgic.dataAbortSyndrome, bytes, boolean),
+  ESR_EC: call(vgic.ESR_EC, number(0)),
+  sysregSyndrome: call(vgic.sysregSyndrome, encoding, boolean),
+  encodeSysreg: call(
+    vgic.encodeSysreg,
+    integer(0, 3),
+    integer(0, 7),
+    integer(0, 15),
+    integer(0, 15),
+    integer(0, 7),
+  ),
+  sysregName: call(vgic.sysregName, registerNumber),
+  describeListRegister: call(vgic.describeListRegister, half, half),
+  'new RegisterValue': call(
+    (...args) => String(new vgic.RegisterValue(...(args as [never, never, never]))),
+    register,
+    half,
+    half,
+  ),
+  'new Gic': call((config, to) => new vgic.Gic(config, to), configOfGic, host),
+  'Gic.from': call((image, to) => vgic.Gic.from(image, to), gicImage, host),
+  ...methods('Gic', newGic, {
+    restore: [gicImage],
+    diff: [gicImage],
+    claims: [address],
+    readMmio: [address, size],
+    readMmio64: [address],
+    writeMmio: [address, size, number(1)],
+    writeMmio64: [address, bits64(1n, 'bigint')],
+    registerAt: [address],
+    setSpi: [integer(32, 63), level],
+    setPpi: [cpu, integer(16, 31), level],
+    line: [cpu, oneOf('irq', 'fiq', 'virq', 'vfiq', 'wake')],
+    readSysreg: [cpu, encoding, el],
+    readSysreg64: [cpu, encoding, el],
+    writeSysreg: [cpu, encoding, { right: () => 1, takes: isWord }, el],
+    writeSysreg64: [cpu, encoding, bits64(1n, 'bigint'), el],
+    inspectSysreg: [cpu, oneOf(vgic.ICC_PMR_EL1)],
+    inspectCpu: [cpu],
+    setExceptionLevel: [cpu, integer(0, 2)],
+    setMasks: [cpu, level, level],
+    wfi: [cpu],
+    wfe: [cpu],
+    wake: [cpu],
+    virq: [cpu],
+    vfiq: [cpu],
+    maintenance: [cpu],
+  }),
+  ...methods('DeviceBuilder', newDevice, {
+    at: [integer(0, 2 ** 52)],
+    raise: [integer(16, 1019, 40), optional(number(0))],
+    lower: [integer(16, 1019, 40), optional(number(0))],
+    pulse: [integer(16, 1019, 40), optional(number(0))],
+    signal: [optional(number(0))],
+  }),
+  ...methods('GuestBuilder', newGuest, { onIrq: [nothing], onFiq: [nothing] }),
+  ...methods('OpList', newList, {
+    ack: [optional(group)],
+    eoi: [optional(group)],
+    on: [guestIntid, nothing],
+    untilInterrupts: [integer(1, 0x7fff_ffff)],
+    mask: [mask],
+    unmask: [mask],
+    write: [registerNumber, bits64(1, 'number', 'bigint')],
+    read: [registerNumber],
+    poll: [registerNumber, half, half],
+    readMmio: [ipa, optional(bytes)],
+    writeMmio: [ipa, bits64(1, 'number', 'bigint'), optional(bytes)],
+    priorityMask: [integer(0, 255)],
+    enableGroup: [group, optional(boolean)],
+    sgi: [
+      options({
+        intid: integer(0, 15),
+        vcpus: {
+          ...list(integer(0, 254)),
+          takes: (value) => value === 'others' || list(integer(0, 254)).takes(value),
+        },
+        group: optional(oneOf(1, 0, 'other')),
+      }),
+    ],
+    quiesce: [integer(16, 1019, 40)],
+    timer: [ticks, optional(timer)],
+    stopTimer: [optional(timer)],
+    wfit: [ticks],
+    loop: [integer(1, 0x7fff_ffff), nothing],
+  }),
+  ...methods('ScenarioMachine', newMachine, {
+    restore: [machineImage],
+    restoreVgic: [saved(newMachine().saveVgic())],
+    diff: [machineImage],
+    stateOf: [actor],
+    dueAt: [actor],
+    step: [actor],
+    trace: [actor],
+    passTime: [integer(0, Number.MAX_SAFE_INTEGER)],
+    counts: [cpu],
+    explain: [guestIntid, optional(cpu)],
+  }),
+  ...methods('Run', newRun, {
+    acknowledged: [cpu],
+    eventsIn: [part],
+    timeline: [optional(part)],
+    explain: [guestIntid, optional(cpu)],
+    counts: [cpu],
+  }),
+  scenario: call(hyp.scenario, text('a scenario')),
+  ...methods('Scenario', newScenario, {
+    vm: [
+      options({
+        vcpus,
+        spis: optional(integer(0, 988)),
+        timers: optional(boolean),
+        haltPolling: optional(
+          options({
+            limit: optional(integer(0, 1_000_000)),
+            growStart: optional(integer(0, 1_000_000)),
+            grow: optional(integer(0, 1_000_000)),
+            shrink: optional(integer(0, 1_000_000)),
+          }),
+        ),
+        distributor: optional(oneOf('enabled', 'reset')),
+        frames,
+      }),
+    ],
+    design: [someDesign],
+    spi: [interrupt(32, 1019)],
+    ppi: [interrupt(16, 31)],
+    sgi: [interrupt(0, 15)],
+    cpuInterface: [
+      number(0),
+      options({ priorityMask: optional(integer(0, 255)), groups: optional(list(group, 2)) }),
+    ],
+    guest: [number(0), nothing],
+    device: [text('nic'), nothing],
+    run: [optional(options({ steps: optional(integer(1, 0x7fff_ffff, 1000)) }))],
+  }),
+  'Scenario.gic': call((config) => newScenario().gic(config).machine(), configOfCpus(1)),
+  fixed: call(hyp.fixed, someDesign),
+  kvm61: call(hyp.kvm61, someDesign),
+  formatCost: call(hyp.formatCost, list(costRow), optional(latencies)),
+  latencyOf: call(hyp.latencyOf, costRow, latencies),
+  choose: call(hyp.choose, yesOrNo, options({ no: optional(list(step)), yes: optional(list(step)) })),
+  forever: call(hyp.forever, body),
+  ownStep: call(
+    hyp.ownStep,
+    text('own'),
+    callback(() => 0),
+    optional(list(text('no'))),
+  ),
+  part: call(hyp.part, text('part'), body),
+  unless: call(hyp.unless, yesOrNo, body),
+  until: call(hyp.until, yesOrNo, body),
+  when: call(hyp.when, yesOrNo, body),
+  defineDesign: call(
+    hyp.defineDesign,
+    text('a design'),
+    options({
+      wfi: list(step),
+      beforeEntry: body0,
+      afterExit: body0,
+      candidateCanRun: optional(yesOrNo),
+      schedOut: body0,
+      schedIn: body0,
+      inject: optional(injection),
+      words: optional(list(text('word'))),
+    }),
+  ),
+  halt: call(hyp.halt, optional(options({ around, aroundSleep: around, canRun: optional(yesOrNo) }))),
+  edit: call(hyp.edit, someDesign),
+  ...methods('Edit', () => hyp.edit(designs.wfiHandler), {
+    design: [optional(text('edited'))],
+    omit: [text('wfi/saveVmcr')],
+    replace: [text('wfi/saveVmcr'), step],
+    insertBefore: [text('wfi/saveVmcr'), body],
+    insertAfter: [text('wfi/saveVmcr'), body],
+    swap: [text('wfi/saveVmcr'), text('wfi/preemptOff')],
+    replaceAll: [text('saveVmcr'), step],
+    omitAll: [text('saveVmcr')],
+  }),
+  ...contextRows({
+    get: [handle, word],
+    set: [handle, word, half],
+    loaded: [handle],
+    usedListRegisters: [handle],
+    shadowVmcr: [handle],
+    saveVmcr: [handle, optional(handle)],
+    load: [handle],
+    put: [handle],
+    readElrsr: [handle],
+    fold: [handle, half],
+    runnable: [handle],
+    checkBlock: [handle],
+    candidate: [handle],
+  }),
+  'new VirtualMachine': call(
+    (config) => new hyp.VirtualMachine(config),
+    options({
+      vcpus,
+      spis: optional(integer(0, 988, 32)),
+      timers: optional(boolean),
+      frames,
+      silicon: optional(configOfCpus(CPUS)),
+      design: someDesign,
+    }),
+  ),
+  ...methods('VirtualMachine', newVm, {
+    restore: [vmImage],
+    diff: [vmImage],
+    enter: [cpu],
+    isInGuest: [cpu],
+    exit: [cpu],
+    preempt: [cpu],
+    readMmio: [cpu, ipa, bytes],
+    readMmio64: [cpu, ipa, optional(bytes)],
+    writeMmio: [cpu, ipa, bytes, bits64(1, 'number', 'bigint')],
+    readSysreg: [cpu, encoding],
+    writeSysreg: [cpu, encoding, bits64(1, 'number', 'bigint')],
+    wasUndefined: [cpu],
+    wfi: [cpu],
+    setLine: [integer(16, 63, 40), level, optional(cpu)],
+    setTimer: [cpu, timer, boolean],
+    setMasks: [cpu, options({ irq: optional(boolean), fiq: optional(boolean) })],
+    line: [cpu, oneOf('virq', 'vfiq')],
+    listRegisters: [cpu],
+    explain: [guestIntid, optional(cpu)],
+    restoreVgic: [saved(newVm().saveVgic())],
+    nameOf: [address],
+  }),
+  explore: call(exploring.explore, only(newScenario), bounds),
+  exhibit: call(exploring.exhibit, entry),
+  replay: call(
+    exploring.replay,
+    only(broken),
+    only(() => violation),
+    optional(options({ before: optional(integer(0, 1000, 3)) })),
+  ),
+}
+
+function isWord(value: unknown): boolean {
+  return typeof value === 'number' && !(value > 0xffff_ffff || value < -0x8000_0000)
+}
+
+/** What the library calls, and what it throws. */
+const notCalled = ['GicHost.setLine', 'new VgicError']
+
+describe('every public call', () => {
+  const calls = publicCalls(['index', 'scenario', 'explore'])
+
+  it('has a row here that says what it takes', () => {
+    const names = calls.map(({ name }) => name).filter((name) => !notCalled.includes(name))
+    expect(Object.keys(rows).sort()).toEqual(names.sort())
+    for (const { name, parameters } of calls) {
+      if (!notCalled.includes(name))
+        expect([name, rows[name].parameters.length]).toEqual([name, parameters.length])
+    }
+  })
+})
+
+/** What became of a call. */
+function outcome({ call }: Row, args: readonly unknown[]): 'taken' | 'refused' {
+  try {
+    call(args)
+    return 'taken'
+  } catch (error) {
+    if (!(error instanceof vgic.VgicError)) throw error
+    expect(error.message).toMatch(/^.+[.?]$/s)
+    expect(error.message).not.toMatch(/\[object|\ba undefined|\bundefined has/)
+    return 'refused'
+  }
+}
+
+describe.each(Object.entries(rows))('%s', (_name, row) => {
+  const right = (): unknown[] => row.parameters.map((kind) => kind.right())
+
+  it('takes what is right', () => {
+    expect(outcome(row, right())).toBe('taken')
+  })
+
+  it('refuses whatever else it is given', () => {
+    const mistake = fc
+      .nat(row.parameters.length - 1)
+      .chain((i) => wrong(row.parameters[i]).map((value) => ({ i, value })))
+    fc.assert(
+      fc.property(mistake, ({ i, value }) => {
+        const args = right()
+        args[i] = value
+        if (outcome(row, args) === 'taken') expect(row.parameters[i].takes(value)).toBe(true)
+      }),
+    )
+  })
+
+  it('refuses arguments that are all wrong, and none at all', () => {
+    const mistakes = fc.tuple(...row.parameters.map(wrong))
+    fc.assert(
+      fc.property(fc.oneof(fc.constant([]), mistakes), (args) => {
+        const taken = row.parameters.every(
+          (kind, i) => (i >= args.length && kind.rest) || kind.takes(args[i]),
+        )
+        if (outcome(row, args) === 'taken') expect(taken).toBe(true)
+      }),
+    )
+  })
+})

@@ -1,0 +1,142 @@
+/**
+ * What the build does so that hot code looks nothing up. V8 inlines a call, and folds a number, only if it knows that
+ * the binding never changes; esbuild folds a number across modules only out of a module that has nothing but numbers.
+ * Three transforms, each on a parsed file, and none moves a line:
+ *
+ * - a file's literal constants get a module of their own, which the file imports and exports again. A module of
+ *   literals, such as the generated ones, is one already;
+ * - functions of hot files become constants;
+ * - what a bundled chunk declares, imports and exports becomes constants of its own.
+ */
+import { readFile } from 'node:fs/promises'
+import MagicString from 'magic-string'
+import type { Options } from 'tsup'
+import ts from 'typescript'
+
+const parse = (path: string, source: string): ts.SourceFile =>
+  ts.createSourceFile(path, source, ts.ScriptTarget.ES2022, true)
+
+interface Constant {
+  readonly name: string
+  readonly isExported: boolean
+  readonly statement: ts.VariableStatement
+}
+
+/** `const NAME = 0x10`, with a sign or `| 0`. */
+function constantOf(statement: ts.Statement): Constant | undefined {
+  if (!ts.isVariableStatement(statement) || !(statement.declarationList.flags & ts.NodeFlags.Const)) return
+  const [declaration, ...more] = statement.declarationList.declarations
+  if (more.length > 0 || !ts.isIdentifier(declaration.name) || !isLiteral(declaration.initializer)) return
+  const isExported = statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) ?? false
+  return { name: declaration.name.text, isExported, statement }
+}
+
+function isLiteral(value: ts.Expression | undefined): boolean {
+  if (value === undefined) return false
+  if (ts.isNumericLiteral(value)) return true
+  if (ts.isPrefixUnaryExpression(value))
+    return value.operator === ts.SyntaxKind.MinusToken && isLiteral(value.operand)
+  return (
+    ts.isBinaryExpression(value) &&
+    value.operatorToken.kind === ts.SyntaxKind.BarToken &&
+    isLiteral(value.left) &&
+    value.right.getText() === '0'
+  )
+}
+
+const constantsOf = (file: ts.SourceFile): Constant[] =>
+  file.statements.flatMap((statement) => constantOf(statement) ?? [])
+
+/** The blocks that run at every exit. */
+const isHot = /\/src\/(gic|hyp)\//
+
+/** Takes a file's constants out, and makes its functions constants if it is hot. */
+function withoutConstants(path: string, source: string): string {
+  const file = parse(path, source)
+  const constants = constantsOf(file)
+  const edited = new MagicString(source)
+  if (constants.length === file.statements.length) return source
+  for (const { statement } of constants) blank(edited, source, statement.getStart(), statement.end)
+  if (isHot.test(path)) file.statements.filter(ts.isFunctionDeclaration).forEach(makeConstant)
+  if (constants.length > 0) {
+    const from = `from ${JSON.stringify(`${path}?constants`)};`
+    const exported = constants.filter(({ isExported }) => isExported)
+    edited.prepend(`import {${namesOf(constants)}} ${from}export {${namesOf(exported)}} ${from}`)
+  }
+  return edited.toString()
+
+  function makeConstant(declaration: ts.FunctionDeclaration): void {
+    const { name, body } = declaration
+    const keyword = declaration.getChildren().find(({ kind }) => kind === ts.SyntaxKind.FunctionKeyword)
+    if (!name || !body || !keyword || declaration.asteriskToken) return
+    edited.update(keyword.getStart(), name.end, `const ${name.text} = function`)
+  }
+}
+
+const namesOf = (constants: readonly Constant[]): string => constants.map(({ name }) => name).join()
+
+/** Empties a range, but for its line ends. */
+function blank(edited: MagicString, source: string, start: number, end: number): void {
+  edited.update(start, end, `;${lineEndsOf(source.slice(start, end))}`)
+}
+
+const lineEndsOf = (text: string): string => text.replaceAll(/[^\n]/g, '')
+
+/** Modules of constants, and functions that never change: none of them may be called while its module is loaded. */
+export const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'inline constants',
+  setup(build) {
+    build.onResolve({ filter: /\?constants$/ }, ({ path }) => ({ path, namespace: 'constants' }))
+    build.onLoad({ filter: /./, namespace: 'constants' }, async ({ path }) => {
+      const original = path.replace(/\?constants$/, '')
+      const lines = constantsOf(parse(original, await readFile(original, 'utf8'))).map(
+        ({ statement, isExported }) => `${isExported ? '' : 'export '}${statement.getText()}`,
+      )
+      return { contents: lines.join('\n'), loader: 'ts' }
+    })
+    build.onLoad({ filter: /\/src\/.*\.ts$/, namespace: 'file' }, async ({ path }) => ({
+      contents: withoutConstants(path, await readFile(path, 'utf8')),
+      loader: 'ts',
+    }))
+  },
+}
+
+/**
+ * Makes every binding of a chunk's top level a constant of the chunk's own. esbuild declares them with `var`, and what
+ * a chunk exports or imports is a module's variable, which is looked up and checked for being initialised at each use:
+ * so names are exported, and used after an import, under a second name.
+ */
+export const keepConstants: NonNullable<Options['plugins']>[number] = {
+  name: 'keep constants',
+  renderChunk: (code, { map }) => ({ code: withOwnConstants(code), map: map ?? null }),
+}
+
+function withOwnConstants(code: string): string {
+  const edited = new MagicString(code)
+  for (const statement of parse('chunk.js', code).statements) {
+    const [start, end] = [statement.getStart(), statement.end]
+    const lines = lineEndsOf(code.slice(start, end))
+    if (ts.isVariableStatement(statement) && !(statement.declarationList.flags & ts.NodeFlags.BlockScoped)) {
+      edited.update(start, start + 'var'.length, 'const')
+    } else if (ts.isImportDeclaration(statement)) {
+      const bindings = statement.importClause?.namedBindings
+      if (!bindings || !ts.isNamedImports(bindings)) continue
+      const pairs = bindings.elements.map(({ propertyName, name }) => [
+        (propertyName ?? name).text,
+        name.text,
+      ])
+      const imported = pairs.map(([name, local]) => `${name} as ${local}_imported`)
+      const constants = pairs.map(([, local]) => `${local} = ${local}_imported`)
+      const from = statement.moduleSpecifier.getText()
+      edited.update(start, end, `import {${imported}} from ${from}; const ${constants};${lines}`)
+    } else if (ts.isExportDeclaration(statement)) {
+      const clause = statement.exportClause
+      if (!clause || !ts.isNamedExports(clause) || statement.moduleSpecifier) continue
+      const pairs = clause.elements.map(({ propertyName, name }) => [(propertyName ?? name).text, name.text])
+      const constants = new Set(pairs.map(([local]) => `${local}_exported = ${local}`))
+      const exported = pairs.map(([local, name]) => `${local}_exported as ${name}`)
+      edited.update(start, end, `const ${[...constants]}; export {${exported}};${lines}`)
+    }
+  }
+  return edited.toString()
+}
