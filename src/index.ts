@@ -36,7 +36,7 @@ export {
   ICC_SRE_EL2,
   ISR_EL1,
   iccRegisters,
-} from './arch/icc.ts'
+} from './arch/icc-registers.ts'
 export {
   ICH_AP0R0_EL2,
   ICH_AP1R0_EL2,
@@ -50,9 +50,10 @@ export {
   ichApr,
   ichLr,
   ichRegisters,
-} from './arch/ich.ts'
-export { type InterruptGroup, icvRegisters, type VirtualRegister } from './arch/icv.ts'
+} from './arch/ich-registers.ts'
+export { type InterruptGroup, icvRegisters, type VirtualRegister } from './arch/icv-registers.ts'
 export { type IntidRange, intidName, intidRanges, rangeOf } from './arch/intid.ts'
+export { describeListRegister, RegisterValue } from './arch/register-value.ts'
 export {
   dataAbortSyndrome,
   ESR_EC,
@@ -62,29 +63,28 @@ export {
   sysregSyndrome,
 } from './arch/syndrome.ts'
 export { encodeSysreg, type SystemRegister, sysregName } from './arch/sysreg.ts'
-export { type Choices, choiceValues, type ProfileName, profiles } from './gic/choices.ts'
-export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config.ts'
-export type { CpuState } from './gic/cpu-state.ts'
-export { Gic, type GicSummary, type WfxResult } from './gic/gic.ts'
+export { VgicError, type VgicErrorCode } from './errors/vgic-error.ts'
+export { type Choices, choiceValues, type ProfileName, profiles } from './gic/config/choices.ts'
+export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config/config.ts'
 export type {
   CommandErrorEvent,
   ErrorListener,
   GicErrorEvent,
   MemoryErrorEvent,
   MsiErrorEvent,
-} from './gic/host-events.ts'
-export { type MsiCondition, MsiExplanation, type MsiReason, msiReasons } from './gic/its/explain-msi.ts'
+} from './gic/config/host-events.ts'
+export type { ItsConfig } from './gic/config/its-config.ts'
+export type { GicMemory } from './gic/config/memory.ts'
+export type { TranslationFault } from './gic/config/translation-faults.ts'
+export type { GicHost, OutputLine } from './gic/cpu-interface/output-lines.ts'
+export type { CpuState } from './gic/cpu-state.ts'
+export { type MsiCondition, MsiExplanation, type MsiReason, msiReasons } from './gic/explain-msi.ts'
+export { Gic, type GicSummary, type WfxResult } from './gic/gic.ts'
 export type {
   CollectionEntry,
   DeviceEntry,
   EventEntry,
   ItsContents,
 } from './gic/its/inspect-tables.ts'
-export type { ItsConfig } from './gic/its/its-config.ts'
-export type { TranslationFault } from './gic/its/translation-faults.ts'
-export type { GicMemory } from './gic/memory.ts'
-export type { GicHost, OutputLine } from './gic/output-lines.ts'
-export { describeListRegister, RegisterValue } from './gic/register-value.ts'
 export type { ImageBytes } from './state/image.ts'
 export type { Difference } from './state/machine-state.ts'
-export { VgicError, type VgicErrorCode } from './state/vgic-error.ts'

@@ -3,34 +3,17 @@
  *
  * @packageDocumentation
  */
-export { DeviceBuilder } from './explore/device.ts'
+
 export {
-  type AccessSize,
-  GuestBuilder,
-  type MaskName,
-  OpList,
-  type SgiTarget,
-  type TimerName,
-} from './explore/guest-builder.ts'
-export type { Actor, ActorState } from './explore/machine.ts'
-export { Run, type RunEnd, type RunOptions, type RunPart, type RunSummary } from './explore/run.ts'
-export {
-  type CpuInterfaceConfig,
-  type InterruptConfig,
-  Scenario,
-  scenario,
-  type VmConfig,
-} from './explore/scenario.ts'
-export {
-  type ActorSummary,
-  type MachineSummary,
-  ScenarioMachine,
-  type VcpuCounts,
-} from './explore/scenario-machine.ts'
-export type { Access, ListRegisterChange, StepEvent, WfxEvent } from './explore/trace.ts'
-export { fixed, kvm61 } from './hyp/baselines.ts'
-export { type CostRow, type ExitStatistics, formatCost, type Latencies, latencyOf } from './hyp/cost.ts'
-export { type DeliveryCondition, type DeliveryReason, deliveryReasons } from './hyp/delivery-reasons.ts'
+  type DeliveryCondition,
+  type DeliveryReason,
+  deliveryReasons,
+} from './hyp/explain/delivery-reasons.ts'
+export { Explanation } from './hyp/explain/explain.ts'
+export { type CostRow, type ExitStatistics, formatCost, type Latencies, latencyOf } from './hyp/host/cost.ts'
+export type { CrossingKind } from './hyp/host/seam.ts'
+export type { ExitName } from './hyp/records/exits.ts'
+export { fixed, kvm61 } from './hyp/run/baselines.ts'
 export {
   type Choice,
   choose,
@@ -47,7 +30,7 @@ export {
   unless,
   until,
   when,
-} from './hyp/design.ts'
+} from './hyp/run/design.ts'
 export {
   type Around,
   type DesignParts,
@@ -55,16 +38,12 @@ export {
   designs,
   type HaltOptions,
   halt,
-} from './hyp/designs.ts'
-export { Edit, edit } from './hyp/edit.ts'
-export type { ExitName } from './hyp/exits.ts'
-export { Explanation } from './hyp/explain.ts'
-export type { GuestFramesConfig } from './hyp/guest-frames.ts'
-export type { HaltPolling } from './hyp/halt.ts'
-export * as steps from './hyp/public-steps.ts'
-export type { SavedRegisters, SavedVgic } from './hyp/save-restore.ts'
-export type { CrossingKind } from './hyp/seam.ts'
-export type { OwnStep, Step, StepContext } from './hyp/step.ts'
+} from './hyp/run/designs.ts'
+export { Edit, edit } from './hyp/run/edit.ts'
+export type { HaltPolling } from './hyp/run/halt.ts'
+export * as steps from './hyp/run/public-steps.ts'
+export type { OwnStep, Step, StepContext } from './hyp/run/step.ts'
+export type { SavedRegisters, SavedVgic } from './hyp/userspace/save-restore.ts'
 export {
   type InterruptMasks,
   type ListRegisters,
@@ -72,4 +51,30 @@ export {
   VirtualMachine,
   type VirtualMachineConfig,
   type VirtualMachineSummary,
-} from './hyp/virtual-machine.ts'
+} from './hyp/userspace/virtual-machine.ts'
+export type { GuestFramesConfig } from './hyp/vgic/guest-frames.ts'
+export {
+  type CpuInterfaceConfig,
+  type InterruptConfig,
+  Scenario,
+  scenario,
+  type VmConfig,
+} from './scenario/builder.ts'
+export { DeviceBuilder } from './scenario/device-builder.ts'
+export {
+  type AccessSize,
+  GuestBuilder,
+  type MaskName,
+  OpList,
+  type SgiTarget,
+  type TimerName,
+} from './scenario/guest-builder.ts'
+export type { Actor, ActorState } from './scenario/machine.ts'
+export { Run, type RunEnd, type RunOptions, type RunPart, type RunSummary } from './scenario/run.ts'
+export {
+  type ActorSummary,
+  type MachineSummary,
+  ScenarioMachine,
+  type VcpuCounts,
+} from './scenario/scenario-machine.ts'
+export type { Access, ListRegisterChange, StepEvent, WfxEvent } from './scenario/trace.ts'

@@ -6,7 +6,7 @@
  * `REGISTER_Field`, which a property test holds against the declaration.
  */
 
-import { argumentInteger, argumentList, argumentObject, argumentString } from '../state/arguments.ts'
+import { argumentInteger, argumentList, argumentObject, argumentString } from '../errors/arguments.ts'
 
 /** A named run of bits `hi:lo`, or reserved bits when `reserved` is set. */
 export interface Field {

@@ -1,5 +1,5 @@
 /** INTID ranges (IHI 0069, "INTIDs"). */
-import { argumentNumber } from '../state/arguments.ts'
+import { argumentNumber } from '../errors/arguments.ts'
 
 /** A range of interrupt identifiers, both ends included; `last` is null where only the implementation bounds it. */
 export interface IntidRange {

@@ -2,7 +2,7 @@
  * ESR_ELx values of what this model can trap or refuse (DDI 0487, "ISS encodings"). The syndrome of a trapped
  * MRS or MSR has Rt = 0: whoever knows the instruction's register ORs `rt << 5` in.
  */
-import { argumentBoolean, argumentEncoding, argumentNumber, argumentSize } from '../state/arguments.ts'
+import { argumentBoolean, argumentEncoding, argumentNumber, argumentSize } from '../errors/arguments.ts'
 
 /** Instruction length bit: every A64 instruction is 32 bits. */
 const IL = 1 << 25

@@ -2,7 +2,7 @@
  * System register encodings. An encoding is one number, op0:op1:CRn:CRm:op2 in 2, 3, 4, 4 and 3 bits, the
  * layout of the MRS/MSR instruction's immediate and of KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS.
  */
-import { argumentInteger } from '../state/arguments.ts'
+import { argumentInteger } from '../errors/arguments.ts'
 import type { RegisterView } from './field.ts'
 
 /** Packs the five parts of an encoding as the instruction does. */

@@ -2,9 +2,9 @@
  * Which words a step has changed, found by comparing with the state before it. How far a step reaches is known
  * before it is taken, so only what it can have changed is compared; a property test compares everything.
  */
-import { CANDIDATES } from '../gic/interrupt-block.ts'
-import { BEST } from '../gic/pending-summary.ts'
-import { GICR_BLOCK } from '../gic/physical-interrupts.ts'
+import { CANDIDATES } from '../gic/distributor/interrupt-block.ts'
+import { BEST } from '../gic/distributor/pending-summary.ts'
+import { GICR_BLOCK } from '../gic/distributor/physical-interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import {
   THREAD_MODE,
@@ -14,9 +14,9 @@ import {
   VCPU_LAST_CPU,
   VCPU_THREAD,
   VCPU_VMCR,
-} from '../hyp/vcpu.ts'
-import { irqApListOf } from '../hyp/vgic-irq.ts'
-import { type Actor, DEVICE_WORDS, type Machine } from './machine.ts'
+} from '../hyp/records/vcpu.ts'
+import { irqApListOf } from '../hyp/records/vgic-irq.ts'
+import { type Actor, DEVICE_WORDS, type Machine } from '../scenario/machine.ts'
 import {
   REACH,
   REACH_GUEST,

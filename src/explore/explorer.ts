@@ -4,14 +4,15 @@
  * interrupts a guest, a waiting thread gets another PE). The environment's interventions are bounded, timers
  * expire at any moment after they were armed. States that were seen are not explored again.
  */
-import { TIMER_WFIT } from '../hyp/arch-timer.ts'
-import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
-import { argumentBoolean, argumentInteger, argumentOptions, type Fields } from '../state/arguments.ts'
+
+import { argumentBoolean, argumentInteger, argumentOptions, type Fields } from '../errors/arguments.ts'
+import { THREAD_IN_GUEST } from '../hyp/run/run-loop.ts'
+import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
+import { checkScenario, type Scenario } from '../scenario/builder.ts'
+import type { Actor, Machine } from '../scenario/machine.ts'
 import { Changes } from './changes.ts'
 import { CutStates } from './cut-states.ts'
 import { type InvariantId, invariants } from './invariants.ts'
-import type { Actor, Machine } from './machine.ts'
-import { checkScenario, type Scenario } from './scenario.ts'
 import { writeSchedule } from './schedule.ts'
 import {
   FRAME_ACTOR,

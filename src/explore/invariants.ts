@@ -14,22 +14,13 @@ import {
   VMCR_VENG1,
   VMCR_VEOIM,
   VMCR_VPMR,
-} from '../arch/ich.ts'
+} from '../arch/ich-registers.ts'
 import { FIRST_SPI, intidName } from '../arch/intid.ts'
-import { PRIORITY_IDLE } from '../gic/cpu-interface.ts'
-import { ICH_HCR, ICH_LR, ICH_VMCR } from '../gic/virtual-interface.ts'
-import { timerIntids } from '../hyp/arch-timer.ts'
-import { OP_WORDS, OP_WRITE } from '../hyp/guest-program.ts'
-import { GUEST_ACK, GUEST_DEPTH, GUEST_PC } from '../hyp/guest-record.ts'
+import { PRIORITY_IDLE } from '../gic/cpu-interface/cpu-interface.ts'
+import { ICH_HCR, ICH_LR, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { TABLE_SHIFT } from '../hyp/program.ts'
-import {
-  THREAD_IN_GUEST,
-  THREAD_SLEEPS,
-  THREAD_WAITS_FOR_CPU,
-  THREAD_WAITS_FOR_VCPUS,
-} from '../hyp/run-loop.ts'
-import { STEP_REEVALUATE } from '../hyp/steps.ts'
+import { OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
+import { GUEST_ACK, GUEST_DEPTH, GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   MODE_EXITING,
   THREAD_MODE,
@@ -43,7 +34,7 @@ import {
   VCPU_THREAD,
   VCPU_USED_LRS,
   VCPU_VMCR,
-} from '../hyp/vcpu.ts'
+} from '../hyp/records/vcpu.ts'
 import {
   IRQ_ACTIVE,
   IRQ_EDGE,
@@ -55,10 +46,19 @@ import {
   irqListRegister,
   irqPriority,
   irqTarget,
-} from '../hyp/vgic-irq.ts'
-import { OVERFLOW_INTERRUPTS } from '../hyp/vgic-v3.ts'
-import { VM_ENABLED } from '../hyp/vm.ts'
-import type { Machine } from './machine.ts'
+} from '../hyp/records/vgic-irq.ts'
+import { VM_ENABLED } from '../hyp/records/vm.ts'
+import { TABLE_SHIFT } from '../hyp/run/program.ts'
+import {
+  THREAD_IN_GUEST,
+  THREAD_SLEEPS,
+  THREAD_WAITS_FOR_CPU,
+  THREAD_WAITS_FOR_VCPUS,
+} from '../hyp/run/run-loop.ts'
+import { STEP_REEVALUATE } from '../hyp/run/steps.ts'
+import { timerIntids } from '../hyp/vgic/arch-timer.ts'
+import { OVERFLOW_INTERRUPTS } from '../hyp/vgic/vgic-v3.ts'
+import type { Machine } from '../scenario/machine.ts'
 
 /** The name of an invariant. */
 export type InvariantId =

@@ -1,8 +1,8 @@
 /** Replaying a schedule that an exploration printed. */
-import { argumentInteger, argumentOptions } from '../state/arguments.ts'
-import { VgicError } from '../state/vgic-error.ts'
-import { type Course, follow, type Run } from './run.ts'
-import { checkScenario, type Scenario } from './scenario.ts'
+import { argumentInteger, argumentOptions } from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
+import { checkScenario, type Scenario } from '../scenario/builder.ts'
+import { type Course, follow, type Run } from '../scenario/run.ts'
 import { readSchedule } from './schedule.ts'
 
 /** How much of a schedule is replayed. */

@@ -2,8 +2,8 @@
  * Schedule tokens: which actor took each step of a run, as text that can be pasted. `12ab~0x7.3.0x2` is the
  * scenario's digest, then actors by number, with a count where one takes several steps in a row.
  */
-import { argumentString } from '../state/arguments.ts'
-import { VgicError } from '../state/vgic-error.ts'
+import { argumentString } from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 
 /** Writes a schedule. */
 export function writeSchedule(digest: number, actors: readonly number[]): string {

@@ -2,13 +2,14 @@
  * Which invariants a step can break, and whether it did. A step that changes only its thread's and its vCPU's
  * words, or its PE's without entering, can break none but those of questions, and of what it must find.
  */
+
+import { argumentList, shown } from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { VCPU_IRQ } from '../hyp/vcpu.ts'
-import { argumentList, shown } from '../state/arguments.ts'
-import { VgicError } from '../state/vgic-error.ts'
+import { VCPU_IRQ } from '../hyp/records/vcpu.ts'
+import type { Actor, Machine } from '../scenario/machine.ts'
 import type { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
-import type { Actor, Machine } from './machine.ts'
 import { StepContexts } from './step-context.ts'
 import {
   ASKS,

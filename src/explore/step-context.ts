@@ -4,14 +4,12 @@
  * looks right all the same.
  */
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
-import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich.ts'
+import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
 import { EC_DATA_ABORT, EC_SYSREG, ESR_EC } from '../arch/syndrome.ts'
-import { PCPU_HCR_EL2 } from '../gic/pcpu.ts'
-import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/virtual-interface.ts'
-import { OP_END, OP_WORDS } from '../hyp/guest-program.ts'
-import { GUEST_PC } from '../hyp/guest-record.ts'
-import { TABLE_SHIFT } from '../hyp/program.ts'
-import * as op from '../hyp/steps.ts'
+import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
+import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
+import { OP_END, OP_WORDS } from '../hyp/records/guest-program.ts'
+import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   TASK_SLEEPING,
   THREAD_IRQS_OFF,
@@ -32,10 +30,12 @@ import {
   VCPU_THREAD,
   VCPU_USED_LRS,
   VCPU_VMCR,
-} from '../hyp/vcpu.ts'
-import { VM_STOPPER } from '../hyp/vm.ts'
+} from '../hyp/records/vcpu.ts'
+import { VM_STOPPER } from '../hyp/records/vm.ts'
+import { TABLE_SHIFT } from '../hyp/run/program.ts'
+import * as op from '../hyp/run/steps.ts'
+import type { Machine } from '../scenario/machine.ts'
 import type { InvariantId } from './invariants.ts'
-import type { Machine } from './machine.ts'
 
 /** `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2` are so many at most. */
 const ACTIVE_PRIORITIES = 4

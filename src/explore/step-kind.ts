@@ -1,11 +1,12 @@
 /** What the explorer knows of a step before it is taken: how far its changes reach, and what is checked after it. */
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
-import { ICC_DIR_EL1 } from '../arch/icc.ts'
-import { PCPU_HCR_EL2 } from '../gic/pcpu.ts'
-import { OP_DIR, OP_QUIESCE, OP_SEV, OP_WORDS, OP_WRITE } from '../hyp/guest-program.ts'
-import { GUEST_PC } from '../hyp/guest-record.ts'
-import { THREAD_IN_GUEST } from '../hyp/run-loop.ts'
-import type { Step } from '../hyp/step.ts'
+import { ICC_DIR_EL1 } from '../arch/icc-registers.ts'
+import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
+import { OP_DIR, OP_QUIESCE, OP_SEV, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
+import { GUEST_PC } from '../hyp/records/guest-record.ts'
+import { VCPU_AP_COUNT, VCPU_NOTIFIER, VCPU_PC, VCPU_PE, VCPU_USED_LRS } from '../hyp/records/vcpu.ts'
+import { THREAD_IN_GUEST } from '../hyp/run/run-loop.ts'
+import type { Step } from '../hyp/run/step.ts'
 import {
   accessStopped,
   accessStoppedFromMemory,
@@ -21,9 +22,8 @@ import {
   STEP_RUNNABLE_ON_DEMAND,
   timerLoad,
   timerSync,
-} from '../hyp/steps.ts'
-import { VCPU_AP_COUNT, VCPU_NOTIFIER, VCPU_PC, VCPU_PE, VCPU_USED_LRS } from '../hyp/vcpu.ts'
-import type { Actor, Machine } from './machine.ts'
+} from '../hyp/run/steps.ts'
+import type { Actor, Machine } from '../scenario/machine.ts'
 import { hasNeeds } from './step-context.ts'
 
 /** How far its changes reach, the low bits of a kind: anywhere. */

@@ -1,9 +1,9 @@
 /** A PE and its redistributor for people, as a line. */
-import { GICR_WAKER_ChildrenAsleep, GICR_WAKER_ProcessorSleep } from '../arch/gicr.ts'
-import { PE_LINES } from './lines.ts'
-import { type OutputLine, outputLines } from './output-lines.ts'
-import { DAIF_F, DAIF_I, exceptionLevel, PCPU_PSTATE } from './pcpu.ts'
-import { GICR_WAKER } from './redistributor-words.ts'
+import { GICR_WAKER_ChildrenAsleep, GICR_WAKER_ProcessorSleep } from '../arch/gicr-registers.ts'
+import { PE_LINES } from './cpu-interface/lines.ts'
+import { type OutputLine, outputLines } from './cpu-interface/output-lines.ts'
+import { DAIF_F, DAIF_I, exceptionLevel, PCPU_PSTATE } from './cpu-interface/pcpu.ts'
+import { GICR_WAKER } from './distributor/redistributor-words.ts'
 import type { Silicon } from './silicon.ts'
 
 /** What a CPU is doing, as far as the GIC knows. It prints as one line. */

@@ -5,6 +5,7 @@
 
 import { halves, joined } from '../arch/doubleword.ts'
 import { FIRST_PPI, FIRST_SPI } from '../arch/intid.ts'
+import { RegisterValue, registerByEncoding } from '../arch/register-value.ts'
 import { ESR_EC } from '../arch/syndrome.ts'
 import {
   argumentBigint,
@@ -15,13 +16,13 @@ import {
   argumentOneOf,
   argumentWord,
   shown,
-} from '../state/arguments.ts'
+} from '../errors/arguments.ts'
+import { counted, listed } from '../errors/printed.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import { blankImage, checkLength, HEADER, type ImageBytes, openImage } from '../state/image.ts'
 import { Layout, recordType } from '../state/layout.ts'
 import { type Difference, MachineState } from '../state/machine-state.ts'
 import type { MemoryPool } from '../state/memory-pool.ts'
-import { counted, listed } from '../state/printed.ts'
-import { VgicError } from '../state/vgic-error.ts'
 import {
   type CheckedGicConfig,
   checkGicConfig,
@@ -29,16 +30,21 @@ import {
   type GicConfig,
   loadGicConfig,
   storeGicConfig,
-} from './config.ts'
+} from './config/config.ts'
+import { LINE_VFIQ, LINE_VIRQ, PE_LINES } from './cpu-interface/lines.ts'
+import {
+  checkHost,
+  type GicHost,
+  MAINTENANCE_PPI,
+  type OutputLine,
+  outputLines,
+} from './cpu-interface/output-lines.ts'
+import { DAIF_F, DAIF_I, PCPU_TRAP } from './cpu-interface/pcpu.ts'
 import { CpuState } from './cpu-state.ts'
 import { completeEffect, pendingEffects } from './effects.ts'
-import { explainMsi, type MsiExplanation } from './its/explain-msi.ts'
+import { explainMsi, type MsiExplanation } from './explain-msi.ts'
 import { type ItsContents, inspectTables } from './its/inspect-tables.ts'
 import type { Its } from './its/its.ts'
-import { LINE_VFIQ, LINE_VIRQ, PE_LINES } from './lines.ts'
-import { checkHost, type GicHost, MAINTENANCE_PPI, type OutputLine, outputLines } from './output-lines.ts'
-import { DAIF_F, DAIF_I, PCPU_TRAP } from './pcpu.ts'
-import { RegisterValue, registerByEncoding } from './register-value.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 
 /** What a WFI or WFE did: it completed at once, the PE waits, or it trapped to EL2 (see {@link Gic.lastTrap}). */

@@ -4,15 +4,15 @@
  * outside all frames, which belongs to somebody else.
  */
 import { FIRST_SPI } from '../arch/intid.ts'
-import { GICD_SIZE, redistributorSize } from './config.ts'
-import { type Distributor, distributorMap } from './distributor.ts'
-import { ICACTIVER, ISACTIVER } from './interrupt-registers.ts'
-import { gitsMap } from './its/gits-registers.ts'
+import { GICD_SIZE, redistributorSize } from './config/config.ts'
+import { ITS_FRAMES } from './config/its-config.ts'
+import { type Distributor, distributorMap } from './distributor/distributor.ts'
+import { ICACTIVER, ISACTIVER } from './distributor/interrupt-registers.ts'
+import { DISTRIBUTOR } from './distributor/physical-interrupts.ts'
+import { type Redistributor, SGI_BASE } from './distributor/redistributor.ts'
+import { DOUBLEWORD } from './frames/register-map.ts'
+import { gitsMap } from './its/gits-frame.ts'
 import type { Its } from './its/its.ts'
-import { ITS_FRAMES } from './its/its-config.ts'
-import { DISTRIBUTOR } from './physical-interrupts.ts'
-import { type Redistributor, SGI_BASE } from './redistributor.ts'
-import { DOUBLEWORD } from './register-map.ts'
 
 /** No CPU: the distributor's frame, or no frame. Below are the frames of ITSs, the first one at GITS_FRAMES. */
 const GICD_FRAME = -1

@@ -3,37 +3,23 @@
  * vCPUs with their threads, and the guests. What moves it is the caller.
  */
 import { FIRST_PPI, FIRST_SPI, INTID_NONE } from '../arch/intid.ts'
-import { type CheckedGicConfig, configRecords, storeGicConfig } from '../gic/config.ts'
-import type { GicHost } from '../gic/output-lines.ts'
-import { DAIF_F, DAIF_I, PSTATE_EL1 } from '../gic/pcpu.ts'
+import { type CheckedGicConfig, configRecords, storeGicConfig } from '../gic/config/config.ts'
+import type { GicHost } from '../gic/cpu-interface/output-lines.ts'
+import { DAIF_F, DAIF_I, PSTATE_EL1 } from '../gic/cpu-interface/pcpu.ts'
 import { Silicon, siliconRecords } from '../gic/silicon.ts'
 import { blankImage, HEADER } from '../state/image.ts'
 import { Layout, type RecordType, recordType } from '../state/layout.ts'
 import { MachineState } from '../state/machine-state.ts'
-import { affinityOf } from './affinity.ts'
-import { ApLists } from './ap-list.ts'
-import { ArchTimers, timerIntids } from './arch-timer.ts'
-import { checkDesign } from './check-design.ts'
-import { COST_FIRST_ENTRY } from './cost-row.ts'
-import type { Design } from './design.ts'
-import { GUEST_RUNS, GUEST_WAITS, Guest } from './guest.ts'
-import type { GuestProgram } from './guest-program.ts'
-import { GUEST_ACK, MAX_DEPTH } from './guest-record.ts'
-import { Halt, type HaltPolling } from './halt.ts'
-import { bootHostGic, type PhysicalSpi } from './host-gic.ts'
-import { HostInterrupts } from './host-interrupts.ts'
-import { Injection } from './injection.ts'
-import { Kicks } from './kick.ts'
-import { MappedInterrupts } from './mapped-interrupts.ts'
-import { OnSpin } from './on-spin.ts'
-import { OwnSteps } from './own-steps.ts'
-import { compile, FIRST_PC, stepNames } from './program.ts'
-import { RunLoop } from './run-loop.ts'
-import { hostRecord, Scheduler } from './scheduler.ts'
-import { Seam } from './seam.ts'
-import { StopVm } from './stop-vm.ts'
-import { VCPU_COST, VCPU_INDEX, VCPU_LAST_CPU, VCPU_PC, VCPU_SPSR, VCPU_VMCR } from './vcpu.ts'
-import type { GuestFrames } from './vgic-dist.ts'
+import { GUEST_RUNS, GUEST_WAITS, Guest } from './guest/guest.ts'
+import { bootHostGic, type PhysicalSpi } from './host/host-gic.ts'
+import { Kicks } from './host/kick.ts'
+import { hostRecord, Scheduler } from './host/scheduler.ts'
+import { Seam } from './host/seam.ts'
+import { affinityOf } from './records/affinity.ts'
+import { COST_FIRST_ENTRY } from './records/cost-row.ts'
+import type { GuestProgram } from './records/guest-program.ts'
+import { GUEST_ACK, MAX_DEPTH } from './records/guest-record.ts'
+import { VCPU_COST, VCPU_INDEX, VCPU_LAST_CPU, VCPU_PC, VCPU_SPSR, VCPU_VMCR } from './records/vcpu.ts'
 import {
   IRQ_EDGE,
   IRQ_ENABLED,
@@ -41,9 +27,7 @@ import {
   IRQ_HW,
   IRQ_PRIORITY_SHIFT,
   IRQ_TARGET_SHIFT,
-} from './vgic-irq.ts'
-import { PPI_RESET, SGI_RESET, SPI_RESET, VgicMmio } from './vgic-mmio.ts'
-import { VgicV3 } from './vgic-v3.ts'
+} from './records/vgic-irq.ts'
 import {
   MAPPED_IRQ,
   MAPPED_PINTID,
@@ -52,7 +36,23 @@ import {
   VM_ENABLED,
   type VmPlace,
   vmRecords,
-} from './vm.ts'
+} from './records/vm.ts'
+import { checkDesign } from './run/check-design.ts'
+import type { Design } from './run/design.ts'
+import { Halt, type HaltPolling } from './run/halt.ts'
+import { HostInterrupts } from './run/host-interrupts.ts'
+import { Injection } from './run/injection.ts'
+import { OnSpin } from './run/on-spin.ts'
+import { OwnSteps } from './run/own-steps.ts'
+import { compile, FIRST_PC, stepNames } from './run/program.ts'
+import { RunLoop } from './run/run-loop.ts'
+import { StopVm } from './run/stop-vm.ts'
+import { ApLists } from './vgic/ap-list.ts'
+import { ArchTimers, timerIntids } from './vgic/arch-timer.ts'
+import { MappedInterrupts } from './vgic/mapped-interrupts.ts'
+import type { GuestFrames } from './vgic/vgic-dist.ts'
+import { PPI_RESET, SGI_RESET, SPI_RESET, VgicMmio } from './vgic/vgic-mmio.ts'
+import { VgicV3 } from './vgic/vgic-v3.ts'
 
 /** How an interrupt of the VM is configured when the run begins. */
 export interface InterruptSetup {

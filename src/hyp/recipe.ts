@@ -2,8 +2,9 @@
  * A digest of what a machine is made of, stored in its images: one of another machine whose state happens to have the
  * same size is refused.
  */
-import type { Design } from './design.ts'
+
 import type { VmSetup } from './hypervisor.ts'
+import type { Design } from './run/design.ts'
 
 /** Of a VM, its guests' operations, its design, and what surrounds it. */
 export function digestOf(setup: VmSetup, design: Design, surroundings: readonly unknown[] = []): number {

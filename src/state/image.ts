@@ -4,9 +4,9 @@
  * fresh machine opens its reset image. Images are little-endian words in memory order of the platform, which
  * every JavaScript engine of today has as little-endian.
  */
-import { shown } from './arguments.ts'
+import { shown } from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import { type Layout, recordType } from './layout.ts'
-import { VgicError } from './vgic-error.ts'
 
 /** 'vgic' in ASCII, the first word of every image. */
 const MAGIC = 0x63696776

@@ -6,7 +6,7 @@
  * image's size, what is hashed, and the names that a diff prints.
  */
 import type { RegisterView } from '../arch/field.ts'
-import { VgicError } from './vgic-error.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 
 /**
  * What a word is to snapshots and comparison. All classes are saved and restored.

@@ -3,10 +3,10 @@
  * are word offsets into `words`.
  */
 import { extract } from '../arch/field.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import { hashWords } from './hash.ts'
 import { type ImageBytes, type ImageKind, openImage } from './image.ts'
 import type { Layout } from './layout.ts'
-import { VgicError } from './vgic-error.ts'
 
 /** One difference between two states. */
 export interface Difference {

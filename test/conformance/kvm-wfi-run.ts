@@ -4,9 +4,9 @@
  * there; time passes when nobody can go on.
  */
 import type { Actor, ScenarioMachine, StepEvent } from 'vgic/scenario'
-import { timerIntids } from '../../src/hyp/arch-timer.ts'
-import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from '../../src/hyp/guest-record.ts'
-import { VCPU_PC, VCPU_PE } from '../../src/hyp/vcpu.ts'
+import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from '../../src/hyp/records/guest-record.ts'
+import { VCPU_PC, VCPU_PE } from '../../src/hyp/records/vcpu.ts'
+import { timerIntids } from '../../src/hyp/vgic/arch-timer.ts'
 import { type Case, type GuestOp, type Stimulus, said } from './kvm-wfi-case.ts'
 import { type BuiltCase, END, type PlacedOp, redistributorAt, SETUP_END } from './kvm-wfi-scenario.ts'
 import { isHostsOwn } from './recording.ts'

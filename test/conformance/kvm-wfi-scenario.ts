@@ -13,7 +13,7 @@ import {
   type ScenarioMachine,
   scenario,
 } from 'vgic/scenario'
-import { timerIntids } from '../../src/hyp/arch-timer.ts'
+import { timerIntids } from '../../src/hyp/vgic/arch-timer.ts'
 import { type Case, type GuestOp, handlerOp, type Program } from './kvm-wfi-case.ts'
 import { encodingOf, registers } from './registers.ts'
 

@@ -3,7 +3,7 @@ import { inspect } from 'node:util'
 import { Gic, HCR_EL2, ICH_VTR_EL2 } from 'vgic'
 import { type Design, designs, Run, ScenarioMachine, scenario, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { counted, listed } from '../../src/state/printed.ts'
+import { counted, listed } from '../../src/errors/printed.ts'
 
 const GICR_WAKER = 0x080a_0014
 const design: Design = designs.wfiHandler

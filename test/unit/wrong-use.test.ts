@@ -24,7 +24,7 @@ import {
   VirtualMachine,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { nearest } from '../../src/state/did-you-mean.ts'
+import { nearest } from '../../src/errors/did-you-mean.ts'
 
 type Case = readonly [what: string, call: () => unknown, code: VgicErrorCode, message: string]
 

@@ -3,20 +3,21 @@
  * the bounds that show it. Explored with the bug, the entry's invariant breaks; with the good design, the same
  * scenario and bounds end complete.
  */
-import { type Design, ownStep } from '../../hyp/design.ts'
-import { candidateOnDemand, designs } from '../../hyp/designs.ts'
-import { edit } from '../../hyp/edit.ts'
-import { flushActiveFirst } from '../../hyp/steps.ts'
+
 import {
   argumentFunction,
   argumentOneOf,
   argumentOptions,
   argumentString,
   type Fields,
-} from '../../state/arguments.ts'
+} from '../../errors/arguments.ts'
+import { type Design, ownStep } from '../../hyp/run/design.ts'
+import { candidateOnDemand, designs } from '../../hyp/run/designs.ts'
+import { edit } from '../../hyp/run/edit.ts'
+import { flushActiveFirst } from '../../hyp/run/steps.ts'
+import { type Scenario, scenario } from '../../scenario/builder.ts'
 import { type Bounds, explore, type Report } from '../explorer.ts'
 import { type InvariantId, invariants } from '../invariants.ts'
-import { type Scenario, scenario } from '../scenario.ts'
 
 /** A bug. */
 export interface MuseumEntry {

@@ -13,10 +13,10 @@ import {
   GITS_CREADR_Stalled,
   GITS_CTLR_Enabled,
   GITS_CWRITER_Offset,
-} from '../../arch/gits.ts'
+} from '../../arch/gits-registers.ts'
 import { COMMAND_SIZE } from '../../arch/its-commands.ts'
-import type { HostEvents } from '../host-events.ts'
-import type { Memory } from '../memory.ts'
+import type { HostEvents } from '../config/host-events.ts'
+import type { Memory } from '../config/memory.ts'
 import { type Commands, DONE, STALL } from './commands.ts'
 import { GITS_CBASER, GITS_CREADR, GITS_CTLR, GITS_CWRITER, ITS_COMMAND } from './its-records.ts'
 

@@ -43,11 +43,11 @@ import {
   UNMAPPED_DEVICE,
   UNMAPPED_INTERRUPT,
 } from '../../arch/its-commands.ts'
+import { COLLECTION_UNMAPPED, MEMORY_REFUSED, TRANSLATED } from '../config/translation-faults.ts'
 import type { Lpis } from '../lpi/lpis.ts'
 import { ITS_COMMAND, ITS_FOUND_CPU, ITS_FOUND_ICID, ITS_FOUND_INTID } from './its-records.ts'
 import type { ItsTables } from './its-tables.ts'
 import type { Targets } from './targets.ts'
-import { COLLECTION_UNMAPPED, MEMORY_REFUSED, TRANSLATED } from './translation-faults.ts'
 
 /** How a command ends, but for the bytes of command errors. */
 export const DONE = 0

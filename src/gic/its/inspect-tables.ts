@@ -1,5 +1,6 @@
 /** What software has put into the tables of an ITS, as plain data. */
 import { FIRST_LPI } from '../../arch/intid.ts'
+import { MEMORY_REFUSED, TRANSLATED } from '../config/translation-faults.ts'
 import type { Its } from './its.ts'
 import {
   COLLECTION_TABLE,
@@ -9,7 +10,6 @@ import {
   ITS_FOUND_INTID,
   ITS_ITT,
 } from './its-records.ts'
-import { MEMORY_REFUSED, TRANSLATED } from './translation-faults.ts'
 
 /** An event of a device. */
 export interface EventEntry {

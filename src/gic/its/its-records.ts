@@ -5,7 +5,7 @@ import {
   GITS_CREADR_VIEW,
   GITS_CTLR_VIEW,
   GITS_CWRITER_VIEW,
-} from '../../arch/gits.ts'
+} from '../../arch/gits-registers.ts'
 import { type RecordType, recordType } from '../../state/layout.ts'
 
 export const GITS_CTLR = 0

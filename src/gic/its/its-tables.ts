@@ -18,8 +18,17 @@ import {
   GITS_BASER_HIGH_Valid,
   GITS_BASER_Page_Size,
   GITS_BASER_Size,
-} from '../../arch/gits.ts'
-import type { Memory } from '../memory.ts'
+} from '../../arch/gits-registers.ts'
+import type { Memory } from '../config/memory.ts'
+import {
+  COLLECTION_UNMAPPED,
+  DEVICE_OUT_OF_RANGE,
+  DEVICE_UNMAPPED,
+  EVENT_OUT_OF_RANGE,
+  EVENT_UNMAPPED,
+  MEMORY_REFUSED,
+  TRANSLATED,
+} from '../config/translation-faults.ts'
 import {
   COLLECTION_TABLE,
   DEVICE_TABLE,
@@ -31,15 +40,6 @@ import {
   ITS_ITT,
   type ItsLimits,
 } from './its-records.ts'
-import {
-  COLLECTION_UNMAPPED,
-  DEVICE_OUT_OF_RANGE,
-  DEVICE_UNMAPPED,
-  EVENT_OUT_OF_RANGE,
-  EVENT_UNMAPPED,
-  MEMORY_REFUSED,
-  TRANSLATED,
-} from './translation-faults.ts'
 
 const ENTRY_VALID = 0x40000000
 const ADDRESS_HIGH = 0xfffff

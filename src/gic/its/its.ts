@@ -17,13 +17,14 @@ import {
   GITS_TYPER_HIGH_CIL,
   GITS_TYPER_Physical,
   GITS_TYPER_PTA,
-} from '../../arch/gits.ts'
+} from '../../arch/gits-registers.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
 import { COMMAND_ADDRESS, ITS_SYNC } from '../../arch/its-commands.ts'
-import type { CheckedGicConfig } from '../config.ts'
-import type { HostEvents } from '../host-events.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
+import type { HostEvents } from '../config/host-events.ts'
+import type { Memory } from '../config/memory.ts'
+import { MEMORY_REFUSED, TRANSLATED, translationFaults } from '../config/translation-faults.ts'
 import type { Lpis } from '../lpi/lpis.ts'
-import type { Memory } from '../memory.ts'
 import { AcceptedMessages } from './accepted-messages.ts'
 import { CommandQueue } from './command-queue.ts'
 import { Commands } from './commands.ts'
@@ -39,7 +40,6 @@ import {
 } from './its-records.ts'
 import { ITT_ENTRY_SIZE, ItsTables } from './its-tables.ts'
 import { Targets } from './targets.ts'
-import { MEMORY_REFUSED, TRANSLATED, translationFaults } from './translation-faults.ts'
 
 /** Type and Entry_Size of `GITS_BASER<n>`: devices and collections, 8 bytes an entry. */
 const BASER_FIXED = 0x071f0000

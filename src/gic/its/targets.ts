@@ -2,8 +2,8 @@
  * What RDbase means in a command (IHI 0069, "GITS_TYPER.PTA"): a redistributor, by its Processor_Number or by the
  * address of its frames. Both are in bits 51:16 of a doubleword.
  */
-import type { CheckedGicConfig } from '../config.ts'
-import { redistributorSize } from '../config.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
+import { redistributorSize } from '../config/config.ts'
 
 export class Targets {
   /** By CPU: its RDbase, bits 47:16 and 51:48 of the doubleword. */

@@ -4,8 +4,8 @@
  * software invalidates it, so that a change of memory has no effect before. With the choice `lpiConfig: uncached` it is
  * read again at each use.
  */
-import type { CheckedGicConfig } from '../config.ts'
-import type { Memory } from '../memory.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
+import type { Memory } from '../config/memory.ts'
 import { CACHED, cacheWords, chunksOf, LPIS_PER_CHUNK, NO_RANK } from './lpi-records.ts'
 
 export const LPI_ENABLE = 0x1

@@ -5,7 +5,7 @@
  *
  * LPIs are counted from 0: LPI n has INTID 8192 + n.
  */
-import { GICR_PENDBASER_VIEW, GICR_PROPBASER_VIEW } from '../../arch/gicr.ts'
+import { GICR_PENDBASER_VIEW, GICR_PROPBASER_VIEW } from '../../arch/gicr-registers.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
 import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
 

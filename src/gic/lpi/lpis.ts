@@ -13,13 +13,13 @@
  * - Where memory refuses a configuration byte the LPI is disabled until software invalidates it; where it refuses a
  *   word of the pending table, what is behind that word is not pending, or is lost.
  */
-import { GICR_CTLR_EnableLPIs } from '../../arch/gicr.ts'
+import { GICR_CTLR_EnableLPIs } from '../../arch/gicr-registers.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
-import type { CheckedGicConfig } from '../config.ts'
-import type { HostEvents } from '../host-events.ts'
-import type { Memory } from '../memory.ts'
-import type { PhysicalInterrupts } from '../physical-interrupts.ts'
-import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER } from '../redistributor-words.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
+import type { HostEvents } from '../config/host-events.ts'
+import type { Memory } from '../config/memory.ts'
+import type { PhysicalInterrupts } from '../distributor/physical-interrupts.ts'
+import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER } from '../distributor/redistributor-words.ts'
 import { LpiConfiguration, rankLpi } from './lpi-configuration.ts'
 import {
   existingLpis,

@@ -7,7 +7,7 @@
  * An LPI that becomes pending, or no longer is, changes the nodes above it and no other; mostly not even all of these.
  * So nothing is searched: 65,536 LPIs have one level more than 64.
  */
-import { lowestBit } from '../cpu-interface.ts'
+import { lowestBit } from '../cpu-interface/cpu-interface.ts'
 import { LPI_PENDING, levelsOf, NO_RANK } from './lpi-records.ts'
 
 /** What gives an LPI its rank: a cache of the configuration, by its handle. */

@@ -1,0 +1,95 @@
+/** Register values for people: they print their fields, in logs and in util.inspect. */
+
+import { argumentEncoding, argumentList, argumentObject, argumentString } from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
+import { joined } from './doubleword.ts'
+import { checkHalf, checkView, describe, extract, type RegisterView } from './field.ts'
+import { HCR_EL2_REGISTER } from './hcr-el2.ts'
+import { iccRegisters } from './icc-registers.ts'
+import {
+  ichRegisters,
+  LR_EOI,
+  LR_Group,
+  LR_HW,
+  LR_Priority,
+  LR_pINTID,
+  LR_State,
+  listRegisterStates,
+  listRegisterView,
+} from './ich-registers.ts'
+import { intidName } from './intid.ts'
+import { type SystemRegister, sysregName } from './sysreg.ts'
+
+const registers = new Map<number, SystemRegister>(
+  [...iccRegisters, ...ichRegisters, HCR_EL2_REGISTER].map((register) => [register.encoding, register]),
+)
+
+/** The declaration of a system register. Throws an `argument` error for an encoding that this library does not know. */
+export function registerByEncoding(encoding: number): SystemRegister {
+  const register = registers.get(argumentEncoding(encoding))
+  if (register) return register
+  throw new VgicError(
+    'argument',
+    `${sysregName(encoding)} is not a register of the GIC: use one of the ICC_ or ICH_ constants.`,
+  )
+}
+
+/** `pending SPI 40 prio 0xa0 group 1 -> pINTID 40`: what a list register holds, in the words of its fields. */
+export function describeListRegister(low: number, high: number): string {
+  checkHalf('low', low)
+  checkHalf('high', high)
+  const state = listRegisterStates[LR_State(high)]
+  if (low === 0 && high === 0) return 'empty'
+  const hardware = high & LR_HW ? ` -> pINTID ${LR_pINTID(high)}` : high & LR_EOI ? ' EOI' : ''
+  const priority = LR_Priority(high).toString(16).padStart(2, '0')
+  return `${state} ${intidName(low)} prio 0x${priority} group ${high & LR_Group ? 1 : 0}${hardware}`
+}
+
+/** A register's value. It prints as `ICH_VMCR_EL2 0xf84c000b (VPMR=0xf8 ...)`. */
+export class RegisterValue {
+  constructor(
+    /** The register it is of. */
+    readonly register: SystemRegister,
+    /** Bits 31:0. */
+    readonly low: number,
+    /** Bits 63:32. */
+    readonly high: number,
+  ) {
+    argumentObject('register', register, 'a system register, such as those of iccRegisters and ichRegisters')
+    argumentString('register.name', register.name)
+    const views = argumentList('register.views', register.views, 'views')
+    checkView('register.views[0]', views[0])
+    checkHalf('low', low)
+    checkHalf('high', high)
+  }
+
+  /** All 64 bits. */
+  get value(): bigint {
+    return joined(this.low, this.high)
+  }
+
+  /** The fields by name, as unsigned numbers. */
+  get fields(): Record<string, number> {
+    const named = this.view.fields.filter(({ reserved }) => !reserved)
+    return Object.fromEntries(named.map((f) => [f.name, extract(f, this.low, this.high)]))
+  }
+
+  /** The register's name, its value and its fields. */
+  toString(): string {
+    const { name } = this.register
+    const meaning = /^ICH_LR/.test(name)
+      ? describeListRegister(this.low, this.high)
+      : describe(this.view, this.low, this.high)
+    return `${name} 0x${this.value.toString(16)} (${meaning})`
+  }
+
+  /** What Node's util.inspect prints. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
+  }
+
+  private get view(): RegisterView {
+    const { views, name } = this.register
+    return /^ICH_LR/.test(name) ? listRegisterView(this.high) : views[0]
+  }
+}

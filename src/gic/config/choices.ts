@@ -1,0 +1,142 @@
+/**
+ * Where the architecture leaves a choice, or where implementations are known to differ and both sides can be
+ * defended: one named choice each, collected in profiles. Each is read in one place of the silicon.
+ * Plain bugs of an implementation are not choices.
+ */
+import { configOneOf, configOptions, type Fields } from '../../errors/arguments.ts'
+
+/** The choices of the silicon. */
+export interface Choices {
+  /**
+   * What a list register with an LPI becomes when it is acknowledged. `invalid`: LPIs have no active state
+   * (IHI 0069, "LPIs"). `active`: it stays until the EOI, as on QEMU 7.2, and a further MSI makes it
+   * pending and active.
+   */
+  readonly lpiActive: 'invalid' | 'active'
+  /**
+   * What the pending group priority is compared with to decide on preemption. `running`: the running
+   * priority as the active priorities registers recorded it. `running-masked`: the running priority with
+   * the pending interrupt's group mask applied, as QEMU 7.2 does. They differ only when the two groups use
+   * different binary points, or when a binary point was written since the acknowledge.
+   */
+  readonly preemptMask: 'running' | 'running-masked'
+  /**
+   * What a pending interrupt of a group that the CPU interface disables (`ICC_IGRPEN<n>_EL1`) does to pending ones of
+   * the other group. `not-forwarded`: nothing, it is not forwarded to the CPU interface. `hides`: where it has the
+   * higher priority, HPPIR and IAR have nothing and nothing is signalled, as on QEMU 7.2.
+   */
+  readonly disabledGroup: 'not-forwarded' | 'hides'
+  /**
+   * How many bits `GICD_IPRIORITYR<n>` and `GICR_IPRIORITYR<n>` have. `implemented`: those of the CPU interface, the
+   * others are RAZ/WI. `eight-bits`: all, interrupts are ordered by them, and one of priority 0xff is never pending for
+   * a CPU interface, as on QEMU 7.2.
+   */
+  readonly distributorPriority: 'implemented' | 'eight-bits'
+  /**
+   * What GICR_WAKER does. `holds`: while the PE sleeps, no interrupt is forwarded to it, and one that would be raises a
+   * wake request. `ignored`: the register reads back and has no effect, as on QEMU 7.2; the power management of a PE is
+   * IMPLEMENTATION DEFINED. Guests that never write GICR_WAKER, as kvm-unit-tests do not, get interrupts with `ignored`
+   * only.
+   */
+  readonly waker: 'holds' | 'ignored'
+  /**
+   * What ICC_SGI1R_EL1 does to a target whose SGI is in group 0, with one Security state. `ignored`: nothing; the
+   * register generates group 1 SGIs, as its description says and as on QEMU 7.2. `forwarded`: the SGI is made pending,
+   * as Linux KVM's vGIC does; GICR_NSACR, which forbids it to the Non-secure side of two Security states, is not there.
+   * Software that uses the register of an SGI's group sees no difference.
+   */
+  readonly sgi1rGroup0: 'ignored' | 'forwarded'
+  /**
+   * What the SGI registers do with a range selector where none is supported (CONSTRAINED UNPREDICTABLE). `ignored`: it
+   * is taken as 0, as on QEMU 7.2. `no-target`: no PE is targeted.
+   */
+  readonly sgiRangeSelector: 'ignored' | 'no-target'
+  /**
+   * Whether redistributors cache the configuration of LPIs. `cached`: a byte is read when an LPI is first used, and a
+   * change of it in memory has no effect before INV, INVALL, GICR_INVLPIR or GICR_INVALLR. `uncached`: it is read again
+   * whenever the LPI is made pending, as QEMU 7.2 does; an LPI that is pending is not looked at again by itself.
+   */
+  readonly lpiConfig: 'cached' | 'uncached'
+  /**
+   * What GICR_PENDBASER.PTZ does. `honoured`: the pending table is not read when EnableLPIs is set next, and the bit
+   * reads as zero. `ignored`: the table is always read, and the bit reads as written, as on QEMU 7.2.
+   */
+  readonly pendingTableZero: 'honoured' | 'ignored'
+  /**
+   * What a command error does. `ignored`: the command has no effect, the host hears of it, and the queue goes on, as on
+   * QEMU 7.2. `stall`: the queue stops at the command with GITS_CREADR.Stalled set until software writes
+   * GITS_CWRITER.Retry. Where memory refuses an access, the queue always stalls.
+   */
+  readonly commandErrors: 'ignored' | 'stall'
+  /**
+   * What of GITS_CWRITER and GITS_CREADR is there. `architected`: the offset and GITS_CREADR.Stalled; GITS_CREADR is
+   * read only. `as-written`: all bits but Retry and Stalled, and GITS_CREADR can be written while the ITS is disabled, as
+   * on QEMU 7.2. Only the offset has an effect.
+   */
+  readonly queueRegisters: 'architected' | 'as-written'
+}
+
+/** Every choice with its values; a value's index is how an image stores it. */
+export const choiceValues: { readonly [K in keyof Choices]: readonly Choices[K][] } = {
+  lpiActive: ['invalid', 'active'],
+  preemptMask: ['running', 'running-masked'],
+  disabledGroup: ['not-forwarded', 'hides'],
+  distributorPriority: ['implemented', 'eight-bits'],
+  waker: ['holds', 'ignored'],
+  sgi1rGroup0: ['ignored', 'forwarded'],
+  sgiRangeSelector: ['ignored', 'no-target'],
+  lpiConfig: ['cached', 'uncached'],
+  pendingTableZero: ['honoured', 'ignored'],
+  commandErrors: ['ignored', 'stall'],
+  queueRegisters: ['architected', 'as-written'],
+}
+/** The names of the choices, in the order in which an image stores them. */
+export const choiceNames = Object.keys(choiceValues) as readonly (keyof Choices)[]
+
+/** The name of a profile. */
+export type ProfileName = 'arch' | 'qemu-7.2'
+
+/** Named sets of choices. `arch` is the default. */
+export const profiles: Readonly<Record<ProfileName, Choices>> = {
+  /** The plain reading of the architecture. */
+  arch: {
+    lpiActive: 'invalid',
+    preemptMask: 'running',
+    disabledGroup: 'not-forwarded',
+    distributorPriority: 'implemented',
+    waker: 'holds',
+    sgi1rGroup0: 'ignored',
+    sgiRangeSelector: 'ignored',
+    lpiConfig: 'cached',
+    pendingTableZero: 'honoured',
+    commandErrors: 'ignored',
+    queueRegisters: 'architected',
+  },
+  /** What QEMU 7.2's GICv3 does. */
+  'qemu-7.2': {
+    lpiActive: 'active',
+    preemptMask: 'running-masked',
+    disabledGroup: 'hides',
+    distributorPriority: 'eight-bits',
+    waker: 'ignored',
+    sgi1rGroup0: 'ignored',
+    sgiRangeSelector: 'ignored',
+    lpiConfig: 'uncached',
+    pendingTableZero: 'ignored',
+    commandErrors: 'ignored',
+    queueRegisters: 'as-written',
+  },
+}
+
+const choiceFields = Object.fromEntries(choiceNames.map((name) => [name, true])) as Fields<Choices>
+
+/** A profile's choices with single ones replaced. Throws a `config` error for a name or value that does not exist. */
+export function chooseFrom(profile: ProfileName, replaced: Partial<Choices>): Choices {
+  configOneOf('profile', profile, Object.keys(profiles) as ProfileName[])
+  configOptions('choices', replaced, choiceFields)
+  const given = Object.entries(replaced).filter(([, value]) => value !== undefined)
+  for (const [name, value] of given) {
+    configOneOf<string>(`choices.${name}`, value, choiceValues[name as keyof Choices])
+  }
+  return { ...profiles[profile], ...Object.fromEntries(given) }
+}

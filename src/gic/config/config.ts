@@ -1,0 +1,484 @@
+/**
+ * What a GIC is configured to: a plain object for people, checked and completed here, and stored in every
+ * image, from which the same configuration is read back.
+ */
+import { FIRST_SPECIAL, FIRST_SPI } from '../../arch/intid.ts'
+import {
+  configBoolean,
+  configInteger,
+  configList,
+  configOneOf,
+  configOptions,
+  type Fields,
+  shown,
+} from '../../errors/arguments.ts'
+import { VgicError } from '../../errors/vgic-error.ts'
+import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
+import { defaultAffinity } from './affinities.ts'
+import { type Choices, choiceNames, choiceValues, chooseFrom, type ProfileName } from './choices.ts'
+import { checkIts, ITS_CONFIG, ITS_FRAMES, type ItsConfig, loadIts, storeIts } from './its-config.ts'
+
+/** A contiguous region of redistributors, one for each of `count` CPUs in order. */
+export interface RedistributorRegion {
+  /** Physical address, 64 KiB aligned. */
+  readonly base: number
+  /** How many redistributors lie in it. */
+  readonly count: number
+}
+
+/** What can be configured. Everything but `cpus` has a default. */
+export interface GicConfig {
+  /** Architecture version; default `'3'`. Of GICv4, this release has what the virtual CPU interface shows of it. */
+  readonly version?: '3' | '4.0' | '4.1'
+  /** Number of PEs, 1 to 512. */
+  readonly cpus: number
+  /**
+   * The affinity of each PE as one 32-bit number, Aff3.Aff2.Aff1.Aff0 from bit 31 down, all different. By default CPU
+   * n has 0.0.(n / 16).(n % 16). An Aff0 above 15 gives the GIC range selector support (RSS).
+   */
+  readonly affinities?: readonly number[]
+  /** Number of SPIs, 0 to 988; default 32. */
+  readonly spis?: number
+  /** List registers a PE, 1 to 16; default 4. */
+  readonly listRegisters?: number
+  /** Priority bits, 5 to 8; default 5. */
+  readonly priorityBits?: number
+  /** Preemption bits of both CPU interfaces, 5 to 7 and not above `priorityBits`; default 5. */
+  readonly preemptionBits?: number
+  /** Bits of an INTID at the CPU interface, 16 or 24; default 24. */
+  readonly intidBits?: 16 | 24
+  /** Whether ICH_HCR_EL2.DVIM exists; default false. It needs version 4.0 or 4.1. */
+  readonly dvim?: boolean
+  /** Physical address of the distributor; default 0x0800_0000. */
+  readonly gicd?: number
+  /** Redistributor regions, in the order of the CPUs; default one at 0x080a_0000. */
+  readonly gicr?: readonly RedistributorRegion[]
+  /**
+   * Number of LPIs, 0 or a power of two up to 2^24: INTIDs 8192 and up. INTIDs have 16 bits, or as many as there are
+   * LPIs for: with 65,536 the LPIs are 8192 to 65,535. Default 65,536 where there is an ITS or `directLpis`, which are
+   * what sends them, and 0 without.
+   */
+  readonly lpis?: number
+  /**
+   * Whether GICD_TYPER and GICR_TYPER say that there are LPIs, and their registers are there. Always with `lpis`. Where
+   * there are none because `lpis` was left out, the default is true: as on silicon whose ITS is not used, the registers
+   * keep what is written, and no LPI comes. With `lpis: 0` the default is false.
+   */
+  readonly lpiRegisters?: boolean
+  /** Whether GICR_SETLPIR, CLRLPIR, INVLPIR, INVALLR and SYNCR exist; default false. */
+  readonly directLpis?: boolean
+  /** Interrupt Translation Services, up to 8; default none. */
+  readonly its?: readonly ItsConfig[]
+  /**
+   * Lines of 64 bytes of memory that the GIC itself keeps, up to 2^20; default 0: memory is the host's. Lines that are
+   * all zero need none. See {@link Gic.writeMemory}.
+   */
+  readonly memoryLines?: number
+  /** Security states; only one is modelled: GICD_CTLR.DS reads as one. */
+  readonly securityStates?: 1
+  /**
+   * When a register write whose effect a driver has to wait for takes effect: disabling interrupts or groups (RWP),
+   * EnableLPIs, GICR_WAKER; and when an ITS carries out commands and translates messages. `'at-once'`, the default, or
+   * `'lagging'`: one by one when {@link Gic.complete}, or all when {@link Gic.completeWrites} is called.
+   */
+  readonly writeEffects?: 'at-once' | 'lagging'
+  /** Set of implementation choices; default `'arch'`. */
+  readonly profile?: ProfileName
+  /** Single choices in place of the profile's. */
+  readonly choices?: Partial<Choices>
+}
+
+/** A configuration that was checked and completed. */
+export interface CheckedGicConfig
+  extends Required<Omit<GicConfig, 'profile' | 'choices' | 'securityStates' | 'its'>> {
+  /** The profile's choices with the replaced ones in place. */
+  readonly choices: Choices
+  /** The ITSs, completed. */
+  readonly its: readonly Required<ItsConfig>[]
+}
+
+const versions = ['3', '4.0', '4.1'] as const
+const effects = ['at-once', 'lagging'] as const
+const FRAME = 0x1_0000
+/** Bytes of a distributor. */
+export const GICD_SIZE = FRAME
+/** Bytes of one redistributor: RD_base and SGI_base, and on GICv4 two VLPI frames. */
+export const redistributorSize = (version: CheckedGicConfig['version']): number =>
+  version === '3' ? 2 * FRAME : 4 * FRAME
+/** Highest physical address plus one: 52 bits. */
+const ADDRESS_END = 2 ** 52
+
+/** Checks a configuration and fills in its defaults. Throws a `config` error that names the field and its bounds. */
+export function checkGicConfig(config: GicConfig): CheckedGicConfig {
+  configOptions('The configuration of a GIC', config, gicFields)
+  const version = configOneOf('version', config.version ?? '3', versions)
+  const cpus = configInteger('cpus', config.cpus, 1, 512)
+  const affinities = checkAffinities(cpus, config.affinities)
+  const securityStates: unknown = config.securityStates ?? 1
+  if (securityStates !== 1) {
+    throw new VgicError(
+      'config',
+      `securityStates must be 1, but is ${shown(securityStates)}: this GIC has one Security state (GICD_CTLR.DS = 1). Leave the field out.`,
+    )
+  }
+  const writeEffects = configOneOf('writeEffects', config.writeEffects ?? 'at-once', effects)
+  const priorityBits = configInteger('priorityBits', config.priorityBits ?? 5, 5, 8)
+  const preemptionBits = configInteger(
+    'preemptionBits',
+    config.preemptionBits ?? Math.min(priorityBits, 5),
+    5,
+    7,
+  )
+  if (preemptionBits > priorityBits) {
+    throw new VgicError(
+      'config',
+      `preemptionBits must be at most priorityBits, which is ${priorityBits}, but is ${preemptionBits}.`,
+    )
+  }
+  const intidBits = configOneOf<16 | 24>('intidBits', config.intidBits ?? 24, [16, 24])
+  const dvim = configBoolean('dvim', config.dvim ?? false)
+  if (dvim && version === '3') {
+    throw new VgicError(
+      'config',
+      'dvim must be false with version 3: only GICv4 injects interrupts directly.',
+    )
+  }
+  const its = checkIts(config.its)
+  const directLpis = configBoolean('directLpis', config.directLpis ?? false)
+  const lpis = checkLpis(config.lpis ?? (its.length > 0 || directLpis ? 0x1_0000 : 0), intidBits)
+  if (lpis === 0 && (its.length > 0 || directLpis)) {
+    throw new VgicError(
+      'config',
+      'lpis must not be 0 with an ITS or with directLpis: leave it out for 65536.',
+    )
+  }
+  const checked = {
+    version,
+    cpus,
+    affinities,
+    spis: configInteger('spis', config.spis ?? 32, 0, FIRST_SPECIAL - FIRST_SPI),
+    listRegisters: configInteger('listRegisters', config.listRegisters ?? 4, 1, 16),
+    priorityBits,
+    preemptionBits,
+    intidBits,
+    dvim,
+    gicd: config.gicd ?? 0x0800_0000,
+    gicr: checkRegions(config.gicr ?? [{ base: 0x080a_0000, count: cpus }]),
+    lpis,
+    lpiRegisters: checkLpiRegisters(config, lpis),
+    directLpis,
+    its,
+    memoryLines: configInteger('memoryLines', config.memoryLines ?? 0, 0, 2 ** 20),
+    writeEffects,
+    choices: chooseFrom(config.profile ?? 'arch', config.choices ?? {}),
+  } satisfies CheckedGicConfig
+  checkFrames(checked, 'cpus', itsFrames(checked))
+  checkSize(checked)
+  return checked
+}
+
+/** A GIC's buffer holds a quarter of a byte for each LPI and CPU, and a byte for each LPI and value of Aff3. */
+function checkSize({ lpis, cpus, affinities }: Pick<CheckedGicConfig, 'lpis' | 'cpus' | 'affinities'>): void {
+  const groups = new Set(affinities.map((affinity) => affinity >>> 24)).size
+  const most = 2 ** Math.floor(Math.log2(2 ** 30 / (cpus / 4 + groups)))
+  if (lpis <= most) return
+  throw new VgicError('config', `lpis must be at most ${most} with ${cpus} cpus, but is ${lpis}.`)
+}
+
+function checkLpiRegisters({ lpis, lpiRegisters = lpis !== 0 }: GicConfig, number: number): boolean {
+  if (typeof lpiRegisters !== 'boolean' || (number > 0 && !lpiRegisters)) {
+    throw new VgicError(
+      'config',
+      `lpiRegisters must be true or, with lpis: 0, false, but is ${shown(lpiRegisters)}.`,
+    )
+  }
+  return lpiRegisters
+}
+
+function checkLpis(lpis: number, intidBits: 16 | 24): number {
+  const most = 2 ** intidBits
+  if (lpis === 0 || (Number.isInteger(lpis) && Number.isInteger(Math.log2(lpis)) && lpis <= most)) return lpis
+  throw new VgicError(
+    'config',
+    `lpis must be 0 or a power of two up to ${most}, as intidBits is ${intidBits}, but is ${shown(lpis)}.`,
+  )
+}
+
+/** The fields of a configuration. */
+export const gicFields: Fields<GicConfig> = {
+  version: true,
+  cpus: true,
+  affinities: true,
+  spis: true,
+  listRegisters: true,
+  priorityBits: true,
+  preemptionBits: true,
+  intidBits: true,
+  dvim: true,
+  gicd: true,
+  gicr: true,
+  securityStates: true,
+  writeEffects: true,
+  profile: true,
+  choices: true,
+  lpis: true,
+  lpiRegisters: true,
+  directLpis: true,
+  its: true,
+  memoryLines: true,
+}
+
+/** A copy of the regions of redistributors. What lies where is {@link checkFrames}' to look at. */
+export function checkRegions(gicr: readonly RedistributorRegion[]): readonly RedistributorRegion[] {
+  const regions = configList('gicr', gicr, REGIONS)
+  if (regions.length > 512) {
+    throw new VgicError('config', `gicr must be an array of ${REGIONS}, but has ${regions.length}.`)
+  }
+  return regions.map((region, i) => {
+    const { base, count } = configOptions(`gicr[${i}]`, region, { base: true, count: true })
+    return { base, count }
+  })
+}
+const REGIONS = '1 to 512 regions { base, count }'
+
+function checkAffinities(cpus: number, affinities: readonly number[] | undefined): readonly number[] {
+  if (affinities === undefined) return Array.from({ length: cpus }, (_, cpu) => defaultAffinity(cpu))
+  const given = configList('affinities', affinities, 'numbers')
+  if (given.length !== cpus) {
+    throw new VgicError(
+      'config',
+      `affinities must be an array of ${cpus} numbers, one for each of cpus, but has ${given.length}.`,
+    )
+  }
+  const values = given.map((value, cpu) => configInteger(`affinities[${cpu}]`, value, 0, 0xffff_ffff))
+  const twice = values.findIndex((value, cpu) => values.indexOf(value) !== cpu)
+  if (twice < 0) return values
+  throw new VgicError(
+    'config',
+    `affinities must all be different, but affinities[${twice}] and affinities[${values.indexOf(values[twice])}] are both 0x${values[twice].toString(16)}.`,
+  )
+}
+
+/** A frame by the name of its field. */
+export interface Frame {
+  readonly name: string
+  readonly base: number
+  readonly size: number
+}
+
+const itsFrames = ({ its }: Pick<CheckedGicConfig, 'its'>): Frame[] =>
+  its.map(({ base }, i) => ({ name: `its[${i}].base`, base, size: ITS_FRAMES }))
+
+const redistributorFrames = ({ version, gicr }: Pick<CheckedGicConfig, 'version' | 'gicr'>): Frame[] =>
+  gicr.map(({ base, count }, i) => ({
+    name: `gicr[${i}].base`,
+    base,
+    size: count * redistributorSize(version),
+  }))
+
+/** Everything of a GIC that is at an address. */
+export const framesOf = (config: CheckedGicConfig): readonly Frame[] => [
+  { name: 'gicd', base: config.gicd, size: GICD_SIZE },
+  ...redistributorFrames(config),
+  ...itsFrames(config),
+]
+
+/** Throws a `config` error for frames that overlap or lie where none can, or too few redistributors. */
+export function checkFrames(
+  { version, cpus, gicd, gicr }: Pick<CheckedGicConfig, 'version' | 'cpus' | 'gicd' | 'gicr'>,
+  owners = 'cpus',
+  others: readonly Frame[] = [],
+): void {
+  let redistributors = 0
+  for (const [i, { count }] of gicr.entries()) {
+    redistributors += configInteger(`gicr[${i}].count`, count, 1, 512)
+  }
+  const frames = [
+    { name: 'gicd', base: gicd, size: GICD_SIZE },
+    ...others,
+    ...redistributorFrames({ version, gicr }),
+  ]
+  if (redistributors < cpus) {
+    throw new VgicError(
+      'config',
+      `gicr must have room for ${cpus} redistributors, one for each of ${owners}, but has room for ${redistributors}.`,
+    )
+  }
+  for (const { name, base, size } of frames) {
+    if (!Number.isInteger(base) || base % FRAME !== 0 || base < 0 || base + size > ADDRESS_END) {
+      throw new VgicError(
+        'config',
+        `${name} must be a multiple of 0x10000 from 0 to 2^52 less the frame's size, but is ${shown(base)}.`,
+      )
+    }
+  }
+  frames.sort((a, b) => a.base - b.base)
+  for (let i = 1; i < frames.length; i++) {
+    const [below, above] = [frames[i - 1], frames[i]]
+    if (below.base + below.size > above.base) {
+      throw new VgicError(
+        'config',
+        `${above.name} must be at or above 0x${(below.base + below.size).toString(16)}, where ${below.name} ends, but is 0x${above.base.toString(16)}.`,
+      )
+    }
+  }
+}
+
+const fixed = (names: readonly string[]): WordDeclaration[] =>
+  names.map((name, at) => ({ name, at, class: 'authoritative' as const }))
+
+/** The configuration's scalar words; regions follow it, in {@link REGION} records. */
+export const GIC_CONFIG = recordType(
+  'gicConfig',
+  fixed([
+    'version',
+    'cpus',
+    'spis',
+    'listRegisters',
+    'priorityBits',
+    'preemptionBits',
+    'intidBits',
+    'dvim',
+    'gicd',
+    'gicdHigh',
+    'regions',
+    'affinities',
+    'writeEffects',
+    'lpis',
+    'lpiRegisters',
+    'directLpis',
+    'its',
+    'memoryLines',
+    ...choiceNames.map((name) => `choices.${name}`),
+  ]),
+)
+/** One CPU's affinity, where the configuration gives them. */
+export const AFFINITY = recordType('affinity[<n>]', fixed(['affinity', 'reserved']))
+/** One redistributor region of the configuration. */
+export const REGION = recordType('gicrRegion[<n>]', fixed(['base', 'baseHigh', 'count']))
+
+const HIGH = 0x1_0000_0000
+
+/** Stores a configuration in its records at word `at`. */
+export function storeGicConfig(words: Int32Array, at: number, config: CheckedGicConfig): void {
+  words.set(
+    [
+      versions.indexOf(config.version),
+      config.cpus,
+      config.spis,
+      config.listRegisters,
+      config.priorityBits,
+      config.preemptionBits,
+      config.intidBits,
+      config.dvim ? 1 : 0,
+      (config.gicd % HIGH) | 0,
+      Math.floor(config.gicd / HIGH),
+      config.gicr.length,
+      hasDefaultAffinities(config) ? 0 : config.cpus,
+      effects.indexOf(config.writeEffects),
+      config.lpis,
+      config.lpiRegisters ? 1 : 0,
+      config.directLpis ? 1 : 0,
+      config.its.length,
+      config.memoryLines,
+      ...choiceNames.map((name) => (choiceValues[name] as readonly string[]).indexOf(config.choices[name])),
+    ],
+    at,
+  )
+  for (const [i, { base, count }] of config.gicr.entries()) {
+    words.set([(base % HIGH) | 0, Math.floor(base / HIGH), count], at + GIC_CONFIG.size + i * REGION.size)
+  }
+  const itsAt = at + GIC_CONFIG.size + config.gicr.length * REGION.size
+  for (const [i, its] of config.its.entries()) storeIts(words, itsAt + i * ITS_CONFIG.size, its)
+  if (hasDefaultAffinities(config)) return
+  const first = itsAt + config.its.length * ITS_CONFIG.size
+  for (const [i, affinity] of config.affinities.entries()) words[first + i * AFFINITY.size] = affinity
+}
+
+const hasDefaultAffinities = ({ affinities }: CheckedGicConfig): boolean =>
+  affinities.every((affinity, cpu) => affinity === defaultAffinity(cpu))
+
+/** The records of a configuration, and how many of each there are. */
+export const configRecords = (config: CheckedGicConfig): readonly (readonly [RecordType, number])[] => [
+  [GIC_CONFIG, 1],
+  [REGION, config.gicr.length],
+  [ITS_CONFIG, config.its.length],
+  [AFFINITY, hasDefaultAffinities(config) ? 0 : config.cpus],
+]
+
+/** Reads a configuration back from its records at word `at`; an image that holds none throws. */
+export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
+  const corrupt = () =>
+    new VgicError('image-foreign', 'The image holds no valid configuration: pass what snapshot() returned.')
+  const end = at + GIC_CONFIG.size
+  if (words.length < end) throw corrupt()
+  const [
+    version,
+    cpus,
+    spis,
+    listRegisters,
+    priorityBits,
+    preemptionBits,
+    intidBits,
+    dvim,
+    low,
+    high,
+    regions,
+    affinityCount,
+    effect,
+    lpis,
+    lpiRegisters,
+    directLpis,
+    itsCount,
+    memoryLines,
+  ] = words.subarray(at, end)
+  const stored = words.subarray(at + 18, end)
+  if (regions < 1 || regions > 512 || affinityCount < 0 || affinityCount > 512) throw corrupt()
+  if (itsCount < 0 || itsCount > 8) throw corrupt()
+  const itsAt = end + regions * REGION.size
+  const affinitiesAt = itsAt + itsCount * ITS_CONFIG.size
+  const wholeEnd = affinitiesAt + affinityCount * AFFINITY.size
+  if (words.length < wholeEnd) throw corrupt()
+  const address = (lo: number, hi: number) => (lo >>> 0) + hi * HIGH
+  const gicr = Array.from({ length: regions }, (_, i) => {
+    const region = end + i * REGION.size
+    return { base: address(words[region], words[region + 1]), count: words[region + 2] }
+  })
+  const affinities = Array.from(
+    { length: affinityCount },
+    (_, i) => words[affinitiesAt + i * AFFINITY.size] >>> 0,
+  )
+  const its = Array.from({ length: itsCount }, (_, i) => loadIts(words, itsAt + i * ITS_CONFIG.size))
+  const choices = Object.fromEntries(choiceNames.map((name, i) => [name, choiceValues[name][stored[i]]]))
+  let config: CheckedGicConfig
+  try {
+    config = checkGicConfig({
+      version: versions[version],
+      cpus,
+      ...(affinityCount === 0 ? {} : { affinities }),
+      spis,
+      listRegisters,
+      priorityBits,
+      preemptionBits,
+      intidBits: intidBits as 16 | 24,
+      dvim: dvim === 1,
+      gicd: address(low, high),
+      gicr,
+      lpis,
+      lpiRegisters: lpiRegisters === 1,
+      directLpis: directLpis === 1,
+      its,
+      memoryLines,
+      writeEffects: effects[effect],
+      choices: choices as Partial<Choices>,
+    })
+  } catch {
+    throw corrupt()
+  }
+  // Only what storeGicConfig writes is a configuration: not an index that stands for none, nor a set padding word.
+  const canonical = new Int32Array(wholeEnd - at)
+  if (hasDefaultAffinities(config) !== (affinityCount === 0)) throw corrupt()
+  storeGicConfig(canonical, 0, config)
+  if (canonical.some((word, i) => word !== words[at + i])) throw corrupt()
+  return config
+}

@@ -1,0 +1,215 @@
+/**
+ * The physical CPU interface of a PE, ICC_* (IHI 0069, "Physical interrupt handling and prioritization"): one Security
+ * state, so that group 0 is signalled as FIQ and group 1 as IRQ. Where the architecture leaves the outcome open:
+ * - EOIR of the other group than that of the highest active priority, or with none active, does nothing at all.
+ * - EOIR in EOImode 0 deactivates the interrupt that it names, whether or not it is the last that was acknowledged.
+ *   One that does not exist is dropped and deactivates nothing; so is an LPI, which has no active state.
+ * - DIR in EOImode 0 is ignored, and so is one of a reserved INTID.
+ */
+import { field, res0, res1, view } from '../../arch/field.ts'
+import {
+  LR_ACTIVE,
+  LR_Group,
+  LR_PENDING,
+  LR_Priority,
+  VMCR_VENG0,
+  VMCR_VENG1,
+  VMCR_VEOIM,
+  VMCR_VPMR,
+} from '../../arch/ich-registers.ts'
+import { FIRST_LPI, FIRST_SPECIAL, INTID_NONE } from '../../arch/intid.ts'
+import type { WordDeclaration } from '../../state/layout.ts'
+import type { PhysicalInterrupts } from '../distributor/physical-interrupts.ts'
+import { rankLpi } from '../lpi/lpi-configuration.ts'
+import type { Lpis } from '../lpi/lpis.ts'
+import { InterfaceRegisters } from './common-registers.ts'
+import {
+  ACTIVE_PRIORITIES_0,
+  ACTIVE_PRIORITIES_1,
+  CONTROLS,
+  CpuInterface,
+  lowestBit,
+  PHYSICAL_INTERFACE,
+  PRIORITY_IDLE,
+} from './cpu-interface.ts'
+
+/**
+ * Derived: the highest priority pending interrupt that is forwarded to the interface, as the upper word of a list
+ * register with the INTID in bits 15:0, which for an LPI is 8192, whichever it is; 0 if there is none. Negative if it
+ * is held back because the PE sleeps, which is its wake request. From the interface's handle, as all words here.
+ */
+export const HIGHEST_PENDING = 4
+export const HPPI_INTID = (hppi: number): number => hppi & 0xffff
+
+/** A value of {@link HIGHEST_PENDING}. */
+export const hppiOf = (intid: number, priority: number, group1: number): number =>
+  LR_PENDING | (group1 === 0 ? 0 : LR_Group) | (priority << 16) | intid
+
+/** The same for a PE that sleeps: bit 31 in place of bit 30. */
+export const heldBack = (hppi: number): number => (hppi & ~LR_PENDING) | LR_ACTIVE
+
+/** Where the words of the physical side begin in a PE's record. */
+export const PHYSICAL_WORDS = 16
+
+/**
+ * The control word of a CPU interface: ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_CTLR and `ICC_IGRPEN<n>` at ICH_VMCR_EL2's
+ * places.
+ */
+const ICC_CONTROLS_VIEW = view('ICC', 32, [
+  field('ICC_PMR_EL1', 31, 24),
+  field('ICC_BPR0_EL1', 23, 21),
+  field('ICC_BPR1_EL1', 20, 18),
+  res0(17, 10),
+  field('ICC_CTLR_EL1.EOImode', 9),
+  res0(8, 5),
+  field('ICC_CTLR_EL1.CBPR', 4),
+  res1(3),
+  res0(2),
+  field('ICC_IGRPEN1_EL1', 1),
+  field('ICC_IGRPEN0_EL1', 0),
+])
+
+export const physicalInterfaceWords: readonly WordDeclaration[] = [
+  { name: 'ICC_HPPIR', at: PHYSICAL_INTERFACE + HIGHEST_PENDING, class: 'derived' },
+  {
+    name: 'ICC',
+    at: PHYSICAL_INTERFACE + CONTROLS,
+    class: 'authoritative',
+    view: ICC_CONTROLS_VIEW,
+    packed: true,
+  },
+  { name: 'ICC_AP0R<n>_EL1', at: PHYSICAL_INTERFACE + ACTIVE_PRIORITIES_0, count: 4, class: 'authoritative' },
+  { name: 'ICC_AP1R<n>_EL1', at: PHYSICAL_INTERFACE + ACTIVE_PRIORITIES_1, count: 4, class: 'authoritative' },
+]
+
+/** The state behind the registers, and what is signalled. */
+export class PhysicalInterface extends CpuInterface {
+  reset(pe: number): void {
+    this.words[pe + PHYSICAL_INTERFACE + CONTROLS] = this.resetControls
+  }
+
+  /** The groups that the interface enables: bit 0 group 0, bit 1 group 1. */
+  enabledGroups(at: number): number {
+    return this.words[at + CONTROLS] & (VMCR_VENG0 | VMCR_VENG1)
+  }
+
+  /** The highest priority pending interrupt of an enabled group; 0 if there is none. */
+  highestPending(at: number): number {
+    const hppi = this.words[at + HIGHEST_PENDING]
+    return hppi > 0 && this.words[at + CONTROLS] & (hppi & LR_Group ? VMCR_VENG1 : VMCR_VENG0) ? hppi : 0
+  }
+
+  /** The interrupt that is signalled to the PE; 0 if there is none. */
+  signalled(at: number): number {
+    const hppi = this.highestPending(at)
+    const controls = this.words[at + CONTROLS]
+    if (hppi === 0 || LR_Priority(hppi) >= VMCR_VPMR(controls)) return 0
+    const running = this.runningPriority(this.words, at)
+    return running === PRIORITY_IDLE || this.preemptsRunning(controls, hppi, running) ? hppi : 0
+  }
+}
+
+/** The registers. */
+export class Icc extends InterfaceRegisters {
+  constructor(
+    words: Int32Array,
+    readonly physicalInterface: PhysicalInterface,
+    readonly physical: PhysicalInterrupts,
+    readonly lpis: Lpis | undefined,
+  ) {
+    super(words, physicalInterface, physical.affinities.rangeSelector)
+  }
+
+  readIar0(at: number): number {
+    return this.acknowledge(at, 0)
+  }
+
+  readIar1(at: number): number {
+    return this.acknowledge(at, LR_Group)
+  }
+
+  /** Makes the highest priority pending interrupt active if it is of this group and signalled. */
+  private acknowledge(at: number, group: number): number {
+    const hppi = this.physicalInterface.signalled(at)
+    if (hppi === 0 || (hppi & LR_Group) !== group) return INTID_NONE
+    this.physicalInterface.recordActive(this.words, at, hppi)
+    const intid = HPPI_INTID(hppi)
+    if (intid === FIRST_LPI) return this.acknowledgeLpi(at)
+    this.physical.activate(at - PHYSICAL_INTERFACE, intid)
+    return intid
+  }
+
+  /** An LPI has no active state: it may become pending again while it is served. */
+  private acknowledgeLpi(at: number): number {
+    return this.lpis?.acknowledge(this.physical.cpuOf(at - PHYSICAL_INTERFACE)) ?? INTID_NONE
+  }
+
+  readHppir0(at: number): number {
+    return this.highestPending(at, 0)
+  }
+
+  readHppir1(at: number): number {
+    return this.highestPending(at, LR_Group)
+  }
+
+  /** HPPIR looks neither at the priority mask nor at the running priority. */
+  private highestPending(at: number, group: number): number {
+    const hppi = this.physicalInterface.highestPending(at)
+    if (hppi === 0 || (hppi & LR_Group) !== group) return INTID_NONE
+    const intid = HPPI_INTID(hppi)
+    return intid === FIRST_LPI ? this.highestLpi(at) : intid
+  }
+
+  private highestLpi(at: number): number {
+    const { lpis } = this
+    if (lpis === undefined) return INTID_NONE
+    return FIRST_LPI + rankLpi(lpis.highest(this.physical.cpuOf(at - PHYSICAL_INTERFACE)))
+  }
+
+  writeEoir0(at: number, value: number): void {
+    this.endOfInterrupt(at, value & this.physicalInterface.intidMask, ACTIVE_PRIORITIES_0)
+  }
+
+  writeEoir1(at: number, value: number): void {
+    this.endOfInterrupt(at, value & this.physicalInterface.intidMask, ACTIVE_PRIORITIES_1)
+  }
+
+  private endOfInterrupt(at: number, intid: number, activePriorities: number): void {
+    if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) return
+    if (!this.dropPriority(at, activePriorities)) return
+    if ((this.words[at + CONTROLS] & VMCR_VEOIM) === 0) this.deactivate(at, intid)
+  }
+
+  /** Clears the highest active preemption level if it is of this group. */
+  private dropPriority(at: number, activePriorities: number): boolean {
+    const { words } = this
+    for (let i = 0; i < this.physicalInterface.activePriorityRegisters; i++) {
+      const active = words[at + ACTIVE_PRIORITIES_0 + i] | words[at + ACTIVE_PRIORITIES_1 + i]
+      if (active === 0) continue
+      const level = 1 << lowestBit(active)
+      if ((words[at + activePriorities + i] & level) === 0) return false
+      words[at + activePriorities + i] &= ~level
+      return true
+    }
+    return false
+  }
+
+  writeDir(at: number, value: number): void {
+    if (this.words[at + CONTROLS] & VMCR_VEOIM) this.deactivate(at, value & this.physicalInterface.intidMask)
+  }
+
+  /** A group that the interface enables or disables changes what is forwarded to it. */
+  override writeIgrpen0(at: number, value: number): void {
+    super.writeIgrpen0(at, value)
+    this.physical.noticePe(at - PHYSICAL_INTERFACE)
+  }
+
+  override writeIgrpen1(at: number, value: number): void {
+    super.writeIgrpen1(at, value)
+    this.physical.noticePe(at - PHYSICAL_INTERFACE)
+  }
+
+  private deactivate(at: number, intid: number): void {
+    if (intid < FIRST_SPECIAL) this.physical.deactivate(at - PHYSICAL_INTERFACE, intid)
+  }
+}

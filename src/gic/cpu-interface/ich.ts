@@ -1,0 +1,177 @@
+/**
+ * ICH_*_EL2: the hypervisor's side of the virtual CPU interface (IHI 0069, "AArch64 virtualization control
+ * System registers"). Values are 32-bit words; a list register is two, low and high.
+ */
+import { LR_PRIORITY_SHIFT, VMCR_VBPR0, VMCR_VBPR1 } from '../../arch/ich-registers.ts'
+import {
+  ICH_AP0R,
+  ICH_AP1R,
+  ICH_HCR,
+  ICH_LR,
+  ICH_LR_STATUS,
+  ICH_VMCR,
+  lrStatus,
+  setListRegister,
+  type VirtualInterface,
+} from './virtual-interface.ts'
+
+/** VENG0, VENG1, VFIQEn (RES1), VCBPR, VEOIM and the two binary points. */
+const VMCR_MASK = 0x00fc021b
+const VMCR_RES1 = 0x8
+/** State, HW, Group and pINTID with the EOI bit in it; Priority follows from the implemented bits. */
+const LR_HIGH_MASK = 0xf0001fff | 0
+
+/** How many list registers, priority bits and so on there are: ICH_VTR_EL2's fields put together. */
+const VTR_A3V = 1 << 21
+const VTR_nV4 = 1 << 20
+const VTR_TDS = 1 << 19
+const VTR_DVIM = 1 << 18
+
+/** The bits of list register 0 in ICH_LR_STATUS. */
+const LR_0_STATUS = 0x10001
+
+export class Ich {
+  /** ICH_VTR_EL2, which never changes. */
+  readonly vtr: number
+  private readonly activePriorityRegisters: number
+  private readonly hcrMask: number
+  private readonly intidMask: number
+  private readonly lrHighMask: number
+  private readonly vmcrMask: number
+  private readonly minimumBpr0: number
+  private readonly minimumBpr1: number
+
+  constructor(
+    readonly words: Int32Array,
+    readonly virtualInterface: VirtualInterface,
+  ) {
+    const { config, priorityMask } = virtualInterface
+    this.vtr =
+      ((config.priorityBits - 1) << 29) |
+      ((config.preemptionBits - 1) << 26) |
+      ((config.intidBits === 24 ? 1 : 0) << 23) |
+      VTR_A3V |
+      (config.version === '3' ? VTR_nV4 : 0) |
+      VTR_TDS |
+      (config.dvim ? VTR_DVIM : 0) |
+      (config.listRegisters - 1)
+    this.lrHighMask = LR_HIGH_MASK | (priorityMask << LR_PRIORITY_SHIFT)
+    this.vmcrMask = VMCR_MASK | (priorityMask << 24)
+    this.activePriorityRegisters = virtualInterface.activePriorityRegisters
+    this.hcrMask = virtualInterface.hcrMask
+    this.intidMask = virtualInterface.intidMask
+    this.minimumBpr0 = virtualInterface.minimumBpr0
+    this.minimumBpr1 = virtualInterface.minimumBpr1
+  }
+
+  readHcr(pe: number): number {
+    return this.words[pe + ICH_HCR]
+  }
+
+  writeHcr(words: Int32Array, pe: number, value: number): void {
+    words[pe + ICH_HCR] = value & this.hcrMask
+  }
+
+  readVmcr(pe: number): number {
+    return this.words[pe + ICH_VMCR]
+  }
+
+  /** Binary points below the minimum become the minimum; unimplemented bits of VPMR are RES0. */
+  writeVmcr(pe: number, value: number): void {
+    const vmcr = (value & this.vmcrMask) | VMCR_RES1
+    const fits = VMCR_VBPR0(vmcr) >= this.minimumBpr0 && VMCR_VBPR1(vmcr) >= this.minimumBpr1
+    this.words[pe + ICH_VMCR] = fits ? vmcr : this.withMinimumBprs(vmcr)
+  }
+
+  private withMinimumBprs(value: number): number {
+    const { minimumBpr0, minimumBpr1 } = this
+    let vmcr = value
+    if (VMCR_VBPR0(vmcr) < minimumBpr0) vmcr = (vmcr & ~(7 << 21)) | (minimumBpr0 << 21)
+    if (VMCR_VBPR1(vmcr) < minimumBpr1) vmcr = (vmcr & ~(7 << 18)) | (minimumBpr1 << 18)
+    return vmcr
+  }
+
+  readLrLow(pe: number, n: number): number {
+    return this.words[pe + ICH_LR + 2 * n]
+  }
+
+  readLrHigh(pe: number, n: number): number {
+    return this.words[pe + ICH_LR + 2 * n + 1]
+  }
+
+  /**
+   * RES0 bits read as zero. Which of pINTID and EOI bits 44:32 mean depends on HW; a list register keeps all
+   * of them in either case (the architecture allows it).
+   */
+  writeLr(pe: number, n: number, low: number, high: number): void {
+    this.words[pe + ICH_LR + 2 * n] = low & this.intidMask
+    setListRegister(this.words, pe, pe + ICH_LR + 2 * n + 1, high & this.lrHighMask)
+  }
+
+  /** Writes ICH_HCR_EL2 and list register 0. */
+  fillOnly(words: Int32Array, pe: number, hcr: number, low: number, high: number): void {
+    words[pe + ICH_HCR] = hcr & this.hcrMask
+    words[pe + ICH_LR] = low & this.intidMask
+    words[pe + ICH_LR + 1] = high & this.lrHighMask
+    words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~LR_0_STATUS) | lrStatus(high)
+  }
+
+  /** Writes ICH_HCR_EL2, and zero to list register 0. */
+  clearOnly(words: Int32Array, pe: number, hcr: number): void {
+    words[pe + ICH_HCR] = hcr & this.hcrMask
+    words[pe + ICH_LR] = 0
+    words[pe + ICH_LR + 1] = 0
+    words[pe + ICH_LR_STATUS] &= ~LR_0_STATUS
+  }
+
+  /** Writes one of several in a row: returns what {@link setLrStatus} is to be told of it. */
+  fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
+    const at = pe + 2 * n
+    words[at + ICH_LR] = low & this.intidMask
+    words[at + ICH_LR + 1] = high & this.lrHighMask
+    return lrStatus(high) << n
+  }
+
+  /** Reads `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2`, as many as exist, into the words at `ap0r` and `ap1r`. */
+  readAprs(words: Int32Array, pe: number, ap0r: number, ap1r: number): void {
+    copyAprs(words, pe + ICH_AP0R, pe + ICH_AP1R, ap0r, ap1r, this.activePriorityRegisters)
+  }
+
+  /** Writes them from there. */
+  writeAprs(words: Int32Array, pe: number, ap0r: number, ap1r: number): void {
+    copyAprs(words, ap0r, ap1r, pe + ICH_AP0R, pe + ICH_AP1R, this.activePriorityRegisters)
+  }
+}
+
+/** Copies `count` words from `from0` to `to0`, and as many from `from1` to `to1`; mostly one, which needs no loop. */
+function copyAprs(
+  words: Int32Array,
+  from0: number,
+  from1: number,
+  to0: number,
+  to1: number,
+  count: number,
+): void {
+  words[to0] = words[from0]
+  words[to1] = words[from1]
+  if (count === 1) return
+  words.copyWithin(to0, from0, from0 + count)
+  words.copyWithin(to1, from1, from1 + count)
+}
+
+/** What is derived from the list registers, after the first `count` were written. */
+export function setLrStatus(words: Int32Array, pe: number, count: number, status: number): void {
+  const first = (1 << count) - 1
+  words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~((first << 16) | first)) | status
+}
+
+/** Writes zero to a list register of several, given by its place: {@link lrAt}. */
+export function clearLr(words: Int32Array, at: number): void {
+  words[at + ICH_LR] = 0
+  words[at + ICH_LR + 1] = 0
+}
+
+/** Where list register `n` of a PE is. */
+export const lrAt = (pe: number, n: number): number => pe + 2 * n
+export const lrLow = (words: Int32Array, at: number): number => words[at + ICH_LR]
+export const lrHigh = (words: Int32Array, at: number): number => words[at + ICH_LR + 1]

@@ -1,0 +1,191 @@
+/**
+ * ICV_*_EL1: the guest's side of the virtual CPU interface (IHI 0069, "AArch64 virtual System registers").
+ * The guest's masks, binary points and enables live in ICH_VMCR_EL2, its active priorities in the ICH_AP
+ * registers, its interrupts in the list registers. Where the architecture leaves the outcome open:
+ * - EOIR with no active priority does nothing at all.
+ * - EOIR that does not match the highest active priority, or names the other group's interrupt, drops the
+ *   priority and deactivates nothing.
+ * - DIR in EOImode 0 is ignored, and so is one of a reserved INTID.
+ * - A special INTID in a list register is returned by IAR without becoming active or changing the priority.
+ */
+import {
+  HCR_ONE_EOI,
+  HCR_vSGIEOICount,
+  LR_ACTIVE,
+  LR_Group,
+  LR_HW,
+  LR_Priority,
+  LR_pINTID,
+  LR_STATE,
+  VMCR_VEOIM,
+} from '../../arch/ich-registers.ts'
+import { FIRST_LPI, FIRST_PPI, FIRST_SPECIAL, INTID_NONE } from '../../arch/intid.ts'
+import type { PhysicalInterrupts } from '../distributor/physical-interrupts.ts'
+import { InterfaceRegisters } from './common-registers.ts'
+import { lowestBit, PRIORITY_IDLE } from './cpu-interface.ts'
+import {
+  acknowledgeListRegister,
+  ICH_AP0R,
+  ICH_AP1R,
+  ICH_HCR,
+  ICH_LR,
+  ICH_LR_STATUS,
+  ICH_VMCR,
+  setListRegister,
+  type VirtualInterface,
+} from './virtual-interface.ts'
+
+export class Icv extends InterfaceRegisters {
+  constructor(
+    words: Int32Array,
+    readonly virtualInterface: VirtualInterface,
+    readonly physical: PhysicalInterrupts,
+  ) {
+    super(words, virtualInterface, physical.affinities.rangeSelector)
+  }
+
+  readIar0(pe: number): number {
+    return this.acknowledge(pe, 0)
+  }
+
+  readIar1(pe: number): number {
+    return this.acknowledge(pe, LR_Group)
+  }
+
+  /** Makes the highest priority pending interrupt active if it is of this group and signalled. */
+  private acknowledge(pe: number, group: number): number {
+    const { words, virtualInterface } = this
+    const at = virtualInterface.signalled(words, pe)
+    if (at === 0) return INTID_NONE
+    const hi = words[at]
+    if ((hi & LR_Group) !== group) return INTID_NONE
+    const intid = words[at - 1]
+    if (intid < FIRST_SPECIAL) acknowledgeListRegister(words, pe, at, hi)
+    else if (!this.acknowledgesFrom1020(pe, at, hi, intid)) return intid
+    virtualInterface.recordActive(words, pe, hi)
+    return intid
+  }
+
+  /** Acknowledges a special INTID, which has no priority, a reserved one, or an LPI; false if the priority stays. */
+  private acknowledgesFrom1020(pe: number, at: number, hi: number, intid: number): boolean {
+    const { words, virtualInterface } = this
+    const special = intid <= INTID_NONE
+    const active = !special && (intid < FIRST_LPI || virtualInterface.lpiBecomesActive)
+    setListRegister(words, pe, at, (hi & ~LR_STATE) | (active ? LR_ACTIVE : 0))
+    return !special
+  }
+
+  readHppir0(pe: number): number {
+    return this.highestPending(pe, 0)
+  }
+
+  readHppir1(pe: number): number {
+    return this.highestPending(pe, LR_Group)
+  }
+
+  /** HPPIR looks neither at ICH_HCR_EL2.En nor at the priority mask, but a disabled group has nothing pending. */
+  private highestPending(pe: number, group: number): number {
+    const at = this.virtualInterface.highestPending(pe)
+    return at !== 0 && (this.words[at] & LR_Group) === group ? this.words[at - 1] : INTID_NONE
+  }
+
+  writeEoir0(pe: number, value: number): void {
+    this.endOfInterrupt(pe, value & this.virtualInterface.intidMask, 0)
+  }
+
+  writeEoir1(pe: number, value: number): void {
+    this.endOfInterrupt(pe, value & this.virtualInterface.intidMask, LR_Group)
+  }
+
+  private endOfInterrupt(pe: number, intid: number, group: number): void {
+    if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) return
+    const { words, virtualInterface } = this
+    const dropped = this.dropPriority(words, pe)
+    if (dropped === PRIORITY_IDLE) return
+    const vmcr = words[pe + ICH_VMCR]
+    const at = this.findActive(words, pe, intid)
+    if (at === 0) {
+      if ((vmcr & VMCR_VEOIM) === 0 && intid < FIRST_LPI) this.countEoi(pe, intid)
+      return
+    }
+    if (vmcr & VMCR_VEOIM && intid < FIRST_LPI) return
+    const hi = words[at]
+    if ((hi & LR_Group) !== group) return
+    if ((LR_Priority(hi) & virtualInterface.groupMask(vmcr, group)) === dropped) this.deactivate(pe, at, hi)
+  }
+
+  /** Clears the highest active preemption level and returns its priority. */
+  private dropPriority(words: Int32Array, pe: number): number {
+    const level = dropLevel(words, pe)
+    if (level >= 0) return level << this.virtualInterface.levelShift
+    return this.virtualInterface.activePriorityRegisters === 1
+      ? PRIORITY_IDLE
+      : this.dropPriorityAbove31(words, pe)
+  }
+
+  private dropPriorityAbove31(words: Int32Array, pe: number): number {
+    const { activePriorityRegisters, levelShift } = this.virtualInterface
+    for (let i = 1; i < activePriorityRegisters; i++) {
+      const level = dropLevel(words, pe + i)
+      if (level >= 0) return (32 * i + level) << levelShift
+    }
+    return PRIORITY_IDLE
+  }
+
+  writeDir(pe: number, value: number): void {
+    const intid = value & this.virtualInterface.intidMask
+    if ((this.words[pe + ICH_VMCR] & VMCR_VEOIM) === 0 || intid >= FIRST_SPECIAL) return
+    const at = this.findActive(this.words, pe, intid)
+    if (at === 0) this.countEoi(pe, intid)
+    else this.deactivate(pe, at, this.words[at])
+  }
+
+  /** The upper word of the list register in which an interrupt is active; 0 if there is none. */
+  private findActive(words: Int32Array, pe: number, intid: number): number {
+    const status = words[pe + ICH_LR_STATUS]
+    const active = (status >>> 16) & ~status
+    if (active === 0) return 0
+    return active & (active - 1)
+      ? findActiveOfSeveral(words, pe, active, intid)
+      : activeAt(words, pe + ICH_LR + 2 * lowestBit(active), intid)
+  }
+
+  /** Active becomes invalid, pending and active becomes pending; with HW the physical interrupt follows. */
+  private deactivate(pe: number, at: number, hi: number): void {
+    setListRegister(this.words, pe, at, hi & ~LR_ACTIVE)
+    if (hi & LR_HW) this.physical.deactivate(pe, LR_pINTID(hi))
+  }
+
+  /** An interrupt that is in no list register was deactivated: the hypervisor learns it from EOIcount. */
+  private countEoi(pe: number, intid: number): void {
+    const hcr = this.words[pe + ICH_HCR]
+    if (intid < FIRST_PPI && hcr & HCR_vSGIEOICount) return
+    this.words[pe + ICH_HCR] = hcr + HCR_ONE_EOI
+  }
+}
+
+/**
+ * Clears the highest active preemption level of a pair of active priorities registers, of group 1 if both groups have
+ * it, and returns it; -1 if none is active. `pe` is for ICH_AP0R0_EL2 and ICH_AP1R0_EL2, the next word for the next.
+ */
+function dropLevel(words: Int32Array, pe: number): number {
+  const active1 = words[pe + ICH_AP1R]
+  const active = words[pe + ICH_AP0R] | active1
+  if (active === 0) return -1
+  const highest = active & -active
+  if (active1 & highest) words[pe + ICH_AP1R] = active1 ^ highest
+  else words[pe + ICH_AP0R] ^= highest
+  return lowestBit(active)
+}
+
+function findActiveOfSeveral(words: Int32Array, pe: number, active: number, intid: number): number {
+  for (let left = active; left !== 0; left &= left - 1) {
+    const at = activeAt(words, pe + ICH_LR + 2 * lowestBit(left), intid)
+    if (at !== 0) return at
+  }
+  return 0
+}
+
+/** The upper word of the list register whose lower word is at `at`, if an interrupt is active there; else 0. */
+const activeAt = (words: Int32Array, at: number, intid: number): number =>
+  words[at] === intid && words[at + 1] & LR_ACTIVE ? at + 1 : 0

@@ -1,0 +1,163 @@
+/**
+ * What the GIC drives: IRQ, FIQ, VIRQ and VFIQ of every PE, and its wake request (IHI 0069, "Interrupt signals",
+ * "Power management"). A PE's word has the levels as the host knows them. They are looked at again when an access or an
+ * input is complete and only for PEs for which something has changed, and the host is told of each change then: it may
+ * call back into the GIC.
+ */
+import { LR_Group } from '../../arch/ich-registers.ts'
+import { argumentFunction, argumentWith, type Fields, isPlainObject, shown } from '../../errors/arguments.ts'
+import { VgicError } from '../../errors/vgic-error.ts'
+import type { WordDeclaration } from '../../state/layout.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
+import type { ErrorListener } from '../config/host-events.ts'
+import type { GicMemory } from '../config/memory.ts'
+import type { HighestPending } from '../distributor/highest-pending.ts'
+import type { PhysicalInterrupts } from '../distributor/physical-interrupts.ts'
+import { lowestBit, PHYSICAL_INTERFACE } from './cpu-interface.ts'
+import { HIGHEST_PENDING, type PhysicalInterface } from './icc.ts'
+import { LINE_FIQ, LINE_IRQ, LINE_WAKE, PE_LINES } from './lines.ts'
+import type { Pcpu } from './pcpu.ts'
+import type { VirtualInterface } from './virtual-interface.ts'
+
+/** An output of a PE. `wake` asks the power controller to wake a PE whose redistributor sleeps. */
+export type OutputLine = 'irq' | 'fiq' | 'virq' | 'vfiq' | 'wake'
+
+/** What the GIC is connected to: where its outputs go, the memory that it accesses, who hears of errors. */
+export interface GicHost extends ErrorListener {
+  /** The memory in which software puts tables and command queues. Without it every access of the GIC is refused. */
+  readonly memory?: GicMemory
+  /**
+   * An output of a CPU moves to a level, 0 or 1. It is called after the access or the input that moved it is complete,
+   * once for each change; all outputs are 0 at first.
+   */
+  setLine?(cpu: number, line: OutputLine, level: 0 | 1): void
+}
+
+const hostFields: Fields<GicHost> = { setLine: true, onError: true, memory: true }
+
+/** Throws an `argument` error for what is no host, and for one that would never hear of anything. `{}` is none. */
+export function checkHost(host: GicHost, { memoryLines }: CheckedGicConfig): void {
+  const isObject = typeof host === 'object' && host !== null
+  const { setLine, onError, memory } = isObject ? host : {}
+  const isPlain = isPlainObject(host)
+  const others = isPlain ? Object.keys(host).filter((name) => !(name in hostFields)) : []
+  const hears = typeof setLine === 'function' || onError !== undefined || memory !== undefined
+  if (
+    !isObject ||
+    others.length > 0 ||
+    (setLine !== undefined && typeof setLine !== 'function') ||
+    !(hears || isPlain)
+  ) {
+    const has = setLine === undefined ? others.join(', ') || 'none' : `setLine: ${shown(setLine)}`
+    throw new VgicError(
+      'argument',
+      `host must be an object whose setLine is a function (cpu, line, level), but ${isObject ? `has ${has}` : `is ${shown(host)}`}. Leave it out for none.`,
+    )
+  }
+  if (onError !== undefined) argumentFunction('host.onError', onError, '(event)')
+  if (memory === undefined) return
+  argumentWith(
+    'host.memory',
+    memory,
+    'read32',
+    'an object with the functions read32(address) and write32(address, value)',
+  )
+  argumentWith(
+    'host.memory',
+    memory,
+    'write32',
+    'an object with the functions read32(address) and write32(address, value)',
+  )
+  if (memoryLines > 0) {
+    throw new VgicError('argument', 'host.memory must be left out where memoryLines gives the GIC its own.')
+  }
+}
+
+export const outputLineWords: readonly WordDeclaration[] = [{ name: 'lines', at: PE_LINES, class: 'derived' }]
+
+/** By bit, as the LINE_ bits are. */
+export const outputLines: readonly OutputLine[] = ['virq', 'vfiq', 'irq', 'fiq', 'wake']
+
+/** The maintenance interrupt's PPI, by convention (BSA). */
+export const MAINTENANCE_PPI = 25
+
+export class OutputLines {
+  readonly words: Int32Array
+  readonly virtualInterface: VirtualInterface
+  /** Counts what was settled: by it a call of the host shows whether the host has done anything to the GIC. */
+  private settled = 0
+
+  constructor(
+    readonly physical: PhysicalInterrupts,
+    readonly physicalInterface: PhysicalInterface,
+    readonly pcpu: Pcpu,
+    readonly highestPending: HighestPending,
+    readonly host: GicHost,
+    /** Whether VIRQ and VFIQ are outputs. Those of a hypervisor's PEs are sampled where they are: {@link Pcpu}. */
+    readonly drivesVirtual: boolean,
+  ) {
+    this.words = physical.words
+    this.virtualInterface = pcpu.virtualInterface
+  }
+
+  /** After a system register access of a PE: its own outputs, its maintenance interrupt, and what that changes. */
+  settlePe(pe: number): void {
+    const { physical } = this
+    const cpu = physical.cpuOf(pe)
+    physical.setLine(pe, MAINTENANCE_PPI, this.virtualInterface.maintenanceLine(pe))
+    if (!this.settleChanged(cpu)) this.drive(pe, cpu)
+  }
+
+  /**
+   * After an access to a PE's virtual CPU interface: its maintenance interrupt, the physical interrupt that was
+   * deactivated with a virtual one, and what these change.
+   */
+  settleVirtual(pe: number): void {
+    this.physical.setLine(pe, MAINTENANCE_PPI, this.virtualInterface.maintenanceLine(pe))
+    this.settle()
+  }
+
+  /** After any other access or input: the outputs of PEs for which something has changed. */
+  settle(): void {
+    this.settleChanged(-1)
+  }
+
+  /** Returns whether CPU `own` was one of them. */
+  private settleChanged(own: number): boolean {
+    const { physical } = this
+    this.settled = (this.settled + 1) | 0
+    let found = false
+    for (let cpu = physical.nextChanged(); cpu >= 0; cpu = physical.nextChanged()) {
+      const pe = physical.peBase + cpu * physical.peSize
+      this.highestPending.search(pe, cpu)
+      this.drive(pe, cpu)
+      if (cpu === own) found = true
+    }
+    return found
+  }
+
+  /**
+   * Tells the host of a PE's outputs that have changed, one by one. What it does in answer may move them once more:
+   * then they are evaluated again before the next, so that it hears of each change once and in order.
+   */
+  private drive(pe: number, cpu: number): void {
+    const { words, host } = this
+    let after = this.evaluate(pe)
+    while (after !== words[pe + PE_LINES]) {
+      const n = lowestBit(after ^ words[pe + PE_LINES])
+      words[pe + PE_LINES] ^= 1 << n
+      const { settled } = this
+      host.setLine?.(cpu, outputLines[n], ((after >> n) & 1) as 0 | 1)
+      if (settled !== this.settled) after = this.evaluate(pe)
+    }
+  }
+
+  /** The levels of a PE's outputs. */
+  evaluate(pe: number): number {
+    const at = pe + PHYSICAL_INTERFACE
+    const hppi = this.physicalInterface.signalled(at)
+    const physical = hppi === 0 ? 0 : hppi & LR_Group ? LINE_IRQ : LINE_FIQ
+    const wake = this.words[at + HIGHEST_PENDING] < 0 ? LINE_WAKE : 0
+    return physical | wake | (this.drivesVirtual ? this.pcpu.virtualPending(pe) : 0)
+  }
+}

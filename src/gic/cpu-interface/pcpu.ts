@@ -1,0 +1,291 @@
+/**
+ * The PE as far as a GIC needs one: its exception level, HCR_EL2, the PSTATE masks, the event register, and whether it
+ * waits. It decides whether an ICC_* name means the physical or the virtual CPU interface, whether a virtual interrupt
+ * is taken, and whether a WFI or WFE leaves the guest (DDI 0487, "Wait for Interrupt", "Wait for Event", "HCR_EL2").
+ *
+ * HCR_EL2 keeps all that is written to it, also what is RES0 on a PE without some extension. IMO, FMO, TWI, TWE, VI, VF
+ * and TGE have an effect. With TGE the hypervisor's own applications run at EL0, which have no virtual interrupts; that
+ * IMO and FMO count as 1 for the physical ones then, or as 0 with E2H, is left out: software that sets TGE clears them,
+ * and does not mask interrupts at EL0. AMO and VSE are left out: SErrors are no affair of the GIC's, ISR_EL1.A is zero.
+ */
+import { field, res0, view } from '../../arch/field.ts'
+import {
+  HCR_EL2_FMO,
+  HCR_EL2_IMO,
+  HCR_EL2_TGE,
+  HCR_EL2_TWE,
+  HCR_EL2_TWI,
+  HCR_EL2_VF,
+  HCR_EL2_VI,
+  HCR_EL2_VIEW,
+} from '../../arch/hcr-el2.ts'
+import { ESR_WFE, ESR_WFI } from '../../arch/syndrome.ts'
+import type { WordDeclaration } from '../../state/layout.ts'
+import { LINE_VFIQ, LINE_VIRQ, PE_LINES, PHYSICAL_LINES_SHIFT } from './lines.ts'
+import type { VirtualInterface } from './virtual-interface.ts'
+
+/** Syndrome of the last access or instruction that trapped or was UNDEFINED; 0 if it did not. */
+export const PCPU_TRAP = 0
+/**
+ * PSTATE with the event register and what the PE waits in, bits 7:0, and SPSR_EL2, bits 15:8: see
+ * {@link PSTATE_VIEW}. Exceptions to EL2 and returns from it move the one half to the other.
+ */
+export const PCPU_PSTATE = 1
+/** HCR_EL2, two words; all that has an effect here is in the lower. */
+export const PCPU_HCR_EL2 = 2
+
+export const DAIF_F = 0x40
+export const DAIF_I = 0x80
+export const DAIF_VIEW = view('DAIF', 32, [res0(31, 8), field('I', 7), field('F', 6), res0(5, 0)])
+
+/** PSTATE as SPSR_EL2 lays it out, as far as it matters here. */
+export const SPSR_VIEW = view('SPSR_EL2', 32, [
+  res0(31, 8),
+  field('I', 7),
+  field('F', 6),
+  res0(5, 4),
+  field('EL', 3, 2),
+  res0(1, 0),
+])
+export const PSTATE_EL = 0xc
+export const PSTATE_EL1 = 0x4
+export const PSTATE_EL2 = 0x8
+export const PSTATE_EL_SHIFT = 2
+/** The fields that an exception saves in SPSR_EL2. */
+const PSTATE_SAVED = 0xcc
+/** EL2 with interrupts masked. */
+const PSTATE_EL2_MASKED = 0xc8
+
+export const WAITING_NO = 0
+export const WAITING_WFI = 0x1
+export const WAITING_WFE = 0x2
+const WAITING = 0x3
+/** The event register is set. */
+const EVENT = 0x20
+const SPSR_SHIFT = 8
+const SPSR = 0xff00
+
+/** {@link PCPU_PSTATE}'s word. */
+export const PSTATE_VIEW = view('PSTATE', 32, [
+  res0(31, 16),
+  field('SPSR_EL2.I', 15),
+  field('SPSR_EL2.F', 14),
+  res0(13, 12),
+  field('SPSR_EL2.EL', 11, 10),
+  res0(9, 8),
+  field('I', 7),
+  field('F', 6),
+  field('eventRegister', 5),
+  res0(4),
+  field('EL', 3, 2),
+  field('waiting', 1, 0),
+])
+
+/** The EL field of PSTATE as a number. */
+export const exceptionLevel = (pstate: number): number => (pstate & PSTATE_EL) >> PSTATE_EL_SHIFT
+
+/** An exception is taken to EL2, with interrupts masked: SPSR_EL2 := PSTATE. */
+export function takeExceptionToEl2(words: Int32Array, pe: number): void {
+  const at = pe + PCPU_PSTATE
+  const pstate = words[at]
+  words[at] = ((pstate & PSTATE_SAVED) << SPSR_SHIFT) | PSTATE_EL2_MASKED | (pstate & EVENT)
+}
+
+/** ERET from EL2: PSTATE := SPSR_EL2. An exception return sets the event register. */
+export function returnFromEl2(words: Int32Array, pe: number): void {
+  const at = pe + PCPU_PSTATE
+  words[at] = (words[at] >>> SPSR_SHIFT) | EVENT
+}
+
+/** What a WFI or WFE did. */
+export const WFX_COMPLETES = 0
+export const WFX_WAITS = 1
+export const WFX_TRAPS = 2
+
+export const pcpuWords: readonly WordDeclaration[] = [
+  { name: 'trap', at: PCPU_TRAP, class: 'observational' },
+  { name: 'PSTATE', at: PCPU_PSTATE, class: 'authoritative', view: PSTATE_VIEW },
+  { name: 'HCR_EL2', at: PCPU_HCR_EL2, wide: true, class: 'authoritative', view: HCR_EL2_VIEW },
+]
+
+/** ISR_EL1's bits. */
+const ISR_F = 0x40
+const ISR_I = 0x80
+
+/** The PEs of a GIC. `pe` is always the word offset of a PE's record. */
+export class Pcpu {
+  constructor(
+    readonly words: Int32Array,
+    readonly virtualInterface: VirtualInterface,
+  ) {}
+
+  /** A PE comes out of reset at EL2 with interrupts masked. */
+  reset(pe: number): void {
+    this.words[pe + PCPU_PSTATE] = PSTATE_EL2_MASKED
+  }
+
+  /** HCR_EL2 := bits 31:0 and 63:32. */
+  writeHcrEl2(pe: number, low: number, high: number): void {
+    this.words[pe + PCPU_HCR_EL2] = low
+    this.words[pe + PCPU_HCR_EL2 + 1] = high
+  }
+
+  /** Whether the PE is below EL2. */
+  isInGuest(pe: number): boolean {
+    return (this.words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2
+  }
+
+  /** The PE changes its exception level; downwards it is an exception return. */
+  setExceptionLevel(pe: number, el: number): void {
+    const pstate = this.words[pe + PCPU_PSTATE]
+    const event = el < exceptionLevel(pstate) ? EVENT : 0
+    this.words[pe + PCPU_PSTATE] = (pstate & ~(PSTATE_EL | WAITING)) | (el << PSTATE_EL_SHIFT) | event
+  }
+
+  /** ERET from EL2 into the guest. */
+  enterGuest(pe: number): void {
+    returnFromEl2(this.words, pe)
+  }
+
+  /** An exception is taken to EL2. */
+  leaveGuest(pe: number): void {
+    takeExceptionToEl2(this.words, pe)
+  }
+
+  readSpsr(pe: number): number {
+    return this.words[pe + PCPU_PSTATE] >>> SPSR_SHIFT
+  }
+
+  /** SPSR_EL2 := value; bits without meaning here are RES0. */
+  writeSpsr(pe: number, value: number): void {
+    const pstate = this.words[pe + PCPU_PSTATE] & ~SPSR
+    this.words[pe + PCPU_PSTATE] = pstate | ((value & PSTATE_SAVED) << SPSR_SHIFT)
+  }
+
+  /** PSTATE.I and F, DAIF_ bits. */
+  masks(pe: number): number {
+    return this.words[pe + PCPU_PSTATE] & (DAIF_I | DAIF_F)
+  }
+
+  /** PSTATE.I and F := value. */
+  setMasks(pe: number, value: number): void {
+    const pstate = this.words[pe + PCPU_PSTATE] & ~(DAIF_I | DAIF_F)
+    this.words[pe + PCPU_PSTATE] = pstate | (value & (DAIF_I | DAIF_F))
+  }
+
+  /** Whether the PE waits in a WFI or WFE. */
+  isWaiting(pe: number): boolean {
+    return (this.words[pe + PCPU_PSTATE] & WAITING) !== WAITING_NO
+  }
+
+  /**
+   * What is pending as a virtual interrupt, LINE_ bits: signalled by the virtual CPU interface, or by HCR_EL2.VI and VF,
+   * with which a hypervisor does without list registers.
+   */
+  virtualPending(pe: number): number {
+    const hcr = this.words[pe + PCPU_HCR_EL2]
+    const lines = this.virtualInterface.lines(pe)
+    return lines | (hcr & HCR_EL2_VI ? LINE_VIRQ : 0) | (hcr & HCR_EL2_VF ? LINE_VFIQ : 0)
+  }
+
+  /**
+   * The virtual interrupt lines as the PE samples them at an exception level, LINE_ bits: only where HCR_EL2.IMO or FMO
+   * routes the physical ones to EL2, only below EL2, and not with HCR_EL2.TGE.
+   */
+  virtualLines(pe: number, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
+    const hcr = this.words[pe + PCPU_HCR_EL2]
+    if (el >= 2 || hcr & HCR_EL2_TGE) return 0
+    const lines = this.virtualPending(pe)
+    return (hcr & HCR_EL2_IMO ? lines & LINE_VIRQ : 0) | (hcr & HCR_EL2_FMO ? lines & LINE_VFIQ : 0)
+  }
+
+  /** The physical interrupt lines as the PE sees them, as LINE_VIRQ for IRQ and LINE_VFIQ for FIQ. */
+  physicalLines(pe: number): number {
+    return (this.words[pe + PE_LINES] >> PHYSICAL_LINES_SHIFT) & (LINE_VIRQ | LINE_VFIQ)
+  }
+
+  /** The physical interrupts that the PE takes now: those that HCR_EL2 routes to EL2 whatever PSTATE masks below it. */
+  physicalTaken(pe: number): number {
+    const lines = this.physicalLines(pe)
+    if (lines === 0) return 0
+    const masks = this.masks(pe)
+    const hcr = this.isInGuest(pe) ? this.words[pe + PCPU_HCR_EL2] : 0
+    const irq = hcr & HCR_EL2_IMO || !(masks & DAIF_I) ? lines & LINE_VIRQ : 0
+    const fiq = hcr & HCR_EL2_FMO || !(masks & DAIF_F) ? lines & LINE_VFIQ : 0
+    return irq | fiq
+  }
+
+  /** The virtual interrupts that the PE takes now, LINE_ bits: sampled and not masked by PSTATE. */
+  taken(pe: number): number {
+    const masks = this.masks(pe)
+    if (masks === (DAIF_I | DAIF_F)) return 0
+    const lines = this.virtualLines(pe)
+    return (masks & DAIF_I ? 0 : lines & LINE_VIRQ) | (masks & DAIF_F ? 0 : lines & LINE_VFIQ)
+  }
+
+  /**
+   * ISR_EL1 as software at an exception level reads it: the virtual lines below EL2 where HCR_EL2 routes the physical
+   * ones away, and else those.
+   */
+  isr(pe: number, el: number): number {
+    const hcr = el >= 2 ? 0 : this.words[pe + PCPU_HCR_EL2]
+    const routed = (hcr & HCR_EL2_IMO ? LINE_VIRQ : 0) | (hcr & HCR_EL2_FMO ? LINE_VFIQ : 0)
+    const lines = this.virtualLines(pe, el) | (this.physicalLines(pe) & ~routed)
+    return (lines & LINE_VIRQ ? ISR_I : 0) | (lines & LINE_VFIQ ? ISR_F : 0)
+  }
+
+  /**
+   * WFI: completes if an interrupt is pending, masked by PSTATE or not. Otherwise it traps with HCR_EL2.TWI,
+   * and else the PE waits. So a guest's WFI with a virtual interrupt pending never exits. `syndrome` is what a trap
+   * reports: that of WFI or WFIT.
+   */
+  wfi(pe: number, syndrome = ESR_WFI): number {
+    this.words[pe + PCPU_TRAP] = 0
+    if (this.virtualLines(pe) !== 0 || this.physicalLines(pe) !== 0) return WFX_COMPLETES
+    return this.wait(pe, HCR_EL2_TWI, syndrome, WAITING_WFI)
+  }
+
+  /** WFE: completes and clears the event register if it is set; otherwise as WFI, with HCR_EL2.TWE. */
+  wfe(pe: number, syndrome = ESR_WFE): number {
+    const words = this.words
+    words[pe + PCPU_TRAP] = 0
+    if (words[pe + PCPU_PSTATE] & EVENT) {
+      words[pe + PCPU_PSTATE] &= ~EVENT
+      return WFX_COMPLETES
+    }
+    if (this.taken(pe) !== 0 || this.physicalTaken(pe) !== 0) return WFX_COMPLETES
+    return this.wait(pe, HCR_EL2_TWE, syndrome, WAITING_WFE)
+  }
+
+  /** SEV, or another event, reaches this PE. */
+  sendEvent(pe: number): void {
+    this.words[pe + PCPU_PSTATE] |= EVENT
+  }
+
+  /** Whether a waiting PE has a reason to go on: an interrupt, for WFE one that PSTATE does not mask, or an event. */
+  wouldWake(pe: number): boolean {
+    const pstate = this.words[pe + PCPU_PSTATE]
+    if ((pstate & WAITING) === WAITING_WFI) return (this.virtualLines(pe) | this.physicalLines(pe)) !== 0
+    return (pstate & EVENT) !== 0 || (this.taken(pe) | this.physicalTaken(pe)) !== 0
+  }
+
+  /** Ends the wait of a PE that has a reason to go on; a WFE consumes the event. Returns whether the PE runs. */
+  wake(pe: number): boolean {
+    const words = this.words
+    const waiting = words[pe + PCPU_PSTATE] & WAITING
+    if (waiting === WAITING_NO) return true
+    if (!this.wouldWake(pe)) return false
+    words[pe + PCPU_PSTATE] &= waiting === WAITING_WFE ? ~(WAITING | EVENT) : ~WAITING
+    return true
+  }
+
+  private wait(pe: number, trapBit: number, syndrome: number, waiting: number): number {
+    const words = this.words
+    if (this.isInGuest(pe) && words[pe + PCPU_HCR_EL2] & trapBit) {
+      words[pe + PCPU_TRAP] = syndrome | 0
+      return WFX_TRAPS
+    }
+    words[pe + PCPU_PSTATE] |= waiting
+    return WFX_WAITS
+  }
+}

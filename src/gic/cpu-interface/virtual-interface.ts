@@ -1,0 +1,254 @@
+/**
+ * The virtual CPU interface of a PE: the state behind ICH_* (ich.ts) and ICV_* (icv.ts), and what both sides
+ * derive from it: the highest priority pending virtual interrupt, the running priority, the virtual interrupt
+ * lines and the maintenance interrupt (IHI 0069, "Virtual interrupt handling and prioritization").
+ */
+import {
+  HCR_DVIM,
+  HCR_En,
+  HCR_EOIcount,
+  HCR_LRENPIE,
+  HCR_NPIE,
+  HCR_TALL0,
+  HCR_TALL1,
+  HCR_TC,
+  HCR_TDIR,
+  HCR_TSEI,
+  HCR_UIE,
+  HCR_VGrp0DIE,
+  HCR_VGrp0EIE,
+  HCR_VGrp1DIE,
+  HCR_VGrp1EIE,
+  HCR_vSGIEOICount,
+  ICH_HCR_VIEW,
+  ICH_VMCR_VIEW,
+  LR_ACTIVE,
+  LR_EOI,
+  LR_Group,
+  LR_HW,
+  LR_PENDING,
+  LR_Priority,
+  LR_STATE,
+  LR_State,
+  listRegisterView,
+  MISR_EOI,
+  MISR_LRENP,
+  MISR_NP,
+  MISR_U,
+  MISR_VGrp0D,
+  MISR_VGrp0E,
+  MISR_VGrp1D,
+  MISR_VGrp1E,
+  VMCR_VENG0,
+  VMCR_VENG1,
+  VMCR_VPMR,
+} from '../../arch/ich-registers.ts'
+import type { WordDeclaration } from '../../state/layout.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
+import { CpuInterface, lowestBit, PRIORITY_IDLE } from './cpu-interface.ts'
+import { LINE_VFIQ, LINE_VIRQ } from './lines.ts'
+
+export const ICH_HCR = 4
+/** These are the words of every CPU interface, by the names that they have in this one: cpu-interface.ts. */
+export const ICH_VMCR = 5
+export const ICH_AP0R = 6
+export const ICH_AP1R = 10
+/**
+ * Derived from the list registers: bit n is set if list register n is pending, bit 16 + n if it is valid or
+ * waits for its EOI to be seen, that is if ICH_ELRSR_EL2's bit n is clear. Whoever changes a list register's
+ * upper word does it by {@link setListRegister}, which keeps this.
+ */
+export const ICH_LR_STATUS = 15
+const LR_STATUS_PENDING = 0xffff
+/** Pairs of words, the last of the PE's record, behind the physical interface and the redistributor. */
+export const ICH_LR = 48
+
+export const virtualInterfaceWords = (listRegisters: number): readonly WordDeclaration[] => [
+  { name: 'ICH_HCR_EL2', at: ICH_HCR, class: 'authoritative', view: ICH_HCR_VIEW },
+  { name: 'ICH_VMCR_EL2', at: ICH_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW },
+  { name: 'ICH_AP0R<n>_EL2', at: ICH_AP0R, count: 4, class: 'authoritative' },
+  { name: 'ICH_AP1R<n>_EL2', at: ICH_AP1R, count: 4, class: 'authoritative' },
+  { name: 'lrStatus', at: ICH_LR_STATUS, class: 'derived' },
+  {
+    name: 'ICH_LR<n>_EL2',
+    at: ICH_LR,
+    count: listRegisters,
+    wide: true,
+    class: 'authoritative',
+    view: listRegisterView,
+  },
+]
+
+/** The causes of a maintenance interrupt that ICH_HCR_EL2 enables; a list register asks for the other, its EOI. */
+const MAINTENANCE_ENABLES =
+  HCR_UIE | HCR_LRENPIE | HCR_NPIE | HCR_VGrp0EIE | HCR_VGrp0DIE | HCR_VGrp1EIE | HCR_VGrp1DIE
+
+const STATE_INVALID = 0
+const STATE_PENDING = 1
+
+export class VirtualInterface extends CpuInterface {
+  /** 2 words a list register: the distance from the first to one past the last. */
+  readonly listRegisterWords: number
+  /** A bit for each list register. */
+  readonly listRegisterMask: number
+  /** The writable bits of ICH_HCR_EL2. */
+  readonly hcrMask: number
+  /** Whether an acknowledged LPI becomes active: the choice `lpiActive`. */
+  readonly lpiBecomesActive: boolean
+
+  constructor(words: Int32Array, config: CheckedGicConfig) {
+    super(words, config)
+    this.listRegisterWords = 2 * config.listRegisters
+    this.listRegisterMask = (1 << config.listRegisters) - 1
+    this.hcrMask =
+      0xf8000000 |
+      0 | // EOIcount
+      (HCR_TDIR | HCR_TSEI | HCR_TALL1 | HCR_TALL0 | HCR_TC | HCR_NPIE | HCR_LRENPIE | HCR_UIE | HCR_En) |
+      (HCR_VGrp0EIE | HCR_VGrp0DIE | HCR_VGrp1EIE | HCR_VGrp1DIE) |
+      (config.version === '4.1' ? HCR_vSGIEOICount : 0) |
+      (config.dvim ? HCR_DVIM : 0)
+    this.lpiBecomesActive = config.choices.lpiActive === 'active'
+  }
+
+  reset(pe: number): void {
+    this.words[pe + ICH_VMCR] = this.resetControls
+  }
+
+  /** Recomputes what is derived from the list registers: after words were changed from outside. */
+  derive(pe: number): void {
+    for (let at = pe + ICH_LR + 1; at < pe + ICH_LR + this.listRegisterWords; at += 2) {
+      setListRegister(this.words, pe, at, this.words[at])
+    }
+  }
+
+  /**
+   * The list register with the highest priority pending interrupt of an enabled group, as the offset of its
+   * upper word; 0 if there is none. Of equal priorities the lowest-numbered list register wins
+   * (IMPLEMENTATION DEFINED). Neither ICH_HCR_EL2.En nor the priority mask matters here.
+   */
+  highestPending(pe: number): number {
+    const pending = this.words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING
+    return pending === 0 ? 0 : highestOf(this.words, pe, pending, this.words[pe + ICH_VMCR])
+  }
+
+  /** The list register whose interrupt is signalled to the PE, as the offset of its upper word; 0 if there is none. */
+  signalled(words: Int32Array, pe: number): number {
+    const pending = words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING
+    if (pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0) return 0
+    const vmcr = words[pe + ICH_VMCR]
+    const at = highestOf(words, pe, pending, vmcr)
+    if (at === 0 || LR_Priority(words[at]) >= VMCR_VPMR(vmcr)) return 0
+    const running = this.runningPriority(words, pe)
+    return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, words[at], running) ? at : 0
+  }
+
+  /** The virtual interrupt lines, LINE_ bits: at most one, for the highest priority pending interrupt. */
+  lines(pe: number): number {
+    return this.words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING ? this.lineOfPending(pe) : 0
+  }
+
+  private lineOfPending(pe: number): number {
+    const { words } = this
+    const at = this.signalled(words, pe)
+    if (at === 0) return 0
+    return words[at] & LR_Group ? LINE_VIRQ : LINE_VFIQ
+  }
+
+  /** ICH_EISR_EL2: list registers that became inactive and asked for an EOI maintenance interrupt. */
+  eisr(pe: number): number {
+    const { words } = this
+    let status = 0
+    for (let left = words[pe + ICH_LR_STATUS] >>> 16; left !== 0; left &= left - 1) {
+      const n = lowestBit(left)
+      if ((words[pe + ICH_LR + 1 + 2 * n] & LR_STATE) === 0) status |= 1 << n
+    }
+    return status
+  }
+
+  /** ICH_ELRSR_EL2: list registers that are invalid and do not wait for the hypervisor to see their EOI. */
+  elrsr(pe: number): number {
+    return ~(this.words[pe + ICH_LR_STATUS] >>> 16) & this.listRegisterMask
+  }
+
+  /** ICH_MISR_EL2. It is not gated by ICH_HCR_EL2.En; the interrupt line is. */
+  misr(pe: number): number {
+    const words = this.words
+    const hcr = words[pe + ICH_HCR]
+    const vmcr = words[pe + ICH_VMCR]
+    let valid = 0
+    let pending = 0
+    for (let n = 0, at = pe + ICH_LR + 1; n < this.listRegisterWords; n += 2, at += 2) {
+      const state = LR_State(words[at])
+      if (state !== STATE_INVALID) valid++
+      if (state === STATE_PENDING) pending++
+    }
+    return (
+      (this.eisr(pe) === 0 ? 0 : MISR_EOI) |
+      (hcr & HCR_UIE && valid <= 1 ? MISR_U : 0) |
+      (hcr & HCR_LRENPIE && HCR_EOIcount(hcr) !== 0 ? MISR_LRENP : 0) |
+      (hcr & HCR_NPIE && pending === 0 ? MISR_NP : 0) |
+      (hcr & HCR_VGrp0EIE && vmcr & VMCR_VENG0 ? MISR_VGrp0E : 0) |
+      (hcr & HCR_VGrp0DIE && !(vmcr & VMCR_VENG0) ? MISR_VGrp0D : 0) |
+      (hcr & HCR_VGrp1EIE && vmcr & VMCR_VENG1 ? MISR_VGrp1E : 0) |
+      (hcr & HCR_VGrp1DIE && !(vmcr & VMCR_VENG1) ? MISR_VGrp1D : 0)
+    )
+  }
+
+  /** Whether the maintenance interrupt may be there: not if nothing but pending list registers' ends could ask for it. */
+  mayNeedMaintenance(words: Int32Array, pe: number): boolean {
+    const status = words[pe + ICH_LR_STATUS]
+    return (((status >>> 16) & ~status) | (words[pe + ICH_HCR] & MAINTENANCE_ENABLES)) !== 0
+  }
+
+  /** The maintenance interrupt: a level that falls when its cause goes. */
+  maintenanceLine(pe: number): boolean {
+    const hcr = this.words[pe + ICH_HCR]
+    if ((hcr & HCR_En) === 0) return false
+    return (hcr & MAINTENANCE_ENABLES ? this.misr(pe) : this.eisr(pe)) !== 0
+  }
+}
+
+/** Sets the upper word of the list register whose upper word is at `at`. */
+export function setListRegister(words: Int32Array, pe: number, at: number, hi: number): void {
+  words[at] = hi
+  const n = (at - pe - ICH_LR) >> 1
+  words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~(0x10001 << n)) | (lrStatus(hi) << n)
+}
+
+/** Makes a pending list register, whose upper word `hi` is at `at`, active. */
+export function acknowledgeListRegister(words: Int32Array, pe: number, at: number, hi: number): void {
+  words[at] = hi ^ (LR_PENDING | LR_ACTIVE)
+  words[pe + ICH_LR_STATUS] &= ~(1 << ((at - pe - ICH_LR) >> 1))
+}
+
+/** The bits of a list register in {@link ICH_LR_STATUS}, as if it were number 0. */
+export function lrStatus(hi: number): number {
+  if ((hi & LR_STATE) === 0) return (hi & (LR_HW | LR_EOI)) === LR_EOI ? 0x10000 : 0
+  return hi & LR_ACTIVE ? 0x10000 : 0x10001
+}
+
+/** Mostly one list register is pending: a loop would cost as much again. */
+function highestOf(words: Int32Array, pe: number, pending: number, vmcr: number): number {
+  if (pending & (pending - 1)) return highestOfSeveral(words, pe, pending, vmcr)
+  const at = pe + ICH_LR + 1 + 2 * lowestBit(pending)
+  return isGroupEnabled(vmcr, words[at]) ? at : 0
+}
+
+function highestOfSeveral(words: Int32Array, pe: number, pending: number, vmcr: number): number {
+  let best = 0
+  let bestPriority = 0x100
+  for (let left = pending; left !== 0; left &= left - 1) {
+    const at = pe + ICH_LR + 1 + 2 * lowestBit(left)
+    const hi = words[at]
+    const priority = LR_Priority(hi)
+    if (priority < bestPriority && isGroupEnabled(vmcr, hi)) {
+      bestPriority = priority
+      best = at
+    }
+  }
+  return best
+}
+
+/** Whether the group of a list register's upper word is enabled. */
+const isGroupEnabled = (vmcr: number, hi: number): boolean =>
+  (vmcr & (hi & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) !== 0

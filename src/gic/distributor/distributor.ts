@@ -1,0 +1,150 @@
+/**
+ * The distributor's frame, GICD_* (IHI 0069, "The GIC Distributor register descriptions"): one Security state and
+ * affinity routing always on, so that GICD_CTLR.DS and ARE read as one, and the registers of GICv2 (ITARGETSR, SGIR),
+ * of two Security states (IGRPMODR, NSACR) and word 0 of those of interrupts are RAZ/WI. So are those of what is not
+ * implemented: message-based SPIs, extended SPIs, 1 of N routing, non-maskable interrupts, STATUSR.
+ */
+import {
+  GICD_CTLR_ARE,
+  GICD_CTLR_DS,
+  GICD_CTLR_RWP,
+  GICD_TYPER_A3V,
+  GICD_TYPER_DVIS,
+  GICD_TYPER_LPIS,
+  GICD_TYPER_No1N,
+  GICD_TYPER_RSS,
+} from '../../arch/gicd-registers.ts'
+import { FIRST_LPI, FIRST_SPECIAL } from '../../arch/intid.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
+import { IIDR, identificationRows } from '../frames/identification.ts'
+import { DOUBLEWORD, RegisterMap, type RegisterRow, razWi, readOnly, WORD } from '../frames/register-map.ts'
+import { existingLpis, intidBitsOf } from '../lpi/lpi-records.ts'
+import { interruptRows } from './interrupt-registers.ts'
+import {
+  DISTRIBUTOR,
+  GICD_CTLR,
+  GICD_DISABLING_GROUPS,
+  GROUPS,
+  type PhysicalInterrupts,
+} from './physical-interrupts.ts'
+
+/** LPIS, IDbits, and num_LPIs where these are fewer than an INTID has bits for: no fewer than 4, which is the least it says. */
+function lpiTyper({ lpis, lpiRegisters }: CheckedGicConfig): number {
+  const bits = intidBitsOf(lpis)
+  const isFull = lpis === 0 || existingLpis(lpis) === 2 ** bits - FIRST_LPI
+  const number = isFull ? 0 : Math.max(Math.log2(lpis) - 1, 1)
+  return ((bits - 1) << 19) | (number << 11) | (lpiRegisters ? GICD_TYPER_LPIS : 0)
+}
+
+export class Distributor {
+  readonly isGicv4: boolean
+  /** GICD_TYPER. */
+  readonly typer: number
+  private readonly lagging: boolean
+
+  constructor(
+    readonly words: Int32Array,
+    readonly physical: PhysicalInterrupts,
+  ) {
+    const { config, affinities, end } = physical
+    this.isGicv4 = config.version !== '3'
+    this.lagging = config.writeEffects === 'lagging'
+    this.typer =
+      // ITLinesNumber counts blocks of 32 interrupts, the private one included, and rounds up.
+      (((end + 31) >> 5) - 1) |
+      lpiTyper(config) |
+      (this.isGicv4 ? GICD_TYPER_DVIS : 0) |
+      GICD_TYPER_A3V |
+      GICD_TYPER_No1N |
+      (affinities.rangeSelector ? GICD_TYPER_RSS : 0)
+  }
+
+  readCtlr(): number {
+    return this.words[this.physical.distributor + GICD_CTLR] | GICD_CTLR_DS | GICD_CTLR_ARE
+  }
+
+  /** What is pending is looked at again for every PE. A group that is disabled may stay in force for a while. */
+  writeCtlr(value: number): void {
+    const { words, physical } = this
+    const at = physical.distributor + GICD_CTLR
+    const before = words[at]
+    const disabled = before & ~value & GROUPS
+    words[at] = (before & ~GROUPS) | (value & GROUPS)
+    const lagging = physical.distributor + GICD_DISABLING_GROUPS
+    words[lagging] &= ~value
+    if (this.lagging && disabled !== 0) {
+      words[lagging] |= disabled
+      this.beginDisabling(DISTRIBUTOR)
+    }
+    physical.updateAll()
+  }
+
+  /** The effect of a write lags: RWP reads as one until it is there. */
+  beginDisabling(_owner: number): void {
+    this.words[this.physical.distributor + GICD_CTLR] |= GICD_CTLR_RWP
+  }
+
+  /** Whether a write's effect is still under way. */
+  get isWritePending(): boolean {
+    return (this.words[this.physical.distributor + GICD_CTLR] & GICD_CTLR_RWP) !== 0
+  }
+
+  /** What was disabled is out of force on every PE, and RWP falls. */
+  completeWrites(): void {
+    const { words, physical } = this
+    words[physical.distributor + GICD_DISABLING_GROUPS] = 0
+    words[physical.distributor + GICD_CTLR] &= ~GICD_CTLR_RWP
+    physical.endDisabling(DISTRIBUTOR)
+    physical.updateAll()
+  }
+}
+
+/** Offset of `GICD_IROUTER<n>`, which exist from 32 on. */
+export const IROUTER = 0x6000
+/** `GICD_IROUTER<n>`: in memory Aff3 is apart, in bits 39:32. Without 1 of N routing IRM is RES0. */
+const irouter: RegisterRow<Distributor> = {
+  name: 'GICD_IROUTER',
+  offset: IROUTER,
+  length: 8 * FIRST_SPECIAL,
+  bits: 64,
+  sizes: WORD | DOUBLEWORD,
+  read: ({ physical }, _owner, intid, half) => {
+    const affinity = physical.readRoute(intid)
+    return half === 2 ? affinity >>> 24 : affinity & 0xffffff
+  },
+  write: ({ physical }, _owner, intid, half, value) => {
+    const affinity = physical.readRoute(intid)
+    physical.writeRoute(
+      intid,
+      half === 2 ? (affinity & 0xffffff) | (value << 24) : (affinity & ~0xffffff) | (value & 0xffffff),
+    )
+  },
+}
+
+export const distributorMap = new RegisterMap<Distributor>(
+  [
+    {
+      name: 'GICD_CTLR',
+      offset: 0,
+      length: 4,
+      bits: 0,
+      sizes: WORD,
+      read: (distributor) => distributor.readCtlr(),
+      write: (distributor, _owner, _n, _count, value) => distributor.writeCtlr(value),
+    },
+    readOnly('GICD_TYPER', 0x4, ({ typer }) => typer),
+    readOnly('GICD_IIDR', 0x8, () => IIDR),
+    razWi('GICD_TYPER2', 0xc, 4),
+    razWi('GICD_STATUSR', 0x10, 4),
+    ...interruptRows<Distributor>('GICD', 0, 1024),
+    razWi('GICD_ITARGETSR', 0x800, 1020),
+    razWi('GICD_IGRPMODR', 0xd00, 0x80),
+    razWi('GICD_NSACR', 0xe00, 0x100),
+    razWi('GICD_SGIR', 0xf00, 4),
+    razWi('GICD_CPENDSGIR', 0xf10, 16),
+    razWi('GICD_SPENDSGIR', 0xf20, 16),
+    irouter,
+    ...identificationRows<Distributor>('GICD', 0x92),
+  ],
+  0x1_0000,
+)

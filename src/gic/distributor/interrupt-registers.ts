@@ -1,0 +1,97 @@
+/**
+ * The registers with a field for each interrupt. The distributor has them for SPIs and a redistributor for its PE's
+ * SGIs and PPIs, at the same offsets of their frames and with the same meaning: one set of rows serves both (IHI 0069,
+ * "The GIC Distributor register map", "The GIC Redistributor register map").
+ */
+
+import { BYTE, type RegisterRow, WORD } from '../frames/register-map.ts'
+import { ACTIVE, ENABLE, GROUP, LATCH } from './interrupt-block.ts'
+import type { PhysicalInterrupts } from './physical-interrupts.ts'
+
+/** Offsets of what software in the model reaches by its address; a redistributor's are in SGI_base. */
+export const IGROUPR = 0x80
+export const ISENABLER = 0x100
+export const ISACTIVER = 0x300
+export const ICACTIVER = 0x380
+export const IPRIORITYR = 0x400
+export const ICFGR = 0xc00
+
+/** Whose registers they are: of what owner, the map's user says (`DISTRIBUTOR` or a PE's record). */
+interface Interrupts {
+  readonly physical: PhysicalInterrupts
+  /** The effect of disabling interrupts of an owner lags. */
+  beginDisabling(owner: number): void
+}
+
+/** The rows of `intids` interrupts, a multiple of 32; names begin with `frame` and the frame's part begins at `base`. */
+export function interruptRows<M extends Interrupts>(
+  frame: string,
+  base: number,
+  intids: number,
+): RegisterRow<M>[] {
+  const bitmap = (
+    name: string,
+    offset: number,
+    read: RegisterRow<M>['read'],
+    write: RegisterRow<M>['write'],
+  ): RegisterRow<M> => ({
+    name: intids > 32 ? `${frame}_${name}` : `${frame}_${name}0`,
+    offset: base + offset,
+    length: intids >> 3,
+    bits: 1,
+    sizes: WORD,
+    read,
+    write,
+  })
+  const isEnabled: RegisterRow<M>['read'] = ({ physical }, owner, first) =>
+    physical.readBits(owner, first, ENABLE)
+  const isPending: RegisterRow<M>['read'] = ({ physical }, owner, first) => physical.readPending(owner, first)
+  const isActive: RegisterRow<M>['read'] = ({ physical }, owner, first) =>
+    physical.readBits(owner, first, ACTIVE)
+  return [
+    bitmap(
+      'IGROUPR',
+      IGROUPR,
+      ({ physical }, owner, first) => physical.readBits(owner, first, GROUP),
+      ({ physical }, owner, first, _count, value) => physical.writeGroups(owner, first, value),
+    ),
+    bitmap('ISENABLER', ISENABLER, isEnabled, ({ physical }, owner, first, _count, value) =>
+      physical.enable(owner, first, value),
+    ),
+    bitmap('ICENABLER', 0x180, isEnabled, (machine, owner, first, _count, value) => {
+      if (machine.physical.disable(owner, first, value)) machine.beginDisabling(owner)
+    }),
+    bitmap('ISPENDR', 0x200, isPending, ({ physical }, owner, first, _count, value) =>
+      physical.setBits(owner, first, LATCH, value),
+    ),
+    bitmap('ICPENDR', 0x280, isPending, ({ physical }, owner, first, _count, value) =>
+      physical.clearBits(owner, first, LATCH, value),
+    ),
+    bitmap('ISACTIVER', ISACTIVER, isActive, ({ physical }, owner, first, _count, value) =>
+      physical.setBits(owner, first, ACTIVE, value),
+    ),
+    bitmap('ICACTIVER', ICACTIVER, isActive, ({ physical }, owner, first, _count, value) =>
+      physical.clearBits(owner, first, ACTIVE, value),
+    ),
+    {
+      name: `${frame}_IPRIORITYR`,
+      offset: base + IPRIORITYR,
+      // INTIDs 1020 to 1023 have none.
+      length: Math.min(intids, 1020),
+      bits: 8,
+      sizes: BYTE | WORD,
+      read: ({ physical }, owner, first, count) => physical.readPriorities(owner, first, count),
+      write: ({ physical }, owner, first, count, value) =>
+        physical.writePriorities(owner, first, count, value),
+    },
+    {
+      name: `${frame}_ICFGR`,
+      offset: base + ICFGR,
+      length: intids >> 2,
+      bits: 2,
+      sizes: WORD,
+      read: ({ physical }, owner, first) => physical.readConfiguration(owner, first),
+      write: ({ physical }, owner, first, _count, value) => physical.writeConfiguration(owner, first, value),
+    },
+  ]
+}

@@ -1,0 +1,414 @@
+/**
+ * The state of physical interrupts: a redistributor keeps that of its PE's SGIs and PPIs, the distributor that of the
+ * SPIs (IHI 0069, "Distribution and Routing of Interrupts"). Whoever changes it does so here, because two things
+ * follow from it: which interrupts of a block are candidates for being forwarded, and which PEs have to look for their
+ * highest priority pending interrupt again. The search itself is highest-pending.ts.
+ *
+ * `owner` is the record of a PE for its SGIs and PPIs, and {@link DISTRIBUTOR} for SPIs.
+ */
+import { GICD_CTLR_VIEW } from '../../arch/gicd-registers.ts'
+import { FIRST_SPI } from '../../arch/intid.ts'
+import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
+import type { Affinities } from '../config/affinities.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
+import { lowestBit } from '../cpu-interface/cpu-interface.ts'
+import {
+  ACTIVE,
+  blockWords,
+  CANDIDATES,
+  candidatesOf,
+  DISABLING,
+  EDGE,
+  ENABLE,
+  GROUP,
+  LATCH,
+  LINE,
+  PRIORITY,
+  ROUTE,
+  SPI_BLOCK,
+  SPI_BLOCK_WORDS,
+} from './interrupt-block.ts'
+import { blocksOf, STALE } from './pending-summary.ts'
+
+/** The owner of SPIs. */
+export const DISTRIBUTOR = 0
+
+/** The block of SGIs and PPIs in a PE's record. */
+export const GICR_BLOCK = 32
+export const privateInterruptWords: readonly WordDeclaration[] = blockWords(GICR_BLOCK, 'GICR', () => 0)
+/** SGIs are edge-triggered, and that cannot be changed. */
+const SGIS = 0xffff
+
+/** GICD_CTLR's enables and RWP; DS and ARE are always one. */
+export const GICD_CTLR = 0
+/** Groups whose disabling still lags. */
+export const GICD_DISABLING_GROUPS = 1
+/** Derived: bit n is set if SPI block n has candidates. */
+const SPI_CANDIDATES = 2
+/** Derived, a bit a CPU: it has to look for its highest priority pending interrupt. All clear between accesses. */
+const CHANGED = 3
+
+/** GICD_CTLR.EnableGrp0 and EnableGrp1, as bits of groups. */
+export const GROUPS = 3
+
+export const distributorRecord = (cpus: number): RecordType =>
+  recordType({ name: 'distributor', prefix: '' }, [
+    { name: 'GICD_CTLR', at: GICD_CTLR, class: 'authoritative', view: GICD_CTLR_VIEW },
+    { name: 'GICD_CTLR (lagging)', at: GICD_DISABLING_GROUPS, class: 'authoritative' },
+    { name: 'spiCandidates', at: SPI_CANDIDATES, class: 'derived' },
+    { name: 'changed', at: CHANGED, count: (cpus + 31) >> 5, class: 'derived' },
+  ])
+
+/** Where the records of interrupts are. */
+export interface PhysicalPlace {
+  readonly distributor: number
+  readonly spiBlocks: number
+  readonly peBase: number
+  readonly peSize: number
+  /** The pending summary of CPU 0, and the distance to the next CPU's. */
+  readonly summaries: number
+  readonly summarySize: number
+}
+
+export class PhysicalInterrupts {
+  /** One past the last SPI that exists. */
+  readonly end: number
+  readonly distributor: number
+  /** The first SPI block, and how many there are. */
+  readonly spiBlocks: number
+  readonly spiBlockCount: number
+  readonly peBase: number
+  readonly peSize: number
+  private readonly perRecord: number
+  private readonly summaries: number
+  private readonly summarySize: number
+  /** All of a summary's blocks, as STALE has them. */
+  private readonly allBlocks: number
+  private readonly cpus: number
+  /** Bits of a priority byte that exist, four times: the choice `distributorPriority`. */
+  readonly priorityBytes: number
+  private readonly lagging: boolean
+
+  constructor(
+    readonly words: Int32Array,
+    readonly config: CheckedGicConfig,
+    readonly affinities: Affinities,
+    place: PhysicalPlace,
+  ) {
+    this.end = FIRST_SPI + config.spis
+    this.distributor = place.distributor
+    this.spiBlocks = place.spiBlocks
+    this.spiBlockCount = (config.spis + 31) >> 5
+    this.peBase = place.peBase
+    this.peSize = place.peSize
+    this.perRecord = 1 / place.peSize
+    this.summaries = place.summaries
+    this.summarySize = place.summarySize
+    this.allBlocks = -1 >>> (32 - blocksOf(config.spis))
+    this.cpus = config.cpus
+    const eightBits = config.choices.distributorPriority === 'eight-bits'
+    const priorityMask = eightBits ? 0xff : (0xff << (8 - config.priorityBits)) & 0xff
+    this.priorityBytes = Math.imul(priorityMask, 0x01010101)
+    this.lagging = config.writeEffects === 'lagging'
+  }
+
+  /** SGIs are edge-triggered. */
+  reset(pe: number): void {
+    this.words[pe + GICR_BLOCK + EDGE] = SGIS
+  }
+
+  /** The block of an interrupt of an owner; 0 if it does not exist. */
+  blockOf(owner: number, intid: number): number {
+    if (owner !== DISTRIBUTOR) return owner + GICR_BLOCK
+    if (intid < FIRST_SPI || intid >= this.end) return 0
+    return this.spiBlocks + ((intid >> 5) - 1) * SPI_BLOCK_WORDS
+  }
+
+  /** The block of an INTID as a PE means it; 0 if it names no SGI, PPI or SPI that exists. */
+  blockFor(pe: number, intid: number): number {
+    return intid < FIRST_SPI ? pe + GICR_BLOCK : this.blockOf(DISTRIBUTOR, intid)
+  }
+
+  /** The bits of a block from interrupt `first` on that exist. */
+  private implemented(owner: number, first: number): number {
+    const count = this.end - (first & ~31)
+    return owner !== DISTRIBUTOR || count >= 32 ? -1 : (1 << count) - 1
+  }
+
+  /** A bitmap of the interrupts `first` to `first` + 31; `at` is its word in a block. */
+  readBits(owner: number, first: number, at: number): number {
+    const block = this.blockOf(owner, first)
+    return block === 0 ? 0 : this.words[block + at]
+  }
+
+  /** The pending interrupts, `ISPENDR<n>`. */
+  readPending(owner: number, first: number): number {
+    const block = this.blockOf(owner, first)
+    if (block === 0) return 0
+    const { words } = this
+    return words[block + LATCH] | (words[block + LINE] & ~words[block + EDGE])
+  }
+
+  /** Sets interrupts in a bitmap. */
+  setBits(owner: number, first: number, at: number, bits: number): void {
+    const block = this.blockOf(owner, first)
+    if (block === 0) return
+    this.words[block + at] |= bits & this.implemented(owner, first)
+    this.update(owner, block)
+  }
+
+  /** Clears interrupts in a bitmap. */
+  clearBits(owner: number, first: number, at: number, bits: number): void {
+    const block = this.blockOf(owner, first)
+    if (block === 0) return
+    this.words[block + at] &= ~bits
+    this.update(owner, block)
+  }
+
+  /** `ISENABLER<n>`: an interrupt that is enabled again before it was out of force stays in force. */
+  enable(owner: number, first: number, bits: number): void {
+    const block = this.blockOf(owner, first)
+    if (block !== 0) this.words[block + DISABLING] &= ~bits
+    this.setBits(owner, first, ENABLE, bits)
+  }
+
+  /** `ICENABLER<n>`. Returns whether the effect lags: it is out of force only after {@link endDisabling}. */
+  disable(owner: number, first: number, bits: number): boolean {
+    const block = this.blockOf(owner, first)
+    const cleared = block === 0 ? 0 : this.words[block + ENABLE] & bits
+    if (cleared === 0) return false
+    if (this.lagging) this.words[block + DISABLING] |= cleared
+    this.clearBits(owner, first, ENABLE, bits)
+    return this.lagging
+  }
+
+  /** What was disabled in the blocks of an owner is out of force. */
+  endDisabling(owner: number): void {
+    const first = owner === DISTRIBUTOR ? this.spiBlocks : owner + GICR_BLOCK
+    const count = owner === DISTRIBUTOR ? this.spiBlockCount : 1
+    for (let n = 0, block = first; n < count; n++, block += SPI_BLOCK_WORDS) {
+      this.words[block + DISABLING] = 0
+      this.update(owner, block)
+    }
+  }
+
+  /** `IGROUPR<n>`. */
+  writeGroups(owner: number, first: number, bits: number): void {
+    const block = this.blockOf(owner, first)
+    if (block === 0) return
+    const { words } = this
+    const before = words[block + GROUP]
+    words[block + GROUP] = bits & this.implemented(owner, first)
+    this.notice(owner, block, (before ^ words[block + GROUP]) & words[block + CANDIDATES])
+    this.update(owner, block)
+  }
+
+  /** `ICFGR<n>`: two bits an interrupt, of which the upper one means edge-triggered; 16 interrupts a register. */
+  readConfiguration(owner: number, first: number): number {
+    const edges = this.readBits(owner, first, EDGE) >>> (first & 16)
+    let value = 0
+    for (let left = edges & 0xffff; left !== 0; left &= left - 1) value |= 2 << (2 * lowestBit(left))
+    return value
+  }
+
+  /** Those of SGIs are read only. */
+  writeConfiguration(owner: number, first: number, value: number): void {
+    const block = this.blockOf(owner, first)
+    if (block === 0 || (owner !== DISTRIBUTOR && first < 16)) return
+    let edges = 0
+    for (let n = 0; n < 16; n++) edges |= ((value >>> (2 * n + 1)) & 1) << n
+    const shift = first & 16
+    const { words } = this
+    words[block + EDGE] =
+      (words[block + EDGE] & ~(0xffff << shift)) | ((edges << shift) & this.implemented(owner, first))
+    this.update(owner, block)
+  }
+
+  /** `IPRIORITYR<n>`: `count` bytes, 1 or 4, from interrupt `first` on. */
+  readPriorities(owner: number, first: number, count: number): number {
+    const word = this.readBits(owner, first, PRIORITY + ((first & 31) >> 2))
+    return count === 4 ? word : (word >>> ((first & 3) << 3)) & 0xff
+  }
+
+  writePriorities(owner: number, first: number, count: number, value: number): void {
+    const block = this.blockOf(owner, first)
+    if (block === 0) return
+    const { words } = this
+    const at = block + PRIORITY + ((first & 31) >> 2)
+    const shift = (first & 3) << 3
+    // Four interrupts exist or do not, one by one: the bytes behind the last SPI are RAZ/WI.
+    const exist = this.implemented(owner, first) >>> (first & 28)
+    const bytes =
+      ((exist & 1 ? 0xff : 0) |
+        (exist & 2 ? 0xff00 : 0) |
+        (exist & 4 ? 0xff0000 : 0) |
+        (exist & 8 ? 0xff000000 : 0)) &
+      (count === 4 ? -1 : 0xff << shift)
+    words[at] = (words[at] & ~bytes) | ((value << shift) & bytes & this.priorityBytes)
+    this.notice(owner, block, words[block + CANDIDATES] & (0xf << (first & 28)))
+  }
+
+  /** The route of an SPI, Aff3.Aff2.Aff1.Aff0; 0 for one that does not exist. */
+  readRoute(intid: number): number {
+    const block = this.blockOf(DISTRIBUTOR, intid)
+    return block === 0 ? 0 : this.words[block + ROUTE + (intid & 31)]
+  }
+
+  /** The PEs of the old and of the new route look again. */
+  writeRoute(intid: number, affinity: number): void {
+    const block = this.blockOf(DISTRIBUTOR, intid)
+    if (block === 0) return
+    const { words } = this
+    const candidate = words[block + CANDIDATES] & (1 << (intid & 31))
+    this.notice(DISTRIBUTOR, block, candidate)
+    words[block + ROUTE + (intid & 31)] = affinity
+    this.notice(DISTRIBUTOR, block, candidate)
+  }
+
+  /** An input line moves; a rising one latches an edge-triggered interrupt. */
+  setLine(owner: number, intid: number, level: boolean): void {
+    const block = this.blockOf(owner, intid)
+    if (block === 0) return
+    const { words } = this
+    const bit = 1 << (intid & 31)
+    if (((words[block + LINE] & bit) !== 0) === level) return
+    words[block + LINE] ^= bit
+    if (level) words[block + LATCH] |= words[block + EDGE] & bit
+    this.update(owner, block)
+  }
+
+  /** The interrupt of a PE becomes active; what was latched of it is taken. */
+  activate(pe: number, intid: number): void {
+    const block = this.blockFor(pe, intid)
+    if (block === 0) return
+    const bit = 1 << (intid & 31)
+    this.words[block + ACTIVE] |= bit
+    this.words[block + LATCH] &= ~bit
+    this.update(intid < FIRST_SPI ? pe : DISTRIBUTOR, block)
+  }
+
+  /** Deactivates interrupt `intid` of a PE; one that does not exist is ignored. */
+  deactivate(pe: number, intid: number): void {
+    this.setActive(pe, intid, false)
+  }
+
+  /** Sets or clears the active state of an interrupt of a PE. */
+  setActive(pe: number, intid: number, active: boolean): void {
+    const block = this.blockFor(pe, intid)
+    if (block === 0) return
+    const bit = 1 << (intid & 31)
+    if (active) this.words[block + ACTIVE] |= bit
+    else this.words[block + ACTIVE] &= ~bit
+    this.update(intid < FIRST_SPI ? pe : DISTRIBUTOR, block)
+  }
+
+  /** Whether interrupt `intid` of a PE is active. */
+  isActive(pe: number, intid: number): boolean {
+    const block = this.blockFor(pe, intid)
+    return block !== 0 && ((this.words[block + ACTIVE] >>> (intid & 31)) & 1) === 1
+  }
+
+  /** The groups that are forwarded: enabled, or not yet out of force. */
+  groupsInForce(): number {
+    const { words, distributor } = this
+    return (words[distributor + GICD_CTLR] | words[distributor + GICD_DISABLING_GROUPS]) & GROUPS
+  }
+
+  /** After the groups that are forwarded have changed: looks at every block and, for its LPIs, at every PE. */
+  updateAll(): void {
+    if (this.config.lpis > 0) for (let cpu = 0; cpu < this.cpus; cpu++) this.lookAgain(cpu)
+    for (let n = 0; n < this.spiBlockCount; n++)
+      this.update(DISTRIBUTOR, this.spiBlocks + n * SPI_BLOCK_WORDS)
+    for (let cpu = 0; cpu < this.cpus; cpu++) {
+      const pe = this.peBase + cpu * this.peSize
+      this.update(pe, pe + GICR_BLOCK)
+    }
+  }
+
+  /** The SPI blocks that have candidates, bit n block n. */
+  spiCandidates(): number {
+    return this.words[this.distributor + SPI_CANDIDATES]
+  }
+
+  /** The CPU of a PE's record: a division, but a multiplication is faster. */
+  cpuOf(pe: number): number {
+    return ((pe - this.peBase) * this.perRecord + 0.5) | 0
+  }
+
+  /** The pending summary of a CPU. */
+  summaryOf(cpu: number): number {
+    return this.summaries + cpu * this.summarySize
+  }
+
+  /** A PE has to look for its highest priority pending interrupt, in all blocks. */
+  noticePe(pe: number): void {
+    this.noticeCpu(this.cpuOf(pe), this.allBlocks)
+  }
+
+  /** A CPU has to look again, but at no block: at its LPIs. */
+  lookAgain(cpu: number): void {
+    this.noticeCpu(cpu, 0)
+  }
+
+  /** A CPU has to look in `blocks`, as STALE has them. */
+  private noticeCpu(cpu: number, blocks: number): void {
+    this.words[this.summaryOf(cpu) + STALE] |= blocks
+    this.words[this.distributor + CHANGED + (cpu >> 5)] |= 1 << (cpu & 31)
+  }
+
+  /** Takes a CPU that has to look out of those that do; -1 if there is none. */
+  nextChanged(): number {
+    const { words, distributor, cpus } = this
+    for (let first = 0, at = distributor + CHANGED; first < cpus; first += 32, at++) {
+      if (words[at] === 0) continue
+      const n = lowestBit(words[at])
+      words[at] &= ~(1 << n)
+      return first + n
+    }
+    return -1
+  }
+
+  /** Recomputes everything derived: after words came from outside. */
+  derive(): void {
+    const { words, distributor, cpus, spiBlocks, spiBlockCount } = this
+    words[distributor + SPI_CANDIDATES] = 0
+    for (let n = 0; n < spiBlockCount; n++) words[spiBlocks + n * SPI_BLOCK_WORDS + CANDIDATES] = 0
+    for (let cpu = 0; cpu < cpus; cpu++) {
+      words[this.peBase + cpu * this.peSize + GICR_BLOCK + CANDIDATES] = 0
+    }
+    this.updateAll()
+    for (let cpu = 0; cpu < cpus; cpu++) this.noticeCpu(cpu, this.allBlocks)
+  }
+
+  /** Recomputes the candidates of a block; PEs that gain or lose one look again. */
+  private update(owner: number, block: number): void {
+    const { words } = this
+    const before = words[block + CANDIDATES]
+    const after = candidatesOf(words, block, this.groupsInForce())
+    if (before === after) return
+    words[block + CANDIDATES] = after
+    if (owner === DISTRIBUTOR) {
+      const bit = 1 << ((block - this.spiBlocks) / SPI_BLOCK_WORDS)
+      if (after === 0) words[this.distributor + SPI_CANDIDATES] &= ~bit
+      else words[this.distributor + SPI_CANDIDATES] |= bit
+    }
+    this.notice(owner, block, before ^ after)
+  }
+
+  /** The PEs that interrupts of a block go to look again. */
+  private notice(owner: number, block: number, bits: number): void {
+    if (bits === 0) return
+    if (owner !== DISTRIBUTOR) {
+      this.noticeCpu(this.cpuOf(owner), 1)
+      return
+    }
+    const stale = 2 << ((block - this.spiBlocks) / SPI_BLOCK_WORDS)
+    for (let left = bits; left !== 0; left &= left - 1) {
+      const cpu = this.affinities.cpuOf(this.words[block + ROUTE + lowestBit(left)])
+      if (cpu >= 0) this.noticeCpu(cpu, stale)
+    }
+  }
+}
+
+/** The records of the interrupts that the distributor keeps. */
+export const spiBlockRecords = (spis: number): readonly [RecordType, number] => [SPI_BLOCK, (spis + 31) >> 5]

@@ -1,0 +1,77 @@
+/**
+ * Software generated interrupts: ICC_SGI1R_EL1, ICC_SGI0R_EL1 and ICC_ASGI1R_EL1 (IHI 0069, "Generating SGIs"). With
+ * one Security state SGI0R and ASGI1R generate group 0 SGIs, SGI1R group 1 ones; the target PE's configuration says
+ * which group an SGI is in, and the wrong register does nothing there.
+ */
+
+import { lowestBit } from '../cpu-interface/cpu-interface.ts'
+import { GROUP, LATCH } from './interrupt-block.ts'
+import { GICR_BLOCK, type PhysicalInterrupts } from './physical-interrupts.ts'
+
+/** Bits of the low word. */
+const TARGET_LIST = 0xffff
+const INTID_SHIFT = 24
+const AFF1_SHIFT = 16
+/** Bits of the high word. */
+const AFF2 = 0xff
+const IRM = 0x100
+const RS_SHIFT = 12
+const AFF3_SHIFT = 16
+
+export class Sgis {
+  private readonly sgi1rReachesGroup0: boolean
+  private readonly unsupportedSelectorTargetsNone: boolean
+
+  constructor(readonly physical: PhysicalInterrupts) {
+    const { choices } = physical.config
+    this.sgi1rReachesGroup0 = choices.sgi1rGroup0 === 'forwarded'
+    this.unsupportedSelectorTargetsNone = choices.sgiRangeSelector === 'no-target'
+  }
+
+  /** ICC_SGI1R_EL1. */
+  writeSgi1r(pe: number, low: number, high: number): void {
+    this.generate(pe, low, high, true, this.sgi1rReachesGroup0)
+  }
+
+  /** ICC_SGI0R_EL1, and ICC_ASGI1R_EL1: the other Security state's group 1 is group 0 here. */
+  writeSgi0r(pe: number, low: number, high: number): void {
+    this.generate(pe, low, high, false, true)
+  }
+
+  private generate(pe: number, low: number, high: number, group1: boolean, group0: boolean): void {
+    const { physical } = this
+    const { affinities } = physical
+    const bit = 1 << ((low >>> INTID_SHIFT) & 15)
+    if (high & IRM) {
+      for (let cpu = 0; cpu < affinities.values.length; cpu++) {
+        const target = physical.peBase + cpu * physical.peSize
+        if (target !== pe) this.send(target, bit, group1, group0)
+      }
+      return
+    }
+    const selector = (high >>> RS_SHIFT) & 15
+    if (selector !== 0 && !affinities.rangeSelector && this.unsupportedSelectorTargetsNone) return
+    const cluster =
+      ((high >>> AFF3_SHIFT) << 24) |
+      ((high & AFF2) << 16) |
+      (((low >>> AFF1_SHIFT) & 0xff) << 8) |
+      (affinities.rangeSelector ? selector << 4 : 0)
+    for (let left = low & TARGET_LIST; left !== 0; left &= left - 1) {
+      const cpu = affinities.cpuOf(cluster | lowestBit(left))
+      if (cpu >= 0) this.send(physical.peBase + cpu * physical.peSize, bit, group1, group0)
+    }
+  }
+
+  private send(target: number, bit: number, group1: boolean, group0: boolean): void {
+    const { physical } = this
+    const isGroup1 = (physical.words[target + GICR_BLOCK + GROUP] & bit) !== 0
+    if (isGroup1 ? group1 : group0) physical.setBits(target, 0, LATCH, bit)
+  }
+}
+
+/** The value of an SGI register that has one target, by its affinity: bits 31:0. */
+export const sgiLow = (affinity: number, intid: number): number =>
+  (intid << INTID_SHIFT) | (((affinity >> 8) & 0xff) << AFF1_SHIFT) | (1 << (affinity & 15))
+/** Bits 63:32 of it. */
+export const sgiHigh = (affinity: number): number =>
+  ((affinity >>> 24) << AFF3_SHIFT) | (((affinity >> 4) & 15) << RS_SHIFT) | ((affinity >> 16) & AFF2)

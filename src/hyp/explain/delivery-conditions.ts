@@ -1,0 +1,281 @@
+/** The conditions under which a vCPU's guest gets an interrupt, and by which state each holds or does not. */
+import {
+  LR_ACTIVE,
+  LR_Group,
+  LR_PENDING,
+  LR_Priority,
+  LR_State,
+  VMCR_VENG0,
+  VMCR_VENG1,
+  VMCR_VPMR,
+} from '../../arch/ich-registers.ts'
+import { FIRST_SPI, intidName } from '../../arch/intid.ts'
+import { PRIORITY_IDLE } from '../../gic/cpu-interface/cpu-interface.ts'
+import { DAIF_F, DAIF_I } from '../../gic/cpu-interface/pcpu.ts'
+import { ICH_LR } from '../../gic/cpu-interface/virtual-interface.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { VCPU_HCR, VCPU_INDEX, VCPU_PE, VCPU_VMCR } from '../records/vcpu.ts'
+import {
+  IRQ_ACTIVE,
+  IRQ_EDGE,
+  IRQ_ENABLED,
+  IRQ_LATCH,
+  IRQ_LINE,
+  irqApListOf,
+  irqIsPending,
+  irqListRegister,
+  irqTarget,
+  TARGET_NONE,
+} from '../records/vgic-irq.ts'
+import { VM_ENABLED } from '../records/vm.ts'
+import { THREAD_ENDED, THREAD_SLEEPS } from '../run/run-loop.ts'
+import { OVERFLOW_INTERRUPTS } from '../vgic/vgic-v3.ts'
+import type { DeliveryCondition } from './delivery-reasons.ts'
+import {
+  fillListRegisters,
+  foldBack,
+  guestMasks,
+  keepsListRegisters,
+  peek,
+  prepareEntry,
+} from './next-entry.ts'
+
+/** What the conditions are decided by. */
+export interface DeliveryFacts {
+  readonly intid: number
+  readonly vcpu: number
+  readonly isInGuest: boolean
+  /** Whether the guest goes on with the list registers that it has: see {@link keepsListRegisters}. */
+  readonly keeps: boolean
+  /** The interrupt's word, with what list registers have of it. */
+  readonly word: number
+  /** One more than the vCPU on whose ap_list it is; 0 for none. */
+  readonly listOf: number
+  readonly distributorOn: boolean
+  /** The valid list registers of the guest, now or at its next entry. */
+  readonly listRegisters: readonly ListRegister[]
+  /** The one of them that has the interrupt. */
+  readonly own: ListRegister | undefined
+  /** The one with the highest priority pending interrupt of an enabled group. */
+  readonly first: ListRegister | undefined
+  /** Whether interrupts did not fit when they were filled. */
+  readonly overflowed: boolean
+  readonly vmcr: number
+  readonly runningPriority: number
+  /** Whether it preempts the running priority. */
+  readonly preempts: boolean
+  /** PSTATE.I and F, DAIF_ bits. */
+  readonly masks: number
+  readonly isOff: boolean
+  readonly isAsleep: boolean
+  /** What runnable() says of the vCPU, and the priority mask that it goes by. */
+  readonly isRunnable: boolean
+  readonly shadowMask: number
+}
+
+interface ListRegister {
+  readonly number: number
+  readonly intid: number
+  readonly high: number
+}
+
+/** Finds out about an interrupt that exists, and a vCPU. */
+export function deliveryFacts(hypervisor: Hypervisor, v: number, intid: number): DeliveryFacts {
+  const { words, apLists, place, runLoop, silicon } = hypervisor
+  const irq = apLists.irqOf(v, intid)
+  const keeps = keepsListRegisters(hypervisor, v)
+  const owner = irqApListOf(words[irq])
+  const word = peek(hypervisor, () => {
+    if (owner !== 0) foldBack(hypervisor, apLists.vcpuOf(owner - 1))
+    if (!keeps) prepareEntry(hypervisor, v)
+    return words[irq]
+  })
+  const thread = runLoop.threadState(v)
+  const inMemory = {
+    intid,
+    vcpu: words[v + VCPU_INDEX],
+    isInGuest: keeps && silicon.pcpu.isInGuest(words[v + VCPU_PE]),
+    keeps,
+    word,
+    distributorOn: words[place.vm + VM_ENABLED] !== 0,
+    isOff: thread === THREAD_ENDED,
+    isAsleep: thread === THREAD_SLEEPS,
+    isRunnable: hypervisor.halt.runnable(v),
+    shadowMask: VMCR_VPMR(words[v + VCPU_VMCR]),
+  }
+  return peek(hypervisor, () => {
+    if (!keeps) prepareEntry(hypervisor, v)
+    const listOf = irqApListOf(words[irq])
+    if (!keeps) fillListRegisters(hypervisor, v)
+    return { ...inMemory, listOf, ...interfaceFacts(hypervisor, v, intid, word) }
+  })
+}
+
+/** What the virtual CPU interface of a vCPU's PE has. */
+function interfaceFacts(hypervisor: Hypervisor, v: number, intid: number, word: number) {
+  const { words, silicon } = hypervisor
+  const { virtualInterface } = silicon
+  const pe = words[v + VCPU_PE]
+  const listRegisters = validListRegisters(hypervisor, pe)
+  const own = listRegisters.find((lr) => lr.intid === intid)
+  const first = virtualInterface.highestPending(pe)
+  const vmcr = silicon.ich.readVmcr(pe)
+  const runningPriority = virtualInterface.runningPriority(words, pe)
+  const isIdle = runningPriority === PRIORITY_IDLE
+  return {
+    listRegisters,
+    own,
+    first:
+      first === 0 ? undefined : listRegisters.find(({ number }) => number === (first - pe - ICH_LR) >> 1),
+    overflowed: (words[v + VCPU_HCR] & OVERFLOW_INTERRUPTS) !== 0,
+    vmcr,
+    runningPriority,
+    preempts:
+      isIdle || virtualInterface.preemptsRunning(vmcr, own?.high ?? irqListRegister(word), runningPriority),
+    masks: guestMasks(hypervisor, v),
+  }
+}
+
+function validListRegisters({ silicon, config }: Hypervisor, pe: number): ListRegister[] {
+  return Array.from({ length: config.listRegisters }, (_, number) => ({
+    number,
+    intid: silicon.ich.readLrLow(pe, number),
+    high: silicon.ich.readLrHigh(pe, number),
+  })).filter(({ high }) => LR_State(high) !== 0)
+}
+
+/**
+ * The conditions in their order. While the guest goes on with a list register that has the interrupt, that decides, and
+ * what was changed in memory since comes too late.
+ */
+export function deliveryConditions(facts: DeliveryFacts): DeliveryCondition[] {
+  return [...interruptConditions(facts), ...interfaceConditions(facts), ...vcpuConditions(facts)]
+}
+
+function interruptConditions(facts: DeliveryFacts): DeliveryCondition[] {
+  const { intid, vcpu, word, listOf, keeps, own, overflowed } = facts
+  const placed = keeps ? own : undefined
+  const inPlace = placed && `in list register ${placed.number}`
+  const unlessPlaced = (
+    name: DeliveryCondition['name'],
+    holds: boolean,
+    detail: string,
+  ): DeliveryCondition =>
+    !holds && placed
+      ? { name, holds: true, detail: `${detail}, but it is ${inPlace} since` }
+      : { name, holds, detail }
+  const isEnabled = (word & IRQ_ENABLED) !== 0
+  const isActive = ((placed ? placed.high & LR_ACTIVE : word & IRQ_ACTIVE) | 0) !== 0
+  const isPending = placed ? (placed.high & LR_PENDING) !== 0 : irqIsPending(word)
+  const target = intid < FIRST_SPI ? vcpu : irqTarget(word)
+  const list = listOf === 0 ? 'on no ap_list' : `on the ap_list of vcpu${listOf - 1}`
+  const isTold = !keeps || placed !== undefined || overflowed
+  return [
+    { name: 'exists', holds: true, detail: intidName(intid) },
+    unlessPlaced('enabled', isEnabled, bit(intid, 'ISENABLER', isEnabled)),
+    {
+      name: 'inactive',
+      holds: !isActive,
+      detail: placed ? `${isActive ? '' : 'not '}active ${inPlace}` : bit(intid, 'ISACTIVER', isActive),
+    },
+    {
+      name: 'pending',
+      holds: isPending,
+      detail: placed ? `${isPending ? '' : 'not '}pending ${inPlace}` : pendingText(word),
+    },
+    unlessPlaced(
+      'distributor',
+      facts.distributorOn,
+      `GICD_CTLR.EnableGrp1 is ${facts.distributorOn ? 1 : 0}`,
+    ),
+    unlessPlaced('target', target === vcpu, targetText(facts, target)),
+    unlessPlaced('ap_list', listOf === vcpu + 1, list),
+    {
+      name: 'told',
+      holds: isTold,
+      detail: isTold ? 'no list register was filled without it' : 'the list registers were filled without it',
+    },
+    {
+      name: 'list register',
+      // While its group is off nothing would come of one.
+      holds: own !== undefined || !isGroupOn(facts),
+      detail: own ? `in list register ${own.number}` : `valid are: ${listText(facts)}`,
+    },
+  ]
+}
+
+function interfaceConditions(facts: DeliveryFacts): DeliveryCondition[] {
+  const { own, first, vmcr, runningPriority, preempts } = facts
+  const high = highOf(facts)
+  const group = high & LR_Group ? 1 : 0
+  const isOn = isGroupOn(facts)
+  const priority = LR_Priority(high)
+  const isFirst = !first || first === own || (!own && priority < LR_Priority(first.high))
+  return [
+    {
+      name: 'group',
+      holds: isOn,
+      detail: `group ${group}; ICC_IGRPEN${group}_EL1 is ${isOn ? 1 : 0}`,
+    },
+    {
+      name: 'priority mask',
+      holds: priority < VMCR_VPMR(vmcr),
+      detail: `priority ${hex(priority)}; ICC_PMR_EL1 is ${hex(VMCR_VPMR(vmcr))}`,
+    },
+    { name: 'running priority', holds: preempts, detail: `ICC_RPR_EL1 is ${hex(runningPriority)}` },
+    {
+      name: 'first',
+      holds: isFirst,
+      detail:
+        isFirst || !first
+          ? 'no other is before it'
+          : `${intidName(first.intid)} is, with ${hex(LR_Priority(first.high))}`,
+    },
+  ]
+}
+
+function vcpuConditions(facts: DeliveryFacts): DeliveryCondition[] {
+  const { isOff, isAsleep, isRunnable, shadowMask, masks } = facts
+  const isGroup1 = (highOf(facts) & LR_Group) !== 0
+  const isMasked = (masks & (isGroup1 ? DAIF_I : DAIF_F)) !== 0
+  return [
+    { name: 'on', holds: !isOff, detail: isOff ? 'its thread has ended' : 'its thread goes on' },
+    {
+      name: 'awake',
+      holds: !isAsleep,
+      detail: isAsleep
+        ? `its thread sleeps; runnable() says ${isRunnable ? 'yes' : 'no'}, by priority mask ${hex(shadowMask)}`
+        : 'its thread does not sleep',
+    },
+    { name: 'PSTATE', holds: !isMasked, detail: `PSTATE.${isGroup1 ? 'I' : 'F'} is ${isMasked ? 1 : 0}` },
+  ]
+}
+
+/** The upper word of its list register, or what it would be in one. */
+const highOf = ({ own, word }: DeliveryFacts): number => own?.high ?? irqListRegister(word)
+
+const isGroupOn = (facts: DeliveryFacts): boolean =>
+  (facts.vmcr & (highOf(facts) & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) !== 0
+
+const hex = (value: number): string => `0x${value.toString(16)}`
+
+/** `GICD_ISENABLER1 bit 8 is 1`: where the guest reads it. */
+function bit(intid: number, register: string, isSet: boolean): string {
+  const name = intid < FIRST_SPI ? `GICR_${register}0` : `GICD_${register}${intid >> 5}`
+  return `${name} bit ${intid & 31} is ${isSet ? 1 : 0}`
+}
+
+function pendingText(word: number): string {
+  if (word & IRQ_EDGE) return word & IRQ_LATCH ? 'an edge is latched' : 'no edge is latched'
+  return `the line is ${word & IRQ_LINE ? 'high' : 'low'}${word & IRQ_LATCH ? ', and software has made it pending' : ''}`
+}
+
+function targetText({ intid }: DeliveryFacts, target: number): string {
+  if (intid < FIRST_SPI) return 'it is private'
+  return `GICD_IROUTER${intid} names ${target === TARGET_NONE ? 'no vCPU' : `vcpu${target}`}`
+}
+
+function listText({ listRegisters }: DeliveryFacts): string {
+  const texts = listRegisters.map(({ intid, high }) => `${intidName(intid)} at ${hex(LR_Priority(high))}`)
+  return texts.length === 0 ? 'none' : texts.join(', ')
+}

@@ -1,0 +1,84 @@
+/**
+ * Why an interrupt is, or is not, delivered to a vCPU: a chain of conditions from the interrupt's own state through
+ * the distributor, the ap_list and the list registers to the guest's CPU interface and PSTATE. All must hold; the
+ * first that does not is the reason.
+ *
+ * Delivered means: if nobody else does anything, the interrupt is the next that the guest takes. If the guest runs
+ * and nothing makes it leave, what counts is what its list registers hold, whatever the hypervisor has in memory by
+ * now. Else what counts is the state that the next entry will begin with.
+ */
+
+import { FIRST_SPI, intidName } from '../../arch/intid.ts'
+import { argumentInteger } from '../../errors/arguments.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { VCPU_INDEX } from '../records/vcpu.ts'
+import { irqTarget } from '../records/vgic-irq.ts'
+import { deliveryConditions, deliveryFacts } from './delivery-conditions.ts'
+import { chain, type DeliveryCondition, type DeliveryReason, deliveryReasons } from './delivery-reasons.ts'
+
+/** Why an interrupt is, or is not, delivered to a vCPU. It prints as a table. */
+export class Explanation {
+  /** Whether all conditions hold. */
+  readonly delivered: boolean
+  /** The first condition that does not hold, or when the interrupt comes. */
+  readonly reason: DeliveryReason
+
+  /** @internal */
+  constructor(
+    /** The interrupt. */
+    readonly intid: number,
+    /** The vCPU. */
+    readonly vcpu: number,
+    reason: 'taken' | 'at-next-entry',
+    /** The chain in order; of an interrupt that does not exist only the first link. */
+    readonly conditions: readonly DeliveryCondition[],
+  ) {
+    const broken = conditions.find(({ holds }) => !holds)
+    this.delivered = broken === undefined
+    this.reason = broken ? chain[broken.name] : reason
+  }
+
+  /** `SPI 40 is not delivered to vcpu0: priority-masked`, what that means, and the conditions, one a line. */
+  toString(): string {
+    const { intid, vcpu, delivered, reason, conditions } = this
+    const width = Math.max(...conditions.map(({ name }) => name.length))
+    const broken = conditions.findIndex(({ holds }) => !holds)
+    const rows = conditions.map(({ name, holds, detail }, i) => {
+      const mark = holds ? 'yes' : i === broken ? 'NO ' : 'no '
+      return `  ${name.padEnd(width)}  ${mark}  ${detail}`
+    })
+    const verdict = delivered ? 'is delivered' : 'is not delivered'
+    return [
+      `${intidName(intid)} ${verdict} to vcpu${vcpu}: ${reason}. ${deliveryReasons[reason]}`,
+      ...rows,
+    ].join('\n')
+  }
+
+  /** What Node's util.inspect prints. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString()
+  }
+}
+
+/**
+ * Explains an interrupt to a vCPU, by its index; an SPI without one to the vCPU that it is routed to, others to vCPU 0.
+ * Changes nothing.
+ */
+export function explain(hypervisor: Hypervisor, intid: number, vcpu?: number): Explanation {
+  const { place, words, apLists } = hypervisor
+  argumentInteger('intid', intid, 0, 0xff_ffff)
+  if (vcpu !== undefined) argumentInteger('vcpu', vcpu, 0, place.vcpuCount - 1)
+  if (intid >= FIRST_SPI + place.spiCount) {
+    const detail = `the VM has INTIDs 0 to ${FIRST_SPI + place.spiCount - 1}`
+    return new Explanation(intid, vcpu ?? 0, 'taken', [{ name: 'exists', holds: false, detail }])
+  }
+  const target = intid < FIRST_SPI ? 0 : irqTarget(words[apLists.irqOf(0, intid)])
+  const v = hypervisor.vcpu(vcpu ?? (target < place.vcpuCount ? target : 0))
+  const facts = deliveryFacts(hypervisor, v, intid)
+  return new Explanation(
+    intid,
+    words[v + VCPU_INDEX],
+    facts.isInGuest ? 'taken' : 'at-next-entry',
+    deliveryConditions(facts),
+  )
+}

@@ -1,0 +1,132 @@
+/**
+ * What a vCPU's guest has before it: the list registers and the CPU interface as they are if it is in the guest and
+ * stays there, or else as its next entry will leave them. The second is tried out on the machine itself, with the
+ * hypervisor's own fold and flush, and taken back: whoever looks changes nothing, not even a counter.
+ */
+import { DAIF_F, DAIF_I } from '../../gic/cpu-interface/pcpu.ts'
+import { clearLr, lrAt } from '../host/seam.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import {
+  THREAD_REQUESTS,
+  VCPU_LAST_CPU,
+  VCPU_LOADED,
+  VCPU_NOTIFIER,
+  VCPU_PC,
+  VCPU_PE,
+  VCPU_THREAD,
+  VCPU_USED_LRS,
+} from '../records/vcpu.ts'
+import { TABLE_SHIFT } from '../run/program.ts'
+import { THREAD_IN_GUEST } from '../run/run-loop.ts'
+import {
+  STEP_FLUSH,
+  STEP_FLUSH_ACTIVE_FIRST,
+  STEP_FOLD,
+  STEP_FOLD_IGNORING_EOI_COUNT,
+  STEP_GUEST,
+  STEP_IRQ_ON,
+  STEP_LOAD,
+  STEP_REQUEST_PENDING,
+  STEP_TIMER_LOAD,
+  STEP_TIMER_SYNC,
+} from '../run/steps.ts'
+
+/** Calls `look`, which may change the machine, and puts back what it changed. */
+export function peek<T>({ words, seam }: Hypervisor, look: () => T): T {
+  const before = words.slice()
+  const { observer } = seam
+  seam.observer = null
+  try {
+    return look()
+  } finally {
+    words.set(before)
+    seam.observer = observer
+  }
+}
+
+/**
+ * Whether the list registers that a vCPU's guest has are those it goes on with: it is in the guest and no interrupt
+ * for the host makes it leave, or its list registers are filled and it is about to enter.
+ */
+export function keepsListRegisters(hypervisor: Hypervisor, v: number): boolean {
+  const { words, runLoop, guest } = hypervisor
+  const pe = words[v + VCPU_PE]
+  if (pe === 0) return false
+  const isThere = runLoop.threadState(v) === THREAD_IN_GUEST
+  const isNext =
+    comesTo(hypervisor, v, STEP_GUEST, [...flushes, ...folds]) &&
+    (words[v + VCPU_THREAD] & THREAD_REQUESTS) === 0
+  return (isThere || isNext) && !guest.isInterrupted(v)
+}
+
+/**
+ * Whether a thread comes to a step without doing any of `others` before, and without another way to go, but for the one
+ * that a pending request opens.
+ */
+function comesTo({ words, runLoop }: Hypervisor, v: number, op: number, others: readonly number[]): boolean {
+  if (words[v + VCPU_NOTIFIER] !== 0) return false
+  const { table, steps } = runLoop.program
+  for (let pc = words[v + VCPU_PC], taken = 0; taken < steps.length; taken++) {
+    const step = steps[pc]
+    if (!step || others.includes(step.op)) return false
+    if (step.op === op) return true
+    if (step.outcomes.length > 0 && step.op !== STEP_REQUEST_PENDING) return false
+    pc = table[(pc << TABLE_SHIFT) + 1]
+  }
+  return false
+}
+
+const flushes = [STEP_FLUSH, STEP_FLUSH_ACTIVE_FIRST]
+const folds = [STEP_FOLD, STEP_FOLD_IGNORING_EOI_COUNT]
+
+/** Inside {@link peek}: brings a vCPU's list registers back, as its design does after an exit. */
+export function foldBack(hypervisor: Hypervisor, v: number): void {
+  const { words, runLoop } = hypervisor
+  if (words[v + VCPU_PE] !== 0 && words[v + VCPU_USED_LRS] !== 0)
+    runLoop.perform(stepOf(hypervisor, folds), v)
+}
+
+/**
+ * Inside {@link peek}: what a vCPU does before its list registers are filled. It leaves the guest, or gets the PE that
+ * it ran on last, whoever is there now.
+ */
+export function prepareEntry(hypervisor: Hypervisor, v: number): void {
+  const { words, runLoop } = hypervisor
+  const isAtExit =
+    runLoop.threadState(v) === THREAD_IN_GUEST || comesTo(hypervisor, v, STEP_TIMER_SYNC, [STEP_GUEST])
+  foldBack(hypervisor, v)
+  if (words[v + VCPU_PE] === 0) takePe(hypervisor, v)
+  if (words[v + VCPU_LOADED] === 0) {
+    runLoop.perform(STEP_LOAD, v)
+    runLoop.perform(STEP_TIMER_LOAD, v)
+  }
+  if (isAtExit) runLoop.perform(STEP_TIMER_SYNC, v)
+  runLoop.perform(STEP_IRQ_ON, v)
+}
+
+/** The thread gets the PE that it ran on last, with nothing left there of whoever runs on it. */
+function takePe({ words, seam, config, scheduler, silicon }: Hypervisor, v: number): void {
+  const cpu = words[v + VCPU_LAST_CPU]
+  const pe = silicon.peOf(cpu)
+  if (silicon.pcpu.isInGuest(pe)) silicon.pcpu.leaveGuest(pe)
+  scheduler.place(v, cpu)
+  seam.beginFold(words, pe, 0, config.listRegisters, 0)
+  for (let n = 0; n < config.listRegisters; n++) clearLr(words, lrAt(pe, n))
+}
+
+/** Inside {@link peek}, after {@link prepareEntry}: fills the list registers. */
+export function fillListRegisters(hypervisor: Hypervisor, v: number): void {
+  hypervisor.runLoop.perform(stepOf(hypervisor, flushes), v)
+}
+
+/** The one of these steps that the design has, else the first. */
+function stepOf({ runLoop }: Hypervisor, ops: readonly number[]): number {
+  return runLoop.program.steps.find((step) => step && ops.includes(step.op))?.op ?? ops[0]
+}
+
+/** PSTATE.I and F as a vCPU's guest has them, DAIF_ bits; its PE may be at EL2. */
+export function guestMasks({ words, silicon }: Hypervisor, v: number): number {
+  const { pcpu } = silicon
+  const pe = words[v + VCPU_PE]
+  return pcpu.isInGuest(pe) ? pcpu.masks(pe) : pcpu.readSpsr(pe) & (DAIF_I | DAIF_F)
+}

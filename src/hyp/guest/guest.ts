@@ -1,0 +1,332 @@
+/**
+ * A guest: a list of operations in a typed array, a main list and a handler for IRQ and one for FIQ, run one
+ * operation at a time at EL1 on the vCPU's PE. It reaches the GIC only as a guest does, by ICC_* names through
+ * the PE. Its program counter, saved states and loop counters are in the vCPU's record.
+ */
+
+import {
+  ICC_DIR_EL1,
+  ICC_EOIR0_EL1,
+  ICC_EOIR1_EL1,
+  ICC_IAR0_EL1,
+  ICC_IAR1_EL1,
+} from '../../arch/icc-registers.ts'
+import { INTID_NONE, isSpecial } from '../../arch/intid.ts'
+import { dataAbortSyndrome, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../../arch/syndrome.ts'
+import { LINE_VFIQ } from '../../gic/cpu-interface/lines.ts'
+import { DAIF_F, DAIF_I, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../../gic/cpu-interface/pcpu.ts'
+import type { Silicon } from '../../gic/silicon.ts'
+import {
+  EXIT_HVC,
+  EXIT_IRQ,
+  EXIT_MMIO,
+  EXIT_OFF,
+  EXIT_SUSPEND,
+  EXIT_SYSREG,
+  EXIT_USERSPACE,
+  EXIT_WFE,
+  EXIT_WFI,
+} from '../records/exits.ts'
+import {
+  type GuestProgram,
+  OP_ACK,
+  OP_COUNT,
+  OP_DIR,
+  OP_EOI,
+  OP_HVC,
+  OP_LOOP,
+  OP_MASK,
+  OP_MMIO_READ,
+  OP_MMIO_WRITE,
+  OP_POLL,
+  OP_QUIESCE,
+  OP_READ,
+  OP_RETURN,
+  OP_SEV,
+  OP_SUSPEND,
+  OP_TIMER,
+  OP_UNLESS_ACK,
+  OP_UNMASK,
+  OP_UNTIL_COUNT,
+  OP_USERSPACE,
+  OP_WFE,
+  OP_WFET,
+  OP_WFI,
+  OP_WFIT,
+  OP_WORDS,
+  OP_WRITE,
+} from '../records/guest-program.ts'
+import {
+  GUEST_ACK,
+  GUEST_DEPTH,
+  GUEST_LOOP,
+  GUEST_PC,
+  GUEST_RETURN,
+  GUEST_SAVED_DAIF,
+  GUEST_VALUE,
+  MAX_DEPTH,
+} from '../records/guest-record.ts'
+import { VCPU_DATA, VCPU_ESR, VCPU_FAULT_IPA, VCPU_PE } from '../records/vcpu.ts'
+import type { ArchTimers } from '../vgic/arch-timer.ts'
+
+/** What a step of the guest did: it goes on, it waits in the PE, or it left the guest (1 + an EXIT_ value). */
+export const GUEST_RUNS = 0
+export const GUEST_WAITS = -1
+
+/** What a guest reaches that is neither its PE nor its hypervisor. */
+export interface OutsideWorld {
+  /** SEV: sets the event register of every PE. */
+  sendEvents(): void
+  /** The device that drives an interrupt of this vCPU lowers its line. */
+  lower(v: number, intid: number): void
+}
+
+/** Where the handler for the taken lines begins; -1 if there is none. */
+const handlerFor = ({ onIrq, onFiq }: GuestProgram, taken: number): number =>
+  taken & LINE_VFIQ ? onFiq : onIrq
+
+export class Guest {
+  constructor(
+    readonly words: Int32Array,
+    readonly silicon: Silicon,
+    readonly timers: ArchTimers,
+    readonly outside: OutsideWorld,
+  ) {}
+
+  /**
+   * One step at EL1: take a physical interrupt to EL2 if one is there, else take a virtual one, else do the
+   * next operation.
+   */
+  step(v: number, program: GuestProgram): number {
+    const { words, silicon } = this
+    const pe = words[v + VCPU_PE]
+    if (this.isInterrupted(v)) return 1 + EXIT_IRQ
+    if (!silicon.pcpu.wake(pe)) return GUEST_WAITS
+    const taken = silicon.pcpu.taken(pe)
+    if (taken !== 0 && words[v + GUEST_DEPTH] < MAX_DEPTH && this.interrupt(v, pe, program, taken))
+      return GUEST_RUNS
+    return this.operation(v, pe, program.ops, OP_WORDS * words[v + GUEST_PC])
+  }
+
+  /** What a step would do next, unless a physical interrupt comes first: take a virtual one, or an operation. */
+  next(v: number, program: GuestProgram): 'IRQ' | 'FIQ' | 'operation' {
+    const { words, silicon } = this
+    const taken = silicon.pcpu.taken(words[v + VCPU_PE])
+    if (taken === 0 || words[v + GUEST_DEPTH] >= MAX_DEPTH || handlerFor(program, taken) < 0)
+      return 'operation'
+    return taken & LINE_VFIQ ? 'FIQ' : 'IRQ'
+  }
+
+  /** Whether a step would do nothing but wait. */
+  isWaiting(v: number): boolean {
+    const pe = this.words[v + VCPU_PE]
+    if (!this.silicon.pcpu.isWaiting(pe) || this.isInterrupted(v)) return false
+    return !this.silicon.pcpu.wouldWake(pe)
+  }
+
+  /**
+   * Whether an interrupt of the host makes it leave: a kick's IPI, a tick, its timers or devices, maintenance. That of a
+   * vCPU that was never loaded leaves too, though HCR_EL2 does not route it to EL2: guests have no handler for the host's.
+   */
+  isInterrupted(v: number): boolean {
+    return this.silicon.pcpu.physicalLines(this.words[v + VCPU_PE]) !== 0
+  }
+
+  /** The guest's MRS, bits 31:0; whether it trapped is in the PE's record. */
+  read(pe: number, encoding: number): number {
+    const { systemRegisters, lines } = this.silicon
+    const value = systemRegisters.read(pe, encoding, 1)
+    lines.settlePe(pe)
+    return value
+  }
+
+  /** The guest's MSR. */
+  write(pe: number, encoding: number, low: number, high: number): void {
+    const { systemRegisters, lines } = this.silicon
+    systemRegisters.write(pe, encoding, low, high, 1)
+    lines.settlePe(pe)
+  }
+
+  /** Enters a handler, with both masks set; false if there is none for what is signalled. */
+  private interrupt(v: number, pe: number, program: GuestProgram, taken: number): boolean {
+    const { words } = this
+    const handler = handlerFor(program, taken)
+    if (handler < 0) return false
+    const depth = words[v + GUEST_DEPTH]
+    words[v + GUEST_RETURN + depth] = words[v + GUEST_PC]
+    words[v + GUEST_SAVED_DAIF + depth] = this.silicon.pcpu.masks(pe)
+    words[v + GUEST_DEPTH] = depth + 1
+    words[v + GUEST_PC] = handler
+    this.silicon.pcpu.setMasks(pe, DAIF_I | DAIF_F)
+    return true
+  }
+
+  private operation(v: number, pe: number, ops: Int32Array, at: number): number {
+    const { words, silicon } = this
+    const operand = ops[at + 1]
+    switch (ops[at]) {
+      case OP_ACK:
+        return this.acknowledge(v, pe, operand)
+      case OP_EOI:
+        return this.complete(v, pe, operand === 0 ? ICC_EOIR0_EL1 : ICC_EOIR1_EL1)
+      case OP_DIR:
+        return this.complete(v, pe, ICC_DIR_EL1)
+      case OP_MASK:
+        silicon.pcpu.setMasks(pe, silicon.pcpu.masks(pe) | operand)
+        return this.advance(v)
+      case OP_UNMASK:
+        silicon.pcpu.setMasks(pe, silicon.pcpu.masks(pe) & ~operand)
+        return this.advance(v)
+      case OP_WFI:
+        return this.waited(v, pe, silicon.pcpu.wfi(pe, ESR_WFI), EXIT_WFI)
+      case OP_WFE:
+        return this.waited(v, pe, silicon.pcpu.wfe(pe, ESR_WFE), EXIT_WFE)
+      case OP_WFIT:
+        return this.waitedWithTimeout(v, pe, operand)
+      case OP_WFET:
+        return this.waited(v, pe, silicon.pcpu.wfe(pe, ESR_WFET), EXIT_WFE)
+      case OP_SEV:
+        this.outside.sendEvents()
+        return this.advance(v)
+      case OP_WRITE:
+        this.write(pe, operand, ops[at + 2], ops[at + 3])
+        return this.accessed(v, pe, ops[at + 2], ops[at + 3])
+      case OP_READ: {
+        const value = this.read(pe, operand)
+        words[v + GUEST_VALUE] = value
+        return this.accessed(v, pe)
+      }
+      case OP_POLL: {
+        const value = this.read(pe, operand)
+        if (words[pe + PCPU_TRAP] === 0 && (value & ops[at + 2]) !== ops[at + 3]) return GUEST_RUNS
+        return this.accessed(v, pe)
+      }
+      case OP_HVC:
+        this.advance(v)
+        return 1 + EXIT_HVC
+      case OP_SUSPEND:
+        this.advance(v)
+        return 1 + EXIT_SUSPEND
+      case OP_USERSPACE:
+        return 1 + EXIT_USERSPACE
+      case OP_MMIO_READ:
+        return this.leaveForMemory(v, operand, false, ops[at + 2], ops[at + 3], 0, 0)
+      case OP_MMIO_WRITE:
+        return this.leaveForMemory(v, operand, true, ops[at + 2], ops[at + 3], ops[at + 4], ops[at + 5])
+      case OP_TIMER:
+        this.timers.program(v, operand, ops[at + 2])
+        return this.advance(v)
+      case OP_LOOP:
+        return this.loop(v, operand, ops[at + 2], ops[at + 3])
+      case OP_RETURN:
+        return this.exceptionReturn(v, pe)
+      case OP_UNLESS_ACK:
+        if (words[v + GUEST_ACK + words[v + GUEST_DEPTH]] === operand) return this.advance(v)
+        words[v + GUEST_PC] = ops[at + 2]
+        return GUEST_RUNS
+      case OP_COUNT:
+        words[v + GUEST_LOOP + operand]++
+        return this.advance(v)
+      case OP_UNTIL_COUNT:
+        return words[v + GUEST_LOOP + operand] < ops[at + 2] ? GUEST_RUNS : this.advance(v)
+      case OP_QUIESCE:
+        this.outside.lower(v, operand)
+        return this.advance(v)
+      default:
+        return 1 + EXIT_OFF
+    }
+  }
+
+  private advance(v: number): number {
+    this.words[v + GUEST_PC]++
+    return GUEST_RUNS
+  }
+
+  /**
+   * `low` and `high` are what was to be written. A register access goes on with the next operation unless it trapped: then the hypervisor decides. One that
+   * is UNDEFINED is the guest's own affair: its exception handler, which is not modelled, skips it.
+   */
+  private accessed(v: number, pe: number, low = 0, high = 0): number {
+    const syndrome = this.words[pe + PCPU_TRAP]
+    if (syndrome === 0 || ESR_EC(syndrome) === 0) return this.advance(v)
+    this.words[v + VCPU_ESR] = syndrome
+    this.words[v + VCPU_DATA] = low
+    this.words[v + VCPU_DATA + 1] = high
+    return 1 + EXIT_SYSREG
+  }
+
+  /** An access to what is no memory: a data abort to EL2. */
+  private leaveForMemory(
+    v: number,
+    size: number,
+    isWrite: boolean,
+    ipaLow: number,
+    ipaHigh: number,
+    low: number,
+    high: number,
+  ): number {
+    const { words } = this
+    words[v + VCPU_ESR] = dataAbortSyndrome(size, isWrite) | 0
+    words[v + VCPU_FAULT_IPA] = ipaLow
+    words[v + VCPU_FAULT_IPA + 1] = ipaHigh
+    words[v + VCPU_DATA] = low
+    words[v + VCPU_DATA + 1] = high
+    return 1 + EXIT_MMIO
+  }
+
+  private acknowledge(v: number, pe: number, group: number): number {
+    const { words } = this
+    const intid = this.read(pe, group === 0 ? ICC_IAR0_EL1 : ICC_IAR1_EL1)
+    words[v + GUEST_VALUE] = intid
+    words[v + GUEST_ACK + words[v + GUEST_DEPTH]] = intid
+    return this.accessed(v, pe)
+  }
+
+  /** Writes what was last acknowledged to EOIR or DIR; nothing if that was a special INTID. */
+  private complete(v: number, pe: number, encoding: number): number {
+    const intid = this.words[v + GUEST_ACK + this.words[v + GUEST_DEPTH]]
+    if (isSpecial(intid)) return this.advance(v)
+    this.write(pe, encoding, intid, 0)
+    return this.accessed(v, pe, intid)
+  }
+
+  private waited(v: number, pe: number, result: number, exit: number): number {
+    if (result === WFX_TRAPS) {
+      this.words[v + VCPU_ESR] = this.words[pe + PCPU_TRAP]
+      return 1 + exit
+    }
+    this.advance(v)
+    return result === WFX_COMPLETES ? GUEST_RUNS : GUEST_WAITS
+  }
+
+  /** WFIT: the timeout begins, and is the hypervisor's to watch if the instruction traps. */
+  private waitedWithTimeout(v: number, pe: number, ticks: number): number {
+    const result = this.silicon.pcpu.wfi(pe, ESR_WFIT)
+    if (result === WFX_TRAPS) this.timers.programWfit(v, ticks)
+    return this.waited(v, pe, result, EXIT_WFI)
+  }
+
+  private loop(v: number, loop: number, rounds: number, back: number): number {
+    const { words } = this
+    if (++words[v + GUEST_LOOP + loop] < rounds) {
+      words[v + GUEST_PC] = back
+      return GUEST_RUNS
+    }
+    words[v + GUEST_LOOP + loop] = 0
+    return this.advance(v)
+  }
+
+  /** ERET from a handler, which like every exception return sets the event register. */
+  private exceptionReturn(v: number, pe: number): number {
+    const { words } = this
+    const depth = words[v + GUEST_DEPTH]
+    words[v + GUEST_ACK + depth] = INTID_NONE
+    words[v + GUEST_DEPTH] = depth - 1
+    words[v + GUEST_PC] = words[v + GUEST_RETURN + depth - 1]
+    this.silicon.pcpu.setMasks(pe, words[v + GUEST_SAVED_DAIF + depth - 1])
+    this.silicon.pcpu.sendEvent(pe)
+    words[v + GUEST_RETURN + depth - 1] = 0
+    words[v + GUEST_SAVED_DAIF + depth - 1] = 0
+    return GUEST_RUNS
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * What the hypervisor's work would cost on hardware, in crossings of the seam: for each kind of exit a row of
+ * counters. A vCPU's accesses count in the row of its last exit, until its next one; those before its first
+ * exit, and those of its thread's start and end, in rows of their own.
+ */
+
+import {
+  argumentInteger,
+  argumentList,
+  argumentNumber,
+  argumentObject,
+  argumentOptions,
+  argumentString,
+  type Fields,
+} from '../../errors/arguments.ts'
+import {
+  COST_EXITS,
+  COST_MMIO_READS,
+  COST_MMIO_WRITES,
+  COST_POLLS,
+  COST_STRIDE,
+  COST_SYSREG_READS,
+  COST_SYSREG_WRITES,
+  costRowNames,
+} from '../records/cost-row.ts'
+import type { ExitName } from '../records/exits.ts'
+
+/** One row of a machine's cost table. */
+export interface CostRow {
+  /** The design that ran. */
+  readonly design: string
+  /** The kind of exit, or `first-entry`. */
+  readonly exit: ExitName | 'first-entry'
+  /** How many exits of the kind there were. */
+  readonly exits: number
+  /** Reads of ICH_ and ICC_ system registers. */
+  readonly sysregReads: number
+  /** Writes of ICH_ and ICC_ system registers. */
+  readonly sysregWrites: number
+  /** Reads of the distributor's and redistributors' registers. */
+  readonly mmioReads: number
+  /** Writes of them. */
+  readonly mmioWrites: number
+  /** Looks at runnable() while a halt polled. */
+  readonly polls: number
+}
+
+/** The rows of the cost table at a word offset that have counted anything. */
+export function readCost(words: Int32Array, table: number, design: string): CostRow[] {
+  return costRowNames
+    .map((exit, i): CostRow => {
+      const row = table + i * COST_STRIDE
+      return {
+        design,
+        exit,
+        exits: words[row + COST_EXITS],
+        sysregReads: words[row + COST_SYSREG_READS],
+        sysregWrites: words[row + COST_SYSREG_WRITES],
+        mmioReads: words[row + COST_MMIO_READS],
+        mmioWrites: words[row + COST_MMIO_WRITES],
+        polls: words[row + COST_POLLS],
+      }
+    })
+    .filter(({ design: _, exit: __, ...counts }) => Object.values(counts).some((count) => count > 0))
+}
+
+/** KVM's exit statistics of a VM, under its names, and the exits by kind. */
+export interface ExitStatistics {
+  /** Exits for WFI and WFIT. */
+  readonly wfi_exit_stat: number
+  /** Exits for WFE and WFET. */
+  readonly wfe_exit_stat: number
+  /** Halts that polled before they slept. */
+  readonly halt_attempted_poll: number
+  /** Of these, the ones that did not have to sleep. */
+  readonly halt_successful_poll: number
+  /** All exits, and by kind. */
+  readonly exits: number
+  /** Exits of each kind that occurred. */
+  readonly byKind: Readonly<Partial<Record<ExitName, number>>>
+}
+
+/** A cost table as text, a line for each row; with latencies also what it amounts to, in their unit. */
+export function formatCost(rows: readonly CostRow[], latencies?: Latencies): string {
+  for (const [i, row] of argumentList('rows', rows, 'rows of a cost table').entries())
+    checkRow(`rows[${i}]`, row)
+  if (latencies !== undefined) checkLatencies(latencies)
+  const heads = [
+    'exit',
+    'exits',
+    'sysreg r',
+    'sysreg w',
+    'mmio r',
+    'mmio w',
+    'polls',
+    ...(latencies ? ['total'] : []),
+  ]
+  const lines = rows.map((row) => [
+    row.exit,
+    ...[row.exits, row.sysregReads, row.sysregWrites, row.mmioReads, row.mmioWrites, row.polls].map(String),
+    ...(latencies ? [String(latencyOf(row, latencies))] : []),
+  ])
+  const widths = heads.map((head, i) =>
+    lines.reduce((width, line) => Math.max(width, line[i].length), head.length),
+  )
+  const aligned = (cells: readonly string[]) =>
+    cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')
+  const design = rows.length > 0 ? `${rows[0].design}\n` : ''
+  return design + [heads, ...lines].map(aligned).join('\n')
+}
+
+/** What one crossing of each kind takes on some machine, in cycles or nanoseconds: the caller's numbers. */
+export interface Latencies {
+  /** An exit and the entry after it. */
+  readonly exit: number
+  /** A system register read. */
+  readonly sysregRead: number
+  /** A system register write. */
+  readonly sysregWrite: number
+  /** An MMIO read. */
+  readonly mmioRead: number
+  /** An MMIO write. */
+  readonly mmioWrite: number
+}
+
+const latencyFields: Fields<Latencies> = {
+  exit: true,
+  sysregRead: true,
+  sysregWrite: true,
+  mmioRead: true,
+  mmioWrite: true,
+}
+
+function checkLatencies(latencies: Latencies): void {
+  argumentOptions('latencies', latencies, latencyFields)
+  for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) argumentNumber(name, latencies[name])
+}
+
+/** Throws an `argument` error for what is no row of a cost table; it may have more fields than one has. */
+function checkRow(name: string, row: CostRow): void {
+  argumentObject(name, row, 'a row of a cost table')
+  argumentString(`${name}.design`, row.design)
+  argumentString(`${name}.exit`, row.exit)
+  for (const count of ['exits', 'sysregReads', 'sysregWrites', 'mmioReads', 'mmioWrites', 'polls'] as const)
+    argumentInteger(`${name}.${count}`, row[count], 0, Number.MAX_SAFE_INTEGER)
+}
+
+/** What a row amounts to with a table of latencies, in the table's unit. */
+export function latencyOf(row: CostRow, latencies: Latencies): number {
+  checkRow('row', row)
+  checkLatencies(latencies)
+  return (
+    row.exits * latencies.exit +
+    row.sysregReads * latencies.sysregRead +
+    row.sysregWrites * latencies.sysregWrite +
+    row.mmioReads * latencies.mmioRead +
+    row.mmioWrites * latencies.mmioWrite
+  )
+}

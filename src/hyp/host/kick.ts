@@ -1,0 +1,68 @@
+/**
+ * Waking and interrupting a vCPU. Whoever has something for it stores the data, then posts the request, then
+ * reads its mode; the vCPU publishes IN_GUEST, then reads its requests. One of the two sees the other
+ * (Linux, "KVM vCPU Requests").
+ */
+
+import {
+  isAsleep,
+  MODE_EXITING,
+  MODE_IN_GUEST,
+  REQ_IRQ_PENDING,
+  TASK_RUNNING,
+  THREAD_MODE,
+  VCPU_LAST_CPU,
+  VCPU_THREAD,
+  withMode,
+  withTask,
+} from '../records/vcpu.ts'
+import type { Seam } from './seam.ts'
+
+/** The IPI of a kick: Linux's reschedule. */
+export const KICK_SGI = 0
+
+/** Posts requests, REQ_ bits. */
+export function postRequest(words: Int32Array, v: number, requests: number): void {
+  words[v + VCPU_THREAD] |= requests
+}
+
+/** Wakes the vCPU's thread if it is asleep, or on the way to it. */
+export function wakeUp(words: Int32Array, v: number): void {
+  const thread = words[v + VCPU_THREAD]
+  if (isAsleep(thread)) words[v + VCPU_THREAD] = withTask(thread, TASK_RUNNING)
+}
+
+/** Kicks: a vCPU that is in its guest is interrupted by an IPI, an SGI to the PE that its thread is on. */
+export class Kicks {
+  readonly words: Int32Array
+
+  constructor(readonly seam: Seam) {
+    this.words = seam.words
+  }
+
+  /** Wakes the vCPU's thread if it sleeps, and interrupts its PE if it is in the guest. */
+  kick(v: number): void {
+    this.kickThread(v, this.words[v + VCPU_THREAD])
+  }
+
+  /** Interrupts a vCPU's PE if it is in the guest; a thread that sleeps goes on sleeping: KVM_REQUEST_NO_WAKEUP. */
+  kickOutside(v: number): void {
+    const thread = this.words[v + VCPU_THREAD]
+    if ((thread & THREAD_MODE) === MODE_IN_GUEST) this.kickThread(v, thread)
+  }
+
+  /** Tells a vCPU that an interrupt was queued: the request first, then the kick. */
+  notify(v: number): void {
+    this.kickThread(v, this.words[v + VCPU_THREAD] | REQ_IRQ_PENDING)
+  }
+
+  /** Kicks a thread whose word is to be `thread`. */
+  private kickThread(v: number, thread: number): void {
+    const { words } = this
+    if (isAsleep(thread)) words[v + VCPU_THREAD] = withTask(thread, TASK_RUNNING)
+    else if ((thread & THREAD_MODE) === MODE_IN_GUEST) {
+      words[v + VCPU_THREAD] = withMode(thread, MODE_EXITING)
+      this.seam.sendSgi(v, words[v + VCPU_LAST_CPU], KICK_SGI)
+    } else words[v + VCPU_THREAD] = thread
+  }
+}

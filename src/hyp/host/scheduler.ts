@@ -1,0 +1,120 @@
+/**
+ * The host's scheduler, as far as a vCPU's thread notices it: which thread is on which PE, taking a PE away and
+ * giving one, and the notifiers that run in the thread's place then. Policy is the caller's: a plain run has a
+ * fixed one, an explorer tries every.
+ */
+import type { Silicon } from '../../gic/silicon.ts'
+import { type RecordType, recordType } from '../../state/layout.ts'
+import {
+  TASK_BLOCKED,
+  THREAD_IRQS_OFF,
+  THREAD_PREEMPT_OFF,
+  taskOf,
+  VCPU_LAST_CPU,
+  VCPU_NOTIFIER,
+  VCPU_PC,
+  VCPU_PE,
+  VCPU_PREEMPTIONS,
+  VCPU_SPSR,
+  VCPU_THREAD,
+} from '../records/vcpu.ts'
+
+/** The vCPU that a directed yield wants to run next; 0 if none. */
+const HOST_PREFERRED = 0
+/** By CPU, the vCPU whose thread runs there; 0 if none does. */
+const HOST_CURRENT = 1
+
+/** What the scheduler knows of its PEs. */
+export const hostRecord = (cpus: number): RecordType =>
+  recordType('host', [
+    { name: 'preferred', at: HOST_PREFERRED, class: 'normalised', means: 'record' },
+    { name: 'current[<n>]', at: HOST_CURRENT, count: cpus, class: 'normalised', means: 'record' },
+  ])
+
+/** The program counters at which a design's notifiers begin. */
+export interface Notifiers {
+  readonly schedOut: number
+  readonly schedIn: number
+}
+
+export class Scheduler {
+  readonly words: Int32Array
+
+  constructor(
+    readonly silicon: Silicon,
+    readonly notifiers: Notifiers,
+    /** Word offset of the host's record. */
+    readonly host: number,
+  ) {
+    this.words = silicon.words
+  }
+
+  /** The vCPU on a CPU; 0 if it is free. */
+  current(cpu: number): number {
+    return this.words[this.host + HOST_CURRENT + cpu]
+  }
+
+  /** Puts a thread, with its guest's PSTATE, on a PE without a notifier: before it has entered KVM_RUN. */
+  place(v: number, cpu: number): void {
+    const { words, host, silicon } = this
+    const pe = silicon.peOf(cpu)
+    words[host + HOST_CURRENT + cpu] = v
+    if (words[host + HOST_PREFERRED] === v) words[host + HOST_PREFERRED] = 0
+    words[v + VCPU_PE] = pe
+    words[v + VCPU_LAST_CPU] = cpu
+    silicon.pcpu.writeSpsr(pe, words[v + VCPU_SPSR])
+    words[v + VCPU_SPSR] = 0
+  }
+
+  /** The vCPU that a directed yield wants to run next; 0 if none. */
+  get preferred(): number {
+    return this.words[this.host + HOST_PREFERRED]
+  }
+
+  /** A directed yield to a vCPU whose thread waits for a PE. */
+  prefer(v: number): void {
+    this.words[this.host + HOST_PREFERRED] = v
+  }
+
+  /** Whether a thread waits for a PE: it is off, or was woken, and no PE runs it. */
+  wantsCpu(v: number): boolean {
+    const { words } = this
+    if (words[v + VCPU_PC] === 0 || words[v + VCPU_PE] !== 0) return false
+    return taskOf(words[v + VCPU_THREAD]) !== TASK_BLOCKED
+  }
+
+  /** Whether the thread can be preempted: on a PE at EL2, outside of every section and notifier. */
+  canPreempt(v: number): boolean {
+    const { words } = this
+    if (words[v + VCPU_PE] === 0 || words[v + VCPU_NOTIFIER] !== 0 || words[v + VCPU_PC] === 0) return false
+    if (words[v + VCPU_THREAD] & (THREAD_PREEMPT_OFF | THREAD_IRQS_OFF)) return false
+    return !this.silicon.pcpu.isInGuest(words[v + VCPU_PE])
+  }
+
+  /** The thread loses its PE: preempted, or because it sleeps. Its sched_out notifier runs first. */
+  switchOut(v: number): void {
+    this.words[v + VCPU_NOTIFIER] = this.notifiers.schedOut
+  }
+
+  /** Preempts a thread. */
+  preempt(v: number): void {
+    this.words[v + VCPU_PREEMPTIONS]++
+    this.switchOut(v)
+  }
+
+  /** The thread gets a PE that is free. Its sched_in notifier runs first. */
+  switchIn(v: number, cpu: number): void {
+    this.place(v, cpu)
+    this.words[v + VCPU_NOTIFIER] = this.notifiers.schedIn
+  }
+
+  /** The last step of switching out: the PE is free. */
+  release(v: number): void {
+    const { words, silicon } = this
+    const pe = words[v + VCPU_PE]
+    words[v + VCPU_SPSR] = silicon.pcpu.readSpsr(pe)
+    silicon.pcpu.writeSpsr(pe, 0)
+    words[this.host + HOST_CURRENT + words[v + VCPU_LAST_CPU]] = 0
+    words[v + VCPU_PE] = 0
+  }
+}

@@ -1,0 +1,327 @@
+/**
+ * The seam between the hypervisor and the silicon: the only way by which hypervisor code reaches it, the
+ * system registers of the PE that it runs on and the MMIO registers of the GIC. Every crossing is counted in
+ * the cost row of the vCPU it is made for, and told to an observer if there is one.
+ */
+import { ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1 } from '../../arch/icc-registers.ts'
+import {
+  ICH_AP0R0_EL2,
+  ICH_AP1R0_EL2,
+  ICH_ELRSR_EL2,
+  ICH_HCR_EL2,
+  ICH_VMCR_EL2,
+  ICH_VTR_EL2,
+  ichLr,
+  VTR_PREbits,
+} from '../../arch/ich-registers.ts'
+import { PHYSICAL_INTERFACE } from '../../gic/cpu-interface/cpu-interface.ts'
+import { HIGHEST_PENDING, HPPI_INTID } from '../../gic/cpu-interface/icc.ts'
+import { type Ich, lrAt, lrHigh, lrLow, setLrStatus } from '../../gic/cpu-interface/ich.ts'
+import { LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import type { VirtualInterface } from '../../gic/cpu-interface/virtual-interface.ts'
+import { sgiHigh, sgiLow } from '../../gic/distributor/sgi.ts'
+import type { Silicon } from '../../gic/silicon.ts'
+import {
+  COST_MMIO_READS,
+  COST_MMIO_WRITES,
+  COST_SYSREG_READS,
+  COST_SYSREG_WRITES,
+} from '../records/cost-row.ts'
+import { VCPU_COST } from '../records/vcpu.ts'
+
+/** What a crossing touched. */
+export type CrossingKind = 'sysreg' | 'mmio'
+
+/** Told of each crossing: a register's encoding or address, and the value's halves. */
+export type SeamObserver = (
+  kind: CrossingKind,
+  isRead: boolean,
+  register: number,
+  low: number,
+  high: number,
+) => void
+
+/** ISPENDR and ICPENDR lie so far before ISACTIVER and ICACTIVER. */
+const PENDR_BEFORE_ACTIVER = 0x100
+
+export { clearLr, lrAt, lrHigh } from '../../gic/cpu-interface/ich.ts'
+
+/**
+ * Registers that software reads or writes in a row are a row here too: the loops over list registers and active
+ * priorities, and their counting, are the seam's.
+ */
+export class Seam {
+  /** Null when nobody looks. */
+  observer: SeamObserver | null = null
+  readonly ich: Ich
+  readonly virtualInterface: VirtualInterface
+  /** How many active priorities registers both groups have, by ICH_VTR_EL2. */
+  private readonly activePriorities: number
+
+  constructor(
+    readonly words: Int32Array,
+    readonly silicon: Silicon,
+  ) {
+    this.ich = silicon.ich
+    this.virtualInterface = silicon.virtualInterface
+    this.activePriorities = 2 << (VTR_PREbits(silicon.ich.vtr) - 4)
+  }
+
+  /** HCR_EL2, which is the PE's and not counted as an access to the GIC. */
+  writeHcrEl2(pe: number, value: number): void {
+    this.silicon.pcpu.writeHcrEl2(pe, value, 0)
+  }
+
+  readHcr(v: number, pe: number): number {
+    const value = this.ich.readHcr(pe)
+    this.count(v, COST_SYSREG_READS, 1)
+    if (this.observer !== null) this.observer('sysreg', true, ICH_HCR_EL2, value, 0)
+    return value
+  }
+
+  writeHcr(v: number, pe: number, value: number): void {
+    this.ich.writeHcr(this.words, pe, value)
+    this.count(v, COST_SYSREG_WRITES, 1)
+    if (this.observer !== null) this.observer('sysreg', false, ICH_HCR_EL2, value, 0)
+  }
+
+  readVmcr(v: number, pe: number): number {
+    const value = this.ich.readVmcr(pe)
+    this.count(v, COST_SYSREG_READS, 1)
+    if (this.observer !== null) this.observer('sysreg', true, ICH_VMCR_EL2, value, 0)
+    return value
+  }
+
+  writeVmcr(v: number, pe: number, value: number): void {
+    this.ich.writeVmcr(pe, value)
+    this.count(v, COST_SYSREG_WRITES, 1)
+    if (this.observer !== null) this.observer('sysreg', false, ICH_VMCR_EL2, value, 0)
+  }
+
+  readElrsr(v: number, pe: number): number {
+    const value = this.virtualInterface.elrsr(pe)
+    this.count(v, COST_SYSREG_READS, 1)
+    if (this.observer !== null) this.observer('sysreg', true, ICH_ELRSR_EL2, value, 0)
+    return value
+  }
+
+  /**
+   * Reads ICH_VMCR_EL2 into the word at `vmcr`, ICH_VTR_EL2 for how many active priorities registers a group has,
+   * and these into the words at `ap0r` and `ap1r`.
+   */
+  readInterface(v: number, pe: number, vmcr: number, ap0r: number, ap1r: number): void {
+    const { words, ich } = this
+    words[vmcr] = ich.readVmcr(pe)
+    ich.readAprs(words, pe, ap0r, ap1r)
+    words[words[v + VCPU_COST] + COST_SYSREG_READS] += 2 + this.activePriorities
+    if (this.observer !== null) this.tellInterface(this.observer, true, vmcr, ap0r, ap1r)
+  }
+
+  /** Writes ICH_VMCR_EL2, reads ICH_VTR_EL2, and writes the active priorities registers, from the same words. */
+  writeInterface(v: number, pe: number, vmcr: number, ap0r: number, ap1r: number): void {
+    const { words, ich } = this
+    ich.writeVmcr(pe, words[vmcr])
+    ich.writeAprs(words, pe, ap0r, ap1r)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS]++
+    words[row + COST_SYSREG_WRITES] += 1 + this.activePriorities
+    if (this.observer !== null) this.tellInterface(this.observer, false, vmcr, ap0r, ap1r)
+  }
+
+  /** Writes ICH_HCR_EL2 and list register 0. */
+  fillOnly(words: Int32Array, v: number, pe: number, hcr: number, low: number, high: number): void {
+    this.ich.fillOnly(words, pe, hcr, low, high)
+    words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 2
+    if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, 1)
+  }
+
+  /**
+   * Reads ICH_ELRSR_EL2, writes ICH_HCR_EL2, reads list register 0 unless it is empty, and clears it. Returns its
+   * upper word; 0 if it is empty.
+   */
+  foldOnly(words: Int32Array, v: number, pe: number, hcr: number): number {
+    const empty = this.virtualInterface.elrsr(pe) & 1
+    const high = empty ? 0 : lrHigh(words, pe)
+    if (this.observer !== null) this.tellFoldOnly(this.observer, pe, hcr)
+    this.ich.clearOnly(words, pe, hcr)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS] += 2 - empty
+    words[row + COST_SYSREG_WRITES] += 2
+    return high
+  }
+
+  /** Writes one of several list registers; {@link filled} is to follow, with what this returned, all in one. */
+  fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
+    return this.ich.fillLr(words, pe, n, low, high)
+  }
+
+  /** The first `used` list registers were written, and ICH_HCR_EL2 before them. */
+  filled(words: Int32Array, v: number, pe: number, hcr: number, used: number, status: number): void {
+    this.ich.writeHcr(words, pe, hcr)
+    setLrStatus(words, pe, used, status)
+    words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 1 + used
+    if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, used)
+  }
+
+  /** Reads ICH_ELRSR_EL2; {@link folded} counts it. */
+  elrsr(pe: number): number {
+    const empty = this.virtualInterface.elrsr(pe)
+    if (this.observer !== null) this.observer('sysreg', true, ICH_ELRSR_EL2, empty, 0)
+    return empty
+  }
+
+  /**
+   * Writes ICH_HCR_EL2. Of the first `used` list registers those that are not in `empty` are to be read, and all are
+   * to be cleared; then {@link folded}.
+   */
+  beginFold(words: Int32Array, pe: number, hcr: number, used: number, empty: number): void {
+    this.ich.writeHcr(words, pe, hcr)
+    setLrStatus(words, pe, used, 0)
+    if (this.observer !== null) this.tellFold(this.observer, pe, hcr, used, empty)
+  }
+
+  /** Counts the registers that a fold has read, and its writes: ICH_HCR_EL2 and `used` list registers. */
+  folded(words: Int32Array, v: number, read: number, used: number): void {
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS] += read
+    words[row + COST_SYSREG_WRITES] += 1 + used
+  }
+
+  /**
+   * Sets or clears the active state of a physical interrupt: GICR_ISACTIVER0 or GICR_ICACTIVER0 of the PE for a
+   * PPI, `GICD_ISACTIVER<n>` or `GICD_ICACTIVER<n>` for an SPI. A write that sets it is read back, so that it has
+   * arrived before the guest can deactivate the interrupt.
+   */
+  writePhysicalActive(v: number, pe: number, intid: number, active: boolean): void {
+    const { physical, mmio } = this.silicon
+    const bit = 1 << (intid & 31)
+    physical.setActive(pe, intid, active)
+    this.silicon.lines.settle()
+    this.count(v, COST_MMIO_WRITES, 1)
+    if (active) this.count(v, COST_MMIO_READS, 1)
+    if (this.observer === null) return
+    const address = mmio.addressOfActive(pe, intid, active)
+    this.observer('mmio', false, address, bit, 0)
+    if (active) this.observer('mmio', true, address, bit, 0)
+  }
+
+  /**
+   * Sets or clears the pending state of a physical interrupt: GICR_ISPENDR0 or GICR_ICPENDR0, `GICD_ISPENDR<n>` or
+   * `GICD_ICPENDR<n>`.
+   */
+  writePhysicalPending(v: number, pe: number, intid: number, pending: boolean): void {
+    const { mmio } = this.silicon
+    const bit = 1 << (intid & 31)
+    const address = this.addressOfPending(pe, intid, pending)
+    mmio.write(address, 4, bit, 0)
+    this.silicon.lines.settle()
+    this.count(v, COST_MMIO_WRITES, 1)
+    if (this.observer !== null) this.observer('mmio', false, address, bit, 0)
+  }
+
+  /** Whether a physical interrupt is pending: GICR_ISPENDR0 of the PE for a PPI, `GICD_ISPENDR<n>` for an SPI. */
+  readPhysicalPending(v: number, pe: number, intid: number): boolean {
+    const { mmio } = this.silicon
+    const address = this.addressOfPending(pe, intid, true)
+    const pending = mmio.read(address, 4)
+    this.count(v, COST_MMIO_READS, 1)
+    if (this.observer !== null) this.observer('mmio', true, address, pending, 0)
+    return ((pending >>> (intid & 31)) & 1) === 1
+  }
+
+  private addressOfPending(pe: number, intid: number, pending: boolean): number {
+    return this.silicon.mmio.addressOfActive(pe, intid, pending) - PENDR_BEFORE_ACTIVER
+  }
+
+  /** Writes ICC_SGI1R_EL1, for a vCPU, with a CPU as its only target. */
+  sendSgi(v: number, cpu: number, intid: number): void {
+    const { silicon } = this
+    const affinity = silicon.physical.affinities.values[cpu]
+    const low = sgiLow(affinity, intid)
+    const high = sgiHigh(affinity)
+    silicon.sgis.writeSgi1r(silicon.peOf(cpu), low, high)
+    this.count(v, COST_SYSREG_WRITES, 1)
+    if (this.observer !== null) this.observer('sysreg', false, ICC_SGI1R_EL1, low, high)
+    silicon.lines.settle()
+  }
+
+  /**
+   * Whether an interrupt is signalled to a PE, and not INTID `last` again. The PE sees its IRQ input; which interrupt it
+   * is it learns only by an acknowledge, so that this is the model's to ask, and counts nowhere.
+   */
+  isSignalledAnother(pe: number, last: number): boolean {
+    const { words } = this
+    if ((words[pe + PE_LINES] & LINE_IRQ) === 0) return false
+    return HPPI_INTID(words[pe + PHYSICAL_INTERFACE + HIGHEST_PENDING]) !== last
+  }
+
+  /**
+   * Reads ICC_IAR1_EL1, and writes ICC_EOIR1_EL1: the host takes the interrupt that is signalled to a PE and drops the
+   * priority again. EOImode is 1, so the interrupt stays active until software deactivates it, or a guest the virtual
+   * one that stands for it. Returns its INTID.
+   */
+  takePhysical(v: number, pe: number): number {
+    const { icc, lines } = this.silicon
+    const intid = icc.readIar1(pe + PHYSICAL_INTERFACE)
+    icc.writeEoir1(pe + PHYSICAL_INTERFACE, intid)
+    lines.settlePe(pe)
+    this.count(v, COST_SYSREG_READS, 1)
+    this.count(v, COST_SYSREG_WRITES, 1)
+    if (this.observer !== null) {
+      this.observer('sysreg', true, ICC_IAR1_EL1, intid, 0)
+      this.observer('sysreg', false, ICC_EOIR1_EL1, intid, 0)
+    }
+    return intid
+  }
+
+  /** Writes ICC_DIR_EL1. */
+  deactivatePhysical(v: number, pe: number, intid: number): void {
+    const { icc, lines } = this.silicon
+    icc.writeDir(pe + PHYSICAL_INTERFACE, intid)
+    lines.settlePe(pe)
+    this.count(v, COST_SYSREG_WRITES, 1)
+    if (this.observer !== null) this.observer('sysreg', false, ICC_DIR_EL1, intid, 0)
+  }
+
+  /** After writes of ICH_HCR_EL2 or list registers: the maintenance interrupt, which may be there now, or still. */
+  settleMaintenance(words: Int32Array, pe: number): void {
+    if (this.virtualInterface.mayNeedMaintenance(words, pe) || words[pe + PE_LINES] & LINE_IRQ)
+      this.silicon.lines.settleVirtual(pe)
+  }
+
+  private count(v: number, kind: number, crossings: number): void {
+    this.words[this.words[v + VCPU_COST] + kind] += crossings
+  }
+
+  private tellInterface(tell: SeamObserver, isRead: boolean, vmcr: number, ap0r: number, ap1r: number): void {
+    tell('sysreg', isRead, ICH_VMCR_EL2, this.words[vmcr], 0)
+    tell('sysreg', true, ICH_VTR_EL2, this.ich.vtr, 0)
+    for (let n = 0; 2 * n < this.activePriorities; n++) {
+      tell('sysreg', isRead, ICH_AP0R0_EL2 + n, this.words[ap0r + n], 0)
+      tell('sysreg', isRead, ICH_AP1R0_EL2 + n, this.words[ap1r + n], 0)
+    }
+  }
+
+  private tellFilled(tell: SeamObserver, pe: number, hcr: number, used: number): void {
+    tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
+    for (let n = 0; n < used; n++) this.tellListRegister(tell, false, pe, n)
+  }
+
+  private tellFold(tell: SeamObserver, pe: number, hcr: number, used: number, empty: number): void {
+    tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
+    for (let n = 0; n < used; n++) {
+      if (((empty >> n) & 1) === 0) this.tellListRegister(tell, true, pe, n)
+      tell('sysreg', false, ichLr(n), 0, 0)
+    }
+  }
+
+  private tellFoldOnly(tell: SeamObserver, pe: number, hcr: number): void {
+    const empty = this.elrsr(pe)
+    this.tellFold(tell, pe, hcr, 1, empty)
+  }
+
+  private tellListRegister(tell: SeamObserver, isRead: boolean, pe: number, n: number): void {
+    const at = lrAt(pe, n)
+    tell('sysreg', isRead, ichLr(n), lrLow(this.words, at), lrHigh(this.words, at))
+  }
+}

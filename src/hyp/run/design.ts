@@ -1,0 +1,265 @@
+/**
+ * Designs as lists of named steps: the language in which one says in which order a vCPU's thread does what, and the
+ * checks that what it was given are words of it. program.ts compiles them.
+ */
+
+import {
+  argumentFunction,
+  argumentInteger,
+  argumentList,
+  argumentObject,
+  argumentOneOf,
+  argumentOptions,
+  argumentRecord,
+  argumentString,
+  type Fields,
+  isPlainObject,
+  shown,
+} from '../../errors/arguments.ts'
+import { VgicError } from '../../errors/vgic-error.ts'
+import { isOwnStep, MAX_OUTCOMES, type OwnStep, STEP_OWN, type Step } from './step.ts'
+
+/**
+ * Makes a step of a design's own. `outcomes` are the names of its results; none for a step that asks nothing. What it
+ * does must follow from the machine and nothing else: runs that are told of, replays and explorations call it again.
+ */
+export const ownStep = (
+  name: string,
+  perform: OwnStep['perform'],
+  outcomes: readonly string[] = [],
+): OwnStep => checkStep('own step', { kind: 'step', name, op: STEP_OWN, outcomes, perform })
+
+/** A list under a name; the name is part of the path of the steps in it. */
+export interface Part {
+  /** What kind of node it is. */
+  readonly kind: 'part'
+  /** Its name. */
+  readonly name: string
+  /** What it is made of. */
+  readonly body: readonly Node[]
+}
+
+/** A step with several results, and what follows each of them before the list goes on. */
+export interface Choice {
+  /** What kind of node it is. */
+  readonly kind: 'choice'
+  /** Decides. */
+  readonly test: Step
+  /** What follows each result, by result. */
+  readonly branches: readonly (readonly Node[])[]
+}
+
+/** Repeats its body: while a test has a result, or for ever. */
+export interface Loop {
+  /** What kind of node it is. */
+  readonly kind: 'loop'
+  /** Asked before each round; none in an endless loop. */
+  readonly test: Step | undefined
+  /** The result of the test that leaves the loop. */
+  readonly leaveOn: number
+  /** What is repeated. */
+  readonly body: readonly Node[]
+}
+
+/** Goes back to the beginning of the innermost endless loop, or out of it. */
+export interface Jump {
+  /** What kind of node it is. */
+  readonly kind: 'restart' | 'leave'
+}
+
+/** What a design is made of. */
+export type Node = Step | Part | Choice | Loop | Jump
+
+/** Names a list of steps. */
+export const part = (name: string, ...body: Node[]): Part => ({
+  kind: 'part',
+  name: argumentString('name', name),
+  body: checkNodes(name, body),
+})
+
+function yesOrNo(test: Step): Step {
+  if (checkStep('test', test).outcomes.length === 2) return test
+  throw new VgicError('argument', `${test.name} is no test with two outcomes: use choose.`)
+}
+
+/** Does the steps if the test says yes. */
+export const when = (test: Step, ...body: Node[]): Choice => ({
+  kind: 'choice',
+  test: yesOrNo(test),
+  branches: [[], checkNodes('when', body)],
+})
+
+/** Does the steps if the test says no. */
+export const unless = (test: Step, ...body: Node[]): Choice => ({
+  kind: 'choice',
+  test: yesOrNo(test),
+  branches: [checkNodes('unless', body), []],
+})
+
+/** Does the steps of the outcome that the test has; outcomes that are left out go on at once. */
+export function choose(test: Step, cases: Readonly<Record<string, readonly Node[]>>): Choice {
+  checkStep('test', test)
+  argumentRecord('cases', cases, 'a plain object with the steps of each outcome')
+  const unknown = Object.keys(cases).find((outcome) => !test.outcomes.includes(outcome))
+  if (unknown !== undefined) {
+    throw new VgicError(
+      'argument',
+      `${test.name} has no outcome ${unknown}; it has ${test.outcomes.join(', ')}.`,
+    )
+  }
+  const stepsOf = (outcome: string): readonly Node[] =>
+    cases[outcome] === undefined ? [] : checkNodes(outcome, cases[outcome])
+  return { kind: 'choice', test, branches: test.outcomes.map(stepsOf) }
+}
+
+/** Tests, and does the steps, until the test says yes. */
+export const until = (test: Step, ...body: Node[]): Loop => ({
+  kind: 'loop',
+  test: yesOrNo(test),
+  leaveOn: 1,
+  body: checkNodes('until', body),
+})
+
+/** Does the steps again and again. */
+export const forever = (...body: Node[]): Loop => ({
+  kind: 'loop',
+  test: undefined,
+  leaveOn: 0,
+  body: checkNodes('forever', body),
+})
+
+/** Goes back to the beginning of the innermost `forever`. */
+export const restart: Jump = { kind: 'restart' }
+
+/** Goes on after the innermost `forever`. */
+export const leave: Jump = { kind: 'leave' }
+
+/** A design under its name. */
+export interface Design {
+  /** Its name, as docs and tables print it. */
+  readonly name: string
+  /** What a vCPU's thread does, from its first load to its last put. */
+  readonly thread: readonly Node[]
+  /** What the scheduler makes the thread do when it takes the PE away. */
+  readonly schedOut: readonly Node[]
+  /** What the scheduler makes the thread do when it gives it a PE. */
+  readonly schedIn: readonly Node[]
+  /** What a device's injection does: the order in which it stores, posts and kicks. */
+  readonly inject: readonly Node[]
+  /** Names of words that the design's own steps keep for each vCPU. */
+  readonly words?: readonly string[]
+}
+
+const stepFields: Fields<OwnStep> = {
+  kind: true,
+  name: true,
+  op: true,
+  outcomes: true,
+  ends: true,
+  reach: true,
+  perform: true,
+}
+const partFields: Fields<Part> = { kind: true, name: true, body: true }
+const choiceFields: Fields<Choice> = { kind: true, test: true, branches: true }
+const loopFields: Fields<Loop> = { kind: true, test: true, leaveOn: true, body: true }
+const designFields: Fields<Design> = {
+  name: true,
+  thread: true,
+  schedOut: true,
+  schedIn: true,
+  inject: true,
+  words: true,
+}
+
+/** Throws an `argument` error for what is no step, of the library's or of a design's own. */
+export function checkStep<T extends Step>(name: string, step: T): T {
+  refuseOther(name, step)
+  argumentOneOf(`${name}.kind`, step.kind, ['step'])
+  argumentString(`${name}.name`, step.name)
+  argumentOptions<Step>(step.name, step, stepFields)
+  argumentInteger(`${step.name}.op`, step.op, 1, STEP_OWN)
+  const outcomes = argumentList(`${step.name}.outcomes`, step.outcomes, 'names')
+  for (const outcome of outcomes) argumentString(`an outcome of ${step.name}`, outcome)
+  if (step.ends !== undefined) argumentOneOf(`${step.name}.ends`, step.ends, [true])
+  if (step.reach !== undefined)
+    argumentOneOf(`${step.name}.reach`, step.reach, ['thread', 'vcpu', 'pe'] as const)
+  if (isOwnStep(step) || step.op === STEP_OWN)
+    argumentFunction(
+      `perform of ${step.name}`,
+      isOwnStep(step) ? step.perform : undefined,
+      '(context, vcpu) => outcome',
+    )
+  return step
+}
+
+/** Deeper than any design is: one that has itself in it. */
+const MAX_NESTING = 100
+
+/** Throws an `argument` error for a list that has something else in it than nodes of a design. */
+export function checkNodes(name: string, nodes: readonly Node[], depth = 0): readonly Node[] {
+  const list = argumentList(name, nodes, 'steps')
+  for (const [i, node] of list.entries()) checkNode(`${name}[${i}]`, node, depth + 1)
+  return list
+}
+
+function checkNode(name: string, node: Node, depth: number): void {
+  if (depth > MAX_NESTING)
+    throw new VgicError('argument', `${name} is nested too deep: a list must not have itself in it.`)
+  refuseOther(name, node)
+  switch (node.kind) {
+    case 'step':
+      checkStep(name, node)
+      return
+    case 'part':
+      argumentOptions(name, node, partFields)
+      checkNodes(argumentString(`${name}.name`, node.name), node.body, depth)
+      return
+    case 'choice': {
+      argumentOptions(name, node, choiceFields)
+      const { outcomes } = checkStep(`${name}.test`, node.test)
+      const branches = argumentList(`${name}.branches`, node.branches, 'lists of steps')
+      argumentInteger(`${name}.branches.length`, branches.length, outcomes.length, outcomes.length)
+      for (const [i, branch] of branches.entries()) checkNodes(`${name}.branches[${i}]`, branch, depth)
+      return
+    }
+    case 'loop':
+      argumentOptions(name, node, loopFields)
+      if (node.test !== undefined) checkStep(`${name}.test`, node.test)
+      argumentInteger(`${name}.leaveOn`, node.leaveOn, 0, MAX_OUTCOMES - 1)
+      checkNodes(`${name}.body`, node.body, depth)
+      return
+    default:
+      argumentOptions(name, node, { kind: true })
+      argumentOneOf(`${name}.kind`, node.kind, ['restart', 'leave'] as const)
+  }
+}
+
+function refuseOther(name: string, node: unknown): void {
+  if (isPlainObject(node)) return
+  const hint = Array.isArray(node) ? ': spread it' : ''
+  throw new VgicError(
+    'argument',
+    `${name} must be a step, or what part(), when(), choose() and the like return, but is ${shown(node)}${hint}.`,
+  )
+}
+
+/** Throws an `argument` error for what is no design. Where its steps stand, check-design.ts looks at. */
+export function checkShape(design: Design): Design {
+  argumentObject('design', design, 'a design, such as designs.wfiHandler or what defineDesign() returns')
+  argumentOptions('A design', design, designFields)
+  argumentString('name', design.name)
+  for (const list of ['thread', 'schedOut', 'schedIn', 'inject'] as const) checkNodes(list, design[list])
+  checkWords(design.words)
+  return design
+}
+
+/** Throws an `argument` error for what are no names of words. */
+export function checkWords(words: readonly string[] = []): readonly string[] {
+  const names = argumentList('words', words, 'names')
+  for (const [i, name] of names.entries()) {
+    argumentString(`words[${i}]`, name)
+    if (names.indexOf(name) !== i)
+      throw new VgicError('argument', `words has ${name} twice: name each word once.`)
+  }
+  return names
+}

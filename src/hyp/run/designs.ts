@@ -1,0 +1,368 @@
+/**
+ * The designs, side by side: where a vCPU's thread saves ICH_VMCR_EL2, what it does around a WFI, and what the
+ * scheduler's notifiers do. They differ only where they differ. What each design adds for a GICv4's resident
+ * vPE goes where its `wfi` and its notifiers say "put" and "load" of it, once the silicon has one.
+ */
+import { argumentOptions, argumentString, type Fields } from '../../errors/arguments.ts'
+import { checkDesign } from './check-design.ts'
+import {
+  checkNodes,
+  checkStep,
+  checkWords,
+  choose,
+  type Design,
+  forever,
+  leave,
+  type Node,
+  ownStep,
+  part,
+  restart,
+  unless,
+  until,
+  when,
+} from './design.ts'
+import type { Step } from './step.ts'
+import {
+  accessStopped,
+  candidateBlocked,
+  clearUnhalt,
+  clearWaiting,
+  dyRunnable,
+  emulateMmio,
+  emulateSysreg,
+  exitReason,
+  flush,
+  fold,
+  guest,
+  handleRequests,
+  irqOff,
+  irqOn,
+  kickVcpu,
+  load,
+  loadUnlessWaiting,
+  noCandidate,
+  notLoaded,
+  pollAgain,
+  pollBegin,
+  pollEnd,
+  postRequest,
+  preemptOff,
+  preemptOn,
+  publishInGuest,
+  publishOutside,
+  put,
+  queueInterrupt,
+  reevaluate,
+  requestPending,
+  resumeVcpus,
+  runnable,
+  runnableOnDemand,
+  saveVmcr,
+  setRunning,
+  setSleeping,
+  setWaiting,
+  signalPending,
+  skipInstruction,
+  sleep,
+  stop,
+  stopVcpus,
+  timerLoad,
+  timerPut,
+  timerSync,
+  trapDir,
+  userspace,
+  yieldTo,
+} from './steps.ts'
+
+/** Steps around something. */
+export interface Around {
+  /** What comes before it. */
+  readonly before: readonly Node[]
+  /** What comes after it. */
+  readonly after: readonly Node[]
+}
+
+/** What a halt can be given: steps around all of it, steps around the sleep only, and its test. */
+export interface HaltOptions {
+  /** Before halt polling begins, and after the halt. */
+  readonly around?: Around
+  /** After halt polling, around the sleep. */
+  readonly aroundSleep?: Around
+  /** The test that ends it; `runnable` if left out. */
+  readonly canRun?: Step
+}
+
+const nothing: Around = { before: [], after: [] }
+
+/** kvm_vcpu_halt: polls for a while, then sleeps unless, and until, the vCPU can run. */
+export const halt = (options: HaltOptions = {}): Node => {
+  argumentOptions('halt', options, { around: true, aroundSleep: true, canRun: true })
+  const { canRun = runnable } = options
+  const around = checkAround('around', options.around)
+  const aroundSleep = checkAround('aroundSleep', options.aroundSleep)
+  return part(
+    'halt',
+    ...around.before,
+    pollBegin,
+    forever(
+      choose(pollAgain, {
+        yes: [when(canRun, leave)],
+        no: [
+          part(
+            'sleep',
+            ...aroundSleep.before,
+            setSleeping,
+            until(canRun, sleep, setSleeping),
+            setRunning,
+            ...aroundSleep.after,
+          ),
+          leave,
+        ],
+      }),
+    ),
+    pollEnd,
+    ...around.after,
+  )
+}
+
+function checkAround(name: string, around: Around = nothing): Around {
+  const { before, after } = argumentOptions(name, around, { before: true, after: true })
+  return { before: checkNodes(`${name}.before`, before), after: checkNodes(`${name}.after`, after) }
+}
+
+/** kvm_vcpu_on_spin: finds a vCPU that could use the PE and yields to it. */
+const onSpin = (candidateCanRun: Step): Node =>
+  forever(
+    when(noCandidate, leave),
+    choose(candidateBlocked, { no: [yieldTo, leave], yes: [when(candidateCanRun, yieldTo, leave)] }),
+  )
+
+/** An MMIO access: the emulated GIC's registers, or userspace's. */
+const mmio = (toUserspace: readonly Node[]): Node =>
+  choose(emulateMmio, {
+    done: [skipInstruction],
+    reevaluate: [reevaluate, skipInstruction],
+    stop: [stopVcpus, choose(accessStopped, { reevaluate: [reevaluate] }), resumeVcpus, skipInstruction],
+    userspace: toUserspace,
+  })
+
+/** What a design is made from; what is left out is as KVM has it. */
+export interface DesignParts {
+  /** What a WFI does, and PSCI CPU_SUSPEND, before the guest goes on. */
+  readonly wfi: readonly Node[]
+  /** Before the list registers are filled, with preemption off. */
+  readonly beforeEntry?: readonly Node[]
+  /** After the guest was left, before the list registers are folded back. */
+  readonly afterExit?: readonly Node[]
+  /** The test by which a directed yield asks whether a blocked vCPU would run; `dyRunnable` if left out. */
+  readonly candidateCanRun?: Step
+  /** The notifier that runs when the thread loses its PE; `[put]` if left out. */
+  readonly schedOut?: readonly Node[]
+  /** The notifier that runs when the thread gets a PE; `[load, trapDir, timerLoad]` if left out. */
+  readonly schedIn?: readonly Node[]
+  /** The steps of a device's injection; `[queueInterrupt, postRequest, kickVcpu]` if left out. */
+  readonly inject?: readonly Node[]
+  /** Names of words that the design's own steps keep for each vCPU. */
+  readonly words?: readonly string[]
+}
+
+const vcpuLoad = [load, trapDir, timerLoad]
+const vcpuPut = [timerPut, put]
+
+/**
+ * Makes a design: a name, and what it does its own way. The steps are those of this library, or `ownStep`s. Throws an
+ * `argument` error if one stands where it cannot do anything: a kick in the thread, say.
+ */
+export function defineDesign(name: string, parts: DesignParts): Design {
+  checkParts(name, parts)
+  const { wfi, beforeEntry = [], afterExit = [], candidateCanRun = dyRunnable } = parts
+  const toUserspace = [
+    preemptOff,
+    ...vcpuPut,
+    preemptOn,
+    userspace,
+    skipInstruction,
+    preemptOff,
+    ...vcpuLoad,
+    preemptOn,
+  ]
+  const thread = [
+    part('load', preemptOff, ...vcpuLoad, preemptOn),
+    forever(
+      when(
+        signalPending,
+        part('signal', preemptOff, ...vcpuPut, preemptOn, userspace, preemptOff, ...vcpuLoad, preemptOn),
+      ),
+      part(
+        'entry',
+        handleRequests,
+        preemptOff,
+        ...beforeEntry,
+        irqOff,
+        flush,
+        publishInGuest,
+        when(requestPending, part('abort', publishOutside, fold, irqOn, preemptOn, restart)),
+      ),
+      guest,
+      part('exit', ...afterExit, publishOutside, fold, timerSync, irqOn, preemptOn),
+      choose(exitReason, {
+        wfi: [part('wfi', ...wfi, skipInstruction)],
+        wfe: [part('wfe', onSpin(candidateCanRun), skipInstruction)],
+        sysreg: [part('sysreg', emulateSysreg, skipInstruction)],
+        suspend: [part('suspend', ...wfi)],
+        userspace: [part('userspace', ...toUserspace)],
+        mmio: [part('mmio', mmio(toUserspace))],
+        off: [part('off', preemptOff, put, stop)],
+      }),
+    ),
+  ]
+  return checkDesign({
+    name,
+    thread,
+    schedOut: parts.schedOut ?? [put],
+    schedIn: parts.schedIn ?? vcpuLoad,
+    inject: parts.inject ?? [queueInterrupt, postRequest, kickVcpu],
+    words: parts.words ?? [],
+  })
+}
+
+const partFields: Fields<DesignParts> = {
+  wfi: true,
+  beforeEntry: true,
+  afterExit: true,
+  candidateCanRun: true,
+  schedOut: true,
+  schedIn: true,
+  inject: true,
+  words: true,
+}
+
+function checkParts(name: string, parts: DesignParts): void {
+  argumentString('name', name)
+  argumentOptions('A design', parts, partFields)
+  checkNodes('wfi', parts.wfi)
+  for (const list of ['beforeEntry', 'afterExit', 'schedOut', 'schedIn', 'inject'] as const)
+    checkNodes(list, parts[list] ?? [])
+  if (parts.candidateCanRun !== undefined) checkStep('candidateCanRun', parts.candidateCanRun)
+  checkWords(parts.words)
+}
+
+/** The VMCR sync in generic blocking and unblocking hooks, around halt polling and sleep. */
+const hooks = defineDesign('hooks', {
+  wfi: [halt({ around: { before: [preemptOff, saveVmcr, preemptOn], after: [] } }), clearUnhalt],
+})
+
+/** The hooks only around the sleep, after halt polling: a poll sees a stale shadow. */
+const hooksAfterPoll = defineDesign('hooks-after-poll', {
+  wfi: [halt({ aroundSleep: { before: [preemptOff, saveVmcr, preemptOn], after: [] } }), clearUnhalt],
+})
+
+/** The VMCR sync in the WFI exit handler, around the whole halt. Linux 5.15 to 6.1. */
+const wfiHandler = defineDesign('wfi-handler', {
+  wfi: [preemptOff, saveVmcr, preemptOn, halt(), clearUnhalt],
+})
+
+/** The same with a flag that says that the vCPU waits: load and put of a resident vPE will obey it. */
+const wfiFlag = defineDesign('wfi-flag', {
+  wfi: [
+    preemptOff,
+    setWaiting,
+    saveVmcr,
+    preemptOn,
+    halt(),
+    clearUnhalt,
+    preemptOff,
+    clearWaiting,
+    preemptOn,
+  ],
+})
+
+/**
+ * A full put and load of the vGIC around the halt, with the flag: the notifiers leave a waiting vCPU alone. The
+ * put saves ICH_VMCR_EL2, so that runnable() sees the guest's priority mask.
+ */
+const wfiFullPut = defineDesign('wfi-full-put', {
+  wfi: [
+    preemptOff,
+    setWaiting,
+    put,
+    preemptOn,
+    halt(),
+    clearUnhalt,
+    preemptOff,
+    clearWaiting,
+    load,
+    trapDir,
+    preemptOn,
+  ],
+  schedIn: [loadUnlessWaiting, unless(notLoaded, trapDir), timerLoad],
+})
+
+/** A directed yield reads ICH_VMCR_EL2 of the PE it runs on for the vCPU it asks about. */
+export const candidateOnDemand = ownStep(
+  'candidateRunnableOnDemand?',
+  (context, vcpu) => {
+    const candidate = context.candidate(vcpu)
+    context.saveVmcr(candidate, vcpu)
+    return context.runnable(candidate) ? 1 : 0
+  },
+  ['no', 'yes'],
+)
+
+/** ICH_VMCR_EL2 is read from the hardware by whoever asks whether the vCPU is runnable. */
+const vmcrOnDemand = defineDesign('vmcr-on-demand', {
+  wfi: [halt({ canRun: runnableOnDemand }), clearUnhalt],
+  candidateCanRun: candidateOnDemand,
+})
+
+const SHADOW_STALE = 'shadowStale'
+const markStale = ownStep('markShadowStale', (context, vcpu) => {
+  context.set(vcpu, SHADOW_STALE, 1)
+  return 0
+})
+const markFresh = ownStep('markShadowFresh', (context, vcpu) => {
+  context.set(vcpu, SHADOW_STALE, 0)
+  return 0
+})
+const runnableIfStale = ownStep(
+  'runnableOnDemand?',
+  (context, vcpu) => {
+    if (context.get(vcpu, SHADOW_STALE) !== 0) context.saveVmcr(vcpu)
+    return context.checkBlock(vcpu) ? 1 : 0
+  },
+  ['no', 'yes'],
+)
+
+/** The same guarded by a flag: the shadow is valid from reset to the first run, and from a put to the next. */
+const vmcrOnDemandFlag = defineDesign('vmcr-on-demand-flag', {
+  wfi: [halt({ canRun: runnableIfStale }), clearUnhalt],
+  beforeEntry: [markStale],
+  schedOut: [put, markFresh],
+  words: [SHADOW_STALE],
+})
+
+/** Put where runnable() is asked; the run loop loads again, but only if it was put. */
+const runLoopLoad = defineDesign('run-loop-load', {
+  wfi: [preemptOff, put, preemptOn, halt(), clearUnhalt],
+  beforeEntry: [when(notLoaded, part('reload', ...vcpuLoad))],
+  schedIn: [],
+})
+
+/** The VMCR is saved on every exit: one register read more per exit, and the shadow is never stale outside the guest. */
+const vmcrOnExit = defineDesign('vmcr-on-exit', {
+  wfi: [halt(), clearUnhalt],
+  afterExit: [saveVmcr],
+})
+
+/** The designs by name. */
+export const designs = {
+  hooks,
+  hooksAfterPoll,
+  wfiHandler,
+  wfiFlag,
+  wfiFullPut,
+  vmcrOnDemand,
+  vmcrOnDemandFlag,
+  runLoopLoad,
+  vmcrOnExit,
+}

@@ -1,0 +1,191 @@
+/**
+ * Editing a design: omit a step, swap two, replace one, put one in. A known bug is an edit of a good design, and
+ * so is a baseline. A step is addressed by its path or the end of it, `wfi/saveVmcr`, and where a list has several of
+ * a name by its number among them too: `wfi/preemptOff#1`. An address that no step has, or that fits several, is
+ * refused, and so is an edit that leaves the compiled design as it was.
+ */
+import { argumentString } from '../../errors/arguments.ts'
+import { VgicError } from '../../errors/vgic-error.ts'
+import { checkDesign } from './check-design.ts'
+import { checkNodes, checkStep, type Design, type Node } from './design.ts'
+import { compile } from './program.ts'
+import type { Step } from './step.ts'
+
+/** Finds the steps of a list, by path; the visitor may replace each by a list. */
+type Visitor = (step: Step, path: string) => readonly Node[]
+
+/** An edited design; each call edits further. */
+export class Edit {
+  /** @internal */
+  constructor(private readonly edited: Design) {}
+
+  /**
+   * The design as edited, under a name of its own. Throws an `argument` error if a step stands where it cannot do
+   * anything.
+   */
+  design(name = this.edited.name): Design {
+    return checkDesign({ ...this.edited, name: argumentString('name', name) })
+  }
+
+  /** Takes a step out. A test cannot be: something must choose. */
+  omit(address: string): Edit {
+    return this.at(address, (step) => (step.outcomes.length > 0 ? this.refuseTest(step) : []))
+  }
+
+  /** Puts another step in a step's place; a test's place takes a test with as many outcomes. */
+  replace(address: string, by: Step): Edit {
+    checkStep('by', by)
+    return this.at(address, () => [by])
+  }
+
+  /** Puts steps before a step. */
+  insertBefore(address: string, ...nodes: Node[]): Edit {
+    const before = checkNodes('nodes', nodes)
+    return this.at(address, (step) => [...before, step])
+  }
+
+  /** Puts steps after a step. */
+  insertAfter(address: string, ...nodes: Node[]): Edit {
+    const after = checkNodes('nodes', nodes)
+    return this.at(address, (step) => [step, ...after])
+  }
+
+  /** Lets two steps change places. */
+  swap(one: string, other: string): Edit {
+    const [first, second] = [this.find(one), this.find(other)]
+    return this.apply((step, path) =>
+      path === first.path ? [second.step] : path === second.path ? [first.step] : [step],
+    )
+  }
+
+  /** Puts another step in the place of every step of a name. */
+  replaceAll(name: string, by: Step): Edit {
+    argumentString('name', name)
+    checkStep('by', by)
+    return this.apply((step) => (step.name === name ? [by] : [step]))
+  }
+
+  /** Takes every step of a name out. */
+  omitAll(name: string): Edit {
+    argumentString('name', name)
+    return this.apply((step) => (step.name === name ? [] : [step]))
+  }
+
+  private refuseTest(step: Step): never {
+    throw new VgicError('argument', `${step.name} is a test: replace it by one with the same outcomes.`)
+  }
+
+  private at(address: string, replaceBy: (step: Step) => readonly Node[]): Edit {
+    const { path } = this.find(address)
+    return this.apply((step, at) => (at === path ? replaceBy(step) : [step]))
+  }
+
+  /** The one step whose path is the address or ends in it. */
+  private find(address: string): { path: string; step: Step } {
+    argumentString('address', address)
+    const found: { path: string; step: Step }[] = []
+    const whole: { path: string; step: Step }[] = []
+    const isNumbered = /#\d+$/.test(address)
+    visitAll(this.edited, (step, path) => {
+      const name = isNumbered ? numbered(path) : path.replace(/#\d+/g, '')
+      if (name === address) whole.push({ path, step })
+      if (name === address || name.endsWith(`/${address}`)) found.push({ path, step })
+      return [step]
+    })
+    if (whole.length === 1) return whole[0]
+    if (found.length === 1) return found[0]
+    throw new VgicError(
+      'argument',
+      found.length === 0
+        ? `${this.edited.name} has no step ${address}: its steps are ${addressesOf(this.edited).join(', ')}.`
+        : `${found.length} places of ${this.edited.name} match ${address} (${found.map(({ path }) => path).join(', ')}): say more of the path.`,
+    )
+  }
+
+  private apply(visit: Visitor): Edit {
+    const edited = visitAll(this.edited, visit)
+    const [before, after] = [compile(this.edited), compile(edited)]
+    const same =
+      before.table.length === after.table.length &&
+      before.table.every((word, i) => word === after.table[i]) &&
+      before.own.every((step, i) => step === after.own[i])
+    if (same) throw new VgicError('argument', `The edit leaves ${this.edited.name} as it was.`)
+    return editing(edited)
+  }
+}
+
+/** An edit under way may be of a design that is none until the next. */
+const editing = (edited: Design): Edit => new Edit(edited)
+
+/** Begins to edit a design. */
+export const edit = (design: Design): Edit => editing(checkDesign(design))
+
+/** What can be addressed. */
+function addressesOf(design: Design): string[] {
+  const addresses = new Set<string>()
+  visitAll(design, (step, path) => {
+    addresses.add(path.replace(/#\d+/g, ''))
+    return [step]
+  })
+  return [...addresses]
+}
+
+function visitAll(design: Design, visit: Visitor): Design {
+  return {
+    ...design,
+    thread: visitList(design.thread, '', visit),
+    schedOut: visitList(design.schedOut, 'schedOut/', visit),
+    schedIn: visitList(design.schedIn, 'schedIn/', visit),
+    inject: visitList(design.inject, 'inject/', visit),
+  }
+}
+
+/** A path that says which of its name it is, the first too. */
+const numbered = (path: string): string => (/#\d+$/.test(path) ? path : `${path}#1`)
+
+/** Steps of one name in one list are told apart by `#n` in their paths, from the second on. */
+function visitList(
+  nodes: readonly Node[],
+  path: string,
+  visit: Visitor,
+  seen = new Map<string, number>(),
+): Node[] {
+  const pathOf = (step: Step): string => {
+    const plain = path + step.name
+    const count = (seen.get(plain) ?? 0) + 1
+    seen.set(plain, count)
+    return count === 1 ? plain : `${plain}#${count}`
+  }
+  return nodes.flatMap((node): readonly Node[] => {
+    switch (node.kind) {
+      case 'step':
+        return visit(node, pathOf(node))
+      case 'part':
+        return [{ ...node, body: visitList(node.body, `${path}${node.name}/`, visit, seen) }]
+      case 'choice': {
+        const test = visitTest(node.test, pathOf(node.test), visit)
+        return [
+          { ...node, test, branches: node.branches.map((branch) => visitList(branch, path, visit, seen)) },
+        ]
+      }
+      case 'loop': {
+        const test = node.test && visitTest(node.test, pathOf(node.test), visit)
+        return [{ ...node, test, body: visitList(node.body, path, visit, seen) }]
+      }
+      default:
+        return [node]
+    }
+  })
+}
+
+/** A test can only be replaced by one test with as many outcomes. */
+function visitTest(test: Step, path: string, visit: Visitor): Step {
+  const [replaced, ...more] = visit(test, path)
+  if (replaced?.kind === 'step' && more.length === 0 && replaced.outcomes.length === test.outcomes.length) {
+    return replaced
+  }
+  throw new VgicError(
+    'argument',
+    `${path} is a test with outcomes ${test.outcomes.join(', ')}: replace it by a test with as many.`,
+  )
+}

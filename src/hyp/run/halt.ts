@@ -1,0 +1,130 @@
+import type { Seam } from '../host/seam.ts'
+import { COST_POLLS } from '../records/cost-row.ts'
+import {
+  REQ_SIGNAL,
+  REQ_UNHALT,
+  VCPU_COST,
+  VCPU_HALT_START,
+  VCPU_POLL_LEFT,
+  VCPU_POLL_WINDOW,
+  VCPU_POLLS_ATTEMPTED,
+  VCPU_POLLS_SUCCESSFUL,
+  VCPU_THREAD,
+  VCPU_VMCR,
+} from '../records/vcpu.ts'
+import { setTime, timeOf } from '../records/virtual-time.ts'
+import { VM_TIME } from '../records/vm.ts'
+import type { ApLists } from '../vgic/ap-list.ts'
+import type { ArchTimers } from '../vgic/arch-timer.ts'
+
+/** Halt polling's parameters, in looks: KVM's halt_poll_ns, halt_poll_ns_grow_start, _grow and _shrink. */
+export interface HaltPolling {
+  /** The longest window; 0 turns polling off. */
+  readonly limit: number
+  /** The first window. */
+  readonly growStart: number
+  /** What a window grows by as a factor. */
+  readonly grow: number
+  /** What it is divided by when it shrinks; 0 makes it 0. */
+  readonly shrink: number
+}
+
+/** No halt polling. */
+export const NO_POLLING: HaltPolling = { limit: 0, growStart: 1, grow: 2, shrink: 0 }
+
+export class Halt {
+  /** Whether halts change the window. An exploration keeps it: how long they take is no part of the state. */
+  adapts = true
+  readonly words: Int32Array
+  private readonly vm: number
+
+  constructor(
+    readonly seam: Seam,
+    readonly apLists: ApLists,
+    readonly timers: ArchTimers,
+    readonly polling: HaltPolling,
+  ) {
+    this.words = seam.words
+    this.vm = apLists.place.vm
+  }
+
+  /** Whether a vCPU would run, by its shadow registers. */
+  runnable(v: number): boolean {
+    return this.apLists.hasPendingIrq(v)
+  }
+
+  /**
+   * kvm_vcpu_check_block: whether a halt ends, because the vCPU is runnable, which KVM_REQ_UNHALT then says,
+   * because a timer has expired, or because of a signal.
+   */
+  checkBlock(v: number): boolean {
+    const { words } = this
+    if (this.runnable(v)) {
+      words[v + VCPU_THREAD] |= REQ_UNHALT
+      return true
+    }
+    return this.timers.hasPending(v) || (words[v + VCPU_THREAD] & REQ_SIGNAL) !== 0
+  }
+
+  /** Refreshes a vCPU's shadow of ICH_VMCR_EL2 from the PE of whoever asks, wherever the vCPU is. */
+  readMaskOnDemand(v: number, pe: number): void {
+    this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, pe)
+  }
+
+  /** Gives every vCPU the longest window. */
+  openWindows(): void {
+    const { vcpus, vcpuSize, vcpuCount } = this.apLists.place
+    for (let i = 0; i < vcpuCount; i++)
+      this.words[vcpus + i * vcpuSize + VCPU_POLL_WINDOW] = this.polling.limit
+  }
+
+  begin(v: number): void {
+    if (this.polling.limit !== 0) this.open(v)
+  }
+
+  /** The halt begins with as many looks as the window has. */
+  private open(v: number): void {
+    const { words } = this
+    setTime(words, v + VCPU_HALT_START, timeOf(words, this.vm + VM_TIME))
+    const window = words[v + VCPU_POLL_WINDOW]
+    words[v + VCPU_POLL_LEFT] = window
+    if (window !== 0) words[v + VCPU_POLLS_ATTEMPTED]++
+  }
+
+  /** Whether another look is left in the window; takes it. Below 0 the window is over, and nothing has come. */
+  pollAgain(v: number): boolean {
+    const { words } = this
+    const left = words[v + VCPU_POLL_LEFT] - 1
+    words[v + VCPU_POLL_LEFT] = left
+    if (left < 0) return false
+    words[words[v + VCPU_COST] + COST_POLLS]++
+    return true
+  }
+
+  /** The halt is over: grows or shrinks the window by how long it took. */
+  end(v: number): void {
+    const { words } = this
+    const window = words[v + VCPU_POLL_WINDOW]
+    const slept = words[v + VCPU_POLL_LEFT] < 0
+    words[v + VCPU_POLL_LEFT] = 0
+    if (window !== 0 && !slept) words[v + VCPU_POLLS_SUCCESSFUL]++
+    else if (this.polling.limit !== 0 && this.adapts) this.adjust(v, window)
+  }
+
+  /** A halt that slept: a window that would not have been too long is tried, one that was long enough is given up. */
+  private adjust(v: number, window: number): void {
+    const { words, polling } = this
+    const { limit, grow, growStart } = polling
+    const halted = timeOf(words, this.vm + VM_TIME) - timeOf(words, v + VCPU_HALT_START)
+    if (window !== 0 && halted > limit) words[v + VCPU_POLL_WINDOW] = this.shrunk(window)
+    else if (window < limit && halted < limit) {
+      words[v + VCPU_POLL_WINDOW] = Math.min(limit, Math.max(window * grow, growStart)) | 0
+    }
+  }
+
+  private shrunk(window: number): number {
+    const { shrink, growStart } = this.polling
+    const smaller = shrink === 0 ? 0 : Math.floor(window / shrink)
+    return smaller < growStart ? 0 : smaller
+  }
+}

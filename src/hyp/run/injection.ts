@@ -1,0 +1,64 @@
+/**
+ * The injection of a device's interrupt (kvm_vgic_inject_irq), a step at a time in the order of the design's `inject`
+ * list. `queue` stores the line's new level and says which vCPU is to be told. A request or a kick that comes before it
+ * goes where the interrupt will belong when its line has moved: whoever notifies first has nothing but the routing to
+ * go by.
+ */
+
+import { postRequest } from '../host/kick.ts'
+import { REQ_IRQ_PENDING } from '../records/vcpu.ts'
+import type { ApLists } from '../vgic/ap-list.ts'
+import { ENDED, type Program, TABLE_SHIFT } from './program.ts'
+import { STEP_POST_REQUEST, STEP_QUEUE_INTERRUPT } from './steps.ts'
+
+export class Injection {
+  constructor(
+    private readonly program: Program,
+    private readonly apLists: ApLists,
+  ) {}
+
+  /** All of it. */
+  run(irq: number, level: number): void {
+    const levels = [level]
+    for (let pc = this.program.inject, target = 0; pc !== ENDED; pc = this.after(pc, target))
+      target = this.step(pc, irq, levels, target)
+  }
+
+  /** Whether the step at a program counter is the one that stores the level. */
+  queues(pc: number): boolean {
+    return this.program.table[pc << TABLE_SHIFT] === STEP_QUEUE_INTERRUPT
+  }
+
+  /**
+   * Does the step at a program counter for an interrupt whose line takes `levels` in turn. `target` is the vCPU that the
+   * steps before it found, 0 for none; returns the one that those after it have.
+   */
+  step(pc: number, irq: number, levels: readonly number[], target: number): number {
+    const { apLists, program } = this
+    if (this.queues(pc)) return this.queue(irq, levels)
+    const v = target !== 0 ? target : this.targetOf(irq, levels)
+    if (v === 0) return 0
+    if (program.table[pc << TABLE_SHIFT] === STEP_POST_REQUEST) postRequest(apLists.words, v, REQ_IRQ_PENDING)
+    else apLists.kicks.kick(v)
+    return v
+  }
+
+  /** Where it goes on after a step; it ends too when `queue` has found that nobody needs to be told. */
+  after(pc: number, target: number): number {
+    return target === 0 && this.queues(pc) ? ENDED : this.program.table[(pc << TABLE_SHIFT) + 1]
+  }
+
+  private queue(irq: number, levels: readonly number[]): number {
+    let target = 0
+    for (const level of levels) target = this.apLists.setInput(irq, level) || target
+    return target
+  }
+
+  private targetOf(irq: number, levels: readonly number[]): number {
+    for (const level of levels) {
+      const v = this.apLists.targetOfInput(irq, level)
+      if (v !== 0) return v
+    }
+    return 0
+  }
+}

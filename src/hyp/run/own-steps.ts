@@ -1,0 +1,139 @@
+/**
+ * Steps that a design brings along: functions over a small view of the machine, and words of the vCPU's record
+ * that they keep. They are called as any step is, one at a time, so they must do one atomic thing.
+ */
+
+import { argumentInteger, shown } from '../../errors/arguments.ts'
+import { VgicError } from '../../errors/vgic-error.ts'
+import type { Seam } from '../host/seam.ts'
+import { VCPU_INDEX, VCPU_LOADED, VCPU_PE, VCPU_USED_LRS, VCPU_VMCR } from '../records/vcpu.ts'
+import type { VmPlace } from '../records/vm.ts'
+import type { VgicV3 } from '../vgic/vgic-v3.ts'
+import type { Halt } from './halt.ts'
+import type { OnSpin } from './on-spin.ts'
+import type { Program } from './program.ts'
+import type { OwnStep, StepContext } from './step.ts'
+import { STEP_OWN } from './step.ts'
+
+/** Calls the own steps of a program. */
+export class OwnSteps implements StepContext {
+  private readonly words: Int32Array
+  private readonly own: readonly OwnStep[]
+  private readonly names: readonly string[]
+  private readonly place: VmPlace
+
+  constructor(
+    program: Program,
+    private readonly seam: Seam,
+    private readonly vgic: VgicV3,
+    private readonly halt: Halt,
+    private readonly onSpin: OnSpin,
+  ) {
+    this.words = seam.words
+    this.own = program.own
+    this.names = program.design.words ?? []
+    this.place = vgic.apLists.place
+  }
+
+  perform(op: number, v: number): number {
+    const step = this.own[op - STEP_OWN]
+    const result = step.perform(this, v)
+    if (Number.isInteger(result) && result >= 0 && result < Math.max(step.outcomes.length, 1)) return result
+    throw new VgicError(
+      'argument',
+      `Step ${step.name} returned ${shown(result)}: return the index of one of its outcomes, 0 if it has none.`,
+    )
+  }
+
+  get(vcpu: number, word: string): number {
+    return this.words[this.at(vcpu, word)]
+  }
+
+  set(vcpu: number, word: string, value: number): void {
+    const at = this.at(vcpu, word)
+    this.words[at] = argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
+  }
+
+  loaded(vcpu: number): boolean {
+    return this.words[this.vcpu(vcpu) + VCPU_LOADED] !== 0
+  }
+
+  usedListRegisters(vcpu: number): number {
+    return this.words[this.vcpu(vcpu) + VCPU_USED_LRS]
+  }
+
+  shadowVmcr(vcpu: number): number {
+    return this.words[this.vcpu(vcpu) + VCPU_VMCR]
+  }
+
+  saveVmcr(vcpu: number, asker = vcpu): void {
+    this.halt.readMaskOnDemand(this.vcpu(vcpu), this.words[this.running(asker) + VCPU_PE])
+  }
+
+  load(vcpu: number): void {
+    this.vgic.load(this.running(vcpu))
+  }
+
+  put(vcpu: number): void {
+    this.vgic.put(this.running(vcpu))
+  }
+
+  readElrsr(vcpu: number): number {
+    return this.seam.readElrsr(this.running(vcpu), this.words[vcpu + VCPU_PE])
+  }
+
+  fold(vcpu: number, empty: number): void {
+    this.vgic.foldKnowing(this.running(vcpu), argumentInteger('empty', empty, -0x8000_0000, 0xffff_ffff))
+  }
+
+  runnable(vcpu: number): boolean {
+    return this.halt.runnable(this.vcpu(vcpu))
+  }
+
+  checkBlock(vcpu: number): boolean {
+    return this.halt.checkBlock(this.vcpu(vcpu))
+  }
+
+  candidate(vcpu: number): number {
+    const candidate = this.onSpin.candidate(this.vcpu(vcpu))
+    if (candidate !== 0) return candidate
+    throw new VgicError(
+      'argument',
+      `vcpu${this.words[vcpu + VCPU_INDEX]} looks at no candidate: ask candidate() after noCandidate has said no.`,
+    )
+  }
+
+  /** Where a word of the design's own is in a vCPU's record. */
+  private at(vcpu: number, word: string): number {
+    const index = this.names.indexOf(word)
+    if (index >= 0) return this.vcpu(vcpu) + this.place.ownWords + index
+    const name = typeof word === 'string' ? word : shown(word)
+    throw new VgicError('argument', `The design has no word ${name}: add it to the design's words.`)
+  }
+
+  /** The handle of a vCPU, which its record at it bears out. */
+  private vcpu(vcpu: number): number {
+    const { vcpus, vcpuSize, vcpuCount } = this.place
+    if (typeof vcpu === 'number') {
+      const index = this.words[vcpu + VCPU_INDEX]
+      if (vcpus + index * vcpuSize === vcpu && index >= 0 && index < vcpuCount) return vcpu
+    }
+    return refuseHandle(vcpu)
+  }
+
+  /** The same of one that is on a PE, whose registers are meant. */
+  private running(vcpu: number): number {
+    if (this.words[this.vcpu(vcpu) + VCPU_PE] !== 0) return vcpu
+    throw new VgicError(
+      'argument',
+      `vcpu${this.words[vcpu + VCPU_INDEX]} is on no PE whose registers a step could reach: take the vCPU that the step is called with.`,
+    )
+  }
+}
+
+function refuseHandle(vcpu: unknown): never {
+  throw new VgicError(
+    'argument',
+    `vcpu must be the handle that the step was called with, or one that candidate() returns, but is ${shown(vcpu)}.`,
+  )
+}

@@ -1,0 +1,198 @@
+/**
+ * A design as the run loop executes it: a flat table, for each program counter the step, and by the step's result the
+ * next program counter. There are no jumps and no return stack: the table is all there is, so one program counter in
+ * the state is where a thread is.
+ */
+
+import { VgicError } from '../../errors/vgic-error.ts'
+/** Words of the table for each program counter: the step, the next program counter for each result, and a superinstruction. */
+import type { Design, Jump, Node } from './design.ts'
+import { isOwnStep, MAX_OUTCOMES, type OwnStep, STEP_OWN, type Step } from './step.ts'
+import { giveUpCpu, resume } from './steps.ts'
+export const TABLE_SHIFT = 4
+/** The word of a row that says which superinstruction begins there; 0 is none. */
+export const TABLE_FUSED = 15
+/** The program counter of a list that has ended. */
+export const ENDED = 0
+/** The program counter at which a thread begins. */
+export const FIRST_PC = 1
+
+/** A design as the run loop executes it. */
+export interface Program {
+  readonly design: Design
+  /** 16 words a program counter: step, successors, superinstruction. */
+  readonly table: Int32Array
+  /** `wfi/halt/runnable?`: what stands at each program counter. */
+  readonly paths: readonly string[]
+  /** The steps, by program counter. */
+  readonly steps: readonly (Step | undefined)[]
+  /** The design's own steps: number `STEP_OWN + i` in the table is the i-th. */
+  readonly own: readonly OwnStep[]
+  /** Where the lists other than the thread begin. */
+  readonly schedOut: number
+  readonly schedIn: number
+  readonly inject: number
+  /** The beginning of the thread's endless loop: where an exit has been dealt with. */
+  readonly head: number
+}
+
+/** Compiles a design. */
+export function compile(design: Design): Program {
+  return new Compiler().program(design)
+}
+
+/** By program counter, the path of a step; those of one path are told apart as an {@link Edit} does, `load#2`. */
+export function stepNames({ paths }: Program): string[] {
+  const seen = new Map<string, number>()
+  return paths.map((path) => {
+    const count = (seen.get(path) ?? 0) + 1
+    seen.set(path, count)
+    return count === 1 ? path : `${path}#${count}`
+  })
+}
+
+/** A step at its place in the design. */
+interface Placed {
+  readonly pc: number
+  readonly step: Step
+}
+
+/** A node with its steps placed, in the order of the text. */
+type PlacedNode =
+  | { readonly kind: 'step'; readonly at: Placed }
+  | { readonly kind: 'list'; readonly body: readonly PlacedNode[] }
+  | { readonly kind: 'choice'; readonly at: Placed; readonly branches: readonly (readonly PlacedNode[])[] }
+  | {
+      readonly kind: 'loop'
+      readonly at: Placed | undefined
+      readonly leaveOn: number
+      readonly body: readonly PlacedNode[]
+    }
+  | Jump
+
+/** Where the innermost endless loop begins and where it is left to. */
+interface Enclosing {
+  readonly start: number
+  readonly end: number
+}
+
+class Compiler {
+  private readonly paths: string[] = ['(ended)']
+  private readonly steps: (Step | undefined)[] = [undefined]
+  private readonly successors: number[][] = [[]]
+  private readonly own: OwnStep[] = []
+
+  program(design: Design): Program {
+    const lists = {
+      thread: this.placeAll(design.thread, ''),
+      schedOut: this.placeAll([...design.schedOut, giveUpCpu], 'schedOut/'),
+      schedIn: this.placeAll([...design.schedIn, resume], 'schedIn/'),
+      inject: this.placeAll(design.inject, 'inject/'),
+    }
+    const link = (list: readonly PlacedNode[]) => this.link(list, ENDED, { start: ENDED, end: ENDED })
+    if (link(lists.thread) !== FIRST_PC) {
+      throw new VgicError('argument', `Design ${design.name} must begin with a step.`)
+    }
+    const [schedOut, schedIn, inject] = [link(lists.schedOut), link(lists.schedIn), link(lists.inject)]
+    const loop = lists.thread.find((node) => node.kind === 'loop' && !node.at)
+    const table = new Int32Array(this.steps.length << TABLE_SHIFT)
+    for (const [pc, step] of this.steps.entries()) {
+      if (step) table.set([this.opOf(step), ...this.successors[pc]], pc << TABLE_SHIFT)
+    }
+    const head = loop ? firstPc([loop]) : ENDED
+    const { paths, steps, own } = this
+    return { design, table, paths, steps, own, schedOut, schedIn, inject, head }
+  }
+
+  private opOf(step: Step): number {
+    if (!isOwnStep(step)) return step.op
+    if (!this.own.includes(step)) this.own.push(step)
+    return STEP_OWN + this.own.indexOf(step)
+  }
+
+  private placeAll(nodes: readonly Node[], path: string): PlacedNode[] {
+    return nodes.map((node) => this.placeNode(node, path))
+  }
+
+  private placeNode(node: Node, path: string): PlacedNode {
+    switch (node.kind) {
+      case 'step':
+        return { kind: 'step', at: this.placeStep(node, path) }
+      case 'part':
+        return { kind: 'list', body: this.placeAll(node.body, `${path}${node.name}/`) }
+      case 'choice': {
+        const at = this.placeStep(node.test, path)
+        return { kind: 'choice', at, branches: node.branches.map((branch) => this.placeAll(branch, path)) }
+      }
+      case 'loop': {
+        const at = node.test && this.placeStep(node.test, path)
+        return { kind: 'loop', at, leaveOn: node.leaveOn, body: this.placeAll(node.body, path) }
+      }
+      default:
+        return node
+    }
+  }
+
+  private placeStep(step: Step, path: string): Placed {
+    if (step.outcomes.length > MAX_OUTCOMES) {
+      throw new VgicError(
+        'argument',
+        `${step.name} has ${step.outcomes.length} outcomes; ${MAX_OUTCOMES} are the most.`,
+      )
+    }
+    const pc = this.steps.length
+    this.steps.push(step)
+    this.paths.push(path + step.name)
+    this.successors.push([])
+    return { pc, step }
+  }
+
+  /** Links a list so that it goes on at `next`; returns where it begins. */
+  private link(nodes: readonly PlacedNode[], next: number, loop: Enclosing): number {
+    let begin = next
+    for (const node of [...nodes].reverse()) begin = this.linkNode(node, begin, loop)
+    return begin
+  }
+
+  private linkNode(node: PlacedNode, next: number, loop: Enclosing): number {
+    switch (node.kind) {
+      case 'step':
+        this.successors[node.at.pc] = successorsOf(node.at.step, next)
+        return node.at.pc
+      case 'list':
+        return this.link(node.body, next, loop)
+      case 'choice':
+        this.successors[node.at.pc] = node.branches.map((branch) => this.link(branch, next, loop))
+        return node.at.pc
+      case 'loop': {
+        if (!node.at) {
+          const start = firstPc(node.body)
+          this.link(node.body, start, { start, end: next })
+          return start
+        }
+        const body = this.link(node.body, node.at.pc, loop)
+        this.successors[node.at.pc] = node.at.step.outcomes.map((_, i) => (i === node.leaveOn ? next : body))
+        return node.at.pc
+      }
+      default:
+        if (loop.start === ENDED) throw new VgicError('argument', 'restart and leave belong into a forever.')
+        return node.kind === 'restart' ? loop.start : loop.end
+    }
+  }
+}
+
+/** The successors of a step that the list goes on after, whatever its result. */
+function successorsOf({ outcomes, ends }: Step, next: number): number[] {
+  return Array.from({ length: Math.max(outcomes.length, 1) }, () => (ends ? ENDED : next))
+}
+
+/** The program counter at which a list begins. */
+function firstPc(nodes: readonly PlacedNode[]): number {
+  for (const node of nodes) {
+    if (node.kind === 'list' || (node.kind === 'loop' && !node.at)) {
+      const pc = firstPc(node.body)
+      if (pc !== ENDED) return pc
+    } else if ('at' in node && node.at) return node.at.pc
+  }
+  return ENDED
+}

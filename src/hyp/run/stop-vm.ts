@@ -1,0 +1,73 @@
+/**
+ * Stopping a VM's vCPUs (kvm_arm_halt_guest): what a guest asks of an interrupt may be in list registers of a running
+ * vCPU, where it cannot be read or changed. One vCPU at a time stops the others: it asks each of them to leave the guest
+ * and not to come back, waits until all are outside with their list registers folded back, does its access, and lets
+ * them go on.
+ */
+
+import { postRequest } from '../host/kick.ts'
+import { REQ_SLEEP, THREAD_IRQS_OFF, VCPU_INDEX, VCPU_THREAD } from '../records/vcpu.ts'
+import { VM_STOPPER } from '../records/vm.ts'
+import type { ApLists } from '../vgic/ap-list.ts'
+import {
+  STEP_ACCESS_STOPPED,
+  STEP_ACCESS_STOPPED_FROM_MEMORY,
+  STEP_HANDLE_REQUESTS,
+  STEP_STOP_VCPUS,
+} from './steps.ts'
+
+export class StopVm {
+  readonly words: Int32Array
+  private readonly stopper: number
+
+  constructor(readonly apLists: ApLists) {
+    this.words = apLists.words
+    this.stopper = apLists.place.vm + VM_STOPPER
+  }
+
+  /** Whether a thread cannot take its next step because of others. */
+  waits(v: number, step: number): boolean {
+    switch (step) {
+      case STEP_HANDLE_REQUESTS:
+        return (this.words[v + VCPU_THREAD] & REQ_SLEEP) !== 0
+      case STEP_STOP_VCPUS:
+        return this.words[this.stopper] !== 0
+      case STEP_ACCESS_STOPPED:
+      case STEP_ACCESS_STOPPED_FROM_MEMORY:
+        return this.someoneInside(v)
+      default:
+        return false
+    }
+  }
+
+  /** Asks all others to leave and stay outside. One that sleeps is not woken for it. */
+  stop(v: number): void {
+    const { words, apLists } = this
+    words[this.stopper] = words[v + VCPU_INDEX] + 1
+    for (let i = 0; i < apLists.place.vcpuCount; i++) {
+      const other = apLists.vcpuOf(i)
+      if (other === v) continue
+      postRequest(words, other, REQ_SLEEP)
+      apLists.kicks.kickOutside(other)
+    }
+  }
+
+  resume(): void {
+    const { words, apLists } = this
+    words[this.stopper] = 0
+    for (let i = 0; i < apLists.place.vcpuCount; i++) words[apLists.vcpuOf(i) + VCPU_THREAD] &= ~REQ_SLEEP
+  }
+
+  /**
+   * Whether another vCPU is between its flush and its fold, which is one section with interrupts off: it acknowledges
+   * the IPI that it was sent only after that.
+   */
+  private someoneInside(v: number): boolean {
+    const { words, apLists } = this
+    for (let i = 0; i < apLists.place.vcpuCount; i++) {
+      const other = apLists.vcpuOf(i)
+      if (other !== v && words[other + VCPU_THREAD] & THREAD_IRQS_OFF) return true
+    }
+    return false
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * The vGIC as userspace reads and writes it while the vCPUs are stopped: the groups DIST_REGS, REDIST_REGS, CPU_SYSREGS
+ * and LEVEL_INFO of KVM's device attributes (Linux, "ARM Virtual Generic Interrupt Controller v3 and later (VGICv3)").
+ * The memory-mapped registers are the guest's rows, but for those here, which show and change what is in memory and
+ * never the physical interrupt behind it:
+ * - ISPENDR is the latch without the line, and a write sets it exactly; ICPENDR reads as zero and ignores writes;
+ * - a level-sensitive interrupt's line is in LEVEL_INFO and nowhere else;
+ * - what a vCPU of a running VM has in its list registers is seen by nobody: with a vCPU loaded, every access fails.
+ */
+import { GICD_CTLR_EnableGrp1 } from '../../arch/gicd-registers.ts'
+import { FIRST_SPI } from '../../arch/intid.ts'
+import { VgicError } from '../../errors/vgic-error.ts'
+import { RegisterMap, razWi, WORD } from '../../gic/frames/register-map.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { VCPU_IRQ, VCPU_LOADED } from '../records/vcpu.ts'
+import { IRQ_ACTIVE, IRQ_EDGE, IRQ_ENABLED, IRQ_LATCH, IRQ_LINE } from '../records/vgic-irq.ts'
+import { VM_ENABLED } from '../records/vm.ts'
+import type { VgicDist } from '../vgic/vgic-dist.ts'
+import { distributorMap, redistributorMap, type VgicRow } from '../vgic/vgic-mmio-registers.ts'
+import { type CpuSysreg, cpuSysreg } from './cpu-sysregs.ts'
+
+/** The word of an interrupt of a frame, 0 if the frame does not have it. */
+type IrqAt = (machine: VgicDist, owner: number, intid: number) => number
+type Access = Pick<VgicRow, 'read' | 'write'>
+
+const spiAt: IrqAt = ({ place }, _owner, intid) =>
+  intid >= FIRST_SPI && intid < FIRST_SPI + place.spiCount ? place.spis + intid - FIRST_SPI : 0
+const privateAt: IrqAt = (_machine, owner, intid) => owner + VCPU_IRQ + intid
+
+/** A flag of each interrupt: a read shows it, a write gives every interrupt its new word. */
+const flag = (irqAt: IrqAt, shown: number, written: (word: number, isSet: boolean) => number): Access => ({
+  read: (machine, owner, first, count) => {
+    let value = 0
+    for (let i = 0; i < count; i++) {
+      const irq = irqAt(machine, owner, first + i)
+      if (irq !== 0 && machine.words[irq] & shown) value |= 1 << i
+    }
+    return value
+  },
+  write: (machine, owner, first, count, value) => {
+    for (let i = 0; i < count; i++) {
+      const irq = irqAt(machine, owner, first + i)
+      if (irq !== 0) machine.irqs.store(irq, written(machine.words[irq], ((value >>> i) & 1) === 1))
+    }
+  },
+})
+
+/** Of registers with a bit for each interrupt, those that userspace has its own way. */
+const interruptRows = (irqAt: IrqAt): Readonly<Record<string, Access>> => ({
+  ISENABLER: flag(irqAt, IRQ_ENABLED, (word, isSet) => (isSet ? word | IRQ_ENABLED : word)),
+  ISPENDR: flag(irqAt, IRQ_LATCH, (word, isSet) => (isSet ? word | IRQ_LATCH : word & ~IRQ_LATCH)),
+  ICPENDR: { read: () => 0, write: () => {} },
+  ISACTIVER: flag(irqAt, IRQ_ACTIVE, (word, isSet) => (isSet ? word | IRQ_ACTIVE : word)),
+  ICACTIVER: flag(irqAt, IRQ_ACTIVE, (word, isSet) => (isSet ? word & ~IRQ_ACTIVE : word)),
+})
+
+/** GICD_CTLR without the kicks of a guest's write, and the identification register that must be this vGIC's. */
+const distributorRows: Readonly<Record<string, Partial<Access>>> = {
+  ...interruptRows(spiAt),
+  CTLR: {
+    write: ({ words, place }, _owner, _first, _count, value) => {
+      words[place.vm + VM_ENABLED] = value & GICD_CTLR_EnableGrp1 ? 1 : 0
+    },
+  },
+  IIDR: {
+    write: (machine, owner, first, count, value) => {
+      const own = distributorMap.find(GICD_IIDR, WORD)?.read(machine, owner, first, count) ?? 0
+      if (own !== value)
+        throw new VgicError('EINVAL', `GICD_IIDR is ${hex(own)}, not ${hex(value)}: another vGIC.`)
+    },
+  },
+}
+const GICD_IIDR = 0x8
+
+/** Identification registers other than PIDR2, which for a guest need no row to read as zero. */
+const identification = [razWi<VgicDist>('PIDR4', 0xffd0, 0x18), razWi<VgicDist>('PIDR3', 0xffec, 0x14)]
+
+/** The guest's rows, with another access where there is one; by the name without the frame and the 0 of a single one. */
+function userspaceMap(
+  { rows, size }: RegisterMap<VgicDist, VgicRow>,
+  others: Readonly<Record<string, Partial<Access>>>,
+): RegisterMap<VgicDist, VgicRow> {
+  const own = rows.map((row) => ({ ...row, ...others[row.name.replace(/^GIC[DR]_|0$/g, '')] }))
+  return new RegisterMap([...own, ...identification], size)
+}
+
+/** The frames as userspace has them. */
+export const userspaceDistributor = userspaceMap(distributorMap, distributorRows)
+export const userspaceRedistributor = userspaceMap(redistributorMap, interruptRows(privateAt))
+
+/** The device attributes of a VM's vGIC. Values are unsigned; a 64-bit register is two. */
+export class UserspaceRegisters {
+  constructor(readonly hypervisor: Hypervisor) {}
+
+  /** A 32-bit word of the distributor, by its offset: DIST_REGS. */
+  readDistributor(offset: number): number {
+    return this.readFrame(userspaceDistributor, 0, 'GICD', offset)
+  }
+
+  writeDistributor(offset: number, value: number): void {
+    this.writeFrame(userspaceDistributor, 0, 'GICD', offset, value)
+  }
+
+  /** The same of a vCPU's redistributor, both of its frames: REDIST_REGS. */
+  readRedistributor(vcpu: number, offset: number): number {
+    return this.readFrame(userspaceRedistributor, vcpu, 'GICR', offset)
+  }
+
+  writeRedistributor(vcpu: number, offset: number, value: number): void {
+    this.writeFrame(userspaceRedistributor, vcpu, 'GICR', offset, value)
+  }
+
+  /** A system register of a vCPU's CPU interface, by its encoding: CPU_SYSREGS. */
+  readSysreg(vcpu: number, encoding: number): number {
+    const v = this.stopped(vcpu)
+    return this.sysreg(encoding).read({ words: this.hypervisor.words, v, vtr: this.vtr })
+  }
+
+  writeSysreg(vcpu: number, encoding: number, value: number): void {
+    const v = this.stopped(vcpu)
+    const register = this.sysreg(encoding)
+    if (register.write({ words: this.hypervisor.words, v, vtr: this.vtr }, value)) return
+    throw new VgicError(
+      'EINVAL',
+      `${register.name} does not take ${hex(value)}: its fixed fields are others here.`,
+    )
+  }
+
+  /** The lines of level-sensitive interrupts `first` to `first` + 31, a multiple of 32, of a vCPU: LEVEL_INFO. */
+  readLevels(vcpu: number, first: number): number {
+    const v = this.stopped(vcpu)
+    let levels = 0
+    for (let i = 0; i < 32; i++) {
+      const irq = this.irqOf(v, first + i)
+      if (irq !== 0 && (this.hypervisor.words[irq] & (IRQ_EDGE | IRQ_LINE)) === IRQ_LINE) levels |= 1 << i
+    }
+    return levels >>> 0
+  }
+
+  /** Sets them. An edge-triggered one remembers its line until it becomes level-sensitive. */
+  writeLevels(vcpu: number, first: number, levels: number): void {
+    const v = this.stopped(vcpu)
+    const { words, place, mmio } = this.hypervisor
+    for (let i = 0; i < 32; i++) {
+      const irq = this.irqOf(v, first + i)
+      if (irq === 0) continue
+      const isHigh = ((levels >>> i) & 1) === 1
+      if ((words[irq] & IRQ_EDGE) === 0)
+        mmio.dist.irqs.store(irq, isHigh ? words[irq] | IRQ_LINE : words[irq] & ~IRQ_LINE)
+      else if (irq >= place.spis) mmio.dist.irqs.holdLine(irq, isHigh)
+    }
+  }
+
+  private irqOf(v: number, intid: number): number {
+    const { place, apLists } = this.hypervisor
+    return intid < FIRST_SPI + place.spiCount ? apLists.irqOf(v, intid) : 0
+  }
+
+  private readFrame(map: Map, vcpu: number, frame: string, offset: number): number {
+    const v = this.stopped(vcpu)
+    rowAt(map, frame, offset)
+    return map.read(this.hypervisor.mmio.dist, v, offset, WORD) >>> 0
+  }
+
+  private writeFrame(map: Map, vcpu: number, frame: string, offset: number, value: number): void {
+    const v = this.stopped(vcpu)
+    rowAt(map, frame, offset)
+    map.write(this.hypervisor.mmio.dist, v, offset, WORD, value | 0, 0)
+  }
+
+  private sysreg(encoding: number): CpuSysreg {
+    return cpuSysreg(encoding, this.vtr)
+  }
+
+  private get vtr(): number {
+    return this.hypervisor.silicon.ich.vtr
+  }
+
+  /** The record of a vCPU, after making sure that none runs. */
+  private stopped(vcpu: number): number {
+    const { words, place } = this.hypervisor
+    if (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= place.vcpuCount) {
+      throw new VgicError('ENXIO', `There is no vCPU ${vcpu}: the VM has ${place.vcpuCount}.`)
+    }
+    for (let i = 0; i < place.vcpuCount; i++) {
+      if (words[this.hypervisor.vcpu(i) + VCPU_LOADED] === 0) continue
+      throw new VgicError('EBUSY', `vCPU ${i} is loaded: stop the VM first.`)
+    }
+    return this.hypervisor.vcpu(vcpu)
+  }
+}
+
+type Map = RegisterMap<VgicDist, VgicRow>
+
+function rowAt(map: Map, frame: string, offset: number): VgicRow {
+  const row =
+    Number.isInteger(offset) && offset >= 0 && offset < map.size ? map.find(offset, WORD) : undefined
+  if (row) return row
+  throw new VgicError('ENXIO', `${frame} has no 32-bit register at offset ${String(offset)}.`)
+}
+
+const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`

@@ -1,0 +1,288 @@
+/**
+ * The ap_list: for each vCPU the interrupts that are pending or active for it (KVM's vgic.c). An interrupt is
+ * on at most one list, that of the vCPU its word names. Lists are short arrays of interrupt handles; each
+ * function here is one critical section under the ap_list and interrupt locks.
+ */
+import { VMCR_VPMR } from '../../arch/ich-registers.ts'
+import { FIRST_SPI } from '../../arch/intid.ts'
+import type { Kicks } from '../host/kick.ts'
+import { VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ, VCPU_VMCR } from '../records/vcpu.ts'
+import {
+  IRQ_ACTIVE,
+  IRQ_AP_LIST_MASK,
+  IRQ_AP_LIST_SHIFT,
+  IRQ_GROUP1,
+  IRQ_LATCH,
+  irqApListOf,
+  irqGroupIsOff,
+  irqInputMoves,
+  irqIsDeliverable,
+  irqPriority,
+  irqStaysOn,
+  irqTarget,
+  irqWithInput,
+  TARGET_NONE,
+} from '../records/vgic-irq.ts'
+import { VM_ENABLED, type VmPlace } from '../records/vm.ts'
+
+export class ApLists {
+  private readonly vm: number
+  private readonly vcpus: number
+  private readonly vcpuSize: number
+  private readonly spis: number
+  /** Where the word of INTID 0 would be if it were an SPI. */
+  private readonly spiZero: number
+  /** Where in a vCPU's record its ap_list begins. */
+  readonly list: number
+
+  constructor(
+    readonly words: Int32Array,
+    readonly place: VmPlace,
+    readonly kicks: Kicks,
+  ) {
+    this.vm = place.vm
+    this.vcpus = place.vcpus
+    this.vcpuSize = place.vcpuSize
+    this.spis = place.spis
+    this.spiZero = place.spis - FIRST_SPI
+    this.list = place.apList
+  }
+
+  /** The handle of an interrupt of a vCPU; SPIs are the same for all. */
+  irqOf(v: number, intid: number): number {
+    return intid < FIRST_SPI ? v + VCPU_IRQ + intid : this.spiZero + intid
+  }
+
+  /** The INTID of a handle on a vCPU's ap_list. */
+  intidOf(v: number, irq: number): number {
+    return irq < this.spis ? irq - v - VCPU_IRQ : irq - this.spiZero
+  }
+
+  /** The index that interrupts for a vCPU are routed to; -1 while the distributor is off. */
+  targetOf(words: Int32Array, v: number): number {
+    return words[this.vm + VM_ENABLED] !== 0 ? words[v + VCPU_INDEX] : -1
+  }
+
+  /** The record of a vCPU. */
+  vcpuOf(index: number): number {
+    return this.vcpus + index * this.vcpuSize
+  }
+
+  /**
+   * Where an interrupt belongs by its word: the vCPU's record, or 0 if it needs none. An active one stays where it is;
+   * one that is pending and enabled goes to its target, unless the distributor is off.
+   */
+  targetOracle(words: Int32Array, word: number): number {
+    if (word & IRQ_ACTIVE)
+      return irqApListOf(word) === 0 ? this.targetVcpu(word) : this.vcpuOf(irqApListOf(word) - 1)
+    if (!irqIsDeliverable(word)) return 0
+    return words[this.vm + VM_ENABLED] !== 0 ? this.targetVcpu(word) : 0
+  }
+
+  /** The vCPU that an interrupt is routed to; 0 if its GICD_IROUTER names none. */
+  private targetVcpu(word: number): number {
+    return irqTarget(word) === TARGET_NONE ? 0 : this.vcpuOf(irqTarget(word))
+  }
+
+  /**
+   * kvm_vgic_vcpu_pending_irq: an enabled interrupt on the ap_list is pending, not active, and of higher priority than the guest's mask.
+   * It asks the shadow of ICH_VMCR_EL2, neither the group enables nor the running priority nor PSTATE, and it
+   * changes nothing: anybody may ask it of any vCPU, but only a blocked one's owner may rely on the answer.
+   */
+  hasPendingIrq(v: number): boolean {
+    const { words } = this
+    const count = words[v + VCPU_AP_COUNT]
+    if (count === 0 || words[this.vm + VM_ENABLED] === 0) return false
+    const mask = VMCR_VPMR(words[v + VCPU_VMCR])
+    const list = v + this.list
+    for (let i = 0; i < count; i++) {
+      const irq = words[words[list + i]]
+      if (irqIsDeliverable(irq) && irqPriority(irq) < mask) return true
+    }
+    return false
+  }
+
+  /**
+   * A device moves an interrupt's input: an edge latches on the rise, a level is the line itself. Puts the
+   * interrupt on the list where it belongs and returns that vCPU, which is to be notified; 0 if there is
+   * nothing to tell anybody.
+   */
+  setInput(irq: number, level: number): number {
+    const { words } = this
+    const word = words[irq]
+    return irqInputMoves(word, level) ? this.queue(words, irq, irqWithInput(word)) : 0
+  }
+
+  /** The vCPU that `setInput` would return. */
+  targetOfInput(irq: number, level: number): number {
+    const word = this.words[irq]
+    return irqInputMoves(word, level) ? this.targetOracle(this.words, irqWithInput(word)) : 0
+  }
+
+  /** Makes an interrupt pending whatever its trigger, as an SGI or a write to ISPENDR does; returns as `setInput`. */
+  latch(irq: number): number {
+    return this.queue(this.words, irq, this.words[irq] | IRQ_LATCH)
+  }
+
+  /** `setInput` and the notification. */
+  inject(irq: number, level: number): void {
+    const v = this.setInput(irq, level)
+    if (v !== 0) this.kicks.notify(v)
+  }
+
+  /** Tells a vCPU that an interrupt was queued: the request first, then the kick. */
+  notify(v: number): void {
+    this.kicks.notify(v)
+  }
+
+  /**
+   * Stores an interrupt's word and puts it on the ap_list it belongs on. One that is on a list already may still
+   * be missing from the list registers of a running guest, so its vCPU is to be told in both cases.
+   */
+  queue(words: Int32Array, irq: number, word: number): number {
+    const v = this.targetOracle(words, word)
+    if (v !== 0 && irqApListOf(word) === 0) this.append(words, v, irq, word)
+    else words[irq] = word
+    return v
+  }
+
+  /** Puts an interrupt that is on no list on that of its target, `v`. */
+  private append(words: Int32Array, v: number, irq: number, word: number): void {
+    const count = words[v + VCPU_AP_COUNT]
+    words[v + this.list + count] = irq
+    words[v + VCPU_AP_COUNT] = count + 1
+    words[irq] = word | ((irqTarget(word) + 1) << IRQ_AP_LIST_SHIFT)
+  }
+
+  /** Puts an interrupt on the list of a vCPU, off whatever list it is on. */
+  moveTo(v: number, irq: number): void {
+    const { words } = this
+    const word = words[irq]
+    if (irqApListOf(word) !== 0) this.remove(this.vcpuOf(irqApListOf(word) - 1), irq)
+    words[v + this.list + words[v + VCPU_AP_COUNT]++] = irq
+    words[irq] = (word & ~IRQ_AP_LIST_MASK) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
+  }
+
+  private remove(v: number, irq: number): void {
+    const { words } = this
+    const begin = v + this.list
+    const end = begin + words[v + VCPU_AP_COUNT]
+    const at = words.indexOf(irq, begin)
+    words.copyWithin(at, at + 1, end)
+    words[end - 1] = 0
+    words[v + VCPU_AP_COUNT]--
+  }
+
+  /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */
+  prune(v: number, count: number): void {
+    if (count === 1) this.pruneOnly(v)
+    else this.pruneSeveral(v, count)
+  }
+
+  /** A list of one interrupt, as most are. */
+  private pruneOnly(v: number): void {
+    const { words } = this
+    const at = v + this.list
+    const irq = words[at]
+    const word = words[irq]
+    if (irqStaysOn(word, this.targetOf(words, v))) return
+    words[at] = 0
+    words[v + VCPU_AP_COUNT] = 0
+    this.takeOff(words, irq, word)
+  }
+
+  private pruneSeveral(v: number, count: number): void {
+    const { words } = this
+    const list = v + this.list
+    const index = this.targetOf(words, v)
+    let kept = 0
+    for (let i = 0; i < count; i++) {
+      const irq = words[list + i]
+      const word = words[irq]
+      if (irqStaysOn(word, index)) {
+        if (kept !== i) words[list + kept] = irq
+        kept++
+        continue
+      }
+      this.takeOff(words, irq, word)
+    }
+    if (kept === count) return
+    words[v + VCPU_AP_COUNT] = kept
+    for (let i = kept; i < count; i++) words[list + i] = 0
+  }
+
+  private takeOff(words: Int32Array, irq: number, word: number): void {
+    const off = word & ~IRQ_AP_LIST_MASK
+    if (irqIsDeliverable(off)) this.migrate(irq, off)
+    else words[irq] = off
+  }
+
+  /** An interrupt that was taken off a list goes to that of its target, unless the distributor is off. */
+  private migrate(irq: number, word: number): void {
+    const target = this.queue(this.words, irq, word)
+    if (target !== 0) this.notify(target)
+  }
+
+  /** Whether interrupts of both groups are on a list of `count`. */
+  hasBothGroups(v: number, count: number): boolean {
+    const { words } = this
+    const list = v + this.list
+    const first = words[words[list]]
+    let differences = 0
+    for (let i = 1; i < count; i++) differences |= words[words[list + i]] ^ first
+    return (differences & IRQ_GROUP1) !== 0
+  }
+
+  /**
+   * Sorts a list that is longer than the list registers, with the groups `off` disabled at the guest's CPU interface, as
+   * VENG bits. What the guest can take comes first, by priority, then the active ones by theirs, in whose order the guest
+   * ends them. So a guest that has dropped the priority of many active interrupts still gets the next one. What is pending
+   * in a group that is off comes after both: it would keep a list register from them to no purpose. One that the priority
+   * mask hides needs no place of its own, since all that the mask admits are before it. Stable.
+   */
+  sortPendingFirst(v: number, off: number): void {
+    this.sort(v, off === 0 ? rankPendingFirst : rankOffLast, off)
+  }
+
+  /** The same with active interrupts first, in any order, and whatever the groups, as Linux 6.1 has it. */
+  sortActiveFirst(v: number): void {
+    this.sort(v, rankActiveFirst, 0)
+  }
+
+  /** Insertion sort: lists are short and mostly sorted already. */
+  private sort(v: number, rankOf: (word: number, off: number) => number, off: number): void {
+    const { words } = this
+    const list = v + this.list
+    const count = words[v + VCPU_AP_COUNT]
+    for (let i = 1; i < count; i++) {
+      const irq = words[list + i]
+      const rank = rankOf(words[irq], off)
+      let at = i
+      while (at > 0 && rank < rankOf(words[words[list + at - 1]], off)) {
+        words[list + at] = words[list + at - 1]
+        at--
+      }
+      words[list + at] = irq
+    }
+  }
+}
+
+/** Ranks of interrupts above all priorities. */
+const RANK_ACTIVE = 0x100
+const RANK_OFF = 0x200
+const RANK_NONE = 0x300
+
+function rankPendingFirst(irq: number): number {
+  if (irqIsDeliverable(irq)) return irqPriority(irq)
+  return irq & IRQ_ACTIVE ? irqPriority(irq) | RANK_ACTIVE : RANK_NONE
+}
+
+function rankOffLast(irq: number, off: number): number {
+  const isOff = irqIsDeliverable(irq) && irqGroupIsOff(irq, off)
+  return isOff ? irqPriority(irq) | RANK_OFF : rankPendingFirst(irq)
+}
+
+function rankActiveFirst(irq: number): number {
+  if (irq & IRQ_ACTIVE) return 0
+  return irqIsDeliverable(irq) ? irqPriority(irq) | RANK_ACTIVE : RANK_NONE
+}

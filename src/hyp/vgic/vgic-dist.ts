@@ -1,0 +1,106 @@
+/**
+ * The emulated GIC that the registers of its frames act on (KVM's struct vgic_dist): the VM's interrupts, and what the
+ * distributor, the redistributors and the ITS of a guest have besides. Which register an access means is vgic-mmio.ts's.
+ */
+
+import { FIRST_SPI } from '../../arch/intid.ts'
+/** Bytes of the distributor's frame, and of a redistributor's two. */
+export const VGIC_GICD_SIZE = 0x1_0000
+export const VGIC_GICR_SIZE = 0x2_0000
+
+/** Where a guest sees its GIC: intermediate physical addresses. */
+import type { RedistributorRegion } from '../../gic/config/config.ts'
+import { indexOfAffinity } from '../records/affinity.ts'
+import { VCPU_LPIS_ENABLED, VCPU_PENDBASER } from '../records/vcpu.ts'
+import { IRQ_TARGET_SHIFT, TARGET_NONE } from '../records/vgic-irq.ts'
+import { VM_PROPBASER, type VmPlace } from '../records/vm.ts'
+import type { ApLists } from './ap-list.ts'
+import { LPI_TABLE_RESET, pendbaserHigh, pendbaserLow, propbaserHigh, propbaserLow } from './lpi-tables.ts'
+import type { MappedInterrupts } from './mapped-interrupts.ts'
+import { VgicMmioIrqs } from './vgic-mmio-irqs.ts'
+export interface GuestFrames {
+  /** The distributor, 64 KiB. */
+  readonly gicd: number
+  /** Redistributor regions, in the order of the vCPUs. */
+  readonly gicr: readonly RedistributorRegion[]
+  /** The ITS, 128 KiB, if the VM has one. */
+  readonly its?: number | undefined
+}
+
+const IRQ_TARGET_MASK = 0xff << IRQ_TARGET_SHIFT
+
+export class VgicDist {
+  readonly words: Int32Array
+  readonly place: VmPlace
+  readonly irqs: VgicMmioIrqs
+  /** Whether the VM has an ITS, and so LPIs. */
+  readonly hasIts: boolean
+  /** By vCPU, where its redistributor is, and whether none follows it there: GICR_TYPER.Last. */
+  readonly redistributors: readonly number[]
+  readonly isLast: readonly boolean[]
+
+  constructor(
+    readonly apLists: ApLists,
+    mapped: MappedInterrupts,
+    frames: GuestFrames,
+  ) {
+    this.words = apLists.words
+    this.place = apLists.place
+    this.irqs = new VgicMmioIrqs(apLists, mapped)
+    this.hasIts = frames.its !== undefined
+    const bases = basesOf(frames.gicr).slice(0, this.place.vcpuCount)
+    this.redistributors = bases
+    this.isLast = bases.map((base) => !bases.includes(base + VGIC_GICR_SIZE))
+  }
+
+  /** The registers after reset, but for those that are set up by whoever makes the VM. */
+  reset(): void {
+    const { words, place } = this
+    words[place.vm + VM_PROPBASER] = LPI_TABLE_RESET
+    for (let i = 0; i < place.vcpuCount; i++) words[this.apLists.vcpuOf(i) + VCPU_PENDBASER] = LPI_TABLE_RESET
+  }
+
+  /** Bits 31:0 of `GICD_IROUTER<intid>`. */
+  router(intid: number): number {
+    const { place } = this
+    const spi = intid - FIRST_SPI
+    return spi >= 0 && spi < place.spiCount ? this.words[place.irouters + spi] : 0
+  }
+
+  /**
+   * Writes them: Aff2.Aff1.Aff0, also of a vCPU that does not exist. An interrupt that is on another vCPU's list leaves
+   * it when that vCPU exits next.
+   */
+  setRouter(intid: number, value: number): void {
+    const { words, place } = this
+    const spi = intid - FIRST_SPI
+    if (spi < 0 || spi >= place.spiCount) return
+    const affinity = value & 0xff_ffff
+    const index = indexOfAffinity(affinity, place.vcpuCount)
+    const irq = place.spis + spi
+    words[place.irouters + spi] = affinity
+    words[irq] = (words[irq] & ~IRQ_TARGET_MASK) | ((index < 0 ? TARGET_NONE : index) << IRQ_TARGET_SHIFT)
+  }
+
+  /** Half of GICR_PROPBASER, which is the same for every redistributor; ignored while the one written has LPIs enabled. */
+  setPropbaser(owner: number, half: number, value: number): void {
+    const { words, place } = this
+    if (words[owner + VCPU_LPIS_ENABLED] !== 0) return
+    const [low, high] = [place.vm + VM_PROPBASER, place.vm + VM_PROPBASER + 1]
+    words[low] = propbaserLow(half === 0 ? value : words[low])
+    words[high] = propbaserHigh(half === 0 ? words[high] : value)
+  }
+
+  /** Half of GICR_PENDBASER; ignored while LPIs are enabled. */
+  setPendbaser(owner: number, half: number, value: number): void {
+    const { words } = this
+    if (words[owner + VCPU_LPIS_ENABLED] !== 0) return
+    const [low, high] = [owner + VCPU_PENDBASER, owner + VCPU_PENDBASER + 1]
+    words[low] = pendbaserLow(half === 0 ? value : words[low])
+    words[high] = pendbaserHigh(half === 0 ? words[high] : value)
+  }
+}
+
+/** Where redistributors are, in the order of the vCPUs. */
+const basesOf = (regions: readonly RedistributorRegion[]): number[] =>
+  regions.flatMap(({ base, count }) => Array.from({ length: count }, (_, i) => base + i * VGIC_GICR_SIZE))

@@ -1,0 +1,237 @@
+/**
+ * What a guest's access to registers with bits for each interrupt does to the interrupts (KVM's vgic-mmio.c). An access
+ * covers `count` interrupts whose words begin at `at`; private ones are those of the vCPU `owner`. Where KVM takes an
+ * interrupt's lock, each function here is one step.
+ */
+
+import { VCPU_IRQ, VCPU_PE } from '../records/vcpu.ts'
+import {
+  IRQ_ACTIVE,
+  IRQ_EDGE,
+  IRQ_ENABLED,
+  IRQ_GROUP1,
+  IRQ_HW,
+  IRQ_LATCH,
+  IRQ_LINE,
+  IRQ_PRIORITY_SHIFT,
+  irqIsMappedLevel,
+  irqIsPending,
+  irqPriority,
+} from '../records/vgic-irq.ts'
+import { VM_RUNNING } from '../records/vm.ts'
+import type { ApLists } from './ap-list.ts'
+import type { MappedInterrupts } from './mapped-interrupts.ts'
+
+/** Where a word has the flags that registers show. */
+export const SHIFT_ENABLED = 3
+export const SHIFT_GROUP1 = 4
+export const SHIFT_ACTIVE = 7
+
+const IRQ_PRIORITY_MASK = 0xff00
+/** KVM keeps five bits of a priority. */
+const PRIORITY_BITS = 0xf8
+
+export class VgicMmioIrqs {
+  readonly words: Int32Array
+  /** The word of SPI 32. */
+  private readonly spis: number
+  private readonly edgeLines: number
+
+  constructor(
+    readonly apLists: ApLists,
+    readonly mapped: MappedInterrupts,
+  ) {
+    this.words = apLists.words
+    this.spis = apLists.place.spis
+    this.edgeLines = apLists.place.edgeLines
+  }
+
+  /** One flag of each interrupt. */
+  flags(at: number, count: number, shift: number): number {
+    return gather(this.words, at, count, shift)
+  }
+
+  /** ISPENDR and ICPENDR: a mapped level-sensitive interrupt is as pending as its physical line is high. */
+  pending(owner: number, at: number, count: number): number {
+    const { words } = this
+    let value = 0
+    for (let i = 0; i < count; i++) {
+      const word = words[at + i]
+      const isPending = irqIsMappedLevel(word) ? this.physicalLine(owner, at + i) : irqIsPending(word)
+      if (isPending) value |= 1 << i
+    }
+    return value
+  }
+
+  priorities(at: number, count: number): number {
+    let value = 0
+    for (let i = 0; i < count; i++) value |= irqPriority(this.words[at + i]) << (8 * i)
+    return value
+  }
+
+  /** ICFGR: bit 1 of each field is set for an edge. */
+  triggers(at: number, count: number): number {
+    let value = 0
+    for (let i = 0; i < count; i++) value |= (this.words[at + i] & IRQ_EDGE) << (2 * i)
+    return value
+  }
+
+  setGroup(at: number, count: number, value: number): void {
+    for (let i = 0; i < count; i++) {
+      const word = this.words[at + i] & ~IRQ_GROUP1
+      this.store(at + i, (value >>> i) & 1 ? word | IRQ_GROUP1 : word)
+    }
+  }
+
+  /**
+   * A mapped level-sensitive interrupt is looked at again, because the guest may have changed its device meanwhile: if
+   * the line has fallen, the physical interrupt must be taken when it rises again.
+   */
+  enable(owner: number, at: number, count: number, value: number): void {
+    for (let i = 0; i < count; i++) {
+      if (((value >>> i) & 1) === 0) continue
+      const irq = at + i
+      const word = this.words[irq]
+      let line = word & IRQ_LINE
+      if (irqIsMappedLevel(word)) {
+        line = this.physicalLine(owner, irq) ? IRQ_LINE : 0
+        const hasFallen = (word & IRQ_LINE) !== 0 && line === 0
+        if (hasFallen && (word & IRQ_ACTIVE) === 0) this.setPhysicalActive(owner, irq, word, false)
+      }
+      this.store(irq, (word & ~IRQ_LINE) | line | IRQ_ENABLED)
+    }
+  }
+
+  /** One that is in a list register stays there until its vCPU exits, for which `emulateMmio` waits. */
+  disable(at: number, count: number, value: number): void {
+    for (let i = 0; i < count; i++) if ((value >>> i) & 1) this.words[at + i] &= ~IRQ_ENABLED
+  }
+
+  /** The physical interrupt of a mapped one is made active, as if the host had taken it for the guest. */
+  setPending(owner: number, at: number, count: number, value: number): void {
+    for (let i = 0; i < count; i++) {
+      if (((value >>> i) & 1) === 0) continue
+      const word = this.words[at + i]
+      if (word & IRQ_HW) this.setPhysicalActive(owner, at + i, word, true)
+      this.store(at + i, word | IRQ_LATCH)
+    }
+  }
+
+  /**
+   * The pending state of a mapped interrupt is also in the distributor. It must not stay active there for an interrupt
+   * that the guest will never deactivate: the host would never be told of it again.
+   */
+  clearPending(owner: number, at: number, count: number, value: number): void {
+    for (let i = 0; i < count; i++) {
+      if (((value >>> i) & 1) === 0) continue
+      const irq = at + i
+      const word = this.words[irq]
+      this.words[irq] = word & ~IRQ_LATCH
+      if ((word & IRQ_HW) === 0) continue
+      if (this.words[owner + VCPU_PE] !== 0) this.mapped.clearPhysicalPending(owner, irq)
+      if ((word & IRQ_ACTIVE) === 0) this.setPhysicalActive(owner, irq, word, false)
+    }
+  }
+
+  /** An active interrupt is on the ap_list of its vCPU. */
+  setActive(owner: number, at: number, count: number, value: number): void {
+    for (let i = 0; i < count; i++) {
+      if (((value >>> i) & 1) === 0) continue
+      const word = this.words[at + i]
+      this.setPhysicalActive(owner, at + i, word, true)
+      this.store(at + i, word | IRQ_ACTIVE)
+    }
+  }
+
+  clearActive(owner: number, at: number, count: number, value: number): void {
+    for (let i = 0; i < count; i++) {
+      if (((value >>> i) & 1) === 0) continue
+      const irq = at + i
+      const word = this.words[irq]
+      this.words[irq] = word & ~IRQ_ACTIVE
+      if ((word & IRQ_HW) === 0) continue
+      if (this.answersFromMemory) this.setPhysicalActive(owner, irq, word, false)
+      else this.mapped.deactivate(owner, irq)
+    }
+  }
+
+  /** In a list register it keeps the old one until its vCPU exits. */
+  setPriorities(at: number, count: number, value: number): void {
+    for (let i = 0; i < count; i++) {
+      const priority = (value >>> (8 * i)) & PRIORITY_BITS
+      this.words[at + i] = (this.words[at + i] & ~IRQ_PRIORITY_MASK) | (priority << IRQ_PRIORITY_SHIFT)
+    }
+  }
+
+  /** The triggers of SPIs; those of private interrupts are fixed. */
+  setTriggers(at: number, count: number, value: number): void {
+    const { words } = this
+    for (let i = 0; i < count; i++) {
+      const irq = at + i
+      const word = words[irq]
+      if (((word ^ (value >>> (2 * i))) & IRQ_EDGE) === 0) continue
+      if (word & IRQ_EDGE) {
+        words[irq] = (word & ~IRQ_EDGE) | (this.isLineHeld(irq) ? IRQ_LINE : 0)
+        this.holdLine(irq, false)
+      } else {
+        words[irq] = (word & ~IRQ_LINE) | IRQ_EDGE
+        this.holdLine(irq, (word & IRQ_LINE) !== 0)
+      }
+    }
+  }
+
+  /** An SPI that is an edge has no line, but KVM remembers it until the guest makes it level-sensitive again. */
+  holdLine(irq: number, level: boolean): void {
+    const spi = irq - this.spis
+    const at = this.edgeLines + (spi >> 5)
+    const bit = 1 << (spi & 31)
+    this.words[at] = level ? this.words[at] | bit : this.words[at] & ~bit
+  }
+
+  /** Stores an interrupt's word, puts it where it belongs and tells that vCPU: vgic_queue_irq_unlock. */
+  store(irq: number, word: number): void {
+    const target = this.apLists.queue(this.words, irq, word)
+    if (target !== 0) this.apLists.notify(target)
+  }
+
+  private isLineHeld(irq: number): boolean {
+    const spi = irq - this.spis
+    return ((this.words[this.edgeLines + (spi >> 5)] >>> (spi & 31)) & 1) === 1
+  }
+
+  /** Whether the access under way is emulated as Linux 6.1 does it: the step `emulateMmioFromMemory`. */
+  private get answersFromMemory(): boolean {
+    return this.words[this.apLists.place.vm + VM_RUNNING] !== 0
+  }
+
+  private physicalLine(owner: number, irq: number): boolean {
+    if (!this.answersFromMemory || irq >= this.spis) return this.mapped.physicalLine(owner, irq)
+    const running = this.words[this.apLists.place.vm + VM_RUNNING]
+    return this.mapped.timers.outputOf(running, irq - owner - VCPU_IRQ)
+  }
+
+  /**
+   * The physical interrupt of a mapped one follows. That of a vCPU whose thread is on no PE does so when it is loaded:
+   * a timer's is the only one that is private.
+   */
+  private setPhysicalActive(owner: number, irq: number, word: number, active: boolean): void {
+    if ((word & IRQ_HW) === 0 || this.words[owner + VCPU_PE] === 0) return
+    this.mapped.setPhysicalActive(owner, irq, active)
+  }
+}
+
+/** A bit of each of some words, four at a time: bit x of the result is that of word x. */
+function gather(words: Int32Array, at: number, count: number, shift: number): number {
+  let value = 0
+  for (let i = count & ~3; i < count; i++) value |= ((words[at + i] >>> shift) & 1) << i
+  for (let i = (count & ~3) - 4; i >= 0; i -= 4) {
+    const first = at + i
+    const low = ((words[first] >>> shift) & 1) | (((words[first + 1] >>> shift) & 1) << 1)
+    const high = ((words[first + 2] >>> shift) & 1) | (((words[first + 3] >>> shift) & 1) << 1)
+    value |= (low | (high << 2)) << i
+  }
+  return value
+}
+
+/** The word of the first of a vCPU's private interrupts that an access covers. */
+export const privateIrq = (owner: number, first: number): number => owner + VCPU_IRQ + first

@@ -1,0 +1,358 @@
+/**
+ * The distributor and redistributors that a guest sees (KVM's vgic-mmio-v3.c): IHI 0069, "The GIC Distributor register
+ * map" and "The GIC Redistributor register map", with affinity routing and one Security state. What is fixed here is
+ * KVM's choice: no message-based SPIs, EnableGrp1 the only group enable, five bits of a priority, `GICD_IROUTER<n>` with
+ * three affinity levels and without IRM, redistributors that never sleep.
+ *
+ * GICD_ rows get the vCPU that makes the access as their owner, GICR_ rows the vCPU whose redistributor it is.
+ */
+
+import {
+  GICD_CTLR_ARE,
+  GICD_CTLR_DS,
+  GICD_CTLR_EnableGrp1,
+  GICD_TYPER_LPIS,
+} from '../../arch/gicd-registers.ts'
+import {
+  GICR_CTLR_CES,
+  GICR_CTLR_EnableLPIs,
+  GICR_CTLR_IR,
+  GICR_TYPER_Last,
+  GICR_TYPER_PLPIS,
+} from '../../arch/gicr-registers.ts'
+import { FIRST_SPI } from '../../arch/intid.ts'
+import { SGI_BASE } from '../../gic/distributor/redistributor.ts'
+import {
+  BYTE,
+  DOUBLEWORD,
+  RegisterMap,
+  type RegisterRow,
+  razWi,
+  readOnly,
+  WORD,
+} from '../../gic/frames/register-map.ts'
+import { affinityOf } from '../records/affinity.ts'
+import { VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER } from '../records/vcpu.ts'
+import { VM_ENABLED, VM_PROPBASER } from '../records/vm.ts'
+import type { VgicDist } from './vgic-dist.ts'
+import { VGIC_GICD_SIZE, VGIC_GICR_SIZE } from './vgic-dist.ts'
+import { privateIrq, SHIFT_ACTIVE, SHIFT_ENABLED, SHIFT_GROUP1, type VgicMmioIrqs } from './vgic-mmio-irqs.ts'
+
+/** A row, and what an access to it asks of the VM. */
+export interface VgicRow extends RegisterRow<VgicDist> {
+  /** The state that it shows may be in list registers of running vCPUs, which must stop for an access. */
+  readonly holds?: 'active' | 'pending'
+  /** A write can make an interrupt deliverable, or undeliverable, that nobody looks at because of it. */
+  readonly reevaluates?: true
+  /**
+   * A write disables interrupts, those whose bits are set or `all`. None of them is taken any more once RWP of GICD_CTLR
+   * or GICR_CTLR reads as 0, which here it always does: so nobody may have one in a list register when the write is done.
+   */
+  readonly disables?: 'interrupts' | 'all'
+}
+
+/** 'K', revision 3, Arm. */
+const GICD_IIDR = 0x4b00_343b
+const GICR_IIDR = 0x4b00_043b
+/** GICv3. */
+const PIDR2 = 0x3b
+
+type Irqs = VgicMmioIrqs
+/** What an access does to the interrupts whose words begin at `at`. */
+interface IrqAccess {
+  read(irqs: Irqs, owner: number, at: number, count: number): number
+  write(irqs: Irqs, owner: number, at: number, count: number, value: number): void
+}
+
+/** The registers of an access in the distributor, for its SPIs. Word 0 is banked in the redistributors: RAZ/WI. */
+function ofSpis(row: Omit<VgicRow, 'read' | 'write'>, access: IrqAccess): VgicRow {
+  return {
+    ...row,
+    read: ({ irqs, place }, owner, first, count) => {
+      const spi = first - FIRST_SPI
+      if (spi < 0 || spi >= place.spiCount) return 0
+      return access.read(irqs, owner, place.spis + spi, atMost(count, place.spiCount - spi))
+    },
+    write: ({ irqs, place }, owner, first, count, value) => {
+      const spi = first - FIRST_SPI
+      if (spi < 0 || spi >= place.spiCount) return
+      access.write(irqs, owner, place.spis + spi, atMost(count, place.spiCount - spi), value)
+    },
+  }
+}
+
+/** The same registers in a redistributor, for its vCPU's SGIs and PPIs. */
+function ofPrivate(row: Omit<VgicRow, 'read' | 'write'>, access: IrqAccess): VgicRow {
+  return {
+    ...row,
+    read: ({ irqs }, owner, first, count) => access.read(irqs, owner, privateIrq(owner, first), count),
+    write: ({ irqs }, owner, first, count, value) =>
+      access.write(irqs, owner, privateIrq(owner, first), count, value),
+  }
+}
+
+const atMost = (count: number, most: number): number => (count < most ? count : most)
+
+/** A register of each kind, in both frames: its offset in GICD and, from SGI_base, in GICR. */
+interface Kind {
+  readonly name: string
+  readonly offset: number
+  readonly bits: 1 | 2 | 8
+  readonly sizes: number
+  readonly holds?: 'active' | 'pending'
+  readonly reevaluates?: true
+  readonly disables?: 'interrupts'
+  readonly access: IrqAccess
+}
+
+const group: IrqAccess = {
+  read: (irqs, _owner, at, count) => irqs.flags(at, count, SHIFT_GROUP1),
+  write: (irqs, _owner, at, count, value) => irqs.setGroup(at, count, value),
+}
+const readEnabled: IrqAccess['read'] = (irqs, _owner, at, count) => irqs.flags(at, count, SHIFT_ENABLED)
+const readPending: IrqAccess['read'] = (irqs, owner, at, count) => irqs.pending(owner, at, count)
+const readActive: IrqAccess['read'] = (irqs, _owner, at, count) => irqs.flags(at, count, SHIFT_ACTIVE)
+
+const kinds: readonly Kind[] = [
+  // A new group or priority may wait for a vCPU that has the interrupt in a list register, but not for ever.
+  { name: 'IGROUPR', offset: 0x80, bits: 1, sizes: WORD, reevaluates: true, access: group },
+  {
+    name: 'ISENABLER',
+    offset: 0x100,
+    bits: 1,
+    sizes: WORD,
+    access: {
+      read: readEnabled,
+      write: (irqs, owner, at, count, value) => irqs.enable(owner, at, count, value),
+    },
+  },
+  {
+    name: 'ICENABLER',
+    offset: 0x180,
+    bits: 1,
+    sizes: WORD,
+    disables: 'interrupts',
+    access: { read: readEnabled, write: (irqs, _owner, at, count, value) => irqs.disable(at, count, value) },
+  },
+  {
+    name: 'ISPENDR',
+    offset: 0x200,
+    bits: 1,
+    sizes: WORD,
+    holds: 'pending',
+    access: {
+      read: readPending,
+      write: (irqs, owner, at, count, value) => irqs.setPending(owner, at, count, value),
+    },
+  },
+  {
+    name: 'ICPENDR',
+    offset: 0x280,
+    bits: 1,
+    sizes: WORD,
+    holds: 'pending',
+    access: {
+      read: readPending,
+      write: (irqs, owner, at, count, value) => irqs.clearPending(owner, at, count, value),
+    },
+  },
+  {
+    name: 'ISACTIVER',
+    offset: 0x300,
+    bits: 1,
+    sizes: WORD,
+    holds: 'active',
+    access: {
+      read: readActive,
+      write: (irqs, owner, at, count, value) => irqs.setActive(owner, at, count, value),
+    },
+  },
+  {
+    name: 'ICACTIVER',
+    offset: 0x380,
+    bits: 1,
+    sizes: WORD,
+    holds: 'active',
+    reevaluates: true,
+    access: {
+      read: readActive,
+      write: (irqs, owner, at, count, value) => irqs.clearActive(owner, at, count, value),
+    },
+  },
+  {
+    name: 'IPRIORITYR',
+    offset: 0x400,
+    bits: 8,
+    sizes: BYTE | WORD,
+    reevaluates: true,
+    access: {
+      read: (irqs, _owner, at, count) => irqs.priorities(at, count),
+      write: (irqs, _owner, at, count, value) => irqs.setPriorities(at, count, value),
+    },
+  },
+]
+
+const triggers: IrqAccess = {
+  read: (irqs, _owner, at, count) => irqs.triggers(at, count),
+  write: (irqs, _owner, at, count, value) => irqs.setTriggers(at, count, value),
+}
+/** SGIs are edges and PPIs levels, whatever is written. */
+const fixedTriggers: IrqAccess = { ...triggers, write: () => {} }
+
+/** `interrupts` is how many INTIDs the frame has registers for: 1024, or 32. */
+const rowsOf = (frame: 'GICD' | 'GICR', interrupts: number): VgicRow[] =>
+  kinds.map(({ access, name, offset, bits, sizes, holds, reevaluates, disables }) => {
+    const base = frame === 'GICD' ? 0 : SGI_BASE
+    const length = (bits * interrupts) >> 3
+    const row = {
+      name: `${frame}_${name}${frame === 'GICR' && length === 4 ? '0' : ''}`,
+      offset: base + offset,
+      length,
+      bits,
+      sizes,
+      ...(holds ? { holds } : {}),
+      ...(reevaluates ? { reevaluates } : {}),
+      ...(disables ? { disables } : {}),
+    }
+    return frame === 'GICD' ? ofSpis(row, access) : ofPrivate(row, access)
+  })
+
+/**
+ * EnableGrp1. Switching it on tells the vCPUs that are runnable by what is on their ap_lists, and queues nothing
+ * (KVM's vgic_kick_vcpus).
+ */
+function writeDistributorControl({ words, place, apLists }: VgicDist, value: number): void {
+  const enabled = value & GICD_CTLR_EnableGrp1 ? 1 : 0
+  const wasEnabled = words[place.vm + VM_ENABLED]
+  words[place.vm + VM_ENABLED] = enabled
+  if (wasEnabled || !enabled) return
+  for (let i = 0; i < place.vcpuCount; i++) {
+    const v = apLists.vcpuOf(i)
+    if (apLists.hasPendingIrq(v)) apLists.notify(v)
+  }
+}
+
+const distributorRows: readonly VgicRow[] = [
+  {
+    name: 'GICD_CTLR',
+    offset: 0x0,
+    length: 4,
+    bits: 0,
+    sizes: WORD,
+    reevaluates: true,
+    disables: 'all',
+    read: ({ words, place }) =>
+      GICD_CTLR_ARE | GICD_CTLR_DS | (words[place.vm + VM_ENABLED] !== 0 ? GICD_CTLR_EnableGrp1 : 0),
+    write: (machine, _owner, _first, _count, value) => writeDistributorControl(machine, value),
+  },
+  readOnly('GICD_TYPER', 0x4, (machine) => distributorTyper(machine)),
+  readOnly('GICD_IIDR', 0x8, () => GICD_IIDR),
+  razWi('GICD_TYPER2', 0xc, 4),
+  // Nothing reports errors in it, and yet KVM reads it as all ones.
+  readOnly('GICD_STATUSR', 0x10, () => -1),
+  razWi('GICD_SETSPI_NSR', 0x40, 4),
+  razWi('GICD_CLRSPI_NSR', 0x48, 4),
+  razWi('GICD_SETSPI_SR', 0x50, 4),
+  razWi('GICD_CLRSPI_SR', 0x58, 4),
+  ...rowsOf('GICD', 1024),
+  razWi('GICD_ITARGETSR', 0x800, 0x400),
+  ofSpis(
+    { name: 'GICD_ICFGR', offset: 0xc00, length: 0x100, bits: 2, sizes: WORD, reevaluates: true },
+    triggers,
+  ),
+  razWi('GICD_IGRPMODR', 0xd00, 0x80),
+  razWi('GICD_NSACR', 0xe00, 0x100),
+  razWi('GICD_SGIR', 0xf00, 4),
+  razWi('GICD_CPENDSGIR', 0xf10, 0x10),
+  razWi('GICD_SPENDSGIR', 0xf20, 0x10),
+  {
+    name: 'GICD_IROUTER',
+    offset: 0x6000,
+    length: 0x2000,
+    bits: 64,
+    sizes: WORD | DOUBLEWORD,
+    reevaluates: true,
+    // The upper word has Aff3, which KVM does not have.
+    read: (machine, _owner, intid, half) => (half === 1 ? machine.router(intid) : 0),
+    write: (machine, _owner, intid, half, value) => {
+      if (half === 1) machine.setRouter(intid, value)
+    },
+  },
+  readOnly('GICD_PIDR2', 0xffe8, () => PIDR2),
+]
+
+function distributorTyper({ place, hasIts }: VgicDist): number {
+  const lines = ((FIRST_SPI + place.spiCount + 31) >> 5) - 1
+  return hasIts ? lines | GICD_TYPER_LPIS | (15 << 19) : lines | (9 << 19)
+}
+
+/** A 64-bit register of a redistributor that both halves of can be accessed. */
+const register64 = (
+  name: string,
+  offset: number,
+  read: (machine: VgicDist, owner: number, half: number) => number,
+  write: (machine: VgicDist, owner: number, half: number, value: number) => void,
+): VgicRow => ({
+  name,
+  offset,
+  length: 8,
+  bits: 0,
+  sizes: WORD | DOUBLEWORD,
+  read: (machine, owner, half) => read(machine, owner, half),
+  write: (machine, owner, half, _count, value) => write(machine, owner, half, value),
+})
+
+const redistributorRows: readonly VgicRow[] = [
+  {
+    name: 'GICR_CTLR',
+    offset: 0x0,
+    length: 4,
+    bits: 0,
+    sizes: WORD,
+    read: ({ words }, owner) =>
+      GICR_CTLR_CES | GICR_CTLR_IR | (words[owner + VCPU_LPIS_ENABLED] !== 0 ? GICR_CTLR_EnableLPIs : 0),
+    write: ({ words, hasIts }, owner, _first, _count, value) => {
+      if (hasIts) words[owner + VCPU_LPIS_ENABLED] = value & GICR_CTLR_EnableLPIs
+    },
+  },
+  readOnly('GICR_IIDR', 0x4, () => GICR_IIDR),
+  register64(
+    'GICR_TYPER',
+    0x8,
+    (machine, owner, half) => redistributorTyper(machine, owner, half),
+    () => {},
+  ),
+  razWi('GICR_STATUSR', 0x10, 4),
+  razWi('GICR_WAKER', 0x14, 4),
+  // Writing them while LPIs are enabled is UNPREDICTABLE; KVM ignores it.
+  register64(
+    'GICR_PROPBASER',
+    0x70,
+    ({ words, place }, _owner, half) => words[place.vm + VM_PROPBASER + half],
+    (machine, owner, half, value) => machine.setPropbaser(owner, half, value),
+  ),
+  register64(
+    'GICR_PENDBASER',
+    0x78,
+    ({ words }, owner, half) => words[owner + VCPU_PENDBASER + half],
+    (machine, owner, half, value) => machine.setPendbaser(owner, half, value),
+  ),
+  razWi('GICR_INVLPIR', 0xa0, 8),
+  razWi('GICR_INVALLR', 0xb0, 8),
+  razWi('GICR_SYNCR', 0xc0, 4),
+  readOnly('GICR_PIDR2', 0xffe8, () => PIDR2),
+  ...rowsOf('GICR', 32),
+  ofPrivate({ name: 'GICR_ICFGR', offset: SGI_BASE + 0xc00, length: 8, bits: 2, sizes: WORD }, fixedTriggers),
+  razWi('GICR_IGRPMODR0', SGI_BASE + 0xd00, 4),
+  razWi('GICR_NSACR', SGI_BASE + 0xe00, 4),
+]
+
+/** The processor number is the vCPU's index. */
+function redistributorTyper({ words, hasIts, isLast }: VgicDist, owner: number, half: number): number {
+  const index = words[owner + VCPU_INDEX]
+  if (half === 1) return affinityOf(index)
+  return (index << 8) | (isLast[index] ? GICR_TYPER_Last : 0) | (hasIts ? GICR_TYPER_PLPIS : 0)
+}
+
+export const distributorMap = new RegisterMap<VgicDist, VgicRow>(distributorRows, VGIC_GICD_SIZE)
+export const redistributorMap = new RegisterMap<VgicDist, VgicRow>(redistributorRows, VGIC_GICR_SIZE)

@@ -1,0 +1,282 @@
+/**
+ * The emulated GIC (KVM's vgic-mmio.c): a guest's access to the frames of its distributor, redistributors and ITS, which
+ * are no memory, leaves the guest; here it finds the register and does it. vgic-mmio-registers.ts and
+ * vgic-its-registers.ts have the registers, vgic-mmio-irqs.ts what they do to interrupts.
+ */
+
+import { GICD_CTLR_EnableGrp1 } from '../../arch/gicd-registers.ts'
+import { FIRST_SPI } from '../../arch/intid.ts'
+import { ESR_accessSize, ESR_WnR } from '../../arch/syndrome.ts'
+import { DOUBLEWORD, type RegisterMap } from '../../gic/frames/register-map.ts'
+import { GUEST_VALUE, GUEST_VALUE_HIGH } from '../records/guest-record.ts'
+import {
+  VCPU_AP_COUNT,
+  VCPU_DATA,
+  VCPU_ESR,
+  VCPU_FAULT_IPA,
+  VCPU_INDEX,
+  VCPU_IRQ,
+  VCPU_USED_LRS,
+} from '../records/vcpu.ts'
+import { IRQ_EDGE, IRQ_ENABLED, IRQ_GROUP1, irqApListOf, irqIsDeliverable } from '../records/vgic-irq.ts'
+import { VM_RUNNING, VM_STOPPER, type VmPlace } from '../records/vm.ts'
+import type { ApLists } from './ap-list.ts'
+import type { MappedInterrupts } from './mapped-interrupts.ts'
+import { type GuestFrames, VGIC_GICD_SIZE, VGIC_GICR_SIZE, VgicDist } from './vgic-dist.ts'
+import { itsMap, resetIts, VGIC_GITS_SIZE } from './vgic-its-registers.ts'
+import { distributorMap, redistributorMap, type VgicRow } from './vgic-mmio-registers.ts'
+
+/** What came of an access: the outcomes of the step `emulateMmio`. */
+export const MMIO_DONE = 0
+/** Done, and interrupts may belong elsewhere now. */
+export const MMIO_REEVALUATE = 1
+/** Not done: what it asks for may be in list registers of running vCPUs. */
+export const MMIO_STOP = 2
+/** Nothing of the emulated GIC's. */
+export const MMIO_USERSPACE = 3
+
+/** A frame's registers, and by the number of a row what an access to it asks of the VM. */
+interface Frame {
+  readonly map: RegisterMap<VgicDist, VgicRow>
+  readonly flags: Uint8Array
+}
+
+const HOLDS_ACTIVE = 1
+const HOLDS_PENDING = 2
+const HOLDS_EITHER = 3
+const REEVALUATES = 4
+const DISABLES_BITS = 8
+const DISABLES_ALL = 16
+
+const frameOf = (map: RegisterMap<VgicDist, VgicRow>): Frame => ({
+  map,
+  flags: Uint8Array.from([
+    0,
+    ...map.rows.map(
+      ({ holds, reevaluates, disables }) =>
+        (holds === 'active' ? HOLDS_ACTIVE : holds === 'pending' ? HOLDS_PENDING : 0) |
+        (reevaluates ? REEVALUATES : 0) |
+        (disables === 'interrupts' ? DISABLES_BITS : disables === 'all' ? DISABLES_ALL : 0),
+    ),
+  ]),
+})
+
+const distributorFrame = frameOf(distributorMap)
+const redistributorFrame = frameOf(redistributorMap)
+const itsFrame = frameOf(itsMap)
+
+const NOTHING: readonly number[] = []
+const HIGH = 0x1_0000_0000
+const FRAME = 0xffff_0000 | 0
+
+export class VgicMmio {
+  readonly words: Int32Array
+  readonly place: VmPlace
+  readonly dist: VgicDist
+  private readonly gicdLow: number
+  private readonly gicdHigh: number
+
+  constructor(
+    readonly apLists: ApLists,
+    mapped: MappedInterrupts,
+    readonly frames: GuestFrames,
+  ) {
+    this.words = apLists.words
+    this.place = apLists.place
+    this.dist = new VgicDist(apLists, mapped, frames)
+    this.gicdLow = frames.gicd | 0
+    this.gicdHigh = Math.floor(frames.gicd / HIGH)
+  }
+
+  /** The registers after reset, but for those that are set up by whoever makes the VM. */
+  reset(): void {
+    this.dist.reset()
+    if (this.dist.hasIts) resetIts(this.words, this.place.its)
+  }
+
+  /**
+   * Does the access for which a vCPU has left the guest; what a read gives is then the guest's. With `asksOwners` an
+   * access to pending state stops the vCPUs that may have it, as one to active state always does, and so does a write
+   * that disables what they have; without it memory answers, and the timers' lines are those of the vCPU that asks.
+   * Returns an MMIO_ value.
+   */
+  access(v: number, asksOwners: boolean): number {
+    const { words } = this
+    const low = words[v + VCPU_FAULT_IPA]
+    const high = words[v + VCPU_FAULT_IPA + 1]
+    words[this.place.vm + VM_RUNNING] = asksOwners ? 0 : v
+    if (((low ^ this.gicdLow) & FRAME) === 0 && high === this.gicdHigh)
+      return this.accessFrame(v, v, distributorFrame, low & 0xffff, asksOwners)
+    const address = high * HIGH + (low >>> 0)
+    const index = this.redistributorAt(address)
+    if (index >= 0) {
+      const offset = address - this.dist.redistributors[index]
+      return this.accessFrame(v, this.apLists.vcpuOf(index), redistributorFrame, offset, asksOwners)
+    }
+    const { its } = this.frames
+    if (its === undefined || address < its || address >= its + VGIC_GITS_SIZE) return MMIO_USERSPACE
+    return this.accessFrame(v, v, itsFrame, address - its, asksOwners)
+  }
+
+  private accessFrame(v: number, owner: number, frame: Frame, offset: number, asksOwners: boolean): number {
+    const { words } = this
+    const { map } = frame
+    const esr = words[v + VCPU_ESR]
+    const size = ESR_accessSize(esr)
+    const row = map.numberOf(offset, size)
+    const flags = frame.flags[row]
+    if (
+      flags & (asksOwners ? HOLDS_EITHER : HOLDS_ACTIVE) &&
+      this.mustStop(v, owner, map.firstOf(row, offset))
+    )
+      return MMIO_STOP
+    if ((esr & ESR_WnR) === 0) {
+      words[v + GUEST_VALUE] = map.readRow(this.dist, owner, row, offset, size)
+      words[v + GUEST_VALUE_HIGH] = size === DOUBLEWORD ? map.readHigh(this.dist, owner, offset) : 0
+      return this.finish(v, MMIO_DONE)
+    }
+    if (asksOwners && this.mustWithdraw(v, owner, flags, map.firstOf(row, offset), words[v + VCPU_DATA]))
+      return MMIO_STOP
+    map.write(this.dist, owner, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])
+    return this.finish(v, flags & REEVALUATES ? MMIO_REEVALUATE : MMIO_DONE)
+  }
+
+  /**
+   * Whether the state may be in list registers of a running vCPU other than `v`, which has left its guest: an SPI's in
+   * those of any, another vCPU's private interrupts' in its own.
+   */
+  private mustStop(v: number, owner: number, first: number): boolean {
+    return !this.isAlone(v) && (owner !== v || first >= FIRST_SPI)
+  }
+
+  /** Whether no other vCPU is, or can come, into its guest. */
+  private isAlone(v: number): boolean {
+    const { words, place } = this
+    return place.vcpuCount === 1 || words[place.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1
+  }
+
+  /** Whether a write of `value` disables what may be in list registers of a running vCPU. */
+  private mustWithdraw(v: number, owner: number, flags: number, first: number, value: number): boolean {
+    if ((flags & (DISABLES_BITS | DISABLES_ALL)) === 0 || this.isAlone(v)) return false
+    if (flags & DISABLES_ALL) return (value & GICD_CTLR_EnableGrp1) === 0 && this.someonePresents()
+    const end = FIRST_SPI + this.place.spiCount - first
+    for (let i = 0; i < 32 && i < end; i++)
+      if ((value >>> i) & 1 && this.isPresented(this.apLists.irqOf(owner, first + i))) return true
+    return false
+  }
+
+  /** Whether a vCPU has list registers in use: one that is outside, as whoever makes the access, has not. */
+  private someonePresents(): boolean {
+    const { words, apLists, place } = this
+    for (let i = 0; i < place.vcpuCount; i++) if (words[apLists.vcpuOf(i) + VCPU_USED_LRS] !== 0) return true
+    return false
+  }
+
+  /** Whether an interrupt is on the list of such a vCPU. */
+  private isPresented(irq: number): boolean {
+    const { words, apLists } = this
+    const holder = irqApListOf(words[irq])
+    return holder !== 0 && words[apLists.vcpuOf(holder - 1) + VCPU_USED_LRS] !== 0
+  }
+
+  /** Userspace has nothing at the address: a read gives zero, a write is ignored. */
+  finishInUserspace(v: number): void {
+    const { words } = this
+    if ((words[v + VCPU_ESR] & ESR_WnR) === 0) {
+      words[v + GUEST_VALUE] = 0
+      words[v + GUEST_VALUE_HIGH] = 0
+    }
+    this.finish(v, MMIO_DONE)
+  }
+
+  private finish(v: number, result: number): number {
+    const { words } = this
+    words[v + VCPU_FAULT_IPA] = 0
+    words[v + VCPU_FAULT_IPA + 1] = 0
+    words[v + VCPU_DATA] = 0
+    words[v + VCPU_DATA + 1] = 0
+    words[this.place.vm + VM_RUNNING] = 0
+    return result
+  }
+
+  /**
+   * Puts every interrupt that is pending onto the list where it belongs, takes those off that do not belong there, and
+   * tells the vCPUs concerned. One that has its list in list registers does that when it leaves the guest.
+   */
+  reevaluate(): void {
+    const { words, apLists, place } = this
+    for (let i = 0; i < place.vcpuCount; i++) {
+      const first = apLists.vcpuOf(i) + VCPU_IRQ
+      for (let irq = first; irq < first + FIRST_SPI; irq++) this.requeue(irq)
+    }
+    for (let irq = place.spis; irq < place.spis + place.spiCount; irq++) this.requeue(irq)
+    for (let i = 0; i < place.vcpuCount; i++) {
+      const v = apLists.vcpuOf(i)
+      const count = words[v + VCPU_AP_COUNT]
+      if (count === 0) continue
+      if (words[v + VCPU_USED_LRS] === 0) apLists.prune(v, count)
+      else apLists.notify(v)
+    }
+  }
+
+  private requeue(irq: number): void {
+    const { words, apLists } = this
+    if (!irqIsDeliverable(words[irq])) return
+    const target = apLists.queue(words, irq, words[irq])
+    if (target !== 0) apLists.notify(target)
+  }
+
+  /**
+   * The interrupts of which the access under way clears the pending state: the words of those in ICPENDR. For whoever
+   * keeps account of edges.
+   */
+  clearedEdges(v: number): readonly number[] {
+    const { words, apLists, place } = this
+    if (words[v + VCPU_FAULT_IPA] === 0 || (words[v + VCPU_ESR] & ESR_WnR) === 0) return NOTHING
+    const address = words[v + VCPU_FAULT_IPA + 1] * HIGH + (words[v + VCPU_FAULT_IPA] >>> 0)
+    const [, number] = /^GIC[DR]_ICPENDR(\d+)$/.exec(this.nameOf(address) ?? '') ?? []
+    if (number === undefined || ESR_accessSize(words[v + VCPU_ESR]) !== 4) return NOTHING
+    const index = this.redistributorAt(address)
+    const owner = index < 0 ? v : apLists.vcpuOf(index)
+    const first = 32 * Number(number)
+    const bits = words[v + VCPU_DATA]
+    return Array.from({ length: 32 }, (_, i) => first + i)
+      .filter(
+        (intid, i) =>
+          (bits >>> i) & 1 && intid < FIRST_SPI + place.spiCount && intid >= FIRST_SPI === index < 0,
+      )
+      .map((intid) => apLists.irqOf(owner, intid))
+  }
+
+  /** `GICD_ISENABLER1`: the register at an address, or undefined. */
+  nameOf(address: number): string | undefined {
+    const { gicd, its } = this.frames
+    if (address >= gicd && address < gicd + VGIC_GICD_SIZE) return distributorMap.nameOf(address - gicd)
+    if (its !== undefined && address >= its && address < its + VGIC_GITS_SIZE)
+      return itsMap.nameOf(address - its)
+    const index = this.redistributorAt(address)
+    return index < 0 ? undefined : redistributorMap.nameOf(address - this.dist.redistributors[index])
+  }
+
+  /** The vCPU whose redistributor is at an address; -1 if there is none. */
+  private redistributorAt(address: number): number {
+    const { gicr } = this.frames
+    let first = 0
+    for (let i = 0; i < gicr.length; i++) {
+      const { base, count } = gicr[i]
+      const offset = address - base
+      if (offset >= 0 && offset < count * VGIC_GICR_SIZE) {
+        const index = first + Math.floor(offset / VGIC_GICR_SIZE)
+        return index < this.place.vcpuCount ? index : -1
+      }
+      first += count
+    }
+    return -1
+  }
+}
+
+/** The word of an SPI after reset: an edge of group 1 with the highest priority, routed to vCPU 0. */
+export const SPI_RESET = IRQ_EDGE | IRQ_GROUP1
+/** SGIs are enabled. */
+export const SGI_RESET = IRQ_EDGE | IRQ_GROUP1 | IRQ_ENABLED
+export const PPI_RESET = IRQ_GROUP1

@@ -1,0 +1,36 @@
+/** SGIs that a guest sends: a trapped write to ICC_SGI1R_EL1, ICC_SGI0R_EL1 or ICC_ASGI1R_EL1. */
+import { lowestBit } from '../../gic/cpu-interface/cpu-interface.ts'
+import { VCPU_INDEX } from '../records/vcpu.ts'
+import { IRQ_GROUP1 } from '../records/vgic-irq.ts'
+import type { ApLists } from './ap-list.ts'
+
+/** IRM, in the upper word: all vCPUs but the sender. */
+const SGI_IRM_HIGH = 0x100
+
+/**
+ * Makes an SGI pending on the vCPUs that the value names. vCPU n has affinity 0.0.(n / 16).(n % 16). ICC_SGI1R
+ * (`group1`) reaches SGIs of both groups at the target, the other two only group 0 ones, as KVM does.
+ */
+export function sendSgi(apLists: ApLists, sender: number, low: number, high: number, group1: boolean): void {
+  const { vcpuCount } = apLists.place
+  const intid = (low >>> 24) & 0xf
+  if (high & SGI_IRM_HIGH) {
+    const own = apLists.words[sender + VCPU_INDEX]
+    for (let index = 0; index < vcpuCount; index++) {
+      if (index !== own) sendTo(apLists, index, intid, group1)
+    }
+    return
+  }
+  const affinity = ((low >>> 16) & 0xff) | ((high & 0xff) << 8) | (((high >>> 16) & 0xff) << 16)
+  for (let targets = low & 0xffff; targets !== 0; targets &= targets - 1) {
+    const index = (affinity << 4) + lowestBit(targets)
+    if (index < vcpuCount) sendTo(apLists, index, intid, group1)
+  }
+}
+
+function sendTo(apLists: ApLists, index: number, intid: number, group1: boolean): void {
+  const irq = apLists.irqOf(apLists.vcpuOf(index), intid)
+  if (!group1 && apLists.words[irq] & IRQ_GROUP1) return
+  const target = apLists.latch(irq)
+  if (target !== 0) apLists.notify(target)
+}

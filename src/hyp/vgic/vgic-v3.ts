@@ -1,0 +1,420 @@
+/**
+ * The vGIC's list registers and CPU interface registers (KVM's vgic-v3.c): flush fills the list registers from
+ * the ap_list before entry, fold brings them back after exit, load and put move the state that stays in the
+ * hardware for as long as the vCPU's thread is on the PE: ICH_VMCR_EL2 and the active priorities.
+ */
+import {
+  HCR_En,
+  HCR_EOIcount,
+  HCR_LRENPIE,
+  HCR_NPIE,
+  HCR_TDIR,
+  HCR_UIE,
+  HCR_VGrp0DIE,
+  HCR_VGrp0EIE,
+  HCR_VGrp1DIE,
+  HCR_VGrp1EIE,
+  LR_ACTIVE,
+  LR_EOI,
+  LR_PENDING,
+  VMCR_VENG0,
+  VMCR_VENG1,
+  VMCR_VEOIM,
+} from '../../arch/ich-registers.ts'
+import { FIRST_SPI } from '../../arch/intid.ts'
+import { clearLr, lrAt, lrHigh, type Seam } from '../host/seam.ts'
+import {
+  VCPU_AP_COUNT,
+  VCPU_AP0R,
+  VCPU_AP1R,
+  VCPU_HCR,
+  VCPU_LOADED,
+  VCPU_LR_IRQ,
+  VCPU_PE,
+  VCPU_USED_LRS,
+  VCPU_VMCR,
+} from '../records/vcpu.ts'
+import {
+  IRQ_ACTIVE,
+  IRQ_DEACTIVATED,
+  IRQ_EDGE,
+  IRQ_HW,
+  IRQ_LATCH,
+  IRQ_LINE,
+  irqApListOf,
+  irqGroupIsOff,
+  irqIsDeliverable,
+  irqIsPending,
+  irqListRegister,
+  irqStateOf,
+  irqStaysOn,
+} from '../records/vgic-irq.ts'
+import { VM_DEACTIVATED } from '../records/vm.ts'
+import type { ApLists } from './ap-list.ts'
+import type { MappedInterrupts } from './mapped-interrupts.ts'
+
+/** The maintenance interrupts of which a flush asks for one at least if something pending did not fit. */
+export const OVERFLOW_INTERRUPTS = HCR_UIE | HCR_NPIE | HCR_VGrp0EIE | HCR_VGrp1EIE
+
+/**
+ * Interrupts whose latch a fold leaves alone, by what their word had when they went into a list register: an edge, which
+ * may have come again meanwhile, and one that went in active, which was not pending there and so was not acknowledged.
+ */
+const KEEPS_LATCH = IRQ_EDGE | IRQ_ACTIVE
+/** Linux 6.1's: of one that went in active too it asks in which state it comes back. */
+const KEEPS_LATCH_61 = IRQ_EDGE
+
+export class VgicV3 {
+  readonly words: Int32Array
+  readonly listRegisters: number
+  /** Where the VM counts the interrupts that {@link mark} marked. */
+  private readonly deactivated: number
+
+  constructor(
+    readonly seam: Seam,
+    readonly apLists: ApLists,
+    readonly mapped: MappedInterrupts,
+  ) {
+    this.words = seam.words
+    this.listRegisters = seam.silicon.config.listRegisters
+    this.deactivated = apLists.place.vm + VM_DEACTIVATED
+  }
+
+  /** vcpu_load: the CPU interface state becomes resident. */
+  load(v: number): void {
+    const { words, seam } = this
+    seam.writeInterface(v, words[v + VCPU_PE], v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
+    words[v + VCPU_LOADED] = 1
+  }
+
+  /** vcpu_put: the shadow becomes authoritative again. */
+  put(v: number): void {
+    const { words, seam } = this
+    seam.readInterface(v, words[v + VCPU_PE], v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
+    words[v + VCPU_LOADED] = 0
+  }
+
+  /** Refreshes the shadow of ICH_VMCR_EL2, which runnable() reads. */
+  saveVmcr(v: number): void {
+    this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, this.words[v + VCPU_PE])
+  }
+
+  /** Fills list registers from the ap_list; with an empty list the hardware is left as it is. */
+  flush(v: number): void {
+    const { words } = this
+    const count = words[v + VCPU_AP_COUNT]
+    if (count !== 0) this.flushSome(v, words[v + VCPU_PE], count)
+  }
+
+  /**
+   * The same for a list that has `count` interrupts, with list registers that are empty. Afterwards the maintenance
+   * interrupt is settled: one that is pending or active alone in them asks for none.
+   */
+  flushSome(v: number, pe: number, count: number): void {
+    if (count === 1) this.flushOnly(v, pe)
+    else this.flushSeveral(v, pe, count)
+  }
+
+  private flushSeveral(v: number, pe: number, count: number): void {
+    if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
+    else this.fill(v, pe, count, HCR_En | HCR_TDIR)
+    this.seam.settleMaintenance(this.words, pe)
+  }
+
+  /** An ap_list of one interrupt, as most are: `fill` without its loop, which would cost as much again. */
+  private flushOnly(v: number, pe: number): void {
+    const { words, apLists } = this
+    const irq = words[v + apLists.list]
+    const word = words[irq]
+    if (!irqStaysOn(word, apLists.targetOf(words, v))) {
+      words[v + VCPU_USED_LRS] = 0
+      return
+    }
+    words[v + VCPU_HCR] = HCR_En | HCR_TDIR
+    words[v + VCPU_USED_LRS] = 1
+    words[v + VCPU_LR_IRQ] = irq
+    const high = this.populate(words, v, irq, word)
+    this.seam.fillOnly(words, v, pe, HCR_En | HCR_TDIR, apLists.intidOf(v, irq), high)
+  }
+
+  /** Which groups are off is worth a read only if that of one could keep the other's interrupts out. */
+  private flushOverflowing(v: number, pe: number, count: number): void {
+    const { apLists, seam } = this
+    const bothGroups = apLists.hasBothGroups(v, count)
+    const off = bothGroups ? ~seam.readVmcr(v, pe) & (VMCR_VENG0 | VMCR_VENG1) : 0
+    apLists.sortPendingFirst(v, off)
+    const next = this.fits(v, count)
+    const overflow = this.overflowInterrupts(v, next, off, bothGroups ? groupSwitches(off) : 0)
+    this.fill(v, pe, next, HCR_En | HCR_TDIR | overflow)
+  }
+
+  /** As Linux 6.1 does it: active interrupts first, and of the maintenance interrupts only underflow. */
+  flushActiveFirst(v: number): void {
+    const { words, listRegisters } = this
+    const count = words[v + VCPU_AP_COUNT]
+    if (count === 0) return
+    if (count > listRegisters) this.apLists.sortActiveFirst(v)
+    const next = this.fits(v, count)
+    this.fill(v, words[v + VCPU_PE], next, next < count ? HCR_En | HCR_UIE : HCR_En)
+  }
+
+  /**
+   * Interrupts from entry `next` of the ap_list on did not fit: an exit when few are left inside, when none of
+   * those inside is pending while one outside is that the guest can take, and when the guest deactivates one outside by
+   * its EOI. With one list register it would always count as underflow. `switches` brings the guest out when it enables
+   * or disables a group, so that those inside are chosen anew.
+   */
+  private overflowInterrupts(v: number, next: number, off: number, switches: number): number {
+    const { words, apLists } = this
+    const list = v + apLists.list
+    const count = words[v + VCPU_AP_COUNT]
+    let hcr = 0
+    for (let i = next; i < count; i++) {
+      const word = words[words[list + i]]
+      if (word & IRQ_ACTIVE) hcr |= HCR_LRENPIE | HCR_UIE
+      else if (irqIsDeliverable(word))
+        hcr |= irqGroupIsOff(word, off) ? switches : switches | HCR_NPIE | HCR_UIE
+    }
+    return this.listRegisters === 1 ? hcr & ~HCR_UIE : hcr
+  }
+
+  /** How many entries of the ap_list fit into the list registers: those that do not belong there need none. */
+  private fits(v: number, count: number): number {
+    const { words, apLists } = this
+    const list = v + apLists.list
+    const index = apLists.targetOf(words, v)
+    let free = this.listRegisters
+    let i = 0
+    for (; i < count && free > 0; i++) if (irqStaysOn(words[words[list + i]], index)) free--
+    return i
+  }
+
+  /** Fills list registers from the first entries of the ap_list and, if any needs one, turns the interface on. */
+  private fill(v: number, pe: number, entries: number, hcr: number): void {
+    const { words, apLists, seam } = this
+    const list = v + apLists.list
+    const index = apLists.targetOf(words, v)
+    let used = 0
+    let status = 0
+    for (let i = 0; i < entries; i++) {
+      const irq = words[list + i]
+      const word = words[irq]
+      if (!irqStaysOn(word, index)) continue
+      const high = this.populate(words, v, irq, word)
+      status |= seam.fillLr(words, pe, used, apLists.intidOf(v, irq), high)
+      words[v + VCPU_LR_IRQ + used] = irq
+      used++
+    }
+    words[v + VCPU_USED_LRS] = used
+    if (used === 0) return
+    words[v + VCPU_HCR] = hcr
+    seam.filled(words, v, pe, hcr, used, status)
+  }
+
+  /**
+   * Puts an interrupt into the upper word of a list register. One that is mapped or level-sensitive is never
+   * pending and active at once: its deactivation must be seen, so that its line is sampled again. For the same
+   * reason a level-sensitive one of software's own asks for a maintenance interrupt at its EOI.
+   */
+  private populate(words: Int32Array, v: number, irq: number, word: number): number {
+    if ((word & (IRQ_HW | IRQ_EDGE)) !== IRQ_EDGE) return this.populateLevelOrMapped(v, irq, word)
+    if (!irqIsPending(word)) return irqListRegister(word)
+    words[irq] = word & ~IRQ_LATCH
+    return irqListRegister(word) | LR_PENDING
+  }
+
+  private populateLevelOrMapped(v: number, irq: number, word: number): number {
+    const high = irqListRegister(word) | (word & IRQ_HW ? this.mapped.pintidOf(v, irq) : LR_EOI)
+    if (word & IRQ_ACTIVE || !irqIsPending(word)) return high
+    if (word & IRQ_EDGE) this.words[irq] = word & ~IRQ_LATCH
+    else if (word & IRQ_HW) this.words[irq] = word & ~IRQ_LINE
+    return high | LR_PENDING
+  }
+
+  /** Brings the list registers back after an exit and takes what is done with off the ap_list. */
+  fold(v: number): void {
+    const { words } = this
+    const used = words[v + VCPU_USED_LRS]
+    if (used !== 0) this.foldSome(v, words[v + VCPU_PE], used)
+    this.prune(v)
+  }
+
+  /** Brings `used` list registers back. */
+  foldSome(v: number, pe: number, used: number): void {
+    const { words } = this
+    if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
+    if (used === 1) this.foldOnly(v, pe)
+    else this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
+    if (words[this.deactivated] !== 0) this.deactivateMarked(v)
+  }
+
+  /** The only list register that was used: `foldLrs` without its loop. */
+  private foldOnly(v: number, pe: number): void {
+    const { words } = this
+    this.foldOne(words, v, words[v + VCPU_LR_IRQ], this.seam.foldOnly(words, v, pe, HCR_TDIR), KEEPS_LATCH)
+    words[v + VCPU_LR_IRQ] = 0
+    words[v + VCPU_USED_LRS] = 0
+    words[v + VCPU_HCR] = 0
+  }
+
+  private prune(v: number): void {
+    const count = this.words[v + VCPU_AP_COUNT]
+    if (count !== 0) this.apLists.prune(v, count)
+  }
+
+  /**
+   * As Linux 6.1 does it: EOIcount is ignored, and software's pending state of a level-sensitive interrupt stays until
+   * the interrupt is inactive.
+   */
+  foldIgnoringEoiCount(v: number): void {
+    const { words, seam } = this
+    const pe = words[v + VCPU_PE]
+    const used = words[v + VCPU_USED_LRS]
+    const hcr = words[v + VCPU_HCR] & HCR_UIE
+    if (used !== 0) this.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1, KEEPS_LATCH_61)
+    this.prune(v)
+  }
+
+  /** A fold that takes the list registers in `empty` for empty, whatever the hardware says. */
+  foldKnowing(v: number, empty: number): void {
+    const { words } = this
+    const pe = words[v + VCPU_PE]
+    const used = words[v + VCPU_USED_LRS]
+    if (used !== 0) this.foldLrs(v, pe, HCR_TDIR, used, empty, 0, KEEPS_LATCH)
+    this.prune(v)
+  }
+
+  /**
+   * Reads the used list registers and leaves them empty, and ICH_HCR_EL2 as `hcr`. Those in `empty`, which took
+   * `reads` reads to know, hold nothing any more and are not read. `keeps` is {@link KEEPS_LATCH}, or Linux 6.1's.
+   */
+  private foldLrs(
+    v: number,
+    pe: number,
+    hcr: number,
+    used: number,
+    empty: number,
+    reads: number,
+    keeps: number,
+  ): void {
+    const { words, seam } = this
+    seam.beginFold(words, pe, hcr, used, empty)
+    let read = reads
+    for (let n = 0; n < used; n++) {
+      const at = lrAt(pe, n)
+      const isEmpty = (empty >> n) & 1
+      this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], isEmpty ? 0 : lrHigh(words, at), keeps)
+      clearLr(words, at)
+      words[v + VCPU_LR_IRQ + n] = 0
+      read += 1 - isEmpty
+    }
+    words[v + VCPU_HCR] = 0
+    words[v + VCPU_USED_LRS] = 0
+    seam.folded(words, v, read, used)
+  }
+
+  private foldOne(words: Int32Array, v: number, irq: number, high: number, keeps: number): void {
+    const word = words[irq]
+    const state = irqStateOf(high)
+    words[irq] = word & keeps ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
+    if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
+  }
+
+  /**
+   * A mapped level-sensitive interrupt that is still pending in its list register, or was deactivated while it
+   * counts as pending: the physical line says whether it is. If it is not, the physical interrupt is made
+   * inactive, so that its next assertion is taken.
+   */
+  private resample(v: number, irq: number, high: number): void {
+    const { words } = this
+    const deactivated = (high & (LR_ACTIVE | LR_PENDING)) === 0 && (words[irq] & IRQ_LINE) !== 0
+    if ((high & LR_PENDING) === 0 && !deactivated) return
+    if (this.mapped.physicalLine(v, irq)) {
+      words[irq] |= IRQ_LINE
+    } else {
+      words[irq] &= ~IRQ_LINE
+      this.mapped.setPhysicalActive(v, irq, false)
+    }
+  }
+
+  /**
+   * The guest has deactivated interrupts that are in no list register: EOIcount says how many. They are the
+   * first active ones after the last that was put into a list register; had they been before it they would
+   * have been inside.
+   */
+  private deactivateCounted(v: number): void {
+    const { words, seam, apLists } = this
+    let count = HCR_EOIcount(seam.readHcr(v, words[v + VCPU_PE]))
+    const list = v + apLists.list
+    const entries = words[v + VCPU_AP_COUNT]
+    const last = words[v + VCPU_LR_IRQ + words[v + VCPU_USED_LRS] - 1]
+    let i = 0
+    while (i < entries && words[list + i] !== last) i++
+    for (i++; i < entries && count > 0; i++) {
+      const irq = words[list + i]
+      if ((words[irq] & IRQ_ACTIVE) === 0) continue
+      this.deactivate(v, irq)
+      count--
+    }
+  }
+
+  /** Interrupts of a vCPU that another one has deactivated while they were active in its guest. */
+  private deactivateMarked(v: number): void {
+    const { words, apLists } = this
+    const list = v + apLists.list
+    for (let i = words[v + VCPU_AP_COUNT] - 1; i >= 0; i--) {
+      const irq = words[list + i]
+      if ((words[irq] & IRQ_DEACTIVATED) === 0) continue
+      words[irq] &= ~IRQ_DEACTIVATED
+      words[this.deactivated]--
+      this.deactivate(v, irq)
+    }
+  }
+
+  /** The guest deactivated an interrupt that is in no list register, so that no hardware has followed. */
+  private deactivate(v: number, irq: number): void {
+    const { words } = this
+    words[irq] &= ~IRQ_ACTIVE
+    if (words[irq] & IRQ_HW) this.mapped.deactivate(v, irq)
+  }
+
+  /**
+   * A trapped write to ICC_DIR_EL1. The interrupt may be on the list of another vCPU, and there in a list
+   * register of a running guest: then that vCPU leaves the guest, and its fold finds the mark.
+   */
+  deactivateByDir(v: number, intid: number): void {
+    const { words, apLists } = this
+    // In EOImode 0 a DIR is ignored.
+    if ((this.seam.readVmcr(v, words[v + VCPU_PE]) & VMCR_VEOIM) === 0) return
+    if (intid >= FIRST_SPI + apLists.place.spiCount) return
+    const irq = apLists.irqOf(v, intid)
+    const owner = irqApListOf(words[irq]) === 0 ? v : apLists.vcpuOf(irqApListOf(words[irq]) - 1)
+    if (words[owner + VCPU_USED_LRS] !== 0) {
+      this.mark(irq)
+      apLists.notify(owner)
+    } else if (words[irq] & IRQ_ACTIVE) {
+      this.deactivate(v, irq)
+      this.prune(owner)
+      if (owner !== v) apLists.notify(owner)
+    }
+  }
+
+  /** Leaves the deactivation to the fold of the vCPU on whose list the interrupt is. */
+  private mark(irq: number): void {
+    const { words } = this
+    if (words[irq] & IRQ_DEACTIVATED) return
+    words[irq] |= IRQ_DEACTIVATED
+    words[this.deactivated]++
+  }
+}
+
+/** The maintenance interrupts by which each group is heard of when it is switched, with the groups `off` disabled. */
+const groupSwitches = (off: number): number =>
+  (off & VMCR_VENG0 ? HCR_VGrp0EIE : HCR_VGrp0DIE) | (off & VMCR_VENG1 ? HCR_VGrp1EIE : HCR_VGrp1DIE)
+
+/**
+ * The word of a level-sensitive interrupt that went in pending, and comes back in a state: unless it is pending still it
+ * was acknowledged. With Linux 6.1 it keeps its latch until it is inactive.
+ */
+const foldedLevel = (word: number, state: number, keeps: number): number =>
+  (word & (state & ~keeps ? ~IRQ_ACTIVE : ~(IRQ_ACTIVE | IRQ_LATCH))) | (state & IRQ_ACTIVE)

@@ -1,0 +1,344 @@
+/**
+ * Scenarios: a GIC, a VM, a design, guests and devices, put together by name and run. A scenario is a recipe;
+ * every run starts a machine of its own from it.
+ */
+import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
+import { FIRST_SPECIAL, FIRST_SPI, intidName } from '../arch/intid.ts'
+import {
+  argumentFunction,
+  argumentNumber,
+  argumentString,
+  argumentWith,
+  configBoolean,
+  configInteger,
+  configList,
+  configOneOf,
+  configOptions,
+  type Fields,
+} from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
+import { type CheckedGicConfig, checkGicConfig, type GicConfig, gicFields } from '../gic/config/config.ts'
+import type { InterruptSetup, VmSetup } from '../hyp/hypervisor.ts'
+import { type GuestProgram, OP_QUIESCE, OP_WORDS } from '../hyp/records/guest-program.ts'
+import { MAX_VCPUS } from '../hyp/records/vgic-irq.ts'
+import { checkDesign } from '../hyp/run/check-design.ts'
+import type { Design } from '../hyp/run/design.ts'
+import { designs } from '../hyp/run/designs.ts'
+import { type HaltPolling, NO_POLLING } from '../hyp/run/halt.ts'
+import { timerIntids } from '../hyp/vgic/arch-timer.ts'
+import { checkGuestFrames, type GuestFramesConfig } from '../hyp/vgic/guest-frames.ts'
+import type { GuestFrames } from '../hyp/vgic/vgic-dist.ts'
+import { DeviceBuilder } from './device-builder.ts'
+import { GuestBuilder } from './guest-builder.ts'
+import { checkLineOwners } from './line-owners.ts'
+import { type Run, type RunOptions, runMachine } from './run.ts'
+import { ScenarioMachine } from './scenario-machine.ts'
+
+/** A VM. */
+export interface VmConfig {
+  /** 1 to 255. vCPU n runs on CPU n modulo the number of CPUs, unless it is migrated. */
+  readonly vcpus: number
+  /** SPIs that the VM has, 0 to 988; default 32. */
+  readonly spis?: number
+  /** Whether it has the virtual and the physical timer, PPIs 27 and 30; default false. */
+  readonly timers?: boolean
+  /** Halt polling, in looks at whether the vCPU is runnable; default off. */
+  readonly haltPolling?: Partial<HaltPolling>
+  /** GICD_CTLR.EnableGrp1 before the guest begins: `'enabled'`, which is the default, or as after `'reset'`. */
+  readonly distributor?: 'enabled' | 'reset'
+  /** Where the guest sees its GIC; see {@link GuestFramesConfig} for the defaults. */
+  readonly frames?: GuestFramesConfig
+}
+
+/** How an interrupt is set up before the guest begins; what is left out is as its comment says. */
+export interface InterruptConfig {
+  /** 0 to 15 for `sgi`, 16 to 31 for `ppi`, from 32 on for `spi`. */
+  readonly intid: number
+  /** The vCPU that an SPI is routed to, or whose SGI or PPI it is; default 0. */
+  readonly vcpu?: number
+  /** Default `'edge'` for SGIs and SPIs, `'level'` for PPIs. SGIs are always edge. */
+  readonly trigger?: 'edge' | 'level'
+  /** Default 1. */
+  readonly group?: 0 | 1
+  /** 0 to 0xff, of which the upper five bits count; default 0xa0. */
+  readonly priority?: number
+  /** Default true. */
+  readonly enabled?: boolean
+  /** The physical SPI that an SPI is mapped to, which the guest's deactivation deactivates; default none. */
+  readonly physical?: number
+}
+
+/** The guest's CPU interface before its first instruction. */
+export interface CpuInterfaceConfig {
+  /** ICC_PMR_EL1; default 0xf0, as Linux has it. */
+  readonly priorityMask?: number
+  /** The groups enabled by `ICC_IGRPEN<n>_EL1`; default both. */
+  readonly groups?: readonly (0 | 1)[]
+}
+
+const vmFields: Fields<VmConfig> = {
+  vcpus: true,
+  spis: true,
+  timers: true,
+  haltPolling: true,
+  distributor: true,
+  frames: true,
+}
+const pollingFields: Fields<HaltPolling> = { limit: true, growStart: true, grow: true, shrink: true }
+const interruptFields: Fields<InterruptConfig> = {
+  intid: true,
+  vcpu: true,
+  trigger: true,
+  group: true,
+  priority: true,
+  enabled: true,
+  physical: true,
+}
+const interfaceFields: Fields<CpuInterfaceConfig> = { priorityMask: true, groups: true }
+
+/** KVM keeps five bits of an interrupt's priority. */
+const PRIORITY_MASK = 0xf8
+
+/** A recipe for machines. Each call returns the scenario itself. */
+export class Scenario {
+  private gicConfig: Omit<GicConfig, 'cpus'> & { cpus?: number } = {}
+  private vmConfig: Required<Omit<VmConfig, 'frames'>> & { haltPolling: HaltPolling; frames: GuestFrames } = {
+    vcpus: 1,
+    spis: 32,
+    timers: false,
+    haltPolling: NO_POLLING,
+    distributor: 'enabled',
+    frames: checkGuestFrames(1),
+  }
+  private chosen: Design = designs.wfiFullPut
+  private readonly interrupts = new Map<string, InterruptSetup>()
+  private readonly interfaces = new Map<number, CpuInterfaceConfig>()
+  private readonly guests = new Map<number, GuestProgram>()
+  private readonly devices: DeviceBuilder[] = []
+
+  /** @internal */
+  constructor(
+    /** What the scenario shows. */
+    readonly name: string,
+  ) {}
+
+  /** The silicon; `cpus` may be left out and is then the number of vCPUs. */
+  gic(config: Partial<GicConfig>): this {
+    this.gicConfig = configOptions<Partial<GicConfig>>('gic', config, gicFields)
+    return this
+  }
+
+  /** The VM; without this call it has one vCPU and 32 SPIs. */
+  vm(config: VmConfig): this {
+    const {
+      vcpus,
+      spis = 32,
+      timers = false,
+      haltPolling = {},
+      distributor = 'enabled',
+      frames = {},
+    } = configOptions('vm', config, vmFields)
+    configOptions('haltPolling', haltPolling, pollingFields)
+    const given = Object.entries(haltPolling).filter(([, value]) => value !== undefined)
+    for (const [name, value] of given) configInteger(`haltPolling.${name}`, value, 0, 1_000_000)
+    this.vmConfig = {
+      vcpus: configInteger('vcpus', vcpus, 1, MAX_VCPUS),
+      spis: configInteger('spis', spis, 0, FIRST_SPECIAL - FIRST_SPI),
+      timers: configBoolean('timers', timers),
+      haltPolling: { ...NO_POLLING, ...Object.fromEntries(given) },
+      distributor: configOneOf('distributor', distributor, ['enabled', 'reset'] as const),
+      frames: checkGuestFrames(vcpus, frames),
+    }
+    return this
+  }
+
+  /** The hypervisor's design; `designs.wfiFullPut` without this call. */
+  design(design: Design): this {
+    this.chosen = checkDesign(design)
+    return this
+  }
+
+  /** Sets an SPI up. One that is not set up is as after reset: a disabled edge of group 1 and priority 0, for vCPU 0. */
+  spi(config: InterruptConfig): this {
+    return this.interrupt('spi', config, FIRST_SPI, 1019, 'edge')
+  }
+
+  /** Sets a vCPU's PPI up. */
+  ppi(config: InterruptConfig): this {
+    return this.interrupt('ppi', config, 16, FIRST_SPI - 1, 'level')
+  }
+
+  /** Sets a vCPU's SGI up. One that is not set up is enabled, of group 1 and priority 0xa0. */
+  sgi(config: InterruptConfig): this {
+    return this.interrupt('sgi', config, 0, 15, 'edge')
+  }
+
+  /** The CPU interface of a vCPU's guest before its first instruction. */
+  cpuInterface(vcpu: number, config: CpuInterfaceConfig): this {
+    argumentNumber('vcpu', vcpu)
+    const { priorityMask = 0xf0, groups = [0, 1] } = configOptions('cpuInterface', config, interfaceFields)
+    configInteger('priorityMask', priorityMask, 0, 0xff)
+    const enabled = configList('groups', groups, 'groups, 0 and 1')
+    for (const [i, group] of enabled.entries()) configInteger(`groups[${i}]`, group, 0, 1)
+    this.interfaces.set(vcpu, { priorityMask, groups: enabled })
+    return this
+  }
+
+  /** The guest of a vCPU. A vCPU without one is done at once. */
+  guest(vcpu: number, write: (guest: GuestBuilder) => unknown): this {
+    argumentNumber('vcpu', vcpu)
+    argumentFunction('write', write, '(guest) => ..., which writes what the guest does')
+    const builder = new GuestBuilder()
+    write(builder)
+    this.guests.set(vcpu, builder.build())
+    return this
+  }
+
+  /** Adds a device. */
+  device(name: string, write: (device: DeviceBuilder) => unknown): this {
+    argumentString('name', name)
+    argumentFunction('write', write, '(device) => ..., which writes what the device does')
+    const builder = new DeviceBuilder(name)
+    write(builder)
+    this.devices.push(builder)
+    return this
+  }
+
+  /** Starts a machine. Throws a `VgicError` with code `config` or `scenario` if the parts do not fit. */
+  machine(): ScenarioMachine {
+    const { vcpus, spis } = this.vmConfig
+    const config = checkGicConfig({
+      spis: this.physicalSpis(),
+      ...this.gicConfig,
+      cpus: this.gicConfig.cpus ?? vcpus,
+    })
+    const devices = this.devices.map((device) => device.build())
+    const setup: VmSetup = {
+      vcpus,
+      spis,
+      timers: this.vmConfig.timers,
+      haltPolling: this.vmConfig.haltPolling,
+      interrupts: [...this.defaults(), ...this.interrupts.values()],
+      vmcr: Array.from({ length: vcpus }, (_, vcpu) => vmcrOf(this.interfaces.get(vcpu) ?? {}, config)),
+      guests: Array.from({ length: vcpus }, (_, vcpu) => this.guests.get(vcpu) ?? new GuestBuilder().build()),
+      enabled: this.vmConfig.distributor === 'enabled',
+      frames: this.vmConfig.frames,
+    }
+    for (const vcpu of this.guests.keys()) this.checkVcpu('A guest', vcpu)
+    for (const vcpu of this.interfaces.keys()) this.checkVcpu('A CPU interface', vcpu)
+    for (const [vcpu, { ops }] of this.guests) {
+      for (let at = 0; at < ops.length; at += OP_WORDS) {
+        if (ops[at] === OP_QUIESCE) this.checkInterrupt('A guest', ops[at + 1], vcpu)
+      }
+    }
+    for (const { intid, vcpu } of setup.interrupts) this.checkInterrupt('An interrupt', intid, vcpu)
+    for (const { name, steps } of devices) {
+      for (const { intid, vcpu, signal } of steps) {
+        if (signal) this.checkVcpu(`Device ${name}`, vcpu)
+        else this.checkInterrupt(`Device ${name}`, intid, vcpu)
+      }
+    }
+    checkLineOwners(setup, devices)
+    return new ScenarioMachine(config, setup, this.chosen, devices)
+  }
+
+  /**
+   * Runs a machine to its end: the vCPUs in turn, a step each; a device or a timer when its time has come, or
+   * when no vCPU can go on; a thread that waits for a PE is given one when another's time slice is over.
+   */
+  run(options: RunOptions = {}): Run {
+    return runMachine(this.machine(), options)
+  }
+
+  private interrupt(
+    kind: 'spi' | 'ppi' | 'sgi',
+    config: InterruptConfig,
+    first: number,
+    last: number,
+    usual: 'edge' | 'level',
+  ): this {
+    configOptions(kind, config, interruptFields)
+    const intid = configInteger('intid', config.intid, first, last)
+    const trigger = configOneOf('trigger', config.trigger ?? usual, ['edge', 'level'] as const)
+    const setup: InterruptSetup = {
+      intid,
+      vcpu: argumentNumber('vcpu', config.vcpu ?? 0),
+      edge: trigger === 'edge' || kind === 'sgi',
+      enabled: configBoolean('enabled', config.enabled ?? true),
+      group: configInteger('group', config.group ?? 1, 0, 1) as 0 | 1,
+      priority: configInteger('priority', config.priority ?? 0xa0, 0, 0xff) & PRIORITY_MASK,
+      physical: config.physical,
+    }
+    const key = intid < FIRST_SPI ? `${setup.vcpu}:${intid}` : `${intid}`
+    if (config.physical !== undefined) this.checkPhysical(config.physical, key, intid)
+    this.interrupts.set(key, setup)
+    return this
+  }
+
+  private checkPhysical(physical: number, key: string, intid: number): void {
+    configInteger('physical', physical, FIRST_SPI, FIRST_SPECIAL - 1)
+    if (intid < FIRST_SPI) {
+      throw new VgicError('config', `${intidName(intid)} cannot be mapped to a physical SPI: map an SPI.`)
+    }
+    for (const [other, interrupt] of this.interrupts) {
+      if (other === key || interrupt.physical !== physical) continue
+      throw new VgicError(
+        'config',
+        `The physical SPI ${physical} is given to SPI ${interrupt.intid} already: choose another.`,
+      )
+    }
+  }
+
+  /** SGIs, and the timers' PPIs, as Linux sets them up. */
+  private defaults(): InterruptSetup[] {
+    const { vcpus, timers } = this.vmConfig
+    const common = { enabled: true, group: 1 as const, priority: 0xa0 }
+    return Array.from({ length: vcpus }, (_, vcpu) => [
+      ...Array.from({ length: 16 }, (_sgi, intid) => ({ intid, vcpu, edge: true, ...common })),
+      ...(timers ? timerIntids.map((intid) => ({ intid, vcpu, edge: false, ...common })) : []),
+    ]).flat()
+  }
+
+  /** As many SPIs of the silicon as the VM's interrupts stand for: state that nothing uses slows exploration. */
+  private physicalSpis(): number {
+    const physical = Array.from(this.interrupts.values(), (interrupt) => interrupt.physical ?? 0)
+    return Math.max(FIRST_SPI - 1, ...physical) - FIRST_SPI + 1
+  }
+
+  private checkVcpu(who: string, vcpu: number): void {
+    if (Number.isInteger(vcpu) && vcpu >= 0 && vcpu < this.vmConfig.vcpus) return
+    throw new VgicError(
+      'scenario',
+      `${who} names vCPU ${vcpu}, but the VM has ${this.vmConfig.vcpus}: raise vcpus.`,
+    )
+  }
+
+  private checkInterrupt(who: string, intid: number, vcpu: number): void {
+    this.checkVcpu(who, vcpu)
+    const { spis } = this.vmConfig
+    const end = FIRST_SPI + spis
+    if (intid < end) return
+    const has = spis === 0 ? 'no SPIs' : `SPIs up to ${end - 1}`
+    throw new VgicError('scenario', `${who} names SPI ${intid}, but the VM has ${has}: raise spis.`)
+  }
+}
+
+/** Throws an `argument` error for what is no scenario. */
+export function checkScenario(scenario: Scenario): Scenario {
+  return argumentWith('scenario', scenario, 'machine', 'what scenario() returns')
+}
+
+/** The minimum binary points, the mask and the enables; the silicon completes it when it is loaded. */
+function vmcrOf(
+  { priorityMask = 0xf0, groups = [0, 1] }: CpuInterfaceConfig,
+  config: CheckedGicConfig,
+): number {
+  const minimum = 7 - config.preemptionBits
+  const enables = (groups.includes(0) ? VMCR_VENG0 : 0) | (groups.includes(1) ? VMCR_VENG1 : 0)
+  return (priorityMask << 24) | (minimum << 21) | ((minimum + 1) << 18) | enables
+}
+
+/** Begins a scenario; the name says what it shows. */
+export function scenario(name: string): Scenario {
+  return new Scenario(argumentString('name', name))
+}

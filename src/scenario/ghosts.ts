@@ -1,0 +1,123 @@
+/**
+ * What the invariants remember and no part of the machine does: the guest's ICH_VMCR_EL2 as it last was in the
+ * hardware while the guest ran, and the edges that the guest has not acknowledged yet.
+ */
+import { ICH_VMCR_VIEW } from '../arch/ich-registers.ts'
+import { FIRST_SPI } from '../arch/intid.ts'
+import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
+import { OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
+import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
+import { VCPU_FAULT_IPA, VCPU_INDEX, VCPU_IRQ, VCPU_PE } from '../hyp/records/vcpu.ts'
+import { IRQ_EDGE } from '../hyp/records/vgic-irq.ts'
+import { type RecordType, recordType } from '../state/layout.ts'
+
+/** Where it is kept. */
+export const ghostRecord = ({ vcpus, spis }: VmSetup): RecordType =>
+  recordType('ghost', [
+    { name: 'vmcr of vcpu[<n>]', at: 0, count: vcpus, class: 'authoritative', view: ICH_VMCR_VIEW },
+    { name: 'edges of vcpu[<n>]', at: vcpus, count: vcpus, class: 'authoritative' },
+    {
+      name: 'edges of SPI <n>',
+      n: (i) => `${FIRST_SPI + 32 * i} to ${FIRST_SPI + 32 * i + 31}`,
+      at: 2 * vcpus,
+      count: Math.max(Math.ceil(spis / 32), 1),
+      class: 'authoritative',
+    },
+  ])
+
+export class Ghosts {
+  private readonly words: Int32Array
+  /** Hears of each acknowledge of a guest; null if nobody listens. */
+  observer: ((v: number, intid: number) => void) | null = null
+  /** Bitmaps of edges: a word for each vCPU's private interrupts, then the SPIs. */
+  private readonly edges: number
+  /** Their words. */
+  readonly first: number
+  readonly end: number
+
+  constructor(
+    private readonly hypervisor: Hypervisor,
+    private readonly at: number,
+  ) {
+    this.words = hypervisor.words
+    this.edges = at + hypervisor.place.vcpuCount
+    this.first = at
+    this.end = at + ghostRecord(hypervisor.setup).size
+    for (let i = 0; i < hypervisor.place.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
+  }
+
+  /** ICH_VMCR_EL2 as the guest of a vCPU would see it. */
+  vmcrOf(v: number): number {
+    return this.words[this.at + this.words[v + VCPU_INDEX]]
+  }
+
+  /** Takes a step of a vCPU's guest, which may change its mask, or acknowledge an edge. */
+  stepGuest(v: number): number {
+    const { words, hypervisor } = this
+    const pe = words[v + VCPU_PE]
+    const [pc, depth] = [words[v + GUEST_PC], words[v + GUEST_DEPTH]]
+    const { ops } = hypervisor.setup.guests[words[v + VCPU_INDEX]]
+    const exit = hypervisor.stepGuest(v)
+    words[this.at + words[v + VCPU_INDEX]] = hypervisor.silicon.ich.readVmcr(pe)
+    const done = words[v + GUEST_PC] === pc + 1 && words[v + GUEST_DEPTH] === depth
+    if (done && ops[pc * OP_WORDS] === OP_ACK) {
+      this.acknowledged(v, words[v + GUEST_VALUE])
+      this.observer?.(v, words[v + GUEST_VALUE])
+    }
+    return exit
+  }
+
+  /**
+   * Takes a step of a vCPU's thread. It may do a write of the guest to ICPENDR: edges that the guest itself has cleared
+   * are not lost.
+   */
+  stepThread(v: number): number {
+    const { hypervisor } = this
+    const cleared = hypervisor.mmio.clearedEdges(v)
+    const before = hypervisor.words[v + VCPU_FAULT_IPA]
+    const result = hypervisor.runLoop.step(v)
+    const isDone = before !== 0 && hypervisor.words[v + VCPU_FAULT_IPA] === 0
+    if (isDone) for (const irq of cleared) this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
+    return result
+  }
+
+  /** A device has raised the line of an interrupt: an edge that the guest is to acknowledge. */
+  injected(irq: number): void {
+    if (this.words[irq] & IRQ_EDGE) this.words[this.wordOf(irq)] |= 1 << this.bitOf(irq)
+  }
+
+  /** The guest of a vCPU has acknowledged an INTID. */
+  private acknowledged(v: number, intid: number): void {
+    if (intid >= FIRST_SPI + this.hypervisor.place.spiCount) return
+    const irq = this.hypervisor.apLists.irqOf(v, intid)
+    this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
+  }
+
+  /** The private interrupts of a vCPU whose edges wait for the guest's acknowledge, as a bitmap. */
+  privateEdges(index: number): number {
+    return this.words[this.edges + index]
+  }
+
+  /** The same for SPIs 32 + 32 n to 63 + 32 n. */
+  spiEdges(n: number): number {
+    return this.words[this.edges + this.hypervisor.place.vcpuCount + n]
+  }
+
+  /** Whether an edge of an interrupt waits for the guest's acknowledge. */
+  isOutstanding(irq: number): boolean {
+    return ((this.words[this.wordOf(irq)] >>> this.bitOf(irq)) & 1) === 1
+  }
+
+  /** The word that says so. */
+  wordOf(irq: number): number {
+    const { place } = this.hypervisor
+    if (irq >= place.spis) return this.edges + place.vcpuCount + ((irq - place.spis) >> 5)
+    return this.edges + Math.floor((irq - place.vcpus) / place.vcpuSize)
+  }
+
+  private bitOf(irq: number): number {
+    const { place } = this.hypervisor
+    if (irq >= place.spis) return (irq - place.spis) & 31
+    return ((irq - place.vcpus) % place.vcpuSize) - VCPU_IRQ
+  }
+}

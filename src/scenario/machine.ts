@@ -1,0 +1,426 @@
+/**
+ * A scenario's machine: a hypervisor with its VM, and the devices. Its actors are the vCPUs and the devices, and
+ * its environment what happens to them: timers that expire, preemptions, ticks, migrations. Whoever drives it
+ * decides which of them takes the next step.
+ */
+
+import { argumentInteger, shown } from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
+import type { CheckedGicConfig } from '../gic/config/config.ts'
+import { postRequest } from '../hyp/host/kick.ts'
+import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
+import { digestOf } from '../hyp/recipe.ts'
+import { REQ_SIGNAL, VCPU_LAST_CPU, VCPU_PE } from '../hyp/records/vcpu.ts'
+import { setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
+import { VM_TIME } from '../hyp/records/vm.ts'
+import type { Design } from '../hyp/run/design.ts'
+import { ENDED, stepNames } from '../hyp/run/program.ts'
+import {
+  THREAD_ENDED,
+  THREAD_IN_GUEST,
+  THREAD_SLEEPS,
+  THREAD_WAITS_FOR_CPU,
+  THREAD_WAITS_FOR_VCPUS,
+} from '../hyp/run/run-loop.ts'
+import type { ImageBytes } from '../state/image.ts'
+import { type RecordType, recordType } from '../state/layout.ts'
+import type { Difference } from '../state/machine-state.ts'
+import type { DeviceProgram, DeviceStep } from './device-builder.ts'
+import { Ghosts, ghostRecord } from './ghosts.ts'
+
+/** Whoever can take steps. */
+export interface Actor {
+  /** What it is. `timer`, `preempt`, `tick` and `migrate` are the environment's. */
+  readonly kind: 'vcpu' | 'device' | 'timer' | 'preempt' | 'tick' | 'migrate'
+  /** Which vCPU it is or concerns, or which device, from 0. */
+  readonly index: number
+  /** For a timer 0 virtual, 1 physical, 2 a WFIT's timeout; for a migration the CPU. */
+  readonly detail: number
+  /** `vcpu0`, the device's name, or what happens: `preempt vcpu0`. */
+  readonly name: string
+}
+
+/** What an actor can do: take a step, nothing until somebody else does something, or nothing any more. */
+export type ActorState = 'ready' | 'asleep' | 'done'
+
+/** Words of a device: the next step of its program, where in the injection's steps it is, and for which vCPU. */
+const DEVICE_PC = 0
+const DEVICE_INJECT = 1
+const DEVICE_TARGET = 2
+export const DEVICE_WORDS = 3
+
+/** The devices' record; `stepAt` names the design's step at a program counter. */
+const deviceRecord = (devices: readonly DeviceProgram[], stepAt: (pc: number) => string): RecordType =>
+  recordType({ name: 'device <n>', n: (index) => devices[index]?.name ?? index }, [
+    {
+      name: 'pc',
+      at: DEVICE_PC,
+      class: 'authoritative',
+      means: (pc, index) => `${pc}: ${devices[index]?.steps[pc]?.name ?? 'done'}`,
+    },
+    {
+      name: 'inject',
+      at: DEVICE_INJECT,
+      class: 'authoritative',
+      means: (pc) => (pc === 0 ? 'none' : stepAt(pc)),
+    },
+    { name: 'target', at: DEVICE_TARGET, class: 'normalised', means: 'record' },
+  ])
+
+const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
+
+/** Its parts, its actors and the steps that they take; scenario-machine.ts has what people look at. */
+export class Machine {
+  /** vCPUs first, then devices. */
+  readonly actors: readonly Actor[]
+  /** What happens to the vCPUs: timers, then preemptions, ticks and migrations of each. */
+  readonly environment: readonly Actor[]
+  /** @internal */
+  readonly hypervisor: Hypervisor
+  /** @internal */
+  readonly ghosts: Ghosts
+  /** @internal */
+  readonly digest: number
+  private readonly devicePlace: number
+  private readonly deviceSize: number
+  private readonly now: number
+
+  /** @internal */
+  constructor(
+    config: CheckedGicConfig,
+    /** @internal */
+    readonly setup: VmSetup,
+    design: Design,
+    protected readonly devices: readonly DeviceProgram[],
+  ) {
+    const ghosts = ghostRecord(setup)
+    const device = deviceRecord(devices, (pc) => stepNames(this.hypervisor.runLoop.program)[pc])
+    const surroundings = [[device, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
+    this.digest = digestOf(setup, design, devices)
+    this.hypervisor = new Hypervisor(config, setup, design, surroundings, this.digest)
+    const { layout } = this.hypervisor.state
+    this.devicePlace = layout.baseOf(device)
+    this.deviceSize = device.size
+    this.now = this.hypervisor.place.vm + VM_TIME
+    this.ghosts = new Ghosts(this.hypervisor, layout.baseOf(ghosts))
+    const vcpus = Array.from({ length: setup.vcpus }, (_, index) => index)
+    this.actors = [
+      ...vcpus.map((index) => ({ kind: 'vcpu' as const, index, detail: 0, name: `vcpu${index}` })),
+      ...devices.map(({ name }, index) => ({ kind: 'device' as const, index, detail: 0, name })),
+    ]
+    this.environment = vcpus.flatMap((index): Actor[] => [
+      ...timerNames.map((timer, detail) => ({
+        kind: 'timer' as const,
+        index,
+        detail,
+        name: `${timer} of vcpu${index}`,
+      })),
+      { kind: 'preempt', index, detail: 0, name: `preempt vcpu${index}` },
+      { kind: 'tick', index, detail: 0, name: `tick of vcpu${index}` },
+      ...Array.from({ length: config.cpus }, (_, cpu) => ({
+        kind: 'migrate' as const,
+        index,
+        detail: cpu,
+        name: `migrate vcpu${index} to cpu${cpu}`,
+      })),
+    ])
+  }
+
+  /** Virtual time: how many steps were taken, and what was let pass. */
+  get time(): number {
+    return timeOf(this.hypervisor.words, this.now)
+  }
+
+  /** A copy of the whole state. */
+  snapshot(): ArrayBuffer {
+    return this.hypervisor.state.snapshot()
+  }
+
+  /** Goes back to a snapshot of this scenario's machine. Throws a `VgicError` for any other image. */
+  restore(image: ImageBytes): void {
+    this.hypervisor.state.restore(image)
+  }
+
+  /** A 53-bit hash of the state without counters and the clock: equal states have equal hashes. */
+  hash(): number {
+    return this.hypervisor.state.hash()
+  }
+
+  /** What changed since a snapshot, a register field at a time; program counters as steps, handles by name. */
+  diff(image: ImageBytes): Difference[] {
+    return this.hypervisor.state.diff(image)
+  }
+
+  /** What an actor can do. */
+  stateOf(actor: Actor): ActorState {
+    const { hypervisor } = this
+    const { kind, index, detail } = this.checked(actor)
+    switch (kind) {
+      case 'vcpu':
+        return this.vcpuState(hypervisor.vcpu(index))
+      case 'device':
+        return this.nextDeviceStep(index) ? 'ready' : 'done'
+      case 'timer':
+        return hypervisor.timers.isArmed(hypervisor.vcpu(index), detail) ? 'ready' : 'asleep'
+      case 'preempt':
+        return hypervisor.scheduler.canPreempt(hypervisor.vcpu(index)) ? 'ready' : 'asleep'
+      case 'tick':
+        return this.canTick(hypervisor.vcpu(index)) ? 'ready' : 'asleep'
+      case 'migrate':
+        return this.canMigrate(hypervisor.vcpu(index), detail) ? 'ready' : 'asleep'
+    }
+  }
+
+  /** When a device's next step, or a timer's expiry, is due in a plain run; undefined if it has no time. */
+  dueAt(actor: Actor): number | undefined {
+    const { hypervisor } = this
+    const { kind, index, detail } = this.checked(actor)
+    if (kind === 'timer') return hypervisor.timers.deadline(hypervisor.vcpu(index), detail)
+    return kind === 'device' ? this.nextDeviceStep(index)?.notBefore : undefined
+  }
+
+  /** Takes one step of an actor; nothing if it is not ready. */
+  step(actor: Actor): void {
+    if (this.stateOf(actor) === 'ready') this.perform(actor)
+  }
+
+  /**
+   * Takes one step of an actor that is ready.
+   *
+   * @internal
+   */
+  perform(actor: Actor): void {
+    const { hypervisor } = this
+    const { kind, index, detail } = actor
+    tick(hypervisor.words, this.now)
+    switch (kind) {
+      case 'vcpu':
+        this.stepVcpu(hypervisor.vcpu(index))
+        return
+      case 'device':
+        this.stepDevice(index)
+        return
+      case 'timer':
+        hypervisor.timers.expire(hypervisor.vcpu(index), detail)
+        return
+      case 'preempt':
+        hypervisor.scheduler.preempt(hypervisor.vcpu(index))
+        return
+      case 'tick':
+        hypervisor.hostInterrupts.tick(hypervisor.words[hypervisor.vcpu(index) + VCPU_PE])
+        return
+      case 'migrate':
+        hypervisor.scheduler.switchIn(hypervisor.vcpu(index), detail)
+    }
+  }
+
+  /**
+   * Takes one step of a vCPU's thread, which must be at one, and returns its result.
+   *
+   * @internal
+   */
+  stepThread({ index }: Actor): number {
+    tick(this.hypervisor.words, this.now)
+    return this.ghosts.stepThread(this.hypervisor.vcpu(index))
+  }
+
+  /**
+   * Makes the machine independent of time, which is no part of the state: halt polling's windows, which follow how
+   * long halts take, stay open.
+   *
+   * @internal
+   */
+  prepareExploration(): void {
+    this.hypervisor.halt.adapts = false
+    this.hypervisor.halt.openWindows()
+  }
+
+  /** Lets time pass until something is due; it does not go back. */
+  passTime(until: number): void {
+    argumentInteger('until', until, 0, Number.MAX_SAFE_INTEGER)
+    setTime(this.hypervisor.words, this.now, Math.max(this.time, until))
+  }
+
+  /**
+   * The next step of a device; undefined when it is done.
+   *
+   * @internal
+   */
+  nextDeviceStep(index: number): DeviceStep | undefined {
+    return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
+  }
+
+  /**
+   * Where a device is in the steps of its injection, as a program counter of the design; 0 between two.
+   *
+   * @internal
+   */
+  injectionOf(index: number): number {
+    return this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT]
+  }
+
+  /**
+   * Whether an unfinished injection will yet notify a vCPU.
+   *
+   * @internal
+   */
+  injectsFor(v: number): boolean {
+    for (let i = 0; i < this.devices.length; i++) {
+      if (this.hypervisor.words[this.deviceOf(i) + DEVICE_TARGET] === v) return true
+    }
+    return false
+  }
+
+  /**
+   * In a state, the interrupt whose line a device's next step moves.
+   *
+   * @internal
+   */
+  inputOf(index: number, words: Int32Array): number {
+    const { intid, vcpu } = this.devices[index].steps[words[this.deviceOf(index) + DEVICE_PC]]
+    return this.hypervisor.apLists.irqOf(this.hypervisor.vcpu(vcpu), intid)
+  }
+
+  /**
+   * The vCPU that a device's last step has notified, if it queued nothing; 0 if none. `before` is the state before it: a
+   * target that it has found itself is in the state now.
+   *
+   * @internal
+   */
+  notifiedBy(index: number, before: Int32Array): number {
+    const device = this.deviceOf(index)
+    const { signal, vcpu } = this.devices[index].steps[before[device + DEVICE_PC]]
+    if (signal) return this.hypervisor.vcpu(vcpu)
+    return before[device + DEVICE_TARGET] || this.hypervisor.words[device + DEVICE_TARGET]
+  }
+
+  /**
+   * The record of a device.
+   *
+   * @internal
+   */
+  deviceOf(index: number): number {
+    return this.devicePlace + index * this.deviceSize
+  }
+
+  /** An actor, after making sure that it is one of this machine's or equal to one. */
+  protected checked(actor: Actor): Actor {
+    return typeof actor === 'object' && actor !== null && this.has(actor) ? actor : refuseActor(actor)
+  }
+
+  private has({ kind, index, detail }: Actor): boolean {
+    const { config } = this.hypervisor
+    const count = kind === 'device' ? this.devices.length : this.setup.vcpus
+    if (!Number.isInteger(index) || index < 0 || index >= count) return false
+    if (kind === 'timer') return Number.isInteger(detail) && detail >= 0 && detail < timerNames.length
+    if (kind === 'migrate') return Number.isInteger(detail) && detail >= 0 && detail < config.cpus
+    return kind === 'vcpu' || kind === 'device' || kind === 'preempt' || kind === 'tick'
+  }
+
+  private vcpuState(v: number): ActorState {
+    const { runLoop, guest, scheduler, words } = this.hypervisor
+    switch (runLoop.threadState(v)) {
+      case THREAD_ENDED:
+        return 'done'
+      case THREAD_SLEEPS:
+        return 'asleep'
+      case THREAD_WAITS_FOR_VCPUS:
+        return this.isWanted(words[v + VCPU_LAST_CPU]) ? 'ready' : 'asleep'
+      case THREAD_IN_GUEST:
+        return guest.isWaiting(v) ? 'asleep' : 'ready'
+      case THREAD_WAITS_FOR_CPU:
+        return scheduler.current(words[v + VCPU_LAST_CPU]) === 0 && !runLoop.waitsForVcpus(v)
+          ? 'ready'
+          : 'asleep'
+      default:
+        return 'ready'
+    }
+  }
+
+  /** Whether the host's tick can interrupt a guest: it runs, and no tick is on the way. */
+  private canTick(v: number): boolean {
+    const { runLoop, hostInterrupts, words } = this.hypervisor
+    return runLoop.threadState(v) === THREAD_IN_GUEST && !hostInterrupts.isTicking(words[v + VCPU_PE])
+  }
+
+  /** Whether a thread that waits for a PE can get another than its last one. */
+  private canMigrate(v: number, cpu: number): boolean {
+    const { runLoop, scheduler, words } = this.hypervisor
+    if (runLoop.threadState(v) !== THREAD_WAITS_FOR_CPU) return false
+    return scheduler.current(cpu) === 0 && cpu !== words[v + VCPU_LAST_CPU]
+  }
+
+  /** Whether a thread that could go on waits for a CPU. */
+  private isWanted(cpu: number): boolean {
+    const { words, runLoop, scheduler, place } = this.hypervisor
+    for (let i = 0; i < place.vcpuCount; i++) {
+      const v = this.hypervisor.vcpu(i)
+      if (words[v + VCPU_LAST_CPU] === cpu && scheduler.wantsCpu(v) && !runLoop.waitsForVcpus(v)) return true
+    }
+    return false
+  }
+
+  /**
+   * A thread that waits for its PE, and finds it free, gets it in a step of its own. One that waits for other vCPUs
+   * sleeps (KVM's vcpu_req_sleep), which is of interest only if another thread wants its PE: then it gives it up.
+   */
+  private stepVcpu(v: number): void {
+    const { hypervisor } = this
+    const { runLoop, scheduler, words } = hypervisor
+    if (words[v + VCPU_PE] === 0) {
+      scheduler.switchIn(v, words[v + VCPU_LAST_CPU])
+    } else if (runLoop.threadState(v) === THREAD_IN_GUEST) {
+      this.ghosts.stepGuest(v)
+    } else if (runLoop.threadState(v) === THREAD_WAITS_FOR_VCPUS) {
+      scheduler.switchOut(v)
+    } else {
+      this.ghosts.stepThread(v)
+    }
+  }
+
+  /** One step of an injection, in the order that the design has. A mapped SPI's line is the distributor's, not ours. */
+  private stepDevice(index: number): void {
+    const { words, injection, mapped, runLoop } = this.hypervisor
+    const next = this.nextDeviceStep(index)
+    if (!next) return
+    if (next.signal) {
+      this.signal(index, this.hypervisor.vcpu(next.vcpu))
+      return
+    }
+    const irq = this.inputOf(index, words)
+    if (mapped.isMappedSpi(irq)) {
+      this.driveMapped(index, irq, next)
+      return
+    }
+    const device = this.deviceOf(index)
+    const pc = words[device + DEVICE_INJECT] || runLoop.program.inject
+    const target = injection.step(pc, irq, next.levels, words[device + DEVICE_TARGET])
+    if (injection.queues(pc) && next.levels.includes(1)) this.ghosts.injected(irq)
+    const after = injection.after(pc, target)
+    words[device + DEVICE_INJECT] = after
+    words[device + DEVICE_TARGET] = after === ENDED ? 0 : target
+    if (after === ENDED) words[device + DEVICE_PC]++
+  }
+
+  private driveMapped(index: number, irq: number, { levels }: DeviceStep): void {
+    for (const level of levels) {
+      this.hypervisor.mapped.setInput(irq, level)
+      if (level === 1) this.ghosts.injected(irq)
+    }
+    this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]++
+  }
+
+  private signal(index: number, v: number): void {
+    const { words, kicks } = this.hypervisor
+    postRequest(words, v, REQ_SIGNAL)
+    kicks.kick(v)
+    words[this.deviceOf(index) + DEVICE_PC]++
+  }
+}
+
+function refuseActor(actor: unknown): never {
+  throw new VgicError(
+    'argument',
+    `actor must be one of this machine's actors or of its environment, but is ${shown(actor)}.`,
+  )
+}

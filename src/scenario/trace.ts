@@ -1,0 +1,237 @@
+/** Taking a step and telling what happened: for timelines, and for whoever wants to look. */
+import { FIRST_SPI, intidName } from '../arch/intid.ts'
+import { registerByEncoding } from '../arch/register-value.ts'
+import { ESR_WnR } from '../arch/syndrome.ts'
+import { PHYSICAL_INTERFACE } from '../gic/cpu-interface/cpu-interface.ts'
+import { MAINTENANCE_PPI } from '../gic/cpu-interface/output-lines.ts'
+import { TICK_PPI } from '../hyp/host/host-gic.ts'
+import { KICK_SGI } from '../hyp/host/kick.ts'
+import type { CrossingKind } from '../hyp/host/seam.ts'
+import { COST_STRIDE } from '../hyp/records/cost-row.ts'
+import { exitNames } from '../hyp/records/exits.ts'
+import {
+  type GuestProgram,
+  OP_ACK,
+  OP_MMIO_READ,
+  OP_MMIO_WRITE,
+  OP_READ,
+  OP_WORDS,
+} from '../hyp/records/guest-program.ts'
+import { GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
+import { VCPU_COST, VCPU_ESR, VCPU_FAULT_IPA, VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../hyp/records/vcpu.ts'
+import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from '../hyp/run/run-loop.ts'
+import type { Actor, Machine } from './machine.ts'
+
+/** A crossing of the seam between the hypervisor and the silicon. */
+export interface Access {
+  /** Which way. */
+  readonly direction: 'read' | 'write'
+  /** A system register, or a register in the distributor's or a redistributor's frame. */
+  readonly kind: CrossingKind
+  /** The system register's encoding, or the address. */
+  readonly register: number
+  /** What it is called. */
+  readonly name: string
+  /** Bits 31:0 of the value, signed. */
+  readonly low: number
+  /** Bits 63:32 of the value, signed. */
+  readonly high: number
+}
+
+/** KVM's wfx trace event. */
+export interface WfxEvent {
+  /** The instruction that the guest left for. */
+  readonly instruction: 'WFI' | 'WFE' | 'WFIT' | 'WFET'
+  /** The guest's program counter: which of its operations it was. */
+  readonly pc: number
+}
+
+/** A step that was taken. */
+export interface StepEvent {
+  /** Virtual time before it. */
+  readonly time: number
+  /** Who took it. */
+  readonly actor: Actor
+  /** Where the step belongs: `wfi/halt`, `guest`, or nothing for what is no list of steps. */
+  readonly place: string
+  /** What was done. */
+  readonly what: string
+  /** The INTID that the guest acknowledged in this step, 1023 included. */
+  readonly acknowledged?: number
+  /** What the guest read in this step, bits 31:0; of an MMIO access that left the guest, in the step that does it. */
+  readonly value?: number
+  /** The wfx trace event of a step in which the guest left for one of these instructions. */
+  readonly wfx?: WfxEvent
+  /** The seam's crossings, in order. */
+  readonly accesses: readonly Access[]
+  /** List registers of the vCPU's PE that the guest changed, by number. */
+  readonly listRegisters: readonly ListRegisterChange[]
+}
+
+/** A list register before and after a step of the guest. */
+export interface ListRegisterChange {
+  /** n of `ICH_LR<n>_EL2`. */
+  readonly number: number
+  /** Its two halves before, signed. */
+  readonly before: readonly [low: number, high: number]
+  /** Its two halves after. */
+  readonly after: readonly [low: number, high: number]
+}
+
+type Told = Omit<StepEvent, 'time' | 'actor' | 'accesses'>
+
+/** Takes one step of an actor, which must be ready, and tells what happened. */
+export function traceStep(machine: Machine, actor: Actor): StepEvent {
+  const { seam, silicon } = machine.hypervisor
+  const { mmio } = silicon
+  const { time } = machine
+  const accesses: Access[] = []
+  seam.observer = (kind, isRead, register, low, high) => {
+    const name = kind === 'sysreg' ? registerByEncoding(register).name : (mmio.nameOf(register) ?? '')
+    accesses.push({ direction: isRead ? 'read' : 'write', kind, register, name, low, high })
+  }
+  try {
+    return { time, actor, accesses, ...tell(machine, actor) }
+  } finally {
+    seam.observer = null
+  }
+}
+
+function tell(machine: Machine, actor: Actor): Told {
+  const told = actor.kind === 'vcpu' ? vcpuStep(machine, actor) : otherStep(machine, actor)
+  if (!told) machine.step(actor)
+  return told ?? { place: '', what: actor.name, listRegisters: [] }
+}
+
+function otherStep(machine: Machine, actor: Actor): Told | undefined {
+  if (actor.kind !== 'device') return undefined
+  const what = deviceStep(machine, actor.index)
+  machine.step(actor)
+  return { place: '', what, listRegisters: [] }
+}
+
+/** What a device does next: it moves a line, which is the `queue` of an injection, or does another step of one. */
+function deviceStep(machine: Machine, index: number): string {
+  const { injection, mapped, runLoop, words } = machine.hypervisor
+  const next = machine.nextDeviceStep(index)
+  const pc = machine.injectionOf(index) || runLoop.program.inject
+  const moves = next?.signal || injection.queues(pc) || mapped.isMappedSpi(machine.inputOf(index, words))
+  return moves ? (next?.name ?? '') : lastPart(runLoop.program.paths[pc])
+}
+
+function vcpuStep(machine: Machine, actor: Actor): Told {
+  const { hypervisor } = machine
+  const { words, runLoop, silicon } = hypervisor
+  const v = hypervisor.vcpu(actor.index)
+  if (words[v + VCPU_PE] === 0) {
+    machine.step(actor)
+    return { place: '', what: `gets cpu${silicon.cpuOf(words[v + VCPU_PE])}`, listRegisters: [] }
+  }
+  switch (runLoop.threadState(v)) {
+    case THREAD_IN_GUEST:
+      return guestStep(machine, actor, v)
+    case THREAD_WAITS_FOR_VCPUS:
+      machine.step(actor)
+      return { place: '', what: 'gives its cpu up, and waits for other vCPUs', listRegisters: [] }
+    default:
+      return threadStep(machine, actor, v)
+  }
+}
+
+function threadStep(machine: Machine, actor: Actor, v: number): Told {
+  const { words, runLoop } = machine.hypervisor
+  const { paths, steps } = runLoop.program
+  const pc = words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]
+  const accesses = words[v + VCPU_FAULT_IPA] !== 0
+  const reads = (words[v + VCPU_ESR] & ESR_WnR) === 0
+  const result = machine.stepThread(actor)
+  const hasRead = accesses && reads && words[v + VCPU_FAULT_IPA] === 0
+  const path = paths[pc].split('/')
+  const name = path.pop() ?? ''
+  const outcome = steps[pc]?.outcomes[result]
+  const done = name === 'guest' ? 'enters the guest' : outcome === undefined ? name : `${name} ${outcome}`
+  const told = { place: path.join('/'), listRegisters: [] }
+  if (!hasRead) return { ...told, what: done }
+  const value = words[v + GUEST_VALUE] >>> 0
+  return { ...told, what: `${done} = 0x${value.toString(16)}`, value }
+}
+
+function guestStep(machine: Machine, actor: Actor, v: number): Told {
+  const { words, silicon, guest, setup } = machine.hypervisor
+  const pe = words[v + VCPU_PE]
+  const program = setup.guests[actor.index]
+  const before = listRegistersOf(machine, pe)
+  const at = words[v + GUEST_PC]
+  const doing = guest.next(v, program)
+  const cause = physicalInterrupt(machine, v)
+  machine.step(actor)
+  const left = !silicon.pcpu.isInGuest(pe)
+  const exit = left
+    ? exitNames[(words[v + VCPU_COST] - machine.hypervisor.place.costTable) / COST_STRIDE]
+    : undefined
+  const listRegisters = left ? [] : changes(before, listRegistersOf(machine, pe))
+  const suffix = exit === undefined ? '' : ` -> exit (${exit})`
+  if (cause !== undefined) return { place: 'guest', what: `interrupted by ${cause}${suffix}`, listRegisters }
+  if (doing !== 'operation') return { place: 'guest', what: `takes a virtual ${doing}`, listRegisters }
+  const what = `${operationName(machine, program, at)}${suffix}`
+  if (exit === 'wfi' || exit === 'wfe') {
+    return {
+      place: 'guest',
+      what,
+      wfx: { instruction: wfxNames[words[v + VCPU_ESR] & 3], pc: at },
+      listRegisters,
+    }
+  }
+  const op = program.ops[at * OP_WORDS]
+  if (left || (op !== OP_ACK && op !== OP_READ)) return { place: 'guest', what, listRegisters }
+  const value = words[v + GUEST_VALUE] >>> 0
+  if (op === OP_READ) return { place: 'guest', what, value, listRegisters }
+  return { place: 'guest', what: `${what} = ${intidName(value)}`, acknowledged: value, value, listRegisters }
+}
+
+/** What an operation is called; an access to the emulated GIC by its register. */
+function operationName({ hypervisor }: Machine, { ops, names }: GuestProgram, at: number): string {
+  const op = at * OP_WORDS
+  if (ops[op] !== OP_MMIO_READ && ops[op] !== OP_MMIO_WRITE) return names[at]
+  const address = ops[op + 3] * 0x1_0000_0000 + (ops[op + 2] >>> 0)
+  const register = hypervisor.mmio.nameOf(address)
+  return register === undefined ? names[at] : names[at].replace(/\d bytes? at 0x[0-9a-f]+/, register)
+}
+
+/** What interrupts the guest next, for the host. */
+function physicalInterrupt({ hypervisor }: Machine, v: number): string | undefined {
+  const { words, guest, silicon } = hypervisor
+  if (!guest.isInterrupted(v)) return undefined
+  const intid = silicon.icc.readHppir1(words[v + VCPU_PE] + PHYSICAL_INTERFACE)
+  if (intid >= FIRST_SPI) return 'its device'
+  return hostInterruptNames[intid] ?? 'its timer'
+}
+
+/** By INTID; all others are timers of the guest. */
+const hostInterruptNames: Readonly<Record<number, string>> = {
+  [KICK_SGI]: 'a kick',
+  [TICK_PPI]: "the host's tick",
+  [MAINTENANCE_PPI]: 'the maintenance interrupt',
+}
+
+/** By the syndrome's TI field. */
+const wfxNames = ['WFI', 'WFE', 'WFIT', 'WFET'] as const
+
+const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+
+type Halves = readonly [low: number, high: number]
+
+function listRegistersOf({ hypervisor }: Machine, pe: number): Halves[] {
+  const { ich, config } = hypervisor.silicon
+  return Array.from(
+    { length: config.listRegisters },
+    (_, n): Halves => [ich.readLrLow(pe, n), ich.readLrHigh(pe, n)],
+  )
+}
+
+function changes(before: readonly Halves[], after: readonly Halves[]): ListRegisterChange[] {
+  return before.flatMap((was, number): ListRegisterChange[] => {
+    const is = after[number]
+    return was[0] === is[0] && was[1] === is[1] ? [] : [{ number, before: was, after: is }]
+  })
+}

@@ -1,0 +1,45 @@
+/**
+ * The explorer compares only what a step can have changed: by what the design's step declares, and by what guests,
+ * devices and the environment do. Here every word is compared.
+ */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { Changes } from '../../../src/explore/changes.ts'
+import { REACH, REACH_ALL, StepKinds } from '../../../src/explore/step-kind.ts'
+import { scenarios } from '../scenario/any-scenario.ts'
+
+const choices = fc.array(fc.nat(), { minLength: 200, maxLength: 400 })
+
+describe('a step', () => {
+  it('changes nothing beyond its reach, and what it changes is found once', () => {
+    const reaches = new Set<number>()
+    fc.assert(
+      fc.property(scenarios, choices, (recipe, schedule) => {
+        const machine = recipe.machine()
+        const { words, state } = machine.hypervisor
+        const before = words.slice()
+        const changes = new Changes(machine, before)
+        const kinds = new StepKinds(machine)
+        const all = [...machine.actors, ...machine.environment]
+        for (const choice of schedule) {
+          const ready = all.filter((actor) => machine.stateOf(actor) === 'ready')
+          if (ready.length === 0) return
+          const actor = ready[choice % ready.length]
+          const kind = kinds.next(actor)
+          reaches.add(kind & REACH)
+          before.set(words)
+          machine.step(actor)
+          changes.find(actor, kind)
+          const found = changes.at.slice(0, changes.count).sort()
+          changes.find(actor, REACH_ALL)
+          const changed = changes.at.slice(0, changes.count)
+          const names = (at: Int32Array) => Array.from(at, (word) => state.layout.nameOf(word))
+          expect([actor.name, kind, names(found)]).toEqual([actor.name, kind, names(changed)])
+        }
+      }),
+      { numRuns: 200 },
+    )
+    // Every reach was met.
+    expect([...reaches].sort()).toEqual([0, 1, 2, 3, 4, 5, 6])
+  })
+})

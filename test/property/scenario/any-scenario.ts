@@ -1,0 +1,70 @@
+/** Scenarios of every kind, for properties of single steps. */
+import fc from 'fast-check'
+import { type Design, designs, edit, type Scenario, scenario } from 'vgic/scenario'
+import { cook, recipesWith } from './recipe.ts'
+
+/** A design whose guests reach the physical CPU interface, since nothing routes interrupts to EL2. */
+const unloaded = edit(designs.wfiHandler).omitAll('load').design()
+
+/** Designs whose injections notify before there is anything. */
+const hasty = ['inject/postRequest', 'inject/kick'].map((step) =>
+  edit(designs.wfiHandler).swap('inject/queue', step).design(),
+)
+
+/** With what the recipes of the other properties lack: interrupts of physical devices, SEV between vCPUs. */
+const ownRecipes = fc.record({
+  design: fc.constantFrom(...Object.values(designs), unloaded, ...hasty),
+  vcpus: fc.integer({ min: 1, max: 3 }),
+  cpus: fc.integer({ min: 1, max: 2 }),
+  timers: fc.boolean(),
+  physical: fc.option(fc.constant(40), { nil: undefined }),
+})
+
+interface Recipe {
+  readonly design: Design
+  readonly vcpus: number
+  readonly cpus: number
+  readonly timers: boolean
+  readonly physical: number | undefined
+}
+
+function recipeOf({ design, vcpus, cpus, timers, physical }: Recipe): Scenario {
+  const recipe = scenario('random')
+    .gic({ cpus, listRegisters: 2 })
+    .vm({ vcpus, spis: 8, timers, haltPolling: { limit: 4 } })
+    .design(design)
+    .spi({ intid: 32 })
+    .spi({ intid: 33, trigger: 'level', vcpu: vcpus - 1, ...(physical === undefined ? {} : { physical }) })
+    .spi({ intid: 34, priority: 0x80 })
+    .device('nic', (d) => d.pulse(32).signal(0).pulse(32))
+    .device('disk', (d) => d.pulse(34).pulse(34).pulse(34))
+    .device('uart', (d) => d.raise(33).lower(33))
+  for (let v = 0; v < vcpus; v++) {
+    recipe.guest(v, (g) => {
+      g.onIrq((h) => {
+        h.ack()
+        if (timers) h.stopTimer()
+        h.eoi()
+      }).unmask()
+      if (timers) g.timer(30)
+      return g
+        .sgi({ intid: 1, vcpus: 'others' })
+        .wfi()
+        .wfe()
+        .wfe()
+        .sev()
+        .quiesce(33)
+        .userspace()
+        .wfit(20)
+        .suspend()
+    })
+  }
+  return recipe
+}
+
+/** Scenarios with and without timers, physical devices, more vCPUs than CPUs. */
+export const scenarios: fc.Arbitrary<Scenario> = fc.oneof(
+  ownRecipes.map(recipeOf),
+  recipesWith({}).map(cook),
+  recipesWith({ timers: true }).map(cook),
+)

@@ -1,0 +1,149 @@
+/**
+ * Free-running and stepped are equal: the run loop's fast path, with its superinstructions, brings a machine to the
+ * state that single steps bring it to, at every place where it parks: in the guest, asleep, at the head of the
+ * loop, without a PE, ended.
+ */
+import fc from 'fast-check'
+import { type Actor, designs, fixed, kvm61, type ScenarioMachine } from 'vgic/scenario'
+import { describe, expect, it } from 'vitest'
+import { VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../../../src/hyp/records/vcpu.ts'
+import { TABLE_SHIFT } from '../../../src/hyp/run/program.ts'
+import {
+  type RunLoop,
+  THREAD_ENDED,
+  THREAD_IN_GUEST,
+  THREAD_POLLS,
+  THREAD_SLEEPS,
+  THREAD_STEPS,
+  THREAD_WAITS_FOR_VCPUS,
+} from '../../../src/hyp/run/run-loop.ts'
+import { STEP_POLL_AGAIN } from '../../../src/hyp/run/steps.ts'
+import { cook, type Recipe, recipesWith } from './recipe.ts'
+
+const wordsOf = (machine: ScenarioMachine): Int32Array => new Int32Array(machine.snapshot())
+
+/** Takes single steps of a thread up to where it parks: what `run` promises, said another way. */
+function stepToPark({ hypervisor }: ScenarioMachine, v: number): number {
+  const { words, runLoop } = hypervisor
+  while (words[v + VCPU_NOTIFIER] !== 0) runLoop.step(v)
+  // One that has got its PE back may still have to wait for whoever stops the VM.
+  const state = runLoop.threadState(v)
+  if (words[v + VCPU_PE] === 0 || state === THREAD_WAITS_FOR_VCPUS) return state
+  do {
+    const pc = words[v + VCPU_PC]
+    runLoop.step(v)
+    if (words[v + VCPU_PC] < pc && isAtLook(runLoop, words[v + VCPU_PC])) return THREAD_POLLS
+  } while (
+    runLoop.threadState(v) === THREAD_STEPS &&
+    (words[v + VCPU_NOTIFIER] !== 0 || words[v + VCPU_PC] !== runLoop.head)
+  )
+  return runLoop.threadState(v)
+}
+
+/** Whether a look of halt polling is next: a loop goes back there after one in vain. */
+const isAtLook = ({ table }: RunLoop, pc: number): boolean => table[pc << TABLE_SHIFT] === STEP_POLL_AGAIN
+
+const runToPark = ({ hypervisor }: ScenarioMachine, v: number): number => hypervisor.runLoop.run(v)
+
+/** What is done with both machines: a step of an actor, or a thread's way to its next park, by either means. */
+interface Move {
+  readonly pick: number
+  /** Whether the first machine runs free and the second is stepped, or the other way round. */
+  readonly first: boolean
+  /** Single steps that both threads take before. */
+  readonly steps: number
+  /** Whether the environment has its say. */
+  readonly environment: boolean
+}
+
+const moves = fc.array(
+  fc.record({
+    pick: fc.nat(255),
+    first: fc.boolean(),
+    steps: fc.constantFrom(0, 0, 0, 1, 2, 5, 9),
+    environment: fc.constantFrom(false, false, false, true),
+  }),
+  { minLength: 40, maxLength: 150, size: 'max' },
+)
+
+type Count = Record<'inGuest' | 'asleep' | 'polling' | 'atHead' | 'ended' | 'waiting', number>
+
+function drive(recipe: Recipe, script: readonly Move[], count: Count): void {
+  const s = cook(recipe)
+  const machines = [s.machine(), s.machine()]
+  const [one, other] = machines
+  const { runLoop } = one.hypervisor
+  for (const { hypervisor } of machines) hypervisor.halt.openWindows()
+  const ready = (actors: readonly Actor[]) => actors.filter((actor) => one.stateOf(actor) === 'ready')
+  for (const { pick, first, steps, environment } of script) {
+    const happens = environment ? ready(one.environment) : []
+    const actors = happens.length > 0 ? happens : ready(one.actors)
+    if (actors.length === 0) break
+    const actor = actors[pick % actors.length]
+    const v = one.hypervisor.vcpu(actor.kind === 'vcpu' ? actor.index : 0)
+    const hasPe = one.hypervisor.words[v + VCPU_PE] !== 0
+    if (actor.kind !== 'vcpu' || !hasPe || runLoop.threadState(v) === THREAD_IN_GUEST) {
+      for (const machine of machines) machine.step(actor)
+      continue
+    }
+    for (let i = 0; i < steps && runLoop.threadState(v) === THREAD_STEPS; i++) {
+      for (const machine of machines) machine.hypervisor.runLoop.step(v)
+    }
+    if (runLoop.threadState(v) !== THREAD_STEPS) continue
+    const [free, stepped] = first ? [one, other] : [other, one]
+    const parked = runToPark(free, v)
+    expect(stepToPark(stepped, v)).toBe(parked)
+    expect(free.hash()).toBe(stepped.hash())
+    if (parked === THREAD_IN_GUEST) count.inGuest++
+    else if (parked === THREAD_SLEEPS) count.asleep++
+    else if (parked === THREAD_ENDED) count.ended++
+    else if (parked === THREAD_STEPS) count.atHead++
+    else if (parked === THREAD_POLLS) count.polling++
+    else count.waiting++
+  }
+  // Counters, the clock and what is derived too.
+  expect(wordsOf(one)).toEqual(wordsOf(other))
+}
+
+const none = (): Count => ({ inGuest: 0, asleep: 0, polling: 0, atHead: 0, ended: 0, waiting: 0 })
+
+describe('free-running and stepped machines are equal at every park', () => {
+  it.each(
+    Object.entries(designs).flatMap(([name, design]) => [
+      { name, design: fixed(design) },
+      { name: `${name} (kvm61)`, design: kvm61(design) },
+    ]),
+  )('$name', ({ design }) => {
+    const count = none()
+    fc.assert(
+      fc.property(recipesWith({ timers: true }), moves, (recipe, script) => {
+        drive({ ...recipe, design }, script, count)
+      }),
+      { numRuns: 60 },
+    )
+    expect(count.inGuest).toBeGreaterThan(300)
+    expect(count.atHead).toBeGreaterThan(100)
+    expect(count.asleep).toBeGreaterThan(0)
+    expect(count.polling).toBeGreaterThan(0)
+    expect(count.ended).toBeGreaterThan(0)
+  })
+
+  it('with an edit that breaks the superinstructions apart', async () => {
+    const { edit, ownStep } = await import('vgic/scenario')
+    const mark = ownStep('mark', () => 0)
+    const design = edit(designs.wfiFlag)
+      .insertBefore('entry/flush', mark)
+      .insertAfter('exit/fold', mark)
+      .insertAfter('wfi/halt/pollBegin', mark)
+      .swap('entry/irqOff', 'entry/handleRequests')
+      .design('apart')
+    const count = none()
+    fc.assert(
+      fc.property(recipesWith({ timers: true }), moves, (recipe, script) => {
+        drive({ ...recipe, design }, script, count)
+      }),
+      { numRuns: 40 },
+    )
+    expect(count.inGuest).toBeGreaterThan(200)
+  })
+})

@@ -1,0 +1,105 @@
+/** What ends a WFI or WFE that waits: as the scheduler of a machine asks the PE, and as an emulator asks the device. */
+import { describe, expect, it } from 'vitest'
+import { checkGicConfig } from '../../../../src/gic/config/config.ts'
+import { Ich } from '../../../../src/gic/cpu-interface/ich.ts'
+import { Pcpu } from '../../../../src/gic/cpu-interface/pcpu.ts'
+import { VirtualInterface } from '../../../../src/gic/cpu-interface/virtual-interface.ts'
+import { Gic, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from '../../../../src/index.ts'
+
+const IMO_AND_FMO = 0x18
+
+describe('the end of a wait', () => {
+  function waiting(instruction: 'wfi' | 'wfe') {
+    const words = new Int32Array(64)
+    const virtualInterface = new VirtualInterface(words, checkGicConfig({ cpus: 1 }))
+    const [ich, pcpu] = [new Ich(words, virtualInterface), new Pcpu(words, virtualInterface)]
+    pcpu.reset(0)
+    pcpu.writeHcrEl2(0, IMO_AND_FMO, 0)
+    ich.writeHcr(words, 0, 1)
+    ich.writeVmcr(0, 0xff00_0003 | 0)
+    pcpu.setExceptionLevel(0, 1)
+    expect(pcpu.wake(0)).toBe(true)
+    expect(pcpu.wfe(0)).toBe(0)
+    expect(pcpu[instruction](0)).toBe(1)
+    expect(pcpu.wake(0)).toBe(false)
+    const raise = () => ich.writeLr(0, 0, 40, 0x5080_0000)
+    return { pcpu, raise }
+  }
+
+  it('of a WFI comes with an interrupt, masked or not, and not with an event', () => {
+    const { pcpu, raise } = waiting('wfi')
+    pcpu.sendEvent(0)
+    expect(pcpu.wake(0)).toBe(false)
+    raise()
+    expect([pcpu.wake(0), pcpu.wake(0)]).toEqual([true, true])
+    // The event is still there.
+    expect(pcpu.wfe(0)).toBe(0)
+  })
+
+  it('of a WFE comes with an event, which it clears', () => {
+    const { pcpu } = waiting('wfe')
+    pcpu.sendEvent(0)
+    expect([pcpu.wake(0), pcpu.wake(0)]).toEqual([true, true])
+    expect(pcpu.wfe(0)).toBe(1)
+  })
+
+  it('of a WFE comes with an interrupt that PSTATE does not mask', () => {
+    const { pcpu, raise } = waiting('wfe')
+    raise()
+    expect(pcpu.wake(0)).toBe(false)
+    pcpu.setMasks(0, 0)
+    expect(pcpu.wake(0)).toBe(true)
+  })
+
+  it('comes with an exception to EL2', () => {
+    const { pcpu } = waiting('wfi')
+    pcpu.leaveGuest(0)
+    expect(pcpu.wake(0)).toBe(true)
+  })
+})
+
+describe('a CPU of the device that waits', () => {
+  /** SPI 40 is enabled and routed to CPU 0, which is at EL1 with IRQs masked. */
+  function machine(): Gic {
+    const gic = new Gic({ cpus: 2 })
+    gic.writeMmio(0x080a_0014, 4, 0)
+    gic.writeMmio(0x0800_0000, 4, 2)
+    gic.writeMmio(0x0800_0084, 4, 1 << 8)
+    gic.writeMmio(0x0800_0104, 4, 1 << 8)
+    gic.writeSysreg(0, ICC_PMR_EL1, 0xf0)
+    gic.writeSysreg(0, ICC_IGRPEN1_EL1, 1)
+    gic.setExceptionLevel(0, 1)
+    expect(gic.wfe(0)).toBe('completes')
+    return gic
+  }
+
+  it('in WFI goes on when its IRQ rises, masked or not, and then does not wait', () => {
+    const gic = machine()
+    expect([gic.wake(0), gic.wfi(0), gic.wake(0)]).toEqual([true, 'waits', false])
+    gic.setSpi(40, 1)
+    expect(gic.line(0, 'irq')).toBe(1)
+    expect(gic.wake(0)).toBe(true)
+    gic.setSpi(40, 0)
+    expect(gic.wake(0)).toBe(true)
+  })
+
+  it('in WFE goes on when an IRQ is there that it does not mask', () => {
+    const gic = machine()
+    expect(gic.wfe(0)).toBe('waits')
+    gic.setSpi(40, 1)
+    expect(gic.wake(0)).toBe(false)
+    gic.setMasks(0, false, true)
+    expect(gic.wake(0)).toBe(true)
+  })
+
+  it('in WFE goes on after SEV, which reaches every CPU', () => {
+    const gic = machine()
+    expect([gic.wfe(0), gic.wfe(1), gic.wake(0)]).toEqual(['waits', 'waits', false])
+    gic.sev()
+    expect([gic.wake(0), gic.wake(1)]).toEqual([true, true])
+  })
+
+  it('says so only of CPUs that exist', () => {
+    expect(() => machine().wake(2)).toThrow(/cpu/)
+  })
+})

@@ -1,0 +1,62 @@
+/** What a hypervisor leaves behind in the virtual CPU interface when a vCPU leaves its guest, and when another comes. */
+import { ICC_RPR_EL1 } from 'vgic'
+import { type ScenarioMachine, scenario } from 'vgic/scenario'
+import { describe, expect, it } from 'vitest'
+import { go, goTo, handle } from '../machine.ts'
+import { acknowledge, boot, enable, end, GICD, IPRIORITYR, vmOf } from './guest-gic.ts'
+
+/** CPU 0's list registers, as they stand in the silicon, and its ICH_ELRSR_EL2. */
+function physicalListRegisters({ hypervisor }: ScenarioMachine) {
+  const { silicon } = hypervisor
+  const pe = silicon.peOf(0)
+  return {
+    elrsr: silicon.virtualInterface.elrsr(pe),
+    lrs: [0, 1, 2, 3].map((n) => [silicon.ich.readLrLow(pe, n), silicon.ich.readLrHigh(pe, n)]),
+  }
+}
+const EMPTY = { elrsr: 0xf, lrs: Array.from({ length: 4 }, () => [0, 0]) }
+
+describe('after an exit', () => {
+  it.each([1, 2, 3, 4])('list registers that held %i interrupts are zero, and read as empty', (count) => {
+    const s = scenario('fold').vm({ vcpus: 1 })
+    for (let n = 0; n < count; n++) s.spi({ intid: 40 + n })
+    const machine = s
+      .guest(0, (guest) => guest.hvc().hvc().onIrq(handle))
+      .device('uart', (device) => {
+        for (let n = 0; n < count; n++) device.pulse(40 + n)
+        return device
+      })
+      .machine()
+    go(machine, 'uart')
+    goTo(machine, 'vcpu0', 'enters the guest')
+    const { elrsr, lrs } = physicalListRegisters(machine)
+    expect(elrsr).toBe(0xf & ~(2 ** count - 1))
+    expect(lrs.map(([low]) => low).sort()).toEqual(
+      [...Array.from({ length: 4 - count }, () => 0), 40, 41, 42, 43].slice(0, 4),
+    )
+    goTo(machine, 'vcpu0', 'fold')
+    expect(physicalListRegisters(machine)).toEqual(EMPTY)
+  })
+})
+
+describe('the active priorities of a guest', () => {
+  it.each([
+    // 0xa0 is in ICH_AP1R0, R1 and R2.
+    { preemptionBits: 5 },
+    { preemptionBits: 6 },
+    { preemptionBits: 7 },
+  ])('with $preemptionBits preemption bits are back when it is loaded again', ({ preemptionBits }) => {
+    const vm = boot(vmOf({ silicon: { cpus: 1, priorityBits: 7, preemptionBits } }))
+    enable(vm, 40)
+    vm.writeMmio(0, GICD + IPRIORITYR + 40, 1, 0xa0)
+    vm.setLine(40, 1)
+    expect(acknowledge(vm, 0)).toBe(40)
+    expect(vm.readSysreg(0, ICC_RPR_EL1)).toBe(0xa0n)
+    vm.preempt(0)
+    expect(vm.readSysreg(1, ICC_RPR_EL1)).toBe(0xffn)
+    vm.preempt(1)
+    expect(vm.readSysreg(0, ICC_RPR_EL1)).toBe(0xa0n)
+    end(vm, 0, 40)
+    expect(vm.readSysreg(0, ICC_RPR_EL1)).toBe(0xffn)
+  })
+})
