@@ -1,16 +1,15 @@
 /**
  * The benchmark of the GIC as a device, through its public interface: an MMIO read, an SPI that raises the IRQ line,
- * an acknowledge with its end of interrupt; with few SPIs and with nearly all there can be. The highest pending
- * interrupt must not be searched for, so the two should cost the same, whatever else is pending.
+ * an acknowledge with its end of interrupt; with few SPIs and with nearly all there can be; and message-signalled
+ * interrupts. The highest pending interrupt must not be searched for, so the two should cost the same, whatever else is
+ * pending.
  */
 import { Gic, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from 'vgic'
 import { header, Progress } from '../test/command-line.ts'
-import { median, quantile } from './statistics.ts'
+import { benchMessages, LPI_SIZES, MESSAGES } from './messages.ts'
+import { measure, print, ROUNDS, type Row, type Scenario } from './pairs.ts'
 
 const SIZES = [32, 987] as const
-/** Many and short, about a millisecond each: most are over before another process gets the core. */
-const ROUNDS = 301
-const ITERATIONS = 5_000
 
 const GICD = 0x0800_0000
 const GICD_CTLR = GICD
@@ -101,60 +100,21 @@ class Bench {
   }
 }
 
-interface Scenario {
-  readonly name: string
-  /** Every other SPI is pending, below the priority mask. */
-  readonly amongPending: boolean
-  /** Returns how many of what is measured it did. */
-  run(bench: Bench, iterations: number): number
-}
-
-const scenarios: readonly Scenario[] = [
-  { name: 'GICD_ISENABLER read', amongPending: false, run: (bench, n) => bench.read(n) },
-  ...[false, true].flatMap((amongPending) => [
-    { name: 'SPI raise to IRQ line', amongPending, run: (bench: Bench, n: number) => bench.raise(n) },
-    { name: 'IAR + EOIR', amongPending, run: (bench: Bench, n: number) => bench.acknowledge(n) },
-  ]),
+const scenarios: readonly Scenario<Bench>[] = [
+  { name: 'GICD_ISENABLER read', run: (bench, n) => bench.read(n) },
+  { name: 'SPI raise to IRQ line', run: (bench, n) => bench.raise(n) },
+  { name: 'IAR + EOIR', run: (bench, n) => bench.acknowledge(n) },
+  {
+    name: 'SPI raise to IRQ line, all others pending',
+    prepare: (bench) => bench.others(1),
+    run: (bench, n) => bench.raise(n),
+  },
+  {
+    name: 'IAR + EOIR, all others pending',
+    prepare: (bench) => bench.others(1),
+    run: (bench, n) => bench.acknowledge(n),
+  },
 ]
-
-interface Row {
-  readonly name: string
-  /** Nanoseconds, by number of SPIs. */
-  readonly ns: Readonly<Record<number, number>>
-  /** Bytes of heap that one takes on the larger GIC: 0, but for the box that V8 makes of a number from 2^31 on. */
-  readonly bytes: number
-  /** The larger GIC's time as a multiple of the smaller's: the median of the rounds and its quartiles. */
-  readonly ratio: number
-  readonly quartiles: readonly [number, number]
-}
-
-const nameOf = ({ name, amongPending }: Scenario): string =>
-  amongPending ? `${name}, all others pending` : name
-
-function measure(scenario: Scenario): Row {
-  const { amongPending, run } = scenario
-  const benches = SIZES.map((spis) => new Bench(spis))
-  for (const bench of benches) bench.others(amongPending ? 1 : 0)
-  const round = (bench: Bench): number => {
-    const start = performance.now()
-    const done = run(bench, ITERATIONS)
-    return ((performance.now() - start) * 1e6) / done
-  }
-  for (let warm = 0; warm < 20; warm++) for (const bench of benches) round(bench)
-  // In turn, so that what the machine does meanwhile hits both.
-  const rounds = Array.from({ length: ROUNDS }, () => benches.map(round))
-  const heap = process.memoryUsage().heapUsed
-  const done = run(benches[1], 20 * ITERATIONS)
-  const bytes = (process.memoryUsage().heapUsed - heap) / done
-  const ratios = rounds.map(([small, large]) => large / small)
-  return {
-    name: nameOf(scenario),
-    ns: Object.fromEntries(SIZES.map((spis, i) => [spis, median(rounds.map((times) => times[i]))])),
-    bytes,
-    ratio: median(ratios),
-    quartiles: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
-  }
-}
 
 /** Runs the benchmark and prints it. */
 export function benchDevice(json: boolean): void {
@@ -162,21 +122,19 @@ export function benchDevice(json: boolean): void {
     const legend = `medians of ${ROUNDS} rounds: nanoseconds; bytes of heap and ratio of the larger GIC (quartiles)`
     console.log(header('bench: the GIC as a device, through its public interface', legend))
   }
-  const progress = new Progress(scenarios.length)
-  const rows = scenarios.map((each) => {
-    progress.next(nameOf(each))
-    return measure(each)
+  const [small, large] = SIZES
+  const progress = new Progress(scenarios.length + MESSAGES)
+  const spis: Row[] = scenarios.map((scenario) => {
+    progress.next(scenario.name)
+    return measure(scenario, new Bench(small), new Bench(large))
   })
+  const lpis = benchMessages((name) => progress.next(name))
   progress.clear()
   if (json) {
-    console.log(JSON.stringify(rows, null, 2))
+    console.log(JSON.stringify([...spis, ...lpis], null, 2))
     return
   }
-  const [small, large] = SIZES
-  console.log(`${''.padEnd(44)}${SIZES.map((spis) => `${spis} SPIs`.padStart(12)).join('')}  bytes  ratio`)
-  for (const { name, ns, bytes, ratio, quartiles } of rows) {
-    const times = [small, large].map((spis) => `${ns[spis].toFixed(1)} ns`.padStart(12)).join('')
-    const range = quartiles.map((each) => each.toFixed(2)).join(' to ')
-    console.log(`${name.padEnd(44)}${times}${bytes.toFixed(1).padStart(7)}  ${ratio.toFixed(2)} (${range})`)
-  }
+  print(spis, [`${small} SPIs`, `${large} SPIs`])
+  console.log()
+  print(lpis, [`${LPI_SIZES[0]} LPIs`, `${LPI_SIZES[1]} LPIs`])
 }

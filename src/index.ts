@@ -66,8 +66,25 @@ export { encodeSysreg, type SystemRegister, sysregName } from './arch/sysreg.ts'
 export { VgicError, type VgicErrorCode } from './errors/vgic-error.ts'
 export { type Choices, choiceValues, type ProfileName, profiles } from './gic/config/choices.ts'
 export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config/config.ts'
+export type {
+  CommandErrorEvent,
+  ErrorListener,
+  GicErrorEvent,
+  MemoryErrorEvent,
+  MsiErrorEvent,
+} from './gic/config/host-events.ts'
+export type { ItsConfig } from './gic/config/its-config.ts'
+export type { GicMemory } from './gic/config/memory.ts'
+export type { TranslationFault } from './gic/config/translation-faults.ts'
 export type { GicHost, OutputLine } from './gic/cpu-interface/output-lines.ts'
 export type { CpuState } from './gic/cpu-state.ts'
+export { type MsiCondition, MsiExplanation, type MsiReason, msiReasons } from './gic/explain-msi.ts'
 export { Gic, type GicSummary, type WfxResult } from './gic/gic.ts'
+export type {
+  CollectionEntry,
+  DeviceEntry,
+  EventEntry,
+  ItsContents,
+} from './gic/its/inspect-tables.ts'
 export type { ImageBytes } from './state/image.ts'
 export type { Difference } from './state/machine-state.ts'

@@ -42,6 +42,7 @@ export const GICR_TYPER_VIEW = view('GICR_TYPER', 64, [
 ])
 export const GICR_TYPER_PLPIS = 0x1
 export const GICR_TYPER_VLPIS = 0x2
+export const GICR_TYPER_DirectLPI = 0x8
 export const GICR_TYPER_Last = 0x10
 
 /** GICR_WAKER: the handshake by which a PE goes to sleep and is woken. */

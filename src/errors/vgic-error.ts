@@ -12,6 +12,8 @@ export type VgicErrorCode =
   | 'image-truncated'
   /** An image is one of ours, but of a machine with another configuration or of another kind. */
   | 'image-mismatch'
+  /** The memory that a machine keeps itself is full. */
+  | 'memory'
   /** A scenario contradicts itself or names what it does not have. */
   | 'scenario'
   /** Userspace gives a register a value that it does not take, or names one that this machine's silicon lacks. */

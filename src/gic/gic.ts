@@ -15,7 +15,6 @@ import {
   argumentNumber,
   argumentOneOf,
   argumentWord,
-  isPlainObject,
   shown,
 } from '../errors/arguments.ts'
 import { counted, listed } from '../errors/printed.ts'
@@ -23,6 +22,7 @@ import { VgicError } from '../errors/vgic-error.ts'
 import { blankImage, checkLength, HEADER, type ImageBytes, openImage } from '../state/image.ts'
 import { Layout, recordType } from '../state/layout.ts'
 import { type Difference, MachineState } from '../state/machine-state.ts'
+import type { MemoryPool } from '../state/memory-pool.ts'
 import {
   type CheckedGicConfig,
   checkGicConfig,
@@ -32,9 +32,19 @@ import {
   storeGicConfig,
 } from './config/config.ts'
 import { LINE_VFIQ, LINE_VIRQ, PE_LINES } from './cpu-interface/lines.ts'
-import { type GicHost, MAINTENANCE_PPI, type OutputLine, outputLines } from './cpu-interface/output-lines.ts'
+import {
+  checkHost,
+  type GicHost,
+  MAINTENANCE_PPI,
+  type OutputLine,
+  outputLines,
+} from './cpu-interface/output-lines.ts'
 import { DAIF_F, DAIF_I, PCPU_TRAP } from './cpu-interface/pcpu.ts'
 import { CpuState } from './cpu-state.ts'
+import { completeEffect, pendingEffects } from './effects.ts'
+import { explainMsi, type MsiExplanation } from './explain-msi.ts'
+import { type ItsContents, inspectTables } from './its/inspect-tables.ts'
+import type { Its } from './its/its.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 
 /** What a WFI or WFE did: it completed at once, the PE waits, or it trapped to EL2 (see {@link Gic.lastTrap}). */
@@ -60,20 +70,6 @@ export interface GicSummary {
 
 /** What the device interface itself keeps: the CPU of the last access, for `lastTrap`. */
 const DEVICE = recordType('device', [{ name: 'lastCpu', at: 0, class: 'observational' }])
-
-/** Throws an `argument` error for what is no host, and for one that would never hear of anything. `{}` is none. */
-function checkHost(host: GicHost): void {
-  const isObject = typeof host === 'object' && host !== null
-  const { setLine } = isObject ? host : {}
-  if (typeof setLine === 'function') return
-  const others = isPlainObject(host) ? Object.keys(host).filter((name) => name !== 'setLine') : []
-  if (isPlainObject(host) && others.length === 0 && setLine === undefined) return
-  const has = setLine === undefined ? others.join(', ') || 'none' : `setLine: ${shown(setLine)}`
-  throw new VgicError(
-    'argument',
-    `host must be an object whose setLine is a function (cpu, line, level), but ${isObject ? `has ${has}` : `is ${shown(host)}`}. Leave it out for none.`,
-  )
-}
 
 /** Where the silicon lies in a buffer. */
 function layoutOf(config: CheckedGicConfig): { layout: Layout; records: SiliconRecords; fixed: number } {
@@ -128,7 +124,7 @@ export class Gic {
   constructor(config: GicConfig, host?: GicHost, image?: ArrayBuffer)
   constructor(config: GicConfig, host: GicHost = {}, image?: ArrayBuffer) {
     this.config = checkGicConfig(config)
-    checkHost(host)
+    checkHost(host, this.config)
     const { layout, records, fixed } = layoutOf(this.config)
     const buffer = image ?? blankImage('device', layout)
     checkLength(buffer, layout)
@@ -220,7 +216,7 @@ export class Gic {
     argumentNumber('value', value)
     const high = size === 8 ? Math.floor(value / 0x1_0000_0000) : 0
     this.silicon.mmio.write(address, size, value, high)
-    this.silicon.lines.settle()
+    this.silicon.settle()
   }
 
   /** A write of 8 bytes. */
@@ -228,7 +224,7 @@ export class Gic {
     argumentNumber('address', address)
     argumentBigint('value', value)
     this.silicon.mmio.write(address, 8, ...halves(value))
-    this.silicon.lines.settle()
+    this.silicon.settle()
   }
 
   /** The name of the register at an address, such as `GICD_ISENABLER1`; undefined where there is none. */
@@ -260,6 +256,72 @@ export class Gic {
     this.silicon.drivePpi(pe, intid, argumentLevel('level', level))
   }
 
+  /**
+   * A device sends a message-signalled interrupt: it writes `eventId` to GITS_TRANSLATER of an ITS, by its place in the
+   * configuration. Both numbers have 32 bits. What becomes of it is software's doing: {@link explainMsi} says what.
+   */
+  sendMsi(deviceId: number, eventId: number, its = 0): void {
+    const { silicon } = this
+    argumentInteger('deviceId', deviceId, 0, 0xffff_ffff)
+    argumentInteger('eventId', eventId, 0, 0xffff_ffff)
+    this.itsOf(its).receive(deviceId | 0, eventId | 0)
+    silicon.settle()
+  }
+
+  /**
+   * Why a message does, or does not, raise the IRQ line of a CPU: the first condition that does not hold, from a closed
+   * list, and all of them. Changes nothing. It reads the tables in memory as the ITS does.
+   */
+  explainMsi(deviceId: number, eventId: number, its = 0): MsiExplanation {
+    argumentInteger('deviceId', deviceId, 0, 0xffff_ffff)
+    argumentInteger('eventId', eventId, 0, 0xffff_ffff)
+    return explainMsi(this.itsOf(its), this.silicon, deviceId, eventId)
+  }
+
+  /**
+   * What software has put into the tables of every ITS, as plain data: devices with their events, and collections. At
+   * most 2^20 entries of an ITS are looked at.
+   */
+  inspectTables(): ItsContents[] {
+    return this.silicon.its.map(inspectTables)
+  }
+
+  private itsOf(its: number): Its {
+    const { length } = this.silicon.its
+    if (length > 0) return this.silicon.its[argumentInteger('its', its, 0, length - 1)]
+    throw new VgicError('argument', 'This GIC has no ITS: give it one in its configuration, its: [{ base }].')
+  }
+
+  /**
+   * A word of the memory that the GIC itself keeps, at a multiple of 4 below 2^52; unsigned. Throws an `argument` error
+   * where `memoryLines` has given it none.
+   */
+  readMemory(address: number): number {
+    return this.ownMemory(address).read32(address) >>> 0
+  }
+
+  /** Writes one. Throws a `memory` error if all lines are in use. */
+  writeMemory(address: number, value: number): void {
+    argumentWord('value', value, 'a word of memory has 32 bits.')
+    if (this.ownMemory(address).write32(address, value | 0)) return
+    throw new VgicError(
+      'memory',
+      `All ${this.config.memoryLines} lines of the GIC's memory are in use: give it more with memoryLines.`,
+    )
+  }
+
+  private ownMemory(address: number): MemoryPool {
+    const { pool } = this.silicon
+    if (pool && Number.isInteger(address) && address % 4 === 0 && address >= 0 && address < 2 ** 52)
+      return pool
+    throw new VgicError(
+      'argument',
+      pool
+        ? `address must be a multiple of 4 from 0 to 2^52, but is ${shown(address)}.`
+        : 'This GIC has no memory of its own: access the memory that you gave it, or set memoryLines.',
+    )
+  }
+
   /** The level of an output of a CPU, as the host was told it. */
   line(cpu: number, line: OutputLine): 0 | 1 {
     this.peOf(cpu)
@@ -271,19 +333,40 @@ export class Gic {
     return this.state.words[this.silicon.peOf(cpu) + PE_LINES]
   }
 
-  /** Whether a write's effect is still under way, with `writeEffects: 'lagging'`. */
+  /** Whether an effect is still under way, with `writeEffects: 'lagging'`. */
   get writesPending(): boolean {
-    const { distributor, redistributor } = this.silicon
-    for (let cpu = 0; cpu < this.config.cpus; cpu++) {
-      if (redistributor.isWritePending(this.silicon.peOf(cpu))) return true
-    }
-    return distributor.isWritePending
+    return this.silicon.isWritePending
   }
 
-  /** Completes the effects of writes that are under way: RWP falls, redistributors are asleep or awake as asked. */
+  /**
+   * Completes all effects that are under way: RWP falls, redistributors are asleep or awake as asked, messages are
+   * translated, commands are carried out.
+   */
   completeWrites(): void {
     this.silicon.completeWrites()
-    this.silicon.lines.settle()
+    this.silicon.settle()
+  }
+
+  /**
+   * The effects that are under way and could be complete next, in any order, with `writeEffects: 'lagging'`:
+   * - `GICD_CTLR.RWP`, `GICR_CTLR[cpu].RWP`, `GICR_WAKER[cpu]`: what was disabled is out of force; the handshake.
+   * - `GICR_CTLR[cpu].EnableLPIs`: LPIs are enabled or disabled, and the pending table is read or written.
+   * - `ITS[n] command`: the next command of a queue. It is not there while a SYNC waits for messages.
+   * - `ITS[n] MSI device event`: a message that was accepted is translated.
+   */
+  effects(): string[] {
+    return pendingEffects(this.silicon)
+  }
+
+  /** Completes one of the {@link effects}, by its name. Throws an `argument` error for one that is not under way. */
+  complete(effect: string): void {
+    if (!completeEffect(this.silicon, effect)) {
+      throw new VgicError(
+        'argument',
+        `effect must be one of effects(), ${this.effects().join(', ') || 'of which there are none'}, but is ${String(effect)}.`,
+      )
+    }
+    this.silicon.settle()
   }
 
   /**

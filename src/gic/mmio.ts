@@ -1,19 +1,23 @@
 /**
- * What answers at a physical address: the distributor's frame and those of the redistributors. An access that no row
- * of a frame takes, or of a size that the row does not have, reads as zero and is ignored; so does one outside all
- * frames, which belongs to somebody else.
+ * What answers at a physical address: the distributor's frame, those of the redistributors and of the ITSs. An access
+ * that no row of a frame takes, or of a size that the row does not have, reads as zero and is ignored; so does one
+ * outside all frames, which belongs to somebody else.
  */
 import { FIRST_SPI } from '../arch/intid.ts'
 import { GICD_SIZE, redistributorSize } from './config/config.ts'
+import { ITS_FRAMES } from './config/its-config.ts'
 import { type Distributor, distributorMap } from './distributor/distributor.ts'
 import { ICACTIVER, ISACTIVER } from './distributor/interrupt-registers.ts'
 import { DISTRIBUTOR } from './distributor/physical-interrupts.ts'
-import { type Redistributor, redistributorMap, SGI_BASE } from './distributor/redistributor.ts'
+import { type Redistributor, SGI_BASE } from './distributor/redistributor.ts'
 import { DOUBLEWORD } from './frames/register-map.ts'
+import { gitsMap } from './its/gits-frame.ts'
+import type { Its } from './its/its.ts'
 
-/** No CPU: the distributor's frame, or no frame. */
+/** No CPU: the distributor's frame, or no frame. Below are the frames of ITSs, the first one at GITS_FRAMES. */
 const GICD_FRAME = -1
 const NO_FRAME = -2
+const GITS_FRAMES = -3
 
 export class Mmio {
   private readonly stride: number
@@ -23,6 +27,7 @@ export class Mmio {
   constructor(
     readonly distributor: Distributor,
     readonly redistributor: Redistributor,
+    readonly its: readonly Its[],
   ) {
     const { config, peBase, peSize } = distributor.physical
     this.stride = redistributorSize(config.version)
@@ -41,7 +46,9 @@ export class Mmio {
     if (cpu === NO_FRAME) return 0
     if (cpu === GICD_FRAME)
       return distributorMap.read(this.distributor, DISTRIBUTOR, this.offset(cpu, address), size)
-    return redistributorMap.read(this.redistributor, this.peOf(cpu), this.offset(cpu, address), size)
+    if (cpu <= GITS_FRAMES) return gitsMap.read(this.itsOf(cpu), 0, this.offset(cpu, address), size)
+    const { redistributor } = this
+    return redistributor.map.read(redistributor, this.peOf(cpu), this.offset(cpu, address), size)
   }
 
   /** Bits 63:32 of a read of 8 bytes. */
@@ -50,7 +57,9 @@ export class Mmio {
     if (cpu === NO_FRAME) return 0
     if (cpu === GICD_FRAME)
       return distributorMap.readHigh(this.distributor, DISTRIBUTOR, this.offset(cpu, address))
-    return redistributorMap.readHigh(this.redistributor, this.peOf(cpu), this.offset(cpu, address))
+    if (cpu <= GITS_FRAMES) return gitsMap.readHigh(this.itsOf(cpu), 0, this.offset(cpu, address))
+    const { redistributor } = this
+    return redistributor.map.readHigh(redistributor, this.peOf(cpu), this.offset(cpu, address))
   }
 
   /** A write of 1, 2, 4 or 8 bytes; `high` is bits 63:32 of one of 8. */
@@ -60,14 +69,17 @@ export class Mmio {
     const offset = this.offset(cpu, address)
     if (cpu === GICD_FRAME)
       distributorMap.write(this.distributor, DISTRIBUTOR, offset, size, value | 0, high | 0)
-    else redistributorMap.write(this.redistributor, this.peOf(cpu), offset, size, value | 0, high | 0)
+    else if (cpu <= GITS_FRAMES) gitsMap.write(this.itsOf(cpu), 0, offset, size, value | 0, high | 0)
+    else this.redistributor.map.write(this.redistributor, this.peOf(cpu), offset, size, value | 0, high | 0)
   }
 
   /** `GICD_ISACTIVER1`: the register at an address, or undefined. */
   nameOf(address: number): string | undefined {
     const cpu = this.frame(address, 1)
     if (cpu === NO_FRAME) return undefined
-    return (cpu === GICD_FRAME ? distributorMap : redistributorMap).nameOf(this.offset(cpu, address))
+    const offset = this.offset(cpu, address)
+    if (cpu <= GITS_FRAMES) return gitsMap.nameOf(offset)
+    return cpu === GICD_FRAME ? distributorMap.nameOf(offset) : this.redistributor.map.nameOf(offset)
   }
 
   /** The address of the register that sets or clears an interrupt's active state, for a PE's private ones its own. */
@@ -86,6 +98,10 @@ export class Mmio {
     return this.peBase + cpu * this.peSize
   }
 
+  private itsOf(frame: number): Its {
+    return this.its[GITS_FRAMES - frame]
+  }
+
   private offset(cpu: number, address: number): number {
     return address - this.base(cpu)
   }
@@ -94,6 +110,7 @@ export class Mmio {
   private base(cpu: number): number {
     const { config } = this.distributor.physical
     if (cpu === GICD_FRAME) return config.gicd
+    if (cpu <= GITS_FRAMES) return config.its[GITS_FRAMES - cpu].base
     let first = 0
     for (const { base, count } of config.gicr) {
       if (cpu < first + count) return base + (cpu - first) * this.stride
@@ -110,7 +127,7 @@ export class Mmio {
 
   /** The CPU whose redistributor lies at an address. */
   private frameOf(address: number): number {
-    const { gicd, gicr, cpus } = this.distributor.physical.config
+    const { gicd, gicr, cpus, its } = this.distributor.physical.config
     if (address >= gicd && address < gicd + GICD_SIZE) return GICD_FRAME
     let first = 0
     for (let i = 0; i < gicr.length; i++) {
@@ -118,6 +135,9 @@ export class Mmio {
       const number = Math.floor((address - base) / this.stride)
       if (number >= 0 && number < count) return first + number < cpus ? first + number : NO_FRAME
       first += count
+    }
+    for (let i = 0; i < its.length; i++) {
+      if (address >= its[i].base && address < its[i].base + ITS_FRAMES) return GITS_FRAMES - i
     }
     return NO_FRAME
   }

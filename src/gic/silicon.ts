@@ -2,10 +2,12 @@
  * The silicon of a machine: its blocks over one state buffer. It knows no hypervisor. The record of a PE holds
  * what belongs to one CPU, from PSTATE to list registers, so that one word offset is the handle to all of it.
  */
-import type { Layout, RecordType } from '../state/layout.ts'
-import { recordType } from '../state/layout.ts'
+import { type Layout, type RecordType, recordType } from '../state/layout.ts'
+import { MEMORY_LINE, MEMORY_POOL, MemoryPool, memoryPoolRecords } from '../state/memory-pool.ts'
 import { Affinities } from './config/affinities.ts'
-import type { CheckedGicConfig } from './config/config.ts'
+import { type CheckedGicConfig, framesOf } from './config/config.ts'
+import { HostEvents } from './config/host-events.ts'
+import { MEMORY, Memory } from './config/memory.ts'
 import { Icc, PHYSICAL_WORDS, PhysicalInterface, physicalInterfaceWords } from './cpu-interface/icc.ts'
 import { Ich } from './cpu-interface/ich.ts'
 import { Icv } from './cpu-interface/icv.ts'
@@ -25,8 +27,13 @@ import {
   privateInterruptWords,
   spiBlockRecords,
 } from './distributor/physical-interrupts.ts'
-import { Redistributor, redistributorWords } from './distributor/redistributor.ts'
+import { Redistributor } from './distributor/redistributor.ts'
+import { redistributorWords } from './distributor/redistributor-words.ts'
 import { Sgis } from './distributor/sgi.ts'
+import { Its } from './its/its.ts'
+import { ITS } from './its/its-records.ts'
+import { existingLpis, LPI_COMMON, lpiCacheRecord, lpiRecord } from './lpi/lpi-records.ts'
+import { configurationGroups, Lpis } from './lpi/lpis.ts'
 import { Mmio } from './mmio.ts'
 
 /** The record types of a configuration's silicon, and how many of each there are. */
@@ -34,7 +41,34 @@ export interface SiliconRecords {
   readonly pe: RecordType
   readonly distributor: RecordType
   readonly pendingSummary: RecordType
+  /** Where there are LPIs. */
+  readonly lpis: LpiRecords | undefined
   readonly list: readonly (readonly [RecordType, number])[]
+}
+
+interface LpiRecords {
+  readonly record: RecordType
+  readonly cache: RecordType
+  readonly list: readonly (readonly [RecordType, number])[]
+}
+
+function lpiRecords(config: CheckedGicConfig): LpiRecords | undefined {
+  if (config.lpis === 0) return undefined
+  const existing = existingLpis(config.lpis)
+  const record = lpiRecord(existing)
+  const cache = lpiCacheRecord(existing)
+  const caches = Math.max(...configurationGroups(config)) + 1
+  return {
+    record,
+    cache,
+    list: [
+      [MEMORY, 1],
+      [LPI_COMMON, 1],
+      [record, config.cpus],
+      [cache, caches],
+      [ITS, config.its.length],
+    ],
+  }
 }
 
 export function siliconRecords(config: CheckedGicConfig): SiliconRecords {
@@ -49,12 +83,31 @@ export function siliconRecords(config: CheckedGicConfig): SiliconRecords {
   )
   const distributor = distributorRecord(config.cpus)
   const pendingSummary = pendingSummaryRecord(config.spis)
+  const lpis = lpiRecords(config)
   return {
     pe,
     distributor,
     pendingSummary,
-    list: [[pe, config.cpus], [distributor, 1], spiBlockRecords(config.spis), [pendingSummary, config.cpus]],
+    lpis,
+    list: [
+      [pe, config.cpus],
+      [distributor, 1],
+      spiBlockRecords(config.spis),
+      [pendingSummary, config.cpus],
+      ...(lpis?.list ?? []),
+      ...memoryPoolRecords(config.memoryLines),
+    ],
   }
+}
+
+/** The memory of a GIC that has its own. */
+function poolOf(
+  words: Int32Array,
+  { memoryLines }: CheckedGicConfig,
+  layout: Layout,
+): MemoryPool | undefined {
+  if (memoryLines === 0) return undefined
+  return new MemoryPool(words, layout.baseOf(MEMORY_POOL), layout.baseOf(MEMORY_LINE), memoryLines)
 }
 
 export class Silicon {
@@ -71,6 +124,12 @@ export class Silicon {
   readonly systemRegisters: SystemRegisters
   readonly mmio: Mmio
   readonly lines: OutputLines
+  readonly events: HostEvents
+  /** Where there is memory of the GIC's own. */
+  readonly pool: MemoryPool | undefined
+  /** Where there are LPIs. */
+  readonly lpis: Lpis | undefined
+  readonly its: readonly Its[]
   /**
    * Pairs `start, end` of the words of a PE's record that a step of a hypervisor or of its guests can change. Of the
    * physical side these are the highest priority pending interrupt, and which of the PE's own are pending, active and
@@ -105,18 +164,23 @@ export class Silicon {
       summaries: layout.baseOf(records.pendingSummary),
       summarySize: records.pendingSummary.size,
     })
+    this.events = new HostEvents(host)
+    this.pool = poolOf(words, config, layout)
+    const memory = this.memoryOf(records, layout, host)
+    this.lpis = this.lpisOf(records, layout, memory)
+    this.its = this.itsOf(layout, memory)
     this.virtualInterface = new VirtualInterface(words, config)
     this.physicalInterface = new PhysicalInterface(words, config)
     this.distributor = new Distributor(words, this.physical)
-    this.redistributor = new Redistributor(words, this.physical)
+    this.redistributor = new Redistributor(words, this.physical, this.lpis)
     this.ich = new Ich(words, this.virtualInterface)
     this.icv = new Icv(words, this.virtualInterface, this.physical)
-    this.icc = new Icc(words, this.physicalInterface, this.physical)
+    this.icc = new Icc(words, this.physicalInterface, this.physical, this.lpis)
     this.sgis = new Sgis(this.physical)
     this.pcpu = new Pcpu(words, this.virtualInterface)
     this.systemRegisters = new SystemRegisters(words, this)
-    this.mmio = new Mmio(this.distributor, this.redistributor)
-    const search = new HighestPending(this.physical, this.physicalInterface, this.redistributor)
+    this.mmio = new Mmio(this.distributor, this.redistributor, this.its)
+    const search = new HighestPending(this.physical, this.physicalInterface, this.redistributor, this.lpis)
     this.lines = new OutputLines(
       this.physical,
       this.physicalInterface,
@@ -127,8 +191,31 @@ export class Silicon {
     )
   }
 
+  private memoryOf({ lpis }: SiliconRecords, layout: Layout, { memory }: GicHost): Memory | undefined {
+    return lpis && new Memory(this.words, layout.baseOf(MEMORY), this.pool ?? memory, framesOf(this.config))
+  }
+
+  private lpisOf({ lpis }: SiliconRecords, layout: Layout, memory: Memory | undefined): Lpis | undefined {
+    if (!lpis || !memory) return undefined
+    return new Lpis(this.physical, memory, this.events, {
+      records: layout.baseOf(lpis.record),
+      recordSize: lpis.record.size,
+      caches: layout.baseOf(lpis.cache),
+      cacheSize: lpis.cache.size,
+      common: layout.baseOf(LPI_COMMON),
+    })
+  }
+
+  private itsOf(layout: Layout, memory: Memory | undefined): readonly Its[] {
+    const { config, lpis, events } = this
+    if (!lpis || !memory) return []
+    const first = layout.baseOf(ITS)
+    return config.its.map((_, n) => new Its(n, first + n * ITS.size, config, lpis, memory, events))
+  }
+
   /** Puts a zeroed image into the reset state. */
   reset(): void {
+    for (const its of this.its) its.reset()
     for (let cpu = 0; cpu < this.config.cpus; cpu++) {
       const pe = this.peOf(cpu)
       this.pcpu.reset(pe)
@@ -142,14 +229,34 @@ export class Silicon {
   /** Recomputes everything derived, after words came from outside; the host hears of outputs that move by that. */
   derive(): void {
     this.physical.derive()
+    this.lpis?.derive()
     for (let cpu = 0; cpu < this.config.cpus; cpu++) this.virtualInterface.derive(this.peOf(cpu))
     this.lines.settle()
+  }
+
+  /** After an access or an input: the outputs, and what the host is to hear of. */
+  settle(): void {
+    this.lpis?.settle()
+    this.lines.settle()
+    this.events.deliver()
+  }
+
+  /** Whether an effect is under way, where they lag. */
+  get isWritePending(): boolean {
+    for (let cpu = 0; cpu < this.config.cpus; cpu++) {
+      if (this.redistributor.isWritePending(this.peOf(cpu)) || this.lpis?.isLagging(cpu)) return true
+    }
+    return this.distributor.isWritePending || this.its.some((its) => its.isPending)
   }
 
   /** Completes the effects of writes that are under way, where they lag; lines are not settled yet. */
   completeWrites(): void {
     this.distributor.completeWrites()
-    for (let cpu = 0; cpu < this.config.cpus; cpu++) this.redistributor.completeWrites(this.peOf(cpu))
+    for (let cpu = 0; cpu < this.config.cpus; cpu++) {
+      this.redistributor.completeWrites(this.peOf(cpu))
+      this.lpis?.complete(cpu)
+    }
+    for (const its of this.its) its.complete()
   }
 
   /** A timer or the like drives the line of a PPI of a PE. */

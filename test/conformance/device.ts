@@ -16,6 +16,15 @@ const WRITE_RT = 2 << 5
 
 /** SPIs of every recorded machine: 256 INTIDs less the private ones. */
 export const SPIS = 224
+/**
+ * The recorded machines' ITS, and their LPIs: INTIDs of 16 bits. This silicon keeps GICR_PENDBASER.PTZ as it is written,
+ * which DEVIATIONS.md does not name; the bit is write only.
+ */
+export const RECORDED_ITS = {
+  lpis: 0x1_0000,
+  its: [{ base: 0x0808_0000 }],
+  choices: { pendingTableZero: 'ignored' },
+} as const satisfies Partial<GicConfig>
 const FIRST_PPI = 16
 const FIRST_SPI = 32
 /** An input of every PE that the virtual CPU interface drives, not the recording. */

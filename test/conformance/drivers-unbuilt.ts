@@ -1,8 +1,8 @@
 /**
- * What the silicon of this version lacks for recordings of drivers: the ITS, the LPIs of the redistributors and GICv4's
- * vPEs. An op that needs one of them is not done. One that is done may differ where the recording itself shows that an
- * LPI was behind it, and is skipped only then: never before anything could have raised one, and never again once as many
- * were acknowledged as can have been pending. As these blocks are built, their part of this file goes.
+ * What the silicon of this version lacks for recordings of drivers on a GICv4: its vPEs, with their vLPIs and the LPIs
+ * that are their doorbells. An op that needs them is not done. One that is done may differ where the recording itself
+ * shows that one of these was behind it, and is skipped only then: never before anything could have raised one, and
+ * never again once as many were acknowledged as can have been pending. When vPEs are built, this file goes.
  */
 import { type Device, EL1 } from './device.ts'
 import type { FieldDifference } from './judge.ts'
@@ -24,20 +24,20 @@ const GICR_CTLR_EnableLPIs = 1
 const RAISES = /^INT\b/
 const MAY_RING = /^VMOVI\b/
 
-/** Bits that say which of LPIs, ITSs and vPEs there are. */
+/** Bits that say whether there are vPEs, and of which version. */
 const FEATURES: Readonly<Record<string, bigint>> = {
-  GICD_TYPER: 0x00fe_f800n,
   GICD_TYPER2: 0xffff_ffffn,
   GICD_PIDR2: 0xf0n,
-  GICR_CTLR: 0x7n,
-  GICR_TYPER: 0x0700_008fn,
-  GICR_PROPBASER: 0xffff_ffff_ffff_ffffn,
-  GICR_PENDBASER: 0xffff_ffff_ffff_ffffn,
+  GICR_CTLR: 0x4n,
+  GICR_TYPER: 0x0700_0086n,
   GICR_PIDR2: 0xf0n,
+  GITS_TYPER: 0xfa0_0000_0002n,
+  GITS_BASER2: 0xffff_ffff_ffff_ffffn,
+  GITS_PIDR2: 0xf0n,
   ICH_VTR: 0x0014_0000n,
 }
 
-const LPIS = 'differs for want of LPIs'
+const LPIS = 'differs for want of the doorbells of GICv4'
 const VLPIS = 'differs for want of the vLPIs of GICv4'
 
 const isLpi = (intid: unknown): boolean => isHex(intid) && BigInt(intid) >= FIRST_LPI
@@ -78,23 +78,22 @@ export class Unbuilt {
   /** By CPU, whether a vPE is resident. */
   private readonly resident: boolean[]
   private readonly stride: number
+  private readonly hasVpes: boolean
 
   constructor(private readonly device: Device) {
     const { cpus, version } = device.gic.config
     this.physical = new Lpis(cpus)
     this.virtual = new Lpis(cpus)
     this.resident = new Array<boolean>(cpus).fill(false)
+    this.hasVpes = version !== '3'
     this.stride = version === '3' ? VLPI_BASE : 2 * VLPI_BASE
   }
 
   /** Why an op is not to be done, or undefined. To be asked once an op, in order. */
   whyNot(op: Op, result: Result): string | undefined {
     const { k } = op
-    if (k === 'msi') {
-      this.raise()
-      return 'an MSI: this version has no ITS'
-    }
-    if (k === 'ram' || k === 'fill') return 'memory of the ITS and of LPIs: this version has neither'
+    if (!this.hasVpes) return undefined
+    if (k === 'msi') this.raise()
     if (k === 'r' || k === 'w') return this.whyNotAccess(op)
     if (k === 'sr' || k === 'gr') return this.whyNotRead(op, result)
     if (k === 'sw' || k === 'gw') return this.whyNotWrite(op)
@@ -103,6 +102,7 @@ export class Unbuilt {
 
   /** Why the answer to an op may differ as it does, or undefined if that is a fault. */
   excuse(op: Op, differences: readonly FieldDifference[]): string | undefined {
+    if (!this.hasVpes) return undefined
     const reasons = differences.map((difference) => this.excuseField(op, difference))
     return reasons.includes(undefined) ? undefined : reasons[0]
   }
@@ -118,7 +118,7 @@ export class Unbuilt {
       const raised = cmds.filter((command) => RAISES.test(command)).length
       for (let i = 0; i < raised + Number(k === 'w' && address === GITS_TRANSLATER); i++) this.raise()
       this.physical.pending += cmds.filter((command) => MAY_RING.test(command)).length
-      return 'an access to the ITS frame: this version has no ITS'
+      return undefined
     }
     const cpu = Math.floor((address - GICR) / this.stride)
     const offset = address - GICR - cpu * this.stride
@@ -197,7 +197,7 @@ export class Unbuilt {
     const features = this.featuresOf(op)
     if (features !== 0n) {
       const others = (BigInt(recorded) ^ BigInt(actual)) & ~features
-      return others === 0n ? 'says which of LPIs and vPEs there are' : undefined
+      return others === 0n ? 'says which vPEs there are' : undefined
     }
     const lpis = reg === 'ICH_AP1R0' ? this.virtual : this.lpisOf(k)
     const isPending = reg === 'HPPIR1' && this.isPending(lpis, c, recorded)

@@ -10,6 +10,7 @@ import {
   isDeviceOp,
   MAINTENANCE_INTERRUPT,
   machineOf,
+  RECORDED_ITS,
   recordedAnswer,
   recordedSpec,
   type SiliconConfig,
@@ -26,7 +27,8 @@ import {
   type Tally,
   type Verdict,
 } from './judge.ts'
-import { type Op, RecordingError, type Trace } from './recording.ts'
+import { isRamOp, Ram } from './ram.ts'
+import { isHex, type Op, RecordingError, type Trace } from './recording.ts'
 import { meaning } from './registers.ts'
 
 /** What `config.lines` may name: outputs of the device, and the maintenance interrupt. */
@@ -46,6 +48,7 @@ class Machine {
   readonly device: Device
   /** By CPU, as the device last drove them. */
   private readonly levels: Record<OutputLine, number>[]
+  private readonly ram = new Ram()
 
   constructor(config: Trace['config'], silicon: SiliconConfig) {
     this.columns = config['lines'] as Column[]
@@ -53,6 +56,7 @@ class Machine {
     const gic = new Gic(
       {
         ...silicon,
+        ...(config['its'] === 'off' ? {} : RECORDED_ITS),
         cpus,
         spis: SPIS,
         listRegisters: 4,
@@ -61,6 +65,7 @@ class Machine {
         intidBits: 24,
       },
       {
+        memory: this.ram,
         setLine: (cpu, line, level) => {
           this.levels[cpu][line] = level
         },
@@ -74,7 +79,11 @@ class Machine {
   /** Does an op and returns its answer. */
   do(op: Op): Answer {
     // The device has moved this input by itself.
-    return op.by === 'ich' ? {} : this.device.do(op)
+    if (op.by === 'ich') return {}
+    if (op.k === 'msi') this.device.gic.sendMsi(Number(op.dev), Number(op.v))
+    else if (op.k === 'ram' || op.k === 'fill') this.ram.do(op)
+    else return this.device.do(op)
+    return {}
   }
 
   nameOf(address: number): string {
@@ -206,7 +215,7 @@ function check(file: string, { line, config, ops, results }: Trace): void {
   if (!Array.isArray(before) || !before.every((op) => Object(op) === op))
     throw refuse('config.before is not a list of ops')
   for (const [i, op] of [...(before as Op[]), ...ops].entries()) {
-    if (!isDriverOp(op, Number(cpus))) {
+    if (!isDriverOp(op, Number(cpus), config['its'] !== 'off')) {
       const where = i < before.length ? `config.before ${i}` : `op ${i - before.length}`
       throw refuse(`${where}: ${JSON.stringify(op)} is no op of suite drivers`)
     }
@@ -219,9 +228,16 @@ function check(file: string, { line, config, ops, results }: Trace): void {
   }
 }
 
-function isDriverOp(op: Op, cpus: number): boolean {
+function isDriverOp(op: Op, cpus: number, hasIts: boolean): boolean {
   const { k, c = 0, intid, by } = op
-  if (k === 'ram' || k === 'fill' || k === 'msi') return true
+  if (k === 'ram' || k === 'fill') return isRamOp(op)
+  if (k === 'msi') return hasIts && isMsi(op)
   if (by !== undefined) return k === 'line' && by === 'ich' && intid === MAINTENANCE_INTERRUPT && c < cpus
   return isDeviceOp(op, cpus)
 }
+
+/** A write of an EventID with a DeviceID, which are numbers or "0x..." strings. */
+const isMsi = ({ dev, v }: Op): boolean => is32Bits(dev) && is32Bits(v)
+
+const is32Bits = (value: unknown): boolean =>
+  (isHex(value) || Number.isInteger(value)) && Number(value) >= 0 && Number(value) < 2 ** 32

@@ -30,6 +30,8 @@ const IMITATED: Readonly<Record<ProfileName, ReadonlySet<string>>> = {
     'prio-8bit',
     'prio-ff',
     'sgi-rs-ignored',
+    'queue-res0',
+    'creadr-writable',
   ]),
 }
 /** A name for several deviations at once, which does not say which. */

@@ -6,6 +6,7 @@
 import { type ProfileName, profiles } from 'vgic'
 import { replayDrivers } from './drivers.ts'
 import { replayIch } from './ich.ts'
+import { replayIts } from './its.ts'
 import { summary, type Tally } from './judge.ts'
 import { replayKvm } from './kvm.ts'
 import { replayKvmWfi } from './kvm-wfi.ts'
@@ -23,14 +24,14 @@ const suites: Readonly<Record<string, Replay>> = {
   kvm: replayKvm,
   'kvm-wfi': replayKvmWfi,
   phys: replayPhys,
+  its: replayIts,
   drivers: replayDrivers,
 }
 
 /** What the silicon lacks for a suite of the recordings. */
 const lacking: Readonly<Record<string, string>> = {
-  its: 'an ITS and LPIs',
-  v4: 'an ITS, LPIs and the vPEs of GICv4',
-  v41: 'an ITS, LPIs and the vPEs of GICv4.1',
+  v4: 'the vPEs of GICv4',
+  v41: 'the vPEs of GICv4.1',
   nmi: 'non-maskable interrupts',
 }
 

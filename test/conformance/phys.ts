@@ -67,22 +67,29 @@ class Machine {
 
   do(op: Op): Answer {
     if (op.k !== 'obs') return this.device.do(op)
-    return fieldsOf(Array.from({ length: this.gic.config.cpus }, (_, cpu) => this.observe(cpu)))
-  }
-
-  private observe(cpu: number): string[] {
-    return OBSERVED.map((reg) => hex(this.gic.readSysreg(cpu, encodingOf(reg), EL1)))
+    return observe(this.gic)
   }
 }
 
+/** What `obs` reads. */
+export const observe = (gic: Gic): Answer =>
+  fieldsOf(
+    Array.from({ length: gic.config.cpus }, (_, cpu) =>
+      OBSERVED.map((reg) => hex(gic.readSysreg(cpu, encodingOf(reg), EL1))),
+    ),
+  )
+
 /** Throws for what this suite's replayer cannot make sense of. */
-function check(file: string, { line, config, ops, results }: Trace): void {
+function check(
+  file: string,
+  { line, suite, config, ops, results }: Trace,
+  isKnown: (op: Op, cpus: number) => boolean,
+): void {
   const cpus = Number(config['cpus'])
   for (const [i, op] of ops.entries()) {
     const { k, c = 0 } = op
-    const isKnown = k === 'obs' ? c >= 0 && c < cpus : isDeviceOp(op, cpus) && !k.startsWith('g')
-    if (!isKnown)
-      throw new RecordingError(file, line, `op ${i}: ${JSON.stringify(op)} is no op of suite phys`)
+    if (!(k === 'obs' ? c >= 0 && c < cpus : isKnown(op, cpus)))
+      throw new RecordingError(file, line, `op ${i}: ${JSON.stringify(op)} is no op of suite ${suite}`)
     const { cpus: rows, spec } = results[i]
     if (rows !== undefined && !isGroup(rows))
       throw new RecordingError(file, line, `result ${i}: "cpus" is not a list of lists of "0x..." strings`)
@@ -93,10 +100,27 @@ function check(file: string, { line, config, ops, results }: Trace): void {
 
 /** Replays the traces of a file. */
 export function replayPhys(file: string, traces: readonly Trace[], profile: ProfileName = 'arch'): Tally[] {
+  const isPhysOp = (op: Op, cpus: number): boolean => isDeviceOp(op, cpus) && !op.k.startsWith('g')
+  return replayProgram(file, traces, profile, isPhysOp, (config, silicon) => new Machine(config, silicon))
+}
+
+/** A machine under a program at EL1 that keeps to the ops of its suite and `obs`. */
+interface ProgramMachine {
+  do(op: Op): Answer
+}
+
+/** Replays the traces of a file, each on a machine of its own; `isKnown` says which ops but `obs` it can do. */
+export function replayProgram(
+  file: string,
+  traces: readonly Trace[],
+  profile: ProfileName,
+  isKnown: (op: Op, cpus: number) => boolean,
+  make: (config: Trace['config'], silicon: SiliconConfig) => ProgramMachine,
+): Tally[] {
   const tally = newTally(file, 'traces', profile)
   for (const trace of traces) {
-    check(file, trace)
-    const machine = machineOf(file, trace, profile, (config, silicon) => new Machine(config, silicon))
+    check(file, trace, isKnown)
+    const machine = machineOf(file, trace, profile, make)
     for (const [i, op] of trace.ops.entries()) {
       const result = trace.results[i]
       const verdict = judge(answerOf(result), { ...result, spec: specOf(result) }, machine.do(op), profile)

@@ -17,12 +17,16 @@ export interface Op {
   readonly s?: number
   readonly v?: string
   readonly c?: number
+  /** `fill`: how often the value is written. */
+  readonly n?: number
   /** `line`: the input, its level, and `ich` if the virtual CPU interface moved it. */
   readonly intid?: number
   readonly level?: number
   readonly by?: string
   /** What the ITS did when GITS_CWRITER was written, in words. */
   readonly cmds?: readonly string[]
+  /** `msi`: the DeviceID. */
+  readonly dev?: number | string
   /** The architecture does not fix the outcome. */
   readonly u?: string
 }

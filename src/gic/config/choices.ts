@@ -51,6 +51,29 @@ export interface Choices {
    * is taken as 0, as on QEMU 7.2. `no-target`: no PE is targeted.
    */
   readonly sgiRangeSelector: 'ignored' | 'no-target'
+  /**
+   * Whether redistributors cache the configuration of LPIs. `cached`: a byte is read when an LPI is first used, and a
+   * change of it in memory has no effect before INV, INVALL, GICR_INVLPIR or GICR_INVALLR. `uncached`: it is read again
+   * whenever the LPI is made pending, as QEMU 7.2 does; an LPI that is pending is not looked at again by itself.
+   */
+  readonly lpiConfig: 'cached' | 'uncached'
+  /**
+   * What GICR_PENDBASER.PTZ does. `honoured`: the pending table is not read when EnableLPIs is set next, and the bit
+   * reads as zero. `ignored`: the table is always read, and the bit reads as written, as on QEMU 7.2.
+   */
+  readonly pendingTableZero: 'honoured' | 'ignored'
+  /**
+   * What a command error does. `ignored`: the command has no effect, the host hears of it, and the queue goes on, as on
+   * QEMU 7.2. `stall`: the queue stops at the command with GITS_CREADR.Stalled set until software writes
+   * GITS_CWRITER.Retry. Where memory refuses an access, the queue always stalls.
+   */
+  readonly commandErrors: 'ignored' | 'stall'
+  /**
+   * What of GITS_CWRITER and GITS_CREADR is there. `architected`: the offset and GITS_CREADR.Stalled; GITS_CREADR is
+   * read only. `as-written`: all bits but Retry and Stalled, and GITS_CREADR can be written while the ITS is disabled, as
+   * on QEMU 7.2. Only the offset has an effect.
+   */
+  readonly queueRegisters: 'architected' | 'as-written'
 }
 
 /** Every choice with its values; a value's index is how an image stores it. */
@@ -62,6 +85,10 @@ export const choiceValues: { readonly [K in keyof Choices]: readonly Choices[K][
   waker: ['holds', 'ignored'],
   sgi1rGroup0: ['ignored', 'forwarded'],
   sgiRangeSelector: ['ignored', 'no-target'],
+  lpiConfig: ['cached', 'uncached'],
+  pendingTableZero: ['honoured', 'ignored'],
+  commandErrors: ['ignored', 'stall'],
+  queueRegisters: ['architected', 'as-written'],
 }
 /** The names of the choices, in the order in which an image stores them. */
 export const choiceNames = Object.keys(choiceValues) as readonly (keyof Choices)[]
@@ -80,6 +107,10 @@ export const profiles: Readonly<Record<ProfileName, Choices>> = {
     waker: 'holds',
     sgi1rGroup0: 'ignored',
     sgiRangeSelector: 'ignored',
+    lpiConfig: 'cached',
+    pendingTableZero: 'honoured',
+    commandErrors: 'ignored',
+    queueRegisters: 'architected',
   },
   /** What QEMU 7.2's GICv3 does. */
   'qemu-7.2': {
@@ -90,6 +121,10 @@ export const profiles: Readonly<Record<ProfileName, Choices>> = {
     waker: 'ignored',
     sgi1rGroup0: 'ignored',
     sgiRangeSelector: 'ignored',
+    lpiConfig: 'uncached',
+    pendingTableZero: 'ignored',
+    commandErrors: 'ignored',
+    queueRegisters: 'as-written',
   },
 }
 

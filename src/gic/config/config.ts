@@ -16,6 +16,7 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
 import { defaultAffinity } from './affinities.ts'
 import { type Choices, choiceNames, choiceValues, chooseFrom, type ProfileName } from './choices.ts'
+import { checkIts, ITS_CONFIG, ITS_FRAMES, type ItsConfig, loadIts, storeIts } from './its-config.ts'
 
 /** A contiguous region of redistributors, one for each of `count` CPUs in order. */
 export interface RedistributorRegion {
@@ -52,11 +53,33 @@ export interface GicConfig {
   readonly gicd?: number
   /** Redistributor regions, in the order of the CPUs; default one at 0x080a_0000. */
   readonly gicr?: readonly RedistributorRegion[]
+  /**
+   * Number of LPIs, 0 or a power of two up to 2^24: INTIDs 8192 and up. INTIDs have 16 bits, or as many as there are
+   * LPIs for: with 65,536 the LPIs are 8192 to 65,535. Default 65,536 where there is an ITS or `directLpis`, which are
+   * what sends them, and 0 without.
+   */
+  readonly lpis?: number
+  /**
+   * Whether GICD_TYPER and GICR_TYPER say that there are LPIs, and their registers are there. Always with `lpis`. Where
+   * there are none because `lpis` was left out, the default is true: as on silicon whose ITS is not used, the registers
+   * keep what is written, and no LPI comes. With `lpis: 0` the default is false.
+   */
+  readonly lpiRegisters?: boolean
+  /** Whether GICR_SETLPIR, CLRLPIR, INVLPIR, INVALLR and SYNCR exist; default false. */
+  readonly directLpis?: boolean
+  /** Interrupt Translation Services, up to 8; default none. */
+  readonly its?: readonly ItsConfig[]
+  /**
+   * Lines of 64 bytes of memory that the GIC itself keeps, up to 2^20; default 0: memory is the host's. Lines that are
+   * all zero need none. See {@link Gic.writeMemory}.
+   */
+  readonly memoryLines?: number
   /** Security states; only one is modelled: GICD_CTLR.DS reads as one. */
   readonly securityStates?: 1
   /**
-   * When a register write whose effect a driver has to wait for takes effect: disabling interrupts or groups (RWP), and
-   * GICR_WAKER. `'at-once'`, the default, or `'lagging'`: when {@link Gic.completeWrites} is called.
+   * When a register write whose effect a driver has to wait for takes effect: disabling interrupts or groups (RWP),
+   * EnableLPIs, GICR_WAKER; and when an ITS carries out commands and translates messages. `'at-once'`, the default, or
+   * `'lagging'`: one by one when {@link Gic.complete}, or all when {@link Gic.completeWrites} is called.
    */
   readonly writeEffects?: 'at-once' | 'lagging'
   /** Set of implementation choices; default `'arch'`. */
@@ -67,9 +90,11 @@ export interface GicConfig {
 
 /** A configuration that was checked and completed. */
 export interface CheckedGicConfig
-  extends Required<Omit<GicConfig, 'profile' | 'choices' | 'securityStates'>> {
+  extends Required<Omit<GicConfig, 'profile' | 'choices' | 'securityStates' | 'its'>> {
   /** The profile's choices with the replaced ones in place. */
   readonly choices: Choices
+  /** The ITSs, completed. */
+  readonly its: readonly Required<ItsConfig>[]
 }
 
 const versions = ['3', '4.0', '4.1'] as const
@@ -118,6 +143,15 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
       'dvim must be false with version 3: only GICv4 injects interrupts directly.',
     )
   }
+  const its = checkIts(config.its)
+  const directLpis = configBoolean('directLpis', config.directLpis ?? false)
+  const lpis = checkLpis(config.lpis ?? (its.length > 0 || directLpis ? 0x1_0000 : 0), intidBits)
+  if (lpis === 0 && (its.length > 0 || directLpis)) {
+    throw new VgicError(
+      'config',
+      'lpis must not be 0 with an ITS or with directLpis: leave it out for 65536.',
+    )
+  }
   const checked = {
     version,
     cpus,
@@ -130,11 +164,44 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     dvim,
     gicd: config.gicd ?? 0x0800_0000,
     gicr: checkRegions(config.gicr ?? [{ base: 0x080a_0000, count: cpus }]),
+    lpis,
+    lpiRegisters: checkLpiRegisters(config, lpis),
+    directLpis,
+    its,
+    memoryLines: configInteger('memoryLines', config.memoryLines ?? 0, 0, 2 ** 20),
     writeEffects,
     choices: chooseFrom(config.profile ?? 'arch', config.choices ?? {}),
   } satisfies CheckedGicConfig
-  checkFrames(checked)
+  checkFrames(checked, 'cpus', itsFrames(checked))
+  checkSize(checked)
   return checked
+}
+
+/** A GIC's buffer holds a quarter of a byte for each LPI and CPU, and a byte for each LPI and value of Aff3. */
+function checkSize({ lpis, cpus, affinities }: Pick<CheckedGicConfig, 'lpis' | 'cpus' | 'affinities'>): void {
+  const groups = new Set(affinities.map((affinity) => affinity >>> 24)).size
+  const most = 2 ** Math.floor(Math.log2(2 ** 30 / (cpus / 4 + groups)))
+  if (lpis <= most) return
+  throw new VgicError('config', `lpis must be at most ${most} with ${cpus} cpus, but is ${lpis}.`)
+}
+
+function checkLpiRegisters({ lpis, lpiRegisters = lpis !== 0 }: GicConfig, number: number): boolean {
+  if (typeof lpiRegisters !== 'boolean' || (number > 0 && !lpiRegisters)) {
+    throw new VgicError(
+      'config',
+      `lpiRegisters must be true or, with lpis: 0, false, but is ${shown(lpiRegisters)}.`,
+    )
+  }
+  return lpiRegisters
+}
+
+function checkLpis(lpis: number, intidBits: 16 | 24): number {
+  const most = 2 ** intidBits
+  if (lpis === 0 || (Number.isInteger(lpis) && Number.isInteger(Math.log2(lpis)) && lpis <= most)) return lpis
+  throw new VgicError(
+    'config',
+    `lpis must be 0 or a power of two up to ${most}, as intidBits is ${intidBits}, but is ${shown(lpis)}.`,
+  )
 }
 
 /** The fields of a configuration. */
@@ -154,6 +221,11 @@ export const gicFields: Fields<GicConfig> = {
   writeEffects: true,
   profile: true,
   choices: true,
+  lpis: true,
+  lpiRegisters: true,
+  directLpis: true,
+  its: true,
+  memoryLines: true,
 }
 
 /** A copy of the regions of redistributors. What lies where is {@link checkFrames}' to look at. */
@@ -188,11 +260,28 @@ function checkAffinities(cpus: number, affinities: readonly number[] | undefined
 }
 
 /** A frame by the name of its field. */
-interface Frame {
+export interface Frame {
   readonly name: string
   readonly base: number
   readonly size: number
 }
+
+const itsFrames = ({ its }: Pick<CheckedGicConfig, 'its'>): Frame[] =>
+  its.map(({ base }, i) => ({ name: `its[${i}].base`, base, size: ITS_FRAMES }))
+
+const redistributorFrames = ({ version, gicr }: Pick<CheckedGicConfig, 'version' | 'gicr'>): Frame[] =>
+  gicr.map(({ base, count }, i) => ({
+    name: `gicr[${i}].base`,
+    base,
+    size: count * redistributorSize(version),
+  }))
+
+/** Everything of a GIC that is at an address. */
+export const framesOf = (config: CheckedGicConfig): readonly Frame[] => [
+  { name: 'gicd', base: config.gicd, size: GICD_SIZE },
+  ...redistributorFrames(config),
+  ...itsFrames(config),
+]
 
 /** Throws a `config` error for frames that overlap or lie where none can, or too few redistributors. */
 export function checkFrames(
@@ -200,13 +289,15 @@ export function checkFrames(
   owners = 'cpus',
   others: readonly Frame[] = [],
 ): void {
-  const frames = [{ name: 'gicd', base: gicd, size: GICD_SIZE }, ...others]
   let redistributors = 0
-  for (const [i, { base, count }] of gicr.entries()) {
-    configInteger(`gicr[${i}].count`, count, 1, 512)
-    frames.push({ name: `gicr[${i}].base`, base, size: count * redistributorSize(version) })
-    redistributors += count
+  for (const [i, { count }] of gicr.entries()) {
+    redistributors += configInteger(`gicr[${i}].count`, count, 1, 512)
   }
+  const frames = [
+    { name: 'gicd', base: gicd, size: GICD_SIZE },
+    ...others,
+    ...redistributorFrames({ version, gicr }),
+  ]
   if (redistributors < cpus) {
     throw new VgicError(
       'config',
@@ -253,6 +344,11 @@ export const GIC_CONFIG = recordType(
     'regions',
     'affinities',
     'writeEffects',
+    'lpis',
+    'lpiRegisters',
+    'directLpis',
+    'its',
+    'memoryLines',
     ...choiceNames.map((name) => `choices.${name}`),
   ]),
 )
@@ -280,6 +376,11 @@ export function storeGicConfig(words: Int32Array, at: number, config: CheckedGic
       config.gicr.length,
       hasDefaultAffinities(config) ? 0 : config.cpus,
       effects.indexOf(config.writeEffects),
+      config.lpis,
+      config.lpiRegisters ? 1 : 0,
+      config.directLpis ? 1 : 0,
+      config.its.length,
+      config.memoryLines,
       ...choiceNames.map((name) => (choiceValues[name] as readonly string[]).indexOf(config.choices[name])),
     ],
     at,
@@ -287,8 +388,10 @@ export function storeGicConfig(words: Int32Array, at: number, config: CheckedGic
   for (const [i, { base, count }] of config.gicr.entries()) {
     words.set([(base % HIGH) | 0, Math.floor(base / HIGH), count], at + GIC_CONFIG.size + i * REGION.size)
   }
+  const itsAt = at + GIC_CONFIG.size + config.gicr.length * REGION.size
+  for (const [i, its] of config.its.entries()) storeIts(words, itsAt + i * ITS_CONFIG.size, its)
   if (hasDefaultAffinities(config)) return
-  const first = at + GIC_CONFIG.size + config.gicr.length * REGION.size
+  const first = itsAt + config.its.length * ITS_CONFIG.size
   for (const [i, affinity] of config.affinities.entries()) words[first + i * AFFINITY.size] = affinity
 }
 
@@ -299,6 +402,7 @@ const hasDefaultAffinities = ({ affinities }: CheckedGicConfig): boolean =>
 export const configRecords = (config: CheckedGicConfig): readonly (readonly [RecordType, number])[] => [
   [GIC_CONFIG, 1],
   [REGION, config.gicr.length],
+  [ITS_CONFIG, config.its.length],
   [AFFINITY, hasDefaultAffinities(config) ? 0 : config.cpus],
 ]
 
@@ -322,10 +426,17 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
     regions,
     affinityCount,
     effect,
+    lpis,
+    lpiRegisters,
+    directLpis,
+    itsCount,
+    memoryLines,
   ] = words.subarray(at, end)
-  const stored = words.subarray(at + 13, end)
+  const stored = words.subarray(at + 18, end)
   if (regions < 1 || regions > 512 || affinityCount < 0 || affinityCount > 512) throw corrupt()
-  const affinitiesAt = end + regions * REGION.size
+  if (itsCount < 0 || itsCount > 8) throw corrupt()
+  const itsAt = end + regions * REGION.size
+  const affinitiesAt = itsAt + itsCount * ITS_CONFIG.size
   const wholeEnd = affinitiesAt + affinityCount * AFFINITY.size
   if (words.length < wholeEnd) throw corrupt()
   const address = (lo: number, hi: number) => (lo >>> 0) + hi * HIGH
@@ -337,6 +448,7 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
     { length: affinityCount },
     (_, i) => words[affinitiesAt + i * AFFINITY.size] >>> 0,
   )
+  const its = Array.from({ length: itsCount }, (_, i) => loadIts(words, itsAt + i * ITS_CONFIG.size))
   const choices = Object.fromEntries(choiceNames.map((name, i) => [name, choiceValues[name][stored[i]]]))
   let config: CheckedGicConfig
   try {
@@ -352,6 +464,11 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
       dvim: dvim === 1,
       gicd: address(low, high),
       gicr,
+      lpis,
+      lpiRegisters: lpiRegisters === 1,
+      directLpis: directLpis === 1,
+      its,
+      memoryLines,
       writeEffects: effects[effect],
       choices: choices as Partial<Choices>,
     })

@@ -6,7 +6,6 @@
  *   One that does not exist is dropped and deactivates nothing; so is an LPI, which has no active state.
  * - DIR in EOImode 0 is ignored, and so is one of a reserved INTID.
  */
-
 import { field, res0, res1, view } from '../../arch/field.ts'
 import {
   LR_Group,
@@ -16,11 +15,13 @@ import {
   VMCR_VEOIM,
   VMCR_VPMR,
 } from '../../arch/ich-registers.ts'
-import { FIRST_SPECIAL, INTID_NONE } from '../../arch/intid.ts'
+import { FIRST_LPI, FIRST_SPECIAL, INTID_NONE } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
 import type { WordDeclaration } from '../../state/layout.ts'
 import { HIGHEST_PENDING, HPPI_INTID, PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
 import type { PhysicalInterrupts } from '../distributor/physical-interrupts.ts'
+import { rankLpi } from '../lpi/lpi-configuration.ts'
+import type { Lpis } from '../lpi/lpis.ts'
 import { InterfaceRegisters } from './common-registers.ts'
 import {
   ACTIVE_PRIORITIES_0,
@@ -29,6 +30,8 @@ import {
   CpuInterface,
   PRIORITY_IDLE,
 } from './cpu-interface.ts'
+
+/*@@IMPORTS@@*/
 
 /** Where the words of the physical side begin in a PE's record. */
 export const PHYSICAL_WORDS = 16
@@ -97,6 +100,7 @@ export class Icc extends InterfaceRegisters {
     words: Int32Array,
     readonly physicalInterface: PhysicalInterface,
     readonly physical: PhysicalInterrupts,
+    readonly lpis: Lpis | undefined,
   ) {
     super(words, physicalInterface, physical.affinities.rangeSelector)
   }
@@ -114,8 +118,15 @@ export class Icc extends InterfaceRegisters {
     const hppi = this.physicalInterface.signalled(at)
     if (hppi === 0 || (hppi & LR_Group) !== group) return INTID_NONE
     this.physicalInterface.recordActive(this.words, at, hppi)
-    this.physical.activate(at - PHYSICAL_INTERFACE, HPPI_INTID(hppi))
-    return HPPI_INTID(hppi)
+    const intid = HPPI_INTID(hppi)
+    if (intid === FIRST_LPI) return this.acknowledgeLpi(at)
+    this.physical.activate(at - PHYSICAL_INTERFACE, intid)
+    return intid
+  }
+
+  /** An LPI has no active state: it may become pending again while it is served. */
+  private acknowledgeLpi(at: number): number {
+    return this.lpis?.acknowledge(this.physical.cpuOf(at - PHYSICAL_INTERFACE)) ?? INTID_NONE
   }
 
   readHppir0(at: number): number {
@@ -129,7 +140,15 @@ export class Icc extends InterfaceRegisters {
   /** HPPIR looks neither at the priority mask nor at the running priority. */
   private highestPending(at: number, group: number): number {
     const hppi = this.physicalInterface.highestPending(at)
-    return hppi !== 0 && (hppi & LR_Group) === group ? HPPI_INTID(hppi) : INTID_NONE
+    if (hppi === 0 || (hppi & LR_Group) !== group) return INTID_NONE
+    const intid = HPPI_INTID(hppi)
+    return intid === FIRST_LPI ? this.highestLpi(at) : intid
+  }
+
+  private highestLpi(at: number): number {
+    const { lpis } = this
+    if (lpis === undefined) return INTID_NONE
+    return FIRST_LPI + rankLpi(lpis.highest(this.physical.cpuOf(at - PHYSICAL_INTERFACE)))
   }
 
   writeEoir0(at: number, value: number): void {

@@ -5,8 +5,13 @@
  * call back into the GIC.
  */
 import { LR_Group } from '../../arch/ich-registers.ts'
+import { argumentFunction, argumentWith, type Fields, isPlainObject, shown } from '../../errors/arguments.ts'
+import { VgicError } from '../../errors/vgic-error.ts'
 import { lowestBit } from '../../state/bits.ts'
 import type { WordDeclaration } from '../../state/layout.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
+import type { ErrorListener } from '../config/host-events.ts'
+import type { GicMemory } from '../config/memory.ts'
 import type { HighestPending } from '../distributor/highest-pending.ts'
 import { HIGHEST_PENDING, PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
 import type { PhysicalInterrupts } from '../distributor/physical-interrupts.ts'
@@ -18,13 +23,55 @@ import type { VirtualInterface } from './virtual-interface.ts'
 /** An output of a PE. `wake` asks the power controller to wake a PE whose redistributor sleeps. */
 export type OutputLine = 'irq' | 'fiq' | 'virq' | 'vfiq' | 'wake'
 
-/** Where the outputs go. */
-export interface GicHost {
+/** What the GIC is connected to: where its outputs go, the memory that it accesses, who hears of errors. */
+export interface GicHost extends ErrorListener {
+  /** The memory in which software puts tables and command queues. Without it every access of the GIC is refused. */
+  readonly memory?: GicMemory
   /**
    * An output of a CPU moves to a level, 0 or 1. It is called after the access or the input that moved it is complete,
    * once for each change; all outputs are 0 at first.
    */
   setLine?(cpu: number, line: OutputLine, level: 0 | 1): void
+}
+
+const hostFields: Fields<GicHost> = { setLine: true, onError: true, memory: true }
+
+/** Throws an `argument` error for what is no host, and for one that would never hear of anything. `{}` is none. */
+export function checkHost(host: GicHost, { memoryLines }: CheckedGicConfig): void {
+  const isObject = typeof host === 'object' && host !== null
+  const { setLine, onError, memory } = isObject ? host : {}
+  const isPlain = isPlainObject(host)
+  const others = isPlain ? Object.keys(host).filter((name) => !(name in hostFields)) : []
+  const hears = typeof setLine === 'function' || onError !== undefined || memory !== undefined
+  if (
+    !isObject ||
+    others.length > 0 ||
+    (setLine !== undefined && typeof setLine !== 'function') ||
+    !(hears || isPlain)
+  ) {
+    const has = setLine === undefined ? others.join(', ') || 'none' : `setLine: ${shown(setLine)}`
+    throw new VgicError(
+      'argument',
+      `host must be an object whose setLine is a function (cpu, line, level), but ${isObject ? `has ${has}` : `is ${shown(host)}`}. Leave it out for none.`,
+    )
+  }
+  if (onError !== undefined) argumentFunction('host.onError', onError, '(event)')
+  if (memory === undefined) return
+  argumentWith(
+    'host.memory',
+    memory,
+    'read32',
+    'an object with the functions read32(address) and write32(address, value)',
+  )
+  argumentWith(
+    'host.memory',
+    memory,
+    'write32',
+    'an object with the functions read32(address) and write32(address, value)',
+  )
+  if (memoryLines > 0) {
+    throw new VgicError('argument', 'host.memory must be left out where memoryLines gives the GIC its own.')
+  }
 }
 
 export const outputLineWords: readonly WordDeclaration[] = [{ name: 'lines', at: PE_LINES, class: 'derived' }]

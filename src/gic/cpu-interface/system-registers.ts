@@ -5,6 +5,7 @@
  * then ICH_HCR_EL2's traps; then HCR_EL2.{FMO,IMO} choose the virtual interface at EL1. At EL2, and where they are
  * clear, an ICC_* name is the physical CPU interface. Both interfaces have one set of rows.
  */
+
 import { HCR_EL2, HCR_EL2_FMO, HCR_EL2_IMO } from '../../arch/hcr-el2.ts'
 import * as icc from '../../arch/icc-registers.ts'
 import * as arch from '../../arch/ich-registers.ts'

@@ -14,9 +14,11 @@ import {
   GICD_TYPER_No1N,
   GICD_TYPER_RSS,
 } from '../../arch/gicd-registers.ts'
-import { FIRST_SPECIAL } from '../../arch/intid.ts'
+import { FIRST_LPI, FIRST_SPECIAL } from '../../arch/intid.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
 import { IIDR, identificationRows } from '../frames/identification.ts'
 import { DOUBLEWORD, RegisterMap, type RegisterRow, razWi, readOnly, WORD } from '../frames/register-map.ts'
+import { existingLpis, intidBitsOf } from '../lpi/lpi-records.ts'
 import { interruptRows } from './interrupt-registers.ts'
 import {
   DISTRIBUTOR,
@@ -26,8 +28,13 @@ import {
   type PhysicalInterrupts,
 } from './physical-interrupts.ts'
 
-/** IDbits: LPIs have INTIDs of 16 bits. */
-const IDBITS = 15 << 19
+/** LPIS, IDbits, and num_LPIs where these are fewer than an INTID has bits for: no fewer than 4, which is the least it says. */
+function lpiTyper({ lpis, lpiRegisters }: CheckedGicConfig): number {
+  const bits = intidBitsOf(lpis)
+  const isFull = lpis === 0 || existingLpis(lpis) === 2 ** bits - FIRST_LPI
+  const number = isFull ? 0 : Math.max(Math.log2(lpis) - 1, 1)
+  return ((bits - 1) << 19) | (number << 11) | (lpiRegisters ? GICD_TYPER_LPIS : 0)
+}
 
 export class Distributor {
   readonly isGicv4: boolean
@@ -45,8 +52,7 @@ export class Distributor {
     this.typer =
       // ITLinesNumber counts blocks of 32 interrupts, the private one included, and rounds up.
       (((end + 31) >> 5) - 1) |
-      IDBITS |
-      GICD_TYPER_LPIS |
+      lpiTyper(config) |
       (this.isGicv4 ? GICD_TYPER_DVIS : 0) |
       GICD_TYPER_A3V |
       GICD_TYPER_No1N |

@@ -1,14 +1,17 @@
 /**
  * The search for a PE's highest priority pending interrupt: among the candidates of its redistributor and those SPIs
- * of the distributor that are routed to it (IHI 0069, "Interrupt prioritization", "Affinity routing"). Its result is
- * kept, and it runs only when a candidate, a priority, a route or an enable has changed. It looks at the candidates of
+ * of the distributor that are routed to it (IHI 0069, "Interrupt prioritization", "Affinity routing"), and the highest
+ * priority LPI, which its redistributor keeps. Its result is kept, and it runs only when a candidate, a priority, a route or an enable has changed. It looks at the candidates of
  * the blocks in which something has changed and, of the other blocks that have any, at the best one, which is kept too.
  *
  * Candidates are compared by rank, the priority above the INTID, with the group below both: the lowest rank wins, and
  * so of equal priorities the lowest INTID (IMPLEMENTATION DEFINED).
  */
-import { FIRST_SPI } from '../../arch/intid.ts'
+import { FIRST_LPI, FIRST_SPI } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
+import { rankPriority } from '../lpi/lpi-configuration.ts'
+import { NO_RANK } from '../lpi/lpi-records.ts'
+import type { Lpis } from '../lpi/lpis.ts'
 import { HIGHEST_PENDING, heldBack, hppiOf, PHYSICAL_INTERFACE } from './hppi.ts'
 import { CANDIDATES, GROUP, groupBits, priorityOf, ROUTE, SPI_BLOCK_WORDS } from './interrupt-block.ts'
 import { BEST, STALE } from './pending-summary.ts'
@@ -20,6 +23,8 @@ const PRIORITY_SHIFT = 17
 const INTID_SHIFT = 1
 const INTID = 0xffff
 const GROUP_1 = 1
+/** Group 1, as a bit of groups. */
+const GROUP_1_BIT = 2
 
 /** The physical CPU interface, as far as the search asks it. */
 interface GroupEnables {
@@ -38,6 +43,7 @@ export class HighestPending {
     readonly physical: PhysicalInterrupts,
     readonly physicalInterface: GroupEnables,
     readonly redistributor: Redistributor,
+    readonly lpis: Lpis | undefined,
   ) {
     const { choices } = physical.config
     this.words = physical.words
@@ -70,8 +76,19 @@ export class HighestPending {
       const rank = words[summary + BEST + 1 + lowestBit(blocks)]
       if (rank < best) best = rank
     }
+    if (this.lpis !== undefined && groups & physical.groupsInForce() & GROUP_1_BIT) {
+      const lpi = this.bestLpi(this.lpis, cpu)
+      if (lpi < best) return hppiOf(FIRST_LPI, lpi >> PRIORITY_SHIFT, GROUP_1)
+    }
     if (best === this.none) return 0
     return hppiOf((best >> INTID_SHIFT) & INTID, best >> PRIORITY_SHIFT, best & GROUP_1)
+  }
+
+  /** The rank of the highest priority LPI of a CPU as it is among other interrupts: behind those of the same priority. */
+  private bestLpi(lpis: Lpis, cpu: number): number {
+    const rank = lpis.highest(cpu)
+    if (rank === NO_RANK) return this.none
+    return (rankPriority(rank) << PRIORITY_SHIFT) | (FIRST_LPI << INTID_SHIFT) | GROUP_1
   }
 
   /** The lowest rank of a PE's SGIs and PPIs. */

@@ -9,8 +9,8 @@ export const PHYSICAL_INTERFACE = 12
 
 /**
  * Derived: the highest priority pending interrupt that is forwarded to the interface, as the upper word of a list
- * register with the INTID in bits 15:0; 0 if there is none. Negative if it is held back because the PE sleeps, which
- * is its wake request. From the interface's handle, as all words here.
+ * register with the INTID in bits 15:0, which for an LPI is 8192, whichever it is; 0 if there is none. Negative if it
+ * is held back because the PE sleeps, which is its wake request. From the interface's handle, as all words here.
  */
 export const HIGHEST_PENDING = 4
 export const HPPI_INTID = (hppi: number): number => hppi & 0xffff

@@ -314,8 +314,9 @@ export class PhysicalInterrupts {
     return (words[distributor + GICD_CTLR] | words[distributor + GICD_DISABLING_GROUPS]) & GROUPS
   }
 
-  /** After the groups that are forwarded have changed: looks at every block, and so at every PE. */
+  /** After the groups that are forwarded have changed: looks at every block and, for its LPIs, at every PE. */
   updateAll(): void {
+    if (this.config.lpis > 0) for (let cpu = 0; cpu < this.cpus; cpu++) this.lookAgain(cpu)
     for (let n = 0; n < this.spiBlockCount; n++)
       this.update(DISTRIBUTOR, this.spiBlocks + n * SPI_BLOCK_WORDS)
     for (let cpu = 0; cpu < this.cpus; cpu++) {
@@ -342,6 +343,11 @@ export class PhysicalInterrupts {
   /** A PE has to look for its highest priority pending interrupt, in all blocks. */
   noticePe(pe: number): void {
     this.noticeCpu(this.cpuOf(pe), this.allBlocks)
+  }
+
+  /** A CPU has to look again, but at no block: at its LPIs. */
+  lookAgain(cpu: number): void {
+    this.noticeCpu(cpu, 0)
   }
 
   /** A CPU has to look in `blocks`, as STALE has them. */

@@ -1,54 +1,29 @@
 /**
  * A redistributor's frames, GICR_* (IHI 0069, "The GIC Redistributor register descriptions"): RD_base, and SGI_base
- * 64 KiB above it. `pe` is the record of its PE. LPIs are not there yet: GICR_PROPBASER, GICR_PENDBASER and
- * GICR_CTLR.EnableLPIs keep what is written, and nothing follows from it. RAZ/WI are STATUSR, the registers of two
- * Security states (IGRPMODR, NSACR), and those of what is not implemented: direct LPIs, extended PPIs, non-maskable
+ * 64 KiB above it. `pe` is the record of its PE. RAZ/WI are STATUSR, the registers of two Security states (IGRPMODR,
+ * NSACR), and those of what is not implemented: LPIs and direct LPIs as configured, extended PPIs, non-maskable
  * interrupts, memory partitioning.
+ *
+ * RES0 bits of GICR_PROPBASER and GICR_PENDBASER keep what is written.
  */
 import {
   GICR_CTLR_CES,
   GICR_CTLR_EnableLPIs,
   GICR_CTLR_RWP,
-  GICR_CTLR_VIEW,
-  GICR_PENDBASER_VIEW,
-  GICR_PROPBASER_VIEW,
+  GICR_TYPER_DirectLPI,
   GICR_TYPER_Last,
   GICR_TYPER_PLPIS,
   GICR_TYPER_VLPIS,
   GICR_WAKER_ChildrenAsleep,
   GICR_WAKER_ProcessorSleep,
-  GICR_WAKER_VIEW,
 } from '../../arch/gicr-registers.ts'
-import type { WordDeclaration } from '../../state/layout.ts'
+import { FIRST_LPI } from '../../arch/intid.ts'
 import { IIDR, identificationRows } from '../frames/identification.ts'
 import { DOUBLEWORD, RegisterMap, type RegisterRow, razWi, readOnly, WORD } from '../frames/register-map.ts'
+import type { Lpis } from '../lpi/lpis.ts'
 import { interruptRows } from './interrupt-registers.ts'
 import type { PhysicalInterrupts } from './physical-interrupts.ts'
-
-/** Words of a PE's record. */
-export const GICR_CTLR = 26
-export const GICR_WAKER = 27
-export const GICR_PROPBASER = 28
-export const GICR_PENDBASER = 30
-
-export const redistributorWords: readonly WordDeclaration[] = [
-  { name: 'GICR_CTLR', at: GICR_CTLR, class: 'authoritative', view: GICR_CTLR_VIEW },
-  { name: 'GICR_WAKER', at: GICR_WAKER, class: 'authoritative', view: GICR_WAKER_VIEW },
-  {
-    name: 'GICR_PROPBASER',
-    at: GICR_PROPBASER,
-    wide: true,
-    class: 'authoritative',
-    view: GICR_PROPBASER_VIEW,
-  },
-  {
-    name: 'GICR_PENDBASER',
-    at: GICR_PENDBASER,
-    wide: true,
-    class: 'authoritative',
-    view: GICR_PENDBASER_VIEW,
-  },
-]
+import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER, GICR_WAKER } from './redistributor-words.ts'
 
 /** Offset of GICR_WAKER. */
 export const WAKER = 0x14
@@ -64,16 +39,28 @@ export class Redistributor {
   /** Whether a sleeping PE is forwarded nothing: the choice `waker`. */
   private readonly holds: boolean
 
+  /** The registers that there are. */
+  readonly map: RegisterMap<Redistributor>
+  /** Whether LPIs have registers; without {@link lpis} nothing can make one pending, and they keep what is written. */
+  private readonly hasLpiRegisters: boolean
+
   constructor(
     readonly words: Int32Array,
     readonly physical: PhysicalInterrupts,
+    readonly lpis: Lpis | undefined,
   ) {
     const { config } = physical
+    this.map = config.directLpis ? directLpisMap : redistributorMap
+    this.hasLpiRegisters = config.lpiRegisters
     this.isGicv4 = config.version !== '3'
     this.lagging = config.writeEffects === 'lagging'
     this.holds = config.choices.waker === 'holds'
     this.typers = new Int32Array(config.cpus)
-    const common = GICR_TYPER_PLPIS | (this.isGicv4 ? GICR_TYPER_VLPIS : 0) | COMMON_LPI_AFF3
+    const common =
+      (config.lpiRegisters ? GICR_TYPER_PLPIS : 0) |
+      (config.directLpis ? GICR_TYPER_DirectLPI : 0) |
+      (this.isGicv4 ? GICR_TYPER_VLPIS : 0) |
+      COMMON_LPI_AFF3
     let cpu = 0
     for (const { count } of config.gicr) {
       const end = Math.min(cpu + count, config.cpus)
@@ -94,12 +81,37 @@ export class Redistributor {
   }
 
   readCtlr(pe: number): number {
-    return this.words[pe + GICR_CTLR] | GICR_CTLR_CES
+    const isDisabling = this.lpis?.isDisabling(this.physical.cpuOf(pe)) ?? false
+    return (
+      this.words[pe + GICR_CTLR] |
+      (this.hasLpiRegisters ? GICR_CTLR_CES : 0) |
+      (isDisabling ? GICR_CTLR_RWP : 0)
+    )
   }
 
   writeCtlr(pe: number, value: number): void {
-    this.words[pe + GICR_CTLR] =
-      (this.words[pe + GICR_CTLR] & ~GICR_CTLR_EnableLPIs) | (value & GICR_CTLR_EnableLPIs)
+    const { words, lpis } = this
+    if (lpis) lpis.writeEnable(this.physical.cpuOf(pe), (value & GICR_CTLR_EnableLPIs) !== 0)
+    else if (this.hasLpiRegisters)
+      words[pe + GICR_CTLR] = (words[pe + GICR_CTLR] & ~GICR_CTLR_EnableLPIs) | (value & GICR_CTLR_EnableLPIs)
+  }
+
+  readPropbaser(pe: number, half: number): number {
+    return this.words[pe + GICR_PROPBASER + half]
+  }
+
+  writePropbaser(pe: number, half: number, value: number): void {
+    if (this.lpis) this.lpis.writePropbaser(pe, half, value)
+    else if (this.hasLpiRegisters) this.words[pe + GICR_PROPBASER + half] = value
+  }
+
+  readPendbaser(pe: number, half: number): number {
+    return this.lpis ? this.lpis.readPendbaser(pe, half) : this.words[pe + GICR_PENDBASER + half]
+  }
+
+  writePendbaser(pe: number, half: number, value: number): void {
+    if (this.lpis) this.lpis.writePendbaser(pe, half, value)
+    else if (this.hasLpiRegisters) this.words[pe + GICR_PENDBASER + half] = value
   }
 
   readWaker(pe: number): number {
@@ -110,16 +122,7 @@ export class Redistributor {
   writeWaker(pe: number, value: number): void {
     this.words[pe + GICR_WAKER] =
       (this.words[pe + GICR_WAKER] & ~GICR_WAKER_ProcessorSleep) | (value & GICR_WAKER_ProcessorSleep)
-    if (!this.lagging) this.completeWaker(pe)
-  }
-
-  private completeWaker(pe: number): void {
-    const waker = this.words[pe + GICR_WAKER]
-    this.words[pe + GICR_WAKER] =
-      waker & GICR_WAKER_ProcessorSleep
-        ? waker | GICR_WAKER_ChildrenAsleep
-        : waker & ~GICR_WAKER_ChildrenAsleep
-    this.physical.noticePe(pe)
+    if (!this.lagging) this.completeHandshake(pe)
   }
 
   /** Whether nothing is forwarded to the PE's CPU interface. */
@@ -132,34 +135,73 @@ export class Redistributor {
     this.words[pe + GICR_CTLR] |= GICR_CTLR_RWP
   }
 
-  /** Whether a write's effect is still under way. */
-  isWritePending(pe: number): boolean {
-    const waker = this.words[pe + GICR_WAKER]
-    const isHandshake =
-      ((waker & GICR_WAKER_ProcessorSleep) === 0) !== ((waker & GICR_WAKER_ChildrenAsleep) === 0)
-    return isHandshake || (this.words[pe + GICR_CTLR] & GICR_CTLR_RWP) !== 0
+  /** Whether the effect of disabling interrupts is still under way. */
+  isDisablingPending(pe: number): boolean {
+    return (this.words[pe + GICR_CTLR] & GICR_CTLR_RWP) !== 0
   }
 
-  /** What was disabled is out of force and RWP falls; the PE is asleep or awake as it was asked to be. */
-  completeWrites(pe: number): void {
+  /** What was disabled is out of force and RWP falls. */
+  completeDisabling(pe: number): void {
     this.words[pe + GICR_CTLR] &= ~GICR_CTLR_RWP
     this.physical.endDisabling(pe)
-    this.completeWaker(pe)
+  }
+
+  /** Whether the PE is still to be asleep or awake as it was asked to be. */
+  isHandshakePending(pe: number): boolean {
+    const waker = this.words[pe + GICR_WAKER]
+    return ((waker & GICR_WAKER_ProcessorSleep) === 0) !== ((waker & GICR_WAKER_ChildrenAsleep) === 0)
+  }
+
+  /** The PE is asleep or awake as it was asked to be. */
+  completeHandshake(pe: number): void {
+    const waker = this.words[pe + GICR_WAKER]
+    this.words[pe + GICR_WAKER] =
+      waker & GICR_WAKER_ProcessorSleep
+        ? waker | GICR_WAKER_ChildrenAsleep
+        : waker & ~GICR_WAKER_ChildrenAsleep
+    this.physical.noticePe(pe)
+  }
+
+  /** Whether a write's effect is still under way. */
+  isWritePending(pe: number): boolean {
+    return this.isHandshakePending(pe) || this.isDisablingPending(pe)
+  }
+
+  completeWrites(pe: number): void {
+    this.completeDisabling(pe)
+    this.completeHandshake(pe)
   }
 }
 
-/** 64 bits that are kept as they are written, RES0 ones too. */
-const doubleword = (name: string, offset: number, at: number): RegisterRow<Redistributor> => ({
+const doubleword = (
+  name: string,
+  offset: number,
+  read: (redistributor: Redistributor, pe: number, half: number) => number,
+  write: (redistributor: Redistributor, pe: number, half: number, value: number) => void,
+): RegisterRow<Redistributor> => ({
   name,
   offset,
   length: 8,
   bits: 0,
   sizes: WORD | DOUBLEWORD,
-  read: ({ words }, pe, half) => words[pe + at + half],
-  write: ({ words }, pe, half, _count, value) => {
-    words[pe + at + half] = value
-  },
+  read,
+  write: (redistributor, pe, half, _count, value) => write(redistributor, pe, half, value),
 })
+
+/** A register of direct LPIs: writing its lower half, an INTID, does something to the PE's LPI n. */
+const directLpi = (
+  name: string,
+  offset: number,
+  act: (lpis: Lpis, cpu: number, lpi: number) => void,
+): RegisterRow<Redistributor> =>
+  doubleword(
+    name,
+    offset,
+    () => 0,
+    ({ lpis, physical }, pe, half, value) => {
+      if (half === 0 && lpis) act(lpis, physical.cpuOf(pe), value - FIRST_LPI)
+    },
+  )
 
 const word = (
   name: string,
@@ -204,12 +246,37 @@ export const redistributorMap = new RegisterMap<Redistributor>(
       (redistributor, pe) => redistributor.readWaker(pe),
       (redistributor, pe, value) => redistributor.writeWaker(pe, value),
     ),
-    doubleword('GICR_PROPBASER', 0x70, GICR_PROPBASER),
-    doubleword('GICR_PENDBASER', 0x78, GICR_PENDBASER),
+    doubleword(
+      'GICR_PROPBASER',
+      0x70,
+      (redistributor, pe, half) => redistributor.readPropbaser(pe, half),
+      (redistributor, pe, half, value) => redistributor.writePropbaser(pe, half, value),
+    ),
+    doubleword(
+      'GICR_PENDBASER',
+      0x78,
+      (redistributor, pe, half) => redistributor.readPendbaser(pe, half),
+      (redistributor, pe, half, value) => redistributor.writePendbaser(pe, half, value),
+    ),
     ...identificationRows<Redistributor>('GICR', 0x93),
     ...interruptRows<Redistributor>('GICR', SGI_BASE, 32),
     razWi('GICR_IGRPMODR0', SGI_BASE + 0xd00, 4),
     razWi('GICR_NSACR', SGI_BASE + 0xe00, 4),
   ],
   0x4_0000,
+)
+
+/** Every effect is there when the write is complete: GICR_SYNCR.Busy is never seen. */
+const directLpiRows: readonly RegisterRow<Redistributor>[] = [
+  directLpi('GICR_SETLPIR', 0x40, (lpis, cpu, lpi) => lpis.set(cpu, lpi)),
+  directLpi('GICR_CLRLPIR', 0x48, (lpis, cpu, lpi) => lpis.clear(cpu, lpi)),
+  directLpi('GICR_INVLPIR', 0xa0, (lpis, cpu, lpi) => lpis.invalidate(cpu, lpi)),
+  directLpi('GICR_INVALLR', 0xb0, (lpis, cpu) => lpis.invalidateAll(cpu)),
+  readOnly('GICR_SYNCR', 0xc0, () => 0),
+]
+
+/** The frames of a redistributor with direct LPIs. */
+export const directLpisMap = new RegisterMap<Redistributor>(
+  [...redistributorMap.rows, ...directLpiRows],
+  redistributorMap.size,
 )

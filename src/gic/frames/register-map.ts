@@ -11,6 +11,7 @@ import { VgicError } from '../../errors/vgic-error.ts'
 
 /** Access sizes that a row takes: the sizes in bytes, ORed. */
 export const BYTE = 1
+export const HALFWORD = 2
 export const WORD = 4
 export const DOUBLEWORD = 8
 
@@ -24,7 +25,7 @@ export interface RegisterRow<M> {
   readonly length: number
   /** Bits that an interrupt has in it: 1, 2, 8 or 64; 0 for a register that is not per interrupt. */
   readonly bits: 0 | 1 | 2 | 8 | 64
-  /** {@link BYTE}, {@link WORD} and {@link DOUBLEWORD}, ORed. */
+  /** {@link BYTE}, {@link HALFWORD}, {@link WORD} and {@link DOUBLEWORD}, ORed. */
   readonly sizes: number
   /**
    * A read of bits 31:0 or less. `first` is the INTID of the first interrupt covered and `count` how many are; in a

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { extract, type Field, type RegisterView } from '../../../src/arch/field.ts'
 import * as gicd from '../../../src/arch/gicd-registers.ts'
 import * as gicr from '../../../src/arch/gicr-registers.ts'
+import * as gits from '../../../src/arch/gits-registers.ts'
 import * as hcrEl2 from '../../../src/arch/hcr-el2.ts'
 import * as icc from '../../../src/arch/icc-registers.ts'
 import * as ich from '../../../src/arch/ich-registers.ts'
@@ -42,6 +43,17 @@ const gicrOwners: Readonly<Record<string, Owner>> = {
   GICR_CTLR: { views: [gicr.GICR_CTLR_VIEW] },
   GICR_TYPER: { views: [gicr.GICR_TYPER_VIEW] },
   GICR_WAKER: { views: [gicr.GICR_WAKER_VIEW] },
+}
+const gitsOwners: Readonly<Record<string, Owner>> = {
+  GITS_CTLR: { views: [gits.GITS_CTLR_VIEW] },
+  GITS_TYPER_HIGH: { views: [gits.GITS_TYPER_VIEW], upper: true },
+  GITS_TYPER: { views: [gits.GITS_TYPER_VIEW] },
+  GITS_CBASER_HIGH: { views: [gits.GITS_CBASER_VIEW], upper: true },
+  GITS_CBASER: { views: [gits.GITS_CBASER_VIEW] },
+  GITS_CWRITER: { views: [gits.GITS_CWRITER_VIEW] },
+  GITS_CREADR: { views: [gits.GITS_CREADR_VIEW] },
+  GITS_BASER_HIGH: { views: [gits.GITS_BASER_VIEW], upper: true },
+  GITS_BASER: { views: [gits.GITS_BASER_VIEW] },
 }
 const pcpuOwners: Readonly<Record<string, Owner>> = {
   HCR_EL2: { views: [hcrEl2.HCR_EL2_VIEW] },
@@ -108,6 +120,7 @@ describe.each([
   ['ICC_*', iccOwners, accessorsOf(icc)],
   ['GICD_*', gicdOwners, accessorsOf(gicd)],
   ['GICR_*', gicrOwners, accessorsOf(gicr)],
+  ['GITS_*', gitsOwners, accessorsOf(gits)],
   ['the PE', pcpuOwners, accessorsOf(pcpuAccessors)],
 ])('the accessors of %s', (_, owners, accessors) => {
   it('reach every register that they are known for', () => {

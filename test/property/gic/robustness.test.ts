@@ -16,9 +16,18 @@ const config: fc.Arbitrary<GicConfig> = fc
     preemption: fc.nat(2),
     intidBits: fc.constantFrom(16, 24),
     profile: fc.constantFrom('arch', 'qemu-7.2'),
+    memoryLines: fc.constantFrom(0, 8),
+    messages: fc.constantFrom<Partial<GicConfig>>(
+      {},
+      {},
+      { lpis: 64, directLpis: true },
+      { its: [{ base: 0x0808_0000 }] },
+      { lpis: 64, its: [{ base: 0x0808_0000 }] },
+    ),
   })
-  .map(({ preemption, ...rest }) => ({
+  .map(({ preemption, messages, ...rest }) => ({
     ...rest,
+    ...messages,
     preemptionBits: Math.min(5 + preemption, rest.priorityBits, 7),
   }))
 
@@ -26,6 +35,10 @@ const config: fc.Arbitrary<GicConfig> = fc
 const address = fc.oneof(
   { weight: 4, arbitrary: fc.integer({ min: 0x0800_0280, max: 0x0800_0420 }) },
   { weight: 4, arbitrary: fc.integer({ min: 0x080b_0280, max: 0x080b_0420 }) },
+  { weight: 2, arbitrary: fc.integer({ min: 0x0808_0000, max: 0x0808_0140 }) },
+  { weight: 2, arbitrary: fc.integer({ min: 0x080a_0000, max: 0x080a_0100 }) },
+  { weight: 1, arbitrary: fc.constantFrom(0x0808_0000, 0x0808_0080, 0x0808_0084, 0x0808_0088, 0x0808_0100) },
+  { weight: 1, arbitrary: fc.constantFrom(0x0808_0104, 0x0809_0040, 0x080a_0000, 0x080a_0070, 0x080a_0078) },
   { weight: 2, arbitrary: fc.integer({ min: 0x07ff_ff00, max: 0x0818_0000 }) },
   { weight: 1, arbitrary: fc.double() },
   { weight: 1, arbitrary: fc.integer() },

@@ -13,6 +13,14 @@ import {
   GICR_TYPER_VIEW,
   GICR_WAKER_VIEW,
 } from '../../../src/arch/gicr-registers.ts'
+import {
+  GITS_BASER_VIEW,
+  GITS_CBASER_VIEW,
+  GITS_CREADR_VIEW,
+  GITS_CTLR_VIEW,
+  GITS_CWRITER_VIEW,
+  GITS_TYPER_VIEW,
+} from '../../../src/arch/gits-registers.ts'
 import { HCR_EL2_VIEW } from '../../../src/arch/hcr-el2.ts'
 import { ICV_CTLR_VIEW, iccRegisters } from '../../../src/arch/icc-registers.ts'
 import { ichApr, ichLr, ichRegisters } from '../../../src/arch/ich-registers.ts'
@@ -42,6 +50,7 @@ interface MmioInventoryRow {
 interface Inventory {
   readonly gicd: readonly MmioInventoryRow[]
   readonly gicr_rd: readonly MmioInventoryRow[]
+  readonly gits: readonly MmioInventoryRow[]
   readonly icc: readonly InventoryRow[]
   readonly ich: readonly InventoryRow[]
   readonly icv: {
@@ -118,7 +127,7 @@ describe.each([
 })
 
 describe('the memory-mapped registers', () => {
-  const { gicd, gicr_rd } = inventory
+  const { gicd, gicr_rd, gits } = inventory
   it.each([
     [GICD_CTLR_VIEW, gicd],
     [GICD_TYPER_VIEW, gicd],
@@ -127,6 +136,12 @@ describe('the memory-mapped registers', () => {
     [GICR_WAKER_VIEW, gicr_rd],
     [GICR_PROPBASER_VIEW, gicr_rd],
     [GICR_PENDBASER_VIEW, gicr_rd],
+    [GITS_CTLR_VIEW, gits],
+    [GITS_TYPER_VIEW, gits],
+    [GITS_CBASER_VIEW, gits],
+    [GITS_CWRITER_VIEW, gits],
+    [GITS_CREADR_VIEW, gits],
+    [GITS_BASER_VIEW, gits],
   ])('$name has the bits of the inventory', ({ name, width, fields }: RegisterView, rows) => {
     const row = rows.find(({ n }) => n === name)
     const listed = (row?.f ?? row?.views?.['single'] ?? []).filter(([field]) => !field.startsWith('impdef'))

@@ -140,6 +140,11 @@ describe('a configuration', () => {
       dvim: false,
       gicd: 0x0800_0000,
       gicr: [{ base: 0x080a_0000, count: 3 }],
+      lpis: 0,
+      lpiRegisters: true,
+      directLpis: false,
+      its: [],
+      memoryLines: 0,
       writeEffects: 'at-once',
       choices: profiles.arch,
     })

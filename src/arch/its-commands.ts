@@ -1,0 +1,154 @@
+/**
+ * The commands of an ITS (IHI 0069, "ITS commands"): 32 bytes, four doublewords in little-endian order, the opcode in
+ * bits 7:0 of the first. Each field is declared once, by its doubleword and the bit numbers that Arm prints; for traces
+ * and tests. Code that executes commands has them as eight words and uses the accessors beside the declarations.
+ */
+
+/** A field `hi:lo` of doubleword `dw` of a command. */
+export interface CommandField {
+  /** The name that the architecture prints. */
+  readonly name: string
+  /** The doubleword, 0 to 3. */
+  readonly dw: number
+  /** Most significant bit. */
+  readonly hi: number
+  /** Least significant bit. */
+  readonly lo: number
+}
+
+/** A command of an ITS. */
+export interface ItsCommand {
+  /** `MAPD`, `INT`. */
+  readonly name: string
+  /** Bits 7:0 of the first doubleword. */
+  readonly opcode: number
+  /** Its fields besides the opcode. */
+  readonly fields: readonly CommandField[]
+}
+
+const field = (name: string, dw: number, hi: number, lo = hi): CommandField => ({ name, dw, hi, lo })
+
+const DEVICE_ID = field('DeviceID', 0, 63, 32)
+const EVENT_ID = field('EventID', 1, 31, 0)
+const PINTID = field('pINTID', 1, 63, 32)
+const ICID = field('ICID', 2, 15, 0)
+const RD_BASE = field('RDbase', 2, 51, 16)
+const VALID = field('V', 2, 63)
+
+const command = (name: string, opcode: number, ...fields: CommandField[]): ItsCommand => ({
+  name,
+  opcode,
+  fields,
+})
+
+/** The commands of GICv3, by opcode. */
+export const itsCommands: readonly ItsCommand[] = [
+  command('MOVI', 0x01, DEVICE_ID, EVENT_ID, ICID),
+  command('INT', 0x03, DEVICE_ID, EVENT_ID),
+  command('CLEAR', 0x04, DEVICE_ID, EVENT_ID),
+  command('SYNC', 0x05, RD_BASE),
+  command('MAPD', 0x08, DEVICE_ID, field('Size', 1, 4, 0), field('ITT_addr', 2, 51, 8), VALID),
+  command('MAPC', 0x09, ICID, RD_BASE, VALID),
+  command('MAPTI', 0x0a, DEVICE_ID, EVENT_ID, PINTID, ICID),
+  command('MAPI', 0x0b, DEVICE_ID, EVENT_ID, ICID),
+  command('INV', 0x0c, DEVICE_ID, EVENT_ID),
+  command('INVALL', 0x0d, ICID),
+  command('MOVALL', 0x0e, field('RDbase1', 2, 51, 16), field('RDbase2', 3, 51, 16)),
+  command('DISCARD', 0x0f, DEVICE_ID, EVENT_ID),
+]
+
+export const ITS_MOVI = 0x01
+export const ITS_INT = 0x03
+export const ITS_CLEAR = 0x04
+export const ITS_SYNC = 0x05
+export const ITS_MAPD = 0x08
+export const ITS_MAPC = 0x09
+export const ITS_MAPTI = 0x0a
+export const ITS_MAPI = 0x0b
+export const ITS_INV = 0x0c
+export const ITS_INVALL = 0x0d
+export const ITS_MOVALL = 0x0e
+export const ITS_DISCARD = 0x0f
+
+/** Bytes of a command. */
+export const COMMAND_SIZE = 32
+/** Words of a command that are a field of their own. */
+export const COMMAND_DEVICE_ID = 1
+export const COMMAND_EVENT_ID = 2
+export const COMMAND_PINTID = 3
+/** Bits 31:0 and 63:32 of the doublewords with addresses: ITT_addr, and RDbase, of which MOVALL has two. */
+export const COMMAND_ADDRESS = 4
+export const COMMAND_ADDRESS_2 = 6
+export const COMMAND_opcode = (word0: number): number => word0 & 0xff
+export const COMMAND_Size = (word2: number): number => word2 & 0x1f
+export const COMMAND_ICID = (word4: number): number => word4 & 0xffff
+export const COMMAND_HIGH_V = 0x80000000 | 0
+
+/** What is wrong with a command. */
+export type CommandErrorName =
+  | 'INVALID_COMMAND'
+  | 'DEVICE_OOR'
+  | 'PROCNUM_OOR'
+  | 'ITTSIZE_OOR'
+  | 'COLLECTION_OOR'
+  | 'UNMAPPED_DEVICE'
+  | 'ID_OOR'
+  | 'PHYSICALID_OOR'
+  | 'UNMAPPED_INTERRUPT'
+  | 'UNMAPPED_COLLECTION'
+
+/** A command error: `MAPD_DEVICE_OOR`, and the code with which an ITS with SEIs would report it. */
+export interface CommandError {
+  /** The command, an underscore, and what is wrong with it. */
+  readonly name: string
+  /** 0x01 in bits 23:16, the command in bits 15:8, the error in bits 7:0. */
+  readonly code: number
+}
+
+export const DEVICE_OOR = 0x01
+export const INVALID_COMMAND = 0x01
+export const PROCNUM_OOR = 0x02
+export const ITTSIZE_OOR = 0x02
+export const COLLECTION_OOR = 0x03
+export const UNMAPPED_DEVICE = 0x04
+export const ID_OOR = 0x05
+export const PHYSICALID_OOR = 0x06
+export const UNMAPPED_INTERRUPT = 0x07
+export const UNMAPPED_COLLECTION = 0x09
+
+/** By error byte; the first two mean something else in each command. */
+const errorNames: Readonly<Record<number, CommandErrorName>> = {
+  [COLLECTION_OOR]: 'COLLECTION_OOR',
+  [UNMAPPED_DEVICE]: 'UNMAPPED_DEVICE',
+  [ID_OOR]: 'ID_OOR',
+  [PHYSICALID_OOR]: 'PHYSICALID_OOR',
+  [UNMAPPED_INTERRUPT]: 'UNMAPPED_INTERRUPT',
+  [UNMAPPED_COLLECTION]: 'UNMAPPED_COLLECTION',
+}
+
+/** The names of commands by opcode. */
+const commandNames: ReadonlyMap<number, string> = new Map(
+  itsCommands.map(({ name, opcode }) => [opcode, name]),
+)
+
+/** The name of a command by its opcode; undefined for one that GICv3 does not have. */
+export const commandName = (opcode: number): string | undefined => commandNames.get(opcode)
+
+/** An error of a command. The codes of CLEAR have the number of another command, as Arm prints them. */
+export function commandError(opcode: number, error: number): CommandError {
+  const command = commandName(opcode)
+  const base = 0x1_0000 | error
+  if (command === undefined) {
+    return {
+      name: `0x${opcode.toString(16).padStart(2, '0')}_INVALID_COMMAND`,
+      code: base | (opcode << 8),
+    }
+  }
+  // MOVALL has its PROCNUM_OOR where MAPD has DEVICE_OOR.
+  const code = opcode === ITS_MOVALL && error === PROCNUM_OOR ? 0x1_0001 : base
+  const name = error === DEVICE_OOR ? 'DEVICE_OOR' : opcode === ITS_MAPD ? 'ITTSIZE_OOR' : 'PROCNUM_OOR'
+  return {
+    name: `${command}_${errorNames[error] ?? name}`,
+    code: code | ((opcode === ITS_CLEAR ? ITS_SYNC : opcode) << 8),
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * The memory that the GIC reads and writes: tables, pending state and configuration of LPIs, command queues. It is the
+ * host's, or a pool of lines in the GIC's own buffer. The silicon asks it for aligned 32-bit words at physical
+ * addresses below 2^52 and for nothing else.
+ *
+ * Inside, an address is a base of two words as registers and table entries have it, and a byte offset. Only here does
+ * it become a number, for the host: one call, and nothing allocated where V8 has the callee inlined or the address is
+ * below 2^31.
+ *
+ * The GIC's own frames are no memory to it: a table that software has put there is refused, and so no command can write
+ * the registers that are carrying it out.
+ *
+ * What the memory refuses is a memory error, with what the architecture does then: never an exception. A refused read
+ * gives zero and leaves a mark, which whoever reads takes with {@link Memory.takeRefusal} before acting on the value.
+ */
+import { recordType, type WordDeclaration } from '../../state/layout.ts'
+
+/**
+ * Memory that the GIC accesses as a device does. Addresses are physical, below 2^52, and multiples of 4. Neither
+ * function may call the GIC.
+ */
+export interface GicMemory {
+  /** A little-endian word, as a signed or unsigned number; undefined if nothing answers there. */
+  read32(address: number): number | undefined
+  /** Writes one, which is given as an unsigned number. Returns false if nothing answers there; anything else is success. */
+  write32(address: number, value: number): unknown
+}
+
+const REFUSED = 0
+const REFUSED_ACCESS = 1
+const REFUSED_ADDRESS = 2
+
+const memoryWords: readonly WordDeclaration[] = [
+  // Within an access only: between accesses nobody looks at them.
+  { name: 'refused', at: REFUSED, class: 'observational' },
+  { name: 'refusedAccess', at: REFUSED_ACCESS, class: 'observational' },
+  { name: 'refusedAddress', at: REFUSED_ADDRESS, wide: true, class: 'observational' },
+]
+/** What is remembered of an access that was refused. */
+export const MEMORY = recordType('memory', memoryWords)
+
+const HIGH = 0x1_0000_0000
+const ADDRESS_END = 2 ** 52
+/** Values of {@link REFUSED}. */
+const READ_REFUSED = 1
+const WRITE_REFUSED = 2
+
+/** An access that the memory refused. */
+export interface MemoryRefusal {
+  readonly access: 'read' | 'write'
+  readonly address: number
+}
+
+/** A frame of registers. */
+interface Frame {
+  readonly base: number
+  readonly size: number
+}
+
+export class Memory {
+  /** The addresses from the first of the GIC's frames to the last. */
+  private readonly framesBegin: number
+  private readonly framesEnd: number
+
+  constructor(
+    readonly words: Int32Array,
+    /** The record {@link MEMORY}. */
+    readonly at: number,
+    /** Left out, every access is refused. */
+    readonly backing: GicMemory | undefined,
+    /** The GIC's own. */
+    readonly frames: readonly Frame[],
+  ) {
+    this.framesBegin = Math.min(...frames.map(({ base }) => base))
+    this.framesEnd = Math.max(...frames.map(({ base, size }) => base + size))
+  }
+
+  /** The word at `offset` bytes from an address; 0 if it is refused. */
+  read(low: number, high: number, offset: number): number {
+    const address = high * HIGH + (low >>> 0) + offset
+    const value = this.isMemory(address) ? this.load(address) : undefined
+    if (typeof value === 'number') return value | 0
+    this.refuse(READ_REFUSED, address)
+    return 0
+  }
+
+  /** Writes the word at `offset` bytes from an address. */
+  write(low: number, high: number, offset: number, value: number): void {
+    const address = high * HIGH + (low >>> 0) + offset
+    if (!this.isMemory(address) || !this.store(address, value >>> 0)) this.refuse(WRITE_REFUSED, address)
+  }
+
+  private isMemory(address: number): boolean {
+    if (address >= ADDRESS_END) return false
+    return address < this.framesBegin || address >= this.framesEnd || !this.isInFrame(address)
+  }
+
+  private isInFrame(address: number): boolean {
+    return this.frames.some(({ base, size }) => address >= base && address < base + size)
+  }
+
+  /** Whether an access was refused since this was last asked. */
+  takeRefusal(): boolean {
+    const refused = this.words[this.at + REFUSED] !== 0
+    this.words[this.at + REFUSED] = 0
+    return refused
+  }
+
+  /** The access that was refused last. */
+  get lastRefusal(): MemoryRefusal {
+    const { words, at } = this
+    return {
+      access: words[at + REFUSED_ACCESS] === WRITE_REFUSED ? 'write' : 'read',
+      address: (words[at + REFUSED_ADDRESS] >>> 0) + words[at + REFUSED_ADDRESS + 1] * HIGH,
+    }
+  }
+
+  /** A host that throws has refused: what a guest makes the GIC access is no wrong use of its API. */
+  private load(address: number): number | undefined {
+    try {
+      return this.backing?.read32(address)
+    } catch {
+      return undefined
+    }
+  }
+
+  private store(address: number, value: number): boolean {
+    const { backing } = this
+    if (backing === undefined) return false
+    try {
+      return backing.write32(address, value) !== false
+    } catch {
+      return false
+    }
+  }
+
+  private refuse(access: number, address: number): void {
+    const { words, at } = this
+    if (words[at + REFUSED] !== 0) return
+    words[at + REFUSED] = access
+    words[at + REFUSED_ACCESS] = access
+    words[at + REFUSED_ADDRESS] = (address % HIGH) | 0
+    words[at + REFUSED_ADDRESS + 1] = Math.floor(address / HIGH)
+  }
+}

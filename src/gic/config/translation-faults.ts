@@ -1,0 +1,31 @@
+/** Why a message does not become a pending LPI. */
+export type TranslationFault =
+  | 'its-disabled'
+  | 'memory-refused'
+  | 'device-out-of-range'
+  | 'device-unmapped'
+  | 'event-out-of-range'
+  | 'event-unmapped'
+  | 'collection-unmapped'
+  | 'lpis-disabled'
+  | 'intid-out-of-range'
+
+/** As code has them: 0 is success. */
+export const TRANSLATED = 0
+export const MEMORY_REFUSED = 1
+export const DEVICE_OUT_OF_RANGE = 2
+export const DEVICE_UNMAPPED = 3
+export const EVENT_OUT_OF_RANGE = 4
+export const EVENT_UNMAPPED = 5
+export const COLLECTION_UNMAPPED = 6
+
+/** By value. */
+export const translationFaults: readonly TranslationFault[] = [
+  'its-disabled',
+  'memory-refused',
+  'device-out-of-range',
+  'device-unmapped',
+  'event-out-of-range',
+  'event-unmapped',
+  'collection-unmapped',
+]

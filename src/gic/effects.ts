@@ -1,0 +1,59 @@
+/**
+ * Effects that lag (`writeEffects: 'lagging'`), one by one and by name, so that they can be completed in every order
+ * that the architecture allows. What each of them does is its block's.
+ */
+import type { Its } from './its/its.ts'
+import type { Silicon } from './silicon.ts'
+
+/** An effect that could be complete next. */
+interface Effect {
+  readonly name: string
+  complete(): void
+}
+
+function effectsOf(silicon: Silicon): Effect[] {
+  const { config, distributor, its } = silicon
+  const cpus = Array.from({ length: config.cpus }, (_, cpu) => cpu)
+  return [
+    ...when(distributor.isWritePending, 'GICD_CTLR.RWP', () => distributor.completeWrites()),
+    ...cpus.flatMap((cpu) => effectsOfCpu(silicon, cpu)),
+    ...its.flatMap(effectsOfIts),
+  ]
+}
+
+const when = (isPending: boolean, name: string, complete: () => void): Effect[] =>
+  isPending ? [{ name, complete }] : []
+
+function effectsOfCpu(silicon: Silicon, cpu: number): Effect[] {
+  const { redistributor, lpis } = silicon
+  const pe = silicon.peOf(cpu)
+  return [
+    ...when(redistributor.isDisablingPending(pe), `GICR_CTLR[${cpu}].RWP`, () =>
+      redistributor.completeDisabling(pe),
+    ),
+    ...when(redistributor.isHandshakePending(pe), `GICR_WAKER[${cpu}]`, () =>
+      redistributor.completeHandshake(pe),
+    ),
+    ...when(lpis?.isLagging(cpu) ?? false, `GICR_CTLR[${cpu}].EnableLPIs`, () => lpis?.complete(cpu)),
+  ]
+}
+
+function effectsOfIts(its: Its): Effect[] {
+  const { number, messages } = its
+  const command = when(its.isCommandReady, `ITS[${number}] command`, () => its.queue.step())
+  const translations = Array.from({ length: messages.count }, (_, n) => ({
+    name: `ITS[${number}] MSI ${messages.deviceIdOf(n) >>> 0} ${messages.eventIdOf(n) >>> 0}`,
+    complete: () => its.translateMessage(n),
+  }))
+  return [...command, ...translations]
+}
+
+/** The names of the effects that could be complete next. */
+export const pendingEffects = (silicon: Silicon): string[] => effectsOf(silicon).map(({ name }) => name)
+
+/** Completes the first of them of a name; false if there is none. */
+export function completeEffect(silicon: Silicon, name: string): boolean {
+  const effect = effectsOf(silicon).find((each) => each.name === name)
+  effect?.complete()
+  return effect !== undefined
+}

@@ -1,0 +1,104 @@
+/**
+ * The command queue of an ITS (IHI 0069, "The ITS command interface"): a ring in memory that software writes up to
+ * GITS_CWRITER and the ITS reads from GITS_CREADR. A command that memory refuses to give, or to carry out, stalls the
+ * queue; what becomes of a command error is the choice `commandErrors`. A stalled queue goes on, with the same command,
+ * when software writes GITS_CWRITER.Retry.
+ *
+ * A GITS_CWRITER outside the queue is UNPREDICTABLE: here nothing is carried out until it is inside.
+ */
+import {
+  GITS_CBASER_HIGH_Valid,
+  GITS_CBASER_Size,
+  GITS_CREADR_Offset,
+  GITS_CREADR_Stalled,
+  GITS_CTLR_Enabled,
+  GITS_CWRITER_Offset,
+} from '../../arch/gits-registers.ts'
+import { COMMAND_SIZE } from '../../arch/its-commands.ts'
+import type { HostEvents } from '../config/host-events.ts'
+import type { Memory } from '../config/memory.ts'
+import { type Commands, DONE, STALL } from './commands.ts'
+import { GITS_CBASER, GITS_CREADR, GITS_CTLR, GITS_CWRITER, ITS_COMMAND } from './its-records.ts'
+
+const QUEUE_LOW = ~0xfff
+const ADDRESS_HIGH = 0xfffff
+
+export class CommandQueue {
+  readonly words: Int32Array
+  private readonly its: number
+
+  constructor(
+    readonly number: number,
+    readonly memory: Memory,
+    readonly commands: Commands,
+    readonly events: HostEvents,
+    /** Whether a command error stalls the queue: the choice `commandErrors`. */
+    readonly errorsStall: boolean,
+  ) {
+    this.words = commands.words
+    this.its = commands.tables.its
+  }
+
+  /** Bytes of the queue. */
+  private get size(): number {
+    return (GITS_CBASER_Size(this.words[this.its + GITS_CBASER]) + 1) << 12
+  }
+
+  private get readOffset(): number {
+    return this.words[this.its + GITS_CREADR] & GITS_CREADR_Offset
+  }
+
+  private get writeOffset(): number {
+    return this.words[this.its + GITS_CWRITER] & GITS_CWRITER_Offset
+  }
+
+  get isStalled(): boolean {
+    return (this.words[this.its + GITS_CREADR] & GITS_CREADR_Stalled) !== 0
+  }
+
+  /** Whether there is a command that the ITS can carry out. */
+  get isReady(): boolean {
+    const { words, its, size, readOffset, writeOffset } = this
+    if ((words[its + GITS_CTLR] & GITS_CTLR_Enabled) === 0 || this.isStalled) return false
+    if ((words[its + GITS_CBASER + 1] & GITS_CBASER_HIGH_Valid) === 0) return false
+    return readOffset !== writeOffset && writeOffset < size && readOffset < size
+  }
+
+  /**
+   * Carries out what is in the queue: at most what fits into it, since each command moves GITS_CREADR on towards a
+   * GITS_CWRITER that none of them moves.
+   */
+  run(): void {
+    while (this.isReady) this.step()
+  }
+
+  /** Carries out one command; there is one that can be: {@link isReady} was asked. */
+  step(): void {
+    const end = this.fetch() ? this.commands.execute() : STALL
+    const stalls = end === STALL || (end !== DONE && this.errorsStall)
+    if (end === STALL) this.events.memoryRefused(this.memory)
+    else if (end !== DONE) this.reportError(end, stalls)
+    if (stalls) this.words[this.its + GITS_CREADR] |= GITS_CREADR_Stalled
+    else this.advance()
+  }
+
+  private reportError(error: number, stalled: boolean): void {
+    this.events.commandError(this.number, this.commands.opcode, error, this.readOffset, stalled)
+  }
+
+  /** Reads the next command; false if memory refuses. */
+  fetch(): boolean {
+    const { words, its, memory, readOffset } = this
+    const low = words[its + GITS_CBASER] & QUEUE_LOW
+    const high = words[its + GITS_CBASER + 1] & ADDRESS_HIGH
+    for (let n = 0; n < COMMAND_SIZE / 4; n++) {
+      words[its + ITS_COMMAND + n] = memory.read(low, high, readOffset + 4 * n)
+    }
+    return !memory.takeRefusal()
+  }
+
+  private advance(): void {
+    const next = this.readOffset + COMMAND_SIZE
+    this.words[this.its + GITS_CREADR] = next >= this.size ? 0 : next
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * What the commands of an ITS do (IHI 0069, "ITS commands"), each a function that ends in {@link DONE}, in a command
+ * error, or in a stall because memory refused what it needs. A command that ends in an error has done nothing. The
+ * command itself is in the words of the ITS.
+ *
+ * Where the architecture leaves the outcome open:
+ * - The INTID of MAPTI and MAPI is in range if any redistributor's GICR_PROPBASER has room for it.
+ * - CLEAR, INV, DISCARD and MOVI of an event whose collection is not mapped are errors, and the event keeps its mapping.
+ * - A device table without a page for a DeviceID has no room for the device: MAPD is an error.
+ */
+
+import { FIRST_LPI } from '../../arch/intid.ts'
+import {
+  COLLECTION_OOR,
+  COMMAND_ADDRESS,
+  COMMAND_ADDRESS_2,
+  COMMAND_DEVICE_ID,
+  COMMAND_EVENT_ID,
+  COMMAND_HIGH_V,
+  COMMAND_ICID,
+  COMMAND_opcode,
+  COMMAND_PINTID,
+  COMMAND_Size,
+  DEVICE_OOR,
+  ID_OOR,
+  INVALID_COMMAND,
+  ITS_CLEAR,
+  ITS_DISCARD,
+  ITS_INT,
+  ITS_INV,
+  ITS_INVALL,
+  ITS_MAPC,
+  ITS_MAPD,
+  ITS_MAPI,
+  ITS_MAPTI,
+  ITS_MOVALL,
+  ITS_MOVI,
+  ITS_SYNC,
+  ITTSIZE_OOR,
+  PHYSICALID_OOR,
+  PROCNUM_OOR,
+  UNMAPPED_COLLECTION,
+  UNMAPPED_DEVICE,
+  UNMAPPED_INTERRUPT,
+} from '../../arch/its-commands.ts'
+import { COLLECTION_UNMAPPED, MEMORY_REFUSED, TRANSLATED } from '../config/translation-faults.ts'
+import type { Lpis } from '../lpi/lpis.ts'
+import { ITS_COMMAND, ITS_FOUND_CPU, ITS_FOUND_ICID, ITS_FOUND_INTID } from './its-records.ts'
+import type { ItsTables } from './its-tables.ts'
+import type { Targets } from './targets.ts'
+
+/** How a command ends, but for the bytes of command errors. */
+export const DONE = 0
+export const STALL = -1
+
+export class Commands {
+  readonly words: Int32Array
+  private readonly its: number
+
+  constructor(
+    readonly tables: ItsTables,
+    readonly lpis: Lpis,
+    readonly targets: Targets,
+  ) {
+    this.words = tables.words
+    this.its = tables.its
+  }
+
+  /** Carries out the command. */
+  execute(): number {
+    const command = byOpcode[this.opcode]
+    return command === undefined ? INVALID_COMMAND : command(this)
+  }
+
+  get opcode(): number {
+    return COMMAND_opcode(this.words[this.its + ITS_COMMAND])
+  }
+
+  private word(n: number): number {
+    return this.words[this.its + ITS_COMMAND + n]
+  }
+
+  get deviceId(): number {
+    return this.word(COMMAND_DEVICE_ID)
+  }
+
+  get eventId(): number {
+    return this.word(COMMAND_EVENT_ID)
+  }
+
+  get pIntid(): number {
+    return this.word(COMMAND_PINTID)
+  }
+
+  get icid(): number {
+    return COMMAND_ICID(this.word(COMMAND_ADDRESS))
+  }
+
+  get size(): number {
+    return COMMAND_Size(this.word(COMMAND_EVENT_ID))
+  }
+
+  get valid(): boolean {
+    return (this.word(COMMAND_ADDRESS + 1) & COMMAND_HIGH_V) !== 0
+  }
+
+  get addressLow(): number {
+    return this.word(COMMAND_ADDRESS)
+  }
+
+  get addressHigh(): number {
+    return this.word(COMMAND_ADDRESS + 1)
+  }
+
+  /** The CPU that RDbase names, or RDbase2; -1 if it names none. */
+  target(at: number): number {
+    return this.targets.cpuOf(this.word(at), this.word(at + 1))
+  }
+
+  /** What was found in the tables. */
+  get foundIntid(): number {
+    return this.words[this.its + ITS_FOUND_INTID]
+  }
+
+  get foundLpi(): number {
+    return this.foundIntid - FIRST_LPI
+  }
+
+  get foundIcid(): number {
+    return this.words[this.its + ITS_FOUND_ICID]
+  }
+
+  get foundCpu(): number {
+    return this.words[this.its + ITS_FOUND_CPU]
+  }
+}
+
+/** What ends a command that cannot have what it looked for in the tables: `error`, or a stall if memory refused it. */
+const failed = (fault: number, error: number): number => (fault === MEMORY_REFUSED ? STALL : error)
+const ended = (fault: number, error: number): number => (fault === TRANSLATED ? DONE : failed(fault, error))
+
+/** Looks for the interrupt of the command's event, and the CPU that it goes to. */
+function translate({ tables, deviceId, eventId }: Commands): number {
+  const fault = tables.translate(deviceId, eventId)
+  return ended(fault, fault === COLLECTION_UNMAPPED ? UNMAPPED_COLLECTION : UNMAPPED_INTERRUPT)
+}
+
+function mapd({ tables, deviceId, size, valid, addressLow, addressHigh }: Commands): number {
+  if (!valid) return ended(tables.unmapDevice(deviceId), DEVICE_OOR)
+  if (size >= tables.limits.eventBits) return ITTSIZE_OOR
+  return ended(tables.mapDevice(deviceId, addressLow, addressHigh, size), DEVICE_OOR)
+}
+
+function mapc(command: Commands): number {
+  const { tables, icid, valid } = command
+  if (!valid) return ended(tables.unmapCollection(icid), COLLECTION_OOR)
+  const cpu = command.target(COMMAND_ADDRESS)
+  if (cpu < 0) return PROCNUM_OOR
+  return ended(tables.mapCollection(icid, cpu), COLLECTION_OOR)
+}
+
+const mapti = (command: Commands): number => mapEvent(command, command.pIntid)
+const mapi = (command: Commands): number => mapEvent(command, command.eventId)
+
+function mapEvent({ tables, lpis, deviceId, eventId, icid }: Commands, intid: number): number {
+  const fault = tables.findDevice(deviceId)
+  if (fault !== TRANSLATED) return failed(fault, UNMAPPED_DEVICE)
+  if (!tables.hasEvent(eventId)) return ID_OOR
+  if (intid < FIRST_LPI || intid >= lpis.intidEnd) return PHYSICALID_OOR
+  const room = tables.hasCollection(icid)
+  if (room !== TRANSLATED) return failed(room, COLLECTION_OOR)
+  return ended(tables.mapEvent(eventId, intid, icid), UNMAPPED_INTERRUPT)
+}
+
+function movi(command: Commands): number {
+  const { tables, lpis, icid, eventId } = command
+  const end = translate(command)
+  if (end !== DONE) return end
+  const from = command.foundCpu
+  const fault = tables.findCollection(icid)
+  if (fault !== TRANSLATED) return failed(fault, UNMAPPED_COLLECTION)
+  const { foundIntid, foundCpu } = command
+  if (tables.mapEvent(eventId, foundIntid, icid) !== TRANSLATED) return STALL
+  lpis.move(from, foundCpu, foundIntid - FIRST_LPI)
+  return DONE
+}
+
+function movall(command: Commands): number {
+  const from = command.target(COMMAND_ADDRESS)
+  const to = command.target(COMMAND_ADDRESS_2)
+  if (from < 0 || to < 0) return PROCNUM_OOR
+  command.lpis.moveAll(from, to)
+  return DONE
+}
+
+function int(command: Commands): number {
+  const end = translate(command)
+  if (end === DONE) command.lpis.set(command.foundCpu, command.foundLpi)
+  return end
+}
+
+function clear(command: Commands): number {
+  const end = translate(command)
+  if (end === DONE) command.lpis.clear(command.foundCpu, command.foundLpi)
+  return end
+}
+
+function discard(command: Commands): number {
+  const end = translate(command)
+  if (end !== DONE) return end
+  if (command.tables.unmapEvent(command.eventId) !== TRANSLATED) return STALL
+  command.lpis.clear(command.foundCpu, command.foundLpi)
+  return DONE
+}
+
+function inv(command: Commands): number {
+  const end = translate(command)
+  if (end === DONE) command.lpis.invalidate(command.foundCpu, command.foundLpi)
+  return end
+}
+
+function invall(command: Commands): number {
+  const fault = command.tables.findCollection(command.icid)
+  if (fault !== TRANSLATED) return failed(fault, UNMAPPED_COLLECTION)
+  command.lpis.invalidateAll(command.foundCpu)
+  return DONE
+}
+
+/** Commands are carried out one after the other, with all that they do: when it is SYNC's turn there is nothing to wait for. */
+const sync = (command: Commands): number => (command.target(COMMAND_ADDRESS) < 0 ? PROCNUM_OOR : DONE)
+
+const commands: Readonly<Record<number, (command: Commands) => number>> = {
+  [ITS_MOVI]: movi,
+  [ITS_INT]: int,
+  [ITS_CLEAR]: clear,
+  [ITS_SYNC]: sync,
+  [ITS_MAPD]: mapd,
+  [ITS_MAPC]: mapc,
+  [ITS_MAPTI]: mapti,
+  [ITS_MAPI]: mapi,
+  [ITS_INV]: inv,
+  [ITS_INVALL]: invall,
+  [ITS_MOVALL]: movall,
+  [ITS_DISCARD]: discard,
+}
+/** An opcode is looked up at every command: an array without holes. */
+const byOpcode = Array.from({ length: 0x100 }, (_, opcode) => commands[opcode])

@@ -1,0 +1,148 @@
+/** What software has put into the tables of an ITS, as plain data. */
+import { FIRST_LPI } from '../../arch/intid.ts'
+import { MEMORY_REFUSED, TRANSLATED } from '../config/translation-faults.ts'
+import type { Its } from './its.ts'
+import {
+  COLLECTION_TABLE,
+  DEVICE_TABLE,
+  ITS_FOUND_CPU,
+  ITS_FOUND_ICID,
+  ITS_FOUND_INTID,
+  ITS_ITT,
+} from './its-records.ts'
+
+/** An event of a device. */
+export interface EventEntry {
+  /** What the device writes to GITS_TRANSLATER. */
+  readonly eventId: number
+  /** The LPI that it is translated to. */
+  readonly intid: number
+  /** The collection that it is in. */
+  readonly collection: number
+  /** The CPU that the collection goes to; undefined while it is not mapped. */
+  readonly cpu: number | undefined
+  /** Whether the LPI is pending at that CPU. */
+  readonly pending: boolean
+}
+
+/** A device that is mapped. */
+export interface DeviceEntry {
+  /** As the bus gives it: for PCI the requester ID. */
+  readonly deviceId: number
+  /** The address of its ITT, such as `0x50600000`. */
+  readonly itt: string
+  /** Bits of its EventIDs. */
+  readonly eventBits: number
+  /** The events that are mapped. */
+  readonly events: readonly EventEntry[]
+}
+
+/** A collection that is mapped. */
+export interface CollectionEntry {
+  /** Its number, ICID. */
+  readonly collection: number
+  /** The CPU that its interrupts go to. */
+  readonly cpu: number
+}
+
+/** The tables of an ITS. */
+export interface ItsContents {
+  /** Which ITS, by its place in the configuration. */
+  readonly its: number
+  /** GITS_CTLR.Enabled. */
+  readonly enabled: boolean
+  /** By DeviceID. */
+  readonly devices: readonly DeviceEntry[]
+  /** By their numbers. */
+  readonly collections: readonly CollectionEntry[]
+  /** Whether there may be more: the tables have more entries than are looked at, or memory refused some. */
+  readonly truncated: boolean
+}
+
+/** How many entries are looked at, mapped or not: tables belong to software, which may make them as large as it likes. */
+const MOST_LOOKS = 1 << 20
+
+/** Goes through the tables of an ITS. */
+export function inspectTables(its: Its): ItsContents {
+  const walk = new TableWalk(its)
+  const collections = walk.collections()
+  const devices = walk.devices()
+  return { its: its.number, enabled: its.isEnabled, devices, collections, truncated: walk.truncated }
+}
+
+class TableWalk {
+  truncated = false
+  private looks = 0
+
+  constructor(readonly its: Its) {}
+
+  private word(at: number): number {
+    return this.its.words[this.its.its + at]
+  }
+
+  collections(): CollectionEntry[] {
+    return this.entries(COLLECTION_TABLE, (collection) => {
+      const fault = this.its.tables.findCollection(collection)
+      return this.found(fault) ? { collection, cpu: this.word(ITS_FOUND_CPU) } : undefined
+    })
+  }
+
+  devices(): DeviceEntry[] {
+    return this.entries(DEVICE_TABLE, (deviceId) => {
+      if (!this.found(this.its.tables.findDevice(deviceId))) return undefined
+      const [low, high] = [this.word(ITS_ITT), this.word(ITS_ITT + 1)]
+      const address = high * 0x1_0000_0000 + ((low & ~0xff) >>> 0)
+      return {
+        deviceId,
+        itt: `0x${address.toString(16)}`,
+        eventBits: (low & 0x1f) + 1,
+        events: this.events(),
+      }
+    })
+  }
+
+  /** Those of the device that was found. */
+  private events(): EventEntry[] {
+    const events: EventEntry[] = []
+    for (let eventId = 0; this.its.tables.hasEvent(eventId) && this.look(); eventId++) {
+      if (!this.found(this.its.tables.findEvent(eventId))) continue
+      const intid = this.word(ITS_FOUND_INTID)
+      const collection = this.word(ITS_FOUND_ICID)
+      const cpu = this.found(this.its.tables.findCollection(collection))
+        ? this.word(ITS_FOUND_CPU)
+        : undefined
+      const pending = cpu !== undefined && this.its.lpis.isPending(cpu, intid - FIRST_LPI)
+      events.push({ eventId, intid, collection, cpu, pending })
+    }
+    return events
+  }
+
+  /** The entries of a table that `read` makes something of. */
+  private entries<T>(table: number, read: (id: number) => T | undefined): T[] {
+    const entries: T[] = []
+    const { tables, memory } = this.its
+    const end = tables.capacityOf(table)
+    for (let id = 0; id < end && this.look(); id++) {
+      const page = tables.emptyPageAt(table, id)
+      if (memory.takeRefusal()) this.truncated = true
+      if (page > 0) id += page - 1
+      else {
+        const entry = read(id)
+        if (entry !== undefined) entries.push(entry)
+      }
+    }
+    return entries
+  }
+
+  /** Whether one more entry may be looked at. */
+  private look(): boolean {
+    if (this.looks < MOST_LOOKS) this.looks++
+    else this.truncated = true
+    return !this.truncated
+  }
+
+  private found(fault: number): boolean {
+    if (fault === MEMORY_REFUSED) this.truncated = true
+    return fault === TRANSLATED
+  }
+}

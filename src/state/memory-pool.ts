@@ -1,0 +1,107 @@
+/**
+ * Memory of a machine that owns it: a fixed number of lines of 64 bytes in the machine's buffer, so that a snapshot has
+ * it. Memory reads as zero where nothing was written. The pool is canonical: lines stand in the order of their
+ * addresses, and one that holds only zeros is no line, so that the same contents are the same words, whatever wrote
+ * them in whatever order.
+ */
+import { type RecordType, recordType } from './layout.ts'
+
+/** Words of a line: its address, 64 bits, and what it holds. */
+const LINE_ADDRESS = 0
+const LINE_DATA = 2
+const LINE_SIZE = 18
+const DATA_WORDS = 16
+const LINE_BYTES = 64
+
+/** How many lines are in use; they are the first. */
+export const MEMORY_POOL = recordType('memoryPool', [{ name: 'used', at: 0, class: 'normalised' }])
+/** One line of the pool. */
+export const MEMORY_LINE: RecordType = recordType('memoryLine', [
+  { name: 'address', at: LINE_ADDRESS, wide: true, class: 'normalised' },
+  { name: 'data', at: LINE_DATA, count: DATA_WORDS, class: 'normalised' },
+])
+
+const HIGH = 0x1_0000_0000
+
+/** The records of a pool of some lines. */
+export const memoryPoolRecords = (lines: number): readonly (readonly [RecordType, number])[] => [
+  [MEMORY_POOL, lines === 0 ? 0 : 1],
+  [MEMORY_LINE, lines],
+]
+
+export class MemoryPool {
+  constructor(
+    readonly words: Int32Array,
+    /** The records {@link MEMORY_POOL} and {@link MEMORY_LINE}. */
+    readonly pool: number,
+    readonly lines: number,
+    /** How many lines there are. */
+    readonly capacity: number,
+  ) {}
+
+  /** The word at an address, a multiple of 4. */
+  read32(address: number): number {
+    const at = this.find(address)
+    return this.isLine(at, address) ? this.words[wordOf(at, address)] : 0
+  }
+
+  /** Writes a word. False, and nothing is written, if that needs a line and all are in use. */
+  write32(address: number, value: number): boolean {
+    const { words } = this
+    const at = this.find(address)
+    if (!this.isLine(at, address)) {
+      if ((value | 0) === 0) return true
+      if (words[this.pool] === this.capacity) return false
+      this.insert(at, address)
+    }
+    words[wordOf(at, address)] = value
+    if ((value | 0) === 0) this.removeIfZero(at)
+    return true
+  }
+
+  private get end(): number {
+    return this.lines + this.words[this.pool] * LINE_SIZE
+  }
+
+  /** Whether the line at `at` is in use and that of an address. */
+  private isLine(at: number, address: number): boolean {
+    return at < this.end && this.addressAt(at) === address - (address % LINE_BYTES)
+  }
+
+  /** The first line whose address is not below that of the line that an address lies in. */
+  private find(address: number): number {
+    const line = address - (address % LINE_BYTES)
+    let low = 0
+    let high = this.words[this.pool]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.addressAt(this.lines + middle * LINE_SIZE) < line) low = middle + 1
+      else high = middle
+    }
+    return this.lines + low * LINE_SIZE
+  }
+
+  private addressAt(at: number): number {
+    return (this.words[at + LINE_ADDRESS] >>> 0) + this.words[at + LINE_ADDRESS + 1] * HIGH
+  }
+
+  private insert(at: number, address: number): void {
+    const { words } = this
+    words.copyWithin(at + LINE_SIZE, at, this.end)
+    words.fill(0, at, at + LINE_SIZE)
+    const line = address - (address % LINE_BYTES)
+    words[at + LINE_ADDRESS] = (line % HIGH) | 0
+    words[at + LINE_ADDRESS + 1] = Math.floor(line / HIGH)
+    words[this.pool]++
+  }
+
+  private removeIfZero(at: number): void {
+    const { words, end } = this
+    for (let i = at + LINE_DATA; i < at + LINE_SIZE; i++) if (words[i] !== 0) return
+    words.copyWithin(at, at + LINE_SIZE, end)
+    words.fill(0, end - LINE_SIZE, end)
+    words[this.pool]--
+  }
+}
+
+const wordOf = (at: number, address: number): number => at + LINE_DATA + ((address % LINE_BYTES) >> 2)
