@@ -2,9 +2,9 @@
  * Which words a step has changed, found by comparing with the state before it. How far a step reaches is known
  * before it is taken, so only what it can have changed is compared; a property test compares everything.
  */
-import { CANDIDATES } from '../gic/distributor/interrupt-block.ts'
-import { BEST } from '../gic/distributor/pending-summary.ts'
-import { GICR_BLOCK } from '../gic/distributor/physical-interrupts.ts'
+import { CANDIDATES } from '../gic/interrupts/interrupt-block.ts'
+import { BEST } from '../gic/interrupts/pending-summary.ts'
+import { GICR_BLOCK } from '../gic/interrupts/physical-interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import {
   THREAD_MODE,

@@ -17,8 +17,10 @@ import { SystemRegisters } from './cpu-interface/system-registers.ts'
 import { ICH_LR, VirtualInterface, virtualInterfaceWords } from './cpu-interface/virtual-interface.ts'
 import { Distributor } from './distributor/distributor.ts'
 import { HighestPending } from './distributor/highest-pending.ts'
-import { CANDIDATES, LATCH, SPI_BLOCK } from './distributor/interrupt-block.ts'
-import { pendingSummaryRecord } from './distributor/pending-summary.ts'
+import { Redistributor } from './distributor/redistributor.ts'
+import { Sgis } from './distributor/sgi.ts'
+import { CANDIDATES, LATCH, SPI_BLOCK } from './interrupts/interrupt-block.ts'
+import { pendingSummaryRecord } from './interrupts/pending-summary.ts'
 import {
   DISTRIBUTOR,
   distributorRecord,
@@ -26,10 +28,8 @@ import {
   PhysicalInterrupts,
   privateInterruptWords,
   spiBlockRecords,
-} from './distributor/physical-interrupts.ts'
-import { Redistributor } from './distributor/redistributor.ts'
-import { redistributorWords } from './distributor/redistributor-words.ts'
-import { Sgis } from './distributor/sgi.ts'
+} from './interrupts/physical-interrupts.ts'
+import { redistributorWords } from './interrupts/redistributor-words.ts'
 import { Its } from './its/its.ts'
 import { ITS } from './its/its-records.ts'
 import { existingLpis, LPI_COMMON, lpiCacheRecord, lpiRecord } from './lpi/lpi-records.ts'

@@ -21,7 +21,7 @@ import {
 } from '../../arch/ich-registers.ts'
 import { FIRST_LPI, FIRST_PPI, FIRST_SPECIAL, INTID_NONE } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
-import type { PhysicalInterrupts } from '../distributor/physical-interrupts.ts'
+import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import { InterfaceRegisters } from './common-registers.ts'
 import { PRIORITY_IDLE } from './cpu-interface.ts'
 import {

@@ -18,15 +18,15 @@ import { FIRST_LPI, FIRST_SPECIAL } from '../../arch/intid.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import { IIDR, identificationRows } from '../frames/identification.ts'
 import { DOUBLEWORD, RegisterMap, type RegisterRow, razWi, readOnly, WORD } from '../frames/register-map.ts'
-import { existingLpis, intidBitsOf } from '../lpi/lpi-records.ts'
-import { interruptRows } from './interrupt-registers.ts'
 import {
   DISTRIBUTOR,
   GICD_CTLR,
   GICD_DISABLING_GROUPS,
   GROUPS,
   type PhysicalInterrupts,
-} from './physical-interrupts.ts'
+} from '../interrupts/physical-interrupts.ts'
+import { existingLpis, intidBitsOf } from '../lpi/lpi-records.ts'
+import { interruptRows } from './interrupt-registers.ts'
 
 /** LPIS, IDbits, and num_LPIs where these are fewer than an INTID has bits for: no fewer than 4, which is the least it says. */
 function lpiTyper({ lpis, lpiRegisters }: CheckedGicConfig): number {

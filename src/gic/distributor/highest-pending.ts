@@ -9,13 +9,20 @@
  */
 import { FIRST_LPI, FIRST_SPI } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
+import {
+  CANDIDATES,
+  GROUP,
+  groupBits,
+  priorityOf,
+  ROUTE,
+  SPI_BLOCK_WORDS,
+} from '../interrupts/interrupt-block.ts'
+import { BEST, STALE } from '../interrupts/pending-summary.ts'
+import { GICR_BLOCK, GROUPS, type PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import { rankPriority } from '../lpi/lpi-configuration.ts'
 import { NO_RANK } from '../lpi/lpi-records.ts'
 import type { Lpis } from '../lpi/lpis.ts'
 import { HIGHEST_PENDING, heldBack, hppiOf, PHYSICAL_INTERFACE } from './hppi.ts'
-import { CANDIDATES, GROUP, groupBits, priorityOf, ROUTE, SPI_BLOCK_WORDS } from './interrupt-block.ts'
-import { BEST, STALE } from './pending-summary.ts'
-import { GICR_BLOCK, GROUPS, type PhysicalInterrupts } from './physical-interrupts.ts'
 import type { Redistributor } from './redistributor.ts'
 
 /** A rank's fields. */

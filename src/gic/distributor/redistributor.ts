@@ -20,10 +20,10 @@ import {
 import { FIRST_LPI } from '../../arch/intid.ts'
 import { IIDR, identificationRows } from '../frames/identification.ts'
 import { DOUBLEWORD, RegisterMap, type RegisterRow, razWi, readOnly, WORD } from '../frames/register-map.ts'
+import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER, GICR_WAKER } from '../interrupts/redistributor-words.ts'
 import type { Lpis } from '../lpi/lpis.ts'
 import { interruptRows } from './interrupt-registers.ts'
-import type { PhysicalInterrupts } from './physical-interrupts.ts'
-import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER, GICR_WAKER } from './redistributor-words.ts'
 
 /** Offset of GICR_WAKER. */
 export const WAKER = 0x14

@@ -5,8 +5,8 @@
  */
 
 import { lowestBit } from '../../state/bits.ts'
-import { GROUP, LATCH } from './interrupt-block.ts'
-import { GICR_BLOCK, type PhysicalInterrupts } from './physical-interrupts.ts'
+import { GROUP, LATCH } from '../interrupts/interrupt-block.ts'
+import { GICR_BLOCK, type PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 
 /** Bits of the low word. */
 const TARGET_LIST = 0xffff

@@ -18,8 +18,8 @@ import { FIRST_LPI } from '../../arch/intid.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { HostEvents } from '../config/host-events.ts'
 import type { Memory } from '../config/memory.ts'
-import type { PhysicalInterrupts } from '../distributor/physical-interrupts.ts'
-import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER } from '../distributor/redistributor-words.ts'
+import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER } from '../interrupts/redistributor-words.ts'
 import { LpiConfiguration, rankLpi } from './lpi-configuration.ts'
 import {
   existingLpis,

@@ -3,7 +3,7 @@
  * the VM. The physical interrupt stays active while the guest handles the virtual one, so that the host does
  * not take it again; the guest's deactivation deactivates it through the HW bit.
  */
-import { DISTRIBUTOR } from '../../gic/distributor/physical-interrupts.ts'
+import { DISTRIBUTOR } from '../../gic/interrupts/physical-interrupts.ts'
 import type { Seam } from '../host/seam.ts'
 import { VCPU_IRQ, VCPU_PE } from '../records/vcpu.ts'
 import { IRQ_HW, IRQ_LINE, irqIsMappedLevel } from '../records/vgic-irq.ts'
