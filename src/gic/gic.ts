@@ -14,6 +14,7 @@ import {
   argumentLevel,
   argumentNumber,
   argumentOneOf,
+  argumentString,
   argumentWord,
   shown,
 } from '../errors/arguments.ts'
@@ -360,10 +361,10 @@ export class Gic {
 
   /** Completes one of the {@link effects}, by its name. Throws an `argument` error for one that is not under way. */
   complete(effect: string): void {
-    if (!completeEffect(this.silicon, effect)) {
+    if (!completeEffect(this.silicon, argumentString('effect', effect))) {
       throw new VgicError(
         'argument',
-        `effect must be one of effects(), ${this.effects().join(', ') || 'of which there are none'}, but is ${String(effect)}.`,
+        `effect must be one of effects(), ${this.effects().join(', ') || 'of which there are none'}, but is ${shown(effect)}.`,
       )
     }
     this.silicon.settle()

@@ -42,7 +42,7 @@ export function publicCalls(entries: readonly string[]): PublicCall[] {
     for (const declaration of target.declarations ?? []) {
       const name = prefix + symbol.name
       if (ts.isClassDeclaration(declaration) || ts.isInterfaceDeclaration(declaration)) {
-        for (const member of declaration.members) if (isPublic(member)) noteMember(name, member)
+        for (const member of membersOf(declaration)) if (isPublic(member)) noteMember(name, member)
       } else if (ts.isFunctionDeclaration(declaration)) note(name, declaration)
       else if (ts.isVariableDeclaration(declaration)) {
         for (const { declaration: called } of checker.getTypeAtLocation(declaration).getCallSignatures())
@@ -50,16 +50,32 @@ export function publicCalls(entries: readonly string[]): PublicCall[] {
       }
     }
   }
+  /** Its own, and those that it inherits of a class that is not exported. */
+  const membersOf = (owner: ts.ClassDeclaration | ts.InterfaceDeclaration) => [
+    ...owner.members,
+    ...checker
+      .getPropertiesOfType(checker.getTypeAtLocation(owner))
+      .flatMap(({ declarations = [] }) => declarations)
+      .filter((member) => ts.isClassElement(member) && !exported.has(member.parent))
+      .map((member) => member as ts.ClassElement),
+  ]
   const noteMember = (owner: string, member: ts.ClassElement | ts.TypeElement): void => {
     if (ts.isConstructorDeclaration(member)) note(`new ${owner}`, member)
     if (ts.isMethodDeclaration(member) || ts.isMethodSignature(member))
       note(`${owner}.${member.name.getText()}`, member)
   }
-  for (const source of program.getSourceFiles()) {
-    if (!entries.some((entry) => sourceOf(entry) === source.fileName)) continue
-    const module = checker.getSymbolAtLocation(source)
-    for (const symbol of module ? checker.getExportsOfModule(module) : []) visit('', symbol)
-  }
+  const symbols = entries.flatMap((entry) => {
+    const source = program.getSourceFile(sourceOf(entry))
+    const module = source && checker.getSymbolAtLocation(source)
+    return module ? checker.getExportsOfModule(module) : []
+  })
+  const exported = new Set<ts.Node>(
+    symbols.flatMap((symbol) => {
+      const target = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol
+      return target.declarations ?? []
+    }),
+  )
+  for (const symbol of symbols) visit('', symbol)
   return [...found.values()]
 }
 

@@ -35,43 +35,32 @@ export interface GicHost extends ErrorListener {
 }
 
 const hostFields: Fields<GicHost> = { setLine: true, onError: true, memory: true }
+const MEMORY = 'an object with the functions read32(address) and write32(address, value)'
 
 /** Throws an `argument` error for what is no host, and for one that would never hear of anything. `{}` is none. */
 export function checkHost(host: GicHost, { memoryLines }: CheckedGicConfig): void {
-  const isObject = typeof host === 'object' && host !== null
-  const { setLine, onError, memory } = isObject ? host : {}
-  const isPlain = isPlainObject(host)
-  const others = isPlain ? Object.keys(host).filter((name) => !(name in hostFields)) : []
-  const hears = typeof setLine === 'function' || onError !== undefined || memory !== undefined
-  if (
-    !isObject ||
-    others.length > 0 ||
-    (setLine !== undefined && typeof setLine !== 'function') ||
-    !(hears || isPlain)
-  ) {
-    const has = setLine === undefined ? others.join(', ') || 'none' : `setLine: ${shown(setLine)}`
-    throw new VgicError(
-      'argument',
-      `host must be an object whose setLine is a function (cpu, line, level), but ${isObject ? `has ${has}` : `is ${shown(host)}`}. Leave it out for none.`,
-    )
-  }
+  const { onError, memory } = checkListener(host)
   if (onError !== undefined) argumentFunction('host.onError', onError, '(event)')
   if (memory === undefined) return
-  argumentWith(
-    'host.memory',
-    memory,
-    'read32',
-    'an object with the functions read32(address) and write32(address, value)',
-  )
-  argumentWith(
-    'host.memory',
-    memory,
-    'write32',
-    'an object with the functions read32(address) and write32(address, value)',
-  )
+  argumentWith('host.memory', memory, 'read32', MEMORY)
+  argumentWith('host.memory', memory, 'write32', MEMORY)
   if (memoryLines > 0) {
     throw new VgicError('argument', 'host.memory must be left out where memoryLines gives the GIC its own.')
   }
+}
+
+function checkListener(host: GicHost): GicHost {
+  const isObject = typeof host === 'object' && host !== null
+  const { setLine, onError, memory } = isObject ? host : {}
+  const others = isPlainObject(host) ? Object.keys(host).filter((name) => !(name in hostFields)) : ['none']
+  const isIdle = setLine === undefined && onError === undefined && memory === undefined
+  if (isObject && (isIdle ? others.length === 0 : setLine === undefined || typeof setLine === 'function'))
+    return host
+  const has = setLine === undefined ? others.join(', ') : `setLine: ${shown(setLine)}`
+  throw new VgicError(
+    'argument',
+    `host must be an object whose setLine is a function (cpu, line, level), but ${isObject ? `has ${has}` : `is ${shown(host)}`}. Leave it out for none.`,
+  )
 }
 
 export const outputLineWords: readonly WordDeclaration[] = [{ name: 'lines', at: PE_LINES, class: 'derived' }]

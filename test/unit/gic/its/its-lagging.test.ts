@@ -68,7 +68,9 @@ describe('commands that lag', () => {
       'effect must be one of effects(), of which there are none',
     )
     board.send(its.int(1, 0))
-    expect(() => board.gic.complete('ITS[1] command')).toThrow(`effects(), ${COMMAND}, but is ITS[1] command`)
+    expect(() => board.gic.complete('ITS[1] command')).toThrow(
+      `effects(), ${COMMAND}, but is "ITS[1] command"`,
+    )
   })
 })
 

@@ -141,8 +141,8 @@ describe('the configuration of ITSs', () => {
     const gic = new Gic({ cpus: 1, its: eight })
     expect(Gic.from(gic.snapshot()).config).toEqual(gic.config)
     const refused: readonly (readonly [object, string])[] = [
-      [{ its: [...eight, { base: 0 }] }, 'its must be a list of up to 8'],
-      [{ its: {} }, 'its must be a list of up to 8'],
+      [{ its: [...eight, { base: 0 }] }, 'its must be an array of up to 8'],
+      [{ its: {} }, 'its must be an array of up to 8'],
       [{ its: [{ base: 0x0800_0000 }] }, 'must be at or above'],
       [{ its: [{ base: 0x1001 }] }, 'its[0].base must be a multiple'],
       [{ its: [{ base: GITS, deviceBits: 33 }] }, 'its[0].deviceBits must be an integer from 1 to 32'],
