@@ -10,3 +10,7 @@ export function listed<T>(things: readonly T[], nameOf: (thing: T) => string): s
   const names = things.slice(0, MOST).map(nameOf).join(', ')
   return things.length <= MOST ? names : `${names} and ${things.length - MOST} more`
 }
+
+/** `0xa0`; of a number below 0 the 32-bit word that it stands for. */
+export const hex = (value: number | bigint): string =>
+  `0x${(typeof value === 'number' && value < 0 ? value >>> 0 : value).toString(16)}`

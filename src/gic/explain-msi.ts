@@ -3,9 +3,11 @@
  * and its tables through the redistributor to the CPU interface. All must hold; the first that does not is the reason.
  * Nothing is changed by asking.
  */
+
 import { GICD_CTLR_EnableGrp1 } from '../arch/gicd-registers.ts'
 import { VMCR_VENG1, VMCR_VPMR } from '../arch/ich-registers.ts'
 import { FIRST_LPI, intidName } from '../arch/intid.ts'
+import { hex } from '../errors/printed.ts'
 import { TRANSLATED, type TranslationFault, translationFaults } from './config/translation-faults.ts'
 import { CONTROLS, PRIORITY_IDLE } from './cpu-interface/cpu-interface.ts'
 import type { PhysicalInterface } from './cpu-interface/icc.ts'
@@ -239,5 +241,3 @@ function firstOf(lpis: Lpis, cpu: number, hppi: number): number | undefined {
   if (hppi === 0) return undefined
   return HPPI_INTID(hppi) === FIRST_LPI ? FIRST_LPI + rankLpi(lpis.highest(cpu)) : HPPI_INTID(hppi)
 }
-
-const hex = (value: number): string => `0x${value.toString(16)}`

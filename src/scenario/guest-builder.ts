@@ -1,4 +1,5 @@
 /** Writing a guest's operations: the main list and the handlers for IRQ and FIQ. */
+
 import { halves } from '../arch/doubleword.ts'
 import {
   ICC_ASGI1R_EL1,
@@ -22,6 +23,7 @@ import {
   argumentSize,
   type Fields,
 } from '../errors/arguments.ts'
+import { hex } from '../errors/printed.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { DAIF_F, DAIF_I } from '../gic/cpu-interface/pcpu.ts'
 import {
@@ -112,7 +114,6 @@ export class Draft {
 
 const registerNames = new Map(iccRegisters.map(({ encoding, name }) => [encoding, name]))
 const nameOf = (encoding: number): string => registerNames.get(encoding) ?? sysregName(encoding)
-const hex = (value: number | bigint): string => `0x${value.toString(16)}`
 
 /** Operations that every list can have. Each call adds one and returns the list. */
 export class OpList {

@@ -6,6 +6,7 @@
  *
  * RES0 bits of GICR_PROPBASER and GICR_PENDBASER keep what is written.
  */
+
 import {
   GICR_CTLR_CES,
   GICR_CTLR_EnableLPIs,
@@ -19,7 +20,7 @@ import {
 } from '../../arch/gicr-registers.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
 import { IIDR, identificationRows } from '../frames/identification.ts'
-import { DOUBLEWORD, RegisterMap, type RegisterRow, razWi, readOnly, WORD } from '../frames/register-map.ts'
+import { RegisterMap, type RegisterRow, razWi, readOnly, register64, WORD } from '../frames/register-map.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER, GICR_WAKER } from '../interrupts/redistributor-words.ts'
 import type { Lpis } from '../lpi/lpis.ts'
@@ -173,30 +174,16 @@ export class Redistributor {
   }
 }
 
-const doubleword = (
-  name: string,
-  offset: number,
-  read: (redistributor: Redistributor, pe: number, half: number) => number,
-  write: (redistributor: Redistributor, pe: number, half: number, value: number) => void,
-): RegisterRow<Redistributor> => ({
-  name,
-  offset,
-  length: 8,
-  bits: 0,
-  sizes: WORD | DOUBLEWORD,
-  read,
-  write: (redistributor, pe, half, _count, value) => write(redistributor, pe, half, value),
-})
-
 /** A register of direct LPIs: writing its lower half, an INTID, does something to the PE's LPI n. */
 const directLpi = (
   name: string,
   offset: number,
   act: (lpis: Lpis, cpu: number, lpi: number) => void,
 ): RegisterRow<Redistributor> =>
-  doubleword(
+  register64<Redistributor>(
     name,
     offset,
+    8,
     () => 0,
     ({ lpis, physical }, pe, half, value) => {
       if (half === 0 && lpis) act(lpis, physical.cpuOf(pe), value - FIRST_LPI)
@@ -230,15 +217,9 @@ export const redistributorMap = new RegisterMap<Redistributor>(
       (redistributor, pe, value) => redistributor.writeCtlr(pe, value),
     ),
     readOnly('GICR_IIDR', 0x4, () => IIDR),
-    {
-      name: 'GICR_TYPER',
-      offset: 0x8,
-      length: 8,
-      bits: 0,
-      sizes: WORD | DOUBLEWORD,
-      read: (redistributor, pe, half) => redistributor.readTyper(pe, half),
-      write: () => {},
-    },
+    register64<Redistributor>('GICR_TYPER', 0x8, 8, (redistributor, pe, half) =>
+      redistributor.readTyper(pe, half),
+    ),
     razWi('GICR_STATUSR', 0x10, 4),
     word(
       'GICR_WAKER',
@@ -246,15 +227,17 @@ export const redistributorMap = new RegisterMap<Redistributor>(
       (redistributor, pe) => redistributor.readWaker(pe),
       (redistributor, pe, value) => redistributor.writeWaker(pe, value),
     ),
-    doubleword(
+    register64<Redistributor>(
       'GICR_PROPBASER',
       0x70,
+      8,
       (redistributor, pe, half) => redistributor.readPropbaser(pe, half),
       (redistributor, pe, half, value) => redistributor.writePropbaser(pe, half, value),
     ),
-    doubleword(
+    register64<Redistributor>(
       'GICR_PENDBASER',
       0x78,
+      8,
       (redistributor, pe, half) => redistributor.readPendbaser(pe, half),
       (redistributor, pe, half, value) => redistributor.writePendbaser(pe, half, value),
     ),

@@ -57,6 +57,23 @@ export const readOnly = <M>(
   read: (machine: M, owner: number) => number,
 ): RegisterRow<M> => ({ name, offset, length: 4, bits: 0, sizes: WORD, read, write: ignoreWrite })
 
+/** 64-bit registers, `length` bytes of them, of which each half can be accessed: `word` counts the halves. */
+export const register64 = <M>(
+  name: string,
+  offset: number,
+  length: number,
+  read: (machine: M, owner: number, word: number) => number,
+  write: (machine: M, owner: number, word: number, value: number) => void = ignoreWrite,
+): RegisterRow<M> => ({
+  name,
+  offset,
+  length,
+  bits: 0,
+  sizes: WORD | DOUBLEWORD,
+  read,
+  write: (machine, owner, word, _count, value) => write(machine, owner, word, value),
+})
+
 type Read<M> = RegisterRow<M>['read']
 type Write<M> = RegisterRow<M>['write']
 

@@ -5,31 +5,8 @@
 
 import { ITS_FRAMES } from '../config/its-config.ts'
 import { IIDR, identificationRows } from '../frames/identification.ts'
-import {
-  DOUBLEWORD,
-  HALFWORD,
-  RegisterMap,
-  type RegisterRow,
-  readOnly,
-  WORD,
-} from '../frames/register-map.ts'
+import { HALFWORD, RegisterMap, readOnly, register64, WORD } from '../frames/register-map.ts'
 import type { Its } from './its.ts'
-
-const wide = (
-  name: string,
-  offset: number,
-  length: number,
-  read: (its: Its, word: number) => number,
-  write: (its: Its, word: number, value: number) => void,
-): RegisterRow<Its> => ({
-  name,
-  offset,
-  length,
-  bits: 0,
-  sizes: WORD | DOUBLEWORD,
-  read: (its, _owner, word) => read(its, word),
-  write: (its, _owner, word, _count, value) => write(its, word, value),
-})
 
 /** Offset of GITS_TRANSLATER, from the control frame. */
 export const TRANSLATER = 0x1_0040
@@ -46,40 +23,34 @@ export const gitsMap = new RegisterMap<Its>(
       write: (its, _owner, _n, _count, value) => its.writeCtlr(value),
     },
     readOnly('GITS_IIDR', 0x4, () => IIDR),
-    wide(
-      'GITS_TYPER',
-      0x8,
-      8,
-      (its, half) => its.readTyper(half),
-      () => {},
-    ),
-    wide(
+    register64<Its>('GITS_TYPER', 0x8, 8, (its, _owner, half) => its.readTyper(half)),
+    register64<Its>(
       'GITS_CBASER',
       0x80,
       8,
-      (its, half) => its.readCbaser(half),
-      (its, half, value) => its.writeCbaser(half, value),
+      (its, _owner, half) => its.readCbaser(half),
+      (its, _owner, half, value) => its.writeCbaser(half, value),
     ),
-    wide(
+    register64<Its>(
       'GITS_CWRITER',
       0x88,
       8,
-      (its, half) => its.readCwriter(half),
-      (its, half, value) => its.writeCwriter(half, value),
+      (its, _owner, half) => its.readCwriter(half),
+      (its, _owner, half, value) => its.writeCwriter(half, value),
     ),
-    wide(
+    register64<Its>(
       'GITS_CREADR',
       0x90,
       8,
-      (its, half) => its.readCreadr(half),
-      (its, half, value) => its.writeCreadr(half, value),
+      (its, _owner, half) => its.readCreadr(half),
+      (its, _owner, half, value) => its.writeCreadr(half, value),
     ),
-    wide(
+    register64<Its>(
       'GITS_BASER',
       0x100,
       0x40,
-      (its, word) => its.readBaser(word),
-      (its, word, value) => its.writeBaser(word, value),
+      (its, _owner, word) => its.readBaser(word),
+      (its, _owner, word, value) => its.writeBaser(word, value),
     ),
     ...identificationRows<Its>('GITS', 0x94),
     {

@@ -1,4 +1,5 @@
 /** The conditions under which a vCPU's guest gets an interrupt, and by which state each holds or does not. */
+
 import {
   LR_ACTIVE,
   LR_Group,
@@ -10,6 +11,7 @@ import {
   VMCR_VPMR,
 } from '../../arch/ich-registers.ts'
 import { FIRST_SPI, intidName } from '../../arch/intid.ts'
+import { hex } from '../../errors/printed.ts'
 import { PRIORITY_IDLE } from '../../gic/cpu-interface/cpu-interface.ts'
 import { DAIF_F, DAIF_I } from '../../gic/cpu-interface/pcpu.ts'
 import { ICH_LR } from '../../gic/cpu-interface/virtual-interface.ts'
@@ -256,8 +258,6 @@ const highOf = ({ own, word }: DeliveryFacts): number => own?.high ?? irqListReg
 
 const isGroupOn = (facts: DeliveryFacts): boolean =>
   (facts.vmcr & (highOf(facts) & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) !== 0
-
-const hex = (value: number): string => `0x${value.toString(16)}`
 
 /** `GICD_ISENABLER1 bit 8 is 1`: where the guest reads it. */
 function bit(intid: number, register: string, isSet: boolean): string {

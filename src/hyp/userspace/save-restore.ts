@@ -7,9 +7,11 @@
  * which is the VM's set-up; and the ap_lists, which are made anew: in which order equally urgent interrupts became
  * pending is forgotten. docs/saving-a-vm.md tells userspace's side.
  */
+
 import { halves, joined } from '../../arch/doubleword.ts'
 import { FIRST_SPI } from '../../arch/intid.ts'
 import { argumentOptions, argumentRecord, shown } from '../../errors/arguments.ts'
+import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { DOUBLEWORD, type RegisterMap } from '../../gic/frames/register-map.ts'
 import type { Hypervisor } from '../hypervisor.ts'
@@ -102,7 +104,7 @@ interface Group {
   write(name: string, value: string): void
 }
 
-const hex = (low: number, high = 0): string => `0x${joined(low, high).toString(16)}`
+const hex64 = (low: number, high: number): string => hex(joined(low, high))
 
 function groupOf<T>(
   registers: readonly (readonly [name: string, register: T])[],
@@ -129,7 +131,7 @@ const frameGroup = (
 ): Group =>
   groupOf(
     registers.map((register) => [register.name, register.offsets]),
-    ([low, high]) => hex(read(low), high === undefined ? 0 : read(high)),
+    ([low, high]) => (high === undefined ? hex(read(low)) : hex64(read(low), read(high))),
     ([lowAt, highAt], low, high) => {
       write(lowAt, low)
       if (highAt !== undefined) write(highAt, high)

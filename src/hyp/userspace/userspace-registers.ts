@@ -7,8 +7,10 @@
  * - a level-sensitive interrupt's line is in LEVEL_INFO and nowhere else;
  * - what a vCPU of a running VM has in its list registers is seen by nobody: with a vCPU loaded, every access fails.
  */
+
 import { GICD_CTLR_EnableGrp1 } from '../../arch/gicd-registers.ts'
 import { FIRST_SPI } from '../../arch/intid.ts'
+import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { RegisterMap, razWi, WORD } from '../../gic/frames/register-map.ts'
 import type { Hypervisor } from '../hypervisor.ts'
@@ -198,5 +200,3 @@ function rowAt(map: Map, frame: string, offset: number): VgicRow {
   if (row) return row
   throw new VgicError('ENXIO', `${frame} has no 32-bit register at offset ${String(offset)}.`)
 }
-
-const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`

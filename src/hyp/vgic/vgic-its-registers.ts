@@ -3,7 +3,7 @@
  * hold; the ITS does not process commands yet, so that GITS_CREADR stays where it is.
  */
 
-import { DOUBLEWORD, RegisterMap, readOnly, WORD } from '../../gic/frames/register-map.ts'
+import { RegisterMap, readOnly, register64, WORD } from '../../gic/frames/register-map.ts'
 import { ITS_BASER, ITS_CBASER, ITS_CREADR, ITS_CWRITER, ITS_ENABLED } from '../records/its-record.ts'
 import { cbaserLow, itsBaserHigh, itsBaserLow } from './lpi-tables.ts'
 import type { VgicDist } from './vgic-dist.ts'
@@ -25,22 +25,6 @@ const BASER_RESET_HIGH = 0x1800_0000
 
 type Row = VgicRow
 
-const register64 = (
-  name: string,
-  offset: number,
-  length: number,
-  read: (machine: VgicDist, word: number) => number,
-  write: (machine: VgicDist, word: number, value: number) => void,
-): Row => ({
-  name,
-  offset,
-  length,
-  bits: 0,
-  sizes: WORD | DOUBLEWORD,
-  read: (machine, _owner, word) => read(machine, word),
-  write: (machine, _owner, word, _count, value) => write(machine, word, value),
-})
-
 /** It can be enabled only with a queue and both tables. */
 function writeControl({ words, place }: VgicDist, value: number): void {
   const { its } = place
@@ -51,7 +35,7 @@ function writeControl({ words, place }: VgicDist, value: number): void {
 }
 
 /** Read only while enabled. GITS_CREADR goes back to the beginning of the queue. */
-function writeCbaser({ words, place }: VgicDist, half: number, value: number): void {
+function writeCbaser({ words, place }: VgicDist, _owner: number, half: number, value: number): void {
   const { its } = place
   if (words[its + ITS_ENABLED] !== 0) return
   words[its + ITS_CBASER + half] = half === 0 ? cbaserLow(value) : itsBaserHigh(value)
@@ -60,14 +44,14 @@ function writeCbaser({ words, place }: VgicDist, half: number, value: number): v
 }
 
 /** An offset past the end of the queue is ignored. */
-function writeCwriter({ words, place }: VgicDist, half: number, value: number): void {
+function writeCwriter({ words, place }: VgicDist, _owner: number, half: number, value: number): void {
   const { its } = place
   const offset = value & 0xf_ffe0
   const size = ((words[its + ITS_CBASER] & 0xff) + 1) << 12
   if (half === 0 && offset < size) words[its + ITS_CWRITER] = offset
 }
 
-function writeBaser({ words, place }: VgicDist, word: number, value: number): void {
+function writeBaser({ words, place }: VgicDist, _owner: number, word: number, value: number): void {
   const { its } = place
   if (words[its + ITS_ENABLED] !== 0 || word >= 4) return
   const table = word >> 1
@@ -89,39 +73,32 @@ const rows: readonly Row[] = [
     write: (machine, _owner, _first, _count, value) => writeControl(machine, value),
   },
   readOnly('GITS_IIDR', 0x4, () => GITS_IIDR),
-  register64(
-    'GITS_TYPER',
-    0x8,
-    8,
-    (_machine, half) => (half === 0 ? GITS_TYPER : 0),
-    () => {},
-  ),
-  register64(
+  register64<VgicDist>('GITS_TYPER', 0x8, 8, (_machine, _owner, half) => (half === 0 ? GITS_TYPER : 0)),
+  register64<VgicDist>(
     'GITS_CBASER',
     0x80,
     8,
-    ({ words, place }, half) => words[place.its + ITS_CBASER + half],
+    ({ words, place }, _owner, half) => words[place.its + ITS_CBASER + half],
     writeCbaser,
   ),
-  register64(
+  register64<VgicDist>(
     'GITS_CWRITER',
     0x88,
     8,
-    ({ words, place }, half) => words[place.its + ITS_CWRITER + half],
+    ({ words, place }, _owner, half) => words[place.its + ITS_CWRITER + half],
     writeCwriter,
   ),
-  register64(
+  register64<VgicDist>(
     'GITS_CREADR',
     0x90,
     8,
-    ({ words, place }, half) => words[place.its + ITS_CREADR + half],
-    () => {},
+    ({ words, place }, _owner, half) => words[place.its + ITS_CREADR + half],
   ),
-  register64(
+  register64<VgicDist>(
     'GITS_BASER',
     0x100,
     0x40,
-    ({ words, place }, word) => (word < 4 ? words[place.its + ITS_BASER + word] : 0),
+    ({ words, place }, _owner, word) => (word < 4 ? words[place.its + ITS_BASER + word] : 0),
     writeBaser,
   ),
   ...(

@@ -29,6 +29,7 @@ import {
   type RegisterRow,
   razWi,
   readOnly,
+  register64,
   WORD,
 } from '../../gic/frames/register-map.ts'
 import { affinityOf } from '../records/affinity.ts'
@@ -286,22 +287,6 @@ function distributorTyper({ place, hasIts }: VgicDist): number {
   return hasIts ? lines | GICD_TYPER_LPIS | (15 << 19) : lines | (9 << 19)
 }
 
-/** A 64-bit register of a redistributor that both halves of can be accessed. */
-const register64 = (
-  name: string,
-  offset: number,
-  read: (machine: VgicDist, owner: number, half: number) => number,
-  write: (machine: VgicDist, owner: number, half: number, value: number) => void,
-): VgicRow => ({
-  name,
-  offset,
-  length: 8,
-  bits: 0,
-  sizes: WORD | DOUBLEWORD,
-  read: (machine, owner, half) => read(machine, owner, half),
-  write: (machine, owner, half, _count, value) => write(machine, owner, half, value),
-})
-
 const redistributorRows: readonly VgicRow[] = [
   {
     name: 'GICR_CTLR',
@@ -316,24 +301,23 @@ const redistributorRows: readonly VgicRow[] = [
     },
   },
   readOnly('GICR_IIDR', 0x4, () => GICR_IIDR),
-  register64(
-    'GICR_TYPER',
-    0x8,
-    (machine, owner, half) => redistributorTyper(machine, owner, half),
-    () => {},
+  register64<VgicDist>('GICR_TYPER', 0x8, 8, (machine, owner, half) =>
+    redistributorTyper(machine, owner, half),
   ),
   razWi('GICR_STATUSR', 0x10, 4),
   razWi('GICR_WAKER', 0x14, 4),
   // Writing them while LPIs are enabled is UNPREDICTABLE; KVM ignores it.
-  register64(
+  register64<VgicDist>(
     'GICR_PROPBASER',
     0x70,
+    8,
     ({ words, place }, _owner, half) => words[place.vm + VM_PROPBASER + half],
     (machine, owner, half, value) => machine.setPropbaser(owner, half, value),
   ),
-  register64(
+  register64<VgicDist>(
     'GICR_PENDBASER',
     0x78,
+    8,
     ({ words }, owner, half) => words[owner + VCPU_PENDBASER + half],
     (machine, owner, half, value) => machine.setPendbaser(owner, half, value),
   ),
