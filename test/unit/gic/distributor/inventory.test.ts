@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { Gic } from 'vgic'
 import { describe, expect, it } from 'vitest'
+import { GICD, ONES, redistributor, sgiBase } from '../../../kit/frames.ts'
 
 interface Row {
   readonly n: string
@@ -31,14 +32,11 @@ const without: Readonly<Record<string, RegExp>> = {
 const RAZ_WI = /_(STATUSR|TYPER2|ITARGETSR|SGIR|CPENDSGIR|SPENDSGIR|IGRPMODR0?|NSACR)$/
 /** Writable, but all ones change nothing after reset: they clear, or set what is set. */
 const UNCHANGED = /_IC(ENABLE|PEND|ACTIVE)R|_WAKER$|^GICR_ICFGR0$/
-const GICD = 0x0800_0000
-const RD_BASE = 0x080a_0000
-const ONES = 0xffff_ffff
 
 describe.each([
   ['gicd', GICD],
-  ['gicr_rd', RD_BASE],
-  ['gicr_sgi', RD_BASE + 0x1_0000],
+  ['gicr_rd', redistributor(0)],
+  ['gicr_sgi', sgiBase(0)],
 ] as const)('every register of %s', (frame, base) => {
   it.each(inventory[frame].map((row) => [row.n, row] as const))('%s', (name, { o, a, idx, stride = 4 }) => {
     const [first, last] = (idx ?? '0..0').split('..').map(Number)
