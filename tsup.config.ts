@@ -33,7 +33,7 @@ export default defineConfig([
       'test/browser/page.ts',
       'docs/examples/*.ts',
       'bench/main.ts',
-      'tools/draw-rooms.ts',
+      'tools/pages.ts',
     ],
     outDir: 'build',
     tsconfig: 'tsconfig.tools.json',

@@ -35,7 +35,7 @@ describe('the rooms', () => {
     expect([...sentencesOf(page).keys()].sort()).toEqual([...importsOf().keys()].sort())
   })
 
-  it('are in the picture as they import one another (`npm run picture` draws it)', () => {
+  it('are in the picture as they import one another (`npm run pages` draws it)', () => {
     expect(page).toBe(withPicture(page, importsOf()))
   })
 
