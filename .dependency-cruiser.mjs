@@ -1,6 +1,6 @@
 /**
- * Which room may import from which: one way, from the facts up to what people run. `npm run rooms` draws the picture
- * that docs/architecture.md has.
+ * Which room may import from which: one way, from the facts up to what people run. `npm run rooms` checks it;
+ * docs/architecture.md has the rooms' sentences, and the picture that `npm run pages` draws.
  */
 
 /** The layers, each of which knows those before it only. */

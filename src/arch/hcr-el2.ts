@@ -1,6 +1,6 @@
 /**
  * HCR_EL2, the hypervisor configuration register (DDI 0487), with the masks that code uses. It is the PE's and not the
- * GIC's; what of it has an effect here is said in gic/pcpu.ts. Which fields are RES0 depends on the PE's extensions.
+ * GIC's; what of it has an effect here is said in pcpu.ts. Which fields are RES0 depends on the PE's extensions.
  */
 import { field, view } from './field.ts'
 import { encodeSysreg, type SystemRegister } from './sysreg.ts'

@@ -5,6 +5,8 @@
 import { ICC_CTLR_EL1, ICC_DIR_EL1 } from 'vgic'
 import type { Bounds } from 'vgic/explore'
 import { type Design, type GuestBuilder, type OpList, type Scenario, scenario } from 'vgic/scenario'
+import { GICD, ICACTIVER, ISACTIVER, ISPENDR, wordOf } from '../kit/frames.ts'
+import { EOI_MODE_1 } from '../kit/guest-lists.ts'
 
 /** A scenario, and how far it is explored. */
 export interface Trial {
@@ -15,13 +17,12 @@ export interface Trial {
   readonly only?: RegExp | undefined
 }
 
-const GICD_CTLR = 0x0800_0000
-const GICD_ISPENDR1 = 0x0800_0204
-const GICD_ISACTIVER1 = 0x0800_0304
-const GICD_ICACTIVER1 = 0x0800_0384
+const GICD_CTLR = GICD
+const GICD_ISPENDR1 = wordOf(ISPENDR, 32)
+const GICD_ISACTIVER1 = wordOf(ISACTIVER, 32)
+const GICD_ICACTIVER1 = wordOf(ICACTIVER, 32)
 /** Of a device that userspace emulates. */
 const UART = 0x0900_0000
-const EOI_MODE_1 = 0x2
 
 /** A handler that ends the level if it is that. */
 const quiet = (handler: OpList): OpList =>

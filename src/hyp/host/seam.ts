@@ -1,7 +1,11 @@
 /**
- * The seam between the hypervisor and the silicon: the only way by which hypervisor code reaches it, the
- * system registers of the PE that it runs on and the MMIO registers of the GIC. Every crossing is counted in
- * the cost row of the vCPU it is made for, and told to an observer if there is one.
+ * The seam is where the hypervisor's software accesses the silicon while its VM runs: the system registers of the PE
+ * that it runs on and the MMIO registers of the GIC. Every access is counted in the cost row of the vCPU that it is made
+ * for, and told to an observer if there is one.
+ *
+ * What no software does goes past it: wires (the lines of devices and timers, a PE's IRQ and FIQ) and the PE (exception
+ * levels, PSTATE, HCR_EL2, WFI). So do a guest's own accesses, and what the host does at boot (host-gic.ts), when there
+ * is no vCPU to count for.
  */
 import { ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1 } from '../../arch/icc-registers.ts'
 import {

@@ -13,6 +13,7 @@ import {
   type StepEvent,
   scenario,
 } from 'vgic/scenario'
+import { GICD, ISACTIVER, ISENABLER, ISPENDR, sgiBase, wordOf } from '../../kit/frames.ts'
 
 /** One operation of a guest's main list. */
 export type Op =
@@ -80,14 +81,14 @@ const OPEN = 0xf0
 
 /** Of all SPIs of a recipe: enabled, pending, active; a vCPU's own; and what is userspace's. */
 const registers = fc.constantFrom(
-  0x0800_0104,
-  0x0800_0204,
-  0x0800_0304,
-  0x080b_0200,
-  0x080b_0300,
+  wordOf(ISENABLER, 32),
+  wordOf(ISPENDR, 32),
+  wordOf(ISACTIVER, 32),
+  sgiBase(0) + ISPENDR,
+  sgiBase(0) + ISACTIVER,
   0x0900_0000,
 )
-const GICD_CTLR = 0x0800_0000
+const GICD_CTLR = GICD
 
 const group = fc.constantFrom<0 | 1>(1, 1, 1, 0)
 const priority = fc.constantFrom(0x20, 0x40, 0x80, 0x80, 0xa0, 0xe0)

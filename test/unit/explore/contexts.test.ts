@@ -16,10 +16,11 @@ import {
   steps,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { GICD, ICACTIVER, ISACTIVER, wordOf } from '../../kit/frames.ts'
 
-const GICD_ISACTIVER1 = 0x0800_0304
-const GICD_ICACTIVER1 = 0x0800_0384
-const GICD_CTLR = 0x0800_0000
+const GICD_ISACTIVER1 = wordOf(ISACTIVER, 32)
+const GICD_ICACTIVER1 = wordOf(ICACTIVER, 32)
+const GICD_CTLR = GICD
 
 /** A vCPU that opens its mask, sends itself an SGI, leaves for userspace, and sleeps. */
 const leaver = (design: Design): Scenario =>

@@ -2,7 +2,6 @@
 import { explore, type Report } from 'vgic/explore'
 import { type Design, designs, edit, fixed, kvm61, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { handle } from '../hyp/machine.ts'
 import {
   bitOf,
   GICD,
@@ -13,7 +12,8 @@ import {
   ISENABLER,
   ISPENDR,
   wordOf,
-} from '../hyp/vgic/guest-gic.ts'
+} from '../../kit/frames.ts'
+import { handle } from '../../kit/guest-lists.ts'
 
 const SPI = 40
 const every = Object.values(designs).map((design) => ({ name: design.name, design: fixed(design) }))

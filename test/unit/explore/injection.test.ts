@@ -22,7 +22,7 @@ import {
   when,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { fire, go, isReady } from '../hyp/machine.ts'
+import { fire, go, isReady } from '../../kit/driving.ts'
 
 const { queueInterrupt, postRequest, kickVcpu } = steps
 const three = [queueInterrupt, postRequest, kickVcpu]

@@ -2,7 +2,7 @@ import { ISR_EL1 } from 'vgic'
 import { type Bounds, explore, invariants, museum, replay } from 'vgic/explore'
 import { designs, edit, ownStep, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { ISR_I } from '../hyp/machine.ts'
+import { ISR_I } from '../../kit/guest-lists.ts'
 
 const stale = edit(designs.wfiHandler).omit('wfi/saveVmcr').design('stale')
 

@@ -14,11 +14,10 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { onFixed, onKvm61 } from '../../kit/designs.ts'
 import {
   ACTIVE,
   acknowledged,
-  busy,
-  EOI_MODE_1,
   exits,
   fire,
   flushes,
@@ -31,7 +30,6 @@ import {
   HCR_TDIR,
   HCR_UIE,
   HCR_vSGIEOICount,
-  handle,
   happen,
   hcrValues,
   isActive,
@@ -39,13 +37,11 @@ import {
   PENDING,
   PENDING_AND_ACTIVE,
   physicalActive,
-  self,
-} from './machine.ts'
-import { bitOf, ISENABLER, wordOf } from './vgic/guest-gic.ts'
+} from '../../kit/driving.ts'
+import { bitOf, ISENABLER, wordOf } from '../../kit/frames.ts'
+import { busy, EOI_MODE_1, handle, self } from '../../kit/guest-lists.ts'
 
 const fixedDesigns = Object.entries(designs).map(([name, design]) => ({ name, design: fixed(design) }))
-const onFixed = (name: string): Scenario => scenario(name).design(fixed(designs.wfiHandler))
-const onKvm61 = (name: string): Scenario => scenario(name).design(kvm61(designs.wfiHandler))
 
 describe('16: pending interrupts go into list registers before active ones', () => {
   /** EOImode 1: the guest takes six SGIs and drops their priority; it deactivates three later. */

@@ -2,11 +2,8 @@
 import { ICC_PMR_EL1, ISR_EL1 } from 'vgic'
 import { type GuestBuilder, type OpList, type Run, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { handle, ISR_F, ISR_I } from '../../kit/guest-lists.ts'
 
-const ISR_F = 0x40
-const ISR_I = 0x80
-
-const handle = (handler: OpList): OpList => handler.ack().eoi()
 const handleLevel = (handler: OpList): OpList => handler.ack().quiesce(40).eoi()
 /** A guest that computes for a while without leaving. */
 const busy = (guest: GuestBuilder): GuestBuilder => guest.loop(40, (list) => list.read(ICC_PMR_EL1))

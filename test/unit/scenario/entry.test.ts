@@ -8,20 +8,14 @@ import {
   designs,
   fixed,
   kvm61,
-  type OpList,
   type Run,
   type ScenarioMachine,
   type StepEvent,
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-
-const HCR_En = 0x1
-const HCR_UIE = 0x2
-const HCR_NPIE = 0x8
-const HCR_TDIR = 0x4000
-
-const handle = (handler: OpList): OpList => handler.ack().eoi()
+import { HCR_En, HCR_NPIE, HCR_TDIR, HCR_UIE } from '../../kit/driving.ts'
+import { handle } from '../../kit/guest-lists.ts'
 
 /** `HCR := 1`, `LR0 := 40`, `read ELRSR`: the crossings of a step. List registers by the INTID written. */
 function crossings(event: StepEvent | undefined): string[] {

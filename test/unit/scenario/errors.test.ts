@@ -2,7 +2,8 @@
 import { Gic, VgicError } from 'vgic'
 import { designs, edit, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { GICD, ICACTIVER, vmOf } from '../hyp/vgic/guest-gic.ts'
+import { GICD, ICACTIVER } from '../../kit/frames.ts'
+import { vmOf } from '../../kit/vm.ts'
 
 /** The code and message that a call throws. */
 function thrown(call: () => unknown): { code: string; message: string } {

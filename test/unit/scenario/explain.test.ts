@@ -15,8 +15,9 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { busy, fire, go, goTo, handle, happen, self } from '../hyp/machine.ts'
-import { bitOf, GICD, ICENABLER, IROUTER, wordOf } from '../hyp/vgic/guest-gic.ts'
+import { fire, go, goTo, happen } from '../../kit/driving.ts'
+import { bitOf, GICD, ICENABLER, IROUTER, wordOf } from '../../kit/frames.ts'
+import { busy, handle, self } from '../../kit/guest-lists.ts'
 
 /** One vCPU with SPI 40, which a device pulses twice; the masks of PSTATE are set unless the guest clears them. */
 const one = (guest: (guest: GuestBuilder) => unknown = (g) => busy(g.unmask())): Scenario =>

@@ -4,19 +4,10 @@
  * trap of ICC_DIR_EL1 to each load.
  */
 import { ICH_AP0R0_EL2, ICH_AP1R0_EL2, ICH_VMCR_EL2, ICH_VTR_EL2 } from 'vgic'
-import {
-  type Design,
-  designs,
-  kvm61,
-  type OpList,
-  type Run,
-  type Scenario,
-  type StepEvent,
-  scenario,
-} from 'vgic/scenario'
+import { type Design, designs, kvm61, type Run, type Scenario, type StepEvent, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { handle } from '../../kit/guest-lists.ts'
 
-const handle = (handler: OpList): OpList => handler.ack().eoi()
 const named = (name: string, design: Design = designs.wfiFullPut): Scenario => scenario(name).design(design)
 /** One vCPU that waits, and a device that fires SPI 40 when nothing else can go on. */
 const waiting = (name: string, design?: Design): Scenario =>

@@ -2,7 +2,7 @@
 import { ICC_PMR_EL1, ICC_RPR_EL1, ISR_EL1 } from 'vgic'
 import { type GuestBuilder, type OpList, type Run, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { handle, self } from '../hyp/machine.ts'
+import { handle, self } from '../../kit/guest-lists.ts'
 
 const guest = (write: (guest: GuestBuilder) => unknown, steps = 2000): Run =>
   scenario('one guest').guest(0, write).run({ steps })

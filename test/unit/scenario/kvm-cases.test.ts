@@ -15,19 +15,30 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { EOI_MODE_1, handle, ISR_I, self } from '../hyp/machine.ts'
+import {
+  GICD,
+  ICACTIVER,
+  ICENABLER,
+  ICPENDR,
+  ISACTIVER,
+  ISENABLER,
+  ISPENDR,
+  sgiBase,
+  wordOf,
+} from '../../kit/frames.ts'
+import { EOI_MODE_1, handle, ISR_I, self } from '../../kit/guest-lists.ts'
 
-const GICD_CTLR = 0x0800_0000
-const GICD_ISENABLER1 = 0x0800_0104
-const GICD_ICENABLER1 = 0x0800_0184
-const GICD_ISPENDR1 = 0x0800_0204
-const GICD_ICPENDR1 = 0x0800_0284
-const GICD_ISACTIVER1 = 0x0800_0304
-const GICR_ISENABLER0 = 0x080b_0100
-const GICR_ICENABLER0 = 0x080b_0180
-const GICR_ISPENDR0 = 0x080b_0200
-const GICR_ISACTIVER0 = 0x080b_0300
-const GICR_ICACTIVER0 = 0x080b_0380
+const GICD_CTLR = GICD
+const GICD_ISENABLER1 = wordOf(ISENABLER, 32)
+const GICD_ICENABLER1 = wordOf(ICENABLER, 32)
+const GICD_ISPENDR1 = wordOf(ISPENDR, 32)
+const GICD_ICPENDR1 = wordOf(ICPENDR, 32)
+const GICD_ISACTIVER1 = wordOf(ISACTIVER, 32)
+const GICR_ISENABLER0 = sgiBase(0) + ISENABLER
+const GICR_ICENABLER0 = sgiBase(0) + ICENABLER
+const GICR_ISPENDR0 = sgiBase(0) + ISPENDR
+const GICR_ISACTIVER0 = sgiBase(0) + ISACTIVER
+const GICR_ICACTIVER0 = sgiBase(0) + ICACTIVER
 const SPI_42 = 1 << 10
 const ENABLED = 0x12
 const DISABLED = 0x10

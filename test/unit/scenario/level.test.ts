@@ -2,8 +2,8 @@
 import { ICC_PMR_EL1, ICC_RPR_EL1, ICH_LR0_EL2, ISR_EL1 } from 'vgic'
 import { type GuestBuilder, type Run, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-
-const ISR_I = 0x80
+import { ACTIVE, PENDING, PENDING_AND_ACTIVE } from '../../kit/driving.ts'
+import { ISR_I } from '../../kit/guest-lists.ts'
 
 /** The states of an interrupt in the list registers that the hypervisor wrote, in order: bits 63:62. */
 const statesWritten = (run: Run): number[] =>
@@ -11,9 +11,6 @@ const statesWritten = (run: Run): number[] =>
     .flatMap(({ accesses }) => accesses)
     .filter(({ direction, register, low }) => direction === 'write' && register === ICH_LR0_EL2 && low === 40)
     .map(({ high }) => high >>> 30)
-const PENDING = 1
-const ACTIVE = 2
-const PENDING_AND_ACTIVE = 3
 
 describe('a level-sensitive interrupt', () => {
   const level = (name: string) => scenario(name).spi({ intid: 40, trigger: 'level' })

@@ -11,9 +11,7 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-
-const ISR_I = 0x80
-const EOI_MODE_1 = 0x2
+import { EOI_MODE_1, ISR_I } from '../../kit/guest-lists.ts'
 
 /** A handler that lets itself be interrupted for a while before it completes. */
 const nesting = (handler: OpList): OpList =>

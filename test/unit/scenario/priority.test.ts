@@ -2,15 +2,15 @@
  * The order in which a guest gets interrupts that wait together: by priority, and of equal priorities the
  * one that became pending first, for any number of list registers.
  */
-import { type GuestBuilder, type OpList, type Scenario, scenario } from 'vgic/scenario'
+import { type GuestBuilder, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { handle } from '../../kit/guest-lists.ts'
 
 interface Waiting {
   readonly intid: number
   readonly priority: number
 }
 
-const handle = (handler: OpList): OpList => handler.ack().eoi()
 const unmasked = (guest: GuestBuilder): GuestBuilder => guest.onIrq(handle).onFiq(handle).unmask()
 
 /** All SPIs have fired, in this order, before the guest's first instruction. */

@@ -1,9 +1,8 @@
 /** SGIs: whom a write to ICC_SGI1R_EL1, ICC_SGI0R_EL1 or ICC_ASGI1R_EL1 reaches (IHI 0069, "ICC_SGI1R_EL1"). */
 import { ICC_SGI1R_EL1 } from 'vgic'
-import { type GuestBuilder, type OpList, type Run, type Scenario, scenario } from 'vgic/scenario'
+import { type GuestBuilder, type Run, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-
-const handle = (handler: OpList): OpList => handler.ack().eoi()
+import { handle } from '../../kit/guest-lists.ts'
 
 /** VMs in which every vCPU but the sender waits for interrupts, and the sender does so after it has sent. */
 function waiting(vcpus: number, sender: number, send: (guest: GuestBuilder) => unknown): Scenario {

@@ -7,15 +7,13 @@ import {
   type Actor,
   designs,
   type GuestBuilder,
-  type OpList,
   type Scenario,
   type ScenarioMachine,
   type StepEvent,
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-
-const handle = (handler: OpList): OpList => handler.ack().eoi()
+import { handle } from '../../kit/guest-lists.ts'
 
 function actor(machine: ScenarioMachine, name: string): Actor {
   const found = machine.actors.find((candidate) => candidate.name === name)

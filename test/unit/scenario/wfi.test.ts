@@ -3,12 +3,10 @@
  * recordings of Linux 6.1 (KVM-WFI.md).
  */
 import { ICC_PMR_EL1, ISR_EL1 } from 'vgic'
-import { designs, type OpList, type Run, type Scenario, scenario } from 'vgic/scenario'
+import { designs, type Run, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { handle, ISR_I } from '../../kit/guest-lists.ts'
 
-const ISR_I = 0x80
-
-const handle = (handler: OpList): OpList => handler.ack().eoi()
 const named = (name: string): Scenario => scenario(name).design(designs.wfiFullPut)
 /** One vCPU that waits, and a device that fires SPI 40 when nothing else can go on. */
 const waiting = (name: string): Scenario =>

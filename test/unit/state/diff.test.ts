@@ -19,12 +19,13 @@ import { field, res0, view } from '../../../src/arch/field.ts'
 import { blankImage, HEADER } from '../../../src/state/image.ts'
 import { Layout, recordType } from '../../../src/state/layout.ts'
 import { MachineState } from '../../../src/state/machine-state.ts'
+import { ISACTIVER, sgiBase, wordOf } from '../../kit/frames.ts'
 
 const IMO = 0x10
-const GICD_ISACTIVER1 = 0x0800_0304
+const GICD_ISACTIVER1 = wordOf(ISACTIVER, 32)
 const GICD_IROUTER72 = 0x0800_6240
 const GICD_IPRIORITYR16 = 0x0800_0440
-const GICR_ISACTIVER0 = 0x080b_0300
+const GICR_ISACTIVER0 = sgiBase(0) + ISACTIVER
 const GICR_IPRIORITYR5 = 0x080b_0414
 
 let gic: Gic

@@ -12,16 +12,25 @@ import {
   ICC_IGRPEN1_EL1,
   ICC_PMR_EL1,
 } from '../../../../src/index.ts'
+import {
+  GICD,
+  ICENABLER,
+  IGROUPR,
+  IPRIORITYR,
+  IROUTER,
+  ISENABLER,
+  redistributor,
+  WAKER,
+} from '../../../kit/frames.ts'
 
 const CPUS = 2
 const SPIS = 987
-const GICD = 0x0800_0000
-const GICD_IGROUPR = GICD + 0x80
-const GICD_ISENABLER = GICD + 0x100
-const GICD_ICENABLER = GICD + 0x180
-const GICD_IPRIORITYR = GICD + 0x400
-const GICD_IROUTER = GICD + 0x6000
-const wakerOf = (cpu: number) => 0x080a_0014 + cpu * 0x2_0000
+const GICD_IGROUPR = GICD + IGROUPR
+const GICD_ISENABLER = GICD + ISENABLER
+const GICD_ICENABLER = GICD + ICENABLER
+const GICD_IPRIORITYR = GICD + IPRIORITYR
+const GICD_IROUTER = GICD + IROUTER
+const wakerOf = (cpu: number) => redistributor(cpu) + WAKER
 
 const cpu = fc.nat(CPUS - 1)
 const intid = fc.integer({ min: 32, max: 32 + SPIS - 1 })

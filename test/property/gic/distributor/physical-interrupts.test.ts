@@ -18,13 +18,12 @@ import {
   type OutputLine,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
+import { GICD, redistributor } from '../../../kit/frames.ts'
 import {
   affinityOf,
   bitOf,
   boot,
   configuration,
-  frameOf,
-  GICD,
   gicOf,
   Kernel,
   priorityOf,
@@ -46,7 +45,7 @@ function evaluate(
   cpu: number,
 ): { hppi0: number; hppi1: number; irq: number; fiq: number; wake: number } {
   const read = (register: number) => gic.readSysreg(cpu, register, 1)
-  const asleep = (gic.readMmio(frameOf(cpu) + 0x14, 4) & 4) !== 0
+  const asleep = (gic.readMmio(redistributor(cpu) + 0x14, 4) & 4) !== 0
   const ctlr = gic.readMmio(GICD, 4)
   let best = { intid: SPURIOUS, group: -1, priority: 0x100 }
   for (const intid of all) {
@@ -245,7 +244,7 @@ describe('edge-triggered interrupts and SGIs', () => {
           const gic = gicOf({ ...config, profile: 'arch' })
           boot(gic)
           const { cpus } = gic.config
-          for (let cpu = 0; cpu < cpus; cpu++) gic.writeMmio(frameOf(cpu) + 0x1_0c04, 4, 0xffff_ffff)
+          for (let cpu = 0; cpu < cpus; cpu++) gic.writeMmio(redistributor(cpu) + 0x1_0c04, 4, 0xffff_ffff)
           for (const intid of edges.filter((edge) => edge >= 32))
             gic.writeMmio(GICD + 0xc00 + 4 * (intid >> 4), 4, 0xffff_ffff)
           const nameOf = (cpu: number, intid: number) => (intid < 32 ? `cpu ${cpu} ${intid}` : `${intid}`)
@@ -291,11 +290,11 @@ describe('edge-triggered interrupts and SGIs', () => {
             else if (h.what === 'unmask') gic.writeSysreg(cpu, ICC_PMR_EL1, 0xff, 1)
             else if (h.what === 'group off') gic.writeSysreg(cpu, ICC_IGRPEN1_EL1, 0, 1)
             else if (h.what === 'group on') gic.writeSysreg(cpu, ICC_IGRPEN1_EL1, 1, 1)
-            else gic.writeMmio(frameOf(cpu) + 0x14, 4, h.what === 'sleep' ? 2 : 0)
+            else gic.writeMmio(redistributor(cpu) + 0x14, 4, h.what === 'sleep' ? 2 : 0)
           }
           // Everything is opened and taken.
           for (let cpu = 0; cpu < cpus; cpu++) {
-            gic.writeMmio(frameOf(cpu) + 0x14, 4, 0)
+            gic.writeMmio(redistributor(cpu) + 0x14, 4, 0)
             writeBits(gic, 'ISENABLER', 0, 0xffff_ffff, cpu)
             gic.writeSysreg(cpu, ICC_PMR_EL1, 0xff, 1)
             gic.writeSysreg(cpu, ICC_IGRPEN1_EL1, 1, 1)

@@ -22,24 +22,19 @@ import {
   ICC_SGI1R_EL1,
   ICH_HCR_EL2,
 } from 'vgic'
-
-export const GICD = 0x0800_0000
-const GICR = 0x080a_0000
-const STRIDE = 0x2_0000
-const SGI_BASE = 0x1_0000
-const WAKER = 0x14
-const ONES = 0xffff_ffff
-
-export const bitmaps = {
-  IGROUPR: 0x80,
-  ISENABLER: 0x100,
-  ICENABLER: 0x180,
-  ISPENDR: 0x200,
-  ICPENDR: 0x280,
-  ISACTIVER: 0x300,
-  ICACTIVER: 0x380,
-} as const
-export type Bitmap = keyof typeof bitmaps
+import {
+  type Bitmap,
+  bitmaps,
+  GICD,
+  ICFGR,
+  IPRIORITYR,
+  IROUTER,
+  ONES,
+  redistributor,
+  sgiBase,
+  WAKER,
+  wordOf,
+} from '../../../kit/frames.ts'
 
 /** Interrupts that programs use: SGIs, PPIs and SPIs of the first, a middle and the last word. */
 export const intids = [0, 3, 15, 16, 27, 30, 31, 32, 40, 63, 64, 100, 127, 128, 140] as const
@@ -64,7 +59,7 @@ export function gicOf(config: GicConfig, host?: GicHost): Gic {
 export function boot(gic: Gic): void {
   gic.writeMmio(GICD, 4, 3)
   for (let cpu = 0; cpu < gic.config.cpus; cpu++) {
-    gic.writeMmio(frameOf(cpu) + WAKER, 4, 0)
+    gic.writeMmio(redistributor(cpu) + WAKER, 4, 0)
     gic.writeSysreg(cpu, ICC_PMR_EL1, 0xff, 1)
     gic.writeSysreg(cpu, ICC_IGRPEN0_EL1, 1, 1)
     gic.writeSysreg(cpu, ICC_IGRPEN1_EL1, 1, 1)
@@ -79,10 +74,8 @@ export function boot(gic: Gic): void {
   if (gic.writesPending) gic.completeWrites()
 }
 
-export const frameOf = (cpu: number): number => GICR + cpu * STRIDE
-
 const registerOf = (register: Bitmap, intid: number, cpu: number): number =>
-  intid < 32 ? frameOf(cpu) + SGI_BASE + bitmaps[register] : GICD + bitmaps[register] + 4 * (intid >> 5)
+  intid < 32 ? sgiBase(cpu) + bitmaps[register] : wordOf(bitmaps[register], intid)
 
 export function writeBits(gic: Gic, register: Bitmap, intid: number, value: number, cpu = 0): void {
   gic.writeMmio(registerOf(register, intid, cpu), 4, value)
@@ -93,22 +86,23 @@ export const bitOf = (gic: Gic, register: Bitmap, intid: number, cpu = 0): boole
   Math.floor(gic.readMmio(registerOf(register, intid, cpu), 4) / 2 ** (intid & 31)) % 2 === 1
 
 export function writePriority(gic: Gic, intid: number, value: number, cpu = 0): void {
-  gic.writeMmio((intid < 32 ? frameOf(cpu) + SGI_BASE : GICD) + 0x400 + intid, 1, value)
+  gic.writeMmio((intid < 32 ? sgiBase(cpu) : GICD) + IPRIORITYR + intid, 1, value)
 }
 
 export const priorityOf = (gic: Gic, intid: number, cpu = 0): number =>
-  gic.readMmio((intid < 32 ? frameOf(cpu) + SGI_BASE : GICD) + 0x400 + intid, 1)
+  gic.readMmio((intid < 32 ? sgiBase(cpu) : GICD) + IPRIORITYR + intid, 1)
 
-export const affinityOf = (gic: Gic, cpu: number): number => Number(gic.readMmio64(frameOf(cpu) + 8) >> 32n)
+export const affinityOf = (gic: Gic, cpu: number): number =>
+  Number(gic.readMmio64(redistributor(cpu) + 8) >> 32n)
 
 export const routeOf = (gic: Gic, intid: number): number => {
-  const route = gic.readMmio64(GICD + 0x6000 + 8 * intid)
+  const route = gic.readMmio64(GICD + IROUTER + 8 * intid)
   return Number(((route >> 8n) & 0xff00_0000n) | (route & 0xff_ffffn))
 }
 
 export function route(gic: Gic, intid: number, cpu: number): void {
   const affinity = BigInt(affinities[cpu % gic.config.cpus])
-  gic.writeMmio64(GICD + 0x6000 + 8 * intid, ((affinity & 0xff00_0000n) << 8n) | (affinity & 0xff_ffffn))
+  gic.writeMmio64(GICD + IROUTER + 8 * intid, ((affinity & 0xff00_0000n) << 8n) | (affinity & 0xff_ffffn))
 }
 
 const cpu = fc.nat(7)
@@ -214,19 +208,19 @@ export function run(gic: Gic, kernel: Kernel, s: Step): number {
       writePriority(gic, s.intid, s.priority, on)
       return 0
     case 'configuration':
-      gic.writeMmio((s.intid < 32 ? frameOf(on) + SGI_BASE : GICD) + 0xc00 + 4 * (s.intid >> 4), 4, s.value)
+      gic.writeMmio((s.intid < 32 ? sgiBase(on) : GICD) + ICFGR + 4 * (s.intid >> 4), 4, s.value)
       return 0
     case 'route':
       if (s.intid < 32) return 0
       if (s.whole) route(gic, s.intid, s.cpu)
-      else gic.writeMmio(GICD + 0x6000 + 8 * s.intid, 4, affinities[on])
+      else gic.writeMmio(GICD + IROUTER + 8 * s.intid, 4, affinities[on])
       return 0
     case 'gicd':
       gic.writeMmio(GICD, 4, s.value)
       return gic.readMmio(GICD, 4)
     case 'waker':
-      gic.writeMmio(frameOf(on) + WAKER, 4, s.value)
-      return gic.readMmio(frameOf(on) + WAKER, 4)
+      gic.writeMmio(redistributor(on) + WAKER, 4, s.value)
+      return gic.readMmio(redistributor(on) + WAKER, 4)
     case 'ack': {
       const got = gic.readSysreg(on, s.group === 0 ? ICC_IAR0_EL1 : ICC_IAR1_EL1, 1)
       if (got < 1020) kernel.stack[on].push({ intid: got, group: s.group })

@@ -4,7 +4,7 @@
  */
 import type { VirtualMachine } from 'vgic/scenario'
 import { expect } from 'vitest'
-import { GICD, ISACTIVER, ISPENDR, sgiBase } from '../../../unit/hyp/vgic/guest-gic.ts'
+import { GICD, ISACTIVER, ISPENDR, sgiBase } from '../../../kit/frames.ts'
 import { SPIS, VCPUS } from './guest-gic-programs.ts'
 
 /** What an edge went through, as the guest can see it. */

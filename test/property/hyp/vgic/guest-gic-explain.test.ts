@@ -6,7 +6,8 @@ import fc from 'fast-check'
 import { ICC_HPPIR0_EL1, ICC_HPPIR1_EL1, ISR_EL1 } from 'vgic'
 import { designs, fixed, kvm61, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { boot, GICD, ISENABLER, sgiBase } from '../../../unit/hyp/vgic/guest-gic.ts'
+import { GICD, ISENABLER, sgiBase } from '../../../kit/frames.ts'
+import { boot } from '../../../kit/vm.ts'
 import { anySteps, hosts, SPIS, take, VCPUS } from './guest-gic-programs.ts'
 
 const ISR_F = 0x40n

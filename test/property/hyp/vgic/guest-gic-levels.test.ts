@@ -7,10 +7,8 @@ import fc from 'fast-check'
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1 } from 'vgic'
 import { designs, fixed, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { EOI_MODE_1 } from '../../../unit/hyp/machine.ts'
 import {
   bitOf,
-  boot,
   GICD,
   ICACTIVER,
   ICFGR,
@@ -20,7 +18,9 @@ import {
   ISENABLER,
   ISPENDR,
   wordOf,
-} from '../../../unit/hyp/vgic/guest-gic.ts'
+} from '../../../kit/frames.ts'
+import { EOI_MODE_1 } from '../../../kit/guest-lists.ts'
+import { boot } from '../../../kit/vm.ts'
 import { hosts, VCPUS, vcpus } from './guest-gic-programs.ts'
 
 const SPIS = 6

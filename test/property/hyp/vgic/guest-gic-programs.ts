@@ -32,7 +32,7 @@ import {
   ISPENDR,
   redistributor,
   sgiBase,
-} from '../../../unit/hyp/vgic/guest-gic.ts'
+} from '../../../kit/frames.ts'
 
 export const VCPUS = 3
 export const SPIS = 40

@@ -6,15 +6,8 @@ import fc from 'fast-check'
 import { ICC_EOIR1_EL1, ICC_IAR1_EL1 } from 'vgic'
 import { designs, fixed, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import {
-  boot,
-  GICD,
-  IPRIORITYR,
-  IROUTER,
-  ISACTIVER,
-  ISENABLER,
-  ISPENDR,
-} from '../../../unit/hyp/vgic/guest-gic.ts'
+import { GICD, IPRIORITYR, IROUTER, ISACTIVER, ISENABLER, ISPENDR } from '../../../kit/frames.ts'
+import { boot } from '../../../kit/vm.ts'
 
 const VCPUS = 3
 const SPIS = 8

@@ -16,7 +16,6 @@ import {
 import { designs, fixed, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import {
-  boot,
   GICD,
   ICFGR,
   IPRIORITYR,
@@ -25,7 +24,8 @@ import {
   redistributor,
   SGI_BASE,
   sgiBase,
-} from '../../../unit/hyp/vgic/guest-gic.ts'
+} from '../../../kit/frames.ts'
+import { boot } from '../../../kit/vm.ts'
 import { anySteps, hosts, SPIS, type Step, take, VCPUS } from './guest-gic-programs.ts'
 
 /** So many have priorities of their own: some SGIs, the timers' PPIs, some SPIs. */

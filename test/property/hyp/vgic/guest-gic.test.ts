@@ -9,10 +9,8 @@ import { describe, expect, it } from 'vitest'
 import { FIRST_SPI } from '../../../../src/arch/intid.ts'
 import { VCPU_AP_COUNT, VCPU_IRQ } from '../../../../src/hyp/records/vcpu.ts'
 import { irqApListOf } from '../../../../src/hyp/records/vgic-irq.ts'
-import { EOI_MODE_1 } from '../../../unit/hyp/machine.ts'
 import {
   bitOf,
-  boot,
   GICD,
   GITS,
   ICACTIVER,
@@ -26,7 +24,9 @@ import {
   ISPENDR,
   sgiBase,
   wordOf,
-} from '../../../unit/hyp/vgic/guest-gic.ts'
+} from '../../../kit/frames.ts'
+import { EOI_MODE_1 } from '../../../kit/guest-lists.ts'
+import { boot } from '../../../kit/vm.ts'
 import { EdgeModel } from './guest-gic-edges.ts'
 import { anySteps, hosts, SPIS, type Step, take, VCPUS, vcpus } from './guest-gic-programs.ts'
 

@@ -15,7 +15,7 @@ import {
   ISR_EL1,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { Machine, NO_LINE, SPURIOUS, VFIQ, VIRQ } from '../machine.ts'
+import { Machine, NO_LINE, SPURIOUS, VFIQ, VIRQ } from '../../../kit/virtual-interface.ts'
 
 const enabled = () => new Machine().enabled()
 

@@ -16,7 +16,7 @@ import {
   ichApr,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { Machine, UNDEFINED, VIRQ } from '../machine.ts'
+import { Machine, UNDEFINED, VIRQ } from '../../../kit/virtual-interface.ts'
 
 const guestRegisters = [
   [ICC_AP0R0_EL1, ICC_AP0R1_EL1, ICC_AP0R2_EL1, ICC_AP0R3_EL1],

@@ -9,7 +9,7 @@ import {
   ICH_VTR_EL2,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { Machine, UNDEFINED } from '../machine.ts'
+import { Machine, UNDEFINED } from '../../../kit/virtual-interface.ts'
 
 const ALL_ONES = 0xffff_ffff_ffff_ffffn
 /** EOIcount, TDIR, TALL1, TALL0, TC, the four group interrupts, NPIE, LRENPIE, UIE, En. */

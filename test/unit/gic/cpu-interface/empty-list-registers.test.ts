@@ -1,7 +1,7 @@
 /** ICH_ELRSR_EL2 and ICH_EISR_EL2: which list registers the hypervisor may use, and which ask to be looked at. */
 import { ICH_EISR_EL2, ICH_ELRSR_EL2, ICH_HCR_EL2, ICH_MISR_EL2, ichLr } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { type ListRegister, lr, Machine } from '../machine.ts'
+import { type ListRegister, lr, Machine } from '../../../kit/virtual-interface.ts'
 
 function machine(config: object): Machine {
   const m = new Machine(config)

@@ -15,7 +15,7 @@ import {
   ichLr,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { type ListRegister, lr, Machine, NO_LINE, VIRQ } from '../machine.ts'
+import { type ListRegister, lr, Machine, NO_LINE, VIRQ } from '../../../kit/virtual-interface.ts'
 
 const EOIMODE = 2
 

@@ -14,7 +14,7 @@ import {
   ichLr,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { lr, Machine } from '../machine.ts'
+import { lr, Machine } from '../../../kit/virtual-interface.ts'
 
 const EOIMODE = 2
 const eoiCount = (m: Machine): number => Number(m.hypervisor.read(ICH_HCR_EL2) >> 27n)

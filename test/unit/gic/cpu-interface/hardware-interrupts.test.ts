@@ -1,13 +1,12 @@
 /** List registers with the HW bit: deactivating the virtual interrupt deactivates the physical one. */
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICH_HCR_EL2, ichLr } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { lr, Machine } from '../machine.ts'
+import { GICD, GICR, GICR_STRIDE, ICACTIVER, ISACTIVER, SGI_BASE } from '../../../kit/frames.ts'
+import { lr, Machine } from '../../../kit/virtual-interface.ts'
 
-const GICD = 0x0800_0000
-const GICR = 0x080a_0000
-const isactiver = (word: number): number => GICD + 0x300 + 4 * word
-const icactiver = (word: number): number => GICD + 0x380 + 4 * word
-const isactiver0 = (cpu: number, stride = 0x2_0000): number => GICR + cpu * stride + 0x1_0300
+const isactiver = (word: number): number => GICD + ISACTIVER + 4 * word
+const icactiver = (word: number): number => GICD + ICACTIVER + 4 * word
+const isactiver0 = (cpu: number, stride = GICR_STRIDE): number => GICR + cpu * stride + SGI_BASE + ISACTIVER
 
 /** Everything is active; list register 0 of the machine's CPU has acknowledged an interrupt that stands for `pintid`. */
 function acknowledged(m: Machine, pintid: number): Machine {

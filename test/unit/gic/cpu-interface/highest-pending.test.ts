@@ -8,7 +8,7 @@ import {
   ICC_PMR_EL1,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { type ListRegister, Machine, NO_LINE, SPURIOUS, VFIQ, VIRQ } from '../machine.ts'
+import { type ListRegister, Machine, NO_LINE, SPURIOUS, VFIQ, VIRQ } from '../../../kit/virtual-interface.ts'
 
 const sixteen = () => new Machine({ listRegisters: 16, priorityBits: 8, preemptionBits: 5 }).enabled()
 

@@ -1,7 +1,7 @@
 /** ICH_LR<n>_EL2: how many there are, and which of their bits. */
 import { ICC_HPPIR1_EL1, ICC_IAR1_EL1, ICH_ELRSR_EL2, ICH_VTR_EL2, ichLr } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { lr, Machine, UNDEFINED } from '../machine.ts'
+import { lr, Machine, UNDEFINED } from '../../../kit/virtual-interface.ts'
 
 const ALL_ONES = 0xffff_ffff_ffff_ffffn
 const counts = Array.from({ length: 16 }, (_, i) => i + 1)

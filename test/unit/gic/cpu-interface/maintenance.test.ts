@@ -11,7 +11,7 @@ import {
   ichLr,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { type ListRegister, lr, Machine } from '../machine.ts'
+import { type ListRegister, lr, Machine } from '../../../kit/virtual-interface.ts'
 
 const EN = 0x1
 const UIE = 0x2

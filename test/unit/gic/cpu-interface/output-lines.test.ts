@@ -11,8 +11,9 @@ import {
   ichLr,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { Board, type Change, GICD } from '../board.ts'
-import { lr } from '../machine.ts'
+import { Board, type Change } from '../../../kit/board.ts'
+import { GICD } from '../../../kit/frames.ts'
+import { lr } from '../../../kit/virtual-interface.ts'
 
 describe('setLine', () => {
   it('is called for a change only, once', () => {

@@ -1,7 +1,7 @@
 /** The PE: which interrupt lines it samples, and what its WFI and WFE do. */
 import { Gic, HCR_EL2, ICC_IAR1_EL1, ICH_HCR_EL2, ICH_VMCR_EL2, ISR_EL1, ichLr } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { lr } from '../machine.ts'
+import { lr } from '../../../kit/virtual-interface.ts'
 
 const FMO = 0x08
 const IMO = 0x10

@@ -13,7 +13,8 @@ import {
   ISR_EL1,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { Board, SPURIOUS } from '../board.ts'
+import { Board, SPURIOUS } from '../../../kit/board.ts'
+import { redistributor } from '../../../kit/frames.ts'
 
 const read = (board: Board, register: number, cpu = 0) => board.gic.readSysreg(cpu, register, 1)
 const write = (board: Board, register: number, value: number, cpu = 0) =>
@@ -133,7 +134,7 @@ describe('the priority mask', () => {
       board.priority(1, 0xaf)
       board.priority(2, 0xa8)
       for (const intid of [1, 2]) board.set('ISPENDR', intid)
-      expect([board.gic.readMmio(board.redistributor(0) + 0x1_0401, 1), board.hppi()]).toEqual([kept, first])
+      expect([board.gic.readMmio(redistributor(0) + 0x1_0401, 1), board.hppi()]).toEqual([kept, first])
     }
   })
 

@@ -15,7 +15,7 @@ import {
   ichLr,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { lr, Machine, NO_LINE, SPURIOUS, VFIQ, VIRQ } from '../machine.ts'
+import { lr, Machine, NO_LINE, SPURIOUS, VFIQ, VIRQ } from '../../../kit/virtual-interface.ts'
 
 /** Bits 7 to 0 by ICC_BPR0_EL1, for group 0, and with CBPR for group 1. */
 const grouping0 = [

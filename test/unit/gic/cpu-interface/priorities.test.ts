@@ -14,7 +14,7 @@ import {
   ichLr,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { lr, Machine, NO_LINE, VIRQ } from '../machine.ts'
+import { lr, Machine, NO_LINE, VIRQ } from '../../../kit/virtual-interface.ts'
 
 const ALL_ONES = 0xffff_ffff_ffff_ffffn
 const vmcr = (m: Machine, hi: number, lo: number): number =>

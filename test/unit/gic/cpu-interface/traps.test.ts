@@ -10,7 +10,7 @@ import {
   ichApr,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { Machine, UNDEFINED } from '../machine.ts'
+import { Machine, UNDEFINED } from '../../../kit/virtual-interface.ts'
 
 type Encoding = readonly [op0: number, op1: number, crn: number, crm: number, op2: number]
 interface Register {

@@ -16,7 +16,7 @@ import {
   ichRegisters,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { Machine, Software, UNDEFINED, VIRQ } from '../machine.ts'
+import { Machine, Software, UNDEFINED, VIRQ } from '../../../kit/virtual-interface.ts'
 
 const widest = { listRegisters: 16, priorityBits: 8, preemptionBits: 7, version: '4.1' } as const
 const ALL_ONES = 0xffff_ffff_ffff_ffffn

@@ -1,7 +1,8 @@
 /** The distributor as a driver sees it: what its registers hold, and which interrupts go where. */
 import { Gic } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { Board, GICD, GICR, ONES, SPURIOUS } from '../board.ts'
+import { Board, SPURIOUS } from '../../../kit/board.ts'
+import { GICD, GICR, ONES } from '../../../kit/frames.ts'
 
 const CTLR = GICD
 const TYPER = GICD + 4

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { Gic } from 'vgic'
 import { describe, expect, it } from 'vitest'
+import { GICD, GITS, ONES, redistributor, sgiBase } from '../../../kit/frames.ts'
 
 interface Row {
   readonly n: string
@@ -34,15 +35,11 @@ const RAZ_WI = /_(STATUSR|TYPER2|ITARGETSR|SGIR|CPENDSGIR|SPENDSGIR|IGRPMODR0?|N
 const UNCHANGED = /_IC(ENABLE|PEND|ACTIVE)R|_WAKER$|^GICR_ICFGR0$|^GITS_BASER$/
 /** Written, they do something to LPIs, here to none that there is, and they read as zero. */
 const WRITE_ONLY = /^GICR_(SETLPIR|CLRLPIR|INVLPIR|INVALLR)$|^GITS_TRANSLATER$/
-const GICD = 0x0800_0000
-const GITS = 0x0808_0000
-const RD_BASE = 0x080a_0000
-const ONES = 0xffff_ffff
 
 describe.each([
   ['gicd', GICD],
-  ['gicr_rd', RD_BASE],
-  ['gicr_sgi', RD_BASE + 0x1_0000],
+  ['gicr_rd', redistributor(0)],
+  ['gicr_sgi', sgiBase(0)],
   ['gits', GITS],
   ['gits_translation', GITS + 0x1_0000],
 ] as const)('every register of %s', (frame, base) => {

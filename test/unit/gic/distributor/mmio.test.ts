@@ -1,14 +1,12 @@
 /** The physical address space: what exists, and that everything else reads as zero and ignores writes. */
 import { Gic, type GicHost, ICC_PMR_EL1, VgicError } from 'vgic'
 import { describe, expect, it } from 'vitest'
+import { GICD, GICR, ICACTIVER, ISACTIVER, ONES, sgiBase } from '../../../kit/frames.ts'
 
-const GICD = 0x0800_0000
-const GICR = 0x080a_0000
-const ONES = 0xffff_ffff
-const ISACTIVER = GICD + 0x300
-const ICACTIVER = GICD + 0x380
-const ISACTIVER0 = GICR + 0x1_0300
-const ICACTIVER0 = GICR + 0x1_0380
+const GICD_ISACTIVER = GICD + ISACTIVER
+const GICD_ICACTIVER = GICD + ICACTIVER
+const ISACTIVER0 = sgiBase(0) + ISACTIVER
+const ICACTIVER0 = sgiBase(0) + ICACTIVER
 
 describe('GICR_ISACTIVER0 and GICR_ICACTIVER0', () => {
   it('set and clear the active bits of 32 SGIs and PPIs: a bit written as 0 changes nothing', () => {
@@ -65,11 +63,11 @@ describe('GICR_ISACTIVER0 and GICR_ICACTIVER0', () => {
 describe('GICD_ISACTIVER<n> and GICD_ICACTIVER<n>', () => {
   it('word 0 is RAZ/WI: SGIs and PPIs are in the redistributors', () => {
     const gic = new Gic({ cpus: 1 })
-    gic.writeMmio(ISACTIVER, 4, ONES)
-    expect([gic.readMmio(ISACTIVER, 4), gic.readMmio(ISACTIVER0, 4)]).toEqual([0, 0])
+    gic.writeMmio(GICD_ISACTIVER, 4, ONES)
+    expect([gic.readMmio(GICD_ISACTIVER, 4), gic.readMmio(ISACTIVER0, 4)]).toEqual([0, 0])
     gic.writeMmio(ISACTIVER0, 4, ONES)
-    gic.writeMmio(ICACTIVER, 4, ONES)
-    expect([gic.readMmio(ICACTIVER, 4), gic.readMmio(ISACTIVER0, 4)]).toEqual([0, ONES])
+    gic.writeMmio(GICD_ICACTIVER, 4, ONES)
+    expect([gic.readMmio(GICD_ICACTIVER, 4), gic.readMmio(ISACTIVER0, 4)]).toEqual([0, ONES])
   })
 
   it.each([0, 1, 31, 32, 33, 224, 987, 988])('with %i SPIs: bits past the last one are RAZ/WI', (spis) => {
@@ -77,31 +75,31 @@ describe('GICD_ISACTIVER<n> and GICD_ICACTIVER<n>', () => {
     for (let n = 0; n < 32; n++) {
       const bits = Math.min(Math.max(32 + spis - 32 * n, 0), 32)
       const expected = n === 0 ? 0 : 2 ** bits - 1
-      gic.writeMmio(ISACTIVER + 4 * n, 4, ONES)
-      expect([gic.readMmio(ISACTIVER + 4 * n, 4), gic.readMmio(ICACTIVER + 4 * n, 4)]).toEqual([
+      gic.writeMmio(GICD_ISACTIVER + 4 * n, 4, ONES)
+      expect([gic.readMmio(GICD_ISACTIVER + 4 * n, 4), gic.readMmio(GICD_ICACTIVER + 4 * n, 4)]).toEqual([
         expected,
         expected,
       ])
     }
     for (let n = 0; n < 32; n++) {
-      gic.writeMmio(ICACTIVER + 4 * n, 4, ONES)
-      expect(gic.readMmio(ISACTIVER + 4 * n, 4)).toBe(0)
+      gic.writeMmio(GICD_ICACTIVER + 4 * n, 4, ONES)
+      expect(gic.readMmio(GICD_ISACTIVER + 4 * n, 4)).toBe(0)
     }
   })
 
   it('each bit is one SPI', () => {
     const gic = new Gic({ cpus: 1, spis: 64 })
-    gic.writeMmio(ISACTIVER + 8, 4, 0x8000_0001)
-    expect([1, 2].map((n) => gic.readMmio(ISACTIVER + 4 * n, 4))).toEqual([0, 0x8000_0001])
-    gic.writeMmio(ICACTIVER + 8, 4, 0x8000_0000)
-    expect([1, 2].map((n) => gic.readMmio(ISACTIVER + 4 * n, 4))).toEqual([0, 1])
+    gic.writeMmio(GICD_ISACTIVER + 8, 4, 0x8000_0001)
+    expect([1, 2].map((n) => gic.readMmio(GICD_ISACTIVER + 4 * n, 4))).toEqual([0, 0x8000_0001])
+    gic.writeMmio(GICD_ICACTIVER + 8, 4, 0x8000_0000)
+    expect([1, 2].map((n) => gic.readMmio(GICD_ISACTIVER + 4 * n, 4))).toEqual([0, 1])
   })
 })
 
 describe('an access that nothing answers', () => {
   const machine = () => {
     const gic = new Gic({ cpus: 2, spis: 64 })
-    for (const address of [ISACTIVER + 4, ISACTIVER0, ISACTIVER0 + 0x2_0000])
+    for (const address of [GICD_ISACTIVER + 4, ISACTIVER0, ISACTIVER0 + 0x2_0000])
       gic.writeMmio(address, 4, 0x5555_5555)
     return gic
   }
@@ -114,7 +112,7 @@ describe('an access that nothing answers', () => {
   }
 
   it('of a size that the register does not have', () => {
-    for (const address of [ISACTIVER + 4, ICACTIVER + 4, ISACTIVER0, ICACTIVER0]) {
+    for (const address of [GICD_ISACTIVER + 4, GICD_ICACTIVER + 4, ISACTIVER0, ICACTIVER0]) {
       for (const size of [1, 2, 8, 0, 3, 5, 16, -4, 4.5, Number.NaN, Number.POSITIVE_INFINITY]) {
         expectIgnored(address, size)
       }
@@ -124,7 +122,7 @@ describe('an access that nothing answers', () => {
   it('misaligned', () => {
     for (const offset of [1, 2, 3]) {
       for (const size of [1, 2, 4, 8]) {
-        expectIgnored(ISACTIVER + 4 + offset, size)
+        expectIgnored(GICD_ISACTIVER + 4 + offset, size)
         expectIgnored(ISACTIVER0 + offset, size)
         expectIgnored(ISACTIVER0 - offset, size)
       }

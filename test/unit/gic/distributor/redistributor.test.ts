@@ -1,10 +1,10 @@
 /** The redistributors as a driver sees them: who they are, how they are woken, and the SGIs and PPIs of their PE. */
 import { Gic, ICC_IGRPEN1_EL1, ICH_HCR_EL2, VgicError } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { Board, GICR, GICR_STRIDE, ONES, SPURIOUS } from '../board.ts'
+import { Board, SPURIOUS } from '../../../kit/board.ts'
+import { GICR, GICR_STRIDE, ONES, redistributor, WAKER } from '../../../kit/frames.ts'
 
 const TYPER = 0x8
-const WAKER = 0x14
 const LAST = 0x10n
 
 describe('GICR_TYPER', () => {
@@ -99,7 +99,7 @@ describe('GICR_WAKER', () => {
   it('holds interrupts back while the PE sleeps, and asks for it to be woken', () => {
     const board = new Board().booted()
     board.gic.writeSysreg(1, ICC_IGRPEN1_EL1, 0, 1)
-    board.gic.writeMmio(board.redistributor(1) + WAKER, 4, 2)
+    board.gic.writeMmio(redistributor(1) + WAKER, 4, 2)
     expect(board.heard()).toEqual([])
     board.route(40, 1)
     board.gic.setSpi(40, 1)
@@ -113,7 +113,7 @@ describe('GICR_WAKER', () => {
 
   it('a wake request falls when its interrupt goes, and an interrupt that is not enabled makes none', () => {
     const board = new Board().booted()
-    board.gic.writeMmio(board.redistributor(0) + WAKER, 4, 2)
+    board.gic.writeMmio(redistributor(0) + WAKER, 4, 2)
     board.gic.setPpi(0, 27, 1)
     board.gic.setPpi(0, 27, 0)
     board.set('ICENABLER', 30)
@@ -123,9 +123,9 @@ describe('GICR_WAKER', () => {
 
   it('by choice has no effect: QEMU 7.2 signals a PE that sleeps', () => {
     const board = new Board({ choices: { waker: 'ignored' } }).booted()
-    board.gic.writeMmio(board.redistributor(0) + WAKER, 4, 2)
+    board.gic.writeMmio(redistributor(0) + WAKER, 4, 2)
     board.gic.setPpi(0, 27, 1)
-    expect([board.gic.readMmio(board.redistributor(0) + WAKER, 4), board.heard(), board.ack()]).toEqual([
+    expect([board.gic.readMmio(redistributor(0) + WAKER, 4), board.heard(), board.ack()]).toEqual([
       6,
       ['0 irq'],
       27,
@@ -143,7 +143,7 @@ describe('SGIs and PPIs', () => {
       false,
     ])
     board.priority(27, 0x40, 2)
-    const priorities = [1, 2].map((cpu) => board.gic.readMmio(board.redistributor(cpu) + 0x1_041b, 1))
+    const priorities = [1, 2].map((cpu) => board.gic.readMmio(redistributor(cpu) + 0x1_041b, 1))
     expect(priorities).toEqual([0, 0x40])
   })
 

@@ -1,7 +1,7 @@
 /** Software generated interrupts: which register sends what to whom. */
 import { type GicConfig, ICC_ASGI1R_EL1, ICC_CTLR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { Board } from '../board.ts'
+import { Board } from '../../../kit/board.ts'
 
 const IRM = 1n << 40n
 const rs = (value: number): bigint => BigInt(value) << 44n

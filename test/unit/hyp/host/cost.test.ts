@@ -11,7 +11,7 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { handle } from '../machine.ts'
+import { handle } from '../../../kit/guest-lists.ts'
 
 /** Every kind of exit at least once, with and without something in list registers. */
 const everything = (design: Design): Run =>

@@ -11,18 +11,8 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import {
-  acknowledged,
-  actor,
-  EOI_MODE_1,
-  exits,
-  fire,
-  go,
-  goTo,
-  handle,
-  happen,
-  isReady,
-} from '../machine.ts'
+import { acknowledged, actor, exits, fire, go, goTo, happen, isReady } from '../../../kit/driving.ts'
+import { EOI_MODE_1, handle } from '../../../kit/guest-lists.ts'
 
 const allDesigns = Object.entries(designs).flatMap(([name, design]) => [
   { name, design },

@@ -18,7 +18,8 @@ import {
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { compile } from '../../../../src/hyp/run/program.ts'
-import { fire, go, goTo, handle, isReady } from '../machine.ts'
+import { fire, go, goTo, isReady } from '../../../kit/driving.ts'
+import { handle } from '../../../kit/guest-lists.ts'
 
 const paths = (design: Design): string[] => compile(design).paths.slice(1)
 const waits = (design: Design): Scenario =>

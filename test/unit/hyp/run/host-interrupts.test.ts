@@ -15,7 +15,8 @@ import {
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { sgiHigh, sgiLow } from '../../../../src/gic/distributor/sgi.ts'
-import { actor, busy, exits, fire, go, goTo, handle, happen, physicalActive } from '../machine.ts'
+import { actor, exits, fire, go, goTo, happen, inGuest, physicalActive } from '../../../kit/driving.ts'
+import { busy, handle } from '../../../kit/guest-lists.ts'
 
 const KICK = 0
 const MAINTENANCE = 25
@@ -50,11 +51,6 @@ const physical = (events: readonly StepEvent[]): string[] =>
     }),
   )
 
-const inGuest = (of: Scenario): ScenarioMachine => {
-  const machine = of.machine()
-  goTo(machine, 'vcpu0', 'enters the guest')
-  return machine
-}
 const running = (): Scenario =>
   scenario('running')
     .spi({ intid: 40 })

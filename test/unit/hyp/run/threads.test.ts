@@ -3,9 +3,9 @@ import { designs, edit, scenario, steps } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { leave, when } from '../../../../src/hyp/run/design.ts'
 import { compile } from '../../../../src/hyp/run/program.ts'
-import { busy, fire, go, goTo, handle, ISR_I } from '../machine.ts'
-
-const allDesigns = Object.entries(designs).map(([name, design]) => ({ name, design }))
+import { allDesigns } from '../../../kit/designs.ts'
+import { fire, go, goTo } from '../../../kit/driving.ts'
+import { busy, handle, ISR_I } from '../../../kit/guest-lists.ts'
 
 describe('a signal at every step', () => {
   it.each(allDesigns)('is not lost: $name', ({ design }) => {

@@ -12,10 +12,10 @@ import {
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { VCPU_POLL_WINDOW } from '../../../../src/hyp/records/vcpu.ts'
-import { acknowledged, EOI_MODE_1, exits, fire, go, goTo, handle, isReady } from '../machine.ts'
-import { GICD } from '../vgic/guest-gic.ts'
-
-const allDesigns = Object.entries(designs).map(([name, design]) => ({ name, design }))
+import { allDesigns } from '../../../kit/designs.ts'
+import { acknowledged, exits, fire, go, goTo, isReady } from '../../../kit/driving.ts'
+import { GICD } from '../../../kit/frames.ts'
+import { EOI_MODE_1, handle } from '../../../kit/guest-lists.ts'
 
 /** Steps of a place, and of those within it. */
 const stepsAt = (run: Pick<Run, 'events'>, place: string): string[] =>

@@ -5,7 +5,7 @@
 import { ICC_IGRPEN1_EL1, ISR_EL1 } from 'vgic'
 import { designs, type GuestBuilder, kvm61, type Run, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { ISR_I, self } from '../machine.ts'
+import { ISR_I, self } from '../../../kit/guest-lists.ts'
 
 const GICD_IROUTER_40 = 0x0800_6140
 

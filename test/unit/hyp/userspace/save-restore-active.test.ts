@@ -13,23 +13,18 @@ import {
 } from 'vgic'
 import { type Design, designs, fixed, kvm61, type VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { EOI_MODE_1 } from '../machine.ts'
 import {
-  acknowledge,
   bitOf,
-  boot,
-  enable,
   GICD,
   ICACTIVER,
   IGROUPR,
   IPRIORITYR,
   IROUTER,
   ISACTIVER,
-  isSet,
-  setTrigger,
-  vmOf,
   wordOf,
-} from '../vgic/guest-gic.ts'
+} from '../../../kit/frames.ts'
+import { EOI_MODE_1 } from '../../../kit/guest-lists.ts'
+import { acknowledge, boot, enable, isSet, setTrigger, vmOf } from '../../../kit/vm.ts'
 
 const SPI = 40
 const every = Object.values(designs).map((design) => ({ name: design.name, design: fixed(design) }))

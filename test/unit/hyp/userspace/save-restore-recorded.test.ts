@@ -19,7 +19,7 @@ import {
   userspaceDistributor,
   userspaceRedistributor,
 } from '../../../../src/hyp/userspace/userspace-registers.ts'
-import { acknowledged, EOI_MODE_1, fire, go, goTo, happen, self } from '../machine.ts'
+import { acknowledged, fire, go, goTo, happen } from '../../../kit/driving.ts'
 import {
   GICD,
   GITS,
@@ -32,7 +32,8 @@ import {
   ISPENDR,
   redistributor,
   sgiBase,
-} from '../vgic/guest-gic.ts'
+} from '../../../kit/frames.ts'
+import { EOI_MODE_1, self } from '../../../kit/guest-lists.ts'
 
 type Registers = Readonly<Record<string, string>>
 

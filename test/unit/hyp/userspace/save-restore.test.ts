@@ -15,7 +15,7 @@ import {
 import { designs, type SavedVgic, type Scenario, type ScenarioMachine, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { UserspaceRegisters } from '../../../../src/hyp/userspace/userspace-registers.ts'
-import { busy, fire, go, goTo, handle, happen, isReady, physicalActive } from '../machine.ts'
+import { fire, go, goTo, happen, inGuest, isReady, physicalActive } from '../../../kit/driving.ts'
 import {
   ICACTIVER,
   ICENABLER,
@@ -26,7 +26,8 @@ import {
   ISENABLER,
   ISPENDR,
   SGI_BASE,
-} from '../vgic/guest-gic.ts'
+} from '../../../kit/frames.ts'
+import { busy, handle } from '../../../kit/guest-lists.ts'
 
 /** A VM with an edge, a level and a mapped SPI; a guest that stays in its loop. */
 const vm = (vcpus = 1): Scenario => {
@@ -37,12 +38,6 @@ const vm = (vcpus = 1): Scenario => {
     .spi({ intid: 42, physical: 50, trigger: 'level' })
   for (let vcpu = 0; vcpu < vcpus; vcpu++) s.guest(vcpu, (guest) => busy(guest))
   return s.device('nic', (device) => device.pulse(40)).device('uart', (device) => device.raise(41))
-}
-
-const inGuest = (s: Scenario): ScenarioMachine => {
-  const machine = s.machine()
-  goTo(machine, 'vcpu0', 'enters the guest')
-  return machine
 }
 
 const registersOf = ({ hypervisor }: ScenarioMachine): UserspaceRegisters =>

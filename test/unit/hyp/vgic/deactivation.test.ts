@@ -1,33 +1,10 @@
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_PMR_EL1 } from 'vgic'
 import { type Design, designs, fixed, kvm61, type OpList, type Run, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import {
-  acknowledged,
-  busy,
-  EOI_MODE_1,
-  fire,
-  go,
-  goTo,
-  handle,
-  isActive,
-  physicalActive,
-  self,
-} from '../machine.ts'
-import {
-  acknowledge,
-  bitOf,
-  boot,
-  enable,
-  end,
-  GICD,
-  ICACTIVER,
-  IROUTER,
-  ISENABLER,
-  setTrigger,
-  sgiBase,
-  vmOf,
-  wordOf,
-} from './guest-gic.ts'
+import { acknowledged, fire, go, goTo, isActive, physicalActive } from '../../../kit/driving.ts'
+import { bitOf, GICD, ICACTIVER, IROUTER, ISENABLER, sgiBase, wordOf } from '../../../kit/frames.ts'
+import { busy, EOI_MODE_1, handle, self } from '../../../kit/guest-lists.ts'
+import { acknowledge, boot, enable, end, setTrigger, vmOf } from '../../../kit/vm.ts'
 
 describe('dir() when ICC_DIR_EL1 traps', () => {
   it('18: deactivates what was acknowledged', () => {

@@ -26,9 +26,9 @@ import {
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { HCR_VGrp0DIE, HCR_VGrp0EIE, HCR_VGrp1DIE, HCR_VGrp1EIE } from '../../../../src/arch/ich-registers.ts'
+import { onFixed } from '../../../kit/designs.ts'
 import {
   acknowledged,
-  busy,
   exits,
   fire,
   flushes,
@@ -39,13 +39,11 @@ import {
   HCR_NPIE,
   HCR_TDIR,
   HCR_UIE,
-  handle,
-  self,
-} from '../machine.ts'
-import { GICD, IGROUPR, IPRIORITYR, ISPENDR, sgiBase } from './guest-gic.ts'
+} from '../../../kit/driving.ts'
+import { GICD, IGROUPR, IPRIORITYR, ISPENDR, sgiBase } from '../../../kit/frames.ts'
+import { busy, handle, self } from '../../../kit/guest-lists.ts'
 
 const every = Object.values(designs).map((design) => ({ name: design.name, design: fixed(design) }))
-const onFixed = (name: string): Scenario => scenario(name).design(fixed(designs.wfiHandler))
 const GROUP_1_ONLY = { groups: [1] } as const
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
 

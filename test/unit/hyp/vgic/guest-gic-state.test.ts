@@ -5,14 +5,10 @@
 import { ICC_CTLR_EL1 } from 'vgic'
 import { designs, fixed, kvm61, scenario, type VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { acknowledged, actor, EOI_MODE_1, fire, go, goTo, happen, physicalActive } from '../machine.ts'
+import { baselines } from '../../../kit/designs.ts'
+import { acknowledged, actor, fire, go, goTo, happen, physicalActive } from '../../../kit/driving.ts'
 import {
-  acknowledge,
-  baselines,
   bitOf,
-  boot,
-  enable,
-  end,
   GICD,
   GICR,
   ICACTIVER,
@@ -24,13 +20,12 @@ import {
   ISACTIVER,
   ISENABLER,
   ISPENDR,
-  isSet,
   redistributor,
-  setTrigger,
   sgiBase,
-  vmOf,
   wordOf,
-} from './guest-gic.ts'
+} from '../../../kit/frames.ts'
+import { EOI_MODE_1 } from '../../../kit/guest-lists.ts'
+import { acknowledge, boot, enable, end, isSet, setTrigger, vmOf } from '../../../kit/vm.ts'
 
 const SPI = 40
 const onFixed = () => boot(vmOf({ design: fixed(designs.wfiHandler) }))

@@ -2,10 +2,8 @@
 import { ICC_AP0R0_EL1, ICC_AP0R1_EL1, ICC_ASGI1R_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from 'vgic'
 import type { VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { baselines } from '../../../kit/designs.ts'
 import {
-  acknowledge,
-  baselines,
-  boot,
   GICD,
   GICR,
   GITS,
@@ -21,8 +19,8 @@ import {
   redistributor,
   SGI_BASE,
   sgiBase,
-  vmOf,
-} from './guest-gic.ts'
+} from '../../../kit/frames.ts'
+import { acknowledge, boot, vmOf } from '../../../kit/vm.ts'
 
 const ALL = 0xffff_ffff
 const kvm = (): VirtualMachine => vmOf({ vcpus: 4, spis: 224, frames: { its: GITS }, timers: true })

@@ -2,7 +2,9 @@
 import { ISR_EL1, VgicError } from 'vgic'
 import { designs, type InterruptMasks, kvm61, type VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { acknowledge, baselines, boot, enable, end, IGROUPR, vmOf, wordOf } from './guest-gic.ts'
+import { baselines } from '../../../kit/designs.ts'
+import { IGROUPR, wordOf } from '../../../kit/frames.ts'
+import { acknowledge, boot, enable, end, vmOf } from '../../../kit/vm.ts'
 
 /** SPI 40 is pending for vCPU 0, in group 1 or 0. */
 function pending(group: 0 | 1 = 1, design = designs.wfiHandler): VirtualMachine {

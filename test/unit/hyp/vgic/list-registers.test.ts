@@ -2,8 +2,10 @@
 import { ICC_RPR_EL1 } from 'vgic'
 import { type ScenarioMachine, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { go, goTo, handle } from '../machine.ts'
-import { acknowledge, boot, enable, end, GICD, IPRIORITYR, vmOf } from './guest-gic.ts'
+import { go, goTo } from '../../../kit/driving.ts'
+import { GICD, IPRIORITYR } from '../../../kit/frames.ts'
+import { handle } from '../../../kit/guest-lists.ts'
+import { acknowledge, boot, enable, end, vmOf } from '../../../kit/vm.ts'
 
 /** CPU 0's list registers, as they stand in the silicon, and its ICH_ELRSR_EL2. */
 function physicalListRegisters({ hypervisor }: ScenarioMachine) {

@@ -6,25 +6,21 @@ import { ICC_CTLR_EL1, ICC_DIR_EL1 } from 'vgic'
 import { explore } from 'vgic/explore'
 import { type Design, designs, fixed, kvm61, scenario, type VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { ACTIVE, acknowledged, EOI_MODE_1, fire, flushes, go, goTo } from '../machine.ts'
+import { baselines } from '../../../kit/designs.ts'
+import { ACTIVE, acknowledged, fire, flushes, go, goTo } from '../../../kit/driving.ts'
 import {
-  acknowledge,
-  baselines,
   bitOf,
-  boot,
-  enable,
-  end,
   GICD,
   ICPENDR,
   IROUTER,
   ISACTIVER,
   ISENABLER,
   ISPENDR,
-  setTrigger,
   sgiBase,
-  vmOf,
   wordOf,
-} from './guest-gic.ts'
+} from '../../../kit/frames.ts'
+import { EOI_MODE_1 } from '../../../kit/guest-lists.ts'
+import { acknowledge, boot, enable, end, setTrigger, vmOf } from '../../../kit/vm.ts'
 
 const every = Object.values(designs).map((design) => ({ name: design.name, design: fixed(design) }))
 const kinds = [

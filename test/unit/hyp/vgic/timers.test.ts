@@ -13,25 +13,14 @@ import {
   type TimerName,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import {
-  acknowledged,
-  exits,
-  fire,
-  go,
-  goTo,
-  handle,
-  happen,
-  ISR_I,
-  isReady,
-  physicalActive,
-  self,
-} from '../machine.ts'
+import { allDesigns } from '../../../kit/designs.ts'
+import { acknowledged, exits, fire, go, goTo, happen, isReady, physicalActive } from '../../../kit/driving.ts'
+import { handle, ISR_I, self } from '../../../kit/guest-lists.ts'
 
 const timers = [
   { which: 'virtual', intid: 27 },
   { which: 'physical', intid: 30 },
 ] as const
-const allDesigns = Object.entries(designs).map(([name, design]) => ({ name, design }))
 
 /** A vCPU whose handler turns the timer off. */
 const timed = (

@@ -1,35 +1,7 @@
-/** A guest's GIC at its usual addresses, and a VM that is driven access by access. */
+/** A VM that is driven access by access. */
 import { ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_IGRPEN0_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from 'vgic'
-import { type Design, designs, fixed, kvm61, VirtualMachine, type VirtualMachineConfig } from 'vgic/scenario'
-
-export const GICD = 0x0800_0000
-export const GITS = 0x0808_0000
-export const GICR = 0x080a_0000
-export const GICR_STRIDE = 0x2_0000
-export const SGI_BASE = 0x1_0000
-
-/** Offsets, the same in GICD and from SGI_base. */
-export const IGROUPR = 0x80
-export const ISENABLER = 0x100
-export const ICENABLER = 0x180
-export const ISPENDR = 0x200
-export const ICPENDR = 0x280
-export const ISACTIVER = 0x300
-export const ICACTIVER = 0x380
-export const IPRIORITYR = 0x400
-export const ICFGR = 0xc00
-export const IROUTER = 0x6000
-
-export const redistributor = (vcpu: number): number => GICR + vcpu * GICR_STRIDE
-export const sgiBase = (vcpu: number): number => redistributor(vcpu) + SGI_BASE
-/** The register with an SPI's bit, for registers of one bit for each interrupt. */
-export const wordOf = (offset: number, intid: number): number => GICD + offset + 4 * (intid >> 5)
-export const bitOf = (intid: number): number => 2 ** (intid & 31)
-
-export const baselines: readonly { readonly name: string; readonly design: Design }[] = [
-  { name: 'fixed', design: fixed(designs.wfiHandler) },
-  { name: 'kvm61', design: kvm61(designs.wfiHandler) },
-]
+import { designs, fixed, VirtualMachine, type VirtualMachineConfig } from 'vgic/scenario'
+import { bitOf, GICD, ICFGR, ISENABLER, wordOf } from './frames.ts'
 
 export const vmOf = (config: Partial<VirtualMachineConfig> = {}): VirtualMachine =>
   new VirtualMachine({ vcpus: 2, spis: 64, timers: false, design: fixed(designs.wfiHandler), ...config })

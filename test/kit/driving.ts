@@ -1,12 +1,9 @@
 /** Driving a scenario's machine by hand, and looking at what the hypervisor keeps. */
 
-import { ICC_PMR_EL1, ICH_HCR_EL2, ICH_LR0_EL2 } from 'vgic'
-import type { Actor, OpList, Run, ScenarioMachine, StepEvent } from 'vgic/scenario'
-import { HCR_EOIcount, HCR_vSGIEOICount, LR_Priority, LR_State } from '../../../src/arch/ich-registers.ts'
-import { IRQ_ACTIVE } from '../../../src/hyp/records/vgic-irq.ts'
-
-export const EOI_MODE_1 = 0x2
-export const ISR_I = 0x80
+import { ICH_HCR_EL2, ICH_LR0_EL2 } from 'vgic'
+import type { Actor, Run, Scenario, ScenarioMachine, StepEvent } from 'vgic/scenario'
+import { HCR_EOIcount, HCR_vSGIEOICount, LR_Priority, LR_State } from '../../src/arch/ich-registers.ts'
+import { IRQ_ACTIVE } from '../../src/hyp/records/vgic-irq.ts'
 
 export const HCR_En = 0x1
 export const HCR_UIE = 0x2
@@ -19,15 +16,6 @@ export { HCR_EOIcount, HCR_vSGIEOICount }
 export const PENDING = 1
 export const ACTIVE = 2
 export const PENDING_AND_ACTIVE = 3
-
-export const handle = (handler: OpList): OpList => handler.ack().eoi()
-
-/** The target of an SGI that vCPU 0 sends to itself. */
-export const self = (intid: number) => ({ intid, vcpus: [0] })
-
-/** A guest that has something to do, which costs no exit. */
-export const busy = (list: OpList, rounds = 300): OpList =>
-  list.loop(rounds, (body) => body.read(ICC_PMR_EL1))
 
 /** An actor of a machine or of its environment, by name. */
 export function actor(machine: ScenarioMachine, name: string): Actor {
@@ -60,6 +48,13 @@ export function goTo(machine: ScenarioMachine, name: string, what: string): Step
   if (last !== what && !last.startsWith(`${what} `))
     throw new Error(`${name} does not come to ${what}: ${last}`)
   return events
+}
+
+/** A scenario's machine with vCPU 0 in its guest. */
+export function inGuest(scenario: Scenario): ScenarioMachine {
+  const machine = scenario.machine()
+  goTo(machine, 'vcpu0', 'enters the guest')
+  return machine
 }
 
 /** One injection of a device: it queues the interrupt, and if that tells a vCPU anything, posts and kicks. */

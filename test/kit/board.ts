@@ -17,26 +17,25 @@ import {
   ICC_SGI1R_EL1,
   type OutputLine,
 } from 'vgic'
+import {
+  type Bitmap,
+  bitmaps,
+  bitOf,
+  GICD,
+  ICFGR,
+  IGROUPR,
+  IPRIORITYR,
+  IROUTER,
+  ISENABLER,
+  ONES,
+  redistributor,
+  sgiBase,
+  WAKER,
+  wordOf,
+} from './frames.ts'
 
-export const GICD = 0x0800_0000
-export const GICR = 0x080a_0000
-export const GICR_STRIDE = 0x2_0000
-const SGI_BASE = 0x1_0000
-export const ONES = 0xffff_ffff
 /** What IAR and HPPIR read when they have nothing. */
 export const SPURIOUS = 1023
-
-/** Offsets of the registers with a bit an interrupt, in GICD and in SGI_base. */
-export const offsets = {
-  IGROUPR: 0x80,
-  ISENABLER: 0x100,
-  ICENABLER: 0x180,
-  ISPENDR: 0x200,
-  ICPENDR: 0x280,
-  ISACTIVER: 0x300,
-  ICACTIVER: 0x380,
-} as const
-export type Bitmap = keyof typeof offsets
 
 /** A change of an output: `1 irq`, `0 wake low`. */
 export type Change = `${number} ${OutputLine}${'' | ' low'}`
@@ -65,8 +64,8 @@ export class Board {
     const { gic } = this
     gic.writeMmio(GICD, 4, 3)
     for (let word = 1; word < 32; word++) {
-      gic.writeMmio(GICD + offsets.IGROUPR + 4 * word, 4, ONES)
-      gic.writeMmio(GICD + offsets.ISENABLER + 4 * word, 4, ONES)
+      gic.writeMmio(GICD + IGROUPR + 4 * word, 4, ONES)
+      gic.writeMmio(GICD + ISENABLER + 4 * word, 4, ONES)
     }
     for (let cpu = 0; cpu < gic.config.cpus; cpu++) {
       this.wake(cpu)
@@ -81,17 +80,12 @@ export class Board {
 
   /** The handshake by which software wakes a redistributor. */
   wake(cpu: number): void {
-    this.gic.writeMmio(this.redistributor(cpu) + 0x14, 4, 0)
-  }
-
-  redistributor(cpu: number): number {
-    return GICR + cpu * GICR_STRIDE
+    this.gic.writeMmio(redistributor(cpu) + WAKER, 4, 0)
   }
 
   /** The address of a register of interrupt `intid`: of a CPU's redistributor for SGIs and PPIs. */
   at(register: Bitmap, intid: number, cpu = 0): number {
-    if (intid < 32) return this.redistributor(cpu) + SGI_BASE + offsets[register]
-    return GICD + offsets[register] + 4 * (intid >> 5)
+    return intid < 32 ? sgiBase(cpu) + bitmaps[register] : wordOf(bitmaps[register], intid)
   }
 
   /** Writes a whole word of a bitmap: that of interrupt `intid`. */
@@ -101,33 +95,29 @@ export class Board {
 
   /** Writes the bit of one interrupt, the others as 0. */
   set(register: Bitmap, intid: number, cpu = 0): void {
-    this.write(register, intid, 2 ** (intid & 31), cpu)
+    this.write(register, intid, bitOf(intid), cpu)
   }
 
   /** Whether the bit of an interrupt is set. */
   is(register: Bitmap, intid: number, cpu = 0): boolean {
-    return Math.floor(this.gic.readMmio(this.at(register, intid, cpu), 4) / 2 ** (intid & 31)) % 2 === 1
+    return Math.floor(this.gic.readMmio(this.at(register, intid, cpu), 4) / bitOf(intid)) % 2 === 1
   }
 
   /** Takes an interrupt out of group 1. */
   group0(intid: number, cpu = 0): void {
     const at = this.at('IGROUPR', intid, cpu)
-    this.gic.writeMmio(
-      at,
-      4,
-      this.gic.readMmio(at, 4) - (this.is('IGROUPR', intid, cpu) ? 2 ** (intid & 31) : 0),
-    )
+    this.gic.writeMmio(at, 4, this.gic.readMmio(at, 4) - (this.is('IGROUPR', intid, cpu) ? bitOf(intid) : 0))
   }
 
   priority(intid: number, value: number, cpu = 0): void {
-    const base = intid < 32 ? this.redistributor(cpu) + SGI_BASE : GICD
-    this.gic.writeMmio(base + 0x400 + intid, 1, value)
+    const base = intid < 32 ? sgiBase(cpu) : GICD
+    this.gic.writeMmio(base + IPRIORITYR + intid, 1, value)
   }
 
   /** Makes an interrupt edge-triggered. */
   edge(intid: number, cpu = 0): void {
-    const base = intid < 32 ? this.redistributor(cpu) + SGI_BASE : GICD
-    const at = base + 0xc00 + 4 * (intid >> 4)
+    const base = intid < 32 ? sgiBase(cpu) : GICD
+    const at = base + ICFGR + 4 * (intid >> 4)
     const bit = 2 ** (2 * (intid & 15) + 1)
     const value = this.gic.readMmio(at, 4)
     if (Math.floor(value / bit) % 2 === 0) this.gic.writeMmio(at, 4, value + bit)
@@ -135,7 +125,7 @@ export class Board {
 
   /** Routes an SPI to an affinity, Aff3.Aff2.Aff1.Aff0 as GICD_IROUTER has it. */
   route(intid: number, affinity: bigint | number): void {
-    this.gic.writeMmio64(GICD + 0x6000 + 8 * intid, BigInt(affinity))
+    this.gic.writeMmio64(GICD + IROUTER + 8 * intid, BigInt(affinity))
   }
 
   /** ICC_SGI1R_EL1 of a CPU. */

@@ -1,0 +1,18 @@
+/** What the guests of many tests do. */
+import { ICC_PMR_EL1 } from 'vgic'
+import type { OpList } from 'vgic/scenario'
+
+/** ICC_CTLR_EL1.EOImode. */
+export const EOI_MODE_1 = 0x2
+/** ISR_EL1: an IRQ, or an FIQ, is pending. */
+export const ISR_I = 0x80
+export const ISR_F = 0x40
+
+export const handle = (handler: OpList): OpList => handler.ack().eoi()
+
+/** The target of an SGI that vCPU 0 sends to itself. */
+export const self = (intid: number) => ({ intid, vcpus: [0] })
+
+/** A guest that has something to do, which costs no exit. */
+export const busy = (list: OpList, rounds = 300): OpList =>
+  list.loop(rounds, (body) => body.read(ICC_PMR_EL1))
