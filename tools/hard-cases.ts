@@ -75,4 +75,5 @@ const labelOf = (name: string): string =>
     .replace(/^hard case \d+(: | on )?|^\d+: | \(hard case \d+\)$/, (cut) =>
       cut.endsWith(' on ') ? 'on ' : '',
     )
-    .replaceAll(/[<>|[\]*_]/g, '\\$&') || 'all of it'
+    .replaceAll(/[|[\]*_]/g, '\\$&')
+    .replaceAll('<', '&lt;') || 'all of it'
