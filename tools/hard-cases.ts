@@ -58,7 +58,7 @@ function nameOf({ expression, arguments: [name] }: ts.CallExpression): string | 
 
 /** The page with the tests of each row as they are to be. */
 export function withTests(page: string, tests: ReadonlyMap<number, readonly Test[]>): string {
-  return page.replaceAll(/^(\| (\d+) \| .* \|) [^|]* \|$/gm, (_, row: string, n: string) => {
+  return page.replaceAll(/^(\| (\d+) \| .* \|) (?:[^|\\]|\\.)* \|$/gm, (_, row: string, n: string) => {
     const wait = waiting.get(Number(n))
     const listed = (tests.get(Number(n)) ?? []).map(({ file, name }) => `[${labelOf(name)}](../${file})`)
     return `${row} ${listed.length === 0 && wait ? `waits for ${wait}` : listed.join('; ')} |`

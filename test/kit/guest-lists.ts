@@ -1,6 +1,6 @@
 /** What the guests of many tests do. */
 import { ICC_PMR_EL1 } from 'vgic'
-import type { OpList } from 'vgic/scenario'
+import { type Design, type OpList, type Scenario, scenario } from 'vgic/scenario'
 
 /** ICC_CTLR_EL1.EOImode. */
 export const EOI_MODE_1 = 0x2
@@ -16,3 +16,12 @@ export const self = (intid: number) => ({ intid, vcpus: [0] })
 /** A guest that has something to do, which costs no exit. */
 export const busy = (list: OpList, rounds = 300): OpList =>
   list.loop(rounds, (body) => body.read(ICC_PMR_EL1))
+
+/** A vCPU that opens its mask and sleeps: what wakes it is for the caller to add. */
+export const sleeperOn = (design: Design): Scenario =>
+  scenario('sleeper')
+    .gic({ listRegisters: 1 })
+    .vm({ vcpus: 1, spis: 1 })
+    .design(design)
+    .spi({ intid: 32 })
+    .guest(0, (guest) => guest.onIrq(handle).priorityMask(0).priorityMask(0xf0).unmask().wfi())

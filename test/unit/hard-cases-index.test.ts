@@ -23,6 +23,12 @@ describe('the index of hard cases', () => {
   it('has the tests that there are (`npm run pages` writes it)', () => {
     expect(page).toBe(withTests(page, tests))
   })
+
+  it('is written the same again, whatever is in a name', () => {
+    const once = withTests('| 1 | one |  |\n', new Map([[1, [{ file: 'a', name: 'hard case 1: b | c' }]]]))
+    expect(once).toBe('| 1 | one | [b \\| c](../a) |\n')
+    expect(withTests(once, new Map())).toBe('| 1 | one |  |\n')
+  })
 })
 
 describe('the tests of a source', () => {

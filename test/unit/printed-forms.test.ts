@@ -4,8 +4,9 @@ import { Gic, HCR_EL2, ICH_VTR_EL2 } from 'vgic'
 import { type Design, designs, Run, ScenarioMachine, scenario, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { counted, listed } from '../../src/errors/printed.ts'
+import { GICD, IGROUPR, ISENABLER, redistributor, WAKER, wordOf } from '../kit/frames.ts'
 
-const GICR_WAKER = 0x080a_0014
+const GICR_WAKER = redistributor(0) + WAKER
 const design: Design = designs.wfiHandler
 const run = () =>
   scenario('a pulse')
@@ -98,9 +99,9 @@ describe('a CPU of a Gic', () => {
 
   it('tells of an interrupt that a sleeping redistributor holds back', () => {
     const gic = new Gic({ cpus: 1 })
-    gic.writeMmio(0x0800_0000, 4, 2)
-    gic.writeMmio(0x0800_0084, 4, 1 << 8)
-    gic.writeMmio(0x0800_0104, 4, 1 << 8)
+    gic.writeMmio(GICD, 4, 2)
+    gic.writeMmio(wordOf(IGROUPR, 32), 4, 1 << 8)
+    gic.writeMmio(wordOf(ISENABLER, 32), 4, 1 << 8)
     gic.setSpi(40, 1)
     expect(gic.inspectCpu(0)).toMatchObject({ outputs: ['wake'], asleep: true })
     expect(String(gic)).toBe('Gic (version 3, 1 CPU, 32 SPIs): asleep: cpu0; wake: cpu0')

@@ -3,26 +3,12 @@ import { ISR_EL1 } from 'vgic'
 import { type Bounds, explore } from 'vgic/explore'
 import { type Design, designs, edit, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { ISR_I } from '../../kit/guest-lists.ts'
+import { ISR_I, sleeperOn } from '../../kit/guest-lists.ts'
 
 const stale = edit(designs.wfiHandler).omit('wfi/saveVmcr').design('stale')
 
 /** A vCPU that opens its mask and sleeps, and a device. */
-const sleeper = (design: Design): Scenario =>
-  scenario('sleeper')
-    .gic({ listRegisters: 1 })
-    .vm({ vcpus: 1, spis: 1 })
-    .design(design)
-    .spi({ intid: 32 })
-    .guest(0, (g) =>
-      g
-        .onIrq((h) => h.ack().eoi())
-        .priorityMask(0)
-        .priorityMask(0xf0)
-        .unmask()
-        .wfi(),
-    )
-    .device('nic', (d) => d.pulse(32).pulse(32))
+const sleeper = (design: Design): Scenario => sleeperOn(design).device('nic', (d) => d.pulse(32).pulse(32))
 
 /** How many states so many steps, or fewer, lead to, without the environment: breadth first. */
 function statesWithin(recipe: Scenario, depth: number): number {

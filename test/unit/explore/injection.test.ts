@@ -23,6 +23,7 @@ import {
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { fire, go, isReady } from '../../kit/driving.ts'
+import { GICD, IPRIORITYR, ISENABLER, wordOf } from '../../kit/frames.ts'
 
 const { queueInterrupt, postRequest, kickVcpu } = steps
 const three = [queueInterrupt, postRequest, kickVcpu]
@@ -131,9 +132,9 @@ describe('an injection', () => {
   it('by userspace of a VM without a run of its own has the design’s steps too', () => {
     const wakes = (inject: readonly Step[]): boolean => {
       const vm = new VirtualMachine({ vcpus: 1, timers: false, design: injecting(inject) })
-      vm.writeMmio(0, 0x0800_0000, 4, 2)
-      vm.writeMmio(0, 0x0800_0104, 4, 1)
-      vm.writeMmio(0, 0x0800_0420, 1, 0x20)
+      vm.writeMmio(0, GICD, 4, 2)
+      vm.writeMmio(0, wordOf(ISENABLER, 32), 4, 1)
+      vm.writeMmio(0, GICD + IPRIORITYR + 32, 1, 0x20)
       vm.writeSysreg(0, 0xc230, 0xf0)
       expect(vm.wfi(0)).toBe(false)
       vm.setLine(32, 1)

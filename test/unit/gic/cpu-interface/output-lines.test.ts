@@ -12,7 +12,16 @@ import {
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
 import { Board, type Change } from '../../../kit/board.ts'
-import { GICD } from '../../../kit/frames.ts'
+import {
+  GICD,
+  IGROUPR,
+  ISENABLER,
+  ISPENDR,
+  redistributor,
+  sgiBase,
+  WAKER,
+  wordOf,
+} from '../../../kit/frames.ts'
 import { lr } from '../../../kit/virtual-interface.ts'
 
 describe('setLine', () => {
@@ -32,7 +41,7 @@ describe('setLine', () => {
     expect(board.heard()).toEqual(['0 irq'])
     const gates: [() => void, () => void][] = [
       [() => board.set('ICENABLER', 40), () => board.set('ISENABLER', 40)],
-      [() => board.gic.writeMmio(0x0800_0000, 4, 1), () => board.gic.writeMmio(0x0800_0000, 4, 2)],
+      [() => board.gic.writeMmio(GICD, 4, 1), () => board.gic.writeMmio(GICD, 4, 2)],
       [
         () => board.gic.writeSysreg(0, ICC_IGRPEN1_EL1, 0, 1),
         () => board.gic.writeSysreg(0, ICC_IGRPEN1_EL1, 1, 1),
@@ -59,19 +68,19 @@ describe('setLine', () => {
       { cpus: 2 },
       {
         setLine(cpu, line, level) {
-          seen.push([cpu, line, level, gic.line(cpu, line), gic.readMmio(0x0800_0204, 4)])
+          seen.push([cpu, line, level, gic.line(cpu, line), gic.readMmio(wordOf(ISPENDR, 32), 4)])
           // A device that answers at once: its line to CPU 1 follows CPU 0's interrupt.
           if (cpu === 0) gic.setPpi(1, 27, level)
         },
       },
     )
-    gic.writeMmio(0x0800_0000, 4, 2)
-    gic.writeMmio(0x0800_0084, 4, 0x100)
-    gic.writeMmio(0x0800_0104, 4, 0x100)
+    gic.writeMmio(GICD, 4, 2)
+    gic.writeMmio(wordOf(IGROUPR, 32), 4, 0x100)
+    gic.writeMmio(wordOf(ISENABLER, 32), 4, 0x100)
     for (const cpu of [0, 1]) {
-      gic.writeMmio(0x080a_0014 + cpu * 0x2_0000, 4, 0)
-      gic.writeMmio(0x080b_0080 + cpu * 0x2_0000, 4, 0xffff_ffff)
-      gic.writeMmio(0x080b_0100 + cpu * 0x2_0000, 4, 0xffff_ffff)
+      gic.writeMmio(redistributor(cpu) + WAKER, 4, 0)
+      gic.writeMmio(sgiBase(cpu) + IGROUPR, 4, 0xffff_ffff)
+      gic.writeMmio(sgiBase(cpu) + ISENABLER, 4, 0xffff_ffff)
       gic.writeSysreg(cpu, ICC_PMR_EL1, 0xff, 1)
       gic.writeSysreg(cpu, ICC_IGRPEN1_EL1, 1, 1)
     }

@@ -14,7 +14,7 @@ import {
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
 import { Board, SPURIOUS } from '../../../kit/board.ts'
-import { redistributor } from '../../../kit/frames.ts'
+import { GICD, redistributor } from '../../../kit/frames.ts'
 
 const read = (board: Board, register: number, cpu = 0) => board.gic.readSysreg(cpu, register, 1)
 const write = (board: Board, register: number, value: number, cpu = 0) =>
@@ -40,7 +40,7 @@ describe('after reset', () => {
 
   it('a driver that does nothing but enable and unmask gets its interrupt', () => {
     const board = new Board()
-    board.gic.writeMmio(0x0800_0000, 4, 2)
+    board.gic.writeMmio(GICD, 4, 2)
     board.wake(2)
     board.write('IGROUPR', 0, 0xffff_ffff, 2)
     board.set('ISENABLER', 27, 2)

@@ -5,6 +5,7 @@ import { Ich } from '../../../../src/gic/cpu-interface/ich.ts'
 import { Pcpu } from '../../../../src/gic/cpu-interface/pcpu.ts'
 import { VirtualInterface } from '../../../../src/gic/cpu-interface/virtual-interface.ts'
 import { Gic, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from '../../../../src/index.ts'
+import { GICD, IGROUPR, ISENABLER, redistributor, WAKER, wordOf } from '../../../kit/frames.ts'
 
 const IMO_AND_FMO = 0x18
 
@@ -62,10 +63,10 @@ describe('a CPU of the device that waits', () => {
   /** SPI 40 is enabled and routed to CPU 0, which is at EL1 with IRQs masked. */
   function machine(): Gic {
     const gic = new Gic({ cpus: 2 })
-    gic.writeMmio(0x080a_0014, 4, 0)
-    gic.writeMmio(0x0800_0000, 4, 2)
-    gic.writeMmio(0x0800_0084, 4, 1 << 8)
-    gic.writeMmio(0x0800_0104, 4, 1 << 8)
+    gic.writeMmio(redistributor(0) + WAKER, 4, 0)
+    gic.writeMmio(GICD, 4, 2)
+    gic.writeMmio(wordOf(IGROUPR, 32), 4, 1 << 8)
+    gic.writeMmio(wordOf(ISENABLER, 32), 4, 1 << 8)
     gic.writeSysreg(0, ICC_PMR_EL1, 0xf0)
     gic.writeSysreg(0, ICC_IGRPEN1_EL1, 1)
     gic.setExceptionLevel(0, 1)
