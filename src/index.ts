@@ -4,7 +4,7 @@
  *
  * @packageDocumentation
  */
-export { describe, extract, type Field, type RegisterView } from './arch/field.ts'
+export { describeRegister, extractField, type Field, type RegisterView } from './arch/field.ts'
 export { HCR_EL2 } from './arch/hcr-el2.ts'
 export {
   ICC_AP0R0_EL1,

@@ -3,7 +3,7 @@
 import { argumentEncoding, argumentList, argumentObject, argumentString } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { joined } from './doubleword.ts'
-import { checkHalf, checkView, describe, extract, type RegisterView } from './field.ts'
+import { checkHalf, checkView, describeRegister, extractField, type RegisterView } from './field.ts'
 import { HCR_EL2_REGISTER } from './hcr-el2.ts'
 import { iccRegisters } from './icc-registers.ts'
 import {
@@ -71,7 +71,7 @@ export class RegisterValue {
   /** The fields by name, as unsigned numbers. */
   get fields(): Record<string, number> {
     const named = this.view.fields.filter(({ reserved }) => !reserved)
-    return Object.fromEntries(named.map((f) => [f.name, extract(f, this.low, this.high)]))
+    return Object.fromEntries(named.map((f) => [f.name, extractField(f, this.low, this.high)]))
   }
 
   /** The register's name, its value and its fields. */
@@ -79,7 +79,7 @@ export class RegisterValue {
     const { name } = this.register
     const meaning = /^ICH_LR/.test(name)
       ? describeListRegister(this.low, this.high)
-      : describe(this.view, this.low, this.high)
+      : describeRegister(this.view, this.low, this.high)
     return `${name} 0x${this.value.toString(16)} (${meaning})`
   }
 

@@ -356,8 +356,8 @@ const entry = options({
 })
 
 const rows: Readonly<Record<string, Row>> = {
-  describe: call(vgic.describe, view, half, optional(half)),
-  extract: call(vgic.extract, registerField, half, half),
+  describeRegister: call(vgic.describeRegister, view, half, optional(half)),
+  extractField: call(vgic.extractField, registerField, half, half),
   ichApr: call(vgic.ichApr, group, integer(0, 3)),
   ichLr: call(vgic.ichLr, integer(0, 15)),
   intidName: call(vgic.intidName, number(40)),
