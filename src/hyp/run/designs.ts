@@ -11,9 +11,9 @@ import {
   checkWords,
   choose,
   type Design,
+  type DesignNode,
   forever,
   leave,
-  type Node,
   ownStep,
   part,
   restart,
@@ -77,9 +77,9 @@ import {
 /** Steps around something. */
 export interface Around {
   /** What comes before it. */
-  readonly before: readonly Node[]
+  readonly before: readonly DesignNode[]
   /** What comes after it. */
-  readonly after: readonly Node[]
+  readonly after: readonly DesignNode[]
 }
 
 /** What a halt can be given: steps around all of it, steps around the sleep only, and its test. */
@@ -95,7 +95,7 @@ export interface HaltOptions {
 const nothing: Around = { before: [], after: [] }
 
 /** kvm_vcpu_halt: polls for a while, then sleeps unless, and until, the vCPU can run. */
-export const halt = (options: HaltOptions = {}): Node => {
+export const halt = (options: HaltOptions = {}): DesignNode => {
   argumentOptions('halt', options, { around: true, aroundSleep: true, canRun: true })
   const { canRun = runnable } = options
   const around = checkAround('around', options.around)
@@ -131,14 +131,14 @@ function checkAround(name: string, around: Around = nothing): Around {
 }
 
 /** kvm_vcpu_on_spin: finds a vCPU that could use the PE and yields to it. */
-const onSpin = (candidateCanRun: Step): Node =>
+const onSpin = (candidateCanRun: Step): DesignNode =>
   forever(
     when(noCandidate, leave),
     choose(candidateBlocked, { no: [yieldTo, leave], yes: [when(candidateCanRun, yieldTo, leave)] }),
   )
 
 /** An MMIO access: the emulated GIC's registers, or userspace's. */
-const mmio = (toUserspace: readonly Node[]): Node =>
+const mmio = (toUserspace: readonly DesignNode[]): DesignNode =>
   choose(emulateMmio, {
     done: [skipInstruction],
     reevaluate: [reevaluate, skipInstruction],
@@ -149,19 +149,19 @@ const mmio = (toUserspace: readonly Node[]): Node =>
 /** What a design is made from; what is left out is as KVM has it. */
 export interface DesignParts {
   /** What a WFI does, and PSCI CPU_SUSPEND, before the guest goes on. */
-  readonly wfi: readonly Node[]
+  readonly wfi: readonly DesignNode[]
   /** Before the list registers are filled, with preemption off. */
-  readonly beforeEntry?: readonly Node[]
+  readonly beforeEntry?: readonly DesignNode[]
   /** After the guest was left, before the list registers are folded back. */
-  readonly afterExit?: readonly Node[]
+  readonly afterExit?: readonly DesignNode[]
   /** The test by which a directed yield asks whether a blocked vCPU would run; `dyRunnable` if left out. */
   readonly candidateCanRun?: Step
   /** The notifier that runs when the thread loses its PE; `[put]` if left out. */
-  readonly schedOut?: readonly Node[]
+  readonly schedOut?: readonly DesignNode[]
   /** The notifier that runs when the thread gets a PE; `[load, trapDir, timerLoad]` if left out. */
-  readonly schedIn?: readonly Node[]
+  readonly schedIn?: readonly DesignNode[]
   /** The steps of a device's injection; `[queueInterrupt, postRequest, kickVcpu]` if left out. */
-  readonly inject?: readonly Node[]
+  readonly inject?: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }

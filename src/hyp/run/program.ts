@@ -6,7 +6,7 @@
 
 import { VgicError } from '../../errors/vgic-error.ts'
 /** Words of the table for each program counter: the step, the next program counter for each result, and a superinstruction. */
-import type { Design, Jump, Node } from './design.ts'
+import type { Design, DesignNode, Jump } from './design.ts'
 import { isOwnStep, MAX_OUTCOMES, type OwnStep, STEP_OWN, type Step } from './step.ts'
 import { giveUpCpu, resume } from './steps.ts'
 export const TABLE_SHIFT = 4
@@ -110,11 +110,11 @@ class Compiler {
     return STEP_OWN + this.own.indexOf(step)
   }
 
-  private placeAll(nodes: readonly Node[], path: string): PlacedNode[] {
+  private placeAll(nodes: readonly DesignNode[], path: string): PlacedNode[] {
     return nodes.map((node) => this.placeNode(node, path))
   }
 
-  private placeNode(node: Node, path: string): PlacedNode {
+  private placeNode(node: DesignNode, path: string): PlacedNode {
     switch (node.kind) {
       case 'step':
         return { kind: 'step', at: this.placeStep(node, path) }

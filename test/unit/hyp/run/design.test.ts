@@ -5,9 +5,9 @@ import { describe, expect, it } from 'vitest'
 import {
   choose,
   type Design,
+  type DesignNode,
   forever,
   leave,
-  type Node,
   ownStep,
   part,
   restart,
@@ -36,7 +36,7 @@ const other = step('other?', 21, ['no', 'yes'])
 const which = step('which?', 22, ['left', 'middle', 'right'])
 const stop: Step = { ...step('stop', 30), ends: true }
 
-const design = (...thread: Node[]): Design => ({
+const design = (...thread: DesignNode[]): Design => ({
   name: 'small',
   thread,
   schedOut: [],
@@ -60,7 +60,7 @@ function allRows(small: Design): string[] {
 }
 
 /** The rows of the thread: the scheduler's two lists follow it, each with its last step at least. */
-function rows(...thread: Node[]): string[] {
+function rows(...thread: DesignNode[]): string[] {
   const all = allRows(design(...thread))
   expect(all.slice(-2)).toEqual(['schedOut/giveUpCpu -> end', 'schedIn/resume -> end'])
   return all.slice(0, -2)
