@@ -129,10 +129,10 @@ export const forever = (...body: DesignNode[]): Loop => ({
 })
 
 /** Goes back to the beginning of the innermost `forever`. */
-export const restart: Jump = { kind: 'restart' }
+export const restartLoop: Jump = { kind: 'restart' }
 
 /** Goes on after the innermost `forever`. */
-export const leave: Jump = { kind: 'leave' }
+export const leaveLoop: Jump = { kind: 'leave' }
 
 /** A design under its name. */
 export interface Design {

@@ -13,10 +13,10 @@ import {
   type Design,
   type DesignNode,
   forever,
-  leave,
+  leaveLoop,
   ownStep,
   part,
-  restart,
+  restartLoop,
   unless,
   until,
   when,
@@ -106,7 +106,7 @@ export const halt = (options: HaltOptions = {}): DesignNode => {
     pollBegin,
     forever(
       choose(pollAgain, {
-        yes: [when(canRun, leave)],
+        yes: [when(canRun, leaveLoop)],
         no: [
           part(
             'sleep',
@@ -116,7 +116,7 @@ export const halt = (options: HaltOptions = {}): DesignNode => {
             setRunning,
             ...aroundSleep.after,
           ),
-          leave,
+          leaveLoop,
         ],
       }),
     ),
@@ -133,8 +133,8 @@ function checkAround(name: string, around: Around = nothing): Around {
 /** kvm_vcpu_on_spin: finds a vCPU that could use the PE and yields to it. */
 const onSpin = (candidateCanRun: Step): DesignNode =>
   forever(
-    when(noCandidate, leave),
-    choose(candidateBlocked, { no: [yieldTo, leave], yes: [when(candidateCanRun, yieldTo, leave)] }),
+    when(noCandidate, leaveLoop),
+    choose(candidateBlocked, { no: [yieldTo, leaveLoop], yes: [when(candidateCanRun, yieldTo, leaveLoop)] }),
   )
 
 /** An MMIO access: the emulated GIC's registers, or userspace's. */
@@ -201,7 +201,7 @@ export function defineDesign(name: string, parts: DesignParts): Design {
         irqOff,
         flush,
         publishInGuest,
-        when(requestPending, part('abort', publishOutside, fold, irqOn, preemptOn, restart)),
+        when(requestPending, part('abort', publishOutside, fold, irqOn, preemptOn, restartLoop)),
       ),
       guest,
       part('exit', ...afterExit, publishOutside, fold, timerSync, irqOn, preemptOn),

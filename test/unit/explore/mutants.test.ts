@@ -5,7 +5,7 @@ import {
   type Design,
   designs,
   forever,
-  leave,
+  leaveLoop,
   ownStep,
   part,
   steps,
@@ -29,7 +29,7 @@ const small: Design = {
     part('load', preemptOff, load, preemptOn),
     forever(
       preemptOff,
-      when(requestPending, put, leave),
+      when(requestPending, put, leaveLoop),
       guest,
       preemptOff,
       part('wait', setSleeping, until(runnable, sleep, setSleeping)),

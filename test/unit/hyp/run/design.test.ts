@@ -7,10 +7,10 @@ import {
   type Design,
   type DesignNode,
   forever,
-  leave,
+  leaveLoop,
   ownStep,
   part,
-  restart,
+  restartLoop,
   unless,
   until,
   when,
@@ -211,7 +211,7 @@ describe('forever and restart', () => {
   })
 
   it('restart goes back to the beginning of the loop, from within parts and choices', () => {
-    expect(rows(a, forever(b, part('abort', when(test, c, restart)), d))).toEqual([
+    expect(rows(a, forever(b, part('abort', when(test, c, restartLoop)), d))).toEqual([
       'a -> 2',
       'b -> 3',
       'abort/test? -> 5 4',
@@ -221,11 +221,11 @@ describe('forever and restart', () => {
   })
 
   it('restart alone in a choice leads straight back', () => {
-    expect(rows(forever(a, unless(test, restart), b))).toEqual(['a -> 2', 'test? -> 1 3', 'b -> 1'])
+    expect(rows(forever(a, unless(test, restartLoop), b))).toEqual(['a -> 2', 'test? -> 1 3', 'b -> 1'])
   })
 
   it('restart leaves an until within the loop', () => {
-    expect(rows(forever(a, until(test, when(other, restart), b), c))).toEqual([
+    expect(rows(forever(a, until(test, when(other, restartLoop), b), c))).toEqual([
       'a -> 2',
       'test? -> 3 5',
       'other? -> 4 1',
@@ -235,7 +235,7 @@ describe('forever and restart', () => {
   })
 
   it('restart means the innermost loop', () => {
-    expect(rows(forever(a, when(test, forever(b, when(other, restart), c)), d))).toEqual([
+    expect(rows(forever(a, when(test, forever(b, when(other, restartLoop), c)), d))).toEqual([
       'a -> 2',
       'test? -> 6 3',
       'b -> 4',
@@ -261,14 +261,14 @@ describe('a design', () => {
   })
 
   it('compiles to the same table each time', () => {
-    const thread = [a, forever(when(test, b, restart), c)]
+    const thread = [a, forever(when(test, b, restartLoop), c)]
     expect(compile(design(...thread))).toEqual(compile(design(...thread)))
   })
 })
 
 describe('leave', () => {
   it('goes on after the loop', () => {
-    expect(rows(forever(a, when(test, b, leave), c), d)).toEqual([
+    expect(rows(forever(a, when(test, b, leaveLoop), c), d)).toEqual([
       'a -> 2',
       'test? -> 4 3',
       'b -> 5',
@@ -278,11 +278,11 @@ describe('leave', () => {
   })
 
   it('ends the thread when nothing follows the loop', () => {
-    expect(rows(forever(a, when(test, leave)))).toEqual(['a -> 2', 'test? -> 1 end'])
+    expect(rows(forever(a, when(test, leaveLoop)))).toEqual(['a -> 2', 'test? -> 1 end'])
   })
 
   it('leaves the innermost loop, and an until in it', () => {
-    expect(rows(forever(a, forever(until(test, when(other, leave)), b), c), d)).toEqual([
+    expect(rows(forever(a, forever(until(test, when(other, leaveLoop)), b), c), d)).toEqual([
       'a -> 2',
       'test? -> 3 4',
       'other? -> 2 5',
@@ -293,7 +293,7 @@ describe('leave', () => {
   })
 
   it('of a loop inside of one goes on in the outer one', () => {
-    expect(rows(forever(forever(a, when(test, leave))))).toEqual(['a -> 2', 'test? -> 1 1'])
+    expect(rows(forever(forever(a, when(test, leaveLoop))))).toEqual(['a -> 2', 'test? -> 1 1'])
   })
 })
 
@@ -316,13 +316,13 @@ describe('what makes no sense is refused', () => {
   })
 
   it.each([
-    { where: 'in the thread', lists: { thread: [a, restart] } },
-    { where: 'in a choice of the thread', lists: { thread: [when(test, restart)] } },
-    { where: 'in an until', lists: { thread: [until(test, a, restart)] } },
-    { where: 'after the loop', lists: { thread: [forever(a), restart] } },
-    { where: 'in schedOut', lists: { schedOut: [restart] } },
-    { where: 'in schedIn', lists: { schedIn: [when(test, restart)] } },
-    { where: 'in inject', lists: { inject: [a, restart] } },
+    { where: 'in the thread', lists: { thread: [a, restartLoop] } },
+    { where: 'in a choice of the thread', lists: { thread: [when(test, restartLoop)] } },
+    { where: 'in an until', lists: { thread: [until(test, a, restartLoop)] } },
+    { where: 'after the loop', lists: { thread: [forever(a), restartLoop] } },
+    { where: 'in schedOut', lists: { schedOut: [restartLoop] } },
+    { where: 'in schedIn', lists: { schedIn: [when(test, restartLoop)] } },
+    { where: 'in inject', lists: { inject: [a, restartLoop] } },
   ])('restart $where, outside of every endless loop', ({ lists }) => {
     expect(() => compile({ ...design(a), ...lists })).toThrow(VgicError)
     expect(() => compile({ ...design(a), ...lists })).toThrow('restart and leave belong into a forever.')
