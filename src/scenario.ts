@@ -15,8 +15,8 @@ export type { CrossingKind } from './hyp/host/seam.ts'
 export type { ExitName } from './hyp/records/exits.ts'
 export { fixed, kvm61 } from './hyp/run/baselines.ts'
 export {
-  type Choice,
-  choose,
+  type Branch,
+  branch,
   type Design,
   type DesignNode,
   forever,

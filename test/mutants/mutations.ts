@@ -124,9 +124,9 @@ function sequence(
         return [place(node, false)]
       case 'part':
         return sequence(node.body, `${path}${node.name}/`, more, seen)
-      case 'choice': {
+      case 'branch': {
         const test = place(node.test, true)
-        for (const branch of node.branches) more.push(sequence(branch, path, more, seen))
+        for (const branch of node.cases) more.push(sequence(branch, path, more, seen))
         return [test]
       }
       case 'loop': {

@@ -503,7 +503,7 @@ const rows: Readonly<Record<string, Row>> = {
   kvm61: call(hyp.kvm61, someDesign),
   formatCost: call(hyp.formatCost, list(costRow), optional(latencies)),
   latencyOf: call(hyp.latencyOf, costRow, latencies),
-  choose: call(hyp.choose, yesOrNo, options({ no: optional(list(step)), yes: optional(list(step)) })),
+  branch: call(hyp.branch, yesOrNo, options({ no: optional(list(step)), yes: optional(list(step)) })),
   forever: call(hyp.forever, body),
   ownStep: call(
     hyp.ownStep,

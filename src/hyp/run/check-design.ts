@@ -117,9 +117,9 @@ function* stepsOf(nodes: readonly DesignNode[]): Generator<Step> {
       case 'part':
         yield* stepsOf(node.body)
         break
-      case 'choice':
+      case 'branch':
         yield node.test
-        for (const branch of node.branches) yield* stepsOf(branch)
+        for (const branch of node.cases) yield* stepsOf(branch)
         break
       case 'loop':
         if (node.test) yield node.test

@@ -40,13 +40,13 @@ export interface Part {
 }
 
 /** A step with several results, and what follows each of them before the list goes on. */
-export interface Choice {
+export interface Branch {
   /** What kind of node it is. */
-  readonly kind: 'choice'
+  readonly kind: 'branch'
   /** Decides. */
   readonly test: Step
   /** What follows each result, by result. */
-  readonly branches: readonly (readonly DesignNode[])[]
+  readonly cases: readonly (readonly DesignNode[])[]
 }
 
 /** Repeats its body: while a test has a result, or for ever. */
@@ -68,7 +68,7 @@ export interface Jump {
 }
 
 /** What a design is made of. */
-export type DesignNode = Step | Part | Choice | Loop | Jump
+export type DesignNode = Step | Part | Branch | Loop | Jump
 
 /** Names a list of steps. */
 export const part = (name: string, ...body: DesignNode[]): Part => ({
@@ -79,25 +79,25 @@ export const part = (name: string, ...body: DesignNode[]): Part => ({
 
 function yesOrNo(test: Step): Step {
   if (checkStep('test', test).outcomes.length === 2) return test
-  throw new VgicError('argument', `${test.name} is no test with two outcomes: use choose.`)
+  throw new VgicError('argument', `${test.name} is no test with two outcomes: use branch.`)
 }
 
 /** Does the steps if the test says yes. */
-export const when = (test: Step, ...body: DesignNode[]): Choice => ({
-  kind: 'choice',
+export const when = (test: Step, ...body: DesignNode[]): Branch => ({
+  kind: 'branch',
   test: yesOrNo(test),
-  branches: [[], checkNodes('when', body)],
+  cases: [[], checkNodes('when', body)],
 })
 
 /** Does the steps if the test says no. */
-export const unless = (test: Step, ...body: DesignNode[]): Choice => ({
-  kind: 'choice',
+export const unless = (test: Step, ...body: DesignNode[]): Branch => ({
+  kind: 'branch',
   test: yesOrNo(test),
-  branches: [checkNodes('unless', body), []],
+  cases: [checkNodes('unless', body), []],
 })
 
 /** Does the steps of the outcome that the test has; outcomes that are left out go on at once. */
-export function choose(test: Step, cases: Readonly<Record<string, readonly DesignNode[]>>): Choice {
+export function branch(test: Step, cases: Readonly<Record<string, readonly DesignNode[]>>): Branch {
   checkStep('test', test)
   argumentRecord('cases', cases, 'a plain object with the steps of each outcome')
   const unknown = Object.keys(cases).find((outcome) => !test.outcomes.includes(outcome))
@@ -109,7 +109,7 @@ export function choose(test: Step, cases: Readonly<Record<string, readonly Desig
   }
   const stepsOf = (outcome: string): readonly DesignNode[] =>
     cases[outcome] === undefined ? [] : checkNodes(outcome, cases[outcome])
-  return { kind: 'choice', test, branches: test.outcomes.map(stepsOf) }
+  return { kind: 'branch', test, cases: test.outcomes.map(stepsOf) }
 }
 
 /** Tests, and does the steps, until the test says yes. */
@@ -160,7 +160,7 @@ const stepFields: Fields<OwnStep> = {
   perform: true,
 }
 const partFields: Fields<Part> = { kind: true, name: true, body: true }
-const choiceFields: Fields<Choice> = { kind: true, test: true, branches: true }
+const branchFields: Fields<Branch> = { kind: true, test: true, cases: true }
 const loopFields: Fields<Loop> = { kind: true, test: true, leaveOn: true, body: true }
 const designFields: Fields<Design> = {
   name: true,
@@ -214,12 +214,12 @@ function checkNode(name: string, node: DesignNode, depth: number): void {
       argumentOptions(name, node, partFields)
       checkNodes(argumentString(`${name}.name`, node.name), node.body, depth)
       return
-    case 'choice': {
-      argumentOptions(name, node, choiceFields)
+    case 'branch': {
+      argumentOptions(name, node, branchFields)
       const { outcomes } = checkStep(`${name}.test`, node.test)
-      const branches = argumentList(`${name}.branches`, node.branches, 'lists of steps')
-      argumentInteger(`${name}.branches.length`, branches.length, outcomes.length, outcomes.length)
-      for (const [i, branch] of branches.entries()) checkNodes(`${name}.branches[${i}]`, branch, depth)
+      const cases = argumentList(`${name}.cases`, node.cases, 'lists of steps')
+      argumentInteger(`${name}.cases.length`, cases.length, outcomes.length, outcomes.length)
+      for (const [i, body] of cases.entries()) checkNodes(`${name}.cases[${i}]`, body, depth)
       return
     }
     case 'loop':
@@ -239,7 +239,7 @@ function refuseOther(name: string, node: unknown): void {
   const hint = Array.isArray(node) ? ': spread it' : ''
   throw new VgicError(
     'argument',
-    `${name} must be a step, or what part(), when(), choose() and the like return, but is ${shown(node)}${hint}.`,
+    `${name} must be a step, or what part(), when(), branch() and the like return, but is ${shown(node)}${hint}.`,
   )
 }
 

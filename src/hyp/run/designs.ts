@@ -6,10 +6,10 @@
 import { argumentOptions, argumentString, type Fields } from '../../errors/arguments.ts'
 import { checkDesign } from './check-design.ts'
 import {
+  branch,
   checkNodes,
   checkStep,
   checkWords,
-  choose,
   type Design,
   type DesignNode,
   forever,
@@ -105,7 +105,7 @@ export const halt = (options: HaltOptions = {}): DesignNode => {
     ...around.before,
     pollBegin,
     forever(
-      choose(pollAgain, {
+      branch(pollAgain, {
         yes: [when(canRun, leaveLoop)],
         no: [
           part(
@@ -134,15 +134,15 @@ function checkAround(name: string, around: Around = nothing): Around {
 const onSpin = (candidateCanRun: Step): DesignNode =>
   forever(
     when(noCandidate, leaveLoop),
-    choose(candidateBlocked, { no: [yieldTo, leaveLoop], yes: [when(candidateCanRun, yieldTo, leaveLoop)] }),
+    branch(candidateBlocked, { no: [yieldTo, leaveLoop], yes: [when(candidateCanRun, yieldTo, leaveLoop)] }),
   )
 
 /** An MMIO access: the emulated GIC's registers, or userspace's. */
 const mmio = (toUserspace: readonly DesignNode[]): DesignNode =>
-  choose(emulateMmio, {
+  branch(emulateMmio, {
     done: [skipInstruction],
     reevaluate: [reevaluate, skipInstruction],
-    stop: [stopVcpus, choose(accessStopped, { reevaluate: [reevaluate] }), resumeVcpus, skipInstruction],
+    stop: [stopVcpus, branch(accessStopped, { reevaluate: [reevaluate] }), resumeVcpus, skipInstruction],
     userspace: toUserspace,
   })
 
@@ -205,7 +205,7 @@ export function defineDesign(name: string, parts: DesignParts): Design {
       ),
       guest,
       part('exit', ...afterExit, publishOutside, fold, timerSync, irqOn, preemptOn),
-      choose(exitReason, {
+      branch(exitReason, {
         wfi: [part('wfi', ...wfi, skipInstruction)],
         wfe: [part('wfe', onSpin(candidateCanRun), skipInstruction)],
         sysreg: [part('sysreg', emulateSysreg, skipInstruction)],

@@ -162,11 +162,9 @@ function visitList(
         return visit(node, pathOf(node))
       case 'part':
         return [{ ...node, body: visitList(node.body, `${path}${node.name}/`, visit, seen) }]
-      case 'choice': {
+      case 'branch': {
         const test = visitTest(node.test, pathOf(node.test), visit)
-        return [
-          { ...node, test, branches: node.branches.map((branch) => visitList(branch, path, visit, seen)) },
-        ]
+        return [{ ...node, test, cases: node.cases.map((branch) => visitList(branch, path, visit, seen)) }]
       }
       case 'loop': {
         const test = node.test && visitTest(node.test, pathOf(node.test), visit)

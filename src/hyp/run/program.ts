@@ -61,7 +61,7 @@ interface Placed {
 type PlacedNode =
   | { readonly kind: 'step'; readonly at: Placed }
   | { readonly kind: 'list'; readonly body: readonly PlacedNode[] }
-  | { readonly kind: 'choice'; readonly at: Placed; readonly branches: readonly (readonly PlacedNode[])[] }
+  | { readonly kind: 'branch'; readonly at: Placed; readonly branches: readonly (readonly PlacedNode[])[] }
   | {
       readonly kind: 'loop'
       readonly at: Placed | undefined
@@ -120,9 +120,9 @@ class Compiler {
         return { kind: 'step', at: this.placeStep(node, path) }
       case 'part':
         return { kind: 'list', body: this.placeAll(node.body, `${path}${node.name}/`) }
-      case 'choice': {
+      case 'branch': {
         const at = this.placeStep(node.test, path)
-        return { kind: 'choice', at, branches: node.branches.map((branch) => this.placeAll(branch, path)) }
+        return { kind: 'branch', at, branches: node.cases.map((branch) => this.placeAll(branch, path)) }
       }
       case 'loop': {
         const at = node.test && this.placeStep(node.test, path)
@@ -161,7 +161,7 @@ class Compiler {
         return node.at.pc
       case 'list':
         return this.link(node.body, next, loop)
-      case 'choice':
+      case 'branch':
         this.successors[node.at.pc] = node.branches.map((branch) => this.link(branch, next, loop))
         return node.at.pc
       case 'loop': {

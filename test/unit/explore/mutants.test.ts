@@ -1,7 +1,7 @@
 /** The control of the explorer: mutations of designs, and one design judged in full. `npm run mutants` judges all. */
 import { VgicError } from 'vgic'
 import {
-  choose,
+  branch,
   type Design,
   designs,
   forever,
@@ -33,7 +33,7 @@ const small: Design = {
       guest,
       preemptOff,
       part('wait', setSleeping, until(runnable, sleep, setSleeping)),
-      choose(which, { b: [stop] }),
+      branch(which, { b: [stop] }),
     ),
     stop,
   ],

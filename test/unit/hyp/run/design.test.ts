@@ -3,7 +3,7 @@
 import { VgicError } from 'vgic'
 import { describe, expect, it } from 'vitest'
 import {
-  choose,
+  branch,
   type Design,
   type DesignNode,
   forever,
@@ -136,9 +136,9 @@ describe('when and unless', () => {
   })
 })
 
-describe('choose', () => {
+describe('branch', () => {
   it('does the steps of the outcome, in the order of the outcomes, and goes on', () => {
-    expect(rows(choose(which, { right: [c], left: [a, b] }), d)).toEqual([
+    expect(rows(branch(which, { right: [c], left: [a, b] }), d)).toEqual([
       'which? -> 2 5 4',
       'a -> 3',
       'b -> 5',
@@ -148,14 +148,14 @@ describe('choose', () => {
   })
 
   it('puts the steps under the path of where it stands, not of the outcome', () => {
-    expect(rows(part('exit', choose(which, { middle: [part('wfi', a)] })))).toEqual([
+    expect(rows(part('exit', branch(which, { middle: [part('wfi', a)] })))).toEqual([
       'exit/which? -> end 2 end',
       'exit/wfi/a -> end',
     ])
   })
 
   it('refuses an outcome that the step does not have', () => {
-    const call = () => choose(which, { left: [a], up: [b] })
+    const call = () => branch(which, { left: [a], up: [b] })
     expect(call).toThrow(VgicError)
     expect(call).toThrow('which? has no outcome up; it has left, middle, right.')
   })
@@ -304,7 +304,7 @@ describe('what makes no sense is refused', () => {
     { name: 'until', build: () => until(which, a) },
   ])('$name of a question with three answers', ({ build }) => {
     expect(build).toThrow(VgicError)
-    expect(build).toThrow('which? is no test with two outcomes: use choose.')
+    expect(build).toThrow('which? is no test with two outcomes: use branch.')
   })
 
   it.each([
@@ -312,7 +312,7 @@ describe('what makes no sense is refused', () => {
     { name: 'unless', build: () => unless(a, b) },
     { name: 'until', build: () => until(a, b) },
   ])('$name of a step that asks nothing', ({ build }) => {
-    expect(build).toThrow('a is no test with two outcomes: use choose.')
+    expect(build).toThrow('a is no test with two outcomes: use branch.')
   })
 
   it.each([
@@ -338,7 +338,7 @@ describe('what makes no sense is refused', () => {
 
   it('but not one with as many: its last result fills the row up to the superinstruction', () => {
     const many = step('many?', 23, results(MAX_OUTCOMES))
-    const { table } = compile(design(choose(many, { r13: [a] }), b))
+    const { table } = compile(design(branch(many, { r13: [a] }), b))
     expect([...table.subarray(ROW, 2 * ROW)]).toEqual([23, ...Array.from({ length: 13 }, () => 3), 2, 0])
     expect(MAX_OUTCOMES).toBe(TABLE_FUSED - 1)
   })
