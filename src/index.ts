@@ -64,7 +64,7 @@ export {
 } from './arch/syndrome.ts'
 export { encodeSysreg, type SystemRegister, sysregName } from './arch/sysreg.ts'
 export { VgicError, type VgicErrorCode } from './errors/vgic-error.ts'
-export { type Choices, choiceValues, type ProfileName, profiles } from './gic/config/choices.ts'
+export { choiceValues, type ProfileName, profiles, type SiliconChoices } from './gic/config/choices.ts'
 export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config/config.ts'
 export type { GicHost, OutputLine } from './gic/cpu-interface/output-lines.ts'
 export type { CpuState } from './gic/cpu-state.ts'
