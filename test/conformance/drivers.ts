@@ -66,7 +66,7 @@ class Machine {
         },
       },
     )
-    this.levels = Array.from({ length: cpus }, () => ({ irq: 0, fiq: 0, virq: 0, vfiq: 0, wake: 0 }))
+    this.levels = Array.from({ length: cpus }, () => ({ irq: 0, fiq: 0, virq: 0, vfiq: 0, wakeRequest: 0 }))
     this.device = new Device(gic, config['level'] === 'EL2' ? EL2 : EL1)
     for (const op of opsBefore(config)) this.do(op)
   }

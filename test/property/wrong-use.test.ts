@@ -394,7 +394,7 @@ const rows: Readonly<Record<string, Row>> = {
     registerAt: [address],
     setSpi: [integer(32, 63), level],
     setPpi: [cpu, integer(16, 31), level],
-    line: [cpu, oneOf('irq', 'fiq', 'virq', 'vfiq', 'wake')],
+    line: [cpu, oneOf('irq', 'fiq', 'virq', 'vfiq', 'wakeRequest')],
     readSysreg: [cpu, encoding, el],
     readSysreg64: [cpu, encoding, el],
     writeSysreg: [cpu, encoding, { right: () => 1, takes: isWord }, el],

@@ -102,7 +102,7 @@ describe('a CPU of a Gic', () => {
     gic.writeMmio(0x0800_0084, 4, 1 << 8)
     gic.writeMmio(0x0800_0104, 4, 1 << 8)
     gic.setSpi(40, 1)
-    expect(gic.inspectCpu(0)).toMatchObject({ outputs: ['wake'], asleep: true })
+    expect(gic.inspectCpu(0)).toMatchObject({ outputs: ['wakeRequest'], asleep: true })
     expect(String(gic)).toBe('Gic (version 3, 1 CPU, 32 SPIs): asleep: cpu0; wake: cpu0')
   })
 

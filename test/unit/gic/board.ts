@@ -38,7 +38,7 @@ export const offsets = {
 } as const
 export type Bitmap = keyof typeof offsets
 
-/** A change of an output: `1 irq`, `0 wake low`. */
+/** A change of an output: `1 irq`, `0 wakeRequest low`. */
 export type Change = `${number} ${OutputLine}${'' | ' low'}`
 
 export class Board {

@@ -160,7 +160,7 @@ describe('setLine', () => {
 it('an output that is none, or of no CPU, is refused', () => {
   const { gic } = new Board()
   expect(() => gic.line(0, 'nmi' as 'irq')).toThrow(
-    'line must be "virq", "vfiq", "irq", "fiq" or "wake", but is "nmi".',
+    'line must be "virq", "vfiq", "irq", "fiq" or "wakeRequest", but is "nmi".',
   )
   expect(() => gic.line(4, 'irq')).toThrow('cpu must be an integer from 0 to 3')
 })
