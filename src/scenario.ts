@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 
+export type { InterruptMasks } from './gic/cpu-interface/interrupt-masks.ts'
 export {
   type DeliveryCondition,
   type DeliveryReason,
@@ -45,7 +46,6 @@ export * as steps from './hyp/run/public-steps.ts'
 export type { OwnStep, Step, StepContext } from './hyp/run/step.ts'
 export type { SavedRegisters, SavedVgic } from './hyp/userspace/save-restore.ts'
 export {
-  type InterruptMasks,
   type ListRegisters,
   type VcpuPlace,
   VirtualMachine,

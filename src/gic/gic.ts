@@ -31,9 +31,10 @@ import {
   loadGicConfig,
   storeGicConfig,
 } from './config/config.ts'
+import { argumentMasks, daifOf, type InterruptMasks } from './cpu-interface/interrupt-masks.ts'
 import { LINE_VFIQ, LINE_VIRQ, PE_LINES } from './cpu-interface/lines.ts'
 import { type GicHost, MAINTENANCE_PPI, type OutputLine, outputLines } from './cpu-interface/output-lines.ts'
-import { DAIF_F, DAIF_I, PCPU_TRAP } from './cpu-interface/pcpu.ts'
+import { PCPU_TRAP } from './cpu-interface/pcpu.ts'
 import { CpuState } from './cpu-state.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 
@@ -387,10 +388,11 @@ export class Gic {
     this.silicon.pcpu.setExceptionLevel(this.peOf(cpu), argumentInteger('el', el, 0, 2))
   }
 
-  /** PSTATE.I and PSTATE.F of a CPU: true masks IRQ or FIQ. Both are true after reset. */
-  setMasks(cpu: number, irq: boolean, fiq: boolean): void {
-    const masked = (argumentLevel('irq', irq) ? DAIF_I : 0) | (argumentLevel('fiq', fiq) ? DAIF_F : 0)
-    this.silicon.pcpu.setMasks(this.peOf(cpu), masked)
+  /** Sets or clears PSTATE.I and F of a CPU, which are both set after reset: `setMasks(0, { irq: false })`. */
+  setMasks(cpu: number, masks: InterruptMasks): void {
+    const { pcpu } = this.silicon
+    const pe = this.peOf(cpu)
+    pcpu.setMasks(pe, daifOf(argumentMasks(masks), pcpu.masks(pe)))
   }
 
   /** WFI by a CPU. */

@@ -402,7 +402,7 @@ const rows: Readonly<Record<string, Row>> = {
     inspectSysreg: [cpu, oneOf(vgic.ICC_PMR_EL1)],
     inspectCpu: [cpu],
     setExceptionLevel: [cpu, integer(0, 2)],
-    setMasks: [cpu, level, level],
+    setMasks: [cpu, options({ irq: optional(boolean), fiq: optional(boolean) })],
     wfi: [cpu],
     wfe: [cpu],
     wake: [cpu],

@@ -109,7 +109,7 @@ describe('HCR_EL2.VI and VF', () => {
     for (const masked of [false, true]) {
       for (const wait of ['wfi', 'wfe'] as const) {
         const gic = machine(1, IMO | FMO)
-        gic.setMasks(0, masked, masked)
+        gic.setMasks(0, { irq: masked, fiq: masked })
         expect([gic[wait](0), gic.wake(0)]).toEqual(['waits', false])
         gic.writeSysreg(0, HCR_EL2, IMO | FMO | one.virtual, 2)
         expect(gic.wake(0)).toBe(wait === 'wfi' || !masked)
@@ -178,7 +178,7 @@ describe('the virtual interrupt lines', () => {
   it('ISR_EL1 does not look at PSTATE', () => {
     const gic = machine(1, IMO | FMO, 'irq')
     for (const [irq, fiq] of masks) {
-      gic.setMasks(0, irq, fiq)
+      gic.setMasks(0, { irq, fiq })
       expect(gic.readSysreg(0, ISR_EL1)).toBe(0x80)
     }
   })
@@ -194,7 +194,7 @@ describe('WFI', () => {
     for (const pending of ['irq', 'fiq'] as const) {
       for (const [irq, fiq] of masks) {
         const gic = machine(1, IMO | FMO | TWI, pending)
-        gic.setMasks(0, irq, fiq)
+        gic.setMasks(0, { irq, fiq })
         expect(gic.wfi(0)).toBe('completes')
         expect(gic.lastTrap).toBe(0)
       }
@@ -276,7 +276,7 @@ describe('WFE', () => {
     for (const pending of ['irq', 'fiq'] as const) {
       for (const [irq, fiq] of masks) {
         const gic = machine(1, IMO | FMO | TWE, pending)
-        gic.setMasks(0, irq, fiq)
+        gic.setMasks(0, { irq, fiq })
         expect(gic.wfe(0)).toBe((pending === 'irq' ? irq : fiq) ? 'traps' : 'completes')
       }
     }
