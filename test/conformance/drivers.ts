@@ -85,7 +85,7 @@ class Machine {
   lines(): number[][] {
     const { gic } = this.device
     return this.levels.map((levels, cpu) =>
-      this.columns.map((column) => (column === 'maint' ? Number(gic.maintenance(cpu)) : levels[column])),
+      this.columns.map((column) => (column === 'maint' ? gic.line(cpu, 'maintenance') : levels[column])),
     )
   }
 }

@@ -394,7 +394,7 @@ const rows: Readonly<Record<string, Row>> = {
     registerAt: [address],
     setSpi: [integer(32, 63), level],
     setPpi: [cpu, integer(16, 31), level],
-    line: [cpu, oneOf('irq', 'fiq', 'virq', 'vfiq', 'wakeRequest')],
+    line: [cpu, oneOf('irq', 'fiq', 'virq', 'vfiq', 'wakeRequest', 'maintenance')],
     readSysreg: [cpu, encoding, el],
     readSysreg64: [cpu, encoding, el],
     writeSysreg: [cpu, encoding, { right: () => 1, takes: isWord }, el],
@@ -406,9 +406,6 @@ const rows: Readonly<Record<string, Row>> = {
     wfi: [cpu],
     wfe: [cpu],
     wake: [cpu],
-    virq: [cpu],
-    vfiq: [cpu],
-    maintenance: [cpu],
   }),
   ...methods('DeviceBuilder', newDevice, {
     at: [integer(0, 2 ** 52)],
