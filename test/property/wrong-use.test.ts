@@ -575,6 +575,7 @@ const rows: Readonly<Record<string, Row>> = {
     readMmio64: [cpu, ipa, optional(bytes)],
     writeMmio: [cpu, ipa, bytes, bits64(1, 'number', 'bigint')],
     readSysreg: [cpu, encoding],
+    readSysreg64: [cpu, encoding],
     writeSysreg: [cpu, encoding, bits64(1, 'number', 'bigint')],
     wasUndefined: [cpu],
     wfi: [cpu],

@@ -219,8 +219,18 @@ export class VirtualMachine {
     this.accessMemory(vcpu, address, size, true, argumentBits('value', value))
   }
 
-  /** What the guest of a vCPU reads from a system register at EL1. */
-  readSysreg(vcpu: number, encoding: number): bigint {
+  /** What the guest of a vCPU reads from a system register at EL1: bits 31:0. */
+  readSysreg(vcpu: number, encoding: number): number {
+    argumentEncoding(encoding)
+    const v = this.inGuest(vcpu)
+    const { words, guest } = this.hypervisor
+    const value = guest.read(words[v + VCPU_PE], encoding) >>> 0
+    this.leaveIfTrapped(v, 0, 0)
+    return value
+  }
+
+  /** All 64 bits of it. */
+  readSysreg64(vcpu: number, encoding: number): bigint {
     argumentEncoding(encoding)
     const v = this.inGuest(vcpu)
     const { words, guest, silicon } = this.hypervisor

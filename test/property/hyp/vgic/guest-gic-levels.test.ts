@@ -86,7 +86,7 @@ function follow(vm: VirtualMachine, program: readonly Step[], endDeactivates: bo
         vm.writeMmio(step.vcpu, GICD + IROUTER + 8 * step.intid, 8, step.to)
         break
       case 'take': {
-        const intid = Number(vm.readSysreg(step.vcpu, ICC_IAR1_EL1))
+        const intid = vm.readSysreg(step.vcpu, ICC_IAR1_EL1)
         if (intid === 1023) break
         const taken = levels[intid - 32]
         // A line may have fallen since its vCPU was entered.

@@ -66,7 +66,7 @@ class Driven {
       case 'route':
         return vm.writeMmio(0, GICD + IROUTER + 8 * step.intid, 8, step.to)
       case 'take': {
-        const intid = Number(vm.readSysreg(step.vcpu, ICC_IAR1_EL1))
+        const intid = vm.readSysreg(step.vcpu, ICC_IAR1_EL1)
         if (intid !== 1023) stacks[step.vcpu].push(intid)
         return intid
       }

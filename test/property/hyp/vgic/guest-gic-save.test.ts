@@ -111,7 +111,7 @@ const seen = (vm: VirtualMachine): unknown[] =>
   Array.from({ length: VCPUS }, (_, vcpu) =>
     vm.enter(vcpu)
       ? [ISR_EL1, ICC_HPPIR0_EL1, ICC_HPPIR1_EL1, ICC_RPR_EL1].map((register) =>
-          vm.readSysreg(vcpu, register),
+          vm.readSysreg64(vcpu, register),
         )
       : 'asleep',
   )

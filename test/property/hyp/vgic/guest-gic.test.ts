@@ -207,7 +207,7 @@ function follow(vm: VirtualMachine, steps: readonly EdgeStep[], endDeactivates: 
         seen.moved++
         break
       case 'take': {
-        const intid = Number(vm.readSysreg(step.vcpu, ICC_IAR1_EL1))
+        const intid = vm.readSysreg(step.vcpu, ICC_IAR1_EL1)
         if (intid === 1023) break
         model.acknowledge(intid, step.vcpu)
         stacks[step.vcpu].push(intid)

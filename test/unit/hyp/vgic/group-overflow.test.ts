@@ -229,7 +229,7 @@ describe('all 16 SGIs pending, with some in a group that is off', () => {
     vm.writeMmio(0, sgiBase(0) + ISPENDR, 4, 0xffff)
     const take = (iar: number, eoir: number): number => {
       vm.enter(0)
-      const intid = Number(vm.readSysreg(0, iar))
+      const intid = vm.readSysreg(0, iar)
       if (intid < 1020) vm.writeSysreg(0, eoir, intid)
       return intid
     }

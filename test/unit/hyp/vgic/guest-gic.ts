@@ -59,7 +59,6 @@ export function setTrigger(vm: VirtualMachine, intid: number, trigger: 'edge' | 
 export const isSet = (vm: VirtualMachine, offset: number, intid: number, by = 0): boolean =>
   (BigInt(vm.readMmio(by, wordOf(offset, intid), 4)) & BigInt(bitOf(intid))) !== 0n
 
-export const acknowledge = (vm: VirtualMachine, vcpu: number): number =>
-  Number(vm.readSysreg(vcpu, ICC_IAR1_EL1))
+export const acknowledge = (vm: VirtualMachine, vcpu: number): number => vm.readSysreg(vcpu, ICC_IAR1_EL1)
 export const end = (vm: VirtualMachine, vcpu: number, intid: number): void =>
   vm.writeSysreg(vcpu, ICC_EOIR1_EL1, intid)

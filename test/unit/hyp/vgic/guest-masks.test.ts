@@ -88,8 +88,8 @@ describe('the masks of a guest', () => {
 describe('the virtual lines of a vCPU', () => {
   it('are what its guest reads in ISR_EL1, masked or not', () => {
     for (const [group, line, other, isr] of [
-      [1, 'virq', 'vfiq', 0x80n],
-      [0, 'vfiq', 'virq', 0x40n],
+      [1, 'virq', 'vfiq', 0x80],
+      [0, 'vfiq', 'virq', 0x40],
     ] as const) {
       const vm = pending(group)
       expect([vm.line(0, line), vm.line(0, other), vm.line(1, line)]).toEqual([1, 0, 0])
