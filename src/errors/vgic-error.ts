@@ -23,9 +23,13 @@ export type VgicErrorCode =
   /** Userspace reads or writes registers of a VM whose vCPUs run. */
   | 'EBUSY'
 
+/** On every error: the same symbol in each copy of the library. */
+const BRAND = Symbol.for('vgic.VgicError')
+
 /**
  * The one error this library throws, and only for wrong use of its API: nothing that a guest or a device does
- * throws. `message` is a sentence that says what to do; `code` is stable.
+ * throws. `message` is a sentence that says what to do; `code` is stable. `instanceof VgicError` holds for the
+ * errors of every copy of the library in the process: a program may have loaded it as an ES module and by require().
  */
 export class VgicError extends Error {
   /** Always `VgicError`. */
@@ -37,5 +41,17 @@ export class VgicError extends Error {
     message: string,
   ) {
     super(message)
+    Object.defineProperty(this, BRAND, { value: true })
   }
+
+  /** What `instanceof` asks. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isOf(this, value)
+  }
+}
+
+/** Outside of the class: one whose body names it gets another name from the bundler. A subclass goes by its prototype. */
+function isOf(type: typeof VgicError, value: unknown): boolean {
+  if (type !== VgicError) return Function.prototype[Symbol.hasInstance].call(type, value)
+  return typeof value === 'object' && value !== null && BRAND in value
 }
