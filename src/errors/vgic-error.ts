@@ -43,15 +43,11 @@ export class VgicError extends Error {
     super(message)
     Object.defineProperty(this, BRAND, { value: true })
   }
-
-  /** What `instanceof` asks. */
-  static override [Symbol.hasInstance](value: unknown): boolean {
-    return isOf(this, value)
-  }
 }
 
-/** Outside of the class: one whose body names it gets another name from the bundler. A subclass goes by its prototype. */
-function isOf(type: typeof VgicError, value: unknown): boolean {
-  if (type !== VgicError) return Function.prototype[Symbol.hasInstance].call(type, value)
+/** What `instanceof` asks of this class, and of one that extends it: the latter goes by its prototype as ever. */
+function isInstance(this: unknown, value: unknown): boolean {
+  if (this !== VgicError) return Function.prototype[Symbol.hasInstance].call(this, value)
   return typeof value === 'object' && value !== null && BRAND in value
 }
+Object.defineProperty(VgicError, Symbol.hasInstance, { value: isInstance })
