@@ -185,7 +185,7 @@ describe('whatever guests and devices do', () => {
       fc.property(recipes, good, schedules, (recipe, design, schedule) => {
         const machine = cook({ ...recipe, design: fixed(design) }).machine()
         const { words } = machine.hypervisor
-        const checker = new InvariantChecker(machine)
+        const checker = new InvariantChecker(machine.internals)
         for (let step = 0; step < 2000; step++) {
           const actor = scheduled(machine, schedule, step)
           if (!actor) break
