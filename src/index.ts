@@ -53,7 +53,7 @@ export {
 } from './arch/ich-registers.ts'
 export { type InterruptGroup, icvRegisters, type VirtualRegister } from './arch/icv-registers.ts'
 export { type IntidRange, intidName, intidRanges, rangeOf } from './arch/intid.ts'
-export { describeListRegister, RegisterValue } from './arch/register-value.ts'
+export { describeListRegister, RegisterValue, sysregName } from './arch/register-value.ts'
 export {
   dataAbortSyndrome,
   ESR_EC,
@@ -62,7 +62,7 @@ export {
   ESR_WFI,
   sysregSyndrome,
 } from './arch/syndrome.ts'
-export { encodeSysreg, type SystemRegister, sysregName } from './arch/sysreg.ts'
+export { encodeSysreg, genericSysregName, type SystemRegister } from './arch/sysreg.ts'
 export { VgicError, type VgicErrorCode } from './errors/vgic-error.ts'
 export { choiceValues, type ProfileName, profiles, type SiliconChoices } from './gic/config/choices.ts'
 export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config/config.ts'

@@ -18,7 +18,7 @@ import {
   listRegisterView,
 } from './ich-registers.ts'
 import { intidName } from './intid.ts'
-import { type SystemRegister, sysregName } from './sysreg.ts'
+import { genericSysregName, type SystemRegister } from './sysreg.ts'
 
 const registers = new Map<number, SystemRegister>(
   [...iccRegisters, ...ichRegisters, HCR_EL2_REGISTER].map((register) => [register.encoding, register]),
@@ -30,8 +30,13 @@ export function registerByEncoding(encoding: number): SystemRegister {
   if (register) return register
   throw new VgicError(
     'argument',
-    `${sysregName(encoding)} is not a register of the GIC: use one of the ICC_ or ICH_ constants.`,
+    `${genericSysregName(encoding)} is not a register of the GIC: use one of the ICC_ or ICH_ constants.`,
   )
+}
+
+/** `ICH_VMCR_EL2`: the name of the register at an encoding; its generic name if this library does not know it. */
+export function sysregName(encoding: number): string {
+  return registers.get(encoding)?.name ?? genericSysregName(encoding)
 }
 
 /** `pending SPI 40 prio 0xa0 group 1 -> pINTID 40`: what a list register holds, in the words of its fields. */

@@ -374,6 +374,7 @@ const rows: Readonly<Record<string, Row>> = {
     integer(0, 7),
   ),
   sysregName: call(vgic.sysregName, registerNumber),
+  genericSysregName: call(vgic.genericSysregName, registerNumber),
   describeListRegister: call(vgic.describeListRegister, half, half),
   'new RegisterValue': call(
     (...args) => String(new vgic.RegisterValue(...(args as [never, never, never]))),
