@@ -4,9 +4,9 @@
  */
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IGRPEN1_EL1, ICH_ELRSR_EL2, ICH_LR0_EL2 } from 'vgic'
 import {
+  baselines,
   type Design,
   designs,
-  fixed,
   kvm61,
   type OpList,
   type Scenario,
@@ -43,8 +43,11 @@ import {
 } from './machine.ts'
 import { bitOf, ISENABLER, wordOf } from './vgic/guest-gic.ts'
 
-const fixedDesigns = Object.entries(designs).map(([name, design]) => ({ name, design: fixed(design) }))
-const onFixed = (name: string): Scenario => scenario(name).design(fixed(designs.wfiHandler))
+const fixedDesigns = Object.entries(designs).map(([name, design]) => ({
+  name,
+  design: baselines.fixed(design),
+}))
+const onFixed = (name: string): Scenario => scenario(name).design(baselines.fixed(designs.wfiHandler))
 const onKvm61 = (name: string): Scenario => scenario(name).design(kvm61(designs.wfiHandler))
 
 describe('16: pending interrupts go into list registers before active ones', () => {
@@ -594,7 +597,7 @@ describe('24: a newcomer when list registers overflow', () => {
   })
 
   it('24: waits outside if it is less urgent, and a maintenance interrupt brings it', () => {
-    const machine = newcomer(fixed(designs.wfiHandler), 0xa0)
+    const machine = newcomer(baselines.fixed(designs.wfiHandler), 0xa0)
     const [flush] = flushes(goTo(machine, 'vcpu0', 'enters the guest'))
     expect(flush.lrs.map(({ intid }) => intid)).toEqual([40, 41, 42, 43])
     expect(flush.hcr).toBe(HCR_TDIR | HCR_NPIE | HCR_UIE | HCR_En)

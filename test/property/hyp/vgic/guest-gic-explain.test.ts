@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { ICC_HPPIR0_EL1, ICC_HPPIR1_EL1, ISR_EL1 } from 'vgic'
-import { designs, fixed, kvm61, VirtualMachine } from 'vgic/scenario'
+import { baselines, designs, kvm61, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { boot, GICD, ISENABLER, sgiBase } from '../../../unit/hyp/vgic/guest-gic.ts'
 import { anySteps, hosts, SPIS, take, VCPUS } from './guest-gic-programs.ts'
@@ -12,7 +12,7 @@ import { anySteps, hosts, SPIS, take, VCPUS } from './guest-gic-programs.ts'
 const ISR_F = 0x40
 const ISR_I = 0x80
 const intids = Array.from({ length: 32 + SPIS }, (_, intid) => intid)
-const alike = [designs.wfiHandler, designs.wfiFullPut, designs.runLoopLoad].map(fixed)
+const alike = [designs.wfiHandler, designs.wfiFullPut, designs.runLoopLoad].map(baselines.fixed)
 /** With one list register kvm61's underflow interrupt would never cease. */
 const machines = hosts.chain((silicon) =>
   fc.record({

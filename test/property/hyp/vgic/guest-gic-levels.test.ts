@@ -5,7 +5,7 @@
  */
 import fc from 'fast-check'
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1 } from 'vgic'
-import { designs, fixed, VirtualMachine } from 'vgic/scenario'
+import { baselines, designs, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { EOI_MODE_1 } from '../../../unit/hyp/machine.ts'
 import {
@@ -125,7 +125,13 @@ describe('each level-sensitive SPI is as pending and as active as its line, its 
     fc.assert(
       fc.property(fc.constantFrom(...Object.values(designs)), hosts, steps, (design, silicon, program) => {
         const vm = boot(
-          new VirtualMachine({ vcpus: VCPUS, spis: SPIS, timers: false, design: fixed(design), silicon }),
+          new VirtualMachine({
+            vcpus: VCPUS,
+            spis: SPIS,
+            timers: false,
+            design: baselines.fixed(design),
+            silicon,
+          }),
         )
         vm.writeMmio(0, GICD + ICFGR + 8, 4, 0)
         vm.writeMmio(0, wordOf(ISENABLER, 32), 4, 2 ** SPIS - 1)

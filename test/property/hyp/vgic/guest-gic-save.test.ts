@@ -13,7 +13,7 @@ import {
   ICC_SGI1R_EL1,
   ISR_EL1,
 } from 'vgic'
-import { designs, fixed, VirtualMachine } from 'vgic/scenario'
+import { baselines, designs, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import {
   boot,
@@ -122,7 +122,7 @@ describe('whatever guests and userspace have done', () => {
     const before = anySteps.map((steps) => steps.flatMap(narrowed).filter(isSaved))
     const after = anySteps.map((steps) => steps.flatMap(narrowed).filter(goesOnAlike))
     const designOf = fc.constantFrom(
-      ...[designs.wfiHandler, designs.wfiFullPut, designs.runLoopLoad].map(fixed),
+      ...[designs.wfiHandler, designs.wfiFullPut, designs.runLoopLoad].map(baselines.fixed),
     )
     fc.assert(
       fc.property(designOf, hosts, before, after, (design, silicon, earlier, later) => {

@@ -11,7 +11,7 @@ import {
   ICC_IAR0_EL1,
   ICC_SGI1R_EL1,
 } from 'vgic'
-import { type Design, designs, fixed, kvm61, type VirtualMachine } from 'vgic/scenario'
+import { baselines, type Design, designs, kvm61, type VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { EOI_MODE_1 } from '../machine.ts'
 import {
@@ -32,7 +32,7 @@ import {
 } from '../vgic/guest-gic.ts'
 
 const SPI = 40
-const every = Object.values(designs).map((design) => ({ name: design.name, design: fixed(design) }))
+const every = Object.values(designs).map((design) => ({ name: design.name, design: baselines.fixed(design) }))
 const route = (vm: VirtualMachine, intid: number, affinity: number): void =>
   vm.writeMmio(0, GICD + IROUTER + 8 * intid, 8, affinity)
 const prioritise = (vm: VirtualMachine, intid: number, priority: number): void =>
@@ -56,7 +56,8 @@ function taken(vm: VirtualMachine, vcpu: number, intid: number, priority = 0xa0)
   return vm
 }
 
-const three = (design: Design = fixed(designs.wfiHandler)): VirtualMachine => boot(vmOf({ vcpus: 3, design }))
+const three = (design: Design = baselines.fixed(designs.wfiHandler)): VirtualMachine =>
+  boot(vmOf({ vcpus: 3, design }))
 
 describe('an SPI that is active at one vCPU and has been routed to another since', () => {
   it.each(every)('is inactive when the first ends it, and comes to the second: $name', ({ design }) => {

@@ -14,9 +14,9 @@ import {
 } from 'vgic'
 import { explore } from 'vgic/explore'
 import {
+  baselines,
   type Design,
   designs,
-  fixed,
   type GuestBuilder,
   kvm61,
   type Scenario,
@@ -44,8 +44,8 @@ import {
 } from '../machine.ts'
 import { GICD, IGROUPR, IPRIORITYR, ISPENDR, sgiBase } from './guest-gic.ts'
 
-const every = Object.values(designs).map((design) => ({ name: design.name, design: fixed(design) }))
-const onFixed = (name: string): Scenario => scenario(name).design(fixed(designs.wfiHandler))
+const every = Object.values(designs).map((design) => ({ name: design.name, design: baselines.fixed(design) }))
+const onFixed = (name: string): Scenario => scenario(name).design(baselines.fixed(designs.wfiHandler))
 const GROUP_1_ONLY = { groups: [1] } as const
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
 
@@ -329,7 +329,7 @@ describe('L3, explored', () => {
           for (const intid of [1, 2, 3]) guest.sgi(self(intid)).ack()
           return guest.hvc()
         })
-    expect(explore(nested(fixed(designs.wfiHandler)))).toMatchObject({ complete: true })
+    expect(explore(nested(baselines.fixed(designs.wfiHandler)))).toMatchObject({ complete: true })
     expect(explore(nested(kvm61(designs.wfiHandler))).violation).toMatchObject({
       invariant: 'L3',
       what: 'vcpu0 is in the guest without SGI 3, and nothing makes it leave',
@@ -380,7 +380,7 @@ describe('L3, explored', () => {
         .guest(0, (guest) => busy(guest, 2))
         .guest(1, (guest) => guest.writeMmio(GICD + IPRIORITYR + 41, 0x20, 1))
         .device('board', (device) => device.pulse(40).pulse(41))
-    expect(explore(raised(fixed(designs.wfiHandler)))).toMatchObject({ complete: true })
+    expect(explore(raised(baselines.fixed(designs.wfiHandler)))).toMatchObject({ complete: true })
     const old = raised(kvm61(designs.wfiHandler)).gic({ listRegisters: 2 }).spi({ intid: 42, priority: 0x90 })
     old.device('another', (device) => device.pulse(42))
     expect(explore(old).violation?.invariant).toBe('L3')
