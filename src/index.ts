@@ -4,7 +4,7 @@
  *
  * @packageDocumentation
  */
-export { describe, extract, type Field, type RegisterView } from './arch/field.ts'
+export { describeRegister, extractField, type Field, type RegisterView } from './arch/field.ts'
 export { HCR_EL2 } from './arch/hcr-el2.ts'
 export {
   ICC_AP0R0_EL1,
@@ -53,7 +53,7 @@ export {
 } from './arch/ich-registers.ts'
 export { type InterruptGroup, icvRegisters, type VirtualRegister } from './arch/icv-registers.ts'
 export { type IntidRange, intidName, intidRanges, rangeOf } from './arch/intid.ts'
-export { describeListRegister, RegisterValue } from './arch/register-value.ts'
+export { describeListRegister, RegisterValue, sysregName } from './arch/register-value.ts'
 export {
   dataAbortSyndrome,
   ESR_EC,
@@ -62,9 +62,9 @@ export {
   ESR_WFI,
   sysregSyndrome,
 } from './arch/syndrome.ts'
-export { encodeSysreg, type SystemRegister, sysregName } from './arch/sysreg.ts'
+export { encodeSysreg, genericSysregName, type SystemRegister } from './arch/sysreg.ts'
 export { VgicError, type VgicErrorCode } from './errors/vgic-error.ts'
-export { type Choices, choiceValues, type ProfileName, profiles } from './gic/config/choices.ts'
+export { choiceValues, type ProfileName, profiles, type SiliconChoices } from './gic/config/choices.ts'
 export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config/config.ts'
 export type {
   CommandErrorEvent,
@@ -76,6 +76,7 @@ export type {
 export type { ItsConfig } from './gic/config/its-config.ts'
 export type { GicMemory } from './gic/config/memory.ts'
 export type { TranslationFault } from './gic/config/translation-faults.ts'
+export type { InterruptMasks } from './gic/cpu-interface/interrupt-masks.ts'
 export type { GicHost, OutputLine } from './gic/cpu-interface/output-lines.ts'
 export type { CpuState } from './gic/cpu-state.ts'
 export { type MsiCondition, MsiExplanation, type MsiReason, msiReasons } from './gic/explain-msi.ts'

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 
+export type { InterruptMasks } from './gic/cpu-interface/interrupt-masks.ts'
 export {
   type DeliveryCondition,
   type DeliveryReason,
@@ -13,20 +14,21 @@ export { Explanation } from './hyp/explain/explain.ts'
 export { type CostRow, type ExitStatistics, formatCost, type Latencies, latencyOf } from './hyp/host/cost.ts'
 export type { CrossingKind } from './hyp/host/seam.ts'
 export type { ExitName } from './hyp/records/exits.ts'
-export { fixed, kvm61 } from './hyp/run/baselines.ts'
+export * as baselines from './hyp/run/baselines.ts'
+export { kvm61 } from './hyp/run/baselines.ts'
 export {
-  type Choice,
-  choose,
+  type Branch,
+  branch,
   type Design,
+  type DesignNode,
   forever,
   type Jump,
   type Loop,
-  leave,
-  type Node,
+  leaveLoop,
   ownStep,
   type Part,
   part,
-  restart,
+  restartLoop,
   unless,
   until,
   when,
@@ -45,7 +47,6 @@ export * as steps from './hyp/run/public-steps.ts'
 export type { OwnStep, Step, StepContext } from './hyp/run/step.ts'
 export type { SavedRegisters, SavedVgic } from './hyp/userspace/save-restore.ts'
 export {
-  type InterruptMasks,
   type ListRegisters,
   type VcpuPlace,
   VirtualMachine,

@@ -18,6 +18,23 @@ assert.equal(explorer.explore(scenario.scenario('nothing')).complete, true)
 assert.equal(new vgic.Gic({ cpus: 2 }).readSysreg(1, vgic.ICH_VTR_EL2, 2), 0x90b80003)
 `
 
+/** A process that has both: each knows the other's errors, also of a subclass of its own, and nothing else. */
+const TWO_COPIES = `
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import * as imported from 'vgic'
+const required = createRequire(import.meta.url)('vgic')
+assert.notEqual(imported.VgicError, required.VgicError)
+for (const [one, other] of [[imported, required], [required, imported]]) {
+  assert.throws(() => new one.Gic({ cpus: 0 }), (error) => error instanceof other.VgicError && error.code === 'config')
+  assert.equal(new Error('config') instanceof one.VgicError, false)
+  assert.equal(one.VgicError.name, 'VgicError')
+  class Mine extends one.VgicError {}
+  assert.equal(new Mine('argument', 'x') instanceof other.VgicError, true)
+  assert.equal(new other.VgicError('argument', 'x') instanceof Mine, false)
+}
+`
+
 /** Whose JavaScript runs as it stands in the same project, besides that of docs/*.md. */
 const DOCUMENTS = ['README.md', 'src/gic/gic.ts']
 
@@ -179,6 +196,8 @@ ${SMOKE_BODY}`,
   )
   await must('node', ['smoke.mjs'], project)
   await must('node', ['smoke.cjs'], project)
+  writeFileSync(join(project, 'two-copies.mjs'), TWO_COPIES)
+  await must('node', ['two-copies.mjs'], project)
 
   const examples = [...DOCUMENTS, ...filesIn('docs', '.md')].flatMap((file) =>
     examplesOf(file, readFileSync(file, 'utf8')),

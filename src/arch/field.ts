@@ -57,7 +57,7 @@ export function view(name: string, width: 32 | 64, fields: readonly Field[]): Re
 }
 
 /** The field's value in a 64-bit register given as two 32-bit words, as an unsigned number. */
-export function extract(field: Field, low: number, high: number): number {
+export function extractField(field: Field, low: number, high: number): number {
   const { hi, lo } = checkField('field', field)
   checkHalf('low', low)
   checkHalf('high', high)
@@ -67,14 +67,14 @@ export function extract(field: Field, low: number, high: number): number {
 }
 
 /** `NAME=value` for every field that is not zero; values above 9 in hexadecimal. */
-export function describe(view: RegisterView, low: number, high = 0): string {
+export function describeRegister(view: RegisterView, low: number, high = 0): string {
   checkView('view', view)
   checkHalf('low', low)
   checkHalf('high', high)
   const parts: string[] = []
   for (const f of view.fields) {
     if (f.reserved) continue
-    const value = extract(f, low, high)
+    const value = extractField(f, low, high)
     if (value === 0) continue
     parts.push(f.hi === f.lo ? f.name : `${f.name}=${value > 9 ? `0x${value.toString(16)}` : value}`)
   }

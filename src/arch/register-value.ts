@@ -3,7 +3,7 @@
 import { argumentEncoding, argumentList, argumentObject, argumentString } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { joined } from './doubleword.ts'
-import { checkHalf, checkView, describe, extract, type RegisterView } from './field.ts'
+import { checkHalf, checkView, describeRegister, extractField, type RegisterView } from './field.ts'
 import { HCR_EL2_REGISTER } from './hcr-el2.ts'
 import { iccRegisters } from './icc-registers.ts'
 import {
@@ -18,7 +18,7 @@ import {
   listRegisterView,
 } from './ich-registers.ts'
 import { intidName } from './intid.ts'
-import { type SystemRegister, sysregName } from './sysreg.ts'
+import { genericSysregName, type SystemRegister } from './sysreg.ts'
 
 const registers = new Map<number, SystemRegister>(
   [...iccRegisters, ...ichRegisters, HCR_EL2_REGISTER].map((register) => [register.encoding, register]),
@@ -30,8 +30,13 @@ export function registerByEncoding(encoding: number): SystemRegister {
   if (register) return register
   throw new VgicError(
     'argument',
-    `${sysregName(encoding)} is not a register of the GIC: use one of the ICC_ or ICH_ constants.`,
+    `${genericSysregName(encoding)} is not a register of the GIC: use one of the ICC_ or ICH_ constants.`,
   )
+}
+
+/** `ICH_VMCR_EL2`: the name of the register at an encoding; its generic name if this library does not know it. */
+export function sysregName(encoding: number): string {
+  return registers.get(encoding)?.name ?? genericSysregName(encoding)
 }
 
 /** `pending SPI 40 prio 0xa0 group 1 -> pINTID 40`: what a list register holds, in the words of its fields. */
@@ -71,7 +76,7 @@ export class RegisterValue {
   /** The fields by name, as unsigned numbers. */
   get fields(): Record<string, number> {
     const named = this.view.fields.filter(({ reserved }) => !reserved)
-    return Object.fromEntries(named.map((f) => [f.name, extract(f, this.low, this.high)]))
+    return Object.fromEntries(named.map((f) => [f.name, extractField(f, this.low, this.high)]))
   }
 
   /** The register's name, its value and its fields. */
@@ -79,7 +84,7 @@ export class RegisterValue {
     const { name } = this.register
     const meaning = /^ICH_LR/.test(name)
       ? describeListRegister(this.low, this.high)
-      : describe(this.view, this.low, this.high)
+      : describeRegister(this.view, this.low, this.high)
     return `${name} 0x${this.value.toString(16)} (${meaning})`
   }
 

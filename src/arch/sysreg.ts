@@ -29,8 +29,8 @@ export interface SystemRegister {
   readonly feature?: string
 }
 
-/** `S3_0_C12_C12_0`: the generic name of an encoding, for registers without another. */
-export function sysregName(encoding: number): string {
+/** `S3_0_C12_C12_0`: the generic name of an encoding, which any assembler takes. */
+export function genericSysregName(encoding: number): string {
   argumentInteger('encoding', encoding, 0, 0xffff_ffff)
   const part = (shift: number, bits: number) => (encoding >> shift) & ((1 << bits) - 1)
   return `S${part(14, 2)}_${part(11, 3)}_C${part(7, 4)}_C${part(3, 4)}_${part(0, 3)}`

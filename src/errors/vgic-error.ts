@@ -25,9 +25,13 @@ export type VgicErrorCode =
   /** Userspace reads or writes registers of a VM whose vCPUs run. */
   | 'EBUSY'
 
+/** On every error: the same symbol in each copy of the library. */
+const BRAND = Symbol.for('vgic.VgicError')
+
 /**
  * The one error this library throws, and only for wrong use of its API: nothing that a guest or a device does
- * throws. `message` is a sentence that says what to do; `code` is stable.
+ * throws. `message` is a sentence that says what to do; `code` is stable. `instanceof VgicError` holds for the
+ * errors of every copy of the library in the process: a program may have loaded it as an ES module and by require().
  */
 export class VgicError extends Error {
   /** Always `VgicError`. */
@@ -39,5 +43,13 @@ export class VgicError extends Error {
     message: string,
   ) {
     super(message)
+    Object.defineProperty(this, BRAND, { value: true })
   }
 }
+
+/** What `instanceof` asks of this class, and of one that extends it: the latter goes by its prototype as ever. */
+function isInstance(this: unknown, value: unknown): boolean {
+  if (this !== VgicError) return Function.prototype[Symbol.hasInstance].call(this, value)
+  return typeof value === 'object' && value !== null && BRAND in value
+}
+Object.defineProperty(VgicError, Symbol.hasInstance, { value: isInstance })

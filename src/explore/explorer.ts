@@ -96,7 +96,7 @@ const DEFAULT_DEPTH = 20_000
 /** Explores a scenario; `bounds` limit what the environment does and how far the search goes. */
 export function explore(scenario: Scenario, bounds: Bounds = {}): Report {
   argumentOptions('bounds', bounds, boundFields)
-  return new Explorer(checkScenario(scenario).machine(), bounds).run()
+  return new Explorer(checkScenario(scenario).machine().internals, bounds).run()
 }
 
 /** The bounded kinds of interventions; what is left of each is a byte of a budget. */

@@ -20,7 +20,7 @@ export function replay(scenario: Scenario, schedule: string, options: ReplayOpti
   const { before } = argumentOptions('replay', options, { before: true })
   const machine = checkScenario(scenario).machine()
   const actorCount = machine.actors.length + machine.environment.length
-  const taken = readSchedule(machine.digest, actorCount, schedule)
+  const taken = readSchedule(machine.internals.digest, actorCount, schedule)
   const end = before === undefined ? taken.length : argumentInteger('before', before, 0, taken.length)
   return follow(machine, courseOf(taken), end)
 }

@@ -32,7 +32,8 @@ import {
   loadGicConfig,
   storeGicConfig,
 } from './config/config.ts'
-import { LINE_VFIQ, LINE_VIRQ, PE_LINES } from './cpu-interface/lines.ts'
+import { argumentMasks, daifOf, type InterruptMasks } from './cpu-interface/interrupt-masks.ts'
+import { PE_LINES } from './cpu-interface/lines.ts'
 import {
   checkHost,
   type GicHost,
@@ -40,7 +41,7 @@ import {
   type OutputLine,
   outputLines,
 } from './cpu-interface/output-lines.ts'
-import { DAIF_F, DAIF_I, PCPU_TRAP } from './cpu-interface/pcpu.ts'
+import { PCPU_TRAP } from './cpu-interface/pcpu.ts'
 import { CpuState } from './cpu-state.ts'
 import { completeEffect, pendingEffects } from './effects.ts'
 import { explainMsi, type MsiExplanation } from './explain-msi.ts'
@@ -68,6 +69,9 @@ export interface GicSummary {
   /** By output, the CPUs at which it is high. */
   readonly high: Readonly<Partial<Record<OutputLine, readonly number[]>>>
 }
+
+/** What {@link Gic.line} takes: the outputs by bit, then what is none. */
+const lineNames = [...outputLines, 'maintenance'] as const
 
 /** What the device interface itself keeps: the CPU of the last access, for `lastTrap`. */
 const DEVICE = recordType('device', [{ name: 'lastCpu', at: 0, class: 'observational' }])
@@ -323,11 +327,16 @@ export class Gic {
     )
   }
 
-  /** The level of an output of a CPU, as the host was told it. */
-  line(cpu: number, line: OutputLine): 0 | 1 {
-    this.peOf(cpu)
-    const bit = outputLines.indexOf(argumentOneOf('line', line, outputLines))
-    return ((this.outputs(cpu) >> bit) & 1) as 0 | 1
+  /**
+   * The level of a line of a CPU: of an output as the host was told it, or of `maintenance`, the maintenance interrupt
+   * of its virtual CPU interface, which is no output but the input of PPI 25.
+   */
+  line(cpu: number, line: OutputLine | 'maintenance'): 0 | 1 {
+    const pe = this.peOf(cpu)
+    if (argumentOneOf('line', line, lineNames) === 'maintenance') {
+      return this.silicon.virtualInterface.maintenanceLine(pe) ? 1 : 0
+    }
+    return ((this.outputs(cpu) >> lineNames.indexOf(line)) & 1) as 0 | 1
   }
 
   private outputs(cpu: number): number {
@@ -471,10 +480,11 @@ export class Gic {
     this.silicon.pcpu.setExceptionLevel(this.peOf(cpu), argumentInteger('el', el, 0, 2))
   }
 
-  /** PSTATE.I and PSTATE.F of a CPU: true masks IRQ or FIQ. Both are true after reset. */
-  setMasks(cpu: number, irq: boolean, fiq: boolean): void {
-    const masked = (argumentLevel('irq', irq) ? DAIF_I : 0) | (argumentLevel('fiq', fiq) ? DAIF_F : 0)
-    this.silicon.pcpu.setMasks(this.peOf(cpu), masked)
+  /** Sets or clears PSTATE.I and F of a CPU, which are both set after reset: `setMasks(0, { irq: false })`. */
+  setMasks(cpu: number, masks: InterruptMasks): void {
+    const { pcpu } = this.silicon
+    const pe = this.peOf(cpu)
+    pcpu.setMasks(pe, daifOf(argumentMasks(masks), pcpu.masks(pe)))
   }
 
   /** WFI by a CPU. */
@@ -498,21 +508,6 @@ export class Gic {
   /** SEV: sets the event register of every CPU. */
   sev(): void {
     for (let cpu = 0; cpu < this.config.cpus; cpu++) this.silicon.pcpu.sendEvent(this.silicon.peOf(cpu))
-  }
-
-  /** The virtual IRQ line of a CPU: its virtual CPU interface drives it, or HCR_EL2.VI. */
-  virq(cpu: number): boolean {
-    return (this.silicon.pcpu.virtualPending(this.peOf(cpu)) & LINE_VIRQ) !== 0
-  }
-
-  /** The virtual FIQ line of a CPU: its virtual CPU interface drives it, or HCR_EL2.VF. */
-  vfiq(cpu: number): boolean {
-    return (this.silicon.pcpu.virtualPending(this.peOf(cpu)) & LINE_VFIQ) !== 0
-  }
-
-  /** The maintenance interrupt of a CPU's virtual CPU interface: a level, by convention PPI 25. */
-  maintenance(cpu: number): boolean {
-    return this.silicon.virtualInterface.maintenanceLine(this.peOf(cpu))
   }
 
   /** What it is and which of its CPUs sleep or have an output high, as plain data; {@link snapshot} has the state. */

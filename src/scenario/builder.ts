@@ -31,6 +31,7 @@ import type { GuestFrames } from '../hyp/vgic/vgic-dist.ts'
 import { DeviceBuilder } from './device-builder.ts'
 import { GuestBuilder } from './guest-builder.ts'
 import { checkLineOwners } from './line-owners.ts'
+import { Machine } from './machine.ts'
 import { type Run, type RunOptions, runMachine } from './run.ts'
 import { ScenarioMachine } from './scenario-machine.ts'
 
@@ -239,7 +240,7 @@ export class Scenario {
       }
     }
     checkLineOwners(setup, devices)
-    return new ScenarioMachine(config, setup, this.chosen, devices)
+    return new ScenarioMachine(new Machine(config, setup, this.chosen, devices))
   }
 
   /**

@@ -8,10 +8,9 @@ import {
   ICC_PMR_EL1,
   ICC_SGI0R_EL1,
   ICC_SGI1R_EL1,
-  iccRegisters,
 } from '../arch/icc-registers.ts'
 import { intidName } from '../arch/intid.ts'
-import { sysregName } from '../arch/sysreg.ts'
+import { sysregName } from '../arch/register-value.ts'
 import {
   argumentBits,
   argumentBoolean,
@@ -112,9 +111,6 @@ export class Draft {
   }
 }
 
-const registerNames = new Map(iccRegisters.map(({ encoding, name }) => [encoding, name]))
-const nameOf = (encoding: number): string => registerNames.get(encoding) ?? sysregName(encoding)
-
 /** Operations that every list can have. Each call adds one and returns the list. */
 export class OpList {
   /** @internal */
@@ -190,12 +186,12 @@ export class OpList {
   write(encoding: number, value: number | bigint): this {
     checkEncoding(encoding)
     const bits = BigInt.asUintN(64, argumentBits('value', value))
-    return this.add(`${nameOf(encoding)} := ${hex(bits)}`, OP_WRITE, encoding, ...halves(bits))
+    return this.add(`${sysregName(encoding)} := ${hex(bits)}`, OP_WRITE, encoding, ...halves(bits))
   }
 
   /** MRS: reads a system register, an ICC_ constant. */
   read(encoding: number): this {
-    return this.add(`read ${nameOf(checkEncoding(encoding))}`, OP_READ, encoding)
+    return this.add(`read ${sysregName(checkEncoding(encoding))}`, OP_READ, encoding)
   }
 
   /** Reads a system register until `value & mask` is `expected`. */
@@ -204,7 +200,7 @@ export class OpList {
     argumentInteger('mask', mask, -0x8000_0000, 0xffff_ffff)
     argumentInteger('expected', expected, -0x8000_0000, 0xffff_ffff)
     return this.add(
-      `poll ${nameOf(encoding)} & ${hex(mask)} = ${hex(expected)}`,
+      `poll ${sysregName(encoding)} & ${hex(mask)} = ${hex(expected)}`,
       OP_POLL,
       encoding,
       mask | 0,
@@ -246,7 +242,7 @@ export class OpList {
     const value = (BigInt(intid) << 24n) | targetBits(vcpus)
     const to = vcpus === 'others' ? 'all others' : `vCPU ${vcpus.join(', ')}`
     this.write(register, value)
-    return this.rename(`${nameOf(register)}: ${intidName(intid)} to ${to}`)
+    return this.rename(`${sysregName(register)}: ${intidName(intid)} to ${to}`)
   }
 
   /**

@@ -69,29 +69,24 @@ const deviceRecord = (devices: readonly DeviceProgram[], stepAt: (pc: number) =>
 
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
-/** Its parts, its actors and the steps that they take; scenario-machine.ts has what people look at. */
+/** Its parts, its actors and the steps that they take; scenario-machine.ts has what a person sees of it. */
 export class Machine {
   /** vCPUs first, then devices. */
   readonly actors: readonly Actor[]
   /** What happens to the vCPUs: timers, then preemptions, ticks and migrations of each. */
   readonly environment: readonly Actor[]
-  /** @internal */
   readonly hypervisor: Hypervisor
-  /** @internal */
   readonly ghosts: Ghosts
-  /** @internal */
   readonly digest: number
   private readonly devicePlace: number
   private readonly deviceSize: number
   private readonly now: number
 
-  /** @internal */
   constructor(
     config: CheckedGicConfig,
-    /** @internal */
     readonly setup: VmSetup,
     design: Design,
-    protected readonly devices: readonly DeviceProgram[],
+    readonly devices: readonly DeviceProgram[],
   ) {
     const ghosts = ghostRecord(setup)
     const device = deviceRecord(devices, (pc) => stepNames(this.hypervisor.runLoop.program)[pc])
@@ -124,6 +119,12 @@ export class Machine {
         name: `migrate vcpu${index} to cpu${cpu}`,
       })),
     ])
+  }
+
+  /** A new machine of the same parts, as this one began. */
+  again(): Machine {
+    const { config, design } = this.hypervisor
+    return new Machine(config, this.setup, design, this.devices)
   }
 
   /** Virtual time: how many steps were taken, and what was let pass. */
@@ -184,11 +185,7 @@ export class Machine {
     if (this.stateOf(actor) === 'ready') this.perform(actor)
   }
 
-  /**
-   * Takes one step of an actor that is ready.
-   *
-   * @internal
-   */
+  /** Takes one step of an actor that is ready. */
   perform(actor: Actor): void {
     const { hypervisor } = this
     const { kind, index, detail } = actor
@@ -214,11 +211,7 @@ export class Machine {
     }
   }
 
-  /**
-   * Takes one step of a vCPU's thread, which must be at one, and returns its result.
-   *
-   * @internal
-   */
+  /** Takes one step of a vCPU's thread, which must be at one, and returns its result. */
   stepThread({ index }: Actor): number {
     tick(this.hypervisor.words, this.now)
     return this.ghosts.stepThread(this.hypervisor.vcpu(index))
@@ -227,8 +220,6 @@ export class Machine {
   /**
    * Makes the machine independent of time, which is no part of the state: halt polling's windows, which follow how
    * long halts take, stay open.
-   *
-   * @internal
    */
   prepareExploration(): void {
     this.hypervisor.halt.adapts = false
@@ -241,29 +232,17 @@ export class Machine {
     setTime(this.hypervisor.words, this.now, Math.max(this.time, until))
   }
 
-  /**
-   * The next step of a device; undefined when it is done.
-   *
-   * @internal
-   */
+  /** The next step of a device; undefined when it is done. */
   nextDeviceStep(index: number): DeviceStep | undefined {
     return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
   }
 
-  /**
-   * Where a device is in the steps of its injection, as a program counter of the design; 0 between two.
-   *
-   * @internal
-   */
+  /** Where a device is in the steps of its injection, as a program counter of the design; 0 between two. */
   injectionOf(index: number): number {
     return this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT]
   }
 
-  /**
-   * Whether an unfinished injection will yet notify a vCPU.
-   *
-   * @internal
-   */
+  /** Whether an unfinished injection will yet notify a vCPU. */
   injectsFor(v: number): boolean {
     for (let i = 0; i < this.devices.length; i++) {
       if (this.hypervisor.words[this.deviceOf(i) + DEVICE_TARGET] === v) return true
@@ -271,11 +250,7 @@ export class Machine {
     return false
   }
 
-  /**
-   * In a state, the interrupt whose line a device's next step moves.
-   *
-   * @internal
-   */
+  /** In a state, the interrupt whose line a device's next step moves. */
   inputOf(index: number, words: Int32Array): number {
     const { intid, vcpu } = this.devices[index].steps[words[this.deviceOf(index) + DEVICE_PC]]
     return this.hypervisor.apLists.irqOf(this.hypervisor.vcpu(vcpu), intid)
@@ -284,8 +259,6 @@ export class Machine {
   /**
    * The vCPU that a device's last step has notified, if it queued nothing; 0 if none. `before` is the state before it: a
    * target that it has found itself is in the state now.
-   *
-   * @internal
    */
   notifiedBy(index: number, before: Int32Array): number {
     const device = this.deviceOf(index)
@@ -294,17 +267,13 @@ export class Machine {
     return before[device + DEVICE_TARGET] || this.hypervisor.words[device + DEVICE_TARGET]
   }
 
-  /**
-   * The record of a device.
-   *
-   * @internal
-   */
+  /** The record of a device. */
   deviceOf(index: number): number {
     return this.devicePlace + index * this.deviceSize
   }
 
   /** An actor, after making sure that it is one of this machine's or equal to one. */
-  protected checked(actor: Actor): Actor {
+  private checked(actor: Actor): Actor {
     return typeof actor === 'object' && actor !== null && this.has(actor) ? actor : refuseActor(actor)
   }
 

@@ -9,8 +9,8 @@ import { VgicError } from '../errors/vgic-error.ts'
 import type { Explanation } from '../hyp/explain/explain.ts'
 import type { CostRow, ExitStatistics } from '../hyp/host/cost.ts'
 import { VCPU_INDEX, VCPU_LAST_CPU, VCPU_PE } from '../hyp/records/vcpu.ts'
-import type { Actor } from './machine.ts'
-import type { MachineSummary, ScenarioMachine, VcpuCounts } from './scenario-machine.ts'
+import type { Actor, Machine } from './machine.ts'
+import { type MachineSummary, ScenarioMachine, type VcpuCounts } from './scenario-machine.ts'
 import { timeline } from './timeline.ts'
 import type { StepEvent } from './trace.ts'
 
@@ -43,7 +43,7 @@ export interface RunSummary {
 }
 
 /** Who takes the steps of a run: made for a machine that has taken none, and asked before each; undefined at the end. */
-export type Course = (machine: ScenarioMachine) => () => Actor | undefined
+export type Course = (machine: Machine) => () => Actor | undefined
 
 /** The most steps of a run. */
 const MOST_STEPS = 0x7fff_ffff
@@ -103,7 +103,7 @@ export class Run {
 
   /** What the guest of a vCPU acknowledged in the whole run, in order, 1023 for nothing included. */
   acknowledged(vcpu: number): number[] {
-    argumentInteger('vcpu', vcpu, 0, this.machine.setup.vcpus - 1)
+    argumentInteger('vcpu', vcpu, 0, this.machine.hypervisor.setup.vcpus - 1)
     return [...this.acknowledgements[vcpu]]
   }
 
@@ -152,14 +152,14 @@ export class Run {
 
   /** Takes the steps again and tells of those that are wanted, by their number and their virtual time. */
   private tell(isWanted: (taken: number, time: number) => boolean): StepEvent[] {
-    const machine = this.machine.again()
-    const next = this.course(machine)
+    const machine = new ScenarioMachine(this.machine.internals.again())
+    const next = this.course(machine.internals)
     const events: StepEvent[] = []
     for (let taken = 0; taken < this.steps; taken++) {
       const actor = next()
       if (!actor || machine.stateOf(actor) !== 'ready') throw tookAnotherCourse()
       if (isWanted(taken, machine.time)) events.push(machine.trace(actor))
-      else machine.perform(actor)
+      else machine.internals.perform(actor)
     }
     if (machine.hash() !== this.hash) throw tookAnotherCourse()
     return events
@@ -179,15 +179,16 @@ export function follow(
   steps: number,
   endOf: () => RunEnd = () => 'bound',
 ): Run {
-  const acknowledgements: number[][] = Array.from({ length: machine.setup.vcpus }, () => [])
-  const { ghosts, hypervisor } = machine
+  const { internals } = machine
+  const acknowledgements: number[][] = Array.from({ length: internals.setup.vcpus }, () => [])
+  const { ghosts, hypervisor } = internals
   ghosts.observer = (v, intid) => acknowledgements[hypervisor.words[v + VCPU_INDEX]].push(intid)
-  const next = course(machine)
+  const next = course(internals)
   try {
     for (let taken = 0; taken < steps; taken++) {
       const actor = next()
       if (!actor) return new Run(machine, course, taken, endOf(), acknowledgements)
-      machine.perform(actor)
+      internals.perform(actor)
     }
     return new Run(machine, course, steps, 'bound', acknowledgements)
   } finally {
@@ -225,7 +226,7 @@ class Policy {
   /** Steps that each vCPU has taken in its time slice. */
   private readonly slice: number[]
 
-  constructor(private readonly machine: ScenarioMachine) {
+  constructor(private readonly machine: Machine) {
     this.vcpus = machine.actors.filter(({ kind }) => kind === 'vcpu')
     this.timed = [...machine.actors, ...machine.environment].filter(
       ({ kind }) => kind === 'device' || kind === 'timer',

@@ -9,6 +9,7 @@ import type { Explanation } from '../hyp/explain/explain.ts'
 import { explain } from '../hyp/explain/explain.ts'
 import { type CostRow, type ExitStatistics, readCost } from '../hyp/host/cost.ts'
 import { postRequest } from '../hyp/host/kick.ts'
+import type { Hypervisor } from '../hyp/hypervisor.ts'
 import {
   REQ_SIGNAL,
   VCPU_LOADED,
@@ -20,9 +21,12 @@ import {
 } from '../hyp/records/vcpu.ts'
 import type { SavedVgic } from '../hyp/userspace/save-restore.ts'
 import { restoreVgic, saveVgic } from '../hyp/userspace/save-restore.ts'
-/** A machine in a few words: what {@link ScenarioMachine.toJSON} gives. */
-import { type Actor, type ActorState, Machine } from './machine.ts'
+import type { ImageBytes } from '../state/image.ts'
+import type { Difference } from '../state/machine-state.ts'
+import type { Actor, ActorState, Machine } from './machine.ts'
 import { type StepEvent, traceStep } from './trace.ts'
+
+/** A machine in a few words: what {@link ScenarioMachine.toJSON} gives. */
 export interface MachineSummary {
   /** Its design's name. */
   readonly design: string
@@ -58,15 +62,69 @@ export interface VcpuCounts {
 const STOP_STEPS = 10_000
 
 /** A machine that a scenario starts. One step of one actor at a time; its state can be saved and put back. */
-export class ScenarioMachine extends Machine {
-  /**
-   * A new machine of the same parts, as this one began.
-   *
-   * @internal
-   */
-  again(): ScenarioMachine {
-    const { config, setup, design } = this.hypervisor
-    return new ScenarioMachine(config, setup, design, this.devices)
+export class ScenarioMachine {
+  /** vCPUs first, then devices. */
+  readonly actors: readonly Actor[]
+  /** What happens to the vCPUs: timers, then preemptions, ticks and migrations of each. */
+  readonly environment: readonly Actor[]
+
+  /** @internal */
+  constructor(
+    /** @internal */
+    readonly internals: Machine,
+  ) {
+    this.actors = internals.actors
+    this.environment = internals.environment
+  }
+
+  /** @internal */
+  get hypervisor(): Hypervisor {
+    return this.internals.hypervisor
+  }
+
+  /** Virtual time: how many steps were taken, and what was let pass. */
+  get time(): number {
+    return this.internals.time
+  }
+
+  /** A copy of the whole state. */
+  snapshot(): ArrayBuffer {
+    return this.internals.snapshot()
+  }
+
+  /** Goes back to a snapshot of this scenario's machine. Throws a `VgicError` for any other image. */
+  restore(image: ImageBytes): void {
+    this.internals.restore(image)
+  }
+
+  /** A 53-bit hash of the state without counters and the clock: equal states have equal hashes. */
+  hash(): number {
+    return this.internals.hash()
+  }
+
+  /** What changed since a snapshot, a register field at a time; program counters as steps, handles by name. */
+  diff(image: ImageBytes): Difference[] {
+    return this.internals.diff(image)
+  }
+
+  /** What an actor can do. */
+  stateOf(actor: Actor): ActorState {
+    return this.internals.stateOf(actor)
+  }
+
+  /** When a device's next step, or a timer's expiry, is due in a plain run; undefined if it has no time. */
+  dueAt(actor: Actor): number | undefined {
+    return this.internals.dueAt(actor)
+  }
+
+  /** Takes one step of an actor; nothing if it is not ready. */
+  step(actor: Actor): void {
+    this.internals.step(actor)
+  }
+
+  /** Lets time pass until something is due; it does not go back. */
+  passTime(until: number): void {
+    this.internals.passTime(until)
   }
 
   /**
@@ -91,7 +149,7 @@ export class ScenarioMachine extends Machine {
           'A vCPU does not return to userspace: its design must put it on a signal.',
         )
       }
-      this.perform(next)
+      this.internals.perform(next)
     }
   }
 
@@ -116,13 +174,13 @@ export class ScenarioMachine extends Machine {
     if (this.stateOf(actor) !== 'ready') {
       throw new VgicError('argument', `${actor.name} cannot take a step now: ask stateOf() first.`)
     }
-    return traceStep(this, actor)
+    return traceStep(this.internals, actor)
   }
 
   /** What a vCPU has done so far. */
   counts(vcpu: number): VcpuCounts {
     const { words } = this.hypervisor
-    const v = this.hypervisor.vcpu(argumentInteger('vcpu', vcpu, 0, this.setup.vcpus - 1))
+    const v = this.hypervisor.vcpu(argumentInteger('vcpu', vcpu, 0, this.hypervisor.setup.vcpus - 1))
     return {
       sleeps: words[v + VCPU_SLEEPS],
       pollsAttempted: words[v + VCPU_POLLS_ATTEMPTED],
@@ -151,7 +209,7 @@ export class ScenarioMachine extends Machine {
     const byKind = Object.fromEntries(
       this.cost().flatMap(({ exit, exits }) => (exits > 0 ? [[exit, exits]] : [])),
     )
-    const vcpus = Array.from({ length: this.setup.vcpus }, (_, vcpu) => this.counts(vcpu))
+    const vcpus = Array.from({ length: this.hypervisor.setup.vcpus }, (_, vcpu) => this.counts(vcpu))
     return {
       wfi_exit_stat: byKind['wfi'] ?? 0,
       wfe_exit_stat: byKind['wfe'] ?? 0,
@@ -169,7 +227,7 @@ export class ScenarioMachine extends Machine {
   }
 
   /** `ScenarioMachine (design wfi-handler, time 120): vcpu0 asleep, nic done`. */
-  override toString(): string {
+  toString(): string {
     const { design, time, actors } = this.toJSON()
     const states = listed(actors, ({ name, state }) => `${name} ${state}`)
     return `ScenarioMachine (design ${design}, time ${time}): ${states}`

@@ -1,5 +1,5 @@
 /** A run as a person reads it: virtual time, actor, steps, the seam's crossings and the list registers in words. */
-import { describe } from '../arch/field.ts'
+import { describeRegister } from '../arch/field.ts'
 import { describeListRegister, registerByEncoding } from '../arch/register-value.ts'
 import type { Access, ListRegisterChange, StepEvent } from './trace.ts'
 
@@ -58,7 +58,7 @@ function accessLine({ direction, kind, register, name, low, high }: Access): str
 function valueText(kind: Access['kind'], register: number, name: string, low: number, high: number): string {
   if (kind === 'mmio') return `0x${(low >>> 0).toString(16)}`
   if (name.startsWith('ICH_LR')) return describeListRegister(low, high)
-  return describe(registerByEncoding(register).views[0], low, high)
+  return describeRegister(registerByEncoding(register).views[0], low, high)
 }
 
 /** `LR0  pending => active  (SPI 40 ...)`, or both contents in full if it is not the same interrupt any more. */

@@ -2,7 +2,7 @@
  * The state of a machine: its buffer, with snapshot, restore, hash and diff. Handles to parts of a machine
  * are word offsets into `words`.
  */
-import { extract } from '../arch/field.ts'
+import { extractField } from '../arch/field.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { hashWords } from './hash.ts'
 import { type ImageBytes, type ImageKind, openImage } from './image.ts'
@@ -106,7 +106,7 @@ export class MachineState {
     for (const f of (typeof view === 'function' ? view(upper) : view).fields) {
       if (f.hi < base || f.lo > base + 31) continue
       const part = { ...f, lo: Math.max(f.lo, base) - base, hi: Math.min(f.hi, base + 31) - base }
-      const [was, is] = [extract(part, whole.before, 0), extract(part, whole.after, 0)]
+      const [was, is] = [extractField(part, whole.before, 0), extractField(part, whole.after, 0)]
       if (was === is) continue
       const values = { before: f.values?.[was] ?? was, after: f.values?.[is] ?? is }
       if (location.word.packed && !f.reserved)

@@ -71,7 +71,7 @@ class Machine {
         },
       },
     )
-    this.levels = Array.from({ length: cpus }, () => ({ irq: 0, fiq: 0, virq: 0, vfiq: 0, wake: 0 }))
+    this.levels = Array.from({ length: cpus }, () => ({ irq: 0, fiq: 0, virq: 0, vfiq: 0, wakeRequest: 0 }))
     this.device = new Device(gic, config['level'] === 'EL2' ? EL2 : EL1)
     for (const op of opsBefore(config)) this.do(op)
   }
@@ -94,7 +94,7 @@ class Machine {
   lines(): number[][] {
     const { gic } = this.device
     return this.levels.map((levels, cpu) =>
-      this.columns.map((column) => (column === 'maint' ? Number(gic.maintenance(cpu)) : levels[column])),
+      this.columns.map((column) => (column === 'maint' ? gic.line(cpu, 'maintenance') : levels[column])),
     )
   }
 }

@@ -89,7 +89,7 @@ class Machine {
   private stateOf(name: string): number | bigint {
     const { gic } = this
     if (name === 'ISR') return gic.readSysreg(0, encodingOf('ISR'), EL1)
-    if (name === 'MI') return gic.maintenance(0) ? 1 : 0
+    if (name === 'MI') return gic.line(0, 'maintenance')
     if (name === 'PACT') {
       const [low, high] = ACTIVE.map(({ set }) => BigInt(gic.readMmio(set, 4)))
       return (high << 32n) | low

@@ -96,7 +96,7 @@ class Machine {
       case 'obs':
         return observed(
           Array.from({ length: this.cpus }, (_, cpu) =>
-            this.entry(cpu, () => REGISTERS.map((name) => hex(this.vm.readSysreg(cpu, encodingOf(name))))),
+            this.entry(cpu, () => REGISTERS.map((name) => hex(this.vm.readSysreg64(cpu, encodingOf(name))))),
           ),
         )
       case 'line':
@@ -123,7 +123,7 @@ class Machine {
   private search(op: Op, first: number): Answer {
     for (let i = 0; i < this.cpus; i++) {
       const c = (first + i) % this.cpus
-      const isr = this.entry(c, () => this.vm.readSysreg(c, encodingOf('ISR')))
+      const isr = this.entry(c, () => this.vm.readSysreg64(c, encodingOf('ISR')))
       if (isr & (ISR_I | ISR_F)) return this.answer({ ...op, c, reg: isr & ISR_I ? 'IAR1' : 'IAR0' })
     }
     return this.answer({ ...op, c: first, reg: 'IAR1' })
@@ -141,7 +141,7 @@ class Machine {
   private accessSysreg(c: number, { k, reg, v }: Op): Answer {
     const { vm } = this
     const encoding = encodingOf(reg ?? '')
-    const value = k === 'sr' ? vm.readSysreg(c, encoding) : undefined
+    const value = k === 'sr' ? vm.readSysreg64(c, encoding) : undefined
     if (value === undefined) vm.writeSysreg(c, encoding, BigInt(v ?? 0))
     if (vm.wasUndefined(c)) return { fault: UNDEFINED }
     return value === undefined ? {} : { v: hex(value) }

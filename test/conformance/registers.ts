@@ -1,5 +1,5 @@
 /** Registers by the names that the recordings use, and values for people. */
-import { describe as describeFields, describeListRegister, iccRegisters, ichRegisters } from 'vgic'
+import { describeRegister as describeFields, describeListRegister, iccRegisters, ichRegisters } from 'vgic'
 
 /** `ICC_x_EL1` is x, `ICH_x_EL2` is ICH_x. */
 export const registers = new Map([

@@ -37,7 +37,7 @@ import {
 /** What IAR and HPPIR read when they have nothing. */
 export const SPURIOUS = 1023
 
-/** A change of an output: `1 irq`, `0 wake low`. */
+/** A change of an output: `1 irq`, `0 wakeRequest low`. */
 export type Change = `${number} ${OutputLine}${'' | ' low'}`
 
 export class Board {

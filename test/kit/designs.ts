@@ -1,5 +1,5 @@
 /** The designs that tests go through. */
-import { type Design, designs, fixed, kvm61, type Scenario, scenario } from 'vgic/scenario'
+import { baselines, type Design, designs, kvm61, type Scenario, scenario } from 'vgic/scenario'
 
 interface Named {
   readonly name: string
@@ -11,10 +11,10 @@ export const allDesigns: readonly Named[] = Object.entries(designs).map(([name, 
   design,
 }))
 
-export const baselines: readonly Named[] = [
-  { name: 'fixed', design: fixed(designs.wfiHandler) },
+export const bothBaselines: readonly Named[] = [
+  { name: 'fixed', design: baselines.fixed(designs.wfiHandler) },
   { name: 'kvm61', design: kvm61(designs.wfiHandler) },
 ]
 
-export const onFixed = (name: string): Scenario => scenario(name).design(fixed(designs.wfiHandler))
+export const onFixed = (name: string): Scenario => scenario(name).design(baselines.fixed(designs.wfiHandler))
 export const onKvm61 = (name: string): Scenario => scenario(name).design(kvm61(designs.wfiHandler))

@@ -119,11 +119,11 @@ export class Machine {
 
   /** The virtual interrupt lines. */
   get lines(): { readonly virq: boolean; readonly vfiq: boolean } {
-    return { virq: this.gic.virq(this.cpu), vfiq: this.gic.vfiq(this.cpu) }
+    return { virq: this.gic.line(this.cpu, 'virq') === 1, vfiq: this.gic.line(this.cpu, 'vfiq') === 1 }
   }
 
   get maintenance(): boolean {
-    return this.gic.maintenance(this.cpu)
+    return this.gic.line(this.cpu, 'maintenance') === 1
   }
 }
 

@@ -1,10 +1,16 @@
 /** A VM that is driven access by access. */
 import { ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_IGRPEN0_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from 'vgic'
-import { designs, fixed, VirtualMachine, type VirtualMachineConfig } from 'vgic/scenario'
+import { baselines, designs, VirtualMachine, type VirtualMachineConfig } from 'vgic/scenario'
 import { bitOf, GICD, ICFGR, ISENABLER, wordOf } from './frames.ts'
 
 export const vmOf = (config: Partial<VirtualMachineConfig> = {}): VirtualMachine =>
-  new VirtualMachine({ vcpus: 2, spis: 64, timers: false, design: fixed(designs.wfiHandler), ...config })
+  new VirtualMachine({
+    vcpus: 2,
+    spis: 64,
+    timers: false,
+    design: baselines.fixed(designs.wfiHandler),
+    ...config,
+  })
 
 /** As a kernel does it: the distributor on, every vCPU's interface open. */
 export function boot(vm: VirtualMachine): VirtualMachine {
@@ -31,7 +37,6 @@ export function setTrigger(vm: VirtualMachine, intid: number, trigger: 'edge' | 
 export const isSet = (vm: VirtualMachine, offset: number, intid: number, by = 0): boolean =>
   (BigInt(vm.readMmio(by, wordOf(offset, intid), 4)) & BigInt(bitOf(intid))) !== 0n
 
-export const acknowledge = (vm: VirtualMachine, vcpu: number): number =>
-  Number(vm.readSysreg(vcpu, ICC_IAR1_EL1))
+export const acknowledge = (vm: VirtualMachine, vcpu: number): number => vm.readSysreg(vcpu, ICC_IAR1_EL1)
 export const end = (vm: VirtualMachine, vcpu: number, intid: number): void =>
   vm.writeSysreg(vcpu, ICC_EOIR1_EL1, intid)

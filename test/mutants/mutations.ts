@@ -2,7 +2,7 @@
  * Every small mutation of a design: each step left out, each two neighbours swapped, each step moved past the question
  * that it stands beside, and each question with a constant answer.
  */
-import { type Design, edit, type Node, ownStep, type Step } from 'vgic/scenario'
+import { type Design, type DesignNode, edit, ownStep, type Step } from 'vgic/scenario'
 
 /** A design with one thing wrong, perhaps. */
 export interface Mutation {
@@ -106,7 +106,12 @@ function sequencesOf({ thread, schedOut, schedIn, inject }: Design): Item[][] {
 }
 
 /** The items of a list; sequences inside of it are added to `more`. Addresses number the steps as `Edit` does. */
-function sequence(nodes: readonly Node[], path: string, more: Item[][], seen: Map<string, number>): Item[] {
+function sequence(
+  nodes: readonly DesignNode[],
+  path: string,
+  more: Item[][],
+  seen: Map<string, number>,
+): Item[] {
   const place = (step: Step, asks: boolean): Place => {
     const name = path + step.name
     const count = (seen.get(name) ?? 0) + 1
@@ -119,9 +124,9 @@ function sequence(nodes: readonly Node[], path: string, more: Item[][], seen: Ma
         return [place(node, false)]
       case 'part':
         return sequence(node.body, `${path}${node.name}/`, more, seen)
-      case 'choice': {
+      case 'branch': {
         const test = place(node.test, true)
-        for (const branch of node.branches) more.push(sequence(branch, path, more, seen))
+        for (const branch of node.cases) more.push(sequence(branch, path, more, seen))
         return [test]
       }
       case 'loop': {

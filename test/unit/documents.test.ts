@@ -59,7 +59,7 @@ describe('the programs of a document', () => {
   it('have the values that their lines say', () => {
     const { code } = exampleOf(
       `${FENCE}js`,
-      'gic.virq(0) // true',
+      "gic.line(0, 'virq') // 1",
       "run.reason // 'masked'",
       'vm.lr(1) // { lr: [0x50n, 0n] }',
       'vm.wfi(1) // false: it sleeps now',
@@ -68,7 +68,7 @@ describe('the programs of a document', () => {
       FENCE,
     )
     expect(code.split('; ')[1].trimEnd().split('\n')).toEqual([
-      'documented.deepEqual(gic.virq(0), true)',
+      "documented.deepEqual(gic.line(0, 'virq'), 1)",
       "documented.deepEqual(run.reason, 'masked')",
       'documented.deepEqual(vm.lr(1), { lr: [0x50n, 0n] })',
       'documented.deepEqual(vm.wfi(1), false)',

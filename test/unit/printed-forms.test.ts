@@ -103,14 +103,14 @@ describe('a CPU of a Gic', () => {
     gic.writeMmio(wordOf(IGROUPR, 32), 4, 1 << 8)
     gic.writeMmio(wordOf(ISENABLER, 32), 4, 1 << 8)
     gic.setSpi(40, 1)
-    expect(gic.inspectCpu(0)).toMatchObject({ outputs: ['wake'], asleep: true })
-    expect(String(gic)).toBe('Gic (version 3, 1 CPU, 32 SPIs): asleep: cpu0; wake: cpu0')
+    expect(gic.inspectCpu(0)).toMatchObject({ outputs: ['wakeRequest'], asleep: true })
+    expect(String(gic)).toBe('Gic (version 3, 1 CPU, 32 SPIs): asleep: cpu0; wakeRequest: cpu0')
   })
 
   it('tells its level, its masks and that it waits', () => {
     const gic = new Gic({ cpus: 1, choices: { waker: 'ignored' } })
     gic.setExceptionLevel(0, 1)
-    gic.setMasks(0, false, true)
+    gic.setMasks(0, { irq: false, fiq: true })
     gic.wfe(0)
     gic.wfi(0)
     expect(JSON.parse(JSON.stringify(gic.inspectCpu(0)))).toEqual({
@@ -126,7 +126,7 @@ describe('a CPU of a Gic', () => {
       'cpu0 at EL1, waiting, FIQ masked; no output is high; its redistributor is awake, GICR_WAKER is ignored',
     )
     gic.wake(0)
-    gic.setMasks(0, false, false)
+    gic.setMasks(0, { irq: false, fiq: false })
     expect(String(gic.inspectCpu(0))).toContain('nothing masked')
   })
 

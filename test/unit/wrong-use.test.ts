@@ -307,13 +307,13 @@ describe('whoever writes a design is told of', () => {
       'a step that the library does not have',
       () => defineDesign('d', { wfi: [halt(), as((steps as Record<string, unknown>)['clearUnhalted'])] }),
       'argument',
-      'wfi[1] must be a step, or what part(), when(), choose() and the like return, but is undefined.',
+      'wfi[1] must be a step, or what part(), when(), branch() and the like return, but is undefined.',
     ],
     [
       'a list in the place of its steps',
       () => part('entry', as([steps.flush])),
       'argument',
-      'entry[0] must be a step, or what part(), when(), choose() and the like return, but is an array: spread it.',
+      'entry[0] must be a step, or what part(), when(), branch() and the like return, but is an array: spread it.',
     ],
     [
       'a misspelt notifier',

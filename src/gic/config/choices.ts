@@ -6,7 +6,7 @@
 import { configOneOf, configOptions, type Fields } from '../../errors/arguments.ts'
 
 /** The choices of the silicon. */
-export interface Choices {
+export interface SiliconChoices {
   /**
    * What a list register with an LPI becomes when it is acknowledged. `invalid`: LPIs have no active state
    * (IHI 0069, "LPIs"). `active`: it stays until the EOI, as on QEMU 7.2, and a further MSI makes it
@@ -77,7 +77,7 @@ export interface Choices {
 }
 
 /** Every choice with its values; a value's index is how an image stores it. */
-export const choiceValues: { readonly [K in keyof Choices]: readonly Choices[K][] } = {
+export const choiceValues: { readonly [K in keyof SiliconChoices]: readonly SiliconChoices[K][] } = {
   lpiActive: ['invalid', 'active'],
   preemptMask: ['running', 'running-masked'],
   disabledGroup: ['not-forwarded', 'hides'],
@@ -91,13 +91,13 @@ export const choiceValues: { readonly [K in keyof Choices]: readonly Choices[K][
   queueRegisters: ['architected', 'as-written'],
 }
 /** The names of the choices, in the order in which an image stores them. */
-export const choiceNames = Object.keys(choiceValues) as readonly (keyof Choices)[]
+export const choiceNames = Object.keys(choiceValues) as readonly (keyof SiliconChoices)[]
 
 /** The name of a profile. */
 export type ProfileName = 'arch' | 'qemu-7.2'
 
 /** Named sets of choices. `arch` is the default. */
-export const profiles: Readonly<Record<ProfileName, Choices>> = {
+export const profiles: Readonly<Record<ProfileName, SiliconChoices>> = {
   /** The plain reading of the architecture. */
   arch: {
     lpiActive: 'invalid',
@@ -128,15 +128,15 @@ export const profiles: Readonly<Record<ProfileName, Choices>> = {
   },
 }
 
-const choiceFields = Object.fromEntries(choiceNames.map((name) => [name, true])) as Fields<Choices>
+const choiceFields = Object.fromEntries(choiceNames.map((name) => [name, true])) as Fields<SiliconChoices>
 
 /** A profile's choices with single ones replaced. Throws a `config` error for a name or value that does not exist. */
-export function chooseFrom(profile: ProfileName, replaced: Partial<Choices>): Choices {
+export function chooseFrom(profile: ProfileName, replaced: Partial<SiliconChoices>): SiliconChoices {
   configOneOf('profile', profile, Object.keys(profiles) as ProfileName[])
   configOptions('choices', replaced, choiceFields)
   const given = Object.entries(replaced).filter(([, value]) => value !== undefined)
   for (const [name, value] of given) {
-    configOneOf<string>(`choices.${name}`, value, choiceValues[name as keyof Choices])
+    configOneOf<string>(`choices.${name}`, value, choiceValues[name as keyof SiliconChoices])
   }
   return { ...profiles[profile], ...Object.fromEntries(given) }
 }

@@ -15,7 +15,7 @@ import {
 import { VgicError } from '../../errors/vgic-error.ts'
 import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
 import { defaultAffinity } from './affinities.ts'
-import { type Choices, choiceNames, choiceValues, chooseFrom, type ProfileName } from './choices.ts'
+import { choiceNames, choiceValues, chooseFrom, type ProfileName, type SiliconChoices } from './choices.ts'
 import { checkIts, ITS_CONFIG, ITS_FRAMES, type ItsConfig, loadIts, storeIts } from './its-config.ts'
 
 /** A contiguous region of redistributors, one for each of `count` CPUs in order. */
@@ -85,14 +85,14 @@ export interface GicConfig {
   /** Set of implementation choices; default `'arch'`. */
   readonly profile?: ProfileName
   /** Single choices in place of the profile's. */
-  readonly choices?: Partial<Choices>
+  readonly choices?: Partial<SiliconChoices>
 }
 
 /** A configuration that was checked and completed. */
 export interface CheckedGicConfig
   extends Required<Omit<GicConfig, 'profile' | 'choices' | 'securityStates' | 'its'>> {
   /** The profile's choices with the replaced ones in place. */
-  readonly choices: Choices
+  readonly choices: SiliconChoices
   /** The ITSs, completed. */
   readonly its: readonly Required<ItsConfig>[]
 }
@@ -470,7 +470,7 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
       its,
       memoryLines,
       writeEffects: effects[effect],
-      choices: choices as Partial<Choices>,
+      choices: choices as Partial<SiliconChoices>,
     })
   } catch {
     throw corrupt()

@@ -8,5 +8,5 @@ export const LINE_VFIQ = 0x2
 /** IRQ and FIQ are the same, {@link PHYSICAL_LINES_SHIFT} bits above. */
 export const LINE_IRQ = 0x4
 export const LINE_FIQ = 0x8
-export const LINE_WAKE = 0x10
+export const LINE_WAKE_REQUEST = 0x10
 export const PHYSICAL_LINES_SHIFT = 2

@@ -1,5 +1,5 @@
 /**
- * What the GIC drives: IRQ, FIQ, VIRQ and VFIQ of every PE, and its wake request (IHI 0069, "Interrupt signals",
+ * What the GIC drives: IRQ, FIQ, VIRQ and VFIQ of every PE, and its WakeRequest (IHI 0069, "Interrupt signals",
  * "Power management"). A PE's word has the levels as the host knows them. They are looked at again when an access or an
  * input is complete and only for PEs for which something has changed, and the host is told of each change then: it may
  * call back into the GIC.
@@ -16,12 +16,12 @@ import type { HighestPending } from '../distributor/highest-pending.ts'
 import { HIGHEST_PENDING, PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import type { PhysicalInterface } from './icc.ts'
-import { LINE_FIQ, LINE_IRQ, LINE_WAKE, PE_LINES } from './lines.ts'
+import { LINE_FIQ, LINE_IRQ, LINE_WAKE_REQUEST, PE_LINES } from './lines.ts'
 import type { Pcpu } from './pcpu.ts'
 import type { VirtualInterface } from './virtual-interface.ts'
 
-/** An output of a PE. `wake` asks the power controller to wake a PE whose redistributor sleeps. */
-export type OutputLine = 'irq' | 'fiq' | 'virq' | 'vfiq' | 'wake'
+/** An output of a PE. `wakeRequest` asks the power controller to wake a PE whose redistributor sleeps. */
+export type OutputLine = 'irq' | 'fiq' | 'virq' | 'vfiq' | 'wakeRequest'
 
 /** What the GIC is connected to: where its outputs go, the memory that it accesses, who hears of errors. */
 export interface GicHost extends ErrorListener {
@@ -66,7 +66,7 @@ function checkListener(host: GicHost): GicHost {
 export const outputLineWords: readonly WordDeclaration[] = [{ name: 'lines', at: PE_LINES, class: 'derived' }]
 
 /** By bit, as the LINE_ bits are. */
-export const outputLines: readonly OutputLine[] = ['virq', 'vfiq', 'irq', 'fiq', 'wake']
+export const outputLines: readonly OutputLine[] = ['virq', 'vfiq', 'irq', 'fiq', 'wakeRequest']
 
 /** The maintenance interrupt's PPI, by convention (BSA). */
 export const MAINTENANCE_PPI = 25
@@ -147,7 +147,7 @@ export class OutputLines {
     const at = pe + PHYSICAL_INTERFACE
     const hppi = this.physicalInterface.signalled(at)
     const physical = hppi === 0 ? 0 : hppi & LR_Group ? LINE_IRQ : LINE_FIQ
-    const wake = this.words[at + HIGHEST_PENDING] < 0 ? LINE_WAKE : 0
-    return physical | wake | (this.drivesVirtual ? this.pcpu.virtualPending(pe) : 0)
+    const wakeRequest = this.words[at + HIGHEST_PENDING] < 0 ? LINE_WAKE_REQUEST : 0
+    return physical | wakeRequest | (this.drivesVirtual ? this.pcpu.virtualPending(pe) : 0)
   }
 }

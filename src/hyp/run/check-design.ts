@@ -4,7 +4,7 @@
  * when it is made. What takes a state to tell is the invariants' to find.
  */
 import { VgicError } from '../../errors/vgic-error.ts'
-import { checkShape, type Design, type Node } from './design.ts'
+import { checkShape, type Design, type DesignNode } from './design.ts'
 import { compile, ENDED, TABLE_SHIFT } from './program.ts'
 import * as steps from './public-steps.ts'
 import { isOwnStep, type Step } from './step.ts'
@@ -71,7 +71,7 @@ const misplaced = (design: string, { name }: Step, where: string): VgicError =>
   new VgicError('argument', `${design} has ${name} in the wrong list: it belongs into ${where}.`)
 
 /** Of an injection the machine knows where it is, and nothing that a question could be asked of. */
-function checkInjection(design: string, inject: readonly Node[]): void {
+function checkInjection(design: string, inject: readonly DesignNode[]): void {
   const list = inject.flatMap(flattened)
   const other = list.find((node) => node.kind !== 'step' || !ofInjection.has(node.op))
   if (other) {
@@ -105,10 +105,10 @@ function checkEnd(design: Design): void {
 }
 
 /** A part's nodes in its place. */
-const flattened = (node: Node): readonly Node[] =>
+const flattened = (node: DesignNode): readonly DesignNode[] =>
   node.kind === 'part' ? node.body.flatMap(flattened) : [node]
 
-function* stepsOf(nodes: readonly Node[]): Generator<Step> {
+function* stepsOf(nodes: readonly DesignNode[]): Generator<Step> {
   for (const node of nodes) {
     switch (node.kind) {
       case 'step':
@@ -117,9 +117,9 @@ function* stepsOf(nodes: readonly Node[]): Generator<Step> {
       case 'part':
         yield* stepsOf(node.body)
         break
-      case 'choice':
+      case 'branch':
         yield node.test
-        for (const branch of node.branches) yield* stepsOf(branch)
+        for (const branch of node.cases) yield* stepsOf(branch)
         break
       case 'loop':
         if (node.test) yield node.test

@@ -36,17 +36,17 @@ export interface Part {
   /** Its name. */
   readonly name: string
   /** What it is made of. */
-  readonly body: readonly Node[]
+  readonly body: readonly DesignNode[]
 }
 
 /** A step with several results, and what follows each of them before the list goes on. */
-export interface Choice {
+export interface Branch {
   /** What kind of node it is. */
-  readonly kind: 'choice'
+  readonly kind: 'branch'
   /** Decides. */
   readonly test: Step
   /** What follows each result, by result. */
-  readonly branches: readonly (readonly Node[])[]
+  readonly cases: readonly (readonly DesignNode[])[]
 }
 
 /** Repeats its body: while a test has a result, or for ever. */
@@ -58,7 +58,7 @@ export interface Loop {
   /** The result of the test that leaves the loop. */
   readonly leaveOn: number
   /** What is repeated. */
-  readonly body: readonly Node[]
+  readonly body: readonly DesignNode[]
 }
 
 /** Goes back to the beginning of the innermost endless loop, or out of it. */
@@ -68,10 +68,10 @@ export interface Jump {
 }
 
 /** What a design is made of. */
-export type Node = Step | Part | Choice | Loop | Jump
+export type DesignNode = Step | Part | Branch | Loop | Jump
 
 /** Names a list of steps. */
-export const part = (name: string, ...body: Node[]): Part => ({
+export const part = (name: string, ...body: DesignNode[]): Part => ({
   kind: 'part',
   name: argumentString('name', name),
   body: checkNodes(name, body),
@@ -79,25 +79,25 @@ export const part = (name: string, ...body: Node[]): Part => ({
 
 function yesOrNo(test: Step): Step {
   if (checkStep('test', test).outcomes.length === 2) return test
-  throw new VgicError('argument', `${test.name} is no test with two outcomes: use choose.`)
+  throw new VgicError('argument', `${test.name} is no test with two outcomes: use branch.`)
 }
 
 /** Does the steps if the test says yes. */
-export const when = (test: Step, ...body: Node[]): Choice => ({
-  kind: 'choice',
+export const when = (test: Step, ...body: DesignNode[]): Branch => ({
+  kind: 'branch',
   test: yesOrNo(test),
-  branches: [[], checkNodes('when', body)],
+  cases: [[], checkNodes('when', body)],
 })
 
 /** Does the steps if the test says no. */
-export const unless = (test: Step, ...body: Node[]): Choice => ({
-  kind: 'choice',
+export const unless = (test: Step, ...body: DesignNode[]): Branch => ({
+  kind: 'branch',
   test: yesOrNo(test),
-  branches: [checkNodes('unless', body), []],
+  cases: [checkNodes('unless', body), []],
 })
 
 /** Does the steps of the outcome that the test has; outcomes that are left out go on at once. */
-export function choose(test: Step, cases: Readonly<Record<string, readonly Node[]>>): Choice {
+export function branch(test: Step, cases: Readonly<Record<string, readonly DesignNode[]>>): Branch {
   checkStep('test', test)
   argumentRecord('cases', cases, 'a plain object with the steps of each outcome')
   const unknown = Object.keys(cases).find((outcome) => !test.outcomes.includes(outcome))
@@ -107,13 +107,13 @@ export function choose(test: Step, cases: Readonly<Record<string, readonly Node[
       `${test.name} has no outcome ${unknown}; it has ${test.outcomes.join(', ')}.`,
     )
   }
-  const stepsOf = (outcome: string): readonly Node[] =>
+  const stepsOf = (outcome: string): readonly DesignNode[] =>
     cases[outcome] === undefined ? [] : checkNodes(outcome, cases[outcome])
-  return { kind: 'choice', test, branches: test.outcomes.map(stepsOf) }
+  return { kind: 'branch', test, cases: test.outcomes.map(stepsOf) }
 }
 
 /** Tests, and does the steps, until the test says yes. */
-export const until = (test: Step, ...body: Node[]): Loop => ({
+export const until = (test: Step, ...body: DesignNode[]): Loop => ({
   kind: 'loop',
   test: yesOrNo(test),
   leaveOn: 1,
@@ -121,7 +121,7 @@ export const until = (test: Step, ...body: Node[]): Loop => ({
 })
 
 /** Does the steps again and again. */
-export const forever = (...body: Node[]): Loop => ({
+export const forever = (...body: DesignNode[]): Loop => ({
   kind: 'loop',
   test: undefined,
   leaveOn: 0,
@@ -129,23 +129,23 @@ export const forever = (...body: Node[]): Loop => ({
 })
 
 /** Goes back to the beginning of the innermost `forever`. */
-export const restart: Jump = { kind: 'restart' }
+export const restartLoop: Jump = { kind: 'restart' }
 
 /** Goes on after the innermost `forever`. */
-export const leave: Jump = { kind: 'leave' }
+export const leaveLoop: Jump = { kind: 'leave' }
 
 /** A design under its name. */
 export interface Design {
   /** Its name, as docs and tables print it. */
   readonly name: string
   /** What a vCPU's thread does, from its first load to its last put. */
-  readonly thread: readonly Node[]
+  readonly thread: readonly DesignNode[]
   /** What the scheduler makes the thread do when it takes the PE away. */
-  readonly schedOut: readonly Node[]
+  readonly schedOut: readonly DesignNode[]
   /** What the scheduler makes the thread do when it gives it a PE. */
-  readonly schedIn: readonly Node[]
+  readonly schedIn: readonly DesignNode[]
   /** What a device's injection does: the order in which it stores, posts and kicks. */
-  readonly inject: readonly Node[]
+  readonly inject: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }
@@ -160,7 +160,7 @@ const stepFields: Fields<OwnStep> = {
   perform: true,
 }
 const partFields: Fields<Part> = { kind: true, name: true, body: true }
-const choiceFields: Fields<Choice> = { kind: true, test: true, branches: true }
+const branchFields: Fields<Branch> = { kind: true, test: true, cases: true }
 const loopFields: Fields<Loop> = { kind: true, test: true, leaveOn: true, body: true }
 const designFields: Fields<Design> = {
   name: true,
@@ -196,13 +196,13 @@ export function checkStep<T extends Step>(name: string, step: T): T {
 const MAX_NESTING = 100
 
 /** Throws an `argument` error for a list that has something else in it than nodes of a design. */
-export function checkNodes(name: string, nodes: readonly Node[], depth = 0): readonly Node[] {
+export function checkNodes(name: string, nodes: readonly DesignNode[], depth = 0): readonly DesignNode[] {
   const list = argumentList(name, nodes, 'steps')
   for (const [i, node] of list.entries()) checkNode(`${name}[${i}]`, node, depth + 1)
   return list
 }
 
-function checkNode(name: string, node: Node, depth: number): void {
+function checkNode(name: string, node: DesignNode, depth: number): void {
   if (depth > MAX_NESTING)
     throw new VgicError('argument', `${name} is nested too deep: a list must not have itself in it.`)
   refuseOther(name, node)
@@ -214,12 +214,12 @@ function checkNode(name: string, node: Node, depth: number): void {
       argumentOptions(name, node, partFields)
       checkNodes(argumentString(`${name}.name`, node.name), node.body, depth)
       return
-    case 'choice': {
-      argumentOptions(name, node, choiceFields)
+    case 'branch': {
+      argumentOptions(name, node, branchFields)
       const { outcomes } = checkStep(`${name}.test`, node.test)
-      const branches = argumentList(`${name}.branches`, node.branches, 'lists of steps')
-      argumentInteger(`${name}.branches.length`, branches.length, outcomes.length, outcomes.length)
-      for (const [i, branch] of branches.entries()) checkNodes(`${name}.branches[${i}]`, branch, depth)
+      const cases = argumentList(`${name}.cases`, node.cases, 'lists of steps')
+      argumentInteger(`${name}.cases.length`, cases.length, outcomes.length, outcomes.length)
+      for (const [i, body] of cases.entries()) checkNodes(`${name}.cases[${i}]`, body, depth)
       return
     }
     case 'loop':
@@ -239,7 +239,7 @@ function refuseOther(name: string, node: unknown): void {
   const hint = Array.isArray(node) ? ': spread it' : ''
   throw new VgicError(
     'argument',
-    `${name} must be a step, or what part(), when(), choose() and the like return, but is ${shown(node)}${hint}.`,
+    `${name} must be a step, or what part(), when(), branch() and the like return, but is ${shown(node)}${hint}.`,
   )
 }
 

@@ -6,17 +6,17 @@
 import { argumentOptions, argumentString, type Fields } from '../../errors/arguments.ts'
 import { checkDesign } from './check-design.ts'
 import {
+  branch,
   checkNodes,
   checkStep,
   checkWords,
-  choose,
   type Design,
+  type DesignNode,
   forever,
-  leave,
-  type Node,
+  leaveLoop,
   ownStep,
   part,
-  restart,
+  restartLoop,
   unless,
   until,
   when,
@@ -77,9 +77,9 @@ import {
 /** Steps around something. */
 export interface Around {
   /** What comes before it. */
-  readonly before: readonly Node[]
+  readonly before: readonly DesignNode[]
   /** What comes after it. */
-  readonly after: readonly Node[]
+  readonly after: readonly DesignNode[]
 }
 
 /** What a halt can be given: steps around all of it, steps around the sleep only, and its test. */
@@ -95,7 +95,7 @@ export interface HaltOptions {
 const nothing: Around = { before: [], after: [] }
 
 /** kvm_vcpu_halt: polls for a while, then sleeps unless, and until, the vCPU can run. */
-export const halt = (options: HaltOptions = {}): Node => {
+export const halt = (options: HaltOptions = {}): DesignNode => {
   argumentOptions('halt', options, { around: true, aroundSleep: true, canRun: true })
   const { canRun = runnable } = options
   const around = checkAround('around', options.around)
@@ -105,8 +105,8 @@ export const halt = (options: HaltOptions = {}): Node => {
     ...around.before,
     pollBegin,
     forever(
-      choose(pollAgain, {
-        yes: [when(canRun, leave)],
+      branch(pollAgain, {
+        yes: [when(canRun, leaveLoop)],
         no: [
           part(
             'sleep',
@@ -116,7 +116,7 @@ export const halt = (options: HaltOptions = {}): Node => {
             setRunning,
             ...aroundSleep.after,
           ),
-          leave,
+          leaveLoop,
         ],
       }),
     ),
@@ -131,37 +131,37 @@ function checkAround(name: string, around: Around = nothing): Around {
 }
 
 /** kvm_vcpu_on_spin: finds a vCPU that could use the PE and yields to it. */
-const onSpin = (candidateCanRun: Step): Node =>
+const onSpin = (candidateCanRun: Step): DesignNode =>
   forever(
-    when(noCandidate, leave),
-    choose(candidateBlocked, { no: [yieldTo, leave], yes: [when(candidateCanRun, yieldTo, leave)] }),
+    when(noCandidate, leaveLoop),
+    branch(candidateBlocked, { no: [yieldTo, leaveLoop], yes: [when(candidateCanRun, yieldTo, leaveLoop)] }),
   )
 
 /** An MMIO access: the emulated GIC's registers, or userspace's. */
-const mmio = (toUserspace: readonly Node[]): Node =>
-  choose(emulateMmio, {
+const mmio = (toUserspace: readonly DesignNode[]): DesignNode =>
+  branch(emulateMmio, {
     done: [skipInstruction],
     reevaluate: [reevaluate, skipInstruction],
-    stop: [stopVcpus, choose(accessStopped, { reevaluate: [reevaluate] }), resumeVcpus, skipInstruction],
+    stop: [stopVcpus, branch(accessStopped, { reevaluate: [reevaluate] }), resumeVcpus, skipInstruction],
     userspace: toUserspace,
   })
 
 /** What a design is made from; what is left out is as KVM has it. */
 export interface DesignParts {
   /** What a WFI does, and PSCI CPU_SUSPEND, before the guest goes on. */
-  readonly wfi: readonly Node[]
+  readonly wfi: readonly DesignNode[]
   /** Before the list registers are filled, with preemption off. */
-  readonly beforeEntry?: readonly Node[]
+  readonly beforeEntry?: readonly DesignNode[]
   /** After the guest was left, before the list registers are folded back. */
-  readonly afterExit?: readonly Node[]
+  readonly afterExit?: readonly DesignNode[]
   /** The test by which a directed yield asks whether a blocked vCPU would run; `dyRunnable` if left out. */
   readonly candidateCanRun?: Step
   /** The notifier that runs when the thread loses its PE; `[put]` if left out. */
-  readonly schedOut?: readonly Node[]
+  readonly schedOut?: readonly DesignNode[]
   /** The notifier that runs when the thread gets a PE; `[load, trapDir, timerLoad]` if left out. */
-  readonly schedIn?: readonly Node[]
+  readonly schedIn?: readonly DesignNode[]
   /** The steps of a device's injection; `[queueInterrupt, postRequest, kickVcpu]` if left out. */
-  readonly inject?: readonly Node[]
+  readonly inject?: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }
@@ -201,11 +201,11 @@ export function defineDesign(name: string, parts: DesignParts): Design {
         irqOff,
         flush,
         publishInGuest,
-        when(requestPending, part('abort', publishOutside, fold, irqOn, preemptOn, restart)),
+        when(requestPending, part('abort', publishOutside, fold, irqOn, preemptOn, restartLoop)),
       ),
       guest,
       part('exit', ...afterExit, publishOutside, fold, timerSync, irqOn, preemptOn),
-      choose(exitReason, {
+      branch(exitReason, {
         wfi: [part('wfi', ...wfi, skipInstruction)],
         wfe: [part('wfe', onSpin(candidateCanRun), skipInstruction)],
         sysreg: [part('sysreg', emulateSysreg, skipInstruction)],

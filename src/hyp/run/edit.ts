@@ -7,12 +7,12 @@
 import { argumentString } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { checkDesign } from './check-design.ts'
-import { checkNodes, checkStep, type Design, type Node } from './design.ts'
+import { checkNodes, checkStep, type Design, type DesignNode } from './design.ts'
 import { compile } from './program.ts'
 import type { Step } from './step.ts'
 
 /** Finds the steps of a list, by path; the visitor may replace each by a list. */
-type Visitor = (step: Step, path: string) => readonly Node[]
+type Visitor = (step: Step, path: string) => readonly DesignNode[]
 
 /** An edited design; each call edits further. */
 export class Edit {
@@ -39,13 +39,13 @@ export class Edit {
   }
 
   /** Puts steps before a step. */
-  insertBefore(address: string, ...nodes: Node[]): Edit {
+  insertBefore(address: string, ...nodes: DesignNode[]): Edit {
     const before = checkNodes('nodes', nodes)
     return this.at(address, (step) => [...before, step])
   }
 
   /** Puts steps after a step. */
-  insertAfter(address: string, ...nodes: Node[]): Edit {
+  insertAfter(address: string, ...nodes: DesignNode[]): Edit {
     const after = checkNodes('nodes', nodes)
     return this.at(address, (step) => [step, ...after])
   }
@@ -75,7 +75,7 @@ export class Edit {
     throw new VgicError('argument', `${step.name} is a test: replace it by one with the same outcomes.`)
   }
 
-  private at(address: string, replaceBy: (step: Step) => readonly Node[]): Edit {
+  private at(address: string, replaceBy: (step: Step) => readonly DesignNode[]): Edit {
     const { path } = this.find(address)
     return this.apply((step, at) => (at === path ? replaceBy(step) : [step]))
   }
@@ -145,28 +145,26 @@ const numbered = (path: string): string => (/#\d+$/.test(path) ? path : `${path}
 
 /** Steps of one name in one list are told apart by `#n` in their paths, from the second on. */
 function visitList(
-  nodes: readonly Node[],
+  nodes: readonly DesignNode[],
   path: string,
   visit: Visitor,
   seen = new Map<string, number>(),
-): Node[] {
+): DesignNode[] {
   const pathOf = (step: Step): string => {
     const plain = path + step.name
     const count = (seen.get(plain) ?? 0) + 1
     seen.set(plain, count)
     return count === 1 ? plain : `${plain}#${count}`
   }
-  return nodes.flatMap((node): readonly Node[] => {
+  return nodes.flatMap((node): readonly DesignNode[] => {
     switch (node.kind) {
       case 'step':
         return visit(node, pathOf(node))
       case 'part':
         return [{ ...node, body: visitList(node.body, `${path}${node.name}/`, visit, seen) }]
-      case 'choice': {
+      case 'branch': {
         const test = visitTest(node.test, pathOf(node.test), visit)
-        return [
-          { ...node, test, branches: node.branches.map((branch) => visitList(branch, path, visit, seen)) },
-        ]
+        return [{ ...node, test, cases: node.cases.map((branch) => visitList(branch, path, visit, seen)) }]
       }
       case 'loop': {
         const test = node.test && visitTest(node.test, pathOf(node.test), visit)

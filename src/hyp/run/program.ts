@@ -6,7 +6,7 @@
 
 import { VgicError } from '../../errors/vgic-error.ts'
 /** Words of the table for each program counter: the step, the next program counter for each result, and a superinstruction. */
-import type { Design, Jump, Node } from './design.ts'
+import type { Design, DesignNode, Jump } from './design.ts'
 import { isOwnStep, MAX_OUTCOMES, type OwnStep, STEP_OWN, type Step } from './step.ts'
 import { giveUpCpu, resume } from './steps.ts'
 export const TABLE_SHIFT = 4
@@ -61,7 +61,7 @@ interface Placed {
 type PlacedNode =
   | { readonly kind: 'step'; readonly at: Placed }
   | { readonly kind: 'list'; readonly body: readonly PlacedNode[] }
-  | { readonly kind: 'choice'; readonly at: Placed; readonly branches: readonly (readonly PlacedNode[])[] }
+  | { readonly kind: 'branch'; readonly at: Placed; readonly branches: readonly (readonly PlacedNode[])[] }
   | {
       readonly kind: 'loop'
       readonly at: Placed | undefined
@@ -110,19 +110,19 @@ class Compiler {
     return STEP_OWN + this.own.indexOf(step)
   }
 
-  private placeAll(nodes: readonly Node[], path: string): PlacedNode[] {
+  private placeAll(nodes: readonly DesignNode[], path: string): PlacedNode[] {
     return nodes.map((node) => this.placeNode(node, path))
   }
 
-  private placeNode(node: Node, path: string): PlacedNode {
+  private placeNode(node: DesignNode, path: string): PlacedNode {
     switch (node.kind) {
       case 'step':
         return { kind: 'step', at: this.placeStep(node, path) }
       case 'part':
         return { kind: 'list', body: this.placeAll(node.body, `${path}${node.name}/`) }
-      case 'choice': {
+      case 'branch': {
         const at = this.placeStep(node.test, path)
-        return { kind: 'choice', at, branches: node.branches.map((branch) => this.placeAll(branch, path)) }
+        return { kind: 'branch', at, branches: node.cases.map((branch) => this.placeAll(branch, path)) }
       }
       case 'loop': {
         const at = node.test && this.placeStep(node.test, path)
@@ -161,7 +161,7 @@ class Compiler {
         return node.at.pc
       case 'list':
         return this.link(node.body, next, loop)
-      case 'choice':
+      case 'branch':
         this.successors[node.at.pc] = node.branches.map((branch) => this.link(branch, next, loop))
         return node.at.pc
       case 'loop': {

@@ -15,7 +15,6 @@ import {
   argumentLevel,
   argumentNumber,
   argumentOneOf,
-  argumentOptions,
   argumentSize,
   configBoolean,
   configInteger,
@@ -25,8 +24,9 @@ import {
 import { counted, listed } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { checkGicConfig, type GicConfig, gicFields } from '../../gic/config/config.ts'
+import { argumentMasks, daifOf, type InterruptMasks } from '../../gic/cpu-interface/interrupt-masks.ts'
 import { LINE_VFIQ, LINE_VIRQ } from '../../gic/cpu-interface/lines.ts'
-import { DAIF_F, DAIF_I, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../../gic/cpu-interface/pcpu.ts'
+import { PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../../gic/cpu-interface/pcpu.ts'
 import type { ImageBytes } from '../../state/image.ts'
 import type { Difference } from '../../state/machine-state.ts'
 import { type Explanation, explain } from '../explain/explain.ts'
@@ -91,14 +91,6 @@ export interface ListRegisters {
   readonly hcr: number
   /** `ICH_LR<n>_EL2`, all of them; 0 for one that ICH_ELRSR_EL2 reports as empty, which a hypervisor does not read. */
   readonly lr: readonly bigint[]
-}
-
-/** PSTATE masks of a guest: true masks. What is left out stays as it is. */
-export interface InterruptMasks {
-  /** PSTATE.I. */
-  readonly irq?: boolean
-  /** PSTATE.F. */
-  readonly fiq?: boolean
 }
 
 /** Where a vCPU is: in its guest, outside of it, asleep in a WFI, or off. */
@@ -227,8 +219,18 @@ export class VirtualMachine {
     this.accessMemory(vcpu, address, size, true, argumentBits('value', value))
   }
 
-  /** What the guest of a vCPU reads from a system register at EL1. */
-  readSysreg(vcpu: number, encoding: number): bigint {
+  /** What the guest of a vCPU reads from a system register at EL1: bits 31:0. */
+  readSysreg(vcpu: number, encoding: number): number {
+    argumentEncoding(encoding)
+    const v = this.inGuest(vcpu)
+    const { words, guest } = this.hypervisor
+    const value = guest.read(words[v + VCPU_PE], encoding) >>> 0
+    this.leaveIfTrapped(v, 0, 0)
+    return value
+  }
+
+  /** All 64 bits of it. */
+  readSysreg64(vcpu: number, encoding: number): bigint {
     argumentEncoding(encoding)
     const v = this.inGuest(vcpu)
     const { words, guest, silicon } = this.hypervisor
@@ -296,15 +298,10 @@ export class VirtualMachine {
 
   /** The guest of a vCPU sets or clears PSTATE.I and F, which are both set after reset: `setMasks(0, { irq: false })`. */
   setMasks(vcpu: number, masks: InterruptMasks): void {
-    const { irq, fiq } = argumentOptions('masks', masks, { irq: true, fiq: true })
+    const checked = argumentMasks(masks)
     const { words, silicon } = this.hypervisor
     const pe = words[this.inGuest(vcpu) + VCPU_PE]
-    const before = silicon.pcpu.masks(pe)
-    const mask = (name: string, bit: number, isMasked: boolean | undefined): number => {
-      if (isMasked === undefined) return before & bit
-      return argumentBoolean(name, isMasked) ? bit : 0
-    }
-    silicon.pcpu.setMasks(pe, mask('irq', DAIF_I, irq) | mask('fiq', DAIF_F, fiq))
+    silicon.pcpu.setMasks(pe, daifOf(checked, silicon.pcpu.masks(pe)))
   }
 
   /**

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { extract, type Field, type RegisterView } from '../../../src/arch/field.ts'
+import { extractField, type Field, type RegisterView } from '../../../src/arch/field.ts'
 import * as gicd from '../../../src/arch/gicd-registers.ts'
 import * as gicr from '../../../src/arch/gicr-registers.ts'
 import * as gits from '../../../src/arch/gits-registers.ts'
@@ -140,8 +140,8 @@ describe.each([
       typeof accessor === 'number' ? (word & accessor) >>> field.lo : accessor(word)
     fc.assert(
       fc.property(fc.integer(), (word) => {
-        expect(read(word)).toBe(extract(field, word, 0))
-        expect(read(word >>> 0)).toBe(extract(field, word, 0))
+        expect(read(word)).toBe(extractField(field, word, 0))
+        expect(read(word >>> 0)).toBe(extractField(field, word, 0))
       }),
       { examples: [[0], [-1], [-0x80000000], [0x7fffffff]] },
     )
@@ -169,7 +169,7 @@ describe('an export that this test cannot place', () => {
 
 describe('values that are named like accessors', () => {
   const { hi, lo } = fieldOf(ichOwners, 'LR_State')
-  const upper = (word: number) => extract({ name: 'State', hi: hi + 32, lo: lo + 32 }, 0, word)
+  const upper = (word: number) => extractField({ name: 'State', hi: hi + 32, lo: lo + 32 }, 0, word)
 
   it('all exist', () => {
     expect(Object.keys(ich)).toEqual(expect.arrayContaining([...values]))

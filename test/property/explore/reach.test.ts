@@ -18,8 +18,8 @@ describe('a step', () => {
         const machine = recipe.machine()
         const { words, state } = machine.hypervisor
         const before = words.slice()
-        const changes = new Changes(machine, before)
-        const kinds = new StepKinds(machine)
+        const changes = new Changes(machine.internals, before)
+        const kinds = new StepKinds(machine.internals)
         const all = [...machine.actors, ...machine.environment]
         for (const choice of schedule) {
           const ready = all.filter((actor) => machine.stateOf(actor) === 'ready')

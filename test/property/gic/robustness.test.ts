@@ -92,7 +92,7 @@ function make(gic: Gic, c: Call): void {
     if (!gic.claims(c.address)) expect(gic.hash()).toBe(before)
   } else if (c.k === 'pe') {
     gic.setExceptionLevel(on, c.el)
-    gic.setMasks(on, c.irq, c.fiq)
+    gic.setMasks(on, { irq: c.irq, fiq: c.fiq })
   } else if (c.k === 'sev') gic.sev()
   else expect(gic[c.k](on)).toMatch(/^(completes|waits|traps)$/)
 }

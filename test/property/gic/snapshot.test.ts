@@ -14,7 +14,12 @@ import {
 /** Everything that a guest and the lines say while a program runs, and the state at its end. */
 function history(gic: Gic, steps: readonly Step[]): unknown[] {
   const guest = new Guest()
-  const answers = steps.map((step) => [run(gic, guest, step), gic.virq(0), gic.vfiq(0), gic.maintenance(0)])
+  const answers = steps.map((step) => [
+    run(gic, guest, step),
+    gic.line(0, 'virq'),
+    gic.line(0, 'vfiq'),
+    gic.line(0, 'maintenance'),
+  ])
   return [...answers, gic.wfi(0), gic.lastTrap, gic.hash()]
 }
 

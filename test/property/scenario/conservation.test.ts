@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { ICH_LR0_EL2 } from 'vgic'
-import { designs, fixed, type StepEvent } from 'vgic/scenario'
+import { baselines, designs, type StepEvent } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { LR_ACTIVE, LR_PENDING } from '../../../src/arch/ich-registers.ts'
 import { InvariantChecker } from '../../../src/explore/invariants.ts'
@@ -183,9 +183,9 @@ describe('whatever guests and devices do', () => {
     const seen = { checked: 0, overflowed: 0 }
     fc.assert(
       fc.property(recipes, good, schedules, (recipe, design, schedule) => {
-        const machine = cook({ ...recipe, design: fixed(design) }).machine()
+        const machine = cook({ ...recipe, design: baselines.fixed(design) }).machine()
         const { words } = machine.hypervisor
-        const checker = new InvariantChecker(machine)
+        const checker = new InvariantChecker(machine.internals)
         for (let step = 0; step < 2000; step++) {
           const actor = scheduled(machine, schedule, step)
           if (!actor) break

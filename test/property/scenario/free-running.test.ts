@@ -4,7 +4,7 @@
  * loop, without a PE, ended.
  */
 import fc from 'fast-check'
-import { type Actor, designs, fixed, kvm61, type ScenarioMachine } from 'vgic/scenario'
+import { type Actor, baselines, designs, kvm61, type ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../../../src/hyp/records/vcpu.ts'
 import { TABLE_SHIFT } from '../../../src/hyp/run/program.ts'
@@ -110,7 +110,7 @@ const none = (): Count => ({ inGuest: 0, asleep: 0, polling: 0, atHead: 0, ended
 describe('free-running and stepped machines are equal at every park', () => {
   it.each(
     Object.entries(designs).flatMap(([name, design]) => [
-      { name, design: fixed(design) },
+      { name, design: baselines.fixed(design) },
       { name: `${name} (kvm61)`, design: kvm61(design) },
     ]),
   )('$name', ({ design }) => {

@@ -21,9 +21,10 @@ function perform(gic: Gic, { cpu, op, encoding, el, value }: Step): unknown {
   if (op === 'read') return [gic.readSysreg64(cpu, encoding, el), gic.lastTrap]
   if (op === 'wfi') return gic.wfi(cpu)
   if (op === 'wfe') return gic.wfe(cpu)
-  if (op === 'look at lines') return [gic.virq(cpu), gic.vfiq(cpu), gic.maintenance(cpu)]
+  if (op === 'look at lines')
+    return [gic.line(cpu, 'virq'), gic.line(cpu, 'vfiq'), gic.line(cpu, 'maintenance')]
   if (op === 'enter guest') return gic.setExceptionLevel(cpu, 1)
-  if (op === 'unmask IRQ') return gic.setMasks(cpu, false, true)
+  if (op === 'unmask IRQ') return gic.setMasks(cpu, { irq: false, fiq: true })
   gic.writeSysreg64(cpu, encoding, value, el)
   return gic.lastTrap
 }

@@ -1,8 +1,8 @@
 /** How registers are declared: their views tile the register, and print and give their fields. */
 import { describe, expect, it } from 'vitest'
 import {
-  describe as describeFields,
-  extract,
+  describeRegister,
+  extractField,
   field,
   type RegisterView,
   res0,
@@ -89,42 +89,42 @@ describe('a field', () => {
   })
 
   it('is extracted from either half, whatever the sign of the words', () => {
-    expect(extract(field('VPMR', 31, 24), 0xf8000000 | 0, 0)).toBe(0xf8)
-    expect(extract(field('VPMR', 31, 24), 0xf8000000, 0)).toBe(0xf8)
-    expect(extract(field('State', 63, 62), 0, 0xc0000000 | 0)).toBe(3)
-    expect(extract(field('vINTID', 31, 0), -1, 0)).toBe(0xffffffff)
-    expect(extract(field('Priority', 55, 48), -1, 0x00a0_0000)).toBe(0xa0)
+    expect(extractField(field('VPMR', 31, 24), 0xf8000000 | 0, 0)).toBe(0xf8)
+    expect(extractField(field('VPMR', 31, 24), 0xf8000000, 0)).toBe(0xf8)
+    expect(extractField(field('State', 63, 62), 0, 0xc0000000 | 0)).toBe(3)
+    expect(extractField(field('vINTID', 31, 0), -1, 0)).toBe(0xffffffff)
+    expect(extractField(field('Priority', 55, 48), -1, 0x00a0_0000)).toBe(0xa0)
   })
 
   it('that lies across the halves is put together', () => {
-    expect(extract(field('Address', 51, 12), 0x89abc000 | 0, 0xf5670123 | 0)).toBe(0x7012389abc)
-    expect(extract(field('Across', 32, 31), 0x80000000 | 0, 1)).toBe(3)
+    expect(extractField(field('Address', 51, 12), 0x89abc000 | 0, 0xf5670123 | 0)).toBe(0x7012389abc)
+    expect(extractField(field('Across', 32, 31), 0x80000000 | 0, 1)).toBe(3)
   })
 })
 
 describe('a description', () => {
   it('names the fields that are not zero, from the top, values above 9 in hexadecimal', () => {
-    expect(describeFields(ICH_VMCR_VIEW, 0xf84c000b | 0)).toBe('VPMR=0xf8 VBPR0=2 VBPR1=3 VENG1 VENG0')
-    expect(describeFields(ICH_HCR_VIEW, 0x48000c03)).toBe('EOIcount=9 TALL0 TC UIE En')
-    expect(describeFields(ICH_HCR_VIEW, 0x50000001)).toBe('EOIcount=0xa En')
-    expect(describeFields(ICH_VTR_VIEW, 0x90b80003 | 0)).toBe(
+    expect(describeRegister(ICH_VMCR_VIEW, 0xf84c000b | 0)).toBe('VPMR=0xf8 VBPR0=2 VBPR1=3 VENG1 VENG0')
+    expect(describeRegister(ICH_HCR_VIEW, 0x48000c03)).toBe('EOIcount=9 TALL0 TC UIE En')
+    expect(describeRegister(ICH_HCR_VIEW, 0x50000001)).toBe('EOIcount=0xa En')
+    expect(describeRegister(ICH_VTR_VIEW, 0x90b80003 | 0)).toBe(
       'PRIbits=4 PREbits=4 IDbits=1 A3V nV4 TDS ListRegs=3',
     )
   })
 
   it('reads the upper half too', () => {
-    expect(describeFields(ICH_LR_HW_VIEW, 40, 0x70a00028)).toBe(
+    expect(describeRegister(ICH_LR_HW_VIEW, 40, 0x70a00028)).toBe(
       'State=1 HW Group Priority=0xa0 pINTID=0x28 vINTID=0x28',
     )
-    expect(describeFields(ICH_LR_VIEW, 3, 0x80000200 | 0)).toBe('State=2 EOI vINTID=3')
+    expect(describeRegister(ICH_LR_VIEW, 3, 0x80000200 | 0)).toBe('State=2 EOI vINTID=3')
   })
 
   it('leaves reserved bits out', () => {
-    expect(describeFields(ICH_VMCR_VIEW, 0xc)).toBe('0')
-    expect(describeFields(ICH_VMCR_LEGACY_VIEW, 0xc)).toBe('VFIQEn VAckCtl')
+    expect(describeRegister(ICH_VMCR_VIEW, 0xc)).toBe('0')
+    expect(describeRegister(ICH_VMCR_LEGACY_VIEW, 0xc)).toBe('VFIQEn VAckCtl')
   })
 
   it('of a zero register is 0', () => {
-    expect(describeFields(DAIF_VIEW, 0)).toBe('0')
+    expect(describeRegister(DAIF_VIEW, 0)).toBe('0')
   })
 })

@@ -1,5 +1,6 @@
 /** Encodings of system registers, and the syndromes of accesses and waits that trap. */
 import { describe, expect, it } from 'vitest'
+import { HCR_EL2 } from '../../../src/arch/hcr-el2.ts'
 import {
   ICC_DIR_EL1,
   ICC_IAR1_EL1,
@@ -8,8 +9,9 @@ import {
   iccRegisters,
 } from '../../../src/arch/icc-registers.ts'
 import { ICH_VMCR_EL2, ichLr, ichRegisters } from '../../../src/arch/ich-registers.ts'
+import { sysregName } from '../../../src/arch/register-value.ts'
 import { ESR_EC, ESR_UNDEFINED, ESR_WFE, ESR_WFI, sysregSyndrome } from '../../../src/arch/syndrome.ts'
-import { encodeSysreg, sysregName } from '../../../src/arch/sysreg.ts'
+import { encodeSysreg, genericSysregName } from '../../../src/arch/sysreg.ts'
 
 describe('a system register encoding', () => {
   it('is op0:op1:CRn:CRm:op2 in 2, 3, 4, 4 and 3 bits', () => {
@@ -29,14 +31,22 @@ describe('a system register encoding', () => {
   })
 
   it('has a generic name that the assembler takes', () => {
-    expect(sysregName(ICC_IAR1_EL1)).toBe('S3_0_C12_C12_0')
-    expect(sysregName(ICH_VMCR_EL2)).toBe('S3_4_C12_C11_7')
+    expect(genericSysregName(ICC_IAR1_EL1)).toBe('S3_0_C12_C12_0')
+    expect(genericSysregName(ICH_VMCR_EL2)).toBe('S3_4_C12_C11_7')
+    expect(genericSysregName(encodeSysreg(2, 7, 1, 14, 5))).toBe('S2_7_C1_C14_5')
+  })
+
+  it('has its register’s name, and the generic one where no register of the GIC is', () => {
+    for (const { name, encoding } of [...iccRegisters, ...ichRegisters])
+      expect(sysregName(encoding)).toBe(name)
+    expect(sysregName(HCR_EL2)).toBe('HCR_EL2')
     expect(sysregName(encodeSysreg(2, 7, 1, 14, 5))).toBe('S2_7_C1_C14_5')
   })
 
   it('is recovered from the generic name, for every register', () => {
     for (const { encoding } of [...iccRegisters, ...ichRegisters]) {
-      const parts = /^S(\d)_(\d)_C(\d+)_C(\d+)_(\d)$/.exec(sysregName(encoding))?.slice(1).map(Number) ?? []
+      const parts =
+        /^S(\d)_(\d)_C(\d+)_C(\d+)_(\d)$/.exec(genericSysregName(encoding))?.slice(1).map(Number) ?? []
       const [op0 = 0, op1 = 0, crn = 0, crm = 0, op2 = 0] = parts
       expect(encodeSysreg(op0, op1, crn, crm, op2)).toBe(encoding)
     }

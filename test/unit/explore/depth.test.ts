@@ -13,7 +13,7 @@ const sleeper = (design: Design): Scenario => sleeperOn(design).device('nic', (d
 /** How many states so many steps, or fewer, lead to, without the environment: breadth first. */
 function statesWithin(recipe: Scenario, depth: number): number {
   const machine = recipe.machine()
-  machine.prepareExploration()
+  machine.internals.prepareExploration()
   const seen = new Set([machine.hash()])
   let layer = [machine.snapshot()]
   for (let steps = 0; steps < depth && layer.length > 0; steps++) {

@@ -1,6 +1,6 @@
 /** Every interleaving of accesses to the emulated GIC with entries, exits, halts and devices. */
 import { explore, type Report } from 'vgic/explore'
-import { type Design, designs, edit, fixed, kvm61, type Scenario, scenario } from 'vgic/scenario'
+import { baselines, type Design, designs, edit, kvm61, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import {
   bitOf,
@@ -16,7 +16,7 @@ import {
 import { handle } from '../../kit/guest-lists.ts'
 
 const SPI = 40
-const every = Object.values(designs).map((design) => ({ name: design.name, design: fixed(design) }))
+const every = Object.values(designs).map((design) => ({ name: design.name, design: baselines.fixed(design) }))
 /** Those that differ in what an access meets: loaded or not, with the flag or without. */
 const some = every.filter(({ name }) => ['wfi-handler', 'wfi-full-put', 'run-loop-load'].includes(name))
 const found = ({ complete, violation }: Report) => ({ complete, violation: violation?.invariant })
@@ -50,7 +50,7 @@ describe('an access that stops the other vCPU', () => {
   it('by both at once: one waits for the other, and both end', () => {
     const both = scenario('both stop the VM')
       .vm({ vcpus: 2 })
-      .design(fixed(designs.wfiHandler))
+      .design(baselines.fixed(designs.wfiHandler))
       .guest(0, (guest) => guest.readMmio(wordOf(ISACTIVER, SPI)))
       .guest(1, (guest) => guest.readMmio(wordOf(ISACTIVER, SPI)))
     expect(found(explore(both))).toEqual(fine)
@@ -72,7 +72,9 @@ describe('the distributor switched on beside an interrupt', () => {
   })
 
   it('is lost to a vCPU that sleeps without the re-evaluation', () => {
-    const careless = edit(fixed(designs.wfiHandler)).omitAll('reevaluate').design('without reevaluate')
+    const careless = edit(baselines.fixed(designs.wfiHandler))
+      .omitAll('reevaluate')
+      .design('without reevaluate')
     expect(explore(switched(careless)).violation).toMatchObject({ invariant: 'L1' })
   })
 

@@ -7,11 +7,11 @@ import { VgicError } from 'vgic'
 import { explore, type Report, replay } from 'vgic/explore'
 import {
   type Design,
+  type DesignNode,
   defineDesign,
   designs,
   edit,
   halt,
-  type Node,
   ownStep,
   part,
   type Scenario,
@@ -40,7 +40,11 @@ const all = arrangements(three).map((inject) => [named(inject), inject] as const
 const wrong = all.filter(([name, inject]) => inject.includes(queueInterrupt) && name !== named(three))
 const empty = all.filter(([, inject]) => !inject.includes(queueInterrupt))
 
-const injecting = (inject: readonly Node[]): Design => ({ ...designs.wfiHandler, name: 'injecting', inject })
+const injecting = (inject: readonly DesignNode[]): Design => ({
+  ...designs.wfiHandler,
+  name: 'injecting',
+  inject,
+})
 
 const inputs = [
   ['an edge', { intid: 32, trigger: 'edge' }],

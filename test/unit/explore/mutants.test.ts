@@ -1,11 +1,11 @@
 /** The control of the explorer: mutations of designs, and one design judged in full. `npm run mutants` judges all. */
 import { VgicError } from 'vgic'
 import {
-  choose,
+  branch,
   type Design,
   designs,
   forever,
-  leave,
+  leaveLoop,
   ownStep,
   part,
   steps,
@@ -29,11 +29,11 @@ const small: Design = {
     part('load', preemptOff, load, preemptOn),
     forever(
       preemptOff,
-      when(requestPending, put, leave),
+      when(requestPending, put, leaveLoop),
       guest,
       preemptOff,
       part('wait', setSleeping, until(runnable, sleep, setSleeping)),
-      choose(which, { b: [stop] }),
+      branch(which, { b: [stop] }),
     ),
     stop,
   ],

@@ -1,6 +1,6 @@
 /** What a GIC can be configured to, what it cannot, and how it says so. */
 import fc from 'fast-check'
-import { type Choices, Gic, type GicConfig, ICH_VTR_EL2, profiles, VgicError } from 'vgic'
+import { Gic, type GicConfig, ICH_VTR_EL2, profiles, type SiliconChoices, VgicError } from 'vgic'
 import { describe, expect, it } from 'vitest'
 import { checkGicConfig, redistributorSize } from '../../../src/gic/config/config.ts'
 
@@ -204,7 +204,7 @@ describe('ICH_VTR_EL2', () => {
 
 describe('a profile', () => {
   it('and single choices in its place survive an image', () => {
-    const cases: [GicConfig, Choices][] = [
+    const cases: [GicConfig, SiliconChoices][] = [
       [{ cpus: 1 }, profiles.arch],
       [{ cpus: 1, profile: 'arch' }, profiles.arch],
       [{ cpus: 1, profile: 'qemu-7.2' }, profiles['qemu-7.2']],

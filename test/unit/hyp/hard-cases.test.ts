@@ -4,9 +4,9 @@
  */
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IGRPEN1_EL1, ICH_ELRSR_EL2, ICH_LR0_EL2 } from 'vgic'
 import {
+  baselines,
   type Design,
   designs,
-  fixed,
   kvm61,
   type OpList,
   type Scenario,
@@ -41,7 +41,10 @@ import {
 import { bitOf, ISENABLER, wordOf } from '../../kit/frames.ts'
 import { busy, EOI_MODE_1, handle, self } from '../../kit/guest-lists.ts'
 
-const fixedDesigns = Object.entries(designs).map(([name, design]) => ({ name, design: fixed(design) }))
+const fixedDesigns = Object.entries(designs).map(([name, design]) => ({
+  name,
+  design: baselines.fixed(design),
+}))
 
 describe('16: pending interrupts go into list registers before active ones', () => {
   /** EOImode 1: the guest takes six SGIs and drops their priority; it deactivates three later. */
@@ -590,7 +593,7 @@ describe('24: a newcomer when list registers overflow', () => {
   })
 
   it('24: waits outside if it is less urgent, and a maintenance interrupt brings it', () => {
-    const machine = newcomer(fixed(designs.wfiHandler), 0xa0)
+    const machine = newcomer(baselines.fixed(designs.wfiHandler), 0xa0)
     const [flush] = flushes(goTo(machine, 'vcpu0', 'enters the guest'))
     expect(flush.lrs.map(({ intid }) => intid)).toEqual([40, 41, 42, 43])
     expect(flush.hcr).toBe(HCR_TDIR | HCR_NPIE | HCR_UIE | HCR_En)

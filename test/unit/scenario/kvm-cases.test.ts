@@ -4,9 +4,9 @@
  */
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_RPR_EL1, ISR_EL1 } from 'vgic'
 import {
+  baselines,
   type Design,
   designs,
-  fixed,
   type GuestBuilder,
   kvm61,
   type OpList,
@@ -210,7 +210,7 @@ describe('an SGI that is sent while the distributor is off (W10)', () => {
   })
 
   it('wakes with the good choice', () => {
-    const run = off(fixed(designs.wfiHandler))
+    const run = off(baselines.fixed(designs.wfiHandler))
     expect(sleepsUntil(run)).toBe('the enable')
     expect(run.acknowledged(0)[0]).toBe(1)
   })

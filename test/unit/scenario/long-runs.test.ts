@@ -128,7 +128,7 @@ describe('a replay', () => {
   it('keeps no events either, and tells any part', () => {
     const recipe = rounds(2)
     const token = writeSchedule(
-      recipe.machine().digest,
+      recipe.machine().internals.digest,
       Array.from({ length: 40 }, () => 0),
     )
     const run = replay(recipe, token)

@@ -1,8 +1,8 @@
 /** Handlers that let themselves be interrupted, and the two steps of EOImode 1. */
 import { ICC_BPR1_EL1, ICC_CTLR_EL1, ICC_DIR_EL1, ICC_PMR_EL1, ICC_RPR_EL1, ISR_EL1 } from 'vgic'
 import {
+  baselines,
   designs,
-  fixed,
   type GuestBuilder,
   type InterruptConfig,
   kvm61,
@@ -131,7 +131,7 @@ describe('a handler that unmasks', () => {
 
 describe('an active interrupt', () => {
   it.each([
-    { name: 'fixed', baseline: fixed },
+    { name: 'fixed', baseline: baselines.fixed },
     { name: 'kvm61', baseline: kvm61 },
   ])('can be completed while more urgent ones fill the list registers: $name', ({ baseline }) => {
     const run = scenario('active')

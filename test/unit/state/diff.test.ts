@@ -164,7 +164,7 @@ describe('a diff', () => {
   })
 
   it('names the state of a PE', () => {
-    expect(changes(() => gic.setMasks(0, false, true))).toEqual([
+    expect(changes(() => gic.setMasks(0, { irq: false, fiq: true }))).toEqual([
       { name: 'pe[0].PSTATE', field: 'I', before: 1, after: 0 },
     ])
     expect(changes(() => gic.writeSysreg(0, HCR_EL2, 0x2008, 2))).toEqual([

@@ -208,7 +208,7 @@ export class Guest {
 
   /** The access that a step is, made by this guest now. */
   accessOf(gic: Gic, step: Step): Access {
-    if (step.k === 'acknowledge') return { k: 'read', el: 1, reg: gic.vfiq(0) ? 'IAR0' : 'IAR1' }
+    if (step.k === 'acknowledge') return { k: 'read', el: 1, reg: gic.line(0, 'vfiq') ? 'IAR0' : 'IAR1' }
     if (step.k === 'end') {
       const { intid, group } = this.running.pop() ?? { intid: 40, group: 1 }
       this.dropped.push(intid)

@@ -105,7 +105,7 @@ const seen = (gic: Gic) =>
     gic.readSysreg(n, ICC_HPPIR1_EL1),
     gic.line(n, 'irq'),
     gic.line(n, 'fiq'),
-    gic.line(n, 'wake'),
+    gic.line(n, 'wakeRequest'),
   ])
 
 it('what is kept is what a GIC finds that looks at everything anew', () => {

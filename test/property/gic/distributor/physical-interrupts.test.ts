@@ -43,7 +43,7 @@ const all = Array.from({ length: 141 }, (_, intid) => intid)
 function evaluate(
   gic: Gic,
   cpu: number,
-): { hppi0: number; hppi1: number; irq: number; fiq: number; wake: number } {
+): { hppi0: number; hppi1: number; irq: number; fiq: number; wakeRequest: number } {
   const read = (register: number) => gic.readSysreg(cpu, register, 1)
   const asleep = (gic.readMmio(redistributor(cpu) + 0x14, 4) & 4) !== 0
   const ctlr = gic.readMmio(GICD, 4)
@@ -61,7 +61,7 @@ function evaluate(
     if (isForwarded && priority < best.priority) best = { intid, group, priority }
   }
   if (asleep || best.group < 0) {
-    return { hppi0: SPURIOUS, hppi1: SPURIOUS, irq: 0, fiq: 0, wake: best.group < 0 ? 0 : 1 }
+    return { hppi0: SPURIOUS, hppi1: SPURIOUS, irq: 0, fiq: 0, wakeRequest: best.group < 0 ? 0 : 1 }
   }
   const usesBpr1 = best.group === 1 && (read(ICC_CTLR_EL1) & 1) === 0
   // Group 0 splits below its binary point, group 1 at it.
@@ -74,11 +74,11 @@ function evaluate(
     hppi1: best.group === 1 ? best.intid : SPURIOUS,
     irq: isSignalled && best.group === 1 ? 1 : 0,
     fiq: isSignalled && best.group === 0 ? 1 : 0,
-    wake: 0,
+    wakeRequest: 0,
   }
 }
 
-const outputs: readonly OutputLine[] = ['irq', 'fiq', 'virq', 'vfiq', 'wake']
+const outputs: readonly OutputLine[] = ['irq', 'fiq', 'virq', 'vfiq', 'wakeRequest']
 
 /** The outputs that are high, as the host names them. */
 const highOutputs = (gic: Gic): string[] =>
@@ -162,7 +162,7 @@ describe('random programs on 1 to 8 CPUs', () => {
               hppi1: gic.readSysreg(cpu, ICC_HPPIR1_EL1, 1),
               irq: gic.line(cpu, 'irq'),
               fiq: gic.line(cpu, 'fiq'),
-              wake: gic.line(cpu, 'wake'),
+              wakeRequest: gic.line(cpu, 'wakeRequest'),
             }).toEqual(evaluate(gic, cpu))
           }
         }
@@ -229,7 +229,7 @@ describe('edge-triggered interrupts and SGIs', () => {
           'group off',
           'group on',
           'sleep',
-          'wake',
+          'wakeRequest',
         ),
       }),
     },

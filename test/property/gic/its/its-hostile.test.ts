@@ -14,7 +14,7 @@ import {
   type Step,
 } from './its-programs.ts'
 
-const outputs: readonly OutputLine[] = ['irq', 'fiq', 'wake']
+const outputs: readonly OutputLine[] = ['irq', 'fiq', 'wakeRequest']
 
 const levels = (gic: Gic): string[] =>
   Array.from({ length: gic.config.cpus }, (_, cpu) =>

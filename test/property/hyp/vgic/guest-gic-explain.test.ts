@@ -4,16 +4,16 @@
  */
 import fc from 'fast-check'
 import { ICC_HPPIR0_EL1, ICC_HPPIR1_EL1, ISR_EL1 } from 'vgic'
-import { designs, fixed, kvm61, VirtualMachine } from 'vgic/scenario'
+import { baselines, designs, kvm61, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { GICD, ISENABLER, sgiBase } from '../../../kit/frames.ts'
 import { boot } from '../../../kit/vm.ts'
 import { anySteps, hosts, SPIS, take, VCPUS } from './guest-gic-programs.ts'
 
-const ISR_F = 0x40n
-const ISR_I = 0x80n
+const ISR_F = 0x40
+const ISR_I = 0x80
 const intids = Array.from({ length: 32 + SPIS }, (_, intid) => intid)
-const alike = [designs.wfiHandler, designs.wfiFullPut, designs.runLoopLoad].map(fixed)
+const alike = [designs.wfiHandler, designs.wfiFullPut, designs.runLoopLoad].map(baselines.fixed)
 /** With one list register kvm61's underflow interrupt would never cease. */
 const machines = hosts.chain((silicon) =>
   fc.record({
@@ -26,8 +26,8 @@ const machines = hosts.chain((silicon) =>
 function signalled(vm: VirtualMachine, vcpu: number): number[] {
   if (!vm.enter(vcpu)) return []
   const isr = vm.readSysreg(vcpu, ISR_EL1)
-  if (isr & ISR_I) return [Number(vm.readSysreg(vcpu, ICC_HPPIR1_EL1))]
-  return isr & ISR_F ? [Number(vm.readSysreg(vcpu, ICC_HPPIR0_EL1))] : []
+  if (isr & ISR_I) return [vm.readSysreg(vcpu, ICC_HPPIR1_EL1)]
+  return isr & ISR_F ? [vm.readSysreg(vcpu, ICC_HPPIR0_EL1)] : []
 }
 
 describe('whatever guests and userspace do', () => {

@@ -189,7 +189,7 @@ export function take(vm: VirtualMachine, step: Step): unknown {
     case 'write':
       return vm.writeMmio(vcpu, step.address, step.size, step.value)
     case 'readSysreg':
-      return vm.readSysreg(vcpu, step.encoding)
+      return vm.readSysreg64(vcpu, step.encoding)
     case 'writeSysreg':
       return vm.writeSysreg(vcpu, step.encoding, step.value)
     case 'timer':

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { ICC_EOIR1_EL1, ICC_IAR1_EL1 } from 'vgic'
-import { designs, fixed, VirtualMachine } from 'vgic/scenario'
+import { baselines, designs, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { GICD, IPRIORITYR, IROUTER, ISACTIVER, ISENABLER, ISPENDR } from '../../../kit/frames.ts'
 import { boot } from '../../../kit/vm.ts'
@@ -59,7 +59,7 @@ class Driven {
       case 'route':
         return vm.writeMmio(0, GICD + IROUTER + 8 * step.intid, 8, step.to)
       case 'take': {
-        const intid = Number(vm.readSysreg(step.vcpu, ICC_IAR1_EL1))
+        const intid = vm.readSysreg(step.vcpu, ICC_IAR1_EL1)
         if (intid !== 1023) stacks[step.vcpu].push(intid)
         return intid
       }
@@ -90,7 +90,7 @@ describe('SPIs that are routed elsewhere while they are active', () => {
   it('are ended by whoever has them, in a VM that was saved and put into another', () => {
     const seen = { elsewhere: 0, ended: 0 }
     const machines = fc.record({
-      design: fc.constantFrom(...Object.values(designs).map(fixed)),
+      design: fc.constantFrom(...Object.values(designs).map(baselines.fixed)),
       silicon: fc.record({ cpus: fc.constantFrom(1, 3), listRegisters: fc.integer({ min: 1, max: 4 }) }),
     })
     fc.assert(

@@ -13,7 +13,7 @@ import {
   ICC_SGI1R_EL1,
   ISR_EL1,
 } from 'vgic'
-import { designs, fixed, VirtualMachine } from 'vgic/scenario'
+import { baselines, designs, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import {
   GICD,
@@ -111,7 +111,7 @@ const seen = (vm: VirtualMachine): unknown[] =>
   Array.from({ length: VCPUS }, (_, vcpu) =>
     vm.enter(vcpu)
       ? [ISR_EL1, ICC_HPPIR0_EL1, ICC_HPPIR1_EL1, ICC_RPR_EL1].map((register) =>
-          vm.readSysreg(vcpu, register),
+          vm.readSysreg64(vcpu, register),
         )
       : 'asleep',
   )
@@ -122,7 +122,7 @@ describe('whatever guests and userspace have done', () => {
     const before = anySteps.map((steps) => steps.flatMap(narrowed).filter(isSaved))
     const after = anySteps.map((steps) => steps.flatMap(narrowed).filter(goesOnAlike))
     const designOf = fc.constantFrom(
-      ...[designs.wfiHandler, designs.wfiFullPut, designs.runLoopLoad].map(fixed),
+      ...[designs.wfiHandler, designs.wfiFullPut, designs.runLoopLoad].map(baselines.fixed),
     )
     fc.assert(
       fc.property(designOf, hosts, before, after, (design, silicon, earlier, later) => {

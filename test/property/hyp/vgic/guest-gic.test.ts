@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1 } from 'vgic'
-import { designs, fixed, kvm61, type ListRegisters, VirtualMachine } from 'vgic/scenario'
+import { baselines, designs, kvm61, type ListRegisters, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { FIRST_SPI } from '../../../../src/arch/intid.ts'
 import { VCPU_AP_COUNT, VCPU_IRQ } from '../../../../src/hyp/records/vcpu.ts'
@@ -34,7 +34,7 @@ const TIMEOUT = 120_000
 const every = Object.values(designs)
 const designOf = fc
   .tuple(fc.constantFrom(...every), fc.boolean())
-  .map(([d, old]) => (old ? kvm61(d) : fixed(d)))
+  .map(([d, old]) => (old ? kvm61(d) : baselines.fixed(d)))
 /** A VM whose SPIs are all enabled. */
 function vmWith(config: Partial<VirtualMachine['config']>): VirtualMachine {
   const vm = boot(
@@ -207,7 +207,7 @@ function follow(vm: VirtualMachine, steps: readonly EdgeStep[], endDeactivates: 
         seen.moved++
         break
       case 'take': {
-        const intid = Number(vm.readSysreg(step.vcpu, ICC_IAR1_EL1))
+        const intid = vm.readSysreg(step.vcpu, ICC_IAR1_EL1)
         if (intid === 1023) break
         model.acknowledge(intid, step.vcpu)
         stacks[step.vcpu].push(intid)
@@ -236,7 +236,7 @@ describe('each edge is pending, active or both until it is acknowledged and ende
       const seen = seenNothing()
       fc.assert(
         fc.property(fc.constantFrom(...every), hosts, edgeSteps(), (design, silicon, steps) => {
-          follow(vmWith({ design: fixed(design), silicon, timers: false }), steps, true, seen)
+          follow(vmWith({ design: baselines.fixed(design), silicon, timers: false }), steps, true, seen)
         }),
         { numRuns: 120 },
       )
@@ -252,7 +252,7 @@ describe('each edge is pending, active or both until it is acknowledged and ende
       const seen = seenNothing()
       fc.assert(
         fc.property(fc.constantFrom(...every), hosts, edgeSteps(asActive), (design, silicon, steps) => {
-          const vm = vmWith({ design: fixed(design), silicon, timers: false })
+          const vm = vmWith({ design: baselines.fixed(design), silicon, timers: false })
           for (let vcpu = 0; vcpu < VCPUS; vcpu++) vm.writeSysreg(vcpu, ICC_CTLR_EL1, EOI_MODE_1)
           follow(vm, steps, false, seen)
         }),
@@ -292,7 +292,7 @@ describe('`kvm61` and `fixed` differ only where an edit says so', () => {
       fc.assert(
         fc.property(fc.constantFrom(...every), anySteps, (design, steps) => {
           const silicon = { listRegisters: 16, cpus: VCPUS }
-          const [a, b] = [fixed(design), kvm61(design)].map((d) =>
+          const [a, b] = [baselines.fixed(design), kvm61(design)].map((d) =>
             vmWith({ design: d, silicon, timers: false }),
           )
           for (const step of steps.filter(harmless)) {

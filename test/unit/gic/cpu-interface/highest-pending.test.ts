@@ -102,7 +102,7 @@ describe('the highest priority pending virtual interrupt', () => {
 describe('the interfaces of two CPUs', () => {
   it('know nothing of each other', () => {
     const m = new Machine({ cpus: 2 }, 1).enabled().list({ group: 1, priority: 0x20, vintid: 40 })
-    expect([m.gic.virq(0), m.gic.virq(1)]).toEqual([false, true])
+    expect([m.gic.line(0, 'virq'), m.gic.line(1, 'virq')]).toEqual([0, 1])
     expect(m.gic.readSysreg(0, ICC_PMR_EL1, 1)).toBe(0)
     m.gic.writeSysreg(0, ICC_PMR_EL1, 0x30, 1)
     expect(m.guest.read(ICC_PMR_EL1)).toBe(0xf8n)

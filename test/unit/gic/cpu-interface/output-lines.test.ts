@@ -158,19 +158,14 @@ describe('setLine', () => {
     board.gic.writeSysreg64(2, ichLr(0), lr({ group: 1, priority: 0x80, vintid: 40 }), 2)
     board.gic.writeSysreg64(2, ichLr(1), lr({ group: 0, priority: 0x40, vintid: 41 }), 2)
     expect(board.heard()).toEqual(['2 virq', '2 virq low', '2 vfiq'])
-    expect([
-      board.gic.line(2, 'virq'),
-      board.gic.virq(2),
-      board.gic.line(2, 'vfiq'),
-      board.gic.vfiq(2),
-    ]).toEqual([0, false, 1, true])
+    expect([board.gic.line(2, 'virq'), board.gic.line(2, 'vfiq')]).toEqual([0, 1])
   })
 })
 
 it('an output that is none, or of no CPU, is refused', () => {
   const { gic } = new Board()
   expect(() => gic.line(0, 'nmi' as 'irq')).toThrow(
-    'line must be "virq", "vfiq", "irq", "fiq" or "wake", but is "nmi".',
+    'line must be "virq", "vfiq", "irq", "fiq", "wakeRequest" or "maintenance", but is "nmi".',
   )
   expect(() => gic.line(4, 'irq')).toThrow('cpu must be an integer from 0 to 3')
 })

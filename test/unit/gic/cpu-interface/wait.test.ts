@@ -89,7 +89,7 @@ describe('a CPU of the device that waits', () => {
     expect(gic.wfe(0)).toBe('waits')
     gic.setSpi(40, 1)
     expect(gic.wake(0)).toBe(false)
-    gic.setMasks(0, false, true)
+    gic.setMasks(0, { irq: false, fiq: true })
     expect(gic.wake(0)).toBe(true)
   })
 

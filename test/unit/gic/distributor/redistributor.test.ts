@@ -103,10 +103,10 @@ describe('GICR_WAKER', () => {
     expect(board.heard()).toEqual([])
     board.route(40, 1)
     board.gic.setSpi(40, 1)
-    expect([board.heard(), board.hppi(1), board.ack(1)]).toEqual([['1 wake'], SPURIOUS, SPURIOUS])
+    expect([board.heard(), board.hppi(1), board.ack(1)]).toEqual([['1 wakeRequest'], SPURIOUS, SPURIOUS])
     // Woken, but its CPU interface has not enabled the group yet.
     board.wake(1)
-    expect([board.heard(), board.hppi(1)]).toEqual([['1 wake low'], SPURIOUS])
+    expect([board.heard(), board.hppi(1)]).toEqual([['1 wakeRequest low'], SPURIOUS])
     board.gic.writeSysreg(1, ICC_IGRPEN1_EL1, 1, 1)
     expect([board.heard(), board.ack(1)]).toEqual([['1 irq'], 40])
   })
@@ -118,7 +118,7 @@ describe('GICR_WAKER', () => {
     board.gic.setPpi(0, 27, 0)
     board.set('ICENABLER', 30)
     board.gic.setPpi(0, 30, 1)
-    expect(board.heard()).toEqual(['0 wake', '0 wake low'])
+    expect(board.heard()).toEqual(['0 wakeRequest', '0 wakeRequest low'])
   })
 
   it('by choice has no effect: QEMU 7.2 signals a PE that sleeps', () => {

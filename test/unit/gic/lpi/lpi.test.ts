@@ -290,7 +290,7 @@ describe('LPIs among other interrupts', () => {
     const { gic } = board
     set(board, 8192)
     const seen: (readonly [number, number, number])[] = []
-    const look = () => seen.push([board.irq(), gic.line(0, 'wake'), board.hppi()])
+    const look = () => seen.push([board.irq(), gic.line(0, 'wakeRequest'), board.hppi()])
     gic.writeMmio(GICD, 4, 1)
     look()
     gic.writeMmio(GICD, 4, 2)

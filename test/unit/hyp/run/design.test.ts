@@ -3,14 +3,14 @@
 import { VgicError } from 'vgic'
 import { describe, expect, it } from 'vitest'
 import {
-  choose,
+  branch,
   type Design,
+  type DesignNode,
   forever,
-  leave,
-  type Node,
+  leaveLoop,
   ownStep,
   part,
-  restart,
+  restartLoop,
   unless,
   until,
   when,
@@ -36,7 +36,7 @@ const other = step('other?', 21, ['no', 'yes'])
 const which = step('which?', 22, ['left', 'middle', 'right'])
 const stop: Step = { ...step('stop', 30), ends: true }
 
-const design = (...thread: Node[]): Design => ({
+const design = (...thread: DesignNode[]): Design => ({
   name: 'small',
   thread,
   schedOut: [],
@@ -60,7 +60,7 @@ function allRows(small: Design): string[] {
 }
 
 /** The rows of the thread: the scheduler's two lists follow it, each with its last step at least. */
-function rows(...thread: Node[]): string[] {
+function rows(...thread: DesignNode[]): string[] {
   const all = allRows(design(...thread))
   expect(all.slice(-2)).toEqual(['schedOut/giveUpCpu -> end', 'schedIn/resume -> end'])
   return all.slice(0, -2)
@@ -136,9 +136,9 @@ describe('when and unless', () => {
   })
 })
 
-describe('choose', () => {
+describe('branch', () => {
   it('does the steps of the outcome, in the order of the outcomes, and goes on', () => {
-    expect(rows(choose(which, { right: [c], left: [a, b] }), d)).toEqual([
+    expect(rows(branch(which, { right: [c], left: [a, b] }), d)).toEqual([
       'which? -> 2 5 4',
       'a -> 3',
       'b -> 5',
@@ -148,14 +148,14 @@ describe('choose', () => {
   })
 
   it('puts the steps under the path of where it stands, not of the outcome', () => {
-    expect(rows(part('exit', choose(which, { middle: [part('wfi', a)] })))).toEqual([
+    expect(rows(part('exit', branch(which, { middle: [part('wfi', a)] })))).toEqual([
       'exit/which? -> end 2 end',
       'exit/wfi/a -> end',
     ])
   })
 
   it('refuses an outcome that the step does not have', () => {
-    const call = () => choose(which, { left: [a], up: [b] })
+    const call = () => branch(which, { left: [a], up: [b] })
     expect(call).toThrow(VgicError)
     expect(call).toThrow('which? has no outcome up; it has left, middle, right.')
   })
@@ -211,7 +211,7 @@ describe('forever and restart', () => {
   })
 
   it('restart goes back to the beginning of the loop, from within parts and choices', () => {
-    expect(rows(a, forever(b, part('abort', when(test, c, restart)), d))).toEqual([
+    expect(rows(a, forever(b, part('abort', when(test, c, restartLoop)), d))).toEqual([
       'a -> 2',
       'b -> 3',
       'abort/test? -> 5 4',
@@ -221,11 +221,11 @@ describe('forever and restart', () => {
   })
 
   it('restart alone in a choice leads straight back', () => {
-    expect(rows(forever(a, unless(test, restart), b))).toEqual(['a -> 2', 'test? -> 1 3', 'b -> 1'])
+    expect(rows(forever(a, unless(test, restartLoop), b))).toEqual(['a -> 2', 'test? -> 1 3', 'b -> 1'])
   })
 
   it('restart leaves an until within the loop', () => {
-    expect(rows(forever(a, until(test, when(other, restart), b), c))).toEqual([
+    expect(rows(forever(a, until(test, when(other, restartLoop), b), c))).toEqual([
       'a -> 2',
       'test? -> 3 5',
       'other? -> 4 1',
@@ -235,7 +235,7 @@ describe('forever and restart', () => {
   })
 
   it('restart means the innermost loop', () => {
-    expect(rows(forever(a, when(test, forever(b, when(other, restart), c)), d))).toEqual([
+    expect(rows(forever(a, when(test, forever(b, when(other, restartLoop), c)), d))).toEqual([
       'a -> 2',
       'test? -> 6 3',
       'b -> 4',
@@ -261,14 +261,14 @@ describe('a design', () => {
   })
 
   it('compiles to the same table each time', () => {
-    const thread = [a, forever(when(test, b, restart), c)]
+    const thread = [a, forever(when(test, b, restartLoop), c)]
     expect(compile(design(...thread))).toEqual(compile(design(...thread)))
   })
 })
 
 describe('leave', () => {
   it('goes on after the loop', () => {
-    expect(rows(forever(a, when(test, b, leave), c), d)).toEqual([
+    expect(rows(forever(a, when(test, b, leaveLoop), c), d)).toEqual([
       'a -> 2',
       'test? -> 4 3',
       'b -> 5',
@@ -278,11 +278,11 @@ describe('leave', () => {
   })
 
   it('ends the thread when nothing follows the loop', () => {
-    expect(rows(forever(a, when(test, leave)))).toEqual(['a -> 2', 'test? -> 1 end'])
+    expect(rows(forever(a, when(test, leaveLoop)))).toEqual(['a -> 2', 'test? -> 1 end'])
   })
 
   it('leaves the innermost loop, and an until in it', () => {
-    expect(rows(forever(a, forever(until(test, when(other, leave)), b), c), d)).toEqual([
+    expect(rows(forever(a, forever(until(test, when(other, leaveLoop)), b), c), d)).toEqual([
       'a -> 2',
       'test? -> 3 4',
       'other? -> 2 5',
@@ -293,7 +293,7 @@ describe('leave', () => {
   })
 
   it('of a loop inside of one goes on in the outer one', () => {
-    expect(rows(forever(forever(a, when(test, leave))))).toEqual(['a -> 2', 'test? -> 1 1'])
+    expect(rows(forever(forever(a, when(test, leaveLoop))))).toEqual(['a -> 2', 'test? -> 1 1'])
   })
 })
 
@@ -304,7 +304,7 @@ describe('what makes no sense is refused', () => {
     { name: 'until', build: () => until(which, a) },
   ])('$name of a question with three answers', ({ build }) => {
     expect(build).toThrow(VgicError)
-    expect(build).toThrow('which? is no test with two outcomes: use choose.')
+    expect(build).toThrow('which? is no test with two outcomes: use branch.')
   })
 
   it.each([
@@ -312,17 +312,17 @@ describe('what makes no sense is refused', () => {
     { name: 'unless', build: () => unless(a, b) },
     { name: 'until', build: () => until(a, b) },
   ])('$name of a step that asks nothing', ({ build }) => {
-    expect(build).toThrow('a is no test with two outcomes: use choose.')
+    expect(build).toThrow('a is no test with two outcomes: use branch.')
   })
 
   it.each([
-    { where: 'in the thread', lists: { thread: [a, restart] } },
-    { where: 'in a choice of the thread', lists: { thread: [when(test, restart)] } },
-    { where: 'in an until', lists: { thread: [until(test, a, restart)] } },
-    { where: 'after the loop', lists: { thread: [forever(a), restart] } },
-    { where: 'in schedOut', lists: { schedOut: [restart] } },
-    { where: 'in schedIn', lists: { schedIn: [when(test, restart)] } },
-    { where: 'in inject', lists: { inject: [a, restart] } },
+    { where: 'in the thread', lists: { thread: [a, restartLoop] } },
+    { where: 'in a choice of the thread', lists: { thread: [when(test, restartLoop)] } },
+    { where: 'in an until', lists: { thread: [until(test, a, restartLoop)] } },
+    { where: 'after the loop', lists: { thread: [forever(a), restartLoop] } },
+    { where: 'in schedOut', lists: { schedOut: [restartLoop] } },
+    { where: 'in schedIn', lists: { schedIn: [when(test, restartLoop)] } },
+    { where: 'in inject', lists: { inject: [a, restartLoop] } },
   ])('restart $where, outside of every endless loop', ({ lists }) => {
     expect(() => compile({ ...design(a), ...lists })).toThrow(VgicError)
     expect(() => compile({ ...design(a), ...lists })).toThrow('restart and leave belong into a forever.')
@@ -338,7 +338,7 @@ describe('what makes no sense is refused', () => {
 
   it('but not one with as many: its last result fills the row up to the superinstruction', () => {
     const many = step('many?', 23, results(MAX_OUTCOMES))
-    const { table } = compile(design(choose(many, { r13: [a] }), b))
+    const { table } = compile(design(branch(many, { r13: [a] }), b))
     expect([...table.subarray(ROW, 2 * ROW)]).toEqual([23, ...Array.from({ length: 13 }, () => 3), 2, 0])
     expect(MAX_OUTCOMES).toBe(TABLE_FUSED - 1)
   })

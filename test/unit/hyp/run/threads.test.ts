@@ -1,7 +1,7 @@
 import { ICC_PMR_EL1, ISR_EL1 } from 'vgic'
 import { designs, edit, scenario, steps } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { leave, when } from '../../../../src/hyp/run/design.ts'
+import { leaveLoop, when } from '../../../../src/hyp/run/design.ts'
 import { compile } from '../../../../src/hyp/run/program.ts'
 import { allDesigns } from '../../../kit/designs.ts'
 import { fire, go, goTo } from '../../../kit/driving.ts'
@@ -87,7 +87,7 @@ describe('leave outside of an endless loop', () => {
   it('is refused as restart is', () => {
     const design = {
       name: 'small',
-      thread: [steps.load, when(steps.runnable, leave)],
+      thread: [steps.load, when(steps.runnable, leaveLoop)],
       schedOut: [],
       schedIn: [],
       inject: [],

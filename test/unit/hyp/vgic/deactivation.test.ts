@@ -1,5 +1,5 @@
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_PMR_EL1 } from 'vgic'
-import { type Design, designs, fixed, kvm61, type OpList, type Run, scenario } from 'vgic/scenario'
+import { baselines, type Design, designs, kvm61, type OpList, type Run, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { acknowledged, fire, go, goTo, isActive, physicalActive } from '../../../kit/driving.ts'
 import { bitOf, GICD, ICACTIVER, IROUTER, ISENABLER, sgiBase, wordOf } from '../../../kit/frames.ts'
@@ -104,7 +104,10 @@ describe('a mapped level-sensitive interrupt that software deactivates for the g
     { way: 'GICR_ICACTIVER0', last: clearActive },
     { way: 'GICR_ICACTIVER0, as that of all interrupts', last: clearAll },
   ]
-  const every = Object.values(designs).map((design) => ({ name: design.name, design: fixed(design) }))
+  const every = Object.values(designs).map((design) => ({
+    name: design.name,
+    design: baselines.fixed(design),
+  }))
 
   it.each(ways)('by $way is not taken again if its line has fallen', ({ last }) => {
     for (const { design } of every) {
@@ -133,7 +136,7 @@ describe('a mapped level-sensitive interrupt that software deactivates for the g
       vm.writeMmio(0, sgiBase(1) + ICACTIVER, 4, bitOf(27))
       return [first, acknowledge(vm, 1)]
     }
-    expect(taken(fixed(designs.wfiHandler))).toEqual([27, 1023])
+    expect(taken(baselines.fixed(designs.wfiHandler))).toEqual([27, 1023])
     expect(taken(kvm61(designs.wfiHandler))).toEqual([27, 27])
   })
 
@@ -170,13 +173,13 @@ describe('a mapped level-sensitive interrupt that software deactivates for the g
     { way: 'ICC_DIR_EL1', last: (list: OpList): OpList => list.dir() },
     { way: 'GICD_ICACTIVER1', last: (list: OpList) => list.writeMmio(wordOf(ICACTIVER, 40), bitOf(40)) },
   ])('an SPI, by $way, is not taken again, but is when its line rises anew', ({ last }) => {
-    const machine = physicalSpi(fixed(designs.wfiHandler), last)
+    const machine = physicalSpi(baselines.fixed(designs.wfiHandler), last)
     const events = goTo(machine, 'vcpu0', 'eoi: ICC_EOIR1_EL1')
     events.push(...goTo(machine, 'vcpu0', 'enters the guest'))
     expect(physicalActive(machine, 50)).toBe(false)
     fire(machine, 'nic')
     expect(acknowledged([...events, ...go(machine, 'vcpu0')])).toEqual([40, 40])
-    const quiet = physicalSpi(fixed(designs.wfiHandler), last)
+    const quiet = physicalSpi(baselines.fixed(designs.wfiHandler), last)
     expect(acknowledged(go(quiet, 'vcpu0'))).toEqual([40, 1023])
   })
 
@@ -204,7 +207,7 @@ describe('a mapped level-sensitive interrupt that software deactivates for the g
   it('by an EOI that EOIcount tells of, in no list register, is not taken again', () => {
     const run = scenario('counted')
       .gic({ listRegisters: 1, spis: 64 })
-      .design(fixed(designs.wfiHandler))
+      .design(baselines.fixed(designs.wfiHandler))
       .spi({ intid: 40, trigger: 'level', physical: 50 })
       .sgi({ intid: 1, priority: 0xc0 })
       .guest(0, (guest) =>

@@ -14,9 +14,9 @@ import {
 } from 'vgic'
 import { explore } from 'vgic/explore'
 import {
+  baselines,
   type Design,
   designs,
-  fixed,
   type GuestBuilder,
   kvm61,
   type Scenario,
@@ -43,7 +43,7 @@ import {
 import { GICD, IGROUPR, IPRIORITYR, ISPENDR, sgiBase } from '../../../kit/frames.ts'
 import { busy, handle, self } from '../../../kit/guest-lists.ts'
 
-const every = Object.values(designs).map((design) => ({ name: design.name, design: fixed(design) }))
+const every = Object.values(designs).map((design) => ({ name: design.name, design: baselines.fixed(design) }))
 const GROUP_1_ONLY = { groups: [1] } as const
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
 
@@ -227,7 +227,7 @@ describe('all 16 SGIs pending, with some in a group that is off', () => {
     vm.writeMmio(0, sgiBase(0) + ISPENDR, 4, 0xffff)
     const take = (iar: number, eoir: number): number => {
       vm.enter(0)
-      const intid = Number(vm.readSysreg(0, iar))
+      const intid = vm.readSysreg(0, iar)
       if (intid < 1020) vm.writeSysreg(0, eoir, intid)
       return intid
     }
@@ -327,7 +327,7 @@ describe('L3, explored', () => {
           for (const intid of [1, 2, 3]) guest.sgi(self(intid)).ack()
           return guest.hvc()
         })
-    expect(explore(nested(fixed(designs.wfiHandler)))).toMatchObject({ complete: true })
+    expect(explore(nested(baselines.fixed(designs.wfiHandler)))).toMatchObject({ complete: true })
     expect(explore(nested(kvm61(designs.wfiHandler))).violation).toMatchObject({
       invariant: 'L3',
       what: 'vcpu0 is in the guest without SGI 3, and nothing makes it leave',
@@ -378,7 +378,7 @@ describe('L3, explored', () => {
         .guest(0, (guest) => busy(guest, 2))
         .guest(1, (guest) => guest.writeMmio(GICD + IPRIORITYR + 41, 0x20, 1))
         .device('board', (device) => device.pulse(40).pulse(41))
-    expect(explore(raised(fixed(designs.wfiHandler)))).toMatchObject({ complete: true })
+    expect(explore(raised(baselines.fixed(designs.wfiHandler)))).toMatchObject({ complete: true })
     const old = raised(kvm61(designs.wfiHandler)).gic({ listRegisters: 2 }).spi({ intid: 42, priority: 0x90 })
     old.device('another', (device) => device.pulse(42))
     expect(explore(old).violation?.invariant).toBe('L3')

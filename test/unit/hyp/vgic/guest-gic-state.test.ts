@@ -2,10 +2,11 @@
  * Accesses to the emulated GIC that concern other vCPUs, the physical distributor, or interrupts that somebody must look
  * at again; on both baselines, which differ only where a test says so.
  */
+
 import { ICC_CTLR_EL1 } from 'vgic'
-import { designs, fixed, kvm61, scenario, type VirtualMachine } from 'vgic/scenario'
+import { baselines, designs, kvm61, scenario, type VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { baselines } from '../../../kit/designs.ts'
+import { bothBaselines } from '../../../kit/designs.ts'
 import { acknowledged, actor, fire, go, goTo, happen, physicalActive } from '../../../kit/driving.ts'
 import {
   bitOf,
@@ -28,7 +29,7 @@ import { EOI_MODE_1 } from '../../../kit/guest-lists.ts'
 import { acknowledge, boot, enable, end, isSet, setTrigger, vmOf } from '../../../kit/vm.ts'
 
 const SPI = 40
-const onFixed = () => boot(vmOf({ design: fixed(designs.wfiHandler) }))
+const onFixed = () => boot(vmOf({ design: baselines.fixed(designs.wfiHandler) }))
 const onKvm61 = () => boot(vmOf({ design: kvm61(designs.wfiHandler) }))
 /** Routes an SPI to vCPU 1 and enables it. */
 function routed(vm: VirtualMachine, intid = SPI): VirtualMachine {
@@ -38,16 +39,19 @@ function routed(vm: VirtualMachine, intid = SPI): VirtualMachine {
 }
 
 describe('an SPI that is active in a list register of another vCPU that runs', () => {
-  it.each(baselines)('is read as active, and that vCPU has left its guest for it: $name', ({ design }) => {
-    const vm = routed(boot(vmOf({ design })))
-    vm.setLine(SPI, 1)
-    expect(acknowledge(vm, 1)).toBe(SPI)
-    expect(vm.isInGuest(1)).toBe(true)
-    expect(isSet(vm, ISACTIVER, SPI)).toBe(true)
-    expect(vm.isInGuest(1)).toBe(false)
-  })
+  it.each(bothBaselines)(
+    'is read as active, and that vCPU has left its guest for it: $name',
+    ({ design }) => {
+      const vm = routed(boot(vmOf({ design })))
+      vm.setLine(SPI, 1)
+      expect(acknowledge(vm, 1)).toBe(SPI)
+      expect(vm.isInGuest(1)).toBe(true)
+      expect(isSet(vm, ISACTIVER, SPI)).toBe(true)
+      expect(vm.isInGuest(1)).toBe(false)
+    },
+  )
 
-  it.each(baselines)(
+  it.each(bothBaselines)(
     'is deactivated by a write, and comes again when its line is high: $name',
     ({ design }) => {
       const vm = routed(boot(vmOf({ design })))
@@ -120,7 +124,7 @@ describe('a write to GICD_CTLR re-evaluates what is pending on every PE (hard ca
     expect(acknowledge(vm, 1)).toBe(SPI)
   })
 
-  it.each(baselines)('off, nothing is presented any more: $name', ({ design }) => {
+  it.each(bothBaselines)('off, nothing is presented any more: $name', ({ design }) => {
     const vm = routed(boot(vmOf({ design })))
     vm.setLine(SPI, 1)
     vm.writeMmio(0, GICD, 4, 0)
@@ -165,7 +169,7 @@ describe('an SPI deactivated from another PE wakes a sleeping target that has it
 })
 
 describe('a write to GICD_IROUTER', () => {
-  it.each(baselines)(
+  it.each(bothBaselines)(
     'moves a pending SPI when the vCPU that has it leaves its guest: $name',
     ({ design }) => {
       const vm = boot(vmOf({ design }))
@@ -192,7 +196,7 @@ describe('a write to GICD_IROUTER', () => {
     expect(acknowledge(vm, 1)).toBe(SPI)
   })
 
-  it.each(baselines)('leaves an active SPI where it is: $name', ({ design }) => {
+  it.each(bothBaselines)('leaves an active SPI where it is: $name', ({ design }) => {
     const vm = boot(vmOf({ design }))
     enable(vm, SPI)
     vm.setLine(SPI, 1)
@@ -207,7 +211,7 @@ describe('a write to GICD_IROUTER', () => {
     expect(acknowledge(vm, 1)).toBe(SPI)
   })
 
-  it.each(baselines)(
+  it.each(bothBaselines)(
     'an edge of an SPI that is active elsewhere is told to the vCPU that has it, not to its target: $name',
     ({ design }) => {
       const vm = boot(vmOf({ design }))
@@ -249,7 +253,7 @@ describe('a write to GICD_IROUTER', () => {
 })
 
 describe('a disabled interrupt', () => {
-  it.each(baselines)('stays pending and is delivered when it is enabled: $name', ({ design }) => {
+  it.each(bothBaselines)('stays pending and is delivered when it is enabled: $name', ({ design }) => {
     const vm = routed(boot(vmOf({ design })))
     vm.writeMmio(0, wordOf(ICENABLER, SPI), 4, bitOf(SPI))
     vm.setLine(SPI, 1)
@@ -293,7 +297,7 @@ describe('a write that disables what a running vCPU has in a list register, and 
 
   it.each(kinds)('$what: it is not taken any more with `fixed`, and waits', ({ intid, address, value }) => {
     for (const design of Object.values(designs)) {
-      const vm = presented(boot(vmOf({ design: fixed(design) })), intid)
+      const vm = presented(boot(vmOf({ design: baselines.fixed(design) })), intid)
       vm.writeMmio(0, address, 4, value)
       expect(vm.isInGuest(1)).toBe(false)
       expect(vm.readMmio(0, GICD, 4) >>> 31).toBe(0)
@@ -327,7 +331,7 @@ describe('a write that disables what a running vCPU has in a list register, and 
   })
 
   it('stops nobody if the vCPU that has it is not running', () => {
-    const vm = presented(boot(vmOf({ vcpus: 3, design: fixed(designs.wfiHandler) })), SPI)
+    const vm = presented(boot(vmOf({ vcpus: 3, design: baselines.fixed(designs.wfiHandler) })), SPI)
     vm.exit(1)
     vm.enter(2)
     vm.writeMmio(0, wordOf(ICENABLER, SPI), 4, bitOf(SPI))
@@ -417,13 +421,13 @@ describe('a new priority or group of what a running vCPU has in a list register'
 })
 
 describe('the timers’ PPIs', () => {
-  const withTimer = ({ design }: (typeof baselines)[number]): VirtualMachine => {
+  const withTimer = ({ design }: (typeof bothBaselines)[number]): VirtualMachine => {
     const vm = boot(vmOf({ design, timers: true }))
     vm.writeMmio(0, sgiBase(1) + ISENABLER, 4, bitOf(27))
     return vm
   }
 
-  it.each(baselines)('an expired timer interrupts its vCPU, through the HW bit: $name', (baseline) => {
+  it.each(bothBaselines)('an expired timer interrupts its vCPU, through the HW bit: $name', (baseline) => {
     const vm = withTimer(baseline)
     vm.setTimer(1, 'virtual', true)
     vm.enter(1)
@@ -434,7 +438,7 @@ describe('the timers’ PPIs', () => {
     expect(acknowledge(vm, 1)).toBe(1023)
   })
 
-  it.each(baselines)('hard case 20: ended while its line is high it comes again: $name', (baseline) => {
+  it.each(bothBaselines)('hard case 20: ended while its line is high it comes again: $name', (baseline) => {
     const vm = withTimer(baseline)
     vm.setTimer(1, 'virtual', true)
     expect(acknowledge(vm, 1)).toBe(27)
@@ -443,7 +447,7 @@ describe('the timers’ PPIs', () => {
     expect(acknowledge(vm, 1)).toBe(27)
   })
 
-  it.each(baselines)('ISPENDR shows their line, whatever was written: $name', (baseline) => {
+  it.each(bothBaselines)('ISPENDR shows their line, whatever was written: $name', (baseline) => {
     const vm = withTimer(baseline)
     vm.writeMmio(1, sgiBase(1) + ISPENDR, 4, 0xffff_ffff)
     expect(vm.readMmio(1, sgiBase(1) + ISPENDR, 4)).toBe(0xb7ff_ffff)
@@ -453,7 +457,7 @@ describe('the timers’ PPIs', () => {
   })
 
   it('another vCPU reads their line with `fixed`, and its own timer’s with `kvm61`', () => {
-    for (const baseline of baselines) {
+    for (const baseline of bothBaselines) {
       const vm = withTimer(baseline)
       vm.setTimer(1, 'physical', true)
       const theirs = vm.readMmio(0, sgiBase(1) + ISPENDR, 4)
@@ -464,7 +468,7 @@ describe('the timers’ PPIs', () => {
     }
   })
 
-  it.each(baselines)('all can be set active: $name', (baseline) => {
+  it.each(bothBaselines)('all can be set active: $name', (baseline) => {
     const vm = withTimer(baseline)
     vm.writeMmio(0, sgiBase(1) + ISACTIVER, 4, 0xffff_ffff)
     expect(vm.readMmio(0, sgiBase(1) + ICACTIVER, 4)).toBe(0xffff_ffff)
@@ -526,7 +530,7 @@ describe('an SPI of a physical device', () => {
 })
 
 describe('an SPI of a physical device that the host took while the guest had it disabled', () => {
-  it.each(baselines)(
+  it.each(bothBaselines)(
     'and whose line has fallen since: enabled, it is inactive at the distributor, and its next rise is taken: $name',
     ({ design }) => {
       const machine = scenario('enabled too late')
@@ -647,7 +651,7 @@ describe('an access of a guest in a scenario', () => {
 })
 
 describe('a design that is stuck: one list register, an active and a pending interrupt (hard case 16)', () => {
-  it.each(baselines)(
+  it.each(bothBaselines)(
     'still lets the guest do what it is asked to, from its own PSTATE: $name',
     ({ design }) => {
       const vm = boot(vmOf({ design, silicon: { cpus: 2, listRegisters: 1 } }))

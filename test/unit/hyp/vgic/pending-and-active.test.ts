@@ -2,11 +2,12 @@
  * ISPENDR of a level-sensitive interrupt that is active, with its line low: it is pending and active until the guest
  * deactivates it, and pending after that. Linux 6.1 forgets it when the interrupt is deactivated.
  */
+
 import { ICC_CTLR_EL1, ICC_DIR_EL1 } from 'vgic'
 import { explore } from 'vgic/explore'
-import { type Design, designs, fixed, kvm61, scenario, type VirtualMachine } from 'vgic/scenario'
+import { baselines, type Design, designs, kvm61, scenario, type VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { baselines } from '../../../kit/designs.ts'
+import { bothBaselines } from '../../../kit/designs.ts'
 import { ACTIVE, acknowledged, fire, flushes, go, goTo } from '../../../kit/driving.ts'
 import {
   bitOf,
@@ -22,7 +23,7 @@ import {
 import { EOI_MODE_1 } from '../../../kit/guest-lists.ts'
 import { acknowledge, boot, enable, end, setTrigger, vmOf } from '../../../kit/vm.ts'
 
-const every = Object.values(designs).map((design) => ({ name: design.name, design: fixed(design) }))
+const every = Object.values(designs).map((design) => ({ name: design.name, design: baselines.fixed(design) }))
 const kinds = [
   { what: 'an SPI', intid: 40 },
   { what: 'a PPI', intid: 20 },
@@ -86,7 +87,7 @@ describe.each(kinds)('ISPENDR of $what that is active, its line low', ({ intid }
     )
 
     it('is taken again when it is deactivated by ICC_DIR_EL1', () => {
-      const vm = active(fixed(designs.wfiHandler), intid)
+      const vm = active(baselines.fixed(designs.wfiHandler), intid)
       vm.writeSysreg(1, ICC_CTLR_EL1, EOI_MODE_1)
       set(vm, ISPENDR, intid, by)
       end(vm, 1, intid)
@@ -108,7 +109,7 @@ describe.each(kinds)('ISPENDR of $what that is active, its line low', ({ intid }
     expect(isSet(vm, ISPENDR, intid)).toBe(false)
   })
 
-  it.each(baselines)('taken back by ICPENDR comes no more: $name', ({ design }) => {
+  it.each(bothBaselines)('taken back by ICPENDR comes no more: $name', ({ design }) => {
     const vm = active(design, intid)
     set(vm, ISPENDR, intid)
     set(vm, ICPENDR, intid)
@@ -118,7 +119,7 @@ describe.each(kinds)('ISPENDR of $what that is active, its line low', ({ intid }
     expect(acknowledge(vm, 1)).toBe(1023)
   })
 
-  it.each(baselines)('a level that was made pending by it is acknowledged once: $name', ({ design }) => {
+  it.each(bothBaselines)('a level that was made pending by it is acknowledged once: $name', ({ design }) => {
     const vm = levelVm(design, intid)
     set(vm, ISPENDR, intid)
     expect(acknowledge(vm, 1)).toBe(intid)
@@ -153,7 +154,7 @@ describe.each(kinds)('ISPENDR of $what that is active, its line low', ({ intid }
 describe('a level-sensitive interrupt that is pending and active', () => {
   it('is only active in its list register, so that its end is seen', () => {
     const machine = scenario('only active')
-      .design(fixed(designs.wfiHandler))
+      .design(baselines.fixed(designs.wfiHandler))
       .spi({ intid: 40, trigger: 'level' })
       .guest(0, (guest) => guest.ack().writeMmio(wordOf(ISPENDR, 40), bitOf(40)).hvc())
       .device('board', (device) => device.raise(40).lower(40))
@@ -167,7 +168,7 @@ describe('a level-sensitive interrupt that is pending and active', () => {
 
   it('comes at once, by the maintenance interrupt for the end of the one before', () => {
     const machine = scenario('at once')
-      .design(fixed(designs.wfiHandler))
+      .design(baselines.fixed(designs.wfiHandler))
       .spi({ intid: 40, trigger: 'level' })
       .guest(0, (guest) => guest.ack().writeMmio(wordOf(ISPENDR, 40), bitOf(40)).eoi().ack())
       .device('board', (device) => device.raise(40).lower(40))
@@ -182,7 +183,7 @@ describe('a level-sensitive interrupt that is pending and active', () => {
     const waits = scenario('explored')
       .vm({ vcpus: 2 })
       .gic({ listRegisters: 1 })
-      .design(fixed(designs.wfiHandler))
+      .design(baselines.fixed(designs.wfiHandler))
       .spi({ intid: 40, trigger: 'level' })
       .guest(0, (guest) =>
         guest
