@@ -176,8 +176,8 @@ describe('a design is refused', () => {
   it.each([
     ['a step of the thread', [queueInterrupt, steps.put], /has put in inject: an injection is made of/],
     ['a step of its own', [queueInterrupt, ownStep('mine', () => 0)], /has mine in inject/],
-    ['a question', [queueInterrupt, when(asks, kickVcpu)], /has a choice in inject/],
-    ['a question in a part', [queueInterrupt, part('tell', when(asks, kickVcpu))], /has a choice in inject/],
+    ['a question', [queueInterrupt, when(asks, kickVcpu)], /has a branch in inject/],
+    ['a question in a part', [queueInterrupt, part('tell', when(asks, kickVcpu))], /has a branch in inject/],
   ] as const)('whose injection has %s', (_, inject, message) => {
     refused(() => defineDesign('asks', { wfi, inject }), message)
   })
