@@ -1,6 +1,7 @@
 /** The modules of constants that follow from rows: each imports nothing, so that esbuild puts the numbers in their places. */
 import { guestRows } from '../src/hyp/records/guest-record.ts'
 import { threadBits, vcpuRows } from '../src/hyp/records/vcpu.ts'
+import { vgicIrqBits } from '../src/hyp/records/vgic-irq.ts'
 import { bitConstants, type Constant, offsetConstants } from '../src/state/rows.ts'
 
 /** Columns of a line. */
@@ -26,6 +27,7 @@ export const generatedModules: readonly GeneratedModule[] = [
     bits(bitConstants(threadBits)),
   ]),
   generated('src/hyp/records/guest-offsets.ts', 'guest-record.ts', [offsets(among(vcpu, guestRows))]),
+  generated('src/hyp/records/vgic-irq-bits.ts', 'vgic-irq.ts', [bits(bitConstants(vgicIrqBits))]),
 ]
 
 interface Group {

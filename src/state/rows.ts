@@ -100,12 +100,17 @@ export function offsetConstants<C>(rows: Rows<C>, from = 0): Constant[] {
   return constants
 }
 
-/** A field of a packed word. Its constant is its mask; `_SHIFT` at the end of the name makes that of its lowest bit. */
+/**
+ * A field of a packed word. Its constant is its mask; another, with `_SHIFT` at the end of its name, has the number of
+ * its lowest bit, if the field has several.
+ */
 export interface BitRow {
   readonly name: string
   /** Its bit, or its most and least significant ones. */
   readonly bits: number | readonly [hi: number, lo: number]
   readonly says?: string
+  /** Its lowest bit's number is wanted although it is the only one. */
+  readonly shift?: true
   /** Its values from 0 on, by the names of constants that have them in place: what each is called, and what it means. */
   readonly values?: Readonly<Record<string, readonly [name: string, says?: string]>>
   /** Its bits from the lowest on, by the names of their constants: what each means. */
@@ -139,11 +144,11 @@ export const bitConstants = (rows: BitRows): Constant[] =>
 
 function constantsOfField(name: string, row: BitRow): Constant[] {
   const [hi, lo] = rangeOf(row)
-  const { says, values = {}, flags = {} } = row
+  const { says, shift = hi > lo, values = {}, flags = {} } = row
   const mask = (2 ** (hi - lo + 1) - 1) * 2 ** lo
   return [
     { name, value: mask | 0, ...(says && { says }) },
-    ...(hi > lo && lo > 0 ? [{ name: `${name}_SHIFT`, value: lo }] : []),
+    ...(shift && lo > 0 ? [{ name: `${name}_SHIFT`, value: lo }] : []),
     ...Object.entries(values).map(([key, [, means]], i) => ({
       name: key,
       value: (i * 2 ** lo) | 0,
