@@ -1,5 +1,8 @@
 /** The modules of constants that follow from rows: each imports nothing, so that esbuild puts the numbers in their places. */
 
+import { distributorRows, pendingSummaryRows, spiBlockRows } from '../src/gic/records/interrupts.ts'
+import { interfaceConstants, peRows } from '../src/gic/records/pe.ts'
+import { pstateConstants } from '../src/gic/records/pstate.ts'
 import { costRows } from '../src/hyp/records/cost-row.ts'
 import { guestRows } from '../src/hyp/records/guest-record.ts'
 import { hostRows } from '../src/hyp/records/host-record.ts'
@@ -27,6 +30,16 @@ const notAmong = (constants: readonly Constant[], rows: object): Constant[] =>
 const vcpu = offsetConstants(vcpuRows)
 
 export const generatedModules: readonly GeneratedModule[] = [
+  generated('src/gic/records/pe-offsets.ts', 'pe.ts', [
+    offsets(offsetConstants(peRows)),
+    offsets(interfaceConstants()),
+  ]),
+  generated('src/gic/records/pstate-bits.ts', 'pstate.ts', [bits(pstateConstants())]),
+  generated('src/gic/records/interrupts-offsets.ts', 'interrupts.ts', [
+    offsets([...offsetConstants(spiBlockRows), sizeConstant('SPI_BLOCK_WORDS', spiBlockRows)]),
+    offsets(offsetConstants(distributorRows)),
+    offsets(offsetConstants(pendingSummaryRows)),
+  ]),
   generated('src/hyp/records/vcpu-offsets.ts', 'vcpu.ts', [
     offsets(notAmong(vcpu, guestRows)),
     bits(bitConstants(threadBits)),

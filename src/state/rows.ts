@@ -139,8 +139,11 @@ export interface BitRow {
   readonly says?: string
   /** Its lowest bit's number is wanted although it is the only one. */
   readonly shift?: true
-  /** Its values from 0 on, by the names of constants that have them in place: what each is called, and what it means. */
-  readonly values?: Readonly<Record<string, readonly [name: string, says?: string]>>
+  /**
+   * Its values from 0 on, by the names of constants that have them in place: what each is called, if they are no
+   * quantities, and what it means.
+   */
+  readonly values?: Readonly<Record<string, readonly [name?: string, says?: string]>>
   /** Its bits from the lowest on, by the names of their constants: what each means. */
   readonly flags?: Readonly<Record<string, string>>
 }
@@ -158,8 +161,8 @@ export function bitView(name: string, rows: BitRows): RegisterView {
   for (const row of Object.values(rows)) {
     const [hi, lo] = rangeOf(row)
     if (hi < next) fields.push(res0(next, hi + 1))
-    const values = row.values && Object.values(row.values).map(([value]) => value)
-    fields.push(field(row.name, hi, lo, values && { values }))
+    const values = Object.values(row.values ?? {}).flatMap(([value]) => value ?? [])
+    fields.push(field(row.name, hi, lo, values.length > 0 ? { values } : {}))
     next = lo - 1
   }
   if (next >= 0) fields.push(res0(next, 0))
@@ -188,4 +191,16 @@ function constantsOfField(name: string, row: BitRow): Constant[] {
       says: means,
     })),
   ]
+}
+
+/** Several constants in one. */
+export function combined(
+  name: string,
+  constants: readonly Constant[],
+  names: readonly string[],
+  says: string,
+): Constant {
+  const parts = constants.filter((constant) => names.includes(constant.name))
+  if (parts.length < names.length) throw new VgicError('argument', `${name} is made of what is not there.`)
+  return { name, value: parts.reduce((bits, { value }) => bits | value, 0), says }
 }

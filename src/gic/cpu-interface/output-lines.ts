@@ -6,7 +6,6 @@
  */
 import { LR_Group } from '../../arch/ich-registers.ts'
 import { lowestBit } from '../../state/bits.ts'
-import type { WordDeclaration } from '../../state/layout.ts'
 import type { HighestPending } from '../distributor/highest-pending.ts'
 import { HIGHEST_PENDING, PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
 import type { PhysicalInterrupts } from '../distributor/physical-interrupts.ts'
@@ -26,8 +25,6 @@ export interface GicHost {
    */
   setLine?(cpu: number, line: OutputLine, level: 0 | 1): void
 }
-
-export const outputLineWords: readonly WordDeclaration[] = [{ name: 'lines', at: PE_LINES, class: 'derived' }]
 
 /** By bit, as the LINE_ bits are. */
 export const outputLines: readonly OutputLine[] = ['virq', 'vfiq', 'irq', 'fiq', 'wake']

@@ -9,46 +9,19 @@ import {
   GICR_CTLR_CES,
   GICR_CTLR_EnableLPIs,
   GICR_CTLR_RWP,
-  GICR_CTLR_VIEW,
-  GICR_PENDBASER_VIEW,
-  GICR_PROPBASER_VIEW,
   GICR_TYPER_Last,
   GICR_TYPER_PLPIS,
   GICR_TYPER_VLPIS,
   GICR_WAKER_ChildrenAsleep,
   GICR_WAKER_ProcessorSleep,
-  GICR_WAKER_VIEW,
 } from '../../arch/gicr-registers.ts'
-import type { WordDeclaration } from '../../state/layout.ts'
 import { IIDR, identificationRows } from '../frames/identification.ts'
 import { DOUBLEWORD, RegisterMap, type RegisterRow, razWi, readOnly, WORD } from '../frames/register-map.ts'
+import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER, GICR_WAKER } from '../records/pe.ts'
 import { interruptRows } from './interrupt-registers.ts'
 import type { PhysicalInterrupts } from './physical-interrupts.ts'
 
-/** Words of a PE's record. */
-export const GICR_CTLR = 26
-export const GICR_WAKER = 27
-export const GICR_PROPBASER = 28
-export const GICR_PENDBASER = 30
-
-export const redistributorWords: readonly WordDeclaration[] = [
-  { name: 'GICR_CTLR', at: GICR_CTLR, class: 'authoritative', view: GICR_CTLR_VIEW },
-  { name: 'GICR_WAKER', at: GICR_WAKER, class: 'authoritative', view: GICR_WAKER_VIEW },
-  {
-    name: 'GICR_PROPBASER',
-    at: GICR_PROPBASER,
-    wide: true,
-    class: 'authoritative',
-    view: GICR_PROPBASER_VIEW,
-  },
-  {
-    name: 'GICR_PENDBASER',
-    at: GICR_PENDBASER,
-    wide: true,
-    class: 'authoritative',
-    view: GICR_PENDBASER_VIEW,
-  },
-]
+export { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER, GICR_WAKER } from '../records/pe-offsets.ts'
 
 /** Offset of GICR_WAKER. */
 export const WAKER = 0x14

@@ -1,6 +1,6 @@
 /** The words of a guest in its vCPU's record: where it is, and what it remembers between two operations. */
 
-import { DAIF_VIEW } from '../../gic/cpu-interface/pcpu.ts'
+import { DAIF_VIEW } from '../../gic/records/pstate.ts'
 import type { Writer } from '../../state/layout.ts'
 import type { Rows } from '../../state/rows.ts'
 import type { GuestProgram } from './guest-program.ts'

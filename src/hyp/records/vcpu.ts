@@ -6,7 +6,7 @@
 
 import { ICH_HCR_VIEW, ICH_VMCR_VIEW } from '../../arch/ich-registers.ts'
 import { intidName } from '../../arch/intid.ts'
-import { SPSR_VIEW } from '../../gic/cpu-interface/pcpu.ts'
+import { SPSR_VIEW } from '../../gic/records/pstate.ts'
 import { type RecordType, recordType, type Writer } from '../../state/layout.ts'
 import { type BitRows, bitView, offsetOf, type Rows, wordsOf } from '../../state/rows.ts'
 import { exitNames } from './exits.ts'
