@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { extract, type Field, type RegisterView } from '../../../../src/arch/field.ts'
 import { intidName } from '../../../../src/arch/intid.ts'
+import * as pstate from '../../../../src/gic/records/pstate.ts'
 import * as guest from '../../../../src/hyp/records/guest-offsets.ts'
 import * as vcpu from '../../../../src/hyp/records/vcpu.ts'
 import * as vgicIrq from '../../../../src/hyp/records/vgic-irq.ts'
@@ -11,8 +12,13 @@ import type { BitRows } from '../../../../src/state/rows.ts'
 
 type Exports = Readonly<Record<string, unknown>>
 
+const { DAIF_I, DAIF_F, PSTATE_EL } = pstate.pstateBits
+
 const words: [string, RegisterView, BitRows, Exports][] = [
   ['the thread', vcpu.THREAD_VIEW, vcpu.threadBits, vcpu],
+  ['PSTATE', pstate.PSTATE_VIEW, pstate.pstateBits, pstate],
+  ['SPSR_EL2', pstate.SPSR_VIEW, { DAIF_I, DAIF_F, PSTATE_EL }, pstate],
+  ['DAIF', pstate.DAIF_VIEW, { DAIF_I, DAIF_F }, pstate],
   ['vgic_irq', vgicIrq.VGIC_IRQ_VIEW, vgicIrq.vgicIrqBits, vgicIrq],
 ]
 
@@ -50,7 +56,7 @@ describe.each(words)('the constants of the word of %s', (_, view, rows, exports)
       const field = fieldOf(view, name)
       for (const [i, [constant, [called]]] of Object.entries(values).entries()) {
         expect(extract(field, Number(exports[constant]), 0)).toBe(i)
-        expect(field.values?.[i]).toBe(called)
+        if (called !== undefined) expect(field.values?.[i]).toBe(called)
       }
     }
   })
@@ -61,6 +67,23 @@ describe.each(words)('the constants of the word of %s', (_, view, rows, exports)
       const bits = Object.keys(flags).map((constant) => extract(field, Number(exports[constant]), 0))
       expect(bits).toEqual(bits.map((_, i) => 2 ** i))
     }
+  })
+})
+
+describe('SPSR_EL2 in the word of PSTATE', () => {
+  it.each(['I', 'F', 'EL'])('has %s where PSTATE has it, higher by the shift', (name) => {
+    const below = fieldOf(pstate.PSTATE_VIEW, name)
+    const above = fieldOf(pstate.PSTATE_VIEW, `SPSR_EL2.${name}`)
+    expect([above.hi, above.lo]).toEqual([below.hi + pstate.SPSR_SHIFT, below.lo + pstate.SPSR_SHIFT])
+    expect(((1 << above.hi) | (1 << above.lo)) & ~pstate.SPSR).toBe(0)
+  })
+
+  it('saves all its fields, and an exception masks interrupts at EL2', () => {
+    const saved = pstate.DAIF_I | pstate.DAIF_F | pstate.PSTATE_EL
+    expect(pstate.PSTATE_SAVED).toBe(saved)
+    expect(pstate.PSTATE_SAVED << pstate.SPSR_SHIFT).toBe(pstate.SPSR_I | pstate.SPSR_F | pstate.SPSR_EL)
+    expect(extract(fieldOf(pstate.PSTATE_VIEW, 'EL'), pstate.PSTATE_EL2_MASKED, 0)).toBe(2)
+    expect(pstate.PSTATE_EL2_MASKED & ~pstate.PSTATE_EL).toBe(pstate.DAIF_I | pstate.DAIF_F)
   })
 })
 
