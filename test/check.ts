@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
+import ts from 'typescript'
+import { generatedModules } from '../tools/generated.ts'
 import { checkBrowser, findChromium } from './browser/chromium.ts'
 import { type Example, examplesOf, missing } from './documents.ts'
 
@@ -247,14 +249,40 @@ function checkClassNames(dist: string): void {
   }
 }
 
+/** Offsets, masks and shifts are numbers in the library: none is a variable that hot code has to look up. */
+async function constants(): Promise<Outcome> {
+  const names = new Set(generatedModules.flatMap(({ constants }) => constants.map(({ name }) => name)))
+  const files = [...filesIn('dist', '.js'), ...filesIn('dist', '.cjs')]
+  if (files.length === 0) throw new CheckError('dist has no chunks')
+  for (const file of files) {
+    const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.ES2022, true)
+    const name = variableAmong(source, names)
+    if (name !== undefined) throw new CheckError(`${file} looks ${name} up`)
+  }
+  return { passed: 1, failed: 0, note: `${names.size} constants` }
+}
+
+/** A variable of one of some names, which may have got a number at its end; what rows and exports are called is none. */
+function variableAmong(node: ts.Node, names: ReadonlySet<string>): string | undefined {
+  if (ts.isIdentifier(node)) {
+    const isKey = ts.isPropertyAssignment(node.parent) && node.parent.name === node
+    const isMember = ts.isPropertyAccessExpression(node.parent) && node.parent.name === node
+    const isKnown = names.has(node.text) || names.has(node.text.replace(/\d+$/, ''))
+    return isKnown && !isKey && !isMember ? node.text : undefined
+  }
+  return ts.forEachChild(node, (child) => variableAmong(child, names))
+}
+
 const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['lint', () => must('biome', ['ci', '--colors=off'])],
   ['rooms', () => must('depcruise', ['src', '--output-type', 'err-long'])],
+  ['generated', () => must('npm', ['run', 'generate', '--', '--check'])],
   ['types: src', () => must('tsc', ['-p', 'tsconfig.json'])],
   ['types: tools', () => must('tsc', ['-p', 'tsconfig.tools.json'])],
   ['unit tests', unitTests],
   // Before what runs on dist, so that none of it sees an old build.
   ['build', () => must('tsup', ['--silent'])],
+  ['constants', constants],
   ['conformance', conformance],
   ['publint', () => must('publint', ['--strict'])],
   ['attw', () => must('attw', ['--pack', '.', '--profile', 'node16'])],

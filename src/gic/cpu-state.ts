@@ -3,7 +3,7 @@ import { GICR_WAKER_ChildrenAsleep, GICR_WAKER_ProcessorSleep } from '../arch/gi
 import { PE_LINES } from './cpu-interface/lines.ts'
 import { type OutputLine, outputLines } from './cpu-interface/output-lines.ts'
 import { DAIF_F, DAIF_I, exceptionLevel, PCPU_PSTATE } from './cpu-interface/pcpu.ts'
-import { GICR_WAKER } from './interrupts/redistributor-words.ts'
+import { GICR_WAKER } from './records/pe-offsets.ts'
 import type { Silicon } from './silicon.ts'
 
 /** What a CPU is doing, as far as the GIC knows. It prints as one line. */

@@ -2,19 +2,19 @@
  * The silicon of a machine: its blocks over one state buffer. It knows no hypervisor. The record of a PE holds
  * what belongs to one CPU, from PSTATE to list registers, so that one word offset is the handle to all of it.
  */
-import { type Layout, type RecordType, recordType } from '../state/layout.ts'
+import type { Layout, RecordType } from '../state/layout.ts'
 import { MEMORY_LINE, MEMORY_POOL, MemoryPool, memoryPoolRecords } from '../state/memory-pool.ts'
 import { Affinities } from './config/affinities.ts'
 import { type CheckedGicConfig, framesOf } from './config/config.ts'
 import { HostEvents } from './config/host-events.ts'
 import { MEMORY, Memory } from './config/memory.ts'
-import { Icc, PHYSICAL_WORDS, PhysicalInterface, physicalInterfaceWords } from './cpu-interface/icc.ts'
+import { Icc, PhysicalInterface } from './cpu-interface/icc.ts'
 import { Ich } from './cpu-interface/ich.ts'
 import { Icv } from './cpu-interface/icv.ts'
-import { type GicHost, OutputLines, outputLineWords } from './cpu-interface/output-lines.ts'
-import { PCPU_PSTATE, Pcpu, pcpuWords } from './cpu-interface/pcpu.ts'
+import { type GicHost, OutputLines } from './cpu-interface/output-lines.ts'
+import { PCPU_PSTATE, Pcpu } from './cpu-interface/pcpu.ts'
 import { SystemRegisters } from './cpu-interface/system-registers.ts'
-import { ICH_LR, VirtualInterface, virtualInterfaceWords } from './cpu-interface/virtual-interface.ts'
+import { ICH_LR, VirtualInterface } from './cpu-interface/virtual-interface.ts'
 import { Distributor } from './distributor/distributor.ts'
 import { HighestPending } from './distributor/highest-pending.ts'
 import { Redistributor } from './distributor/redistributor.ts'
@@ -23,18 +23,17 @@ import { CANDIDATES, LATCH, SPI_BLOCK } from './interrupts/interrupt-block.ts'
 import { pendingSummaryRecord } from './interrupts/pending-summary.ts'
 import {
   DISTRIBUTOR,
-  distributorRecord,
   GICR_BLOCK,
   PhysicalInterrupts,
-  privateInterruptWords,
   spiBlockRecords,
 } from './interrupts/physical-interrupts.ts'
-import { redistributorWords } from './interrupts/redistributor-words.ts'
 import { Its } from './its/its.ts'
 import { ITS } from './its/its-records.ts'
 import { existingLpis, LPI_COMMON, lpiCacheRecord, lpiRecord } from './lpi/lpi-records.ts'
 import { configurationGroups, Lpis } from './lpi/lpis.ts'
 import { Mmio } from './mmio.ts'
+import { distributorRecord } from './records/interrupts.ts'
+import { ICC_HPPIR, peRecord } from './records/pe.ts'
 
 /** The record types of a configuration's silicon, and how many of each there are. */
 export interface SiliconRecords {
@@ -72,15 +71,7 @@ function lpiRecords(config: CheckedGicConfig): LpiRecords | undefined {
 }
 
 export function siliconRecords(config: CheckedGicConfig): SiliconRecords {
-  const pe = recordType(
-    'pe[<n>]',
-    pcpuWords,
-    virtualInterfaceWords(config.listRegisters),
-    outputLineWords,
-    physicalInterfaceWords,
-    redistributorWords,
-    privateInterruptWords,
-  )
+  const pe = peRecord(config.listRegisters)
   const distributor = distributorRecord(config.cpus)
   const pendingSummary = pendingSummaryRecord(config.spis)
   const lpis = lpiRecords(config)
@@ -152,7 +143,7 @@ export class Silicon {
   ) {
     this.peBase = layout.baseOf(records.pe)
     this.peSize = records.pe.size
-    const pe = [PCPU_PSTATE, PHYSICAL_WORDS + 1]
+    const pe = [PCPU_PSTATE, ICC_HPPIR + 1]
     const interrupts = [GICR_BLOCK + LATCH, GICR_BLOCK + CANDIDATES + 1]
     this.hypervisorRanges = Int32Array.of(...pe, ...interrupts, ICH_LR, this.peSize)
     const affinities = new Affinities(config.affinities)

@@ -14,14 +14,22 @@ import { type RecordType, recordType } from '../state/layout.ts'
 /** Where it is kept. */
 export const ghostRecord = ({ vcpus, spis }: VmSetup): RecordType =>
   recordType('ghost', [
-    { name: 'vmcr of vcpu[<n>]', at: 0, count: vcpus, class: 'authoritative', view: ICH_VMCR_VIEW },
-    { name: 'edges of vcpu[<n>]', at: vcpus, count: vcpus, class: 'authoritative' },
+    {
+      name: 'vmcr of vcpu[<n>]',
+      at: 0,
+      count: vcpus,
+      class: 'authoritative',
+      by: ['guest'],
+      view: ICH_VMCR_VIEW,
+    },
+    { name: 'edges of vcpu[<n>]', at: vcpus, count: vcpus, class: 'authoritative', by: ['guest', 'queue'] },
     {
       name: 'edges of SPI <n>',
       n: (i) => `${FIRST_SPI + 32 * i} to ${FIRST_SPI + 32 * i + 31}`,
       at: 2 * vcpus,
       count: Math.max(Math.ceil(spis / 32), 1),
       class: 'authoritative',
+      by: ['guest', 'queue'],
     },
   ])
 

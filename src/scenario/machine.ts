@@ -56,15 +56,17 @@ const deviceRecord = (devices: readonly DeviceProgram[], stepAt: (pc: number) =>
       name: 'pc',
       at: DEVICE_PC,
       class: 'authoritative',
+      by: ['queue', 'notify'],
       means: (pc, index) => `${pc}: ${devices[index]?.steps[pc]?.name ?? 'done'}`,
     },
     {
       name: 'inject',
       at: DEVICE_INJECT,
       class: 'authoritative',
+      by: ['queue', 'notify'],
       means: (pc) => (pc === 0 ? 'none' : stepAt(pc)),
     },
-    { name: 'target', at: DEVICE_TARGET, class: 'normalised', means: 'record' },
+    { name: 'target', at: DEVICE_TARGET, class: 'normalised', by: ['queue', 'notify'], means: 'record' },
   ])
 
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const

@@ -19,12 +19,9 @@ import {
 } from '../../arch/ich-registers.ts'
 import { lowestBit } from '../../state/bits.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
+import { ACTIVE_PRIORITIES_0, ACTIVE_PRIORITIES_1, CONTROLS } from '../records/pe.ts'
 
-/** Words of an interface, from its handle. */
-export const CONTROLS = 5
-/** Four words; how many exist follows from the preemption bits. */
-export const ACTIVE_PRIORITIES_0 = 6
-export const ACTIVE_PRIORITIES_1 = 10
+export { ACTIVE_PRIORITIES_0, ACTIVE_PRIORITIES_1, CONTROLS } from '../records/pe-offsets.ts'
 
 /** Priority of an idle interface: lower than every priority. */
 export const PRIORITY_IDLE = 0xff

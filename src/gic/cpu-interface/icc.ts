@@ -1,12 +1,3 @@
-/**
- * The physical CPU interface of a PE, ICC_* (IHI 0069, "Physical interrupt handling and prioritization"): one Security
- * state, so that group 0 is signalled as FIQ and group 1 as IRQ. Where the architecture leaves the outcome open:
- * - EOIR of the other group than that of the highest active priority, or with none active, does nothing at all.
- * - EOIR in EOImode 0 deactivates the interrupt that it names, whether or not it is the last that was acknowledged.
- *   One that does not exist is dropped and deactivates nothing; so is an LPI, which has no active state.
- * - DIR in EOImode 0 is ignored, and so is one of a reserved INTID.
- */
-import { field, res0, res1, view } from '../../arch/field.ts'
 import {
   LR_Group,
   LR_Priority,
@@ -17,7 +8,6 @@ import {
 } from '../../arch/ich-registers.ts'
 import { FIRST_LPI, FIRST_SPECIAL, INTID_NONE } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
-import type { WordDeclaration } from '../../state/layout.ts'
 import { HIGHEST_PENDING, HPPI_INTID, PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import { rankLpi } from '../lpi/lpi-configuration.ts'
@@ -32,40 +22,6 @@ import {
 } from './cpu-interface.ts'
 
 /*@@IMPORTS@@*/
-
-/** Where the words of the physical side begin in a PE's record. */
-export const PHYSICAL_WORDS = 16
-
-/**
- * The control word of a CPU interface: ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_CTLR and `ICC_IGRPEN<n>` at ICH_VMCR_EL2's
- * places.
- */
-const ICC_CONTROLS_VIEW = view('ICC', 32, [
-  field('ICC_PMR_EL1', 31, 24),
-  field('ICC_BPR0_EL1', 23, 21),
-  field('ICC_BPR1_EL1', 20, 18),
-  res0(17, 10),
-  field('ICC_CTLR_EL1.EOImode', 9),
-  res0(8, 5),
-  field('ICC_CTLR_EL1.CBPR', 4),
-  res1(3),
-  res0(2),
-  field('ICC_IGRPEN1_EL1', 1),
-  field('ICC_IGRPEN0_EL1', 0),
-])
-
-export const physicalInterfaceWords: readonly WordDeclaration[] = [
-  { name: 'ICC_HPPIR', at: PHYSICAL_INTERFACE + HIGHEST_PENDING, class: 'derived' },
-  {
-    name: 'ICC',
-    at: PHYSICAL_INTERFACE + CONTROLS,
-    class: 'authoritative',
-    view: ICC_CONTROLS_VIEW,
-    packed: true,
-  },
-  { name: 'ICC_AP0R<n>_EL1', at: PHYSICAL_INTERFACE + ACTIVE_PRIORITIES_0, count: 4, class: 'authoritative' },
-  { name: 'ICC_AP1R<n>_EL1', at: PHYSICAL_INTERFACE + ACTIVE_PRIORITIES_1, count: 4, class: 'authoritative' },
-]
 
 /** The state behind the registers, and what is signalled. */
 export class PhysicalInterface extends CpuInterface {

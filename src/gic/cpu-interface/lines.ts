@@ -1,7 +1,6 @@
 /** The interrupt lines of a PE as bits. */
 
-/** Derived: the levels of a PE's outputs as the host knows them, LINE_ bits. */
-export const PE_LINES = 14
+export { PE_LINES } from '../records/pe-offsets.ts'
 
 export const LINE_VIRQ = 0x1
 export const LINE_VFIQ = 0x2

@@ -8,7 +8,6 @@ import { LR_Group } from '../../arch/ich-registers.ts'
 import { argumentFunction, argumentWith, type Fields, isPlainObject, shown } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { lowestBit } from '../../state/bits.ts'
-import type { WordDeclaration } from '../../state/layout.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { ErrorListener } from '../config/host-events.ts'
 import type { GicMemory } from '../config/memory.ts'
@@ -62,8 +61,6 @@ function checkListener(host: GicHost): GicHost {
     `host must be an object whose setLine is a function (cpu, line, level), but ${isObject ? `has ${has}` : `is ${shown(host)}`}. Leave it out for none.`,
   )
 }
-
-export const outputLineWords: readonly WordDeclaration[] = [{ name: 'lines', at: PE_LINES, class: 'derived' }]
 
 /** By bit, as the LINE_ bits are. */
 export const outputLines: readonly OutputLine[] = ['virq', 'vfiq', 'irq', 'fiq', 'wakeRequest']

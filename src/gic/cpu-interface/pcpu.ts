@@ -8,7 +8,6 @@
  * IMO and FMO count as 1 for the physical ones then, or as 0 with E2H, is left out: software that sets TGE clears them,
  * and does not mask interrupts at EL0. AMO and VSE are left out: SErrors are no affair of the GIC's, ISR_EL1.A is zero.
  */
-import { field, res0, view } from '../../arch/field.ts'
 import {
   HCR_EL2_FMO,
   HCR_EL2_IMO,
@@ -17,69 +16,30 @@ import {
   HCR_EL2_TWI,
   HCR_EL2_VF,
   HCR_EL2_VI,
-  HCR_EL2_VIEW,
 } from '../../arch/hcr-el2.ts'
 import { ESR_WFE, ESR_WFI } from '../../arch/syndrome.ts'
-import type { WordDeclaration } from '../../state/layout.ts'
+import { PCPU_HCR_EL2, PCPU_PSTATE, PCPU_TRAP } from '../records/pe.ts'
+import {
+  DAIF_F,
+  DAIF_I,
+  PSTATE_EL,
+  PSTATE_EL_SHIFT,
+  PSTATE_EL2,
+  PSTATE_EL2_MASKED,
+  PSTATE_EVENT,
+  PSTATE_SAVED,
+  PSTATE_WAITING,
+  SPSR,
+  SPSR_SHIFT,
+  WAITING_NO,
+  WAITING_WFE,
+  WAITING_WFI,
+} from '../records/pstate.ts'
 import { LINE_VFIQ, LINE_VIRQ, PE_LINES, PHYSICAL_LINES_SHIFT } from './lines.ts'
 import type { VirtualInterface } from './virtual-interface.ts'
 
-/** Syndrome of the last access or instruction that trapped or was UNDEFINED; 0 if it did not. */
-export const PCPU_TRAP = 0
-/**
- * PSTATE with the event register and what the PE waits in, bits 7:0, and SPSR_EL2, bits 15:8: see
- * {@link PSTATE_VIEW}. Exceptions to EL2 and returns from it move the one half to the other.
- */
-export const PCPU_PSTATE = 1
-/** HCR_EL2, two words; all that has an effect here is in the lower. */
-export const PCPU_HCR_EL2 = 2
-
-export const DAIF_F = 0x40
-export const DAIF_I = 0x80
-export const DAIF_VIEW = view('DAIF', 32, [res0(31, 8), field('I', 7), field('F', 6), res0(5, 0)])
-
-/** PSTATE as SPSR_EL2 lays it out, as far as it matters here. */
-export const SPSR_VIEW = view('SPSR_EL2', 32, [
-  res0(31, 8),
-  field('I', 7),
-  field('F', 6),
-  res0(5, 4),
-  field('EL', 3, 2),
-  res0(1, 0),
-])
-export const PSTATE_EL = 0xc
-export const PSTATE_EL1 = 0x4
-export const PSTATE_EL2 = 0x8
-export const PSTATE_EL_SHIFT = 2
-/** The fields that an exception saves in SPSR_EL2. */
-const PSTATE_SAVED = 0xcc
-/** EL2 with interrupts masked. */
-const PSTATE_EL2_MASKED = 0xc8
-
-export const WAITING_NO = 0
-export const WAITING_WFI = 0x1
-export const WAITING_WFE = 0x2
-const WAITING = 0x3
-/** The event register is set. */
-const EVENT = 0x20
-const SPSR_SHIFT = 8
-const SPSR = 0xff00
-
-/** {@link PCPU_PSTATE}'s word. */
-export const PSTATE_VIEW = view('PSTATE', 32, [
-  res0(31, 16),
-  field('SPSR_EL2.I', 15),
-  field('SPSR_EL2.F', 14),
-  res0(13, 12),
-  field('SPSR_EL2.EL', 11, 10),
-  res0(9, 8),
-  field('I', 7),
-  field('F', 6),
-  field('eventRegister', 5),
-  res0(4),
-  field('EL', 3, 2),
-  field('waiting', 1, 0),
-])
+export { PCPU_HCR_EL2, PCPU_PSTATE, PCPU_TRAP } from '../records/pe-offsets.ts'
+export * from '../records/pstate.ts'
 
 /** The EL field of PSTATE as a number. */
 export const exceptionLevel = (pstate: number): number => (pstate & PSTATE_EL) >> PSTATE_EL_SHIFT
@@ -88,25 +48,19 @@ export const exceptionLevel = (pstate: number): number => (pstate & PSTATE_EL) >
 export function takeExceptionToEl2(words: Int32Array, pe: number): void {
   const at = pe + PCPU_PSTATE
   const pstate = words[at]
-  words[at] = ((pstate & PSTATE_SAVED) << SPSR_SHIFT) | PSTATE_EL2_MASKED | (pstate & EVENT)
+  words[at] = ((pstate & PSTATE_SAVED) << SPSR_SHIFT) | PSTATE_EL2_MASKED | (pstate & PSTATE_EVENT)
 }
 
 /** ERET from EL2: PSTATE := SPSR_EL2. An exception return sets the event register. */
 export function returnFromEl2(words: Int32Array, pe: number): void {
   const at = pe + PCPU_PSTATE
-  words[at] = (words[at] >>> SPSR_SHIFT) | EVENT
+  words[at] = (words[at] >>> SPSR_SHIFT) | PSTATE_EVENT
 }
 
 /** What a WFI or WFE did. */
 export const WFX_COMPLETES = 0
 export const WFX_WAITS = 1
 export const WFX_TRAPS = 2
-
-export const pcpuWords: readonly WordDeclaration[] = [
-  { name: 'trap', at: PCPU_TRAP, class: 'observational' },
-  { name: 'PSTATE', at: PCPU_PSTATE, class: 'authoritative', view: PSTATE_VIEW },
-  { name: 'HCR_EL2', at: PCPU_HCR_EL2, wide: true, class: 'authoritative', view: HCR_EL2_VIEW },
-]
 
 /** ISR_EL1's bits. */
 const ISR_F = 0x40
@@ -138,8 +92,8 @@ export class Pcpu {
   /** The PE changes its exception level; downwards it is an exception return. */
   setExceptionLevel(pe: number, el: number): void {
     const pstate = this.words[pe + PCPU_PSTATE]
-    const event = el < exceptionLevel(pstate) ? EVENT : 0
-    this.words[pe + PCPU_PSTATE] = (pstate & ~(PSTATE_EL | WAITING)) | (el << PSTATE_EL_SHIFT) | event
+    const event = el < exceptionLevel(pstate) ? PSTATE_EVENT : 0
+    this.words[pe + PCPU_PSTATE] = (pstate & ~(PSTATE_EL | PSTATE_WAITING)) | (el << PSTATE_EL_SHIFT) | event
   }
 
   /** ERET from EL2 into the guest. */
@@ -175,7 +129,7 @@ export class Pcpu {
 
   /** Whether the PE waits in a WFI or WFE. */
   isWaiting(pe: number): boolean {
-    return (this.words[pe + PCPU_PSTATE] & WAITING) !== WAITING_NO
+    return (this.words[pe + PCPU_PSTATE] & PSTATE_WAITING) !== WAITING_NO
   }
 
   /**
@@ -249,8 +203,8 @@ export class Pcpu {
   wfe(pe: number, syndrome = ESR_WFE): number {
     const words = this.words
     words[pe + PCPU_TRAP] = 0
-    if (words[pe + PCPU_PSTATE] & EVENT) {
-      words[pe + PCPU_PSTATE] &= ~EVENT
+    if (words[pe + PCPU_PSTATE] & PSTATE_EVENT) {
+      words[pe + PCPU_PSTATE] &= ~PSTATE_EVENT
       return WFX_COMPLETES
     }
     if (this.taken(pe) !== 0 || this.physicalTaken(pe) !== 0) return WFX_COMPLETES
@@ -259,23 +213,24 @@ export class Pcpu {
 
   /** SEV, or another event, reaches this PE. */
   sendEvent(pe: number): void {
-    this.words[pe + PCPU_PSTATE] |= EVENT
+    this.words[pe + PCPU_PSTATE] |= PSTATE_EVENT
   }
 
   /** Whether a waiting PE has a reason to go on: an interrupt, for WFE one that PSTATE does not mask, or an event. */
   wouldWake(pe: number): boolean {
     const pstate = this.words[pe + PCPU_PSTATE]
-    if ((pstate & WAITING) === WAITING_WFI) return (this.virtualLines(pe) | this.physicalLines(pe)) !== 0
-    return (pstate & EVENT) !== 0 || (this.taken(pe) | this.physicalTaken(pe)) !== 0
+    if ((pstate & PSTATE_WAITING) === WAITING_WFI)
+      return (this.virtualLines(pe) | this.physicalLines(pe)) !== 0
+    return (pstate & PSTATE_EVENT) !== 0 || (this.taken(pe) | this.physicalTaken(pe)) !== 0
   }
 
   /** Ends the wait of a PE that has a reason to go on; a WFE consumes the event. Returns whether the PE runs. */
   wake(pe: number): boolean {
     const words = this.words
-    const waiting = words[pe + PCPU_PSTATE] & WAITING
+    const waiting = words[pe + PCPU_PSTATE] & PSTATE_WAITING
     if (waiting === WAITING_NO) return true
     if (!this.wouldWake(pe)) return false
-    words[pe + PCPU_PSTATE] &= waiting === WAITING_WFE ? ~(WAITING | EVENT) : ~WAITING
+    words[pe + PCPU_PSTATE] &= waiting === WAITING_WFE ? ~(PSTATE_WAITING | PSTATE_EVENT) : ~PSTATE_WAITING
     return true
   }
 

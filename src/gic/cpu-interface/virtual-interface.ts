@@ -20,8 +20,6 @@ import {
   HCR_VGrp1DIE,
   HCR_VGrp1EIE,
   HCR_vSGIEOICount,
-  ICH_HCR_VIEW,
-  ICH_VMCR_VIEW,
   LR_ACTIVE,
   LR_EOI,
   LR_Group,
@@ -30,7 +28,6 @@ import {
   LR_Priority,
   LR_STATE,
   LR_State,
-  listRegisterView,
   MISR_EOI,
   MISR_LRENP,
   MISR_NP,
@@ -44,42 +41,14 @@ import {
   VMCR_VPMR,
 } from '../../arch/ich-registers.ts'
 import { lowestBit } from '../../state/bits.ts'
-import type { WordDeclaration } from '../../state/layout.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
+import { ICH_HCR, ICH_LR, ICH_LR_STATUS, ICH_VMCR } from '../records/pe.ts'
 import { CpuInterface, PRIORITY_IDLE } from './cpu-interface.ts'
 import { LINE_VFIQ, LINE_VIRQ } from './lines.ts'
 
-export const ICH_HCR = 4
-/** These are the words of every CPU interface, by the names that they have in this one: cpu-interface.ts. */
-export const ICH_VMCR = 5
-export const ICH_AP0R = 6
-export const ICH_AP1R = 10
-/**
- * Derived from the list registers: bit n is set if list register n is pending, bit 16 + n if it is valid or
- * waits for its EOI to be seen, that is if ICH_ELRSR_EL2's bit n is clear. Whoever changes a list register's
- * upper word does it by {@link setListRegister}, which keeps this.
- */
-export const ICH_LR_STATUS = 15
+export { ICH_AP0R, ICH_AP1R, ICH_HCR, ICH_LR, ICH_LR_STATUS, ICH_VMCR } from '../records/pe-offsets.ts'
+
 const LR_STATUS_PENDING = 0xffff
-/** Pairs of words, the last of the PE's record, behind the physical interface and the redistributor. */
-export const ICH_LR = 48
-
-export const virtualInterfaceWords = (listRegisters: number): readonly WordDeclaration[] => [
-  { name: 'ICH_HCR_EL2', at: ICH_HCR, class: 'authoritative', view: ICH_HCR_VIEW },
-  { name: 'ICH_VMCR_EL2', at: ICH_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW },
-  { name: 'ICH_AP0R<n>_EL2', at: ICH_AP0R, count: 4, class: 'authoritative' },
-  { name: 'ICH_AP1R<n>_EL2', at: ICH_AP1R, count: 4, class: 'authoritative' },
-  { name: 'lrStatus', at: ICH_LR_STATUS, class: 'derived' },
-  {
-    name: 'ICH_LR<n>_EL2',
-    at: ICH_LR,
-    count: listRegisters,
-    wide: true,
-    class: 'authoritative',
-    view: listRegisterView,
-  },
-]
-
 /** The causes of a maintenance interrupt that ICH_HCR_EL2 enables; a list register asks for the other, its EOI. */
 const MAINTENANCE_ENABLES =
   HCR_UIE | HCR_LRENPIE | HCR_NPIE | HCR_VGrp0EIE | HCR_VGrp0DIE | HCR_VGrp1EIE | HCR_VGrp1DIE

@@ -22,8 +22,8 @@ import { FIRST_LPI } from '../../arch/intid.ts'
 import { IIDR, identificationRows } from '../frames/identification.ts'
 import { RegisterMap, type RegisterRow, razWi, readOnly, register64, WORD } from '../frames/register-map.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
-import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER, GICR_WAKER } from '../interrupts/redistributor-words.ts'
 import type { Lpis } from '../lpi/lpis.ts'
+import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER, GICR_WAKER } from '../records/pe-offsets.ts'
 import { interruptRows } from './interrupt-registers.ts'
 
 /** Offset of GICR_WAKER. */

@@ -6,15 +6,15 @@
  *
  * `owner` is the record of a PE for its SGIs and PPIs, and {@link DISTRIBUTOR} for SPIs.
  */
-import { GICD_CTLR_VIEW } from '../../arch/gicd-registers.ts'
 import { FIRST_SPI } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
-import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
+import type { RecordType } from '../../state/layout.ts'
 import type { Affinities } from '../config/affinities.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
+import { CHANGED, GICD_CTLR, GICD_DISABLING_GROUPS, SPI_CANDIDATES } from '../records/interrupts.ts'
+import { GICR_BLOCK } from '../records/pe.ts'
 import {
   ACTIVE,
-  blockWords,
   CANDIDATES,
   candidatesOf,
   DISABLING,
@@ -33,31 +33,14 @@ import { blocksOf, STALE } from './pending-summary.ts'
 /** The owner of SPIs. */
 export const DISTRIBUTOR = 0
 
-/** The block of SGIs and PPIs in a PE's record. */
-export const GICR_BLOCK = 32
-export const privateInterruptWords: readonly WordDeclaration[] = blockWords(GICR_BLOCK, 'GICR', () => 0)
+export { GICD_CTLR, GICD_DISABLING_GROUPS } from '../records/interrupts-offsets.ts'
+export { GICR_BLOCK } from '../records/pe-offsets.ts'
+
 /** SGIs are edge-triggered, and that cannot be changed. */
 const SGIS = 0xffff
 
-/** GICD_CTLR's enables and RWP; DS and ARE are always one. */
-export const GICD_CTLR = 0
-/** Groups whose disabling still lags. */
-export const GICD_DISABLING_GROUPS = 1
-/** Derived: bit n is set if SPI block n has candidates. */
-const SPI_CANDIDATES = 2
-/** Derived, a bit a CPU: it has to look for its highest priority pending interrupt. All clear between accesses. */
-const CHANGED = 3
-
 /** GICD_CTLR.EnableGrp0 and EnableGrp1, as bits of groups. */
 export const GROUPS = 3
-
-export const distributorRecord = (cpus: number): RecordType =>
-  recordType({ name: 'distributor', prefix: '' }, [
-    { name: 'GICD_CTLR', at: GICD_CTLR, class: 'authoritative', view: GICD_CTLR_VIEW },
-    { name: 'GICD_CTLR (lagging)', at: GICD_DISABLING_GROUPS, class: 'authoritative' },
-    { name: 'spiCandidates', at: SPI_CANDIDATES, class: 'derived' },
-    { name: 'changed', at: CHANGED, count: (cpus + 31) >> 5, class: 'derived' },
-  ])
 
 /** Where the records of interrupts are. */
 export interface PhysicalPlace {

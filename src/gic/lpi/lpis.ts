@@ -19,7 +19,7 @@ import type { CheckedGicConfig } from '../config/config.ts'
 import type { HostEvents } from '../config/host-events.ts'
 import type { Memory } from '../config/memory.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
-import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER } from '../interrupts/redistributor-words.ts'
+import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER } from '../records/pe-offsets.ts'
 import { LpiConfiguration, rankLpi } from './lpi-configuration.ts'
 import {
   existingLpis,
