@@ -23,6 +23,7 @@ export {
   type Loop,
   leave,
   type Node,
+  type OwnStepOptions,
   ownStep,
   type Part,
   part,

@@ -56,7 +56,7 @@ import {
   THREAD_WAITS_FOR_CPU,
   THREAD_WAITS_FOR_VCPUS,
 } from '../hyp/run/run-loop.ts'
-import { STEP_REEVALUATE } from '../hyp/run/steps.ts'
+import { STEP_REEVALUATE } from '../hyp/run/step-numbers.ts'
 import { OVERFLOW_INTERRUPTS } from '../hyp/vgic/vgic-v3.ts'
 import type { Machine } from '../scenario/machine.ts'
 

@@ -186,7 +186,7 @@ export class Hypervisor {
       mmio: this.mmio,
       stopVm: new StopVm(this.apLists),
       hostInterrupts: this.hostInterrupts,
-      own: new OwnSteps(program, this.seam, vgic, this.halt, onSpin),
+      ownSteps: new OwnSteps(program, this.seam, vgic, this.halt, onSpin),
     })
     this.guest = new Guest(this.words, this.silicon, this.timers, {
       sendEvents: () => this.sendEvents(),

@@ -37,7 +37,8 @@ import {
 } from '../records/vcpu.ts'
 import { MMIO_DONE } from '../vgic/vgic-mmio.ts'
 import { ENDED, type Program, TABLE_FUSED, TABLE_SHIFT } from './program.ts'
-import * as op from './steps.ts'
+import { performStep } from './step-dispatch.ts'
+import * as op from './step-numbers.ts'
 import {
   FUSED_AFTER_HALT,
   FUSED_ELSE_1,
@@ -136,6 +137,11 @@ export class RunLoop extends ThreadSteps {
     return taskOf(this.words[v + VCPU_THREAD]) === TASK_BLOCKED ? THREAD_SLEEPS : THREAD_WAITS_FOR_CPU
   }
 
+  /** Does the step of a number for a vCPU, whatever its thread is about to do, and returns its result. */
+  perform(step: number, v: number): number {
+    return performStep(this, step, v)
+  }
+
   /** Does the next step of a vCPU's thread, or of its notifier, and returns its result. */
   step(v: number): number {
     const { words, table } = this
@@ -146,7 +152,7 @@ export class RunLoop extends ThreadSteps {
       this.block(v)
       return 0
     }
-    const result = this.perform(next, v)
+    const result = performStep(this, next, v)
     if (notifier !== 0) words[v + VCPU_NOTIFIER] = table[at + 1 + result]
     else if (next !== op.STEP_GUEST) words[v + VCPU_PC] = table[at + 1 + result]
     return result
@@ -275,7 +281,7 @@ export class RunLoop extends ThreadSteps {
             return this.sleep(v)
           }
           if (this.stopVm.waits(v, next)) return waitingAt(words, v, pc)
-          const result = this.perform(next, v)
+          const result = performStep(this, next, v)
           if (next === op.STEP_GUEST) {
             words[v + VCPU_PC] = pc
             return THREAD_IN_GUEST

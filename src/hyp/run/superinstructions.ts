@@ -4,7 +4,7 @@
  * exactly the sequence. An edited design that has other rows there goes step by step, slower and still right.
  */
 import { type Program, TABLE_FUSED, TABLE_SHIFT } from './program.ts'
-import * as op from './steps.ts'
+import * as op from './step-numbers.ts'
 
 /** From the head of the loop into the guest. */
 export const FUSED_ENTRY = 1

@@ -17,7 +17,7 @@ import {
   THREAD_STEPS,
   THREAD_WAITS_FOR_VCPUS,
 } from '../../../src/hyp/run/run-loop.ts'
-import { STEP_POLL_AGAIN } from '../../../src/hyp/run/steps.ts'
+import { STEP_POLL_AGAIN } from '../../../src/hyp/run/step-numbers.ts'
 import { cook, type Recipe, recipesWith } from './recipe.ts'
 
 const wordsOf = (machine: ScenarioMachine): Int32Array => new Int32Array(machine.snapshot())

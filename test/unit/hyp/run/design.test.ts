@@ -17,7 +17,7 @@ import {
 } from '../../../../src/hyp/run/design.ts'
 import { compile, ENDED, FIRST_PC, TABLE_FUSED, TABLE_SHIFT } from '../../../../src/hyp/run/program.ts'
 import { MAX_OUTCOMES, STEP_OWN, type Step } from '../../../../src/hyp/run/step.ts'
-import { STEP_GIVE_UP_CPU, STEP_RESUME } from '../../../../src/hyp/run/steps.ts'
+import { STEP_GIVE_UP_CPU, STEP_RESUME } from '../../../../src/hyp/run/step-numbers.ts'
 
 const ROW = 1 << TABLE_SHIFT
 
