@@ -231,6 +231,7 @@ function checkClassNames(dist: string): void {
 const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['lint', () => must('biome', ['ci', '--colors=off'])],
   ['rooms', () => must('depcruise', ['src', '--output-type', 'err-long'])],
+  ['generated', () => must('npm', ['run', 'generate', '--', '--check'])],
   ['types: src', () => must('tsc', ['-p', 'tsconfig.json'])],
   ['types: tools', () => must('tsc', ['-p', 'tsconfig.tools.json'])],
   ['unit tests', unitTests],

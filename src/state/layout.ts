@@ -17,6 +17,12 @@ import { VgicError } from '../errors/vgic-error.ts'
  */
 export type WordClass = 'authoritative' | 'normalised' | 'derived' | 'observational'
 
+/**
+ * Who may write a word, as kinds of steps: those of a thread that stay with the thread, or with its vCPU, or with its
+ * PE; a guest's; a device's that queues an interrupt, or that notifies a vCPU. Other steps may write every word.
+ */
+export type Writer = 'thread' | 'vcpu' | 'pe' | 'guest' | 'queue' | 'notify'
+
 /** Words of one meaning at a fixed offset in a record. */
 export interface WordDeclaration {
   /** What it holds; a register's name where it is one. Of many, `<n>` says which: `ICH_LR<n>_EL2`. */
@@ -42,6 +48,8 @@ export interface WordDeclaration {
    * none; or what a function calls it, undefined for no more than the number.
    */
   readonly means?: 'record' | 'word' | ((value: number, index: number) => string | undefined)
+  /** Who may write it besides the steps that may write every word; nobody else if left out. */
+  readonly by?: readonly Writer[]
 }
 
 /** What a record, and the words in it, are called. */

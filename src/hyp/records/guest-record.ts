@@ -1,49 +1,79 @@
 /** The words of a guest in its vCPU's record: where it is, and what it remembers between two operations. */
 
 import { DAIF_VIEW } from '../../gic/cpu-interface/pcpu.ts'
-import type { WordDeclaration } from '../../state/layout.ts'
+import type { Writer } from '../../state/layout.ts'
+import type { Rows } from '../../state/rows.ts'
 import type { GuestProgram } from './guest-program.ts'
+
+export * from './guest-offsets.ts'
 
 /** How deep interrupts nest: a handler that unmasks can be interrupted so often. */
 export const MAX_DEPTH = 4
 /** How many bounded loops a guest can have. */
 export const MAX_LOOPS = 4
 
-/** The next operation. */
-export const GUEST_PC = 31
-/** How many handlers are running. */
-export const GUEST_DEPTH = 32
-/** What its last register read gave, bits 31:0. */
-export const GUEST_VALUE = 33
-/** Rounds that a loop has done, by loop. */
-export const GUEST_LOOP = 34
-/** Where each handler returns to, and with which masks. */
-export const GUEST_RETURN = 38
-export const GUEST_SAVED_DAIF = 42
-/** The last INTID that the main list, and each handler by depth, acknowledged. */
-export const GUEST_ACK = 46
-/** Bits 63:32 of what its last MMIO read gave. */
-export const GUEST_VALUE_HIGH = 51
-
-export function guestWords(programs: readonly GuestProgram[]): readonly WordDeclaration[] {
-  const operation = (pc: number, index: number): string | undefined => {
-    const name = programs[index]?.names[pc]
-    return name === undefined ? undefined : `${pc}: ${name}`
-  }
-  return [
-    { name: 'guest.pc', at: GUEST_PC, class: 'authoritative', means: operation },
-    { name: 'guest.depth', at: GUEST_DEPTH, class: 'authoritative' },
-    { name: 'guest.value', at: GUEST_VALUE, class: 'authoritative' },
-    { name: 'guest.loop', at: GUEST_LOOP, count: MAX_LOOPS, class: 'normalised' },
-    {
-      name: 'guest.return',
-      at: GUEST_RETURN,
-      count: MAX_DEPTH,
-      class: 'normalised',
-      means: (pc, index) => (pc === 0 ? 'none, or the first' : operation(pc, index)),
-    },
-    { name: 'guest.savedDaif', at: GUEST_SAVED_DAIF, count: MAX_DEPTH, class: 'normalised', view: DAIF_VIEW },
-    { name: 'guest.ack', at: GUEST_ACK, count: MAX_DEPTH + 1, class: 'normalised' },
-    { name: 'guest.valueHigh', at: GUEST_VALUE_HIGH, class: 'normalised' },
-  ]
+export interface GuestPrograms {
+  /** By vCPU. */
+  readonly guests: readonly GuestProgram[]
 }
+
+/** A guest's operation, by program counter. */
+function operation(pc: number, index: number, { guests }: GuestPrograms): string | undefined {
+  const name = guests[index]?.names[pc]
+  return name === undefined ? undefined : `${pc}: ${name}`
+}
+
+const by: readonly Writer[] = ['vcpu', 'guest']
+
+export const guestRows = {
+  GUEST_PC: {
+    name: 'guest.pc',
+    class: 'authoritative',
+    by,
+    says: 'The next operation.',
+    means: operation,
+  },
+  GUEST_DEPTH: { name: 'guest.depth', class: 'authoritative', by, says: 'How many handlers are running.' },
+  GUEST_VALUE: {
+    name: 'guest.value',
+    class: 'authoritative',
+    by,
+    says: 'What its last register read gave, bits 31:0.',
+  },
+  GUEST_LOOP: {
+    name: 'guest.loop',
+    count: MAX_LOOPS,
+    class: 'normalised',
+    by,
+    says: 'Rounds that a loop has done, by loop.',
+  },
+  GUEST_RETURN: {
+    name: 'guest.return',
+    count: MAX_DEPTH,
+    class: 'normalised',
+    by,
+    says: 'Where each handler returns to.',
+    means: (pc, index, programs) => (pc === 0 ? 'none, or the first' : operation(pc, index, programs)),
+  },
+  GUEST_SAVED_DAIF: {
+    name: 'guest.savedDaif',
+    count: MAX_DEPTH,
+    class: 'normalised',
+    by,
+    says: 'The masks that each handler returns with.',
+    view: DAIF_VIEW,
+  },
+  GUEST_ACK: {
+    name: 'guest.ack',
+    count: MAX_DEPTH + 1,
+    class: 'normalised',
+    by,
+    says: 'The last INTID that the main list, and each handler by depth, acknowledged.',
+  },
+  GUEST_VALUE_HIGH: {
+    name: 'guest.valueHigh',
+    class: 'normalised',
+    by,
+    says: 'Bits 63:32 of what its last MMIO read gave.',
+  },
+} as const satisfies Rows<GuestPrograms>

@@ -4,147 +4,79 @@
  * the word offset of its record.
  */
 
-import { field, res0, view } from '../../arch/field.ts'
 import { ICH_HCR_VIEW, ICH_VMCR_VIEW } from '../../arch/ich-registers.ts'
 import { intidName } from '../../arch/intid.ts'
 import { SPSR_VIEW } from '../../gic/cpu-interface/pcpu.ts'
-import { type RecordType, recordType } from '../../state/layout.ts'
+import { type RecordType, recordType, type Writer } from '../../state/layout.ts'
+import { type BitRows, bitView, offsetOf, type Rows, wordsOf } from '../../state/rows.ts'
 import { exitNames } from './exits.ts'
 import type { GuestProgram } from './guest-program.ts'
-import { guestWords } from './guest-record.ts'
+import { guestRows } from './guest-record.ts'
+import { TASK_SLEEPING, THREAD_MODE, THREAD_PREEMPT_OFF_SHIFT, THREAD_TASK } from './vcpu-offsets.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 
-/** Where its thread is in the design's step table; 0 when the vCPU is off. */
-export const VCPU_PC = 0
-/** Where the scheduler's notifier is that runs in the thread's place; 0 if none. Notifiers do not nest. */
-export const VCPU_NOTIFIER = 1
-/** Its index in the VM. */
-export const VCPU_INDEX = 2
-/** The record of the PE that its thread runs on; 0 while it does not run. */
-export const VCPU_PE = 3
-/** What the scheduler, a kick and a request look at, in one word: see {@link THREAD_VIEW}. */
-export const VCPU_THREAD = 4
-/** Why it left the guest, an EXIT_ value; kept until the exit is handled. */
-export const VCPU_EXIT = 5
-/** Syndrome of the exit, and the guest register of a trapped MSR: bits 31:0 and 63:32. */
-export const VCPU_ESR = 6
-export const VCPU_DATA = 7
-/** 1 while its CPU interface state is in the hardware: from load to put. */
-export const VCPU_LOADED = 9
-/** In a directed yield's scan: one more than the index of the candidate; 0 outside of a scan. */
-export const VCPU_SPIN = 10
-/** halt_poll_ns in polls: how often a halt looks before it sleeps, and how many looks are left in this halt. */
-export const VCPU_POLL_WINDOW = 11
-export const VCPU_POLL_LEFT = 12
-/** The CPU that its thread runs on, or ran on last. */
-export const VCPU_LAST_CPU = 13
-/** Shadow of ICH_VMCR_EL2: stale while loaded. */
-export const VCPU_VMCR = 14
-/** ICH_HCR_EL2 of the last flush. */
-export const VCPU_HCR = 15
-/** How many list registers the last flush filled and no fold has read. */
-export const VCPU_USED_LRS = 16
-/** How many interrupts are on its ap_list. */
-export const VCPU_AP_COUNT = 17
-export const VCPU_AP0R = 18
-export const VCPU_AP1R = 22
-/** Timers: TIMER_ bits of CNTV_CTL_EL0 and CNTP_CTL_EL0. */
-export const VCPU_TIMER_CTL = 26
-/** 1 while a host timer will wake the blocked vCPU when the first of its timers expires. */
-export const VCPU_BACKGROUND_TIMER = 28
-/** A WFIT that waits: WFIT_ values. */
-export const VCPU_WFIT = 29
-/** SPSR_EL2, which holds the guest's PSTATE, while its thread is on no PE. */
-export const VCPU_SPSR = 30
-/** The guest's words, see guest.ts. */
-export const VCPU_GUEST = 31
-/** Of an MMIO access that left the guest, the intermediate physical address: bits 31:0 and 51:32. */
-export const VCPU_FAULT_IPA = 52
-/** GICR_PENDBASER, without PTZ: two words. */
-export const VCPU_PENDBASER = 54
-/** GICR_CTLR.EnableLPIs. */
-export const VCPU_LPIS_ENABLED = 56
-/** Its SGIs and PPIs, one word each. */
-export const VCPU_IRQ = 57
-
-/** From here on nothing is compared. The row of the cost table that its accesses count in. */
-export const VCPU_COST = 89
-/** When its timers expire, and its WFIT, in virtual time: two words each. */
-export const VCPU_TIMER_CVAL = 90
-export const VCPU_WFIT_DEADLINE = 94
-/** When its halt began: two words. */
-export const VCPU_HALT_START = 96
-/** How often it slept, how many halts polled, and how many of them did not have to sleep. */
-export const VCPU_SLEEPS = 98
-export const VCPU_POLLS_ATTEMPTED = 99
-export const VCPU_POLLS_SUCCESSFUL = 100
-/** How often it gave its PE to another vCPU. */
-export const VCPU_YIELDS = 101
-/** How often its thread was preempted. */
-export const VCPU_PREEMPTIONS = 102
-
-/** Compared again. The interrupt that the last flush put into each list register. */
-export const VCPU_LR_IRQ = 103
+/** Where its guest's words begin. */
+export { GUEST_PC as VCPU_GUEST } from './guest-offsets.ts'
+export * from './vcpu-offsets.ts'
 
 /** The fields of {@link VCPU_THREAD}. */
-export const THREAD_VIEW = view('thread', 32, [
-  field('preemptOff', 31, 24),
-  res0(23, 11),
-  field('timersLoaded', 10),
-  field('task', 9, 8, { values: ['running', 'sleeping', 'off', 'blocked'] }),
-  field('requests', 7, 4),
-  field('mode', 3, 2, { values: ['outside', 'in guest', 'exiting'] }),
-  field('waiting', 1),
-  field('irqsOff', 0),
-])
-
-/** Depth of preemption-off sections. */
-export const THREAD_PREEMPT_OFF = 0xff000000 | 0
-/** Set inside an interrupts-off section. */
-export const THREAD_IRQS_OFF = 0x1
-/** Set while its WFI is being handled: it waits for an interrupt. */
-export const THREAD_WAITING = 0x2
-
-/** As a kick reads it. */
-export const THREAD_MODE = 0xc
-export const MODE_OUTSIDE = 0
-export const MODE_IN_GUEST = 0x4
-export const MODE_EXITING = 0x8
-
-/** Pending requests. */
-export const THREAD_REQUESTS = 0xf0
-/** An interrupt was queued: KVM_REQ_IRQ_PENDING. */
-export const REQ_IRQ_PENDING = 0x10
-/** The halt ended because the vCPU is runnable: KVM_REQ_UNHALT. */
-export const REQ_UNHALT = 0x20
-/** A signal for the thread is pending: it returns to userspace. */
-export const REQ_SIGNAL = 0x40
-/** Another vCPU has stopped the VM: it does not enter until that resumes it. KVM_REQ_SLEEP. */
-export const REQ_SLEEP = 0x80
-
-/** Its thread's task state. */
-export const THREAD_TASK = 0x300
-export const TASK_RUNNING = 0
-/** Set before the last look at the wake condition; only then may the thread sleep. */
-export const TASK_SLEEPING = 0x100
-/** The vCPU is off. */
-export const TASK_OFF = 0x200
-/**
- * In schedule() to sleep: off the run queue until it is woken. A thread that is preempted while it is only on the
- * way there, TASK_SLEEPING, stays on it.
- */
-export const TASK_BLOCKED = 0x300
-
-/** Its timers are its PE's: from `timerLoad` to `timerPut`, or until its thread loses the PE. */
-export const THREAD_TIMERS_LOADED = 0x400
+export const threadBits = {
+  THREAD_PREEMPT_OFF: { name: 'preemptOff', bits: [31, 24], says: 'Depth of preemption-off sections.' },
+  THREAD_TIMERS_LOADED: {
+    name: 'timersLoaded',
+    bits: 10,
+    says: "Its timers are its PE's: from `timerLoad` to `timerPut`, or until its thread loses the PE.",
+  },
+  THREAD_TASK: {
+    name: 'task',
+    bits: [9, 8],
+    says: "Its thread's task state.",
+    values: {
+      TASK_RUNNING: ['running'],
+      TASK_SLEEPING: [
+        'sleeping',
+        'Set before the last look at the wake condition; only then may the thread sleep.',
+      ],
+      TASK_OFF: ['off', 'The vCPU is off.'],
+      TASK_BLOCKED: [
+        'blocked',
+        'In schedule() to sleep: off the run queue until it is woken. A thread that is preempted while it is only on the way there, TASK_SLEEPING, stays on it.',
+      ],
+    },
+  },
+  THREAD_REQUESTS: {
+    name: 'requests',
+    bits: [7, 4],
+    says: 'Pending requests.',
+    flags: {
+      REQ_IRQ_PENDING: 'An interrupt was queued: KVM_REQ_IRQ_PENDING.',
+      REQ_UNHALT: 'The halt ended because the vCPU is runnable: KVM_REQ_UNHALT.',
+      REQ_SIGNAL: 'A signal for the thread is pending: it returns to userspace.',
+      REQ_SLEEP: 'Another vCPU has stopped the VM: it does not enter until that resumes it. KVM_REQ_SLEEP.',
+    },
+  },
+  THREAD_MODE: {
+    name: 'mode',
+    bits: [3, 2],
+    says: 'As a kick reads it.',
+    values: { MODE_OUTSIDE: ['outside'], MODE_IN_GUEST: ['in guest'], MODE_EXITING: ['exiting'] },
+  },
+  THREAD_WAITING: {
+    name: 'waiting',
+    bits: 1,
+    says: 'Set while its WFI is being handled: it waits for an interrupt.',
+  },
+  THREAD_IRQS_OFF: { name: 'irqsOff', bits: 0, says: 'Set inside an interrupts-off section.' },
+} as const satisfies BitRows
+export const THREAD_VIEW = bitView('thread', threadBits)
 
 export const taskOf = (thread: number): number => thread & THREAD_TASK
 /** Asleep, or on the way to it: a kick wakes it. TASK_SLEEPING and TASK_BLOCKED share their low bit. */
 export const isAsleep = (thread: number): boolean => (thread & TASK_SLEEPING) !== 0
 export const withTask = (thread: number, task: number): number => (thread & ~THREAD_TASK) | task
 export const withMode = (thread: number, mode: number): number => (thread & ~THREAD_MODE) | mode
-export const withPreemptOff = (thread: number): number => (thread + 0x1000000) | 0
-export const withPreemptOn = (thread: number): number => (thread - 0x1000000) | 0
+export const withPreemptOff = (thread: number): number => (thread + (1 << THREAD_PREEMPT_OFF_SHIFT)) | 0
+export const withPreemptOn = (thread: number): number => (thread - (1 << THREAD_PREEMPT_OFF_SHIFT)) | 0
 
 /** PPI of each timer. */
 export const timerIntids = [27, 30] as const
@@ -162,87 +94,281 @@ export interface VcpuPrograms {
   readonly guests: readonly GuestProgram[]
 }
 
+/** How large a vCPU's record is. */
+export interface VcpuSize {
+  readonly listRegisters: number
+  /** Interrupts that can be on an ap_list. */
+  readonly interrupts: number
+  /** A design's own words, by name. */
+  readonly ownWords: readonly string[]
+}
+
 /** One more than the index of a vCPU, or 0. */
 export const vcpuBefore = (value: number): string => (value === 0 ? 'none' : `vcpu[${value - 1}]`)
 
-/** The record of a vCPU, for a number of list registers, of interrupts that can be on an ap_list, and a design's own words. */
-export function vcpuRecord(
-  listRegisters: number,
-  interrupts: number,
-  ownWords: readonly string[],
-  { steps, guests }: VcpuPrograms,
-): RecordType {
-  const apList = apListOffset(listRegisters)
-  return recordType(
-    'vcpu[<n>]',
-    [
-      { name: 'pc', at: VCPU_PC, class: 'authoritative', means: (pc) => steps[pc] },
-      {
-        name: 'notifier',
-        at: VCPU_NOTIFIER,
-        class: 'authoritative',
-        means: (pc) => (pc === 0 ? 'none' : steps[pc]),
-      },
-      { name: 'index', at: VCPU_INDEX, class: 'authoritative' },
-      { name: 'pe', at: VCPU_PE, class: 'normalised', means: 'record' },
-      { name: 'thread', at: VCPU_THREAD, class: 'authoritative', view: THREAD_VIEW },
-      {
-        name: 'exit',
-        at: VCPU_EXIT,
-        class: 'normalised',
-        means: (exit) => (exit === 0 ? 'none, or irq' : exitNames[exit]),
-      },
-      { name: 'esr', at: VCPU_ESR, class: 'normalised' },
-      { name: 'data', at: VCPU_DATA, count: 2, class: 'normalised' },
-      { name: 'loaded', at: VCPU_LOADED, class: 'authoritative' },
-      { name: 'spin', at: VCPU_SPIN, class: 'normalised', means: vcpuBefore },
-      { name: 'pollWindow', at: VCPU_POLL_WINDOW, class: 'authoritative' },
-      { name: 'pollLeft', at: VCPU_POLL_LEFT, class: 'normalised' },
-      { name: 'lastCpu', at: VCPU_LAST_CPU, class: 'authoritative' },
-      { name: 'vmcr', at: VCPU_VMCR, class: 'authoritative', view: ICH_VMCR_VIEW },
-      { name: 'hcr', at: VCPU_HCR, class: 'normalised', view: ICH_HCR_VIEW },
-      { name: 'usedLrs', at: VCPU_USED_LRS, class: 'authoritative' },
-      { name: 'apCount', at: VCPU_AP_COUNT, class: 'authoritative' },
-      { name: 'ap0r', at: VCPU_AP0R, count: 4, class: 'authoritative' },
-      { name: 'ap1r', at: VCPU_AP1R, count: 4, class: 'authoritative' },
-      {
-        name: '<n>_CTL_EL0',
-        n: (timer) => (timer === 0 ? 'CNTV' : 'CNTP'),
-        at: VCPU_TIMER_CTL,
-        count: 2,
-        class: 'authoritative',
-      },
-      { name: 'backgroundTimer', at: VCPU_BACKGROUND_TIMER, class: 'authoritative' },
-      { name: 'wfit', at: VCPU_WFIT, class: 'authoritative', means: (wfit) => wfitNames[wfit] },
-      { name: 'spsr', at: VCPU_SPSR, class: 'normalised', view: SPSR_VIEW },
-      { name: 'faultIpa', at: VCPU_FAULT_IPA, wide: true, class: 'normalised' },
-      { name: 'GICR_PENDBASER', at: VCPU_PENDBASER, wide: true, class: 'authoritative' },
-      { name: 'GICR_CTLR.EnableLPIs', at: VCPU_LPIS_ENABLED, class: 'authoritative' },
-      { name: '<n>', n: intidName, at: VCPU_IRQ, count: 32, class: 'authoritative', view: VGIC_IRQ_VIEW },
-      { name: 'cost', at: VCPU_COST, class: 'observational' },
-      { name: 'timerCval', at: VCPU_TIMER_CVAL, count: 2, wide: true, class: 'observational' },
-      { name: 'wfitDeadline', at: VCPU_WFIT_DEADLINE, wide: true, class: 'observational' },
-      { name: 'haltStart', at: VCPU_HALT_START, wide: true, class: 'observational' },
-      { name: 'sleeps', at: VCPU_SLEEPS, class: 'observational' },
-      { name: 'pollsAttempted', at: VCPU_POLLS_ATTEMPTED, class: 'observational' },
-      { name: 'pollsSuccessful', at: VCPU_POLLS_SUCCESSFUL, class: 'observational' },
-      { name: 'yields', at: VCPU_YIELDS, class: 'observational' },
-      { name: 'preemptions', at: VCPU_PREEMPTIONS, class: 'observational' },
-      { name: 'lrIrq[<n>]', at: VCPU_LR_IRQ, count: listRegisters, class: 'normalised', means: 'word' },
-      { name: 'apList[<n>]', at: apList, count: interrupts, class: 'normalised', means: 'word' },
-    ],
-    guestWords(guests),
-    ownWords.map((name, i) => ({
-      name: `own.${name}`,
-      at: apList + interrupts + i,
-      class: 'authoritative' as const,
-    })),
-  )
-}
+/** The thread's words are written by its own steps, whatever else those write. */
+const THREAD: readonly Writer[] = ['thread', 'vcpu', 'pe', 'guest']
+/** Its half of the vGIC is not written by steps that stay with the thread; the rest of the vCPU not by those of its PE. */
+const VGIC: readonly Writer[] = ['vcpu', 'pe', 'guest']
+const VCPU: readonly Writer[] = ['vcpu', 'guest']
 
-/** Where the ap_list begins in a vCPU's record. Its entries are handles of interrupts, its free slots 0. */
-export const apListOffset = (listRegisters: number): number => VCPU_LR_IRQ + listRegisters
+export const vcpuRows = {
+  VCPU_PC: {
+    name: 'pc',
+    class: 'authoritative',
+    by: THREAD,
+    says: "Where its thread is in the design's step table; 0 when the vCPU is off.",
+    means: (pc, _, { steps }) => steps[pc],
+  },
+  VCPU_NOTIFIER: {
+    name: 'notifier',
+    class: 'authoritative',
+    by: THREAD,
+    says: "Where the scheduler's notifier is that runs in the thread's place; 0 if none. Notifiers do not nest.",
+    means: (pc, _, { steps }) => (pc === 0 ? 'none' : steps[pc]),
+  },
+  VCPU_INDEX: { name: 'index', class: 'authoritative', by: THREAD, says: 'Its index in the VM.' },
+  VCPU_PE: {
+    name: 'pe',
+    class: 'normalised',
+    by: THREAD,
+    says: 'The record of the PE that its thread runs on; 0 while it does not run.',
+    means: 'record',
+  },
+  VCPU_THREAD: {
+    name: 'thread',
+    class: 'authoritative',
+    by: [...THREAD, 'notify'],
+    says: 'What the scheduler, a kick and a request look at, in one word: see {@link THREAD_VIEW}.',
+    view: THREAD_VIEW,
+  },
+  VCPU_EXIT: {
+    name: 'exit',
+    class: 'normalised',
+    by: THREAD,
+    says: 'Why it left the guest, an EXIT_ value; kept until the exit is handled.',
+    means: (exit) => (exit === 0 ? 'none, or irq' : exitNames[exit]),
+  },
+  VCPU_ESR: { name: 'esr', class: 'normalised', by: THREAD, says: 'Syndrome of the exit.' },
+  VCPU_DATA: {
+    name: 'data',
+    count: 2,
+    class: 'normalised',
+    by: THREAD,
+    says: 'The guest register of a trapped MSR or of an MMIO access: bits 31:0 and 63:32.',
+  },
+  VCPU_LOADED: {
+    name: 'loaded',
+    class: 'authoritative',
+    by: THREAD,
+    says: '1 while its CPU interface state is in the hardware: from load to put.',
+  },
+  VCPU_SPIN: {
+    name: 'spin',
+    class: 'normalised',
+    by: THREAD,
+    says: "In a directed yield's scan: one more than the index of the candidate; 0 outside of a scan.",
+    means: vcpuBefore,
+  },
+  VCPU_POLL_WINDOW: {
+    name: 'pollWindow',
+    class: 'authoritative',
+    by: THREAD,
+    says: 'halt_poll_ns in polls: how often a halt looks before it sleeps.',
+  },
+  VCPU_POLL_LEFT: {
+    name: 'pollLeft',
+    class: 'normalised',
+    by: THREAD,
+    says: 'How many looks are left in this halt.',
+  },
+  VCPU_LAST_CPU: {
+    name: 'lastCpu',
+    class: 'authoritative',
+    by: THREAD,
+    says: 'The CPU that its thread runs on, or ran on last.',
+  },
+  VCPU_VMCR: {
+    name: 'vmcr',
+    class: 'authoritative',
+    by: VGIC,
+    says: 'Shadow of ICH_VMCR_EL2: stale while loaded.',
+    view: ICH_VMCR_VIEW,
+  },
+  VCPU_HCR: {
+    name: 'hcr',
+    class: 'normalised',
+    by: VGIC,
+    says: 'ICH_HCR_EL2 of the last flush.',
+    view: ICH_HCR_VIEW,
+  },
+  VCPU_USED_LRS: {
+    name: 'usedLrs',
+    class: 'authoritative',
+    by: VGIC,
+    says: 'How many list registers the last flush filled and no fold has read.',
+  },
+  VCPU_AP_COUNT: {
+    name: 'apCount',
+    class: 'authoritative',
+    by: [...VGIC, 'queue'],
+    says: 'How many interrupts are on its ap_list.',
+  },
+  VCPU_AP0R: {
+    name: 'ap0r',
+    count: 4,
+    class: 'authoritative',
+    by: VGIC,
+    says: 'Shadow of `ICH_AP0R<n>_EL2`: stale while loaded.',
+  },
+  VCPU_AP1R: {
+    name: 'ap1r',
+    count: 4,
+    class: 'authoritative',
+    by: VGIC,
+    says: 'Shadow of `ICH_AP1R<n>_EL2`: stale while loaded.',
+  },
+  VCPU_TIMER_CTL: {
+    name: '<n>_CTL_EL0',
+    n: (timer) => (timer === 0 ? 'CNTV' : 'CNTP'),
+    count: 2,
+    class: 'authoritative',
+    by: VGIC,
+    says: 'Timers: TIMER_ bits of CNTV_CTL_EL0 and CNTP_CTL_EL0.',
+  },
+  VCPU_BACKGROUND_TIMER: {
+    name: 'backgroundTimer',
+    class: 'authoritative',
+    by: VGIC,
+    says: '1 while a host timer will wake the blocked vCPU when the first of its timers expires.',
+  },
+  VCPU_WFIT: {
+    name: 'wfit',
+    class: 'authoritative',
+    by: VGIC,
+    says: 'A WFIT that waits: WFIT_ values.',
+    means: (wfit) => wfitNames[wfit],
+  },
+  VCPU_SPSR: {
+    name: 'spsr',
+    class: 'normalised',
+    by: VGIC,
+    says: "SPSR_EL2, which holds the guest's PSTATE, while its thread is on no PE.",
+    view: SPSR_VIEW,
+  },
+  ...guestRows,
+  VCPU_FAULT_IPA: {
+    name: 'faultIpa',
+    wide: true,
+    class: 'normalised',
+    by: VCPU,
+    says: 'Of an MMIO access that left the guest, the intermediate physical address: bits 31:0 and 51:32.',
+  },
+  VCPU_PENDBASER: {
+    name: 'GICR_PENDBASER',
+    wide: true,
+    class: 'authoritative',
+    by: VCPU,
+    says: 'GICR_PENDBASER, without PTZ: two words.',
+  },
+  VCPU_LPIS_ENABLED: {
+    name: 'GICR_CTLR.EnableLPIs',
+    class: 'authoritative',
+    by: VCPU,
+    says: 'GICR_CTLR.EnableLPIs.',
+  },
+  VCPU_IRQ: {
+    name: '<n>',
+    n: intidName,
+    count: 32,
+    class: 'authoritative',
+    by: ['queue'],
+    says: 'Its SGIs and PPIs, one word each.',
+    view: VGIC_IRQ_VIEW,
+  },
+  VCPU_COST: {
+    name: 'cost',
+    class: 'observational',
+    by: [],
+    says: 'The row of the cost table that its accesses count in.',
+  },
+  VCPU_TIMER_CVAL: {
+    name: 'timerCval',
+    count: 2,
+    wide: true,
+    class: 'observational',
+    by: [],
+    says: 'When its timers expire, in virtual time: two words each.',
+  },
+  VCPU_WFIT_DEADLINE: {
+    name: 'wfitDeadline',
+    wide: true,
+    class: 'observational',
+    by: [],
+    says: 'When its WFIT times out, in virtual time: two words.',
+  },
+  VCPU_HALT_START: {
+    name: 'haltStart',
+    wide: true,
+    class: 'observational',
+    by: [],
+    says: 'When its halt began, in virtual time: two words.',
+  },
+  VCPU_SLEEPS: { name: 'sleeps', class: 'observational', by: [], says: 'How often it slept.' },
+  VCPU_POLLS_ATTEMPTED: {
+    name: 'pollsAttempted',
+    class: 'observational',
+    by: [],
+    says: 'How many halts polled.',
+  },
+  VCPU_POLLS_SUCCESSFUL: {
+    name: 'pollsSuccessful',
+    class: 'observational',
+    by: [],
+    says: 'How many halts that polled did not have to sleep.',
+  },
+  VCPU_YIELDS: {
+    name: 'yields',
+    class: 'observational',
+    by: [],
+    says: 'How often it gave its PE to another vCPU.',
+  },
+  VCPU_PREEMPTIONS: {
+    name: 'preemptions',
+    class: 'observational',
+    by: [],
+    says: 'How often its thread was preempted.',
+  },
+  VCPU_LR_IRQ: {
+    name: 'lrIrq[<n>]',
+    count: ({ listRegisters }) => listRegisters,
+    class: 'normalised',
+    by: [],
+    says: 'The interrupt that the last flush put into each list register.',
+    means: 'word',
+  },
+  VCPU_AP_LIST: {
+    name: 'apList[<n>]',
+    count: ({ interrupts }) => interrupts,
+    class: 'normalised',
+    by: ['queue'],
+    says: 'Its ap_list: handles of interrupts, in free slots 0.',
+    means: 'word',
+  },
+  VCPU_OWN: {
+    name: 'own.<n>',
+    n: (element, _, { ownWords }) => ownWords[element],
+    count: ({ ownWords }) => ownWords.length,
+    class: 'authoritative',
+    by: [],
+    says: "The words of the design's own.",
+  },
+} as const satisfies Rows<VcpuSize & VcpuPrograms>
 
-/** Where the words of the design's own begin in a vCPU's record. */
-export const ownWordsOffset = (listRegisters: number, interrupts: number): number =>
-  apListOffset(listRegisters) + interrupts
+/** The record of a vCPU. */
+export const vcpuRecord = (size: VcpuSize, programs: VcpuPrograms): RecordType =>
+  recordType('vcpu[<n>]', wordsOf(vcpuRows, { ...size, ...programs }))
+
+/** Where a row lies in a vCPU's record, if that depends on the configuration. */
+export const vcpuOffset = (name: 'VCPU_AP_LIST' | 'VCPU_OWN', size: VcpuSize): number =>
+  offsetOf(vcpuRows, name, { ...size, steps: [], guests: [] })

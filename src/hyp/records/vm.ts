@@ -4,7 +4,7 @@ import type { Layout, RecordType } from '../../state/layout.ts'
 import { recordType } from '../../state/layout.ts'
 import { COST_TABLE } from './cost-row.ts'
 import { ITS } from './its-record.ts'
-import { apListOffset, ownWordsOffset, type VcpuPrograms, vcpuBefore, vcpuRecord } from './vcpu.ts'
+import { type VcpuPrograms, type VcpuSize, vcpuBefore, vcpuOffset, vcpuRecord } from './vcpu.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 
 /** Whether the guest's distributor forwards interrupts: GICD_CTLR.EnableGrp1. */
@@ -50,11 +50,15 @@ export interface VmRecords {
   readonly list: readonly (readonly [RecordType, number])[]
 }
 
+const vcpuSizeOf = ({ spis, listRegisters, ownWords }: VmSize): VcpuSize => ({
+  listRegisters,
+  interrupts: FIRST_SPI + spis,
+  ownWords,
+})
+
 /** The vCPUs come before the SPIs: a handle below the SPIs is a private interrupt's. */
-export function vmRecords(
-  { vcpus, spis, listRegisters, mapped, ownWords, its }: VmSize,
-  programs: VcpuPrograms,
-): VmRecords {
+export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
+  const { vcpus, spis, mapped, its } = size
   const vm = recordType('vm', [
     { name: 'GICD_CTLR.EnableGrp1', at: VM_ENABLED, class: 'authoritative' },
     { name: 'deactivated', at: VM_DEACTIVATED, class: 'authoritative' },
@@ -63,7 +67,7 @@ export function vmRecords(
     { name: 'stopper', at: VM_STOPPER, class: 'authoritative', means: vcpuBefore },
     { name: 'running', at: VM_RUNNING, class: 'observational' },
   ])
-  const vcpu = vcpuRecord(listRegisters, FIRST_SPI + spis, ownWords, programs)
+  const vcpu = vcpuRecord(vcpuSizeOf(size), programs)
   const count = Math.max(spis, 1)
   const spi = recordType({ name: 'spis', prefix: 'vm.' }, [
     {
@@ -144,8 +148,8 @@ export function placeOf(records: VmRecords, layout: Layout, size: VmSize): VmPla
     mapped: layout.baseOf(records.mapped),
     mappedCount: size.mapped,
     its: layout.baseOf(ITS),
-    apList: apListOffset(size.listRegisters),
-    ownWords: ownWordsOffset(size.listRegisters, FIRST_SPI + size.spis),
+    apList: vcpuOffset('VCPU_AP_LIST', vcpuSizeOf(size)),
+    ownWords: vcpuOffset('VCPU_OWN', vcpuSizeOf(size)),
     costTable: layout.baseOf(COST_TABLE),
   }
 }

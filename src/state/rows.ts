@@ -1,0 +1,158 @@
+/**
+ * A record's words as rows, and the fields of packed words: each is declared once, by the name of its constant. Where it
+ * lies follows from the order of the rows, and `npm run generate` writes the constants that hot code uses.
+ *
+ * To add a word:
+ * 1. Write its row in its record, at the place that it shall have: src/hyp/records, src/gic/records.
+ * 2. Say in it what the word holds, what it is to a comparison, and who may write it.
+ * 3. `npm run generate` writes its constant, and renumbers those behind it.
+ * 4. Count IMAGE_VERSION up: images have another layout.
+ * 5. Use it: `words[v + VCPU_NEW]`. Snapshots, hash, diff and the explorer know it by its row.
+ */
+import { type Field, field, type RegisterView, res0, view } from '../arch/field.ts'
+import { VgicError } from '../errors/vgic-error.ts'
+import { sizeOf, type WordClass, type WordDeclaration, type Writer } from './layout.ts'
+
+/** Words of one meaning; see {@link WordDeclaration} for what is not said here. `C` is what a record's size depends on. */
+export interface WordRow<C = unknown> extends Pick<WordDeclaration, 'wide' | 'view' | 'packed'> {
+  readonly name: string
+  readonly class: WordClass
+  /** The constant's doc comment. */
+  readonly says: string
+  /** Who may write it besides the steps that may write every word. */
+  readonly by: readonly Writer[]
+  /** A number, or what the configuration gives: then no row behind it has a constant. */
+  readonly count?: number | ((context: C) => number)
+  readonly n?: (element: number, index: number, context: C) => number | string
+  readonly means?: 'record' | 'word' | ((value: number, index: number, context: C) => string | undefined)
+}
+
+/** Rows by the names of their constants, in the order of the layout. */
+export type Rows<C = unknown> = Readonly<Record<string, WordRow<C>>>
+
+/** A constant that `npm run generate` writes. */
+export interface Constant {
+  readonly name: string
+  readonly value: number
+  readonly says?: string
+}
+
+/** A spare word in front of a pair, so that the pair is aligned. */
+const spare = (at: number, wordClass: WordClass): WordDeclaration => ({
+  name: 'spare word',
+  at,
+  class: wordClass,
+})
+
+/** The words of a record, of which the first is at `from`. */
+export function wordsOf<C>(rows: Rows<C>, context: C, from = 0): WordDeclaration[] {
+  const words: WordDeclaration[] = []
+  let at = from
+  for (const row of Object.values(rows)) {
+    if (row.wide && at % 2 !== 0) words.push(spare(at++, words.at(-1)?.class ?? 'authoritative'))
+    const word = declarationOf(row, at, context)
+    if (word.count !== 0) words.push(word)
+    at += sizeOf(word)
+  }
+  return words
+}
+
+function declarationOf<C>(row: WordRow<C>, at: number, context: C): WordDeclaration {
+  const { name, class: wordClass, by, wide, view, packed, count, n, means } = row
+  return {
+    name,
+    at,
+    class: wordClass,
+    by,
+    ...(wide && { wide }),
+    ...(view && { view }),
+    ...(packed && { packed }),
+    ...(count !== undefined && { count: typeof count === 'function' ? count(context) : count }),
+    ...(n && { n: (element: number, index: number) => n(element, index, context) }),
+    ...(means && {
+      means:
+        typeof means === 'function' ? (value: number, index: number) => means(value, index, context) : means,
+    }),
+  }
+}
+
+/** The offset of a row in its record. */
+export function offsetOf<C>(rows: Rows<C>, name: string, context: C, from = 0): number {
+  let at = from
+  for (const [key, { wide, count = 1 }] of Object.entries(rows)) {
+    if (wide) at += at % 2
+    if (key === name) return at
+    at += (wide ? 2 : 1) * (typeof count === 'function' ? count(context) : count)
+  }
+  throw new VgicError('argument', `There is no word ${name} in this record.`)
+}
+
+/** The offsets of the rows that are the same in every configuration. */
+export function offsetConstants<C>(rows: Rows<C>, from = 0): Constant[] {
+  const constants: Constant[] = []
+  let at = from
+  for (const [name, { wide, count = 1, says }] of Object.entries(rows)) {
+    if (wide) at += at % 2
+    constants.push({ name, value: at, says })
+    if (typeof count === 'function') break
+    at += (wide ? 2 : 1) * count
+  }
+  return constants
+}
+
+/** A field of a packed word. Its constant is its mask; `_SHIFT` at the end of the name makes that of its lowest bit. */
+export interface BitRow {
+  readonly name: string
+  /** Its bit, or its most and least significant ones. */
+  readonly bits: number | readonly [hi: number, lo: number]
+  readonly says?: string
+  /** Its values from 0 on, by the names of constants that have them in place: what each is called, and what it means. */
+  readonly values?: Readonly<Record<string, readonly [name: string, says?: string]>>
+  /** Its bits from the lowest on, by the names of their constants: what each means. */
+  readonly flags?: Readonly<Record<string, string>>
+}
+
+/** Fields by the names of their constants, most significant first. */
+export type BitRows = Readonly<Record<string, BitRow>>
+
+const rangeOf = ({ bits }: BitRow): readonly [hi: number, lo: number] =>
+  typeof bits === 'number' ? [bits, bits] : bits
+
+/** How the word reads, for people. What no field has is RES0. */
+export function bitView(name: string, rows: BitRows): RegisterView {
+  const fields: Field[] = []
+  let next = 31
+  for (const row of Object.values(rows)) {
+    const [hi, lo] = rangeOf(row)
+    if (hi < next) fields.push(res0(next, hi + 1))
+    const values = row.values && Object.values(row.values).map(([value]) => value)
+    fields.push(field(row.name, hi, lo, values && { values }))
+    next = lo - 1
+  }
+  if (next >= 0) fields.push(res0(next, 0))
+  return view(name, 32, fields)
+}
+
+/** Masks, shifts, and values in place. */
+export const bitConstants = (rows: BitRows): Constant[] =>
+  Object.entries(rows).flatMap(([name, row]) => constantsOfField(name, row))
+
+function constantsOfField(name: string, row: BitRow): Constant[] {
+  const [hi, lo] = rangeOf(row)
+  const { says, values = {}, flags = {} } = row
+  const mask = (2 ** (hi - lo + 1) - 1) * 2 ** lo
+  return [
+    { name, value: mask | 0, ...(says && { says }) },
+    ...(hi > lo && lo > 0 ? [{ name: `${name}_SHIFT`, value: lo }] : []),
+    ...Object.entries(values).map(([key, [, means]], i) => ({
+      name: key,
+      value: (i * 2 ** lo) | 0,
+      ...(means && { says: means }),
+    })),
+    ...Object.entries(flags).map(([key, means], i) => ({
+      name: key,
+      value: (2 ** (lo + i)) | 0,
+      says: means,
+    })),
+  ]
+}
