@@ -4,7 +4,7 @@ import { defineConfig, type Options } from 'tsup'
 const withoutGenerated: NonNullable<Options['esbuildPlugins']>[number] = {
   name: 'without generated modules',
   setup(build) {
-    build.onLoad({ filter: /-(offsets|bits)\.ts$/ }, () => ({
+    build.onLoad({ filter: /-(offsets|bits|numbers|dispatch)\.ts$/ }, () => ({
       contents: 'module.exports = {}',
       loader: 'js',
     }))

@@ -2,6 +2,7 @@
 import { guestRows } from '../src/hyp/records/guest-record.ts'
 import { threadBits, vcpuRows } from '../src/hyp/records/vcpu.ts'
 import { bitConstants, type Constant, offsetConstants } from '../src/state/rows.ts'
+import { stepModules } from './step-modules.ts'
 
 /** Columns of a line. */
 const WIDTH = 110
@@ -26,6 +27,7 @@ export const generatedModules: readonly GeneratedModule[] = [
     bits(bitConstants(threadBits)),
   ]),
   generated('src/hyp/records/guest-offsets.ts', 'guest-record.ts', [offsets(among(vcpu, guestRows))]),
+  ...stepModules,
 ]
 
 interface Group {

@@ -6,7 +6,7 @@
  */
 
 import { argumentBoolean, argumentInteger, argumentOptions, type Fields } from '../errors/arguments.ts'
-import { THREAD_IN_GUEST } from '../hyp/run/run-loop.ts'
+import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
 import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'

@@ -50,13 +50,13 @@ import {
 } from '../hyp/records/vgic-irq.ts'
 import { VM_ENABLED } from '../hyp/records/vm.ts'
 import { TABLE_SHIFT } from '../hyp/run/program.ts'
+import { STEP_REEVALUATE } from '../hyp/run/step-numbers.ts'
 import {
   THREAD_IN_GUEST,
   THREAD_SLEEPS,
   THREAD_WAITS_FOR_CPU,
   THREAD_WAITS_FOR_VCPUS,
-} from '../hyp/run/run-loop.ts'
-import { STEP_REEVALUATE } from '../hyp/run/step-numbers.ts'
+} from '../hyp/run/thread-states.ts'
 import { OVERFLOW_INTERRUPTS } from '../hyp/vgic/vgic-v3.ts'
 import type { Machine } from '../scenario/machine.ts'
 

@@ -5,9 +5,9 @@ import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
 import { OP_DIR, OP_QUIESCE, OP_SEV, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import { VCPU_AP_COUNT, VCPU_NOTIFIER, VCPU_PC, VCPU_PE, VCPU_USED_LRS } from '../hyp/records/vcpu.ts'
-import { THREAD_IN_GUEST } from '../hyp/run/run-loop.ts'
 import type { Step } from '../hyp/run/step.ts'
 import { rowOf } from '../hyp/run/steps.ts'
+import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 
 /** How far its changes reach, the low bits of a kind: anywhere. */

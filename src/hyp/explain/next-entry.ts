@@ -17,7 +17,6 @@ import {
   VCPU_USED_LRS,
 } from '../records/vcpu.ts'
 import { TABLE_SHIFT } from '../run/program.ts'
-import { THREAD_IN_GUEST } from '../run/run-loop.ts'
 import {
   STEP_GUEST,
   STEP_IRQ_ON,
@@ -27,6 +26,7 @@ import {
   STEP_TIMER_SYNC,
 } from '../run/step-numbers.ts'
 import { stepRows } from '../run/steps.ts'
+import { THREAD_IN_GUEST } from '../run/thread-states.ts'
 
 /** Calls `look`, which may change the machine, and puts back what it changed. */
 export function peek<T>({ words, seam }: Hypervisor, look: () => T): T {

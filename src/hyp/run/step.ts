@@ -3,8 +3,8 @@
 /** A design's own steps are numbered from here on. */
 export const STEP_OWN = 64
 
-/** The most results that a step can have. */
-export const MAX_OUTCOMES = 14
+/** The most results that a step can have: a row of the table has room for so many. */
+export const MAX_OUTCOMES = 10
 
 /** A step: one atomic action of the hypervisor on behalf of a vCPU. Its result chooses what comes next. */
 export interface Step {

@@ -1,20 +1,9 @@
-/** A step is a row: its number, the dispatch and what other modules know of it follow. `npm run generate:steps` writes. */
+/** A step is a row: its number, the dispatch and what other modules know of it follow.  */
 import { describe, expect, it } from 'vitest'
 import { STEP_OWN } from '../../../../src/hyp/run/step.ts'
 import { stepRows } from '../../../../src/hyp/run/steps.ts'
-import { stepDispatch, stepNumbers } from '../../../../tools/step-modules.ts'
-
-const src = '../../../../src/hyp/run'
 
 describe('the rows of the steps', () => {
-  it('are what the module of their numbers was generated from', async () => {
-    await expect(stepNumbers(stepRows)).toMatchFileSnapshot(`${src}/step-numbers.ts`)
-  })
-
-  it('are what the dispatch was generated from', async () => {
-    await expect(stepDispatch(stepRows)).toMatchFileSnapshot(`${src}/step-dispatch.ts`)
-  })
-
   it('have a name and a number of their own each, below those of designs', () => {
     const names = stepRows.map(({ step }) => step.name)
     expect(new Set(names).size).toBe(names.length)
