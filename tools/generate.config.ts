@@ -4,10 +4,9 @@ import { defineConfig, type Options } from 'tsup'
 const withoutGenerated: NonNullable<Options['esbuildPlugins']>[number] = {
   name: 'without generated modules',
   setup(build) {
-    build.onLoad({ filter: /-(offsets|bits|numbers|dispatch)\.ts$/ }, () => ({
-      contents: 'module.exports = {}',
-      loader: 'js',
-    }))
+    const filter = /-(offsets|bits|numbers|dispatch)\.ts$/
+    build.onResolve({ filter }, ({ path }) => ({ path, namespace: 'generated' }))
+    build.onLoad({ filter, namespace: 'generated' }, () => ({ contents: 'module.exports = {}' }))
   },
 }
 

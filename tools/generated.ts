@@ -1,7 +1,13 @@
 /** The modules of constants that follow from rows: each imports nothing, so that esbuild puts the numbers in their places. */
+
+import { costRows } from '../src/hyp/records/cost-row.ts'
 import { guestRows } from '../src/hyp/records/guest-record.ts'
+import { hostRows } from '../src/hyp/records/host-record.ts'
+import { itsRows } from '../src/hyp/records/its-record.ts'
 import { threadBits, vcpuRows } from '../src/hyp/records/vcpu.ts'
-import { bitConstants, type Constant, offsetConstants } from '../src/state/rows.ts'
+import { vgicIrqBits } from '../src/hyp/records/vgic-irq.ts'
+import { mappedRows, vmRows } from '../src/hyp/records/vm.ts'
+import { bitConstants, type Constant, offsetConstants, sizeConstant } from '../src/state/rows.ts'
 import { stepModules } from './step-modules.ts'
 
 /** Columns of a line. */
@@ -27,6 +33,16 @@ export const generatedModules: readonly GeneratedModule[] = [
     bits(bitConstants(threadBits)),
   ]),
   generated('src/hyp/records/guest-offsets.ts', 'guest-record.ts', [offsets(among(vcpu, guestRows))]),
+  generated('src/hyp/records/vm-offsets.ts', 'vm.ts', [
+    offsets(offsetConstants(vmRows)),
+    offsets([...offsetConstants(mappedRows), sizeConstant('MAPPED_STRIDE', mappedRows)]),
+  ]),
+  generated('src/hyp/records/its-offsets.ts', 'its-record.ts', [offsets(offsetConstants(itsRows))]),
+  generated('src/hyp/records/cost-offsets.ts', 'cost-row.ts', [
+    offsets([...offsetConstants(costRows), sizeConstant('COST_STRIDE', costRows)]),
+  ]),
+  generated('src/hyp/records/host-offsets.ts', 'host-record.ts', [offsets(offsetConstants(hostRows))]),
+  generated('src/hyp/records/vgic-irq-bits.ts', 'vgic-irq.ts', [bits(bitConstants(vgicIrqBits))]),
   ...stepModules,
 ]
 

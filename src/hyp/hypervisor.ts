@@ -13,12 +13,13 @@ import { MachineState } from '../state/machine-state.ts'
 import { GUEST_RUNS, GUEST_WAITS, Guest } from './guest/guest.ts'
 import { bootHostGic, type PhysicalSpi } from './host/host-gic.ts'
 import { Kicks } from './host/kick.ts'
-import { hostRecord, Scheduler } from './host/scheduler.ts'
+import { Scheduler } from './host/scheduler.ts'
 import { Seam } from './host/seam.ts'
 import { affinityOf } from './records/affinity.ts'
 import { COST_FIRST_ENTRY } from './records/cost-row.ts'
 import type { GuestProgram } from './records/guest-program.ts'
 import { GUEST_ACK, MAX_DEPTH } from './records/guest-record.ts'
+import { hostRecord } from './records/host-record.ts'
 import {
   timerIntids,
   VCPU_COST,

@@ -11,7 +11,7 @@
  */
 import { type Field, field, type RegisterView, res0, view } from '../arch/field.ts'
 import { VgicError } from '../errors/vgic-error.ts'
-import { sizeOf, type WordClass, type WordDeclaration, type Writer } from './layout.ts'
+import { recordType, sizeOf, type WordClass, type WordDeclaration, type Writer } from './layout.ts'
 
 /** Words of one meaning; see {@link WordDeclaration} for what is not said here. `C` is what a record's size depends on. */
 export interface WordRow<C = unknown> extends Pick<WordDeclaration, 'wide' | 'view' | 'packed'> {
@@ -27,8 +27,14 @@ export interface WordRow<C = unknown> extends Pick<WordDeclaration, 'wide' | 'vi
   readonly means?: 'record' | 'word' | ((value: number, index: number, context: C) => string | undefined)
 }
 
+/** A record within a record. Its constant is where it begins, aligned as a pair. */
+export interface RowGroup<C = unknown> {
+  readonly rows: Rows<C>
+  readonly says: string
+}
+
 /** Rows by the names of their constants, in the order of the layout. */
-export type Rows<C = unknown> = Readonly<Record<string, WordRow<C>>>
+export type Rows<C = unknown> = { readonly [name: string]: WordRow<C> | RowGroup<C> }
 
 /** A constant that `npm run generate` writes. */
 export interface Constant {
@@ -44,18 +50,23 @@ const spare = (at: number, wordClass: WordClass): WordDeclaration => ({
   class: wordClass,
 })
 
+const isGroup = <C>(row: WordRow<C> | RowGroup<C>): row is RowGroup<C> => 'rows' in row
+
 /** The words of a record, of which the first is at `from`. */
 export function wordsOf<C>(rows: Rows<C>, context: C, from = 0): WordDeclaration[] {
   const words: WordDeclaration[] = []
   let at = from
   for (const row of Object.values(rows)) {
-    if (row.wide && at % 2 !== 0) words.push(spare(at++, words.at(-1)?.class ?? 'authoritative'))
-    const word = declarationOf(row, at, context)
-    if (word.count !== 0) words.push(word)
-    at += sizeOf(word)
+    if (at < aligned(row, at)) words.push(spare(at++, words.at(-1)?.class ?? 'authoritative'))
+    const more = isGroup(row) ? wordsOf(row.rows, context, at) : [declarationOf(row, at, context)]
+    words.push(...more.filter(({ count }) => count !== 0))
+    for (const word of more) at += sizeOf(word)
   }
   return words
 }
+
+const aligned = <C>(row: WordRow<C> | RowGroup<C>, at: number): number =>
+  isGroup(row) || row.wide ? at + (at % 2) : at
 
 function declarationOf<C>(row: WordRow<C>, at: number, context: C): WordDeclaration {
   const { name, class: wordClass, by, wide, view, packed, count, n, means } = row
@@ -79,10 +90,10 @@ function declarationOf<C>(row: WordRow<C>, at: number, context: C): WordDeclarat
 /** The offset of a row in its record. */
 export function offsetOf<C>(rows: Rows<C>, name: string, context: C, from = 0): number {
   let at = from
-  for (const [key, { wide, count = 1 }] of Object.entries(rows)) {
-    if (wide) at += at % 2
+  for (const [key, row] of Object.entries(rows)) {
+    at = aligned(row, at)
     if (key === name) return at
-    at += (wide ? 2 : 1) * (typeof count === 'function' ? count(context) : count)
+    for (const word of wordsOf({ [key]: row }, context, at)) at += sizeOf(word)
   }
   throw new VgicError('argument', `There is no word ${name} in this record.`)
 }
@@ -91,21 +102,43 @@ export function offsetOf<C>(rows: Rows<C>, name: string, context: C, from = 0): 
 export function offsetConstants<C>(rows: Rows<C>, from = 0): Constant[] {
   const constants: Constant[] = []
   let at = from
-  for (const [name, { wide, count = 1, says }] of Object.entries(rows)) {
-    if (wide) at += at % 2
-    constants.push({ name, value: at, says })
-    if (typeof count === 'function') break
-    at += (wide ? 2 : 1) * count
+  for (const [name, row] of Object.entries(rows)) {
+    at = aligned(row, at)
+    constants.push({ name, value: at, says: row.says })
+    if (isGroup(row)) at += fixedSize(row.rows)
+    else if (typeof row.count === 'function') break
+    else at += (row.count ?? 1) * (row.wide ? 2 : 1)
   }
   return constants
 }
 
-/** A field of a packed word. Its constant is its mask; `_SHIFT` at the end of the name makes that of its lowest bit. */
+/** The size of a record within a record: the same in every configuration. */
+function fixedSize<C>(rows: Rows<C>): number {
+  const last = Object.values(rows).at(-1)
+  if (last === undefined || isGroup(last) || typeof last.count === 'function') {
+    throw new VgicError('argument', 'A record within a record ends with words whose number is fixed.')
+  }
+  return (offsetConstants(rows).at(-1)?.value ?? 0) + (last.count ?? 1) * (last.wide ? 2 : 1)
+}
+
+/** The size of a record that is the same in every configuration. */
+export const sizeConstant = (name: string, rows: Rows): Constant => ({
+  name,
+  value: recordType(name, wordsOf(rows, undefined)).size,
+  says: 'Words of a record, that is the distance to the next.',
+})
+
+/**
+ * A field of a packed word. Its constant is its mask; another, with `_SHIFT` at the end of its name, has the number of
+ * its lowest bit, if the field has several.
+ */
 export interface BitRow {
   readonly name: string
   /** Its bit, or its most and least significant ones. */
   readonly bits: number | readonly [hi: number, lo: number]
   readonly says?: string
+  /** Its lowest bit's number is wanted although it is the only one. */
+  readonly shift?: true
   /** Its values from 0 on, by the names of constants that have them in place: what each is called, and what it means. */
   readonly values?: Readonly<Record<string, readonly [name: string, says?: string]>>
   /** Its bits from the lowest on, by the names of their constants: what each means. */
@@ -139,11 +172,11 @@ export const bitConstants = (rows: BitRows): Constant[] =>
 
 function constantsOfField(name: string, row: BitRow): Constant[] {
   const [hi, lo] = rangeOf(row)
-  const { says, values = {}, flags = {} } = row
+  const { says, shift = hi > lo, values = {}, flags = {} } = row
   const mask = (2 ** (hi - lo + 1) - 1) * 2 ** lo
   return [
     { name, value: mask | 0, ...(says && { says }) },
-    ...(hi > lo && lo > 0 ? [{ name: `${name}_SHIFT`, value: lo }] : []),
+    ...(shift && lo > 0 ? [{ name: `${name}_SHIFT`, value: lo }] : []),
     ...Object.entries(values).map(([key, [, means]], i) => ({
       name: key,
       value: (i * 2 ** lo) | 0,

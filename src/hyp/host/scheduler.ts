@@ -4,7 +4,7 @@
  * fixed one, an explorer tries every.
  */
 import type { Silicon } from '../../gic/silicon.ts'
-import { type RecordType, recordType } from '../../state/layout.ts'
+import { HOST_CURRENT, HOST_PREFERRED } from '../records/host-record.ts'
 import {
   TASK_BLOCKED,
   THREAD_IRQS_OFF,
@@ -18,18 +18,6 @@ import {
   VCPU_SPSR,
   VCPU_THREAD,
 } from '../records/vcpu.ts'
-
-/** The vCPU that a directed yield wants to run next; 0 if none. */
-const HOST_PREFERRED = 0
-/** By CPU, the vCPU whose thread runs there; 0 if none does. */
-const HOST_CURRENT = 1
-
-/** What the scheduler knows of its PEs. */
-export const hostRecord = (cpus: number): RecordType =>
-  recordType('host', [
-    { name: 'preferred', at: HOST_PREFERRED, class: 'normalised', means: 'record' },
-    { name: 'current[<n>]', at: HOST_CURRENT, count: cpus, class: 'normalised', means: 'record' },
-  ])
 
 /** The program counters at which a design's notifiers begin. */
 export interface Notifiers {

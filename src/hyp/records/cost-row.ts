@@ -1,23 +1,52 @@
 /** The words of the cost table: a row of counters for each kind of exit, and one for what belongs to none. */
 import { type RecordType, recordType } from '../../state/layout.ts'
+import { type Rows, wordsOf } from '../../state/rows.ts'
+import { COST_STRIDE } from './cost-offsets.ts'
 import { type ExitName, exitNames } from './exits.ts'
 
-export const COST_EXITS = 0
-export const COST_SYSREG_READS = 1
-export const COST_SYSREG_WRITES = 2
-export const COST_MMIO_READS = 3
-export const COST_MMIO_WRITES = 4
-/** Looks at runnable() while a halt polls. */
-export const COST_POLLS = 5
-/** Words of a row. */
-export const COST_STRIDE = 6
+export * from './cost-offsets.ts'
+
+export const costRows = {
+  COST_EXITS: { name: 'exits', class: 'observational', by: [], says: 'Exits.' },
+  COST_SYSREG_READS: {
+    name: 'sysregReads',
+    class: 'observational',
+    by: [],
+    says: 'Reads of system registers.',
+  },
+  COST_SYSREG_WRITES: {
+    name: 'sysregWrites',
+    class: 'observational',
+    by: [],
+    says: 'Writes of system registers.',
+  },
+  COST_MMIO_READS: {
+    name: 'mmioReads',
+    class: 'observational',
+    by: [],
+    says: 'Reads of memory-mapped registers.',
+  },
+  COST_MMIO_WRITES: {
+    name: 'mmioWrites',
+    class: 'observational',
+    by: [],
+    says: 'Writes of memory-mapped registers.',
+  },
+  COST_POLLS: {
+    name: 'polls',
+    class: 'observational',
+    by: [],
+    says: 'Looks at runnable() while a halt polls.',
+  },
+} as const satisfies Rows
 
 /** The names of the rows: kinds of exit, then what belongs to none. */
 export const costRowNames: readonly (ExitName | 'first-entry')[] = [...exitNames, 'first-entry']
 /** The row of a vCPU that has not left the guest yet. */
 export const COST_FIRST_ENTRY = exitNames.length * COST_STRIDE
 
-/** The cost table of a machine. */
-export const COST_TABLE: RecordType = recordType('cost', [
-  { name: 'row', at: 0, count: costRowNames.length * COST_STRIDE, class: 'observational' },
-])
+/** A row of the cost table of a machine. */
+export const COST_ROW: RecordType = recordType(
+  { name: 'cost[<n>]', n: (row) => costRowNames[row] },
+  wordsOf(costRows, undefined),
+)

@@ -1,20 +1,46 @@
 /** The words of a VM's ITS: what its registers hold. */
 import { type RecordType, recordType } from '../../state/layout.ts'
+import { type Rows, wordsOf } from '../../state/rows.ts'
 
-/** Words of an ITS: GITS_CTLR.Enabled and a spare one, then registers of two words each. */
-export const ITS_ENABLED = 0
-export const ITS_CBASER = 2
-export const ITS_CWRITER = 4
-export const ITS_CREADR = 6
-/** GITS_BASER0, the device table, and GITS_BASER1, the collection table. */
-export const ITS_BASER = 8
+export * from './its-offsets.ts'
+
+export const itsRows = {
+  ITS_ENABLED: {
+    name: 'GITS_CTLR.Enabled',
+    class: 'authoritative',
+    by: [],
+    says: 'GITS_CTLR.Enabled.',
+  },
+  ITS_CBASER: {
+    name: 'GITS_CBASER',
+    wide: true,
+    class: 'authoritative',
+    by: [],
+    says: 'GITS_CBASER.',
+  },
+  ITS_CWRITER: {
+    name: 'GITS_CWRITER',
+    wide: true,
+    class: 'authoritative',
+    by: [],
+    says: 'GITS_CWRITER.',
+  },
+  ITS_CREADR: {
+    name: 'GITS_CREADR',
+    wide: true,
+    class: 'authoritative',
+    by: [],
+    says: 'GITS_CREADR.',
+  },
+  ITS_BASER: {
+    name: 'GITS_BASER<n>',
+    count: 2,
+    wide: true,
+    class: 'authoritative',
+    by: [],
+    says: 'GITS_BASER0, the device table, and GITS_BASER1, the collection table.',
+  },
+} as const satisfies Rows
 
 /** A VM has one ITS or none. */
-export const ITS: RecordType = recordType({ name: 'its', prefix: 'vm.' }, [
-  { name: 'GITS_CTLR.Enabled', at: ITS_ENABLED, class: 'authoritative' },
-  { name: 'spare word of the ITS', at: ITS_ENABLED + 1, class: 'authoritative' },
-  { name: 'GITS_CBASER', at: ITS_CBASER, wide: true, class: 'authoritative' },
-  { name: 'GITS_CWRITER', at: ITS_CWRITER, wide: true, class: 'authoritative' },
-  { name: 'GITS_CREADR', at: ITS_CREADR, wide: true, class: 'authoritative' },
-  { name: 'GITS_BASER<n>', at: ITS_BASER, count: 2, wide: true, class: 'authoritative' },
-])
+export const ITS: RecordType = recordType({ name: 'its', prefix: 'vm.' }, wordsOf(itsRows, undefined))

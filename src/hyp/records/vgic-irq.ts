@@ -4,60 +4,92 @@
  * an interrupt is the offset of its word. While an interrupt sits in a list register of a running guest, its
  * pending and active state is there and the word is stale; fold brings it back.
  */
-import { field, view } from '../../arch/field.ts'
-import { VMCR_VENG0, VMCR_VENG1 } from '../../arch/ich-registers.ts'
+import { LR_PRIORITY_SHIFT, VMCR_VENG0, VMCR_VENG1 } from '../../arch/ich-registers.ts'
+import { type BitRows, bitView } from '../../state/rows.ts'
+import {
+  IRQ_ACTIVE,
+  IRQ_AP_LIST_SHIFT,
+  IRQ_EDGE,
+  IRQ_ENABLED,
+  IRQ_GROUP1,
+  IRQ_HW,
+  IRQ_LATCH,
+  IRQ_LINE,
+  IRQ_LINE_SHIFT,
+  IRQ_PRIORITY,
+  IRQ_PRIORITY_SHIFT,
+  IRQ_TARGET,
+  IRQ_TARGET_SHIFT,
+} from './vgic-irq-bits.ts'
+
+export * from './vgic-irq-bits.ts'
 
 /**
- * The bits of an interrupt's word. Its flags are where the uppermost byte of a list register has State, HW and
+ * The fields of an interrupt's word. Its flags are where the uppermost byte of a list register has State, HW and
  * Group.
  */
-export const VGIC_IRQ_VIEW = view('vgic_irq', 32, [
-  field('apListOf', 31, 24),
-  field('target', 23, 16),
-  field('priority', 15, 8),
-  field('active', 7),
-  field('latch', 6),
-  field('hw', 5),
-  field('group1', 4),
-  field('enabled', 3),
-  field('line', 2),
-  field('edge', 1),
-  field('deactivated', 0),
-])
+export const vgicIrqBits = {
+  IRQ_AP_LIST: {
+    name: 'apListOf',
+    bits: [31, 24],
+    says: 'One more than the index of the vCPU on whose ap_list the interrupt is; 0 if it is on none.',
+  },
+  IRQ_TARGET: {
+    name: 'target',
+    bits: [23, 16],
+    says: 'The index of the vCPU that the interrupt is routed to.',
+  },
+  IRQ_PRIORITY: { name: 'priority', bits: [15, 8] },
+  IRQ_ACTIVE: { name: 'active', bits: 7, shift: true },
+  IRQ_LATCH: {
+    name: 'latch',
+    bits: 6,
+    says: 'Pending because of an edge, or because software said so.',
+  },
+  IRQ_HW: {
+    name: 'hw',
+    bits: 5,
+    says: "Mapped to a physical interrupt, which the guest's deactivation deactivates.",
+  },
+  IRQ_GROUP1: { name: 'group1', bits: 4, shift: true },
+  IRQ_ENABLED: { name: 'enabled', bits: 3, shift: true },
+  IRQ_LINE: {
+    name: 'line',
+    bits: 2,
+    says: 'The level of the input line of a level-sensitive interrupt.',
+    shift: true,
+  },
+  IRQ_EDGE: { name: 'edge', bits: 1, says: 'Edge-triggered; level-sensitive if clear.' },
+  IRQ_DEACTIVATED: {
+    name: 'deactivated',
+    bits: 0,
+    says: 'Another vCPU deactivated it while it was in a list register of its own.',
+  },
+} as const satisfies BitRows
+export const VGIC_IRQ_VIEW = bitView('vgic_irq', vgicIrqBits)
 
-/** Another vCPU deactivated it while it was in a list register of its own. */
-export const IRQ_DEACTIVATED = 0x1
-/** Edge-triggered; level-sensitive if clear. */
-export const IRQ_EDGE = 0x2
-/** The level of the input line of a level-sensitive interrupt. */
-export const IRQ_LINE = 0x4
-export const IRQ_ENABLED = 0x8
-export const IRQ_GROUP1 = 0x10
-/** Mapped to a physical interrupt, which the guest's deactivation deactivates. */
-export const IRQ_HW = 0x20
-/** Pending because of an edge, or because software said so. */
-export const IRQ_LATCH = 0x40
-export const IRQ_ACTIVE = 0x80
-export const IRQ_PRIORITY_SHIFT = 8
-export const irqPriority = (irq: number): number => (irq >>> 8) & 0xff
+export const irqPriority = (irq: number): number => (irq & IRQ_PRIORITY) >>> IRQ_PRIORITY_SHIFT
 /** The index of the vCPU that the interrupt is routed to. */
-export const irqTarget = (irq: number): number => (irq >>> 16) & 0xff
-export const IRQ_TARGET_SHIFT = 16
+export const irqTarget = (irq: number): number => (irq & IRQ_TARGET) >>> IRQ_TARGET_SHIFT
 /** One more than the index of the vCPU on whose ap_list the interrupt is; 0 if it is on none. */
-export const irqApListOf = (irq: number): number => irq >>> 24
-export const IRQ_AP_LIST_SHIFT = 24
-export const IRQ_AP_LIST_MASK = 0xff000000 | 0
+export const irqApListOf = (irq: number): number => irq >>> IRQ_AP_LIST_SHIFT
+
+/** From an interrupt's flags to those of a list register's upper word. */
+const LR_FLAGS_SHIFT = 24
 
 /** The upper word of a list register with an interrupt, but for its pending state. */
-export const irqListRegister = (irq: number): number => ((irq & 0xb0) << 24) | ((irq & 0xff00) << 8)
+export const irqListRegister = (irq: number): number =>
+  ((irq & (IRQ_ACTIVE | IRQ_HW | IRQ_GROUP1)) << LR_FLAGS_SHIFT) |
+  ((irq & IRQ_PRIORITY) << (LR_PRIORITY_SHIFT - IRQ_PRIORITY_SHIFT))
 /** The upper word's State as IRQ_ACTIVE and IRQ_LATCH. */
-export const irqStateOf = (high: number): number => (high >>> 24) & 0xc0
+export const irqStateOf = (high: number): number => (high >>> LR_FLAGS_SHIFT) & (IRQ_ACTIVE | IRQ_LATCH)
 
 /** An edge is pending by its latch, a level by its latch or its line; an edge has no line. */
-export const irqIsPending = (irq: number): boolean => (irq & 0x44) !== 0
+export const irqIsPending = (irq: number): boolean => (irq & (IRQ_LATCH | IRQ_LINE)) !== 0
 
 /** Enabled, pending and not active: it asks for the guest's attention. */
-export const irqIsDeliverable = (irq: number): boolean => (irq & 0x88) === IRQ_ENABLED && (irq & 0x44) > 0
+export const irqIsDeliverable = (irq: number): boolean =>
+  (irq & (IRQ_ENABLED | IRQ_ACTIVE)) === IRQ_ENABLED && irqIsPending(irq)
 
 /** Whether its group is among those that are disabled at the guest's CPU interface: `off` has their VENG bits. */
 export const irqGroupIsOff = (irq: number, off: number): boolean =>
@@ -68,7 +100,7 @@ export const irqIsMappedLevel = (irq: number): boolean => (irq & (IRQ_HW | IRQ_E
 
 /** Whether a level that an input takes is news: a rise for an edge, a change of a line. */
 export const irqInputMoves = (irq: number, level: number): boolean =>
-  irq & IRQ_EDGE ? level !== 0 : (irq & IRQ_LINE) !== level << 2
+  irq & IRQ_EDGE ? level !== 0 : (irq & IRQ_LINE) !== level << IRQ_LINE_SHIFT
 /** The word after that: the edge is latched, or the line has changed. */
 export const irqWithInput = (irq: number): number => (irq & IRQ_EDGE ? irq | IRQ_LATCH : irq ^ IRQ_LINE)
 

@@ -2,31 +2,90 @@
 import { FIRST_SPI, intidName } from '../../arch/intid.ts'
 import type { Layout, RecordType } from '../../state/layout.ts'
 import { recordType } from '../../state/layout.ts'
-import { COST_TABLE } from './cost-row.ts'
+import { offsetOf, type Rows, wordsOf } from '../../state/rows.ts'
+import { COST_ROW, costRowNames } from './cost-row.ts'
 import { ITS } from './its-record.ts'
 import { type VcpuPrograms, type VcpuSize, vcpuBefore, vcpuOffset, vcpuRecord } from './vcpu.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 
-/** Whether the guest's distributor forwards interrupts: GICD_CTLR.EnableGrp1. */
-export const VM_ENABLED = 0
-/** How many interrupts carry the mark that another vCPU has deactivated them. */
-export const VM_DEACTIVATED = 1
-/** Virtual time, two words: virtual-time.ts. */
-export const VM_TIME = 2
-/** GICR_PROPBASER, which is one for the whole VM: two words. */
-export const VM_PROPBASER = 4
-/** One more than the index of the vCPU that has stopped the VM; 0 if none has. */
-export const VM_STOPPER = 6
-/**
- * While an MMIO access is emulated from memory, as Linux 6.1 does it: the vCPU that makes it, of which a timer's line is
- * asked, whosever interrupt is meant; else 0.
- */
-export const VM_RUNNING = 7
+export * from './vm-offsets.ts'
 
-/** An SPI that is mapped to a physical one: its handle and the physical INTID. */
-export const MAPPED_IRQ = 0
-export const MAPPED_PINTID = 1
-export const MAPPED_STRIDE = 2
+export const vmRows = {
+  VM_ENABLED: {
+    name: 'GICD_CTLR.EnableGrp1',
+    class: 'authoritative',
+    by: [],
+    says: "Whether the guest's distributor forwards interrupts: GICD_CTLR.EnableGrp1.",
+  },
+  VM_DEACTIVATED: {
+    name: 'deactivated',
+    class: 'authoritative',
+    by: [],
+    says: 'How many interrupts carry the mark that another vCPU has deactivated them.',
+  },
+  VM_TIME: {
+    name: 'time',
+    wide: true,
+    class: 'observational',
+    by: [],
+    says: 'Virtual time, two words: virtual-time.ts.',
+  },
+  VM_PROPBASER: {
+    name: 'GICR_PROPBASER',
+    wide: true,
+    class: 'authoritative',
+    by: [],
+    says: 'GICR_PROPBASER, which is one for the whole VM: two words.',
+  },
+  VM_STOPPER: {
+    name: 'stopper',
+    class: 'authoritative',
+    by: [],
+    says: 'One more than the index of the vCPU that has stopped the VM; 0 if none has.',
+    means: vcpuBefore,
+  },
+  VM_RUNNING: {
+    name: 'running',
+    class: 'observational',
+    by: [],
+    says: "While an MMIO access is emulated from memory, as Linux 6.1 does it: the vCPU that makes it, of which a timer's line is asked, whosever interrupt is meant; else 0.",
+  },
+} as const satisfies Rows
+
+/** An SPI that is mapped to a physical one. */
+export const mappedRows = {
+  MAPPED_IRQ: { name: 'irq', class: 'authoritative', by: [], says: 'Its handle.', means: 'word' },
+  MAPPED_PINTID: { name: 'pINTID', class: 'authoritative', by: [], says: 'The physical INTID.' },
+} as const satisfies Rows
+
+/** The SPIs, by how many there are; one at least. */
+export const spiRows = {
+  SPI_IRQ: {
+    name: '<n>',
+    n: (i) => intidName(FIRST_SPI + i),
+    count: (spis) => spis,
+    class: 'authoritative',
+    by: ['queue'],
+    says: 'A word an interrupt.',
+    view: VGIC_IRQ_VIEW,
+  },
+  SPI_IROUTER: {
+    name: 'GICD_IROUTER<n>',
+    n: (i) => FIRST_SPI + i,
+    count: (spis) => spis,
+    class: 'authoritative',
+    by: [],
+    says: 'GICD_IROUTER, bits 23:0; the word of an SPI has the vCPU that this names.',
+  },
+  SPI_EDGE_LINES: {
+    name: 'lines of edges <n>',
+    n: (i) => `${FIRST_SPI + 32 * i} to ${FIRST_SPI + 32 * i + 31}`,
+    count: (spis) => Math.ceil(spis / 32),
+    class: 'authoritative',
+    by: [],
+    says: 'A bitmap of the SPIs, bit x of word n is SPI 32 + 32 n + x: the line of an interrupt that was high when it was made edge-triggered, which counts again when it becomes level-sensitive.',
+  },
+} as const satisfies Rows<number>
 
 /** How large a VM is. */
 export interface VmSize {
@@ -59,38 +118,10 @@ const vcpuSizeOf = ({ spis, listRegisters, ownWords }: VmSize): VcpuSize => ({
 /** The vCPUs come before the SPIs: a handle below the SPIs is a private interrupt's. */
 export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
   const { vcpus, spis, mapped, its } = size
-  const vm = recordType('vm', [
-    { name: 'GICD_CTLR.EnableGrp1', at: VM_ENABLED, class: 'authoritative' },
-    { name: 'deactivated', at: VM_DEACTIVATED, class: 'authoritative' },
-    { name: 'time', at: VM_TIME, wide: true, class: 'observational' },
-    { name: 'GICR_PROPBASER', at: VM_PROPBASER, wide: true, class: 'authoritative' },
-    { name: 'stopper', at: VM_STOPPER, class: 'authoritative', means: vcpuBefore },
-    { name: 'running', at: VM_RUNNING, class: 'observational' },
-  ])
+  const vm = recordType('vm', wordsOf(vmRows, undefined))
   const vcpu = vcpuRecord(vcpuSizeOf(size), programs)
-  const count = Math.max(spis, 1)
-  const spi = recordType({ name: 'spis', prefix: 'vm.' }, [
-    {
-      name: '<n>',
-      n: (i) => intidName(FIRST_SPI + i),
-      at: 0,
-      count,
-      class: 'authoritative',
-      view: VGIC_IRQ_VIEW,
-    },
-    { name: 'GICD_IROUTER<n>', n: (i) => FIRST_SPI + i, at: count, count, class: 'authoritative' },
-    {
-      name: 'lines of edges <n>',
-      n: (i) => `${FIRST_SPI + 32 * i} to ${FIRST_SPI + 32 * i + 31}`,
-      at: 2 * count,
-      count: Math.ceil(count / 32),
-      class: 'authoritative',
-    },
-  ])
-  const mappedSpi = recordType('mapped[<n>]', [
-    { name: 'irq', at: MAPPED_IRQ, class: 'authoritative', means: 'word' },
-    { name: 'pINTID', at: MAPPED_PINTID, class: 'authoritative' },
-  ])
+  const spi = recordType({ name: 'spis', prefix: 'vm.' }, wordsOf(spiRows, Math.max(spis, 1)))
+  const mappedSpi = recordType('mapped[<n>]', wordsOf(mappedRows, undefined))
   return {
     vm,
     vcpu,
@@ -102,7 +133,7 @@ export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
       [spi, 1],
       [mappedSpi, Math.max(mapped, 1)],
       [ITS, its ? 1 : 0],
-      [COST_TABLE, 1],
+      [COST_ROW, costRowNames.length],
     ],
   }
 }
@@ -136,20 +167,21 @@ export interface VmPlace {
 }
 
 export function placeOf(records: VmRecords, layout: Layout, size: VmSize): VmPlace {
+  const spis = layout.baseOf(records.spi)
   return {
     vm: layout.baseOf(records.vm),
     vcpus: layout.baseOf(records.vcpu),
     vcpuSize: records.vcpu.size,
     vcpuCount: size.vcpus,
-    spis: layout.baseOf(records.spi),
+    spis,
     spiCount: size.spis,
-    irouters: layout.baseOf(records.spi) + Math.max(size.spis, 1),
-    edgeLines: layout.baseOf(records.spi) + 2 * Math.max(size.spis, 1),
+    irouters: spis + offsetOf(spiRows, 'SPI_IROUTER', Math.max(size.spis, 1)),
+    edgeLines: spis + offsetOf(spiRows, 'SPI_EDGE_LINES', Math.max(size.spis, 1)),
     mapped: layout.baseOf(records.mapped),
     mappedCount: size.mapped,
     its: layout.baseOf(ITS),
     apList: vcpuOffset('VCPU_AP_LIST', vcpuSizeOf(size)),
     ownWords: vcpuOffset('VCPU_OWN', vcpuSizeOf(size)),
-    costTable: layout.baseOf(COST_TABLE),
+    costTable: layout.baseOf(COST_ROW),
   }
 }

@@ -16,7 +16,7 @@ import type { Hypervisor } from '../hypervisor.ts'
 import { VCPU_AP_COUNT, VCPU_LPIS_ENABLED } from '../records/vcpu.ts'
 import {
   IRQ_ACTIVE,
-  IRQ_AP_LIST_MASK,
+  IRQ_AP_LIST,
   IRQ_DEACTIVATED,
   IRQ_ENABLED,
   IRQ_LATCH,
@@ -236,7 +236,7 @@ const isWritten = (name: string): boolean => !/^GIC[DR]_IC(ENABLER|PENDR|ACTIVER
 
 /** No interrupt is enabled, pending or active, and none is on an ap_list; LPIs are off, so that their tables can be set. */
 function forget({ words, place, apLists }: Hypervisor): void {
-  const gone = IRQ_AP_LIST_MASK | IRQ_ACTIVE | IRQ_LATCH | IRQ_LINE | IRQ_DEACTIVATED | IRQ_ENABLED
+  const gone = IRQ_AP_LIST | IRQ_ACTIVE | IRQ_LATCH | IRQ_LINE | IRQ_DEACTIVATED | IRQ_ENABLED
   for (let i = 0; i < place.vcpuCount; i++) {
     const v = apLists.vcpuOf(i)
     words.fill(0, v + apLists.list, v + apLists.list + words[v + VCPU_AP_COUNT])

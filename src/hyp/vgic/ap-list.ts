@@ -9,7 +9,7 @@ import type { Kicks } from '../host/kick.ts'
 import { VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ, VCPU_VMCR } from '../records/vcpu.ts'
 import {
   IRQ_ACTIVE,
-  IRQ_AP_LIST_MASK,
+  IRQ_AP_LIST,
   IRQ_AP_LIST_SHIFT,
   IRQ_GROUP1,
   IRQ_LATCH,
@@ -160,7 +160,7 @@ export class ApLists {
     const word = words[irq]
     if (irqApListOf(word) !== 0) this.remove(this.vcpuOf(irqApListOf(word) - 1), irq)
     words[v + this.list + words[v + VCPU_AP_COUNT]++] = irq
-    words[irq] = (word & ~IRQ_AP_LIST_MASK) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
+    words[irq] = (word & ~IRQ_AP_LIST) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
   }
 
   private remove(v: number, irq: number): void {
@@ -212,7 +212,7 @@ export class ApLists {
   }
 
   private takeOff(words: Int32Array, irq: number, word: number): void {
-    const off = word & ~IRQ_AP_LIST_MASK
+    const off = word & ~IRQ_AP_LIST
     if (irqIsDeliverable(off)) this.migrate(irq, off)
     else words[irq] = off
   }

@@ -12,7 +12,7 @@ export const VGIC_GICR_SIZE = 0x2_0000
 import type { RedistributorRegion } from '../../gic/config/config.ts'
 import { indexOfAffinity } from '../records/affinity.ts'
 import { VCPU_LPIS_ENABLED, VCPU_PENDBASER } from '../records/vcpu.ts'
-import { IRQ_TARGET_SHIFT, TARGET_NONE } from '../records/vgic-irq.ts'
+import { IRQ_TARGET, IRQ_TARGET_SHIFT, TARGET_NONE } from '../records/vgic-irq.ts'
 import { VM_PROPBASER, type VmPlace } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import { LPI_TABLE_RESET, pendbaserHigh, pendbaserLow, propbaserHigh, propbaserLow } from './lpi-tables.ts'
@@ -26,8 +26,6 @@ export interface GuestFrames {
   /** The ITS, 128 KiB, if the VM has one. */
   readonly its?: number | undefined
 }
-
-const IRQ_TARGET_MASK = 0xff << IRQ_TARGET_SHIFT
 
 export class VgicDist {
   readonly words: Int32Array
@@ -79,7 +77,7 @@ export class VgicDist {
     const index = indexOfAffinity(affinity, place.vcpuCount)
     const irq = place.spis + spi
     words[place.irouters + spi] = affinity
-    words[irq] = (words[irq] & ~IRQ_TARGET_MASK) | ((index < 0 ? TARGET_NONE : index) << IRQ_TARGET_SHIFT)
+    words[irq] = (words[irq] & ~IRQ_TARGET) | ((index < 0 ? TARGET_NONE : index) << IRQ_TARGET_SHIFT)
   }
 
   /** Half of GICR_PROPBASER, which is the same for every redistributor; ignored while the one written has LPIs enabled. */

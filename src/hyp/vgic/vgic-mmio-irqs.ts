@@ -13,6 +13,7 @@ import {
   IRQ_HW,
   IRQ_LATCH,
   IRQ_LINE,
+  IRQ_PRIORITY,
   IRQ_PRIORITY_SHIFT,
   irqIsMappedLevel,
   irqIsPending,
@@ -22,12 +23,6 @@ import { VM_RUNNING } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 
-/** Where a word has the flags that registers show. */
-export const SHIFT_ENABLED = 3
-export const SHIFT_GROUP1 = 4
-export const SHIFT_ACTIVE = 7
-
-const IRQ_PRIORITY_MASK = 0xff00
 /** KVM keeps five bits of a priority. */
 const PRIORITY_BITS = 0xf8
 
@@ -159,7 +154,7 @@ export class VgicMmioIrqs {
   setPriorities(at: number, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       const priority = (value >>> (8 * i)) & PRIORITY_BITS
-      this.words[at + i] = (this.words[at + i] & ~IRQ_PRIORITY_MASK) | (priority << IRQ_PRIORITY_SHIFT)
+      this.words[at + i] = (this.words[at + i] & ~IRQ_PRIORITY) | (priority << IRQ_PRIORITY_SHIFT)
     }
   }
 

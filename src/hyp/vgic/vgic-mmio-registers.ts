@@ -33,10 +33,11 @@ import {
 } from '../../gic/frames/register-map.ts'
 import { affinityOf } from '../records/affinity.ts'
 import { VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER } from '../records/vcpu.ts'
+import { IRQ_ACTIVE_SHIFT, IRQ_ENABLED_SHIFT, IRQ_GROUP1_SHIFT } from '../records/vgic-irq.ts'
 import { VM_ENABLED, VM_PROPBASER } from '../records/vm.ts'
 import type { VgicDist } from './vgic-dist.ts'
 import { VGIC_GICD_SIZE, VGIC_GICR_SIZE } from './vgic-dist.ts'
-import { privateIrq, SHIFT_ACTIVE, SHIFT_ENABLED, SHIFT_GROUP1, type VgicMmioIrqs } from './vgic-mmio-irqs.ts'
+import { privateIrq, type VgicMmioIrqs } from './vgic-mmio-irqs.ts'
 
 /** A row, and what an access to it asks of the VM. */
 export interface VgicRow extends RegisterRow<VgicDist> {
@@ -106,12 +107,12 @@ interface Kind {
 }
 
 const group: IrqAccess = {
-  read: (irqs, _owner, at, count) => irqs.flags(at, count, SHIFT_GROUP1),
+  read: (irqs, _owner, at, count) => irqs.flags(at, count, IRQ_GROUP1_SHIFT),
   write: (irqs, _owner, at, count, value) => irqs.setGroup(at, count, value),
 }
-const readEnabled: IrqAccess['read'] = (irqs, _owner, at, count) => irqs.flags(at, count, SHIFT_ENABLED)
+const readEnabled: IrqAccess['read'] = (irqs, _owner, at, count) => irqs.flags(at, count, IRQ_ENABLED_SHIFT)
 const readPending: IrqAccess['read'] = (irqs, owner, at, count) => irqs.pending(owner, at, count)
-const readActive: IrqAccess['read'] = (irqs, _owner, at, count) => irqs.flags(at, count, SHIFT_ACTIVE)
+const readActive: IrqAccess['read'] = (irqs, _owner, at, count) => irqs.flags(at, count, IRQ_ACTIVE_SHIFT)
 
 const kinds: readonly Kind[] = [
   // A new group or priority may wait for a vCPU that has the interrupt in a list register, but not for ever.
