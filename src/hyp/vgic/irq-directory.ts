@@ -26,7 +26,10 @@ export class IrqDirectory {
   kindOf(irq: number): IrqKind {
     const kind = this.kindAt(irq)
     if (kind !== undefined) return kind
-    throw new VgicError('argument', `${irq} is the handle of no interrupt: take that of a private one or an SPI.`)
+    throw new VgicError(
+      'argument',
+      `${irq} is the handle of no interrupt: take that of a private one or of an SPI.`,
+    )
   }
 
   /** A number for each interrupt, for bitmaps: those of a vCPU's private ones are 32 in a row, and so are SPIs from 32 on. */

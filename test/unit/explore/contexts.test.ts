@@ -1,6 +1,6 @@
 /** What the invariants find of steps that miss the context that they need, one step out of place at a time. */
 import { ICC_CTLR_EL1, ICC_DIR_EL1, VgicError } from 'vgic'
-import { explore, type InvariantId, invariants, replay } from 'vgic/explore'
+import { type InvariantId, invariants, replay } from 'vgic/explore'
 import {
   type Design,
   defineDesign,
@@ -16,6 +16,7 @@ import {
   steps,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { explore } from './checked.ts'
 
 const GICD_ISACTIVER1 = 0x0800_0304
 const GICD_ICACTIVER1 = 0x0800_0384

@@ -1,5 +1,5 @@
 /** Every interleaving of accesses to the emulated GIC with entries, exits, halts and devices. */
-import { explore, type Report } from 'vgic/explore'
+import type { Report } from 'vgic/explore'
 import { type Design, designs, edit, fixed, kvm61, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { handle } from '../hyp/machine.ts'
@@ -14,6 +14,7 @@ import {
   ISPENDR,
   wordOf,
 } from '../hyp/vgic/guest-gic.ts'
+import { explore } from './checked.ts'
 
 const SPI = 40
 const every = Object.values(designs).map((design) => ({ name: design.name, design: fixed(design) }))

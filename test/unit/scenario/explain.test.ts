@@ -1,7 +1,7 @@
 /** Why an interrupt is, or is not, delivered to a vCPU: each reason that explain() can name, and what it prints. */
 import { inspect } from 'node:util'
 import { VgicError } from 'vgic'
-import { explore, replay } from 'vgic/explore'
+import { replay } from 'vgic/explore'
 import {
   type DeliveryReason,
   deliveryReasons,
@@ -15,6 +15,7 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { explore } from '../explore/checked.ts'
 import { busy, fire, go, goTo, handle, happen, self } from '../hyp/machine.ts'
 import { bitOf, GICD, ICENABLER, IROUTER, wordOf } from '../hyp/vgic/guest-gic.ts'
 

@@ -3,7 +3,6 @@
  * guest's timers, mapped SPIs and the maintenance interrupt look like there.
  */
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_PMR_EL1, ICC_SGI1R_EL1 } from 'vgic'
-import { explore } from 'vgic/explore'
 import {
   designs,
   edit,
@@ -15,6 +14,7 @@ import {
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { sgiHigh, sgiLow } from '../../../../src/gic/distributor/sgi.ts'
+import { explore } from '../../explore/checked.ts'
 import { actor, busy, exits, fire, go, goTo, handle, happen, physicalActive } from '../machine.ts'
 
 const KICK = 0

@@ -12,7 +12,6 @@ import {
   ICC_PMR_EL1,
   ICH_VMCR_EL2,
 } from 'vgic'
-import { explore } from 'vgic/explore'
 import {
   type Design,
   designs,
@@ -26,6 +25,7 @@ import {
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { HCR_VGrp0DIE, HCR_VGrp0EIE, HCR_VGrp1DIE, HCR_VGrp1EIE } from '../../../../src/arch/ich-registers.ts'
+import { explore } from '../../explore/checked.ts'
 import {
   acknowledged,
   busy,

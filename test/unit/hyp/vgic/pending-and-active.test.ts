@@ -3,9 +3,9 @@
  * deactivates it, and pending after that. Linux 6.1 forgets it when the interrupt is deactivated.
  */
 import { ICC_CTLR_EL1, ICC_DIR_EL1 } from 'vgic'
-import { explore } from 'vgic/explore'
 import { type Design, designs, fixed, kvm61, scenario, type VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { explore } from '../../explore/checked.ts'
 import { ACTIVE, acknowledged, EOI_MODE_1, fire, flushes, go, goTo } from '../machine.ts'
 import {
   acknowledge,
