@@ -25,6 +25,7 @@ export {
   type Jump,
   type Loop,
   leaveLoop,
+  type OwnStepOptions,
   ownStep,
   type Part,
   part,

@@ -4,7 +4,7 @@ import { defineConfig, type Options } from 'tsup'
 const withoutGenerated: NonNullable<Options['esbuildPlugins']>[number] = {
   name: 'without generated modules',
   setup(build) {
-    const filter = /-(offsets|bits)\.ts$/
+    const filter = /-(offsets|bits|numbers|dispatch)\.ts$/
     build.onResolve({ filter }, ({ path }) => ({ path, namespace: 'generated' }))
     build.onLoad({ filter, namespace: 'generated' }, () => ({ contents: 'module.exports = {}' }))
   },

@@ -11,6 +11,7 @@ import { threadBits, vcpuRows } from '../src/hyp/records/vcpu.ts'
 import { vgicIrqBits } from '../src/hyp/records/vgic-irq.ts'
 import { mappedRows, vmRows } from '../src/hyp/records/vm.ts'
 import { bitConstants, type Constant, offsetConstants, sizeConstant } from '../src/state/rows.ts'
+import { stepModules } from './step-modules.ts'
 
 /** Columns of a line. */
 const WIDTH = 110
@@ -55,6 +56,7 @@ export const generatedModules: readonly GeneratedModule[] = [
   ]),
   generated('src/hyp/records/host-offsets.ts', 'host-record.ts', [offsets(offsetConstants(hostRows))]),
   generated('src/hyp/records/vgic-irq-bits.ts', 'vgic-irq.ts', [bits(bitConstants(vgicIrqBits))]),
+  ...stepModules,
 ]
 
 interface Group {

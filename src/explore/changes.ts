@@ -1,22 +1,16 @@
 /**
- * Which words a step has changed, found by comparing with the state before it. How far a step reaches is known
- * before it is taken, so only what it can have changed is compared; a property test compares everything.
+ * Which words a step has changed, found by comparing with the state before it. What a step may write is known before
+ * it is taken, from the step's row and the rows of the words, so only that is compared. {@link Changes.missed} compares
+ * everything: explorations do with `checkWrites`, and so does a property test.
  */
 import { CANDIDATES } from '../gic/interrupts/interrupt-block.ts'
 import { BEST } from '../gic/interrupts/pending-summary.ts'
 import { GICR_BLOCK } from '../gic/interrupts/physical-interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import {
-  THREAD_MODE,
-  VCPU_AP_COUNT,
-  VCPU_GUEST,
-  VCPU_IRQ,
-  VCPU_LAST_CPU,
-  VCPU_THREAD,
-  VCPU_VMCR,
-} from '../hyp/records/vcpu.ts'
+import { THREAD_MODE, VCPU_AP_COUNT, VCPU_LAST_CPU, VCPU_THREAD } from '../hyp/records/vcpu.ts'
 import { irqApListOf } from '../hyp/records/vgic-irq.ts'
 import { type Actor, DEVICE_WORDS, type Machine } from '../scenario/machine.ts'
+import type { WordClass, Writer } from '../state/layout.ts'
 import {
   REACH,
   REACH_GUEST,
@@ -26,6 +20,9 @@ import {
   REACH_THREAD,
   REACH_VCPU,
 } from './step-kind.ts'
+
+/** What is hashed, and what is derived from it: a step that is taken back takes both back. */
+const STATE: readonly WordClass[] = ['authoritative', 'normalised', 'derived']
 
 export class Changes {
   /** The offsets of the words; only the first `count` are of the last step. */
@@ -37,6 +34,8 @@ export class Changes {
   readonly ranges: Int32Array
   /** The same within a PE's record, of those that the hypervisor and its guests change. */
   private readonly peRanges: Int32Array
+  /** The same within a vCPU's record, of those that each kind of step may write, as the rows of its words say. */
+  private readonly vcpuRanges: Readonly<Record<'thread' | 'vcpu' | 'pe' | 'guest', Int32Array>>
 
   /** `before` is a copy of the machine's words that the caller keeps at the state before the step. */
   constructor(
@@ -48,23 +47,27 @@ export class Changes {
     this.hypervisor = hypervisor
     this.words = hypervisor.words
     this.at = new Int32Array(state.layout.length)
-    this.ranges = state.layout.rangesOf(['authoritative', 'normalised', 'derived'], state.fixed)
+    this.ranges = state.layout.rangesOf(STATE, state.fixed)
+    const vcpu = state.layout.recordTypeAt(hypervisor.place.vcpus)
+    const written = (by: Writer): Int32Array => state.layout.rangesBy(vcpu, by, STATE)
+    this.vcpuRanges = {
+      thread: written('thread'),
+      vcpu: written('vcpu'),
+      pe: written('pe'),
+      guest: written('guest'),
+    }
     this.peRanges = silicon.hypervisorRanges
   }
 
   /** Finds what a step of an actor, which was of a kind, has changed. */
   find({ index }: Actor, kind: number): void {
     switch (kind & REACH) {
-      case REACH_THREAD: {
-        const v = this.hypervisor.vcpu(index)
-        this.count = this.compare(v, v + VCPU_VMCR, 0)
+      case REACH_THREAD:
+        this.count = this.compareRanges(this.vcpuRanges.thread, this.hypervisor.vcpu(index), 0)
         return
-      }
-      case REACH_VCPU: {
-        const v = this.hypervisor.vcpu(index)
-        this.count = this.compare(v, v + VCPU_IRQ, 0)
+      case REACH_VCPU:
+        this.count = this.compareRanges(this.vcpuRanges.vcpu, this.hypervisor.vcpu(index), 0)
         return
-      }
       case REACH_PE:
         this.count = this.onPe(this.hypervisor.vcpu(index))
         return
@@ -82,16 +85,27 @@ export class Changes {
     }
   }
 
+  /** A word that the last step has changed and that was not found, by comparing every word; -1 if there is none. */
+  missed(): number {
+    const { at, count, ranges, words, before } = this
+    const found = new Set(at.subarray(0, count))
+    for (let r = 0; r < ranges.length; r += 2) {
+      for (let word = ranges[r]; word < ranges[r + 1]; word++)
+        if (words[word] !== before[word] && !found.has(word)) return word
+    }
+    return -1
+  }
+
   /** The thread, its PE and the host's run queue. The guest does not get on. */
   private onPe(v: number): number {
     const { scheduler, config } = this.hypervisor
-    const count = this.comparePe(v, this.compare(v, v + VCPU_GUEST, 0))
+    const count = this.comparePe(v, this.compareRanges(this.vcpuRanges.pe, v, 0))
     return this.compare(scheduler.host, scheduler.host + 1 + config.cpus, count)
   }
 
   private ofGuest(v: number): number {
     const { ghosts } = this.machine
-    const count = this.comparePe(v, this.compare(v, v + VCPU_IRQ, 0))
+    const count = this.comparePe(v, this.compareRanges(this.vcpuRanges.guest, v, 0))
     return this.compare(ghosts.first, ghosts.end, count)
   }
 

@@ -6,7 +6,9 @@
  */
 
 import { argumentBoolean, argumentInteger, argumentOptions, type Fields } from '../errors/arguments.ts'
-import { THREAD_IN_GUEST } from '../hyp/run/run-loop.ts'
+import { VgicError } from '../errors/vgic-error.ts'
+import { VCPU_NOTIFIER, VCPU_PC } from '../hyp/records/vcpu.ts'
+import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
 import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
@@ -48,6 +50,12 @@ export interface Bounds {
    * that it has been in.
    */
   readonly merge?: boolean
+  /**
+   * Whether every word is compared after every step with what the step may write, as its row or the `writes` of a step
+   * of the design's own say; default false. It takes a few times as long. What is written besides is an `argument` error
+   * that names the step and the word: without this it would be neither explored nor taken back.
+   */
+  readonly checkWrites?: boolean
 }
 
 /** A schedule that breaks an invariant. */
@@ -88,6 +96,7 @@ const boundFields: Fields<Bounds> = {
   depth: true,
   invariants: true,
   merge: true,
+  checkWrites: true,
 }
 
 const DEFAULT_STATES = 1_000_000
@@ -118,6 +127,7 @@ export class Explorer {
   private readonly maxStates: number
   private readonly maxDepth: number
   private readonly merge: boolean
+  private readonly checkWrites: boolean
   private transitions = 0
   private schedules = 0
 
@@ -145,6 +155,7 @@ export class Explorer {
     this.maxDepth = argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000)
     this.visited = new VisitedSet(Math.min(this.maxStates, 1 << 19))
     this.merge = argumentBoolean('merge', bounds.merge ?? true)
+    this.checkWrites = argumentBoolean('checkWrites', bounds.checkWrites ?? false)
   }
 
   run(): Report {
@@ -186,6 +197,7 @@ export class Explorer {
     this.machine.perform(stepping)
     this.transitions++
     changes.find(stepping, kind)
+    if (this.checkWrites) this.refuseOtherWrites(stepping)
     hash.follow(frames[frame + FRAME_HASH_A], frames[frame + FRAME_HASH_B], words, stack.top, changes)
     const left = this.budgetAfter(frames[frame + FRAME_BUDGET], actor)
     const key = withExtra(hash.a, left)
@@ -207,6 +219,19 @@ export class Explorer {
     visited.enterStack(slot, key, hash.b)
     stack.push(hash.a, hash.b, left, slot, changes)
     return undefined
+  }
+
+  private refuseOtherWrites({ kind, index, name }: Actor): void {
+    const word = this.changes.missed()
+    if (word < 0) return
+    const before = this.stack.top
+    const { runLoop, state } = this.machine.hypervisor
+    const v = this.machine.hypervisor.vcpu(index)
+    const path = kind === 'vcpu' && runLoop.program.paths[before[v + VCPU_NOTIFIER] || before[v + VCPU_PC]]
+    throw new VgicError(
+      'argument',
+      `A step of ${name}${path ? `, ${path},` : ''} wrote ${state.layout.nameOf(word)}, which it may not: say so in the step's \`writes\` or the word's \`by\`.`,
+    )
   }
 
   /** Whether a state that was seen, by its lanes, needs no second look. */

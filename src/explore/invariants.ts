@@ -50,13 +50,14 @@ import {
 } from '../hyp/records/vgic-irq.ts'
 import { VM_ENABLED } from '../hyp/records/vm.ts'
 import { TABLE_SHIFT } from '../hyp/run/program.ts'
+import { STEP_REEVALUATE } from '../hyp/run/step-numbers.ts'
 import {
   THREAD_IN_GUEST,
   THREAD_SLEEPS,
   THREAD_WAITS_FOR_CPU,
   THREAD_WAITS_FOR_VCPUS,
-} from '../hyp/run/run-loop.ts'
-import { STEP_REEVALUATE } from '../hyp/run/steps.ts'
+} from '../hyp/run/thread-states.ts'
+import type { IrqKind } from '../hyp/vgic/irq-directory.ts'
 import { OVERFLOW_INTERRUPTS } from '../hyp/vgic/vgic-v3.ts'
 import type { Machine } from '../scenario/machine.ts'
 
@@ -170,15 +171,10 @@ export class InvariantChecker {
 
   /** How many interrupts name a vCPU. */
   private named(): number {
-    const { words } = this
-    const { place } = this.hypervisor
     let named = 0
-    for (let i = 0; i < place.vcpuCount; i++) {
-      const first = this.hypervisor.vcpu(i) + VCPU_IRQ
-      for (let irq = first; irq < first + FIRST_SPI; irq++) if (irqApListOf(words[irq]) !== 0) named++
-    }
-    for (let irq = place.spis; irq < place.spis + place.spiCount; irq++)
-      if (irqApListOf(words[irq]) !== 0) named++
+    this.hypervisor.interrupts.forEach((irq) => {
+      if (irqApListOf(this.words[irq]) !== 0) named++
+    })
     return named
   }
 
@@ -220,10 +216,10 @@ export class InvariantChecker {
 
   /** L3, after any step; `entered` is the vCPU that the step has brought into its guest, 0 if none. */
   missing(entered: number): string | undefined {
+    const lost = this.lostEdge()
+    if (lost !== undefined) return lost
     for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
-      const lost = this.lostEdge(v)
-      if (lost !== undefined) return lost
       const unseen = this.unseenTimer(v)
       if (unseen !== undefined) return unseen
       if (this.words[v + VCPU_AP_COUNT] === 0 || !this.isLeftAlone(v) || this.isReevaluating()) continue
@@ -312,24 +308,29 @@ export class InvariantChecker {
   }
 
   /** An edge that was not acknowledged and is pending neither in software nor in a list register. */
-  private lostEdge(v: number): string | undefined {
-    const { words, machine } = this
-    const { apLists, place } = this.hypervisor
-    const index = words[v + VCPU_INDEX]
-    for (let bits = machine.ghosts.privateEdges(index); bits !== 0; bits &= bits - 1) {
-      const irq = v + VCPU_IRQ + 31 - Math.clz32(bits & -bits)
-      if (!this.isPendingSomewhere(irq))
-        return `the edge of ${intidName(apLists.intidOf(v, irq))} of vcpu${index} is lost`
-    }
-    if (index !== 0) return undefined
-    for (let n = 0; 32 * n < place.spiCount; n++) {
-      for (let bits = machine.ghosts.spiEdges(n); bits !== 0; bits &= bits - 1) {
-        const spi = 32 * n + 31 - Math.clz32(bits & -bits)
-        if (!this.isPendingSomewhere(place.spis + spi))
-          return `the edge of ${intidName(FIRST_SPI + spi)} is lost`
+  private lostEdge(): string | undefined {
+    const { machine, hypervisor } = this
+    const { interrupts } = hypervisor
+    for (let n = 0; 32 * n < interrupts.count; n++) {
+      for (let bits = machine.ghosts.outstanding(n); bits !== 0; bits &= bits - 1) {
+        const irq = interrupts.atIndex(32 * n + 31 - Math.clz32(bits & -bits))
+        if (!this.isPendingSomewhere(irq)) return `the edge of ${this.nameOf(irq)} is lost`
       }
     }
     return undefined
+  }
+
+  /** `SGI 1 of vcpu0`, `SPI 33`. */
+  private nameOf(irq: number): string {
+    const { apLists, interrupts, place } = this.hypervisor
+    switch (interrupts.kindOf(irq)) {
+      case 'private': {
+        const index = Math.floor((irq - place.vcpus) / place.vcpuSize)
+        return `${intidName(apLists.intidOf(this.hypervisor.vcpu(index), irq))} of vcpu${index}`
+      }
+      case 'spi':
+        return intidName(apLists.intidOf(0, irq))
+    }
   }
 
   private isPendingSomewhere(irq: number): boolean {
@@ -346,27 +347,28 @@ export class InvariantChecker {
   /** An interrupt that the guest of a vCPU would take, by what its guest sees; 0 if none. */
   private deliverable(v: number): number {
     const { words, machine } = this
-    const { place } = this.hypervisor
+    const { place, interrupts } = this.hypervisor
     if (words[place.vm + VM_ENABLED] === 0) return 0
     const vmcr = machine.ghosts.vmcrOf(v)
-    for (let irq = v + VCPU_IRQ; irq < v + VCPU_IRQ + FIRST_SPI; irq++)
-      if (admits(vmcr, this.withTimer(v, irq))) return irq
-    for (let irq = place.spis; irq < place.spis + place.spiCount; irq++) {
-      if (irqTarget(words[irq]) === words[v + VCPU_INDEX] && admits(vmcr, this.withPhysical(irq))) return irq
+    let first = 0
+    interrupts.forEach((irq, kind) => {
+      if (first === 0 && admits(vmcr, this.offered(v, irq, kind))) first = irq
+    })
+    return first
+  }
+
+  /** The word of an interrupt as its line makes it, if it is one for a vCPU; else 0, which no guest takes. */
+  private offered(v: number, irq: number, kind: IrqKind): number {
+    const { words, hypervisor } = this
+    const { mapped, place, timers } = hypervisor
+    switch (kind) {
+      case 'private':
+        if (irq < v || irq >= v + place.vcpuSize) return 0
+        return timers.outputOf(v, irq - v - VCPU_IRQ) ? words[irq] | IRQ_LINE : words[irq]
+      case 'spi':
+        if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
+        return mapped.isPendingAtDistributor(irq) ? words[irq] | IRQ_LATCH : words[irq]
     }
-    return 0
-  }
-
-  /** The word of an interrupt, pending too if it is mapped to a physical one that is. */
-  private withPhysical(irq: number): number {
-    const { words, hypervisor } = this
-    return hypervisor.mapped.isPendingAtDistributor(irq) ? words[irq] | IRQ_LATCH : words[irq]
-  }
-
-  /** The word of a vCPU's private interrupt, pending too if it is a timer's that asserts it. */
-  private withTimer(v: number, irq: number): number {
-    const { words, hypervisor } = this
-    return hypervisor.timers.outputOf(v, irq - v - VCPU_IRQ) ? words[irq] | IRQ_LINE : words[irq]
   }
 }
 

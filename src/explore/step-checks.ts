@@ -6,7 +6,7 @@
 import { argumentList, shown } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { VCPU_IRQ } from '../hyp/records/vcpu.ts'
+import { VCPU_AP_COUNT } from '../hyp/records/vcpu.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import type { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
@@ -120,13 +120,15 @@ export class StepChecks {
 
   /** Whether the last step changed an interrupt's word or an ap_list. */
   private touchesLists(): boolean {
-    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = this.hypervisor.place
+    const { interrupts, place } = this.hypervisor
     const { at, count } = this.changes
-    const end = vcpus + vcpuCount * vcpuSize
+    const end = place.vcpus + place.vcpuCount * place.vcpuSize
     for (let i = 0; i < count; i++) {
       const word = at[i]
-      if (word >= spis && word < spis + spiCount) return true
-      if (word >= vcpus && word < end && (word - vcpus) % vcpuSize >= VCPU_IRQ) return true
+      if (interrupts.kindAt(word) !== undefined) return true
+      if (word < place.vcpus || word >= end) continue
+      const offset = (word - place.vcpus) % place.vcpuSize
+      if (offset === VCPU_AP_COUNT || (offset >= place.apList && offset < place.ownWords)) return true
     }
     return false
   }

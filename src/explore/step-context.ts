@@ -32,8 +32,8 @@ import {
   VCPU_VMCR,
 } from '../hyp/records/vcpu.ts'
 import { VM_STOPPER } from '../hyp/records/vm.ts'
-import { TABLE_SHIFT } from '../hyp/run/program.ts'
-import * as op from '../hyp/run/steps.ts'
+import type { StepNeed } from '../hyp/run/step.ts'
+import { rowOf } from '../hyp/run/steps.ts'
 import type { Machine } from '../scenario/machine.ts'
 import type { InvariantId } from './invariants.ts'
 
@@ -174,36 +174,26 @@ const candidate: Need = {
   holds: (words, v) => words[v + VCPU_SPIN] !== 0,
 }
 
-const needs: readonly (readonly [numbers: readonly number[], needs: readonly Need[]])[] = [
-  [[op.STEP_LOAD, op.STEP_LOAD_UNLESS_WAITING, op.STEP_TRAP_DIR, op.STEP_TIMER_LOAD], [preemptionOff]],
-  [[op.STEP_PUT, op.STEP_TIMER_PUT, op.STEP_SAVE_VMCR], [preemptionOff]],
-  [[op.STEP_HANDLE_REQUESTS, op.STEP_STOP_VCPUS], [maySleep]],
-  [[op.STEP_PREEMPT_ON], [preemptionCounted]],
-  [
-    [op.STEP_FLUSH, op.STEP_FLUSH_ACTIVE_FIRST],
-    [interruptsOff, folded],
-  ],
-  [[op.STEP_FOLD, op.STEP_FOLD_IGNORING_EOI_COUNT], [interruptsOff]],
-  [[op.STEP_GUEST], [preemptionOff, interruptsOff, loaded, ownInterface, exitDone]],
-  [[op.STEP_EMULATE_SYSREG], [sysregAccess]],
-  [[op.STEP_EMULATE_MMIO, op.STEP_EMULATE_MMIO_FROM_MEMORY], [mmioAccess]],
-  [[op.STEP_ACCESS_STOPPED], [maySleep, mmioAccess, vmStopped]],
-  [[op.STEP_RESUME_VCPUS], [vmStopped]],
-  [[op.STEP_USERSPACE], [maySleep, freshShadow, notTheGics]],
-  [[op.STEP_SLEEP], [maySleepIfItDoes]],
-  [[op.STEP_STOP], [unloaded, guestOff]],
-  [[op.STEP_GIVE_UP_CPU], [unloaded]],
-  [
-    [op.STEP_CANDIDATE_BLOCKED, op.STEP_DY_RUNNABLE, op.STEP_CANDIDATE_RUNNABLE, op.STEP_YIELD_TO],
-    [candidate],
-  ],
-]
-
-/** By a step's number what it needs, in the order in which it is looked for. */
-const needsOf = new Map(needs.flatMap(([numbers, list]) => numbers.map((number) => [number, list] as const)))
-
-/** Whether a step needs anything. */
-export const hasNeeds = (number: number): boolean => needsOf.has(number)
+/** How it is seen that a step finds what its row says it needs. */
+const needs: Readonly<Record<StepNeed, Need>> = {
+  candidate,
+  exitDone,
+  folded,
+  freshShadow,
+  guestOff,
+  interruptsOff,
+  loaded,
+  maySleep,
+  maySleepIfItDoes,
+  mmioAccess,
+  notTheGics,
+  ownInterface,
+  preemptionCounted,
+  preemptionOff,
+  sysregAccess,
+  unloaded,
+  vmStopped,
+}
 
 export class StepContexts {
   /** `before` is a copy of the machine's words at the state before the last step. */
@@ -218,9 +208,10 @@ export class StepContexts {
     checked: Readonly<Record<InvariantId, boolean>>,
   ): readonly [InvariantId, string] | undefined {
     const { machine, before } = this
-    const { table, paths } = machine.hypervisor.runLoop.program
+    const { steps, paths } = machine.hypervisor.runLoop.program
     const pc = before[v + VCPU_NOTIFIER] || before[v + VCPU_PC]
-    for (const { invariant, matter, holds } of needsOf.get(table[pc << TABLE_SHIFT]) ?? []) {
+    for (const name of rowOf(steps[pc]?.op ?? 0)?.needs ?? []) {
+      const { invariant, matter, holds } = needs[name]
       if (!checked[invariant] || holds(before, v, machine)) continue
       return [invariant, `vcpu${before[v + VCPU_INDEX]} does ${paths[pc]} ${matter}`]
     }

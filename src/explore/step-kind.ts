@@ -5,26 +5,10 @@ import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
 import { OP_DIR, OP_QUIESCE, OP_SEV, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import { VCPU_AP_COUNT, VCPU_NOTIFIER, VCPU_PC, VCPU_PE, VCPU_USED_LRS } from '../hyp/records/vcpu.ts'
-import { THREAD_IN_GUEST } from '../hyp/run/run-loop.ts'
 import type { Step } from '../hyp/run/step.ts'
-import {
-  accessStopped,
-  accessStoppedFromMemory,
-  emulateMmio,
-  emulateMmioFromMemory,
-  flush,
-  flushActiveFirst,
-  fold,
-  foldIgnoringEoiCount,
-  irqOn,
-  STEP_GUEST,
-  STEP_RUNNABLE,
-  STEP_RUNNABLE_ON_DEMAND,
-  timerLoad,
-  timerSync,
-} from '../hyp/run/steps.ts'
+import { rowOf } from '../hyp/run/steps.ts'
+import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
-import { hasNeeds } from './step-context.ts'
 
 /** How far its changes reach, the low bits of a kind: anywhere. */
 export const REACH_ALL = 0
@@ -58,11 +42,6 @@ export const DEACTIVATES = 512
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
 
 const reaches = { thread: REACH_THREAD, vcpu: REACH_VCPU, pe: REACH_PE } as const
-const listSteps: readonly Step[] = [flush, flushActiveFirst, fold, foldIgnoringEoiCount]
-/** They have outcomes, but they ask nothing. */
-const accesses: readonly Step[] = [emulateMmio, emulateMmioFromMemory, accessStopped, accessStoppedFromMemory]
-const timerSteps: readonly Step[] = [timerLoad, timerSync]
-
 /** Knows the next step of every actor of a machine. */
 export class StepKinds {
   private readonly words: Int32Array
@@ -76,7 +55,7 @@ export class StepKinds {
     this.words = words
     const { timers } = machine.setup
     const mapped = place.mappedCount > 0
-    this.rows = Uint16Array.from(runLoop.program.steps, (step) => rowOf(step, timers || mapped))
+    this.rows = Uint16Array.from(runLoop.program.steps, (step) => kindOf(step, timers || mapped))
     this.timer = timers ? REACH_ALL : REACH_VCPU
     this.guest = mapped ? REACH_ALL : REACH_GUEST
   }
@@ -143,25 +122,24 @@ export class StepKinds {
   }
 }
 
-/** How far the step reaches that lets the host take interrupts, in a VM some of whose it injects, or none. */
-const reachOf = (step: Step, injects: boolean): number => {
-  if (step.reach) return reaches[step.reach]
-  if (injects) return REACH_ALL
-  return step === irqOn ? REACH_PE : timerSteps.includes(step) ? REACH_VCPU : REACH_ALL
+/** What a design's step may write, in a VM for which the host injects interrupts that it takes, or not. */
+function reachOf(step: Step, injects: boolean): number {
+  const writes = step.writes ?? (injects ? undefined : rowOf(step.op)?.writesUninjected)
+  return writes === undefined ? REACH_ALL : reaches[writes]
 }
 
-/** The kind of a design's step, in a VM for which the host injects interrupts that it takes, or not; none for the end. */
-function rowOf(step: Step | undefined, injects: boolean): number {
+/** The kind of a design's step; none for the end. Of a step of the design's own it is known whether it asks. */
+function kindOf(step: Step | undefined, injects: boolean): number {
   if (!step) return REACH_ALL
-  const own = step.op === STEP_RUNNABLE || step.op === STEP_RUNNABLE_ON_DEMAND
-  const asksOwnRunnable = own || ('perform' in step && step.name.startsWith('runnable'))
+  const row = rowOf(step.op)
+  const asks = step.asks ?? (row ? row.asks : step.outcomes.length > 1 && 'question')
   return (
     reachOf(step, injects) |
-    (step.outcomes.length > 1 && !accesses.includes(step) ? ASKS : 0) |
-    (asksOwnRunnable ? ASKS_OWN_RUNNABLE : 0) |
-    (step.op === STEP_GUEST ? ENTERS : 0) |
-    (listSteps.includes(step) ? ON_LISTS : 0) |
-    (step === irqOn ? TAKES : 0) |
-    (hasNeeds(step.op) ? HAS_NEEDS : 0)
+    (asks ? ASKS : 0) |
+    (asks === 'runnable' ? ASKS_OWN_RUNNABLE : 0) |
+    (row?.enters ? ENTERS : 0) |
+    (row?.lists ? ON_LISTS : 0) |
+    (row?.takesInterrupts ? TAKES : 0) |
+    (row?.needs ? HAS_NEEDS : 0)
   )
 }

@@ -58,6 +58,7 @@ import { RunLoop } from './run/run-loop.ts'
 import { StopVm } from './run/stop-vm.ts'
 import { ApLists } from './vgic/ap-list.ts'
 import { ArchTimers } from './vgic/arch-timer.ts'
+import { IrqDirectory } from './vgic/irq-directory.ts'
 import { MappedInterrupts } from './vgic/mapped-interrupts.ts'
 import type { GuestFrames } from './vgic/vgic-dist.ts'
 import { PPI_RESET, SGI_RESET, SPI_RESET, VgicMmio } from './vgic/vgic-mmio.ts'
@@ -109,6 +110,7 @@ export class Hypervisor {
   readonly seam: Seam
   readonly kicks: Kicks
   readonly apLists: ApLists
+  readonly interrupts: IrqDirectory
   readonly timers: ArchTimers
   readonly mapped: MappedInterrupts
   readonly mmio: VgicMmio
@@ -161,6 +163,7 @@ export class Hypervisor {
     this.seam = new Seam(this.words, this.silicon)
     this.kicks = new Kicks(this.seam)
     this.apLists = new ApLists(this.words, this.place, this.kicks)
+    this.interrupts = new IrqDirectory(this.place)
     this.timers = new ArchTimers(this.seam, this.apLists, setup.timers)
     this.mapped = new MappedInterrupts(this.seam, this.apLists, this.timers)
     this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling)
@@ -187,7 +190,7 @@ export class Hypervisor {
       mmio: this.mmio,
       stopVm: new StopVm(this.apLists),
       hostInterrupts: this.hostInterrupts,
-      own: new OwnSteps(program, this.seam, vgic, this.halt, onSpin),
+      ownSteps: new OwnSteps(program, this.seam, vgic, this.halt, onSpin),
     })
     this.guest = new Guest(this.words, this.silicon, this.timers, {
       sendEvents: () => this.sendEvents(),

@@ -7,7 +7,7 @@ import { FIRST_SPI } from '../arch/intid.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
 import { OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
-import { VCPU_FAULT_IPA, VCPU_INDEX, VCPU_IRQ, VCPU_PE } from '../hyp/records/vcpu.ts'
+import { VCPU_FAULT_IPA, VCPU_INDEX, VCPU_PE } from '../hyp/records/vcpu.ts'
 import { IRQ_EDGE } from '../hyp/records/vgic-irq.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 
@@ -37,7 +37,7 @@ export class Ghosts {
   private readonly words: Int32Array
   /** Hears of each acknowledge of a guest; null if nobody listens. */
   observer: ((v: number, intid: number) => void) | null = null
-  /** Bitmaps of edges: a word for each vCPU's private interrupts, then the SPIs. */
+  /** A bitmap of edges, by the interrupts' numbers: a word for each vCPU's private ones, then the SPIs. */
   private readonly edges: number
   /** Their words. */
   readonly first: number
@@ -101,14 +101,9 @@ export class Ghosts {
     this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
   }
 
-  /** The private interrupts of a vCPU whose edges wait for the guest's acknowledge, as a bitmap. */
-  privateEdges(index: number): number {
-    return this.words[this.edges + index]
-  }
-
-  /** The same for SPIs 32 + 32 n to 63 + 32 n. */
-  spiEdges(n: number): number {
-    return this.words[this.edges + this.hypervisor.place.vcpuCount + n]
+  /** The bitmap of interrupts 32 n to 32 n + 31, by their numbers, whose edges wait for the guest's acknowledge. */
+  outstanding(n: number): number {
+    return this.words[this.edges + n]
   }
 
   /** Whether an edge of an interrupt waits for the guest's acknowledge. */
@@ -118,14 +113,10 @@ export class Ghosts {
 
   /** The word that says so. */
   wordOf(irq: number): number {
-    const { place } = this.hypervisor
-    if (irq >= place.spis) return this.edges + place.vcpuCount + ((irq - place.spis) >> 5)
-    return this.edges + Math.floor((irq - place.vcpus) / place.vcpuSize)
+    return this.edges + (this.hypervisor.interrupts.indexOf(irq) >> 5)
   }
 
   private bitOf(irq: number): number {
-    const { place } = this.hypervisor
-    if (irq >= place.spis) return (irq - place.spis) & 31
-    return ((irq - place.vcpus) % place.vcpuSize) - VCPU_IRQ
+    return this.hypervisor.interrupts.indexOf(irq) & 31
   }
 }

@@ -21,7 +21,7 @@ import {
   THREAD_SLEEPS,
   THREAD_WAITS_FOR_CPU,
   THREAD_WAITS_FOR_VCPUS,
-} from '../hyp/run/run-loop.ts'
+} from '../hyp/run/thread-states.ts'
 import type { ImageBytes } from '../state/image.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'

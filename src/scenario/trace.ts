@@ -19,7 +19,7 @@ import {
 } from '../hyp/records/guest-program.ts'
 import { GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
 import { VCPU_COST, VCPU_ESR, VCPU_FAULT_IPA, VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../hyp/records/vcpu.ts'
-import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from '../hyp/run/run-loop.ts'
+import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from '../hyp/run/thread-states.ts'
 import type { Actor, Machine } from './machine.ts'
 
 /** A crossing of the seam between the hypervisor and the silicon. */

@@ -150,6 +150,25 @@ export class Layout {
     return Int32Array.from(ranges)
   }
 
+  /** Pairs `start, end` of the ranges within a record of the words of some classes that a writer may write. */
+  rangesBy(record: RecordType, writer: Writer, classes: readonly WordClass[]): Int32Array {
+    const ranges: number[] = []
+    for (const word of record.words) {
+      if (!classes.includes(word.class) || !word.by?.includes(writer)) continue
+      if (ranges.at(-1) === word.at) ranges.pop()
+      else ranges.push(word.at)
+      ranges.push(word.at + sizeOf(word))
+    }
+    return Int32Array.from(ranges)
+  }
+
+  /** The type of the record that begins at a word. */
+  recordTypeAt(at: number): RecordType {
+    const placement = this.placements.find(({ base }) => base === at)
+    if (!placement) throw new VgicError('argument', `This layout has no record that begins at word ${at}.`)
+    return placement.record
+  }
+
   /** The word offset of the first placement of a record type. */
   baseOf(record: RecordType): number {
     const placement = this.placements.find((p) => p.record === record)

@@ -46,7 +46,7 @@ function answers(design: Design, { address, step }: Place): Mutation[] {
     make: () => {
       const always = {
         ...ownStep(`always ${outcome}`, () => answer, step.outcomes),
-        reach: 'thread' as const,
+        writes: 'thread' as const,
       }
       return edit(design).replace(address, always).design(`${design.name} mutated`)
     },

@@ -30,7 +30,7 @@ import {
   TARGET_NONE,
 } from '../records/vgic-irq.ts'
 import { VM_ENABLED } from '../records/vm.ts'
-import { THREAD_ENDED, THREAD_SLEEPS } from '../run/run-loop.ts'
+import { THREAD_ENDED, THREAD_SLEEPS } from '../run/thread-states.ts'
 import { OVERFLOW_INTERRUPTS } from '../vgic/vgic-v3.ts'
 import type { DeliveryCondition } from './delivery-reasons.ts'
 import {

@@ -17,19 +17,16 @@ import {
   VCPU_USED_LRS,
 } from '../records/vcpu.ts'
 import { TABLE_SHIFT } from '../run/program.ts'
-import { THREAD_IN_GUEST } from '../run/run-loop.ts'
 import {
-  STEP_FLUSH,
-  STEP_FLUSH_ACTIVE_FIRST,
-  STEP_FOLD,
-  STEP_FOLD_IGNORING_EOI_COUNT,
   STEP_GUEST,
   STEP_IRQ_ON,
   STEP_LOAD,
   STEP_REQUEST_PENDING,
   STEP_TIMER_LOAD,
   STEP_TIMER_SYNC,
-} from '../run/steps.ts'
+} from '../run/step-numbers.ts'
+import { stepRows } from '../run/steps.ts'
+import { THREAD_IN_GUEST } from '../run/thread-states.ts'
 
 /** Calls `look`, which may change the machine, and puts back what it changed. */
 export function peek<T>({ words, seam }: Hypervisor, look: () => T): T {
@@ -76,8 +73,9 @@ function comesTo({ words, runLoop }: Hypervisor, v: number, op: number, others: 
   return false
 }
 
-const flushes = [STEP_FLUSH, STEP_FLUSH_ACTIVE_FIRST]
-const folds = [STEP_FOLD, STEP_FOLD_IGNORING_EOI_COUNT]
+const [flushes, folds] = (['flush', 'fold'] as const).map((what) =>
+  stepRows.filter(({ lists }) => lists === what).map(({ step }) => step.op),
+)
 
 /** Inside {@link peek}: brings a vCPU's list registers back, as its design does after an exit. */
 export function foldBack(hypervisor: Hypervisor, v: number): void {

@@ -6,62 +6,38 @@
 import { VgicError } from '../../errors/vgic-error.ts'
 import { checkShape, type Design, type DesignNode } from './design.ts'
 import { compile, ENDED, TABLE_SHIFT } from './program.ts'
-import * as steps from './public-steps.ts'
 import { isOwnStep, type Step } from './step.ts'
+import { queueInterrupt, rowOf } from './steps.ts'
 
-const numbersOf = (list: readonly Step[]): ReadonlySet<number> => new Set(list.map(({ op }) => op))
-
-/** The steps of this library. */
-const known = numbersOf(Object.values(steps))
-
-/** They store, post and kick for a device's interrupt, which nothing but an injection has. */
-const ofInjection = numbersOf([steps.queueInterrupt, steps.postRequest, steps.kickVcpu])
+/** Whether a step stores, posts or kicks for a device's interrupt, which nothing but an injection has. */
+const isOfInjection = (step: Step): boolean => rowOf(step.op)?.stands === 'inject'
 
 /**
- * What a notifier cannot do in its thread's place, which is still where it was: deal with an exit, enter, wait, sleep,
- * look for another vCPU, or end.
+ * Whether a notifier cannot do a step in its thread's place, which is still where it was: deal with an exit, enter, wait,
+ * sleep, look for another vCPU, or end.
  */
-const ofThread = numbersOf([
-  steps.handleRequests,
-  steps.guest,
-  steps.exitReason,
-  steps.skipInstruction,
-  steps.emulateSysreg,
-  steps.emulateMmio,
-  steps.emulateMmioFromMemory,
-  steps.stopVcpus,
-  steps.accessStopped,
-  steps.accessStoppedFromMemory,
-  steps.resumeVcpus,
-  steps.userspace,
-  steps.pollBegin,
-  steps.pollAgain,
-  steps.pollEnd,
-  steps.setSleeping,
-  steps.setRunning,
-  steps.sleep,
-  steps.noCandidate,
-  steps.candidateBlocked,
-  steps.dyRunnable,
-  steps.candidateRunnable,
-  steps.yieldTo,
-  steps.stop,
-])
+const isOfThread = (step: Step): boolean => rowOf(step.op)?.stands === 'thread'
+
+/** Whether a step is one of this library that designs are made of. */
+function isKnown({ op }: Step): boolean {
+  const row = rowOf(op)
+  return row !== undefined && row.stands !== 'end'
+}
 
 /** Throws an `argument` error for what is no design, and for one of which a list has a step that does not belong there. */
 export function checkDesign(design: Design): Design {
   checkShape(design)
   const { name, thread, schedOut, schedIn, inject } = design
   for (const step of stepsOf([...thread, ...schedOut, ...schedIn])) {
-    if (ofInjection.has(step.op)) throw misplaced(name, step, 'inject: only an injection has an interrupt')
-    if (isOwnStep(step) || known.has(step.op)) continue
+    if (isOfInjection(step)) throw misplaced(name, step, 'inject: only an injection has an interrupt')
+    if (isOwnStep(step) || isKnown(step)) continue
     throw new VgicError(
       'argument',
       `${name} has a step ${step.name} that is none of this library's: take one of \`steps\`, or make it with ownStep.`,
     )
   }
   for (const step of stepsOf([...schedOut, ...schedIn]))
-    if (ofThread.has(step.op)) throw misplaced(name, step, 'the thread: a notifier cannot do it in its place')
+    if (isOfThread(step)) throw misplaced(name, step, 'the thread: a notifier cannot do it in its place')
   checkInjection(name, inject)
   checkEnd(design)
   return design
@@ -73,14 +49,14 @@ const misplaced = (design: string, { name }: Step, where: string): VgicError =>
 /** Of an injection the machine knows where it is, and nothing that a question could be asked of. */
 function checkInjection(design: string, inject: readonly DesignNode[]): void {
   const list = inject.flatMap(flattened)
-  const other = list.find((node) => node.kind !== 'step' || !ofInjection.has(node.op))
+  const other = list.find((node) => node.kind !== 'step' || !isOfInjection(node))
   if (other) {
     throw new VgicError(
       'argument',
       `${design} has ${other.kind === 'step' ? other.name : `a ${other.kind}`} in inject: an injection is made of queueInterrupt, postRequest and kickVcpu.`,
     )
   }
-  if (list.some((node) => node.kind === 'step' && node.op === steps.queueInterrupt.op)) return
+  if (list.some((node) => node.kind === 'step' && node.op === queueInterrupt.op)) return
   throw new VgicError(
     'argument',
     `${design} has no queueInterrupt in inject: without it no interrupt is stored.`,

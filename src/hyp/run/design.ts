@@ -19,15 +19,28 @@ import {
 import { VgicError } from '../../errors/vgic-error.ts'
 import { isOwnStep, MAX_OUTCOMES, type OwnStep, STEP_OWN, type Step } from './step.ts'
 
+/** What else there is to say of a step of a design's own. */
+export interface OwnStepOptions {
+  /**
+   * `runnable` for the question by which a halt asks whether its own vCPU would run: an exploration checks that the
+   * shadow registers are what the guest would see when it is asked.
+   */
+  readonly asks?: 'runnable'
+}
+
 /**
  * Makes a step of a design's own. `outcomes` are the names of its results; none for a step that asks nothing. What it
  * does must follow from the machine and nothing else: runs that are told of, replays and explorations call it again.
  */
-export const ownStep = (
+export function ownStep(
   name: string,
   perform: OwnStep['perform'],
   outcomes: readonly string[] = [],
-): OwnStep => checkStep('own step', { kind: 'step', name, op: STEP_OWN, outcomes, perform })
+  options: OwnStepOptions = {},
+): OwnStep {
+  argumentOptions('ownStep', options, { asks: true })
+  return checkStep('own step', { kind: 'step', name, op: STEP_OWN, outcomes, ...options, perform })
+}
 
 /** A list under a name; the name is part of the path of the steps in it. */
 export interface Part {
@@ -156,7 +169,8 @@ const stepFields: Fields<OwnStep> = {
   op: true,
   outcomes: true,
   ends: true,
-  reach: true,
+  writes: true,
+  asks: true,
   perform: true,
 }
 const partFields: Fields<Part> = { kind: true, name: true, body: true }
@@ -181,8 +195,9 @@ export function checkStep<T extends Step>(name: string, step: T): T {
   const outcomes = argumentList(`${step.name}.outcomes`, step.outcomes, 'names')
   for (const outcome of outcomes) argumentString(`an outcome of ${step.name}`, outcome)
   if (step.ends !== undefined) argumentOneOf(`${step.name}.ends`, step.ends, [true])
-  if (step.reach !== undefined)
-    argumentOneOf(`${step.name}.reach`, step.reach, ['thread', 'vcpu', 'pe'] as const)
+  if (step.writes !== undefined)
+    argumentOneOf(`${step.name}.writes`, step.writes, ['thread', 'vcpu', 'pe'] as const)
+  if (step.asks !== undefined) argumentOneOf(`${step.name}.asks`, step.asks, ['runnable'] as const)
   if (isOwnStep(step) || step.op === STEP_OWN)
     argumentFunction(
       `perform of ${step.name}`,

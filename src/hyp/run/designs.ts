@@ -331,6 +331,7 @@ const runnableIfStale = ownStep(
     return context.checkBlock(vcpu) ? 1 : 0
   },
   ['no', 'yes'],
+  { asks: 'runnable' },
 )
 
 /** The same guarded by a flag: the shadow is valid from reset to the first run, and from a put to the next. */

@@ -9,7 +9,7 @@ import { postRequest } from '../host/kick.ts'
 import { REQ_IRQ_PENDING } from '../records/vcpu.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import { ENDED, type Program, TABLE_SHIFT } from './program.ts'
-import { STEP_POST_REQUEST, STEP_QUEUE_INTERRUPT } from './steps.ts'
+import { STEP_POST_REQUEST, STEP_QUEUE } from './step-numbers.ts'
 
 export class Injection {
   constructor(
@@ -26,7 +26,7 @@ export class Injection {
 
   /** Whether the step at a program counter is the one that stores the level. */
   queues(pc: number): boolean {
-    return this.program.table[pc << TABLE_SHIFT] === STEP_QUEUE_INTERRUPT
+    return this.program.table[pc << TABLE_SHIFT] === STEP_QUEUE
   }
 
   /**

@@ -5,12 +5,21 @@
  */
 
 import { VgicError } from '../../errors/vgic-error.ts'
-/** Words of the table for each program counter: the step, the next program counter for each result, and a superinstruction. */
 import type { Design, DesignNode, Jump } from './design.ts'
 import { isOwnStep, MAX_OUTCOMES, type OwnStep, STEP_OWN, type Step } from './step.ts'
 import { giveUpCpu, resume } from './steps.ts'
+
+/** A row of the table has 16 words: the step, then the next program counter for each result, MAX_OUTCOMES at most. */
 export const TABLE_SHIFT = 4
-/** The word of a row that says which superinstruction begins there; 0 is none. */
+/**
+ * The others are a superinstruction's: where its questions lead that are not answered as expected, its last row, and
+ * where that leads by result 0.
+ */
+export const TABLE_ELSE_2 = 11
+export const TABLE_ELSE_1 = 12
+export const TABLE_NEXT = 13
+export const TABLE_LAST = 14
+/** Which superinstruction begins there; 0 is none. */
 export const TABLE_FUSED = 15
 /** The program counter of a list that has ended. */
 export const ENDED = 0

@@ -3,8 +3,8 @@
 /** A design's own steps are numbered from here on. */
 export const STEP_OWN = 64
 
-/** The most results that a step can have. */
-export const MAX_OUTCOMES = 14
+/** The most results that a step can have: a row of the table has room for so many. */
+export const MAX_OUTCOMES = 10
 
 /** A step: one atomic action of the hypervisor on behalf of a vCPU. Its result chooses what comes next. */
 export interface Step {
@@ -19,10 +19,56 @@ export interface Step {
   /** Nothing follows it: the thread ends. */
   readonly ends?: true
   /**
-   * How far its changes reach in the vCPU's record: `thread` is the words before the shadow registers, `vcpu` those
-   * before the interrupts; `pe` is these, the thread's PE and which PEs are free. Left out, they can reach anything.
+   * What it may write: `thread` is the words of its thread in the vCPU's record; `vcpu` is these, the vCPU's shadow
+   * registers, timers and guest; `pe` is these, the thread's PE and which PEs are free. Left out, it may write anything.
    */
-  readonly reach?: 'thread' | 'vcpu' | 'pe'
+  readonly writes?: 'thread' | 'vcpu' | 'pe'
+  /** `runnable` if it is the question by which a halt asks whether its own vCPU would run. */
+  readonly asks?: 'runnable'
+}
+
+/** In which lists of a design a step may stand; `end` is put at the end of a notifier when a design is compiled. */
+export type StepPlace = 'thread' | 'inject' | 'end'
+
+/** What a step must find when it is taken; the explorer knows how that is seen. */
+export type StepNeed =
+  | 'candidate'
+  | 'exitDone'
+  | 'folded'
+  | 'freshShadow'
+  | 'guestOff'
+  | 'interruptsOff'
+  | 'loaded'
+  | 'maySleep'
+  | 'maySleepIfItDoes'
+  | 'mmioAccess'
+  | 'notTheGics'
+  | 'ownInterface'
+  | 'preemptionCounted'
+  | 'preemptionOff'
+  | 'sysregAccess'
+  | 'unloaded'
+  | 'vmStopped'
+
+/** What the library knows of one of its steps. */
+export interface StepRow {
+  readonly step: Step
+  /** The method of ThreadSteps that does it. An injection's steps have none: Injection does them. */
+  readonly does?: string
+  /** Left out: in the thread and in the notifiers. */
+  readonly stands?: StepPlace
+  /** `runnable` is the question by which a halt asks whether its own vCPU would run. */
+  readonly asks?: 'question' | 'runnable'
+  /** What it may write in a VM for which the host injects no interrupts, where that is less than anything. */
+  readonly writesUninjected?: 'vcpu' | 'pe'
+  /** What it does with the list registers. */
+  readonly lists?: 'flush' | 'fold'
+  /** The thread enters the guest. */
+  readonly enters?: true
+  /** Takes the host's interrupts. */
+  readonly takesInterrupts?: true
+  /** In the order in which they are looked for. */
+  readonly needs?: readonly StepNeed[]
 }
 
 /** A step of a design's own, see {@link ownStep}. */

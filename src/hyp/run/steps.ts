@@ -1,127 +1,135 @@
-/** The steps that designs are made of, by name; thread-steps.ts does them. */
+/**
+ * The steps that designs are made of, a row each: all that there is to say of a step but how it is done, which is the
+ * method of ThreadSteps that the row names. The number of a step is the place of its row; step-numbers.ts and
+ * step-dispatch.ts are generated from the rows (`npm run generate`), and `npm test` fails while they are stale.
+ */
 
 import { exitNames } from '../records/exits.ts'
-import type { Step } from './step.ts'
+import type { Step, StepRow } from './step.ts'
 
-export const STEP_LOAD = 1
-export const STEP_LOAD_UNLESS_WAITING = 2
-export const STEP_TRAP_DIR = 3
-export const STEP_TIMER_LOAD = 4
-export const STEP_PUT = 5
-export const STEP_HANDLE_REQUESTS = 6
-export const STEP_PREEMPT_OFF = 7
-export const STEP_PREEMPT_ON = 8
-export const STEP_IRQ_OFF = 9
-export const STEP_IRQ_ON = 10
-export const STEP_FLUSH = 11
-export const STEP_FLUSH_ACTIVE_FIRST = 12
-export const STEP_FOLD = 13
-export const STEP_FOLD_IGNORING_EOI_COUNT = 14
-export const STEP_TIMER_SYNC = 15
-export const STEP_PUBLISH_IN_GUEST = 16
-export const STEP_PUBLISH_OUTSIDE = 17
-export const STEP_REQUEST_PENDING = 18
-export const STEP_SIGNAL_PENDING = 19
-export const STEP_GUEST = 20
-export const STEP_EXIT_REASON = 21
-export const STEP_SKIP_INSTRUCTION = 22
-export const STEP_EMULATE_SYSREG = 23
-export const STEP_USERSPACE = 24
-export const STEP_SET_WAITING = 25
-export const STEP_CLEAR_WAITING = 26
-export const STEP_SAVE_VMCR = 27
-export const STEP_RUNNABLE = 28
-export const STEP_RUNNABLE_ON_DEMAND = 29
-export const STEP_NOT_LOADED = 30
-export const STEP_POLL_BEGIN = 31
-export const STEP_POLL_AGAIN = 32
-export const STEP_POLL_END = 33
-export const STEP_CLEAR_UNHALT = 34
-export const STEP_SET_SLEEPING = 35
-export const STEP_SET_RUNNING = 36
-export const STEP_SLEEP = 37
-export const STEP_NO_CANDIDATE = 38
-export const STEP_CANDIDATE_BLOCKED = 39
-export const STEP_DY_RUNNABLE = 40
-export const STEP_CANDIDATE_RUNNABLE = 41
-export const STEP_YIELD_TO = 42
-export const STEP_STOP = 43
-export const STEP_GIVE_UP_CPU = 44
-export const STEP_RESUME = 45
-export const STEP_QUEUE_INTERRUPT = 46
-export const STEP_POST_REQUEST = 47
-export const STEP_KICK = 48
-export const STEP_EMULATE_MMIO = 49
-export const STEP_EMULATE_MMIO_FROM_MEMORY = 50
-export const STEP_REEVALUATE = 51
-export const STEP_STOP_VCPUS = 52
-export const STEP_ACCESS_STOPPED = 53
-export const STEP_RESUME_VCPUS = 54
-export const STEP_TIMER_PUT = 55
-export const STEP_ACCESS_STOPPED_FROM_MEMORY = 56
+const rows: StepRow[] = []
 
-const step = (name: string, op: number, outcomes: readonly string[] = []): Step => ({
-  kind: 'step',
-  name,
-  op,
-  outcomes,
-})
+/** What each step is; the i-th row is that of step i + 1. */
+export const stepRows: readonly StepRow[] = rows
+
+/** What the library's step of a number is; undefined for a number of a design's own step. */
+export const rowOf = (op: number): StepRow | undefined => rows[op - 1]
+
+interface Facts extends Omit<StepRow, 'step'> {
+  readonly outcomes?: readonly string[]
+  readonly writes?: Step['writes']
+  readonly ends?: true
+}
+
+function row(name: string, { outcomes = [], writes, ends, ...more }: Facts): Step {
+  const step: Step = {
+    kind: 'step',
+    name,
+    op: rows.length + 1,
+    outcomes,
+    ...(ends && { ends }),
+    ...(writes && { writes }),
+  }
+  rows.push({ step, ...more })
+  return step
+}
+
 /** A step that asks a question. */
-const test = (name: string, op: number): Step => step(name, op, ['no', 'yes'])
-/** A step that changes nothing but its thread's own words. */
-const local = (other: Step): Step => ({ ...other, reach: 'thread' })
-/** One that also changes the vCPU's shadow registers or its guest's program counter. */
-const onVcpu = (other: Step): Step => ({ ...other, reach: 'vcpu' })
-/** One that also changes its PE and which PEs are free. */
-const onPe = (other: Step): Step => ({ ...other, reach: 'pe' })
+const test = (name: string, facts: Facts): Step =>
+  row(name, { outcomes: ['no', 'yes'], asks: 'question', ...facts })
 
 /** vcpu_load of the vGIC: its CPU interface state goes to the hardware; nothing if it is there. */
-export const load = onPe(step('load', STEP_LOAD))
+export const load = row('load', { does: 'load', writes: 'pe', needs: ['preemptionOff'] })
 /** The same, but nothing while the vCPU waits in its WFI. */
-export const loadUnlessWaiting = onPe(step('loadUnlessWaiting', STEP_LOAD_UNLESS_WAITING))
+export const loadUnlessWaiting = row('loadUnlessWaiting', {
+  does: 'loadUnlessWaiting',
+  writes: 'pe',
+  needs: ['preemptionOff'],
+})
 /** Makes the guest's writes to ICC_DIR_EL1 exit, so that a vCPU can deactivate what another has acknowledged. */
-export const trapDir = onPe(step('trapDir', STEP_TRAP_DIR))
+export const trapDir = row('trapDir', { does: 'trapDir', writes: 'pe', needs: ['preemptionOff'] })
 /** kvm_timer_vcpu_load: samples the timers. */
-export const timerLoad = step('timerLoad', STEP_TIMER_LOAD)
+export const timerLoad = row('timerLoad', {
+  does: 'timerLoad',
+  writesUninjected: 'vcpu',
+  needs: ['preemptionOff'],
+})
 /** vcpu_put of the vGIC: the CPU interface state comes back to memory; nothing if it is there. */
-export const put = onVcpu(step('put', STEP_PUT))
+export const put = row('put', { does: 'put', writes: 'vcpu', needs: ['preemptionOff'] })
 /** kvm_timer_vcpu_put: the timers are no longer the PE's. A thread that loses its PE needs no step for it. */
-export const timerPut = onPe(step('timerPut', STEP_TIMER_PUT))
+export const timerPut = row('timerPut', { does: 'timerPut', writes: 'pe', needs: ['preemptionOff'] })
 /**
  * Takes the requests that were posted to the vCPU; a signal is the loop's to look for. Waits while another vCPU has
  * stopped the VM.
  */
-export const handleRequests = local(step('handleRequests', STEP_HANDLE_REQUESTS))
-export const preemptOff = local(step('preemptOff', STEP_PREEMPT_OFF))
-export const preemptOn = local(step('preemptOn', STEP_PREEMPT_ON))
-export const irqOff = local(step('irqOff', STEP_IRQ_OFF))
+export const handleRequests = row('handleRequests', {
+  does: 'handleRequests',
+  stands: 'thread',
+  writes: 'thread',
+  needs: ['maySleep'],
+})
+export const preemptOff = row('preemptOff', { does: 'preemptOff', writes: 'thread' })
+export const preemptOn = row('preemptOn', {
+  does: 'preemptOn',
+  writes: 'thread',
+  needs: ['preemptionCounted'],
+})
+export const irqOff = row('irqOff', { does: 'irqOff', writes: 'thread' })
 /** Interrupts on again: what is pending for the host on this PE is taken here. */
-export const irqOn = step('irqOn', STEP_IRQ_ON)
+export const irqOn = row('irqOn', { does: 'irqOn', takesInterrupts: true, writesUninjected: 'pe' })
 /** Fills the list registers from the ap_list. */
-export const flush = step('flush', STEP_FLUSH)
+export const flush = row('flush', { does: 'flush', lists: 'flush', needs: ['interruptsOff', 'folded'] })
 /** Linux 6.1's: active interrupts first, underflow the only maintenance interrupt. */
-export const flushActiveFirst = step('flushActiveFirst', STEP_FLUSH_ACTIVE_FIRST)
+export const flushActiveFirst = row('flushActiveFirst', {
+  does: 'flushActiveFirst',
+  lists: 'flush',
+  needs: ['interruptsOff', 'folded'],
+})
 /** Folds the list registers back into the interrupts and prunes the ap_list. */
-export const fold = step('fold', STEP_FOLD)
+export const fold = row('fold', { does: 'fold', lists: 'fold', needs: ['interruptsOff'] })
 /** Linux 6.1's: without EOIcount. */
-export const foldIgnoringEoiCount = step('foldIgnoringEoiCount', STEP_FOLD_IGNORING_EOI_COUNT)
+export const foldIgnoringEoiCount = row('foldIgnoringEoiCount', {
+  does: 'foldIgnoringEoiCount',
+  lists: 'fold',
+  needs: ['interruptsOff'],
+})
 /** Samples the timers after an exit. */
-export const timerSync = step('timerSync', STEP_TIMER_SYNC)
+export const timerSync = row('timerSync', { does: 'timerSync', writesUninjected: 'vcpu' })
 /** mode := IN_GUEST, with a full barrier: from now on a kick interrupts. */
-export const publishInGuest = local(step('publishInGuest', STEP_PUBLISH_IN_GUEST))
-export const publishOutside = local(step('publishOutside', STEP_PUBLISH_OUTSIDE))
+export const publishInGuest = row('publishInGuest', { does: 'publishInGuest', writes: 'thread' })
+export const publishOutside = row('publishOutside', { does: 'publishOutside', writes: 'thread' })
 /** Was a request posted? Asked after the mode is published, so that either this or the kick sees the other. */
-export const requestPending = local(test('requestPending?', STEP_REQUEST_PENDING))
+export const requestPending = test('requestPending?', { does: 'requestPending', writes: 'thread' })
 /** Is a signal for the thread pending? */
-export const signalPending = local(test('signalPending?', STEP_SIGNAL_PENDING))
+export const signalPending = test('signalPending?', { does: 'signalPending', writes: 'thread' })
 /** The guest runs until something makes it leave. */
-export const guest = onPe(step('guest', STEP_GUEST))
+export const guest = row('guest', {
+  does: 'enterGuest',
+  enters: true,
+  stands: 'thread',
+  writes: 'pe',
+  needs: ['preemptionOff', 'interruptsOff', 'loaded', 'ownInterface', 'exitDone'],
+})
 /** Why did it leave? */
-export const exitReason = local(step('exitReason?', STEP_EXIT_REASON, exitNames))
+export const exitReason = row('exitReason?', {
+  does: 'takeExitReason',
+  outcomes: exitNames,
+  asks: 'question',
+  stands: 'thread',
+  writes: 'thread',
+})
 /** Moves the guest's PC past the instruction that trapped. */
-export const skipInstruction = onVcpu(step('skipInstruction', STEP_SKIP_INSTRUCTION))
+export const skipInstruction = row('skipInstruction', {
+  does: 'skipInstruction',
+  stands: 'thread',
+  writes: 'vcpu',
+})
 /** Does what a trapped system register access asks for: the SGI registers and DIR. */
-export const emulateSysreg = step('emulateSysreg', STEP_EMULATE_SYSREG)
+export const emulateSysreg = row('emulateSysreg', {
+  does: 'emulateSysreg',
+  stands: 'thread',
+  needs: ['sysregAccess'],
+})
 /** What an MMIO access came to, by MMIO_ value. */
 const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace'] as const
 /**
@@ -129,74 +137,127 @@ const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace'] as const
  * now. `stop`: nothing is done, because what it asks for may be in list registers of other vCPUs. `userspace`: it is
  * none of the GIC's.
  */
-export const emulateMmio = step('emulateMmio', STEP_EMULATE_MMIO, mmioOutcomes)
+export const emulateMmio = row('emulateMmio', {
+  does: 'emulateMmio',
+  outcomes: mmioOutcomes,
+  stands: 'thread',
+  needs: ['mmioAccess'],
+})
 /**
  * Linux 6.1's: pending state and enables are answered from memory and changed there, list registers of running vCPUs or
  * not, the level of a timer is that of the vCPU that asks, and a deactivation asks for no level.
  */
-export const emulateMmioFromMemory = step(
-  'emulateMmioFromMemory',
-  STEP_EMULATE_MMIO_FROM_MEMORY,
-  mmioOutcomes,
-)
+export const emulateMmioFromMemory = row('emulateMmioFromMemory', {
+  does: 'emulateMmioFromMemory',
+  outcomes: mmioOutcomes,
+  stands: 'thread',
+  needs: ['mmioAccess'],
+})
 /** Queues what is pending and on no list, and tells every vCPU that has one too many or too few. */
-export const reevaluate = step('reevaluate', STEP_REEVALUATE)
+export const reevaluate = row('reevaluate', { does: 'reevaluate' })
 /** kvm_arm_halt_guest: asks the other vCPUs to leave the guest and stay outside. Waits while another does so. */
-export const stopVcpus = step('stopVcpus', STEP_STOP_VCPUS)
+export const stopVcpus = row('stopVcpus', { does: 'stopVcpus', stands: 'thread', needs: ['maySleep'] })
 /** Does the access once all of them are outside; waits until then. */
-export const accessStopped = step('accessStopped', STEP_ACCESS_STOPPED, ['done', 'reevaluate'])
+export const accessStopped = row('accessStopped', {
+  does: 'emulateMmio',
+  outcomes: ['done', 'reevaluate'],
+  stands: 'thread',
+  needs: ['maySleep', 'mmioAccess', 'vmStopped'],
+})
 /** The same as Linux 6.1 does it. */
-export const accessStoppedFromMemory = step('accessStoppedFromMemory', STEP_ACCESS_STOPPED_FROM_MEMORY, [
-  'done',
-  'reevaluate',
-])
+export const accessStoppedFromMemory = row('accessStoppedFromMemory', {
+  does: 'emulateMmioFromMemory',
+  outcomes: ['done', 'reevaluate'],
+  stands: 'thread',
+})
 /** kvm_arm_resume_guest. */
-export const resumeVcpus = step('resumeVcpus', STEP_RESUME_VCPUS)
+export const resumeVcpus = row('resumeVcpus', { does: 'resumeVcpus', stands: 'thread', needs: ['vmStopped'] })
 /** KVM_RUN returns, userspace does what the exit or the signal asks for, and calls it again. */
-export const userspace = onVcpu(step('userspace', STEP_USERSPACE))
+export const userspace = row('userspace', {
+  does: 'userspace',
+  stands: 'thread',
+  writes: 'vcpu',
+  needs: ['maySleep', 'freshShadow', 'notTheGics'],
+})
 /** Marks the vCPU as waiting for an interrupt. */
-export const setWaiting = local(step('setWaiting', STEP_SET_WAITING))
-export const clearWaiting = local(step('clearWaiting', STEP_CLEAR_WAITING))
+export const setWaiting = row('setWaiting', { does: 'setWaiting', writes: 'thread' })
+export const clearWaiting = row('clearWaiting', { does: 'clearWaiting', writes: 'thread' })
 /** Refreshes the shadow of ICH_VMCR_EL2; nothing if the vCPU is not loaded. */
-export const saveVmcr = onVcpu(step('saveVmcr', STEP_SAVE_VMCR))
+export const saveVmcr = row('saveVmcr', { does: 'saveVmcr', writes: 'vcpu', needs: ['preemptionOff'] })
 /** kvm_vcpu_check_block: is an interrupt pending that the guest's priority mask admits, by the shadow registers? */
-export const runnable = local(test('runnable?', STEP_RUNNABLE))
+export const runnable = test('runnable?', { does: 'checkBlock', asks: 'runnable', writes: 'thread' })
 /** The same, but the priority mask is read from the hardware of the PE that asks. */
-export const runnableOnDemand = onVcpu(test('runnableOnDemand?', STEP_RUNNABLE_ON_DEMAND))
+export const runnableOnDemand = test('runnableOnDemand?', {
+  does: 'checkBlockOnDemand',
+  asks: 'runnable',
+  writes: 'vcpu',
+})
 /** Is the CPU interface state in memory? */
-export const notLoaded = local(test('notLoaded?', STEP_NOT_LOADED))
+export const notLoaded = test('notLoaded?', { does: 'isUnloaded', writes: 'thread' })
 /** The halt begins: how many looks halt polling has. */
-export const pollBegin = local(step('pollBegin', STEP_POLL_BEGIN))
+export const pollBegin = row('pollBegin', { does: 'pollBegin', stands: 'thread', writes: 'thread' })
 /** Is another look left? */
-export const pollAgain = local(test('pollAgain?', STEP_POLL_AGAIN))
+export const pollAgain = test('pollAgain?', { does: 'pollAgain', stands: 'thread', writes: 'thread' })
 /** The halt ends: the window for the next one grows or shrinks. */
-export const pollEnd = local(step('pollEnd', STEP_POLL_END))
+export const pollEnd = row('pollEnd', { does: 'pollEnd', stands: 'thread', writes: 'thread' })
 /** Clears KVM_REQ_UNHALT, which the look that ended the halt has set. */
-export const clearUnhalt = local(step('clearUnhalt', STEP_CLEAR_UNHALT))
+export const clearUnhalt = row('clearUnhalt', { does: 'clearUnhalt', writes: 'thread' })
 /** Announces the sleep, so that a wake-up from now on is not missed. */
-export const setSleeping = local(step('setSleeping', STEP_SET_SLEEPING))
-export const setRunning = local(step('setRunning', STEP_SET_RUNNING))
+export const setSleeping = row('setSleeping', { does: 'setSleeping', stands: 'thread', writes: 'thread' })
+export const setRunning = row('setRunning', { does: 'setRunning', stands: 'thread', writes: 'thread' })
 /** schedule(): the thread sleeps until it is woken; if it was woken since `setSleeping` it goes on at once. */
-export const sleep = local(step('sleep', STEP_SLEEP))
+export const sleep = row('sleep', {
+  does: 'goOn',
+  stands: 'thread',
+  writes: 'thread',
+  needs: ['maySleepIfItDoes'],
+})
 /** kvm_vcpu_on_spin: goes on to the next vCPU of the VM; yes when all were looked at. */
-export const noCandidate = local(test('noCandidate?', STEP_NO_CANDIDATE))
+export const noCandidate = test('noCandidate?', { does: 'noCandidate', stands: 'thread', writes: 'thread' })
 /** Is the candidate blocked? */
-export const candidateBlocked = local(test('candidateBlocked?', STEP_CANDIDATE_BLOCKED))
+export const candidateBlocked = test('candidateBlocked?', {
+  does: 'candidateBlocked',
+  stands: 'thread',
+  writes: 'thread',
+  needs: ['candidate'],
+})
 /** Would the candidate run? Asks its task state again first: one that is not blocked is not evaluated. */
-export const dyRunnable = local(test('dyRunnable?', STEP_DY_RUNNABLE))
+export const dyRunnable = test('dyRunnable?', {
+  does: 'dyRunnable',
+  stands: 'thread',
+  writes: 'thread',
+  needs: ['candidate'],
+})
 /** Would the candidate run? Evaluates runnable() of a vCPU that may be running by now, as Linux 6.1 does. */
-export const candidateRunnable = local(test('candidateRunnable?', STEP_CANDIDATE_RUNNABLE))
+export const candidateRunnable = test('candidateRunnable?', {
+  does: 'candidateRunnable',
+  stands: 'thread',
+  writes: 'thread',
+  needs: ['candidate'],
+})
 /** Gives the PE to the candidate. */
-export const yieldTo = step('yieldTo', STEP_YIELD_TO)
+export const yieldTo = row('yieldTo', { does: 'yieldTo', stands: 'thread', needs: ['candidate'] })
 /** The thread ends. */
-export const stop: Step = { ...onPe(step('stop', STEP_STOP)), ends: true }
+export const stop = row('stop', {
+  does: 'stop',
+  ends: true,
+  stands: 'thread',
+  writes: 'pe',
+  needs: ['unloaded', 'guestOff'],
+})
 /** Of an injection: stores the interrupt's new state and puts it on the ap_list where it belongs. */
-export const queueInterrupt = step('queue', STEP_QUEUE_INTERRUPT)
+export const queueInterrupt = row('queue', { stands: 'inject' })
 /** Of an injection: posts KVM_REQ_IRQ_PENDING to that list's vCPU. */
-export const postRequest = step('postRequest', STEP_POST_REQUEST)
+export const postRequest = row('postRequest', { stands: 'inject' })
 /** Of an injection: reads that vCPU's mode, and wakes or interrupts it. */
-export const kickVcpu = step('kick', STEP_KICK)
+export const kickVcpu = row('kick', { stands: 'inject' })
 /** The last step of every sched_out notifier: the thread is off its PE. */
-export const giveUpCpu: Step = { ...onPe(step('giveUpCpu', STEP_GIVE_UP_CPU)), ends: true }
+export const giveUpCpu = row('giveUpCpu', {
+  does: 'giveUpCpu',
+  ends: true,
+  stands: 'end',
+  writes: 'pe',
+  needs: ['unloaded'],
+})
 /** The last step of every sched_in notifier: the thread goes on where it was. */
-export const resume: Step = { ...local(step('resume', STEP_RESUME)), ends: true }
+export const resume = row('resume', { does: 'goOn', ends: true, stands: 'end', writes: 'thread' })

@@ -14,7 +14,7 @@ import {
   STEP_ACCESS_STOPPED_FROM_MEMORY,
   STEP_HANDLE_REQUESTS,
   STEP_STOP_VCPUS,
-} from './steps.ts'
+} from './step-numbers.ts'
 
 export class StopVm {
   readonly words: Int32Array

@@ -1,152 +1,206 @@
 /**
- * Superinstructions: sequences of rows that designs have in common, done by one piece of code in run-loop.ts.
- * Here they are found in a table: a row begins one only if the rows that follow it by the expected results are
- * exactly the sequence. An edited design that has other rows there goes step by step, slower and still right.
+ * Superinstructions: sequences of rows that designs have in common, done by one function: a method of FusedSteps, which
+ * the superinstruction names. Here they are found in a table: a row begins one only if the rows that follow it by the
+ * expected results are exactly the sequence. An edited design that has other rows there goes step by step, slower and
+ * still right; a test shows which design fuses what.
  */
-import { type Program, TABLE_FUSED, TABLE_SHIFT } from './program.ts'
-import * as op from './steps.ts'
-
-/** From the head of the loop into the guest. */
-export const FUSED_ENTRY = 1
-/** From the guest's exit to the question why it left. */
-export const FUSED_EXIT = 2
-/** A halt with a put, with the flag that says so, and its first look; and its end, with the load. */
-export const FUSED_PUT_FOR_HALT = 3
-export const FUSED_LOAD_AFTER_HALT = 4
-/** A halt with a VMCR sync and its first look; and the end of one where nothing was put. */
-export const FUSED_SAVE_VMCR = 5
-export const FUSED_AFTER_HALT = 6
-/** Another look of halt polling. */
-export const FUSED_POLL = 7
-/** A halting thread goes to sleep, and a woken one looks whether it may go on. */
-export const FUSED_SLEEP = 8
-export const FUSED_WAKE = 9
-/** A trapped system register access, and an MMIO access to the emulated GIC. */
-export const FUSED_SYSREG = 10
-export const FUSED_MMIO = 11
-/** The scheduler's notifiers. */
-export const FUSED_SCHED_OUT = 12
-export const FUSED_SCHED_IN = 13
-export const FUSED_SCHED_IN_WAITING = 14
+import { VCPU_USED_LRS } from '../records/vcpu-offsets.ts'
+import {
+  type Program,
+  TABLE_ELSE_1,
+  TABLE_ELSE_2,
+  TABLE_FUSED,
+  TABLE_LAST,
+  TABLE_NEXT,
+  TABLE_SHIFT,
+} from './program.ts'
+import type { Step } from './step.ts'
+import * as step from './steps.ts'
 
 /** A question in a sequence that is expected to be answered with yes; others are with no. */
 interface Yes {
-  readonly yes: number
+  readonly yes: Step
 }
-const yes = (question: number): Yes => ({ yes: question })
+const yes = (question: Step): Yes => ({ yes: question })
 
-const sequences: readonly (readonly [number, readonly (number | Yes)[]])[] = [
-  [
-    FUSED_ENTRY,
-    [
-      op.STEP_SIGNAL_PENDING,
-      op.STEP_HANDLE_REQUESTS,
-      op.STEP_PREEMPT_OFF,
-      op.STEP_IRQ_OFF,
-      op.STEP_FLUSH,
-      op.STEP_PUBLISH_IN_GUEST,
-      op.STEP_REQUEST_PENDING,
-      op.STEP_GUEST,
+/** Sequences of rows, and the function that does them. */
+export interface Superinstruction {
+  readonly name: string
+  /** The method of FusedSteps. It goes by what the table has for the questions that are answered otherwise. */
+  readonly does: string
+  readonly rows: readonly (Step | Yes)[]
+  /** The rows of this one must follow the guest wherever the design enters it: {@link admits} rests on it. */
+  readonly after?: string
+  /** Whether the function does what the rows do, for a vCPU that is about to do the first; always if left out. */
+  readonly admits?: (words: Int32Array, v: number) => boolean
+}
+
+/** The i-th is that of number i + 1. */
+export const superinstructions: readonly Superinstruction[] = [
+  {
+    // From the head of the loop into the guest.
+    name: 'entry',
+    does: 'entry',
+    rows: [
+      step.signalPending,
+      step.handleRequests,
+      step.preemptOff,
+      step.irqOff,
+      step.flush,
+      step.publishInGuest,
+      step.requestPending,
+      step.guest,
     ],
-  ],
-  [
-    FUSED_EXIT,
-    [
-      op.STEP_PUBLISH_OUTSIDE,
-      op.STEP_FOLD,
-      op.STEP_TIMER_SYNC,
-      op.STEP_IRQ_ON,
-      op.STEP_PREEMPT_ON,
-      op.STEP_EXIT_REASON,
+    // It fills list registers that it takes for empty, as a fused exit leaves them.
+    after: 'exit',
+    admits: (words, v) => words[v + VCPU_USED_LRS] === 0,
+  },
+  {
+    // From the guest's exit to the question why it left.
+    name: 'exit',
+    does: 'exitToReason',
+    rows: [step.publishOutside, step.fold, step.timerSync, step.irqOn, step.preemptOn, step.exitReason],
+  },
+  {
+    // Another look of halt polling.
+    name: 'poll',
+    does: 'look',
+    rows: [yes(step.pollAgain), step.runnable],
+  },
+  {
+    // A halting thread goes to sleep.
+    name: 'sleep',
+    does: 'lookAndSleep',
+    rows: [step.setSleeping, step.runnable, step.sleep],
+  },
+  {
+    // A thread that was woken looks whether it may go on.
+    name: 'wake',
+    does: 'lookAwake',
+    rows: [step.sleep, step.setSleeping, yes(step.runnable), step.setRunning],
+  },
+  {
+    // A halt with a put, with the flag that says so, and its first look.
+    name: 'putForHalt',
+    does: 'putForHalt',
+    rows: [
+      step.preemptOff,
+      step.setWaiting,
+      step.put,
+      step.preemptOn,
+      step.pollBegin,
+      yes(step.pollAgain),
+      step.runnable,
     ],
-  ],
-  [FUSED_POLL, [yes(op.STEP_POLL_AGAIN), op.STEP_RUNNABLE]],
-  [FUSED_SLEEP, [op.STEP_SET_SLEEPING, op.STEP_RUNNABLE, op.STEP_SLEEP]],
-  [FUSED_WAKE, [op.STEP_SLEEP, op.STEP_SET_SLEEPING, yes(op.STEP_RUNNABLE), op.STEP_SET_RUNNING]],
-  [
-    FUSED_PUT_FOR_HALT,
-    [
-      op.STEP_PREEMPT_OFF,
-      op.STEP_SET_WAITING,
-      op.STEP_PUT,
-      op.STEP_PREEMPT_ON,
-      op.STEP_POLL_BEGIN,
-      yes(op.STEP_POLL_AGAIN),
-      op.STEP_RUNNABLE,
+  },
+  {
+    // Its end, with the load.
+    name: 'loadAfterHalt',
+    does: 'loadAfterHalt',
+    rows: [
+      step.pollEnd,
+      step.clearUnhalt,
+      step.preemptOff,
+      step.clearWaiting,
+      step.load,
+      step.trapDir,
+      step.preemptOn,
+      step.skipInstruction,
     ],
-  ],
-  [
-    FUSED_LOAD_AFTER_HALT,
-    [
-      op.STEP_POLL_END,
-      op.STEP_CLEAR_UNHALT,
-      op.STEP_PREEMPT_OFF,
-      op.STEP_CLEAR_WAITING,
-      op.STEP_LOAD,
-      op.STEP_TRAP_DIR,
-      op.STEP_PREEMPT_ON,
-      op.STEP_SKIP_INSTRUCTION,
+  },
+  {
+    // A halt with a VMCR sync, and its first look.
+    name: 'saveVmcrForHalt',
+    does: 'saveVmcrForHalt',
+    rows: [
+      step.preemptOff,
+      step.saveVmcr,
+      step.preemptOn,
+      step.pollBegin,
+      yes(step.pollAgain),
+      step.runnable,
     ],
-  ],
-  [
-    FUSED_SAVE_VMCR,
-    [
-      op.STEP_PREEMPT_OFF,
-      op.STEP_SAVE_VMCR,
-      op.STEP_PREEMPT_ON,
-      op.STEP_POLL_BEGIN,
-      yes(op.STEP_POLL_AGAIN),
-      op.STEP_RUNNABLE,
-    ],
-  ],
-  [FUSED_AFTER_HALT, [op.STEP_POLL_END, op.STEP_CLEAR_UNHALT, op.STEP_SKIP_INSTRUCTION]],
-  [FUSED_SYSREG, [op.STEP_EMULATE_SYSREG, op.STEP_SKIP_INSTRUCTION]],
-  [FUSED_MMIO, [op.STEP_EMULATE_MMIO, op.STEP_SKIP_INSTRUCTION]],
-  [FUSED_MMIO, [op.STEP_EMULATE_MMIO_FROM_MEMORY, op.STEP_SKIP_INSTRUCTION]],
-  [FUSED_SCHED_OUT, [op.STEP_PUT, op.STEP_GIVE_UP_CPU]],
-  [FUSED_SCHED_IN, [op.STEP_LOAD, op.STEP_TRAP_DIR, op.STEP_TIMER_LOAD, op.STEP_RESUME]],
-  [
-    FUSED_SCHED_IN_WAITING,
-    [op.STEP_LOAD_UNLESS_WAITING, yes(op.STEP_NOT_LOADED), op.STEP_TIMER_LOAD, op.STEP_RESUME],
-  ],
+  },
+  {
+    // The end of a halt where nothing was put.
+    name: 'afterHalt',
+    does: 'afterHalt',
+    rows: [step.pollEnd, step.clearUnhalt, step.skipInstruction],
+  },
+  {
+    name: 'sysreg',
+    does: 'emulateSysregAndSkip',
+    rows: [step.emulateSysreg, step.skipInstruction],
+  },
+  {
+    name: 'mmio',
+    does: 'emulateMmioAndSkip',
+    rows: [step.emulateMmio, step.skipInstruction],
+  },
+  {
+    name: 'mmioFromMemory',
+    does: 'emulateMmioFromMemoryAndSkip',
+    rows: [step.emulateMmioFromMemory, step.skipInstruction],
+  },
+  {
+    name: 'schedOut',
+    does: 'schedOut',
+    rows: [step.put, step.giveUpCpu],
+  },
+  {
+    name: 'schedIn',
+    does: 'schedIn',
+    rows: [step.load, step.trapDir, step.timerLoad, step.resume],
+  },
+  {
+    // Of a vCPU that waits in its WFI.
+    name: 'schedInWaiting',
+    does: 'schedInWaiting',
+    rows: [step.loadUnlessWaiting, yes(step.notLoaded), step.timerLoad, step.resume],
+  },
 ]
 
-/** Where a marked row keeps the sequence's last row, and where that leads by result 0. */
-export const FUSED_LAST = 14
-export const FUSED_NEXT = 13
-/** Where its questions, but the last row, lead if they are not answered as expected. */
-export const FUSED_ELSE_1 = 12
-export const FUSED_ELSE_2 = 11
-
 /** Marks the superinstructions in a program's table and returns the table. */
-export function fuse({ table, steps }: Program): Int32Array {
+export function fuse(program: Program): Int32Array {
+  const { table, steps } = program
   for (let pc = 1; pc < steps.length; pc++) {
-    const found = sequences.find(([, sequence]) => mark(table, steps, pc, sequence))
-    if (found) table[(pc << TABLE_SHIFT) + TABLE_FUSED] = found[0]
+    const found = superinstructions.findIndex((fused) => mark(program, pc, fused))
+    if (found >= 0) table[(pc << TABLE_SHIFT) + TABLE_FUSED] = found + 1
   }
   return table
 }
 
+/** The superinstruction that begins at a program counter of a table that is fused. */
+export const fusedAt = (table: Int32Array, pc: number): Superinstruction | undefined =>
+  superinstructions[table[(pc << TABLE_SHIFT) + TABLE_FUSED] - 1]
+
 /** Fills in the row at `pc` if the sequence begins there; false if it does not. */
-function mark(
-  table: Int32Array,
-  steps: Program['steps'],
-  pc: number,
-  sequence: readonly (number | Yes)[],
-): boolean {
+function mark(program: Program, pc: number, { rows, after }: Superinstruction): boolean {
+  const { table } = program
   const others: number[] = []
   let [last, next] = [pc, pc]
-  for (const step of sequence) {
+  for (const row of rows) {
     last = next
-    const row = last << TABLE_SHIFT
-    const [number, expected] = typeof step === 'number' ? [step, 0] : [step.yes, 1]
-    if (table[row] !== number) return false
-    next = table[row + 1 + expected]
-    if (steps[last]?.outcomes.length === 2) others.push(table[row + 2 - expected])
+    const at = last << TABLE_SHIFT
+    const [{ op, outcomes }, expected] = 'yes' in row ? [row.yes, 1] : [row, 0]
+    if (table[at] !== op) return false
+    next = table[at + 1 + expected]
+    if (outcomes.length === 2) others.push(table[at + 2 - expected])
   }
-  const row = pc << TABLE_SHIFT
-  table.set([next, last], row + FUSED_NEXT)
-  if (others.length > 0) table[row + FUSED_ELSE_1] = others[0]
-  if (others.length > 1) table[row + FUSED_ELSE_2] = others[1]
+  if (after !== undefined && !followsEveryGuest(program, after)) return false
+  const at = pc << TABLE_SHIFT
+  table[at + TABLE_LAST] = last
+  table[at + TABLE_NEXT] = next
+  table[at + TABLE_ELSE_1] = others[0] ?? 0
+  table[at + TABLE_ELSE_2] = others[1] ?? 0
   return true
+}
+
+/** Whether the rows of a superinstruction follow the guest wherever the design enters it. */
+function followsEveryGuest(program: Program, name: string): boolean {
+  const fused = superinstructions.find((other) => other.name === name)
+  const { table, steps } = program
+  return [...steps.keys()]
+    .filter((pc) => table[pc << TABLE_SHIFT] === step.guest.op)
+    .every((pc) => fused !== undefined && mark(program, table[(pc << TABLE_SHIFT) + 1], fused))
 }

@@ -1,4 +1,4 @@
-/** What each step of a design does. A step is atomic. */
+/** What each step of a design does: a method for each row of steps.ts, which names it. A step is atomic. */
 
 import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI } from '../../arch/hcr-el2.ts'
 import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../../arch/icc-registers.ts'
@@ -43,7 +43,6 @@ import type { Halt } from './halt.ts'
 import type { HostInterrupts } from './host-interrupts.ts'
 import type { OnSpin } from './on-spin.ts'
 import type { OwnSteps } from './own-steps.ts'
-import * as op from './steps.ts'
 import type { StopVm } from './stop-vm.ts'
 
 /** Virtual interrupts to EL1, and WFI and WFE trapped. */
@@ -63,7 +62,7 @@ export interface StepParts {
   readonly scheduler: Scheduler
   readonly halt: Halt
   readonly onSpin: OnSpin
-  readonly own: OwnSteps
+  readonly ownSteps: OwnSteps
   readonly mmio: VgicMmio
   readonly stopVm: StopVm
   readonly hostInterrupts: HostInterrupts
@@ -79,7 +78,7 @@ export class ThreadSteps {
   readonly scheduler: Scheduler
   readonly halt: Halt
   readonly onSpin: OnSpin
-  readonly own: OwnSteps
+  readonly ownSteps: OwnSteps
   readonly mmio: VgicMmio
   readonly stopVm: StopVm
   readonly hostInterrupts: HostInterrupts
@@ -94,213 +93,51 @@ export class ThreadSteps {
     this.scheduler = parts.scheduler
     this.halt = parts.halt
     this.onSpin = parts.onSpin
-    this.own = parts.own
+    this.ownSteps = parts.ownSteps
     this.mmio = parts.mmio
     this.stopVm = parts.stopVm
     this.hostInterrupts = parts.hostInterrupts
   }
 
-  /** Does a step for a vCPU and returns its result. */
-  perform(step: number, v: number): number {
-    const { words } = this
-    switch (step) {
-      case op.STEP_LOAD:
-        this.load(v)
-        return 0
-      case op.STEP_LOAD_UNLESS_WAITING:
-        this.loadUnlessWaiting(v)
-        return 0
-      case op.STEP_TRAP_DIR:
-        this.trapDir(v)
-        return 0
-      case op.STEP_TIMER_LOAD:
-        this.timers.load(v)
-        return 0
-      case op.STEP_TIMER_PUT:
-        this.timers.put(v)
-        return 0
-      case op.STEP_PUT:
-        this.put(v)
-        return 0
-      case op.STEP_HANDLE_REQUESTS:
-        words[v + VCPU_THREAD] &= ~THREAD_REQUESTS | REQ_SIGNAL
-        return 0
-      case op.STEP_PREEMPT_OFF:
-        words[v + VCPU_THREAD] = withPreemptOff(words[v + VCPU_THREAD])
-        return 0
-      case op.STEP_PREEMPT_ON:
-        words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
-        return 0
-      case op.STEP_IRQ_OFF:
-        words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
-        return 0
-      case op.STEP_IRQ_ON:
-        this.irqOn(v)
-        return 0
-      case op.STEP_FLUSH:
-        this.vgic.flush(v)
-        return this.settled(v)
-      case op.STEP_FLUSH_ACTIVE_FIRST:
-        this.vgic.flushActiveFirst(v)
-        return this.settled(v)
-      case op.STEP_FOLD:
-        this.vgic.fold(v)
-        return this.settled(v)
-      case op.STEP_FOLD_IGNORING_EOI_COUNT:
-        this.vgic.foldIgnoringEoiCount(v)
-        return this.settled(v)
-      case op.STEP_TIMER_SYNC:
-        this.timers.sync(v)
-        return 0
-      case op.STEP_PUBLISH_IN_GUEST:
-        words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_IN_GUEST)
-        return 0
-      case op.STEP_PUBLISH_OUTSIDE:
-        words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_OUTSIDE)
-        return 0
-      case op.STEP_REQUEST_PENDING:
-        return words[v + VCPU_THREAD] & THREAD_REQUESTS ? 1 : 0
-      case op.STEP_SIGNAL_PENDING:
-        return words[v + VCPU_THREAD] & REQ_SIGNAL ? 1 : 0
-      case op.STEP_GUEST:
-        returnFromEl2(words, words[v + VCPU_PE])
-        return 0
-      case op.STEP_EXIT_REASON:
-        return this.takeExitReason(v)
-      case op.STEP_SKIP_INSTRUCTION:
-        this.skipInstruction(v)
-        return 0
-      case op.STEP_EMULATE_SYSREG:
-        this.emulateSysreg(v)
-        return 0
-      case op.STEP_EMULATE_MMIO:
-        return this.mmio.access(v, true)
-      case op.STEP_EMULATE_MMIO_FROM_MEMORY:
-        return this.mmio.access(v, false)
-      case op.STEP_ACCESS_STOPPED:
-        return this.mmio.access(v, true)
-      case op.STEP_ACCESS_STOPPED_FROM_MEMORY:
-        return this.mmio.access(v, false)
-      case op.STEP_REEVALUATE:
-        this.mmio.reevaluate()
-        return 0
-      case op.STEP_STOP_VCPUS:
-        this.stopVm.stop(v)
-        return 0
-      case op.STEP_RESUME_VCPUS:
-        this.stopVm.resume()
-        return 0
-      case op.STEP_USERSPACE:
-        words[v + VCPU_THREAD] &= ~REQ_SIGNAL
-        if (words[v + VCPU_ESR] !== 0) this.mmio.finishInUserspace(v)
-        return 0
-      case op.STEP_SET_WAITING:
-        words[v + VCPU_THREAD] |= THREAD_WAITING
-        return 0
-      case op.STEP_CLEAR_WAITING:
-        words[v + VCPU_THREAD] &= ~THREAD_WAITING
-        return 0
-      case op.STEP_SAVE_VMCR:
-        this.saveVmcr(v)
-        return 0
-      case op.STEP_RUNNABLE:
-        return this.halt.checkBlock(v) ? 1 : 0
-      case op.STEP_RUNNABLE_ON_DEMAND:
-        this.halt.readMaskOnDemand(v, words[v + VCPU_PE])
-        return this.halt.checkBlock(v) ? 1 : 0
-      case op.STEP_NOT_LOADED:
-        return words[v + VCPU_LOADED] === 0 ? 1 : 0
-      case op.STEP_POLL_BEGIN:
-        this.halt.begin(v)
-        return 0
-      case op.STEP_POLL_AGAIN:
-        return this.halt.pollAgain(v) ? 1 : 0
-      case op.STEP_POLL_END:
-        this.halt.end(v)
-        return 0
-      case op.STEP_CLEAR_UNHALT:
-        words[v + VCPU_THREAD] &= ~REQ_UNHALT
-        return 0
-      case op.STEP_SET_SLEEPING:
-        words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
-        return 0
-      case op.STEP_SET_RUNNING:
-        words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_RUNNING)
-        return 0
-      case op.STEP_SLEEP:
-        return 0
-      case op.STEP_NO_CANDIDATE:
-        return this.onSpin.next(v) ? 0 : 1
-      case op.STEP_CANDIDATE_BLOCKED:
-        return this.onSpin.isBlocked(v) ? 1 : 0
-      case op.STEP_DY_RUNNABLE:
-        return this.onSpin.isBlocked(v) && this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
-      case op.STEP_CANDIDATE_RUNNABLE:
-        return this.onSpin.candidate(v) !== 0 && this.halt.runnable(this.onSpin.candidate(v)) ? 1 : 0
-      case op.STEP_YIELD_TO:
-        this.onSpin.yieldTo(v)
-        return 0
-      case op.STEP_STOP:
-        words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_OFF)
-        this.timers.put(v)
-        this.scheduler.release(v)
-        return 0
-      case op.STEP_GIVE_UP_CPU:
-        this.giveUpCpu(v)
-        return 0
-      case op.STEP_RESUME:
-        return 0
-      default:
-        return this.settled(v, this.own.perform(step, v))
-    }
-  }
-
-  /** Settles the maintenance interrupt after a step on list registers, and returns the step's result. */
-  private settled(v: number, result = 0): number {
-    const pe = this.words[v + VCPU_PE]
-    if (pe !== 0) this.seam.settleMaintenance(this.words, pe)
-    return result
-  }
-
-  protected load(v: number): void {
+  load(v: number): void {
     const { words } = this
     if (words[v + VCPU_LOADED] !== 0) return
     this.seam.writeHcrEl2(words[v + VCPU_PE], GUEST_HCR_EL2)
     this.vgic.load(v)
   }
 
-  protected loadUnlessWaiting(v: number): void {
+  loadUnlessWaiting(v: number): void {
     if ((this.words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.load(v)
   }
 
   /** `load`, `trapDir` and `timerLoad`. */
-  protected vcpuLoad(v: number): void {
+  vcpuLoad(v: number): void {
     this.load(v)
     this.trapDir(v)
     this.timers.load(v)
   }
 
-  protected trapDir(v: number): void {
+  trapDir(v: number): void {
     const pe = this.words[v + VCPU_PE]
     this.seam.writeHcr(v, pe, HCR_TDIR)
     if (this.pcpu.physicalLines(pe) !== 0) this.seam.settleMaintenance(this.words, pe)
   }
 
-  protected put(v: number): void {
+  put(v: number): void {
     if (this.words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
   }
 
-  protected saveVmcr(v: number): void {
+  saveVmcr(v: number): void {
     if (this.words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(v)
   }
 
-  protected giveUpCpu(v: number): void {
+  giveUpCpu(v: number): void {
     this.timers.put(v)
     if (taskOf(this.words[v + VCPU_THREAD]) === TASK_BLOCKED) this.timers.startBackground(v)
     this.scheduler.release(v)
   }
 
-  protected skipInstruction(v: number): void {
+  skipInstruction(v: number): void {
     const { words } = this
     words[v + GUEST_PC]++
     words[v + VCPU_ESR] = 0
@@ -308,7 +145,7 @@ export class ThreadSteps {
   }
 
   /** schedule() of a thread that has announced its sleep: it is off the run queue, and loses its PE. */
-  protected block(v: number): void {
+  block(v: number): void {
     const { words } = this
     words[v + VCPU_SLEEPS]++
     words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_BLOCKED)
@@ -316,20 +153,20 @@ export class ThreadSteps {
   }
 
   /** The host takes what is signalled to its PE: a kick's IPI, its tick, the guest's timers, devices of the guest's. */
-  protected irqOn(v: number): void {
+  irqOn(v: number): void {
     const { words } = this
     words[v + VCPU_THREAD] &= ~THREAD_IRQS_OFF
     const pe = words[v + VCPU_PE]
     if (pe !== 0 && this.pcpu.physicalLines(pe) !== 0) this.hostInterrupts.take(v, pe)
   }
 
-  protected takeExitReason(v: number): number {
+  takeExitReason(v: number): number {
     const reason = this.words[v + VCPU_EXIT]
     this.words[v + VCPU_EXIT] = 0
     return reason
   }
 
-  protected emulateSysreg(v: number): void {
+  emulateSysreg(v: number): void {
     const { words, apLists } = this
     const esr = words[v + VCPU_ESR]
     const low = words[v + VCPU_DATA]
@@ -340,5 +177,188 @@ export class ThreadSteps {
     }
     words[v + VCPU_DATA] = 0
     words[v + VCPU_DATA + 1] = 0
+  }
+
+  timerLoad(v: number): void {
+    this.timers.load(v)
+  }
+
+  timerPut(v: number): void {
+    this.timers.put(v)
+  }
+
+  timerSync(v: number): void {
+    this.timers.sync(v)
+  }
+
+  handleRequests(v: number): void {
+    this.words[v + VCPU_THREAD] &= ~THREAD_REQUESTS | REQ_SIGNAL
+  }
+
+  requestPending(v: number): boolean {
+    return (this.words[v + VCPU_THREAD] & THREAD_REQUESTS) !== 0
+  }
+
+  signalPending(v: number): boolean {
+    return (this.words[v + VCPU_THREAD] & REQ_SIGNAL) !== 0
+  }
+
+  preemptOff(v: number): void {
+    this.words[v + VCPU_THREAD] = withPreemptOff(this.words[v + VCPU_THREAD])
+  }
+
+  preemptOn(v: number): void {
+    this.words[v + VCPU_THREAD] = withPreemptOn(this.words[v + VCPU_THREAD])
+  }
+
+  irqOff(v: number): void {
+    this.words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
+  }
+
+  publishInGuest(v: number): void {
+    this.words[v + VCPU_THREAD] = withMode(this.words[v + VCPU_THREAD], MODE_IN_GUEST)
+  }
+
+  publishOutside(v: number): void {
+    this.words[v + VCPU_THREAD] = withMode(this.words[v + VCPU_THREAD], MODE_OUTSIDE)
+  }
+
+  flush(v: number): void {
+    this.vgic.flush(v)
+    this.settle(v)
+  }
+
+  flushActiveFirst(v: number): void {
+    this.vgic.flushActiveFirst(v)
+    this.settle(v)
+  }
+
+  fold(v: number): void {
+    this.vgic.fold(v)
+    this.settle(v)
+  }
+
+  foldIgnoringEoiCount(v: number): void {
+    this.vgic.foldIgnoringEoiCount(v)
+    this.settle(v)
+  }
+
+  /** Settles the maintenance interrupt after a step on list registers. */
+  private settle(v: number): void {
+    const pe = this.words[v + VCPU_PE]
+    if (pe !== 0) this.seam.settleMaintenance(this.words, pe)
+  }
+
+  enterGuest(v: number): void {
+    returnFromEl2(this.words, this.words[v + VCPU_PE])
+  }
+
+  emulateMmio(v: number): number {
+    return this.mmio.access(v, true)
+  }
+
+  emulateMmioFromMemory(v: number): number {
+    return this.mmio.access(v, false)
+  }
+
+  reevaluate(_v: number): void {
+    this.mmio.reevaluate()
+  }
+
+  stopVcpus(v: number): void {
+    this.stopVm.stop(v)
+  }
+
+  resumeVcpus(_v: number): void {
+    this.stopVm.resume()
+  }
+
+  userspace(v: number): void {
+    const { words } = this
+    words[v + VCPU_THREAD] &= ~REQ_SIGNAL
+    if (words[v + VCPU_ESR] !== 0) this.mmio.finishInUserspace(v)
+  }
+
+  setWaiting(v: number): void {
+    this.words[v + VCPU_THREAD] |= THREAD_WAITING
+  }
+
+  clearWaiting(v: number): void {
+    this.words[v + VCPU_THREAD] &= ~THREAD_WAITING
+  }
+
+  checkBlock(v: number): boolean {
+    return this.halt.checkBlock(v)
+  }
+
+  checkBlockOnDemand(v: number): boolean {
+    this.halt.readMaskOnDemand(v, this.words[v + VCPU_PE])
+    return this.halt.checkBlock(v)
+  }
+
+  isUnloaded(v: number): boolean {
+    return this.words[v + VCPU_LOADED] === 0
+  }
+
+  pollBegin(v: number): void {
+    this.halt.begin(v)
+  }
+
+  pollAgain(v: number): boolean {
+    return this.halt.pollAgain(v)
+  }
+
+  pollEnd(v: number): void {
+    this.halt.end(v)
+  }
+
+  clearUnhalt(v: number): void {
+    this.words[v + VCPU_THREAD] &= ~REQ_UNHALT
+  }
+
+  setSleeping(v: number): void {
+    this.words[v + VCPU_THREAD] = withTask(this.words[v + VCPU_THREAD], TASK_SLEEPING)
+  }
+
+  setRunning(v: number): void {
+    this.words[v + VCPU_THREAD] = withTask(this.words[v + VCPU_THREAD], TASK_RUNNING)
+  }
+
+  /** A sleep of which the thread was woken before it began, and the end of a notifier: there is nothing to do. */
+  goOn(_v: number): void {}
+
+  noCandidate(v: number): boolean {
+    return !this.onSpin.next(v)
+  }
+
+  candidateBlocked(v: number): boolean {
+    return this.onSpin.isBlocked(v)
+  }
+
+  dyRunnable(v: number): boolean {
+    return this.onSpin.isBlocked(v) && this.halt.runnable(this.onSpin.candidate(v))
+  }
+
+  candidateRunnable(v: number): boolean {
+    const candidate = this.onSpin.candidate(v)
+    return candidate !== 0 && this.halt.runnable(candidate)
+  }
+
+  yieldTo(v: number): void {
+    this.onSpin.yieldTo(v)
+  }
+
+  stop(v: number): void {
+    const { words } = this
+    words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_OFF)
+    this.timers.put(v)
+    this.scheduler.release(v)
+  }
+
+  /** Does a step of the design's own, which may have worked on the list registers. */
+  own(op: number, v: number): number {
+    const result = this.ownSteps.perform(op, v)
+    this.settle(v)
+    return result
   }
 }

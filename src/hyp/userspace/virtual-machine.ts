@@ -55,7 +55,7 @@ import {
   THREAD_SLEEPS,
   THREAD_STEPS,
   THREAD_WAITS_FOR_VCPUS,
-} from '../run/run-loop.ts'
+} from '../run/thread-states.ts'
 import { TIMER_PHYSICAL, TIMER_VIRTUAL } from '../vgic/arch-timer.ts'
 import { checkGuestFrames, type GuestFramesConfig } from '../vgic/guest-frames.ts'
 import { restoreVgic, type SavedVgic, saveVgic } from './save-restore.ts'

@@ -32,7 +32,7 @@ describe('a step', () => {
     const met = new Set<Writer>()
     fc.assert(
       fc.property(scenarios, choices, (recipe, schedule) => {
-        const machine = recipe.machine()
+        const machine = recipe.machine().internals
         const { words, state } = machine.hypervisor
         const before = words.slice()
         const changes = new Changes(machine, before)

@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import type { Actor, ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { VCPU_PE } from '../../../src/hyp/records/vcpu.ts'
-import { THREAD_IN_GUEST, THREAD_SLEEPS } from '../../../src/hyp/run/run-loop.ts'
+import { THREAD_IN_GUEST, THREAD_SLEEPS } from '../../../src/hyp/run/thread-states.ts'
 import { cook, type Recipe, recipesWith, scheduled, schedules } from './recipe.ts'
 
 /** The INTIDs of a recipe, its timers', and one that nobody set up. */

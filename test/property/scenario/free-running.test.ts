@@ -8,16 +8,16 @@ import { type Actor, baselines, designs, kvm61, type ScenarioMachine } from 'vgi
 import { describe, expect, it } from 'vitest'
 import { VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../../../src/hyp/records/vcpu.ts'
 import { TABLE_SHIFT } from '../../../src/hyp/run/program.ts'
+import type { RunLoop } from '../../../src/hyp/run/run-loop.ts'
+import { STEP_POLL_AGAIN } from '../../../src/hyp/run/step-numbers.ts'
 import {
-  type RunLoop,
   THREAD_ENDED,
   THREAD_IN_GUEST,
   THREAD_POLLS,
   THREAD_SLEEPS,
   THREAD_STEPS,
   THREAD_WAITS_FOR_VCPUS,
-} from '../../../src/hyp/run/run-loop.ts'
-import { STEP_POLL_AGAIN } from '../../../src/hyp/run/steps.ts'
+} from '../../../src/hyp/run/thread-states.ts'
 import { cook, type Recipe, recipesWith } from './recipe.ts'
 
 const wordsOf = (machine: ScenarioMachine): Int32Array => new Int32Array(machine.snapshot())

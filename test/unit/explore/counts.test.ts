@@ -1,6 +1,6 @@
-import { explore } from 'vgic/explore'
 import { type Design, type Scenario, scenario, steps } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { explore } from './checked.ts'
 
 /** A vCPU whose thread ends at once, and injections of one step: every actor's steps are what the test says. */
 const atOnce: Design = {

@@ -1,6 +1,6 @@
-import { ISR_EL1 } from 'vgic'
+import { ISR_EL1, VgicError } from 'vgic'
 import { type Bounds, explore, invariants, museum, replay } from 'vgic/explore'
-import { designs, edit, ownStep, type Scenario, scenario } from 'vgic/scenario'
+import { defineDesign, designs, edit, halt, ownStep, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { ISR_I, sleeperOn } from '../../kit/guest-lists.ts'
 
@@ -142,4 +142,29 @@ describe('the museum', () => {
       expect(explore(entry.scenario(entry.good), entry.bounds)).toMatchObject({ complete: true })
     },
   )
+})
+
+describe('what a step may write', () => {
+  const liar = {
+    ...ownStep('liar', (context, vcpu) => {
+      context.set(vcpu, 'told', 1)
+      return 0
+    }),
+    writes: 'thread' as const,
+  }
+  const design = defineDesign('lying', { wfi: [liar, halt()], words: ['told'] })
+
+  it('is checked word by word: a step of the design’s own that writes more than it says is named, and the word', () => {
+    expect(() => explore(sleeper(design))).toThrow(VgicError)
+    expect(() => explore(sleeper(design))).toThrow(
+      'A step of vcpu0, wfi/liar, wrote vcpu[0].own.told, which it may not',
+    )
+  })
+
+  it('is anything if it does not say', () => {
+    const { writes: _, ...honest } = liar
+    expect(() =>
+      explore(sleeper(defineDesign('honest', { wfi: [honest, halt()], words: ['told'] }))),
+    ).not.toThrow()
+  })
 })

@@ -1,0 +1,217 @@
+/**
+ * What each superinstruction does: a method for each row of superinstructions.ts, which names it. Nobody comes in between,
+ * so what a row has asked or set holds when the next looks at it, and what one undoes of another is left out.
+ *
+ * Returned is the program counter at which the thread, or its notifier, goes on; if the thread comes to rest, ~ its THREAD_ value, and VCPU_PC is
+ * where. `at` is the row of the table at which the superinstruction begins.
+ */
+import { LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import { returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
+import {
+  MODE_IN_GUEST,
+  REQ_SIGNAL,
+  REQ_SLEEP,
+  REQ_UNHALT,
+  TASK_RUNNING,
+  TASK_SLEEPING,
+  THREAD_IRQS_OFF,
+  THREAD_MODE,
+  THREAD_REQUESTS,
+  THREAD_WAITING,
+  taskOf,
+  VCPU_AP_COUNT,
+  VCPU_LOADED,
+  VCPU_PC,
+  VCPU_PE,
+  VCPU_THREAD,
+  VCPU_USED_LRS,
+  withPreemptOff,
+  withPreemptOn,
+  withTask,
+} from '../records/vcpu.ts'
+import { MMIO_DONE } from '../vgic/vgic-mmio.ts'
+import {
+  ENDED,
+  type Program,
+  TABLE_ELSE_1,
+  TABLE_ELSE_2,
+  TABLE_LAST,
+  TABLE_NEXT,
+  TABLE_SHIFT,
+} from './program.ts'
+import { fuse } from './superinstructions.ts'
+import { THREAD_IN_GUEST, THREAD_POLLS, THREAD_SLEEPS, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
+import { type StepParts, ThreadSteps } from './thread-steps.ts'
+
+export class FusedSteps extends ThreadSteps {
+  readonly table: Int32Array
+  /** Whether the host injects interrupts that it takes: the timers', and those of devices that are the VM's. */
+  private readonly injects: boolean
+
+  constructor(
+    readonly program: Program,
+    parts: StepParts,
+  ) {
+    super(parts)
+    this.table = fuse(program)
+    this.injects = parts.timers.present || parts.apLists.place.mappedCount > 0
+  }
+
+  entry(v: number, at: number): number {
+    const { words, table } = this
+    const thread = words[v + VCPU_THREAD]
+    if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
+    if (thread & REQ_SLEEP) return restAt(words, v, table[at + 1], THREAD_WAITS_FOR_VCPUS)
+    this.fusedEntry(v, words[v + VCPU_PE], thread)
+    return restAt(words, v, table[at + TABLE_LAST], THREAD_IN_GUEST)
+  }
+
+  /**
+   * The rows of the entry for a thread that nobody has sent a signal or told to stay outside: then `handleRequests` clears
+   * all requests, and none is pending when they are asked for again. `flush` asks for the same count, as `fold` does for
+   * what `fusedExit` asks: with nothing to do, the calls would be a third of a hypercall.
+   */
+  fusedEntry(v: number, pe: number, thread: number): void {
+    const { words } = this
+    const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)
+    words[v + VCPU_THREAD] = kept | THREAD_IRQS_OFF | MODE_IN_GUEST
+    const count = words[v + VCPU_AP_COUNT]
+    if (count !== 0) this.vgic.flushSome(v, pe, count)
+    returnFromEl2(words, pe)
+  }
+
+  exitToReason(v: number, at: number): number {
+    const { table } = this
+    this.fusedExit(v, this.words[v + VCPU_PE])
+    return table[(table[at + TABLE_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
+  }
+
+  /**
+   * The rows of the exit, but for what the last of them returns. Where the host injects nothing there is no timer for
+   * `timerSync` to sample.
+   */
+  fusedExit(v: number, pe: number): void {
+    if (this.injects) {
+      this.exitInjecting(v, pe)
+      return
+    }
+    const { words } = this
+    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
+    const used = words[v + VCPU_USED_LRS]
+    if (used !== 0) this.vgic.foldSome(v, pe, used)
+    const count = words[v + VCPU_AP_COUNT]
+    if (count !== 0) this.apLists.prune(v, count)
+    if (words[pe + PE_LINES] & LINE_IRQ) this.takeInterrupts(v, pe)
+  }
+
+  /** The same where the host injects interrupts that it takes: what the fold lets through waits until they are on. */
+  private exitInjecting(v: number, pe: number): void {
+    const { words } = this
+    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~THREAD_MODE
+    this.vgic.fold(v)
+    this.timers.sync(v)
+    this.takeInterrupts(v, pe)
+  }
+
+  private takeInterrupts(v: number, pe: number): void {
+    this.seam.settleMaintenance(this.words, pe)
+    this.irqOn(v)
+  }
+
+  putForHalt(v: number, at: number): number {
+    this.words[v + VCPU_THREAD] |= THREAD_WAITING
+    this.put(v)
+    this.halt.begin(v)
+    return this.look(v, at)
+  }
+
+  saveVmcrForHalt(v: number, at: number): number {
+    this.saveVmcr(v)
+    this.halt.begin(v)
+    return this.look(v, at)
+  }
+
+  /** One that has looked in vain stops before its next look: others may act. */
+  look(v: number, at: number): number {
+    const { words, table } = this
+    if (!this.halt.pollAgain(v)) return table[at + TABLE_ELSE_1]
+    if (this.halt.checkBlock(v)) return table[at + TABLE_ELSE_2]
+    return restAt(words, v, table[at + TABLE_NEXT], THREAD_POLLS)
+  }
+
+  lookAndSleep(v: number, at: number): number {
+    const { words, table } = this
+    words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
+    if (this.halt.checkBlock(v)) return table[at + TABLE_ELSE_1]
+    return restAt(words, v, table[at + TABLE_LAST], THREAD_SLEEPS)
+  }
+
+  lookAwake(v: number, at: number): number {
+    const { words, table } = this
+    const thread = words[v + VCPU_THREAD]
+    if (taskOf(thread) === TASK_SLEEPING) return restAt(words, v, at >> TABLE_SHIFT, THREAD_SLEEPS)
+    const isAwake = this.halt.checkBlock(v)
+    words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], isAwake ? TASK_RUNNING : TASK_SLEEPING)
+    return table[at + (isAwake ? TABLE_NEXT : TABLE_ELSE_1)]
+  }
+
+  loadAfterHalt(v: number, at: number): number {
+    this.halt.end(v)
+    this.words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
+    this.load(v)
+    this.trapDir(v)
+    this.skipInstruction(v)
+    return this.table[at + TABLE_NEXT]
+  }
+
+  afterHalt(v: number, at: number): number {
+    this.halt.end(v)
+    this.words[v + VCPU_THREAD] &= ~REQ_UNHALT
+    this.skipInstruction(v)
+    return this.table[at + TABLE_NEXT]
+  }
+
+  emulateSysregAndSkip(v: number, at: number): number {
+    this.emulateSysreg(v)
+    this.skipInstruction(v)
+    return this.table[at + TABLE_NEXT]
+  }
+
+  emulateMmioAndSkip(v: number, at: number): number {
+    return this.skipIfDone(v, at, this.emulateMmio(v))
+  }
+
+  emulateMmioFromMemoryAndSkip(v: number, at: number): number {
+    return this.skipIfDone(v, at, this.emulateMmioFromMemory(v))
+  }
+
+  private skipIfDone(v: number, at: number, outcome: number): number {
+    if (outcome !== MMIO_DONE) return this.table[at + 1 + outcome]
+    this.skipInstruction(v)
+    return this.table[at + TABLE_NEXT]
+  }
+
+  schedOut(v: number, _at: number): number {
+    this.put(v)
+    this.giveUpCpu(v)
+    return ENDED
+  }
+
+  schedIn(v: number, _at: number): number {
+    this.vcpuLoad(v)
+    return ENDED
+  }
+
+  schedInWaiting(v: number, at: number): number {
+    this.loadUnlessWaiting(v)
+    if (this.words[v + VCPU_LOADED] !== 0) return this.table[at + TABLE_ELSE_1]
+    this.timers.load(v)
+    return ENDED
+  }
+}
+
+/** The thread comes to rest at a program counter, in a THREAD_ state. */
+function restAt(words: Int32Array, v: number, pc: number, state: number): number {
+  words[v + VCPU_PC] = pc
+  return ~state
+}

@@ -1,0 +1,99 @@
+/**
+ * A superinstruction brings a machine to the words to which its rows bring it, counters too, from every start that it
+ * admits: from every state of random schedules in which a thread, or its notifier, stands at its beginning.
+ */
+import fc from 'fast-check'
+import { baselines, designs, kvm61, type ScenarioMachine } from 'vgic/scenario'
+import { describe, expect, it } from 'vitest'
+import { VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../../../src/hyp/records/vcpu.ts'
+import { TABLE_FUSED, TABLE_SHIFT } from '../../../src/hyp/run/program.ts'
+import { performFused } from '../../../src/hyp/run/step-dispatch.ts'
+import { fusedAt, superinstructions } from '../../../src/hyp/run/superinstructions.ts'
+import { THREAD_STEPS } from '../../../src/hyp/run/thread-states.ts'
+import { cook, type Recipe, recipesWith } from '../scenario/recipe.ts'
+
+/** Of one of a machine's vCPUs: the superinstruction at which its thread, or its notifier, stands. */
+function beginning({ hypervisor }: ScenarioMachine, v: number) {
+  const { words, runLoop } = hypervisor
+  if (words[v + VCPU_PE] === 0 || runLoop.threadState(v) !== THREAD_STEPS) return undefined
+  const fused = fusedAt(runLoop.table, words[v + VCPU_NOTIFIER] || words[v + VCPU_PC])
+  return fused && (fused.admits?.(words, v) ?? true) ? fused : undefined
+}
+
+/** Does it, and puts the machine back; returns the words that it left. */
+function doneAtOnce({ hypervisor }: ScenarioMachine, v: number): Int32Array {
+  const { words, runLoop } = hypervisor
+  const before = words.slice()
+  const notifier = words[v + VCPU_NOTIFIER]
+  const at = (notifier || words[v + VCPU_PC]) << TABLE_SHIFT
+  const next = performFused(runLoop, runLoop.table[at + TABLE_FUSED], v, at)
+  if (next >= 0) words[v + (notifier === 0 ? VCPU_PC : VCPU_NOTIFIER)] = next
+  const after = words.slice()
+  words.set(before)
+  return after
+}
+
+/**
+ * Takes the steps one by one, as many as the sequence has at most, until the words are those; then puts the machine back.
+ * A thread that is about to sleep rests where it is, before a step is taken.
+ */
+function isDoneStepByStep({ hypervisor }: ScenarioMachine, v: number, rows: number, wanted: Int32Array) {
+  const { words, runLoop } = hypervisor
+  const before = words.slice()
+  const isThere = () => words.every((word, i) => word === wanted[i])
+  let found = isThere()
+  for (let i = 0; i < rows && !found; i++) {
+    runLoop.step(v)
+    found = isThere()
+  }
+  words.set(before)
+  return found
+}
+
+function drive(recipe: Recipe, schedule: readonly number[], met: Set<string>): void {
+  const machine = cook(recipe).machine()
+  const { hypervisor } = machine
+  hypervisor.halt.openWindows()
+  for (const choice of schedule) {
+    const ready = (actors: typeof machine.actors) =>
+      actors.filter((actor) => machine.stateOf(actor) === 'ready')
+    const happens = choice % 8 === 0 ? ready(machine.environment) : []
+    const actors = happens.length > 0 ? happens : ready(machine.actors)
+    if (actors.length === 0) return
+    const actor = actors[choice % actors.length]
+    const v = hypervisor.vcpu(actor.kind === 'vcpu' ? actor.index : 0)
+    const fused = actor.kind === 'vcpu' ? beginning(machine, v) : undefined
+    if (fused) {
+      met.add(fused.name)
+      const wanted = doneAtOnce(machine, v)
+      expect([fused.name, isDoneStepByStep(machine, v, fused.rows.length, wanted)]).toEqual([
+        fused.name,
+        true,
+      ])
+    }
+    machine.step(actor)
+  }
+}
+
+describe('a superinstruction does what its rows do', () => {
+  const met = new Set<string>()
+
+  it.each(
+    Object.entries(designs).flatMap(([name, design]) => [
+      { name, design: baselines.fixed(design) },
+      { name: `${name} (kvm61)`, design: kvm61(design) },
+    ]),
+  )('in $name', ({ design }) => {
+    // With timers the host injects.
+    const recipes = fc.oneof(recipesWith({}), recipesWith({ timers: true }))
+    const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
+    fc.assert(
+      fc.property(recipes, schedules, (recipe, schedule) => drive({ ...recipe, design }, schedule, met)),
+      { numRuns: 25 },
+    )
+  })
+
+  it('and each was met', () => {
+    expect([...met].sort()).toEqual(superinstructions.map(({ name }) => name).sort())
+  })
+})

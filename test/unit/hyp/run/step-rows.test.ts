@@ -1,0 +1,22 @@
+/** A step is a row: its number, the dispatch and what other modules know of it follow.  */
+import { describe, expect, it } from 'vitest'
+import { STEP_OWN } from '../../../../src/hyp/run/step.ts'
+import { stepRows } from '../../../../src/hyp/run/steps.ts'
+
+describe('the rows of the steps', () => {
+  it('have a name and a number of their own each, below those of designs', () => {
+    const names = stepRows.map(({ step }) => step.name)
+    expect(new Set(names).size).toBe(names.length)
+    expect(stepRows.map(({ step }) => step.op)).toEqual(stepRows.map((_, i) => i + 1))
+    expect(stepRows.length).toBeLessThan(STEP_OWN)
+  })
+
+  it('say who does each: a method, or the injection', () => {
+    const without = stepRows.filter(({ does }) => does === undefined)
+    expect(without.map(({ step, stands }) => [step.name, stands])).toEqual([
+      ['queue', 'inject'],
+      ['postRequest', 'inject'],
+      ['kick', 'inject'],
+    ])
+  })
+})

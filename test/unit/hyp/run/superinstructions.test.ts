@@ -1,0 +1,244 @@
+/** Which designs fuse what, and that the table has room for it. */
+import { baselines, designs, edit, kvm61, steps } from 'vgic/scenario'
+import { describe, expect, it } from 'vitest'
+import type { Design } from '../../../../src/hyp/run/design.ts'
+import {
+  compile,
+  stepNames,
+  TABLE_ELSE_2,
+  TABLE_FUSED,
+  TABLE_SHIFT,
+} from '../../../../src/hyp/run/program.ts'
+import { MAX_OUTCOMES } from '../../../../src/hyp/run/step.ts'
+import { fuse, fusedAt, superinstructions } from '../../../../src/hyp/run/superinstructions.ts'
+
+/** `entry: signalPending?`: what begins where, with the places at which the same begins in one line. */
+function fusedIn(design: Design): string[] {
+  const program = compile(design)
+  const table = fuse(program)
+  const places = new Map<string, string[]>()
+  for (const [pc, name] of stepNames(program).entries()) {
+    const fused = fusedAt(table, pc)?.name
+    if (fused !== undefined) places.set(fused, [...(places.get(fused) ?? []), name])
+  }
+  return [...places].map(([name, at]) => `${name}: ${at.join(', ')}`)
+}
+
+const halts = 'wfi/halt/pollAgain?, suspend/halt/pollAgain?'
+
+describe('what the designs fuse', () => {
+  it('with every good choice', () => {
+    const all = Object.entries(designs).map(([name, design]) => [name, fusedIn(baselines.fixed(design))])
+    expect(Object.fromEntries(all)).toMatchInlineSnapshot(`
+      {
+        "hooks": [
+          "entry: signalPending?",
+          "exit: exit/publishOutside",
+          "saveVmcrForHalt: wfi/halt/preemptOff, suspend/halt/preemptOff",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmio: mmio/emulateMmio",
+          "schedOut: schedOut/put",
+          "schedIn: schedIn/load",
+        ],
+        "hooksAfterPoll": [
+          "entry: signalPending?",
+          "exit: exit/publishOutside",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmio: mmio/emulateMmio",
+          "schedOut: schedOut/put",
+          "schedIn: schedIn/load",
+        ],
+        "runLoopLoad": [
+          "exit: exit/publishOutside",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmio: mmio/emulateMmio",
+          "schedOut: schedOut/put",
+        ],
+        "vmcrOnDemand": [
+          "entry: signalPending?",
+          "exit: exit/publishOutside",
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmio: mmio/emulateMmio",
+          "schedOut: schedOut/put",
+          "schedIn: schedIn/load",
+        ],
+        "vmcrOnDemandFlag": [
+          "exit: exit/publishOutside",
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmio: mmio/emulateMmio",
+          "schedIn: schedIn/load",
+        ],
+        "vmcrOnExit": [
+          "exit: exit/publishOutside",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmio: mmio/emulateMmio",
+          "schedOut: schedOut/put",
+          "schedIn: schedIn/load",
+        ],
+        "wfiFlag": [
+          "entry: signalPending?",
+          "exit: exit/publishOutside",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "sysreg: sysreg/emulateSysreg",
+          "mmio: mmio/emulateMmio",
+          "schedOut: schedOut/put",
+          "schedIn: schedIn/load",
+        ],
+        "wfiFullPut": [
+          "entry: signalPending?",
+          "exit: exit/publishOutside",
+          "putForHalt: wfi/preemptOff, suspend/preemptOff",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "loadAfterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmio: mmio/emulateMmio",
+          "schedOut: schedOut/put",
+          "schedInWaiting: schedIn/loadUnlessWaiting",
+        ],
+        "wfiHandler": [
+          "entry: signalPending?",
+          "exit: exit/publishOutside",
+          "saveVmcrForHalt: wfi/preemptOff, suspend/preemptOff",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmio: mmio/emulateMmio",
+          "schedOut: schedOut/put",
+          "schedIn: schedIn/load",
+        ],
+      }
+    `)
+  })
+
+  it('as Linux 6.1 has them', () => {
+    const all = Object.entries(designs).map(([name, design]) => [name, fusedIn(kvm61(design))])
+    expect(Object.fromEntries(all)).toMatchInlineSnapshot(`
+      {
+        "hooks": [
+          "saveVmcrForHalt: wfi/halt/preemptOff, suspend/halt/preemptOff",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmioFromMemory: mmio/emulateMmioFromMemory",
+          "schedOut: schedOut/put",
+        ],
+        "hooksAfterPoll": [
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmioFromMemory: mmio/emulateMmioFromMemory",
+          "schedOut: schedOut/put",
+        ],
+        "runLoopLoad": [
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmioFromMemory: mmio/emulateMmioFromMemory",
+          "schedOut: schedOut/put",
+        ],
+        "vmcrOnDemand": [
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmioFromMemory: mmio/emulateMmioFromMemory",
+          "schedOut: schedOut/put",
+        ],
+        "vmcrOnDemandFlag": [
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmioFromMemory: mmio/emulateMmioFromMemory",
+        ],
+        "vmcrOnExit": [
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmioFromMemory: mmio/emulateMmioFromMemory",
+          "schedOut: schedOut/put",
+        ],
+        "wfiFlag": [
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "sysreg: sysreg/emulateSysreg",
+          "mmioFromMemory: mmio/emulateMmioFromMemory",
+          "schedOut: schedOut/put",
+        ],
+        "wfiFullPut": [
+          "putForHalt: wfi/preemptOff, suspend/preemptOff",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "sysreg: sysreg/emulateSysreg",
+          "mmioFromMemory: mmio/emulateMmioFromMemory",
+          "schedOut: schedOut/put",
+          "schedInWaiting: schedIn/loadUnlessWaiting",
+        ],
+        "wfiHandler": [
+          "saveVmcrForHalt: wfi/preemptOff, suspend/preemptOff",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHalt: wfi/halt/pollEnd",
+          "sysreg: sysreg/emulateSysreg",
+          "mmioFromMemory: mmio/emulateMmioFromMemory",
+          "schedOut: schedOut/put",
+        ],
+      }
+    `)
+  })
+
+  it('is no entry if the exit is not fused, which leaves the list registers empty', () => {
+    const apart = edit(designs.wfiHandler).insertAfter('exit/fold', steps.saveVmcr).design('apart')
+    const [whole, rest] = [fusedIn(designs.wfiHandler), fusedIn(apart)].map((list) => list.join('\n'))
+    expect(whole).toMatch(/^entry:/m)
+    expect(rest).not.toMatch(/^(entry|exit):/m)
+    expect(rest).toContain(`poll: ${halts}`)
+  })
+})
+
+describe('a row of the table', () => {
+  it('has room for a step, its outcomes and what a superinstruction needs, side by side', () => {
+    expect(1 + MAX_OUTCOMES).toBe(TABLE_ELSE_2)
+    expect(TABLE_FUSED + 1).toBe(1 << TABLE_SHIFT)
+  })
+
+  it('has a word for each question of a superinstruction that may be answered otherwise', () => {
+    for (const { name, rows } of superinstructions) {
+      const questions = rows
+        .map((row) => ('yes' in row ? row.yes : row))
+        .filter(({ outcomes }) => outcomes.length === 2)
+      expect([name, questions.length <= 2]).toEqual([name, true])
+    }
+  })
+})
