@@ -153,9 +153,13 @@ export class Changes {
   }
 
   private compareRanges(ranges: Int32Array, base: number, count: number): number {
+    const { words, before, at } = this
     let found = count
-    for (let r = 0; r < ranges.length; r += 2)
-      found = this.compare(base + ranges[r], base + ranges[r + 1], found)
+    for (let r = 0; r < ranges.length; r += 2) {
+      const end = base + ranges[r + 1]
+      for (let word = base + ranges[r]; word < end; word++)
+        if (words[word] !== before[word]) at[found++] = word
+    }
     return found
   }
 

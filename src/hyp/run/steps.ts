@@ -2,6 +2,13 @@
  * The steps that designs are made of, a row each: all that there is to say of a step but how it is done, which is the
  * method of ThreadSteps that the row names. The number of a step is the place of its row; step-numbers.ts and
  * step-dispatch.ts are generated from the rows (`npm run generate`), and `npm test` fails while they are stale.
+ *
+ * To add a step:
+ * 1. Write its row here: what its outcomes are, where it may stand, what it may write and must find.
+ * 2. Write the method of ThreadSteps that the row names: no result, a boolean for a question, or the outcome's index.
+ * 3. `npm run generate` gives it a number and a case; a method that does not fit is a type error in the case.
+ * 4. Let public-steps.ts export it, for designs of users.
+ * 5. Put it into a design. An exploration with `checkWrites` says if it writes more than its row does.
  */
 
 import { exitNames } from '../records/exits.ts'

@@ -11,7 +11,12 @@ import type { VmPlace } from '../records/vm.ts'
 export type IrqKind = 'private' | 'spi'
 
 export class IrqDirectory {
-  constructor(private readonly place: VmPlace) {}
+  /** How many numbers there are. */
+  readonly count: number
+
+  constructor(private readonly place: VmPlace) {
+    this.count = FIRST_SPI * place.vcpuCount + place.spiCount
+  }
 
   /** The kind of what has its word at a place; undefined if no interrupt has. */
   kindAt(word: number): IrqKind | undefined {
@@ -51,11 +56,6 @@ export class IrqDirectory {
     const vcpu = Math.floor(index / FIRST_SPI)
     if (vcpu < vcpuCount) return vcpus + vcpu * vcpuSize + VCPU_IRQ + (index % FIRST_SPI)
     return spis + index - FIRST_SPI * vcpuCount
-  }
-
-  /** How many numbers there are. */
-  get count(): number {
-    return FIRST_SPI * this.place.vcpuCount + this.place.spiCount
   }
 
   /** Visits every interrupt, those of the vCPUs first. */

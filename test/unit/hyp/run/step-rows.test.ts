@@ -1,4 +1,5 @@
 /** A step is a row: its number, the dispatch and what other modules know of it follow.  */
+import { steps } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { STEP_OWN } from '../../../../src/hyp/run/step.ts'
 import { stepRows } from '../../../../src/hyp/run/steps.ts'
@@ -18,5 +19,14 @@ describe('the rows of the steps', () => {
       ['postRequest', 'inject'],
       ['kick', 'inject'],
     ])
+  })
+
+  it('are all public but those that are put at the end of notifiers', () => {
+    const wanted = stepRows.filter(({ stands }) => stands !== 'end').map(({ step }) => step.name)
+    expect(
+      Object.values(steps)
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual(wanted.sort())
   })
 })
