@@ -1,9 +1,9 @@
 /**
  * Where every word of a machine is. All mutable state of a machine, program counters included, lives in one
- * fixed-size ArrayBuffer of 32-bit words. A part of the machine declares its words once, each with a literal
- * offset that hot code uses (`words[pe + ICH_HCR]`) and a class; records of words are then placed in the
- * buffer, one after another, as often as the configuration says. From the same declarations come the reset
- * image's size, what is hashed, and the names that a diff prints.
+ * fixed-size ArrayBuffer of 32-bit words. A part of the machine declares its words once, each with a class and
+ * who may write it, as rows of which follow the literal offsets that hot code uses (`words[pe + ICH_HCR]`): rows.ts.
+ * Records of words are then placed in the buffer, one after another, as often as the configuration says. From the
+ * same declarations come the reset image's size, what is hashed, and the names that a diff prints.
  */
 import type { RegisterView } from '../arch/field.ts'
 import { VgicError } from '../errors/vgic-error.ts'
