@@ -1,3 +1,11 @@
+/**
+ * The physical CPU interface of a PE, ICC_* (IHI 0069, "Physical interrupt handling and prioritization"): one Security
+ * state, so that group 0 is signalled as FIQ and group 1 as IRQ. Where the architecture leaves the outcome open:
+ * - EOIR of the other group than that of the highest active priority, or with none active, does nothing at all.
+ * - EOIR in EOImode 0 deactivates the interrupt that it names, whether or not it is the last that was acknowledged.
+ *   One that does not exist is dropped and deactivates nothing; so is an LPI, which has no active state.
+ * - DIR in EOImode 0 is ignored, and so is one of a reserved INTID.
+ */
 import {
   LR_Group,
   LR_Priority,
@@ -20,8 +28,6 @@ import {
   CpuInterface,
   PRIORITY_IDLE,
 } from './cpu-interface.ts'
-
-/*@@IMPORTS@@*/
 
 /** The state behind the registers, and what is signalled. */
 export class PhysicalInterface extends CpuInterface {
