@@ -1,3 +1,8 @@
+/**
+ * A halting vCPU: whether it would run, and halt polling (kvm_vcpu_halt): before it sleeps it looks again and again for
+ * a while, which grows when a little more of it would have saved a sleep and shrinks when it was in vain. The window and
+ * its limits count looks, and a look is a step of virtual time.
+ */
 import type { Seam } from '../host/seam.ts'
 import { COST_POLLS } from '../records/cost-row.ts'
 import {
