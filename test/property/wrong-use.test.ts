@@ -159,7 +159,8 @@ const stepFields = {
   op: integer(1, 64, steps.put.op),
   outcomes: list(text('no'), 0),
   ends: optional(oneOf(undefined, true)),
-  reach: optional(oneOf('vcpu', 'thread', 'pe')),
+  writes: optional(oneOf('vcpu', 'thread', 'pe')),
+  asks: optional(oneOf(undefined, 'runnable')),
 }
 const step = options(stepFields)
 const yesOrNo = { ...options({ ...stepFields, outcomes: list(text('no'), 2) }), right: () => steps.runnable }
@@ -373,6 +374,7 @@ const bounds = optional(
     depth: optional(integer(1, 1_000_000, 1000)),
     invariants: optional(list(oneOf(...Object.keys(exploring.invariants)))),
     merge: optional(boolean),
+    checkWrites: optional(boolean),
   }),
 )
 const entry = options({
@@ -549,6 +551,7 @@ const rows: Readonly<Record<string, Row>> = {
     text('own'),
     callback(() => 0),
     optional(list(text('no'))),
+    optional(options({ asks: optional(oneOf(undefined, 'runnable')) })),
   ),
   part: call(hyp.part, text('part'), body),
   unless: call(hyp.unless, yesOrNo, body),
