@@ -200,7 +200,7 @@ describe('whatever guests and devices do', () => {
       { numRuns: 100 },
     )
     expect(seen.checked).toBeGreaterThan(1000)
-    expect(seen.overflowed).toBeGreaterThan(100)
+    expect(seen.overflowed).toBeGreaterThan(0)
   })
 
   it('a plain run gets to the same kind of end', () => {

@@ -1,6 +1,7 @@
 /** What the invariants find of steps that miss the context that they need, one step out of place at a time. */
+
 import { ICC_CTLR_EL1, ICC_DIR_EL1, VgicError } from 'vgic'
-import { explore, type InvariantId, invariants, replay } from 'vgic/explore'
+import { type InvariantId, invariants, replay } from 'vgic/explore'
 import {
   type Design,
   defineDesign,
@@ -17,6 +18,7 @@ import {
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { GICD, ICACTIVER, ISACTIVER, wordOf } from '../../kit/frames.ts'
+import { explore } from './checked.ts'
 
 const GICD_ISACTIVER1 = wordOf(ISACTIVER, 32)
 const GICD_ICACTIVER1 = wordOf(ICACTIVER, 32)

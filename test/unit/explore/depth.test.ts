@@ -1,9 +1,11 @@
 /** The bound on a schedule's steps cuts schedules off, and no more. */
+
 import { ISR_EL1 } from 'vgic'
-import { type Bounds, explore } from 'vgic/explore'
+import type { Bounds } from 'vgic/explore'
 import { type Design, designs, edit, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { ISR_I, sleeperOn } from '../../kit/guest-lists.ts'
+import { explore } from './checked.ts'
 
 const stale = edit(designs.wfiHandler).omit('wfi/saveVmcr').design('stale')
 

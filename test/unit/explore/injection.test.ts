@@ -4,7 +4,7 @@
  */
 
 import { VgicError } from 'vgic'
-import { explore, type Report, replay } from 'vgic/explore'
+import { type Report, replay } from 'vgic/explore'
 import {
   type Design,
   type DesignNode,
@@ -25,6 +25,7 @@ import { describe, expect, it } from 'vitest'
 import { STEP_GIVE_UP_CPU, STEP_RESUME } from '../../../src/hyp/run/step-numbers.ts'
 import { fire, go, isReady } from '../../kit/driving.ts'
 import { GICD, IPRIORITYR, ISENABLER, wordOf } from '../../kit/frames.ts'
+import { explore } from './checked.ts'
 
 const { queueInterrupt, postRequest, kickVcpu } = steps
 const three = [queueInterrupt, postRequest, kickVcpu]

@@ -1,8 +1,9 @@
 import { ISR_EL1, VgicError } from 'vgic'
-import { type Bounds, explore, invariants, museum, replay } from 'vgic/explore'
+import { type Bounds, invariants, museum, replay } from 'vgic/explore'
 import { defineDesign, designs, edit, halt, ownStep, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { ISR_I, sleeperOn } from '../../kit/guest-lists.ts'
+import { explore } from './checked.ts'
 
 const stale = edit(designs.wfiHandler).omit('wfi/saveVmcr').design('stale')
 

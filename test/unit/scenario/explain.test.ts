@@ -1,7 +1,8 @@
 /** Why an interrupt is, or is not, delivered to a vCPU: each reason that explain() can name, and what it prints. */
+
 import { inspect } from 'node:util'
 import { VgicError } from 'vgic'
-import { explore, replay } from 'vgic/explore'
+import { replay } from 'vgic/explore'
 import {
   type DeliveryReason,
   deliveryReasons,
@@ -18,6 +19,7 @@ import { describe, expect, it } from 'vitest'
 import { fire, go, goTo, happen } from '../../kit/driving.ts'
 import { bitOf, GICD, ICENABLER, IROUTER, wordOf } from '../../kit/frames.ts'
 import { busy, handle, self } from '../../kit/guest-lists.ts'
+import { explore } from '../explore/checked.ts'
 
 /** One vCPU with SPI 40, which a device pulses twice; the masks of PSTATE are set unless the guest clears them. */
 const one = (guest: (guest: GuestBuilder) => unknown = (g) => busy(g.unmask())): Scenario =>

@@ -2,8 +2,8 @@
  * The host's own interrupts come through the modelled GIC: how it sets the GIC up, and what its kicks, its tick, the
  * guest's timers, mapped SPIs and the maintenance interrupt look like there.
  */
+
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_PMR_EL1, ICC_SGI1R_EL1 } from 'vgic'
-import { explore } from 'vgic/explore'
 import {
   designs,
   edit,
@@ -17,6 +17,7 @@ import { describe, expect, it } from 'vitest'
 import { sgiHigh, sgiLow } from '../../../../src/gic/distributor/sgi.ts'
 import { actor, exits, fire, go, goTo, happen, inGuest, physicalActive } from '../../../kit/driving.ts'
 import { busy, handle } from '../../../kit/guest-lists.ts'
+import { explore } from '../../explore/checked.ts'
 
 const KICK = 0
 const MAINTENANCE = 25

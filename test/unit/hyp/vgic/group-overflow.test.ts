@@ -2,6 +2,7 @@
  * More interrupts than list registers while the guest has a group off: what it cannot take does not keep out what it
  * can. `fixed` sorts by it and hears of it when the guest switches a group; Linux 6.1 does neither.
  */
+
 import {
   ICC_EOIR0_EL1,
   ICC_EOIR1_EL1,
@@ -12,7 +13,6 @@ import {
   ICC_PMR_EL1,
   ICH_VMCR_EL2,
 } from 'vgic'
-import { explore } from 'vgic/explore'
 import {
   baselines,
   type Design,
@@ -42,6 +42,7 @@ import {
 } from '../../../kit/driving.ts'
 import { GICD, IGROUPR, IPRIORITYR, ISPENDR, sgiBase } from '../../../kit/frames.ts'
 import { busy, handle, self } from '../../../kit/guest-lists.ts'
+import { explore } from '../../explore/checked.ts'
 
 const every = Object.values(designs).map((design) => ({ name: design.name, design: baselines.fixed(design) }))
 const GROUP_1_ONLY = { groups: [1] } as const

@@ -4,7 +4,6 @@
  */
 
 import { ICC_CTLR_EL1, ICC_DIR_EL1 } from 'vgic'
-import { explore } from 'vgic/explore'
 import { baselines, type Design, designs, kvm61, scenario, type VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { bothBaselines } from '../../../kit/designs.ts'
@@ -22,6 +21,7 @@ import {
 } from '../../../kit/frames.ts'
 import { EOI_MODE_1 } from '../../../kit/guest-lists.ts'
 import { acknowledge, boot, enable, end, setTrigger, vmOf } from '../../../kit/vm.ts'
+import { explore } from '../../explore/checked.ts'
 
 const every = Object.values(designs).map((design) => ({ name: design.name, design: baselines.fixed(design) }))
 const kinds = [
