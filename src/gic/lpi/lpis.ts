@@ -131,10 +131,8 @@ export class Lpis {
     const cache = this.caches[cpu]
     this.use(cpu, lpi)
     const isNew = !this.tree.has(record, lpi)
-    const changed = isNew
-      ? this.tree.insert(record, lpi, this.configuration.rankOf(cache, lpi))
-      : this.configuration.isUncached && this.tree.update(cache, record, lpi)
-    if (changed) this.physical.lookAgain(cpu)
+    if (isNew && this.tree.insert(record, lpi, this.configuration.rankOf(cache, lpi)))
+      this.physical.lookAgain(cpu)
     return true
   }
 
@@ -144,13 +142,27 @@ export class Lpis {
     if (this.tree.remove(this.caches[cpu], this.recordOf(cpu), lpi)) this.physical.lookAgain(cpu)
   }
 
-  /** The configuration byte of an LPI is read if it was not yet. */
+  /**
+   * The configuration byte of an LPI is read if it was not yet, or again with the choice `lpiConfig: uncached`. If it
+   * is another then, it is so for all who share the byte and have the LPI pending.
+   */
   private use(cpu: number, lpi: number): void {
-    const { words } = this
+    const { words, configuration } = this
+    const cache = this.caches[cpu]
+    const before = configuration.byteOf(cache, lpi)
     const at = this.recordOf(cpu) + LPI_PROPBASER
     const low = words[at] & PROPBASER_LOW
-    if (!this.configuration.use(this.caches[cpu], lpi, low, words[at + 1] & ADDRESS_HIGH)) {
+    if (!configuration.use(cache, lpi, low, words[at + 1] & ADDRESS_HIGH)) {
       this.events.memoryRefused(this.memory)
+    }
+    if (before !== 0 && configuration.byteOf(cache, lpi) !== before) this.rankAgain(cache, lpi)
+  }
+
+  /** The rank of an LPI follows its configuration byte wherever it is pending. */
+  private rankAgain(cache: number, lpi: number): void {
+    for (let cpu = 0; cpu < this.cpus; cpu++) {
+      if (this.caches[cpu] !== cache || !this.isPending(cpu, lpi)) continue
+      if (this.tree.update(cache, this.recordOf(cpu), lpi)) this.physical.lookAgain(cpu)
     }
   }
 

@@ -217,6 +217,19 @@ describe('the configuration of an LPI', () => {
     expect(board.irq()).toBe(1)
   })
 
+  it('by the same choice is then another for every redistributor of the same Aff3 that has the LPI pending', () => {
+    const choices = { lpiConfig: 'uncached' } as const
+    const board = new ItsBoard({ cpus: 2, lpis: 64, directLpis: true, its: [], choices })
+      .wake()
+      .configure(8192, 0xa0)
+      .enableLpis(14)
+    set(board, 8192, 1)
+    expect(board.irq(1)).toBe(1)
+    board.configure(8192, 0xa0, false)
+    set(board, 8192, 0)
+    expect([board.irq(0), board.irq(1)]).toEqual([0, 0])
+  })
+
   it('is one for the redistributors of the same Aff3: what one invalidates the others read again', () => {
     const board = new ItsBoard({ cpus: 2, lpis: 64, directLpis: true, its: [] })
       .wake()
