@@ -171,10 +171,12 @@ export class InvariantChecker {
 
   /** How many interrupts name a vCPU. */
   private named(): number {
+    const { words } = this
+    const { ranges } = this.hypervisor.interrupts
     let named = 0
-    this.hypervisor.interrupts.forEach((irq) => {
-      if (irqApListOf(this.words[irq]) !== 0) named++
-    })
+    for (let r = 0; r < ranges.length; r += 2) {
+      for (let irq = ranges[r]; irq < ranges[r + 1]; irq++) if (irqApListOf(words[irq]) !== 0) named++
+    }
     return named
   }
 

@@ -13,9 +13,20 @@ export type IrqKind = 'private' | 'spi'
 export class IrqDirectory {
   /** How many numbers there are. */
   readonly count: number
+  /** Pairs `start, end` of the words of all interrupts, those of the vCPUs first: for who visits them at every step. */
+  readonly ranges: Int32Array
 
   constructor(private readonly place: VmPlace) {
-    this.count = FIRST_SPI * place.vcpuCount + place.spiCount
+    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = place
+    this.count = FIRST_SPI * vcpuCount + spiCount
+    this.ranges = Int32Array.from([
+      ...Array.from({ length: vcpuCount }, (_, i) => vcpus + i * vcpuSize + VCPU_IRQ).flatMap((first) => [
+        first,
+        first + FIRST_SPI,
+      ]),
+      spis,
+      spis + spiCount,
+    ])
   }
 
   /** The kind of what has its word at a place; undefined if no interrupt has. */
