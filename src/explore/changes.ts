@@ -4,8 +4,8 @@
  * everything: explorations do with `checkWrites`, and so does a property test.
  */
 import { CANDIDATES } from '../gic/interrupts/interrupt-block.ts'
-import { BEST } from '../gic/interrupts/pending-summary.ts'
 import { GICR_BLOCK } from '../gic/interrupts/physical-interrupts.ts'
+import { BEST } from '../gic/records/interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { THREAD_MODE, VCPU_AP_COUNT, VCPU_LAST_CPU, VCPU_THREAD } from '../hyp/records/vcpu.ts'
 import { irqApListOf } from '../hyp/records/vgic-irq.ts'

@@ -17,11 +17,11 @@ import {
   ROUTE,
   SPI_BLOCK_WORDS,
 } from '../interrupts/interrupt-block.ts'
-import { BEST, STALE } from '../interrupts/pending-summary.ts'
 import { GICR_BLOCK, GROUPS, type PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import { rankPriority } from '../lpi/lpi-configuration.ts'
 import { NO_RANK } from '../lpi/lpi-records.ts'
 import type { Lpis } from '../lpi/lpis.ts'
+import { BEST, STALE } from '../records/interrupts.ts'
 import { HIGHEST_PENDING, heldBack, hppiOf, PHYSICAL_INTERFACE } from './hppi.ts'
 import type { Redistributor } from './redistributor.ts'
 

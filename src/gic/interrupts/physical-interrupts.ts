@@ -11,7 +11,14 @@ import { lowestBit } from '../../state/bits.ts'
 import type { RecordType } from '../../state/layout.ts'
 import type { Affinities } from '../config/affinities.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
-import { CHANGED, GICD_CTLR, GICD_DISABLING_GROUPS, SPI_CANDIDATES } from '../records/interrupts.ts'
+import {
+  blocksOf,
+  CHANGED,
+  GICD_CTLR,
+  GICD_DISABLING_GROUPS,
+  SPI_CANDIDATES,
+  STALE,
+} from '../records/interrupts.ts'
 import { GICR_BLOCK } from '../records/pe.ts'
 import {
   ACTIVE,
@@ -28,7 +35,6 @@ import {
   SPI_BLOCK,
   SPI_BLOCK_WORDS,
 } from './interrupt-block.ts'
-import { blocksOf, STALE } from './pending-summary.ts'
 
 /** The owner of SPIs. */
 export const DISTRIBUTOR = 0

@@ -142,7 +142,11 @@ export const distributorRecord = (cpus: number): RecordType =>
 /** Blocks of a PE: its own, and those of the SPIs. */
 export const blocksOf = (spis: number): number => 1 + ((spis + 31) >> 5)
 
-/** What each PE knows of each block: pending-summary.ts. */
+/**
+ * Derived, for each PE: of each block of 32 interrupts the one with the highest priority that may be forwarded to it.
+ * When something changes in a block, only that block is searched again, so that the search for the highest priority
+ * pending interrupt costs the same however many interrupts there are and nearly the same however many are pending.
+ */
 export const pendingSummaryRows = {
   STALE: {
     name: 'stale',
