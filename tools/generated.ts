@@ -3,6 +3,7 @@
 import { distributorRows, pendingSummaryRows, spiBlockRows } from '../src/gic/records/interrupts.ts'
 import { interfaceConstants, peRows } from '../src/gic/records/pe.ts'
 import { pstateConstants } from '../src/gic/records/pstate.ts'
+import { vpeCommonRows, vpeRows } from '../src/gic/vpe/vpe-records.ts'
 import { costRows } from '../src/hyp/records/cost-row.ts'
 import { guestRows } from '../src/hyp/records/guest-record.ts'
 import { hostRows } from '../src/hyp/records/host-record.ts'
@@ -40,6 +41,10 @@ export const generatedModules: readonly GeneratedModule[] = [
     offsets([...offsetConstants(spiBlockRows), sizeConstant('SPI_BLOCK_WORDS', spiBlockRows)]),
     offsets(offsetConstants(distributorRows)),
     offsets(offsetConstants(pendingSummaryRows)),
+  ]),
+  generated('src/gic/vpe/vpe-offsets.ts', 'vpe-records.ts', [
+    offsets(offsetConstants(vpeRows)),
+    offsets(offsetConstants(vpeCommonRows)),
   ]),
   generated('src/hyp/records/vcpu-offsets.ts', 'vcpu.ts', [
     offsets(notAmong(vcpu, guestRows)),

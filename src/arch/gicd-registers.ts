@@ -22,6 +22,7 @@ export const GICD_CTLR_VIEW = view('GICD_CTLR', 32, [
 export const GICD_CTLR_EnableGrp1 = 0x2
 export const GICD_CTLR_ARE = 0x10
 export const GICD_CTLR_DS = 0x40
+export const GICD_CTLR_nASSGIreq = 0x100
 export const GICD_CTLR_RWP = 0x80000000 | 0
 
 /** GICD_TYPER: what the distributor implements. */
@@ -46,6 +47,17 @@ export const GICD_TYPER_DVIS = 0x40000
 export const GICD_TYPER_A3V = 0x1000000
 export const GICD_TYPER_No1N = 0x2000000
 export const GICD_TYPER_RSS = 0x4000000
+
+/** GICD_TYPER2: what GICv4.1 adds. */
+export const GICD_TYPER2_VIEW = view('GICD_TYPER2', 32, [
+  res0(31, 9),
+  field('nASSGIcap', 8, 8, ro),
+  field('VIL', 7, 7, ro),
+  res0(6, 5),
+  field('VID', 4, 0, ro),
+])
+export const GICD_TYPER2_VIL = 0x80
+export const GICD_TYPER2_nASSGIcap = 0x100
 
 /** Bits of an interrupt's affinity, Aff3.Aff2.Aff1.Aff0 in one word, as GICR_TYPER and `GICD_IROUTER<n>` spread it. */
 export const AFFINITY_VIEW = view('affinity', 32, [

@@ -42,8 +42,11 @@ export const GICR_TYPER_VIEW = view('GICR_TYPER', 64, [
 ])
 export const GICR_TYPER_PLPIS = 0x1
 export const GICR_TYPER_VLPIS = 0x2
+export const GICR_TYPER_Dirty = 0x4
 export const GICR_TYPER_DirectLPI = 0x8
 export const GICR_TYPER_Last = 0x10
+export const GICR_TYPER_RVPEID = 0x80
+export const GICR_TYPER_VSGI = 0x4000000
 
 /** GICR_WAKER: the handshake by which a PE goes to sleep and is woken. */
 export const GICR_WAKER_VIEW = view('GICR_WAKER', 32, [
@@ -80,3 +83,77 @@ export const GICR_PENDBASER_VIEW = view('GICR_PENDBASER', 64, [
   field('InnerCache', 9, 7),
   res0(6, 0),
 ])
+
+/** GICR_VPROPBASER on GICv4.0: where the configuration of the resident vPE's LPIs is. */
+export const GICR_VPROPBASER_V4_0_VIEW = view('GICR_VPROPBASER', 64, [
+  res0(63, 59),
+  field('OuterCache', 58, 56),
+  res0(55, 52),
+  field('Physical_Address', 51, 12),
+  field('Shareability', 11, 10),
+  field('InnerCache', 9, 7),
+  res0(6, 5),
+  field('IDbits', 4, 0),
+])
+/** GICR_VPROPBASER on GICv4.1: where the vPE configuration table is. Size is pages minus one, Entry_Size words minus one. */
+export const GICR_VPROPBASER_V4_1_VIEW = view('GICR_VPROPBASER', 64, [
+  field('Valid', 63),
+  res0(62),
+  field('Entry_Size', 61, 59, ro),
+  field('OuterCache', 58, 56),
+  field('Indirect', 55),
+  field('Page_Size', 54, 53),
+  field('Z', 52),
+  field('Physical_Address', 51, 12),
+  field('Shareability', 11, 10),
+  field('InnerCache', 9, 7),
+  field('Size', 6, 0),
+])
+export const GICR_VPROPBASER_Size = (low: number): number => low & 0x7f
+export const GICR_VPROPBASER_HIGH_Z = 0x100000
+export const GICR_VPROPBASER_HIGH_Page_Size = (high: number): number => (high >>> 21) & 3
+export const GICR_VPROPBASER_HIGH_Indirect = 0x800000
+export const GICR_VPROPBASER_HIGH_Valid = 0x80000000 | 0
+
+/** GICR_VPENDBASER on GICv4.0: the pending table of the resident vPE, and so which one that is. */
+export const GICR_VPENDBASER_V4_0_VIEW = view('GICR_VPENDBASER', 64, [
+  field('Valid', 63),
+  field('IDAI', 62),
+  field('PendingLast', 61),
+  field('Dirty', 60, 60, ro),
+  res0(59),
+  field('OuterCache', 58, 56),
+  res0(55, 52),
+  field('Physical_Address', 51, 16),
+  res0(15, 12),
+  field('Shareability', 11, 10),
+  field('InnerCache', 9, 7),
+  res0(6, 0),
+])
+/** GICR_VPENDBASER on GICv4.1: which vPE is resident. */
+export const GICR_VPENDBASER_V4_1_VIEW = view('GICR_VPENDBASER', 64, [
+  field('Valid', 63),
+  field('Doorbell', 62),
+  field('PendingLast', 61),
+  field('Dirty', 60, 60, ro),
+  field('VGrp0En', 59),
+  field('VGrp1En', 58),
+  res0(57, 16),
+  field('vPEID', 15, 0),
+])
+export const GICR_VPENDBASER_vPEID = (low: number): number => low & 0xffff
+export const GICR_VPENDBASER_HIGH_Valid = 0x80000000 | 0
+export const GICR_VPENDBASER_HIGH_IDAI = 0x40000000
+export const GICR_VPENDBASER_HIGH_Doorbell = 0x40000000
+export const GICR_VPENDBASER_HIGH_PendingLast = 0x20000000
+export const GICR_VPENDBASER_HIGH_Dirty = 0x10000000
+export const GICR_VPENDBASER_HIGH_VGrp0En = 0x8000000
+export const GICR_VPENDBASER_HIGH_VGrp1En = 0x4000000
+
+/** GICR_VSGIPENDR: what a query of a vPE's pending SGIs has found. */
+export const GICR_VSGIPENDR_VIEW = view('GICR_VSGIPENDR', 32, [
+  field('Busy', 31, 31, ro),
+  res0(30, 16),
+  field('Pending', 15, 0, ro),
+])
+export const GICR_VSGIPENDR_Busy = 0x80000000 | 0

@@ -46,8 +46,23 @@ export const GITS_TYPER_VIEW = view('GITS_TYPER', 64, [
   field('Physical', 0, 0, ro),
 ])
 export const GITS_TYPER_Physical = 0x1
+export const GITS_TYPER_Virtual = 0x2
 export const GITS_TYPER_PTA = 0x80000
 export const GITS_TYPER_HIGH_CIL = 0x10
+export const GITS_TYPER_HIGH_VMOVP = 0x20
+export const GITS_TYPER_HIGH_VSGI = 0x80
+export const GITS_TYPER_HIGH_VMAPP = 0x100
+/** Of two bits: shifted into place. */
+export const GITS_TYPER_HIGH_SVPET_SHIFT = 9
+export const GITS_TYPER_HIGH_nID = 0x800
+
+/** GITS_MPIDR: whose affinity the ITS has, as far as it shares its vPE table. */
+export const GITS_MPIDR_VIEW = view('GITS_MPIDR', 32, [
+  field('Aff3', 31, 24, ro),
+  field('Aff2', 23, 16, ro),
+  field('Aff1', 15, 8, ro),
+  res0(7, 0),
+])
 
 /** GITS_CBASER: where the command queue is. */
 export const GITS_CBASER_VIEW = view('GITS_CBASER', 64, [

@@ -18,6 +18,7 @@ function effectsOf(silicon: Silicon): Effect[] {
     ...when(distributor.isWritePending, 'GICD_CTLR.RWP', () => distributor.completeWrites()),
     ...cpus.flatMap((cpu) => effectsOfCpu(silicon, cpu)),
     ...its.flatMap(effectsOfIts),
+    ...effectsOfDoorbells(silicon),
   ]
 }
 
@@ -25,7 +26,7 @@ const when = (isPending: boolean, name: string, complete: () => void): Effect[] 
   isPending ? [{ name, complete }] : []
 
 function effectsOfCpu(silicon: Silicon, cpu: number): Effect[] {
-  const { redistributor, lpis } = silicon
+  const { redistributor, lpis, residency, vpes } = silicon
   const pe = silicon.peOf(cpu)
   return [
     ...when(redistributor.isDisablingPending(pe), `GICR_CTLR[${cpu}].RWP`, () =>
@@ -35,7 +36,22 @@ function effectsOfCpu(silicon: Silicon, cpu: number): Effect[] {
       redistributor.completeHandshake(pe),
     ),
     ...when(lpis?.isLagging(cpu) ?? false, `GICR_CTLR[${cpu}].EnableLPIs`, () => lpis?.complete(cpu)),
+    ...when(residency?.isLagging(cpu) ?? false, `GICR_VPENDBASER[${cpu}].Dirty`, () =>
+      residency?.complete(cpu),
+    ),
+    ...when(vpes?.isQueryPending(cpu) ?? false, `GICR_VSGIPENDR[${cpu}].Busy`, () =>
+      vpes?.completeQuery(cpu),
+    ),
   ]
+}
+
+function effectsOfDoorbells({ vpes }: Silicon): Effect[] {
+  if (!vpes) return []
+  const { doorbells } = vpes
+  return Array.from({ length: doorbells.count }, (_, n) => ({
+    name: `doorbell ${doorbells.intidOf(n)} at ${doorbells.cpuOf(n)}`,
+    complete: () => doorbells.deliver(n),
+  }))
 }
 
 function effectsOfIts(its: Its): Effect[] {

@@ -45,6 +45,7 @@ export const msiReasons: Readonly<Record<MsiReason, string>> = {
   'event-out-of-range': 'The EventID has more bits than the MAPD of its device gave it.',
   'event-unmapped': 'The event has no LPI: no MAPTI or MAPI was carried out, or a DISCARD.',
   'collection-unmapped': 'The collection of the event goes to no redistributor: no MAPC was carried out.',
+  'vpe-unmapped': 'The vPE of the event goes to no redistributor: no VMAPP was carried out.',
   'lpis-disabled': 'The redistributor takes no LPIs: GICR_CTLR.EnableLPIs is 0, or its effect is under way.',
   'intid-out-of-range': 'GICR_PROPBASER.IDbits is too small for the INTID.',
   'not-translated': 'The message was accepted, and its translation is still under way.',

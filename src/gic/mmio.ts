@@ -5,13 +5,13 @@
  */
 import { FIRST_SPI } from '../arch/intid.ts'
 import { GICD_SIZE, redistributorSize } from './config/config.ts'
-import { ITS_FRAMES } from './config/its-config.ts'
+import { itsSize } from './config/its-config.ts'
 import { type Distributor, distributorMap } from './distributor/distributor.ts'
 import { ICACTIVER, ISACTIVER } from './distributor/interrupt-registers.ts'
 import { type Redistributor, SGI_BASE } from './distributor/redistributor.ts'
-import { DOUBLEWORD } from './frames/register-map.ts'
+import { DOUBLEWORD, type RegisterMap } from './frames/register-map.ts'
 import { DISTRIBUTOR } from './interrupts/physical-interrupts.ts'
-import { gitsMap } from './its/gits-frame.ts'
+import { gitsMapOf } from './its/gits-frame.ts'
 import type { Its } from './its/its.ts'
 
 /** No CPU: the distributor's frame, or no frame. Below are the frames of ITSs, the first one at GITS_FRAMES. */
@@ -21,6 +21,8 @@ const GITS_FRAMES = -3
 
 export class Mmio {
   private readonly stride: number
+  private readonly gits: RegisterMap<Its>
+  private readonly itsSize: number
   private readonly peBase: number
   private readonly peSize: number
 
@@ -31,6 +33,8 @@ export class Mmio {
   ) {
     const { config, peBase, peSize } = distributor.physical
     this.stride = redistributorSize(config.version)
+    this.gits = gitsMapOf(config.version)
+    this.itsSize = itsSize(config.version)
     this.peBase = peBase
     this.peSize = peSize
   }
@@ -46,7 +50,7 @@ export class Mmio {
     if (cpu === NO_FRAME) return 0
     if (cpu === GICD_FRAME)
       return distributorMap.read(this.distributor, DISTRIBUTOR, this.offset(cpu, address), size)
-    if (cpu <= GITS_FRAMES) return gitsMap.read(this.itsOf(cpu), 0, this.offset(cpu, address), size)
+    if (cpu <= GITS_FRAMES) return this.gits.read(this.itsOf(cpu), 0, this.offset(cpu, address), size)
     const { redistributor } = this
     return redistributor.map.read(redistributor, this.peOf(cpu), this.offset(cpu, address), size)
   }
@@ -57,7 +61,7 @@ export class Mmio {
     if (cpu === NO_FRAME) return 0
     if (cpu === GICD_FRAME)
       return distributorMap.readHigh(this.distributor, DISTRIBUTOR, this.offset(cpu, address))
-    if (cpu <= GITS_FRAMES) return gitsMap.readHigh(this.itsOf(cpu), 0, this.offset(cpu, address))
+    if (cpu <= GITS_FRAMES) return this.gits.readHigh(this.itsOf(cpu), 0, this.offset(cpu, address))
     const { redistributor } = this
     return redistributor.map.readHigh(redistributor, this.peOf(cpu), this.offset(cpu, address))
   }
@@ -69,7 +73,7 @@ export class Mmio {
     const offset = this.offset(cpu, address)
     if (cpu === GICD_FRAME)
       distributorMap.write(this.distributor, DISTRIBUTOR, offset, size, value | 0, high | 0)
-    else if (cpu <= GITS_FRAMES) gitsMap.write(this.itsOf(cpu), 0, offset, size, value | 0, high | 0)
+    else if (cpu <= GITS_FRAMES) this.gits.write(this.itsOf(cpu), 0, offset, size, value | 0, high | 0)
     else this.redistributor.map.write(this.redistributor, this.peOf(cpu), offset, size, value | 0, high | 0)
   }
 
@@ -78,7 +82,7 @@ export class Mmio {
     const cpu = this.frame(address, 1)
     if (cpu === NO_FRAME) return undefined
     const offset = this.offset(cpu, address)
-    if (cpu <= GITS_FRAMES) return gitsMap.nameOf(offset)
+    if (cpu <= GITS_FRAMES) return this.gits.nameOf(offset)
     return cpu === GICD_FRAME ? distributorMap.nameOf(offset) : this.redistributor.map.nameOf(offset)
   }
 
@@ -137,7 +141,7 @@ export class Mmio {
       first += count
     }
     for (let i = 0; i < its.length; i++) {
-      if (address >= its[i].base && address < its[i].base + ITS_FRAMES) return GITS_FRAMES - i
+      if (address >= its[i].base && address < its[i].base + this.itsSize) return GITS_FRAMES - i
     }
     return NO_FRAME
   }

@@ -2,19 +2,22 @@
  * The silicon of a machine: its blocks over one state buffer. It knows no hypervisor. The record of a PE holds
  * what belongs to one CPU, from PSTATE to list registers, so that one word offset is the handle to all of it.
  */
+import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
 import type { Layout, RecordType } from '../state/layout.ts'
 import { MEMORY_LINE, MEMORY_POOL, MemoryPool, memoryPoolRecords } from '../state/memory-pool.ts'
 import { Affinities } from './config/affinities.ts'
-import { type CheckedGicConfig, framesOf } from './config/config.ts'
+import { type CheckedGicConfig, framesOf, lpiGroups } from './config/config.ts'
 import { HostEvents } from './config/host-events.ts'
 import { MEMORY, Memory } from './config/memory.ts'
+import { Unpredictable } from './config/unpredictable.ts'
+import { DirectVirtualInterface } from './cpu-interface/direct-interrupts.ts'
 import { Icc, PhysicalInterface } from './cpu-interface/icc.ts'
 import { Ich } from './cpu-interface/ich.ts'
 import { Icv } from './cpu-interface/icv.ts'
 import { type GicHost, OutputLines } from './cpu-interface/output-lines.ts'
 import { PCPU_PSTATE, Pcpu } from './cpu-interface/pcpu.ts'
 import { SystemRegisters } from './cpu-interface/system-registers.ts'
-import { ICH_LR, VirtualInterface } from './cpu-interface/virtual-interface.ts'
+import { ICH_LR, ICH_VMCR, VirtualInterface } from './cpu-interface/virtual-interface.ts'
 import { Distributor } from './distributor/distributor.ts'
 import { HighestPending } from './distributor/highest-pending.ts'
 import { Redistributor } from './distributor/redistributor.ts'
@@ -28,11 +31,17 @@ import {
 } from './interrupts/physical-interrupts.ts'
 import { Its } from './its/its.ts'
 import { ITS } from './its/its-records.ts'
+import { VpeMoves } from './its/vpe-moves.ts'
 import { existingLpis, LPI_COMMON, lpiCacheRecord, lpiRecord } from './lpi/lpi-records.ts'
-import { configurationGroups, Lpis } from './lpi/lpis.ts'
+import { Lpis } from './lpi/lpis.ts'
 import { Mmio } from './mmio.ts'
 import { distributorRecord, pendingSummaryRecord } from './records/interrupts.ts'
 import { ICC_HPPIR, peRecord } from './records/pe.ts'
+import { Doorbells } from './vpe/doorbells.ts'
+import { Residency } from './vpe/residency.ts'
+import { ResidentVpes } from './vpe/resident-vpe.ts'
+import { VPE_COMMON, VPES_UNPREDICTABLE, vpeRecord } from './vpe/vpe-records.ts'
+import { Vpes } from './vpe/vpes.ts'
 
 /** The record types of a configuration's silicon, and how many of each there are. */
 export interface SiliconRecords {
@@ -47,6 +56,9 @@ export interface SiliconRecords {
 interface LpiRecords {
   readonly record: RecordType
   readonly cache: RecordType
+  /** On GICv4: of the vPEs. */
+  readonly vpe: RecordType | undefined
+  readonly vpeCache: RecordType
   readonly list: readonly (readonly [RecordType, number])[]
 }
 
@@ -55,16 +67,29 @@ function lpiRecords(config: CheckedGicConfig): LpiRecords | undefined {
   const existing = existingLpis(config.lpis)
   const record = lpiRecord(existing)
   const cache = lpiCacheRecord(existing)
-  const caches = Math.max(...configurationGroups(config)) + 1
+  const vpe = config.version === '3' ? undefined : vpeRecord(existing, config.version)
+  const vpeCache = lpiCacheRecord(existing, 'vlpiConfiguration')
+  const vpeRecords: [RecordType, number][] =
+    vpe === undefined
+      ? []
+      : [
+          [VPE_COMMON, 1],
+          [vpe, config.cpus],
+          [vpeCache, config.cpus],
+        ]
+  const caches = Math.max(...lpiGroups(config)) + 1
   return {
     record,
     cache,
+    vpe,
+    vpeCache,
     list: [
       [MEMORY, 1],
       [LPI_COMMON, 1],
       [record, config.cpus],
       [cache, caches],
       [ITS, config.its.length],
+      ...vpeRecords,
     ],
   }
 }
@@ -120,6 +145,9 @@ export class Silicon {
   /** Where there are LPIs. */
   readonly lpis: Lpis | undefined
   readonly its: readonly Its[]
+  /** On GICv4 with LPIs: vPEs. */
+  readonly vpes: Vpes | undefined
+  readonly residency: Residency | undefined
   /**
    * Pairs `start, end` of the words of a PE's record that a step of a hypervisor or of its guests can change. Of the
    * physical side these are the highest priority pending interrupt, and which of the PE's own are pending, active and
@@ -158,11 +186,15 @@ export class Silicon {
     this.pool = poolOf(words, config, layout)
     const memory = this.memoryOf(records, layout, host)
     this.lpis = this.lpisOf(records, layout, memory)
+    this.vpes = this.vpesOf(records, layout, memory, host)
+    this.residency = this.vpes && new Residency(this.vpes, this.events, this, config)
     this.its = this.itsOf(layout, memory)
-    this.virtualInterface = new VirtualInterface(words, config)
+    this.virtualInterface = this.vpes
+      ? new DirectVirtualInterface(words, config, this.physical, this.vpes.resident)
+      : new VirtualInterface(words, config)
     this.physicalInterface = new PhysicalInterface(words, config)
     this.distributor = new Distributor(words, this.physical)
-    this.redistributor = new Redistributor(words, this.physical, this.lpis)
+    this.redistributor = new Redistributor(words, this.physical, this.lpis, this.residency)
     this.ich = new Ich(words, this.virtualInterface)
     this.icv = new Icv(words, this.virtualInterface, this.physical)
     this.icc = new Icc(words, this.physicalInterface, this.physical, this.lpis)
@@ -196,11 +228,48 @@ export class Silicon {
     })
   }
 
+  private vpesOf(
+    { lpis }: SiliconRecords,
+    layout: Layout,
+    memory: Memory | undefined,
+    host: GicHost,
+  ): Vpes | undefined {
+    const { config, words } = this
+    if (!this.lpis || !lpis?.vpe || !memory) return undefined
+    const common = layout.baseOf(VPE_COMMON)
+    const resident = new ResidentVpes(
+      this.physical,
+      memory,
+      this.events,
+      {
+        records: layout.baseOf(lpis.vpe),
+        recordSize: lpis.vpe.size,
+        caches: layout.baseOf(lpis.vpeCache),
+        cacheSize: lpis.vpeCache.size,
+        common,
+      },
+      config,
+    )
+    const doorbells = new Doorbells(this.lpis, common, config.writeEffects === 'lagging')
+    const unpredictable = new Unpredictable(words, common + VPES_UNPREDICTABLE, config.unpredictable, host)
+    return new Vpes(resident, this.lpis, memory, doorbells, unpredictable, config)
+  }
+
   private itsOf(layout: Layout, memory: Memory | undefined): readonly Its[] {
-    const { config, lpis, events } = this
+    const { config, lpis, events, vpes } = this
     if (!lpis || !memory) return []
     const first = layout.baseOf(ITS)
-    return config.its.map((_, n) => new Its(n, first + n * ITS.size, config, lpis, memory, events))
+    const moves = new VpeMoves(config)
+    const all = config.its.map(
+      (_, n) => new Its(n, first + n * ITS.size, config, lpis, memory, events, vpes, moves),
+    )
+    moves.its.push(...all)
+    return all
+  }
+
+  /** The groups that the guest of a CPU has enabled in ICH_VMCR_EL2: bit 0 group 0, bit 1 group 1. */
+  enabledVirtualGroups(cpu: number): number {
+    return this.words[this.peOf(cpu) + ICH_VMCR] & (VMCR_VENG0 | VMCR_VENG1)
   }
 
   /** Puts a zeroed image into the reset state. */
@@ -213,6 +282,7 @@ export class Silicon {
       this.physicalInterface.reset(pe)
       this.physical.reset(pe)
       this.redistributor.reset(pe)
+      this.residency?.reset(cpu)
     }
   }
 
@@ -220,7 +290,10 @@ export class Silicon {
   derive(): void {
     this.physical.derive()
     this.lpis?.derive()
-    for (let cpu = 0; cpu < this.config.cpus; cpu++) this.virtualInterface.derive(this.peOf(cpu))
+    for (let cpu = 0; cpu < this.config.cpus; cpu++) {
+      this.virtualInterface.derive(this.peOf(cpu))
+      this.vpes?.resident.derive(cpu)
+    }
     this.lines.settle()
   }
 
@@ -229,13 +302,16 @@ export class Silicon {
     this.lpis?.settle()
     this.lines.settle()
     this.events.deliver()
+    this.vpes?.unpredictable.deliver()
   }
 
   /** Whether an effect is under way, where they lag. */
   get isWritePending(): boolean {
     for (let cpu = 0; cpu < this.config.cpus; cpu++) {
       if (this.redistributor.isWritePending(this.peOf(cpu)) || this.lpis?.isLagging(cpu)) return true
+      if (this.residency?.isLagging(cpu) || this.vpes?.isQueryPending(cpu)) return true
     }
+    if (this.vpes && this.vpes.doorbells.count > 0) return true
     return this.distributor.isWritePending || this.its.some((its) => its.isPending)
   }
 
@@ -245,8 +321,11 @@ export class Silicon {
     for (let cpu = 0; cpu < this.config.cpus; cpu++) {
       this.redistributor.completeWrites(this.peOf(cpu))
       this.lpis?.complete(cpu)
+      this.residency?.complete(cpu)
+      if (this.vpes?.isQueryPending(cpu)) this.vpes.completeQuery(cpu)
     }
     for (const its of this.its) its.complete()
+    this.vpes?.doorbells.deliverAll()
   }
 
   /** A timer or the like drives the line of a PPI of a PE. */

@@ -5,6 +5,7 @@
  */
 import { type ProfileName, profiles } from 'vgic'
 import { replayDrivers } from './drivers.ts'
+import { replayGicv4 } from './gicv4.ts'
 import { replayIch } from './ich.ts'
 import { replayIts } from './its.ts'
 import { summary, type Tally } from './judge.ts'
@@ -25,13 +26,13 @@ const suites: Readonly<Record<string, Replay>> = {
   'kvm-wfi': replayKvmWfi,
   phys: replayPhys,
   its: replayIts,
+  v4: replayGicv4,
+  v41: replayGicv4,
   drivers: replayDrivers,
 }
 
 /** What the silicon lacks for a suite of the recordings. */
 const lacking: Readonly<Record<string, string>> = {
-  v4: 'the vPEs of GICv4',
-  v41: 'the vPEs of GICv4.1',
   nmi: 'non-maskable interrupts',
 }
 

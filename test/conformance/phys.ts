@@ -49,6 +49,37 @@ function specOf(result: Result): Answer {
   return isGroup(value) ? fieldsOf(value) : recordedSpec(result)
 }
 
+/** Further answers that pass: values of `v` or of `cpus`, or answers. */
+const alternativesOf = ({ alt = [] }: Result): readonly Answer[] =>
+  alt.map((value: unknown) => {
+    if (isGroup(value)) return fieldsOf(value)
+    return typeof value === 'string' ? { v: value } : (value as Answer)
+  })
+
+/** The mark of reads of GICR_VPENDBASER whose PendingLast, bit 61, means nothing. */
+const UNKNOWN_PENDING_LAST = 'pendinglast-while-valid'
+const PENDING_LAST = 1n << 61n
+
+/** The bits of `v` that are compared. */
+function maskOf({ a, u }: Op, { mask }: Result): bigint | undefined {
+  if (mask !== undefined) return BigInt(mask)
+  if (u !== UNKNOWN_PENDING_LAST) return undefined
+  const isUpperHalf = Number(a) % 8 === 4
+  return ~(isUpperHalf ? PENDING_LAST >> 32n : PENDING_LAST)
+}
+
+/** An answer with no more than the bits of `v` that are compared. */
+const masked = (answer: Answer, mask: bigint | undefined): Answer =>
+  mask === undefined || answer['v'] === undefined ? answer : { ...answer, v: hex(BigInt(answer['v']) & mask) }
+
+/** Judges an answer to an op. */
+function judgeOp(op: Op, result: Result, answer: Answer, profile: ProfileName): Verdict {
+  const mask = maskOf(op, result)
+  const alt = alternativesOf(result).map((other) => masked(other, mask))
+  const spec = masked(specOf(result), mask)
+  return judge(masked(answerOf(result), mask), { ...result, spec, alt }, masked(answer, mask), profile)
+}
+
 /** A GIC as one trace's `config` describes the recorded machine. */
 class Machine {
   private readonly gic: Gic
@@ -72,10 +103,10 @@ class Machine {
 }
 
 /** What `obs` reads. */
-export const observe = (gic: Gic): Answer =>
+export const observe = (gic: Gic, el: number = EL1): Answer =>
   fieldsOf(
     Array.from({ length: gic.config.cpus }, (_, cpu) =>
-      OBSERVED.map((reg) => hex(gic.readSysreg(cpu, encodingOf(reg), EL1))),
+      OBSERVED.map((reg) => hex(gic.readSysreg(cpu, encodingOf(reg), el))),
     ),
   )
 
@@ -123,7 +154,7 @@ export function replayProgram(
     const machine = machineOf(file, trace, profile, make)
     for (const [i, op] of trace.ops.entries()) {
       const result = trace.results[i]
-      const verdict = judge(answerOf(result), { ...result, spec: specOf(result) }, machine.do(op), profile)
+      const verdict = judgeOp(op, result, machine.do(op), profile)
       if (i >= trace.trusted) countPastTrusted(tally, verdict)
       else if (op.u === SKIPPED) countSkip(tally, op.u)
       else count(tally, verdict, trace, i, profile)

@@ -46,8 +46,12 @@ export interface Result {
   /** Names of DEVIATIONS.md, with what the architecture says instead. */
   readonly dev?: readonly string[]
   readonly spec?: Readonly<Record<string, string>>
-  /** Further answers that combinations of the named readings give. */
+  /** Further answers that combinations of the named readings give or, without `dev`, other readings of an open rule. */
   readonly alt?: readonly Readonly<Record<string, string>>[]
+  /** The bits of `v` that are compared. */
+  readonly mask?: string
+  /** Suite `v41`: the rules that are judged. */
+  readonly rule?: readonly number[]
 }
 
 export interface Trace {
@@ -217,17 +221,18 @@ function checkResult(result: unknown, refuse: (reason: string) => Error): void {
       throw refuse(`${JSON.stringify(value)} is not a "0x..." string`)
     }
   }
-  const { ec, dev, spec, alt, lines } = result
+  const { ec, dev, spec, alt, lines, mask } = result
   const syndrome = answers.slice(1).find((value) => value !== undefined)
   // Only the syndrome is compared: the class that stands beside it must be its own.
   if (ec !== undefined && !(isHex(ec) && isHex(syndrome) && Number(ec) === Number(syndrome) >>> 26)) {
     throw refuse(`"ec" is not the exception class of the syndrome ${String(syndrome)}`)
   }
   if (lines !== undefined && !isLevels(lines)) throw refuse('"lines" is not a list of lists of 0 and 1')
-  if (dev === undefined && spec === undefined && alt === undefined) return
+  if (mask !== undefined && !isHex(mask)) throw refuse('"mask" is not a "0x..." string')
+  if (alt !== undefined && !Array.isArray(alt)) throw refuse('"alt" is not a list')
+  if (dev === undefined && spec === undefined) return
   if (!Array.isArray(dev) || dev.length === 0 || !dev.every((name) => typeof name === 'string')) {
     throw refuse('"dev" is not a list of names')
   }
   if (spec === undefined) throw refuse('"dev" without "spec"')
-  if (alt !== undefined && !Array.isArray(alt)) throw refuse('"alt" is not a list')
 }

@@ -74,6 +74,61 @@ export interface SiliconChoices {
    * on QEMU 7.2. Only the offset has an effect.
    */
   readonly queueRegisters: 'architected' | 'as-written'
+  /**
+   * Which of a resident vPE's interrupts and of the list registers' wins where both have one priority. `list-register`:
+   * that of the list register, as on QEMU 7.2. `direct`: the vPE's. IMPLEMENTATION DEFINED (rule 141).
+   */
+  readonly directPriority: 'list-register' | 'direct'
+  /**
+   * Whether a vLPI that is disabled rings its doorbell on GICv4.0. `rings`: the redistributor does not know the
+   * configuration of a vPE that is not resident, as on QEMU 7.2. `silent`: it goes by the configuration table that its
+   * GICR_VPROPBASER names at the time.
+   */
+  readonly doorbellOfDisabled: 'rings' | 'silent'
+  /** Whether a message for a vLPI that is pending already rings its doorbell on GICv4.0. `rings`: as on QEMU 7.2. */
+  readonly doorbellOfPending: 'silent' | 'rings'
+  /**
+   * Whether VMOVI of a pending vLPI to a vPE that is not resident rings a doorbell on GICv4.0. `rings`: as on QEMU 7.2.
+   */
+  readonly doorbellOfMoved: 'silent' | 'rings'
+  /**
+   * Whether a pending vLPI or vSGI that is enabled rings the default doorbell that waits for an interrupt, on GICv4.1
+   * (rule 57). `silent`: it did not become pending.
+   */
+  readonly doorbellOfEnabled: 'silent' | 'rings'
+  /** What VMOVP with DB = 0 does to a pending default doorbell (rule 66). `stays`: it is pending where it was. */
+  readonly doorbellOfMovedVpe: 'stays' | 'moves'
+  /**
+   * What GICR_VPENDBASER.PendingLast reads as if all that is pending is disabled (rule 36). `one` is deprecated.
+   */
+  readonly pendingLastDisabled: 'zero' | 'one'
+  /**
+   * What GICR_VPENDBASER.PendingLast reads as if it was written 1 with Valid 1 to 0 on GICv4.1 (rule 37). `one`: the GIC
+   * does not look. `looked-up`: as if it had been written 0, but no doorbell is requested.
+   */
+  readonly pendingLastWritten: 'one' | 'looked-up'
+  /** What it reads as if all that is pending is in groups with VGrpNEn = 0 (rule 41). */
+  readonly pendingLastOfGroup: 'zero' | 'one'
+  /** Whether ICH_VMCR_EL2.VENGn = 0 keeps a group out of PendingLast on GICv4.1 (rule 45). */
+  readonly pendingLastVeng: 'ignored' | 'counts'
+  /**
+   * What becomes of a vSGI that comes for a resident vPE in a group with VGrpNEn = 0 (rule 42). `kept`: it stays pending.
+   * `lost`: as was seen on a GIC-700.
+   */
+  readonly vsgiOfDisabledGroup: 'kept' | 'lost'
+  /** Whether the vSGIs of a vPE outlive VMAPP with V = 0 where it is mapped again with PTZ = 0 (rule 87). */
+  readonly vsgiAcrossUnmap: 'kept' | 'lost'
+  /** What GITS_SGIR does while the ITS is disabled (rule 136). */
+  readonly sgirWhileDisabled: 'ignored' | 'taken'
+  /**
+   * What VPT_size of VMAPP is on GICv4.1 (rule 94). `minus-one`: bits of a vINTID less one, 5 bits wide, as Linux has it.
+   * `bits`: their number, as Gunyah has it.
+   */
+  readonly vptSize: 'minus-one' | 'bits'
+  /** What a write of GICD_CTLR does that disables all groups and changes nASSGIreq (rule 5). */
+  readonly nassgireqOnDisable: 'taken' | 'kept'
+  /** What GICR_VPROPBASER.Z reads as (rule 25). */
+  readonly vpropbaserZ: 'zero' | 'as-written'
 }
 
 /** Every choice with its values; a value's index is how an image stores it. */
@@ -89,12 +144,48 @@ export const choiceValues: { readonly [K in keyof SiliconChoices]: readonly Sili
   pendingTableZero: ['honoured', 'ignored'],
   commandErrors: ['ignored', 'stall'],
   queueRegisters: ['architected', 'as-written'],
+  directPriority: ['list-register', 'direct'],
+  doorbellOfDisabled: ['rings', 'silent'],
+  doorbellOfPending: ['silent', 'rings'],
+  doorbellOfMoved: ['silent', 'rings'],
+  doorbellOfEnabled: ['silent', 'rings'],
+  doorbellOfMovedVpe: ['stays', 'moves'],
+  pendingLastDisabled: ['zero', 'one'],
+  pendingLastWritten: ['one', 'looked-up'],
+  pendingLastOfGroup: ['zero', 'one'],
+  pendingLastVeng: ['ignored', 'counts'],
+  vsgiOfDisabledGroup: ['kept', 'lost'],
+  vsgiAcrossUnmap: ['kept', 'lost'],
+  sgirWhileDisabled: ['ignored', 'taken'],
+  vptSize: ['minus-one', 'bits'],
+  nassgireqOnDisable: ['taken', 'kept'],
+  vpropbaserZ: ['zero', 'as-written'],
 }
 /** The names of the choices, in the order in which an image stores them. */
 export const choiceNames = Object.keys(choiceValues) as readonly (keyof SiliconChoices)[]
 
 /** The name of a profile. */
 export type ProfileName = 'arch' | 'qemu-7.2'
+
+/** What is open in the architecture's text about vPEs. */
+const ARCH_VPES = {
+  directPriority: 'list-register',
+  doorbellOfDisabled: 'rings',
+  doorbellOfPending: 'silent',
+  doorbellOfMoved: 'silent',
+  doorbellOfEnabled: 'silent',
+  doorbellOfMovedVpe: 'stays',
+  pendingLastDisabled: 'zero',
+  pendingLastWritten: 'one',
+  pendingLastOfGroup: 'zero',
+  pendingLastVeng: 'ignored',
+  vsgiOfDisabledGroup: 'kept',
+  vsgiAcrossUnmap: 'kept',
+  sgirWhileDisabled: 'ignored',
+  vptSize: 'minus-one',
+  nassgireqOnDisable: 'taken',
+  vpropbaserZ: 'zero',
+} as const satisfies Partial<SiliconChoices>
 
 /** Named sets of choices. `arch` is the default. */
 export const profiles: Readonly<Record<ProfileName, SiliconChoices>> = {
@@ -111,6 +202,7 @@ export const profiles: Readonly<Record<ProfileName, SiliconChoices>> = {
     pendingTableZero: 'honoured',
     commandErrors: 'ignored',
     queueRegisters: 'architected',
+    ...ARCH_VPES,
   },
   /** What QEMU 7.2's GICv3 does. */
   'qemu-7.2': {
@@ -125,6 +217,9 @@ export const profiles: Readonly<Record<ProfileName, SiliconChoices>> = {
     pendingTableZero: 'ignored',
     commandErrors: 'ignored',
     queueRegisters: 'as-written',
+    ...ARCH_VPES,
+    doorbellOfPending: 'rings',
+    doorbellOfMoved: 'rings',
   },
 }
 

@@ -16,7 +16,7 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
 import { defaultAffinity } from './affinities.ts'
 import { choiceNames, choiceValues, chooseFrom, type ProfileName, type SiliconChoices } from './choices.ts'
-import { checkIts, ITS_CONFIG, ITS_FRAMES, type ItsConfig, loadIts, storeIts } from './its-config.ts'
+import { checkIts, ITS_CONFIG, type ItsConfig, itsSize, loadIts, storeIts } from './its-config.ts'
 
 /** A contiguous region of redistributors, one for each of `count` CPUs in order. */
 export interface RedistributorRegion {
@@ -28,7 +28,7 @@ export interface RedistributorRegion {
 
 /** What can be configured. Everything but `cpus` has a default. */
 export interface GicConfig {
-  /** Architecture version; default `'3'`. Of GICv4, this release has what the virtual CPU interface shows of it. */
+  /** Architecture version; default `'3'`. See docs/gicv4.md for what the others add. */
   readonly version?: '3' | '4.0' | '4.1'
   /** Number of PEs, 1 to 512. */
   readonly cpus: number
@@ -70,6 +70,19 @@ export interface GicConfig {
   /** Interrupt Translation Services, up to 8; default none. */
   readonly its?: readonly ItsConfig[]
   /**
+   * GICR_TYPER.CommonLPIAff: which redistributors share the configuration of LPIs and, on GICv4.1, the vPE configuration
+   * table. 0: all; 1, the default: those of one Aff3; 2: of one Aff3.Aff2; 3: of one Aff3.Aff2.Aff1.
+   */
+  readonly commonLpiAff?: 0 | 1 | 2 | 3
+  /** Bits of a vPEID on GICv4, 1 to 16; default 16. GICD_TYPER2 shows them on GICv4.1. */
+  readonly vpeBits?: number
+  /**
+   * What becomes of software's UNPREDICTABLE uses of GICv4. `'ignore'`, the default: what is written at each of them,
+   * which is the mildest outcome. `'pessimistic'`: the worst that the architecture allows and the model knows.
+   * `'report'`: as `'ignore'`, and {@link GicHost.onUnpredictable} hears of it.
+   */
+  readonly unpredictable?: 'ignore' | 'pessimistic' | 'report'
+  /**
    * Lines of 64 bytes of memory that the GIC itself keeps, up to 2^20; default 0: memory is the host's. Lines that are
    * all zero need none. See {@link Gic.writeMemory}.
    */
@@ -99,6 +112,7 @@ export interface CheckedGicConfig
 
 const versions = ['3', '4.0', '4.1'] as const
 const effects = ['at-once', 'lagging'] as const
+const policies = ['ignore', 'pessimistic', 'report'] as const
 const FRAME = 0x1_0000
 /** Bytes of a distributor. */
 export const GICD_SIZE = FRAME
@@ -143,7 +157,7 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
       'dvim must be false with version 3: only GICv4 injects interrupts directly.',
     )
   }
-  const its = checkIts(config.its)
+  const its = checkIts(config.its, version)
   const directLpis = configBoolean('directLpis', config.directLpis ?? false)
   const lpis = checkLpis(config.lpis ?? (its.length > 0 || directLpis ? 0x1_0000 : 0), intidBits)
   if (lpis === 0 && (its.length > 0 || directLpis)) {
@@ -168,6 +182,9 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     lpiRegisters: checkLpiRegisters(config, lpis),
     directLpis,
     its,
+    commonLpiAff: configInteger('commonLpiAff', config.commonLpiAff ?? 1, 0, 3) as 0 | 1 | 2 | 3,
+    vpeBits: configInteger('vpeBits', config.vpeBits ?? 16, 1, 16),
+    unpredictable: configOneOf('unpredictable', config.unpredictable ?? 'ignore', policies),
     memoryLines: configInteger('memoryLines', config.memoryLines ?? 0, 0, 2 ** 20),
     writeEffects,
     choices: chooseFrom(config.profile ?? 'arch', config.choices ?? {}),
@@ -177,12 +194,29 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
   return checked
 }
 
-/** A GIC's buffer holds a quarter of a byte for each LPI and CPU, and a byte for each LPI and value of Aff3. */
-function checkSize({ lpis, cpus, affinities }: Pick<CheckedGicConfig, 'lpis' | 'cpus' | 'affinities'>): void {
-  const groups = new Set(affinities.map((affinity) => affinity >>> 24)).size
-  const most = 2 ** Math.floor(Math.log2(2 ** 30 / (cpus / 4 + groups)))
+/**
+ * A GIC's buffer holds a quarter of a byte for each LPI and CPU, and a byte for each LPI and group of redistributors with
+ * a common configuration; on GICv4 a byte and a quarter more for each virtual LPI of the vPE that is resident on a CPU.
+ */
+function checkSize(config: CheckedGicConfig): void {
+  const { lpis, cpus, version } = config
+  const groups = new Set(lpiGroups(config)).size
+  const most = 2 ** Math.floor(Math.log2(2 ** 30 / (cpus * (version === '3' ? 0.25 : 1.5) + groups)))
   if (lpis <= most) return
   throw new VgicError('config', `lpis must be at most ${most} with ${cpus} cpus, but is ${lpis}.`)
+}
+
+/** The bits of an affinity that redistributors with a common LPI configuration agree in, by CommonLPIAff. */
+const COMMON_AFFINITY = [0, 0xff00_0000 | 0, 0xffff_0000 | 0, 0xffff_ff00 | 0] as const
+
+/** The group of redistributors with a common LPI configuration that a CPU is in, from 0 on, by CPU: CommonLPIAff. */
+export function lpiGroups({
+  affinities,
+  commonLpiAff,
+}: Pick<CheckedGicConfig, 'affinities' | 'commonLpiAff'>): number[] {
+  const common = affinities.map((affinity) => affinity & COMMON_AFFINITY[commonLpiAff])
+  const values = [...new Set(common)]
+  return common.map((value) => values.indexOf(value))
 }
 
 function checkLpiRegisters({ lpis, lpiRegisters = lpis !== 0 }: GicConfig, number: number): boolean {
@@ -225,6 +259,9 @@ export const gicFields: Fields<GicConfig> = {
   lpiRegisters: true,
   directLpis: true,
   its: true,
+  commonLpiAff: true,
+  vpeBits: true,
+  unpredictable: true,
   memoryLines: true,
 }
 
@@ -266,8 +303,8 @@ export interface Frame {
   readonly size: number
 }
 
-const itsFrames = ({ its }: Pick<CheckedGicConfig, 'its'>): Frame[] =>
-  its.map(({ base }, i) => ({ name: `its[${i}].base`, base, size: ITS_FRAMES }))
+const itsFrames = ({ its, version }: Pick<CheckedGicConfig, 'its' | 'version'>): Frame[] =>
+  its.map(({ base }, i) => ({ name: `its[${i}].base`, base, size: itsSize(version) }))
 
 const redistributorFrames = ({ version, gicr }: Pick<CheckedGicConfig, 'version' | 'gicr'>): Frame[] =>
   gicr.map(({ base, count }, i) => ({
@@ -349,6 +386,9 @@ export const GIC_CONFIG = recordType(
     'directLpis',
     'its',
     'memoryLines',
+    'commonLpiAff',
+    'vpeBits',
+    'unpredictable',
     ...choiceNames.map((name) => `choices.${name}`),
   ]),
 )
@@ -381,6 +421,9 @@ export function storeGicConfig(words: Int32Array, at: number, config: CheckedGic
       config.directLpis ? 1 : 0,
       config.its.length,
       config.memoryLines,
+      config.commonLpiAff,
+      config.vpeBits,
+      policies.indexOf(config.unpredictable),
       ...choiceNames.map((name) => (choiceValues[name] as readonly string[]).indexOf(config.choices[name])),
     ],
     at,
@@ -431,8 +474,11 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
     directLpis,
     itsCount,
     memoryLines,
+    commonLpiAff,
+    vpeBits,
+    policy,
+    ...stored
   ] = words.subarray(at, end)
-  const stored = words.subarray(at + 18, end)
   if (regions < 1 || regions > 512 || affinityCount < 0 || affinityCount > 512) throw corrupt()
   if (itsCount < 0 || itsCount > 8) throw corrupt()
   const itsAt = end + regions * REGION.size
@@ -469,6 +515,9 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
       directLpis: directLpis === 1,
       its,
       memoryLines,
+      commonLpiAff: commonLpiAff as 0 | 1 | 2 | 3,
+      vpeBits,
+      unpredictable: policies[policy],
       writeEffects: effects[effect],
       choices: choices as Partial<SiliconChoices>,
     })

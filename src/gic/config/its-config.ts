@@ -6,7 +6,10 @@ import { recordType } from '../../state/layout.ts'
 
 /** An ITS. Everything but `base` has a default. */
 export interface ItsConfig {
-  /** Physical address of its frames, 64 KiB aligned: the control frame, and that of GITS_TRANSLATER behind it. */
+  /**
+   * Physical address of its frames, 64 KiB aligned: the control frame, behind it that of GITS_TRANSLATER and, on GICv4.1,
+   * that of GITS_SGIR.
+   */
   readonly base: number
   /** Bits of a DeviceID, 1 to 32; default 16. */
   readonly deviceBits?: number
@@ -19,15 +22,30 @@ export interface ItsConfig {
    * default 0.
    */
   readonly pta?: 0 | 1
+  /**
+   * GITS_TYPER.VMOVP on GICv4: whether a VMOVP goes to one ITS, 1, or to all in its ITSList, 0; default 1.
+   */
+  readonly vmovp?: 0 | 1
+  /**
+   * GITS_TYPER.SVPET on GICv4.1: with which redistributors the ITS shares its vPE table. 0: with none; 1, the default:
+   * those of one Aff3; 2: of one Aff3.Aff2; 3: of one Aff3.Aff2.Aff1.
+   */
+  readonly svpet?: 0 | 1 | 2 | 3
+  /** GITS_MPIDR on GICv4.1: Aff3.Aff2.Aff1 of the redistributors meant, in bits 31:8; default 0. */
+  readonly affinity?: number
 }
 
+const FRAME = 0x1_0000
 /** Bytes of the frames of an ITS. */
-export const ITS_FRAMES = 0x2_0000
+export const itsSize = (version: '3' | '4.0' | '4.1'): number => (version === '4.1' ? 3 : 2) * FRAME
 const MOST = 8
 const HIGH = 0x1_0000_0000
 
 /** Checks a list of ITSs and fills in the defaults. Where their frames may be is not checked here. */
-export function checkIts(its: readonly ItsConfig[] | undefined): Required<ItsConfig>[] {
+export function checkIts(
+  its: readonly ItsConfig[] | undefined,
+  version: '3' | '4.0' | '4.1',
+): Required<ItsConfig>[] {
   if (its === undefined) return []
   const list = configList('its', its, `up to ${MOST} ITSs { base }`)
   if (list.length > MOST) {
@@ -37,15 +55,30 @@ export function checkIts(its: readonly ItsConfig[] | undefined): Required<ItsCon
     )
   }
   return list.map((each, i) => {
-    const { base, deviceBits, eventBits, collectionBits, pta } = configOptions(`its[${i}]`, each, itsFields)
+    const given = configOptions(`its[${i}]`, each, itsFields)
+    const { base, deviceBits, eventBits, collectionBits, pta } = given
     return {
       base,
       deviceBits: configInteger(`its[${i}].deviceBits`, deviceBits ?? 16, 1, 32),
       eventBits: configInteger(`its[${i}].eventBits`, eventBits ?? 16, 1, 32),
       collectionBits: configInteger(`its[${i}].collectionBits`, collectionBits ?? 16, 1, 16),
       pta: configInteger(`its[${i}].pta`, pta ?? 0, 0, 1) === 1 ? 1 : 0,
+      ...checkVirtual(`its[${i}]`, given, version),
     }
   })
+}
+
+/** What is about vPEs. */
+function checkVirtual(
+  name: string,
+  { vmovp = 1, svpet = 1, affinity = 0 }: ItsConfig,
+  version: '3' | '4.0' | '4.1',
+): Pick<Required<ItsConfig>, 'vmovp' | 'svpet' | 'affinity'> {
+  return {
+    vmovp: configInteger(`${name}.vmovp`, version === '3' ? 0 : vmovp, 0, 1) as 0 | 1,
+    svpet: configInteger(`${name}.svpet`, version === '4.1' ? svpet : 0, 0, 3) as 0 | 1 | 2 | 3,
+    affinity: configInteger(`${name}.affinity`, affinity, 0, 0xffff_ffff),
+  }
 }
 
 const itsFields: Fields<ItsConfig> = {
@@ -54,29 +87,30 @@ const itsFields: Fields<ItsConfig> = {
   eventBits: true,
   collectionBits: true,
   pta: true,
+  vmovp: true,
+  svpet: true,
+  affinity: true,
 }
+
+/** Its fields that are words as they are. */
+const NUMBERS = ['deviceBits', 'eventBits', 'collectionBits', 'pta', 'vmovp', 'svpet', 'affinity'] as const
 
 /** One ITS of a configuration. */
 export const ITS_CONFIG = recordType(
   'itsConfig',
-  ['base', 'baseHigh', 'deviceBits', 'eventBits', 'collectionBits', 'pta'].map((name, at) => ({
-    name,
-    at,
-    class: 'authoritative' as const,
-  })),
+  ['base', 'baseHigh', ...NUMBERS].map((name, at) => ({ name, at, class: 'authoritative' as const })),
 )
 
 /** Stores an ITS's configuration at word `at`. */
-export function storeIts(
-  words: Int32Array,
-  at: number,
-  { base, deviceBits, eventBits, collectionBits, pta }: Required<ItsConfig>,
-): void {
-  words.set([(base % HIGH) | 0, Math.floor(base / HIGH), deviceBits, eventBits, collectionBits, pta], at)
+export function storeIts(words: Int32Array, at: number, its: Required<ItsConfig>): void {
+  words.set([(its.base % HIGH) | 0, Math.floor(its.base / HIGH), ...NUMBERS.map((name) => its[name])], at)
 }
 
 /** Reads it back, unchecked. */
 export function loadIts(words: Int32Array, at: number): ItsConfig {
-  const [low, high, deviceBits, eventBits, collectionBits, pta] = words.subarray(at, at + ITS_CONFIG.size)
-  return { base: (low >>> 0) + high * HIGH, deviceBits, eventBits, collectionBits, pta: pta as 0 | 1 }
+  const [low, high, ...numbers] = words.subarray(at, at + ITS_CONFIG.size)
+  return {
+    base: (low >>> 0) + high * HIGH,
+    ...Object.fromEntries(NUMBERS.map((name, i) => [name, numbers[i] >>> 0])),
+  }
 }

@@ -7,6 +7,7 @@ export type TranslationFault =
   | 'event-out-of-range'
   | 'event-unmapped'
   | 'collection-unmapped'
+  | 'vpe-unmapped'
   | 'lpis-disabled'
   | 'intid-out-of-range'
 
@@ -18,6 +19,7 @@ export const DEVICE_UNMAPPED = 3
 export const EVENT_OUT_OF_RANGE = 4
 export const EVENT_UNMAPPED = 5
 export const COLLECTION_UNMAPPED = 6
+export const VPE_UNMAPPED = 7
 
 /** By value. */
 export const translationFaults: readonly TranslationFault[] = [
@@ -28,4 +30,5 @@ export const translationFaults: readonly TranslationFault[] = [
   'event-out-of-range',
   'event-unmapped',
   'collection-unmapped',
+  'vpe-unmapped',
 ]

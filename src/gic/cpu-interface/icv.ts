@@ -22,6 +22,7 @@ import {
 import { FIRST_LPI, FIRST_PPI, FIRST_SPECIAL, INTID_NONE } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import { DIRECT } from '../vpe/vpe-records.ts'
 import { InterfaceRegisters } from './common-registers.ts'
 import { PRIORITY_IDLE } from './cpu-interface.ts'
 import {
@@ -62,7 +63,10 @@ export class Icv extends InterfaceRegisters {
     if ((hi & LR_Group) !== group) return INTID_NONE
     const intid = words[at - 1]
     if (intid < FIRST_SPECIAL) acknowledgeListRegister(words, pe, at, hi)
-    else if (!this.acknowledgesFrom1020(pe, at, hi, intid)) return intid
+    else if (intid & DIRECT) {
+      virtualInterface.recordActive(words, pe, hi)
+      return virtualInterface.acknowledgeDirect(pe, intid)
+    } else if (!this.acknowledgesFrom1020(pe, at, hi, intid)) return intid
     virtualInterface.recordActive(words, pe, hi)
     return intid
   }
@@ -87,7 +91,7 @@ export class Icv extends InterfaceRegisters {
   /** HPPIR looks neither at ICH_HCR_EL2.En nor at the priority mask, but a disabled group has nothing pending. */
   private highestPending(pe: number, group: number): number {
     const at = this.virtualInterface.highestPending(pe)
-    return at !== 0 && (this.words[at] & LR_Group) === group ? this.words[at - 1] : INTID_NONE
+    return at !== 0 && (this.words[at] & LR_Group) === group ? this.words[at - 1] & ~DIRECT : INTID_NONE
   }
 
   writeEoir0(pe: number, value: number): void {

@@ -107,9 +107,20 @@ export class VirtualInterface extends CpuInterface {
     if (pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0) return 0
     const vmcr = words[pe + ICH_VMCR]
     const at = highestOf(words, pe, pending, vmcr)
-    if (at === 0 || LR_Priority(words[at]) >= VMCR_VPMR(vmcr)) return 0
+    return at !== 0 && this.isSignalled(words, pe, at) ? at : 0
+  }
+
+  /** Whether a pending interrupt, whose upper word is at `at`, passes the priority mask and preempts what is active. */
+  protected isSignalled(words: Int32Array, pe: number, at: number): boolean {
+    const vmcr = words[pe + ICH_VMCR]
+    if (LR_Priority(words[at]) >= VMCR_VPMR(vmcr)) return false
     const running = this.runningPriority(words, pe)
-    return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, words[at], running) ? at : 0
+    return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, words[at], running)
+  }
+
+  /** On GICv4: the interrupt that is presented as such a lower word is acknowledged. */
+  acknowledgeDirect(_pe: number, presented: number): number {
+    return presented
   }
 
   /** The virtual interrupt lines, LINE_ bits: at most one, for the highest priority pending interrupt. */

@@ -7,12 +7,15 @@
 import {
   GICD_CTLR_ARE,
   GICD_CTLR_DS,
+  GICD_CTLR_nASSGIreq,
   GICD_CTLR_RWP,
   GICD_TYPER_A3V,
   GICD_TYPER_DVIS,
   GICD_TYPER_LPIS,
   GICD_TYPER_No1N,
   GICD_TYPER_RSS,
+  GICD_TYPER2_nASSGIcap,
+  GICD_TYPER2_VIL,
 } from '../../arch/gicd-registers.ts'
 import { FIRST_LPI, FIRST_SPECIAL } from '../../arch/intid.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
@@ -40,7 +43,10 @@ export class Distributor {
   readonly isGicv4: boolean
   /** GICD_TYPER. */
   readonly typer: number
+  /** GICD_TYPER2: on GICv4.1 the bits of a vPEID, and that SGIs need not have an active state. */
+  readonly typer2: number
   private readonly lagging: boolean
+  private readonly keepsNassgireq: boolean
 
   constructor(
     readonly words: Int32Array,
@@ -57,6 +63,9 @@ export class Distributor {
       GICD_TYPER_A3V |
       GICD_TYPER_No1N |
       (affinities.rangeSelector ? GICD_TYPER_RSS : 0)
+    const hasVsgis = config.version === '4.1'
+    this.typer2 = hasVsgis ? GICD_TYPER2_nASSGIcap | GICD_TYPER2_VIL | (config.vpeBits - 1) : 0
+    this.keepsNassgireq = config.choices.nassgireqOnDisable === 'kept'
   }
 
   readCtlr(): number {
@@ -69,7 +78,8 @@ export class Distributor {
     const at = physical.distributor + GICD_CTLR
     const before = words[at]
     const disabled = before & ~value & GROUPS
-    words[at] = (before & ~GROUPS) | (value & GROUPS)
+    words[at] =
+      (before & ~(GROUPS | GICD_CTLR_nASSGIreq)) | (value & GROUPS) | this.nassgireqAfter(before, value)
     const lagging = physical.distributor + GICD_DISABLING_GROUPS
     words[lagging] &= ~value
     if (this.lagging && disabled !== 0) {
@@ -77,6 +87,17 @@ export class Distributor {
       this.beginDisabling(DISTRIBUTOR)
     }
     physical.updateAll()
+  }
+
+  /**
+   * GICD_CTLR.nASSGIreq after a write: it changes while both groups are disabled, also in the write that enables one, and
+   * in one that disables them by the choice `nassgireqOnDisable` (rules 3 to 6).
+   */
+  private nassgireqAfter(before: number, value: number): number {
+    if ((this.typer2 & GICD_TYPER2_nASSGIcap) === 0) return 0
+    const wasEnabled = (before & GROUPS) !== 0
+    const isKept = wasEnabled && ((value & GROUPS) !== 0 || this.keepsNassgireq)
+    return (isKept ? before : value) & GICD_CTLR_nASSGIreq
   }
 
   /** The effect of a write lags: RWP reads as one until it is there. */
@@ -134,7 +155,7 @@ export const distributorMap = new RegisterMap<Distributor>(
     },
     readOnly('GICD_TYPER', 0x4, ({ typer }) => typer),
     readOnly('GICD_IIDR', 0x8, () => IIDR),
-    razWi('GICD_TYPER2', 0xc, 4),
+    readOnly('GICD_TYPER2', 0xc, ({ typer2 }) => typer2),
     razWi('GICD_STATUSR', 0x10, 4),
     ...interruptRows<Distributor>('GICD', 0, 1024),
     razWi('GICD_ITARGETSR', 0x800, 1020),

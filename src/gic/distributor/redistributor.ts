@@ -10,27 +10,33 @@
 import {
   GICR_CTLR_CES,
   GICR_CTLR_EnableLPIs,
+  GICR_CTLR_IR,
   GICR_CTLR_RWP,
   GICR_TYPER_DirectLPI,
+  GICR_TYPER_Dirty,
   GICR_TYPER_Last,
   GICR_TYPER_PLPIS,
+  GICR_TYPER_RVPEID,
   GICR_TYPER_VLPIS,
+  GICR_TYPER_VSGI,
   GICR_WAKER_ChildrenAsleep,
   GICR_WAKER_ProcessorSleep,
 } from '../../arch/gicr-registers.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
 import { IIDR, identificationRows } from '../frames/identification.ts'
 import { RegisterMap, type RegisterRow, razWi, readOnly, register64, WORD } from '../frames/register-map.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import type { Lpis } from '../lpi/lpis.ts'
 import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER, GICR_WAKER } from '../records/pe-offsets.ts'
+import type { Residency } from '../vpe/residency.ts'
 import { interruptRows } from './interrupt-registers.ts'
+import { vlpiRows } from './vlpi-registers.ts'
 
 /** Offset of GICR_WAKER. */
 export const WAKER = 0x14
 
-/** CommonLPIAff: redistributors with the same Aff3 share the configuration of LPIs. */
-const COMMON_LPI_AFF3 = 1 << 24
+const COMMON_LPI_AFF_SHIFT = 24
 
 export class Redistributor {
   readonly isGicv4: boolean
@@ -40,6 +46,8 @@ export class Redistributor {
   /** Whether a sleeping PE is forwarded nothing: the choice `waker`. */
   private readonly holds: boolean
 
+  /** GICv4.1. */
+  private readonly hasVsgis: boolean
   /** The registers that there are. */
   readonly map: RegisterMap<Redistributor>
   /** Whether LPIs have registers; without {@link lpis} nothing can make one pending, and they keep what is written. */
@@ -49,9 +57,12 @@ export class Redistributor {
     readonly words: Int32Array,
     readonly physical: PhysicalInterrupts,
     readonly lpis: Lpis | undefined,
+    /** On GICv4 with LPIs. */
+    readonly residency?: Residency,
   ) {
     const { config } = physical
-    this.map = config.directLpis ? directLpisMap : redistributorMap
+    this.map = redistributorMapOf(config)
+    this.hasVsgis = config.version === '4.1'
     this.hasLpiRegisters = config.lpiRegisters
     this.isGicv4 = config.version !== '3'
     this.lagging = config.writeEffects === 'lagging'
@@ -61,7 +72,8 @@ export class Redistributor {
       (config.lpiRegisters ? GICR_TYPER_PLPIS : 0) |
       (config.directLpis ? GICR_TYPER_DirectLPI : 0) |
       (this.isGicv4 ? GICR_TYPER_VLPIS : 0) |
-      COMMON_LPI_AFF3
+      (this.hasVsgis ? GICR_TYPER_Dirty | GICR_TYPER_RVPEID | GICR_TYPER_VSGI : 0) |
+      (config.commonLpiAff << COMMON_LPI_AFF_SHIFT)
     let cpu = 0
     for (const { count } of config.gicr) {
       const end = Math.min(cpu + count, config.cpus)
@@ -86,6 +98,7 @@ export class Redistributor {
     return (
       this.words[pe + GICR_CTLR] |
       (this.hasLpiRegisters ? GICR_CTLR_CES : 0) |
+      (this.hasVsgis ? GICR_CTLR_IR : 0) |
       (isDisabling ? GICR_CTLR_RWP : 0)
     )
   }
@@ -249,17 +262,30 @@ export const redistributorMap = new RegisterMap<Redistributor>(
   0x4_0000,
 )
 
-/** Every effect is there when the write is complete: GICR_SYNCR.Busy is never seen. */
+/** What sets and clears LPIs directly. */
 const directLpiRows: readonly RegisterRow<Redistributor>[] = [
   directLpi('GICR_SETLPIR', 0x40, (lpis, cpu, lpi) => lpis.set(cpu, lpi)),
   directLpi('GICR_CLRLPIR', 0x48, (lpis, cpu, lpi) => lpis.clear(cpu, lpi)),
-  directLpi('GICR_INVLPIR', 0xa0, (lpis, cpu, lpi) => lpis.invalidate(cpu, lpi)),
-  directLpi('GICR_INVALLR', 0xb0, (lpis, cpu) => lpis.invalidateAll(cpu)),
-  readOnly('GICR_SYNCR', 0xc0, () => 0),
 ]
 
-/** The frames of a redistributor with direct LPIs. */
-export const directLpisMap = new RegisterMap<Redistributor>(
-  [...redistributorMap.rows, ...directLpiRows],
-  redistributorMap.size,
-)
+/** Every effect is there when the write is complete: GICR_SYNCR.Busy is never seen. */
+const syncr = readOnly<Redistributor>('GICR_SYNCR', 0xc0, () => 0)
+const invalidateRows: readonly RegisterRow<Redistributor>[] = [
+  directLpi('GICR_INVLPIR', 0xa0, (lpis, cpu, lpi) => lpis.invalidate(cpu, lpi)),
+  directLpi('GICR_INVALLR', 0xb0, (lpis, cpu) => lpis.invalidateAll(cpu)),
+  syncr,
+]
+
+const mapWith = (...rows: readonly RegisterRow<Redistributor>[]): RegisterMap<Redistributor> =>
+  new RegisterMap<Redistributor>([...redistributorMap.rows, ...rows], redistributorMap.size)
+
+/** By version and GICR_TYPER.DirectLPI. */
+const maps = {
+  '3': [redistributorMap, mapWith(...directLpiRows, ...invalidateRows)],
+  '4.0': [mapWith(...vlpiRows['4.0']), mapWith(...vlpiRows['4.0'], ...directLpiRows, ...invalidateRows)],
+  '4.1': [mapWith(...vlpiRows['4.1'], syncr), mapWith(...vlpiRows['4.1'], ...directLpiRows, syncr)],
+} as const
+
+/** The frames of a redistributor. GICv4.1 has registers that invalidate whether or not there are direct LPIs. */
+export const redistributorMapOf = ({ version, directLpis }: CheckedGicConfig): RegisterMap<Redistributor> =>
+  maps[version][directLpis ? 1 : 0]

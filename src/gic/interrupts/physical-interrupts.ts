@@ -6,7 +6,8 @@
  *
  * `owner` is the record of a PE for its SGIs and PPIs, and {@link DISTRIBUTOR} for SPIs.
  */
-import { FIRST_SPI } from '../../arch/intid.ts'
+import { GICD_CTLR_nASSGIreq } from '../../arch/gicd-registers.ts'
+import { FIRST_PPI, FIRST_SPI } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
 import type { RecordType } from '../../state/layout.ts'
 import type { Affinities } from '../config/affinities.ts'
@@ -271,9 +272,14 @@ export class PhysicalInterrupts {
     const block = this.blockFor(pe, intid)
     if (block === 0) return
     const bit = 1 << (intid & 31)
-    this.words[block + ACTIVE] |= bit
+    if (intid >= FIRST_PPI || !this.sgisAreInactive) this.words[block + ACTIVE] |= bit
     this.words[block + LATCH] &= ~bit
     this.update(intid < FIRST_SPI ? pe : DISTRIBUTOR, block)
+  }
+
+  /** GICD_CTLR.nASSGIreq: SGIs have no active state. */
+  private get sgisAreInactive(): boolean {
+    return (this.words[this.distributor + GICD_CTLR] & GICD_CTLR_nASSGIreq) !== 0
   }
 
   /** Deactivates interrupt `intid` of a PE; one that does not exist is ignored. */

@@ -17,7 +17,7 @@ import {
 import { COMMAND_SIZE } from '../../arch/its-commands.ts'
 import type { HostEvents } from '../config/host-events.ts'
 import type { Memory } from '../config/memory.ts'
-import { type Commands, DONE, STALL } from './commands.ts'
+import { type Commands, DONE, STALL, WAIT } from './commands.ts'
 import { GITS_CBASER, GITS_CREADR, GITS_CTLR, GITS_CWRITER, ITS_COMMAND } from './its-records.ts'
 
 const QUEUE_LOW = ~0xfff
@@ -69,17 +69,22 @@ export class CommandQueue {
    * GITS_CWRITER that none of them moves.
    */
   run(): void {
-    while (this.isReady) this.step()
+    while (this.isReady && this.step());
   }
 
-  /** Carries out one command; there is one that can be: {@link isReady} was asked. */
-  step(): void {
+  /**
+   * Carries out one command; there is one that can be: {@link isReady} was asked. Returns false if it waits for another
+   * ITS.
+   */
+  step(): boolean {
     const end = this.fetch() ? this.commands.execute() : STALL
+    if (end === WAIT) return false
     const stalls = end === STALL || (end !== DONE && this.errorsStall)
     if (end === STALL) this.events.memoryRefused(this.memory)
     else if (end !== DONE) this.reportError(end, stalls)
     if (stalls) this.words[this.its + GITS_CREADR] |= GITS_CREADR_Stalled
     else this.advance()
+    return true
   }
 
   private reportError(error: number, stalled: boolean): void {
@@ -97,7 +102,8 @@ export class CommandQueue {
     return !memory.takeRefusal()
   }
 
-  private advance(): void {
+  /** The command at the head is done. */
+  advance(): void {
     const next = this.readOffset + COMMAND_SIZE
     this.words[this.its + GITS_CREADR] = next >= this.size ? 0 : next
   }

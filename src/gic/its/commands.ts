@@ -24,6 +24,7 @@ import {
   DEVICE_OOR,
   ID_OOR,
   INVALID_COMMAND,
+  ITEVCPU_INVALID,
   ITS_CLEAR,
   ITS_DISCARD,
   ITS_INT,
@@ -43,15 +44,26 @@ import {
   UNMAPPED_DEVICE,
   UNMAPPED_INTERRUPT,
 } from '../../arch/its-commands.ts'
-import { COLLECTION_UNMAPPED, MEMORY_REFUSED, TRANSLATED } from '../config/translation-faults.ts'
+import {
+  COLLECTION_UNMAPPED,
+  MEMORY_REFUSED,
+  TRANSLATED,
+  VPE_UNMAPPED,
+} from '../config/translation-faults.ts'
 import type { Lpis } from '../lpi/lpis.ts'
-import { ITS_COMMAND, ITS_FOUND_CPU, ITS_FOUND_ICID, ITS_FOUND_INTID } from './its-records.ts'
+import type { FoundInterrupt } from './found-interrupt.ts'
+import { ITS_COMMAND } from './its-records.ts'
 import type { ItsTables } from './its-tables.ts'
 import type { Targets } from './targets.ts'
 
 /** How a command ends, but for the bytes of command errors. */
 export const DONE = 0
 export const STALL = -1
+/** It waits for other ITSs: VMOVP. */
+export const WAIT = -2
+
+/** What a command does, on GICv4; its end. */
+export type VirtualCommand = (command: Commands) => number
 
 export class Commands {
   readonly words: Int32Array
@@ -61,6 +73,10 @@ export class Commands {
     readonly tables: ItsTables,
     readonly lpis: Lpis,
     readonly targets: Targets,
+    /** What an event was translated to. */
+    readonly found: FoundInterrupt,
+    /** The commands about vPEs, by opcode: on GICv4. */
+    private readonly virtual: readonly (VirtualCommand | undefined)[] | undefined,
   ) {
     this.words = tables.words
     this.its = tables.its
@@ -68,7 +84,7 @@ export class Commands {
 
   /** Carries out the command. */
   execute(): number {
-    const command = byOpcode[this.opcode]
+    const command = byOpcode[this.opcode] ?? this.virtual?.[this.opcode]
     return command === undefined ? INVALID_COMMAND : command(this)
   }
 
@@ -76,7 +92,8 @@ export class Commands {
     return COMMAND_opcode(this.words[this.its + ITS_COMMAND])
   }
 
-  private word(n: number): number {
+  /** A word of the command. */
+  word(n: number): number {
     return this.words[this.its + ITS_COMMAND + n]
   }
 
@@ -116,33 +133,20 @@ export class Commands {
   target(at: number): number {
     return this.targets.cpuOf(this.word(at), this.word(at + 1))
   }
-
-  /** What was found in the tables. */
-  get foundIntid(): number {
-    return this.words[this.its + ITS_FOUND_INTID]
-  }
-
-  get foundLpi(): number {
-    return this.foundIntid - FIRST_LPI
-  }
-
-  get foundIcid(): number {
-    return this.words[this.its + ITS_FOUND_ICID]
-  }
-
-  get foundCpu(): number {
-    return this.words[this.its + ITS_FOUND_CPU]
-  }
 }
 
 /** What ends a command that cannot have what it looked for in the tables: `error`, or a stall if memory refused it. */
-const failed = (fault: number, error: number): number => (fault === MEMORY_REFUSED ? STALL : error)
+export const failed = (fault: number, error: number): number => (fault === MEMORY_REFUSED ? STALL : error)
 const ended = (fault: number, error: number): number => (fault === TRANSLATED ? DONE : failed(fault, error))
+/** A command that has come to its end stalls if memory has refused anything of it: a virtual pending table is memory. */
+export const finished = ({ tables }: Commands, end: number): number =>
+  tables.memory.takeRefusal() && end === DONE ? STALL : end
 
-/** Looks for the interrupt of the command's event, and the CPU that it goes to. */
-function translate({ tables, deviceId, eventId }: Commands): number {
-  const fault = tables.translate(deviceId, eventId)
-  return ended(fault, fault === COLLECTION_UNMAPPED ? UNMAPPED_COLLECTION : UNMAPPED_INTERRUPT)
+/** Looks for the interrupt of the command's event, and where it goes. */
+export function translate({ found, deviceId, eventId }: Commands): number {
+  const fault = found.find(deviceId, eventId)
+  if (fault === COLLECTION_UNMAPPED) return UNMAPPED_COLLECTION
+  return ended(fault, fault === VPE_UNMAPPED ? ITEVCPU_INVALID : UNMAPPED_INTERRUPT)
 }
 
 function mapd({ tables, deviceId, size, valid, addressLow, addressHigh }: Commands): number {
@@ -173,15 +177,16 @@ function mapEvent({ tables, lpis, deviceId, eventId, icid }: Commands, intid: nu
 }
 
 function movi(command: Commands): number {
-  const { tables, lpis, icid, eventId } = command
+  const { tables, lpis, icid, eventId, found } = command
   const end = translate(command)
   if (end !== DONE) return end
-  const from = command.foundCpu
+  if (tables.isVirtual) return UNMAPPED_INTERRUPT
+  const from = found.cpu
   const fault = tables.findCollection(icid)
   if (fault !== TRANSLATED) return failed(fault, UNMAPPED_COLLECTION)
-  const { foundIntid, foundCpu } = command
-  if (tables.mapEvent(eventId, foundIntid, icid) !== TRANSLATED) return STALL
-  lpis.move(from, foundCpu, foundIntid - FIRST_LPI)
+  const { intid, cpu } = found
+  if (tables.mapEvent(eventId, intid, icid) !== TRANSLATED) return STALL
+  lpis.move(from, cpu, intid - FIRST_LPI)
   return DONE
 }
 
@@ -195,41 +200,41 @@ function movall(command: Commands): number {
 
 function int(command: Commands): number {
   const end = translate(command)
-  if (end === DONE) command.lpis.set(command.foundCpu, command.foundLpi)
-  return end
+  if (end === DONE) command.found.set()
+  return finished(command, end)
 }
 
 function clear(command: Commands): number {
   const end = translate(command)
-  if (end === DONE) command.lpis.clear(command.foundCpu, command.foundLpi)
-  return end
+  if (end === DONE) command.found.clear()
+  return finished(command, end)
 }
 
 function discard(command: Commands): number {
   const end = translate(command)
   if (end !== DONE) return end
   if (command.tables.unmapEvent(command.eventId) !== TRANSLATED) return STALL
-  command.lpis.clear(command.foundCpu, command.foundLpi)
-  return DONE
+  command.found.clear()
+  return finished(command, end)
 }
 
 function inv(command: Commands): number {
   const end = translate(command)
-  if (end === DONE) command.lpis.invalidate(command.foundCpu, command.foundLpi)
-  return end
+  if (end === DONE) command.found.invalidate()
+  return finished(command, end)
 }
 
 function invall(command: Commands): number {
   const fault = command.tables.findCollection(command.icid)
   if (fault !== TRANSLATED) return failed(fault, UNMAPPED_COLLECTION)
-  command.lpis.invalidateAll(command.foundCpu)
+  command.lpis.invalidateAll(command.found.cpu)
   return DONE
 }
 
 /** Commands are carried out one after the other, with all that they do: when it is SYNC's turn there is nothing to wait for. */
 const sync = (command: Commands): number => (command.target(COMMAND_ADDRESS) < 0 ? PROCNUM_OOR : DONE)
 
-const commands: Readonly<Record<number, (command: Commands) => number>> = {
+const commands: Readonly<Record<number, VirtualCommand>> = {
   [ITS_MOVI]: movi,
   [ITS_INT]: int,
   [ITS_CLEAR]: clear,

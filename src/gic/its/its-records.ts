@@ -30,6 +30,10 @@ export const ITS_ITT = 66
 export const ITS_FOUND_INTID = 68
 export const ITS_FOUND_ICID = 69
 export const ITS_FOUND_CPU = 70
+/** Of a virtual interrupt ITS_FOUND_ICID is the vPEID, and this its doorbell's INTID; -1 for a physical one. */
+export const ITS_FOUND_DOORBELL = 71
+/** The lower half of a write of GITS_SGIR, until the upper one comes: both are one access. */
+export const ITS_SGIR = 72
 
 export const ITS: RecordType = recordType('its', [
   { name: 'GITS_CTLR', at: GITS_CTLR, class: 'authoritative', view: GITS_CTLR_VIEW },
@@ -45,18 +49,24 @@ export const ITS: RecordType = recordType('its', [
   { name: 'foundIntid', at: ITS_FOUND_INTID, class: 'observational' },
   { name: 'foundIcid', at: ITS_FOUND_ICID, class: 'observational' },
   { name: 'foundCpu', at: ITS_FOUND_CPU, class: 'observational' },
+  { name: 'foundDoorbell', at: ITS_FOUND_DOORBELL, class: 'observational' },
+  { name: 'GITS_SGIR', at: ITS_SGIR, class: 'observational' },
 ])
 
-/** Numbers of the tables that are there: GITS_BASER0 and GITS_BASER1. GITS_BASER2 is for vPEs. */
+/** Numbers of the tables: that of vPEs is there on GICv4. */
 export const DEVICE_TABLE = 0
 export const COLLECTION_TABLE = 1
-export const TABLES = 2
+export const VPE_TABLE = 2
 
 /** Limits of an ITS. */
 export interface ItsLimits {
   readonly deviceBits: number
   readonly eventBits: number
   readonly collectionBits: number
+  /** On GICv4. */
+  readonly vpeBits: number
+  /** An entry of the vPE table has 2^vpeEntryShift bytes; 0 where there is no such table. */
+  readonly vpeEntryShift: number
   /** PEs that there are: from 0 on, what a collection can go to. */
   readonly cpus: number
 }

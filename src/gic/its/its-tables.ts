@@ -7,7 +7,10 @@
  * |---|---|---|---|
  * | device | ITT address 31:8, EventID bits less one 4:0 | valid 30, ITT address 51:32 in 19:0 | |
  * | collection | 0 | valid 30, CPU 15:0 | |
- * | interrupt | valid 30, INTID 23:0 | collection 15:0 | 0 |
+ * | physical interrupt | valid 30, INTID 23:0 | collection 15:0 | 0 |
+ * | virtual interrupt | virtual 31, valid 30, vINTID 23:0 | vPEID 15:0 | doorbell's INTID |
+ *
+ * Entries of vPEs are vpe-entries.ts's.
  *
  * Software may have written anything into them: what is read is checked like a command.
  *
@@ -29,34 +32,37 @@ import {
   MEMORY_REFUSED,
   TRANSLATED,
 } from '../config/translation-faults.ts'
+import { NO_ENTRY, TableLookup } from '../vpe/table-lookup.ts'
 import {
   COLLECTION_TABLE,
   DEVICE_TABLE,
   GITS_BASER,
   ITS_ENTRY,
   ITS_FOUND_CPU,
+  ITS_FOUND_DOORBELL,
   ITS_FOUND_ICID,
   ITS_FOUND_INTID,
   ITS_ITT,
   type ItsLimits,
+  VPE_TABLE,
 } from './its-records.ts'
 
 const ENTRY_VALID = 0x40000000
+const ENTRY_VIRTUAL = 0x80000000 | 0
 const ADDRESS_HIGH = 0xfffff
 /** Bytes of an interrupt's entry, GITS_TYPER.ITT_entry_size; those of the other tables are 8. */
 export const ITT_ENTRY_SIZE = 12
 const ENTRY_SHIFT = 3
-/** Valid, in the upper word of a level 1 entry. */
-const LEVEL_1_VALID = 0x80000000 | 0
+/** Bytes of an entry of a level 1 table. */
+const LEVEL_1_ENTRY = 8
 /** Fields of words of entries. */
 const ITT_SIZE = 0x1f
 const ITT_LOW = ~0xff
 const INTID = 0xffffff
 const ICID = 0xffff
 const CPU = 0xffff
-
-/** There is no such entry. */
-const NO_ENTRY = -1
+/** In ITS_FOUND_DOORBELL. */
+const PHYSICAL = -1
 
 /** Page_Size as a number of address bits; 0b11 is reserved and taken as 64 KiB. */
 export const pageShift = (low: number): number => Math.min(12 + 2 * GITS_BASER_Page_Size(low), 16)
@@ -64,13 +70,17 @@ export const pageShift = (low: number): number => Math.min(12 + 2 * GITS_BASER_P
 const isWithin = (id: number, bits: number): boolean => bits >= 32 || id >>> bits === 0
 
 export class ItsTables {
+  private readonly lookup: TableLookup
+
   constructor(
     readonly words: Int32Array,
     /** The record of the ITS. */
     readonly its: number,
     readonly memory: Memory,
     readonly limits: ItsLimits,
-  ) {}
+  ) {
+    this.lookup = new TableLookup(words, memory, its + ITS_ENTRY)
+  }
 
   /**
    * Finds the entry of `id` in a table: its byte offset from the address in ITS_ENTRY, or {@link NO_ENTRY} if the table
@@ -82,27 +92,20 @@ export class ItsTables {
     const high = words[its + GITS_BASER + 2 * table + 1]
     if ((high & GITS_BASER_HIGH_Valid) === 0) return NO_ENTRY
     const shift = pageShift(low)
-    const entries = (GITS_BASER_Size(low) + 1) << (shift - ENTRY_SHIFT)
     words[its + ITS_ENTRY] = low & (-1 << shift)
     // With pages of 64 KiB, bits 51:48 of the address are where bits 15:12 would be.
     words[its + ITS_ENTRY + 1] = (high & 0xffff) | (shift === 16 ? (low << 4) & 0xf0000 : 0)
-    if (high & GITS_BASER_HIGH_Indirect) return this.findIndirect(id, shift - ENTRY_SHIFT, entries)
-    return id >>> 0 < entries ? id << ENTRY_SHIFT : NO_ENTRY
+    const indirect = (high & GITS_BASER_HIGH_Indirect) !== 0
+    return this.lookup.find(id, shift, this.entryShift(table), GITS_BASER_Size(low) + 1, indirect)
   }
 
-  /** The same where the entries of the table are those of its pages, 2^`perPage` entries each. */
-  private findIndirect(id: number, perPage: number, pages: number): number {
-    const { words, its, memory } = this
-    const page = id >>> perPage
-    if (page >= pages) return NO_ENTRY
-    const tableLow = words[its + ITS_ENTRY]
-    const tableHigh = words[its + ITS_ENTRY + 1]
-    const high = memory.read(tableLow, tableHigh, (page << ENTRY_SHIFT) + 4)
-    if ((high & LEVEL_1_VALID) === 0) return NO_ENTRY
-    const low = memory.read(tableLow, tableHigh, page << ENTRY_SHIFT)
-    words[its + ITS_ENTRY] = low & (-1 << (perPage + ENTRY_SHIFT))
-    words[its + ITS_ENTRY + 1] = high & ADDRESS_HIGH
-    return (id & ((1 << perPage) - 1)) << ENTRY_SHIFT
+  private entryShift(table: number): number {
+    return table === VPE_TABLE ? this.limits.vpeEntryShift : ENTRY_SHIFT
+  }
+
+  /** Finds the entry of a vPE: its byte offset from the address in ITS_ENTRY, or {@link NO_ENTRY}. */
+  findVpeEntry(vpe: number): number {
+    return isWithin(vpe, this.limits.vpeBits) ? this.find(VPE_TABLE, vpe) : NO_ENTRY
   }
 
   /** Writes the two words of the entry that was found: the one that makes it valid last. */
@@ -150,7 +153,7 @@ export class ItsTables {
     return isWithin(eventId, Math.min((this.words[this.its + ITS_ITT] & ITT_SIZE) + 1, this.limits.eventBits))
   }
 
-  /** Looks for an event of the device that was found: its INTID and its collection. */
+  /** Looks for an event of the device that was found: its INTID, and its collection or its vPE. */
   findEvent(eventId: number): number {
     if (!this.hasEvent(eventId)) return EVENT_OUT_OF_RANGE
     const { words, its, memory } = this
@@ -160,27 +163,43 @@ export class ItsTables {
     const collection = memory.read(low, words[its + ITS_ITT + 1], offset + 4)
     words[its + ITS_FOUND_INTID] = interrupt & INTID
     words[its + ITS_FOUND_ICID] = collection & ICID
+    words[its + ITS_FOUND_DOORBELL] = interrupt & ENTRY_VIRTUAL ? this.doorbellAt(offset) : PHYSICAL
     if (memory.takeRefusal()) return MEMORY_REFUSED
     return interrupt & ENTRY_VALID ? TRANSLATED : EVENT_UNMAPPED
   }
 
-  /** Maps an event of the device that was found. */
+  private doorbellAt(offset: number): number {
+    const { words, its, memory } = this
+    return memory.read(words[its + ITS_ITT] & ITT_LOW, words[its + ITS_ITT + 1], offset + 8) & INTID
+  }
+
+  /** Whether the event that was found has a virtual interrupt. */
+  get isVirtual(): boolean {
+    return this.words[this.its + ITS_FOUND_DOORBELL] !== PHYSICAL
+  }
+
+  /** Maps an event of the device that was found to an LPI. */
   mapEvent(eventId: number, intid: number, icid: number): number {
-    return this.writeEvent(eventId, ENTRY_VALID | intid, icid)
+    return this.writeEvent(eventId, ENTRY_VALID | intid, icid, 0)
+  }
+
+  /** Maps an event of the device that was found to a vLPI of a vPE. */
+  mapVirtualEvent(eventId: number, vintid: number, vpe: number, doorbell: number): number {
+    return this.writeEvent(eventId, ENTRY_VIRTUAL | ENTRY_VALID | vintid, vpe, doorbell)
   }
 
   /** An event of the device that was found has no interrupt any more. */
   unmapEvent(eventId: number): number {
-    return this.writeEvent(eventId, 0, 0)
+    return this.writeEvent(eventId, 0, 0, 0)
   }
 
-  private writeEvent(eventId: number, interrupt: number, collection: number): number {
+  private writeEvent(eventId: number, interrupt: number, target: number, doorbell: number): number {
     const { words, its, memory } = this
     const low = words[its + ITS_ITT] & ITT_LOW
     const high = words[its + ITS_ITT + 1]
     const offset = (eventId >>> 0) * ITT_ENTRY_SIZE
-    memory.write(low, high, offset + 8, 0)
-    memory.write(low, high, offset + 4, collection)
+    memory.write(low, high, offset + 8, doorbell)
+    memory.write(low, high, offset + 4, target)
     memory.write(low, high, offset, interrupt)
     return memory.takeRefusal() ? MEMORY_REFUSED : TRANSLATED
   }
@@ -224,13 +243,18 @@ export class ItsTables {
 
   /** How many entries a table may have: what its limit and its size leave. For people. */
   capacityOf(table: number): number {
-    const { words, its, limits } = this
+    const { words, its } = this
     const low = words[its + GITS_BASER + 2 * table]
     const high = words[its + GITS_BASER + 2 * table + 1]
     if ((high & GITS_BASER_HIGH_Valid) === 0) return 0
-    const perPage = 2 ** (pageShift(low) - ENTRY_SHIFT)
-    const entries = (GITS_BASER_Size(low) + 1) * perPage * (high & GITS_BASER_HIGH_Indirect ? perPage : 1)
-    return Math.min(entries, 2 ** (table === DEVICE_TABLE ? limits.deviceBits : limits.collectionBits))
+    const bytes = 2 ** pageShift(low)
+    const pages = (GITS_BASER_Size(low) + 1) * (high & GITS_BASER_HIGH_Indirect ? bytes / LEVEL_1_ENTRY : 1)
+    return Math.min((pages * bytes) / 2 ** this.entryShift(table), 2 ** this.bitsOf(table))
+  }
+
+  private bitsOf(table: number): number {
+    const { deviceBits, collectionBits, vpeBits } = this.limits
+    return [deviceBits, collectionBits, vpeBits][table]
   }
 
   /**
@@ -238,17 +262,11 @@ export class ItsTables {
    * take the refusal of memory.
    */
   emptyPageAt(table: number, id: number): number {
-    const perPage = 2 ** (pageShift(this.words[this.its + GITS_BASER + 2 * table]) - ENTRY_SHIFT)
+    const perPage = 2 ** (pageShift(this.words[this.its + GITS_BASER + 2 * table]) - this.entryShift(table))
     return id % perPage !== 0 || this.find(table, id) !== NO_ENTRY ? 0 : perPage
   }
 
-  /** Looks for the interrupt of an event: its INTID, its collection and the CPU that it goes to. */
-  translate(deviceId: number, eventId: number): number {
-    const fault = this.findInterrupt(deviceId, eventId)
-    return fault === TRANSLATED ? this.findCollection(this.words[this.its + ITS_FOUND_ICID]) : fault
-  }
-
-  /** The same without its collection's CPU. */
+  /** Looks for the interrupt of an event: its INTID, and its collection or its vPE. */
   findInterrupt(deviceId: number, eventId: number): number {
     const fault = this.findDevice(deviceId)
     return fault === TRANSLATED ? this.findEvent(eventId) : fault

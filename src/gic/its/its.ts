@@ -15,35 +15,49 @@ import {
   GITS_CWRITER_Offset,
   GITS_CWRITER_Retry,
   GITS_TYPER_HIGH_CIL,
+  GITS_TYPER_HIGH_nID,
+  GITS_TYPER_HIGH_SVPET_SHIFT,
+  GITS_TYPER_HIGH_VMAPP,
+  GITS_TYPER_HIGH_VMOVP,
+  GITS_TYPER_HIGH_VSGI,
   GITS_TYPER_Physical,
   GITS_TYPER_PTA,
+  GITS_TYPER_Virtual,
 } from '../../arch/gits-registers.ts'
-import { FIRST_LPI } from '../../arch/intid.ts'
-import { COMMAND_ADDRESS, ITS_SYNC } from '../../arch/its-commands.ts'
+import { COMMAND_ADDRESS, COMMAND_VPEID, ITS_SYNC, ITS_VMOVP, ITS_VSYNC } from '../../arch/its-commands.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { HostEvents } from '../config/host-events.ts'
 import type { Memory } from '../config/memory.ts'
 import { MEMORY_REFUSED, TRANSLATED, translationFaults } from '../config/translation-faults.ts'
 import type { Lpis } from '../lpi/lpis.ts'
+import { VPE_ENTRY_SHIFT } from '../vpe/vpe-entry.ts'
+import type { Vpes } from '../vpe/vpes.ts'
 import { AcceptedMessages } from './accepted-messages.ts'
 import { CommandQueue } from './command-queue.ts'
 import { Commands } from './commands.ts'
+import { FoundInterrupt } from './found-interrupt.ts'
 import {
   GITS_BASER,
   GITS_CBASER,
   GITS_CREADR,
   GITS_CTLR,
   GITS_CWRITER,
-  ITS_FOUND_CPU,
-  ITS_FOUND_INTID,
-  TABLES,
+  ITS_FOUND_ICID,
+  ITS_SGIR,
 } from './its-records.ts'
 import { ITT_ENTRY_SIZE, ItsTables } from './its-tables.ts'
 import { Targets } from './targets.ts'
+import { VirtualCommands } from './virtual-commands.ts'
+import { VpeEntries } from './vpe-entries.ts'
+import type { VpeMoves } from './vpe-moves.ts'
 
-/** Type and Entry_Size of `GITS_BASER<n>`: devices and collections, 8 bytes an entry. */
+/** Type and Entry_Size of `GITS_BASER<n>`: devices, collections and vPEs, 8 bytes an entry, of GICv4.1's vPEs 32. */
 const BASER_FIXED = 0x071f0000
-const BASER_TYPES = [0x01070000, 0x04070000] as const
+const BASER_TYPES = {
+  '3': [0x01070000, 0x04070000],
+  '4.0': [0x01070000, 0x04070000, 0x02070000],
+  '4.1': [0x01070000, 0x04070000, 0x021f0000],
+} as const
 /** Page_Size after reset: 64 KiB. */
 const BASER_RESET = 0x200
 
@@ -54,8 +68,16 @@ export class Its {
   readonly commands: Commands
   readonly queue: CommandQueue
   readonly messages: AcceptedMessages
-  /** As the identification registers show it. GICv4's vPEs are not there yet. */
-  readonly isGicv4 = false
+  /** What an event was translated to. */
+  readonly found: FoundInterrupt
+  /** On GICv4. */
+  readonly vpeEntries: VpeEntries | undefined
+  /** As the identification registers show it. */
+  readonly isGicv4: boolean
+  /** GITS_MPIDR. */
+  readonly mpidr: number
+  private readonly baserTypes: readonly number[]
+  private readonly takesSgis: boolean
   private readonly typerLow: number
   private readonly typerHigh: number
   private readonly lagging: boolean
@@ -71,13 +93,28 @@ export class Its {
     readonly lpis: Lpis,
     readonly memory: Memory,
     readonly events: HostEvents,
+    /** On GICv4. */
+    readonly vpes?: Vpes,
+    private readonly moves?: VpeMoves,
   ) {
     const { words } = lpis
-    const { deviceBits, eventBits, collectionBits, pta } = config.its[number]
-    const limits = { deviceBits, eventBits, collectionBits, cpus: config.cpus }
+    const { deviceBits, eventBits, collectionBits, pta, affinity } = config.its[number]
+    const { cpus, vpeBits, version } = config
+    const vpeEntryShift = version === '4.1' ? VPE_ENTRY_SHIFT : 3
+    const limits = { deviceBits, eventBits, collectionBits, cpus, vpeBits, vpeEntryShift }
     this.words = words
+    this.isGicv4 = version !== '3'
+    this.mpidr = version === '4.1' ? affinity & ~0xff : 0
+    this.baserTypes = BASER_TYPES[version]
+    this.takesSgis = config.choices.sgirWhileDisabled === 'taken'
     this.tables = new ItsTables(words, its, memory, limits)
-    this.commands = new Commands(this.tables, lpis, new Targets(config, pta))
+    this.vpeEntries = vpes && new VpeEntries(this.tables, vpes, number, config)
+    this.found = new FoundInterrupt(this.tables, lpis, vpes, this.vpeEntries)
+    const virtual =
+      vpes && this.vpeEntries && moves
+        ? new VirtualCommands(vpes, this.vpeEntries, moves, number, config).byOpcode
+        : undefined
+    this.commands = new Commands(this.tables, lpis, new Targets(config, pta), this.found, virtual)
     const errorsStall = config.choices.commandErrors === 'stall'
     this.queue = new CommandQueue(number, memory, this.commands, events, errorsStall)
     this.messages = new AcceptedMessages(words, its)
@@ -88,12 +125,13 @@ export class Its {
       ((ITT_ENTRY_SIZE - 1) << 4) |
       ((eventBits - 1) << 8) |
       ((deviceBits - 1) << 13) |
-      (pta === 1 ? GITS_TYPER_PTA : 0)
-    this.typerHigh = GITS_TYPER_HIGH_CIL | (collectionBits - 1)
+      (pta === 1 ? GITS_TYPER_PTA : 0) |
+      (this.isGicv4 ? GITS_TYPER_Virtual : 0)
+    this.typerHigh = GITS_TYPER_HIGH_CIL | (collectionBits - 1) | virtualTyperHigh(config, number)
   }
 
   reset(): void {
-    for (const [table, type] of BASER_TYPES.entries()) {
+    for (const [table, type] of this.baserTypes.entries()) {
       this.words[this.its + GITS_BASER + 2 * table] = BASER_RESET
       this.words[this.its + GITS_BASER + 2 * table + 1] = type
     }
@@ -161,9 +199,9 @@ export class Its {
 
   writeBaser(word: number, value: number): void {
     const table = word >> 1
-    if (this.isEnabled || table >= TABLES) return
+    if (this.isEnabled || table >= this.baserTypes.length) return
     const at = this.its + GITS_BASER + word
-    this.words[at] = word & 1 ? (value & ~BASER_FIXED) | BASER_TYPES[table] : value
+    this.words[at] = word & 1 ? (value & ~BASER_FIXED) | this.baserTypes[table] : value
   }
 
   private runQueue(): void {
@@ -189,35 +227,73 @@ export class Its {
   }
 
   private translate(deviceId: number, eventId: number): void {
-    const { words, its, tables, lpis, events } = this
-    const fault = tables.translate(deviceId, eventId)
+    const { found, lpis, events, memory } = this
+    const fault = found.find(deviceId, eventId)
     if (fault === TRANSLATED) {
-      const cpu = words[its + ITS_FOUND_CPU]
-      if (lpis.set(cpu, words[its + ITS_FOUND_INTID] - FIRST_LPI)) return
-      const reason = lpis.isEnabled(cpu) ? 'intid-out-of-range' : 'lpis-disabled'
+      const isTaken = found.set()
+      if (memory.takeRefusal()) events.memoryRefused(memory)
+      if (isTaken) return
+      const reason =
+        this.tables.isVirtual || lpis.isEnabled(found.cpu) ? 'intid-out-of-range' : 'lpis-disabled'
       events.msiDropped(this.number, deviceId, eventId, reason)
       return
     }
-    if (fault === MEMORY_REFUSED) events.memoryRefused(this.memory)
+    if (fault === MEMORY_REFUSED) events.memoryRefused(memory)
     events.msiDropped(this.number, deviceId, eventId, translationFaults[fault])
+  }
+
+  /** GITS_SGIR: an SGI of a vPE becomes pending. The lower half has the SGI, and the upper one, which comes next, the vPE. */
+  writeSgir(half: number, value: number): void {
+    if (half === 0) this.words[this.its + ITS_SGIR] = value & 0xf
+    else this.sendSgi(this.words[this.its + ITS_SGIR], value & 0xffff)
+  }
+
+  private sendSgi(sgi: number, vpe: number): void {
+    if (!this.vpes || !this.vpeEntries || !(this.isEnabled || this.takesSgis)) return
+    const fault = this.vpeEntries.find(vpe)
+    if (fault === TRANSLATED) this.vpes.setSgi(this.found.cpu, sgi)
+    if (fault === MEMORY_REFUSED || this.memory.takeRefusal()) this.events.memoryRefused(this.memory)
   }
 
   /**
    * Whether the next command can be carried out, where commands lag. A SYNC waits until the messages that were accepted
-   * for its redistributor are translated; it does not wait for others.
+   * for its redistributor are translated, a VSYNC until those for its vPE are; it does not wait for others. A VMOVP waits
+   * for the other ITSs in its list.
    */
   get isCommandReady(): boolean {
-    return this.queue.isReady && !this.syncWaits()
+    return this.queue.isReady && !this.commandWaits()
   }
 
-  private syncWaits(): boolean {
-    if (this.messages.count === 0 || !this.queue.fetch() || this.commands.opcode !== ITS_SYNC) return false
-    const target = this.commands.target(COMMAND_ADDRESS)
-    for (let n = 0; target >= 0 && n < this.messages.count; n++) {
-      const fault = this.tables.translate(this.messages.deviceIdOf(n), this.messages.eventIdOf(n))
-      if (fault === TRANSLATED && this.words[this.its + ITS_FOUND_CPU] === target) return true
+  private commandWaits(): boolean {
+    const isAlone = this.messages.count === 0 && this.config.its[this.number].vmovp === 1
+    if (isAlone || !this.queue.fetch()) return false
+    switch (this.commands.opcode) {
+      case ITS_SYNC:
+        return this.syncWaits(false, this.commands.target(COMMAND_ADDRESS))
+      case ITS_VSYNC:
+        return this.syncWaits(true, COMMAND_VPEID(this.commands.word(3)))
+      case ITS_VMOVP:
+        return this.moves?.waits(this.number, this.commands) ?? false
+      default:
+        return false
+    }
+  }
+
+  /** Whether any message that was accepted goes to a CPU or, with `virtual`, to a vPE. */
+  private syncWaits(virtual: boolean, target: number): boolean {
+    const { messages, found, tables, words, its } = this
+    for (let n = 0; target >= 0 && n < messages.count; n++) {
+      if (found.find(messages.deviceIdOf(n), messages.eventIdOf(n)) !== TRANSLATED) continue
+      if (tables.isVirtual !== virtual) continue
+      if ((virtual ? words[its + ITS_FOUND_ICID] : found.cpu) === target) return true
     }
     return false
+  }
+
+  /** The command at the head was carried out with that of another ITS. */
+  passCommand(): void {
+    this.queue.advance()
+    this.runQueue()
   }
 
   /** Whether messages or commands are still to be dealt with. */
@@ -230,4 +306,18 @@ export class Its {
     while (this.messages.count > 0) this.translateMessage(0)
     this.queue.run()
   }
+}
+
+/** Bits 63:32 of GITS_TYPER, as far as they are about vPEs. */
+function virtualTyperHigh({ version, its }: CheckedGicConfig, number: number): number {
+  const { vmovp, svpet } = its[number]
+  const vmovpBit = version !== '3' && vmovp === 1 ? GITS_TYPER_HIGH_VMOVP : 0
+  if (version !== '4.1') return vmovpBit
+  return (
+    vmovpBit |
+    GITS_TYPER_HIGH_VSGI |
+    GITS_TYPER_HIGH_VMAPP |
+    GITS_TYPER_HIGH_nID |
+    (svpet << GITS_TYPER_HIGH_SVPET_SHIFT)
+  )
 }

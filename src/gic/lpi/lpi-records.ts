@@ -56,7 +56,6 @@ export function levelsOf(lpis: number): TreeLevel[] {
 
 /** The record of a redistributor with `lpis` LPIs. */
 export function lpiRecord(lpis: number): RecordType {
-  const levels = levelsOf(lpis)
   const words: WordDeclaration[] = [
     { name: 'inForce', at: LPI_IN_FORCE, class: 'authoritative' },
     { name: 'count', at: LPI_COUNT, class: 'authoritative' },
@@ -75,9 +74,18 @@ export function lpiRecord(lpis: number): RecordType {
       view: GICR_PENDBASER_VIEW,
     },
     { name: 'GICR_PENDBASER.PTZ', at: LPI_PTZ, class: 'authoritative' },
-    { name: 'pending', at: LPI_PENDING, count: levels[0].words, class: 'authoritative' },
+    ...pendingTreeWords(lpis, LPI_PENDING),
   ]
-  let at = LPI_PENDING + levels[0].words
+  return recordType('lpis', words)
+}
+
+/** The words of a pending tree, from the bitmap of what is pending on. */
+export function pendingTreeWords(lpis: number, from: number): WordDeclaration[] {
+  const levels = levelsOf(lpis)
+  const words: WordDeclaration[] = [
+    { name: 'pending', at: from, count: levels[0].words, class: 'authoritative' },
+  ]
+  let at = from + levels[0].words
   for (const [level, { nodes, words: bitmaps }] of levels.entries()) {
     words.push({ name: `best${level}`, at, count: nodes, class: 'derived' })
     at += nodes
@@ -85,7 +93,7 @@ export function lpiRecord(lpis: number): RecordType {
     words.push({ name: `children${level}`, at, count: bitmaps, class: 'derived' })
     at += bitmaps
   }
-  return recordType('lpis', words)
+  return words
 }
 
 /** The cache of a configuration table: four LPIs a word, and how many bytes of each 1024 are in use. */
@@ -94,8 +102,8 @@ export const LPIS_PER_CHUNK = 1024
 export const chunksOf = (lpis: number): number => Math.ceil(lpis / LPIS_PER_CHUNK)
 export const cacheWords = (lpis: number): number => Math.ceil(lpis / 4)
 
-export const lpiCacheRecord = (lpis: number): RecordType =>
-  recordType('lpiConfiguration', [
+export const lpiCacheRecord = (lpis: number, name = 'lpiConfiguration'): RecordType =>
+  recordType(name, [
     { name: 'cached', at: CACHED, count: cacheWords(lpis), class: 'authoritative' },
     { name: 'cachedOfChunk', at: cacheWords(lpis), count: chunksOf(lpis), class: 'derived' },
     { name: 'invalidated', at: cacheWords(lpis) + chunksOf(lpis), class: 'derived' },

@@ -15,7 +15,7 @@
  */
 import { GICR_CTLR_EnableLPIs } from '../../arch/gicr-registers.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
-import type { CheckedGicConfig } from '../config/config.ts'
+import { lpiGroups } from '../config/config.ts'
 import type { HostEvents } from '../config/host-events.ts'
 import type { Memory } from '../config/memory.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
@@ -55,12 +55,6 @@ const PTZ_HIGH = 0x40000000
 /** Bytes of a pending table that are for INTIDs below 8192: they are IMPLEMENTATION DEFINED, and not used here. */
 const FIRST_LPI_BYTE = FIRST_LPI / 8
 
-/** For which groups of redistributors the configuration is cached apart: by CPU. */
-export function configurationGroups({ affinities }: CheckedGicConfig): number[] {
-  const aff3 = [...new Set(affinities.map((affinity) => affinity >>> 24))]
-  return affinities.map((affinity) => aff3.indexOf(affinity >>> 24))
-}
-
 export class Lpis {
   readonly words: Int32Array
   /** How many exist: LPI n is INTID 8192 + n. */
@@ -85,7 +79,7 @@ export class Lpis {
     this.existing = existingLpis(config.lpis)
     this.configuration = new LpiConfiguration(words, memory, config, this.existing)
     this.tree = new PendingTree(words, this.configuration, this.existing)
-    const groups = configurationGroups(config)
+    const groups = lpiGroups(config)
     this.caches = Int32Array.from(groups, (group) => place.caches + group * place.cacheSize)
     this.cpus = config.cpus
     this.honoursPtz = config.choices.pendingTableZero === 'honoured'

@@ -29,6 +29,8 @@ export class PendingTree {
     readonly words: Int32Array,
     readonly ranks: LpiRanks,
     lpis: number,
+    /** Where a record has its pending bitmap, with the tree's words behind it. */
+    private readonly pendingAt = LPI_PENDING,
   ) {
     const levels = levelsOf(lpis)
     this.top = levels.length - 1
@@ -36,8 +38,8 @@ export class PendingTree {
     this.bitmaps = Int32Array.from(levels, (level) => level.words)
     this.best = new Int32Array(levels.length)
     this.children = new Int32Array(levels.length)
-    this.children[0] = LPI_PENDING
-    let at = LPI_PENDING + levels[0].words
+    this.children[0] = pendingAt
+    let at = pendingAt + levels[0].words
     for (const [level, { nodes, words: bitmaps }] of levels.entries()) {
       this.best[level] = at
       at += nodes
@@ -49,7 +51,7 @@ export class PendingTree {
 
   /** Whether an LPI is pending. */
   has(record: number, lpi: number): boolean {
-    return ((this.words[record + LPI_PENDING + (lpi >> 5)] >>> (lpi & 31)) & 1) === 1
+    return ((this.words[record + this.pendingAt + (lpi >> 5)] >>> (lpi & 31)) & 1) === 1
   }
 
   /** The rank of the highest priority pending LPI that is enabled; {@link NO_RANK} if there is none. */
@@ -85,7 +87,7 @@ export class PendingTree {
 
   /** An LPI is no longer pending. Returns whether the highest priority one may have changed. */
   remove(cache: number, record: number, lpi: number): boolean {
-    this.words[record + LPI_PENDING + (lpi >> 5)] &= ~(1 << (lpi & 31))
+    this.words[record + this.pendingAt + (lpi >> 5)] &= ~(1 << (lpi & 31))
     return this.update(cache, record, lpi)
   }
 
@@ -139,6 +141,23 @@ export class PendingTree {
         words[from + at] = NO_RANK
       }
     }
+  }
+
+  /** 32 LPIs from `first` on are no longer pending. The ranks above them say so only when nothing else is pending. */
+  removeWord(record: number, first: number): void {
+    const { words, best, children, top } = this
+    words[record + children[0] + (first >> 5)] = 0
+    for (let level = 0, node = first >> 5; level < top; level++, node >>= 5) {
+      words[record + best[level] + node] = NO_RANK
+      if (words[record + children[level] + node] !== 0) continue
+      words[record + children[level + 1] + (node >> 5)] &= ~(1 << (node & 31))
+    }
+    words[record + best[top]] = NO_RANK
+  }
+
+  /** The 32 LPIs from `first` on: bit n is set if LPI `first` + n is pending. */
+  wordAt(record: number, first: number): number {
+    return this.words[record + this.pendingAt + (first >> 5)]
   }
 
   /** The best rank among the children in a word of bitmaps, which is a node but at the top. */

@@ -1,0 +1,79 @@
+/**
+ * The virtual CPU interface of a PE that takes interrupts from its redistributor directly, on GICv4: beside the list
+ * registers, the highest priority vLPI or vSGI of the resident vPE in each group (IHI 0069, "Direct injection of virtual
+ * interrupts"; rules 140 to 147 of docs/gicv4.md). They are weighed as a list register's interrupt, and no list register
+ * changes. ICH_MISR_EL2, ICH_EISR_EL2 and ICH_ELRSR_EL2 do not know of them.
+ *
+ * Of equal priorities the list register wins, or with the choice `directPriority: direct` the other. With
+ * ICH_HCR_EL2.DVIM there are no direct interrupts.
+ */
+import { HCR_DVIM, HCR_En, LR_Group, LR_Priority, VMCR_VENG0, VMCR_VENG1 } from '../../arch/ich-registers.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
+import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import { ICH_HCR, ICH_VMCR } from '../records/pe-offsets.ts'
+import type { ResidentVpes } from '../vpe/resident-vpe.ts'
+import { VPE_PRESENTED_0, VPE_PRESENTED_1 } from '../vpe/vpe-offsets.ts'
+import { DIRECT } from '../vpe/vpe-records.ts'
+import { LINE_VFIQ, LINE_VIRQ } from './lines.ts'
+import { VirtualInterface } from './virtual-interface.ts'
+
+/** Below every priority. */
+const NO_PRIORITY = 0x100
+
+export class DirectVirtualInterface extends VirtualInterface {
+  /** Whether a direct interrupt wins against a list register's of the same priority: the choice `directPriority`. */
+  private readonly directWins: boolean
+
+  constructor(
+    words: Int32Array,
+    config: CheckedGicConfig,
+    readonly physical: PhysicalInterrupts,
+    readonly resident: ResidentVpes,
+  ) {
+    super(words, config)
+    this.directWins = config.choices.directPriority === 'direct'
+  }
+
+  override highestPending(pe: number): number {
+    return this.withDirect(pe, super.highestPending(pe))
+  }
+
+  override signalled(words: Int32Array, pe: number): number {
+    if ((words[pe + ICH_HCR] & HCR_En) === 0) return 0
+    const at = this.highestPending(pe)
+    return at !== 0 && this.isSignalled(words, pe, at) ? at : 0
+  }
+
+  override lines(pe: number): number {
+    const at = this.signalled(this.words, pe)
+    if (at === 0) return 0
+    return this.words[at] & LR_Group ? LINE_VIRQ : LINE_VFIQ
+  }
+
+  /** The better one of the list register whose upper word is at `at`, 0 for none, and of the direct interrupts. */
+  private withDirect(pe: number, at: number): number {
+    const { words } = this
+    if (words[pe + ICH_HCR] & HCR_DVIM) return at
+    const record = this.resident.recordOf(this.physical.cpuOf(pe))
+    const vmcr = words[pe + ICH_VMCR]
+    const group0 = vmcr & VMCR_VENG0 ? record + VPE_PRESENTED_0 + 1 : 0
+    const group1 = vmcr & VMCR_VENG1 ? record + VPE_PRESENTED_1 + 1 : 0
+    const direct = this.priorityAt(group1) < this.priorityAt(group0) ? group1 : group0
+    const priority = this.priorityAt(direct)
+    if (priority === NO_PRIORITY) return at
+    const ofList = this.priorityAt(at)
+    return priority < ofList || (priority === ofList && this.directWins) ? direct : at
+  }
+
+  /** The priority of what is pending at an upper word; {@link NO_PRIORITY} if nothing is. */
+  private priorityAt(at: number): number {
+    return at === 0 || this.words[at] === 0 ? NO_PRIORITY : LR_Priority(this.words[at])
+  }
+
+  /** A direct interrupt, by the lower word of what is presented, is acknowledged. Returns its INTID. */
+  override acknowledgeDirect(pe: number, presented: number): number {
+    const intid = presented & ~DIRECT
+    this.resident.acknowledge(this.physical.cpuOf(pe), intid)
+    return intid
+  }
+}

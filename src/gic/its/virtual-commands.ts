@@ -1,0 +1,268 @@
+/**
+ * The commands about vPEs (IHI 0069, "ITS commands"; rules 80 to 108 and 120, 121 of docs/gicv4.md): as those of
+ * commands.ts, each a function that ends in DONE, in a command error or in a stall. GICv4.1 has some more, and its VMAPP
+ * and VMOVP have more fields.
+ *
+ * Where the architecture leaves the outcome open:
+ * - VMAPP of a vPE that is mapped already takes the new values; the ITS reports it as UNPREDICTABLE.
+ * - MOVI of an event with a vLPI, and VMOVI of one with an LPI, are errors.
+ * - VMAPP with V = 0 of a vPE that is not mapped does nothing.
+ */
+import { FIRST_LPI, INTID_NONE } from '../../arch/intid.ts'
+import {
+  CMDVCPU_INVALID,
+  COMMAND_ADDRESS,
+  COMMAND_DBELL,
+  COMMAND_DEVICE_ID,
+  COMMAND_HIGH_V,
+  COMMAND_ITSList,
+  COMMAND_Sequence_Number,
+  COMMAND_VINTID,
+  COMMAND_VMAPP_Alloc,
+  COMMAND_VMAPP_DOORBELL,
+  COMMAND_VMAPP_PTZ,
+  COMMAND_VMAPP_VPT,
+  COMMAND_VMOVI_D,
+  COMMAND_VMOVP_DOORBELL,
+  COMMAND_VPEID,
+  COMMAND_VPT_size,
+  COMMAND_VSGI_Clear,
+  COMMAND_VSGI_Enable,
+  COMMAND_VSGI_Group,
+  COMMAND_VSGI_Priority,
+  COMMAND_VSGI_vINTID,
+  ID_IS_PHYSICAL,
+  ID_OOR,
+  ITS_INVDB,
+  ITS_VINVALL,
+  ITS_VMAPI,
+  ITS_VMAPP,
+  ITS_VMAPTI,
+  ITS_VMOVI,
+  ITS_VMOVP,
+  ITS_VSGI,
+  ITS_VSYNC,
+  itsCommands,
+  PHYSICALID_OOR,
+  PROCNUM_OOR,
+  UNMAPPED_DEVICE,
+  VCPU_INVALID,
+  VCPU_OOR,
+  VIRTUALID_OOR,
+  VPTSIZE_OOR,
+} from '../../arch/its-commands.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
+import { TRANSLATED } from '../config/translation-faults.ts'
+import { NO_ENTRY } from '../vpe/table-lookup.ts'
+import type { Vpes } from '../vpe/vpes.ts'
+import {
+  type Commands,
+  DONE,
+  failed,
+  finished,
+  STALL,
+  translate,
+  type VirtualCommand,
+  WAIT,
+} from './commands.ts'
+import type { VpeEntries } from './vpe-entries.ts'
+import type { VpeMoves } from './vpe-moves.ts'
+
+/** Bits of an INTID that VPT_size may ask for. */
+const MOST_INTID_BITS = 24
+const CODE_OF = new Map(itsCommands.map(({ name, opcode }) => [opcode, name]))
+
+export class VirtualCommands {
+  /** By opcode: an array without holes. */
+  readonly byOpcode: readonly (VirtualCommand | undefined)[]
+  private readonly isV41: boolean
+  /** GITS_TYPER.nID: whether the message of a vLPI has no doorbell of its own. */
+  private readonly hasNoDoorbells: boolean
+
+  constructor(
+    readonly vpes: Vpes,
+    readonly entries: VpeEntries,
+    readonly moves: VpeMoves,
+    /** Which ITS. */
+    readonly number: number,
+    readonly config: CheckedGicConfig,
+  ) {
+    this.isV41 = vpes.byVpeid
+    this.hasNoDoorbells = this.isV41
+    const commands: Readonly<Record<number, VirtualCommand>> = {
+      [ITS_VMAPP]: (command) => this.vmapp(command),
+      [ITS_VMAPTI]: (command) => this.vmapti(command, command.word(COMMAND_VINTID)),
+      [ITS_VMAPI]: (command) => this.vmapti(command, command.eventId),
+      [ITS_VMOVI]: (command) => this.vmovi(command),
+      [ITS_VMOVP]: (command) => this.vmovp(command),
+      [ITS_VINVALL]: (command) => this.vinvall(command),
+      [ITS_VSYNC]: (command) => this.find(command, vpeOf(command), VCPU_INVALID),
+      ...(this.isV41 && {
+        [ITS_VSGI]: (command) => this.vsgi(command),
+        [ITS_INVDB]: (command) => this.invdb(command),
+      }),
+    }
+    this.byOpcode = Array.from({ length: 0x100 }, (_, opcode) => commands[opcode])
+  }
+
+  /** Looks for a vPE that the ITS has mapped; `error` if it has not. */
+  private find(command: Commands, vpe: number, error: number): number {
+    const fault = this.entries.find(vpe)
+    if (fault === TRANSLATED) return DONE
+    const end = failed(fault, error)
+    if (end === error) this.vpes.unpredictable.use('command-unmapped', nameOf(command), 0)
+    return end
+  }
+
+  private vmapp(command: Commands): number {
+    const vpe = vpeOf(command)
+    const offset = this.entries.entryOf(vpe)
+    if (offset === NO_ENTRY) return finished(command, DONE) === STALL ? STALL : VCPU_OOR
+    if (!command.valid) return this.unmap(command, vpe, offset)
+    const cpu = command.target(COMMAND_ADDRESS)
+    if (cpu < 0) return PROCNUM_OOR
+    const size = COMMAND_VPT_size(command.word(COMMAND_VMAPP_VPT))
+    if (size + 1 > MOST_INTID_BITS || this.vpes.countOf(size) === 0) return VPTSIZE_OOR
+    return this.isV41
+      ? this.mapShared(command, vpe, offset, cpu, size)
+      : this.mapOwn(command, vpe, offset, cpu, size)
+  }
+
+  private mapOwn(command: Commands, vpe: number, offset: number, cpu: number, size: number): number {
+    if (this.entries.find(vpe) === TRANSLATED) this.vpes.unpredictable.use('map-mapped', 'VMAPP', cpu)
+    this.entries.mapOwn(
+      offset,
+      cpu,
+      command.word(COMMAND_VMAPP_VPT),
+      command.word(COMMAND_VMAPP_VPT + 1),
+      size,
+    )
+    return finished(command, DONE)
+  }
+
+  private mapShared(command: Commands, vpe: number, offset: number, cpu: number, size: number): number {
+    const { entries, vpes } = this
+    const { table, unpredictable } = vpes
+    const word0 = command.word(0)
+    if (!entries.name(vpe, cpu, offset)) return finished(command, DONE) === STALL ? STALL : VCPU_OOR
+    const isAllocated = table.readFlags()
+    if (word0 & COMMAND_VMAPP_Alloc) {
+      if (isAllocated) unpredictable.use('map-mapped', 'VMAPP', cpu)
+      const [low, high] = [command.word(COMMAND_VMAPP_VPT), command.word(COMMAND_VMAPP_VPT + 1)]
+      vpes.allocate(cpu, size, low, high, (word0 & COMMAND_VMAPP_PTZ) !== 0)
+      table.writeTables(low, high, word0, command.word(1))
+    } else if (!isAllocated) unpredictable.use('map-without-allocation', 'VMAPP', cpu)
+    entries.mapShared(offset, cpu)
+    if (word0 & COMMAND_VMAPP_Alloc || isAllocated) table.doorbell = command.word(COMMAND_VMAPP_DOORBELL)
+    return finished(command, DONE)
+  }
+
+  private unmap(command: Commands, vpe: number, offset: number): number {
+    const { entries, vpes } = this
+    const isMapped = entries.find(vpe) === TRANSLATED
+    const { cpu } = command.found
+    if (isMapped && (vpes.isAt(cpu) || vpes.otherThan(cpu) >= 0)) {
+      vpes.unpredictable.use('unmap-resident', 'VMAPP', cpu)
+    }
+    if (!this.isV41) entries.unmapOwn(offset)
+    else {
+      if (isMapped && command.word(0) & COMMAND_VMAPP_Alloc) vpes.free(cpu)
+      if (entries.entryOf(vpe) !== NO_ENTRY) entries.unmapShared(offset)
+    }
+    return finished(command, DONE)
+  }
+
+  private vmapti(command: Commands, vintid: number): number {
+    const { tables, deviceId, eventId } = command
+    const fault = tables.findDevice(deviceId)
+    if (fault !== TRANSLATED) return failed(fault, UNMAPPED_DEVICE)
+    if (!tables.hasEvent(eventId)) return ID_OOR
+    const doorbell = this.hasNoDoorbells ? INTID_NONE : command.word(COMMAND_DBELL)
+    if (doorbell !== INTID_NONE && !this.isLpi(doorbell)) return PHYSICALID_OOR
+    if ((vintid - FIRST_LPI) >>> 0 >= this.vpes.resident.existing) return VIRTUALID_OOR
+    const vpe = vpeOf(command)
+    if (this.entries.entryOf(vpe) === NO_ENTRY) return finished(command, DONE) === STALL ? STALL : VCPU_OOR
+    // The vPE's entry may be in another page: the device is looked for once more.
+    if (tables.findDevice(deviceId) !== TRANSLATED) return STALL
+    return tables.mapVirtualEvent(eventId, vintid, vpe, doorbell) === TRANSLATED ? DONE : STALL
+  }
+
+  private isLpi(intid: number): boolean {
+    return intid >= FIRST_LPI && intid < this.vpes.lpis.intidEnd
+  }
+
+  private vmovi(command: Commands): number {
+    const { tables, found, deviceId, eventId } = command
+    const end = translate(command)
+    if (end !== DONE) return end
+    if (!tables.isVirtual) return ID_IS_PHYSICAL
+    const { intid } = found
+    const vpe = vpeOf(command)
+    const missing = this.find(command, vpe, CMDVCPU_INVALID)
+    if (missing !== DONE) return missing
+    // Back to where it comes from: the pending state goes along.
+    translate(command)
+    const before = found.doorbell
+    const wasPending = this.vpes.clear(found.cpu, intid - FIRST_LPI)
+    const replaces = !this.hasNoDoorbells && (command.word(COMMAND_ADDRESS) & COMMAND_VMOVI_D) !== 0
+    const doorbell = replaces ? command.word(COMMAND_DBELL) : before
+    if (tables.mapVirtualEvent(eventId, intid, vpe, doorbell) !== TRANSLATED) return STALL
+    if (found.find(deviceId, eventId) === TRANSLATED && wasPending) {
+      this.vpes.moveHere(found.cpu, intid - FIRST_LPI, doorbell)
+    }
+    return finished(command, DONE)
+  }
+
+  /** Moves a vPE on all ITSs: with GITS_TYPER.VMOVP = 0 once all in the list have the command at their head. */
+  private vmovp(command: Commands): number {
+    const vpe = vpeOf(command)
+    const missing = this.find(command, vpe, VCPU_INVALID)
+    if (missing !== DONE) return missing
+    const from = command.found.cpu
+    const to = command.target(COMMAND_ADDRESS)
+    if (to < 0) return PROCNUM_OOR
+    const list = COMMAND_ITSList(command.word(2))
+    const sequence = COMMAND_Sequence_Number(command.word(COMMAND_DEVICE_ID))
+    if (!this.moves.isReady(this.number, list, sequence)) return WAIT
+    const { unpredictable } = this.vpes
+    if (this.vpes.isAt(from) || this.vpes.otherThan(from) >= 0)
+      unpredictable.use('move-resident', 'VMOVP', from)
+    if (this.isV41) {
+      const hasDoorbell = (command.word(COMMAND_ADDRESS + 1) & COMMAND_HIGH_V) !== 0
+      this.vpes.move(from, to, vpe, command.word(COMMAND_VMOVP_DOORBELL), hasDoorbell)
+    }
+    this.moves.move(vpe, to)
+    this.moves.release(this.number, list)
+    return finished(command, DONE)
+  }
+
+  private vinvall(command: Commands): number {
+    const end = this.find(command, vpeOf(command), VCPU_INVALID)
+    if (end === DONE) this.vpes.invalidateAll(command.found.cpu)
+    return finished(command, end)
+  }
+
+  private vsgi(command: Commands): number {
+    const end = this.find(command, vpeOf(command), VCPU_INVALID)
+    if (end !== DONE) return end
+    const word0 = command.word(0)
+    this.vpes.configureSgi(
+      command.found.cpu,
+      COMMAND_VSGI_vINTID(command.word(COMMAND_DEVICE_ID)),
+      (word0 & COMMAND_VSGI_Enable) !== 0,
+      (word0 & COMMAND_VSGI_Group) !== 0,
+      COMMAND_VSGI_Priority(word0),
+      (word0 & COMMAND_VSGI_Clear) !== 0,
+    )
+    return finished(command, DONE)
+  }
+
+  private invdb(command: Commands): number {
+    const end = this.find(command, vpeOf(command), VCPU_INVALID)
+    if (end === DONE) this.vpes.invalidateDoorbell(command.found.cpu)
+    return finished(command, end)
+  }
+}
+
+const vpeOf = (command: Commands): number => COMMAND_VPEID(command.word(3))
+const nameOf = (command: Commands): string => CODE_OF.get(command.opcode) ?? ''

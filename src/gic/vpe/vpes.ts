@@ -1,0 +1,363 @@
+/**
+ * The vPEs of GICv4: what a message, a command or a register does to one, wherever it is (IHI 0069, "Virtual LPI
+ * support", "vSGIs"). An access names a vPE first, and then acts on it: at the redistributor where it is resident, and
+ * otherwise in its virtual pending table.
+ *
+ * On GICv4.0 a redistributor knows a vPE by the address of its virtual pending table, and the message of a vLPI has its
+ * doorbell with it. On GICv4.1 it knows it by its vPEID, of which the vPE configuration table says the rest; the doorbell
+ * is the vPE's, and rings once after it was requested (rules 50 to 69 of docs/gicv4.md).
+ */
+
+import { GICR_VSGIPENDR_Busy } from '../../arch/gicr-registers.ts'
+import { FIRST_LPI, INTID_NONE } from '../../arch/intid.ts'
+import type { CheckedGicConfig } from '../config/config.ts'
+import type { Memory } from '../config/memory.ts'
+import type { Unpredictable } from '../config/unpredictable.ts'
+import { LPI_ENABLE } from '../lpi/lpi-configuration.ts'
+import type { Lpis } from '../lpi/lpis.ts'
+import type { Doorbells } from './doorbells.ts'
+import type { ResidentVpes } from './resident-vpe.ts'
+import type { VirtualPendingTable } from './virtual-pending-table.ts'
+import { enabledSgis, withPriority, withSgi } from './virtual-sgis.ts'
+import {
+  entrySize,
+  VPE_ALLOCATED,
+  VPE_REQUESTED,
+  VPE_REQUESTED_GROUP_0,
+  VPE_REQUESTED_GROUP_1,
+} from './vpe-entry.ts'
+import {
+  GICR_VPROPBASER,
+  GICR_VSGIPENDR,
+  NAMED_COUNT,
+  NAMED_ID,
+  NAMED_VPT,
+  VPE_ID,
+  VPE_RESIDENCY,
+  VPE_SGI_QUERY,
+  VPE_VPT,
+} from './vpe-offsets.ts'
+import { NOT_RESIDENT } from './vpe-records.ts'
+import { VpeTable } from './vpe-table.ts'
+
+const VPT_LOW = ~0xffff
+const VPROPBASER_LOW = ~0xfff
+const ADDRESS_HIGH = 0xfffff
+/** Groups as bits. */
+const GROUP_0 = 1
+const GROUP_1 = 2
+
+/** What is open in the architecture's text: the choices of these names. */
+interface DoorbellChoices {
+  readonly ofDisabled: boolean
+  readonly ofPending: boolean
+  readonly ofMoved: boolean
+  readonly ofEnabled: boolean
+  readonly ofMovedVpe: boolean
+}
+
+export class Vpes {
+  readonly words: Int32Array
+  /** GICv4.1, where a redistributor knows a vPE by its vPEID: GICR_TYPER.RVPEID. */
+  readonly byVpeid: boolean
+  readonly table: VpeTable
+  private readonly pendingTable: VirtualPendingTable
+  private readonly rings: DoorbellChoices
+  private readonly common: number
+  private readonly cpus: number
+  private readonly lagging: boolean
+  /** Whether VPT_size is a number of bits less one: the choice `vptSize`. */
+  private readonly sizeLessOne: boolean
+  private readonly keepsSgis: boolean
+
+  constructor(
+    readonly resident: ResidentVpes,
+    readonly lpis: Lpis,
+    readonly memory: Memory,
+    readonly doorbells: Doorbells,
+    readonly unpredictable: Unpredictable,
+    config: CheckedGicConfig,
+  ) {
+    const { choices } = config
+    this.words = resident.words
+    this.common = resident.place.common
+    this.byVpeid = config.version === '4.1'
+    this.table = new VpeTable(resident.words, memory, this.common, config.vpeBits)
+    this.pendingTable = resident.table
+    this.cpus = config.cpus
+    this.lagging = config.writeEffects === 'lagging'
+    this.sizeLessOne = !this.byVpeid || choices.vptSize === 'minus-one'
+    this.keepsSgis = choices.vsgiAcrossUnmap === 'kept'
+    this.rings = {
+      ofDisabled: choices.doorbellOfDisabled === 'rings',
+      ofPending: choices.doorbellOfPending === 'rings',
+      ofMoved: choices.doorbellOfMoved === 'rings',
+      ofEnabled: choices.doorbellOfEnabled === 'rings',
+      ofMovedVpe: choices.doorbellOfMovedVpe === 'moves',
+    }
+  }
+
+  /** How many vLPIs there are with a VPT_size. */
+  countOf(size: number): number {
+    const intids = 2 ** (this.sizeLessOne ? size + 1 : size)
+    return Math.max(0, Math.min(this.resident.existing, intids - FIRST_LPI))
+  }
+
+  /** GICv4.0: an ITS names a vPE by its virtual pending table, with its VPT_size. */
+  nameByTable(low: number, high: number, size: number): void {
+    const { words, common } = this
+    words[common + NAMED_VPT] = low & VPT_LOW
+    words[common + NAMED_VPT + 1] = high & ADDRESS_HIGH
+    words[common + NAMED_COUNT] = this.countOf(size)
+  }
+
+  /** GICv4.1: an ITS names a vPE, whose entry it has found. */
+  nameByEntry(vpe: number, low: number, high: number, offset: number): void {
+    this.words[this.common + NAMED_ID] = vpe
+    this.table.name(low, high, offset)
+  }
+
+  /** GICv4.1: a redistributor names a vPE. Returns whether its table has an entry, in use or not. */
+  nameAt(cpu: number, vpe: number): boolean {
+    this.words[this.common + NAMED_ID] = vpe
+    return this.table.find(this.resident.recordOf(cpu), vpe)
+  }
+
+  /** Whether the named vPE is resident on a redistributor, or is about to be or to leave. */
+  isAt(cpu: number): boolean {
+    const { words, common } = this
+    const record = this.resident.recordOf(cpu)
+    if (words[record + VPE_RESIDENCY] === NOT_RESIDENT) return false
+    if (this.byVpeid) return words[record + VPE_ID] === words[common + NAMED_ID]
+    return (
+      words[record + VPE_VPT] === words[common + NAMED_VPT] &&
+      words[record + VPE_VPT + 1] === words[common + NAMED_VPT + 1]
+    )
+  }
+
+  /** Another redistributor than a CPU's on which the named vPE is resident; -1 if it is on none. */
+  otherThan(cpu: number): number {
+    for (let other = 0; other < this.cpus; other++) if (other !== cpu && this.isAt(other)) return other
+    return -1
+  }
+
+  /**
+   * Where the pending state of the named vPE is, which is not resident: its table, in the words NAMED_VPT and
+   * NAMED_COUNT. Returns false for one that is not allocated.
+   */
+  private locate(): boolean {
+    if (!this.byVpeid) return true
+    const { words, common, table } = this
+    if (!table.readFlags()) return false
+    words[common + NAMED_VPT] = table.vptLow
+    words[common + NAMED_VPT + 1] = table.vptHigh
+    words[common + NAMED_COUNT] = this.countOf(entrySize(table.flags))
+    return true
+  }
+
+  private get vptLow(): number {
+    return this.words[this.common + NAMED_VPT]
+  }
+
+  private get vptHigh(): number {
+    return this.words[this.common + NAMED_VPT + 1]
+  }
+
+  private get count(): number {
+    return this.words[this.common + NAMED_COUNT]
+  }
+
+  private hasRoom(vlpi: number): boolean {
+    return vlpi >>> 0 < this.count
+  }
+
+  /**
+   * A message or an INT: a vLPI of the named vPE, which goes to a CPU, becomes pending. `doorbell` is that of the message,
+   * on GICv4.0. Returns false if the vPE is not allocated or has no such vLPI.
+   */
+  set(cpu: number, vlpi: number, doorbell: number): boolean {
+    if (this.isAt(cpu)) {
+      this.resident.set(cpu, vlpi)
+      return true
+    }
+    if (!this.locate() || !this.hasRoom(vlpi)) return false
+    const isNew = this.pendingTable.set(this.vptLow, this.vptHigh, vlpi)
+    if (isNew || this.rings.ofPending) this.ringFor(cpu, vlpi, doorbell)
+    return true
+  }
+
+  /** A vLPI of the named vPE is no longer pending. Returns whether it was. */
+  clear(cpu: number, vlpi: number): boolean {
+    if (this.isAt(cpu)) return this.resident.clear(cpu, vlpi)
+    if (!this.locate() || !this.hasRoom(vlpi)) return false
+    return this.pendingTable.clear(this.vptLow, this.vptHigh, vlpi)
+  }
+
+  /** VMOVI: a vLPI that was pending elsewhere becomes so for the named vPE. */
+  moveHere(cpu: number, vlpi: number, doorbell: number): void {
+    if (this.byVpeid || this.isAt(cpu)) this.set(cpu, vlpi, doorbell)
+    else this.set(cpu, vlpi, this.rings.ofMoved ? doorbell : INTID_NONE)
+  }
+
+  /** Whether a vLPI of the named vPE is pending. For people. */
+  isPending(cpu: number, vlpi: number): boolean {
+    if (this.isAt(cpu)) return this.resident.has(cpu, vlpi)
+    return this.locate() && this.hasRoom(vlpi) && this.pendingTable.has(this.vptLow, this.vptHigh, vlpi)
+  }
+
+  /** A vLPI of the named vPE, which is not resident, has become pending: does a doorbell ring? */
+  private ringFor(cpu: number, vlpi: number, doorbell: number): void {
+    if (!this.byVpeid) {
+      if (doorbell !== INTID_NONE && (this.rings.ofDisabled || this.isEnabled(cpu, vlpi)))
+        this.ring(cpu, doorbell)
+    } else if (this.table.flags & VPE_REQUESTED_GROUP_1 && this.isEnabled(cpu, vlpi)) this.ringDefault(cpu)
+  }
+
+  /** Rings the default doorbell, once for each request. */
+  private ringDefault(cpu: number): void {
+    const { table } = this
+    table.request(0)
+    this.ring(cpu, table.doorbell)
+  }
+
+  private ring(cpu: number, doorbell: number): void {
+    this.doorbells.ring(cpu, doorbell)
+  }
+
+  /** Whether the configuration in memory enables a vLPI of the named vPE. */
+  private isEnabled(cpu: number, vlpi: number): boolean {
+    const { words, table, memory } = this
+    const at = this.resident.recordOf(cpu) + GICR_VPROPBASER
+    const low = this.byVpeid ? table.vconfLow : words[at] & VPROPBASER_LOW
+    const high = this.byVpeid ? table.vconfHigh : words[at + 1] & ADDRESS_HIGH
+    return ((memory.read(low, high, vlpi & ~3) >>> ((vlpi & 3) << 3)) & LPI_ENABLE) !== 0
+  }
+
+  /** INV, GICR_INVLPIR. The configuration of a vPE that is not resident is not cached. */
+  invalidate(cpu: number, vlpi: number): void {
+    if (this.isAt(cpu)) this.resident.invalidate(cpu, vlpi)
+    else if (this.rings.ofEnabled && this.byVpeid && this.isPending(cpu, vlpi))
+      this.ringFor(cpu, vlpi, INTID_NONE)
+  }
+
+  /** VINVALL, GICR_INVALLR. */
+  invalidateAll(cpu: number): void {
+    if (this.isAt(cpu)) this.resident.invalidateAll(cpu)
+  }
+
+  /** VMAPP with Alloc = 1 on GICv4.1: the named vPE has these tables. `zero` is PTZ. */
+  allocate(cpu: number, size: number, vptLow: number, vptHigh: number, zero: boolean): void {
+    const { table, pendingTable } = this
+    table.writeFlags(VPE_ALLOCATED | (size << 16) | cpu)
+    if (zero) pendingTable.initialise(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH)
+    else {
+      pendingTable.summarise(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH, this.countOf(size))
+      if (!this.keepsSgis) pendingTable.clearSgis(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH)
+    }
+  }
+
+  /** VMAPP with V = 0 and Alloc = 1: what is pending is in its virtual pending table. */
+  free(cpu: number): void {
+    if (this.isAt(cpu)) this.resident.unload(cpu)
+    this.table.clear()
+  }
+
+  /** VMOVP on GICv4.1: the named vPE is mapped to another CPU. What is pending in memory needs no moving. */
+  move(from: number, to: number, vpe: number, doorbell: number, hasDoorbell: boolean): void {
+    const { table, doorbells } = this
+    if (!table.readFlags()) return
+    if (hasDoorbell || this.rings.ofMovedVpe) doorbells.move(from, to, table.doorbell)
+    if (!table.moveTo(this.resident.recordOf(to), vpe)) return
+    table.readFlags()
+    table.writeFlags((table.flags & ~0xffff) | to)
+    if (hasDoorbell) table.doorbell = doorbell
+  }
+
+  /** INVDB: the configuration of the named vPE's default doorbell is read again. */
+  invalidateDoorbell(cpu: number): void {
+    const { table } = this
+    if (table.readFlags() && table.doorbell !== INTID_NONE)
+      this.lpis.invalidate(cpu, table.doorbell - FIRST_LPI)
+  }
+
+  /** VSGI: the configuration of one of the named vPE's SGIs, or with `clear` its pending state. `priority` is bits 7:4. */
+  configureSgi(
+    cpu: number,
+    sgi: number,
+    enabled: boolean,
+    group1: boolean,
+    priority: number,
+    clear: boolean,
+  ): void {
+    if (this.isAt(cpu)) {
+      if (clear) this.resident.setSgi(cpu, sgi, false)
+      else this.resident.configureSgi(cpu, sgi, enabled, group1, priority)
+      return
+    }
+    if (!this.locate()) return
+    const { pendingTable, vptLow, vptHigh } = this
+    const pending = pendingTable.readSgiPending(vptLow, vptHigh)
+    if (clear) {
+      pendingTable.writeSgiPending(vptLow, vptHigh, pending & ~(1 << sgi))
+      return
+    }
+    const half = sgi >> 3
+    const priorities = pendingTable.readSgiPriorities(vptLow, vptHigh, half)
+    pendingTable.writeSgiConfig(
+      vptLow,
+      vptHigh,
+      withSgi(pendingTable.readSgiConfig(vptLow, vptHigh), sgi, enabled, group1),
+    )
+    pendingTable.writeSgiPriorities(vptLow, vptHigh, half, withPriority(priorities, sgi, priority))
+    if (this.rings.ofEnabled && pending & (1 << sgi)) this.ringForSgi(cpu, sgi)
+  }
+
+  /** GITS_SGIR: one of the named vPE's SGIs becomes pending. */
+  setSgi(cpu: number, sgi: number): void {
+    if (this.isAt(cpu)) {
+      this.resident.setSgi(cpu, sgi, true)
+      return
+    }
+    if (!this.locate()) return
+    const { pendingTable, vptLow, vptHigh } = this
+    const pending = pendingTable.readSgiPending(vptLow, vptHigh)
+    if (pending & (1 << sgi)) return
+    pendingTable.writeSgiPending(vptLow, vptHigh, pending | (1 << sgi))
+    this.ringForSgi(cpu, sgi)
+  }
+
+  private ringForSgi(cpu: number, sgi: number): void {
+    const { flags } = this.table
+    if ((flags & VPE_REQUESTED) === 0) return
+    const groups =
+      (flags & VPE_REQUESTED_GROUP_0 ? GROUP_0 : 0) | (flags & VPE_REQUESTED_GROUP_1 ? GROUP_1 : 0)
+    const config = this.pendingTable.readSgiConfig(this.vptLow, this.vptHigh)
+    if (enabledSgis(config, 1 << sgi, groups) !== 0) this.ringDefault(cpu)
+  }
+
+  /** GICR_VSGIR: asks which SGIs of a vPE are pending. The answer may lag: GICR_VSGIPENDR.Busy. */
+  querySgis(cpu: number, vpe: number): void {
+    const record = this.resident.recordOf(cpu)
+    this.words[record + VPE_SGI_QUERY] = vpe
+    this.words[record + GICR_VSGIPENDR] = GICR_VSGIPENDR_Busy
+    if (!this.lagging) this.completeQuery(cpu)
+  }
+
+  isQueryPending(cpu: number): boolean {
+    return (this.words[this.resident.recordOf(cpu) + GICR_VSGIPENDR] & GICR_VSGIPENDR_Busy) !== 0
+  }
+
+  /** A query of a vPE that the redistributor's table does not have finds nothing. */
+  completeQuery(cpu: number): void {
+    const { words } = this
+    const record = this.resident.recordOf(cpu)
+    const vpe = words[record + VPE_SGI_QUERY]
+    words[record + VPE_SGI_QUERY] = 0
+    words[record + GICR_VSGIPENDR] = this.nameAt(cpu, vpe) ? this.pendingSgis(cpu) : 0
+  }
+
+  private pendingSgis(cpu: number): number {
+    if (this.isAt(cpu)) return this.resident.pendingSgis(cpu)
+    return this.locate() ? this.pendingTable.readSgiPending(this.vptLow, this.vptHigh) : 0
+  }
+}
