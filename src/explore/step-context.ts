@@ -3,11 +3,13 @@
  * (`preemptible()`, `irqs_disabled()`), and something to work on. A step that does not find it may leave a state that
  * looks right all the same.
  */
+
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
 import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
 import { EC_DATA_ABORT, EC_SYSREG, ESR_EC } from '../arch/syndrome.ts'
 import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
 import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
+import { asPe } from '../gic/records/pe.ts'
 import { OP_END, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
@@ -30,6 +32,7 @@ import {
   VCPU_THREAD,
   VCPU_USED_LRS,
   VCPU_VMCR,
+  type Vcpu,
 } from '../hyp/records/vcpu.ts'
 import { VM_STOPPER } from '../hyp/records/vm.ts'
 import type { StepNeed } from '../hyp/run/step.ts'
@@ -45,19 +48,18 @@ interface Need {
   readonly invariant: InvariantId
   readonly matter: string
   /** By the words of a state, for a vCPU whose step is next. */
-  readonly holds: (words: Int32Array, v: number, machine: Machine) => boolean
+  readonly holds: (words: Int32Array, v: Vcpu, machine: Machine) => boolean
 }
 
-const threadHas = (words: Int32Array, v: number, bits: number): boolean =>
-  (words[v + VCPU_THREAD] & bits) !== 0
+const threadHas = (words: Int32Array, v: Vcpu, bits: number): boolean => (words[v + VCPU_THREAD] & bits) !== 0
 
 /** The scheduler's notifiers run with preemption off. */
-const isPreemptible = (words: Int32Array, v: number): boolean =>
+const isPreemptible = (words: Int32Array, v: Vcpu): boolean =>
   words[v + VCPU_NOTIFIER] === 0 && !threadHas(words, v, THREAD_PREEMPT_OFF)
 
 /** Whether the active priorities of a vCPU that is loaded are in memory too. */
-function hasActivePriorities(words: Int32Array, v: number): boolean {
-  const pe = words[v + VCPU_PE]
+function hasActivePriorities(words: Int32Array, v: Vcpu): boolean {
+  const pe = asPe(words[v + VCPU_PE])
   for (let n = 0; n < ACTIVE_PRIORITIES; n++) {
     if (words[v + VCPU_AP0R + n] !== words[pe + ICH_AP0R + n]) return false
     if (words[v + VCPU_AP1R + n] !== words[pe + ICH_AP1R + n]) return false
@@ -99,7 +101,7 @@ const unloaded: Need = {
 /** In ICH_VMCR_EL2, what a guest's interrupts depend on. */
 const ADMITS = 0xff000000 | VMCR_VENG0 | VMCR_VENG1
 /** Whether a value of ICH_VMCR_EL2 is what the guest of a vCPU left, as far as the silicon has it. */
-function isAsLeft(vmcr: number, v: number, { hypervisor, ghosts }: Machine): boolean {
+function isAsLeft(vmcr: number, v: Vcpu, { hypervisor, ghosts }: Machine): boolean {
   const implemented = ADMITS & (0x00ffffff | (hypervisor.silicon.virtualInterface.priorityMask << 24))
   return ((vmcr ^ ghosts.vmcrOf(v)) & implemented) === 0
 }
@@ -204,7 +206,7 @@ export class StepContexts {
 
   /** What the last step of a vCPU's thread, or of its notifier, did not find. */
   missing(
-    v: number,
+    v: Vcpu,
     checked: Readonly<Record<InvariantId, boolean>>,
   ): readonly [InvariantId, string] | undefined {
     const { machine, before } = this

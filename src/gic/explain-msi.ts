@@ -210,7 +210,7 @@ function pendingLink(lpis: Lpis, cpu: number, intid: number): Link {
 function forwardingLinks(lpis: Lpis, path: Path, cpu: number, intid: number): Link[] {
   const { physical, redistributor, physicalInterface } = path
   const { words } = physical
-  const pe = physical.peBase + cpu * physical.peSize
+  const pe = physical.peOf(cpu)
   const at = pe + PHYSICAL_INTERFACE
   const controls = words[at + CONTROLS]
   const isForwarded = (physical.groupsInForce() & GICD_CTLR_EnableGrp1) !== 0

@@ -2,6 +2,7 @@
  * The silicon of a machine: its blocks over one state buffer. It knows no hypervisor. The record of a PE holds
  * what belongs to one CPU, from PSTATE to list registers, so that one word offset is the handle to all of it.
  */
+import type { Intid } from '../arch/intid.ts'
 import type { Layout, RecordType } from '../state/layout.ts'
 import { MEMORY_LINE, MEMORY_POOL, MemoryPool, memoryPoolRecords } from '../state/memory-pool.ts'
 import { Affinities } from './config/affinities.ts'
@@ -32,7 +33,7 @@ import { existingLpis, LPI_COMMON, lpiCacheRecord, lpiRecord } from './lpi/lpi-r
 import { configurationGroups, Lpis } from './lpi/lpis.ts'
 import { Mmio } from './mmio.ts'
 import { distributorRecord, pendingSummaryRecord } from './records/interrupts.ts'
-import { ICC_HPPIR, peRecord } from './records/pe.ts'
+import { ICC_HPPIR, type Pe, peRecord } from './records/pe.ts'
 
 /** The record types of a configuration's silicon, and how many of each there are. */
 export interface SiliconRecords {
@@ -250,24 +251,24 @@ export class Silicon {
   }
 
   /** A timer or the like drives the line of a PPI of a PE. */
-  drivePpi(pe: number, intid: number, level: boolean): void {
+  drivePpi(pe: Pe, intid: Intid, level: boolean): void {
     this.physical.setLine(pe, intid, level)
     this.lines.settle()
   }
 
   /** A device drives the line of an SPI. */
-  driveSpi(intid: number, level: boolean): void {
+  driveSpi(intid: Intid, level: boolean): void {
     this.physical.setLine(DISTRIBUTOR, intid, level)
     this.lines.settle()
   }
 
   /** The CPU of a record. */
-  cpuOf(pe: number): number {
+  cpuOf(pe: Pe): number {
     return this.physical.cpuOf(pe)
   }
 
   /** The record of a CPU. */
-  peOf(cpu: number): number {
-    return this.peBase + cpu * this.peSize
+  peOf(cpu: number): Pe {
+    return this.physical.peOf(cpu)
   }
 }

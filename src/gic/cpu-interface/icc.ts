@@ -6,6 +6,7 @@
  *   One that does not exist is dropped and deactivates nothing; so is an LPI, which has no active state.
  * - DIR in EOImode 0 is ignored, and so is one of a reserved INTID.
  */
+
 import {
   LR_Group,
   LR_Priority,
@@ -14,12 +15,13 @@ import {
   VMCR_VEOIM,
   VMCR_VPMR,
 } from '../../arch/ich-registers.ts'
-import { FIRST_LPI, FIRST_SPECIAL, INTID_NONE } from '../../arch/intid.ts'
+import { FIRST_LPI, FIRST_SPECIAL, INTID_NONE, type Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
 import { HIGHEST_PENDING, HPPI_INTID, PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import { rankLpi } from '../lpi/lpi-configuration.ts'
 import type { Lpis } from '../lpi/lpis.ts'
+import { asPe, type Pe } from '../records/pe.ts'
 import { InterfaceRegisters } from './common-registers.ts'
 import {
   ACTIVE_PRIORITIES_0,
@@ -31,7 +33,7 @@ import {
 
 /** The state behind the registers, and what is signalled. */
 export class PhysicalInterface extends CpuInterface {
-  reset(pe: number): void {
+  reset(pe: Pe): void {
     this.words[pe + PHYSICAL_INTERFACE + CONTROLS] = this.resetControls
   }
 
@@ -82,13 +84,13 @@ export class Icc extends InterfaceRegisters {
     this.physicalInterface.recordActive(this.words, at, hppi)
     const intid = HPPI_INTID(hppi)
     if (intid === FIRST_LPI) return this.acknowledgeLpi(at)
-    this.physical.activate(at - PHYSICAL_INTERFACE, intid)
+    this.physical.activate(asPe(at - PHYSICAL_INTERFACE), intid)
     return intid
   }
 
   /** An LPI has no active state: it may become pending again while it is served. */
   private acknowledgeLpi(at: number): number {
-    return this.lpis?.acknowledge(this.physical.cpuOf(at - PHYSICAL_INTERFACE)) ?? INTID_NONE
+    return this.lpis?.acknowledge(this.physical.cpuOf(asPe(at - PHYSICAL_INTERFACE))) ?? INTID_NONE
   }
 
   readHppir0(at: number): number {
@@ -110,7 +112,7 @@ export class Icc extends InterfaceRegisters {
   private highestLpi(at: number): number {
     const { lpis } = this
     if (lpis === undefined) return INTID_NONE
-    return FIRST_LPI + rankLpi(lpis.highest(this.physical.cpuOf(at - PHYSICAL_INTERFACE)))
+    return FIRST_LPI + rankLpi(lpis.highest(this.physical.cpuOf(asPe(at - PHYSICAL_INTERFACE))))
   }
 
   writeEoir0(at: number, value: number): void {
@@ -121,7 +123,7 @@ export class Icc extends InterfaceRegisters {
     this.endOfInterrupt(at, value & this.physicalInterface.intidMask, ACTIVE_PRIORITIES_1)
   }
 
-  private endOfInterrupt(at: number, intid: number, activePriorities: number): void {
+  private endOfInterrupt(at: number, intid: Intid, activePriorities: number): void {
     if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) return
     if (!this.dropPriority(at, activePriorities)) return
     if ((this.words[at + CONTROLS] & VMCR_VEOIM) === 0) this.deactivate(at, intid)
@@ -148,15 +150,15 @@ export class Icc extends InterfaceRegisters {
   /** A group that the interface enables or disables changes what is forwarded to it. */
   override writeIgrpen0(at: number, value: number): void {
     super.writeIgrpen0(at, value)
-    this.physical.noticePe(at - PHYSICAL_INTERFACE)
+    this.physical.noticePe(asPe(at - PHYSICAL_INTERFACE))
   }
 
   override writeIgrpen1(at: number, value: number): void {
     super.writeIgrpen1(at, value)
-    this.physical.noticePe(at - PHYSICAL_INTERFACE)
+    this.physical.noticePe(asPe(at - PHYSICAL_INTERFACE))
   }
 
-  private deactivate(at: number, intid: number): void {
-    if (intid < FIRST_SPECIAL) this.physical.deactivate(at - PHYSICAL_INTERFACE, intid)
+  private deactivate(at: number, intid: Intid): void {
+    if (intid < FIRST_SPECIAL) this.physical.deactivate(asPe(at - PHYSICAL_INTERFACE), intid)
   }
 }

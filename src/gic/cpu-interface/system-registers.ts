@@ -11,8 +11,10 @@ import * as icc from '../../arch/icc-registers.ts'
 import * as arch from '../../arch/ich-registers.ts'
 import { type InterruptGroup, icvRegisters } from '../../arch/icv-registers.ts'
 import { ESR_UNDEFINED, sysregSyndrome } from '../../arch/syndrome.ts'
+import type { Encoding } from '../../arch/sysreg.ts'
 import { PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
 import type { Sgis } from '../distributor/sgi.ts'
+import type { Pe } from '../records/pe.ts'
 import type { InterfaceRegisters } from './common-registers.ts'
 import type { Icc } from './icc.ts'
 import type { Ich } from './ich.ts'
@@ -34,9 +36,9 @@ export interface Blocks {
 interface PlainRow {
   readonly kind: 'plain'
   readonly minimumEl: 1 | 2
-  readonly read?: (blocks: Blocks, pe: number, el: number) => number
-  readonly readHigh?: (blocks: Blocks, pe: number) => number
-  readonly write?: (blocks: Blocks, pe: number, low: number, high: number) => void
+  readonly read?: (blocks: Blocks, pe: Pe, el: number) => number
+  readonly readHigh?: (blocks: Blocks, pe: Pe) => number
+  readonly write?: (blocks: Blocks, pe: Pe, low: number, high: number) => void
 }
 
 /** What traps an EL1 access to an ICC_* name, and what makes it one to the virtual interface. */
@@ -63,7 +65,7 @@ interface InterfaceRow extends Routing, InterfaceAccess {
 interface SgiRow extends Routing {
   readonly kind: 'sgi'
   readonly read?: undefined
-  readonly write: (blocks: Blocks, pe: number, low: number, high: number) => void
+  readonly write: (blocks: Blocks, pe: Pe, low: number, high: number) => void
 }
 
 type Row = PlainRow | InterfaceRow | SgiRow
@@ -226,7 +228,7 @@ export class SystemRegisters {
   }
 
   /** MRS at exception level `el`: bits 31:0; 0 if it traps. */
-  read(pe: number, encoding: number, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
+  read(pe: Pe, encoding: Encoding, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
     const row = this.reached(pe, encoding, el, true)
     if (!row?.read) return 0
     if (row.kind === 'interface') {
@@ -237,7 +239,7 @@ export class SystemRegisters {
   }
 
   /** Bits 63:32 of the register that the PE has just read; 0 if it trapped. None that has them is changed by a read. */
-  readHigh(pe: number, encoding: number): number {
+  readHigh(pe: Pe, encoding: Encoding): number {
     const row = this.rows.get(encoding)
     if (row?.kind !== 'plain' || !row.readHigh || this.words[pe + PCPU_TRAP] !== 0) return 0
     return row.readHigh(this.blocks, pe)
@@ -245,8 +247,8 @@ export class SystemRegisters {
 
   /** MSR at exception level `el`; does nothing if it traps. */
   write(
-    pe: number,
-    encoding: number,
+    pe: Pe,
+    encoding: Encoding,
     low: number,
     high: number,
     el = exceptionLevel(this.words[pe + PCPU_PSTATE]),
@@ -259,14 +261,14 @@ export class SystemRegisters {
   }
 
   /** The row that an access reaches; otherwise undefined. Leaves the syndrome, or 0, in the PE's `trap`. */
-  private reached(pe: number, encoding: number, el: number, isRead: boolean): Row | undefined {
+  private reached(pe: Pe, encoding: Encoding, el: number, isRead: boolean): Row | undefined {
     const row = this.rows.get(encoding)
     const syndrome = this.refuses(pe, row, encoding, el, isRead)
     this.words[pe + PCPU_TRAP] = syndrome
     return syndrome === 0 ? row : undefined
   }
 
-  private refuses(pe: number, row: Row | undefined, encoding: number, el: number, isRead: boolean): number {
+  private refuses(pe: Pe, row: Row | undefined, encoding: Encoding, el: number, isRead: boolean): number {
     if (!row || (isRead ? !row.read : !row.write) || el < 1) return ESR_UNDEFINED
     if (row.kind === 'plain') return el < row.minimumEl ? ESR_UNDEFINED : 0
     if (el >= 2) return 0
@@ -278,7 +280,7 @@ export class SystemRegisters {
   }
 
   /** Whether an ICC_* name means the virtual interface. */
-  private isVirtual(pe: number, { virtual }: Routing, el: number): boolean {
+  private isVirtual(pe: Pe, { virtual }: Routing, el: number): boolean {
     return el < 2 && (this.words[pe + PCPU_HCR_EL2] & virtual) !== 0
   }
 }

@@ -13,12 +13,14 @@
  * - Where memory refuses a configuration byte the LPI is disabled until software invalidates it; where it refuses a
  *   word of the pending table, what is behind that word is not pending, or is lost.
  */
+
 import { GICR_CTLR_EnableLPIs } from '../../arch/gicr-registers.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { HostEvents } from '../config/host-events.ts'
 import type { Memory } from '../config/memory.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import type { Pe } from '../records/pe.ts'
 import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER } from '../records/pe-offsets.ts'
 import { LpiConfiguration, rankLpi } from './lpi-configuration.ts'
 import {
@@ -361,7 +363,7 @@ export class Lpis {
   }
 
   /** The same of GICR_PENDBASER. PTZ is about the table that is read next. */
-  writePendbaser(pe: number, half: number, value: number): void {
+  writePendbaser(pe: Pe, half: number, value: number): void {
     this.words[pe + GICR_PENDBASER + half] = value
     if (half === 1) this.words[this.recordOf(this.physical.cpuOf(pe)) + LPI_PTZ] = value & PTZ_HIGH ? 1 : 0
   }

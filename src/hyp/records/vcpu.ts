@@ -4,6 +4,7 @@
  * the word offset of its record.
  */
 
+import type { Brand } from '../../arch/brand.ts'
 import { ICH_HCR_VIEW, ICH_VMCR_VIEW } from '../../arch/ich-registers.ts'
 import { intidName } from '../../arch/intid.ts'
 import { SPSR_VIEW } from '../../gic/records/pstate.ts'
@@ -18,6 +19,18 @@ import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 /** Where its guest's words begin. */
 export { GUEST_PC as VCPU_GUEST } from './guest-offsets.ts'
 export * from './vcpu-offsets.ts'
+
+/** The handle of a vCPU: the word offset of its record. Its index in the VM is {@link VCPU_INDEX}. */
+export type Vcpu = Brand<'Vcpu'>
+export function asVcpu(offset: number): Vcpu {
+  return offset as Vcpu
+}
+
+/** A program counter of a thread: which row of the design's step table it is at. */
+export type Pc = Brand<'Pc'>
+export function asPc(row: number): Pc {
+  return row as Pc
+}
 
 /** The fields of {@link VCPU_THREAD}. */
 export const threadBits = {

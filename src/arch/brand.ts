@@ -1,0 +1,12 @@
+/**
+ * Numbers that say what they are, to the compiler only: nothing of this is there when the library runs. A handle is the
+ * place of a record in the words, and one record's handle is wrong for every other.
+ */
+
+declare const kind: unique symbol
+
+/** A number of one kind: no other number passes for it, and it passes for any plain number. */
+export type Brand<Name extends string> = number & { readonly [kind]: Name }
+
+/** A number of one kind that people write as a literal: a plain number passes for it, one of another kind does not. */
+export type Flavour<Name extends string> = number & { readonly [kind]?: Name }
