@@ -20,7 +20,7 @@ import {
 import { intidName } from './intid.ts'
 import { type Encoding, genericSysregName, type SystemRegister } from './sysreg.ts'
 
-const registers = new Map<number, SystemRegister>(
+const registers = new Map<Encoding, SystemRegister>(
   [...iccRegisters, ...ichRegisters, HCR_EL2_REGISTER].map((register) => [register.encoding, register]),
 )
 

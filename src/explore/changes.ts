@@ -3,9 +3,8 @@
  * it is taken, from the step's row and the rows of the words, so only that is compared. {@link Changes.missed} compares
  * everything: explorations do with `checkWrites`, and so does a property test.
  */
-import { CANDIDATES } from '../gic/interrupts/interrupt-block.ts'
 import { GICR_BLOCK } from '../gic/interrupts/physical-interrupts.ts'
-import { BEST } from '../gic/records/interrupts.ts'
+import { BEST, CANDIDATES } from '../gic/records/interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { THREAD_MODE, VCPU_AP_COUNT, VCPU_LAST_CPU, VCPU_THREAD, type Vcpu } from '../hyp/records/vcpu.ts'
 import { irqApListOf } from '../hyp/records/vgic-irq.ts'

@@ -19,12 +19,12 @@ import {
 import { FIRST_SPI, type Intid, intidName } from '../arch/intid.ts'
 import { PRIORITY_IDLE } from '../gic/cpu-interface/cpu-interface.ts'
 import { ICH_HCR, ICH_LR, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
-import { asPe } from '../gic/records/pe.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
 import { GUEST_ACK, GUEST_DEPTH, GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   MODE_EXITING,
+  peOf,
   THREAD_MODE,
   THREAD_REQUESTS,
   timerIntids,
@@ -33,7 +33,6 @@ import {
   VCPU_INDEX,
   VCPU_IRQ,
   VCPU_PC,
-  VCPU_PE,
   VCPU_THREAD,
   VCPU_USED_LRS,
   VCPU_VMCR,
@@ -114,7 +113,7 @@ export class InvariantChecker {
   /** S8, after the entry of a vCPU. */
   distinctIntids(v: Vcpu): string | undefined {
     const { words } = this
-    const pe = asPe(words[v + VCPU_PE])
+    const pe = peOf(words, v)
     const { listRegisters } = this.hypervisor.config
     for (let i = 0; i < listRegisters; i++) {
       if (LR_State(words[pe + ICH_LR + 2 * i + 1]) === 0) continue
@@ -142,7 +141,7 @@ export class InvariantChecker {
     const { hypervisor, words, machine } = this
     const { apLists, place } = hypervisor
     const isDone = words[v + GUEST_PC] === before[v + GUEST_PC] + 1 && words[v + VCPU_ESR] === 0
-    if (!isDone || (before[before[v + VCPU_PE] + ICH_VMCR] & VMCR_VEOIM) === 0) return undefined
+    if (!isDone || (before[peOf(before, v) + ICH_VMCR] & VMCR_VEOIM) === 0) return undefined
     const { ops } = machine.setup.guests[before[v + VCPU_INDEX]]
     const at = before[v + GUEST_PC] * OP_WORDS
     const intid = ops[at] === OP_WRITE ? ops[at + 2] : before[v + GUEST_ACK + before[v + GUEST_DEPTH]]
@@ -272,7 +271,7 @@ export class InvariantChecker {
   private absent(v: Vcpu): Irq | 0 {
     const { words } = this
     const { apLists } = this.hypervisor
-    const overflowed = words[words[v + VCPU_PE] + ICH_HCR] & OVERFLOW_INTERRUPTS
+    const overflowed = words[peOf(words, v) + ICH_HCR] & OVERFLOW_INTERRUPTS
     const list = v + apLists.list
     const index = apLists.targetOf(words, v)
     for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
@@ -288,7 +287,7 @@ export class InvariantChecker {
   private comesNext(v: Vcpu, word: number): boolean {
     const { words } = this
     const { virtualInterface, ich } = this.hypervisor.silicon
-    const pe = asPe(words[v + VCPU_PE])
+    const pe = peOf(words, v)
     const vmcr = ich.readVmcr(pe)
     if (!admits(vmcr, word)) return false
     const first = virtualInterface.highestPending(pe)
@@ -381,7 +380,7 @@ export class InvariantChecker {
 
 /** Whether a list register that a vCPU's last flush has filled holds an interrupt in one of the LR_ states. */
 function isInListRegister(words: Int32Array, v: Vcpu, intid: Intid, states: number): boolean {
-  const first = words[v + VCPU_PE] + ICH_LR
+  const first = peOf(words, v) + ICH_LR
   for (let lr = first; lr < first + 2 * words[v + VCPU_USED_LRS]; lr += 2)
     if (words[lr] === intid && words[lr + 1] & states) return true
   return false

@@ -9,10 +9,10 @@ import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
 import { EC_DATA_ABORT, EC_SYSREG, ESR_EC } from '../arch/syndrome.ts'
 import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
 import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
-import { asPe } from '../gic/records/pe.ts'
 import { OP_END, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
+  peOf,
   TASK_SLEEPING,
   THREAD_IRQS_OFF,
   THREAD_PREEMPT_OFF,
@@ -27,7 +27,6 @@ import {
   VCPU_LOADED,
   VCPU_NOTIFIER,
   VCPU_PC,
-  VCPU_PE,
   VCPU_SPIN,
   VCPU_THREAD,
   VCPU_USED_LRS,
@@ -59,7 +58,7 @@ const isPreemptible = (words: Int32Array, v: Vcpu): boolean =>
 
 /** Whether the active priorities of a vCPU that is loaded are in memory too. */
 function hasActivePriorities(words: Int32Array, v: Vcpu): boolean {
-  const pe = asPe(words[v + VCPU_PE])
+  const pe = peOf(words, v)
   for (let n = 0; n < ACTIVE_PRIORITIES; n++) {
     if (words[v + VCPU_AP0R + n] !== words[pe + ICH_AP0R + n]) return false
     if (words[v + VCPU_AP1R + n] !== words[pe + ICH_AP1R + n]) return false
@@ -124,12 +123,12 @@ const loaded: Need = {
   invariant: 'S2',
   matter: 'without being loaded',
   holds: (words, v) =>
-    words[v + VCPU_LOADED] !== 0 && (words[words[v + VCPU_PE] + PCPU_HCR_EL2] & ROUTES) === ROUTES,
+    words[v + VCPU_LOADED] !== 0 && (words[peOf(words, v) + PCPU_HCR_EL2] & ROUTES) === ROUTES,
 }
 const ownInterface: Need = {
   invariant: 'S2',
   matter: 'with an ICH_VMCR_EL2 that its guest has not left',
-  holds: (words, v, machine) => isAsLeft(words[words[v + VCPU_PE] + ICH_VMCR], v, machine),
+  holds: (words, v, machine) => isAsLeft(words[peOf(words, v) + ICH_VMCR], v, machine),
 }
 const exitDone: Need = {
   invariant: 'S23',

@@ -5,6 +5,7 @@ import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
 import { OP_DIR, OP_QUIESCE, OP_SEV, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
+  peOf,
   VCPU_AP_COUNT,
   VCPU_NOTIFIER,
   VCPU_PC,
@@ -104,7 +105,7 @@ export class StepKinds {
   private ofGuest(index: number, v: Vcpu): number {
     const { words } = this
     // Without a load its accesses are to the physical CPU interface.
-    if ((words[words[v + VCPU_PE] + PCPU_HCR_EL2] & ROUTES) !== ROUTES) return REACH_ALL
+    if ((words[peOf(words, v) + PCPU_HCR_EL2] & ROUTES) !== ROUTES) return REACH_ALL
     const { ops } = this.machine.setup.guests[index]
     const at = words[v + GUEST_PC] * OP_WORDS
     switch (ops[at]) {

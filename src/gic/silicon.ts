@@ -20,7 +20,6 @@ import { Distributor } from './distributor/distributor.ts'
 import { HighestPending } from './distributor/highest-pending.ts'
 import { Redistributor } from './distributor/redistributor.ts'
 import { Sgis } from './distributor/sgi.ts'
-import { CANDIDATES, LATCH, SPI_BLOCK } from './interrupts/interrupt-block.ts'
 import {
   DISTRIBUTOR,
   GICR_BLOCK,
@@ -32,7 +31,13 @@ import { ITS } from './its/its-records.ts'
 import { existingLpis, LPI_COMMON, lpiCacheRecord, lpiRecord } from './lpi/lpi-records.ts'
 import { configurationGroups, Lpis } from './lpi/lpis.ts'
 import { Mmio } from './mmio.ts'
-import { distributorRecord, pendingSummaryRecord } from './records/interrupts.ts'
+import {
+  CANDIDATES,
+  distributorRecord,
+  LATCH,
+  pendingSummaryRecord,
+  SPI_BLOCK,
+} from './records/interrupts.ts'
 import { ICC_HPPIR, type Pe, peRecord } from './records/pe.ts'
 
 /** The record types of a configuration's silicon, and how many of each there are. */

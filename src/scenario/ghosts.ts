@@ -5,11 +5,10 @@
 
 import { ICH_VMCR_VIEW } from '../arch/ich-registers.ts'
 import { FIRST_SPI, type Intid } from '../arch/intid.ts'
-import { asPe } from '../gic/records/pe.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
 import { OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
-import { VCPU_FAULT_IPA, VCPU_INDEX, VCPU_PE, type Vcpu } from '../hyp/records/vcpu.ts'
+import { peOf, VCPU_FAULT_IPA, VCPU_INDEX, type Vcpu } from '../hyp/records/vcpu.ts'
 import { IRQ_EDGE, type Irq } from '../hyp/records/vgic-irq.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 
@@ -64,7 +63,7 @@ export class Ghosts {
   /** Takes a step of a vCPU's guest, which may change its mask, or acknowledge an edge. */
   stepGuest(v: Vcpu): number {
     const { words, hypervisor } = this
-    const pe = asPe(words[v + VCPU_PE])
+    const pe = peOf(words, v)
     const [pc, depth] = [words[v + GUEST_PC], words[v + GUEST_DEPTH]]
     const { ops } = hypervisor.setup.guests[words[v + VCPU_INDEX]]
     const exit = hypervisor.stepGuest(v)

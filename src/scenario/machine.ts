@@ -7,11 +7,10 @@
 import { argumentInteger, shown } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import type { CheckedGicConfig } from '../gic/config/config.ts'
-import { asPe } from '../gic/records/pe.ts'
 import { postRequest } from '../hyp/host/kick.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { digestOf } from '../hyp/recipe.ts'
-import { asPc, asVcpu, REQ_SIGNAL, VCPU_LAST_CPU, VCPU_PE, type Vcpu } from '../hyp/records/vcpu.ts'
+import { asPc, asVcpu, peOf, REQ_SIGNAL, VCPU_LAST_CPU, VCPU_PE, type Vcpu } from '../hyp/records/vcpu.ts'
 import type { Irq } from '../hyp/records/vgic-irq.ts'
 import { setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
 import { VM_TIME } from '../hyp/records/vm.ts'
@@ -208,7 +207,7 @@ export class Machine {
         hypervisor.scheduler.preempt(hypervisor.vcpu(index))
         return
       case 'tick':
-        hypervisor.hostInterrupts.tick(asPe(hypervisor.words[hypervisor.vcpu(index) + VCPU_PE]))
+        hypervisor.hostInterrupts.tick(peOf(hypervisor.words, hypervisor.vcpu(index)))
         return
       case 'migrate':
         hypervisor.scheduler.switchIn(hypervisor.vcpu(index), detail)
@@ -313,7 +312,7 @@ export class Machine {
   /** Whether the host's tick can interrupt a guest: it runs, and no tick is on the way. */
   private canTick(v: Vcpu): boolean {
     const { runLoop, hostInterrupts, words } = this.hypervisor
-    return runLoop.threadState(v) === THREAD_IN_GUEST && !hostInterrupts.isTicking(asPe(words[v + VCPU_PE]))
+    return runLoop.threadState(v) === THREAD_IN_GUEST && !hostInterrupts.isTicking(peOf(words, v))
   }
 
   /** Whether a thread that waits for a PE can get another than its last one. */

@@ -4,8 +4,7 @@ import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import { registerByEncoding } from '../arch/register-value.ts'
 import { ESR_WnR } from '../arch/syndrome.ts'
 import { MAINTENANCE_PPI } from '../gic/cpu-interface/output-lines.ts'
-import { PHYSICAL_INTERFACE } from '../gic/distributor/hppi.ts'
-import { asPe, type Pe } from '../gic/records/pe.ts'
+import { type Pe, PHYSICAL_INTERFACE } from '../gic/records/pe.ts'
 import { TICK_PPI } from '../hyp/host/host-gic.ts'
 import { KICK_SGI } from '../hyp/host/kick.ts'
 import type { CrossingKind } from '../hyp/host/seam.ts'
@@ -21,6 +20,7 @@ import {
 } from '../hyp/records/guest-program.ts'
 import { GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
 import {
+  peOf,
   VCPU_COST,
   VCPU_ESR,
   VCPU_FAULT_IPA,
@@ -135,7 +135,7 @@ function vcpuStep(machine: Machine, actor: Actor): Told {
   const v = hypervisor.vcpu(actor.index)
   if (words[v + VCPU_PE] === 0) {
     machine.step(actor)
-    return { place: '', what: `gets cpu${silicon.cpuOf(asPe(words[v + VCPU_PE]))}`, listRegisters: [] }
+    return { place: '', what: `gets cpu${silicon.cpuOf(peOf(words, v))}`, listRegisters: [] }
   }
   switch (runLoop.threadState(v)) {
     case THREAD_IN_GUEST:
@@ -168,7 +168,7 @@ function threadStep(machine: Machine, actor: Actor, v: Vcpu): Told {
 
 function guestStep(machine: Machine, actor: Actor, v: Vcpu): Told {
   const { words, silicon, guest, setup } = machine.hypervisor
-  const pe = asPe(words[v + VCPU_PE])
+  const pe = peOf(words, v)
   const program = setup.guests[actor.index]
   const before = listRegistersOf(machine, pe)
   const at = words[v + GUEST_PC]
@@ -212,7 +212,7 @@ function operationName({ hypervisor }: Machine, { ops, names }: GuestProgram, at
 function physicalInterrupt({ hypervisor }: Machine, v: Vcpu): string | undefined {
   const { words, guest, silicon } = hypervisor
   if (!guest.isInterrupted(v)) return undefined
-  const intid = silicon.icc.readHppir1(words[v + VCPU_PE] + PHYSICAL_INTERFACE)
+  const intid = silicon.icc.readHppir1(peOf(words, v) + PHYSICAL_INTERFACE)
   if (intid >= FIRST_SPI) return 'its device'
   return hostInterruptNames[intid] ?? 'its timer'
 }

@@ -17,11 +17,11 @@ import {
 } from '../../arch/ich-registers.ts'
 import { FIRST_LPI, FIRST_SPECIAL, INTID_NONE, type Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
-import { HIGHEST_PENDING, HPPI_INTID, PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
+import { HPPI_INTID } from '../distributor/hppi.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import { rankLpi } from '../lpi/lpi-configuration.ts'
 import type { Lpis } from '../lpi/lpis.ts'
-import { asPe, type Pe } from '../records/pe.ts'
+import { asPe, HIGHEST_PENDING, type Pe, PHYSICAL_INTERFACE } from '../records/pe.ts'
 import { InterfaceRegisters } from './common-registers.ts'
 import {
   ACTIVE_PRIORITIES_0,
@@ -69,16 +69,16 @@ export class Icc extends InterfaceRegisters {
     super(words, physicalInterface, physical.affinities.rangeSelector)
   }
 
-  readIar0(at: number): number {
+  readIar0(at: number): Intid {
     return this.acknowledge(at, 0)
   }
 
-  readIar1(at: number): number {
+  readIar1(at: number): Intid {
     return this.acknowledge(at, LR_Group)
   }
 
   /** Makes the highest priority pending interrupt active if it is of this group and signalled. */
-  private acknowledge(at: number, group: number): number {
+  private acknowledge(at: number, group: number): Intid {
     const hppi = this.physicalInterface.signalled(at)
     if (hppi === 0 || (hppi & LR_Group) !== group) return INTID_NONE
     this.physicalInterface.recordActive(this.words, at, hppi)
@@ -89,27 +89,27 @@ export class Icc extends InterfaceRegisters {
   }
 
   /** An LPI has no active state: it may become pending again while it is served. */
-  private acknowledgeLpi(at: number): number {
+  private acknowledgeLpi(at: number): Intid {
     return this.lpis?.acknowledge(this.physical.cpuOf(asPe(at - PHYSICAL_INTERFACE))) ?? INTID_NONE
   }
 
-  readHppir0(at: number): number {
+  readHppir0(at: number): Intid {
     return this.highestPending(at, 0)
   }
 
-  readHppir1(at: number): number {
+  readHppir1(at: number): Intid {
     return this.highestPending(at, LR_Group)
   }
 
   /** HPPIR looks neither at the priority mask nor at the running priority. */
-  private highestPending(at: number, group: number): number {
+  private highestPending(at: number, group: number): Intid {
     const hppi = this.physicalInterface.highestPending(at)
     if (hppi === 0 || (hppi & LR_Group) !== group) return INTID_NONE
     const intid = HPPI_INTID(hppi)
     return intid === FIRST_LPI ? this.highestLpi(at) : intid
   }
 
-  private highestLpi(at: number): number {
+  private highestLpi(at: number): Intid {
     const { lpis } = this
     if (lpis === undefined) return INTID_NONE
     return FIRST_LPI + rankLpi(lpis.highest(this.physical.cpuOf(asPe(at - PHYSICAL_INTERFACE))))

@@ -47,11 +47,11 @@ export class Icv extends InterfaceRegisters {
     super(words, virtualInterface, physical.affinities.rangeSelector)
   }
 
-  readIar0(pe: Pe): number {
+  readIar0(pe: Pe): Intid {
     return this.acknowledge(pe, 0)
   }
 
-  readIar1(pe: Pe): number {
+  readIar1(pe: Pe): Intid {
     return this.acknowledge(pe, LR_Group)
   }
 
@@ -78,16 +78,16 @@ export class Icv extends InterfaceRegisters {
     return !special
   }
 
-  readHppir0(pe: Pe): number {
+  readHppir0(pe: Pe): Intid {
     return this.highestPending(pe, 0)
   }
 
-  readHppir1(pe: Pe): number {
+  readHppir1(pe: Pe): Intid {
     return this.highestPending(pe, LR_Group)
   }
 
   /** HPPIR looks neither at ICH_HCR_EL2.En nor at the priority mask, but a disabled group has nothing pending. */
-  private highestPending(pe: Pe, group: number): number {
+  private highestPending(pe: Pe, group: number): Intid {
     const at = this.virtualInterface.highestPending(pe)
     return at !== 0 && (this.words[at] & LR_Group) === group ? this.words[at - 1] : INTID_NONE
   }

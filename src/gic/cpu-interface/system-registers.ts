@@ -12,9 +12,8 @@ import * as arch from '../../arch/ich-registers.ts'
 import { type InterruptGroup, icvRegisters } from '../../arch/icv-registers.ts'
 import { ESR_UNDEFINED, sysregSyndrome } from '../../arch/syndrome.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
-import { PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
 import type { Sgis } from '../distributor/sgi.ts'
-import type { Pe } from '../records/pe.ts'
+import { type Pe, PHYSICAL_INTERFACE } from '../records/pe.ts'
 import type { InterfaceRegisters } from './common-registers.ts'
 import type { Icc } from './icc.ts'
 import type { Ich } from './ich.ts'
@@ -77,7 +76,7 @@ const SRE_EL2 = 0xf
 const trapsOf = { 0: arch.HCR_TALL0, 1: arch.HCR_TALL1, common: arch.HCR_TC } as const
 const virtualOf = { 0: HCR_EL2_FMO, 1: HCR_EL2_IMO, common: HCR_EL2_FMO | HCR_EL2_IMO } as const
 
-const accesses = new Map<number, InterfaceAccess>([
+const accesses = new Map<Encoding, InterfaceAccess>([
   [icc.ICC_IAR0_EL1, { read: (registers, at) => registers.readIar0(at) }],
   [icc.ICC_IAR1_EL1, { read: (registers, at) => registers.readIar1(at) }],
   [icc.ICC_EOIR0_EL1, { write: (registers, at, value) => registers.writeEoir0(at, value) }],
@@ -143,8 +142,8 @@ const routing = (group: InterruptGroup, trapsWrite = 0): Routing => ({
 })
 
 /** Builds the rows for what a configuration implements. */
-function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<number, Row> {
-  const rows = new Map<number, Row>()
+function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<Encoding, Row> {
+  const rows = new Map<Encoding, Row>()
   for (const { encoding, group, name } of icvRegisters) {
     const activePriorities = /AP([01])R(\d)/.exec(name)
     if (activePriorities) {
@@ -163,13 +162,13 @@ function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<n
     const trapsWrite = encoding === icc.ICC_DIR_EL1 ? arch.HCR_TDIR : 0
     if (access) rows.set(encoding, { kind: 'interface', ...routing(group, trapsWrite), ...access })
   }
-  const sgis: readonly (readonly [number, SgiRow['write']])[] = [
+  const sgis: readonly (readonly [Encoding, SgiRow['write']])[] = [
     [icc.ICC_SGI0R_EL1, ({ sgis }, pe, low, high) => sgis.writeSgi0r(pe, low, high)],
     [icc.ICC_SGI1R_EL1, ({ sgis }, pe, low, high) => sgis.writeSgi1r(pe, low, high)],
     [icc.ICC_ASGI1R_EL1, ({ sgis }, pe, low, high) => sgis.writeSgi0r(pe, low, high)],
   ]
   for (const [encoding, write] of sgis) rows.set(encoding, { kind: 'sgi', ...routing('common'), write })
-  const plain: readonly (readonly [number, Omit<PlainRow, 'kind'>])[] = [
+  const plain: readonly (readonly [Encoding, Omit<PlainRow, 'kind'>])[] = [
     [icc.ISR_EL1, { minimumEl: 1, read: ({ pcpu }, pe, el) => pcpu.isr(pe, el) }],
     [icc.ICC_SRE_EL1, { minimumEl: 1, read: () => SRE_EL1, write: () => {} }],
     [icc.ICC_SRE_EL2, { minimumEl: 2, read: () => SRE_EL2, write: () => {} }],
@@ -218,7 +217,7 @@ function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<n
 
 /** System register accesses of the PEs. Whether an access went through is in the PE's word `trap`. */
 export class SystemRegisters {
-  private readonly rows: ReadonlyMap<number, Row>
+  private readonly rows: ReadonlyMap<Encoding, Row>
 
   constructor(
     readonly words: Int32Array,

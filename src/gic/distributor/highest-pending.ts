@@ -10,21 +10,14 @@
 
 import { FIRST_LPI, FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
-import {
-  CANDIDATES,
-  GROUP,
-  groupBits,
-  priorityOf,
-  ROUTE,
-  SPI_BLOCK_WORDS,
-} from '../interrupts/interrupt-block.ts'
+import { groupBits, priorityOf } from '../interrupts/interrupt-block.ts'
 import { GICR_BLOCK, GROUPS, type PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import { rankPriority } from '../lpi/lpi-configuration.ts'
 import { NO_RANK } from '../lpi/lpi-records.ts'
 import type { Lpis } from '../lpi/lpis.ts'
-import { BEST, STALE } from '../records/interrupts.ts'
-import type { Pe } from '../records/pe.ts'
-import { HIGHEST_PENDING, heldBack, hppiOf, PHYSICAL_INTERFACE } from './hppi.ts'
+import { BEST, CANDIDATES, GROUP, ROUTE, SPI_BLOCK_WORDS, STALE } from '../records/interrupts.ts'
+import { HIGHEST_PENDING, type Pe, PHYSICAL_INTERFACE } from '../records/pe.ts'
+import { heldBack, hppiOf } from './hppi.ts'
 import type { Redistributor } from './redistributor.ts'
 
 /** A rank's fields. */

@@ -6,8 +6,6 @@
 import { LR_ACTIVE, LR_Group, LR_PENDING } from '../../arch/ich-registers.ts'
 import type { Intid } from '../../arch/intid.ts'
 
-export { HIGHEST_PENDING, PHYSICAL_INTERFACE } from '../records/pe-offsets.ts'
-
 /** Of a value of HIGHEST_PENDING. */
 export const HPPI_INTID = (hppi: number): number => hppi & 0xffff
 

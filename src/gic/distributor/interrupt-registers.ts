@@ -5,8 +5,8 @@
  */
 
 import { BYTE, type RegisterRow, WORD } from '../frames/register-map.ts'
-import { ACTIVE, ENABLE, GROUP, LATCH } from '../interrupts/interrupt-block.ts'
 import type { Owner, PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import { ACTIVE, ENABLE, GROUP, LATCH } from '../records/interrupts.ts'
 
 /** Offsets of what software in the model reaches by its address; a redistributor's are in SGI_base. */
 export const IGROUPR = 0x80

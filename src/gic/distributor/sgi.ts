@@ -6,8 +6,8 @@
 
 import type { Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
-import { GROUP, LATCH } from '../interrupts/interrupt-block.ts'
 import { GICR_BLOCK, type PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import { GROUP, LATCH } from '../records/interrupts.ts'
 import type { Pe } from '../records/pe.ts'
 
 /** Bits of the low word. */

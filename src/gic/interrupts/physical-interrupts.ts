@@ -12,21 +12,15 @@ import type { RecordType } from '../../state/layout.ts'
 import type { Affinities } from '../config/affinities.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import {
-  blocksOf,
-  CHANGED,
-  GICD_CTLR,
-  GICD_DISABLING_GROUPS,
-  SPI_CANDIDATES,
-  STALE,
-} from '../records/interrupts.ts'
-import { asPe, GICR_BLOCK, type Pe } from '../records/pe.ts'
-import {
   ACTIVE,
+  blocksOf,
   CANDIDATES,
-  candidatesOf,
+  CHANGED,
   DISABLING,
   EDGE,
   ENABLE,
+  GICD_CTLR,
+  GICD_DISABLING_GROUPS,
   GROUP,
   LATCH,
   LINE,
@@ -34,7 +28,11 @@ import {
   ROUTE,
   SPI_BLOCK,
   SPI_BLOCK_WORDS,
-} from './interrupt-block.ts'
+  SPI_CANDIDATES,
+  STALE,
+} from '../records/interrupts.ts'
+import { asPe, GICR_BLOCK, type Pe } from '../records/pe.ts'
+import { candidatesOf } from './interrupt-block.ts'
 
 /** The owner of SPIs. */
 export const DISTRIBUTOR = 0

@@ -15,9 +15,9 @@ import { hex } from '../../errors/printed.ts'
 import { PRIORITY_IDLE } from '../../gic/cpu-interface/cpu-interface.ts'
 import { DAIF_F, DAIF_I } from '../../gic/cpu-interface/pcpu.ts'
 import { ICH_LR } from '../../gic/cpu-interface/virtual-interface.ts'
-import { asPe, type Pe } from '../../gic/records/pe.ts'
+import type { Pe } from '../../gic/records/pe.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { VCPU_HCR, VCPU_INDEX, VCPU_PE, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
+import { peOf, VCPU_HCR, VCPU_INDEX, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
 import {
   IRQ_ACTIVE,
   IRQ_EDGE,
@@ -97,7 +97,7 @@ export function deliveryFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid): De
   const inMemory = {
     intid,
     vcpu: words[v + VCPU_INDEX],
-    isInGuest: keeps && silicon.pcpu.isInGuest(asPe(words[v + VCPU_PE])),
+    isInGuest: keeps && silicon.pcpu.isInGuest(peOf(words, v)),
     keeps,
     word,
     distributorOn: words[place.vm + VM_ENABLED] !== 0,
@@ -118,7 +118,7 @@ export function deliveryFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid): De
 function interfaceFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid, word: number) {
   const { words, silicon } = hypervisor
   const { virtualInterface } = silicon
-  const pe = asPe(words[v + VCPU_PE])
+  const pe = peOf(words, v)
   const listRegisters = validListRegisters(hypervisor, pe)
   const own = listRegisters.find((lr) => lr.intid === intid)
   const first = virtualInterface.highestPending(pe)

@@ -4,11 +4,11 @@
  * hypervisor's own fold and flush, and taken back: whoever looks changes nothing, not even a counter.
  */
 
+import { clearLr, lrAt } from '../../gic/cpu-interface/ich.ts'
 import { DAIF_F, DAIF_I } from '../../gic/cpu-interface/pcpu.ts'
-import { asPe } from '../../gic/records/pe.ts'
-import { clearLr, lrAt } from '../host/seam.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import {
+  peOf,
   THREAD_REQUESTS,
   VCPU_LAST_CPU,
   VCPU_LOADED,
@@ -50,7 +50,7 @@ export function peek<T>({ words, seam }: Hypervisor, look: () => T): T {
  */
 export function keepsListRegisters(hypervisor: Hypervisor, v: Vcpu): boolean {
   const { words, runLoop, guest } = hypervisor
-  const pe = asPe(words[v + VCPU_PE])
+  const pe = peOf(words, v)
   if (pe === 0) return false
   const isThere = runLoop.threadState(v) === THREAD_IN_GUEST
   const isNext =
@@ -128,6 +128,6 @@ function stepOf({ runLoop }: Hypervisor, ops: readonly number[]): number {
 /** PSTATE.I and F as a vCPU's guest has them, DAIF_ bits; its PE may be at EL2. */
 export function guestMasks({ words, silicon }: Hypervisor, v: Vcpu): number {
   const { pcpu } = silicon
-  const pe = asPe(words[v + VCPU_PE])
+  const pe = peOf(words, v)
   return pcpu.isInGuest(pe) ? pcpu.masks(pe) : pcpu.readSpsr(pe) & (DAIF_I | DAIF_F)
 }

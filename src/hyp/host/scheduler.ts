@@ -106,7 +106,8 @@ export class Scheduler {
     const pe = asPe(words[v + VCPU_PE])
     words[v + VCPU_SPSR] = silicon.pcpu.readSpsr(pe)
     silicon.pcpu.writeSpsr(pe, 0)
-    words[this.host + HOST_CURRENT + words[v + VCPU_LAST_CPU]] = 0
+    const cpu = words[v + VCPU_LAST_CPU]
+    words[this.host + HOST_CURRENT + cpu] = 0
     words[v + VCPU_PE] = 0
   }
 }

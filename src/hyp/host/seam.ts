@@ -23,9 +23,9 @@ import type { Intid } from '../../arch/intid.ts'
 import { type Ich, lrAt, lrHigh, lrLow, setLrStatus } from '../../gic/cpu-interface/ich.ts'
 import { LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import type { VirtualInterface } from '../../gic/cpu-interface/virtual-interface.ts'
-import { HIGHEST_PENDING, HPPI_INTID, PHYSICAL_INTERFACE } from '../../gic/distributor/hppi.ts'
+import { HPPI_INTID } from '../../gic/distributor/hppi.ts'
 import { sgiHigh, sgiLow } from '../../gic/distributor/sgi.ts'
-import type { Pe } from '../../gic/records/pe.ts'
+import { HIGHEST_PENDING, type Pe, PHYSICAL_INTERFACE } from '../../gic/records/pe.ts'
 import type { Silicon } from '../../gic/silicon.ts'
 import {
   COST_MMIO_READS,
@@ -49,8 +49,6 @@ export type SeamObserver = (
 
 /** ISPENDR and ICPENDR lie so far before ISACTIVER and ICACTIVER. */
 const PENDR_BEFORE_ACTIVER = 0x100
-
-export { clearLr, lrAt, lrHigh } from '../../gic/cpu-interface/ich.ts'
 
 /**
  * Registers that software reads or writes in a row are a row here too: the loops over list registers and active
@@ -119,7 +117,8 @@ export class Seam {
     const { words, ich } = this
     words[vmcr] = ich.readVmcr(pe)
     ich.readAprs(words, pe, ap0r, ap1r)
-    words[words[v + VCPU_COST] + COST_SYSREG_READS] += 2 + this.activePriorities
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS] += 2 + this.activePriorities
     if (this.observer !== null) this.tellInterface(this.observer, true, vmcr, ap0r, ap1r)
   }
 
@@ -137,7 +136,8 @@ export class Seam {
   /** Writes ICH_HCR_EL2 and list register 0. */
   fillOnly(words: Int32Array, v: Vcpu, pe: Pe, hcr: number, low: number, high: number): void {
     this.ich.fillOnly(words, pe, hcr, low, high)
-    words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 2
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_WRITES] += 2
     if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, 1)
   }
 
@@ -165,7 +165,8 @@ export class Seam {
   filled(words: Int32Array, v: Vcpu, pe: Pe, hcr: number, used: number, status: number): void {
     this.ich.writeHcr(words, pe, hcr)
     setLrStatus(words, pe, used, status)
-    words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 1 + used
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_WRITES] += 1 + used
     if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, used)
   }
 
@@ -266,7 +267,7 @@ export class Seam {
    * priority again. EOImode is 1, so the interrupt stays active until software deactivates it, or a guest the virtual
    * one that stands for it. Returns its INTID.
    */
-  takePhysical(v: Vcpu, pe: Pe): number {
+  takePhysical(v: Vcpu, pe: Pe): Intid {
     const { icc, lines } = this.silicon
     const intid = icc.readIar1(pe + PHYSICAL_INTERFACE)
     icc.writeEoir1(pe + PHYSICAL_INTERFACE, intid)
@@ -296,7 +297,8 @@ export class Seam {
   }
 
   private count(v: Vcpu, kind: number, crossings: number): void {
-    this.words[this.words[v + VCPU_COST] + kind] += crossings
+    const row = this.words[v + VCPU_COST]
+    this.words[row + kind] += crossings
   }
 
   private tellInterface(tell: SeamObserver, isRead: boolean, vmcr: number, ap0r: number, ap1r: number): void {

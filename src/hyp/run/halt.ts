@@ -104,7 +104,8 @@ export class Halt {
     const left = words[v + VCPU_POLL_LEFT] - 1
     words[v + VCPU_POLL_LEFT] = left
     if (left < 0) return false
-    words[words[v + VCPU_COST] + COST_POLLS]++
+    const row = words[v + VCPU_COST]
+    words[row + COST_POLLS]++
     return true
   }
 

@@ -6,8 +6,8 @@
 
 import { FIRST_SPI, INTID_NONE, type Intid } from '../../arch/intid.ts'
 import { MAINTENANCE_PPI, type OutputLine } from '../../gic/cpu-interface/output-lines.ts'
-import { LINE } from '../../gic/interrupts/interrupt-block.ts'
 import { GICR_BLOCK } from '../../gic/interrupts/physical-interrupts.ts'
+import { LINE } from '../../gic/records/interrupts.ts'
 import type { Pe } from '../../gic/records/pe.ts'
 import { TICK_PPI } from '../host/host-gic.ts'
 import { KICK_SGI } from '../host/kick.ts'

@@ -28,7 +28,6 @@ import { checkGicConfig, type GicConfig, gicFields } from '../../gic/config/conf
 import { argumentMasks, daifOf, type InterruptMasks } from '../../gic/cpu-interface/interrupt-masks.ts'
 import { LINE_VFIQ, LINE_VIRQ } from '../../gic/cpu-interface/lines.ts'
 import { PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../../gic/cpu-interface/pcpu.ts'
-import { asPe } from '../../gic/records/pe.ts'
 import type { ImageBytes } from '../../state/image.ts'
 import type { Difference } from '../../state/machine-state.ts'
 import { type Explanation, explain } from '../explain/explain.ts'
@@ -38,6 +37,7 @@ import { digestOf } from '../recipe.ts'
 import { EXIT_IRQ, EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from '../records/exits.ts'
 import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from '../records/guest-record.ts'
 import {
+  peOf,
   timerIntids,
   VCPU_DATA,
   VCPU_ESR,
@@ -227,7 +227,7 @@ export class VirtualMachine {
     argumentEncoding(encoding)
     const v = this.inGuest(vcpu)
     const { words, guest } = this.hypervisor
-    const value = guest.read(asPe(words[v + VCPU_PE]), encoding) >>> 0
+    const value = guest.read(peOf(words, v), encoding) >>> 0
     this.leaveIfTrapped(v, 0, 0)
     return value
   }
@@ -237,7 +237,7 @@ export class VirtualMachine {
     argumentEncoding(encoding)
     const v = this.inGuest(vcpu)
     const { words, guest, silicon } = this.hypervisor
-    const pe = asPe(words[v + VCPU_PE])
+    const pe = peOf(words, v)
     const low = guest.read(pe, encoding)
     const value = joined(low, silicon.systemRegisters.readHigh(pe, encoding))
     this.leaveIfTrapped(v, 0, 0)
@@ -249,14 +249,14 @@ export class VirtualMachine {
     argumentEncoding(encoding)
     const [low, high] = halves(argumentBits('value', value))
     const v = this.inGuest(vcpu)
-    this.hypervisor.guest.write(asPe(this.hypervisor.words[v + VCPU_PE]), encoding, low, high)
+    this.hypervisor.guest.write(peOf(this.hypervisor.words, v), encoding, low, high)
     this.leaveIfTrapped(v, low, high)
   }
 
   /** Whether the last system register access of a vCPU's guest was UNDEFINED. */
   wasUndefined(vcpu: number): boolean {
     const { words } = this.hypervisor
-    const pe = asPe(words[this.vcpu(vcpu) + VCPU_PE])
+    const pe = peOf(words, this.vcpu(vcpu))
     return pe !== 0 && words[pe + PCPU_TRAP] !== 0 && ESR_EC(words[pe + PCPU_TRAP]) === 0
   }
 
@@ -264,7 +264,7 @@ export class VirtualMachine {
   wfi(vcpu: number): boolean {
     const v = this.inGuest(vcpu)
     const { words, silicon } = this.hypervisor
-    const result = silicon.pcpu.wfi(asPe(words[v + VCPU_PE]), ESR_WFI)
+    const result = silicon.pcpu.wfi(peOf(words, v), ESR_WFI)
     if (result === WFX_COMPLETES) return true
     if (result === WFX_TRAPS) this.leave(v, EXIT_WFI)
     return this.hypervisor.runLoop.threadState(v) !== THREAD_SLEEPS
@@ -304,7 +304,7 @@ export class VirtualMachine {
   setMasks(vcpu: number, masks: InterruptMasks): void {
     const checked = argumentMasks(masks)
     const { words, silicon } = this.hypervisor
-    const pe = asPe(words[this.inGuest(vcpu) + VCPU_PE])
+    const pe = peOf(words, this.inGuest(vcpu))
     silicon.pcpu.setMasks(pe, daifOf(checked, silicon.pcpu.masks(pe)))
   }
 
@@ -317,16 +317,14 @@ export class VirtualMachine {
     const { words, silicon, runLoop } = this.hypervisor
     argumentOneOf('line', line, ['virq', 'vfiq'] as const)
     if (runLoop.threadState(v) !== THREAD_IN_GUEST) return 0
-    return silicon.pcpu.virtualLines(asPe(words[v + VCPU_PE])) & (line === 'virq' ? LINE_VIRQ : LINE_VFIQ)
-      ? 1
-      : 0
+    return silicon.pcpu.virtualLines(peOf(words, v)) & (line === 'virq' ? LINE_VIRQ : LINE_VFIQ) ? 1 : 0
   }
 
   /** List registers of a vCPU that is in its guest; all zero if it is not, or if nothing was presented to it. */
   listRegisters(vcpu: number): ListRegisters {
     const { words, silicon, config, runLoop } = this.hypervisor
     const v = this.vcpu(vcpu)
-    const pe = asPe(words[v + VCPU_PE])
+    const pe = peOf(words, v)
     const written = runLoop.threadState(v) === THREAD_IN_GUEST && words[v + VCPU_USED_LRS] !== 0
     return {
       hcr: written ? silicon.ich.readHcr(pe) >>> 0 : 0,
@@ -498,7 +496,7 @@ export class VirtualMachine {
 
   private leaveIfTrapped(v: Vcpu, low: number, high: number): void {
     const { words } = this.hypervisor
-    const syndrome = words[words[v + VCPU_PE] + PCPU_TRAP]
+    const syndrome = words[peOf(words, v) + PCPU_TRAP]
     if (syndrome === 0 || ESR_EC(syndrome) === 0) return
     words[v + VCPU_ESR] = syndrome
     words[v + VCPU_DATA] = low

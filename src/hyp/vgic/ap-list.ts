@@ -27,6 +27,11 @@ import {
 } from '../records/vgic-irq.ts'
 import { VM_ENABLED, type VmPlace } from '../records/vm.ts'
 
+/** The word of the interrupt whose handle an entry of an ap_list has. */
+export function listedWord(words: Int32Array, entry: number): number {
+  return words[asIrq(words[entry])]
+}
+
 export class ApLists {
   private readonly vm: number
   private readonly vcpus: number
@@ -98,7 +103,8 @@ export class ApLists {
     const mask = VMCR_VPMR(words[v + VCPU_VMCR])
     const list = v + this.list
     for (let i = 0; i < count; i++) {
-      const word = words[asIrq(words[list + i])]
+      const irq = asIrq(words[list + i])
+      const word = words[irq]
       if (irqIsDeliverable(word) && irqPriority(word) < mask) return true
     }
     return false
@@ -229,9 +235,9 @@ export class ApLists {
   hasBothGroups(v: Vcpu, count: number): boolean {
     const { words } = this
     const list = v + this.list
-    const first = words[words[list]]
+    const first = listedWord(words, list)
     let differences = 0
-    for (let i = 1; i < count; i++) differences |= words[words[list + i]] ^ first
+    for (let i = 1; i < count; i++) differences |= listedWord(words, list + i) ^ first
     return (differences & IRQ_GROUP1) !== 0
   }
 
@@ -260,7 +266,7 @@ export class ApLists {
       const irq = asIrq(words[list + i])
       const rank = rankOf(words[irq], off)
       let at = i
-      while (at > 0 && rank < rankOf(words[words[list + at - 1]], off)) {
+      while (at > 0 && rank < rankOf(listedWord(words, list + at - 1), off)) {
         words[list + at] = words[list + at - 1]
         at--
       }

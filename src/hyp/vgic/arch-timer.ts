@@ -6,7 +6,6 @@
  * scheduler's affair, by virtual time in a plain run.
  */
 
-import { field, res0, view } from '../../arch/field.ts'
 import type { Intid } from '../../arch/intid.ts'
 import { asPe } from '../../gic/records/pe.ts'
 import { wakeUp } from '../host/kick.ts'
@@ -31,15 +30,8 @@ import { setTime, timeOf } from '../records/virtual-time.ts'
 import { VM_TIME } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 
-/** CNTV_CTL_EL0 and CNTP_CTL_EL0. */
-export const TIMER_CTL_VIEW = view('CNTx_CTL_EL0', 32, [
-  res0(31, 3),
-  field('ISTATUS', 2),
-  field('IMASK', 1),
-  field('ENABLE', 0),
-])
+/** Bits of CNTV_CTL_EL0 and CNTP_CTL_EL0. */
 export const TIMER_ENABLE = 0x1
-export const TIMER_IMASK = 0x2
 export const TIMER_ISTATUS = 0x4
 
 /** The timers of a vCPU: index in its words. */

@@ -23,8 +23,9 @@ import {
   VMCR_VEOIM,
 } from '../../arch/ich-registers.ts'
 import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
+import { clearLr, lrAt, lrHigh } from '../../gic/cpu-interface/ich.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
-import { clearLr, lrAt, lrHigh, type Seam } from '../host/seam.ts'
+import type { Seam } from '../host/seam.ts'
 import {
   VCPU_AP_COUNT,
   VCPU_AP0R,
@@ -55,7 +56,7 @@ import {
   irqStaysOn,
 } from '../records/vgic-irq.ts'
 import { VM_DEACTIVATED } from '../records/vm.ts'
-import type { ApLists } from './ap-list.ts'
+import { type ApLists, listedWord } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 
 /** The maintenance interrupts of which a flush asks for one at least if something pending did not fit. */
@@ -175,7 +176,7 @@ export class VgicV3 {
     const count = words[v + VCPU_AP_COUNT]
     let hcr = 0
     for (let i = next; i < count; i++) {
-      const word = words[words[list + i]]
+      const word = listedWord(words, list + i)
       if (word & IRQ_ACTIVE) hcr |= HCR_LRENPIE | HCR_UIE
       else if (irqIsDeliverable(word))
         hcr |= irqGroupIsOff(word, off) ? switches : switches | HCR_NPIE | HCR_UIE
@@ -190,7 +191,7 @@ export class VgicV3 {
     const index = apLists.targetOf(words, v)
     let free = this.listRegisters
     let i = 0
-    for (; i < count && free > 0; i++) if (irqStaysOn(words[words[list + i]], index)) free--
+    for (; i < count && free > 0; i++) if (irqStaysOn(listedWord(words, list + i), index)) free--
     return i
   }
 
