@@ -2,7 +2,6 @@
  * ESR_ELx values of what this model can trap or refuse (DDI 0487, "ISS encodings"). The syndrome of a trapped
  * MRS or MSR has Rt = 0: whoever knows the instruction's register ORs `rt << 5` in.
  */
-
 import { argumentBoolean, argumentEncoding, argumentNumber, argumentSize } from '../errors/arguments.ts'
 import type { Encoding } from './sysreg.ts'
 

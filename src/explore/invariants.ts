@@ -5,7 +5,6 @@
  * explorer finds). S23 is one more than the catalogue has. step-context.ts looks after S2, S19, S22, S23, and parts of
  * S11 and S20.
  */
-
 import {
   LR_ACTIVE,
   LR_PENDING,

@@ -3,7 +3,6 @@
  * (`preemptible()`, `irqs_disabled()`), and something to work on. A step that does not find it may leave a state that
  * looks right all the same.
  */
-
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
 import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
 import { EC_DATA_ABORT, EC_SYSREG, ESR_EC } from '../arch/syndrome.ts'

@@ -3,7 +3,6 @@
  * that no row of a frame takes, or of a size that the row does not have, reads as zero and is ignored; so does one
  * outside all frames, which belongs to somebody else.
  */
-
 import { FIRST_SPI, type Intid } from '../arch/intid.ts'
 import { GICD_SIZE, redistributorSize } from './config/config.ts'
 import { ITS_FRAMES } from './config/its-config.ts'

@@ -2,7 +2,6 @@
  * What the invariants remember and no part of the machine does: the guest's ICH_VMCR_EL2 as it last was in the
  * hardware while the guest ran, and the edges that the guest has not acknowledged yet.
  */
-
 import { ICH_VMCR_VIEW } from '../arch/ich-registers.ts'
 import { FIRST_SPI, type Intid } from '../arch/intid.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'

@@ -1,5 +1,4 @@
 /** Taking a step and telling what happened: for timelines, and for whoever wants to look. */
-
 import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import { registerByEncoding } from '../arch/register-value.ts'
 import { ESR_WnR } from '../arch/syndrome.ts'

@@ -3,7 +3,6 @@
  * priority mask, binary points, control, group enables, running priority (IHI 0069, "AArch64 System register
  * descriptions"). What an acknowledge, an end of interrupt and a deactivation do differs and is each side's own.
  */
-
 import { CTLR_CBPR, CTLR_EOImode } from '../../arch/icc-registers.ts'
 import {
   VMCR_VBPR0,

@@ -6,7 +6,6 @@
  *   One that does not exist is dropped and deactivates nothing; so is an LPI, which has no active state.
  * - DIR in EOImode 0 is ignored, and so is one of a reserved INTID.
  */
-
 import {
   LR_Group,
   LR_Priority,

@@ -2,7 +2,6 @@
  * ICH_*_EL2: the hypervisor's side of the virtual CPU interface (IHI 0069, "AArch64 virtualization control
  * System registers"). Values are 32-bit words; a list register is two, low and high.
  */
-
 import { LR_PRIORITY_SHIFT, VMCR_VBPR0, VMCR_VBPR1 } from '../../arch/ich-registers.ts'
 import type { Pe } from '../records/pe.ts'
 import {

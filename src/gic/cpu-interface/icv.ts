@@ -8,7 +8,6 @@
  * - DIR in EOImode 0 is ignored, and so is one of a reserved INTID.
  * - A special INTID in a list register is returned by IAR without becoming active or changing the priority.
  */
-
 import {
   HCR_ONE_EOI,
   HCR_vSGIEOICount,

@@ -4,7 +4,6 @@
  * input is complete and only for PEs for which something has changed, and the host is told of each change then: it may
  * call back into the GIC.
  */
-
 import { LR_Group } from '../../arch/ich-registers.ts'
 import { argumentFunction, argumentWith, type Fields, isPlainObject, shown } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'

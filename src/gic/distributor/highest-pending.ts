@@ -7,7 +7,6 @@
  * Candidates are compared by rank, the priority above the INTID, with the group below both: the lowest rank wins, and
  * so of equal priorities the lowest INTID (IMPLEMENTATION DEFINED).
  */
-
 import { FIRST_LPI, FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
 import { groupBits, priorityOf } from '../interrupts/interrupt-block.ts'

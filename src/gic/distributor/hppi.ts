@@ -2,7 +2,6 @@
  * What the distributor and a redistributor tell the CPU interface of their PE: the highest priority pending interrupt
  * (IHI 0069, "Interrupt lifecycle"). It is a word of the interface's part of the PE's record.
  */
-
 import { LR_ACTIVE, LR_Group, LR_PENDING } from '../../arch/ich-registers.ts'
 import type { Intid } from '../../arch/intid.ts'
 

@@ -13,7 +13,6 @@
  * - Where memory refuses a configuration byte the LPI is disabled until software invalidates it; where it refuses a
  *   word of the pending table, what is behind that word is not pending, or is lost.
  */
-
 import { GICR_CTLR_EnableLPIs } from '../../arch/gicr-registers.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
 import type { CheckedGicConfig } from '../config/config.ts'

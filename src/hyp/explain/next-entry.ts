@@ -3,7 +3,6 @@
  * stays there, or else as its next entry will leave them. The second is tried out on the machine itself, with the
  * hypervisor's own fold and flush, and taken back: whoever looks changes nothing, not even a counter.
  */
-
 import { clearLr, lrAt } from '../../gic/cpu-interface/ich.ts'
 import { DAIF_F, DAIF_I } from '../../gic/cpu-interface/pcpu.ts'
 import type { Hypervisor } from '../hypervisor.ts'

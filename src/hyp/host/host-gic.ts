@@ -3,7 +3,6 @@
  * irq-gic-v3.c): what it is interrupted by is in group 1 and has one priority. It ends interrupts in two parts
  * (ICC_CTLR_EL1.EOImode), so that one which it passes on to a guest stays active until that has dealt with it.
  */
-
 import { GICD_CTLR_EnableGrp1 } from '../../arch/gicd-registers.ts'
 import { CTLR_EOImode, ICC_CTLR_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from '../../arch/icc-registers.ts'
 import type { Intid } from '../../arch/intid.ts'

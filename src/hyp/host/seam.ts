@@ -7,7 +7,6 @@
  * levels, PSTATE, HCR_EL2, WFI). So do a guest's own accesses, and what the host does at boot (host-gic.ts), when there
  * is no vCPU to count for.
  */
-
 import { ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1 } from '../../arch/icc-registers.ts'
 import {
   ICH_AP0R0_EL2,

@@ -21,7 +21,7 @@ import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 export { GUEST_PC as VCPU_GUEST } from './guest-offsets.ts'
 export * from './vcpu-offsets.ts'
 
-/** The handle of a vCPU: the word offset of its record. Its index in the VM is {@link VCPU_INDEX}. */
+/** The handle of a vCPU: the word offset of its record, not its index in the VM. */
 export type Vcpu = Brand<'Vcpu'>
 export function asVcpu(offset: number): Vcpu {
   return offset as Vcpu

@@ -5,7 +5,6 @@
  * Returned is the program counter at which the thread, or its notifier, goes on; if the thread comes to rest, ~ its THREAD_ value, and VCPU_PC is
  * where. `at` is the row of the table at which the superinstruction begins.
  */
-
 import { LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'

@@ -3,7 +3,6 @@
  * once when its thread there, or nobody, is on the PE at EL2 with interrupts on; otherwise where that thread turns
  * them on again, which a guest leaves for.
  */
-
 import { FIRST_SPI, INTID_NONE, type Intid } from '../../arch/intid.ts'
 import { MAINTENANCE_PPI, type OutputLine } from '../../gic/cpu-interface/output-lines.ts'
 import { GICR_BLOCK } from '../../gic/interrupts/physical-interrupts.ts'

@@ -3,7 +3,6 @@
  * are the shadow of ICH_VMCR_EL2 and of the active priorities, which a vCPU that is not loaded has all of its CPU
  * interface in. Registers that have no state (IAR, EOIR, RPR, ...) are not among them.
  */
-
 import {
   CTLR_CBPR,
   CTLR_EOImode,

@@ -4,7 +4,6 @@
  * and seam. A vCPU that is asked for something enters its guest first; when it leaves for an access that traps, it is
  * outside when the call returns, with its list registers folded back.
  */
-
 import { halves, joined } from '../../arch/doubleword.ts'
 import { FIRST_PPI, FIRST_SPI } from '../../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFI } from '../../arch/syndrome.ts'

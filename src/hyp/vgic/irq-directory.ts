@@ -2,7 +2,6 @@
  * The interrupts of a VM, for whoever goes through all of them or keeps a bit for each. A handle of a kind that is not
  * known here is refused, so that a new kind cannot pass for an SPI because its handle is a large number.
  */
-
 import { FIRST_SPI } from '../../arch/intid.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { VCPU_IRQ } from '../records/vcpu.ts'

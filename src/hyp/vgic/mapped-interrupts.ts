@@ -3,7 +3,6 @@
  * the VM. The physical interrupt stays active while the guest handles the virtual one, so that the host does
  * not take it again; the guest's deactivation deactivates it through the HW bit.
  */
-
 import type { Intid } from '../../arch/intid.ts'
 import { DISTRIBUTOR } from '../../gic/interrupts/physical-interrupts.ts'
 import { asPe } from '../../gic/records/pe.ts'

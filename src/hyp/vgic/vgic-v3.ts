@@ -3,7 +3,6 @@
  * the ap_list before entry, fold brings them back after exit, load and put move the state that stays in the
  * hardware for as long as the vCPU's thread is on the PE: ICH_VMCR_EL2 and the active priorities.
  */
-
 import {
   HCR_En,
   HCR_EOIcount,
