@@ -6,6 +6,7 @@
  */
 import { dataAbortSyndrome, ICC_SGI1R_EL1, sysregSyndrome } from 'vgic'
 import { type Design, designs, type ScenarioMachine, scenario } from 'vgic/scenario'
+import type { Irq } from '../src/hyp/records/vgic-irq.ts'
 
 /** EXIT_ values of the run loop. */
 const EXIT_WFI = 1
@@ -142,8 +143,13 @@ export class HotPath {
     return virq
   }
 
+  /** The handle of an SPI: the 64 there are, in turn. */
+  private spiOf(i: number): Irq {
+    return (this.spis + (i & 63)) as Irq
+  }
+
   private spi(i: number): number {
-    const irq = this.spis + (i & 63)
+    const irq = this.spiOf(i)
     this.hypervisor.inject(irq, 1)
     this.runLoop.enter(this.v0)
     const virq = this.lines.lines(this.pe0)
@@ -172,7 +178,7 @@ export class HotPath {
   /** As the yardstick: the halt looks once in vain, and once more after the interrupt has come. */
   private wfi(i: number): number {
     const { v0, runLoop, hypervisor } = this
-    const irq = this.spis + (i & 63)
+    const irq = this.spiOf(i)
     const ranOn = runLoop.leave(v0, EXIT_WFI) === POLLS ? 0 : 1
     hypervisor.inject(irq, 1)
     const woken = runLoop.run(v0) === STEPS ? 1 : 0
@@ -183,7 +189,7 @@ export class HotPath {
   /** The same where the thread has gone to sleep, so that the scheduler takes its PE and gives it one. */
   private wfiAsleep(i: number): number {
     const { v0, runLoop, hypervisor } = this
-    const irq = this.spis + (i & 63)
+    const irq = this.spiOf(i)
     const ranOn = runLoop.leave(v0, EXIT_WFI) === SLEEPS ? 0 : 1
     hypervisor.inject(irq, 1)
     const woken = runLoop.threadState(v0) === WAITS_FOR_CPU ? 1 : 0
@@ -194,7 +200,7 @@ export class HotPath {
   }
 
   /** The guest takes an SPI whose device lowers its line before the EOI. */
-  private take(irq: number): number {
+  private take(irq: Irq): number {
     const virq = this.lines.lines(this.pe0)
     const intid = this.icv.readIar1(this.pe0)
     this.hypervisor.inject(irq, 0)
@@ -216,7 +222,7 @@ export class HotPath {
   private overflow(i: number): number {
     const { v0, pe0, runLoop, hypervisor, icv } = this
     let sum = 0
-    for (let j = 0; j < 8; j++) hypervisor.inject(this.spis + (((i + j) * 2) & 63), 1)
+    for (let j = 0; j < 8; j++) hypervisor.inject(this.spiOf((i + j) * 2), 1)
     for (let half = 0; half < 2; half++) {
       runLoop.enter(v0)
       sum += this.lines.lines(pe0)

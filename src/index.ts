@@ -52,7 +52,7 @@ export {
   ichRegisters,
 } from './arch/ich-registers.ts'
 export { type InterruptGroup, icvRegisters, type VirtualRegister } from './arch/icv-registers.ts'
-export { type IntidRange, intidName, intidRanges, rangeOf } from './arch/intid.ts'
+export { type Intid, type IntidRange, intidName, intidRanges, rangeOf } from './arch/intid.ts'
 export { describeListRegister, RegisterValue, sysregName } from './arch/register-value.ts'
 export {
   dataAbortSyndrome,
@@ -62,7 +62,7 @@ export {
   ESR_WFI,
   sysregSyndrome,
 } from './arch/syndrome.ts'
-export { encodeSysreg, genericSysregName, type SystemRegister } from './arch/sysreg.ts'
+export { type Encoding, encodeSysreg, genericSysregName, type SystemRegister } from './arch/sysreg.ts'
 export { VgicError, type VgicErrorCode } from './errors/vgic-error.ts'
 export { choiceValues, type ProfileName, profiles, type SiliconChoices } from './gic/config/choices.ts'
 export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config/config.ts'

@@ -14,6 +14,7 @@ export { Explanation } from './hyp/explain/explain.ts'
 export { type CostRow, type ExitStatistics, formatCost, type Latencies, latencyOf } from './hyp/host/cost.ts'
 export type { CrossingKind } from './hyp/host/seam.ts'
 export type { ExitName } from './hyp/records/exits.ts'
+export type { Vcpu } from './hyp/records/vcpu.ts'
 export * as baselines from './hyp/run/baselines.ts'
 export { kvm61 } from './hyp/run/baselines.ts'
 export {

@@ -249,9 +249,13 @@ function checkClassNames(dist: string): void {
   }
 }
 
-/** Offsets, masks and shifts are numbers in the library: none is a variable that hot code has to look up. */
+/** What gives a number the type of a handle, whose calls the build leaves out. */
+const CASTS = ['asPe', 'asVcpu', 'asIrq', 'asPc']
+
+/** Offsets, masks and shifts are numbers in the library: none is a variable that hot code has to look up. Nor is a cast. */
 async function constants(): Promise<Outcome> {
-  const names = new Set(generatedModules.flatMap(({ constants }) => constants.map(({ name }) => name)))
+  const generated = generatedModules.flatMap(({ constants }) => constants.map(({ name }) => name))
+  const names = new Set([...generated, ...CASTS])
   const files = [...filesIn('dist', '.js'), ...filesIn('dist', '.cjs')]
   if (files.length === 0) throw new CheckError('dist has no chunks')
   for (const file of files) {
@@ -259,7 +263,7 @@ async function constants(): Promise<Outcome> {
     const name = variableAmong(source, names)
     if (name !== undefined) throw new CheckError(`${file} looks ${name} up`)
   }
-  return { passed: 1, failed: 0, note: `${names.size} constants` }
+  return { passed: 1, failed: 0, note: `${generated.length} constants` }
 }
 
 /** A variable of one of some names, which may have got a number at its end; what rows and exports are called is none. */

@@ -5,7 +5,8 @@
  *
  * - a file's literal constants get a module of their own, which the file imports and exports again. A module of
  *   literals, such as the generated ones, is one already;
- * - functions of hot files become constants;
+ * - functions of hot files become constants, but for those that give a number a type: esbuild leaves out a call of a
+ *   declared function that returns what it is given;
  * - what a bundled chunk declares, imports and exports becomes constants of its own.
  */
 import { readFile } from 'node:fs/promises'
@@ -68,9 +69,22 @@ function withoutConstants(path: string, source: string): string {
   function makeConstant(declaration: ts.FunctionDeclaration): void {
     const { name, body } = declaration
     const keyword = declaration.getChildren().find(({ kind }) => kind === ts.SyntaxKind.FunctionKeyword)
-    if (!name || !body || !keyword || declaration.asteriskToken) return
+    if (!name || !body || !keyword || declaration.asteriskToken || returnsItsArgument(declaration)) return
     edited.update(keyword.getStart(), name.end, `const ${name.text} = function`)
   }
+}
+
+/** `function asPe(offset: number): Pe { return offset as Pe }` */
+function returnsItsArgument({ parameters, body }: ts.FunctionDeclaration): boolean {
+  const [statement] = body?.statements ?? []
+  if (body?.statements.length !== 1 || parameters.length !== 1 || !ts.isReturnStatement(statement))
+    return false
+  const value = statement.expression
+  return (
+    value !== undefined &&
+    ts.isAsExpression(value) &&
+    value.expression.getText() === parameters[0].name.getText()
+  )
 }
 
 const namesOf = (constants: readonly Constant[]): string => constants.map(({ name }) => name).join()

@@ -121,4 +121,3 @@ export const GITS_BASER_Size = (low: number): number => low & 0xff
 export const GITS_BASER_Page_Size = (low: number): number => (low >>> 8) & 3
 export const GITS_BASER_HIGH_Valid = 0x80000000 | 0
 export const GITS_BASER_HIGH_Indirect = 0x40000000
-export const GITS_BASER_HIGH_Type = (high: number): number => (high >>> 24) & 7

@@ -3,7 +3,7 @@
  * System register descriptions"). A PE with HCR_EL2.IMO or FMO set reaches ICV_* through the ICC_* names.
  */
 import { type Field, field, type RegisterView, res0, view } from './field.ts'
-import { encodeSysreg, type SystemRegister } from './sysreg.ts'
+import { type Encoding, encodeSysreg, type SystemRegister } from './sysreg.ts'
 
 /** Interrupt Priority Mask Register. */
 export const ICC_PMR_EL1 = encodeSysreg(3, 0, 4, 6, 0)
@@ -167,7 +167,7 @@ const isr = view('ISR_EL1', 64, [
 ])
 
 const row = (
-  encoding: number,
+  encoding: Encoding,
   access: SystemRegister['access'],
   bits: RegisterView,
   more: { reset?: number; feature?: string } = {},

@@ -67,7 +67,6 @@ export const ICH_VTR_VIEW = view('ICH_VTR_EL2', 64, [
   res0(17, 5),
   field('ListRegs', 4, 0, ro),
 ])
-export const VTR_ListRegs = (vtr: number): number => vtr & 0x1f
 export const VTR_PREbits = (vtr: number): number => (vtr >>> 26) & 0x7
 export const VTR_PRIbits = (vtr: number): number => vtr >>> 29
 

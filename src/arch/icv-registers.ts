@@ -5,12 +5,12 @@
  */
 import type { RegisterView } from './field.ts'
 import * as icc from './icc-registers.ts'
-import type { SystemRegister } from './sysreg.ts'
+import type { Encoding, SystemRegister } from './sysreg.ts'
 
 /** Which of HCR_EL2.{FMO,IMO} and ICH_HCR_EL2.{TALL0,TALL1,TC} a register answers to. */
 export type InterruptGroup = 0 | 1 | 'common'
 
-const groups = new Map<number, InterruptGroup>([
+const groups = new Map<Encoding, InterruptGroup>([
   ...[icc.ICC_IAR0_EL1, icc.ICC_EOIR0_EL1, icc.ICC_HPPIR0_EL1, icc.ICC_BPR0_EL1, icc.ICC_IGRPEN0_EL1].map(
     inGroup(0),
   ),
@@ -24,7 +24,7 @@ const groups = new Map<number, InterruptGroup>([
 ])
 
 function inGroup(group: InterruptGroup) {
-  return (encoding: number): [number, InterruptGroup] => [encoding, group]
+  return (encoding: Encoding): [Encoding, InterruptGroup] => [encoding, group]
 }
 
 /** An ICV_* register: its ICC_* twin's encoding, and what decides that it is reached. */

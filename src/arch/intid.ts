@@ -1,5 +1,12 @@
 /** INTID ranges (IHI 0069, "INTIDs"). */
 import { argumentNumber } from '../errors/arguments.ts'
+import type { Flavour } from './brand.ts'
+
+/**
+ * An INTID. Drivers and tests write it as a literal, and tables count with it, so a plain number passes for one; a handle
+ * or an encoding does not.
+ */
+export type Intid = Flavour<'Intid'>
 
 /** A range of interrupt identifiers, both ends included; `last` is null where only the implementation bounds it. */
 export interface IntidRange {
@@ -34,14 +41,14 @@ export const INTID_NONE = 1023
 export const FIRST_LPI = 8192
 
 /** Whether an INTID is one of the special identifiers 1020 to 1023, which name no interrupt. */
-export const isSpecial = (intid: number): boolean => intid >= FIRST_SPECIAL && intid <= INTID_NONE
+export const isSpecial = (intid: Intid): boolean => intid >= FIRST_SPECIAL && intid <= INTID_NONE
 
 /** The name of the range that an INTID lies in, or `reserved`. */
-export function rangeOf(intid: number): IntidRange['name'] | 'reserved' {
+export function rangeOf(intid: Intid): IntidRange['name'] | 'reserved' {
   argumentNumber('intid', intid)
   const range = intidRanges.find(({ first, last }) => intid >= first && (last === null || intid <= last))
   return range ? range.name : 'reserved'
 }
 
 /** `SPI 40`, `LPI 8192`: how traces and dumps name an interrupt. */
-export const intidName = (intid: number): string => `${rangeOf(intid)} ${intid}`
+export const intidName = (intid: Intid): string => `${rangeOf(intid)} ${intid}`

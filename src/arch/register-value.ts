@@ -18,14 +18,14 @@ import {
   listRegisterView,
 } from './ich-registers.ts'
 import { intidName } from './intid.ts'
-import { genericSysregName, type SystemRegister } from './sysreg.ts'
+import { type Encoding, genericSysregName, type SystemRegister } from './sysreg.ts'
 
-const registers = new Map<number, SystemRegister>(
+const registers = new Map<Encoding, SystemRegister>(
   [...iccRegisters, ...ichRegisters, HCR_EL2_REGISTER].map((register) => [register.encoding, register]),
 )
 
 /** The declaration of a system register. Throws an `argument` error for an encoding that this library does not know. */
-export function registerByEncoding(encoding: number): SystemRegister {
+export function registerByEncoding(encoding: Encoding): SystemRegister {
   const register = registers.get(argumentEncoding(encoding))
   if (register) return register
   throw new VgicError(
@@ -35,7 +35,7 @@ export function registerByEncoding(encoding: number): SystemRegister {
 }
 
 /** `ICH_VMCR_EL2`: the name of the register at an encoding; its generic name if this library does not know it. */
-export function sysregName(encoding: number): string {
+export function sysregName(encoding: Encoding): string {
   return registers.get(encoding)?.name ?? genericSysregName(encoding)
 }
 

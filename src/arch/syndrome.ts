@@ -3,6 +3,7 @@
  * MRS or MSR has Rt = 0: whoever knows the instruction's register ORs `rt << 5` in.
  */
 import { argumentBoolean, argumentEncoding, argumentNumber, argumentSize } from '../errors/arguments.ts'
+import type { Encoding } from './sysreg.ts'
 
 /** Instruction length bit: every A64 instruction is 32 bits. */
 const IL = 1 << 25
@@ -19,7 +20,7 @@ export const ESR_UNDEFINED = IL
 export const ESR_EC = (esr: number): number => argumentNumber('esr', esr) >>> 26
 
 /** A trapped MRS (`isRead`) or MSR, EC 0x18, without Rt. */
-export function sysregSyndrome(encoding: number, isRead: boolean): number {
+export function sysregSyndrome(encoding: Encoding, isRead: boolean): number {
   argumentEncoding(encoding)
   argumentBoolean('isRead', isRead)
   const op0 = (encoding >> 14) & 0x3

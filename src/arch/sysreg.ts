@@ -3,10 +3,17 @@
  * layout of the MRS/MSR instruction's immediate and of KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS.
  */
 import { argumentInteger } from '../errors/arguments.ts'
+import type { Flavour } from './brand.ts'
 import type { RegisterView } from './field.ts'
 
+/**
+ * A packed encoding. A trap's syndrome gives it as a number, and so may an emulator that decodes instructions: a plain
+ * number passes for one; a handle or an INTID does not.
+ */
+export type Encoding = Flavour<'Encoding'>
+
 /** Packs the five parts of an encoding as the instruction does. */
-export const encodeSysreg = (op0: number, op1: number, crn: number, crm: number, op2: number): number =>
+export const encodeSysreg = (op0: number, op1: number, crn: number, crm: number, op2: number): Encoding =>
   (argumentInteger('op0', op0, 0, 3) << 14) |
   (argumentInteger('op1', op1, 0, 7) << 11) |
   (argumentInteger('crn', crn, 0, 15) << 7) |
@@ -18,7 +25,7 @@ export interface SystemRegister {
   /** Architectural name, suffix included. */
   readonly name: string
   /** Packed encoding, see {@link encodeSysreg}. */
-  readonly encoding: number
+  readonly encoding: Encoding
   /** Accesses that exist; the other direction is UNDEFINED. */
   readonly access: 'RW' | 'RO' | 'WO'
   /** Views of its bits; several where a field decides what others mean. The first is the one to print. */
@@ -30,7 +37,7 @@ export interface SystemRegister {
 }
 
 /** `S3_0_C12_C12_0`: the generic name of an encoding, which any assembler takes. */
-export function genericSysregName(encoding: number): string {
+export function genericSysregName(encoding: Encoding): string {
   argumentInteger('encoding', encoding, 0, 0xffff_ffff)
   const part = (shift: number, bits: number) => (encoding >> shift) & ((1 << bits) - 1)
   return `S${part(14, 2)}_${part(11, 3)}_C${part(7, 4)}_C${part(3, 4)}_${part(0, 3)}`

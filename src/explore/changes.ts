@@ -3,11 +3,10 @@
  * it is taken, from the step's row and the rows of the words, so only that is compared. {@link Changes.missed} compares
  * everything: explorations do with `checkWrites`, and so does a property test.
  */
-import { CANDIDATES } from '../gic/interrupts/interrupt-block.ts'
 import { GICR_BLOCK } from '../gic/interrupts/physical-interrupts.ts'
-import { BEST } from '../gic/records/interrupts.ts'
+import { BEST, CANDIDATES } from '../gic/records/interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { THREAD_MODE, VCPU_AP_COUNT, VCPU_LAST_CPU, VCPU_THREAD } from '../hyp/records/vcpu.ts'
+import { THREAD_MODE, VCPU_AP_COUNT, VCPU_LAST_CPU, VCPU_THREAD, type Vcpu } from '../hyp/records/vcpu.ts'
 import { irqApListOf } from '../hyp/records/vgic-irq.ts'
 import { type Actor, DEVICE_WORDS, type Machine } from '../scenario/machine.ts'
 import type { WordClass, Writer } from '../state/layout.ts'
@@ -97,13 +96,13 @@ export class Changes {
   }
 
   /** The thread, its PE and the host's run queue. The guest does not get on. */
-  private onPe(v: number): number {
+  private onPe(v: Vcpu): number {
     const { scheduler, config } = this.hypervisor
     const count = this.comparePe(v, this.compareRanges(this.vcpuRanges.pe, v, 0))
     return this.compare(scheduler.host, scheduler.host + 1 + config.cpus, count)
   }
 
-  private ofGuest(v: number): number {
+  private ofGuest(v: Vcpu): number {
     const { ghosts } = this.machine
     const count = this.comparePe(v, this.compareRanges(this.vcpuRanges.guest, v, 0))
     return this.compare(ghosts.first, ghosts.end, count)
@@ -141,7 +140,7 @@ export class Changes {
   }
 
   /** The PE that a thread is on, or was on last, and which of its own interrupts is the best candidate. */
-  private comparePe(v: number, count: number): number {
+  private comparePe(v: Vcpu, count: number): number {
     const { silicon } = this.hypervisor
     const cpu = this.words[v + VCPU_LAST_CPU]
     const pe = silicon.peOf(cpu)

@@ -15,7 +15,7 @@ import {
   VMCR_VEOIM,
   VMCR_VPMR,
 } from '../arch/ich-registers.ts'
-import { FIRST_SPI, intidName } from '../arch/intid.ts'
+import { FIRST_SPI, type Intid, intidName } from '../arch/intid.ts'
 import { PRIORITY_IDLE } from '../gic/cpu-interface/cpu-interface.ts'
 import { ICH_HCR, ICH_LR, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
@@ -23,6 +23,7 @@ import { OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
 import { GUEST_ACK, GUEST_DEPTH, GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   MODE_EXITING,
+  peOf,
   THREAD_MODE,
   THREAD_REQUESTS,
   timerIntids,
@@ -31,17 +32,19 @@ import {
   VCPU_INDEX,
   VCPU_IRQ,
   VCPU_PC,
-  VCPU_PE,
   VCPU_THREAD,
   VCPU_USED_LRS,
   VCPU_VMCR,
+  type Vcpu,
 } from '../hyp/records/vcpu.ts'
 import {
+  asIrq,
   IRQ_ACTIVE,
   IRQ_EDGE,
   IRQ_GROUP1,
   IRQ_LATCH,
   IRQ_LINE,
+  type Irq,
   irqApListOf,
   irqIsDeliverable,
   irqListRegister,
@@ -107,9 +110,9 @@ export class InvariantChecker {
   }
 
   /** S8, after the entry of a vCPU. */
-  distinctIntids(v: number): string | undefined {
+  distinctIntids(v: Vcpu): string | undefined {
     const { words } = this
-    const pe = words[v + VCPU_PE]
+    const pe = peOf(words, v)
     const { listRegisters } = this.hypervisor.config
     for (let i = 0; i < listRegisters; i++) {
       if (LR_State(words[pe + ICH_LR + 2 * i + 1]) === 0) continue
@@ -124,7 +127,7 @@ export class InvariantChecker {
   }
 
   /** S11, after the owner's question. */
-  freshShadow(v: number): string | undefined {
+  freshShadow(v: Vcpu): string | undefined {
     const shadow = VMCR_VPMR(this.words[v + VCPU_VMCR])
     const seen = VMCR_VPMR(this.machine.ghosts.vmcrOf(v))
     if (shadow === seen) return undefined
@@ -133,11 +136,11 @@ export class InvariantChecker {
   }
 
   /** S12, after a guest's step that was a write to ICC_DIR_EL1; `before` are the words before it. */
-  lostDeactivation(v: number, before: Int32Array): string | undefined {
+  lostDeactivation(v: Vcpu, before: Int32Array): string | undefined {
     const { hypervisor, words, machine } = this
     const { apLists, place } = hypervisor
     const isDone = words[v + GUEST_PC] === before[v + GUEST_PC] + 1 && words[v + VCPU_ESR] === 0
-    if (!isDone || (before[before[v + VCPU_PE] + ICH_VMCR] & VMCR_VEOIM) === 0) return undefined
+    if (!isDone || (before[peOf(before, v) + ICH_VMCR] & VMCR_VEOIM) === 0) return undefined
     const { ops } = machine.setup.guests[before[v + VCPU_INDEX]]
     const at = before[v + GUEST_PC] * OP_WORDS
     const intid = ops[at] === OP_WRITE ? ops[at + 2] : before[v + GUEST_ACK + before[v + GUEST_DEPTH]]
@@ -161,7 +164,7 @@ export class InvariantChecker {
       const count = words[v + VCPU_AP_COUNT]
       listed += count
       for (let k = 0; k < count; k++) {
-        const irq = words[v + apLists.list + k]
+        const irq = asIrq(words[v + apLists.list + k])
         if (irqApListOf(words[irq]) === i + 1) continue
         return `${intidName(apLists.intidOf(v, irq))} is on the list of vcpu${i} and does not name it`
       }
@@ -217,7 +220,7 @@ export class InvariantChecker {
   }
 
   /** L3, after any step; `entered` is the vCPU that the step has brought into its guest, 0 if none. */
-  missing(entered: number): string | undefined {
+  missing(entered: Vcpu | 0): string | undefined {
     const lost = this.lostEdge()
     if (lost !== undefined) return lost
     for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
@@ -238,12 +241,12 @@ export class InvariantChecker {
   }
 
   /** Whether a vCPU is in the guest and nothing makes it leave. */
-  private runsUnnoticed(v: number): boolean {
+  private runsUnnoticed(v: Vcpu): boolean {
     return this.isLeftAlone(v) && !this.hypervisor.guest.isInterrupted(v)
   }
 
   /** Whether a vCPU is in the guest and neither a kick nor another's unfinished injection is on the way. */
-  private isLeftAlone(v: number): boolean {
+  private isLeftAlone(v: Vcpu): boolean {
     const { words } = this
     if (this.hypervisor.runLoop.threadState(v) !== THREAD_IN_GUEST) return false
     if ((words[v + VCPU_THREAD] & THREAD_MODE) === MODE_EXITING) return false
@@ -264,14 +267,14 @@ export class InvariantChecker {
    * An interrupt on a running vCPU's list that should be in a list register and is in none; 0 if there is none. If some
    * did not fit it is one that the guest would take next, were it there.
    */
-  private absent(v: number): number {
+  private absent(v: Vcpu): Irq | 0 {
     const { words } = this
     const { apLists } = this.hypervisor
-    const overflowed = words[words[v + VCPU_PE] + ICH_HCR] & OVERFLOW_INTERRUPTS
+    const overflowed = words[peOf(words, v) + ICH_HCR] & OVERFLOW_INTERRUPTS
     const list = v + apLists.list
     const index = apLists.targetOf(words, v)
     for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
-      const irq = words[list + k]
+      const irq = asIrq(words[list + k])
       const isForIt = irqIsDeliverable(words[irq]) && irqTarget(words[irq]) === index
       if (!isForIt || this.isInHardware(v, irq)) continue
       if (overflowed === 0 || this.comesNext(v, words[irq])) return irq
@@ -280,24 +283,24 @@ export class InvariantChecker {
   }
 
   /** Whether the guest of a vCPU in it would take an interrupt before what its list registers have. */
-  private comesNext(v: number, irq: number): boolean {
+  private comesNext(v: Vcpu, word: number): boolean {
     const { words } = this
     const { virtualInterface, ich } = this.hypervisor.silicon
-    const pe = words[v + VCPU_PE]
+    const pe = peOf(words, v)
     const vmcr = ich.readVmcr(pe)
-    if (!admits(vmcr, irq)) return false
+    if (!admits(vmcr, word)) return false
     const first = virtualInterface.highestPending(pe)
-    if (first !== 0 && LR_Priority(words[first]) <= irqPriority(irq)) return false
+    if (first !== 0 && LR_Priority(words[first]) <= irqPriority(word)) return false
     const running = virtualInterface.runningPriority(words, pe)
-    return running === PRIORITY_IDLE || virtualInterface.preemptsRunning(vmcr, irqListRegister(irq), running)
+    return running === PRIORITY_IDLE || virtualInterface.preemptsRunning(vmcr, irqListRegister(word), running)
   }
 
   /** A timer of a running vCPU that asserts its interrupt, and neither the guest nor the host knows. */
-  private unseenTimer(v: number): string | undefined {
+  private unseenTimer(v: Vcpu): string | undefined {
     const { timers } = this.hypervisor
     if (!timers.present) return undefined
     for (const intid of timerIntids) {
-      const irq = v + VCPU_IRQ + intid
+      const irq = asIrq(v + VCPU_IRQ + intid)
       if (!timers.outputOf(v, intid) || this.words[irq] & (IRQ_LINE | IRQ_LATCH | IRQ_ACTIVE)) continue
       if (this.runsUnnoticed(v) && !this.isInHardware(v, irq))
         return `vcpu${this.words[v + VCPU_INDEX]} is in the guest, and its timer asserts ${intidName(intid)} unnoticed`
@@ -305,7 +308,7 @@ export class InvariantChecker {
     return undefined
   }
 
-  private isInHardware(v: number, irq: number): boolean {
+  private isInHardware(v: Vcpu, irq: Irq): boolean {
     return isInListRegister(this.words, v, this.hypervisor.apLists.intidOf(v, irq), LR_PENDING | LR_ACTIVE)
   }
 
@@ -323,7 +326,7 @@ export class InvariantChecker {
   }
 
   /** `SGI 1 of vcpu0`, `SPI 33`. */
-  private nameOf(irq: number): string {
+  private nameOf(irq: Irq): string {
     const { apLists, interrupts, place } = this.hypervisor
     switch (interrupts.kindOf(irq)) {
       case 'private': {
@@ -331,11 +334,11 @@ export class InvariantChecker {
         return `${intidName(apLists.intidOf(this.hypervisor.vcpu(index), irq))} of vcpu${index}`
       }
       case 'spi':
-        return intidName(apLists.intidOf(0, irq))
+        return intidName(apLists.intidOf(this.hypervisor.vcpu(0), irq))
     }
   }
 
-  private isPendingSomewhere(irq: number): boolean {
+  private isPendingSomewhere(irq: Irq): boolean {
     const { words } = this
     const word = words[irq]
     if ((word & IRQ_EDGE) === 0 || word & IRQ_LATCH) return true
@@ -347,12 +350,12 @@ export class InvariantChecker {
   }
 
   /** An interrupt that the guest of a vCPU would take, by what its guest sees; 0 if none. */
-  private deliverable(v: number): number {
+  private deliverable(v: Vcpu): Irq | 0 {
     const { words, machine } = this
     const { place, interrupts } = this.hypervisor
     if (words[place.vm + VM_ENABLED] === 0) return 0
     const vmcr = machine.ghosts.vmcrOf(v)
-    let first = 0
+    let first: Irq | 0 = 0
     interrupts.forEach((irq, kind) => {
       if (first === 0 && admits(vmcr, this.offered(v, irq, kind))) first = irq
     })
@@ -360,7 +363,7 @@ export class InvariantChecker {
   }
 
   /** The word of an interrupt as its line makes it, if it is one for a vCPU; else 0, which no guest takes. */
-  private offered(v: number, irq: number, kind: IrqKind): number {
+  private offered(v: Vcpu, irq: Irq, kind: IrqKind): number {
     const { words, hypervisor } = this
     const { mapped, place, timers } = hypervisor
     switch (kind) {
@@ -375,15 +378,15 @@ export class InvariantChecker {
 }
 
 /** Whether a list register that a vCPU's last flush has filled holds an interrupt in one of the LR_ states. */
-function isInListRegister(words: Int32Array, v: number, intid: number, states: number): boolean {
-  const first = words[v + VCPU_PE] + ICH_LR
+function isInListRegister(words: Int32Array, v: Vcpu, intid: Intid, states: number): boolean {
+  const first = peOf(words, v) + ICH_LR
   for (let lr = first; lr < first + 2 * words[v + VCPU_USED_LRS]; lr += 2)
     if (words[lr] === intid && words[lr + 1] & states) return true
   return false
 }
 
 /** Whether a guest with this ICH_VMCR_EL2 takes an interrupt. */
-function admits(vmcr: number, irq: number): boolean {
-  const enabled = vmcr & (irq & IRQ_GROUP1 ? VMCR_VENG1 : VMCR_VENG0)
-  return enabled !== 0 && irqIsDeliverable(irq) && irqPriority(irq) < VMCR_VPMR(vmcr)
+function admits(vmcr: number, word: number): boolean {
+  const enabled = vmcr & (word & IRQ_GROUP1 ? VMCR_VENG1 : VMCR_VENG0)
+  return enabled !== 0 && irqIsDeliverable(word) && irqPriority(word) < VMCR_VPMR(vmcr)
 }

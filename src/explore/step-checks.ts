@@ -6,7 +6,7 @@
 import { argumentList, shown } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { VCPU_AP_COUNT } from '../hyp/records/vcpu.ts'
+import { VCPU_AP_COUNT, type Vcpu } from '../hyp/records/vcpu.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import type { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
@@ -88,7 +88,7 @@ export class StepChecks {
     return undefined
   }
 
-  private afterChange(reach: number, entered: number): Breach | undefined {
+  private afterChange(reach: number, entered: Vcpu | 0): Breach | undefined {
     const { checker, checked } = this
     if ((reach === REACH_ALL || reach === REACH_QUEUE) && checked.S17 && this.touchesLists()) {
       const what = checker.oneList()
@@ -105,7 +105,7 @@ export class StepChecks {
     return undefined
   }
 
-  private afterQuestion(v: number, kind: number): Breach | undefined {
+  private afterQuestion(v: Vcpu, kind: number): Breach | undefined {
     const { checker, checked } = this
     if (kind & ASKS && checked.S20) {
       const what = this.touchesOthers(v)
@@ -134,7 +134,7 @@ export class StepChecks {
   }
 
   /** S20: a question has changed a word of another vCPU's record. */
-  private touchesOthers(v: number): string | undefined {
+  private touchesOthers(v: Vcpu): string | undefined {
     const { vcpus, vcpuSize, vcpuCount } = this.hypervisor.place
     const { at, count } = this.changes
     for (let i = 0; i < count; i++) {

@@ -11,6 +11,7 @@ import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/cpu-interface/virtual-inter
 import { OP_END, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
+  peOf,
   TASK_SLEEPING,
   THREAD_IRQS_OFF,
   THREAD_PREEMPT_OFF,
@@ -25,11 +26,11 @@ import {
   VCPU_LOADED,
   VCPU_NOTIFIER,
   VCPU_PC,
-  VCPU_PE,
   VCPU_SPIN,
   VCPU_THREAD,
   VCPU_USED_LRS,
   VCPU_VMCR,
+  type Vcpu,
 } from '../hyp/records/vcpu.ts'
 import { VM_STOPPER } from '../hyp/records/vm.ts'
 import type { StepNeed } from '../hyp/run/step.ts'
@@ -45,19 +46,18 @@ interface Need {
   readonly invariant: InvariantId
   readonly matter: string
   /** By the words of a state, for a vCPU whose step is next. */
-  readonly holds: (words: Int32Array, v: number, machine: Machine) => boolean
+  readonly holds: (words: Int32Array, v: Vcpu, machine: Machine) => boolean
 }
 
-const threadHas = (words: Int32Array, v: number, bits: number): boolean =>
-  (words[v + VCPU_THREAD] & bits) !== 0
+const threadHas = (words: Int32Array, v: Vcpu, bits: number): boolean => (words[v + VCPU_THREAD] & bits) !== 0
 
 /** The scheduler's notifiers run with preemption off. */
-const isPreemptible = (words: Int32Array, v: number): boolean =>
+const isPreemptible = (words: Int32Array, v: Vcpu): boolean =>
   words[v + VCPU_NOTIFIER] === 0 && !threadHas(words, v, THREAD_PREEMPT_OFF)
 
 /** Whether the active priorities of a vCPU that is loaded are in memory too. */
-function hasActivePriorities(words: Int32Array, v: number): boolean {
-  const pe = words[v + VCPU_PE]
+function hasActivePriorities(words: Int32Array, v: Vcpu): boolean {
+  const pe = peOf(words, v)
   for (let n = 0; n < ACTIVE_PRIORITIES; n++) {
     if (words[v + VCPU_AP0R + n] !== words[pe + ICH_AP0R + n]) return false
     if (words[v + VCPU_AP1R + n] !== words[pe + ICH_AP1R + n]) return false
@@ -99,7 +99,7 @@ const unloaded: Need = {
 /** In ICH_VMCR_EL2, what a guest's interrupts depend on. */
 const ADMITS = 0xff000000 | VMCR_VENG0 | VMCR_VENG1
 /** Whether a value of ICH_VMCR_EL2 is what the guest of a vCPU left, as far as the silicon has it. */
-function isAsLeft(vmcr: number, v: number, { hypervisor, ghosts }: Machine): boolean {
+function isAsLeft(vmcr: number, v: Vcpu, { hypervisor, ghosts }: Machine): boolean {
   const implemented = ADMITS & (0x00ffffff | (hypervisor.silicon.virtualInterface.priorityMask << 24))
   return ((vmcr ^ ghosts.vmcrOf(v)) & implemented) === 0
 }
@@ -122,12 +122,12 @@ const loaded: Need = {
   invariant: 'S2',
   matter: 'without being loaded',
   holds: (words, v) =>
-    words[v + VCPU_LOADED] !== 0 && (words[words[v + VCPU_PE] + PCPU_HCR_EL2] & ROUTES) === ROUTES,
+    words[v + VCPU_LOADED] !== 0 && (words[peOf(words, v) + PCPU_HCR_EL2] & ROUTES) === ROUTES,
 }
 const ownInterface: Need = {
   invariant: 'S2',
   matter: 'with an ICH_VMCR_EL2 that its guest has not left',
-  holds: (words, v, machine) => isAsLeft(words[words[v + VCPU_PE] + ICH_VMCR], v, machine),
+  holds: (words, v, machine) => isAsLeft(words[peOf(words, v) + ICH_VMCR], v, machine),
 }
 const exitDone: Need = {
   invariant: 'S23',
@@ -204,7 +204,7 @@ export class StepContexts {
 
   /** What the last step of a vCPU's thread, or of its notifier, did not find. */
   missing(
-    v: number,
+    v: Vcpu,
     checked: Readonly<Record<InvariantId, boolean>>,
   ): readonly [InvariantId, string] | undefined {
     const { machine, before } = this

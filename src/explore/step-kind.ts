@@ -4,7 +4,15 @@ import { ICC_DIR_EL1 } from '../arch/icc-registers.ts'
 import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
 import { OP_DIR, OP_QUIESCE, OP_SEV, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
-import { VCPU_AP_COUNT, VCPU_NOTIFIER, VCPU_PC, VCPU_PE, VCPU_USED_LRS } from '../hyp/records/vcpu.ts'
+import {
+  peOf,
+  VCPU_AP_COUNT,
+  VCPU_NOTIFIER,
+  VCPU_PC,
+  VCPU_PE,
+  VCPU_USED_LRS,
+  type Vcpu,
+} from '../hyp/records/vcpu.ts'
 import type { Step } from '../hyp/run/step.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
@@ -77,7 +85,7 @@ export class StepKinds {
     }
   }
 
-  private ofVcpu(index: number, v: number): number {
+  private ofVcpu(index: number, v: Vcpu): number {
     const { words } = this
     const { runLoop } = this.machine.hypervisor
     // It gets its PE.
@@ -90,14 +98,14 @@ export class StepKinds {
   }
 
   /** A flush or a fold has nothing to do. */
-  private hasEmptyLists(v: number): boolean {
+  private hasEmptyLists(v: Vcpu): boolean {
     return this.words[v + VCPU_AP_COUNT] === 0 && this.words[v + VCPU_USED_LRS] === 0
   }
 
-  private ofGuest(index: number, v: number): number {
+  private ofGuest(index: number, v: Vcpu): number {
     const { words } = this
     // Without a load its accesses are to the physical CPU interface.
-    if ((words[words[v + VCPU_PE] + PCPU_HCR_EL2] & ROUTES) !== ROUTES) return REACH_ALL
+    if ((words[peOf(words, v) + PCPU_HCR_EL2] & ROUTES) !== ROUTES) return REACH_ALL
     const { ops } = this.machine.setup.guests[index]
     const at = words[v + GUEST_PC] * OP_WORDS
     switch (ops[at]) {

@@ -11,13 +11,14 @@ import { hex } from '../errors/printed.ts'
 import { TRANSLATED, type TranslationFault, translationFaults } from './config/translation-faults.ts'
 import { CONTROLS, PRIORITY_IDLE } from './cpu-interface/cpu-interface.ts'
 import type { PhysicalInterface } from './cpu-interface/icc.ts'
-import { HPPI_INTID, PHYSICAL_INTERFACE } from './distributor/hppi.ts'
+import { HPPI_INTID } from './distributor/hppi.ts'
 import type { Redistributor } from './distributor/redistributor.ts'
 import type { PhysicalInterrupts } from './interrupts/physical-interrupts.ts'
 import type { Its } from './its/its.ts'
 import { ITS_FOUND_CPU, ITS_FOUND_ICID, ITS_FOUND_INTID } from './its/its-records.ts'
 import { LPI_ENABLE, rankLpi } from './lpi/lpi-configuration.ts'
 import type { Lpis } from './lpi/lpis.ts'
+import { PHYSICAL_INTERFACE } from './records/pe.ts'
 
 /** Why a message does, or does not, raise an IRQ: see {@link msiReasons}. */
 export type MsiReason =
@@ -211,7 +212,7 @@ function pendingLink(lpis: Lpis, cpu: number, intid: number): Link {
 function forwardingLinks(lpis: Lpis, path: Path, cpu: number, intid: number): Link[] {
   const { physical, redistributor, physicalInterface } = path
   const { words } = physical
-  const pe = physical.peBase + cpu * physical.peSize
+  const pe = physical.peOf(cpu)
   const at = pe + PHYSICAL_INTERFACE
   const controls = words[at + CONTROLS]
   const isForwarded = (physical.groupsInForce() & GICD_CTLR_EnableGrp1) !== 0

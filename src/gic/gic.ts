@@ -47,6 +47,7 @@ import { completeEffect, pendingEffects } from './effects.ts'
 import { explainMsi, type MsiExplanation } from './explain-msi.ts'
 import { type ItsContents, inspectTables } from './its/inspect-tables.ts'
 import type { Its } from './its/its.ts'
+import type { Pe } from './records/pe.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 
 /** What a WFI or WFE did: it completed at once, the PE waits, or it trapped to EL2 (see {@link Gic.lastTrap}). */
@@ -420,7 +421,7 @@ export class Gic {
   }
 
   /** Settles the outputs after a system register access, whose syndrome outlives what the host does in answer. */
-  private settleAccess(cpu: number, pe: number): void {
+  private settleAccess(cpu: number, pe: Pe): void {
     const { words } = this.state
     const trap = words[pe + PCPU_TRAP]
     this.silicon.lines.settlePe(pe)
@@ -551,14 +552,14 @@ export class Gic {
   }
 
   /** The record of a CPU that makes an access, whose syndrome {@link lastTrap} then is. */
-  private accessing(cpu: number, el?: number): number {
+  private accessing(cpu: number, el?: number): Pe {
     const pe = this.peOf(cpu)
     if (el !== undefined) argumentInteger('el', el, 0, 2)
     this.state.words[this.lastCpu] = cpu
     return pe
   }
 
-  private peOf(cpu: number): number {
+  private peOf(cpu: number): Pe {
     return this.silicon.peOf(argumentInteger('cpu', cpu, 0, this.config.cpus - 1))
   }
 }

@@ -3,7 +3,7 @@
  * that no row of a frame takes, or of a size that the row does not have, reads as zero and is ignored; so does one
  * outside all frames, which belongs to somebody else.
  */
-import { FIRST_SPI } from '../arch/intid.ts'
+import { FIRST_SPI, type Intid } from '../arch/intid.ts'
 import { GICD_SIZE, redistributorSize } from './config/config.ts'
 import { itsSize } from './config/its-config.ts'
 import { type Distributor, distributorMap } from './distributor/distributor.ts'
@@ -13,6 +13,7 @@ import { DOUBLEWORD, type RegisterMap } from './frames/register-map.ts'
 import { DISTRIBUTOR } from './interrupts/physical-interrupts.ts'
 import { gitsMapOf } from './its/gits-frame.ts'
 import type { Its } from './its/its.ts'
+import type { Pe } from './records/pe.ts'
 
 /** No CPU: the distributor's frame, or no frame. Below are the frames of ITSs, the first one at GITS_FRAMES. */
 const GICD_FRAME = -1
@@ -23,20 +24,16 @@ export class Mmio {
   private readonly stride: number
   private readonly gits: RegisterMap<Its>
   private readonly itsSize: number
-  private readonly peBase: number
-  private readonly peSize: number
 
   constructor(
     readonly distributor: Distributor,
     readonly redistributor: Redistributor,
     readonly its: readonly Its[],
   ) {
-    const { config, peBase, peSize } = distributor.physical
-    this.stride = redistributorSize(config.version)
-    this.gits = gitsMapOf(config.version)
-    this.itsSize = itsSize(config.version)
-    this.peBase = peBase
-    this.peSize = peSize
+    const { version } = distributor.physical.config
+    this.stride = redistributorSize(version)
+    this.gits = gitsMapOf(version)
+    this.itsSize = itsSize(version)
   }
 
   /** Whether an address lies in a frame of the GIC. */
@@ -87,7 +84,7 @@ export class Mmio {
   }
 
   /** The address of the register that sets or clears an interrupt's active state, for a PE's private ones its own. */
-  addressOfActive(pe: number, intid: number, active: boolean): number {
+  addressOfActive(pe: Pe, intid: Intid, active: boolean): number {
     const register = active ? ISACTIVER : ICACTIVER
     if (intid >= FIRST_SPI) return this.base(GICD_FRAME) + register + 4 * (intid >> 5)
     return this.base(this.distributor.physical.cpuOf(pe)) + SGI_BASE + register
@@ -98,8 +95,8 @@ export class Mmio {
     return { rd: this.base(cpu), sgi: this.base(cpu) + SGI_BASE }
   }
 
-  private peOf(cpu: number): number {
-    return this.peBase + cpu * this.peSize
+  private peOf(cpu: number): Pe {
+    return this.distributor.physical.peOf(cpu)
   }
 
   private itsOf(frame: number): Its {

@@ -3,6 +3,7 @@
  * what belongs to one CPU, from PSTATE to list registers, so that one word offset is the handle to all of it.
  */
 import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
+import type { Intid } from '../arch/intid.ts'
 import type { Layout, RecordType } from '../state/layout.ts'
 import { MEMORY_LINE, MEMORY_POOL, MemoryPool, memoryPoolRecords } from '../state/memory-pool.ts'
 import { Affinities } from './config/affinities.ts'
@@ -22,7 +23,6 @@ import { Distributor } from './distributor/distributor.ts'
 import { HighestPending } from './distributor/highest-pending.ts'
 import { Redistributor } from './distributor/redistributor.ts'
 import { Sgis } from './distributor/sgi.ts'
-import { CANDIDATES, LATCH, SPI_BLOCK } from './interrupts/interrupt-block.ts'
 import {
   DISTRIBUTOR,
   GICR_BLOCK,
@@ -35,8 +35,14 @@ import { VpeMoves } from './its/vpe-moves.ts'
 import { existingLpis, LPI_COMMON, lpiCacheRecord, lpiRecord } from './lpi/lpi-records.ts'
 import { Lpis } from './lpi/lpis.ts'
 import { Mmio } from './mmio.ts'
-import { distributorRecord, pendingSummaryRecord } from './records/interrupts.ts'
-import { ICC_HPPIR, peRecord } from './records/pe.ts'
+import {
+  CANDIDATES,
+  distributorRecord,
+  LATCH,
+  pendingSummaryRecord,
+  SPI_BLOCK,
+} from './records/interrupts.ts'
+import { ICC_HPPIR, type Pe, peRecord } from './records/pe.ts'
 import { Doorbells } from './vpe/doorbells.ts'
 import { Residency } from './vpe/residency.ts'
 import { ResidentVpes } from './vpe/resident-vpe.ts'
@@ -329,24 +335,24 @@ export class Silicon {
   }
 
   /** A timer or the like drives the line of a PPI of a PE. */
-  drivePpi(pe: number, intid: number, level: boolean): void {
+  drivePpi(pe: Pe, intid: Intid, level: boolean): void {
     this.physical.setLine(pe, intid, level)
     this.lines.settle()
   }
 
   /** A device drives the line of an SPI. */
-  driveSpi(intid: number, level: boolean): void {
+  driveSpi(intid: Intid, level: boolean): void {
     this.physical.setLine(DISTRIBUTOR, intid, level)
     this.lines.settle()
   }
 
   /** The CPU of a record. */
-  cpuOf(pe: number): number {
+  cpuOf(pe: Pe): number {
     return this.physical.cpuOf(pe)
   }
 
   /** The record of a CPU. */
-  peOf(cpu: number): number {
-    return this.peBase + cpu * this.peSize
+  peOf(cpu: number): Pe {
+    return this.physical.peOf(cpu)
   }
 }

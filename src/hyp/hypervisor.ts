@@ -2,7 +2,7 @@
  * A host with one VM, put together over one state buffer: the silicon, the host's scheduler, the VM's vGIC and
  * vCPUs with their threads, and the guests. What moves it is the caller.
  */
-import { FIRST_PPI, FIRST_SPI, INTID_NONE } from '../arch/intid.ts'
+import { FIRST_PPI, FIRST_SPI, INTID_NONE, type Intid } from '../arch/intid.ts'
 import { type CheckedGicConfig, configRecords, storeGicConfig } from '../gic/config/config.ts'
 import type { GicHost } from '../gic/cpu-interface/output-lines.ts'
 import { DAIF_F, DAIF_I, PSTATE_EL1 } from '../gic/cpu-interface/pcpu.ts'
@@ -21,6 +21,7 @@ import type { GuestProgram } from './records/guest-program.ts'
 import { GUEST_ACK, MAX_DEPTH } from './records/guest-record.ts'
 import { hostRecord } from './records/host-record.ts'
 import {
+  asVcpu,
   timerIntids,
   VCPU_COST,
   VCPU_INDEX,
@@ -28,6 +29,7 @@ import {
   VCPU_PC,
   VCPU_SPSR,
   VCPU_VMCR,
+  type Vcpu,
 } from './records/vcpu.ts'
 import {
   IRQ_EDGE,
@@ -36,6 +38,7 @@ import {
   IRQ_HW,
   IRQ_PRIORITY_SHIFT,
   IRQ_TARGET_SHIFT,
+  type Irq,
 } from './records/vgic-irq.ts'
 import {
   MAPPED_IRQ,
@@ -66,7 +69,7 @@ import { VgicV3 } from './vgic/vgic-v3.ts'
 
 /** How an interrupt of the VM is configured when the run begins. */
 export interface InterruptSetup {
-  readonly intid: number
+  readonly intid: Intid
   /** The vCPU whose private interrupt it is, or to which an SPI is routed. */
   readonly vcpu: number
   readonly edge: boolean
@@ -202,12 +205,12 @@ export class Hypervisor {
   }
 
   /** The record of a vCPU. */
-  vcpu(index: number): number {
-    return this.place.vcpus + index * this.place.vcpuSize
+  vcpu(index: number): Vcpu {
+    return asVcpu(this.place.vcpus + index * this.place.vcpuSize)
   }
 
   /** Does one operation of the guest of a vCPU that is in it. Returns the EXIT_ reason if it left, else -1. */
-  stepGuest(v: number): number {
+  stepGuest(v: Vcpu): number {
     const result = this.guest.step(v, this.setup.guests[this.words[v + VCPU_INDEX]])
     if (result === GUEST_RUNS || result === GUEST_WAITS) return -1
     this.runLoop.exit(v, result - 1)
@@ -218,12 +221,12 @@ export class Hypervisor {
    * A device moves the line of an interrupt, and its vCPU is notified, all at once. What is mapped interrupts the host,
    * which does the rest.
    */
-  inject(irq: number, level: number): void {
+  inject(irq: Irq, level: number): void {
     if (this.mapped.isMappedSpi(irq)) this.mapped.setInput(irq, level)
     else this.apLists.inject(irq, level)
   }
 
-  private lower(v: number, intid: number): void {
+  private lower(v: Vcpu, intid: Intid): void {
     if (intid < FIRST_SPI + this.place.spiCount) this.inject(this.apLists.irqOf(v, intid), 0)
   }
 
@@ -270,7 +273,7 @@ export class Hypervisor {
   }
 
   /** The timers' PPIs are mapped to their physical ones. */
-  private timerBit(intid: number): number {
+  private timerBit(intid: Intid): number {
     return this.setup.timers && timerIntids.some((timer) => timer === intid) ? IRQ_HW : 0
   }
 }

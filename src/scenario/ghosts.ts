@@ -3,12 +3,12 @@
  * hardware while the guest ran, and the edges that the guest has not acknowledged yet.
  */
 import { ICH_VMCR_VIEW } from '../arch/ich-registers.ts'
-import { FIRST_SPI } from '../arch/intid.ts'
+import { FIRST_SPI, type Intid } from '../arch/intid.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
 import { OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
-import { VCPU_FAULT_IPA, VCPU_INDEX, VCPU_PE } from '../hyp/records/vcpu.ts'
-import { IRQ_EDGE } from '../hyp/records/vgic-irq.ts'
+import { peOf, VCPU_FAULT_IPA, VCPU_INDEX, type Vcpu } from '../hyp/records/vcpu.ts'
+import { IRQ_EDGE, type Irq } from '../hyp/records/vgic-irq.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 
 /** Where it is kept. */
@@ -36,7 +36,7 @@ export const ghostRecord = ({ vcpus, spis }: VmSetup): RecordType =>
 export class Ghosts {
   private readonly words: Int32Array
   /** Hears of each acknowledge of a guest; null if nobody listens. */
-  observer: ((v: number, intid: number) => void) | null = null
+  observer: ((v: Vcpu, intid: Intid) => void) | null = null
   /** A bitmap of edges, by the interrupts' numbers: a word for each vCPU's private ones, then the SPIs. */
   private readonly edges: number
   /** Their words. */
@@ -55,14 +55,14 @@ export class Ghosts {
   }
 
   /** ICH_VMCR_EL2 as the guest of a vCPU would see it. */
-  vmcrOf(v: number): number {
+  vmcrOf(v: Vcpu): number {
     return this.words[this.at + this.words[v + VCPU_INDEX]]
   }
 
   /** Takes a step of a vCPU's guest, which may change its mask, or acknowledge an edge. */
-  stepGuest(v: number): number {
+  stepGuest(v: Vcpu): number {
     const { words, hypervisor } = this
-    const pe = words[v + VCPU_PE]
+    const pe = peOf(words, v)
     const [pc, depth] = [words[v + GUEST_PC], words[v + GUEST_DEPTH]]
     const { ops } = hypervisor.setup.guests[words[v + VCPU_INDEX]]
     const exit = hypervisor.stepGuest(v)
@@ -79,7 +79,7 @@ export class Ghosts {
    * Takes a step of a vCPU's thread. It may do a write of the guest to ICPENDR: edges that the guest itself has cleared
    * are not lost.
    */
-  stepThread(v: number): number {
+  stepThread(v: Vcpu): number {
     const { hypervisor } = this
     const cleared = hypervisor.mmio.clearedEdges(v)
     const before = hypervisor.words[v + VCPU_FAULT_IPA]
@@ -90,12 +90,12 @@ export class Ghosts {
   }
 
   /** A device has raised the line of an interrupt: an edge that the guest is to acknowledge. */
-  injected(irq: number): void {
+  injected(irq: Irq): void {
     if (this.words[irq] & IRQ_EDGE) this.words[this.wordOf(irq)] |= 1 << this.bitOf(irq)
   }
 
   /** The guest of a vCPU has acknowledged an INTID. */
-  private acknowledged(v: number, intid: number): void {
+  private acknowledged(v: Vcpu, intid: Intid): void {
     if (intid >= FIRST_SPI + this.hypervisor.place.spiCount) return
     const irq = this.hypervisor.apLists.irqOf(v, intid)
     this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
@@ -107,16 +107,16 @@ export class Ghosts {
   }
 
   /** Whether an edge of an interrupt waits for the guest's acknowledge. */
-  isOutstanding(irq: number): boolean {
+  isOutstanding(irq: Irq): boolean {
     return ((this.words[this.wordOf(irq)] >>> this.bitOf(irq)) & 1) === 1
   }
 
   /** The word that says so. */
-  wordOf(irq: number): number {
+  wordOf(irq: Irq): number {
     return this.edges + (this.hypervisor.interrupts.indexOf(irq) >> 5)
   }
 
-  private bitOf(irq: number): number {
+  private bitOf(irq: Irq): number {
     return this.hypervisor.interrupts.indexOf(irq) & 31
   }
 }

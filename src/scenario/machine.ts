@@ -10,11 +10,12 @@ import type { CheckedGicConfig } from '../gic/config/config.ts'
 import { postRequest } from '../hyp/host/kick.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { digestOf } from '../hyp/recipe.ts'
-import { REQ_SIGNAL, VCPU_LAST_CPU, VCPU_PE } from '../hyp/records/vcpu.ts'
+import { asPc, asVcpu, peOf, REQ_SIGNAL, VCPU_LAST_CPU, VCPU_PE, type Vcpu } from '../hyp/records/vcpu.ts'
+import type { Irq } from '../hyp/records/vgic-irq.ts'
 import { setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
 import { VM_TIME } from '../hyp/records/vm.ts'
 import type { Design } from '../hyp/run/design.ts'
-import { ENDED, stepNames } from '../hyp/run/program.ts'
+import { ENDED, type NextPc, stepNames } from '../hyp/run/program.ts'
 import {
   THREAD_ENDED,
   THREAD_IN_GUEST,
@@ -206,7 +207,7 @@ export class Machine {
         hypervisor.scheduler.preempt(hypervisor.vcpu(index))
         return
       case 'tick':
-        hypervisor.hostInterrupts.tick(hypervisor.words[hypervisor.vcpu(index) + VCPU_PE])
+        hypervisor.hostInterrupts.tick(peOf(hypervisor.words, hypervisor.vcpu(index)))
         return
       case 'migrate':
         hypervisor.scheduler.switchIn(hypervisor.vcpu(index), detail)
@@ -240,12 +241,12 @@ export class Machine {
   }
 
   /** Where a device is in the steps of its injection, as a program counter of the design; 0 between two. */
-  injectionOf(index: number): number {
-    return this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT]
+  injectionOf(index: number): NextPc {
+    return asPc(this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT])
   }
 
   /** Whether an unfinished injection will yet notify a vCPU. */
-  injectsFor(v: number): boolean {
+  injectsFor(v: Vcpu): boolean {
     for (let i = 0; i < this.devices.length; i++) {
       if (this.hypervisor.words[this.deviceOf(i) + DEVICE_TARGET] === v) return true
     }
@@ -253,7 +254,7 @@ export class Machine {
   }
 
   /** In a state, the interrupt whose line a device's next step moves. */
-  inputOf(index: number, words: Int32Array): number {
+  inputOf(index: number, words: Int32Array): Irq {
     const { intid, vcpu } = this.devices[index].steps[words[this.deviceOf(index) + DEVICE_PC]]
     return this.hypervisor.apLists.irqOf(this.hypervisor.vcpu(vcpu), intid)
   }
@@ -262,11 +263,11 @@ export class Machine {
    * The vCPU that a device's last step has notified, if it queued nothing; 0 if none. `before` is the state before it: a
    * target that it has found itself is in the state now.
    */
-  notifiedBy(index: number, before: Int32Array): number {
+  notifiedBy(index: number, before: Int32Array): Vcpu | 0 {
     const device = this.deviceOf(index)
     const { signal, vcpu } = this.devices[index].steps[before[device + DEVICE_PC]]
     if (signal) return this.hypervisor.vcpu(vcpu)
-    return before[device + DEVICE_TARGET] || this.hypervisor.words[device + DEVICE_TARGET]
+    return asVcpu(before[device + DEVICE_TARGET] || this.hypervisor.words[device + DEVICE_TARGET])
   }
 
   /** The record of a device. */
@@ -288,7 +289,7 @@ export class Machine {
     return kind === 'vcpu' || kind === 'device' || kind === 'preempt' || kind === 'tick'
   }
 
-  private vcpuState(v: number): ActorState {
+  private vcpuState(v: Vcpu): ActorState {
     const { runLoop, guest, scheduler, words } = this.hypervisor
     switch (runLoop.threadState(v)) {
       case THREAD_ENDED:
@@ -309,13 +310,13 @@ export class Machine {
   }
 
   /** Whether the host's tick can interrupt a guest: it runs, and no tick is on the way. */
-  private canTick(v: number): boolean {
+  private canTick(v: Vcpu): boolean {
     const { runLoop, hostInterrupts, words } = this.hypervisor
-    return runLoop.threadState(v) === THREAD_IN_GUEST && !hostInterrupts.isTicking(words[v + VCPU_PE])
+    return runLoop.threadState(v) === THREAD_IN_GUEST && !hostInterrupts.isTicking(peOf(words, v))
   }
 
   /** Whether a thread that waits for a PE can get another than its last one. */
-  private canMigrate(v: number, cpu: number): boolean {
+  private canMigrate(v: Vcpu, cpu: number): boolean {
     const { runLoop, scheduler, words } = this.hypervisor
     if (runLoop.threadState(v) !== THREAD_WAITS_FOR_CPU) return false
     return scheduler.current(cpu) === 0 && cpu !== words[v + VCPU_LAST_CPU]
@@ -335,7 +336,7 @@ export class Machine {
    * A thread that waits for its PE, and finds it free, gets it in a step of its own. One that waits for other vCPUs
    * sleeps (KVM's vcpu_req_sleep), which is of interest only if another thread wants its PE: then it gives it up.
    */
-  private stepVcpu(v: number): void {
+  private stepVcpu(v: Vcpu): void {
     const { hypervisor } = this
     const { runLoop, scheduler, words } = hypervisor
     if (words[v + VCPU_PE] === 0) {
@@ -364,8 +365,8 @@ export class Machine {
       return
     }
     const device = this.deviceOf(index)
-    const pc = words[device + DEVICE_INJECT] || runLoop.program.inject
-    const target = injection.step(pc, irq, next.levels, words[device + DEVICE_TARGET])
+    const pc = this.injectionOf(index) || runLoop.program.inject
+    const target = injection.step(pc, irq, next.levels, asVcpu(words[device + DEVICE_TARGET]))
     if (injection.queues(pc) && next.levels.includes(1)) this.ghosts.injected(irq)
     const after = injection.after(pc, target)
     words[device + DEVICE_INJECT] = after
@@ -373,7 +374,7 @@ export class Machine {
     if (after === ENDED) words[device + DEVICE_PC]++
   }
 
-  private driveMapped(index: number, irq: number, { levels }: DeviceStep): void {
+  private driveMapped(index: number, irq: Irq, { levels }: DeviceStep): void {
     for (const level of levels) {
       this.hypervisor.mapped.setInput(irq, level)
       if (level === 1) this.ghosts.injected(irq)
@@ -381,7 +382,7 @@ export class Machine {
     this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]++
   }
 
-  private signal(index: number, v: number): void {
+  private signal(index: number, v: Vcpu): void {
     const { words, kicks } = this.hypervisor
     postRequest(words, v, REQ_SIGNAL)
     kicks.kick(v)

@@ -3,7 +3,7 @@ import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import { registerByEncoding } from '../arch/register-value.ts'
 import { ESR_WnR } from '../arch/syndrome.ts'
 import { MAINTENANCE_PPI } from '../gic/cpu-interface/output-lines.ts'
-import { PHYSICAL_INTERFACE } from '../gic/distributor/hppi.ts'
+import { type Pe, PHYSICAL_INTERFACE } from '../gic/records/pe.ts'
 import { TICK_PPI } from '../hyp/host/host-gic.ts'
 import { KICK_SGI } from '../hyp/host/kick.ts'
 import type { CrossingKind } from '../hyp/host/seam.ts'
@@ -18,7 +18,16 @@ import {
   OP_WORDS,
 } from '../hyp/records/guest-program.ts'
 import { GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
-import { VCPU_COST, VCPU_ESR, VCPU_FAULT_IPA, VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../hyp/records/vcpu.ts'
+import {
+  peOf,
+  VCPU_COST,
+  VCPU_ESR,
+  VCPU_FAULT_IPA,
+  VCPU_NOTIFIER,
+  VCPU_PC,
+  VCPU_PE,
+  type Vcpu,
+} from '../hyp/records/vcpu.ts'
 import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from '../hyp/run/thread-states.ts'
 import type { Actor, Machine } from './machine.ts'
 
@@ -125,7 +134,7 @@ function vcpuStep(machine: Machine, actor: Actor): Told {
   const v = hypervisor.vcpu(actor.index)
   if (words[v + VCPU_PE] === 0) {
     machine.step(actor)
-    return { place: '', what: `gets cpu${silicon.cpuOf(words[v + VCPU_PE])}`, listRegisters: [] }
+    return { place: '', what: `gets cpu${silicon.cpuOf(peOf(words, v))}`, listRegisters: [] }
   }
   switch (runLoop.threadState(v)) {
     case THREAD_IN_GUEST:
@@ -138,7 +147,7 @@ function vcpuStep(machine: Machine, actor: Actor): Told {
   }
 }
 
-function threadStep(machine: Machine, actor: Actor, v: number): Told {
+function threadStep(machine: Machine, actor: Actor, v: Vcpu): Told {
   const { words, runLoop } = machine.hypervisor
   const { paths, steps } = runLoop.program
   const pc = words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]
@@ -156,9 +165,9 @@ function threadStep(machine: Machine, actor: Actor, v: number): Told {
   return { ...told, what: `${done} = 0x${value.toString(16)}`, value }
 }
 
-function guestStep(machine: Machine, actor: Actor, v: number): Told {
+function guestStep(machine: Machine, actor: Actor, v: Vcpu): Told {
   const { words, silicon, guest, setup } = machine.hypervisor
-  const pe = words[v + VCPU_PE]
+  const pe = peOf(words, v)
   const program = setup.guests[actor.index]
   const before = listRegistersOf(machine, pe)
   const at = words[v + GUEST_PC]
@@ -199,10 +208,10 @@ function operationName({ hypervisor }: Machine, { ops, names }: GuestProgram, at
 }
 
 /** What interrupts the guest next, for the host. */
-function physicalInterrupt({ hypervisor }: Machine, v: number): string | undefined {
+function physicalInterrupt({ hypervisor }: Machine, v: Vcpu): string | undefined {
   const { words, guest, silicon } = hypervisor
   if (!guest.isInterrupted(v)) return undefined
-  const intid = silicon.icc.readHppir1(words[v + VCPU_PE] + PHYSICAL_INTERFACE)
+  const intid = silicon.icc.readHppir1(peOf(words, v) + PHYSICAL_INTERFACE)
   if (intid >= FIRST_SPI) return 'its device'
   return hostInterruptNames[intid] ?? 'its timer'
 }
@@ -221,7 +230,7 @@ const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 
 type Halves = readonly [low: number, high: number]
 
-function listRegistersOf({ hypervisor }: Machine, pe: number): Halves[] {
+function listRegistersOf({ hypervisor }: Machine, pe: Pe): Halves[] {
   const { ich, config } = hypervisor.silicon
   return Array.from(
     { length: config.listRegisters },

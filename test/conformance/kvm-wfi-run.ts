@@ -4,6 +4,7 @@
  * there; time passes when nobody can go on.
  */
 import type { Actor, ScenarioMachine, StepEvent } from 'vgic/scenario'
+import { asPe } from '../../src/gic/records/pe.ts'
 import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from '../../src/hyp/records/guest-record.ts'
 import { timerIntids, VCPU_PC, VCPU_PE } from '../../src/hyp/records/vcpu.ts'
 import { type Case, type GuestOp, type Stimulus, said } from './kvm-wfi-case.ts'
@@ -134,7 +135,7 @@ class Replay implements Replayed {
 
   private isInGuest(vcpu: Followed): boolean {
     const { hypervisor } = this.machine
-    const pe = this.word(vcpu, VCPU_PE)
+    const pe = asPe(this.word(vcpu, VCPU_PE))
     return pe !== 0 && hypervisor.silicon.pcpu.isInGuest(pe)
   }
 

@@ -335,7 +335,7 @@ describe('whoever writes a design is told of', () => {
     ],
     [
       'a vCPU that is no handle',
-      () => takes((context) => context.shadowVmcr(0)),
+      () => takes((context) => context.shadowVmcr(as(0))),
       'argument',
       'vcpu must be the handle that the step was called with, or one that candidate() returns, but is 0.',
     ],

@@ -13,6 +13,7 @@ import {
   VMCR_VEOIM,
   VMCR_VPMR,
 } from '../../arch/ich-registers.ts'
+import type { Intid } from '../../arch/intid.ts'
 import { ACTIVE_PRIORITIES_0, ACTIVE_PRIORITIES_1, CONTROLS, type CpuInterface } from './cpu-interface.ts'
 
 const CTLR_A3V = 0x8000
@@ -48,10 +49,10 @@ export abstract class InterfaceRegisters {
       ((priorityBits - 1) << 8)
   }
 
-  abstract readIar0(at: number): number
-  abstract readIar1(at: number): number
-  abstract readHppir0(at: number): number
-  abstract readHppir1(at: number): number
+  abstract readIar0(at: number): Intid
+  abstract readIar1(at: number): Intid
+  abstract readHppir0(at: number): Intid
+  abstract readHppir1(at: number): Intid
   abstract writeEoir0(at: number, value: number): void
   abstract writeEoir1(at: number, value: number): void
   abstract writeDir(at: number, value: number): void

@@ -10,6 +10,7 @@
 import { HCR_DVIM, HCR_En, LR_Group, LR_Priority, VMCR_VENG0, VMCR_VENG1 } from '../../arch/ich-registers.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import type { Pe } from '../records/pe.ts'
 import { ICH_HCR, ICH_VMCR } from '../records/pe-offsets.ts'
 import type { ResidentVpes } from '../vpe/resident-vpe.ts'
 import { VPE_PRESENTED_0, VPE_PRESENTED_1 } from '../vpe/vpe-offsets.ts'
@@ -34,24 +35,24 @@ export class DirectVirtualInterface extends VirtualInterface {
     this.directWins = config.choices.directPriority === 'direct'
   }
 
-  override highestPending(pe: number): number {
+  override highestPending(pe: Pe): number {
     return this.withDirect(pe, super.highestPending(pe))
   }
 
-  override signalled(words: Int32Array, pe: number): number {
+  override signalled(words: Int32Array, pe: Pe): number {
     if ((words[pe + ICH_HCR] & HCR_En) === 0) return 0
     const at = this.highestPending(pe)
     return at !== 0 && this.isSignalled(words, pe, at) ? at : 0
   }
 
-  override lines(pe: number): number {
+  override lines(pe: Pe): number {
     const at = this.signalled(this.words, pe)
     if (at === 0) return 0
     return this.words[at] & LR_Group ? LINE_VIRQ : LINE_VFIQ
   }
 
   /** The better one of the list register whose upper word is at `at`, 0 for none, and of the direct interrupts. */
-  private withDirect(pe: number, at: number): number {
+  private withDirect(pe: Pe, at: number): number {
     const { words } = this
     if (words[pe + ICH_HCR] & HCR_DVIM) return at
     const record = this.resident.recordOf(this.physical.cpuOf(pe))
@@ -71,7 +72,7 @@ export class DirectVirtualInterface extends VirtualInterface {
   }
 
   /** A direct interrupt, by the lower word of what is presented, is acknowledged. Returns its INTID. */
-  override acknowledgeDirect(pe: number, presented: number): number {
+  override acknowledgeDirect(pe: Pe, presented: number): number {
     const intid = presented & ~DIRECT
     this.resident.acknowledge(this.physical.cpuOf(pe), intid)
     return intid

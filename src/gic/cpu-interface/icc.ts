@@ -14,12 +14,13 @@ import {
   VMCR_VEOIM,
   VMCR_VPMR,
 } from '../../arch/ich-registers.ts'
-import { FIRST_LPI, FIRST_SPECIAL, INTID_NONE } from '../../arch/intid.ts'
+import { FIRST_LPI, FIRST_SPECIAL, INTID_NONE, type Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
-import { HIGHEST_PENDING, HPPI_INTID, PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
+import { HPPI_INTID } from '../distributor/hppi.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import { rankLpi } from '../lpi/lpi-configuration.ts'
 import type { Lpis } from '../lpi/lpis.ts'
+import { asPe, HIGHEST_PENDING, type Pe, PHYSICAL_INTERFACE } from '../records/pe.ts'
 import { InterfaceRegisters } from './common-registers.ts'
 import {
   ACTIVE_PRIORITIES_0,
@@ -31,7 +32,7 @@ import {
 
 /** The state behind the registers, and what is signalled. */
 export class PhysicalInterface extends CpuInterface {
-  reset(pe: number): void {
+  reset(pe: Pe): void {
     this.words[pe + PHYSICAL_INTERFACE + CONTROLS] = this.resetControls
   }
 
@@ -67,50 +68,50 @@ export class Icc extends InterfaceRegisters {
     super(words, physicalInterface, physical.affinities.rangeSelector)
   }
 
-  readIar0(at: number): number {
+  readIar0(at: number): Intid {
     return this.acknowledge(at, 0)
   }
 
-  readIar1(at: number): number {
+  readIar1(at: number): Intid {
     return this.acknowledge(at, LR_Group)
   }
 
   /** Makes the highest priority pending interrupt active if it is of this group and signalled. */
-  private acknowledge(at: number, group: number): number {
+  private acknowledge(at: number, group: number): Intid {
     const hppi = this.physicalInterface.signalled(at)
     if (hppi === 0 || (hppi & LR_Group) !== group) return INTID_NONE
     this.physicalInterface.recordActive(this.words, at, hppi)
     const intid = HPPI_INTID(hppi)
     if (intid === FIRST_LPI) return this.acknowledgeLpi(at)
-    this.physical.activate(at - PHYSICAL_INTERFACE, intid)
+    this.physical.activate(asPe(at - PHYSICAL_INTERFACE), intid)
     return intid
   }
 
   /** An LPI has no active state: it may become pending again while it is served. */
-  private acknowledgeLpi(at: number): number {
-    return this.lpis?.acknowledge(this.physical.cpuOf(at - PHYSICAL_INTERFACE)) ?? INTID_NONE
+  private acknowledgeLpi(at: number): Intid {
+    return this.lpis?.acknowledge(this.physical.cpuOf(asPe(at - PHYSICAL_INTERFACE))) ?? INTID_NONE
   }
 
-  readHppir0(at: number): number {
+  readHppir0(at: number): Intid {
     return this.highestPending(at, 0)
   }
 
-  readHppir1(at: number): number {
+  readHppir1(at: number): Intid {
     return this.highestPending(at, LR_Group)
   }
 
   /** HPPIR looks neither at the priority mask nor at the running priority. */
-  private highestPending(at: number, group: number): number {
+  private highestPending(at: number, group: number): Intid {
     const hppi = this.physicalInterface.highestPending(at)
     if (hppi === 0 || (hppi & LR_Group) !== group) return INTID_NONE
     const intid = HPPI_INTID(hppi)
     return intid === FIRST_LPI ? this.highestLpi(at) : intid
   }
 
-  private highestLpi(at: number): number {
+  private highestLpi(at: number): Intid {
     const { lpis } = this
     if (lpis === undefined) return INTID_NONE
-    return FIRST_LPI + rankLpi(lpis.highest(this.physical.cpuOf(at - PHYSICAL_INTERFACE)))
+    return FIRST_LPI + rankLpi(lpis.highest(this.physical.cpuOf(asPe(at - PHYSICAL_INTERFACE))))
   }
 
   writeEoir0(at: number, value: number): void {
@@ -121,7 +122,7 @@ export class Icc extends InterfaceRegisters {
     this.endOfInterrupt(at, value & this.physicalInterface.intidMask, ACTIVE_PRIORITIES_1)
   }
 
-  private endOfInterrupt(at: number, intid: number, activePriorities: number): void {
+  private endOfInterrupt(at: number, intid: Intid, activePriorities: number): void {
     if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) return
     if (!this.dropPriority(at, activePriorities)) return
     if ((this.words[at + CONTROLS] & VMCR_VEOIM) === 0) this.deactivate(at, intid)
@@ -148,15 +149,15 @@ export class Icc extends InterfaceRegisters {
   /** A group that the interface enables or disables changes what is forwarded to it. */
   override writeIgrpen0(at: number, value: number): void {
     super.writeIgrpen0(at, value)
-    this.physical.noticePe(at - PHYSICAL_INTERFACE)
+    this.physical.noticePe(asPe(at - PHYSICAL_INTERFACE))
   }
 
   override writeIgrpen1(at: number, value: number): void {
     super.writeIgrpen1(at, value)
-    this.physical.noticePe(at - PHYSICAL_INTERFACE)
+    this.physical.noticePe(asPe(at - PHYSICAL_INTERFACE))
   }
 
-  private deactivate(at: number, intid: number): void {
-    if (intid < FIRST_SPECIAL) this.physical.deactivate(at - PHYSICAL_INTERFACE, intid)
+  private deactivate(at: number, intid: Intid): void {
+    if (intid < FIRST_SPECIAL) this.physical.deactivate(asPe(at - PHYSICAL_INTERFACE), intid)
   }
 }

@@ -3,6 +3,7 @@
  * System registers"). Values are 32-bit words; a list register is two, low and high.
  */
 import { LR_PRIORITY_SHIFT, VMCR_VBPR0, VMCR_VBPR1 } from '../../arch/ich-registers.ts'
+import type { Pe } from '../records/pe.ts'
 import {
   ICH_AP0R,
   ICH_AP1R,
@@ -64,20 +65,20 @@ export class Ich {
     this.minimumBpr1 = virtualInterface.minimumBpr1
   }
 
-  readHcr(pe: number): number {
+  readHcr(pe: Pe): number {
     return this.words[pe + ICH_HCR]
   }
 
-  writeHcr(words: Int32Array, pe: number, value: number): void {
+  writeHcr(words: Int32Array, pe: Pe, value: number): void {
     words[pe + ICH_HCR] = value & this.hcrMask
   }
 
-  readVmcr(pe: number): number {
+  readVmcr(pe: Pe): number {
     return this.words[pe + ICH_VMCR]
   }
 
   /** Binary points below the minimum become the minimum; unimplemented bits of VPMR are RES0. */
-  writeVmcr(pe: number, value: number): void {
+  writeVmcr(pe: Pe, value: number): void {
     const vmcr = (value & this.vmcrMask) | VMCR_RES1
     const fits = VMCR_VBPR0(vmcr) >= this.minimumBpr0 && VMCR_VBPR1(vmcr) >= this.minimumBpr1
     this.words[pe + ICH_VMCR] = fits ? vmcr : this.withMinimumBprs(vmcr)
@@ -91,11 +92,11 @@ export class Ich {
     return vmcr
   }
 
-  readLrLow(pe: number, n: number): number {
+  readLrLow(pe: Pe, n: number): number {
     return this.words[pe + ICH_LR + 2 * n]
   }
 
-  readLrHigh(pe: number, n: number): number {
+  readLrHigh(pe: Pe, n: number): number {
     return this.words[pe + ICH_LR + 2 * n + 1]
   }
 
@@ -103,13 +104,13 @@ export class Ich {
    * RES0 bits read as zero. Which of pINTID and EOI bits 44:32 mean depends on HW; a list register keeps all
    * of them in either case (the architecture allows it).
    */
-  writeLr(pe: number, n: number, low: number, high: number): void {
+  writeLr(pe: Pe, n: number, low: number, high: number): void {
     this.words[pe + ICH_LR + 2 * n] = low & this.intidMask
     setListRegister(this.words, pe, pe + ICH_LR + 2 * n + 1, high & this.lrHighMask)
   }
 
   /** Writes ICH_HCR_EL2 and list register 0. */
-  fillOnly(words: Int32Array, pe: number, hcr: number, low: number, high: number): void {
+  fillOnly(words: Int32Array, pe: Pe, hcr: number, low: number, high: number): void {
     words[pe + ICH_HCR] = hcr & this.hcrMask
     words[pe + ICH_LR] = low & this.intidMask
     words[pe + ICH_LR + 1] = high & this.lrHighMask
@@ -117,7 +118,7 @@ export class Ich {
   }
 
   /** Writes ICH_HCR_EL2, and zero to list register 0. */
-  clearOnly(words: Int32Array, pe: number, hcr: number): void {
+  clearOnly(words: Int32Array, pe: Pe, hcr: number): void {
     words[pe + ICH_HCR] = hcr & this.hcrMask
     words[pe + ICH_LR] = 0
     words[pe + ICH_LR + 1] = 0
@@ -125,7 +126,7 @@ export class Ich {
   }
 
   /** Writes one of several in a row: returns what {@link setLrStatus} is to be told of it. */
-  fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
+  fillLr(words: Int32Array, pe: Pe, n: number, low: number, high: number): number {
     const at = pe + 2 * n
     words[at + ICH_LR] = low & this.intidMask
     words[at + ICH_LR + 1] = high & this.lrHighMask
@@ -133,12 +134,12 @@ export class Ich {
   }
 
   /** Reads `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2`, as many as exist, into the words at `ap0r` and `ap1r`. */
-  readAprs(words: Int32Array, pe: number, ap0r: number, ap1r: number): void {
+  readAprs(words: Int32Array, pe: Pe, ap0r: number, ap1r: number): void {
     copyAprs(words, pe + ICH_AP0R, pe + ICH_AP1R, ap0r, ap1r, this.activePriorityRegisters)
   }
 
   /** Writes them from there. */
-  writeAprs(words: Int32Array, pe: number, ap0r: number, ap1r: number): void {
+  writeAprs(words: Int32Array, pe: Pe, ap0r: number, ap1r: number): void {
     copyAprs(words, ap0r, ap1r, pe + ICH_AP0R, pe + ICH_AP1R, this.activePriorityRegisters)
   }
 }
@@ -160,7 +161,7 @@ function copyAprs(
 }
 
 /** What is derived from the list registers, after the first `count` were written. */
-export function setLrStatus(words: Int32Array, pe: number, count: number, status: number): void {
+export function setLrStatus(words: Int32Array, pe: Pe, count: number, status: number): void {
   const first = (1 << count) - 1
   words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~((first << 16) | first)) | status
 }
@@ -172,6 +173,6 @@ export function clearLr(words: Int32Array, at: number): void {
 }
 
 /** Where list register `n` of a PE is. */
-export const lrAt = (pe: number, n: number): number => pe + 2 * n
+export const lrAt = (pe: Pe, n: number): number => pe + 2 * n
 export const lrLow = (words: Int32Array, at: number): number => words[at + ICH_LR]
 export const lrHigh = (words: Int32Array, at: number): number => words[at + ICH_LR + 1]

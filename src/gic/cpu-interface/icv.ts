@@ -19,9 +19,10 @@ import {
   LR_STATE,
   VMCR_VEOIM,
 } from '../../arch/ich-registers.ts'
-import { FIRST_LPI, FIRST_PPI, FIRST_SPECIAL, INTID_NONE } from '../../arch/intid.ts'
+import { FIRST_LPI, FIRST_PPI, FIRST_SPECIAL, INTID_NONE, type Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import type { Pe } from '../records/pe.ts'
 import { DIRECT } from '../vpe/vpe-records.ts'
 import { InterfaceRegisters } from './common-registers.ts'
 import { PRIORITY_IDLE } from './cpu-interface.ts'
@@ -46,16 +47,16 @@ export class Icv extends InterfaceRegisters {
     super(words, virtualInterface, physical.affinities.rangeSelector)
   }
 
-  readIar0(pe: number): number {
+  readIar0(pe: Pe): Intid {
     return this.acknowledge(pe, 0)
   }
 
-  readIar1(pe: number): number {
+  readIar1(pe: Pe): Intid {
     return this.acknowledge(pe, LR_Group)
   }
 
   /** Makes the highest priority pending interrupt active if it is of this group and signalled. */
-  private acknowledge(pe: number, group: number): number {
+  private acknowledge(pe: Pe, group: number): number {
     const { words, virtualInterface } = this
     const at = virtualInterface.signalled(words, pe)
     if (at === 0) return INTID_NONE
@@ -72,7 +73,7 @@ export class Icv extends InterfaceRegisters {
   }
 
   /** Acknowledges a special INTID, which has no priority, a reserved one, or an LPI; false if the priority stays. */
-  private acknowledgesFrom1020(pe: number, at: number, hi: number, intid: number): boolean {
+  private acknowledgesFrom1020(pe: Pe, at: number, hi: number, intid: Intid): boolean {
     const { words, virtualInterface } = this
     const special = intid <= INTID_NONE
     const active = !special && (intid < FIRST_LPI || virtualInterface.lpiBecomesActive)
@@ -80,29 +81,29 @@ export class Icv extends InterfaceRegisters {
     return !special
   }
 
-  readHppir0(pe: number): number {
+  readHppir0(pe: Pe): Intid {
     return this.highestPending(pe, 0)
   }
 
-  readHppir1(pe: number): number {
+  readHppir1(pe: Pe): Intid {
     return this.highestPending(pe, LR_Group)
   }
 
   /** HPPIR looks neither at ICH_HCR_EL2.En nor at the priority mask, but a disabled group has nothing pending. */
-  private highestPending(pe: number, group: number): number {
+  private highestPending(pe: Pe, group: number): Intid {
     const at = this.virtualInterface.highestPending(pe)
     return at !== 0 && (this.words[at] & LR_Group) === group ? this.words[at - 1] & ~DIRECT : INTID_NONE
   }
 
-  writeEoir0(pe: number, value: number): void {
+  writeEoir0(pe: Pe, value: number): void {
     this.endOfInterrupt(pe, value & this.virtualInterface.intidMask, 0)
   }
 
-  writeEoir1(pe: number, value: number): void {
+  writeEoir1(pe: Pe, value: number): void {
     this.endOfInterrupt(pe, value & this.virtualInterface.intidMask, LR_Group)
   }
 
-  private endOfInterrupt(pe: number, intid: number, group: number): void {
+  private endOfInterrupt(pe: Pe, intid: Intid, group: number): void {
     if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) return
     const { words, virtualInterface } = this
     const dropped = this.dropPriority(words, pe)
@@ -120,7 +121,7 @@ export class Icv extends InterfaceRegisters {
   }
 
   /** Clears the highest active preemption level and returns its priority. */
-  private dropPriority(words: Int32Array, pe: number): number {
+  private dropPriority(words: Int32Array, pe: Pe): number {
     const level = dropLevel(words, pe)
     if (level >= 0) return level << this.virtualInterface.levelShift
     return this.virtualInterface.activePriorityRegisters === 1
@@ -128,7 +129,7 @@ export class Icv extends InterfaceRegisters {
       : this.dropPriorityAbove31(words, pe)
   }
 
-  private dropPriorityAbove31(words: Int32Array, pe: number): number {
+  private dropPriorityAbove31(words: Int32Array, pe: Pe): number {
     const { activePriorityRegisters, levelShift } = this.virtualInterface
     for (let i = 1; i < activePriorityRegisters; i++) {
       const level = dropLevel(words, pe + i)
@@ -137,7 +138,7 @@ export class Icv extends InterfaceRegisters {
     return PRIORITY_IDLE
   }
 
-  writeDir(pe: number, value: number): void {
+  writeDir(pe: Pe, value: number): void {
     const intid = value & this.virtualInterface.intidMask
     if ((this.words[pe + ICH_VMCR] & VMCR_VEOIM) === 0 || intid >= FIRST_SPECIAL) return
     const at = this.findActive(this.words, pe, intid)
@@ -146,7 +147,7 @@ export class Icv extends InterfaceRegisters {
   }
 
   /** The upper word of the list register in which an interrupt is active; 0 if there is none. */
-  private findActive(words: Int32Array, pe: number, intid: number): number {
+  private findActive(words: Int32Array, pe: Pe, intid: Intid): number {
     const status = words[pe + ICH_LR_STATUS]
     const active = (status >>> 16) & ~status
     if (active === 0) return 0
@@ -156,13 +157,13 @@ export class Icv extends InterfaceRegisters {
   }
 
   /** Active becomes invalid, pending and active becomes pending; with HW the physical interrupt follows. */
-  private deactivate(pe: number, at: number, hi: number): void {
+  private deactivate(pe: Pe, at: number, hi: number): void {
     setListRegister(this.words, pe, at, hi & ~LR_ACTIVE)
     if (hi & LR_HW) this.physical.deactivate(pe, LR_pINTID(hi))
   }
 
   /** An interrupt that is in no list register was deactivated: the hypervisor learns it from EOIcount. */
-  private countEoi(pe: number, intid: number): void {
+  private countEoi(pe: Pe, intid: Intid): void {
     const hcr = this.words[pe + ICH_HCR]
     if (intid < FIRST_PPI && hcr & HCR_vSGIEOICount) return
     this.words[pe + ICH_HCR] = hcr + HCR_ONE_EOI
@@ -171,19 +172,19 @@ export class Icv extends InterfaceRegisters {
 
 /**
  * Clears the highest active preemption level of a pair of active priorities registers, of group 1 if both groups have
- * it, and returns it; -1 if none is active. `pe` is for ICH_AP0R0_EL2 and ICH_AP1R0_EL2, the next word for the next.
+ * it, and returns it; -1 if none is active. `at` is the PE for ICH_AP0R0_EL2 and ICH_AP1R0_EL2, the next word for the next.
  */
-function dropLevel(words: Int32Array, pe: number): number {
-  const active1 = words[pe + ICH_AP1R]
-  const active = words[pe + ICH_AP0R] | active1
+function dropLevel(words: Int32Array, at: number): number {
+  const active1 = words[at + ICH_AP1R]
+  const active = words[at + ICH_AP0R] | active1
   if (active === 0) return -1
   const highest = active & -active
-  if (active1 & highest) words[pe + ICH_AP1R] = active1 ^ highest
-  else words[pe + ICH_AP0R] ^= highest
+  if (active1 & highest) words[at + ICH_AP1R] = active1 ^ highest
+  else words[at + ICH_AP0R] ^= highest
   return lowestBit(active)
 }
 
-function findActiveOfSeveral(words: Int32Array, pe: number, active: number, intid: number): number {
+function findActiveOfSeveral(words: Int32Array, pe: Pe, active: number, intid: Intid): number {
   for (let left = active; left !== 0; left &= left - 1) {
     const at = activeAt(words, pe + ICH_LR + 2 * lowestBit(left), intid)
     if (at !== 0) return at
@@ -192,5 +193,5 @@ function findActiveOfSeveral(words: Int32Array, pe: number, active: number, inti
 }
 
 /** The upper word of the list register whose lower word is at `at`, if an interrupt is active there; else 0. */
-const activeAt = (words: Int32Array, at: number, intid: number): number =>
+const activeAt = (words: Int32Array, at: number, intid: Intid): number =>
   words[at] === intid && words[at + 1] & LR_ACTIVE ? at + 1 : 0

@@ -13,8 +13,8 @@ import type { ErrorListener } from '../config/host-events.ts'
 import type { GicMemory } from '../config/memory.ts'
 import type { UnpredictableListener } from '../config/unpredictable.ts'
 import type { HighestPending } from '../distributor/highest-pending.ts'
-import { HIGHEST_PENDING, PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import { HIGHEST_PENDING, type Pe, PHYSICAL_INTERFACE } from '../records/pe.ts'
 import type { PhysicalInterface } from './icc.ts'
 import { LINE_FIQ, LINE_IRQ, LINE_WAKE_REQUEST, PE_LINES } from './lines.ts'
 import type { Pcpu } from './pcpu.ts'
@@ -90,7 +90,7 @@ export class OutputLines {
   }
 
   /** After a system register access of a PE: its own outputs, its maintenance interrupt, and what that changes. */
-  settlePe(pe: number): void {
+  settlePe(pe: Pe): void {
     const { physical } = this
     const cpu = physical.cpuOf(pe)
     physical.setLine(pe, MAINTENANCE_PPI, this.virtualInterface.maintenanceLine(pe))
@@ -101,7 +101,7 @@ export class OutputLines {
    * After an access to a PE's virtual CPU interface: its maintenance interrupt, the physical interrupt that was
    * deactivated with a virtual one, and what these change.
    */
-  settleVirtual(pe: number): void {
+  settleVirtual(pe: Pe): void {
     this.physical.setLine(pe, MAINTENANCE_PPI, this.virtualInterface.maintenanceLine(pe))
     this.settle()
   }
@@ -117,7 +117,7 @@ export class OutputLines {
     this.settled = (this.settled + 1) | 0
     let found = false
     for (let cpu = physical.nextChanged(); cpu >= 0; cpu = physical.nextChanged()) {
-      const pe = physical.peBase + cpu * physical.peSize
+      const pe = physical.peOf(cpu)
       this.highestPending.search(pe, cpu)
       this.drive(pe, cpu)
       if (cpu === own) found = true
@@ -129,7 +129,7 @@ export class OutputLines {
    * Tells the host of a PE's outputs that have changed, one by one. What it does in answer may move them once more:
    * then they are evaluated again before the next, so that it hears of each change once and in order.
    */
-  private drive(pe: number, cpu: number): void {
+  private drive(pe: Pe, cpu: number): void {
     const { words, host } = this
     let after = this.evaluate(pe)
     while (after !== words[pe + PE_LINES]) {
@@ -142,7 +142,7 @@ export class OutputLines {
   }
 
   /** The levels of a PE's outputs. */
-  evaluate(pe: number): number {
+  evaluate(pe: Pe): number {
     const at = pe + PHYSICAL_INTERFACE
     const hppi = this.physicalInterface.signalled(at)
     const physical = hppi === 0 ? 0 : hppi & LR_Group ? LINE_IRQ : LINE_FIQ

@@ -18,7 +18,7 @@ import {
   HCR_EL2_VI,
 } from '../../arch/hcr-el2.ts'
 import { ESR_WFE, ESR_WFI } from '../../arch/syndrome.ts'
-import { PCPU_HCR_EL2, PCPU_PSTATE, PCPU_TRAP } from '../records/pe.ts'
+import { PCPU_HCR_EL2, PCPU_PSTATE, PCPU_TRAP, type Pe } from '../records/pe.ts'
 import {
   DAIF_F,
   DAIF_I,
@@ -45,14 +45,14 @@ export * from '../records/pstate.ts'
 export const exceptionLevel = (pstate: number): number => (pstate & PSTATE_EL) >> PSTATE_EL_SHIFT
 
 /** An exception is taken to EL2, with interrupts masked: SPSR_EL2 := PSTATE. */
-export function takeExceptionToEl2(words: Int32Array, pe: number): void {
+export function takeExceptionToEl2(words: Int32Array, pe: Pe): void {
   const at = pe + PCPU_PSTATE
   const pstate = words[at]
   words[at] = ((pstate & PSTATE_SAVED) << SPSR_SHIFT) | PSTATE_EL2_MASKED | (pstate & PSTATE_EVENT)
 }
 
 /** ERET from EL2: PSTATE := SPSR_EL2. An exception return sets the event register. */
-export function returnFromEl2(words: Int32Array, pe: number): void {
+export function returnFromEl2(words: Int32Array, pe: Pe): void {
   const at = pe + PCPU_PSTATE
   words[at] = (words[at] >>> SPSR_SHIFT) | PSTATE_EVENT
 }
@@ -74,61 +74,61 @@ export class Pcpu {
   ) {}
 
   /** A PE comes out of reset at EL2 with interrupts masked. */
-  reset(pe: number): void {
+  reset(pe: Pe): void {
     this.words[pe + PCPU_PSTATE] = PSTATE_EL2_MASKED
   }
 
   /** HCR_EL2 := bits 31:0 and 63:32. */
-  writeHcrEl2(pe: number, low: number, high: number): void {
+  writeHcrEl2(pe: Pe, low: number, high: number): void {
     this.words[pe + PCPU_HCR_EL2] = low
     this.words[pe + PCPU_HCR_EL2 + 1] = high
   }
 
   /** Whether the PE is below EL2. */
-  isInGuest(pe: number): boolean {
+  isInGuest(pe: Pe): boolean {
     return (this.words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2
   }
 
   /** The PE changes its exception level; downwards it is an exception return. */
-  setExceptionLevel(pe: number, el: number): void {
+  setExceptionLevel(pe: Pe, el: number): void {
     const pstate = this.words[pe + PCPU_PSTATE]
     const event = el < exceptionLevel(pstate) ? PSTATE_EVENT : 0
     this.words[pe + PCPU_PSTATE] = (pstate & ~(PSTATE_EL | PSTATE_WAITING)) | (el << PSTATE_EL_SHIFT) | event
   }
 
   /** ERET from EL2 into the guest. */
-  enterGuest(pe: number): void {
+  enterGuest(pe: Pe): void {
     returnFromEl2(this.words, pe)
   }
 
   /** An exception is taken to EL2. */
-  leaveGuest(pe: number): void {
+  leaveGuest(pe: Pe): void {
     takeExceptionToEl2(this.words, pe)
   }
 
-  readSpsr(pe: number): number {
+  readSpsr(pe: Pe): number {
     return this.words[pe + PCPU_PSTATE] >>> SPSR_SHIFT
   }
 
   /** SPSR_EL2 := value; bits without meaning here are RES0. */
-  writeSpsr(pe: number, value: number): void {
+  writeSpsr(pe: Pe, value: number): void {
     const pstate = this.words[pe + PCPU_PSTATE] & ~SPSR
     this.words[pe + PCPU_PSTATE] = pstate | ((value & PSTATE_SAVED) << SPSR_SHIFT)
   }
 
   /** PSTATE.I and F, DAIF_ bits. */
-  masks(pe: number): number {
+  masks(pe: Pe): number {
     return this.words[pe + PCPU_PSTATE] & (DAIF_I | DAIF_F)
   }
 
   /** PSTATE.I and F := value. */
-  setMasks(pe: number, value: number): void {
+  setMasks(pe: Pe, value: number): void {
     const pstate = this.words[pe + PCPU_PSTATE] & ~(DAIF_I | DAIF_F)
     this.words[pe + PCPU_PSTATE] = pstate | (value & (DAIF_I | DAIF_F))
   }
 
   /** Whether the PE waits in a WFI or WFE. */
-  isWaiting(pe: number): boolean {
+  isWaiting(pe: Pe): boolean {
     return (this.words[pe + PCPU_PSTATE] & PSTATE_WAITING) !== WAITING_NO
   }
 
@@ -136,7 +136,7 @@ export class Pcpu {
    * What is pending as a virtual interrupt, LINE_ bits: signalled by the virtual CPU interface, or by HCR_EL2.VI and VF,
    * with which a hypervisor does without list registers.
    */
-  virtualPending(pe: number): number {
+  virtualPending(pe: Pe): number {
     const hcr = this.words[pe + PCPU_HCR_EL2]
     const lines = this.virtualInterface.lines(pe)
     return lines | (hcr & HCR_EL2_VI ? LINE_VIRQ : 0) | (hcr & HCR_EL2_VF ? LINE_VFIQ : 0)
@@ -146,7 +146,7 @@ export class Pcpu {
    * The virtual interrupt lines as the PE samples them at an exception level, LINE_ bits: only where HCR_EL2.IMO or FMO
    * routes the physical ones to EL2, only below EL2, and not with HCR_EL2.TGE.
    */
-  virtualLines(pe: number, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
+  virtualLines(pe: Pe, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
     const hcr = this.words[pe + PCPU_HCR_EL2]
     if (el >= 2 || hcr & HCR_EL2_TGE) return 0
     const lines = this.virtualPending(pe)
@@ -154,12 +154,12 @@ export class Pcpu {
   }
 
   /** The physical interrupt lines as the PE sees them, as LINE_VIRQ for IRQ and LINE_VFIQ for FIQ. */
-  physicalLines(pe: number): number {
+  physicalLines(pe: Pe): number {
     return (this.words[pe + PE_LINES] >> PHYSICAL_LINES_SHIFT) & (LINE_VIRQ | LINE_VFIQ)
   }
 
   /** The physical interrupts that the PE takes now: those that HCR_EL2 routes to EL2 whatever PSTATE masks below it. */
-  physicalTaken(pe: number): number {
+  physicalTaken(pe: Pe): number {
     const lines = this.physicalLines(pe)
     if (lines === 0) return 0
     const masks = this.masks(pe)
@@ -170,7 +170,7 @@ export class Pcpu {
   }
 
   /** The virtual interrupts that the PE takes now, LINE_ bits: sampled and not masked by PSTATE. */
-  taken(pe: number): number {
+  taken(pe: Pe): number {
     const masks = this.masks(pe)
     if (masks === (DAIF_I | DAIF_F)) return 0
     const lines = this.virtualLines(pe)
@@ -181,7 +181,7 @@ export class Pcpu {
    * ISR_EL1 as software at an exception level reads it: the virtual lines below EL2 where HCR_EL2 routes the physical
    * ones away, and else those.
    */
-  isr(pe: number, el: number): number {
+  isr(pe: Pe, el: number): number {
     const hcr = el >= 2 ? 0 : this.words[pe + PCPU_HCR_EL2]
     const routed = (hcr & HCR_EL2_IMO ? LINE_VIRQ : 0) | (hcr & HCR_EL2_FMO ? LINE_VFIQ : 0)
     const lines = this.virtualLines(pe, el) | (this.physicalLines(pe) & ~routed)
@@ -193,14 +193,14 @@ export class Pcpu {
    * and else the PE waits. So a guest's WFI with a virtual interrupt pending never exits. `syndrome` is what a trap
    * reports: that of WFI or WFIT.
    */
-  wfi(pe: number, syndrome = ESR_WFI): number {
+  wfi(pe: Pe, syndrome = ESR_WFI): number {
     this.words[pe + PCPU_TRAP] = 0
     if (this.virtualLines(pe) !== 0 || this.physicalLines(pe) !== 0) return WFX_COMPLETES
     return this.wait(pe, HCR_EL2_TWI, syndrome, WAITING_WFI)
   }
 
   /** WFE: completes and clears the event register if it is set; otherwise as WFI, with HCR_EL2.TWE. */
-  wfe(pe: number, syndrome = ESR_WFE): number {
+  wfe(pe: Pe, syndrome = ESR_WFE): number {
     const words = this.words
     words[pe + PCPU_TRAP] = 0
     if (words[pe + PCPU_PSTATE] & PSTATE_EVENT) {
@@ -212,12 +212,12 @@ export class Pcpu {
   }
 
   /** SEV, or another event, reaches this PE. */
-  sendEvent(pe: number): void {
+  sendEvent(pe: Pe): void {
     this.words[pe + PCPU_PSTATE] |= PSTATE_EVENT
   }
 
   /** Whether a waiting PE has a reason to go on: an interrupt, for WFE one that PSTATE does not mask, or an event. */
-  wouldWake(pe: number): boolean {
+  wouldWake(pe: Pe): boolean {
     const pstate = this.words[pe + PCPU_PSTATE]
     if ((pstate & PSTATE_WAITING) === WAITING_WFI)
       return (this.virtualLines(pe) | this.physicalLines(pe)) !== 0
@@ -225,7 +225,7 @@ export class Pcpu {
   }
 
   /** Ends the wait of a PE that has a reason to go on; a WFE consumes the event. Returns whether the PE runs. */
-  wake(pe: number): boolean {
+  wake(pe: Pe): boolean {
     const words = this.words
     const waiting = words[pe + PCPU_PSTATE] & PSTATE_WAITING
     if (waiting === WAITING_NO) return true
@@ -234,7 +234,7 @@ export class Pcpu {
     return true
   }
 
-  private wait(pe: number, trapBit: number, syndrome: number, waiting: number): number {
+  private wait(pe: Pe, trapBit: number, syndrome: number, waiting: number): number {
     const words = this.words
     if (this.isInGuest(pe) && words[pe + PCPU_HCR_EL2] & trapBit) {
       words[pe + PCPU_TRAP] = syndrome | 0

@@ -11,8 +11,9 @@ import * as icc from '../../arch/icc-registers.ts'
 import * as arch from '../../arch/ich-registers.ts'
 import { type InterruptGroup, icvRegisters } from '../../arch/icv-registers.ts'
 import { ESR_UNDEFINED, sysregSyndrome } from '../../arch/syndrome.ts'
-import { PHYSICAL_INTERFACE } from '../distributor/hppi.ts'
+import type { Encoding } from '../../arch/sysreg.ts'
 import type { Sgis } from '../distributor/sgi.ts'
+import { type Pe, PHYSICAL_INTERFACE } from '../records/pe.ts'
 import type { InterfaceRegisters } from './common-registers.ts'
 import type { Icc } from './icc.ts'
 import type { Ich } from './ich.ts'
@@ -34,9 +35,9 @@ export interface Blocks {
 interface PlainRow {
   readonly kind: 'plain'
   readonly minimumEl: 1 | 2
-  readonly read?: (blocks: Blocks, pe: number, el: number) => number
-  readonly readHigh?: (blocks: Blocks, pe: number) => number
-  readonly write?: (blocks: Blocks, pe: number, low: number, high: number) => void
+  readonly read?: (blocks: Blocks, pe: Pe, el: number) => number
+  readonly readHigh?: (blocks: Blocks, pe: Pe) => number
+  readonly write?: (blocks: Blocks, pe: Pe, low: number, high: number) => void
 }
 
 /** What traps an EL1 access to an ICC_* name, and what makes it one to the virtual interface. */
@@ -63,7 +64,7 @@ interface InterfaceRow extends Routing, InterfaceAccess {
 interface SgiRow extends Routing {
   readonly kind: 'sgi'
   readonly read?: undefined
-  readonly write: (blocks: Blocks, pe: number, low: number, high: number) => void
+  readonly write: (blocks: Blocks, pe: Pe, low: number, high: number) => void
 }
 
 type Row = PlainRow | InterfaceRow | SgiRow
@@ -75,7 +76,7 @@ const SRE_EL2 = 0xf
 const trapsOf = { 0: arch.HCR_TALL0, 1: arch.HCR_TALL1, common: arch.HCR_TC } as const
 const virtualOf = { 0: HCR_EL2_FMO, 1: HCR_EL2_IMO, common: HCR_EL2_FMO | HCR_EL2_IMO } as const
 
-const accesses = new Map<number, InterfaceAccess>([
+const accesses = new Map<Encoding, InterfaceAccess>([
   [icc.ICC_IAR0_EL1, { read: (registers, at) => registers.readIar0(at) }],
   [icc.ICC_IAR1_EL1, { read: (registers, at) => registers.readIar1(at) }],
   [icc.ICC_EOIR0_EL1, { write: (registers, at, value) => registers.writeEoir0(at, value) }],
@@ -141,8 +142,8 @@ const routing = (group: InterruptGroup, trapsWrite = 0): Routing => ({
 })
 
 /** Builds the rows for what a configuration implements. */
-function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<number, Row> {
-  const rows = new Map<number, Row>()
+function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<Encoding, Row> {
+  const rows = new Map<Encoding, Row>()
   for (const { encoding, group, name } of icvRegisters) {
     const activePriorities = /AP([01])R(\d)/.exec(name)
     if (activePriorities) {
@@ -161,13 +162,13 @@ function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<n
     const trapsWrite = encoding === icc.ICC_DIR_EL1 ? arch.HCR_TDIR : 0
     if (access) rows.set(encoding, { kind: 'interface', ...routing(group, trapsWrite), ...access })
   }
-  const sgis: readonly (readonly [number, SgiRow['write']])[] = [
+  const sgis: readonly (readonly [Encoding, SgiRow['write']])[] = [
     [icc.ICC_SGI0R_EL1, ({ sgis }, pe, low, high) => sgis.writeSgi0r(pe, low, high)],
     [icc.ICC_SGI1R_EL1, ({ sgis }, pe, low, high) => sgis.writeSgi1r(pe, low, high)],
     [icc.ICC_ASGI1R_EL1, ({ sgis }, pe, low, high) => sgis.writeSgi0r(pe, low, high)],
   ]
   for (const [encoding, write] of sgis) rows.set(encoding, { kind: 'sgi', ...routing('common'), write })
-  const plain: readonly (readonly [number, Omit<PlainRow, 'kind'>])[] = [
+  const plain: readonly (readonly [Encoding, Omit<PlainRow, 'kind'>])[] = [
     [icc.ISR_EL1, { minimumEl: 1, read: ({ pcpu }, pe, el) => pcpu.isr(pe, el) }],
     [icc.ICC_SRE_EL1, { minimumEl: 1, read: () => SRE_EL1, write: () => {} }],
     [icc.ICC_SRE_EL2, { minimumEl: 2, read: () => SRE_EL2, write: () => {} }],
@@ -216,7 +217,7 @@ function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<n
 
 /** System register accesses of the PEs. Whether an access went through is in the PE's word `trap`. */
 export class SystemRegisters {
-  private readonly rows: ReadonlyMap<number, Row>
+  private readonly rows: ReadonlyMap<Encoding, Row>
 
   constructor(
     readonly words: Int32Array,
@@ -226,7 +227,7 @@ export class SystemRegisters {
   }
 
   /** MRS at exception level `el`: bits 31:0; 0 if it traps. */
-  read(pe: number, encoding: number, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
+  read(pe: Pe, encoding: Encoding, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
     const row = this.reached(pe, encoding, el, true)
     if (!row?.read) return 0
     if (row.kind === 'interface') {
@@ -237,7 +238,7 @@ export class SystemRegisters {
   }
 
   /** Bits 63:32 of the register that the PE has just read; 0 if it trapped. None that has them is changed by a read. */
-  readHigh(pe: number, encoding: number): number {
+  readHigh(pe: Pe, encoding: Encoding): number {
     const row = this.rows.get(encoding)
     if (row?.kind !== 'plain' || !row.readHigh || this.words[pe + PCPU_TRAP] !== 0) return 0
     return row.readHigh(this.blocks, pe)
@@ -245,8 +246,8 @@ export class SystemRegisters {
 
   /** MSR at exception level `el`; does nothing if it traps. */
   write(
-    pe: number,
-    encoding: number,
+    pe: Pe,
+    encoding: Encoding,
     low: number,
     high: number,
     el = exceptionLevel(this.words[pe + PCPU_PSTATE]),
@@ -259,14 +260,14 @@ export class SystemRegisters {
   }
 
   /** The row that an access reaches; otherwise undefined. Leaves the syndrome, or 0, in the PE's `trap`. */
-  private reached(pe: number, encoding: number, el: number, isRead: boolean): Row | undefined {
+  private reached(pe: Pe, encoding: Encoding, el: number, isRead: boolean): Row | undefined {
     const row = this.rows.get(encoding)
     const syndrome = this.refuses(pe, row, encoding, el, isRead)
     this.words[pe + PCPU_TRAP] = syndrome
     return syndrome === 0 ? row : undefined
   }
 
-  private refuses(pe: number, row: Row | undefined, encoding: number, el: number, isRead: boolean): number {
+  private refuses(pe: Pe, row: Row | undefined, encoding: Encoding, el: number, isRead: boolean): number {
     if (!row || (isRead ? !row.read : !row.write) || el < 1) return ESR_UNDEFINED
     if (row.kind === 'plain') return el < row.minimumEl ? ESR_UNDEFINED : 0
     if (el >= 2) return 0
@@ -278,7 +279,7 @@ export class SystemRegisters {
   }
 
   /** Whether an ICC_* name means the virtual interface. */
-  private isVirtual(pe: number, { virtual }: Routing, el: number): boolean {
+  private isVirtual(pe: Pe, { virtual }: Routing, el: number): boolean {
     return el < 2 && (this.words[pe + PCPU_HCR_EL2] & virtual) !== 0
   }
 }

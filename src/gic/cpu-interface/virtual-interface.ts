@@ -42,7 +42,7 @@ import {
 } from '../../arch/ich-registers.ts'
 import { lowestBit } from '../../state/bits.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
-import { ICH_HCR, ICH_LR, ICH_LR_STATUS, ICH_VMCR } from '../records/pe.ts'
+import { ICH_HCR, ICH_LR, ICH_LR_STATUS, ICH_VMCR, type Pe } from '../records/pe.ts'
 import { CpuInterface, PRIORITY_IDLE } from './cpu-interface.ts'
 import { LINE_VFIQ, LINE_VIRQ } from './lines.ts'
 
@@ -80,12 +80,12 @@ export class VirtualInterface extends CpuInterface {
     this.lpiBecomesActive = config.choices.lpiActive === 'active'
   }
 
-  reset(pe: number): void {
+  reset(pe: Pe): void {
     this.words[pe + ICH_VMCR] = this.resetControls
   }
 
   /** Recomputes what is derived from the list registers: after words were changed from outside. */
-  derive(pe: number): void {
+  derive(pe: Pe): void {
     for (let at = pe + ICH_LR + 1; at < pe + ICH_LR + this.listRegisterWords; at += 2) {
       setListRegister(this.words, pe, at, this.words[at])
     }
@@ -96,13 +96,13 @@ export class VirtualInterface extends CpuInterface {
    * upper word; 0 if there is none. Of equal priorities the lowest-numbered list register wins
    * (IMPLEMENTATION DEFINED). Neither ICH_HCR_EL2.En nor the priority mask matters here.
    */
-  highestPending(pe: number): number {
+  highestPending(pe: Pe): number {
     const pending = this.words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING
     return pending === 0 ? 0 : highestOf(this.words, pe, pending, this.words[pe + ICH_VMCR])
   }
 
   /** The list register whose interrupt is signalled to the PE, as the offset of its upper word; 0 if there is none. */
-  signalled(words: Int32Array, pe: number): number {
+  signalled(words: Int32Array, pe: Pe): number {
     const pending = words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING
     if (pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0) return 0
     const vmcr = words[pe + ICH_VMCR]
@@ -111,7 +111,7 @@ export class VirtualInterface extends CpuInterface {
   }
 
   /** Whether a pending interrupt, whose upper word is at `at`, passes the priority mask and preempts what is active. */
-  protected isSignalled(words: Int32Array, pe: number, at: number): boolean {
+  protected isSignalled(words: Int32Array, pe: Pe, at: number): boolean {
     const vmcr = words[pe + ICH_VMCR]
     if (LR_Priority(words[at]) >= VMCR_VPMR(vmcr)) return false
     const running = this.runningPriority(words, pe)
@@ -119,16 +119,16 @@ export class VirtualInterface extends CpuInterface {
   }
 
   /** On GICv4: the interrupt that is presented as such a lower word is acknowledged. */
-  acknowledgeDirect(_pe: number, presented: number): number {
+  acknowledgeDirect(_pe: Pe, presented: number): number {
     return presented
   }
 
   /** The virtual interrupt lines, LINE_ bits: at most one, for the highest priority pending interrupt. */
-  lines(pe: number): number {
+  lines(pe: Pe): number {
     return this.words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING ? this.lineOfPending(pe) : 0
   }
 
-  private lineOfPending(pe: number): number {
+  private lineOfPending(pe: Pe): number {
     const { words } = this
     const at = this.signalled(words, pe)
     if (at === 0) return 0
@@ -136,7 +136,7 @@ export class VirtualInterface extends CpuInterface {
   }
 
   /** ICH_EISR_EL2: list registers that became inactive and asked for an EOI maintenance interrupt. */
-  eisr(pe: number): number {
+  eisr(pe: Pe): number {
     const { words } = this
     let status = 0
     for (let left = words[pe + ICH_LR_STATUS] >>> 16; left !== 0; left &= left - 1) {
@@ -147,12 +147,12 @@ export class VirtualInterface extends CpuInterface {
   }
 
   /** ICH_ELRSR_EL2: list registers that are invalid and do not wait for the hypervisor to see their EOI. */
-  elrsr(pe: number): number {
+  elrsr(pe: Pe): number {
     return ~(this.words[pe + ICH_LR_STATUS] >>> 16) & this.listRegisterMask
   }
 
   /** ICH_MISR_EL2. It is not gated by ICH_HCR_EL2.En; the interrupt line is. */
-  misr(pe: number): number {
+  misr(pe: Pe): number {
     const words = this.words
     const hcr = words[pe + ICH_HCR]
     const vmcr = words[pe + ICH_VMCR]
@@ -176,13 +176,13 @@ export class VirtualInterface extends CpuInterface {
   }
 
   /** Whether the maintenance interrupt may be there: not if nothing but pending list registers' ends could ask for it. */
-  mayNeedMaintenance(words: Int32Array, pe: number): boolean {
+  mayNeedMaintenance(words: Int32Array, pe: Pe): boolean {
     const status = words[pe + ICH_LR_STATUS]
     return (((status >>> 16) & ~status) | (words[pe + ICH_HCR] & MAINTENANCE_ENABLES)) !== 0
   }
 
   /** The maintenance interrupt: a level that falls when its cause goes. */
-  maintenanceLine(pe: number): boolean {
+  maintenanceLine(pe: Pe): boolean {
     const hcr = this.words[pe + ICH_HCR]
     if ((hcr & HCR_En) === 0) return false
     return (hcr & MAINTENANCE_ENABLES ? this.misr(pe) : this.eisr(pe)) !== 0
@@ -190,14 +190,14 @@ export class VirtualInterface extends CpuInterface {
 }
 
 /** Sets the upper word of the list register whose upper word is at `at`. */
-export function setListRegister(words: Int32Array, pe: number, at: number, hi: number): void {
+export function setListRegister(words: Int32Array, pe: Pe, at: number, hi: number): void {
   words[at] = hi
   const n = (at - pe - ICH_LR) >> 1
   words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~(0x10001 << n)) | (lrStatus(hi) << n)
 }
 
 /** Makes a pending list register, whose upper word `hi` is at `at`, active. */
-export function acknowledgeListRegister(words: Int32Array, pe: number, at: number, hi: number): void {
+export function acknowledgeListRegister(words: Int32Array, pe: Pe, at: number, hi: number): void {
   words[at] = hi ^ (LR_PENDING | LR_ACTIVE)
   words[pe + ICH_LR_STATUS] &= ~(1 << ((at - pe - ICH_LR) >> 1))
 }
@@ -209,13 +209,13 @@ export function lrStatus(hi: number): number {
 }
 
 /** Mostly one list register is pending: a loop would cost as much again. */
-function highestOf(words: Int32Array, pe: number, pending: number, vmcr: number): number {
+function highestOf(words: Int32Array, pe: Pe, pending: number, vmcr: number): number {
   if (pending & (pending - 1)) return highestOfSeveral(words, pe, pending, vmcr)
   const at = pe + ICH_LR + 1 + 2 * lowestBit(pending)
   return isGroupEnabled(vmcr, words[at]) ? at : 0
 }
 
-function highestOfSeveral(words: Int32Array, pe: number, pending: number, vmcr: number): number {
+function highestOfSeveral(words: Int32Array, pe: Pe, pending: number, vmcr: number): number {
   let best = 0
   let bestPriority = 0x100
   for (let left = pending; left !== 0; left &= left - 1) {

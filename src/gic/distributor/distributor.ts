@@ -26,6 +26,7 @@ import {
   GICD_CTLR,
   GICD_DISABLING_GROUPS,
   GROUPS,
+  type Owner,
   type PhysicalInterrupts,
 } from '../interrupts/physical-interrupts.ts'
 import { existingLpis, intidBitsOf } from '../lpi/lpi-records.ts'
@@ -101,7 +102,7 @@ export class Distributor {
   }
 
   /** The effect of a write lags: RWP reads as one until it is there. */
-  beginDisabling(_owner: number): void {
+  beginDisabling(_owner: Owner): void {
     this.words[this.physical.distributor + GICD_CTLR] |= GICD_CTLR_RWP
   }
 
@@ -142,7 +143,7 @@ const irouter: RegisterRow<Distributor> = {
   },
 }
 
-export const distributorMap = new RegisterMap<Distributor>(
+export const distributorMap = new RegisterMap<Distributor, Owner>(
   [
     {
       name: 'GICD_CTLR',

@@ -7,22 +7,16 @@
  * Candidates are compared by rank, the priority above the INTID, with the group below both: the lowest rank wins, and
  * so of equal priorities the lowest INTID (IMPLEMENTATION DEFINED).
  */
-import { FIRST_LPI, FIRST_SPI } from '../../arch/intid.ts'
+import { FIRST_LPI, FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
-import {
-  CANDIDATES,
-  GROUP,
-  groupBits,
-  priorityOf,
-  ROUTE,
-  SPI_BLOCK_WORDS,
-} from '../interrupts/interrupt-block.ts'
+import { groupBits, priorityOf } from '../interrupts/interrupt-block.ts'
 import { GICR_BLOCK, GROUPS, type PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import { rankPriority } from '../lpi/lpi-configuration.ts'
 import { NO_RANK } from '../lpi/lpi-records.ts'
 import type { Lpis } from '../lpi/lpis.ts'
-import { BEST, STALE } from '../records/interrupts.ts'
-import { HIGHEST_PENDING, heldBack, hppiOf, PHYSICAL_INTERFACE } from './hppi.ts'
+import { BEST, CANDIDATES, GROUP, ROUTE, SPI_BLOCK_WORDS, STALE } from '../records/interrupts.ts'
+import { HIGHEST_PENDING, type Pe, PHYSICAL_INTERFACE } from '../records/pe.ts'
+import { heldBack, hppiOf } from './hppi.ts'
 import type { Redistributor } from './redistributor.ts'
 
 /** A rank's fields. */
@@ -59,7 +53,7 @@ export class HighestPending {
   }
 
   /** Searches for a PE; what is not forwarded because the PE sleeps becomes its wake request. */
-  search(pe: number, cpu: number): void {
+  search(pe: Pe, cpu: number): void {
     const asleep = this.redistributor.isAsleep(pe)
     const at = pe + PHYSICAL_INTERFACE
     const groups = asleep || this.disabledGroupsHide ? GROUPS : this.physicalInterface.enabledGroups(at)
@@ -68,7 +62,7 @@ export class HighestPending {
   }
 
   /** The highest priority candidate of a PE in one of `groups`, as {@link HIGHEST_PENDING} has it. */
-  private find(pe: number, cpu: number, groups: number): number {
+  private find(pe: Pe, cpu: number, groups: number): number {
     const { words, physical } = this
     const summary = physical.summaryOf(cpu)
     const stale = words[summary + STALE]
@@ -130,7 +124,7 @@ export class HighestPending {
 }
 
 /** The rank of an interrupt, number `n` of a block. */
-const rankOf = (words: Int32Array, block: number, n: number, intid: number): number =>
+const rankOf = (words: Int32Array, block: number, n: number, intid: Intid): number =>
   (priorityOf(words, block, n) << PRIORITY_SHIFT) |
   (intid << INTID_SHIFT) |
   ((words[block + GROUP] >>> n) & GROUP_1)

@@ -3,14 +3,13 @@
  * (IHI 0069, "Interrupt lifecycle"). It is a word of the interface's part of the PE's record.
  */
 import { LR_ACTIVE, LR_Group, LR_PENDING } from '../../arch/ich-registers.ts'
-
-export { HIGHEST_PENDING, PHYSICAL_INTERFACE } from '../records/pe-offsets.ts'
+import type { Intid } from '../../arch/intid.ts'
 
 /** Of a value of HIGHEST_PENDING. */
 export const HPPI_INTID = (hppi: number): number => hppi & 0xffff
 
 /** A value of HIGHEST_PENDING. */
-export const hppiOf = (intid: number, priority: number, group1: number): number =>
+export const hppiOf = (intid: Intid, priority: number, group1: number): number =>
   LR_PENDING | (group1 === 0 ? 0 : LR_Group) | (priority << 16) | intid
 
 /** The same for a PE that sleeps: bit 31 in place of bit 30. */

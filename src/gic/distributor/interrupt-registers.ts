@@ -5,8 +5,8 @@
  */
 
 import { BYTE, type RegisterRow, WORD } from '../frames/register-map.ts'
-import { ACTIVE, ENABLE, GROUP, LATCH } from '../interrupts/interrupt-block.ts'
-import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import type { Owner, PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import { ACTIVE, ENABLE, GROUP, LATCH } from '../records/interrupts.ts'
 
 /** Offsets of what software in the model reaches by its address; a redistributor's are in SGI_base. */
 export const IGROUPR = 0x80
@@ -20,7 +20,7 @@ export const ICFGR = 0xc00
 interface Interrupts {
   readonly physical: PhysicalInterrupts
   /** The effect of disabling interrupts of an owner lags. */
-  beginDisabling(owner: number): void
+  beginDisabling(owner: Owner): void
 }
 
 /** The rows of `intids` interrupts, a multiple of 32; names begin with `frame` and the frame's part begins at `base`. */
@@ -28,13 +28,13 @@ export function interruptRows<M extends Interrupts>(
   frame: string,
   base: number,
   intids: number,
-): RegisterRow<M>[] {
+): RegisterRow<M, Owner>[] {
   const bitmap = (
     name: string,
     offset: number,
-    read: RegisterRow<M>['read'],
-    write: RegisterRow<M>['write'],
-  ): RegisterRow<M> => ({
+    read: RegisterRow<M, Owner>['read'],
+    write: RegisterRow<M, Owner>['write'],
+  ): RegisterRow<M, Owner> => ({
     name: intids > 32 ? `${frame}_${name}` : `${frame}_${name}0`,
     offset: base + offset,
     length: intids >> 3,
@@ -43,10 +43,11 @@ export function interruptRows<M extends Interrupts>(
     read,
     write,
   })
-  const isEnabled: RegisterRow<M>['read'] = ({ physical }, owner, first) =>
+  const isEnabled: RegisterRow<M, Owner>['read'] = ({ physical }, owner, first) =>
     physical.readBits(owner, first, ENABLE)
-  const isPending: RegisterRow<M>['read'] = ({ physical }, owner, first) => physical.readPending(owner, first)
-  const isActive: RegisterRow<M>['read'] = ({ physical }, owner, first) =>
+  const isPending: RegisterRow<M, Owner>['read'] = ({ physical }, owner, first) =>
+    physical.readPending(owner, first)
+  const isActive: RegisterRow<M, Owner>['read'] = ({ physical }, owner, first) =>
     physical.readBits(owner, first, ACTIVE)
   return [
     bitmap(

@@ -28,6 +28,7 @@ import { IIDR, identificationRows } from '../frames/identification.ts'
 import { RegisterMap, type RegisterRow, razWi, readOnly, register64, WORD } from '../frames/register-map.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import type { Lpis } from '../lpi/lpis.ts'
+import type { Pe } from '../records/pe.ts'
 import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER, GICR_WAKER } from '../records/pe-offsets.ts'
 import type { Residency } from '../vpe/residency.ts'
 import { interruptRows } from './interrupt-registers.ts'
@@ -49,7 +50,7 @@ export class Redistributor {
   /** GICv4.1. */
   private readonly hasVsgis: boolean
   /** The registers that there are. */
-  readonly map: RegisterMap<Redistributor>
+  readonly map: RegisterMap<Redistributor, Pe>
   /** Whether LPIs have registers; without {@link lpis} nothing can make one pending, and they keep what is written. */
   private readonly hasLpiRegisters: boolean
 
@@ -84,16 +85,16 @@ export class Redistributor {
   }
 
   /** A redistributor comes out of reset asleep. */
-  reset(pe: number): void {
+  reset(pe: Pe): void {
     this.words[pe + GICR_WAKER] = GICR_WAKER_ProcessorSleep | GICR_WAKER_ChildrenAsleep
   }
 
-  readTyper(pe: number, half: number): number {
+  readTyper(pe: Pe, half: number): number {
     const cpu = this.physical.cpuOf(pe)
     return half === 0 ? this.typers[cpu] : this.physical.affinities.values[cpu]
   }
 
-  readCtlr(pe: number): number {
+  readCtlr(pe: Pe): number {
     const isDisabling = this.lpis?.isDisabling(this.physical.cpuOf(pe)) ?? false
     return (
       this.words[pe + GICR_CTLR] |
@@ -103,71 +104,71 @@ export class Redistributor {
     )
   }
 
-  writeCtlr(pe: number, value: number): void {
+  writeCtlr(pe: Pe, value: number): void {
     const { words, lpis } = this
     if (lpis) lpis.writeEnable(this.physical.cpuOf(pe), (value & GICR_CTLR_EnableLPIs) !== 0)
     else if (this.hasLpiRegisters)
       words[pe + GICR_CTLR] = (words[pe + GICR_CTLR] & ~GICR_CTLR_EnableLPIs) | (value & GICR_CTLR_EnableLPIs)
   }
 
-  readPropbaser(pe: number, half: number): number {
+  readPropbaser(pe: Pe, half: number): number {
     return this.words[pe + GICR_PROPBASER + half]
   }
 
-  writePropbaser(pe: number, half: number, value: number): void {
+  writePropbaser(pe: Pe, half: number, value: number): void {
     if (this.lpis) this.lpis.writePropbaser(pe, half, value)
     else if (this.hasLpiRegisters) this.words[pe + GICR_PROPBASER + half] = value
   }
 
-  readPendbaser(pe: number, half: number): number {
+  readPendbaser(pe: Pe, half: number): number {
     return this.lpis ? this.lpis.readPendbaser(pe, half) : this.words[pe + GICR_PENDBASER + half]
   }
 
-  writePendbaser(pe: number, half: number, value: number): void {
+  writePendbaser(pe: Pe, half: number, value: number): void {
     if (this.lpis) this.lpis.writePendbaser(pe, half, value)
     else if (this.hasLpiRegisters) this.words[pe + GICR_PENDBASER + half] = value
   }
 
-  readWaker(pe: number): number {
+  readWaker(pe: Pe): number {
     return this.words[pe + GICR_WAKER]
   }
 
   /** ProcessorSleep asks, ChildrenAsleep follows: software polls it. */
-  writeWaker(pe: number, value: number): void {
+  writeWaker(pe: Pe, value: number): void {
     this.words[pe + GICR_WAKER] =
       (this.words[pe + GICR_WAKER] & ~GICR_WAKER_ProcessorSleep) | (value & GICR_WAKER_ProcessorSleep)
     if (!this.lagging) this.completeHandshake(pe)
   }
 
   /** Whether nothing is forwarded to the PE's CPU interface. */
-  isAsleep(pe: number): boolean {
+  isAsleep(pe: Pe): boolean {
     return this.holds && (this.words[pe + GICR_WAKER] & GICR_WAKER_ChildrenAsleep) !== 0
   }
 
   /** The effect of disabling interrupts lags: RWP reads as one until it is there. */
-  beginDisabling(pe: number): void {
+  beginDisabling(pe: Pe): void {
     this.words[pe + GICR_CTLR] |= GICR_CTLR_RWP
   }
 
   /** Whether the effect of disabling interrupts is still under way. */
-  isDisablingPending(pe: number): boolean {
+  isDisablingPending(pe: Pe): boolean {
     return (this.words[pe + GICR_CTLR] & GICR_CTLR_RWP) !== 0
   }
 
   /** What was disabled is out of force and RWP falls. */
-  completeDisabling(pe: number): void {
+  completeDisabling(pe: Pe): void {
     this.words[pe + GICR_CTLR] &= ~GICR_CTLR_RWP
     this.physical.endDisabling(pe)
   }
 
   /** Whether the PE is still to be asleep or awake as it was asked to be. */
-  isHandshakePending(pe: number): boolean {
+  isHandshakePending(pe: Pe): boolean {
     const waker = this.words[pe + GICR_WAKER]
     return ((waker & GICR_WAKER_ProcessorSleep) === 0) !== ((waker & GICR_WAKER_ChildrenAsleep) === 0)
   }
 
   /** The PE is asleep or awake as it was asked to be. */
-  completeHandshake(pe: number): void {
+  completeHandshake(pe: Pe): void {
     const waker = this.words[pe + GICR_WAKER]
     this.words[pe + GICR_WAKER] =
       waker & GICR_WAKER_ProcessorSleep
@@ -177,11 +178,11 @@ export class Redistributor {
   }
 
   /** Whether a write's effect is still under way. */
-  isWritePending(pe: number): boolean {
+  isWritePending(pe: Pe): boolean {
     return this.isHandshakePending(pe) || this.isDisablingPending(pe)
   }
 
-  completeWrites(pe: number): void {
+  completeWrites(pe: Pe): void {
     this.completeDisabling(pe)
     this.completeHandshake(pe)
   }
@@ -192,8 +193,8 @@ const directLpi = (
   name: string,
   offset: number,
   act: (lpis: Lpis, cpu: number, lpi: number) => void,
-): RegisterRow<Redistributor> =>
-  register64<Redistributor>(
+): RegisterRow<Redistributor, Pe> =>
+  register64<Redistributor, Pe>(
     name,
     offset,
     8,
@@ -206,9 +207,9 @@ const directLpi = (
 const word = (
   name: string,
   offset: number,
-  read: (redistributor: Redistributor, pe: number) => number,
-  write: (redistributor: Redistributor, pe: number, value: number) => void,
-): RegisterRow<Redistributor> => ({
+  read: (redistributor: Redistributor, pe: Pe) => number,
+  write: (redistributor: Redistributor, pe: Pe, value: number) => void,
+): RegisterRow<Redistributor, Pe> => ({
   name,
   offset,
   length: 4,
@@ -221,7 +222,7 @@ const word = (
 /** SGI_base, from RD_base. */
 export const SGI_BASE = 0x1_0000
 
-export const redistributorMap = new RegisterMap<Redistributor>(
+export const redistributorMap = new RegisterMap<Redistributor, Pe>(
   [
     word(
       'GICR_CTLR',
@@ -230,7 +231,7 @@ export const redistributorMap = new RegisterMap<Redistributor>(
       (redistributor, pe, value) => redistributor.writeCtlr(pe, value),
     ),
     readOnly('GICR_IIDR', 0x4, () => IIDR),
-    register64<Redistributor>('GICR_TYPER', 0x8, 8, (redistributor, pe, half) =>
+    register64<Redistributor, Pe>('GICR_TYPER', 0x8, 8, (redistributor, pe, half) =>
       redistributor.readTyper(pe, half),
     ),
     razWi('GICR_STATUSR', 0x10, 4),
@@ -240,14 +241,14 @@ export const redistributorMap = new RegisterMap<Redistributor>(
       (redistributor, pe) => redistributor.readWaker(pe),
       (redistributor, pe, value) => redistributor.writeWaker(pe, value),
     ),
-    register64<Redistributor>(
+    register64<Redistributor, Pe>(
       'GICR_PROPBASER',
       0x70,
       8,
       (redistributor, pe, half) => redistributor.readPropbaser(pe, half),
       (redistributor, pe, half, value) => redistributor.writePropbaser(pe, half, value),
     ),
-    register64<Redistributor>(
+    register64<Redistributor, Pe>(
       'GICR_PENDBASER',
       0x78,
       8,
@@ -263,21 +264,21 @@ export const redistributorMap = new RegisterMap<Redistributor>(
 )
 
 /** What sets and clears LPIs directly. */
-const directLpiRows: readonly RegisterRow<Redistributor>[] = [
+const directLpiRows: readonly RegisterRow<Redistributor, Pe>[] = [
   directLpi('GICR_SETLPIR', 0x40, (lpis, cpu, lpi) => lpis.set(cpu, lpi)),
   directLpi('GICR_CLRLPIR', 0x48, (lpis, cpu, lpi) => lpis.clear(cpu, lpi)),
 ]
 
 /** Every effect is there when the write is complete: GICR_SYNCR.Busy is never seen. */
-const syncr = readOnly<Redistributor>('GICR_SYNCR', 0xc0, () => 0)
-const invalidateRows: readonly RegisterRow<Redistributor>[] = [
+const syncr = readOnly<Redistributor, Pe>('GICR_SYNCR', 0xc0, () => 0)
+const invalidateRows: readonly RegisterRow<Redistributor, Pe>[] = [
   directLpi('GICR_INVLPIR', 0xa0, (lpis, cpu, lpi) => lpis.invalidate(cpu, lpi)),
   directLpi('GICR_INVALLR', 0xb0, (lpis, cpu) => lpis.invalidateAll(cpu)),
   syncr,
 ]
 
-const mapWith = (...rows: readonly RegisterRow<Redistributor>[]): RegisterMap<Redistributor> =>
-  new RegisterMap<Redistributor>([...redistributorMap.rows, ...rows], redistributorMap.size)
+const mapWith = (...rows: readonly RegisterRow<Redistributor, Pe>[]): RegisterMap<Redistributor, Pe> =>
+  new RegisterMap<Redistributor, Pe>([...redistributorMap.rows, ...rows], redistributorMap.size)
 
 /** By version and GICR_TYPER.DirectLPI. */
 const maps = {
@@ -287,5 +288,7 @@ const maps = {
 } as const
 
 /** The frames of a redistributor. GICv4.1 has registers that invalidate whether or not there are direct LPIs. */
-export const redistributorMapOf = ({ version, directLpis }: CheckedGicConfig): RegisterMap<Redistributor> =>
-  maps[version][directLpis ? 1 : 0]
+export const redistributorMapOf = ({
+  version,
+  directLpis,
+}: CheckedGicConfig): RegisterMap<Redistributor, Pe> => maps[version][directLpis ? 1 : 0]

@@ -4,9 +4,11 @@
  * which group an SGI is in, and the wrong register does nothing there.
  */
 
+import type { Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
-import { GROUP, LATCH } from '../interrupts/interrupt-block.ts'
 import { GICR_BLOCK, type PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import { GROUP, LATCH } from '../records/interrupts.ts'
+import type { Pe } from '../records/pe.ts'
 
 /** Bits of the low word. */
 const TARGET_LIST = 0xffff
@@ -29,22 +31,22 @@ export class Sgis {
   }
 
   /** ICC_SGI1R_EL1. */
-  writeSgi1r(pe: number, low: number, high: number): void {
+  writeSgi1r(pe: Pe, low: number, high: number): void {
     this.generate(pe, low, high, true, this.sgi1rReachesGroup0)
   }
 
   /** ICC_SGI0R_EL1, and ICC_ASGI1R_EL1: the other Security state's group 1 is group 0 here. */
-  writeSgi0r(pe: number, low: number, high: number): void {
+  writeSgi0r(pe: Pe, low: number, high: number): void {
     this.generate(pe, low, high, false, true)
   }
 
-  private generate(pe: number, low: number, high: number, group1: boolean, group0: boolean): void {
+  private generate(pe: Pe, low: number, high: number, group1: boolean, group0: boolean): void {
     const { physical } = this
     const { affinities } = physical
     const bit = 1 << ((low >>> INTID_SHIFT) & 15)
     if (high & IRM) {
       for (let cpu = 0; cpu < affinities.values.length; cpu++) {
-        const target = physical.peBase + cpu * physical.peSize
+        const target = physical.peOf(cpu)
         if (target !== pe) this.send(target, bit, group1, group0)
       }
       return
@@ -58,11 +60,11 @@ export class Sgis {
       (affinities.rangeSelector ? selector << 4 : 0)
     for (let left = low & TARGET_LIST; left !== 0; left &= left - 1) {
       const cpu = affinities.cpuOf(cluster | lowestBit(left))
-      if (cpu >= 0) this.send(physical.peBase + cpu * physical.peSize, bit, group1, group0)
+      if (cpu >= 0) this.send(physical.peOf(cpu), bit, group1, group0)
     }
   }
 
-  private send(target: number, bit: number, group1: boolean, group0: boolean): void {
+  private send(target: Pe, bit: number, group1: boolean, group0: boolean): void {
     const { physical } = this
     const isGroup1 = (physical.words[target + GICR_BLOCK + GROUP] & bit) !== 0
     if (isGroup1 ? group1 : group0) physical.setBits(target, 0, LATCH, bit)
@@ -70,7 +72,7 @@ export class Sgis {
 }
 
 /** The value of an SGI register that has one target, by its affinity: bits 31:0. */
-export const sgiLow = (affinity: number, intid: number): number =>
+export const sgiLow = (affinity: number, intid: Intid): number =>
   (intid << INTID_SHIFT) | (((affinity >> 8) & 0xff) << AFF1_SHIFT) | (1 << (affinity & 15))
 /** Bits 63:32 of it. */
 export const sgiHigh = (affinity: number): number =>

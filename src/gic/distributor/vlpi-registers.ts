@@ -7,6 +7,7 @@ import { FIRST_LPI } from '../../arch/intid.ts'
 import { DOUBLEWORD, type RegisterRow, readOnly, register64, WORD } from '../frames/register-map.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import type { Lpis } from '../lpi/lpis.ts'
+import type { Pe } from '../records/pe.ts'
 import type { Residency } from '../vpe/residency.ts'
 
 /** From RD_base. */
@@ -22,15 +23,15 @@ interface VirtualRedistributor {
 const V = 0x80000000 | 0
 const VPEID = 0xffff
 
-const baseRows: readonly RegisterRow<VirtualRedistributor>[] = [
-  register64<VirtualRedistributor>(
+const baseRows: readonly RegisterRow<VirtualRedistributor, Pe>[] = [
+  register64<VirtualRedistributor, Pe>(
     'GICR_VPROPBASER',
     VLPI_BASE + 0x70,
     8,
     ({ physical, residency }, pe, half) => residency?.readVpropbaser(physical.cpuOf(pe), half) ?? 0,
     ({ physical, residency }, pe, half, value) => residency?.writeVpropbaser(physical.cpuOf(pe), half, value),
   ),
-  register64<VirtualRedistributor>(
+  register64<VirtualRedistributor, Pe>(
     'GICR_VPENDBASER',
     VLPI_BASE + 0x78,
     8,
@@ -44,7 +45,7 @@ const invalidate = (
   name: string,
   offset: number,
   act: (redistributor: VirtualRedistributor, cpu: number, lpi: number, vpe: number) => void,
-): RegisterRow<VirtualRedistributor> => ({
+): RegisterRow<VirtualRedistributor, Pe> => ({
   name,
   offset,
   length: 8,
@@ -59,7 +60,7 @@ const invalidate = (
   },
 })
 
-const v41Rows: readonly RegisterRow<VirtualRedistributor>[] = [
+const v41Rows: readonly RegisterRow<VirtualRedistributor, Pe>[] = [
   invalidate('GICR_INVLPIR', 0xa0, ({ lpis, residency }, cpu, lpi, vpe) => {
     if (vpe >= 0) residency?.invalidate(cpu, vpe, lpi)
     else lpis?.invalidate(cpu, lpi)

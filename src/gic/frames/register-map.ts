@@ -15,8 +15,8 @@ export const HALFWORD = 2
 export const WORD = 4
 export const DOUBLEWORD = 8
 
-/** A run of equal registers. `M` is whose registers they are; `owner` is the handle of the PE or vCPU of a frame. */
-export interface RegisterRow<M> {
+/** A run of equal registers. `M` is whose registers they are; `owner`, an `O`, is the handle of the PE or vCPU of a frame. */
+export interface RegisterRow<M, O extends number = number> {
   /** The register's name without its number: `GICD_ISENABLER`. */
   readonly name: string
   /** Of the first register, in the frame. */
@@ -32,9 +32,9 @@ export interface RegisterRow<M> {
    * row without interrupts `first` is the number of the 32-bit word in the row and `count` is 1. In a 64-bit register
    * per interrupt `count` is 1 for the low half and 2 for the high half.
    */
-  read(machine: M, owner: number, first: number, count: number): number
+  read(machine: M, owner: O, first: number, count: number): number
   /** A write, with the arguments of `read`. A doubleword is two writes, the low half first. */
-  write(machine: M, owner: number, first: number, count: number, value: number): void
+  write(machine: M, owner: O, first: number, count: number, value: number): void
 }
 
 const ignoreWrite = (): void => {}
@@ -51,20 +51,20 @@ export const razWi = <M>(name: string, offset: number, length: number): Register
 })
 
 /** A register that only reads. */
-export const readOnly = <M>(
+export const readOnly = <M, O extends number = number>(
   name: string,
   offset: number,
-  read: (machine: M, owner: number) => number,
-): RegisterRow<M> => ({ name, offset, length: 4, bits: 0, sizes: WORD, read, write: ignoreWrite })
+  read: (machine: M, owner: O) => number,
+): RegisterRow<M, O> => ({ name, offset, length: 4, bits: 0, sizes: WORD, read, write: ignoreWrite })
 
 /** 64-bit registers, `length` bytes of them, of which each half can be accessed: `word` counts the halves. */
-export const register64 = <M>(
+export const register64 = <M, O extends number = number>(
   name: string,
   offset: number,
   length: number,
-  read: (machine: M, owner: number, word: number) => number,
-  write: (machine: M, owner: number, word: number, value: number) => void = ignoreWrite,
-): RegisterRow<M> => ({
+  read: (machine: M, owner: O, word: number) => number,
+  write: (machine: M, owner: O, word: number, value: number) => void = ignoreWrite,
+): RegisterRow<M, O> => ({
   name,
   offset,
   length,
@@ -74,22 +74,22 @@ export const register64 = <M>(
   write: (machine, owner, word, _count, value) => write(machine, owner, word, value),
 })
 
-type Read<M> = RegisterRow<M>['read']
-type Write<M> = RegisterRow<M>['write']
+type Read<M, O extends number> = RegisterRow<M, O>['read']
+type Write<M, O extends number> = RegisterRow<M, O>['write']
 
 /**
  * A frame. What an access needs to know of a row is in arrays by the row's number, from 1 on: rows are objects of many
  * shapes, which are slow to look at.
  */
-export class RegisterMap<M, R extends RegisterRow<M> = RegisterRow<M>> {
+export class RegisterMap<M, O extends number = number, R extends RegisterRow<M, O> = RegisterRow<M, O>> {
   /** For each word of the frame the number of its row, 0 where there is none. */
   private readonly rowOf: Uint8Array
   private readonly begins: Int32Array
   private readonly sizes: Uint8Array
   /** What a bit offset is shifted right by to give an interrupt; WORDS for a row without interrupts. */
   private readonly shifts: Uint8Array
-  private readonly reads: readonly Read<M>[]
-  private readonly writes: readonly Write<M>[]
+  private readonly reads: readonly Read<M, O>[]
+  private readonly writes: readonly Write<M, O>[]
 
   constructor(
     readonly rows: readonly R[],
@@ -125,12 +125,12 @@ export class RegisterMap<M, R extends RegisterRow<M> = RegisterRow<M>> {
   }
 
   /** A read of 1 or 4 bytes, or of half of a doubleword: bits 31:0 of what it gives. */
-  read(machine: M, owner: number, offset: number, size: number): number {
+  read(machine: M, owner: O, offset: number, size: number): number {
     return this.readRow(machine, owner, this.numberOf(offset, size), offset, size)
   }
 
   /** The same of a row whose number is known. */
-  readRow(machine: M, owner: number, number: number, offset: number, size: number): number {
+  readRow(machine: M, owner: O, number: number, offset: number, size: number): number {
     return this.reads[number](
       machine,
       owner,
@@ -140,25 +140,18 @@ export class RegisterMap<M, R extends RegisterRow<M> = RegisterRow<M>> {
   }
 
   /** Bits 63:32 of a read of 8 bytes. */
-  readHigh(machine: M, owner: number, offset: number): number {
+  readHigh(machine: M, owner: O, offset: number): number {
     return this.readRow(machine, owner, this.numberOf(offset, DOUBLEWORD), offset + 4, WORD)
   }
 
   /** A write; `high` is bits 63:32 of one of 8 bytes. */
-  write(machine: M, owner: number, offset: number, size: number, value: number, high: number): void {
+  write(machine: M, owner: O, offset: number, size: number, value: number, high: number): void {
     const number = this.numberOf(offset, size)
     this.writeRow(machine, owner, number, offset, size, value)
     if (size === DOUBLEWORD) this.writeRow(machine, owner, number, offset + 4, WORD, high)
   }
 
-  private writeRow(
-    machine: M,
-    owner: number,
-    number: number,
-    offset: number,
-    size: number,
-    value: number,
-  ): void {
+  private writeRow(machine: M, owner: O, number: number, offset: number, size: number, value: number): void {
     const first = this.firstOf(number, offset)
     this.writes[number](machine, owner, first, this.countOf(number, offset, size), value)
   }

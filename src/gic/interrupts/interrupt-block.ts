@@ -9,21 +9,6 @@
  */
 import { ACTIVE, DISABLING, EDGE, ENABLE, GROUP, LATCH, LINE, PRIORITY } from '../records/interrupts.ts'
 
-export { SPI_BLOCK } from '../records/interrupts.ts'
-export {
-  ACTIVE,
-  CANDIDATES,
-  DISABLING,
-  EDGE,
-  ENABLE,
-  GROUP,
-  LATCH,
-  LINE,
-  PRIORITY,
-  ROUTE,
-  SPI_BLOCK_WORDS,
-} from '../records/interrupts-offsets.ts'
-
 /** Pending interrupts of a block. */
 export const pendingOf = (words: Int32Array, block: number): number =>
   words[block + LATCH] | (words[block + LINE] & ~words[block + EDGE])

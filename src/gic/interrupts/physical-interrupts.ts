@@ -7,27 +7,21 @@
  * `owner` is the record of a PE for its SGIs and PPIs, and {@link DISTRIBUTOR} for SPIs.
  */
 import { GICD_CTLR_nASSGIreq } from '../../arch/gicd-registers.ts'
-import { FIRST_PPI, FIRST_SPI } from '../../arch/intid.ts'
+import { FIRST_PPI, FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
 import type { RecordType } from '../../state/layout.ts'
 import type { Affinities } from '../config/affinities.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import {
-  blocksOf,
-  CHANGED,
-  GICD_CTLR,
-  GICD_DISABLING_GROUPS,
-  SPI_CANDIDATES,
-  STALE,
-} from '../records/interrupts.ts'
-import { GICR_BLOCK } from '../records/pe.ts'
-import {
   ACTIVE,
+  blocksOf,
   CANDIDATES,
-  candidatesOf,
+  CHANGED,
   DISABLING,
   EDGE,
   ENABLE,
+  GICD_CTLR,
+  GICD_DISABLING_GROUPS,
   GROUP,
   LATCH,
   LINE,
@@ -35,10 +29,16 @@ import {
   ROUTE,
   SPI_BLOCK,
   SPI_BLOCK_WORDS,
-} from './interrupt-block.ts'
+  SPI_CANDIDATES,
+  STALE,
+} from '../records/interrupts.ts'
+import { asPe, GICR_BLOCK, type Pe } from '../records/pe.ts'
+import { candidatesOf } from './interrupt-block.ts'
 
 /** The owner of SPIs. */
 export const DISTRIBUTOR = 0
+/** Whose interrupts are meant: a PE's own, or those of the distributor. */
+export type Owner = Pe | typeof DISTRIBUTOR
 
 export { GICD_CTLR, GICD_DISABLING_GROUPS } from '../records/interrupts-offsets.ts'
 export { GICR_BLOCK } from '../records/pe-offsets.ts'
@@ -103,36 +103,36 @@ export class PhysicalInterrupts {
   }
 
   /** SGIs are edge-triggered. */
-  reset(pe: number): void {
+  reset(pe: Pe): void {
     this.words[pe + GICR_BLOCK + EDGE] = SGIS
   }
 
   /** The block of an interrupt of an owner; 0 if it does not exist. */
-  blockOf(owner: number, intid: number): number {
+  blockOf(owner: Owner, intid: Intid): number {
     if (owner !== DISTRIBUTOR) return owner + GICR_BLOCK
     if (intid < FIRST_SPI || intid >= this.end) return 0
     return this.spiBlocks + ((intid >> 5) - 1) * SPI_BLOCK_WORDS
   }
 
   /** The block of an INTID as a PE means it; 0 if it names no SGI, PPI or SPI that exists. */
-  blockFor(pe: number, intid: number): number {
+  blockFor(pe: Pe, intid: Intid): number {
     return intid < FIRST_SPI ? pe + GICR_BLOCK : this.blockOf(DISTRIBUTOR, intid)
   }
 
   /** The bits of a block from interrupt `first` on that exist. */
-  private implemented(owner: number, first: number): number {
+  private implemented(owner: Owner, first: number): number {
     const count = this.end - (first & ~31)
     return owner !== DISTRIBUTOR || count >= 32 ? -1 : (1 << count) - 1
   }
 
   /** A bitmap of the interrupts `first` to `first` + 31; `at` is its word in a block. */
-  readBits(owner: number, first: number, at: number): number {
+  readBits(owner: Owner, first: number, at: number): number {
     const block = this.blockOf(owner, first)
     return block === 0 ? 0 : this.words[block + at]
   }
 
   /** The pending interrupts, `ISPENDR<n>`. */
-  readPending(owner: number, first: number): number {
+  readPending(owner: Owner, first: number): number {
     const block = this.blockOf(owner, first)
     if (block === 0) return 0
     const { words } = this
@@ -140,7 +140,7 @@ export class PhysicalInterrupts {
   }
 
   /** Sets interrupts in a bitmap. */
-  setBits(owner: number, first: number, at: number, bits: number): void {
+  setBits(owner: Owner, first: number, at: number, bits: number): void {
     const block = this.blockOf(owner, first)
     if (block === 0) return
     this.words[block + at] |= bits & this.implemented(owner, first)
@@ -148,7 +148,7 @@ export class PhysicalInterrupts {
   }
 
   /** Clears interrupts in a bitmap. */
-  clearBits(owner: number, first: number, at: number, bits: number): void {
+  clearBits(owner: Owner, first: number, at: number, bits: number): void {
     const block = this.blockOf(owner, first)
     if (block === 0) return
     this.words[block + at] &= ~bits
@@ -156,14 +156,14 @@ export class PhysicalInterrupts {
   }
 
   /** `ISENABLER<n>`: an interrupt that is enabled again before it was out of force stays in force. */
-  enable(owner: number, first: number, bits: number): void {
+  enable(owner: Owner, first: number, bits: number): void {
     const block = this.blockOf(owner, first)
     if (block !== 0) this.words[block + DISABLING] &= ~bits
     this.setBits(owner, first, ENABLE, bits)
   }
 
   /** `ICENABLER<n>`. Returns whether the effect lags: it is out of force only after {@link endDisabling}. */
-  disable(owner: number, first: number, bits: number): boolean {
+  disable(owner: Owner, first: number, bits: number): boolean {
     const block = this.blockOf(owner, first)
     const cleared = block === 0 ? 0 : this.words[block + ENABLE] & bits
     if (cleared === 0) return false
@@ -173,7 +173,7 @@ export class PhysicalInterrupts {
   }
 
   /** What was disabled in the blocks of an owner is out of force. */
-  endDisabling(owner: number): void {
+  endDisabling(owner: Owner): void {
     const first = owner === DISTRIBUTOR ? this.spiBlocks : owner + GICR_BLOCK
     const count = owner === DISTRIBUTOR ? this.spiBlockCount : 1
     for (let n = 0, block = first; n < count; n++, block += SPI_BLOCK_WORDS) {
@@ -183,7 +183,7 @@ export class PhysicalInterrupts {
   }
 
   /** `IGROUPR<n>`. */
-  writeGroups(owner: number, first: number, bits: number): void {
+  writeGroups(owner: Owner, first: number, bits: number): void {
     const block = this.blockOf(owner, first)
     if (block === 0) return
     const { words } = this
@@ -194,7 +194,7 @@ export class PhysicalInterrupts {
   }
 
   /** `ICFGR<n>`: two bits an interrupt, of which the upper one means edge-triggered; 16 interrupts a register. */
-  readConfiguration(owner: number, first: number): number {
+  readConfiguration(owner: Owner, first: number): number {
     const edges = this.readBits(owner, first, EDGE) >>> (first & 16)
     let value = 0
     for (let left = edges & 0xffff; left !== 0; left &= left - 1) value |= 2 << (2 * lowestBit(left))
@@ -202,7 +202,7 @@ export class PhysicalInterrupts {
   }
 
   /** Those of SGIs are read only. */
-  writeConfiguration(owner: number, first: number, value: number): void {
+  writeConfiguration(owner: Owner, first: number, value: number): void {
     const block = this.blockOf(owner, first)
     if (block === 0 || (owner !== DISTRIBUTOR && first < 16)) return
     let edges = 0
@@ -215,12 +215,12 @@ export class PhysicalInterrupts {
   }
 
   /** `IPRIORITYR<n>`: `count` bytes, 1 or 4, from interrupt `first` on. */
-  readPriorities(owner: number, first: number, count: number): number {
+  readPriorities(owner: Owner, first: number, count: number): number {
     const word = this.readBits(owner, first, PRIORITY + ((first & 31) >> 2))
     return count === 4 ? word : (word >>> ((first & 3) << 3)) & 0xff
   }
 
-  writePriorities(owner: number, first: number, count: number, value: number): void {
+  writePriorities(owner: Owner, first: number, count: number, value: number): void {
     const block = this.blockOf(owner, first)
     if (block === 0) return
     const { words } = this
@@ -239,13 +239,13 @@ export class PhysicalInterrupts {
   }
 
   /** The route of an SPI, Aff3.Aff2.Aff1.Aff0; 0 for one that does not exist. */
-  readRoute(intid: number): number {
+  readRoute(intid: Intid): number {
     const block = this.blockOf(DISTRIBUTOR, intid)
     return block === 0 ? 0 : this.words[block + ROUTE + (intid & 31)]
   }
 
   /** The PEs of the old and of the new route look again. */
-  writeRoute(intid: number, affinity: number): void {
+  writeRoute(intid: Intid, affinity: number): void {
     const block = this.blockOf(DISTRIBUTOR, intid)
     if (block === 0) return
     const { words } = this
@@ -256,7 +256,7 @@ export class PhysicalInterrupts {
   }
 
   /** An input line moves; a rising one latches an edge-triggered interrupt. */
-  setLine(owner: number, intid: number, level: boolean): void {
+  setLine(owner: Owner, intid: Intid, level: boolean): void {
     const block = this.blockOf(owner, intid)
     if (block === 0) return
     const { words } = this
@@ -268,7 +268,7 @@ export class PhysicalInterrupts {
   }
 
   /** The interrupt of a PE becomes active; what was latched of it is taken. */
-  activate(pe: number, intid: number): void {
+  activate(pe: Pe, intid: Intid): void {
     const block = this.blockFor(pe, intid)
     if (block === 0) return
     const bit = 1 << (intid & 31)
@@ -283,12 +283,12 @@ export class PhysicalInterrupts {
   }
 
   /** Deactivates interrupt `intid` of a PE; one that does not exist is ignored. */
-  deactivate(pe: number, intid: number): void {
+  deactivate(pe: Pe, intid: Intid): void {
     this.setActive(pe, intid, false)
   }
 
   /** Sets or clears the active state of an interrupt of a PE. */
-  setActive(pe: number, intid: number, active: boolean): void {
+  setActive(pe: Pe, intid: Intid, active: boolean): void {
     const block = this.blockFor(pe, intid)
     if (block === 0) return
     const bit = 1 << (intid & 31)
@@ -298,7 +298,7 @@ export class PhysicalInterrupts {
   }
 
   /** Whether interrupt `intid` of a PE is active. */
-  isActive(pe: number, intid: number): boolean {
+  isActive(pe: Pe, intid: Intid): boolean {
     const block = this.blockFor(pe, intid)
     return block !== 0 && ((this.words[block + ACTIVE] >>> (intid & 31)) & 1) === 1
   }
@@ -315,7 +315,7 @@ export class PhysicalInterrupts {
     for (let n = 0; n < this.spiBlockCount; n++)
       this.update(DISTRIBUTOR, this.spiBlocks + n * SPI_BLOCK_WORDS)
     for (let cpu = 0; cpu < this.cpus; cpu++) {
-      const pe = this.peBase + cpu * this.peSize
+      const pe = this.peOf(cpu)
       this.update(pe, pe + GICR_BLOCK)
     }
   }
@@ -325,8 +325,13 @@ export class PhysicalInterrupts {
     return this.words[this.distributor + SPI_CANDIDATES]
   }
 
+  /** The record of a CPU. */
+  peOf(cpu: number): Pe {
+    return asPe(this.peBase + cpu * this.peSize)
+  }
+
   /** The CPU of a PE's record: a division, but a multiplication is faster. */
-  cpuOf(pe: number): number {
+  cpuOf(pe: Pe): number {
     return ((pe - this.peBase) * this.perRecord + 0.5) | 0
   }
 
@@ -336,7 +341,7 @@ export class PhysicalInterrupts {
   }
 
   /** A PE has to look for its highest priority pending interrupt, in all blocks. */
-  noticePe(pe: number): void {
+  noticePe(pe: Pe): void {
     this.noticeCpu(this.cpuOf(pe), this.allBlocks)
   }
 
@@ -369,14 +374,14 @@ export class PhysicalInterrupts {
     words[distributor + SPI_CANDIDATES] = 0
     for (let n = 0; n < spiBlockCount; n++) words[spiBlocks + n * SPI_BLOCK_WORDS + CANDIDATES] = 0
     for (let cpu = 0; cpu < cpus; cpu++) {
-      words[this.peBase + cpu * this.peSize + GICR_BLOCK + CANDIDATES] = 0
+      words[this.peOf(cpu) + GICR_BLOCK + CANDIDATES] = 0
     }
     this.updateAll()
     for (let cpu = 0; cpu < cpus; cpu++) this.noticeCpu(cpu, this.allBlocks)
   }
 
   /** Recomputes the candidates of a block; PEs that gain or lose one look again. */
-  private update(owner: number, block: number): void {
+  private update(owner: Owner, block: number): void {
     const { words } = this
     const before = words[block + CANDIDATES]
     const after = candidatesOf(words, block, this.groupsInForce())
@@ -391,7 +396,7 @@ export class PhysicalInterrupts {
   }
 
   /** The PEs that interrupts of a block go to look again. */
-  private notice(owner: number, block: number, bits: number): void {
+  private notice(owner: Owner, block: number, bits: number): void {
     if (bits === 0) return
     if (owner !== DISTRIBUTOR) {
       this.noticeCpu(this.cpuOf(owner), 1)

@@ -33,6 +33,11 @@ export class FoundInterrupt {
     return this.words[this.its + ITS_FOUND_INTID]
   }
 
+  /** The vPEID of a virtual interrupt. */
+  get vpe(): number {
+    return this.words[this.its + ITS_FOUND_ICID]
+  }
+
   /** The doorbell's INTID of a virtual interrupt. */
   get doorbell(): number {
     return this.words[this.its + ITS_FOUND_DOORBELL]

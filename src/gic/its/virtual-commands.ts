@@ -200,10 +200,10 @@ export class VirtualCommands {
     const vpe = vpeOf(command)
     const missing = this.find(command, vpe, CMDVCPU_INVALID)
     if (missing !== DONE) return missing
-    // Back to where it comes from: the pending state goes along.
+    // Back to where it comes from: the pending state goes along, unless it stays with the same vPE.
     translate(command)
     const before = found.doorbell
-    const wasPending = this.vpes.clear(found.cpu, intid - FIRST_LPI)
+    const wasPending = found.vpe !== vpe && this.vpes.clear(found.cpu, intid - FIRST_LPI)
     const replaces = !this.hasNoDoorbells && (command.word(COMMAND_ADDRESS) & COMMAND_VMOVI_D) !== 0
     const doorbell = replaces ? command.word(COMMAND_DBELL) : before
     if (tables.mapVirtualEvent(eventId, intid, vpe, doorbell) !== TRANSLATED) return STALL

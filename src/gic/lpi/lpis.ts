@@ -19,6 +19,7 @@ import { lpiGroups } from '../config/config.ts'
 import type { HostEvents } from '../config/host-events.ts'
 import type { Memory } from '../config/memory.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
+import type { Pe } from '../records/pe.ts'
 import { GICR_CTLR, GICR_PENDBASER, GICR_PROPBASER } from '../records/pe-offsets.ts'
 import { LpiConfiguration, rankLpi } from './lpi-configuration.ts'
 import {
@@ -355,7 +356,7 @@ export class Lpis {
   }
 
   /** The same of GICR_PENDBASER. PTZ is about the table that is read next. */
-  writePendbaser(pe: number, half: number, value: number): void {
+  writePendbaser(pe: Pe, half: number, value: number): void {
     this.words[pe + GICR_PENDBASER + half] = value
     if (half === 1) this.words[this.recordOf(this.physical.cpuOf(pe)) + LPI_PTZ] = value & PTZ_HIGH ? 1 : 0
   }

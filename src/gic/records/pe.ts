@@ -2,6 +2,7 @@
  * The record of a PE: what belongs to one CPU, from PSTATE to list registers, so that one word offset is the handle to
  * all of it.
  */
+import type { Brand } from '../../arch/brand.ts'
 import { field, res0, res1, view } from '../../arch/field.ts'
 import {
   GICR_CTLR_VIEW,
@@ -18,6 +19,12 @@ import { blockRows } from './interrupts.ts'
 import { PSTATE_VIEW } from './pstate.ts'
 
 export * from './pe-offsets.ts'
+
+/** The handle of a PE: the word offset of its record. */
+export type Pe = Brand<'Pe'>
+export function asPe(offset: number): Pe {
+  return offset as Pe
+}
 
 /** The steps of a thread or of its guest on the PE, and the IPI of a kick that is sent there. */
 const PE: readonly Writer[] = ['pe', 'guest', 'notify']

@@ -125,7 +125,14 @@ export class Residency {
   readVpendbaser(cpu: number, half: number): number {
     const record = this.resident.recordOf(cpu)
     const value = this.words[record + GICR_VPENDBASER + half]
-    return half === 1 && this.isDirty(record) ? value | GICR_VPENDBASER_HIGH_Dirty : value
+    if (half === 0) return value
+    // While Valid is set PendingLast is UNKNOWN; QEMU has 1 there.
+    const isUnknown = value & GICR_VPENDBASER_HIGH_Valid && !this.vpes.byVpeid
+    return (
+      value |
+      (isUnknown ? GICR_VPENDBASER_HIGH_PendingLast : 0) |
+      (this.isDirty(record) ? GICR_VPENDBASER_HIGH_Dirty : 0)
+    )
   }
 
   private isDirty(record: number): boolean {

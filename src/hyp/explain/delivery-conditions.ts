@@ -10,13 +10,14 @@ import {
   VMCR_VENG1,
   VMCR_VPMR,
 } from '../../arch/ich-registers.ts'
-import { FIRST_SPI, intidName } from '../../arch/intid.ts'
+import { FIRST_SPI, type Intid, intidName } from '../../arch/intid.ts'
 import { hex } from '../../errors/printed.ts'
 import { PRIORITY_IDLE } from '../../gic/cpu-interface/cpu-interface.ts'
 import { DAIF_F, DAIF_I } from '../../gic/cpu-interface/pcpu.ts'
 import { ICH_LR } from '../../gic/cpu-interface/virtual-interface.ts'
+import type { Pe } from '../../gic/records/pe.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { VCPU_HCR, VCPU_INDEX, VCPU_PE, VCPU_VMCR } from '../records/vcpu.ts'
+import { peOf, VCPU_HCR, VCPU_INDEX, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
 import {
   IRQ_ACTIVE,
   IRQ_EDGE,
@@ -44,7 +45,7 @@ import {
 
 /** What the conditions are decided by. */
 export interface DeliveryFacts {
-  readonly intid: number
+  readonly intid: Intid
   readonly vcpu: number
   readonly isInGuest: boolean
   /** Whether the guest goes on with the list registers that it has: see {@link keepsListRegisters}. */
@@ -77,12 +78,12 @@ export interface DeliveryFacts {
 
 interface ListRegister {
   readonly number: number
-  readonly intid: number
+  readonly intid: Intid
   readonly high: number
 }
 
 /** Finds out about an interrupt that exists, and a vCPU. */
-export function deliveryFacts(hypervisor: Hypervisor, v: number, intid: number): DeliveryFacts {
+export function deliveryFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid): DeliveryFacts {
   const { words, apLists, place, runLoop, silicon } = hypervisor
   const irq = apLists.irqOf(v, intid)
   const keeps = keepsListRegisters(hypervisor, v)
@@ -96,7 +97,7 @@ export function deliveryFacts(hypervisor: Hypervisor, v: number, intid: number):
   const inMemory = {
     intid,
     vcpu: words[v + VCPU_INDEX],
-    isInGuest: keeps && silicon.pcpu.isInGuest(words[v + VCPU_PE]),
+    isInGuest: keeps && silicon.pcpu.isInGuest(peOf(words, v)),
     keeps,
     word,
     distributorOn: words[place.vm + VM_ENABLED] !== 0,
@@ -114,10 +115,10 @@ export function deliveryFacts(hypervisor: Hypervisor, v: number, intid: number):
 }
 
 /** What the virtual CPU interface of a vCPU's PE has. */
-function interfaceFacts(hypervisor: Hypervisor, v: number, intid: number, word: number) {
+function interfaceFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid, word: number) {
   const { words, silicon } = hypervisor
   const { virtualInterface } = silicon
-  const pe = words[v + VCPU_PE]
+  const pe = peOf(words, v)
   const listRegisters = validListRegisters(hypervisor, pe)
   const own = listRegisters.find((lr) => lr.intid === intid)
   const first = virtualInterface.highestPending(pe)
@@ -138,7 +139,7 @@ function interfaceFacts(hypervisor: Hypervisor, v: number, intid: number, word: 
   }
 }
 
-function validListRegisters({ silicon, config }: Hypervisor, pe: number): ListRegister[] {
+function validListRegisters({ silicon, config }: Hypervisor, pe: Pe): ListRegister[] {
   return Array.from({ length: config.listRegisters }, (_, number) => ({
     number,
     intid: silicon.ich.readLrLow(pe, number),
@@ -260,7 +261,7 @@ const isGroupOn = (facts: DeliveryFacts): boolean =>
   (facts.vmcr & (highOf(facts) & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) !== 0
 
 /** `GICD_ISENABLER1 bit 8 is 1`: where the guest reads it. */
-function bit(intid: number, register: string, isSet: boolean): string {
+function bit(intid: Intid, register: string, isSet: boolean): string {
   const name = intid < FIRST_SPI ? `GICR_${register}0` : `GICD_${register}${intid >> 5}`
   return `${name} bit ${intid & 31} is ${isSet ? 1 : 0}`
 }

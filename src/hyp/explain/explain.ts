@@ -72,7 +72,7 @@ export function explain(hypervisor: Hypervisor, intid: number, vcpu?: number): E
     const detail = `the VM has INTIDs 0 to ${FIRST_SPI + place.spiCount - 1}`
     return new Explanation(intid, vcpu ?? 0, 'taken', [{ name: 'exists', holds: false, detail }])
   }
-  const target = intid < FIRST_SPI ? 0 : irqTarget(words[apLists.irqOf(0, intid)])
+  const target = intid < FIRST_SPI ? 0 : irqTarget(words[apLists.irqOf(hypervisor.vcpu(0), intid)])
   const v = hypervisor.vcpu(vcpu ?? (target < place.vcpuCount ? target : 0))
   const facts = deliveryFacts(hypervisor, v, intid)
   return new Explanation(

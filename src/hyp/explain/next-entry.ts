@@ -3,10 +3,11 @@
  * stays there, or else as its next entry will leave them. The second is tried out on the machine itself, with the
  * hypervisor's own fold and flush, and taken back: whoever looks changes nothing, not even a counter.
  */
+import { clearLr, lrAt } from '../../gic/cpu-interface/ich.ts'
 import { DAIF_F, DAIF_I } from '../../gic/cpu-interface/pcpu.ts'
-import { clearLr, lrAt } from '../host/seam.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import {
+  peOf,
   THREAD_REQUESTS,
   VCPU_LAST_CPU,
   VCPU_LOADED,
@@ -15,6 +16,7 @@ import {
   VCPU_PE,
   VCPU_THREAD,
   VCPU_USED_LRS,
+  type Vcpu,
 } from '../records/vcpu.ts'
 import { TABLE_SHIFT } from '../run/program.ts'
 import {
@@ -45,9 +47,9 @@ export function peek<T>({ words, seam }: Hypervisor, look: () => T): T {
  * Whether the list registers that a vCPU's guest has are those it goes on with: it is in the guest and no interrupt
  * for the host makes it leave, or its list registers are filled and it is about to enter.
  */
-export function keepsListRegisters(hypervisor: Hypervisor, v: number): boolean {
+export function keepsListRegisters(hypervisor: Hypervisor, v: Vcpu): boolean {
   const { words, runLoop, guest } = hypervisor
-  const pe = words[v + VCPU_PE]
+  const pe = peOf(words, v)
   if (pe === 0) return false
   const isThere = runLoop.threadState(v) === THREAD_IN_GUEST
   const isNext =
@@ -60,7 +62,7 @@ export function keepsListRegisters(hypervisor: Hypervisor, v: number): boolean {
  * Whether a thread comes to a step without doing any of `others` before, and without another way to go, but for the one
  * that a pending request opens.
  */
-function comesTo({ words, runLoop }: Hypervisor, v: number, op: number, others: readonly number[]): boolean {
+function comesTo({ words, runLoop }: Hypervisor, v: Vcpu, op: number, others: readonly number[]): boolean {
   if (words[v + VCPU_NOTIFIER] !== 0) return false
   const { table, steps } = runLoop.program
   for (let pc = words[v + VCPU_PC], taken = 0; taken < steps.length; taken++) {
@@ -78,7 +80,7 @@ const [flushes, folds] = (['flush', 'fold'] as const).map((what) =>
 )
 
 /** Inside {@link peek}: brings a vCPU's list registers back, as its design does after an exit. */
-export function foldBack(hypervisor: Hypervisor, v: number): void {
+export function foldBack(hypervisor: Hypervisor, v: Vcpu): void {
   const { words, runLoop } = hypervisor
   if (words[v + VCPU_PE] !== 0 && words[v + VCPU_USED_LRS] !== 0)
     runLoop.perform(stepOf(hypervisor, folds), v)
@@ -88,7 +90,7 @@ export function foldBack(hypervisor: Hypervisor, v: number): void {
  * Inside {@link peek}: what a vCPU does before its list registers are filled. It leaves the guest, or gets the PE that
  * it ran on last, whoever is there now.
  */
-export function prepareEntry(hypervisor: Hypervisor, v: number): void {
+export function prepareEntry(hypervisor: Hypervisor, v: Vcpu): void {
   const { words, runLoop } = hypervisor
   const isAtExit =
     runLoop.threadState(v) === THREAD_IN_GUEST || comesTo(hypervisor, v, STEP_TIMER_SYNC, [STEP_GUEST])
@@ -103,7 +105,7 @@ export function prepareEntry(hypervisor: Hypervisor, v: number): void {
 }
 
 /** The thread gets the PE that it ran on last, with nothing left there of whoever runs on it. */
-function takePe({ words, seam, config, scheduler, silicon }: Hypervisor, v: number): void {
+function takePe({ words, seam, config, scheduler, silicon }: Hypervisor, v: Vcpu): void {
   const cpu = words[v + VCPU_LAST_CPU]
   const pe = silicon.peOf(cpu)
   if (silicon.pcpu.isInGuest(pe)) silicon.pcpu.leaveGuest(pe)
@@ -113,7 +115,7 @@ function takePe({ words, seam, config, scheduler, silicon }: Hypervisor, v: numb
 }
 
 /** Inside {@link peek}, after {@link prepareEntry}: fills the list registers. */
-export function fillListRegisters(hypervisor: Hypervisor, v: number): void {
+export function fillListRegisters(hypervisor: Hypervisor, v: Vcpu): void {
   hypervisor.runLoop.perform(stepOf(hypervisor, flushes), v)
 }
 
@@ -123,8 +125,8 @@ function stepOf({ runLoop }: Hypervisor, ops: readonly number[]): number {
 }
 
 /** PSTATE.I and F as a vCPU's guest has them, DAIF_ bits; its PE may be at EL2. */
-export function guestMasks({ words, silicon }: Hypervisor, v: number): number {
+export function guestMasks({ words, silicon }: Hypervisor, v: Vcpu): number {
   const { pcpu } = silicon
-  const pe = words[v + VCPU_PE]
+  const pe = peOf(words, v)
   return pcpu.isInGuest(pe) ? pcpu.masks(pe) : pcpu.readSpsr(pe) & (DAIF_I | DAIF_F)
 }

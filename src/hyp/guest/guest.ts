@@ -11,10 +11,12 @@ import {
   ICC_IAR0_EL1,
   ICC_IAR1_EL1,
 } from '../../arch/icc-registers.ts'
-import { INTID_NONE, isSpecial } from '../../arch/intid.ts'
+import { INTID_NONE, type Intid, isSpecial } from '../../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../../arch/syndrome.ts'
+import type { Encoding } from '../../arch/sysreg.ts'
 import { LINE_VFIQ } from '../../gic/cpu-interface/lines.ts'
 import { DAIF_F, DAIF_I, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../../gic/cpu-interface/pcpu.ts'
+import { asPe, type Pe } from '../../gic/records/pe.ts'
 import type { Silicon } from '../../gic/silicon.ts'
 import {
   EXIT_HVC,
@@ -66,7 +68,7 @@ import {
   GUEST_VALUE,
   MAX_DEPTH,
 } from '../records/guest-record.ts'
-import { VCPU_DATA, VCPU_ESR, VCPU_FAULT_IPA, VCPU_PE } from '../records/vcpu.ts'
+import { VCPU_DATA, VCPU_ESR, VCPU_FAULT_IPA, VCPU_PE, type Vcpu } from '../records/vcpu.ts'
 
 /** What a step of the guest did: it goes on, it waits in the PE, or it left the guest (1 + an EXIT_ value). */
 export const GUEST_RUNS = 0
@@ -75,9 +77,9 @@ export const GUEST_WAITS = -1
 /** The timers of a guest, which it sets by their registers. */
 export interface GuestTimers {
   /** Sets one to expire in so many ticks, or turns it off. */
-  program(v: number, timer: number, ticks: number): void
+  program(v: Vcpu, timer: number, ticks: number): void
   /** Sets a WFIT's timeout. */
-  programWfit(v: number, ticks: number): void
+  programWfit(v: Vcpu, ticks: number): void
 }
 
 /** What a guest reaches that is neither its PE nor its hypervisor. */
@@ -85,7 +87,7 @@ export interface OutsideWorld {
   /** SEV: sets the event register of every PE. */
   sendEvents(): void
   /** The device that drives an interrupt of this vCPU lowers its line. */
-  lower(v: number, intid: number): void
+  lower(v: Vcpu, intid: Intid): void
 }
 
 /** Where the handler for the taken lines begins; -1 if there is none. */
@@ -104,9 +106,9 @@ export class Guest {
    * One step at EL1: take a physical interrupt to EL2 if one is there, else take a virtual one, else do the
    * next operation.
    */
-  step(v: number, program: GuestProgram): number {
+  step(v: Vcpu, program: GuestProgram): number {
     const { words, silicon } = this
-    const pe = words[v + VCPU_PE]
+    const pe = asPe(words[v + VCPU_PE])
     if (this.isInterrupted(v)) return 1 + EXIT_IRQ
     if (!silicon.pcpu.wake(pe)) return GUEST_WAITS
     const taken = silicon.pcpu.taken(pe)
@@ -116,17 +118,17 @@ export class Guest {
   }
 
   /** What a step would do next, unless a physical interrupt comes first: take a virtual one, or an operation. */
-  next(v: number, program: GuestProgram): 'IRQ' | 'FIQ' | 'operation' {
+  next(v: Vcpu, program: GuestProgram): 'IRQ' | 'FIQ' | 'operation' {
     const { words, silicon } = this
-    const taken = silicon.pcpu.taken(words[v + VCPU_PE])
+    const taken = silicon.pcpu.taken(asPe(words[v + VCPU_PE]))
     if (taken === 0 || words[v + GUEST_DEPTH] >= MAX_DEPTH || handlerFor(program, taken) < 0)
       return 'operation'
     return taken & LINE_VFIQ ? 'FIQ' : 'IRQ'
   }
 
   /** Whether a step would do nothing but wait. */
-  isWaiting(v: number): boolean {
-    const pe = this.words[v + VCPU_PE]
+  isWaiting(v: Vcpu): boolean {
+    const pe = asPe(this.words[v + VCPU_PE])
     if (!this.silicon.pcpu.isWaiting(pe) || this.isInterrupted(v)) return false
     return !this.silicon.pcpu.wouldWake(pe)
   }
@@ -135,12 +137,12 @@ export class Guest {
    * Whether an interrupt of the host makes it leave: a kick's IPI, a tick, its timers or devices, maintenance. That of a
    * vCPU that was never loaded leaves too, though HCR_EL2 does not route it to EL2: guests have no handler for the host's.
    */
-  isInterrupted(v: number): boolean {
-    return this.silicon.pcpu.physicalLines(this.words[v + VCPU_PE]) !== 0
+  isInterrupted(v: Vcpu): boolean {
+    return this.silicon.pcpu.physicalLines(asPe(this.words[v + VCPU_PE])) !== 0
   }
 
   /** The guest's MRS, bits 31:0; whether it trapped is in the PE's record. */
-  read(pe: number, encoding: number): number {
+  read(pe: Pe, encoding: Encoding): number {
     const { systemRegisters, lines } = this.silicon
     const value = systemRegisters.read(pe, encoding, 1)
     lines.settlePe(pe)
@@ -148,14 +150,14 @@ export class Guest {
   }
 
   /** The guest's MSR. */
-  write(pe: number, encoding: number, low: number, high: number): void {
+  write(pe: Pe, encoding: Encoding, low: number, high: number): void {
     const { systemRegisters, lines } = this.silicon
     systemRegisters.write(pe, encoding, low, high, 1)
     lines.settlePe(pe)
   }
 
   /** Enters a handler, with both masks set; false if there is none for what is signalled. */
-  private interrupt(v: number, pe: number, program: GuestProgram, taken: number): boolean {
+  private interrupt(v: Vcpu, pe: Pe, program: GuestProgram, taken: number): boolean {
     const { words } = this
     const handler = handlerFor(program, taken)
     if (handler < 0) return false
@@ -168,7 +170,7 @@ export class Guest {
     return true
   }
 
-  private operation(v: number, pe: number, ops: Int32Array, at: number): number {
+  private operation(v: Vcpu, pe: Pe, ops: Int32Array, at: number): number {
     const { words, silicon } = this
     const operand = ops[at + 1]
     switch (ops[at]) {
@@ -244,7 +246,7 @@ export class Guest {
     }
   }
 
-  private advance(v: number): number {
+  private advance(v: Vcpu): number {
     this.words[v + GUEST_PC]++
     return GUEST_RUNS
   }
@@ -253,7 +255,7 @@ export class Guest {
    * `low` and `high` are what was to be written. A register access goes on with the next operation unless it trapped: then the hypervisor decides. One that
    * is UNDEFINED is the guest's own affair: its exception handler, which is not modelled, skips it.
    */
-  private accessed(v: number, pe: number, low = 0, high = 0): number {
+  private accessed(v: Vcpu, pe: Pe, low = 0, high = 0): number {
     const syndrome = this.words[pe + PCPU_TRAP]
     if (syndrome === 0 || ESR_EC(syndrome) === 0) return this.advance(v)
     this.words[v + VCPU_ESR] = syndrome
@@ -264,7 +266,7 @@ export class Guest {
 
   /** An access to what is no memory: a data abort to EL2. */
   private leaveForMemory(
-    v: number,
+    v: Vcpu,
     size: number,
     isWrite: boolean,
     ipaLow: number,
@@ -281,7 +283,7 @@ export class Guest {
     return 1 + EXIT_MMIO
   }
 
-  private acknowledge(v: number, pe: number, group: number): number {
+  private acknowledge(v: Vcpu, pe: Pe, group: number): number {
     const { words } = this
     const intid = this.read(pe, group === 0 ? ICC_IAR0_EL1 : ICC_IAR1_EL1)
     words[v + GUEST_VALUE] = intid
@@ -290,14 +292,14 @@ export class Guest {
   }
 
   /** Writes what was last acknowledged to EOIR or DIR; nothing if that was a special INTID. */
-  private complete(v: number, pe: number, encoding: number): number {
+  private complete(v: Vcpu, pe: Pe, encoding: Encoding): number {
     const intid = this.words[v + GUEST_ACK + this.words[v + GUEST_DEPTH]]
     if (isSpecial(intid)) return this.advance(v)
     this.write(pe, encoding, intid, 0)
     return this.accessed(v, pe, intid)
   }
 
-  private waited(v: number, pe: number, result: number, exit: number): number {
+  private waited(v: Vcpu, pe: Pe, result: number, exit: number): number {
     if (result === WFX_TRAPS) {
       this.words[v + VCPU_ESR] = this.words[pe + PCPU_TRAP]
       return 1 + exit
@@ -307,13 +309,13 @@ export class Guest {
   }
 
   /** WFIT: the timeout begins, and is the hypervisor's to watch if the instruction traps. */
-  private waitedWithTimeout(v: number, pe: number, ticks: number): number {
+  private waitedWithTimeout(v: Vcpu, pe: Pe, ticks: number): number {
     const result = this.silicon.pcpu.wfi(pe, ESR_WFIT)
     if (result === WFX_TRAPS) this.timers.programWfit(v, ticks)
     return this.waited(v, pe, result, EXIT_WFI)
   }
 
-  private loop(v: number, loop: number, rounds: number, back: number): number {
+  private loop(v: Vcpu, loop: number, rounds: number, back: number): number {
     const { words } = this
     if (++words[v + GUEST_LOOP + loop] < rounds) {
       words[v + GUEST_PC] = back
@@ -324,7 +326,7 @@ export class Guest {
   }
 
   /** ERET from a handler, which like every exception return sets the event register. */
-  private exceptionReturn(v: number, pe: number): number {
+  private exceptionReturn(v: Vcpu, pe: Pe): number {
     const { words } = this
     const depth = words[v + GUEST_DEPTH]
     words[v + GUEST_ACK + depth] = INTID_NONE

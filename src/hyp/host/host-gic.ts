@@ -5,6 +5,7 @@
  */
 import { GICD_CTLR_EnableGrp1 } from '../../arch/gicd-registers.ts'
 import { CTLR_EOImode, ICC_CTLR_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from '../../arch/icc-registers.ts'
+import type { Intid } from '../../arch/intid.ts'
 import { MAINTENANCE_PPI } from '../../gic/cpu-interface/output-lines.ts'
 import { IROUTER } from '../../gic/distributor/distributor.ts'
 import { ICFGR, IGROUPR, IPRIORITYR, ISENABLER } from '../../gic/distributor/interrupt-registers.ts'
@@ -18,7 +19,7 @@ export const TICK_PPI = 26
 
 /** A physical SPI of a device, which the host passes on to a guest. */
 export interface PhysicalSpi {
-  readonly intid: number
+  readonly intid: Intid
   readonly edge: boolean
   /** The CPU that it interrupts. */
   readonly cpu: number

@@ -13,6 +13,7 @@ import {
   THREAD_MODE,
   VCPU_LAST_CPU,
   VCPU_THREAD,
+  type Vcpu,
   withMode,
   withTask,
 } from '../records/vcpu.ts'
@@ -22,12 +23,12 @@ import type { Seam } from './seam.ts'
 export const KICK_SGI = 0
 
 /** Posts requests, REQ_ bits. */
-export function postRequest(words: Int32Array, v: number, requests: number): void {
+export function postRequest(words: Int32Array, v: Vcpu, requests: number): void {
   words[v + VCPU_THREAD] |= requests
 }
 
 /** Wakes the vCPU's thread if it is asleep, or on the way to it. */
-export function wakeUp(words: Int32Array, v: number): void {
+export function wakeUp(words: Int32Array, v: Vcpu): void {
   const thread = words[v + VCPU_THREAD]
   if (isAsleep(thread)) words[v + VCPU_THREAD] = withTask(thread, TASK_RUNNING)
 }
@@ -41,23 +42,23 @@ export class Kicks {
   }
 
   /** Wakes the vCPU's thread if it sleeps, and interrupts its PE if it is in the guest. */
-  kick(v: number): void {
+  kick(v: Vcpu): void {
     this.kickThread(v, this.words[v + VCPU_THREAD])
   }
 
   /** Interrupts a vCPU's PE if it is in the guest; a thread that sleeps goes on sleeping: KVM_REQUEST_NO_WAKEUP. */
-  kickOutside(v: number): void {
+  kickOutside(v: Vcpu): void {
     const thread = this.words[v + VCPU_THREAD]
     if ((thread & THREAD_MODE) === MODE_IN_GUEST) this.kickThread(v, thread)
   }
 
   /** Tells a vCPU that an interrupt was queued: the request first, then the kick. */
-  notify(v: number): void {
+  notify(v: Vcpu): void {
     this.kickThread(v, this.words[v + VCPU_THREAD] | REQ_IRQ_PENDING)
   }
 
   /** Kicks a thread whose word is to be `thread`. */
-  private kickThread(v: number, thread: number): void {
+  private kickThread(v: Vcpu, thread: number): void {
     const { words } = this
     if (isAsleep(thread)) words[v + VCPU_THREAD] = withTask(thread, TASK_RUNNING)
     else if ((thread & THREAD_MODE) === MODE_IN_GUEST) {

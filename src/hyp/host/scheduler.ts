@@ -3,9 +3,12 @@
  * giving one, and the notifiers that run in the thread's place then. Policy is the caller's: a plain run has a
  * fixed one, an explorer tries every.
  */
+import { asPe } from '../../gic/records/pe.ts'
 import type { Silicon } from '../../gic/silicon.ts'
 import { HOST_CURRENT, HOST_PREFERRED } from '../records/host-record.ts'
 import {
+  asVcpu,
+  type Pc,
   TASK_BLOCKED,
   THREAD_IRQS_OFF,
   THREAD_PREEMPT_OFF,
@@ -17,12 +20,13 @@ import {
   VCPU_PREEMPTIONS,
   VCPU_SPSR,
   VCPU_THREAD,
+  type Vcpu,
 } from '../records/vcpu.ts'
 
-/** The program counters at which a design's notifiers begin. */
+/** The program counters at which a design's notifiers begin; 0 for one that has no step. */
 export interface Notifiers {
-  readonly schedOut: number
-  readonly schedIn: number
+  readonly schedOut: Pc | 0
+  readonly schedIn: Pc | 0
 }
 
 export class Scheduler {
@@ -38,12 +42,12 @@ export class Scheduler {
   }
 
   /** The vCPU on a CPU; 0 if it is free. */
-  current(cpu: number): number {
-    return this.words[this.host + HOST_CURRENT + cpu]
+  current(cpu: number): Vcpu | 0 {
+    return asVcpu(this.words[this.host + HOST_CURRENT + cpu])
   }
 
   /** Puts a thread, with its guest's PSTATE, on a PE without a notifier: before it has entered KVM_RUN. */
-  place(v: number, cpu: number): void {
+  place(v: Vcpu, cpu: number): void {
     const { words, host, silicon } = this
     const pe = silicon.peOf(cpu)
     words[host + HOST_CURRENT + cpu] = v
@@ -55,54 +59,55 @@ export class Scheduler {
   }
 
   /** The vCPU that a directed yield wants to run next; 0 if none. */
-  get preferred(): number {
-    return this.words[this.host + HOST_PREFERRED]
+  get preferred(): Vcpu | 0 {
+    return asVcpu(this.words[this.host + HOST_PREFERRED])
   }
 
   /** A directed yield to a vCPU whose thread waits for a PE. */
-  prefer(v: number): void {
+  prefer(v: Vcpu): void {
     this.words[this.host + HOST_PREFERRED] = v
   }
 
   /** Whether a thread waits for a PE: it is off, or was woken, and no PE runs it. */
-  wantsCpu(v: number): boolean {
+  wantsCpu(v: Vcpu): boolean {
     const { words } = this
     if (words[v + VCPU_PC] === 0 || words[v + VCPU_PE] !== 0) return false
     return taskOf(words[v + VCPU_THREAD]) !== TASK_BLOCKED
   }
 
   /** Whether the thread can be preempted: on a PE at EL2, outside of every section and notifier. */
-  canPreempt(v: number): boolean {
+  canPreempt(v: Vcpu): boolean {
     const { words } = this
     if (words[v + VCPU_PE] === 0 || words[v + VCPU_NOTIFIER] !== 0 || words[v + VCPU_PC] === 0) return false
     if (words[v + VCPU_THREAD] & (THREAD_PREEMPT_OFF | THREAD_IRQS_OFF)) return false
-    return !this.silicon.pcpu.isInGuest(words[v + VCPU_PE])
+    return !this.silicon.pcpu.isInGuest(asPe(words[v + VCPU_PE]))
   }
 
   /** The thread loses its PE: preempted, or because it sleeps. Its sched_out notifier runs first. */
-  switchOut(v: number): void {
+  switchOut(v: Vcpu): void {
     this.words[v + VCPU_NOTIFIER] = this.notifiers.schedOut
   }
 
   /** Preempts a thread. */
-  preempt(v: number): void {
+  preempt(v: Vcpu): void {
     this.words[v + VCPU_PREEMPTIONS]++
     this.switchOut(v)
   }
 
   /** The thread gets a PE that is free. Its sched_in notifier runs first. */
-  switchIn(v: number, cpu: number): void {
+  switchIn(v: Vcpu, cpu: number): void {
     this.place(v, cpu)
     this.words[v + VCPU_NOTIFIER] = this.notifiers.schedIn
   }
 
   /** The last step of switching out: the PE is free. */
-  release(v: number): void {
+  release(v: Vcpu): void {
     const { words, silicon } = this
-    const pe = words[v + VCPU_PE]
+    const pe = asPe(words[v + VCPU_PE])
     words[v + VCPU_SPSR] = silicon.pcpu.readSpsr(pe)
     silicon.pcpu.writeSpsr(pe, 0)
-    words[this.host + HOST_CURRENT + words[v + VCPU_LAST_CPU]] = 0
+    const cpu = words[v + VCPU_LAST_CPU]
+    words[this.host + HOST_CURRENT + cpu] = 0
     words[v + VCPU_PE] = 0
   }
 }

@@ -18,11 +18,13 @@ import {
   ichLr,
   VTR_PREbits,
 } from '../../arch/ich-registers.ts'
+import type { Intid } from '../../arch/intid.ts'
 import { type Ich, lrAt, lrHigh, lrLow, setLrStatus } from '../../gic/cpu-interface/ich.ts'
 import { LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import type { VirtualInterface } from '../../gic/cpu-interface/virtual-interface.ts'
-import { HIGHEST_PENDING, HPPI_INTID, PHYSICAL_INTERFACE } from '../../gic/distributor/hppi.ts'
+import { HPPI_INTID } from '../../gic/distributor/hppi.ts'
 import { sgiHigh, sgiLow } from '../../gic/distributor/sgi.ts'
+import { HIGHEST_PENDING, type Pe, PHYSICAL_INTERFACE } from '../../gic/records/pe.ts'
 import type { Silicon } from '../../gic/silicon.ts'
 import {
   COST_MMIO_READS,
@@ -30,7 +32,7 @@ import {
   COST_SYSREG_READS,
   COST_SYSREG_WRITES,
 } from '../records/cost-row.ts'
-import { VCPU_COST } from '../records/vcpu.ts'
+import { VCPU_COST, type Vcpu } from '../records/vcpu.ts'
 
 /** What a crossing touched. */
 export type CrossingKind = 'sysreg' | 'mmio'
@@ -46,8 +48,6 @@ export type SeamObserver = (
 
 /** ISPENDR and ICPENDR lie so far before ISACTIVER and ICACTIVER. */
 const PENDR_BEFORE_ACTIVER = 0x100
-
-export { clearLr, lrAt, lrHigh } from '../../gic/cpu-interface/ich.ts'
 
 /**
  * Registers that software reads or writes in a row are a row here too: the loops over list registers and active
@@ -71,37 +71,37 @@ export class Seam {
   }
 
   /** HCR_EL2, which is the PE's and not counted as an access to the GIC. */
-  writeHcrEl2(pe: number, value: number): void {
+  writeHcrEl2(pe: Pe, value: number): void {
     this.silicon.pcpu.writeHcrEl2(pe, value, 0)
   }
 
-  readHcr(v: number, pe: number): number {
+  readHcr(v: Vcpu, pe: Pe): number {
     const value = this.ich.readHcr(pe)
     this.count(v, COST_SYSREG_READS, 1)
     if (this.observer !== null) this.observer('sysreg', true, ICH_HCR_EL2, value, 0)
     return value
   }
 
-  writeHcr(v: number, pe: number, value: number): void {
+  writeHcr(v: Vcpu, pe: Pe, value: number): void {
     this.ich.writeHcr(this.words, pe, value)
     this.count(v, COST_SYSREG_WRITES, 1)
     if (this.observer !== null) this.observer('sysreg', false, ICH_HCR_EL2, value, 0)
   }
 
-  readVmcr(v: number, pe: number): number {
+  readVmcr(v: Vcpu, pe: Pe): number {
     const value = this.ich.readVmcr(pe)
     this.count(v, COST_SYSREG_READS, 1)
     if (this.observer !== null) this.observer('sysreg', true, ICH_VMCR_EL2, value, 0)
     return value
   }
 
-  writeVmcr(v: number, pe: number, value: number): void {
+  writeVmcr(v: Vcpu, pe: Pe, value: number): void {
     this.ich.writeVmcr(pe, value)
     this.count(v, COST_SYSREG_WRITES, 1)
     if (this.observer !== null) this.observer('sysreg', false, ICH_VMCR_EL2, value, 0)
   }
 
-  readElrsr(v: number, pe: number): number {
+  readElrsr(v: Vcpu, pe: Pe): number {
     const value = this.virtualInterface.elrsr(pe)
     this.count(v, COST_SYSREG_READS, 1)
     if (this.observer !== null) this.observer('sysreg', true, ICH_ELRSR_EL2, value, 0)
@@ -112,16 +112,17 @@ export class Seam {
    * Reads ICH_VMCR_EL2 into the word at `vmcr`, ICH_VTR_EL2 for how many active priorities registers a group has,
    * and these into the words at `ap0r` and `ap1r`.
    */
-  readInterface(v: number, pe: number, vmcr: number, ap0r: number, ap1r: number): void {
+  readInterface(v: Vcpu, pe: Pe, vmcr: number, ap0r: number, ap1r: number): void {
     const { words, ich } = this
     words[vmcr] = ich.readVmcr(pe)
     ich.readAprs(words, pe, ap0r, ap1r)
-    words[words[v + VCPU_COST] + COST_SYSREG_READS] += 2 + this.activePriorities
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS] += 2 + this.activePriorities
     if (this.observer !== null) this.tellInterface(this.observer, true, vmcr, ap0r, ap1r)
   }
 
   /** Writes ICH_VMCR_EL2, reads ICH_VTR_EL2, and writes the active priorities registers, from the same words. */
-  writeInterface(v: number, pe: number, vmcr: number, ap0r: number, ap1r: number): void {
+  writeInterface(v: Vcpu, pe: Pe, vmcr: number, ap0r: number, ap1r: number): void {
     const { words, ich } = this
     ich.writeVmcr(pe, words[vmcr])
     ich.writeAprs(words, pe, ap0r, ap1r)
@@ -132,9 +133,10 @@ export class Seam {
   }
 
   /** Writes ICH_HCR_EL2 and list register 0. */
-  fillOnly(words: Int32Array, v: number, pe: number, hcr: number, low: number, high: number): void {
+  fillOnly(words: Int32Array, v: Vcpu, pe: Pe, hcr: number, low: number, high: number): void {
     this.ich.fillOnly(words, pe, hcr, low, high)
-    words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 2
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_WRITES] += 2
     if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, 1)
   }
 
@@ -142,7 +144,7 @@ export class Seam {
    * Reads ICH_ELRSR_EL2, writes ICH_HCR_EL2, reads list register 0 unless it is empty, and clears it. Returns its
    * upper word; 0 if it is empty.
    */
-  foldOnly(words: Int32Array, v: number, pe: number, hcr: number): number {
+  foldOnly(words: Int32Array, v: Vcpu, pe: Pe, hcr: number): number {
     const empty = this.virtualInterface.elrsr(pe) & 1
     const high = empty ? 0 : lrHigh(words, pe)
     if (this.observer !== null) this.tellFoldOnly(this.observer, pe, hcr)
@@ -154,20 +156,21 @@ export class Seam {
   }
 
   /** Writes one of several list registers; {@link filled} is to follow, with what this returned, all in one. */
-  fillLr(words: Int32Array, pe: number, n: number, low: number, high: number): number {
+  fillLr(words: Int32Array, pe: Pe, n: number, low: number, high: number): number {
     return this.ich.fillLr(words, pe, n, low, high)
   }
 
   /** The first `used` list registers were written, and ICH_HCR_EL2 before them. */
-  filled(words: Int32Array, v: number, pe: number, hcr: number, used: number, status: number): void {
+  filled(words: Int32Array, v: Vcpu, pe: Pe, hcr: number, used: number, status: number): void {
     this.ich.writeHcr(words, pe, hcr)
     setLrStatus(words, pe, used, status)
-    words[words[v + VCPU_COST] + COST_SYSREG_WRITES] += 1 + used
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_WRITES] += 1 + used
     if (this.observer !== null) this.tellFilled(this.observer, pe, hcr, used)
   }
 
   /** Reads ICH_ELRSR_EL2; {@link folded} counts it. */
-  elrsr(pe: number): number {
+  elrsr(pe: Pe): number {
     const empty = this.virtualInterface.elrsr(pe)
     if (this.observer !== null) this.observer('sysreg', true, ICH_ELRSR_EL2, empty, 0)
     return empty
@@ -177,14 +180,14 @@ export class Seam {
    * Writes ICH_HCR_EL2. Of the first `used` list registers those that are not in `empty` are to be read, and all are
    * to be cleared; then {@link folded}.
    */
-  beginFold(words: Int32Array, pe: number, hcr: number, used: number, empty: number): void {
+  beginFold(words: Int32Array, pe: Pe, hcr: number, used: number, empty: number): void {
     this.ich.writeHcr(words, pe, hcr)
     setLrStatus(words, pe, used, 0)
     if (this.observer !== null) this.tellFold(this.observer, pe, hcr, used, empty)
   }
 
   /** Counts the registers that a fold has read, and its writes: ICH_HCR_EL2 and `used` list registers. */
-  folded(words: Int32Array, v: number, read: number, used: number): void {
+  folded(words: Int32Array, v: Vcpu, read: number, used: number): void {
     const row = words[v + VCPU_COST]
     words[row + COST_SYSREG_READS] += read
     words[row + COST_SYSREG_WRITES] += 1 + used
@@ -195,7 +198,7 @@ export class Seam {
    * PPI, `GICD_ISACTIVER<n>` or `GICD_ICACTIVER<n>` for an SPI. A write that sets it is read back, so that it has
    * arrived before the guest can deactivate the interrupt.
    */
-  writePhysicalActive(v: number, pe: number, intid: number, active: boolean): void {
+  writePhysicalActive(v: Vcpu, pe: Pe, intid: Intid, active: boolean): void {
     const { physical, mmio } = this.silicon
     const bit = 1 << (intid & 31)
     physical.setActive(pe, intid, active)
@@ -212,7 +215,7 @@ export class Seam {
    * Sets or clears the pending state of a physical interrupt: GICR_ISPENDR0 or GICR_ICPENDR0, `GICD_ISPENDR<n>` or
    * `GICD_ICPENDR<n>`.
    */
-  writePhysicalPending(v: number, pe: number, intid: number, pending: boolean): void {
+  writePhysicalPending(v: Vcpu, pe: Pe, intid: Intid, pending: boolean): void {
     const { mmio } = this.silicon
     const bit = 1 << (intid & 31)
     const address = this.addressOfPending(pe, intid, pending)
@@ -223,7 +226,7 @@ export class Seam {
   }
 
   /** Whether a physical interrupt is pending: GICR_ISPENDR0 of the PE for a PPI, `GICD_ISPENDR<n>` for an SPI. */
-  readPhysicalPending(v: number, pe: number, intid: number): boolean {
+  readPhysicalPending(v: Vcpu, pe: Pe, intid: Intid): boolean {
     const { mmio } = this.silicon
     const address = this.addressOfPending(pe, intid, true)
     const pending = mmio.read(address, 4)
@@ -232,12 +235,12 @@ export class Seam {
     return ((pending >>> (intid & 31)) & 1) === 1
   }
 
-  private addressOfPending(pe: number, intid: number, pending: boolean): number {
+  private addressOfPending(pe: Pe, intid: Intid, pending: boolean): number {
     return this.silicon.mmio.addressOfActive(pe, intid, pending) - PENDR_BEFORE_ACTIVER
   }
 
   /** Writes ICC_SGI1R_EL1, for a vCPU, with a CPU as its only target. */
-  sendSgi(v: number, cpu: number, intid: number): void {
+  sendSgi(v: Vcpu, cpu: number, intid: Intid): void {
     const { silicon } = this
     const affinity = silicon.physical.affinities.values[cpu]
     const low = sgiLow(affinity, intid)
@@ -252,7 +255,7 @@ export class Seam {
    * Whether an interrupt is signalled to a PE, and not INTID `last` again. The PE sees its IRQ input; which interrupt it
    * is it learns only by an acknowledge, so that this is the model's to ask, and counts nowhere.
    */
-  isSignalledAnother(pe: number, last: number): boolean {
+  isSignalledAnother(pe: Pe, last: number): boolean {
     const { words } = this
     if ((words[pe + PE_LINES] & LINE_IRQ) === 0) return false
     return HPPI_INTID(words[pe + PHYSICAL_INTERFACE + HIGHEST_PENDING]) !== last
@@ -263,7 +266,7 @@ export class Seam {
    * priority again. EOImode is 1, so the interrupt stays active until software deactivates it, or a guest the virtual
    * one that stands for it. Returns its INTID.
    */
-  takePhysical(v: number, pe: number): number {
+  takePhysical(v: Vcpu, pe: Pe): Intid {
     const { icc, lines } = this.silicon
     const intid = icc.readIar1(pe + PHYSICAL_INTERFACE)
     icc.writeEoir1(pe + PHYSICAL_INTERFACE, intid)
@@ -278,7 +281,7 @@ export class Seam {
   }
 
   /** Writes ICC_DIR_EL1. */
-  deactivatePhysical(v: number, pe: number, intid: number): void {
+  deactivatePhysical(v: Vcpu, pe: Pe, intid: Intid): void {
     const { icc, lines } = this.silicon
     icc.writeDir(pe + PHYSICAL_INTERFACE, intid)
     lines.settlePe(pe)
@@ -287,13 +290,14 @@ export class Seam {
   }
 
   /** After writes of ICH_HCR_EL2 or list registers: the maintenance interrupt, which may be there now, or still. */
-  settleMaintenance(words: Int32Array, pe: number): void {
+  settleMaintenance(words: Int32Array, pe: Pe): void {
     if (this.virtualInterface.mayNeedMaintenance(words, pe) || words[pe + PE_LINES] & LINE_IRQ)
       this.silicon.lines.settleVirtual(pe)
   }
 
-  private count(v: number, kind: number, crossings: number): void {
-    this.words[this.words[v + VCPU_COST] + kind] += crossings
+  private count(v: Vcpu, kind: number, crossings: number): void {
+    const row = this.words[v + VCPU_COST]
+    this.words[row + kind] += crossings
   }
 
   private tellInterface(tell: SeamObserver, isRead: boolean, vmcr: number, ap0r: number, ap1r: number): void {
@@ -305,12 +309,12 @@ export class Seam {
     }
   }
 
-  private tellFilled(tell: SeamObserver, pe: number, hcr: number, used: number): void {
+  private tellFilled(tell: SeamObserver, pe: Pe, hcr: number, used: number): void {
     tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
     for (let n = 0; n < used; n++) this.tellListRegister(tell, false, pe, n)
   }
 
-  private tellFold(tell: SeamObserver, pe: number, hcr: number, used: number, empty: number): void {
+  private tellFold(tell: SeamObserver, pe: Pe, hcr: number, used: number, empty: number): void {
     tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
     for (let n = 0; n < used; n++) {
       if (((empty >> n) & 1) === 0) this.tellListRegister(tell, true, pe, n)
@@ -318,12 +322,12 @@ export class Seam {
     }
   }
 
-  private tellFoldOnly(tell: SeamObserver, pe: number, hcr: number): void {
+  private tellFoldOnly(tell: SeamObserver, pe: Pe, hcr: number): void {
     const empty = this.elrsr(pe)
     this.tellFold(tell, pe, hcr, 1, empty)
   }
 
-  private tellListRegister(tell: SeamObserver, isRead: boolean, pe: number, n: number): void {
+  private tellListRegister(tell: SeamObserver, isRead: boolean, pe: Pe, n: number): void {
     const at = lrAt(pe, n)
     tell('sysreg', isRead, ichLr(n), lrLow(this.words, at), lrHigh(this.words, at))
   }

@@ -4,20 +4,40 @@
  * the word offset of its record.
  */
 
+import type { Brand } from '../../arch/brand.ts'
 import { ICH_HCR_VIEW, ICH_VMCR_VIEW } from '../../arch/ich-registers.ts'
 import { intidName } from '../../arch/intid.ts'
+import { asPe, type Pe } from '../../gic/records/pe.ts'
 import { SPSR_VIEW } from '../../gic/records/pstate.ts'
 import { type RecordType, recordType, type Writer } from '../../state/layout.ts'
 import { type BitRows, bitView, offsetOf, type Rows, wordsOf } from '../../state/rows.ts'
 import { exitNames } from './exits.ts'
 import type { GuestProgram } from './guest-program.ts'
 import { guestRows } from './guest-record.ts'
-import { TASK_SLEEPING, THREAD_MODE, THREAD_PREEMPT_OFF_SHIFT, THREAD_TASK } from './vcpu-offsets.ts'
+import { TASK_SLEEPING, THREAD_MODE, THREAD_PREEMPT_OFF_SHIFT, THREAD_TASK, VCPU_PE } from './vcpu-offsets.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 
 /** Where its guest's words begin. */
 export { GUEST_PC as VCPU_GUEST } from './guest-offsets.ts'
 export * from './vcpu-offsets.ts'
+
+/** The handle of a vCPU: the word offset of its record, not its index in the VM. */
+export type Vcpu = Brand<'Vcpu'>
+export function asVcpu(offset: number): Vcpu {
+  return offset as Vcpu
+}
+
+/**
+ * The PE that the thread of a vCPU runs on, which must be on one. Hot code does it in place: V8 inlines only so much into
+ * one function, and a call that is inlined counts.
+ */
+export const peOf = (words: Int32Array, v: Vcpu): Pe => asPe(words[v + VCPU_PE])
+
+/** A program counter of a thread: which row of the design's step table it is at. */
+export type Pc = Brand<'Pc'>
+export function asPc(row: number): Pc {
+  return row as Pc
+}
 
 /** The fields of {@link VCPU_THREAD}. */
 export const threadBits = {
@@ -81,7 +101,6 @@ export const withPreemptOn = (thread: number): number => (thread - (1 << THREAD_
 /** PPI of each timer. */
 export const timerIntids = [27, 30] as const
 
-export const WFIT_NONE = 0
 export const WFIT_WAITS = 1
 export const WFIT_EXPIRED = 2
 const wfitNames = ['none', 'waits', 'expired']

@@ -4,6 +4,7 @@
  * an interrupt is the offset of its word. While an interrupt sits in a list register of a running guest, its
  * pending and active state is there and the word is stale; fold brings it back.
  */
+import type { Brand } from '../../arch/brand.ts'
 import { LR_PRIORITY_SHIFT, VMCR_VENG0, VMCR_VENG1 } from '../../arch/ich-registers.ts'
 import { type BitRows, bitView } from '../../state/rows.ts'
 import {
@@ -23,6 +24,12 @@ import {
 } from './vgic-irq-bits.ts'
 
 export * from './vgic-irq-bits.ts'
+
+/** The handle of an interrupt of a VM: the offset of its word. Not the word itself, and not its INTID. */
+export type Irq = Brand<'Irq'>
+export function asIrq(offset: number): Irq {
+  return offset as Irq
+}
 
 /**
  * The fields of an interrupt's word. Its flags are where the uppermost byte of a list register has State, HW and
@@ -68,48 +75,48 @@ export const vgicIrqBits = {
 } as const satisfies BitRows
 export const VGIC_IRQ_VIEW = bitView('vgic_irq', vgicIrqBits)
 
-export const irqPriority = (irq: number): number => (irq & IRQ_PRIORITY) >>> IRQ_PRIORITY_SHIFT
+export const irqPriority = (word: number): number => (word & IRQ_PRIORITY) >>> IRQ_PRIORITY_SHIFT
 /** The index of the vCPU that the interrupt is routed to. */
-export const irqTarget = (irq: number): number => (irq & IRQ_TARGET) >>> IRQ_TARGET_SHIFT
+export const irqTarget = (word: number): number => (word & IRQ_TARGET) >>> IRQ_TARGET_SHIFT
 /** One more than the index of the vCPU on whose ap_list the interrupt is; 0 if it is on none. */
-export const irqApListOf = (irq: number): number => irq >>> IRQ_AP_LIST_SHIFT
+export const irqApListOf = (word: number): number => word >>> IRQ_AP_LIST_SHIFT
 
 /** From an interrupt's flags to those of a list register's upper word. */
 const LR_FLAGS_SHIFT = 24
 
 /** The upper word of a list register with an interrupt, but for its pending state. */
-export const irqListRegister = (irq: number): number =>
-  ((irq & (IRQ_ACTIVE | IRQ_HW | IRQ_GROUP1)) << LR_FLAGS_SHIFT) |
-  ((irq & IRQ_PRIORITY) << (LR_PRIORITY_SHIFT - IRQ_PRIORITY_SHIFT))
+export const irqListRegister = (word: number): number =>
+  ((word & (IRQ_ACTIVE | IRQ_HW | IRQ_GROUP1)) << LR_FLAGS_SHIFT) |
+  ((word & IRQ_PRIORITY) << (LR_PRIORITY_SHIFT - IRQ_PRIORITY_SHIFT))
 /** The upper word's State as IRQ_ACTIVE and IRQ_LATCH. */
 export const irqStateOf = (high: number): number => (high >>> LR_FLAGS_SHIFT) & (IRQ_ACTIVE | IRQ_LATCH)
 
 /** An edge is pending by its latch, a level by its latch or its line; an edge has no line. */
-export const irqIsPending = (irq: number): boolean => (irq & (IRQ_LATCH | IRQ_LINE)) !== 0
+export const irqIsPending = (word: number): boolean => (word & (IRQ_LATCH | IRQ_LINE)) !== 0
 
 /** Enabled, pending and not active: it asks for the guest's attention. */
-export const irqIsDeliverable = (irq: number): boolean =>
-  (irq & (IRQ_ENABLED | IRQ_ACTIVE)) === IRQ_ENABLED && irqIsPending(irq)
+export const irqIsDeliverable = (word: number): boolean =>
+  (word & (IRQ_ENABLED | IRQ_ACTIVE)) === IRQ_ENABLED && irqIsPending(word)
 
 /** Whether its group is among those that are disabled at the guest's CPU interface: `off` has their VENG bits. */
-export const irqGroupIsOff = (irq: number, off: number): boolean =>
-  (off & (irq & IRQ_GROUP1 ? VMCR_VENG1 : VMCR_VENG0)) !== 0
+export const irqGroupIsOff = (word: number, off: number): boolean =>
+  (off & (word & IRQ_GROUP1 ? VMCR_VENG1 : VMCR_VENG0)) !== 0
 
 /** As pending as the line of its physical interrupt, which is sampled. */
-export const irqIsMappedLevel = (irq: number): boolean => (irq & (IRQ_HW | IRQ_EDGE)) === IRQ_HW
+export const irqIsMappedLevel = (word: number): boolean => (word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW
 
 /** Whether a level that an input takes is news: a rise for an edge, a change of a line. */
-export const irqInputMoves = (irq: number, level: number): boolean =>
-  irq & IRQ_EDGE ? level !== 0 : (irq & IRQ_LINE) !== level << IRQ_LINE_SHIFT
+export const irqInputMoves = (word: number, level: number): boolean =>
+  word & IRQ_EDGE ? level !== 0 : (word & IRQ_LINE) !== level << IRQ_LINE_SHIFT
 /** The word after that: the edge is latched, or the line has changed. */
-export const irqWithInput = (irq: number): number => (irq & IRQ_EDGE ? irq | IRQ_LATCH : irq ^ IRQ_LINE)
+export const irqWithInput = (word: number): number => (word & IRQ_EDGE ? word | IRQ_LATCH : word ^ IRQ_LINE)
 
 /**
  * Whether an interrupt on the ap_list of a vCPU, given by its index, belongs there: an active one does, and one that
  * is deliverable and routed to it.
  */
-export const irqStaysOn = (irq: number, index: number): boolean =>
-  (irq & IRQ_ACTIVE) !== 0 || (irqIsDeliverable(irq) && irqTarget(irq) === index)
+export const irqStaysOn = (word: number, index: number): boolean =>
+  (word & IRQ_ACTIVE) !== 0 || (irqIsDeliverable(word) && irqTarget(word) === index)
 
 /** The target of an SPI whose GICD_IROUTER names no vCPU. */
 export const TARGET_NONE = 0xff

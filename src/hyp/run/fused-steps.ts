@@ -7,8 +7,11 @@
  */
 import { LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
+import { asPe, type Pe } from '../../gic/records/pe.ts'
 import {
+  asPc,
   MODE_IN_GUEST,
+  type Pc,
   REQ_SIGNAL,
   REQ_SLEEP,
   REQ_UNHALT,
@@ -25,6 +28,7 @@ import {
   VCPU_PE,
   VCPU_THREAD,
   VCPU_USED_LRS,
+  type Vcpu,
   withPreemptOff,
   withPreemptOn,
   withTask,
@@ -57,13 +61,13 @@ export class FusedSteps extends ThreadSteps {
     this.injects = parts.timers.present || parts.apLists.place.mappedCount > 0
   }
 
-  entry(v: number, at: number): number {
+  entry(v: Vcpu, at: number): number {
     const { words, table } = this
     const thread = words[v + VCPU_THREAD]
     if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
-    if (thread & REQ_SLEEP) return restAt(words, v, table[at + 1], THREAD_WAITS_FOR_VCPUS)
-    this.fusedEntry(v, words[v + VCPU_PE], thread)
-    return restAt(words, v, table[at + TABLE_LAST], THREAD_IN_GUEST)
+    if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
+    this.fusedEntry(v, asPe(words[v + VCPU_PE]), thread)
+    return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
   }
 
   /**
@@ -71,7 +75,7 @@ export class FusedSteps extends ThreadSteps {
    * all requests, and none is pending when they are asked for again. `flush` asks for the same count, as `fold` does for
    * what `fusedExit` asks: with nothing to do, the calls would be a third of a hypercall.
    */
-  fusedEntry(v: number, pe: number, thread: number): void {
+  fusedEntry(v: Vcpu, pe: Pe, thread: number): void {
     const { words } = this
     const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)
     words[v + VCPU_THREAD] = kept | THREAD_IRQS_OFF | MODE_IN_GUEST
@@ -80,9 +84,9 @@ export class FusedSteps extends ThreadSteps {
     returnFromEl2(words, pe)
   }
 
-  exitToReason(v: number, at: number): number {
+  exitToReason(v: Vcpu, at: number): number {
     const { table } = this
-    this.fusedExit(v, this.words[v + VCPU_PE])
+    this.fusedExit(v, asPe(this.words[v + VCPU_PE]))
     return table[(table[at + TABLE_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
   }
 
@@ -90,7 +94,7 @@ export class FusedSteps extends ThreadSteps {
    * The rows of the exit, but for what the last of them returns. Where the host injects nothing there is no timer for
    * `timerSync` to sample.
    */
-  fusedExit(v: number, pe: number): void {
+  fusedExit(v: Vcpu, pe: Pe): void {
     if (this.injects) {
       this.exitInjecting(v, pe)
       return
@@ -105,7 +109,7 @@ export class FusedSteps extends ThreadSteps {
   }
 
   /** The same where the host injects interrupts that it takes: what the fold lets through waits until they are on. */
-  private exitInjecting(v: number, pe: number): void {
+  private exitInjecting(v: Vcpu, pe: Pe): void {
     const { words } = this
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~THREAD_MODE
     this.vgic.fold(v)
@@ -113,49 +117,49 @@ export class FusedSteps extends ThreadSteps {
     this.takeInterrupts(v, pe)
   }
 
-  private takeInterrupts(v: number, pe: number): void {
+  private takeInterrupts(v: Vcpu, pe: Pe): void {
     this.seam.settleMaintenance(this.words, pe)
     this.irqOn(v)
   }
 
-  putForHalt(v: number, at: number): number {
+  putForHalt(v: Vcpu, at: number): number {
     this.words[v + VCPU_THREAD] |= THREAD_WAITING
     this.put(v)
     this.halt.begin(v)
     return this.look(v, at)
   }
 
-  saveVmcrForHalt(v: number, at: number): number {
+  saveVmcrForHalt(v: Vcpu, at: number): number {
     this.saveVmcr(v)
     this.halt.begin(v)
     return this.look(v, at)
   }
 
   /** One that has looked in vain stops before its next look: others may act. */
-  look(v: number, at: number): number {
+  look(v: Vcpu, at: number): number {
     const { words, table } = this
     if (!this.halt.pollAgain(v)) return table[at + TABLE_ELSE_1]
     if (this.halt.checkBlock(v)) return table[at + TABLE_ELSE_2]
-    return restAt(words, v, table[at + TABLE_NEXT], THREAD_POLLS)
+    return restAt(words, v, asPc(table[at + TABLE_NEXT]), THREAD_POLLS)
   }
 
-  lookAndSleep(v: number, at: number): number {
+  lookAndSleep(v: Vcpu, at: number): number {
     const { words, table } = this
     words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
     if (this.halt.checkBlock(v)) return table[at + TABLE_ELSE_1]
-    return restAt(words, v, table[at + TABLE_LAST], THREAD_SLEEPS)
+    return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_SLEEPS)
   }
 
-  lookAwake(v: number, at: number): number {
+  lookAwake(v: Vcpu, at: number): number {
     const { words, table } = this
     const thread = words[v + VCPU_THREAD]
-    if (taskOf(thread) === TASK_SLEEPING) return restAt(words, v, at >> TABLE_SHIFT, THREAD_SLEEPS)
+    if (taskOf(thread) === TASK_SLEEPING) return restAt(words, v, asPc(at >> TABLE_SHIFT), THREAD_SLEEPS)
     const isAwake = this.halt.checkBlock(v)
     words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], isAwake ? TASK_RUNNING : TASK_SLEEPING)
     return table[at + (isAwake ? TABLE_NEXT : TABLE_ELSE_1)]
   }
 
-  loadAfterHalt(v: number, at: number): number {
+  loadAfterHalt(v: Vcpu, at: number): number {
     this.halt.end(v)
     this.words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
     this.load(v)
@@ -164,45 +168,45 @@ export class FusedSteps extends ThreadSteps {
     return this.table[at + TABLE_NEXT]
   }
 
-  afterHalt(v: number, at: number): number {
+  afterHalt(v: Vcpu, at: number): number {
     this.halt.end(v)
     this.words[v + VCPU_THREAD] &= ~REQ_UNHALT
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
   }
 
-  emulateSysregAndSkip(v: number, at: number): number {
+  emulateSysregAndSkip(v: Vcpu, at: number): number {
     this.emulateSysreg(v)
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
   }
 
-  emulateMmioAndSkip(v: number, at: number): number {
+  emulateMmioAndSkip(v: Vcpu, at: number): number {
     return this.skipIfDone(v, at, this.emulateMmio(v))
   }
 
-  emulateMmioFromMemoryAndSkip(v: number, at: number): number {
+  emulateMmioFromMemoryAndSkip(v: Vcpu, at: number): number {
     return this.skipIfDone(v, at, this.emulateMmioFromMemory(v))
   }
 
-  private skipIfDone(v: number, at: number, outcome: number): number {
+  private skipIfDone(v: Vcpu, at: number, outcome: number): number {
     if (outcome !== MMIO_DONE) return this.table[at + 1 + outcome]
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
   }
 
-  schedOut(v: number, _at: number): number {
+  schedOut(v: Vcpu, _at: number): number {
     this.put(v)
     this.giveUpCpu(v)
     return ENDED
   }
 
-  schedIn(v: number, _at: number): number {
+  schedIn(v: Vcpu, _at: number): number {
     this.vcpuLoad(v)
     return ENDED
   }
 
-  schedInWaiting(v: number, at: number): number {
+  schedInWaiting(v: Vcpu, at: number): number {
     this.loadUnlessWaiting(v)
     if (this.words[v + VCPU_LOADED] !== 0) return this.table[at + TABLE_ELSE_1]
     this.timers.load(v)
@@ -211,7 +215,7 @@ export class FusedSteps extends ThreadSteps {
 }
 
 /** The thread comes to rest at a program counter, in a THREAD_ state. */
-function restAt(words: Int32Array, v: number, pc: number, state: number): number {
+function restAt(words: Int32Array, v: Vcpu, pc: Pc, state: number): number {
   words[v + VCPU_PC] = pc
   return ~state
 }

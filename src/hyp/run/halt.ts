@@ -3,6 +3,7 @@
  * a while, which grows when a little more of it would have saved a sleep and shrinks when it was in vain. The window and
  * its limits count looks, and a look is a step of virtual time.
  */
+import type { Pe } from '../../gic/records/pe.ts'
 import type { Seam } from '../host/seam.ts'
 import { COST_POLLS } from '../records/cost-row.ts'
 import {
@@ -16,6 +17,7 @@ import {
   VCPU_POLLS_SUCCESSFUL,
   VCPU_THREAD,
   VCPU_VMCR,
+  type Vcpu,
 } from '../records/vcpu.ts'
 import { setTime, timeOf } from '../records/virtual-time.ts'
 import { VM_TIME } from '../records/vm.ts'
@@ -54,7 +56,7 @@ export class Halt {
   }
 
   /** Whether a vCPU would run, by its shadow registers. */
-  runnable(v: number): boolean {
+  runnable(v: Vcpu): boolean {
     return this.apLists.hasPendingIrq(v)
   }
 
@@ -62,7 +64,7 @@ export class Halt {
    * kvm_vcpu_check_block: whether a halt ends, because the vCPU is runnable, which KVM_REQ_UNHALT then says,
    * because a timer has expired, or because of a signal.
    */
-  checkBlock(v: number): boolean {
+  checkBlock(v: Vcpu): boolean {
     const { words } = this
     if (this.runnable(v)) {
       words[v + VCPU_THREAD] |= REQ_UNHALT
@@ -72,7 +74,7 @@ export class Halt {
   }
 
   /** Refreshes a vCPU's shadow of ICH_VMCR_EL2 from the PE of whoever asks, wherever the vCPU is. */
-  readMaskOnDemand(v: number, pe: number): void {
+  readMaskOnDemand(v: Vcpu, pe: Pe): void {
     this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, pe)
   }
 
@@ -83,12 +85,12 @@ export class Halt {
       this.words[vcpus + i * vcpuSize + VCPU_POLL_WINDOW] = this.polling.limit
   }
 
-  begin(v: number): void {
+  begin(v: Vcpu): void {
     if (this.polling.limit !== 0) this.open(v)
   }
 
   /** The halt begins with as many looks as the window has. */
-  private open(v: number): void {
+  private open(v: Vcpu): void {
     const { words } = this
     setTime(words, v + VCPU_HALT_START, timeOf(words, this.vm + VM_TIME))
     const window = words[v + VCPU_POLL_WINDOW]
@@ -97,17 +99,18 @@ export class Halt {
   }
 
   /** Whether another look is left in the window; takes it. Below 0 the window is over, and nothing has come. */
-  pollAgain(v: number): boolean {
+  pollAgain(v: Vcpu): boolean {
     const { words } = this
     const left = words[v + VCPU_POLL_LEFT] - 1
     words[v + VCPU_POLL_LEFT] = left
     if (left < 0) return false
-    words[words[v + VCPU_COST] + COST_POLLS]++
+    const row = words[v + VCPU_COST]
+    words[row + COST_POLLS]++
     return true
   }
 
   /** The halt is over: grows or shrinks the window by how long it took. */
-  end(v: number): void {
+  end(v: Vcpu): void {
     const { words } = this
     const window = words[v + VCPU_POLL_WINDOW]
     const slept = words[v + VCPU_POLL_LEFT] < 0
@@ -117,7 +120,7 @@ export class Halt {
   }
 
   /** A halt that slept: a window that would not have been too long is tried, one that was long enough is given up. */
-  private adjust(v: number, window: number): void {
+  private adjust(v: Vcpu, window: number): void {
     const { words, polling } = this
     const { limit, grow, growStart } = polling
     const halted = timeOf(words, this.vm + VM_TIME) - timeOf(words, v + VCPU_HALT_START)

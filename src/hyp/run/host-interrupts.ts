@@ -3,15 +3,16 @@
  * once when its thread there, or nobody, is on the PE at EL2 with interrupts on; otherwise where that thread turns
  * them on again, which a guest leaves for.
  */
-import { FIRST_SPI, INTID_NONE } from '../../arch/intid.ts'
+import { FIRST_SPI, INTID_NONE, type Intid } from '../../arch/intid.ts'
 import { MAINTENANCE_PPI, type OutputLine } from '../../gic/cpu-interface/output-lines.ts'
-import { LINE } from '../../gic/interrupts/interrupt-block.ts'
 import { GICR_BLOCK } from '../../gic/interrupts/physical-interrupts.ts'
+import { LINE } from '../../gic/records/interrupts.ts'
+import type { Pe } from '../../gic/records/pe.ts'
 import { TICK_PPI } from '../host/host-gic.ts'
 import { KICK_SGI } from '../host/kick.ts'
 import type { Scheduler } from '../host/scheduler.ts'
 import type { Seam } from '../host/seam.ts'
-import { THREAD_IRQS_OFF, VCPU_THREAD } from '../records/vcpu.ts'
+import { THREAD_IRQS_OFF, VCPU_THREAD, type Vcpu } from '../records/vcpu.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import type { ArchTimers } from '../vgic/arch-timer.ts'
 import type { MappedInterrupts } from '../vgic/mapped-interrupts.ts'
@@ -50,7 +51,7 @@ export class HostInterrupts {
    * again as soon as it was dealt with would never cease; here the host goes on then. So it is with the maintenance
    * interrupt of a host that has not folded back the list registers, which is what makes its line fall.
    */
-  take(v: number, pe: number): void {
+  take(v: Vcpu, pe: Pe): void {
     const { seam } = this
     const cpu = seam.silicon.cpuOf(pe)
     this.handling[cpu] = 1
@@ -63,17 +64,17 @@ export class HostInterrupts {
   }
 
   /** The host's tick, on the PE that a guest runs on. */
-  tick(pe: number): void {
+  tick(pe: Pe): void {
     this.seam.silicon.drivePpi(pe, TICK_PPI, true)
   }
 
   /** Whether a tick has come that the host has not taken. */
-  isTicking(pe: number): boolean {
+  isTicking(pe: Pe): boolean {
     return (this.words[pe + GICR_BLOCK + LINE] & (1 << TICK_PPI)) !== 0
   }
 
   /** What an interrupt is for; one that stands for a guest's is left active. */
-  private handle(v: number, pe: number, intid: number): void {
+  private handle(v: Vcpu, pe: Pe, intid: Intid): void {
     switch (intid) {
       case TICK_PPI:
         this.seam.silicon.drivePpi(pe, TICK_PPI, false)

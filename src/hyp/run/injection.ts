@@ -6,9 +6,10 @@
  */
 
 import { postRequest } from '../host/kick.ts'
-import { REQ_IRQ_PENDING } from '../records/vcpu.ts'
+import { asPc, REQ_IRQ_PENDING, type Vcpu } from '../records/vcpu.ts'
+import type { Irq } from '../records/vgic-irq.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
-import { ENDED, type Program, TABLE_SHIFT } from './program.ts'
+import { ENDED, type NextPc, type Program, TABLE_SHIFT } from './program.ts'
 import { STEP_POST_REQUEST, STEP_QUEUE } from './step-numbers.ts'
 
 export class Injection {
@@ -18,14 +19,15 @@ export class Injection {
   ) {}
 
   /** All of it. */
-  run(irq: number, level: number): void {
+  run(irq: Irq, level: number): void {
     const levels = [level]
-    for (let pc = this.program.inject, target = 0; pc !== ENDED; pc = this.after(pc, target))
+    let target: Vcpu | 0 = 0
+    for (let pc: NextPc = this.program.inject; pc !== ENDED; pc = this.after(pc, target))
       target = this.step(pc, irq, levels, target)
   }
 
   /** Whether the step at a program counter is the one that stores the level. */
-  queues(pc: number): boolean {
+  queues(pc: NextPc): boolean {
     return this.program.table[pc << TABLE_SHIFT] === STEP_QUEUE
   }
 
@@ -33,7 +35,7 @@ export class Injection {
    * Does the step at a program counter for an interrupt whose line takes `levels` in turn. `target` is the vCPU that the
    * steps before it found, 0 for none; returns the one that those after it have.
    */
-  step(pc: number, irq: number, levels: readonly number[], target: number): number {
+  step(pc: NextPc, irq: Irq, levels: readonly number[], target: Vcpu | 0): Vcpu | 0 {
     const { apLists, program } = this
     if (this.queues(pc)) return this.queue(irq, levels)
     const v = target !== 0 ? target : this.targetOf(irq, levels)
@@ -44,17 +46,17 @@ export class Injection {
   }
 
   /** Where it goes on after a step; it ends too when `queue` has found that nobody needs to be told. */
-  after(pc: number, target: number): number {
-    return target === 0 && this.queues(pc) ? ENDED : this.program.table[(pc << TABLE_SHIFT) + 1]
+  after(pc: NextPc, target: Vcpu | 0): NextPc {
+    return target === 0 && this.queues(pc) ? ENDED : asPc(this.program.table[(pc << TABLE_SHIFT) + 1])
   }
 
-  private queue(irq: number, levels: readonly number[]): number {
-    let target = 0
+  private queue(irq: Irq, levels: readonly number[]): Vcpu | 0 {
+    let target: Vcpu | 0 = 0
     for (const level of levels) target = this.apLists.setInput(irq, level) || target
     return target
   }
 
-  private targetOf(irq: number, levels: readonly number[]): number {
+  private targetOf(irq: Irq, levels: readonly number[]): Vcpu | 0 {
     for (const level of levels) {
       const v = this.apLists.targetOfInput(irq, level)
       if (v !== 0) return v

@@ -13,6 +13,7 @@ import {
   VCPU_SPIN,
   VCPU_THREAD,
   VCPU_YIELDS,
+  type Vcpu,
 } from '../records/vcpu.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 
@@ -27,7 +28,7 @@ export class OnSpin {
   }
 
   /** Goes on to the next other vCPU that is not off; false, and the scan is over, if there is none. */
-  next(v: number): boolean {
+  next(v: Vcpu): boolean {
     const { words, apLists } = this
     for (let index = words[v + VCPU_SPIN]; index < apLists.place.vcpuCount; index++) {
       words[v + VCPU_SPIN] = index + 1
@@ -39,13 +40,13 @@ export class OnSpin {
   }
 
   /** The candidate of a vCPU's scan; 0 outside of one. */
-  candidate(v: number): number {
+  candidate(v: Vcpu): Vcpu | 0 {
     const { words, apLists } = this
     return words[v + VCPU_SPIN] === 0 ? 0 : apLists.vcpuOf(words[v + VCPU_SPIN] - 1)
   }
 
   /** Whether the candidate is blocked now. */
-  isBlocked(v: number): boolean {
+  isBlocked(v: Vcpu): boolean {
     const candidate = this.candidate(v)
     return candidate !== 0 && isAsleep(this.words[candidate + VCPU_THREAD])
   }
@@ -54,7 +55,7 @@ export class OnSpin {
    * Ends the scan with this candidate. If its thread waits for a PE, the scheduler is to give it this one next;
    * one that runs, or sleeps after all, has no use for it. Without a candidate there is nobody to yield to.
    */
-  yieldTo(v: number): void {
+  yieldTo(v: Vcpu): void {
     const { words } = this
     const candidate = this.candidate(v)
     if (candidate === 0) return

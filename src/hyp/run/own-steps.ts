@@ -5,8 +5,9 @@
 
 import { argumentInteger, shown } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
+import { asPe } from '../../gic/records/pe.ts'
 import type { Seam } from '../host/seam.ts'
-import { VCPU_INDEX, VCPU_LOADED, VCPU_PE, VCPU_USED_LRS, VCPU_VMCR } from '../records/vcpu.ts'
+import { VCPU_INDEX, VCPU_LOADED, VCPU_PE, VCPU_USED_LRS, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
 import type { VmPlace } from '../records/vm.ts'
 import type { VgicV3 } from '../vgic/vgic-v3.ts'
 import type { Halt } from './halt.ts'
@@ -35,7 +36,7 @@ export class OwnSteps implements StepContext {
     this.place = vgic.apLists.place
   }
 
-  perform(op: number, v: number): number {
+  perform(op: number, v: Vcpu): number {
     const step = this.own[op - STEP_OWN]
     const result = step.perform(this, v)
     if (Number.isInteger(result) && result >= 0 && result < Math.max(step.outcomes.length, 1)) return result
@@ -45,56 +46,56 @@ export class OwnSteps implements StepContext {
     )
   }
 
-  get(vcpu: number, word: string): number {
+  get(vcpu: Vcpu, word: string): number {
     return this.words[this.at(vcpu, word)]
   }
 
-  set(vcpu: number, word: string, value: number): void {
+  set(vcpu: Vcpu, word: string, value: number): void {
     const at = this.at(vcpu, word)
     this.words[at] = argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
   }
 
-  loaded(vcpu: number): boolean {
+  loaded(vcpu: Vcpu): boolean {
     return this.words[this.vcpu(vcpu) + VCPU_LOADED] !== 0
   }
 
-  usedListRegisters(vcpu: number): number {
+  usedListRegisters(vcpu: Vcpu): number {
     return this.words[this.vcpu(vcpu) + VCPU_USED_LRS]
   }
 
-  shadowVmcr(vcpu: number): number {
+  shadowVmcr(vcpu: Vcpu): number {
     return this.words[this.vcpu(vcpu) + VCPU_VMCR]
   }
 
-  saveVmcr(vcpu: number, asker = vcpu): void {
-    this.halt.readMaskOnDemand(this.vcpu(vcpu), this.words[this.running(asker) + VCPU_PE])
+  saveVmcr(vcpu: Vcpu, asker = vcpu): void {
+    this.halt.readMaskOnDemand(this.vcpu(vcpu), asPe(this.words[this.running(asker) + VCPU_PE]))
   }
 
-  load(vcpu: number): void {
+  load(vcpu: Vcpu): void {
     this.vgic.load(this.running(vcpu))
   }
 
-  put(vcpu: number): void {
+  put(vcpu: Vcpu): void {
     this.vgic.put(this.running(vcpu))
   }
 
-  readElrsr(vcpu: number): number {
-    return this.seam.readElrsr(this.running(vcpu), this.words[vcpu + VCPU_PE])
+  readElrsr(vcpu: Vcpu): number {
+    return this.seam.readElrsr(this.running(vcpu), asPe(this.words[vcpu + VCPU_PE]))
   }
 
-  fold(vcpu: number, empty: number): void {
+  fold(vcpu: Vcpu, empty: number): void {
     this.vgic.foldKnowing(this.running(vcpu), argumentInteger('empty', empty, -0x8000_0000, 0xffff_ffff))
   }
 
-  runnable(vcpu: number): boolean {
+  runnable(vcpu: Vcpu): boolean {
     return this.halt.runnable(this.vcpu(vcpu))
   }
 
-  checkBlock(vcpu: number): boolean {
+  checkBlock(vcpu: Vcpu): boolean {
     return this.halt.checkBlock(this.vcpu(vcpu))
   }
 
-  candidate(vcpu: number): number {
+  candidate(vcpu: Vcpu): Vcpu {
     const candidate = this.onSpin.candidate(this.vcpu(vcpu))
     if (candidate !== 0) return candidate
     throw new VgicError(
@@ -104,7 +105,7 @@ export class OwnSteps implements StepContext {
   }
 
   /** Where a word of the design's own is in a vCPU's record. */
-  private at(vcpu: number, word: string): number {
+  private at(vcpu: Vcpu, word: string): number {
     const index = this.names.indexOf(word)
     if (index >= 0) return this.vcpu(vcpu) + this.place.ownWords + index
     const name = typeof word === 'string' ? word : shown(word)
@@ -112,7 +113,7 @@ export class OwnSteps implements StepContext {
   }
 
   /** The handle of a vCPU, which its record at it bears out. */
-  private vcpu(vcpu: number): number {
+  private vcpu(vcpu: Vcpu): Vcpu {
     const { vcpus, vcpuSize, vcpuCount } = this.place
     if (typeof vcpu === 'number') {
       const index = this.words[vcpu + VCPU_INDEX]
@@ -122,7 +123,7 @@ export class OwnSteps implements StepContext {
   }
 
   /** The same of one that is on a PE, whose registers are meant. */
-  private running(vcpu: number): number {
+  private running(vcpu: Vcpu): Vcpu {
     if (this.words[this.vcpu(vcpu) + VCPU_PE] !== 0) return vcpu
     throw new VgicError(
       'argument',

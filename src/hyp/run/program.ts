@@ -5,6 +5,7 @@
  */
 
 import { VgicError } from '../../errors/vgic-error.ts'
+import { asPc, type Pc } from '../records/vcpu.ts'
 import type { Design, DesignNode, Jump } from './design.ts'
 import { isOwnStep, MAX_OUTCOMES, type OwnStep, STEP_OWN, type Step } from './step.ts'
 import { giveUpCpu, resume } from './steps.ts'
@@ -23,6 +24,8 @@ export const TABLE_LAST = 14
 export const TABLE_FUSED = 15
 /** The program counter of a list that has ended. */
 export const ENDED = 0
+/** Where a list goes on, or that it has ended. */
+export type NextPc = Pc | typeof ENDED
 /** The program counter at which a thread begins. */
 export const FIRST_PC = 1
 
@@ -38,11 +41,11 @@ export interface Program {
   /** The design's own steps: number `STEP_OWN + i` in the table is the i-th. */
   readonly own: readonly OwnStep[]
   /** Where the lists other than the thread begin. */
-  readonly schedOut: number
-  readonly schedIn: number
-  readonly inject: number
+  readonly schedOut: NextPc
+  readonly schedIn: NextPc
+  readonly inject: NextPc
   /** The beginning of the thread's endless loop: where an exit has been dealt with. */
-  readonly head: number
+  readonly head: NextPc
 }
 
 /** Compiles a design. */
@@ -62,7 +65,7 @@ export function stepNames({ paths }: Program): string[] {
 
 /** A step at its place in the design. */
 interface Placed {
-  readonly pc: number
+  readonly pc: Pc
   readonly step: Step
 }
 
@@ -81,14 +84,14 @@ type PlacedNode =
 
 /** Where the innermost endless loop begins and where it is left to. */
 interface Enclosing {
-  readonly start: number
-  readonly end: number
+  readonly start: NextPc
+  readonly end: NextPc
 }
 
 class Compiler {
   private readonly paths: string[] = ['(ended)']
   private readonly steps: (Step | undefined)[] = [undefined]
-  private readonly successors: number[][] = [[]]
+  private readonly successors: NextPc[][] = [[]]
   private readonly own: OwnStep[] = []
 
   program(design: Design): Program {
@@ -149,7 +152,7 @@ class Compiler {
         `${step.name} has ${step.outcomes.length} outcomes; ${MAX_OUTCOMES} are the most.`,
       )
     }
-    const pc = this.steps.length
+    const pc = asPc(this.steps.length)
     this.steps.push(step)
     this.paths.push(path + step.name)
     this.successors.push([])
@@ -157,13 +160,13 @@ class Compiler {
   }
 
   /** Links a list so that it goes on at `next`; returns where it begins. */
-  private link(nodes: readonly PlacedNode[], next: number, loop: Enclosing): number {
+  private link(nodes: readonly PlacedNode[], next: NextPc, loop: Enclosing): NextPc {
     let begin = next
     for (const node of [...nodes].reverse()) begin = this.linkNode(node, begin, loop)
     return begin
   }
 
-  private linkNode(node: PlacedNode, next: number, loop: Enclosing): number {
+  private linkNode(node: PlacedNode, next: NextPc, loop: Enclosing): NextPc {
     switch (node.kind) {
       case 'step':
         this.successors[node.at.pc] = successorsOf(node.at.step, next)
@@ -191,12 +194,12 @@ class Compiler {
 }
 
 /** The successors of a step that the list goes on after, whatever its result. */
-function successorsOf({ outcomes, ends }: Step, next: number): number[] {
+function successorsOf({ outcomes, ends }: Step, next: NextPc): NextPc[] {
   return Array.from({ length: Math.max(outcomes.length, 1) }, () => (ends ? ENDED : next))
 }
 
 /** The program counter at which a list begins. */
-function firstPc(nodes: readonly PlacedNode[]): number {
+function firstPc(nodes: readonly PlacedNode[]): NextPc {
   for (const node of nodes) {
     if (node.kind === 'list' || (node.kind === 'loop' && !node.at)) {
       const pc = firstPc(node.body)

@@ -7,8 +7,11 @@
 
 import { VgicError } from '../../errors/vgic-error.ts'
 import { takeExceptionToEl2 } from '../../gic/cpu-interface/pcpu.ts'
+import { asPe, type Pe } from '../../gic/records/pe.ts'
 import { COST_EXITS, COST_STRIDE } from '../records/cost-row.ts'
 import {
+  asPc,
+  type Pc,
   REQ_SIGNAL,
   REQ_SLEEP,
   TASK_BLOCKED,
@@ -20,9 +23,10 @@ import {
   VCPU_PC,
   VCPU_PE,
   VCPU_THREAD,
+  type Vcpu,
 } from '../records/vcpu.ts'
 import { FusedSteps } from './fused-steps.ts'
-import { ENDED, type Program, TABLE_FUSED, TABLE_LAST, TABLE_SHIFT } from './program.ts'
+import { ENDED, type NextPc, type Program, TABLE_FUSED, TABLE_LAST, TABLE_SHIFT } from './program.ts'
 import { performFused, performStep } from './step-dispatch.ts'
 import * as op from './step-numbers.ts'
 import { fusedAt } from './superinstructions.ts'
@@ -41,7 +45,7 @@ import type { StepParts } from './thread-steps.ts'
 const MAX_STEPS = 100_000
 
 export class RunLoop extends FusedSteps {
-  readonly head: number
+  readonly head: NextPc
   private readonly costTable: number
   /** The head of the loop if the superinstruction `entry` begins there, and where that is in the guest; else -1. */
   private readonly fusedHead: number
@@ -57,7 +61,7 @@ export class RunLoop extends FusedSteps {
     const { table, head } = this
     const guests = [...program.steps.keys()].filter((pc) => table[pc << TABLE_SHIFT] === op.STEP_GUEST)
     const exit = table[(guests[0] << TABLE_SHIFT) + 1]
-    const hasFusedExit = guests.length === 1 && fusedAt(table, exit)?.name === 'exit'
+    const hasFusedExit = guests.length === 1 && fusedAt(table, asPc(exit))?.name === 'exit'
     const last = (pc: number): number => table[(pc << TABLE_SHIFT) + TABLE_LAST]
     this.guest = hasFusedExit ? guests[0] : -1
     this.reasons = hasFusedExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
@@ -66,11 +70,11 @@ export class RunLoop extends FusedSteps {
   }
 
   /** A THREAD_ value. */
-  threadState(v: number): number {
+  threadState(v: Vcpu): number {
     const { words } = this
     const pc = words[v + VCPU_PC]
     if (pc === ENDED) return THREAD_ENDED
-    const pe = words[v + VCPU_PE]
+    const pe = asPe(words[v + VCPU_PE])
     if (pe === 0) return this.offCpu(v)
     const next = this.table[pc << TABLE_SHIFT]
     if (words[v + VCPU_NOTIFIER] !== 0) return THREAD_STEPS
@@ -79,21 +83,21 @@ export class RunLoop extends FusedSteps {
   }
 
   /** Whether a thread that has a PE, or would get one, could do nothing there but wait for other vCPUs. */
-  waitsForVcpus(v: number): boolean {
+  waitsForVcpus(v: Vcpu): boolean {
     return this.stopVm.waits(v, this.table[this.words[v + VCPU_PC] << TABLE_SHIFT])
   }
 
-  private offCpu(v: number): number {
+  private offCpu(v: Vcpu): number {
     return taskOf(this.words[v + VCPU_THREAD]) === TASK_BLOCKED ? THREAD_SLEEPS : THREAD_WAITS_FOR_CPU
   }
 
   /** Does the step of a number for a vCPU, whatever its thread is about to do, and returns its result. */
-  perform(step: number, v: number): number {
+  perform(step: number, v: Vcpu): number {
     return performStep(this, step, v)
   }
 
   /** Does the next step of a vCPU's thread, or of its notifier, and returns its result. */
-  step(v: number): number {
+  step(v: Vcpu): number {
     const { words, table } = this
     const notifier = words[v + VCPU_NOTIFIER]
     const at = (notifier !== 0 ? notifier : words[v + VCPU_PC]) << TABLE_SHIFT
@@ -112,16 +116,16 @@ export class RunLoop extends FusedSteps {
    * Runs a vCPU's thread until it is in the guest, sleeps, has ended, has looked in vain while it polls, or has dealt
    * with an exit and is about to enter again. Returns its THREAD_ state.
    */
-  run(v: number): number {
+  run(v: Vcpu): number {
     if (this.words[v + VCPU_NOTIFIER] !== 0) this.runNotifier(v)
     if (this.words[v + VCPU_PE] === 0) return this.threadState(v)
-    return this.runFrom(v, this.words[v + VCPU_PC])
+    return this.runFrom(v, asPc(this.words[v + VCPU_PC]))
   }
 
   /** `run` for a thread that is about to enter, most often. */
-  enter(v: number): number {
+  enter(v: Vcpu): number {
     const { words } = this
-    const pe = words[v + VCPU_PE]
+    const pe = asPe(words[v + VCPU_PE])
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.fusedHead && words[v + VCPU_NOTIFIER] === 0
     if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP)) return this.run(v)
@@ -131,25 +135,25 @@ export class RunLoop extends FusedSteps {
   }
 
   /** The guest leaves for an EXIT_ reason, and the thread runs: `exit` and `run` in one. */
-  leave(v: number, reason: number): number {
+  leave(v: Vcpu, reason: number): number {
     const { words } = this
     if (words[v + VCPU_PC] !== this.guest) return this.exitAndRun(v, reason)
-    const pe = words[v + VCPU_PE]
+    const pe = asPe(words[v + VCPU_PE])
     this.leaveGuest(v, pe, reason)
     this.fusedExit(v, pe)
-    const pc = this.table[this.reasons + reason]
+    const pc = asPc(this.table[this.reasons + reason])
     if (pc !== this.head && pc !== ENDED) return this.runFrom(v, pc)
     return parkedAt(words, v, pc)
   }
 
-  private exitAndRun(v: number, reason: number): number {
+  private exitAndRun(v: Vcpu, reason: number): number {
     this.exit(v, reason)
     return this.run(v)
   }
 
-  private runFrom(v: number, from: number): number {
+  private runFrom(v: Vcpu, from: Pc): number {
     const { words, table, program } = this
-    let pc = from
+    let pc: number = from
     let left = MAX_STEPS
     do {
       const at = pc << TABLE_SHIFT
@@ -174,24 +178,24 @@ export class RunLoop extends FusedSteps {
         words[v + VCPU_PC] = pc
         return THREAD_IN_GUEST
       }
-      const after = table[at + 1 + result]
+      const after = asPc(table[at + 1 + result])
       if (after < pc && table[after << TABLE_SHIFT] === op.STEP_POLL_AGAIN) {
         words[v + VCPU_PC] = after
         return THREAD_POLLS
       }
       pc = after
     } while (pc !== this.head && pc !== ENDED)
-    return parkedAt(this.words, v, pc)
+    return parkedAt(this.words, v, asPc(pc))
   }
 
-  private fallAsleep(v: number): number {
+  private fallAsleep(v: Vcpu): number {
     this.block(v)
     this.runNotifier(v)
     return this.offCpu(v)
   }
 
   /** Runs the scheduler's notifier to its end. */
-  private runNotifier(v: number): void {
+  private runNotifier(v: Vcpu): void {
     const { words, table } = this
     const at = words[v + VCPU_NOTIFIER] << TABLE_SHIFT
     const fused = table[at + TABLE_FUSED]
@@ -200,15 +204,15 @@ export class RunLoop extends FusedSteps {
   }
 
   /** The guest leaves: an exception to EL2 for an EXIT_ reason. The thread goes on after `guest`. */
-  exit(v: number, reason: number): void {
+  exit(v: Vcpu, reason: number): void {
     const { words, table } = this
-    this.leaveGuest(v, words[v + VCPU_PE], reason)
+    this.leaveGuest(v, asPe(words[v + VCPU_PE]), reason)
     words[v + VCPU_EXIT] = reason
     words[v + VCPU_PC] = table[(words[v + VCPU_PC] << TABLE_SHIFT) + 1]
   }
 
   /** From now on its accesses count as those of this exit. */
-  private leaveGuest(v: number, pe: number, reason: number): void {
+  private leaveGuest(v: Vcpu, pe: Pe, reason: number): void {
     const { words } = this
     const cost = this.costTable + reason * COST_STRIDE
     words[v + VCPU_COST] = cost
@@ -224,7 +228,7 @@ const spinning = ({ design }: Program): VgicError =>
   )
 
 /** The thread has come to the head of the loop, or to its end. */
-function parkedAt(words: Int32Array, v: number, pc: number): number {
+function parkedAt(words: Int32Array, v: Vcpu, pc: NextPc): number {
   words[v + VCPU_PC] = pc
   return pc === ENDED ? THREAD_ENDED : THREAD_STEPS
 }

@@ -1,4 +1,5 @@
 /** What a step is: the unit of what designs are made of, of what is explored, and of what interleaves. */
+import type { Vcpu } from '../records/vcpu.ts'
 
 /** A design's own steps are numbered from here on. */
 export const STEP_OWN = 64
@@ -74,7 +75,7 @@ export interface StepRow {
 /** A step of a design's own, see {@link ownStep}. */
 export interface OwnStep extends Step {
   /** Does it, and returns the index of its outcome; 0 if it has none. */
-  readonly perform: (context: StepContext, vcpu: number) => number
+  readonly perform: (context: StepContext, vcpu: Vcpu) => number
 }
 
 /** Whether a step is a design's own. */
@@ -86,34 +87,34 @@ export const isOwnStep = (step: Step): step is OwnStep => 'perform' in step
  */
 export interface StepContext {
   /** A word of the design's own, by the name it has in the design's `words`. */
-  get(vcpu: number, word: string): number
+  get(vcpu: Vcpu, word: string): number
   /** Sets a word of the design's own, as a 32-bit integer. */
-  set(vcpu: number, word: string, value: number): void
+  set(vcpu: Vcpu, word: string, value: number): void
   /** Whether the vCPU's CPU interface state is in the hardware. */
-  loaded(vcpu: number): boolean
+  loaded(vcpu: Vcpu): boolean
   /** How many list registers the last flush filled and no fold has read. */
-  usedListRegisters(vcpu: number): number
+  usedListRegisters(vcpu: Vcpu): number
   /** The shadow of ICH_VMCR_EL2. */
-  shadowVmcr(vcpu: number): number
+  shadowVmcr(vcpu: Vcpu): number
   /**
    * Reads ICH_VMCR_EL2 of the PE that `asker`, by default `vcpu`, is on, whoever's it is, into the shadow of `vcpu`.
    */
-  saveVmcr(vcpu: number, asker?: number): void
+  saveVmcr(vcpu: Vcpu, asker?: Vcpu): void
   /** vcpu_load of the vGIC, whether or not it has been done, on the PE that the vCPU is on. */
-  load(vcpu: number): void
+  load(vcpu: Vcpu): void
   /** vcpu_put of the vGIC, whether or not it has been done, from the PE that the vCPU is on. */
-  put(vcpu: number): void
+  put(vcpu: Vcpu): void
   /** Reads ICH_ELRSR_EL2 of the PE that the vCPU is on: bit n is set if list register n holds nothing. */
-  readElrsr(vcpu: number): number
+  readElrsr(vcpu: Vcpu): number
   /**
    * Folds the list registers of the PE that the vCPU is on back, taking those whose bits are set in `empty` for empty,
    * and prunes.
    */
-  fold(vcpu: number, empty: number): void
+  fold(vcpu: Vcpu, empty: number): void
   /** Whether the vCPU would run, by its shadow registers. */
-  runnable(vcpu: number): boolean
+  runnable(vcpu: Vcpu): boolean
   /** kvm_vcpu_check_block: whether its halt ends, because it is runnable, of a timer, or of a signal. */
-  checkBlock(vcpu: number): boolean
+  checkBlock(vcpu: Vcpu): boolean
   /** The vCPU that the directed yield of a vCPU looks at. Throws an `argument` error before `noCandidate?` has said no. */
-  candidate(vcpu: number): number
+  candidate(vcpu: Vcpu): Vcpu
 }

@@ -6,7 +6,7 @@
  */
 
 import { postRequest } from '../host/kick.ts'
-import { REQ_SLEEP, THREAD_IRQS_OFF, VCPU_INDEX, VCPU_THREAD } from '../records/vcpu.ts'
+import { REQ_SLEEP, THREAD_IRQS_OFF, VCPU_INDEX, VCPU_THREAD, type Vcpu } from '../records/vcpu.ts'
 import { VM_STOPPER } from '../records/vm.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import {
@@ -26,7 +26,7 @@ export class StopVm {
   }
 
   /** Whether a thread cannot take its next step because of others. */
-  waits(v: number, step: number): boolean {
+  waits(v: Vcpu, step: number): boolean {
     switch (step) {
       case STEP_HANDLE_REQUESTS:
         return (this.words[v + VCPU_THREAD] & REQ_SLEEP) !== 0
@@ -41,7 +41,7 @@ export class StopVm {
   }
 
   /** Asks all others to leave and stay outside. One that sleeps is not woken for it. */
-  stop(v: number): void {
+  stop(v: Vcpu): void {
     const { words, apLists } = this
     words[this.stopper] = words[v + VCPU_INDEX] + 1
     for (let i = 0; i < apLists.place.vcpuCount; i++) {
@@ -62,7 +62,7 @@ export class StopVm {
    * Whether another vCPU is between its flush and its fold, which is one section with interrupts off: it acknowledges
    * the IPI that it was sent only after that.
    */
-  private someoneInside(v: number): boolean {
+  private someoneInside(v: Vcpu): boolean {
     const { words, apLists } = this
     for (let i = 0; i < apLists.place.vcpuCount; i++) {
       const other = apLists.vcpuOf(i)

@@ -4,8 +4,10 @@
  * expected results are exactly the sequence. An edited design that has other rows there goes step by step, slower and
  * still right; a test shows which design fuses what.
  */
+import { asPc, type Pc, type Vcpu } from '../records/vcpu.ts'
 import { VCPU_USED_LRS } from '../records/vcpu-offsets.ts'
 import {
+  type NextPc,
   type Program,
   TABLE_ELSE_1,
   TABLE_ELSE_2,
@@ -32,7 +34,7 @@ export interface Superinstruction {
   /** The rows of this one must follow the guest wherever the design enters it: {@link admits} rests on it. */
   readonly after?: string
   /** Whether the function does what the rows do, for a vCPU that is about to do the first; always if left out. */
-  readonly admits?: (words: Int32Array, v: number) => boolean
+  readonly admits?: (words: Int32Array, v: Vcpu) => boolean
 }
 
 /** The i-th is that of number i + 1. */
@@ -164,21 +166,21 @@ export const superinstructions: readonly Superinstruction[] = [
 export function fuse(program: Program): Int32Array {
   const { table, steps } = program
   for (let pc = 1; pc < steps.length; pc++) {
-    const found = superinstructions.findIndex((fused) => mark(program, pc, fused))
+    const found = superinstructions.findIndex((fused) => mark(program, asPc(pc), fused))
     if (found >= 0) table[(pc << TABLE_SHIFT) + TABLE_FUSED] = found + 1
   }
   return table
 }
 
 /** The superinstruction that begins at a program counter of a table that is fused. */
-export const fusedAt = (table: Int32Array, pc: number): Superinstruction | undefined =>
+export const fusedAt = (table: Int32Array, pc: NextPc): Superinstruction | undefined =>
   superinstructions[table[(pc << TABLE_SHIFT) + TABLE_FUSED] - 1]
 
 /** Fills in the row at `pc` if the sequence begins there; false if it does not. */
-function mark(program: Program, pc: number, { rows, after }: Superinstruction): boolean {
+function mark(program: Program, pc: Pc, { rows, after }: Superinstruction): boolean {
   const { table } = program
   const others: number[] = []
-  let [last, next] = [pc, pc]
+  let [last, next]: [number, number] = [pc, pc]
   for (const row of rows) {
     last = next
     const at = last << TABLE_SHIFT
@@ -202,5 +204,5 @@ function followsEveryGuest(program: Program, name: string): boolean {
   const { table, steps } = program
   return [...steps.keys()]
     .filter((pc) => table[pc << TABLE_SHIFT] === step.guest.op)
-    .every((pc) => fused !== undefined && mark(program, table[(pc << TABLE_SHIFT) + 1], fused))
+    .every((pc) => fused !== undefined && mark(program, asPc(table[(pc << TABLE_SHIFT) + 1]), fused))
 }

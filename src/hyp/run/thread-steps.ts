@@ -5,6 +5,7 @@ import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../..
 import { HCR_TDIR } from '../../arch/ich-registers.ts'
 import { sysregSyndrome } from '../../arch/syndrome.ts'
 import { type Pcpu, returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
+import { asPe } from '../../gic/records/pe.ts'
 import type { Scheduler } from '../host/scheduler.ts'
 import type { Seam } from '../host/seam.ts'
 import { GUEST_PC } from '../records/guest-record.ts'
@@ -29,6 +30,7 @@ import {
   VCPU_SLEEPS,
   VCPU_THREAD,
   VCPU_WFIT,
+  type Vcpu,
   withMode,
   withPreemptOff,
   withPreemptOn,
@@ -99,45 +101,45 @@ export class ThreadSteps {
     this.hostInterrupts = parts.hostInterrupts
   }
 
-  load(v: number): void {
+  load(v: Vcpu): void {
     const { words } = this
     if (words[v + VCPU_LOADED] !== 0) return
-    this.seam.writeHcrEl2(words[v + VCPU_PE], GUEST_HCR_EL2)
+    this.seam.writeHcrEl2(asPe(words[v + VCPU_PE]), GUEST_HCR_EL2)
     this.vgic.load(v)
   }
 
-  loadUnlessWaiting(v: number): void {
+  loadUnlessWaiting(v: Vcpu): void {
     if ((this.words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.load(v)
   }
 
   /** `load`, `trapDir` and `timerLoad`. */
-  vcpuLoad(v: number): void {
+  vcpuLoad(v: Vcpu): void {
     this.load(v)
     this.trapDir(v)
     this.timers.load(v)
   }
 
-  trapDir(v: number): void {
-    const pe = this.words[v + VCPU_PE]
+  trapDir(v: Vcpu): void {
+    const pe = asPe(this.words[v + VCPU_PE])
     this.seam.writeHcr(v, pe, HCR_TDIR)
     if (this.pcpu.physicalLines(pe) !== 0) this.seam.settleMaintenance(this.words, pe)
   }
 
-  put(v: number): void {
+  put(v: Vcpu): void {
     if (this.words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
   }
 
-  saveVmcr(v: number): void {
+  saveVmcr(v: Vcpu): void {
     if (this.words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(v)
   }
 
-  giveUpCpu(v: number): void {
+  giveUpCpu(v: Vcpu): void {
     this.timers.put(v)
     if (taskOf(this.words[v + VCPU_THREAD]) === TASK_BLOCKED) this.timers.startBackground(v)
     this.scheduler.release(v)
   }
 
-  skipInstruction(v: number): void {
+  skipInstruction(v: Vcpu): void {
     const { words } = this
     words[v + GUEST_PC]++
     words[v + VCPU_ESR] = 0
@@ -145,7 +147,7 @@ export class ThreadSteps {
   }
 
   /** schedule() of a thread that has announced its sleep: it is off the run queue, and loses its PE. */
-  block(v: number): void {
+  block(v: Vcpu): void {
     const { words } = this
     words[v + VCPU_SLEEPS]++
     words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_BLOCKED)
@@ -153,20 +155,20 @@ export class ThreadSteps {
   }
 
   /** The host takes what is signalled to its PE: a kick's IPI, its tick, the guest's timers, devices of the guest's. */
-  irqOn(v: number): void {
+  irqOn(v: Vcpu): void {
     const { words } = this
     words[v + VCPU_THREAD] &= ~THREAD_IRQS_OFF
-    const pe = words[v + VCPU_PE]
+    const pe = asPe(words[v + VCPU_PE])
     if (pe !== 0 && this.pcpu.physicalLines(pe) !== 0) this.hostInterrupts.take(v, pe)
   }
 
-  takeExitReason(v: number): number {
+  takeExitReason(v: Vcpu): number {
     const reason = this.words[v + VCPU_EXIT]
     this.words[v + VCPU_EXIT] = 0
     return reason
   }
 
-  emulateSysreg(v: number): void {
+  emulateSysreg(v: Vcpu): void {
     const { words, apLists } = this
     const esr = words[v + VCPU_ESR]
     const low = words[v + VCPU_DATA]
@@ -179,176 +181,177 @@ export class ThreadSteps {
     words[v + VCPU_DATA + 1] = 0
   }
 
-  timerLoad(v: number): void {
+  timerLoad(v: Vcpu): void {
     this.timers.load(v)
   }
 
-  timerPut(v: number): void {
+  timerPut(v: Vcpu): void {
     this.timers.put(v)
   }
 
-  timerSync(v: number): void {
+  timerSync(v: Vcpu): void {
     this.timers.sync(v)
   }
 
-  handleRequests(v: number): void {
+  handleRequests(v: Vcpu): void {
     this.words[v + VCPU_THREAD] &= ~THREAD_REQUESTS | REQ_SIGNAL
   }
 
-  requestPending(v: number): boolean {
+  requestPending(v: Vcpu): boolean {
     return (this.words[v + VCPU_THREAD] & THREAD_REQUESTS) !== 0
   }
 
-  signalPending(v: number): boolean {
+  signalPending(v: Vcpu): boolean {
     return (this.words[v + VCPU_THREAD] & REQ_SIGNAL) !== 0
   }
 
-  preemptOff(v: number): void {
+  preemptOff(v: Vcpu): void {
     this.words[v + VCPU_THREAD] = withPreemptOff(this.words[v + VCPU_THREAD])
   }
 
-  preemptOn(v: number): void {
+  preemptOn(v: Vcpu): void {
     this.words[v + VCPU_THREAD] = withPreemptOn(this.words[v + VCPU_THREAD])
   }
 
-  irqOff(v: number): void {
+  irqOff(v: Vcpu): void {
     this.words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
   }
 
-  publishInGuest(v: number): void {
+  publishInGuest(v: Vcpu): void {
     this.words[v + VCPU_THREAD] = withMode(this.words[v + VCPU_THREAD], MODE_IN_GUEST)
   }
 
-  publishOutside(v: number): void {
+  publishOutside(v: Vcpu): void {
     this.words[v + VCPU_THREAD] = withMode(this.words[v + VCPU_THREAD], MODE_OUTSIDE)
   }
 
-  flush(v: number): void {
+  flush(v: Vcpu): void {
     this.vgic.flush(v)
     this.settle(v)
   }
 
-  flushActiveFirst(v: number): void {
+  flushActiveFirst(v: Vcpu): void {
     this.vgic.flushActiveFirst(v)
     this.settle(v)
   }
 
-  fold(v: number): void {
+  fold(v: Vcpu): void {
     this.vgic.fold(v)
     this.settle(v)
   }
 
-  foldIgnoringEoiCount(v: number): void {
+  foldIgnoringEoiCount(v: Vcpu): void {
     this.vgic.foldIgnoringEoiCount(v)
     this.settle(v)
   }
 
   /** Settles the maintenance interrupt after a step on list registers. */
-  private settle(v: number): void {
-    const pe = this.words[v + VCPU_PE]
+  private settle(v: Vcpu): void {
+    const pe = asPe(this.words[v + VCPU_PE])
     if (pe !== 0) this.seam.settleMaintenance(this.words, pe)
   }
 
-  enterGuest(v: number): void {
-    returnFromEl2(this.words, this.words[v + VCPU_PE])
+  enterGuest(v: Vcpu): void {
+    returnFromEl2(this.words, asPe(this.words[v + VCPU_PE]))
   }
 
-  emulateMmio(v: number): number {
+  emulateMmio(v: Vcpu): number {
     return this.mmio.access(v, true)
   }
 
-  emulateMmioFromMemory(v: number): number {
+  emulateMmioFromMemory(v: Vcpu): number {
     return this.mmio.access(v, false)
   }
 
-  reevaluate(_v: number): void {
+  reevaluate(_v: Vcpu): void {
     this.mmio.reevaluate()
   }
 
-  stopVcpus(v: number): void {
+  stopVcpus(v: Vcpu): void {
     this.stopVm.stop(v)
   }
 
-  resumeVcpus(_v: number): void {
+  resumeVcpus(_v: Vcpu): void {
     this.stopVm.resume()
   }
 
-  userspace(v: number): void {
+  userspace(v: Vcpu): void {
     const { words } = this
     words[v + VCPU_THREAD] &= ~REQ_SIGNAL
     if (words[v + VCPU_ESR] !== 0) this.mmio.finishInUserspace(v)
   }
 
-  setWaiting(v: number): void {
+  setWaiting(v: Vcpu): void {
     this.words[v + VCPU_THREAD] |= THREAD_WAITING
   }
 
-  clearWaiting(v: number): void {
+  clearWaiting(v: Vcpu): void {
     this.words[v + VCPU_THREAD] &= ~THREAD_WAITING
   }
 
-  checkBlock(v: number): boolean {
+  checkBlock(v: Vcpu): boolean {
     return this.halt.checkBlock(v)
   }
 
-  checkBlockOnDemand(v: number): boolean {
-    this.halt.readMaskOnDemand(v, this.words[v + VCPU_PE])
+  checkBlockOnDemand(v: Vcpu): boolean {
+    this.halt.readMaskOnDemand(v, asPe(this.words[v + VCPU_PE]))
     return this.halt.checkBlock(v)
   }
 
-  isUnloaded(v: number): boolean {
+  isUnloaded(v: Vcpu): boolean {
     return this.words[v + VCPU_LOADED] === 0
   }
 
-  pollBegin(v: number): void {
+  pollBegin(v: Vcpu): void {
     this.halt.begin(v)
   }
 
-  pollAgain(v: number): boolean {
+  pollAgain(v: Vcpu): boolean {
     return this.halt.pollAgain(v)
   }
 
-  pollEnd(v: number): void {
+  pollEnd(v: Vcpu): void {
     this.halt.end(v)
   }
 
-  clearUnhalt(v: number): void {
+  clearUnhalt(v: Vcpu): void {
     this.words[v + VCPU_THREAD] &= ~REQ_UNHALT
   }
 
-  setSleeping(v: number): void {
+  setSleeping(v: Vcpu): void {
     this.words[v + VCPU_THREAD] = withTask(this.words[v + VCPU_THREAD], TASK_SLEEPING)
   }
 
-  setRunning(v: number): void {
+  setRunning(v: Vcpu): void {
     this.words[v + VCPU_THREAD] = withTask(this.words[v + VCPU_THREAD], TASK_RUNNING)
   }
 
   /** A sleep of which the thread was woken before it began, and the end of a notifier: there is nothing to do. */
-  goOn(_v: number): void {}
+  goOn(_v: Vcpu): void {}
 
-  noCandidate(v: number): boolean {
+  noCandidate(v: Vcpu): boolean {
     return !this.onSpin.next(v)
   }
 
-  candidateBlocked(v: number): boolean {
+  candidateBlocked(v: Vcpu): boolean {
     return this.onSpin.isBlocked(v)
   }
 
-  dyRunnable(v: number): boolean {
-    return this.onSpin.isBlocked(v) && this.halt.runnable(this.onSpin.candidate(v))
+  dyRunnable(v: Vcpu): boolean {
+    const candidate = this.onSpin.candidate(v)
+    return candidate !== 0 && this.onSpin.isBlocked(v) && this.halt.runnable(candidate)
   }
 
-  candidateRunnable(v: number): boolean {
+  candidateRunnable(v: Vcpu): boolean {
     const candidate = this.onSpin.candidate(v)
     return candidate !== 0 && this.halt.runnable(candidate)
   }
 
-  yieldTo(v: number): void {
+  yieldTo(v: Vcpu): void {
     this.onSpin.yieldTo(v)
   }
 
-  stop(v: number): void {
+  stop(v: Vcpu): void {
     const { words } = this
     words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_OFF)
     this.timers.put(v)
@@ -356,7 +359,7 @@ export class ThreadSteps {
   }
 
   /** Does a step of the design's own, which may have worked on the list registers. */
-  own(op: number, v: number): number {
+  own(op: number, v: Vcpu): number {
     const result = this.ownSteps.perform(op, v)
     this.settle(v)
     return result

@@ -15,8 +15,8 @@
  */
 import { FIRST_SPI } from '../../arch/intid.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { VCPU_AP0R, VCPU_AP1R, VCPU_IRQ, VCPU_VMCR } from '../records/vcpu.ts'
-import { IRQ_ACTIVE, IRQ_GROUP1, irqApListOf, irqPriority } from '../records/vgic-irq.ts'
+import { VCPU_AP0R, VCPU_AP1R, VCPU_VMCR } from '../records/vcpu.ts'
+import { asIrq, IRQ_ACTIVE, IRQ_GROUP1, type Irq, irqApListOf, irqPriority } from '../records/vgic-irq.ts'
 
 /** Words of a vCPU's active priorities: four of each group. */
 const AP_WORDS = 4
@@ -37,7 +37,7 @@ class ActivePriorities {
   }
 
   /** Whether a vCPU's guest has an interrupt active by a bit that is left; takes the bit. */
-  take(index: number, irq: number): boolean {
+  take(index: number, irq: Irq): boolean {
     const { words, silicon } = this.hypervisor
     const { virtualInterface } = silicon
     const group1 = words[irq] & IRQ_GROUP1
@@ -56,12 +56,15 @@ export function placeActiveSpis(hypervisor: Hypervisor): void {
   const { words, place, apLists } = hypervisor
   const left = new ActivePriorities(hypervisor)
   const vcpus = Array.from({ length: place.vcpuCount }, (_, index) => index)
-  const isActive = (irq: number): boolean => (words[irq] & IRQ_ACTIVE) !== 0
+  const isActive = (irq: Irq): boolean => (words[irq] & IRQ_ACTIVE) !== 0
   for (const index of vcpus) {
-    const first = hypervisor.vcpu(index) + VCPU_IRQ
-    for (let irq = first; irq < first + FIRST_SPI; irq++) if (isActive(irq)) left.take(index, irq)
+    const v = hypervisor.vcpu(index)
+    for (let intid = 0; intid < FIRST_SPI; intid++) {
+      const irq = apLists.irqOf(v, intid)
+      if (isActive(irq)) left.take(index, irq)
+    }
   }
-  const spis = Array.from({ length: place.spiCount }, (_, i) => place.spis + i).filter(isActive)
+  const spis = Array.from({ length: place.spiCount }, (_, i) => asIrq(place.spis + i)).filter(isActive)
   const elsewhere = spis.filter((irq) => {
     const list = irqApListOf(words[irq])
     return list === 0 || !left.take(list - 1, irq)

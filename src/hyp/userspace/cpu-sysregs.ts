@@ -26,22 +26,23 @@ import {
   VTR_PRIbits,
 } from '../../arch/ich-registers.ts'
 import { registerByEncoding } from '../../arch/register-value.ts'
+import type { Encoding } from '../../arch/sysreg.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { bpr1Of, CTLR_CONTROLS, controlsOfCtlr, ctlrOf } from '../../gic/cpu-interface/common-registers.ts'
-import { VCPU_AP0R, VCPU_AP1R, VCPU_VMCR } from '../records/vcpu.ts'
+import { VCPU_AP0R, VCPU_AP1R, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
 
 /** The CPU interface of a vCPU, as far as its registers need to know it. */
 export interface VcpuInterface {
   readonly words: Int32Array
   /** The vCPU's record. */
-  readonly v: number
+  readonly v: Vcpu
   /** ICH_VTR_EL2 of the host. */
   readonly vtr: number
 }
 
 /** A register. `write` returns whether it takes the value. */
 export interface CpuSysreg {
-  readonly encoding: number
+  readonly encoding: Encoding
   readonly name: string
   /** Whether it exists with the host's preemption bits. */
   readonly exists: (vtr: number) => boolean
@@ -55,7 +56,7 @@ const vmcrOf = ({ words, v }: VcpuInterface): number => words[v + VCPU_VMCR]
 
 /** A register that is fields of ICH_VMCR_EL2: `mask` is theirs. */
 const ofVmcr = (
-  encoding: number,
+  encoding: Encoding,
   read: (vmcr: number, vtr: number) => number,
   mask: number,
   bits: (value: number, vmcr: number) => number,
@@ -143,7 +144,7 @@ export const cpuSysregs: readonly CpuSysreg[] = [
 ]
 
 /** Finds a register by its encoding. Throws ENOENT for one that is not in the group, EINVAL for one that does not exist here. */
-export function cpuSysreg(encoding: number, vtr: number): CpuSysreg {
+export function cpuSysreg(encoding: Encoding, vtr: number): CpuSysreg {
   const register = cpuSysregs.find((one) => one.encoding === encoding)
   if (!register) {
     throw new VgicError(

@@ -15,7 +15,7 @@ import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { DOUBLEWORD, type RegisterMap } from '../../gic/frames/register-map.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { VCPU_AP_COUNT, VCPU_LPIS_ENABLED } from '../records/vcpu.ts'
+import { VCPU_AP_COUNT, VCPU_LPIS_ENABLED, type Vcpu } from '../records/vcpu.ts'
 import {
   IRQ_ACTIVE,
   IRQ_AP_LIST,
@@ -72,7 +72,7 @@ interface FrameRegister {
   readonly offsets: readonly number[]
 }
 
-type Frame = RegisterMap<VgicDist, VgicRow>
+type Frame = RegisterMap<VgicDist, Vcpu, VgicRow>
 
 /** The registers of a frame in the order of their kinds, those for INTIDs `first` to `end` - 1. */
 function registersOf({ rows }: Frame, kinds: readonly string[], first: number, end: number): FrameRegister[] {

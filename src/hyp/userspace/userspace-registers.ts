@@ -9,25 +9,35 @@
  */
 
 import { GICD_CTLR_EnableGrp1 } from '../../arch/gicd-registers.ts'
-import { FIRST_SPI } from '../../arch/intid.ts'
+import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
+import type { Encoding } from '../../arch/sysreg.ts'
 import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { RegisterMap, razWi, WORD } from '../../gic/frames/register-map.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { VCPU_IRQ, VCPU_LOADED } from '../records/vcpu.ts'
-import { IRQ_ACTIVE, IRQ_EDGE, IRQ_ENABLED, IRQ_LATCH, IRQ_LINE } from '../records/vgic-irq.ts'
+import { VCPU_LOADED, type Vcpu } from '../records/vcpu.ts'
+import {
+  asIrq,
+  IRQ_ACTIVE,
+  IRQ_EDGE,
+  IRQ_ENABLED,
+  IRQ_LATCH,
+  IRQ_LINE,
+  type Irq,
+} from '../records/vgic-irq.ts'
 import { VM_ENABLED } from '../records/vm.ts'
 import type { VgicDist } from '../vgic/vgic-dist.ts'
+import { privateIrq } from '../vgic/vgic-mmio-irqs.ts'
 import { distributorMap, redistributorMap, type VgicRow } from '../vgic/vgic-mmio-registers.ts'
 import { type CpuSysreg, cpuSysreg } from './cpu-sysregs.ts'
 
 /** The word of an interrupt of a frame, 0 if the frame does not have it. */
-type IrqAt = (machine: VgicDist, owner: number, intid: number) => number
+type IrqAt = (machine: VgicDist, owner: Vcpu, intid: Intid) => Irq | 0
 type Access = Pick<VgicRow, 'read' | 'write'>
 
 const spiAt: IrqAt = ({ place }, _owner, intid) =>
-  intid >= FIRST_SPI && intid < FIRST_SPI + place.spiCount ? place.spis + intid - FIRST_SPI : 0
-const privateAt: IrqAt = (_machine, owner, intid) => owner + VCPU_IRQ + intid
+  intid >= FIRST_SPI && intid < FIRST_SPI + place.spiCount ? asIrq(place.spis + intid - FIRST_SPI) : 0
+const privateAt: IrqAt = (_machine, owner, intid) => privateIrq(owner, intid)
 
 /** A flag of each interrupt: a read shows it, a write gives every interrupt its new word. */
 const flag = (irqAt: IrqAt, shown: number, written: (word: number, isSet: boolean) => number): Access => ({
@@ -79,9 +89,9 @@ const identification = [razWi<VgicDist>('PIDR4', 0xffd0, 0x18), razWi<VgicDist>(
 
 /** The guest's rows, with another access where there is one; by the name without the frame and the 0 of a single one. */
 function userspaceMap(
-  { rows, size }: RegisterMap<VgicDist, VgicRow>,
+  { rows, size }: RegisterMap<VgicDist, Vcpu, VgicRow>,
   others: Readonly<Record<string, Partial<Access>>>,
-): RegisterMap<VgicDist, VgicRow> {
+): RegisterMap<VgicDist, Vcpu, VgicRow> {
   const own = rows.map((row) => ({ ...row, ...others[row.name.replace(/^GIC[DR]_|0$/g, '')] }))
   return new RegisterMap([...own, ...identification], size)
 }
@@ -113,12 +123,12 @@ export class UserspaceRegisters {
   }
 
   /** A system register of a vCPU's CPU interface, by its encoding: CPU_SYSREGS. */
-  readSysreg(vcpu: number, encoding: number): number {
+  readSysreg(vcpu: number, encoding: Encoding): number {
     const v = this.stopped(vcpu)
     return this.sysreg(encoding).read({ words: this.hypervisor.words, v, vtr: this.vtr })
   }
 
-  writeSysreg(vcpu: number, encoding: number, value: number): void {
+  writeSysreg(vcpu: number, encoding: Encoding, value: number): void {
     const v = this.stopped(vcpu)
     const register = this.sysreg(encoding)
     if (register.write({ words: this.hypervisor.words, v, vtr: this.vtr }, value)) return
@@ -153,7 +163,7 @@ export class UserspaceRegisters {
     }
   }
 
-  private irqOf(v: number, intid: number): number {
+  private irqOf(v: Vcpu, intid: Intid): Irq | 0 {
     const { place, apLists } = this.hypervisor
     return intid < FIRST_SPI + place.spiCount ? apLists.irqOf(v, intid) : 0
   }
@@ -170,7 +180,7 @@ export class UserspaceRegisters {
     map.write(this.hypervisor.mmio.dist, v, offset, WORD, value | 0, 0)
   }
 
-  private sysreg(encoding: number): CpuSysreg {
+  private sysreg(encoding: Encoding): CpuSysreg {
     return cpuSysreg(encoding, this.vtr)
   }
 
@@ -179,7 +189,7 @@ export class UserspaceRegisters {
   }
 
   /** The record of a vCPU, after making sure that none runs. */
-  private stopped(vcpu: number): number {
+  private stopped(vcpu: number): Vcpu {
     const { words, place } = this.hypervisor
     if (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= place.vcpuCount) {
       throw new VgicError('ENXIO', `There is no vCPU ${vcpu}: the VM has ${place.vcpuCount}.`)
@@ -192,7 +202,7 @@ export class UserspaceRegisters {
   }
 }
 
-type Map = RegisterMap<VgicDist, VgicRow>
+type Map = RegisterMap<VgicDist, Vcpu, VgicRow>
 
 function rowAt(map: Map, frame: string, offset: number): VgicRow {
   const row =

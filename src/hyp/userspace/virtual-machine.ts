@@ -36,6 +36,7 @@ import { digestOf } from '../recipe.ts'
 import { EXIT_IRQ, EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from '../records/exits.ts'
 import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from '../records/guest-record.ts'
 import {
+  peOf,
   timerIntids,
   VCPU_DATA,
   VCPU_ESR,
@@ -44,6 +45,7 @@ import {
   VCPU_LAST_CPU,
   VCPU_PE,
   VCPU_USED_LRS,
+  type Vcpu,
 } from '../records/vcpu.ts'
 import { MAX_VCPUS } from '../records/vgic-irq.ts'
 import { checkDesign } from '../run/check-design.ts'
@@ -224,7 +226,7 @@ export class VirtualMachine {
     argumentEncoding(encoding)
     const v = this.inGuest(vcpu)
     const { words, guest } = this.hypervisor
-    const value = guest.read(words[v + VCPU_PE], encoding) >>> 0
+    const value = guest.read(peOf(words, v), encoding) >>> 0
     this.leaveIfTrapped(v, 0, 0)
     return value
   }
@@ -234,7 +236,7 @@ export class VirtualMachine {
     argumentEncoding(encoding)
     const v = this.inGuest(vcpu)
     const { words, guest, silicon } = this.hypervisor
-    const pe = words[v + VCPU_PE]
+    const pe = peOf(words, v)
     const low = guest.read(pe, encoding)
     const value = joined(low, silicon.systemRegisters.readHigh(pe, encoding))
     this.leaveIfTrapped(v, 0, 0)
@@ -246,14 +248,14 @@ export class VirtualMachine {
     argumentEncoding(encoding)
     const [low, high] = halves(argumentBits('value', value))
     const v = this.inGuest(vcpu)
-    this.hypervisor.guest.write(this.hypervisor.words[v + VCPU_PE], encoding, low, high)
+    this.hypervisor.guest.write(peOf(this.hypervisor.words, v), encoding, low, high)
     this.leaveIfTrapped(v, low, high)
   }
 
   /** Whether the last system register access of a vCPU's guest was UNDEFINED. */
   wasUndefined(vcpu: number): boolean {
     const { words } = this.hypervisor
-    const pe = words[this.vcpu(vcpu) + VCPU_PE]
+    const pe = peOf(words, this.vcpu(vcpu))
     return pe !== 0 && words[pe + PCPU_TRAP] !== 0 && ESR_EC(words[pe + PCPU_TRAP]) === 0
   }
 
@@ -261,7 +263,7 @@ export class VirtualMachine {
   wfi(vcpu: number): boolean {
     const v = this.inGuest(vcpu)
     const { words, silicon } = this.hypervisor
-    const result = silicon.pcpu.wfi(words[v + VCPU_PE], ESR_WFI)
+    const result = silicon.pcpu.wfi(peOf(words, v), ESR_WFI)
     if (result === WFX_COMPLETES) return true
     if (result === WFX_TRAPS) this.leave(v, EXIT_WFI)
     return this.hypervisor.runLoop.threadState(v) !== THREAD_SLEEPS
@@ -301,7 +303,7 @@ export class VirtualMachine {
   setMasks(vcpu: number, masks: InterruptMasks): void {
     const checked = argumentMasks(masks)
     const { words, silicon } = this.hypervisor
-    const pe = words[this.inGuest(vcpu) + VCPU_PE]
+    const pe = peOf(words, this.inGuest(vcpu))
     silicon.pcpu.setMasks(pe, daifOf(checked, silicon.pcpu.masks(pe)))
   }
 
@@ -314,14 +316,14 @@ export class VirtualMachine {
     const { words, silicon, runLoop } = this.hypervisor
     argumentOneOf('line', line, ['virq', 'vfiq'] as const)
     if (runLoop.threadState(v) !== THREAD_IN_GUEST) return 0
-    return silicon.pcpu.virtualLines(words[v + VCPU_PE]) & (line === 'virq' ? LINE_VIRQ : LINE_VFIQ) ? 1 : 0
+    return silicon.pcpu.virtualLines(peOf(words, v)) & (line === 'virq' ? LINE_VIRQ : LINE_VFIQ) ? 1 : 0
   }
 
   /** List registers of a vCPU that is in its guest; all zero if it is not, or if nothing was presented to it. */
   listRegisters(vcpu: number): ListRegisters {
     const { words, silicon, config, runLoop } = this.hypervisor
     const v = this.vcpu(vcpu)
-    const pe = words[v + VCPU_PE]
+    const pe = peOf(words, v)
     const written = runLoop.threadState(v) === THREAD_IN_GUEST && words[v + VCPU_USED_LRS] !== 0
     return {
       hcr: written ? silicon.ich.readHcr(pe) >>> 0 : 0,
@@ -395,7 +397,7 @@ export class VirtualMachine {
     return this.toString()
   }
 
-  private placeOf(v: number): VcpuPlace {
+  private placeOf(v: Vcpu): VcpuPlace {
     switch (this.hypervisor.runLoop.threadState(v)) {
       case THREAD_IN_GUEST:
         return 'guest'
@@ -408,18 +410,18 @@ export class VirtualMachine {
     }
   }
 
-  private vcpu(index: number): number {
+  private vcpu(index: number): Vcpu {
     return this.hypervisor.vcpu(argumentInteger('vcpu', index, 0, this.config.vcpus - 1))
   }
 
   /** The record of a vCPU, which is in its guest now. */
-  private inGuest(vcpu: number): number {
+  private inGuest(vcpu: number): Vcpu {
     const v = this.vcpu(vcpu)
     if (this.enterGuest(v)) return v
     throw new VgicError('argument', `vCPU ${vcpu} sleeps in its WFI: ask enter() before its guest does more.`)
   }
 
-  private enterGuest(v: number): boolean {
+  private enterGuest(v: Vcpu): boolean {
     const { runLoop, guest } = this.hypervisor
     for (let exits = 0; this.schedule(v); exits++) {
       let state = runLoop.threadState(v)
@@ -433,7 +435,7 @@ export class VirtualMachine {
   }
 
   /** The thread runs as far as it can; vCPUs that it waits for take the IPI that it has sent them. */
-  private goOn(v: number, tries: number): number {
+  private goOn(v: Vcpu, tries: number): number {
     if (tries > MAX_TRIES) {
       throw new VgicError(
         'scenario',
@@ -451,7 +453,7 @@ export class VirtualMachine {
   }
 
   /** Gives a thread that can run its host CPU; whoever has it is preempted. */
-  private schedule(v: number): boolean {
+  private schedule(v: Vcpu): boolean {
     const { words, scheduler } = this.hypervisor
     if (words[v + VCPU_PE] !== 0) return true
     if (!scheduler.wantsCpu(v)) return false
@@ -462,7 +464,7 @@ export class VirtualMachine {
     return true
   }
 
-  private takeOff(v: number): void {
+  private takeOff(v: Vcpu): void {
     const { runLoop, scheduler } = this.hypervisor
     if (runLoop.threadState(v) === THREAD_IN_GUEST) this.leave(v, EXIT_IRQ)
     scheduler.preempt(v)
@@ -470,13 +472,13 @@ export class VirtualMachine {
   }
 
   /** The guest leaves, and what it left for is dealt with. */
-  private leave(v: number, reason: number): void {
+  private leave(v: Vcpu, reason: number): void {
     let state = this.hypervisor.runLoop.leave(v, reason)
     for (let tries = 0; state === THREAD_WAITS_FOR_VCPUS; tries++) state = this.goOn(v, tries)
     this.hypervisor.words[v + GUEST_PC] = 0
   }
 
-  private accessMemory(vcpu: number, address: number, size: number, isWrite: boolean, value: bigint): number {
+  private accessMemory(vcpu: number, address: number, size: number, isWrite: boolean, value: bigint): Vcpu {
     argumentInteger('address', address, 0, 2 ** 52 - 1)
     argumentSize('size', size)
     const v = this.inGuest(vcpu)
@@ -491,9 +493,9 @@ export class VirtualMachine {
     return v
   }
 
-  private leaveIfTrapped(v: number, low: number, high: number): void {
+  private leaveIfTrapped(v: Vcpu, low: number, high: number): void {
     const { words } = this.hypervisor
-    const syndrome = words[words[v + VCPU_PE] + PCPU_TRAP]
+    const syndrome = words[peOf(words, v) + PCPU_TRAP]
     if (syndrome === 0 || ESR_EC(syndrome) === 0) return
     words[v + VCPU_ESR] = syndrome
     words[v + VCPU_DATA] = low

@@ -4,15 +4,17 @@
  * function here is one critical section under the ap_list and interrupt locks.
  */
 import { VMCR_VPMR } from '../../arch/ich-registers.ts'
-import { FIRST_SPI } from '../../arch/intid.ts'
+import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import type { Kicks } from '../host/kick.ts'
-import { VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ, VCPU_VMCR } from '../records/vcpu.ts'
+import { asVcpu, VCPU_AP_COUNT, VCPU_INDEX, VCPU_IRQ, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
 import {
+  asIrq,
   IRQ_ACTIVE,
   IRQ_AP_LIST,
   IRQ_AP_LIST_SHIFT,
   IRQ_GROUP1,
   IRQ_LATCH,
+  type Irq,
   irqApListOf,
   irqGroupIsOff,
   irqInputMoves,
@@ -24,6 +26,11 @@ import {
   TARGET_NONE,
 } from '../records/vgic-irq.ts'
 import { VM_ENABLED, type VmPlace } from '../records/vm.ts'
+
+/** The word of the interrupt whose handle an entry of an ap_list has. */
+export function listedWord(words: Int32Array, entry: number): number {
+  return words[asIrq(words[entry])]
+}
 
 export class ApLists {
   private readonly vm: number
@@ -49,30 +56,30 @@ export class ApLists {
   }
 
   /** The handle of an interrupt of a vCPU; SPIs are the same for all. */
-  irqOf(v: number, intid: number): number {
-    return intid < FIRST_SPI ? v + VCPU_IRQ + intid : this.spiZero + intid
+  irqOf(v: Vcpu, intid: Intid): Irq {
+    return asIrq(intid < FIRST_SPI ? v + VCPU_IRQ + intid : this.spiZero + intid)
   }
 
   /** The INTID of a handle on a vCPU's ap_list. */
-  intidOf(v: number, irq: number): number {
+  intidOf(v: Vcpu, irq: Irq): Intid {
     return irq < this.spis ? irq - v - VCPU_IRQ : irq - this.spiZero
   }
 
   /** The index that interrupts for a vCPU are routed to; -1 while the distributor is off. */
-  targetOf(words: Int32Array, v: number): number {
+  targetOf(words: Int32Array, v: Vcpu): number {
     return words[this.vm + VM_ENABLED] !== 0 ? words[v + VCPU_INDEX] : -1
   }
 
   /** The record of a vCPU. */
-  vcpuOf(index: number): number {
-    return this.vcpus + index * this.vcpuSize
+  vcpuOf(index: number): Vcpu {
+    return asVcpu(this.vcpus + index * this.vcpuSize)
   }
 
   /**
    * Where an interrupt belongs by its word: the vCPU's record, or 0 if it needs none. An active one stays where it is;
    * one that is pending and enabled goes to its target, unless the distributor is off.
    */
-  targetOracle(words: Int32Array, word: number): number {
+  targetOracle(words: Int32Array, word: number): Vcpu | 0 {
     if (word & IRQ_ACTIVE)
       return irqApListOf(word) === 0 ? this.targetVcpu(word) : this.vcpuOf(irqApListOf(word) - 1)
     if (!irqIsDeliverable(word)) return 0
@@ -80,7 +87,7 @@ export class ApLists {
   }
 
   /** The vCPU that an interrupt is routed to; 0 if its GICD_IROUTER names none. */
-  private targetVcpu(word: number): number {
+  private targetVcpu(word: number): Vcpu | 0 {
     return irqTarget(word) === TARGET_NONE ? 0 : this.vcpuOf(irqTarget(word))
   }
 
@@ -89,15 +96,16 @@ export class ApLists {
    * It asks the shadow of ICH_VMCR_EL2, neither the group enables nor the running priority nor PSTATE, and it
    * changes nothing: anybody may ask it of any vCPU, but only a blocked one's owner may rely on the answer.
    */
-  hasPendingIrq(v: number): boolean {
+  hasPendingIrq(v: Vcpu): boolean {
     const { words } = this
     const count = words[v + VCPU_AP_COUNT]
     if (count === 0 || words[this.vm + VM_ENABLED] === 0) return false
     const mask = VMCR_VPMR(words[v + VCPU_VMCR])
     const list = v + this.list
     for (let i = 0; i < count; i++) {
-      const irq = words[words[list + i]]
-      if (irqIsDeliverable(irq) && irqPriority(irq) < mask) return true
+      const irq = asIrq(words[list + i])
+      const word = words[irq]
+      if (irqIsDeliverable(word) && irqPriority(word) < mask) return true
     }
     return false
   }
@@ -107,31 +115,31 @@ export class ApLists {
    * interrupt on the list where it belongs and returns that vCPU, which is to be notified; 0 if there is
    * nothing to tell anybody.
    */
-  setInput(irq: number, level: number): number {
+  setInput(irq: Irq, level: number): Vcpu | 0 {
     const { words } = this
     const word = words[irq]
     return irqInputMoves(word, level) ? this.queue(words, irq, irqWithInput(word)) : 0
   }
 
   /** The vCPU that `setInput` would return. */
-  targetOfInput(irq: number, level: number): number {
+  targetOfInput(irq: Irq, level: number): Vcpu | 0 {
     const word = this.words[irq]
     return irqInputMoves(word, level) ? this.targetOracle(this.words, irqWithInput(word)) : 0
   }
 
   /** Makes an interrupt pending whatever its trigger, as an SGI or a write to ISPENDR does; returns as `setInput`. */
-  latch(irq: number): number {
+  latch(irq: Irq): Vcpu | 0 {
     return this.queue(this.words, irq, this.words[irq] | IRQ_LATCH)
   }
 
   /** `setInput` and the notification. */
-  inject(irq: number, level: number): void {
+  inject(irq: Irq, level: number): void {
     const v = this.setInput(irq, level)
     if (v !== 0) this.kicks.notify(v)
   }
 
   /** Tells a vCPU that an interrupt was queued: the request first, then the kick. */
-  notify(v: number): void {
+  notify(v: Vcpu): void {
     this.kicks.notify(v)
   }
 
@@ -139,7 +147,7 @@ export class ApLists {
    * Stores an interrupt's word and puts it on the ap_list it belongs on. One that is on a list already may still
    * be missing from the list registers of a running guest, so its vCPU is to be told in both cases.
    */
-  queue(words: Int32Array, irq: number, word: number): number {
+  queue(words: Int32Array, irq: Irq, word: number): Vcpu | 0 {
     const v = this.targetOracle(words, word)
     if (v !== 0 && irqApListOf(word) === 0) this.append(words, v, irq, word)
     else words[irq] = word
@@ -147,7 +155,7 @@ export class ApLists {
   }
 
   /** Puts an interrupt that is on no list on that of its target, `v`. */
-  private append(words: Int32Array, v: number, irq: number, word: number): void {
+  private append(words: Int32Array, v: Vcpu, irq: Irq, word: number): void {
     const count = words[v + VCPU_AP_COUNT]
     words[v + this.list + count] = irq
     words[v + VCPU_AP_COUNT] = count + 1
@@ -155,7 +163,7 @@ export class ApLists {
   }
 
   /** Puts an interrupt on the list of a vCPU, off whatever list it is on. */
-  moveTo(v: number, irq: number): void {
+  moveTo(v: Vcpu, irq: Irq): void {
     const { words } = this
     const word = words[irq]
     if (irqApListOf(word) !== 0) this.remove(this.vcpuOf(irqApListOf(word) - 1), irq)
@@ -163,7 +171,7 @@ export class ApLists {
     words[irq] = (word & ~IRQ_AP_LIST) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
   }
 
-  private remove(v: number, irq: number): void {
+  private remove(v: Vcpu, irq: Irq): void {
     const { words } = this
     const begin = v + this.list
     const end = begin + words[v + VCPU_AP_COUNT]
@@ -174,16 +182,16 @@ export class ApLists {
   }
 
   /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */
-  prune(v: number, count: number): void {
+  prune(v: Vcpu, count: number): void {
     if (count === 1) this.pruneOnly(v)
     else this.pruneSeveral(v, count)
   }
 
   /** A list of one interrupt, as most are. */
-  private pruneOnly(v: number): void {
+  private pruneOnly(v: Vcpu): void {
     const { words } = this
     const at = v + this.list
-    const irq = words[at]
+    const irq = asIrq(words[at])
     const word = words[irq]
     if (irqStaysOn(word, this.targetOf(words, v))) return
     words[at] = 0
@@ -191,13 +199,13 @@ export class ApLists {
     this.takeOff(words, irq, word)
   }
 
-  private pruneSeveral(v: number, count: number): void {
+  private pruneSeveral(v: Vcpu, count: number): void {
     const { words } = this
     const list = v + this.list
     const index = this.targetOf(words, v)
     let kept = 0
     for (let i = 0; i < count; i++) {
-      const irq = words[list + i]
+      const irq = asIrq(words[list + i])
       const word = words[irq]
       if (irqStaysOn(word, index)) {
         if (kept !== i) words[list + kept] = irq
@@ -211,25 +219,25 @@ export class ApLists {
     for (let i = kept; i < count; i++) words[list + i] = 0
   }
 
-  private takeOff(words: Int32Array, irq: number, word: number): void {
+  private takeOff(words: Int32Array, irq: Irq, word: number): void {
     const off = word & ~IRQ_AP_LIST
     if (irqIsDeliverable(off)) this.migrate(irq, off)
     else words[irq] = off
   }
 
   /** An interrupt that was taken off a list goes to that of its target, unless the distributor is off. */
-  private migrate(irq: number, word: number): void {
+  private migrate(irq: Irq, word: number): void {
     const target = this.queue(this.words, irq, word)
     if (target !== 0) this.notify(target)
   }
 
   /** Whether interrupts of both groups are on a list of `count`. */
-  hasBothGroups(v: number, count: number): boolean {
+  hasBothGroups(v: Vcpu, count: number): boolean {
     const { words } = this
     const list = v + this.list
-    const first = words[words[list]]
+    const first = listedWord(words, list)
     let differences = 0
-    for (let i = 1; i < count; i++) differences |= words[words[list + i]] ^ first
+    for (let i = 1; i < count; i++) differences |= listedWord(words, list + i) ^ first
     return (differences & IRQ_GROUP1) !== 0
   }
 
@@ -240,25 +248,25 @@ export class ApLists {
    * in a group that is off comes after both: it would keep a list register from them to no purpose. One that the priority
    * mask hides needs no place of its own, since all that the mask admits are before it. Stable.
    */
-  sortPendingFirst(v: number, off: number): void {
+  sortPendingFirst(v: Vcpu, off: number): void {
     this.sort(v, off === 0 ? rankPendingFirst : rankOffLast, off)
   }
 
   /** The same with active interrupts first, in any order, and whatever the groups, as Linux 6.1 has it. */
-  sortActiveFirst(v: number): void {
+  sortActiveFirst(v: Vcpu): void {
     this.sort(v, rankActiveFirst, 0)
   }
 
   /** Insertion sort: lists are short and mostly sorted already. */
-  private sort(v: number, rankOf: (word: number, off: number) => number, off: number): void {
+  private sort(v: Vcpu, rankOf: (word: number, off: number) => number, off: number): void {
     const { words } = this
     const list = v + this.list
     const count = words[v + VCPU_AP_COUNT]
     for (let i = 1; i < count; i++) {
-      const irq = words[list + i]
+      const irq = asIrq(words[list + i])
       const rank = rankOf(words[irq], off)
       let at = i
-      while (at > 0 && rank < rankOf(words[words[list + at - 1]], off)) {
+      while (at > 0 && rank < rankOf(listedWord(words, list + at - 1), off)) {
         words[list + at] = words[list + at - 1]
         at--
       }
@@ -272,17 +280,17 @@ const RANK_ACTIVE = 0x100
 const RANK_OFF = 0x200
 const RANK_NONE = 0x300
 
-function rankPendingFirst(irq: number): number {
-  if (irqIsDeliverable(irq)) return irqPriority(irq)
-  return irq & IRQ_ACTIVE ? irqPriority(irq) | RANK_ACTIVE : RANK_NONE
+function rankPendingFirst(word: number): number {
+  if (irqIsDeliverable(word)) return irqPriority(word)
+  return word & IRQ_ACTIVE ? irqPriority(word) | RANK_ACTIVE : RANK_NONE
 }
 
-function rankOffLast(irq: number, off: number): number {
-  const isOff = irqIsDeliverable(irq) && irqGroupIsOff(irq, off)
-  return isOff ? irqPriority(irq) | RANK_OFF : rankPendingFirst(irq)
+function rankOffLast(word: number, off: number): number {
+  const isOff = irqIsDeliverable(word) && irqGroupIsOff(word, off)
+  return isOff ? irqPriority(word) | RANK_OFF : rankPendingFirst(word)
 }
 
-function rankActiveFirst(irq: number): number {
-  if (irq & IRQ_ACTIVE) return 0
-  return irqIsDeliverable(irq) ? irqPriority(irq) | RANK_ACTIVE : RANK_NONE
+function rankActiveFirst(word: number): number {
+  if (word & IRQ_ACTIVE) return 0
+  return irqIsDeliverable(word) ? irqPriority(word) | RANK_ACTIVE : RANK_NONE
 }

@@ -6,7 +6,8 @@
  * scheduler's affair, by virtual time in a plain run.
  */
 
-import { field, res0, view } from '../../arch/field.ts'
+import type { Intid } from '../../arch/intid.ts'
+import { asPe } from '../../gic/records/pe.ts'
 import { wakeUp } from '../host/kick.ts'
 import type { Seam } from '../host/seam.ts'
 import {
@@ -20,23 +21,17 @@ import {
   VCPU_TIMER_CVAL,
   VCPU_WFIT,
   VCPU_WFIT_DEADLINE,
+  type Vcpu,
   WFIT_EXPIRED,
   WFIT_WAITS,
 } from '../records/vcpu.ts'
-import { IRQ_ACTIVE, IRQ_LINE } from '../records/vgic-irq.ts'
+import { asIrq, IRQ_ACTIVE, IRQ_LINE } from '../records/vgic-irq.ts'
 import { setTime, timeOf } from '../records/virtual-time.ts'
 import { VM_TIME } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 
-/** CNTV_CTL_EL0 and CNTP_CTL_EL0. */
-export const TIMER_CTL_VIEW = view('CNTx_CTL_EL0', 32, [
-  res0(31, 3),
-  field('ISTATUS', 2),
-  field('IMASK', 1),
-  field('ENABLE', 0),
-])
+/** Bits of CNTV_CTL_EL0 and CNTP_CTL_EL0. */
 export const TIMER_ENABLE = 0x1
-export const TIMER_IMASK = 0x2
 export const TIMER_ISTATUS = 0x4
 
 /** The timers of a vCPU: index in its words. */
@@ -59,18 +54,18 @@ export class ArchTimers {
   }
 
   /** Whether a timer asserts its interrupt. */
-  output(v: number, timer: number): boolean {
+  output(v: Vcpu, timer: number): boolean {
     return (this.words[v + VCPU_TIMER_CTL + timer] & 7) === (TIMER_ENABLE | TIMER_ISTATUS)
   }
 
   /** The same by PPI; false for one that is no timer's. */
-  outputOf(v: number, intid: number): boolean {
+  outputOf(v: Vcpu, intid: Intid): boolean {
     const timer = intid === timerIntids[0] ? TIMER_VIRTUAL : intid === timerIntids[1] ? TIMER_PHYSICAL : -1
     return timer >= 0 && this.output(v, timer)
   }
 
   /** The guest writes CNTx_TVAL and CNTx_CTL: `ticks` from now, or off. */
-  program(v: number, timer: number, ticks: number): void {
+  program(v: Vcpu, timer: number, ticks: number): void {
     const { words } = this
     words[v + VCPU_TIMER_CTL + timer] = ticks < 0 ? 0 : TIMER_ENABLE
     this.setDeadline(v, timer, ticks)
@@ -78,13 +73,13 @@ export class ArchTimers {
   }
 
   /** A WFIT that the hypervisor handles: its timeout, `ticks` from now. */
-  programWfit(v: number, ticks: number): void {
+  programWfit(v: Vcpu, ticks: number): void {
     this.words[v + VCPU_WFIT] = WFIT_WAITS
     this.setDeadline(v, TIMER_WFIT, ticks)
   }
 
   /** `ticks` from now; 0 for a timer that is off. */
-  private setDeadline(v: number, timer: number, ticks: number): void {
+  private setDeadline(v: Vcpu, timer: number, ticks: number): void {
     const { words } = this
     setTime(
       words,
@@ -94,19 +89,19 @@ export class ArchTimers {
   }
 
   /** Whether a timer, or the timeout of a WFIT, can expire. */
-  isArmed(v: number, timer: number): boolean {
+  isArmed(v: Vcpu, timer: number): boolean {
     const { words } = this
     if (timer === TIMER_WFIT) return words[v + VCPU_WFIT] === WFIT_WAITS
     return isArmed(words[v + VCPU_TIMER_CTL + timer])
   }
 
   /** When it expires, in virtual time. */
-  deadline(v: number, timer: number): number {
+  deadline(v: Vcpu, timer: number): number {
     return timeOf(this.words, deadlineOf(v, timer))
   }
 
   /** A timer's condition is met. A background timer that runs for the vCPU wakes its thread. */
-  expire(v: number, timer: number): void {
+  expire(v: Vcpu, timer: number): void {
     const { words } = this
     if (timer === TIMER_WFIT) words[v + VCPU_WFIT] = WFIT_EXPIRED
     else words[v + VCPU_TIMER_CTL + timer] |= TIMER_ISTATUS
@@ -118,14 +113,14 @@ export class ArchTimers {
   }
 
   /** kvm_cpu_has_pending_timer: a timer of a halting vCPU asserts its interrupt, or its WFIT has timed out. */
-  hasPending(v: number): boolean {
+  hasPending(v: Vcpu): boolean {
     if (this.words[v + VCPU_WFIT] === WFIT_EXPIRED) return true
     if (!this.present) return false
     return this.output(v, TIMER_VIRTUAL) || this.output(v, TIMER_PHYSICAL)
   }
 
   /** Before the thread sleeps: the host timer that will wake it; at once, if something has expired by now. */
-  startBackground(v: number): void {
+  startBackground(v: Vcpu): void {
     if (this.hasPending(v)) {
       wakeUp(this.words, v)
       return
@@ -142,57 +137,57 @@ export class ArchTimers {
    * kvm_timer_vcpu_load: samples the timers, and keeps the physical interrupt active where the guest has the
    * virtual one, so that the host is not interrupted by what it knows.
    */
-  load(v: number): void {
+  load(v: Vcpu): void {
     this.words[v + VCPU_BACKGROUND_TIMER] = 0
     if (!this.present) return
     for (let timer = 0; timer < TIMERS; timer++) {
       const intid = timerIntids[timer]
-      const irq = v + VCPU_IRQ + intid
+      const irq = asIrq(v + VCPU_IRQ + intid)
       const output = this.output(v, timer)
       this.apLists.inject(irq, output ? 1 : 0)
       const active = output || (this.words[irq] & IRQ_ACTIVE) !== 0
-      this.seam.writePhysicalActive(v, this.words[v + VCPU_PE], intid, active)
+      this.seam.writePhysicalActive(v, asPe(this.words[v + VCPU_PE]), intid, active)
     }
     this.words[v + VCPU_THREAD] |= THREAD_TIMERS_LOADED
     this.drive(v)
   }
 
   /** kvm_timer_vcpu_put: the timers are no longer the PE's. */
-  put(v: number): void {
+  put(v: Vcpu): void {
     if ((this.words[v + VCPU_THREAD] & THREAD_TIMERS_LOADED) === 0) return
     this.words[v + VCPU_THREAD] &= ~THREAD_TIMERS_LOADED
     const { silicon } = this.seam
-    for (const intid of timerIntids) silicon.drivePpi(this.words[v + VCPU_PE], intid, false)
+    for (const intid of timerIntids) silicon.drivePpi(asPe(this.words[v + VCPU_PE]), intid, false)
   }
 
   /** While the timers are the PE's, their outputs are the lines of its PPIs. */
-  private drive(v: number): void {
+  private drive(v: Vcpu): void {
     if ((this.words[v + VCPU_THREAD] & THREAD_TIMERS_LOADED) === 0) return
     const { silicon } = this.seam
-    const pe = this.words[v + VCPU_PE]
+    const pe = asPe(this.words[v + VCPU_PE])
     for (let timer = 0; timer < TIMERS; timer++)
       silicon.drivePpi(pe, timerIntids[timer], this.output(v, timer))
   }
 
   /** After an exit: a timer that the guest has turned off before its interrupt got into a list register. */
-  sync(v: number): void {
+  sync(v: Vcpu): void {
     if (!this.present) return
     for (let timer = 0; timer < TIMERS; timer++) {
-      const irq = v + VCPU_IRQ + timerIntids[timer]
+      const irq = asIrq(v + VCPU_IRQ + timerIntids[timer])
       if ((this.words[irq] & (IRQ_LINE | IRQ_ACTIVE)) !== IRQ_LINE || this.output(v, timer)) continue
       this.apLists.inject(irq, 0)
-      this.seam.writePhysicalActive(v, this.words[v + VCPU_PE], timerIntids[timer], false)
+      this.seam.writePhysicalActive(v, asPe(this.words[v + VCPU_PE]), timerIntids[timer], false)
     }
   }
 
   /** The host has taken the interrupt of a timer of the vCPU that is on the PE: it injects. */
-  interrupt(v: number, intid: number): void {
-    if (this.outputOf(v, intid)) this.apLists.inject(v + VCPU_IRQ + intid, 1)
+  interrupt(v: Vcpu, intid: Intid): void {
+    if (this.outputOf(v, intid)) this.apLists.inject(asIrq(v + VCPU_IRQ + intid), 1)
   }
 }
 
 /** Where a vCPU keeps a deadline. */
-const deadlineOf = (v: number, timer: number): number =>
+const deadlineOf = (v: Vcpu, timer: number): number =>
   timer === TIMER_WFIT ? v + VCPU_WFIT_DEADLINE : v + VCPU_TIMER_CVAL + 2 * timer
 
 const isArmed = (ctl: number): boolean => (ctl & (TIMER_ENABLE | TIMER_ISTATUS)) === TIMER_ENABLE

@@ -5,6 +5,7 @@
 import { FIRST_SPI } from '../../arch/intid.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { VCPU_IRQ } from '../records/vcpu.ts'
+import { asIrq, type Irq } from '../records/vgic-irq.ts'
 import type { VmPlace } from '../records/vm.ts'
 
 /** A vCPU's SGI or PPI, or an SPI. */
@@ -39,7 +40,7 @@ export class IrqDirectory {
   }
 
   /** The kind of an interrupt. */
-  kindOf(irq: number): IrqKind {
+  kindOf(irq: Irq): IrqKind {
     const kind = this.kindAt(irq)
     if (kind !== undefined) return kind
     throw new VgicError(
@@ -49,7 +50,7 @@ export class IrqDirectory {
   }
 
   /** A number for each interrupt, for bitmaps: those of a vCPU's private ones are 32 in a row, and so are SPIs from 32 on. */
-  indexOf(irq: number): number {
+  indexOf(irq: Irq): number {
     const { vcpus, vcpuSize, vcpuCount, spis } = this.place
     switch (this.kindOf(irq)) {
       case 'private': {
@@ -62,15 +63,15 @@ export class IrqDirectory {
   }
 
   /** The interrupt of a number. */
-  atIndex(index: number): number {
+  atIndex(index: number): Irq {
     const { vcpus, vcpuSize, vcpuCount, spis } = this.place
     const vcpu = Math.floor(index / FIRST_SPI)
-    if (vcpu < vcpuCount) return vcpus + vcpu * vcpuSize + VCPU_IRQ + (index % FIRST_SPI)
-    return spis + index - FIRST_SPI * vcpuCount
+    if (vcpu < vcpuCount) return asIrq(vcpus + vcpu * vcpuSize + VCPU_IRQ + (index % FIRST_SPI))
+    return asIrq(spis + index - FIRST_SPI * vcpuCount)
   }
 
   /** Visits every interrupt, those of the vCPUs first. */
-  forEach(visit: (irq: number, kind: IrqKind) => void): void {
+  forEach(visit: (irq: Irq, kind: IrqKind) => void): void {
     for (let index = 0; index < this.count; index++) {
       const irq = this.atIndex(index)
       visit(irq, this.kindOf(irq))

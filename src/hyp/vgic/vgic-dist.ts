@@ -3,7 +3,7 @@
  * distributor, the redistributors and the ITS of a guest have besides. Which register an access means is vgic-mmio.ts's.
  */
 
-import { FIRST_SPI } from '../../arch/intid.ts'
+import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
 /** Bytes of the distributor's frame, and of a redistributor's two. */
 export const VGIC_GICD_SIZE = 0x1_0000
 export const VGIC_GICR_SIZE = 0x2_0000
@@ -11,7 +11,7 @@ export const VGIC_GICR_SIZE = 0x2_0000
 /** Where a guest sees its GIC: intermediate physical addresses. */
 import type { RedistributorRegion } from '../../gic/config/config.ts'
 import { indexOfAffinity } from '../records/affinity.ts'
-import { VCPU_LPIS_ENABLED, VCPU_PENDBASER } from '../records/vcpu.ts'
+import { VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
 import { IRQ_TARGET, IRQ_TARGET_SHIFT, TARGET_NONE } from '../records/vgic-irq.ts'
 import { VM_PROPBASER, type VmPlace } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
@@ -59,7 +59,7 @@ export class VgicDist {
   }
 
   /** Bits 31:0 of `GICD_IROUTER<intid>`. */
-  router(intid: number): number {
+  router(intid: Intid): number {
     const { place } = this
     const spi = intid - FIRST_SPI
     return spi >= 0 && spi < place.spiCount ? this.words[place.irouters + spi] : 0
@@ -69,7 +69,7 @@ export class VgicDist {
    * Writes them: Aff2.Aff1.Aff0, also of a vCPU that does not exist. An interrupt that is on another vCPU's list leaves
    * it when that vCPU exits next.
    */
-  setRouter(intid: number, value: number): void {
+  setRouter(intid: Intid, value: number): void {
     const { words, place } = this
     const spi = intid - FIRST_SPI
     if (spi < 0 || spi >= place.spiCount) return
@@ -81,7 +81,7 @@ export class VgicDist {
   }
 
   /** Half of GICR_PROPBASER, which is the same for every redistributor; ignored while the one written has LPIs enabled. */
-  setPropbaser(owner: number, half: number, value: number): void {
+  setPropbaser(owner: Vcpu, half: number, value: number): void {
     const { words, place } = this
     if (words[owner + VCPU_LPIS_ENABLED] !== 0) return
     const [low, high] = [place.vm + VM_PROPBASER, place.vm + VM_PROPBASER + 1]
@@ -90,7 +90,7 @@ export class VgicDist {
   }
 
   /** Half of GICR_PENDBASER; ignored while LPIs are enabled. */
-  setPendbaser(owner: number, half: number, value: number): void {
+  setPendbaser(owner: Vcpu, half: number, value: number): void {
     const { words } = this
     if (words[owner + VCPU_LPIS_ENABLED] !== 0) return
     const [low, high] = [owner + VCPU_PENDBASER, owner + VCPU_PENDBASER + 1]

@@ -5,6 +5,7 @@
 
 import { RegisterMap, readOnly, register64, WORD } from '../../gic/frames/register-map.ts'
 import { ITS_BASER, ITS_CBASER, ITS_CREADR, ITS_CWRITER, ITS_ENABLED } from '../records/its-record.ts'
+import type { Vcpu } from '../records/vcpu.ts'
 import { cbaserLow, itsBaserHigh, itsBaserLow } from './lpi-tables.ts'
 import type { VgicDist } from './vgic-dist.ts'
 import type { VgicRow } from './vgic-mmio-registers.ts'
@@ -35,7 +36,7 @@ function writeControl({ words, place }: VgicDist, value: number): void {
 }
 
 /** Read only while enabled. GITS_CREADR goes back to the beginning of the queue. */
-function writeCbaser({ words, place }: VgicDist, _owner: number, half: number, value: number): void {
+function writeCbaser({ words, place }: VgicDist, _owner: Vcpu, half: number, value: number): void {
   const { its } = place
   if (words[its + ITS_ENABLED] !== 0) return
   words[its + ITS_CBASER + half] = half === 0 ? cbaserLow(value) : itsBaserHigh(value)
@@ -44,14 +45,14 @@ function writeCbaser({ words, place }: VgicDist, _owner: number, half: number, v
 }
 
 /** An offset past the end of the queue is ignored. */
-function writeCwriter({ words, place }: VgicDist, _owner: number, half: number, value: number): void {
+function writeCwriter({ words, place }: VgicDist, _owner: Vcpu, half: number, value: number): void {
   const { its } = place
   const offset = value & 0xf_ffe0
   const size = ((words[its + ITS_CBASER] & 0xff) + 1) << 12
   if (half === 0 && offset < size) words[its + ITS_CWRITER] = offset
 }
 
-function writeBaser({ words, place }: VgicDist, _owner: number, word: number, value: number): void {
+function writeBaser({ words, place }: VgicDist, _owner: Vcpu, word: number, value: number): void {
   const { its } = place
   if (words[its + ITS_ENABLED] !== 0 || word >= 4) return
   const table = word >> 1
@@ -73,28 +74,28 @@ const rows: readonly Row[] = [
     write: (machine, _owner, _first, _count, value) => writeControl(machine, value),
   },
   readOnly('GITS_IIDR', 0x4, () => GITS_IIDR),
-  register64<VgicDist>('GITS_TYPER', 0x8, 8, (_machine, _owner, half) => (half === 0 ? GITS_TYPER : 0)),
-  register64<VgicDist>(
+  register64<VgicDist, Vcpu>('GITS_TYPER', 0x8, 8, (_machine, _owner, half) => (half === 0 ? GITS_TYPER : 0)),
+  register64<VgicDist, Vcpu>(
     'GITS_CBASER',
     0x80,
     8,
     ({ words, place }, _owner, half) => words[place.its + ITS_CBASER + half],
     writeCbaser,
   ),
-  register64<VgicDist>(
+  register64<VgicDist, Vcpu>(
     'GITS_CWRITER',
     0x88,
     8,
     ({ words, place }, _owner, half) => words[place.its + ITS_CWRITER + half],
     writeCwriter,
   ),
-  register64<VgicDist>(
+  register64<VgicDist, Vcpu>(
     'GITS_CREADR',
     0x90,
     8,
     ({ words, place }, _owner, half) => words[place.its + ITS_CREADR + half],
   ),
-  register64<VgicDist>(
+  register64<VgicDist, Vcpu>(
     'GITS_BASER',
     0x100,
     0x40,
@@ -118,7 +119,7 @@ const rows: readonly Row[] = [
 /** The control frame and the translation frame, in which a vCPU's write of GITS_TRANSLATER is ignored. */
 export const VGIC_GITS_SIZE = 0x2_0000
 
-export const itsMap = new RegisterMap<VgicDist, VgicRow>(rows, VGIC_GITS_SIZE)
+export const itsMap = new RegisterMap<VgicDist, Vcpu, VgicRow>(rows, VGIC_GITS_SIZE)
 
 export function resetIts(words: Int32Array, its: number): void {
   for (const [table, type] of BASER_TYPE.entries()) {

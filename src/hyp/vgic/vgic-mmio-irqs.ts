@@ -4,8 +4,10 @@
  * interrupt's lock, each function here is one step.
  */
 
-import { VCPU_IRQ, VCPU_PE } from '../records/vcpu.ts'
+import type { Intid } from '../../arch/intid.ts'
+import { asVcpu, VCPU_IRQ, VCPU_PE, type Vcpu } from '../records/vcpu.ts'
 import {
+  asIrq,
   IRQ_ACTIVE,
   IRQ_EDGE,
   IRQ_ENABLED,
@@ -15,6 +17,7 @@ import {
   IRQ_LINE,
   IRQ_PRIORITY,
   IRQ_PRIORITY_SHIFT,
+  type Irq,
   irqIsMappedLevel,
   irqIsPending,
   irqPriority,
@@ -42,39 +45,39 @@ export class VgicMmioIrqs {
   }
 
   /** One flag of each interrupt. */
-  flags(at: number, count: number, shift: number): number {
+  flags(at: Irq, count: number, shift: number): number {
     return gather(this.words, at, count, shift)
   }
 
   /** ISPENDR and ICPENDR: a mapped level-sensitive interrupt is as pending as its physical line is high. */
-  pending(owner: number, at: number, count: number): number {
+  pending(owner: Vcpu, at: Irq, count: number): number {
     const { words } = this
     let value = 0
     for (let i = 0; i < count; i++) {
       const word = words[at + i]
-      const isPending = irqIsMappedLevel(word) ? this.physicalLine(owner, at + i) : irqIsPending(word)
+      const isPending = irqIsMappedLevel(word) ? this.physicalLine(owner, asIrq(at + i)) : irqIsPending(word)
       if (isPending) value |= 1 << i
     }
     return value
   }
 
-  priorities(at: number, count: number): number {
+  priorities(at: Irq, count: number): number {
     let value = 0
     for (let i = 0; i < count; i++) value |= irqPriority(this.words[at + i]) << (8 * i)
     return value
   }
 
   /** ICFGR: bit 1 of each field is set for an edge. */
-  triggers(at: number, count: number): number {
+  triggers(at: Irq, count: number): number {
     let value = 0
     for (let i = 0; i < count; i++) value |= (this.words[at + i] & IRQ_EDGE) << (2 * i)
     return value
   }
 
-  setGroup(at: number, count: number, value: number): void {
+  setGroup(at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       const word = this.words[at + i] & ~IRQ_GROUP1
-      this.store(at + i, (value >>> i) & 1 ? word | IRQ_GROUP1 : word)
+      this.store(asIrq(at + i), (value >>> i) & 1 ? word | IRQ_GROUP1 : word)
     }
   }
 
@@ -82,10 +85,10 @@ export class VgicMmioIrqs {
    * A mapped level-sensitive interrupt is looked at again, because the guest may have changed its device meanwhile: if
    * the line has fallen, the physical interrupt must be taken when it rises again.
    */
-  enable(owner: number, at: number, count: number, value: number): void {
+  enable(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       if (((value >>> i) & 1) === 0) continue
-      const irq = at + i
+      const irq = asIrq(at + i)
       const word = this.words[irq]
       let line = word & IRQ_LINE
       if (irqIsMappedLevel(word)) {
@@ -98,17 +101,17 @@ export class VgicMmioIrqs {
   }
 
   /** One that is in a list register stays there until its vCPU exits, for which `emulateMmio` waits. */
-  disable(at: number, count: number, value: number): void {
+  disable(at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) if ((value >>> i) & 1) this.words[at + i] &= ~IRQ_ENABLED
   }
 
   /** The physical interrupt of a mapped one is made active, as if the host had taken it for the guest. */
-  setPending(owner: number, at: number, count: number, value: number): void {
+  setPending(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       if (((value >>> i) & 1) === 0) continue
       const word = this.words[at + i]
-      if (word & IRQ_HW) this.setPhysicalActive(owner, at + i, word, true)
-      this.store(at + i, word | IRQ_LATCH)
+      if (word & IRQ_HW) this.setPhysicalActive(owner, asIrq(at + i), word, true)
+      this.store(asIrq(at + i), word | IRQ_LATCH)
     }
   }
 
@@ -116,10 +119,10 @@ export class VgicMmioIrqs {
    * The pending state of a mapped interrupt is also in the distributor. It must not stay active there for an interrupt
    * that the guest will never deactivate: the host would never be told of it again.
    */
-  clearPending(owner: number, at: number, count: number, value: number): void {
+  clearPending(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       if (((value >>> i) & 1) === 0) continue
-      const irq = at + i
+      const irq = asIrq(at + i)
       const word = this.words[irq]
       this.words[irq] = word & ~IRQ_LATCH
       if ((word & IRQ_HW) === 0) continue
@@ -129,19 +132,19 @@ export class VgicMmioIrqs {
   }
 
   /** An active interrupt is on the ap_list of its vCPU. */
-  setActive(owner: number, at: number, count: number, value: number): void {
+  setActive(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       if (((value >>> i) & 1) === 0) continue
       const word = this.words[at + i]
-      this.setPhysicalActive(owner, at + i, word, true)
-      this.store(at + i, word | IRQ_ACTIVE)
+      this.setPhysicalActive(owner, asIrq(at + i), word, true)
+      this.store(asIrq(at + i), word | IRQ_ACTIVE)
     }
   }
 
-  clearActive(owner: number, at: number, count: number, value: number): void {
+  clearActive(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       if (((value >>> i) & 1) === 0) continue
-      const irq = at + i
+      const irq = asIrq(at + i)
       const word = this.words[irq]
       this.words[irq] = word & ~IRQ_ACTIVE
       if ((word & IRQ_HW) === 0) continue
@@ -151,7 +154,7 @@ export class VgicMmioIrqs {
   }
 
   /** In a list register it keeps the old one until its vCPU exits. */
-  setPriorities(at: number, count: number, value: number): void {
+  setPriorities(at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       const priority = (value >>> (8 * i)) & PRIORITY_BITS
       this.words[at + i] = (this.words[at + i] & ~IRQ_PRIORITY) | (priority << IRQ_PRIORITY_SHIFT)
@@ -159,10 +162,10 @@ export class VgicMmioIrqs {
   }
 
   /** The triggers of SPIs; those of private interrupts are fixed. */
-  setTriggers(at: number, count: number, value: number): void {
+  setTriggers(at: Irq, count: number, value: number): void {
     const { words } = this
     for (let i = 0; i < count; i++) {
-      const irq = at + i
+      const irq = asIrq(at + i)
       const word = words[irq]
       if (((word ^ (value >>> (2 * i))) & IRQ_EDGE) === 0) continue
       if (word & IRQ_EDGE) {
@@ -176,7 +179,7 @@ export class VgicMmioIrqs {
   }
 
   /** An SPI that is an edge has no line, but KVM remembers it until the guest makes it level-sensitive again. */
-  holdLine(irq: number, level: boolean): void {
+  holdLine(irq: Irq, level: boolean): void {
     const spi = irq - this.spis
     const at = this.edgeLines + (spi >> 5)
     const bit = 1 << (spi & 31)
@@ -184,12 +187,12 @@ export class VgicMmioIrqs {
   }
 
   /** Stores an interrupt's word, puts it where it belongs and tells that vCPU: vgic_queue_irq_unlock. */
-  store(irq: number, word: number): void {
+  store(irq: Irq, word: number): void {
     const target = this.apLists.queue(this.words, irq, word)
     if (target !== 0) this.apLists.notify(target)
   }
 
-  private isLineHeld(irq: number): boolean {
+  private isLineHeld(irq: Irq): boolean {
     const spi = irq - this.spis
     return ((this.words[this.edgeLines + (spi >> 5)] >>> (spi & 31)) & 1) === 1
   }
@@ -199,9 +202,9 @@ export class VgicMmioIrqs {
     return this.words[this.apLists.place.vm + VM_RUNNING] !== 0
   }
 
-  private physicalLine(owner: number, irq: number): boolean {
+  private physicalLine(owner: Vcpu, irq: Irq): boolean {
     if (!this.answersFromMemory || irq >= this.spis) return this.mapped.physicalLine(owner, irq)
-    const running = this.words[this.apLists.place.vm + VM_RUNNING]
+    const running = asVcpu(this.words[this.apLists.place.vm + VM_RUNNING])
     return this.mapped.timers.outputOf(running, irq - owner - VCPU_IRQ)
   }
 
@@ -209,14 +212,14 @@ export class VgicMmioIrqs {
    * The physical interrupt of a mapped one follows. That of a vCPU whose thread is on no PE does so when it is loaded:
    * a timer's is the only one that is private.
    */
-  private setPhysicalActive(owner: number, irq: number, word: number, active: boolean): void {
+  private setPhysicalActive(owner: Vcpu, irq: Irq, word: number, active: boolean): void {
     if ((word & IRQ_HW) === 0 || this.words[owner + VCPU_PE] === 0) return
     this.mapped.setPhysicalActive(owner, irq, active)
   }
 }
 
 /** A bit of each of some words, four at a time: bit x of the result is that of word x. */
-function gather(words: Int32Array, at: number, count: number, shift: number): number {
+function gather(words: Int32Array, at: Irq, count: number, shift: number): number {
   let value = 0
   for (let i = count & ~3; i < count; i++) value |= ((words[at + i] >>> shift) & 1) << i
   for (let i = (count & ~3) - 4; i >= 0; i -= 4) {
@@ -229,4 +232,4 @@ function gather(words: Int32Array, at: number, count: number, shift: number): nu
 }
 
 /** The word of the first of a vCPU's private interrupts that an access covers. */
-export const privateIrq = (owner: number, first: number): number => owner + VCPU_IRQ + first
+export const privateIrq = (owner: Vcpu, first: Intid): Irq => asIrq(owner + VCPU_IRQ + first)

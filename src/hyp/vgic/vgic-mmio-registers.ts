@@ -33,15 +33,21 @@ import {
   WORD,
 } from '../../gic/frames/register-map.ts'
 import { affinityOf } from '../records/affinity.ts'
-import { VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER } from '../records/vcpu.ts'
-import { IRQ_ACTIVE_SHIFT, IRQ_ENABLED_SHIFT, IRQ_GROUP1_SHIFT } from '../records/vgic-irq.ts'
+import { VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
+import {
+  asIrq,
+  IRQ_ACTIVE_SHIFT,
+  IRQ_ENABLED_SHIFT,
+  IRQ_GROUP1_SHIFT,
+  type Irq,
+} from '../records/vgic-irq.ts'
 import { VM_ENABLED, VM_PROPBASER } from '../records/vm.ts'
 import type { VgicDist } from './vgic-dist.ts'
 import { VGIC_GICD_SIZE, VGIC_GICR_SIZE } from './vgic-dist.ts'
 import { privateIrq, type VgicMmioIrqs } from './vgic-mmio-irqs.ts'
 
 /** A row, and what an access to it asks of the VM. */
-export interface VgicRow extends RegisterRow<VgicDist> {
+export interface VgicRow extends RegisterRow<VgicDist, Vcpu> {
   /** The state that it shows may be in list registers of running vCPUs, which must stop for an access. */
   readonly holds?: 'active' | 'pending'
   /** A write can make an interrupt deliverable, or undeliverable, that nobody looks at because of it. */
@@ -62,8 +68,8 @@ const PIDR2 = 0x3b
 type Irqs = VgicMmioIrqs
 /** What an access does to the interrupts whose words begin at `at`. */
 interface IrqAccess {
-  read(irqs: Irqs, owner: number, at: number, count: number): number
-  write(irqs: Irqs, owner: number, at: number, count: number, value: number): void
+  read(irqs: Irqs, owner: Vcpu, at: Irq, count: number): number
+  write(irqs: Irqs, owner: Vcpu, at: Irq, count: number, value: number): void
 }
 
 /** The registers of an access in the distributor, for its SPIs. Word 0 is banked in the redistributors: RAZ/WI. */
@@ -73,12 +79,12 @@ function ofSpis(row: Omit<VgicRow, 'read' | 'write'>, access: IrqAccess): VgicRo
     read: ({ irqs, place }, owner, first, count) => {
       const spi = first - FIRST_SPI
       if (spi < 0 || spi >= place.spiCount) return 0
-      return access.read(irqs, owner, place.spis + spi, atMost(count, place.spiCount - spi))
+      return access.read(irqs, owner, asIrq(place.spis + spi), atMost(count, place.spiCount - spi))
     },
     write: ({ irqs, place }, owner, first, count, value) => {
       const spi = first - FIRST_SPI
       if (spi < 0 || spi >= place.spiCount) return
-      access.write(irqs, owner, place.spis + spi, atMost(count, place.spiCount - spi), value)
+      access.write(irqs, owner, asIrq(place.spis + spi), atMost(count, place.spiCount - spi), value)
     },
   }
 }
@@ -302,20 +308,20 @@ const redistributorRows: readonly VgicRow[] = [
     },
   },
   readOnly('GICR_IIDR', 0x4, () => GICR_IIDR),
-  register64<VgicDist>('GICR_TYPER', 0x8, 8, (machine, owner, half) =>
+  register64<VgicDist, Vcpu>('GICR_TYPER', 0x8, 8, (machine, owner, half) =>
     redistributorTyper(machine, owner, half),
   ),
   razWi('GICR_STATUSR', 0x10, 4),
   razWi('GICR_WAKER', 0x14, 4),
   // Writing them while LPIs are enabled is UNPREDICTABLE; KVM ignores it.
-  register64<VgicDist>(
+  register64<VgicDist, Vcpu>(
     'GICR_PROPBASER',
     0x70,
     8,
     ({ words, place }, _owner, half) => words[place.vm + VM_PROPBASER + half],
     (machine, owner, half, value) => machine.setPropbaser(owner, half, value),
   ),
-  register64<VgicDist>(
+  register64<VgicDist, Vcpu>(
     'GICR_PENDBASER',
     0x78,
     8,
@@ -333,11 +339,11 @@ const redistributorRows: readonly VgicRow[] = [
 ]
 
 /** The processor number is the vCPU's index. */
-function redistributorTyper({ words, hasIts, isLast }: VgicDist, owner: number, half: number): number {
+function redistributorTyper({ words, hasIts, isLast }: VgicDist, owner: Vcpu, half: number): number {
   const index = words[owner + VCPU_INDEX]
   if (half === 1) return affinityOf(index)
   return (index << 8) | (isLast[index] ? GICR_TYPER_Last : 0) | (hasIts ? GICR_TYPER_PLPIS : 0)
 }
 
-export const distributorMap = new RegisterMap<VgicDist, VgicRow>(distributorRows, VGIC_GICD_SIZE)
-export const redistributorMap = new RegisterMap<VgicDist, VgicRow>(redistributorRows, VGIC_GICR_SIZE)
+export const distributorMap = new RegisterMap<VgicDist, Vcpu, VgicRow>(distributorRows, VGIC_GICD_SIZE)
+export const redistributorMap = new RegisterMap<VgicDist, Vcpu, VgicRow>(redistributorRows, VGIC_GICR_SIZE)

@@ -17,8 +17,17 @@ import {
   VCPU_INDEX,
   VCPU_IRQ,
   VCPU_USED_LRS,
+  type Vcpu,
 } from '../records/vcpu.ts'
-import { IRQ_EDGE, IRQ_ENABLED, IRQ_GROUP1, irqApListOf, irqIsDeliverable } from '../records/vgic-irq.ts'
+import {
+  asIrq,
+  IRQ_EDGE,
+  IRQ_ENABLED,
+  IRQ_GROUP1,
+  type Irq,
+  irqApListOf,
+  irqIsDeliverable,
+} from '../records/vgic-irq.ts'
 import { VM_RUNNING, VM_STOPPER, type VmPlace } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
@@ -37,7 +46,7 @@ export const MMIO_USERSPACE = 3
 
 /** A frame's registers, and by the number of a row what an access to it asks of the VM. */
 interface Frame {
-  readonly map: RegisterMap<VgicDist, VgicRow>
+  readonly map: RegisterMap<VgicDist, Vcpu, VgicRow>
   readonly flags: Uint8Array
 }
 
@@ -48,7 +57,7 @@ const REEVALUATES = 4
 const DISABLES_BITS = 8
 const DISABLES_ALL = 16
 
-const frameOf = (map: RegisterMap<VgicDist, VgicRow>): Frame => ({
+const frameOf = (map: RegisterMap<VgicDist, Vcpu, VgicRow>): Frame => ({
   map,
   flags: Uint8Array.from([
     0,
@@ -65,7 +74,7 @@ const distributorFrame = frameOf(distributorMap)
 const redistributorFrame = frameOf(redistributorMap)
 const itsFrame = frameOf(itsMap)
 
-const NOTHING: readonly number[] = []
+const NOTHING: readonly Irq[] = []
 const HIGH = 0x1_0000_0000
 const FRAME = 0xffff_0000 | 0
 
@@ -100,7 +109,7 @@ export class VgicMmio {
    * that disables what they have; without it memory answers, and the timers' lines are those of the vCPU that asks.
    * Returns an MMIO_ value.
    */
-  access(v: number, asksOwners: boolean): number {
+  access(v: Vcpu, asksOwners: boolean): number {
     const { words } = this
     const low = words[v + VCPU_FAULT_IPA]
     const high = words[v + VCPU_FAULT_IPA + 1]
@@ -118,7 +127,7 @@ export class VgicMmio {
     return this.accessFrame(v, v, itsFrame, address - its, asksOwners)
   }
 
-  private accessFrame(v: number, owner: number, frame: Frame, offset: number, asksOwners: boolean): number {
+  private accessFrame(v: Vcpu, owner: Vcpu, frame: Frame, offset: number, asksOwners: boolean): number {
     const { words } = this
     const { map } = frame
     const esr = words[v + VCPU_ESR]
@@ -145,18 +154,18 @@ export class VgicMmio {
    * Whether the state may be in list registers of a running vCPU other than `v`, which has left its guest: an SPI's in
    * those of any, another vCPU's private interrupts' in its own.
    */
-  private mustStop(v: number, owner: number, first: number): boolean {
+  private mustStop(v: Vcpu, owner: Vcpu, first: number): boolean {
     return !this.isAlone(v) && (owner !== v || first >= FIRST_SPI)
   }
 
   /** Whether no other vCPU is, or can come, into its guest. */
-  private isAlone(v: number): boolean {
+  private isAlone(v: Vcpu): boolean {
     const { words, place } = this
     return place.vcpuCount === 1 || words[place.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1
   }
 
   /** Whether a write of `value` disables what may be in list registers of a running vCPU. */
-  private mustWithdraw(v: number, owner: number, flags: number, first: number, value: number): boolean {
+  private mustWithdraw(v: Vcpu, owner: Vcpu, flags: number, first: number, value: number): boolean {
     if ((flags & (DISABLES_BITS | DISABLES_ALL)) === 0 || this.isAlone(v)) return false
     if (flags & DISABLES_ALL) return (value & GICD_CTLR_EnableGrp1) === 0 && this.someonePresents()
     const end = FIRST_SPI + this.place.spiCount - first
@@ -173,14 +182,14 @@ export class VgicMmio {
   }
 
   /** Whether an interrupt is on the list of such a vCPU. */
-  private isPresented(irq: number): boolean {
+  private isPresented(irq: Irq): boolean {
     const { words, apLists } = this
     const holder = irqApListOf(words[irq])
     return holder !== 0 && words[apLists.vcpuOf(holder - 1) + VCPU_USED_LRS] !== 0
   }
 
   /** Userspace has nothing at the address: a read gives zero, a write is ignored. */
-  finishInUserspace(v: number): void {
+  finishInUserspace(v: Vcpu): void {
     const { words } = this
     if ((words[v + VCPU_ESR] & ESR_WnR) === 0) {
       words[v + GUEST_VALUE] = 0
@@ -189,7 +198,7 @@ export class VgicMmio {
     this.finish(v, MMIO_DONE)
   }
 
-  private finish(v: number, result: number): number {
+  private finish(v: Vcpu, result: number): number {
     const { words } = this
     words[v + VCPU_FAULT_IPA] = 0
     words[v + VCPU_FAULT_IPA + 1] = 0
@@ -207,9 +216,9 @@ export class VgicMmio {
     const { words, apLists, place } = this
     for (let i = 0; i < place.vcpuCount; i++) {
       const first = apLists.vcpuOf(i) + VCPU_IRQ
-      for (let irq = first; irq < first + FIRST_SPI; irq++) this.requeue(irq)
+      for (let irq = first; irq < first + FIRST_SPI; irq++) this.requeue(asIrq(irq))
     }
-    for (let irq = place.spis; irq < place.spis + place.spiCount; irq++) this.requeue(irq)
+    for (let irq = place.spis; irq < place.spis + place.spiCount; irq++) this.requeue(asIrq(irq))
     for (let i = 0; i < place.vcpuCount; i++) {
       const v = apLists.vcpuOf(i)
       const count = words[v + VCPU_AP_COUNT]
@@ -219,7 +228,7 @@ export class VgicMmio {
     }
   }
 
-  private requeue(irq: number): void {
+  private requeue(irq: Irq): void {
     const { words, apLists } = this
     if (!irqIsDeliverable(words[irq])) return
     const target = apLists.queue(words, irq, words[irq])
@@ -230,7 +239,7 @@ export class VgicMmio {
    * The interrupts of which the access under way clears the pending state: the words of those in ICPENDR. For whoever
    * keeps account of edges.
    */
-  clearedEdges(v: number): readonly number[] {
+  clearedEdges(v: Vcpu): readonly Irq[] {
     const { words, apLists, place } = this
     if (words[v + VCPU_FAULT_IPA] === 0 || (words[v + VCPU_ESR] & ESR_WnR) === 0) return NOTHING
     const address = words[v + VCPU_FAULT_IPA + 1] * HIGH + (words[v + VCPU_FAULT_IPA] >>> 0)

@@ -1,4 +1,5 @@
 /** SGIs that a guest sends: a trapped write to ICC_SGI1R_EL1, ICC_SGI0R_EL1 or ICC_ASGI1R_EL1. */
+import type { Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
 import { VCPU_INDEX } from '../records/vcpu.ts'
 import { IRQ_GROUP1 } from '../records/vgic-irq.ts'
@@ -28,7 +29,7 @@ export function sendSgi(apLists: ApLists, sender: number, low: number, high: num
   }
 }
 
-function sendTo(apLists: ApLists, index: number, intid: number, group1: boolean): void {
+function sendTo(apLists: ApLists, index: number, intid: Intid, group1: boolean): void {
   const irq = apLists.irqOf(apLists.vcpuOf(index), intid)
   if (!group1 && apLists.words[irq] & IRQ_GROUP1) return
   const target = apLists.latch(irq)

@@ -21,8 +21,10 @@ import {
   VMCR_VENG1,
   VMCR_VEOIM,
 } from '../../arch/ich-registers.ts'
-import { FIRST_SPI } from '../../arch/intid.ts'
-import { clearLr, lrAt, lrHigh, type Seam } from '../host/seam.ts'
+import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
+import { clearLr, lrAt, lrHigh } from '../../gic/cpu-interface/ich.ts'
+import { asPe, type Pe } from '../../gic/records/pe.ts'
+import type { Seam } from '../host/seam.ts'
 import {
   VCPU_AP_COUNT,
   VCPU_AP0R,
@@ -33,14 +35,17 @@ import {
   VCPU_PE,
   VCPU_USED_LRS,
   VCPU_VMCR,
+  type Vcpu,
 } from '../records/vcpu.ts'
 import {
+  asIrq,
   IRQ_ACTIVE,
   IRQ_DEACTIVATED,
   IRQ_EDGE,
   IRQ_HW,
   IRQ_LATCH,
   IRQ_LINE,
+  type Irq,
   irqApListOf,
   irqGroupIsOff,
   irqIsDeliverable,
@@ -50,7 +55,7 @@ import {
   irqStaysOn,
 } from '../records/vgic-irq.ts'
 import { VM_DEACTIVATED } from '../records/vm.ts'
-import type { ApLists } from './ap-list.ts'
+import { type ApLists, listedWord } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 
 /** The maintenance interrupts of which a flush asks for one at least if something pending did not fit. */
@@ -81,50 +86,50 @@ export class VgicV3 {
   }
 
   /** vcpu_load: the CPU interface state becomes resident. */
-  load(v: number): void {
+  load(v: Vcpu): void {
     const { words, seam } = this
-    seam.writeInterface(v, words[v + VCPU_PE], v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
+    seam.writeInterface(v, asPe(words[v + VCPU_PE]), v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
     words[v + VCPU_LOADED] = 1
   }
 
   /** vcpu_put: the shadow becomes authoritative again. */
-  put(v: number): void {
+  put(v: Vcpu): void {
     const { words, seam } = this
-    seam.readInterface(v, words[v + VCPU_PE], v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
+    seam.readInterface(v, asPe(words[v + VCPU_PE]), v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
     words[v + VCPU_LOADED] = 0
   }
 
   /** Refreshes the shadow of ICH_VMCR_EL2, which runnable() reads. */
-  saveVmcr(v: number): void {
-    this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, this.words[v + VCPU_PE])
+  saveVmcr(v: Vcpu): void {
+    this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, asPe(this.words[v + VCPU_PE]))
   }
 
   /** Fills list registers from the ap_list; with an empty list the hardware is left as it is. */
-  flush(v: number): void {
+  flush(v: Vcpu): void {
     const { words } = this
     const count = words[v + VCPU_AP_COUNT]
-    if (count !== 0) this.flushSome(v, words[v + VCPU_PE], count)
+    if (count !== 0) this.flushSome(v, asPe(words[v + VCPU_PE]), count)
   }
 
   /**
    * The same for a list that has `count` interrupts, with list registers that are empty. Afterwards the maintenance
    * interrupt is settled: one that is pending or active alone in them asks for none.
    */
-  flushSome(v: number, pe: number, count: number): void {
+  flushSome(v: Vcpu, pe: Pe, count: number): void {
     if (count === 1) this.flushOnly(v, pe)
     else this.flushSeveral(v, pe, count)
   }
 
-  private flushSeveral(v: number, pe: number, count: number): void {
+  private flushSeveral(v: Vcpu, pe: Pe, count: number): void {
     if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
     else this.fill(v, pe, count, HCR_En | HCR_TDIR)
     this.seam.settleMaintenance(this.words, pe)
   }
 
   /** An ap_list of one interrupt, as most are: `fill` without its loop, which would cost as much again. */
-  private flushOnly(v: number, pe: number): void {
+  private flushOnly(v: Vcpu, pe: Pe): void {
     const { words, apLists } = this
-    const irq = words[v + apLists.list]
+    const irq = asIrq(words[v + apLists.list])
     const word = words[irq]
     if (!irqStaysOn(word, apLists.targetOf(words, v))) {
       words[v + VCPU_USED_LRS] = 0
@@ -138,7 +143,7 @@ export class VgicV3 {
   }
 
   /** Which groups are off is worth a read only if that of one could keep the other's interrupts out. */
-  private flushOverflowing(v: number, pe: number, count: number): void {
+  private flushOverflowing(v: Vcpu, pe: Pe, count: number): void {
     const { apLists, seam } = this
     const bothGroups = apLists.hasBothGroups(v, count)
     const off = bothGroups ? ~seam.readVmcr(v, pe) & (VMCR_VENG0 | VMCR_VENG1) : 0
@@ -149,13 +154,13 @@ export class VgicV3 {
   }
 
   /** As Linux 6.1 does it: active interrupts first, and of the maintenance interrupts only underflow. */
-  flushActiveFirst(v: number): void {
+  flushActiveFirst(v: Vcpu): void {
     const { words, listRegisters } = this
     const count = words[v + VCPU_AP_COUNT]
     if (count === 0) return
     if (count > listRegisters) this.apLists.sortActiveFirst(v)
     const next = this.fits(v, count)
-    this.fill(v, words[v + VCPU_PE], next, next < count ? HCR_En | HCR_UIE : HCR_En)
+    this.fill(v, asPe(words[v + VCPU_PE]), next, next < count ? HCR_En | HCR_UIE : HCR_En)
   }
 
   /**
@@ -164,13 +169,13 @@ export class VgicV3 {
    * its EOI. With one list register it would always count as underflow. `switches` brings the guest out when it enables
    * or disables a group, so that those inside are chosen anew.
    */
-  private overflowInterrupts(v: number, next: number, off: number, switches: number): number {
+  private overflowInterrupts(v: Vcpu, next: number, off: number, switches: number): number {
     const { words, apLists } = this
     const list = v + apLists.list
     const count = words[v + VCPU_AP_COUNT]
     let hcr = 0
     for (let i = next; i < count; i++) {
-      const word = words[words[list + i]]
+      const word = listedWord(words, list + i)
       if (word & IRQ_ACTIVE) hcr |= HCR_LRENPIE | HCR_UIE
       else if (irqIsDeliverable(word))
         hcr |= irqGroupIsOff(word, off) ? switches : switches | HCR_NPIE | HCR_UIE
@@ -179,25 +184,25 @@ export class VgicV3 {
   }
 
   /** How many entries of the ap_list fit into the list registers: those that do not belong there need none. */
-  private fits(v: number, count: number): number {
+  private fits(v: Vcpu, count: number): number {
     const { words, apLists } = this
     const list = v + apLists.list
     const index = apLists.targetOf(words, v)
     let free = this.listRegisters
     let i = 0
-    for (; i < count && free > 0; i++) if (irqStaysOn(words[words[list + i]], index)) free--
+    for (; i < count && free > 0; i++) if (irqStaysOn(listedWord(words, list + i), index)) free--
     return i
   }
 
   /** Fills list registers from the first entries of the ap_list and, if any needs one, turns the interface on. */
-  private fill(v: number, pe: number, entries: number, hcr: number): void {
+  private fill(v: Vcpu, pe: Pe, entries: number, hcr: number): void {
     const { words, apLists, seam } = this
     const list = v + apLists.list
     const index = apLists.targetOf(words, v)
     let used = 0
     let status = 0
     for (let i = 0; i < entries; i++) {
-      const irq = words[list + i]
+      const irq = asIrq(words[list + i])
       const word = words[irq]
       if (!irqStaysOn(word, index)) continue
       const high = this.populate(words, v, irq, word)
@@ -216,14 +221,14 @@ export class VgicV3 {
    * pending and active at once: its deactivation must be seen, so that its line is sampled again. For the same
    * reason a level-sensitive one of software's own asks for a maintenance interrupt at its EOI.
    */
-  private populate(words: Int32Array, v: number, irq: number, word: number): number {
+  private populate(words: Int32Array, v: Vcpu, irq: Irq, word: number): number {
     if ((word & (IRQ_HW | IRQ_EDGE)) !== IRQ_EDGE) return this.populateLevelOrMapped(v, irq, word)
     if (!irqIsPending(word)) return irqListRegister(word)
     words[irq] = word & ~IRQ_LATCH
     return irqListRegister(word) | LR_PENDING
   }
 
-  private populateLevelOrMapped(v: number, irq: number, word: number): number {
+  private populateLevelOrMapped(v: Vcpu, irq: Irq, word: number): number {
     const high = irqListRegister(word) | (word & IRQ_HW ? this.mapped.pintidOf(v, irq) : LR_EOI)
     if (word & IRQ_ACTIVE || !irqIsPending(word)) return high
     if (word & IRQ_EDGE) this.words[irq] = word & ~IRQ_LATCH
@@ -232,15 +237,15 @@ export class VgicV3 {
   }
 
   /** Brings the list registers back after an exit and takes what is done with off the ap_list. */
-  fold(v: number): void {
+  fold(v: Vcpu): void {
     const { words } = this
     const used = words[v + VCPU_USED_LRS]
-    if (used !== 0) this.foldSome(v, words[v + VCPU_PE], used)
+    if (used !== 0) this.foldSome(v, asPe(words[v + VCPU_PE]), used)
     this.prune(v)
   }
 
   /** Brings `used` list registers back. */
-  foldSome(v: number, pe: number, used: number): void {
+  foldSome(v: Vcpu, pe: Pe, used: number): void {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
     if (used === 1) this.foldOnly(v, pe)
@@ -249,15 +254,21 @@ export class VgicV3 {
   }
 
   /** The only list register that was used: `foldLrs` without its loop. */
-  private foldOnly(v: number, pe: number): void {
+  private foldOnly(v: Vcpu, pe: Pe): void {
     const { words } = this
-    this.foldOne(words, v, words[v + VCPU_LR_IRQ], this.seam.foldOnly(words, v, pe, HCR_TDIR), KEEPS_LATCH)
+    this.foldOne(
+      words,
+      v,
+      asIrq(words[v + VCPU_LR_IRQ]),
+      this.seam.foldOnly(words, v, pe, HCR_TDIR),
+      KEEPS_LATCH,
+    )
     words[v + VCPU_LR_IRQ] = 0
     words[v + VCPU_USED_LRS] = 0
     words[v + VCPU_HCR] = 0
   }
 
-  private prune(v: number): void {
+  private prune(v: Vcpu): void {
     const count = this.words[v + VCPU_AP_COUNT]
     if (count !== 0) this.apLists.prune(v, count)
   }
@@ -266,9 +277,9 @@ export class VgicV3 {
    * As Linux 6.1 does it: EOIcount is ignored, and software's pending state of a level-sensitive interrupt stays until
    * the interrupt is inactive.
    */
-  foldIgnoringEoiCount(v: number): void {
+  foldIgnoringEoiCount(v: Vcpu): void {
     const { words, seam } = this
-    const pe = words[v + VCPU_PE]
+    const pe = asPe(words[v + VCPU_PE])
     const used = words[v + VCPU_USED_LRS]
     const hcr = words[v + VCPU_HCR] & HCR_UIE
     if (used !== 0) this.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1, KEEPS_LATCH_61)
@@ -276,9 +287,9 @@ export class VgicV3 {
   }
 
   /** A fold that takes the list registers in `empty` for empty, whatever the hardware says. */
-  foldKnowing(v: number, empty: number): void {
+  foldKnowing(v: Vcpu, empty: number): void {
     const { words } = this
-    const pe = words[v + VCPU_PE]
+    const pe = asPe(words[v + VCPU_PE])
     const used = words[v + VCPU_USED_LRS]
     if (used !== 0) this.foldLrs(v, pe, HCR_TDIR, used, empty, 0, KEEPS_LATCH)
     this.prune(v)
@@ -289,8 +300,8 @@ export class VgicV3 {
    * `reads` reads to know, hold nothing any more and are not read. `keeps` is {@link KEEPS_LATCH}, or Linux 6.1's.
    */
   private foldLrs(
-    v: number,
-    pe: number,
+    v: Vcpu,
+    pe: Pe,
     hcr: number,
     used: number,
     empty: number,
@@ -303,7 +314,7 @@ export class VgicV3 {
     for (let n = 0; n < used; n++) {
       const at = lrAt(pe, n)
       const isEmpty = (empty >> n) & 1
-      this.foldOne(words, v, words[v + VCPU_LR_IRQ + n], isEmpty ? 0 : lrHigh(words, at), keeps)
+      this.foldOne(words, v, asIrq(words[v + VCPU_LR_IRQ + n]), isEmpty ? 0 : lrHigh(words, at), keeps)
       clearLr(words, at)
       words[v + VCPU_LR_IRQ + n] = 0
       read += 1 - isEmpty
@@ -313,7 +324,7 @@ export class VgicV3 {
     seam.folded(words, v, read, used)
   }
 
-  private foldOne(words: Int32Array, v: number, irq: number, high: number, keeps: number): void {
+  private foldOne(words: Int32Array, v: Vcpu, irq: Irq, high: number, keeps: number): void {
     const word = words[irq]
     const state = irqStateOf(high)
     words[irq] = word & keeps ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
@@ -325,7 +336,7 @@ export class VgicV3 {
    * counts as pending: the physical line says whether it is. If it is not, the physical interrupt is made
    * inactive, so that its next assertion is taken.
    */
-  private resample(v: number, irq: number, high: number): void {
+  private resample(v: Vcpu, irq: Irq, high: number): void {
     const { words } = this
     const deactivated = (high & (LR_ACTIVE | LR_PENDING)) === 0 && (words[irq] & IRQ_LINE) !== 0
     if ((high & LR_PENDING) === 0 && !deactivated) return
@@ -342,16 +353,16 @@ export class VgicV3 {
    * first active ones after the last that was put into a list register; had they been before it they would
    * have been inside.
    */
-  private deactivateCounted(v: number): void {
+  private deactivateCounted(v: Vcpu): void {
     const { words, seam, apLists } = this
-    let count = HCR_EOIcount(seam.readHcr(v, words[v + VCPU_PE]))
+    let count = HCR_EOIcount(seam.readHcr(v, asPe(words[v + VCPU_PE])))
     const list = v + apLists.list
     const entries = words[v + VCPU_AP_COUNT]
     const last = words[v + VCPU_LR_IRQ + words[v + VCPU_USED_LRS] - 1]
     let i = 0
     while (i < entries && words[list + i] !== last) i++
     for (i++; i < entries && count > 0; i++) {
-      const irq = words[list + i]
+      const irq = asIrq(words[list + i])
       if ((words[irq] & IRQ_ACTIVE) === 0) continue
       this.deactivate(v, irq)
       count--
@@ -359,11 +370,11 @@ export class VgicV3 {
   }
 
   /** Interrupts of a vCPU that another one has deactivated while they were active in its guest. */
-  private deactivateMarked(v: number): void {
+  private deactivateMarked(v: Vcpu): void {
     const { words, apLists } = this
     const list = v + apLists.list
     for (let i = words[v + VCPU_AP_COUNT] - 1; i >= 0; i--) {
-      const irq = words[list + i]
+      const irq = asIrq(words[list + i])
       if ((words[irq] & IRQ_DEACTIVATED) === 0) continue
       words[irq] &= ~IRQ_DEACTIVATED
       words[this.deactivated]--
@@ -372,7 +383,7 @@ export class VgicV3 {
   }
 
   /** The guest deactivated an interrupt that is in no list register, so that no hardware has followed. */
-  private deactivate(v: number, irq: number): void {
+  private deactivate(v: Vcpu, irq: Irq): void {
     const { words } = this
     words[irq] &= ~IRQ_ACTIVE
     if (words[irq] & IRQ_HW) this.mapped.deactivate(v, irq)
@@ -382,10 +393,10 @@ export class VgicV3 {
    * A trapped write to ICC_DIR_EL1. The interrupt may be on the list of another vCPU, and there in a list
    * register of a running guest: then that vCPU leaves the guest, and its fold finds the mark.
    */
-  deactivateByDir(v: number, intid: number): void {
+  deactivateByDir(v: Vcpu, intid: Intid): void {
     const { words, apLists } = this
     // In EOImode 0 a DIR is ignored.
-    if ((this.seam.readVmcr(v, words[v + VCPU_PE]) & VMCR_VEOIM) === 0) return
+    if ((this.seam.readVmcr(v, asPe(words[v + VCPU_PE])) & VMCR_VEOIM) === 0) return
     if (intid >= FIRST_SPI + apLists.place.spiCount) return
     const irq = apLists.irqOf(v, intid)
     const owner = irqApListOf(words[irq]) === 0 ? v : apLists.vcpuOf(irqApListOf(words[irq]) - 1)
@@ -400,7 +411,7 @@ export class VgicV3 {
   }
 
   /** Leaves the deactivation to the fold of the vCPU on whose list the interrupt is. */
-  private mark(irq: number): void {
+  private mark(irq: Irq): void {
     const { words } = this
     if (words[irq] & IRQ_DEACTIVATED) return
     words[irq] |= IRQ_DEACTIVATED

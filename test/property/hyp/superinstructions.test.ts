@@ -5,7 +5,7 @@
 import fc from 'fast-check'
 import { baselines, designs, kvm61, type ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { VCPU_NOTIFIER, VCPU_PC, VCPU_PE } from '../../../src/hyp/records/vcpu.ts'
+import { asPc, VCPU_NOTIFIER, VCPU_PC, VCPU_PE, type Vcpu } from '../../../src/hyp/records/vcpu.ts'
 import { TABLE_FUSED, TABLE_SHIFT } from '../../../src/hyp/run/program.ts'
 import { performFused } from '../../../src/hyp/run/step-dispatch.ts'
 import { fusedAt, superinstructions } from '../../../src/hyp/run/superinstructions.ts'
@@ -13,15 +13,15 @@ import { THREAD_STEPS } from '../../../src/hyp/run/thread-states.ts'
 import { cook, type Recipe, recipesWith } from '../scenario/recipe.ts'
 
 /** Of one of a machine's vCPUs: the superinstruction at which its thread, or its notifier, stands. */
-function beginning({ hypervisor }: ScenarioMachine, v: number) {
+function beginning({ hypervisor }: ScenarioMachine, v: Vcpu) {
   const { words, runLoop } = hypervisor
   if (words[v + VCPU_PE] === 0 || runLoop.threadState(v) !== THREAD_STEPS) return undefined
-  const fused = fusedAt(runLoop.table, words[v + VCPU_NOTIFIER] || words[v + VCPU_PC])
+  const fused = fusedAt(runLoop.table, asPc(words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]))
   return fused && (fused.admits?.(words, v) ?? true) ? fused : undefined
 }
 
 /** Does it, and puts the machine back; returns the words that it left. */
-function doneAtOnce({ hypervisor }: ScenarioMachine, v: number): Int32Array {
+function doneAtOnce({ hypervisor }: ScenarioMachine, v: Vcpu): Int32Array {
   const { words, runLoop } = hypervisor
   const before = words.slice()
   const notifier = words[v + VCPU_NOTIFIER]
@@ -37,7 +37,7 @@ function doneAtOnce({ hypervisor }: ScenarioMachine, v: number): Int32Array {
  * Takes the steps one by one, as many as the sequence has at most, until the words are those; then puts the machine back.
  * A thread that is about to sleep rests where it is, before a step is taken.
  */
-function isDoneStepByStep({ hypervisor }: ScenarioMachine, v: number, rows: number, wanted: Int32Array) {
+function isDoneStepByStep({ hypervisor }: ScenarioMachine, v: Vcpu, rows: number, wanted: Int32Array) {
   const { words, runLoop } = hypervisor
   const before = words.slice()
   const isThere = () => words.every((word, i) => word === wanted[i])

@@ -5,6 +5,7 @@
 import fc from 'fast-check'
 import type { Actor, ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { asPe } from '../../../src/gic/records/pe.ts'
 import { VCPU_PE } from '../../../src/hyp/records/vcpu.ts'
 import { THREAD_IN_GUEST, THREAD_SLEEPS } from '../../../src/hyp/run/thread-states.ts'
 import { cook, type Recipe, recipesWith, scheduled, schedules } from './recipe.ts'
@@ -24,7 +25,7 @@ function runsGuest({ hypervisor }: ScenarioMachine, vcpu: number): boolean {
 /** What the guest of a vCPU in it takes before its next instruction, by the silicon: one INTID or none. */
 function taken({ hypervisor }: ScenarioMachine, vcpu: number): number[] {
   const { words, silicon } = hypervisor
-  const pe = words[hypervisor.vcpu(vcpu) + VCPU_PE]
+  const pe = asPe(words[hypervisor.vcpu(vcpu) + VCPU_PE])
   if (silicon.pcpu.taken(pe) === 0) return []
   return [words[silicon.virtualInterface.signalled(words, pe) - 1]]
 }

@@ -7,8 +7,8 @@ import { designs, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { LINE_IRQ, PE_LINES } from '../../../src/gic/cpu-interface/lines.ts'
 import { MAINTENANCE_PPI } from '../../../src/gic/cpu-interface/output-lines.ts'
-import { LINE } from '../../../src/gic/interrupts/interrupt-block.ts'
 import { GICR_BLOCK } from '../../../src/gic/interrupts/physical-interrupts.ts'
+import { LINE } from '../../../src/gic/records/interrupts.ts'
 import {
   THREAD_IRQS_OFF,
   THREAD_TIMERS_LOADED,

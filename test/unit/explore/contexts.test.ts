@@ -15,8 +15,10 @@ import {
   type StepContext,
   scenario,
   steps,
+  type Vcpu,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { asVcpu } from '../../../src/hyp/records/vcpu.ts'
 import { GICD, ICACTIVER, ISACTIVER, wordOf } from '../../kit/frames.ts'
 import { explore } from './checked.ts'
 
@@ -211,8 +213,8 @@ describe('what the hardware does not keep of a register', () => {
 
 describe('a step of a design’s own', () => {
   /** What a step throws, taken after each exit of vCPU 1 while vCPU 0 sleeps. */
-  function thrown(perform: (context: StepContext, vcpu: number, sleeper: number) => unknown): string {
-    const seen: number[] = []
+  function thrown(perform: (context: StepContext, vcpu: Vcpu, sleeper: Vcpu) => unknown): string {
+    const seen: Vcpu[] = []
     const step = ownStep('reaches', (context, vcpu) => {
       if (!seen.includes(vcpu)) seen.push(vcpu)
       if (seen.length === 2 && vcpu === seen[1]) perform(context, vcpu, seen[0])
@@ -242,7 +244,7 @@ describe('a step of a design’s own', () => {
     return 'nothing'
   }
 
-  it.each<[string, (context: StepContext, vcpu: number) => unknown]>([
+  it.each<[string, (context: StepContext, vcpu: Vcpu) => unknown]>([
     ['load', (context, vcpu) => context.load(vcpu)],
     ['put', (context, vcpu) => context.put(vcpu)],
     ['readElrsr', (context, vcpu) => context.readElrsr(vcpu)],
@@ -264,7 +266,8 @@ describe('a step of a design’s own', () => {
     expect(thrown((context, vcpu) => context.candidate(vcpu))).toMatch(/^vcpu1 looks at no candidate: ask/)
   })
 
-  it.each([0, 1, -1, 0.5, Number.NaN, 1e9])('takes no %d for a vCPU', (wrong) => {
+  it.each([0, 1, -1, 0.5, Number.NaN, 1e9])('takes no %d for a vCPU', (number) => {
+    const wrong = asVcpu(number)
     for (const reach of [
       (context: StepContext) => context.get(wrong, 'word'),
       (context: StepContext) => context.set(wrong, 'word', 1),

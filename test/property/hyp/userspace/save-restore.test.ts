@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import type { ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { VCPU_AP_COUNT } from '../../../../src/hyp/records/vcpu.ts'
-import { irqApListOf, irqStaysOn } from '../../../../src/hyp/records/vgic-irq.ts'
+import { asIrq, irqApListOf, irqStaysOn } from '../../../../src/hyp/records/vgic-irq.ts'
 import { VM_ENABLED } from '../../../../src/hyp/records/vm.ts'
 import { cook, recipesWith, scheduled, schedules } from '../../scenario/recipe.ts'
 
@@ -15,7 +15,7 @@ function queued({ hypervisor }: ScenarioMachine): number[][] {
     const list = words.slice(v + apLists.list, v + apLists.list + words[v + VCPU_AP_COUNT])
     const stays = [...list].filter((irq) => irqStaysOn(words[irq], words[place.vm + VM_ENABLED] ? index : -1))
     for (const irq of list) expect(irqApListOf(words[irq])).toBe(index + 1)
-    return stays.map((irq) => apLists.intidOf(v, irq)).sort((a, b) => a - b)
+    return stays.map((irq) => apLists.intidOf(v, asIrq(irq))).sort((a, b) => a - b)
   })
 }
 

@@ -1,6 +1,7 @@
 /** Which designs fuse what, and that the table has room for it. */
 import { baselines, designs, edit, kvm61, steps } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { asPc } from '../../../../src/hyp/records/vcpu.ts'
 import type { Design } from '../../../../src/hyp/run/design.ts'
 import {
   compile,
@@ -18,7 +19,7 @@ function fusedIn(design: Design): string[] {
   const table = fuse(program)
   const places = new Map<string, string[]>()
   for (const [pc, name] of stepNames(program).entries()) {
-    const fused = fusedAt(table, pc)?.name
+    const fused = fusedAt(table, asPc(pc))?.name
     if (fused !== undefined) places.set(fused, [...(places.get(fused) ?? []), name])
   }
   return [...places].map(([name, at]) => `${name}: ${at.join(', ')}`)

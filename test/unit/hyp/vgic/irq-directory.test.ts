@@ -2,7 +2,7 @@
 import { VgicError } from 'vgic'
 import { scenario } from 'vgic/scenario'
 import { expect, it } from 'vitest'
-import { VGIC_IRQ_VIEW } from '../../../../src/hyp/records/vgic-irq.ts'
+import { asIrq, VGIC_IRQ_VIEW } from '../../../../src/hyp/records/vgic-irq.ts'
 import type { IrqKind } from '../../../../src/hyp/vgic/irq-directory.ts'
 
 const { hypervisor } = scenario('directory').gic({ cpus: 2 }).vm({ vcpus: 3, spis: 40 }).machine()
@@ -44,6 +44,6 @@ it.each([
   ['a vCPU', place.vcpus],
   ['nothing', 0],
 ])('refuses %s', (_, word) => {
-  expect(() => interrupts.kindOf(word)).toThrow(VgicError)
-  expect(() => interrupts.indexOf(word)).toThrow(`${word} is the handle of no interrupt`)
+  expect(() => interrupts.kindOf(asIrq(word))).toThrow(VgicError)
+  expect(() => interrupts.indexOf(asIrq(word))).toThrow(`${word} is the handle of no interrupt`)
 })
