@@ -142,6 +142,10 @@ export function explainMsi(its: Its, path: Path, deviceId: number, eventId: numb
     return new MsiExplanation(deviceId, eventId, undefined, undefined, [enabled, device, event])
   const intid = found(ITS_FOUND_INTID)
   const icid = found(ITS_FOUND_ICID)
+  if (tables.isVirtual) {
+    const vpe = translationLink('vPE', `vPE ${icid}`, its.vpeEntries?.find(icid) ?? TRANSLATED)
+    return new MsiExplanation(deviceId, eventId, intid, undefined, [enabled, device, event, vpe])
+  }
   const collection = translationLink('collection', `collection ${icid}`, tables.findCollection(icid))
   const links = [enabled, device, event, collection]
   if (!collection.holds) return new MsiExplanation(deviceId, eventId, intid, undefined, links)

@@ -40,6 +40,7 @@ const machines: Readonly<Record<MsiReason, () => ItsBoard>> = {
   'event-out-of-range': () => new ItsBoard({ its: [{ base: GITS, eventBits: 5 }] }).booted(),
   'event-unmapped': () => mapped().send(its.discard(1, 0)),
   'collection-unmapped': () => mapped().send(its.mapc(0, 0, false)),
+  'vpe-unmapped': () => mapped({ version: '4.0' }).send(its.vmapti(1, 0, 8192, 3)),
   'lpis-disabled': () => {
     const board = mapped()
     board.gic.writeMmio(board.redistributor(0), 4, 0)
