@@ -14,6 +14,8 @@ import {
 export const GICD = 0x0800_0000
 export const GITS = 0x0808_0000
 export const GICR = 0x080a_0000
+/** Where redistributors lie behind a GICv4.1 ITS, which has a frame more. */
+export const GICR_V41 = 0x0810_0000
 export const SPURIOUS = 1023
 
 export const gits = {
@@ -37,6 +39,7 @@ export const place = {
   collections: 0x5030_0000,
   vpes: 0x5040_0000,
   queue: 0x5050_0000,
+  virtualPending: 0x5070_0000,
   itt: (device: number): number => 0x5060_0000 + device * 0x1000,
 } as const
 
@@ -109,6 +112,13 @@ export const its = {
     device(0x2a, id),
     (BigInt(vpe) << 32n) | BigInt(event),
     (BigInt(doorbell) << 32n) | BigInt(intid),
+  ],
+  /** As on GICv4.1: allocated, nothing pending. */
+  vmapp: (vpe: number, rd: number, doorbell = SPURIOUS): Command => [
+    0x329n,
+    (BigInt(vpe) << 32n) | BigInt(doorbell),
+    target(rd) | VALID,
+    BigInt(place.virtualPending) | 13n,
   ],
 } as const
 
@@ -209,7 +219,8 @@ export class ItsBoard {
   }
 
   redistributor(cpu: number): number {
-    return GICR + cpu * (this.gic.config.version === '3' ? 0x2_0000 : 0x4_0000)
+    const { version, gicr } = this.gic.config
+    return gicr[0].base + cpu * (version === '3' ? 0x2_0000 : 0x4_0000)
   }
 
   get creadr(): number {
