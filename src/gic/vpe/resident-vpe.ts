@@ -104,6 +104,16 @@ export class ResidentVpes {
     return vlpi >>> 0 < this.words[record + VPE_COUNT] && this.tree.has(record, vlpi)
   }
 
+  /** Which of 32 vLPIs of it are pending. For people. */
+  pendingWord(cpu: number, word: number): number {
+    return this.tree.wordAt(this.recordOf(cpu), word << 5)
+  }
+
+  /** The configuration byte of a vLPI of it; 0 if it was not read. For people. */
+  byteKnown(cpu: number, vlpi: number): number {
+    return this.configuration.byteOf(this.cacheOf(cpu), vlpi)
+  }
+
   /** A vLPI of it becomes pending; one that its tables have no room for is lost. Returns whether it was not pending. */
   set(cpu: number, vlpi: number): boolean {
     const record = this.recordOf(cpu)
