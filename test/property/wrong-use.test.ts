@@ -656,6 +656,7 @@ function isWord(value: unknown): boolean {
 /** What the library calls, and what it throws. */
 const notCalled = [
   'ErrorListener.onError',
+  'UnpredictableListener.onUnpredictable',
   'GicHost.setLine',
   'GicMemory.read32',
   'GicMemory.write32',
