@@ -11,13 +11,13 @@ import { irqApListOf } from '../hyp/records/vgic-irq.ts'
 import { type Actor, DEVICE_WORDS, type Machine } from '../scenario/machine.ts'
 import type { WordClass, Writer } from '../state/layout.ts'
 import {
-  REACH,
-  REACH_GUEST,
-  REACH_NOTIFY,
-  REACH_PE,
-  REACH_QUEUE,
-  REACH_THREAD,
-  REACH_VCPU,
+  WRITES,
+  WRITES_GUEST,
+  WRITES_NOTIFY,
+  WRITES_PE,
+  WRITES_QUEUE,
+  WRITES_THREAD,
+  WRITES_VCPU,
 } from './step-kind.ts'
 
 /** What is hashed, and what is derived from it: a step that is taken back takes both back. */
@@ -47,7 +47,7 @@ export class Changes {
     this.words = hypervisor.words
     this.at = new Int32Array(state.layout.length)
     this.ranges = state.layout.rangesOf(STATE, state.fixed)
-    const vcpu = state.layout.recordTypeAt(hypervisor.place.vcpus)
+    const vcpu = state.layout.recordTypeAt(hypervisor.layout.vcpus)
     const written = (by: Writer): Int32Array => state.layout.rangesBy(vcpu, by, STATE)
     this.vcpuRanges = {
       thread: written('thread'),
@@ -60,23 +60,23 @@ export class Changes {
 
   /** Finds what a step of an actor, which was of a kind, has changed. */
   find({ index }: Actor, kind: number): void {
-    switch (kind & REACH) {
-      case REACH_THREAD:
+    switch (kind & WRITES) {
+      case WRITES_THREAD:
         this.count = this.compareRanges(this.vcpuRanges.thread, this.hypervisor.vcpu(index), 0)
         return
-      case REACH_VCPU:
+      case WRITES_VCPU:
         this.count = this.compareRanges(this.vcpuRanges.vcpu, this.hypervisor.vcpu(index), 0)
         return
-      case REACH_PE:
+      case WRITES_PE:
         this.count = this.onPe(this.hypervisor.vcpu(index))
         return
-      case REACH_GUEST:
+      case WRITES_GUEST:
         this.count = this.ofGuest(this.hypervisor.vcpu(index))
         return
-      case REACH_QUEUE:
+      case WRITES_QUEUE:
         this.count = this.ofQueue(index)
         return
-      case REACH_NOTIFY:
+      case WRITES_NOTIFY:
         this.count = this.ofNotify(index)
         return
       default:

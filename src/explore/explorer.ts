@@ -26,7 +26,7 @@ import {
   FRAME_STEPS,
   SearchStack,
 } from './search-stack.ts'
-import { type Breach, StepChecks } from './step-checks.ts'
+import { StepChecks, type ViolatedInvariant } from './step-checks.ts'
 import { StepKinds } from './step-kind.ts'
 import { SumHash, withExtra } from './sum-hash.ts'
 import { VisitedSet } from './visited.ts'
@@ -202,8 +202,8 @@ export class Explorer {
     const left = this.budgetAfter(frames[frame + FRAME_BUDGET], actor)
     const key = withExtra(hash.a, left)
     visited.prefetch(key)
-    const breach = this.checks.afterStep(stepping, kind)
-    if (breach) return this.violated(breach, stack.actors())
+    const violation = this.checks.afterStep(stepping, kind)
+    if (violation) return this.violated(violation, stack.actors())
     const slot = visited.find(key, hash.b)
     const isNew = visited.isFree(slot)
     const closesCycle = !isNew && visited.isOnStack(slot)
@@ -258,8 +258,8 @@ export class Explorer {
     const { frames, frame } = stack
     if (frames[frame + FRAME_STEPS] === 0) {
       this.schedules++
-      const breach = this.checks.atEnd()
-      if (breach) return this.violated(breach, stack.actors().slice(0, -1))
+      const violation = this.checks.atEnd()
+      if (violation) return this.violated(violation, stack.actors().slice(0, -1))
     }
     const key = withExtra(frames[frame + FRAME_HASH_A], frames[frame + FRAME_BUDGET])
     visited.leaveStack(frames[frame + FRAME_SLOT], key, frames[frame + FRAME_HASH_B])
@@ -309,7 +309,7 @@ export class Explorer {
   }
 
   /** The report of a schedule, the steps of these actors, that breaks an invariant. */
-  private violated([invariant, what]: Breach, taken: readonly number[]): Report {
+  private violated([invariant, what]: ViolatedInvariant, taken: readonly number[]): Report {
     const all = [...this.machine.actors, ...this.machine.environment]
     const numbers = taken.map((actor) => all.indexOf(this.actors[actor]))
     const schedule = writeSchedule(this.machine.digest, numbers)

@@ -138,13 +138,13 @@ export class InvariantChecker {
   /** S12, after a guest's step that was a write to ICC_DIR_EL1; `before` are the words before it. */
   lostDeactivation(v: Vcpu, before: Int32Array): string | undefined {
     const { hypervisor, words, machine } = this
-    const { apLists, place } = hypervisor
+    const { apLists, layout } = hypervisor
     const isDone = words[v + GUEST_PC] === before[v + GUEST_PC] + 1 && words[v + VCPU_ESR] === 0
     if (!isDone || (before[peOf(before, v) + ICH_VMCR] & VMCR_VEOIM) === 0) return undefined
     const { ops } = machine.setup.guests[before[v + VCPU_INDEX]]
     const at = before[v + GUEST_PC] * OP_WORDS
     const intid = ops[at] === OP_WRITE ? ops[at + 2] : before[v + GUEST_ACK + before[v + GUEST_DEPTH]]
-    if (intid < FIRST_SPI || intid >= FIRST_SPI + place.spiCount) return undefined
+    if (intid < FIRST_SPI || intid >= FIRST_SPI + layout.spiCount) return undefined
     const irq = apLists.irqOf(v, intid)
     const owner = irqApListOf(before[irq])
     if (owner === 0 || owner === before[v + VCPU_INDEX] + 1) return undefined
@@ -157,9 +157,9 @@ export class InvariantChecker {
   /** S17, after any step. */
   oneList(): string | undefined {
     const { words } = this
-    const { place, apLists } = this.hypervisor
+    const { layout, apLists } = this.hypervisor
     let listed = 0
-    for (let i = 0; i < place.vcpuCount; i++) {
+    for (let i = 0; i < layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       const count = words[v + VCPU_AP_COUNT]
       listed += count
@@ -186,7 +186,7 @@ export class InvariantChecker {
   /** S21, after any step. */
   requestSeen(): string | undefined {
     const { words } = this
-    for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
+    for (let i = 0; i < this.hypervisor.layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       if ((words[v + VCPU_THREAD] & THREAD_REQUESTS) === 0 || !this.runsUnnoticed(v)) continue
       return `vcpu${i} is in the guest with a request pending and nothing that makes it leave`
@@ -196,7 +196,7 @@ export class InvariantChecker {
 
   /** L1, in a state from which nothing can happen. */
   lostWakeUp(): string | undefined {
-    for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
+    for (let i = 0; i < this.hypervisor.layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       if (this.hypervisor.runLoop.threadState(v) !== THREAD_SLEEPS) continue
       const irq = this.deliverable(v)
@@ -210,7 +210,7 @@ export class InvariantChecker {
   /** L6, in a state from which nothing can happen. */
   stuckThread(): string | undefined {
     const { runLoop } = this.hypervisor
-    for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
+    for (let i = 0; i < this.hypervisor.layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       const state = runLoop.threadState(v)
       if (state !== THREAD_WAITS_FOR_CPU && state !== THREAD_WAITS_FOR_VCPUS) continue
@@ -223,7 +223,7 @@ export class InvariantChecker {
   missing(entered: Vcpu | 0): string | undefined {
     const lost = this.lostEdge()
     if (lost !== undefined) return lost
-    for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
+    for (let i = 0; i < this.hypervisor.layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       const unseen = this.unseenTimer(v)
       if (unseen !== undefined) return unseen
@@ -255,8 +255,8 @@ export class InvariantChecker {
 
   /** Whether an access has changed what belongs where, and the re-evaluation is yet to tell whom it concerns. */
   private isReevaluating(): boolean {
-    const { place, runLoop } = this.hypervisor
-    for (let i = 0; i < place.vcpuCount; i++) {
+    const { layout, runLoop } = this.hypervisor
+    for (let i = 0; i < layout.vcpuCount; i++) {
       const pc = this.words[this.hypervisor.vcpu(i) + VCPU_PC]
       if (runLoop.table[pc << TABLE_SHIFT] === STEP_REEVALUATE) return true
     }
@@ -327,10 +327,10 @@ export class InvariantChecker {
 
   /** `SGI 1 of vcpu0`, `SPI 33`. */
   private nameOf(irq: Irq): string {
-    const { apLists, interrupts, place } = this.hypervisor
+    const { apLists, interrupts, layout } = this.hypervisor
     switch (interrupts.kindOf(irq)) {
       case 'private': {
-        const index = Math.floor((irq - place.vcpus) / place.vcpuSize)
+        const index = Math.floor((irq - layout.vcpus) / layout.vcpuSize)
         return `${intidName(apLists.intidOf(this.hypervisor.vcpu(index), irq))} of vcpu${index}`
       }
       case 'spi':
@@ -352,8 +352,8 @@ export class InvariantChecker {
   /** An interrupt that the guest of a vCPU would take, by what its guest sees; 0 if none. */
   private deliverable(v: Vcpu): Irq | 0 {
     const { words, machine } = this
-    const { place, interrupts } = this.hypervisor
-    if (words[place.vm + VM_ENABLED] === 0) return 0
+    const { layout, interrupts } = this.hypervisor
+    if (words[layout.vm + VM_ENABLED] === 0) return 0
     const vmcr = machine.ghosts.vmcrOf(v)
     let first: Irq | 0 = 0
     interrupts.forEach((irq, kind) => {
@@ -365,10 +365,10 @@ export class InvariantChecker {
   /** The word of an interrupt as its line makes it, if it is one for a vCPU; else 0, which no guest takes. */
   private offered(v: Vcpu, irq: Irq, kind: IrqKind): number {
     const { words, hypervisor } = this
-    const { mapped, place, timers } = hypervisor
+    const { mapped, layout, timers } = hypervisor
     switch (kind) {
       case 'private':
-        if (irq < v || irq >= v + place.vcpuSize) return 0
+        if (irq < v || irq >= v + layout.vcpuSize) return 0
         return timers.outputOf(v, irq - v - VCPU_IRQ) ? words[irq] | IRQ_LINE : words[irq]
       case 'spi':
         if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0

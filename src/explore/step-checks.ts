@@ -17,14 +17,14 @@ import {
   DEACTIVATES,
   ENTERS,
   HAS_NEEDS,
-  REACH,
-  REACH_ALL,
-  REACH_GUEST,
-  REACH_QUEUE,
+  WRITES,
+  WRITES_ALL,
+  WRITES_GUEST,
+  WRITES_QUEUE,
 } from './step-kind.ts'
 
 /** An invariant that is broken, and what is wrong. */
-export type Breach = readonly [InvariantId, string]
+export type ViolatedInvariant = readonly [InvariantId, string]
 
 export class StepChecks {
   /** Whether each invariant is checked. */
@@ -50,32 +50,32 @@ export class StepChecks {
   }
 
   /** After a step of an actor that was of a kind. */
-  afterStep({ index }: Actor, kind: number): Breach | undefined {
+  afterStep({ index }: Actor, kind: number): ViolatedInvariant | undefined {
     if (kind & HAS_NEEDS) {
-      const breach = this.contexts.missing(this.hypervisor.vcpu(index), this.checked)
-      if (breach) return breach
+      const violation = this.contexts.missing(this.hypervisor.vcpu(index), this.checked)
+      if (violation) return violation
     }
     if (kind & (ASKS | ASKS_OWN_RUNNABLE)) {
-      const breach = this.afterQuestion(this.hypervisor.vcpu(index), kind)
-      if (breach) return breach
+      const violation = this.afterQuestion(this.hypervisor.vcpu(index), kind)
+      if (violation) return violation
     }
     if (kind & DEACTIVATES && this.checked.S12) {
       const what = this.checker.lostDeactivation(this.hypervisor.vcpu(index), this.before)
       if (what !== undefined) return ['S12', what]
     }
-    const reach = kind & REACH
+    const writes = kind & WRITES
     const entered = kind & ENTERS ? this.hypervisor.vcpu(index) : 0
     if (entered !== 0 && this.checked.S8) {
       const what = this.checker.distinctIntids(entered)
       if (what !== undefined) return ['S8', what]
     }
-    return reach === REACH_ALL || reach >= REACH_GUEST || entered !== 0
-      ? this.afterChange(reach, entered)
+    return writes === WRITES_ALL || writes >= WRITES_GUEST || entered !== 0
+      ? this.afterChange(writes, entered)
       : undefined
   }
 
   /** In a state from which nothing can happen, or nothing within the bounds. */
-  atEnd(): Breach | undefined {
+  atEnd(): ViolatedInvariant | undefined {
     const { checker, checked } = this
     if (checked.L1) {
       const what = checker.lostWakeUp()
@@ -88,9 +88,9 @@ export class StepChecks {
     return undefined
   }
 
-  private afterChange(reach: number, entered: Vcpu | 0): Breach | undefined {
+  private afterChange(writes: number, entered: Vcpu | 0): ViolatedInvariant | undefined {
     const { checker, checked } = this
-    if ((reach === REACH_ALL || reach === REACH_QUEUE) && checked.S17 && this.touchesLists()) {
+    if ((writes === WRITES_ALL || writes === WRITES_QUEUE) && checked.S17 && this.touchesLists()) {
       const what = checker.oneList()
       if (what !== undefined) return ['S17', what]
     }
@@ -105,7 +105,7 @@ export class StepChecks {
     return undefined
   }
 
-  private afterQuestion(v: Vcpu, kind: number): Breach | undefined {
+  private afterQuestion(v: Vcpu, kind: number): ViolatedInvariant | undefined {
     const { checker, checked } = this
     if (kind & ASKS && checked.S20) {
       const what = this.touchesOthers(v)
@@ -120,22 +120,22 @@ export class StepChecks {
 
   /** Whether the last step changed an interrupt's word or an ap_list. */
   private touchesLists(): boolean {
-    const { interrupts, place } = this.hypervisor
+    const { interrupts, layout } = this.hypervisor
     const { at, count } = this.changes
-    const end = place.vcpus + place.vcpuCount * place.vcpuSize
+    const end = layout.vcpus + layout.vcpuCount * layout.vcpuSize
     for (let i = 0; i < count; i++) {
       const word = at[i]
       if (interrupts.kindAt(word) !== undefined) return true
-      if (word < place.vcpus || word >= end) continue
-      const offset = (word - place.vcpus) % place.vcpuSize
-      if (offset === VCPU_AP_COUNT || (offset >= place.apList && offset < place.ownWords)) return true
+      if (word < layout.vcpus || word >= end) continue
+      const offset = (word - layout.vcpus) % layout.vcpuSize
+      if (offset === VCPU_AP_COUNT || (offset >= layout.apList && offset < layout.ownWords)) return true
     }
     return false
   }
 
   /** S20: a question has changed a word of another vCPU's record. */
   private touchesOthers(v: Vcpu): string | undefined {
-    const { vcpus, vcpuSize, vcpuCount } = this.hypervisor.place
+    const { vcpus, vcpuSize, vcpuCount } = this.hypervisor.layout
     const { at, count } = this.changes
     for (let i = 0; i < count; i++) {
       const word = at[i]

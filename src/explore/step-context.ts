@@ -151,7 +151,7 @@ const mmioAccess = syndrome('an MMIO access', EC_DATA_ABORT)
 const vmStopped: Need = {
   invariant: 'S23',
   matter: 'without having stopped the VM',
-  holds: (words, v, { hypervisor }) => words[hypervisor.place.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1,
+  holds: (words, v, { hypervisor }) => words[hypervisor.layout.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1,
 }
 const guestOff: Need = {
   invariant: 'S23',

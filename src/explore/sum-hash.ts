@@ -1,6 +1,6 @@
 /**
  * The explorer's hash of a state: two independent lanes of 32 bits, each a sum over the words. What a word adds
- * depends on its value and its place, so a step's changes are all that it takes to follow the step.
+ * depends on its value and its offset, so a step's changes are all that it takes to follow the step.
  */
 import type { Changes } from './changes.ts'
 
@@ -38,7 +38,7 @@ export class SumHash {
 /** Lane a of a state together with something beside its words. */
 export const withExtra = (a: number, extra: number): number => (a + mixA(-1, extra)) | 0
 
-/** What a word adds to a lane, by its place. */
+/** What a word adds to a lane, by its offset. */
 function mixA(at: number, word: number): number {
   let h = Math.imul(word ^ Math.imul(at, 0x9e3779b1), 0x85ebca6b)
   h ^= h >>> 15

@@ -41,12 +41,12 @@ import {
   type Irq,
 } from './records/vgic-irq.ts'
 import {
+  layoutOf,
   MAPPED_IRQ,
   MAPPED_PINTID,
   MAPPED_STRIDE,
-  placeOf,
   VM_ENABLED,
-  type VmPlace,
+  type VmLayout,
   vmRecords,
 } from './records/vm.ts'
 import { checkDesign } from './run/check-design.ts'
@@ -123,7 +123,7 @@ export class Hypervisor {
   readonly halt: Halt
   readonly runLoop: RunLoop
   readonly guest: Guest
-  readonly place: VmPlace
+  readonly layout: VmLayout
 
   /** `more` are records of what surrounds the hypervisor. */
   constructor(
@@ -162,11 +162,11 @@ export class Hypervisor {
     this.words = this.state.words
     const outputs: GicHost = { setLine: (cpu, line, level) => this.hostInterrupts.setLine(cpu, line, level) }
     this.silicon = new Silicon(this.words, config, silicon, layout, outputs, false)
-    this.place = placeOf(vm, layout, size)
+    this.layout = layoutOf(vm, layout, size)
     this.seam = new Seam(this.words, this.silicon)
     this.kicks = new Kicks(this.seam)
-    this.apLists = new ApLists(this.words, this.place, this.kicks)
-    this.interrupts = new IrqDirectory(this.place)
+    this.apLists = new ApLists(this.words, this.layout, this.kicks)
+    this.interrupts = new IrqDirectory(this.layout)
     this.timers = new ArchTimers(this.seam, this.apLists, setup.timers)
     this.mapped = new MappedInterrupts(this.seam, this.apLists, this.timers)
     this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling)
@@ -206,7 +206,7 @@ export class Hypervisor {
 
   /** The record of a vCPU. */
   vcpu(index: number): Vcpu {
-    return asVcpu(this.place.vcpus + index * this.place.vcpuSize)
+    return asVcpu(this.layout.vcpus + index * this.layout.vcpuSize)
   }
 
   /** Does one operation of the guest of a vCPU that is in it. Returns the EXIT_ reason if it left, else -1. */
@@ -227,7 +227,7 @@ export class Hypervisor {
   }
 
   private lower(v: Vcpu, intid: Intid): void {
-    if (intid < FIRST_SPI + this.place.spiCount) this.inject(this.apLists.irqOf(v, intid), 0)
+    if (intid < FIRST_SPI + this.layout.spiCount) this.inject(this.apLists.irqOf(v, intid), 0)
   }
 
   private sendEvents(): void {
@@ -235,19 +235,19 @@ export class Hypervisor {
   }
 
   private reset(): void {
-    const { words, silicon, place, setup, apLists } = this
+    const { words, silicon, layout, setup, apLists } = this
     silicon.reset()
     bootHostGic(
       silicon,
       setup.interrupts.flatMap((interrupt) => physicalSpi(interrupt, this.config.cpus)),
     )
     this.mmio.reset()
-    words[place.vm + VM_ENABLED] = setup.enabled ? 1 : 0
+    words[layout.vm + VM_ENABLED] = setup.enabled ? 1 : 0
     for (let i = 0; i < setup.vcpus; i++) {
       const v = this.vcpu(i)
       words[v + VCPU_PC] = FIRST_PC
       words[v + VCPU_INDEX] = i
-      words[v + VCPU_COST] = place.costTable + COST_FIRST_ENTRY
+      words[v + VCPU_COST] = layout.costTable + COST_FIRST_ENTRY
       words[v + VCPU_VMCR] = setup.vmcr[i]
       words[v + VCPU_SPSR] = PSTATE_EL1 | DAIF_I | DAIF_F
       words.fill(INTID_NONE, v + GUEST_ACK, v + GUEST_ACK + MAX_DEPTH + 1)
@@ -257,13 +257,13 @@ export class Hypervisor {
         words[apLists.irqOf(v, intid)] =
           (intid < FIRST_PPI ? SGI_RESET : PPI_RESET) | (i << IRQ_TARGET_SHIFT) | this.timerBit(intid)
     }
-    words.fill(SPI_RESET, place.spis, place.spis + setup.spis)
-    let row = place.mapped
+    words.fill(SPI_RESET, layout.spis, layout.spis + setup.spis)
+    let row = layout.mapped
     for (const { physical, ...interrupt } of setup.interrupts) {
       const irq = apLists.irqOf(this.vcpu(interrupt.vcpu), interrupt.intid)
       words[irq] = irqWord(interrupt) | this.timerBit(interrupt.intid)
       if (interrupt.intid >= FIRST_SPI)
-        words[place.irouters + interrupt.intid - FIRST_SPI] = affinityOf(interrupt.vcpu)
+        words[layout.irouters + interrupt.intid - FIRST_SPI] = affinityOf(interrupt.vcpu)
       if (physical === undefined) continue
       words[irq] |= IRQ_HW
       words[row + MAPPED_IRQ] = irq

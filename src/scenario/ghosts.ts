@@ -48,10 +48,10 @@ export class Ghosts {
     private readonly at: number,
   ) {
     this.words = hypervisor.words
-    this.edges = at + hypervisor.place.vcpuCount
+    this.edges = at + hypervisor.layout.vcpuCount
     this.first = at
     this.end = at + ghostRecord(hypervisor.setup).size
-    for (let i = 0; i < hypervisor.place.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
+    for (let i = 0; i < hypervisor.layout.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
   }
 
   /** ICH_VMCR_EL2 as the guest of a vCPU would see it. */
@@ -96,7 +96,7 @@ export class Ghosts {
 
   /** The guest of a vCPU has acknowledged an INTID. */
   private acknowledged(v: Vcpu, intid: Intid): void {
-    if (intid >= FIRST_SPI + this.hypervisor.place.spiCount) return
+    if (intid >= FIRST_SPI + this.hypervisor.layout.spiCount) return
     const irq = this.hypervisor.apLists.irqOf(v, intid)
     this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
   }

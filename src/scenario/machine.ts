@@ -81,7 +81,7 @@ export class Machine {
   readonly hypervisor: Hypervisor
   readonly ghosts: Ghosts
   readonly digest: number
-  private readonly devicePlace: number
+  private readonly deviceBase: number
   private readonly deviceSize: number
   private readonly now: number
 
@@ -97,9 +97,9 @@ export class Machine {
     this.digest = digestOf(setup, design, devices)
     this.hypervisor = new Hypervisor(config, setup, design, surroundings, this.digest)
     const { layout } = this.hypervisor.state
-    this.devicePlace = layout.baseOf(device)
+    this.deviceBase = layout.baseOf(device)
     this.deviceSize = device.size
-    this.now = this.hypervisor.place.vm + VM_TIME
+    this.now = this.hypervisor.layout.vm + VM_TIME
     this.ghosts = new Ghosts(this.hypervisor, layout.baseOf(ghosts))
     const vcpus = Array.from({ length: setup.vcpus }, (_, index) => index)
     this.actors = [
@@ -272,7 +272,7 @@ export class Machine {
 
   /** The record of a device. */
   deviceOf(index: number): number {
-    return this.devicePlace + index * this.deviceSize
+    return this.deviceBase + index * this.deviceSize
   }
 
   /** An actor, after making sure that it is one of this machine's or equal to one. */
@@ -324,8 +324,8 @@ export class Machine {
 
   /** Whether a thread that could go on waits for a CPU. */
   private isWanted(cpu: number): boolean {
-    const { words, runLoop, scheduler, place } = this.hypervisor
-    for (let i = 0; i < place.vcpuCount; i++) {
+    const { words, runLoop, scheduler, layout } = this.hypervisor
+    for (let i = 0; i < layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       if (words[v + VCPU_LAST_CPU] === cpu && scheduler.wantsCpu(v) && !runLoop.waitsForVcpus(v)) return true
     }

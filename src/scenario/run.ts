@@ -93,7 +93,7 @@ export class Run {
   }
 
   /**
-   * The run, or a part of it, as text: virtual time, actor, step, the registers that crossed the seam, list registers
+   * The run, or a part of it, as text: virtual time, actor, step, the registers accessed, list registers
    * decoded. Without a part it has what `events` has, and says how many steps before are left out.
    */
   timeline(part?: RunPart): string {
@@ -107,7 +107,7 @@ export class Run {
     return [...this.acknowledgements[vcpu]]
   }
 
-  /** What the hypervisor's crossings of the seam were, a row for each kind of exit. */
+  /** What the hypervisor's accesses to the silicon were, a row for each kind of exit. */
   cost(): CostRow[] {
     return this.machine.cost()
   }

@@ -190,10 +190,10 @@ export class ScenarioMachine {
     }
   }
 
-  /** What the hypervisor's crossings of the seam were, a row for each kind of exit. */
+  /** What the hypervisor's accesses to the silicon were, a row for each kind of exit. */
   cost(): CostRow[] {
-    const { words, place, design } = this.hypervisor
-    return readCost(words, place.costTable, design.name)
+    const { words, layout, design } = this.hypervisor
+    return readCost(words, layout.costTable, design.name)
   }
 
   /**

@@ -1,4 +1,4 @@
-/** A run as a person reads it: virtual time, actor, steps, the seam's crossings and the list registers in words. */
+/** A run as a person reads it: virtual time, actor, steps, register accesses, and the list registers in words. */
 import { describeRegister } from '../arch/field.ts'
 import { describeListRegister, registerByEncoding } from '../arch/register-value.ts'
 import type { Access, ListRegisterChange, StepEvent } from './trace.ts'

@@ -6,7 +6,7 @@ import { MAINTENANCE_PPI } from '../gic/cpu-interface/output-lines.ts'
 import { type Pe, PHYSICAL_INTERFACE } from '../gic/records/pe.ts'
 import { TICK_PPI } from '../hyp/host/host-gic.ts'
 import { KICK_SGI } from '../hyp/host/kick.ts'
-import type { CrossingKind } from '../hyp/host/seam.ts'
+import type { AccessKind } from '../hyp/host/seam.ts'
 import { COST_STRIDE } from '../hyp/records/cost-row.ts'
 import { exitNames } from '../hyp/records/exits.ts'
 import {
@@ -31,12 +31,12 @@ import {
 import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from '../hyp/run/thread-states.ts'
 import type { Actor, Machine } from './machine.ts'
 
-/** A crossing of the seam between the hypervisor and the silicon. */
+/** An access of the hypervisor to the silicon, through the seam. */
 export interface Access {
   /** Which way. */
   readonly direction: 'read' | 'write'
   /** A system register, or a register in the distributor's or a redistributor's frame. */
-  readonly kind: CrossingKind
+  readonly kind: AccessKind
   /** The system register's encoding, or the address. */
   readonly register: number
   /** What it is called. */
@@ -71,7 +71,7 @@ export interface StepEvent {
   readonly value?: number
   /** The wfx trace event of a step in which the guest left for one of these instructions. */
   readonly wfx?: WfxEvent
-  /** The seam's crossings, in order. */
+  /** The accesses to the silicon, in order. */
   readonly accesses: readonly Access[]
   /** List registers of the vCPU's PE that the guest changed, by number. */
   readonly listRegisters: readonly ListRegisterChange[]
@@ -176,7 +176,7 @@ function guestStep(machine: Machine, actor: Actor, v: Vcpu): Told {
   machine.step(actor)
   const left = !silicon.pcpu.isInGuest(pe)
   const exit = left
-    ? exitNames[(words[v + VCPU_COST] - machine.hypervisor.place.costTable) / COST_STRIDE]
+    ? exitNames[(words[v + VCPU_COST] - machine.hypervisor.layout.costTable) / COST_STRIDE]
     : undefined
   const listRegisters = left ? [] : changes(before, listRegistersOf(machine, pe))
   const suffix = exit === undefined ? '' : ` -> exit (${exit})`

@@ -3,7 +3,7 @@
  * lies follows from the order of the rows, and `npm run generate` writes the constants that hot code uses.
  *
  * To add a word:
- * 1. Write its row in its record, at the place that it shall have: src/hyp/records, src/gic/records.
+ * 1. Write its row in its record, at the position that it is to have: src/hyp/records, src/gic/records.
  * 2. Say in it what the word holds, what it is to a comparison, and who may write it.
  * 3. `npm run generate` writes its constant, and renumbers those behind it.
  * 4. Count IMAGE_VERSION up: images have another layout.

@@ -49,7 +49,7 @@ const SGIS = 0xffff
 export const GROUPS = 3
 
 /** Where the records of interrupts are. */
-export interface PhysicalPlace {
+export interface PhysicalLayout {
   readonly distributor: number
   readonly spiBlocks: number
   readonly peBase: number
@@ -82,17 +82,17 @@ export class PhysicalInterrupts {
     readonly words: Int32Array,
     readonly config: CheckedGicConfig,
     readonly affinities: Affinities,
-    place: PhysicalPlace,
+    layout: PhysicalLayout,
   ) {
     this.end = FIRST_SPI + config.spis
-    this.distributor = place.distributor
-    this.spiBlocks = place.spiBlocks
+    this.distributor = layout.distributor
+    this.spiBlocks = layout.spiBlocks
     this.spiBlockCount = (config.spis + 31) >> 5
-    this.peBase = place.peBase
-    this.peSize = place.peSize
-    this.perRecord = 1 / place.peSize
-    this.summaries = place.summaries
-    this.summarySize = place.summarySize
+    this.peBase = layout.peBase
+    this.peSize = layout.peSize
+    this.perRecord = 1 / layout.peSize
+    this.summaries = layout.summaries
+    this.summarySize = layout.summarySize
     this.allBlocks = -1 >>> (32 - blocksOf(config.spis))
     this.cpus = config.cpus
     const eightBits = config.choices.distributorPriority === 'eight-bits'

@@ -84,7 +84,7 @@ interface ListRegister {
 
 /** Finds out about an interrupt that exists, and a vCPU. */
 export function deliveryFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid): DeliveryFacts {
-  const { words, apLists, place, runLoop, silicon } = hypervisor
+  const { words, apLists, layout, runLoop, silicon } = hypervisor
   const irq = apLists.irqOf(v, intid)
   const keeps = keepsListRegisters(hypervisor, v)
   const owner = irqApListOf(words[irq])
@@ -100,7 +100,7 @@ export function deliveryFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid): De
     isInGuest: keeps && silicon.pcpu.isInGuest(peOf(words, v)),
     keeps,
     word,
-    distributorOn: words[place.vm + VM_ENABLED] !== 0,
+    distributorOn: words[layout.vm + VM_ENABLED] !== 0,
     isOff: thread === THREAD_ENDED,
     isAsleep: thread === THREAD_SLEEPS,
     isRunnable: hypervisor.halt.runnable(v),

@@ -65,15 +65,15 @@ export class Explanation {
  * Changes nothing.
  */
 export function explain(hypervisor: Hypervisor, intid: number, vcpu?: number): Explanation {
-  const { place, words, apLists } = hypervisor
+  const { layout, words, apLists } = hypervisor
   argumentInteger('intid', intid, 0, 0xff_ffff)
-  if (vcpu !== undefined) argumentInteger('vcpu', vcpu, 0, place.vcpuCount - 1)
-  if (intid >= FIRST_SPI + place.spiCount) {
-    const detail = `the VM has INTIDs 0 to ${FIRST_SPI + place.spiCount - 1}`
+  if (vcpu !== undefined) argumentInteger('vcpu', vcpu, 0, layout.vcpuCount - 1)
+  if (intid >= FIRST_SPI + layout.spiCount) {
+    const detail = `the VM has INTIDs 0 to ${FIRST_SPI + layout.spiCount - 1}`
     return new Explanation(intid, vcpu ?? 0, 'taken', [{ name: 'exists', holds: false, detail }])
   }
   const target = intid < FIRST_SPI ? 0 : irqTarget(words[apLists.irqOf(hypervisor.vcpu(0), intid)])
-  const v = hypervisor.vcpu(vcpu ?? (target < place.vcpuCount ? target : 0))
+  const v = hypervisor.vcpu(vcpu ?? (target < layout.vcpuCount ? target : 0))
   const facts = deliveryFacts(hypervisor, v, intid)
   return new Explanation(
     intid,

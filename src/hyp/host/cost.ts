@@ -1,5 +1,5 @@
 /**
- * What the hypervisor's work would cost on hardware, in crossings of the seam: for each kind of exit a row of
+ * What the hypervisor's work would cost on hardware, in accesses through the seam: for each kind of exit a row of
  * counters. A vCPU's accesses count in the row of its last exit, until its next one; those before its first
  * exit, and those of its thread's start and end, in rows of their own.
  */
@@ -109,7 +109,7 @@ export function formatCost(rows: readonly CostRow[], latencies?: Latencies): str
   return design + [heads, ...lines].map(aligned).join('\n')
 }
 
-/** What one crossing of each kind takes on some machine, in cycles or nanoseconds: the caller's numbers. */
+/** What one access of each kind takes on some machine, in cycles or nanoseconds: the caller's numbers. */
 export interface Latencies {
   /** An exit and the entry after it. */
   readonly exit: number

@@ -34,12 +34,12 @@ import {
 } from '../records/cost-row.ts'
 import { VCPU_COST, type Vcpu } from '../records/vcpu.ts'
 
-/** What a crossing touched. */
-export type CrossingKind = 'sysreg' | 'mmio'
+/** What an access is to: a system register, or a frame's register by MMIO. */
+export type AccessKind = 'sysreg' | 'mmio'
 
-/** Told of each crossing: a register's encoding or address, and the value's halves. */
+/** Called with each access: the register's encoding or address, and the value's halves. */
 export type SeamObserver = (
-  kind: CrossingKind,
+  kind: AccessKind,
   isRead: boolean,
   register: number,
   low: number,
@@ -295,9 +295,9 @@ export class Seam {
       this.silicon.lines.settleVirtual(pe)
   }
 
-  private count(v: Vcpu, kind: number, crossings: number): void {
+  private count(v: Vcpu, kind: number, accesses: number): void {
     const row = this.words[v + VCPU_COST]
-    this.words[row + kind] += crossings
+    this.words[row + kind] += accesses
   }
 
   private tellInterface(tell: SeamObserver, isRead: boolean, vmcr: number, ap0r: number, ap1r: number): void {

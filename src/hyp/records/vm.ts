@@ -139,7 +139,7 @@ export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
 }
 
 /** Word offsets of a VM's parts. */
-export interface VmPlace {
+export interface VmLayout {
   readonly vm: number
   /** The first vCPU's record, and the distance to the next. */
   readonly vcpus: number
@@ -166,7 +166,7 @@ export interface VmPlace {
   readonly costTable: number
 }
 
-export function placeOf(records: VmRecords, layout: Layout, size: VmSize): VmPlace {
+export function layoutOf(records: VmRecords, layout: Layout, size: VmSize): VmLayout {
   const spis = layout.baseOf(records.spi)
   return {
     vm: layout.baseOf(records.vm),

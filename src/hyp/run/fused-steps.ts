@@ -58,7 +58,7 @@ export class FusedSteps extends ThreadSteps {
   ) {
     super(parts)
     this.table = fuse(program)
-    this.injects = parts.timers.present || parts.apLists.place.mappedCount > 0
+    this.injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
   }
 
   entry(v: Vcpu, at: number): number {

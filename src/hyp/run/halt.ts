@@ -52,7 +52,7 @@ export class Halt {
     readonly polling: HaltPolling,
   ) {
     this.words = seam.words
-    this.vm = apLists.place.vm
+    this.vm = apLists.layout.vm
   }
 
   /** Whether a vCPU would run, by its shadow registers. */
@@ -80,7 +80,7 @@ export class Halt {
 
   /** Gives every vCPU the longest window. */
   openWindows(): void {
-    const { vcpus, vcpuSize, vcpuCount } = this.apLists.place
+    const { vcpus, vcpuSize, vcpuCount } = this.apLists.layout
     for (let i = 0; i < vcpuCount; i++)
       this.words[vcpus + i * vcpuSize + VCPU_POLL_WINDOW] = this.polling.limit
   }

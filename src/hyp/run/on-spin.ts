@@ -30,7 +30,7 @@ export class OnSpin {
   /** Goes on to the next other vCPU that is not off; false, and the scan is over, if there is none. */
   next(v: Vcpu): boolean {
     const { words, apLists } = this
-    for (let index = words[v + VCPU_SPIN]; index < apLists.place.vcpuCount; index++) {
+    for (let index = words[v + VCPU_SPIN]; index < apLists.layout.vcpuCount; index++) {
       words[v + VCPU_SPIN] = index + 1
       if (index !== words[v + VCPU_INDEX] && taskOf(words[apLists.vcpuOf(index) + VCPU_THREAD]) !== TASK_OFF)
         return true

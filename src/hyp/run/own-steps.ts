@@ -8,7 +8,7 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { asPe } from '../../gic/records/pe.ts'
 import type { Seam } from '../host/seam.ts'
 import { VCPU_INDEX, VCPU_LOADED, VCPU_PE, VCPU_USED_LRS, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
-import type { VmPlace } from '../records/vm.ts'
+import type { VmLayout } from '../records/vm.ts'
 import type { VgicV3 } from '../vgic/vgic-v3.ts'
 import type { Halt } from './halt.ts'
 import type { OnSpin } from './on-spin.ts'
@@ -21,7 +21,7 @@ export class OwnSteps implements StepContext {
   private readonly words: Int32Array
   private readonly own: readonly OwnStep[]
   private readonly names: readonly string[]
-  private readonly place: VmPlace
+  private readonly layout: VmLayout
 
   constructor(
     program: Program,
@@ -33,7 +33,7 @@ export class OwnSteps implements StepContext {
     this.words = seam.words
     this.own = program.own
     this.names = program.design.words ?? []
-    this.place = vgic.apLists.place
+    this.layout = vgic.apLists.layout
   }
 
   perform(op: number, v: Vcpu): number {
@@ -107,14 +107,14 @@ export class OwnSteps implements StepContext {
   /** Where a word of the design's own is in a vCPU's record. */
   private at(vcpu: Vcpu, word: string): number {
     const index = this.names.indexOf(word)
-    if (index >= 0) return this.vcpu(vcpu) + this.place.ownWords + index
+    if (index >= 0) return this.vcpu(vcpu) + this.layout.ownWords + index
     const name = typeof word === 'string' ? word : shown(word)
     throw new VgicError('argument', `The design has no word ${name}: add it to the design's words.`)
   }
 
   /** The handle of a vCPU, which its record at it bears out. */
   private vcpu(vcpu: Vcpu): Vcpu {
-    const { vcpus, vcpuSize, vcpuCount } = this.place
+    const { vcpus, vcpuSize, vcpuCount } = this.layout
     if (typeof vcpu === 'number') {
       const index = this.words[vcpu + VCPU_INDEX]
       if (vcpus + index * vcpuSize === vcpu && index >= 0 && index < vcpuCount) return vcpu

@@ -57,7 +57,7 @@ export class RunLoop extends FusedSteps {
   constructor(program: Program, parts: StepParts) {
     super(program, parts)
     this.head = program.head
-    this.costTable = parts.apLists.place.costTable
+    this.costTable = parts.apLists.layout.costTable
     const { table, head } = this
     const guests = [...program.steps.keys()].filter((pc) => table[pc << TABLE_SHIFT] === op.STEP_GUEST)
     const exit = table[(guests[0] << TABLE_SHIFT) + 1]

@@ -1,6 +1,6 @@
 /**
  * The steps that designs are made of, a row each: all that there is to say of a step but how it is done, which is the
- * method of ThreadSteps that the row names. The number of a step is the place of its row; step-numbers.ts and
+ * method of ThreadSteps that the row names. The number of a step is the position of its row; step-numbers.ts and
  * step-dispatch.ts are generated from the rows (`npm run generate`), and `npm test` fails while they are stale.
  *
  * To add a step:

@@ -22,7 +22,7 @@ export class StopVm {
 
   constructor(readonly apLists: ApLists) {
     this.words = apLists.words
-    this.stopper = apLists.place.vm + VM_STOPPER
+    this.stopper = apLists.layout.vm + VM_STOPPER
   }
 
   /** Whether a thread cannot take its next step because of others. */
@@ -44,7 +44,7 @@ export class StopVm {
   stop(v: Vcpu): void {
     const { words, apLists } = this
     words[this.stopper] = words[v + VCPU_INDEX] + 1
-    for (let i = 0; i < apLists.place.vcpuCount; i++) {
+    for (let i = 0; i < apLists.layout.vcpuCount; i++) {
       const other = apLists.vcpuOf(i)
       if (other === v) continue
       postRequest(words, other, REQ_SLEEP)
@@ -55,7 +55,7 @@ export class StopVm {
   resume(): void {
     const { words, apLists } = this
     words[this.stopper] = 0
-    for (let i = 0; i < apLists.place.vcpuCount; i++) words[apLists.vcpuOf(i) + VCPU_THREAD] &= ~REQ_SLEEP
+    for (let i = 0; i < apLists.layout.vcpuCount; i++) words[apLists.vcpuOf(i) + VCPU_THREAD] &= ~REQ_SLEEP
   }
 
   /**
@@ -64,7 +64,7 @@ export class StopVm {
    */
   private someoneInside(v: Vcpu): boolean {
     const { words, apLists } = this
-    for (let i = 0; i < apLists.place.vcpuCount; i++) {
+    for (let i = 0; i < apLists.layout.vcpuCount; i++) {
       const other = apLists.vcpuOf(i)
       if (other !== v && words[other + VCPU_THREAD] & THREAD_IRQS_OFF) return true
     }

@@ -26,8 +26,8 @@ class ActivePriorities {
   private readonly bits: readonly Int32Array[]
 
   constructor(private readonly hypervisor: Hypervisor) {
-    const { words, place } = hypervisor
-    this.bits = Array.from({ length: place.vcpuCount }, (_, index) => {
+    const { words, layout } = hypervisor
+    this.bits = Array.from({ length: layout.vcpuCount }, (_, index) => {
       const v = hypervisor.vcpu(index)
       const bits = new Int32Array(2 * AP_WORDS)
       bits.set(words.subarray(v + VCPU_AP0R, v + VCPU_AP0R + AP_WORDS))
@@ -53,9 +53,9 @@ class ActivePriorities {
 
 /** Puts every active SPI of a restored VM on the ap_list of the vCPU whose guest has it. */
 export function placeActiveSpis(hypervisor: Hypervisor): void {
-  const { words, place, apLists } = hypervisor
+  const { words, layout, apLists } = hypervisor
   const left = new ActivePriorities(hypervisor)
-  const vcpus = Array.from({ length: place.vcpuCount }, (_, index) => index)
+  const vcpus = Array.from({ length: layout.vcpuCount }, (_, index) => index)
   const isActive = (irq: Irq): boolean => (words[irq] & IRQ_ACTIVE) !== 0
   for (const index of vcpus) {
     const v = hypervisor.vcpu(index)
@@ -64,7 +64,7 @@ export function placeActiveSpis(hypervisor: Hypervisor): void {
       if (isActive(irq)) left.take(index, irq)
     }
   }
-  const spis = Array.from({ length: place.spiCount }, (_, i) => asIrq(place.spis + i)).filter(isActive)
+  const spis = Array.from({ length: layout.spiCount }, (_, i) => asIrq(layout.spis + i)).filter(isActive)
   const elsewhere = spis.filter((irq) => {
     const list = irqApListOf(words[irq])
     return list === 0 || !left.take(list - 1, irq)

@@ -143,9 +143,9 @@ function groupsOf(
   hypervisor: Hypervisor,
 ): { readonly path: keyof SavedVgic; readonly vcpu: number; readonly group: Group }[] {
   const registers = new UserspaceRegisters(hypervisor)
-  const { place, silicon } = hypervisor
-  const end = FIRST_SPI + place.spiCount
-  const vcpus = Array.from({ length: place.vcpuCount }, (_, vcpu) => vcpu)
+  const { layout, silicon } = hypervisor
+  const end = FIRST_SPI + layout.spiCount
+  const vcpus = Array.from({ length: layout.vcpuCount }, (_, vcpu) => vcpu)
   const redistributor = registersOf(userspaceRedistributor, redistributorOrder, 0, FIRST_SPI)
   const sysregs = cpuSysregs.filter(({ exists }) => exists(silicon.ich.vtr))
   const levels = Array.from({ length: Math.ceil(end / 32) }, (_, n) => 32 * n)
@@ -237,18 +237,18 @@ export function restoreVgic(hypervisor: Hypervisor, saved: SavedVgic): void {
 const isWritten = (name: string): boolean => !/^GIC[DR]_IC(ENABLER|PENDR|ACTIVER)/.test(name)
 
 /** No interrupt is enabled, pending or active, and none is on an ap_list; LPIs are off, so that their tables can be set. */
-function forget({ words, place, apLists }: Hypervisor): void {
+function forget({ words, layout, apLists }: Hypervisor): void {
   const gone = IRQ_AP_LIST | IRQ_ACTIVE | IRQ_LATCH | IRQ_LINE | IRQ_DEACTIVATED | IRQ_ENABLED
-  for (let i = 0; i < place.vcpuCount; i++) {
+  for (let i = 0; i < layout.vcpuCount; i++) {
     const v = apLists.vcpuOf(i)
     words.fill(0, v + apLists.list, v + apLists.list + words[v + VCPU_AP_COUNT])
     words[v + VCPU_AP_COUNT] = 0
     words[v + VCPU_LPIS_ENABLED] = 0
     for (let intid = 0; intid < FIRST_SPI; intid++) words[apLists.irqOf(v, intid)] &= ~gone
   }
-  for (let spi = 0; spi < place.spiCount; spi++) words[place.spis + spi] &= ~gone
-  words.fill(0, place.edgeLines, place.edgeLines + Math.ceil(place.spiCount / 32))
-  words[place.vm + VM_DEACTIVATED] = 0
+  for (let spi = 0; spi < layout.spiCount; spi++) words[layout.spis + spi] &= ~gone
+  words.fill(0, layout.edgeLines, layout.edgeLines + Math.ceil(layout.spiCount / 32))
+  words[layout.vm + VM_DEACTIVATED] = 0
 }
 
 /** Whether a saved VM has the registers that this one has, each with a value of its width. */

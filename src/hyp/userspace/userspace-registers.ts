@@ -35,8 +35,8 @@ import { type CpuSysreg, cpuSysreg } from './cpu-sysregs.ts'
 type IrqAt = (machine: VgicDist, owner: Vcpu, intid: Intid) => Irq | 0
 type Access = Pick<VgicRow, 'read' | 'write'>
 
-const spiAt: IrqAt = ({ place }, _owner, intid) =>
-  intid >= FIRST_SPI && intid < FIRST_SPI + place.spiCount ? asIrq(place.spis + intid - FIRST_SPI) : 0
+const spiAt: IrqAt = ({ layout }, _owner, intid) =>
+  intid >= FIRST_SPI && intid < FIRST_SPI + layout.spiCount ? asIrq(layout.spis + intid - FIRST_SPI) : 0
 const privateAt: IrqAt = (_machine, owner, intid) => privateIrq(owner, intid)
 
 /** A flag of each interrupt: a read shows it, a write gives every interrupt its new word. */
@@ -70,8 +70,8 @@ const interruptRows = (irqAt: IrqAt): Readonly<Record<string, Access>> => ({
 const distributorRows: Readonly<Record<string, Partial<Access>>> = {
   ...interruptRows(spiAt),
   CTLR: {
-    write: ({ words, place }, _owner, _first, _count, value) => {
-      words[place.vm + VM_ENABLED] = value & GICD_CTLR_EnableGrp1 ? 1 : 0
+    write: ({ words, layout }, _owner, _first, _count, value) => {
+      words[layout.vm + VM_ENABLED] = value & GICD_CTLR_EnableGrp1 ? 1 : 0
     },
   },
   IIDR: {
@@ -152,20 +152,20 @@ export class UserspaceRegisters {
   /** Sets them. An edge-triggered one remembers its line until it becomes level-sensitive. */
   writeLevels(vcpu: number, first: number, levels: number): void {
     const v = this.stopped(vcpu)
-    const { words, place, mmio } = this.hypervisor
+    const { words, layout, mmio } = this.hypervisor
     for (let i = 0; i < 32; i++) {
       const irq = this.irqOf(v, first + i)
       if (irq === 0) continue
       const isHigh = ((levels >>> i) & 1) === 1
       if ((words[irq] & IRQ_EDGE) === 0)
         mmio.dist.irqs.store(irq, isHigh ? words[irq] | IRQ_LINE : words[irq] & ~IRQ_LINE)
-      else if (irq >= place.spis) mmio.dist.irqs.holdLine(irq, isHigh)
+      else if (irq >= layout.spis) mmio.dist.irqs.holdLine(irq, isHigh)
     }
   }
 
   private irqOf(v: Vcpu, intid: Intid): Irq | 0 {
-    const { place, apLists } = this.hypervisor
-    return intid < FIRST_SPI + place.spiCount ? apLists.irqOf(v, intid) : 0
+    const { layout, apLists } = this.hypervisor
+    return intid < FIRST_SPI + layout.spiCount ? apLists.irqOf(v, intid) : 0
   }
 
   private readFrame(map: Map, vcpu: number, frame: string, offset: number): number {
@@ -190,11 +190,11 @@ export class UserspaceRegisters {
 
   /** The record of a vCPU, after making sure that none runs. */
   private stopped(vcpu: number): Vcpu {
-    const { words, place } = this.hypervisor
-    if (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= place.vcpuCount) {
-      throw new VgicError('ENXIO', `There is no vCPU ${vcpu}: the VM has ${place.vcpuCount}.`)
+    const { words, layout } = this.hypervisor
+    if (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= layout.vcpuCount) {
+      throw new VgicError('ENXIO', `There is no vCPU ${vcpu}: the VM has ${layout.vcpuCount}.`)
     }
-    for (let i = 0; i < place.vcpuCount; i++) {
+    for (let i = 0; i < layout.vcpuCount; i++) {
       if (words[this.hypervisor.vcpu(i) + VCPU_LOADED] === 0) continue
       throw new VgicError('EBUSY', `vCPU ${i} is loaded: stop the VM first.`)
     }

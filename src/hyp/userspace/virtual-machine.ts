@@ -173,10 +173,10 @@ export class VirtualMachine {
     return this.hypervisor.state.diff(image)
   }
 
-  /** What the hypervisor's crossings of the seam were, a row for each kind of exit. */
+  /** What the hypervisor's accesses to the silicon were, a row for each kind of exit. */
   cost(): CostRow[] {
-    const { words, place, design } = this.hypervisor
-    return readCost(words, place.costTable, design.name)
+    const { words, layout, design } = this.hypervisor
+    return readCost(words, layout.costTable, design.name)
   }
 
   /**
@@ -275,8 +275,8 @@ export class VirtualMachine {
    */
   setLine(intid: number, level: 0 | 1, vcpu = 0): void {
     const v = this.vcpu(vcpu)
-    const { apLists, place, setup } = this.hypervisor
-    argumentInteger('intid', intid, FIRST_PPI, FIRST_SPI + place.spiCount - 1)
+    const { apLists, layout, setup } = this.hypervisor
+    argumentInteger('intid', intid, FIRST_PPI, FIRST_SPI + layout.spiCount - 1)
     const isHigh = argumentLevel('level', level)
     if (setup.timers && timerIntids.some((timer) => timer === intid)) {
       throw new VgicError('argument', `PPI ${intid} belongs to a timer: use setTimer.`)
@@ -442,10 +442,10 @@ export class VirtualMachine {
         `vCPU ${this.hypervisor.words[v + VCPU_INDEX]} gets nowhere: its design must lead it into the guest, and others out when it waits for them.`,
       )
     }
-    const { runLoop, place } = this.hypervisor
+    const { runLoop, layout } = this.hypervisor
     const state = runLoop.enter(v)
     if (state !== THREAD_WAITS_FOR_VCPUS) return state
-    for (let i = 0; i < place.vcpuCount; i++) {
+    for (let i = 0; i < layout.vcpuCount; i++) {
       const other = this.hypervisor.vcpu(i)
       if (other !== v && runLoop.threadState(other) === THREAD_IN_GUEST) runLoop.leave(other, EXIT_IRQ)
     }

@@ -25,7 +25,7 @@ import {
   irqWithInput,
   TARGET_NONE,
 } from '../records/vgic-irq.ts'
-import { VM_ENABLED, type VmPlace } from '../records/vm.ts'
+import { VM_ENABLED, type VmLayout } from '../records/vm.ts'
 
 /** The word of the interrupt whose handle an entry of an ap_list has. */
 export function listedWord(words: Int32Array, entry: number): number {
@@ -44,15 +44,15 @@ export class ApLists {
 
   constructor(
     readonly words: Int32Array,
-    readonly place: VmPlace,
+    readonly layout: VmLayout,
     readonly kicks: Kicks,
   ) {
-    this.vm = place.vm
-    this.vcpus = place.vcpus
-    this.vcpuSize = place.vcpuSize
-    this.spis = place.spis
-    this.spiZero = place.spis - FIRST_SPI
-    this.list = place.apList
+    this.vm = layout.vm
+    this.vcpus = layout.vcpus
+    this.vcpuSize = layout.vcpuSize
+    this.spis = layout.spis
+    this.spiZero = layout.spis - FIRST_SPI
+    this.list = layout.apList
   }
 
   /** The handle of an interrupt of a vCPU; SPIs are the same for all. */

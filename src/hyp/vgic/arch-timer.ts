@@ -84,7 +84,7 @@ export class ArchTimers {
     setTime(
       words,
       deadlineOf(v, timer),
-      ticks < 0 ? 0 : timeOf(words, this.apLists.place.vm + VM_TIME) + ticks,
+      ticks < 0 ? 0 : timeOf(words, this.apLists.layout.vm + VM_TIME) + ticks,
     )
   }
 

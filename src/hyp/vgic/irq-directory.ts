@@ -6,7 +6,7 @@ import { FIRST_SPI } from '../../arch/intid.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { VCPU_IRQ } from '../records/vcpu.ts'
 import { asIrq, type Irq } from '../records/vgic-irq.ts'
-import type { VmPlace } from '../records/vm.ts'
+import type { VmLayout } from '../records/vm.ts'
 
 /** A vCPU's SGI or PPI, or an SPI. */
 export type IrqKind = 'private' | 'spi'
@@ -17,8 +17,8 @@ export class IrqDirectory {
   /** Pairs `start, end` of the words of all interrupts, those of the vCPUs first: for who visits them at every step. */
   readonly ranges: Int32Array
 
-  constructor(private readonly place: VmPlace) {
-    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = place
+  constructor(private readonly layout: VmLayout) {
+    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = layout
     this.count = FIRST_SPI * vcpuCount + spiCount
     this.ranges = Int32Array.from([
       ...Array.from({ length: vcpuCount }, (_, i) => vcpus + i * vcpuSize + VCPU_IRQ).flatMap((first) => [
@@ -30,9 +30,9 @@ export class IrqDirectory {
     ])
   }
 
-  /** The kind of what has its word at a place; undefined if no interrupt has. */
+  /** The kind of interrupt whose word is at an offset; undefined if there is none. */
   kindAt(word: number): IrqKind | undefined {
-    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = this.place
+    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = this.layout
     if (word >= spis && word < spis + spiCount) return 'spi'
     if (word < vcpus || word >= vcpus + vcpuCount * vcpuSize) return undefined
     const intid = ((word - vcpus) % vcpuSize) - VCPU_IRQ
@@ -51,7 +51,7 @@ export class IrqDirectory {
 
   /** A number for each interrupt, for bitmaps: those of a vCPU's private ones are 32 in a row, and so are SPIs from 32 on. */
   indexOf(irq: Irq): number {
-    const { vcpus, vcpuSize, vcpuCount, spis } = this.place
+    const { vcpus, vcpuSize, vcpuCount, spis } = this.layout
     switch (this.kindOf(irq)) {
       case 'private': {
         const offset = irq - vcpus
@@ -64,7 +64,7 @@ export class IrqDirectory {
 
   /** The interrupt of a number. */
   atIndex(index: number): Irq {
-    const { vcpus, vcpuSize, vcpuCount, spis } = this.place
+    const { vcpus, vcpuSize, vcpuCount, spis } = this.layout
     const vcpu = Math.floor(index / FIRST_SPI)
     if (vcpu < vcpuCount) return asIrq(vcpus + vcpu * vcpuSize + VCPU_IRQ + (index % FIRST_SPI))
     return asIrq(spis + index - FIRST_SPI * vcpuCount)

@@ -75,7 +75,7 @@ export class MappedInterrupts {
   /** The host has taken a physical SPI, which stays active: it injects the one that is mapped to it. */
   interrupt(pintid: Intid): void {
     const { words, apLists } = this
-    const { mapped, mappedCount } = apLists.place
+    const { mapped, mappedCount } = apLists.layout
     for (let i = 0, row = mapped; i < mappedCount; i++, row += MAPPED_STRIDE) {
       if (words[row + MAPPED_PINTID] === pintid) apLists.inject(asIrq(words[row + MAPPED_IRQ]), 1)
     }
@@ -89,7 +89,7 @@ export class MappedInterrupts {
   /** The row of a mapped SPI; 0 for a PPI. */
   private rowOf(irq: Irq): number {
     const { words, apLists } = this
-    const { mapped, mappedCount, spis } = apLists.place
+    const { mapped, mappedCount, spis } = apLists.layout
     if (irq < spis) return 0
     for (let i = 0, row = mapped; i < mappedCount; i++, row += MAPPED_STRIDE) {
       if (words[row + MAPPED_IRQ] === irq) return row

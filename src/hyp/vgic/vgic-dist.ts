@@ -13,7 +13,7 @@ import type { RedistributorRegion } from '../../gic/config/config.ts'
 import { indexOfAffinity } from '../records/affinity.ts'
 import { VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
 import { IRQ_TARGET, IRQ_TARGET_SHIFT, TARGET_NONE } from '../records/vgic-irq.ts'
-import { VM_PROPBASER, type VmPlace } from '../records/vm.ts'
+import { VM_PROPBASER, type VmLayout } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import { LPI_TABLE_RESET, pendbaserHigh, pendbaserLow, propbaserHigh, propbaserLow } from './lpi-tables.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
@@ -29,7 +29,7 @@ export interface GuestFrames {
 
 export class VgicDist {
   readonly words: Int32Array
-  readonly place: VmPlace
+  readonly layout: VmLayout
   readonly irqs: VgicMmioIrqs
   /** Whether the VM has an ITS, and so LPIs. */
   readonly hasIts: boolean
@@ -43,26 +43,27 @@ export class VgicDist {
     frames: GuestFrames,
   ) {
     this.words = apLists.words
-    this.place = apLists.place
+    this.layout = apLists.layout
     this.irqs = new VgicMmioIrqs(apLists, mapped)
     this.hasIts = frames.its !== undefined
-    const bases = basesOf(frames.gicr).slice(0, this.place.vcpuCount)
+    const bases = basesOf(frames.gicr).slice(0, this.layout.vcpuCount)
     this.redistributors = bases
     this.isLast = bases.map((base) => !bases.includes(base + VGIC_GICR_SIZE))
   }
 
   /** The registers after reset, but for those that are set up by whoever makes the VM. */
   reset(): void {
-    const { words, place } = this
-    words[place.vm + VM_PROPBASER] = LPI_TABLE_RESET
-    for (let i = 0; i < place.vcpuCount; i++) words[this.apLists.vcpuOf(i) + VCPU_PENDBASER] = LPI_TABLE_RESET
+    const { words, layout } = this
+    words[layout.vm + VM_PROPBASER] = LPI_TABLE_RESET
+    for (let i = 0; i < layout.vcpuCount; i++)
+      words[this.apLists.vcpuOf(i) + VCPU_PENDBASER] = LPI_TABLE_RESET
   }
 
   /** Bits 31:0 of `GICD_IROUTER<intid>`. */
   router(intid: Intid): number {
-    const { place } = this
+    const { layout } = this
     const spi = intid - FIRST_SPI
-    return spi >= 0 && spi < place.spiCount ? this.words[place.irouters + spi] : 0
+    return spi >= 0 && spi < layout.spiCount ? this.words[layout.irouters + spi] : 0
   }
 
   /**
@@ -70,21 +71,21 @@ export class VgicDist {
    * it when that vCPU exits next.
    */
   setRouter(intid: Intid, value: number): void {
-    const { words, place } = this
+    const { words, layout } = this
     const spi = intid - FIRST_SPI
-    if (spi < 0 || spi >= place.spiCount) return
+    if (spi < 0 || spi >= layout.spiCount) return
     const affinity = value & 0xff_ffff
-    const index = indexOfAffinity(affinity, place.vcpuCount)
-    const irq = place.spis + spi
-    words[place.irouters + spi] = affinity
+    const index = indexOfAffinity(affinity, layout.vcpuCount)
+    const irq = layout.spis + spi
+    words[layout.irouters + spi] = affinity
     words[irq] = (words[irq] & ~IRQ_TARGET) | ((index < 0 ? TARGET_NONE : index) << IRQ_TARGET_SHIFT)
   }
 
   /** Half of GICR_PROPBASER, which is the same for every redistributor; ignored while the one written has LPIs enabled. */
   setPropbaser(owner: Vcpu, half: number, value: number): void {
-    const { words, place } = this
+    const { words, layout } = this
     if (words[owner + VCPU_LPIS_ENABLED] !== 0) return
-    const [low, high] = [place.vm + VM_PROPBASER, place.vm + VM_PROPBASER + 1]
+    const [low, high] = [layout.vm + VM_PROPBASER, layout.vm + VM_PROPBASER + 1]
     words[low] = propbaserLow(half === 0 ? value : words[low])
     words[high] = propbaserHigh(half === 0 ? words[high] : value)
   }

@@ -40,8 +40,8 @@ export class VgicMmioIrqs {
     readonly mapped: MappedInterrupts,
   ) {
     this.words = apLists.words
-    this.spis = apLists.place.spis
-    this.edgeLines = apLists.place.edgeLines
+    this.spis = apLists.layout.spis
+    this.edgeLines = apLists.layout.edgeLines
   }
 
   /** One flag of each interrupt. */
@@ -199,12 +199,12 @@ export class VgicMmioIrqs {
 
   /** Whether the access under way is emulated as Linux 6.1 does it: the step `emulateMmioFromMemory`. */
   private get answersFromMemory(): boolean {
-    return this.words[this.apLists.place.vm + VM_RUNNING] !== 0
+    return this.words[this.apLists.layout.vm + VM_RUNNING] !== 0
   }
 
   private physicalLine(owner: Vcpu, irq: Irq): boolean {
     if (!this.answersFromMemory || irq >= this.spis) return this.mapped.physicalLine(owner, irq)
-    const running = asVcpu(this.words[this.apLists.place.vm + VM_RUNNING])
+    const running = asVcpu(this.words[this.apLists.layout.vm + VM_RUNNING])
     return this.mapped.timers.outputOf(running, irq - owner - VCPU_IRQ)
   }
 

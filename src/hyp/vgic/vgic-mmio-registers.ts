@@ -76,15 +76,15 @@ interface IrqAccess {
 function ofSpis(row: Omit<VgicRow, 'read' | 'write'>, access: IrqAccess): VgicRow {
   return {
     ...row,
-    read: ({ irqs, place }, owner, first, count) => {
+    read: ({ irqs, layout }, owner, first, count) => {
       const spi = first - FIRST_SPI
-      if (spi < 0 || spi >= place.spiCount) return 0
-      return access.read(irqs, owner, asIrq(place.spis + spi), atMost(count, place.spiCount - spi))
+      if (spi < 0 || spi >= layout.spiCount) return 0
+      return access.read(irqs, owner, asIrq(layout.spis + spi), atMost(count, layout.spiCount - spi))
     },
-    write: ({ irqs, place }, owner, first, count, value) => {
+    write: ({ irqs, layout }, owner, first, count, value) => {
       const spi = first - FIRST_SPI
-      if (spi < 0 || spi >= place.spiCount) return
-      access.write(irqs, owner, asIrq(place.spis + spi), atMost(count, place.spiCount - spi), value)
+      if (spi < 0 || spi >= layout.spiCount) return
+      access.write(irqs, owner, asIrq(layout.spis + spi), atMost(count, layout.spiCount - spi), value)
     },
   }
 }
@@ -229,12 +229,12 @@ const rowsOf = (frame: 'GICD' | 'GICR', interrupts: number): VgicRow[] =>
  * EnableGrp1. Switching it on tells the vCPUs that are runnable by what is on their ap_lists, and queues nothing
  * (KVM's vgic_kick_vcpus).
  */
-function writeDistributorControl({ words, place, apLists }: VgicDist, value: number): void {
+function writeDistributorControl({ words, layout, apLists }: VgicDist, value: number): void {
   const enabled = value & GICD_CTLR_EnableGrp1 ? 1 : 0
-  const wasEnabled = words[place.vm + VM_ENABLED]
-  words[place.vm + VM_ENABLED] = enabled
+  const wasEnabled = words[layout.vm + VM_ENABLED]
+  words[layout.vm + VM_ENABLED] = enabled
   if (wasEnabled || !enabled) return
-  for (let i = 0; i < place.vcpuCount; i++) {
+  for (let i = 0; i < layout.vcpuCount; i++) {
     const v = apLists.vcpuOf(i)
     if (apLists.hasPendingIrq(v)) apLists.notify(v)
   }
@@ -249,8 +249,8 @@ const distributorRows: readonly VgicRow[] = [
     sizes: WORD,
     reevaluates: true,
     disables: 'all',
-    read: ({ words, place }) =>
-      GICD_CTLR_ARE | GICD_CTLR_DS | (words[place.vm + VM_ENABLED] !== 0 ? GICD_CTLR_EnableGrp1 : 0),
+    read: ({ words, layout }) =>
+      GICD_CTLR_ARE | GICD_CTLR_DS | (words[layout.vm + VM_ENABLED] !== 0 ? GICD_CTLR_EnableGrp1 : 0),
     write: (machine, _owner, _first, _count, value) => writeDistributorControl(machine, value),
   },
   readOnly('GICD_TYPER', 0x4, (machine) => distributorTyper(machine)),
@@ -289,8 +289,8 @@ const distributorRows: readonly VgicRow[] = [
   readOnly('GICD_PIDR2', 0xffe8, () => PIDR2),
 ]
 
-function distributorTyper({ place, hasIts }: VgicDist): number {
-  const lines = ((FIRST_SPI + place.spiCount + 31) >> 5) - 1
+function distributorTyper({ layout, hasIts }: VgicDist): number {
+  const lines = ((FIRST_SPI + layout.spiCount + 31) >> 5) - 1
   return hasIts ? lines | GICD_TYPER_LPIS | (15 << 19) : lines | (9 << 19)
 }
 
@@ -318,7 +318,7 @@ const redistributorRows: readonly VgicRow[] = [
     'GICR_PROPBASER',
     0x70,
     8,
-    ({ words, place }, _owner, half) => words[place.vm + VM_PROPBASER + half],
+    ({ words, layout }, _owner, half) => words[layout.vm + VM_PROPBASER + half],
     (machine, owner, half, value) => machine.setPropbaser(owner, half, value),
   ),
   register64<VgicDist, Vcpu>(

@@ -28,7 +28,7 @@ import {
   irqApListOf,
   irqIsDeliverable,
 } from '../records/vgic-irq.ts'
-import { VM_RUNNING, VM_STOPPER, type VmPlace } from '../records/vm.ts'
+import { VM_RUNNING, VM_STOPPER, type VmLayout } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 import { type GuestFrames, VGIC_GICD_SIZE, VGIC_GICR_SIZE, VgicDist } from './vgic-dist.ts'
@@ -80,7 +80,7 @@ const FRAME = 0xffff_0000 | 0
 
 export class VgicMmio {
   readonly words: Int32Array
-  readonly place: VmPlace
+  readonly layout: VmLayout
   readonly dist: VgicDist
   private readonly gicdLow: number
   private readonly gicdHigh: number
@@ -91,7 +91,7 @@ export class VgicMmio {
     readonly frames: GuestFrames,
   ) {
     this.words = apLists.words
-    this.place = apLists.place
+    this.layout = apLists.layout
     this.dist = new VgicDist(apLists, mapped, frames)
     this.gicdLow = frames.gicd | 0
     this.gicdHigh = Math.floor(frames.gicd / HIGH)
@@ -100,7 +100,7 @@ export class VgicMmio {
   /** The registers after reset, but for those that are set up by whoever makes the VM. */
   reset(): void {
     this.dist.reset()
-    if (this.dist.hasIts) resetIts(this.words, this.place.its)
+    if (this.dist.hasIts) resetIts(this.words, this.layout.its)
   }
 
   /**
@@ -113,7 +113,7 @@ export class VgicMmio {
     const { words } = this
     const low = words[v + VCPU_FAULT_IPA]
     const high = words[v + VCPU_FAULT_IPA + 1]
-    words[this.place.vm + VM_RUNNING] = asksOwners ? 0 : v
+    words[this.layout.vm + VM_RUNNING] = asksOwners ? 0 : v
     if (((low ^ this.gicdLow) & FRAME) === 0 && high === this.gicdHigh)
       return this.accessFrame(v, v, distributorFrame, low & 0xffff, asksOwners)
     const address = high * HIGH + (low >>> 0)
@@ -160,15 +160,15 @@ export class VgicMmio {
 
   /** Whether no other vCPU is, or can come, into its guest. */
   private isAlone(v: Vcpu): boolean {
-    const { words, place } = this
-    return place.vcpuCount === 1 || words[place.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1
+    const { words, layout } = this
+    return layout.vcpuCount === 1 || words[layout.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1
   }
 
   /** Whether a write of `value` disables what may be in list registers of a running vCPU. */
   private mustWithdraw(v: Vcpu, owner: Vcpu, flags: number, first: number, value: number): boolean {
     if ((flags & (DISABLES_BITS | DISABLES_ALL)) === 0 || this.isAlone(v)) return false
     if (flags & DISABLES_ALL) return (value & GICD_CTLR_EnableGrp1) === 0 && this.someonePresents()
-    const end = FIRST_SPI + this.place.spiCount - first
+    const end = FIRST_SPI + this.layout.spiCount - first
     for (let i = 0; i < 32 && i < end; i++)
       if ((value >>> i) & 1 && this.isPresented(this.apLists.irqOf(owner, first + i))) return true
     return false
@@ -176,8 +176,8 @@ export class VgicMmio {
 
   /** Whether a vCPU has list registers in use: one that is outside, as whoever makes the access, has not. */
   private someonePresents(): boolean {
-    const { words, apLists, place } = this
-    for (let i = 0; i < place.vcpuCount; i++) if (words[apLists.vcpuOf(i) + VCPU_USED_LRS] !== 0) return true
+    const { words, apLists, layout } = this
+    for (let i = 0; i < layout.vcpuCount; i++) if (words[apLists.vcpuOf(i) + VCPU_USED_LRS] !== 0) return true
     return false
   }
 
@@ -204,7 +204,7 @@ export class VgicMmio {
     words[v + VCPU_FAULT_IPA + 1] = 0
     words[v + VCPU_DATA] = 0
     words[v + VCPU_DATA + 1] = 0
-    words[this.place.vm + VM_RUNNING] = 0
+    words[this.layout.vm + VM_RUNNING] = 0
     return result
   }
 
@@ -213,13 +213,13 @@ export class VgicMmio {
    * tells the vCPUs concerned. One that has its list in list registers does that when it leaves the guest.
    */
   reevaluate(): void {
-    const { words, apLists, place } = this
-    for (let i = 0; i < place.vcpuCount; i++) {
+    const { words, apLists, layout } = this
+    for (let i = 0; i < layout.vcpuCount; i++) {
       const first = apLists.vcpuOf(i) + VCPU_IRQ
       for (let irq = first; irq < first + FIRST_SPI; irq++) this.requeue(asIrq(irq))
     }
-    for (let irq = place.spis; irq < place.spis + place.spiCount; irq++) this.requeue(asIrq(irq))
-    for (let i = 0; i < place.vcpuCount; i++) {
+    for (let irq = layout.spis; irq < layout.spis + layout.spiCount; irq++) this.requeue(asIrq(irq))
+    for (let i = 0; i < layout.vcpuCount; i++) {
       const v = apLists.vcpuOf(i)
       const count = words[v + VCPU_AP_COUNT]
       if (count === 0) continue
@@ -240,7 +240,7 @@ export class VgicMmio {
    * keeps account of edges.
    */
   clearedEdges(v: Vcpu): readonly Irq[] {
-    const { words, apLists, place } = this
+    const { words, apLists, layout } = this
     if (words[v + VCPU_FAULT_IPA] === 0 || (words[v + VCPU_ESR] & ESR_WnR) === 0) return NOTHING
     const address = words[v + VCPU_FAULT_IPA + 1] * HIGH + (words[v + VCPU_FAULT_IPA] >>> 0)
     const [, number] = /^GIC[DR]_ICPENDR(\d+)$/.exec(this.nameOf(address) ?? '') ?? []
@@ -252,7 +252,7 @@ export class VgicMmio {
     return Array.from({ length: 32 }, (_, i) => first + i)
       .filter(
         (intid, i) =>
-          (bits >>> i) & 1 && intid < FIRST_SPI + place.spiCount && intid >= FIRST_SPI === index < 0,
+          (bits >>> i) & 1 && intid < FIRST_SPI + layout.spiCount && intid >= FIRST_SPI === index < 0,
       )
       .map((intid) => apLists.irqOf(owner, intid))
   }
@@ -276,7 +276,7 @@ export class VgicMmio {
       const offset = address - base
       if (offset >= 0 && offset < count * VGIC_GICR_SIZE) {
         const index = first + Math.floor(offset / VGIC_GICR_SIZE)
-        return index < this.place.vcpuCount ? index : -1
+        return index < this.layout.vcpuCount ? index : -1
       }
       first += count
     }

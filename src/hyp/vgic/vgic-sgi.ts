@@ -13,7 +13,7 @@ const SGI_IRM_HIGH = 0x100
  * (`group1`) reaches SGIs of both groups at the target, the other two only group 0 ones, as KVM does.
  */
 export function sendSgi(apLists: ApLists, sender: number, low: number, high: number, group1: boolean): void {
-  const { vcpuCount } = apLists.place
+  const { vcpuCount } = apLists.layout
   const intid = (low >>> 24) & 0xf
   if (high & SGI_IRM_HIGH) {
     const own = apLists.words[sender + VCPU_INDEX]

@@ -82,7 +82,7 @@ export class VgicV3 {
   ) {
     this.words = seam.words
     this.listRegisters = seam.silicon.config.listRegisters
-    this.deactivated = apLists.place.vm + VM_DEACTIVATED
+    this.deactivated = apLists.layout.vm + VM_DEACTIVATED
   }
 
   /** vcpu_load: the CPU interface state becomes resident. */
@@ -397,7 +397,7 @@ export class VgicV3 {
     const { words, apLists } = this
     // In EOImode 0 a DIR is ignored.
     if ((this.seam.readVmcr(v, asPe(words[v + VCPU_PE])) & VMCR_VEOIM) === 0) return
-    if (intid >= FIRST_SPI + apLists.place.spiCount) return
+    if (intid >= FIRST_SPI + apLists.layout.spiCount) return
     const irq = apLists.irqOf(v, intid)
     const owner = irqApListOf(words[irq]) === 0 ? v : apLists.vcpuOf(irqApListOf(words[irq]) - 1)
     if (words[owner + VCPU_USED_LRS] !== 0) {
