@@ -1,5 +1,5 @@
 /**
- * vgic/scenario: a host with its hypervisor, a VM with guests, and devices, built by name and run.
+ * vgic/scenario: builds and runs scenarios of a host with its hypervisor, a VM with guests, and devices.
  *
  * @packageDocumentation
  */

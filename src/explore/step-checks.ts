@@ -1,6 +1,7 @@
 /**
- * Which invariants a step can break, and whether it did. A step that changes only its thread's and its vCPU's
- * words, or its PE's without entering, can break none but those of questions, and of what it must find.
+ * Checks after each step the invariants that it can violate. A step that writes only its thread's and its vCPU's
+ * words, or its PE's without entering the guest, can violate only the invariants about questions and about the
+ * context of a step.
  */
 
 import { argumentList, shown } from '../errors/arguments.ts'
@@ -23,7 +24,7 @@ import {
   WRITES_QUEUE,
 } from './step-kind.ts'
 
-/** An invariant that is broken, and what is wrong. */
+/** An invariant that is violated, and what is wrong. */
 export type ViolatedInvariant = readonly [InvariantId, string]
 
 export class StepChecks {
@@ -34,8 +35,8 @@ export class StepChecks {
   private readonly contexts: StepContexts
 
   /**
-   * `changes` are those of the last step, `before` the machine's words before it; without `ids` all invariants are
-   * checked.
+   * `changes` holds the changes of the last step, `before` the machine's words before it. Without `ids` all
+   * invariants are checked.
    */
   constructor(
     machine: Machine,
@@ -49,7 +50,7 @@ export class StepChecks {
     this.checked = chosen(ids)
   }
 
-  /** After a step of an actor that was of a kind. */
+  /** Checks after a step of an actor; `kind` is what {@link StepKinds} said of the step. */
   afterStep({ index }: Actor, kind: number): ViolatedInvariant | undefined {
     if (kind & HAS_NEEDS) {
       const violation = this.contexts.missing(this.hypervisor.vcpu(index), this.checked)
@@ -74,7 +75,7 @@ export class StepChecks {
       : undefined
   }
 
-  /** In a state from which nothing can happen, or nothing within the bounds. */
+  /** Checks a state in which no actor can step, or none within the bounds. */
   atEnd(): ViolatedInvariant | undefined {
     const { checker, checked } = this
     if (checked.L1) {

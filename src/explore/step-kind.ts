@@ -20,40 +20,40 @@ import type { Actor, Machine } from '../scenario/machine.ts'
 
 /** What a step may write, the low bits of a kind: any word. */
 export const WRITES_ALL = 0
-/** As a design's steps declare it: the thread's own words; also its vCPU's; also its PE's and the run queue's. */
+/** What a design's step declares: the thread's own words; its vCPU's too; its PE's and the run queue's too. */
 export const WRITES_THREAD = 1
 export const WRITES_VCPU = 2
 export const WRITES_PE = 3
-/** A step of a guest: its vCPU and PE, and what the invariants remember. */
+/** A step of a guest: its vCPU's words, its PE's, and the ghosts (src/scenario/ghosts.ts). */
 export const WRITES_GUEST = 4
-/** Of a device: one that queues an interrupt, and one that posts a request, kicks, or sends a signal. */
+/** A device's step that queues an interrupt; one that posts a request, kicks, or sends a signal. */
 export const WRITES_QUEUE = 5
 export const WRITES_NOTIFY = 6
 export const WRITES = 7
 
-/** A question, and the one that a halt asks of its own vCPU. */
+/** The step is a question; it is the runnable() of a halt about its own vCPU. */
 export const ASKS = 8
 export const ASKS_OWN_RUNNABLE = 16
 /** The thread enters the guest. */
 export const ENTERS = 32
 /** A flush or a fold. */
 const ON_LISTS = 64
-/** Takes the host's interrupts. */
+/** The step takes the host's pending interrupts. */
 const TAKES = 128
-/** It needs something that step-context.ts looks for. */
+/** The step has preconditions, which step-context.ts checks. */
 export const HAS_NEEDS = 256
 
 /** The guest writes to ICC_DIR_EL1. */
 export const DEACTIVATES = 512
 
-/** HCR_EL2's bits that make a guest's ICC_* accesses those to its virtual CPU interface. */
+/** With these HCR_EL2 bits set, a guest's ICC_* accesses are to its virtual CPU interface. */
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
 
 const writesNumbers = { thread: WRITES_THREAD, vcpu: WRITES_VCPU, pe: WRITES_PE } as const
-/** Knows the next step of every actor of a machine. */
+/** Tells the kind of every actor's next step: its {@link WRITES} value and flags. */
 export class StepKinds {
   private readonly words: Int32Array
-  /** By program counter. */
+  /** The kinds of the design's steps, by program counter. */
   private readonly rows: Uint16Array
   private readonly timer: number
   private readonly guest: number
@@ -68,7 +68,7 @@ export class StepKinds {
     this.guest = mapped ? WRITES_ALL : WRITES_GUEST
   }
 
-  /** The kind of an actor's next step: a WRITES_ value and bits. */
+  /** The kind of an actor's next step: a WRITES_ value and flags. */
   next({ kind, index }: Actor): number {
     switch (kind) {
       case 'vcpu':
@@ -88,7 +88,7 @@ export class StepKinds {
   private ofVcpu(index: number, v: Vcpu): number {
     const { words } = this
     const { runLoop } = this.machine.hypervisor
-    // It gets its PE.
+    // The step is that the thread gets its PE.
     if (words[v + VCPU_PE] === 0) return WRITES_PE
     if (runLoop.threadState(v) === THREAD_IN_GUEST) return this.ofGuest(index, v)
     const notifier = words[v + VCPU_NOTIFIER]
@@ -97,14 +97,14 @@ export class StepKinds {
     return row & TAKES && !this.machine.hypervisor.guest.isInterrupted(v) ? WRITES_THREAD : row
   }
 
-  /** A flush or a fold has nothing to do. */
+  /** Whether a flush or a fold has nothing to do. */
   private hasEmptyLists(v: Vcpu): boolean {
     return this.words[v + VCPU_AP_COUNT] === 0 && this.words[v + VCPU_USED_LRS] === 0
   }
 
   private ofGuest(index: number, v: Vcpu): number {
     const { words } = this
-    // Without a load its accesses are to the physical CPU interface.
+    // If the vCPU was not loaded, the guest's accesses are to the physical CPU interface.
     if ((words[peOf(words, v) + PCPU_HCR_EL2] & ROUTES) !== ROUTES) return WRITES_ALL
     const { ops } = this.machine.setup.guests[index]
     const at = words[v + GUEST_PC] * OP_WORDS
@@ -132,13 +132,19 @@ export class StepKinds {
   }
 }
 
-/** What a design's step may write, in a VM for which the host injects interrupts that it takes, or not. */
+/**
+ * What a design's step may write, a WRITES_ value. `injects`: whether the host injects interrupts that it takes, for
+ * timers or mapped SPIs.
+ */
 function writesOf(step: Step, injects: boolean): number {
   const writes = step.writes ?? (injects ? undefined : rowOf(step.op)?.writesUninjected)
   return writes === undefined ? WRITES_ALL : writesNumbers[writes]
 }
 
-/** The kind of a design's step; none for the end. Of a step of the design's own it is known whether it asks. */
+/**
+ * The kind of a design's step; `step` is undefined for the end. A design's own step with outcomes is a question
+ * unless it says otherwise.
+ */
 function kindOf(step: Step | undefined, injects: boolean): number {
   if (!step) return WRITES_ALL
   const row = rowOf(step.op)

@@ -19,5 +19,5 @@ export const VM_RUNNING = 7
 export const MAPPED_IRQ = 0
 /** The physical INTID. */
 export const MAPPED_PINTID = 1
-/** Words of a record, that is the distance to the next. */
+/** Size of a record in words: the distance to the next. */
 export const MAPPED_STRIDE = 2

@@ -439,7 +439,7 @@ export class VirtualMachine {
     if (tries > MAX_TRIES) {
       throw new VgicError(
         'scenario',
-        `vCPU ${this.hypervisor.words[v + VCPU_INDEX]} gets nowhere: its design must lead it into the guest, and others out when it waits for them.`,
+        `vCPU ${this.hypervisor.words[v + VCPU_INDEX]} makes no progress: its design must enter the guest, and make other vCPUs leave theirs when it waits for them.`,
       )
     }
     const { runLoop, layout } = this.hypervisor

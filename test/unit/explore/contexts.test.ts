@@ -122,7 +122,7 @@ const cases: readonly Case[] = [
   ],
   [
     'S23',
-    /does guest while what its guest left for is not done/,
+    /does guest before what its guest left for is handled/,
     (d) => d.omit('sysreg/emulateSysreg'),
     leaver,
   ],
