@@ -47,7 +47,10 @@ export const GICD_TYPER_A3V = 0x1000000
 export const GICD_TYPER_No1N = 0x2000000
 export const GICD_TYPER_RSS = 0x4000000
 
-/** Bits of an interrupt's affinity, Aff3.Aff2.Aff1.Aff0 in one word, as GICR_TYPER and `GICD_IROUTER<n>` spread it. */
+/**
+ * Bits of an affinity as one word, Aff3.Aff2.Aff1.Aff0, which GICR_TYPER has in its upper word and `GICD_IROUTER<n>`
+ * as Aff3 in bits 39:32 and the others in 23:0.
+ */
 export const AFFINITY_VIEW = view('affinity', 32, [
   field('Aff3', 31, 24),
   field('Aff2', 23, 16),

@@ -1,7 +1,8 @@
 /**
  * The commands of an ITS (IHI 0069, "ITS commands"): 32 bytes, four doublewords in little-endian order, the opcode in
- * bits 7:0 of the first. Each field is declared once, by its doubleword and the bit numbers that Arm prints; for traces
- * and tests. Code that executes commands has them as eight words and uses the accessors beside the declarations.
+ * bits 7:0 of the first. Each field is declared once, by its doubleword and the bit numbers that Arm prints, for
+ * traces and tests. Code that executes commands has them as eight words, and uses the accessors beside the
+ * declarations.
  */
 
 /** A field `hi:lo` of doubleword `dw` of a command. */
@@ -72,7 +73,7 @@ export const ITS_DISCARD = 0x0f
 
 /** Bytes of a command. */
 export const COMMAND_SIZE = 32
-/** Words of a command that are a field of their own. */
+/** Word offsets in a command of fields that are whole words. */
 export const COMMAND_DEVICE_ID = 1
 export const COMMAND_EVENT_ID = 2
 export const COMMAND_PINTID = 3
@@ -84,7 +85,7 @@ export const COMMAND_Size = (word2: number): number => word2 & 0x1f
 export const COMMAND_ICID = (word4: number): number => word4 & 0xffff
 export const COMMAND_HIGH_V = 0x80000000 | 0
 
-/** What is wrong with a command. */
+/** The kinds of command errors. */
 export type CommandErrorName =
   | 'INVALID_COMMAND'
   | 'DEVICE_OOR'
@@ -99,7 +100,7 @@ export type CommandErrorName =
 
 /** A command error: `MAPD_DEVICE_OOR`, and the code with which an ITS with SEIs would report it. */
 export interface CommandError {
-  /** The command, an underscore, and what is wrong with it. */
+  /** The command, an underscore, and the kind of error. */
   readonly name: string
   /** 0x01 in bits 23:16, the command in bits 15:8, the error in bits 7:0. */
   readonly code: number
@@ -116,7 +117,7 @@ export const PHYSICALID_OOR = 0x06
 export const UNMAPPED_INTERRUPT = 0x07
 export const UNMAPPED_COLLECTION = 0x09
 
-/** By error byte; the first two mean something else in each command. */
+/** By the error's byte; the first two differ between commands. */
 const errorNames: Readonly<Record<number, CommandErrorName>> = {
   [COLLECTION_OOR]: 'COLLECTION_OOR',
   [UNMAPPED_DEVICE]: 'UNMAPPED_DEVICE',
@@ -134,7 +135,7 @@ const commandNames: ReadonlyMap<number, string> = new Map(
 /** The name of a command by its opcode; undefined for one that GICv3 does not have. */
 export const commandName = (opcode: number): string | undefined => commandNames.get(opcode)
 
-/** An error of a command. The codes of CLEAR have the number of another command, as Arm prints them. */
+/** An error of a command. In the codes of CLEAR the command's byte is that of another command, as Arm prints them. */
 export function commandError(opcode: number, error: number): CommandError {
   const command = commandName(opcode)
   const base = 0x1_0000 | error
@@ -144,7 +145,7 @@ export function commandError(opcode: number, error: number): CommandError {
       code: base | (opcode << 8),
     }
   }
-  // MOVALL has its PROCNUM_OOR where MAPD has DEVICE_OOR.
+  // PROCNUM_OOR of MOVALL has the code byte that DEVICE_OOR has in MAPD.
   const code = opcode === ITS_MOVALL && error === PROCNUM_OOR ? 0x1_0001 : base
   const name = error === DEVICE_OOR ? 'DEVICE_OOR' : opcode === ITS_MAPD ? 'ITTSIZE_OOR' : 'PROCNUM_OOR'
   return {
