@@ -1,7 +1,7 @@
 /**
- * Why a message-signalled interrupt does, or does not, raise the IRQ line of a CPU: a chain of conditions from the ITS
- * and its tables through the redistributor to the CPU interface. All must hold; the first that does not is the reason.
- * Nothing is changed by asking.
+ * Why a message-signalled interrupt does, or does not, raise the IRQ line of a CPU: a chain of conditions from the
+ * ITS and its tables through the redistributor to the CPU interface. All must hold; the first that does not is the
+ * reason. The state does not change.
  */
 
 import { GICD_CTLR_EnableGrp1 } from '../arch/gicd-registers.ts'
@@ -35,7 +35,9 @@ export type MsiReason =
   | 'priority-masked'
   | 'running-priority'
 
-/** What each reason means: the first is why the IRQ line is high for it, the others why it is not. */
+/**
+ * Each reason as a sentence: `signalled`, why the IRQ line is high for the message, and the others, why it is not.
+ */
 export const msiReasons: Readonly<Record<MsiReason, string>> = {
   signalled: 'The IRQ line of the CPU is high for it.',
   'its-disabled': 'The ITS takes no messages: GITS_CTLR.Enabled is 0.',
@@ -61,18 +63,18 @@ export const msiReasons: Readonly<Record<MsiReason, string>> = {
   'running-priority': 'Its group priority is not higher than the running priority, ICC_RPR_EL1.',
 }
 
-/** One link of the chain. */
+/** A condition of the chain. */
 export interface MsiCondition {
-  /** What is asked. */
+  /** What is asked: `enabled`. */
   readonly name: string
-  /** Whether it is so. */
+  /** Whether it holds. */
   readonly holds: boolean
-  /** By which state. */
+  /** The state that decides it. */
   readonly detail: string
 }
 
 interface Link extends MsiCondition {
-  /** The reason, if it is the first that does not hold. */
+  /** The reason that it gives if it is the first that does not hold. */
   readonly reason: MsiReason
 }
 
@@ -87,13 +89,13 @@ export class MsiExplanation {
 
   /** @internal */
   constructor(
-    /** Who sends the message. */
+    /** The DeviceID of the sender. */
     readonly deviceId: number,
-    /** What it writes. */
+    /** The EventID of the message. */
     readonly eventId: number,
-    /** The LPI that it is translated to, and the CPU that this goes to; undefined where it is not. */
+    /** The LPI that it is translated to; undefined if it is not translated. */
     readonly intid: number | undefined,
-    /** See `intid`. */
+    /** The CPU that the LPI goes to; undefined if the message is not translated. */
     readonly cpu: number | undefined,
     links: readonly Link[],
   ) {
@@ -116,13 +118,13 @@ export class MsiExplanation {
     return [`device ${deviceId} event ${eventId}${lpi}: ${reason}. ${msiReasons[reason]}`, ...rows].join('\n')
   }
 
-  /** What Node's util.inspect prints. */
+  /** The table, for Node's util.inspect. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }
 }
 
-/** Where an LPI goes. */
+/** The blocks between the ITS and a CPU. */
 interface Path {
   readonly physical: PhysicalInterrupts
   readonly redistributor: Redistributor
@@ -188,7 +190,10 @@ function translatedLink({ messages }: Its, deviceId: number, eventId: number): L
   return link('translated', !waits, detail, 'not-translated')
 }
 
-/** The configuration that the redistributor goes by; what is in memory counts only for an LPI that was never used. */
+/**
+ * The configuration that the redistributor uses, which it may have cached; the byte in memory counts only if it has
+ * not.
+ */
 function configurationLink(lpis: Lpis, cpu: number, lpi: number): Link {
   const known = lpis.byteKnown(cpu, lpi)
   const memory = lpis.byteInMemory(cpu, lpi)

@@ -1,32 +1,35 @@
-/** What an ITS is configured to, checked and completed, and stored in every image. */
+/** The configuration of an ITS, which is checked, completed, and stored in every image. */
 
 import { configInteger, configList, configOptions, type Fields } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { recordType } from '../../state/layout.ts'
 
-/** An ITS. Everything but `base` has a default. */
+/** The configuration of an ITS. Every field but `base` has a default. */
 export interface ItsConfig {
-  /** Physical address of its frames, 64 KiB aligned: the control frame, and that of GITS_TRANSLATER behind it. */
+  /** Physical address of its two frames, 64 KiB aligned: the control frame, then the one with GITS_TRANSLATER. */
   readonly base: number
   /** Bits of a DeviceID, 1 to 32; default 16. */
   readonly deviceBits?: number
   /** Bits of an EventID, 1 to 32; default 16. */
   readonly eventBits?: number
-  /** Bits of a collection's number, 1 to 16; default 16. */
+  /** Bits of a collection's ID, 1 to 16; default 16. */
   readonly collectionBits?: number
   /**
-   * GITS_TYPER.PTA: whether commands name a redistributor by its Processor_Number, 0, or by the address of its frames, 1;
-   * default 0.
+   * GITS_TYPER.PTA: whether RDbase in commands is a redistributor's Processor_Number (0) or its address (1); default
+   * 0.
    */
   readonly pta?: 0 | 1
 }
 
-/** Bytes of the frames of an ITS. */
+/** Size in bytes of the frames of an ITS. */
 export const ITS_FRAMES = 0x2_0000
 const MOST = 8
 const HIGH = 0x1_0000_0000
 
-/** Checks a list of ITSs and fills in the defaults. Where their frames may be is not checked here. */
+/**
+ * Checks a list of ITSs and fills in the defaults. The addresses of their frames are checked elsewhere, by
+ * checkFrames.
+ */
 export function checkIts(its: readonly ItsConfig[] | undefined): Required<ItsConfig>[] {
   if (its === undefined) return []
   const list = configList('its', its, `up to ${MOST} ITSs { base }`)
@@ -75,7 +78,7 @@ export function storeIts(
   words.set([(base % HIGH) | 0, Math.floor(base / HIGH), deviceBits, eventBits, collectionBits, pta], at)
 }
 
-/** Reads it back, unchecked. */
+/** Reads an ITS's configuration back, unchecked. */
 export function loadIts(words: Int32Array, at: number): ItsConfig {
   const [low, high, deviceBits, eventBits, collectionBits, pta] = words.subarray(at, at + ITS_CONFIG.size)
   return { base: (low >>> 0) + high * HIGH, deviceBits, eventBits, collectionBits, pta: pta as 0 | 1 }

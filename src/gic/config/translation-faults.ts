@@ -1,4 +1,4 @@
-/** Why a message does not become a pending LPI. */
+/** The reasons for which a message does not become a pending LPI. */
 export type TranslationFault =
   | 'its-disabled'
   | 'memory-refused'
@@ -10,7 +10,7 @@ export type TranslationFault =
   | 'lpis-disabled'
   | 'intid-out-of-range'
 
-/** As code has them: 0 is success. */
+/** The numbers of the faults; 0 is success. */
 export const TRANSLATED = 0
 export const MEMORY_REFUSED = 1
 export const DEVICE_OUT_OF_RANGE = 2
@@ -19,7 +19,7 @@ export const EVENT_OUT_OF_RANGE = 4
 export const EVENT_UNMAPPED = 5
 export const COLLECTION_UNMAPPED = 6
 
-/** By value. */
+/** The faults by number. */
 export const translationFaults: readonly TranslationFault[] = [
   'its-disabled',
   'memory-refused',

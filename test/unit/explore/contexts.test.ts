@@ -126,7 +126,7 @@ const cases: readonly Case[] = [
     (d) => d.omit('sysreg/emulateSysreg'),
     leaver,
   ],
-  ['S23', /does guest while what/, (d) => d.omit('wfi/skipInstruction'), leaver],
+  ['S23', /does guest before what/, (d) => d.omit('wfi/skipInstruction'), leaver],
   [
     'S23',
     /does sysreg\/emulateSysreg without a trapped system register access/,
