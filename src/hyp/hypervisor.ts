@@ -1,6 +1,6 @@
 /**
- * A host with one VM, put together over one state buffer: the silicon, the host's scheduler, the VM's vGIC and
- * vCPUs with their threads, and the guests. What moves it is the caller.
+ * A host with one VM, over one state buffer: the silicon, the host's scheduler, the VM's vGIC and vCPUs with their
+ * threads, and the guests. The caller drives it step by step.
  */
 import { FIRST_PPI, FIRST_SPI, INTID_NONE, type Intid } from '../arch/intid.ts'
 import { type CheckedGicConfig, configRecords, storeGicConfig } from '../gic/config/config.ts'
@@ -76,11 +76,11 @@ export interface InterruptSetup {
   readonly enabled: boolean
   readonly group: 0 | 1
   readonly priority: number
-  /** The physical SPI that it is mapped to. */
+  /** The physical SPI that it is mapped to, if any. */
   readonly physical?: number | undefined
 }
 
-/** A VM as it is when the run begins. */
+/** The configuration of a VM when the run begins. */
 export interface VmSetup {
   readonly vcpus: number
   readonly spis: number
@@ -93,7 +93,7 @@ export interface VmSetup {
   readonly guests: readonly GuestProgram[]
   /** Whether GICD_CTLR.EnableGrp1 is set when the run begins. */
   readonly enabled: boolean
-  /** Where the guest sees its GIC. */
+  /** The addresses of the guest's GIC. */
   readonly frames: GuestFrames
 }
 
@@ -125,13 +125,13 @@ export class Hypervisor {
   readonly guest: Guest
   readonly layout: VmLayout
 
-  /** `more` are records of what surrounds the hypervisor. */
+  /** `more` are records of the machine around the hypervisor: devices, ghosts. */
   constructor(
     readonly config: CheckedGicConfig,
     readonly setup: VmSetup,
     readonly design: Design,
     more: readonly (readonly [RecordType, number])[],
-    /** A digest of what the machine was made from, so that another scenario's image is refused. */
+    /** A digest of the machine's configuration, so that an image of another scenario is refused. */
     recipe: number,
   ) {
     checkDesign(design)
@@ -209,7 +209,7 @@ export class Hypervisor {
     return asVcpu(this.layout.vcpus + index * this.layout.vcpuSize)
   }
 
-  /** Does one operation of the guest of a vCPU that is in it. Returns the EXIT_ reason if it left, else -1. */
+  /** Takes one step of the guest of a vCPU that is in it. Returns the EXIT_ reason if it exited, otherwise -1. */
   stepGuest(v: Vcpu): number {
     const result = this.guest.step(v, this.setup.guests[this.words[v + VCPU_INDEX]])
     if (result === GUEST_RUNS || result === GUEST_WAITS) return -1
@@ -218,8 +218,8 @@ export class Hypervisor {
   }
 
   /**
-   * A device moves the line of an interrupt, and its vCPU is notified, all at once. What is mapped interrupts the host,
-   * which does the rest.
+   * Sets the line of an interrupt, as a device does, and notifies its vCPU, in one step. A mapped interrupt
+   * interrupts the host, which injects it.
    */
   inject(irq: Irq, level: number): void {
     if (this.mapped.isMappedSpi(irq)) this.mapped.setInput(irq, level)
@@ -272,13 +272,13 @@ export class Hypervisor {
     }
   }
 
-  /** The timers' PPIs are mapped to their physical ones. */
+  /** IRQ_HW for the timers' PPIs, which are mapped to their physical ones. */
   private timerBit(intid: Intid): number {
     return this.setup.timers && timerIntids.some((timer) => timer === intid) ? IRQ_HW : 0
   }
 }
 
-/** The physical SPI of a mapped interrupt interrupts the CPU where the vCPU begins that it is for. */
+/** The physical SPI of a mapped interrupt; it is routed to the CPU on which its vCPU begins. */
 const physicalSpi = ({ physical, edge, vcpu }: InterruptSetup, cpus: number): PhysicalSpi[] =>
   physical === undefined ? [] : [{ intid: physical, edge, cpu: vcpu % cpus }]
 

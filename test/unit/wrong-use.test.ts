@@ -343,7 +343,7 @@ describe('whoever writes a design is told of', () => {
       'a candidate outside of a directed yield',
       () => takes((context, vcpu) => context.candidate(vcpu)),
       'argument',
-      'vcpu0 looks at no candidate: ask candidate() after noCandidate has said no.',
+      'vcpu0 has no candidate: call candidate() after noCandidate has said no.',
     ],
     [
       "a device's step in a vCPU's thread",

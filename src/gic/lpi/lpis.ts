@@ -36,7 +36,7 @@ import {
 } from './lpi-records.ts'
 import { PendingTree } from './pending-tree.ts'
 
-/** Where the records of LPIs are. */
+/** Offsets and sizes of the records of LPIs. */
 export interface LpiPlace {
   /** The redistributor of CPU 0, and the distance to the next. */
   readonly records: number
@@ -193,8 +193,8 @@ export class Lpis {
   }
 
   /**
-   * INVALL, GICR_INVALLR: the same of all LPIs. What is pending is looked at again when the access is complete, once
-   * however many of these were in a command queue.
+   * INVALL, GICR_INVALLR: what is known of the configuration of all LPIs is forgotten. What is pending is looked at
+   * again when the access is complete, once however many of these were in a command queue.
    */
   invalidateAll(cpu: number): void {
     this.configuration.dropAll(this.caches[cpu])
@@ -361,7 +361,7 @@ export class Lpis {
     this.updateIntidEnd()
   }
 
-  /** The same of GICR_PENDBASER. PTZ is about the table that is read next. */
+  /** A half of GICR_PENDBASER is written. PTZ is about the table that is read next. */
   writePendbaser(pe: Pe, half: number, value: number): void {
     this.words[pe + GICR_PENDBASER + half] = value
     if (half === 1) this.words[this.recordOf(this.physical.cpuOf(pe)) + LPI_PTZ] = value & PTZ_HIGH ? 1 : 0

@@ -1,8 +1,8 @@
 /**
- * Stopping a VM's vCPUs (kvm_arm_halt_guest): what a guest asks of an interrupt may be in list registers of a running
- * vCPU, where it cannot be read or changed. One vCPU at a time stops the others: it asks each of them to leave the guest
- * and not to come back, waits until all are outside with their list registers folded back, does its access, and lets
- * them go on.
+ * Stopping a VM's vCPUs (kvm_arm_halt_guest): the state of an interrupt that a guest accesses may be in a list
+ * register of a running vCPU, where it cannot be read or changed. One vCPU at a time stops the others: it asks each
+ * of them to leave its guest and stay outside, waits until all are outside with their list registers folded, does its
+ * access, and lets them continue.
  */
 
 import { postRequest } from '../host/kick.ts'
@@ -25,7 +25,7 @@ export class StopVm {
     this.stopper = apLists.layout.vm + VM_STOPPER
   }
 
-  /** Whether a thread cannot take its next step because of others. */
+  /** Whether a thread must wait for other vCPUs before its next step. */
   waits(v: Vcpu, step: number): boolean {
     switch (step) {
       case STEP_HANDLE_REQUESTS:
@@ -40,7 +40,7 @@ export class StopVm {
     }
   }
 
-  /** Asks all others to leave and stay outside. One that sleeps is not woken for it. */
+  /** Asks all other vCPUs to leave their guests and stay outside. One that sleeps is not woken. */
   stop(v: Vcpu): void {
     const { words, apLists } = this
     words[this.stopper] = words[v + VCPU_INDEX] + 1
