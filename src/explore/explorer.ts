@@ -72,7 +72,7 @@ export interface Violation {
   readonly steps: number
 }
 
-/** What an exploration found. */
+/** The result of an exploration. */
 export interface Report {
   /** Whether everything within the bounds was explored and no invariant was violated. */
   readonly complete: boolean

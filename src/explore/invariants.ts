@@ -150,7 +150,7 @@ export class InvariantChecker {
     const other = apLists.vcpuOf(owner - 1)
     if ((before[irq] & IRQ_ACTIVE) === 0 && !isInListRegister(before, other, intid, LR_ACTIVE))
       return undefined
-    return `vcpu${before[v + VCPU_INDEX]} deactivates ${intidName(intid)}, which is active on vcpu${owner - 1}, and nobody is told`
+    return `vcpu${before[v + VCPU_INDEX]} deactivates ${intidName(intid)}, which is active on vcpu${owner - 1}, which is not notified`
   }
 
   /** S17, after any step. */
@@ -213,7 +213,7 @@ export class InvariantChecker {
       const v = this.hypervisor.vcpu(i)
       const state = runLoop.threadState(v)
       if (state !== THREAD_WAITS_FOR_CPU && state !== THREAD_WAITS_FOR_VCPUS) continue
-      return `vcpu${i} waits for ${runLoop.waitsForVcpus(v) ? 'other vCPUs' : 'a PE'} for ever`
+      return `vcpu${i} waits for ${runLoop.waitsForVcpus(v) ? 'other vCPUs' : 'a PE'} forever`
     }
     return undefined
   }

@@ -7,7 +7,7 @@ import type { Changes } from './changes.ts'
 /** Words of a frame: the lanes of the state's hash. */
 export const FRAME_HASH_A = 0
 export const FRAME_HASH_B = 1
-/** What is left of the bounded interventions. */
+/** The budget: how many bounded interventions are left. */
 export const FRAME_BUDGET = 2
 /** The next actor to try, and the one whose step is under way. */
 export const FRAME_NEXT = 3

@@ -1,4 +1,4 @@
-/** What the explorer knows of a step before it is taken: which words it may write, and what is checked after it. */
+/** The kind of a step, known before it is taken: which words it may write, and what is checked after it. */
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
 import { ICC_DIR_EL1 } from '../arch/icc-registers.ts'
 import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'

@@ -14,7 +14,7 @@ export class CpuState {
   readonly masks: Readonly<Record<'irq' | 'fiq', boolean>>
   /** Whether it waits in a WFI or WFE. */
   readonly waits: boolean
-  /** Its outputs that are high. */
+  /** The CPU's outputs that are high. */
   readonly outputs: readonly OutputLine[]
   /** The bits of GICR_WAKER. */
   readonly waker: Readonly<Record<'ProcessorSleep' | 'ChildrenAsleep', boolean>>
@@ -27,7 +27,7 @@ export class CpuState {
   /** @internal */
   constructor(
     silicon: Silicon,
-    /** Its number. */
+    /** The CPU's number. */
     readonly cpu: number,
   ) {
     const pe = silicon.peOf(cpu)

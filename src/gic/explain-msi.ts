@@ -65,7 +65,7 @@ export const msiReasons: Readonly<Record<MsiReason, string>> = {
 
 /** A condition of the chain. */
 export interface MsiCondition {
-  /** What is asked: `enabled`. */
+  /** The name of the condition. */
   readonly name: string
   /** Whether it holds. */
   readonly holds: boolean

@@ -54,18 +54,18 @@ import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
  * The result of a WFI or WFE: it completed at once, the PE waits, or it trapped to EL2 (see {@link Gic.lastTrap}).
  */
 export type WfxResult = 'completes' | 'waits' | 'traps'
-/** By WFX_ value. */
+/** The results by WFX_ value. */
 const wfxResults: readonly WfxResult[] = ['completes', 'waits', 'traps']
 
 /** A summary of a GIC, which {@link Gic.toJSON} returns. */
 export interface GicSummary {
   /** Architecture version, from the configuration. */
   readonly version: '3' | '4.0' | '4.1'
-  /** See `version`. */
+  /** Number of PEs, from the configuration. */
   readonly cpus: number
-  /** See `version`. */
+  /** Number of SPIs, from the configuration. */
   readonly spis: number
-  /** See `version`. */
+  /** List registers of a PE, from the configuration. */
   readonly listRegisters: number
   /** The CPUs whose redistributors sleep and forward nothing to them (GICR_WAKER). */
   readonly asleep: readonly number[]
@@ -383,7 +383,7 @@ export class Gic {
     if (!completeEffect(this.silicon, argumentString('effect', effect))) {
       throw new VgicError(
         'argument',
-        `effect must be one of effects(), ${this.effects().join(', ') || 'of which there are none'}, but is ${shown(effect)}.`,
+        `effect must be one of effects(), ${this.effects().join(', ') || 'an empty list'}, but is ${shown(effect)}.`,
       )
     }
     this.silicon.settle()

@@ -47,7 +47,7 @@ export interface VmConfig {
   readonly haltPolling?: Partial<HaltPolling>
   /** GICD_CTLR.EnableGrp1 before the guest begins: `'enabled'`, which is the default, or as after `'reset'`. */
   readonly distributor?: 'enabled' | 'reset'
-  /** Where the guest sees its GIC; see {@link GuestFramesConfig} for the defaults. */
+  /** The addresses of the guest's GIC; see {@link GuestFramesConfig} for the defaults. */
   readonly frames?: GuestFramesConfig
 }
 

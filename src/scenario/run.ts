@@ -71,7 +71,7 @@ export class Run {
     readonly steps: number,
     /** How it ended. */
     readonly end: RunEnd,
-    /** By vCPU. */
+    /** The INTIDs acknowledged, by vCPU. */
     private readonly acknowledgements: readonly (readonly number[])[],
   ) {
     this.hash = machine.hash()
@@ -226,7 +226,7 @@ export function runMachine(machine: ScenarioMachine, options: RunOptions): Run {
 class Policy {
   private readonly vcpus: readonly Actor[]
   private readonly timed: readonly Actor[]
-  /** By vCPU: its migrations; its preemption and its tick. */
+  /** Environment actors by vCPU: its migrations; its preemption and its tick. */
   private readonly migrations: readonly (readonly Actor[])[]
   private readonly endings: readonly (readonly Actor[])[]
   private turn = 0

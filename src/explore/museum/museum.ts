@@ -138,7 +138,7 @@ export const museum: readonly MuseumEntry[] = [
     id: '13',
     name: 'residency-nesting',
     story:
-      'A second put of the same vCPU copies the registers of whoever used the PE in between into its shadow.',
+      'A second put of the same vCPU copies the registers of the vCPU that used the PE in between into its shadow.',
     invariant: 'S11',
     good: designs.wfiFullPut,
     bug: edit(designs.wfiFullPut)

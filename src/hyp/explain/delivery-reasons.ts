@@ -27,7 +27,7 @@ export const deliveryReasons: Readonly<Record<DeliveryReason, string>> = {
   'at-next-entry': 'The guest takes it when the vCPU enters it next.',
   'no-such-interrupt': 'The VM has no interrupt of this INTID.',
   disabled: 'It is disabled at the distributor or the redistributor.',
-  active: 'It is active: a guest has acknowledged it, or said so, and has not deactivated it.',
+  active: 'It is active: a guest has acknowledged it, or written ISACTIVER, and has not deactivated it.',
   'not-pending': 'It is not pending: no edge was latched, and its line is low.',
   'distributor-off': 'The distributor forwards nothing: GICD_CTLR.EnableGrp1 is 0.',
   'routed-elsewhere': 'It is an SPI that is routed to another vCPU, or to none.',
@@ -39,7 +39,7 @@ export const deliveryReasons: Readonly<Record<DeliveryReason, string>> = {
   'running-priority': 'Its group priority is not higher than the running priority, ICC_RPR_EL1.',
   outranked: 'Another pending interrupt comes first.',
   'vcpu-off': 'The vCPU is off.',
-  asleep: 'The vCPU sleeps in its WFI and was not woken: unless somebody is about to, its wake-up was lost.',
+  asleep: 'The vCPU sleeps in its WFI and was not woken: unless a wake-up is under way, it was lost.',
   'pstate-masked': 'PSTATE.I, or PSTATE.F for group 0, masks it.',
 }
 

@@ -36,7 +36,7 @@ export function checkDesign(design: Design): Design {
     if (isOwnStep(step) || isKnown(step)) continue
     throw new VgicError(
       'argument',
-      `${name} has a step ${step.name} that is none of this library's: take one of \`steps\`, or make it with ownStep.`,
+      `${name} has a step ${step.name} that is not this library's: take one of \`steps\`, or make it with ownStep.`,
     )
   }
   for (const step of stepsOf([...schedOut, ...schedIn]))

@@ -93,7 +93,7 @@ export const part = (name: string, ...body: DesignNode[]): Part => ({
 
 function yesOrNo(test: Step): Step {
   if (checkStep('test', test).outcomes.length === 2) return test
-  throw new VgicError('argument', `${test.name} is no test with two outcomes: use branch.`)
+  throw new VgicError('argument', `${test.name} is not a test with two outcomes: use branch.`)
 }
 
 /** Takes the steps of `body` if the test says yes. Throws an `argument` error for a test without two outcomes. */

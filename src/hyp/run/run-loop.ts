@@ -1,8 +1,8 @@
 /**
- * The vCPU run loop: does the steps of a compiled design for a vCPU's thread. Each step is atomic; between two
- * steps anything else may happen. thread-steps.ts has what each of them does. `step` does one; `run` does as many
- * as it can without anybody else, and the frequent sequences at once: a superinstruction stands for a run of rows
- * that the table has exactly so, and does the same.
+ * The vCPU run loop: takes the steps of a compiled design for a vCPU's thread. Each step is atomic; between two steps
+ * any other actor may step. thread-steps.ts has their code. `step` takes one; `run` takes as many as it can without
+ * other actors, and frequent sequences at once: a superinstruction has the effect of a run of rows that the table has
+ * exactly so.
  */
 
 import { VgicError } from '../../errors/vgic-error.ts'

@@ -1,6 +1,6 @@
 /**
- * The interrupts of a VM, for whoever goes through all of them or keeps a bit for each. A handle of a kind that is not
- * known here is refused, so that a new kind cannot pass for an SPI because its handle is a large number.
+ * A directory of the interrupts of a VM, for code that visits all of them or keeps a bit for each. A handle of an
+ * unknown kind is refused, so that a new kind is not mistaken for an SPI because its handle is a large number.
  */
 import { FIRST_SPI } from '../../arch/intid.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
@@ -12,9 +12,12 @@ import type { VmLayout } from '../records/vm.ts'
 export type IrqKind = 'private' | 'spi'
 
 export class IrqDirectory {
-  /** How many numbers there are. */
+  /** The number of indices. */
   readonly count: number
-  /** Pairs `start, end` of the words of all interrupts, those of the vCPUs first: for who visits them at every step. */
+  /**
+   * Pairs `start, end` of the words of all interrupts, those of the vCPUs first, for code that visits them at every
+   * step.
+   */
   readonly ranges: Int32Array
 
   constructor(private readonly layout: VmLayout) {
@@ -45,11 +48,14 @@ export class IrqDirectory {
     if (kind !== undefined) return kind
     throw new VgicError(
       'argument',
-      `${irq} is the handle of no interrupt: take that of a private one or of an SPI.`,
+      `${irq} is not the handle of an interrupt: take that of an SGI, a PPI or an SPI.`,
     )
   }
 
-  /** A number for each interrupt, for bitmaps: those of a vCPU's private ones are 32 in a row, and so are SPIs from 32 on. */
+  /**
+   * The index of an interrupt, for bitmaps: each vCPU's private interrupts have 32 indices in a row, and the SPIs
+   * follow.
+   */
   indexOf(irq: Irq): number {
     const { vcpus, vcpuSize, vcpuCount, spis } = this.layout
     switch (this.kindOf(irq)) {
@@ -62,7 +68,7 @@ export class IrqDirectory {
     }
   }
 
-  /** The interrupt of a number. */
+  /** The interrupt with an index. */
   atIndex(index: number): Irq {
     const { vcpus, vcpuSize, vcpuCount, spis } = this.layout
     const vcpu = Math.floor(index / FIRST_SPI)

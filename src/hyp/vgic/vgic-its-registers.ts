@@ -1,6 +1,6 @@
 /**
- * The registers of the ITS that a guest sees (KVM's vgic-its.c): IHI 0069, "The ITS register map". Here is what they
- * hold; the ITS does not process commands yet, so that GITS_CREADR stays where it is.
+ * The registers of the ITS that a guest sees (KVM's vgic-its.c): IHI 0069, "The ITS register map". Only their state
+ * is modelled: the ITS does not process commands yet, so GITS_CREADR does not change.
  */
 
 import { RegisterMap, readOnly, register64, WORD } from '../../gic/frames/register-map.ts'
@@ -26,7 +26,7 @@ const BASER_RESET_HIGH = 0x1800_0000
 
 type Row = VgicRow
 
-/** It can be enabled only with a queue and both tables. */
+/** Writes GITS_CTLR. The ITS can be enabled only with a queue and both tables. */
 function writeControl({ words, layout }: VgicDist, value: number): void {
   const { its } = layout
   const complete =
@@ -35,7 +35,10 @@ function writeControl({ words, layout }: VgicDist, value: number): void {
   words[its + ITS_ENABLED] = value & 1
 }
 
-/** Read only while enabled. GITS_CREADR goes back to the beginning of the queue. */
+/**
+ * Writes GITS_CBASER, which is read-only while the ITS is enabled. GITS_CREADR goes back to the beginning of the
+ * queue.
+ */
 function writeCbaser({ words, layout }: VgicDist, _owner: Vcpu, half: number, value: number): void {
   const { its } = layout
   if (words[its + ITS_ENABLED] !== 0) return
@@ -44,7 +47,7 @@ function writeCbaser({ words, layout }: VgicDist, _owner: Vcpu, half: number, va
   words[its + ITS_CREADR] = 0
 }
 
-/** An offset past the end of the queue is ignored. */
+/** Writes GITS_CWRITER. An offset past the end of the queue is ignored. */
 function writeCwriter({ words, layout }: VgicDist, _owner: Vcpu, half: number, value: number): void {
   const { its } = layout
   const offset = value & 0xf_ffe0

@@ -1,7 +1,7 @@
 /**
- * The emulated GIC (KVM's vgic-mmio.c): a guest's access to the frames of its distributor, redistributors and ITS, which
- * are no memory, leaves the guest; here it finds the register and does it. vgic-mmio-registers.ts and
- * vgic-its-registers.ts have the registers, vgic-mmio-irqs.ts what they do to interrupts.
+ * MMIO emulation (KVM's vgic-mmio.c): a guest's access to the frames of its distributor, redistributors and ITS,
+ * which are not mapped, exits; this file decodes and executes it. vgic-mmio-registers.ts and vgic-its-registers.ts
+ * have the registers, vgic-mmio-irqs.ts their effects on interrupts.
  */
 
 import { GICD_CTLR_EnableGrp1 } from '../../arch/gicd-registers.ts'
@@ -35,16 +35,16 @@ import { type GuestFrames, VGIC_GICD_SIZE, VGIC_GICR_SIZE, VgicDist } from './vg
 import { itsMap, resetIts, VGIC_GITS_SIZE } from './vgic-its-registers.ts'
 import { distributorMap, redistributorMap, type VgicRow } from './vgic-mmio-registers.ts'
 
-/** What came of an access: the outcomes of the step `emulateMmio`. */
+/** The results of an access, which are the outcomes of the step `emulateMmio`: done. */
 export const MMIO_DONE = 0
 /** Done, and interrupts may belong elsewhere now. */
 export const MMIO_REEVALUATE = 1
-/** Not done: what it asks for may be in list registers of running vCPUs. */
+/** Not done: the accessed state may be in list registers of running vCPUs. */
 export const MMIO_STOP = 2
-/** Nothing of the emulated GIC's. */
+/** Not an access to the emulated GIC. */
 export const MMIO_USERSPACE = 3
 
-/** A frame's registers, and by the number of a row what an access to it asks of the VM. */
+/** A frame's registers, and by row number the conditions of an access. */
 interface Frame {
   readonly map: RegisterMap<VgicDist, Vcpu, VgicRow>
   readonly flags: Uint8Array
@@ -97,17 +97,17 @@ export class VgicMmio {
     this.gicdHigh = Math.floor(frames.gicd / HIGH)
   }
 
-  /** The registers after reset, but for those that are set up by whoever makes the VM. */
+  /** Resets the registers, except those that are set up when the VM is made. */
   reset(): void {
     this.dist.reset()
     if (this.dist.hasIts) resetIts(this.words, this.layout.its)
   }
 
   /**
-   * Does the access for which a vCPU has left the guest; what a read gives is then the guest's. With `asksOwners` an
-   * access to pending state stops the vCPUs that may have it, as one to active state always does, and so does a write
-   * that disables what they have; without it memory answers, and the timers' lines are those of the vCPU that asks.
-   * Returns an MMIO_ value.
+   * Executes the access for which a vCPU has exited; the result of a read goes to its guest. With `asksOwners`, an
+   * access to pending state stops the vCPUs that may have it in a list register, as one to active state always does,
+   * and so does a write that disables interrupts that they may have. Without it, the access is to the words in
+   * memory, and timers' lines are those of the accessing vCPU. Returns an MMIO_ value.
    */
   access(v: Vcpu, asksOwners: boolean): number {
     const { words } = this
@@ -151,20 +151,20 @@ export class VgicMmio {
   }
 
   /**
-   * Whether the state may be in list registers of a running vCPU other than `v`, which has left its guest: an SPI's in
-   * those of any, another vCPU's private interrupts' in its own.
+   * Whether the accessed state may be in list registers of a running vCPU other than `v`, which has exited: of any
+   * vCPU for an SPI, of its own vCPU for a private interrupt.
    */
   private mustStop(v: Vcpu, owner: Vcpu, first: number): boolean {
     return !this.isAlone(v) && (owner !== v || first >= FIRST_SPI)
   }
 
-  /** Whether no other vCPU is, or can come, into its guest. */
+  /** Whether no other vCPU is in its guest or can enter it. */
   private isAlone(v: Vcpu): boolean {
     const { words, layout } = this
     return layout.vcpuCount === 1 || words[layout.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1
   }
 
-  /** Whether a write of `value` disables what may be in list registers of a running vCPU. */
+  /** Whether a write of `value` disables an interrupt that may be in a list register of a running vCPU. */
   private mustWithdraw(v: Vcpu, owner: Vcpu, flags: number, first: number, value: number): boolean {
     if ((flags & (DISABLES_BITS | DISABLES_ALL)) === 0 || this.isAlone(v)) return false
     if (flags & DISABLES_ALL) return (value & GICD_CTLR_EnableGrp1) === 0 && this.someonePresents()
@@ -174,21 +174,21 @@ export class VgicMmio {
     return false
   }
 
-  /** Whether a vCPU has list registers in use: one that is outside, as whoever makes the access, has not. */
+  /** Whether a vCPU has list registers in use. One that is outside its guest, like the accessing one, has none. */
   private someonePresents(): boolean {
     const { words, apLists, layout } = this
     for (let i = 0; i < layout.vcpuCount; i++) if (words[apLists.vcpuOf(i) + VCPU_USED_LRS] !== 0) return true
     return false
   }
 
-  /** Whether an interrupt is on the list of such a vCPU. */
+  /** Whether an interrupt is on the ap_list of a vCPU that has list registers in use. */
   private isPresented(irq: Irq): boolean {
     const { words, apLists } = this
     const holder = irqApListOf(words[irq])
     return holder !== 0 && words[apLists.vcpuOf(holder - 1) + VCPU_USED_LRS] !== 0
   }
 
-  /** Userspace has nothing at the address: a read gives zero, a write is ignored. */
+  /** Completes an access in userspace, which has nothing at the address: a read returns zero, a write is ignored. */
   finishInUserspace(v: Vcpu): void {
     const { words } = this
     if ((words[v + VCPU_ESR] & ESR_WnR) === 0) {
@@ -209,8 +209,8 @@ export class VgicMmio {
   }
 
   /**
-   * Puts every interrupt that is pending onto the list where it belongs, takes those off that do not belong there, and
-   * tells the vCPUs concerned. One that has its list in list registers does that when it leaves the guest.
+   * Puts every pending interrupt on the list where it belongs, removes those that do not belong where they are, and
+   * notifies the vCPUs concerned. A vCPU that has list registers in use updates its own list when it exits.
    */
   reevaluate(): void {
     const { words, apLists, layout } = this
@@ -235,10 +235,7 @@ export class VgicMmio {
     if (target !== 0) apLists.notify(target)
   }
 
-  /**
-   * The interrupts of which the access under way clears the pending state: the words of those in ICPENDR. For whoever
-   * keeps account of edges.
-   */
+  /** The interrupts whose pending state the access under way clears by ICPENDR, for the ghosts, which count edges. */
   clearedEdges(v: Vcpu): readonly Irq[] {
     const { words, apLists, layout } = this
     if (words[v + VCPU_FAULT_IPA] === 0 || (words[v + VCPU_ESR] & ESR_WnR) === 0) return NOTHING
@@ -284,8 +281,8 @@ export class VgicMmio {
   }
 }
 
-/** The word of an SPI after reset: an edge of group 1 with the highest priority, routed to vCPU 0. */
+/** The word of an SPI after reset: edge-triggered, group 1, priority 0, routed to vCPU 0. */
 export const SPI_RESET = IRQ_EDGE | IRQ_GROUP1
-/** SGIs are enabled. */
+/** The word of an SGI after reset: edge-triggered, group 1, enabled. */
 export const SGI_RESET = IRQ_EDGE | IRQ_GROUP1 | IRQ_ENABLED
 export const PPI_RESET = IRQ_GROUP1

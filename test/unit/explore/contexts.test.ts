@@ -164,7 +164,7 @@ const cases: readonly Case[] = [
   ],
   ['L3', /its timer asserts PPI 27 unnoticed/, (d) => d.omit('load/timerLoad'), timed],
   ['L3', /its timer asserts PPI 27 unnoticed/, (d) => d.omit('userspace/timerLoad'), timed],
-  ['L6', /vcpu0 waits for other vCPUs for ever/, (d) => d.omit('mmio/resumeVcpus'), neighbours],
+  ['L6', /vcpu0 waits for other vCPUs forever/, (d) => d.omit('mmio/resumeVcpus'), neighbours],
 ]
 
 describe('a step that does not find what it needs', () => {

@@ -45,5 +45,5 @@ it.each([
   ['nothing', 0],
 ])('refuses %s', (_, word) => {
   expect(() => interrupts.kindOf(asIrq(word))).toThrow(VgicError)
-  expect(() => interrupts.indexOf(asIrq(word))).toThrow(`${word} is the handle of no interrupt`)
+  expect(() => interrupts.indexOf(asIrq(word))).toThrow(`${word} is not the handle of an interrupt`)
 })
