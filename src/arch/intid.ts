@@ -3,8 +3,8 @@ import { argumentNumber } from '../errors/arguments.ts'
 import type { Flavour } from './brand.ts'
 
 /**
- * An INTID. Drivers and tests write it as a literal, and tables count with it, so a plain number passes for one; a handle
- * or an encoding does not.
+ * An INTID. Drivers and tests write it as a literal, and tables compute it, so a plain number is assignable; a handle
+ * or an encoding is not.
  */
 export type Intid = Flavour<'Intid'>
 

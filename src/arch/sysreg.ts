@@ -7,8 +7,8 @@ import type { Flavour } from './brand.ts'
 import type { RegisterView } from './field.ts'
 
 /**
- * A packed encoding. A trap's syndrome gives it as a number, and so may an emulator that decodes instructions: a plain
- * number passes for one; a handle or an INTID does not.
+ * A packed encoding. Trap syndromes and emulators' decoders give it as a number, so a plain number is assignable; a
+ * handle or an INTID is not.
  */
 export type Encoding = Flavour<'Encoding'>
 

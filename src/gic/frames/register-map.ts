@@ -16,8 +16,8 @@ export const WORD = 4
 export const DOUBLEWORD = 8
 
 /**
- * A run of equal registers. `M` is the class whose registers they are; `owner`, an `O`, is the handle of the frame's PE or
- * vCPU.
+ * A run of equal registers. `M` is the class whose registers they are; `owner`, an `O`, is the handle of the frame's
+ * PE or vCPU.
  */
 export interface RegisterRow<M, O extends number = number> {
   /** The register's name without its number: `GICD_ISENABLER`. */

@@ -36,7 +36,7 @@ import { candidatesOf } from './interrupt-block.ts'
 
 /** The owner of SPIs. */
 export const DISTRIBUTOR = 0
-/** Whose interrupts are meant: a PE's own, or those of the distributor. */
+/** The owner of interrupts: a PE's record for its SGIs and PPIs, or {@link DISTRIBUTOR} for SPIs. */
 export type Owner = Pe | typeof DISTRIBUTOR
 
 export { GICD_CTLR, GICD_DISABLING_GROUPS } from '../records/interrupts-offsets.ts'

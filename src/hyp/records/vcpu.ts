@@ -28,12 +28,12 @@ export function asVcpu(offset: number): Vcpu {
 }
 
 /**
- * The PE that the thread of a vCPU runs on, which must be on one. Hot code does it in place: V8 inlines only so much into
- * one function, and a call that is inlined counts.
+ * The PE that the thread of a vCPU runs on, which must be on one. Hot code reads the word itself, since V8 limits how
+ * much it inlines into one function.
  */
 export const peOf = (words: Int32Array, v: Vcpu): Pe => asPe(words[v + VCPU_PE])
 
-/** A program counter of a thread: which row of the design's step table it is at. */
+/** A program counter of a thread: a row of the design's step table. */
 export type Pc = Brand<'Pc'>
 export function asPc(row: number): Pc {
   return row as Pc

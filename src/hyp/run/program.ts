@@ -24,7 +24,7 @@ export const TABLE_LAST = 14
 export const TABLE_FUSED = 15
 /** The program counter of a list that has ended. */
 export const ENDED = 0
-/** Where a list goes on, or that it has ended. */
+/** The next program counter of a list, or {@link ENDED}. */
 export type NextPc = Pc | typeof ENDED
 /** The program counter at which a thread begins. */
 export const FIRST_PC = 1

@@ -47,10 +47,16 @@ const MAX_STEPS = 100_000
 export class RunLoop extends FusedSteps {
   readonly head: NextPc
   private readonly costTable: number
-  /** The head of the loop if the superinstruction `entry` begins there, and where that is in the guest; else -1. */
+  /**
+   * The head of the loop, if the superinstruction `entry` begins there, and the program counter of `guest` at its
+   * end; otherwise -1.
+   */
   private readonly fusedHead: number
   private readonly entered: number
-  /** The guest's only row if the superinstruction `exit` follows it, and the table's word of what follows reason 0; else -1. */
+  /**
+   * The guest's only row, if the superinstruction `exit` follows it, and the table word with the successor for reason
+   * 0; otherwise -1.
+   */
   private readonly guest: number
   private readonly reasons: number
 

@@ -146,7 +146,10 @@ export const cpuSysregs: readonly CpuSysreg[] = [
   ...activePriorities(ICC_AP1R0_EL1, VCPU_AP1R),
 ]
 
-/** Finds a register by its encoding. Throws ENOENT for one that is not in the group, EINVAL for one that does not exist here. */
+/**
+ * Finds a register by its encoding. Throws ENOENT for one that is not in the group, EINVAL for one that this silicon
+ * lacks.
+ */
 export function cpuSysreg(encoding: Encoding, vtr: number): CpuSysreg {
   const register = cpuSysregs.find((one) => one.encoding === encoding)
   if (!register) {

@@ -27,7 +27,7 @@ import {
 } from '../records/vgic-irq.ts'
 import { VM_ENABLED, type VmLayout } from '../records/vm.ts'
 
-/** The word of the interrupt whose handle an entry of an ap_list has. */
+/** The word of the interrupt in an entry of an ap_list. */
 export function listedWord(words: Int32Array, entry: number): number {
   return words[asIrq(words[entry])]
 }
