@@ -37,7 +37,7 @@ import {
 import { PendingTree } from './pending-tree.ts'
 
 /** Offsets and sizes of the records of LPIs. */
-export interface LpiPlace {
+export interface LpiLayout {
   /** The redistributor of CPU 0, and the distance to the next. */
   readonly records: number
   readonly recordSize: number
@@ -79,7 +79,7 @@ export class Lpis {
     readonly physical: PhysicalInterrupts,
     readonly memory: Memory,
     readonly events: HostEvents,
-    readonly place: LpiPlace,
+    readonly layout: LpiLayout,
   ) {
     const { words, config } = physical
     this.words = words
@@ -87,7 +87,7 @@ export class Lpis {
     this.configuration = new LpiConfiguration(words, memory, config, this.existing)
     this.tree = new PendingTree(words, this.configuration, this.existing)
     const groups = configurationGroups(config)
-    this.caches = Int32Array.from(groups, (group) => place.caches + group * place.cacheSize)
+    this.caches = Int32Array.from(groups, (group) => layout.caches + group * layout.cacheSize)
     this.cpus = config.cpus
     this.honoursPtz = config.choices.pendingTableZero === 'honoured'
     this.lagging = config.writeEffects === 'lagging'
@@ -95,7 +95,7 @@ export class Lpis {
 
   /** The record of a redistributor. */
   recordOf(cpu: number): number {
-    return this.place.records + cpu * this.place.recordSize
+    return this.layout.records + cpu * this.layout.recordSize
   }
 
   private peOf(cpu: number): number {
@@ -198,14 +198,14 @@ export class Lpis {
    */
   invalidateAll(cpu: number): void {
     this.configuration.dropAll(this.caches[cpu])
-    this.words[this.place.common + LPI_INVALIDATED] = 1
+    this.words[this.layout.common + LPI_INVALIDATED] = 1
   }
 
   /** When an access is complete: looks again at what is pending and was invalidated. */
   settle(): void {
-    const { words, caches, cpus, place } = this
-    if (words[place.common + LPI_INVALIDATED] === 0) return
-    words[place.common + LPI_INVALIDATED] = 0
+    const { words, caches, cpus, layout } = this
+    if (words[layout.common + LPI_INVALIDATED] === 0) return
+    words[layout.common + LPI_INVALIDATED] = 0
     for (let first = 0; first < cpus; first++) {
       if (!this.configuration.takeInvalidated(caches[first])) continue
       for (let cpu = first; cpu < cpus; cpu++) if (caches[cpu] === caches[first]) this.reload(cpu)
@@ -375,20 +375,20 @@ export class Lpis {
 
   /** One past the last INTID that an LPI can have at any redistributor, by their GICR_PROPBASERs. */
   get intidEnd(): number {
-    return this.words[this.place.common + LPI_INTID_END]
+    return this.words[this.layout.common + LPI_INTID_END]
   }
 
   private updateIntidEnd(): void {
     let count = 0
     for (let cpu = 0; cpu < this.cpus; cpu++) count = Math.max(count, this.countOf(this.peOf(cpu)))
-    this.words[this.place.common + LPI_INTID_END] = FIRST_LPI + count
+    this.words[this.layout.common + LPI_INTID_END] = FIRST_LPI + count
   }
 
   /** Recomputes everything derived. */
   derive(): void {
     for (const cache of new Set(this.caches)) this.configuration.derive(cache)
     for (let cpu = 0; cpu < this.cpus; cpu++) this.tree.rebuild(this.caches[cpu], this.recordOf(cpu))
-    this.words[this.place.common + LPI_INVALIDATED] = 0
+    this.words[this.layout.common + LPI_INVALIDATED] = 0
     this.updateIntidEnd()
   }
 }
