@@ -94,7 +94,7 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   S23: 'What a guest left for is handled before it is entered again, and a step that handles an access finds one.',
   L1: 'When no actor can step any more, no vCPU sleeps with an interrupt that its guest would take.',
   L3: 'An edge that the guest has not acknowledged is pending somewhere; a guest runs without an interrupt that it would take next, or one that its timer asserts, only if something will make it leave, and is not entered without it.',
-  L4: 'No thread goes round a cycle of steps without progress of its guest, while every actor that can step does.',
+  L4: 'No thread repeats a cycle of steps without progress of its guest while every actor that can step takes part.',
   L6: 'When no actor can step any more, no thread waits for a PE or for other vCPUs.',
 }
 

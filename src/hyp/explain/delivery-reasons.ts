@@ -39,7 +39,7 @@ export const deliveryReasons: Readonly<Record<DeliveryReason, string>> = {
   'running-priority': 'Its group priority is not higher than the running priority, ICC_RPR_EL1.',
   outranked: 'Another pending interrupt comes first.',
   'vcpu-off': 'The vCPU is off.',
-  asleep: 'The vCPU sleeps in its WFI and was not woken: unless a wake-up is under way, it was lost.',
+  asleep: 'The vCPU sleeps in its WFI and was not woken: its wake-up is under way, or lost.',
   'pstate-masked': 'PSTATE.I, or PSTATE.F for group 0, masks it.',
 }
 
