@@ -234,7 +234,7 @@ export class InvariantChecker {
       if (irq === 0) continue
       const without = `vcpu${i} is in the guest without ${intidName(this.hypervisor.apLists.intidOf(v, irq))}`
       return this.hypervisor.guest.isInterrupted(v)
-        ? `${without}, and leaves it at once only to come back as it was`
+        ? `${without}, exits at once, and is entered again in the same state`
         : `${without}, and nothing makes it leave`
     }
     return undefined
