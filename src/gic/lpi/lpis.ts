@@ -81,7 +81,7 @@ export class Lpis {
     this.configuration = new LpiConfiguration(words, memory, config, this.existing)
     this.tree = new PendingTree(words, this.configuration, this.existing)
     const groups = lpiGroups(config)
-    this.caches = Int32Array.from(groups, (group) => place.caches + group * place.cacheSize)
+    this.caches = Int32Array.from(groups, (group) => layout.caches + group * layout.cacheSize)
     this.cpus = config.cpus
     this.honoursPtz = config.choices.pendingTableZero === 'honoured'
     this.lagging = config.writeEffects === 'lagging'
