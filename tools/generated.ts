@@ -10,6 +10,14 @@ import { costRows } from '../src/hyp/records/cost-row.ts'
 import { guestRows } from '../src/hyp/records/guest-record.ts'
 import { hostRows } from '../src/hyp/records/host-record.ts'
 import { itsRows } from '../src/hyp/records/its-record.ts'
+import {
+  itsCollectionRows,
+  itsDeviceRows,
+  itsEventRows,
+  lpiListRows,
+  lpiRows,
+  translationRows,
+} from '../src/hyp/records/lpi-record.ts'
 import { threadBits, vcpuRows } from '../src/hyp/records/vcpu.ts'
 import { vgicIrqBits } from '../src/hyp/records/vgic-irq.ts'
 import { mappedRows, vmRows } from '../src/hyp/records/vm.ts'
@@ -58,6 +66,13 @@ export const generatedModules: readonly GeneratedModule[] = [
     offsets([...offsetConstants(mappedRows), sizeConstant('MAPPED_STRIDE', mappedRows)]),
   ]),
   generated('src/hyp/records/its-offsets.ts', 'its-record.ts', [offsets(offsetConstants(itsRows))]),
+  generated('src/hyp/records/lpi-offsets.ts', 'lpi-record.ts', [
+    ...[itsDeviceRows, itsEventRows, itsCollectionRows, lpiListRows].map((rows) =>
+      offsets(offsetConstants(rows)),
+    ),
+    offsets([...offsetConstants(translationRows), sizeConstant('CACHED_STRIDE', translationRows)]),
+    offsets(offsetConstants(lpiRows)),
+  ]),
   generated('src/hyp/records/cost-offsets.ts', 'cost-row.ts', [
     offsets([...offsetConstants(costRows), sizeConstant('COST_STRIDE', costRows)]),
   ]),

@@ -4,6 +4,7 @@
  */
 import { FIRST_PPI, FIRST_SPI, INTID_NONE, type Intid } from '../arch/intid.ts'
 import { type CheckedGicConfig, configRecords, storeGicConfig } from '../gic/config/config.ts'
+import { type GicMemory, Memory, memoryRecord } from '../gic/config/memory.ts'
 import type { GicHost } from '../gic/cpu-interface/output-lines.ts'
 import { DAIF_F, DAIF_I, PSTATE_EL1 } from '../gic/cpu-interface/pcpu.ts'
 import { Silicon, siliconRecords } from '../gic/silicon.ts'
@@ -20,6 +21,7 @@ import { COST_FIRST_ENTRY } from './records/cost-row.ts'
 import type { GuestProgram } from './records/guest-program.ts'
 import { GUEST_ACK, MAX_DEPTH } from './records/guest-record.ts'
 import { hostRecord } from './records/host-record.ts'
+import type { LpiSizes } from './records/lpi-record.ts'
 import {
   asVcpu,
   timerIntids,
@@ -61,6 +63,7 @@ import { RunLoop } from './run/run-loop.ts'
 import { StopVm } from './run/stop-vm.ts'
 import { ApLists } from './vgic/ap-list.ts'
 import { ArchTimers } from './vgic/arch-timer.ts'
+import { framesOfGuest } from './vgic/guest-frames.ts'
 import { IrqDirectory } from './vgic/irq-directory.ts'
 import { MappedInterrupts } from './vgic/mapped-interrupts.ts'
 import type { GuestFrames } from './vgic/vgic-dist.ts'
@@ -95,6 +98,10 @@ export interface VmSetup {
   readonly enabled: boolean
   /** The addresses of the guest's GIC. */
   readonly frames: GuestFrames
+  /** How many LPIs, mapped devices and collections there can be. */
+  readonly lpis: LpiSizes
+  /** The guest's memory; by default the silicon's own, if it has any. */
+  readonly memory?: GicMemory | undefined
 }
 
 /** The size of the VM, as an image stores it. */
@@ -105,6 +112,11 @@ const VM_CONFIG = recordType('vmConfig', [
   { name: 'ownWords', at: 3, class: 'authoritative' },
   { name: 'recipe', at: 4, class: 'authoritative' },
 ])
+
+/** Without an ITS. */
+const NO_LPIS: LpiSizes = { lpis: 0, itsDevices: 0, itsCollections: 0, translations: 0 }
+/** What is remembered of an access to the guest's memory that was refused. */
+const GUEST_MEMORY = memoryRecord('guestMemory')
 
 export class Hypervisor {
   readonly state: MachineState
@@ -139,7 +151,9 @@ export class Hypervisor {
     const { listRegisters } = config
     const mapped = setup.interrupts.filter(({ physical }) => physical !== undefined).length
     const ownWords = design.words ?? []
-    const size = { vcpus, spis, listRegisters, mapped, ownWords, its: setup.frames.its !== undefined }
+    const its = setup.frames.its ?? []
+    const lpiSizes = its.length === 0 ? NO_LPIS : setup.lpis
+    const size = { vcpus, spis, listRegisters, mapped, ownWords, its: its.length, lpis: lpiSizes }
     const silicon = siliconRecords(config)
     const program = compile(design)
     const vm = vmRecords(size, { steps: stepNames(program), guests: setup.guests })
@@ -151,6 +165,7 @@ export class Hypervisor {
       ...silicon.list,
       [host, 1],
       ...vm.list,
+      [GUEST_MEMORY, its.length === 0 ? 0 : 1],
       ...more,
     ])
     this.state = new MachineState(
@@ -170,7 +185,13 @@ export class Hypervisor {
     this.timers = new ArchTimers(this.seam, this.apLists, setup.timers)
     this.mapped = new MappedInterrupts(this.seam, this.apLists, this.timers)
     this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling)
-    this.mmio = new VgicMmio(this.apLists, this.mapped, setup.frames)
+    const memory = new Memory(
+      this.words,
+      layout.baseOf(GUEST_MEMORY),
+      setup.memory ?? this.silicon.pool,
+      framesOfGuest(setup.frames),
+    )
+    this.mmio = new VgicMmio(this.apLists, this.mapped, setup.frames, memory)
     this.scheduler = new Scheduler(this.silicon, program, layout.baseOf(host))
     this.hostInterrupts = new HostInterrupts(
       this.seam,

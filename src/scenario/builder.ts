@@ -20,6 +20,7 @@ import { VgicError } from '../errors/vgic-error.ts'
 import { type CheckedGicConfig, checkGicConfig, type GicConfig, gicFields } from '../gic/config/config.ts'
 import type { InterruptSetup, VmSetup } from '../hyp/hypervisor.ts'
 import { type GuestProgram, OP_QUIESCE, OP_WORDS } from '../hyp/records/guest-program.ts'
+import type { LpiSizes } from '../hyp/records/lpi-record.ts'
 import { timerIntids } from '../hyp/records/vcpu.ts'
 import { MAX_VCPUS } from '../hyp/records/vgic-irq.ts'
 import { checkDesign } from '../hyp/run/check-design.ts'
@@ -27,6 +28,7 @@ import type { Design } from '../hyp/run/design.ts'
 import { designs } from '../hyp/run/designs.ts'
 import { type HaltPolling, NO_POLLING } from '../hyp/run/halt.ts'
 import { checkGuestFrames, type GuestFramesConfig } from '../hyp/vgic/guest-frames.ts'
+import { checkLpiSizes, type LpiSizesConfig } from '../hyp/vgic/lpi-sizes.ts'
 import type { GuestFrames } from '../hyp/vgic/vgic-dist.ts'
 import { DeviceBuilder } from './device-builder.ts'
 import { GuestBuilder } from './guest-builder.ts'
@@ -36,7 +38,7 @@ import { type Run, type RunOptions, runMachine } from './run.ts'
 import { ScenarioMachine } from './scenario-machine.ts'
 
 /** The VM of a scenario. */
-export interface VmConfig {
+export interface VmConfig extends LpiSizesConfig {
   /** 1 to 255. vCPU n runs on CPU n modulo the number of CPUs, unless it is migrated. */
   readonly vcpus: number
   /** SPIs that the VM has, 0 to 988; default 32. */
@@ -87,7 +89,15 @@ const vmFields: Fields<VmConfig> = {
   haltPolling: true,
   distributor: true,
   frames: true,
+  lpis: true,
+  itsDevices: true,
+  itsCollections: true,
+  translations: true,
 }
+
+/** The LPIs of a scenario's VM unless it is told otherwise: few, since a state has them all. */
+const LPI_DEFAULTS = { lpis: 8, itsDevices: 2, itsCollections: 4 }
+
 const pollingFields: Fields<HaltPolling> = { limit: true, growStart: true, grow: true, shrink: true }
 const interruptFields: Fields<InterruptConfig> = {
   intid: true,
@@ -109,13 +119,18 @@ const PRIORITY_MASK = 0xf8
  */
 export class Scenario {
   private gicConfig: Omit<GicConfig, 'cpus'> & { cpus?: number } = {}
-  private vmConfig: Required<Omit<VmConfig, 'frames'>> & { haltPolling: HaltPolling; frames: GuestFrames } = {
+  private vmConfig: Required<Omit<VmConfig, 'frames' | keyof LpiSizesConfig>> & {
+    haltPolling: HaltPolling
+    frames: GuestFrames
+    lpis: LpiSizes
+  } = {
     vcpus: 1,
     spis: 32,
     timers: false,
     haltPolling: NO_POLLING,
     distributor: 'enabled',
     frames: checkGuestFrames(1),
+    lpis: checkLpiSizes(1, {}, LPI_DEFAULTS),
   }
   private chosen: Design = designs.wfiFullPut
   private readonly interrupts = new Map<string, InterruptSetup>()
@@ -144,6 +159,7 @@ export class Scenario {
       haltPolling = {},
       distributor = 'enabled',
       frames = {},
+      ...sizes
     } = configOptions('vm', config, vmFields)
     configOptions('haltPolling', haltPolling, pollingFields)
     const given = Object.entries(haltPolling).filter(([, value]) => value !== undefined)
@@ -155,6 +171,7 @@ export class Scenario {
       haltPolling: { ...NO_POLLING, ...Object.fromEntries(given) },
       distributor: configOneOf('distributor', distributor, ['enabled', 'reset'] as const),
       frames: checkGuestFrames(vcpus, frames),
+      lpis: checkLpiSizes(vcpus, { translations: 4, ...sizes }, LPI_DEFAULTS),
     }
     return this
   }
@@ -236,6 +253,7 @@ export class Scenario {
       guests: Array.from({ length: vcpus }, (_, vcpu) => this.guests.get(vcpu) ?? new GuestBuilder().build()),
       enabled: this.vmConfig.distributor === 'enabled',
       frames: this.vmConfig.frames,
+      lpis: this.vmConfig.lpis,
     }
     for (const vcpu of this.guests.keys()) this.checkVcpu('A guest', vcpu)
     for (const vcpu of this.interfaces.keys()) this.checkVcpu('A CPU interface', vcpu)

@@ -13,7 +13,8 @@
  * An access that the memory refuses is a memory error of the architecture, never an exception. A refused read returns
  * zero and sets a mark, which the reader must take with {@link Memory.takeRefusal} before it uses the value.
  */
-import { recordType, type WordDeclaration } from '../../state/layout.ts'
+import { argumentWith } from '../../errors/arguments.ts'
+import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
 
 /**
  * Memory that the GIC accesses as a device does. Addresses are physical, below 2^52, and multiples of 4. Neither
@@ -40,7 +41,8 @@ const memoryWords: readonly WordDeclaration[] = [
   { name: 'refusedAddress', at: REFUSED_ADDRESS, wide: true, class: 'observational' },
 ]
 /** The record of a refused access. */
-export const MEMORY = recordType('memory', memoryWords)
+export const memoryRecord = (name: string): RecordType => recordType(name, memoryWords)
+export const MEMORY = memoryRecord('memory')
 
 const HIGH = 0x1_0000_0000
 const ADDRESS_END = 2 ** 52
@@ -147,4 +149,13 @@ export class Memory {
     words[at + REFUSED_ADDRESS] = (address % HIGH) | 0
     words[at + REFUSED_ADDRESS + 1] = Math.floor(address / HIGH)
   }
+}
+
+const MEMORY_SHAPE = 'an object with the functions read32(address) and write32(address, value)'
+
+/** Throws an `argument` error for what is no memory. */
+export function argumentMemory(name: string, memory: GicMemory): GicMemory {
+  argumentWith(name, memory, 'read32', MEMORY_SHAPE)
+  argumentWith(name, memory, 'write32', MEMORY_SHAPE)
+  return memory
 }

@@ -5,12 +5,12 @@
  * may call the GIC then.
  */
 import { LR_Group } from '../../arch/ich-registers.ts'
-import { argumentFunction, argumentWith, type Fields, isPlainObject, shown } from '../../errors/arguments.ts'
+import { argumentFunction, type Fields, isPlainObject, shown } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { lowestBit } from '../../state/bits.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { ErrorListener } from '../config/host-events.ts'
-import type { GicMemory } from '../config/memory.ts'
+import { argumentMemory, type GicMemory } from '../config/memory.ts'
 import type { UnpredictableListener } from '../config/unpredictable.ts'
 import type { HighestPending } from '../distributor/highest-pending.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
@@ -35,7 +35,6 @@ export interface GicHost extends ErrorListener, UnpredictableListener {
 }
 
 const hostFields: Fields<GicHost> = { setLine: true, onError: true, onUnpredictable: true, memory: true }
-const MEMORY = 'an object with the functions read32(address) and write32(address, value)'
 
 /**
  * Throws an `argument` error for a value that is not a host, and for an object with other members only, of which none
@@ -46,8 +45,7 @@ export function checkHost(host: GicHost, { memoryLines }: CheckedGicConfig): voi
   if (onError !== undefined) argumentFunction('host.onError', onError, '(event)')
   if (onUnpredictable !== undefined) argumentFunction('host.onUnpredictable', onUnpredictable, '(event)')
   if (memory === undefined) return
-  argumentWith('host.memory', memory, 'read32', MEMORY)
-  argumentWith('host.memory', memory, 'write32', MEMORY)
+  argumentMemory('host.memory', memory)
   if (memoryLines > 0) {
     throw new VgicError('argument', 'host.memory must be left out where memoryLines gives the GIC its own.')
   }

@@ -10,3 +10,5 @@ export const ITS_CWRITER = 4
 export const ITS_CREADR = 6
 /** GITS_BASER0, the device table, and GITS_BASER1, the collection table. */
 export const ITS_BASER = 8
+/** The command that is carried out; it means nothing between accesses. */
+export const ITS_COMMAND = 12

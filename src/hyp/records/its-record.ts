@@ -40,7 +40,14 @@ export const itsRows = {
     by: [],
     says: 'GITS_BASER0, the device table, and GITS_BASER1, the collection table.',
   },
+  ITS_COMMAND: {
+    name: 'command',
+    count: 8,
+    class: 'observational',
+    by: [],
+    says: 'The command that is carried out; it means nothing between accesses.',
+  },
 } as const satisfies Rows
 
-/** A VM has one ITS or none. */
-export const ITS: RecordType = recordType({ name: 'its', prefix: 'vm.' }, wordsOf(itsRows, undefined))
+/** An ITS of a VM. */
+export const ITS: RecordType = recordType('its[<n>]', wordsOf(itsRows, undefined))

@@ -5,6 +5,7 @@ import { recordType } from '../../state/layout.ts'
 import { offsetOf, type Rows, wordsOf } from '../../state/rows.ts'
 import { COST_ROW, costRowNames } from './cost-row.ts'
 import { ITS } from './its-record.ts'
+import { type LpiLayout, type LpiRecords, type LpiSizes, lpiLayoutOf, lpiRecords } from './lpi-record.ts'
 import { type VcpuPrograms, type VcpuSize, vcpuBefore, vcpuOffset, vcpuRecord } from './vcpu.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 
@@ -96,8 +97,9 @@ export interface VmSize {
   readonly mapped: number
   /** The design's own words of each vCPU, by name. */
   readonly ownWords: readonly string[]
-  /** Whether it has an ITS. */
-  readonly its: boolean
+  /** Its ITSs, and its LPIs, of which there are none without an ITS. */
+  readonly its: number
+  readonly lpis: LpiSizes
 }
 
 /** The record types of a VM, with the number of each. */
@@ -106,33 +108,40 @@ export interface VmRecords {
   readonly vcpu: RecordType
   readonly spi: RecordType
   readonly mapped: RecordType
+  readonly lpis: LpiRecords
   readonly list: readonly (readonly [RecordType, number])[]
 }
 
-const vcpuSizeOf = ({ spis, listRegisters, ownWords }: VmSize): VcpuSize => ({
+const vcpuSizeOf = ({ spis, lpis, listRegisters, ownWords }: VmSize): VcpuSize => ({
   listRegisters,
-  interrupts: FIRST_SPI + spis,
+  interrupts: FIRST_SPI + spis + lpis.lpis,
   ownWords,
 })
 
-/** The vCPUs come before the SPIs: a handle below the SPIs is a private interrupt's. */
+/**
+ * The vCPUs come before the SPIs, and these before the LPIs: a handle below the SPIs is a private interrupt's, and one from
+ * the LPIs on an LPI's.
+ */
 export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
   const { vcpus, spis, mapped, its } = size
   const vm = recordType('vm', wordsOf(vmRows, undefined))
   const vcpu = vcpuRecord(vcpuSizeOf(size), programs)
   const spi = recordType({ name: 'spis', prefix: 'vm.' }, wordsOf(spiRows, Math.max(spis, 1)))
+  const lpis = lpiRecords(size.lpis)
   const mappedSpi = recordType('mapped[<n>]', wordsOf(mappedRows, undefined))
   return {
     vm,
     vcpu,
     spi,
     mapped: mappedSpi,
+    lpis,
     list: [
       [vm, 1],
       [vcpu, vcpus],
       [spi, 1],
       [mappedSpi, Math.max(mapped, 1)],
-      [ITS, its ? 1 : 0],
+      [ITS, its],
+      ...lpis.list,
       [COST_ROW, costRowNames.length],
     ],
   }
@@ -158,8 +167,10 @@ export interface VmLayout {
   /** Offset of the table of mapped SPIs, and the number of its rows. */
   readonly mapped: number
   readonly mappedCount: number
-  /** The ITS's record, if there is one. */
+  /** The record of the first ITS, and how many there are. */
   readonly its: number
+  readonly itsCount: number
+  readonly lpis: LpiLayout
   /** Offsets in a vCPU's record of its ap_list and of the design's own words. */
   readonly apList: number
   readonly ownWords: number
@@ -180,6 +191,8 @@ export function layoutOf(records: VmRecords, layout: Layout, size: VmSize): VmLa
     mapped: layout.baseOf(records.mapped),
     mappedCount: size.mapped,
     its: layout.baseOf(ITS),
+    itsCount: size.its,
+    lpis: lpiLayoutOf(records.lpis, layout, size.lpis),
     apList: vcpuOffset('VCPU_AP_LIST', vcpuSizeOf(size)),
     ownWords: vcpuOffset('VCPU_OWN', vcpuSizeOf(size)),
     costTable: layout.baseOf(COST_ROW),

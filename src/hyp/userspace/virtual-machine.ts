@@ -24,6 +24,7 @@ import {
 import { counted, listed } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { checkGicConfig, type GicConfig, gicFields } from '../../gic/config/config.ts'
+import { argumentMemory, type GicMemory } from '../../gic/config/memory.ts'
 import { argumentMasks, daifOf, type InterruptMasks } from '../../gic/cpu-interface/interrupt-masks.ts'
 import { LINE_VFIQ, LINE_VIRQ } from '../../gic/cpu-interface/lines.ts'
 import { PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../../gic/cpu-interface/pcpu.ts'
@@ -60,10 +61,11 @@ import {
 } from '../run/thread-states.ts'
 import { TIMER_PHYSICAL, TIMER_VIRTUAL } from '../vgic/arch-timer.ts'
 import { checkGuestFrames, type GuestFramesConfig } from '../vgic/guest-frames.ts'
+import { checkLpiSizes, type LpiSizesConfig } from '../vgic/lpi-sizes.ts'
 import { restoreVgic, type SavedVgic, saveVgic } from './save-restore.ts'
 
 /** The configuration of a VM and its host. */
-export interface VirtualMachineConfig {
+export interface VirtualMachineConfig extends LpiSizesConfig {
   /** 1 to 255. vCPU n has affinity 0.0.(n / 16).(n % 16). */
   readonly vcpus: number
   /** SPIs, 0 to 988; default 32. */
@@ -74,6 +76,11 @@ export interface VirtualMachineConfig {
   readonly frames?: GuestFramesConfig
   /** The silicon; `cpus`, the number of the host's CPUs, defaults to the number of vCPUs. */
   readonly silicon?: Partial<GicConfig>
+  /**
+   * The guests' memory, in which they put the tables and the command queues of their ITSs. Default: the silicon's own, if
+   * it has any (`memoryLines`).
+   */
+  readonly memory?: GicMemory
   /** The hypervisor's design. */
   readonly design: Design
 }
@@ -84,8 +91,16 @@ const fields: Fields<VirtualMachineConfig> = {
   timers: true,
   frames: true,
   silicon: true,
+  lpis: true,
+  itsDevices: true,
+  itsCollections: true,
+  translations: true,
+  memory: true,
   design: true,
 }
+
+/** The LPIs of a VM unless it is told otherwise. */
+const LPI_DEFAULTS = { lpis: 1024, itsDevices: 64, itsCollections: 64 }
 
 /**
  * The list registers of a vCPU in its guest: those that its last entry wrote, as its guest has changed them since.
@@ -156,8 +171,10 @@ export class VirtualMachine {
       guests: [],
       enabled: false,
       frames: checkGuestFrames(vcpus, config.frames),
+      lpis: checkLpiSizes(vcpus, config, LPI_DEFAULTS),
     }
-    this.hypervisor = new Hypervisor(checked, setup, design, [], digestOf(setup, design))
+    const memory = config.memory === undefined ? undefined : argumentMemory('memory', config.memory)
+    this.hypervisor = new Hypervisor(checked, { ...setup, memory }, design, [], digestOf(setup, design))
   }
 
   /** A copy of the whole state; {@link restore} takes it. */
@@ -292,6 +309,23 @@ export class VirtualMachine {
       throw new VgicError('argument', `PPI ${intid} belongs to a timer: use setTimer.`)
     }
     this.hypervisor.injection.run(apLists.irqOf(v, intid), isHigh ? 1 : 0)
+  }
+
+  /**
+   * A device of the guest's writes `eventId` to GITS_TRANSLATER of an ITS, by its place in `frames.its`: KVM_SIGNAL_MSI, or an
+   * irqfd. Both numbers have 32 bits. Returns whether an interrupt came of it.
+   */
+  signalMsi(deviceId: number, eventId: number, its = 0): boolean {
+    argumentInteger('deviceId', deviceId, 0, 0xffff_ffff)
+    argumentInteger('eventId', eventId, 0, 0xffff_ffff)
+    const { layout, mmio, injection } = this.hypervisor
+    if (layout.itsCount === 0) {
+      throw new VgicError('argument', 'This VM has no ITS: give it one with frames: { its: address }.')
+    }
+    argumentInteger('its', its, 0, layout.itsCount - 1)
+    const irq = mmio.dist.its.translate(its, deviceId | 0, eventId | 0)
+    if (irq !== 0) injection.run(irq, 1)
+    return irq !== 0
   }
 
   /**

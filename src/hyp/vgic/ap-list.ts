@@ -26,6 +26,7 @@ import {
   TARGET_NONE,
 } from '../records/vgic-irq.ts'
 import { VM_ENABLED, type VmLayout } from '../records/vm.ts'
+import { VgicLpis } from './vgic-lpis.ts'
 
 /** The word of the interrupt in an entry of an ap_list. */
 export function listedWord(words: Int32Array, entry: number): number {
@@ -39,6 +40,9 @@ export class ApLists {
   private readonly spis: number
   /** The offset at which INTID 0 would have its word if it were an SPI. */
   private readonly spiZero: number
+  /** LPIs: those on an ap_list are held. */
+  readonly lpis: VgicLpis
+  private readonly firstLpi: number
   /** The offset of the ap_list in a vCPU's record. */
   readonly list: number
 
@@ -53,6 +57,8 @@ export class ApLists {
     this.spis = layout.spis
     this.spiZero = layout.spis - FIRST_SPI
     this.list = layout.apList
+    this.lpis = new VgicLpis(words, layout.lpis)
+    this.firstLpi = this.lpis.first
   }
 
   /** The handle of an interrupt of a vCPU; SPIs are the same for all. */
@@ -62,7 +68,8 @@ export class ApLists {
 
   /** The INTID of a handle on a vCPU's ap_list. */
   intidOf(v: Vcpu, irq: Irq): Intid {
-    return irq < this.spis ? irq - v - VCPU_IRQ : irq - this.spiZero
+    if (irq < this.spis) return irq - v - VCPU_IRQ
+    return irq < this.firstLpi ? irq - this.spiZero : this.lpis.intidOf(irq)
   }
 
   /** The target field of interrupts for a vCPU; -1 while the distributor is off, which no interrupt has. */
@@ -141,6 +148,24 @@ export class ApLists {
     if (v !== 0) this.kicks.notify(v)
   }
 
+  /** Takes the LPIs off a vCPU's ap_list, which its redistributor no longer forwards. They keep their pending state. */
+  takeLpisOff(v: Vcpu): void {
+    const { words } = this
+    const list = v + this.list
+    const count = words[v + VCPU_AP_COUNT]
+    let kept = 0
+    for (let i = 0; i < count; i++) {
+      const irq = asIrq(words[list + i])
+      if (irq < this.firstLpi) words[list + kept++] = irq
+      else {
+        words[irq] &= ~IRQ_AP_LIST
+        this.lpis.put(irq)
+      }
+    }
+    words[v + VCPU_AP_COUNT] = kept
+    words.fill(0, list + kept, list + count)
+  }
+
   /** Notifies a vCPU that an interrupt was queued: the request first, then the kick. */
   notify(v: Vcpu): void {
     this.kicks.notify(v)
@@ -163,6 +188,7 @@ export class ApLists {
     words[v + this.list + count] = irq
     words[v + VCPU_AP_COUNT] = count + 1
     words[irq] = word | ((irqTarget(word) + 1) << IRQ_AP_LIST_SHIFT)
+    if (irq >= this.firstLpi) this.lpis.get(irq)
   }
 
   /** Puts an interrupt on the list of a vCPU, off whatever list it is on. */
@@ -226,6 +252,7 @@ export class ApLists {
     const off = word & ~IRQ_AP_LIST
     if (irqIsDeliverable(off)) this.migrate(irq, off)
     else words[irq] = off
+    if (irq >= this.firstLpi) this.lpis.put(irq)
   }
 
   /** Puts an interrupt that was taken off a list on that of its target, unless the distributor is off. */

@@ -28,7 +28,7 @@ export const propbaserHigh = (high: number): number => sanitisedOuterCache(high,
 /** Bits 31:0 of GICR_PENDBASER: the address begins at bit 16. */
 export const pendbaserLow = (low: number): number =>
   sanitisedInnerCache(sanitisedShareability(low), 7) & (0xffff_0f80 | 0)
-/** Bits 63:32, without PTZ, which reads as zero. */
+/** Bits 63:32, without PTZ. */
 export const pendbaserHigh = (high: number): number => sanitisedOuterCache(high, 24) & 0x070f_ffff
 
 /** Bits 31:0 of GITS_CBASER: the queue is 64 KiB aligned. */
@@ -41,3 +41,6 @@ export const itsBaserLow = (low: number): number => (sanitisedShareability(low) 
 
 /** Write-back cacheable, inner shareable: the reset value of GICR_PROPBASER and GICR_PENDBASER. */
 export const LPI_TABLE_RESET = 0x580
+
+/** In the upper word of GICR_PENDBASER: the pending table is zero, and is not read when LPIs are enabled. */
+export const PENDBASER_PTZ = 0x4000_0000

@@ -8,29 +8,41 @@ import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
 export const VGIC_GICD_SIZE = 0x1_0000
 export const VGIC_GICR_SIZE = 0x2_0000
 
-/** The addresses of a guest's GIC: intermediate physical addresses. */
 import type { RedistributorRegion } from '../../gic/config/config.ts'
+/** The addresses of a guest's GIC: intermediate physical addresses. */
+import type { Memory } from '../../gic/config/memory.ts'
 import { indexOfAffinity } from '../records/affinity.ts'
 import { VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
 import { IRQ_TARGET, IRQ_TARGET_SHIFT, TARGET_NONE } from '../records/vgic-irq.ts'
 import { VM_PROPBASER, type VmLayout } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
-import { LPI_TABLE_RESET, pendbaserHigh, pendbaserLow, propbaserHigh, propbaserLow } from './lpi-tables.ts'
+import {
+  LPI_TABLE_RESET,
+  PENDBASER_PTZ,
+  pendbaserHigh,
+  pendbaserLow,
+  propbaserHigh,
+  propbaserLow,
+} from './lpi-tables.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
+import { VgicIts } from './vgic-its.ts'
+import { VgicItsCommands } from './vgic-its-commands.ts'
 import { VgicMmioIrqs } from './vgic-mmio-irqs.ts'
 export interface GuestFrames {
   /** The distributor, 64 KiB. */
   readonly gicd: number
   /** Redistributor regions, in the order of the vCPUs. */
   readonly gicr: readonly RedistributorRegion[]
-  /** The ITS, 128 KiB, if the VM has one. */
-  readonly its?: number | undefined
+  /** The ITSs, 128 KiB each. */
+  readonly its?: readonly number[]
 }
 
 export class VgicDist {
   readonly words: Int32Array
   readonly layout: VmLayout
   readonly irqs: VgicMmioIrqs
+  readonly its: VgicIts
+  readonly commands: VgicItsCommands
   /** Whether the VM has an ITS, and so LPIs. */
   readonly hasIts: boolean
   /** By vCPU, the address of its redistributor, and whether no other follows at the next address: GICR_TYPER.Last. */
@@ -41,11 +53,15 @@ export class VgicDist {
     readonly apLists: ApLists,
     mapped: MappedInterrupts,
     frames: GuestFrames,
+    /** The guest's. */
+    memory: Memory,
   ) {
     this.words = apLists.words
+    this.its = new VgicIts(apLists, memory)
+    this.commands = new VgicItsCommands(this.its)
     this.layout = apLists.layout
     this.irqs = new VgicMmioIrqs(apLists, mapped)
-    this.hasIts = frames.its !== undefined
+    this.hasIts = (frames.its ?? []).length > 0
     const bases = basesOf(frames.gicr).slice(0, this.layout.vcpuCount)
     this.redistributors = bases
     this.isLast = bases.map((base) => !bases.includes(base + VGIC_GICR_SIZE))
@@ -99,7 +115,22 @@ export class VgicDist {
     if (words[owner + VCPU_LPIS_ENABLED] !== 0) return
     const [low, high] = [owner + VCPU_PENDBASER, owner + VCPU_PENDBASER + 1]
     words[low] = pendbaserLow(half === 0 ? value : words[low])
-    words[high] = pendbaserHigh(half === 0 ? words[high] : value)
+    words[high] = half === 0 ? words[high] : pendbaserHigh(value) | (value & PENDBASER_PTZ)
+  }
+
+  /** GICR_CTLR.EnableLPIs of a vCPU. */
+  writeLpisEnabled(owner: Vcpu, enabled: boolean): void {
+    const { words } = this
+    if (!this.hasIts || enabled === (words[owner + VCPU_LPIS_ENABLED] !== 0)) return
+    words[owner + VCPU_LPIS_ENABLED] = enabled ? 1 : 0
+    if (enabled) this.its.enableLpis(owner)
+    else this.its.disableLpis(owner)
+  }
+
+  /** PTZ is write only. */
+  pendbaser(owner: Vcpu, half: number): number {
+    const value = this.words[owner + VCPU_PENDBASER + half]
+    return half === 1 ? value & ~PENDBASER_PTZ : value
   }
 }
 

@@ -1,14 +1,12 @@
 /**
- * The registers of the ITS that a guest sees (KVM's vgic-its.c): IHI 0069, "The ITS register map". Only their state
- * is modelled: the ITS does not process commands yet, so GITS_CREADR does not change.
+ * The registers of an ITS that a guest sees (KVM's vgic-its.c): IHI 0069, "The ITS register map". The owner of an access is
+ * the number of the ITS. A vCPU's write of GITS_TRANSLATER is ignored: messages come from devices.
  */
 
-import { RegisterMap, readOnly, register64, WORD } from '../../gic/frames/register-map.ts'
+import { RegisterMap, type RegisterRow, readOnly, register64, WORD } from '../../gic/frames/register-map.ts'
 import { ITS_BASER, ITS_CBASER, ITS_CREADR, ITS_CWRITER, ITS_ENABLED } from '../records/its-record.ts'
-import type { Vcpu } from '../records/vcpu.ts'
 import { cbaserLow, itsBaserHigh, itsBaserLow } from './lpi-tables.ts'
 import type { VgicDist } from './vgic-dist.ts'
-import type { VgicRow } from './vgic-mmio-registers.ts'
 
 const GITS_IIDR = 0x4b00_043b
 /** Physical LPIs, 8-byte ITT entries, 16 bits of EventID and DeviceID; collections are in memory. */
@@ -24,45 +22,52 @@ const BASER_TYPE = [0x0107_0000, 0x0407_0000] as const
 const BASER_RESET_LOW = 0x600
 const BASER_RESET_HIGH = 0x1800_0000
 
-type Row = VgicRow
+type Row = RegisterRow<VgicDist>
 
-/** Writes GITS_CTLR. The ITS can be enabled only with a queue and both tables. */
-function writeControl({ words, layout }: VgicDist, value: number): void {
-  const { its } = layout
+/** An ITS can be enabled only with a queue and both tables. Commands that were written before are carried out then. */
+function writeControl(dist: VgicDist, n: number, value: number): void {
+  const { words, its, commands } = dist
+  const record = its.recordOf(n)
   const complete =
-    words[its + ITS_CBASER + 1] & words[its + ITS_BASER + 1] & words[its + ITS_BASER + 3] & VALID
-  if (value & 1 && words[its + ITS_ENABLED] === 0 && complete === 0) return
-  words[its + ITS_ENABLED] = value & 1
+    words[record + ITS_CBASER + 1] & words[record + ITS_BASER + 1] & words[record + ITS_BASER + 3] & VALID
+  if (value & 1 && words[record + ITS_ENABLED] === 0 && complete === 0) return
+  words[record + ITS_ENABLED] = value & 1
+  if ((value & 1) === 0) its.cache.invalidate()
+  commands.process(n)
 }
 
-/**
- * Writes GITS_CBASER, which is read-only while the ITS is enabled. GITS_CREADR goes back to the beginning of the
- * queue.
- */
-function writeCbaser({ words, layout }: VgicDist, _owner: Vcpu, half: number, value: number): void {
-  const { its } = layout
-  if (words[its + ITS_ENABLED] !== 0) return
-  words[its + ITS_CBASER + half] = half === 0 ? cbaserLow(value) : itsBaserHigh(value)
-  if (half === 0) words[its + ITS_CBASER + 1] = itsBaserHigh(words[its + ITS_CBASER + 1])
-  words[its + ITS_CREADR] = 0
+/** Read only while enabled. GITS_CREADR and GITS_CWRITER go back to the beginning of the queue. */
+function writeCbaser({ words, its }: VgicDist, n: number, half: number, value: number): void {
+  const record = its.recordOf(n)
+  if (words[record + ITS_ENABLED] !== 0) return
+  words[record + ITS_CBASER + half] = half === 0 ? cbaserLow(value) : itsBaserHigh(value)
+  if (half === 0) words[record + ITS_CBASER + 1] = itsBaserHigh(words[record + ITS_CBASER + 1])
+  words[record + ITS_CREADR] = 0
+  words[record + ITS_CWRITER] = 0
 }
 
-/** Writes GITS_CWRITER. An offset past the end of the queue is ignored. */
-function writeCwriter({ words, layout }: VgicDist, _owner: Vcpu, half: number, value: number): void {
-  const { its } = layout
+/** An offset past the end of the queue is ignored. */
+function writeCwriter(dist: VgicDist, n: number, half: number, value: number): void {
+  const { words, its, commands } = dist
+  const record = its.recordOf(n)
   const offset = value & 0xf_ffe0
-  const size = ((words[its + ITS_CBASER] & 0xff) + 1) << 12
-  if (half === 0 && offset < size) words[its + ITS_CWRITER] = offset
+  if (half !== 0 || offset >= commands.queueSize(record)) return
+  words[record + ITS_CWRITER] = offset
+  commands.process(n)
 }
 
-function writeBaser({ words, layout }: VgicDist, _owner: Vcpu, word: number, value: number): void {
-  const { its } = layout
-  if (words[its + ITS_ENABLED] !== 0 || word >= 4) return
+/** Read only while enabled. Where a table is no longer valid, all that was in it is gone. */
+function writeBaser({ words, its }: VgicDist, n: number, word: number, value: number): void {
+  const record = its.recordOf(n)
+  if (words[record + ITS_ENABLED] !== 0 || word >= 4) return
   const table = word >> 1
-  const at = its + ITS_BASER + (word & ~1)
+  const at = record + ITS_BASER + (word & ~1)
   const high = word & 1 ? value & ~(table === 1 ? INDIRECT : 0) : words[at + 1]
   if ((word & 1) === 0) words[at] = itsBaserLow(value)
   words[at + 1] = (itsBaserHigh(high) & ~BASER_FIXED) | BASER_TYPE[table]
+  if ((words[at + 1] & VALID) !== 0) return
+  its.freeTable(n, table)
+  its.cache.invalidate()
 }
 
 const rows: readonly Row[] = [
@@ -72,37 +77,40 @@ const rows: readonly Row[] = [
     length: 4,
     bits: 0,
     sizes: WORD,
-    read: ({ words, layout: { its } }) =>
-      words[its + ITS_ENABLED] | (words[its + ITS_CREADR] === words[its + ITS_CWRITER] ? QUIESCENT : 0),
-    write: (machine, _owner, _first, _count, value) => writeControl(machine, value),
+    read: ({ words, its }, n) => {
+      const record = its.recordOf(n)
+      const isQuiescent = words[record + ITS_CREADR] === words[record + ITS_CWRITER]
+      return words[record + ITS_ENABLED] | (isQuiescent ? QUIESCENT : 0)
+    },
+    write: (machine, n, _first, _count, value) => writeControl(machine, n, value),
   },
   readOnly('GITS_IIDR', 0x4, () => GITS_IIDR),
-  register64<VgicDist, Vcpu>('GITS_TYPER', 0x8, 8, (_machine, _owner, half) => (half === 0 ? GITS_TYPER : 0)),
-  register64<VgicDist, Vcpu>(
+  register64<VgicDist>('GITS_TYPER', 0x8, 8, (_machine, _owner, half) => (half === 0 ? GITS_TYPER : 0)),
+  register64<VgicDist>(
     'GITS_CBASER',
     0x80,
     8,
-    ({ words, layout }, _owner, half) => words[layout.its + ITS_CBASER + half],
+    ({ words, its }, n, half) => words[its.recordOf(n) + ITS_CBASER + half],
     writeCbaser,
   ),
-  register64<VgicDist, Vcpu>(
+  register64<VgicDist>(
     'GITS_CWRITER',
     0x88,
     8,
-    ({ words, layout }, _owner, half) => words[layout.its + ITS_CWRITER + half],
+    ({ words, its }, n, half) => words[its.recordOf(n) + ITS_CWRITER + half],
     writeCwriter,
   ),
-  register64<VgicDist, Vcpu>(
+  register64<VgicDist>(
     'GITS_CREADR',
     0x90,
     8,
-    ({ words, layout }, _owner, half) => words[layout.its + ITS_CREADR + half],
+    ({ words, its }, n, half) => words[its.recordOf(n) + ITS_CREADR + half],
   ),
-  register64<VgicDist, Vcpu>(
+  register64<VgicDist>(
     'GITS_BASER',
     0x100,
     0x40,
-    ({ words, layout }, _owner, word) => (word < 4 ? words[layout.its + ITS_BASER + word] : 0),
+    ({ words, its }, n, word) => (word < 4 ? words[its.recordOf(n) + ITS_BASER + word] : 0),
     writeBaser,
   ),
   ...(
@@ -122,7 +130,7 @@ const rows: readonly Row[] = [
 /** The control frame and the translation frame, in which a vCPU's write of GITS_TRANSLATER is ignored. */
 export const VGIC_GITS_SIZE = 0x2_0000
 
-export const itsMap = new RegisterMap<VgicDist, Vcpu, VgicRow>(rows, VGIC_GITS_SIZE)
+export const itsMap = new RegisterMap<VgicDist>(rows, VGIC_GITS_SIZE)
 
 export function resetIts(words: Int32Array, its: number): void {
   for (const [table, type] of BASER_TYPE.entries()) {

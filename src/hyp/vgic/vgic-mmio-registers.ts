@@ -33,7 +33,7 @@ import {
   WORD,
 } from '../../gic/frames/register-map.ts'
 import { affinityOf } from '../records/affinity.ts'
-import { VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
+import { VCPU_INDEX, VCPU_LPIS_ENABLED, type Vcpu } from '../records/vcpu.ts'
 import {
   asIrq,
   IRQ_ACTIVE_SHIFT,
@@ -310,9 +310,8 @@ const redistributorRows: readonly VgicRow[] = [
     sizes: WORD,
     read: ({ words }, owner) =>
       GICR_CTLR_CES | GICR_CTLR_IR | (words[owner + VCPU_LPIS_ENABLED] !== 0 ? GICR_CTLR_EnableLPIs : 0),
-    write: ({ words, hasIts }, owner, _first, _count, value) => {
-      if (hasIts) words[owner + VCPU_LPIS_ENABLED] = value & GICR_CTLR_EnableLPIs
-    },
+    write: (machine, owner, _first, _count, value) =>
+      machine.writeLpisEnabled(owner, (value & GICR_CTLR_EnableLPIs) !== 0),
   },
   readOnly('GICR_IIDR', 0x4, () => GICR_IIDR),
   register64<VgicDist, Vcpu>('GICR_TYPER', 0x8, 8, (machine, owner, half) =>
@@ -332,11 +331,28 @@ const redistributorRows: readonly VgicRow[] = [
     'GICR_PENDBASER',
     0x78,
     8,
-    ({ words }, owner, half) => words[owner + VCPU_PENDBASER + half],
+    (machine, owner, half) => machine.pendbaser(owner, half),
     (machine, owner, half, value) => machine.setPendbaser(owner, half, value),
   ),
-  razWi('GICR_INVLPIR', 0xa0, 8),
-  razWi('GICR_INVALLR', 0xb0, 8),
+  // The lower half does it, while the redistributor takes LPIs.
+  register64<VgicDist, Vcpu>(
+    'GICR_INVLPIR',
+    0xa0,
+    8,
+    () => 0,
+    ({ words, its }, owner, half, value) => {
+      if (half === 0 && words[owner + VCPU_LPIS_ENABLED] !== 0) its.invalidate(value)
+    },
+  ),
+  register64<VgicDist, Vcpu>(
+    'GICR_INVALLR',
+    0xb0,
+    8,
+    () => 0,
+    ({ words, its }, owner, half) => {
+      if (half === 0 && words[owner + VCPU_LPIS_ENABLED] !== 0) its.invalidateAll(words[owner + VCPU_INDEX])
+    },
+  ),
   razWi('GICR_SYNCR', 0xc0, 4),
   readOnly('GICR_PIDR2', 0xffe8, () => PIDR2),
   ...rowsOf('GICR', 32),

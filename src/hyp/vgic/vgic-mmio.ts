@@ -7,6 +7,7 @@
 import { GICD_CTLR_EnableGrp1 } from '../../arch/gicd-registers.ts'
 import { FIRST_SPI } from '../../arch/intid.ts'
 import { ESR_accessSize, ESR_WnR } from '../../arch/syndrome.ts'
+import type { Memory } from '../../gic/config/memory.ts'
 import { DOUBLEWORD, type RegisterMap } from '../../gic/frames/register-map.ts'
 import { GUEST_VALUE, GUEST_VALUE_HIGH } from '../records/guest-record.ts'
 import {
@@ -72,7 +73,6 @@ const frameOf = (map: RegisterMap<VgicDist, Vcpu, VgicRow>): Frame => ({
 
 const distributorFrame = frameOf(distributorMap)
 const redistributorFrame = frameOf(redistributorMap)
-const itsFrame = frameOf(itsMap)
 
 const NOTHING: readonly Irq[] = []
 const HIGH = 0x1_0000_0000
@@ -82,6 +82,8 @@ export class VgicMmio {
   readonly words: Int32Array
   readonly layout: VmLayout
   readonly dist: VgicDist
+  /** By ITS, the address of its frames. */
+  private readonly bases: readonly number[]
   private readonly gicdLow: number
   private readonly gicdHigh: number
 
@@ -89,10 +91,12 @@ export class VgicMmio {
     readonly apLists: ApLists,
     mapped: MappedInterrupts,
     readonly frames: GuestFrames,
+    memory: Memory,
   ) {
+    this.bases = frames.its ?? []
     this.words = apLists.words
     this.layout = apLists.layout
-    this.dist = new VgicDist(apLists, mapped, frames)
+    this.dist = new VgicDist(apLists, mapped, frames, memory)
     this.gicdLow = frames.gicd | 0
     this.gicdHigh = Math.floor(frames.gicd / HIGH)
   }
@@ -100,7 +104,7 @@ export class VgicMmio {
   /** Resets the registers, except those that are set up when the VM is made. */
   reset(): void {
     this.dist.reset()
-    if (this.dist.hasIts) resetIts(this.words, this.layout.its)
+    for (let n = 0; n < this.layout.itsCount; n++) resetIts(this.words, this.dist.its.recordOf(n))
   }
 
   /**
@@ -122,9 +126,28 @@ export class VgicMmio {
       const offset = address - this.dist.redistributors[index]
       return this.accessFrame(v, this.apLists.vcpuOf(index), redistributorFrame, offset, asksOwners)
     }
-    const { its } = this.frames
-    if (its === undefined || address < its || address >= its + VGIC_GITS_SIZE) return MMIO_USERSPACE
-    return this.accessFrame(v, v, itsFrame, address - its, asksOwners)
+    const n = this.itsAt(address)
+    return n < 0 ? MMIO_USERSPACE : this.accessIts(v, n, address - this.bases[n])
+  }
+
+  private accessIts(v: Vcpu, n: number, offset: number): number {
+    const { words, dist } = this
+    const esr = words[v + VCPU_ESR]
+    const size = ESR_accessSize(esr)
+    if (esr & ESR_WnR) itsMap.write(dist, n, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])
+    else {
+      words[v + GUEST_VALUE] = itsMap.read(dist, n, offset, size)
+      words[v + GUEST_VALUE_HIGH] = size === DOUBLEWORD ? itsMap.readHigh(dist, n, offset) : 0
+    }
+    return this.finish(v, MMIO_DONE)
+  }
+
+  /** The number of the ITS at an address; -1 if there is none. */
+  private itsAt(address: number): number {
+    for (let n = 0; n < this.bases.length; n++) {
+      if (address >= this.bases[n] && address < this.bases[n] + VGIC_GITS_SIZE) return n
+    }
+    return -1
   }
 
   private accessFrame(v: Vcpu, owner: Vcpu, frame: Frame, offset: number, asksOwners: boolean): number {
@@ -219,6 +242,8 @@ export class VgicMmio {
       for (let irq = first; irq < first + FIRST_SPI; irq++) this.requeue(asIrq(irq))
     }
     for (let irq = layout.spis; irq < layout.spis + layout.spiCount; irq++) this.requeue(asIrq(irq))
+    const { lpis } = apLists
+    for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) this.requeue(lpis.at(slot))
     for (let i = 0; i < layout.vcpuCount; i++) {
       const v = apLists.vcpuOf(i)
       const count = words[v + VCPU_AP_COUNT]
@@ -256,10 +281,10 @@ export class VgicMmio {
 
   /** `GICD_ISENABLER1`: the register at an address, or undefined. */
   nameOf(address: number): string | undefined {
-    const { gicd, its } = this.frames
+    const { gicd } = this.frames
     if (address >= gicd && address < gicd + VGIC_GICD_SIZE) return distributorMap.nameOf(address - gicd)
-    if (its !== undefined && address >= its && address < its + VGIC_GITS_SIZE)
-      return itsMap.nameOf(address - its)
+    const n = this.itsAt(address)
+    if (n >= 0) return itsMap.nameOf(address - this.bases[n])
     const index = this.redistributorAt(address)
     return index < 0 ? undefined : redistributorMap.nameOf(address - this.dist.redistributors[index])
   }

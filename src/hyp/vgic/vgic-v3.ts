@@ -78,6 +78,8 @@ export class VgicV3 {
   readonly listRegisters: number
   /** The offset of the VM's count of interrupts that {@link mark} has marked. */
   private readonly deactivated: number
+  /** From this handle on interrupts are LPIs: one that is in a list register is held, so that it cannot go meanwhile. */
+  private readonly firstLpi: number
 
   constructor(
     readonly seam: Seam,
@@ -87,6 +89,7 @@ export class VgicV3 {
     this.words = seam.words
     this.listRegisters = seam.silicon.config.listRegisters
     this.deactivated = apLists.layout.vm + VM_DEACTIVATED
+    this.firstLpi = apLists.lpis.first
   }
 
   /** vcpu_load: moves the CPU interface state to the PE. */
@@ -142,6 +145,7 @@ export class VgicV3 {
     words[v + VCPU_HCR] = HCR_En | HCR_TDIR
     words[v + VCPU_USED_LRS] = 1
     words[v + VCPU_LR_IRQ] = irq
+    if (irq >= this.firstLpi) apLists.lpis.get(irq)
     const high = this.populate(words, v, irq, word)
     this.seam.fillOnly(words, v, pe, HCR_En | HCR_TDIR, apLists.intidOf(v, irq), high)
   }
@@ -218,6 +222,7 @@ export class VgicV3 {
       const high = this.populate(words, v, irq, word)
       status |= seam.fillLr(words, pe, used, apLists.intidOf(v, irq), high)
       words[v + VCPU_LR_IRQ + used] = irq
+      if (irq >= this.firstLpi) apLists.lpis.get(irq)
       used++
     }
     words[v + VCPU_USED_LRS] = used
@@ -339,6 +344,7 @@ export class VgicV3 {
     const state = irqStateOf(high)
     words[irq] = word & keeps ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
     if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
+    if (irq >= this.firstLpi) this.apLists.lpis.put(irq)
   }
 
   /**

@@ -1,0 +1,239 @@
+/**
+ * The commands of a guest's ITS as KVM carries them out (vgic-its.c). An error has no effect and is reported to nobody:
+ * the queue goes on. What a command leaves to KVM:
+ * - MAPTI and MAPI of an event that is mapped do nothing.
+ * - A second event for an INTID shares its LPI, which stays where it is.
+ * - MOVI moves the LPI, not its pending bit: an LPI that is on an ap_list goes along when that vCPU prunes it.
+ * - DISCARD and MAPD with V = 0 leave a pending LPI pending: it is delivered still.
+ * - RDbase is checked before V of MAPC.
+ */
+import { FIRST_LPI } from '../../arch/intid.ts'
+import {
+  COMMAND_ADDRESS,
+  COMMAND_ADDRESS_2,
+  COMMAND_DEVICE_ID,
+  COMMAND_EVENT_ID,
+  COMMAND_HIGH_V,
+  COMMAND_ICID,
+  COMMAND_opcode,
+  COMMAND_PINTID,
+  COMMAND_SIZE,
+  COMMAND_Size,
+  ITS_CLEAR,
+  ITS_DISCARD,
+  ITS_INT,
+  ITS_INV,
+  ITS_INVALL,
+  ITS_MAPC,
+  ITS_MAPD,
+  ITS_MAPI,
+  ITS_MAPTI,
+  ITS_MOVALL,
+  ITS_MOVI,
+} from '../../arch/its-commands.ts'
+import { ITS_CBASER, ITS_COMMAND, ITS_CREADR, ITS_CWRITER } from '../records/its-record.ts'
+import { IRQ_LATCH, TARGET_NONE } from '../records/vgic-irq.ts'
+import { VM_PROPBASER } from '../records/vm.ts'
+import { COLLECTION_TABLE, DEVICE_TABLE, ITS_ID_BITS, type VgicIts } from './vgic-its.ts'
+
+const CBASER_LOW = ~0xfff
+const ADDRESS_HIGH = 0xfffff
+const ITT_LOW = ~0xff
+const IDBITS = 0x1f
+
+export class VgicItsCommands {
+  readonly words: Int32Array
+
+  constructor(readonly its: VgicIts) {
+    this.words = its.words
+  }
+
+  /** Bytes of an ITS's queue. */
+  queueSize(record: number): number {
+    return ((this.words[record + ITS_CBASER] & 0xff) + 1) << 12
+  }
+
+  /**
+   * Carries out what is in the queue of ITS `n`, if it is enabled: at most what fits into it. A command that memory refuses
+   * to give is skipped.
+   */
+  process(n: number): void {
+    const { words } = this
+    const record = this.its.recordOf(n)
+    const size = this.queueSize(record)
+    if (!this.its.isEnabled(n) || words[record + ITS_CWRITER] >= size) return
+    while (words[record + ITS_CREADR] !== words[record + ITS_CWRITER]) {
+      if (this.fetch(record)) this.execute(n, record)
+      const next = words[record + ITS_CREADR] + COMMAND_SIZE
+      words[record + ITS_CREADR] = next >= size ? 0 : next
+    }
+  }
+
+  private fetch(record: number): boolean {
+    const { words } = this
+    const low = words[record + ITS_CBASER] & CBASER_LOW
+    const high = words[record + ITS_CBASER + 1] & ADDRESS_HIGH
+    const offset = words[record + ITS_CREADR]
+    for (let word = 0; word < COMMAND_SIZE / 4; word++) {
+      words[record + ITS_COMMAND + word] = this.its.memory.read(low, high, offset + 4 * word)
+    }
+    return !this.its.takeRefusal()
+  }
+
+  private execute(n: number, record: number): void {
+    const command = record + ITS_COMMAND
+    byOpcode[COMMAND_opcode(this.words[command])]?.(this, n, command)
+  }
+
+  /** The slot of the command's event; 0 if it is not mapped. */
+  private eventOf(n: number, command: number): number {
+    return this.its.findEvent(
+      n,
+      this.words[command + COMMAND_DEVICE_ID],
+      this.words[command + COMMAND_EVENT_ID],
+    )
+  }
+
+  private isValid(command: number): boolean {
+    return (this.words[command + COMMAND_ADDRESS + 1] & COMMAND_HIGH_V) !== 0
+  }
+
+  /** The vCPU that RDbase names, by its index: bits 47:16 of a doubleword are its number; -1 if there is none. */
+  private targetOf(command: number, at: number): number {
+    const target = (this.words[command + at] >>> 16) + (this.words[command + at + 1] & 0xffff) * 0x1_0000
+    return target < this.its.apLists.layout.vcpuCount ? target : -1
+  }
+
+  /** A device that is mapped already loses its events first. */
+  mapd(n: number, command: number): void {
+    const { its, words } = this
+    const deviceId = words[command + COMMAND_DEVICE_ID]
+    const bits = COMMAND_Size(words[command + COMMAND_EVENT_ID]) + 1
+    if (!its.hasEntry(n, DEVICE_TABLE, deviceId)) return
+    if (this.isValid(command) && bits > ITS_ID_BITS) return
+    const slot = its.findDevice(n, deviceId)
+    if (slot !== 0) {
+      its.freeDevice(slot)
+      its.cache.invalidate()
+    }
+    if (!this.isValid(command)) return
+    const low = words[command + COMMAND_ADDRESS] & ITT_LOW
+    its.addDevice(n, deviceId, bits, low, words[command + COMMAND_ADDRESS + 1] & ADDRESS_HIGH)
+  }
+
+  mapc(n: number, command: number): void {
+    const { its, words } = this
+    const icid = COMMAND_ICID(words[command + COMMAND_ADDRESS])
+    const target = this.targetOf(command, COMMAND_ADDRESS)
+    if (target < 0) return
+    if (!this.isValid(command)) {
+      its.freeCollection(n, icid)
+      its.cache.invalidate()
+      return
+    }
+    const known = its.findCollection(n, icid)
+    const collection = known === 0 ? this.newCollection(n, icid) : known
+    if (collection === 0) return
+    its.setTarget(collection, target)
+    if (known !== 0) its.updateCollection(collection)
+    // What was translated before goes to the vCPU of before.
+    its.cache.invalidate()
+  }
+
+  private newCollection(n: number, icid: number): number {
+    return this.its.hasEntry(n, COLLECTION_TABLE, icid) ? this.its.addCollection(n, icid) : 0
+  }
+
+  mapti(n: number, command: number, intid: number): void {
+    const { its, words } = this
+    const device = its.findDevice(n, words[command + COMMAND_DEVICE_ID])
+    const eventId = words[command + COMMAND_EVENT_ID]
+    if (device === 0 || !its.hasEvent(device, eventId) || !this.isLpi(intid)) return
+    if (its.events.find(device, eventId) !== 0) return
+    const icid = COMMAND_ICID(words[command + COMMAND_ADDRESS])
+    const known = its.findCollection(n, icid)
+    const collection = known === 0 ? this.newCollection(n, icid) : known
+    if (collection === 0) return
+    const irq = its.lpiFor(intid, its.targetOf(collection))
+    const isMapped = irq !== 0 && its.addEvent(device, eventId, irq, collection)
+    if (isMapped) return
+    if (irq !== 0) its.lpis.put(irq)
+    if (known === 0) its.freeCollection(n, icid)
+  }
+
+  /** Whether GICR_PROPBASER has room for an INTID. */
+  private isLpi(intid: number): boolean {
+    const { apLists } = this.its
+    const bits = Math.min((this.words[apLists.layout.vm + VM_PROPBASER] & IDBITS) + 1, ITS_ID_BITS)
+    return intid >= FIRST_LPI && intid < 2 ** bits
+  }
+
+  movi(n: number, command: number): void {
+    const { its, words } = this
+    const event = this.eventOf(n, command)
+    if (event === 0 || its.targetOf(its.collectionOf(event)) === TARGET_NONE) return
+    const collection = its.findCollection(n, COMMAND_ICID(words[command + COMMAND_ADDRESS]))
+    const target = its.targetOf(collection)
+    if (target === TARGET_NONE) return
+    its.setCollection(event, collection)
+    its.cache.invalidate()
+    its.setAffinity(its.lpiOf(event), target)
+  }
+
+  movall(command: number): void {
+    const from = this.targetOf(command, COMMAND_ADDRESS)
+    const to = this.targetOf(command, COMMAND_ADDRESS_2)
+    if (from < 0 || to < 0 || from === to) return
+    this.its.moveAll(from, to)
+    this.its.cache.invalidate()
+  }
+
+  int(n: number, command: number): void {
+    const { its, words } = this
+    const irq = its.resolve(n, words[command + COMMAND_DEVICE_ID], words[command + COMMAND_EVENT_ID])
+    if (irq !== 0) its.store(irq, words[irq] | IRQ_LATCH)
+  }
+
+  clear(n: number, command: number): void {
+    const event = this.eventOf(n, command)
+    if (event !== 0) this.words[this.its.lpiOf(event)] &= ~IRQ_LATCH
+  }
+
+  discard(n: number, command: number): void {
+    const { its } = this
+    const event = this.eventOf(n, command)
+    if (event === 0 || its.targetOf(its.collectionOf(event)) === TARGET_NONE) return
+    its.cache.invalidate()
+    its.freeEvent(event)
+  }
+
+  inv(n: number, command: number): void {
+    const event = this.eventOf(n, command)
+    if (event !== 0) this.its.readConfiguration(this.its.lpiOf(event))
+  }
+
+  invall(n: number, command: number): void {
+    const { its, words } = this
+    const target = its.targetOf(its.findCollection(n, COMMAND_ICID(words[command + COMMAND_ADDRESS])))
+    if (target !== TARGET_NONE) its.invalidateAll(target)
+  }
+}
+
+/** What a command does, at word `at`, for ITS `n`. */
+type Command = (commands: VgicItsCommands, n: number, at: number) => void
+
+const commands: Readonly<Record<number, Command>> = {
+  [ITS_MAPD]: (its, n, at) => its.mapd(n, at),
+  [ITS_MAPC]: (its, n, at) => its.mapc(n, at),
+  [ITS_MAPTI]: (its, n, at) => its.mapti(n, at, its.words[at + COMMAND_PINTID]),
+  [ITS_MAPI]: (its, n, at) => its.mapti(n, at, its.words[at + COMMAND_EVENT_ID]),
+  [ITS_MOVI]: (its, n, at) => its.movi(n, at),
+  [ITS_MOVALL]: (its, _n, at) => its.movall(at),
+  [ITS_INT]: (its, n, at) => its.int(n, at),
+  [ITS_CLEAR]: (its, n, at) => its.clear(n, at),
+  [ITS_DISCARD]: (its, n, at) => its.discard(n, at),
+  [ITS_INV]: (its, n, at) => its.inv(n, at),
+  [ITS_INVALL]: (its, n, at) => its.invall(n, at),
+}
+/** An array without holes. SYNC has nothing to wait for, and other opcodes are ignored. */
+const byOpcode = Array.from({ length: 0x100 }, (_, opcode) => commands[opcode])

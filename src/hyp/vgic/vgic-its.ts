@@ -1,0 +1,389 @@
+/**
+ * The ITSs of a VM (KVM's vgic-its.c): what messages and commands do. Devices, events and collections that a guest has
+ * mapped are records of the hypervisor's own; the tables that the guest has given are only asked whether they have room
+ * (`GITS_BASER<n>`), and written and read when the VM is saved and restored. Configuration and pending bits of LPIs are in
+ * the guest's memory.
+ */
+import { FIRST_LPI, type Intid } from '../../arch/intid.ts'
+import type { Memory } from '../../gic/config/memory.ts'
+import { SlotPool } from '../../state/slot-pool.ts'
+import { ITS, ITS_BASER, ITS_ENABLED } from '../records/its-record.ts'
+import {
+  COLLECTION_TARGET,
+  DEVICE_BITS,
+  DEVICE_EVENTS,
+  DEVICE_ITT,
+  EVENT_COLLECTION,
+  EVENT_DEVICE,
+  EVENT_ID,
+  EVENT_LPI,
+  EVENT_NEXT,
+} from '../records/lpi-record.ts'
+import { VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
+import {
+  IRQ_ENABLED,
+  IRQ_LATCH,
+  IRQ_PRIORITY,
+  IRQ_PRIORITY_SHIFT,
+  IRQ_TARGET,
+  IRQ_TARGET_SHIFT,
+  type Irq,
+  irqTarget,
+  TARGET_NONE,
+} from '../records/vgic-irq.ts'
+import { VM_PROPBASER } from '../records/vm.ts'
+import type { ApLists } from './ap-list.ts'
+import { TranslationCache } from './its-translation-cache.ts'
+import { PENDBASER_PTZ } from './lpi-tables.ts'
+import type { VgicLpis } from './vgic-lpis.ts'
+
+/** Bytes of an entry of each table, and of an ITT. */
+export const ITS_ENTRY_SIZE = 8
+/** Bits of a DeviceID, of an EventID, of a collection's number and of an INTID. */
+export const ITS_ID_BITS = 16
+const PAGE = 0x1_0000
+const INDIRECT = 0x4000_0000
+const LEVEL_1_VALID = 0x8000_0000 | 0
+const ADDRESS_HIGH = 0xfffff
+const PROPBASER_LOW = ~0xfff
+const PENDBASER_LOW = ~0xffff
+const LPI_ENABLE = 0x1
+const LPI_PRIORITY = 0xfc
+
+/** Tables by their GITS_BASER. */
+export const DEVICE_TABLE = 0
+export const COLLECTION_TABLE = 1
+
+export class VgicIts {
+  readonly words: Int32Array
+  readonly lpis: VgicLpis
+  readonly devices: SlotPool
+  readonly events: SlotPool
+  readonly collections: SlotPool
+  readonly cache: TranslationCache
+
+  constructor(
+    readonly apLists: ApLists,
+    /** The guest's. */
+    readonly memory: Memory,
+  ) {
+    const { words, lpis, layout } = apLists
+    this.words = words
+    this.lpis = lpis
+    this.devices = new SlotPool(words, layout.lpis.device)
+    this.events = new SlotPool(words, layout.lpis.event)
+    this.collections = new SlotPool(words, layout.lpis.collection)
+    this.cache = new TranslationCache(words, layout.lpis, lpis)
+  }
+
+  /** The record of ITS `n`. */
+  recordOf(n: number): number {
+    return this.apLists.layout.its + n * ITS.size
+  }
+
+  isEnabled(n: number): boolean {
+    return this.words[this.recordOf(n) + ITS_ENABLED] !== 0
+  }
+
+  /** What the memory has refused is as if it were not there: nobody waits for it. */
+  takeRefusal(): boolean {
+    return this.memory.takeRefusal()
+  }
+
+  /** A byte of the guest's memory. */
+  private readByte(low: number, high: number, offset: number): number {
+    return (this.memory.read(low, high, offset & ~3) >>> ((offset & 3) << 3)) & 0xff
+  }
+
+  private writeByte(low: number, high: number, offset: number, value: number): void {
+    const shift = (offset & 3) << 3
+    const word = this.memory.read(low, high, offset & ~3)
+    this.memory.write(low, high, offset & ~3, (word & ~(0xff << shift)) | (value << shift))
+  }
+
+  /** Whether a table of an ITS has room for an entry `id` (KVM's vgic_its_check_id). */
+  hasEntry(n: number, table: number, id: number): boolean {
+    if (id >>> ITS_ID_BITS !== 0) return false
+    const at = this.recordOf(n) + ITS_BASER + 2 * table
+    const low = this.words[at]
+    const high = this.words[at + 1]
+    const bytes = ((low & 0xff) + 1) * PAGE
+    if ((high & INDIRECT) === 0) return id < bytes / ITS_ENTRY_SIZE
+    const page = Math.floor(id / (PAGE / ITS_ENTRY_SIZE))
+    if (page >= bytes / 8) return false
+    const tableHigh = tableAddressHigh(low, high)
+    const entry = this.memory.read(low & ~0xffff, tableHigh, 8 * page + 4)
+    return !this.takeRefusal() && (entry & LEVEL_1_VALID) !== 0
+  }
+
+  /** The slot of a device; 0 if it is not mapped. */
+  findDevice(n: number, deviceId: number): number {
+    return this.devices.find(n + 1, deviceId)
+  }
+
+  /** MAPD with V = 1: false if all slots are in use. */
+  addDevice(n: number, deviceId: number, bits: number, low: number, high: number): boolean {
+    const slot = this.devices.add(n + 1, deviceId)
+    if (slot === 0) return false
+    const device = this.devices.recordOf(slot)
+    this.words[device + DEVICE_BITS] = bits
+    this.words[device + DEVICE_ITT] = low
+    this.words[device + DEVICE_ITT + 1] = high
+    return true
+  }
+
+  /** A device is unmapped, and with it its events. */
+  freeDevice(slot: number): void {
+    const device = this.devices.recordOf(slot)
+    while (this.words[device + DEVICE_EVENTS] !== 0) this.freeEvent(this.words[device + DEVICE_EVENTS])
+    this.devices.remove(slot)
+  }
+
+  /** Whether the device of a slot has an event, mapped or not. */
+  hasEvent(slot: number, eventId: number): boolean {
+    const bits = this.words[this.devices.recordOf(slot) + DEVICE_BITS]
+    return eventId >>> 0 < 2 ** bits
+  }
+
+  /** The slot of an event; 0 if it is not mapped. */
+  findEvent(n: number, deviceId: number, eventId: number): number {
+    const device = this.findDevice(n, deviceId)
+    return device === 0 ? 0 : this.events.find(device, eventId)
+  }
+
+  /** Maps an event to an LPI, whose reference it takes over. Returns false if all slots are in use. */
+  addEvent(device: number, eventId: number, lpi: Irq, collection: number): boolean {
+    const { words, events } = this
+    const slot = events.add(device, eventId)
+    if (slot === 0) return false
+    const event = events.recordOf(slot)
+    const record = this.devices.recordOf(device)
+    words[event + EVENT_LPI] = this.lpis.slotOf(lpi)
+    words[event + EVENT_COLLECTION] = collection
+    words[event + EVENT_NEXT] = words[record + DEVICE_EVENTS]
+    words[record + DEVICE_EVENTS] = slot
+    return true
+  }
+
+  /** An event is mapped no more, and gives its reference back. */
+  freeEvent(slot: number): void {
+    const { words, events } = this
+    const event = events.recordOf(slot)
+    let at = this.devices.recordOf(words[event + EVENT_DEVICE]) + DEVICE_EVENTS
+    while (words[at] !== slot) at = events.recordOf(words[at]) + EVENT_NEXT
+    words[at] = words[event + EVENT_NEXT]
+    const lpi = this.lpiOf(slot)
+    events.remove(slot)
+    this.lpis.put(lpi)
+  }
+
+  lpiOf(event: number): Irq {
+    return this.lpis.at(this.words[this.events.recordOf(event) + EVENT_LPI])
+  }
+
+  eventIdOf(event: number): number {
+    return this.words[this.events.recordOf(event) + EVENT_ID]
+  }
+
+  findCollection(n: number, icid: number): number {
+    return this.collections.find(n + 1, icid)
+  }
+
+  /** A collection that goes to no vCPU yet; 0 if all slots are in use. */
+  addCollection(n: number, icid: number): number {
+    const slot = this.collections.add(n + 1, icid)
+    if (slot !== 0) this.setTarget(slot, TARGET_NONE)
+    return slot
+  }
+
+  setTarget(collection: number, target: number): void {
+    this.words[this.collections.recordOf(collection) + COLLECTION_TARGET] = target
+  }
+
+  /** The index of the vCPU that a collection goes to; {@link TARGET_NONE} if to none, and so of no collection, slot 0. */
+  targetOf(collection: number): number {
+    return collection === 0
+      ? TARGET_NONE
+      : this.words[this.collections.recordOf(collection) + COLLECTION_TARGET]
+  }
+
+  collectionOf(event: number): number {
+    return this.words[this.events.recordOf(event) + EVENT_COLLECTION]
+  }
+
+  setCollection(event: number, collection: number): void {
+    this.words[this.events.recordOf(event) + EVENT_COLLECTION] = collection
+  }
+
+  /** A collection is gone: events that are in it go to no vCPU, until they are moved. */
+  freeCollection(n: number, icid: number): void {
+    const slot = this.findCollection(n, icid)
+    if (slot === 0) return
+    this.forEachEventOf(slot, (event) => this.setCollection(event, 0))
+    this.collections.remove(slot)
+  }
+
+  /** A collection goes to another vCPU: its LPIs follow. */
+  updateCollection(slot: number): void {
+    const target = this.targetOf(slot)
+    this.forEachEventOf(slot, (event) => this.setAffinity(this.lpiOf(event), target))
+  }
+
+  private forEachEventOf(collection: number, act: (event: number) => void): void {
+    for (let slot = 1; slot <= this.events.layout.count; slot++) {
+      if (this.events.isUsed(slot) && this.collectionOf(slot) === collection) act(slot)
+    }
+  }
+
+  /** All devices, or all collections, of an ITS are gone: its table is no longer valid. */
+  freeTable(n: number, table: number): void {
+    const pool = table === DEVICE_TABLE ? this.devices : this.collections
+    for (let slot = 1; slot <= pool.layout.count; slot++) {
+      const record = pool.recordOf(slot)
+      if (this.words[record + pool.layout.key0] !== n + 1) continue
+      if (table === DEVICE_TABLE) this.freeDevice(slot)
+      else this.freeCollection(n, this.words[record + pool.layout.key1])
+    }
+  }
+
+  /**
+   * The LPI of an INTID for an event: one that there is already, or a new one for a vCPU by its index, whose configuration
+   * and pending bit are read (KVM's vgic_add_lpi). 0 if all slots are in use.
+   */
+  lpiFor(intid: Intid, target: number): Irq | 0 {
+    const known = this.lpis.find(intid)
+    if (known !== 0) {
+      this.lpis.get(known)
+      return known
+    }
+    const irq = this.lpis.add(intid, target)
+    if (irq === 0) return 0
+    this.readConfiguration(irq)
+    this.syncPending(irq)
+    return irq
+  }
+
+  /** The configuration byte of an LPI counts from now on (KVM's update_lpi_config). Returns false if memory refuses. */
+  readConfiguration(irq: Irq): boolean {
+    const { words, apLists } = this
+    const at = apLists.layout.vm + VM_PROPBASER
+    const offset = this.lpis.intidOf(irq) - FIRST_LPI
+    const byte = this.readByte(words[at] & PROPBASER_LOW, words[at + 1] & ADDRESS_HIGH, offset)
+    if (this.takeRefusal()) return false
+    const word = words[irq] & ~(IRQ_PRIORITY | IRQ_ENABLED)
+    this.store(
+      irq,
+      word | ((byte & LPI_PRIORITY) << IRQ_PRIORITY_SHIFT) | (byte & LPI_ENABLE ? IRQ_ENABLED : 0),
+    )
+    return true
+  }
+
+  /** A new LPI is as pending as its vCPU's pending table says; the bit is taken out of the table. */
+  private syncPending(irq: Irq): void {
+    const { words } = this
+    if (irqTarget(words[irq]) === TARGET_NONE) return
+    const v = this.apLists.vcpuOf(irqTarget(words[irq]))
+    const intid = this.lpis.intidOf(irq)
+    const bit = 1 << (intid & 7)
+    const low = words[v + VCPU_PENDBASER] & PENDBASER_LOW
+    const high = words[v + VCPU_PENDBASER + 1] & ADDRESS_HIGH
+    const byte = this.readByte(low, high, intid >> 3)
+    if (this.takeRefusal()) return
+    this.store(irq, byte & bit ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
+    if (byte & bit) this.writeByte(low, high, intid >> 3, byte & ~bit)
+    this.takeRefusal()
+  }
+
+  /** GICR_CTLR.EnableLPIs is set: the LPIs of a vCPU are as pending as its pending table says, unless that is zero. */
+  enableLpis(v: Vcpu): void {
+    const { words, lpis } = this
+    const index = words[v + VCPU_INDEX]
+    const low = words[v + VCPU_PENDBASER] & PENDBASER_LOW
+    const high = words[v + VCPU_PENDBASER + 1] & ADDRESS_HIGH
+    if (words[v + VCPU_PENDBASER + 1] & PENDBASER_PTZ) return
+    for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) {
+      const irq = lpis.at(slot)
+      if (irqTarget(words[irq]) !== index) continue
+      const intid = lpis.intidOf(irq)
+      const byte = this.readByte(low, high, intid >> 3)
+      if (this.takeRefusal()) return
+      this.store(irq, (byte >> (intid & 7)) & 1 ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
+    }
+  }
+
+  /** EnableLPIs is cleared. */
+  disableLpis(v: Vcpu): void {
+    this.apLists.takeLpisOff(v)
+    this.cache.invalidate()
+  }
+
+  /** INVALL, GICR_INVALLR: the configuration of all LPIs of a vCPU. */
+  invalidateAll(index: number): void {
+    const { words, lpis } = this
+    for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) {
+      const irq = lpis.at(slot)
+      if (irqTarget(words[irq]) === index) this.readConfiguration(irq)
+    }
+  }
+
+  /** GICR_INVLPIR. */
+  invalidate(intid: Intid): void {
+    const irq = this.lpis.find(intid)
+    if (irq !== 0) this.readConfiguration(irq)
+  }
+
+  /** MOVALL: the LPIs of one vCPU go to another. */
+  moveAll(from: number, to: number): void {
+    const { words, lpis } = this
+    for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) {
+      const irq = lpis.at(slot)
+      if (irqTarget(words[irq]) === from) this.setAffinity(irq, to)
+    }
+  }
+
+  /** An LPI goes to another vCPU. One that is on a list leaves it when that vCPU prunes it. */
+  setAffinity(irq: Irq, target: number): void {
+    this.words[irq] = (this.words[irq] & ~IRQ_TARGET) | (target << IRQ_TARGET_SHIFT)
+  }
+
+  /** Stores an LPI's word, puts it where it belongs and tells that vCPU. */
+  store(irq: Irq, word: number): void {
+    const target = this.apLists.queue(this.words, irq, word)
+    if (target !== 0) this.apLists.notify(target)
+  }
+
+  /**
+   * The LPI that a message means (KVM's vgic_its_resolve_lpi), which is cached; 0 if it means none, since the ITS is off,
+   * nothing is mapped, or the vCPU takes no LPIs.
+   */
+  resolve(n: number, deviceId: number, eventId: number): Irq | 0 {
+    if (!this.isEnabled(n)) return 0
+    const event = this.findEvent(n, deviceId, eventId)
+    if (event === 0) return 0
+    const target = this.targetOf(this.collectionOf(event))
+    if (target === TARGET_NONE) return 0
+    if (this.words[this.apLists.vcpuOf(target) + VCPU_LPIS_ENABLED] === 0) return 0
+    const irq = this.lpiOf(event)
+    this.cache.add(n, deviceId, eventId, irq)
+    return irq
+  }
+
+  /**
+   * The LPI that a device's message means: from the translation cache if it is there, else from the tables. INT goes by
+   * the tables alone.
+   */
+  translate(n: number, deviceId: number, eventId: number): Irq | 0 {
+    const cached = this.cache.find(n, deviceId, eventId)
+    return cached !== 0 ? cached : this.resolve(n, deviceId, eventId)
+  }
+
+  /** The vCPU whose record this is, by GITS_TRANSLATER's message; 0 if the message means nothing. */
+  signal(n: number, deviceId: number, eventId: number): Vcpu | 0 {
+    const irq = this.translate(n, deviceId, eventId)
+    return irq === 0 ? 0 : this.apLists.latch(irq)
+  }
+}
+
+/** Bits 51:32 of a table's address: bits 51:48 are in bits 15:12 of `GITS_BASER<n>` with pages of 64 KiB. */
+export const tableAddressHigh = (low: number, high: number): number =>
+  (high & 0xffff) | ((low << 4) & 0xf_0000)

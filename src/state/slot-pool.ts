@@ -1,0 +1,67 @@
+/**
+ * Records in a fixed number of slots, found by two key words: what would be objects on a heap and a lookup table beside
+ * them. Slots are counted from 1, so that 0 is none. A free slot is all zero, its first key too; the lowest one is
+ * taken first, so that the same history gives the same words.
+ */
+import { HashIndex, indexSlots, type PoolLayout } from './hash-index.ts'
+
+export type { PoolLayout } from './hash-index.ts'
+
+/** Words beside the records: the lowest slot that may be free, less one, and the index. */
+export const poolWords = (count: number): number => 1 + indexSlots(count)
+
+export class SlotPool {
+  private readonly index: HashIndex
+
+  constructor(
+    readonly words: Int32Array,
+    readonly layout: PoolLayout,
+  ) {
+    this.index = new HashIndex(words, layout)
+  }
+
+  /** The record of a slot. */
+  recordOf(slot: number): number {
+    return this.layout.records + (slot - 1) * this.layout.size
+  }
+
+  /** The slot of a record. */
+  slotOf(record: number): number {
+    return ((record - this.layout.records) / this.layout.size + 1) | 0
+  }
+
+  /** The slot whose keys these are; 0 if there is none. */
+  find(key0: number, key1: number): number {
+    return this.index.find(key0, key1)
+  }
+
+  /** Takes a free slot for a record with these keys; 0 if all are in use. */
+  add(key0: number, key1: number): number {
+    const { words, layout } = this
+    for (let slot = words[layout.index] + 1; slot <= layout.count; slot++) {
+      const record = this.recordOf(slot)
+      if (words[record + layout.key0] !== 0) continue
+      words[layout.index] = slot
+      words[record + layout.key0] = key0
+      words[record + layout.key1] = key1
+      this.index.add(slot)
+      return slot
+    }
+    words[layout.index] = layout.count
+    return 0
+  }
+
+  /** Frees a slot. */
+  remove(slot: number): void {
+    const { words, layout } = this
+    this.index.remove(slot)
+    const record = this.recordOf(slot)
+    words.fill(0, record, record + layout.size)
+    words[layout.index] = Math.min(words[layout.index], slot - 1)
+  }
+
+  /** Whether a slot is in use. */
+  isUsed(slot: number): boolean {
+    return this.words[this.recordOf(slot) + this.layout.key0] !== 0
+  }
+}
