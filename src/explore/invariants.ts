@@ -336,6 +336,7 @@ export class InvariantChecker {
         return `${intidName(apLists.intidOf(this.hypervisor.vcpu(index), irq))} of vcpu${index}`
       }
       case 'spi':
+      case 'lpi':
         return intidName(apLists.intidOf(this.hypervisor.vcpu(0), irq))
     }
   }
@@ -377,6 +378,8 @@ export class InvariantChecker {
       case 'spi':
         if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
         return mapped.isPendingAtDistributor(irq) ? words[irq] | IRQ_LATCH : words[irq]
+      case 'lpi':
+        return irqTarget(words[irq]) === words[v + VCPU_INDEX] ? words[irq] : 0
     }
   }
 }

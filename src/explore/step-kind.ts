@@ -2,7 +2,7 @@
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
 import { ICC_DIR_EL1 } from '../arch/icc-registers.ts'
 import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
-import { OP_DIR, OP_QUIESCE, OP_SEV, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
+import { OP_DIR, OP_QUIESCE, OP_SEV, OP_STORE, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   peOf,
@@ -111,6 +111,7 @@ export class StepKinds {
     switch (ops[at]) {
       case OP_SEV:
       case OP_QUIESCE:
+      case OP_STORE:
         return WRITES_ALL
       case OP_DIR:
         return this.guest | DEACTIVATES
@@ -124,7 +125,10 @@ export class StepKinds {
   private ofDevice(index: number): number {
     const { machine, words } = this
     const { injection, mapped, runLoop } = machine.hypervisor
-    if (machine.nextDeviceStep(index)?.signal) return WRITES_NOTIFY
+    const next = machine.nextDeviceStep(index)
+    if (next?.signal) return WRITES_NOTIFY
+    // A message may be translated, cached and held; an LPI may go with the last reference.
+    if (next?.msi) return WRITES_ALL
     if (mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL
     return injection.queues(machine.injectionOf(index) || runLoop.program.inject)
       ? WRITES_QUEUE

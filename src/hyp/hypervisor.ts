@@ -165,7 +165,7 @@ export class Hypervisor {
       ...silicon.list,
       [host, 1],
       ...vm.list,
-      [GUEST_MEMORY, its.length === 0 ? 0 : 1],
+      [GUEST_MEMORY, 1],
       ...more,
     ])
     this.state = new MachineState(
@@ -219,6 +219,10 @@ export class Hypervisor {
     this.guest = new Guest(this.words, this.silicon, this.timers, {
       sendEvents: () => this.sendEvents(),
       lower: (v, intid) => this.lower(v, intid),
+      store: (low, high, value) => {
+        memory.write(low, high, 0, value)
+        memory.takeRefusal()
+      },
     })
     storeGicConfig(this.words, HEADER.size, config)
     this.words.set([vcpus, spis, mapped, ownWords.length, recipe], layout.baseOf(VM_CONFIG))

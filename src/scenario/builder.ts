@@ -16,10 +16,11 @@ import {
   configOptions,
   type Fields,
 } from '../errors/arguments.ts'
+import { counted } from '../errors/printed.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { type CheckedGicConfig, checkGicConfig, type GicConfig, gicFields } from '../gic/config/config.ts'
 import type { InterruptSetup, VmSetup } from '../hyp/hypervisor.ts'
-import { type GuestProgram, OP_QUIESCE, OP_WORDS } from '../hyp/records/guest-program.ts'
+import { type GuestProgram, OP_QUIESCE, OP_STORE, OP_WORDS } from '../hyp/records/guest-program.ts'
 import type { LpiSizes } from '../hyp/records/lpi-record.ts'
 import { timerIntids } from '../hyp/records/vcpu.ts'
 import { MAX_VCPUS } from '../hyp/records/vgic-irq.ts'
@@ -264,12 +265,14 @@ export class Scenario {
     }
     for (const { intid, vcpu } of setup.interrupts) this.checkInterrupt('An interrupt', intid, vcpu)
     for (const { name, steps } of devices) {
-      for (const { intid, vcpu, signal } of steps) {
+      for (const { intid, vcpu, signal, msi } of steps) {
         if (signal) this.checkVcpu(`Device ${name}`, vcpu)
+        else if (msi) this.checkIts(`Device ${name}`, msi.its)
         else this.checkInterrupt(`Device ${name}`, intid, vcpu)
       }
     }
     checkLineOwners(setup, devices)
+    checkMemory(setup, config)
     return new ScenarioMachine(new Machine(config, setup, this.chosen, devices))
   }
 
@@ -336,6 +339,15 @@ export class Scenario {
     return Math.max(FIRST_SPI - 1, ...physical) - FIRST_SPI + 1
   }
 
+  private checkIts(who: string, its: number): void {
+    const { length } = this.vmConfig.frames.its ?? []
+    if (its < length) return
+    throw new VgicError(
+      'scenario',
+      `${who} sends a message to ITS ${its}, but the VM has ${length === 0 ? 'none' : counted(length, 'ITS')}: give it one with vm({ frames: { its } }).`,
+    )
+  }
+
   private checkVcpu(who: string, vcpu: number): void {
     if (Number.isInteger(vcpu) && vcpu >= 0 && vcpu < this.vmConfig.vcpus) return
     throw new VgicError(
@@ -375,4 +387,15 @@ function vmcrOf(
 /** Begins a scenario; the name says what it shows. */
 export function scenario(name: string): Scenario {
   return new Scenario(argumentString('name', name))
+}
+
+/** Throws a `scenario` error for a guest that stores to memory that there is not. */
+function checkMemory({ guests }: VmSetup, { memoryLines }: CheckedGicConfig): void {
+  const stores = ({ ops }: GuestProgram): boolean =>
+    ops.some((op, i) => i % OP_WORDS === 0 && op === OP_STORE)
+  if (memoryLines > 0 || !guests.some(stores)) return
+  throw new VgicError(
+    'scenario',
+    'A guest stores to its memory, but the scenario has none: give it lines of 64 bytes with gic({ memoryLines }).',
+  )
 }

@@ -15,6 +15,8 @@ export interface DeviceStep {
   readonly notBefore: number | undefined
   /** The step is a signal to the vCPU's thread, and drives no line. */
   readonly signal?: true
+  /** The step sends a message to an ITS: its DeviceID, EventID, and the ITS by its place in `frames.its`. */
+  readonly msi?: { readonly deviceId: number; readonly eventId: number; readonly its: number }
 }
 
 /** A device's program. */
@@ -53,6 +55,25 @@ export class DeviceBuilder {
   /** Raises and lowers the line in one step. */
   pulse(intid: number, vcpu = 0): this {
     return this.add('pulses', intid, vcpu, [1, 0])
+  }
+
+  /**
+   * Sends a message-signalled interrupt: writes `eventId` to GITS_TRANSLATER of an ITS, by its place in the VM's `frames.its`.
+   * Both numbers have 32 bits. The hypervisor translates it in one step, and injects the LPI in those of its design.
+   */
+  msi(deviceId: number, eventId: number, its = 0): this {
+    argumentInteger('deviceId', deviceId, 0, 0xffff_ffff)
+    argumentInteger('eventId', eventId, 0, 0xffff_ffff)
+    argumentInteger('its', its, 0, 7)
+    this.steps.push({
+      name: `sends MSI: device ${deviceId} event ${eventId}`,
+      intid: 0,
+      vcpu: 0,
+      levels: [1],
+      notBefore: this.time,
+      msi: { deviceId, eventId, its },
+    })
+    return this
   }
 
   /** Sends a signal to a vCPU's thread: it returns to userspace, which calls KVM_RUN again. */

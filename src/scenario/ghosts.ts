@@ -3,17 +3,19 @@
  * was when the guest last ran; for each interrupt, whether it has an edge that the guest has not acknowledged.
  */
 import { ICH_VMCR_VIEW } from '../arch/ich-registers.ts'
-import { FIRST_SPI, type Intid } from '../arch/intid.ts'
+import { FIRST_LPI, FIRST_SPI, type Intid } from '../arch/intid.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
 import { OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
 import { peOf, VCPU_FAULT_IPA, VCPU_INDEX, type Vcpu } from '../hyp/records/vcpu.ts'
-import { IRQ_EDGE, type Irq } from '../hyp/records/vgic-irq.ts'
-import { type RecordType, recordType } from '../state/layout.ts'
+import { asIrq, IRQ_EDGE, IRQ_LATCH, type Irq, irqApListOf } from '../hyp/records/vgic-irq.ts'
+import { type RecordType, recordType, type WordDeclaration } from '../state/layout.ts'
 
 /** The record of the ghost state. */
-export const ghostRecord = ({ vcpus, spis }: VmSetup): RecordType =>
-  recordType('ghost', [
+export function ghostRecord({ vcpus, spis, lpis, frames }: VmSetup): RecordType {
+  const spiWords = Math.max(Math.ceil(spis / 32), 1)
+  const lpiWords = (frames.its ?? []).length === 0 ? 0 : Math.ceil(lpis.lpis / 32)
+  const vcpuWords: WordDeclaration[] = [
     {
       name: 'vmcr of vcpu[<n>]',
       at: 0,
@@ -27,11 +29,23 @@ export const ghostRecord = ({ vcpus, spis }: VmSetup): RecordType =>
       name: 'edges of SPI <n>',
       n: (i) => `${FIRST_SPI + 32 * i} to ${FIRST_SPI + 32 * i + 31}`,
       at: 2 * vcpus,
-      count: Math.max(Math.ceil(spis / 32), 1),
+      count: spiWords,
+      class: 'authoritative',
+      by: ['guest', 'queue'],
+    },
+  ]
+  if (lpiWords === 0) return recordType('ghost', vcpuWords)
+  return recordType('ghost', vcpuWords, [
+    {
+      name: 'edges of lpi[<n>]',
+      n: (i) => `${32 * i}..${32 * i + 31}`,
+      at: 2 * vcpus + spiWords,
+      count: lpiWords,
       class: 'authoritative',
       by: ['guest', 'queue'],
     },
   ])
+}
 
 export class Ghosts {
   private readonly words: Int32Array
@@ -88,8 +102,24 @@ export class Ghosts {
     const before = hypervisor.words[v + VCPU_FAULT_IPA]
     const result = hypervisor.runLoop.step(v)
     const isDone = before !== 0 && hypervisor.words[v + VCPU_FAULT_IPA] === 0
-    if (isDone) for (const irq of cleared) this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
+    if (isDone) for (const irq of cleared) this.settled(irq)
+    if (isDone) this.forgetLpis()
     return result
+  }
+
+  private settled(irq: Irq): void {
+    this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
+  }
+
+  /** LPIs that the guest's own access has cleared, discarded or disabled: their edges are outstanding no more. */
+  private forgetLpis(): void {
+    const { words, hypervisor } = this
+    const { lpi } = hypervisor.layout.lpis
+    for (let slot = 0; slot < lpi.count; slot++) {
+      const irq = asIrq(lpi.records + slot * lpi.size)
+      const isPending = (words[irq] & IRQ_LATCH) !== 0 || irqApListOf(words[irq]) !== 0
+      if (!isPending && this.isOutstanding(irq)) this.settled(irq)
+    }
   }
 
   /** Records that a device has raised the line of an interrupt: an edge that the guest is to acknowledge. */
@@ -99,8 +129,11 @@ export class Ghosts {
 
   /** Records that the guest of a vCPU has acknowledged an INTID. */
   private acknowledged(v: Vcpu, intid: Intid): void {
-    if (intid >= FIRST_SPI + this.hypervisor.layout.spiCount) return
-    const irq = this.hypervisor.apLists.irqOf(v, intid)
+    const { apLists, layout } = this.hypervisor
+    const isLpi = intid >= FIRST_LPI
+    if (!isLpi && intid >= FIRST_SPI + layout.spiCount) return
+    const irq = isLpi ? apLists.lpis.find(intid) : apLists.irqOf(v, intid)
+    if (irq === 0) return
     this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
   }
 

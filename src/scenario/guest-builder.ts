@@ -42,6 +42,7 @@ import {
   OP_READ,
   OP_RETURN,
   OP_SEV,
+  OP_STORE,
   OP_SUSPEND,
   OP_TIMER,
   OP_UNLESS_ACK,
@@ -57,6 +58,7 @@ import {
 } from '../hyp/records/guest-program.ts'
 import { MAX_LOOPS } from '../hyp/records/guest-record.ts'
 import { TIMER_PHYSICAL, TIMER_VIRTUAL } from '../hyp/vgic/arch-timer.ts'
+import { GuestIts, type GuestItsOptions } from './guest-its.ts'
 
 /** PSTATE masks: `irq` is PSTATE.I, `fiq` is PSTATE.F. */
 export type MaskName = 'irq' | 'fiq'
@@ -224,6 +226,25 @@ export class OpList {
     const bits = BigInt.asUintN(8 * size, argumentBits('value', value))
     const name = `${size} bytes at ${hex(address)} := ${hex(bits)}`
     return this.add(name, OP_MMIO_WRITE, ...operands, ...halves(bits))
+  }
+
+  /**
+   * Stores 32 bits to the guest's memory, at a multiple of 4; it does not leave the guest. The memory is the silicon's own:
+   * `gic({ memoryLines })`.
+   */
+  store(address: number, value: number): this {
+    argumentInteger('address', address, 0, 2 ** 52 - 4)
+    argumentInteger('value', value, 0, 0xffff_ffff)
+    if (address % 4 !== 0) {
+      throw new VgicError('argument', `address must be a multiple of 4, but is ${hex(address)}.`)
+    }
+    const name = `store ${hex(value)} at ${hex(address)}`
+    return this.add(name, OP_STORE, address | 0, Math.floor(address / 0x1_0000_0000), value | 0)
+  }
+
+  /** The guest's ITS driver: its calls add operations to this list. */
+  its(options?: GuestItsOptions): GuestIts {
+    return new GuestIts(this, options)
   }
 
   /** Sets ICC_PMR_EL1: only priorities below this are signalled. */

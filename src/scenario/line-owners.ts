@@ -19,7 +19,7 @@ const timerNames = ['virtual', 'physical'] as const
 export function checkLineOwners({ timers, guests }: VmSetup, devices: readonly DeviceProgram[]): void {
   const owners = new Map<number, string>()
   for (const { name, steps } of devices) {
-    for (const { intid, signal } of steps) if (!signal) owners.set(intid, `device ${name}`)
+    for (const { intid, signal, msi } of steps) if (!signal && !msi) owners.set(intid, `device ${name}`)
   }
   if (timers) {
     for (const [i, intid] of timerIntids.entries()) {

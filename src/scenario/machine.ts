@@ -11,7 +11,7 @@ import { postRequest } from '../hyp/host/kick.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { digestOf } from '../hyp/recipe.ts'
 import { asPc, asVcpu, peOf, REQ_SIGNAL, VCPU_LAST_CPU, VCPU_PE, type Vcpu } from '../hyp/records/vcpu.ts'
-import type { Irq } from '../hyp/records/vgic-irq.ts'
+import { asIrq, type Irq } from '../hyp/records/vgic-irq.ts'
 import { setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
 import { VM_TIME } from '../hyp/records/vm.ts'
 import type { Design } from '../hyp/run/design.ts'
@@ -48,13 +48,14 @@ export interface Actor {
 export type ActorState = 'ready' | 'asleep' | 'done'
 
 /**
- * Words of a device: the next step of its program, the program counter of its injection, and the vCPU that this is
- * for.
+ * Words of a device: the next step of its program, the program counter of its injection, the vCPU that this is for, and
+ * the LPI that its message was translated to, which is held until the injection ends.
  */
 const DEVICE_PC = 0
 const DEVICE_INJECT = 1
 const DEVICE_TARGET = 2
-export const DEVICE_WORDS = 3
+const DEVICE_LPI = 3
+export const DEVICE_WORDS = 4
 
 /** The devices' record; `stepAt` names the design's step at a program counter. */
 const deviceRecord = (devices: readonly DeviceProgram[], stepAt: (pc: number) => string): RecordType =>
@@ -74,6 +75,7 @@ const deviceRecord = (devices: readonly DeviceProgram[], stepAt: (pc: number) =>
       means: (pc) => (pc === 0 ? 'none' : stepAt(pc)),
     },
     { name: 'target', at: DEVICE_TARGET, class: 'normalised', by: ['queue', 'notify'], means: 'record' },
+    { name: 'LPI', at: DEVICE_LPI, class: 'normalised', by: [], means: 'word' },
   ])
 
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
@@ -266,7 +268,8 @@ export class Machine {
 
   /** The interrupt whose line a device's next step drives, in a state. */
   inputOf(index: number, words: Int32Array): Irq {
-    const { intid, vcpu } = this.devices[index].steps[words[this.deviceOf(index) + DEVICE_PC]]
+    const { intid, vcpu, msi } = this.devices[index].steps[words[this.deviceOf(index) + DEVICE_PC]]
+    if (msi) return asIrq(words[this.deviceOf(index) + DEVICE_LPI])
     return this.hypervisor.apLists.irqOf(this.hypervisor.vcpu(vcpu), intid)
   }
 
@@ -373,6 +376,10 @@ export class Machine {
       this.signal(index, this.hypervisor.vcpu(next.vcpu))
       return
     }
+    if (next.msi && words[this.deviceOf(index) + DEVICE_LPI] === 0) {
+      this.translate(index, next.msi)
+      return
+    }
     const irq = this.inputOf(index, words)
     if (mapped.isMappedSpi(irq)) {
       this.driveMapped(index, irq, next)
@@ -385,7 +392,24 @@ export class Machine {
     const after = injection.after(pc, target)
     words[device + DEVICE_INJECT] = after
     words[device + DEVICE_TARGET] = after === ENDED ? 0 : target
-    if (after === ENDED) words[device + DEVICE_PC]++
+    if (after !== ENDED) return
+    words[device + DEVICE_PC]++
+    if (next.msi) {
+      words[device + DEVICE_LPI] = 0
+      this.hypervisor.apLists.lpis.put(irq)
+    }
+  }
+
+  /** A message is translated: to an LPI, which is held from here on, or to none, and then it is dropped. */
+  private translate(index: number, { its, deviceId, eventId }: NonNullable<DeviceStep['msi']>): void {
+    const { words, mmio, apLists } = this.hypervisor
+    const irq = mmio.dist.its.translate(its, deviceId | 0, eventId | 0)
+    const device = this.deviceOf(index)
+    if (irq === 0) words[device + DEVICE_PC]++
+    else {
+      words[device + DEVICE_LPI] = irq
+      apLists.lpis.get(irq)
+    }
   }
 
   private driveMapped(index: number, irq: Irq, { levels }: DeviceStep): void {

@@ -45,6 +45,7 @@ import {
   OP_READ,
   OP_RETURN,
   OP_SEV,
+  OP_STORE,
   OP_SUSPEND,
   OP_TIMER,
   OP_UNLESS_ACK,
@@ -88,6 +89,8 @@ export interface OutsideWorld {
   sendEvents(): void
   /** The device that drives an interrupt of this vCPU lowers its line. */
   lower(v: Vcpu, intid: Intid): void
+  /** A store of 32 bits to the guest's memory; ignored where there is none. */
+  store(low: number, high: number, value: number): void
 }
 
 /** Where the handler for the taken lines begins; -1 if there is none. */
@@ -241,6 +244,9 @@ export class Guest {
         return words[v + GUEST_LOOP + operand] < ops[at + 2] ? GUEST_RUNS : this.advance(v)
       case OP_QUIESCE:
         this.outside.lower(v, operand)
+        return this.advance(v)
+      case OP_STORE:
+        this.outside.store(operand, ops[at + 2], ops[at + 3])
         return this.advance(v)
       default:
         return 1 + EXIT_OFF

@@ -43,6 +43,8 @@ export const OP_UNLESS_ACK = 23
 export const OP_COUNT = 24
 /** Loop, rounds: spins until so many were counted. */
 export const OP_UNTIL_COUNT = 25
+/** The address in two words, then a value: a store of 32 bits to the guest's memory. */
+export const OP_STORE = 26
 export const OP_WORDS = 8
 
 /** A guest's operations, which never change. */

@@ -8,8 +8,8 @@ import { VCPU_IRQ } from '../records/vcpu.ts'
 import { asIrq, type Irq } from '../records/vgic-irq.ts'
 import type { VmLayout } from '../records/vm.ts'
 
-/** A vCPU's SGI or PPI, or an SPI. */
-export type IrqKind = 'private' | 'spi'
+/** A vCPU's SGI or PPI, an SPI, or an LPI. */
+export type IrqKind = 'private' | 'spi' | 'lpi'
 
 export class IrqDirectory {
   /** The number of indices. */
@@ -20,9 +20,16 @@ export class IrqDirectory {
    */
   readonly ranges: Int32Array
 
+  /** The index of the LPI in slot 1: those of a kind begin at a multiple of 32. */
+  private readonly firstLpi: number
+  private readonly spiEnd: number
+
   constructor(private readonly layout: VmLayout) {
-    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = layout
-    this.count = FIRST_SPI * vcpuCount + spiCount
+    const { vcpus, vcpuSize, vcpuCount, spis, spiCount, lpis } = layout
+    const { records, size, count } = lpis.lpi
+    this.firstLpi = FIRST_SPI * vcpuCount + Math.max((spiCount + 31) & ~31, 32)
+    this.spiEnd = FIRST_SPI * vcpuCount + spiCount
+    this.count = count === 0 ? this.spiEnd : this.firstLpi + count
     this.ranges = Int32Array.from([
       ...Array.from({ length: vcpuCount }, (_, i) => vcpus + i * vcpuSize + VCPU_IRQ).flatMap((first) => [
         first,
@@ -30,13 +37,17 @@ export class IrqDirectory {
       ]),
       spis,
       spis + spiCount,
+      ...Array.from({ length: count }, (_, slot) => records + slot * size).flatMap((irq) => [irq, irq + 1]),
     ])
   }
 
   /** The kind of interrupt whose word is at an offset; undefined if there is none. */
   kindAt(word: number): IrqKind | undefined {
-    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = this.layout
+    const { vcpus, vcpuSize, vcpuCount, spis, spiCount, lpis } = this.layout
     if (word >= spis && word < spis + spiCount) return 'spi'
+    const { records, size, count } = lpis.lpi
+    if (word >= records && word < records + count * size)
+      return (word - records) % size === 0 ? 'lpi' : undefined
     if (word < vcpus || word >= vcpus + vcpuCount * vcpuSize) return undefined
     const intid = ((word - vcpus) % vcpuSize) - VCPU_IRQ
     return intid >= 0 && intid < FIRST_SPI ? 'private' : undefined
@@ -48,13 +59,13 @@ export class IrqDirectory {
     if (kind !== undefined) return kind
     throw new VgicError(
       'argument',
-      `${irq} is not the handle of an interrupt: take that of an SGI, a PPI or an SPI.`,
+      `${irq} is not the handle of an interrupt: take that of an SGI, a PPI, an SPI or an LPI.`,
     )
   }
 
   /**
-   * The index of an interrupt, for bitmaps: each vCPU's private interrupts have 32 indices in a row, and the SPIs
-   * follow.
+   * The index of an interrupt, for bitmaps: each vCPU's private interrupts have 32 indices in a row, the SPIs follow, and
+   * then the LPIs by their slots.
    */
   indexOf(irq: Irq): number {
     const { vcpus, vcpuSize, vcpuCount, spis } = this.layout
@@ -65,20 +76,26 @@ export class IrqDirectory {
       }
       case 'spi':
         return FIRST_SPI * vcpuCount + irq - spis
+      case 'lpi':
+        return this.firstLpi + (irq - this.layout.lpis.lpi.records) / this.layout.lpis.lpi.size
     }
   }
 
   /** The interrupt with an index. */
   atIndex(index: number): Irq {
     const { vcpus, vcpuSize, vcpuCount, spis } = this.layout
+    const { lpi } = this.layout.lpis
+    if (index >= this.firstLpi) return asIrq(lpi.records + (index - this.firstLpi) * lpi.size)
     const vcpu = Math.floor(index / FIRST_SPI)
     if (vcpu < vcpuCount) return asIrq(vcpus + vcpu * vcpuSize + VCPU_IRQ + (index % FIRST_SPI))
     return asIrq(spis + index - FIRST_SPI * vcpuCount)
   }
 
-  /** Visits every interrupt, those of the vCPUs first. */
+  /** Visits every interrupt, those of the vCPUs first; of LPIs also slots that are free, whose words are 0. */
   forEach(visit: (irq: Irq, kind: IrqKind) => void): void {
     for (let index = 0; index < this.count; index++) {
+      if (index === this.spiEnd) index = this.firstLpi
+      if (index === this.count) return
       const irq = this.atIndex(index)
       visit(irq, this.kindOf(irq))
     }
