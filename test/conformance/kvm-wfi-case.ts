@@ -21,6 +21,11 @@ export interface GuestOp {
   readonly level?: number
   readonly later?: boolean
   readonly nth?: number
+  /** Of a message. */
+  readonly device?: number
+  readonly event?: number
+  /** The doublewords of an ITS command. */
+  readonly command?: readonly string[]
 }
 
 /** Something that happens to a vCPU from outside, and after what. */
@@ -104,6 +109,7 @@ class CaseReader {
 
   ops(value: unknown, where: string): readonly GuestOp[] {
     return this.list(value, where).map((op, i) => {
+      if (isItsCommand(op)) return { k: 'its', command: op['v'] as string[] }
       if (isGuestOp(op)) return op
       throw this.refuse(`${where}: ${JSON.stringify(op)} at ${i} is not an op of suite kvm-wfi`)
     })
@@ -224,12 +230,24 @@ const FIELDS: Readonly<Record<string, readonly (keyof GuestOp)[]>> = {
   host: ['call'],
   cpuon: ['c'],
 }
-const NUMBERS: ReadonlySet<string> = new Set(['us', 'flag', 'n', 'intid', 'c', 'level', 'nth'])
+const NUMBERS: ReadonlySet<string> = new Set([
+  'us',
+  'flag',
+  'n',
+  'intid',
+  'c',
+  'level',
+  'nth',
+  'device',
+  'event',
+])
+
+/** Of an ITS command there is more than its four doublewords, for people. */
+const isItsCommand = ({ k, v }: Record<string, unknown>): boolean =>
+  k === 'its' && Array.isArray(v) && v.length === 4 && v.every(isHex)
 
 function isGuestOp(op: Record<string, unknown>): op is Record<string, unknown> & GuestOp {
   if (typeof op['k'] !== 'string') return false
-  // Of an ITS command there is more than the replay looks at.
-  if (op['k'] === 'its') return true
   const fields = Object.hasOwn(FIELDS, op['k']) ? FIELDS[op['k']] : undefined
   if (!fields) return false
   const isRight = (key: string, value: unknown): boolean => {

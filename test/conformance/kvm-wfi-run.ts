@@ -228,10 +228,15 @@ class Replay implements Replayed {
     return true
   }
 
-  /** KVM_IRQ_LINE. */
-  private raise({ intid = 0, level = 0 }: GuestOp): void {
+  /** KVM_IRQ_LINE, or KVM_SIGNAL_MSI. */
+  private raise({ call, intid = 0, level = 0, device = 0, event = 0 }: GuestOp): void {
     const { hypervisor } = this.machine
-    hypervisor.inject(hypervisor.apLists.irqOf(hypervisor.vcpu(0), intid), level)
+    const { apLists, mmio } = hypervisor
+    if (call !== 'msi') hypervisor.inject(apLists.irqOf(hypervisor.vcpu(0), intid), level)
+    else {
+      const irq = mmio.dist.its.translate(0, device, event)
+      if (irq !== 0) hypervisor.inject(irq, 1)
+    }
     for (const vcpu of this.vcpus) vcpu.spins = false
   }
 

@@ -55,18 +55,29 @@ export function redistributorAt(address: number, cpus: number): number | undefin
   return cpu >= 0 && cpu < cpus ? cpu : undefined
 }
 
-/** Of the setup, what goes to RAM and to the ITS shows nowhere in these cases. */
-const leavesNoTrace = (k: string, a: string | undefined, cpus: number): boolean =>
+const ITS = { base: 0x0808_0000, size: 0x2_0000 }
+const GITS_CBASER = ITS.base + 0x80
+const GITS_CWRITER = ITS.base + 0x88
+const COMMAND_SIZE = 32
+const isItsFrame = (address: number): boolean => address >= ITS.base && address < ITS.base + ITS.size
+
+/** Whether messages are sent. Without any, what the setup puts into RAM and tells the ITS shows nowhere. */
+const hasMessages = ({ programs }: Case): boolean =>
+  programs.some(({ guest, handlers }) =>
+    [guest, ...handlers.values()].flat().some(({ k, call }) => k === 'host' && call === 'msi'),
+  )
+
+/** An op of the setup that goes to RAM or to the ITS. */
+const isForIts = ({ k, a }: GuestOp, cpus: number): boolean =>
   k === 'its' || (k === 'w' && redistributorAt(Number(a), cpus) === undefined)
 
 /** Why this version cannot replay a case; undefined if it can. */
 export function whyNot({ config, programs, cpus }: Case): string | undefined {
   if (config['vhe'] !== true) return 'a host without VHE'
-  const setup = programs.flatMap(({ setup: ops }) => ops.filter(({ k, a }) => !leavesNoTrace(k, a, cpus)))
+  const setup = programs.flatMap(({ setup: ops }) => ops.filter((op) => !isForIts(op, cpus)))
   const recorded = programs.flatMap(({ guest, handlers }) => [guest, ...handlers.values()].flat())
   for (const { k, reg, v, call, a } of [...setup, ...recorded]) {
-    if (k === 'its' || call === 'msi') return 'LPIs: this version has no ITS for guests'
-    if (k === 'host' && call !== 'line')
+    if (k === 'host' && call !== 'line' && call !== 'msi')
       return `a host's ${String(call)}: this version has no directly injected LPIs`
     if (k === 'sw' || k === 'sr') {
       const isTimerOff = k === 'sw' && TIMER_CONTROLS[reg ?? ''] !== undefined && Number(v) === 0
@@ -79,7 +90,9 @@ export function whyNot({ config, programs, cpus }: Case): string | undefined {
 }
 
 /** The machine of a case that can be replayed. */
-export function build({ name, config, cpus, programs }: Case, profile: ProfileName): BuiltCase {
+export function build(recorded: Case, profile: ProfileName): BuiltCase {
+  const { name, config, cpus, programs } = recorded
+  const its = hasMessages(recorded) ? new ItsSetup() : undefined
   const places = programs.map(() => new Map<number, PlacedOp>())
   const built = scenario(name)
     .gic({
@@ -87,12 +100,19 @@ export function build({ name, config, cpus, programs }: Case, profile: ProfileNa
       listRegisters: Number(config['lrs']),
       spis: 64,
       profile,
+      memoryLines: its ? 64 : 0,
     })
-    .vm({ vcpus: cpus, spis: Number(config['irqs']) - 32, timers: true, distributor: 'reset' })
+    .vm({
+      vcpus: cpus,
+      spis: Number(config['irqs']) - 32,
+      timers: true,
+      distributor: 'reset',
+      ...(its && { frames: { its: ITS.base } }),
+    })
     .design(kvm61(designs.wfiHandler))
   for (const [c, program] of programs.entries()) {
     reset(built, c)
-    if (program.guest.length > 0) built.guest(c, (guest) => writeGuest(guest, program, cpus, places[c]))
+    if (program.guest.length > 0) built.guest(c, (guest) => writeGuest(guest, program, cpus, places[c], its))
   }
   return { machine: built.machine(), places }
 }
@@ -109,6 +129,7 @@ function writeGuest(
   program: Program,
   cpus: number,
   places: Map<number, PlacedOp>,
+  its: ItsSetup | undefined,
 ): void {
   const place = (list: OpList, key: string, op: GuestOp | undefined, handler?: number): void => {
     places.set(list['draft'].ops.length, { key, op, ...(handler === undefined ? {} : { handler }) })
@@ -117,8 +138,10 @@ function writeGuest(
     place(list, key, op, handler)
     writeOp(list, op)
   }
-  for (const [i, op] of program.setup.entries())
-    if (!leavesNoTrace(op.k, op.a, cpus)) write(guest, `setup ${i}`, op)
+  for (const [i, op] of program.setup.entries()) {
+    if (!isForIts(op, cpus)) write(guest, `setup ${i}`, op)
+    else its?.write(guest, op)
+  }
   place(guest, SETUP_END, undefined)
   guest.userspace()
   for (const [i, op] of program.guest.entries()) write(guest, String(i), op)
@@ -133,6 +156,42 @@ function writeGuest(
     }
     handler.eoi()
   })
+}
+
+/** A guest's setup of its ITS: its stores to RAM, registers and commands. */
+class ItsSetup {
+  private readonly ram = new Map<number, number>()
+  private queue = 0
+  private written = 0
+
+  write(list: OpList, { k, a, s = 4, v = '0x0', command = [] }: GuestOp): void {
+    const address = Number(a)
+    if (k === 'its') this.command(list, command)
+    else if (!isItsFrame(address)) this.store(list, address, s, BigInt(v))
+    else {
+      if (address === GITS_CBASER) this.queue = Number(BigInt(v) & 0xf_ffff_ffff_f000n)
+      list.writeMmio(address, BigInt(v), s as AccessSize)
+    }
+  }
+
+  private command(list: OpList, doublewords: readonly string[]): void {
+    for (const [n, v] of doublewords.entries())
+      this.store(list, this.queue + this.written + 8 * n, 8, BigInt(v))
+    this.written += COMMAND_SIZE
+    list.writeMmio(GITS_CWRITER, this.written, 8)
+  }
+
+  /** By bytes, of words. */
+  private store(list: OpList, address: number, size: number, value: bigint): void {
+    for (let i = 0; i < size; i++) {
+      const [word, shift] = [(address + i) & ~3, 8 * ((address + i) & 3)]
+      const byte = Number((value >> BigInt(8 * i)) & 0xffn)
+      const before = this.ram.get(word) ?? 0
+      const after = ((before & ~(0xff << shift)) | (byte << shift)) >>> 0
+      this.ram.set(word, after)
+      if (i === size - 1 || ((address + i) & 3) === 3) list.store(word, after)
+    }
+  }
 }
 
 /** Memory and time are the replay's: ops of these are places where the guest can be held, or interrupted. */
