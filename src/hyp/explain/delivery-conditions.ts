@@ -27,6 +27,7 @@ import {
   IRQ_ENABLED,
   IRQ_LATCH,
   IRQ_LINE,
+  type Irq,
   irqApListOf,
   irqIsPending,
   irqListRegister,
@@ -86,9 +87,8 @@ interface ListRegister {
 }
 
 /** Collects the facts about an interrupt that exists, and a vCPU. */
-export function deliveryFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid): DeliveryFacts {
+export function deliveryFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid, irq: Irq): DeliveryFacts {
   const { words, apLists, layout, runLoop, silicon } = hypervisor
-  const irq = apLists.irqOf(v, intid)
   const keeps = keepsListRegisters(hypervisor, v)
   const owner = irqApListOf(words[irq])
   const word = peek(hypervisor, () => {

@@ -30,7 +30,7 @@ export const deliveryReasons: Readonly<Record<DeliveryReason, string>> = {
   active: 'It is active: a guest has acknowledged it, or written ISACTIVER, and has not deactivated it.',
   'not-pending': 'It is not pending: no edge was latched, and its line is low.',
   'distributor-off': 'The distributor forwards nothing: GICD_CTLR.EnableGrp1 is 0.',
-  'routed-elsewhere': 'It is an SPI that is routed to another vCPU, or to none.',
+  'routed-elsewhere': 'It is an SPI or an LPI that goes to another vCPU, or to none.',
   'not-queued': 'It is not on the ap_list of the vCPU: it has not been queued since it became deliverable.',
   'not-told': 'The vCPU runs its guest, entered before the interrupt was queued, and nothing makes it leave.',
   'no-list-register': 'There are more interrupts than list registers, and others have them.',

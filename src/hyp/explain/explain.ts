@@ -8,11 +8,11 @@
  * state that the next entry will begin with.
  */
 
-import { FIRST_SPI, intidName } from '../../arch/intid.ts'
+import { FIRST_LPI, FIRST_SPI, type Intid, intidName } from '../../arch/intid.ts'
 import { argumentInteger } from '../../errors/arguments.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { VCPU_INDEX } from '../records/vcpu.ts'
-import { irqTarget } from '../records/vgic-irq.ts'
+import { type Irq, irqTarget } from '../records/vgic-irq.ts'
 import { deliveryConditions, deliveryFacts } from './delivery-conditions.ts'
 import { chain, type DeliveryCondition, type DeliveryReason, deliveryReasons } from './delivery-reasons.ts'
 
@@ -61,24 +61,34 @@ export class Explanation {
 }
 
 /**
- * Explains the delivery of an interrupt to a vCPU, by its index; by default to the one that an SPI is routed to, and
- * to vCPU 0 for others. The state does not change.
+ * Explains the delivery of an interrupt to a vCPU, by its index; by default to the one that an SPI or an LPI is routed
+ * to, and to vCPU 0 for others. The state does not change.
  */
 export function explain(hypervisor: Hypervisor, intid: number, vcpu?: number): Explanation {
   const { layout, words, apLists } = hypervisor
   argumentInteger('intid', intid, 0, 0xff_ffff)
   if (vcpu !== undefined) argumentInteger('vcpu', vcpu, 0, layout.vcpuCount - 1)
-  if (intid >= FIRST_SPI + layout.spiCount) {
-    const detail = `the VM has INTIDs 0 to ${FIRST_SPI + layout.spiCount - 1}`
+  const found = handleOf(hypervisor, intid)
+  if (found === 0) {
+    const detail =
+      intid >= FIRST_LPI
+        ? `no event is mapped to ${intidName(intid)}`
+        : `the VM has INTIDs 0 to ${FIRST_SPI + layout.spiCount - 1}`
     return new Explanation(intid, vcpu ?? 0, 'taken', [{ name: 'exists', holds: false, detail }])
   }
-  const target = intid < FIRST_SPI ? 0 : irqTarget(words[apLists.irqOf(hypervisor.vcpu(0), intid)])
+  const target = intid < FIRST_SPI ? 0 : irqTarget(words[found])
   const v = hypervisor.vcpu(vcpu ?? (target < layout.vcpuCount ? target : 0))
-  const facts = deliveryFacts(hypervisor, v, intid)
+  const facts = deliveryFacts(hypervisor, v, intid, intid < FIRST_SPI ? apLists.irqOf(v, intid) : found)
   return new Explanation(
     intid,
     words[v + VCPU_INDEX],
     facts.isInGuest ? 'taken' : 'at-next-entry',
     deliveryConditions(facts),
   )
+}
+
+/** The handle of an interrupt, a private one's of vCPU 0; 0 if there is none with this INTID. */
+function handleOf({ apLists, layout }: Hypervisor, intid: Intid): Irq | 0 {
+  if (intid >= FIRST_LPI) return apLists.lpis.find(intid)
+  return intid < FIRST_SPI + layout.spiCount ? apLists.irqOf(apLists.vcpuOf(0), intid) : 0
 }
