@@ -76,6 +76,11 @@ export type {
 export type { ItsConfig } from './gic/config/its-config.ts'
 export type { GicMemory } from './gic/config/memory.ts'
 export type { TranslationFault } from './gic/config/translation-faults.ts'
+export type {
+  UnpredictableEvent,
+  UnpredictableListener,
+  UnpredictableRule,
+} from './gic/config/unpredictable.ts'
 export type { InterruptMasks } from './gic/cpu-interface/interrupt-masks.ts'
 export type { GicHost, OutputLine } from './gic/cpu-interface/output-lines.ts'
 export type { CpuState } from './gic/cpu-state.ts'
