@@ -290,6 +290,9 @@ export class Silicon {
       this.redistributor.reset(pe)
       this.residency?.reset(cpu)
     }
+    // Nothing is pending, which zeroes do not say.
+    this.lpis?.derive()
+    for (let cpu = 0; cpu < this.config.cpus; cpu++) this.vpes?.resident.derive(cpu)
   }
 
   /** Recomputes everything derived, after words came from outside; the host hears of outputs that move by that. */
