@@ -282,7 +282,7 @@ export class InvariantChecker {
     return 0
   }
 
-  /** Whether the guest of a vCPU in it would take an interrupt before what its list registers have. */
+  /** Whether the guest of a vCPU in it would take an interrupt before what its CPU interface has. */
   private comesNext(v: Vcpu, word: number): boolean {
     const { words } = this
     const { virtualInterface, ich } = this.hypervisor.silicon
