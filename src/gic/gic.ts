@@ -289,7 +289,7 @@ export class Gic {
   }
 
   /**
-   * The contents of every ITS's tables as plain data: devices with their events, and collections. At most 2^20
+   * The contents of every ITS's tables as plain data: devices with their events, collections, and vPEs. At most 2^20
    * entries of an ITS are read.
    */
   inspectTables(): ItsContents[] {
@@ -371,6 +371,9 @@ export class Gic {
    * - `GICR_CTLR[cpu].EnableLPIs`: LPIs are enabled or disabled, and the pending table is read or written.
    * - `ITS[n] command`: the next command of a queue. It is not there while a SYNC waits for messages.
    * - `ITS[n] MSI device event`: a message that was accepted is translated.
+   * - `GICR_VPENDBASER[cpu].Dirty`: a vPE becomes resident, or leaves.
+   * - `GICR_VSGIPENDR[cpu].Busy`: a query of GICR_VSGIR is answered.
+   * - `doorbell intid at cpu`: a doorbell that has rung becomes pending.
    */
   effects(): string[] {
     return pendingEffects(this.silicon)
