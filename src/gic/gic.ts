@@ -32,6 +32,7 @@ import {
   loadGicConfig,
   storeGicConfig,
 } from './config/config.ts'
+import type { UnpredictableRule } from './config/unpredictable.ts'
 import { argumentMasks, daifOf, type InterruptMasks } from './cpu-interface/interrupt-masks.ts'
 import { PE_LINES } from './cpu-interface/lines.ts'
 import {
@@ -381,6 +382,14 @@ export class Gic {
   }
 
   /**
+   * Which UNPREDICTABLE uses of GICv4 there were since reset, by the policy `unpredictable` but for `'ignore'`, with which
+   * none is noted. It is of the state: {@link snapshot} has it, and states that differ in it have other hashes.
+   */
+  get unpredictable(): readonly UnpredictableRule[] {
+    return this.silicon.vpes?.unpredictable.seen ?? []
+  }
+
+  /**
    * MRS: bits 31:0 of a system register, read by a CPU at its current exception level or at `el`. 0 if the
    * access traps or is UNDEFINED: then {@link lastTrap} is not 0.
    */
@@ -425,6 +434,7 @@ export class Gic {
     const { words } = this.state
     const trap = words[pe + PCPU_TRAP]
     this.silicon.lines.settlePe(pe)
+    this.silicon.vpes?.unpredictable.deliver()
     words[pe + PCPU_TRAP] = trap
     words[this.lastCpu] = cpu
   }

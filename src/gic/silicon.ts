@@ -196,7 +196,7 @@ export class Silicon {
     this.residency = this.vpes && new Residency(this.vpes, this.events, this, config)
     this.its = this.itsOf(layout, memory)
     this.virtualInterface = this.vpes
-      ? new DirectVirtualInterface(words, config, this.physical, this.vpes.resident)
+      ? new DirectVirtualInterface(words, config, this.physical, this.vpes)
       : new VirtualInterface(words, config)
     this.physicalInterface = new PhysicalInterface(words, config)
     this.distributor = new Distributor(words, this.physical)

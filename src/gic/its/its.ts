@@ -115,7 +115,7 @@ export class Its {
         ? new VirtualCommands(vpes, this.vpeEntries, moves, number, config).byOpcode
         : undefined
     this.commands = new Commands(this.tables, lpis, new Targets(config, pta), this.found, virtual)
-    const errorsStall = config.choices.commandErrors === 'stall'
+    const errorsStall = config.choices.commandErrors === 'stall' || config.unpredictable === 'pessimistic'
     this.queue = new CommandQueue(number, memory, this.commands, events, errorsStall)
     this.messages = new AcceptedMessages(words, its)
     this.lagging = config.writeEffects === 'lagging'

@@ -202,6 +202,17 @@ export class ResidentVpes {
     this.configuration.dropAll(this.cacheOf(cpu))
   }
 
+  /** All that is pending is lost: the worst outcome of what is UNPREDICTABLE. */
+  lose(cpu: number): void {
+    const { tree, words } = this
+    const record = this.recordOf(cpu)
+    for (let vlpi = tree.next(record, 0); vlpi >= 0; vlpi = tree.next(record, vlpi)) {
+      tree.removeWord(record, vlpi)
+    }
+    words[record + VPE_SGI_PENDING] = 0
+    this.present(cpu)
+  }
+
   /** Whether anything is pending, enabled and in one of `groups`. */
   hasEnabled(cpu: number, groups: number): boolean {
     const { words } = this

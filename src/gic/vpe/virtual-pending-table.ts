@@ -102,9 +102,10 @@ export class VirtualPendingTable {
     }
   }
 
-  /** Puts a word of a bitmap into the table, where that word is 0. */
+  /** Puts a word of a bitmap into the table. That word is 0, but for what came while the vPE was moved or named wrongly. */
   put(low: number, high: number, word: number, bits: number): void {
-    this.memory.write(low, high, FIRST_LPI_BYTE + 4 * word, bits)
+    const at = FIRST_LPI_BYTE + 4 * word
+    this.memory.write(low, high, at, bits | this.memory.read(low, high, at))
     this.mark(low, high, word)
   }
 
@@ -120,6 +121,14 @@ export class VirtualPendingTable {
     for (let word = 0, end = (count + 31) >> 5; word < end; word++) {
       if (this.memory.read(low, high, FIRST_LPI_BYTE + 4 * word) !== 0) this.mark(low, high, word)
     }
+  }
+
+  /** Whether software has given a table that is not zero, for `count` vLPIs. */
+  isUsed(low: number, high: number, count: number): boolean {
+    for (let word = 0, end = (count + 31) >> 5; word < end; word++) {
+      if (this.memory.read(low, high, FIRST_LPI_BYTE + 4 * word) !== 0) return true
+    }
+    return false
   }
 
   clearSgis(low: number, high: number): void {

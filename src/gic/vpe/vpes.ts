@@ -16,8 +16,9 @@ import type { Unpredictable } from '../config/unpredictable.ts'
 import { LPI_ENABLE } from '../lpi/lpi-configuration.ts'
 import type { Lpis } from '../lpi/lpis.ts'
 import type { Doorbells } from './doorbells.ts'
+import { isListed } from './list-registers.ts'
 import type { ResidentVpes } from './resident-vpe.ts'
-import type { VirtualPendingTable } from './virtual-pending-table.ts'
+import type { PendingTaker, VirtualPendingTable } from './virtual-pending-table.ts'
 import { enabledSgis, withPriority, withSgi } from './virtual-sgis.ts'
 import {
   entrySize,
@@ -47,6 +48,9 @@ const ADDRESS_HIGH = 0xfffff
 const GROUP_0 = 1
 const GROUP_1 = 2
 
+/** What is taken out of a table is lost. */
+const nobody: PendingTaker = { takePending: () => {} }
+
 /** What is open in the architecture's text: the choices of these names. */
 interface DoorbellChoices {
   readonly ofDisabled: boolean
@@ -66,6 +70,7 @@ export class Vpes {
   private readonly common: number
   private readonly cpus: number
   private readonly lagging: boolean
+  private readonly listRegisters: number
   /** Whether VPT_size is a number of bits less one: the choice `vptSize`. */
   private readonly sizeLessOne: boolean
   private readonly keepsSgis: boolean
@@ -86,6 +91,7 @@ export class Vpes {
     this.pendingTable = resident.table
     this.cpus = config.cpus
     this.lagging = config.writeEffects === 'lagging'
+    this.listRegisters = config.listRegisters
     this.sizeLessOne = !this.byVpeid || choices.vptSize === 'minus-one'
     this.keepsSgis = choices.vsgiAcrossUnmap === 'kept'
     this.rings = {
@@ -141,6 +147,40 @@ export class Vpes {
     return -1
   }
 
+  /** The redistributor on which the named vPE is resident, that of a CPU before others; -1 if it is on none. */
+  residentAt(cpu: number): number {
+    return this.isAt(cpu) ? cpu : this.otherThan(cpu)
+  }
+
+  /** What is pending for the named vPE is lost: the worst outcome of what is UNPREDICTABLE. */
+  lose(cpu: number): void {
+    if (this.isAt(cpu)) this.resident.lose(cpu)
+    else if (this.locate()) {
+      const { pendingTable, vptLow, vptHigh } = this
+      pendingTable.take(vptLow, vptHigh, this.count, false, nobody, cpu)
+      pendingTable.writeSgiPending(vptLow, vptHigh, 0)
+    }
+  }
+
+  /**
+   * A direct interrupt of the vPE that is resident on a CPU's redistributor comes while a list register has its vINTID.
+   * Returns whether it is lost by that.
+   */
+  private isLostToList(cpu: number, intid: number, access: string): boolean {
+    const { unpredictable, words, listRegisters } = this
+    if (!isListed(words, this.resident.physical.peOf(cpu), listRegisters, intid)) return false
+    return unpredictable.use('list-register-direct', access, cpu)
+  }
+
+  /** A list register of a CPU has been given a vINTID that the resident vPE may have pending. */
+  noticeListed(cpu: number, intid: number, access: string): void {
+    const { resident, unpredictable } = this
+    const vlpi = intid - FIRST_LPI
+    if (vlpi < 0 ? ((resident.pendingSgis(cpu) >>> intid) & 1) === 0 || intid > 15 : !resident.has(cpu, vlpi))
+      return
+    if (unpredictable.use('list-register-direct', access, cpu)) resident.acknowledge(cpu, intid)
+  }
+
   /**
    * Where the pending state of the named vPE is, which is not resident: its table, in the words NAMED_VPT and
    * NAMED_COUNT. Returns false for one that is not allocated.
@@ -177,7 +217,8 @@ export class Vpes {
    */
   set(cpu: number, vlpi: number, doorbell: number): boolean {
     if (this.isAt(cpu)) {
-      this.resident.set(cpu, vlpi)
+      if (!this.unpredictable.isWatched || !this.isLostToList(cpu, FIRST_LPI + vlpi, 'vLPI'))
+        this.resident.set(cpu, vlpi)
       return true
     }
     if (!this.locate() || !this.hasRoom(vlpi)) return false
@@ -247,9 +288,14 @@ export class Vpes {
 
   /** VMAPP with Alloc = 1 on GICv4.1: the named vPE has these tables. `zero` is PTZ. */
   allocate(cpu: number, size: number, vptLow: number, vptHigh: number, zero: boolean): void {
-    const { table, pendingTable } = this
+    const { table, pendingTable, unpredictable } = this
     table.writeFlags(VPE_ALLOCATED | (size << 16) | cpu)
-    if (zero) pendingTable.initialise(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH)
+    const isWrong =
+      zero &&
+      unpredictable.isWatched &&
+      pendingTable.isUsed(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH, this.countOf(size)) &&
+      unpredictable.use('ptz-not-zero', 'VMAPP', cpu)
+    if (zero && !isWrong) pendingTable.initialise(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH)
     else {
       pendingTable.summarise(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH, this.countOf(size))
       if (!this.keepsSgis) pendingTable.clearSgis(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH)
@@ -315,7 +361,8 @@ export class Vpes {
   /** GITS_SGIR: one of the named vPE's SGIs becomes pending. */
   setSgi(cpu: number, sgi: number): void {
     if (this.isAt(cpu)) {
-      this.resident.setSgi(cpu, sgi, true)
+      if (!this.unpredictable.isWatched || !this.isLostToList(cpu, sgi, 'vSGI'))
+        this.resident.setSgi(cpu, sgi, true)
       return
     }
     if (!this.locate()) return
