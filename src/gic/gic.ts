@@ -32,6 +32,7 @@ import {
   loadGicConfig,
   storeGicConfig,
 } from './config/config.ts'
+import type { BarrierRule } from './config/missing-barriers.ts'
 import type { UnpredictableRule } from './config/unpredictable.ts'
 import { argumentMasks, daifOf, type InterruptMasks } from './cpu-interface/interrupt-masks.ts'
 import { PE_LINES } from './cpu-interface/lines.ts'
@@ -389,6 +390,11 @@ export class Gic {
     return this.silicon.vpes?.unpredictable.seen ?? []
   }
 
+  /** Which rules of docs/gicv4-barriers.md a driver has broken since reset, with `barriers: 'report'`. It is of the state. */
+  get missingBarriers(): readonly BarrierRule[] {
+    return this.silicon.barriers?.seen ?? []
+  }
+
   /**
    * MRS: bits 31:0 of a system register, read by a CPU at its current exception level or at `el`. 0 if the
    * access traps or is UNDEFINED: then {@link lastTrap} is not 0.
@@ -488,7 +494,11 @@ export class Gic {
    * return, which sets the event register.
    */
   setExceptionLevel(cpu: number, el: 0 | 1 | 2): void {
-    this.silicon.pcpu.setExceptionLevel(this.peOf(cpu), argumentInteger('el', el, 0, 2))
+    const { pcpu, barriers } = this.silicon
+    pcpu.setExceptionLevel(this.peOf(cpu), argumentInteger('el', el, 0, 2))
+    if (!barriers || el === 2) return
+    barriers.enterGuest(cpu)
+    barriers.deliver()
   }
 
   /** Sets or clears PSTATE.I and F of a CPU, which are both set after reset: `setMasks(0, { irq: false })`. */

@@ -195,15 +195,15 @@ export class Vpes {
     return true
   }
 
-  private get vptLow(): number {
+  get vptLow(): number {
     return this.words[this.common + NAMED_VPT]
   }
 
-  private get vptHigh(): number {
+  get vptHigh(): number {
     return this.words[this.common + NAMED_VPT + 1]
   }
 
-  private get count(): number {
+  get count(): number {
     return this.words[this.common + NAMED_COUNT]
   }
 
