@@ -84,8 +84,15 @@ export class Unpredictable {
   /** Returns whether the outcome is to be the worst. */
   use(rule: UnpredictableRule, access: string, cpu: number | undefined): boolean {
     if (this.isWatched) this.words[this.at] |= 1 << unpredictableRules.indexOf(rule)
-    if (this.reports && this.host.onUnpredictable) this.events.push({ rule, access, cpu })
+    if (this.reports && this.host.onUnpredictable && !this.isOtherHalf(rule, access))
+      this.events.push({ rule, access, cpu })
     return this.isPessimistic
+  }
+
+  /** Whether it is the other half of a register that is written as a whole. */
+  private isOtherHalf(rule: UnpredictableRule, access: string): boolean {
+    const last = this.events.at(-1)
+    return access.startsWith('GICR_') && last?.rule === rule && last.access === access
   }
 
   /** Tells the host. */

@@ -266,10 +266,13 @@ export class Residency {
       this.takeRefusal()
       return
     }
-    if (this.vpes.otherThan(cpu) >= 0 && !this.use('resident-twice', REGISTER, cpu)) {
+    const other = this.vpes.otherThan(cpu)
+    if (other >= 0 && !this.use('resident-twice', REGISTER, cpu)) {
       this.forget(record)
       return
     }
+    // At the worst both present what is pending.
+    if (other >= 0) this.resident.copyToTable(other)
     words[record + VPE_RESIDENCY] = BECOMING_RESIDENT
     if (!this.lagging) this.complete(cpu)
   }
@@ -292,15 +295,12 @@ export class Residency {
     const { words, vpes } = this
     const { table } = vpes
     const vpe = GICR_VPENDBASER_vPEID(words[record + GICR_VPENDBASER])
-    if (!table.isThere(record)) {
-      this.use('vpropbaser-invalid', REGISTER, cpu)
+    // At the worst what GICR_VPROPBASER has is taken for a table, and what is in a table for an entry that is in use.
+    if (!table.isThere(record) && !this.use('vpropbaser-invalid', REGISTER, cpu)) return false
+    const isMapped = vpes.nameAt(cpu, vpe, true) && table.readFlags()
+    if (!isMapped && !this.use('resident-unmapped', REGISTER, cpu)) return false
+    if (isMapped && entryCpu(table.flags) !== cpu && !this.use('resident-elsewhere', REGISTER, cpu))
       return false
-    }
-    if (!vpes.nameAt(cpu, vpe) || !table.readFlags()) {
-      this.use('resident-unmapped', REGISTER, cpu)
-      return false
-    }
-    if (entryCpu(table.flags) !== cpu && !this.use('resident-elsewhere', REGISTER, cpu)) return false
     words[record + VPE_ID] = vpe
     words[record + VPE_VPT] = table.vptLow
     words[record + VPE_VPT + 1] = table.vptHigh

@@ -182,6 +182,15 @@ export class ResidentVpes {
     }
   }
 
+  /** What vLPIs are pending is in the table as well. */
+  copyToTable(cpu: number): void {
+    const { words, table, tree } = this
+    const record = this.recordOf(cpu)
+    for (let vlpi = tree.next(record, 0); vlpi >= 0; vlpi = tree.next(record, (vlpi | 31) + 1)) {
+      table.put(words[record + VPE_VPT], words[record + VPE_VPT + 1], vlpi >> 5, tree.wordAt(record, vlpi))
+    }
+  }
+
   /** What is pending goes back to the table, and no vPE is resident. */
   unload(cpu: number): void {
     const { words, table, tree } = this

@@ -123,10 +123,13 @@ export class Vpes {
     this.table.name(low, high, offset)
   }
 
-  /** GICv4.1: a redistributor names a vPE. Returns whether its table has an entry, in use or not. */
-  nameAt(cpu: number, vpe: number): boolean {
+  /**
+   * GICv4.1: a redistributor names a vPE. Returns whether its table has an entry, in use or not. With `isTrusted` there is
+   * a table whatever GICR_VPROPBASER.Valid says.
+   */
+  nameAt(cpu: number, vpe: number, isTrusted = false): boolean {
     this.words[this.common + NAMED_ID] = vpe
-    return this.table.find(this.resident.recordOf(cpu), vpe)
+    return this.table.find(this.resident.recordOf(cpu), vpe, isTrusted)
   }
 
   /** Whether the named vPE is resident on a redistributor, or is about to be or to leave. */

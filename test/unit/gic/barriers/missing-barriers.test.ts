@@ -478,7 +478,7 @@ const cases: Readonly<Record<BarrierRule, readonly Case[]>> = {
 }
 
 /** The driver of a case up to where it breaks its rule, or keeps it. */
-function driverOf({ config, setUp }: Case, writeEffects: GicConfig['writeEffects']): Gicv4Driver {
+function driverOf({ config, setUp }: Case, writeEffects: 'at-once' | 'lagging'): Gicv4Driver {
   const driver = new Gicv4Driver({ ...config, writeEffects, barriers: 'report' })
   setUp?.(driver)
   driver.gic.completeWrites()
