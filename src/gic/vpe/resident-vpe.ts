@@ -43,7 +43,7 @@ import {
 } from './vpe-records.ts'
 
 /** Where the records of vPEs are. */
-export interface VpeOffsets {
+export interface VpeLayout {
   /** The record of CPU 0's redistributor, and the distance to the next. */
   readonly records: number
   readonly recordSize: number
@@ -75,7 +75,7 @@ export class ResidentVpes {
     readonly physical: PhysicalInterrupts,
     readonly memory: Memory,
     readonly events: HostEvents,
-    readonly place: VpeOffsets,
+    readonly layout: VpeLayout,
     config: CheckedGicConfig,
   ) {
     const { words } = physical
@@ -91,17 +91,27 @@ export class ResidentVpes {
 
   /** The record of a redistributor. */
   recordOf(cpu: number): number {
-    return this.place.records + cpu * this.place.recordSize
+    return this.layout.records + cpu * this.layout.recordSize
   }
 
   private cacheOf(cpu: number): number {
-    return this.place.caches + cpu * this.place.cacheSize
+    return this.layout.caches + cpu * this.layout.cacheSize
   }
 
   /** Whether a vLPI of it is pending. */
   has(cpu: number, vlpi: number): boolean {
     const record = this.recordOf(cpu)
     return vlpi >>> 0 < this.words[record + VPE_COUNT] && this.tree.has(record, vlpi)
+  }
+
+  /** Which of 32 vLPIs of it are pending. For people. */
+  pendingWord(cpu: number, word: number): number {
+    return this.tree.wordAt(this.recordOf(cpu), word << 5)
+  }
+
+  /** The configuration byte of a vLPI of it; 0 if it was not read. For people. */
+  byteKnown(cpu: number, vlpi: number): number {
+    return this.configuration.byteOf(this.cacheOf(cpu), vlpi)
   }
 
   /** A vLPI of it becomes pending; one that its tables have no room for is lost. Returns whether it was not pending. */

@@ -49,6 +49,11 @@ export class VirtualPendingTable {
     return ((this.memory.read(low, high, wordOf(vlpi)) >>> (vlpi & 31)) & 1) === 1
   }
 
+  /** Which of 32 vLPIs are pending. */
+  readWord(low: number, high: number, word: number): number {
+    return this.memory.read(low, high, FIRST_LPI_BYTE + 4 * word)
+  }
+
   /** A vLPI becomes pending. Returns whether it was not. */
   set(low: number, high: number, vlpi: number): boolean {
     const { memory } = this
