@@ -148,6 +148,7 @@ describe('a configuration', () => {
       commonLpiAff: 1,
       vpeBits: 16,
       unpredictable: 'ignore',
+      barriers: 'off',
       writeEffects: 'at-once',
       choices: profiles.arch,
     })
