@@ -71,14 +71,17 @@ export class Mmio {
     if (access) barriers.afterRead(access)
   }
 
-  /** An access as those look at it that watch; undefined where no register is. */
+  /** An access as those look at it that watch; undefined where no register takes it. */
   private accessOf(address: number, size: number, value: number, high: number): Access | undefined {
     const frame = this.frame(address, size)
-    const name = frame === NO_FRAME ? undefined : this.nameOf(address)
+    if (frame === NO_FRAME) return undefined
+    const offset = this.offset(frame, address)
+    const ofCpu = frame === GICD_FRAME ? distributorMap : this.redistributor.map
+    const name = (frame <= GITS_FRAMES ? this.gits : ofCpu).find(offset, size) && this.nameOf(address)
     if (name === undefined) return undefined
     const cpu = frame >= 0 ? frame : undefined
     const its = frame <= GITS_FRAMES ? GITS_FRAMES - frame : undefined
-    return { name, cpu, its, address, offset: this.offset(frame, address), size, value, high }
+    return { name, cpu, its, address, offset, size, value, high }
   }
 
   /** Bits 63:32 of a read of 8 bytes. */

@@ -2,7 +2,7 @@
  * A hypervisor that drives a GIC with LPIs, an ITS and vPEs: its tables, its command queue, and what its host hears of
  * UNPREDICTABLE uses and missing barriers.
  */
-import { Gic, type GicConfig, type MissingBarrierEvent, type UnpredictableEvent } from 'vgic'
+import { Gic, type GicConfig, type GicHost, type MissingBarrierEvent, type UnpredictableEvent } from 'vgic'
 import { type Command, its, Ram, VALID } from '../unit/gic/its/its-board.ts'
 
 export const GICD = 0x0800_0000
@@ -83,17 +83,23 @@ export class Gicv4Driver {
   private offset = 0
   private readonly stride: number
 
-  constructor(config: Partial<GicConfig> = {}) {
+  /** One that goes on from another is at the same place, with a GIC and memory of its own. */
+  constructor(config: Partial<GicConfig> = {}, from?: Gicv4Driver) {
     const { version = '4.1', cpus = 2 } = config
     this.stride = version === '3' ? 0x2_0000 : 0x4_0000
-    this.gic = new Gic(
-      { version, cpus, gicr: [{ base: GICR, count: cpus }], its: [{ base: GITS }], ...config },
-      {
-        memory: this.ram,
-        onMissingBarrier: (report) => this.barriers.push(report),
-        onUnpredictable: (use) => this.uses.push(use),
-      },
-    )
+    const host: GicHost = {
+      memory: this.ram,
+      onMissingBarrier: (report) => this.barriers.push(report),
+      onUnpredictable: (use) => this.uses.push(use),
+    }
+    if (from) {
+      this.offset = from.offset
+      for (const [address, word] of from.ram.words) this.ram.words.set(address, word)
+      this.gic = Gic.from(from.gic.snapshot(), host)
+      return
+    }
+    const frames = { gicr: [{ base: GICR, count: cpus }], its: [{ base: GITS }] }
+    this.gic = new Gic({ version, cpus, ...frames, ...config }, host)
     this.boot()
   }
 
