@@ -54,7 +54,7 @@ export class Mmio {
     return value
   }
 
-  /** The same of nobody's: what is read is not changed by it. */
+  /** The same, which nobody watches. */
   peek(address: number, size: number): number {
     const cpu = this.frame(address, size)
     if (cpu === NO_FRAME) return 0

@@ -161,23 +161,10 @@ export class CommandBarriers {
 
   /** A command was carried out. */
   private note(its: Its, freed: Freed): void {
-    const { commands, found, tables, number: owner } = its
+    const { commands, found, number: owner } = its
     const { opcode: kind, deviceId: device, eventId: event } = commands
-    if (OF_EVENT.has(kind)) {
-      const target = kind === ITS_INV ? (tables.isVirtual ? found.vpe : found.cpu) : -1
-      if (MAPS_EVENT.has(kind)) this.dropEvent(owner, device, event)
-      this.notes.add({
-        ...BLANK,
-        kind,
-        owner,
-        device,
-        event,
-        target,
-        flag: kind === ITS_INV && tables.isVirtual,
-      })
-      if (kind === ITS_INV) this.tables.invalidate(its)
-      else if (MAPS_EVENT.has(kind)) this.tables.know(its, device, event)
-    } else if (kind === ITS_DISCARD) this.dropEvent(owner, device, event)
+    if (OF_EVENT.has(kind)) this.noteEvent(its)
+    else if (kind === ITS_DISCARD) this.dropEvent(owner, device, event)
     else if (kind === ITS_MAPD) this.noteDevice(its, freed)
     else if (kind === ITS_MAPC) this.noteCollection(its)
     else if (kind === ITS_MOVALL) {
@@ -186,6 +173,19 @@ export class CommandBarriers {
       this.notes.add({ ...BLANK, kind, owner, target: found.cpu })
       this.tables.invalidateAll(found.cpu)
     } else if (OF_VPE.has(kind)) this.noteVpe(its, freed)
+  }
+
+  private noteEvent(its: Its): void {
+    const { commands, found, tables, number: owner } = its
+    const { opcode: kind, deviceId: device, eventId: event } = commands
+    if (MAPS_EVENT.has(kind)) this.dropEvent(owner, device, event)
+    if (kind !== ITS_INV) this.notes.add({ ...BLANK, kind, owner, device, event })
+    else {
+      const [target, flag] = [tables.isVirtual ? found.vpe : found.cpu, tables.isVirtual]
+      this.notes.add({ ...BLANK, kind, owner, device, event, target, flag })
+      this.tables.invalidate(its)
+    }
+    if (MAPS_EVENT.has(kind)) this.tables.know(its, device, event)
   }
 
   private dropEvent(its: number, deviceId: number, eventId: number): void {

@@ -18,6 +18,8 @@ import {
 import { NoteList } from './note-list.ts'
 
 const HIGH = 0x1_0000_0000
+/** Memory beyond it is not looked at: no machine has as long an ITT. */
+const MOST_BYTES = 0x7fff_ffff
 
 /** A note, as an object. */
 export interface Note {
@@ -56,8 +58,9 @@ export class CommandNotes {
   add(note: Note): void {
     this.drop((other) => isSame(note, other))
     const { kind, owner, device, event, target, address, bytes, flag } = note
-    const [low, high] = [(address % HIGH) | 0, Math.floor(address / HIGH)]
-    this.list.add([kind | (owner << NOTE_OWNER_SHIFT), device, event, target, low, high, bytes, flag ? 1 : 0])
+    const head = [kind | (owner << NOTE_OWNER_SHIFT), device, event, target]
+    const memory = [(address % HIGH) | 0, Math.floor(address / HIGH), Math.min(bytes, MOST_BYTES)]
+    this.list.add([...head, ...memory, flag ? 1 : 0])
   }
 
   /** Forgets those that a test holds for. */

@@ -36,18 +36,4 @@ export class NoteList {
   removeWhere(test: (note: number) => boolean): void {
     for (let n = this.count - 1; n >= 0; n--) if (test(this.noteAt(n))) this.remove(n)
   }
-
-  /** Removes them, the oldest first, and returns the words of each. */
-  take(test: (note: number) => boolean): number[][] {
-    const taken: number[][] = []
-    for (let n = 0; n < this.count; ) {
-      const note = this.noteAt(n)
-      if (!test(note)) n++
-      else {
-        taken.push([...this.words.subarray(note, note + this.size)])
-        this.remove(n)
-      }
-    }
-    return taken
-  }
 }

@@ -130,7 +130,7 @@ export class VirtualCommands {
 
   private mapOwn(command: Commands, vpe: number, offset: number, cpu: number, size: number): number {
     const isMapped = this.entries.find(vpe) === TRANSLATED
-    if (isMapped && this.vpes.unpredictable.use('map-mapped', 'VMAPP', cpu)) this.vpes.lose(command.found.cpu)
+    if (isMapped && this.vpes.unpredictable.use('map-mapped', 'VMAPP', cpu)) this.vpes.lose(cpu)
     this.entries.mapOwn(
       offset,
       cpu,
@@ -148,11 +148,13 @@ export class VirtualCommands {
     if (!entries.name(vpe, cpu, offset)) return finished(command, DONE) === STALL ? STALL : VCPU_OOR
     const isAllocated = table.readFlags()
     if (word0 & COMMAND_VMAPP_Alloc) {
-      if (isAllocated && unpredictable.use('map-mapped', 'VMAPP', cpu)) vpes.lose(table.cpu)
+      if (isAllocated && unpredictable.use('map-mapped', 'VMAPP', cpu)) vpes.lose(cpu)
       const [low, high] = [command.word(COMMAND_VMAPP_VPT), command.word(COMMAND_VMAPP_VPT + 1)]
       vpes.allocate(cpu, size, low, high, (word0 & COMMAND_VMAPP_PTZ) !== 0)
       table.writeTables(low, high, word0, command.word(1))
-    } else if (!isAllocated && unpredictable.use('map-without-allocation', 'VMAPP', cpu)) return DONE
+    } else if (!isAllocated && unpredictable.use('map-without-allocation', 'VMAPP', cpu)) {
+      return finished(command, DONE)
+    }
     entries.mapShared(offset, cpu)
     if (word0 & COMMAND_VMAPP_Alloc || isAllocated) table.doorbell = command.word(COMMAND_VMAPP_DOORBELL)
     return finished(command, DONE)
@@ -166,7 +168,7 @@ export class VirtualCommands {
     if (at >= 0 && vpes.unpredictable.use('unmap-resident', 'VMAPP', at)) vpes.lose(at)
     if (!this.isV41) entries.unmapOwn(offset)
     else {
-      if (isMapped && command.word(0) & COMMAND_VMAPP_Alloc) vpes.free(cpu)
+      if (isMapped && command.word(0) & COMMAND_VMAPP_Alloc) vpes.free(at >= 0 ? at : cpu)
       if (entries.entryOf(vpe) !== NO_ENTRY) entries.unmapShared(offset)
     }
     return finished(command, DONE)

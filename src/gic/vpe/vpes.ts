@@ -9,7 +9,7 @@
  */
 
 import { GICR_VSGIPENDR_Busy } from '../../arch/gicr-registers.ts'
-import { FIRST_LPI, INTID_NONE } from '../../arch/intid.ts'
+import { FIRST_LPI, FIRST_PPI, INTID_NONE } from '../../arch/intid.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { Memory } from '../config/memory.ts'
 import type { Unpredictable } from '../config/unpredictable.ts'
@@ -162,9 +162,10 @@ export class Vpes {
     return this.isAt(cpu) ? cpu : this.otherThan(cpu)
   }
 
-  /** What is pending for the named vPE is lost: the worst outcome of what is UNPREDICTABLE. */
+  /** What is pending for the named vPE, which may be mapped to a CPU, is lost: the worst of what is UNPREDICTABLE. */
   lose(cpu: number): void {
-    if (this.isAt(cpu)) this.resident.lose(cpu)
+    const at = this.residentAt(cpu)
+    if (at >= 0) this.resident.lose(at)
     else if (this.locate()) {
       const { pendingTable, vptLow, vptHigh } = this
       pendingTable.take(vptLow, vptHigh, this.count, false, nobody, cpu)
@@ -185,10 +186,11 @@ export class Vpes {
   /** A list register of a CPU has been given a vINTID that the resident vPE may have pending. */
   noticeListed(cpu: number, intid: number, access: string): void {
     const { resident, unpredictable } = this
-    const vlpi = intid - FIRST_LPI
-    if (vlpi < 0 ? ((resident.pendingSgis(cpu) >>> intid) & 1) === 0 || intid > 15 : !resident.has(cpu, vlpi))
-      return
-    if (unpredictable.use('list-register-direct', access, cpu)) resident.acknowledge(cpu, intid)
+    const isPending =
+      intid < FIRST_LPI
+        ? intid < FIRST_PPI && ((resident.pendingSgis(cpu) >>> intid) & 1) === 1
+        : resident.has(cpu, intid - FIRST_LPI)
+    if (isPending && unpredictable.use('list-register-direct', access, cpu)) resident.acknowledge(cpu, intid)
   }
 
   /**
