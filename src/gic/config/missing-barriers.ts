@@ -3,8 +3,11 @@
  * docs/gicv4-barriers.md, of which a host hears where `barriers` is `'report'`.
  */
 
+/** A rule of docs/gicv4-barriers.md. */
+export type BarrierRule = `B${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 17}`
+
 /** The rules, each with what was left out. The numbers are those of docs/gicv4-barriers.md. */
-export const barrierRules = {
+export const barrierRules: Readonly<Record<BarrierRule, string>> = {
   B1: 'a mapping is used before a SYNC or VSYNC behind it',
   B2: 'an interrupt comes behind a move that no SYNC or VSYNC follows',
   B3: 'a configuration byte that was changed in memory is used without an invalidation',
@@ -22,10 +25,7 @@ export const barrierRules = {
   B15: 'the distributor is configured behind the disabling of a group before RWP was read as 0',
   B16: 'tables of LPIs are changed behind the disabling of LPIs before RWP was read as 0',
   B17: 'GICR_VPROPBASER is written again behind the clearing of Valid before RWP was read as 0',
-} as const
-
-/** A rule of docs/gicv4-barriers.md. */
-export type BarrierRule = keyof typeof barrierRules
+}
 
 /** In the order of their numbers. */
 export const barrierRuleNames = Object.keys(barrierRules) as readonly BarrierRule[]
