@@ -79,7 +79,7 @@ export interface GicConfig {
   /**
    * What becomes of software's UNPREDICTABLE uses of GICv4. `'ignore'`, the default: what is written at each of them,
    * which is the mildest outcome. `'pessimistic'`: the worst that the architecture allows and the model knows.
-   * `'report'`: as `'ignore'`, and {@link GicHost.onUnpredictable} hears of it.
+   * `'report'`: as `'ignore'`, and {@link GicHost.onUnpredictable} hears of it. docs/gicv4-unpredictable.md has them all.
    */
   readonly unpredictable?: 'ignore' | 'pessimistic' | 'report'
   /**

@@ -13,7 +13,7 @@ import {
   unpredictableRules,
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { at, GITS, Gicv4Driver, VGRPS, vpes } from '../../../kit/gicv4-driver.ts'
+import { at, DIRTY, GITS, Gicv4Driver, VGRPS, vpes } from '../../../kit/gicv4-driver.ts'
 import { VALID } from '../its/its-board.ts'
 
 interface Case {
@@ -301,5 +301,107 @@ describe.each(unpredictableRules)('%s', (rule) => {
     expect(driver.gic.unpredictable).toEqual([rule])
     expect(driver.unpredictable()).toEqual([])
     expect(each.look(driver)).toEqual(each.worst)
+  })
+})
+
+describe('an UNPREDICTABLE use', () => {
+  const REPORT = { unpredictable: 'report' } as const
+
+  it('is a command about an unmapped vPE, whichever it is', () => {
+    const driver = new Gicv4Driver(REPORT)
+    mapAndSend(driver)
+    const commands = [vpes.vsync(3), vpes.vinvall(3), vpes.invdb(3), vpes.vsgi(3, 1), vpes.vmovi(1, 0, 3)]
+    driver.send(...commands)
+    const names = ['VSYNC', 'VINVALL', 'INVDB', 'VSGI', 'VMOVI']
+    expect(driver.unpredictable()).toEqual(names.map((name) => `command-unmapped ${name}`))
+  })
+
+  it('is a vLPI or a vSGI that comes while a list register has its vINTID', () => {
+    const driver = new Gicv4Driver(REPORT)
+    driver.mapVpe()
+    driver.enter()
+    driver.poll()
+    for (const [n, vintid] of [8192n, 5n].entries()) {
+      driver.gic.writeSysreg64(0, ichLr(n), (2n << 62n) | vintid, 2)
+    }
+    send(driver)
+    driver.gic.writeMmio64(GITS + 0x2_0020, 5n)
+    driver.gic.writeMmio64(GITS + 0x2_0020, 6n)
+    const heard = ['list-register-direct vLPI cpu 0', 'list-register-direct vSGI cpu 0']
+    expect(driver.unpredictable()).toEqual(heard)
+  })
+
+  it('is none in a free list register, nor where an interrupt of that number is not a direct one', () => {
+    const driver = new Gicv4Driver(REPORT)
+    driver.mapVpe()
+    send(driver)
+    driver.enter()
+    driver.poll()
+    driver.gic.writeSysreg64(0, ichLr(0), 8192n, 2)
+    driver.gic.writeSysreg64(0, ichLr(1), (1n << 62n) | 40n, 2)
+    driver.gic.writeSysreg64(1, ichLr(0), (1n << 62n) | 8192n, 2)
+    expect(driver.unpredictable()).toEqual([])
+  })
+
+  it('is Valid that is set while the vPE before leaves, of both versions', () => {
+    for (const version of ['4.0', '4.1'] as const) {
+      const driver = new Gicv4Driver({ ...REPORT, ...LAGGING, version })
+      mapAndSend(driver)
+      driver.enter()
+      driver.poll()
+      driver.leave()
+      driver.enter()
+      expect(driver.unpredictable()).toEqual(['valid-while-dirty GICR_VPENDBASER cpu 0'])
+    }
+  })
+
+  it('of GICv4.1 is none of GICv4.0 where that does not show that a vPE becomes resident', () => {
+    const driver = new Gicv4Driver({ ...REPORT, ...LAGGING, version: '4.0' })
+    mapAndSend(driver)
+    driver.enter()
+    driver.leave()
+    driver.poll()
+    expect(driver.unpredictable()).toEqual([])
+    expect(driver.pendingLast()).toBe(true)
+  })
+
+  it('is not GICR_VPROPBASER of another group of redistributors', () => {
+    const driver = new Gicv4Driver({ ...REPORT, affinities: [0, 0x100_0000] })
+    driver.gic.writeMmio64(driver.vpropbaser(1), driver.vpropbaserValue + 0x1_0000n)
+    expect(driver.unpredictable()).toEqual([])
+  })
+
+  it('is found in every order of what lags, and not where the driver polls', () => {
+    /** The rules that are broken in any order of the driver's steps and of effects that are complete. */
+    function broken(steps: readonly ((driver: Gicv4Driver) => boolean)[]): Set<string> {
+      const found = new Set<string>()
+      const visit = (driver: Gicv4Driver, next: number): void => {
+        for (const rule of driver.gic.unpredictable) found.add(rule)
+        for (const effect of driver.gic.effects()) {
+          const other = new Gicv4Driver({}, driver)
+          other.gic.complete(effect)
+          visit(other, next)
+        }
+        if (next === steps.length) return
+        const other = new Gicv4Driver({}, driver)
+        if (steps[next](other)) visit(other, next + 1)
+      }
+      const driver = new Gicv4Driver({ ...REPORT, ...LAGGING })
+      driver.mapVpe()
+      visit(driver, 0)
+      return found
+    }
+    const enter = (driver: Gicv4Driver): boolean => {
+      driver.enter()
+      return true
+    }
+    const leave = (driver: Gicv4Driver): boolean => {
+      driver.leave()
+      return true
+    }
+    const isClean = (driver: Gicv4Driver): boolean =>
+      (driver.gic.readMmio64(driver.vpendbaser(0)) & DIRTY) === 0n
+    expect([...broken([enter, leave, enter])]).toEqual(['valid-while-dirty'])
+    expect([...broken([enter, isClean, leave, isClean, enter])]).toEqual([])
   })
 })
