@@ -76,6 +76,8 @@ export interface GuestGroups {
 export class Residency {
   readonly words: Int32Array
   private readonly lagging: boolean
+  /** By CPU: redistributors of a group have a common vPE configuration table. */
+  private readonly groups: readonly number[]
   private readonly resident: ResidentVpes
   /** What is open in the architecture's text: the choices of these names. */
   private readonly disabledCount: boolean
@@ -83,8 +85,6 @@ export class Residency {
   private readonly writtenReadsOne: boolean
   private readonly vengCounts: boolean
   private readonly keepsZ: boolean
-  /** By CPU: redistributors of a group have a common vPE configuration table. */
-  private readonly groups: readonly number[]
 
   constructor(
     readonly vpes: Vpes,
@@ -266,13 +266,10 @@ export class Residency {
       this.takeRefusal()
       return
     }
-    const other = this.vpes.otherThan(cpu)
-    if (other >= 0 && !this.use('resident-twice', REGISTER, cpu)) {
+    if (!this.isAlone(cpu)) {
       this.forget(record)
       return
     }
-    // At the worst both present what is pending.
-    if (other >= 0) this.resident.copyToTable(other)
     words[record + VPE_RESIDENCY] = BECOMING_RESIDENT
     if (!this.lagging) this.complete(cpu)
   }
@@ -307,6 +304,15 @@ export class Residency {
     words[record + VPE_VCONF] = table.vconfLow
     words[record + VPE_VCONF + 1] = table.vconfHigh
     words[record + VPE_COUNT] = vpes.countOf(entrySize(table.flags))
+    return true
+  }
+
+  /** Whether the named vPE may become resident. At the worst it may be twice, and both present what is pending. */
+  private isAlone(cpu: number): boolean {
+    const other = this.vpes.otherThan(cpu)
+    if (other < 0) return true
+    if (!this.use('resident-twice', REGISTER, cpu)) return false
+    this.resident.copyToTable(other)
     return true
   }
 

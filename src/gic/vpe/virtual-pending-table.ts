@@ -107,10 +107,9 @@ export class VirtualPendingTable {
     }
   }
 
-  /** Puts a word of a bitmap into the table. That word is 0, but for what came while the vPE was moved or named wrongly. */
+  /** Puts a word of a bitmap into the table, where that word is 0. */
   put(low: number, high: number, word: number, bits: number): void {
-    const at = FIRST_LPI_BYTE + 4 * word
-    this.memory.write(low, high, at, bits | this.memory.read(low, high, at))
+    this.memory.write(low, high, FIRST_LPI_BYTE + 4 * word, bits)
     this.mark(low, high, word)
   }
 

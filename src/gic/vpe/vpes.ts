@@ -174,12 +174,13 @@ export class Vpes {
   }
 
   /**
-   * A direct interrupt of the vPE that is resident on a CPU's redistributor comes while a list register has its vINTID.
-   * Returns whether it is lost by that.
+   * A direct interrupt comes for the named vPE. Returns whether it is lost, since that is resident on a CPU's redistributor
+   * and a list register of the CPU has its vINTID.
    */
   private isLostToList(cpu: number, intid: number, access: string): boolean {
     const { unpredictable, words, listRegisters } = this
-    if (!isListed(words, this.resident.physical.peOf(cpu), listRegisters, intid)) return false
+    if (!this.isAt(cpu) || !isListed(words, this.resident.physical.peOf(cpu), listRegisters, intid))
+      return false
     return unpredictable.use('list-register-direct', access, cpu)
   }
 
@@ -260,9 +261,9 @@ export class Vpes {
    * on GICv4.0. Returns false if the vPE is not allocated or has no such vLPI.
    */
   set(cpu: number, vlpi: number, doorbell: number): boolean {
+    if (this.unpredictable.isWatched && this.isLostToList(cpu, FIRST_LPI + vlpi, 'vLPI')) return true
     if (this.isAt(cpu)) {
-      if (!this.unpredictable.isWatched || !this.isLostToList(cpu, FIRST_LPI + vlpi, 'vLPI'))
-        this.resident.set(cpu, vlpi)
+      this.resident.set(cpu, vlpi)
       return true
     }
     if (!this.locate() || !this.hasRoom(vlpi)) return false
@@ -408,9 +409,9 @@ export class Vpes {
 
   /** GITS_SGIR: one of the named vPE's SGIs becomes pending. */
   setSgi(cpu: number, sgi: number): void {
+    if (this.unpredictable.isWatched && this.isLostToList(cpu, sgi, 'vSGI')) return
     if (this.isAt(cpu)) {
-      if (!this.unpredictable.isWatched || !this.isLostToList(cpu, sgi, 'vSGI'))
-        this.resident.setSgi(cpu, sgi, true)
+      this.resident.setSgi(cpu, sgi, true)
       return
     }
     if (!this.locate()) return
