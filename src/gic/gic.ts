@@ -32,6 +32,8 @@ import {
   loadGicConfig,
   storeGicConfig,
 } from './config/config.ts'
+import type { BarrierRule } from './config/missing-barriers.ts'
+import type { UnpredictableRule } from './config/unpredictable.ts'
 import { argumentMasks, daifOf, type InterruptMasks } from './cpu-interface/interrupt-masks.ts'
 import { PE_LINES } from './cpu-interface/lines.ts'
 import {
@@ -393,6 +395,19 @@ export class Gic {
   }
 
   /**
+   * Which UNPREDICTABLE uses of GICv4 there were since reset, by the policy `unpredictable` but for `'ignore'`, with which
+   * none is noted. It is of the state: {@link snapshot} has it, and states that differ in it have other hashes.
+   */
+  get unpredictable(): readonly UnpredictableRule[] {
+    return this.silicon.vpes?.unpredictable.seen ?? []
+  }
+
+  /** Which rules of docs/gicv4-barriers.md a driver has broken since reset, with `barriers: 'report'`. It is of the state. */
+  get missingBarriers(): readonly BarrierRule[] {
+    return this.silicon.barriers?.seen ?? []
+  }
+
+  /**
    * MRS: bits 31:0 of a system register, read by a CPU at its current exception level or at `el`. 0 if the
    * access traps or is UNDEFINED: then {@link lastTrap} is not 0.
    */
@@ -440,6 +455,7 @@ export class Gic {
     const { words } = this.state
     const trap = words[pe + PCPU_TRAP]
     this.silicon.lines.settlePe(pe)
+    this.silicon.vpes?.unpredictable.deliver()
     words[pe + PCPU_TRAP] = trap
     words[this.lastCpu] = cpu
   }
@@ -494,7 +510,11 @@ export class Gic {
    * which sets the event register.
    */
   setExceptionLevel(cpu: number, el: 0 | 1 | 2): void {
-    this.silicon.pcpu.setExceptionLevel(this.peOf(cpu), argumentInteger('el', el, 0, 2))
+    const { pcpu, barriers } = this.silicon
+    pcpu.setExceptionLevel(this.peOf(cpu), argumentInteger('el', el, 0, 2))
+    if (!barriers || el === 2) return
+    barriers.enterGuest(cpu)
+    barriers.deliver()
   }
 
   /** Sets or clears PSTATE.I and F of a CPU, which are both set after reset: `setMasks(0, { irq: false })`. */

@@ -110,7 +110,7 @@ export class VirtualCommands {
     const fault = this.entries.find(vpe)
     if (fault === TRANSLATED) return DONE
     const end = failed(fault, error)
-    if (end === error) this.vpes.unpredictable.use('command-unmapped', nameOf(command), 0)
+    if (end === error) this.vpes.unpredictable.use('command-unmapped', nameOf(command), undefined)
     return end
   }
 
@@ -129,7 +129,8 @@ export class VirtualCommands {
   }
 
   private mapOwn(command: Commands, vpe: number, offset: number, cpu: number, size: number): number {
-    if (this.entries.find(vpe) === TRANSLATED) this.vpes.unpredictable.use('map-mapped', 'VMAPP', cpu)
+    const isMapped = this.entries.find(vpe) === TRANSLATED
+    if (isMapped && this.vpes.unpredictable.use('map-mapped', 'VMAPP', cpu)) this.vpes.lose(cpu)
     this.entries.mapOwn(
       offset,
       cpu,
@@ -147,11 +148,13 @@ export class VirtualCommands {
     if (!entries.name(vpe, cpu, offset)) return finished(command, DONE) === STALL ? STALL : VCPU_OOR
     const isAllocated = table.readFlags()
     if (word0 & COMMAND_VMAPP_Alloc) {
-      if (isAllocated) unpredictable.use('map-mapped', 'VMAPP', cpu)
+      if (isAllocated && unpredictable.use('map-mapped', 'VMAPP', cpu)) vpes.lose(cpu)
       const [low, high] = [command.word(COMMAND_VMAPP_VPT), command.word(COMMAND_VMAPP_VPT + 1)]
       vpes.allocate(cpu, size, low, high, (word0 & COMMAND_VMAPP_PTZ) !== 0)
       table.writeTables(low, high, word0, command.word(1))
-    } else if (!isAllocated) unpredictable.use('map-without-allocation', 'VMAPP', cpu)
+    } else if (!isAllocated && unpredictable.use('map-without-allocation', 'VMAPP', cpu)) {
+      return finished(command, DONE)
+    }
     entries.mapShared(offset, cpu)
     if (word0 & COMMAND_VMAPP_Alloc || isAllocated) table.doorbell = command.word(COMMAND_VMAPP_DOORBELL)
     return finished(command, DONE)
@@ -161,12 +164,11 @@ export class VirtualCommands {
     const { entries, vpes } = this
     const isMapped = entries.find(vpe) === TRANSLATED
     const { cpu } = command.found
-    if (isMapped && (vpes.isAt(cpu) || vpes.otherThan(cpu) >= 0)) {
-      vpes.unpredictable.use('unmap-resident', 'VMAPP', cpu)
-    }
+    const at = isMapped ? vpes.residentAt(cpu) : -1
+    if (at >= 0 && vpes.unpredictable.use('unmap-resident', 'VMAPP', at)) vpes.lose(at)
     if (!this.isV41) entries.unmapOwn(offset)
     else {
-      if (isMapped && command.word(0) & COMMAND_VMAPP_Alloc) vpes.free(cpu)
+      if (isMapped && command.word(0) & COMMAND_VMAPP_Alloc) vpes.free(at >= 0 ? at : cpu)
       if (entries.entryOf(vpe) !== NO_ENTRY) entries.unmapShared(offset)
     }
     return finished(command, DONE)
@@ -224,9 +226,8 @@ export class VirtualCommands {
     const list = COMMAND_ITSList(command.word(2))
     const sequence = COMMAND_Sequence_Number(command.word(COMMAND_DEVICE_ID))
     if (!this.moves.isReady(this.number, list, sequence)) return WAIT
-    const { unpredictable } = this.vpes
-    if (this.vpes.isAt(from) || this.vpes.otherThan(from) >= 0)
-      unpredictable.use('move-resident', 'VMOVP', from)
+    const at = this.vpes.residentAt(from)
+    if (at >= 0 && this.vpes.unpredictable.use('move-resident', 'VMOVP', at)) this.vpes.lose(at)
     if (this.isV41) {
       const hasDoorbell = (command.word(COMMAND_ADDRESS + 1) & COMMAND_HIGH_V) !== 0
       this.vpes.move(from, to, vpe, command.word(COMMAND_VMOVP_DOORBELL), hasDoorbell)

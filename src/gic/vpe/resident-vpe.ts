@@ -192,6 +192,15 @@ export class ResidentVpes {
     }
   }
 
+  /** What vLPIs are pending is in the table as well. */
+  copyToTable(cpu: number): void {
+    const { words, table, tree } = this
+    const record = this.recordOf(cpu)
+    for (let vlpi = tree.next(record, 0); vlpi >= 0; vlpi = tree.next(record, (vlpi | 31) + 1)) {
+      table.put(words[record + VPE_VPT], words[record + VPE_VPT + 1], vlpi >> 5, tree.wordAt(record, vlpi))
+    }
+  }
+
   /** What is pending goes back to the table, and no vPE is resident. */
   unload(cpu: number): void {
     const { words, table, tree } = this
@@ -210,6 +219,17 @@ export class ResidentVpes {
     }
     words.fill(0, record + VPE_RESIDENCY, record + GICR_VSGIPENDR)
     this.configuration.dropAll(this.cacheOf(cpu))
+  }
+
+  /** All that is pending is lost: the worst outcome of what is UNPREDICTABLE. */
+  lose(cpu: number): void {
+    const { tree, words } = this
+    const record = this.recordOf(cpu)
+    for (let vlpi = tree.next(record, 0); vlpi >= 0; vlpi = tree.next(record, vlpi)) {
+      tree.removeWord(record, vlpi)
+    }
+    words[record + VPE_SGI_PENDING] = 0
+    this.present(cpu)
   }
 
   /** Whether anything is pending, enabled and in one of `groups`. */

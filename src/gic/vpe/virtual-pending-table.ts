@@ -127,6 +127,14 @@ export class VirtualPendingTable {
     }
   }
 
+  /** Whether software has given a table that is not zero, for `count` vLPIs. */
+  isUsed(low: number, high: number, count: number): boolean {
+    for (let word = 0, end = (count + 31) >> 5; word < end; word++) {
+      if (this.memory.read(low, high, FIRST_LPI_BYTE + 4 * word) !== 0) return true
+    }
+    return false
+  }
+
   clearSgis(low: number, high: number): void {
     for (let at = 0; at < SGI_PRIORITY + 8; at += 4) this.memory.write(low, high, at, 0)
   }

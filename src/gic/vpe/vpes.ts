@@ -9,15 +9,16 @@
  */
 
 import { GICR_VSGIPENDR_Busy } from '../../arch/gicr-registers.ts'
-import { FIRST_LPI, INTID_NONE } from '../../arch/intid.ts'
+import { FIRST_LPI, FIRST_PPI, INTID_NONE } from '../../arch/intid.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { Memory } from '../config/memory.ts'
 import type { Unpredictable } from '../config/unpredictable.ts'
 import { LPI_ENABLE } from '../lpi/lpi-configuration.ts'
 import type { Lpis } from '../lpi/lpis.ts'
 import type { Doorbells } from './doorbells.ts'
+import { isListed } from './list-registers.ts'
 import type { ResidentVpes } from './resident-vpe.ts'
-import type { VirtualPendingTable } from './virtual-pending-table.ts'
+import type { PendingTaker, VirtualPendingTable } from './virtual-pending-table.ts'
 import { enabledSgis, withPriority, withSgi } from './virtual-sgis.ts'
 import {
   entrySize,
@@ -48,6 +49,9 @@ const ADDRESS_HIGH = 0xfffff
 const GROUP_0 = 1
 const GROUP_1 = 2
 
+/** What is taken out of a table is lost. */
+const nobody: PendingTaker = { takePending: () => {} }
+
 /**
  * How far a doorbell is. `requested`: it waits for an interrupt, on GICv4.1. `under-way`: it has rung, and its delivery
  * lags. `pending`: the LPI is pending. `idle`: none of these.
@@ -73,6 +77,7 @@ export class Vpes {
   private readonly common: number
   private readonly cpus: number
   private readonly lagging: boolean
+  private readonly listRegisters: number
   /** Whether VPT_size is a number of bits less one: the choice `vptSize`. */
   private readonly sizeLessOne: boolean
   private readonly keepsSgis: boolean
@@ -93,6 +98,7 @@ export class Vpes {
     this.pendingTable = resident.table
     this.cpus = config.cpus
     this.lagging = config.writeEffects === 'lagging'
+    this.listRegisters = config.listRegisters
     this.sizeLessOne = !this.byVpeid || choices.vptSize === 'minus-one'
     this.keepsSgis = choices.vsgiAcrossUnmap === 'kept'
     this.rings = {
@@ -124,10 +130,13 @@ export class Vpes {
     this.table.name(low, high, offset)
   }
 
-  /** GICv4.1: a redistributor names a vPE. Returns whether its table has an entry, in use or not. */
-  nameAt(cpu: number, vpe: number): boolean {
+  /**
+   * GICv4.1: a redistributor names a vPE. Returns whether its table has an entry, in use or not. With `isTrusted` there is
+   * a table whatever GICR_VPROPBASER.Valid says.
+   */
+  nameAt(cpu: number, vpe: number, isTrusted = false): boolean {
     this.words[this.common + NAMED_ID] = vpe
-    return this.table.find(this.resident.recordOf(cpu), vpe)
+    return this.table.find(this.resident.recordOf(cpu), vpe, isTrusted)
   }
 
   /** Whether the named vPE is resident on a redistributor, or is about to be or to leave. */
@@ -146,6 +155,43 @@ export class Vpes {
   otherThan(cpu: number): number {
     for (let other = 0; other < this.cpus; other++) if (other !== cpu && this.isAt(other)) return other
     return -1
+  }
+
+  /** The redistributor on which the named vPE is resident, that of a CPU before others; -1 if it is on none. */
+  residentAt(cpu: number): number {
+    return this.isAt(cpu) ? cpu : this.otherThan(cpu)
+  }
+
+  /** What is pending for the named vPE, which may be mapped to a CPU, is lost: the worst of what is UNPREDICTABLE. */
+  lose(cpu: number): void {
+    const at = this.residentAt(cpu)
+    if (at >= 0) this.resident.lose(at)
+    else if (this.locate()) {
+      const { pendingTable, vptLow, vptHigh } = this
+      pendingTable.take(vptLow, vptHigh, this.count, false, nobody, cpu)
+      pendingTable.writeSgiPending(vptLow, vptHigh, 0)
+    }
+  }
+
+  /**
+   * A direct interrupt comes for the named vPE. Returns whether it is lost, since that is resident on a CPU's redistributor
+   * and a list register of the CPU has its vINTID.
+   */
+  private isLostToList(cpu: number, intid: number, access: string): boolean {
+    const { unpredictable, words, listRegisters } = this
+    if (!this.isAt(cpu) || !isListed(words, this.resident.physical.peOf(cpu), listRegisters, intid))
+      return false
+    return unpredictable.use('list-register-direct', access, cpu)
+  }
+
+  /** A list register of a CPU has been given a vINTID that the resident vPE may have pending. */
+  noticeListed(cpu: number, intid: number, access: string): void {
+    const { resident, unpredictable } = this
+    const isPending =
+      intid < FIRST_LPI
+        ? intid < FIRST_PPI && ((resident.pendingSgis(cpu) >>> intid) & 1) === 1
+        : resident.has(cpu, intid - FIRST_LPI)
+    if (isPending && unpredictable.use('list-register-direct', access, cpu)) resident.acknowledge(cpu, intid)
   }
 
   /**
@@ -171,7 +217,7 @@ export class Vpes {
     return this.words[this.common + NAMED_VPT + 1]
   }
 
-  private get count(): number {
+  get count(): number {
     return this.words[this.common + NAMED_COUNT]
   }
 
@@ -215,6 +261,7 @@ export class Vpes {
    * on GICv4.0. Returns false if the vPE is not allocated or has no such vLPI.
    */
   set(cpu: number, vlpi: number, doorbell: number): boolean {
+    if (this.unpredictable.isWatched && this.isLostToList(cpu, FIRST_LPI + vlpi, 'vLPI')) return true
     if (this.isAt(cpu)) {
       this.resident.set(cpu, vlpi)
       return true
@@ -290,9 +337,14 @@ export class Vpes {
 
   /** VMAPP with Alloc = 1 on GICv4.1: the named vPE has these tables. `zero` is PTZ. */
   allocate(cpu: number, size: number, vptLow: number, vptHigh: number, zero: boolean): void {
-    const { table, pendingTable } = this
+    const { table, pendingTable, unpredictable } = this
     table.writeFlags(VPE_ALLOCATED | (size << 16) | cpu)
-    if (zero) pendingTable.initialise(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH)
+    const isWrong =
+      zero &&
+      unpredictable.isWatched &&
+      pendingTable.isUsed(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH, this.countOf(size)) &&
+      unpredictable.use('ptz-not-zero', 'VMAPP', cpu)
+    if (zero && !isWrong) pendingTable.initialise(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH)
     else {
       pendingTable.summarise(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH, this.countOf(size))
       if (!this.keepsSgis) pendingTable.clearSgis(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH)
@@ -357,6 +409,7 @@ export class Vpes {
 
   /** GITS_SGIR: one of the named vPE's SGIs becomes pending. */
   setSgi(cpu: number, sgi: number): void {
+    if (this.unpredictable.isWatched && this.isLostToList(cpu, sgi, 'vSGI')) return
     if (this.isAt(cpu)) {
       this.resident.setSgi(cpu, sgi, true)
       return
