@@ -213,6 +213,7 @@ function clear(command: Commands): number {
 function discard(command: Commands): number {
   const end = translate(command)
   if (end !== DONE) return end
+  if (!command.found.isInRange) return finished(command, DONE) === STALL ? STALL : UNMAPPED_INTERRUPT
   if (command.tables.unmapEvent(command.eventId) !== TRANSLATED) return STALL
   command.found.clear()
   return finished(command, end)

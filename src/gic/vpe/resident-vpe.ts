@@ -98,19 +98,22 @@ export class ResidentVpes {
     return this.place.caches + cpu * this.place.cacheSize
   }
 
-  /** Whether a vLPI of it is pending. */
-  has(cpu: number, vlpi: number): boolean {
-    const record = this.recordOf(cpu)
-    return vlpi >>> 0 < this.words[record + VPE_COUNT] && this.tree.has(record, vlpi)
+  /** Whether its tables have room for a vLPI. */
+  hasRoom(cpu: number, vlpi: number): boolean {
+    return vlpi >>> 0 < this.words[this.recordOf(cpu) + VPE_COUNT]
   }
 
-  /** A vLPI of it becomes pending; one that its tables have no room for is lost. Returns whether it was not pending. */
-  set(cpu: number, vlpi: number): boolean {
+  /** Whether a vLPI of it is pending. */
+  has(cpu: number, vlpi: number): boolean {
+    return this.hasRoom(cpu, vlpi) && this.tree.has(this.recordOf(cpu), vlpi)
+  }
+
+  /** A vLPI of it becomes pending: one that its tables have room for. */
+  set(cpu: number, vlpi: number): void {
     const record = this.recordOf(cpu)
-    if (vlpi >>> 0 >= this.words[record + VPE_COUNT] || this.tree.has(record, vlpi)) return false
+    if (this.tree.has(record, vlpi)) return
     this.use(cpu, vlpi)
     if (this.tree.insert(record, vlpi, this.configuration.rankOf(this.cacheOf(cpu), vlpi))) this.present(cpu)
-    return true
   }
 
   /** A vLPI of it is no longer pending. Returns whether it was. */

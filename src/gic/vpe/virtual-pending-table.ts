@@ -49,6 +49,15 @@ export class VirtualPendingTable {
     return ((this.memory.read(low, high, wordOf(vlpi)) >>> (vlpi & 31)) & 1) === 1
   }
 
+  /** The first pending one of vLPIs `from` to `count` - 1; -1 if there is none. */
+  next(low: number, high: number, from: number, count: number): number {
+    for (let first = from & ~31; first < count; first += 32) {
+      const bits = this.memory.read(low, high, wordOf(first)) & (first < from ? -1 << (from & 31) : -1)
+      if (bits !== 0) return first + lowestBit(bits) < count ? first + lowestBit(bits) : -1
+    }
+    return -1
+  }
+
   /** A vLPI becomes pending. Returns whether it was not. */
   set(low: number, high: number, vlpi: number): boolean {
     const { memory } = this
