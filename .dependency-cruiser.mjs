@@ -8,7 +8,7 @@ const layers = ['errors', 'arch', 'state', 'gic', 'hyp', 'scenario', 'explore']
 
 /** The rooms of the silicon and of the hypervisor, in the same way; their other files put them together. */
 const rooms = {
-  gic: ['records', 'config', 'frames', 'interrupts', 'lpi', 'its', 'distributor', 'cpu-interface'],
+  gic: ['records', 'config', 'frames', 'interrupts', 'lpi', 'vpe', 'its', 'distributor', 'cpu-interface'],
   hyp: ['records', 'host', 'guest', 'vgic', 'run'],
 }
 

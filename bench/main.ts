@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: what an exit costs in nanoseconds, through the real loop and seam with the counters on, in processes
  * of their own, alternating with the native yardstick if there is one. `npm run bench -- explore`: transitions a second.
- * `npm run bench -- device`: nanoseconds of the GIC as a device, with few and with many SPIs.
+ * `npm run bench -- device`: nanoseconds of the GIC as a device, with few and with many interrupts.
  */
 import { existsSync } from 'node:fs'
 import { commandLine, refuse, type Values } from '../test/command-line.ts'
@@ -13,7 +13,7 @@ import { serve } from './worker.ts'
 const help = `
 npm run bench -- [--twin FILE.c] [--rounds N] [--json]   what an exit of a vCPU costs: nanoseconds, bytes
 npm run bench -- explore [--json]                        the explorer: transitions a second
-npm run bench -- device [--json]                         the GIC as a device: nanoseconds an access, 32 and 987 SPIs
+npm run bench -- device [--json]                         the GIC as a device: nanoseconds an access, few and many SPIs, LPIs, vLPIs
 
   --twin FILE.c  the same work in C, compiled with cc -O2 and measured in turn: the ratio of the two
   --rounds N     rounds in each of 5 processes, 7 without this

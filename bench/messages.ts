@@ -36,8 +36,8 @@ const MAPD = 0x08
 const MAPC = 0x09
 const MAPTI = 0x0a
 
-/** Memory as an emulator has it. */
-class Ram implements GicMemory {
+/** Memory of 2 MiB as an emulator has it. */
+export class Ram implements GicMemory {
   private readonly words = new Int32Array(MEBIBYTE / 2)
 
   constructor(readonly base: number) {}

@@ -76,10 +76,15 @@ export type {
 export type { ItsConfig } from './gic/config/its-config.ts'
 export type { GicMemory } from './gic/config/memory.ts'
 export type { TranslationFault } from './gic/config/translation-faults.ts'
+export type {
+  UnpredictableEvent,
+  UnpredictableListener,
+  UnpredictableRule,
+} from './gic/config/unpredictable.ts'
 export type { InterruptMasks } from './gic/cpu-interface/interrupt-masks.ts'
 export type { GicHost, OutputLine } from './gic/cpu-interface/output-lines.ts'
 export type { CpuState } from './gic/cpu-state.ts'
-export { type MsiCondition, MsiExplanation, type MsiReason, msiReasons } from './gic/explain-msi.ts'
+export { MsiExplanation } from './gic/explain-msi.ts'
 export { Gic, type GicSummary, type WfxResult } from './gic/gic.ts'
 export type {
   CollectionEntry,
@@ -87,5 +92,8 @@ export type {
   EventEntry,
   ItsContents,
 } from './gic/its/inspect-tables.ts'
+export type { VpeContents, VpeDoorbell } from './gic/its/inspect-vpes.ts'
+export { type MsiCondition, type MsiReason, msiReasons } from './gic/msi-reasons.ts'
+export type { VpeDoorbellState } from './gic/vpe/vpes.ts'
 export type { ImageBytes } from './state/image.ts'
 export type { Difference } from './state/machine-state.ts'

@@ -244,9 +244,14 @@ export function commandError(opcode: number, error: number): CommandError {
   }
   // MOVALL has its PROCNUM_OOR where MAPD has DEVICE_OOR.
   const code = opcode === ITS_MOVALL && error === PROCNUM_OOR ? 0x1_0001 : base
-  const name = error === DEVICE_OOR ? 'DEVICE_OOR' : opcode === ITS_MAPD ? 'ITTSIZE_OOR' : 'PROCNUM_OOR'
   return {
-    name: `${command}_${errorNames[error] ?? name}`,
+    name: `${command}_${errorNames[error] ?? ownErrorName(opcode, error)}`,
     code: code | ((opcode === ITS_CLEAR ? ITS_SYNC : opcode) << 8),
   }
+}
+
+/** The first two errors are MAPD's own, and another thing of all others. */
+function ownErrorName(opcode: number, error: number): CommandErrorName {
+  if (opcode === ITS_MAPD) return error === DEVICE_OOR ? 'DEVICE_OOR' : 'ITTSIZE_OOR'
+  return error === INVALID_COMMAND ? 'INVALID_COMMAND' : 'PROCNUM_OOR'
 }

@@ -8,74 +8,28 @@ import { GICD_CTLR_EnableGrp1 } from '../arch/gicd-registers.ts'
 import { VMCR_VENG1, VMCR_VPMR } from '../arch/ich-registers.ts'
 import { FIRST_LPI, intidName } from '../arch/intid.ts'
 import { hex } from '../errors/printed.ts'
-import { TRANSLATED, type TranslationFault, translationFaults } from './config/translation-faults.ts'
+import { TRANSLATED } from './config/translation-faults.ts'
 import { CONTROLS, PRIORITY_IDLE } from './cpu-interface/cpu-interface.ts'
 import type { PhysicalInterface } from './cpu-interface/icc.ts'
 import { HPPI_INTID } from './distributor/hppi.ts'
 import type { Redistributor } from './distributor/redistributor.ts'
+import { type InterfacePath, vlpiLinks } from './explain-vlpi.ts'
 import type { PhysicalInterrupts } from './interrupts/physical-interrupts.ts'
+import { inspectTables } from './its/inspect-tables.ts'
 import type { Its } from './its/its.ts'
 import { ITS_FOUND_CPU, ITS_FOUND_ICID, ITS_FOUND_INTID } from './its/its-records.ts'
-import { LPI_ENABLE, rankLpi } from './lpi/lpi-configuration.ts'
+import { rankLpi } from './lpi/lpi-configuration.ts'
 import type { Lpis } from './lpi/lpis.ts'
+import {
+  configurationLink,
+  type Link,
+  link,
+  type MsiCondition,
+  type MsiReason,
+  msiReasons,
+  translationLink,
+} from './msi-reasons.ts'
 import { PHYSICAL_INTERFACE } from './records/pe.ts'
-
-/** Why a message does, or does not, raise an IRQ: see {@link msiReasons}. */
-export type MsiReason =
-  | 'signalled'
-  | TranslationFault
-  | 'not-translated'
-  | 'disabled'
-  | 'configuration-stale'
-  | 'not-pending'
-  | 'distributor-off'
-  | 'asleep'
-  | 'group-off'
-  | 'outranked'
-  | 'priority-masked'
-  | 'running-priority'
-
-/** What each reason means: the first is why the IRQ line is high for it, the others why it is not. */
-export const msiReasons: Readonly<Record<MsiReason, string>> = {
-  signalled: 'The IRQ line of the CPU is high for it.',
-  'its-disabled': 'The ITS takes no messages: GITS_CTLR.Enabled is 0.',
-  'memory-refused': 'The memory that the tables are in refused an access.',
-  'device-out-of-range':
-    'The device table has no entry for the DeviceID, or it has more bits than GITS_TYPER allows.',
-  'device-unmapped': 'The device has no ITT: no MAPD was carried out.',
-  'event-out-of-range': 'The EventID has more bits than the MAPD of its device gave it.',
-  'event-unmapped': 'The event has no LPI: no MAPTI or MAPI was carried out, or a DISCARD.',
-  'collection-unmapped': 'The collection of the event goes to no redistributor: no MAPC was carried out.',
-  'vpe-unmapped': 'The vPE of the event goes to no redistributor: no VMAPP was carried out.',
-  'lpis-disabled': 'The redistributor takes no LPIs: GICR_CTLR.EnableLPIs is 0, or its effect is under way.',
-  'intid-out-of-range': 'GICR_PROPBASER.IDbits is too small for the INTID.',
-  'not-translated': 'The message was accepted, and its translation is still under way.',
-  disabled: 'The LPI is disabled in its configuration.',
-  'configuration-stale':
-    'The LPI is enabled in memory, but the redistributor knows it as disabled: no INV or INVALL was carried out since.',
-  'not-pending': 'The LPI is not pending: no message came, or it was acknowledged, cleared or moved.',
-  'distributor-off': 'The distributor forwards nothing of group 1: GICD_CTLR.EnableGrp1 is 0.',
-  asleep: 'The redistributor forwards nothing: GICR_WAKER.ChildrenAsleep is 1.',
-  'group-off': 'Group 1 is disabled at the CPU interface: ICC_IGRPEN1_EL1.',
-  outranked: 'Another pending interrupt comes first.',
-  'priority-masked': 'Its priority is not higher than ICC_PMR_EL1.',
-  'running-priority': 'Its group priority is not higher than the running priority, ICC_RPR_EL1.',
-}
-
-/** One link of the chain. */
-export interface MsiCondition {
-  /** What is asked. */
-  readonly name: string
-  /** Whether it is so. */
-  readonly holds: boolean
-  /** By which state. */
-  readonly detail: string
-}
-
-interface Link extends MsiCondition {
-  /** The reason, if it is the first that does not hold. */
-  readonly reason: MsiReason
-}
 
 /** Why a message does, or does not, raise an IRQ. It prints as a table. */
 export class MsiExplanation {
@@ -97,6 +51,8 @@ export class MsiExplanation {
     /** See `intid`. */
     readonly cpu: number | undefined,
     links: readonly Link[],
+    /** The vPE of an event that has a vLPI, whose INTID `intid` is then; `cpu` is where the vPE is mapped. */
+    readonly vpe?: number,
   ) {
     const broken = links.find(({ holds }) => !holds)
     this.signalled = broken === undefined
@@ -106,15 +62,22 @@ export class MsiExplanation {
 
   /** `device 7 event 0, LPI 8192 on CPU 0: not-pending`, what that means, and the conditions, one a line. */
   toString(): string {
-    const { deviceId, eventId, intid, cpu, reason, conditions } = this
+    const { deviceId, eventId, reason, conditions } = this
     const width = Math.max(...conditions.map(({ name }) => name.length))
     const broken = conditions.findIndex(({ holds }) => !holds)
     const rows = conditions.map(({ name, holds, detail }, i) => {
       const mark = holds ? 'yes' : i === broken ? 'NO ' : 'no '
       return `  ${name.padEnd(width)}  ${mark}  ${detail}`
     })
-    const lpi = intid === undefined ? '' : `, ${intidName(intid)}${cpu === undefined ? '' : ` on CPU ${cpu}`}`
-    return [`device ${deviceId} event ${eventId}${lpi}: ${reason}. ${msiReasons[reason]}`, ...rows].join('\n')
+    const what = `device ${deviceId} event ${eventId}${this.interruptText}`
+    return [`${what}: ${reason}. ${msiReasons[reason]}`, ...rows].join('\n')
+  }
+
+  private get interruptText(): string {
+    const { intid, cpu, vpe } = this
+    if (intid === undefined) return ''
+    const name = vpe === undefined ? intidName(intid) : `v${intidName(intid)} of vPE ${vpe}`
+    return `, ${name}${cpu === undefined ? '' : ` on CPU ${cpu}`}`
   }
 
   /** What Node's util.inspect prints. */
@@ -124,7 +87,7 @@ export class MsiExplanation {
 }
 
 /** Where an LPI goes. */
-interface Path {
+interface Path extends InterfacePath {
   readonly physical: PhysicalInterrupts
   readonly redistributor: Redistributor
   readonly physicalInterface: PhysicalInterface
@@ -142,30 +105,43 @@ export function explainMsi(its: Its, path: Path, deviceId: number, eventId: numb
     return new MsiExplanation(deviceId, eventId, undefined, undefined, [enabled, device, event])
   const intid = found(ITS_FOUND_INTID)
   const icid = found(ITS_FOUND_ICID)
+  if (tables.isVirtual) {
+    const before = [enabled, device, event]
+    return explainVlpi(its, path, deviceId, eventId, before)
+  }
   const collection = translationLink('collection', `collection ${icid}`, tables.findCollection(icid))
   const links = [enabled, device, event, collection]
   if (!collection.holds) return new MsiExplanation(deviceId, eventId, intid, undefined, links)
   const cpu = found(ITS_FOUND_CPU)
+  const lpi = intid - FIRST_LPI
   links.push(
     ...redistributorLinks(its.lpis, cpu, intid),
     translatedLink(its, deviceId, eventId),
-    configurationLink(its.lpis, cpu, intid - FIRST_LPI),
+    configurationLink(its.lpis.configuration, its.lpis.byteKnown(cpu, lpi), its.lpis.byteInMemory(cpu, lpi)),
     pendingLink(its.lpis, cpu, intid),
     ...forwardingLinks(its.lpis, path, cpu, intid),
+    ...doorbellLinks(its, intid),
   )
   return new MsiExplanation(deviceId, eventId, intid, cpu, links)
 }
 
-const link = (name: string, holds: boolean, detail: string, reason: MsiReason): Link => ({
-  name,
-  holds,
-  detail,
-  reason,
-})
-
-function translationLink(name: string, what: string, fault: number): Link {
-  if (fault === TRANSLATED) return link(name, true, `${what} is mapped`, 'signalled')
-  return link(name, false, what, translationFaults[fault])
+function explainVlpi(
+  its: Its,
+  path: Path,
+  deviceId: number,
+  eventId: number,
+  before: readonly Link[],
+): MsiExplanation {
+  const { found } = its
+  const { intid, vpe, doorbell } = found
+  const mapped = translationLink('vPE', `vPE ${vpe}`, its.vpeEntries?.find(vpe) ?? TRANSLATED)
+  if (!mapped.holds || !its.vpes) {
+    return new MsiExplanation(deviceId, eventId, intid, undefined, [...before, mapped], vpe)
+  }
+  const { cpu } = found
+  const translated = translatedLink(its, deviceId, eventId)
+  const links = vlpiLinks(its.vpes, path, { cpu, intid, doorbell }, translated)
+  return new MsiExplanation(deviceId, eventId, intid, cpu, [...before, mapped, ...links], vpe)
 }
 
 function redistributorLinks(lpis: Lpis, cpu: number, intid: number): Link[] {
@@ -188,21 +164,6 @@ function translatedLink({ messages }: Its, deviceId: number, eventId: number): L
   const detail = waits ? 'a message is accepted and not translated' : 'no message waits'
   return link('translated', !waits, detail, 'not-translated')
 }
-
-/** The configuration that the redistributor goes by; what is in memory counts only for an LPI that was never used. */
-function configurationLink(lpis: Lpis, cpu: number, lpi: number): Link {
-  const known = lpis.byteKnown(cpu, lpi)
-  const memory = lpis.byteInMemory(cpu, lpi)
-  const inMemory = `in memory ${memory < 0 ? 'nothing answers' : configurationOf(lpis, memory)}`
-  if (known === 0) return link('configuration', isEnabled(memory), `not read yet; ${inMemory}`, 'disabled')
-  const reason = isEnabled(memory) ? 'configuration-stale' : 'disabled'
-  return link('configuration', isEnabled(known), `${configurationOf(lpis, known)}; ${inMemory}`, reason)
-}
-
-const isEnabled = (byte: number): boolean => byte >= 0 && (byte & LPI_ENABLE) !== 0
-
-const configurationOf = (lpis: Lpis, byte: number): string =>
-  `${isEnabled(byte) ? 'enabled' : 'disabled'}, priority ${hex(lpis.configuration.priorityOf(byte))}`
 
 function pendingLink(lpis: Lpis, cpu: number, intid: number): Link {
   const isPending = lpis.isPending(cpu, intid - FIRST_LPI)
@@ -236,6 +197,20 @@ function forwardingLinks(lpis: Lpis, path: Path, cpu: number, intid: number): Li
     ),
     link('running priority', preempts, `ICC_RPR_EL1 is ${hex(running)}`, 'running-priority'),
   ]
+}
+
+/** What an LPI that is a doorbell stands for. It is said of doorbells only, and keeps none from being signalled. */
+function doorbellLinks(its: Its, intid: number): Link[] {
+  if (!its.vpes) return []
+  const { devices, vpes } = inspectTables(its)
+  const ofEvents = devices.flatMap(({ deviceId, events }) =>
+    events
+      .filter(({ doorbell }) => doorbell === intid)
+      .map(({ eventId, vpe }) => `of device ${deviceId} event ${eventId}, for vPE ${vpe}`),
+  )
+  const ofVpes = vpes.filter(({ doorbell }) => doorbell?.intid === intid).map(({ vpe }) => `of vPE ${vpe}`)
+  const names = [...ofVpes, ...ofEvents]
+  return names.length === 0 ? [] : [link('doorbell', true, names.join('; '), 'signalled')]
 }
 
 /** The INTID of a CPU's highest priority pending interrupt. */

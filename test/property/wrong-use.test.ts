@@ -116,9 +116,15 @@ const gicConfig = {
         eventBits: optional(integer(1, 32, 16)),
         collectionBits: optional(integer(1, 16, 8)),
         pta: optional(oneOf(0, 1)),
+        vmovp: optional(oneOf(0, 1)),
+        svpet: optional(oneOf(0, 1, 2, 3)),
+        affinity: optional(integer(0, 0xffff_ffff, 0x100)),
       }),
     ),
   ),
+  commonLpiAff: optional(oneOf(0, 1, 2, 3)),
+  vpeBits: optional(integer(1, 16, 8)),
+  unpredictable: optional(oneOf('ignore', 'pessimistic', 'report')),
   memoryLines: optional(integer(0, 2 ** 20, 4)),
 }
 const { affinities: _, ...withoutAffinities } = gicConfig
@@ -650,6 +656,7 @@ function isWord(value: unknown): boolean {
 /** What the library calls, and what it throws. */
 const notCalled = [
   'ErrorListener.onError',
+  'UnpredictableListener.onUnpredictable',
   'GicHost.setLine',
   'GicMemory.read32',
   'GicMemory.write32',

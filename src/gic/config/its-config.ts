@@ -68,15 +68,17 @@ export function checkIts(
   })
 }
 
-/** What is about vPEs. */
+/** What is about vPEs, which only GICv4 has. */
 function checkVirtual(
   name: string,
   { vmovp = 1, svpet = 1, affinity = 0 }: ItsConfig,
   version: '3' | '4.0' | '4.1',
 ): Pick<Required<ItsConfig>, 'vmovp' | 'svpet' | 'affinity'> {
+  configInteger(`${name}.vmovp`, vmovp, 0, 1)
+  configInteger(`${name}.svpet`, svpet, 0, 3)
   return {
-    vmovp: configInteger(`${name}.vmovp`, version === '3' ? 0 : vmovp, 0, 1) as 0 | 1,
-    svpet: configInteger(`${name}.svpet`, version === '4.1' ? svpet : 0, 0, 3) as 0 | 1 | 2 | 3,
+    vmovp: version === '3' ? 0 : vmovp,
+    svpet: version === '4.1' ? svpet : 0,
     affinity: configInteger(`${name}.affinity`, affinity, 0, 0xffff_ffff),
   }
 }

@@ -1,6 +1,7 @@
 /** What software has put into the tables of an ITS, as plain data. */
-import { FIRST_LPI } from '../../arch/intid.ts'
+import { FIRST_LPI, INTID_NONE } from '../../arch/intid.ts'
 import { MEMORY_REFUSED, TRANSLATED } from '../config/translation-faults.ts'
+import { inspectVpe, type VpeContents } from './inspect-vpes.ts'
 import type { Its } from './its.ts'
 import {
   COLLECTION_TABLE,
@@ -9,19 +10,24 @@ import {
   ITS_FOUND_ICID,
   ITS_FOUND_INTID,
   ITS_ITT,
+  VPE_TABLE,
 } from './its-records.ts'
 
 /** An event of a device. */
 export interface EventEntry {
   /** What the device writes to GITS_TRANSLATER. */
   readonly eventId: number
-  /** The LPI that it is translated to. */
+  /** The LPI, or the vLPI of `vpe`, that it is translated to. */
   readonly intid: number
-  /** The collection that it is in. */
-  readonly collection: number
-  /** The CPU that the collection goes to; undefined while it is not mapped. */
+  /** The collection that an LPI is in. */
+  readonly collection: number | undefined
+  /** On GICv4, the vPE that a vLPI is for. */
+  readonly vpe?: number | undefined
+  /** On GICv4.0, the doorbell of a vLPI that has one: its INTID. */
+  readonly doorbell?: number | undefined
+  /** The CPU that the collection or the vPE goes to; undefined while it is not mapped. */
   readonly cpu: number | undefined
-  /** Whether the LPI is pending at that CPU. */
+  /** Whether the LPI is pending at that CPU, or the vLPI for the vPE. */
   readonly pending: boolean
 }
 
@@ -55,6 +61,8 @@ export interface ItsContents {
   readonly devices: readonly DeviceEntry[]
   /** By their numbers. */
   readonly collections: readonly CollectionEntry[]
+  /** By their vPEIDs; none on GICv3. */
+  readonly vpes: readonly VpeContents[]
   /** Whether there may be more: the tables have more entries than are looked at, or memory refused some. */
   readonly truncated: boolean
 }
@@ -67,7 +75,8 @@ export function inspectTables(its: Its): ItsContents {
   const walk = new TableWalk(its)
   const collections = walk.collections()
   const devices = walk.devices()
-  return { its: its.number, enabled: its.isEnabled, devices, collections, truncated: walk.truncated }
+  const vpes = walk.vpes()
+  return { its: its.number, enabled: its.isEnabled, devices, collections, vpes, truncated: walk.truncated }
 }
 
 class TableWalk {
@@ -106,15 +115,51 @@ class TableWalk {
     const events: EventEntry[] = []
     for (let eventId = 0; this.its.tables.hasEvent(eventId) && this.look(); eventId++) {
       if (!this.found(this.its.tables.findEvent(eventId))) continue
-      const intid = this.word(ITS_FOUND_INTID)
-      const collection = this.word(ITS_FOUND_ICID)
-      const cpu = this.found(this.its.tables.findCollection(collection))
-        ? this.word(ITS_FOUND_CPU)
-        : undefined
-      const pending = cpu !== undefined && this.its.lpis.isPending(cpu, intid - FIRST_LPI)
-      events.push({ eventId, intid, collection, cpu, pending })
+      events.push(this.its.tables.isVirtual ? this.virtualEvent(eventId) : this.event(eventId))
     }
     return events
+  }
+
+  private event(eventId: number): EventEntry {
+    const intid = this.word(ITS_FOUND_INTID)
+    const collection = this.word(ITS_FOUND_ICID)
+    const cpu = this.cpuOf(this.its.tables.findCollection(collection))
+    const pending = cpu !== undefined && this.its.lpis.isPending(cpu, intid - FIRST_LPI)
+    return { eventId, intid, collection, cpu, pending }
+  }
+
+  private virtualEvent(eventId: number): EventEntry {
+    const { intid, vpe, doorbell } = this.its.found
+    const { vpes, vpeEntries } = this.its
+    const cpu = vpeEntries && this.cpuOf(vpeEntries.find(vpe))
+    const pending = cpu !== undefined && (vpes?.isPending(cpu, intid - FIRST_LPI) ?? false)
+    const rings = vpes?.byVpeid === false && doorbell !== INTID_NONE
+    return {
+      eventId,
+      intid,
+      collection: undefined,
+      vpe,
+      cpu,
+      pending,
+      doorbell: rings ? doorbell : undefined,
+    }
+  }
+
+  /** The CPU that was found, unless there was a fault. */
+  private cpuOf(fault: number): number | undefined {
+    return this.found(fault) ? this.word(ITS_FOUND_CPU) : undefined
+  }
+
+  vpes(): VpeContents[] {
+    const { vpes, vpeEntries } = this.its
+    if (!vpes || !vpeEntries) return []
+    return this.entries(VPE_TABLE, (vpe) => {
+      const cpu = this.cpuOf(vpeEntries.find(vpe))
+      if (cpu === undefined) return undefined
+      const contents = inspectVpe(vpes, vpe, cpu, () => this.look())
+      if (this.its.memory.takeRefusal()) this.truncated = true
+      return contents
+    })
   }
 
   /** The entries of a table that `read` makes something of. */

@@ -32,6 +32,12 @@ export class Doorbells {
     return this.words[this.common + VPES_DOORBELL + 2 * n + 1]
   }
 
+  /** Whether one is under way to a CPU. */
+  isUnderWay(cpu: number, intid: number): boolean {
+    for (let n = 0; n < this.count; n++) if (this.cpuOf(n) === cpu && this.intidOf(n) === intid) return true
+    return false
+  }
+
   /** A doorbell rings at a CPU's redistributor. INTID 1023 is none. */
   ring(cpu: number, intid: number): void {
     if (intid === INTID_NONE) return

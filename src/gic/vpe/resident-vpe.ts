@@ -108,6 +108,16 @@ export class ResidentVpes {
     return this.hasRoom(cpu, vlpi) && this.tree.has(this.recordOf(cpu), vlpi)
   }
 
+  /** Which of 32 vLPIs of it are pending. For people. */
+  pendingWord(cpu: number, word: number): number {
+    return this.tree.wordAt(this.recordOf(cpu), word << 5)
+  }
+
+  /** The configuration byte of a vLPI of it; 0 if it was not read. For people. */
+  byteKnown(cpu: number, vlpi: number): number {
+    return this.configuration.byteOf(this.cacheOf(cpu), vlpi)
+  }
+
   /** A vLPI of it becomes pending: one that its tables have room for. */
   set(cpu: number, vlpi: number): void {
     const record = this.recordOf(cpu)

@@ -49,10 +49,15 @@ export class VirtualPendingTable {
     return ((this.memory.read(low, high, wordOf(vlpi)) >>> (vlpi & 31)) & 1) === 1
   }
 
+  /** Which of 32 vLPIs are pending. */
+  readWord(low: number, high: number, word: number): number {
+    return this.memory.read(low, high, FIRST_LPI_BYTE + 4 * word)
+  }
+
   /** The first pending one of vLPIs `from` to `count` - 1; -1 if there is none. */
   next(low: number, high: number, from: number, count: number): number {
     for (let first = from & ~31; first < count; first += 32) {
-      const bits = this.memory.read(low, high, wordOf(first)) & (first < from ? -1 << (from & 31) : -1)
+      const bits = this.readWord(low, high, first >> 5) & (first < from ? -1 << (from & 31) : -1)
       if (bits !== 0) return first + lowestBit(bits) < count ? first + lowestBit(bits) : -1
     }
     return -1

@@ -3,7 +3,7 @@
  *
  * | word | |
  * |---|---|
- * | 0 | what ITSs know of the vPE: the CPU, bits 15:0, and which of them have it mapped, bits 23:16; see its/vpe-table.ts |
+ * | 0 | what ITSs know of the vPE: the CPU, bits 15:0, and which of them have it mapped, bits 23:16; see its/vpe-entries.ts |
  * | 1 | allocated 31, a doorbell is requested 30, for group 1 29, for group 0 28, VPT_size 20:16, the CPU 15:0 |
  * | 2, 3 | the address of the virtual pending table |
  * | 4, 5 | the address of the virtual LPI configuration table |

@@ -33,6 +33,7 @@ import {
   NAMED_COUNT,
   NAMED_ID,
   NAMED_VPT,
+  VPE_COUNT,
   VPE_ID,
   VPE_RESIDENCY,
   VPE_SGI_QUERY,
@@ -47,6 +48,12 @@ const ADDRESS_HIGH = 0xfffff
 /** Groups as bits. */
 const GROUP_0 = 1
 const GROUP_1 = 2
+
+/**
+ * How far a doorbell is. `requested`: it waits for an interrupt, on GICv4.1. `under-way`: it has rung, and its delivery
+ * lags. `pending`: the LPI is pending. `idle`: none of these.
+ */
+export type VpeDoorbellState = 'idle' | 'requested' | 'under-way' | 'pending'
 
 /** What is open in the architecture's text: the choices of these names. */
 interface DoorbellChoices {
@@ -166,11 +173,12 @@ export class Vpes {
     return true
   }
 
-  private get vptLow(): number {
+  /** The address of its virtual pending table, as two words: after {@link vlpisAt}. */
+  get vptLow(): number {
     return this.words[this.common + NAMED_VPT]
   }
 
-  private get vptHigh(): number {
+  get vptHigh(): number {
     return this.words[this.common + NAMED_VPT + 1]
   }
 
@@ -194,6 +202,37 @@ export class Vpes {
    */
   private isTaken(cpu: number, vlpi: number): boolean {
     return this.resident.hasRoom(cpu, vlpi) && (this.byVpeid || this.hasRoom(vlpi))
+  }
+
+  /** How far a doorbell of the named vPE, which is mapped to a CPU, is. For people, after {@link vlpisAt}. */
+  doorbellState(cpu: number, intid: number): VpeDoorbellState {
+    if (this.lpis.isPending(cpu, intid - FIRST_LPI)) return 'pending'
+    if (this.doorbells.isUnderWay(cpu, intid)) return 'under-way'
+    return this.byVpeid && this.table.flags & VPE_REQUESTED ? 'requested' : 'idle'
+  }
+
+  /** How many vLPIs the named vPE has; 0 for one that is not allocated. For people. */
+  vlpisAt(cpu: number): number {
+    const isAllocated = this.locate()
+    if (this.isAt(cpu)) return this.words[this.resident.recordOf(cpu) + VPE_COUNT]
+    return isAllocated ? this.count : 0
+  }
+
+  /** Which of 32 vLPIs of the named vPE are pending, `word` counting from the first on. For people. */
+  pendingWord(cpu: number, word: number): number {
+    if (this.isAt(cpu)) return this.resident.pendingWord(cpu, word)
+    return this.locate() ? this.pendingTable.readWord(this.vptLow, this.vptHigh, word) : 0
+  }
+
+  /** The configuration byte of a vLPI of the named vPE as it is in memory; -1 if the memory refuses. For people. */
+  byteInMemory(cpu: number, vlpi: number): number {
+    const byte = this.readByte(cpu, vlpi)
+    return this.memory.takeRefusal() ? -1 : byte
+  }
+
+  /** The same as the redistributor of a CPU knows it: 0 if it was not read, or the vPE is not there. For people. */
+  byteKnown(cpu: number, vlpi: number): number {
+    return this.isAt(cpu) ? this.resident.byteKnown(cpu, vlpi) : 0
   }
 
   /**
@@ -252,11 +291,15 @@ export class Vpes {
 
   /** Whether the configuration in memory enables a vLPI of the named vPE. */
   private isEnabled(cpu: number, vlpi: number): boolean {
+    return (this.readByte(cpu, vlpi) & LPI_ENABLE) !== 0
+  }
+
+  private readByte(cpu: number, vlpi: number): number {
     const { words, table, memory } = this
     const at = this.resident.recordOf(cpu) + GICR_VPROPBASER
     const low = this.byVpeid ? table.vconfLow : words[at] & VPROPBASER_LOW
     const high = this.byVpeid ? table.vconfHigh : words[at + 1] & ADDRESS_HIGH
-    return ((memory.read(low, high, vlpi & ~3) >>> ((vlpi & 3) << 3)) & LPI_ENABLE) !== 0
+    return (memory.read(low, high, vlpi & ~3) >>> ((vlpi & 3) << 3)) & 0xff
   }
 
   /** INV, GICR_INVLPIR. The configuration of a vPE that is not resident is not cached. */
@@ -392,7 +435,8 @@ export class Vpes {
     words[record + GICR_VSGIPENDR] = this.nameAt(cpu, vpe) ? this.pendingSgis(cpu) : 0
   }
 
-  private pendingSgis(cpu: number): number {
+  /** Which SGIs of the named vPE are pending, as bits. */
+  pendingSgis(cpu: number): number {
     if (this.isAt(cpu)) return this.resident.pendingSgis(cpu)
     return this.locate() ? this.pendingTable.readSgiPending(this.vptLow, this.vptHigh) : 0
   }

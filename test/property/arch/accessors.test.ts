@@ -37,12 +37,21 @@ const iccOwners: Readonly<Record<string, Owner>> = {
 }
 const gicdOwners: Readonly<Record<string, Owner>> = {
   GICD_CTLR: { views: [gicd.GICD_CTLR_VIEW] },
+  GICD_TYPER2: { views: [gicd.GICD_TYPER2_VIEW] },
   GICD_TYPER: { views: [gicd.GICD_TYPER_VIEW] },
 }
 const gicrOwners: Readonly<Record<string, Owner>> = {
   GICR_CTLR: { views: [gicr.GICR_CTLR_VIEW] },
   GICR_TYPER: { views: [gicr.GICR_TYPER_VIEW] },
   GICR_WAKER: { views: [gicr.GICR_WAKER_VIEW] },
+  GICR_VPROPBASER_HIGH: { views: [gicr.GICR_VPROPBASER_V4_1_VIEW], upper: true },
+  GICR_VPROPBASER: { views: [gicr.GICR_VPROPBASER_V4_1_VIEW] },
+  GICR_VPENDBASER_HIGH: {
+    views: [gicr.GICR_VPENDBASER_V4_1_VIEW, gicr.GICR_VPENDBASER_V4_0_VIEW],
+    upper: true,
+  },
+  GICR_VPENDBASER: { views: [gicr.GICR_VPENDBASER_V4_1_VIEW] },
+  GICR_VSGIPENDR: { views: [gicr.GICR_VSGIPENDR_VIEW] },
 }
 const gitsOwners: Readonly<Record<string, Owner>> = {
   GITS_CTLR: { views: [gits.GITS_CTLR_VIEW] },
@@ -68,6 +77,7 @@ const values = [
   'LR_ACTIVE',
   'LR_PRIORITY_SHIFT',
   'VMCR_VFIQEn',
+  'GITS_TYPER_HIGH_SVPET_SHIFT',
 ] as const
 /** Exports that are no accessors at all. */
 const others = ['iccRegisters', 'ichRegisters', 'ichLr', 'ichApr', 'listRegisterStates', 'listRegisterView']
@@ -172,7 +182,7 @@ describe('values that are named like accessors', () => {
   const upper = (word: number) => extractField({ name: 'State', hi: hi + 32, lo: lo + 32 }, 0, word)
 
   it('all exist', () => {
-    expect(Object.keys(ich)).toEqual(expect.arrayContaining([...values]))
+    expect(Object.keys({ ...ich, ...gits })).toEqual(expect.arrayContaining([...values]))
   })
 
   it('LR_STATE is the mask of State, LR_PENDING and LR_ACTIVE its values in place', () => {

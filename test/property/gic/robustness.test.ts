@@ -21,8 +21,8 @@ const config: fc.Arbitrary<GicConfig> = fc
       {},
       {},
       { lpis: 64, directLpis: true },
-      { its: [{ base: 0x0808_0000 }] },
-      { lpis: 64, its: [{ base: 0x0808_0000 }] },
+      { its: [{ base: 0x0807_0000 }] },
+      { lpis: 64, its: [{ base: 0x0807_0000 }] },
     ),
   })
   .map(({ preemption, messages, ...rest }) => ({
@@ -35,10 +35,12 @@ const config: fc.Arbitrary<GicConfig> = fc
 const address = fc.oneof(
   { weight: 4, arbitrary: fc.integer({ min: 0x0800_0280, max: 0x0800_0420 }) },
   { weight: 4, arbitrary: fc.integer({ min: 0x080b_0280, max: 0x080b_0420 }) },
-  { weight: 2, arbitrary: fc.integer({ min: 0x0808_0000, max: 0x0808_0140 }) },
+  { weight: 2, arbitrary: fc.integer({ min: 0x0807_0000, max: 0x0807_0140 }) },
   { weight: 2, arbitrary: fc.integer({ min: 0x080a_0000, max: 0x080a_0100 }) },
-  { weight: 1, arbitrary: fc.constantFrom(0x0808_0000, 0x0808_0080, 0x0808_0084, 0x0808_0088, 0x0808_0100) },
-  { weight: 1, arbitrary: fc.constantFrom(0x0808_0104, 0x0809_0040, 0x080a_0000, 0x080a_0070, 0x080a_0078) },
+  { weight: 1, arbitrary: fc.constantFrom(0x0807_0000, 0x0807_0080, 0x0807_0084, 0x0807_0088, 0x0807_0100) },
+  { weight: 1, arbitrary: fc.constantFrom(0x0807_0104, 0x0808_0040, 0x080a_0000, 0x080a_0070, 0x080a_0078) },
+  { weight: 1, arbitrary: fc.constantFrom(0x0807_0110, 0x0809_0020) },
+  { weight: 1, arbitrary: fc.constantFrom(0x080c_0070, 0x080c_0078, 0x080c_0080, 0x080c_0088, 0x080a_00a0) },
   { weight: 2, arbitrary: fc.integer({ min: 0x07ff_ff00, max: 0x0818_0000 }) },
   { weight: 1, arbitrary: fc.double() },
   { weight: 1, arbitrary: fc.integer() },

@@ -11,7 +11,7 @@ interface Row {
   readonly n: string
   readonly op: string
   readonly feat: string
-  readonly f: readonly (readonly [name: string, dw: number, hi: number, lo: number])[]
+  readonly f: readonly (readonly [name: string, dw: number, hi: number, lo: number, since?: string])[]
 }
 
 const inventory = JSON.parse(
@@ -24,21 +24,29 @@ const inventory = JSON.parse(
   }
 }
 
-const gicv3 = inventory.commands.filter(({ feat }) => feat === 'v3')
+/** By opcode, as the declarations are. */
+const rows = [...inventory.commands].sort((a, b) => Number(a.op) - Number(b.op))
 
 describe('ITS commands', () => {
-  it.each(gicv3)('$n has the opcode and fields of the inventory', ({ n, op, f }) => {
+  it.each(rows)('$n has the opcode and fields of the inventory', ({ n, op, feat, f }) => {
     const command = itsCommands.find(({ name }) => name === n)
     expect(command).toEqual({
       name: n,
       opcode: Number(op),
-      fields: f.map(([name, dw, hi, lo]) => ({ name, dw, hi, lo })),
+      since: feat.replace(/^v/, ''),
+      fields: f.map(([name, dw, hi, lo, since]) => ({
+        name,
+        dw,
+        hi,
+        lo,
+        ...(since && { since: since.replace(/^v/, '') }),
+      })),
     })
     expect(Reflect.get(commands, `ITS_${n}`)).toBe(Number(op))
   })
 
-  it('are all of GICv3, and no others', () => {
-    expect(itsCommands.map(({ name }) => name)).toEqual(gicv3.map(({ n }) => n))
+  it('are all of the inventory, and no others', () => {
+    expect(itsCommands.map(({ name }) => name)).toEqual(rows.map(({ n }) => n))
   })
 
   it('are executed as eight words, with the fields where they are declared', () => {
@@ -56,6 +64,18 @@ describe('ITS commands', () => {
     expect(places('RDbase')).toEqual(new Set([`${commands.COMMAND_ADDRESS},16`]))
     expect(places('RDbase1')).toEqual(new Set([`${commands.COMMAND_ADDRESS},16`]))
     expect(places('RDbase2')).toEqual(new Set([`${commands.COMMAND_ADDRESS_2},16`]))
+    expect(places('vINTID')).toEqual(
+      // Of VSGI it is in doubleword 0.
+      new Set(['1,0', `${commands.COMMAND_VINTID},0`]),
+    )
+    expect(places('Dbell_pINTID')).toEqual(new Set([`${commands.COMMAND_DBELL},0`]))
+    expect(places('vPEID')).toEqual(new Set(['3,0']))
+    expect(places('VPT_addr')).toEqual(new Set([`${commands.COMMAND_VMAPP_VPT},16`]))
+    expect(places('VPT_size')).toEqual(new Set([`${commands.COMMAND_VMAPP_VPT},0`]))
+    expect(places('Sequence_Number')).toEqual(new Set([`${commands.COMMAND_DEVICE_ID},0`]))
+    expect(places('Default_Doorbell_pINTID')).toEqual(
+      new Set([`${commands.COMMAND_VMAPP_DOORBELL},0`, `${commands.COMMAND_VMOVP_DOORBELL},0`]),
+    )
     expect(places('V')).toEqual(new Set([`${commands.COMMAND_ADDRESS + 1},31`]))
     expect(
       [commands.COMMAND_opcode, commands.COMMAND_Size, commands.COMMAND_ICID].map((read) => read(-1)),
@@ -79,13 +99,20 @@ describe('command errors', () => {
     expect(known.map(([name]) => [name, Reflect.get(commands, name)])).toEqual(
       known.map(([name, byte]) => [name, Number(byte)]),
     )
-    expect(known).toHaveLength(8)
+    expect(known).toHaveLength(15)
   })
 
-  it('of an opcode that GICv3 does not have name the opcode', () => {
-    expect(commandError(0x29, commands.INVALID_COMMAND)).toEqual({
-      name: '0x29_INVALID_COMMAND',
+  it('of a command that the ITS does not have say that it is invalid', () => {
+    expect(commandError(commands.ITS_VMAPP, commands.INVALID_COMMAND)).toEqual({
+      name: 'VMAPP_INVALID_COMMAND',
       code: 0x01_2901,
+    })
+  })
+
+  it('of an opcode that there is not name the opcode', () => {
+    expect(commandError(0x30, commands.INVALID_COMMAND)).toEqual({
+      name: '0x30_INVALID_COMMAND',
+      code: 0x01_3001,
     })
   })
 })

@@ -145,6 +145,9 @@ describe('a configuration', () => {
       directLpis: false,
       its: [],
       memoryLines: 0,
+      commonLpiAff: 1,
+      vpeBits: 16,
+      unpredictable: 'ignore',
       writeEffects: 'at-once',
       choices: profiles.arch,
     })

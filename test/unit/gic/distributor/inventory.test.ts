@@ -26,11 +26,10 @@ const without: Readonly<Record<string, RegExp>> = {
   'non-maskable interrupts (GICD_TYPER.NMI = 0)': /^GIC[DR]_INMIR0?$/,
   'memory partitioning (GICR_TYPER.MPAM = 0, GITS_TYPER.MPAM = 0)': /^(GICR|GITS)_(MPAMIDR|PARTIDR)$/,
   'moves of LPIs by a redistributor (IMPLEMENTATION DEFINED)': /^GICR_(MOVLPIR|MOVALLR)$/,
-  'vPE tables that redistributors share (GITS_TYPER.SVPET = 0)': /^GITS_MPIDR$/,
   'syndromes of unmapped messages (GITS_TYPER.UMSI = 0)': /^GITS_(STATUSR|UMSIR)$/,
 }
 /** There, and RAZ/WI: optional, of GICv2, of two Security states, or of v4.1. */
-const RAZ_WI = /_(STATUSR|TYPER2|ITARGETSR|SGIR|CPENDSGIR|SPENDSGIR|IGRPMODR0?|NSACR)$/
+const RAZ_WI = /_(STATUSR|MPIDR|TYPER2|ITARGETSR|SGIR|CPENDSGIR|SPENDSGIR|IGRPMODR0?|NSACR)$/
 /** Writable, but all ones change nothing after reset: they clear, or set what is set. */
 const UNCHANGED = /_IC(ENABLE|PEND|ACTIVE)R|_WAKER$|^GICR_ICFGR0$|^GITS_BASER$/
 /** Written, they do something to LPIs, here to none that there is, and they read as zero. */

@@ -14,7 +14,8 @@ import {
 export const GICD = 0x0800_0000
 export const GITS = 0x0808_0000
 export const GICR = 0x080a_0000
-const GICR_STRIDE = 0x2_0000
+/** Where redistributors lie behind a GICv4.1 ITS, which has a frame more. */
+export const GICR_V41 = 0x0810_0000
 export const SPURIOUS = 1023
 
 export const gits = {
@@ -26,6 +27,7 @@ export const gits = {
   CREADR: GITS + 0x90,
   BASER0: GITS + 0x100,
   BASER1: GITS + 0x108,
+  BASER2: GITS + 0x110,
   TRANSLATER: GITS + 0x1_0040,
 } as const
 
@@ -35,7 +37,9 @@ export const place = {
   pending: (cpu: number): number => 0x5010_0000 + cpu * 0x1_0000,
   devices: 0x5020_0000,
   collections: 0x5030_0000,
+  vpes: 0x5040_0000,
   queue: 0x5050_0000,
+  virtualPending: 0x5070_0000,
   itt: (device: number): number => 0x5060_0000 + device * 0x1000,
 } as const
 
@@ -104,6 +108,18 @@ export const its = {
   invall: (icid: number): Command => [0x0dn, 0n, BigInt(icid)],
   movall: (from: number, to: number): Command => [0x0en, 0n, target(from), target(to)],
   discard: (id: number, event: number): Command => [device(0x0f, id), BigInt(event)],
+  vmapti: (id: number, event: number, intid: number, vpe: number, doorbell = SPURIOUS): Command => [
+    device(0x2a, id),
+    (BigInt(vpe) << 32n) | BigInt(event),
+    (BigInt(doorbell) << 32n) | BigInt(intid),
+  ],
+  /** As on GICv4.1: allocated, nothing pending. */
+  vmapp: (vpe: number, rd: number, doorbell = SPURIOUS): Command => [
+    0x329n,
+    (BigInt(vpe) << 32n) | BigInt(doorbell),
+    target(rd) | VALID,
+    BigInt(place.virtualPending) | 13n,
+  ],
 } as const
 
 export class ItsBoard {
@@ -156,11 +172,12 @@ export class ItsBoard {
     )
   }
 
-  /** Device and collection tables of one 64 KiB page, a queue of `pages` of 4 KiB, and the ITS enabled. */
+  /** Device, collection and on GICv4 vPE tables of one 64 KiB page, a queue of `pages` of 4 KiB, and the ITS enabled. */
   enableIts(pages = 1): this {
     const { gic } = this
     gic.writeMmio64(gits.BASER0, VALID | BigInt(place.devices) | 0x200n)
     gic.writeMmio64(gits.BASER1, VALID | BigInt(place.collections) | 0x200n)
+    gic.writeMmio64(gits.BASER2, VALID | BigInt(place.vpes) | 0x200n)
     this.queueOf(pages)
     gic.writeMmio(gits.CTLR, 4, 1)
     return this
@@ -202,7 +219,8 @@ export class ItsBoard {
   }
 
   redistributor(cpu: number): number {
-    return GICR + cpu * GICR_STRIDE
+    const { version, gicr } = this.gic.config
+    return gicr[0].base + cpu * (version === '3' ? 0x2_0000 : 0x4_0000)
   }
 
   get creadr(): number {

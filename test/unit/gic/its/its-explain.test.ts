@@ -2,6 +2,7 @@
 import { inspect } from 'node:util'
 import { Gic, ICC_IGRPEN1_EL1, ICC_PMR_EL1, type MsiReason, msiReasons } from 'vgic'
 import { describe, expect, it } from 'vitest'
+import type { VpeReason } from '../vpe/vpe-machines.ts'
 import { GICD, GITS, gits, ItsBoard, its, place, VALID } from './its-board.ts'
 
 /** Event 0 of device 1 is LPI 8192 of CPU 0, priority 0xa0, and event 1 is LPI 8193, priority 0x20. */
@@ -12,8 +13,8 @@ function mapped(config = {}): ItsBoard {
 
 const msi = (board: ItsBoard): void => board.gic.sendMsi(1, 0)
 
-/** For each reason a machine on which it is the one why event 0 of device 1 does, or does not, raise an IRQ. */
-const machines: Readonly<Record<MsiReason, () => ItsBoard>> = {
+/** For each reason a machine on which it is the one why event 0 of device 1, an LPI, does, or does not, raise an IRQ. */
+const machines: Readonly<Record<Exclude<MsiReason, VpeReason>, () => ItsBoard>> = {
   signalled: () => {
     const board = mapped()
     msi(board)
@@ -202,6 +203,7 @@ describe('inspectTables', () => {
             ],
           },
         ],
+        vpes: [],
         truncated: false,
       },
     ])
