@@ -234,7 +234,7 @@ export class VirtualCommands {
       const hasDoorbell = (command.word(COMMAND_ADDRESS + 1) & COMMAND_HIGH_V) !== 0
       this.vpes.move(from, to, vpe, command.word(COMMAND_VMOVP_DOORBELL), hasDoorbell)
     }
-    this.moves.move(vpe, to)
+    this.moves.move(this.number, list, vpe, to)
     this.moves.release(this.number, list)
     return finished(command, DONE)
   }

@@ -116,9 +116,12 @@ export class VirtualPendingTable {
     }
   }
 
-  /** Puts a word of a bitmap into the table, where that word is 0. */
+  /**
+   * Puts a word of a bitmap into the table. What is there has come for a vPE that is mapped elsewhere than where it is
+   * resident.
+   */
   put(low: number, high: number, word: number, bits: number): void {
-    this.memory.write(low, high, FIRST_LPI_BYTE + 4 * word, bits)
+    this.memory.write(low, high, FIRST_LPI_BYTE + 4 * word, this.readWord(low, high, word) | bits)
     this.mark(low, high, word)
   }
 
