@@ -126,7 +126,7 @@ export class VpeBoard {
   private errorEvents: GicErrorEvent[] = []
   private uses: UnpredictableEvent[] = []
   /** Of each ITS: where the driver writes the next command. */
-  private readonly offsets: number[]
+  readonly offsets: number[]
 
   constructor(
     config: Partial<GicConfig> = {},

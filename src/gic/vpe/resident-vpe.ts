@@ -151,9 +151,15 @@ export class ResidentVpes {
     if (this.tree.update(this.cacheOf(cpu), this.recordOf(cpu), vlpi)) this.present(cpu)
   }
 
+  /** What is pending is looked at by whoever calls this. */
+  private forgetConfiguration(cpu: number): void {
+    this.configuration.dropAll(this.cacheOf(cpu))
+    this.configuration.takeInvalidated(this.cacheOf(cpu))
+  }
+
   /** VINVALL, GICR_INVALLR: so with all vLPIs. */
   invalidateAll(cpu: number): void {
-    this.configuration.dropAll(this.cacheOf(cpu))
+    this.forgetConfiguration(cpu)
     this.rankAll(cpu)
     this.present(cpu)
   }
@@ -174,7 +180,7 @@ export class ResidentVpes {
     const record = this.recordOf(cpu)
     const low = words[record + VPE_VPT]
     const high = words[record + VPE_VPT + 1]
-    this.configuration.dropAll(this.cacheOf(cpu))
+    this.forgetConfiguration(cpu)
     table.take(low, high, words[record + VPE_COUNT], summary, this, cpu)
     if (!this.hasSgis) return
     words[record + VPE_SGI_CONFIG] = table.readSgiConfig(low, high)
@@ -212,7 +218,7 @@ export class ResidentVpes {
       table.writeSgiPending(low, high, words[record + VPE_SGI_PENDING])
     }
     words.fill(0, record + VPE_RESIDENCY, record + GICR_VSGIPENDR)
-    this.configuration.dropAll(this.cacheOf(cpu))
+    this.forgetConfiguration(cpu)
   }
 
   /** Whether anything is pending, enabled and in one of `groups`. */
