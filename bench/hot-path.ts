@@ -94,7 +94,7 @@ export class HotPath {
     this.v1 = hypervisor.vcpu(1)
     this.pe0 = hypervisor.silicon.peOf(0)
     this.pe1 = hypervisor.silicon.peOf(1)
-    this.spis = hypervisor.place.spis
+    this.spis = hypervisor.layout.spis
     hypervisor.halt.openWindows()
     for (let i = 0; i < VCPUS; i++) this.runLoop.run(hypervisor.vcpu(i))
   }

@@ -1,5 +1,5 @@
 /**
- * vgic/scenario: a host with its hypervisor, a VM with guests, and devices, built by name and run.
+ * vgic/scenario: builds and runs scenarios of a host with its hypervisor, a VM with guests, and devices.
  *
  * @packageDocumentation
  */
@@ -12,7 +12,7 @@ export {
 } from './hyp/explain/delivery-reasons.ts'
 export { Explanation } from './hyp/explain/explain.ts'
 export { type CostRow, type ExitStatistics, formatCost, type Latencies, latencyOf } from './hyp/host/cost.ts'
-export type { CrossingKind } from './hyp/host/seam.ts'
+export type { AccessKind } from './hyp/host/seam.ts'
 export type { ExitName } from './hyp/records/exits.ts'
 export type { Vcpu } from './hyp/records/vcpu.ts'
 export * as baselines from './hyp/run/baselines.ts'

@@ -1,7 +1,7 @@
 /**
- * What the build does so that hot code looks nothing up. V8 inlines a call, and folds a number, only if it knows that
- * the binding never changes; esbuild folds a number across modules only out of a module that has nothing but numbers.
- * Three transforms, each on a parsed file, and none moves a line:
+ * Transforms of the build that make bindings constant for hot code. V8 inlines a call, and folds a number, only if it
+ * knows that the binding never changes; esbuild folds a number across modules only from a module that has nothing but
+ * numbers. There are three, each on a parsed file, and none changes line numbers:
  *
  * - a file's literal constants get a module of their own, which the file imports and exports again. A module of
  *   literals, such as the generated ones, is one already;
@@ -48,10 +48,10 @@ function isLiteral(value: ts.Expression | undefined): boolean {
 const constantsOf = (file: ts.SourceFile): Constant[] =>
   file.statements.flatMap((statement) => constantOf(statement) ?? [])
 
-/** The blocks that run at every exit. */
+/** The layers whose code runs at every exit. */
 const isHot = /\/src\/(gic|hyp)\//
 
-/** Takes a file's constants out, and makes its functions constants if it is hot. */
+/** Moves a file's constants to a module of their own, and makes its functions constants if it is hot. */
 function withoutConstants(path: string, source: string): string {
   const file = parse(path, source)
   const constants = constantsOf(file)
@@ -89,7 +89,7 @@ function returnsItsArgument({ parameters, body }: ts.FunctionDeclaration): boole
 
 const namesOf = (constants: readonly Constant[]): string => constants.map(({ name }) => name).join()
 
-/** Empties a range, but for its line ends. */
+/** Blanks a range, except its line ends. */
 function blank(edited: MagicString, source: string, start: number, end: number): void {
   edited.update(start, end, `;${lineEndsOf(source.slice(start, end))}`)
 }
@@ -116,9 +116,9 @@ export const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
 }
 
 /**
- * Makes every binding of a chunk's top level a constant of the chunk's own. esbuild declares them with `var`, and what
- * a chunk exports or imports is a module's variable, which is looked up and checked for being initialised at each use:
- * so names are exported, and used after an import, under a second name.
+ * Makes every binding of a chunk's top level a constant of the chunk's own. esbuild declares them with `var`, and
+ * exports and imports are module variables, which are looked up and checked for initialisation at each use. So
+ * bindings are exported, and used after an import, under a second name.
  */
 export const keepConstants: NonNullable<Options['plugins']>[number] = {
   name: 'keep constants',

@@ -1,6 +1,9 @@
 import { defineConfig, type Options } from 'tsup'
 
-/** Rows stand beside code that uses their constants. To write those, none need be there: they read as undefined. */
+/**
+ * Rows are in files that use their generated constants. These need not exist yet when they are generated: they read
+ * as undefined.
+ */
 const withoutGenerated: NonNullable<Options['esbuildPlugins']>[number] = {
   name: 'without generated modules',
   setup(build) {

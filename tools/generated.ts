@@ -1,4 +1,6 @@
-/** The modules of constants that follow from rows: each imports nothing, so that esbuild puts the numbers in their places. */
+/**
+ * The modules of constants that are generated from rows. Each imports nothing, so that esbuild inlines the numbers.
+ */
 
 import { distributorRows, pendingSummaryRows, spiBlockRows } from '../src/gic/records/interrupts.ts'
 import { interfaceConstants, peRows } from '../src/gic/records/pe.ts'
@@ -14,7 +16,7 @@ import { mappedRows, vmRows } from '../src/hyp/records/vm.ts'
 import { bitConstants, type Constant, offsetConstants, sizeConstant } from '../src/state/rows.ts'
 import { stepModules } from './step-modules.ts'
 
-/** Columns of a line. */
+/** The line width in columns. */
 const WIDTH = 110
 
 export interface GeneratedModule {
@@ -28,7 +30,7 @@ const among = (constants: readonly Constant[], rows: object): Constant[] =>
 const notAmong = (constants: readonly Constant[], rows: object): Constant[] =>
   constants.filter(({ name }) => !(name in rows))
 
-/** The words of a vCPU are in one record with those of its guest. */
+/** The words of a guest are in the record of its vCPU. */
 const vcpu = offsetConstants(vcpuRows)
 
 export const generatedModules: readonly GeneratedModule[] = [

@@ -1,6 +1,6 @@
 /**
- * The index of docs/hard-cases.md: which tests have the number of a hard case in their names, as `hard case 28`. In
- * hard-cases.test.ts the names begin with the number.
+ * The index of docs/hard-cases.md: the tests that have the number of a hard case in their names, as `hard case 28`.
+ * In hard-cases.test.ts the names begin with the number.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -9,7 +9,7 @@ import ts from 'typescript'
 /** The page that has the table: a row for each hard case, its number first and its tests last. */
 export const INDEX = 'docs/hard-cases.md'
 
-/** The hard cases of what is not built yet. */
+/** The hard cases of features that are not built yet. */
 export const waiting: ReadonlyMap<number, string> = new Map([
   ...[40, 42, 43, 44].map((n) => [n, 'the ITS of a guest'] as const),
   [52, 'GICv4 for a guest with an ITS'],
@@ -48,7 +48,7 @@ export function testsIn(file: string, source: string): Array<readonly [number, s
   return found
 }
 
-/** The name that `describe`, `it`, or an `each` of them gives. */
+/** The name in a call of `describe`, `it`, or an `each` of them. */
 function nameOf({ expression, arguments: [name] }: ts.CallExpression): string | undefined {
   let called: ts.Expression = expression
   while (ts.isCallExpression(called) || ts.isPropertyAccessExpression(called)) called = called.expression
@@ -56,7 +56,7 @@ function nameOf({ expression, arguments: [name] }: ts.CallExpression): string | 
   return name !== undefined && ts.isStringLiteralLike(name) ? name.text : undefined
 }
 
-/** The page with the tests of each row as they are to be. */
+/** The page with the tests of each row updated. */
 export function withTests(page: string, tests: ReadonlyMap<number, readonly Test[]>): string {
   return page.replaceAll(/^(\| (\d+) \| .* \|) (?:[^|\\]|\\.)* \|$/gm, (_, row: string, n: string) => {
     const wait = waiting.get(Number(n))

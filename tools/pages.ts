@@ -1,4 +1,6 @@
-/** `npm run pages`: what documents have from the code, the picture of the rooms and the index of hard cases. */
+/**
+ * `npm run pages`: updates the generated parts of documents, the picture of the rooms and the index of hard cases.
+ */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { INDEX, testsOf, withTests } from './hard-cases.ts'
 import { importsOf, PAGE, withPicture } from './rooms.ts'

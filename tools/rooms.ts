@@ -1,6 +1,6 @@
 /**
- * The picture of docs/architecture.md: the rooms of the code, each with its sentence from the page's table, and an arrow
- * to each room that its files import from. An arrow that others imply is left out.
+ * The picture of docs/architecture.md: the rooms of the code, each with its sentence from the page's table, and an
+ * arrow to each room that its files import from. An arrow that follows from others is left out.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -16,7 +16,7 @@ const BEGIN = '```mermaid\n'
 const END = '```\n'
 const LABEL_COLUMNS = 40
 
-/** The folders of `src` that have files, and what they import; its entry points are for users and left out. */
+/** The folders of `src` that have files, and their imports, without the entry points, which are for users. */
 export function importsOf(src = 'src'): Imports {
   const rooms = new Map<string, Set<string>>()
   for (const file of readdirSync(src, { recursive: true, encoding: 'utf8' }).sort()) {
@@ -37,7 +37,7 @@ export function sentencesOf(page: string): Map<string, string> {
   return new Map([...rows].map(([, room, sentence]) => [room, sentence]))
 }
 
-/** What each room imports, without what it gets through another. Throws if rooms go round in a circle. */
+/** The imports of each room, without those that follow from others. Throws if there is a circle. */
 export function reduced(imports: Imports): Map<string, string[]> {
   const known = new Map<string, ReadonlySet<string>>()
   const below = (room: string, path: readonly string[]): ReadonlySet<string> => {
@@ -84,7 +84,7 @@ export function picture(imports: Imports, sentences: ReadonlyMap<string, string>
   return ['flowchart TD', ...nodes, ...arrows, ''].join('\n')
 }
 
-/** The page with the picture as it is to be. */
+/** The page with the picture updated. */
 export function withPicture(page: string, imports: Imports): string {
   const begin = page.indexOf(BEGIN) + BEGIN.length
   const end = page.indexOf(END, begin)
@@ -94,7 +94,7 @@ export function withPicture(page: string, imports: Imports): string {
 
 const idOf = (room: string): string => room.replaceAll(/\W/g, '_')
 
-/** Lines of a label; what Markdown and Mermaid would read otherwise is taken out. */
+/** The lines of a label, without characters that Markdown or Mermaid would interpret. */
 function wrapped(sentence: string): string {
   const lines = ['']
   for (const word of sentence.replaceAll(/[`"]/g, '').split(' ')) {

@@ -1,4 +1,7 @@
-/** What is generated from the rows of steps and superinstructions: numbers as literals, and the switches that do them. */
+/**
+ * The modules generated from the rows of steps and superinstructions: numbers as literals, and the switches that
+ * dispatch them.
+ */
 import type { StepRow } from '../src/hyp/run/step.ts'
 import { stepRows } from '../src/hyp/run/steps.ts'
 import { type Superinstruction, superinstructions } from '../src/hyp/run/superinstructions.ts'

@@ -1,6 +1,6 @@
 /**
- * The demo's two scenarios. They need nothing but the library, so that Node (demo.ts) and a browser
- * (test/browser) run the same.
+ * The demo's two scenarios. They use only the library, so that Node (demo.ts) and a browser (test/browser) run the
+ * same code.
  */
 import { explore, type Report } from 'vgic/explore'
 import { type Design, type Run, type Scenario, scenario } from 'vgic/scenario'

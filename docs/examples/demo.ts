@@ -23,7 +23,7 @@ function heading(text: string): void {
   console.log(`\n${text}\n${'='.repeat(text.length)}\n`)
 }
 
-/** Returns whether the model agrees with the recording. */
+/** Replays the recording; returns whether the model agrees with it. */
 function replayRecording(): boolean {
   heading('1. A recording of QEMU 7.2, replayed')
   const traces = readRecording(RECORDING)
@@ -86,7 +86,7 @@ function verdict({ complete, bound, violation }: Report): string {
   return complete ? 'complete: nothing breaks' : `not decided: bound of ${bound}`
 }
 
-/** Reads and writes that one exit of a kind costs until the next entry, sleeping included. */
+/** The reads and writes for one exit of a kind until the next entry, sleeping included. */
 function costOf(design: Design, exit: 'wfi' | 'hvc'): string {
   const cost = scenario('cost')
     .vm({ vcpus: 1 })

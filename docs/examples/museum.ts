@@ -31,7 +31,7 @@ function explored(entry: MuseumEntry) {
 function show(json: boolean): void {
   if (!json) {
     const legend =
-      'ok: the bug breaks its invariant, the good design none; states and time are those of both explorations'
+      'ok: the bug violates its invariant, the good design none; states and time are those of both explorations'
     console.log(header('museum: real bugs as edits of designs, every interleaving explored', legend))
   }
   const progress = new Progress(museum.length)

@@ -1,13 +1,16 @@
 /**
- * Numbers that say what they are, to the compiler only: nothing of this is there when the library runs. A handle is the
- * place of a record in the words, and one record's handle is wrong for every other. Each kind has one function that makes
- * it of a number, `asPe` and the like, whose calls the build leaves out. Where there may be none, the type is `Vcpu | 0`.
+ * Numbers with a kind, which only the compiler knows: nothing of it is left at run time. A handle is the word offset
+ * of a record, and is wrong for every other type of record. Each kind has one function that makes it from a number,
+ * such as `asPe`, whose calls the build removes. A handle that may be missing has a type such as `Vcpu | 0`.
  */
 
 declare const kind: unique symbol
 
-/** A number of one kind: no other number passes for it, and it passes for a plain one. */
+/** A number of one kind. No other number is assignable to it; it is assignable to a plain number. */
 export type Brand<Name extends string> = number & { readonly [kind]: Name }
 
-/** A number of one kind that people write as a literal: a plain number passes for it, one of another kind does not. */
+/**
+ * A number of one kind that is also written as a literal. A plain number is assignable to it, one of another kind is
+ * not.
+ */
 export type Flavour<Name extends string> = number & { readonly [kind]?: Name }

@@ -1,9 +1,9 @@
-/** A 64-bit value as people have it, a bigint, and as words have it: two 32-bit halves. */
+/** Conversions between a 64-bit value as a bigint and its two 32-bit halves. */
 
-/** The value of two halves, unsigned. */
+/** The unsigned 64-bit value of two halves. */
 export const joined = (low: number, high: number): bigint => (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
 
-/** Bits 31:0 and 63:32 of a value, as words hold them. */
+/** Bits 31:0 and 63:32 of a value, each as a signed 32-bit number. */
 export const halves = (value: bigint): readonly [low: number, high: number] => [
   Number(BigInt.asIntN(32, value)),
   Number(BigInt.asIntN(32, value >> 32n)),

@@ -1,9 +1,8 @@
 /**
- * How a register is declared. One line a field, with the bit numbers that Arm prints, most significant
- * first; reserved bits are lines of their own, so that the lines of a view tile the register and a test can
- * say so. Everything for people (traces, dumps, diffs, docs) is computed from these declarations. Hot code
- * does not use them: it uses the literal masks and shifts that stand beside each declaration, named
- * `REGISTER_Field`, which a property test holds against the declaration.
+ * Declarations of registers. A view has a line for each field, most significant first, with the bit numbers that Arm
+ * prints; reserved bits have lines too, so that the lines tile the register, which a test checks. Traces, dumps,
+ * diffs and docs are computed from the declarations. Hot code uses the literal masks and shifts beside each
+ * declaration instead, named `REGISTER_Field`; a property test compares them with the declaration.
  */
 
 import { argumentInteger, argumentList, argumentObject, argumentString } from '../errors/arguments.ts'
@@ -18,9 +17,9 @@ export interface Field {
   readonly lo: number
   /** Reserved bits and the value they read as. */
   readonly reserved?: 'RES0' | 'RES1'
-  /** Read-only although the register is writable. */
+  /** Whether it is read-only although the register is writable. */
   readonly readOnly?: true
-  /** What its values are called, where they are no quantities, by value. */
+  /** The names of its values, by value, if they are an enumeration. */
   readonly values?: readonly string[]
   /** The architecture extension without which the bits are RES0. */
   readonly feature?: string
@@ -81,7 +80,7 @@ export function describeRegister(view: RegisterView, low: number, high = 0): str
   return parts.length ? parts.join(' ') : '0'
 }
 
-/** Throws an `argument` error for what is no half of a register: 32 bits, signed or not. */
+/** Throws an `argument` error for a value that is not half a register: 32 bits, signed or not. */
 export function checkHalf(name: string, value: number): void {
   argumentInteger(name, value, -0x8000_0000, 0xffff_ffff)
 }
@@ -94,7 +93,7 @@ function checkField(name: string, field: Field): Field {
   return field
 }
 
-/** Throws an `argument` error for what is no view of a register. */
+/** Throws an `argument` error for a value that is not a view of a register. */
 export function checkView(name: string, view: RegisterView): RegisterView {
   argumentObject(name, view, 'a view of a register, such as those in its views')
   argumentString(`${name}.name`, view.name)

@@ -88,7 +88,7 @@ export const GITS_CWRITER_VIEW = view('GITS_CWRITER', 64, [
   field('Retry', 0),
 ])
 export const GITS_CWRITER_Retry = 0x1
-/** In place: bytes from the beginning of the queue. */
+/** The mask of Offset, bits 19:5; the masked value is the byte offset from the beginning of the queue. */
 export const GITS_CWRITER_Offset = 0xfffe0
 
 /** GITS_CREADR: where the ITS reads the next command. */
@@ -99,7 +99,7 @@ export const GITS_CREADR_VIEW = view('GITS_CREADR', 64, [
   field('Stalled', 0, 0, ro),
 ])
 export const GITS_CREADR_Stalled = 0x1
-/** In place: bytes from the beginning of the queue. */
+/** The mask of Offset, bits 19:5; the masked value is the byte offset from the beginning of the queue. */
 export const GITS_CREADR_Offset = 0xfffe0
 
 /**

@@ -1,6 +1,7 @@
 /**
- * HCR_EL2, the hypervisor configuration register (DDI 0487), with the masks that code uses. It is the PE's and not the
- * GIC's; what of it has an effect here is said in pcpu.ts. Which fields are RES0 depends on the PE's extensions.
+ * HCR_EL2, the hypervisor configuration register (DDI 0487), with the masks that code uses. It is a register of the
+ * PE, not of the GIC; pcpu.ts says which fields have an effect in this model. Which fields are RES0 depends on the
+ * PE's extensions.
  */
 import { field, view } from './field.ts'
 import { encodeSysreg, type SystemRegister } from './sysreg.ts'
@@ -8,7 +9,7 @@ import { encodeSysreg, type SystemRegister } from './sysreg.ts'
 /** HCR_EL2's encoding. */
 export const HCR_EL2 = encodeSysreg(3, 4, 1, 1, 0)
 
-/** HCR_EL2: what a hypervisor traps, routes to itself and makes pending for its guest. */
+/** HCR_EL2: what EL2 traps, which interrupts are routed to it, and the virtual interrupts that it makes pending. */
 export const HCR_EL2_VIEW = view('HCR_EL2', 64, [
   field('TWEDEL', 63, 60),
   field('TWEDEn', 59),

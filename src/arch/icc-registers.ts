@@ -1,6 +1,6 @@
 /**
- * The CPU interface's system registers: ICC_*, and ICV_* which share their encodings (IHI 0069, "AArch64
- * System register descriptions"). A PE with HCR_EL2.IMO or FMO set reaches ICV_* through the ICC_* names.
+ * The CPU interface's system registers: ICC_*, and ICV_* which share their encodings (IHI 0069, "AArch64 System
+ * register descriptions"). At EL1, with HCR_EL2.IMO or FMO set, the ICC_* names access ICV_* registers.
  */
 import { type Field, field, type RegisterView, res0, view } from './field.ts'
 import { type Encoding, encodeSysreg, type SystemRegister } from './sysreg.ts'
@@ -67,7 +67,7 @@ export const ICC_CTLR_EL3 = encodeSysreg(3, 6, 12, 12, 4)
 export const ICC_SRE_EL3 = encodeSysreg(3, 6, 12, 12, 5)
 /** Interrupt Group 1 Enable register, EL3. */
 export const ICC_IGRPEN1_EL3 = encodeSysreg(3, 6, 12, 12, 7)
-/** Not a GIC register, but where a PE sees what the GIC signals: bit 7 IRQ, bit 6 FIQ. */
+/** Interrupt Status Register, of the PE: whether an IRQ (bit 7) or an FIQ (bit 6) is pending for it. */
 export const ISR_EL1 = encodeSysreg(3, 0, 12, 1, 0)
 
 const ro = { readOnly: true } as const
@@ -111,7 +111,7 @@ const ctlr = (name: string, pmhe: Field): RegisterView =>
     field('CBPR', 0),
   ])
 
-/** ICV_CTLR_EL1: the virtual interface has no priority mask hint. */
+/** ICV_CTLR_EL1. It has no PMHE: the virtual interface has no priority mask hint. */
 export const ICV_CTLR_VIEW = ctlr('ICV_CTLR_EL1', res0(6))
 
 export const CTLR_CBPR = 0x1
@@ -124,7 +124,7 @@ const rpr = view('ICC_RPR_EL1', 64, [
   res0(61, 8),
   field('Priority', 7, 0),
 ])
-/** ICV_RPR_EL1: there is one kind of virtual NMI. */
+/** ICV_RPR_EL1. It has one NMI bit: virtual NMIs have no Security state. */
 export const ICV_RPR_VIEW = view('ICV_RPR_EL1', 64, [
   field('NMI', 63, 63, NMI),
   res0(62, 8),

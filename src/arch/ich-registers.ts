@@ -1,8 +1,8 @@
 /**
- * The hypervisor's control of the virtual CPU interface: ICH_* (IHI 0069, "AArch64 virtualization control
- * System registers"), with the masks and shifts that hot code uses. Masks and accessors are named after the
- * field they reach and take the 32-bit word that holds it: the low one, but for the list registers' upper
- * half, whose names begin with `LR_` and whose bits are those of `ICH_LR<n>_EL2` less 32.
+ * The hypervisor's control of the virtual CPU interface: ICH_* (IHI 0069, "AArch64 virtualization control System
+ * registers"), with the masks and shifts that hot code uses. Masks and accessors are named after their field, and
+ * apply to the 32-bit word that holds it: the low word, except for names that begin with `LR_`. Those apply to the
+ * upper word of a list register, whose bit n is bit n + 32 of `ICH_LR<n>_EL2`.
  */
 import { argumentInteger } from '../errors/arguments.ts'
 import { field, type RegisterView, res0, res1, view } from './field.ts'
@@ -49,7 +49,7 @@ export const HCR_TSEI = 0x2000
 export const HCR_TDIR = 0x4000
 export const HCR_DVIM = 0x8000
 export const HCR_EOIcount = (hcr: number): number => hcr >>> 27
-/** EOIcount is the top field: adding this counts one more and wraps within it. */
+/** 1 in EOIcount. It is the topmost field, so adding this increments it, and a carry out of it is lost. */
 export const HCR_ONE_EOI = 0x8000000
 
 /** ICH_VTR_EL2: what the virtual CPU interface implements. */
@@ -96,13 +96,15 @@ export const MISR_VGrp1D = 0x80
 export const ICH_EISR_EL2 = encodeSysreg(3, 4, 12, 11, 3)
 export const ICH_EISR_VIEW = view('ICH_EISR_EL2', 64, [res0(63, 16), field('Status', 15, 0)])
 
-/** ICH_ELRSR_EL2: list registers that hold nothing the hypervisor must look at. Bit n is list register n. */
+/**
+ * ICH_ELRSR_EL2: list registers that are empty, with no EOI maintenance interrupt pending. Bit n is list register n.
+ */
 export const ICH_ELRSR_EL2 = encodeSysreg(3, 4, 12, 11, 5)
 export const ICH_ELRSR_VIEW = view('ICH_ELRSR_EL2', 64, [res0(63, 16), field('Status', 15, 0)])
 
 /** ICH_VMCR_EL2: the guest's priority mask, binary points, group enables and EOImode. */
 export const ICH_VMCR_EL2 = encodeSysreg(3, 4, 12, 11, 7)
-/** With system registers (ICC_SRE_EL1.SRE = 1, always so here) VFIQEn is RES1 and VAckCtl RES0. */
+/** The view with system registers (ICC_SRE_EL1.SRE = 1, always so in this model): VFIQEn is RES1, VAckCtl RES0. */
 export const ICH_VMCR_VIEW = view('ICH_VMCR_EL2', 64, [
   res0(63, 32),
   field('VPMR', 31, 24),
@@ -117,7 +119,9 @@ export const ICH_VMCR_VIEW = view('ICH_VMCR_EL2', 64, [
   field('VENG1', 1),
   field('VENG0', 0),
 ])
-/** The same register where the guest uses memory-mapped registers (SRE = 0). Not implemented by the silicon. */
+/**
+ * ICH_VMCR_EL2 for a guest with memory-mapped registers (ICC_SRE_EL1.SRE = 0), which the silicon does not implement.
+ */
 export const ICH_VMCR_LEGACY_VIEW = view(
   'ICH_VMCR_EL2',
   64,
@@ -125,7 +129,7 @@ export const ICH_VMCR_LEGACY_VIEW = view(
 )
 export const VMCR_VENG0 = 0x1
 export const VMCR_VENG1 = 0x2
-/** Bit 3, RES1 with system registers. */
+/** VFIQEn, bit 3: RES1 with system registers. */
 export const VMCR_VFIQEn = 0x8
 export const VMCR_VCBPR = 0x10
 export const VMCR_VEOIM = 0x200
@@ -133,9 +137,9 @@ export const VMCR_VBPR1 = (vmcr: number): number => (vmcr >>> 18) & 0x7
 export const VMCR_VBPR0 = (vmcr: number): number => (vmcr >>> 21) & 0x7
 export const VMCR_VPMR = (vmcr: number): number => vmcr >>> 24
 
-/** ICH_AP0R0_EL2, the first of the four registers a group: bit n of register i is preemption level 32 i + n. */
+/** ICH_AP0R0_EL2, the first of the four registers of group 0: bit n of register i is preemption level 32 i + n. */
 export const ICH_AP0R0_EL2 = encodeSysreg(3, 4, 12, 8, 0)
-/** The same for group 1. */
+/** ICH_AP1R0_EL2, the first of the four registers of group 1: bit n of register i is preemption level 32 i + n. */
 export const ICH_AP1R0_EL2 = encodeSysreg(3, 4, 12, 9, 0)
 const activePriorities = (group: 0 | 1, n: number): SystemRegister => {
   const name = `ICH_AP${group}R${n}_EL2`
@@ -158,13 +162,13 @@ const upperHalf = [
   field('Priority', 55, 48),
   res0(47, 45),
 ]
-/** A list register that stands for a physical interrupt: deactivating the virtual one deactivates pINTID. */
+/** The view with HW = 1: deactivating the virtual interrupt deactivates the physical one, pINTID. */
 export const ICH_LR_HW_VIEW = view('ICH_LR<n>_EL2', 64, [
   ...upperHalf,
   field('pINTID', 44, 32),
   field('vINTID', 31, 0),
 ])
-/** A list register of software's own: EOI asks for a maintenance interrupt when it becomes inactive. */
+/** The view with HW = 0: EOI = 1 asks for a maintenance interrupt when the interrupt is deactivated by EOI. */
 export const ICH_LR_VIEW = view('ICH_LR<n>_EL2', 64, [
   ...upperHalf,
   res0(44, 42),
@@ -178,17 +182,17 @@ export const LR_Priority = (hi: number): number => (hi >>> 16) & 0xff
 export const LR_Group = 0x10000000
 export const LR_HW = 0x20000000
 export const LR_State = (hi: number): number => hi >>> 30
-/** The two bits of State, and its values in place. */
+/** State, and its values shifted into the field. */
 export const LR_STATE = 0xc0000000 | 0
 export const LR_PENDING = 0x40000000
 export const LR_ACTIVE = 0x80000000 | 0
-/** The bit of Priority that is its least significant. */
+/** The shift of Priority. */
 export const LR_PRIORITY_SHIFT = 16
 
-/** How a list register's bits read, by its upper word. */
+/** The view of a list register, by its upper word: HW decides. */
 export const listRegisterView = (hi: number): RegisterView => (hi & LR_HW ? ICH_LR_HW_VIEW : ICH_LR_VIEW)
 
-/** The names of the four values of `ICH_LR<n>_EL2.State`. */
+/** The names of the values 0 to 3 of `ICH_LR<n>_EL2.State`. */
 export const listRegisterStates = ['invalid', 'pending', 'active', 'pending+active'] as const
 
 const listRegister = (n: number): SystemRegister => {

@@ -1,13 +1,13 @@
 /**
- * The virtual CPU interface as its guest sees it: ICV_* registers have the encodings of the ICC_* registers
- * and keep most of their state in ICH_VMCR_EL2 and the ICH_AP registers (IHI 0069, "Virtual CPU interface").
- * ICC_SRE_EL1 and the three SGI registers have no ICV_* counterpart.
+ * The guest's view of the virtual CPU interface: ICV_* registers share the encodings of ICC_*, and most of their
+ * state is in ICH_VMCR_EL2 and the ICH_AP registers (IHI 0069, "Virtual CPU interface"). ICC_SRE_EL1 and the three
+ * SGI registers have no ICV_* counterpart.
  */
 import type { RegisterView } from './field.ts'
 import * as icc from './icc-registers.ts'
 import type { Encoding, SystemRegister } from './sysreg.ts'
 
-/** Which of HCR_EL2.{FMO,IMO} and ICH_HCR_EL2.{TALL0,TALL1,TC} a register answers to. */
+/** Which of HCR_EL2.{FMO,IMO} and ICH_HCR_EL2.{TALL0,TALL1,TC} apply to a register. */
 export type InterruptGroup = 0 | 1 | 'common'
 
 const groups = new Map<Encoding, InterruptGroup>([
@@ -27,11 +27,11 @@ function inGroup(group: InterruptGroup) {
   return (encoding: Encoding): [Encoding, InterruptGroup] => [encoding, group]
 }
 
-/** An ICV_* register: its ICC_* twin's encoding, and what decides that it is reached. */
+/** An ICV_* register: the encoding that it shares with an ICC_* register, and the bits that select and trap it. */
 export interface VirtualRegister extends SystemRegister {
-  /** The group whose HCR_EL2 bit gives the virtual register, and whose ICH_HCR_EL2 bit traps it. */
+  /** The group whose HCR_EL2 bit selects the virtual register, and whose ICH_HCR_EL2 bit traps it. */
   readonly group: InterruptGroup
-  /** Where its state lives, `REGISTER` or `REGISTER.Field`; absent where it has none of its own. */
+  /** The register or field that holds its state, `REGISTER` or `REGISTER.Field`; absent if it has no single one. */
   readonly alias?: string
 }
 
@@ -43,13 +43,13 @@ const aliases: Readonly<Record<string, string>> = {
   ICV_IGRPEN1_EL1: 'ICH_VMCR_EL2.VENG1',
 }
 
-/** Where the virtual register has other fields than the physical one. */
+/** The views of registers whose fields differ from those of the physical one. */
 const ownViews = new Map<string, RegisterView>([
   ['ICV_CTLR_EL1', icc.ICV_CTLR_VIEW],
   ['ICV_RPR_EL1', icc.ICV_RPR_VIEW],
 ])
 
-/** Every ICV_* register, in the order of their ICC_* twins. */
+/** Every ICV_* register, in the order of the ICC_* registers whose encodings they share. */
 export const icvRegisters: readonly VirtualRegister[] = icc.iccRegisters.flatMap((register) => {
   const group = groups.get(register.encoding)
   if (group === undefined) return []

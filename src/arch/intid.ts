@@ -3,22 +3,22 @@ import { argumentNumber } from '../errors/arguments.ts'
 import type { Flavour } from './brand.ts'
 
 /**
- * An INTID. Drivers and tests write it as a literal, and tables count with it, so a plain number passes for one; a handle
- * or an encoding does not.
+ * An INTID. Drivers and tests write it as a literal, and tables compute it, so a plain number is assignable; a handle
+ * or an encoding is not.
  */
 export type Intid = Flavour<'Intid'>
 
-/** A range of interrupt identifiers, both ends included; `last` is null where only the implementation bounds it. */
+/** A range of INTIDs, both ends included. */
 export interface IntidRange {
-  /** What the architecture calls it. */
+  /** The architecture's name for it. */
   readonly name: 'SGI' | 'PPI' | 'SPI' | 'special' | 'EPPI' | 'ESPI' | 'LPI'
   /** Its first INTID. */
   readonly first: number
-  /** Its last INTID, or null. */
+  /** Its last INTID; null if only the implementation bounds it. */
   readonly last: number | null
 }
 
-/** The ranges of the architecture in ascending order; what lies between them is reserved. */
+/** The ranges of the architecture in ascending order; INTIDs between them are reserved. */
 export const intidRanges: readonly IntidRange[] = [
   { name: 'SGI', first: 0, last: 15 },
   { name: 'PPI', first: 16, last: 31 },
@@ -31,11 +31,11 @@ export const intidRanges: readonly IntidRange[] = [
 
 /** The first PPI; below it are the SGIs. */
 export const FIRST_PPI = 16
-/** The first SPI; below it every PE has its own interrupts. */
+/** The first SPI; INTIDs below it are private to a PE. */
 export const FIRST_SPI = 32
 /** The first special INTID, one past the last SPI. */
 export const FIRST_SPECIAL = 1020
-/** What an acknowledge or HPPIR read gives when there is nothing. */
+/** The INTID that a read of IAR or HPPIR returns when no interrupt is pending. */
 export const INTID_NONE = 1023
 /** The first LPI. */
 export const FIRST_LPI = 8192
@@ -50,5 +50,5 @@ export function rangeOf(intid: Intid): IntidRange['name'] | 'reserved' {
   return range ? range.name : 'reserved'
 }
 
-/** `SPI 40`, `LPI 8192`: how traces and dumps name an interrupt. */
+/** `SPI 40`, `LPI 8192`: the name of an interrupt in traces and dumps. */
 export const intidName = (intid: Intid): string => `${rangeOf(intid)} ${intid}`

@@ -1,7 +1,8 @@
 /**
  * The commands of an ITS (IHI 0069, "ITS commands"): 32 bytes, four doublewords in little-endian order, the opcode in
- * bits 7:0 of the first. Each field is declared once, by its doubleword and the bit numbers that Arm prints; for traces
- * and tests. Code that executes commands has them as eight words and uses the accessors beside the declarations.
+ * bits 7:0 of the first. Each field is declared once, by its doubleword and the bit numbers that Arm prints, for
+ * traces and tests. Code that executes commands has them as eight words, and uses the accessors beside the
+ * declarations.
  */
 
 /** A field `hi:lo` of doubleword `dw` of a command. */
@@ -131,7 +132,7 @@ export const ITS_INVDB = 0x2e
 
 /** Bytes of a command. */
 export const COMMAND_SIZE = 32
-/** Words of a command that are a field of their own. */
+/** Word offsets in a command of fields that are whole words. */
 export const COMMAND_DEVICE_ID = 1
 export const COMMAND_EVENT_ID = 2
 export const COMMAND_PINTID = 3
@@ -161,7 +162,7 @@ export const COMMAND_VSGI_Group = 0x400
 export const COMMAND_VSGI_Priority = (word0: number): number => (word0 >>> 20) & 0xf
 export const COMMAND_VSGI_vINTID = (word1: number): number => word1 & 0xf
 
-/** What is wrong with a command. */
+/** The kinds of command errors. */
 export type CommandErrorName =
   | 'INVALID_COMMAND'
   | 'DEVICE_OOR'
@@ -183,7 +184,7 @@ export type CommandErrorName =
 
 /** A command error: `MAPD_DEVICE_OOR`, and the code with which an ITS with SEIs would report it. */
 export interface CommandError {
-  /** The command, an underscore, and what is wrong with it. */
+  /** The command, an underscore, and the kind of error. */
   readonly name: string
   /** 0x01 in bits 23:16, the command in bits 15:8, the error in bits 7:0. */
   readonly code: number
@@ -207,7 +208,7 @@ export const ID_IS_PHYSICAL = 0x15
 export const ITEVCPU_INVALID = 0x16
 export const CMDVCPU_INVALID = 0x17
 
-/** By error byte; the first two mean something else in each command. */
+/** By the error's byte; the first two differ between commands. */
 const errorNames: Readonly<Record<number, CommandErrorName>> = {
   [COLLECTION_OOR]: 'COLLECTION_OOR',
   [UNMAPPED_DEVICE]: 'UNMAPPED_DEVICE',
@@ -232,7 +233,7 @@ const commandNames: ReadonlyMap<number, string> = new Map(
 /** The name of a command by its opcode; undefined for one that there is not. */
 export const commandName = (opcode: number): string | undefined => commandNames.get(opcode)
 
-/** An error of a command. The codes of CLEAR have the number of another command, as Arm prints them. */
+/** An error of a command. In the codes of CLEAR the command's byte is that of another command, as Arm prints them. */
 export function commandError(opcode: number, error: number): CommandError {
   const command = commandName(opcode)
   const base = 0x1_0000 | error
@@ -242,7 +243,7 @@ export function commandError(opcode: number, error: number): CommandError {
       code: base | (opcode << 8),
     }
   }
-  // MOVALL has its PROCNUM_OOR where MAPD has DEVICE_OOR.
+  // PROCNUM_OOR of MOVALL has the code byte that DEVICE_OOR has in MAPD.
   const code = opcode === ITS_MOVALL && error === PROCNUM_OOR ? 0x1_0001 : base
   return {
     name: `${command}_${errorNames[error] ?? ownErrorName(opcode, error)}`,

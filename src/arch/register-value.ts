@@ -1,4 +1,4 @@
-/** Register values for people: they print their fields, in logs and in util.inspect. */
+/** Register values that print their fields, in logs and in util.inspect. */
 
 import { argumentEncoding, argumentList, argumentObject, argumentString } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
@@ -34,12 +34,12 @@ export function registerByEncoding(encoding: Encoding): SystemRegister {
   )
 }
 
-/** `ICH_VMCR_EL2`: the name of the register at an encoding; its generic name if this library does not know it. */
+/** `ICH_VMCR_EL2`: the name of the register at an encoding; the generic name (`S3_0_C12_C12_0`) of an unknown one. */
 export function sysregName(encoding: Encoding): string {
   return registers.get(encoding)?.name ?? genericSysregName(encoding)
 }
 
-/** `pending SPI 40 prio 0xa0 group 1 -> pINTID 40`: what a list register holds, in the words of its fields. */
+/** `pending SPI 40 prio 0xa0 group 1 -> pINTID 40`: a list register's fields as text. */
 export function describeListRegister(low: number, high: number): string {
   checkHalf('low', low)
   checkHalf('high', high)
@@ -53,11 +53,11 @@ export function describeListRegister(low: number, high: number): string {
 /** A register's value. It prints as `ICH_VMCR_EL2 0xf84c000b (VPMR=0xf8 ...)`. */
 export class RegisterValue {
   constructor(
-    /** The register it is of. */
+    /** The register. */
     readonly register: SystemRegister,
-    /** Bits 31:0. */
+    /** Bits 31:0, as a signed number. */
     readonly low: number,
-    /** Bits 63:32. */
+    /** Bits 63:32, as a signed number. */
     readonly high: number,
   ) {
     argumentObject('register', register, 'a system register, such as those of iccRegisters and ichRegisters')
@@ -79,7 +79,7 @@ export class RegisterValue {
     return Object.fromEntries(named.map((f) => [f.name, extractField(f, this.low, this.high)]))
   }
 
-  /** The register's name, its value and its fields. */
+  /** The line that is printed: the register's name, its value and its fields. */
   toString(): string {
     const { name } = this.register
     const meaning = /^ICH_LR/.test(name)
@@ -88,7 +88,7 @@ export class RegisterValue {
     return `${name} 0x${this.value.toString(16)} (${meaning})`
   }
 
-  /** What Node's util.inspect prints. */
+  /** The line, for Node's util.inspect. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }

@@ -1,6 +1,6 @@
 /**
- * ESR_ELx values of what this model can trap or refuse (DDI 0487, "ISS encodings"). The syndrome of a trapped
- * MRS or MSR has Rt = 0: whoever knows the instruction's register ORs `rt << 5` in.
+ * ESR_ELx values of the exceptions that this model reports (DDI 0487, "ISS encodings"). The syndrome of a trapped MRS
+ * or MSR has Rt = 0; a caller that knows the instruction's register ORs `rt << 5` in.
  */
 import { argumentBoolean, argumentEncoding, argumentNumber, argumentSize } from '../errors/arguments.ts'
 import type { Encoding } from './sysreg.ts'
@@ -41,10 +41,10 @@ export const ESR_WFIT = ESR_WFI | 2
 /** A trapped WFET: TI 3. */
 export const ESR_WFET = ESR_WFI | 3
 
-/** Of a data abort: the access is a write. */
+/** ISS.WnR of a data abort: the access is a write. */
 export const ESR_WnR = 0x40
 const ESR_ISV = 1 << 24
-/** A translation fault at level 3: nothing is mapped there. */
+/** ISS.DFSC of a data abort: translation fault, level 3. */
 const DFSC_TRANSLATION_3 = 0x7
 
 /** A data abort from a lower level with a valid syndrome, EC 0x24, by an access of 1, 2, 4 or 8 bytes, without SRT. */
@@ -55,5 +55,5 @@ export function dataAbortSyndrome(size: number, isWrite: boolean): number {
   return ((EC_DATA_ABORT << 26) | IL | iss) >>> 0
 }
 
-/** The bytes that the access of a data abort has. */
+/** The size in bytes of the access of a data abort, from ISS.SAS. */
 export const ESR_accessSize = (esr: number): number => 1 << ((esr >>> 22) & 3)

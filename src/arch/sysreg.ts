@@ -7,12 +7,14 @@ import type { Flavour } from './brand.ts'
 import type { RegisterView } from './field.ts'
 
 /**
- * A packed encoding. A trap's syndrome gives it as a number, and so may an emulator that decodes instructions: a plain
- * number passes for one; a handle or an INTID does not.
+ * A packed encoding. Trap syndromes and emulators' decoders give it as a number, so a plain number is assignable; a
+ * handle or an INTID is not.
  */
 export type Encoding = Flavour<'Encoding'>
 
-/** Packs the five parts of an encoding as the instruction does. */
+/**
+ * Packs the five parts of an encoding into one number. Throws an `argument` error for a part that is out of range.
+ */
 export const encodeSysreg = (op0: number, op1: number, crn: number, crm: number, op2: number): Encoding =>
   (argumentInteger('op0', op0, 0, 3) << 14) |
   (argumentInteger('op1', op1, 0, 7) << 11) |
@@ -20,19 +22,19 @@ export const encodeSysreg = (op0: number, op1: number, crn: number, crm: number,
   (argumentInteger('crm', crm, 0, 15) << 3) |
   argumentInteger('op2', op2, 0, 7)
 
-/** A system register: where it is, how it may be accessed and how its bits read. */
+/** A system register: its encoding, the accesses that it allows, and its fields. */
 export interface SystemRegister {
   /** Architectural name, suffix included. */
   readonly name: string
   /** Packed encoding, see {@link encodeSysreg}. */
   readonly encoding: Encoding
-  /** Accesses that exist; the other direction is UNDEFINED. */
+  /** The accesses that it allows; the other direction is UNDEFINED. */
   readonly access: 'RW' | 'RO' | 'WO'
-  /** Views of its bits; several where a field decides what others mean. The first is the one to print. */
+  /** The views of its bits; several if a field decides what others mean. The first is the default for printing. */
   readonly views: readonly [RegisterView, ...RegisterView[]]
-  /** Value after reset where the architecture or this model fixes it; else absent. */
+  /** The value after reset, if the architecture or this model fixes it. */
   readonly reset?: number
-  /** The extension that it needs. */
+  /** The architecture extension that it needs, if any. */
   readonly feature?: string
 }
 

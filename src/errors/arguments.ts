@@ -1,10 +1,10 @@
 /**
- * What public calls check of what they are given. A check throws a `VgicError` that names the argument, says what it
- * must be, and shows what it is so that its type can be told; otherwise it returns the value. `argument…` checks throw
- * with code `argument`, `config…` checks with code `config`.
+ * Checks of the arguments of public calls. A check returns the value, or throws a `VgicError` that names the
+ * argument, says what it must be, and shows it in a form that tells its type. `argument…` checks throw with code
+ * `argument`, `config…` checks with code `config`.
  *
- * Hot calls check too: what is right costs a comparison or two and allocates nothing, and what is wrong is put into
- * words by a function of its own, which is not inlined.
+ * Hot calls check too. A right value costs a comparison or two and allocates nothing; the message for a wrong one is
+ * made in a separate function, which is not inlined.
  */
 import { nearest } from './did-you-mean.ts'
 import { VgicError } from './vgic-error.ts'
@@ -55,8 +55,8 @@ export function configInteger(name: string, value: number, min: number, max: num
 }
 
 /**
- * Any number, whole or not: an address, a size or an encoding that a guest came up with. Whether anything answers
- * there is the architecture's question.
+ * Any number, whole or not: an address, a size or an encoding that comes from a guest. What is at that address or
+ * encoding is for the architecture to say.
  */
 export function argumentNumber(name: string, value: number): number {
   return typeof value === 'number' ? value : refuse('argument', name, 'a number', value)
@@ -68,7 +68,7 @@ export function argumentEncoding(value: number): number {
 }
 const ENCODING = "a number, one of this library's ICC_ and ICH_ constants or what encodeSysreg() returns"
 
-/** A number of 32 bits, signed or not. `otherwise` says what a wider one is to do. */
+/** A number of 32 bits, signed or not. `otherwise` tells the caller of a wider one what to do. */
 export function argumentWord(name: string, value: number, otherwise: string): number {
   if (typeof value !== 'number') refuse('argument', name, 'a number', value)
   if (value > 0xffff_ffff || value < -0x8000_0000) refuseWide(name, value, otherwise)
@@ -110,13 +110,16 @@ export function argumentSize(name: string, value: number): number {
   return refuse('argument', name, '1, 2, 4 or 8', value)
 }
 
-/** Any object but an array, an instance of a class too; what is in it is checked by whoever asks. */
+/** Any object but an array; instances of classes included. The caller checks its fields. */
 export function argumentObject<T>(name: string, value: T, what: string): T {
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
   return isObject ? value : refuse('argument', name, what, value)
 }
 
-/** An object that is known by a method of its: of one of this library's classes, whichever copy of it made it. */
+/**
+ * An object of one of this library's classes, recognised by a method that it has, so that one made by another copy of
+ * the library passes.
+ */
 export function argumentWith<T>(name: string, value: T, method: keyof T & string, what: string): T {
   const isObject = typeof value === 'object' && value !== null
   return isObject && typeof value[method] === 'function' ? value : refuse('argument', name, what, value)
@@ -127,7 +130,7 @@ export function argumentString(name: string, value: string): string {
   return typeof value === 'string' ? value : refuse('argument', name, 'a string', value)
 }
 
-/** A function; `shape` is how it is called. */
+/** A function; `shape` shows its parameters and result. */
 export function argumentFunction<T>(name: string, value: T, shape: string): T {
   return typeof value === 'function' ? value : refuse('argument', name, `a function ${shape}`, value)
 }
@@ -136,9 +139,9 @@ const boolean =
   (code: Code) =>
   (name: string, value: boolean): boolean =>
     typeof value === 'boolean' ? value : refuse(code, name, 'true or false', value)
-/** True or false, and nothing that only counts as one of them. */
+/** True or false; no other value, truthy or falsy. */
 export const argumentBoolean = boolean('argument')
-/** True or false, and nothing that only counts as one of them. */
+/** True or false; no other value, truthy or falsy. */
 export const configBoolean = boolean('config')
 
 const oneOf =
@@ -164,22 +167,22 @@ const list =
   (code: Code) =>
   <T>(name: string, value: readonly T[], what: string): readonly T[] =>
     Array.isArray(value) ? Array.from<T>(value) : refuse(code, name, `an array of ${what}`, value)
-/** An array, of which it returns a copy without holes; what is in it is checked by whoever asks. */
+/** An array; returns a copy without holes. The caller checks its elements. */
 export const argumentList = list('argument')
-/** An array, of which it returns a copy without holes; what is in it is checked by whoever asks. */
+/** An array; returns a copy without holes. The caller checks its elements. */
 export const configList = list('config')
 
-/** The fields that options can have. Each is named, so that a new one cannot be forgotten. */
+/** The names of the fields of an options type. The type makes it an error to leave one out. */
 export type Fields<T> = { readonly [K in keyof Required<T>]: true }
 
-/** Whether something is what `{}` and JSON make, of whichever realm, and no instance of a class. */
+/** Whether a value is a plain object, as `{}` and JSON make it, of any realm; instances of classes are not. */
 export function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
-/** A plain object with fields of any names; what is in them is checked by whoever asks. */
+/** A plain object with fields of any names. The caller checks their values. */
 export function argumentRecord<T>(name: string, value: T, what: string): T {
   return isPlainObject(value) ? value : refuse('argument', name, what, value)
 }
@@ -204,7 +207,7 @@ const unknown = (name: string, known: readonly string[]): string => {
   const plain = /^[\w.-]+$/.test(name) ? name : shown(name)
   return meant === undefined ? `${plain}; it has ${named(known)}.` : `${plain}: did you mean ${meant}?`
 }
-/** A plain object with no other fields than these; what is in them is checked by whoever asks. */
+/** A plain object with no other fields than these. The caller checks their values. */
 export const argumentOptions = options('argument')
-/** A plain object with no other fields than these; what is in them is checked by whoever asks. */
+/** A plain object with no other fields than these. The caller checks their values. */
 export const configOptions = options('config')

@@ -1,6 +1,6 @@
-/** What a misspelt name was meant to be. */
+/** Suggestions for misspelt names. */
 
-/** How many letters must be put in, left out or changed to make one word of another. */
+/** The edit distance of two words: letters inserted, deleted or changed. */
 function distance(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, i) => i)
   for (const [i, letter] of [...one].entries()) {
@@ -14,12 +14,15 @@ function distance(one: string, other: string): number {
   return row[other.length]
 }
 
-/** Longer names are nobody's slip of the pen. */
+/** Longer names are not compared: they are no misspellings. */
 const LONGEST = 40
-/** Of a name that is part of another, or has another in it: shorter ones are so by chance. */
+/** The least length of a name for being part of another to count; shorter ones are by chance. */
 const SHORTEST_PART = 3
 
-/** Of some names the one that a name nearly is, case apart: two letters in five differ, or one is part of the other. */
+/**
+ * The known name that is most like `name`, case aside, if at most two letters in five differ or one contains the
+ * other.
+ */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   if (name.length > LONGEST) return undefined
   const wrong = name.toLowerCase()

@@ -1,6 +1,6 @@
-/** What went wrong, for programs; the message says it for people. */
+/** What went wrong, for programs; an error's message says it for people. */
 export type VgicErrorCode =
-  /** A configuration field is out of its bounds or contradicts another. */
+  /** A field of a configuration is out of range or contradicts another. */
   | 'config'
   /** An argument of a call is out of range or of the wrong type. */
   | 'argument'
@@ -10,13 +10,13 @@ export type VgicErrorCode =
   | 'image-version'
   /** An image is shorter or longer than its configuration says. */
   | 'image-truncated'
-  /** An image is one of ours, but of a machine with another configuration or of another kind. */
+  /** An image of this library, but of a machine with another configuration or of another kind. */
   | 'image-mismatch'
-  /** The memory that a machine keeps itself is full. */
+  /** The memory pool of a machine is full. */
   | 'memory'
-  /** A scenario contradicts itself or names what it does not have. */
+  /** A scenario contradicts itself or names something that it does not have. */
   | 'scenario'
-  /** Userspace gives a register a value that it does not take, or names one that this machine's silicon lacks. */
+  /** Userspace gives a register a value that it does not take, or names a register that this silicon lacks. */
   | 'EINVAL'
   /** Userspace names a system register that has no state to read or write. */
   | 'ENOENT'
@@ -25,13 +25,13 @@ export type VgicErrorCode =
   /** Userspace reads or writes registers of a VM whose vCPUs run. */
   | 'EBUSY'
 
-/** On every error: the same symbol in each copy of the library. */
+/** The key of a property of every VgicError: the same symbol in each copy of the library. */
 const BRAND = Symbol.for('vgic.VgicError')
 
 /**
- * The one error this library throws, and only for wrong use of its API: nothing that a guest or a device does
- * throws. `message` is a sentence that says what to do; `code` is stable. `instanceof VgicError` holds for the
- * errors of every copy of the library in the process: a program may have loaded it as an ES module and by require().
+ * The only error that this library throws, and only for wrong use of its API: nothing that a guest or a device does
+ * throws. `message` is a sentence that says what to do; `code` is stable. `instanceof VgicError` holds for the errors
+ * of every copy of the library in the process: a program may have loaded it as an ES module and by require().
  */
 export class VgicError extends Error {
   /** Always `VgicError`. */
@@ -47,7 +47,7 @@ export class VgicError extends Error {
   }
 }
 
-/** What `instanceof` asks of this class, and of one that extends it: the latter goes by its prototype as ever. */
+/** Implements `instanceof`. For a class that extends VgicError, its prototype chain decides, as usual. */
 function isInstance(this: unknown, value: unknown): boolean {
   if (this !== VgicError) return Function.prototype[Symbol.hasInstance].call(this, value)
   return typeof value === 'object' && value !== null && BRAND in value

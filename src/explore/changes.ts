@@ -1,7 +1,7 @@
 /**
- * Which words a step has changed, found by comparing with the state before it. What a step may write is known before
- * it is taken, from the step's row and the rows of the words, so only that is compared. {@link Changes.missed} compares
- * everything: explorations do with `checkWrites`, and so does a property test.
+ * Finds the words that a step has changed, by comparing the state with the one before it. The step's row and the rows
+ * of the words say beforehand what the step may write, and only those words are compared. {@link Changes.missed}
+ * compares every word: explorations with `checkWrites` call it after each step, and so does a property test.
  */
 import { GICR_BLOCK } from '../gic/interrupts/physical-interrupts.ts'
 import { BEST, CANDIDATES } from '../gic/records/interrupts.ts'
@@ -11,16 +11,16 @@ import { irqApListOf } from '../hyp/records/vgic-irq.ts'
 import { type Actor, DEVICE_WORDS, type Machine } from '../scenario/machine.ts'
 import type { WordClass, Writer } from '../state/layout.ts'
 import {
-  REACH,
-  REACH_GUEST,
-  REACH_NOTIFY,
-  REACH_PE,
-  REACH_QUEUE,
-  REACH_THREAD,
-  REACH_VCPU,
+  WRITES,
+  WRITES_GUEST,
+  WRITES_NOTIFY,
+  WRITES_PE,
+  WRITES_QUEUE,
+  WRITES_THREAD,
+  WRITES_VCPU,
 } from './step-kind.ts'
 
-/** What is hashed, and what is derived from it: a step that is taken back takes both back. */
+/** The classes of words that undoing a step restores: those that are hashed, and those derived from them. */
 const STATE: readonly WordClass[] = ['authoritative', 'normalised', 'derived']
 
 export class Changes {
@@ -31,12 +31,12 @@ export class Changes {
   private readonly hypervisor: Hypervisor
   /** Pairs `start, end` of the words that are state. */
   readonly ranges: Int32Array
-  /** The same within a PE's record, of those that the hypervisor and its guests change. */
+  /** Pairs `start, end` within a PE's record, of the words that the hypervisor and its guests change. */
   private readonly peRanges: Int32Array
-  /** The same within a vCPU's record, of those that each kind of step may write, as the rows of its words say. */
+  /** Pairs `start, end` within a vCPU's record, by kind of step: the words whose rows say that it may write them. */
   private readonly vcpuRanges: Readonly<Record<'thread' | 'vcpu' | 'pe' | 'guest', Int32Array>>
 
-  /** `before` is a copy of the machine's words that the caller keeps at the state before the step. */
+  /** `before` is the machine's words as they were before the step; the caller keeps it up to date. */
   constructor(
     private readonly machine: Machine,
     private readonly before: Int32Array,
@@ -47,7 +47,7 @@ export class Changes {
     this.words = hypervisor.words
     this.at = new Int32Array(state.layout.length)
     this.ranges = state.layout.rangesOf(STATE, state.fixed)
-    const vcpu = state.layout.recordTypeAt(hypervisor.place.vcpus)
+    const vcpu = state.layout.recordTypeAt(hypervisor.layout.vcpus)
     const written = (by: Writer): Int32Array => state.layout.rangesBy(vcpu, by, STATE)
     this.vcpuRanges = {
       thread: written('thread'),
@@ -58,25 +58,25 @@ export class Changes {
     this.peRanges = silicon.hypervisorRanges
   }
 
-  /** Finds what a step of an actor, which was of a kind, has changed. */
+  /** Finds what the last step has changed: a step of this actor, of this kind. */
   find({ index }: Actor, kind: number): void {
-    switch (kind & REACH) {
-      case REACH_THREAD:
+    switch (kind & WRITES) {
+      case WRITES_THREAD:
         this.count = this.compareRanges(this.vcpuRanges.thread, this.hypervisor.vcpu(index), 0)
         return
-      case REACH_VCPU:
+      case WRITES_VCPU:
         this.count = this.compareRanges(this.vcpuRanges.vcpu, this.hypervisor.vcpu(index), 0)
         return
-      case REACH_PE:
+      case WRITES_PE:
         this.count = this.onPe(this.hypervisor.vcpu(index))
         return
-      case REACH_GUEST:
+      case WRITES_GUEST:
         this.count = this.ofGuest(this.hypervisor.vcpu(index))
         return
-      case REACH_QUEUE:
+      case WRITES_QUEUE:
         this.count = this.ofQueue(index)
         return
-      case REACH_NOTIFY:
+      case WRITES_NOTIFY:
         this.count = this.ofNotify(index)
         return
       default:
@@ -84,7 +84,7 @@ export class Changes {
     }
   }
 
-  /** A word that the last step has changed and that was not found, by comparing every word; -1 if there is none. */
+  /** Compares every word: one that the last step has changed and {@link find} has not found, or -1. */
   missed(): number {
     const { at, count, ranges, words, before } = this
     const found = new Set(at.subarray(0, count))
@@ -95,7 +95,7 @@ export class Changes {
     return -1
   }
 
-  /** The thread, its PE and the host's run queue. The guest does not get on. */
+  /** The vCPU's record, its PE's and the host's run queue. The guest executes nothing in such a step. */
   private onPe(v: Vcpu): number {
     const { scheduler, config } = this.hypervisor
     const count = this.comparePe(v, this.compareRanges(this.vcpuRanges.pe, v, 0))
@@ -108,7 +108,7 @@ export class Changes {
     return this.compare(ghosts.first, ghosts.end, count)
   }
 
-  /** The device, the interrupt, whether its edge is outstanding, and the end of the list that it is on now. */
+  /** The device, the interrupt, whether its edge is outstanding, and the tail of the ap_list that it is on now. */
   private ofQueue(index: number): number {
     const { words, machine } = this
     const { apLists } = this.hypervisor
@@ -162,7 +162,7 @@ export class Changes {
     return found
   }
 
-  /** Adds the words from `start` to `end` that have changed to the `count` that are known. */
+  /** Appends the words from `start` to `end` that have changed to the `count` found so far; returns the new count. */
   private compare(start: number, end: number, count: number): number {
     const { words, before, at } = this
     let found = count

@@ -1,31 +1,34 @@
 /**
- * States beneath which schedules were cut off because they had as many steps as they may, and after how many steps each
- * of them was explored. One that fewer steps lead to is explored again: what was cut off there may be in reach now.
+ * States below which the depth bound cut schedules off, each with the number of steps after which it was explored. A
+ * state that is found again after fewer steps is explored again, since the search may now get further.
  */
 export class CutStates {
   /** Whether any schedule was cut off. */
   any = false
   private readonly depths = new Map<number, number>()
-  /** Of the states on the search's stack, those with less depth have something cut off beneath them. */
+  /** Of the states on the search's stack, those at less than this depth have something cut off below them. */
   private below = 0
 
-  /** Something is cut off beneath the state at a depth, which is the top of the stack, and so beneath all of it. */
+  /**
+   * Records that schedules are cut off below the state at `depth`, the top of the stack, and so below every state on
+   * it.
+   */
   cutOff(depth: number): void {
     this.any = true
     this.below = depth + 1
   }
 
-  /** The search comes to a state, by the lanes of its hash, that was explored before; now `depth` steps lead there. */
+  /** Whether a state that was explored before, given by the lanes of its hash, is now found after fewer steps. */
   isNearer(a: number, b: number, depth: number): boolean {
     return this.any && depth < (this.depths.get(keyOf(a, b)) ?? 0)
   }
 
-  /** It does not explore it again: what was cut off there is cut off beneath the state before it, too. */
+  /** The search does not explore the state again: what was cut off below it is cut off below its predecessor too. */
   skip(a: number, b: number, depth: number): void {
     if (this.any && this.depths.has(keyOf(a, b))) this.cutOff(depth - 1)
   }
 
-  /** All steps from the state at a depth were taken: it leaves the stack. */
+  /** All steps from the state at `depth` were taken: it leaves the stack. */
   leave(a: number, b: number, depth: number): void {
     if (!this.any) return
     if (depth < this.below) this.depths.set(keyOf(a, b), depth)

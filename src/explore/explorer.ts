@@ -1,8 +1,8 @@
 /**
- * Every interleaving of a scenario, by depth-first search over its states. A transition is one step of one
- * actor: a vCPU's thread or guest, a device, or the environment (a timer expires, a thread is preempted, a tick
- * interrupts a guest, a waiting thread gets another PE). The environment's interventions are bounded, timers
- * expire at any moment after they were armed. States that were seen are not explored again.
+ * Every interleaving of a scenario, by depth-first search over its states. A transition is one step of one actor: a
+ * vCPU's thread or guest, a device, or the environment (a timer expires, a thread is preempted, a tick interrupts a
+ * guest, a waiting thread gets another PE). Preemptions, ticks and migrations are bounded; an armed timer may expire
+ * at any step. A state that was seen before is not explored again.
  */
 
 import { argumentBoolean, argumentInteger, argumentOptions, type Fields } from '../errors/arguments.ts'
@@ -26,63 +26,63 @@ import {
   FRAME_STEPS,
   SearchStack,
 } from './search-stack.ts'
-import { type Breach, StepChecks } from './step-checks.ts'
+import { StepChecks, type ViolatedInvariant } from './step-checks.ts'
 import { StepKinds } from './step-kind.ts'
 import { SumHash, withExtra } from './sum-hash.ts'
 import { VisitedSet } from './visited.ts'
 
 /** How far an exploration goes. */
 export interface Bounds {
-  /** How often threads are preempted in one schedule; default 0. */
+  /** Most preemptions of threads in one schedule; default 0. */
   readonly preemptions?: number
-  /** How often the host's tick interrupts a guest in one schedule; default 0. */
+  /** Most ticks of the host that interrupt a guest in one schedule; default 0. */
   readonly ticks?: number
-  /** How often a waiting thread gets another PE than its last in one schedule; default 0. */
+  /** Most migrations in one schedule, of a waiting thread to another PE than its last; default 0. */
   readonly migrations?: number
-  /** The most states; default 1,000,000. */
+  /** Most distinct states; default 1,000,000. The exploration ends there. */
   readonly states?: number
-  /** The most steps of a schedule; default 20,000. One that would go on is cut off, and others are explored. */
+  /** Most steps of a schedule; default 20,000. A longer one is cut off, and the exploration goes on with others. */
   readonly depth?: number
   /** The invariants that are checked; default all. */
   readonly invariants?: readonly InvariantId[]
   /**
-   * Whether equal states are explored once; default true. Without it every schedule is taken to its end, or to a state
-   * that it has been in.
+   * Whether equal states are explored only once; default true. If false, every schedule is followed to its end, or
+   * until it returns to a state of its own.
    */
   readonly merge?: boolean
   /**
-   * Whether every word is compared after every step with what the step may write, as its row or the `writes` of a step
-   * of the design's own say; default false. It takes a few times as long. What is written besides is an `argument` error
-   * that names the step and the word: without this it would be neither explored nor taken back.
+   * Whether every word is compared after every step, to check that the step wrote only what its row, or the `writes`
+   * of a design's own step, allows; default false. It takes a few times as long. A write beyond that throws an
+   * `argument` error that names the step and the word; unchecked, it would be neither hashed nor undone.
    */
   readonly checkWrites?: boolean
 }
 
-/** A schedule that breaks an invariant. */
+/** A schedule that violates an invariant. */
 export interface Violation {
   /** The invariant. */
   readonly invariant: InvariantId
-  /** What it says. */
+  /** The invariant as a sentence, from {@link invariants}. */
   readonly says: string
-  /** What is wrong in the last state. */
+  /** What is wrong after the last step. */
   readonly what: string
   /** The schedule token, for `replay`. */
   readonly schedule: string
-  /** How many steps it has. */
+  /** Steps of the schedule. */
   readonly steps: number
 }
 
-/** What an exploration found. */
+/** The result of an exploration. */
 export interface Report {
-  /** Whether everything within the bounds was explored and nothing is wrong. */
+  /** Whether everything within the bounds was explored and no invariant was violated. */
   readonly complete: boolean
-  /** Distinct states. */
+  /** Distinct states visited. */
   readonly states: number
   /** Steps taken. */
   readonly transitions: number
-  /** Schedules that were taken to an end: to a state from which nothing can happen, or that was seen before. */
+  /** Schedules followed to an end: a state in which no actor can step, or one that was seen before. */
   readonly schedules: number
-  /** The bound that ended the exploration, `states`, or that cut schedules off, `depth`; left out if none did. */
+  /** `states` if that bound ended the exploration, `depth` if it cut schedules off; left out if neither did. */
   readonly bound?: 'states' | 'depth'
   /** The first violation found, if any. */
   readonly violation?: Violation
@@ -102,18 +102,21 @@ const boundFields: Fields<Bounds> = {
 const DEFAULT_STATES = 1_000_000
 const DEFAULT_DEPTH = 20_000
 
-/** Explores a scenario; `bounds` limit what the environment does and how far the search goes. */
+/**
+ * Explores every interleaving of a scenario within `bounds`, until one violates an invariant. Throws a `VgicError`
+ * for bounds that are out of range.
+ */
 export function explore(scenario: Scenario, bounds: Bounds = {}): Report {
   argumentOptions('bounds', bounds, boundFields)
   return new Explorer(checkScenario(scenario).machine().internals, bounds).run()
 }
 
-/** The bounded kinds of interventions; what is left of each is a byte of a budget. */
+/** The bounded interventions of the environment; a budget has a byte for each, with how many are left. */
 const budgetKinds = ['preempt', 'tick', 'migrate'] as const
 
 export class Explorer {
   private readonly actors: readonly Actor[]
-  /** By actor, the shift of its kind's byte in a budget; -1 if it is not bounded. */
+  /** By actor, the shift of its byte in a budget; -1 if its steps are not bounded. */
   private readonly uses: Int8Array
   private readonly words: Int32Array
   private readonly stack: SearchStack
@@ -186,7 +189,9 @@ export class Explorer {
     return -1
   }
 
-  /** Takes a step from the state on top; goes on there if it leads to a new one, undoes it otherwise. */
+  /**
+   * Takes a step from the state on top. Pushes the state that it leads to if that is new; undoes the step otherwise.
+   */
   private take(actor: number): Report | undefined {
     const { stack, changes, hash, visited, words } = this
     const { frames, frame } = stack
@@ -202,8 +207,8 @@ export class Explorer {
     const left = this.budgetAfter(frames[frame + FRAME_BUDGET], actor)
     const key = withExtra(hash.a, left)
     visited.prefetch(key)
-    const breach = this.checks.afterStep(stepping, kind)
-    if (breach) return this.violated(breach, stack.actors())
+    const violation = this.checks.afterStep(stepping, kind)
+    if (violation) return this.violated(violation, stack.actors())
     const slot = visited.find(key, hash.b)
     const isNew = visited.isFree(slot)
     const closesCycle = !isNew && visited.isOnStack(slot)
@@ -234,12 +239,12 @@ export class Explorer {
     )
   }
 
-  /** Whether a state that was seen, by its lanes, needs no second look. */
+  /** Whether a state that was seen before, given by the lanes of its hash, need not be explored again. */
   private isExplored(a: number, b: number): boolean {
     return this.merge && !this.cut.isNearer(a, b, this.stack.depth + 1)
   }
 
-  /** Does not go on from the state on top, although something could happen there. */
+  /** Cuts the schedule off at the state on top, although an actor could step there. */
   private cutOff(): undefined {
     const { frames, frame, depth } = this.stack
     frames[frame + FRAME_NEXT] = this.actors.length
@@ -252,14 +257,14 @@ export class Explorer {
     return shift < 0 ? left : left - (1 << shift)
   }
 
-  /** Leaves the state on top, from which all steps were taken; if there was none, a schedule has ended. */
+  /** Leaves the state on top, from which all steps were taken; if none could be, a schedule has ended. */
   private leave(): Report | undefined {
     const { stack, visited } = this
     const { frames, frame } = stack
     if (frames[frame + FRAME_STEPS] === 0) {
       this.schedules++
-      const breach = this.checks.atEnd()
-      if (breach) return this.violated(breach, stack.actors().slice(0, -1))
+      const violation = this.checks.atEnd()
+      if (violation) return this.violated(violation, stack.actors().slice(0, -1))
     }
     const key = withExtra(frames[frame + FRAME_HASH_A], frames[frame + FRAME_BUDGET])
     visited.leaveStack(frames[frame + FRAME_SLOT], key, frames[frame + FRAME_HASH_B])
@@ -269,18 +274,22 @@ export class Explorer {
   }
 
   /**
-   * The step closes a cycle. It is a livelock if a thread goes round in it, for its guest then gets nowhere, and if
-   * nobody who could have taken a step all the way round was left out. A guest that spins by itself is its own affair.
+   * The last step has closed a cycle of states. It is a livelock (L4) if a vCPU's thread steps in it, since its guest
+   * then makes no progress, and if the cycle is fair: no actor is ready throughout it and never steps. A guest that
+   * spins by itself is no livelock.
    */
   private livelock(budget: number): Report | undefined {
     const { stack, hash } = this
     const first = stack.depthOf(hash.a, hash.b, budget)
     if (first < 0 || !this.hasThread(first) || !this.isFair(first)) return undefined
-    const what = `the ${stack.depth - first + 1} last steps repeat for ever, and the guest gets nowhere`
+    const what = `the last ${stack.depth - first + 1} steps repeat forever, and the guest makes no progress`
     return this.violated(['L4', what], stack.actors())
   }
 
-  /** Whether a thread steps in a cycle. A guest's progress moves its program counter, which no cycle can undo. */
+  /**
+   * Whether a vCPU's thread steps in the cycle. No cycle has a guest's progress in it, which moves its program
+   * counter.
+   */
   private hasThread(first: number): boolean {
     const { runLoop } = this.machine.hypervisor
     let found = false
@@ -308,8 +317,8 @@ export class Explorer {
     return { complete, states: visited.size, transitions, schedules, ...more }
   }
 
-  /** The report of a schedule, the steps of these actors, that breaks an invariant. */
-  private violated([invariant, what]: Breach, taken: readonly number[]): Report {
+  /** The report of a violated invariant; `taken` is the schedule, an actor a step. */
+  private violated([invariant, what]: ViolatedInvariant, taken: readonly number[]): Report {
     const all = [...this.machine.actors, ...this.machine.environment]
     const numbers = taken.map((actor) => all.indexOf(this.actors[actor]))
     const schedule = writeSchedule(this.machine.digest, numbers)
@@ -319,7 +328,7 @@ export class Explorer {
   }
 }
 
-/** Whether an actor can ever do anything within the bounds. */
+/** Whether an actor can ever take a step within the bounds. */
 function possible({ hypervisor, setup }: Machine, { kind, detail }: Actor, bounds: Bounds): boolean {
   switch (kind) {
     case 'timer':

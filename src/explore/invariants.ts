@@ -1,9 +1,8 @@
 /**
- * What must hold in every state or at every step of a machine, whatever the schedule. The names are those of the
- * catalogue of bugs: S for safety, L for liveness, which is checked as safety on states from which nothing can
- * happen any more (L1, L6), on guests that run without what they should have (L3), and on cycles (L4, which the
- * explorer finds). S23 is one more than the catalogue has. step-context.ts looks after S2, S19, S22, S23, and parts of
- * S11 and S20.
+ * What must hold in every state, or at every step, of every schedule. The names are those of the catalogue of bugs: S
+ * for safety, L for liveness. Liveness is checked as safety: on states in which no actor can step (L1, L6), on guests
+ * that run without an interrupt that they should have (L3), and on cycles (L4, which the explorer finds). S23 is not
+ * in the catalogue. step-context.ts checks S2, S19, S22, S23, and parts of S11 and S20.
  */
 import {
   LR_ACTIVE,
@@ -81,25 +80,25 @@ export type InvariantId =
   | 'L4'
   | 'L6'
 
-/** What each invariant says. */
+/** Each invariant as a sentence. */
 export const invariants: Readonly<Record<InvariantId, string>> = {
-  S2: 'A vCPU enters its guest only loaded, and with the CPU interface that its guest left.',
+  S2: 'A vCPU enters its guest only when it is loaded, with the CPU interface state that its guest left.',
   S8: 'At every entry the INTIDs in valid list registers are distinct.',
-  S11: 'Whenever the owner asks runnable() in its halt the shadow of ICH_VMCR_EL2 is what its guest would see; so it is, with the active priorities, when userspace has the vCPU.',
-  S12: 'A guest’s write to ICC_DIR_EL1 reaches the interrupt that it names on whatever vCPU that is active.',
-  S17: 'An interrupt names a vCPU exactly if it is once on that vCPU’s ap_list and on no other.',
-  S19: 'Whatever is pending or active has one owner: list registers are filled when they have been folded back.',
-  S20: 'A question changes nothing of another vCPU; the CPU interface and the timers are loaded and put with preemption off, and the CPU interface is in memory when the thread gives its PE up or ends.',
+  S11: 'When a vCPU asks runnable() in its halt, the shadow of ICH_VMCR_EL2 is what its guest would read; so are that shadow and the active priorities when the thread returns to userspace.',
+  S12: 'A guest’s write to ICC_DIR_EL1 deactivates the interrupt that it names, on whichever vCPU that is active.',
+  S17: 'An interrupt names a vCPU if and only if it is on that vCPU’s ap_list, once, and on no other.',
+  S19: 'A pending or active interrupt has one owner: list registers are filled only after they were folded back.',
+  S20: 'A question changes nothing of another vCPU; the CPU interface and the timers are loaded and put with preemption off; the CPU interface is in memory when the thread gives its PE up or ends.',
   S21: 'A vCPU in the guest with a request pending has a kick on the way.',
   S22: 'A thread waits, sleeps and returns to userspace with preemption and interrupts on; list registers are filled and folded, and the guest is entered, with interrupts off.',
-  S23: 'What a guest left for is done before it is entered again, and a step that deals with an access finds one.',
-  L1: 'When nothing can happen any more, no vCPU sleeps with an interrupt that its guest would take.',
+  S23: 'What a guest left for is handled before it is entered again, and a step that handles an access finds one.',
+  L1: 'When no actor can step any more, no vCPU sleeps with an interrupt that its guest would take.',
   L3: 'An edge that the guest has not acknowledged is pending somewhere; a guest runs without an interrupt that it would take next, or one that its timer asserts, only if something will make it leave, and is not entered without it.',
-  L4: 'No cycle of a thread’s steps gets its guest nowhere, with everybody who can step taking part.',
-  L6: 'When nothing can happen any more, no thread waits for a PE or for other vCPUs.',
+  L4: 'No thread repeats a cycle of steps without progress of its guest while every actor that can step takes part.',
+  L6: 'When no actor can step any more, no thread waits for a PE or for other vCPUs.',
 }
 
-/** Checks the invariants of a machine. Each function returns what is wrong, or undefined. */
+/** Checks the invariants of a machine. Each method returns a text that says what is wrong, or undefined. */
 export class InvariantChecker {
   private readonly hypervisor: Hypervisor
   private readonly words: Int32Array
@@ -109,7 +108,7 @@ export class InvariantChecker {
     this.words = machine.hypervisor.words
   }
 
-  /** S8, after the entry of a vCPU. */
+  /** S8, when a vCPU has just entered its guest. */
   distinctIntids(v: Vcpu): string | undefined {
     const { words } = this
     const pe = peOf(words, v)
@@ -126,7 +125,7 @@ export class InvariantChecker {
     return undefined
   }
 
-  /** S11, after the owner's question. */
+  /** S11, after a vCPU's own runnable() in its halt. */
   freshShadow(v: Vcpu): string | undefined {
     const shadow = VMCR_VPMR(this.words[v + VCPU_VMCR])
     const seen = VMCR_VPMR(this.machine.ghosts.vmcrOf(v))
@@ -135,31 +134,31 @@ export class InvariantChecker {
     return `${name} asks with priority mask 0x${shadow.toString(16)}, its guest has 0x${seen.toString(16)}`
   }
 
-  /** S12, after a guest's step that was a write to ICC_DIR_EL1; `before` are the words before it. */
+  /** S12, after a guest's write to ICC_DIR_EL1; `before` is the words as they were before it. */
   lostDeactivation(v: Vcpu, before: Int32Array): string | undefined {
     const { hypervisor, words, machine } = this
-    const { apLists, place } = hypervisor
+    const { apLists, layout } = hypervisor
     const isDone = words[v + GUEST_PC] === before[v + GUEST_PC] + 1 && words[v + VCPU_ESR] === 0
     if (!isDone || (before[peOf(before, v) + ICH_VMCR] & VMCR_VEOIM) === 0) return undefined
     const { ops } = machine.setup.guests[before[v + VCPU_INDEX]]
     const at = before[v + GUEST_PC] * OP_WORDS
     const intid = ops[at] === OP_WRITE ? ops[at + 2] : before[v + GUEST_ACK + before[v + GUEST_DEPTH]]
-    if (intid < FIRST_SPI || intid >= FIRST_SPI + place.spiCount) return undefined
+    if (intid < FIRST_SPI || intid >= FIRST_SPI + layout.spiCount) return undefined
     const irq = apLists.irqOf(v, intid)
     const owner = irqApListOf(before[irq])
     if (owner === 0 || owner === before[v + VCPU_INDEX] + 1) return undefined
     const other = apLists.vcpuOf(owner - 1)
     if ((before[irq] & IRQ_ACTIVE) === 0 && !isInListRegister(before, other, intid, LR_ACTIVE))
       return undefined
-    return `vcpu${before[v + VCPU_INDEX]} deactivates ${intidName(intid)}, which is active on vcpu${owner - 1}, and nobody is told`
+    return `vcpu${before[v + VCPU_INDEX]} deactivates ${intidName(intid)}, which is active on vcpu${owner - 1}, which is not notified`
   }
 
   /** S17, after any step. */
   oneList(): string | undefined {
     const { words } = this
-    const { place, apLists } = this.hypervisor
+    const { layout, apLists } = this.hypervisor
     let listed = 0
-    for (let i = 0; i < place.vcpuCount; i++) {
+    for (let i = 0; i < layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       const count = words[v + VCPU_AP_COUNT]
       listed += count
@@ -172,7 +171,7 @@ export class InvariantChecker {
     return listed === this.named() ? undefined : 'an interrupt names a vCPU on whose list it is not once'
   }
 
-  /** How many interrupts name a vCPU. */
+  /** How many interrupts have an owner: the vCPU on whose ap_list they are. */
   private named(): number {
     const { words } = this
     const { ranges } = this.hypervisor.interrupts
@@ -186,7 +185,7 @@ export class InvariantChecker {
   /** S21, after any step. */
   requestSeen(): string | undefined {
     const { words } = this
-    for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
+    for (let i = 0; i < this.hypervisor.layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       if ((words[v + VCPU_THREAD] & THREAD_REQUESTS) === 0 || !this.runsUnnoticed(v)) continue
       return `vcpu${i} is in the guest with a request pending and nothing that makes it leave`
@@ -194,9 +193,9 @@ export class InvariantChecker {
     return undefined
   }
 
-  /** L1, in a state from which nothing can happen. */
+  /** L1, in a state in which no actor can step. */
   lostWakeUp(): string | undefined {
-    for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
+    for (let i = 0; i < this.hypervisor.layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       if (this.hypervisor.runLoop.threadState(v) !== THREAD_SLEEPS) continue
       const irq = this.deliverable(v)
@@ -207,34 +206,35 @@ export class InvariantChecker {
     return undefined
   }
 
-  /** L6, in a state from which nothing can happen. */
+  /** L6, in a state in which no actor can step. */
   stuckThread(): string | undefined {
     const { runLoop } = this.hypervisor
-    for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
+    for (let i = 0; i < this.hypervisor.layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       const state = runLoop.threadState(v)
       if (state !== THREAD_WAITS_FOR_CPU && state !== THREAD_WAITS_FOR_VCPUS) continue
-      return `vcpu${i} waits for ${runLoop.waitsForVcpus(v) ? 'other vCPUs' : 'a PE'} for ever`
+      return `vcpu${i} waits for ${runLoop.waitsForVcpus(v) ? 'other vCPUs' : 'a PE'} forever`
     }
     return undefined
   }
 
-  /** L3, after any step; `entered` is the vCPU that the step has brought into its guest, 0 if none. */
+  /** L3, after any step; `entered` is the vCPU that has entered its guest in this step, or 0. */
   missing(entered: Vcpu | 0): string | undefined {
     const lost = this.lostEdge()
     if (lost !== undefined) return lost
-    for (let i = 0; i < this.hypervisor.place.vcpuCount; i++) {
+    for (let i = 0; i < this.hypervisor.layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       const unseen = this.unseenTimer(v)
       if (unseen !== undefined) return unseen
       if (this.words[v + VCPU_AP_COUNT] === 0 || !this.isLeftAlone(v) || this.isReevaluating()) continue
-      // A maintenance interrupt that is there from the entry on leads to no other list registers.
+      // At an entry even a vCPU that leaves at once is checked: a maintenance interrupt that is asserted from the
+      // entry on would bring the same list registers again.
       if (v !== entered && this.hypervisor.guest.isInterrupted(v)) continue
       const irq = this.absent(v)
       if (irq === 0) continue
       const without = `vcpu${i} is in the guest without ${intidName(this.hypervisor.apLists.intidOf(v, irq))}`
       return this.hypervisor.guest.isInterrupted(v)
-        ? `${without}, and leaves it at once only to come back as it was`
+        ? `${without}, exits at once, and is entered again in the same state`
         : `${without}, and nothing makes it leave`
     }
     return undefined
@@ -253,10 +253,12 @@ export class InvariantChecker {
     return !this.machine.injectsFor(v)
   }
 
-  /** Whether an access has changed what belongs where, and the re-evaluation is yet to tell whom it concerns. */
+  /**
+   * Whether a guest's access has changed where interrupts belong, and the vCPUs concerned are still to be notified.
+   */
   private isReevaluating(): boolean {
-    const { place, runLoop } = this.hypervisor
-    for (let i = 0; i < place.vcpuCount; i++) {
+    const { layout, runLoop } = this.hypervisor
+    for (let i = 0; i < layout.vcpuCount; i++) {
       const pc = this.words[this.hypervisor.vcpu(i) + VCPU_PC]
       if (runLoop.table[pc << TABLE_SHIFT] === STEP_REEVALUATE) return true
     }
@@ -264,8 +266,8 @@ export class InvariantChecker {
   }
 
   /**
-   * An interrupt on a running vCPU's list that should be in a list register and is in none; 0 if there is none. If some
-   * did not fit it is one that the guest would take next, were it there.
+   * An interrupt on a running vCPU's ap_list that should be in a list register and is not; 0 if there is none. If the
+   * list has more interrupts than there are list registers, only one that the guest would take next counts.
    */
   private absent(v: Vcpu): Irq | 0 {
     const { words } = this
@@ -282,7 +284,7 @@ export class InvariantChecker {
     return 0
   }
 
-  /** Whether the guest of a vCPU in it would take an interrupt before what its list registers have. */
+  /** Whether the guest of a running vCPU would take an interrupt before all that its list registers hold. */
   private comesNext(v: Vcpu, word: number): boolean {
     const { words } = this
     const { virtualInterface, ich } = this.hypervisor.silicon
@@ -295,7 +297,7 @@ export class InvariantChecker {
     return running === PRIORITY_IDLE || virtualInterface.preemptsRunning(vmcr, irqListRegister(word), running)
   }
 
-  /** A timer of a running vCPU that asserts its interrupt, and neither the guest nor the host knows. */
+  /** A timer of a running vCPU that asserts its interrupt while neither the guest nor the host has seen it. */
   private unseenTimer(v: Vcpu): string | undefined {
     const { timers } = this.hypervisor
     if (!timers.present) return undefined
@@ -312,7 +314,7 @@ export class InvariantChecker {
     return isInListRegister(this.words, v, this.hypervisor.apLists.intidOf(v, irq), LR_PENDING | LR_ACTIVE)
   }
 
-  /** An edge that was not acknowledged and is pending neither in software nor in a list register. */
+  /** An edge that the guest has not acknowledged, pending neither in its vgic_irq nor in a list register. */
   private lostEdge(): string | undefined {
     const { machine, hypervisor } = this
     const { interrupts } = hypervisor
@@ -327,10 +329,10 @@ export class InvariantChecker {
 
   /** `SGI 1 of vcpu0`, `SPI 33`. */
   private nameOf(irq: Irq): string {
-    const { apLists, interrupts, place } = this.hypervisor
+    const { apLists, interrupts, layout } = this.hypervisor
     switch (interrupts.kindOf(irq)) {
       case 'private': {
-        const index = Math.floor((irq - place.vcpus) / place.vcpuSize)
+        const index = Math.floor((irq - layout.vcpus) / layout.vcpuSize)
         return `${intidName(apLists.intidOf(this.hypervisor.vcpu(index), irq))} of vcpu${index}`
       }
       case 'spi':
@@ -349,11 +351,11 @@ export class InvariantChecker {
     return isInListRegister(words, v, this.hypervisor.apLists.intidOf(v, irq), LR_PENDING)
   }
 
-  /** An interrupt that the guest of a vCPU would take, by what its guest sees; 0 if none. */
+  /** An interrupt that the guest of a vCPU would take, given the ICH_VMCR_EL2 that it left; 0 if none. */
   private deliverable(v: Vcpu): Irq | 0 {
     const { words, machine } = this
-    const { place, interrupts } = this.hypervisor
-    if (words[place.vm + VM_ENABLED] === 0) return 0
+    const { layout, interrupts } = this.hypervisor
+    if (words[layout.vm + VM_ENABLED] === 0) return 0
     const vmcr = machine.ghosts.vmcrOf(v)
     let first: Irq | 0 = 0
     interrupts.forEach((irq, kind) => {
@@ -362,13 +364,15 @@ export class InvariantChecker {
     return first
   }
 
-  /** The word of an interrupt as its line makes it, if it is one for a vCPU; else 0, which no guest takes. */
+  /**
+   * The word of an interrupt, with the level of its line, if it is for this vCPU; otherwise 0, which no guest takes.
+   */
   private offered(v: Vcpu, irq: Irq, kind: IrqKind): number {
     const { words, hypervisor } = this
-    const { mapped, place, timers } = hypervisor
+    const { mapped, layout, timers } = hypervisor
     switch (kind) {
       case 'private':
-        if (irq < v || irq >= v + place.vcpuSize) return 0
+        if (irq < v || irq >= v + layout.vcpuSize) return 0
         return timers.outputOf(v, irq - v - VCPU_IRQ) ? words[irq] | IRQ_LINE : words[irq]
       case 'spi':
         if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
@@ -377,7 +381,7 @@ export class InvariantChecker {
   }
 }
 
-/** Whether a list register that a vCPU's last flush has filled holds an interrupt in one of the LR_ states. */
+/** Whether one of the list registers that a vCPU's last flush filled holds an interrupt in one of the LR_ states. */
 function isInListRegister(words: Int32Array, v: Vcpu, intid: Intid, states: number): boolean {
   const first = peOf(words, v) + ICH_LR
   for (let lr = first; lr < first + 2 * words[v + VCPU_USED_LRS]; lr += 2)
@@ -385,7 +389,7 @@ function isInListRegister(words: Int32Array, v: Vcpu, intid: Intid, states: numb
   return false
 }
 
-/** Whether a guest with this ICH_VMCR_EL2 takes an interrupt. */
+/** Whether the group enables and the priority mask of this ICH_VMCR_EL2 let an interrupt through. */
 function admits(vmcr: number, word: number): boolean {
   const enabled = vmcr & (word & IRQ_GROUP1 ? VMCR_VENG1 : VMCR_VENG0)
   return enabled !== 0 && irqIsDeliverable(word) && irqPriority(word) < VMCR_VPMR(vmcr)

@@ -1,4 +1,4 @@
-/** Replaying a schedule that an exploration printed. */
+/** Replays a schedule that an exploration printed. */
 import { argumentInteger, argumentOptions } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
@@ -12,9 +12,9 @@ export interface ReplayOptions {
 }
 
 /**
- * Takes the steps of a schedule token on a new machine of the scenario, the same one, with the same design, that
- * was explored. The run's machine is as the last step left it. Throws an `argument` error for a token that is
- * damaged or another scenario's.
+ * Takes the steps of a schedule token on a new machine of the scenario, which must be the one that was explored, with
+ * the same design. The run's machine is as the last step left it. Throws an `argument` error for a token that is
+ * damaged, or that is of another scenario.
  */
 export function replay(scenario: Scenario, schedule: string, options: ReplayOptions = {}): Run {
   const { before } = argumentOptions('replay', options, { before: true })

@@ -1,6 +1,6 @@
 /**
- * Schedule tokens: which actor took each step of a run, as text that can be pasted. `12ab~0x7.3.0x2` is the
- * scenario's digest, then actors by number, with a count where one takes several steps in a row.
+ * Schedule tokens: which actor took each step of a run, as text to copy and paste. `12ab~0x7.3.0x2` is the scenario's
+ * digest, then actors by number, with a count where one takes several steps in a row.
  */
 import { argumentString } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
@@ -18,7 +18,7 @@ export function writeSchedule(digest: number, actors: readonly number[]): string
   return `${(digest >>> 0).toString(16)}~${runs.join('.')}`
 }
 
-/** Reads a schedule; throws an `argument` error for text that is none, or that is another scenario's. */
+/** Reads a schedule. Throws an `argument` error for text that is not a schedule, or that is of another scenario. */
 export function readSchedule(digest: number, actorCount: number, schedule: string): number[] {
   const refuse = (why: string) =>
     new VgicError('argument', `The schedule ${why}: paste it whole, as the report printed it.`)

@@ -1,33 +1,33 @@
 /**
- * The states that the search went through to the one it is in. Only that one is kept as it is, on top; of the
- * others the journal has what the step from them changed, so that leaving a state brings the one below back.
+ * The path of the search from the first state to the current one. Only the current state, the top, is kept whole. The
+ * journal has what each step on the path overwrote, so that leaving a state restores the one below.
  */
 import type { Changes } from './changes.ts'
 
 /** Words of a frame: the lanes of the state's hash. */
 export const FRAME_HASH_A = 0
 export const FRAME_HASH_B = 1
-/** What is left of the bounded interventions. */
+/** The budget: how many bounded interventions are left. */
 export const FRAME_BUDGET = 2
 /** The next actor to try, and the one whose step is under way. */
 export const FRAME_NEXT = 3
 export const FRAME_ACTOR = 4
-/** How many steps were taken from it. */
+/** Steps that were taken from it. */
 export const FRAME_STEPS = 5
-/** Where the state is in the visited set. */
+/** The state's slot in the visited set. */
 export const FRAME_SLOT = 6
-/** Where the changes of the step that led to it begin in the journal. */
+/** Offset in the journal of the changes of the step that led to it. */
 const FRAME_JOURNAL = 7
 const FRAME_WORDS = 8
 
 export class SearchStack {
-  /** The state on top; `words` are that state, or the one that a step from it has led to. */
+  /** A copy of the state on top. `words` are that state, or the one after a step from it. */
   readonly top: Int32Array
-  /** How many steps led to the state on top; -1 while there is none. */
+  /** Steps that led to the state on top; -1 while the stack is empty. */
   depth = -1
-  /** The frame of the state on top, an offset in `frames`. */
+  /** Offset in `frames` of the frame of the state on top. */
   frame = -FRAME_WORDS
-  /** By depth, FRAME_ words. */
+  /** The frames by depth, FRAME_WORDS words each. */
   frames = new Int32Array(64 * FRAME_WORDS)
   /** Pairs of a word's offset and the value it had before. */
   private journal = new Int32Array(1 << 12)
@@ -37,12 +37,12 @@ export class SearchStack {
     this.top = words.slice()
   }
 
-  /** The frame of a state below. */
+  /** Offset of the frame of the state at a depth. */
   frameOf(depth: number): number {
     return depth * FRAME_WORDS
   }
 
-  /** Puts the state that a step has led to on top, by what the step has changed. */
+  /** Pushes the state that a step has led to; `changes` is what the step has changed. */
   push(hashA: number, hashB: number, budget: number, slot: number, changes: Changes): void {
     const { at, count } = changes
     const frame = this.frame + FRAME_WORDS
@@ -68,7 +68,7 @@ export class SearchStack {
     this.depth++
   }
 
-  /** Leaves the state on top for the one below. */
+  /** Pops the state on top, and restores the one below. */
   pop(): void {
     const { frames, frame, journal, top, words } = this
     const begin = frames[frame + FRAME_JOURNAL]
@@ -82,7 +82,7 @@ export class SearchStack {
     this.depth--
   }
 
-  /** Takes a step from the state on top back. */
+  /** Undoes a step from the state on top. */
   undo({ at, count }: Changes): void {
     const { words, top } = this
     for (let i = 0; i < count; i++) words[at[i]] = top[at[i]]
@@ -99,7 +99,7 @@ export class SearchStack {
     return -1
   }
 
-  /** The actors whose steps led to the state on top, and on from it. */
+  /** The actors whose steps led to the state on top, and the one whose step is under way. */
   actors(): number[] {
     return Array.from(
       { length: this.depth + 1 },
@@ -107,7 +107,10 @@ export class SearchStack {
     )
   }
 
-  /** Puts the machine into the states from the top down to `depth`, and back; `visit` is told who steps there. */
+  /**
+   * Puts the machine into the states from the top down to `depth` in turn, calls `visit` in each with the actor that
+   * steps from it, and restores the top.
+   */
   visitDownTo(depth: number, visit: (actor: number) => void): void {
     const { frames, journal, words } = this
     const here = words.slice()

@@ -1,6 +1,7 @@
 /**
- * Which invariants a step can break, and whether it did. A step that changes only its thread's and its vCPU's
- * words, or its PE's without entering, can break none but those of questions, and of what it must find.
+ * Checks after each step the invariants that it can violate. A step that writes only its thread's and its vCPU's
+ * words, or its PE's without entering the guest, can violate only the invariants about questions and about the
+ * context of a step.
  */
 
 import { argumentList, shown } from '../errors/arguments.ts'
@@ -17,14 +18,14 @@ import {
   DEACTIVATES,
   ENTERS,
   HAS_NEEDS,
-  REACH,
-  REACH_ALL,
-  REACH_GUEST,
-  REACH_QUEUE,
+  WRITES,
+  WRITES_ALL,
+  WRITES_GUEST,
+  WRITES_QUEUE,
 } from './step-kind.ts'
 
-/** An invariant that is broken, and what is wrong. */
-export type Breach = readonly [InvariantId, string]
+/** An invariant that is violated, and what is wrong. */
+export type ViolatedInvariant = readonly [InvariantId, string]
 
 export class StepChecks {
   /** Whether each invariant is checked. */
@@ -34,8 +35,8 @@ export class StepChecks {
   private readonly contexts: StepContexts
 
   /**
-   * `changes` are those of the last step, `before` the machine's words before it; without `ids` all invariants are
-   * checked.
+   * `changes` holds the changes of the last step, `before` the machine's words before it. Without `ids` all
+   * invariants are checked.
    */
   constructor(
     machine: Machine,
@@ -49,33 +50,33 @@ export class StepChecks {
     this.checked = chosen(ids)
   }
 
-  /** After a step of an actor that was of a kind. */
-  afterStep({ index }: Actor, kind: number): Breach | undefined {
+  /** Checks after a step of an actor; `kind` is what {@link StepKinds} said of the step. */
+  afterStep({ index }: Actor, kind: number): ViolatedInvariant | undefined {
     if (kind & HAS_NEEDS) {
-      const breach = this.contexts.missing(this.hypervisor.vcpu(index), this.checked)
-      if (breach) return breach
+      const violation = this.contexts.missing(this.hypervisor.vcpu(index), this.checked)
+      if (violation) return violation
     }
     if (kind & (ASKS | ASKS_OWN_RUNNABLE)) {
-      const breach = this.afterQuestion(this.hypervisor.vcpu(index), kind)
-      if (breach) return breach
+      const violation = this.afterQuestion(this.hypervisor.vcpu(index), kind)
+      if (violation) return violation
     }
     if (kind & DEACTIVATES && this.checked.S12) {
       const what = this.checker.lostDeactivation(this.hypervisor.vcpu(index), this.before)
       if (what !== undefined) return ['S12', what]
     }
-    const reach = kind & REACH
+    const writes = kind & WRITES
     const entered = kind & ENTERS ? this.hypervisor.vcpu(index) : 0
     if (entered !== 0 && this.checked.S8) {
       const what = this.checker.distinctIntids(entered)
       if (what !== undefined) return ['S8', what]
     }
-    return reach === REACH_ALL || reach >= REACH_GUEST || entered !== 0
-      ? this.afterChange(reach, entered)
+    return writes === WRITES_ALL || writes >= WRITES_GUEST || entered !== 0
+      ? this.afterChange(writes, entered)
       : undefined
   }
 
-  /** In a state from which nothing can happen, or nothing within the bounds. */
-  atEnd(): Breach | undefined {
+  /** Checks a state in which no actor can step, or none within the bounds. */
+  atEnd(): ViolatedInvariant | undefined {
     const { checker, checked } = this
     if (checked.L1) {
       const what = checker.lostWakeUp()
@@ -88,9 +89,9 @@ export class StepChecks {
     return undefined
   }
 
-  private afterChange(reach: number, entered: Vcpu | 0): Breach | undefined {
+  private afterChange(writes: number, entered: Vcpu | 0): ViolatedInvariant | undefined {
     const { checker, checked } = this
-    if ((reach === REACH_ALL || reach === REACH_QUEUE) && checked.S17 && this.touchesLists()) {
+    if ((writes === WRITES_ALL || writes === WRITES_QUEUE) && checked.S17 && this.touchesLists()) {
       const what = checker.oneList()
       if (what !== undefined) return ['S17', what]
     }
@@ -105,7 +106,7 @@ export class StepChecks {
     return undefined
   }
 
-  private afterQuestion(v: Vcpu, kind: number): Breach | undefined {
+  private afterQuestion(v: Vcpu, kind: number): ViolatedInvariant | undefined {
     const { checker, checked } = this
     if (kind & ASKS && checked.S20) {
       const what = this.touchesOthers(v)
@@ -120,22 +121,22 @@ export class StepChecks {
 
   /** Whether the last step changed an interrupt's word or an ap_list. */
   private touchesLists(): boolean {
-    const { interrupts, place } = this.hypervisor
+    const { interrupts, layout } = this.hypervisor
     const { at, count } = this.changes
-    const end = place.vcpus + place.vcpuCount * place.vcpuSize
+    const end = layout.vcpus + layout.vcpuCount * layout.vcpuSize
     for (let i = 0; i < count; i++) {
       const word = at[i]
       if (interrupts.kindAt(word) !== undefined) return true
-      if (word < place.vcpus || word >= end) continue
-      const offset = (word - place.vcpus) % place.vcpuSize
-      if (offset === VCPU_AP_COUNT || (offset >= place.apList && offset < place.ownWords)) return true
+      if (word < layout.vcpus || word >= end) continue
+      const offset = (word - layout.vcpus) % layout.vcpuSize
+      if (offset === VCPU_AP_COUNT || (offset >= layout.apList && offset < layout.ownWords)) return true
     }
     return false
   }
 
   /** S20: a question has changed a word of another vCPU's record. */
   private touchesOthers(v: Vcpu): string | undefined {
-    const { vcpus, vcpuSize, vcpuCount } = this.hypervisor.place
+    const { vcpus, vcpuSize, vcpuCount } = this.hypervisor.layout
     const { at, count } = this.changes
     for (let i = 0; i < count; i++) {
       const word = at[i]

@@ -1,7 +1,7 @@
 /**
- * What a step of a vCPU's thread must find when it is taken: the context that KVM's code asserts where it stands
- * (`preemptible()`, `irqs_disabled()`), and something to work on. A step that does not find it may leave a state that
- * looks right all the same.
+ * The preconditions of a step of a vCPU's thread: the context that KVM's code asserts at that point (`preemptible()`,
+ * `irqs_disabled()`), and something to work on. A step taken without them may still leave a state that looks right,
+ * so they are checked at the step.
  */
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
 import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
@@ -38,24 +38,24 @@ import { rowOf } from '../hyp/run/steps.ts'
 import type { Machine } from '../scenario/machine.ts'
 import type { InvariantId } from './invariants.ts'
 
-/** `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2` are so many at most. */
+/** The most `ICH_AP0R<n>_EL2` registers that a PE can have, and as many `ICH_AP1R<n>_EL2`. */
 const ACTIVE_PRIORITIES = 4
 
-/** Something that a step must find, and what is the matter if it does not. */
+/** A precondition of a step, and how a report words that it does not hold. */
 interface Need {
   readonly invariant: InvariantId
   readonly matter: string
-  /** By the words of a state, for a vCPU whose step is next. */
+  /** Whether it holds for a vCPU, in the state before its step. */
   readonly holds: (words: Int32Array, v: Vcpu, machine: Machine) => boolean
 }
 
 const threadHas = (words: Int32Array, v: Vcpu, bits: number): boolean => (words[v + VCPU_THREAD] & bits) !== 0
 
-/** The scheduler's notifiers run with preemption off. */
+/** Whether a thread can be preempted. The scheduler's notifiers run with preemption off. */
 const isPreemptible = (words: Int32Array, v: Vcpu): boolean =>
   words[v + VCPU_NOTIFIER] === 0 && !threadHas(words, v, THREAD_PREEMPT_OFF)
 
-/** Whether the active priorities of a vCPU that is loaded are in memory too. */
+/** Whether a loaded vCPU's active priorities in memory equal those of its PE. */
 function hasActivePriorities(words: Int32Array, v: Vcpu): boolean {
   const pe = peOf(words, v)
   for (let n = 0; n < ACTIVE_PRIORITIES; n++) {
@@ -96,9 +96,9 @@ const unloaded: Need = {
   matter: 'while its CPU interface is in the hardware',
   holds: (words, v) => words[v + VCPU_LOADED] === 0,
 }
-/** In ICH_VMCR_EL2, what a guest's interrupts depend on. */
+/** The fields of ICH_VMCR_EL2 that decide which interrupts a guest takes: VPMR, VENG1, VENG0. */
 const ADMITS = 0xff000000 | VMCR_VENG0 | VMCR_VENG1
-/** Whether a value of ICH_VMCR_EL2 is what the guest of a vCPU left, as far as the silicon has it. */
+/** Whether a value of ICH_VMCR_EL2 is the one that a vCPU's guest left, in the bits that the silicon implements. */
 function isAsLeft(vmcr: number, v: Vcpu, { hypervisor, ghosts }: Machine): boolean {
   const implemented = ADMITS & (0x00ffffff | (hypervisor.silicon.virtualInterface.priorityMask << 24))
   return ((vmcr ^ ghosts.vmcrOf(v)) & implemented) === 0
@@ -116,7 +116,7 @@ const folded: Need = {
   matter: 'over list registers that were not folded back',
   holds: (words, v) => words[v + VCPU_USED_LRS] === 0,
 }
-/** HCR_EL2 makes its accesses to ICC_* registers those to its virtual CPU interface. */
+/** With these HCR_EL2 bits set, EL1 accesses to ICC_* registers are to the virtual CPU interface. */
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
 const loaded: Need = {
   invariant: 'S2',
@@ -126,12 +126,12 @@ const loaded: Need = {
 }
 const ownInterface: Need = {
   invariant: 'S2',
-  matter: 'with an ICH_VMCR_EL2 that its guest has not left',
+  matter: 'with another ICH_VMCR_EL2 than its guest left',
   holds: (words, v, machine) => isAsLeft(words[peOf(words, v) + ICH_VMCR], v, machine),
 }
 const exitDone: Need = {
   invariant: 'S23',
-  matter: 'while what its guest left for is not done',
+  matter: 'before what its guest left for is handled',
   holds: (words, v) =>
     (words[v + VCPU_EXIT] |
       words[v + VCPU_ESR] |
@@ -151,7 +151,7 @@ const mmioAccess = syndrome('an MMIO access', EC_DATA_ABORT)
 const vmStopped: Need = {
   invariant: 'S23',
   matter: 'without having stopped the VM',
-  holds: (words, v, { hypervisor }) => words[hypervisor.place.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1,
+  holds: (words, v, { hypervisor }) => words[hypervisor.layout.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1,
 }
 const guestOff: Need = {
   invariant: 'S23',
@@ -174,7 +174,7 @@ const candidate: Need = {
   holds: (words, v) => words[v + VCPU_SPIN] !== 0,
 }
 
-/** How it is seen that a step finds what its row says it needs. */
+/** The check for each precondition that a step's row can name. */
 const needs: Readonly<Record<StepNeed, Need>> = {
   candidate,
   exitDone,
@@ -196,13 +196,13 @@ const needs: Readonly<Record<StepNeed, Need>> = {
 }
 
 export class StepContexts {
-  /** `before` is a copy of the machine's words at the state before the last step. */
+  /** `before` is the machine's words as they were before the last step. */
   constructor(
     private readonly machine: Machine,
     private readonly before: Int32Array,
   ) {}
 
-  /** What the last step of a vCPU's thread, or of its notifier, did not find. */
+  /** The precondition that did not hold for the last step of a vCPU's thread or notifier, if any. */
   missing(
     v: Vcpu,
     checked: Readonly<Record<InvariantId, boolean>>,

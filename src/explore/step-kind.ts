@@ -1,4 +1,4 @@
-/** What the explorer knows of a step before it is taken: how far its changes reach, and what is checked after it. */
+/** The kind of a step, known before it is taken: which words it may write, and what is checked after it. */
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
 import { ICC_DIR_EL1 } from '../arch/icc-registers.ts'
 import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
@@ -18,57 +18,57 @@ import { rowOf } from '../hyp/run/steps.ts'
 import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 
-/** How far its changes reach, the low bits of a kind: anywhere. */
-export const REACH_ALL = 0
-/** As a design's steps declare it: the thread's own words; also its vCPU's; also its PE's and the run queue's. */
-export const REACH_THREAD = 1
-export const REACH_VCPU = 2
-export const REACH_PE = 3
-/** A step of a guest: its vCPU and PE, and what the invariants remember. */
-export const REACH_GUEST = 4
-/** Of a device: one that queues an interrupt, and one that posts a request, kicks, or sends a signal. */
-export const REACH_QUEUE = 5
-export const REACH_NOTIFY = 6
-export const REACH = 7
+/** What a step may write, the low bits of a kind: any word. */
+export const WRITES_ALL = 0
+/** What a design's step declares: the thread's own words; its vCPU's too; its PE's and the run queue's too. */
+export const WRITES_THREAD = 1
+export const WRITES_VCPU = 2
+export const WRITES_PE = 3
+/** A step of a guest: its vCPU's words, its PE's, and the ghosts (src/scenario/ghosts.ts). */
+export const WRITES_GUEST = 4
+/** A device's step that queues an interrupt; one that posts a request, kicks, or sends a signal. */
+export const WRITES_QUEUE = 5
+export const WRITES_NOTIFY = 6
+export const WRITES = 7
 
-/** A question, and the one that a halt asks of its own vCPU. */
+/** The step is a question; it is the runnable() of a halt about its own vCPU. */
 export const ASKS = 8
 export const ASKS_OWN_RUNNABLE = 16
 /** The thread enters the guest. */
 export const ENTERS = 32
 /** A flush or a fold. */
 const ON_LISTS = 64
-/** Takes the host's interrupts. */
+/** The step takes the host's pending interrupts. */
 const TAKES = 128
-/** It needs something that step-context.ts looks for. */
+/** The step has preconditions, which step-context.ts checks. */
 export const HAS_NEEDS = 256
 
 /** The guest writes to ICC_DIR_EL1. */
 export const DEACTIVATES = 512
 
-/** HCR_EL2's bits that make a guest's ICC_* accesses those to its virtual CPU interface. */
+/** With these HCR_EL2 bits set, a guest's ICC_* accesses are to its virtual CPU interface. */
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
 
-const reaches = { thread: REACH_THREAD, vcpu: REACH_VCPU, pe: REACH_PE } as const
-/** Knows the next step of every actor of a machine. */
+const writesNumbers = { thread: WRITES_THREAD, vcpu: WRITES_VCPU, pe: WRITES_PE } as const
+/** Tells the kind of every actor's next step: its {@link WRITES} value and flags. */
 export class StepKinds {
   private readonly words: Int32Array
-  /** By program counter. */
+  /** The kinds of the design's steps, by program counter. */
   private readonly rows: Uint16Array
   private readonly timer: number
   private readonly guest: number
 
   constructor(private readonly machine: Machine) {
-    const { words, runLoop, place } = machine.hypervisor
+    const { words, runLoop, layout } = machine.hypervisor
     this.words = words
     const { timers } = machine.setup
-    const mapped = place.mappedCount > 0
+    const mapped = layout.mappedCount > 0
     this.rows = Uint16Array.from(runLoop.program.steps, (step) => kindOf(step, timers || mapped))
-    this.timer = timers ? REACH_ALL : REACH_VCPU
-    this.guest = mapped ? REACH_ALL : REACH_GUEST
+    this.timer = timers ? WRITES_ALL : WRITES_VCPU
+    this.guest = mapped ? WRITES_ALL : WRITES_GUEST
   }
 
-  /** The kind of an actor's next step: a REACH_ value and bits. */
+  /** The kind of an actor's next step: a WRITES_ value and flags. */
   next({ kind, index }: Actor): number {
     switch (kind) {
       case 'vcpu':
@@ -79,39 +79,39 @@ export class StepKinds {
         return this.timer
       case 'migrate':
       case 'tick':
-        return REACH_PE
+        return WRITES_PE
       default:
-        return REACH_THREAD
+        return WRITES_THREAD
     }
   }
 
   private ofVcpu(index: number, v: Vcpu): number {
     const { words } = this
     const { runLoop } = this.machine.hypervisor
-    // It gets its PE.
-    if (words[v + VCPU_PE] === 0) return REACH_PE
+    // The step is that the thread gets its PE.
+    if (words[v + VCPU_PE] === 0) return WRITES_PE
     if (runLoop.threadState(v) === THREAD_IN_GUEST) return this.ofGuest(index, v)
     const notifier = words[v + VCPU_NOTIFIER]
     const row = this.rows[notifier !== 0 ? notifier : words[v + VCPU_PC]]
-    if (row & ON_LISTS && this.hasEmptyLists(v)) return REACH_VCPU | HAS_NEEDS
-    return row & TAKES && !this.machine.hypervisor.guest.isInterrupted(v) ? REACH_THREAD : row
+    if (row & ON_LISTS && this.hasEmptyLists(v)) return WRITES_VCPU | HAS_NEEDS
+    return row & TAKES && !this.machine.hypervisor.guest.isInterrupted(v) ? WRITES_THREAD : row
   }
 
-  /** A flush or a fold has nothing to do. */
+  /** Whether a flush or a fold has nothing to do. */
   private hasEmptyLists(v: Vcpu): boolean {
     return this.words[v + VCPU_AP_COUNT] === 0 && this.words[v + VCPU_USED_LRS] === 0
   }
 
   private ofGuest(index: number, v: Vcpu): number {
     const { words } = this
-    // Without a load its accesses are to the physical CPU interface.
-    if ((words[peOf(words, v) + PCPU_HCR_EL2] & ROUTES) !== ROUTES) return REACH_ALL
+    // If the vCPU was not loaded, the guest's accesses are to the physical CPU interface.
+    if ((words[peOf(words, v) + PCPU_HCR_EL2] & ROUTES) !== ROUTES) return WRITES_ALL
     const { ops } = this.machine.setup.guests[index]
     const at = words[v + GUEST_PC] * OP_WORDS
     switch (ops[at]) {
       case OP_SEV:
       case OP_QUIESCE:
-        return REACH_ALL
+        return WRITES_ALL
       case OP_DIR:
         return this.guest | DEACTIVATES
       case OP_WRITE:
@@ -124,25 +124,33 @@ export class StepKinds {
   private ofDevice(index: number): number {
     const { machine, words } = this
     const { injection, mapped, runLoop } = machine.hypervisor
-    if (machine.nextDeviceStep(index)?.signal) return REACH_NOTIFY
-    if (mapped.isMappedSpi(machine.inputOf(index, words))) return REACH_ALL
-    return injection.queues(machine.injectionOf(index) || runLoop.program.inject) ? REACH_QUEUE : REACH_NOTIFY
+    if (machine.nextDeviceStep(index)?.signal) return WRITES_NOTIFY
+    if (mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL
+    return injection.queues(machine.injectionOf(index) || runLoop.program.inject)
+      ? WRITES_QUEUE
+      : WRITES_NOTIFY
   }
 }
 
-/** What a design's step may write, in a VM for which the host injects interrupts that it takes, or not. */
-function reachOf(step: Step, injects: boolean): number {
+/**
+ * What a design's step may write, a WRITES_ value. `injects`: whether the host injects interrupts that it takes, for
+ * timers or mapped SPIs.
+ */
+function writesOf(step: Step, injects: boolean): number {
   const writes = step.writes ?? (injects ? undefined : rowOf(step.op)?.writesUninjected)
-  return writes === undefined ? REACH_ALL : reaches[writes]
+  return writes === undefined ? WRITES_ALL : writesNumbers[writes]
 }
 
-/** The kind of a design's step; none for the end. Of a step of the design's own it is known whether it asks. */
+/**
+ * The kind of a design's step; `step` is undefined for the end. A design's own step with outcomes is a question
+ * unless it says otherwise.
+ */
 function kindOf(step: Step | undefined, injects: boolean): number {
-  if (!step) return REACH_ALL
+  if (!step) return WRITES_ALL
   const row = rowOf(step.op)
   const asks = step.asks ?? (row ? row.asks : step.outcomes.length > 1 && 'question')
   return (
-    reachOf(step, injects) |
+    writesOf(step, injects) |
     (asks ? ASKS : 0) |
     (asks === 'runnable' ? ASKS_OWN_RUNNABLE : 0) |
     (row?.enters ? ENTERS : 0) |

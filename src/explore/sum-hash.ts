@@ -1,6 +1,6 @@
 /**
- * The explorer's hash of a state: two independent lanes of 32 bits, each a sum over the words. What a word adds
- * depends on its value and its place, so a step's changes are all that it takes to follow the step.
+ * The explorer's hash of a state: two independent lanes of 32 bits, each a sum over the words. A word's term depends
+ * on its value and its offset, so the hash after a step follows from what the step changed.
  */
 import type { Changes } from './changes.ts'
 
@@ -20,7 +20,7 @@ export class SumHash {
     }
   }
 
-  /** From the lanes of the state `before` to those of the state in `words`. */
+  /** Updates the lanes of the state `before` to those of the state in `words`. */
   follow(a: number, b: number, words: Int32Array, before: Int32Array, { at, count }: Changes): void {
     let [sumA, sumB] = [a, b]
     for (let i = 0; i < count; i++) {
@@ -35,10 +35,10 @@ export class SumHash {
   }
 }
 
-/** Lane a of a state together with something beside its words. */
+/** Lane a with a number hashed in that is not in the words: the budget. */
 export const withExtra = (a: number, extra: number): number => (a + mixA(-1, extra)) | 0
 
-/** What a word adds to a lane, by its place. */
+/** The term that a word adds to lane a. */
 function mixA(at: number, word: number): number {
   let h = Math.imul(word ^ Math.imul(at, 0x9e3779b1), 0x85ebca6b)
   h ^= h >>> 15

@@ -6,13 +6,13 @@
 export class VisitedSet {
   /** States in the set. */
   size = 0
-  /** What {@link prefetch} has read, so that it does read. */
+  /** Keeps what {@link prefetch} read, so that the read is not optimised away. */
   prefetched = 0
   private mask: number
   /** Lane a, then lane b with its lowest bit for the stack; two zeros are a free slot. */
   private slots: Int32Array
 
-  /** `expected` states fit without growing. */
+  /** Makes an empty set that `expected` states fit into without growing. */
   constructor(expected: number) {
     const capacity = 2 ** Math.ceil(Math.log2(1.5 * expected + 16))
     this.mask = capacity - 1
@@ -20,8 +20,8 @@ export class VisitedSet {
   }
 
   /**
-   * Asks memory for the slot where lane a belongs. The set is larger than the caches: whoever has something to do
-   * before `find` does it in the meantime.
+   * Reads the slot where lane a belongs ahead of `find`. The set is larger than the caches, so that the caller has
+   * the miss overlap with other work.
    */
   prefetch(a: number): void {
     this.prefetched = this.slots[2 * (a & this.mask)]
@@ -62,7 +62,8 @@ export class VisitedSet {
   leaveStack(hint: number, a: number, b: number): void {
     const { slots } = this
     const slot = slots[hint] === a && ((slots[hint + 1] ^ b) | 1) === 1 ? hint : this.find(a, b)
-    // Both lanes zero would read as free: such a state stays marked, which only costs a look for a cycle.
+    // Both lanes zero would read as a free slot. Such a state stays marked as on the stack, at the cost of a futile
+    // search for a cycle.
     if (a !== 0 || (b & ~1) !== 0) slots[slot + 1] &= ~1
   }
 

@@ -1,4 +1,4 @@
-/** A PE and its redistributor for people, as a line. */
+/** The state of a PE and its redistributor, printed as a line. */
 import { GICR_WAKER_ChildrenAsleep, GICR_WAKER_ProcessorSleep } from '../arch/gicr-registers.ts'
 import { PE_LINES } from './cpu-interface/lines.ts'
 import { type OutputLine, outputLines } from './cpu-interface/output-lines.ts'
@@ -6,7 +6,7 @@ import { DAIF_F, DAIF_I, exceptionLevel, PCPU_PSTATE } from './cpu-interface/pcp
 import { GICR_WAKER } from './records/pe-offsets.ts'
 import type { Silicon } from './silicon.ts'
 
-/** What a CPU is doing, as far as the GIC knows. It prints as one line. */
+/** The state of a CPU as far as the GIC models it. It prints as one line. */
 export class CpuState {
   /** Its exception level, 0 to 2. */
   readonly el: number
@@ -14,17 +14,20 @@ export class CpuState {
   readonly masks: Readonly<Record<'irq' | 'fiq', boolean>>
   /** Whether it waits in a WFI or WFE. */
   readonly waits: boolean
-  /** Its outputs that are high. */
+  /** The CPU's outputs that are high. */
   readonly outputs: readonly OutputLine[]
   /** The bits of GICR_WAKER. */
   readonly waker: Readonly<Record<'ProcessorSleep' | 'ChildrenAsleep', boolean>>
-  /** Whether its redistributor sleeps and forwards nothing to it. It does after reset, until GICR_WAKER is written. */
+  /**
+   * Whether its redistributor sleeps, and forwards no interrupt to it: so it does from reset until GICR_WAKER is
+   * written.
+   */
   readonly asleep: boolean
 
   /** @internal */
   constructor(
     silicon: Silicon,
-    /** Its number. */
+    /** The CPU's number. */
     readonly cpu: number,
   ) {
     const pe = silicon.peOf(cpu)
@@ -60,7 +63,7 @@ export class CpuState {
     return `its redistributor is awake${waker.ChildrenAsleep ? ', GICR_WAKER is ignored' : ''}`
   }
 
-  /** What Node's util.inspect prints. */
+  /** The line, for Node's util.inspect. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }

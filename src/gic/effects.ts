@@ -1,11 +1,11 @@
 /**
- * Effects that lag (`writeEffects: 'lagging'`), one by one and by name, so that they can be completed in every order
- * that the architecture allows. What each of them does is its block's.
+ * Effects that lag (`writeEffects: 'lagging'`), by name, so that they can be completed one by one in every order that
+ * the architecture allows. The blocks carry them out.
  */
 import type { Its } from './its/its.ts'
 import type { Silicon } from './silicon.ts'
 
-/** An effect that could be complete next. */
+/** An effect that may complete next. */
 interface Effect {
   readonly name: string
   complete(): void
@@ -64,10 +64,10 @@ function effectsOfIts(its: Its): Effect[] {
   return [...command, ...translations]
 }
 
-/** The names of the effects that could be complete next. */
+/** The names of the effects that may complete next. */
 export const pendingEffects = (silicon: Silicon): string[] => effectsOf(silicon).map(({ name }) => name)
 
-/** Completes the first of them of a name; false if there is none. */
+/** Completes the first pending effect with this name; false if there is none. */
 export function completeEffect(silicon: Silicon, name: string): boolean {
   const effect = effectsOf(silicon).find((each) => each.name === name)
   effect?.complete()

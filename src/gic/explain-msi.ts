@@ -1,7 +1,7 @@
 /**
- * Why a message-signalled interrupt does, or does not, raise the IRQ line of a CPU: a chain of conditions from the ITS
- * and its tables through the redistributor to the CPU interface. All must hold; the first that does not is the reason.
- * Nothing is changed by asking.
+ * Why a message-signalled interrupt does, or does not, raise the IRQ line of a CPU: a chain of conditions from the
+ * ITS and its tables through the redistributor to the CPU interface. All must hold; the first that does not is the
+ * reason. The state does not change.
  */
 
 import { GICD_CTLR_EnableGrp1 } from '../arch/gicd-registers.ts'
@@ -42,13 +42,13 @@ export class MsiExplanation {
 
   /** @internal */
   constructor(
-    /** Who sends the message. */
+    /** The DeviceID of the sender. */
     readonly deviceId: number,
-    /** What it writes. */
+    /** The EventID of the message. */
     readonly eventId: number,
-    /** The LPI that it is translated to, and the CPU that this goes to; undefined where it is not. */
+    /** The LPI that it is translated to; undefined if it is not translated. */
     readonly intid: number | undefined,
-    /** See `intid`. */
+    /** The CPU that the LPI goes to; undefined if the message is not translated. */
     readonly cpu: number | undefined,
     links: readonly Link[],
     /** The vPE of an event that has a vLPI, whose INTID `intid` is then; `cpu` is where the vPE is mapped. */
@@ -80,7 +80,7 @@ export class MsiExplanation {
     return `, ${name}${cpu === undefined ? '' : ` on CPU ${cpu}`}`
   }
 
-  /** What Node's util.inspect prints. */
+  /** The table, for Node's util.inspect. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }

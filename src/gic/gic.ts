@@ -1,6 +1,6 @@
 /**
- * The GIC as a device in an emulator. Its state is one buffer: a fresh GIC opens its reset image, and so does
- * every other GIC an image of its own.
+ * The GIC as a device of an emulator. Its state is one buffer; a new GIC opens its reset image as any other GIC opens
+ * a snapshot.
  */
 
 import { halves, joined } from '../arch/doubleword.ts'
@@ -50,20 +50,22 @@ import type { Its } from './its/its.ts'
 import type { Pe } from './records/pe.ts'
 import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 
-/** What a WFI or WFE did: it completed at once, the PE waits, or it trapped to EL2 (see {@link Gic.lastTrap}). */
+/**
+ * The result of a WFI or WFE: it completed at once, the PE waits, or it trapped to EL2 (see {@link Gic.lastTrap}).
+ */
 export type WfxResult = 'completes' | 'waits' | 'traps'
-/** By WFX_ value. */
+/** The results by WFX_ value. */
 const wfxResults: readonly WfxResult[] = ['completes', 'waits', 'traps']
 
-/** A GIC in a few words: what {@link Gic.toJSON} gives. */
+/** A summary of a GIC, which {@link Gic.toJSON} returns. */
 export interface GicSummary {
-  /** Of the configuration. */
+  /** Architecture version, from the configuration. */
   readonly version: '3' | '4.0' | '4.1'
-  /** See `version`. */
+  /** Number of PEs, from the configuration. */
   readonly cpus: number
-  /** See `version`. */
+  /** Number of SPIs, from the configuration. */
   readonly spis: number
-  /** See `version`. */
+  /** List registers of a PE, from the configuration. */
   readonly listRegisters: number
   /** The CPUs whose redistributors sleep and forward nothing to them (GICR_WAKER). */
   readonly asleep: readonly number[]
@@ -71,13 +73,13 @@ export interface GicSummary {
   readonly high: Readonly<Partial<Record<OutputLine, readonly number[]>>>
 }
 
-/** What {@link Gic.line} takes: the outputs by bit, then what is none. */
+/** The lines that {@link Gic.line} takes: the outputs by bit, then one that is not an output. */
 const lineNames = [...outputLines, 'maintenance'] as const
 
-/** What the device interface itself keeps: the CPU of the last access, for `lastTrap`. */
+/** The record of the device interface: the CPU of the last access, for `lastTrap`. */
 const DEVICE = recordType('device', [{ name: 'lastCpu', at: 0, class: 'observational' }])
 
-/** Where the silicon lies in a buffer. */
+/** The layout of a GIC's buffer. */
 function layoutOf(config: CheckedGicConfig): { layout: Layout; records: SiliconRecords; fixed: number } {
   const records = siliconRecords(config)
   const layout = new Layout([[HEADER, 1], ...configRecords(config), ...records.list, [DEVICE, 1]])
@@ -85,19 +87,18 @@ function layoutOf(config: CheckedGicConfig): { layout: Layout; records: SiliconR
 }
 
 /**
- * A GIC and the PEs it serves. Accesses never throw, whatever a guest does: addresses and encodings that
- * nothing answers give the architecture's answer. Numbers are unsigned. docs/embedding.md says who calls what, and when.
+ * A GIC and the PEs it serves. Accesses never throw, whatever a guest does: an access to an address or encoding
+ * without a register does what the architecture says. Numbers are unsigned. docs/embedding.md says who calls what,
+ * and when.
  *
  * @example A CPU that takes an interrupt.
  * ```js
  * import { Gic, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from 'vgic'
- *
  * const cpu = { irq: 0 } // its IRQ input
  * const gic = new Gic(
  *   { cpus: 1, spis: 32, gicd: 0x0800_0000, gicr: [{ base: 0x080a_0000, count: 1 }] },
  *   { setLine: (_cpu, line, level) => line === 'irq' && (cpu.irq = level) },
  * )
- *
  * // The guest's driver, at EL1.
  * gic.writeMmio(0x080a_0014, 4, 0) // GICR_WAKER: the CPU is awake
  * gic.writeMmio(0x0800_0000, 4, 2) // GICD_CTLR.EnableGrp1
@@ -105,7 +106,6 @@ function layoutOf(config: CheckedGicConfig): { layout: Layout; records: SiliconR
  * gic.writeMmio(0x0800_0104, 4, 1 << 8) // GICD_ISENABLER1
  * gic.writeSysreg(0, ICC_PMR_EL1, 0xf0, 1)
  * gic.writeSysreg(0, ICC_IGRPEN1_EL1, 1, 1)
- *
  * gic.setSpi(40, 1) // a device raises its line
  * const raised = cpu.irq // the CPU takes an IRQ exception; its handler acknowledges
  * const intid = gic.readSysreg(0, ICC_IAR1_EL1, 1)
@@ -122,8 +122,8 @@ export class Gic {
   private readonly lastCpu: number
 
   /**
-   * A GIC in its reset state; `host` is what its outputs go to. Throws a `VgicError` with code `config` that names a
-   * field out of its bounds, or `argument` for a host that is none.
+   * A GIC in its reset state; `host` receives its outputs. Throws a `VgicError` with code `config` that names a field
+   * that is out of range, or `argument` for a value that is not a host.
    */
   constructor(config: GicConfig, host?: GicHost)
   /** @internal */
@@ -145,22 +145,22 @@ export class Gic {
   }
 
   /**
-   * A GIC from an image: what {@link snapshot} returned. The GIC works in the buffer that is passed, or in a copy if it
-   * is passed as bytes (a `Uint8Array`), and tells the host of the outputs that are high.
-   * Throws a `VgicError` whose code begins with `image-` if it is foreign, truncated or of another version.
+   * A GIC from an image that {@link snapshot} returned. The GIC uses the buffer that is passed as its state, or a
+   * copy if a view (a `Uint8Array`) is passed, and calls the host with the outputs that are high. Throws a
+   * `VgicError` with an `image-` code if the image is foreign, truncated or of another version.
    */
   static from(image: ImageBytes, host?: GicHost): Gic {
     return gicFrom(image, host)
   }
 
-  /** A copy of the whole state. */
+  /** A copy of the whole state; {@link restore} and {@link from} take it. */
   snapshot(): ArrayBuffer {
     return this.state.snapshot()
   }
 
   /**
-   * Goes back to a snapshot of this GIC or of one with the same configuration, and tells the host of the outputs that
-   * differ from those before. Throws as {@link from} does.
+   * Restores a snapshot of this GIC, or of one with the same configuration, and calls the host with the outputs that
+   * change by that. Throws as {@link from} does.
    */
   restore(image: ImageBytes): void {
     const known = this.levels()
@@ -173,7 +173,7 @@ export class Gic {
     return Int32Array.from({ length: this.config.cpus }, (_, cpu) => this.outputs(cpu))
   }
 
-  /** Recomputes what is derived; `known` are the levels of the outputs as the host knows them. */
+  /** Recomputes derived words; `known` has the output levels that the host was last told. */
   private derive(known: Int32Array): void {
     const { silicon, state } = this
     for (const [cpu, levels] of known.entries()) state.words[silicon.peOf(cpu) + PE_LINES] = levels
@@ -185,7 +185,7 @@ export class Gic {
     return this.state.hash()
   }
 
-  /** What changed since a snapshot, a register field at a time. */
+  /** What has changed since a snapshot, an entry for each register field. */
   diff(image: ImageBytes): Difference[] {
     return this.state.diff(image)
   }
@@ -196,8 +196,8 @@ export class Gic {
   }
 
   /**
-   * A read of 1, 2, 4 or 8 bytes at a physical address; 0 where nothing answers or the size does not exist. Of 8 bytes a
-   * number holds what is below 2^53: use {@link readMmio64} for those.
+   * A read of 1, 2, 4 or 8 bytes at a physical address; 0 if there is no register, or the size is not allowed. A
+   * number is exact only below 2^53: use {@link readMmio64} for 8 bytes.
    */
   readMmio(address: number, size: number): number {
     argumentNumber('address', address)
@@ -207,7 +207,7 @@ export class Gic {
     return size === 8 ? low + (mmio.readHigh(address) >>> 0) * 0x1_0000_0000 : low
   }
 
-  /** A read of 8 bytes. */
+  /** A read of 8 bytes at a physical address, as {@link readMmio}. */
   readMmio64(address: number): bigint {
     argumentNumber('address', address)
     const { mmio } = this.silicon
@@ -215,7 +215,9 @@ export class Gic {
     return joined(mmio.read(address, 8), high)
   }
 
-  /** A write of 1, 2, 4 or 8 bytes at a physical address; ignored where nothing answers. */
+  /**
+   * A write of 1, 2, 4 or 8 bytes at a physical address; ignored if there is no register, or the size is not allowed.
+   */
   writeMmio(address: number, size: number, value: number): void {
     argumentNumber('address', address)
     argumentNumber('size', size)
@@ -225,7 +227,7 @@ export class Gic {
     this.silicon.settle()
   }
 
-  /** A write of 8 bytes. */
+  /** A write of 8 bytes at a physical address, as {@link writeMmio}. */
   writeMmio64(address: number, value: bigint): void {
     argumentNumber('address', address)
     argumentBigint('value', value)
@@ -233,14 +235,14 @@ export class Gic {
     this.silicon.settle()
   }
 
-  /** The name of the register at an address, such as `GICD_ISENABLER1`; undefined where there is none. */
+  /** The name of the register at an address, such as `GICD_ISENABLER1`; undefined if there is none. */
   registerAt(address: number): string | undefined {
     return this.silicon.mmio.nameOf(argumentNumber('address', address))
   }
 
   /**
-   * A device drives the input line of an SPI, 32 and up; 1 and true are high, 0 and false are low. Moving it to the level
-   * that it has does nothing.
+   * Sets the input line of an SPI, INTID 32 and up, as a device does; 1 and true are high, 0 and false are low.
+   * Setting it to the level that it has does nothing. Throws an `argument` error for an SPI that does not exist.
    */
   setSpi(intid: number, level: number | boolean): void {
     const { spis } = this.config
@@ -249,7 +251,7 @@ export class Gic {
     this.silicon.driveSpi(intid, argumentLevel('level', level))
   }
 
-  /** A timer or the like drives the input line of a PPI of a CPU, 16 to 31; not 25, which the GIC itself drives. */
+  /** Sets the input line of a CPU's PPI, INTID 16 to 31, as a timer does; not 25, which the GIC drives itself. */
   setPpi(cpu: number, intid: number, level: number | boolean): void {
     const pe = this.peOf(cpu)
     argumentInteger('intid', intid, FIRST_PPI, FIRST_SPI - 1)
@@ -263,8 +265,9 @@ export class Gic {
   }
 
   /**
-   * A device sends a message-signalled interrupt: it writes `eventId` to GITS_TRANSLATER of an ITS, by its place in the
-   * configuration. Both numbers have 32 bits. What becomes of it is software's doing: {@link explainMsi} says what.
+   * Sends a message-signalled interrupt, as a device does: writes `eventId` to GITS_TRANSLATER of an ITS, which is
+   * given by its index in the configuration. Both IDs have 32 bits. {@link explainMsi} says what becomes of a
+   * message.
    */
   sendMsi(deviceId: number, eventId: number, its = 0): void {
     const { silicon } = this
@@ -275,8 +278,9 @@ export class Gic {
   }
 
   /**
-   * Why a message does, or does not, raise the IRQ line of a CPU: the first condition that does not hold, from a closed
-   * list, and all of them. Changes nothing. It reads the tables in memory as the ITS does.
+   * Explains why a message does, or does not, raise the IRQ line of a CPU: all conditions, and the first that does
+   * not hold as the reason, from a closed list. The state does not change. The tables are read from memory as the ITS
+   * reads them.
    */
   explainMsi(deviceId: number, eventId: number, its = 0): MsiExplanation {
     argumentInteger('deviceId', deviceId, 0, 0xffff_ffff)
@@ -285,8 +289,8 @@ export class Gic {
   }
 
   /**
-   * What software has put into the tables of every ITS, as plain data: devices with their events, and collections. At
-   * most 2^20 entries of an ITS are looked at.
+   * The contents of every ITS's tables as plain data: devices with their events, and collections. At most 2^20
+   * entries of an ITS are read.
    */
   inspectTables(): ItsContents[] {
     return this.silicon.its.map(inspectTables)
@@ -299,14 +303,17 @@ export class Gic {
   }
 
   /**
-   * A word of the memory that the GIC itself keeps, at a multiple of 4 below 2^52; unsigned. Throws an `argument` error
-   * where `memoryLines` has given it none.
+   * Reads a word of the GIC's own memory, at a multiple of 4 below 2^52; unsigned. Throws an `argument` error if the
+   * configuration's `memoryLines` is 0.
    */
   readMemory(address: number): number {
     return this.ownMemory(address).read32(address) >>> 0
   }
 
-  /** Writes one. Throws a `memory` error if all lines are in use. */
+  /**
+   * Writes a word of the GIC's own memory, as {@link readMemory} reads it. Throws a `memory` error if all lines are
+   * in use.
+   */
   writeMemory(address: number, value: number): void {
     argumentWord('value', value, 'a word of memory has 32 bits.')
     if (this.ownMemory(address).write32(address, value | 0)) return
@@ -329,8 +336,8 @@ export class Gic {
   }
 
   /**
-   * The level of a line of a CPU: of an output as the host was told it, or of `maintenance`, the maintenance interrupt
-   * of its virtual CPU interface, which is no output but the input of PPI 25.
+   * The level of a line of a CPU: an output, as the host was last told, or `maintenance`, the maintenance interrupt
+   * of its virtual CPU interface, which is not an output but the input of PPI 25.
    */
   line(cpu: number, line: OutputLine | 'maintenance'): 0 | 1 {
     const pe = this.peOf(cpu)
@@ -344,14 +351,14 @@ export class Gic {
     return this.state.words[this.silicon.peOf(cpu) + PE_LINES]
   }
 
-  /** Whether an effect is still under way, with `writeEffects: 'lagging'`. */
+  /** Whether an effect is pending, with `writeEffects: 'lagging'`. */
   get writesPending(): boolean {
     return this.silicon.isWritePending
   }
 
   /**
-   * Completes all effects that are under way: RWP falls, redistributors are asleep or awake as asked, messages are
-   * translated, commands are carried out.
+   * Completes all pending effects: RWP reads as zero, GICR_WAKER.ChildrenAsleep follows, messages are translated,
+   * commands are executed.
    */
   completeWrites(): void {
     this.silicon.completeWrites()
@@ -359,8 +366,8 @@ export class Gic {
   }
 
   /**
-   * The effects that are under way and could be complete next, in any order, with `writeEffects: 'lagging'`:
-   * - `GICD_CTLR.RWP`, `GICR_CTLR[cpu].RWP`, `GICR_WAKER[cpu]`: what was disabled is out of force; the handshake.
+   * The pending effects that may complete next, in any order, with `writeEffects: 'lagging'`:
+   * - `GICD_CTLR.RWP`, `GICR_CTLR[cpu].RWP`: the disabling of groups or interrupts. `GICR_WAKER[cpu]`: the handshake.
    * - `GICR_CTLR[cpu].EnableLPIs`: LPIs are enabled or disabled, and the pending table is read or written.
    * - `ITS[n] command`: the next command of a queue. It is not there while a SYNC waits for messages.
    * - `ITS[n] MSI device event`: a message that was accepted is translated.
@@ -369,12 +376,14 @@ export class Gic {
     return pendingEffects(this.silicon)
   }
 
-  /** Completes one of the {@link effects}, by its name. Throws an `argument` error for one that is not under way. */
+  /**
+   * Completes one of the {@link effects}, by its name. Throws an `argument` error for a name that is not among them.
+   */
   complete(effect: string): void {
     if (!completeEffect(this.silicon, argumentString('effect', effect))) {
       throw new VgicError(
         'argument',
-        `effect must be one of effects(), ${this.effects().join(', ') || 'of which there are none'}, but is ${shown(effect)}.`,
+        `effect must be one of effects(), ${this.effects().join(', ') || 'an empty list'}, but is ${shown(effect)}.`,
       )
     }
     this.silicon.settle()
@@ -420,7 +429,10 @@ export class Gic {
     this.settleAccess(cpu, pe)
   }
 
-  /** Settles the outputs after a system register access, whose syndrome outlives what the host does in answer. */
+  /**
+   * Settles the outputs after a system register access. Its syndrome is kept across accesses that the host makes when
+   * it is called.
+   */
   private settleAccess(cpu: number, pe: Pe): void {
     const { words } = this.state
     const trap = words[pe + PCPU_TRAP]
@@ -430,21 +442,22 @@ export class Gic {
   }
 
   /**
-   * The syndrome (ESR_ELx value) of the last system register access, WFI or WFE: 0 if it went through. With EC
-   * 0 it is UNDEFINED and taken by the level that made it, otherwise it traps to EL2. Rt is 0: OR `rt << 5` in.
+   * The syndrome (ESR_ELx value) of the last system register access, WFI or WFE; 0 if it succeeded. With EC 0 the
+   * instruction is UNDEFINED, and the exception is taken at the level that executed it; otherwise it traps to EL2. Rt
+   * is 0: OR `rt << 5` in.
    */
   get lastTrap(): number {
     return this.state.words[this.silicon.peOf(this.state.words[this.lastCpu]) + PCPU_TRAP] >>> 0
   }
 
-  /** Whether the last access was UNDEFINED rather than trapped or done. */
+  /** Whether the last access was UNDEFINED, rather than trapped or completed. */
   get lastWasUndefined(): boolean {
     return this.lastTrap !== 0 && ESR_EC(this.lastTrap) === 0
   }
 
   /**
-   * A system register as a value that prints its fields, read without side effects: at EL2 for ICH_*, at EL1 for
-   * the others. Throws an `argument` error for one that this library does not know or that cannot be read now.
+   * A system register's value, which prints its fields, read without side effects: at EL2 for ICH_*, at EL1 for the
+   * others. Throws an `argument` error for a register that this library does not know, or that cannot be read now.
    */
   inspectSysreg(cpu: number, encoding: number): RegisterValue {
     const register = registerByEncoding(encoding)
@@ -465,7 +478,7 @@ export class Gic {
   }
 
   /**
-   * What a CPU is doing, and whether its redistributor sleeps and keeps all interrupts from it:
+   * The state of a CPU, and whether its redistributor sleeps, so that no interrupt is forwarded to it:
    * `console.log(gic.inspectCpu(0))`.
    */
   inspectCpu(cpu: number): CpuState {
@@ -474,8 +487,8 @@ export class Gic {
   }
 
   /**
-   * The exception level a CPU is at, 0 to 2; it is 2 after reset. A lower level than before is an exception
-   * return, which sets the event register.
+   * Sets the exception level of a CPU, 0 to 2; it is 2 after reset. A change to a lower level is an exception return,
+   * which sets the event register.
    */
   setExceptionLevel(cpu: number, el: 0 | 1 | 2): void {
     this.silicon.pcpu.setExceptionLevel(this.peOf(cpu), argumentInteger('el', el, 0, 2))
@@ -488,19 +501,20 @@ export class Gic {
     pcpu.setMasks(pe, daifOf(argumentMasks(masks), pcpu.masks(pe)))
   }
 
-  /** WFI by a CPU. */
+  /** Executes WFI on a CPU. */
   wfi(cpu: number): WfxResult {
     return this.wfx(this.silicon.pcpu.wfi(this.accessing(cpu)))
   }
 
-  /** WFE by a CPU. */
+  /** Executes WFE on a CPU. */
   wfe(cpu: number): WfxResult {
     return this.wfx(this.silicon.pcpu.wfe(this.accessing(cpu)))
   }
 
   /**
-   * Whether a CPU that waits in WFI or WFE goes on, and does: an interrupt is there, for a WFE one that PSTATE does not
-   * mask, or an event. Ask when an output of the CPU rises, and after {@link sev}. True for a CPU that does not wait.
+   * Ends the wait of a CPU in WFI or WFE if it has a wake-up event: an interrupt, which for WFE must not be masked by
+   * PSTATE, or an event for WFE. Returns whether the CPU runs; true for one that did not wait. Call it when an output
+   * of the CPU rises, and after {@link sev}.
    */
   wake(cpu: number): boolean {
     return this.silicon.pcpu.wake(this.peOf(cpu))
@@ -511,7 +525,10 @@ export class Gic {
     for (let cpu = 0; cpu < this.config.cpus; cpu++) this.silicon.pcpu.sendEvent(this.silicon.peOf(cpu))
   }
 
-  /** What it is and which of its CPUs sleep or have an output high, as plain data; {@link snapshot} has the state. */
+  /**
+   * A summary as plain data: the configuration, and the CPUs that sleep or have an output high. {@link snapshot} has
+   * the whole state.
+   */
   toJSON(): GicSummary {
     const { version, cpus, spis, listRegisters } = this.config
     const states = Array.from({ length: cpus }, (_, cpu) => this.inspectCpu(cpu))
@@ -537,12 +554,12 @@ export class Gic {
     return parts.length === 0 ? what : `${what}: ${parts.join('; ')}`
   }
 
-  /** So that failed expectations print the line and no keys. */
+  /** Makes failed expectations of test runners print the line instead of the object's keys. */
   get [Symbol.toStringTag](): string {
     return 'Gic'
   }
 
-  /** What Node's util.inspect prints. */
+  /** The line, for Node's util.inspect. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }
@@ -551,7 +568,7 @@ export class Gic {
     return wfxResults[result]
   }
 
-  /** The record of a CPU that makes an access, whose syndrome {@link lastTrap} then is. */
+  /** The record of a CPU that makes an access; {@link lastTrap} is then of this CPU. */
   private accessing(cpu: number, el?: number): Pe {
     const pe = this.peOf(cpu)
     if (el !== undefined) argumentInteger('el', el, 0, 2)
@@ -565,8 +582,8 @@ export class Gic {
 }
 
 /**
- * {@link Gic.from}. A class whose body names the class gets another name from the bundler, which every error message and
- * every print of an instance would show.
+ * Implements {@link Gic.from}. esbuild renames a class that refers to itself in its body, and error messages and
+ * prints would show the new name.
  */
 function gicFrom(image: ImageBytes, host?: GicHost): Gic {
   const words = openImage('device', image)

@@ -1,7 +1,6 @@
 /**
- * What answers at a physical address: the distributor's frame, those of the redistributors and of the ITSs. An access
- * that no row of a frame takes, or of a size that the row does not have, reads as zero and is ignored; so does one
- * outside all frames, which belongs to somebody else.
+ * Decodes physical addresses: the frames of the distributor, the redistributors and the ITSs. An access to an address
+ * without a register, or of a size that the register does not allow, reads as zero and is ignored.
  */
 import { FIRST_SPI, type Intid } from '../arch/intid.ts'
 import { GICD_SIZE, redistributorSize } from './config/config.ts'
@@ -15,7 +14,10 @@ import { gitsMapOf } from './its/gits-frame.ts'
 import type { Its } from './its/its.ts'
 import type { Pe } from './records/pe.ts'
 
-/** No CPU: the distributor's frame, or no frame. Below are the frames of ITSs, the first one at GITS_FRAMES. */
+/**
+ * Frame numbers that are no CPU's: the distributor's frame, and no frame. The frames of ITSs are further below, from
+ * GITS_FRAMES down.
+ */
 const GICD_FRAME = -1
 const NO_FRAME = -2
 const GITS_FRAMES = -3
@@ -83,14 +85,17 @@ export class Mmio {
     return cpu === GICD_FRAME ? distributorMap.nameOf(offset) : this.redistributor.map.nameOf(offset)
   }
 
-  /** The address of the register that sets or clears an interrupt's active state, for a PE's private ones its own. */
+  /**
+   * The address of the register that sets or clears an interrupt's active state; for an SGI or PPI, the one in the
+   * PE's redistributor.
+   */
   addressOfActive(pe: Pe, intid: Intid, active: boolean): number {
     const register = active ? ISACTIVER : ICACTIVER
     if (intid >= FIRST_SPI) return this.base(GICD_FRAME) + register + 4 * (intid >> 5)
     return this.base(this.distributor.physical.cpuOf(pe)) + SGI_BASE + register
   }
 
-  /** Where the redistributor of a CPU has its frames. */
+  /** The addresses of RD_base and SGI_base of a CPU's redistributor. */
   redistributorFrames(cpu: number): { rd: number; sgi: number } {
     return { rd: this.base(cpu), sgi: this.base(cpu) + SGI_BASE }
   }
@@ -107,7 +112,7 @@ export class Mmio {
     return address - this.base(cpu)
   }
 
-  /** Where a frame begins. */
+  /** The address of a frame. */
   private base(cpu: number): number {
     const { config } = this.distributor.physical
     if (cpu === GICD_FRAME) return config.gicd
@@ -120,13 +125,13 @@ export class Mmio {
     return 0
   }
 
-  /** The frame that an access reaches: addresses and sizes that no access has reach none. */
+  /** The number of the frame that an access is to; NO_FRAME for an impossible address or size. */
   private frame(address: number, size: number): number {
     if ((size !== 4 && size !== 8 && size !== 1 && size !== 2) || !Number.isInteger(address)) return NO_FRAME
     return this.frameOf(address)
   }
 
-  /** The CPU whose redistributor lies at an address. */
+  /** The CPU whose redistributor is at an address. */
   private frameOf(address: number): number {
     const { gicd, gicr, cpus, its } = this.distributor.physical.config
     if (address >= gicd && address < gicd + GICD_SIZE) return GICD_FRAME

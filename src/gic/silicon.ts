@@ -1,6 +1,6 @@
 /**
- * The silicon of a machine: its blocks over one state buffer. It knows no hypervisor. The record of a PE holds
- * what belongs to one CPU, from PSTATE to list registers, so that one word offset is the handle to all of it.
+ * The silicon of a machine: its blocks, which share one state buffer. It knows of no hypervisor. The record of a PE
+ * has all state of one CPU, from PSTATE to list registers, so that one word offset is the handle of all of it.
  */
 import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
 import type { Intid } from '../arch/intid.ts'
@@ -49,12 +49,12 @@ import { ResidentVpes } from './vpe/resident-vpe.ts'
 import { VPE_COMMON, VPES_UNPREDICTABLE, vpeRecord } from './vpe/vpe-records.ts'
 import { Vpes } from './vpe/vpes.ts'
 
-/** The record types of a configuration's silicon, and how many of each there are. */
+/** The record types of a configuration's silicon, with the number of each. */
 export interface SiliconRecords {
   readonly pe: RecordType
   readonly distributor: RecordType
   readonly pendingSummary: RecordType
-  /** Where there are LPIs. */
+  /** Undefined without LPIs. */
   readonly lpis: LpiRecords | undefined
   readonly list: readonly (readonly [RecordType, number])[]
 }
@@ -121,7 +121,7 @@ export function siliconRecords(config: CheckedGicConfig): SiliconRecords {
   }
 }
 
-/** The memory of a GIC that has its own. */
+/** The GIC's own memory, if it is configured. */
 function poolOf(
   words: Int32Array,
   { memoryLines }: CheckedGicConfig,
@@ -146,9 +146,9 @@ export class Silicon {
   readonly mmio: Mmio
   readonly lines: OutputLines
   readonly events: HostEvents
-  /** Where there is memory of the GIC's own. */
+  /** The GIC's own memory; undefined if it has none. */
   readonly pool: MemoryPool | undefined
-  /** Where there are LPIs. */
+  /** Undefined without LPIs. */
   readonly lpis: Lpis | undefined
   readonly its: readonly Its[]
   /** On GICv4 with LPIs: vPEs. */
@@ -156,10 +156,10 @@ export class Silicon {
   readonly residency: Residency | undefined
   /**
    * Pairs `start, end` of the words of a PE's record that a step of a hypervisor or of its guests can change. Of the
-   * physical side these are the highest priority pending interrupt, and which of the PE's own are pending, active and
-   * candidates: the host's registers stay as it has set them up, and it acknowledges and drops the priority in one step.
-   * A guest that reaches the physical CPU interface, since HCR_EL2 does not keep it off, changes more. Observational
-   * words are left out.
+   * physical side these are the highest priority pending interrupt, and which SGIs and PPIs are pending, active and
+   * candidates: the host's registers stay as they were set up, and the host acknowledges and drops the priority in
+   * one step. A guest that accesses the physical CPU interface, because HCR_EL2 does not route it to the virtual one,
+   * changes more. Observational words are left out.
    */
   readonly hypervisorRanges: Int32Array
   /** The record of CPU 0, and the distance to the next CPU's. */
@@ -278,7 +278,7 @@ export class Silicon {
     return this.words[this.peOf(cpu) + ICH_VMCR] & (VMCR_VENG0 | VMCR_VENG1)
   }
 
-  /** Puts a zeroed image into the reset state. */
+  /** Initialises a zeroed image to the reset state. */
   reset(): void {
     for (const its of this.its) its.reset()
     for (let cpu = 0; cpu < this.config.cpus; cpu++) {
@@ -292,7 +292,10 @@ export class Silicon {
     }
   }
 
-  /** Recomputes everything derived, after words came from outside; the host hears of outputs that move by that. */
+  /**
+   * Recomputes everything that is derived, after an image was loaded, and calls the host with the outputs that
+   * change.
+   */
   derive(): void {
     this.physical.derive()
     this.lpis?.derive()
@@ -303,7 +306,7 @@ export class Silicon {
     this.lines.settle()
   }
 
-  /** After an access or an input: the outputs, and what the host is to hear of. */
+  /** Settles the outputs after an access or an input, and reports errors to the host. */
   settle(): void {
     this.lpis?.settle()
     this.lines.settle()
@@ -311,7 +314,7 @@ export class Silicon {
     this.vpes?.unpredictable.deliver()
   }
 
-  /** Whether an effect is under way, where they lag. */
+  /** Whether a lagging effect is pending. */
   get isWritePending(): boolean {
     for (let cpu = 0; cpu < this.config.cpus; cpu++) {
       if (this.redistributor.isWritePending(this.peOf(cpu)) || this.lpis?.isLagging(cpu)) return true
@@ -321,7 +324,7 @@ export class Silicon {
     return this.distributor.isWritePending || this.its.some((its) => its.isPending)
   }
 
-  /** Completes the effects of writes that are under way, where they lag; lines are not settled yet. */
+  /** Completes the lagging effects of writes; the outputs are not settled yet. */
   completeWrites(): void {
     this.distributor.completeWrites()
     for (let cpu = 0; cpu < this.config.cpus; cpu++) {
@@ -335,13 +338,13 @@ export class Silicon {
     this.vpes?.doorbells.deliverAll()
   }
 
-  /** A timer or the like drives the line of a PPI of a PE. */
+  /** Sets the input line of a PE's PPI. */
   drivePpi(pe: Pe, intid: Intid, level: boolean): void {
     this.physical.setLine(pe, intid, level)
     this.lines.settle()
   }
 
-  /** A device drives the line of an SPI. */
+  /** Sets the input line of an SPI. */
   driveSpi(intid: Intid, level: boolean): void {
     this.physical.setLine(DISTRIBUTOR, intid, level)
     this.lines.settle()

@@ -1,6 +1,6 @@
 /**
- * A host with one VM, put together over one state buffer: the silicon, the host's scheduler, the VM's vGIC and
- * vCPUs with their threads, and the guests. What moves it is the caller.
+ * A host with one VM, over one state buffer: the silicon, the host's scheduler, the VM's vGIC and vCPUs with their
+ * threads, and the guests. The caller drives it step by step.
  */
 import { FIRST_PPI, FIRST_SPI, INTID_NONE, type Intid } from '../arch/intid.ts'
 import { type CheckedGicConfig, configRecords, storeGicConfig } from '../gic/config/config.ts'
@@ -41,12 +41,12 @@ import {
   type Irq,
 } from './records/vgic-irq.ts'
 import {
+  layoutOf,
   MAPPED_IRQ,
   MAPPED_PINTID,
   MAPPED_STRIDE,
-  placeOf,
   VM_ENABLED,
-  type VmPlace,
+  type VmLayout,
   vmRecords,
 } from './records/vm.ts'
 import { checkDesign } from './run/check-design.ts'
@@ -76,11 +76,11 @@ export interface InterruptSetup {
   readonly enabled: boolean
   readonly group: 0 | 1
   readonly priority: number
-  /** The physical SPI that it is mapped to. */
+  /** The physical SPI that it is mapped to, if any. */
   readonly physical?: number | undefined
 }
 
-/** A VM as it is when the run begins. */
+/** The configuration of a VM when the run begins. */
 export interface VmSetup {
   readonly vcpus: number
   readonly spis: number
@@ -93,7 +93,7 @@ export interface VmSetup {
   readonly guests: readonly GuestProgram[]
   /** Whether GICD_CTLR.EnableGrp1 is set when the run begins. */
   readonly enabled: boolean
-  /** Where the guest sees its GIC. */
+  /** The addresses of the guest's GIC. */
   readonly frames: GuestFrames
 }
 
@@ -123,15 +123,15 @@ export class Hypervisor {
   readonly halt: Halt
   readonly runLoop: RunLoop
   readonly guest: Guest
-  readonly place: VmPlace
+  readonly layout: VmLayout
 
-  /** `more` are records of what surrounds the hypervisor. */
+  /** `more` are records of the machine around the hypervisor: devices, ghosts. */
   constructor(
     readonly config: CheckedGicConfig,
     readonly setup: VmSetup,
     readonly design: Design,
     more: readonly (readonly [RecordType, number])[],
-    /** A digest of what the machine was made from, so that another scenario's image is refused. */
+    /** A digest of the machine's configuration, so that an image of another scenario is refused. */
     recipe: number,
   ) {
     checkDesign(design)
@@ -162,11 +162,11 @@ export class Hypervisor {
     this.words = this.state.words
     const outputs: GicHost = { setLine: (cpu, line, level) => this.hostInterrupts.setLine(cpu, line, level) }
     this.silicon = new Silicon(this.words, config, silicon, layout, outputs, false)
-    this.place = placeOf(vm, layout, size)
+    this.layout = layoutOf(vm, layout, size)
     this.seam = new Seam(this.words, this.silicon)
     this.kicks = new Kicks(this.seam)
-    this.apLists = new ApLists(this.words, this.place, this.kicks)
-    this.interrupts = new IrqDirectory(this.place)
+    this.apLists = new ApLists(this.words, this.layout, this.kicks)
+    this.interrupts = new IrqDirectory(this.layout)
     this.timers = new ArchTimers(this.seam, this.apLists, setup.timers)
     this.mapped = new MappedInterrupts(this.seam, this.apLists, this.timers)
     this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling)
@@ -206,10 +206,10 @@ export class Hypervisor {
 
   /** The record of a vCPU. */
   vcpu(index: number): Vcpu {
-    return asVcpu(this.place.vcpus + index * this.place.vcpuSize)
+    return asVcpu(this.layout.vcpus + index * this.layout.vcpuSize)
   }
 
-  /** Does one operation of the guest of a vCPU that is in it. Returns the EXIT_ reason if it left, else -1. */
+  /** Takes one step of the guest of a vCPU that is in it. Returns the EXIT_ reason if it exited, otherwise -1. */
   stepGuest(v: Vcpu): number {
     const result = this.guest.step(v, this.setup.guests[this.words[v + VCPU_INDEX]])
     if (result === GUEST_RUNS || result === GUEST_WAITS) return -1
@@ -218,8 +218,8 @@ export class Hypervisor {
   }
 
   /**
-   * A device moves the line of an interrupt, and its vCPU is notified, all at once. What is mapped interrupts the host,
-   * which does the rest.
+   * Sets the line of an interrupt, as a device does, and notifies its vCPU, in one step. A mapped interrupt
+   * interrupts the host, which injects it.
    */
   inject(irq: Irq, level: number): void {
     if (this.mapped.isMappedSpi(irq)) this.mapped.setInput(irq, level)
@@ -227,7 +227,7 @@ export class Hypervisor {
   }
 
   private lower(v: Vcpu, intid: Intid): void {
-    if (intid < FIRST_SPI + this.place.spiCount) this.inject(this.apLists.irqOf(v, intid), 0)
+    if (intid < FIRST_SPI + this.layout.spiCount) this.inject(this.apLists.irqOf(v, intid), 0)
   }
 
   private sendEvents(): void {
@@ -235,19 +235,19 @@ export class Hypervisor {
   }
 
   private reset(): void {
-    const { words, silicon, place, setup, apLists } = this
+    const { words, silicon, layout, setup, apLists } = this
     silicon.reset()
     bootHostGic(
       silicon,
       setup.interrupts.flatMap((interrupt) => physicalSpi(interrupt, this.config.cpus)),
     )
     this.mmio.reset()
-    words[place.vm + VM_ENABLED] = setup.enabled ? 1 : 0
+    words[layout.vm + VM_ENABLED] = setup.enabled ? 1 : 0
     for (let i = 0; i < setup.vcpus; i++) {
       const v = this.vcpu(i)
       words[v + VCPU_PC] = FIRST_PC
       words[v + VCPU_INDEX] = i
-      words[v + VCPU_COST] = place.costTable + COST_FIRST_ENTRY
+      words[v + VCPU_COST] = layout.costTable + COST_FIRST_ENTRY
       words[v + VCPU_VMCR] = setup.vmcr[i]
       words[v + VCPU_SPSR] = PSTATE_EL1 | DAIF_I | DAIF_F
       words.fill(INTID_NONE, v + GUEST_ACK, v + GUEST_ACK + MAX_DEPTH + 1)
@@ -257,13 +257,13 @@ export class Hypervisor {
         words[apLists.irqOf(v, intid)] =
           (intid < FIRST_PPI ? SGI_RESET : PPI_RESET) | (i << IRQ_TARGET_SHIFT) | this.timerBit(intid)
     }
-    words.fill(SPI_RESET, place.spis, place.spis + setup.spis)
-    let row = place.mapped
+    words.fill(SPI_RESET, layout.spis, layout.spis + setup.spis)
+    let row = layout.mapped
     for (const { physical, ...interrupt } of setup.interrupts) {
       const irq = apLists.irqOf(this.vcpu(interrupt.vcpu), interrupt.intid)
       words[irq] = irqWord(interrupt) | this.timerBit(interrupt.intid)
       if (interrupt.intid >= FIRST_SPI)
-        words[place.irouters + interrupt.intid - FIRST_SPI] = affinityOf(interrupt.vcpu)
+        words[layout.irouters + interrupt.intid - FIRST_SPI] = affinityOf(interrupt.vcpu)
       if (physical === undefined) continue
       words[irq] |= IRQ_HW
       words[row + MAPPED_IRQ] = irq
@@ -272,13 +272,13 @@ export class Hypervisor {
     }
   }
 
-  /** The timers' PPIs are mapped to their physical ones. */
+  /** IRQ_HW for the timers' PPIs, which are mapped to their physical ones. */
   private timerBit(intid: Intid): number {
     return this.setup.timers && timerIntids.some((timer) => timer === intid) ? IRQ_HW : 0
   }
 }
 
-/** The physical SPI of a mapped interrupt interrupts the CPU where the vCPU begins that it is for. */
+/** The physical SPI of a mapped interrupt; it is routed to the CPU on which its vCPU begins. */
 const physicalSpi = ({ physical, edge, vcpu }: InterruptSetup, cpus: number): PhysicalSpi[] =>
   physical === undefined ? [] : [{ intid: physical, edge, cpu: vcpu % cpus }]
 

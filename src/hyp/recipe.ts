@@ -1,12 +1,12 @@
 /**
- * A digest of what a machine is made of, stored in its images: one of another machine whose state happens to have the
- * same size is refused.
+ * A digest of a machine's configuration, stored in its images, so that an image of another machine with the same size
+ * is refused.
  */
 
 import type { VmSetup } from './hypervisor.ts'
 import type { Design } from './run/design.ts'
 
-/** Of a VM, its guests' operations, its design, and what surrounds it. */
+/** The digest of a VM, its guests' operations, its design, and the machine around it. */
 export function digestOf(setup: VmSetup, design: Design, surroundings: readonly unknown[] = []): number {
   const guests = setup.guests.map(({ ops, onIrq, onFiq }) => [...ops, onIrq, onFiq])
   const recipe = JSON.stringify([{ ...setup, guests }, design, surroundings], (_, value: unknown) =>

@@ -1,6 +1,6 @@
 /**
- * Scenarios: a GIC, a VM, a design, guests and devices, put together by name and run. A scenario is a recipe;
- * every run starts a machine of its own from it.
+ * Builds scenarios: a GIC, a VM, a design, guests and devices. A scenario is a recipe; every run starts a new machine
+ * from it.
  */
 import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
 import { FIRST_SPECIAL, FIRST_SPI, intidName } from '../arch/intid.ts'
@@ -35,23 +35,23 @@ import { Machine } from './machine.ts'
 import { type Run, type RunOptions, runMachine } from './run.ts'
 import { ScenarioMachine } from './scenario-machine.ts'
 
-/** A VM. */
+/** The VM of a scenario. */
 export interface VmConfig {
   /** 1 to 255. vCPU n runs on CPU n modulo the number of CPUs, unless it is migrated. */
   readonly vcpus: number
   /** SPIs that the VM has, 0 to 988; default 32. */
   readonly spis?: number
-  /** Whether it has the virtual and the physical timer, PPIs 27 and 30; default false. */
+  /** Whether vCPUs have the virtual and the physical timer, PPIs 27 and 30; default false. */
   readonly timers?: boolean
-  /** Halt polling, in looks at whether the vCPU is runnable; default off. */
+  /** Halt polling windows, in checks of whether the vCPU is runnable; default off. */
   readonly haltPolling?: Partial<HaltPolling>
   /** GICD_CTLR.EnableGrp1 before the guest begins: `'enabled'`, which is the default, or as after `'reset'`. */
   readonly distributor?: 'enabled' | 'reset'
-  /** Where the guest sees its GIC; see {@link GuestFramesConfig} for the defaults. */
+  /** The addresses of the guest's GIC; see {@link GuestFramesConfig} for the defaults. */
   readonly frames?: GuestFramesConfig
 }
 
-/** How an interrupt is set up before the guest begins; what is left out is as its comment says. */
+/** How an interrupt is set up before the guest begins. */
 export interface InterruptConfig {
   /** 0 to 15 for `sgi`, 16 to 31 for `ppi`, from 32 on for `spi`. */
   readonly intid: number
@@ -61,17 +61,20 @@ export interface InterruptConfig {
   readonly trigger?: 'edge' | 'level'
   /** Default 1. */
   readonly group?: 0 | 1
-  /** 0 to 0xff, of which the upper five bits count; default 0xa0. */
+  /** 0 to 0xff, of which KVM keeps the upper five bits; default 0xa0. */
   readonly priority?: number
   /** Default true. */
   readonly enabled?: boolean
-  /** The physical SPI that an SPI is mapped to, which the guest's deactivation deactivates; default none. */
+  /**
+   * The physical SPI that an SPI is mapped to (`ICH_LR<n>_EL2.HW`): the guest's deactivation deactivates both.
+   * Default none.
+   */
   readonly physical?: number
 }
 
 /** The guest's CPU interface before its first instruction. */
 export interface CpuInterfaceConfig {
-  /** ICC_PMR_EL1; default 0xf0, as Linux has it. */
+  /** ICC_PMR_EL1; default 0xf0, as Linux sets it. */
   readonly priorityMask?: number
   /** The groups enabled by `ICC_IGRPEN<n>_EL1`; default both. */
   readonly groups?: readonly (0 | 1)[]
@@ -100,7 +103,10 @@ const interfaceFields: Fields<CpuInterfaceConfig> = { priorityMask: true, groups
 /** KVM keeps five bits of an interrupt's priority. */
 const PRIORITY_MASK = 0xf8
 
-/** A recipe for machines. Each call returns the scenario itself. */
+/**
+ * A recipe for machines. The methods that set something up return the scenario itself, and throw a `VgicError` for
+ * arguments that are out of range.
+ */
 export class Scenario {
   private gicConfig: Omit<GicConfig, 'cpus'> & { cpus?: number } = {}
   private vmConfig: Required<Omit<VmConfig, 'frames'>> & { haltPolling: HaltPolling; frames: GuestFrames } = {
@@ -119,17 +125,17 @@ export class Scenario {
 
   /** @internal */
   constructor(
-    /** What the scenario shows. */
+    /** Says what the scenario shows. */
     readonly name: string,
   ) {}
 
-  /** The silicon; `cpus` may be left out and is then the number of vCPUs. */
+  /** Sets the silicon up; `cpus` defaults to the number of vCPUs. */
   gic(config: Partial<GicConfig>): this {
     this.gicConfig = configOptions<Partial<GicConfig>>('gic', config, gicFields)
     return this
   }
 
-  /** The VM; without this call it has one vCPU and 32 SPIs. */
+  /** Sets the VM up; without this call it has one vCPU and 32 SPIs. */
   vm(config: VmConfig): this {
     const {
       vcpus,
@@ -153,13 +159,16 @@ export class Scenario {
     return this
   }
 
-  /** The hypervisor's design; `designs.wfiFullPut` without this call. */
+  /** Sets the hypervisor's design; `designs.wfiFullPut` without this call. */
   design(design: Design): this {
     this.chosen = checkDesign(design)
     return this
   }
 
-  /** Sets an SPI up. One that is not set up is as after reset: a disabled edge of group 1 and priority 0, for vCPU 0. */
+  /**
+   * Sets an SPI up. One that is not set up is as after reset: edge-triggered, disabled, group 1, priority 0, routed
+   * to vCPU 0.
+   */
   spi(config: InterruptConfig): this {
     return this.interrupt('spi', config, FIRST_SPI, 1019, 'edge')
   }
@@ -169,12 +178,12 @@ export class Scenario {
     return this.interrupt('ppi', config, 16, FIRST_SPI - 1, 'level')
   }
 
-  /** Sets a vCPU's SGI up. One that is not set up is enabled, of group 1 and priority 0xa0. */
+  /** Sets a vCPU's SGI up. One that is not set up is enabled, in group 1, with priority 0xa0. */
   sgi(config: InterruptConfig): this {
     return this.interrupt('sgi', config, 0, 15, 'edge')
   }
 
-  /** The CPU interface of a vCPU's guest before its first instruction. */
+  /** Sets the CPU interface of a vCPU's guest up, as it is before its first instruction. */
   cpuInterface(vcpu: number, config: CpuInterfaceConfig): this {
     argumentNumber('vcpu', vcpu)
     const { priorityMask = 0xf0, groups = [0, 1] } = configOptions('cpuInterface', config, interfaceFields)
@@ -185,7 +194,7 @@ export class Scenario {
     return this
   }
 
-  /** The guest of a vCPU. A vCPU without one is done at once. */
+  /** Writes the guest of a vCPU. A vCPU without a guest is done at once. */
   guest(vcpu: number, write: (guest: GuestBuilder) => unknown): this {
     argumentNumber('vcpu', vcpu)
     argumentFunction('write', write, '(guest) => ..., which writes what the guest does')
@@ -195,7 +204,7 @@ export class Scenario {
     return this
   }
 
-  /** Adds a device. */
+  /** Adds a device; `write` gives it its steps. */
   device(name: string, write: (device: DeviceBuilder) => unknown): this {
     argumentString('name', name)
     argumentFunction('write', write, '(device) => ..., which writes what the device does')
@@ -205,7 +214,10 @@ export class Scenario {
     return this
   }
 
-  /** Starts a machine. Throws a `VgicError` with code `config` or `scenario` if the parts do not fit. */
+  /**
+   * Makes a new machine, before its first step. Throws a `VgicError` with code `config` or `scenario` if the parts do
+   * not fit together.
+   */
   machine(): ScenarioMachine {
     const { vcpus, spis } = this.vmConfig
     const config = checkGicConfig({
@@ -244,8 +256,8 @@ export class Scenario {
   }
 
   /**
-   * Runs a machine to its end: the vCPUs in turn, a step each; a device or a timer when its time has come, or
-   * when no vCPU can go on; a thread that waits for a PE is given one when another's time slice is over.
+   * Makes a machine and runs it to its end. The vCPUs take turns of one step; a device or a timer steps when it is
+   * due, or when no vCPU can go on; a thread that waits for a PE gets one when another's time slice is over.
    */
   run(options: RunOptions = {}): Run {
     return runMachine(this.machine(), options)
@@ -290,7 +302,7 @@ export class Scenario {
     }
   }
 
-  /** SGIs, and the timers' PPIs, as Linux sets them up. */
+  /** The SGIs and the timers' PPIs, set up as Linux does. */
   private defaults(): InterruptSetup[] {
     const { vcpus, timers } = this.vmConfig
     const common = { enabled: true, group: 1 as const, priority: 0xa0 }
@@ -300,7 +312,7 @@ export class Scenario {
     ]).flat()
   }
 
-  /** As many SPIs of the silicon as the VM's interrupts stand for: state that nothing uses slows exploration. */
+  /** The number of physical SPIs: just enough for the mapped ones, since unused state slows exploration down. */
   private physicalSpis(): number {
     const physical = Array.from(this.interrupts.values(), (interrupt) => interrupt.physical ?? 0)
     return Math.max(FIRST_SPI - 1, ...physical) - FIRST_SPI + 1
@@ -324,12 +336,15 @@ export class Scenario {
   }
 }
 
-/** Throws an `argument` error for what is no scenario. */
+/** Throws an `argument` error for a value that is not a scenario. */
 export function checkScenario(scenario: Scenario): Scenario {
   return argumentWith('scenario', scenario, 'machine', 'what scenario() returns')
 }
 
-/** The minimum binary points, the mask and the enables; the silicon completes it when it is loaded. */
+/**
+ * ICH_VMCR_EL2 from the priority mask and the group enables, with the least binary points; the silicon fills in the
+ * rest at the load.
+ */
 function vmcrOf(
   { priorityMask = 0xf0, groups = [0, 1] }: CpuInterfaceConfig,
   config: CheckedGicConfig,

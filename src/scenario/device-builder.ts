@@ -1,4 +1,4 @@
-/** Devices: each a short program of steps that move interrupt lines. */
+/** Builds devices. A device is a short program of steps that drive interrupt lines. */
 import { intidName } from '../arch/intid.ts'
 import { argumentInteger, argumentNumber } from '../errors/arguments.ts'
 import { LATEST_TIME } from '../hyp/records/virtual-time.ts'
@@ -9,11 +9,11 @@ export interface DeviceStep {
   readonly intid: number
   /** The vCPU whose PPI it is; 0 for SPIs. */
   readonly vcpu: number
-  /** Levels that the line takes within the step, in order. */
+  /** The levels that the line takes in the step, in order. */
   readonly levels: readonly (0 | 1)[]
-  /** In a plain run, not before this virtual time; otherwise when nothing else can go on. */
+  /** The virtual time at which the step is due in a plain run; if undefined, when nothing else can go on. */
   readonly notBefore: number | undefined
-  /** It is a signal to the vCPU's thread instead of a line. */
+  /** The step is a signal to the vCPU's thread, and drives no line. */
   readonly signal?: true
 }
 
@@ -23,7 +23,7 @@ export interface DeviceProgram {
   readonly steps: readonly DeviceStep[]
 }
 
-/** Writing a device's steps. Each call adds one and returns the builder. */
+/** Writes a device's steps. Each call but `at` adds one; all return the builder. */
 export class DeviceBuilder {
   private readonly steps: DeviceStep[] = []
   private time: number | undefined
@@ -32,25 +32,25 @@ export class DeviceBuilder {
   constructor(private readonly name: string) {}
 
   /**
-   * The steps from here on happen in a plain run at this virtual time, up to 2^52, or as soon after it as they can, not
-   * only when nothing else can go on. An explored run tries every moment regardless.
+   * In a plain run the steps from here on are taken at this virtual time, up to 2^52, or as soon as possible after
+   * it; without a time, when nothing else can go on. An exploration tries every moment regardless.
    */
   at(time: number): this {
     this.time = argumentInteger('time', time, 0, LATEST_TIME)
     return this
   }
 
-  /** Raises the line of an SPI, or of a vCPU's PPI, not a timer's: an edge, or the active level. */
+  /** Raises the line of an SPI, or of a vCPU's PPI that is not a timer's. */
   raise(intid: number, vcpu = 0): this {
     return this.add('raises', intid, vcpu, [1])
   }
 
-  /** Lowers it. */
+  /** Lowers the line of an SPI, or of a vCPU's PPI that is not a timer's. */
   lower(intid: number, vcpu = 0): this {
     return this.add('lowers', intid, vcpu, [0])
   }
 
-  /** Raises and lowers it in one step. */
+  /** Raises and lowers the line in one step. */
   pulse(intid: number, vcpu = 0): this {
     return this.add('pulses', intid, vcpu, [1, 0])
   }

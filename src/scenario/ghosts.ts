@@ -1,6 +1,6 @@
 /**
- * What the invariants remember and no part of the machine does: the guest's ICH_VMCR_EL2 as it last was in the
- * hardware while the guest ran, and the edges that the guest has not acknowledged yet.
+ * Ghost state: what the invariants need to know and no part of the machine keeps. For each vCPU, ICH_VMCR_EL2 as it
+ * was when the guest last ran; for each interrupt, whether it has an edge that the guest has not acknowledged.
  */
 import { ICH_VMCR_VIEW } from '../arch/ich-registers.ts'
 import { FIRST_SPI, type Intid } from '../arch/intid.ts'
@@ -11,7 +11,7 @@ import { peOf, VCPU_FAULT_IPA, VCPU_INDEX, type Vcpu } from '../hyp/records/vcpu
 import { IRQ_EDGE, type Irq } from '../hyp/records/vgic-irq.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 
-/** Where it is kept. */
+/** The record of the ghost state. */
 export const ghostRecord = ({ vcpus, spis }: VmSetup): RecordType =>
   recordType('ghost', [
     {
@@ -35,11 +35,14 @@ export const ghostRecord = ({ vcpus, spis }: VmSetup): RecordType =>
 
 export class Ghosts {
   private readonly words: Int32Array
-  /** Hears of each acknowledge of a guest; null if nobody listens. */
+  /** Called with each acknowledge of a guest; null for none. */
   observer: ((v: Vcpu, intid: Intid) => void) | null = null
-  /** A bitmap of edges, by the interrupts' numbers: a word for each vCPU's private ones, then the SPIs. */
+  /**
+   * Offset of a bitmap of outstanding edges, by the interrupts' index (irq-directory.ts): a word for each vCPU's SGIs
+   * and PPIs, then the SPIs.
+   */
   private readonly edges: number
-  /** Their words. */
+  /** The range of the ghosts' words. */
   readonly first: number
   readonly end: number
 
@@ -48,18 +51,18 @@ export class Ghosts {
     private readonly at: number,
   ) {
     this.words = hypervisor.words
-    this.edges = at + hypervisor.place.vcpuCount
+    this.edges = at + hypervisor.layout.vcpuCount
     this.first = at
     this.end = at + ghostRecord(hypervisor.setup).size
-    for (let i = 0; i < hypervisor.place.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
+    for (let i = 0; i < hypervisor.layout.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
   }
 
-  /** ICH_VMCR_EL2 as the guest of a vCPU would see it. */
+  /** ICH_VMCR_EL2 as the guest of a vCPU left it. */
   vmcrOf(v: Vcpu): number {
     return this.words[this.at + this.words[v + VCPU_INDEX]]
   }
 
-  /** Takes a step of a vCPU's guest, which may change its mask, or acknowledge an edge. */
+  /** Takes a step of a vCPU's guest, and records ICH_VMCR_EL2 and acknowledged edges. */
   stepGuest(v: Vcpu): number {
     const { words, hypervisor } = this
     const pe = peOf(words, v)
@@ -76,8 +79,8 @@ export class Ghosts {
   }
 
   /**
-   * Takes a step of a vCPU's thread. It may do a write of the guest to ICPENDR: edges that the guest itself has cleared
-   * are not lost.
+   * Takes a step of a vCPU's thread. If it emulates the guest's write to ICPENDR, the edges that the guest has
+   * cleared so are not outstanding any more.
    */
   stepThread(v: Vcpu): number {
     const { hypervisor } = this
@@ -89,29 +92,29 @@ export class Ghosts {
     return result
   }
 
-  /** A device has raised the line of an interrupt: an edge that the guest is to acknowledge. */
+  /** Records that a device has raised the line of an interrupt: an edge that the guest is to acknowledge. */
   injected(irq: Irq): void {
     if (this.words[irq] & IRQ_EDGE) this.words[this.wordOf(irq)] |= 1 << this.bitOf(irq)
   }
 
-  /** The guest of a vCPU has acknowledged an INTID. */
+  /** Records that the guest of a vCPU has acknowledged an INTID. */
   private acknowledged(v: Vcpu, intid: Intid): void {
-    if (intid >= FIRST_SPI + this.hypervisor.place.spiCount) return
+    if (intid >= FIRST_SPI + this.hypervisor.layout.spiCount) return
     const irq = this.hypervisor.apLists.irqOf(v, intid)
     this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
   }
 
-  /** The bitmap of interrupts 32 n to 32 n + 31, by their numbers, whose edges wait for the guest's acknowledge. */
+  /** Outstanding edges of the interrupts with indices 32 n to 32 n + 31, a bit each. */
   outstanding(n: number): number {
     return this.words[this.edges + n]
   }
 
-  /** Whether an edge of an interrupt waits for the guest's acknowledge. */
+  /** Whether an interrupt has an edge that the guest has not acknowledged. */
   isOutstanding(irq: Irq): boolean {
     return ((this.words[this.wordOf(irq)] >>> this.bitOf(irq)) & 1) === 1
   }
 
-  /** The word that says so. */
+  /** Offset of the word that has an interrupt's bit. */
   wordOf(irq: Irq): number {
     return this.edges + (this.hypervisor.interrupts.indexOf(irq) >> 5)
   }

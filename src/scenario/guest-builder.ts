@@ -1,4 +1,4 @@
-/** Writing a guest's operations: the main list and the handlers for IRQ and FIQ. */
+/** Builds a guest: its main list of operations, and its handlers for IRQ and FIQ. */
 
 import { halves } from '../arch/doubleword.ts'
 import {
@@ -69,7 +69,7 @@ const timerOf = (which: TimerName): number =>
     ? TIMER_VIRTUAL
     : TIMER_PHYSICAL
 const checkGroup = (group: 0 | 1): number => argumentInteger('group', group, 0, 1)
-/** A guest may name a register that no GIC has. */
+/** A guest may name any encoding, also one of no GIC register. */
 const checkEncoding = (encoding: number): number => argumentInteger('encoding', encoding, 0, 0xffff_ffff)
 const LIST = '(list) => ..., which adds operations to the list'
 
@@ -79,13 +79,15 @@ export interface SgiTarget {
   readonly intid: number
   /** Indices of the vCPUs, all of one group of 16 neighbours; or all but the sender. */
   readonly vcpus: readonly number[] | 'others'
-  /** Which register sends it: 1 is ICC_SGI1R_EL1 (the default), 0 is ICC_SGI0R_EL1, 'other' is ICC_ASGI1R_EL1. */
+  /**
+   * The register that sends it: ICC_SGI1R_EL1 for 1 (the default), ICC_SGI0R_EL1 for 0, ICC_ASGI1R_EL1 for `'other'`.
+   */
   readonly group?: 0 | 1 | 'other'
 }
 
 const sgiFields: Fields<SgiTarget> = { intid: true, vcpus: true, group: true }
 
-/** Bytes of an access. */
+/** Size of an access in bytes. */
 export type AccessSize = 1 | 2 | 4 | 8
 
 interface Written {
@@ -94,30 +96,32 @@ interface Written {
 }
 
 /**
- * What the lists of one guest share.
+ * The state that the lists of one guest share.
  *
  * @internal
  */
 export class Draft {
   readonly ops: Written[] = []
   loops = 0
-  /** The loop in which the handlers count how often they ran; -1 if nobody asks. */
+  /** The loop whose counter counts the runs of the handlers; -1 if nothing waits for them. */
   runs = -1
 
-  /** Numbers another loop. */
+  /** Allocates another loop and returns its number. */
   newLoop(): number {
     if (this.loops < MAX_LOOPS) return this.loops++
     throw new VgicError('scenario', `A guest can have ${MAX_LOOPS} loops: unroll one of them.`)
   }
 }
 
-/** Operations that every list can have. Each call adds one and returns the list. */
+/**
+ * A list of operations. Each call adds one and returns the list; arguments that are out of range throw a `VgicError`.
+ */
 export class OpList {
   /** @internal */
   constructor(
     /** @internal */
     protected readonly draft: Draft,
-    /** The group that `ack` and `eoi` mean here unless told otherwise. */
+    /** The default group of `ack` and `eoi` in this list. */
     protected readonly group: 0 | 1,
   ) {}
 
@@ -126,17 +130,17 @@ export class OpList {
     return this.add(`ack: ICC_IAR${checkGroup(group)}_EL1`, OP_ACK, group)
   }
 
-  /** Writes `ICC_EOIR<group>_EL1` with what `ack` gave; nothing if that was 1020 to 1023. */
+  /** Writes the INTID of the last `ack` to `ICC_EOIR<group>_EL1`; writes nothing if that was 1020 to 1023. */
   eoi(group = this.group): this {
     return this.add(`eoi: ICC_EOIR${checkGroup(group)}_EL1`, OP_EOI, group)
   }
 
-  /** Writes ICC_DIR_EL1 with what `ack` gave; nothing if that was 1020 to 1023. */
+  /** Writes the INTID of the last `ack` to ICC_DIR_EL1; writes nothing if that was 1020 to 1023. */
   dir(): this {
     return this.add('dir: ICC_DIR_EL1', OP_DIR)
   }
 
-  /** Does a list of operations if this list's last `ack` gave an INTID. */
+  /** Executes `body` only if this list's last `ack` returned `intid`. */
   on(intid: number, body: (list: this) => unknown): this {
     argumentInteger('intid', intid, 0, 0xff_ffff)
     argumentFunction('body', body, LIST)
@@ -148,7 +152,7 @@ export class OpList {
     return this
   }
 
-  /** Spins until the guest's handlers have run so many times in all; counts as one of its loops. */
+  /** Spins until the guest's handlers have run `count` times in all; counts as one of the guest's loops. */
   untilInterrupts(count: number): this {
     argumentInteger('count', count, 1, 0x7fff_ffff)
     if (this.draft.runs < 0) this.draft.runs = this.draft.newLoop()
@@ -167,17 +171,17 @@ export class OpList {
     return this.add(`unmask ${masks.join(' ') || 'irq fiq'}`, OP_UNMASK, bits)
   }
 
-  /** WFI. */
+  /** WFI: waits for an interrupt. */
   wfi(): this {
     return this.add('wfi', OP_WFI)
   }
 
-  /** WFE. */
+  /** WFE: waits for an event. */
   wfe(): this {
     return this.add('wfe', OP_WFE)
   }
 
-  /** SEV. */
+  /** SEV: signals an event to all vCPUs. */
   sev(): this {
     return this.add('sev', OP_SEV)
   }
@@ -246,54 +250,54 @@ export class OpList {
   }
 
   /**
-   * Makes the device that drives an SPI or PPI of this vCPU lower its line, by a register of the device; the scenario must
-   * have one.
+   * Makes the device that drives an SPI, or a PPI of this vCPU, lower its line, as an access to a register of the
+   * device would. The scenario must have such a device.
    */
   quiesce(intid: number): this {
     argumentInteger('intid', intid, 16, 1019)
     return this.add(`quiesce ${intidName(intid)}`, OP_QUIESCE, intid)
   }
 
-  /** Starts a timer of the vCPU, which expires `ticks` of virtual time from now; the VM must have timers. */
+  /** Arms a timer of the vCPU to expire after `ticks` of virtual time; the VM must have timers. */
   timer(ticks: number, which: TimerName = 'virtual'): this {
     argumentInteger('ticks', ticks, 0, 0x3fff_ffff)
     const timer = timerOf(which)
     return this.add(`${which} timer in ${ticks}`, OP_TIMER, timer, ticks)
   }
 
-  /** Turns a timer off; the VM must have timers. */
+  /** Disables a timer of the vCPU; the VM must have timers. */
   stopTimer(which: TimerName = 'virtual'): this {
     const timer = timerOf(which)
     return this.add(`${which} timer off`, OP_TIMER, timer, -1)
   }
 
-  /** WFIT: as WFI, but at most for `ticks` of virtual time. */
+  /** WFIT: WFI that waits for at most `ticks` of virtual time. */
   wfit(ticks: number): this {
     argumentInteger('ticks', ticks, 0, 0x3fff_ffff)
     return this.add(`wfit ${ticks}`, OP_WFIT, ticks)
   }
 
-  /** WFET: as WFE. The hypervisor yields and comes back, so that its timeout does not matter. */
+  /** WFET. As on WFE the hypervisor yields and returns, so the timeout does not matter and is left out. */
   wfet(): this {
     return this.add('wfet', OP_WFET)
   }
 
-  /** PSCI CPU_SUSPEND, the other way to wait for an interrupt. */
+  /** PSCI CPU_SUSPEND, another way to wait for an interrupt. */
   suspend(): this {
     return this.add('cpu_suspend', OP_SUSPEND)
   }
 
-  /** An access that userspace deals with: the vCPU leaves KVM_RUN and comes back. */
+  /** An access that userspace emulates: the vCPU returns from KVM_RUN and calls it again. */
   userspace(): this {
     return this.add('access for userspace', OP_USERSPACE)
   }
 
-  /** HVC: leaves the guest and comes back. */
+  /** HVC: exits to the hypervisor, which returns to the guest. */
   hvc(): this {
     return this.add('hvc', OP_HVC)
   }
 
-  /** Does a list of operations `rounds` times. A guest has at most 4 loops, one inside another included. */
+  /** Executes `body` `rounds` times. A guest has at most 4 loops in all, nested ones included. */
   loop(rounds: number, body: (list: this) => unknown): this {
     argumentInteger('rounds', rounds, 1, 0x7fff_ffff)
     argumentFunction('body', body, LIST)
@@ -360,7 +364,7 @@ export class GuestBuilder extends OpList {
   }
 }
 
-/** The size of an access, and its address as two words. */
+/** The operands of an MMIO access: its size, and its address as two words. */
 function addressOperands(address: number, size: AccessSize): number[] {
   argumentSize('size', size)
   argumentInteger('address', address, 0, 2 ** 52 - size)
@@ -374,7 +378,7 @@ function daif(masks: readonly MaskName[]): number {
   return masks.reduce((bits, mask) => bits | bitOf(mask), 0)
 }
 
-/** The affinity and target list, or IRM, of an SGI register's value. */
+/** The target fields of an SGI register's value: affinities and target list, or IRM. */
 function targetBits(vcpus: SgiTarget['vcpus']): bigint {
   if (vcpus === 'others') return 1n << 40n
   const targets = argumentList('vcpus', vcpus, 'indices of vCPUs, or "others"')

@@ -1,6 +1,6 @@
 /**
- * Who drives which interrupt line of a scenario: timers their PPIs, where the VM has timers, and devices all others. A
- * guest that asks for anything else would be answered by silence.
+ * Who drives each interrupt line of a scenario: timers drive their PPIs, if the VM has timers, and devices all
+ * others. A guest that uses a line that nothing drives would wait forever, so that is refused.
  */
 import { intidName } from '../arch/intid.ts'
 import { VgicError } from '../errors/vgic-error.ts'
@@ -9,10 +9,13 @@ import { OP_QUIESCE, OP_TIMER, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { timerIntids } from '../hyp/records/vcpu.ts'
 import type { DeviceProgram } from './device-builder.ts'
 
-/** By index, as {@link timerIntids}. */
+/** By index, as in {@link timerIntids}. */
 const timerNames = ['virtual', 'physical'] as const
 
-/** Throws a `scenario` error for a device or a guest that names a line which is another's, or nobody's. */
+/**
+ * Throws a `scenario` error for a device that drives a timer's line, and for a guest that uses a timer or a device
+ * that the scenario lacks.
+ */
 export function checkLineOwners({ timers, guests }: VmSetup, devices: readonly DeviceProgram[]): void {
   const owners = new Map<number, string>()
   for (const { name, steps } of devices) {
@@ -35,7 +38,7 @@ export function checkLineOwners({ timers, guests }: VmSetup, devices: readonly D
   }
 }
 
-/** Guests share handlers: of a PPI it is enough that a device drives that of some vCPU. */
+/** Guests share handlers, so it is enough that a device drives the PPI of some vCPU. */
 function checkQuiesce(intid: number, owner: string | undefined): void {
   if (owner?.startsWith('device')) return
   if (owner) refuse(`PPI ${intid} belongs to ${owner}, which no quiesce() turns off: use stopTimer().`)

@@ -1,7 +1,7 @@
 /**
- * A scenario's machine: a hypervisor with its VM, and the devices. Its actors are the vCPUs and the devices, and
- * its environment what happens to them: timers that expire, preemptions, ticks, migrations. Whoever drives it
- * decides which of them takes the next step.
+ * A scenario's machine: a hypervisor with its VM, and devices. Its actors are the vCPUs and the devices; its
+ * environment are actors that act on vCPUs: expiries of timers, preemptions, ticks, migrations. The caller decides
+ * which of them takes the next step.
  */
 
 import { argumentInteger, shown } from '../errors/arguments.ts'
@@ -29,22 +29,28 @@ import type { Difference } from '../state/machine-state.ts'
 import type { DeviceProgram, DeviceStep } from './device-builder.ts'
 import { Ghosts, ghostRecord } from './ghosts.ts'
 
-/** Whoever can take steps. */
+/** One that takes steps: a vCPU, a device, or an event of the environment. */
 export interface Actor {
-  /** What it is. `timer`, `preempt`, `tick` and `migrate` are the environment's. */
+  /** `timer`, `preempt`, `tick` and `migrate` belong to the environment. */
   readonly kind: 'vcpu' | 'device' | 'timer' | 'preempt' | 'tick' | 'migrate'
-  /** Which vCPU it is or concerns, or which device, from 0. */
+  /** The index of the device, or of the vCPU that it is or acts on, from 0. */
   readonly index: number
-  /** For a timer 0 virtual, 1 physical, 2 a WFIT's timeout; for a migration the CPU. */
+  /**
+   * Of a timer: 0 for the virtual one, 1 for the physical one, 2 for the timeout of a WFIT. Of a migration: the CPU
+   * that it is to.
+   */
   readonly detail: number
-  /** `vcpu0`, the device's name, or what happens: `preempt vcpu0`. */
+  /** `vcpu0`, the device's name, or the event: `preempt vcpu0`. */
   readonly name: string
 }
 
-/** What an actor can do: take a step, nothing until somebody else does something, or nothing any more. */
+/** Whether an actor can take a step: `ready` now, `asleep` until another actor does something, `done` never again. */
 export type ActorState = 'ready' | 'asleep' | 'done'
 
-/** Words of a device: the next step of its program, where in the injection's steps it is, and for which vCPU. */
+/**
+ * Words of a device: the next step of its program, the program counter of its injection, and the vCPU that this is
+ * for.
+ */
 const DEVICE_PC = 0
 const DEVICE_INJECT = 1
 const DEVICE_TARGET = 2
@@ -72,16 +78,16 @@ const deviceRecord = (devices: readonly DeviceProgram[], stepAt: (pc: number) =>
 
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
-/** Its parts, its actors and the steps that they take; scenario-machine.ts has what a person sees of it. */
+/** The machine's parts, its actors and their steps. scenario-machine.ts has the public face. */
 export class Machine {
   /** vCPUs first, then devices. */
   readonly actors: readonly Actor[]
-  /** What happens to the vCPUs: timers, then preemptions, ticks and migrations of each. */
+  /** Actors that act on the vCPUs: timers, then each vCPU's preemption, tick and migrations. */
   readonly environment: readonly Actor[]
   readonly hypervisor: Hypervisor
   readonly ghosts: Ghosts
   readonly digest: number
-  private readonly devicePlace: number
+  private readonly deviceBase: number
   private readonly deviceSize: number
   private readonly now: number
 
@@ -97,9 +103,9 @@ export class Machine {
     this.digest = digestOf(setup, design, devices)
     this.hypervisor = new Hypervisor(config, setup, design, surroundings, this.digest)
     const { layout } = this.hypervisor.state
-    this.devicePlace = layout.baseOf(device)
+    this.deviceBase = layout.baseOf(device)
     this.deviceSize = device.size
-    this.now = this.hypervisor.place.vm + VM_TIME
+    this.now = this.hypervisor.layout.vm + VM_TIME
     this.ghosts = new Ghosts(this.hypervisor, layout.baseOf(ghosts))
     const vcpus = Array.from({ length: setup.vcpus }, (_, index) => index)
     this.actors = [
@@ -124,13 +130,13 @@ export class Machine {
     ])
   }
 
-  /** A new machine of the same parts, as this one began. */
+  /** A new machine of the same configuration, before its first step. */
   again(): Machine {
     const { config, design } = this.hypervisor
     return machineOf(config, this.setup, design, this.devices)
   }
 
-  /** Virtual time: how many steps were taken, and what was let pass. */
+  /** Virtual time: the steps taken, plus the time that was let pass. */
   get time(): number {
     return timeOf(this.hypervisor.words, this.now)
   }
@@ -150,12 +156,14 @@ export class Machine {
     return this.hypervisor.state.hash()
   }
 
-  /** What changed since a snapshot, a register field at a time; program counters as steps, handles by name. */
+  /**
+   * What has changed since a snapshot, an entry for each register field; program counters as steps, handles by name.
+   */
   diff(image: ImageBytes): Difference[] {
     return this.hypervisor.state.diff(image)
   }
 
-  /** What an actor can do. */
+  /** Whether an actor can take a step. */
   stateOf(actor: Actor): ActorState {
     const { hypervisor } = this
     const { kind, index, detail } = this.checked(actor)
@@ -175,7 +183,10 @@ export class Machine {
     }
   }
 
-  /** When a device's next step, or a timer's expiry, is due in a plain run; undefined if it has no time. */
+  /**
+   * The virtual time at which a device's next step, or a timer's expiry, is due in a plain run; undefined if it has
+   * none.
+   */
   dueAt(actor: Actor): number | undefined {
     const { hypervisor } = this
     const { kind, index, detail } = this.checked(actor)
@@ -183,7 +194,7 @@ export class Machine {
     return kind === 'device' ? this.nextDeviceStep(index)?.notBefore : undefined
   }
 
-  /** Takes one step of an actor; nothing if it is not ready. */
+  /** Takes one step of an actor; does nothing if it is not ready. */
   step(actor: Actor): void {
     if (this.stateOf(actor) === 'ready') this.perform(actor)
   }
@@ -214,22 +225,22 @@ export class Machine {
     }
   }
 
-  /** Takes one step of a vCPU's thread, which must be at one, and returns its result. */
+  /** Takes one step of a vCPU's thread, which must be ready for one, and returns its outcome. */
   stepThread({ index }: Actor): number {
     tick(this.hypervisor.words, this.now)
     return this.ghosts.stepThread(this.hypervisor.vcpu(index))
   }
 
   /**
-   * Makes the machine independent of time, which is no part of the state: halt polling's windows, which follow how
-   * long halts take, stay open.
+   * Makes the machine independent of virtual time, which is not part of the hashed state: halt polling's windows,
+   * which depend on how long halts take, stay open.
    */
   prepareExploration(): void {
     this.hypervisor.halt.adapts = false
     this.hypervisor.halt.openWindows()
   }
 
-  /** Lets time pass until something is due; it does not go back. */
+  /** Advances virtual time to `until`; does nothing if that is past. */
   passTime(until: number): void {
     argumentInteger('until', until, 0, Number.MAX_SAFE_INTEGER)
     setTime(this.hypervisor.words, this.now, Math.max(this.time, until))
@@ -240,12 +251,12 @@ export class Machine {
     return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
   }
 
-  /** Where a device is in the steps of its injection, as a program counter of the design; 0 between two. */
+  /** The program counter, in the design, of a device's injection; 0 if none is under way. */
   injectionOf(index: number): NextPc {
     return asPc(this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT])
   }
 
-  /** Whether an unfinished injection will yet notify a vCPU. */
+  /** Whether an unfinished injection is still to notify a vCPU. */
   injectsFor(v: Vcpu): boolean {
     for (let i = 0; i < this.devices.length; i++) {
       if (this.hypervisor.words[this.deviceOf(i) + DEVICE_TARGET] === v) return true
@@ -253,15 +264,15 @@ export class Machine {
     return false
   }
 
-  /** In a state, the interrupt whose line a device's next step moves. */
+  /** The interrupt whose line a device's next step drives, in a state. */
   inputOf(index: number, words: Int32Array): Irq {
     const { intid, vcpu } = this.devices[index].steps[words[this.deviceOf(index) + DEVICE_PC]]
     return this.hypervisor.apLists.irqOf(this.hypervisor.vcpu(vcpu), intid)
   }
 
   /**
-   * The vCPU that a device's last step has notified, if it queued nothing; 0 if none. `before` is the state before it: a
-   * target that it has found itself is in the state now.
+   * The vCPU that a device's last step notified, if it queued no interrupt; 0 if none. `before` is the state before
+   * that step; a target that the step itself determined is in the current state.
    */
   notifiedBy(index: number, before: Int32Array): Vcpu | 0 {
     const device = this.deviceOf(index)
@@ -270,12 +281,12 @@ export class Machine {
     return asVcpu(before[device + DEVICE_TARGET] || this.hypervisor.words[device + DEVICE_TARGET])
   }
 
-  /** The record of a device. */
+  /** Offset of a device's record. */
   deviceOf(index: number): number {
-    return this.devicePlace + index * this.deviceSize
+    return this.deviceBase + index * this.deviceSize
   }
 
-  /** An actor, after making sure that it is one of this machine's or equal to one. */
+  /** Returns the actor of this machine that equals the one given; throws an `argument` error if there is none. */
   private checked(actor: Actor): Actor {
     return typeof actor === 'object' && actor !== null && this.has(actor) ? actor : refuseActor(actor)
   }
@@ -309,23 +320,23 @@ export class Machine {
     }
   }
 
-  /** Whether the host's tick can interrupt a guest: it runs, and no tick is on the way. */
+  /** Whether the host's tick can interrupt a guest: it runs, and no tick is pending. */
   private canTick(v: Vcpu): boolean {
     const { runLoop, hostInterrupts, words } = this.hypervisor
     return runLoop.threadState(v) === THREAD_IN_GUEST && !hostInterrupts.isTicking(peOf(words, v))
   }
 
-  /** Whether a thread that waits for a PE can get another than its last one. */
+  /** Whether a thread that waits for a PE can be moved to another than its last. */
   private canMigrate(v: Vcpu, cpu: number): boolean {
     const { runLoop, scheduler, words } = this.hypervisor
     if (runLoop.threadState(v) !== THREAD_WAITS_FOR_CPU) return false
     return scheduler.current(cpu) === 0 && cpu !== words[v + VCPU_LAST_CPU]
   }
 
-  /** Whether a thread that could go on waits for a CPU. */
+  /** Whether a runnable thread waits for a CPU. */
   private isWanted(cpu: number): boolean {
-    const { words, runLoop, scheduler, place } = this.hypervisor
-    for (let i = 0; i < place.vcpuCount; i++) {
+    const { words, runLoop, scheduler, layout } = this.hypervisor
+    for (let i = 0; i < layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       if (words[v + VCPU_LAST_CPU] === cpu && scheduler.wantsCpu(v) && !runLoop.waitsForVcpus(v)) return true
     }
@@ -333,8 +344,8 @@ export class Machine {
   }
 
   /**
-   * A thread that waits for its PE, and finds it free, gets it in a step of its own. One that waits for other vCPUs
-   * sleeps (KVM's vcpu_req_sleep), which is of interest only if another thread wants its PE: then it gives it up.
+   * A thread that waits for its PE gets it, once it is free, in a step of its own. One that waits for other vCPUs
+   * sleeps (KVM's vcpu_req_sleep); it gives its PE up only if another thread waits for that.
    */
   private stepVcpu(v: Vcpu): void {
     const { hypervisor } = this
@@ -350,7 +361,10 @@ export class Machine {
     }
   }
 
-  /** One step of an injection, in the order that the design has. A mapped SPI's line is the distributor's, not ours. */
+  /**
+   * One step of a device: of its injection, in the design's order, or of its program. The line of a mapped SPI is
+   * wired to the distributor, and needs no injection.
+   */
   private stepDevice(index: number): void {
     const { words, injection, mapped, runLoop } = this.hypervisor
     const next = this.nextDeviceStep(index)
@@ -397,5 +411,7 @@ function refuseActor(actor: unknown): never {
   )
 }
 
-/** A class that names itself within itself is bundled under another name, which it then prints. */
+/**
+ * esbuild renames a class that refers to itself in its body, and the new name would be printed. Hence this function.
+ */
 const machineOf = (...parts: ConstructorParameters<typeof Machine>): Machine => new Machine(...parts)

@@ -1,7 +1,7 @@
 /**
- * A plain run of a scenario: one schedule, from the first step to the end. A run keeps no record of its steps: it takes
- * them once more, on a machine of its own, when they are asked for. Telling of a step takes far longer than taking it,
- * and most of a run's steps nobody asks for; so millions of them take no memory, and a run no time for telling.
+ * A plain run of a scenario: one schedule, from the first step to the end. A run keeps no record of its steps: when
+ * they are asked for, it takes them again on a new machine. To describe a step takes far longer than to take it, and
+ * most steps are never asked for; this way a run of millions of steps needs no memory for them.
  */
 
 import { argumentInteger, argumentOptions } from '../errors/arguments.ts'
@@ -14,13 +14,13 @@ import { type MachineSummary, ScenarioMachine, type VcpuCounts } from './scenari
 import { timeline } from './timeline.ts'
 import type { StepEvent } from './trace.ts'
 
-/** How far a run goes. */
+/** The bound of a run. */
 export interface RunOptions {
   /** The most steps; default 100,000. */
   readonly steps?: number
 }
 
-/** A part of a run, in virtual time: the first column of its timeline. */
+/** A part of a run, in virtual time (the first column of the timeline). */
 export interface RunPart {
   /** Its first step is at this time or later; default 0. */
   readonly from?: number
@@ -29,12 +29,12 @@ export interface RunPart {
 }
 
 /**
- * How a run ended: every guest was done; some vCPU sleeps and nobody is left to wake it; or the bound on steps
- * was reached.
+ * How a run ended: every guest has finished; some vCPU sleeps and nothing will wake it; or the bound on steps was
+ * reached.
  */
 export type RunEnd = 'done' | 'asleep' | 'bound'
 
-/** A run in a few words: what {@link Run.toJSON} gives. */
+/** A summary of a run, which {@link Run.toJSON} returns. */
 export interface RunSummary {
   /** How it ended. */
   readonly end: RunEnd
@@ -42,19 +42,22 @@ export interface RunSummary {
   readonly machine: MachineSummary
 }
 
-/** Who takes the steps of a run: made for a machine that has taken none, and asked before each; undefined at the end. */
+/**
+ * Decides who takes the steps of a run: made for a machine that has taken none, and called before each step;
+ * undefined at the end.
+ */
 export type Course = (machine: Machine) => () => Actor | undefined
 
 /** The most steps of a run. */
 const MOST_STEPS = 0x7fff_ffff
 
-/** Beyond every virtual time. */
+/** Later than every virtual time. */
 const FOREVER = Number.MAX_SAFE_INTEGER
 
-/** The most steps that are told of if no part of the run is asked for. An event takes some 330 bytes. */
+/** The most events that `events` returns. An event takes some 330 bytes. */
 const TOLD = 100_000
 
-/** What happened in a run. */
+/** The result of a run. */
 export class Run {
   private readonly hash: number
   private told: readonly StepEvent[] | undefined
@@ -64,27 +67,27 @@ export class Run {
     /** The machine as the run left it. */
     readonly machine: ScenarioMachine,
     private readonly course: Course,
-    /** How many steps it took. */
+    /** Steps that it took. */
     readonly steps: number,
     /** How it ended. */
     readonly end: RunEnd,
-    /** By vCPU. */
+    /** The INTIDs acknowledged, by vCPU. */
     private readonly acknowledgements: readonly (readonly number[])[],
   ) {
     this.hash = machine.hash()
   }
 
   /**
-   * Its steps in order; of a run of more than 100,000 the last so many. They are taken again when they are first asked
-   * for. Throws a `VgicError` with code `scenario` if that comes to another end, which it can only if a step of the
-   * design's own depends on more than the machine.
+   * Its steps in order; of a run of more than 100,000 steps, the last 100,000. They are taken again on first use.
+   * Throws a `VgicError` with code `scenario` if they end otherwise than in the run, which can happen only if a
+   * design's own step depends on more than the machine's state.
    */
   get events(): readonly StepEvent[] {
     this.told ??= this.tell((taken) => taken >= this.steps - TOLD)
     return this.told
   }
 
-  /** The steps of a part of the run, however many they are. Throws as `events` does. */
+  /** All steps of a part of the run. Throws as `events` does. */
   eventsIn(part: RunPart): StepEvent[] {
     const { from = 0, to = FOREVER } = argumentOptions('part', part, { from: true, to: true })
     argumentInteger('from', from, 0, FOREVER)
@@ -93,28 +96,32 @@ export class Run {
   }
 
   /**
-   * The run, or a part of it, as text: virtual time, actor, step, the registers that crossed the seam, list registers
-   * decoded. Without a part it has what `events` has, and says how many steps before are left out.
+   * The run, or a part of it, as text: virtual time, actor, step, register accesses, list registers decoded. Without
+   * a part it shows what `events` returns, and says how many steps before those are left out.
    */
   timeline(part?: RunPart): string {
     if (part !== undefined) return timeline(this.eventsIn(part))
     return timeline(this.events, this.steps - this.events.length)
   }
 
-  /** What the guest of a vCPU acknowledged in the whole run, in order, 1023 for nothing included. */
+  /**
+   * The INTIDs that the guest of a vCPU read from ICC_IAR0_EL1 and ICC_IAR1_EL1 in the whole run, in order, including
+   * 1023 (none pending).
+   */
   acknowledged(vcpu: number): number[] {
     argumentInteger('vcpu', vcpu, 0, this.machine.hypervisor.setup.vcpus - 1)
     return [...this.acknowledgements[vcpu]]
   }
 
-  /** What the hypervisor's crossings of the seam were, a row for each kind of exit. */
+  /** The hypervisor's accesses to the silicon, a row for each kind of exit. */
   cost(): CostRow[] {
     return this.machine.cost()
   }
 
   /**
-   * Why an interrupt is, or is not, delivered to a vCPU as the run left it: `run.explain(40).reason`. Without a vCPU
-   * to the one that an SPI is routed to, and vCPU 0 for an SGI or a PPI. It prints as a table.
+   * Explains why an interrupt is, or is not, delivered to a vCPU at the end of the run: `run.explain(40).reason`.
+   * `vcpu` defaults to the one that an SPI is routed to, and to vCPU 0 for an SGI or a PPI. The explanation prints as
+   * a table.
    */
   explain(intid: number, vcpu?: number): Explanation {
     return this.machine.explain(intid, vcpu)
@@ -125,12 +132,12 @@ export class Run {
     return this.machine.statistics()
   }
 
-  /** What a vCPU's thread did: sleeps, halt polling, yields, preemptions. */
+  /** Counters of a vCPU's thread: sleeps, halt polling, yields, preemptions. */
   counts(vcpu: number): VcpuCounts {
     return this.machine.counts(vcpu)
   }
 
-  /** How it ended and where, as plain data; {@link timeline} and `events` have the rest. */
+  /** A summary as plain data: how the run ended, and the machine's. {@link timeline} and `events` have the steps. */
   toJSON(): RunSummary {
     return { end: this.end, machine: this.machine.toJSON() }
   }
@@ -140,17 +147,17 @@ export class Run {
     return `Run (${this.end}): ${this.machine}`
   }
 
-  /** So that failed expectations print the line and no keys. */
+  /** Makes failed expectations of test runners print the line instead of the object's keys. */
   get [Symbol.toStringTag](): string {
     return 'Run'
   }
 
-  /** What Node's util.inspect prints. */
+  /** The line, for Node's util.inspect. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }
 
-  /** Takes the steps again and tells of those that are wanted, by their number and their virtual time. */
+  /** Takes the steps again and returns the events of those wanted, by the number of steps before and virtual time. */
   private tell(isWanted: (taken: number, time: number) => boolean): StepEvent[] {
     const machine = new ScenarioMachine(this.machine.internals.again())
     const next = this.course(machine.internals)
@@ -172,7 +179,7 @@ const tookAnotherCourse = (): VgicError =>
     "The run's steps cannot be told: taken again they are others. A step of the design's own must depend on nothing but the machine.",
   )
 
-/** Takes the steps of a course on a new machine, at most so many. `endOf` says how a course ended that has ended. */
+/** Takes at most `steps` steps of a course on a new machine. `endOf` says how a course that has ended did. */
 export function follow(
   machine: ScenarioMachine,
   course: Course,
@@ -199,7 +206,7 @@ export function follow(
 /** Steps that a thread may take while others wait for its PE. */
 const TIME_SLICE = 200
 
-/** Runs a machine that has taken no step to its end, from its time on. */
+/** Runs a machine that has taken no step to its end, from its virtual time on. */
 export function runMachine(machine: ScenarioMachine, options: RunOptions): Run {
   const { steps = 100_000 } = argumentOptions('run', options, { steps: true })
   const begin = machine.time
@@ -215,11 +222,11 @@ export function runMachine(machine: ScenarioMachine, options: RunOptions): Run {
   )
 }
 
-/** The one schedule of a plain run. */
+/** The scheduling policy of a plain run. */
 class Policy {
   private readonly vcpus: readonly Actor[]
   private readonly timed: readonly Actor[]
-  /** By vCPU: its migrations; its preemption and its tick. */
+  /** Environment actors by vCPU: its migrations; its preemption and its tick. */
   private readonly migrations: readonly (readonly Actor[])[]
   private readonly endings: readonly (readonly Actor[])[]
   private turn = 0
@@ -241,12 +248,15 @@ class Policy {
     this.slice = this.vcpus.map(() => 0)
   }
 
-  /** Who is next: what is due, a thread that can get a free PE, a vCPU, or else what is due first. */
+  /**
+   * The next actor: one that is due, a migration to a free PE, a vCPU, or else whatever is due first, to which time
+   * advances.
+   */
   next(): Actor | undefined {
     return this.due() ?? this.placed() ?? this.sliceOver() ?? this.nextVcpu() ?? this.earliest()
   }
 
-  /** A device or a timer whose time has come. */
+  /** A device or a timer that is due. */
   private due(): Actor | undefined {
     const { machine } = this
     return this.timed.find((actor) => {
@@ -255,7 +265,7 @@ class Policy {
     })
   }
 
-  /** A thread that waits for a PE while its own is taken gets another that is free. */
+  /** The migration of a thread whose PE is taken to one that is free. */
   private placed(): Actor | undefined {
     const { machine } = this
     const { words, scheduler } = machine.hypervisor
@@ -269,8 +279,8 @@ class Policy {
   }
 
   /**
-   * The tick or the preemption of a vCPU that has had its time slice while another waits for a PE, or whose PE one
-   * waits for that a directed yield prefers.
+   * The tick or the preemption of a vCPU that has used up its time slice while another waits for a PE, or on whose PE
+   * a vCPU waits that a directed yield prefers.
    */
   private sliceOver(): Actor | undefined {
     const { machine } = this
@@ -288,7 +298,7 @@ class Policy {
     return ends
   }
 
-  /** The vCPUs take turns of one step. */
+  /** The next vCPU in round-robin order, a step each. */
   private nextVcpu(): Actor | undefined {
     const { vcpus, machine } = this
     for (let i = 0; i < vcpus.length; i++) {
@@ -301,7 +311,7 @@ class Policy {
     return undefined
   }
 
-  /** When no vCPU can go on: a device that waits for just this, or else whatever is due first. Time passes. */
+  /** If no vCPU can go on: a device without a set time, or else whatever is due first, to which time advances. */
   private earliest(): Actor | undefined {
     const { machine } = this
     const ready = this.timed.filter((actor) => machine.stateOf(actor) === 'ready')

@@ -1,6 +1,4 @@
-/**
- * A scenario's machine as a person has it: step it, look at it, save its VM, print it.
- */
+/** A scenario's machine for its user: step it, inspect it, save its VM, print it. */
 
 import { argumentInteger } from '../errors/arguments.ts'
 import { listed } from '../errors/printed.ts'
@@ -26,11 +24,11 @@ import type { Difference } from '../state/machine-state.ts'
 import type { Actor, ActorState, Machine } from './machine.ts'
 import { type StepEvent, traceStep } from './trace.ts'
 
-/** A machine in a few words: what {@link ScenarioMachine.toJSON} gives. */
+/** A summary of a machine, which {@link ScenarioMachine.toJSON} returns. */
 export interface MachineSummary {
   /** Its design's name. */
   readonly design: string
-  /** Virtual time. */
+  /** Virtual time, in steps. */
   readonly time: number
   /** Its vCPUs and devices, in order. */
   readonly actors: readonly ActorSummary[]
@@ -40,17 +38,17 @@ export interface MachineSummary {
 export interface ActorSummary {
   /** `vcpu0`, or the device's name. */
   readonly name: string
-  /** What it can do. */
+  /** Whether it can take a step. */
   readonly state: ActorState
 }
 
-/** What a vCPU has done so far. */
+/** Counters of a vCPU's thread. */
 export interface VcpuCounts {
   /** How often its thread went to sleep. */
   readonly sleeps: number
-  /** Halts that polled before they slept. */
+  /** Halts that polled before they would sleep: KVM's halt_attempted_poll. */
   readonly pollsAttempted: number
-  /** Of these, the ones that did not have to sleep. */
+  /** Halts that ended while they polled: KVM's halt_successful_poll. */
   readonly pollsSuccessful: number
   /** Directed yields to another vCPU. */
   readonly yields: number
@@ -58,14 +56,14 @@ export interface VcpuCounts {
   readonly preemptions: number
 }
 
-/** Steps after which a VM that does not stop never will. */
+/** Steps after which a VM that has not stopped is taken never to stop. */
 const STOP_STEPS = 10_000
 
-/** A machine that a scenario starts. One step of one actor at a time; its state can be saved and put back. */
+/** A machine of a scenario. It takes one step of one actor at a time; its state can be saved and restored. */
 export class ScenarioMachine {
   /** vCPUs first, then devices. */
   readonly actors: readonly Actor[]
-  /** What happens to the vCPUs: timers, then preemptions, ticks and migrations of each. */
+  /** Actors that act on the vCPUs: timers, then each vCPU's preemption, tick and migrations. */
   readonly environment: readonly Actor[]
 
   /** @internal */
@@ -82,12 +80,12 @@ export class ScenarioMachine {
     return this.internals.hypervisor
   }
 
-  /** Virtual time: how many steps were taken, and what was let pass. */
+  /** Virtual time: the steps taken, plus the time that was let pass. */
   get time(): number {
     return this.internals.time
   }
 
-  /** A copy of the whole state. */
+  /** A copy of the whole state; {@link restore} takes it. */
   snapshot(): ArrayBuffer {
     return this.internals.snapshot()
   }
@@ -102,34 +100,40 @@ export class ScenarioMachine {
     return this.internals.hash()
   }
 
-  /** What changed since a snapshot, a register field at a time; program counters as steps, handles by name. */
+  /**
+   * What has changed since a snapshot, an entry for each register field; program counters as steps, handles by name.
+   */
   diff(image: ImageBytes): Difference[] {
     return this.internals.diff(image)
   }
 
-  /** What an actor can do. */
+  /** Whether an actor can take a step. Throws an `argument` error for an actor of no machine of this scenario. */
   stateOf(actor: Actor): ActorState {
     return this.internals.stateOf(actor)
   }
 
-  /** When a device's next step, or a timer's expiry, is due in a plain run; undefined if it has no time. */
+  /**
+   * The virtual time at which a device's next step, or a timer's expiry, is due in a plain run; undefined if it has
+   * none.
+   */
   dueAt(actor: Actor): number | undefined {
     return this.internals.dueAt(actor)
   }
 
-  /** Takes one step of an actor; nothing if it is not ready. */
+  /** Takes one step of an actor; does nothing if it is not ready. */
   step(actor: Actor): void {
     this.internals.step(actor)
   }
 
-  /** Lets time pass until something is due; it does not go back. */
+  /** Advances virtual time to `until`; does nothing if that is past. */
   passTime(until: number): void {
     this.internals.passTime(until)
   }
 
   /**
-   * Stops the VM, as a VMM does by a signal to its vCPUs' threads: they take steps until none is loaded, that is until
-   * each has returned to userspace, sleeps, waits for a PE, or has ended. They go on when they are stepped again.
+   * Stops the VM, as a VMM does by a signal to its vCPUs' threads: they take steps until none is loaded, that is
+   * until each has returned to userspace, sleeps, waits for a PE, or has ended. They go on when they are stepped
+   * again. Throws a `scenario` error if a vCPU does not get there.
    */
   stop(): void {
     const { hypervisor } = this
@@ -154,22 +158,23 @@ export class ScenarioMachine {
   }
 
   /**
-   * The VM's interrupts as KVM's userspace reads them, in plain JSON. Throws a `VgicError` EBUSY while a vCPU is loaded:
-   * call `stop()` first.
+   * The VM's interrupts as plain JSON, as userspace reads them from KVM. Throws a `VgicError` EBUSY while a vCPU is
+   * loaded: call `stop()` first.
    */
   saveVgic(): SavedVgic {
     return saveVgic(this.hypervisor)
   }
 
   /**
-   * Puts saved interrupts into this VM, whatever it had before. Throws a `VgicError`, and changes nothing: EBUSY while a
-   * vCPU is loaded, `argument` for what is no saved VM of this size, EINVAL for a value that a register does not take.
+   * Restores saved interrupts into this VM, in place of its own. Throws a `VgicError` and changes nothing: EBUSY
+   * while a vCPU is loaded, `argument` for data that is not a saved VM of this size, EINVAL for a value that a
+   * register does not take.
    */
   restoreVgic(saved: SavedVgic): void {
     restoreVgic(this.hypervisor, saved)
   }
 
-  /** Takes one step of an actor and tells what happened. Throws an `argument` error if the actor is not ready. */
+  /** Takes one step of an actor and returns what happened. Throws an `argument` error if the actor is not ready. */
   trace(actor: Actor): StepEvent {
     if (this.stateOf(actor) !== 'ready') {
       throw new VgicError('argument', `${actor.name} cannot take a step now: ask stateOf() first.`)
@@ -177,7 +182,7 @@ export class ScenarioMachine {
     return traceStep(this.internals, actor)
   }
 
-  /** What a vCPU has done so far. */
+  /** Counters of a vCPU's thread. */
   counts(vcpu: number): VcpuCounts {
     const { words } = this.hypervisor
     const v = this.hypervisor.vcpu(argumentInteger('vcpu', vcpu, 0, this.hypervisor.setup.vcpus - 1))
@@ -190,15 +195,16 @@ export class ScenarioMachine {
     }
   }
 
-  /** What the hypervisor's crossings of the seam were, a row for each kind of exit. */
+  /** The hypervisor's accesses to the silicon, a row for each kind of exit. */
   cost(): CostRow[] {
-    const { words, place, design } = this.hypervisor
-    return readCost(words, place.costTable, design.name)
+    const { words, layout, design } = this.hypervisor
+    return readCost(words, layout.costTable, design.name)
   }
 
   /**
-   * Why an interrupt is, or is not, delivered to a vCPU in this state; without a vCPU to the one that an SPI is routed
-   * to, and vCPU 0 for an SGI or a PPI. Changes nothing. An INTID that the VM does not have is explained too.
+   * Explains why an interrupt is, or is not, delivered to a vCPU in this state. `vcpu` defaults to the one that an
+   * SPI is routed to, and to vCPU 0 for an SGI or a PPI. The state does not change. An INTID that the VM does not
+   * have is explained too.
    */
   explain(intid: number, vcpu?: number): Explanation {
     return explain(this.hypervisor, intid, vcpu)
@@ -220,7 +226,7 @@ export class ScenarioMachine {
     }
   }
 
-  /** What it is, when, and what its actors can do, as plain data; {@link snapshot} has the state. */
+  /** A summary as plain data: the design, the time, and the actors' states. {@link snapshot} has the whole state. */
   toJSON(): MachineSummary {
     const actors = this.actors.map((actor) => ({ name: actor.name, state: this.stateOf(actor) }))
     return { design: this.hypervisor.design.name, time: this.time, actors }
@@ -233,12 +239,12 @@ export class ScenarioMachine {
     return `ScenarioMachine (design ${design}, time ${time}): ${states}`
   }
 
-  /** So that failed expectations print the line and no keys. */
+  /** Makes failed expectations of test runners print the line instead of the object's keys. */
   get [Symbol.toStringTag](): string {
     return 'ScenarioMachine'
   }
 
-  /** What Node's util.inspect prints. */
+  /** The line, for Node's util.inspect. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }

@@ -1,4 +1,4 @@
-/** A run as a person reads it: virtual time, actor, steps, the seam's crossings and the list registers in words. */
+/** Prints a run: virtual time, actor, steps, register accesses, and list registers decoded. */
 import { describeRegister } from '../arch/field.ts'
 import { describeListRegister, registerByEncoding } from '../arch/register-value.ts'
 import type { Access, ListRegisterChange, StepEvent } from './trace.ts'
@@ -6,8 +6,8 @@ import type { Access, ListRegisterChange, StepEvent } from './trace.ts'
 const TIME_WIDTH = 5
 
 /**
- * Steps of the same actor at the same place that nothing more is told of stand on one line. `leftOut` steps came before
- * these.
+ * The events as a table. Steps of the same actor at the same place that have no accesses to show share a line.
+ * `leftOut` is the number of steps before these.
  */
 export function timeline(events: readonly StepEvent[], leftOut = 0): string {
   const actorWidth = events.reduce((width, { actor }) => Math.max(width, actor.name.length), 5)

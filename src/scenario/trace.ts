@@ -1,4 +1,4 @@
-/** Taking a step and telling what happened: for timelines, and for whoever wants to look. */
+/** Takes a step and describes what happened, for timelines and for callers that look at events. */
 import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import { registerByEncoding } from '../arch/register-value.ts'
 import { ESR_WnR } from '../arch/syndrome.ts'
@@ -6,7 +6,7 @@ import { MAINTENANCE_PPI } from '../gic/cpu-interface/output-lines.ts'
 import { type Pe, PHYSICAL_INTERFACE } from '../gic/records/pe.ts'
 import { TICK_PPI } from '../hyp/host/host-gic.ts'
 import { KICK_SGI } from '../hyp/host/kick.ts'
-import type { CrossingKind } from '../hyp/host/seam.ts'
+import type { AccessKind } from '../hyp/host/seam.ts'
 import { COST_STRIDE } from '../hyp/records/cost-row.ts'
 import { exitNames } from '../hyp/records/exits.ts'
 import {
@@ -31,19 +31,19 @@ import {
 import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from '../hyp/run/thread-states.ts'
 import type { Actor, Machine } from './machine.ts'
 
-/** A crossing of the seam between the hypervisor and the silicon. */
+/** An access of the hypervisor to the silicon, through the seam. */
 export interface Access {
-  /** Which way. */
+  /** Whether the hypervisor reads or writes. */
   readonly direction: 'read' | 'write'
   /** A system register, or a register in the distributor's or a redistributor's frame. */
-  readonly kind: CrossingKind
+  readonly kind: AccessKind
   /** The system register's encoding, or the address. */
   readonly register: number
-  /** What it is called. */
+  /** The register's name: `ICH_VMCR_EL2`, `GICD_ISPENDR1`. */
   readonly name: string
-  /** Bits 31:0 of the value, signed. */
+  /** Bits 31:0 of the value, as a signed number. */
   readonly low: number
-  /** Bits 63:32 of the value, signed. */
+  /** Bits 63:32 of the value, as a signed number. */
   readonly high: number
 }
 
@@ -51,7 +51,7 @@ export interface Access {
 export interface WfxEvent {
   /** The instruction that the guest left for. */
   readonly instruction: 'WFI' | 'WFE' | 'WFIT' | 'WFET'
-  /** The guest's program counter: which of its operations it was. */
+  /** The guest's program counter: the index of the operation. */
   readonly pc: number
 }
 
@@ -61,19 +61,25 @@ export interface StepEvent {
   readonly time: number
   /** Who took it. */
   readonly actor: Actor
-  /** Where the step belongs: `wfi/halt`, `guest`, or nothing for what is no list of steps. */
+  /**
+   * Where the step is in the design: `wfi/halt`; `guest` for a guest's step; empty for a step of a device or the
+   * environment.
+   */
   readonly place: string
-  /** What was done. */
+  /** What the step did: `saveVmcr`, `ack = SPI 40`. */
   readonly what: string
   /** The INTID that the guest acknowledged in this step, 1023 included. */
   readonly acknowledged?: number
-  /** What the guest read in this step, bits 31:0; of an MMIO access that left the guest, in the step that does it. */
+  /**
+   * What the guest read in this step, bits 31:0. Of an MMIO read that is emulated, it is in the step that emulates
+   * it.
+   */
   readonly value?: number
-  /** The wfx trace event of a step in which the guest left for one of these instructions. */
+  /** The wfx trace event, if the guest exited in this step for WFI, WFE, WFIT or WFET. */
   readonly wfx?: WfxEvent
-  /** The seam's crossings, in order. */
+  /** The hypervisor's accesses to the silicon in this step, in order. */
   readonly accesses: readonly Access[]
-  /** List registers of the vCPU's PE that the guest changed, by number. */
+  /** The list registers of the vCPU's PE that the guest has changed in this step, in order of their numbers. */
   readonly listRegisters: readonly ListRegisterChange[]
 }
 
@@ -81,15 +87,15 @@ export interface StepEvent {
 export interface ListRegisterChange {
   /** n of `ICH_LR<n>_EL2`. */
   readonly number: number
-  /** Its two halves before, signed. */
+  /** Bits 31:0 and 63:32 before, as signed numbers. */
   readonly before: readonly [low: number, high: number]
-  /** Its two halves after. */
+  /** Bits 31:0 and 63:32 after, as signed numbers. */
   readonly after: readonly [low: number, high: number]
 }
 
 type Told = Omit<StepEvent, 'time' | 'actor' | 'accesses'>
 
-/** Takes one step of an actor, which must be ready, and tells what happened. */
+/** Takes one step of an actor, which must be ready, and returns what happened. */
 export function traceStep(machine: Machine, actor: Actor): StepEvent {
   const { seam, silicon } = machine.hypervisor
   const { mmio } = silicon
@@ -119,7 +125,7 @@ function otherStep(machine: Machine, actor: Actor): Told | undefined {
   return { place: '', what, listRegisters: [] }
 }
 
-/** What a device does next: it moves a line, which is the `queue` of an injection, or does another step of one. */
+/** Describes a device's next step: driving a line, which is the `queue` of an injection, or a further step of one. */
 function deviceStep(machine: Machine, index: number): string {
   const { injection, mapped, runLoop, words } = machine.hypervisor
   const next = machine.nextDeviceStep(index)
@@ -176,7 +182,7 @@ function guestStep(machine: Machine, actor: Actor, v: Vcpu): Told {
   machine.step(actor)
   const left = !silicon.pcpu.isInGuest(pe)
   const exit = left
-    ? exitNames[(words[v + VCPU_COST] - machine.hypervisor.place.costTable) / COST_STRIDE]
+    ? exitNames[(words[v + VCPU_COST] - machine.hypervisor.layout.costTable) / COST_STRIDE]
     : undefined
   const listRegisters = left ? [] : changes(before, listRegistersOf(machine, pe))
   const suffix = exit === undefined ? '' : ` -> exit (${exit})`
@@ -198,7 +204,7 @@ function guestStep(machine: Machine, actor: Actor, v: Vcpu): Told {
   return { place: 'guest', what: `${what} = ${intidName(value)}`, acknowledged: value, value, listRegisters }
 }
 
-/** What an operation is called; an access to the emulated GIC by its register. */
+/** The name of an operation; of an access to the emulated GIC, with the register's name. */
 function operationName({ hypervisor }: Machine, { ops, names }: GuestProgram, at: number): string {
   const op = at * OP_WORDS
   if (ops[op] !== OP_MMIO_READ && ops[op] !== OP_MMIO_WRITE) return names[at]
@@ -207,7 +213,7 @@ function operationName({ hypervisor }: Machine, { ops, names }: GuestProgram, at
   return register === undefined ? names[at] : names[at].replace(/\d bytes? at 0x[0-9a-f]+/, register)
 }
 
-/** What interrupts the guest next, for the host. */
+/** The name of the host's interrupt that interrupts the guest next, if any. */
 function physicalInterrupt({ hypervisor }: Machine, v: Vcpu): string | undefined {
   const { words, guest, silicon } = hypervisor
   if (!guest.isInterrupted(v)) return undefined
@@ -216,7 +222,7 @@ function physicalInterrupt({ hypervisor }: Machine, v: Vcpu): string | undefined
   return hostInterruptNames[intid] ?? 'its timer'
 }
 
-/** By INTID; all others are timers of the guest. */
+/** By INTID; all others are the guest's timers. */
 const hostInterruptNames: Readonly<Record<number, string>> = {
   [KICK_SGI]: 'a kick',
   [TICK_PPI]: "the host's tick",

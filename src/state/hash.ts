@@ -1,7 +1,7 @@
 /**
- * A 64-bit hash of word ranges in two independent 32-bit lanes. Each step multiplies and rotates: without the
- * rotate, high bits never reach low ones and states that differ only in high bits collide (measured: 8% of
- * distinct states merged). Not cryptographic.
+ * A 64-bit hash of word ranges in two independent 32-bit lanes, not cryptographic. Each step multiplies and rotates:
+ * without the rotate, high bits never affect low ones, and states that differ only in high bits collide (measured: 8%
+ * of distinct states merged).
  */
 
 /** Hashes the ranges `start, end, start, end, ...` of `words` into `lanes[0]` and `lanes[1]`. Allocates nothing. */

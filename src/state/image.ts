@@ -1,8 +1,8 @@
 /**
- * An image: the bytes of a machine. Its first record is a header with magic, format version and length, then
- * the configuration, from which everything else follows. A machine comes to be only by opening an image; a
- * fresh machine opens its reset image. Images are little-endian words in memory order of the platform, which
- * every JavaScript engine of today has as little-endian.
+ * An image: the bytes of a machine. Its first record is a header with magic, format version and length; then comes
+ * the configuration, which determines the layout of the rest. A machine is made only by opening an image; a new
+ * machine opens its reset image. Words are in the platform's byte order, which is little-endian for every current
+ * JavaScript engine.
  */
 import { shown } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
@@ -26,12 +26,12 @@ export const HEADER = recordType('image', [
   { name: 'words', at: HEADER_LENGTH, class: 'authoritative' },
 ])
 
-/** What an image holds. */
+/** The kinds of machines, with their numbers in the header. */
 export const imageKinds = { device: 1, scenario: 2 } as const
-/** Name of what an image holds. */
+/** The kind of machine that an image holds. */
 export type ImageKind = keyof typeof imageKinds
 
-/** A zeroed image of a layout, with its header. */
+/** A new image of a layout: its header, and zeros. */
 export function blankImage(kind: ImageKind, layout: Layout): ArrayBuffer {
   const words = new Int32Array(layout.length)
   words[HEADER_MAGIC] = MAGIC
@@ -41,10 +41,12 @@ export function blankImage(kind: ImageKind, layout: Layout): ArrayBuffer {
   return words.buffer
 }
 
-/** An image as it is passed: the buffer that a snapshot is, or its bytes in another, as a file's in a Node `Buffer`. */
+/**
+ * An image as callers pass it: a snapshot's buffer, or a view of its bytes, such as a Node `Buffer` read from a file.
+ */
 export type ImageBytes = ArrayBuffer | ArrayBufferView
 
-/** The buffer of an image; of bytes that lie in another buffer, a copy. */
+/** The buffer of an image; a copy if the image is a view. */
 function bufferOf(image: ImageBytes): ArrayBuffer {
   if (image instanceof ArrayBuffer) return image
   if (ArrayBuffer.isView(image)) {
@@ -59,8 +61,8 @@ function bufferOf(image: ImageBytes): ArrayBuffer {
 }
 
 /**
- * The words of an image, after checking that it is one: the right magic, version and kind, and as long as its
- * header says. Throws a `VgicError` with an `image-` code otherwise.
+ * The words of an image, after checking its magic, version and kind, and its length against its header. Throws a
+ * `VgicError` with an `image-` code otherwise.
  */
 export function openImage(kind: ImageKind, image: ImageBytes): Int32Array<ArrayBuffer> {
   const buffer = bufferOf(image)
@@ -91,7 +93,7 @@ export function openImage(kind: ImageKind, image: ImageBytes): Int32Array<ArrayB
   return new Int32Array(buffer)
 }
 
-/** Throws unless `image` is as long as the layout that its configuration gives. */
+/** Throws an `image-truncated` error unless `image` is as long as the layout that follows from its configuration. */
 export function checkLength(image: ArrayBuffer, layout: Layout): void {
   if (image.byteLength === layout.length * 4) return
   throw new VgicError(

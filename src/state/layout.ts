@@ -1,68 +1,73 @@
 /**
- * Where every word of a machine is. All mutable state of a machine, program counters included, lives in one
- * fixed-size ArrayBuffer of 32-bit words. A part of the machine declares its words once, each with a class and
- * who may write it, as rows of which follow the literal offsets that hot code uses (`words[pe + ICH_HCR]`): rows.ts.
- * Records of words are then placed in the buffer, one after another, as often as the configuration says. From the
- * same declarations come the reset image's size, what is hashed, and the names that a diff prints.
+ * The layout of a machine's words. All mutable state of a machine, program counters included, lives in one fixed-size
+ * ArrayBuffer of 32-bit words. A part of the machine declares its words once as rows (rows.ts), each with a class and
+ * who may write it; the literal offsets of hot code (`words[pe + ICH_HCR]`) are generated from them. The records are
+ * placed in the buffer one after another, as many of each as the configuration says. The size of an image, the ranges
+ * that are hashed, and the names that a diff prints follow from the same declarations.
  */
 import type { RegisterView } from '../arch/field.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 
 /**
- * What a word is to snapshots and comparison. All classes are saved and restored.
+ * How a word is treated by hash and comparison. Words of all classes are saved and restored.
  * - `authoritative`: architectural or software state; hashed and compared.
- * - `normalised`: the same, and kept canonical so that equal situations are equal words (a freed slot is zero).
+ * - `normalised`: as authoritative, and kept canonical so that equal situations are equal words (a freed slot is
+ *   zero).
  * - `derived`: recomputable from the others; neither hashed nor compared.
  * - `observational`: counters, the virtual clock, the last trap; neither hashed nor compared.
  */
 export type WordClass = 'authoritative' | 'normalised' | 'derived' | 'observational'
 
 /**
- * Who may write a word, as kinds of steps: those of a thread that stay with the thread, or with its vCPU, or with its
- * PE; a guest's; a device's that queues an interrupt, or that notifies a vCPU. Other steps may write every word.
+ * The kinds of steps that may write a word. Steps of a thread that write only the thread's own words, its vCPU's too,
+ * or its PE's too; a guest's; a device's that queues an interrupt, or that notifies a vCPU. Other steps may write
+ * every word.
  */
 export type Writer = 'thread' | 'vcpu' | 'pe' | 'guest' | 'queue' | 'notify'
 
-/** Words of one meaning at a fixed offset in a record. */
+/** One or several words of one meaning at a fixed offset in a record. */
 export interface WordDeclaration {
-  /** What it holds; a register's name where it is one. Of many, `<n>` says which: `ICH_LR<n>_EL2`. */
+  /**
+   * What it holds, by the register's name if it is one. If there are several, `<n>` stands for which:
+   * `ICH_LR<n>_EL2`.
+   */
   readonly name: string
   /**
-   * What `<n>` stands for, by the word's number in the declaration and the record's among its like: a register's number,
-   * or an interrupt. Left out it is the former.
+   * What `<n>` is replaced by, from the word's number in the declaration and the record's number among those of its
+   * type; the word's number if left out.
    */
   readonly n?: (element: number, index: number) => number | string
   /** Word offset in the record: the literal that hot code adds to the record's base. */
   readonly at: number
-  /** How many words or, with `wide`, pairs of words follow each other; 1 if left out. */
+  /** The number of adjacent words or, with `wide`, pairs of words; 1 if left out. */
   readonly count?: number
   /** Two adjacent words, low half first, 8-byte aligned. */
   readonly wide?: true
   readonly class: WordClass
-  /** How its bits read, for people; by its upper word where that decides. */
+  /** How its bits are printed; a function of the upper word where that decides. */
   readonly view?: RegisterView | ((upper: number) => RegisterView)
-  /** Its fields are registers, or fields of such, that have a name of their own: `ICC_PMR_EL1`. */
+  /** Its fields are registers, or fields of registers, with names of their own: `ICC_PMR_EL1`. */
   readonly packed?: true
   /**
-   * What its value means, for people, where the number says nothing: the handle of a `record` or of a `word`, 0 if of
-   * none; or what a function calls it, undefined for no more than the number.
+   * How its value is printed if it is not a quantity: as the name of the `record` or the `word` whose handle it is, 0
+   * for none; or as what a function returns, undefined for the plain number.
    */
   readonly means?: 'record' | 'word' | ((value: number, index: number) => string | undefined)
-  /** Who may write it besides the steps that may write every word; nobody else if left out. */
+  /** The kinds of steps that may write it, besides those that may write every word; none if left out. */
   readonly by?: readonly Writer[]
 }
 
-/** What a record, and the words in it, are called. */
+/** How a record and the words in it are named. */
 export interface RecordName {
-  /** What it is. `pe[<n>]` is numbered also where there is one; a name without `<n>` only where there are several. */
+  /** The record's name. `pe[<n>]` is always numbered; a name without `<n>` only if there are several such records. */
   readonly name: string
-  /** What `<n>` stands for, by the record's number among its like; that number if left out. */
+  /** What `<n>` is replaced by, from the record's number among those of its type; that number if left out. */
   readonly n?: (index: number) => number | string
-  /** What its words' names begin with; the name and a dot if left out, nothing for words that say it all themselves. */
+  /** The prefix of its words' names; the name and a dot if left out, empty for words whose names need none. */
   readonly prefix?: string
 }
 
-/** A group of words that belong to one thing (a PE, a vCPU, the distributor). */
+/** A type of record: the words of one PE, one vCPU, the distributor. */
 export interface RecordType extends Required<RecordName> {
   readonly words: readonly WordDeclaration[]
   /** Size in words, rounded up to a pair. */
@@ -76,7 +81,7 @@ export interface Placement {
   readonly count: number
 }
 
-/** Words of a declaration. */
+/** The size of a declaration in words. */
 export const sizeOf = ({ count = 1, wide }: WordDeclaration): number => (wide ? 2 * count : count)
 
 /** Makes a record type; its words must follow each other without gap or overlap, in ascending order. */
@@ -103,17 +108,20 @@ export function recordType(
   return { name, n, prefix, words, size: next + (next % 2) }
 }
 
-/** Where a word index points: the record, which of its placements, the declaration, which of its words. */
+/**
+ * What a word index points at: the placement, the record's number in it, the declaration, and the number of the word
+ * in that.
+ */
 export interface Location {
   readonly placement: Placement
   readonly index: number
   readonly word: WordDeclaration
   readonly element: number
-  /** The upper half of a wide word. */
+  /** Whether it is the upper half of a wide word. */
   readonly upper: boolean
 }
 
-/** The placement of all records of a machine. Built once from a configuration and never changed. */
+/** The placement of all records of a machine. Built once from a configuration, and immutable. */
 export class Layout {
   readonly placements: readonly Placement[]
   /** Size of the machine in words. */
@@ -133,7 +141,7 @@ export class Layout {
     this.compared = this.rangesOf(['authoritative', 'normalised'])
   }
 
-  /** Pairs `start, end` of the ranges of words of some classes, adjacent ones merged, from word `from` on. */
+  /** Pairs `start, end` of the ranges of words of these classes, adjacent ones merged, from word `from` on. */
   rangesOf(classes: readonly WordClass[], from = 0): Int32Array {
     const ranges: number[] = []
     for (const { record, base, count } of this.placements) {
@@ -150,7 +158,7 @@ export class Layout {
     return Int32Array.from(ranges)
   }
 
-  /** Pairs `start, end` of the ranges within a record of the words of some classes that a writer may write. */
+  /** Pairs `start, end` of the ranges within a record of the words of these classes that `writer` may write. */
   rangesBy(record: RecordType, writer: Writer, classes: readonly WordClass[]): Int32Array {
     const ranges: number[] = []
     for (const word of record.words) {
@@ -206,13 +214,13 @@ export class Layout {
     return this.prefixOf(placement, index) + numbered(name, n(element, index))
   }
 
-  /** The name of a field of the word, where the field is a register itself. */
+  /** The name of a field of a `packed` word, which is a register of its own. */
   fieldNameOf(at: number, field: string): string {
     const location = this.locate(at)
     return location ? this.prefixOf(location.placement, location.index) + field : field
   }
 
-  /** What a value of the word that an index points at means; undefined where the number says it. */
+  /** The printed form of a value of the word at an index, by its `means`; undefined for the plain number. */
   meaningOf(at: number, value: number): string | undefined {
     const { word, index } = this.locate(at) ?? {}
     const means = word?.means
@@ -237,5 +245,5 @@ export class Layout {
   }
 }
 
-/** Says which of several a name means. */
+/** Replaces `<n>` in a name. */
 const numbered = (name: string, n: number | string): string => name.replace('<n>', () => String(n))

@@ -1,6 +1,6 @@
 /**
- * The state of a machine: its buffer, with snapshot, restore, hash and diff. Handles to parts of a machine
- * are word offsets into `words`.
+ * The state of a machine: one buffer, with snapshot, restore, hash and diff. Handles to parts of a machine are word
+ * offsets into `words`.
  */
 import { extractField } from '../arch/field.ts'
 import { VgicError } from '../errors/vgic-error.ts'
@@ -12,14 +12,14 @@ import type { Layout } from './layout.ts'
 export interface Difference {
   /** `pe[0].ICH_VMCR_EL2`, `GICD_IROUTER72`, `vcpu[0].PPI 27`: registers as the architecture prints them. */
   readonly name: string
-  /** The field that differs, where the word is a register with fields. */
+  /** The field that differs, if the word is a register with fields. */
   readonly field?: string
   /**
-   * The value of the field or of the 32-bit word, as an unsigned number; of a word that stands for something else, what
-   * that is called: a step by its path in the design, `wfi/put`, an interrupt, a vCPU, a PE.
+   * The value of the field, or of the 32-bit word, as an unsigned number. A word that refers to something has its
+   * name instead: a step's path in the design (`wfi/put`), an interrupt, a vCPU, a PE.
    */
   readonly before: number | string
-  /** See `before`. */
+  /** The value in the later state, in the form of `before`. */
   readonly after: number | string
 }
 
@@ -32,7 +32,7 @@ export class MachineState {
     readonly kind: ImageKind,
     readonly layout: Layout,
     buffer: ArrayBuffer,
-    /** How many leading words are the header and the configuration, the same in every image of this machine. */
+    /** Number of leading words that are the header and the configuration, the same in every image of this machine. */
     readonly fixed: number,
   ) {
     this.buffer = buffer
@@ -44,7 +44,10 @@ export class MachineState {
     return this.buffer.slice(0)
   }
 
-  /** Puts an image of this machine, or of one with the same configuration, in place of the state. */
+  /**
+   * Replaces the state by an image of this machine, or of one with the same configuration. Throws a `VgicError` with
+   * an `image-` code for any other.
+   */
   restore(image: ImageBytes): void {
     this.words.set(this.opened(image))
   }
@@ -72,8 +75,8 @@ export class MachineState {
   }
 
   /**
-   * What differs between an image (`before`) and the state (`after`), in the order of the layout, one entry a
-   * field. Derived and observational words are left out.
+   * The differences between an image (`before`) and the state (`after`), in the order of the layout, an entry for
+   * each field. Derived and observational words are left out.
    */
   diff(image: ImageBytes): Difference[] {
     const before = this.opened(image)

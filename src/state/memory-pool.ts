@@ -1,19 +1,18 @@
 /**
- * Memory of a machine that owns it: a fixed number of lines of 64 bytes in the machine's buffer, so that a snapshot has
- * it. Memory reads as zero where nothing was written. The pool is canonical: lines stand in the order of their
- * addresses, and one that holds only zeros is no line, so that the same contents are the same words, whatever wrote
- * them in whatever order.
+ * A sparse memory in the machine's buffer, so that snapshots have it: a fixed number of lines of 64 bytes. Memory
+ * that was never written reads as zero. The pool is canonical: lines are sorted by address, and a line of only zeros
+ * is freed, so that equal contents are equal words whatever the order of the writes.
  */
 import { type RecordType, recordType } from './layout.ts'
 
-/** Words of a line: its address, 64 bits, and what it holds. */
+/** Words of a line: its address in 64 bits, then its contents. */
 const LINE_ADDRESS = 0
 const LINE_DATA = 2
 const LINE_SIZE = 18
 const DATA_WORDS = 16
 const LINE_BYTES = 64
 
-/** How many lines are in use; they are the first. */
+/** The number of lines in use, which come first. */
 export const MEMORY_POOL = recordType('memoryPool', [{ name: 'used', at: 0, class: 'normalised' }])
 /** One line of the pool. */
 export const MEMORY_LINE: RecordType = recordType('memoryLine', [
@@ -23,7 +22,7 @@ export const MEMORY_LINE: RecordType = recordType('memoryLine', [
 
 const HIGH = 0x1_0000_0000
 
-/** The records of a pool of some lines. */
+/** The records of a pool with `lines` lines. */
 export const memoryPoolRecords = (lines: number): readonly (readonly [RecordType, number])[] => [
   [MEMORY_POOL, lines === 0 ? 0 : 1],
   [MEMORY_LINE, lines],
@@ -35,17 +34,17 @@ export class MemoryPool {
     /** The records {@link MEMORY_POOL} and {@link MEMORY_LINE}. */
     readonly pool: number,
     readonly lines: number,
-    /** How many lines there are. */
+    /** Lines of the pool. */
     readonly capacity: number,
   ) {}
 
-  /** The word at an address, a multiple of 4. */
+  /** The word at an address, which must be a multiple of 4. */
   read32(address: number): number {
     const at = this.find(address)
     return this.isLine(at, address) ? this.words[wordOf(at, address)] : 0
   }
 
-  /** Writes a word. False, and nothing is written, if that needs a line and all are in use. */
+  /** Writes a word. Returns false and writes nothing if that needs another line and all are in use. */
   write32(address: number, value: number): boolean {
     const { words } = this
     const at = this.find(address)
@@ -63,12 +62,12 @@ export class MemoryPool {
     return this.lines + this.words[this.pool] * LINE_SIZE
   }
 
-  /** Whether the line at `at` is in use and that of an address. */
+  /** Whether the line at `at` is in use and holds an address. */
   private isLine(at: number, address: number): boolean {
     return at < this.end && this.addressAt(at) === address - (address % LINE_BYTES)
   }
 
-  /** The first line whose address is not below that of the line that an address lies in. */
+  /** The first line that is at or above the line of an address. */
   private find(address: number): number {
     const line = address - (address % LINE_BYTES)
     let low = 0

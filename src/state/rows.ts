@@ -1,33 +1,38 @@
 /**
- * A record's words as rows, and the fields of packed words: each is declared once, by the name of its constant. Where it
- * lies follows from the order of the rows, and `npm run generate` writes the constants that hot code uses.
+ * Rows that declare the words of a record, and the fields of packed words: each once, under the name of its constant.
+ * Offsets follow from the order of the rows; `npm run generate` writes the constants that hot code uses.
  *
  * To add a word:
- * 1. Write its row in its record, at the place that it shall have: src/hyp/records, src/gic/records.
- * 2. Say in it what the word holds, what it is to a comparison, and who may write it.
- * 3. `npm run generate` writes its constant, and renumbers those behind it.
- * 4. Count IMAGE_VERSION up: images have another layout.
- * 5. Use it: `words[v + VCPU_NEW]`. Snapshots, hash, diff and the explorer know it by its row.
+ * 1. Write its row in its record, at the position that it is to have: src/hyp/records, src/gic/records.
+ * 2. State what the word holds, its class, and who may write it.
+ * 3. Run `npm run generate`: it writes the constant, and renumbers those after it.
+ * 4. Increment IMAGE_VERSION: images have another layout now.
+ * 5. Use it: `words[v + VCPU_NEW]`. Snapshots, hash, diff and the explorer find it by its row.
  */
 import { type Field, field, type RegisterView, res0, view } from '../arch/field.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { recordType, sizeOf, type WordClass, type WordDeclaration, type Writer } from './layout.ts'
 
-/** Words of one meaning; see {@link WordDeclaration} for what is not said here. `C` is what a record's size depends on. */
+/**
+ * One or several words of a record; see {@link WordDeclaration} for the fields that it shares. `C` is the type of the
+ * configuration that a record's size depends on.
+ */
 export interface WordRow<C = unknown> extends Pick<WordDeclaration, 'wide' | 'view' | 'packed'> {
   readonly name: string
   readonly class: WordClass
   /** The constant's doc comment. */
   readonly says: string
-  /** Who may write it besides the steps that may write every word. */
+  /** The kinds of steps that may write it, besides those that may write every word. */
   readonly by: readonly Writer[]
-  /** A number, or what the configuration gives: then no row behind it has a constant. */
+  /**
+   * How many words; a function of the configuration if it depends on that, and then no row after it has a constant.
+   */
   readonly count?: number | ((context: C) => number)
   readonly n?: (element: number, index: number, context: C) => number | string
   readonly means?: 'record' | 'word' | ((value: number, index: number, context: C) => string | undefined)
 }
 
-/** A record within a record. Its constant is where it begins, aligned as a pair. */
+/** A record within a record. Its constant is the offset of its first word, aligned to a pair. */
 export interface RowGroup<C = unknown> {
   readonly rows: Rows<C>
   readonly says: string
@@ -43,7 +48,7 @@ export interface Constant {
   readonly says?: string
 }
 
-/** A spare word in front of a pair, so that the pair is aligned. */
+/** A padding word before a pair, to align it. */
 const spare = (at: number, wordClass: WordClass): WordDeclaration => ({
   name: 'spare word',
   at,
@@ -52,7 +57,7 @@ const spare = (at: number, wordClass: WordClass): WordDeclaration => ({
 
 const isGroup = <C>(row: WordRow<C> | RowGroup<C>): row is RowGroup<C> => 'rows' in row
 
-/** The words of a record, of which the first is at `from`. */
+/** The words of a record, the first of them at offset `from`. */
 export function wordsOf<C>(rows: Rows<C>, context: C, from = 0): WordDeclaration[] {
   const words: WordDeclaration[] = []
   let at = from
@@ -87,7 +92,7 @@ function declarationOf<C>(row: WordRow<C>, at: number, context: C): WordDeclarat
   }
 }
 
-/** The offset of a row in its record. */
+/** The offset of a row in its record, in words. */
 export function offsetOf<C>(rows: Rows<C>, name: string, context: C, from = 0): number {
   let at = from
   for (const [key, row] of Object.entries(rows)) {
@@ -98,7 +103,7 @@ export function offsetOf<C>(rows: Rows<C>, name: string, context: C, from = 0): 
   throw new VgicError('argument', `There is no word ${name} in this record.`)
 }
 
-/** The offsets of the rows that are the same in every configuration. */
+/** Constants of the offsets that are the same in every configuration. */
 export function offsetConstants<C>(rows: Rows<C>, from = 0): Constant[] {
   const constants: Constant[] = []
   let at = from
@@ -112,7 +117,7 @@ export function offsetConstants<C>(rows: Rows<C>, from = 0): Constant[] {
   return constants
 }
 
-/** The size of a record within a record: the same in every configuration. */
+/** The size in words of a record within a record, which is the same in every configuration. */
 function fixedSize<C>(rows: Rows<C>): number {
   const last = Object.values(rows).at(-1)
   if (last === undefined || isGroup(last) || typeof last.count === 'function') {
@@ -121,30 +126,30 @@ function fixedSize<C>(rows: Rows<C>): number {
   return (offsetConstants(rows).at(-1)?.value ?? 0) + (last.count ?? 1) * (last.wide ? 2 : 1)
 }
 
-/** The size of a record that is the same in every configuration. */
+/** The constant of a record's size, which must be the same in every configuration. */
 export const sizeConstant = (name: string, rows: Rows): Constant => ({
   name,
   value: recordType(name, wordsOf(rows, undefined)).size,
-  says: 'Words of a record, that is the distance to the next.',
+  says: 'Size of a record in words: the distance to the next.',
 })
 
 /**
- * A field of a packed word. Its constant is its mask; another, with `_SHIFT` at the end of its name, has the number of
- * its lowest bit, if the field has several.
+ * A field of a packed word. Its constant is its mask; if it has several bits, another with the suffix `_SHIFT` is the
+ * number of its lowest bit.
  */
 export interface BitRow {
   readonly name: string
   /** Its bit, or its most and least significant ones. */
   readonly bits: number | readonly [hi: number, lo: number]
   readonly says?: string
-  /** Its lowest bit's number is wanted although it is the only one. */
+  /** Generates the `_SHIFT` constant of a field of one bit too. */
   readonly shift?: true
   /**
-   * Its values from 0 on, by the names of constants that have them in place: what each is called, if they are no
-   * quantities, and what it means.
+   * Names of constants for its values from 0 on, shifted into the field; for each the printed name, if the values are
+   * an enumeration, and a doc comment.
    */
   readonly values?: Readonly<Record<string, readonly [name?: string, says?: string]>>
-  /** Its bits from the lowest on, by the names of their constants: what each means. */
+  /** Names of constants for its single bits from the lowest on, each with a doc comment. */
   readonly flags?: Readonly<Record<string, string>>
 }
 
@@ -154,7 +159,7 @@ export type BitRows = Readonly<Record<string, BitRow>>
 const rangeOf = ({ bits }: BitRow): readonly [hi: number, lo: number] =>
   typeof bits === 'number' ? [bits, bits] : bits
 
-/** How the word reads, for people. What no field has is RES0. */
+/** How a packed word is printed. Bits of no field are RES0. */
 export function bitView(name: string, rows: BitRows): RegisterView {
   const fields: Field[] = []
   let next = 31
@@ -169,7 +174,7 @@ export function bitView(name: string, rows: BitRows): RegisterView {
   return view(name, 32, fields)
 }
 
-/** Masks, shifts, and values in place. */
+/** The constants of fields: masks, shifts, and values shifted into their fields. */
 export const bitConstants = (rows: BitRows): Constant[] =>
   Object.entries(rows).flatMap(([name, row]) => constantsOfField(name, row))
 
@@ -193,7 +198,7 @@ function constantsOfField(name: string, row: BitRow): Constant[] {
   ]
 }
 
-/** Several constants in one. */
+/** A constant that is the OR of several. */
 export function combined(
   name: string,
   constants: readonly Constant[],
@@ -201,6 +206,10 @@ export function combined(
   says: string,
 ): Constant {
   const parts = constants.filter((constant) => names.includes(constant.name))
-  if (parts.length < names.length) throw new VgicError('argument', `${name} is made of what is not there.`)
+  if (parts.length < names.length)
+    throw new VgicError(
+      'argument',
+      `${name} is made of constants that do not exist: name rows of the same word.`,
+    )
   return { name, value: parts.reduce((bits, { value }) => bits | value, 0), says }
 }

@@ -225,7 +225,7 @@ function check(file: string, { line, config, ops, results }: Trace): void {
   for (const [i, op] of [...(before as Op[]), ...ops].entries()) {
     if (!isDriverOp(op, Number(cpus), config['its'] !== 'off')) {
       const where = i < before.length ? `config.before ${i}` : `op ${i - before.length}`
-      throw refuse(`${where}: ${JSON.stringify(op)} is no op of suite drivers`)
+      throw refuse(`${where}: ${JSON.stringify(op)} is not an op of suite drivers`)
     }
   }
   for (const [i, result] of results.entries()) {

@@ -128,7 +128,7 @@ function check(file: string, trace: Trace): void {
     throw refuse(`config.state names ${JSON.stringify(stranger)}, which is no register`)
   for (const [i, op] of trace.ops.entries()) {
     if (!isDeviceOp(op, 1) || op.k === 'r' || op.k === 'line') {
-      throw refuse(`op ${i}: ${JSON.stringify(op)} is no op of suite ich`)
+      throw refuse(`op ${i}: ${JSON.stringify(op)} is not an op of suite ich`)
     }
     const { st, spec = {} } = trace.results[i]
     if (st?.length !== names.length) throw refuse(`result ${i}: "st" has not ${names.length} values`)

@@ -105,7 +105,7 @@ class CaseReader {
   ops(value: unknown, where: string): readonly GuestOp[] {
     return this.list(value, where).map((op, i) => {
       if (isGuestOp(op)) return op
-      throw this.refuse(`${where}: ${JSON.stringify(op)} at ${i} is no op of suite kvm-wfi`)
+      throw this.refuse(`${where}: ${JSON.stringify(op)} at ${i} is not an op of suite kvm-wfi`)
     })
   }
 

@@ -212,7 +212,7 @@ function check(file: string, trace: Trace): void {
   const refuse = (reason: string) => new RecordingError(file, trace.line, reason)
   const isWhole = hasEntries(trace)
   for (const [i, op] of ops.entries()) {
-    if (!isKvmOp(op, config)) throw refuse(`op ${i}: ${JSON.stringify(op)} is no op of suite kvm`)
+    if (!isKvmOp(op, config)) throw refuse(`op ${i}: ${JSON.stringify(op)} is not an op of suite kvm`)
     const { cpus, run } = results[i] as KvmResult
     if (cpus !== undefined && !isList(cpus, (values) => isList(values, isHex)))
       throw refuse(`result ${i}: "cpus" is not lists of values`)

@@ -120,7 +120,7 @@ function check(
   for (const [i, op] of ops.entries()) {
     const { k, c = 0 } = op
     if (!(k === 'obs' ? c >= 0 && c < cpus : isKnown(op, cpus)))
-      throw new RecordingError(file, line, `op ${i}: ${JSON.stringify(op)} is no op of suite ${suite}`)
+      throw new RecordingError(file, line, `op ${i}: ${JSON.stringify(op)} is not an op of suite ${suite}`)
     const { cpus: rows, spec } = results[i]
     if (rows !== undefined && !isGroup(rows))
       throw new RecordingError(file, line, `result ${i}: "cpus" is not a list of lists of "0x..." strings`)

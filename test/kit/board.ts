@@ -1,4 +1,7 @@
-/** A GIC whose physical side software drives: what a kernel does at boot, and the outputs as a CPU emulator sees them. */
+/**
+ * A GIC that software drives on its physical side: a kernel's set-up at boot, and the outputs as a CPU emulator sees
+ * them.
+ */
 import {
   Gic,
   type GicConfig,
@@ -34,7 +37,7 @@ import {
   wordOf,
 } from './frames.ts'
 
-/** What IAR and HPPIR read when they have nothing. */
+/** The INTID that IAR and HPPIR return when no interrupt is pending. */
 export const SPURIOUS = 1023
 
 /** A change of an output: `1 irq`, `0 wakeRequest low`. */
@@ -42,10 +45,10 @@ export type Change = `${number} ${OutputLine}${'' | ' low'}`
 
 export class Board {
   readonly gic: Gic
-  /** The changes of outputs since {@link heard} was last asked. */
+  /** The changes of outputs since {@link heard} was last called. */
   private changes: Change[] = []
 
-  /** `answer` is what the host does on a change. */
+  /** `answer` is called by the host on each change. */
   constructor(config: Partial<GicConfig> = {}, answer?: (change: Change, gic: Gic) => void) {
     this.gic = new Gic(
       { cpus: 4, spis: 64, ...config },
@@ -103,7 +106,7 @@ export class Board {
     return Math.floor(this.gic.readMmio(this.at(register, intid, cpu), 4) / bitOf(intid)) % 2 === 1
   }
 
-  /** Takes an interrupt out of group 1. */
+  /** Puts an interrupt into group 0. */
   group0(intid: number, cpu = 0): void {
     const at = this.at('IGROUPR', intid, cpu)
     this.gic.writeMmio(at, 4, this.gic.readMmio(at, 4) - (this.is('IGROUPR', intid, cpu) ? bitOf(intid) : 0))
@@ -167,7 +170,7 @@ export class Board {
     return this.gic.line(cpu, 'fiq')
   }
 
-  /** The changes of outputs since this was last asked. */
+  /** Returns the changes of outputs since the last call. */
   heard(): readonly Change[] {
     const { changes } = this
     this.changes = []

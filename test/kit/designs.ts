@@ -1,4 +1,4 @@
-/** The designs that tests go through. */
+/** Lists of designs for tests. */
 import { baselines, type Design, designs, kvm61, type Scenario, scenario } from 'vgic/scenario'
 
 interface Named {

@@ -1,4 +1,4 @@
-/** Driving a scenario's machine by hand, and looking at what the hypervisor keeps. */
+/** Helpers that step a scenario's machine and inspect the hypervisor's state. */
 
 import { ICH_HCR_EL2, ICH_LR0_EL2 } from 'vgic'
 import type { Actor, Run, Scenario, ScenarioMachine, StepEvent } from 'vgic/scenario'
@@ -41,7 +41,7 @@ export function go(
   return events
 }
 
-/** Goes on until an actor has done what is named; fails if it does not come to it. */
+/** Steps an actor until it has done `what`; fails if it does not come to that. */
 export function goTo(machine: ScenarioMachine, name: string, what: string): StepEvent[] {
   const events = go(machine, name, (event) => event.what === what || event.what.startsWith(`${what} `))
   const last = events.at(-1)?.what ?? '(nothing)'
@@ -57,7 +57,7 @@ export function inGuest(scenario: Scenario): ScenarioMachine {
   return machine
 }
 
-/** One injection of a device: it queues the interrupt, and if that tells a vCPU anything, posts and kicks. */
+/** One injection of a device: it queues the interrupt and, if a vCPU is to be notified, posts and kicks. */
 export function fire(machine: ScenarioMachine, device: string): StepEvent[] {
   const events = go(machine, device, undefined, 1)
   while (machine.internals.injectionOf(actor(machine, device).index) !== 0)
@@ -65,7 +65,7 @@ export function fire(machine: ScenarioMachine, device: string): StepEvent[] {
   return events
 }
 
-/** Lets the environment do something, which must be possible now. */
+/** Takes a step of the environment, which must be ready. */
 export function happen(machine: ScenarioMachine, what: string): void {
   machine.trace(actor(machine, what))
 }
@@ -86,7 +86,7 @@ export interface Listed {
 
 const isListRegister = (register: number): boolean => register >= ICH_LR0_EL2 && register < ICH_LR0_EL2 + 16
 
-/** What each flush wrote: ICH_HCR_EL2, and the list registers. */
+/** The registers that each flush wrote: ICH_HCR_EL2 and the list registers. */
 export interface Flush {
   readonly event: StepEvent
   readonly hcr: number

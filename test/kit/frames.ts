@@ -1,4 +1,4 @@
-/** Where the frames are, the silicon's and those that a guest sees, and the offsets of their registers. */
+/** Addresses of the frames, the silicon's and a guest's, and offsets of their registers. */
 export const GICD = 0x0800_0000
 export const GITS = 0x0808_0000
 export const GICR = 0x080a_0000
@@ -6,10 +6,10 @@ export const GICR_STRIDE = 0x2_0000
 export const SGI_BASE = 0x1_0000
 export const ONES = 0xffff_ffff
 
-/** In GICR. */
+/** Offsets in GICR. */
 export const WAKER = 0x14
 
-/** The same in GICD and from SGI_base. */
+/** Offsets that are the same in GICD and from SGI_base. */
 export const IGROUPR = 0x80
 export const ISENABLER = 0x100
 export const ICENABLER = 0x180
@@ -19,10 +19,10 @@ export const ISACTIVER = 0x300
 export const ICACTIVER = 0x380
 export const IPRIORITYR = 0x400
 export const ICFGR = 0xc00
-/** In GICD, of INTID 0. */
+/** Offsets in GICD, for INTID 0. */
 export const IROUTER = 0x6000
 
-/** The registers with a bit an interrupt. */
+/** The registers with a bit for each interrupt. */
 export const bitmaps = { IGROUPR, ISENABLER, ICENABLER, ISPENDR, ICPENDR, ISACTIVER, ICACTIVER } as const
 export type Bitmap = keyof typeof bitmaps
 

@@ -1,4 +1,4 @@
-/** What the guests of many tests do. */
+/** Operations that guests of many tests share. */
 import { ICC_PMR_EL1 } from 'vgic'
 import { type Design, type OpList, type Scenario, scenario } from 'vgic/scenario'
 
@@ -13,11 +13,11 @@ export const handle = (handler: OpList): OpList => handler.ack().eoi()
 /** The target of an SGI that vCPU 0 sends to itself. */
 export const self = (intid: number) => ({ intid, vcpus: [0] })
 
-/** A guest that has something to do, which costs no exit. */
+/** Operations that cause no exit. */
 export const busy = (list: OpList, rounds = 300): OpList =>
   list.loop(rounds, (body) => body.read(ICC_PMR_EL1))
 
-/** A vCPU that opens its mask and sleeps: what wakes it is for the caller to add. */
+/** A scenario with a vCPU that opens its mask and sleeps; the caller adds what wakes it. */
 export const sleeperOn = (design: Design): Scenario =>
   scenario('sleeper')
     .gic({ listRegisters: 1 })

@@ -1,4 +1,4 @@
-/** A GIC with the two kinds of software that the virtual CPU interface knows: a guest, and its hypervisor. */
+/** A GIC with the two kinds of software that use the virtual CPU interface: a guest, and its hypervisor. */
 import {
   Gic,
   type GicConfig,
@@ -15,7 +15,7 @@ import {
 /** ICH_LR<n>_EL2.State. */
 export const states = { invalid: 0n, pending: 1n, active: 2n, 'pending+active': 3n } as const
 
-/** A list register in words; what is left out is 0, but for `state`, which is then pending. */
+/** The fields of a list register. A field that is left out is 0, except `state`, which is pending. */
 export interface ListRegister {
   readonly state?: keyof typeof states
   readonly hw?: boolean
@@ -64,13 +64,13 @@ export class Software {
     this.gic.writeSysreg64(this.cpu, register, BigInt(value), this.el)
   }
 
-  /** The syndrome of a read, 0 if it goes through. */
+  /** The syndrome of a read; 0 if it succeeds. */
   syndromeOfRead(register: number): number {
     this.read(register)
     return this.gic.lastTrap
   }
 
-  /** The syndrome of a write, 0 if it goes through. */
+  /** The syndrome of a write; 0 if it succeeds. */
   syndromeOfWrite(register: number, value: bigint | number = 0n): number {
     this.write(register, value)
     return this.gic.lastTrap
@@ -82,7 +82,7 @@ export class Machine {
   readonly guest: Software
   readonly hypervisor: Software
 
-  /** HCR_EL2.IMO and FMO are set: the guest's ICC_* names reach the virtual CPU interface. */
+  /** Sets HCR_EL2.IMO and FMO: the guest's ICC_* accesses are to the virtual CPU interface. */
   constructor(
     config: Partial<GicConfig> = {},
     readonly cpu = 0,
@@ -131,7 +131,7 @@ export const NO_LINE = { virq: false, vfiq: false } as const
 export const VIRQ = { virq: true, vfiq: false } as const
 export const VFIQ = { virq: false, vfiq: true } as const
 
-/** What IAR and HPPIR read when they have nothing. */
+/** The INTID that IAR and HPPIR return when no interrupt is pending. */
 export const SPURIOUS = 1023n
 /** ESR_ELx of an UNDEFINED instruction. */
 export const UNDEFINED = 0x0200_0000

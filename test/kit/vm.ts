@@ -1,4 +1,4 @@
-/** A VM that is driven access by access. */
+/** Helpers for tests that drive a VM access by access. */
 import { ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_IGRPEN0_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from 'vgic'
 import { baselines, designs, VirtualMachine, type VirtualMachineConfig } from 'vgic/scenario'
 import { bitOf, GICD, ICFGR, ISENABLER, wordOf } from './frames.ts'
@@ -12,7 +12,7 @@ export const vmOf = (config: Partial<VirtualMachineConfig> = {}): VirtualMachine
     ...config,
   })
 
-/** As a kernel does it: the distributor on, every vCPU's interface open. */
+/** Initialises the GIC as a kernel does: enables the distributor and every vCPU's CPU interface. */
 export function boot(vm: VirtualMachine): VirtualMachine {
   vm.writeMmio(0, GICD, 4, 2)
   for (let vcpu = 0; vcpu < vm.config.vcpus; vcpu++) {

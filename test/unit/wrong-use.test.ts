@@ -47,7 +47,7 @@ const embedding: readonly Case[] = [
     'address must be a number, but is 134217728n.',
   ],
   [
-    'a level that is none',
+    'a level of a wrong type',
     () => gic.setSpi(33, as(undefined)),
     'argument',
     'level must be 0, 1, false or true, but is undefined.',
@@ -87,7 +87,7 @@ const embedding: readonly Case[] = [
     'The configuration of a GIC has no numSpis: did you mean spis?',
   ],
   [
-    'a file that is no image',
+    'a file that is not an image',
     () => Gic.from(new Uint8Array(64)),
     'image-foreign',
     'The buffer is not a vgic image: pass what snapshot() returned.',
@@ -343,7 +343,7 @@ describe('whoever writes a design is told of', () => {
       'a candidate outside of a directed yield',
       () => takes((context, vcpu) => context.candidate(vcpu)),
       'argument',
-      'vcpu0 looks at no candidate: ask candidate() after noCandidate has said no.',
+      'vcpu0 has no candidate: call candidate() after noCandidate has said no.',
     ],
     [
       "a device's step in a vCPU's thread",

@@ -1,7 +1,7 @@
 /**
- * The museum of bugs: each entry a real bug of the catalogue as an edit of a good design, with the scenario and
- * the bounds that show it. Explored with the bug, the entry's invariant breaks; with the good design, the same
- * scenario and bounds end complete.
+ * The museum of bugs. An entry is a bug of the catalogue as an edit of a good design, with a scenario and bounds that
+ * show it: with the bug, the exploration violates the entry's invariant; with the good design, the same exploration
+ * completes.
  */
 
 import {
@@ -19,37 +19,37 @@ import { type Scenario, scenario } from '../../scenario/builder.ts'
 import { type Bounds, explore, type Report } from '../explorer.ts'
 import { type InvariantId, invariants } from '../invariants.ts'
 
-/** A bug. */
+/** A bug of the catalogue, and how to show it. */
 export interface MuseumEntry {
   /** Its number in the catalogue. */
   readonly id: string
-  /** Its name there. */
+  /** Its name in the catalogue. */
   readonly name: string
   /** What goes wrong, in a sentence. */
   readonly story: string
-  /** The invariant that breaks. */
+  /** The invariant that the bug violates. */
   readonly invariant: InvariantId
-  /** The good design. */
+  /** The design without the bug. */
   readonly good: Design
-  /** The same with the bug. */
+  /** The good design, edited to have the bug. */
   readonly bug: Design
-  /** The scenario that shows it, with a design. */
+  /** Makes the scenario that shows the bug, for a design. */
   readonly scenario: (design: Design) => Scenario
-  /** How far the exploration goes. */
+  /** The bounds within which the exploration finds the bug. */
   readonly bounds: Bounds
 }
 
-/** What became of an entry. */
+/** The result of exploring an entry. */
 export interface MuseumRow {
-  /** Number and name of the entry. */
+  /** Number and name of the entry: `01 vmcr-stale-on-block`. */
   readonly id: string
-  /** The invariant that the bug breaks. */
+  /** The invariant that the bug violates. */
   readonly invariant: InvariantId
   /** The exploration with the bug. */
   readonly bug: Report
   /** The exploration with the good design. */
   readonly good: Report
-  /** Whether the bug broke just this invariant, and the good design ended complete. */
+  /** Whether the bug violated this invariant, and the exploration of the good design is complete. */
   readonly behaves: boolean
 }
 
@@ -80,7 +80,7 @@ const foldByRemembered = ownStep('fold', (context, vcpu) => {
   return 0
 })
 
-/** The entries that need no GICv4, in the catalogue's order. */
+/** The bugs of the catalogue that need no GICv4, in the catalogue's order. */
 export const museum: readonly MuseumEntry[] = [
   {
     id: '01',
@@ -138,7 +138,7 @@ export const museum: readonly MuseumEntry[] = [
     id: '13',
     name: 'residency-nesting',
     story:
-      'A second put of the same vCPU copies the registers of whoever used the PE in between into its shadow.',
+      'A second put of the same vCPU copies the registers of the vCPU that used the PE in between into its shadow.',
     invariant: 'S11',
     good: designs.wfiFullPut,
     bug: edit(designs.wfiFullPut)
@@ -158,14 +158,14 @@ export const museum: readonly MuseumEntry[] = [
         )
         .guest(1, (g) => g.priorityMask(0))
         .device('nic', (d) => d.pulse(32)),
-    // Without S2, which sees the foreign registers at an entry too, after more steps.
+    // S2 is left out: it sees the foreign registers too, at an entry, and so after more steps.
     bounds: { preemptions: 1, invariants: ['L1', 'L3', 'S8', 'S11', 'S17', 'S20', 'S21'] },
   },
   {
     id: '21',
     name: 'requestless-kick',
     story:
-      'The kick finds the vCPU outside the guest and posts nothing that its last look before the entry could see.',
+      'The kick finds the vCPU outside its guest and posts no request that the last check before the entry could see.',
     invariant: 'L3',
     good: designs.wfiHandler,
     bug: edit(designs.wfiHandler).omit('inject/postRequest').design('wfi-handler, kick without request'),
@@ -187,8 +187,7 @@ export const museum: readonly MuseumEntry[] = [
   {
     id: '24',
     name: 'aborted-entry-stale-elrsr',
-    story:
-      'An entry is given up, and its fold believes what the exit before said about empty list registers.',
+    story: 'An entry is aborted, and its fold uses the ICH_ELRSR_EL2 that was read at the exit before.',
     invariant: 'L3',
     good: designs.wfiHandler,
     bug: {
@@ -219,7 +218,8 @@ export const museum: readonly MuseumEntry[] = [
   {
     id: '53',
     name: 'disabled-group-fills-lrs',
-    story: 'A group that the guest has disabled keeps the list register from what it could take.',
+    story:
+      'An interrupt of a group that the guest has disabled occupies the list register that another needs.',
     invariant: 'L3',
     good: designs.wfiHandler,
     bug: activeFirst,
@@ -244,7 +244,7 @@ export const museum: readonly MuseumEntry[] = [
   {
     id: '54',
     name: 'pending-starves-behind-active',
-    story: 'An active interrupt keeps the list register from one that is more urgent.',
+    story: 'An active interrupt occupies the list register that a more urgent pending one needs.',
     invariant: 'L3',
     good: designs.wfiHandler,
     bug: activeFirst,
@@ -278,7 +278,10 @@ const entryFields: Fields<MuseumEntry> = {
   bounds: true,
 }
 
-/** Explores an entry with its bug and with the good design. */
+/**
+ * Explores an entry's scenario twice: with the bug, and with the good design. Throws an `argument` error for an entry
+ * that is not well formed.
+ */
 export function exhibit(entry: MuseumEntry): MuseumRow {
   const { id, name, invariant, good, bug, bounds } = argumentOptions('An entry', entry, entryFields)
   argumentString('id', id)

@@ -1,18 +1,21 @@
 /**
- * Which CPU has which affinity (IHI 0069, "Affinity routing"). An affinity is one word, Aff3.Aff2.Aff1.Aff0 from
- * bit 31 down, as GICR_TYPER.Affinity_Value has it. They follow from the configuration and never change.
+ * The affinities of the CPUs (IHI 0069, "Affinity routing"). An affinity is one word, Aff3.Aff2.Aff1.Aff0 from bit 31
+ * down, as in GICR_TYPER.Affinity_Value. Affinities come from the configuration and never change.
  */
 
-/** The affinity of CPU n where the configuration gives none: 0.0.(n / 16).(n % 16). */
+/** The default affinity of CPU n: 0.0.(n / 16).(n % 16). */
 export const defaultAffinity = (cpu: number): number => ((cpu >> 4) << 8) | (cpu & 15)
 
-/** The other way: who alone can have an affinity by default. Whether they do, {@link defaultAffinity} or a list says. */
+/**
+ * The inverse of {@link defaultAffinity}: the only CPU that can have an affinity by default. The caller checks that
+ * it does.
+ */
 export const numberOf = (affinity: number): number => ((affinity >>> 8) << 4) | (affinity & 15)
 
 export class Affinities {
-  /** By CPU. */
+  /** The affinities by CPU. */
   readonly values: Int32Array
-  /** Whether any has an Aff0 above 15, which a target list reaches only with a range selector. */
+  /** Whether any CPU has an Aff0 above 15, so that SGIs need a range selector. */
   readonly rangeSelector: boolean
   private readonly cpus: ReadonlyMap<number, number>
 

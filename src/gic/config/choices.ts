@@ -1,7 +1,7 @@
 /**
- * Where the architecture leaves a choice, or where implementations are known to differ and both sides can be
- * defended: one named choice each, collected in profiles. Each is read in one place of the silicon.
- * Plain bugs of an implementation are not choices.
+ * The choices of an implementation: where the architecture leaves one, or where implementations are known to differ
+ * and both can be defended. Each has a name and is read in one place of the silicon; profiles are sets of them. Plain
+ * bugs of an implementation are not choices.
  */
 import { configOneOf, configOptions, type Fields } from '../../errors/arguments.ts'
 
@@ -22,14 +22,14 @@ export interface SiliconChoices {
   readonly preemptMask: 'running' | 'running-masked'
   /**
    * What a pending interrupt of a group that the CPU interface disables (`ICC_IGRPEN<n>_EL1`) does to pending ones of
-   * the other group. `not-forwarded`: nothing, it is not forwarded to the CPU interface. `hides`: where it has the
-   * higher priority, HPPIR and IAR have nothing and nothing is signalled, as on QEMU 7.2.
+   * the other group. `not-forwarded`: nothing, it is not forwarded to the CPU interface. `hides`: if it has the
+   * higher priority, HPPIR and IAR return 1023 and nothing is signalled, as on QEMU 7.2.
    */
   readonly disabledGroup: 'not-forwarded' | 'hides'
   /**
-   * How many bits `GICD_IPRIORITYR<n>` and `GICR_IPRIORITYR<n>` have. `implemented`: those of the CPU interface, the
-   * others are RAZ/WI. `eight-bits`: all, interrupts are ordered by them, and one of priority 0xff is never pending for
-   * a CPU interface, as on QEMU 7.2.
+   * Which bits `GICD_IPRIORITYR<n>` and `GICR_IPRIORITYR<n>` implement. `implemented`: as many as the CPU interface;
+   * the others are RAZ/WI. `eight-bits`: all, interrupts are ordered by them, and one of priority 0xff is never
+   * pending for a CPU interface, as on QEMU 7.2.
    */
   readonly distributorPriority: 'implemented' | 'eight-bits'
   /**
@@ -41,38 +41,38 @@ export interface SiliconChoices {
   readonly waker: 'holds' | 'ignored'
   /**
    * What ICC_SGI1R_EL1 does to a target whose SGI is in group 0, with one Security state. `ignored`: nothing; the
-   * register generates group 1 SGIs, as its description says and as on QEMU 7.2. `forwarded`: the SGI is made pending,
-   * as Linux KVM's vGIC does; GICR_NSACR, which forbids it to the Non-secure side of two Security states, is not there.
-   * Software that uses the register of an SGI's group sees no difference.
+   * register generates group 1 SGIs, as its description says and as on QEMU 7.2. `forwarded`: the SGI is made
+   * pending, as in Linux KVM's vGIC; GICR_NSACR, which forbids it to the Non-secure side of two Security states, does
+   * not exist. Software that uses the register for the SGI's group sees no difference.
    */
   readonly sgi1rGroup0: 'ignored' | 'forwarded'
   /**
-   * What the SGI registers do with a range selector where none is supported (CONSTRAINED UNPREDICTABLE). `ignored`: it
+   * What the SGI registers do with a range selector that is not supported (CONSTRAINED UNPREDICTABLE). `ignored`: it
    * is taken as 0, as on QEMU 7.2. `no-target`: no PE is targeted.
    */
   readonly sgiRangeSelector: 'ignored' | 'no-target'
   /**
    * Whether redistributors cache the configuration of LPIs. `cached`: a byte is read when an LPI is first used, and a
-   * change of it in memory has no effect before INV, INVALL, GICR_INVLPIR or GICR_INVALLR. `uncached`: it is read again
-   * whenever the LPI is made pending, as QEMU 7.2 does; an LPI that is pending is not looked at again by itself.
+   * change of it in memory has no effect before INV, INVALL, GICR_INVLPIR or GICR_INVALLR. `uncached`: it is read
+   * again whenever the LPI is made pending, as QEMU 7.2 does, but not while the LPI stays pending.
    */
   readonly lpiConfig: 'cached' | 'uncached'
   /**
-   * What GICR_PENDBASER.PTZ does. `honoured`: the pending table is not read when EnableLPIs is set next, and the bit
-   * reads as zero. `ignored`: the table is always read, and the bit reads as written, as on QEMU 7.2. So it is with
-   * GICR_VPENDBASER.IDAI and the virtual pending tables of GICv4.0.
+   * What setting GICR_PENDBASER.PTZ does. `honoured`: the pending table is not read when EnableLPIs is set next, and
+   * the bit reads as zero. `ignored`: the table is always read, and the bit reads as written, as on QEMU 7.2.
+   * So it is with GICR_VPENDBASER.IDAI and the virtual pending tables of GICv4.0.
    */
   readonly pendingTableZero: 'honoured' | 'ignored'
   /**
-   * What a command error does. `ignored`: the command has no effect, the host hears of it, and the queue goes on, as on
-   * QEMU 7.2. `stall`: the queue stops at the command with GITS_CREADR.Stalled set until software writes
+   * What a command error does. `ignored`: the command has no effect, the host is notified, and the queue goes on, as
+   * on QEMU 7.2. `stall`: the queue stops at the command with GITS_CREADR.Stalled set until software writes
    * GITS_CWRITER.Retry. Where memory refuses an access, the queue always stalls.
    */
   readonly commandErrors: 'ignored' | 'stall'
   /**
-   * What of GITS_CWRITER and GITS_CREADR is there. `architected`: the offset and GITS_CREADR.Stalled; GITS_CREADR is
-   * read only. `as-written`: all bits but Retry and Stalled, and GITS_CREADR can be written while the ITS is disabled, as
-   * on QEMU 7.2. Only the offset has an effect.
+   * Which bits of GITS_CWRITER and GITS_CREADR are implemented. `architected`: the offset and GITS_CREADR.Stalled;
+   * GITS_CREADR is read only. `as-written`: all bits but Retry and Stalled, and GITS_CREADR can be written while the
+   * ITS is disabled, as on QEMU 7.2. Only the offset has an effect.
    */
   readonly queueRegisters: 'architected' | 'as-written'
   /**

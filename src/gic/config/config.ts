@@ -1,6 +1,6 @@
 /**
- * What a GIC is configured to: a plain object for people, checked and completed here, and stored in every
- * image, from which the same configuration is read back.
+ * The configuration of a GIC: a plain object, which is checked and completed here, and stored in every image, from
+ * which it is read back.
  */
 import { FIRST_SPECIAL, FIRST_SPI } from '../../arch/intid.ts'
 import {
@@ -22,11 +22,11 @@ import { checkIts, ITS_CONFIG, type ItsConfig, itsSize, loadIts, storeIts } from
 export interface RedistributorRegion {
   /** Physical address, 64 KiB aligned. */
   readonly base: number
-  /** How many redistributors lie in it. */
+  /** Number of redistributors in it. */
   readonly count: number
 }
 
-/** What can be configured. Everything but `cpus` has a default. */
+/** The configuration of a GIC. Every field but `cpus` has a default. */
 export interface GicConfig {
   /** Architecture version; default `'3'`. See docs/gicv4.md for what the others add. */
   readonly version?: '3' | '4.0' | '4.1'
@@ -39,7 +39,7 @@ export interface GicConfig {
   readonly affinities?: readonly number[]
   /** Number of SPIs, 0 to 988; default 32. */
   readonly spis?: number
-  /** List registers a PE, 1 to 16; default 4. */
+  /** List registers of a PE, 1 to 16; default 4. */
   readonly listRegisters?: number
   /** Priority bits, 5 to 8; default 5. */
   readonly priorityBits?: number
@@ -55,14 +55,14 @@ export interface GicConfig {
   readonly gicr?: readonly RedistributorRegion[]
   /**
    * Number of LPIs, 0 or a power of two up to 2^24: INTIDs 8192 and up. INTIDs have 16 bits, or as many as there are
-   * LPIs for: with 65,536 the LPIs are 8192 to 65,535. Default 65,536 where there is an ITS or `directLpis`, which are
-   * what sends them, and 0 without.
+   * LPIs for: with 65,536 the LPIs are 8192 to 65,535. Default 65,536 with an ITS or `directLpis`, which are the
+   * sources of LPIs, otherwise 0.
    */
   readonly lpis?: number
   /**
-   * Whether GICD_TYPER and GICR_TYPER say that there are LPIs, and their registers are there. Always with `lpis`. Where
-   * there are none because `lpis` was left out, the default is true: as on silicon whose ITS is not used, the registers
-   * keep what is written, and no LPI comes. With `lpis: 0` the default is false.
+   * Whether GICD_TYPER and GICR_TYPER report LPIs, and the LPI registers exist. Always true with LPIs. Without LPIs
+   * because `lpis` was left out, the default is true: as on silicon whose ITS is not used, the registers keep what is
+   * written, and no LPI becomes pending. With `lpis: 0` the default is false.
    */
   readonly lpiRegisters?: boolean
   /** Whether GICR_SETLPIR, CLRLPIR, INVLPIR, INVALLR and SYNCR exist; default false. */
@@ -95,16 +95,16 @@ export interface GicConfig {
    * `'lagging'`: one by one when {@link Gic.complete}, or all when {@link Gic.completeWrites} is called.
    */
   readonly writeEffects?: 'at-once' | 'lagging'
-  /** Set of implementation choices; default `'arch'`. */
+  /** The set of implementation choices; default `'arch'`. */
   readonly profile?: ProfileName
-  /** Single choices in place of the profile's. */
+  /** Single choices that replace the profile's. */
   readonly choices?: Partial<SiliconChoices>
 }
 
 /** A configuration that was checked and completed. */
 export interface CheckedGicConfig
   extends Required<Omit<GicConfig, 'profile' | 'choices' | 'securityStates' | 'its'>> {
-  /** The profile's choices with the replaced ones in place. */
+  /** The profile's choices, with the single ones that replace them. */
   readonly choices: SiliconChoices
   /** The ITSs, completed. */
   readonly its: readonly Required<ItsConfig>[]
@@ -114,9 +114,9 @@ const versions = ['3', '4.0', '4.1'] as const
 const effects = ['at-once', 'lagging'] as const
 const policies = ['ignore', 'pessimistic', 'report'] as const
 const FRAME = 0x1_0000
-/** Bytes of a distributor. */
+/** Size in bytes of the distributor's frame. */
 export const GICD_SIZE = FRAME
-/** Bytes of one redistributor: RD_base and SGI_base, and on GICv4 two VLPI frames. */
+/** Size in bytes of one redistributor's frames: RD_base and SGI_base, and on GICv4 two for VLPIs. */
 export const redistributorSize = (version: CheckedGicConfig['version']): number =>
   version === '3' ? 2 * FRAME : 4 * FRAME
 /** Highest physical address plus one: 52 bits. */
@@ -265,7 +265,7 @@ export const gicFields: Fields<GicConfig> = {
   memoryLines: true,
 }
 
-/** A copy of the regions of redistributors. What lies where is {@link checkFrames}' to look at. */
+/** A checked copy of the regions of redistributors; {@link checkFrames} checks their addresses. */
 export function checkRegions(gicr: readonly RedistributorRegion[]): readonly RedistributorRegion[] {
   const regions = configList('gicr', gicr, REGIONS)
   if (regions.length > 512) {
@@ -296,7 +296,7 @@ function checkAffinities(cpus: number, affinities: readonly number[] | undefined
   )
 }
 
-/** A frame by the name of its field. */
+/** A frame, with the name of its configuration field. */
 export interface Frame {
   readonly name: string
   readonly base: number
@@ -313,14 +313,14 @@ const redistributorFrames = ({ version, gicr }: Pick<CheckedGicConfig, 'version'
     size: count * redistributorSize(version),
   }))
 
-/** Everything of a GIC that is at an address. */
+/** All frames of a GIC. */
 export const framesOf = (config: CheckedGicConfig): readonly Frame[] => [
   { name: 'gicd', base: config.gicd, size: GICD_SIZE },
   ...redistributorFrames(config),
   ...itsFrames(config),
 ]
 
-/** Throws a `config` error for frames that overlap or lie where none can, or too few redistributors. */
+/** Throws a `config` error for frames that overlap or have an impossible address, and for too few redistributors. */
 export function checkFrames(
   { version, cpus, gicd, gicr }: Pick<CheckedGicConfig, 'version' | 'cpus' | 'gicd' | 'gicr'>,
   owners = 'cpus',
@@ -392,7 +392,7 @@ export const GIC_CONFIG = recordType(
     ...choiceNames.map((name) => `choices.${name}`),
   ]),
 )
-/** One CPU's affinity, where the configuration gives them. */
+/** One CPU's affinity, if the configuration gives affinities. */
 export const AFFINITY = recordType('affinity[<n>]', fixed(['affinity', 'reserved']))
 /** One redistributor region of the configuration. */
 export const REGION = recordType('gicrRegion[<n>]', fixed(['base', 'baseHigh', 'count']))
@@ -449,7 +449,9 @@ export const configRecords = (config: CheckedGicConfig): readonly (readonly [Rec
   [AFFINITY, hasDefaultAffinities(config) ? 0 : config.cpus],
 ]
 
-/** Reads a configuration back from its records at word `at`; an image that holds none throws. */
+/**
+ * Reads a configuration back from its records at word `at`. Throws an `image-foreign` error if there is no valid one.
+ */
 export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
   const corrupt = () =>
     new VgicError('image-foreign', 'The image holds no valid configuration: pass what snapshot() returned.')
@@ -524,7 +526,7 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
   } catch {
     throw corrupt()
   }
-  // Only what storeGicConfig writes is a configuration: not an index that stands for none, nor a set padding word.
+  // Only the words that storeGicConfig writes are valid: no index without a meaning, no padding that is not zero.
   const canonical = new Int32Array(wholeEnd - at)
   if (hasDefaultAffinities(config) !== (affinityCount === 0)) throw corrupt()
   storeGicConfig(canonical, 0, config)

@@ -1,66 +1,66 @@
 /**
- * What goes wrong without being anybody's wrong use of the API, for a host that wants to know: command errors of an
- * ITS, messages that are dropped, memory that refuses an access. The host hears of it when the access or the message
- * that made it happen is complete, in order; it may call the GIC in answer.
+ * Errors that are no misuse of the API, reported to a host that asks for them: command errors of an ITS, dropped
+ * messages, accesses refused by memory. They are reported in order, after the access or message that caused them is
+ * complete; the host may call the GIC then.
  */
 import { commandError } from '../../arch/its-commands.ts'
 import type { Memory } from './memory.ts'
 import type { TranslationFault } from './translation-faults.ts'
 
-/** A command that an ITS did not carry out. */
+/** A command that an ITS refused. */
 export interface CommandErrorEvent {
-  /** Tells it from the others. */
+  /** Discriminates the events. */
   readonly kind: 'command'
-  /** Which ITS, by its place in the configuration. */
+  /** The ITS, by its index in the configuration. */
   readonly its: number
-  /** Command and error, as Arm names them: `MAPD_DEVICE_OOR`. */
+  /** Command and error by Arm's name: `MAPD_DEVICE_OOR`. */
   readonly name: string
-  /** The same as a number, as an ITS with SEIs reports it. */
+  /** Arm's code of the error, 24 bits, with which an ITS with SEIs would report it. */
   readonly code: number
-  /** Where the command is in the queue, in bytes. */
+  /** Byte offset of the command in the queue. */
   readonly offset: number
   /** Whether the queue waits at the command, with GITS_CREADR.Stalled set; otherwise the command was ignored. */
   readonly stalled: boolean
 }
 
-/** A message that an ITS dropped, and why. */
+/** A message that an ITS dropped. */
 export interface MsiErrorEvent {
-  /** Tells it from the others. */
+  /** Discriminates the events. */
   readonly kind: 'msi'
-  /** Which ITS, by its place in the configuration. */
+  /** The ITS, by its index in the configuration. */
   readonly its: number
-  /** Who sent it. */
+  /** The DeviceID of its sender. */
   readonly deviceId: number
-  /** What it wrote. */
+  /** The EventID that was written. */
   readonly eventId: number
-  /** The reason, as {@link Gic.explainMsi} gives it. */
+  /** The reason, one of those of {@link Gic.explainMsi}. */
   readonly reason: TranslationFault
 }
 
 /** An access of the GIC that memory refused. */
 export interface MemoryErrorEvent {
-  /** Tells it from the others. */
+  /** Discriminates the events. */
   readonly kind: 'memory'
-  /** What the GIC wanted to do. */
+  /** Whether the GIC wanted to read or write. */
   readonly access: 'read' | 'write'
-  /** Where, as a physical address. */
+  /** The physical address. */
   readonly address: number
 }
 
-/** What {@link GicHost.onError} hears of. */
+/** An error that {@link GicHost.onError} is called with. */
 export type GicErrorEvent = CommandErrorEvent | MsiErrorEvent | MemoryErrorEvent
 
-/** Who hears of it. */
+/** A receiver of errors. */
 export interface ErrorListener {
   /**
-   * Something went wrong that is nobody's wrong use of the API: see {@link GicErrorEvent}. It is called after the access
-   * or the message that made it happen is complete.
+   * Called with an error that is no misuse of the API, after the access or message that caused it is complete: see
+   * {@link GicErrorEvent}.
    */
   onError?(event: GicErrorEvent): void
 }
 
 export class HostEvents {
-  /** Of the access under way only; empty between accesses. */
+  /** The errors of the access under way; empty between accesses. */
   private readonly events: GicErrorEvent[] = []
 
   constructor(readonly host: ErrorListener) {}
@@ -80,7 +80,7 @@ export class HostEvents {
     this.events.push({ kind: 'memory', ...memory.lastRefusal })
   }
 
-  /** Tells the host of what has happened. */
+  /** Reports the errors to the host. */
   deliver(): void {
     while (this.events.length > 0) {
       const event = this.events.shift()

@@ -1,10 +1,10 @@
-/** What an ITS is configured to, checked and completed, and stored in every image. */
+/** The configuration of an ITS, which is checked, completed, and stored in every image. */
 
 import { configInteger, configList, configOptions, type Fields } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { recordType } from '../../state/layout.ts'
 
-/** An ITS. Everything but `base` has a default. */
+/** The configuration of an ITS. Every field but `base` has a default. */
 export interface ItsConfig {
   /**
    * Physical address of its frames, 64 KiB aligned: the control frame, behind it that of GITS_TRANSLATER and, on GICv4.1,
@@ -15,11 +15,11 @@ export interface ItsConfig {
   readonly deviceBits?: number
   /** Bits of an EventID, 1 to 32; default 16. */
   readonly eventBits?: number
-  /** Bits of a collection's number, 1 to 16; default 16. */
+  /** Bits of a collection's ID, 1 to 16; default 16. */
   readonly collectionBits?: number
   /**
-   * GITS_TYPER.PTA: whether commands name a redistributor by its Processor_Number, 0, or by the address of its frames, 1;
-   * default 0.
+   * GITS_TYPER.PTA: whether RDbase in commands is a redistributor's Processor_Number (0) or its address (1); default
+   * 0.
    */
   readonly pta?: 0 | 1
   /**
@@ -108,7 +108,7 @@ export function storeIts(words: Int32Array, at: number, its: Required<ItsConfig>
   words.set([(its.base % HIGH) | 0, Math.floor(its.base / HIGH), ...NUMBERS.map((name) => its[name])], at)
 }
 
-/** Reads it back, unchecked. */
+/** Reads an ITS's configuration back, unchecked. */
 export function loadIts(words: Int32Array, at: number): ItsConfig {
   const [low, high, ...numbers] = words.subarray(at, at + ITS_CONFIG.size)
   return {

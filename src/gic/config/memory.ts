@@ -1,17 +1,17 @@
 /**
- * The memory that the GIC reads and writes: tables, pending state and configuration of LPIs, command queues. It is the
- * host's, or a pool of lines in the GIC's own buffer. The silicon asks it for aligned 32-bit words at physical
+ * The memory that the GIC reads and writes: tables, pending state and configuration of LPIs, command queues. It is
+ * the host's, or a pool of lines in the GIC's own buffer. The silicon asks it for aligned 32-bit words at physical
  * addresses below 2^52 and for nothing else.
  *
- * Inside, an address is a base of two words as registers and table entries have it, and a byte offset. Only here does
- * it become a number, for the host: one call, and nothing allocated where V8 has the callee inlined or the address is
- * below 2^31.
+ * Inside the silicon, an address is a base of two words, as in registers and table entries, and a byte offset. It
+ * becomes a number only here, for the host: one call, which allocates nothing if V8 has inlined the callee or the
+ * address is below 2^31.
  *
- * The GIC's own frames are no memory to it: a table that software has put there is refused, and so no command can write
- * the registers that are carrying it out.
+ * Accesses to the GIC's own frames are refused, so that no command can write the registers of the ITS that executes
+ * it.
  *
- * What the memory refuses is a memory error, with what the architecture does then: never an exception. A refused read
- * gives zero and leaves a mark, which whoever reads takes with {@link Memory.takeRefusal} before acting on the value.
+ * An access that the memory refuses is a memory error of the architecture, never an exception. A refused read returns
+ * zero and sets a mark, which the reader must take with {@link Memory.takeRefusal} before it uses the value.
  */
 import { recordType, type WordDeclaration } from '../../state/layout.ts'
 
@@ -20,9 +20,12 @@ import { recordType, type WordDeclaration } from '../../state/layout.ts'
  * function may call the GIC.
  */
 export interface GicMemory {
-  /** A little-endian word, as a signed or unsigned number; undefined if nothing answers there. */
+  /** Reads a little-endian word, as a signed or unsigned number; undefined if there is no memory at the address. */
   read32(address: number): number | undefined
-  /** Writes one, which is given as an unsigned number. Returns false if nothing answers there; anything else is success. */
+  /**
+   * Writes a word, given as an unsigned number. Returns false if there is no memory at the address; anything else is
+   * success.
+   */
   write32(address: number, value: number): unknown
 }
 
@@ -31,12 +34,12 @@ const REFUSED_ACCESS = 1
 const REFUSED_ADDRESS = 2
 
 const memoryWords: readonly WordDeclaration[] = [
-  // Within an access only: between accesses nobody looks at them.
+  // These words have a meaning only during an access.
   { name: 'refused', at: REFUSED, class: 'observational' },
   { name: 'refusedAccess', at: REFUSED_ACCESS, class: 'observational' },
   { name: 'refusedAddress', at: REFUSED_ADDRESS, wide: true, class: 'observational' },
 ]
-/** What is remembered of an access that was refused. */
+/** The record of a refused access. */
 export const MEMORY = recordType('memory', memoryWords)
 
 const HIGH = 0x1_0000_0000
@@ -58,7 +61,7 @@ interface Frame {
 }
 
 export class Memory {
-  /** The addresses from the first of the GIC's frames to the last. */
+  /** The range of addresses from the first of the GIC's frames to the last. */
   private readonly framesBegin: number
   private readonly framesEnd: number
 
@@ -66,16 +69,16 @@ export class Memory {
     readonly words: Int32Array,
     /** The record {@link MEMORY}. */
     readonly at: number,
-    /** Left out, every access is refused. */
+    /** The host's memory; if undefined, every access is refused. */
     readonly backing: GicMemory | undefined,
-    /** The GIC's own. */
+    /** The GIC's own frames. */
     readonly frames: readonly Frame[],
   ) {
     this.framesBegin = Math.min(...frames.map(({ base }) => base))
     this.framesEnd = Math.max(...frames.map(({ base, size }) => base + size))
   }
 
-  /** The word at `offset` bytes from an address; 0 if it is refused. */
+  /** Reads the word at `offset` bytes from an address; 0 if the access is refused. */
   read(low: number, high: number, offset: number): number {
     const address = high * HIGH + (low >>> 0) + offset
     const value = this.isMemory(address) ? this.load(address) : undefined
@@ -115,7 +118,9 @@ export class Memory {
     }
   }
 
-  /** A host that throws has refused: what a guest makes the GIC access is no wrong use of its API. */
+  /**
+   * A host that throws refuses the access: a guest that makes the GIC access some address is no misuse of the API.
+   */
   private load(address: number): number | undefined {
     try {
       return this.backing?.read32(address)

@@ -1,4 +1,4 @@
-/** Why a message does not become a pending LPI. */
+/** The reasons for which a message does not become a pending LPI. */
 export type TranslationFault =
   | 'its-disabled'
   | 'memory-refused'
@@ -11,7 +11,7 @@ export type TranslationFault =
   | 'lpis-disabled'
   | 'intid-out-of-range'
 
-/** As code has them: 0 is success. */
+/** The numbers of the faults; 0 is success. */
 export const TRANSLATED = 0
 export const MEMORY_REFUSED = 1
 export const DEVICE_OUT_OF_RANGE = 2
@@ -21,7 +21,7 @@ export const EVENT_UNMAPPED = 5
 export const COLLECTION_UNMAPPED = 6
 export const VPE_UNMAPPED = 7
 
-/** By value. */
+/** The faults by number. */
 export const translationFaults: readonly TranslationFault[] = [
   'its-disabled',
   'memory-refused',

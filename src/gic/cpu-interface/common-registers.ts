@@ -1,7 +1,7 @@
 /**
- * The registers of a CPU interface, ICC_* of the physical and ICV_* of the virtual one, as far as they are the same:
+ * The registers that are the same in both CPU interfaces, ICC_* of the physical and ICV_* of the virtual one:
  * priority mask, binary points, control, group enables, running priority (IHI 0069, "AArch64 System register
- * descriptions"). What an acknowledge, an end of interrupt and a deactivation do differs and is each side's own.
+ * descriptions"). Acknowledge, end of interrupt and deactivation differ: icc.ts, icv.ts.
  */
 import { CTLR_CBPR, CTLR_EOImode } from '../../arch/icc-registers.ts'
 import {
@@ -23,14 +23,14 @@ const CTLR_RSS = 0x40000
 export const bpr1Of = (controls: number): number =>
   controls & VMCR_VCBPR ? Math.min(VMCR_VBPR0(controls) + 1, 7) : VMCR_VBPR1(controls)
 
-/** The writable fields of ICC_CTLR_EL1, EOImode and CBPR, by a control word; and what they are in one. */
+/** Converts the writable fields of ICC_CTLR_EL1, EOImode and CBPR, from a control word, and to one. */
 export const ctlrOf = (controls: number): number =>
   (controls & VMCR_VEOIM ? CTLR_EOImode : 0) | (controls & VMCR_VCBPR ? CTLR_CBPR : 0)
 export const controlsOfCtlr = (value: number): number =>
   (value & CTLR_EOImode ? VMCR_VEOIM : 0) | (value & CTLR_CBPR ? VMCR_VCBPR : 0)
 export const CTLR_CONTROLS = VMCR_VEOIM | VMCR_VCBPR
 
-/** `at` is always the handle of an interface. */
+/** `at` is the handle of a CPU interface in every method. */
 export abstract class InterfaceRegisters {
   /** The read-only bits of ICC_CTLR_EL1. */
   private readonly ctlrFixed: number
@@ -38,7 +38,7 @@ export abstract class InterfaceRegisters {
   constructor(
     readonly words: Int32Array,
     readonly cpuInterface: CpuInterface,
-    /** Whether SGIs reach affinity level 0 values above 15. */
+    /** ICC_CTLR_EL1.RSS: whether SGIs can target an Aff0 above 15. */
     rangeSelector: boolean,
   ) {
     const { priorityBits, intidBits } = cpuInterface.config
@@ -65,7 +65,7 @@ export abstract class InterfaceRegisters {
     return VMCR_VPMR(this.words[at + CONTROLS])
   }
 
-  /** Unimplemented low bits, and bits above 7, are RES0. */
+  /** Writes ICC_PMR_EL1. Unimplemented low bits, and bits above 7, are RES0. */
   writePmr(at: number, value: number): void {
     const words = this.words
     words[at + CONTROLS] =
@@ -76,7 +76,7 @@ export abstract class InterfaceRegisters {
     return VMCR_VBPR0(this.words[at + CONTROLS])
   }
 
-  /** A value below the minimum becomes the minimum. */
+  /** Writes ICC_BPR0_EL1. A value below the minimum becomes the minimum. */
   writeBpr0(at: number, value: number): void {
     const point = Math.max(value & 7, this.cpuInterface.minimumBpr0)
     this.words[at + CONTROLS] = (this.words[at + CONTROLS] & ~(7 << 21)) | (point << 21)
@@ -86,7 +86,7 @@ export abstract class InterfaceRegisters {
     return bpr1Of(this.words[at + CONTROLS])
   }
 
-  /** With CBPR a write is ignored. */
+  /** Writes ICC_BPR1_EL1. With CBPR set the write is ignored. */
   writeBpr1(at: number, value: number): void {
     const controls = this.words[at + CONTROLS]
     if (controls & VMCR_VCBPR) return

@@ -1,12 +1,12 @@
 /**
- * What the physical and the virtual CPU interface have in common: a control word, active priorities, and how a
- * pending interrupt is weighed against both (IHI 0069, "Interrupt prioritization", "Preemption"). A PE has one of
- * each. Both have the same words at the same distance from their handle, so that whatever is one rule in the
- * architecture is one function here: the handle of the virtual interface is the PE's record, that of the physical
- * one lies {@link PHYSICAL_INTERFACE} words behind it.
+ * What the physical and the virtual CPU interface have in common: a control word, active priorities, and the
+ * comparison of a pending interrupt with both (IHI 0069, "Interrupt prioritization", "Preemption"). A PE has one of
+ * each. Both have the same words at the same offsets from their handles, so that one rule of the architecture is one
+ * function here: the handle of the virtual interface is the PE's record, and that of the physical one is {@link
+ * PHYSICAL_INTERFACE} words after it.
  *
  * The control word has the fields of ICH_VMCR_EL2, for both: priority mask, binary points, EOImode, CBPR and the
- * group enables. A pending interrupt is weighed as the upper word of a list register: LR_Priority and LR_Group.
+ * group enables. A pending interrupt is given as the upper word of a list register, with LR_Priority and LR_Group.
  */
 
 import {
@@ -27,7 +27,7 @@ export { ACTIVE_PRIORITIES_0, ACTIVE_PRIORITIES_1, CONTROLS } from '../records/p
 export const PRIORITY_IDLE = 0xff
 
 export abstract class CpuInterface {
-  /** How many active priorities registers a group has: 1, 2 or 4. */
+  /** Active priorities registers of a group: 1, 2 or 4. */
   readonly activePriorityRegisters: number
   /** The implemented bits of a priority. */
   readonly priorityMask: number
@@ -38,7 +38,7 @@ export abstract class CpuInterface {
   /** The smallest binary points: 7 less the preemption bits for group 0, one more for group 1. */
   readonly minimumBpr0: number
   readonly minimumBpr1: number
-  /** Whether preemption masks the running priority too: the choice `preemptMask`. */
+  /** Whether preemption masks the running priority too: the choice `preemptMask` is `running-masked`. */
   readonly masksRunning: boolean
 
   constructor(
@@ -65,7 +65,7 @@ export abstract class CpuInterface {
     return (LR_Priority(hi) & mask) < (this.masksRunning ? running & mask : running)
   }
 
-  /** The bits of a priority that are its group priority, by the binary point of its group. */
+  /** The mask of a priority's group priority, by the binary point of its group. */
   groupMask(controls: number, group1: number): number {
     if (group1 !== 0 && (controls & VMCR_VCBPR) === 0) return 0xff << VMCR_VBPR1(controls)
     return 0xfe << VMCR_VBPR0(controls)

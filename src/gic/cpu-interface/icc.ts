@@ -1,10 +1,11 @@
 /**
- * The physical CPU interface of a PE, ICC_* (IHI 0069, "Physical interrupt handling and prioritization"): one Security
- * state, so that group 0 is signalled as FIQ and group 1 as IRQ. Where the architecture leaves the outcome open:
- * - EOIR of the other group than that of the highest active priority, or with none active, does nothing at all.
+ * The physical CPU interface of a PE, ICC_* (IHI 0069, "Physical interrupt handling and prioritization"): one
+ * Security state, so that group 0 is signalled as FIQ and group 1 as IRQ. Where the architecture leaves the outcome
+ * open:
+ * - EOIR does nothing at all if no priority is active, or the highest active one is of the other group.
  * - EOIR in EOImode 0 deactivates the interrupt that it names, whether or not it is the last that was acknowledged.
- *   One that does not exist is dropped and deactivates nothing; so is an LPI, which has no active state.
- * - DIR in EOImode 0 is ignored, and so is one of a reserved INTID.
+ *   For an interrupt that does not exist, and for an LPI, which has no active state, it only drops the priority.
+ * - DIR is ignored in EOImode 0, and for a reserved INTID.
  */
 import {
   LR_Group,
@@ -30,7 +31,7 @@ import {
   PRIORITY_IDLE,
 } from './cpu-interface.ts'
 
-/** The state behind the registers, and what is signalled. */
+/** The interface's state, and the interrupt that it signals. */
 export class PhysicalInterface extends CpuInterface {
   reset(pe: Pe): void {
     this.words[pe + PHYSICAL_INTERFACE + CONTROLS] = this.resetControls
@@ -57,7 +58,7 @@ export class PhysicalInterface extends CpuInterface {
   }
 }
 
-/** The registers. */
+/** The ICC_* registers. */
 export class Icc extends InterfaceRegisters {
   constructor(
     words: Int32Array,
@@ -100,7 +101,7 @@ export class Icc extends InterfaceRegisters {
     return this.highestPending(at, LR_Group)
   }
 
-  /** HPPIR looks neither at the priority mask nor at the running priority. */
+  /** HPPIR depends neither on the priority mask nor on the running priority. */
   private highestPending(at: number, group: number): Intid {
     const hppi = this.physicalInterface.highestPending(at)
     if (hppi === 0 || (hppi & LR_Group) !== group) return INTID_NONE
@@ -146,7 +147,7 @@ export class Icc extends InterfaceRegisters {
     if (this.words[at + CONTROLS] & VMCR_VEOIM) this.deactivate(at, value & this.physicalInterface.intidMask)
   }
 
-  /** A group that the interface enables or disables changes what is forwarded to it. */
+  /** Which groups the interface enables decides which interrupts are forwarded to it. */
   override writeIgrpen0(at: number, value: number): void {
     super.writeIgrpen0(at, value)
     this.physical.noticePe(asPe(at - PHYSICAL_INTERFACE))

@@ -22,7 +22,7 @@ const VMCR_RES1 = 0x8
 /** State, HW, Group and pINTID with the EOI bit in it; Priority follows from the implemented bits. */
 const LR_HIGH_MASK = 0xf0001fff | 0
 
-/** How many list registers, priority bits and so on there are: ICH_VTR_EL2's fields put together. */
+/** Fields of ICH_VTR_EL2, shifted. */
 const VTR_A3V = 1 << 21
 const VTR_nV4 = 1 << 20
 const VTR_TDS = 1 << 19
@@ -32,7 +32,7 @@ const VTR_DVIM = 1 << 18
 const LR_0_STATUS = 0x10001
 
 export class Ich {
-  /** ICH_VTR_EL2, which never changes. */
+  /** The value of ICH_VTR_EL2, which is constant. */
   readonly vtr: number
   private readonly activePriorityRegisters: number
   private readonly hcrMask: number
@@ -77,7 +77,7 @@ export class Ich {
     return this.words[pe + ICH_VMCR]
   }
 
-  /** Binary points below the minimum become the minimum; unimplemented bits of VPMR are RES0. */
+  /** Writes ICH_VMCR_EL2. Binary points below the minimum become the minimum; unimplemented bits of VPMR are RES0. */
   writeVmcr(pe: Pe, value: number): void {
     const vmcr = (value & this.vmcrMask) | VMCR_RES1
     const fits = VMCR_VBPR0(vmcr) >= this.minimumBpr0 && VMCR_VBPR1(vmcr) >= this.minimumBpr1
@@ -101,8 +101,8 @@ export class Ich {
   }
 
   /**
-   * RES0 bits read as zero. Which of pINTID and EOI bits 44:32 mean depends on HW; a list register keeps all
-   * of them in either case (the architecture allows it).
+   * Writes a list register. RES0 bits read as zero. Bits 44:32 are pINTID or EOI depending on HW; a list register
+   * keeps all of them in both cases, which the architecture allows.
    */
   writeLr(pe: Pe, n: number, low: number, high: number): void {
     this.words[pe + ICH_LR + 2 * n] = low & this.intidMask
@@ -125,7 +125,7 @@ export class Ich {
     words[pe + ICH_LR_STATUS] &= ~LR_0_STATUS
   }
 
-  /** Writes one of several in a row: returns what {@link setLrStatus} is to be told of it. */
+  /** Writes one of several list registers in a row; returns its bits for {@link setLrStatus}. */
   fillLr(words: Int32Array, pe: Pe, n: number, low: number, high: number): number {
     const at = pe + 2 * n
     words[at + ICH_LR] = low & this.intidMask
@@ -138,13 +138,16 @@ export class Ich {
     copyAprs(words, pe + ICH_AP0R, pe + ICH_AP1R, ap0r, ap1r, this.activePriorityRegisters)
   }
 
-  /** Writes them from there. */
+  /** Writes `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2`, as many as exist, from the words at `ap0r` and `ap1r`. */
   writeAprs(words: Int32Array, pe: Pe, ap0r: number, ap1r: number): void {
     copyAprs(words, ap0r, ap1r, pe + ICH_AP0R, pe + ICH_AP1R, this.activePriorityRegisters)
   }
 }
 
-/** Copies `count` words from `from0` to `to0`, and as many from `from1` to `to1`; mostly one, which needs no loop. */
+/**
+ * Copies `count` words from `from0` to `to0`, and as many from `from1` to `to1`. Mostly `count` is 1, which needs no
+ * loop.
+ */
 function copyAprs(
   words: Int32Array,
   from0: number,
@@ -160,19 +163,19 @@ function copyAprs(
   words.copyWithin(to1, from1, from1 + count)
 }
 
-/** What is derived from the list registers, after the first `count` were written. */
+/** Updates the word derived from the list registers, after the first `count` were written. */
 export function setLrStatus(words: Int32Array, pe: Pe, count: number, status: number): void {
   const first = (1 << count) - 1
   words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~((first << 16) | first)) | status
 }
 
-/** Writes zero to a list register of several, given by its place: {@link lrAt}. */
+/** Writes zero to one of several list registers, given by its offset: {@link lrAt}. */
 export function clearLr(words: Int32Array, at: number): void {
   words[at + ICH_LR] = 0
   words[at + ICH_LR + 1] = 0
 }
 
-/** Where list register `n` of a PE is. */
+/** The handle of list register `n` of a PE, for the LR accessors. */
 export const lrAt = (pe: Pe, n: number): number => pe + 2 * n
 export const lrLow = (words: Int32Array, at: number): number => words[at + ICH_LR]
 export const lrHigh = (words: Int32Array, at: number): number => words[at + ICH_LR + 1]

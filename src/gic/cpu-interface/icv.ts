@@ -1,11 +1,11 @@
 /**
- * ICV_*_EL1: the guest's side of the virtual CPU interface (IHI 0069, "AArch64 virtual System registers").
- * The guest's masks, binary points and enables live in ICH_VMCR_EL2, its active priorities in the ICH_AP
- * registers, its interrupts in the list registers. Where the architecture leaves the outcome open:
+ * ICV_*_EL1: the guest's side of the virtual CPU interface (IHI 0069, "AArch64 virtual System registers"). Masks,
+ * binary points and enables are in ICH_VMCR_EL2, active priorities in the ICH_AP registers, interrupts in the list
+ * registers. Where the architecture leaves the outcome open:
  * - EOIR with no active priority does nothing at all.
- * - EOIR that does not match the highest active priority, or names the other group's interrupt, drops the
- *   priority and deactivates nothing.
- * - DIR in EOImode 0 is ignored, and so is one of a reserved INTID.
+ * - EOIR that does not match the highest active priority, or names the other group's interrupt, drops the priority
+ *   and deactivates nothing.
+ * - DIR is ignored in EOImode 0, and for a reserved INTID.
  * - A special INTID in a list register is returned by IAR without becoming active or changing the priority.
  */
 import {
@@ -89,7 +89,7 @@ export class Icv extends InterfaceRegisters {
     return this.highestPending(pe, LR_Group)
   }
 
-  /** HPPIR looks neither at ICH_HCR_EL2.En nor at the priority mask, but a disabled group has nothing pending. */
+  /** HPPIR depends neither on ICH_HCR_EL2.En nor on the priority mask; a disabled group has nothing pending. */
   private highestPending(pe: Pe, group: number): Intid {
     const at = this.virtualInterface.highestPending(pe)
     return at !== 0 && (this.words[at] & LR_Group) === group ? this.words[at - 1] & ~DIRECT : INTID_NONE
@@ -162,7 +162,7 @@ export class Icv extends InterfaceRegisters {
     if (hi & LR_HW) this.physical.deactivate(pe, LR_pINTID(hi))
   }
 
-  /** An interrupt that is in no list register was deactivated: the hypervisor learns it from EOIcount. */
+  /** Counts the deactivation of an interrupt that is in no list register in ICH_HCR_EL2.EOIcount. */
   private countEoi(pe: Pe, intid: Intid): void {
     const hcr = this.words[pe + ICH_HCR]
     if (intid < FIRST_PPI && hcr & HCR_vSGIEOICount) return
@@ -172,7 +172,8 @@ export class Icv extends InterfaceRegisters {
 
 /**
  * Clears the highest active preemption level of a pair of active priorities registers, of group 1 if both groups have
- * it, and returns it; -1 if none is active. `at` is the PE for ICH_AP0R0_EL2 and ICH_AP1R0_EL2, the next word for the next.
+ * it, and returns it; -1 if none is active. `at` is the PE for ICH_AP0R0_EL2 and ICH_AP1R0_EL2, one more for the next
+ * pair.
  */
 function dropLevel(words: Int32Array, at: number): number {
   const active1 = words[at + ICH_AP1R]

@@ -1,8 +1,8 @@
-/** PSTATE.I and F as a caller gives them. */
+/** PSTATE.I and F in the form that callers give. */
 import { argumentBoolean, argumentOptions } from '../../errors/arguments.ts'
 import { DAIF_F, DAIF_I } from './pcpu.ts'
 
-/** PSTATE masks of a PE: true masks. What is left out stays as it is. */
+/** PSTATE masks of a PE: true masks the exception. A field that is left out keeps its value. */
 export interface InterruptMasks {
   /** PSTATE.I. */
   readonly irq?: boolean
@@ -10,7 +10,7 @@ export interface InterruptMasks {
   readonly fiq?: boolean
 }
 
-/** Throws an `argument` error for what are no masks. */
+/** Throws an `argument` error for a value that is not {@link InterruptMasks}. */
 export function argumentMasks(masks: InterruptMasks): InterruptMasks {
   const { irq, fiq } = argumentOptions('masks', masks, { irq: true, fiq: true })
   if (irq !== undefined) argumentBoolean('irq', irq)
@@ -18,7 +18,7 @@ export function argumentMasks(masks: InterruptMasks): InterruptMasks {
   return masks
 }
 
-/** The DAIF_ bits of masks; `before` has those that are left out. */
+/** The DAIF_ bits of masks, with those that are left out taken from `before`. */
 export function daifOf({ irq, fiq }: InterruptMasks, before: number): number {
   const bit = (isMasked: boolean | undefined, mask: number): number =>
     isMasked === undefined ? before & mask : isMasked ? mask : 0

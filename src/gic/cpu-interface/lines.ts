@@ -4,7 +4,7 @@ export { PE_LINES } from '../records/pe-offsets.ts'
 
 export const LINE_VIRQ = 0x1
 export const LINE_VFIQ = 0x2
-/** IRQ and FIQ are the same, {@link PHYSICAL_LINES_SHIFT} bits above. */
+/** The bits of IRQ and FIQ: those of VIRQ and VFIQ, shifted left by {@link PHYSICAL_LINES_SHIFT}. */
 export const LINE_IRQ = 0x4
 export const LINE_FIQ = 0x8
 export const LINE_WAKE_REQUEST = 0x10

@@ -1,8 +1,8 @@
 /**
- * What the GIC drives: IRQ, FIQ, VIRQ and VFIQ of every PE, and its WakeRequest (IHI 0069, "Interrupt signals",
- * "Power management"). A PE's word has the levels as the host knows them. They are looked at again when an access or an
- * input is complete and only for PEs for which something has changed, and the host is told of each change then: it may
- * call back into the GIC.
+ * The outputs of the GIC: IRQ, FIQ, VIRQ and VFIQ of every PE, and its WakeRequest (IHI 0069, "Interrupt signals",
+ * "Power management"). A word of the PE has the levels that the host was told. When an access or an input is
+ * complete, the outputs of the PEs that it concerns are evaluated again, and the host is called with each change; it
+ * may call the GIC then.
  */
 import { LR_Group } from '../../arch/ich-registers.ts'
 import { argumentFunction, argumentWith, type Fields, isPlainObject, shown } from '../../errors/arguments.ts'
@@ -28,8 +28,8 @@ export interface GicHost extends ErrorListener, UnpredictableListener {
   /** The memory in which software puts tables and command queues. Without it every access of the GIC is refused. */
   readonly memory?: GicMemory
   /**
-   * An output of a CPU moves to a level, 0 or 1. It is called after the access or the input that moved it is complete,
-   * once for each change; all outputs are 0 at first.
+   * Sets an output of a CPU to a level, 0 or 1. Called once for each change, after the access or the input that
+   * caused it is complete; all outputs are 0 at first.
    */
   setLine?(cpu: number, line: OutputLine, level: 0 | 1): void
 }
@@ -37,7 +37,10 @@ export interface GicHost extends ErrorListener, UnpredictableListener {
 const hostFields: Fields<GicHost> = { setLine: true, onError: true, onUnpredictable: true, memory: true }
 const MEMORY = 'an object with the functions read32(address) and write32(address, value)'
 
-/** Throws an `argument` error for what is no host, and for one that would never hear of anything. `{}` is none. */
+/**
+ * Throws an `argument` error for a value that is not a host, and for an object with other members only, of which none
+ * would be called. `{}` is allowed, and is no host.
+ */
 export function checkHost(host: GicHost, { memoryLines }: CheckedGicConfig): void {
   const { onError, onUnpredictable, memory } = checkListener(host)
   if (onError !== undefined) argumentFunction('host.onError', onError, '(event)')
@@ -64,7 +67,7 @@ function checkListener(host: GicHost): GicHost {
   )
 }
 
-/** By bit, as the LINE_ bits are. */
+/** The outputs in the order of the LINE_ bits. */
 export const outputLines: readonly OutputLine[] = ['virq', 'vfiq', 'irq', 'fiq', 'wakeRequest']
 
 /** The maintenance interrupt's PPI, by convention (BSA). */
@@ -73,7 +76,7 @@ export const MAINTENANCE_PPI = 25
 export class OutputLines {
   readonly words: Int32Array
   readonly virtualInterface: VirtualInterface
-  /** Counts what was settled: by it a call of the host shows whether the host has done anything to the GIC. */
+  /** Counts evaluations. If it has changed after a call of the host, the host has called the GIC. */
   private settled = 0
 
   constructor(
@@ -82,14 +85,16 @@ export class OutputLines {
     readonly pcpu: Pcpu,
     readonly highestPending: HighestPending,
     readonly host: GicHost,
-    /** Whether VIRQ and VFIQ are outputs. Those of a hypervisor's PEs are sampled where they are: {@link Pcpu}. */
+    /** Whether VIRQ and VFIQ are outputs. A hypervisor's PEs sample them themselves: {@link Pcpu}. */
     readonly drivesVirtual: boolean,
   ) {
     this.words = physical.words
     this.virtualInterface = pcpu.virtualInterface
   }
 
-  /** After a system register access of a PE: its own outputs, its maintenance interrupt, and what that changes. */
+  /**
+   * Evaluates, after a system register access of a PE, its outputs, its maintenance interrupt, and what that changes.
+   */
   settlePe(pe: Pe): void {
     const { physical } = this
     const cpu = physical.cpuOf(pe)
@@ -98,20 +103,20 @@ export class OutputLines {
   }
 
   /**
-   * After an access to a PE's virtual CPU interface: its maintenance interrupt, the physical interrupt that was
-   * deactivated with a virtual one, and what these change.
+   * Evaluates, after an access to a PE's virtual CPU interface, its maintenance interrupt, a physical interrupt that
+   * was deactivated with a virtual one, and what these change.
    */
   settleVirtual(pe: Pe): void {
     this.physical.setLine(pe, MAINTENANCE_PPI, this.virtualInterface.maintenanceLine(pe))
     this.settle()
   }
 
-  /** After any other access or input: the outputs of PEs for which something has changed. */
+  /** Evaluates, after any other access or input, the outputs of the PEs that it concerns. */
   settle(): void {
     this.settleChanged(-1)
   }
 
-  /** Returns whether CPU `own` was one of them. */
+  /** Evaluates the outputs of the PEs that have changed; returns whether CPU `own` was one of them. */
   private settleChanged(own: number): boolean {
     const { physical } = this
     this.settled = (this.settled + 1) | 0
@@ -126,8 +131,8 @@ export class OutputLines {
   }
 
   /**
-   * Tells the host of a PE's outputs that have changed, one by one. What it does in answer may move them once more:
-   * then they are evaluated again before the next, so that it hears of each change once and in order.
+   * Calls the host with each output of a PE that has changed. The host may change outputs again by calling the GIC;
+   * they are evaluated again before the next call, so that it gets each change once and in order.
    */
   private drive(pe: Pe, cpu: number): void {
     const { words, host } = this

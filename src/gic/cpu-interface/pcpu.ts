@@ -1,12 +1,13 @@
 /**
- * The PE as far as a GIC needs one: its exception level, HCR_EL2, the PSTATE masks, the event register, and whether it
- * waits. It decides whether an ICC_* name means the physical or the virtual CPU interface, whether a virtual interrupt
- * is taken, and whether a WFI or WFE leaves the guest (DDI 0487, "Wait for Interrupt", "Wait for Event", "HCR_EL2").
+ * The part of a PE that a GIC needs: exception level, HCR_EL2, PSTATE masks, event register, and whether it waits. It
+ * decides whether an ICC_* name means the physical or the virtual CPU interface, whether a virtual interrupt is
+ * taken, and whether a WFI or WFE traps (DDI 0487, "Wait for Interrupt", "Wait for Event", "HCR_EL2").
  *
- * HCR_EL2 keeps all that is written to it, also what is RES0 on a PE without some extension. IMO, FMO, TWI, TWE, VI, VF
- * and TGE have an effect. With TGE the hypervisor's own applications run at EL0, which have no virtual interrupts; that
- * IMO and FMO count as 1 for the physical ones then, or as 0 with E2H, is left out: software that sets TGE clears them,
- * and does not mask interrupts at EL0. AMO and VSE are left out: SErrors are no affair of the GIC's, ISR_EL1.A is zero.
+ * HCR_EL2 keeps all bits that are written, also those that are RES0 on a PE without some extension. IMO, FMO, TWI,
+ * TWE, VI, VF and TGE have an effect. With TGE, EL0 runs the hypervisor's applications and has no virtual interrupts.
+ * Not modelled: that IMO and FMO count as 1 for physical interrupts then, or as 0 with E2H, since software that sets
+ * TGE clears them and does not mask interrupts at EL0; and AMO and VSE, since SErrors do not involve the GIC
+ * (ISR_EL1.A is zero).
  */
 import {
   HCR_EL2_FMO,
@@ -44,7 +45,7 @@ export * from '../records/pstate.ts'
 /** The EL field of PSTATE as a number. */
 export const exceptionLevel = (pstate: number): number => (pstate & PSTATE_EL) >> PSTATE_EL_SHIFT
 
-/** An exception is taken to EL2, with interrupts masked: SPSR_EL2 := PSTATE. */
+/** Takes an exception to EL2: SPSR_EL2 := PSTATE, and interrupts are masked. */
 export function takeExceptionToEl2(words: Int32Array, pe: Pe): void {
   const at = pe + PCPU_PSTATE
   const pstate = words[at]
@@ -57,7 +58,7 @@ export function returnFromEl2(words: Int32Array, pe: Pe): void {
   words[at] = (words[at] >>> SPSR_SHIFT) | PSTATE_EVENT
 }
 
-/** What a WFI or WFE did. */
+/** The result of a WFI or WFE. */
 export const WFX_COMPLETES = 0
 export const WFX_WAITS = 1
 export const WFX_TRAPS = 2
@@ -89,7 +90,7 @@ export class Pcpu {
     return (this.words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2
   }
 
-  /** The PE changes its exception level; downwards it is an exception return. */
+  /** Changes the exception level. To a lower level it is an exception return. */
   setExceptionLevel(pe: Pe, el: number): void {
     const pstate = this.words[pe + PCPU_PSTATE]
     const event = el < exceptionLevel(pstate) ? PSTATE_EVENT : 0
@@ -101,7 +102,7 @@ export class Pcpu {
     returnFromEl2(this.words, pe)
   }
 
-  /** An exception is taken to EL2. */
+  /** Takes an exception from the guest to EL2. */
   leaveGuest(pe: Pe): void {
     takeExceptionToEl2(this.words, pe)
   }
@@ -133,8 +134,8 @@ export class Pcpu {
   }
 
   /**
-   * What is pending as a virtual interrupt, LINE_ bits: signalled by the virtual CPU interface, or by HCR_EL2.VI and VF,
-   * with which a hypervisor does without list registers.
+   * The virtual interrupts that are pending, LINE_ bits: signalled by the virtual CPU interface, or by HCR_EL2.VI and
+   * VF, which a hypervisor without list registers uses.
    */
   virtualPending(pe: Pe): number {
     const hcr = this.words[pe + PCPU_HCR_EL2]
@@ -143,8 +144,8 @@ export class Pcpu {
   }
 
   /**
-   * The virtual interrupt lines as the PE samples them at an exception level, LINE_ bits: only where HCR_EL2.IMO or FMO
-   * routes the physical ones to EL2, only below EL2, and not with HCR_EL2.TGE.
+   * The virtual interrupt lines that the PE sees at an exception level, LINE_ bits: only if HCR_EL2.IMO or FMO routes
+   * the physical ones to EL2, only below EL2, and not with HCR_EL2.TGE.
    */
   virtualLines(pe: Pe, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
     const hcr = this.words[pe + PCPU_HCR_EL2]
@@ -178,8 +179,8 @@ export class Pcpu {
   }
 
   /**
-   * ISR_EL1 as software at an exception level reads it: the virtual lines below EL2 where HCR_EL2 routes the physical
-   * ones away, and else those.
+   * ISR_EL1 as read at an exception level: the virtual lines if HCR_EL2 routes the physical ones to EL2 and the level
+   * is below that; otherwise the physical ones.
    */
   isr(pe: Pe, el: number): number {
     const hcr = el >= 2 ? 0 : this.words[pe + PCPU_HCR_EL2]
@@ -189,9 +190,9 @@ export class Pcpu {
   }
 
   /**
-   * WFI: completes if an interrupt is pending, masked by PSTATE or not. Otherwise it traps with HCR_EL2.TWI,
-   * and else the PE waits. So a guest's WFI with a virtual interrupt pending never exits. `syndrome` is what a trap
-   * reports: that of WFI or WFIT.
+   * WFI: completes if an interrupt is pending, masked by PSTATE or not; otherwise traps with HCR_EL2.TWI; otherwise
+   * the PE waits. A guest's WFI with a virtual interrupt pending therefore never exits. `syndrome` is the ESR of a
+   * trap, of WFI or WFIT.
    */
   wfi(pe: Pe, syndrome = ESR_WFI): number {
     this.words[pe + PCPU_TRAP] = 0
@@ -211,7 +212,7 @@ export class Pcpu {
     return this.wait(pe, HCR_EL2_TWE, syndrome, WAITING_WFE)
   }
 
-  /** SEV, or another event, reaches this PE. */
+  /** Sets the event register: SEV, or another event. */
   sendEvent(pe: Pe): void {
     this.words[pe + PCPU_PSTATE] |= PSTATE_EVENT
   }

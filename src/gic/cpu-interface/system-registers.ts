@@ -1,9 +1,9 @@
 /**
- * Which system register an encoding reaches, and what an access that may not reach it reports. The order of
- * the checks is the architecture's (IHI 0069, the accessibility pseudocode of each register): an encoding that
- * is not implemented, or not in that direction or at that level, is UNDEFINED before any trap is looked at;
- * then ICH_HCR_EL2's traps; then HCR_EL2.{FMO,IMO} choose the virtual interface at EL1. At EL2, and where they are
- * clear, an ICC_* name is the physical CPU interface. Both interfaces have one set of rows.
+ * Decodes system register accesses: the register that an encoding names, and the exception if it may not be accessed.
+ * The order of the checks is the architecture's (IHI 0069, the accessibility pseudocode of each register): an
+ * encoding that is not implemented, or not in that direction or at that level, is UNDEFINED before any trap is looked
+ * at; then ICH_HCR_EL2's traps; then HCR_EL2.{FMO,IMO} choose the virtual interface at EL1. At EL2, and where they
+ * are clear, an ICC_* name is the physical CPU interface. Both interfaces have one set of rows.
  */
 
 import { HCR_EL2, HCR_EL2_FMO, HCR_EL2_IMO } from '../../arch/hcr-el2.ts'
@@ -21,7 +21,7 @@ import type { Icv } from './icv.ts'
 import { exceptionLevel, PCPU_HCR_EL2, PCPU_PSTATE, PCPU_TRAP, type Pcpu } from './pcpu.ts'
 import { ICH_HCR, type VirtualInterface } from './virtual-interface.ts'
 
-/** The blocks of a PE that registers reach. */
+/** The blocks whose registers are accessed. */
 export interface Blocks {
   readonly pcpu: Pcpu
   readonly virtualInterface: VirtualInterface
@@ -31,7 +31,7 @@ export interface Blocks {
   readonly sgis: Sgis
 }
 
-/** A register of EL2 and up, or one that is the same at every level above EL0. */
+/** A register of EL2 or EL3, or one that is the same at every level above EL0. */
 interface PlainRow {
   readonly kind: 'plain'
   readonly minimumEl: 1 | 2
@@ -40,7 +40,7 @@ interface PlainRow {
   readonly write?: (blocks: Blocks, pe: Pe, low: number, high: number) => void
 }
 
-/** What traps an EL1 access to an ICC_* name, and what makes it one to the virtual interface. */
+/** How an EL1 access to an ICC_* name is trapped, or routed to the virtual interface. */
 interface Routing {
   /** ICH_HCR_EL2 bits that trap a read or write. */
   readonly traps: number
@@ -49,18 +49,18 @@ interface Routing {
   readonly virtual: number
 }
 
-/** What a register of a CPU interface does, physical or virtual; `at` is the interface's handle. */
+/** Read and write of a register of either CPU interface; `at` is the interface's handle. */
 interface InterfaceAccess {
   readonly read?: (registers: InterfaceRegisters, at: number) => number
   readonly write?: (registers: InterfaceRegisters, at: number, value: number) => void
 }
 
-/** An ICC_* name with an ICV_* twin. */
+/** An ICC_* register with an ICV_* counterpart. */
 interface InterfaceRow extends Routing, InterfaceAccess {
   readonly kind: 'interface'
 }
 
-/** An SGI register: it has no virtual twin, so that what would give one traps. */
+/** An SGI register. It has no ICV_* counterpart: an access that would be routed to one traps. */
 interface SgiRow extends Routing {
   readonly kind: 'sgi'
   readonly read?: undefined
@@ -129,7 +129,7 @@ const accesses = new Map<Encoding, InterfaceAccess>([
   ],
 ])
 
-/** `ICC_AP<group>R<n>`, whose virtual twin is `ICH_AP<group>R<n>`. */
+/** `ICC_AP<group>R<n>`, whose virtual counterpart has its state in `ICH_AP<group>R<n>`. */
 const activePriorityAccess = (group: 0 | 1, n: number): Required<InterfaceAccess> => ({
   read: (registers, at) => registers.readApr(at, group, n),
   write: (registers, at, value) => registers.writeApr(at, group, n, value),
@@ -141,7 +141,7 @@ const routing = (group: InterruptGroup, trapsWrite = 0): Routing => ({
   virtual: virtualOf[group],
 })
 
-/** Builds the rows for what a configuration implements. */
+/** Builds the rows of the registers that a configuration implements. */
 function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<Encoding, Row> {
   const rows = new Map<Encoding, Row>()
   for (const { encoding, group, name } of icvRegisters) {
@@ -237,7 +237,10 @@ export class SystemRegisters {
     return row.read(this.blocks, pe, el)
   }
 
-  /** Bits 63:32 of the register that the PE has just read; 0 if it trapped. None that has them is changed by a read. */
+  /**
+   * Bits 63:32 of the register that the PE has just read; 0 if that trapped. No register that has them changes by a
+   * read.
+   */
   readHigh(pe: Pe, encoding: Encoding): number {
     const row = this.rows.get(encoding)
     if (row?.kind !== 'plain' || !row.readHigh || this.words[pe + PCPU_TRAP] !== 0) return 0
@@ -259,7 +262,10 @@ export class SystemRegisters {
     else row.write(this.blocks.icc, pe + PHYSICAL_INTERFACE, low)
   }
 
-  /** The row that an access reaches; otherwise undefined. Leaves the syndrome, or 0, in the PE's `trap`. */
+  /**
+   * The row that an access is to; undefined if it traps or is UNDEFINED. Sets the PE's `trap` word to the syndrome,
+   * or 0.
+   */
   private reached(pe: Pe, encoding: Encoding, el: number, isRead: boolean): Row | undefined {
     const row = this.rows.get(encoding)
     const syndrome = this.refuses(pe, row, encoding, el, isRead)

@@ -49,7 +49,10 @@ import { LINE_VFIQ, LINE_VIRQ } from './lines.ts'
 export { ICH_AP0R, ICH_AP1R, ICH_HCR, ICH_LR, ICH_LR_STATUS, ICH_VMCR } from '../records/pe-offsets.ts'
 
 const LR_STATUS_PENDING = 0xffff
-/** The causes of a maintenance interrupt that ICH_HCR_EL2 enables; a list register asks for the other, its EOI. */
+/**
+ * The bits of ICH_HCR_EL2 that enable causes of a maintenance interrupt. The other cause, EOI, is enabled in a list
+ * register.
+ */
 const MAINTENANCE_ENABLES =
   HCR_UIE | HCR_LRENPIE | HCR_NPIE | HCR_VGrp0EIE | HCR_VGrp0DIE | HCR_VGrp1EIE | HCR_VGrp1DIE
 
@@ -57,7 +60,7 @@ const STATE_INVALID = 0
 const STATE_PENDING = 1
 
 export class VirtualInterface extends CpuInterface {
-  /** 2 words a list register: the distance from the first to one past the last. */
+  /** The size of the list registers in words, two each. */
   readonly listRegisterWords: number
   /** A bit for each list register. */
   readonly listRegisterMask: number
@@ -84,7 +87,7 @@ export class VirtualInterface extends CpuInterface {
     this.words[pe + ICH_VMCR] = this.resetControls
   }
 
-  /** Recomputes what is derived from the list registers: after words were changed from outside. */
+  /** Recomputes the word derived from the list registers, after an image was loaded. */
   derive(pe: Pe): void {
     for (let at = pe + ICH_LR + 1; at < pe + ICH_LR + this.listRegisterWords; at += 2) {
       setListRegister(this.words, pe, at, this.words[at])
@@ -175,13 +178,16 @@ export class VirtualInterface extends CpuInterface {
     )
   }
 
-  /** Whether the maintenance interrupt may be there: not if nothing but pending list registers' ends could ask for it. */
+  /**
+   * Whether the maintenance interrupt may be asserted. It is not if no cause is enabled in ICH_HCR_EL2, and every
+   * list register is empty or pending, so that none can have had its EOI.
+   */
   mayNeedMaintenance(words: Int32Array, pe: Pe): boolean {
     const status = words[pe + ICH_LR_STATUS]
     return (((status >>> 16) & ~status) | (words[pe + ICH_HCR] & MAINTENANCE_ENABLES)) !== 0
   }
 
-  /** The maintenance interrupt: a level that falls when its cause goes. */
+  /** The level of the maintenance interrupt. */
   maintenanceLine(pe: Pe): boolean {
     const hcr = this.words[pe + ICH_HCR]
     if ((hcr & HCR_En) === 0) return false
@@ -208,7 +214,10 @@ export function lrStatus(hi: number): number {
   return hi & LR_ACTIVE ? 0x10000 : 0x10001
 }
 
-/** Mostly one list register is pending: a loop would cost as much again. */
+/**
+ * Finds the highest priority of the pending list registers. Mostly one is pending, for which a loop would cost as
+ * much again.
+ */
 function highestOf(words: Int32Array, pe: Pe, pending: number, vmcr: number): number {
   if (pending & (pending - 1)) return highestOfSeveral(words, pe, pending, vmcr)
   const at = pe + ICH_LR + 1 + 2 * lowestBit(pending)

@@ -1,8 +1,8 @@
 /**
- * The distributor's frame, GICD_* (IHI 0069, "The GIC Distributor register descriptions"): one Security state and
- * affinity routing always on, so that GICD_CTLR.DS and ARE read as one, and the registers of GICv2 (ITARGETSR, SGIR),
- * of two Security states (IGRPMODR, NSACR) and word 0 of those of interrupts are RAZ/WI. So are those of what is not
- * implemented: message-based SPIs, extended SPIs, 1 of N routing, non-maskable interrupts, STATUSR.
+ * The distributor's frame, GICD_* (IHI 0069, "The GIC Distributor register descriptions"). There is one Security
+ * state, and affinity routing is always on, so GICD_CTLR.DS and ARE read as one. RAZ/WI are the registers of GICv2
+ * (ITARGETSR, SGIR), those of two Security states (IGRPMODR, NSACR), those of SGIs and PPIs, and those of features
+ * that are not implemented: message-based SPIs, extended SPIs, 1 of N routing, non-maskable interrupts, STATUSR.
  */
 import {
   GICD_CTLR_ARE,
@@ -32,7 +32,10 @@ import {
 import { existingLpis, intidBitsOf } from '../lpi/lpi-records.ts'
 import { interruptRows } from './interrupt-registers.ts'
 
-/** LPIS, IDbits, and num_LPIs where these are fewer than an INTID has bits for: no fewer than 4, which is the least it says. */
+/**
+ * GICD_TYPER.LPIS, IDbits, and num_LPIs, which says that there are fewer LPIs than INTIDs have bits for; the least
+ * number that it can say is 4.
+ */
 function lpiTyper({ lpis, lpiRegisters }: CheckedGicConfig): number {
   const bits = intidBitsOf(lpis)
   const isFull = lpis === 0 || existingLpis(lpis) === 2 ** bits - FIRST_LPI
@@ -73,7 +76,10 @@ export class Distributor {
     return this.words[this.physical.distributor + GICD_CTLR] | GICD_CTLR_DS | GICD_CTLR_ARE
   }
 
-  /** What is pending is looked at again for every PE. A group that is disabled may stay in force for a while. */
+  /**
+   * Writes GICD_CTLR, and searches for every PE again. With lagging effects, a group that is disabled stays in force
+   * for a while.
+   */
   writeCtlr(value: number): void {
     const { words, physical } = this
     const at = physical.distributor + GICD_CTLR
@@ -111,7 +117,7 @@ export class Distributor {
     return (this.words[this.physical.distributor + GICD_CTLR] & GICD_CTLR_RWP) !== 0
   }
 
-  /** What was disabled is out of force on every PE, and RWP falls. */
+  /** Completes the disabling of interrupts and groups on every PE; RWP reads as zero. */
   completeWrites(): void {
     const { words, physical } = this
     words[physical.distributor + GICD_DISABLING_GROUPS] = 0
@@ -121,9 +127,12 @@ export class Distributor {
   }
 }
 
-/** Offset of `GICD_IROUTER<n>`, which exist from 32 on. */
+/** Offset of GICD_IROUTER0; `GICD_IROUTER<n>` exist from n = 32 on. */
 export const IROUTER = 0x6000
-/** `GICD_IROUTER<n>`: in memory Aff3 is apart, in bits 39:32. Without 1 of N routing IRM is RES0. */
+/**
+ * `GICD_IROUTER<n>`. In the register Aff3 is in bits 39:32, apart from the others. IRM is RES0, without 1 of N
+ * routing.
+ */
 const irouter: RegisterRow<Distributor> = {
   name: 'GICD_IROUTER',
   offset: IROUTER,

@@ -1,8 +1,9 @@
 /**
- * The search for a PE's highest priority pending interrupt: among the candidates of its redistributor and those SPIs
- * of the distributor that are routed to it (IHI 0069, "Interrupt prioritization", "Affinity routing"), and the highest
- * priority LPI, which its redistributor keeps. Its result is kept, and it runs only when a candidate, a priority, a route or an enable has changed. It looks at the candidates of
- * the blocks in which something has changed and, of the other blocks that have any, at the best one, which is kept too.
+ * The search for a PE's highest priority pending interrupt: among the candidates of its redistributor, those SPIs of
+ * the distributor that are routed to it (IHI 0069, "Interrupt prioritization", "Affinity routing"), and its highest
+ * priority LPI, which its redistributor keeps. The result is cached: a search runs only after a candidate, a
+ * priority, a route or an enable has changed. It looks at the candidates of the blocks that have changed; of each
+ * other block the best one is cached too.
  *
  * Candidates are compared by rank, the priority above the INTID, with the group below both: the lowest rank wins, and
  * so of equal priorities the lowest INTID (IMPLEMENTATION DEFINED).
@@ -19,7 +20,7 @@ import { HIGHEST_PENDING, type Pe, PHYSICAL_INTERFACE } from '../records/pe.ts'
 import { heldBack, hppiOf } from './hppi.ts'
 import type { Redistributor } from './redistributor.ts'
 
-/** A rank's fields. */
+/** The fields of a rank. */
 const PRIORITY_SHIFT = 17
 const INTID_SHIFT = 1
 const INTID = 0xffff
@@ -27,7 +28,7 @@ const GROUP_1 = 1
 /** Group 1, as a bit of groups. */
 const GROUP_1_BIT = 2
 
-/** The physical CPU interface, as far as the search asks it. */
+/** What the search needs of the physical CPU interface. */
 interface GroupEnables {
   /** The groups that an interface enables: bit 0 group 0, bit 1 group 1. */
   enabledGroups(at: number): number
@@ -37,7 +38,7 @@ export class HighestPending {
   readonly words: Int32Array
   /** Whether groups that the CPU interface disables take part: the choice `disabledGroup`. */
   private readonly disabledGroupsHide: boolean
-  /** Above the rank of everything that can be pending: there is nothing. */
+  /** The rank for nothing pending, above every other. */
   private readonly none: number
 
   constructor(
@@ -52,7 +53,7 @@ export class HighestPending {
     this.none = (choices.distributorPriority === 'eight-bits' ? 0xff : 0x100) << PRIORITY_SHIFT
   }
 
-  /** Searches for a PE; what is not forwarded because the PE sleeps becomes its wake request. */
+  /** Searches for a PE. An interrupt that is held back because the PE sleeps raises its wake request. */
   search(pe: Pe, cpu: number): void {
     const asleep = this.redistributor.isAsleep(pe)
     const at = pe + PHYSICAL_INTERFACE
@@ -61,7 +62,7 @@ export class HighestPending {
     this.words[at + HIGHEST_PENDING] = asleep && found !== 0 ? heldBack(found) : found
   }
 
-  /** The highest priority candidate of a PE in one of `groups`, as {@link HIGHEST_PENDING} has it. */
+  /** The highest priority candidate of a PE in one of `groups`, in the format of {@link HIGHEST_PENDING}. */
   private find(pe: Pe, cpu: number, groups: number): number {
     const { words, physical } = this
     const summary = physical.summaryOf(cpu)
@@ -85,7 +86,7 @@ export class HighestPending {
     return hppiOf((best >> INTID_SHIFT) & INTID, best >> PRIORITY_SHIFT, best & GROUP_1)
   }
 
-  /** The rank of the highest priority LPI of a CPU as it is among other interrupts: behind those of the same priority. */
+  /** The rank of a CPU's highest priority LPI. It comes after other interrupts of the same priority. */
   private bestLpi(lpis: Lpis, cpu: number): number {
     const rank = lpis.highest(cpu)
     if (rank === NO_RANK) return this.none

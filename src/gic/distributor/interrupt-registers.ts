@@ -8,7 +8,9 @@ import { BYTE, type RegisterRow, WORD } from '../frames/register-map.ts'
 import type { Owner, PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import { ACTIVE, ENABLE, GROUP, LATCH } from '../records/interrupts.ts'
 
-/** Offsets of what software in the model reaches by its address; a redistributor's are in SGI_base. */
+/**
+ * Offsets of the registers that software in the model accesses by address; in a redistributor they are in SGI_base.
+ */
 export const IGROUPR = 0x80
 export const ISENABLER = 0x100
 export const ISACTIVER = 0x300
@@ -16,14 +18,17 @@ export const ICACTIVER = 0x380
 export const IPRIORITYR = 0x400
 export const ICFGR = 0xc00
 
-/** Whose registers they are: of what owner, the map's user says (`DISTRIBUTOR` or a PE's record). */
+/** The block that has these registers. The owner of an access is `DISTRIBUTOR` or a PE's record. */
 interface Interrupts {
   readonly physical: PhysicalInterrupts
-  /** The effect of disabling interrupts of an owner lags. */
+  /** Begins a disabling of an owner's interrupts whose effect lags. */
   beginDisabling(owner: Owner): void
 }
 
-/** The rows of `intids` interrupts, a multiple of 32; names begin with `frame` and the frame's part begins at `base`. */
+/**
+ * The rows for `intids` interrupts, a multiple of 32. `frame` is the prefix of the names, `base` the offset of the
+ * part of the frame.
+ */
 export function interruptRows<M extends Interrupts>(
   frame: string,
   base: number,
@@ -77,7 +82,7 @@ export function interruptRows<M extends Interrupts>(
     {
       name: `${frame}_IPRIORITYR`,
       offset: base + IPRIORITYR,
-      // INTIDs 1020 to 1023 have none.
+      // INTIDs 1020 to 1023 have no registers.
       length: Math.min(intids, 1020),
       bits: 8,
       sizes: BYTE | WORD,

@@ -1,10 +1,10 @@
 /**
  * A redistributor's frames, GICR_* (IHI 0069, "The GIC Redistributor register descriptions"): RD_base, and SGI_base
  * 64 KiB above it. `pe` is the record of its PE. RAZ/WI are STATUSR, the registers of two Security states (IGRPMODR,
- * NSACR), and those of what is not implemented: LPIs and direct LPIs as configured, extended PPIs, non-maskable
- * interrupts, memory partitioning.
+ * NSACR), and those of features that are not implemented: LPIs and direct LPIs depending on the configuration,
+ * extended PPIs, non-maskable interrupts, memory partitioning.
  *
- * RES0 bits of GICR_PROPBASER and GICR_PENDBASER keep what is written.
+ * RES0 bits of GICR_PROPBASER and GICR_PENDBASER read as written.
  */
 
 import {
@@ -44,14 +44,14 @@ export class Redistributor {
   /** GICR_TYPER's low word, by CPU. */
   private readonly typers: Int32Array
   private readonly lagging: boolean
-  /** Whether a sleeping PE is forwarded nothing: the choice `waker`. */
+  /** Whether nothing is forwarded to a sleeping PE: the choice `waker` is `holds`. */
   private readonly holds: boolean
 
   /** GICv4.1. */
   private readonly hasVsgis: boolean
   /** The registers that there are. */
   readonly map: RegisterMap<Redistributor, Pe>
-  /** Whether LPIs have registers; without {@link lpis} nothing can make one pending, and they keep what is written. */
+  /** Whether the LPI registers exist. Without {@link lpis} they read as written, and no LPI can become pending. */
   private readonly hasLpiRegisters: boolean
 
   constructor(
@@ -84,7 +84,7 @@ export class Redistributor {
     }
   }
 
-  /** A redistributor comes out of reset asleep. */
+  /** Resets a redistributor: it sleeps then. */
   reset(pe: Pe): void {
     this.words[pe + GICR_WAKER] = GICR_WAKER_ProcessorSleep | GICR_WAKER_ChildrenAsleep
   }
@@ -133,7 +133,7 @@ export class Redistributor {
     return this.words[pe + GICR_WAKER]
   }
 
-  /** ProcessorSleep asks, ChildrenAsleep follows: software polls it. */
+  /** Writes GICR_WAKER. ChildrenAsleep follows ProcessorSleep, at once or later; software polls it. */
   writeWaker(pe: Pe, value: number): void {
     this.words[pe + GICR_WAKER] =
       (this.words[pe + GICR_WAKER] & ~GICR_WAKER_ProcessorSleep) | (value & GICR_WAKER_ProcessorSleep)
@@ -145,7 +145,7 @@ export class Redistributor {
     return this.holds && (this.words[pe + GICR_WAKER] & GICR_WAKER_ChildrenAsleep) !== 0
   }
 
-  /** The effect of disabling interrupts lags: RWP reads as one until it is there. */
+  /** Begins a disabling of interrupts whose effect lags: RWP reads as one until it is complete. */
   beginDisabling(pe: Pe): void {
     this.words[pe + GICR_CTLR] |= GICR_CTLR_RWP
   }
@@ -155,19 +155,19 @@ export class Redistributor {
     return (this.words[pe + GICR_CTLR] & GICR_CTLR_RWP) !== 0
   }
 
-  /** What was disabled is out of force and RWP falls. */
+  /** Completes the disabling of interrupts; RWP reads as zero. */
   completeDisabling(pe: Pe): void {
     this.words[pe + GICR_CTLR] &= ~GICR_CTLR_RWP
     this.physical.endDisabling(pe)
   }
 
-  /** Whether the PE is still to be asleep or awake as it was asked to be. */
+  /** Whether ChildrenAsleep is still to follow ProcessorSleep. */
   isHandshakePending(pe: Pe): boolean {
     const waker = this.words[pe + GICR_WAKER]
     return ((waker & GICR_WAKER_ProcessorSleep) === 0) !== ((waker & GICR_WAKER_ChildrenAsleep) === 0)
   }
 
-  /** The PE is asleep or awake as it was asked to be. */
+  /** Completes the handshake of GICR_WAKER: ChildrenAsleep becomes ProcessorSleep. */
   completeHandshake(pe: Pe): void {
     const waker = this.words[pe + GICR_WAKER]
     this.words[pe + GICR_WAKER] =
@@ -188,7 +188,7 @@ export class Redistributor {
   }
 }
 
-/** A register of direct LPIs: writing its lower half, an INTID, does something to the PE's LPI n. */
+/** A row of a direct LPI register: a write of its lower half, an INTID, acts on that LPI of the PE. */
 const directLpi = (
   name: string,
   offset: number,
@@ -219,7 +219,7 @@ const word = (
   write: (redistributor, pe, _n, _count, value) => write(redistributor, pe, value),
 })
 
-/** SGI_base, from RD_base. */
+/** Offset of SGI_base from RD_base. */
 export const SGI_BASE = 0x1_0000
 
 export const redistributorMap = new RegisterMap<Redistributor, Pe>(

@@ -1,7 +1,7 @@
 /**
  * Software generated interrupts: ICC_SGI1R_EL1, ICC_SGI0R_EL1 and ICC_ASGI1R_EL1 (IHI 0069, "Generating SGIs"). With
- * one Security state SGI0R and ASGI1R generate group 0 SGIs, SGI1R group 1 ones; the target PE's configuration says
- * which group an SGI is in, and the wrong register does nothing there.
+ * one Security state, SGI0R and ASGI1R generate group 0 SGIs and SGI1R group 1 ones. The group of an SGI is
+ * configured at the target PE; a register for another group has no effect there.
  */
 
 import type { Intid } from '../../arch/intid.ts'
@@ -10,11 +10,11 @@ import { GICR_BLOCK, type PhysicalInterrupts } from '../interrupts/physical-inte
 import { GROUP, LATCH } from '../records/interrupts.ts'
 import type { Pe } from '../records/pe.ts'
 
-/** Bits of the low word. */
+/** Fields of an SGI register, bits 31:0. */
 const TARGET_LIST = 0xffff
 const INTID_SHIFT = 24
 const AFF1_SHIFT = 16
-/** Bits of the high word. */
+/** Fields of an SGI register, bits 63:32. */
 const AFF2 = 0xff
 const IRM = 0x100
 const RS_SHIFT = 12
@@ -30,12 +30,15 @@ export class Sgis {
     this.unsupportedSelectorTargetsNone = choices.sgiRangeSelector === 'no-target'
   }
 
-  /** ICC_SGI1R_EL1. */
+  /** Writes ICC_SGI1R_EL1. */
   writeSgi1r(pe: Pe, low: number, high: number): void {
     this.generate(pe, low, high, true, this.sgi1rReachesGroup0)
   }
 
-  /** ICC_SGI0R_EL1, and ICC_ASGI1R_EL1: the other Security state's group 1 is group 0 here. */
+  /**
+   * Writes ICC_SGI0R_EL1, or ICC_ASGI1R_EL1, with the same effect: the other Security state's group 1 is group 0
+   * here.
+   */
   writeSgi0r(pe: Pe, low: number, high: number): void {
     this.generate(pe, low, high, false, true)
   }
@@ -71,9 +74,9 @@ export class Sgis {
   }
 }
 
-/** The value of an SGI register that has one target, by its affinity: bits 31:0. */
+/** Bits 31:0 of an SGI register's value that targets one PE, by its affinity. */
 export const sgiLow = (affinity: number, intid: Intid): number =>
   (intid << INTID_SHIFT) | (((affinity >> 8) & 0xff) << AFF1_SHIFT) | (1 << (affinity & 15))
-/** Bits 63:32 of it. */
+/** Bits 63:32 of an SGI register's value that targets one PE, by its affinity. */
 export const sgiHigh = (affinity: number): number =>
   ((affinity >>> 24) << AFF3_SHIFT) | (((affinity >> 4) & 15) << RS_SHIFT) | ((affinity >> 16) & AFF2)

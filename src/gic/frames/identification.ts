@@ -3,15 +3,15 @@ import { type RegisterRow, readOnly } from './register-map.ts'
 
 /** GICD_IIDR and GICR_IIDR: JEP106 code of Arm, no product. */
 export const IIDR = 0x43b
-/** PIDR4 to PIDR7, then PIDR0 to PIDR3 with what differs left out, then CIDR0 to CIDR3. */
+/** PIDR4 to PIDR7, then PIDR0 to PIDR3 without the fields that differ between frames, then CIDR0 to CIDR3. */
 const PIDR4 = 0x44
 const PIDR1 = 0xb4
-/** The architecture revision, ArchRev, and the rest of PIDR2. */
+/** PIDR2, with the architecture revision in ArchRev. */
 const PIDR2_GICV3 = 0x3b
 const PIDR2_GICV4 = 0x4b
 const CIDR = [0x0d, 0xf0, 0x05, 0xb1]
 
-/** Their rows; `part` is PIDR0. */
+/** The rows of the identification registers; `part` is the value of PIDR0. */
 export function identificationRows<M extends { readonly isGicv4: boolean }>(
   frame: string,
   part: number,

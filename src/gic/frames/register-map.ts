@@ -1,31 +1,34 @@
 /**
- * A frame of memory-mapped registers as data: one row for a run of equal registers, that says where it is, what it
- * holds for each interrupt, which access sizes it takes, and what a read and a write do. The frame that a guest sees
- * and the frame of the silicon are two maps of the same machinery (IHI 0069, "The GIC Distributor register map",
- * "The GIC Redistributor register map").
+ * A frame of memory-mapped registers as data. A row declares a run of equal registers: its offset, the bits that an
+ * interrupt has in it, the access sizes that it allows, and what a read and a write do. The silicon's frames and
+ * those that a guest sees are maps of this class (IHI 0069, "The GIC Distributor register map", "The GIC
+ * Redistributor register map").
  *
- * What no row takes, and an access of a size that a row does not have or that is not aligned to it, reads as zero and
- * is ignored.
+ * An access to an offset without a row, of a size that the row does not allow, or that is not aligned, reads as zero
+ * and is ignored.
  */
 import { VgicError } from '../../errors/vgic-error.ts'
 
-/** Access sizes that a row takes: the sizes in bytes, ORed. */
+/** Access sizes that a row allows: the sizes in bytes, ORed. */
 export const BYTE = 1
 export const HALFWORD = 2
 export const WORD = 4
 export const DOUBLEWORD = 8
 
-/** A run of equal registers. `M` is whose registers they are; `owner`, an `O`, is the handle of the PE or vCPU of a frame. */
+/**
+ * A run of equal registers. `M` is the class whose registers they are; `owner`, an `O`, is the handle of the frame's
+ * PE or vCPU.
+ */
 export interface RegisterRow<M, O extends number = number> {
   /** The register's name without its number: `GICD_ISENABLER`. */
   readonly name: string
-  /** Of the first register, in the frame. */
+  /** Byte offset of the first register in the frame. */
   readonly offset: number
-  /** Bytes that the run covers. */
+  /** Size of the run in bytes. */
   readonly length: number
-  /** Bits that an interrupt has in it: 1, 2, 8 or 64; 0 for a register that is not per interrupt. */
+  /** Bits for each interrupt: 1, 2, 8 or 64; 0 for a register that is not per interrupt. */
   readonly bits: 0 | 1 | 2 | 8 | 64
-  /** {@link BYTE}, {@link HALFWORD}, {@link WORD} and {@link DOUBLEWORD}, ORed. */
+  /** The access sizes that it allows: {@link BYTE}, {@link HALFWORD}, {@link WORD} and {@link DOUBLEWORD}, ORed. */
   readonly sizes: number
   /**
    * A read of bits 31:0 or less. `first` is the INTID of the first interrupt covered and `count` how many are; in a
@@ -39,7 +42,7 @@ export interface RegisterRow<M, O extends number = number> {
 
 const ignoreWrite = (): void => {}
 
-/** Registers that read as zero and ignore writes. They need a row only to have a name. */
+/** A row of registers that are RAZ/WI. It only gives them a name. */
 export const razWi = <M>(name: string, offset: number, length: number): RegisterRow<M> => ({
   name,
   offset,
@@ -50,14 +53,17 @@ export const razWi = <M>(name: string, offset: number, length: number): Register
   write: ignoreWrite,
 })
 
-/** A register that only reads. */
+/** A row of a read-only register. */
 export const readOnly = <M, O extends number = number>(
   name: string,
   offset: number,
   read: (machine: M, owner: O) => number,
 ): RegisterRow<M, O> => ({ name, offset, length: 4, bits: 0, sizes: WORD, read, write: ignoreWrite })
 
-/** 64-bit registers, `length` bytes of them, of which each half can be accessed: `word` counts the halves. */
+/**
+ * A row of 64-bit registers, `length` bytes in all, whose halves can be accessed too: `word` is the number of the
+ * half in the row.
+ */
 export const register64 = <M, O extends number = number>(
   name: string,
   offset: number,
@@ -78,22 +84,25 @@ type Read<M, O extends number> = RegisterRow<M, O>['read']
 type Write<M, O extends number> = RegisterRow<M, O>['write']
 
 /**
- * A frame. What an access needs to know of a row is in arrays by the row's number, from 1 on: rows are objects of many
- * shapes, which are slow to look at.
+ * A frame. The properties of rows that an access needs are in arrays, by the row's number from 1 on: rows are objects
+ * of many shapes, whose properties are slow to read.
  */
 export class RegisterMap<M, O extends number = number, R extends RegisterRow<M, O> = RegisterRow<M, O>> {
-  /** For each word of the frame the number of its row, 0 where there is none. */
+  /** For each word of the frame the number of its row, or 0. */
   private readonly rowOf: Uint8Array
   private readonly begins: Int32Array
   private readonly sizes: Uint8Array
-  /** What a bit offset is shifted right by to give an interrupt; WORDS for a row without interrupts. */
+  /**
+   * By row: a bit offset shifted right by this is the number of the interrupt; WORDS for a row that is not per
+   * interrupt.
+   */
   private readonly shifts: Uint8Array
   private readonly reads: readonly Read<M, O>[]
   private readonly writes: readonly Write<M, O>[]
 
   constructor(
     readonly rows: readonly R[],
-    /** Bytes of the frame. */
+    /** Size of the frame in bytes. */
     readonly size: number,
   ) {
     this.rowOf = new Uint8Array(size >> 2)
@@ -112,24 +121,24 @@ export class RegisterMap<M, O extends number = number, R extends RegisterRow<M, 
     this.writes = [ignoreWrite, ...rows.map(({ write }) => write)]
   }
 
-  /** The number of the row that takes an access, 0 if none does: `rows[number - 1]`. */
+  /** The number of the row for an access, 0 if there is none; the row is `rows[number - 1]`. */
   numberOf(offset: number, size: number): number {
     const number = this.rowOf[offset >> 2]
     return (this.sizes[number] & size) === 0 || (offset & (size - 1)) !== 0 ? 0 : number
   }
 
-  /** The row that takes an access, or undefined. */
+  /** The row for an access, or undefined. */
   find(offset: number, size: number): R | undefined {
     const number = this.numberOf(offset, size)
     return number === 0 ? undefined : this.rows[number - 1]
   }
 
-  /** A read of 1 or 4 bytes, or of half of a doubleword: bits 31:0 of what it gives. */
+  /** Bits 31:0 of a read of 1, 2, 4 or 8 bytes. */
   read(machine: M, owner: O, offset: number, size: number): number {
     return this.readRow(machine, owner, this.numberOf(offset, size), offset, size)
   }
 
-  /** The same of a row whose number is known. */
+  /** Bits 31:0 of a read from the row with this number. */
   readRow(machine: M, owner: O, number: number, offset: number, size: number): number {
     return this.reads[number](
       machine,
@@ -144,7 +153,7 @@ export class RegisterMap<M, O extends number = number, R extends RegisterRow<M, 
     return this.readRow(machine, owner, this.numberOf(offset, DOUBLEWORD), offset + 4, WORD)
   }
 
-  /** A write; `high` is bits 63:32 of one of 8 bytes. */
+  /** A write; `high` is bits 63:32 of a write of 8 bytes. */
   write(machine: M, owner: O, offset: number, size: number, value: number, high: number): void {
     const number = this.numberOf(offset, size)
     this.writeRow(machine, owner, number, offset, size, value)
@@ -180,6 +189,6 @@ export class RegisterMap<M, O extends number = number, R extends RegisterRow<M, 
   }
 }
 
-/** Shifts: a row without interrupts, and one with 64 bits for each. */
+/** Values of `shifts`: a row that is not per interrupt, and one with 64 bits for each. */
 const WORDS = 31
 const DOUBLEWORDS = 6

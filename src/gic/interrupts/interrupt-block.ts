@@ -1,11 +1,11 @@
 /**
- * The state of 32 interrupts: bit x of a word is interrupt x of the block. A redistributor keeps one for its PE's SGIs
- * and PPIs, the distributor one for each 32 SPIs, with their routes (IHI 0069, "Interrupt grouping", "Enabling
+ * The state of 32 interrupts: bit x of a word is interrupt x of the block. A redistributor keeps one for its PE's
+ * SGIs and PPIs, the distributor one for each 32 SPIs, with their routes (IHI 0069, "Interrupt grouping", "Enabling
  * individual interrupts", "Interrupt lifecycle").
  *
- * An interrupt's pending state is two things, kept apart: the latch, which an edge, a write of ISPENDR or an SGI sets
- * and an acknowledge clears, and the level of its input line. An edge-triggered interrupt is pending by its latch,
- * a level-sensitive one by either.
+ * An interrupt's pending state has two parts: the latch, which an edge, a write of ISPENDR or an SGI sets and an
+ * acknowledge clears, and the level of its input line. An edge-triggered interrupt is pending by its latch, a
+ * level-sensitive one by either.
  */
 import { ACTIVE, DISABLING, EDGE, ENABLE, GROUP, LATCH, LINE, PRIORITY } from '../records/interrupts.ts'
 

@@ -1,8 +1,8 @@
 /**
  * The state of physical interrupts: a redistributor keeps that of its PE's SGIs and PPIs, the distributor that of the
- * SPIs (IHI 0069, "Distribution and Routing of Interrupts"). Whoever changes it does so here, because two things
- * follow from it: which interrupts of a block are candidates for being forwarded, and which PEs have to look for their
- * highest priority pending interrupt again. The search itself is highest-pending.ts.
+ * SPIs (IHI 0069, "Distribution and Routing of Interrupts"). All changes to it are made here, because two things are
+ * derived from it: which interrupts of a block are candidates for being forwarded, and for which PEs the highest
+ * priority pending interrupt must be searched again (highest-pending.ts).
  *
  * `owner` is the record of a PE for its SGIs and PPIs, and {@link DISTRIBUTOR} for SPIs.
  */
@@ -37,20 +37,20 @@ import { candidatesOf } from './interrupt-block.ts'
 
 /** The owner of SPIs. */
 export const DISTRIBUTOR = 0
-/** Whose interrupts are meant: a PE's own, or those of the distributor. */
+/** The owner of interrupts: a PE's record for its SGIs and PPIs, or {@link DISTRIBUTOR} for SPIs. */
 export type Owner = Pe | typeof DISTRIBUTOR
 
 export { GICD_CTLR, GICD_DISABLING_GROUPS } from '../records/interrupts-offsets.ts'
 export { GICR_BLOCK } from '../records/pe-offsets.ts'
 
-/** SGIs are edge-triggered, and that cannot be changed. */
+/** The bits of SGIs, which are always edge-triggered. */
 const SGIS = 0xffff
 
 /** GICD_CTLR.EnableGrp0 and EnableGrp1, as bits of groups. */
 export const GROUPS = 3
 
-/** Where the records of interrupts are. */
-export interface PhysicalPlace {
+/** Offsets and sizes of the records of interrupts. */
+export interface PhysicalLayout {
   readonly distributor: number
   readonly spiBlocks: number
   readonly peBase: number
@@ -72,10 +72,10 @@ export class PhysicalInterrupts {
   private readonly perRecord: number
   private readonly summaries: number
   private readonly summarySize: number
-  /** All of a summary's blocks, as STALE has them. */
+  /** All blocks of a summary, as bits of STALE. */
   private readonly allBlocks: number
   private readonly cpus: number
-  /** Bits of a priority byte that exist, four times: the choice `distributorPriority`. */
+  /** The implemented bits of a priority byte, in each of four bytes: the choice `distributorPriority`. */
   readonly priorityBytes: number
   private readonly lagging: boolean
 
@@ -83,17 +83,17 @@ export class PhysicalInterrupts {
     readonly words: Int32Array,
     readonly config: CheckedGicConfig,
     readonly affinities: Affinities,
-    place: PhysicalPlace,
+    layout: PhysicalLayout,
   ) {
     this.end = FIRST_SPI + config.spis
-    this.distributor = place.distributor
-    this.spiBlocks = place.spiBlocks
+    this.distributor = layout.distributor
+    this.spiBlocks = layout.spiBlocks
     this.spiBlockCount = (config.spis + 31) >> 5
-    this.peBase = place.peBase
-    this.peSize = place.peSize
-    this.perRecord = 1 / place.peSize
-    this.summaries = place.summaries
-    this.summarySize = place.summarySize
+    this.peBase = layout.peBase
+    this.peSize = layout.peSize
+    this.perRecord = 1 / layout.peSize
+    this.summaries = layout.summaries
+    this.summarySize = layout.summarySize
     this.allBlocks = -1 >>> (32 - blocksOf(config.spis))
     this.cpus = config.cpus
     const eightBits = config.choices.distributorPriority === 'eight-bits'
@@ -102,7 +102,7 @@ export class PhysicalInterrupts {
     this.lagging = config.writeEffects === 'lagging'
   }
 
-  /** SGIs are edge-triggered. */
+  /** Resets a PE's SGIs and PPIs. */
   reset(pe: Pe): void {
     this.words[pe + GICR_BLOCK + EDGE] = SGIS
   }
@@ -114,12 +114,12 @@ export class PhysicalInterrupts {
     return this.spiBlocks + ((intid >> 5) - 1) * SPI_BLOCK_WORDS
   }
 
-  /** The block of an INTID as a PE means it; 0 if it names no SGI, PPI or SPI that exists. */
+  /** The block of an INTID at a PE; 0 if it is no SGI, PPI or SPI that exists. */
   blockFor(pe: Pe, intid: Intid): number {
     return intid < FIRST_SPI ? pe + GICR_BLOCK : this.blockOf(DISTRIBUTOR, intid)
   }
 
-  /** The bits of a block from interrupt `first` on that exist. */
+  /** The implemented bits of the block that interrupt `first` is in. */
   private implemented(owner: Owner, first: number): number {
     const count = this.end - (first & ~31)
     return owner !== DISTRIBUTOR || count >= 32 ? -1 : (1 << count) - 1
@@ -131,7 +131,7 @@ export class PhysicalInterrupts {
     return block === 0 ? 0 : this.words[block + at]
   }
 
-  /** The pending interrupts, `ISPENDR<n>`. */
+  /** `ISPENDR<n>`: the pending interrupts. */
   readPending(owner: Owner, first: number): number {
     const block = this.blockOf(owner, first)
     if (block === 0) return 0
@@ -155,14 +155,14 @@ export class PhysicalInterrupts {
     this.update(owner, block)
   }
 
-  /** `ISENABLER<n>`: an interrupt that is enabled again before it was out of force stays in force. */
+  /** `ISENABLER<n>`. An interrupt that is enabled again before its disabling was complete stays enabled. */
   enable(owner: Owner, first: number, bits: number): void {
     const block = this.blockOf(owner, first)
     if (block !== 0) this.words[block + DISABLING] &= ~bits
     this.setBits(owner, first, ENABLE, bits)
   }
 
-  /** `ICENABLER<n>`. Returns whether the effect lags: it is out of force only after {@link endDisabling}. */
+  /** `ICENABLER<n>`. Returns whether the effect lags: the interrupts are forwarded until {@link endDisabling}. */
   disable(owner: Owner, first: number, bits: number): boolean {
     const block = this.blockOf(owner, first)
     const cleared = block === 0 ? 0 : this.words[block + ENABLE] & bits
@@ -172,7 +172,7 @@ export class PhysicalInterrupts {
     return this.lagging
   }
 
-  /** What was disabled in the blocks of an owner is out of force. */
+  /** Completes the disabling of interrupts in the blocks of an owner. */
   endDisabling(owner: Owner): void {
     const first = owner === DISTRIBUTOR ? this.spiBlocks : owner + GICR_BLOCK
     const count = owner === DISTRIBUTOR ? this.spiBlockCount : 1
@@ -201,7 +201,7 @@ export class PhysicalInterrupts {
     return value
   }
 
-  /** Those of SGIs are read only. */
+  /** `ICFGR<n>`; the bits of SGIs are read-only. */
   writeConfiguration(owner: Owner, first: number, value: number): void {
     const block = this.blockOf(owner, first)
     if (block === 0 || (owner !== DISTRIBUTOR && first < 16)) return
@@ -226,7 +226,7 @@ export class PhysicalInterrupts {
     const { words } = this
     const at = block + PRIORITY + ((first & 31) >> 2)
     const shift = (first & 3) << 3
-    // Four interrupts exist or do not, one by one: the bytes behind the last SPI are RAZ/WI.
+    // Bytes after the last SPI are RAZ/WI.
     const exist = this.implemented(owner, first) >>> (first & 28)
     const bytes =
       ((exist & 1 ? 0xff : 0) |
@@ -244,7 +244,7 @@ export class PhysicalInterrupts {
     return block === 0 ? 0 : this.words[block + ROUTE + (intid & 31)]
   }
 
-  /** The PEs of the old and of the new route look again. */
+  /** Sets the route of an SPI, and has the PEs of the old and the new route search again. */
   writeRoute(intid: Intid, affinity: number): void {
     const block = this.blockOf(DISTRIBUTOR, intid)
     if (block === 0) return
@@ -255,7 +255,7 @@ export class PhysicalInterrupts {
     this.notice(DISTRIBUTOR, block, candidate)
   }
 
-  /** An input line moves; a rising one latches an edge-triggered interrupt. */
+  /** Sets an input line. A rising edge latches an edge-triggered interrupt. */
   setLine(owner: Owner, intid: Intid, level: boolean): void {
     const block = this.blockOf(owner, intid)
     if (block === 0) return
@@ -267,7 +267,7 @@ export class PhysicalInterrupts {
     this.update(owner, block)
   }
 
-  /** The interrupt of a PE becomes active; what was latched of it is taken. */
+  /** Makes an interrupt of a PE active, and clears its latch. */
   activate(pe: Pe, intid: Intid): void {
     const block = this.blockFor(pe, intid)
     if (block === 0) return
@@ -303,13 +303,13 @@ export class PhysicalInterrupts {
     return block !== 0 && ((this.words[block + ACTIVE] >>> (intid & 31)) & 1) === 1
   }
 
-  /** The groups that are forwarded: enabled, or not yet out of force. */
+  /** The groups that are forwarded: those enabled, and those whose disabling is not complete. */
   groupsInForce(): number {
     const { words, distributor } = this
     return (words[distributor + GICD_CTLR] | words[distributor + GICD_DISABLING_GROUPS]) & GROUPS
   }
 
-  /** After the groups that are forwarded have changed: looks at every block and, for its LPIs, at every PE. */
+  /** Updates every block and every PE, after the groups that are forwarded have changed. */
   updateAll(): void {
     if (this.config.lpis > 0) for (let cpu = 0; cpu < this.cpus; cpu++) this.lookAgain(cpu)
     for (let n = 0; n < this.spiBlockCount; n++)
@@ -340,23 +340,23 @@ export class PhysicalInterrupts {
     return this.summaries + cpu * this.summarySize
   }
 
-  /** A PE has to look for its highest priority pending interrupt, in all blocks. */
+  /** Marks a PE to search for its highest priority pending interrupt again, in all blocks. */
   noticePe(pe: Pe): void {
     this.noticeCpu(this.cpuOf(pe), this.allBlocks)
   }
 
-  /** A CPU has to look again, but at no block: at its LPIs. */
+  /** Marks a CPU to search again in no block: its LPIs have changed. */
   lookAgain(cpu: number): void {
     this.noticeCpu(cpu, 0)
   }
 
-  /** A CPU has to look in `blocks`, as STALE has them. */
+  /** Marks a CPU to search again in `blocks`, bits of STALE. */
   private noticeCpu(cpu: number, blocks: number): void {
     this.words[this.summaryOf(cpu) + STALE] |= blocks
     this.words[this.distributor + CHANGED + (cpu >> 5)] |= 1 << (cpu & 31)
   }
 
-  /** Takes a CPU that has to look out of those that do; -1 if there is none. */
+  /** Removes a CPU from those that are to search again, and returns it; -1 if there is none. */
   nextChanged(): number {
     const { words, distributor, cpus } = this
     for (let first = 0, at = distributor + CHANGED; first < cpus; first += 32, at++) {
@@ -368,7 +368,7 @@ export class PhysicalInterrupts {
     return -1
   }
 
-  /** Recomputes everything derived: after words came from outside. */
+  /** Recomputes everything that is derived, after an image was loaded. */
   derive(): void {
     const { words, distributor, cpus, spiBlocks, spiBlockCount } = this
     words[distributor + SPI_CANDIDATES] = 0
@@ -380,7 +380,7 @@ export class PhysicalInterrupts {
     for (let cpu = 0; cpu < cpus; cpu++) this.noticeCpu(cpu, this.allBlocks)
   }
 
-  /** Recomputes the candidates of a block; PEs that gain or lose one look again. */
+  /** Recomputes the candidates of a block, and marks the PEs that gain or lose one. */
   private update(owner: Owner, block: number): void {
     const { words } = this
     const before = words[block + CANDIDATES]
@@ -395,7 +395,7 @@ export class PhysicalInterrupts {
     this.notice(owner, block, before ^ after)
   }
 
-  /** The PEs that interrupts of a block go to look again. */
+  /** Marks the PEs that these interrupts of a block are routed to. */
   private notice(owner: Owner, block: number, bits: number): void {
     if (bits === 0) return
     if (owner !== DISTRIBUTOR) {

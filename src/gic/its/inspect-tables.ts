@@ -53,7 +53,7 @@ export interface CollectionEntry {
 
 /** The tables of an ITS. */
 export interface ItsContents {
-  /** Which ITS, by its place in the configuration. */
+  /** The ITS, by its index in the configuration. */
   readonly its: number
   /** GITS_CTLR.Enabled. */
   readonly enabled: boolean

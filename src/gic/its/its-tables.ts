@@ -1,7 +1,7 @@
 /**
- * The tables of an ITS in memory (IHI 0069, "The ITS tables"). Where `GITS_BASER<n>` says, flat or with a level 1 table of
- * pages that software has provided, lie the entries of devices and of collections, 8 bytes each; where a device's entry
- * says, those of its events, 12 bytes each. What an entry looks like is the ITS's own:
+ * The tables of an ITS in memory (IHI 0069, "The ITS tables"). Where `GITS_BASER<n>` says, flat or with a level 1
+ * table of pages that software has provided, lie the entries of devices and of collections, 8 bytes each; where a
+ * device's entry says, those of its events, 12 bytes each. What an entry looks like is the ITS's own:
  *
  * | entry | word 0 | word 1 | word 2 |
  * |---|---|---|---|
@@ -14,7 +14,7 @@
  *
  * Software may have written anything into them: what is read is checked like a command.
  *
- * What a look finds is in the words ITS_ENTRY and on of the ITS.
+ * A look-up leaves what it has found in the words of the ITS from ITS_ENTRY on.
  */
 import {
   GITS_BASER_HIGH_Indirect,
@@ -83,8 +83,8 @@ export class ItsTables {
   }
 
   /**
-   * Finds the entry of `id` in a table: its byte offset from the address in ITS_ENTRY, or {@link NO_ENTRY} if the table
-   * has none. What memory refuses is not there either: whoever asks takes the refusal.
+   * Finds the entry of `id` in a table: its byte offset from the address in ITS_ENTRY, or {@link NO_ENTRY} if the
+   * table has none or memory refuses an access; the caller takes the refusal.
    */
   private find(table: number, id: number): number {
     const { words, its } = this

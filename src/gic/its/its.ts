@@ -85,7 +85,7 @@ export class Its {
   private readonly queueAsWritten: boolean
 
   constructor(
-    /** Its place in the configuration. */
+    /** Its index in the configuration. */
     readonly number: number,
     /** Its record. */
     readonly its: number,

@@ -36,8 +36,8 @@ import {
 } from './lpi-records.ts'
 import { PendingTree } from './pending-tree.ts'
 
-/** Where the records of LPIs are. */
-export interface LpiPlace {
+/** Offsets and sizes of the records of LPIs. */
+export interface LpiLayout {
   /** The redistributor of CPU 0, and the distance to the next. */
   readonly records: number
   readonly recordSize: number
@@ -73,7 +73,7 @@ export class Lpis {
     readonly physical: PhysicalInterrupts,
     readonly memory: Memory,
     readonly events: HostEvents,
-    readonly place: LpiPlace,
+    readonly layout: LpiLayout,
   ) {
     const { words, config } = physical
     this.words = words
@@ -81,7 +81,7 @@ export class Lpis {
     this.configuration = new LpiConfiguration(words, memory, config, this.existing)
     this.tree = new PendingTree(words, this.configuration, this.existing)
     const groups = lpiGroups(config)
-    this.caches = Int32Array.from(groups, (group) => place.caches + group * place.cacheSize)
+    this.caches = Int32Array.from(groups, (group) => layout.caches + group * layout.cacheSize)
     this.cpus = config.cpus
     this.honoursPtz = config.choices.pendingTableZero === 'honoured'
     this.lagging = config.writeEffects === 'lagging'
@@ -89,7 +89,7 @@ export class Lpis {
 
   /** The record of a redistributor. */
   recordOf(cpu: number): number {
-    return this.place.records + cpu * this.place.recordSize
+    return this.layout.records + cpu * this.layout.recordSize
   }
 
   private peOf(cpu: number): number {
@@ -187,19 +187,19 @@ export class Lpis {
   }
 
   /**
-   * INVALL, GICR_INVALLR: the same of all LPIs. What is pending is looked at again when the access is complete, once
-   * however many of these were in a command queue.
+   * INVALL, GICR_INVALLR: what is known of the configuration of all LPIs is forgotten. What is pending is looked at
+   * again when the access is complete, once however many of these were in a command queue.
    */
   invalidateAll(cpu: number): void {
     this.configuration.dropAll(this.caches[cpu])
-    this.words[this.place.common + LPI_INVALIDATED] = 1
+    this.words[this.layout.common + LPI_INVALIDATED] = 1
   }
 
   /** When an access is complete: looks again at what is pending and was invalidated. */
   settle(): void {
-    const { words, caches, cpus, place } = this
-    if (words[place.common + LPI_INVALIDATED] === 0) return
-    words[place.common + LPI_INVALIDATED] = 0
+    const { words, caches, cpus, layout } = this
+    if (words[layout.common + LPI_INVALIDATED] === 0) return
+    words[layout.common + LPI_INVALIDATED] = 0
     for (let first = 0; first < cpus; first++) {
       if (!this.configuration.takeInvalidated(caches[first])) continue
       for (let cpu = first; cpu < cpus; cpu++) if (caches[cpu] === caches[first]) this.reload(cpu)
@@ -355,7 +355,7 @@ export class Lpis {
     this.updateIntidEnd()
   }
 
-  /** The same of GICR_PENDBASER. PTZ is about the table that is read next. */
+  /** A half of GICR_PENDBASER is written. PTZ is about the table that is read next. */
   writePendbaser(pe: Pe, half: number, value: number): void {
     this.words[pe + GICR_PENDBASER + half] = value
     if (half === 1) this.words[this.recordOf(this.physical.cpuOf(pe)) + LPI_PTZ] = value & PTZ_HIGH ? 1 : 0
@@ -369,20 +369,20 @@ export class Lpis {
 
   /** One past the last INTID that an LPI can have at any redistributor, by their GICR_PROPBASERs. */
   get intidEnd(): number {
-    return this.words[this.place.common + LPI_INTID_END]
+    return this.words[this.layout.common + LPI_INTID_END]
   }
 
   private updateIntidEnd(): void {
     let count = 0
     for (let cpu = 0; cpu < this.cpus; cpu++) count = Math.max(count, this.countOf(this.peOf(cpu)))
-    this.words[this.place.common + LPI_INTID_END] = FIRST_LPI + count
+    this.words[this.layout.common + LPI_INTID_END] = FIRST_LPI + count
   }
 
   /** Recomputes everything derived. */
   derive(): void {
     for (const cache of new Set(this.caches)) this.configuration.derive(cache)
     for (let cpu = 0; cpu < this.cpus; cpu++) this.tree.rebuild(this.caches[cpu], this.recordOf(cpu))
-    this.words[this.place.common + LPI_INVALIDATED] = 0
+    this.words[this.layout.common + LPI_INVALIDATED] = 0
     this.updateIntidEnd()
   }
 }

@@ -22,7 +22,7 @@ export const CANDIDATES = 7
 export const PRIORITY = 8
 /** SPIs only: a word an interrupt, its affinity Aff3.Aff2.Aff1.Aff0. */
 export const ROUTE = 16
-/** Words of a record, that is the distance to the next. */
+/** Size of a record in words: the distance to the next. */
 export const SPI_BLOCK_WORDS = 48
 /** GICD_CTLR's enables and RWP; DS and ARE are always one. */
 export const GICD_CTLR = 0

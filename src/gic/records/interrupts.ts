@@ -9,7 +9,7 @@ export * from './interrupts-offsets.ts'
 const PE: readonly Writer[] = ['pe', 'guest', 'notify']
 
 /**
- * A block of 32 interrupts: what software configures, and then, from LATCH to CANDIDATES, what becomes of them. Register
+ * The rows of a block of 32 interrupts: their configuration, then, from LATCH to CANDIDATES, their state. Register
  * names begin with `prefix`. `blockOf` says which 32 interrupts a record has, as the number of their `IGROUPR<n>`.
  */
 export function blockRows(prefix: string, blockOf: (index: number) => number) {
@@ -144,8 +144,8 @@ export const blocksOf = (spis: number): number => 1 + ((spis + 31) >> 5)
 
 /**
  * Derived, for each PE: of each block of 32 interrupts the one with the highest priority that may be forwarded to it.
- * When something changes in a block, only that block is searched again, so that the search for the highest priority
- * pending interrupt costs the same however many interrupts there are and nearly the same however many are pending.
+ * After a change in a block only that block is searched again, so the cost of finding the highest priority pending
+ * interrupt does not depend on the number of interrupts, and hardly on how many are pending.
  */
 export const pendingSummaryRows = {
   STALE: {

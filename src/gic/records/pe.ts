@@ -1,5 +1,5 @@
 /**
- * The record of a PE: what belongs to one CPU, from PSTATE to list registers, so that one word offset is the handle to
+ * The record of a PE: all state of one CPU, from PSTATE to list registers, so that one word offset is the handle of
  * all of it.
  */
 import type { Brand } from '../../arch/brand.ts'
@@ -30,8 +30,8 @@ export function asPe(offset: number): Pe {
 const PE: readonly Writer[] = ['pe', 'guest', 'notify']
 
 /**
- * The control word of a CPU interface: ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_CTLR and `ICC_IGRPEN<n>` at ICH_VMCR_EL2's
- * places.
+ * The control word of a CPU interface: the fields of ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_CTLR and `ICC_IGRPEN<n>`, with
+ * the bit numbers that they have in ICH_VMCR_EL2.
  */
 const ICC_CONTROLS_VIEW = view('ICC', 32, [
   field('ICC_PMR_EL1', 31, 24),
@@ -182,7 +182,7 @@ export const peRows = {
 export const peRecord = (listRegisters: number): RecordType =>
   recordType('pe[<n>]', wordsOf(peRows, listRegisters))
 
-/** Words that both CPU interfaces have, by the names that they have in each. */
+/** Words that both CPU interfaces have, by their names in each. */
 const twins = [
   ['ICH_VMCR', 'ICC_CONTROLS'],
   ['ICH_AP0R', 'ICC_AP0R'],
@@ -190,8 +190,8 @@ const twins = [
 ] as const
 
 /**
- * The words of a CPU interface from its handle. That of the virtual interface is the PE's record, and that of the
- * physical one so far behind it that both have the same words at the same distance.
+ * The offsets of a CPU interface's words from its handle. The handle of the virtual interface is the PE's record;
+ * that of the physical one is at a distance at which both have the same words at the same offsets.
  */
 export function interfaceConstants(): Constant[] {
   const offsets = new Map(offsetConstants(peRows).map(({ name, value }) => [name, value]))

@@ -1,9 +1,9 @@
-/** PSTATE and SPSR_EL2 of a PE, as far as they matter here, in one word. */
+/** PSTATE and SPSR_EL2 of a PE, in one word, with the fields that the model uses. */
 import { type BitRows, bitConstants, bitView, type Constant, combined } from '../../state/rows.ts'
 
 export * from './pstate-bits.ts'
 
-/** Bits 7:0 are PSTATE as SPSR_EL2 lays it out, with what software cannot see; bits 15:8 are SPSR_EL2. */
+/** Bits 7:0 are PSTATE in the format of SPSR_EL2, plus state that software cannot see; bits 15:8 are SPSR_EL2. */
 export const pstateBits = {
   SPSR_I: { name: 'SPSR_EL2.I', bits: 15 },
   SPSR_F: { name: 'SPSR_EL2.F', bits: 14 },
@@ -29,11 +29,11 @@ export const PSTATE_VIEW = bitView('PSTATE', pstateBits)
 export const SPSR_VIEW = bitView('SPSR_EL2', { ...masks, PSTATE_EL: pstateBits.PSTATE_EL })
 export const DAIF_VIEW = bitView('DAIF', masks)
 
-/** SPSR_EL2 in the word, and how far it lies above PSTATE. */
+/** The mask and the shift of SPSR_EL2 in the word. */
 export const SPSR = 0xff00
 export const SPSR_SHIFT = 8
 
-/** What pstate-bits.ts has. */
+/** The constants of pstate-bits.ts. */
 export function pstateConstants(): Constant[] {
   const fields = bitConstants(pstateBits)
   const saved = ['DAIF_I', 'DAIF_F', 'PSTATE_EL']

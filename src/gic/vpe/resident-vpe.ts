@@ -43,7 +43,7 @@ import {
 } from './vpe-records.ts'
 
 /** Where the records of vPEs are. */
-export interface VpeOffsets {
+export interface VpeLayout {
   /** The record of CPU 0's redistributor, and the distance to the next. */
   readonly records: number
   readonly recordSize: number
@@ -75,7 +75,7 @@ export class ResidentVpes {
     readonly physical: PhysicalInterrupts,
     readonly memory: Memory,
     readonly events: HostEvents,
-    readonly place: VpeOffsets,
+    readonly layout: VpeLayout,
     config: CheckedGicConfig,
   ) {
     const { words } = physical
@@ -91,11 +91,11 @@ export class ResidentVpes {
 
   /** The record of a redistributor. */
   recordOf(cpu: number): number {
-    return this.place.records + cpu * this.place.recordSize
+    return this.layout.records + cpu * this.layout.recordSize
   }
 
   private cacheOf(cpu: number): number {
-    return this.place.caches + cpu * this.place.cacheSize
+    return this.layout.caches + cpu * this.layout.cacheSize
   }
 
   /** Whether its tables have room for a vLPI. */

@@ -89,7 +89,7 @@ export class Vpes {
   ) {
     const { choices } = config
     this.words = resident.words
-    this.common = resident.place.common
+    this.common = resident.layout.common
     this.byVpeid = config.version === '4.1'
     this.table = new VpeTable(resident.words, memory, this.common, config.vpeBits)
     this.pendingTable = resident.table

@@ -1,4 +1,7 @@
-/** The conditions under which a vCPU's guest gets an interrupt, and by which state each holds or does not. */
+/**
+ * Evaluates the conditions under which an interrupt is delivered to a vCPU's guest, and says which state decides
+ * each.
+ */
 
 import {
   LR_ACTIVE,
@@ -43,14 +46,14 @@ import {
   prepareEntry,
 } from './next-entry.ts'
 
-/** What the conditions are decided by. */
+/** The facts that decide the conditions. */
 export interface DeliveryFacts {
   readonly intid: Intid
   readonly vcpu: number
   readonly isInGuest: boolean
-  /** Whether the guest goes on with the list registers that it has: see {@link keepsListRegisters}. */
+  /** Whether the guest continues with its current list registers: see {@link keepsListRegisters}. */
   readonly keeps: boolean
-  /** The interrupt's word, with what list registers have of it. */
+  /** The interrupt's word, with the state that list registers have. */
   readonly word: number
   /** One more than the vCPU on whose ap_list it is; 0 for none. */
   readonly listOf: number
@@ -61,7 +64,7 @@ export interface DeliveryFacts {
   readonly own: ListRegister | undefined
   /** The one with the highest priority pending interrupt of an enabled group. */
   readonly first: ListRegister | undefined
-  /** Whether interrupts did not fit when they were filled. */
+  /** Whether some interrupts did not fit when the list registers were filled. */
   readonly overflowed: boolean
   readonly vmcr: number
   readonly runningPriority: number
@@ -71,7 +74,7 @@ export interface DeliveryFacts {
   readonly masks: number
   readonly isOff: boolean
   readonly isAsleep: boolean
-  /** What runnable() says of the vCPU, and the priority mask that it goes by. */
+  /** What runnable() says of the vCPU, and the priority mask that it uses. */
   readonly isRunnable: boolean
   readonly shadowMask: number
 }
@@ -82,9 +85,9 @@ interface ListRegister {
   readonly high: number
 }
 
-/** Finds out about an interrupt that exists, and a vCPU. */
+/** Collects the facts about an interrupt that exists, and a vCPU. */
 export function deliveryFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid): DeliveryFacts {
-  const { words, apLists, place, runLoop, silicon } = hypervisor
+  const { words, apLists, layout, runLoop, silicon } = hypervisor
   const irq = apLists.irqOf(v, intid)
   const keeps = keepsListRegisters(hypervisor, v)
   const owner = irqApListOf(words[irq])
@@ -100,7 +103,7 @@ export function deliveryFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid): De
     isInGuest: keeps && silicon.pcpu.isInGuest(peOf(words, v)),
     keeps,
     word,
-    distributorOn: words[place.vm + VM_ENABLED] !== 0,
+    distributorOn: words[layout.vm + VM_ENABLED] !== 0,
     isOff: thread === THREAD_ENDED,
     isAsleep: thread === THREAD_SLEEPS,
     isRunnable: hypervisor.halt.runnable(v),
@@ -114,7 +117,7 @@ export function deliveryFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid): De
   })
 }
 
-/** What the virtual CPU interface of a vCPU's PE has. */
+/** The facts from the virtual CPU interface of a vCPU's PE. */
 function interfaceFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid, word: number) {
   const { words, silicon } = hypervisor
   const { virtualInterface } = silicon
@@ -148,8 +151,8 @@ function validListRegisters({ silicon, config }: Hypervisor, pe: Pe): ListRegist
 }
 
 /**
- * The conditions in their order. While the guest goes on with a list register that has the interrupt, that decides, and
- * what was changed in memory since comes too late.
+ * The conditions in their order. While the guest continues with a list register that has the interrupt, the list
+ * register decides, and later changes in memory do not count.
  */
 export function deliveryConditions(facts: DeliveryFacts): DeliveryCondition[] {
   return [...interruptConditions(facts), ...interfaceConditions(facts), ...vcpuConditions(facts)]
@@ -200,7 +203,7 @@ function interruptConditions(facts: DeliveryFacts): DeliveryCondition[] {
     },
     {
       name: 'list register',
-      // While its group is off nothing would come of one.
+      // While its group is off, it would not be signalled from one.
       holds: own !== undefined || !isGroupOn(facts),
       detail: own ? `in list register ${own.number}` : `valid are: ${listText(facts)}`,
     },
@@ -254,13 +257,13 @@ function vcpuConditions(facts: DeliveryFacts): DeliveryCondition[] {
   ]
 }
 
-/** The upper word of its list register, or what it would be in one. */
+/** The upper word of its list register, or the one that it would have. */
 const highOf = ({ own, word }: DeliveryFacts): number => own?.high ?? irqListRegister(word)
 
 const isGroupOn = (facts: DeliveryFacts): boolean =>
   (facts.vmcr & (highOf(facts) & LR_Group ? VMCR_VENG1 : VMCR_VENG0)) !== 0
 
-/** `GICD_ISENABLER1 bit 8 is 1`: where the guest reads it. */
+/** `GICD_ISENABLER1 bit 8 is 1`: the bit of the guest's register. */
 function bit(intid: Intid, register: string, isSet: boolean): string {
   const name = intid < FIRST_SPI ? `GICR_${register}0` : `GICD_${register}${intid >> 5}`
   return `${name} bit ${intid & 31} is ${isSet ? 1 : 0}`

@@ -1,4 +1,4 @@
-/** The conditions of a delivery, and the reason that each of them is when it does not hold. */
+/** The conditions of a delivery, and the reason that each gives when it does not hold. */
 
 /** Why an interrupt is, or is not, delivered: see {@link deliveryReasons}. */
 export type DeliveryReason =
@@ -21,18 +21,17 @@ export type DeliveryReason =
   | 'asleep'
   | 'pstate-masked'
 
-/** What each reason means: the first two are why an interrupt is delivered, the others why not. */
+/** Each reason as a sentence: the first two say why an interrupt is delivered, the others why it is not. */
 export const deliveryReasons: Readonly<Record<DeliveryReason, string>> = {
   taken: 'The guest takes it at its next instruction.',
   'at-next-entry': 'The guest takes it when the vCPU enters it next.',
   'no-such-interrupt': 'The VM has no interrupt of this INTID.',
   disabled: 'It is disabled at the distributor or the redistributor.',
-  active: 'It is active: a guest has acknowledged it, or said so, and has not deactivated it.',
+  active: 'It is active: a guest has acknowledged it, or written ISACTIVER, and has not deactivated it.',
   'not-pending': 'It is not pending: no edge was latched, and its line is low.',
   'distributor-off': 'The distributor forwards nothing: GICD_CTLR.EnableGrp1 is 0.',
   'routed-elsewhere': 'It is an SPI that is routed to another vCPU, or to none.',
-  'not-queued':
-    'It is not on the ap_list of the vCPU: nobody has queued it there since it could be delivered.',
+  'not-queued': 'It is not on the ap_list of the vCPU: it has not been queued since it became deliverable.',
   'not-told': 'The vCPU runs its guest, entered before the interrupt was queued, and nothing makes it leave.',
   'no-list-register': 'There are more interrupts than list registers, and others have them.',
   'group-off': 'Its group is disabled at the CPU interface: ICC_IGRPEN0_EL1 or ICC_IGRPEN1_EL1.',
@@ -40,11 +39,11 @@ export const deliveryReasons: Readonly<Record<DeliveryReason, string>> = {
   'running-priority': 'Its group priority is not higher than the running priority, ICC_RPR_EL1.',
   outranked: 'Another pending interrupt comes first.',
   'vcpu-off': 'The vCPU is off.',
-  asleep: 'The vCPU sleeps in its WFI and was not woken: unless somebody is about to, its wake-up was lost.',
+  asleep: 'The vCPU sleeps in its WFI and was not woken: its wake-up is under way, or lost.',
   'pstate-masked': 'PSTATE.I, or PSTATE.F for group 0, masks it.',
 }
 
-/** The conditions in their order, and the reason that each is when it is the first that does not hold. */
+/** The conditions in their order, each with the reason that it gives when it is the first that does not hold. */
 export const chain = {
   exists: 'no-such-interrupt',
   enabled: 'disabled',
@@ -64,12 +63,12 @@ export const chain = {
   PSTATE: 'pstate-masked',
 } as const satisfies Record<string, DeliveryReason>
 
-/** One link of the chain. */
+/** A condition of the chain. */
 export interface DeliveryCondition {
-  /** What is asked. */
+  /** The name of the condition. */
   readonly name: keyof typeof chain
-  /** Whether it is so. */
+  /** Whether it holds. */
   readonly holds: boolean
-  /** By which state, in the words of the guest's registers where it has one. */
+  /** The state that decides it, as the guest's register if there is one. */
   readonly detail: string
 }

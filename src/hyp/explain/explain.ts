@@ -3,9 +3,9 @@
  * the distributor, the ap_list and the list registers to the guest's CPU interface and PSTATE. All must hold; the
  * first that does not is the reason.
  *
- * Delivered means: if nobody else does anything, the interrupt is the next that the guest takes. If the guest runs
- * and nothing makes it leave, what counts is what its list registers hold, whatever the hypervisor has in memory by
- * now. Else what counts is the state that the next entry will begin with.
+ * Delivered means: if no other actor does anything, the interrupt is the next that the guest takes. If the guest runs
+ * and nothing makes it exit, its list registers decide, whatever the hypervisor has in memory by now; otherwise the
+ * state that the next entry will begin with.
  */
 
 import { FIRST_SPI, intidName } from '../../arch/intid.ts'
@@ -20,17 +20,17 @@ import { chain, type DeliveryCondition, type DeliveryReason, deliveryReasons } f
 export class Explanation {
   /** Whether all conditions hold. */
   readonly delivered: boolean
-  /** The first condition that does not hold, or when the interrupt comes. */
+  /** The reason of the first condition that does not hold; `taken` or `at-next-entry` if all do. */
   readonly reason: DeliveryReason
 
   /** @internal */
   constructor(
-    /** The interrupt. */
+    /** The INTID. */
     readonly intid: number,
-    /** The vCPU. */
+    /** The index of the vCPU. */
     readonly vcpu: number,
     reason: 'taken' | 'at-next-entry',
-    /** The chain in order; of an interrupt that does not exist only the first link. */
+    /** The conditions in order; only the first for an interrupt that does not exist. */
     readonly conditions: readonly DeliveryCondition[],
   ) {
     const broken = conditions.find(({ holds }) => !holds)
@@ -54,26 +54,26 @@ export class Explanation {
     ].join('\n')
   }
 
-  /** What Node's util.inspect prints. */
+  /** The table, for Node's util.inspect. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }
 }
 
 /**
- * Explains an interrupt to a vCPU, by its index; an SPI without one to the vCPU that it is routed to, others to vCPU 0.
- * Changes nothing.
+ * Explains the delivery of an interrupt to a vCPU, by its index; by default to the one that an SPI is routed to, and
+ * to vCPU 0 for others. The state does not change.
  */
 export function explain(hypervisor: Hypervisor, intid: number, vcpu?: number): Explanation {
-  const { place, words, apLists } = hypervisor
+  const { layout, words, apLists } = hypervisor
   argumentInteger('intid', intid, 0, 0xff_ffff)
-  if (vcpu !== undefined) argumentInteger('vcpu', vcpu, 0, place.vcpuCount - 1)
-  if (intid >= FIRST_SPI + place.spiCount) {
-    const detail = `the VM has INTIDs 0 to ${FIRST_SPI + place.spiCount - 1}`
+  if (vcpu !== undefined) argumentInteger('vcpu', vcpu, 0, layout.vcpuCount - 1)
+  if (intid >= FIRST_SPI + layout.spiCount) {
+    const detail = `the VM has INTIDs 0 to ${FIRST_SPI + layout.spiCount - 1}`
     return new Explanation(intid, vcpu ?? 0, 'taken', [{ name: 'exists', holds: false, detail }])
   }
   const target = intid < FIRST_SPI ? 0 : irqTarget(words[apLists.irqOf(hypervisor.vcpu(0), intid)])
-  const v = hypervisor.vcpu(vcpu ?? (target < place.vcpuCount ? target : 0))
+  const v = hypervisor.vcpu(vcpu ?? (target < layout.vcpuCount ? target : 0))
   const facts = deliveryFacts(hypervisor, v, intid)
   return new Explanation(
     intid,

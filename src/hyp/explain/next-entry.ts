@@ -1,7 +1,7 @@
 /**
- * What a vCPU's guest has before it: the list registers and the CPU interface as they are if it is in the guest and
- * stays there, or else as its next entry will leave them. The second is tried out on the machine itself, with the
- * hypervisor's own fold and flush, and taken back: whoever looks changes nothing, not even a counter.
+ * The list registers and the CPU interface that a vCPU's guest will run with: the current ones if it is in the guest
+ * and stays there, otherwise those that its next entry will make. The latter are made on the machine itself, by the
+ * hypervisor's own fold and flush, and undone, counters included.
  */
 import { clearLr, lrAt } from '../../gic/cpu-interface/ich.ts'
 import { DAIF_F, DAIF_I } from '../../gic/cpu-interface/pcpu.ts'
@@ -30,7 +30,7 @@ import {
 import { stepRows } from '../run/steps.ts'
 import { THREAD_IN_GUEST } from '../run/thread-states.ts'
 
-/** Calls `look`, which may change the machine, and puts back what it changed. */
+/** Calls `look`, which may change the machine, and undoes what it changed. */
 export function peek<T>({ words, seam }: Hypervisor, look: () => T): T {
   const before = words.slice()
   const { observer } = seam
@@ -44,8 +44,8 @@ export function peek<T>({ words, seam }: Hypervisor, look: () => T): T {
 }
 
 /**
- * Whether the list registers that a vCPU's guest has are those it goes on with: it is in the guest and no interrupt
- * for the host makes it leave, or its list registers are filled and it is about to enter.
+ * Whether a vCPU's guest continues with its current list registers: it is in the guest and no interrupt of the host
+ * makes it exit, or its list registers are filled and it is about to enter.
  */
 export function keepsListRegisters(hypervisor: Hypervisor, v: Vcpu): boolean {
   const { words, runLoop, guest } = hypervisor
@@ -59,8 +59,8 @@ export function keepsListRegisters(hypervisor: Hypervisor, v: Vcpu): boolean {
 }
 
 /**
- * Whether a thread comes to a step without doing any of `others` before, and without another way to go, but for the one
- * that a pending request opens.
+ * Whether a thread will come to a step with none of `others` before it, and no question but `requestPending?`, whose
+ * answer is taken to be no.
  */
 function comesTo({ words, runLoop }: Hypervisor, v: Vcpu, op: number, others: readonly number[]): boolean {
   if (words[v + VCPU_NOTIFIER] !== 0) return false
@@ -79,7 +79,7 @@ const [flushes, folds] = (['flush', 'fold'] as const).map((what) =>
   stepRows.filter(({ lists }) => lists === what).map(({ step }) => step.op),
 )
 
-/** Inside {@link peek}: brings a vCPU's list registers back, as its design does after an exit. */
+/** Inside {@link peek}: folds a vCPU's list registers, as its design does after an exit. */
 export function foldBack(hypervisor: Hypervisor, v: Vcpu): void {
   const { words, runLoop } = hypervisor
   if (words[v + VCPU_PE] !== 0 && words[v + VCPU_USED_LRS] !== 0)
@@ -87,8 +87,8 @@ export function foldBack(hypervisor: Hypervisor, v: Vcpu): void {
 }
 
 /**
- * Inside {@link peek}: what a vCPU does before its list registers are filled. It leaves the guest, or gets the PE that
- * it ran on last, whoever is there now.
+ * Inside {@link peek}: prepares a vCPU for filling its list registers. It exits from its guest, or gets the PE that
+ * it ran on last, whichever vCPU is there now.
  */
 export function prepareEntry(hypervisor: Hypervisor, v: Vcpu): void {
   const { words, runLoop } = hypervisor
@@ -104,7 +104,7 @@ export function prepareEntry(hypervisor: Hypervisor, v: Vcpu): void {
   runLoop.perform(STEP_IRQ_ON, v)
 }
 
-/** The thread gets the PE that it ran on last, with nothing left there of whoever runs on it. */
+/** Gives the thread the PE that it ran on last, and removes the state of the vCPU that runs there. */
 function takePe({ words, seam, config, scheduler, silicon }: Hypervisor, v: Vcpu): void {
   const cpu = words[v + VCPU_LAST_CPU]
   const pe = silicon.peOf(cpu)
@@ -124,7 +124,7 @@ function stepOf({ runLoop }: Hypervisor, ops: readonly number[]): number {
   return runLoop.program.steps.find((step) => step && ops.includes(step.op))?.op ?? ops[0]
 }
 
-/** PSTATE.I and F as a vCPU's guest has them, DAIF_ bits; its PE may be at EL2. */
+/** PSTATE.I and F of a vCPU's guest, DAIF_ bits, also while its PE is at EL2. */
 export function guestMasks({ words, silicon }: Hypervisor, v: Vcpu): number {
   const { pcpu } = silicon
   const pe = peOf(words, v)

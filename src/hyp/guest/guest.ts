@@ -1,7 +1,7 @@
 /**
  * A guest: a list of operations in a typed array, a main list and a handler for IRQ and one for FIQ, run one
- * operation at a time at EL1 on the vCPU's PE. It reaches the GIC only as a guest does, by ICC_* names through
- * the PE. Its program counter, saved states and loop counters are in the vCPU's record.
+ * operation at a time at EL1 on the vCPU's PE. It accesses the GIC only as a guest does, by ICC_* names through the
+ * PE and by MMIO that traps. Its program counter, saved states and loop counters are in the vCPU's record.
  */
 
 import {
@@ -70,19 +70,19 @@ import {
 } from '../records/guest-record.ts'
 import { VCPU_DATA, VCPU_ESR, VCPU_FAULT_IPA, VCPU_PE, type Vcpu } from '../records/vcpu.ts'
 
-/** What a step of the guest did: it goes on, it waits in the PE, or it left the guest (1 + an EXIT_ value). */
+/** The result of a guest's step: it runs on, it waits in the PE, or it exited (1 + an EXIT_ value). */
 export const GUEST_RUNS = 0
 export const GUEST_WAITS = -1
 
-/** The timers of a guest, which it sets by their registers. */
+/** The timers that a guest programs. */
 export interface GuestTimers {
-  /** Sets one to expire in so many ticks, or turns it off. */
+  /** Arms a timer to expire after `ticks`, or turns it off. */
   program(v: Vcpu, timer: number, ticks: number): void
   /** Sets a WFIT's timeout. */
   programWfit(v: Vcpu, ticks: number): void
 }
 
-/** What a guest reaches that is neither its PE nor its hypervisor. */
+/** What a guest affects besides its PE and its hypervisor. */
 export interface OutsideWorld {
   /** SEV: sets the event register of every PE. */
   sendEvents(): void
@@ -103,8 +103,8 @@ export class Guest {
   ) {}
 
   /**
-   * One step at EL1: take a physical interrupt to EL2 if one is there, else take a virtual one, else do the
-   * next operation.
+   * One step at EL1: takes a physical interrupt to EL2 if there is one, otherwise a virtual one, otherwise executes
+   * the next operation.
    */
   step(v: Vcpu, program: GuestProgram): number {
     const { words, silicon } = this
@@ -134,8 +134,9 @@ export class Guest {
   }
 
   /**
-   * Whether an interrupt of the host makes it leave: a kick's IPI, a tick, its timers or devices, maintenance. That of a
-   * vCPU that was never loaded leaves too, though HCR_EL2 does not route it to EL2: guests have no handler for the host's.
+   * Whether an interrupt of the host makes the guest exit: a kick's IPI, a tick, its timers or devices, maintenance.
+   * It does so for a vCPU that was never loaded too, although HCR_EL2 does not route interrupts to EL2 then, since
+   * guests have no handler for the host's.
    */
   isInterrupted(v: Vcpu): boolean {
     return this.silicon.pcpu.physicalLines(asPe(this.words[v + VCPU_PE])) !== 0
@@ -252,8 +253,9 @@ export class Guest {
   }
 
   /**
-   * `low` and `high` are what was to be written. A register access goes on with the next operation unless it trapped: then the hypervisor decides. One that
-   * is UNDEFINED is the guest's own affair: its exception handler, which is not modelled, skips it.
+   * Completes a register access; `low` and `high` are the value to be written. If it trapped, the guest exits;
+   * otherwise the next operation follows. If it is UNDEFINED, the guest's exception handler, which is not modelled,
+   * skips it.
    */
   private accessed(v: Vcpu, pe: Pe, low = 0, high = 0): number {
     const syndrome = this.words[pe + PCPU_TRAP]
@@ -264,7 +266,7 @@ export class Guest {
     return 1 + EXIT_SYSREG
   }
 
-  /** An access to what is no memory: a data abort to EL2. */
+  /** An access to an address without memory, which takes a data abort to EL2. */
   private leaveForMemory(
     v: Vcpu,
     size: number,
@@ -291,7 +293,7 @@ export class Guest {
     return this.accessed(v, pe)
   }
 
-  /** Writes what was last acknowledged to EOIR or DIR; nothing if that was a special INTID. */
+  /** Writes the INTID that was last acknowledged to EOIR or DIR; nothing if that was a special INTID. */
   private complete(v: Vcpu, pe: Pe, encoding: Encoding): number {
     const intid = this.words[v + GUEST_ACK + this.words[v + GUEST_DEPTH]]
     if (isSpecial(intid)) return this.advance(v)
@@ -308,7 +310,7 @@ export class Guest {
     return result === WFX_COMPLETES ? GUEST_RUNS : GUEST_WAITS
   }
 
-  /** WFIT: the timeout begins, and is the hypervisor's to watch if the instruction traps. */
+  /** WFIT: starts the timeout, which the hypervisor watches if the instruction traps. */
   private waitedWithTimeout(v: Vcpu, pe: Pe, ticks: number): number {
     const result = this.silicon.pcpu.wfi(pe, ESR_WFIT)
     if (result === WFX_TRAPS) this.timers.programWfit(v, ticks)

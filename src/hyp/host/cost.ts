@@ -1,5 +1,5 @@
 /**
- * What the hypervisor's work would cost on hardware, in crossings of the seam: for each kind of exit a row of
+ * What the hypervisor's work would cost on hardware, in accesses through the seam: for each kind of exit a row of
  * counters. A vCPU's accesses count in the row of its last exit, until its next one; those before its first
  * exit, and those of its thread's start and end, in rows of their own.
  */
@@ -29,9 +29,9 @@ import type { ExitName } from '../records/exits.ts'
 export interface CostRow {
   /** The design that ran. */
   readonly design: string
-  /** The kind of exit, or `first-entry`. */
+  /** The kind of exit, or `first-entry` for accesses before a vCPU's first exit. */
   readonly exit: ExitName | 'first-entry'
-  /** How many exits of the kind there were. */
+  /** Number of exits of this kind. */
   readonly exits: number
   /** Reads of ICH_ and ICC_ system registers. */
   readonly sysregReads: number
@@ -39,13 +39,13 @@ export interface CostRow {
   readonly sysregWrites: number
   /** Reads of the distributor's and redistributors' registers. */
   readonly mmioReads: number
-  /** Writes of them. */
+  /** Writes of the distributor's and redistributors' registers. */
   readonly mmioWrites: number
-  /** Looks at runnable() while a halt polled. */
+  /** Checks of runnable() while a halt polled. */
   readonly polls: number
 }
 
-/** The rows of the cost table at a word offset that have counted anything. */
+/** The rows of the cost table at a word offset that are not all zero. */
 export function readCost(words: Int32Array, table: number, design: string): CostRow[] {
   return costRowNames
     .map((exit, i): CostRow => {
@@ -70,9 +70,9 @@ export interface ExitStatistics {
   readonly wfi_exit_stat: number
   /** Exits for WFE and WFET. */
   readonly wfe_exit_stat: number
-  /** Halts that polled before they slept. */
+  /** Halts that polled before they would sleep. */
   readonly halt_attempted_poll: number
-  /** Of these, the ones that did not have to sleep. */
+  /** Halts that ended while they polled. */
   readonly halt_successful_poll: number
   /** All exits, and by kind. */
   readonly exits: number
@@ -80,7 +80,7 @@ export interface ExitStatistics {
   readonly byKind: Readonly<Partial<Record<ExitName, number>>>
 }
 
-/** A cost table as text, a line for each row; with latencies also what it amounts to, in their unit. */
+/** A cost table as text, a line for each row; with latencies also the rows' totals, in the latencies' unit. */
 export function formatCost(rows: readonly CostRow[], latencies?: Latencies): string {
   for (const [i, row] of argumentList('rows', rows, 'rows of a cost table').entries())
     checkRow(`rows[${i}]`, row)
@@ -109,7 +109,7 @@ export function formatCost(rows: readonly CostRow[], latencies?: Latencies): str
   return design + [heads, ...lines].map(aligned).join('\n')
 }
 
-/** What one crossing of each kind takes on some machine, in cycles or nanoseconds: the caller's numbers. */
+/** The caller's latencies of one access of each kind on some machine, in cycles or nanoseconds. */
 export interface Latencies {
   /** An exit and the entry after it. */
   readonly exit: number
@@ -136,7 +136,7 @@ function checkLatencies(latencies: Latencies): void {
   for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) argumentNumber(name, latencies[name])
 }
 
-/** Throws an `argument` error for what is no row of a cost table; it may have more fields than one has. */
+/** Throws an `argument` error for a value that is not a row of a cost table; other fields are allowed. */
 function checkRow(name: string, row: CostRow): void {
   argumentObject(name, row, 'a row of a cost table')
   argumentString(`${name}.design`, row.design)
@@ -145,7 +145,7 @@ function checkRow(name: string, row: CostRow): void {
     argumentInteger(`${name}.${count}`, row[count], 0, Number.MAX_SAFE_INTEGER)
 }
 
-/** What a row amounts to with a table of latencies, in the table's unit. */
+/** The total of a row with a table of latencies, in the table's unit. */
 export function latencyOf(row: CostRow, latencies: Latencies): number {
   checkRow('row', row)
   checkLatencies(latencies)

@@ -1,7 +1,8 @@
 /**
  * How the host sets up the physical GIC when it boots, through the registers that its driver has (Linux,
- * irq-gic-v3.c): what it is interrupted by is in group 1 and has one priority. It ends interrupts in two parts
- * (ICC_CTLR_EL1.EOImode), so that one which it passes on to a guest stays active until that has dealt with it.
+ * irq-gic-v3.c): its interrupts are in group 1 and have one priority. It drops the priority and deactivates in two
+ * accesses (ICC_CTLR_EL1.EOImode), so that an interrupt that it passes on to a guest stays active until the guest
+ * deactivates it.
  */
 import { GICD_CTLR_EnableGrp1 } from '../../arch/gicd-registers.ts'
 import { CTLR_EOImode, ICC_CTLR_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from '../../arch/icc-registers.ts'
@@ -25,7 +26,7 @@ export interface PhysicalSpi {
   readonly cpu: number
 }
 
-/** Linux's: one for all interrupts, and a mask that admits it. */
+/** Linux's priority of all interrupts, and a mask that admits it. */
 const PRIORITY = 0xa0
 const PRIORITY_MASK = 0xf0
 

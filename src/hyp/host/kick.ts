@@ -1,7 +1,6 @@
 /**
- * Waking and interrupting a vCPU. Whoever has something for it stores the data, then posts the request, then
- * reads its mode; the vCPU publishes IN_GUEST, then reads its requests. One of the two sees the other
- * (Linux, "KVM vCPU Requests").
+ * Waking and interrupting a vCPU. A poster stores the data, then posts the request, then reads the vCPU's mode; the
+ * vCPU publishes IN_GUEST, then reads its requests. One of the two sees the other (Linux, "KVM vCPU Requests").
  */
 
 import {
@@ -52,12 +51,12 @@ export class Kicks {
     if ((thread & THREAD_MODE) === MODE_IN_GUEST) this.kickThread(v, thread)
   }
 
-  /** Tells a vCPU that an interrupt was queued: the request first, then the kick. */
+  /** Notifies a vCPU that an interrupt was queued: the request first, then the kick. */
   notify(v: Vcpu): void {
     this.kickThread(v, this.words[v + VCPU_THREAD] | REQ_IRQ_PENDING)
   }
 
-  /** Kicks a thread whose word is to be `thread`. */
+  /** Kicks a thread, and sets its word to `thread` with the new mode. */
   private kickThread(v: Vcpu, thread: number): void {
     const { words } = this
     if (isAsleep(thread)) words[v + VCPU_THREAD] = withTask(thread, TASK_RUNNING)

@@ -1,7 +1,7 @@
 /**
- * The host's scheduler, as far as a vCPU's thread notices it: which thread is on which PE, taking a PE away and
- * giving one, and the notifiers that run in the thread's place then. Policy is the caller's: a plain run has a
- * fixed one, an explorer tries every.
+ * The host's scheduler as far as it concerns vCPUs' threads: which thread is on which PE, switching out and in, and
+ * the notifiers that run instead of the thread then. The caller decides the policy: a plain run has a fixed one, an
+ * explorer tries all.
  */
 import { asPe } from '../../gic/records/pe.ts'
 import type { Silicon } from '../../gic/silicon.ts'
@@ -46,7 +46,7 @@ export class Scheduler {
     return asVcpu(this.words[this.host + HOST_CURRENT + cpu])
   }
 
-  /** Puts a thread, with its guest's PSTATE, on a PE without a notifier: before it has entered KVM_RUN. */
+  /** Puts a thread, with its guest's PSTATE, on a PE without a notifier, before its first KVM_RUN. */
   place(v: Vcpu, cpu: number): void {
     const { words, host, silicon } = this
     const pe = silicon.peOf(cpu)
@@ -68,7 +68,7 @@ export class Scheduler {
     this.words[this.host + HOST_PREFERRED] = v
   }
 
-  /** Whether a thread waits for a PE: it is off, or was woken, and no PE runs it. */
+  /** Whether a thread waits for a PE: it was preempted or woken, and is on none. */
   wantsCpu(v: Vcpu): boolean {
     const { words } = this
     if (words[v + VCPU_PC] === 0 || words[v + VCPU_PE] !== 0) return false
@@ -83,7 +83,7 @@ export class Scheduler {
     return !this.silicon.pcpu.isInGuest(asPe(words[v + VCPU_PE]))
   }
 
-  /** The thread loses its PE: preempted, or because it sleeps. Its sched_out notifier runs first. */
+  /** Takes a thread's PE away, by preemption or because it sleeps. Its sched_out notifier runs first. */
   switchOut(v: Vcpu): void {
     this.words[v + VCPU_NOTIFIER] = this.notifiers.schedOut
   }
@@ -94,7 +94,7 @@ export class Scheduler {
     this.switchOut(v)
   }
 
-  /** The thread gets a PE that is free. Its sched_in notifier runs first. */
+  /** Gives a thread a PE that is free. Its sched_in notifier runs first. */
   switchIn(v: Vcpu, cpu: number): void {
     this.place(v, cpu)
     this.words[v + VCPU_NOTIFIER] = this.notifiers.schedIn

@@ -1,11 +1,11 @@
 /**
- * The seam is where the hypervisor's software accesses the silicon while its VM runs: the system registers of the PE
- * that it runs on and the MMIO registers of the GIC. Every access is counted in the cost row of the vCPU that it is made
- * for, and told to an observer if there is one.
+ * The seam is the interface through which the hypervisor's software accesses the silicon while its VM runs: system
+ * registers of the PE that it runs on, and MMIO registers of the GIC. Every access is counted in the cost row of the
+ * vCPU that it is made for, and reported to an observer if there is one.
  *
- * What no software does goes past it: wires (the lines of devices and timers, a PE's IRQ and FIQ) and the PE (exception
- * levels, PSTATE, HCR_EL2, WFI). So do a guest's own accesses, and what the host does at boot (host-gic.ts), when there
- * is no vCPU to count for.
+ * Not through the seam go wires (the lines of devices and timers, a PE's IRQ and FIQ), the PE's own state (exception
+ * level, PSTATE, HCR_EL2, WFI), a guest's own accesses, and the host's at boot (host-gic.ts), when there is no vCPU
+ * to count for.
  */
 import { ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1 } from '../../arch/icc-registers.ts'
 import {
@@ -34,31 +34,31 @@ import {
 } from '../records/cost-row.ts'
 import { VCPU_COST, type Vcpu } from '../records/vcpu.ts'
 
-/** What a crossing touched. */
-export type CrossingKind = 'sysreg' | 'mmio'
+/** What an access is to: a system register, or a frame's register by MMIO. */
+export type AccessKind = 'sysreg' | 'mmio'
 
-/** Told of each crossing: a register's encoding or address, and the value's halves. */
+/** Called with each access: the register's encoding or address, and the value's halves. */
 export type SeamObserver = (
-  kind: CrossingKind,
+  kind: AccessKind,
   isRead: boolean,
   register: number,
   low: number,
   high: number,
 ) => void
 
-/** ISPENDR and ICPENDR lie so far before ISACTIVER and ICACTIVER. */
+/** The distance in bytes from ISPENDR to ISACTIVER, and from ICPENDR to ICACTIVER. */
 const PENDR_BEFORE_ACTIVER = 0x100
 
 /**
- * Registers that software reads or writes in a row are a row here too: the loops over list registers and active
- * priorities, and their counting, are the seam's.
+ * Registers that software accesses one after another, list registers and active priorities, have one method here,
+ * which loops and counts.
  */
 export class Seam {
-  /** Null when nobody looks. */
+  /** Called with every access; null for none. */
   observer: SeamObserver | null = null
   readonly ich: Ich
   readonly virtualInterface: VirtualInterface
-  /** How many active priorities registers both groups have, by ICH_VTR_EL2. */
+  /** Active priorities registers of both groups together, by ICH_VTR_EL2. */
   private readonly activePriorities: number
 
   constructor(
@@ -155,7 +155,7 @@ export class Seam {
     return high
   }
 
-  /** Writes one of several list registers; {@link filled} is to follow, with what this returned, all in one. */
+  /** Writes one of several list registers. Afterwards {@link filled} must be called, with the results ORed. */
   fillLr(words: Int32Array, pe: Pe, n: number, low: number, high: number): number {
     return this.ich.fillLr(words, pe, n, low, high)
   }
@@ -252,8 +252,8 @@ export class Seam {
   }
 
   /**
-   * Whether an interrupt is signalled to a PE, and not INTID `last` again. The PE sees its IRQ input; which interrupt it
-   * is it learns only by an acknowledge, so that this is the model's to ask, and counts nowhere.
+   * Whether an interrupt other than INTID `last` is signalled to a PE. Software sees only the IRQ exception, and
+   * learns the INTID by an acknowledge; this question is the model's own, and not counted.
    */
   isSignalledAnother(pe: Pe, last: number): boolean {
     const { words } = this
@@ -262,9 +262,9 @@ export class Seam {
   }
 
   /**
-   * Reads ICC_IAR1_EL1, and writes ICC_EOIR1_EL1: the host takes the interrupt that is signalled to a PE and drops the
-   * priority again. EOImode is 1, so the interrupt stays active until software deactivates it, or a guest the virtual
-   * one that stands for it. Returns its INTID.
+   * Reads ICC_IAR1_EL1 and writes ICC_EOIR1_EL1: the host takes the interrupt that is signalled to a PE, and drops
+   * the priority. EOImode is 1, so the interrupt stays active until software deactivates it, or a guest deactivates
+   * the virtual interrupt that is mapped to it. Returns its INTID.
    */
   takePhysical(v: Vcpu, pe: Pe): Intid {
     const { icc, lines } = this.silicon
@@ -289,15 +289,15 @@ export class Seam {
     if (this.observer !== null) this.observer('sysreg', false, ICC_DIR_EL1, intid, 0)
   }
 
-  /** After writes of ICH_HCR_EL2 or list registers: the maintenance interrupt, which may be there now, or still. */
+  /** Evaluates the maintenance interrupt after writes of ICH_HCR_EL2 or list registers. */
   settleMaintenance(words: Int32Array, pe: Pe): void {
     if (this.virtualInterface.mayNeedMaintenance(words, pe) || words[pe + PE_LINES] & LINE_IRQ)
       this.silicon.lines.settleVirtual(pe)
   }
 
-  private count(v: Vcpu, kind: number, crossings: number): void {
+  private count(v: Vcpu, kind: number, accesses: number): void {
     const row = this.words[v + VCPU_COST]
-    this.words[row + kind] += crossings
+    this.words[row + kind] += accesses
   }
 
   private tellInterface(tell: SeamObserver, isRead: boolean, vmcr: number, ap0r: number, ap1r: number): void {

@@ -10,7 +10,7 @@ export const COST_SYSREG_WRITES = 2
 export const COST_MMIO_READS = 3
 /** Writes of memory-mapped registers. */
 export const COST_MMIO_WRITES = 4
-/** Looks at runnable() while a halt polls. */
+/** Checks of runnable() while a halt polls. */
 export const COST_POLLS = 5
-/** Words of a record, that is the distance to the next. */
+/** Size of a record in words: the distance to the next. */
 export const COST_STRIDE = 6

@@ -1,4 +1,6 @@
-/** The words of the cost table: a row of counters for each kind of exit, and one for what belongs to none. */
+/**
+ * The words of the cost table: a row of counters for each kind of exit, and one for accesses before the first exit.
+ */
 import { type RecordType, recordType } from '../../state/layout.ts'
 import { type Rows, wordsOf } from '../../state/rows.ts'
 import { COST_STRIDE } from './cost-offsets.ts'
@@ -36,11 +38,11 @@ export const costRows = {
     name: 'polls',
     class: 'observational',
     by: [],
-    says: 'Looks at runnable() while a halt polls.',
+    says: 'Checks of runnable() while a halt polls.',
   },
 } as const satisfies Rows
 
-/** The names of the rows: kinds of exit, then what belongs to none. */
+/** The names of the rows: kinds of exit, then the row for accesses before the first exit. */
 export const costRowNames: readonly (ExitName | 'first-entry')[] = [...exitNames, 'first-entry']
 /** The row of a vCPU that has not left the guest yet. */
 export const COST_FIRST_ENTRY = exitNames.length * COST_STRIDE

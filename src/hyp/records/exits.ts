@@ -1,4 +1,4 @@
-/** Why a vCPU left the guest. */
+/** The reasons for a vCPU's exit from its guest. */
 export const EXIT_IRQ = 0
 export const EXIT_WFI = 1
 export const EXIT_WFE = 2
@@ -9,8 +9,9 @@ export const EXIT_USERSPACE = 6
 export const EXIT_OFF = 7
 export const EXIT_MMIO = 8
 /**
- * Their names, by value: host interrupt, WFx, trapped system register, HVC, PSCI CPU_SUSPEND, userspace, power off,
- * and an access to memory that is none, which the emulated GIC or userspace answers.
+ * The names of the reasons, by value: interrupt of the host, WFI, WFE, trapped system register access, HVC, PSCI
+ * CPU_SUSPEND, exit to userspace, power off, and an access to an address without memory, which the emulated GIC or
+ * userspace handles.
  */
 export const exitNames: readonly ExitName[] = [
   'irq',
@@ -23,5 +24,5 @@ export const exitNames: readonly ExitName[] = [
   'off',
   'mmio',
 ]
-/** Name of an exit's cause. */
+/** The name of an exit's reason. */
 export type ExitName = 'irq' | 'wfi' | 'wfe' | 'sysreg' | 'hvc' | 'suspend' | 'userspace' | 'off' | 'mmio'

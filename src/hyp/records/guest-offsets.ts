@@ -4,9 +4,9 @@
 export const GUEST_PC = 31
 /** How many handlers are running. */
 export const GUEST_DEPTH = 32
-/** What its last register read gave, bits 31:0. */
+/** Bits 31:0 of its last register read. */
 export const GUEST_VALUE = 33
-/** Rounds that a loop has done, by loop. */
+/** Rounds that each loop has done. */
 export const GUEST_LOOP = 34
 /** Where each handler returns to. */
 export const GUEST_RETURN = 38
@@ -14,5 +14,5 @@ export const GUEST_RETURN = 38
 export const GUEST_SAVED_DAIF = 42
 /** The last INTID that the main list, and each handler by depth, acknowledged. */
 export const GUEST_ACK = 46
-/** Bits 63:32 of what its last MMIO read gave. */
+/** Bits 63:32 of its last MMIO read. */
 export const GUEST_VALUE_HIGH = 51

@@ -1,6 +1,6 @@
-/** What a guest does, as a list of operations in a typed array: their codes and operands. */
+/** A guest's program: a list of operations in a typed array, with codes and operands. */
 
-/** Operations: their codes are the first of eight words; the others are operands. */
+/** Codes of operations. An operation is eight words, the code and its operands. */
 export const OP_END = 0
 /** Group. */
 export const OP_ACK = 1
@@ -31,11 +31,11 @@ export const OP_WFIT = 17
 export const OP_WFET = 18
 /** PSCI CPU_SUSPEND. */
 export const OP_SUSPEND = 19
-/** An access that userspace deals with. */
+/** An access that userspace emulates. */
 export const OP_USERSPACE = 20
 /** Size, then the address in two words. */
 export const OP_MMIO_READ = 21
-/** The same, then the value in two words. */
+/** Size, the address in two words, then the value in two words. */
 export const OP_MMIO_WRITE = 22
 /** INTID, operation to go on with if the last acknowledge gave another. */
 export const OP_UNLESS_ACK = 23
@@ -45,10 +45,10 @@ export const OP_COUNT = 24
 export const OP_UNTIL_COUNT = 25
 export const OP_WORDS = 8
 
-/** A guest's operations, for all its vCPUs' time; never written while it runs. */
+/** A guest's operations, which never change. */
 export interface GuestProgram {
   readonly ops: Int32Array
-  /** What each operation is called in a timeline. */
+  /** The name of each operation, for timelines. */
   readonly names: readonly string[]
   /** The operation at which each handler begins; -1 if there is none. */
   readonly onIrq: number

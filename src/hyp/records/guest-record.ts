@@ -1,4 +1,4 @@
-/** The words of a guest in its vCPU's record: where it is, and what it remembers between two operations. */
+/** The words of a guest in its vCPU's record: its program counter, and its state between operations. */
 
 import { DAIF_VIEW } from '../../gic/records/pstate.ts'
 import type { Writer } from '../../state/layout.ts'
@@ -7,17 +7,17 @@ import type { GuestProgram } from './guest-program.ts'
 
 export * from './guest-offsets.ts'
 
-/** How deep interrupts nest: a handler that unmasks can be interrupted so often. */
+/** The most handlers that can be nested, by handlers that unmask interrupts. */
 export const MAX_DEPTH = 4
-/** How many bounded loops a guest can have. */
+/** The most bounded loops of a guest. */
 export const MAX_LOOPS = 4
 
 export interface GuestPrograms {
-  /** By vCPU. */
+  /** The programs by vCPU. */
   readonly guests: readonly GuestProgram[]
 }
 
-/** A guest's operation, by program counter. */
+/** The name of a guest's operation, by program counter. */
 function operation(pc: number, index: number, { guests }: GuestPrograms): string | undefined {
   const name = guests[index]?.names[pc]
   return name === undefined ? undefined : `${pc}: ${name}`
@@ -38,14 +38,14 @@ export const guestRows = {
     name: 'guest.value',
     class: 'authoritative',
     by,
-    says: 'What its last register read gave, bits 31:0.',
+    says: 'Bits 31:0 of its last register read.',
   },
   GUEST_LOOP: {
     name: 'guest.loop',
     count: MAX_LOOPS,
     class: 'normalised',
     by,
-    says: 'Rounds that a loop has done, by loop.',
+    says: 'Rounds that each loop has done.',
   },
   GUEST_RETURN: {
     name: 'guest.return',
@@ -74,6 +74,6 @@ export const guestRows = {
     name: 'guest.valueHigh',
     class: 'normalised',
     by,
-    says: 'Bits 63:32 of what its last MMIO read gave.',
+    says: 'Bits 63:32 of its last MMIO read.',
   },
 } as const satisfies Rows<GuestPrograms>

@@ -1,4 +1,4 @@
-/** What the scheduler knows of its PEs. */
+/** The words of the scheduler: which thread is on which PE. */
 import { type RecordType, recordType } from '../../state/layout.ts'
 import { type Rows, wordsOf } from '../../state/rows.ts'
 

@@ -1,4 +1,4 @@
-/** The words of a VM's ITS: what its registers hold. */
+/** The words of a VM's ITS: the state of its registers. */
 import { type RecordType, recordType } from '../../state/layout.ts'
 import { type Rows, wordsOf } from '../../state/rows.ts'
 

@@ -1,7 +1,7 @@
 /**
- * A vCPU's record: its host thread (program counters, task state, sections), its half of the vGIC (shadow
- * registers, ap_list, private interrupts), its timers, its guest, and what it counted. The handle of a vCPU is
- * the word offset of its record.
+ * A vCPU's record: its host thread (program counters, task state, sections), its part of the vGIC (shadow registers,
+ * ap_list, private interrupts), its timers, its guest, and its counters. The handle of a vCPU is the word offset of
+ * its record.
  */
 
 import type { Brand } from '../../arch/brand.ts'
@@ -17,7 +17,7 @@ import { guestRows } from './guest-record.ts'
 import { TASK_SLEEPING, THREAD_MODE, THREAD_PREEMPT_OFF_SHIFT, THREAD_TASK, VCPU_PE } from './vcpu-offsets.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 
-/** Where its guest's words begin. */
+/** The offset of its guest's words. */
 export { GUEST_PC as VCPU_GUEST } from './guest-offsets.ts'
 export * from './vcpu-offsets.ts'
 
@@ -28,12 +28,12 @@ export function asVcpu(offset: number): Vcpu {
 }
 
 /**
- * The PE that the thread of a vCPU runs on, which must be on one. Hot code does it in place: V8 inlines only so much into
- * one function, and a call that is inlined counts.
+ * The PE that the thread of a vCPU runs on, which must be on one. Hot code reads the word itself, since V8 limits how
+ * much it inlines into one function.
  */
 export const peOf = (words: Int32Array, v: Vcpu): Pe => asPe(words[v + VCPU_PE])
 
-/** A program counter of a thread: which row of the design's step table it is at. */
+/** A program counter of a thread: a row of the design's step table. */
 export type Pc = Brand<'Pc'>
 export function asPc(row: number): Pc {
   return row as Pc
@@ -55,7 +55,7 @@ export const threadBits = {
       TASK_RUNNING: ['running'],
       TASK_SLEEPING: [
         'sleeping',
-        'Set before the last look at the wake condition; only then may the thread sleep.',
+        'Set before the last check of the wake condition; only then may the thread sleep.',
       ],
       TASK_OFF: ['off', 'The vCPU is off.'],
       TASK_BLOCKED: [
@@ -78,7 +78,7 @@ export const threadBits = {
   THREAD_MODE: {
     name: 'mode',
     bits: [3, 2],
-    says: 'As a kick reads it.',
+    says: 'The mode that a kick reads.',
     values: { MODE_OUTSIDE: ['outside'], MODE_IN_GUEST: ['in guest'], MODE_EXITING: ['exiting'] },
   },
   THREAD_WAITING: {
@@ -105,15 +105,15 @@ export const WFIT_WAITS = 1
 export const WFIT_EXPIRED = 2
 const wfitNames = ['none', 'waits', 'expired']
 
-/** What the program counters of the vCPUs count in. */
+/** The programs that the program counters of vCPUs point into. */
 export interface VcpuPrograms {
   /** The design's steps, by program counter, as paths. */
   readonly steps: readonly string[]
-  /** By vCPU; fewer if guests run elsewhere. */
+  /** The guests' programs by vCPU; fewer if guests run elsewhere. */
   readonly guests: readonly GuestProgram[]
 }
 
-/** How large a vCPU's record is. */
+/** What the size of a vCPU's record depends on. */
 export interface VcpuSize {
   readonly listRegisters: number
   /** Interrupts that can be on an ap_list. */
@@ -125,9 +125,12 @@ export interface VcpuSize {
 /** One more than the index of a vCPU, or 0. */
 export const vcpuBefore = (value: number): string => (value === 0 ? 'none' : `vcpu[${value - 1}]`)
 
-/** The thread's words are written by its own steps, whatever else those write. */
+/** The thread's words may be written by all of its own steps. */
 const THREAD: readonly Writer[] = ['thread', 'vcpu', 'pe', 'guest']
-/** Its half of the vGIC is not written by steps that stay with the thread; the rest of the vCPU not by those of its PE. */
+/**
+ * The words of its part of the vGIC may be written by steps that write its PE's words; the vCPU's other words may
+ * not.
+ */
 const VGIC: readonly Writer[] = ['vcpu', 'pe', 'guest']
 const VCPU: readonly Writer[] = ['vcpu', 'guest']
 
@@ -136,14 +139,14 @@ export const vcpuRows = {
     name: 'pc',
     class: 'authoritative',
     by: THREAD,
-    says: "Where its thread is in the design's step table; 0 when the vCPU is off.",
+    says: "The program counter of its thread in the design's step table; 0 when the vCPU is off.",
     means: (pc, _, { steps }) => steps[pc],
   },
   VCPU_NOTIFIER: {
     name: 'notifier',
     class: 'authoritative',
     by: THREAD,
-    says: "Where the scheduler's notifier is that runs in the thread's place; 0 if none. Notifiers do not nest.",
+    says: "The program counter of the scheduler's notifier that runs instead of the thread; 0 if none. Notifiers do not nest.",
     means: (pc, _, { steps }) => (pc === 0 ? 'none' : steps[pc]),
   },
   VCPU_INDEX: { name: 'index', class: 'authoritative', by: THREAD, says: 'Its index in the VM.' },
@@ -158,14 +161,14 @@ export const vcpuRows = {
     name: 'thread',
     class: 'authoritative',
     by: [...THREAD, 'notify'],
-    says: 'What the scheduler, a kick and a request look at, in one word: see {@link THREAD_VIEW}.',
+    says: 'State, mode and requests of its thread in one word, as the scheduler, a kick and a request read it: see {@link THREAD_VIEW}.',
     view: THREAD_VIEW,
   },
   VCPU_EXIT: {
     name: 'exit',
     class: 'normalised',
     by: THREAD,
-    says: 'Why it left the guest, an EXIT_ value; kept until the exit is handled.',
+    says: 'Reason of its exit, an EXIT_ value; kept until the exit is handled.',
     means: (exit) => (exit === 0 ? 'none, or irq' : exitNames[exit]),
   },
   VCPU_ESR: { name: 'esr', class: 'normalised', by: THREAD, says: 'Syndrome of the exit.' },
@@ -193,13 +196,13 @@ export const vcpuRows = {
     name: 'pollWindow',
     class: 'authoritative',
     by: THREAD,
-    says: 'halt_poll_ns in polls: how often a halt looks before it sleeps.',
+    says: 'halt_poll_ns in polls: how often a halt checks before it sleeps.',
   },
   VCPU_POLL_LEFT: {
     name: 'pollLeft',
     class: 'normalised',
     by: THREAD,
-    says: 'How many looks are left in this halt.',
+    says: 'Checks that are left to the polling of this halt.',
   },
   VCPU_LAST_CPU: {
     name: 'lastCpu',
@@ -225,7 +228,7 @@ export const vcpuRows = {
     name: 'usedLrs',
     class: 'authoritative',
     by: VGIC,
-    says: 'How many list registers the last flush filled and no fold has read.',
+    says: 'List registers that the last flush filled and no fold has read.',
   },
   VCPU_AP_COUNT: {
     name: 'apCount',
@@ -281,7 +284,7 @@ export const vcpuRows = {
     wide: true,
     class: 'normalised',
     by: VCPU,
-    says: 'Of an MMIO access that left the guest, the intermediate physical address: bits 31:0 and 51:32.',
+    says: 'The intermediate physical address of an MMIO access that exited: bits 31:0 and 51:32.',
   },
   VCPU_PENDBASER: {
     name: 'GICR_PENDBASER',
@@ -333,30 +336,30 @@ export const vcpuRows = {
     by: [],
     says: 'When its halt began, in virtual time: two words.',
   },
-  VCPU_SLEEPS: { name: 'sleeps', class: 'observational', by: [], says: 'How often it slept.' },
+  VCPU_SLEEPS: { name: 'sleeps', class: 'observational', by: [], says: 'Sleeps of its thread.' },
   VCPU_POLLS_ATTEMPTED: {
     name: 'pollsAttempted',
     class: 'observational',
     by: [],
-    says: 'How many halts polled.',
+    says: 'Halts that polled.',
   },
   VCPU_POLLS_SUCCESSFUL: {
     name: 'pollsSuccessful',
     class: 'observational',
     by: [],
-    says: 'How many halts that polled did not have to sleep.',
+    says: 'Halts that polled and did not have to sleep.',
   },
   VCPU_YIELDS: {
     name: 'yields',
     class: 'observational',
     by: [],
-    says: 'How often it gave its PE to another vCPU.',
+    says: 'Directed yields to another vCPU.',
   },
   VCPU_PREEMPTIONS: {
     name: 'preemptions',
     class: 'observational',
     by: [],
-    says: 'How often its thread was preempted.',
+    says: 'Preemptions of its thread.',
   },
   VCPU_LR_IRQ: {
     name: 'lrIrq[<n>]',
@@ -380,7 +383,7 @@ export const vcpuRows = {
     count: ({ ownWords }) => ownWords.length,
     class: 'authoritative',
     by: [],
-    says: "The words of the design's own.",
+    says: "The design's own words.",
   },
 } as const satisfies Rows<VcpuSize & VcpuPrograms>
 
@@ -388,6 +391,6 @@ export const vcpuRows = {
 export const vcpuRecord = (size: VcpuSize, programs: VcpuPrograms): RecordType =>
   recordType('vcpu[<n>]', wordsOf(vcpuRows, { ...size, ...programs }))
 
-/** Where a row lies in a vCPU's record, if that depends on the configuration. */
+/** The offset of a row that depends on the configuration. */
 export const vcpuOffset = (name: 'VCPU_AP_LIST' | 'VCPU_OWN', size: VcpuSize): number =>
   offsetOf(vcpuRows, name, { ...size, steps: [], guests: [] })

@@ -1,8 +1,8 @@
 /**
- * An interrupt as the hypervisor keeps it (KVM's struct vgic_irq), one packed word: its configuration, its
- * pending latch and input line, whether it is active, where it goes and on whose ap_list it is. The handle of
- * an interrupt is the offset of its word. While an interrupt sits in a list register of a running guest, its
- * pending and active state is there and the word is stale; fold brings it back.
+ * The hypervisor's state of an interrupt (KVM's struct vgic_irq), one packed word: its configuration, its pending
+ * latch and input line, its active state, its target and the ap_list that it is on. The handle of an interrupt is the
+ * offset of its word. While an interrupt is in a list register of a running guest, its pending and active state is
+ * there and the word is stale, until the fold.
  */
 import type { Brand } from '../../arch/brand.ts'
 import { LR_PRIORITY_SHIFT, VMCR_VENG0, VMCR_VENG1 } from '../../arch/ich-registers.ts'
@@ -32,8 +32,8 @@ export function asIrq(offset: number): Irq {
 }
 
 /**
- * The fields of an interrupt's word. Its flags are where the uppermost byte of a list register has State, HW and
- * Group.
+ * The fields of an interrupt's word. Its flags have the order that State, HW and Group have in the uppermost byte of
+ * a list register.
  */
 export const vgicIrqBits = {
   IRQ_AP_LIST: {
@@ -81,20 +81,20 @@ export const irqTarget = (word: number): number => (word & IRQ_TARGET) >>> IRQ_T
 /** One more than the index of the vCPU on whose ap_list the interrupt is; 0 if it is on none. */
 export const irqApListOf = (word: number): number => word >>> IRQ_AP_LIST_SHIFT
 
-/** From an interrupt's flags to those of a list register's upper word. */
+/** The shift from an interrupt's flags to those of a list register's upper word. */
 const LR_FLAGS_SHIFT = 24
 
-/** The upper word of a list register with an interrupt, but for its pending state. */
+/** The upper word of a list register for an interrupt, without the pending state. */
 export const irqListRegister = (word: number): number =>
   ((word & (IRQ_ACTIVE | IRQ_HW | IRQ_GROUP1)) << LR_FLAGS_SHIFT) |
   ((word & IRQ_PRIORITY) << (LR_PRIORITY_SHIFT - IRQ_PRIORITY_SHIFT))
-/** The upper word's State as IRQ_ACTIVE and IRQ_LATCH. */
+/** State of a list register's upper word, as IRQ_ACTIVE and IRQ_LATCH. */
 export const irqStateOf = (high: number): number => (high >>> LR_FLAGS_SHIFT) & (IRQ_ACTIVE | IRQ_LATCH)
 
 /** An edge is pending by its latch, a level by its latch or its line; an edge has no line. */
 export const irqIsPending = (word: number): boolean => (word & (IRQ_LATCH | IRQ_LINE)) !== 0
 
-/** Enabled, pending and not active: it asks for the guest's attention. */
+/** Whether an interrupt can be delivered: enabled, pending and not active. */
 export const irqIsDeliverable = (word: number): boolean =>
   (word & (IRQ_ENABLED | IRQ_ACTIVE)) === IRQ_ENABLED && irqIsPending(word)
 
@@ -102,23 +102,26 @@ export const irqIsDeliverable = (word: number): boolean =>
 export const irqGroupIsOff = (word: number, off: number): boolean =>
   (off & (word & IRQ_GROUP1 ? VMCR_VENG1 : VMCR_VENG0)) !== 0
 
-/** As pending as the line of its physical interrupt, which is sampled. */
+/**
+ * Whether an interrupt is mapped and level-sensitive: its pending state is that of the physical line, which is
+ * sampled.
+ */
 export const irqIsMappedLevel = (word: number): boolean => (word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW
 
-/** Whether a level that an input takes is news: a rise for an edge, a change of a line. */
+/** Whether setting an input to `level` changes anything: a rise for an edge, a change for a level. */
 export const irqInputMoves = (word: number, level: number): boolean =>
   word & IRQ_EDGE ? level !== 0 : (word & IRQ_LINE) !== level << IRQ_LINE_SHIFT
-/** The word after that: the edge is latched, or the line has changed. */
+/** The word after such a change: the edge is latched, or the line has the new level. */
 export const irqWithInput = (word: number): number => (word & IRQ_EDGE ? word | IRQ_LATCH : word ^ IRQ_LINE)
 
 /**
- * Whether an interrupt on the ap_list of a vCPU, given by its index, belongs there: an active one does, and one that
- * is deliverable and routed to it.
+ * Whether an interrupt belongs on the ap_list of the vCPU with this index, which it is on: it is active, or it is
+ * deliverable and routed to that vCPU.
  */
 export const irqStaysOn = (word: number, index: number): boolean =>
   (word & IRQ_ACTIVE) !== 0 || (irqIsDeliverable(word) && irqTarget(word) === index)
 
-/** The target of an SPI whose GICD_IROUTER names no vCPU. */
+/** The target field of an SPI whose GICD_IROUTER names no vCPU. */
 export const TARGET_NONE = 0xff
-/** The most vCPUs that the word can name. */
+/** The most vCPUs that the target field can name. */
 export const MAX_VCPUS = 255

@@ -1,23 +1,24 @@
 /**
- * Virtual time: how many steps were taken, and what was let pass while nobody could take one. A moment is a count of 64
- * bits in two words, as that of the generic timer is. Numbers hold 53 of them: eight million of the longest timers.
+ * Virtual time: the steps taken, plus the time that was let pass while no actor could step. A moment is a 64-bit
+ * count in two words, like the generic timer's. A number holds 53 bits, enough for eight million of the longest
+ * timers.
  */
 
 const HIGH = 0x1_0000_0000
 
-/** The latest moment that a device can name. As much again is left for timers that start then. */
+/** The latest moment that a device can name. As much again is left for timers that are armed then. */
 export const LATEST_TIME = 2 ** 52
 
 /** The moment in the two words at `at`. */
 export const timeOf = (words: Int32Array, at: number): number => words[at + 1] * HIGH + (words[at] >>> 0)
 
-/** Puts a moment there. */
+/** Stores a moment in the two words at `at`. */
 export function setTime(words: Int32Array, at: number, time: number): void {
   words[at] = time | 0
   words[at + 1] = Math.floor(time / HIGH)
 }
 
-/** A step of time. */
+/** Advances the moment in the two words at `at` by one. */
 export function tick(words: Int32Array, at: number): void {
   if (++words[at] === 0) words[at + 1]++
 }

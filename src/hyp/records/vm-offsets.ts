@@ -2,7 +2,7 @@
 
 /** Whether the guest's distributor forwards interrupts: GICD_CTLR.EnableGrp1. */
 export const VM_ENABLED = 0
-/** How many interrupts carry the mark that another vCPU has deactivated them. */
+/** Interrupts that carry the mark that another vCPU has deactivated them. */
 export const VM_DEACTIVATED = 1
 /** Virtual time, two words: virtual-time.ts. */
 export const VM_TIME = 2
@@ -11,13 +11,13 @@ export const VM_PROPBASER = 4
 /** One more than the index of the vCPU that has stopped the VM; 0 if none has. */
 export const VM_STOPPER = 6
 /**
- * While an MMIO access is emulated from memory, as Linux 6.1 does it: the vCPU that makes it, of which a
- * timer's line is asked, whosever interrupt is meant; else 0.
+ * While an MMIO access is emulated from memory, as in Linux 6.1: the vCPU that makes it, whose timers' lines
+ * are read, whichever vCPU's interrupt is accessed; otherwise 0.
  */
 export const VM_RUNNING = 7
 /** Its handle. */
 export const MAPPED_IRQ = 0
 /** The physical INTID. */
 export const MAPPED_PINTID = 1
-/** Words of a record, that is the distance to the next. */
+/** Size of a record in words: the distance to the next. */
 export const MAPPED_STRIDE = 2

@@ -1,4 +1,4 @@
-/** A VM's own words, and where the parts of a VM lie in the buffer. */
+/** A VM's own words, and the layout of a VM's parts in the buffer. */
 import { FIRST_SPI, intidName } from '../../arch/intid.ts'
 import type { Layout, RecordType } from '../../state/layout.ts'
 import { recordType } from '../../state/layout.ts'
@@ -21,7 +21,7 @@ export const vmRows = {
     name: 'deactivated',
     class: 'authoritative',
     by: [],
-    says: 'How many interrupts carry the mark that another vCPU has deactivated them.',
+    says: 'Interrupts that carry the mark that another vCPU has deactivated them.',
   },
   VM_TIME: {
     name: 'time',
@@ -48,7 +48,7 @@ export const vmRows = {
     name: 'running',
     class: 'observational',
     by: [],
-    says: "While an MMIO access is emulated from memory, as Linux 6.1 does it: the vCPU that makes it, of which a timer's line is asked, whosever interrupt is meant; else 0.",
+    says: "While an MMIO access is emulated from memory, as in Linux 6.1: the vCPU that makes it, whose timers' lines are read, whichever vCPU's interrupt is accessed; otherwise 0.",
   },
 } as const satisfies Rows
 
@@ -58,7 +58,7 @@ export const mappedRows = {
   MAPPED_PINTID: { name: 'pINTID', class: 'authoritative', by: [], says: 'The physical INTID.' },
 } as const satisfies Rows
 
-/** The SPIs, by how many there are; one at least. */
+/** The rows of the SPIs; `C` is their number, at least one. */
 export const spiRows = {
   SPI_IRQ: {
     name: '<n>',
@@ -87,20 +87,20 @@ export const spiRows = {
   },
 } as const satisfies Rows<number>
 
-/** How large a VM is. */
+/** What the size of a VM's records depends on. */
 export interface VmSize {
   readonly vcpus: number
   readonly spis: number
   readonly listRegisters: number
   /** SPIs that are mapped to physical ones. */
   readonly mapped: number
-  /** A design's own words a vCPU, by name. */
+  /** The design's own words of each vCPU, by name. */
   readonly ownWords: readonly string[]
   /** Whether it has an ITS. */
   readonly its: boolean
 }
 
-/** The record types of a VM, and how many of each there are. */
+/** The record types of a VM, with the number of each. */
 export interface VmRecords {
   readonly vm: RecordType
   readonly vcpu: RecordType
@@ -139,9 +139,9 @@ export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
 }
 
 /** Word offsets of a VM's parts. */
-export interface VmPlace {
+export interface VmLayout {
   readonly vm: number
-  /** The first vCPU's record, and the distance to the next. */
+  /** Offset of the first vCPU's record, and the distance to the next. */
   readonly vcpus: number
   readonly vcpuSize: number
   readonly vcpuCount: number
@@ -155,18 +155,18 @@ export interface VmPlace {
    * edge-triggered, which counts again when it becomes level-sensitive.
    */
   readonly edgeLines: number
-  /** The table of mapped SPIs, and how many rows it has. */
+  /** Offset of the table of mapped SPIs, and the number of its rows. */
   readonly mapped: number
   readonly mappedCount: number
   /** The ITS's record, if there is one. */
   readonly its: number
-  /** Where in a vCPU's record its ap_list begins, and the design's own words. */
+  /** Offsets in a vCPU's record of its ap_list and of the design's own words. */
   readonly apList: number
   readonly ownWords: number
   readonly costTable: number
 }
 
-export function placeOf(records: VmRecords, layout: Layout, size: VmSize): VmPlace {
+export function layoutOf(records: VmRecords, layout: Layout, size: VmSize): VmLayout {
   const spis = layout.baseOf(records.spi)
   return {
     vm: layout.baseOf(records.vm),

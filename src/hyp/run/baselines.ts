@@ -1,6 +1,6 @@
 /**
- * Two baselines, each a set of edits that any design can have: `fixed` is every design as it is defined here,
- * with every good choice; `kvm61` is what the recordings show of Linux 6.1.
+ * Two baselines, each a set of edits for any design: `fixed` is a design as it is defined here, with every good
+ * choice; `kvm61` has the behaviour of Linux 6.1 that the recordings show.
  */
 
 import { checkDesign } from './check-design.ts'
@@ -16,24 +16,28 @@ import {
   foldIgnoringEoiCount,
 } from './steps.ts'
 
-/** A design with every good choice: as it is. */
+/**
+ * A design with every good choice: the design itself. Throws an `argument` error for a value that is not a design.
+ */
 export const fixed = (design: Design): Design => checkDesign(design)
 
 /**
  * A design with the choices of Linux 6.1:
  * - active interrupts come first when there are more than list registers, so that four active ones hide a pending
  *   one, and underflow is the only maintenance interrupt;
- * - which groups the guest has disabled does not matter for that, and no maintenance interrupt tells that it switches one;
+ * - groups that the guest has disabled are not considered, and no maintenance interrupt reports that the guest
+ *   switches one;
  * - EOIcount is ignored;
- * - a level that software has made pending while it was active is forgotten when it is deactivated;
+ * - the pending state that software gives an active level-sensitive interrupt is lost when the interrupt is
+ *   deactivated;
  * - ICC_DIR_EL1 is not trapped;
- * - a timer is sampled at a load only: one that the guest turns off while its interrupt waits outside of the list
- *   registers still counts until the next load;
- * - a write to the distributor re-evaluates nothing: what became pending while EnableGrp1 was 0, or while its
- *   GICD_IROUTER named no vCPU, waits until something else queues it, an interrupt that was deactivated by a write
- *   is not offered again by that, and a new priority or group waits until a vCPU that has the interrupt exits;
- * - an access to pending state neither stops the VM nor asks the right vCPU's timer, a write that disables an interrupt
- *   leaves it to a vCPU that has it in a list register, and one that deactivates it does not sample its line;
+ * - a timer is sampled only at a load: if the guest turns it off while its interrupt is in no list register, the
+ *   interrupt stays pending until the next load;
+ * - a write to the distributor re-evaluates nothing: an interrupt that became pending while EnableGrp1 was 0, or
+ *   while its GICD_IROUTER named no vCPU, waits until something else queues it, one that is deactivated by a write is
+ *   not queued again by that, and a new priority or group takes effect when a vCPU that has the interrupt exits;
+ * - an access to pending state neither stops the VM nor uses the right vCPU's timer, a write that disables an
+ *   interrupt leaves it in a running vCPU's list register, and one that deactivates it does not sample its line;
  * - a directed yield evaluates runnable() of a vCPU that may be running by now, if the design has that question.
  */
 export function kvm61(design: Design): Design {

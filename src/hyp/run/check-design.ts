@@ -1,7 +1,7 @@
 /**
- * What can be told of a design without running it. A step in a list that has nothing for it to work on would do nothing,
- * or something else than its name says, and an exploration would call the design complete; such a design is refused
- * when it is made. What takes a state to tell is the invariants' to find.
+ * Checks of a design that need no run. A step in a list where it cannot work would do nothing, or something else than
+ * its name says, and an exploration would find no violation; such a design is refused when it is made. The invariants
+ * find mistakes that depend on the state.
  */
 import { VgicError } from '../../errors/vgic-error.ts'
 import { checkShape, type Design, type DesignNode } from './design.ts'
@@ -9,22 +9,25 @@ import { compile, ENDED, TABLE_SHIFT } from './program.ts'
 import { isOwnStep, type Step } from './step.ts'
 import { queueInterrupt, rowOf } from './steps.ts'
 
-/** Whether a step stores, posts or kicks for a device's interrupt, which nothing but an injection has. */
+/** Whether a step stores, posts or kicks for a device's interrupt, which only an injection has. */
 const isOfInjection = (step: Step): boolean => rowOf(step.op)?.stands === 'inject'
 
 /**
- * Whether a notifier cannot do a step in its thread's place, which is still where it was: deal with an exit, enter, wait,
- * sleep, look for another vCPU, or end.
+ * Whether only the thread itself can do a step, not a notifier: handle an exit, enter, wait, sleep, look for another
+ * vCPU, or end.
  */
 const isOfThread = (step: Step): boolean => rowOf(step.op)?.stands === 'thread'
 
-/** Whether a step is one of this library that designs are made of. */
+/** Whether a step is one of this library's that designs can contain. */
 function isKnown({ op }: Step): boolean {
   const row = rowOf(op)
   return row !== undefined && row.stands !== 'end'
 }
 
-/** Throws an `argument` error for what is no design, and for one of which a list has a step that does not belong there. */
+/**
+ * Throws an `argument` error for a value that is not a design, and for a design with a step in a list where it cannot
+ * work.
+ */
 export function checkDesign(design: Design): Design {
   checkShape(design)
   const { name, thread, schedOut, schedIn, inject } = design
@@ -33,7 +36,7 @@ export function checkDesign(design: Design): Design {
     if (isOwnStep(step) || isKnown(step)) continue
     throw new VgicError(
       'argument',
-      `${name} has a step ${step.name} that is none of this library's: take one of \`steps\`, or make it with ownStep.`,
+      `${name} has a step ${step.name} that is not this library's: take one of \`steps\`, or make it with ownStep.`,
     )
   }
   for (const step of stepsOf([...schedOut, ...schedIn]))
@@ -46,7 +49,7 @@ export function checkDesign(design: Design): Design {
 const misplaced = (design: string, { name }: Step, where: string): VgicError =>
   new VgicError('argument', `${design} has ${name} in the wrong list: it belongs into ${where}.`)
 
-/** Of an injection the machine knows where it is, and nothing that a question could be asked of. */
+/** An injection has a program counter in the machine and no vCPU, so its list can have no questions. */
 function checkInjection(design: string, inject: readonly DesignNode[]): void {
   const list = inject.flatMap(flattened)
   const other = list.find((node) => node.kind !== 'step' || !isOfInjection(node))
@@ -63,7 +66,9 @@ function checkInjection(design: string, inject: readonly DesignNode[]): void {
   )
 }
 
-/** A thread that came to the end of its list would be done while its guest is not, and would keep its PE. */
+/**
+ * Refuses a thread that can come to the end of its list: it would be done while its guest is not, and keep its PE.
+ */
 function checkEnd(design: Design): void {
   const { table, steps: placed, paths } = compile(design)
   const end = 1 + [...stepsOf(design.thread)].length
@@ -80,7 +85,7 @@ function checkEnd(design: Design): void {
   }
 }
 
-/** A part's nodes in its place. */
+/** The nodes of a part instead of the part. */
 const flattened = (node: DesignNode): readonly DesignNode[] =>
   node.kind === 'part' ? node.body.flatMap(flattened) : [node]
 

@@ -1,6 +1,6 @@
 /**
- * Designs as lists of named steps: the language in which one says in which order a vCPU's thread does what, and the
- * checks that what it was given are words of it. program.ts compiles them.
+ * The language of designs: lists of named steps, in the order in which a vCPU's thread takes them, and the checks of
+ * its arguments. program.ts compiles designs.
  */
 
 import {
@@ -19,18 +19,19 @@ import {
 import { VgicError } from '../../errors/vgic-error.ts'
 import { isOwnStep, MAX_OUTCOMES, type OwnStep, STEP_OWN, type Step } from './step.ts'
 
-/** What else there is to say of a step of a design's own. */
+/** Options of a design's own step. */
 export interface OwnStepOptions {
   /**
-   * `runnable` for the question by which a halt asks whether its own vCPU would run: an exploration checks that the
-   * shadow registers are what the guest would see when it is asked.
+   * `runnable` for the question by which a halt asks whether its own vCPU would run: an exploration then checks that
+   * the shadow registers are what the guest would read (S11).
    */
   readonly asks?: 'runnable'
 }
 
 /**
- * Makes a step of a design's own. `outcomes` are the names of its results; none for a step that asks nothing. What it
- * does must follow from the machine and nothing else: runs that are told of, replays and explorations call it again.
+ * Makes a design's own step. `outcomes` are the names of its results; empty for a step that is not a question. The
+ * step must depend on the machine's state and on nothing else, since timelines, replays and explorations execute it
+ * again.
  */
 export function ownStep(
   name: string,
@@ -44,43 +45,43 @@ export function ownStep(
 
 /** A list under a name; the name is part of the path of the steps in it. */
 export interface Part {
-  /** What kind of node it is. */
+  /** The kind of node. */
   readonly kind: 'part'
   /** Its name. */
   readonly name: string
-  /** What it is made of. */
+  /** The steps in it. */
   readonly body: readonly DesignNode[]
 }
 
 /** A step with several results, and what follows each of them before the list goes on. */
 export interface Branch {
-  /** What kind of node it is. */
+  /** The kind of node. */
   readonly kind: 'branch'
-  /** Decides. */
+  /** The step that decides. */
   readonly test: Step
-  /** What follows each result, by result. */
+  /** The nodes that follow, by outcome. */
   readonly cases: readonly (readonly DesignNode[])[]
 }
 
-/** Repeats its body: while a test has a result, or for ever. */
+/** Repeats its body, until a test has a certain outcome, or forever. */
 export interface Loop {
-  /** What kind of node it is. */
+  /** The kind of node. */
   readonly kind: 'loop'
-  /** Asked before each round; none in an endless loop. */
+  /** The test before each round; undefined in an endless loop. */
   readonly test: Step | undefined
-  /** The result of the test that leaves the loop. */
+  /** The outcome of the test that leaves the loop. */
   readonly leaveOn: number
-  /** What is repeated. */
+  /** The repeated nodes. */
   readonly body: readonly DesignNode[]
 }
 
 /** Goes back to the beginning of the innermost endless loop, or out of it. */
 export interface Jump {
-  /** What kind of node it is. */
+  /** The kind of node. */
   readonly kind: 'restart' | 'leave'
 }
 
-/** What a design is made of. */
+/** The nodes of a design's lists. */
 export type DesignNode = Step | Part | Branch | Loop | Jump
 
 /** Names a list of steps. */
@@ -92,24 +93,27 @@ export const part = (name: string, ...body: DesignNode[]): Part => ({
 
 function yesOrNo(test: Step): Step {
   if (checkStep('test', test).outcomes.length === 2) return test
-  throw new VgicError('argument', `${test.name} is no test with two outcomes: use branch.`)
+  throw new VgicError('argument', `${test.name} is not a test with two outcomes: use branch.`)
 }
 
-/** Does the steps if the test says yes. */
+/** Takes the steps of `body` if the test says yes. Throws an `argument` error for a test without two outcomes. */
 export const when = (test: Step, ...body: DesignNode[]): Branch => ({
   kind: 'branch',
   test: yesOrNo(test),
   cases: [[], checkNodes('when', body)],
 })
 
-/** Does the steps if the test says no. */
+/** Takes the steps of `body` if the test says no. Throws an `argument` error for a test without two outcomes. */
 export const unless = (test: Step, ...body: DesignNode[]): Branch => ({
   kind: 'branch',
   test: yesOrNo(test),
   cases: [checkNodes('unless', body), []],
 })
 
-/** Does the steps of the outcome that the test has; outcomes that are left out go on at once. */
+/**
+ * Takes the steps for the outcome of the test; an outcome that is left out has none. Throws an `argument` error for
+ * an unknown outcome.
+ */
 export function branch(test: Step, cases: Readonly<Record<string, readonly DesignNode[]>>): Branch {
   checkStep('test', test)
   argumentRecord('cases', cases, 'a plain object with the steps of each outcome')
@@ -125,7 +129,7 @@ export function branch(test: Step, cases: Readonly<Record<string, readonly Desig
   return { kind: 'branch', test, cases: test.outcomes.map(stepsOf) }
 }
 
-/** Tests, and does the steps, until the test says yes. */
+/** Repeats the test and the steps of `body` until the test says yes. */
 export const until = (test: Step, ...body: DesignNode[]): Loop => ({
   kind: 'loop',
   test: yesOrNo(test),
@@ -133,7 +137,7 @@ export const until = (test: Step, ...body: DesignNode[]): Loop => ({
   body: checkNodes('until', body),
 })
 
-/** Does the steps again and again. */
+/** Repeats the steps of `body` forever, until `leaveLoop` or a step that ends the thread. */
 export const forever = (...body: DesignNode[]): Loop => ({
   kind: 'loop',
   test: undefined,
@@ -144,20 +148,20 @@ export const forever = (...body: DesignNode[]): Loop => ({
 /** Goes back to the beginning of the innermost `forever`. */
 export const restartLoop: Jump = { kind: 'restart' }
 
-/** Goes on after the innermost `forever`. */
+/** Leaves the innermost `forever`. */
 export const leaveLoop: Jump = { kind: 'leave' }
 
-/** A design under its name. */
+/** A design: a name, and the lists of steps of a thread, its notifiers and an injection. */
 export interface Design {
   /** Its name, as docs and tables print it. */
   readonly name: string
-  /** What a vCPU's thread does, from its first load to its last put. */
+  /** The steps of a vCPU's thread, from its first load to its last put. */
   readonly thread: readonly DesignNode[]
-  /** What the scheduler makes the thread do when it takes the PE away. */
+  /** The notifier that runs when the scheduler takes the thread's PE away. */
   readonly schedOut: readonly DesignNode[]
-  /** What the scheduler makes the thread do when it gives it a PE. */
+  /** The notifier that runs when the scheduler gives the thread a PE. */
   readonly schedIn: readonly DesignNode[]
-  /** What a device's injection does: the order in which it stores, posts and kicks. */
+  /** The steps of a device's injection: the order in which it stores, posts and kicks. */
   readonly inject: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
@@ -185,7 +189,7 @@ const designFields: Fields<Design> = {
   words: true,
 }
 
-/** Throws an `argument` error for what is no step, of the library's or of a design's own. */
+/** Throws an `argument` error for a value that is not a step, neither of the library nor a design's own. */
 export function checkStep<T extends Step>(name: string, step: T): T {
   refuseOther(name, step)
   argumentOneOf(`${name}.kind`, step.kind, ['step'])
@@ -207,10 +211,10 @@ export function checkStep<T extends Step>(name: string, step: T): T {
   return step
 }
 
-/** Deeper than any design is: one that has itself in it. */
+/** Deeper nesting than any design has; a list that contains itself exceeds it. */
 const MAX_NESTING = 100
 
-/** Throws an `argument` error for a list that has something else in it than nodes of a design. */
+/** Throws an `argument` error for a list with an element that is not a node of a design. */
 export function checkNodes(name: string, nodes: readonly DesignNode[], depth = 0): readonly DesignNode[] {
   const list = argumentList(name, nodes, 'steps')
   for (const [i, node] of list.entries()) checkNode(`${name}[${i}]`, node, depth + 1)
@@ -258,7 +262,7 @@ function refuseOther(name: string, node: unknown): void {
   )
 }
 
-/** Throws an `argument` error for what is no design. Where its steps stand, check-design.ts looks at. */
+/** Throws an `argument` error for a value that is not a design. check-design.ts checks the positions of its steps. */
 export function checkShape(design: Design): Design {
   argumentObject('design', design, 'a design, such as designs.wfiHandler or what defineDesign() returns')
   argumentOptions('A design', design, designFields)
@@ -268,7 +272,7 @@ export function checkShape(design: Design): Design {
   return design
 }
 
-/** Throws an `argument` error for what are no names of words. */
+/** Throws an `argument` error for values that are not names of words. */
 export function checkWords(words: readonly string[] = []): readonly string[] {
   const names = argumentList('words', words, 'names')
   for (const [i, name] of names.entries()) {

@@ -1,7 +1,7 @@
 /**
  * The designs, side by side: where a vCPU's thread saves ICH_VMCR_EL2, what it does around a WFI, and what the
- * scheduler's notifiers do. They differ only where they differ. What each design adds for a GICv4's resident
- * vPE goes where its `wfi` and its notifiers say "put" and "load" of it, once the silicon has one.
+ * scheduler's notifiers do. Everything that a design does not define is the same in all. Once the silicon has GICv4's
+ * vPEs, residency will change where a design's `wfi` and its notifiers put and load.
  */
 import { argumentOptions, argumentString, type Fields } from '../../errors/arguments.ts'
 import { checkDesign } from './check-design.ts'
@@ -74,15 +74,15 @@ import {
   yieldTo,
 } from './steps.ts'
 
-/** Steps around something. */
+/** Steps before and after something. */
 export interface Around {
-  /** What comes before it. */
+  /** The steps before. */
   readonly before: readonly DesignNode[]
-  /** What comes after it. */
+  /** The steps after. */
   readonly after: readonly DesignNode[]
 }
 
-/** What a halt can be given: steps around all of it, steps around the sleep only, and its test. */
+/** Options of a halt: steps around all of it, steps around the sleep only, and its test. */
 export interface HaltOptions {
   /** Before halt polling begins, and after the halt. */
   readonly around?: Around
@@ -130,7 +130,7 @@ function checkAround(name: string, around: Around = nothing): Around {
   return { before: checkNodes(`${name}.before`, before), after: checkNodes(`${name}.after`, after) }
 }
 
-/** kvm_vcpu_on_spin: finds a vCPU that could use the PE and yields to it. */
+/** kvm_vcpu_on_spin: finds another vCPU that could run, and yields to it. */
 const onSpin = (candidateCanRun: Step): DesignNode =>
   forever(
     when(noCandidate, leaveLoop),
@@ -146,13 +146,13 @@ const mmio = (toUserspace: readonly DesignNode[]): DesignNode =>
     userspace: toUserspace,
   })
 
-/** What a design is made from; what is left out is as KVM has it. */
+/** The parts in which designs differ; a part that is left out is as in KVM. */
 export interface DesignParts {
-  /** What a WFI does, and PSCI CPU_SUSPEND, before the guest goes on. */
+  /** The steps for a WFI and for PSCI CPU_SUSPEND, before the guest continues. */
   readonly wfi: readonly DesignNode[]
-  /** Before the list registers are filled, with preemption off. */
+  /** Steps before the list registers are filled, with preemption off. */
   readonly beforeEntry?: readonly DesignNode[]
-  /** After the guest was left, before the list registers are folded back. */
+  /** Steps after the exit, before the list registers are folded. */
   readonly afterExit?: readonly DesignNode[]
   /** The test by which a directed yield asks whether a blocked vCPU would run; `dyRunnable` if left out. */
   readonly candidateCanRun?: Step
@@ -170,8 +170,8 @@ const vcpuLoad = [load, trapDir, timerLoad]
 const vcpuPut = [timerPut, put]
 
 /**
- * Makes a design: a name, and what it does its own way. The steps are those of this library, or `ownStep`s. Throws an
- * `argument` error if one stands where it cannot do anything: a kick in the thread, say.
+ * Makes a design from a name and the parts in which it differs. The steps are those of this library, or made with
+ * `ownStep`. Throws an `argument` error for a step where it cannot work, such as a kick in the thread.
  */
 export function defineDesign(name: string, parts: DesignParts): Design {
   checkParts(name, parts)
@@ -262,7 +262,10 @@ const wfiHandler = defineDesign('wfi-handler', {
   wfi: [preemptOff, saveVmcr, preemptOn, halt(), clearUnhalt],
 })
 
-/** The same with a flag that says that the vCPU waits: load and put of a resident vPE will obey it. */
+/**
+ * The VMCR sync in the WFI exit handler, with a flag that says that the vCPU waits, which load and put of a resident
+ * vPE will obey.
+ */
 const wfiFlag = defineDesign('wfi-flag', {
   wfi: [
     preemptOff,
@@ -309,7 +312,7 @@ export const candidateOnDemand = ownStep(
   ['no', 'yes'],
 )
 
-/** ICH_VMCR_EL2 is read from the hardware by whoever asks whether the vCPU is runnable. */
+/** ICH_VMCR_EL2 is read from the hardware of the PE that asks whether the vCPU is runnable. */
 const vmcrOnDemand = defineDesign('vmcr-on-demand', {
   wfi: [halt({ canRun: runnableOnDemand }), clearUnhalt],
   candidateCanRun: candidateOnDemand,
@@ -334,7 +337,10 @@ const runnableIfStale = ownStep(
   { asks: 'runnable' },
 )
 
-/** The same guarded by a flag: the shadow is valid from reset to the first run, and from a put to the next. */
+/**
+ * ICH_VMCR_EL2 is read from the hardware only while a flag says that the shadow is stale: from an entry to the next
+ * put.
+ */
 const vmcrOnDemandFlag = defineDesign('vmcr-on-demand-flag', {
   wfi: [halt({ canRun: runnableIfStale }), clearUnhalt],
   beforeEntry: [markStale],

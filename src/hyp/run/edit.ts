@@ -1,8 +1,8 @@
 /**
- * Editing a design: omit a step, swap two, replace one, put one in. A known bug is an edit of a good design, and
- * so is a baseline. A step is addressed by its path or the end of it, `wfi/saveVmcr`, and where a list has several of
- * a name by its number among them too: `wfi/preemptOff#1`. An address that no step has, or that fits several, is
- * refused, and so is an edit that leaves the compiled design as it was.
+ * Edits of a design: omit a step, swap two, replace one, insert one. A known bug is an edit of a good design, and so
+ * is a baseline. A step is addressed by its path or the end of it, `wfi/saveVmcr`, with its number if a list has
+ * several of that name: `wfi/preemptOff#1`. An address that matches no step, or several, is refused, and so is an
+ * edit that does not change the compiled design.
  */
 import { argumentString } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
@@ -19,38 +19,35 @@ export class Edit {
   /** @internal */
   constructor(private readonly edited: Design) {}
 
-  /**
-   * The design as edited, under a name of its own. Throws an `argument` error if a step stands where it cannot do
-   * anything.
-   */
+  /** The edited design, under a new name. Throws an `argument` error if a step is where it cannot work. */
   design(name = this.edited.name): Design {
     return checkDesign({ ...this.edited, name: argumentString('name', name) })
   }
 
-  /** Takes a step out. A test cannot be: something must choose. */
+  /** Omits a step. A test cannot be omitted, since something must choose. */
   omit(address: string): Edit {
     return this.at(address, (step) => (step.outcomes.length > 0 ? this.refuseTest(step) : []))
   }
 
-  /** Puts another step in a step's place; a test's place takes a test with as many outcomes. */
+  /** Replaces a step by another, and a test by a test with as many outcomes. */
   replace(address: string, by: Step): Edit {
     checkStep('by', by)
     return this.at(address, () => [by])
   }
 
-  /** Puts steps before a step. */
+  /** Inserts steps before a step. */
   insertBefore(address: string, ...nodes: DesignNode[]): Edit {
     const before = checkNodes('nodes', nodes)
     return this.at(address, (step) => [...before, step])
   }
 
-  /** Puts steps after a step. */
+  /** Inserts steps after a step. */
   insertAfter(address: string, ...nodes: DesignNode[]): Edit {
     const after = checkNodes('nodes', nodes)
     return this.at(address, (step) => [step, ...after])
   }
 
-  /** Lets two steps change places. */
+  /** Exchanges two steps. */
   swap(one: string, other: string): Edit {
     const [first, second] = [this.find(one), this.find(other)]
     return this.apply((step, path) =>
@@ -58,14 +55,14 @@ export class Edit {
     )
   }
 
-  /** Puts another step in the place of every step of a name. */
+  /** Replaces every step of a name by another. */
   replaceAll(name: string, by: Step): Edit {
     argumentString('name', name)
     checkStep('by', by)
     return this.apply((step) => (step.name === name ? [by] : [step]))
   }
 
-  /** Takes every step of a name out. */
+  /** Omits every step of a name. */
   omitAll(name: string): Edit {
     argumentString('name', name)
     return this.apply((step) => (step.name === name ? [] : [step]))
@@ -114,13 +111,13 @@ export class Edit {
   }
 }
 
-/** An edit under way may be of a design that is none until the next. */
+/** While it is being edited, a design may be one that would be refused. */
 const editing = (edited: Design): Edit => new Edit(edited)
 
 /** Begins to edit a design. */
 export const edit = (design: Design): Edit => editing(checkDesign(design))
 
-/** What can be addressed. */
+/** All addresses of a design. */
 function addressesOf(design: Design): string[] {
   const addresses = new Set<string>()
   visitAll(design, (step, path) => {
@@ -140,7 +137,7 @@ function visitAll(design: Design, visit: Visitor): Design {
   }
 }
 
-/** A path that says which of its name it is, the first too. */
+/** A path with its number, `#1` included. */
 const numbered = (path: string): string => (/#\d+$/.test(path) ? path : `${path}#1`)
 
 /** Steps of one name in one list are told apart by `#n` in their paths, from the second on. */

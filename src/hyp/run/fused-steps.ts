@@ -1,9 +1,11 @@
 /**
- * What each superinstruction does: a method for each row of superinstructions.ts, which names it. Nobody comes in between,
- * so what a row has asked or set holds when the next looks at it, and what one undoes of another is left out.
+ * The superinstructions: a method for each row of superinstructions.ts, which names it. No other actor comes in
+ * between, so what one row has asked or set still holds for the next, and what one row would undo of another is left
+ * out.
  *
- * Returned is the program counter at which the thread, or its notifier, goes on; if the thread comes to rest, ~ its THREAD_ value, and VCPU_PC is
- * where. `at` is the row of the table at which the superinstruction begins.
+ * A method returns the program counter at which the thread, or its notifier, goes on; if the thread comes to rest, ~
+ * its THREAD_ value, with the program counter in VCPU_PC. `at` is the row of the table at which the superinstruction
+ * begins.
  */
 import { LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
@@ -49,7 +51,7 @@ import { type StepParts, ThreadSteps } from './thread-steps.ts'
 
 export class FusedSteps extends ThreadSteps {
   readonly table: Int32Array
-  /** Whether the host injects interrupts that it takes: the timers', and those of devices that are the VM's. */
+  /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
   private readonly injects: boolean
 
   constructor(
@@ -58,7 +60,7 @@ export class FusedSteps extends ThreadSteps {
   ) {
     super(parts)
     this.table = fuse(program)
-    this.injects = parts.timers.present || parts.apLists.place.mappedCount > 0
+    this.injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
   }
 
   entry(v: Vcpu, at: number): number {
@@ -71,9 +73,9 @@ export class FusedSteps extends ThreadSteps {
   }
 
   /**
-   * The rows of the entry for a thread that nobody has sent a signal or told to stay outside: then `handleRequests` clears
-   * all requests, and none is pending when they are asked for again. `flush` asks for the same count, as `fold` does for
-   * what `fusedExit` asks: with nothing to do, the calls would be a third of a hypercall.
+   * The rows of the entry, for a thread that was not sent a signal or told to stay outside: then `handleRequests`
+   * clears all requests, and `requestPending?` finds none. `flush` asks for the same count, as `fold` does for what
+   * `fusedExit` asks: with nothing to do, the calls would be a third of a hypercall.
    */
   fusedEntry(v: Vcpu, pe: Pe, thread: number): void {
     const { words } = this
@@ -91,7 +93,7 @@ export class FusedSteps extends ThreadSteps {
   }
 
   /**
-   * The rows of the exit, but for what the last of them returns. Where the host injects nothing there is no timer for
+   * The rows of the exit, without the result of the last. If the host injects nothing, there is no timer for
    * `timerSync` to sample.
    */
   fusedExit(v: Vcpu, pe: Pe): void {
@@ -108,7 +110,10 @@ export class FusedSteps extends ThreadSteps {
     if (words[pe + PE_LINES] & LINE_IRQ) this.takeInterrupts(v, pe)
   }
 
-  /** The same where the host injects interrupts that it takes: what the fold lets through waits until they are on. */
+  /**
+   * The rows of the exit if the host injects interrupts that it takes: those that the fold makes pending wait until
+   * interrupts are on.
+   */
   private exitInjecting(v: Vcpu, pe: Pe): void {
     const { words } = this
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~THREAD_MODE
@@ -135,7 +140,7 @@ export class FusedSteps extends ThreadSteps {
     return this.look(v, at)
   }
 
-  /** One that has looked in vain stops before its next look: others may act. */
+  /** A check of halt polling. If it fails, the thread stops before its next check, since others may act. */
   look(v: Vcpu, at: number): number {
     const { words, table } = this
     if (!this.halt.pollAgain(v)) return table[at + TABLE_ELSE_1]

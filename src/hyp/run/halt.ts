@@ -1,7 +1,7 @@
 /**
- * A halting vCPU: whether it would run, and halt polling (kvm_vcpu_halt): before it sleeps it looks again and again for
- * a while, which grows when a little more of it would have saved a sleep and shrinks when it was in vain. The window and
- * its limits count looks, and a look is a step of virtual time.
+ * A halting vCPU: whether it would run, and halt polling (kvm_vcpu_halt). Before it sleeps it repeats the check for a
+ * while; this window grows when a slightly longer one would have avoided a sleep, and shrinks when polling was in
+ * vain. The window and its limits count checks, and a check is a step of virtual time.
  */
 import type { Pe } from '../../gic/records/pe.ts'
 import type { Seam } from '../host/seam.ts'
@@ -24,15 +24,15 @@ import { VM_TIME } from '../records/vm.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import type { ArchTimers } from '../vgic/arch-timer.ts'
 
-/** Halt polling's parameters, in looks: KVM's halt_poll_ns, halt_poll_ns_grow_start, _grow and _shrink. */
+/** Parameters of halt polling, in checks: KVM's halt_poll_ns, halt_poll_ns_grow_start, _grow and _shrink. */
 export interface HaltPolling {
   /** The longest window; 0 turns polling off. */
   readonly limit: number
   /** The first window. */
   readonly growStart: number
-  /** What a window grows by as a factor. */
+  /** The factor by which a window grows. */
   readonly grow: number
-  /** What it is divided by when it shrinks; 0 makes it 0. */
+  /** The divisor by which it shrinks; 0 makes the window 0. */
   readonly shrink: number
 }
 
@@ -40,7 +40,7 @@ export interface HaltPolling {
 export const NO_POLLING: HaltPolling = { limit: 0, growStart: 1, grow: 2, shrink: 0 }
 
 export class Halt {
-  /** Whether halts change the window. An exploration keeps it: how long they take is no part of the state. */
+  /** Whether halts change the window. In an exploration they do not: how long they take is not part of the state. */
   adapts = true
   readonly words: Int32Array
   private readonly vm: number
@@ -52,7 +52,7 @@ export class Halt {
     readonly polling: HaltPolling,
   ) {
     this.words = seam.words
-    this.vm = apLists.place.vm
+    this.vm = apLists.layout.vm
   }
 
   /** Whether a vCPU would run, by its shadow registers. */
@@ -61,8 +61,8 @@ export class Halt {
   }
 
   /**
-   * kvm_vcpu_check_block: whether a halt ends, because the vCPU is runnable, which KVM_REQ_UNHALT then says,
-   * because a timer has expired, or because of a signal.
+   * kvm_vcpu_check_block: whether a halt ends, because the vCPU is runnable (then KVM_REQ_UNHALT is set), because a
+   * timer has expired, or because of a signal.
    */
   checkBlock(v: Vcpu): boolean {
     const { words } = this
@@ -73,14 +73,14 @@ export class Halt {
     return this.timers.hasPending(v) || (words[v + VCPU_THREAD] & REQ_SIGNAL) !== 0
   }
 
-  /** Refreshes a vCPU's shadow of ICH_VMCR_EL2 from the PE of whoever asks, wherever the vCPU is. */
+  /** Refreshes a vCPU's shadow of ICH_VMCR_EL2 from the asker's PE, even if the vCPU is not there. */
   readMaskOnDemand(v: Vcpu, pe: Pe): void {
     this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, pe)
   }
 
   /** Gives every vCPU the longest window. */
   openWindows(): void {
-    const { vcpus, vcpuSize, vcpuCount } = this.apLists.place
+    const { vcpus, vcpuSize, vcpuCount } = this.apLists.layout
     for (let i = 0; i < vcpuCount; i++)
       this.words[vcpus + i * vcpuSize + VCPU_POLL_WINDOW] = this.polling.limit
   }
@@ -89,7 +89,7 @@ export class Halt {
     if (this.polling.limit !== 0) this.open(v)
   }
 
-  /** The halt begins with as many looks as the window has. */
+  /** Begins a halt with as many checks as the window has. */
   private open(v: Vcpu): void {
     const { words } = this
     setTime(words, v + VCPU_HALT_START, timeOf(words, this.vm + VM_TIME))
@@ -98,7 +98,7 @@ export class Halt {
     if (window !== 0) words[v + VCPU_POLLS_ATTEMPTED]++
   }
 
-  /** Whether another look is left in the window; takes it. Below 0 the window is over, and nothing has come. */
+  /** Whether another check is left in the window; uses it up. Below 0 the window is over. */
   pollAgain(v: Vcpu): boolean {
     const { words } = this
     const left = words[v + VCPU_POLL_LEFT] - 1
@@ -109,7 +109,7 @@ export class Halt {
     return true
   }
 
-  /** The halt is over: grows or shrinks the window by how long it took. */
+  /** Ends a halt: grows or shrinks the window by how long it took. */
   end(v: Vcpu): void {
     const { words } = this
     const window = words[v + VCPU_POLL_WINDOW]
@@ -119,7 +119,10 @@ export class Halt {
     else if (this.polling.limit !== 0 && this.adapts) this.adjust(v, window)
   }
 
-  /** A halt that slept: a window that would not have been too long is tried, one that was long enough is given up. */
+  /**
+   * Adjusts the window after a halt that slept: it grows if the halt was shorter than the longest window, and shrinks
+   * if it was longer.
+   */
   private adjust(v: Vcpu, window: number): void {
     const { words, polling } = this
     const { limit, grow, growStart } = polling

@@ -1,7 +1,7 @@
 /**
- * The host as the physical GIC's CPU: what it does with the interrupts that are signalled to a PE. It takes one at
- * once when its thread there, or nobody, is on the PE at EL2 with interrupts on; otherwise where that thread turns
- * them on again, which a guest leaves for.
+ * The host's handling of the physical interrupts that are signalled to a PE. It takes an interrupt at once if the PE
+ * is idle, or if its thread is at EL2 with interrupts on; otherwise when that thread turns interrupts on again. A
+ * guest exits for it.
  */
 import { FIRST_SPI, INTID_NONE, type Intid } from '../../arch/intid.ts'
 import { MAINTENANCE_PPI, type OutputLine } from '../../gic/cpu-interface/output-lines.ts'
@@ -33,7 +33,7 @@ export class HostInterrupts {
     this.handling = new Uint8Array(seam.silicon.config.cpus)
   }
 
-  /** An output of the GIC has moved. */
+  /** An output of the GIC has changed. */
   setLine(cpu: number, line: OutputLine, level: 0 | 1): void {
     if (level === 0 || line !== 'irq') return
     const { words, seam, scheduler, apLists } = this
@@ -41,15 +41,15 @@ export class HostInterrupts {
     const pe = silicon.peOf(cpu)
     const v = scheduler.current(cpu)
     if (this.handling[cpu] !== 0 || silicon.pcpu.isInGuest(pe)) return
-    // On a PE that nobody has, what the host does counts for the first vCPU.
+    // On an idle PE, the host's accesses count for the first vCPU.
     if (v === 0) this.take(apLists.vcpuOf(0), pe)
     else if ((words[v + VCPU_THREAD] & THREAD_IRQS_OFF) === 0) this.take(v, pe)
   }
 
   /**
-   * Takes what is signalled to a PE, for the vCPU whose thread is there, one interrupt after another. One that comes
-   * again as soon as it was dealt with would never cease; here the host goes on then. So it is with the maintenance
-   * interrupt of a host that has not folded back the list registers, which is what makes its line fall.
+   * Takes the interrupts that are signalled to a PE, one after another, for the vCPU whose thread is there. It stops
+   * if the same interrupt is signalled again at once, which would be an endless storm: the maintenance interrupt, if
+   * the list registers are not folded, which would make its line fall.
    */
   take(v: Vcpu, pe: Pe): void {
     const { seam } = this
@@ -68,12 +68,12 @@ export class HostInterrupts {
     this.seam.silicon.drivePpi(pe, TICK_PPI, true)
   }
 
-  /** Whether a tick has come that the host has not taken. */
+  /** Whether a tick is pending that the host has not taken. */
   isTicking(pe: Pe): boolean {
     return (this.words[pe + GICR_BLOCK + LINE] & (1 << TICK_PPI)) !== 0
   }
 
-  /** What an interrupt is for; one that stands for a guest's is left active. */
+  /** Handles an interrupt by its INTID; one that is mapped to a guest's stays active. */
   private handle(v: Vcpu, pe: Pe, intid: Intid): void {
     switch (intid) {
       case TICK_PPI:

@@ -1,8 +1,7 @@
 /**
  * The injection of a device's interrupt (kvm_vgic_inject_irq), a step at a time in the order of the design's `inject`
- * list. `queue` stores the line's new level and says which vCPU is to be told. A request or a kick that comes before it
- * goes where the interrupt will belong when its line has moved: whoever notifies first has nothing but the routing to
- * go by.
+ * list. `queue` stores the line's new level and determines the vCPU to notify. A request or a kick before it goes to
+ * the vCPU that the interrupt will be queued for, by its routing.
  */
 
 import { postRequest } from '../host/kick.ts'
@@ -18,7 +17,7 @@ export class Injection {
     private readonly apLists: ApLists,
   ) {}
 
-  /** All of it. */
+  /** A whole injection, at once. */
   run(irq: Irq, level: number): void {
     const levels = [level]
     let target: Vcpu | 0 = 0
@@ -32,8 +31,8 @@ export class Injection {
   }
 
   /**
-   * Does the step at a program counter for an interrupt whose line takes `levels` in turn. `target` is the vCPU that the
-   * steps before it found, 0 for none; returns the one that those after it have.
+   * Takes the step at a program counter for an interrupt whose line takes `levels` in turn. `target` is the vCPU that
+   * earlier steps determined, 0 for none; returns the one for later steps.
    */
   step(pc: NextPc, irq: Irq, levels: readonly number[], target: Vcpu | 0): Vcpu | 0 {
     const { apLists, program } = this
@@ -45,7 +44,7 @@ export class Injection {
     return v
   }
 
-  /** Where it goes on after a step; it ends too when `queue` has found that nobody needs to be told. */
+  /** The program counter after a step. The injection also ends if `queue` has found no vCPU to notify. */
   after(pc: NextPc, target: Vcpu | 0): NextPc {
     return target === 0 && this.queues(pc) ? ENDED : asPc(this.program.table[(pc << TABLE_SHIFT) + 1])
   }

@@ -1,7 +1,6 @@
 /**
- * Directed yield (kvm_vcpu_on_spin): a vCPU that spins, which its WFE shows, looks through the other vCPUs of
- * the VM for one that could use its PE. The scan is done a candidate and a question at a time: the candidate can
- * change between two questions.
+ * Directed yield (kvm_vcpu_on_spin): a vCPU that spins, as its WFE shows, looks for another vCPU of the VM that could
+ * run. Each question about a candidate is a step, so the candidate can change between two questions.
  */
 
 import type { Scheduler } from '../host/scheduler.ts'
@@ -30,7 +29,7 @@ export class OnSpin {
   /** Goes on to the next other vCPU that is not off; false, and the scan is over, if there is none. */
   next(v: Vcpu): boolean {
     const { words, apLists } = this
-    for (let index = words[v + VCPU_SPIN]; index < apLists.place.vcpuCount; index++) {
+    for (let index = words[v + VCPU_SPIN]; index < apLists.layout.vcpuCount; index++) {
       words[v + VCPU_SPIN] = index + 1
       if (index !== words[v + VCPU_INDEX] && taskOf(words[apLists.vcpuOf(index) + VCPU_THREAD]) !== TASK_OFF)
         return true
@@ -52,8 +51,8 @@ export class OnSpin {
   }
 
   /**
-   * Ends the scan with this candidate. If its thread waits for a PE, the scheduler is to give it this one next;
-   * one that runs, or sleeps after all, has no use for it. Without a candidate there is nobody to yield to.
+   * Ends the scan with this candidate. If its thread waits for a PE, the scheduler is to give it this one next; a
+   * thread that runs or sleeps does not need it. Without a candidate nothing happens.
    */
   yieldTo(v: Vcpu): void {
     const { words } = this

@@ -1,6 +1,6 @@
 /**
- * Steps that a design brings along: functions over a small view of the machine, and words of the vCPU's record
- * that they keep. They are called as any step is, one at a time, so they must do one atomic thing.
+ * A design's own steps: functions of a small view of the machine, with words in the vCPU's record for their state.
+ * Each call is one atomic step.
  */
 
 import { argumentInteger, shown } from '../../errors/arguments.ts'
@@ -8,7 +8,7 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { asPe } from '../../gic/records/pe.ts'
 import type { Seam } from '../host/seam.ts'
 import { VCPU_INDEX, VCPU_LOADED, VCPU_PE, VCPU_USED_LRS, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
-import type { VmPlace } from '../records/vm.ts'
+import type { VmLayout } from '../records/vm.ts'
 import type { VgicV3 } from '../vgic/vgic-v3.ts'
 import type { Halt } from './halt.ts'
 import type { OnSpin } from './on-spin.ts'
@@ -16,12 +16,12 @@ import type { Program } from './program.ts'
 import type { OwnStep, StepContext } from './step.ts'
 import { STEP_OWN } from './step.ts'
 
-/** Calls the own steps of a program. */
+/** Executes the own steps of a program. */
 export class OwnSteps implements StepContext {
   private readonly words: Int32Array
   private readonly own: readonly OwnStep[]
   private readonly names: readonly string[]
-  private readonly place: VmPlace
+  private readonly layout: VmLayout
 
   constructor(
     program: Program,
@@ -33,7 +33,7 @@ export class OwnSteps implements StepContext {
     this.words = seam.words
     this.own = program.own
     this.names = program.design.words ?? []
-    this.place = vgic.apLists.place
+    this.layout = vgic.apLists.layout
   }
 
   perform(op: number, v: Vcpu): number {
@@ -100,21 +100,21 @@ export class OwnSteps implements StepContext {
     if (candidate !== 0) return candidate
     throw new VgicError(
       'argument',
-      `vcpu${this.words[vcpu + VCPU_INDEX]} looks at no candidate: ask candidate() after noCandidate has said no.`,
+      `vcpu${this.words[vcpu + VCPU_INDEX]} has no candidate: call candidate() after noCandidate has said no.`,
     )
   }
 
-  /** Where a word of the design's own is in a vCPU's record. */
+  /** The offset of a design's own word in a vCPU's record. */
   private at(vcpu: Vcpu, word: string): number {
     const index = this.names.indexOf(word)
-    if (index >= 0) return this.vcpu(vcpu) + this.place.ownWords + index
+    if (index >= 0) return this.vcpu(vcpu) + this.layout.ownWords + index
     const name = typeof word === 'string' ? word : shown(word)
     throw new VgicError('argument', `The design has no word ${name}: add it to the design's words.`)
   }
 
-  /** The handle of a vCPU, which its record at it bears out. */
+  /** Checks that a value is the handle of a vCPU, and returns it. */
   private vcpu(vcpu: Vcpu): Vcpu {
-    const { vcpus, vcpuSize, vcpuCount } = this.place
+    const { vcpus, vcpuSize, vcpuCount } = this.layout
     if (typeof vcpu === 'number') {
       const index = this.words[vcpu + VCPU_INDEX]
       if (vcpus + index * vcpuSize === vcpu && index >= 0 && index < vcpuCount) return vcpu
@@ -122,12 +122,12 @@ export class OwnSteps implements StepContext {
     return refuseHandle(vcpu)
   }
 
-  /** The same of one that is on a PE, whose registers are meant. */
+  /** Checks that a value is the handle of a vCPU that is on a PE, and returns the handle. */
   private running(vcpu: Vcpu): Vcpu {
     if (this.words[this.vcpu(vcpu) + VCPU_PE] !== 0) return vcpu
     throw new VgicError(
       'argument',
-      `vcpu${this.words[vcpu + VCPU_INDEX]} is on no PE whose registers a step could reach: take the vCPU that the step is called with.`,
+      `vcpu${this.words[vcpu + VCPU_INDEX]} is on no PE, so a step cannot access its registers: take the vCPU that the step is called with.`,
     )
   }
 }

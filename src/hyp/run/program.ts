@@ -1,7 +1,7 @@
 /**
- * A design as the run loop executes it: a flat table, for each program counter the step, and by the step's result the
- * next program counter. There are no jumps and no return stack: the table is all there is, so one program counter in
- * the state is where a thread is.
+ * Compiles a design for the run loop into a flat table: for each program counter, the step and, for each of its
+ * results, the next program counter. There are no jumps and no return stack, so one program counter in the state is
+ * the whole position of a thread.
  */
 
 import { VgicError } from '../../errors/vgic-error.ts'
@@ -13,38 +13,38 @@ import { giveUpCpu, resume } from './steps.ts'
 /** A row of the table has 16 words: the step, then the next program counter for each result, MAX_OUTCOMES at most. */
 export const TABLE_SHIFT = 4
 /**
- * The others are a superinstruction's: where its questions lead that are not answered as expected, its last row, and
- * where that leads by result 0.
+ * The other words are a superinstruction's: the next program counters for questions that are not answered as
+ * expected, its last row, and the next program counter of that for result 0.
  */
 export const TABLE_ELSE_2 = 11
 export const TABLE_ELSE_1 = 12
 export const TABLE_NEXT = 13
 export const TABLE_LAST = 14
-/** Which superinstruction begins there; 0 is none. */
+/** The number of the superinstruction that begins at the row; 0 for none. */
 export const TABLE_FUSED = 15
 /** The program counter of a list that has ended. */
 export const ENDED = 0
-/** Where a list goes on, or that it has ended. */
+/** The next program counter of a list, or {@link ENDED}. */
 export type NextPc = Pc | typeof ENDED
 /** The program counter at which a thread begins. */
 export const FIRST_PC = 1
 
-/** A design as the run loop executes it. */
+/** A compiled design. */
 export interface Program {
   readonly design: Design
   /** 16 words a program counter: step, successors, superinstruction. */
   readonly table: Int32Array
-  /** `wfi/halt/runnable?`: what stands at each program counter. */
+  /** The path of the step at each program counter: `wfi/halt/runnable?`. */
   readonly paths: readonly string[]
   /** The steps, by program counter. */
   readonly steps: readonly (Step | undefined)[]
   /** The design's own steps: number `STEP_OWN + i` in the table is the i-th. */
   readonly own: readonly OwnStep[]
-  /** Where the lists other than the thread begin. */
+  /** The program counters at which the lists other than the thread begin. */
   readonly schedOut: NextPc
   readonly schedIn: NextPc
   readonly inject: NextPc
-  /** The beginning of the thread's endless loop: where an exit has been dealt with. */
+  /** The program counter of the head of the thread's endless loop, where an exit has been handled. */
   readonly head: NextPc
 }
 
@@ -63,13 +63,13 @@ export function stepNames({ paths }: Program): string[] {
   })
 }
 
-/** A step at its place in the design. */
+/** A step with its program counter. */
 interface Placed {
   readonly pc: Pc
   readonly step: Step
 }
 
-/** A node with its steps placed, in the order of the text. */
+/** A node whose steps have program counters, in the order of the design. */
 type PlacedNode =
   | { readonly kind: 'step'; readonly at: Placed }
   | { readonly kind: 'list'; readonly body: readonly PlacedNode[] }
@@ -82,7 +82,7 @@ type PlacedNode =
     }
   | Jump
 
-/** Where the innermost endless loop begins and where it is left to. */
+/** The program counters at which the innermost endless loop begins, and to which it is left. */
 interface Enclosing {
   readonly start: NextPc
   readonly end: NextPc

@@ -1,8 +1,8 @@
 /**
- * The vCPU run loop: does the steps of a compiled design for a vCPU's thread. Each step is atomic; between two
- * steps anything else may happen. thread-steps.ts has what each of them does. `step` does one; `run` does as many
- * as it can without anybody else, and the frequent sequences at once: a superinstruction stands for a run of rows
- * that the table has exactly so, and does the same.
+ * The vCPU run loop: takes the steps of a compiled design for a vCPU's thread. Each step is atomic; between two steps
+ * any other actor may step. thread-steps.ts has their code. `step` takes one; `run` takes as many as it can without
+ * other actors, and frequent sequences at once: a superinstruction has the effect of a run of rows that the table has
+ * exactly so.
  */
 
 import { VgicError } from '../../errors/vgic-error.ts'
@@ -41,23 +41,29 @@ import {
 } from './thread-states.ts'
 import type { StepParts } from './thread-steps.ts'
 
-/** Single steps of a thread without coming to rest, after which it never will. */
+/** Single steps of a thread without coming to rest, after which it is taken never to. */
 const MAX_STEPS = 100_000
 
 export class RunLoop extends FusedSteps {
   readonly head: NextPc
   private readonly costTable: number
-  /** The head of the loop if the superinstruction `entry` begins there, and where that is in the guest; else -1. */
+  /**
+   * The head of the loop, if the superinstruction `entry` begins there, and the program counter of `guest` at its
+   * end; otherwise -1.
+   */
   private readonly fusedHead: number
   private readonly entered: number
-  /** The guest's only row if the superinstruction `exit` follows it, and the table's word of what follows reason 0; else -1. */
+  /**
+   * The guest's only row, if the superinstruction `exit` follows it, and the table word with the successor for reason
+   * 0; otherwise -1.
+   */
   private readonly guest: number
   private readonly reasons: number
 
   constructor(program: Program, parts: StepParts) {
     super(program, parts)
     this.head = program.head
-    this.costTable = parts.apLists.place.costTable
+    this.costTable = parts.apLists.layout.costTable
     const { table, head } = this
     const guests = [...program.steps.keys()].filter((pc) => table[pc << TABLE_SHIFT] === op.STEP_GUEST)
     const exit = table[(guests[0] << TABLE_SHIFT) + 1]
@@ -69,7 +75,7 @@ export class RunLoop extends FusedSteps {
     this.entered = this.fusedHead < 0 ? -1 : last(head)
   }
 
-  /** A THREAD_ value. */
+  /** The state of a vCPU's thread, a THREAD_ value. */
   threadState(v: Vcpu): number {
     const { words } = this
     const pc = words[v + VCPU_PC]
@@ -91,12 +97,12 @@ export class RunLoop extends FusedSteps {
     return taskOf(this.words[v + VCPU_THREAD]) === TASK_BLOCKED ? THREAD_SLEEPS : THREAD_WAITS_FOR_CPU
   }
 
-  /** Does the step of a number for a vCPU, whatever its thread is about to do, and returns its result. */
+  /** Takes the step with a number for a vCPU, whatever its thread's next step is, and returns its result. */
   perform(step: number, v: Vcpu): number {
     return performStep(this, step, v)
   }
 
-  /** Does the next step of a vCPU's thread, or of its notifier, and returns its result. */
+  /** Takes the next step of a vCPU's thread, or of its notifier, and returns its result. */
   step(v: Vcpu): number {
     const { words, table } = this
     const notifier = words[v + VCPU_NOTIFIER]
@@ -113,8 +119,8 @@ export class RunLoop extends FusedSteps {
   }
 
   /**
-   * Runs a vCPU's thread until it is in the guest, sleeps, has ended, has looked in vain while it polls, or has dealt
-   * with an exit and is about to enter again. Returns its THREAD_ state.
+   * Runs a vCPU's thread until it is in the guest, sleeps, has ended, has made a check of halt polling in vain, or
+   * has handled an exit and is about to enter again. Returns its THREAD_ state.
    */
   run(v: Vcpu): number {
     if (this.words[v + VCPU_NOTIFIER] !== 0) this.runNotifier(v)
@@ -134,7 +140,7 @@ export class RunLoop extends FusedSteps {
     return THREAD_IN_GUEST
   }
 
-  /** The guest leaves for an EXIT_ reason, and the thread runs: `exit` and `run` in one. */
+  /** Makes the guest exit for an EXIT_ reason and runs the thread: `exit` and `run` in one. */
   leave(v: Vcpu, reason: number): number {
     const { words } = this
     if (words[v + VCPU_PC] !== this.guest) return this.exitAndRun(v, reason)
@@ -203,7 +209,7 @@ export class RunLoop extends FusedSteps {
     while (words[v + VCPU_NOTIFIER] !== 0) this.step(v)
   }
 
-  /** The guest leaves: an exception to EL2 for an EXIT_ reason. The thread goes on after `guest`. */
+  /** Makes the guest exit for an EXIT_ reason: an exception to EL2. The thread goes on after `guest`. */
   exit(v: Vcpu, reason: number): void {
     const { words, table } = this
     this.leaveGuest(v, asPe(words[v + VCPU_PE]), reason)
@@ -211,7 +217,7 @@ export class RunLoop extends FusedSteps {
     words[v + VCPU_PC] = table[(words[v + VCPU_PC] << TABLE_SHIFT) + 1]
   }
 
-  /** From now on its accesses count as those of this exit. */
+  /** Records the exit; from now on the vCPU's accesses count for it. */
   private leaveGuest(v: Vcpu, pe: Pe, reason: number): void {
     const { words } = this
     const cost = this.costTable + reason * COST_STRIDE

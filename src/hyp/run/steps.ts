@@ -1,14 +1,14 @@
 /**
- * The steps that designs are made of, a row each: all that there is to say of a step but how it is done, which is the
- * method of ThreadSteps that the row names. The number of a step is the place of its row; step-numbers.ts and
+ * The library's steps, a row each. A row declares everything about a step except its code, which is the method of
+ * ThreadSteps that the row names. The number of a step is the position of its row; step-numbers.ts and
  * step-dispatch.ts are generated from the rows (`npm run generate`), and `npm test` fails while they are stale.
  *
  * To add a step:
- * 1. Write its row here: what its outcomes are, where it may stand, what it may write and must find.
+ * 1. Write its row here: its outcomes, the lists that it may be in, what it may write, and its preconditions.
  * 2. Write the method of ThreadSteps that the row names: no result, a boolean for a question, or the outcome's index.
  * 3. `npm run generate` gives it a number and a case; a method that does not fit is a type error in the case.
- * 4. Let public-steps.ts export it, for designs of users.
- * 5. Put it into a design. An exploration with `checkWrites` says if it writes more than its row does.
+ * 4. Export it in public-steps.ts, for users' designs.
+ * 5. Use it in a design. An exploration with `checkWrites` reports writes that its row does not allow.
  */
 
 import { exitNames } from '../records/exits.ts'
@@ -16,10 +16,10 @@ import type { Step, StepRow } from './step.ts'
 
 const rows: StepRow[] = []
 
-/** What each step is; the i-th row is that of step i + 1. */
+/** The rows of all steps; the i-th row is that of step number i + 1. */
 export const stepRows: readonly StepRow[] = rows
 
-/** What the library's step of a number is; undefined for a number of a design's own step. */
+/** The row of the step with a number; undefined for a design's own step. */
 export const rowOf = (op: number): StepRow | undefined => rows[op - 1]
 
 interface Facts extends Omit<StepRow, 'step'> {
@@ -45,9 +45,9 @@ function row(name: string, { outcomes = [], writes, ends, ...more }: Facts): Ste
 const test = (name: string, facts: Facts): Step =>
   row(name, { outcomes: ['no', 'yes'], asks: 'question', ...facts })
 
-/** vcpu_load of the vGIC: its CPU interface state goes to the hardware; nothing if it is there. */
+/** vcpu_load of the vGIC: moves the CPU interface state to the hardware; does nothing if the vCPU is loaded. */
 export const load = row('load', { does: 'load', writes: 'pe', needs: ['preemptionOff'] })
-/** The same, but nothing while the vCPU waits in its WFI. */
+/** vcpu_load of the vGIC, which does nothing while the vCPU waits in its WFI. */
 export const loadUnlessWaiting = row('loadUnlessWaiting', {
   does: 'loadUnlessWaiting',
   writes: 'pe',
@@ -61,13 +61,13 @@ export const timerLoad = row('timerLoad', {
   writesUninjected: 'vcpu',
   needs: ['preemptionOff'],
 })
-/** vcpu_put of the vGIC: the CPU interface state comes back to memory; nothing if it is there. */
+/** vcpu_put of the vGIC: moves the CPU interface state back to memory; does nothing if the vCPU is not loaded. */
 export const put = row('put', { does: 'put', writes: 'vcpu', needs: ['preemptionOff'] })
-/** kvm_timer_vcpu_put: the timers are no longer the PE's. A thread that loses its PE needs no step for it. */
+/** kvm_timer_vcpu_put: takes the timers off the PE. A thread that loses its PE needs no step for it. */
 export const timerPut = row('timerPut', { does: 'timerPut', writes: 'pe', needs: ['preemptionOff'] })
 /**
- * Takes the requests that were posted to the vCPU; a signal is the loop's to look for. Waits while another vCPU has
- * stopped the VM.
+ * Takes the requests that were posted to the vCPU, except a signal, which the loop checks for. Waits while another
+ * vCPU has stopped the VM.
  */
 export const handleRequests = row('handleRequests', {
   does: 'handleRequests',
@@ -82,19 +82,19 @@ export const preemptOn = row('preemptOn', {
   needs: ['preemptionCounted'],
 })
 export const irqOff = row('irqOff', { does: 'irqOff', writes: 'thread' })
-/** Interrupts on again: what is pending for the host on this PE is taken here. */
+/** Turns interrupts on again; the host takes those that are pending on this PE. */
 export const irqOn = row('irqOn', { does: 'irqOn', takesInterrupts: true, writesUninjected: 'pe' })
 /** Fills the list registers from the ap_list. */
 export const flush = row('flush', { does: 'flush', lists: 'flush', needs: ['interruptsOff', 'folded'] })
-/** Linux 6.1's: active interrupts first, underflow the only maintenance interrupt. */
+/** Linux 6.1's flush: active interrupts first, and underflow as the only maintenance interrupt. */
 export const flushActiveFirst = row('flushActiveFirst', {
   does: 'flushActiveFirst',
   lists: 'flush',
   needs: ['interruptsOff', 'folded'],
 })
-/** Folds the list registers back into the interrupts and prunes the ap_list. */
+/** Folds the list registers into the interrupts' words and prunes the ap_list. */
 export const fold = row('fold', { does: 'fold', lists: 'fold', needs: ['interruptsOff'] })
-/** Linux 6.1's: without EOIcount. */
+/** Linux 6.1's fold, which ignores EOIcount. */
 export const foldIgnoringEoiCount = row('foldIgnoringEoiCount', {
   does: 'foldIgnoringEoiCount',
   lists: 'fold',
@@ -105,11 +105,13 @@ export const timerSync = row('timerSync', { does: 'timerSync', writesUninjected:
 /** mode := IN_GUEST, with a full barrier: from now on a kick interrupts. */
 export const publishInGuest = row('publishInGuest', { does: 'publishInGuest', writes: 'thread' })
 export const publishOutside = row('publishOutside', { does: 'publishOutside', writes: 'thread' })
-/** Was a request posted? Asked after the mode is published, so that either this or the kick sees the other. */
+/**
+ * Is a request pending? Asked after the mode is published, so that either this step or the kick sees the other side.
+ */
 export const requestPending = test('requestPending?', { does: 'requestPending', writes: 'thread' })
 /** Is a signal for the thread pending? */
 export const signalPending = test('signalPending?', { does: 'signalPending', writes: 'thread' })
-/** The guest runs until something makes it leave. */
+/** The guest runs until it exits. */
 export const guest = row('guest', {
   does: 'enterGuest',
   enters: true,
@@ -117,7 +119,7 @@ export const guest = row('guest', {
   writes: 'pe',
   needs: ['preemptionOff', 'interruptsOff', 'loaded', 'ownInterface', 'exitDone'],
 })
-/** Why did it leave? */
+/** Why did the guest exit? */
 export const exitReason = row('exitReason?', {
   does: 'takeExitReason',
   outcomes: exitNames,
@@ -131,18 +133,18 @@ export const skipInstruction = row('skipInstruction', {
   stands: 'thread',
   writes: 'vcpu',
 })
-/** Does what a trapped system register access asks for: the SGI registers and DIR. */
+/** Emulates a trapped system register access: the SGI registers and ICC_DIR_EL1. */
 export const emulateSysreg = row('emulateSysreg', {
   does: 'emulateSysreg',
   stands: 'thread',
   needs: ['sysregAccess'],
 })
-/** What an MMIO access came to, by MMIO_ value. */
+/** The results of an MMIO access, by MMIO_ value. */
 const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace'] as const
 /**
- * Does what a trapped MMIO access asks of the emulated GIC. `reevaluate`: it is done, and interrupts may belong elsewhere
- * now. `stop`: nothing is done, because what it asks for may be in list registers of other vCPUs. `userspace`: it is
- * none of the GIC's.
+ * Emulates a trapped MMIO access to the emulated GIC. `reevaluate`: it is done, and interrupts may belong elsewhere
+ * now. `stop`: it is not done, because the state may be in list registers of other vCPUs. `userspace`: it is not to
+ * the GIC.
  */
 export const emulateMmio = row('emulateMmio', {
   does: 'emulateMmio',
@@ -151,8 +153,9 @@ export const emulateMmio = row('emulateMmio', {
   needs: ['mmioAccess'],
 })
 /**
- * Linux 6.1's: pending state and enables are answered from memory and changed there, list registers of running vCPUs or
- * not, the level of a timer is that of the vCPU that asks, and a deactivation asks for no level.
+ * Linux 6.1's emulation: pending state and enables are read and changed in memory, even if an interrupt is in a list
+ * register of a running vCPU; the level of a timer is that of the accessing vCPU's; and a deactivation samples no
+ * line.
  */
 export const emulateMmioFromMemory = row('emulateMmioFromMemory', {
   does: 'emulateMmioFromMemory',
@@ -160,18 +163,21 @@ export const emulateMmioFromMemory = row('emulateMmioFromMemory', {
   stands: 'thread',
   needs: ['mmioAccess'],
 })
-/** Queues what is pending and on no list, and tells every vCPU that has one too many or too few. */
+/**
+ * Queues every pending interrupt that is on no list, and notifies every vCPU that has an interrupt too many or too
+ * few.
+ */
 export const reevaluate = row('reevaluate', { does: 'reevaluate' })
 /** kvm_arm_halt_guest: asks the other vCPUs to leave the guest and stay outside. Waits while another does so. */
 export const stopVcpus = row('stopVcpus', { does: 'stopVcpus', stands: 'thread', needs: ['maySleep'] })
-/** Does the access once all of them are outside; waits until then. */
+/** Does the access once all other vCPUs are outside their guests; waits until then. */
 export const accessStopped = row('accessStopped', {
   does: 'emulateMmio',
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
   needs: ['maySleep', 'mmioAccess', 'vmStopped'],
 })
-/** The same as Linux 6.1 does it. */
+/** Linux 6.1's accessStopped, which answers from memory as `emulateMmioFromMemory` does. */
 export const accessStoppedFromMemory = row('accessStoppedFromMemory', {
   does: 'emulateMmioFromMemory',
   outcomes: ['done', 'reevaluate'],
@@ -189,11 +195,11 @@ export const userspace = row('userspace', {
 /** Marks the vCPU as waiting for an interrupt. */
 export const setWaiting = row('setWaiting', { does: 'setWaiting', writes: 'thread' })
 export const clearWaiting = row('clearWaiting', { does: 'clearWaiting', writes: 'thread' })
-/** Refreshes the shadow of ICH_VMCR_EL2; nothing if the vCPU is not loaded. */
+/** Refreshes the shadow of ICH_VMCR_EL2; does nothing if the vCPU is not loaded. */
 export const saveVmcr = row('saveVmcr', { does: 'saveVmcr', writes: 'vcpu', needs: ['preemptionOff'] })
 /** kvm_vcpu_check_block: is an interrupt pending that the guest's priority mask admits, by the shadow registers? */
 export const runnable = test('runnable?', { does: 'checkBlock', asks: 'runnable', writes: 'thread' })
-/** The same, but the priority mask is read from the hardware of the PE that asks. */
+/** kvm_vcpu_check_block, with the priority mask read from the hardware of the PE that asks. */
 export const runnableOnDemand = test('runnableOnDemand?', {
   does: 'checkBlockOnDemand',
   asks: 'runnable',
@@ -201,13 +207,13 @@ export const runnableOnDemand = test('runnableOnDemand?', {
 })
 /** Is the CPU interface state in memory? */
 export const notLoaded = test('notLoaded?', { does: 'isUnloaded', writes: 'thread' })
-/** The halt begins: how many looks halt polling has. */
+/** Begins the halt: sets the number of checks of halt polling. */
 export const pollBegin = row('pollBegin', { does: 'pollBegin', stands: 'thread', writes: 'thread' })
-/** Is another look left? */
+/** Is another check left in the window? */
 export const pollAgain = test('pollAgain?', { does: 'pollAgain', stands: 'thread', writes: 'thread' })
-/** The halt ends: the window for the next one grows or shrinks. */
+/** Ends the halt: the window for the next one grows or shrinks. */
 export const pollEnd = row('pollEnd', { does: 'pollEnd', stands: 'thread', writes: 'thread' })
-/** Clears KVM_REQ_UNHALT, which the look that ended the halt has set. */
+/** Clears KVM_REQ_UNHALT, which the check that ended the halt has set. */
 export const clearUnhalt = row('clearUnhalt', { does: 'clearUnhalt', writes: 'thread' })
 /** Announces the sleep, so that a wake-up from now on is not missed. */
 export const setSleeping = row('setSleeping', { does: 'setSleeping', stands: 'thread', writes: 'thread' })
@@ -219,7 +225,7 @@ export const sleep = row('sleep', {
   writes: 'thread',
   needs: ['maySleepIfItDoes'],
 })
-/** kvm_vcpu_on_spin: goes on to the next vCPU of the VM; yes when all were looked at. */
+/** kvm_vcpu_on_spin: goes on to the next vCPU of the VM; yes when there are no more. */
 export const noCandidate = test('noCandidate?', { does: 'noCandidate', stands: 'thread', writes: 'thread' })
 /** Is the candidate blocked? */
 export const candidateBlocked = test('candidateBlocked?', {
@@ -228,7 +234,7 @@ export const candidateBlocked = test('candidateBlocked?', {
   writes: 'thread',
   needs: ['candidate'],
 })
-/** Would the candidate run? Asks its task state again first: one that is not blocked is not evaluated. */
+/** Would the candidate run? Checks its task state again first, and does not evaluate one that is not blocked. */
 export const dyRunnable = test('dyRunnable?', {
   does: 'dyRunnable',
   stands: 'thread',
@@ -252,11 +258,11 @@ export const stop = row('stop', {
   writes: 'pe',
   needs: ['unloaded', 'guestOff'],
 })
-/** Of an injection: stores the interrupt's new state and puts it on the ap_list where it belongs. */
+/** Step of an injection: stores the interrupt's new state and puts it on the ap_list of its target. */
 export const queueInterrupt = row('queue', { stands: 'inject' })
-/** Of an injection: posts KVM_REQ_IRQ_PENDING to that list's vCPU. */
+/** Step of an injection: posts KVM_REQ_IRQ_PENDING to the vCPU of that list. */
 export const postRequest = row('postRequest', { stands: 'inject' })
-/** Of an injection: reads that vCPU's mode, and wakes or interrupts it. */
+/** Step of an injection: reads that vCPU's mode, and wakes or interrupts it. */
 export const kickVcpu = row('kick', { stands: 'inject' })
 /** The last step of every sched_out notifier: the thread is off its PE. */
 export const giveUpCpu = row('giveUpCpu', {

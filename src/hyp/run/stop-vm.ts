@@ -1,8 +1,8 @@
 /**
- * Stopping a VM's vCPUs (kvm_arm_halt_guest): what a guest asks of an interrupt may be in list registers of a running
- * vCPU, where it cannot be read or changed. One vCPU at a time stops the others: it asks each of them to leave the guest
- * and not to come back, waits until all are outside with their list registers folded back, does its access, and lets
- * them go on.
+ * Stopping a VM's vCPUs (kvm_arm_halt_guest): the state of an interrupt that a guest accesses may be in a list
+ * register of a running vCPU, where it cannot be read or changed. One vCPU at a time stops the others: it asks each
+ * of them to leave its guest and stay outside, waits until all are outside with their list registers folded, does its
+ * access, and lets them continue.
  */
 
 import { postRequest } from '../host/kick.ts'
@@ -22,10 +22,10 @@ export class StopVm {
 
   constructor(readonly apLists: ApLists) {
     this.words = apLists.words
-    this.stopper = apLists.place.vm + VM_STOPPER
+    this.stopper = apLists.layout.vm + VM_STOPPER
   }
 
-  /** Whether a thread cannot take its next step because of others. */
+  /** Whether a thread must wait for other vCPUs before its next step. */
   waits(v: Vcpu, step: number): boolean {
     switch (step) {
       case STEP_HANDLE_REQUESTS:
@@ -40,11 +40,11 @@ export class StopVm {
     }
   }
 
-  /** Asks all others to leave and stay outside. One that sleeps is not woken for it. */
+  /** Asks all other vCPUs to leave their guests and stay outside. One that sleeps is not woken. */
   stop(v: Vcpu): void {
     const { words, apLists } = this
     words[this.stopper] = words[v + VCPU_INDEX] + 1
-    for (let i = 0; i < apLists.place.vcpuCount; i++) {
+    for (let i = 0; i < apLists.layout.vcpuCount; i++) {
       const other = apLists.vcpuOf(i)
       if (other === v) continue
       postRequest(words, other, REQ_SLEEP)
@@ -55,7 +55,7 @@ export class StopVm {
   resume(): void {
     const { words, apLists } = this
     words[this.stopper] = 0
-    for (let i = 0; i < apLists.place.vcpuCount; i++) words[apLists.vcpuOf(i) + VCPU_THREAD] &= ~REQ_SLEEP
+    for (let i = 0; i < apLists.layout.vcpuCount; i++) words[apLists.vcpuOf(i) + VCPU_THREAD] &= ~REQ_SLEEP
   }
 
   /**
@@ -64,7 +64,7 @@ export class StopVm {
    */
   private someoneInside(v: Vcpu): boolean {
     const { words, apLists } = this
-    for (let i = 0; i < apLists.place.vcpuCount; i++) {
+    for (let i = 0; i < apLists.layout.vcpuCount; i++) {
       const other = apLists.vcpuOf(i)
       if (other !== v && words[other + VCPU_THREAD] & THREAD_IRQS_OFF) return true
     }

@@ -1,8 +1,8 @@
 /**
- * Superinstructions: sequences of rows that designs have in common, done by one function: a method of FusedSteps, which
- * the superinstruction names. Here they are found in a table: a row begins one only if the rows that follow it by the
- * expected results are exactly the sequence. An edited design that has other rows there goes step by step, slower and
- * still right; a test shows which design fuses what.
+ * Superinstructions: sequences of rows that designs have in common, each done by one method of FusedSteps. They are
+ * matched in a design's table: a row begins one only if the rows that follow, with the expected results, are exactly
+ * the sequence. A design with other rows there is executed step by step, slower and with the same results. A test
+ * records which design fuses what.
  */
 import { asPc, type Pc, type Vcpu } from '../records/vcpu.ts'
 import { VCPU_USED_LRS } from '../records/vcpu-offsets.ts'
@@ -19,25 +19,25 @@ import {
 import type { Step } from './step.ts'
 import * as step from './steps.ts'
 
-/** A question in a sequence that is expected to be answered with yes; others are with no. */
+/** A question in a sequence whose expected answer is yes; that of others is no. */
 interface Yes {
   readonly yes: Step
 }
 const yes = (question: Step): Yes => ({ yes: question })
 
-/** Sequences of rows, and the function that does them. */
+/** A sequence of rows, and the method that does it. */
 export interface Superinstruction {
   readonly name: string
-  /** The method of FusedSteps. It goes by what the table has for the questions that are answered otherwise. */
+  /** The method of FusedSteps. For a question that is answered otherwise, it follows the table. */
   readonly does: string
   readonly rows: readonly (Step | Yes)[]
-  /** The rows of this one must follow the guest wherever the design enters it: {@link admits} rests on it. */
+  /** The superinstruction that must follow the guest wherever the design enters it; {@link admits} relies on that. */
   readonly after?: string
-  /** Whether the function does what the rows do, for a vCPU that is about to do the first; always if left out. */
+  /** Whether the method has the effect of the rows, for a vCPU that is about to do the first; always if left out. */
   readonly admits?: (words: Int32Array, v: Vcpu) => boolean
 }
 
-/** The i-th is that of number i + 1. */
+/** All superinstructions; the i-th has number i + 1. */
 export const superinstructions: readonly Superinstruction[] = [
   {
     // From the head of the loop into the guest.

@@ -1,4 +1,4 @@
-/** What each step of a design does: a method for each row of steps.ts, which names it. A step is atomic. */
+/** The code of the library's steps: a method for each row of steps.ts, which names it. A step is atomic. */
 
 import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI } from '../../arch/hcr-el2.ts'
 import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../../arch/icc-registers.ts'
@@ -55,7 +55,7 @@ const ESR_SGI0R = sysregSyndrome(ICC_SGI0R_EL1, false) | 0
 const ESR_ASGI1R = sysregSyndrome(ICC_ASGI1R_EL1, false) | 0
 const ESR_DIR = sysregSyndrome(ICC_DIR_EL1, false) | 0
 
-/** What the steps are made of. */
+/** The collaborators of the steps. */
 export interface StepParts {
   readonly seam: Seam
   readonly apLists: ApLists
@@ -146,7 +146,7 @@ export class ThreadSteps {
     words[v + VCPU_WFIT] = 0
   }
 
-  /** schedule() of a thread that has announced its sleep: it is off the run queue, and loses its PE. */
+  /** schedule() of a thread that has announced its sleep: takes it off the run queue and off its PE. */
   block(v: Vcpu): void {
     const { words } = this
     words[v + VCPU_SLEEPS]++
@@ -154,7 +154,10 @@ export class ThreadSteps {
     this.scheduler.switchOut(v)
   }
 
-  /** The host takes what is signalled to its PE: a kick's IPI, its tick, the guest's timers, devices of the guest's. */
+  /**
+   * The host takes the interrupts that are signalled to the PE: a kick's IPI, its tick, the guest's timers, the
+   * guest's devices.
+   */
   irqOn(v: Vcpu): void {
     const { words } = this
     words[v + VCPU_THREAD] &= ~THREAD_IRQS_OFF
@@ -326,7 +329,7 @@ export class ThreadSteps {
     this.words[v + VCPU_THREAD] = withTask(this.words[v + VCPU_THREAD], TASK_RUNNING)
   }
 
-  /** A sleep of which the thread was woken before it began, and the end of a notifier: there is nothing to do. */
+  /** Does nothing: for a sleep whose thread was woken before it began, and for the end of a notifier. */
   goOn(_v: Vcpu): void {}
 
   noCandidate(v: Vcpu): boolean {
@@ -358,7 +361,7 @@ export class ThreadSteps {
     this.scheduler.release(v)
   }
 
-  /** Does a step of the design's own, which may have worked on the list registers. */
+  /** Takes a design's own step, which may have changed the list registers. */
   own(op: number, v: Vcpu): number {
     const result = this.ownSteps.perform(op, v)
     this.settle(v)

@@ -1,17 +1,17 @@
 /**
- * Whose guest has an SPI active, found out after a restore. KVM's saved state does not say it: an active SPI is a bit of
- * the distributor, and GICD_IROUTER may have been written since a guest acknowledged it. On whose ap_list it is matters
- * to the guest that ends it with EOImode 0: its EOI finds the interrupt in its own list registers, or nowhere.
+ * Infers, after a restore, which vCPU has each active SPI. KVM's saved state does not have that: an active SPI is a
+ * bit of the distributor, and GICD_IROUTER may have been written since a guest acknowledged it. The ap_list that it
+ * is on matters for EOImode 0: a guest's EOI finds the interrupt only in the list registers of its own vCPU.
  *
- * The active priorities, `ICC_AP0R<n>_EL1` and `ICC_AP1R<n>_EL1`, say it for them: an acknowledge sets the bit of the
- * interrupt's preemption level, and the priority drop clears it. So of each vCPU the bits are counted off against what is
- * active: its own SGIs and PPIs, then SPIs that are routed to it. An SPI that is left belongs to a vCPU with such a bit
- * left. One without a bit anywhere stays where it is routed to: a guest has dropped its priority, in EOImode 1, and ends
- * it by ICC_DIR_EL1, which finds it on any list, or nobody ever acknowledged it.
+ * It follows from the active priorities, `ICC_AP0R<n>_EL1` and `ICC_AP1R<n>_EL1`: an acknowledge sets the bit of the
+ * interrupt's preemption level, and the priority drop clears it. The bits of each vCPU are matched with its active
+ * SGIs and PPIs, then with active SPIs that are routed to it. A remaining SPI goes to a vCPU with a matching bit
+ * left. One without a bit anywhere stays at its target: its priority was dropped, in EOImode 1, and the guest will
+ * end it by ICC_DIR_EL1, which finds it on any list; or it was never acknowledged.
  *
- * The state cannot tell two SPIs of one level apart that are active at two vCPUs, with one or both routed elsewhere since;
- * nor does it have the priority that an interrupt was acknowledged with, if that was changed. As few as possible are
- * then taken to be elsewhere than they are routed to.
+ * Ambiguous are two SPIs of one level that are active at two vCPUs, if one or both were re-routed since, and
+ * interrupts whose priority was changed since their acknowledge. Then as few SPIs as possible are assumed to be away
+ * from their targets.
  */
 import { FIRST_SPI } from '../../arch/intid.ts'
 import type { Hypervisor } from '../hypervisor.ts'
@@ -22,12 +22,12 @@ import { asIrq, IRQ_ACTIVE, IRQ_GROUP1, type Irq, irqApListOf, irqPriority } fro
 const AP_WORDS = 4
 
 class ActivePriorities {
-  /** By vCPU, the bits that no active interrupt accounts for yet: group 0, then group 1. */
+  /** By vCPU, the active priorities that are not matched yet: group 0, then group 1. */
   private readonly bits: readonly Int32Array[]
 
   constructor(private readonly hypervisor: Hypervisor) {
-    const { words, place } = hypervisor
-    this.bits = Array.from({ length: place.vcpuCount }, (_, index) => {
+    const { words, layout } = hypervisor
+    this.bits = Array.from({ length: layout.vcpuCount }, (_, index) => {
       const v = hypervisor.vcpu(index)
       const bits = new Int32Array(2 * AP_WORDS)
       bits.set(words.subarray(v + VCPU_AP0R, v + VCPU_AP0R + AP_WORDS))
@@ -36,7 +36,7 @@ class ActivePriorities {
     })
   }
 
-  /** Whether a vCPU's guest has an interrupt active by a bit that is left; takes the bit. */
+  /** Whether a vCPU has a bit left that matches an interrupt; clears the bit. */
   take(index: number, irq: Irq): boolean {
     const { words, silicon } = this.hypervisor
     const { virtualInterface } = silicon
@@ -51,11 +51,11 @@ class ActivePriorities {
   }
 }
 
-/** Puts every active SPI of a restored VM on the ap_list of the vCPU whose guest has it. */
+/** Puts every active SPI of a restored VM on the ap_list of the vCPU that has it. */
 export function placeActiveSpis(hypervisor: Hypervisor): void {
-  const { words, place, apLists } = hypervisor
+  const { words, layout, apLists } = hypervisor
   const left = new ActivePriorities(hypervisor)
-  const vcpus = Array.from({ length: place.vcpuCount }, (_, index) => index)
+  const vcpus = Array.from({ length: layout.vcpuCount }, (_, index) => index)
   const isActive = (irq: Irq): boolean => (words[irq] & IRQ_ACTIVE) !== 0
   for (const index of vcpus) {
     const v = hypervisor.vcpu(index)
@@ -64,7 +64,7 @@ export function placeActiveSpis(hypervisor: Hypervisor): void {
       if (isActive(irq)) left.take(index, irq)
     }
   }
-  const spis = Array.from({ length: place.spiCount }, (_, i) => asIrq(place.spis + i)).filter(isActive)
+  const spis = Array.from({ length: layout.spiCount }, (_, i) => asIrq(layout.spis + i)).filter(isActive)
   const elsewhere = spis.filter((irq) => {
     const list = irqApListOf(words[irq])
     return list === 0 || !left.take(list - 1, irq)

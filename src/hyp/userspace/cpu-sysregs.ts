@@ -1,7 +1,7 @@
 /**
- * The registers of KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS: a vCPU's ICC_* registers as userspace reads and writes them. They
- * are the shadow of ICH_VMCR_EL2 and of the active priorities, which a vCPU that is not loaded has all of its CPU
- * interface in. Registers that have no state (IAR, EOIR, RPR, ...) are not among them.
+ * The registers of KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS: a vCPU's ICC_* registers as userspace reads and writes them.
+ * They show the shadows of ICH_VMCR_EL2 and of the active priorities, which are the whole CPU interface state of a
+ * vCPU that is not loaded. Registers that have no state (IAR, EOIR, RPR, ...) are not among them.
  */
 import {
   CTLR_CBPR,
@@ -31,7 +31,7 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { bpr1Of, CTLR_CONTROLS, controlsOfCtlr, ctlrOf } from '../../gic/cpu-interface/common-registers.ts'
 import { VCPU_AP0R, VCPU_AP1R, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
 
-/** The CPU interface of a vCPU, as far as its registers need to know it. */
+/** What the registers need of a vCPU's CPU interface. */
 export interface VcpuInterface {
   readonly words: Int32Array
   /** The vCPU's record. */
@@ -40,7 +40,7 @@ export interface VcpuInterface {
   readonly vtr: number
 }
 
-/** A register. `write` returns whether it takes the value. */
+/** A register of the group. `write` returns whether the register takes the value. */
 export interface CpuSysreg {
   readonly encoding: Encoding
   readonly name: string
@@ -54,7 +54,7 @@ const always = (): boolean => true
 
 const vmcrOf = ({ words, v }: VcpuInterface): number => words[v + VCPU_VMCR]
 
-/** A register that is fields of ICH_VMCR_EL2: `mask` is theirs. */
+/** A register whose state is fields of ICH_VMCR_EL2, with this mask. */
 const ofVmcr = (
   encoding: Encoding,
   read: (vmcr: number, vtr: number) => number,
@@ -98,7 +98,10 @@ const activePriorities = (first: number, at: number): CpuSysreg[] =>
     },
   }))
 
-/** In the order in which they are put back: with CBPR set ICC_BPR1_EL1 shows ICC_BPR0_EL1 plus 1, and takes nothing. */
+/**
+ * The registers in the order in which they are restored. With CBPR set, ICC_BPR1_EL1 reads as ICC_BPR0_EL1 plus 1 and
+ * takes no other value.
+ */
 export const cpuSysregs: readonly CpuSysreg[] = [
   {
     encoding: ICC_SRE_EL1,
@@ -143,13 +146,16 @@ export const cpuSysregs: readonly CpuSysreg[] = [
   ...activePriorities(ICC_AP1R0_EL1, VCPU_AP1R),
 ]
 
-/** Finds a register by its encoding. Throws ENOENT for one that is not in the group, EINVAL for one that does not exist here. */
+/**
+ * Finds a register by its encoding. Throws ENOENT for one that is not in the group, EINVAL for one that this silicon
+ * lacks.
+ */
 export function cpuSysreg(encoding: Encoding, vtr: number): CpuSysreg {
   const register = cpuSysregs.find((one) => one.encoding === encoding)
   if (!register) {
     throw new VgicError(
       'ENOENT',
-      `${encoding} is no register of CPU_SYSREGS: use the encoding of one that has state.`,
+      `${encoding} is not a register of CPU_SYSREGS: use the encoding of one that has state.`,
     )
   }
   if (register.exists(vtr)) return register

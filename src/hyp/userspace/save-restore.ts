@@ -1,11 +1,11 @@
 /**
- * A VM's interrupts saved as plain JSON and put back, as a VMM does it with KVM's device attributes
- * (userspace-registers.ts): what each register reads as userspace, by name. Put back, what
- * an interrupt is comes before what state it is in. Either everything comes to read as saved, or nothing changes.
+ * Saves a VM's interrupts as plain JSON and restores them, as a VMM does with KVM's device attributes
+ * (userspace-registers.ts): the values that userspace reads, by register name. A restore writes configuration before
+ * state. Either everything reads as saved afterwards, or nothing changes.
  *
- * What is not saved: the vCPUs' other registers, PSTATE and timers among them; which physical interrupts are mapped,
- * which is the VM's set-up; and the ap_lists, which are made anew: in which order equally urgent interrupts became
- * pending is forgotten. docs/saving-a-vm.md tells userspace's side.
+ * Not saved are the vCPUs' other registers, PSTATE and timers among them; the mapping to physical interrupts, which
+ * is configuration of the VM; and the ap_lists, which are rebuilt, so that the order in which interrupts of equal
+ * priority became pending is lost. docs/saving-a-vm.md is for users.
  */
 
 import { halves, joined } from '../../arch/doubleword.ts'
@@ -34,7 +34,7 @@ import { UserspaceRegisters, userspaceDistributor, userspaceRedistributor } from
 /** Registers by name, with their values in hexadecimal: `"GICD_ISENABLER1": "0xff0f"`. */
 export type SavedRegisters = Readonly<Record<string, string>>
 
-/** A VM's interrupts. All of it is JSON. */
+/** A VM's interrupts, as plain JSON. */
 export interface SavedVgic {
   /** KVM_DEV_ARM_VGIC_GRP_DIST_REGS: GICD_ registers. */
   readonly dist: SavedRegisters
@@ -42,11 +42,11 @@ export interface SavedVgic {
   readonly redist: readonly SavedRegisters[]
   /** KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, by vCPU: ICC_ registers. */
   readonly sysregs: readonly SavedRegisters[]
-  /** KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO, by vCPU: lines of 32 interrupts from `intid0`, `intid32`, ... on. */
+  /** KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO, by vCPU: lines, 32 interrupts each, under `intid0`, `intid32`, ... */
   readonly level_info: readonly SavedRegisters[]
 }
 
-/** Kinds of registers in the order in which they are put back: what an interrupt is before what state it is in. */
+/** Kinds of registers in the order in which they are restored: configuration before state. */
 const distributorOrder = [
   'TYPER',
   'IIDR',
@@ -62,13 +62,13 @@ const distributorOrder = [
   'ISACTIVER',
   'ICACTIVER',
 ]
-/** The tables of LPIs before these are enabled. */
+/** The kinds for a redistributor: the tables of LPIs before LPIs are enabled. */
 const redistributorOrder = ['TYPER', 'IIDR', 'PROPBASER', 'PENDBASER', 'CTLR', ...distributorOrder.slice(3)]
 
 /** One register of a frame. */
 interface FrameRegister {
   readonly name: string
-  /** Of its 32-bit words, the low one first. */
+  /** The offsets of its 32-bit words, the low one first. */
   readonly offsets: readonly number[]
 }
 
@@ -97,7 +97,7 @@ function registersOfRow(
   })).filter(({ intid }) => bits === 0 || (intid >= first && intid < end))
 }
 
-/** What reads and writes registers by name. */
+/** A group of registers, which are read and written by name. */
 interface Group {
   readonly names: readonly string[]
   read(name: string): string
@@ -138,14 +138,14 @@ const frameGroup = (
     },
   )
 
-/** The groups of a VM, each with its place in {@link SavedVgic}, in the order in which they are put back. */
+/** The groups of a VM, each with its path in {@link SavedVgic}, in the order in which they are restored. */
 function groupsOf(
   hypervisor: Hypervisor,
 ): { readonly path: keyof SavedVgic; readonly vcpu: number; readonly group: Group }[] {
   const registers = new UserspaceRegisters(hypervisor)
-  const { place, silicon } = hypervisor
-  const end = FIRST_SPI + place.spiCount
-  const vcpus = Array.from({ length: place.vcpuCount }, (_, vcpu) => vcpu)
+  const { layout, silicon } = hypervisor
+  const end = FIRST_SPI + layout.spiCount
+  const vcpus = Array.from({ length: layout.vcpuCount }, (_, vcpu) => vcpu)
   const redistributor = registersOf(userspaceRedistributor, redistributorOrder, 0, FIRST_SPI)
   const sysregs = cpuSysregs.filter(({ exists }) => exists(silicon.ich.vtr))
   const levels = Array.from({ length: Math.ceil(end / 32) }, (_, n) => 32 * n)
@@ -189,7 +189,7 @@ function groupsOf(
   ]
 }
 
-/** Reads what a VM has. Throws EBUSY while a vCPU is loaded. */
+/** Saves a VM's interrupts. Throws EBUSY while a vCPU is loaded. */
 export function saveVgic(hypervisor: Hypervisor): SavedVgic {
   const saved = { dist: {}, redist: [], sysregs: [], level_info: [] } as {
     dist: SavedRegisters
@@ -206,9 +206,9 @@ export function saveVgic(hypervisor: Hypervisor): SavedVgic {
 }
 
 /**
- * Puts it into a VM with as many vCPUs and interrupts, whatever that VM had before. Throws EBUSY while a vCPU is loaded,
- * an `argument` error for what is no saved VM of this size, and EINVAL for a value that a register does not take; then
- * nothing has changed.
+ * Restores saved interrupts into a VM with as many vCPUs and interrupts, in place of its own. Throws EBUSY while a
+ * vCPU is loaded, an `argument` error for data that is not a saved VM of this size, and EINVAL for a value that a
+ * register does not take; then nothing has changed.
  */
 export function restoreVgic(hypervisor: Hypervisor, saved: SavedVgic): void {
   const { words } = hypervisor
@@ -233,25 +233,33 @@ export function restoreVgic(hypervisor: Hypervisor, saved: SavedVgic): void {
   }
 }
 
-/** The clearing half of a pair says the same as the setting one, and is not needed on what has been forgotten. */
+/**
+ * The clearing register of a pair has the same value as the setting one, and need not be written after {@link
+ * forget}.
+ */
 const isWritten = (name: string): boolean => !/^GIC[DR]_IC(ENABLER|PENDR|ACTIVER)/.test(name)
 
-/** No interrupt is enabled, pending or active, and none is on an ap_list; LPIs are off, so that their tables can be set. */
-function forget({ words, place, apLists }: Hypervisor): void {
+/**
+ * Clears a VM: no interrupt is enabled, pending or active, and the ap_lists are empty; LPIs are off, so that their
+ * tables can be set.
+ */
+function forget({ words, layout, apLists }: Hypervisor): void {
   const gone = IRQ_AP_LIST | IRQ_ACTIVE | IRQ_LATCH | IRQ_LINE | IRQ_DEACTIVATED | IRQ_ENABLED
-  for (let i = 0; i < place.vcpuCount; i++) {
+  for (let i = 0; i < layout.vcpuCount; i++) {
     const v = apLists.vcpuOf(i)
     words.fill(0, v + apLists.list, v + apLists.list + words[v + VCPU_AP_COUNT])
     words[v + VCPU_AP_COUNT] = 0
     words[v + VCPU_LPIS_ENABLED] = 0
     for (let intid = 0; intid < FIRST_SPI; intid++) words[apLists.irqOf(v, intid)] &= ~gone
   }
-  for (let spi = 0; spi < place.spiCount; spi++) words[place.spis + spi] &= ~gone
-  words.fill(0, place.edgeLines, place.edgeLines + Math.ceil(place.spiCount / 32))
-  words[place.vm + VM_DEACTIVATED] = 0
+  for (let spi = 0; spi < layout.spiCount; spi++) words[layout.spis + spi] &= ~gone
+  words.fill(0, layout.edgeLines, layout.edgeLines + Math.ceil(layout.spiCount / 32))
+  words[layout.vm + VM_DEACTIVATED] = 0
 }
 
-/** Whether a saved VM has the registers that this one has, each with a value of its width. */
+/**
+ * Throws an `argument` error unless a saved VM has the registers that this one has, each with a value of its width.
+ */
 function checkShape(saved: SavedVgic, own: SavedVgic): void {
   argumentOptions('A saved VM', saved, { dist: true, redist: true, sysregs: true, level_info: true })
   checkRegisters('dist', saved.dist, own.dist)
@@ -294,7 +302,7 @@ function checkShape(saved: SavedVgic, own: SavedVgic): void {
   }
 }
 
-/** After everything was written every register must read as it was saved. */
+/** Throws EINVAL unless a register reads as it was saved, after everything was written. */
 function checkTaken(path: keyof SavedVgic, vcpu: number, name: string, value: string, now: string): void {
   if (BigInt(value) === BigInt(now)) return
   const where = path === 'dist' ? name : `${name} of vCPU ${vcpu}`

@@ -1,11 +1,11 @@
 /**
- * The vGIC as userspace reads and writes it while the vCPUs are stopped: the groups DIST_REGS, REDIST_REGS, CPU_SYSREGS
- * and LEVEL_INFO of KVM's device attributes (Linux, "ARM Virtual Generic Interrupt Controller v3 and later (VGICv3)").
- * The memory-mapped registers are the guest's rows, but for those here, which show and change what is in memory and
- * never the physical interrupt behind it:
+ * Userspace's access to the vGIC while the vCPUs are stopped: the groups DIST_REGS, REDIST_REGS, CPU_SYSREGS and
+ * LEVEL_INFO of KVM's device attributes (Linux, "ARM Virtual Generic Interrupt Controller v3 and later (VGICv3)").
+ * The memory-mapped registers are the guest's rows, except for those here, which access the state in memory and never
+ * the physical interrupt that it is mapped to:
  * - ISPENDR is the latch without the line, and a write sets it exactly; ICPENDR reads as zero and ignores writes;
  * - a level-sensitive interrupt's line is in LEVEL_INFO and nowhere else;
- * - what a vCPU of a running VM has in its list registers is seen by nobody: with a vCPU loaded, every access fails.
+ * - list registers of a running vCPU are never read: while a vCPU is loaded, every access fails.
  */
 
 import { GICD_CTLR_EnableGrp1 } from '../../arch/gicd-registers.ts'
@@ -35,11 +35,11 @@ import { type CpuSysreg, cpuSysreg } from './cpu-sysregs.ts'
 type IrqAt = (machine: VgicDist, owner: Vcpu, intid: Intid) => Irq | 0
 type Access = Pick<VgicRow, 'read' | 'write'>
 
-const spiAt: IrqAt = ({ place }, _owner, intid) =>
-  intid >= FIRST_SPI && intid < FIRST_SPI + place.spiCount ? asIrq(place.spis + intid - FIRST_SPI) : 0
+const spiAt: IrqAt = ({ layout }, _owner, intid) =>
+  intid >= FIRST_SPI && intid < FIRST_SPI + layout.spiCount ? asIrq(layout.spis + intid - FIRST_SPI) : 0
 const privateAt: IrqAt = (_machine, owner, intid) => privateIrq(owner, intid)
 
-/** A flag of each interrupt: a read shows it, a write gives every interrupt its new word. */
+/** A register with a flag of each interrupt: a read shows the flag, a write computes every interrupt's new word. */
 const flag = (irqAt: IrqAt, shown: number, written: (word: number, isSet: boolean) => number): Access => ({
   read: (machine, owner, first, count) => {
     let value = 0
@@ -57,7 +57,7 @@ const flag = (irqAt: IrqAt, shown: number, written: (word: number, isSet: boolea
   },
 })
 
-/** Of registers with a bit for each interrupt, those that userspace has its own way. */
+/** The registers with a bit for each interrupt that differ for userspace. */
 const interruptRows = (irqAt: IrqAt): Readonly<Record<string, Access>> => ({
   ISENABLER: flag(irqAt, IRQ_ENABLED, (word, isSet) => (isSet ? word | IRQ_ENABLED : word)),
   ISPENDR: flag(irqAt, IRQ_LATCH, (word, isSet) => (isSet ? word | IRQ_LATCH : word & ~IRQ_LATCH)),
@@ -66,12 +66,12 @@ const interruptRows = (irqAt: IrqAt): Readonly<Record<string, Access>> => ({
   ICACTIVER: flag(irqAt, IRQ_ACTIVE, (word, isSet) => (isSet ? word & ~IRQ_ACTIVE : word)),
 })
 
-/** GICD_CTLR without the kicks of a guest's write, and the identification register that must be this vGIC's. */
+/** GICD_CTLR, without the kicks of a guest's write, and GICD_IIDR, which must be written with this vGIC's value. */
 const distributorRows: Readonly<Record<string, Partial<Access>>> = {
   ...interruptRows(spiAt),
   CTLR: {
-    write: ({ words, place }, _owner, _first, _count, value) => {
-      words[place.vm + VM_ENABLED] = value & GICD_CTLR_EnableGrp1 ? 1 : 0
+    write: ({ words, layout }, _owner, _first, _count, value) => {
+      words[layout.vm + VM_ENABLED] = value & GICD_CTLR_EnableGrp1 ? 1 : 0
     },
   },
   IIDR: {
@@ -84,10 +84,13 @@ const distributorRows: Readonly<Record<string, Partial<Access>>> = {
 }
 const GICD_IIDR = 0x8
 
-/** Identification registers other than PIDR2, which for a guest need no row to read as zero. */
+/** Identification registers other than PIDR2. For a guest they read as zero without a row. */
 const identification = [razWi<VgicDist>('PIDR4', 0xffd0, 0x18), razWi<VgicDist>('PIDR3', 0xffec, 0x14)]
 
-/** The guest's rows, with another access where there is one; by the name without the frame and the 0 of a single one. */
+/**
+ * The guest's rows, with the access replaced for those in `rows`, whose names are without the frame and without the 0
+ * of a single register.
+ */
 function userspaceMap(
   { rows, size }: RegisterMap<VgicDist, Vcpu, VgicRow>,
   others: Readonly<Record<string, Partial<Access>>>,
@@ -96,11 +99,11 @@ function userspaceMap(
   return new RegisterMap([...own, ...identification], size)
 }
 
-/** The frames as userspace has them. */
+/** The maps of the frames for userspace. */
 export const userspaceDistributor = userspaceMap(distributorMap, distributorRows)
 export const userspaceRedistributor = userspaceMap(redistributorMap, interruptRows(privateAt))
 
-/** The device attributes of a VM's vGIC. Values are unsigned; a 64-bit register is two. */
+/** The device attributes of a VM's vGIC. Values are unsigned 32-bit words; a 64-bit register is two. */
 export class UserspaceRegisters {
   constructor(readonly hypervisor: Hypervisor) {}
 
@@ -113,7 +116,7 @@ export class UserspaceRegisters {
     this.writeFrame(userspaceDistributor, 0, 'GICD', offset, value)
   }
 
-  /** The same of a vCPU's redistributor, both of its frames: REDIST_REGS. */
+  /** A 32-bit word of a vCPU's redistributor, by its offset from RD_base, SGI_base included: REDIST_REGS. */
   readRedistributor(vcpu: number, offset: number): number {
     return this.readFrame(userspaceRedistributor, vcpu, 'GICR', offset)
   }
@@ -134,7 +137,7 @@ export class UserspaceRegisters {
     if (register.write({ words: this.hypervisor.words, v, vtr: this.vtr }, value)) return
     throw new VgicError(
       'EINVAL',
-      `${register.name} does not take ${hex(value)}: its fixed fields are others here.`,
+      `${register.name} does not take ${hex(value)}: its fixed fields differ here.`,
     )
   }
 
@@ -149,23 +152,26 @@ export class UserspaceRegisters {
     return levels >>> 0
   }
 
-  /** Sets them. An edge-triggered one remembers its line until it becomes level-sensitive. */
+  /**
+   * Sets the lines that {@link readLevels} reads. The line of an edge-triggered interrupt is remembered until it
+   * becomes level-sensitive.
+   */
   writeLevels(vcpu: number, first: number, levels: number): void {
     const v = this.stopped(vcpu)
-    const { words, place, mmio } = this.hypervisor
+    const { words, layout, mmio } = this.hypervisor
     for (let i = 0; i < 32; i++) {
       const irq = this.irqOf(v, first + i)
       if (irq === 0) continue
       const isHigh = ((levels >>> i) & 1) === 1
       if ((words[irq] & IRQ_EDGE) === 0)
         mmio.dist.irqs.store(irq, isHigh ? words[irq] | IRQ_LINE : words[irq] & ~IRQ_LINE)
-      else if (irq >= place.spis) mmio.dist.irqs.holdLine(irq, isHigh)
+      else if (irq >= layout.spis) mmio.dist.irqs.holdLine(irq, isHigh)
     }
   }
 
   private irqOf(v: Vcpu, intid: Intid): Irq | 0 {
-    const { place, apLists } = this.hypervisor
-    return intid < FIRST_SPI + place.spiCount ? apLists.irqOf(v, intid) : 0
+    const { layout, apLists } = this.hypervisor
+    return intid < FIRST_SPI + layout.spiCount ? apLists.irqOf(v, intid) : 0
   }
 
   private readFrame(map: Map, vcpu: number, frame: string, offset: number): number {
@@ -188,13 +194,13 @@ export class UserspaceRegisters {
     return this.hypervisor.silicon.ich.vtr
   }
 
-  /** The record of a vCPU, after making sure that none runs. */
+  /** The record of a vCPU. Throws EBUSY while a vCPU is loaded. */
   private stopped(vcpu: number): Vcpu {
-    const { words, place } = this.hypervisor
-    if (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= place.vcpuCount) {
-      throw new VgicError('ENXIO', `There is no vCPU ${vcpu}: the VM has ${place.vcpuCount}.`)
+    const { words, layout } = this.hypervisor
+    if (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= layout.vcpuCount) {
+      throw new VgicError('ENXIO', `There is no vCPU ${vcpu}: the VM has ${layout.vcpuCount}.`)
     }
-    for (let i = 0; i < place.vcpuCount; i++) {
+    for (let i = 0; i < layout.vcpuCount; i++) {
       if (words[this.hypervisor.vcpu(i) + VCPU_LOADED] === 0) continue
       throw new VgicError('EBUSY', `vCPU ${i} is loaded: stop the VM first.`)
     }

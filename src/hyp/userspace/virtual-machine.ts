@@ -1,8 +1,8 @@
 /**
- * A VM whose guests run elsewhere: in a CPU emulator, or in a recording that is played back. Its owner says what each
- * vCPU's guest does, one access at a time, and what userspace does; between them are the real run loop, list registers
- * and seam. A vCPU that is asked for something enters its guest first; when it leaves for an access that traps, it is
- * outside when the call returns, with its list registers folded back.
+ * A VM whose guests run elsewhere: in a CPU emulator, or in a recording that is replayed. The caller makes each
+ * guest's accesses, one at a time, and userspace's; the run loop, list registers and seam are the real ones. A call
+ * for a vCPU's guest enters the guest first; after an access that traps the vCPU is outside, with its list registers
+ * folded.
  */
 import { halves, joined } from '../../arch/doubleword.ts'
 import { FIRST_PPI, FIRST_SPI } from '../../arch/intid.ts'
@@ -62,7 +62,7 @@ import { TIMER_PHYSICAL, TIMER_VIRTUAL } from '../vgic/arch-timer.ts'
 import { checkGuestFrames, type GuestFramesConfig } from '../vgic/guest-frames.ts'
 import { restoreVgic, type SavedVgic, saveVgic } from './save-restore.ts'
 
-/** A VM and its host. */
+/** The configuration of a VM and its host. */
 export interface VirtualMachineConfig {
   /** 1 to 255. vCPU n has affinity 0.0.(n / 16).(n % 16). */
   readonly vcpus: number
@@ -70,9 +70,9 @@ export interface VirtualMachineConfig {
   readonly spis?: number
   /** Whether the guests have the virtual and the physical timer, PPIs 27 and 30; default true. */
   readonly timers?: boolean
-  /** Where the guests see their GIC. */
+  /** The addresses of the guests' GIC; see {@link GuestFramesConfig} for the defaults. */
   readonly frames?: GuestFramesConfig
-  /** The silicon; `cpus`, the host's CPUs, may be left out and is then the number of vCPUs. */
+  /** The silicon; `cpus`, the number of the host's CPUs, defaults to the number of vCPUs. */
   readonly silicon?: Partial<GicConfig>
   /** The hypervisor's design. */
   readonly design: Design
@@ -87,47 +87,54 @@ const fields: Fields<VirtualMachineConfig> = {
   design: true,
 }
 
-/** What the last entry of a vCPU that is in its guest wrote, as its guest has left it by now. */
+/**
+ * The list registers of a vCPU in its guest: those that its last entry wrote, as its guest has changed them since.
+ */
 export interface ListRegisters {
-  /** ICH_HCR_EL2; 0 if nothing was written because there was nothing to present. */
+  /** ICH_HCR_EL2; 0 if the last entry wrote nothing, because the ap_list was empty. */
   readonly hcr: number
   /** `ICH_LR<n>_EL2`, all of them; 0 for one that ICH_ELRSR_EL2 reports as empty, which a hypervisor does not read. */
   readonly lr: readonly bigint[]
 }
 
-/** Where a vCPU is: in its guest, outside of it, asleep in a WFI, or off. */
+/** The state of a vCPU: in its guest, outside of it, asleep in a WFI, or off. */
 export type VcpuPlace = 'guest' | 'outside' | 'asleep' | 'off'
 
-/** A VM in a few words: what {@link VirtualMachine.toJSON} gives. */
+/** A summary of a VM, which {@link VirtualMachine.toJSON} returns. */
 export interface VirtualMachineSummary {
   /** Its design's name. */
   readonly design: string
-  /** How many SPIs it has. */
+  /** The number of its SPIs. */
   readonly spis: number
   /** Whether it has timers. */
   readonly timers: boolean
-  /** Where each vCPU is. */
+  /** The state of each vCPU. */
   readonly vcpus: readonly VcpuPlace[]
 }
 
 /**
- * The most exits of a vCPU for interrupts of the host before its guest gets on. Whoever asks something of a guest wants
- * an instruction of it, and with fewer list registers than interrupts a design may be stuck: the maintenance interrupt
- * ends every entry before one (hard case 16). On silicon an interrupt takes its time, and an instruction slips in.
+ * The most exits of a vCPU for interrupts of the host before its guest executes an instruction. A call makes its
+ * guest execute one; but with fewer list registers than interrupts a design may be stuck, since the maintenance
+ * interrupt ends every entry before an instruction (hard case 16). On silicon an interrupt takes time to arrive, and
+ * an instruction gets executed.
  */
 const MAX_EXITS = 64
-/** How often a thread runs to where it parks, on one call, before its design is taken for one that leads nowhere. */
+/**
+ * How often a thread runs until it parks, in one call, before its design is refused as one that makes no progress.
+ */
 const MAX_TRIES = 1000
 const HIGH = 0x1_0000_0000
 
-/** A VM after reset. Wrong arguments throw a `VgicError`; whatever guests do does not. */
+/**
+ * A VM, which is in its reset state at first. Wrong arguments throw a `VgicError`; nothing that a guest does throws.
+ */
 export class VirtualMachine {
   /** @internal */
   readonly hypervisor: Hypervisor
 
-  /** Throws a `config` error that names a field out of its bounds. */
+  /** Throws a `config` error that names a field that is out of range. */
   constructor(
-    /** What it was made from. */
+    /** The configuration that it was made from. */
     readonly config: VirtualMachineConfig,
   ) {
     configOptions('The configuration of a virtual machine', config, fields)
@@ -153,12 +160,12 @@ export class VirtualMachine {
     this.hypervisor = new Hypervisor(checked, setup, design, [], digestOf(setup, design))
   }
 
-  /** A copy of the whole state. */
+  /** A copy of the whole state; {@link restore} takes it. */
   snapshot(): ArrayBuffer {
     return this.hypervisor.state.snapshot()
   }
 
-  /** Goes back to a snapshot of this VM or of one with the same configuration. Throws a `VgicError` for any other. */
+  /** Restores a snapshot of this VM, or of one with the same configuration. Throws a `VgicError` for any other. */
   restore(image: ImageBytes): void {
     this.hypervisor.state.restore(image)
   }
@@ -168,20 +175,20 @@ export class VirtualMachine {
     return this.hypervisor.state.hash()
   }
 
-  /** What changed since a snapshot, a register field at a time. */
+  /** What has changed since a snapshot, an entry for each register field. */
   diff(image: ImageBytes): Difference[] {
     return this.hypervisor.state.diff(image)
   }
 
-  /** What the hypervisor's crossings of the seam were, a row for each kind of exit. */
+  /** The hypervisor's accesses to the silicon, a row for each kind of exit. */
   cost(): CostRow[] {
-    const { words, place, design } = this.hypervisor
-    return readCost(words, place.costTable, design.name)
+    const { words, layout, design } = this.hypervisor
+    return readCost(words, layout.costTable, design.name)
   }
 
   /**
-   * A vCPU enters its guest, and takes the host's interrupts that make it leave again first. Returns whether it is in
-   * the guest: not if it sleeps in a WFI.
+   * Enters the guest of a vCPU, after taking the host's interrupts that would make it exit again. Returns whether the
+   * vCPU is in its guest: it is not if it sleeps in a WFI.
    */
   enter(vcpu: number): boolean {
     return this.enterGuest(this.vcpu(vcpu))
@@ -192,36 +199,36 @@ export class VirtualMachine {
     return this.hypervisor.runLoop.threadState(this.vcpu(vcpu)) === THREAD_IN_GUEST
   }
 
-  /** A vCPU that is in its guest leaves it for an interrupt of the host, and its list registers are folded back. */
+  /** Makes a vCPU that is in its guest exit for an interrupt of the host; its list registers are folded. */
   exit(vcpu: number): void {
     const v = this.vcpu(vcpu)
     if (this.hypervisor.runLoop.threadState(v) === THREAD_IN_GUEST) this.leave(v, EXIT_IRQ)
   }
 
-  /** A vCPU's thread loses its host CPU, with what vcpu_put does, until it is asked for something. */
+  /** Takes a vCPU's host CPU away, with a vcpu_put, until the next call for its guest. */
   preempt(vcpu: number): void {
     const v = this.vcpu(vcpu)
     if (this.hypervisor.words[v + VCPU_PE] !== 0) this.takeOff(v)
   }
 
-  /** What the guest of a vCPU reads at an intermediate physical address, 1, 2, 4 or 8 bytes of it: bits 31:0. */
+  /** A read of 1, 2, 4 or 8 bytes by the guest of a vCPU at an intermediate physical address: bits 31:0. */
   readMmio(vcpu: number, address: number, size: number): number {
     const v = this.accessMemory(vcpu, address, size, false, 0n)
     return this.hypervisor.words[v + GUEST_VALUE] >>> 0
   }
 
-  /** All 64 bits of it. */
+  /** A read by the guest of a vCPU at an intermediate physical address, as {@link readMmio}: all 64 bits. */
   readMmio64(vcpu: number, address: number, size = 8): bigint {
     const v = this.accessMemory(vcpu, address, size, false, 0n)
     return joined(this.hypervisor.words[v + GUEST_VALUE], this.hypervisor.words[v + GUEST_VALUE_HIGH])
   }
 
-  /** The guest of a vCPU writes. */
+  /** A write of 1, 2, 4 or 8 bytes by the guest of a vCPU at an intermediate physical address. */
   writeMmio(vcpu: number, address: number, size: number, value: number | bigint): void {
     this.accessMemory(vcpu, address, size, true, argumentBits('value', value))
   }
 
-  /** What the guest of a vCPU reads from a system register at EL1: bits 31:0. */
+  /** A read of a system register by the guest of a vCPU at EL1: bits 31:0. */
   readSysreg(vcpu: number, encoding: number): number {
     argumentEncoding(encoding)
     const v = this.inGuest(vcpu)
@@ -231,7 +238,7 @@ export class VirtualMachine {
     return value
   }
 
-  /** All 64 bits of it. */
+  /** A read of a system register by the guest of a vCPU at EL1: all 64 bits. */
   readSysreg64(vcpu: number, encoding: number): bigint {
     argumentEncoding(encoding)
     const v = this.inGuest(vcpu)
@@ -243,7 +250,7 @@ export class VirtualMachine {
     return value
   }
 
-  /** The guest of a vCPU writes a system register at EL1. */
+  /** A write of a system register by the guest of a vCPU at EL1. */
   writeSysreg(vcpu: number, encoding: number, value: number | bigint): void {
     argumentEncoding(encoding)
     const [low, high] = halves(argumentBits('value', value))
@@ -259,7 +266,10 @@ export class VirtualMachine {
     return pe !== 0 && words[pe + PCPU_TRAP] !== 0 && ESR_EC(words[pe + PCPU_TRAP]) === 0
   }
 
-  /** The guest of a vCPU executes WFI. Returns whether it goes on; if not it sleeps until something wakes it. */
+  /**
+   * Executes WFI in the guest of a vCPU. Returns whether the guest continues; if not, the vCPU sleeps until something
+   * wakes it.
+   */
   wfi(vcpu: number): boolean {
     const v = this.inGuest(vcpu)
     const { words, silicon } = this.hypervisor
@@ -270,13 +280,13 @@ export class VirtualMachine {
   }
 
   /**
-   * Userspace moves the line of an SPI, or of a vCPU's PPI (KVM_IRQ_LINE). An edge is latched when it rises. The timers'
-   * PPIs have no line there: see {@link setTimer}.
+   * Sets the line of an SPI, or of a vCPU's PPI, as userspace does (KVM_IRQ_LINE). An edge is latched when the line
+   * rises. The timers' PPIs cannot be set: see {@link setTimer}.
    */
   setLine(intid: number, level: 0 | 1, vcpu = 0): void {
     const v = this.vcpu(vcpu)
-    const { apLists, place, setup } = this.hypervisor
-    argumentInteger('intid', intid, FIRST_PPI, FIRST_SPI + place.spiCount - 1)
+    const { apLists, layout, setup } = this.hypervisor
+    argumentInteger('intid', intid, FIRST_PPI, FIRST_SPI + layout.spiCount - 1)
     const isHigh = argumentLevel('level', level)
     if (setup.timers && timerIntids.some((timer) => timer === intid)) {
       throw new VgicError('argument', `PPI ${intid} belongs to a timer: use setTimer.`)
@@ -285,8 +295,8 @@ export class VirtualMachine {
   }
 
   /**
-   * The guest of a vCPU sets a timer that has expired, or turns the timer off. In a VM without timers such a write of a
-   * guest reaches nothing.
+   * Sets a timer of a vCPU to be expired, or turns it off, as its guest does. In a VM without timers it has no
+   * effect.
    */
   setTimer(vcpu: number, timer: 'virtual' | 'physical', expired: boolean): void {
     argumentOneOf('timer', timer, ['virtual', 'physical'] as const)
@@ -299,7 +309,10 @@ export class VirtualMachine {
     if (expired) timers.expire(v, which)
   }
 
-  /** The guest of a vCPU sets or clears PSTATE.I and F, which are both set after reset: `setMasks(0, { irq: false })`. */
+  /**
+   * Sets or clears PSTATE.I and F of the guest of a vCPU, which are both set after reset: `setMasks(0, { irq: false
+   * })`.
+   */
   setMasks(vcpu: number, masks: InterruptMasks): void {
     const checked = argumentMasks(masks)
     const { words, silicon } = this.hypervisor
@@ -308,8 +321,8 @@ export class VirtualMachine {
   }
 
   /**
-   * The level of the virtual IRQ or FIQ line of a vCPU: at 1 its guest takes the exception, unless PSTATE masks it. 0
-   * while the vCPU is not in its guest.
+   * The level of the virtual IRQ or FIQ line of a vCPU: if it is 1, its guest takes the exception unless PSTATE masks
+   * it. 0 while the vCPU is not in its guest.
    */
   line(vcpu: number, line: 'virq' | 'vfiq'): 0 | 1 {
     const v = this.vcpu(vcpu)
@@ -319,7 +332,7 @@ export class VirtualMachine {
     return silicon.pcpu.virtualLines(peOf(words, v)) & (line === 'virq' ? LINE_VIRQ : LINE_VFIQ) ? 1 : 0
   }
 
-  /** List registers of a vCPU that is in its guest; all zero if it is not, or if nothing was presented to it. */
+  /** The list registers of a vCPU that is in its guest; all zero if it is not, or if its last entry wrote none. */
   listRegisters(vcpu: number): ListRegisters {
     const { words, silicon, config, runLoop } = this.hypervisor
     const v = this.vcpu(vcpu)
@@ -336,29 +349,31 @@ export class VirtualMachine {
   }
 
   /**
-   * Why an interrupt is, or is not, delivered to a vCPU; without a vCPU to the one that an SPI is routed to, and vCPU 0
-   * for an SGI or a PPI. Changes nothing. An INTID that the VM does not have is explained too.
+   * Explains why an interrupt is, or is not, delivered to a vCPU. `vcpu` defaults to the one that an SPI is routed
+   * to, and to vCPU 0 for an SGI or a PPI. The state does not change. An INTID that the VM does not have is explained
+   * too.
    */
   explain(intid: number, vcpu?: number): Explanation {
     return explain(this.hypervisor, intid, vcpu)
   }
 
-  /** Stops the VM: every vCPU leaves its guest and is put, until it is asked for something. */
+  /** Stops the VM: every vCPU exits from its guest and is put, until the next call for its guest. */
   stop(): void {
     for (let vcpu = 0; vcpu < this.config.vcpus; vcpu++) this.preempt(vcpu)
   }
 
   /**
-   * The VM's interrupts as KVM's userspace reads them, in plain JSON. Throws a `VgicError` EBUSY while a vCPU is loaded:
-   * call `stop()` first.
+   * The VM's interrupts as plain JSON, as userspace reads them from KVM. Throws a `VgicError` EBUSY while a vCPU is
+   * loaded: call `stop()` first.
    */
   saveVgic(): SavedVgic {
     return saveVgic(this.hypervisor)
   }
 
   /**
-   * Puts saved interrupts into this VM, whatever it had before. Throws a `VgicError`, and changes nothing: EBUSY while a
-   * vCPU is loaded, `argument` for what is no saved VM of this size, EINVAL for a value that a register does not take.
+   * Restores saved interrupts into this VM, in place of its own. Throws a `VgicError` and changes nothing: EBUSY
+   * while a vCPU is loaded, `argument` for data that is not a saved VM of this size, EINVAL for a value that a
+   * register does not take.
    */
   restoreVgic(saved: SavedVgic): void {
     restoreVgic(this.hypervisor, saved)
@@ -369,7 +384,9 @@ export class VirtualMachine {
     return this.hypervisor.mmio.nameOf(argumentNumber('address', address))
   }
 
-  /** What it is and where its vCPUs are, as plain data; {@link snapshot} has the state. */
+  /**
+   * A summary as plain data: the configuration, and the states of the vCPUs. {@link snapshot} has the whole state.
+   */
   toJSON(): VirtualMachineSummary {
     const { setup, design } = this.hypervisor
     const vcpus = Array.from({ length: setup.vcpus }, (_, vcpu) => this.placeOf(this.vcpu(vcpu)))
@@ -387,12 +404,12 @@ export class VirtualMachine {
     return `VirtualMachine (${what}): ${places.join('; ')}`
   }
 
-  /** So that failed expectations print the line and no keys. */
+  /** Makes failed expectations of test runners print the line instead of the object's keys. */
   get [Symbol.toStringTag](): string {
     return 'VirtualMachine'
   }
 
-  /** What Node's util.inspect prints. */
+  /** The line, for Node's util.inspect. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }
@@ -414,7 +431,7 @@ export class VirtualMachine {
     return this.hypervisor.vcpu(argumentInteger('vcpu', index, 0, this.config.vcpus - 1))
   }
 
-  /** The record of a vCPU, which is in its guest now. */
+  /** The record of a vCPU, after entering its guest. Throws an `argument` error if it sleeps in a WFI. */
   private inGuest(vcpu: number): Vcpu {
     const v = this.vcpu(vcpu)
     if (this.enterGuest(v)) return v
@@ -434,25 +451,25 @@ export class VirtualMachine {
     return false
   }
 
-  /** The thread runs as far as it can; vCPUs that it waits for take the IPI that it has sent them. */
+  /** Runs a thread until it parks; vCPUs that it waits for take the IPI that it has sent them. */
   private goOn(v: Vcpu, tries: number): number {
     if (tries > MAX_TRIES) {
       throw new VgicError(
         'scenario',
-        `vCPU ${this.hypervisor.words[v + VCPU_INDEX]} gets nowhere: its design must lead it into the guest, and others out when it waits for them.`,
+        `vCPU ${this.hypervisor.words[v + VCPU_INDEX]} makes no progress: its design must enter the guest, and make other vCPUs leave theirs when it waits for them.`,
       )
     }
-    const { runLoop, place } = this.hypervisor
+    const { runLoop, layout } = this.hypervisor
     const state = runLoop.enter(v)
     if (state !== THREAD_WAITS_FOR_VCPUS) return state
-    for (let i = 0; i < place.vcpuCount; i++) {
+    for (let i = 0; i < layout.vcpuCount; i++) {
       const other = this.hypervisor.vcpu(i)
       if (other !== v && runLoop.threadState(other) === THREAD_IN_GUEST) runLoop.leave(other, EXIT_IRQ)
     }
     return runLoop.run(v)
   }
 
-  /** Gives a thread that can run its host CPU; whoever has it is preempted. */
+  /** Gives a runnable thread its host CPU, and preempts the thread that has it. */
   private schedule(v: Vcpu): boolean {
     const { words, scheduler } = this.hypervisor
     if (words[v + VCPU_PE] !== 0) return true
@@ -471,7 +488,7 @@ export class VirtualMachine {
     runLoop.run(v)
   }
 
-  /** The guest leaves, and what it left for is dealt with. */
+  /** Makes the guest exit for a reason, and handles the exit. */
   private leave(v: Vcpu, reason: number): void {
     let state = this.hypervisor.runLoop.leave(v, reason)
     for (let tries = 0; state === THREAD_WAITS_FOR_VCPUS; tries++) state = this.goOn(v, tries)

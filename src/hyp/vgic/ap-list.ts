@@ -1,7 +1,7 @@
 /**
- * The ap_list: for each vCPU the interrupts that are pending or active for it (KVM's vgic.c). An interrupt is
- * on at most one list, that of the vCPU its word names. Lists are short arrays of interrupt handles; each
- * function here is one critical section under the ap_list and interrupt locks.
+ * The ap_lists: for each vCPU, the interrupts that are pending or active for it (KVM's vgic.c). An interrupt is on at
+ * most one list, that of the vCPU that its word names. Lists are short arrays of interrupt handles; each method here
+ * is one critical section under the ap_list and interrupt locks.
  */
 import { VMCR_VPMR } from '../../arch/ich-registers.ts'
 import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
@@ -25,9 +25,9 @@ import {
   irqWithInput,
   TARGET_NONE,
 } from '../records/vgic-irq.ts'
-import { VM_ENABLED, type VmPlace } from '../records/vm.ts'
+import { VM_ENABLED, type VmLayout } from '../records/vm.ts'
 
-/** The word of the interrupt whose handle an entry of an ap_list has. */
+/** The word of the interrupt in an entry of an ap_list. */
 export function listedWord(words: Int32Array, entry: number): number {
   return words[asIrq(words[entry])]
 }
@@ -37,22 +37,22 @@ export class ApLists {
   private readonly vcpus: number
   private readonly vcpuSize: number
   private readonly spis: number
-  /** Where the word of INTID 0 would be if it were an SPI. */
+  /** The offset at which INTID 0 would have its word if it were an SPI. */
   private readonly spiZero: number
-  /** Where in a vCPU's record its ap_list begins. */
+  /** The offset of the ap_list in a vCPU's record. */
   readonly list: number
 
   constructor(
     readonly words: Int32Array,
-    readonly place: VmPlace,
+    readonly layout: VmLayout,
     readonly kicks: Kicks,
   ) {
-    this.vm = place.vm
-    this.vcpus = place.vcpus
-    this.vcpuSize = place.vcpuSize
-    this.spis = place.spis
-    this.spiZero = place.spis - FIRST_SPI
-    this.list = place.apList
+    this.vm = layout.vm
+    this.vcpus = layout.vcpus
+    this.vcpuSize = layout.vcpuSize
+    this.spis = layout.spis
+    this.spiZero = layout.spis - FIRST_SPI
+    this.list = layout.apList
   }
 
   /** The handle of an interrupt of a vCPU; SPIs are the same for all. */
@@ -65,7 +65,7 @@ export class ApLists {
     return irq < this.spis ? irq - v - VCPU_IRQ : irq - this.spiZero
   }
 
-  /** The index that interrupts for a vCPU are routed to; -1 while the distributor is off. */
+  /** The target field of interrupts for a vCPU; -1 while the distributor is off, which no interrupt has. */
   targetOf(words: Int32Array, v: Vcpu): number {
     return words[this.vm + VM_ENABLED] !== 0 ? words[v + VCPU_INDEX] : -1
   }
@@ -76,8 +76,8 @@ export class ApLists {
   }
 
   /**
-   * Where an interrupt belongs by its word: the vCPU's record, or 0 if it needs none. An active one stays where it is;
-   * one that is pending and enabled goes to its target, unless the distributor is off.
+   * The vCPU on whose ap_list an interrupt belongs, by its word: a vCPU's record, or 0 for none. An active interrupt
+   * stays where it is; a pending and enabled one goes to its target, unless the distributor is off.
    */
   targetOracle(words: Int32Array, word: number): Vcpu | 0 {
     if (word & IRQ_ACTIVE)
@@ -92,9 +92,10 @@ export class ApLists {
   }
 
   /**
-   * kvm_vgic_vcpu_pending_irq: an enabled interrupt on the ap_list is pending, not active, and of higher priority than the guest's mask.
-   * It asks the shadow of ICH_VMCR_EL2, neither the group enables nor the running priority nor PSTATE, and it
-   * changes nothing: anybody may ask it of any vCPU, but only a blocked one's owner may rely on the answer.
+   * kvm_vgic_vcpu_pending_irq: whether an enabled interrupt on the ap_list is pending, not active, and of higher
+   * priority than the guest's mask. It reads the mask in the shadow of ICH_VMCR_EL2, ignores the group enables, the
+   * running priority and PSTATE, and changes nothing: it may be called for any vCPU, but only the owner of a blocked
+   * one may rely on the answer.
    */
   hasPendingIrq(v: Vcpu): boolean {
     const { words } = this
@@ -111,9 +112,8 @@ export class ApLists {
   }
 
   /**
-   * A device moves an interrupt's input: an edge latches on the rise, a level is the line itself. Puts the
-   * interrupt on the list where it belongs and returns that vCPU, which is to be notified; 0 if there is
-   * nothing to tell anybody.
+   * Sets an interrupt's input, as a device does: a rising edge is latched, a level is stored. Puts the interrupt on
+   * the list where it belongs and returns that vCPU, which is to be notified; 0 for none.
    */
   setInput(irq: Irq, level: number): Vcpu | 0 {
     const { words } = this
@@ -127,25 +127,28 @@ export class ApLists {
     return irqInputMoves(word, level) ? this.targetOracle(this.words, irqWithInput(word)) : 0
   }
 
-  /** Makes an interrupt pending whatever its trigger, as an SGI or a write to ISPENDR does; returns as `setInput`. */
+  /**
+   * Makes an interrupt pending whatever its trigger, as an SGI or a write to ISPENDR does; returns what `setInput`
+   * does.
+   */
   latch(irq: Irq): Vcpu | 0 {
     return this.queue(this.words, irq, this.words[irq] | IRQ_LATCH)
   }
 
-  /** `setInput` and the notification. */
+  /** Sets an interrupt's input and notifies the vCPU. */
   inject(irq: Irq, level: number): void {
     const v = this.setInput(irq, level)
     if (v !== 0) this.kicks.notify(v)
   }
 
-  /** Tells a vCPU that an interrupt was queued: the request first, then the kick. */
+  /** Notifies a vCPU that an interrupt was queued: the request first, then the kick. */
   notify(v: Vcpu): void {
     this.kicks.notify(v)
   }
 
   /**
-   * Stores an interrupt's word and puts it on the ap_list it belongs on. One that is on a list already may still
-   * be missing from the list registers of a running guest, so its vCPU is to be told in both cases.
+   * Stores an interrupt's word and puts it on the ap_list where it belongs. One that is on a list already may be
+   * missing from the list registers of a running guest, so its vCPU is to be notified in both cases.
    */
   queue(words: Int32Array, irq: Irq, word: number): Vcpu | 0 {
     const v = this.targetOracle(words, word)
@@ -181,13 +184,13 @@ export class ApLists {
     words[v + VCPU_AP_COUNT]--
   }
 
-  /** Takes interrupts off a vCPU's list that do not belong there, and puts on another's those that do there. */
+  /** Removes interrupts that do not belong on a vCPU's list, and puts them on the list where they belong, if any. */
   prune(v: Vcpu, count: number): void {
     if (count === 1) this.pruneOnly(v)
     else this.pruneSeveral(v, count)
   }
 
-  /** A list of one interrupt, as most are. */
+  /** Prunes a list of one interrupt, as most are. */
   private pruneOnly(v: Vcpu): void {
     const { words } = this
     const at = v + this.list
@@ -225,7 +228,7 @@ export class ApLists {
     else words[irq] = off
   }
 
-  /** An interrupt that was taken off a list goes to that of its target, unless the distributor is off. */
+  /** Puts an interrupt that was taken off a list on that of its target, unless the distributor is off. */
   private migrate(irq: Irq, word: number): void {
     const target = this.queue(this.words, irq, word)
     if (target !== 0) this.notify(target)
@@ -242,17 +245,21 @@ export class ApLists {
   }
 
   /**
-   * Sorts a list that is longer than the list registers, with the groups `off` disabled at the guest's CPU interface, as
-   * VENG bits. What the guest can take comes first, by priority, then the active ones by theirs, in whose order the guest
-   * ends them. So a guest that has dropped the priority of many active interrupts still gets the next one. What is pending
-   * in a group that is off comes after both: it would keep a list register from them to no purpose. One that the priority
-   * mask hides needs no place of its own, since all that the mask admits are before it. Stable.
+   * Sorts a list that has more interrupts than there are list registers; `off` has the VENG bits of the groups that
+   * are disabled at the guest's CPU interface. Interrupts that the guest can take come first, by priority; then
+   * active ones by priority, in the order in which the guest ends them. So a guest that has dropped the priority of
+   * many active interrupts still gets the next one. Pending interrupts of a disabled group come last, since they
+   * would occupy a list register to no purpose. Those that the priority mask hides need no rank of their own, since
+   * all that the mask admits come before them. The sort is stable.
    */
   sortPendingFirst(v: Vcpu, off: number): void {
     this.sort(v, off === 0 ? rankPendingFirst : rankOffLast, off)
   }
 
-  /** The same with active interrupts first, in any order, and whatever the groups, as Linux 6.1 has it. */
+  /**
+   * Sorts a list that has more interrupts than there are list registers as Linux 6.1 does: active interrupts first,
+   * in any order, whatever their groups.
+   */
   sortActiveFirst(v: Vcpu): void {
     this.sort(v, rankActiveFirst, 0)
   }

@@ -1,9 +1,9 @@
 /**
- * The guest's virtual and physical timers (KVM's arch_timer.c, on a host with VHE that hands both through).
- * While the vCPU is loaded the timer is the PE's: its expiry is a physical interrupt, which the host takes,
- * leaves active, and injects. While the vCPU is blocked a host timer, the background timer, wakes it. Any other
- * time the expiry is noticed by the next load. A timer's expiry is a step of its own; when it happens is the
- * scheduler's affair, by virtual time in a plain run.
+ * The guest's virtual and physical timers (KVM's arch_timer.c, on a host with VHE that hands both through). While the
+ * vCPU is loaded, the timer is the PE's: its expiry is a physical interrupt, which the host takes, leaves active, and
+ * injects. While the vCPU is blocked, a host timer, the background timer, wakes it. At any other time the next load
+ * notices the expiry. An expiry is a step of its own; the caller decides when it happens, by virtual time in a plain
+ * run.
  */
 
 import type { Intid } from '../../arch/intid.ts'
@@ -38,7 +38,7 @@ export const TIMER_ISTATUS = 0x4
 export const TIMER_VIRTUAL = 0
 export const TIMER_PHYSICAL = 1
 export const TIMERS = 2
-/** WFIT's timeout, which is no timer of the guest's but expires like one. */
+/** WFIT's timeout, which is not a timer of the guest but expires like one. */
 export const TIMER_WFIT = 2
 
 export class ArchTimers {
@@ -58,13 +58,13 @@ export class ArchTimers {
     return (this.words[v + VCPU_TIMER_CTL + timer] & 7) === (TIMER_ENABLE | TIMER_ISTATUS)
   }
 
-  /** The same by PPI; false for one that is no timer's. */
+  /** Whether the timer with this PPI asserts its interrupt; false for other INTIDs. */
   outputOf(v: Vcpu, intid: Intid): boolean {
     const timer = intid === timerIntids[0] ? TIMER_VIRTUAL : intid === timerIntids[1] ? TIMER_PHYSICAL : -1
     return timer >= 0 && this.output(v, timer)
   }
 
-  /** The guest writes CNTx_TVAL and CNTx_CTL: `ticks` from now, or off. */
+  /** Programs a timer, as the guest does by CNTx_TVAL and CNTx_CTL: to expire after `ticks`, or off. */
   program(v: Vcpu, timer: number, ticks: number): void {
     const { words } = this
     words[v + VCPU_TIMER_CTL + timer] = ticks < 0 ? 0 : TIMER_ENABLE
@@ -72,19 +72,19 @@ export class ArchTimers {
     this.drive(v)
   }
 
-  /** A WFIT that the hypervisor handles: its timeout, `ticks` from now. */
+  /** Sets the timeout of a WFIT that the hypervisor handles: after `ticks`. */
   programWfit(v: Vcpu, ticks: number): void {
     this.words[v + VCPU_WFIT] = WFIT_WAITS
     this.setDeadline(v, TIMER_WFIT, ticks)
   }
 
-  /** `ticks` from now; 0 for a timer that is off. */
+  /** Sets a deadline: now plus `ticks`; 0 for a timer that is off. */
   private setDeadline(v: Vcpu, timer: number, ticks: number): void {
     const { words } = this
     setTime(
       words,
       deadlineOf(v, timer),
-      ticks < 0 ? 0 : timeOf(words, this.apLists.place.vm + VM_TIME) + ticks,
+      ticks < 0 ? 0 : timeOf(words, this.apLists.layout.vm + VM_TIME) + ticks,
     )
   }
 
@@ -95,12 +95,12 @@ export class ArchTimers {
     return isArmed(words[v + VCPU_TIMER_CTL + timer])
   }
 
-  /** When it expires, in virtual time. */
+  /** The virtual time at which it expires. */
   deadline(v: Vcpu, timer: number): number {
     return timeOf(this.words, deadlineOf(v, timer))
   }
 
-  /** A timer's condition is met. A background timer that runs for the vCPU wakes its thread. */
+  /** Lets a timer expire. A background timer that runs for the vCPU wakes its thread. */
   expire(v: Vcpu, timer: number): void {
     const { words } = this
     if (timer === TIMER_WFIT) words[v + VCPU_WFIT] = WFIT_EXPIRED
@@ -119,7 +119,10 @@ export class ArchTimers {
     return this.output(v, TIMER_VIRTUAL) || this.output(v, TIMER_PHYSICAL)
   }
 
-  /** Before the thread sleeps: the host timer that will wake it; at once, if something has expired by now. */
+  /**
+   * Starts the host timer that will wake the thread, before it sleeps; wakes it at once if a timer has expired by
+   * now.
+   */
   startBackground(v: Vcpu): void {
     if (this.hasPending(v)) {
       wakeUp(this.words, v)
@@ -134,8 +137,8 @@ export class ArchTimers {
   }
 
   /**
-   * kvm_timer_vcpu_load: samples the timers, and keeps the physical interrupt active where the guest has the
-   * virtual one, so that the host is not interrupted by what it knows.
+   * kvm_timer_vcpu_load: samples the timers, and keeps the physical interrupt active while the guest has the virtual
+   * one, so that the host is not interrupted again.
    */
   load(v: Vcpu): void {
     this.words[v + VCPU_BACKGROUND_TIMER] = 0
@@ -152,7 +155,7 @@ export class ArchTimers {
     this.drive(v)
   }
 
-  /** kvm_timer_vcpu_put: the timers are no longer the PE's. */
+  /** kvm_timer_vcpu_put: takes the timers off the PE. */
   put(v: Vcpu): void {
     if ((this.words[v + VCPU_THREAD] & THREAD_TIMERS_LOADED) === 0) return
     this.words[v + VCPU_THREAD] &= ~THREAD_TIMERS_LOADED
@@ -160,7 +163,7 @@ export class ArchTimers {
     for (const intid of timerIntids) silicon.drivePpi(asPe(this.words[v + VCPU_PE]), intid, false)
   }
 
-  /** While the timers are the PE's, their outputs are the lines of its PPIs. */
+  /** Drives the lines of the PE's PPIs with the timers' outputs, while the timers are the PE's. */
   private drive(v: Vcpu): void {
     if ((this.words[v + VCPU_THREAD] & THREAD_TIMERS_LOADED) === 0) return
     const { silicon } = this.seam
@@ -169,7 +172,10 @@ export class ArchTimers {
       silicon.drivePpi(pe, timerIntids[timer], this.output(v, timer))
   }
 
-  /** After an exit: a timer that the guest has turned off before its interrupt got into a list register. */
+  /**
+   * After an exit, lowers the line of a timer that the guest turned off before its interrupt got into a list
+   * register.
+   */
   sync(v: Vcpu): void {
     if (!this.present) return
     for (let timer = 0; timer < TIMERS; timer++) {
@@ -180,13 +186,13 @@ export class ArchTimers {
     }
   }
 
-  /** The host has taken the interrupt of a timer of the vCPU that is on the PE: it injects. */
+  /** Injects the interrupt of a timer, which the host has taken, into the vCPU that is on the PE. */
   interrupt(v: Vcpu, intid: Intid): void {
     if (this.outputOf(v, intid)) this.apLists.inject(asIrq(v + VCPU_IRQ + intid), 1)
   }
 }
 
-/** Where a vCPU keeps a deadline. */
+/** The offset of a deadline in a vCPU's record. */
 const deadlineOf = (v: Vcpu, timer: number): number =>
   timer === TIMER_WFIT ? v + VCPU_WFIT_DEADLINE : v + VCPU_TIMER_CVAL + 2 * timer
 

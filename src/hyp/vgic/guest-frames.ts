@@ -1,10 +1,10 @@
-/** Where a guest sees its GIC: intermediate physical addresses, which have nothing to do with those of the silicon. */
+/** The addresses of a guest's GIC: intermediate physical addresses, which are independent of those of the silicon. */
 
 import { configOptions } from '../../errors/arguments.ts'
 import { checkFrames, checkRegions, type RedistributorRegion } from '../../gic/config/config.ts'
 import type { GuestFrames } from './vgic-dist.ts'
 
-/** What of it can be configured. */
+/** The configurable addresses of a guest's GIC. */
 export interface GuestFramesConfig {
   /** The distributor; default 0x0800_0000. */
   readonly gicd?: number

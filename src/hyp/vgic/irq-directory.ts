@@ -1,24 +1,27 @@
 /**
- * The interrupts of a VM, for whoever goes through all of them or keeps a bit for each. A handle of a kind that is not
- * known here is refused, so that a new kind cannot pass for an SPI because its handle is a large number.
+ * A directory of the interrupts of a VM, for code that visits all of them or keeps a bit for each. A handle of an
+ * unknown kind is refused, so that a new kind is not mistaken for an SPI because its handle is a large number.
  */
 import { FIRST_SPI } from '../../arch/intid.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { VCPU_IRQ } from '../records/vcpu.ts'
 import { asIrq, type Irq } from '../records/vgic-irq.ts'
-import type { VmPlace } from '../records/vm.ts'
+import type { VmLayout } from '../records/vm.ts'
 
 /** A vCPU's SGI or PPI, or an SPI. */
 export type IrqKind = 'private' | 'spi'
 
 export class IrqDirectory {
-  /** How many numbers there are. */
+  /** The number of indices. */
   readonly count: number
-  /** Pairs `start, end` of the words of all interrupts, those of the vCPUs first: for who visits them at every step. */
+  /**
+   * Pairs `start, end` of the words of all interrupts, those of the vCPUs first, for code that visits them at every
+   * step.
+   */
   readonly ranges: Int32Array
 
-  constructor(private readonly place: VmPlace) {
-    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = place
+  constructor(private readonly layout: VmLayout) {
+    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = layout
     this.count = FIRST_SPI * vcpuCount + spiCount
     this.ranges = Int32Array.from([
       ...Array.from({ length: vcpuCount }, (_, i) => vcpus + i * vcpuSize + VCPU_IRQ).flatMap((first) => [
@@ -30,9 +33,9 @@ export class IrqDirectory {
     ])
   }
 
-  /** The kind of what has its word at a place; undefined if no interrupt has. */
+  /** The kind of interrupt whose word is at an offset; undefined if there is none. */
   kindAt(word: number): IrqKind | undefined {
-    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = this.place
+    const { vcpus, vcpuSize, vcpuCount, spis, spiCount } = this.layout
     if (word >= spis && word < spis + spiCount) return 'spi'
     if (word < vcpus || word >= vcpus + vcpuCount * vcpuSize) return undefined
     const intid = ((word - vcpus) % vcpuSize) - VCPU_IRQ
@@ -45,13 +48,16 @@ export class IrqDirectory {
     if (kind !== undefined) return kind
     throw new VgicError(
       'argument',
-      `${irq} is the handle of no interrupt: take that of a private one or of an SPI.`,
+      `${irq} is not the handle of an interrupt: take that of an SGI, a PPI or an SPI.`,
     )
   }
 
-  /** A number for each interrupt, for bitmaps: those of a vCPU's private ones are 32 in a row, and so are SPIs from 32 on. */
+  /**
+   * The index of an interrupt, for bitmaps: each vCPU's private interrupts have 32 indices in a row, and the SPIs
+   * follow.
+   */
   indexOf(irq: Irq): number {
-    const { vcpus, vcpuSize, vcpuCount, spis } = this.place
+    const { vcpus, vcpuSize, vcpuCount, spis } = this.layout
     switch (this.kindOf(irq)) {
       case 'private': {
         const offset = irq - vcpus
@@ -62,9 +68,9 @@ export class IrqDirectory {
     }
   }
 
-  /** The interrupt of a number. */
+  /** The interrupt with an index. */
   atIndex(index: number): Irq {
-    const { vcpus, vcpuSize, vcpuCount, spis } = this.place
+    const { vcpus, vcpuSize, vcpuCount, spis } = this.layout
     const vcpu = Math.floor(index / FIRST_SPI)
     if (vcpu < vcpuCount) return asIrq(vcpus + vcpu * vcpuSize + VCPU_IRQ + (index % FIRST_SPI))
     return asIrq(spis + index - FIRST_SPI * vcpuCount)

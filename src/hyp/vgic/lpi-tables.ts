@@ -1,6 +1,6 @@
 /**
- * What KVM makes of the memory attributes and addresses that a guest writes into GICR_PROPBASER, GICR_PENDBASER,
- * GITS_CBASER and `GITS_BASER<n>`: it takes only attributes that its own accesses have. Each register is two words.
+ * How KVM sanitises the memory attributes and addresses that a guest writes to GICR_PROPBASER, GICR_PENDBASER,
+ * GITS_CBASER and `GITS_BASER<n>`: it accepts only attributes that its own accesses have. Each register is two words.
  */
 
 const SHAREABILITY = 3 << 10
@@ -39,5 +39,5 @@ export const itsBaserHigh = (high: number): number => sanitisedOuterCache(saniti
 /** `GITS_BASER<n>.Page_Size` is 64 KiB. */
 export const itsBaserLow = (low: number): number => (sanitisedShareability(low) & ~0x300) | 0x200
 
-/** Write-back cacheable, inner shareable: what GICR_PROPBASER and GICR_PENDBASER have after reset. */
+/** Write-back cacheable, inner shareable: the reset value of GICR_PROPBASER and GICR_PENDBASER. */
 export const LPI_TABLE_RESET = 0x580

@@ -1,7 +1,7 @@
 /**
- * Interrupts of the VM that stand for physical ones: the timers' PPIs, and SPIs of devices that were given to
- * the VM. The physical interrupt stays active while the guest handles the virtual one, so that the host does
- * not take it again; the guest's deactivation deactivates it through the HW bit.
+ * Interrupts of the VM that are mapped to physical ones: the timers' PPIs, and SPIs of devices that are assigned to
+ * the VM. The physical interrupt stays active while the guest handles the virtual one, so that the host does not take
+ * it again; the guest's deactivation deactivates it through the HW bit.
  */
 import type { Intid } from '../../arch/intid.ts'
 import { DISTRIBUTOR } from '../../gic/interrupts/physical-interrupts.ts'
@@ -30,7 +30,7 @@ export class MappedInterrupts {
     return row === 0 ? irq - v - VCPU_IRQ : this.words[row + MAPPED_PINTID]
   }
 
-  /** Whether the physical interrupt is pending: a timer says so itself. */
+  /** Whether the physical interrupt is pending; for a PPI, whether the timer asserts it. */
   physicalLine(v: Vcpu, irq: Irq): boolean {
     const row = this.rowOf(irq)
     if (row === 0) return this.timers.outputOf(v, irq - v - VCPU_IRQ)
@@ -39,8 +39,8 @@ export class MappedInterrupts {
   }
 
   /**
-   * Software has deactivated the interrupt for the guest, where no HW bit of a list register did. A level counts as
-   * pending only if its line is high now: while it was active nobody looked.
+   * Deactivates the physical interrupt in software, where no HW bit of a list register did. A level-sensitive
+   * interrupt stays pending only if its line is high now, since the line was not sampled while it was active.
    */
   deactivate(v: Vcpu, irq: Irq): void {
     const { words } = this
@@ -49,7 +49,10 @@ export class MappedInterrupts {
     if (words[v + VCPU_PE] !== 0) this.setPhysicalActive(v, irq, false)
   }
 
-  /** The same of a mapped SPI as the distributor has it, which nobody in the machine sees without an access. */
+  /**
+   * Whether a mapped SPI is pending at the distributor. It is the model's own question: software would need an
+   * access.
+   */
   isPendingAtDistributor(irq: Irq): boolean {
     const row = this.rowOf(irq)
     if (row === 0) return false
@@ -57,25 +60,25 @@ export class MappedInterrupts {
     return ((this.seam.silicon.physical.readPending(DISTRIBUTOR, pintid) >>> (pintid & 31)) & 1) === 1
   }
 
-  /** Sets or clears the active state of the physical interrupt; one that is pending then is signalled again. */
+  /** Sets or clears the active state of the physical interrupt; once inactive, a pending one is signalled again. */
   setPhysicalActive(v: Vcpu, irq: Irq, active: boolean): void {
     this.seam.writePhysicalActive(v, asPe(this.words[v + VCPU_PE]), this.pintidOf(v, irq), active)
   }
 
-  /** The guest has cleared the pending state: at the distributor an edge that was not taken is gone too. */
+  /** Clears the pending state of the physical interrupt too, when the guest has cleared that of the virtual one. */
   clearPhysicalPending(v: Vcpu, irq: Irq): void {
     this.seam.writePhysicalPending(v, asPe(this.words[v + VCPU_PE]), this.pintidOf(v, irq), false)
   }
 
-  /** The device of a mapped SPI moves its line, which is one of the physical distributor's. */
+  /** Sets the line of a mapped SPI, which is an input of the physical distributor. */
   setInput(irq: Irq, level: number): void {
     this.seam.silicon.driveSpi(this.words[this.rowOf(irq) + MAPPED_PINTID], level !== 0)
   }
 
-  /** The host has taken a physical SPI, which stays active: it injects the one that is mapped to it. */
+  /** Injects the virtual SPI that is mapped to a physical one, which the host has taken and which stays active. */
   interrupt(pintid: Intid): void {
     const { words, apLists } = this
-    const { mapped, mappedCount } = apLists.place
+    const { mapped, mappedCount } = apLists.layout
     for (let i = 0, row = mapped; i < mappedCount; i++, row += MAPPED_STRIDE) {
       if (words[row + MAPPED_PINTID] === pintid) apLists.inject(asIrq(words[row + MAPPED_IRQ]), 1)
     }
@@ -89,7 +92,7 @@ export class MappedInterrupts {
   /** The row of a mapped SPI; 0 for a PPI. */
   private rowOf(irq: Irq): number {
     const { words, apLists } = this
-    const { mapped, mappedCount, spis } = apLists.place
+    const { mapped, mappedCount, spis } = apLists.layout
     if (irq < spis) return 0
     for (let i = 0, row = mapped; i < mappedCount; i++, row += MAPPED_STRIDE) {
       if (words[row + MAPPED_IRQ] === irq) return row

@@ -1,19 +1,19 @@
 /**
- * The emulated GIC that the registers of its frames act on (KVM's struct vgic_dist): the VM's interrupts, and what the
- * distributor, the redistributors and the ITS of a guest have besides. Which register an access means is vgic-mmio.ts's.
+ * The emulated GIC (KVM's struct vgic_dist), on which the registers of its frames act: the VM's interrupts, and the
+ * other state of a guest's distributor, redistributors and ITS. vgic-mmio.ts decodes accesses.
  */
 
 import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
-/** Bytes of the distributor's frame, and of a redistributor's two. */
+/** Sizes in bytes of the distributor's frame, and of a redistributor's two frames. */
 export const VGIC_GICD_SIZE = 0x1_0000
 export const VGIC_GICR_SIZE = 0x2_0000
 
-/** Where a guest sees its GIC: intermediate physical addresses. */
+/** The addresses of a guest's GIC: intermediate physical addresses. */
 import type { RedistributorRegion } from '../../gic/config/config.ts'
 import { indexOfAffinity } from '../records/affinity.ts'
 import { VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
 import { IRQ_TARGET, IRQ_TARGET_SHIFT, TARGET_NONE } from '../records/vgic-irq.ts'
-import { VM_PROPBASER, type VmPlace } from '../records/vm.ts'
+import { VM_PROPBASER, type VmLayout } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import { LPI_TABLE_RESET, pendbaserHigh, pendbaserLow, propbaserHigh, propbaserLow } from './lpi-tables.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
@@ -29,11 +29,11 @@ export interface GuestFrames {
 
 export class VgicDist {
   readonly words: Int32Array
-  readonly place: VmPlace
+  readonly layout: VmLayout
   readonly irqs: VgicMmioIrqs
   /** Whether the VM has an ITS, and so LPIs. */
   readonly hasIts: boolean
-  /** By vCPU, where its redistributor is, and whether none follows it there: GICR_TYPER.Last. */
+  /** By vCPU, the address of its redistributor, and whether no other follows at the next address: GICR_TYPER.Last. */
   readonly redistributors: readonly number[]
   readonly isLast: readonly boolean[]
 
@@ -43,53 +43,57 @@ export class VgicDist {
     frames: GuestFrames,
   ) {
     this.words = apLists.words
-    this.place = apLists.place
+    this.layout = apLists.layout
     this.irqs = new VgicMmioIrqs(apLists, mapped)
     this.hasIts = frames.its !== undefined
-    const bases = basesOf(frames.gicr).slice(0, this.place.vcpuCount)
+    const bases = basesOf(frames.gicr).slice(0, this.layout.vcpuCount)
     this.redistributors = bases
     this.isLast = bases.map((base) => !bases.includes(base + VGIC_GICR_SIZE))
   }
 
-  /** The registers after reset, but for those that are set up by whoever makes the VM. */
+  /** Resets the registers, except those that are set up when the VM is made. */
   reset(): void {
-    const { words, place } = this
-    words[place.vm + VM_PROPBASER] = LPI_TABLE_RESET
-    for (let i = 0; i < place.vcpuCount; i++) words[this.apLists.vcpuOf(i) + VCPU_PENDBASER] = LPI_TABLE_RESET
+    const { words, layout } = this
+    words[layout.vm + VM_PROPBASER] = LPI_TABLE_RESET
+    for (let i = 0; i < layout.vcpuCount; i++)
+      words[this.apLists.vcpuOf(i) + VCPU_PENDBASER] = LPI_TABLE_RESET
   }
 
   /** Bits 31:0 of `GICD_IROUTER<intid>`. */
   router(intid: Intid): number {
-    const { place } = this
+    const { layout } = this
     const spi = intid - FIRST_SPI
-    return spi >= 0 && spi < place.spiCount ? this.words[place.irouters + spi] : 0
+    return spi >= 0 && spi < layout.spiCount ? this.words[layout.irouters + spi] : 0
   }
 
   /**
-   * Writes them: Aff2.Aff1.Aff0, also of a vCPU that does not exist. An interrupt that is on another vCPU's list leaves
-   * it when that vCPU exits next.
+   * Writes bits 31:0 of `GICD_IROUTER<intid>`: Aff2.Aff1.Aff0, also of a vCPU that does not exist. An interrupt that
+   * is on another vCPU's list leaves it at that vCPU's next exit.
    */
   setRouter(intid: Intid, value: number): void {
-    const { words, place } = this
+    const { words, layout } = this
     const spi = intid - FIRST_SPI
-    if (spi < 0 || spi >= place.spiCount) return
+    if (spi < 0 || spi >= layout.spiCount) return
     const affinity = value & 0xff_ffff
-    const index = indexOfAffinity(affinity, place.vcpuCount)
-    const irq = place.spis + spi
-    words[place.irouters + spi] = affinity
+    const index = indexOfAffinity(affinity, layout.vcpuCount)
+    const irq = layout.spis + spi
+    words[layout.irouters + spi] = affinity
     words[irq] = (words[irq] & ~IRQ_TARGET) | ((index < 0 ? TARGET_NONE : index) << IRQ_TARGET_SHIFT)
   }
 
-  /** Half of GICR_PROPBASER, which is the same for every redistributor; ignored while the one written has LPIs enabled. */
+  /**
+   * Writes half of GICR_PROPBASER, which is the same for every redistributor; ignored while the accessed one has LPIs
+   * enabled.
+   */
   setPropbaser(owner: Vcpu, half: number, value: number): void {
-    const { words, place } = this
+    const { words, layout } = this
     if (words[owner + VCPU_LPIS_ENABLED] !== 0) return
-    const [low, high] = [place.vm + VM_PROPBASER, place.vm + VM_PROPBASER + 1]
+    const [low, high] = [layout.vm + VM_PROPBASER, layout.vm + VM_PROPBASER + 1]
     words[low] = propbaserLow(half === 0 ? value : words[low])
     words[high] = propbaserHigh(half === 0 ? words[high] : value)
   }
 
-  /** Half of GICR_PENDBASER; ignored while LPIs are enabled. */
+  /** Writes half of GICR_PENDBASER; ignored while LPIs are enabled. */
   setPendbaser(owner: Vcpu, half: number, value: number): void {
     const { words } = this
     if (words[owner + VCPU_LPIS_ENABLED] !== 0) return
@@ -99,6 +103,6 @@ export class VgicDist {
   }
 }
 
-/** Where redistributors are, in the order of the vCPUs. */
+/** The addresses of redistributors, in the order of the vCPUs. */
 const basesOf = (regions: readonly RedistributorRegion[]): number[] =>
   regions.flatMap(({ base, count }) => Array.from({ length: count }, (_, i) => base + i * VGIC_GICR_SIZE))

@@ -1,6 +1,6 @@
 /**
- * The registers of the ITS that a guest sees (KVM's vgic-its.c): IHI 0069, "The ITS register map". Here is what they
- * hold; the ITS does not process commands yet, so that GITS_CREADR stays where it is.
+ * The registers of the ITS that a guest sees (KVM's vgic-its.c): IHI 0069, "The ITS register map". Only their state
+ * is modelled: the ITS does not process commands yet, so GITS_CREADR does not change.
  */
 
 import { RegisterMap, readOnly, register64, WORD } from '../../gic/frames/register-map.ts'
@@ -26,34 +26,37 @@ const BASER_RESET_HIGH = 0x1800_0000
 
 type Row = VgicRow
 
-/** It can be enabled only with a queue and both tables. */
-function writeControl({ words, place }: VgicDist, value: number): void {
-  const { its } = place
+/** Writes GITS_CTLR. The ITS can be enabled only with a queue and both tables. */
+function writeControl({ words, layout }: VgicDist, value: number): void {
+  const { its } = layout
   const complete =
     words[its + ITS_CBASER + 1] & words[its + ITS_BASER + 1] & words[its + ITS_BASER + 3] & VALID
   if (value & 1 && words[its + ITS_ENABLED] === 0 && complete === 0) return
   words[its + ITS_ENABLED] = value & 1
 }
 
-/** Read only while enabled. GITS_CREADR goes back to the beginning of the queue. */
-function writeCbaser({ words, place }: VgicDist, _owner: Vcpu, half: number, value: number): void {
-  const { its } = place
+/**
+ * Writes GITS_CBASER, which is read-only while the ITS is enabled. GITS_CREADR goes back to the beginning of the
+ * queue.
+ */
+function writeCbaser({ words, layout }: VgicDist, _owner: Vcpu, half: number, value: number): void {
+  const { its } = layout
   if (words[its + ITS_ENABLED] !== 0) return
   words[its + ITS_CBASER + half] = half === 0 ? cbaserLow(value) : itsBaserHigh(value)
   if (half === 0) words[its + ITS_CBASER + 1] = itsBaserHigh(words[its + ITS_CBASER + 1])
   words[its + ITS_CREADR] = 0
 }
 
-/** An offset past the end of the queue is ignored. */
-function writeCwriter({ words, place }: VgicDist, _owner: Vcpu, half: number, value: number): void {
-  const { its } = place
+/** Writes GITS_CWRITER. An offset past the end of the queue is ignored. */
+function writeCwriter({ words, layout }: VgicDist, _owner: Vcpu, half: number, value: number): void {
+  const { its } = layout
   const offset = value & 0xf_ffe0
   const size = ((words[its + ITS_CBASER] & 0xff) + 1) << 12
   if (half === 0 && offset < size) words[its + ITS_CWRITER] = offset
 }
 
-function writeBaser({ words, place }: VgicDist, _owner: Vcpu, word: number, value: number): void {
-  const { its } = place
+function writeBaser({ words, layout }: VgicDist, _owner: Vcpu, word: number, value: number): void {
+  const { its } = layout
   if (words[its + ITS_ENABLED] !== 0 || word >= 4) return
   const table = word >> 1
   const at = its + ITS_BASER + (word & ~1)
@@ -69,7 +72,7 @@ const rows: readonly Row[] = [
     length: 4,
     bits: 0,
     sizes: WORD,
-    read: ({ words, place: { its } }) =>
+    read: ({ words, layout: { its } }) =>
       words[its + ITS_ENABLED] | (words[its + ITS_CREADR] === words[its + ITS_CWRITER] ? QUIESCENT : 0),
     write: (machine, _owner, _first, _count, value) => writeControl(machine, value),
   },
@@ -79,27 +82,27 @@ const rows: readonly Row[] = [
     'GITS_CBASER',
     0x80,
     8,
-    ({ words, place }, _owner, half) => words[place.its + ITS_CBASER + half],
+    ({ words, layout }, _owner, half) => words[layout.its + ITS_CBASER + half],
     writeCbaser,
   ),
   register64<VgicDist, Vcpu>(
     'GITS_CWRITER',
     0x88,
     8,
-    ({ words, place }, _owner, half) => words[place.its + ITS_CWRITER + half],
+    ({ words, layout }, _owner, half) => words[layout.its + ITS_CWRITER + half],
     writeCwriter,
   ),
   register64<VgicDist, Vcpu>(
     'GITS_CREADR',
     0x90,
     8,
-    ({ words, place }, _owner, half) => words[place.its + ITS_CREADR + half],
+    ({ words, layout }, _owner, half) => words[layout.its + ITS_CREADR + half],
   ),
   register64<VgicDist, Vcpu>(
     'GITS_BASER',
     0x100,
     0x40,
-    ({ words, place }, _owner, word) => (word < 4 ? words[place.its + ITS_BASER + word] : 0),
+    ({ words, layout }, _owner, word) => (word < 4 ? words[layout.its + ITS_BASER + word] : 0),
     writeBaser,
   ),
   ...(

@@ -1,7 +1,7 @@
 /**
- * What a guest's access to registers with bits for each interrupt does to the interrupts (KVM's vgic-mmio.c). An access
- * covers `count` interrupts whose words begin at `at`; private ones are those of the vCPU `owner`. Where KVM takes an
- * interrupt's lock, each function here is one step.
+ * The effects on interrupts of a guest's accesses to registers with bits for each interrupt (KVM's vgic-mmio.c). An
+ * access covers `count` interrupts whose words begin at `at`; private ones are the vCPU `owner`'s. Each method is one
+ * step, where KVM takes each interrupt's lock in turn.
  */
 
 import type { Intid } from '../../arch/intid.ts'
@@ -40,8 +40,8 @@ export class VgicMmioIrqs {
     readonly mapped: MappedInterrupts,
   ) {
     this.words = apLists.words
-    this.spis = apLists.place.spis
-    this.edgeLines = apLists.place.edgeLines
+    this.spis = apLists.layout.spis
+    this.edgeLines = apLists.layout.edgeLines
   }
 
   /** One flag of each interrupt. */
@@ -49,7 +49,7 @@ export class VgicMmioIrqs {
     return gather(this.words, at, count, shift)
   }
 
-  /** ISPENDR and ICPENDR: a mapped level-sensitive interrupt is as pending as its physical line is high. */
+  /** ISPENDR and ICPENDR. The pending state of a mapped level-sensitive interrupt is that of its physical line. */
   pending(owner: Vcpu, at: Irq, count: number): number {
     const { words } = this
     let value = 0
@@ -82,8 +82,8 @@ export class VgicMmioIrqs {
   }
 
   /**
-   * A mapped level-sensitive interrupt is looked at again, because the guest may have changed its device meanwhile: if
-   * the line has fallen, the physical interrupt must be taken when it rises again.
+   * ISENABLER. The line of a mapped level-sensitive interrupt is sampled again, since the guest may have changed its
+   * device meanwhile: if the line has fallen, the physical interrupt must be taken when it rises again.
    */
   enable(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
@@ -100,12 +100,12 @@ export class VgicMmioIrqs {
     }
   }
 
-  /** One that is in a list register stays there until its vCPU exits, for which `emulateMmio` waits. */
+  /** ICENABLER. An interrupt in a list register stays there until its vCPU exits, for which `emulateMmio` waits. */
   disable(at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) if ((value >>> i) & 1) this.words[at + i] &= ~IRQ_ENABLED
   }
 
-  /** The physical interrupt of a mapped one is made active, as if the host had taken it for the guest. */
+  /** ISPENDR. The physical interrupt of a mapped one is made active, as if the host had taken it for the guest. */
   setPending(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       if (((value >>> i) & 1) === 0) continue
@@ -116,8 +116,8 @@ export class VgicMmioIrqs {
   }
 
   /**
-   * The pending state of a mapped interrupt is also in the distributor. It must not stay active there for an interrupt
-   * that the guest will never deactivate: the host would never be told of it again.
+   * ICPENDR. The pending state of a mapped interrupt is also in the distributor. The physical interrupt must not stay
+   * active if the guest will never deactivate the virtual one, since the host would never take it again.
    */
   clearPending(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
@@ -131,7 +131,7 @@ export class VgicMmioIrqs {
     }
   }
 
-  /** An active interrupt is on the ap_list of its vCPU. */
+  /** ISACTIVER. An active interrupt is put on the ap_list of its vCPU. */
   setActive(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       if (((value >>> i) & 1) === 0) continue
@@ -153,7 +153,7 @@ export class VgicMmioIrqs {
     }
   }
 
-  /** In a list register it keeps the old one until its vCPU exits. */
+  /** IPRIORITYR. An interrupt in a list register keeps its old priority until its vCPU exits. */
   setPriorities(at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       const priority = (value >>> (8 * i)) & PRIORITY_BITS
@@ -178,7 +178,7 @@ export class VgicMmioIrqs {
     }
   }
 
-  /** An SPI that is an edge has no line, but KVM remembers it until the guest makes it level-sensitive again. */
+  /** Remembers the line of an edge-triggered SPI until the guest makes it level-sensitive again, as KVM does. */
   holdLine(irq: Irq, level: boolean): void {
     const spi = irq - this.spis
     const at = this.edgeLines + (spi >> 5)
@@ -186,7 +186,9 @@ export class VgicMmioIrqs {
     this.words[at] = level ? this.words[at] | bit : this.words[at] & ~bit
   }
 
-  /** Stores an interrupt's word, puts it where it belongs and tells that vCPU: vgic_queue_irq_unlock. */
+  /**
+   * Stores an interrupt's word, puts it on the list where it belongs and notifies that vCPU: vgic_queue_irq_unlock.
+   */
   store(irq: Irq, word: number): void {
     const target = this.apLists.queue(this.words, irq, word)
     if (target !== 0) this.apLists.notify(target)
@@ -199,18 +201,18 @@ export class VgicMmioIrqs {
 
   /** Whether the access under way is emulated as Linux 6.1 does it: the step `emulateMmioFromMemory`. */
   private get answersFromMemory(): boolean {
-    return this.words[this.apLists.place.vm + VM_RUNNING] !== 0
+    return this.words[this.apLists.layout.vm + VM_RUNNING] !== 0
   }
 
   private physicalLine(owner: Vcpu, irq: Irq): boolean {
     if (!this.answersFromMemory || irq >= this.spis) return this.mapped.physicalLine(owner, irq)
-    const running = asVcpu(this.words[this.apLists.place.vm + VM_RUNNING])
+    const running = asVcpu(this.words[this.apLists.layout.vm + VM_RUNNING])
     return this.mapped.timers.outputOf(running, irq - owner - VCPU_IRQ)
   }
 
   /**
-   * The physical interrupt of a mapped one follows. That of a vCPU whose thread is on no PE does so when it is loaded:
-   * a timer's is the only one that is private.
+   * Sets or clears the active state of a mapped interrupt's physical one. For a private interrupt, which is a
+   * timer's, of a vCPU that is on no PE, the next load does it.
    */
   private setPhysicalActive(owner: Vcpu, irq: Irq, word: number, active: boolean): void {
     if ((word & IRQ_HW) === 0 || this.words[owner + VCPU_PE] === 0) return
@@ -218,7 +220,7 @@ export class VgicMmioIrqs {
   }
 }
 
-/** A bit of each of some words, four at a time: bit x of the result is that of word x. */
+/** Gathers a bit of each of `count` words, four at a time: bit x of the result is from word x. */
 function gather(words: Int32Array, at: Irq, count: number, shift: number): number {
   let value = 0
   for (let i = count & ~3; i < count; i++) value |= ((words[at + i] >>> shift) & 1) << i

@@ -46,15 +46,18 @@ import type { VgicDist } from './vgic-dist.ts'
 import { VGIC_GICD_SIZE, VGIC_GICR_SIZE } from './vgic-dist.ts'
 import { privateIrq, type VgicMmioIrqs } from './vgic-mmio-irqs.ts'
 
-/** A row, and what an access to it asks of the VM. */
+/** A row, with the conditions that an access to it has for the VM. */
 export interface VgicRow extends RegisterRow<VgicDist, Vcpu> {
-  /** The state that it shows may be in list registers of running vCPUs, which must stop for an access. */
+  /** The state that it shows may be in list registers of running vCPUs, which must be stopped for an access. */
   readonly holds?: 'active' | 'pending'
-  /** A write can make an interrupt deliverable, or undeliverable, that nobody looks at because of it. */
+  /**
+   * A write can change whether, or where, an interrupt is deliverable without queueing it: `reevaluate` must follow.
+   */
   readonly reevaluates?: true
   /**
-   * A write disables interrupts, those whose bits are set or `all`. None of them is taken any more once RWP of GICD_CTLR
-   * or GICR_CTLR reads as 0, which here it always does: so nobody may have one in a list register when the write is done.
+   * A write disables interrupts, those whose bits are set or `all`. Once RWP of GICD_CTLR or GICR_CTLR reads as 0,
+   * which it always does here, none of them may be taken any more: so none may be in a list register when the write
+   * is done.
    */
   readonly disables?: 'interrupts' | 'all'
 }
@@ -66,30 +69,33 @@ const GICR_IIDR = 0x4b00_043b
 const PIDR2 = 0x3b
 
 type Irqs = VgicMmioIrqs
-/** What an access does to the interrupts whose words begin at `at`. */
+/** Read and write of a register of the interrupts whose words begin at `at`. */
 interface IrqAccess {
   read(irqs: Irqs, owner: Vcpu, at: Irq, count: number): number
   write(irqs: Irqs, owner: Vcpu, at: Irq, count: number, value: number): void
 }
 
-/** The registers of an access in the distributor, for its SPIs. Word 0 is banked in the redistributors: RAZ/WI. */
+/**
+ * The row of a register in the distributor, for SPIs. The part for INTIDs 0 to 31 is RAZ/WI: it is in the
+ * redistributors.
+ */
 function ofSpis(row: Omit<VgicRow, 'read' | 'write'>, access: IrqAccess): VgicRow {
   return {
     ...row,
-    read: ({ irqs, place }, owner, first, count) => {
+    read: ({ irqs, layout }, owner, first, count) => {
       const spi = first - FIRST_SPI
-      if (spi < 0 || spi >= place.spiCount) return 0
-      return access.read(irqs, owner, asIrq(place.spis + spi), atMost(count, place.spiCount - spi))
+      if (spi < 0 || spi >= layout.spiCount) return 0
+      return access.read(irqs, owner, asIrq(layout.spis + spi), atMost(count, layout.spiCount - spi))
     },
-    write: ({ irqs, place }, owner, first, count, value) => {
+    write: ({ irqs, layout }, owner, first, count, value) => {
       const spi = first - FIRST_SPI
-      if (spi < 0 || spi >= place.spiCount) return
-      access.write(irqs, owner, asIrq(place.spis + spi), atMost(count, place.spiCount - spi), value)
+      if (spi < 0 || spi >= layout.spiCount) return
+      access.write(irqs, owner, asIrq(layout.spis + spi), atMost(count, layout.spiCount - spi), value)
     },
   }
 }
 
-/** The same registers in a redistributor, for its vCPU's SGIs and PPIs. */
+/** The row of a register in a redistributor, for its vCPU's SGIs and PPIs. */
 function ofPrivate(row: Omit<VgicRow, 'read' | 'write'>, access: IrqAccess): VgicRow {
   return {
     ...row,
@@ -101,7 +107,7 @@ function ofPrivate(row: Omit<VgicRow, 'read' | 'write'>, access: IrqAccess): Vgi
 
 const atMost = (count: number, most: number): number => (count < most ? count : most)
 
-/** A register of each kind, in both frames: its offset in GICD and, from SGI_base, in GICR. */
+/** A kind of register that both frames have, at the same offset in GICD and, from SGI_base, in GICR. */
 interface Kind {
   readonly name: string
   readonly offset: number
@@ -122,7 +128,8 @@ const readPending: IrqAccess['read'] = (irqs, owner, at, count) => irqs.pending(
 const readActive: IrqAccess['read'] = (irqs, _owner, at, count) => irqs.flags(at, count, IRQ_ACTIVE_SHIFT)
 
 const kinds: readonly Kind[] = [
-  // A new group or priority may wait for a vCPU that has the interrupt in a list register, but not for ever.
+  // A new group or priority takes effect when a vCPU that has the interrupt in a list register exits; `reevaluate`
+  // makes it exit.
   { name: 'IGROUPR', offset: 0x80, bits: 1, sizes: WORD, reevaluates: true, access: group },
   {
     name: 'ISENABLER',
@@ -204,7 +211,7 @@ const triggers: IrqAccess = {
   read: (irqs, _owner, at, count) => irqs.triggers(at, count),
   write: (irqs, _owner, at, count, value) => irqs.setTriggers(at, count, value),
 }
-/** SGIs are edges and PPIs levels, whatever is written. */
+/** SGIs are edge-triggered and PPIs level-sensitive, whatever is written. */
 const fixedTriggers: IrqAccess = { ...triggers, write: () => {} }
 
 /** `interrupts` is how many INTIDs the frame has registers for: 1024, or 32. */
@@ -226,15 +233,15 @@ const rowsOf = (frame: 'GICD' | 'GICR', interrupts: number): VgicRow[] =>
   })
 
 /**
- * EnableGrp1. Switching it on tells the vCPUs that are runnable by what is on their ap_lists, and queues nothing
+ * Writes GICD_CTLR.EnableGrp1. Setting it kicks the vCPUs that are runnable by their ap_lists, and queues nothing
  * (KVM's vgic_kick_vcpus).
  */
-function writeDistributorControl({ words, place, apLists }: VgicDist, value: number): void {
+function writeDistributorControl({ words, layout, apLists }: VgicDist, value: number): void {
   const enabled = value & GICD_CTLR_EnableGrp1 ? 1 : 0
-  const wasEnabled = words[place.vm + VM_ENABLED]
-  words[place.vm + VM_ENABLED] = enabled
+  const wasEnabled = words[layout.vm + VM_ENABLED]
+  words[layout.vm + VM_ENABLED] = enabled
   if (wasEnabled || !enabled) return
-  for (let i = 0; i < place.vcpuCount; i++) {
+  for (let i = 0; i < layout.vcpuCount; i++) {
     const v = apLists.vcpuOf(i)
     if (apLists.hasPendingIrq(v)) apLists.notify(v)
   }
@@ -249,14 +256,14 @@ const distributorRows: readonly VgicRow[] = [
     sizes: WORD,
     reevaluates: true,
     disables: 'all',
-    read: ({ words, place }) =>
-      GICD_CTLR_ARE | GICD_CTLR_DS | (words[place.vm + VM_ENABLED] !== 0 ? GICD_CTLR_EnableGrp1 : 0),
+    read: ({ words, layout }) =>
+      GICD_CTLR_ARE | GICD_CTLR_DS | (words[layout.vm + VM_ENABLED] !== 0 ? GICD_CTLR_EnableGrp1 : 0),
     write: (machine, _owner, _first, _count, value) => writeDistributorControl(machine, value),
   },
   readOnly('GICD_TYPER', 0x4, (machine) => distributorTyper(machine)),
   readOnly('GICD_IIDR', 0x8, () => GICD_IIDR),
   razWi('GICD_TYPER2', 0xc, 4),
-  // Nothing reports errors in it, and yet KVM reads it as all ones.
+  // It reports no errors, but KVM reads it as all ones.
   readOnly('GICD_STATUSR', 0x10, () => -1),
   razWi('GICD_SETSPI_NSR', 0x40, 4),
   razWi('GICD_CLRSPI_NSR', 0x48, 4),
@@ -280,7 +287,7 @@ const distributorRows: readonly VgicRow[] = [
     bits: 64,
     sizes: WORD | DOUBLEWORD,
     reevaluates: true,
-    // The upper word has Aff3, which KVM does not have.
+    // The upper word has Aff3, which KVM does not support.
     read: (machine, _owner, intid, half) => (half === 1 ? machine.router(intid) : 0),
     write: (machine, _owner, intid, half, value) => {
       if (half === 1) machine.setRouter(intid, value)
@@ -289,8 +296,8 @@ const distributorRows: readonly VgicRow[] = [
   readOnly('GICD_PIDR2', 0xffe8, () => PIDR2),
 ]
 
-function distributorTyper({ place, hasIts }: VgicDist): number {
-  const lines = ((FIRST_SPI + place.spiCount + 31) >> 5) - 1
+function distributorTyper({ layout, hasIts }: VgicDist): number {
+  const lines = ((FIRST_SPI + layout.spiCount + 31) >> 5) - 1
   return hasIts ? lines | GICD_TYPER_LPIS | (15 << 19) : lines | (9 << 19)
 }
 
@@ -318,7 +325,7 @@ const redistributorRows: readonly VgicRow[] = [
     'GICR_PROPBASER',
     0x70,
     8,
-    ({ words, place }, _owner, half) => words[place.vm + VM_PROPBASER + half],
+    ({ words, layout }, _owner, half) => words[layout.vm + VM_PROPBASER + half],
     (machine, owner, half, value) => machine.setPropbaser(owner, half, value),
   ),
   register64<VgicDist, Vcpu>(
@@ -338,7 +345,7 @@ const redistributorRows: readonly VgicRow[] = [
   razWi('GICR_NSACR', SGI_BASE + 0xe00, 4),
 ]
 
-/** The processor number is the vCPU's index. */
+/** GICR_TYPER. Processor_Number is the vCPU's index. */
 function redistributorTyper({ words, hasIts, isLast }: VgicDist, owner: Vcpu, half: number): number {
   const index = words[owner + VCPU_INDEX]
   if (half === 1) return affinityOf(index)

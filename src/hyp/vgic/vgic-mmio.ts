@@ -1,7 +1,7 @@
 /**
- * The emulated GIC (KVM's vgic-mmio.c): a guest's access to the frames of its distributor, redistributors and ITS, which
- * are no memory, leaves the guest; here it finds the register and does it. vgic-mmio-registers.ts and
- * vgic-its-registers.ts have the registers, vgic-mmio-irqs.ts what they do to interrupts.
+ * MMIO emulation (KVM's vgic-mmio.c): a guest's access to the frames of its distributor, redistributors and ITS,
+ * which are not mapped, exits; this file decodes and executes it. vgic-mmio-registers.ts and vgic-its-registers.ts
+ * have the registers, vgic-mmio-irqs.ts their effects on interrupts.
  */
 
 import { GICD_CTLR_EnableGrp1 } from '../../arch/gicd-registers.ts'
@@ -28,23 +28,23 @@ import {
   irqApListOf,
   irqIsDeliverable,
 } from '../records/vgic-irq.ts'
-import { VM_RUNNING, VM_STOPPER, type VmPlace } from '../records/vm.ts'
+import { VM_RUNNING, VM_STOPPER, type VmLayout } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 import { type GuestFrames, VGIC_GICD_SIZE, VGIC_GICR_SIZE, VgicDist } from './vgic-dist.ts'
 import { itsMap, resetIts, VGIC_GITS_SIZE } from './vgic-its-registers.ts'
 import { distributorMap, redistributorMap, type VgicRow } from './vgic-mmio-registers.ts'
 
-/** What came of an access: the outcomes of the step `emulateMmio`. */
+/** The results of an access, which are the outcomes of the step `emulateMmio`: done. */
 export const MMIO_DONE = 0
 /** Done, and interrupts may belong elsewhere now. */
 export const MMIO_REEVALUATE = 1
-/** Not done: what it asks for may be in list registers of running vCPUs. */
+/** Not done: the accessed state may be in list registers of running vCPUs. */
 export const MMIO_STOP = 2
-/** Nothing of the emulated GIC's. */
+/** Not an access to the emulated GIC. */
 export const MMIO_USERSPACE = 3
 
-/** A frame's registers, and by the number of a row what an access to it asks of the VM. */
+/** A frame's registers, and by row number the conditions of an access. */
 interface Frame {
   readonly map: RegisterMap<VgicDist, Vcpu, VgicRow>
   readonly flags: Uint8Array
@@ -80,7 +80,7 @@ const FRAME = 0xffff_0000 | 0
 
 export class VgicMmio {
   readonly words: Int32Array
-  readonly place: VmPlace
+  readonly layout: VmLayout
   readonly dist: VgicDist
   private readonly gicdLow: number
   private readonly gicdHigh: number
@@ -91,29 +91,29 @@ export class VgicMmio {
     readonly frames: GuestFrames,
   ) {
     this.words = apLists.words
-    this.place = apLists.place
+    this.layout = apLists.layout
     this.dist = new VgicDist(apLists, mapped, frames)
     this.gicdLow = frames.gicd | 0
     this.gicdHigh = Math.floor(frames.gicd / HIGH)
   }
 
-  /** The registers after reset, but for those that are set up by whoever makes the VM. */
+  /** Resets the registers, except those that are set up when the VM is made. */
   reset(): void {
     this.dist.reset()
-    if (this.dist.hasIts) resetIts(this.words, this.place.its)
+    if (this.dist.hasIts) resetIts(this.words, this.layout.its)
   }
 
   /**
-   * Does the access for which a vCPU has left the guest; what a read gives is then the guest's. With `asksOwners` an
-   * access to pending state stops the vCPUs that may have it, as one to active state always does, and so does a write
-   * that disables what they have; without it memory answers, and the timers' lines are those of the vCPU that asks.
-   * Returns an MMIO_ value.
+   * Executes the access for which a vCPU has exited; the result of a read goes to its guest. With `asksOwners`, an
+   * access to pending state stops the vCPUs that may have it in a list register, as one to active state always does,
+   * and so does a write that disables interrupts that they may have. Without it, the access is to the words in
+   * memory, and timers' lines are those of the accessing vCPU. Returns an MMIO_ value.
    */
   access(v: Vcpu, asksOwners: boolean): number {
     const { words } = this
     const low = words[v + VCPU_FAULT_IPA]
     const high = words[v + VCPU_FAULT_IPA + 1]
-    words[this.place.vm + VM_RUNNING] = asksOwners ? 0 : v
+    words[this.layout.vm + VM_RUNNING] = asksOwners ? 0 : v
     if (((low ^ this.gicdLow) & FRAME) === 0 && high === this.gicdHigh)
       return this.accessFrame(v, v, distributorFrame, low & 0xffff, asksOwners)
     const address = high * HIGH + (low >>> 0)
@@ -151,44 +151,44 @@ export class VgicMmio {
   }
 
   /**
-   * Whether the state may be in list registers of a running vCPU other than `v`, which has left its guest: an SPI's in
-   * those of any, another vCPU's private interrupts' in its own.
+   * Whether the accessed state may be in list registers of a running vCPU other than `v`, which has exited: of any
+   * vCPU for an SPI, of its own vCPU for a private interrupt.
    */
   private mustStop(v: Vcpu, owner: Vcpu, first: number): boolean {
     return !this.isAlone(v) && (owner !== v || first >= FIRST_SPI)
   }
 
-  /** Whether no other vCPU is, or can come, into its guest. */
+  /** Whether no other vCPU is in its guest or can enter it. */
   private isAlone(v: Vcpu): boolean {
-    const { words, place } = this
-    return place.vcpuCount === 1 || words[place.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1
+    const { words, layout } = this
+    return layout.vcpuCount === 1 || words[layout.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1
   }
 
-  /** Whether a write of `value` disables what may be in list registers of a running vCPU. */
+  /** Whether a write of `value` disables an interrupt that may be in a list register of a running vCPU. */
   private mustWithdraw(v: Vcpu, owner: Vcpu, flags: number, first: number, value: number): boolean {
     if ((flags & (DISABLES_BITS | DISABLES_ALL)) === 0 || this.isAlone(v)) return false
     if (flags & DISABLES_ALL) return (value & GICD_CTLR_EnableGrp1) === 0 && this.someonePresents()
-    const end = FIRST_SPI + this.place.spiCount - first
+    const end = FIRST_SPI + this.layout.spiCount - first
     for (let i = 0; i < 32 && i < end; i++)
       if ((value >>> i) & 1 && this.isPresented(this.apLists.irqOf(owner, first + i))) return true
     return false
   }
 
-  /** Whether a vCPU has list registers in use: one that is outside, as whoever makes the access, has not. */
+  /** Whether a vCPU has list registers in use. One that is outside its guest, like the accessing one, has none. */
   private someonePresents(): boolean {
-    const { words, apLists, place } = this
-    for (let i = 0; i < place.vcpuCount; i++) if (words[apLists.vcpuOf(i) + VCPU_USED_LRS] !== 0) return true
+    const { words, apLists, layout } = this
+    for (let i = 0; i < layout.vcpuCount; i++) if (words[apLists.vcpuOf(i) + VCPU_USED_LRS] !== 0) return true
     return false
   }
 
-  /** Whether an interrupt is on the list of such a vCPU. */
+  /** Whether an interrupt is on the ap_list of a vCPU that has list registers in use. */
   private isPresented(irq: Irq): boolean {
     const { words, apLists } = this
     const holder = irqApListOf(words[irq])
     return holder !== 0 && words[apLists.vcpuOf(holder - 1) + VCPU_USED_LRS] !== 0
   }
 
-  /** Userspace has nothing at the address: a read gives zero, a write is ignored. */
+  /** Completes an access in userspace, which has nothing at the address: a read returns zero, a write is ignored. */
   finishInUserspace(v: Vcpu): void {
     const { words } = this
     if ((words[v + VCPU_ESR] & ESR_WnR) === 0) {
@@ -204,22 +204,22 @@ export class VgicMmio {
     words[v + VCPU_FAULT_IPA + 1] = 0
     words[v + VCPU_DATA] = 0
     words[v + VCPU_DATA + 1] = 0
-    words[this.place.vm + VM_RUNNING] = 0
+    words[this.layout.vm + VM_RUNNING] = 0
     return result
   }
 
   /**
-   * Puts every interrupt that is pending onto the list where it belongs, takes those off that do not belong there, and
-   * tells the vCPUs concerned. One that has its list in list registers does that when it leaves the guest.
+   * Puts every pending interrupt on the list where it belongs, removes those that do not belong where they are, and
+   * notifies the vCPUs concerned. A vCPU that has list registers in use updates its own list when it exits.
    */
   reevaluate(): void {
-    const { words, apLists, place } = this
-    for (let i = 0; i < place.vcpuCount; i++) {
+    const { words, apLists, layout } = this
+    for (let i = 0; i < layout.vcpuCount; i++) {
       const first = apLists.vcpuOf(i) + VCPU_IRQ
       for (let irq = first; irq < first + FIRST_SPI; irq++) this.requeue(asIrq(irq))
     }
-    for (let irq = place.spis; irq < place.spis + place.spiCount; irq++) this.requeue(asIrq(irq))
-    for (let i = 0; i < place.vcpuCount; i++) {
+    for (let irq = layout.spis; irq < layout.spis + layout.spiCount; irq++) this.requeue(asIrq(irq))
+    for (let i = 0; i < layout.vcpuCount; i++) {
       const v = apLists.vcpuOf(i)
       const count = words[v + VCPU_AP_COUNT]
       if (count === 0) continue
@@ -235,12 +235,9 @@ export class VgicMmio {
     if (target !== 0) apLists.notify(target)
   }
 
-  /**
-   * The interrupts of which the access under way clears the pending state: the words of those in ICPENDR. For whoever
-   * keeps account of edges.
-   */
+  /** The interrupts whose pending state the access under way clears by ICPENDR, for the ghosts, which count edges. */
   clearedEdges(v: Vcpu): readonly Irq[] {
-    const { words, apLists, place } = this
+    const { words, apLists, layout } = this
     if (words[v + VCPU_FAULT_IPA] === 0 || (words[v + VCPU_ESR] & ESR_WnR) === 0) return NOTHING
     const address = words[v + VCPU_FAULT_IPA + 1] * HIGH + (words[v + VCPU_FAULT_IPA] >>> 0)
     const [, number] = /^GIC[DR]_ICPENDR(\d+)$/.exec(this.nameOf(address) ?? '') ?? []
@@ -252,7 +249,7 @@ export class VgicMmio {
     return Array.from({ length: 32 }, (_, i) => first + i)
       .filter(
         (intid, i) =>
-          (bits >>> i) & 1 && intid < FIRST_SPI + place.spiCount && intid >= FIRST_SPI === index < 0,
+          (bits >>> i) & 1 && intid < FIRST_SPI + layout.spiCount && intid >= FIRST_SPI === index < 0,
       )
       .map((intid) => apLists.irqOf(owner, intid))
   }
@@ -276,7 +273,7 @@ export class VgicMmio {
       const offset = address - base
       if (offset >= 0 && offset < count * VGIC_GICR_SIZE) {
         const index = first + Math.floor(offset / VGIC_GICR_SIZE)
-        return index < this.place.vcpuCount ? index : -1
+        return index < this.layout.vcpuCount ? index : -1
       }
       first += count
     }
@@ -284,8 +281,8 @@ export class VgicMmio {
   }
 }
 
-/** The word of an SPI after reset: an edge of group 1 with the highest priority, routed to vCPU 0. */
+/** The word of an SPI after reset: edge-triggered, group 1, priority 0, routed to vCPU 0. */
 export const SPI_RESET = IRQ_EDGE | IRQ_GROUP1
-/** SGIs are enabled. */
+/** The word of an SGI after reset: edge-triggered, group 1, enabled. */
 export const SGI_RESET = IRQ_EDGE | IRQ_GROUP1 | IRQ_ENABLED
 export const PPI_RESET = IRQ_GROUP1

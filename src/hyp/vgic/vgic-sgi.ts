@@ -1,4 +1,4 @@
-/** SGIs that a guest sends: a trapped write to ICC_SGI1R_EL1, ICC_SGI0R_EL1 or ICC_ASGI1R_EL1. */
+/** Emulates a guest's trapped write to ICC_SGI1R_EL1, ICC_SGI0R_EL1 or ICC_ASGI1R_EL1, which sends an SGI. */
 import type { Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
 import { VCPU_INDEX } from '../records/vcpu.ts'
@@ -10,10 +10,11 @@ const SGI_IRM_HIGH = 0x100
 
 /**
  * Makes an SGI pending on the vCPUs that the value names. vCPU n has affinity 0.0.(n / 16).(n % 16). ICC_SGI1R
- * (`group1`) reaches SGIs of both groups at the target, the other two only group 0 ones, as KVM does.
+ * (`group1`) can send SGIs that are in either group at the target, the other two registers only group 0 ones, as in
+ * KVM.
  */
 export function sendSgi(apLists: ApLists, sender: number, low: number, high: number, group1: boolean): void {
-  const { vcpuCount } = apLists.place
+  const { vcpuCount } = apLists.layout
   const intid = (low >>> 24) & 0xf
   if (high & SGI_IRM_HIGH) {
     const own = apLists.words[sender + VCPU_INDEX]

@@ -1,7 +1,7 @@
 /**
- * The vGIC's list registers and CPU interface registers (KVM's vgic-v3.c): flush fills the list registers from
- * the ap_list before entry, fold brings them back after exit, load and put move the state that stays in the
- * hardware for as long as the vCPU's thread is on the PE: ICH_VMCR_EL2 and the active priorities.
+ * The vGIC's list registers and CPU interface registers (KVM's vgic-v3.c): flush fills the list registers from the
+ * ap_list before an entry, fold reads them back after an exit, and load and put move the state that stays in the
+ * hardware while the vCPU's thread is on the PE: ICH_VMCR_EL2 and the active priorities.
  */
 import {
   HCR_En,
@@ -58,21 +58,25 @@ import { VM_DEACTIVATED } from '../records/vm.ts'
 import { type ApLists, listedWord } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 
-/** The maintenance interrupts of which a flush asks for one at least if something pending did not fit. */
+/** The enables of maintenance interrupts, of which a flush sets at least one if a pending interrupt did not fit. */
 export const OVERFLOW_INTERRUPTS = HCR_UIE | HCR_NPIE | HCR_VGrp0EIE | HCR_VGrp1EIE
 
 /**
- * Interrupts whose latch a fold leaves alone, by what their word had when they went into a list register: an edge, which
- * may have come again meanwhile, and one that went in active, which was not pending there and so was not acknowledged.
+ * The interrupts whose latch a fold keeps, by their word when they were put into a list register: an edge, which may
+ * have come again meanwhile, and an active one, which was not pending in its list register and so was not
+ * acknowledged.
  */
 const KEEPS_LATCH = IRQ_EDGE | IRQ_ACTIVE
-/** Linux 6.1's: of one that went in active too it asks in which state it comes back. */
+/**
+ * Linux 6.1's choice: only edges. The latch of a level depends on the state in which it comes back, even if it was
+ * active.
+ */
 const KEEPS_LATCH_61 = IRQ_EDGE
 
 export class VgicV3 {
   readonly words: Int32Array
   readonly listRegisters: number
-  /** Where the VM counts the interrupts that {@link mark} marked. */
+  /** The offset of the VM's count of interrupts that {@link mark} has marked. */
   private readonly deactivated: number
 
   constructor(
@@ -82,17 +86,17 @@ export class VgicV3 {
   ) {
     this.words = seam.words
     this.listRegisters = seam.silicon.config.listRegisters
-    this.deactivated = apLists.place.vm + VM_DEACTIVATED
+    this.deactivated = apLists.layout.vm + VM_DEACTIVATED
   }
 
-  /** vcpu_load: the CPU interface state becomes resident. */
+  /** vcpu_load: moves the CPU interface state to the PE. */
   load(v: Vcpu): void {
     const { words, seam } = this
     seam.writeInterface(v, asPe(words[v + VCPU_PE]), v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
     words[v + VCPU_LOADED] = 1
   }
 
-  /** vcpu_put: the shadow becomes authoritative again. */
+  /** vcpu_put: moves the CPU interface state to the shadow registers. */
   put(v: Vcpu): void {
     const { words, seam } = this
     seam.readInterface(v, asPe(words[v + VCPU_PE]), v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
@@ -104,7 +108,7 @@ export class VgicV3 {
     this.words[v + VCPU_VMCR] = this.seam.readVmcr(v, asPe(this.words[v + VCPU_PE]))
   }
 
-  /** Fills list registers from the ap_list; with an empty list the hardware is left as it is. */
+  /** Fills list registers from the ap_list; with an empty list it does not access the hardware. */
   flush(v: Vcpu): void {
     const { words } = this
     const count = words[v + VCPU_AP_COUNT]
@@ -112,8 +116,8 @@ export class VgicV3 {
   }
 
   /**
-   * The same for a list that has `count` interrupts, with list registers that are empty. Afterwards the maintenance
-   * interrupt is settled: one that is pending or active alone in them asks for none.
+   * Fills empty list registers from a list of `count` interrupts, and then evaluates the maintenance interrupt. A
+   * single pending or active interrupt asks for none.
    */
   flushSome(v: Vcpu, pe: Pe, count: number): void {
     if (count === 1) this.flushOnly(v, pe)
@@ -142,7 +146,10 @@ export class VgicV3 {
     this.seam.fillOnly(words, v, pe, HCR_En | HCR_TDIR, apLists.intidOf(v, irq), high)
   }
 
-  /** Which groups are off is worth a read only if that of one could keep the other's interrupts out. */
+  /**
+   * Fills list registers from a list that has more interrupts than there are list registers. ICH_VMCR_EL2 is read for
+   * the disabled groups only if the list has interrupts of both.
+   */
   private flushOverflowing(v: Vcpu, pe: Pe, count: number): void {
     const { apLists, seam } = this
     const bothGroups = apLists.hasBothGroups(v, count)
@@ -153,7 +160,7 @@ export class VgicV3 {
     this.fill(v, pe, next, HCR_En | HCR_TDIR | overflow)
   }
 
-  /** As Linux 6.1 does it: active interrupts first, and of the maintenance interrupts only underflow. */
+  /** Linux 6.1's flush: active interrupts first, and underflow as the only maintenance interrupt. */
   flushActiveFirst(v: Vcpu): void {
     const { words, listRegisters } = this
     const count = words[v + VCPU_AP_COUNT]
@@ -164,10 +171,11 @@ export class VgicV3 {
   }
 
   /**
-   * Interrupts from entry `next` of the ap_list on did not fit: an exit when few are left inside, when none of
-   * those inside is pending while one outside is that the guest can take, and when the guest deactivates one outside by
-   * its EOI. With one list register it would always count as underflow. `switches` brings the guest out when it enables
-   * or disables a group, so that those inside are chosen anew.
+   * The maintenance interrupts to enable if interrupts from entry `next` of the ap_list on did not fit: when few list
+   * registers are left in use (UIE; not with one list register, where it would always be asserted); when none in a
+   * list register is pending, while one without is that the guest can take (NPIE); when the guest deactivates one
+   * without a list register by its EOI (LRENPIE). `switches` are those that make the guest exit when it enables or
+   * disables a group, so that the choice is made again.
    */
   private overflowInterrupts(v: Vcpu, next: number, off: number, switches: number): number {
     const { words, apLists } = this
@@ -183,7 +191,9 @@ export class VgicV3 {
     return this.listRegisters === 1 ? hcr & ~HCR_UIE : hcr
   }
 
-  /** How many entries of the ap_list fit into the list registers: those that do not belong there need none. */
+  /**
+   * The number of ap_list entries that fit into the list registers. Entries that do not belong on the list need none.
+   */
   private fits(v: Vcpu, count: number): number {
     const { words, apLists } = this
     const list = v + apLists.list
@@ -194,7 +204,7 @@ export class VgicV3 {
     return i
   }
 
-  /** Fills list registers from the first entries of the ap_list and, if any needs one, turns the interface on. */
+  /** Fills list registers from the first entries of the ap_list, and enables the interface if any needs one. */
   private fill(v: Vcpu, pe: Pe, entries: number, hcr: number): void {
     const { words, apLists, seam } = this
     const list = v + apLists.list
@@ -217,9 +227,9 @@ export class VgicV3 {
   }
 
   /**
-   * Puts an interrupt into the upper word of a list register. One that is mapped or level-sensitive is never
-   * pending and active at once: its deactivation must be seen, so that its line is sampled again. For the same
-   * reason a level-sensitive one of software's own asks for a maintenance interrupt at its EOI.
+   * The upper word of a list register for an interrupt. A mapped or level-sensitive interrupt is never pending and
+   * active at once: its deactivation must be seen, so that its line is sampled again. For the same reason a
+   * level-sensitive one that is not mapped asks for a maintenance interrupt at its EOI.
    */
   private populate(words: Int32Array, v: Vcpu, irq: Irq, word: number): number {
     if ((word & (IRQ_HW | IRQ_EDGE)) !== IRQ_EDGE) return this.populateLevelOrMapped(v, irq, word)
@@ -236,7 +246,7 @@ export class VgicV3 {
     return high | LR_PENDING
   }
 
-  /** Brings the list registers back after an exit and takes what is done with off the ap_list. */
+  /** Folds the list registers after an exit, and prunes the ap_list. */
   fold(v: Vcpu): void {
     const { words } = this
     const used = words[v + VCPU_USED_LRS]
@@ -244,7 +254,7 @@ export class VgicV3 {
     this.prune(v)
   }
 
-  /** Brings `used` list registers back. */
+  /** Folds `used` list registers. */
   foldSome(v: Vcpu, pe: Pe, used: number): void {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
@@ -253,7 +263,7 @@ export class VgicV3 {
     if (words[this.deactivated] !== 0) this.deactivateMarked(v)
   }
 
-  /** The only list register that was used: `foldLrs` without its loop. */
+  /** Folds the only list register that was used: `foldLrs` without its loop. */
   private foldOnly(v: Vcpu, pe: Pe): void {
     const { words } = this
     this.foldOne(
@@ -274,7 +284,7 @@ export class VgicV3 {
   }
 
   /**
-   * As Linux 6.1 does it: EOIcount is ignored, and software's pending state of a level-sensitive interrupt stays until
+   * Linux 6.1's fold: EOIcount is ignored, and software's pending state of a level-sensitive interrupt is kept until
    * the interrupt is inactive.
    */
   foldIgnoringEoiCount(v: Vcpu): void {
@@ -286,7 +296,7 @@ export class VgicV3 {
     this.prune(v)
   }
 
-  /** A fold that takes the list registers in `empty` for empty, whatever the hardware says. */
+  /** A fold that takes the list registers in `empty` to be empty, whatever the hardware says. */
   foldKnowing(v: Vcpu, empty: number): void {
     const { words } = this
     const pe = asPe(words[v + VCPU_PE])
@@ -296,8 +306,8 @@ export class VgicV3 {
   }
 
   /**
-   * Reads the used list registers and leaves them empty, and ICH_HCR_EL2 as `hcr`. Those in `empty`, which took
-   * `reads` reads to know, hold nothing any more and are not read. `keeps` is {@link KEEPS_LATCH}, or Linux 6.1's.
+   * Reads and clears the used list registers, and writes `hcr` to ICH_HCR_EL2. Those in `empty`, for which `reads`
+   * reads were made, are not read. `keeps` is {@link KEEPS_LATCH}, or Linux 6.1's.
    */
   private foldLrs(
     v: Vcpu,
@@ -332,8 +342,8 @@ export class VgicV3 {
   }
 
   /**
-   * A mapped level-sensitive interrupt that is still pending in its list register, or was deactivated while it
-   * counts as pending: the physical line says whether it is. If it is not, the physical interrupt is made
+   * Samples the physical line of a mapped level-sensitive interrupt that is still pending in its list register, or
+   * that was deactivated while its line is recorded as high. If the line is low, the physical interrupt is made
    * inactive, so that its next assertion is taken.
    */
   private resample(v: Vcpu, irq: Irq, high: number): void {
@@ -349,9 +359,9 @@ export class VgicV3 {
   }
 
   /**
-   * The guest has deactivated interrupts that are in no list register: EOIcount says how many. They are the
-   * first active ones after the last that was put into a list register; had they been before it they would
-   * have been inside.
+   * Deactivates the interrupts in no list register that the guest has ended; EOIcount is their number. They are the
+   * first active ones on the ap_list after the last that was put into a list register, since earlier ones have list
+   * registers.
    */
   private deactivateCounted(v: Vcpu): void {
     const { words, seam, apLists } = this
@@ -369,7 +379,7 @@ export class VgicV3 {
     }
   }
 
-  /** Interrupts of a vCPU that another one has deactivated while they were active in its guest. */
+  /** Deactivates the interrupts of a vCPU that another vCPU has marked, because they were in a list register then. */
   private deactivateMarked(v: Vcpu): void {
     const { words, apLists } = this
     const list = v + apLists.list
@@ -382,7 +392,9 @@ export class VgicV3 {
     }
   }
 
-  /** The guest deactivated an interrupt that is in no list register, so that no hardware has followed. */
+  /**
+   * Deactivates an interrupt that is in no list register, and its physical one, which no hardware has deactivated.
+   */
   private deactivate(v: Vcpu, irq: Irq): void {
     const { words } = this
     words[irq] &= ~IRQ_ACTIVE
@@ -390,14 +402,14 @@ export class VgicV3 {
   }
 
   /**
-   * A trapped write to ICC_DIR_EL1. The interrupt may be on the list of another vCPU, and there in a list
-   * register of a running guest: then that vCPU leaves the guest, and its fold finds the mark.
+   * Emulates a trapped write to ICC_DIR_EL1. The interrupt may be on the list of another vCPU, in a list register of
+   * a running guest: then that vCPU is kicked, and its fold finds the mark.
    */
   deactivateByDir(v: Vcpu, intid: Intid): void {
     const { words, apLists } = this
-    // In EOImode 0 a DIR is ignored.
+    // DIR is ignored in EOImode 0.
     if ((this.seam.readVmcr(v, asPe(words[v + VCPU_PE])) & VMCR_VEOIM) === 0) return
-    if (intid >= FIRST_SPI + apLists.place.spiCount) return
+    if (intid >= FIRST_SPI + apLists.layout.spiCount) return
     const irq = apLists.irqOf(v, intid)
     const owner = irqApListOf(words[irq]) === 0 ? v : apLists.vcpuOf(irqApListOf(words[irq]) - 1)
     if (words[owner + VCPU_USED_LRS] !== 0) {
@@ -410,7 +422,7 @@ export class VgicV3 {
     }
   }
 
-  /** Leaves the deactivation to the fold of the vCPU on whose list the interrupt is. */
+  /** Marks an interrupt, which leaves its deactivation to the fold of the vCPU on whose list it is. */
   private mark(irq: Irq): void {
     const { words } = this
     if (words[irq] & IRQ_DEACTIVATED) return
@@ -419,13 +431,14 @@ export class VgicV3 {
   }
 }
 
-/** The maintenance interrupts by which each group is heard of when it is switched, with the groups `off` disabled. */
+/** The enables of the maintenance interrupts for a switch of each group, with the groups `off` disabled. */
 const groupSwitches = (off: number): number =>
   (off & VMCR_VENG0 ? HCR_VGrp0EIE : HCR_VGrp0DIE) | (off & VMCR_VENG1 ? HCR_VGrp1EIE : HCR_VGrp1DIE)
 
 /**
- * The word of a level-sensitive interrupt that went in pending, and comes back in a state: unless it is pending still it
- * was acknowledged. With Linux 6.1 it keeps its latch until it is inactive.
+ * The word of a level-sensitive interrupt after a fold, by the state in which it comes back. One that went in pending
+ * and is not pending any more was acknowledged, and loses its latch; with Linux 6.1 it keeps the latch until it is
+ * inactive.
  */
 const foldedLevel = (word: number, state: number, keeps: number): number =>
   (word & (state & ~keeps ? ~IRQ_ACTIVE : ~(IRQ_ACTIVE | IRQ_LATCH))) | (state & IRQ_ACTIVE)

@@ -3,26 +3,26 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Changes } from '../../../src/explore/changes.ts'
 import {
-  REACH,
-  REACH_ALL,
-  REACH_GUEST,
-  REACH_NOTIFY,
-  REACH_PE,
-  REACH_QUEUE,
-  REACH_THREAD,
-  REACH_VCPU,
   StepKinds,
+  WRITES,
+  WRITES_ALL,
+  WRITES_GUEST,
+  WRITES_NOTIFY,
+  WRITES_PE,
+  WRITES_QUEUE,
+  WRITES_THREAD,
+  WRITES_VCPU,
 } from '../../../src/explore/step-kind.ts'
 import type { Writer } from '../../../src/state/layout.ts'
 import { scenarios } from '../scenario/any-scenario.ts'
 
 const writers = new Map<number, Writer>([
-  [REACH_THREAD, 'thread'],
-  [REACH_VCPU, 'vcpu'],
-  [REACH_PE, 'pe'],
-  [REACH_GUEST, 'guest'],
-  [REACH_QUEUE, 'queue'],
-  [REACH_NOTIFY, 'notify'],
+  [WRITES_THREAD, 'thread'],
+  [WRITES_VCPU, 'vcpu'],
+  [WRITES_PE, 'pe'],
+  [WRITES_GUEST, 'guest'],
+  [WRITES_QUEUE, 'queue'],
+  [WRITES_NOTIFY, 'notify'],
 ])
 
 const choices = fc.array(fc.nat(), { minLength: 200, maxLength: 400 })
@@ -42,12 +42,12 @@ describe('a step', () => {
           const ready = all.filter((actor) => machine.stateOf(actor) === 'ready')
           if (ready.length === 0) return
           const actor = ready[choice % ready.length]
-          const writer = writers.get(kinds.next(actor) & REACH)
+          const writer = writers.get(kinds.next(actor) & WRITES)
           before.set(words)
           machine.step(actor)
           if (writer === undefined) continue
           met.add(writer)
-          changes.find(actor, REACH_ALL)
+          changes.find(actor, WRITES_ALL)
           const strange = Array.from(changes.at.slice(0, changes.count)).filter(
             (at) => !state.layout.locate(at)?.word.by?.includes(writer),
           )

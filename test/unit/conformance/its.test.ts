@@ -114,7 +114,7 @@ describe('a recording of suite its', () => {
   ])('with %s is refused', (_, op) => {
     const { status, stderr } = run({ ops: ops.map((other, i) => (i === 5 ? op : other)) })
     expect(stderr).toContain('op 5: ')
-    expect(stderr).toContain('is no op of suite its')
+    expect(stderr).toContain('is not an op of suite its')
     expect(status).toBe(2)
   })
 })

@@ -442,17 +442,17 @@ describe('a line that is no case is refused', () => {
     {
       what: 'with an unknown op',
       change: ({ guest }: Case) => guest['0'].push({ k: 'sev' }),
-      reason: /no op of suite kvm-wfi/,
+      reason: /not an op of suite kvm-wfi/,
     },
     {
       what: 'with a write without a value',
       change: ({ guest }: Case) => guest['0'].push({ k: 'w', a: '0x8000000', s: 4 }),
-      reason: /no op of suite kvm-wfi/,
+      reason: /not an op of suite kvm-wfi/,
     },
     {
       what: 'with an access of three bytes',
       change: ({ guest }: Case) => guest['0'].push({ k: 'r', a: '0x8000000', s: 3 }),
-      reason: /no op of suite kvm-wfi/,
+      reason: /not an op of suite kvm-wfi/,
     },
     {
       what: 'with a setup that is no list',

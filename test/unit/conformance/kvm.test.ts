@@ -219,27 +219,27 @@ describe('a recording of KVM is refused', () => {
     ],
     [
       'with an access of three bytes',
-      /op 0: .* is no op of suite kvm/,
+      /op 0: .* is not an op of suite kvm/,
       ({ ops }) => (ops[0] = { k: 'r', c: 0, a: '0x8000000', s: 3 }),
     ],
     [
       'with a write that does not fit',
-      /op 0: .* is no op of suite kvm/,
+      /op 0: .* is not an op of suite kvm/,
       ({ ops }) => (ops[0] = { k: 'w', c: 0, a: '0x8000000', s: 1, v: '0x100' }),
     ],
     [
       'with an input that does not exist',
-      /op 0: .* is no op of suite kvm/,
+      /op 0: .* is not an op of suite kvm/,
       ({ ops }) => (ops[0] = { k: 'line', c: 0, intid: 256, level: 1 }),
     ],
     [
       'with half a level',
-      /op 0: .* is no op of suite kvm/,
+      /op 0: .* is not an op of suite kvm/,
       ({ ops }) => (ops[0] = { k: 'line', c: 0, intid: 33, level: 2 }),
     ],
     [
       'with an unknown register',
-      /op 0: .* is no op of suite kvm/,
+      /op 0: .* is not an op of suite kvm/,
       ({ ops }) => (ops[0] = { k: 'sr', c: 0, reg: 'TEA' }),
     ],
   ])('%s', (_what, reason, spoil) => {

@@ -115,9 +115,13 @@ describe('a recording of suite phys', () => {
   })
 
   it.each([
-    ['an op of another suite', { ops: put(ops, 0, { k: 'gr', reg: 'IAR1' }) }, 'is no op of suite phys'],
-    ['a CPU that is not there', { ops: put(ops, 10, { k: 'obs', c: 2 }) }, 'is no op of suite phys'],
-    ['a register that is none', { ops: put(ops, 14, { k: 'sr', c: 1, reg: 'X' }) }, 'is no op of suite phys'],
+    ['an op of another suite', { ops: put(ops, 0, { k: 'gr', reg: 'IAR1' }) }, 'is not an op of suite phys'],
+    ['a CPU that is not there', { ops: put(ops, 10, { k: 'obs', c: 2 }) }, 'is not an op of suite phys'],
+    [
+      'a register that is none',
+      { ops: put(ops, 14, { k: 'sr', c: 1, reg: 'X' }) },
+      'is not an op of suite phys',
+    ],
     ['an observation that is none', { results: put(results, 10, { cpus: [1] }) }, '"cpus" is not a list'],
     [
       'a write of more bits than it has bytes',

@@ -122,11 +122,11 @@ const cases: readonly Case[] = [
   ],
   [
     'S23',
-    /does guest while what its guest left for is not done/,
+    /does guest before what its guest left for is handled/,
     (d) => d.omit('sysreg/emulateSysreg'),
     leaver,
   ],
-  ['S23', /does guest while what/, (d) => d.omit('wfi/skipInstruction'), leaver],
+  ['S23', /does guest before what/, (d) => d.omit('wfi/skipInstruction'), leaver],
   [
     'S23',
     /does sysreg\/emulateSysreg without a trapped system register access/,
@@ -164,7 +164,7 @@ const cases: readonly Case[] = [
   ],
   ['L3', /its timer asserts PPI 27 unnoticed/, (d) => d.omit('load/timerLoad'), timed],
   ['L3', /its timer asserts PPI 27 unnoticed/, (d) => d.omit('userspace/timerLoad'), timed],
-  ['L6', /vcpu0 waits for other vCPUs for ever/, (d) => d.omit('mmio/resumeVcpus'), neighbours],
+  ['L6', /vcpu0 waits for other vCPUs forever/, (d) => d.omit('mmio/resumeVcpus'), neighbours],
 ]
 
 describe('a step that does not find what it needs', () => {
@@ -253,7 +253,7 @@ describe('a step of a design’s own', () => {
   ])('reaches registers only of a vCPU that is on a PE: %s', (_, reach) => {
     expect(thrown((context, vcpu) => reach(context, vcpu))).not.toMatch(/is on no PE/)
     expect(thrown((context, _vcpu, sleeper) => reach(context, sleeper))).toMatch(
-      /^vcpu0 is on no PE whose registers a step could reach/,
+      /^vcpu0 is on no PE, so a step cannot access its registers/,
     )
   })
 
@@ -263,7 +263,7 @@ describe('a step of a design’s own', () => {
   })
 
   it('has a candidate only while one is looked for', () => {
-    expect(thrown((context, vcpu) => context.candidate(vcpu))).toMatch(/^vcpu1 looks at no candidate: ask/)
+    expect(thrown((context, vcpu) => context.candidate(vcpu))).toMatch(/^vcpu1 has no candidate: call/)
   })
 
   it.each([0, 1, -1, 0.5, Number.NaN, 1e9])('takes no %d for a vCPU', (number) => {

@@ -221,7 +221,7 @@ describe('a design is refused', () => {
     const { thread } = designs.wfiHandler
     for (const op of [0, STEP_GIVE_UP_CPU, STEP_RESUME, 63, 1000]) {
       const step: Step = { kind: 'step', name: 'odd', op, outcomes: [] }
-      const message = /^odd.op must be an integer from 1 to|has a step odd that is none of this library's/
+      const message = /^odd.op must be an integer from 1 to|has a step odd that is not this library's/
       refused(() => defineDesign('odd', { wfi: [step] }), message)
       refused(() => sleeper({ ...designs.wfiHandler, thread: [step, ...thread] }).machine(), message)
     }

@@ -17,16 +17,16 @@ import { describe, expect, it } from 'vitest'
 import { HCR_En, HCR_NPIE, HCR_TDIR, HCR_UIE } from '../../kit/driving.ts'
 import { handle } from '../../kit/guest-lists.ts'
 
-/** `HCR := 1`, `LR0 := 40`, `read ELRSR`: the crossings of a step. List registers by the INTID written. */
-function crossings(event: StepEvent | undefined): string[] {
+/** `HCR := 1`, `LR0 := 40`, `read ELRSR`: the accesses of a step. List registers by the INTID written. */
+function accesses(event: StepEvent | undefined): string[] {
   return (event?.accesses ?? []).map(({ direction, name, low }) => {
     const short = name.slice('ICH_'.length, -'_EL2'.length)
     return direction === 'read' ? `read ${short}` : `${short} := ${low}`
   })
 }
-/** The steps in which a run crossed the seam at entry, or at exit. */
-const crossed = (run: Run, place: 'entry' | 'exit'): string[][] =>
-  run.events.filter((event) => event.place === place && event.accesses.length > 0).map(crossings)
+/** The steps in which a run accessed registers at entry, or at exit. */
+const accessed = (run: Run, place: 'entry' | 'exit'): string[][] =>
+  run.events.filter((event) => event.place === place && event.accesses.length > 0).map(accesses)
 
 const sum = (...bits: number[]): number => bits.reduce((all, bit) => all | bit)
 const eitherBaseline = [
@@ -54,8 +54,8 @@ describe('an entry', () => {
     const run = scenario('nothing pending')
       .guest(0, (guest) => guest.hvc().hvc().wfe().wfe())
       .run()
-    expect(crossed(run, 'entry')).toEqual([])
-    expect(crossed(run, 'exit')).toEqual([])
+    expect(accessed(run, 'entry')).toEqual([])
+    expect(accessed(run, 'exit')).toEqual([])
   })
 
   it.each([
@@ -68,7 +68,7 @@ describe('an entry', () => {
         .guest(0, (guest) => guest.hvc())
         .run()
       const writes = [`HCR := ${sum(HCR_En, always)}`, ...row.writes]
-      expect(crossed(run, 'entry')).toEqual([writes, writes])
+      expect(accessed(run, 'entry')).toEqual([writes, writes])
     }
   })
 
@@ -76,7 +76,7 @@ describe('an entry', () => {
     const run = pending(5, 4, row.baseline)
       .guest(0, (guest) => guest.hvc())
       .run()
-    const [first] = crossed(run, 'entry')
+    const [first] = accessed(run, 'entry')
     const hcr = sum(HCR_En, row.always, row.overflow)
     expect(first).toEqual([`HCR := ${hcr}`, 'LR0 := 40', 'LR1 := 41', 'LR2 := 42', 'LR3 := 43'])
   })
@@ -85,7 +85,7 @@ describe('an entry', () => {
     const run = pending(5, 4, row.baseline)
       .guest(0, (guest) => guest.onIrq(handle).unmask())
       .run()
-    expect(crossed(run, 'entry')).toEqual([
+    expect(accessed(run, 'entry')).toEqual([
       [`HCR := ${sum(HCR_En, row.always, row.overflow)}`, 'LR0 := 40', 'LR1 := 41', 'LR2 := 42', 'LR3 := 43'],
       [`HCR := ${sum(HCR_En, row.always)}`, 'LR0 := 43', 'LR1 := 44'],
     ])
@@ -118,7 +118,7 @@ describe('an exit', () => {
         .guest(0, (guest) => guest.ack().eoi().ack().hvc())
         .run()
       const disable = `HCR := ${row.always}`
-      expect(crossed(run, 'exit')).toEqual([
+      expect(accessed(run, 'exit')).toEqual([
         ['read ELRSR', disable, 'LR0 := 0', 'read LR1', 'LR1 := 0', 'read LR2', 'LR2 := 0'],
         ['read ELRSR', disable, 'read LR0', 'LR0 := 0', 'read LR1', 'LR1 := 0'],
       ])
@@ -131,7 +131,7 @@ describe('an exit', () => {
       const run = pending(3, 2, row.baseline)
         .guest(0, (guest) => guest.hvc())
         .run()
-      const [first] = crossed(run, 'exit')
+      const [first] = accessed(run, 'exit')
       expect(first.slice(0, 2)).toEqual(['read ELRSR', `HCR := ${row.kept}`])
     },
   )
@@ -142,7 +142,7 @@ describe('an exit', () => {
       .guest(0, (guest) => guest.ack().quiesce(40).eoi().hvc())
       .device('board', (device) => device.at(0).raise(40))
       .run()
-    expect(crossed(run, 'exit')).toEqual([['read ELRSR', `HCR := ${HCR_TDIR}`, 'read LR0', 'LR0 := 0']])
+    expect(accessed(run, 'exit')).toEqual([['read ELRSR', `HCR := ${HCR_TDIR}`, 'read LR0', 'LR0 := 0']])
   })
 
   it('is counted with its accesses, up to the next one, in the row of its kind', () => {

@@ -255,7 +255,7 @@ describe('a virtual machine with a design that leads nowhere', () => {
     expect(vm.enter(0) && vm.enter(1)).toBe(true)
     expect(thrown(() => vm.writeMmio(0, GICD + ICACTIVER + 4, 4, 2))).toMatchObject({
       code: 'scenario',
-      message: expect.stringContaining('vCPU 0 gets nowhere'),
+      message: expect.stringContaining('vCPU 0 makes no progress'),
     })
   })
 

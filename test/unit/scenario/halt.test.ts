@@ -16,8 +16,8 @@ const waiting = (name: string, design?: Design): Scenario =>
     .guest(0, (guest) => guest.onIrq(handle).unmask().wfi())
 const fired = (s: Scenario): Run => s.device('uart', (device) => device.pulse(40)).run()
 
-/** `write ICH_VMCR_EL2`: the crossings of the seam in these events, in order. */
-const crossings = (events: readonly StepEvent[]): string[] =>
+/** `write ICH_VMCR_EL2`: the accesses to the silicon in these events, in order. */
+const accesses = (events: readonly StepEvent[]): string[] =>
   events.flatMap(({ accesses }) => accesses.map(({ direction, name }) => `${direction} ${name}`))
 /** The events between two, both included. */
 function between(run: Run, first: string, last: string): readonly StepEvent[] {
@@ -72,27 +72,27 @@ describe('the thread around a halt', () => {
     ])
   })
 
-  it('crosses the seam in the order of the recordings', () => {
+  it('accesses the registers in the order of the recordings', () => {
     const run = fired(waiting('accesses', kvm61(designs.wfiFullPut)))
-    expect(crossings(between(run, 'exit (wfi)', 'skipInstruction'))).toEqual([...put, ...load])
+    expect(accesses(between(run, 'exit (wfi)', 'skipInstruction'))).toEqual([...put, ...load])
   })
 
   it('with design wfi-handler reads ICH_VMCR_EL2 before, as Linux 6.1 does', () => {
     const run = fired(waiting('accesses', kvm61(designs.wfiHandler)))
-    const halt = crossings(between(run, 'exit (wfi)', 'skipInstruction'))
+    const halt = accesses(between(run, 'exit (wfi)', 'skipInstruction'))
     expect(halt).toEqual(['read ICH_VMCR_EL2', ...put, ...load])
   })
 
   it('traps ICC_DIR_EL1 after each load', () => {
     const run = fired(waiting('accesses'))
-    expect(crossings(between(run, 'exit (wfi)', 'skipInstruction'))).toEqual([...put, ...load, trapDir])
+    expect(accesses(between(run, 'exit (wfi)', 'skipInstruction'))).toEqual([...put, ...load, trapDir])
   })
 
   it('loads before the first entry and puts after the last exit, and nothing else when nothing is pending', () => {
     const run = named('no interrupt')
       .guest(0, (guest) => guest.hvc().hvc())
       .run()
-    expect(crossings(run.events)).toEqual([...load, trapDir, ...put])
+    expect(accesses(run.events)).toEqual([...load, trapDir, ...put])
   })
 
   it('puts and loads once each while it sleeps again and again', () => {
@@ -101,7 +101,7 @@ describe('the thread around a halt', () => {
       .device('uart', (device) => device.pulse(41).pulse(41).pulse(40))
       .run()
     expect(run.counts(0).sleeps).toBe(3)
-    expect(crossings(between(run, 'exit (wfi)', 'skipInstruction'))).toEqual([...put, ...load, trapDir])
+    expect(accesses(between(run, 'exit (wfi)', 'skipInstruction'))).toEqual([...put, ...load, trapDir])
   })
 
   it.each([

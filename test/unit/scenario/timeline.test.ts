@@ -15,7 +15,7 @@ const small = (): Scenario =>
 const lines = (run: Run): string[] => run.timeline().split('\n')
 
 describe('a timeline', () => {
-  it('tells steps, crossings and list registers', () => {
+  it('shows steps, accesses and list registers', () => {
     expect(small().run().timeline()).toMatchInlineSnapshot(`
       " time  actor  place  step
           0  uart          pulses SPI 40 · postRequest · kick
@@ -183,7 +183,7 @@ describe('the events behind it', () => {
     expect(run.end).toBe('done')
   })
 
-  it('have as many crossings as the counts say', () => {
+  it('have as many accesses as the counts say', () => {
     const run = small().run()
     const accesses = run.events.flatMap((event) => event.accesses)
     const total = (count: 'sysregReads' | 'sysregWrites'): number =>

@@ -59,7 +59,7 @@ describe('a record type', () => {
       'pe.b is at word 1, but the next free word is 2.',
     ],
     [
-      'two words at one place',
+      'two words at one offset',
       [word('a', 0), word('b', 0)],
       'pe.b is at word 0, but the next free word is 1.',
     ],

@@ -55,7 +55,7 @@ describe('rows', () => {
     expect(record.words[1]?.by).toBeUndefined()
   })
 
-  it('have constants as far as their place is the same in every configuration', () => {
+  it('have constants as far as their offset is the same in every configuration', () => {
     expect(at(offsetConstants(rows))).toEqual([
       ['PC', 0],
       ['TIME', 2],

@@ -9,11 +9,13 @@ import { cook, recipesWith, scheduled, schedules } from '../../scenario/recipe.t
 
 /** By vCPU, the INTIDs on its ap_list that belong there; those that do not are taken off by its next fold. */
 function queued({ hypervisor }: ScenarioMachine): number[][] {
-  const { words, apLists, place } = hypervisor
-  return Array.from({ length: place.vcpuCount }, (_, index) => {
+  const { words, apLists, layout } = hypervisor
+  return Array.from({ length: layout.vcpuCount }, (_, index) => {
     const v = hypervisor.vcpu(index)
     const list = words.slice(v + apLists.list, v + apLists.list + words[v + VCPU_AP_COUNT])
-    const stays = [...list].filter((irq) => irqStaysOn(words[irq], words[place.vm + VM_ENABLED] ? index : -1))
+    const stays = [...list].filter((irq) =>
+      irqStaysOn(words[irq], words[layout.vm + VM_ENABLED] ? index : -1),
+    )
     for (const irq of list) expect(irqApListOf(words[irq])).toBe(index + 1)
     return stays.map((irq) => apLists.intidOf(v, asIrq(irq))).sort((a, b) => a - b)
   })

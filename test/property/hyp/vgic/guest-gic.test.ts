@@ -50,7 +50,7 @@ const presented = ({ lr }: ListRegisters): bigint[] =>
 
 /** What is wrong with the ap_lists: an interrupt names a vCPU exactly if it is once on that vCPU's list. */
 function wrongLists({ hypervisor }: VirtualMachine): string[] {
-  const { words, apLists, place } = hypervisor
+  const { words, apLists, layout } = hypervisor
   const wrong: string[] = []
   const listed = new Set<number>()
   for (let i = 0; i < VCPUS; i++) {
@@ -66,7 +66,7 @@ function wrongLists({ hypervisor }: VirtualMachine): string[] {
     ...Array.from({ length: VCPUS }, (_, i) =>
       Array.from({ length: FIRST_SPI }, (_irq, intid) => hypervisor.vcpu(i) + VCPU_IRQ + intid),
     ).flat(),
-    ...Array.from({ length: SPIS }, (_, i) => place.spis + i),
+    ...Array.from({ length: SPIS }, (_, i) => layout.spis + i),
   ]
   for (const irq of all)
     if (irqApListOf(words[irq]) !== 0 && !listed.has(irq)) wrong.push(`${irq} names a vCPU and is on no list`)

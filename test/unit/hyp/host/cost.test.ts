@@ -1,4 +1,4 @@
-/** What exits cost in crossings of the seam, by design and baseline: rows of the cost table. */
+/** What exits cost in accesses to the silicon, by design and baseline: rows of the cost table. */
 import { ICC_PMR_EL1 } from 'vgic'
 import {
   type CostRow,
@@ -59,14 +59,14 @@ const accesses = ({ sysregReads, sysregWrites, mmioReads, mmioWrites }: CostRow)
   sysregReads + sysregWrites + mmioReads + mmioWrites
 
 describe('the cost table', () => {
-  it.each(allDesigns)('has as many exits and crossings as the run: $key', ({ design }) => {
+  it.each(allDesigns)('has as many exits and accesses as the run: $key', ({ design }) => {
     const run = everything(design)
     expect(run.end).toBe('done')
     const rows = run.cost()
     const total = (count: (row: CostRow) => number): number => rows.reduce((sum, one) => sum + count(one), 0)
-    const crossings = run.events.flatMap((event) => event.accesses)
+    const accesses = run.events.flatMap((event) => event.accesses)
     const counted = (kind: string, direction: string): number =>
-      crossings.filter((access) => access.kind === kind && access.direction === direction).length
+      accesses.filter((access) => access.kind === kind && access.direction === direction).length
     expect(total((one) => one.sysregReads)).toBe(counted('sysreg', 'read'))
     expect(total((one) => one.sysregWrites)).toBe(counted('sysreg', 'write'))
     expect(total((one) => one.mmioReads)).toBe(counted('mmio', 'read'))
@@ -106,7 +106,7 @@ describe('the cost table', () => {
 
 describe('an exit with nothing pending', () => {
   it.each(allDesigns.filter(({ key }) => key !== 'vmcrOnExit'))(
-    'crosses the seam nowhere: $key',
+    'accesses no register: $key',
     ({ design }) => {
       const { exits, ...counts } = row(hvcs(design, 7), 'hvc')
       expect(exits).toBe(7)

@@ -304,7 +304,7 @@ describe('what makes no sense is refused', () => {
     { name: 'until', build: () => until(which, a) },
   ])('$name of a question with three answers', ({ build }) => {
     expect(build).toThrow(VgicError)
-    expect(build).toThrow('which? is no test with two outcomes: use branch.')
+    expect(build).toThrow('which? is not a test with two outcomes: use branch.')
   })
 
   it.each([
@@ -312,7 +312,7 @@ describe('what makes no sense is refused', () => {
     { name: 'unless', build: () => unless(a, b) },
     { name: 'until', build: () => until(a, b) },
   ])('$name of a step that asks nothing', ({ build }) => {
-    expect(build).toThrow('a is no test with two outcomes: use branch.')
+    expect(build).toThrow('a is not a test with two outcomes: use branch.')
   })
 
   it.each([

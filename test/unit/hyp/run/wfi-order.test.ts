@@ -16,7 +16,7 @@ const guest = (write: (guest: GuestBuilder) => unknown): Run => recorded('order'
 /** `w LR0 27 pending`, `r VMCR`, `w GICR_ISACTIVER0 27`, `entry`, `exit wfi`, in order. */
 function order(run: Run): string[] {
   return run.events.flatMap(({ what, accesses }) => {
-    const crossed = accesses.map(({ direction, name, kind, low, high }) => {
+    const accessed = accesses.map(({ direction, name, kind, low, high }) => {
       const short = name.replace(/^ICH_|_EL[12]$/g, '')
       const state = ['', ' pending', ' active', ' pending and active'][high >>> 30]
       const lr = short.startsWith('LR') && (low | high) !== 0 ? ` ${low & 0xffff}${state}` : ''
@@ -26,7 +26,7 @@ function order(run: Run): string[] {
     const exit = /-> exit \((\w+)\)/.exec(what)
     return [
       ...(what === 'enters the guest' ? ['entry'] : []),
-      ...crossed,
+      ...accessed,
       ...(exit && exit[1] !== 'off' ? [`exit ${exit[1]}`] : []),
     ]
   })
@@ -157,7 +157,7 @@ describe('a WFI', () => {
     expect(run.acknowledged(0)).toEqual([3, 2])
   })
 
-  it('with an interrupt pending that PSTATE.I masks crosses nothing: it does not exit (W6)', () => {
+  it('with an interrupt pending that PSTATE.I masks accesses no register: it does not exit (W6)', () => {
     const run = guest((list) => list.sgi(self(1)).poll(ISR_EL1, ISR_I, ISR_I).wfi().read(ISR_EL1))
     expect(order(run)).not.toContain('exit wfi')
     expect(run.events.find(({ what }) => what === 'read ISR_EL1')?.value).toBe(ISR_I)

@@ -607,7 +607,7 @@ describe('two vCPUs that both want to stop the VM', () => {
 })
 
 describe('an access of a guest in a scenario', () => {
-  it('is named by its register in the timeline, costs an exit and no crossing, and gives its value', () => {
+  it('is named by its register in the timeline, costs an exit and no access, and gives its value', () => {
     const run = scenario('reads GICD_ISENABLER1')
       .spi({ intid: SPI })
       .guest(0, (g) => g.readMmio(GICD + ISENABLER + 4).writeMmio(redistributor(0) + 0x70, 0x1_0000_0780n, 8))

@@ -6,7 +6,7 @@ import { asIrq, VGIC_IRQ_VIEW } from '../../../../src/hyp/records/vgic-irq.ts'
 import type { IrqKind } from '../../../../src/hyp/vgic/irq-directory.ts'
 
 const { hypervisor } = scenario('directory').gic({ cpus: 2 }).vm({ vcpus: 3, spis: 40 }).machine()
-const { interrupts, state, place, apLists } = hypervisor
+const { interrupts, state, layout, apLists } = hypervisor
 
 it('has the private interrupts of every vCPU and the SPIs, each once', () => {
   const kinds: IrqKind[] = []
@@ -39,11 +39,11 @@ it('knows of every word of the machine whether an interrupt has it, as the layou
 })
 
 it.each([
-  ['the word before the SPIs', place.spis - 1],
-  ['the word after them', place.spis + place.spiCount],
-  ['a vCPU', place.vcpus],
+  ['the word before the SPIs', layout.spis - 1],
+  ['the word after them', layout.spis + layout.spiCount],
+  ['a vCPU', layout.vcpus],
   ['nothing', 0],
 ])('refuses %s', (_, word) => {
   expect(() => interrupts.kindOf(asIrq(word))).toThrow(VgicError)
-  expect(() => interrupts.indexOf(asIrq(word))).toThrow(`${word} is the handle of no interrupt`)
+  expect(() => interrupts.indexOf(asIrq(word))).toThrow(`${word} is not the handle of an interrupt`)
 })

@@ -5,14 +5,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Changes } from '../../../src/explore/changes.ts'
-import { REACH, REACH_ALL, StepKinds } from '../../../src/explore/step-kind.ts'
+import { StepKinds, WRITES, WRITES_ALL } from '../../../src/explore/step-kind.ts'
 import { scenarios } from '../scenario/any-scenario.ts'
 
 const choices = fc.array(fc.nat(), { minLength: 200, maxLength: 400 })
 
 describe('a step', () => {
-  it('changes nothing beyond its reach, and what it changes is found once', () => {
-    const reaches = new Set<number>()
+  it('changes nothing beyond what it may write, and what it changes is found once', () => {
+    const writes = new Set<number>()
     fc.assert(
       fc.property(scenarios, choices, (recipe, schedule) => {
         const machine = recipe.machine()
@@ -26,12 +26,12 @@ describe('a step', () => {
           if (ready.length === 0) return
           const actor = ready[choice % ready.length]
           const kind = kinds.next(actor)
-          reaches.add(kind & REACH)
+          writes.add(kind & WRITES)
           before.set(words)
           machine.step(actor)
           changes.find(actor, kind)
           const found = changes.at.slice(0, changes.count).sort()
-          changes.find(actor, REACH_ALL)
+          changes.find(actor, WRITES_ALL)
           const changed = changes.at.slice(0, changes.count)
           const names = (at: Int32Array) => Array.from(at, (word) => state.layout.nameOf(word))
           expect([actor.name, kind, names(found)]).toEqual([actor.name, kind, names(changed)])
@@ -39,7 +39,7 @@ describe('a step', () => {
       }),
       { numRuns: 200 },
     )
-    // Every reach was met.
-    expect([...reaches].sort()).toEqual([0, 1, 2, 3, 4, 5, 6])
+    // Every kind of writes was met.
+    expect([...writes].sort()).toEqual([0, 1, 2, 3, 4, 5, 6])
   })
 })
