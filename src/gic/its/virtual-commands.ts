@@ -62,6 +62,7 @@ import {
   DONE,
   failed,
   finished,
+  missed,
   STALL,
   translate,
   type VirtualCommand,
@@ -70,7 +71,7 @@ import {
 import type { VpeEntries } from './vpe-entries.ts'
 import type { VpeMoves } from './vpe-moves.ts'
 
-/** VPT_size with the RES0 bits above it: what they are set for is more than there is. */
+/** VPT_size, with the RES0 bits above it: where they are set, it asks for more bits than there are. */
 const VPT_SIZE = 0xff
 const CODE_OF = new Map(itsCommands.map(({ name, opcode }) => [opcode, name]))
 
@@ -119,7 +120,7 @@ export class VirtualCommands {
   private vmapp(command: Commands): number {
     const vpe = vpeOf(command)
     const offset = this.entries.entryOf(vpe)
-    if (offset === NO_ENTRY) return finished(command, DONE) === STALL ? STALL : VCPU_OOR
+    if (offset === NO_ENTRY) return missed(command, VCPU_OOR)
     if (!command.valid) return this.unmap(command, vpe, offset)
     const cpu = command.target(COMMAND_ADDRESS)
     if (cpu < 0) return PROCNUM_OOR
@@ -146,7 +147,7 @@ export class VirtualCommands {
     const { entries, vpes } = this
     const { table, unpredictable } = vpes
     const word0 = command.word(0)
-    if (!entries.name(vpe, cpu, offset)) return finished(command, DONE) === STALL ? STALL : VCPU_OOR
+    if (!entries.name(vpe, cpu, offset)) return missed(command, VCPU_OOR)
     const isAllocated = table.readFlags()
     if (word0 & COMMAND_VMAPP_Alloc) {
       if (isAllocated) unpredictable.use('map-mapped', 'VMAPP', cpu)
@@ -198,12 +199,12 @@ export class VirtualCommands {
     if (!tables.isVirtual) return ID_IS_PHYSICAL
     const replaces = !this.hasNoDoorbells && (command.word(COMMAND_ADDRESS) & COMMAND_VMOVI_D) !== 0
     if (replaces && !this.isDoorbell(command.word(COMMAND_DBELL))) return PHYSICALID_OOR
-    if (!found.isInRange) return VIRTUALID_OOR
+    if (!found.isInRange) return missed(command, VIRTUALID_OOR)
     const { intid } = found
     const vpe = vpeOf(command)
     const missing = this.find(command, vpe, CMDVCPU_INVALID)
     if (missing !== DONE) return missing
-    if (!this.vpes.hasVlpi(found.cpu, intid - FIRST_LPI)) return VIRTUALID_OOR
+    if (!this.vpes.hasVlpi(found.cpu, intid - FIRST_LPI)) return missed(command, VIRTUALID_OOR)
     // Back to where it comes from: the pending state goes along, unless it stays with the same vPE.
     translate(command)
     const before = found.doorbell
@@ -235,8 +236,9 @@ export class VirtualCommands {
       this.vpes.move(from, to, vpe, command.word(COMMAND_VMOVP_DOORBELL), hasDoorbell)
     }
     this.moves.move(this.number, list, vpe, to)
-    this.moves.release(this.number, list)
-    return finished(command, DONE)
+    const end = finished(command, DONE)
+    if (end === DONE) this.moves.release(this.number, list)
+    return end
   }
 
   private vinvall(command: Commands): number {

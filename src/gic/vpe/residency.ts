@@ -1,8 +1,9 @@
 /**
  * GICR_VPROPBASER and GICR_VPENDBASER: which vPE is resident on a redistributor (IHI 0069, "vPE residency and locating
  * data structures"). Writing Valid begins to make one resident, or to make it leave; Dirty is set until that is done,
- * where effects lag. At most one effect is under way: what software writes meanwhile is UNPREDICTABLE, and here the one
- * under way is completed first.
+ * where effects lag. The redistributor has the state of the vPE from the write that sets Valid until it has left. At most
+ * one effect is under way: what software writes meanwhile is UNPREDICTABLE, and here the one under way is completed
+ * first.
  *
  * What software does that is UNPREDICTABLE has its mildest outcome here:
  * - A field that is written while Valid = 1 keeps its value.
