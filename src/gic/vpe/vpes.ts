@@ -111,9 +111,12 @@ export class Vpes {
     return this.sizeLessOne ? size + 1 : size
   }
 
-  /** Whether a VPT_size asks for no more bits of vINTIDs than there are. */
+  /**
+   * Whether a VPT_size asks for no more bits of vINTIDs than there are. On GICv4.1 one that does not in either reading of
+   * it is taken (rule 94).
+   */
   hasSize(size: number): boolean {
-    return this.bitsOf(size) <= this.intidBits
+    return (this.byVpeid ? size : this.bitsOf(size)) <= this.intidBits
   }
 
   /** How many vLPIs there are with a VPT_size. */

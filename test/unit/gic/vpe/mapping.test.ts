@@ -99,12 +99,15 @@ describe.each(versions)('a vPE on GICv%s', (version) => {
     expect([board.drain(), board.inTable(1, VLPI)]).toEqual([[], false])
   })
 
-  it.each([16, 31, 0x2d, 0xff])('is not mapped with a VPT_size of %i', (size) => {
-    const board = vpeBoard({ version }).mapVpe(1, 0, { size })
-    expect(board.errors()).toEqual(['VMAPP_VPTSIZE_OOR'])
-    board.vsync(1)
-    expect(board.errors()).toEqual(['VSYNC_VCPU_INVALID'])
-  })
+  it.each(version === '4.0' ? [16, 31, 0x2d, 0xff] : [17, 31, 0x2d, 0xff])(
+    'is not mapped with a VPT_size of %i',
+    (size) => {
+      const board = vpeBoard({ version }).mapVpe(1, 0, { size })
+      expect(board.errors()).toEqual(['VMAPP_VPTSIZE_OOR'])
+      board.vsync(1)
+      expect(board.errors()).toEqual(['VSYNC_VCPU_INVALID'])
+    },
+  )
 
   it('is not mapped to a redistributor that is not there', () => {
     const board = vpeBoard({ version }).mapVpe(1, 2)
@@ -217,6 +220,14 @@ describe('VMAPTI and VMAPI', () => {
 })
 
 describe('VMAPP of GICv4.1', () => {
+  it('takes a VPT_size of all bits that there are, whichever way it is read (94)', () => {
+    for (const vptSize of ['minus-one', 'bits'] as const) {
+      const board = vpeBoard({ choices: { vptSize } }).mapVpe(1, 0, { size: 16 }).mapVlpi(0, 1, 65_535).int(0)
+      board.load(1, 0)
+      expect([board.errors(), board.drain()]).toEqual([[], [65_535]])
+    }
+  })
+
   it('with PTZ has nothing pending; without it what the table says (80)', () => {
     const board = vpeBoard()
     board.ram.setBit(place.virtualPending(1), VLPI)
