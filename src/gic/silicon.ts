@@ -365,7 +365,8 @@ export class Silicon {
       this.residency?.complete(cpu)
       if (this.vpes?.isQueryPending(cpu)) this.vpes.completeQuery(cpu)
     }
-    for (const its of this.its) its.complete()
+    for (const its of this.its) its.completeMessages()
+    for (const its of this.its) its.completeCommands()
     this.vpes?.doorbells.deliverAll()
   }
 

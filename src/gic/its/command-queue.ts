@@ -68,10 +68,12 @@ export class CommandQueue {
 
   /**
    * Carries out what is in the queue: at most what fits into it, since each command moves GITS_CREADR on towards a
-   * GITS_CWRITER that none of them moves.
+   * GITS_CWRITER that none of them moves. Returns whether there was any.
    */
-  run(): void {
-    while (this.isReady && this.step());
+  run(): boolean {
+    let ran = false
+    while (this.isReady && this.step()) ran = true
+    return ran
   }
 
   /**

@@ -210,7 +210,7 @@ export class Its {
   }
 
   private runQueue(): void {
-    if (!this.lagging) this.queue.run()
+    if (!this.lagging) this.completeCommands()
   }
 
   /** A device writes `eventId` to GITS_TRANSLATER. A disabled ITS drops it. */
@@ -302,21 +302,19 @@ export class Its {
     return false
   }
 
-  /** The command at the head was carried out with that of another ITS. */
-  passCommand(): void {
-    this.queue.advance()
-    this.runQueue()
-  }
-
   /** Whether messages or commands are still to be dealt with. */
   get isPending(): boolean {
     return this.messages.count > 0 || this.queue.isReady
   }
 
-  /** Completes all that lags: messages, then commands. */
-  complete(): void {
+  /** Translates all messages: where they lag, before all ITSs complete their commands. */
+  completeMessages(): void {
     while (this.messages.count > 0) this.translateMessage(0)
-    this.queue.run()
+  }
+
+  completeCommands(): void {
+    if (this.moves) this.moves.run(this.queue)
+    else this.queue.run()
   }
 }
 

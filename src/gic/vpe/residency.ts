@@ -1,8 +1,9 @@
 /**
  * GICR_VPROPBASER and GICR_VPENDBASER: which vPE is resident on a redistributor (IHI 0069, "vPE residency and locating
  * data structures"). Writing Valid begins to make one resident, or to make it leave; Dirty is set until that is done,
- * where effects lag. At most one effect is under way: what software writes meanwhile is UNPREDICTABLE, and here the one
- * under way is completed first.
+ * where effects lag. The redistributor has the state of the vPE from the write that sets Valid until it has left. At most
+ * one effect is under way: what software writes meanwhile is UNPREDICTABLE, and here the one under way is completed
+ * first.
  *
  * What software does that is UNPREDICTABLE has its mildest outcome here:
  * - A field that is written while Valid = 1 keeps its value.
@@ -85,6 +86,8 @@ export class Residency {
   private readonly writtenReadsOne: boolean
   private readonly vengCounts: boolean
   private readonly keepsZ: boolean
+  /** Whether GICR_VPENDBASER.IDAI means anything: the choice `pendingTableZero`. */
+  private readonly believesIdai: boolean
 
   constructor(
     readonly vpes: Vpes,
@@ -102,6 +105,7 @@ export class Residency {
     this.writtenReadsOne = choices.pendingLastWritten === 'one'
     this.vengCounts = choices.pendingLastVeng === 'counts'
     this.keepsZ = choices.vpropbaserZ === 'as-written'
+    this.believesIdai = choices.pendingTableZero === 'honoured'
   }
 
   /** GICv4.1: Entry_Size is there from reset on. */
@@ -271,7 +275,12 @@ export class Residency {
       return
     }
     words[record + VPE_RESIDENCY] = BECOMING_RESIDENT
-    if (!this.lagging) this.complete(cpu)
+    // From now on what is done to the vPE is done here. Without vPEIDs the register says whether the table's
+    // IMPLEMENTATION DEFINED area may be believed.
+    const isBelieved = this.believesIdai && (high & GICR_VPENDBASER_HIGH_IDAI) === 0
+    this.resident.load(cpu, this.vpes.byVpeid || isBelieved)
+    if (this.lagging) this.takeRefusal()
+    else this.complete(cpu)
   }
 
   /** GICv4.0: the register has the virtual pending table, GICR_VPROPBASER the configuration. */
@@ -350,9 +359,6 @@ export class Residency {
   /** What was pending is presented; a doorbell that was requested, or rung, is no longer needed. */
   private completeEntry(cpu: number, record: number): void {
     const { words, vpes, resident } = this
-    // Without vPEIDs the register says whether the table's IMPLEMENTATION DEFINED area may be believed.
-    const summary = vpes.byVpeid || (words[record + GICR_VPENDBASER + 1] & GICR_VPENDBASER_HIGH_IDAI) === 0
-    resident.load(cpu, summary)
     words[record + VPE_RESIDENCY] = RESIDENT
     if (vpes.byVpeid && vpes.nameAt(cpu, words[record + VPE_ID]) && vpes.table.readFlags()) {
       vpes.table.request(0)

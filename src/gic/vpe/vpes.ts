@@ -14,6 +14,7 @@ import type { CheckedGicConfig } from '../config/config.ts'
 import type { Memory } from '../config/memory.ts'
 import type { Unpredictable } from '../config/unpredictable.ts'
 import { LPI_ENABLE } from '../lpi/lpi-configuration.ts'
+import { intidBitsOf } from '../lpi/lpi-records.ts'
 import type { Lpis } from '../lpi/lpis.ts'
 import type { Doorbells } from './doorbells.ts'
 import { isListed } from './list-registers.ts'
@@ -81,6 +82,7 @@ export class Vpes {
   /** Whether VPT_size is a number of bits less one: the choice `vptSize`. */
   private readonly sizeLessOne: boolean
   private readonly keepsSgis: boolean
+  private readonly intidBits: number
 
   constructor(
     readonly resident: ResidentVpes,
@@ -101,6 +103,7 @@ export class Vpes {
     this.listRegisters = config.listRegisters
     this.sizeLessOne = !this.byVpeid || choices.vptSize === 'minus-one'
     this.keepsSgis = choices.vsgiAcrossUnmap === 'kept'
+    this.intidBits = intidBitsOf(config.lpis)
     this.rings = {
       ofDisabled: choices.doorbellOfDisabled === 'rings',
       ofPending: choices.doorbellOfPending === 'rings',
@@ -110,10 +113,21 @@ export class Vpes {
     }
   }
 
+  private bitsOf(size: number): number {
+    return this.sizeLessOne ? size + 1 : size
+  }
+
+  /**
+   * Whether a VPT_size asks for no more bits of vINTIDs than there are. On GICv4.1 one that does not in either reading of
+   * it is taken (rule 94).
+   */
+  hasSize(size: number): boolean {
+    return (this.byVpeid ? size : this.bitsOf(size)) <= this.intidBits
+  }
+
   /** How many vLPIs there are with a VPT_size. */
   countOf(size: number): number {
-    const intids = 2 ** (this.sizeLessOne ? size + 1 : size)
-    return Math.max(0, Math.min(this.resident.existing, intids - FIRST_LPI))
+    return Math.max(0, Math.min(this.resident.existing, 2 ** this.bitsOf(size) - FIRST_LPI))
   }
 
   /** GICv4.0: an ITS names a vPE by its virtual pending table, with its VPT_size. */
@@ -225,6 +239,20 @@ export class Vpes {
     return vlpi >>> 0 < this.count
   }
 
+  /** Whether the named vPE has a vLPI, by its VPT_size. */
+  hasVlpi(cpu: number, vlpi: number): boolean {
+    if (this.byVpeid && this.isAt(cpu)) return this.resident.hasRoom(cpu, vlpi)
+    return this.locate() && this.hasRoom(vlpi)
+  }
+
+  /**
+   * The same of the one that is resident. On GICv4.0 that knows only the size that GICR_VPROPBASER has, and an ITS that
+   * of VMAPP.
+   */
+  private isTaken(cpu: number, vlpi: number): boolean {
+    return this.resident.hasRoom(cpu, vlpi) && (this.byVpeid || this.hasRoom(vlpi))
+  }
+
   /** How far a doorbell of the named vPE, which is mapped to a CPU, is. For people, after {@link vlpisAt}. */
   doorbellState(cpu: number, intid: number): VpeDoorbellState {
     if (this.lpis.isPending(cpu, intid - FIRST_LPI)) return 'pending'
@@ -263,6 +291,7 @@ export class Vpes {
   set(cpu: number, vlpi: number, doorbell: number): boolean {
     if (this.unpredictable.isWatched && this.isLostToList(cpu, FIRST_LPI + vlpi, 'vLPI')) return true
     if (this.isAt(cpu)) {
+      if (!this.isTaken(cpu, vlpi)) return false
       this.resident.set(cpu, vlpi)
       return true
     }
@@ -274,7 +303,7 @@ export class Vpes {
 
   /** A vLPI of the named vPE is no longer pending. Returns whether it was. */
   clear(cpu: number, vlpi: number): boolean {
-    if (this.isAt(cpu)) return this.resident.clear(cpu, vlpi)
+    if (this.isAt(cpu)) return this.isTaken(cpu, vlpi) && this.resident.clear(cpu, vlpi)
     if (!this.locate() || !this.hasRoom(vlpi)) return false
     return this.pendingTable.clear(this.vptLow, this.vptHigh, vlpi)
   }
@@ -333,6 +362,16 @@ export class Vpes {
   /** VINVALL, GICR_INVALLR. */
   invalidateAll(cpu: number): void {
     if (this.isAt(cpu)) this.resident.invalidateAll(cpu)
+    else if (this.rings.ofEnabled && this.byVpeid && this.locate()) this.ringForAny(cpu)
+  }
+
+  /** Rings the default doorbell if it is requested and any vLPI that is pending is enabled. */
+  private ringForAny(cpu: number): void {
+    const { pendingTable, vptLow, vptHigh, count } = this
+    if ((this.table.flags & VPE_REQUESTED_GROUP_1) === 0) return
+    let vlpi = pendingTable.next(vptLow, vptHigh, 0, count)
+    while (vlpi >= 0 && !this.isEnabled(cpu, vlpi)) vlpi = pendingTable.next(vptLow, vptHigh, vlpi + 1, count)
+    if (vlpi >= 0) this.ringDefault(cpu)
   }
 
   /** VMAPP with Alloc = 1 on GICv4.1: the named vPE has these tables. `zero` is PTZ. */
