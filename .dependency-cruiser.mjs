@@ -8,7 +8,18 @@ const layers = ['errors', 'arch', 'state', 'gic', 'hyp', 'scenario', 'explore']
 
 /** The rooms of the silicon and of the hypervisor, in the same way; their other files put them together. */
 const rooms = {
-  gic: ['records', 'config', 'frames', 'interrupts', 'lpi', 'vpe', 'its', 'distributor', 'cpu-interface'],
+  gic: [
+    'records',
+    'config',
+    'frames',
+    'interrupts',
+    'lpi',
+    'vpe',
+    'its',
+    'distributor',
+    'cpu-interface',
+    'barriers',
+  ],
   hyp: ['records', 'host', 'guest', 'vgic', 'run'],
 }
 

@@ -29,6 +29,7 @@ export default defineConfig([
     entry: [
       'test/check.ts',
       'test/conformance/main.ts',
+      'test/conformance/driver-reports.ts',
       'test/mutants/main.ts',
       'test/browser/page.ts',
       'docs/examples/*.ts',

@@ -75,11 +75,18 @@ export type {
 } from './gic/config/host-events.ts'
 export type { ItsConfig } from './gic/config/its-config.ts'
 export type { GicMemory } from './gic/config/memory.ts'
+export {
+  type BarrierListener,
+  type BarrierRule,
+  barrierRules,
+  type MissingBarrierEvent,
+} from './gic/config/missing-barriers.ts'
 export type { TranslationFault } from './gic/config/translation-faults.ts'
-export type {
-  UnpredictableEvent,
-  UnpredictableListener,
-  UnpredictableRule,
+export {
+  type UnpredictableEvent,
+  type UnpredictableListener,
+  type UnpredictableRule,
+  unpredictableRules,
 } from './gic/config/unpredictable.ts'
 export type { InterruptMasks } from './gic/cpu-interface/interrupt-masks.ts'
 export type { GicHost, OutputLine } from './gic/cpu-interface/output-lines.ts'

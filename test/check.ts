@@ -135,7 +135,7 @@ async function examples(): Promise<Outcome> {
 }
 
 /** Programs that tell how they are called, and refuse what they do not know before they begin. */
-const PROGRAMS = ['bench/main.js', 'docs/examples/demo.js', 'docs/examples/museum.js']
+const PROGRAMS = ['bench/main.js', 'docs/examples/demo.js', 'docs/examples/museum.js', 'docs/examples/vpe.js']
 
 async function commandLines(): Promise<Outcome> {
   for (const program of PROGRAMS) {

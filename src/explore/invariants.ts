@@ -284,7 +284,7 @@ export class InvariantChecker {
     return 0
   }
 
-  /** Whether the guest of a running vCPU would take an interrupt before all that its list registers hold. */
+  /** Whether the guest of a running vCPU would take an interrupt before all that its CPU interface holds. */
   private comesNext(v: Vcpu, word: number): boolean {
     const { words } = this
     const { virtualInterface, ich } = this.hypervisor.silicon

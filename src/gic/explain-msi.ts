@@ -8,14 +8,14 @@ import { GICD_CTLR_EnableGrp1 } from '../arch/gicd-registers.ts'
 import { VMCR_VENG1, VMCR_VPMR } from '../arch/ich-registers.ts'
 import { FIRST_LPI, intidName } from '../arch/intid.ts'
 import { hex } from '../errors/printed.ts'
-import { TRANSLATED } from './config/translation-faults.ts'
+import { VPE_UNMAPPED } from './config/translation-faults.ts'
 import { CONTROLS, PRIORITY_IDLE } from './cpu-interface/cpu-interface.ts'
 import type { PhysicalInterface } from './cpu-interface/icc.ts'
 import { HPPI_INTID } from './distributor/hppi.ts'
 import type { Redistributor } from './distributor/redistributor.ts'
 import { type InterfacePath, vlpiLinks } from './explain-vlpi.ts'
 import type { PhysicalInterrupts } from './interrupts/physical-interrupts.ts'
-import { inspectTables } from './its/inspect-tables.ts'
+import { doorbellOwners } from './its/inspect-tables.ts'
 import type { Its } from './its/its.ts'
 import { ITS_FOUND_CPU, ITS_FOUND_ICID, ITS_FOUND_INTID } from './its/its-records.ts'
 import { rankLpi } from './lpi/lpi-configuration.ts'
@@ -134,7 +134,7 @@ function explainVlpi(
 ): MsiExplanation {
   const { found } = its
   const { intid, vpe, doorbell } = found
-  const mapped = translationLink('vPE', `vPE ${vpe}`, its.vpeEntries?.find(vpe) ?? TRANSLATED)
+  const mapped = translationLink('vPE', `vPE ${vpe}`, its.vpeEntries?.find(vpe) ?? VPE_UNMAPPED)
   if (!mapped.holds || !its.vpes) {
     return new MsiExplanation(deviceId, eventId, intid, undefined, [...before, mapped], vpe)
   }
@@ -202,15 +202,8 @@ function forwardingLinks(lpis: Lpis, path: Path, cpu: number, intid: number): Li
 /** What an LPI that is a doorbell stands for. It is said of doorbells only, and keeps none from being signalled. */
 function doorbellLinks(its: Its, intid: number): Link[] {
   if (!its.vpes) return []
-  const { devices, vpes } = inspectTables(its)
-  const ofEvents = devices.flatMap(({ deviceId, events }) =>
-    events
-      .filter(({ doorbell }) => doorbell === intid)
-      .map(({ eventId, vpe }) => `of device ${deviceId} event ${eventId}, for vPE ${vpe}`),
-  )
-  const ofVpes = vpes.filter(({ doorbell }) => doorbell?.intid === intid).map(({ vpe }) => `of vPE ${vpe}`)
-  const names = [...ofVpes, ...ofEvents]
-  return names.length === 0 ? [] : [link('doorbell', true, names.join('; '), 'signalled')]
+  const owners = doorbellOwners(its, intid)
+  return owners.length === 0 ? [] : [link('doorbell', true, `of ${owners.join('; ')}`, 'signalled')]
 }
 
 /** The INTID of a CPU's highest priority pending interrupt. */

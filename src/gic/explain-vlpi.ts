@@ -56,7 +56,7 @@ export function vlpiLinks(vpes: Vpes, path: InterfacePath, vlpi: Vlpi, translate
     count === 0
       ? 'the vPE has no virtual pending table'
       : `INTID ${intid}; VPT_size is for INTIDs below ${FIRST_LPI + count}`
-  const range = link('range', index < count, room, 'intid-out-of-range')
+  const range = link('range', index >>> 0 < count, room, 'intid-out-of-range')
   if (!range.holds) return [range]
   const isPending = vpes.isPending(cpu, index)
   const resident = residentLink(vpes, cpu)

@@ -32,6 +32,8 @@ import {
   loadGicConfig,
   storeGicConfig,
 } from './config/config.ts'
+import type { BarrierRule } from './config/missing-barriers.ts'
+import type { UnpredictableRule } from './config/unpredictable.ts'
 import { argumentMasks, daifOf, type InterruptMasks } from './cpu-interface/interrupt-masks.ts'
 import { PE_LINES } from './cpu-interface/lines.ts'
 import {
@@ -289,7 +291,7 @@ export class Gic {
   }
 
   /**
-   * The contents of every ITS's tables as plain data: devices with their events, and collections. At most 2^20
+   * The contents of every ITS's tables as plain data: devices with their events, collections, and vPEs. At most 2^20
    * entries of an ITS are read.
    */
   inspectTables(): ItsContents[] {
@@ -371,6 +373,9 @@ export class Gic {
    * - `GICR_CTLR[cpu].EnableLPIs`: LPIs are enabled or disabled, and the pending table is read or written.
    * - `ITS[n] command`: the next command of a queue. It is not there while a SYNC waits for messages.
    * - `ITS[n] MSI device event`: a message that was accepted is translated.
+   * - `GICR_VPENDBASER[cpu].Dirty`: a vPE becomes resident, or leaves.
+   * - `GICR_VSGIPENDR[cpu].Busy`: a query of GICR_VSGIR is answered.
+   * - `doorbell intid at cpu`: a doorbell that has rung becomes pending.
    */
   effects(): string[] {
     return pendingEffects(this.silicon)
@@ -387,6 +392,19 @@ export class Gic {
       )
     }
     this.silicon.settle()
+  }
+
+  /**
+   * Which UNPREDICTABLE uses of GICv4 there were since reset, by the policy `unpredictable` but for `'ignore'`, with which
+   * none is noted. It is of the state: {@link snapshot} has it, and states that differ in it have other hashes.
+   */
+  get unpredictable(): readonly UnpredictableRule[] {
+    return this.silicon.vpes?.unpredictable.seen ?? []
+  }
+
+  /** Which rules of docs/gicv4-barriers.md a driver has broken since reset, with `barriers: 'report'`. It is of the state. */
+  get missingBarriers(): readonly BarrierRule[] {
+    return this.silicon.barriers?.seen ?? []
   }
 
   /**
@@ -437,6 +455,7 @@ export class Gic {
     const { words } = this.state
     const trap = words[pe + PCPU_TRAP]
     this.silicon.lines.settlePe(pe)
+    this.silicon.vpes?.unpredictable.deliver()
     words[pe + PCPU_TRAP] = trap
     words[this.lastCpu] = cpu
   }
@@ -491,7 +510,11 @@ export class Gic {
    * which sets the event register.
    */
   setExceptionLevel(cpu: number, el: 0 | 1 | 2): void {
-    this.silicon.pcpu.setExceptionLevel(this.peOf(cpu), argumentInteger('el', el, 0, 2))
+    const { pcpu, barriers } = this.silicon
+    pcpu.setExceptionLevel(this.peOf(cpu), argumentInteger('el', el, 0, 2))
+    if (!barriers || el === 2) return
+    barriers.enterGuest(cpu)
+    barriers.deliver()
   }
 
   /** Sets or clears PSTATE.I and F of a CPU, which are both set after reset: `setMasks(0, { irq: false })`. */

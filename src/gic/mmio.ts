@@ -3,6 +3,8 @@
  * without a register, or of a size that the register does not allow, reads as zero and is ignored.
  */
 import { FIRST_SPI, type Intid } from '../arch/intid.ts'
+import type { Access } from './barriers/access.ts'
+import type { Barriers } from './barriers/barriers.ts'
 import { GICD_SIZE, redistributorSize } from './config/config.ts'
 import { itsSize } from './config/its-config.ts'
 import { type Distributor, distributorMap } from './distributor/distributor.ts'
@@ -31,6 +33,8 @@ export class Mmio {
     readonly distributor: Distributor,
     readonly redistributor: Redistributor,
     readonly its: readonly Its[],
+    /** Who watches what a driver does, where somebody does. */
+    private readonly barriers?: Barriers,
   ) {
     const { version } = distributor.physical.config
     this.stride = redistributorSize(version)
@@ -45,6 +49,13 @@ export class Mmio {
 
   /** Bits 31:0 of a read of 1, 2, 4 or 8 bytes. */
   read(address: number, size: number): number {
+    const value = this.peek(address, size)
+    if (this.barriers) this.watchRead(this.barriers, address, size, value)
+    return value
+  }
+
+  /** The same, which nobody watches. */
+  peek(address: number, size: number): number {
     const cpu = this.frame(address, size)
     if (cpu === NO_FRAME) return 0
     if (cpu === GICD_FRAME)
@@ -52,6 +63,25 @@ export class Mmio {
     if (cpu <= GITS_FRAMES) return this.gits.read(this.itsOf(cpu), 0, this.offset(cpu, address), size)
     const { redistributor } = this
     return redistributor.map.read(redistributor, this.peOf(cpu), this.offset(cpu, address), size)
+  }
+
+  private watchRead(barriers: Barriers, address: number, size: number, value: number): void {
+    const high = size === DOUBLEWORD ? this.readHigh(address) : 0
+    const access = this.accessOf(address, size, value, high)
+    if (access) barriers.afterRead(access)
+  }
+
+  /** An access as those look at it that watch; undefined where no register takes it. */
+  private accessOf(address: number, size: number, value: number, high: number): Access | undefined {
+    const frame = this.frame(address, size)
+    if (frame === NO_FRAME) return undefined
+    const offset = this.offset(frame, address)
+    const ofCpu = frame === GICD_FRAME ? distributorMap : this.redistributor.map
+    const name = (frame <= GITS_FRAMES ? this.gits : ofCpu).find(offset, size) && this.nameOf(address)
+    if (name === undefined) return undefined
+    const cpu = frame >= 0 ? frame : undefined
+    const its = frame <= GITS_FRAMES ? GITS_FRAMES - frame : undefined
+    return { name, cpu, its, address, offset, size, value, high }
   }
 
   /** Bits 63:32 of a read of 8 bytes. */
@@ -69,11 +99,17 @@ export class Mmio {
   write(address: number, size: number, value: number, high: number): void {
     const cpu = this.frame(address, size)
     if (cpu === NO_FRAME) return
+    if (this.barriers) this.watchWrite(this.barriers, address, size, value, high)
     const offset = this.offset(cpu, address)
     if (cpu === GICD_FRAME)
       distributorMap.write(this.distributor, DISTRIBUTOR, offset, size, value | 0, high | 0)
     else if (cpu <= GITS_FRAMES) this.gits.write(this.itsOf(cpu), 0, offset, size, value | 0, high | 0)
     else this.redistributor.map.write(this.redistributor, this.peOf(cpu), offset, size, value | 0, high | 0)
+  }
+
+  private watchWrite(barriers: Barriers, address: number, size: number, value: number, high: number): void {
+    const access = this.accessOf(address, size, value | 0, high | 0)
+    if (access) barriers.beforeWrite(access)
   }
 
   /** `GICD_ISACTIVER1`: the register at an address, or undefined. */

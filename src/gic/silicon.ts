@@ -6,6 +6,8 @@ import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
 import type { Intid } from '../arch/intid.ts'
 import type { Layout, RecordType } from '../state/layout.ts'
 import { MEMORY_LINE, MEMORY_POOL, MemoryPool, memoryPoolRecords } from '../state/memory-pool.ts'
+import { BARRIERS, BARRIERS_CPU } from './barriers/barrier-records.ts'
+import { Barriers } from './barriers/barriers.ts'
 import { Affinities } from './config/affinities.ts'
 import { type CheckedGicConfig, framesOf, lpiGroups } from './config/config.ts'
 import { HostEvents } from './config/host-events.ts'
@@ -100,6 +102,15 @@ function lpiRecords(config: CheckedGicConfig): LpiRecords | undefined {
   }
 }
 
+/** What the detector of missing barriers remembers, where it is on. */
+const barrierRecords = ({ barriers, cpus }: CheckedGicConfig): [RecordType, number][] =>
+  barriers === 'off'
+    ? []
+    : [
+        [BARRIERS, 1],
+        [BARRIERS_CPU, cpus],
+      ]
+
 export function siliconRecords(config: CheckedGicConfig): SiliconRecords {
   const pe = peRecord(config.listRegisters)
   const distributor = distributorRecord(config.cpus)
@@ -116,6 +127,7 @@ export function siliconRecords(config: CheckedGicConfig): SiliconRecords {
       spiBlockRecords(config.spis),
       [pendingSummary, config.cpus],
       ...(lpis?.list ?? []),
+      ...barrierRecords(config),
       ...memoryPoolRecords(config.memoryLines),
     ],
   }
@@ -154,6 +166,8 @@ export class Silicon {
   /** On GICv4 with LPIs: vPEs. */
   readonly vpes: Vpes | undefined
   readonly residency: Residency | undefined
+  /** Where missing barriers are reported. */
+  readonly barriers: Barriers | undefined
   /**
    * Pairs `start, end` of the words of a PE's record that a step of a hypervisor or of its guests can change. Of the
    * physical side these are the highest priority pending interrupt, and which SGIs and PPIs are pending, active and
@@ -194,9 +208,10 @@ export class Silicon {
     this.lpis = this.lpisOf(records, layout, memory)
     this.vpes = this.vpesOf(records, layout, memory, host)
     this.residency = this.vpes && new Residency(this.vpes, this.events, this, config)
+    this.barriers = this.barriersOf(layout, host)
     this.its = this.itsOf(layout, memory)
     this.virtualInterface = this.vpes
-      ? new DirectVirtualInterface(words, config, this.physical, this.vpes.resident)
+      ? new DirectVirtualInterface(words, config, this.physical, this.vpes)
       : new VirtualInterface(words, config)
     this.physicalInterface = new PhysicalInterface(words, config)
     this.distributor = new Distributor(words, this.physical)
@@ -207,7 +222,7 @@ export class Silicon {
     this.sgis = new Sgis(this.physical)
     this.pcpu = new Pcpu(words, this.virtualInterface)
     this.systemRegisters = new SystemRegisters(words, this)
-    this.mmio = new Mmio(this.distributor, this.redistributor, this.its)
+    this.mmio = new Mmio(this.distributor, this.redistributor, this.its, this.barriers)
     const search = new HighestPending(this.physical, this.physicalInterface, this.redistributor, this.lpis)
     this.lines = new OutputLines(
       this.physical,
@@ -261,15 +276,28 @@ export class Silicon {
     return new Vpes(resident, this.lpis, memory, doorbells, unpredictable, config)
   }
 
+  private barriersOf(layout: Layout, host: GicHost): Barriers | undefined {
+    const { config, words, lpis, vpes } = this
+    if (config.barriers === 'off') return undefined
+    const registers = { peek: (address: number, size: number) => this.mmio.peek(address, size) }
+    const place = {
+      common: layout.baseOf(BARRIERS),
+      cpus: layout.baseOf(BARRIERS_CPU),
+      cpuSize: BARRIERS_CPU.size,
+    }
+    return new Barriers({ words, config, lpis, vpes, registers }, place, host)
+  }
+
   private itsOf(layout: Layout, memory: Memory | undefined): readonly Its[] {
-    const { config, lpis, events, vpes } = this
+    const { config, lpis, events, vpes, barriers } = this
     if (!lpis || !memory) return []
     const first = layout.baseOf(ITS)
     const moves = new VpeMoves(config)
     const all = config.its.map(
-      (_, n) => new Its(n, first + n * ITS.size, config, lpis, memory, events, vpes, moves),
+      (_, n) => new Its(n, first + n * ITS.size, config, lpis, memory, events, vpes, moves, barriers),
     )
     moves.its.push(...all)
+    barriers?.its.push(...all)
     return all
   }
 
@@ -290,6 +318,9 @@ export class Silicon {
       this.redistributor.reset(pe)
       this.residency?.reset(cpu)
     }
+    // Nothing is pending, which zeroes do not say.
+    this.lpis?.derive()
+    for (let cpu = 0; cpu < this.config.cpus; cpu++) this.vpes?.resident.derive(cpu)
   }
 
   /**
@@ -312,6 +343,7 @@ export class Silicon {
     this.lines.settle()
     this.events.deliver()
     this.vpes?.unpredictable.deliver()
+    this.barriers?.deliver()
   }
 
   /** Whether a lagging effect is pending. */
@@ -333,7 +365,8 @@ export class Silicon {
       this.residency?.complete(cpu)
       if (this.vpes?.isQueryPending(cpu)) this.vpes.completeQuery(cpu)
     }
-    for (const its of this.its) its.complete()
+    for (const its of this.its) its.completeMessages()
+    for (const its of this.its) its.completeCommands()
     this.vpes?.doorbells.deliverAll()
   }
 

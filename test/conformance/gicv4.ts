@@ -17,7 +17,7 @@ const V41 = {
 } as const satisfies Partial<GicConfig>
 
 /** What a trace of suite `v41` says of its machine; those of `v4` are like the other suites'. */
-function machineConfig({ gic, cpus, gicr }: Trace['config']): Partial<GicConfig> {
+export function machineConfig({ gic, cpus, gicr }: Trace['config']): Partial<GicConfig> {
   if (gic === undefined) return {}
   const regions = [{ base: Number(gicr), count: Number(cpus) }]
   return gic === '4.1' ? { ...V41, version: '4.1', gicr: regions } : { version: '4.0', gicr: regions }

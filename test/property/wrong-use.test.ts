@@ -125,6 +125,7 @@ const gicConfig = {
   commonLpiAff: optional(oneOf(0, 1, 2, 3)),
   vpeBits: optional(integer(1, 16, 8)),
   unpredictable: optional(oneOf('ignore', 'pessimistic', 'report')),
+  barriers: optional(oneOf('off', 'report')),
   memoryLines: optional(integer(0, 2 ** 20, 4)),
 }
 const { affinities: _, ...withoutAffinities } = gicConfig
@@ -657,6 +658,7 @@ function isWord(value: unknown): boolean {
 const notCalled = [
   'ErrorListener.onError',
   'UnpredictableListener.onUnpredictable',
+  'BarrierListener.onMissingBarrier',
   'GicHost.setLine',
   'GicMemory.read32',
   'GicMemory.write32',

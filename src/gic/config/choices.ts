@@ -60,6 +60,7 @@ export interface SiliconChoices {
   /**
    * What setting GICR_PENDBASER.PTZ does. `honoured`: the pending table is not read when EnableLPIs is set next, and
    * the bit reads as zero. `ignored`: the table is always read, and the bit reads as written, as on QEMU 7.2.
+   * So it is with GICR_VPENDBASER.IDAI and the virtual pending tables of GICv4.0.
    */
   readonly pendingTableZero: 'honoured' | 'ignored'
   /**

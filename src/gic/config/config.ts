@@ -79,9 +79,15 @@ export interface GicConfig {
   /**
    * What becomes of software's UNPREDICTABLE uses of GICv4. `'ignore'`, the default: what is written at each of them,
    * which is the mildest outcome. `'pessimistic'`: the worst that the architecture allows and the model knows.
-   * `'report'`: as `'ignore'`, and {@link GicHost.onUnpredictable} hears of it.
+   * `'report'`: as `'ignore'`, and {@link GicHost.onUnpredictable} hears of it. docs/gicv4-unpredictable.md has them all.
    */
   readonly unpredictable?: 'ignore' | 'pessimistic' | 'report'
+  /**
+   * Whether a driver is told that relies on an effect without the SYNC, VSYNC, invalidation, RWP or Dirty poll that the
+   * architecture asks for: `'report'` tells {@link GicHost.onMissingBarrier}, by the rules of docs/gicv4-barriers.md.
+   * Default `'off'`, which costs nothing.
+   */
+  readonly barriers?: 'off' | 'report'
   /**
    * Lines of 64 bytes of memory that the GIC itself keeps, up to 2^20; default 0: memory is the host's. Lines that are
    * all zero need none. See {@link Gic.writeMemory}.
@@ -113,6 +119,7 @@ export interface CheckedGicConfig
 const versions = ['3', '4.0', '4.1'] as const
 const effects = ['at-once', 'lagging'] as const
 const policies = ['ignore', 'pessimistic', 'report'] as const
+const detectors = ['off', 'report'] as const
 const FRAME = 0x1_0000
 /** Size in bytes of the distributor's frame. */
 export const GICD_SIZE = FRAME
@@ -185,6 +192,7 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     commonLpiAff: configInteger('commonLpiAff', config.commonLpiAff ?? 1, 0, 3) as 0 | 1 | 2 | 3,
     vpeBits: configInteger('vpeBits', config.vpeBits ?? 16, 1, 16),
     unpredictable: configOneOf('unpredictable', config.unpredictable ?? 'ignore', policies),
+    barriers: configOneOf('barriers', config.barriers ?? 'off', detectors),
     memoryLines: configInteger('memoryLines', config.memoryLines ?? 0, 0, 2 ** 20),
     writeEffects,
     choices: chooseFrom(config.profile ?? 'arch', config.choices ?? {}),
@@ -262,6 +270,7 @@ export const gicFields: Fields<GicConfig> = {
   commonLpiAff: true,
   vpeBits: true,
   unpredictable: true,
+  barriers: true,
   memoryLines: true,
 }
 
@@ -389,6 +398,7 @@ export const GIC_CONFIG = recordType(
     'commonLpiAff',
     'vpeBits',
     'unpredictable',
+    'barriers',
     ...choiceNames.map((name) => `choices.${name}`),
   ]),
 )
@@ -424,6 +434,7 @@ export function storeGicConfig(words: Int32Array, at: number, config: CheckedGic
       config.commonLpiAff,
       config.vpeBits,
       policies.indexOf(config.unpredictable),
+      detectors.indexOf(config.barriers),
       ...choiceNames.map((name) => (choiceValues[name] as readonly string[]).indexOf(config.choices[name])),
     ],
     at,
@@ -479,6 +490,7 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
     commonLpiAff,
     vpeBits,
     policy,
+    detector,
     ...stored
   ] = words.subarray(at, end)
   if (regions < 1 || regions > 512 || affinityCount < 0 || affinityCount > 512) throw corrupt()
@@ -520,6 +532,7 @@ export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
       commonLpiAff: commonLpiAff as 0 | 1 | 2 | 3,
       vpeBits,
       unpredictable: policies[policy],
+      barriers: detectors[detector],
       writeEffects: effects[effect],
       choices: choices as Partial<SiliconChoices>,
     })

@@ -1,10 +1,10 @@
 /**
  * Uses of GICv4 that the architecture calls UNPREDICTABLE, and what becomes of them: the policy `unpredictable`. A host
- * hears of them when the access is complete. The rules are those of docs/gicv4.md.
+ * hears of them when the access is complete. docs/gicv4-unpredictable.md has both outcomes of each.
  */
 import type { GicConfig } from './config.ts'
 
-/** What software did. The numbers are those of rules in docs/gicv4.md. */
+/** What software did. docs/gicv4-unpredictable.md says what each of them is. */
 export type UnpredictableRule =
   | 'valid-while-dirty'
   | 'field-while-valid'
@@ -18,6 +18,9 @@ export type UnpredictableRule =
   | 'unmap-resident'
   | 'move-resident'
   | 'command-unmapped'
+  | 'ptz-not-zero'
+  | 'vpropbaser-differs'
+  | 'list-register-direct'
 
 /** By number. */
 export const unpredictableRules: readonly UnpredictableRule[] = [
@@ -33,16 +36,19 @@ export const unpredictableRules: readonly UnpredictableRule[] = [
   'unmap-resident',
   'move-resident',
   'command-unmapped',
+  'ptz-not-zero',
+  'vpropbaser-differs',
+  'list-register-direct',
 ]
 
 /** An UNPREDICTABLE use, as {@link GicHost.onUnpredictable} hears of it. */
 export interface UnpredictableEvent {
   /** What software did. */
   readonly rule: UnpredictableRule
-  /** The register that was written, or the command that was carried out. */
+  /** The register that was written, the command that was carried out, or the interrupt that came: `vLPI`, `vSGI`. */
   readonly access: string
-  /** The CPU whose redistributor it concerns. */
-  readonly cpu: number
+  /** The CPU whose redistributor it concerns; undefined for a vPE that is mapped to none. */
+  readonly cpu: number | undefined
 }
 
 /** Who hears of it. */
@@ -57,6 +63,8 @@ export interface UnpredictableListener {
 export class Unpredictable {
   /** Whether the outcome is the worst that the model knows. */
   readonly isPessimistic: boolean
+  /** Whether anybody wants to know: what costs something to find out is not looked for otherwise. */
+  readonly isWatched: boolean
   private readonly reports: boolean
   /** Of the access under way only; empty between accesses. */
   private readonly events: UnpredictableEvent[] = []
@@ -69,16 +77,22 @@ export class Unpredictable {
     readonly host: UnpredictableListener,
   ) {
     this.isPessimistic = policy === 'pessimistic'
+    this.isWatched = policy !== 'ignore'
     this.reports = policy === 'report'
   }
 
   /** Returns whether the outcome is to be the worst. */
-  use(rule: UnpredictableRule, access: string, cpu: number): boolean {
-    if (this.reports) {
-      this.words[this.at] |= 1 << unpredictableRules.indexOf(rule)
-      if (this.host.onUnpredictable) this.events.push({ rule, access, cpu })
-    }
+  use(rule: UnpredictableRule, access: string, cpu: number | undefined): boolean {
+    if (this.isWatched) this.words[this.at] |= 1 << unpredictableRules.indexOf(rule)
+    if (this.reports && this.host.onUnpredictable && !this.isOtherHalf(rule, access))
+      this.events.push({ rule, access, cpu })
     return this.isPessimistic
+  }
+
+  /** Whether it is the other half of a register that is written as a whole. */
+  private isOtherHalf(rule: UnpredictableRule, access: string): boolean {
+    const last = this.events.at(-1)
+    return access.startsWith('GICR_') && last?.rule === rule && last.access === access
   }
 
   /** Tells the host. */

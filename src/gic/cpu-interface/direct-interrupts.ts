@@ -7,14 +7,23 @@
  * Of equal priorities the list register wins, or with the choice `directPriority: direct` the other. With
  * ICH_HCR_EL2.DVIM there are no direct interrupts.
  */
-import { HCR_DVIM, HCR_En, LR_Group, LR_Priority, VMCR_VENG0, VMCR_VENG1 } from '../../arch/ich-registers.ts'
+import {
+  HCR_DVIM,
+  HCR_En,
+  LR_Group,
+  LR_Priority,
+  LR_STATE,
+  VMCR_VENG0,
+  VMCR_VENG1,
+} from '../../arch/ich-registers.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import type { Pe } from '../records/pe.ts'
-import { ICH_HCR, ICH_VMCR } from '../records/pe-offsets.ts'
+import { ICH_HCR, ICH_LR, ICH_VMCR } from '../records/pe-offsets.ts'
 import type { ResidentVpes } from '../vpe/resident-vpe.ts'
 import { VPE_PRESENTED_0, VPE_PRESENTED_1 } from '../vpe/vpe-offsets.ts'
 import { DIRECT } from '../vpe/vpe-records.ts'
+import type { Vpes } from '../vpe/vpes.ts'
 import { LINE_VFIQ, LINE_VIRQ } from './lines.ts'
 import { VirtualInterface } from './virtual-interface.ts'
 
@@ -24,14 +33,16 @@ const NO_PRIORITY = 0x100
 export class DirectVirtualInterface extends VirtualInterface {
   /** Whether a direct interrupt wins against a list register's of the same priority: the choice `directPriority`. */
   private readonly directWins: boolean
+  private readonly resident: ResidentVpes
 
   constructor(
     words: Int32Array,
     config: CheckedGicConfig,
     readonly physical: PhysicalInterrupts,
-    readonly resident: ResidentVpes,
+    readonly vpes: Vpes,
   ) {
     super(words, config)
+    this.resident = vpes.resident
     this.directWins = config.choices.directPriority === 'direct'
   }
 
@@ -69,6 +80,14 @@ export class DirectVirtualInterface extends VirtualInterface {
   /** The priority of what is pending at an upper word; {@link NO_PRIORITY} if nothing is. */
   private priorityAt(at: number): number {
     return at === 0 || this.words[at] === 0 ? NO_PRIORITY : LR_Priority(this.words[at])
+  }
+
+  /** An interrupt must not come by both ways. */
+  override noticeListRegister(pe: Pe, n: number): void {
+    const { words, vpes } = this
+    const at = pe + ICH_LR + 2 * n
+    if (!vpes.unpredictable.isWatched || (words[at + 1] & LR_STATE) === 0) return
+    vpes.noticeListed(this.physical.cpuOf(pe), words[at], `ICH_LR${n}_EL2`)
   }
 
   /** A direct interrupt, by the lower word of what is presented, is acknowledged. Returns its INTID. */

@@ -11,6 +11,7 @@ import { lowestBit } from '../../state/bits.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { ErrorListener } from '../config/host-events.ts'
 import { argumentMemory, type GicMemory } from '../config/memory.ts'
+import type { BarrierListener } from '../config/missing-barriers.ts'
 import type { UnpredictableListener } from '../config/unpredictable.ts'
 import type { HighestPending } from '../distributor/highest-pending.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
@@ -24,7 +25,7 @@ import type { VirtualInterface } from './virtual-interface.ts'
 export type OutputLine = 'irq' | 'fiq' | 'virq' | 'vfiq' | 'wakeRequest'
 
 /** What the GIC is connected to: where its outputs go, the memory that it accesses, who hears of errors. */
-export interface GicHost extends ErrorListener, UnpredictableListener {
+export interface GicHost extends ErrorListener, UnpredictableListener, BarrierListener {
   /** The memory in which software puts tables and command queues. Without it every access of the GIC is refused. */
   readonly memory?: GicMemory
   /**
@@ -34,16 +35,23 @@ export interface GicHost extends ErrorListener, UnpredictableListener {
   setLine?(cpu: number, line: OutputLine, level: 0 | 1): void
 }
 
-const hostFields: Fields<GicHost> = { setLine: true, onError: true, onUnpredictable: true, memory: true }
+const hostFields: Fields<GicHost> = {
+  setLine: true,
+  onError: true,
+  onUnpredictable: true,
+  onMissingBarrier: true,
+  memory: true,
+}
 
 /**
  * Throws an `argument` error for a value that is not a host, and for an object with other members only, of which none
  * would be called. `{}` is allowed, and is no host.
  */
 export function checkHost(host: GicHost, { memoryLines }: CheckedGicConfig): void {
-  const { onError, onUnpredictable, memory } = checkListener(host)
+  const { onError, onUnpredictable, onMissingBarrier, memory } = checkListener(host)
   if (onError !== undefined) argumentFunction('host.onError', onError, '(event)')
   if (onUnpredictable !== undefined) argumentFunction('host.onUnpredictable', onUnpredictable, '(event)')
+  if (onMissingBarrier !== undefined) argumentFunction('host.onMissingBarrier', onMissingBarrier, '(event)')
   if (memory === undefined) return
   argumentMemory('host.memory', memory)
   if (memoryLines > 0) {
@@ -53,9 +61,11 @@ export function checkHost(host: GicHost, { memoryLines }: CheckedGicConfig): voi
 
 function checkListener(host: GicHost): GicHost {
   const isObject = typeof host === 'object' && host !== null
-  const { setLine, onError, onUnpredictable, memory } = isObject ? host : {}
+  const { setLine, onError, onUnpredictable, onMissingBarrier, memory } = isObject ? host : {}
   const others = isPlainObject(host) ? Object.keys(host).filter((name) => !(name in hostFields)) : ['none']
-  const isIdle = [setLine, onError, onUnpredictable, memory].every((each) => each === undefined)
+  const isIdle = [setLine, onError, onUnpredictable, onMissingBarrier, memory].every(
+    (each) => each === undefined,
+  )
   if (isObject && (isIdle ? others.length === 0 : setLine === undefined || typeof setLine === 'function'))
     return host
   const has = setLine === undefined ? others.join(', ') : `setLine: ${shown(setLine)}`

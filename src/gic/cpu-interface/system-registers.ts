@@ -209,7 +209,10 @@ function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<E
       minimumEl: 2,
       read: ({ ich }, pe) => ich.readLrLow(pe, n),
       readHigh: ({ ich }, pe) => ich.readLrHigh(pe, n),
-      write: ({ ich }, pe, low, high) => ich.writeLr(pe, n, low, high),
+      write: ({ ich, virtualInterface }, pe, low, high) => {
+        ich.writeLr(pe, n, low, high)
+        virtualInterface.noticeListRegister(pe, n)
+      },
     })
   }
   return rows

@@ -126,6 +126,9 @@ export class VirtualInterface extends CpuInterface {
     return presented
   }
 
+  /** List register `n` was written by an access: direct interrupts, on GICv4, look at it. */
+  noticeListRegister(_pe: Pe, _n: number): void {}
+
   /** The virtual interrupt lines, LINE_ bits: at most one, for the highest priority pending interrupt. */
   lines(pe: Pe): number {
     return this.words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING ? this.lineOfPending(pe) : 0

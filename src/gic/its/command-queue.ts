@@ -18,6 +18,7 @@ import { COMMAND_SIZE } from '../../arch/its-commands.ts'
 import type { HostEvents } from '../config/host-events.ts'
 import type { Memory } from '../config/memory.ts'
 import { type Commands, DONE, STALL, WAIT } from './commands.ts'
+import type { DriverWatch } from './driver-watch.ts'
 import { GITS_CBASER, GITS_CREADR, GITS_CTLR, GITS_CWRITER, ITS_COMMAND } from './its-records.ts'
 
 const QUEUE_LOW = ~0xfff
@@ -34,6 +35,7 @@ export class CommandQueue {
     readonly events: HostEvents,
     /** Whether a command error stalls the queue: the choice `commandErrors`. */
     readonly errorsStall: boolean,
+    private readonly watch?: DriverWatch,
   ) {
     this.words = commands.words
     this.its = commands.tables.its
@@ -44,11 +46,11 @@ export class CommandQueue {
     return (GITS_CBASER_Size(this.words[this.its + GITS_CBASER]) + 1) << 12
   }
 
-  private get readOffset(): number {
+  get readOffset(): number {
     return this.words[this.its + GITS_CREADR] & GITS_CREADR_Offset
   }
 
-  private get writeOffset(): number {
+  get writeOffset(): number {
     return this.words[this.its + GITS_CWRITER] & GITS_CWRITER_Offset
   }
 
@@ -66,10 +68,12 @@ export class CommandQueue {
 
   /**
    * Carries out what is in the queue: at most what fits into it, since each command moves GITS_CREADR on towards a
-   * GITS_CWRITER that none of them moves.
+   * GITS_CWRITER that none of them moves. Returns whether there was any.
    */
-  run(): void {
-    while (this.isReady && this.step());
+  run(): boolean {
+    let ran = false
+    while (this.isReady && this.step()) ran = true
+    return ran
   }
 
   /**
@@ -77,7 +81,7 @@ export class CommandQueue {
    * ITS.
    */
   step(): boolean {
-    const end = this.fetch() ? this.commands.execute() : STALL
+    const end = this.fetch() ? this.execute() : STALL
     if (end === WAIT) return false
     const stalls = end === STALL || (end !== DONE && this.errorsStall)
     if (end === STALL) this.events.memoryRefused(this.memory)
@@ -87,24 +91,38 @@ export class CommandQueue {
     return true
   }
 
+  private execute(): number {
+    return this.watch ? this.watch.execute(this.number) : this.commands.execute()
+  }
+
   private reportError(error: number, stalled: boolean): void {
     this.events.commandError(this.number, this.commands.opcode, error, this.readOffset, stalled)
   }
 
   /** Reads the next command; false if memory refuses. */
   fetch(): boolean {
-    const { words, its, memory, readOffset } = this
+    return this.fetchAt(this.readOffset)
+  }
+
+  /** Reads the command at an offset. */
+  fetchAt(offset: number): boolean {
+    const { words, its, memory } = this
     const low = words[its + GITS_CBASER] & QUEUE_LOW
     const high = words[its + GITS_CBASER + 1] & ADDRESS_HIGH
     for (let n = 0; n < COMMAND_SIZE / 4; n++) {
-      words[its + ITS_COMMAND + n] = memory.read(low, high, readOffset + 4 * n)
+      words[its + ITS_COMMAND + n] = memory.read(low, high, offset + 4 * n)
     }
     return !memory.takeRefusal()
   }
 
   /** The command at the head is done. */
   advance(): void {
-    const next = this.readOffset + COMMAND_SIZE
-    this.words[this.its + GITS_CREADR] = next >= this.size ? 0 : next
+    this.words[this.its + GITS_CREADR] = this.after(this.readOffset)
+  }
+
+  /** Where the command behind the one at an offset is. */
+  after(offset: number): number {
+    const next = offset + COMMAND_SIZE
+    return next >= this.size ? 0 : next
   }
 }

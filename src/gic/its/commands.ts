@@ -141,6 +141,9 @@ const ended = (fault: number, error: number): number => (fault === TRANSLATED ? 
 /** A command that has come to its end stalls if memory has refused anything of it: a virtual pending table is memory. */
 export const finished = ({ tables }: Commands, end: number): number =>
   tables.memory.takeRefusal() && end === DONE ? STALL : end
+/** What ends a command that has not found what it looked for: `error`, or a stall if memory has refused anything. */
+export const missed = ({ tables }: Commands, error: number): number =>
+  tables.memory.takeRefusal() ? STALL : error
 
 /** Looks for the interrupt of the command's event, and where it goes. */
 export function translate({ found, deviceId, eventId }: Commands): number {
@@ -213,6 +216,7 @@ function clear(command: Commands): number {
 function discard(command: Commands): number {
   const end = translate(command)
   if (end !== DONE) return end
+  if (!command.found.isInRange) return missed(command, UNMAPPED_INTERRUPT)
   if (command.tables.unmapEvent(command.eventId) !== TRANSLATED) return STALL
   command.found.clear()
   return finished(command, end)

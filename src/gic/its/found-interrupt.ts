@@ -43,6 +43,11 @@ export class FoundInterrupt {
     return this.words[this.its + ITS_FOUND_DOORBELL]
   }
 
+  /** Whether the vPE of a virtual interrupt has it, by its VPT_size; a physical one's redistributor is not asked. */
+  get isInRange(): boolean {
+    return !this.tables.isVirtual || (this.vpes?.hasVlpi(this.cpu, this.lpi) ?? false)
+  }
+
   private get lpi(): number {
     return this.intid - FIRST_LPI
   }

@@ -69,6 +69,8 @@ export interface ItsContents {
 
 /** How many entries are looked at, mapped or not: tables belong to software, which may make them as large as it likes. */
 const MOST_LOOKS = 1 << 20
+/** The same where only the owner of a doorbell is looked for. */
+const OWNER_LOOKS = 1 << 18
 
 /** Goes through the tables of an ITS. */
 export function inspectTables(its: Its): ItsContents {
@@ -79,11 +81,27 @@ export function inspectTables(its: Its): ItsContents {
   return { its: its.number, enabled: its.isEnabled, devices, collections, vpes, truncated: walk.truncated }
 }
 
+/** Which vPEs, or on GICv4.0 which events, have an LPI as their doorbell; for people. */
+export function doorbellOwners(its: Its, intid: number): string[] {
+  const walk = new TableWalk(its, OWNER_LOOKS)
+  if (its.vpes?.byVpeid) {
+    const vpes = walk.vpes(false).filter(({ doorbell }) => doorbell?.intid === intid)
+    return vpes.map(({ vpe }) => `vPE ${vpe}`)
+  }
+  return walk.devices().flatMap(({ deviceId, events }) => {
+    const own = events.filter(({ doorbell }) => doorbell === intid)
+    return own.map(({ eventId, vpe }) => `device ${deviceId} event ${eventId}, for vPE ${vpe}`)
+  })
+}
+
 class TableWalk {
   truncated = false
   private looks = 0
 
-  constructor(readonly its: Its) {}
+  constructor(
+    readonly its: Its,
+    private readonly mostLooks = MOST_LOOKS,
+  ) {}
 
   private word(at: number): number {
     return this.its.words[this.its.its + at]
@@ -150,13 +168,14 @@ class TableWalk {
     return this.found(fault) ? this.word(ITS_FOUND_CPU) : undefined
   }
 
-  vpes(): VpeContents[] {
+  /** With `pending`, those of their vLPIs that are. */
+  vpes(pending = true): VpeContents[] {
     const { vpes, vpeEntries } = this.its
     if (!vpes || !vpeEntries) return []
     return this.entries(VPE_TABLE, (vpe) => {
       const cpu = this.cpuOf(vpeEntries.find(vpe))
       if (cpu === undefined) return undefined
-      const contents = inspectVpe(vpes, vpe, cpu, () => this.look())
+      const contents = inspectVpe(vpes, vpe, cpu, () => pending && this.look())
       if (this.its.memory.takeRefusal()) this.truncated = true
       return contents
     })
@@ -181,7 +200,7 @@ class TableWalk {
 
   /** Whether one more entry may be looked at. */
   private look(): boolean {
-    if (this.looks < MOST_LOOKS) this.looks++
+    if (this.looks < this.mostLooks) this.looks++
     else this.truncated = true
     return !this.truncated
   }

@@ -108,6 +108,11 @@ export class ItsTables {
     return isWithin(vpe, this.limits.vpeBits) ? this.find(VPE_TABLE, vpe) : NO_ENTRY
   }
 
+  /** Whether the vPE table is long enough for a vPE. That its page is there is what mapping it shows. */
+  hasVpe(vpe: number): boolean {
+    return vpe < this.capacityOf(VPE_TABLE)
+  }
+
   /** Writes the two words of the entry that was found: the one that makes it valid last. */
   private writeEntry(offset: number, low: number, high: number): number {
     const { words, its, memory } = this
@@ -241,7 +246,7 @@ export class ItsTables {
     return this.writeEntry(offset, 0, entry)
   }
 
-  /** How many entries a table may have: what its limit and its size leave. For people. */
+  /** How many entries a table may have: what its limit and its size leave. */
   capacityOf(table: number): number {
     const { words, its } = this
     const low = words[its + GITS_BASER + 2 * table]

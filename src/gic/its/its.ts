@@ -35,6 +35,7 @@ import type { Vpes } from '../vpe/vpes.ts'
 import { AcceptedMessages } from './accepted-messages.ts'
 import { CommandQueue } from './command-queue.ts'
 import { Commands } from './commands.ts'
+import type { DriverWatch } from './driver-watch.ts'
 import { FoundInterrupt } from './found-interrupt.ts'
 import {
   GITS_BASER,
@@ -81,6 +82,8 @@ export class Its {
   private readonly typerLow: number
   private readonly typerHigh: number
   private readonly lagging: boolean
+  /** Whether a message is translated when it is received, and nobody watches. */
+  private readonly isDirect: boolean
   /** Whether GITS_CWRITER and GITS_CREADR are as QEMU has them: the choice `queueRegisters`. */
   private readonly queueAsWritten: boolean
 
@@ -96,6 +99,7 @@ export class Its {
     /** On GICv4. */
     readonly vpes?: Vpes,
     private readonly moves?: VpeMoves,
+    private readonly watch?: DriverWatch,
   ) {
     const { words } = lpis
     const { deviceBits, eventBits, collectionBits, pta, affinity } = config.its[number]
@@ -115,10 +119,11 @@ export class Its {
         ? new VirtualCommands(vpes, this.vpeEntries, moves, number, config).byOpcode
         : undefined
     this.commands = new Commands(this.tables, lpis, new Targets(config, pta), this.found, virtual)
-    const errorsStall = config.choices.commandErrors === 'stall'
-    this.queue = new CommandQueue(number, memory, this.commands, events, errorsStall)
+    const errorsStall = config.choices.commandErrors === 'stall' || config.unpredictable === 'pessimistic'
+    this.queue = new CommandQueue(number, memory, this.commands, events, errorsStall, watch)
     this.messages = new AcceptedMessages(words, its)
     this.lagging = config.writeEffects === 'lagging'
+    this.isDirect = !this.lagging && !watch
     this.queueAsWritten = config.choices.queueRegisters === 'as-written'
     this.typerLow =
       GITS_TYPER_Physical |
@@ -205,17 +210,24 @@ export class Its {
   }
 
   private runQueue(): void {
-    if (!this.lagging) this.queue.run()
+    if (!this.lagging) this.completeCommands()
   }
 
   /** A device writes `eventId` to GITS_TRANSLATER. A disabled ITS drops it. */
   receive(deviceId: number, eventId: number): void {
     if (!this.isEnabled) {
       this.events.msiDropped(this.number, deviceId, eventId, 'its-disabled')
-    } else if (this.lagging) {
+    } else if (this.isDirect) this.translate(deviceId, eventId)
+    else this.accept(deviceId, eventId)
+  }
+
+  private accept(deviceId: number, eventId: number): void {
+    this.watch?.message(this.number, deviceId, eventId)
+    if (!this.lagging) this.translate(deviceId, eventId)
+    else {
       if (this.messages.isFull) this.translateMessage(0)
       this.messages.add(deviceId, eventId)
-    } else this.translate(deviceId, eventId)
+    }
   }
 
   /** Message `n` of those that are accepted is translated. */
@@ -290,21 +302,19 @@ export class Its {
     return false
   }
 
-  /** The command at the head was carried out with that of another ITS. */
-  passCommand(): void {
-    this.queue.advance()
-    this.runQueue()
-  }
-
   /** Whether messages or commands are still to be dealt with. */
   get isPending(): boolean {
     return this.messages.count > 0 || this.queue.isReady
   }
 
-  /** Completes all that lags: messages, then commands. */
-  complete(): void {
+  /** Translates all messages: where they lag, before all ITSs complete their commands. */
+  completeMessages(): void {
     while (this.messages.count > 0) this.translateMessage(0)
-    this.queue.run()
+  }
+
+  completeCommands(): void {
+    if (this.moves) this.moves.run(this.queue)
+    else this.queue.run()
   }
 }
 

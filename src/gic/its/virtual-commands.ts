@@ -7,6 +7,9 @@
  * - VMAPP of a vPE that is mapped already takes the new values; the ITS reports it as UNPREDICTABLE.
  * - MOVI of an event with a vLPI, and VMOVI of one with an LPI, are errors.
  * - VMAPP with V = 0 of a vPE that is not mapped does nothing.
+ * - A vPE with a VPT_size of fewer than 14 bits has no vLPIs.
+ * - VMAPTI and VMAPI do not ask whether the vPE is mapped, nor for a vINTID within its VPT_size; DISCARD of a vINTID that
+ *   is not is an error, and so is VMOVI to or from such a vPE.
  */
 import { FIRST_LPI, INTID_NONE } from '../../arch/intid.ts'
 import {
@@ -25,7 +28,6 @@ import {
   COMMAND_VMOVI_D,
   COMMAND_VMOVP_DOORBELL,
   COMMAND_VPEID,
-  COMMAND_VPT_size,
   COMMAND_VSGI_Clear,
   COMMAND_VSGI_Enable,
   COMMAND_VSGI_Group,
@@ -60,6 +62,7 @@ import {
   DONE,
   failed,
   finished,
+  missed,
   STALL,
   translate,
   type VirtualCommand,
@@ -68,8 +71,8 @@ import {
 import type { VpeEntries } from './vpe-entries.ts'
 import type { VpeMoves } from './vpe-moves.ts'
 
-/** Bits of an INTID that VPT_size may ask for. */
-const MOST_INTID_BITS = 24
+/** VPT_size, with the RES0 bits above it: where they are set, it asks for more bits than there are. */
+const VPT_SIZE = 0xff
 const CODE_OF = new Map(itsCommands.map(({ name, opcode }) => [opcode, name]))
 
 export class VirtualCommands {
@@ -110,26 +113,27 @@ export class VirtualCommands {
     const fault = this.entries.find(vpe)
     if (fault === TRANSLATED) return DONE
     const end = failed(fault, error)
-    if (end === error) this.vpes.unpredictable.use('command-unmapped', nameOf(command), 0)
+    if (end === error) this.vpes.unpredictable.use('command-unmapped', nameOf(command), undefined)
     return end
   }
 
   private vmapp(command: Commands): number {
     const vpe = vpeOf(command)
     const offset = this.entries.entryOf(vpe)
-    if (offset === NO_ENTRY) return finished(command, DONE) === STALL ? STALL : VCPU_OOR
+    if (offset === NO_ENTRY) return missed(command, VCPU_OOR)
     if (!command.valid) return this.unmap(command, vpe, offset)
     const cpu = command.target(COMMAND_ADDRESS)
     if (cpu < 0) return PROCNUM_OOR
-    const size = COMMAND_VPT_size(command.word(COMMAND_VMAPP_VPT))
-    if (size + 1 > MOST_INTID_BITS || this.vpes.countOf(size) === 0) return VPTSIZE_OOR
+    const size = command.word(COMMAND_VMAPP_VPT) & VPT_SIZE
+    if (!this.vpes.hasSize(size)) return VPTSIZE_OOR
     return this.isV41
       ? this.mapShared(command, vpe, offset, cpu, size)
       : this.mapOwn(command, vpe, offset, cpu, size)
   }
 
   private mapOwn(command: Commands, vpe: number, offset: number, cpu: number, size: number): number {
-    if (this.entries.find(vpe) === TRANSLATED) this.vpes.unpredictable.use('map-mapped', 'VMAPP', cpu)
+    const isMapped = this.entries.find(vpe) === TRANSLATED
+    if (isMapped && this.vpes.unpredictable.use('map-mapped', 'VMAPP', cpu)) this.vpes.lose(cpu)
     this.entries.mapOwn(
       offset,
       cpu,
@@ -144,14 +148,16 @@ export class VirtualCommands {
     const { entries, vpes } = this
     const { table, unpredictable } = vpes
     const word0 = command.word(0)
-    if (!entries.name(vpe, cpu, offset)) return finished(command, DONE) === STALL ? STALL : VCPU_OOR
+    if (!entries.name(vpe, cpu, offset)) return missed(command, VCPU_OOR)
     const isAllocated = table.readFlags()
     if (word0 & COMMAND_VMAPP_Alloc) {
-      if (isAllocated) unpredictable.use('map-mapped', 'VMAPP', cpu)
+      if (isAllocated && unpredictable.use('map-mapped', 'VMAPP', cpu)) vpes.lose(cpu)
       const [low, high] = [command.word(COMMAND_VMAPP_VPT), command.word(COMMAND_VMAPP_VPT + 1)]
       vpes.allocate(cpu, size, low, high, (word0 & COMMAND_VMAPP_PTZ) !== 0)
       table.writeTables(low, high, word0, command.word(1))
-    } else if (!isAllocated) unpredictable.use('map-without-allocation', 'VMAPP', cpu)
+    } else if (!isAllocated && unpredictable.use('map-without-allocation', 'VMAPP', cpu)) {
+      return finished(command, DONE)
+    }
     entries.mapShared(offset, cpu)
     if (word0 & COMMAND_VMAPP_Alloc || isAllocated) table.doorbell = command.word(COMMAND_VMAPP_DOORBELL)
     return finished(command, DONE)
@@ -161,12 +167,11 @@ export class VirtualCommands {
     const { entries, vpes } = this
     const isMapped = entries.find(vpe) === TRANSLATED
     const { cpu } = command.found
-    if (isMapped && (vpes.isAt(cpu) || vpes.otherThan(cpu) >= 0)) {
-      vpes.unpredictable.use('unmap-resident', 'VMAPP', cpu)
-    }
+    const at = isMapped ? vpes.residentAt(cpu) : -1
+    if (at >= 0 && vpes.unpredictable.use('unmap-resident', 'VMAPP', at)) vpes.lose(at)
     if (!this.isV41) entries.unmapOwn(offset)
     else {
-      if (isMapped && command.word(0) & COMMAND_VMAPP_Alloc) vpes.free(cpu)
+      if (isMapped && command.word(0) & COMMAND_VMAPP_Alloc) vpes.free(at >= 0 ? at : cpu)
       if (entries.entryOf(vpe) !== NO_ENTRY) entries.unmapShared(offset)
     }
     return finished(command, DONE)
@@ -178,17 +183,15 @@ export class VirtualCommands {
     if (fault !== TRANSLATED) return failed(fault, UNMAPPED_DEVICE)
     if (!tables.hasEvent(eventId)) return ID_OOR
     const doorbell = this.hasNoDoorbells ? INTID_NONE : command.word(COMMAND_DBELL)
-    if (doorbell !== INTID_NONE && !this.isLpi(doorbell)) return PHYSICALID_OOR
+    if (!this.isDoorbell(doorbell)) return PHYSICALID_OOR
     if ((vintid - FIRST_LPI) >>> 0 >= this.vpes.resident.existing) return VIRTUALID_OOR
     const vpe = vpeOf(command)
-    if (this.entries.entryOf(vpe) === NO_ENTRY) return finished(command, DONE) === STALL ? STALL : VCPU_OOR
-    // The vPE's entry may be in another page: the device is looked for once more.
-    if (tables.findDevice(deviceId) !== TRANSLATED) return STALL
+    if (!tables.hasVpe(vpe)) return VCPU_OOR
     return tables.mapVirtualEvent(eventId, vintid, vpe, doorbell) === TRANSLATED ? DONE : STALL
   }
 
-  private isLpi(intid: number): boolean {
-    return intid >= FIRST_LPI && intid < this.vpes.lpis.intidEnd
+  private isDoorbell(intid: number): boolean {
+    return intid === INTID_NONE || (intid >= FIRST_LPI && intid < this.vpes.lpis.intidEnd)
   }
 
   private vmovi(command: Commands): number {
@@ -196,15 +199,18 @@ export class VirtualCommands {
     const end = translate(command)
     if (end !== DONE) return end
     if (!tables.isVirtual) return ID_IS_PHYSICAL
+    const replaces = !this.hasNoDoorbells && (command.word(COMMAND_ADDRESS) & COMMAND_VMOVI_D) !== 0
+    if (replaces && !this.isDoorbell(command.word(COMMAND_DBELL))) return PHYSICALID_OOR
+    if (!found.isInRange) return missed(command, VIRTUALID_OOR)
     const { intid } = found
     const vpe = vpeOf(command)
     const missing = this.find(command, vpe, CMDVCPU_INVALID)
     if (missing !== DONE) return missing
+    if (!this.vpes.hasVlpi(found.cpu, intid - FIRST_LPI)) return missed(command, VIRTUALID_OOR)
     // Back to where it comes from: the pending state goes along, unless it stays with the same vPE.
     translate(command)
     const before = found.doorbell
     const wasPending = found.vpe !== vpe && this.vpes.clear(found.cpu, intid - FIRST_LPI)
-    const replaces = !this.hasNoDoorbells && (command.word(COMMAND_ADDRESS) & COMMAND_VMOVI_D) !== 0
     const doorbell = replaces ? command.word(COMMAND_DBELL) : before
     if (tables.mapVirtualEvent(eventId, intid, vpe, doorbell) !== TRANSLATED) return STALL
     if (found.find(deviceId, eventId) === TRANSLATED && wasPending) {
@@ -224,16 +230,16 @@ export class VirtualCommands {
     const list = COMMAND_ITSList(command.word(2))
     const sequence = COMMAND_Sequence_Number(command.word(COMMAND_DEVICE_ID))
     if (!this.moves.isReady(this.number, list, sequence)) return WAIT
-    const { unpredictable } = this.vpes
-    if (this.vpes.isAt(from) || this.vpes.otherThan(from) >= 0)
-      unpredictable.use('move-resident', 'VMOVP', from)
+    const at = this.vpes.residentAt(from)
+    if (at >= 0 && this.vpes.unpredictable.use('move-resident', 'VMOVP', at)) this.vpes.lose(at)
     if (this.isV41) {
       const hasDoorbell = (command.word(COMMAND_ADDRESS + 1) & COMMAND_HIGH_V) !== 0
       this.vpes.move(from, to, vpe, command.word(COMMAND_VMOVP_DOORBELL), hasDoorbell)
     }
-    this.moves.move(vpe, to)
-    this.moves.release(this.number, list)
-    return finished(command, DONE)
+    this.moves.move(this.number, list, vpe, to)
+    const end = finished(command, DONE)
+    if (end === DONE) this.moves.release(this.number, list)
+    return end
   }
 
   private vinvall(command: Commands): number {

@@ -18,14 +18,30 @@ import type { VpeEntries } from './vpe-entries.ts'
 interface MovingIts {
   readonly queue: CommandQueue
   readonly vpeEntries: VpeEntries | undefined
-  passCommand(): void
 }
 
 export class VpeMoves {
   /** Filled when all ITSs are there. */
   readonly its: MovingIts[] = []
+  /** Whether a VMOVP of one ITS may wait for another. */
+  private readonly mayWait: boolean
 
-  constructor(readonly config: CheckedGicConfig) {}
+  constructor(readonly config: CheckedGicConfig) {
+    const { version, its } = config
+    this.mayWait = version !== '3' && its.length > 1 && its.some(({ vmovp }) => vmovp === 0)
+  }
+
+  /**
+   * Carries out what is in the queue of an ITS, and in those of others that go on when a VMOVP that they wait with is
+   * done: each carries out at least one command, or it is over.
+   */
+  run(queue: CommandQueue): void {
+    let goesOn = queue.run()
+    while (goesOn && this.mayWait) {
+      goesOn = false
+      for (const its of this.its) if (its.queue.run()) goesOn = true
+    }
+  }
 
   /** Whether an ITS need not wait for others of the list. */
   isReady(number: number, list: number, sequence: number): boolean {
@@ -50,16 +66,19 @@ export class VpeMoves {
     return !this.isReady(number, list, COMMAND_Sequence_Number(commands.word(COMMAND_DEVICE_ID)))
   }
 
-  /** The others of the list have carried out their command with this one, and go on with their queues. */
+  /** The others of the list have carried out their command with this one. */
   release(number: number, list: number): void {
     if (this.config.its[number].vmovp === 1) return
     for (const [other, its] of this.its.entries()) {
-      if (other !== number && (list >>> other) & 1) its.passCommand()
+      if (other !== number && (list >>> other) & 1) its.queue.advance()
     }
   }
 
-  /** The vPE goes to another CPU, for every ITS that has it mapped. */
-  move(vpe: number, cpu: number): void {
-    for (const its of this.its) its.vpeEntries?.move(vpe, cpu)
+  /** The vPE goes to another CPU, for every ITS that is told and has it mapped: those of the list, or all. */
+  move(number: number, list: number, vpe: number, cpu: number): void {
+    const all = this.config.its[number].vmovp === 1
+    for (const [n, { vpeEntries }] of this.its.entries()) {
+      if (all || n === number || (list >>> n) & 1) vpeEntries?.move(vpe, cpu)
+    }
   }
 }

@@ -1,8 +1,9 @@
 /**
  * GICR_VPROPBASER and GICR_VPENDBASER: which vPE is resident on a redistributor (IHI 0069, "vPE residency and locating
  * data structures"). Writing Valid begins to make one resident, or to make it leave; Dirty is set until that is done,
- * where effects lag. At most one effect is under way: what software writes meanwhile is UNPREDICTABLE, and here the one
- * under way is completed first.
+ * where effects lag. The redistributor has the state of the vPE from the write that sets Valid until it has left. At most
+ * one effect is under way: what software writes meanwhile is UNPREDICTABLE, and here the one under way is completed
+ * first.
  *
  * What software does that is UNPREDICTABLE has its mildest outcome here:
  * - A field that is written while Valid = 1 keeps its value.
@@ -20,7 +21,7 @@ import {
   GICR_VPENDBASER_vPEID,
   GICR_VPROPBASER_HIGH_Z,
 } from '../../arch/gicr-registers.ts'
-import type { CheckedGicConfig } from '../config/config.ts'
+import { type CheckedGicConfig, lpiGroups } from '../config/config.ts'
 import type { HostEvents } from '../config/host-events.ts'
 import type { UnpredictableRule } from '../config/unpredictable.ts'
 import type { ResidentVpes } from './resident-vpe.ts'
@@ -64,6 +65,9 @@ const VPENDBASER_HIGH = 0xec000000 | 0
 const VPENDBASER_V40_LOW = 0xffff0f80 | 0
 const VPENDBASER_V40_HIGH = 0xe70fffff | 0
 const REGISTER = 'GICR_VPENDBASER'
+/** What of GICv4.1's GICR_VPROPBASER says where the table is: address and Size; address, Page_Size and Indirect. */
+const TABLE_LOW = ~0xf80
+const TABLE_HIGH = 0x00efffff
 
 /** The groups that a CPU interface's guest has enabled in ICH_VMCR_EL2, as bits. */
 export interface GuestGroups {
@@ -73,6 +77,8 @@ export interface GuestGroups {
 export class Residency {
   readonly words: Int32Array
   private readonly lagging: boolean
+  /** By CPU: redistributors of a group have a common vPE configuration table. */
+  private readonly groups: readonly number[]
   private readonly resident: ResidentVpes
   /** What is open in the architecture's text: the choices of these names. */
   private readonly disabledCount: boolean
@@ -80,13 +86,17 @@ export class Residency {
   private readonly writtenReadsOne: boolean
   private readonly vengCounts: boolean
   private readonly keepsZ: boolean
+  /** Whether GICR_VPENDBASER.IDAI means anything: the choice `pendingTableZero`. */
+  private readonly believesIdai: boolean
 
   constructor(
     readonly vpes: Vpes,
     readonly events: HostEvents,
     readonly guest: GuestGroups,
-    { choices, writeEffects }: CheckedGicConfig,
+    config: CheckedGicConfig,
   ) {
+    const { choices, writeEffects } = config
+    this.groups = lpiGroups(config)
     this.resident = vpes.resident
     this.words = vpes.words
     this.lagging = writeEffects === 'lagging'
@@ -95,6 +105,7 @@ export class Residency {
     this.writtenReadsOne = choices.pendingLastWritten === 'one'
     this.vengCounts = choices.pendingLastVeng === 'counts'
     this.keepsZ = choices.vpropbaserZ === 'as-written'
+    this.believesIdai = choices.pendingTableZero === 'honoured'
   }
 
   /** GICv4.1: Entry_Size is there from reset on. */
@@ -108,11 +119,34 @@ export class Residency {
 
   writeVpropbaser(cpu: number, half: number, value: number): void {
     const record = this.resident.recordOf(cpu)
-    if (this.words[record + VPE_RESIDENCY] !== NOT_RESIDENT && value !== this.readVpropbaser(cpu, half)) {
-      this.use('vpropbaser-while-resident', 'GICR_VPROPBASER', cpu)
+    const isResident = this.words[record + VPE_RESIDENCY] !== NOT_RESIDENT
+    const written = half === 1 && this.vpes.byVpeid ? this.vpropbaserHigh(value) : value
+    if (isResident && written !== this.readVpropbaser(cpu, half)) {
+      if (this.use('vpropbaser-while-resident', 'GICR_VPROPBASER', cpu)) this.resident.lose(cpu)
     }
-    this.words[record + GICR_VPROPBASER + half] =
-      half === 1 && this.vpes.byVpeid ? this.vpropbaserHigh(value) : value
+    this.words[record + GICR_VPROPBASER + half] = written
+    if (half === 1 && this.vpes.byVpeid && this.vpes.unpredictable.isWatched) this.compareVpropbaser(cpu)
+  }
+
+  /** Redistributors with a common table are given the same one; at the worst the table that one has already stays. */
+  private compareVpropbaser(cpu: number): void {
+    const record = this.resident.recordOf(cpu)
+    if (!this.vpes.table.isThere(record)) return
+    const other = this.groups.findIndex(
+      (group, n) => n !== cpu && group === this.groups[cpu] && this.hasOtherTable(record, n),
+    )
+    if (other < 0 || !this.use('vpropbaser-differs', 'GICR_VPROPBASER', cpu)) return
+    const from = this.resident.recordOf(other) + GICR_VPROPBASER
+    this.words.copyWithin(record + GICR_VPROPBASER, from, from + 2)
+  }
+
+  /** Whether a redistributor has a table, and another one than that of a record: cacheability does not count. */
+  private hasOtherTable(record: number, cpu: number): boolean {
+    const { words } = this
+    const other = this.resident.recordOf(cpu)
+    const low = words[record + GICR_VPROPBASER] ^ words[other + GICR_VPROPBASER]
+    const high = words[record + GICR_VPROPBASER + 1] ^ words[other + GICR_VPROPBASER + 1]
+    return this.vpes.table.isThere(other) && ((low & TABLE_LOW) !== 0 || (high & TABLE_HIGH) !== 0)
   }
 
   /** An unsupported Page_Size reads back as 64 KiB. */
@@ -187,23 +221,40 @@ export class Residency {
     const isValid = (words[at + 1] & GICR_VPENDBASER_HIGH_Valid) !== 0
     if (half === 0) {
       const low = value & (this.vpes.byVpeid ? VPEID_LOW : VPENDBASER_V40_LOW)
-      if (!isValid) words[at] = low
-      else if (words[at] !== low) this.use('field-while-valid', REGISTER, cpu)
+      if (!isValid || (words[at] !== low && this.use('field-while-valid', REGISTER, cpu))) words[at] = low
       return
     }
     const high = value & (this.vpes.byVpeid ? VPENDBASER_HIGH : VPENDBASER_V40_HIGH)
     const becomesValid = (value & GICR_VPENDBASER_HIGH_Valid) !== 0
     if (isValid === becomesValid) {
       if (!isValid) words[at + 1] = high
-      else if (words[at + 1] !== high) this.use('field-while-valid', REGISTER, cpu)
+      else if ((words[at + 1] ^ high) & ~GICR_VPENDBASER_HIGH_PendingLast)
+        this.changeWhileValid(cpu, at + 1, high)
       return
     }
-    if (this.isLagging(cpu)) {
-      this.use('valid-while-dirty', REGISTER, cpu)
-      this.complete(cpu)
-    }
+    if (this.isLagging(cpu)) this.endEarly(cpu)
     if (isValid) this.leave(cpu, high)
     else this.enter(cpu, high)
+  }
+
+  /** At the worst the register takes what is written, and with it which groups are presented: the vPE stays. */
+  private changeWhileValid(cpu: number, at: number, high: number): void {
+    if (!this.use('field-while-valid', REGISTER, cpu)) return
+    this.words[at] = high
+    this.resident.present(cpu)
+  }
+
+  /**
+   * Valid is written before what it did last is done, which GICv4.0 forbids only while a vPE leaves. At the worst what
+   * was still to be read from the virtual pending table, or written to it, is lost.
+   */
+  private endEarly(cpu: number): void {
+    const isLeaving = this.words[this.resident.recordOf(cpu) + VPE_RESIDENCY] === LEAVING
+    const isWrong = this.vpes.byVpeid || isLeaving
+    const isWorst = isWrong && this.use('valid-while-dirty', REGISTER, cpu)
+    if (isWorst && isLeaving) this.resident.lose(cpu)
+    this.complete(cpu)
+    if (isWorst && !isLeaving) this.resident.lose(cpu)
   }
 
   private use(rule: UnpredictableRule, access: string, cpu: number): boolean {
@@ -219,13 +270,17 @@ export class Residency {
       this.takeRefusal()
       return
     }
-    if (this.vpes.otherThan(cpu) >= 0) {
-      this.use('resident-twice', REGISTER, cpu)
+    if (!this.isAlone(cpu)) {
       this.forget(record)
       return
     }
     words[record + VPE_RESIDENCY] = BECOMING_RESIDENT
-    if (!this.lagging) this.complete(cpu)
+    // From now on what is done to the vPE is done here. Without vPEIDs the register says whether the table's
+    // IMPLEMENTATION DEFINED area may be believed.
+    const isBelieved = this.believesIdai && (high & GICR_VPENDBASER_HIGH_IDAI) === 0
+    this.resident.load(cpu, this.vpes.byVpeid || isBelieved)
+    if (this.lagging) this.takeRefusal()
+    else this.complete(cpu)
   }
 
   /** GICv4.0: the register has the virtual pending table, GICR_VPROPBASER the configuration. */
@@ -246,21 +301,27 @@ export class Residency {
     const { words, vpes } = this
     const { table } = vpes
     const vpe = GICR_VPENDBASER_vPEID(words[record + GICR_VPENDBASER])
-    if (!table.isThere(record)) this.use('vpropbaser-invalid', REGISTER, cpu)
-    if (!vpes.nameAt(cpu, vpe) || !table.readFlags()) {
-      this.use('resident-unmapped', REGISTER, cpu)
+    // At the worst what GICR_VPROPBASER has is taken for a table, and what is in a table for an entry that is in use.
+    if (!table.isThere(record) && !this.use('vpropbaser-invalid', REGISTER, cpu)) return false
+    const isMapped = vpes.nameAt(cpu, vpe, true) && table.readFlags()
+    if (!isMapped && !this.use('resident-unmapped', REGISTER, cpu)) return false
+    if (isMapped && entryCpu(table.flags) !== cpu && !this.use('resident-elsewhere', REGISTER, cpu))
       return false
-    }
-    if (entryCpu(table.flags) !== cpu) {
-      this.use('resident-elsewhere', REGISTER, cpu)
-      return false
-    }
     words[record + VPE_ID] = vpe
     words[record + VPE_VPT] = table.vptLow
     words[record + VPE_VPT + 1] = table.vptHigh
     words[record + VPE_VCONF] = table.vconfLow
     words[record + VPE_VCONF + 1] = table.vconfHigh
     words[record + VPE_COUNT] = vpes.countOf(entrySize(table.flags))
+    return true
+  }
+
+  /** Whether the named vPE may become resident. At the worst it may be twice, and both present what is pending. */
+  private isAlone(cpu: number): boolean {
+    const other = this.vpes.otherThan(cpu)
+    if (other < 0) return true
+    if (!this.use('resident-twice', REGISTER, cpu)) return false
+    this.resident.copyToTable(other)
     return true
   }
 
@@ -298,9 +359,6 @@ export class Residency {
   /** What was pending is presented; a doorbell that was requested, or rung, is no longer needed. */
   private completeEntry(cpu: number, record: number): void {
     const { words, vpes, resident } = this
-    // Without vPEIDs the register says whether the table's IMPLEMENTATION DEFINED area may be believed.
-    const summary = vpes.byVpeid || (words[record + GICR_VPENDBASER + 1] & GICR_VPENDBASER_HIGH_IDAI) === 0
-    resident.load(cpu, summary)
     words[record + VPE_RESIDENCY] = RESIDENT
     if (vpes.byVpeid && vpes.nameAt(cpu, words[record + VPE_ID]) && vpes.table.readFlags()) {
       vpes.table.request(0)

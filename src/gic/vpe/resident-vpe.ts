@@ -98,10 +98,14 @@ export class ResidentVpes {
     return this.layout.caches + cpu * this.layout.cacheSize
   }
 
+  /** Whether its tables have room for a vLPI. */
+  hasRoom(cpu: number, vlpi: number): boolean {
+    return vlpi >>> 0 < this.words[this.recordOf(cpu) + VPE_COUNT]
+  }
+
   /** Whether a vLPI of it is pending. */
   has(cpu: number, vlpi: number): boolean {
-    const record = this.recordOf(cpu)
-    return vlpi >>> 0 < this.words[record + VPE_COUNT] && this.tree.has(record, vlpi)
+    return this.hasRoom(cpu, vlpi) && this.tree.has(this.recordOf(cpu), vlpi)
   }
 
   /** Which of 32 vLPIs of it are pending. For people. */
@@ -114,13 +118,12 @@ export class ResidentVpes {
     return this.configuration.byteOf(this.cacheOf(cpu), vlpi)
   }
 
-  /** A vLPI of it becomes pending; one that its tables have no room for is lost. Returns whether it was not pending. */
-  set(cpu: number, vlpi: number): boolean {
+  /** A vLPI of it becomes pending: one that its tables have room for. */
+  set(cpu: number, vlpi: number): void {
     const record = this.recordOf(cpu)
-    if (vlpi >>> 0 >= this.words[record + VPE_COUNT] || this.tree.has(record, vlpi)) return false
+    if (this.tree.has(record, vlpi)) return
     this.use(cpu, vlpi)
     if (this.tree.insert(record, vlpi, this.configuration.rankOf(this.cacheOf(cpu), vlpi))) this.present(cpu)
-    return true
   }
 
   /** A vLPI of it is no longer pending. Returns whether it was. */
@@ -148,9 +151,15 @@ export class ResidentVpes {
     if (this.tree.update(this.cacheOf(cpu), this.recordOf(cpu), vlpi)) this.present(cpu)
   }
 
+  /** What is pending is looked at by whoever calls this. */
+  private forgetConfiguration(cpu: number): void {
+    this.configuration.dropAll(this.cacheOf(cpu))
+    this.configuration.takeInvalidated(this.cacheOf(cpu))
+  }
+
   /** VINVALL, GICR_INVALLR: so with all vLPIs. */
   invalidateAll(cpu: number): void {
-    this.configuration.dropAll(this.cacheOf(cpu))
+    this.forgetConfiguration(cpu)
     this.rankAll(cpu)
     this.present(cpu)
   }
@@ -171,7 +180,7 @@ export class ResidentVpes {
     const record = this.recordOf(cpu)
     const low = words[record + VPE_VPT]
     const high = words[record + VPE_VPT + 1]
-    this.configuration.dropAll(this.cacheOf(cpu))
+    this.forgetConfiguration(cpu)
     table.take(low, high, words[record + VPE_COUNT], summary, this, cpu)
     if (!this.hasSgis) return
     words[record + VPE_SGI_CONFIG] = table.readSgiConfig(low, high)
@@ -192,6 +201,15 @@ export class ResidentVpes {
     }
   }
 
+  /** What vLPIs are pending is in the table as well. */
+  copyToTable(cpu: number): void {
+    const { words, table, tree } = this
+    const record = this.recordOf(cpu)
+    for (let vlpi = tree.next(record, 0); vlpi >= 0; vlpi = tree.next(record, (vlpi | 31) + 1)) {
+      table.put(words[record + VPE_VPT], words[record + VPE_VPT + 1], vlpi >> 5, tree.wordAt(record, vlpi))
+    }
+  }
+
   /** What is pending goes back to the table, and no vPE is resident. */
   unload(cpu: number): void {
     const { words, table, tree } = this
@@ -209,7 +227,18 @@ export class ResidentVpes {
       table.writeSgiPending(low, high, words[record + VPE_SGI_PENDING])
     }
     words.fill(0, record + VPE_RESIDENCY, record + GICR_VSGIPENDR)
-    this.configuration.dropAll(this.cacheOf(cpu))
+    this.forgetConfiguration(cpu)
+  }
+
+  /** All that is pending is lost: the worst outcome of what is UNPREDICTABLE. */
+  lose(cpu: number): void {
+    const { tree, words } = this
+    const record = this.recordOf(cpu)
+    for (let vlpi = tree.next(record, 0); vlpi >= 0; vlpi = tree.next(record, vlpi)) {
+      tree.removeWord(record, vlpi)
+    }
+    words[record + VPE_SGI_PENDING] = 0
+    this.present(cpu)
   }
 
   /** Whether anything is pending, enabled and in one of `groups`. */

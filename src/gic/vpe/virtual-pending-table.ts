@@ -54,6 +54,15 @@ export class VirtualPendingTable {
     return this.memory.read(low, high, FIRST_LPI_BYTE + 4 * word)
   }
 
+  /** The first pending one of vLPIs `from` to `count` - 1; -1 if there is none. */
+  next(low: number, high: number, from: number, count: number): number {
+    for (let first = from & ~31; first < count; first += 32) {
+      const bits = this.readWord(low, high, first >> 5) & (first < from ? -1 << (from & 31) : -1)
+      if (bits !== 0) return first + lowestBit(bits) < count ? first + lowestBit(bits) : -1
+    }
+    return -1
+  }
+
   /** A vLPI becomes pending. Returns whether it was not. */
   set(low: number, high: number, vlpi: number): boolean {
     const { memory } = this
@@ -107,9 +116,12 @@ export class VirtualPendingTable {
     }
   }
 
-  /** Puts a word of a bitmap into the table, where that word is 0. */
+  /**
+   * Puts a word of a bitmap into the table. What is there has come for a vPE that is mapped elsewhere than where it is
+   * resident.
+   */
   put(low: number, high: number, word: number, bits: number): void {
-    this.memory.write(low, high, FIRST_LPI_BYTE + 4 * word, bits)
+    this.memory.write(low, high, FIRST_LPI_BYTE + 4 * word, this.readWord(low, high, word) | bits)
     this.mark(low, high, word)
   }
 
@@ -125,6 +137,14 @@ export class VirtualPendingTable {
     for (let word = 0, end = (count + 31) >> 5; word < end; word++) {
       if (this.memory.read(low, high, FIRST_LPI_BYTE + 4 * word) !== 0) this.mark(low, high, word)
     }
+  }
+
+  /** Whether software has given a table that is not zero, for `count` vLPIs. */
+  isUsed(low: number, high: number, count: number): boolean {
+    for (let word = 0, end = (count + 31) >> 5; word < end; word++) {
+      if (this.memory.read(low, high, FIRST_LPI_BYTE + 4 * word) !== 0) return true
+    }
+    return false
   }
 
   clearSgis(low: number, high: number): void {

@@ -45,7 +45,7 @@ export const VPE_HELD = 22
 export const VPE_PENDING = 23
 /** Doorbells that were rung and are not delivered yet, where that lags. */
 export const VPES_DOORBELLS = 0
-/** Which UNPREDICTABLE uses there were, where they are reported: bit n for rule n of unpredictable.ts. */
+/** Which UNPREDICTABLE uses there were, unless they are ignored: bit n for rule n of unpredictable.ts. */
 export const VPES_UNPREDICTABLE = 1
 /** The CPU and the INTID of each. */
 export const VPES_DOORBELL = 2

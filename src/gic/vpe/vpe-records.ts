@@ -170,7 +170,7 @@ export const vpeCommonRows = {
     name: 'unpredictable',
     class: 'authoritative',
     by: [],
-    says: 'Which UNPREDICTABLE uses there were, where they are reported: bit n for rule n of unpredictable.ts.',
+    says: 'Which UNPREDICTABLE uses there were, unless they are ignored: bit n for rule n of unpredictable.ts.',
   },
   VPES_DOORBELL: {
     name: 'doorbell',

@@ -52,9 +52,9 @@ export class VpeTable {
   }
 
   /** Finds the entry of a vPE by the table of a redistributor. Returns whether the table has one, in use or not. */
-  find(record: number, vpe: number): boolean {
+  find(record: number, vpe: number, isTrusted = false): boolean {
     const { words, common } = this
-    if (!this.isThere(record) || vpe >>> this.bits !== 0) return false
+    if (!(isTrusted || this.isThere(record)) || vpe >>> this.bits !== 0) return false
     const low = words[record + GICR_VPROPBASER]
     const high = words[record + GICR_VPROPBASER + 1]
     const shift = vpePageShift(high)

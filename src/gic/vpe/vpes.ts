@@ -9,15 +9,17 @@
  */
 
 import { GICR_VSGIPENDR_Busy } from '../../arch/gicr-registers.ts'
-import { FIRST_LPI, INTID_NONE } from '../../arch/intid.ts'
+import { FIRST_LPI, FIRST_PPI, INTID_NONE } from '../../arch/intid.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { Memory } from '../config/memory.ts'
 import type { Unpredictable } from '../config/unpredictable.ts'
 import { LPI_ENABLE } from '../lpi/lpi-configuration.ts'
+import { intidBitsOf } from '../lpi/lpi-records.ts'
 import type { Lpis } from '../lpi/lpis.ts'
 import type { Doorbells } from './doorbells.ts'
+import { isListed } from './list-registers.ts'
 import type { ResidentVpes } from './resident-vpe.ts'
-import type { VirtualPendingTable } from './virtual-pending-table.ts'
+import type { PendingTaker, VirtualPendingTable } from './virtual-pending-table.ts'
 import { enabledSgis, withPriority, withSgi } from './virtual-sgis.ts'
 import {
   entrySize,
@@ -48,6 +50,9 @@ const ADDRESS_HIGH = 0xfffff
 const GROUP_0 = 1
 const GROUP_1 = 2
 
+/** What is taken out of a table is lost. */
+const nobody: PendingTaker = { takePending: () => {} }
+
 /**
  * How far a doorbell is. `requested`: it waits for an interrupt, on GICv4.1. `under-way`: it has rung, and its delivery
  * lags. `pending`: the LPI is pending. `idle`: none of these.
@@ -73,9 +78,11 @@ export class Vpes {
   private readonly common: number
   private readonly cpus: number
   private readonly lagging: boolean
+  private readonly listRegisters: number
   /** Whether VPT_size is a number of bits less one: the choice `vptSize`. */
   private readonly sizeLessOne: boolean
   private readonly keepsSgis: boolean
+  private readonly intidBits: number
 
   constructor(
     readonly resident: ResidentVpes,
@@ -93,8 +100,10 @@ export class Vpes {
     this.pendingTable = resident.table
     this.cpus = config.cpus
     this.lagging = config.writeEffects === 'lagging'
+    this.listRegisters = config.listRegisters
     this.sizeLessOne = !this.byVpeid || choices.vptSize === 'minus-one'
     this.keepsSgis = choices.vsgiAcrossUnmap === 'kept'
+    this.intidBits = intidBitsOf(config.lpis)
     this.rings = {
       ofDisabled: choices.doorbellOfDisabled === 'rings',
       ofPending: choices.doorbellOfPending === 'rings',
@@ -104,10 +113,21 @@ export class Vpes {
     }
   }
 
+  private bitsOf(size: number): number {
+    return this.sizeLessOne ? size + 1 : size
+  }
+
+  /**
+   * Whether a VPT_size asks for no more bits of vINTIDs than there are. On GICv4.1 one that does not in either reading of
+   * it is taken (rule 94).
+   */
+  hasSize(size: number): boolean {
+    return (this.byVpeid ? size : this.bitsOf(size)) <= this.intidBits
+  }
+
   /** How many vLPIs there are with a VPT_size. */
   countOf(size: number): number {
-    const intids = 2 ** (this.sizeLessOne ? size + 1 : size)
-    return Math.max(0, Math.min(this.resident.existing, intids - FIRST_LPI))
+    return Math.max(0, Math.min(this.resident.existing, 2 ** this.bitsOf(size) - FIRST_LPI))
   }
 
   /** GICv4.0: an ITS names a vPE by its virtual pending table, with its VPT_size. */
@@ -124,10 +144,13 @@ export class Vpes {
     this.table.name(low, high, offset)
   }
 
-  /** GICv4.1: a redistributor names a vPE. Returns whether its table has an entry, in use or not. */
-  nameAt(cpu: number, vpe: number): boolean {
+  /**
+   * GICv4.1: a redistributor names a vPE. Returns whether its table has an entry, in use or not. With `isTrusted` there is
+   * a table whatever GICR_VPROPBASER.Valid says.
+   */
+  nameAt(cpu: number, vpe: number, isTrusted = false): boolean {
     this.words[this.common + NAMED_ID] = vpe
-    return this.table.find(this.resident.recordOf(cpu), vpe)
+    return this.table.find(this.resident.recordOf(cpu), vpe, isTrusted)
   }
 
   /** Whether the named vPE is resident on a redistributor, or is about to be or to leave. */
@@ -146,6 +169,43 @@ export class Vpes {
   otherThan(cpu: number): number {
     for (let other = 0; other < this.cpus; other++) if (other !== cpu && this.isAt(other)) return other
     return -1
+  }
+
+  /** The redistributor on which the named vPE is resident, that of a CPU before others; -1 if it is on none. */
+  residentAt(cpu: number): number {
+    return this.isAt(cpu) ? cpu : this.otherThan(cpu)
+  }
+
+  /** What is pending for the named vPE, which may be mapped to a CPU, is lost: the worst of what is UNPREDICTABLE. */
+  lose(cpu: number): void {
+    const at = this.residentAt(cpu)
+    if (at >= 0) this.resident.lose(at)
+    else if (this.locate()) {
+      const { pendingTable, vptLow, vptHigh } = this
+      pendingTable.take(vptLow, vptHigh, this.count, false, nobody, cpu)
+      pendingTable.writeSgiPending(vptLow, vptHigh, 0)
+    }
+  }
+
+  /**
+   * A direct interrupt comes for the named vPE. Returns whether it is lost, since that is resident on a CPU's redistributor
+   * and a list register of the CPU has its vINTID.
+   */
+  private isLostToList(cpu: number, intid: number, access: string): boolean {
+    const { unpredictable, words, listRegisters } = this
+    if (!this.isAt(cpu) || !isListed(words, this.resident.physical.peOf(cpu), listRegisters, intid))
+      return false
+    return unpredictable.use('list-register-direct', access, cpu)
+  }
+
+  /** A list register of a CPU has been given a vINTID that the resident vPE may have pending. */
+  noticeListed(cpu: number, intid: number, access: string): void {
+    const { resident, unpredictable } = this
+    const isPending =
+      intid < FIRST_LPI
+        ? intid < FIRST_PPI && ((resident.pendingSgis(cpu) >>> intid) & 1) === 1
+        : resident.has(cpu, intid - FIRST_LPI)
+    if (isPending && unpredictable.use('list-register-direct', access, cpu)) resident.acknowledge(cpu, intid)
   }
 
   /**
@@ -171,12 +231,26 @@ export class Vpes {
     return this.words[this.common + NAMED_VPT + 1]
   }
 
-  private get count(): number {
+  get count(): number {
     return this.words[this.common + NAMED_COUNT]
   }
 
   private hasRoom(vlpi: number): boolean {
     return vlpi >>> 0 < this.count
+  }
+
+  /** Whether the named vPE has a vLPI, by its VPT_size. */
+  hasVlpi(cpu: number, vlpi: number): boolean {
+    if (this.byVpeid && this.isAt(cpu)) return this.resident.hasRoom(cpu, vlpi)
+    return this.locate() && this.hasRoom(vlpi)
+  }
+
+  /**
+   * The same of the one that is resident. On GICv4.0 that knows only the size that GICR_VPROPBASER has, and an ITS that
+   * of VMAPP.
+   */
+  private isTaken(cpu: number, vlpi: number): boolean {
+    return this.resident.hasRoom(cpu, vlpi) && (this.byVpeid || this.hasRoom(vlpi))
   }
 
   /** How far a doorbell of the named vPE, which is mapped to a CPU, is. For people, after {@link vlpisAt}. */
@@ -215,7 +289,9 @@ export class Vpes {
    * on GICv4.0. Returns false if the vPE is not allocated or has no such vLPI.
    */
   set(cpu: number, vlpi: number, doorbell: number): boolean {
+    if (this.unpredictable.isWatched && this.isLostToList(cpu, FIRST_LPI + vlpi, 'vLPI')) return true
     if (this.isAt(cpu)) {
+      if (!this.isTaken(cpu, vlpi)) return false
       this.resident.set(cpu, vlpi)
       return true
     }
@@ -227,7 +303,7 @@ export class Vpes {
 
   /** A vLPI of the named vPE is no longer pending. Returns whether it was. */
   clear(cpu: number, vlpi: number): boolean {
-    if (this.isAt(cpu)) return this.resident.clear(cpu, vlpi)
+    if (this.isAt(cpu)) return this.isTaken(cpu, vlpi) && this.resident.clear(cpu, vlpi)
     if (!this.locate() || !this.hasRoom(vlpi)) return false
     return this.pendingTable.clear(this.vptLow, this.vptHigh, vlpi)
   }
@@ -286,13 +362,28 @@ export class Vpes {
   /** VINVALL, GICR_INVALLR. */
   invalidateAll(cpu: number): void {
     if (this.isAt(cpu)) this.resident.invalidateAll(cpu)
+    else if (this.rings.ofEnabled && this.byVpeid && this.locate()) this.ringForAny(cpu)
+  }
+
+  /** Rings the default doorbell if it is requested and any vLPI that is pending is enabled. */
+  private ringForAny(cpu: number): void {
+    const { pendingTable, vptLow, vptHigh, count } = this
+    if ((this.table.flags & VPE_REQUESTED_GROUP_1) === 0) return
+    let vlpi = pendingTable.next(vptLow, vptHigh, 0, count)
+    while (vlpi >= 0 && !this.isEnabled(cpu, vlpi)) vlpi = pendingTable.next(vptLow, vptHigh, vlpi + 1, count)
+    if (vlpi >= 0) this.ringDefault(cpu)
   }
 
   /** VMAPP with Alloc = 1 on GICv4.1: the named vPE has these tables. `zero` is PTZ. */
   allocate(cpu: number, size: number, vptLow: number, vptHigh: number, zero: boolean): void {
-    const { table, pendingTable } = this
+    const { table, pendingTable, unpredictable } = this
     table.writeFlags(VPE_ALLOCATED | (size << 16) | cpu)
-    if (zero) pendingTable.initialise(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH)
+    const isWrong =
+      zero &&
+      unpredictable.isWatched &&
+      pendingTable.isUsed(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH, this.countOf(size)) &&
+      unpredictable.use('ptz-not-zero', 'VMAPP', cpu)
+    if (zero && !isWrong) pendingTable.initialise(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH)
     else {
       pendingTable.summarise(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH, this.countOf(size))
       if (!this.keepsSgis) pendingTable.clearSgis(vptLow & VPT_LOW, vptHigh & ADDRESS_HIGH)
@@ -357,6 +448,7 @@ export class Vpes {
 
   /** GITS_SGIR: one of the named vPE's SGIs becomes pending. */
   setSgi(cpu: number, sgi: number): void {
+    if (this.unpredictable.isWatched && this.isLostToList(cpu, sgi, 'vSGI')) return
     if (this.isAt(cpu)) {
       this.resident.setSgi(cpu, sgi, true)
       return

@@ -19,6 +19,7 @@ import { PRIORITY_IDLE } from '../../gic/cpu-interface/cpu-interface.ts'
 import { DAIF_F, DAIF_I } from '../../gic/cpu-interface/pcpu.ts'
 import { ICH_LR } from '../../gic/cpu-interface/virtual-interface.ts'
 import type { Pe } from '../../gic/records/pe.ts'
+import { DIRECT } from '../../gic/vpe/vpe-records.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { peOf, VCPU_HCR, VCPU_INDEX, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
 import {
@@ -63,7 +64,7 @@ export interface DeliveryFacts {
   readonly listRegisters: readonly ListRegister[]
   /** The one of them that has the interrupt. */
   readonly own: ListRegister | undefined
-  /** The one with the highest priority pending interrupt of an enabled group. */
+  /** What has the highest priority pending interrupt of an enabled group: one of them or, on GICv4, a direct interrupt. */
   readonly first: ListRegister | undefined
   /** Whether some interrupts did not fit when the list registers were filled. */
   readonly overflowed: boolean
@@ -79,6 +80,9 @@ export interface DeliveryFacts {
   readonly isRunnable: boolean
   readonly shadowMask: number
 }
+
+/** In place of the number of a list register: a direct interrupt has none. */
+const NOT_A_LIST_REGISTER = -1
 
 interface ListRegister {
   readonly number: number
@@ -124,15 +128,13 @@ function interfaceFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid, word: num
   const pe = peOf(words, v)
   const listRegisters = validListRegisters(hypervisor, pe)
   const own = listRegisters.find((lr) => lr.intid === intid)
-  const first = virtualInterface.highestPending(pe)
   const vmcr = silicon.ich.readVmcr(pe)
   const runningPriority = virtualInterface.runningPriority(words, pe)
   const isIdle = runningPriority === PRIORITY_IDLE
   return {
     listRegisters,
     own,
-    first:
-      first === 0 ? undefined : listRegisters.find(({ number }) => number === (first - pe - ICH_LR) >> 1),
+    first: firstOf(hypervisor, pe, listRegisters),
     overflowed: (words[v + VCPU_HCR] & OVERFLOW_INTERRUPTS) !== 0,
     vmcr,
     runningPriority,
@@ -140,6 +142,19 @@ function interfaceFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid, word: num
       isIdle || virtualInterface.preemptsRunning(vmcr, own?.high ?? irqListRegister(word), runningPriority),
     masks: guestMasks(hypervisor, v),
   }
+}
+
+/** What the virtual CPU interface would give first: a list register's interrupt or, on GICv4, a direct one. */
+function firstOf(
+  { words, silicon }: Hypervisor,
+  pe: Pe,
+  listRegisters: readonly ListRegister[],
+): ListRegister | undefined {
+  const at = silicon.virtualInterface.highestPending(pe)
+  if (at === 0) return undefined
+  const number = (at - pe - ICH_LR) >> 1
+  const own = listRegisters.find((lr) => lr.number === number)
+  return own ?? { number: NOT_A_LIST_REGISTER, intid: words[at - 1] & ~DIRECT, high: words[at] }
 }
 
 function validListRegisters({ silicon, config }: Hypervisor, pe: Pe): ListRegister[] {

@@ -17,6 +17,8 @@ const config: fc.Arbitrary<GicConfig> = fc
     intidBits: fc.constantFrom(16, 24),
     profile: fc.constantFrom('arch', 'qemu-7.2'),
     memoryLines: fc.constantFrom(0, 8),
+    unpredictable: fc.constantFrom('ignore', 'pessimistic', 'report'),
+    barriers: fc.constantFrom('off', 'report'),
     messages: fc.constantFrom<Partial<GicConfig>>(
       {},
       {},

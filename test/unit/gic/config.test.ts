@@ -43,6 +43,12 @@ const refused: [string, Readonly<Record<string, unknown>>, string][] = [
     { securityStates: 2 },
     'securityStates must be 1, but is 2: this GIC has one Security state (GICD_CTLR.DS = 1).',
   ],
+  ['an unknown detector', { barriers: 'on' }, 'barriers must be "off" or "report"'],
+  [
+    'an unknown policy',
+    { unpredictable: 'warn' },
+    'unpredictable must be "ignore", "pessimistic" or "report"',
+  ],
   ['an unknown time of effects', { writeEffects: 'never' }, 'writeEffects must be "at-once" or "lagging"'],
   [
     'affinities of another number',
@@ -148,6 +154,7 @@ describe('a configuration', () => {
       commonLpiAff: 1,
       vpeBits: 16,
       unpredictable: 'ignore',
+      barriers: 'off',
       writeEffects: 'at-once',
       choices: profiles.arch,
     })

@@ -195,6 +195,8 @@ export function boot(gic: Gic, store: Store): void {
   gic.writeMmio(GITS, 4, 0)
   gic.writeMmio(GITS + 0x88, 4, 0)
   gic.writeMmio(GICD, 4, 3)
+  // Before LPIs are enabled: a byte that changes afterwards may be read as it was or as it is.
+  for (const n of [0, 1, 2]) configure(store, 8192 + n, 0xa1)
   for (let n = 0; n < gic.config.cpus; n++) {
     gic.writeMmio(frameOf(n) + 0x14, 4, 0)
     gic.writeSysreg(n, ICC_PMR_EL1, 0xff, 1)
@@ -208,10 +210,7 @@ export function boot(gic: Gic, store: Store): void {
   gic.writeMmio(GITS, 4, 1)
   for (let n = 0; n < gic.config.cpus; n++) send(gic, store, [0x09, n, n, true])
   send(gic, store, [0x08, 1, 2, true])
-  for (const n of [0, 1, 2]) {
-    configure(store, 8192 + n, 0xa1)
-    send(gic, store, [0x0a, 1, n, 8192 + n, n % gic.config.cpus])
-  }
+  for (const n of [0, 1, 2]) send(gic, store, [0x0a, 1, n, 8192 + n, n % gic.config.cpus])
   gic.completeWrites()
 }
 
