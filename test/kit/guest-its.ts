@@ -189,3 +189,13 @@ export function restoredTo(guest: ItsGuest, options: ItsOptions = {}): ItsGuest 
   other.vm.restoreVgic(saved)
   return other
 }
+
+/** How many LPIs, devices, events and collections a VM has. */
+export function slotsInUse({ vm }: ItsGuest): Record<'lpis' | 'devices' | 'events' | 'collections', number> {
+  const { its } = vm.hypervisor.mmio.dist
+  const used = (pool: typeof its.devices): number =>
+    Array.from({ length: pool.layout.count }, (_, i) => i + 1).filter((slot) => pool.isUsed(slot)).length
+  let lpis = 0
+  for (let slot = its.lpis.firstSlot; slot !== 0; slot = its.lpis.next(slot)) lpis++
+  return { lpis, devices: used(its.devices), events: used(its.events), collections: used(its.collections) }
+}
