@@ -11,7 +11,6 @@ export const INDEX = 'docs/hard-cases.md'
 
 /** The hard cases of features that are not built yet. */
 export const waiting: ReadonlyMap<number, string> = new Map([
-  ...[40, 42, 43, 44].map((n) => [n, 'the ITS of a guest'] as const),
   ...[45, 46, 47, 48, 49, 50, 51, 52].map((n) => [n, 'GICv4'] as const),
 ])
 

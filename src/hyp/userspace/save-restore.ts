@@ -345,20 +345,17 @@ function checkShape(saved: SavedVgic, own: SavedVgic): void {
     level_info: true,
     its: true,
   } as const
-  const { version = 1, its = [] } = argumentOptions<Partial<Record<keyof SavedVgic, unknown>>>(
-    'A saved VM',
-    saved,
-    parts,
-  )
-  if (version !== 1 && version !== 2) {
+  argumentOptions<Partial<SavedVgic>>('A saved VM', saved, parts)
+  const isVersion1 = !Object.hasOwn(saved, 'version') && !Object.hasOwn(saved, 'its')
+  if (!isVersion1 && saved.version !== 2) {
     throw new VgicError(
       'argument',
-      `version must be 2, but is ${shown(version)}: another library saved this VM.`,
+      `version must be 2, but is ${shown(saved.version)}: another library saved this VM.`,
     )
   }
   checkRegisters('dist', saved.dist, own.dist)
   for (const path of ['redist', 'sysregs', 'level_info'] as const) checkList(path, saved[path], 'vCPU')
-  checkList('its', its, 'ITS')
+  checkList('its', isVersion1 ? [] : saved.its, 'ITS')
 
   function checkList(path: Exclude<Path, 'dist'>, list: unknown, what: string): void {
     const { length } = own[path]

@@ -22,7 +22,7 @@ import {
   queueOf,
   restoredTo,
 } from '../../../kit/guest-its.ts'
-import { boot, end } from '../../../kit/vm.ts'
+import { boot, end, vmOf } from '../../../kit/vm.ts'
 
 const VALID = 1n << 63n
 
@@ -510,6 +510,19 @@ describe('ITS_REGS', () => {
       () => restoreItsTables(guest.vm.hypervisor),
     ])
       expect(access).toThrow(thrown('EBUSY'))
+  })
+})
+
+describe('a VM that version 1 has saved', () => {
+  it('has no ITS, and is taken', () => {
+    const guest = vmOf()
+    const { version, its, ...first } = guest.saveVgic()
+    expect([version, its]).toEqual([2, []])
+    guest.restoreVgic(first as ReturnType<typeof guest.saveVgic>)
+    expect(guest.saveVgic()).toEqual({ version, its, ...first })
+    expect(() => itsVm().vm.restoreVgic(first as ReturnType<typeof guest.saveVgic>)).toThrow(
+      /^its must be|^dist/,
+    )
   })
 })
 

@@ -21,6 +21,7 @@ import {
   userspaceDistributor,
   userspaceRedistributor,
 } from '../../../../src/hyp/userspace/userspace-registers.ts'
+import type { MemoryPool } from '../../../../src/state/memory-pool.ts'
 import { acknowledged, fire, go, goTo, happen } from '../../../kit/driving.ts'
 import {
   GICD,
@@ -113,6 +114,12 @@ function halvesOf(doubleword: string): readonly [number, number] {
   return [bytes.readUInt32LE(0), bytes.readUInt32LE(4)]
 }
 
+/** The guest's memory. */
+function poolOf({ silicon }: ScenarioMachine['hypervisor']): MemoryPool {
+  if (silicon.pool) return silicon.pool
+  throw new Error('no memory')
+}
+
 const QUEUE = 0x4222_0000
 
 /** The commands that map what the recorded tables say. SYNCs fill the queue up to the recorded GITS_CWRITER. */
@@ -136,7 +143,7 @@ function* commands({ its, its_collection_table, its_itts }: Recorded): Generator
 
 /** What the guest of vCPU 0 has in memory before it enables its ITS. */
 function setUpMemory({ hypervisor }: ScenarioMachine, state: Recorded): void {
-  const { pool } = hypervisor.silicon
+  const pool = poolOf(hypervisor)
   for (const [address, entry] of Object.entries(state.lpi_config_table))
     for (const [i, half] of halvesOf(entry).entries()) pool.write32(Number(address) + 4 * i, half)
   let at = QUEUE
@@ -307,7 +314,7 @@ const offsetsOfIts = new Map([
 
 /** The doublewords of `bytes` bytes of memory that are not zero, in memory order. */
 function tableAt({ hypervisor }: ScenarioMachine, base: number, bytes: number): Registers {
-  const { pool } = hypervisor.silicon
+  const pool = poolOf(hypervisor)
   const table: Record<string, string> = {}
   for (let at = base; at < base + bytes; at += 8) {
     const entry = Buffer.alloc(8)
@@ -344,8 +351,8 @@ function readIts(machine: ScenarioMachine, like: Recorded): Partial<Recorded> {
 
 /** The memory of one VM's guest is copied to another's. */
 function copyMemory(from: ScenarioMachine, to: ScenarioMachine): void {
-  for (let at = 0x4200_0000; at < 0x4240_0000; at += 4)
-    to.hypervisor.silicon.pool.write32(at, from.hypervisor.silicon.pool.read32(at))
+  const [source, copy] = [poolOf(from.hypervisor), poolOf(to.hypervisor)]
+  for (let at = 0x4200_0000; at < 0x4240_0000; at += 4) copy.write32(at, source.read32(at))
 }
 
 /** A saved VM and its guest's memory go to another one. */
