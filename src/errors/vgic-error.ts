@@ -24,6 +24,8 @@ export type VgicErrorCode =
   | 'ENXIO'
   /** Userspace reads or writes registers of a VM whose vCPUs run. */
   | 'EBUSY'
+  /** A VM is saved or restored whose guest has a table of its ITS where there is no memory. */
+  | 'EFAULT'
 
 /** The key of a property of every VgicError: the same symbol in each copy of the library. */
 const BRAND = Symbol.for('vgic.VgicError')

@@ -158,17 +158,19 @@ export class ScenarioMachine {
   }
 
   /**
-   * The VM's interrupts as plain JSON, as userspace reads them from KVM. Throws a `VgicError` EBUSY while a vCPU is
-   * loaded: call `stop()` first.
+   * The VM's interrupts as plain JSON, as userspace reads them from KVM. What its ITSs have mapped and which LPIs are
+   * pending goes into the tables in the guest's memory, which is to be saved afterwards. Throws a `VgicError`: EBUSY
+   * while a vCPU is loaded, so call `stop()` first; EINVAL or EFAULT if the guest has no place for them.
    */
   saveVgic(): SavedVgic {
     return saveVgic(this.hypervisor)
   }
 
   /**
-   * Restores saved interrupts into this VM, in place of its own. Throws a `VgicError` and changes nothing: EBUSY
-   * while a vCPU is loaded, `argument` for data that is not a saved VM of this size, EINVAL for a value that a
-   * register does not take.
+   * Restores saved interrupts into this VM, in place of its own; the guest's memory must be there already. Throws a
+   * `VgicError` and changes nothing: EBUSY while a vCPU is loaded, `argument` for data that is not a saved VM of this
+   * size, EINVAL for a value that a register does not take or a table of an ITS cannot have, EFAULT for a table that is
+   * in no memory.
    */
   restoreVgic(saved: SavedVgic): void {
     restoreVgic(this.hypervisor, saved)

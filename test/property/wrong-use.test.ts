@@ -197,7 +197,8 @@ const frames = optional(
     its: optional(number(0x0808_0000)),
   }),
 )
-const newVm = (): hyp.VirtualMachine => new hyp.VirtualMachine({ vcpus: CPUS, design: designs.wfiHandler })
+const newVm = (): hyp.VirtualMachine =>
+  new hyp.VirtualMachine({ vcpus: CPUS, design: designs.wfiHandler, frames: { its: 0x0c00_0000 } })
 const vmImage = only(() => newVm().snapshot())
 const registers = (saved: hyp.SavedRegisters): fc.Arbitrary<unknown> =>
   fc
@@ -208,6 +209,9 @@ const saved = (of: hyp.SavedVgic): Kind =>
     () => of,
     fc.oneof(
       registers(of.dist).map((dist) => ({ ...of, dist })),
+      ...of.its.map((first) =>
+        registers(first).map((changed) => ({ ...of, its: [changed, ...of.its.slice(1)] })),
+      ),
       registers(of.sysregs[0]).map((sysregs) => ({ ...of, sysregs: [sysregs, ...of.sysregs.slice(1)] })),
       fc
         .tuple(fc.constantFrom(...Object.keys(of), 'more'), wrong(text('0x0')))
@@ -632,6 +636,7 @@ const rows: Readonly<Record<string, Row>> = {
     wasUndefined: [cpu],
     wfi: [cpu],
     setLine: [integer(16, 63, 40), level, optional(cpu)],
+    signalMsi: [integer(0, 0xffff_ffff), integer(0, 0xffff_ffff), optional(integer(0, 0))],
     setTimer: [cpu, timer, boolean],
     setMasks: [cpu, options({ irq: optional(boolean), fiq: optional(boolean) })],
     line: [cpu, oneOf('virq', 'vfiq')],

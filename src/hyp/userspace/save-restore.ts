@@ -3,6 +3,9 @@
  * (userspace-registers.ts): the values that userspace reads, by register name. A restore writes configuration before
  * state. Either everything reads as saved afterwards, or nothing changes.
  *
+ * What the ITSs have mapped, and which LPIs are pending, is in tables in the guest's memory, which a save writes and a
+ * restore reads.
+ *
  * Not saved are the vCPUs' other registers, PSTATE and timers among them; the mapping to physical interrupts, which
  * is configuration of the VM; and the ap_lists, which are rebuilt, so that the order in which interrupts of equal
  * priority became pending is lost. docs/saving-a-vm.md is for users.
@@ -29,13 +32,18 @@ import type { VgicDist } from '../vgic/vgic-dist.ts'
 import type { VgicRow } from '../vgic/vgic-mmio-registers.ts'
 import { placeActiveSpis } from './active-spis.ts'
 import { cpuSysregs } from './cpu-sysregs.ts'
+import { ItsRegisters, itsRegisters } from './its-registers.ts'
+import { restoreItsTables } from './its-tables-restore.ts'
+import { saveItsTables, savePendingTables } from './its-tables-save.ts'
 import { UserspaceRegisters, userspaceDistributor, userspaceRedistributor } from './userspace-registers.ts'
 
 /** Registers by name, with their values in hexadecimal: `"GICD_ISENABLER1": "0xff0f"`. */
 export type SavedRegisters = Readonly<Record<string, string>>
 
-/** A VM's interrupts, as plain JSON. */
+/** A VM's interrupts, as plain JSON. What its ITSs have mapped is in its guest's memory: see `saveVgic`. */
 export interface SavedVgic {
+  /** The version of this form. Version 1 had neither this nor `its`; it is restored to a VM without an ITS. */
+  readonly version: 2
   /** KVM_DEV_ARM_VGIC_GRP_DIST_REGS: GICD_ registers. */
   readonly dist: SavedRegisters
   /** KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, by vCPU: GICR_ registers. */
@@ -44,6 +52,8 @@ export interface SavedVgic {
   readonly sysregs: readonly SavedRegisters[]
   /** KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO, by vCPU: lines, 32 interrupts each, under `intid0`, `intid32`, ... */
   readonly level_info: readonly SavedRegisters[]
+  /** KVM_DEV_ARM_VGIC_GRP_ITS_REGS, by ITS: GITS_ registers. */
+  readonly its: readonly SavedRegisters[]
 }
 
 /** Kinds of registers in the order in which they are restored: configuration before state. */
@@ -138,21 +148,26 @@ const frameGroup = (
     },
   )
 
-/** The groups of a VM, each with its path in {@link SavedVgic}, in the order in which they are restored. */
+/** Where the groups are in {@link SavedVgic}. */
+type Path = Exclude<keyof SavedVgic, 'version'>
+
+/** The groups of a VM, each with its path and the number of its vCPU or ITS, in the order in which they are restored. */
 function groupsOf(
   hypervisor: Hypervisor,
-): { readonly path: keyof SavedVgic; readonly vcpu: number; readonly group: Group }[] {
+): { readonly path: Path; readonly number: number; readonly group: Group }[] {
+  const its = new ItsRegisters(hypervisor)
   const registers = new UserspaceRegisters(hypervisor)
   const { layout, silicon } = hypervisor
   const end = FIRST_SPI + layout.spiCount
   const vcpus = Array.from({ length: layout.vcpuCount }, (_, vcpu) => vcpu)
+  const itss = Array.from({ length: layout.itsCount }, (_, n) => n)
   const redistributor = registersOf(userspaceRedistributor, redistributorOrder, 0, FIRST_SPI)
   const sysregs = cpuSysregs.filter(({ exists }) => exists(silicon.ich.vtr))
   const levels = Array.from({ length: Math.ceil(end / 32) }, (_, n) => 32 * n)
   return [
     {
       path: 'dist',
-      vcpu: 0,
+      number: 0,
       group: frameGroup(
         registersOf(userspaceDistributor, distributorOrder, FIRST_SPI, end),
         (offset) => registers.readDistributor(offset),
@@ -161,7 +176,7 @@ function groupsOf(
     },
     ...vcpus.map((vcpu) => ({
       path: 'redist' as const,
-      vcpu,
+      number: vcpu,
       group: frameGroup(
         redistributor,
         (offset) => registers.readRedistributor(vcpu, offset),
@@ -170,7 +185,7 @@ function groupsOf(
     })),
     ...vcpus.map((vcpu) => ({
       path: 'level_info' as const,
-      vcpu,
+      number: vcpu,
       group: groupOf(
         levels.map((first) => [`intid${first}`, first]),
         (first) => hex(registers.readLevels(vcpu, first)),
@@ -179,74 +194,135 @@ function groupsOf(
     })),
     ...vcpus.map((vcpu) => ({
       path: 'sysregs' as const,
-      vcpu,
+      number: vcpu,
       group: groupOf(
         sysregs.map(({ name, encoding }) => [name, encoding]),
         (encoding) => hex(registers.readSysreg(vcpu, encoding)),
         (encoding, value) => registers.writeSysreg(vcpu, encoding, value),
       ),
     })),
+    ...itss.map((n) => ({
+      path: 'its' as const,
+      number: n,
+      group: groupOf(
+        itsRegisters.map(({ name, offset }) => [name, offset]),
+        (offset) => hex(its.read(n, offset)),
+        // A register that was never written may have a value that no write gives it.
+        (offset, low, high) => {
+          if (its.read(n, offset) !== joined(low, high)) its.write(n, offset, joined(low, high))
+        },
+      ),
+    })),
   ]
 }
 
-/** Saves a VM's interrupts. Throws EBUSY while a vCPU is loaded. */
+/**
+ * Saves a VM's interrupts; those of its ITSs into the tables in the guest's memory, which is to be saved afterwards.
+ * Throws EBUSY while a vCPU is loaded, EINVAL and EFAULT for an ITS whose guest has no place for them.
+ */
 export function saveVgic(hypervisor: Hypervisor): SavedVgic {
-  const saved = { dist: {}, redist: [], sysregs: [], level_info: [] } as {
-    dist: SavedRegisters
-    redist: SavedRegisters[]
-    sysregs: SavedRegisters[]
-    level_info: SavedRegisters[]
+  if (hypervisor.layout.itsCount !== 0) savePendingTables(hypervisor)
+  for (let n = 0; n < hypervisor.layout.itsCount; n++) saveItsTables(hypervisor, n)
+  return readRegisters(hypervisor)
+}
+
+function readRegisters(hypervisor: Hypervisor): SavedVgic {
+  const saved: { -readonly [path in Path]: path extends 'dist' ? SavedRegisters : SavedRegisters[] } = {
+    dist: {},
+    redist: [],
+    sysregs: [],
+    level_info: [],
+    its: [],
   }
   for (const { path, group } of groupsOf(hypervisor)) {
     const values = Object.fromEntries(group.names.map((name) => [name, group.read(name)]))
     if (path === 'dist') saved.dist = values
     else saved[path].push(values)
   }
-  return saved
+  return { version: 2, ...saved }
 }
 
 /**
- * Restores saved interrupts into a VM with as many vCPUs and interrupts, in place of its own. Throws EBUSY while a
- * vCPU is loaded, an `argument` error for data that is not a saved VM of this size, and EINVAL for a value that a
- * register does not take; then nothing has changed.
+ * Restores saved interrupts into a VM with as many vCPUs, interrupts and ITSs, in place of its own; the guest's memory must
+ * be there before. Throws EBUSY while a vCPU is loaded, an `argument` error for data that is not a saved VM of this size,
+ * EINVAL for a value that a register does not take or an entry that a table of an ITS cannot have, and EFAULT for a table
+ * that is in no memory; then nothing has changed.
  */
 export function restoreVgic(hypervisor: Hypervisor, saved: SavedVgic): void {
   const { words } = hypervisor
-  const own = saveVgic(hypervisor)
-  checkShape(saved, own)
+  checkShape(saved, readRegisters(hypervisor))
   const before = words.slice()
   try {
     forget(hypervisor)
-    const groups = groupsOf(hypervisor)
-    for (const { path, vcpu, group } of groups) {
-      const values = path === 'dist' ? saved.dist : saved[path][vcpu]
+    const groups = groupsOf(hypervisor).map((one) => ({ ...one, values: valuesOf(saved, one) }))
+    for (const { group, values } of groups) {
       for (const name of group.names) if (isWritten(name)) group.write(name, values[name])
     }
     placeActiveSpis(hypervisor)
-    for (const { path, vcpu, group } of groups) {
-      const values = path === 'dist' ? saved.dist : saved[path][vcpu]
-      for (const name of group.names) checkTaken(path, vcpu, name, values[name], group.read(name))
+    for (const { path, number, group, values } of groups) {
+      for (const name of group.names) {
+        if (name !== 'GITS_CTLR') checkTaken(path, number, name, values[name], group.read(name))
+      }
     }
+    restoreIts(
+      hypervisor,
+      groups.filter(({ path }) => path === 'its'),
+    )
   } catch (error) {
     words.set(before)
     throw error
   }
 }
 
-/**
- * The clearing register of a pair has the same value as the setting one, and need not be written after {@link
- * forget}.
- */
-const isWritten = (name: string): boolean => !/^GIC[DR]_IC(ENABLER|PENDR|ACTIVER)/.test(name)
+const valuesOf = (saved: SavedVgic, { path, number }: { path: Path; number: number }): SavedRegisters =>
+  path === 'dist' ? saved.dist : (saved[path] ?? [])[number]
 
 /**
- * Clears a VM: no interrupt is enabled, pending or active, and the ap_lists are empty; LPIs are off, so that their
- * tables can be set.
+ * Restores the tables of the ITSs and enables them. Reading the tables takes pending bits out of the guest's memory, so all
+ * that can fail comes first.
  */
-function forget({ words, layout, apLists }: Hypervisor): void {
+function restoreIts(
+  hypervisor: Hypervisor,
+  itss: readonly { readonly number: number; readonly group: Group; readonly values: SavedRegisters }[],
+): void {
+  for (const { number, values } of itss) checkControl(number, values)
+  if (itss.length !== 0) restoreItsTables(hypervisor)
+  for (const { group, values } of itss) group.write('GITS_CTLR', values['GITS_CTLR'])
+}
+
+/** Throws EINVAL unless GITS_CTLR will read as it was saved. While an ITS is enabled its queue is empty. */
+function checkControl(n: number, values: SavedRegisters): void {
+  const isQuiescent = BigInt(values['GITS_CREADR']) === BigInt(values['GITS_CWRITER'])
+  const isComplete = ['GITS_CBASER', 'GITS_BASER0', 'GITS_BASER1'].every(
+    (name) => BigInt(values[name]) >> 63n,
+  )
+  const control = isQuiescent ? 0x8000_0000n : 0n
+  const value = BigInt(values['GITS_CTLR'])
+  if (value === control || (value === (control | 1n) && isQuiescent && isComplete)) return
+  throw new VgicError(
+    'EINVAL',
+    `GITS_CTLR of ITS ${n} does not take ${values['GITS_CTLR']} with these tables and this queue: nothing was restored.`,
+  )
+}
+
+/**
+ * The clearing register of a pair has the same value as the setting one, and need not be written after {@link
+ * forget}. GITS_CTLR is written when the tables are restored.
+ */
+const isWritten = (name: string): boolean =>
+  !/^GIC[DR]_IC(ENABLER|PENDR|ACTIVER)/.test(name) && name !== 'GITS_CTLR'
+
+/**
+ * Clears a VM: no interrupt is enabled, pending or active, and the ap_lists are empty; its ITSs are reset, there are no
+ * LPIs, and they are off, so that their tables can be set.
+ */
+function forget(hypervisor: Hypervisor): void {
+  const { words, layout, apLists } = hypervisor
+  for (let n = 0; n < layout.itsCount; n++) new ItsRegisters(hypervisor).reset(n)
   const gone = IRQ_AP_LIST | IRQ_ACTIVE | IRQ_LATCH | IRQ_LINE | IRQ_DEACTIVATED | IRQ_ENABLED
   for (let i = 0; i < layout.vcpuCount; i++) {
     const v = apLists.vcpuOf(i)
+    apLists.takeLpisOff(v)
     words.fill(0, v + apLists.list, v + apLists.list + words[v + VCPU_AP_COUNT])
     words[v + VCPU_AP_COUNT] = 0
     words[v + VCPU_LPIS_ENABLED] = 0
@@ -261,18 +337,36 @@ function forget({ words, layout, apLists }: Hypervisor): void {
  * Throws an `argument` error unless a saved VM has the registers that this one has, each with a value of its width.
  */
 function checkShape(saved: SavedVgic, own: SavedVgic): void {
-  argumentOptions('A saved VM', saved, { dist: true, redist: true, sysregs: true, level_info: true })
+  const parts = {
+    version: true,
+    dist: true,
+    redist: true,
+    sysregs: true,
+    level_info: true,
+    its: true,
+  } as const
+  argumentOptions<Partial<SavedVgic>>('A saved VM', saved, parts)
+  const isVersion1 = !Object.hasOwn(saved, 'version') && !Object.hasOwn(saved, 'its')
+  if (!isVersion1 && saved.version !== 2) {
+    throw new VgicError(
+      'argument',
+      `version must be 2, but is ${shown(saved.version)}: another library saved this VM.`,
+    )
+  }
   checkRegisters('dist', saved.dist, own.dist)
-  for (const path of ['redist', 'sysregs', 'level_info'] as const) {
-    const list: readonly SavedRegisters[] | undefined = saved[path]
-    if (!Array.isArray(list) || list.length !== own[path].length) {
+  for (const path of ['redist', 'sysregs', 'level_info'] as const) checkList(path, saved[path], 'vCPU')
+  checkList('its', isVersion1 ? [] : saved.its, 'ITS')
+
+  function checkList(path: Exclude<Path, 'dist'>, list: unknown, what: string): void {
+    const { length } = own[path]
+    if (!Array.isArray(list) || list.length !== length) {
       throw new VgicError(
         'argument',
-        `${path} must be an array of ${own[path].length}, as many as this VM has vCPUs, but ${Array.isArray(list) ? `has ${list.length}` : `is ${shown(list)}`}: restore it to a VM of its size.`,
+        `${path} must be an array of ${length}, as many as this VM has ${what}s, but ${Array.isArray(list) ? `has ${list.length}` : `is ${shown(list)}`}: restore it to a VM of its size.`,
       )
     }
-    for (const [vcpu, registers] of own[path].entries())
-      checkRegisters(`${path}[${vcpu}]`, list[vcpu], registers)
+    for (const [number, registers] of own[path].entries())
+      checkRegisters(`${path}[${number}]`, list[number], registers)
   }
 
   function checkRegisters(
@@ -292,7 +386,9 @@ function checkShape(saved: SavedVgic, own: SavedVgic): void {
           `${path} has no ${name}, which this VM has: restore it to a VM of the size that it was saved from.`,
         )
       }
-      const digits = /^GIC(R_(TYPER|P..[PD]BASER)|D_IROUTER)/.test(name) ? 16 : 8
+      const digits = /^GI(CR_(TYPER|P..[PD]BASER)|CD_IROUTER|TS_(TYPER|C?BASER|CREADR|CWRITER))/.test(name)
+        ? 16
+        : 8
       if (typeof value === 'string' && new RegExp(`^0x[0-9a-f]{1,${digits}}$`).test(value)) continue
       throw new VgicError(
         'argument',
@@ -303,8 +399,8 @@ function checkShape(saved: SavedVgic, own: SavedVgic): void {
 }
 
 /** Throws EINVAL unless a register reads as it was saved, after everything was written. */
-function checkTaken(path: keyof SavedVgic, vcpu: number, name: string, value: string, now: string): void {
+function checkTaken(path: Path, number: number, name: string, value: string, now: string): void {
   if (BigInt(value) === BigInt(now)) return
-  const where = path === 'dist' ? name : `${name} of vCPU ${vcpu}`
+  const where = path === 'dist' ? name : `${name} of ${path === 'its' ? 'ITS' : 'vCPU'} ${number}`
   throw new VgicError('EINVAL', `${where} does not take ${value}, but reads ${now}: nothing was restored.`)
 }

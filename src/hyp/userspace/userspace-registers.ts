@@ -196,15 +196,20 @@ export class UserspaceRegisters {
 
   /** The record of a vCPU. Throws EBUSY while a vCPU is loaded. */
   private stopped(vcpu: number): Vcpu {
-    const { words, layout } = this.hypervisor
+    const { layout } = this.hypervisor
     if (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= layout.vcpuCount) {
       throw new VgicError('ENXIO', `There is no vCPU ${vcpu}: the VM has ${layout.vcpuCount}.`)
     }
-    for (let i = 0; i < layout.vcpuCount; i++) {
-      if (words[this.hypervisor.vcpu(i) + VCPU_LOADED] === 0) continue
-      throw new VgicError('EBUSY', `vCPU ${i} is loaded: stop the VM first.`)
-    }
+    checkStopped(this.hypervisor)
     return this.hypervisor.vcpu(vcpu)
+  }
+}
+
+/** Throws EBUSY while a vCPU is loaded. */
+export function checkStopped({ words, layout, apLists }: Hypervisor): void {
+  for (let i = 0; i < layout.vcpuCount; i++) {
+    if (words[apLists.vcpuOf(i) + VCPU_LOADED] === 0) continue
+    throw new VgicError('EBUSY', `vCPU ${i} is loaded: stop the VM first.`)
   }
 }
 

@@ -5,6 +5,7 @@
  * - A second event for an INTID shares its LPI, which stays where it is.
  * - MOVI moves the LPI, not its pending bit: an LPI that is on an ap_list goes along when that vCPU prunes it.
  * - DISCARD and MAPD with V = 0 leave a pending LPI pending: it is delivered still.
+ * - They clear the entry in the guest's table, which holds what was saved there last.
  * - RDbase is checked before V of MAPC.
  */
 import { FIRST_LPI } from '../../arch/intid.ts'
@@ -32,6 +33,7 @@ import {
   ITS_MOVI,
 } from '../../arch/its-commands.ts'
 import { ITS_CBASER, ITS_COMMAND, ITS_CREADR, ITS_CWRITER } from '../records/its-record.ts'
+import { EVENT_DEVICE } from '../records/lpi-record.ts'
 import { IRQ_LATCH, TARGET_NONE } from '../records/vgic-irq.ts'
 import { VM_PROPBASER } from '../records/vm.ts'
 import { COLLECTION_TABLE, DEVICE_TABLE, ITS_ID_BITS, type VgicIts } from './vgic-its.ts'
@@ -116,7 +118,10 @@ export class VgicItsCommands {
       its.freeDevice(slot)
       its.cache.invalidate()
     }
-    if (!this.isValid(command)) return
+    if (!this.isValid(command)) {
+      its.clearEntry(its.entryAddress(n, DEVICE_TABLE, deviceId))
+      return
+    }
     const low = words[command + COMMAND_ADDRESS] & ITT_LOW
     its.addDevice(n, deviceId, bits, low, words[command + COMMAND_ADDRESS + 1] & ADDRESS_HIGH)
   }
@@ -200,10 +205,12 @@ export class VgicItsCommands {
   }
 
   discard(n: number, command: number): void {
-    const { its } = this
+    const { its, words } = this
     const event = this.eventOf(n, command)
     if (event === 0 || its.targetOf(its.collectionOf(event)) === TARGET_NONE) return
     its.cache.invalidate()
+    const device = words[its.events.recordOf(event) + EVENT_DEVICE]
+    its.clearEntry(its.ittEntryAddress(device, its.eventIdOf(event)))
     its.freeEvent(event)
   }
 

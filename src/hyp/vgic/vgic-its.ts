@@ -42,6 +42,7 @@ export const ITS_ENTRY_SIZE = 8
 /** Bits of a DeviceID, of an EventID, of a collection's number and of an INTID. */
 export const ITS_ID_BITS = 16
 const PAGE = 0x1_0000
+const HIGH = 0x1_0000_0000
 const INDIRECT = 0x4000_0000
 const LEVEL_1_VALID = 0x8000_0000 | 0
 const ADDRESS_HIGH = 0xfffff
@@ -103,17 +104,41 @@ export class VgicIts {
 
   /** Whether a table of an ITS has room for an entry `id` (KVM's vgic_its_check_id). */
   hasEntry(n: number, table: number, id: number): boolean {
-    if (id >>> ITS_ID_BITS !== 0) return false
+    return this.entryAddress(n, table, id) >= 0
+  }
+
+  /** The address of entry `id` of a table of an ITS; -1 if the table has no room for it. */
+  entryAddress(n: number, table: number, id: number): number {
+    if (id >>> ITS_ID_BITS !== 0) return -1
     const at = this.recordOf(n) + ITS_BASER + 2 * table
     const low = this.words[at]
     const high = this.words[at + 1]
     const bytes = ((low & 0xff) + 1) * PAGE
-    if ((high & INDIRECT) === 0) return id < bytes / ITS_ENTRY_SIZE
-    const page = Math.floor(id / (PAGE / ITS_ENTRY_SIZE))
-    if (page >= bytes / 8) return false
     const tableHigh = tableAddressHigh(low, high)
-    const entry = this.memory.read(low & ~0xffff, tableHigh, 8 * page + 4)
-    return !this.takeRefusal() && (entry & LEVEL_1_VALID) !== 0
+    const offset = id * ITS_ENTRY_SIZE
+    if ((high & INDIRECT) === 0) return offset < bytes ? addressOf(low & ~0xffff, tableHigh) + offset : -1
+    const entry = 8 * Math.floor(offset / PAGE)
+    if (entry >= bytes) return -1
+    const pageLow = this.memory.read(low & ~0xffff, tableHigh, entry)
+    const pageHigh = this.memory.read(low & ~0xffff, tableHigh, entry + 4)
+    if (this.takeRefusal() || (pageHigh & LEVEL_1_VALID) === 0) return -1
+    return addressOf(pageLow & ~0xffff, pageHigh & ADDRESS_HIGH) + (offset % PAGE)
+  }
+
+  /** The address of an event's entry in the ITT of its device. */
+  ittEntryAddress(device: number, eventId: number): number {
+    const at = this.devices.recordOf(device) + DEVICE_ITT
+    return addressOf(this.words[at], this.words[at + 1]) + eventId * ITS_ENTRY_SIZE
+  }
+
+  /**
+   * Makes an entry of a table invalid, as one that an earlier save has written would come back with the next restore.
+   */
+  clearEntry(address: number): void {
+    if (address < 0) return
+    this.memory.write(address | 0, Math.floor(address / HIGH), 0, 0)
+    this.memory.write(address | 0, Math.floor(address / HIGH), 4, 0)
+    this.takeRefusal()
   }
 
   /** The slot of a device; 0 if it is not mapped. */
@@ -248,7 +273,7 @@ export class VgicIts {
 
   /**
    * The LPI of an INTID for an event: one that there is already, or a new one for a vCPU by its index, whose configuration
-   * and pending bit are read (KVM's vgic_add_lpi). 0 if all slots are in use.
+   * and pending bit are read (KVM's vgic_add_lpi). 0 if all slots are in use, or memory refuses its configuration.
    */
   lpiFor(intid: Intid, target: number): Irq | 0 {
     const known = this.lpis.find(intid)
@@ -258,9 +283,9 @@ export class VgicIts {
     }
     const irq = this.lpis.add(intid, target)
     if (irq === 0) return 0
-    this.readConfiguration(irq)
-    this.syncPending(irq)
-    return irq
+    if (this.readConfiguration(irq) && this.syncPending(irq)) return irq
+    this.lpis.put(irq)
+    return 0
   }
 
   /** The configuration byte of an LPI counts from now on (KVM's update_lpi_config). Returns false if memory refuses. */
@@ -278,20 +303,24 @@ export class VgicIts {
     return true
   }
 
-  /** A new LPI is as pending as its vCPU's pending table says; the bit is taken out of the table. */
-  private syncPending(irq: Irq): void {
+  /**
+   * A new LPI is as pending as its vCPU's pending table says; the bit is taken out of the table. Returns false if memory
+   * refuses.
+   */
+  private syncPending(irq: Irq): boolean {
     const { words } = this
-    if (irqTarget(words[irq]) === TARGET_NONE) return
+    if (irqTarget(words[irq]) === TARGET_NONE) return true
     const v = this.apLists.vcpuOf(irqTarget(words[irq]))
     const intid = this.lpis.intidOf(irq)
     const bit = 1 << (intid & 7)
     const low = words[v + VCPU_PENDBASER] & PENDBASER_LOW
     const high = words[v + VCPU_PENDBASER + 1] & ADDRESS_HIGH
     const byte = this.readByte(low, high, intid >> 3)
-    if (this.takeRefusal()) return
-    this.store(irq, byte & bit ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
+    if (this.takeRefusal()) return false
     if (byte & bit) this.writeByte(low, high, intid >> 3, byte & ~bit)
-    this.takeRefusal()
+    if (this.takeRefusal()) return false
+    this.store(irq, byte & bit ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
+    return true
   }
 
   /** GICR_CTLR.EnableLPIs is set: the LPIs of a vCPU are as pending as its pending table says, unless that is zero. */
@@ -383,6 +412,8 @@ export class VgicIts {
     return irq === 0 ? 0 : this.apLists.latch(irq)
   }
 }
+
+const addressOf = (low: number, high: number): number => high * HIGH + (low >>> 0)
 
 /** Bits 51:32 of a table's address: bits 51:48 are in bits 15:12 of `GITS_BASER<n>` with pages of 64 KiB. */
 export const tableAddressHigh = (low: number, high: number): number =>

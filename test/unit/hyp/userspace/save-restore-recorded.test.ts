@@ -1,6 +1,6 @@
 /**
- * A VM's interrupts as Linux 6.1 shows them to userspace (test/fixtures/save-restore.json, without the ITS): guests and
- * devices bring this vGIC into the recorded states, it reads the same, and a second VM takes it over.
+ * A VM's interrupts as Linux 6.1 shows them to userspace (test/fixtures/save-restore.json): guests and devices bring this
+ * vGIC into the recorded states, it reads the same, its guest's memory has the same tables, and a second VM takes it over.
  */
 import { readFileSync } from 'node:fs'
 import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, iccRegisters, VgicError } from 'vgic'
@@ -14,11 +14,14 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { ItsRegisters, itsRegisters } from '../../../../src/hyp/userspace/its-registers.ts'
+import { saveItsTables, savePendingTables } from '../../../../src/hyp/userspace/its-tables-save.ts'
 import {
   UserspaceRegisters,
   userspaceDistributor,
   userspaceRedistributor,
 } from '../../../../src/hyp/userspace/userspace-registers.ts'
+import type { MemoryPool } from '../../../../src/state/memory-pool.ts'
 import { acknowledged, fire, go, goTo, happen } from '../../../kit/driving.ts'
 import {
   GICD,
@@ -44,6 +47,19 @@ interface Recorded {
   readonly redist: readonly Registers[]
   readonly sysregs: readonly Registers[]
   readonly level_info: readonly Registers[]
+  readonly its: Registers
+  /** Doublewords by address, in memory order: the guest's tables, of which these parts are not zero. */
+  readonly its_device_table: Registers
+  readonly its_itts: readonly {
+    readonly devid: number
+    readonly itt: string
+    readonly events: number
+    readonly entries: Registers
+  }[]
+  readonly its_collection_table: Registers
+  readonly lpi_config_table: Registers
+  readonly lpi_pending_table_cpu0: Registers
+  readonly lpi_pending_table_cpu1: Registers
 }
 
 const { states } = JSON.parse(
@@ -92,12 +108,98 @@ function setUpRedistributor(list: OpList, { redist }: Recorded, vcpu: number): v
   list.writeMmio(base, 1)
 }
 
+/** A doubleword in memory order as two words. */
+function halvesOf(doubleword: string): readonly [number, number] {
+  const bytes = Buffer.from(doubleword, 'hex')
+  return [bytes.readUInt32LE(0), bytes.readUInt32LE(4)]
+}
+
+/** The guest's memory. */
+function poolOf({ silicon }: ScenarioMachine['hypervisor']): MemoryPool {
+  if (silicon.pool) return silicon.pool
+  throw new Error('no memory')
+}
+
+const QUEUE = 0x4222_0000
+
+/** The commands that map what the recorded tables say. SYNCs fill the queue up to the recorded GITS_CWRITER. */
+function* commands({ its, its_collection_table, its_itts }: Recorded): Generator<readonly bigint[]> {
+  for (const entry of Object.values(its_collection_table)) {
+    const [low, high] = halvesOf(entry)
+    if (high >>> 31) yield [0x09n, 0n, (BigInt(high) << 32n) | BigInt(low)]
+  }
+  for (const { devid, itt, events } of its_itts)
+    yield [(BigInt(devid) << 32n) | 0x08n, BigInt(Math.log2(events) - 1), (1n << 63n) | BigInt(itt)]
+  for (const { devid, itt, entries } of its_itts) {
+    for (const [address, entry] of Object.entries(entries)) {
+      const [low, high] = halvesOf(entry)
+      const event = BigInt(Number(address) - Number(itt)) / 8n
+      const intid = BigInt((high & 0xffff) * 0x1_0000 + (low >>> 16))
+      yield [(BigInt(devid) << 32n) | 0x0an, (intid << 32n) | event, BigInt(low & 0xffff)]
+    }
+  }
+  for (let at = 0; at < Number(its['GITS_CWRITER']); at += 32) yield [0x05n]
+}
+
+/** What the guest of vCPU 0 has in memory before it enables its ITS. */
+function setUpMemory({ hypervisor }: ScenarioMachine, state: Recorded): void {
+  const pool = poolOf(hypervisor)
+  for (const [address, entry] of Object.entries(state.lpi_config_table))
+    for (const [i, half] of halvesOf(entry).entries()) pool.write32(Number(address) + 4 * i, half)
+  let at = QUEUE
+  for (const command of commands(state)) {
+    if (at === QUEUE + word(state.its, 'GITS_CWRITER')) break
+    for (const [i, doubleword] of command.entries()) {
+      pool.write32(at + 8 * i, Number(doubleword & 0xffff_ffffn))
+      pool.write32(at + 8 * i + 4, Number(doubleword >> 32n))
+    }
+    at += 32
+  }
+}
+
+function setUpIts(list: OpList, { its }: Recorded): void {
+  for (const [name, offset] of [
+    ['GITS_CBASER', 0x80],
+    ['GITS_BASER0', 0x100],
+    ['GITS_BASER1', 0x108],
+  ] as const)
+    list.writeMmio(GITS + offset, BigInt(its[name]), 8)
+  list.writeMmio(GITS, 1).writeMmio(GITS + 0x88, word(its, 'GITS_CWRITER'), 8)
+}
+
+/** Devices send the messages of the LPIs that are pending in the recorded tables. */
+function sendMessages({ hypervisor }: ScenarioMachine, state: Recorded): void {
+  const { its } = hypervisor.mmio.dist
+  const isPending = (intid: number): boolean =>
+    [state.lpi_pending_table_cpu0, state.lpi_pending_table_cpu1].some((table) =>
+      Object.entries(table).some(([address, entry]) => {
+        const byte = (intid >> 3) - (Number(address) & 0xffff)
+        return byte >= 0 && byte < 8 && (Buffer.from(entry, 'hex')[byte] >> (intid & 7)) & 1
+      }),
+    )
+  for (const { devid, itt, entries } of state.its_itts) {
+    for (const [address, entry] of Object.entries(entries)) {
+      const irq = its.translate(0, devid, (Number(address) - Number(itt)) / 8)
+      const [low, high] = halvesOf(entry)
+      if (irq !== 0 && isPending((high & 0xffff) * 0x1_0000 + (low >>> 16))) hypervisor.inject(irq, 1)
+    }
+  }
+}
+
 /** A VM like the recorded one. Its guests are done when they have exited to userspace once, vCPU 0 after a second time. */
 function recordedVm(guests: readonly ((guest: GuestBuilder) => unknown)[]): Scenario {
   const s = scenario('save.c')
     .design(kvm61(designs.wfiHandler))
-    .gic({ profile: 'qemu-7.2', listRegisters: 4 })
-    .vm({ vcpus: 2, spis: 64, timers: true, distributor: 'reset', frames: { its: GITS } })
+    .gic({ profile: 'qemu-7.2', listRegisters: 4, memoryLines: 128 })
+    .vm({
+      vcpus: 2,
+      spis: 64,
+      timers: true,
+      distributor: 'reset',
+      frames: { its: GITS },
+      lpis: 16,
+      itsDevices: 4,
+    })
   for (const vcpu of [0, 1])
     s.ppi({ intid: 27, vcpu, enabled: false, priority: 0 }).ppi({
       intid: 30,
@@ -137,6 +239,7 @@ function inState1(): ScenarioMachine {
     (guest) => {
       setUpDistributor(guest, state)
       setUpRedistributor(guest, state, 0)
+      setUpIts(guest, state)
       guest
         .writeMmio(GICD + ISPENDR + 4, 1) // SPI 32: pending by software
         .writeMmio(GICD + ISACTIVER + 8, 1) // SPI 64: active
@@ -159,6 +262,7 @@ function inState1(): ScenarioMachine {
       goesOn[1](guest)
     },
   ]).machine()
+  setUpMemory(machine, state)
   goTo(machine, 'vcpu0', 'GICD_CTLR := 0x2')
   goTo(machine, 'vcpu0', 'skipInstruction')
   goTo(machine, 'vcpu1', 'put')
@@ -167,6 +271,7 @@ function inState1(): ScenarioMachine {
   goTo(machine, 'vcpu0', 'virtual timer')
   happen(machine, 'virtual timer of vcpu0')
   goTo(machine, 'vcpu0', 'put')
+  sendMessages(machine, state)
   return machine
 }
 
@@ -201,8 +306,64 @@ function offsetOf(map: typeof userspaceDistributor, key: string): number {
 
 const encodings = new Map(iccRegisters.map(({ name, encoding }) => [name, encoding]))
 
+const offsetsOfIts = new Map([
+  ...itsRegisters.map(({ name, offset }) => [name, offset] as const),
+  ['GITS_BASER2', 0x110],
+  ['GITS_PIDR2', 0xffe8],
+])
+
+/** The doublewords of `bytes` bytes of memory that are not zero, in memory order. */
+function tableAt({ hypervisor }: ScenarioMachine, base: number, bytes: number): Registers {
+  const pool = poolOf(hypervisor)
+  const table: Record<string, string> = {}
+  for (let at = base; at < base + bytes; at += 8) {
+    const entry = Buffer.alloc(8)
+    entry.writeInt32LE(pool.read32(at), 0)
+    entry.writeInt32LE(pool.read32(at + 4), 4)
+    if (entry.some((byte) => byte !== 0)) table[`0x${at.toString(16)}`] = entry.toString('hex')
+  }
+  return table
+}
+
+/** What userspace reads of a VM's ITS when it has saved its tables, and its guest's memory. */
+function readIts(machine: ScenarioMachine, like: Recorded): Partial<Recorded> {
+  savePendingTables(machine.hypervisor)
+  saveItsTables(machine.hypervisor, 0)
+  const registers = new ItsRegisters(machine.hypervisor)
+  return {
+    its: Object.fromEntries(
+      Object.keys(like.its).map((name) => [
+        name,
+        `0x${registers.read(0, offsetsOfIts.get(name) ?? -1).toString(16)}`,
+      ]),
+    ),
+    its_device_table: tableAt(machine, 0x4220_0000, 0x1_0000),
+    its_itts: like.its_itts.map((itt) => ({
+      ...itt,
+      entries: tableAt(machine, Number(itt.itt), 8 * itt.events),
+    })),
+    its_collection_table: tableAt(machine, 0x4221_0000, 0x1_0000),
+    lpi_config_table: tableAt(machine, 0x4200_0000, 0x40),
+    lpi_pending_table_cpu0: tableAt(machine, 0x4210_0000, 0x1_0000),
+    lpi_pending_table_cpu1: tableAt(machine, 0x4211_0000, 0x1_0000),
+  }
+}
+
+/** The memory of one VM's guest is copied to another's. */
+function copyMemory(from: ScenarioMachine, to: ScenarioMachine): void {
+  const [source, copy] = [poolOf(from.hypervisor), poolOf(to.hypervisor)]
+  for (let at = 0x4200_0000; at < 0x4240_0000; at += 4) copy.write32(at, source.read32(at))
+}
+
+/** A saved VM and its guest's memory go to another one. */
+function migrate(from: ScenarioMachine, to: ScenarioMachine): void {
+  const saved = from.saveVgic()
+  copyMemory(from, to)
+  to.restoreVgic(saved)
+}
+
 /** What userspace reads of a VM, in the form of the recording. */
-function readAll(machine: ScenarioMachine, like: Recorded): Omit<Recorded, 'tag'> {
+function readAll(machine: ScenarioMachine, like: Recorded): Partial<Recorded> {
   const registers = new UserspaceRegisters(machine.hypervisor)
   const hex = (read: () => number): string => {
     try {
@@ -215,6 +376,7 @@ function readAll(machine: ScenarioMachine, like: Recorded): Omit<Recorded, 'tag'
   const each = (keys: Registers, read: (key: string) => number): Registers =>
     Object.fromEntries(Object.keys(keys).map((key) => [key, hex(() => read(key))]))
   return {
+    ...readIts(machine, like),
     dist: each(like.dist, (key) => registers.readDistributor(offsetOf(userspaceDistributor, key))),
     redist: like.redist.map((keys, vcpu) =>
       each(keys, (key) => registers.readRedistributor(vcpu, offsetOf(userspaceRedistributor, key))),
@@ -228,35 +390,45 @@ function readAll(machine: ScenarioMachine, like: Recorded): Omit<Recorded, 'tag'
   }
 }
 
-/** Everything of a recorded state but its tag and the ITS. */
-const withoutIts = ({ dist, redist, sysregs, level_info }: Recorded): Omit<Recorded, 'tag'> => ({
-  dist,
-  redist,
-  sysregs,
-  level_info,
-})
+/** What is read of a recorded state. */
+const stateOf = (tag: number): Partial<Recorded> => {
+  const { dist, redist, sysregs, level_info, its, ...tables } = recorded(tag)
+  return {
+    dist,
+    redist,
+    sysregs,
+    level_info,
+    its,
+    its_device_table: tables.its_device_table,
+    its_itts: tables.its_itts,
+    its_collection_table: tables.its_collection_table,
+    lpi_config_table: tables.lpi_config_table,
+    lpi_pending_table_cpu0: tables.lpi_pending_table_cpu0,
+    lpi_pending_table_cpu1: tables.lpi_pending_table_cpu1,
+  }
+}
 
 describe('the recorded states', () => {
   it('1: everything outstanding', () => {
-    expect(readAll(inState1(), recorded(1))).toEqual(withoutIts(recorded(1)))
+    expect(readAll(inState1(), recorded(1))).toEqual(stateOf(1))
   })
 
   it('2: vCPU 0 has acknowledged SPI 40 with EOImode 1, and dropped its priority', () => {
     const machine = toState2(inState1())
-    expect(readAll(machine, recorded(2))).toEqual(withoutIts(recorded(2)))
+    expect(readAll(machine, recorded(2))).toEqual(stateOf(2))
   })
 
   it('101 and 102: put into a second VM', () => {
     const [first, second] = [inState1(), secondVm()]
-    second.restoreVgic(first.saveVgic())
-    expect(readAll(second, recorded(101))).toEqual(withoutIts(recorded(101)))
-    second.restoreVgic(toState2(first).saveVgic())
-    expect(readAll(second, recorded(102))).toEqual(withoutIts(recorded(102)))
+    migrate(first, second)
+    expect(readAll(second, recorded(101))).toEqual(stateOf(101))
+    migrate(toState2(first), second)
+    expect(readAll(second, recorded(102))).toEqual(stateOf(102))
   })
 
   it('the guests of the second VM go on as those of the first', () => {
     const [first, second] = [inState1(), secondVm()]
-    second.restoreVgic(first.saveVgic())
+    migrate(first, second)
     const rest = (machine: ScenarioMachine, vcpu: string): number[] => acknowledged(go(machine, vcpu))
     expect(rest(first, 'vcpu0')).toContain(40)
     expect(rest(first, 'vcpu1')).toContain(41)

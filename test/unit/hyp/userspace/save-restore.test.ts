@@ -256,7 +256,7 @@ describe('a saved VM', () => {
   it('is JSON: registers by name, in hexadecimal', () => {
     const saved = eventful().saveVgic()
     expect(JSON.parse(JSON.stringify(saved))).toEqual(saved)
-    expect(Object.keys(saved)).toEqual(['dist', 'redist', 'sysregs', 'level_info'])
+    expect(Object.keys(saved)).toEqual(['version', 'dist', 'redist', 'sysregs', 'level_info', 'its'])
     expect(saved.dist).toMatchObject({
       GICD_CTLR: '0x52',
       GICD_IIDR: '0x4b00343b',

@@ -1,0 +1,113 @@
+/**
+ * Userspace's access to the registers of a VM's ITSs while the vCPUs are stopped: the group ITS_REGS of KVM's device
+ * attributes, and CTRL_RESET (Linux, "ARM Virtual Interrupt Translation Service (ITS)"). The registers are the guest's
+ * rows, except for those here:
+ * - GITS_CREADR can be written while the ITS is disabled. A write of GITS_CBASER makes it and GITS_CWRITER zero, so
+ *   GITS_CBASER is restored first.
+ * - GITS_IIDR takes this vGIC's value alone; its revision is that of the tables' ABI.
+ * GITS_CTLR is restored last, when the tables are.
+ */
+import { halves, joined } from '../../arch/doubleword.ts'
+import { argumentBits } from '../../errors/arguments.ts'
+import { hex } from '../../errors/printed.ts'
+import { VgicError } from '../../errors/vgic-error.ts'
+import { DOUBLEWORD, WORD } from '../../gic/frames/register-map.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { ITS, ITS_CREADR, ITS_ENABLED } from '../records/its-record.ts'
+import { COLLECTION_TABLE, DEVICE_TABLE } from '../vgic/vgic-its.ts'
+import { itsMap, resetIts } from '../vgic/vgic-its-registers.ts'
+import { checkStopped } from './userspace-registers.ts'
+
+/** A register that userspace saves, by its name. */
+export interface ItsRegister {
+  readonly name: string
+  readonly offset: number
+  readonly bytes: 4 | 8
+}
+
+export const GITS_CTLR = 0x0
+export const GITS_IIDR = 0x4
+export const GITS_CREADR = 0x90
+
+/** The registers in the order in which they are restored. */
+export const itsRegisters: readonly ItsRegister[] = [
+  { name: 'GITS_IIDR', offset: GITS_IIDR, bytes: 4 },
+  { name: 'GITS_TYPER', offset: 0x8, bytes: 8 },
+  { name: 'GITS_CBASER', offset: 0x80, bytes: 8 },
+  { name: 'GITS_CREADR', offset: GITS_CREADR, bytes: 8 },
+  { name: 'GITS_CWRITER', offset: 0x88, bytes: 8 },
+  { name: 'GITS_BASER0', offset: 0x100, bytes: 8 },
+  { name: 'GITS_BASER1', offset: 0x108, bytes: 8 },
+  { name: 'GITS_CTLR', offset: GITS_CTLR, bytes: 4 },
+]
+
+/** The ITSs of a VM, each by its place in `frames.its`. Every access throws EBUSY while a vCPU is loaded. */
+export class ItsRegisters {
+  constructor(readonly hypervisor: Hypervisor) {}
+
+  /** A whole register, by its offset in the control frame: all its bits. */
+  read(n: number, offset: number): bigint {
+    const { dist } = this.hypervisor.mmio
+    const size = this.sizeAt(n, offset)
+    const low = itsMap.read(dist, n, offset, size)
+    return joined(low, size === DOUBLEWORD ? itsMap.readHigh(dist, n, offset) : 0)
+  }
+
+  write(n: number, offset: number, value: bigint): void {
+    const size = this.sizeAt(n, offset)
+    const [low, high] = halves(argumentBits('value', value))
+    if (offset === GITS_IIDR) this.checkIidr(n, value)
+    else if (offset === GITS_CREADR) this.writeCreadr(n, value)
+    else itsMap.write(this.hypervisor.mmio.dist, n, offset, size, low, high)
+  }
+
+  /** CTRL_RESET: the registers are as after reset, and nothing is mapped. The guest's memory stays as it is. */
+  reset(n: number): void {
+    this.recordOf(n)
+    const { words, mmio } = this.hypervisor
+    const { its } = mmio.dist
+    for (const table of [DEVICE_TABLE, COLLECTION_TABLE]) its.freeTable(n, table)
+    its.cache.invalidate()
+    words.fill(0, its.recordOf(n), its.recordOf(n) + ITS.size)
+    resetIts(words, its.recordOf(n))
+  }
+
+  private checkIidr(n: number, value: bigint): void {
+    const own = this.read(n, GITS_IIDR)
+    if (own === value) return
+    throw new VgicError('EINVAL', `GITS_IIDR is ${hex(own)}, not ${hex(value)}: another ITS, or another ABI.`)
+  }
+
+  private writeCreadr(n: number, value: bigint): void {
+    const { words, mmio } = this.hypervisor
+    const record = this.recordOf(n)
+    if (words[record + ITS_ENABLED] !== 0) {
+      throw new VgicError('EBUSY', `ITS ${n} is enabled: write GITS_CREADR before GITS_CTLR.`)
+    }
+    const size = mmio.dist.commands.queueSize(record)
+    if (value % 32n !== 0n || value >= BigInt(size)) {
+      throw new VgicError(
+        'EINVAL',
+        `GITS_CREADR does not take ${hex(value)}: it is a multiple of 32 in a queue of ${size} bytes. Write GITS_CBASER first.`,
+      )
+    }
+    words[record + ITS_CREADR] = Number(value)
+  }
+
+  /** The size of the register at an offset. */
+  private sizeAt(n: number, offset: number): number {
+    this.recordOf(n)
+    const isInFrame = Number.isInteger(offset) && offset >= 0 && offset < itsMap.size
+    for (const size of isInFrame ? [DOUBLEWORD, WORD] : [])
+      if (itsMap.find(offset, size) !== undefined) return size
+    throw new VgicError('ENXIO', `An ITS has no register at offset ${String(offset)}.`)
+  }
+
+  /** The record of an ITS of a VM that is stopped. */
+  private recordOf(n: number): number {
+    checkStopped(this.hypervisor)
+    const { layout, mmio } = this.hypervisor
+    if (Number.isInteger(n) && n >= 0 && n < layout.itsCount) return mmio.dist.its.recordOf(n)
+    throw new VgicError('ENXIO', `There is no ITS ${n}: the VM has ${layout.itsCount}.`)
+  }
+}

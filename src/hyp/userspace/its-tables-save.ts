@@ -1,0 +1,186 @@
+/**
+ * ITS_SAVE_TABLES and SAVE_PENDING_TABLES of KVM's device attributes: what the ITSs of a VM have mapped goes into the
+ * guest's tables, and which LPIs are pending into its pending tables. Only tables are written whose GITS_BASER is valid
+ * now, where it points to now: a guest that has given its tables up may use their memory for something else.
+ *
+ * An event whose collection a MAPC with V = 0 has taken away has no place in the format, and is left out.
+ */
+import { hex } from '../../errors/printed.ts'
+import { VgicError } from '../../errors/vgic-error.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { ITS_BASER } from '../records/its-record.ts'
+import {
+  COLLECTION_ID,
+  DEVICE_BITS,
+  DEVICE_EVENTS,
+  DEVICE_ID,
+  DEVICE_ITT,
+  EVENT_NEXT,
+} from '../records/lpi-record.ts'
+import { VCPU_PENDBASER } from '../records/vcpu.ts'
+import { IRQ_LATCH, type Irq, irqTarget, TARGET_NONE } from '../records/vgic-irq.ts'
+import { COLLECTION_TABLE, DEVICE_TABLE, type VgicIts } from '../vgic/vgic-its.ts'
+import {
+  collectionEntry,
+  deviceEntry,
+  eventEntry,
+  readEntry,
+  type Words,
+  writeEntry,
+} from './its-table-entries.ts'
+import { checkStopped } from './userspace-registers.ts'
+
+const VALID = 0x8000_0000 | 0
+const HIGH = 0x1_0000_0000
+const PENDBASER_LOW = ~0xffff
+const ADDRESS_HIGH = 0xfffff
+const NOT_VALID: Words = [0, 0]
+
+/** Whether an ITS has a table: GITS_BASER.Valid. */
+export const hasTable = (its: VgicIts, n: number, table: number): boolean =>
+  (its.words[its.recordOf(n) + ITS_BASER + 2 * table + 1] & VALID) !== 0
+
+/**
+ * Saves the tables of ITS `n`. Throws EINVAL for what does not fit into them, since the guest has made them smaller or
+ * has two events in one entry, and EFAULT where there is no memory.
+ */
+export function saveItsTables(hypervisor: Hypervisor, n: number): void {
+  checkStopped(hypervisor)
+  const { its } = hypervisor.mmio.dist
+  if (hasTable(its, n, DEVICE_TABLE)) new DeviceTableSave(its, n).save()
+  if (hasTable(its, n, COLLECTION_TABLE)) saveCollections(its, n)
+}
+
+class DeviceTableSave {
+  /** The addresses of the events' entries, with their devices: ITTs may overlap. */
+  private readonly written = new Map<number, number>()
+
+  constructor(
+    private readonly its: VgicIts,
+    private readonly n: number,
+  ) {}
+
+  save(): void {
+    const { its, n } = this
+    const { words, devices } = its
+    const slots = slotsOf(its, n, DEVICE_TABLE)
+    const idOf = (slot: number): number => words[devices.recordOf(slot) + DEVICE_ID]
+    for (const [i, slot] of slots.entries()) {
+      const id = idOf(slot)
+      const address = its.entryAddress(n, DEVICE_TABLE, id)
+      if (address < 0) throw cannotBeSaved(`Device ${id} has no entry in the table of GITS_BASER0`)
+      this.saveItt(slot, id)
+      const device = devices.recordOf(slot)
+      const entry = deviceEntry({
+        next: i + 1 < slots.length ? idOf(slots[i + 1]) - id : 0,
+        bits: words[device + DEVICE_BITS],
+        ittLow: words[device + DEVICE_ITT],
+        ittHigh: words[device + DEVICE_ITT + 1],
+      })
+      writeEntry(its.memory, address, entry, `the entry of device ${id}`)
+    }
+  }
+
+  private saveItt(device: number, deviceId: number): void {
+    const { its } = this
+    const all = eventsOf(its, device)
+    const saved = all.filter((slot) => its.collectionOf(slot) !== 0)
+    const what = `the ITT of device ${deviceId}`
+    for (const slot of all.filter((one) => !saved.includes(one)))
+      writeEntry(its.memory, its.ittEntryAddress(device, its.eventIdOf(slot)), NOT_VALID, what)
+    for (const [i, slot] of saved.entries()) {
+      const id = its.eventIdOf(slot)
+      const address = its.ittEntryAddress(device, id)
+      const other = this.written.get(address)
+      if (other !== undefined) {
+        throw cannotBeSaved(
+          `Devices ${other} and ${deviceId} have events in one ITT entry, at ${hex(address)}`,
+        )
+      }
+      this.written.set(address, deviceId)
+      const entry = eventEntry({
+        next: i + 1 < saved.length ? its.eventIdOf(saved[i + 1]) - id : 0,
+        intid: its.lpis.intidOf(its.lpiOf(slot)),
+        icid: its.words[its.collections.recordOf(its.collectionOf(slot)) + COLLECTION_ID],
+      })
+      writeEntry(its.memory, address, entry, what)
+    }
+  }
+}
+
+/** The events of a device, by EventID. */
+function eventsOf(its: VgicIts, device: number): number[] {
+  const slots: number[] = []
+  let slot = its.words[its.devices.recordOf(device) + DEVICE_EVENTS]
+  for (; slot !== 0; slot = its.words[its.events.recordOf(slot) + EVENT_NEXT]) slots.push(slot)
+  return slots.sort((a, b) => its.eventIdOf(a) - its.eventIdOf(b))
+}
+
+/** The devices or collections of ITS `n`: their slots, by DeviceID or ICID. */
+function slotsOf(its: VgicIts, n: number, table: number): number[] {
+  const pool = table === DEVICE_TABLE ? its.devices : its.collections
+  const { count, key0, key1 } = pool.layout
+  const keyOf = (slot: number, key: number): number => its.words[pool.recordOf(slot) + key]
+  return Array.from({ length: count }, (_, i) => i + 1)
+    .filter((slot) => keyOf(slot, key0) === n + 1)
+    .sort((a, b) => keyOf(a, key1) - keyOf(b, key1))
+}
+
+/** Collections follow each other in the table, whatever their ICIDs; an entry that is not valid ends them. */
+function saveCollections(its: VgicIts, n: number): void {
+  const slots = slotsOf(its, n, COLLECTION_TABLE)
+  for (const [i, slot] of slots.entries()) {
+    const target = its.targetOf(slot)
+    const entry = collectionEntry({
+      target: target === TARGET_NONE ? undefined : target,
+      icid: its.words[its.collections.recordOf(slot) + COLLECTION_ID],
+    })
+    write(i, entry)
+  }
+  if (its.hasEntry(n, COLLECTION_TABLE, slots.length)) write(slots.length, NOT_VALID)
+
+  function write(i: number, entry: Words): void {
+    const address = its.entryAddress(n, COLLECTION_TABLE, i)
+    if (address < 0)
+      throw cannotBeSaved(`The table of GITS_BASER1 has no room for ${slots.length} collections`)
+    writeEntry(its.memory, address, entry, 'its collection table')
+  }
+}
+
+const cannotBeSaved = (why: string): VgicError =>
+  new VgicError('EINVAL', `${why}: this guest's ITS cannot be saved.`)
+
+/**
+ * Saves which LPIs are pending: for each that goes to a vCPU its bit in that vCPU's pending table. Other bits stay as
+ * they are. Throws EFAULT where there is no memory.
+ */
+export function savePendingTables(hypervisor: Hypervisor): void {
+  checkStopped(hypervisor)
+  const { words, mmio } = hypervisor
+  const { lpis } = mmio.dist.its
+  for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) {
+    const irq = lpis.at(slot)
+    if (irqTarget(words[irq]) !== TARGET_NONE) savePending(mmio.dist.its, irq)
+  }
+}
+
+/** The doubleword with an LPI's pending bit, for a vCPU by its index. */
+export function pendingAddress(its: VgicIts, index: number, intid: number): number {
+  const at = its.apLists.vcpuOf(index) + VCPU_PENDBASER
+  const base = (its.words[at] & PENDBASER_LOW) >>> 0
+  return (its.words[at + 1] & ADDRESS_HIGH) * HIGH + base + 8 * (intid >>> 6)
+}
+
+function savePending(its: VgicIts, irq: Irq): void {
+  const { words, memory, lpis } = its
+  const index = irqTarget(words[irq])
+  const intid = lpis.intidOf(irq)
+  const what = `the pending table of vCPU ${index}`
+  const address = pendingAddress(its, index, intid)
+  const entry = readEntry(memory, address, what)
+  const half = (intid >>> 5) & 1
+  const bit = 1 << (intid & 31)
+  if (((entry[half] & bit) !== 0) === ((words[irq] & IRQ_LATCH) !== 0)) return
+  const word = entry[half] ^ bit
+  writeEntry(memory, address, half === 0 ? [word, entry[1]] : [entry[0], word], what)
+}

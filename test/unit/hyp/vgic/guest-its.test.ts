@@ -1,0 +1,144 @@
+/** A guest's ITS where vCPUs run while it changes, and where a guest names what is not there. */
+import { describe, expect, it } from 'vitest'
+import { bootedIts, type ItsGuest, slotsInUse } from '../../../kit/guest-its.ts'
+import { end } from '../../../kit/vm.ts'
+
+/** LPI 8192 is event 0 of device 1, and goes to vCPU 1. */
+function mapped(options = {}): ItsGuest {
+  const guest = bootedIts(options)
+  guest.mapd(1, 4)
+  guest.configure(8192)
+  guest.mapti(1, 0, 8192, 1)
+  return guest
+}
+
+/** The INTIDs in the list registers of a vCPU that is in its guest. */
+const presented = ({ vm }: ItsGuest, vcpu: number): number[] =>
+  vm
+    .listRegisters(vcpu)
+    .lr.map((lr) => Number(lr & 0xffff_ffffn))
+    .filter((intid) => intid !== 0)
+
+/** The LPI is in a list register of vCPU 1, which is in its guest. */
+function inListRegister(): ItsGuest {
+  const guest = mapped()
+  guest.msi(1, 0)
+  guest.vm.enter(1)
+  expect(presented(guest, 1)).toEqual([8192])
+  return guest
+}
+
+describe('hard case 40: an LPI sits in a list register of a vCPU that runs', () => {
+  it('when its redistributor stops taking LPIs: the vCPU has it until its next exit, and not again', () => {
+    const guest = inListRegister()
+    guest.enableLpis(1, false)
+    expect(guest.vm.isInGuest(1)).toBe(true)
+    guest.vm.exit(1)
+    guest.vm.enter(1)
+    expect(presented(guest, 1)).toEqual([])
+    expect(guest.msi(1, 0)).toBe(false)
+    guest.enableLpis(1)
+    guest.msi(1, 0)
+    expect(guest.acknowledge(1)).toBe(8192)
+  })
+
+  it('when its redistributor stops and starts taking LPIs: it comes once', () => {
+    const guest = inListRegister()
+    guest.enableLpis(1, false)
+    guest.enableLpis(1)
+    guest.msi(1, 0)
+    guest.vm.exit(1)
+    expect(guest.acknowledge(1)).toBe(8192)
+    end(guest.vm, 1, 8192)
+    expect(guest.acknowledge(1)).toBe(1023)
+  })
+
+  it('when its event is discarded and its redistributor stops: the last list register frees it', () => {
+    const guest = inListRegister()
+    guest.event('DISCARD', 1, 0)
+    guest.enableLpis(1, false)
+    expect(guest.vm.isInGuest(1)).toBe(true)
+    expect(slotsInUse(guest)).toMatchObject({ lpis: 1, events: 0 })
+    guest.vm.exit(1)
+    expect(slotsInUse(guest)).toMatchObject({ lpis: 0, events: 0 })
+  })
+
+  it('when MOVALL moves it: it goes to the other vCPU at the next exit', () => {
+    const guest = inListRegister()
+    guest.movall(1, 0)
+    expect(guest.vm.isInGuest(1)).toBe(true)
+    expect(guest.acknowledge(0)).toBe(1023)
+    guest.vm.exit(1)
+    expect(guest.acknowledge(0)).toBe(8192)
+    expect(guest.acknowledge(1)).toBe(1023)
+  })
+
+  it('when MOVALL moves it after its vCPU has acknowledged it: it does not come again', () => {
+    const guest = inListRegister()
+    expect(guest.acknowledge(1)).toBe(8192)
+    guest.movall(1, 0)
+    end(guest.vm, 1, 8192)
+    guest.vm.exit(1)
+    expect(guest.acknowledge(0)).toBe(1023)
+    guest.msi(1, 0)
+    expect(guest.acknowledge(0)).toBe(8192)
+  })
+})
+
+describe('L01: RDbase is the processor number of a vCPU, which is its index here', () => {
+  it('an LPI goes to the vCPU whose GICR_TYPER has the number', () => {
+    const guest = bootedIts({ vcpus: 6 })
+    expect((guest.vm.readMmio(0, 0x080a_0000 + 5 * 0x2_0000 + 8, 4) >>> 8) & 0xffff).toBe(5)
+    guest.mapd(1, 4)
+    guest.configure(8192)
+    guest.mapc(77, 5)
+    guest.mapti(1, 0, 8192, 77)
+    guest.event('INT', 1, 0)
+    expect([0, 1, 2, 3, 4, 5].map((vcpu) => guest.acknowledge(vcpu))).toEqual([
+      1023, 1023, 1023, 1023, 1023, 8192,
+    ])
+  })
+
+  it('a number that no vCPU has maps nothing: the LPI is pending nowhere, and the queue goes on', () => {
+    const guest = bootedIts()
+    guest.mapd(1, 4)
+    guest.configure(8192)
+    for (const nobody of [2, 5, 255, 0xffff, 0x1_0000, 0xffff_ffff]) guest.mapc(77, nobody)
+    guest.mapti(1, 0, 8192, 77)
+    guest.event('INT', 1, 0)
+    expect(guest.msi(1, 0)).toBe(false)
+    expect([0, 1].map((vcpu) => guest.acknowledge(vcpu))).toEqual([1023, 1023])
+    guest.mapc(77, 1)
+    guest.event('INT', 1, 0)
+    expect(guest.acknowledge(1)).toBe(8192)
+  })
+
+  it('MOVALL from or to a number that no vCPU has does nothing', () => {
+    const guest = mapped()
+    guest.movall(1, 2)
+    guest.movall(2, 0)
+    guest.movall(1, 255)
+    guest.msi(1, 0)
+    expect([0, 1].map((vcpu) => guest.acknowledge(vcpu))).toEqual([1023, 8192])
+  })
+})
+
+describe('memory that a guest does not have', () => {
+  it('an event whose LPI has no configuration there is not mapped', () => {
+    const guest = bootedIts()
+    guest.mapd(1, 4)
+    guest.vm.writeMmio(0, 0x080a_0000, 4, 0)
+    guest.vm.writeMmio(0, 0x080a_0070, 8, (1n << 40n) | 0xfn)
+    guest.mapti(1, 0, 8192, 50)
+    expect(slotsInUse(guest)).toMatchObject({ lpis: 0, events: 0, collections: 2 })
+  })
+
+  it('commands cannot be fetched there: they are skipped', () => {
+    const guest = bootedIts()
+    guest.setRegister(0, 0, 0)
+    guest.setRegister(0, 0x80, (1n << 63n) | (1n << 40n))
+    guest.setRegister(0, 0, 1)
+    guest.setRegister(0, 0x88, 0x60)
+    expect(guest.register(0, 0x90)).toBe(0x60n)
+  })
+})
