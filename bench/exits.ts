@@ -16,6 +16,11 @@ const ITERATIONS = [2_000_000, 500_000, 400_000, 300_000, 80_000, 500_000] as co
  * gives it one again. The yardstick's WFI looks twice at whether the vCPU may go on, as halt polling does.
  */
 const WFI_ASLEEP = { number: 7, name: 'wfi, asleep', iterations: 300_000 } as const
+/**
+ * Another: the guest sends INT to its ITS and takes the LPI, as kvm-unit-tests' micro-benchmark `lpi` does (7,129
+ * instructions on Linux 6.1).
+ */
+const LPI = { number: 8, name: 'lpi', iterations: 200_000 } as const
 /** Processes, one after another; each has its own luck with code placement. */
 const PROCESSES = 5
 
@@ -153,7 +158,7 @@ function legend(rounds: number, hasTwin: boolean): string {
 export async function benchHotPath({ twin: source, json, rounds }: Options): Promise<void> {
   const twin = source === undefined ? undefined : new Responder(compileTwin(source), [])
   const cases: Case[] = []
-  const progress = new Progress(2 * (scenarios.length + 1))
+  const progress = new Progress(2 * (scenarios.length + 2))
   const add = async (scenario: Scenario, machines: number, against?: Responder): Promise<void> => {
     progress.next(caseName(scenario, machines))
     const measured = await measureCase(scenario, machines, rounds, against)
@@ -167,6 +172,7 @@ export async function benchHotPath({ twin: source, json, rounds }: Options): Pro
       await add({ number: i + 1, name, iterations: ITERATIONS[i] }, machines, twin)
     }
     await add(WFI_ASLEEP, machines)
+    await add(LPI, machines)
   }
   twin?.end()
   const ratios = cases.flatMap(({ ratio }) => ratio ?? [])

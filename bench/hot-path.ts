@@ -27,17 +27,20 @@ const VALUE = 33
 
 /** Scenarios: the yardstick's numbers, and one that it does not have. */
 const HYPERCALL = 1
-const SPI = 2
+export const SPI = 2
 const IPI = 3
 const WFI = 4
 const OVERFLOW = 5
 const MMIO_READ = 6
 export const WFI_ASLEEP = 7
+export const LPI = 8
 
 const VCPUS = 4
 const SPIS = 64
 const GICD_ISENABLER1 = 0x0800_0104
 const ESR_READ = dataAbortSyndrome(4, false) | 0
+const ESR_WRITE64 = dataAbortSyndrome(8, true) | 0
+const ESR_WRITE = dataAbortSyndrome(4, true) | 0
 const ESR_SGI1R = sysregSyndrome(ICC_SGI1R_EL1, false) | 0
 
 const priority = (index: number): number => ((index * 37) % 28) << 3
@@ -69,6 +72,28 @@ export function machineOf(
   return recipe.machine()
 }
 
+/** A guest's ITS, with its tables in the guest's memory: as GuestIts of the library has them. */
+const GITS = 0x0808_0000
+const GITS_CWRITER = GITS + 0x88
+const GITS_BASER = GITS + 0x100
+const GITS_CBASER = GITS + 0x80
+const GICR = 0x080a_0000
+const MEMORY = 0x4000_0000
+const QUEUE = MEMORY + 0x1_0000
+const QUEUE_SIZE = 0x1000
+const VALID = 0x8000_0000
+const DEVICE = 7
+const FIRST_LPI = 8192
+
+/** The same VM with an ITS, which its guest has booted: 64 events of a device are LPIs of vCPU 0. */
+export function machineWithIts(): ScenarioMachine {
+  return scenario('hot path with an ITS')
+    .gic({ listRegisters: 4, memoryLines: 256 })
+    .vm({ vcpus: VCPUS, spis: SPIS, frames: { its: GITS }, lpis: 64, itsDevices: 1, itsCollections: 1 })
+    .design(designs.wfiFullPut)
+    .machine()
+}
+
 /** One machine's hot path. */
 export class HotPath {
   private readonly words
@@ -82,6 +107,8 @@ export class HotPath {
   private readonly pe0
   private readonly pe1
   private readonly spis
+  /** Bytes of the command queue that are written. */
+  private written = 0
 
   constructor(machine: ScenarioMachine) {
     const { hypervisor } = machine
@@ -101,7 +128,7 @@ export class HotPath {
 
   /** Runs a scenario by its number and returns its checksum. */
   run(scenarioNumber: number, iterations: number): number {
-    const beginsInGuest = [IPI, WFI, MMIO_READ, WFI_ASLEEP].includes(scenarioNumber)
+    const beginsInGuest = [IPI, WFI, MMIO_READ, WFI_ASLEEP, LPI].includes(scenarioNumber)
     if (beginsInGuest) this.runLoop.run(this.v0)
     const sum = this.iterate(scenarioNumber, iterations)
     if (beginsInGuest) this.runLoop.leave(this.v0, EXIT_HVC)
@@ -131,6 +158,9 @@ export class HotPath {
         break
       case WFI_ASLEEP:
         for (let i = 0; i < iterations; i++) sum = (sum + this.wfiAsleep(i)) | 0
+        break
+      case LPI:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.lpi(i)) | 0
         break
     }
     return sum >>> 0
@@ -217,6 +247,67 @@ export class HotPath {
     const value = words[v0 + VALUE]
     this.runLoop.enter(v0)
     return value
+  }
+
+  /** The guest boots its ITS and maps 64 events of a device to LPIs of vCPU 0. */
+  bootIts(): void {
+    this.runLoop.run(this.v0)
+    for (let i = 0; i < 64; i += 4) this.store(MEMORY + i, 0xa1a1_a1a1)
+    this.access(GICR + 0x70, MEMORY + 15, 0)
+    this.access(GICR + 0x78, MEMORY + 0x10_0000, 0x4000_0000)
+    this.access(GICR, 1, 0, ESR_WRITE)
+    this.access(GITS_BASER, MEMORY + 0x2_0000, VALID)
+    this.access(GITS_BASER + 8, MEMORY + 0x3_0000, VALID)
+    this.access(GITS_CBASER, QUEUE, VALID)
+    this.access(GITS, 1, 0, ESR_WRITE)
+    this.command(0x08, DEVICE, 6, 0, MEMORY + 0x4_0000, VALID)
+    this.command(0x09, 0, 0, 0, 0, VALID)
+    for (let event = 0; event < 64; event++) this.command(0x0a, DEVICE, event, FIRST_LPI + event, 0, 0)
+    this.runLoop.leave(this.v0, EXIT_HVC)
+  }
+
+  private store(address: number, value: number): void {
+    this.hypervisor.silicon.pool?.write32(address, value | 0)
+  }
+
+  /** A guest's write of 64 bits, or of 32, to a register, and back into the guest. */
+  private access(address: number, low: number, high: number, esr = ESR_WRITE64): void {
+    const { words, v0 } = this
+    words[v0 + ESR] = esr
+    words[v0 + FAULT_IPA] = address
+    words[v0 + FAULT_IPA + 1] = 0
+    words[v0 + DATA] = low
+    words[v0 + DATA + 1] = high
+    this.runLoop.leave(v0, EXIT_MMIO)
+    this.runLoop.enter(v0)
+  }
+
+  private command(
+    opcode: number,
+    device: number,
+    event: number,
+    intid: number,
+    low: number,
+    high: number,
+  ): void {
+    const at = QUEUE + this.written
+    this.store(at, opcode)
+    this.store(at + 4, device)
+    this.store(at + 8, event)
+    this.store(at + 12, intid)
+    this.store(at + 16, low)
+    this.store(at + 20, high)
+    this.written = (this.written + 32) & (QUEUE_SIZE - 1)
+    this.access(GITS_CWRITER, this.written, 0)
+  }
+
+  /** As kvm-unit-tests' micro-benchmark: the guest sends INT to its ITS, and takes the LPI. */
+  private lpi(i: number): number {
+    this.command(0x03, DEVICE, i & 63, 0, 0, 0)
+    const virq = this.lines.lines(this.pe0)
+    const intid = this.icv.readIar1(this.pe0)
+    this.icv.writeEoir1(this.pe0, intid)
+    return virq + intid
   }
 
   private overflow(i: number): number {

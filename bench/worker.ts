@@ -7,7 +7,7 @@
 import { PerformanceObserver } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { designs } from 'vgic/scenario'
-import { HotPath, machineOf, WFI_ASLEEP } from './hot-path.ts'
+import { HotPath, LPI, machineOf, machineWithIts, SPI, WFI_ASLEEP } from './hot-path.ts'
 
 const WARM_UP = 200_000
 
@@ -27,14 +27,17 @@ export function serve(): void {
   lines.on('line', (line) => {
     const [scenario, iterations, count] = line.split(' ').map(Number)
     const polls = scenario !== WFI_ASLEEP
-    const key = `${count} ${polls}`
+    const hasIts = scenario === LPI
+    const key = `${count} ${polls} ${hasIts}`
     let paths = machines.get(key)
     if (!paths) {
-      const makers = [() => machineOf(4, designs.wfiFullPut, polls), ...others].slice(0, count)
-      paths = makers.map((make) => new HotPath(make(polls)))
+      const first = hasIts ? machineWithIts : () => machineOf(4, designs.wfiFullPut, polls)
+      paths = [first, ...others].slice(0, count).map((make) => new HotPath(make(polls)))
+      if (hasIts) paths[0].bootIts()
       machines.set(key, paths)
     }
-    for (const path of paths) path.run(scenario, WARM_UP)
+    // The others have no ITS: they take SPIs meanwhile.
+    for (const [i, path] of paths.entries()) path.run(hasIts && i > 0 ? SPI : scenario, WARM_UP)
     const [measured] = paths
     measure(measured, scenario, 0)
     const empty = measure(measured, scenario, 0)
