@@ -7,6 +7,7 @@ import { FIRST_LPI } from '../../arch/intid.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { ITS_BASER } from '../records/its-record.ts'
+import { VCPU_LPIS_ENABLED } from '../records/vcpu.ts'
 import { TARGET_NONE } from '../records/vgic-irq.ts'
 import { VM_PROPBASER } from '../records/vm.ts'
 import {
@@ -64,6 +65,11 @@ export function restoreItsTables(hypervisor: Hypervisor): void {
   const tables = Array.from({ length: layout.itsCount }, (_, n) => new TableReader(its, n).read())
   checkRoom(its, tables)
   for (const each of tables) take(its, each)
+  // A pending LPI is queued when it is made, though its redistributor takes none now.
+  for (let i = 0; i < layout.vcpuCount; i++) {
+    const v = its.apLists.vcpuOf(i)
+    if (its.words[v + VCPU_LPIS_ENABLED] === 0) its.apLists.takeLpisOff(v)
+  }
 }
 
 /** Reads the tables of an ITS. */
