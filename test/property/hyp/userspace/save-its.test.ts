@@ -157,7 +157,7 @@ describe('whatever drivers do with LPIs', () => {
           expect(slotsInUse(moves)).toEqual(slotsInUse(stays))
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 40 },
     )
     for (const [what, times] of Object.entries(count)) expect(times, what).toBeGreaterThan(0)
   })

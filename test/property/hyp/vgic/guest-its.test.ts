@@ -348,7 +348,7 @@ describe('a hostile guest that owns queue, tables and registers', () => {
         unmapAll(guest)
         expect(slotsInUse(guest)).toEqual({ lpis: 0, devices: 0, events: 0, collections: 0 })
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     )
     for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(0)
   })
@@ -380,24 +380,31 @@ const driving: fc.Arbitrary<Driving> = fc.oneof(
   }),
 )
 
-/** LPIs whose device has sent a message since they were last taken: they must come, or at least may. */
+/**
+ * What devices have sent. A message that comes while the LPI is in a list register of a running vCPU is latched beside it,
+ * so two can be outstanding.
+ */
 class Owed {
+  /** LPIs whose last message nobody has taken since. */
   readonly must = new Set<number>()
-  readonly may = new Set<number>()
+  /** How often an LPI may come. */
+  private readonly most = new Map<number, number>()
 
   sent(lpi: number): void {
     this.must.add(lpi)
+    this.most.set(lpi, Math.min((this.most.get(lpi) ?? 0) + 1, 2))
   }
 
-  /** What is pending in a list register of a running vCPU still comes. */
+  /** It need not come any more, but it may: what is pending in a list register of a running vCPU does. */
   perhaps(lpi: number): void {
-    if (this.must.delete(lpi)) this.may.add(lpi)
+    this.must.delete(lpi)
   }
 
   taken(lpi: number): void {
-    expect(this.must.has(lpi) || this.may.has(lpi), `LPI ${8192 + lpi} comes of nothing`).toBe(true)
+    const most = this.most.get(lpi) ?? 0
+    expect(most, `LPI ${8192 + lpi} comes of nothing`).toBeGreaterThan(0)
+    this.most.set(lpi, most - 1)
     this.must.delete(lpi)
-    this.may.delete(lpi)
   }
 }
 
@@ -490,7 +497,7 @@ describe('conservation of LPIs', () => {
         unmapAll(guest)
         expect(slotsInUse(guest)).toEqual({ lpis: 0, devices: 0, events: 0, collections: 0 })
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     )
     for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(0)
   })
