@@ -1,7 +1,8 @@
 /**
  * The ITSs of a VM (KVM's vgic-its.c): what messages and commands do. Devices, events and collections that a guest has
  * mapped are records of the hypervisor's own; the tables that the guest has given are only asked whether they have room
- * (`GITS_BASER<n>`), and written and read when the VM is saved and restored. Configuration and pending bits of LPIs are in
+ * (`GITS_BASER<n>`), and written and read when the VM is saved and restored; an entry is cleared when what it was saved for
+ * is unmapped. Configuration and pending bits of LPIs are in
  * the guest's memory.
  */
 import { FIRST_LPI, type Intid } from '../../arch/intid.ts'

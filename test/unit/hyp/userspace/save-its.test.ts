@@ -327,6 +327,29 @@ describe('hard case 44: tables that no guest can have made are refused, and noth
   })
 })
 
+it('tables are restored to an ITS in which nothing is mapped', () => {
+  const guest = bootedIts()
+  guest.vm.stop()
+  expect(() => restoreItsTables(guest.vm.hypervisor)).toThrow(
+    'ITS 0 has something mapped already, so reset it first: nothing was restored.',
+  )
+})
+
+it('a pending table that cannot be written is refused, before anything has changed', () => {
+  const guest = bootedIts()
+  guest.mapd(1, 4)
+  guest.mapti(1, 0, 8192, 1)
+  guest.msi(1, 0)
+  guest.vm.stop()
+  const saved = guest.vm.saveVgic()
+  const ram = guest.ram.copy()
+  const other = itsVm({ ram })
+  ram.write32 = () => false
+  const before = other.vm.hash()
+  expect(() => other.vm.restoreVgic(saved)).toThrow(expect.objectContaining({ code: 'EFAULT' }))
+  expect(other.vm.hash()).toBe(before)
+})
+
 describe('the pending tables of a saved VM', () => {
   it('hard case 42: two LPIs with the same byte in the tables of two vCPUs', () => {
     const guest = bootedIts()
