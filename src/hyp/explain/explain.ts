@@ -71,7 +71,7 @@ export function explain(hypervisor: Hypervisor, intid: number, vcpu?: number): E
   const found = handleOf(hypervisor, intid)
   if (found === 0) {
     const detail =
-      intid >= FIRST_LPI
+      intid >= FIRST_LPI && layout.itsCount > 0
         ? `no event is mapped to ${intidName(intid)}`
         : `the VM has INTIDs 0 to ${FIRST_SPI + layout.spiCount - 1}`
     return new Explanation(intid, vcpu ?? 0, 'taken', [{ name: 'exists', holds: false, detail }])
