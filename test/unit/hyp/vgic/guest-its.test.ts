@@ -1,7 +1,7 @@
 /** A guest's ITS where vCPUs run while it changes, and where a guest names what is not there. */
 import { describe, expect, it } from 'vitest'
 import { bootedIts, GITS_BASER, GITS_CTLR, type ItsGuest, slotsInUse } from '../../../kit/guest-its.ts'
-import { end } from '../../../kit/vm.ts'
+import { boot, end, vmOf } from '../../../kit/vm.ts'
 
 /** LPI 8192 is event 0 of device 1, and goes to vCPU 1. */
 function mapped(options = {}): ItsGuest {
@@ -163,6 +163,12 @@ describe('L01: RDbase is the processor number of a vCPU, which is its index here
     guest.msi(1, 0)
     expect([0, 1].map((vcpu) => guest.acknowledge(vcpu))).toEqual([1023, 8192])
   })
+})
+
+it('a VM without an ITS has no LPIs, whatever it has done', () => {
+  const vm = boot(vmOf())
+  for (let i = 0; i < 4; i++) vm.writeMmio(0, 0x0800_0084, 4, 0xffff_ffff)
+  expect(vm.hypervisor.apLists.lpis.firstSlot).toBe(0)
 })
 
 describe('memory that a guest does not have', () => {
