@@ -200,7 +200,8 @@ export function lpiRecords({ lpis, itsDevices, itsCollections, translations }: L
     list: [
       ...[lpi, device, event, collection].flatMap(placed),
       [translation, has(translations)],
-      [common, has(1)],
+      // Also without LPIs: whoever goes through their list finds it empty.
+      [common, 1],
     ],
   }
 }
