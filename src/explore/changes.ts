@@ -8,7 +8,8 @@ import { BEST, CANDIDATES } from '../gic/records/interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { THREAD_MODE, VCPU_AP_COUNT, VCPU_LAST_CPU, VCPU_THREAD, type Vcpu } from '../hyp/records/vcpu.ts'
 import { irqApListOf } from '../hyp/records/vgic-irq.ts'
-import { type Actor, DEVICE_WORDS, type Machine } from '../scenario/machine.ts'
+import { DEVICE_WORDS } from '../scenario/device-record.ts'
+import type { Actor, Machine } from '../scenario/machine.ts'
 import type { WordClass, Writer } from '../state/layout.ts'
 import {
   WRITES,
