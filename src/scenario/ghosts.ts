@@ -73,18 +73,14 @@ export class Ghosts {
    * and PPIs, then the SPIs.
    */
   private readonly edges: number
-  /** The range of the ghosts' words. */
-  readonly first: number
-  readonly end: number
 
   constructor(
     private readonly hypervisor: Hypervisor,
-    private readonly at: number,
+    /** The record of the ghost state. */
+    readonly at: number,
   ) {
     this.words = hypervisor.words
     this.edges = at + offsetOf(ghostRows, 'GHOST_EDGES', ghostSizes(hypervisor.setup))
-    this.first = at
-    this.end = at + ghostRecord(hypervisor.setup).size
     for (let i = 0; i < hypervisor.layout.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
   }
 
