@@ -37,7 +37,7 @@ export interface TreeLevel {
 }
 
 /** Children of a node; the one at the top has up to twice as many. */
-export const FAN_OUT = 32
+const FAN_OUT = 32
 
 /** The levels, from a node for each word of the pending bitmap to one node. */
 export function levelsOf(lpis: number): TreeLevel[] {
