@@ -1,12 +1,26 @@
+import { fileURLToPath } from 'node:url'
+
 /**
- * `npm run mutation`: which changes of the sources no test notices. The tests are those of vitest.mutation.config.ts.
+ * `npm run mutation`: which changes of the sources no test notices (docs/testing.md).
  *
  * What runs when a module is loaded (tables of registers, declarations of fields) is left out: each of its mutants
  * would need a run of everything.
  */
 export default {
-  testRunner: 'vitest',
-  vitest: { configFile: 'vitest.mutation.config.ts', related: false },
+  testRunner: 'in-one-bundle',
+  plugins: ['./build/test/mutation/runner.js'],
+  inOneBundle: {
+    // Random properties would make the score random; what runs in a program of its own sees no mutant; the two long
+    // ones take their time for a few mutants.
+    without: [
+      'test/property/',
+      'test/unit/conformance/',
+      'test/unit/explore/mutants.test.ts',
+      'test/unit/scenario/long-runs.test.ts',
+    ],
+    slowest: Number(process.env['SLOWEST'] ?? 10),
+    durations: fileURLToPath(new URL('reports/mutation/durations.json', import.meta.url)),
+  },
   mutate: ['src/gic/**/*.ts', 'src/hyp/**/*.ts'],
   coverageAnalysis: 'perTest',
   ignoreStatic: true,
@@ -18,6 +32,6 @@ export default {
   clearTextReporter: { allowColor: false, reportTests: false, logTests: false },
   ignorePatterns: ['dist', 'build', 'coverage', 'docs/api', 'reports'],
   tempDirName: '.stryker-tmp',
-  // Beyond what the tests of a mutant took without it, and half of that again: mutants that loop cost most of the time.
-  timeoutMS: 15_000,
+  // Beyond what the tests of a mutant took without it, and half of that again.
+  timeoutMS: 60_000,
 }

@@ -30,6 +30,7 @@ export default defineConfig([
       'test/check.ts',
       'test/conformance/main.ts',
       'test/mutants/main.ts',
+      'test/mutation/runner.ts',
       'test/browser/page.ts',
       'docs/examples/*.ts',
       'bench/main.ts',
@@ -45,7 +46,7 @@ export default defineConfig([
     // Not cleaned: the running check program must survive a build that fails.
     clean: false,
     // The package refers to itself by name, so the tools use the built library.
-    external: [/^vgic(\/|$)/, 'playwright-core', 'typescript'],
+    external: [/^vgic(\/|$)/, 'playwright-core', 'tsup', 'typescript', /^@stryker-mutator\//],
     esbuildOptions(options) {
       options.outbase = '.'
     },
