@@ -121,6 +121,17 @@ describe('the ends of the register ranges (hard case 28)', () => {
     expect(vm.readMmio64(0, GICD + IROUTER + 8 * 72)).toBe(0n)
   })
 
+  it('so has one of any number of SPIs, however many bits of its register are left', () => {
+    for (const spis of [33, 34, 35, 36]) {
+      const vm = vmOf({ spis })
+      const bits = 2 ** (spis - 32) - 1
+      vm.writeMmio(0, GICD + ISENABLER + 8, 4, ALL)
+      expect(vm.readMmio(0, GICD + ISENABLER + 8, 4)).toBe(bits)
+      vm.writeMmio(0, GICD + ICENABLER + 8, 4, 2 ** (spis - 33))
+      expect(vm.readMmio(0, GICD + ISENABLER + 8, 4)).toBe(bits - 2 ** (spis - 33))
+    }
+  })
+
   it('SPI 1019 is the last that can be', () => {
     const vm = vmOf({ spis: 988 })
     vm.writeMmio(0, GICD + ISENABLER + 124, 4, ALL)
