@@ -20,8 +20,9 @@ import {
   redistributor,
   SGI_BASE,
   sgiBase,
+  wordOf,
 } from '../../../kit/frames.ts'
-import { acknowledge, boot, vmOf } from '../../../kit/vm.ts'
+import { acknowledge, boot, isSet, vmOf } from '../../../kit/vm.ts'
 
 const ALL = 0xffff_ffff
 const kvm = (): VirtualMachine => vmOf({ vcpus: 4, spis: 224, frames: { its: GITS }, timers: true })
@@ -173,6 +174,28 @@ describe('the ends of the register ranges (hard case 28)', () => {
   })
 })
 
+describe('where the frames are', () => {
+  it('above 4 GiB too, told apart from what has the same lower half of its address', () => {
+    const high = 0x2_0000_0000
+    const gicr = [{ base: high + GICR, count: 2 }]
+    const vm = vmOf({ frames: { gicd: high + GICD, gicr, its: high + GITS } })
+    const pidr2 = [GICD, redistributor(1), GITS].map((frame) => frame + 0xffe8)
+    expect(pidr2.map((address) => vm.readMmio(0, high + address, 4))).toEqual([0x3b, 0x3b, 0x3b])
+    expect(pidr2.map((address) => vm.readMmio(0, address, 4))).toEqual([0, 0, 0])
+    expect(pidr2.map((address) => vm.readMmio(0, 2 * high + address, 4))).toEqual([0, 0, 0])
+  })
+})
+
+describe('a read', () => {
+  it('of 32 bits gives 32 bits, and one of nothing gives none of what was read before', () => {
+    const vm = vmOf()
+    expect(vm.readMmio64(0, redistributor(1) + 8)).toBe(0x1_0000_0110n)
+    expect(vm.readMmio64(0, redistributor(1) + 8, 4)).toBe(0x110n)
+    expect(vm.readMmio64(0, redistributor(1) + 8)).toBe(0x1_0000_0110n)
+    expect(vm.readMmio64(0, 0x1000)).toBe(0n)
+  })
+})
+
 describe('priorities', () => {
   it('have five bits, in words and in bytes', () => {
     const vm = vmOf()
@@ -279,18 +302,28 @@ describe('the trigger of an interrupt', () => {
     expect(vm.readMmio(0, sgiBase(0) + ICFGR + 4, 4)).toBe(0)
   })
 
-  it('set to edge hides a line that is high, which is pending again when it is set back', () => {
-    const vm = vmOf()
-    vm.writeMmio(0, GICD + ICFGR + 8, 4, 0)
-    vm.setLine(40, 1)
-    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0x100)
-    vm.writeMmio(0, GICD + ICFGR + 8, 4, ALL)
-    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0)
-    vm.writeMmio(0, GICD + ICFGR + 8, 4, 0)
-    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0x100)
-    vm.setLine(40, 0)
-    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0)
-  })
+  it.each([40, 70, 95])(
+    'of SPI %i set to edge hides a line that is high, which is pending again when it is set back',
+    (intid) => {
+      const vm = vmOf()
+      const configure = (value: number): void => vm.writeMmio(0, GICD + ICFGR + 4 * (intid >> 4), 4, value)
+      configure(0)
+      vm.setLine(intid, 1)
+      expect(isSet(vm, ISPENDR, intid)).toBe(true)
+      configure(ALL)
+      expect(isSet(vm, ISPENDR, intid)).toBe(false)
+      configure(0)
+      expect(isSet(vm, ISPENDR, intid)).toBe(true)
+      vm.setLine(intid, 0)
+      expect(isSet(vm, ISPENDR, intid)).toBe(false)
+      configure(ALL)
+      vm.setLine(intid, 1)
+      vm.setLine(intid, 0)
+      configure(0)
+      vm.writeMmio(0, wordOf(ICPENDR, intid), 4, ALL)
+      expect(isSet(vm, ISPENDR, intid)).toBe(false)
+    },
+  )
 })
 
 describe('userspace lines', () => {

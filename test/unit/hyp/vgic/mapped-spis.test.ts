@@ -1,10 +1,19 @@
 /** SPIs of devices that were given to the VM, several of them: each has a physical SPI of its own. */
-import { designs, kvm61, type ScenarioMachine, scenario } from 'vgic/scenario'
+import { designs, kvm61, type OpList, type ScenarioMachine, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { IRQ_LINE } from '../../../../src/hyp/records/vgic-irq.ts'
 import { bothBaselines } from '../../../kit/designs.ts'
-import { acknowledged, fire, go, goTo, irqWord, physicalActive } from '../../../kit/driving.ts'
-import { bitOf, ICACTIVER, ICPENDR, ISACTIVER, ISENABLER, ISPENDR, wordOf } from '../../../kit/frames.ts'
+import { acknowledged, fire, go, goTo, physicalActive } from '../../../kit/driving.ts'
+import {
+  bitOf,
+  ICACTIVER,
+  ICPENDR,
+  ISACTIVER,
+  ISENABLER,
+  ISPENDR,
+  sgiBase,
+  wordOf,
+} from '../../../kit/frames.ts'
+import { boot, vmOf } from '../../../kit/vm.ts'
 
 /** Three devices' SPIs; the middle one is none of a physical device. */
 const given = [
@@ -83,17 +92,19 @@ describe('of several SPIs of physical devices', () => {
   })
 })
 
-describe('an SPI of a physical device whose line is high', () => {
-  /** The host has taken it, and the guest, which has it disabled, has not. */
-  const taken = (write: (bit: number) => readonly [address: number, value: number], enabled = false) => {
-    const [address, value] = write(bitOf(42))
-    const machine = scenario('line is high')
+describe('a mapped SPI that the guest enables', () => {
+  const machineOf = (program: (guest: OpList) => OpList) =>
+    scenario('enables a mapped SPI')
       .gic({ spis: 64 })
       .design(kvm61(designs.wfiHandler))
-      .spi({ intid: 42, trigger: 'level', physical: 50, enabled })
-      .guest(0, (guest) => guest.hvc().writeMmio(address, value).hvc())
+      .spi({ intid: 42, trigger: 'level', physical: 50, enabled: false })
+      .guest(0, (guest) => program(guest.hvc()))
       .device('nic', (device) => device.raise(42))
       .machine()
+  const enable = (list: OpList): OpList => list.writeMmio(wordOf(ISENABLER, 42), bitOf(42))
+  /** The host has taken it, and the guest, which has it disabled, has not. */
+  const taken = (program: (guest: OpList) => OpList): ScenarioMachine => {
+    const machine = machineOf(program)
     fire(machine, 'nic')
     goTo(machine, 'vcpu0', 'hvc')
     expect(physicals(machine)).toEqual([50])
@@ -101,14 +112,39 @@ describe('an SPI of a physical device whose line is high', () => {
     return machine
   }
 
-  it('enabled again stays active at the distributor: the host takes no second one', () => {
-    const machine = taken((bit) => [wordOf(ISENABLER, 42), bit])
-    expect(physicals(machine)).toEqual([50])
-    expect(irqWord(machine, 42) & IRQ_LINE).not.toBe(0)
+  it('while its line is high stays active at the distributor: the host takes no second one', () => {
+    expect(physicals(taken(enable))).toEqual([50])
   })
 
-  it('whose pending state the guest clears is taken once more, as the line is high', () => {
-    const machine = taken((bit) => [wordOf(ICPENDR, 42), bit])
-    expect(physicals(machine)).toEqual([50])
+  it('after its line has fallen is inactive there, so that the next one is taken', () => {
+    expect(physicals(taken((guest) => enable(guest.quiesce(42))))).toEqual([])
   })
+
+  it('and that it has active stays active there, for its deactivation is to come', () => {
+    const active = (guest: OpList): OpList => guest.writeMmio(wordOf(ISACTIVER, 42), bitOf(42))
+    expect(physicals(taken((guest) => enable(active(guest).quiesce(42))))).toEqual([50])
+  })
+})
+
+describe('the PPI of a timer of a vCPU that is on no PE', () => {
+  it.each(bothBaselines)(
+    'is left alone by what another vCPU writes, until it is loaded: $name',
+    ({ design }) => {
+      const vm = boot(vmOf({ design, timers: true }))
+      const at = [0, 1].map((cpu) => () => physicalActive(vm, 27, cpu))
+      const activeAt = (): boolean[] => at.map((isActive) => isActive())
+      vm.enter(0)
+      vm.preempt(1)
+      for (const register of [ISPENDR, ISACTIVER]) {
+        vm.writeMmio(0, sgiBase(1) + register, 4, bitOf(27))
+        expect(activeAt()).toEqual([false, false])
+      }
+      vm.enter(1)
+      expect(activeAt()).toEqual([false, true])
+      vm.preempt(1)
+      for (const register of [ICPENDR, ICACTIVER]) vm.writeMmio(0, sgiBase(1) + register, 4, bitOf(27))
+      vm.enter(1)
+      expect(activeAt()).toEqual([false, false])
+    },
+  )
 })
