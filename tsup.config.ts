@@ -31,6 +31,7 @@ export default defineConfig([
       'test/conformance/main.ts',
       'test/mutants/main.ts',
       'test/mutation/runner.ts',
+      'test/mutation/table.ts',
       'test/browser/page.ts',
       'docs/examples/*.ts',
       'bench/main.ts',

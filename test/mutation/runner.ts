@@ -37,9 +37,9 @@ interface Options {
 /** No test without a mutant takes as long, in milliseconds. */
 const FOREVER = 600_000
 
-/** By one timeout a mutant loops: this many times the test's own duration, and a second for a machine that is busy. */
+/** A mutant loops if its test takes as many times its own duration, and as many milliseconds more. */
 const LOOPS = 20
-const BUSY = 1000
+const LOOPS_MORE = 300
 
 class OneBundle implements TestRunner {
   static readonly inject = tokens(commonTokens.options)
@@ -81,10 +81,8 @@ class OneBundle implements TestRunner {
         console.warn(`Left out, as it fails by itself: ${test.name}: ${failure.message}`)
         continue
       }
-      const begin = performance.now()
-      failureOf(test, FOREVER)
-      const timeSpentMs = performance.now() - begin
-      this.durations[test.id] = timeSpentMs
+      this.durations[test.id] ??= this.durationOf(test)
+      const timeSpentMs = this.durations[test.id]
       if (timeSpentMs > slowest) continue
       perTest[test.id] = coverage
       const { id, name, file } = test
@@ -97,6 +95,13 @@ class OneBundle implements TestRunner {
       tests: results,
       mutantCoverage: { perTest, static: this.atLoad },
     }
+  }
+
+  /** In milliseconds, when its code is warm, as it is for most mutants. */
+  private durationOf(test: Test): number {
+    const begin = process.cpuUsage()
+    failureOf(test, FOREVER)
+    return millisecondsSince(begin)
   }
 
   async mutantRun({
@@ -139,7 +144,7 @@ class OneBundle implements TestRunner {
       const test = this.loaded.tests.get(id)
       if (!test) continue
       this.loaded.activate(mutant)
-      const failure = failureOf(test, BUSY + LOOPS * this.durations[id])
+      const failure = failureOf(test, LOOPS_MORE + LOOPS * this.durations[id])
       this.loaded.activate(undefined)
       if (failure !== undefined) return { nrOfTests: index + 1, killer: { id, failure } }
     }
@@ -199,20 +204,24 @@ const call = new Script('mutationTest()')
 
 /**
  * What a test throws. One that does not end in time is ended; time is that of the processor, in milliseconds, as others
- * may keep it from this process.
+ * may keep it from this process: then the test gets more patience.
  */
-function failureOf(test: Test, timeout: number): Failure | undefined {
+function failureOf(test: Test, time: number, patience = time): Failure | undefined {
   Object.assign(globalThis, { mutationTest: test.run })
   const begin = process.cpuUsage()
   try {
-    call.runInThisContext({ timeout: Math.ceil(timeout) })
+    call.runInThisContext({ timeout: Math.ceil(patience) })
     return undefined
   } catch (error) {
     const failure: Failure = error instanceof Error ? error : new Error(String(error))
-    const { user, system } = process.cpuUsage(begin)
-    const wasKept = failure.code === TIMEOUT && (user + system) / 1000 < timeout / 2
-    return wasKept ? failureOf(test, timeout) : failure
+    const wasKept = failure.code === TIMEOUT && millisecondsSince(begin) < time / 2
+    return wasKept ? failureOf(test, time, 4 * patience) : failure
   }
+}
+
+function millisecondsSince(begin: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(begin)
+  return (user + system) / 1000
 }
 
 export const strykerPlugins = [declareClassPlugin(PluginKind.TestRunner, 'in-one-bundle', OneBundle)]
