@@ -35,4 +35,5 @@ export default {
   tempDirName: '.stryker-tmp',
   // The runner ends tests that loop by itself.
   timeoutMS: 600_000,
+  dryRunTimeoutMinutes: 60,
 }
