@@ -1,6 +1,14 @@
 /** The distributor and redistributors as a guest sees them: the registers, and what Linux's KVM chooses. */
 
-import { ICC_AP0R0_EL1, ICC_AP0R1_EL1, ICC_ASGI1R_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from 'vgic'
+import {
+  ICC_AP0R0_EL1,
+  ICC_AP0R1_EL1,
+  ICC_ASGI1R_EL1,
+  ICC_IAR1_EL1,
+  ICC_PMR_EL1,
+  ICC_SGI0R_EL1,
+  ICC_SGI1R_EL1,
+} from 'vgic'
 import type { VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { bothBaselines } from '../../../kit/designs.ts'
@@ -22,7 +30,7 @@ import {
   sgiBase,
   wordOf,
 } from '../../../kit/frames.ts'
-import { acknowledge, boot, isSet, vmOf } from '../../../kit/vm.ts'
+import { acknowledge, boot, enable, isSet, vmOf } from '../../../kit/vm.ts'
 
 const ALL = 0xffff_ffff
 const kvm = (): VirtualMachine => vmOf({ vcpus: 4, spis: 224, frames: { its: GITS }, timers: true })
@@ -443,6 +451,28 @@ describe('a VM that runs its guests elsewhere', () => {
     refused(() => vm.readMmio(0, GICD, 3))
     expect(vm.wfi(1)).toBe(false)
     refused(() => vm.readMmio(1, GICD, 4))
+  })
+
+  it('reads all 64 bits of a system register, and has its side effects once', () => {
+    const vm = boot(vmOf())
+    enable(vm, 40)
+    vm.setLine(40, 1)
+    expect(vm.readSysreg64(0, ICC_PMR_EL1)).toBe(0xf0n)
+    expect([vm.readSysreg64(0, ICC_IAR1_EL1), vm.readSysreg64(0, ICC_IAR1_EL1)]).toEqual([40n, 1023n])
+    expect(vm.readSysreg64(0, ICC_SGI1R_EL1)).toBe(0n)
+    expect(vm.wasUndefined(0)).toBe(true)
+  })
+
+  it('goes on at its WFI with an interrupt pending, masked or not, and sleeps without one', () => {
+    const vm = boot(vmOf())
+    enable(vm, 40)
+    vm.setLine(40, 1)
+    expect([vm.enter(0), vm.line(0, 'virq'), vm.wfi(0), vm.isInGuest(0)]).toEqual([true, 1, true, true])
+    expect(acknowledge(vm, 0)).toBe(40)
+    expect([vm.wfi(0), vm.isInGuest(0), vm.line(0, 'virq')]).toEqual([false, false, 0])
+    expect(() => vm.readSysreg64(0, ICC_PMR_EL1)).toThrow(
+      'vCPU 0 sleeps in its WFI: ask enter() before its guest',
+    )
   })
 
   it('says which system registers are UNDEFINED', () => {
