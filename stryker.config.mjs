@@ -1,5 +1,8 @@
 import { fileURLToPath } from 'node:url'
 
+/** About how many mutants of each file are tried; all of them unless it is set. */
+const sample = process.env['SAMPLE']
+
 /**
  * `npm run mutation`: which changes of the sources no test notices (docs/testing.md).
  *
@@ -19,14 +22,15 @@ export default {
       'test/unit/scenario/long-runs.test.ts',
     ],
     slowest: Number(process.env['SLOWEST'] ?? 10),
-    sample: Number(process.env['SAMPLE'] ?? 1e9),
+    sample: Number(sample ?? 1e9),
     durations: fileURLToPath(new URL('reports/mutation/durations.json', import.meta.url)),
   },
   mutate: ['src/gic/**/*.ts', 'src/hyp/**/*.ts'],
   coverageAnalysis: 'perTest',
   ignoreStatic: true,
   concurrency: 2,
-  incremental: true,
+  // A later run would take those that are not in the sample for tried.
+  incremental: sample === undefined,
   incrementalFile: 'reports/mutation/incremental.json',
   reporters: ['progress-append-only', 'clear-text', 'json'],
   jsonReporter: { fileName: 'reports/mutation/mutation.json' },
