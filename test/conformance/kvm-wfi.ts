@@ -21,7 +21,7 @@ export function replayKvmWfi(file: string, traces: readonly Trace[], chosen?: Pr
     if ((gic !== 3 && gic !== 4) || typeof vhe !== 'boolean')
       throw new RecordingError(file, trace.line, 'config.gic is not 3 or 4, or config.vhe not true or false')
     if (gic === 4) {
-      countSkip(tally, 'GICv4: this version's hypervisor injects nothing directly', trace.accesses)
+      countSkip(tally, 'GICv4: the hypervisor of this version injects nothing directly', trace.accesses)
       continue
     }
     const recorded = caseOf(file, trace)
