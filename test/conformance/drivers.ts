@@ -14,7 +14,7 @@ import {
   recordedAnswer,
   recordedSpec,
   type SiliconConfig,
-  SPIS,
+  spisOf,
 } from './device.ts'
 import { Unbuilt } from './drivers-unbuilt.ts'
 import {
@@ -58,7 +58,7 @@ class Machine {
         ...silicon,
         ...(config['its'] === 'off' ? {} : RECORDED_ITS),
         cpus,
-        spis: SPIS,
+        spis: spisOf(silicon.profile),
         listRegisters: 4,
         priorityBits: 5,
         preemptionBits: 5,

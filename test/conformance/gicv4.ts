@@ -4,7 +4,7 @@
  * docs/gicv4.md make of its programs.
  */
 import { Gic, type GicConfig, type ProfileName } from 'vgic'
-import { Device, EL2, isDeviceOp, RECORDED_ITS, type SiliconConfig, SPIS } from './device.ts'
+import { Device, EL2, isDeviceOp, RECORDED_ITS, type SiliconConfig, spisOf } from './device.ts'
 import type { Answer, Tally } from './judge.ts'
 import { observe, replayProgram } from './phys.ts'
 import { isRamOp, Ram } from './ram.ts'
@@ -35,7 +35,7 @@ class Machine {
         ...silicon,
         ...RECORDED_ITS,
         cpus: Number(config['cpus']),
-        spis: SPIS,
+        spis: spisOf(silicon.profile),
         priorityBits: Number(config['priority_bits']),
         preemptionBits: Number(config['preemption_bits']),
         ...machineConfig(config),

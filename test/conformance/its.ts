@@ -3,7 +3,7 @@
  * queue in the machine's memory. Each trace starts from reset.
  */
 import { Gic, type ProfileName } from 'vgic'
-import { Device, EL1, isDeviceOp, RECORDED_ITS, type SiliconConfig, SPIS } from './device.ts'
+import { Device, EL1, isDeviceOp, RECORDED_ITS, type SiliconConfig, spisOf } from './device.ts'
 import type { Answer, Tally } from './judge.ts'
 import { observe, replayProgram } from './phys.ts'
 import { isRamOp, Ram } from './ram.ts'
@@ -21,7 +21,7 @@ class Machine {
         ...silicon,
         ...RECORDED_ITS,
         cpus: Number(config['cpus']),
-        spis: SPIS,
+        spis: spisOf(silicon.profile),
         priorityBits: Number(config['priority_bits']),
         preemptionBits: Number(config['preemption_bits']),
       },
