@@ -158,7 +158,7 @@ function kindOf(step: Step | undefined, injects: boolean): number {
     (asks ? ASKS : 0) |
     (asks === 'runnable' ? ASKS_OWN_RUNNABLE : 0) |
     (row?.enters ? ENTERS : 0) |
-    (row?.lists ? ON_LISTS : 0) |
+    (row?.lists && !row.alwaysAccesses ? ON_LISTS : 0) |
     (row?.takesInterrupts ? TAKES : 0) |
     (row?.needs ? HAS_NEEDS : 0)
   )

@@ -1,19 +1,29 @@
 /**
- * Two baselines, each a set of edits for any design: `fixed` is a design as it is defined here, with every good
- * choice; `kvm61` has the behaviour of Linux 6.1 that the recordings show.
+ * Baselines, each a set of edits for any design: `fixed` is a design as it is defined here, with every good choice;
+ * `kvm61` and `kvm72` have the behaviour of Linux 6.1 and 7.2 that the recordings show.
  */
 
 import { checkDesign } from './check-design.ts'
-import type { Design } from './design.ts'
+import { type Design, when } from './design.ts'
 import { edit } from './edit.ts'
 import { compile } from './program.ts'
 import {
   accessStoppedFromMemory,
   candidateRunnable,
+  deactivateStopped,
+  deactivationLeft,
   dyRunnable,
   emulateMmioFromMemory,
+  emulateSysregByShadow,
   flushActiveFirst,
+  flushWritingHcr,
   foldIgnoringEoiCount,
+  foldSavingVmcr,
+  loadAgain,
+  putAgain,
+  resumeVcpus,
+  stopVcpus,
+  timerLoad,
 } from './steps.ts'
 
 /**
@@ -52,4 +62,28 @@ export function kvm61(design: Design): Design {
     .replaceAll('accessStopped', accessStoppedFromMemory)
   const all = asks ? edited.replaceAll(dyRunnable.name, candidateRunnable) : edited
   return all.design(`${design.name} (kvm61)`)
+}
+
+/** The parts of a thread that load: the timers come first in Linux 7.2. */
+const LOADING = ['load', 'signal', 'userspace', 'mmio'] as const
+
+export function kvm72(design: Design): Design {
+  const notifiers = { schedOut: [putAgain], schedIn: [timerLoad, loadAgain] }
+  const asks = compile(checkDesign(design)).steps.includes(dyRunnable)
+  let edited = edit({ ...design, ...notifiers })
+  for (const part of LOADING) edited = edited.swap(`${part}/load`, `${part}/timerLoad`)
+  edited = edited
+    .replaceAll('load', loadAgain)
+    .replaceAll('put', putAgain)
+    .omitAll('trapDir')
+    .replaceAll('flush', flushWritingHcr)
+    .replaceAll('fold', foldSavingVmcr)
+    .insertAfter('sysreg/emulateSysreg', when(deactivationLeft, stopVcpus, deactivateStopped, resumeVcpus))
+    .replace('sysreg/emulateSysreg', emulateSysregByShadow)
+    .omitAll('timerSync')
+    .omitAll('reevaluate')
+    .replaceAll('emulateMmio', emulateMmioFromMemory)
+    .replaceAll('accessStopped', accessStoppedFromMemory)
+  if (asks) edited = edited.replaceAll(dyRunnable.name, candidateRunnable)
+  return edited.design(`${design.name} (kvm72)`)
 }
