@@ -17,6 +17,8 @@ export interface Host {
   readonly profile: ProfileName
   /** Whether each entry of suite `kvm` says why the guest left after it. */
   readonly tellsExits: boolean
+  /** Whether its CPU faults on an access to device memory that is not aligned to its size. */
+  readonly faultsUnaligned: boolean
 }
 
 /**
@@ -39,5 +41,6 @@ export function hostOf(file: string, { line, config }: Trace, chosen?: ProfileNa
     design: LINUX[release],
     profile: chosen ?? (silicon as ProfileName),
     tellsExits: release !== DEFAULT,
+    faultsUnaligned: silicon.startsWith('qemu-11.1'),
   }
 }

@@ -21,6 +21,7 @@ import {
   IRQ_AP_LIST,
   IRQ_AP_LIST_SHIFT,
   IRQ_GROUP1,
+  IRQ_HW,
   IRQ_LATCH,
   type Irq,
   irqApListOf,
@@ -338,6 +339,15 @@ export class ApLists {
     this.sort(v, rankActiveFirst, 0)
   }
 
+  /**
+   * Sorts a list as Linux 7.2 does: interrupts of disabled groups come last, pending and active ones; within both
+   * halves pending ones come first, by priority, and then active ones by priority. Of equal priorities, those that are
+   * mapped to physical interrupts come first.
+   */
+  sortGroupsFirst(v: Vcpu, off: number): void {
+    this.sort(v, rankGroupsFirst, off)
+  }
+
   /** Insertion sort: lists are short and mostly sorted already. */
   private sort(v: Vcpu, rankOf: (word: number, off: number) => number, off: number): void {
     const { words } = this
@@ -369,6 +379,13 @@ function rankPendingFirst(word: number): number {
 function rankOffLast(word: number, off: number): number {
   const isOff = irqIsDeliverable(word) && irqGroupIsOff(word, off)
   return isOff ? irqPriority(word) | RANK_OFF : rankPendingFirst(word)
+}
+
+function rankGroupsFirst(word: number, off: number): number {
+  const group = irqGroupIsOff(word, off) ? 2 * RANK_OFF : 0
+  const rank = group | (irqPriority(word) << 1) | (word & IRQ_HW ? 0 : 1)
+  if (word & IRQ_ACTIVE) return rank | (2 * RANK_ACTIVE)
+  return irqIsDeliverable(word) ? rank : 4 * RANK_OFF
 }
 
 function rankActiveFirst(word: number): number {

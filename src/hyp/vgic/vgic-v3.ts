@@ -195,7 +195,7 @@ export class VgicV3 {
     const pe = asPe(words[v + VCPU_PE])
     const off = ~words[v + VCPU_VMCR] & (VMCR_VENG0 | VMCR_VENG1)
     const hcr = HCR_En | groupSwitches(off) | this.summarize(v)
-    if (hcr & HCR_UIE) apLists.sortPendingFirst(v, off)
+    if (hcr & HCR_UIE) apLists.sortGroupsFirst(v, off)
     this.fill(v, pe, this.fits(v, words[v + VCPU_AP_COUNT]), hcr)
     if (words[v + VCPU_USED_LRS] !== 0) return
     words[v + VCPU_HCR] = hcr
