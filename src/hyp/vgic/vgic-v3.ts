@@ -465,7 +465,16 @@ export class VgicV3 {
     const state = irqStateOf(high)
     words[irq] = word & keeps ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
     if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
-    if (irq >= this.firstLpi) this.apLists.lpis.put(irq)
+    if (irq >= this.firstLpi) this.foldLpi(words, irq, keeps)
+  }
+
+  /**
+   * On silicon whose list registers have active LPIs (choice `lpiActive`) the hypervisor drops that state: the EOI of an
+   * LPI counts nowhere, so one that had no list register by then would stay active. Linux 6.1 keeps it.
+   */
+  private foldLpi(words: Int32Array, irq: Irq, keeps: number): void {
+    if (keeps === KEEPS_LATCH) words[irq] &= ~IRQ_ACTIVE
+    this.apLists.lpis.put(irq)
   }
 
   /**
