@@ -27,7 +27,7 @@ export const vmRows = {
   VM_COUNTED_SPIS: {
     name: 'countedSpis',
     class: 'authoritative',
-    by: ['queue'],
+    by: [],
     says: 'With Linux 7.2: its count of SPIs in flight (active_spis), which is not their number. It goes up when an SPI is put on an ap_list, and down when a level-sensitive one is folded as deactivated.',
   },
   VM_TIME: {

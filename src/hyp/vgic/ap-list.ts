@@ -62,7 +62,7 @@ export class ApLists {
     readonly layout: VmLayout,
     readonly kicks: Kicks,
     /** Whether the design reads the count of SPIs in flight; without it none are counted. */
-    countsSpis: boolean,
+    readonly countsSpis: boolean,
   ) {
     this.vm = layout.vm
     this.vcpus = layout.vcpus
