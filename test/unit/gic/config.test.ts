@@ -215,6 +215,7 @@ describe('a profile', () => {
       [{ cpus: 1 }, profiles.arch],
       [{ cpus: 1, profile: 'arch' }, profiles.arch],
       [{ cpus: 1, profile: 'qemu-7.2' }, profiles['qemu-7.2']],
+      [{ cpus: 1, profile: 'qemu-11.1-fixed' }, profiles['qemu-11.1-fixed']],
       [
         { cpus: 1, choices: { lpiActive: 'active' } },
         { ...profiles.arch, lpiActive: 'active' },
