@@ -124,6 +124,28 @@ describe('kvm72', () => {
     }
   })
 
+  it.each([false, true])(
+    'samples the line of a timer that DIR deactivates, trapped: %s (entry 60)',
+    (isTrapped) => {
+      const run = scenario('reloaded')
+        .design(linux)
+        .vm({ vcpus: 1, timers: true })
+        .spi({ intid: 40 })
+        .guest(0, (guest) =>
+          (isTrapped ? guest.wfi().ack().eoi() : guest)
+            .write(ICC_CTLR_EL1, 2)
+            .onIrq((list) => list.ack().userspace().stopTimer().eoi().dir())
+            .timer(5)
+            .unmask()
+            .loop(20, (list) => list.hvc()),
+        )
+        .device('nic', (device) => (isTrapped ? device.pulse(40) : device))
+        .run({ steps: 5000 })
+      expect(run.acknowledged(0)).toEqual(isTrapped ? [40, 27] : [27])
+      expect(run.cost().find(({ exit }) => exit === 'sysreg')?.exits ?? 0).toBe(isTrapped ? 1 : 0)
+    },
+  )
+
   it('puts twice and loads twice around a WFI that sleeps (fact 5)', () => {
     const run = scenario('two puts')
       .design(linux)
