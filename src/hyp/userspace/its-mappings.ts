@@ -4,6 +4,7 @@
  * another kernel takes over, may use the memory that GITS_BASER and GICR_PENDBASER name for something else; one that only
  * suspends enables the ITS again, and its mappings count again.
  */
+import { halves, joined } from '../../arch/doubleword.ts'
 import {
   argumentInteger,
   argumentList,
@@ -11,12 +12,13 @@ import {
   argumentString,
   type Fields,
 } from '../../errors/arguments.ts'
+import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { COLLECTION_ID, DEVICE_BITS, DEVICE_ID, DEVICE_ITT } from '../records/lpi-record.ts'
 import { IRQ_LATCH, irqTarget, TARGET_NONE } from '../records/vgic-irq.ts'
 import { COLLECTION_TABLE, DEVICE_TABLE, type VgicIts } from '../vgic/vgic-its.ts'
-import { ItsTables, ittAddress, pendingTablesInUse, refused, roomOf } from './its-tables.ts'
+import { ItsTables, pendingTablesInUse, refused, roomOf } from './its-tables.ts'
 import { cannotBeSaved, eventsOf, slotsOf } from './its-tables-save.ts'
 
 /** What an ITS has mapped. */
@@ -96,7 +98,7 @@ function deviceOf(its: VgicIts, n: number, slot: number): SavedItsDevice {
   return {
     id,
     bits: words[at + DEVICE_BITS],
-    itt: ittAddress(words[at + DEVICE_ITT], words[at + DEVICE_ITT + 1]),
+    itt: hex(joined(words[at + DEVICE_ITT], words[at + DEVICE_ITT + 1])),
     events,
   }
 }
@@ -119,7 +121,7 @@ export function readMappings(its: VgicIts, n: number, { devices, collections }: 
     const address = BigInt(itt)
     if ((address & ~ITT_ADDRESS) !== 0n)
       throw refused(`The ITT of device ${id} of ITS ${n} is at ${itt}, which no MAPD can say`)
-    const device = tables.addDevice(id, bits, Number(address & 0xffff_ffffn) | 0, Number(address >> 32n))
+    const device = tables.addDevice(id, bits, ...halves(address))
     for (const event of events) tables.addEvent(device, event.id, event.intid, event.icid)
   }
   return tables

@@ -4,7 +4,6 @@
  * before anything has changed; then the ITSs take it over.
  */
 import { FIRST_LPI, type Intid } from '../../arch/intid.ts'
-import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { ITS_BASER } from '../records/its-record.ts'
@@ -276,6 +275,3 @@ export class ItsTakeOver {
     return irq
   }
 }
-
-/** `0x40100200`: the address of an ITT. */
-export const ittAddress = (low: number, high: number): string => hex(high * HIGH + (low >>> 0))

@@ -6,7 +6,7 @@
  */
 import fc from 'fast-check'
 import { ICC_HPPIR1_EL1, ISR_EL1, VgicError } from 'vgic'
-import type { SavedVgic } from 'vgic/scenario'
+import type { SavedMappings, SavedVgic } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import {
   bootedIts,
@@ -261,4 +261,62 @@ describe('whatever drivers do with LPIs', () => {
     )
     for (const [what, times] of Object.entries(outcomes)) expect(times, what).toBeGreaterThan(0)
   })
+
+  it('whatever its mappings say, a VM has just these, or they are refused, and then nothing has changed', () => {
+    const outcomes = { restored: 0, refused: 0 }
+    const guest = bootedIts(sizes)
+    for (let its = 0; its < ITSS; its++) guest.setRegister(its, GITS_CTLR, 0)
+    const saved = savedOf(guest)
+    const ids = fc.nat(4)
+    const icid = fc.nat({ max: 3 })
+    const event = fc.record({ id: ids, intid: fc.integer({ min: 8191, max: 8196 }), icid })
+    const mappings: fc.Arbitrary<SavedMappings> = fc.record({
+      devices: fc.array(
+        fc.record({
+          id: ids,
+          bits: fc.constantFrom(0, 1, 2, 16, 17),
+          itt: fc.constantFrom('0x0', '0x42300000', '0xfffffffffff00', '0x10000000000000'),
+          events: fc.array(event, { maxLength: 2 }),
+        }),
+        { maxLength: 2 },
+      ),
+      collections: fc.array(fc.record({ icid, vcpu: fc.nat(VCPUS) }, { requiredKeys: ['icid'] }), {
+        maxLength: 4,
+      }),
+    })
+    const pending = fc.array(fc.uniqueArray(fc.integer({ min: 8192, max: 8194 }), { maxLength: 1 }), {
+      minLength: VCPUS,
+      maxLength: VCPUS,
+    })
+    fc.assert(
+      fc.property(fc.tuple(mappings, mappings), pending, (list, intids) => {
+        const other = bootedIts({ ...sizes, ram: guest.ram.copy() })
+        other.vm.stop()
+        for (let lpi = 0; lpi < LPIS; lpi++) other.configure(8192 + lpi)
+        const before = [other.vm.hash(), other.ram.contents()]
+        const changed = { ...saved, mappings: list, pending: intids }
+        try {
+          other.vm.restoreVgic(changed)
+        } catch (error) {
+          expect(error).toMatchObject({ name: 'VgicError', code: 'EINVAL' })
+          expect([other.vm.hash(), other.ram.contents()]).toEqual(before)
+          outcomes.refused++
+          return
+        }
+        expect(savedOf(other)).toEqual({ ...changed, mappings: list.map(sorted) })
+        expect(other.ram.contents()).toEqual(before[1])
+        outcomes.restored++
+      }),
+      { numRuns: 300 },
+    )
+    for (const [what, times] of Object.entries(outcomes)) expect(times, what).toBeGreaterThan(0)
+  })
+})
+
+/** Mappings in the order in which they are saved. */
+const sorted = ({ devices, collections }: SavedMappings): SavedMappings => ({
+  devices: devices
+    .map((device) => ({ ...device, events: [...device.events].sort((a, b) => a.id - b.id) }))
+    .sort((a, b) => a.id - b.id),
+  collections: [...collections].sort((a, b) => a.icid - b.icid),
 })
