@@ -2,7 +2,7 @@
  * ITS_SAVE_TABLES and SAVE_PENDING_TABLES of KVM's device attributes: what the ITSs of a VM have mapped goes into the
  * guest's tables, and which LPIs are pending into its pending tables. Only tables are written whose GITS_BASER is valid
  * now, where it points to now: a guest that has given its tables up may use their memory for something else. For a
-disabled ITS see its-mappings.ts.
+ * disabled ITS see its-mappings.ts.
  *
  * An event whose collection a MAPC with V = 0 has taken away has no place in the format, and is left out.
  */

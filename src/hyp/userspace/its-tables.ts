@@ -265,7 +265,7 @@ export class ItsTakeOver {
     }
   }
 
-  /** The LPI of an INTID, with a reference. Its pending bit is read where it counts alone. */
+  /** The LPI of an INTID, with a reference. Its pending bit is read only from a pending table that counts. */
   private lpiFor(intid: Intid): ReturnType<VgicIts['lpiFor']> {
     const { its } = this
     const target = this.targets.get(intid) ?? TARGET_NONE

@@ -565,6 +565,21 @@ describe('L07: a guest that has left its tables', () => {
     guest.setUpIts()
     expect(guest.msi(1, 0)).toBe(false)
   })
+
+  it('a VM that takes over the state of a new one forgets its tables, those of LPIs too', () => {
+    const guest = withLpis()
+    guest.vm.stop()
+    const before = guest.ram.contents()
+    const fresh = itsVm().vm.saveVgic()
+    guest.vm.restoreVgic(fresh)
+    expect(guest.vm.saveVgic()).toEqual(fresh)
+    expect(fresh.redist.map((one) => [one['GICR_PROPBASER'], one['GICR_PENDBASER']])).toEqual([
+      ['0x580', '0x580'],
+      ['0x580', '0x580'],
+    ])
+    expect(guest.ram.contents()).toEqual(before)
+    expect(slotsInUse(guest)).toEqual({ lpis: 0, devices: 0, events: 0, collections: 0 })
+  })
 })
 
 describe('a guest that suspends its ITS', () => {
