@@ -507,13 +507,14 @@ describe('L07: a guest that has left its tables', () => {
     leave(guest)
     for (const [address] of guest.ram.contents())
       guest.ram.write32(address, address < CONFIGURATION + 0x1000 ? 0x5b5b_5b5b : 0xffff_ffff)
+    for (const vcpu of [0, 1]) guest.ram.write8(pendingTable(vcpu) + 8192 / 8, 0xff)
     const before = guest.ram.contents()
     save(guest)
     expect(guest.ram.contents()).toEqual(before)
     const other = restoredTo(guest)
     expect(other.ram.contents()).toEqual(before)
     expect(other.vm.saveVgic()).toEqual(guest.vm.saveVgic())
-    expect(other.acknowledge(1)).toBe(8193)
+    expect([0, 1].map((vcpu) => other.acknowledge(vcpu))).toEqual([1023, 8193])
     expect(other.msi(1, 0)).toBe(false)
   })
 
@@ -526,8 +527,9 @@ describe('L07: a guest that has left its tables', () => {
     expect([0, 1].map((its) => guest.ram.read64(collectionTable(its)))).toEqual([0n, cte(0, 0)])
   })
 
-  it('no pending table is written while its redistributor takes no LPIs', () => {
+  it('no pending table is written, or read, while its redistributor takes no LPIs', () => {
     const guest = withLpis()
+    guest.mapti(1, 2, 8194, 1)
     guest.msi(1, 0)
     guest.enableLpis(1, false)
     guest.ram.write8(pendingTable(1) + 8192 / 8, 0xf5)
@@ -538,6 +540,15 @@ describe('L07: a guest that has left its tables', () => {
     expect(other.acknowledge(1)).toBe(1023)
     other.vm.stop()
     expect(other.vm.saveVgic().pending).toEqual([null, [8193]])
+  })
+
+  it('a redistributor that takes no LPIs may have its pending table where there is no memory', () => {
+    const guest = withLpis()
+    guest.enableLpis(1, false)
+    guest.vm.writeMmio(0, redistributor(1) + 0x78, 8, 1n << 40n)
+    const other = restoredTo(guest)
+    guest.vm.stop()
+    expect(other.vm.saveVgic()).toEqual(guest.vm.saveVgic())
   })
 
   it('a new table is written, the old one is not', () => {
@@ -672,6 +683,19 @@ describe('a guest that suspends its ITS', () => {
     guest.setRegister(0, GITS_CTLR, 0)
     const other = restoredTo(guest)
     expect([0, 1, 0].map((vcpu) => other.acknowledge(vcpu))).toEqual([8193, 1023, 1023])
+  })
+
+  it('gets an LPI of two events where one of them goes, though the other is in a collection that is not mapped', () => {
+    const guest = bootedIts()
+    guest.mapd(1, 4)
+    guest.configure(8200)
+    guest.mapti(1, 5, 8200, 1)
+    guest.mapti(1, 3, 8200, 77)
+    guest.setRegister(0, GITS_CTLR, 0)
+    const other = restoredTo(guest)
+    other.setRegister(0, GITS_CTLR, 1)
+    expect(other.msi(1, 5)).toBe(true)
+    expect(other.acknowledge(1)).toBe(8200)
   })
 
   it('is not saved if it has made a table smaller than what it has mapped', () => {
