@@ -10,11 +10,18 @@ export const VM_TIME = 2
 export const VM_PROPBASER = 4
 /** One more than the index of the vCPU that has stopped the VM; 0 if none has. */
 export const VM_STOPPER = 6
+/** Whether its SGIs are vSGIs, without an active state: GICD_CTLR.nASSGIreq. */
+export const VM_NASSGIREQ = 7
+/**
+ * The vCPU that has made the MMIO access that is emulated, for which the hypervisor's own accesses count; it
+ * means nothing outside of one.
+ */
+export const VM_ACCESSING = 8
 /**
  * While an MMIO access is emulated from memory, as in Linux 6.1: the vCPU that makes it, whose timers' lines
  * are read, whichever vCPU's interrupt is accessed; otherwise 0.
  */
-export const VM_RUNNING = 7
+export const VM_RUNNING = 9
 /** Its handle. */
 export const MAPPED_IRQ = 0
 /** The physical INTID. */

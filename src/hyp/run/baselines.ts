@@ -14,6 +14,8 @@ import {
   emulateMmioFromMemory,
   flushActiveFirst,
   foldIgnoringEoiCount,
+  vpeDisable,
+  vpeEnable,
 } from './steps.ts'
 
 /**
@@ -31,6 +33,8 @@ export const fixed = (design: Design): Design => checkDesign(design)
  * - the pending state that software gives an active level-sensitive interrupt is lost when the interrupt is
  *   deactivated;
  * - ICC_DIR_EL1 is not trapped;
+ * - with GICv4, the virtual CPU interface is disabled at every exit with list registers in use and at every put, and
+ *   enabled at every load and entry;
  * - a timer is sampled only at a load: if the guest turns it off while its interrupt is in no list register, the
  *   interrupt stays pending until the next load;
  * - a write to the distributor re-evaluates nothing: an interrupt that became pending while EnableGrp1 was 0, or
@@ -45,7 +49,9 @@ export function kvm61(design: Design): Design {
   const edited = edit(design)
     .replaceAll('flush', flushActiveFirst)
     .replaceAll('fold', foldIgnoringEoiCount)
-    .omitAll('trapDir')
+    .replaceAll('trapDir', vpeEnable)
+    .insertAfterAll(flushActiveFirst.name, vpeEnable)
+    .insertAfterAll('put', vpeDisable)
     .omitAll('timerSync')
     .omitAll('reevaluate')
     .replaceAll('emulateMmio', emulateMmioFromMemory)

@@ -62,6 +62,13 @@ export class Edit {
     return this.apply((step) => (step.name === name ? [by] : [step]))
   }
 
+  /** Inserts steps after every step of a name. */
+  insertAfterAll(name: string, ...nodes: DesignNode[]): Edit {
+    argumentString('name', name)
+    const after = checkNodes('nodes', nodes)
+    return this.apply((step) => (step.name === name ? [step, ...after] : [step]))
+  }
+
   /** Omits every step of a name. */
   omitAll(name: string): Edit {
     argumentString('name', name)

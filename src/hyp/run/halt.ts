@@ -20,9 +20,10 @@ import {
   type Vcpu,
 } from '../records/vcpu.ts'
 import { setTime, timeOf } from '../records/virtual-time.ts'
-import { VM_TIME } from '../records/vm.ts'
+import { VM_ENABLED, VM_TIME } from '../records/vm.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import type { ArchTimers } from '../vgic/arch-timer.ts'
+import type { VgicV4 } from '../vgic/vgic-v4.ts'
 
 /** Parameters of halt polling, in checks: KVM's halt_poll_ns, halt_poll_ns_grow_start, _grow and _shrink. */
 export interface HaltPolling {
@@ -50,13 +51,20 @@ export class Halt {
     readonly apLists: ApLists,
     readonly timers: ArchTimers,
     readonly polling: HaltPolling,
+    /** Undefined without GICv4. */
+    readonly v4: VgicV4 | undefined,
   ) {
     this.words = seam.words
     this.vm = apLists.layout.vm
   }
 
-  /** Whether a vCPU would run, by its shadow registers. */
+  /**
+   * Whether a vCPU would run, by its shadow registers, and by what is known of its vPE. Nothing is known of one that is
+   * resident.
+   */
   runnable(v: Vcpu): boolean {
+    if (this.v4 !== undefined && this.words[this.vm + VM_ENABLED] !== 0 && this.v4.isPendingLast(v))
+      return true
     return this.apLists.hasPendingIrq(v)
   }
 

@@ -132,6 +132,45 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_SLEEP:
       steps.goOn(v)
       return 0
+    case op.STEP_VPE_LOAD:
+      steps.vpeLoad(v)
+      return 0
+    case op.STEP_VPE_LOAD_UNLESS_WAITING:
+      steps.vpeLoadUnlessWaiting(v)
+      return 0
+    case op.STEP_VPE_PUT:
+      steps.vpePut(v)
+      return 0
+    case op.STEP_VPE_PUT_DOORBELL:
+      steps.vpePutDoorbell(v)
+      return 0
+    case op.STEP_VPE_PUT_BY_FLAG:
+      steps.vpePutByFlag(v)
+      return 0
+    case op.STEP_VPE_PUT_AT_ONCE:
+      steps.vpePutAtOnce(v)
+      return 0
+    case op.STEP_VPE_PUT_UNLOCKED:
+      steps.vpePutUnlocked(v)
+      return 0
+    case op.STEP_STORE_PENDING_LAST:
+      steps.storePendingLast(v)
+      return 0
+    case op.STEP_VPE_PUT_ANYWAY:
+      steps.vpePutAnyway(v)
+      return 0
+    case op.STEP_VPE_COMMIT:
+      steps.vpeCommit(v)
+      return 0
+    case op.STEP_VPE_RELOAD:
+      steps.vpeReload(v)
+      return 0
+    case op.STEP_VPE_ENABLE:
+      steps.vpeEnable(v)
+      return 0
+    case op.STEP_VPE_DISABLE:
+      steps.vpeDisable(v)
+      return 0
     case op.STEP_NO_CANDIDATE:
       return steps.noCandidate(v) ? 1 : 0
     case op.STEP_CANDIDATE_BLOCKED:

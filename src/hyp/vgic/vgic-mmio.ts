@@ -29,7 +29,7 @@ import {
   irqApListOf,
   irqIsDeliverable,
 } from '../records/vgic-irq.ts'
-import { VM_RUNNING, VM_STOPPER, type VmLayout } from '../records/vm.ts'
+import { VM_ACCESSING, VM_RUNNING, VM_STOPPER, type VmLayout } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 import { type GuestFrames, VGIC_GICD_SIZE, VGIC_GICR_SIZE, VgicDist } from './vgic-dist.ts'
@@ -118,6 +118,7 @@ export class VgicMmio {
     const low = words[v + VCPU_FAULT_IPA]
     const high = words[v + VCPU_FAULT_IPA + 1]
     words[this.layout.vm + VM_RUNNING] = asksOwners ? 0 : v
+    words[this.layout.vm + VM_ACCESSING] = v
     if (((low ^ this.gicdLow) & FRAME) === 0 && high === this.gicdHigh)
       return this.accessFrame(v, v, distributorFrame, low & 0xffff, asksOwners)
     const address = high * HIGH + (low >>> 0)
