@@ -96,6 +96,14 @@ export interface ListRegisterChange {
   readonly after: readonly [low: number, high: number]
 }
 
+/** Collects the hypervisor's accesses, until the seam's observer is set to null. */
+export function watchAccesses(machine: Machine, accesses: Access[]): void {
+  machine.hypervisor.seam.observer = (kind, isRead, register, low, high) => {
+    const direction = isRead ? 'read' : 'write'
+    accesses.push({ direction, kind, register, low, high, ...named(machine, kind, register, low) })
+  }
+}
+
 /** The name of a register, or of a command, with its fields. */
 function named(
   { hypervisor }: Machine,
@@ -128,23 +136,13 @@ type Told = Omit<StepEvent, 'time' | 'actor' | 'accesses'>
 
 /** Takes one step of an actor, which must be ready, and returns what happened. */
 export function traceStep(machine: Machine, actor: Actor): StepEvent {
-  const { seam } = machine.hypervisor
   const { time } = machine
   const accesses: Access[] = []
-  seam.observer = (kind, isRead, register, low, high) => {
-    accesses.push({
-      direction: isRead ? 'read' : 'write',
-      kind,
-      register,
-      low,
-      high,
-      ...named(machine, kind, register, low),
-    })
-  }
+  watchAccesses(machine, accesses)
   try {
     return { time, actor, accesses, ...tell(machine, actor) }
   } finally {
-    seam.observer = null
+    machine.hypervisor.seam.observer = null
   }
 }
 

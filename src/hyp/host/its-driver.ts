@@ -194,10 +194,10 @@ export class ItsDriver {
     this.words[this.record + HOST_ITS_WRITER] = 0
   }
 
-  /** MAPD: a device has 2^bits events. */
+  /** MAPD: a device has 2^bits events. There is no redistributor to wait for. */
   mapDevice(v: Vcpu, deviceId: number, bits: number, itt: number): void {
     this.command(v, ITS_MAPD, deviceId, bits - 1, 0, itt, VALID, 0)
-    this.sync(v, 0)
+    this.submit(v)
   }
 
   /** The address of the ITT of a device, by its number. */
