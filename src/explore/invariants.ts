@@ -381,6 +381,8 @@ export class InvariantChecker {
     switch (kind) {
       case 'private':
         if (irq < v || irq >= v + layout.vcpuSize) return 0
+        if (hypervisor.v4 && (hypervisor.v4.vsgisInHardware(v) >>> (irq - v - VCPU_IRQ)) & 1)
+          return words[irq] | IRQ_LATCH
         return timers.outputOf(v, irq - v - VCPU_IRQ) ? words[irq] | IRQ_LINE : words[irq]
       case 'spi':
         if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0

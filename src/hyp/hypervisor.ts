@@ -239,7 +239,7 @@ export class Hypervisor {
     this.mmio = new VgicMmio(this.apLists, this.mapped, setup.frames, memory)
     const { its: guestIts } = this.mmio.dist
     this.v4 = direct && new VgicV4(this.seam, this.apLists, guestIts)
-    guestIts.forwarded = this.v4 ?? null
+    if (this.v4) this.mmio.dist.inject(this.v4)
     this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling, this.v4)
     this.scheduler = new Scheduler(this.silicon, program, layout.baseOf(host))
     this.hostInterrupts = new HostInterrupts(

@@ -278,7 +278,8 @@ export class ThreadSteps {
     const esr = words[v + VCPU_ESR]
     const low = words[v + VCPU_DATA]
     if (esr === ESR_SGI1R || esr === ESR_SGI0R || esr === ESR_ASGI1R) {
-      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], esr === ESR_SGI1R)
+      const { vsgis } = this.mmio.dist.irqs
+      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], esr === ESR_SGI1R, vsgis)
     } else if (esr === ESR_DIR) {
       this.vgic.deactivateByDir(v, low & this.seam.virtualInterface.intidMask)
     }

@@ -55,14 +55,17 @@ import {
 import { VM_ENABLED, VM_NASSGIREQ } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import type { ForwardedLpis, VgicIts } from './vgic-its.ts'
+import type { Vsgis } from './vgic-mmio-irqs.ts'
 
 /** Bits of an event of a device that is assigned. */
 export const FORWARDED_EVENT_BITS = 12
 /** The configuration byte of a vLPI: group 1, priority, enable. */
 const LPI_GROUP1 = 2
 const SGIS = 16
+/** The byte offset in a virtual pending table of the vSGIs that are pending. */
+const VPT_SGI_PENDING = 4
 
-export class VgicV4 implements ForwardedLpis {
+export class VgicV4 implements ForwardedLpis, Vsgis {
   readonly words: Int32Array
   readonly vpes: ItsVpes
   /** GICD_CTLR.nASSGIreq can be set: vSGIs are there. */
@@ -544,7 +547,7 @@ export class VgicV4 implements ForwardedLpis {
       this.updateVsgi(v, sgi)
       if ((words[irq] & IRQ_LATCH) === 0) continue
       words[irq] &= ~IRQ_LATCH
-      this.sendVsgi(v, sgi)
+      this.sendVsgi(this.accessing, v, sgi)
     }
   }
 
@@ -577,8 +580,9 @@ export class VgicV4 implements ForwardedLpis {
     this.vpes.configureSgi(this.accessing, this.words[v + VCPU_INDEX], sgi, fields)
   }
 
-  sendVsgi(v: Vcpu, sgi: number): void {
-    this.vpes.sendSgi(this.accessing, this.words[v + VCPU_INDEX], sgi)
+  /** A vSGI of `v` becomes pending, by what `by` does. */
+  sendVsgi(by: Vcpu, v: Vcpu, sgi: number): void {
+    this.vpes.sendSgi(by, this.words[v + VCPU_INDEX], sgi)
   }
 
   clearVsgi(v: Vcpu, sgi: number): void {
@@ -588,6 +592,20 @@ export class VgicV4 implements ForwardedLpis {
   /** Which vSGIs of a vCPU are pending, a bit each. */
   pendingVsgis(v: Vcpu): number {
     return this.vpes.pendingSgis(this.accessing, this.words[v + VCPU_INDEX])
+  }
+
+  /** Which vSGIs of a vCPU are pending in the hardware, a bit each. It is the model's own question. */
+  vsgisInHardware(v: Vcpu): number {
+    const { words, vpes, seam } = this
+    const { silicon } = seam
+    if (words[this.vm + VM_NASSGIREQ] === 0) return 0
+    const table = vpes.tableOf(words[v + VCPU_INDEX])
+    for (let cpu = 0; cpu < silicon.config.cpus && silicon.vpes; cpu++) {
+      const record = silicon.vpes.resident.recordOf(cpu)
+      if (words[record + VPE_RESIDENCY] !== NOT_RESIDENT && words[record + VPE_VPT] === table)
+        return silicon.vpes.resident.pendingSgis(cpu)
+    }
+    return silicon.pool?.read32(table + VPT_SGI_PENDING) ?? 0
   }
 
   /** The CPU that a vCPU's vPE is mapped to. */
