@@ -108,7 +108,7 @@ export class Edit {
 
   private apply(visit: Visitor): Edit {
     const edited = visitAll(this.edited, visit)
-    const [before, after] = [compile(this.edited), compile(edited)]
+    const [before, after] = [compile(this.edited, true), compile(edited, true)]
     const same =
       before.table.length === after.table.length &&
       before.table.every((word, i) => word === after.table[i]) &&

@@ -48,8 +48,8 @@ export interface Program {
   readonly head: NextPc
 }
 
-/** Compiles a design, for a machine with GICv4 or, without `gicv4`, for one that has no vPEs. */
-export function compile(design: Design, gicv4 = true): Program {
+/** Compiles a design, for a machine whose vCPUs have no vPEs or, with `gicv4`, for one with them. */
+export function compile(design: Design, gicv4 = false): Program {
   return new Compiler(gicv4).program(design)
 }
 
