@@ -16,7 +16,7 @@ export type { AccessKind } from './hyp/host/seam.ts'
 export type { ExitName } from './hyp/records/exits.ts'
 export type { Vcpu } from './hyp/records/vcpu.ts'
 export * as baselines from './hyp/run/baselines.ts'
-export { kvm61 } from './hyp/run/baselines.ts'
+export { kvm61, kvm72 } from './hyp/run/baselines.ts'
 export {
   type Branch,
   branch,
@@ -72,6 +72,7 @@ export {
   type SgiTarget,
   type TimerName,
 } from './scenario/guest-builder.ts'
+export { GuestIts, type GuestItsOptions, type GuestLpiOptions } from './scenario/guest-its.ts'
 export type { Actor, ActorState } from './scenario/machine.ts'
 export { Run, type RunEnd, type RunOptions, type RunPart, type RunSummary } from './scenario/run.ts'
 export {

@@ -2,18 +2,17 @@
  * A recorded case as a scenario: the recorded programs as guests. A guest's setup comes first; it ends, and so does
  * its list, in an access that userspace deals with.
  */
-import { ICC_PMR_EL1, ISR_EL1, type ProfileName } from 'vgic'
+import { ICC_PMR_EL1, ISR_EL1 } from 'vgic'
 import {
   type AccessSize,
-  designs,
   type GuestBuilder,
-  kvm61,
   type OpList,
   type Scenario,
   type ScenarioMachine,
   scenario,
 } from 'vgic/scenario'
 import { timerIntids } from '../../src/hyp/records/vcpu.ts'
+import type { Host } from './kvm-host.ts'
 import { type Case, type GuestOp, handlerOp, type Program } from './kvm-wfi-case.ts'
 import { encodingOf, registers } from './registers.ts'
 
@@ -111,7 +110,7 @@ export function whyNot(recorded: Case): string | undefined {
 }
 
 /** The machine of a case that can be replayed. */
-export function build(recorded: Case, profile: ProfileName): BuiltCase {
+export function build(recorded: Case, { design, profile }: Host): BuiltCase {
   const { name, config, cpus, programs } = recorded
   const direct = isGicv4(recorded)
   const its = direct || hasMessages(recorded) ? new ItsSetup() : undefined
@@ -133,8 +132,7 @@ export function build(recorded: Case, profile: ProfileName): BuiltCase {
       wfiExits: config['otherThread'] === false ? 'shared' : 'always',
       ...(its && { frames: { its: ITS.base } }),
     })
-    // The recorded 6.1.187 has the flag already, which shows with GICv4 only.
-    .design(kvm61(direct ? designs.wfiFlag : designs.wfiHandler))
+    .design(design)
   if (config['direct'] === true) built.vlpi({ device: DEVICE, event: EVENT })
   for (const [c, program] of programs.entries()) {
     reset(built, c)
