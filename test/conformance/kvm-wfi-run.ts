@@ -100,6 +100,10 @@ class Replay implements Replayed {
     private readonly places: BuiltCase['places'],
   ) {
     this.stimuli = [...recorded.stimuli]
+    // Linux 7.2 maps a device before it enables an interrupt.
+    const { v4 } = machine.hypervisor
+    if (recorded.config['direct'] === true && String(recorded.config['kernel']).includes('7.2'))
+      v4?.attach(machine.hypervisor.vcpu(0), 0)
     this.vcpus = recorded.programs.flatMap(({ guest }, index) =>
       guest.length === 0 ? [] : [this.follow(index)],
     )

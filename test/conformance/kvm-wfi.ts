@@ -97,7 +97,7 @@ function idleExitAt(done: readonly string[], from: number): number {
       continue
     }
     const [, e, register, value] = /^([rw]) (ICH_\w+) (0x[0-9a-f]+)$/.exec(done[at] ?? '') ?? []
-    if (register === undefined || !/^ICH_(LR\d+|HCR|ELRSR)_EL2$/.test(register)) return 0
+    if (register === undefined || !/^ICH_(LR\d+|HCR|ELRSR|VMCR|MISR)_EL2$/.test(register)) return 0
     if (!register.startsWith('ICH_LR')) continue
     if (e === 'r') held.set(register, value)
     else if (value !== '0x0') written.set(register, value)

@@ -31,7 +31,8 @@ export function accessesOf(machine: ScenarioMachine, act: () => void): string[] 
   return accesses
     .filter(({ name }) => !name.startsWith('GITS_C'))
     .map(({ direction, name, low, high, fields }) => {
-      if (fields) return [name, ...Object.entries(fields).map(([field, value]) => `${field}=${value}`)].join(' ')
+      if (fields)
+        return [name, ...Object.entries(fields).map(([field, value]) => `${field}=${value}`)].join(' ')
       const value = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
       return `${direction === 'read' ? 'r' : 'w'} ${name} 0x${value.toString(16)}`
     })

@@ -29,24 +29,24 @@ export const VPE_STRIDE = 10
 export const FORWARD_DEVICE = 0
 /** Their EventID. */
 export const FORWARD_EVENT = 1
+/** Of the first interrupt of a device: whether the ITS has the device. */
+export const FORWARD_ATTACHED = 2
 /** Whether the ITS has the event: the device's driver has enabled its interrupt. */
-export const FORWARD_BOUND = 2
+export const FORWARD_BOUND = 3
 /** The vLPI that the event is; 0 while it is the host LPI. */
-export const FORWARD_VINTID = 3
+export const FORWARD_VINTID = 4
 /** The vPE of that vLPI. */
-export const FORWARD_VPE = 4
+export const FORWARD_VPE = 5
 /** On GICv4.0, whether the vLPI rings the doorbell of its vPE: db_enabled. */
-export const FORWARD_DOORBELL = 5
+export const FORWARD_DOORBELL = 6
 /** Size of a record in words: the distance to the next. */
-export const FORWARD_STRIDE = 6
+export const FORWARD_STRIDE = 8
 /** The offset in the command queue at which the next command goes. */
 export const HOST_ITS_WRITER = 0
-/** Devices that have an ITT, a bit each, by the number of their first interrupt. */
-export const HOST_ITS_DEVICES = 1
 /**
  * One more than the index of the first vCPU whose vPE was loaded while it was resident, or put while it was
  * not, where a design does not expect that; 0 if none was.
  */
-export const HOST_ITS_NESTING = 2
+export const HOST_ITS_NESTING = 1
 /** The command that is sent; it means nothing between accesses. */
-export const HOST_ITS_COMMAND = 3
+export const HOST_ITS_COMMAND = 2

@@ -76,6 +76,12 @@ export const vpeRows = {
 export const forwardRows = {
   FORWARD_DEVICE: { name: 'DeviceID', class: 'authoritative', by: [], says: 'The DeviceID of its messages.' },
   FORWARD_EVENT: { name: 'EventID', class: 'authoritative', by: [], says: 'Their EventID.' },
+  FORWARD_ATTACHED: {
+    name: 'attached',
+    class: 'authoritative',
+    by: [],
+    says: 'Of the first interrupt of a device: whether the ITS has the device.',
+  },
   FORWARD_BOUND: {
     name: 'bound',
     class: 'authoritative',
@@ -104,12 +110,6 @@ export const hostItsRows = {
     class: 'normalised',
     by: [],
     says: 'The offset in the command queue at which the next command goes.',
-  },
-  HOST_ITS_DEVICES: {
-    name: 'devices',
-    class: 'authoritative',
-    by: [],
-    says: 'Devices that have an ITT, a bit each, by the number of their first interrupt.',
   },
   HOST_ITS_NESTING: {
     name: 'nesting',

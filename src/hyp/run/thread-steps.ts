@@ -118,14 +118,19 @@ export class ThreadSteps {
   load(v: Vcpu): void {
     const { words } = this
     if (words[v + VCPU_LOADED] !== 0) return
-    const stays = this.wfiStays && this.v4?.isDirect(v) === true
-    this.seam.writeHcrEl2(asPe(words[v + VCPU_PE]), stays ? GUEST_HCR_EL2_ALONE : GUEST_HCR_EL2)
+    this.trapGuest(v)
     this.vgic.load(v)
   }
 
   loadAgain(v: Vcpu): void {
-    this.seam.writeHcrEl2(asPe(this.words[v + VCPU_PE]), GUEST_HCR_EL2)
+    this.trapGuest(v)
     this.vgic.load(v)
+  }
+
+  /** HCR_EL2 of the guest. */
+  private trapGuest(v: Vcpu): void {
+    const stays = this.wfiStays && this.v4?.isDirect(v) === true
+    this.seam.writeHcrEl2(asPe(this.words[v + VCPU_PE]), stays ? GUEST_HCR_EL2_ALONE : GUEST_HCR_EL2)
   }
 
   putAgain(v: Vcpu): void {

@@ -177,7 +177,9 @@ function checkForwarded({ v4, layout }: Hypervisor): void {
   if (!v4 || v4.vpes.isV41) return
   for (let n = 0; n < layout.direct.forwardCount; n++) {
     if (v4.isForwarded(n))
-      throw cannotBeSaved('GICv4.0 does not tell which vLPIs are pending, and an interrupt is forwarded as one')
+      throw cannotBeSaved(
+        'GICv4.0 does not tell which vLPIs are pending, and an interrupt is forwarded as one',
+      )
   }
 }
 

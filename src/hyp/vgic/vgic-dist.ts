@@ -27,9 +27,9 @@ import {
 } from './lpi-tables.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 import { VgicIts } from './vgic-its.ts'
-import type { VgicV4 } from './vgic-v4.ts'
 import { VgicItsCommands } from './vgic-its-commands.ts'
 import { VgicMmioIrqs } from './vgic-mmio-irqs.ts'
+import type { VgicV4 } from './vgic-v4.ts'
 export interface GuestFrames {
   /** The distributor, 64 KiB. */
   readonly gicd: number

@@ -12,8 +12,8 @@ import {
   GICD_CTLR_DS,
   GICD_CTLR_EnableGrp1,
   GICD_CTLR_nASSGIreq,
-  GICD_TYPER2_nASSGIcap,
   GICD_TYPER_LPIS,
+  GICD_TYPER2_nASSGIcap,
 } from '../../arch/gicd-registers.ts'
 import {
   GICR_CTLR_CES,

@@ -171,7 +171,8 @@ export class VgicMmio {
       return this.finish(v, MMIO_DONE)
     }
     const value = words[v + VCPU_DATA]
-    if (flags & STOPS_FOR && !this.isAlone(v) && map.rows[row - 1].stopsFor?.(this.dist, value)) return MMIO_STOP
+    if (flags & STOPS_FOR && !this.isAlone(v) && map.rows[row - 1].stopsFor?.(this.dist, value))
+      return MMIO_STOP
     if (asksOwners && this.mustWithdraw(v, owner, flags, map.firstOf(row, offset), words[v + VCPU_DATA]))
       return MMIO_STOP
     map.write(this.dist, owner, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])

@@ -22,6 +22,7 @@ import { VLPI_CONFIGURATION } from '../host/host-memory.ts'
 import { ItsVpes, NO_DOORBELL } from '../host/its-vpes.ts'
 import type { Seam } from '../host/seam.ts'
 import {
+  FORWARD_ATTACHED,
   FORWARD_BOUND,
   FORWARD_DEVICE,
   FORWARD_DOORBELL,
@@ -29,7 +30,6 @@ import {
   FORWARD_STRIDE,
   FORWARD_VINTID,
   FORWARD_VPE,
-  HOST_ITS_DEVICES,
   HOST_ITS_NESTING,
   VPE_CPU,
   VPE_DOORBELL,
@@ -253,19 +253,23 @@ export class VgicV4 implements ForwardedLpis, Vsgis {
     return this.words[this.forwardAt(n) + FORWARD_VINTID] !== 0
   }
 
-  /** The device's driver enables its interrupt: MAPD for the first of a device, MAPTI and INV. It goes to the host. */
+  /** MAPD of the device of an interrupt, if the ITS does not have it. */
+  attach(v: Vcpu, n: number): void {
+    const { words } = this
+    const { driver } = this.vpes
+    const device = words[this.forwardAt(n) + FORWARD_DEVICE]
+    const first = this.firstOf(device)
+    if (words[this.forwardAt(first) + FORWARD_ATTACHED] !== 0) return
+    driver.mapDevice(v, device, FORWARDED_EVENT_BITS, driver.ittOf(first))
+    words[this.forwardAt(first) + FORWARD_ATTACHED] = 1
+  }
+
+  /** The device's driver enables its interrupt: MAPTI and INV. It goes to the host. */
   bind(v: Vcpu, n: number): void {
-    const { words, vpes } = this
-    const { driver } = vpes
     const at = this.forwardAt(n)
-    if (words[at + FORWARD_BOUND] !== 0) return
-    const first = this.firstOf(words[at + FORWARD_DEVICE])
-    const devices = this.apLists.layout.direct.its + HOST_ITS_DEVICES
-    if ((words[devices] & (1 << first)) === 0) {
-      driver.mapDevice(v, words[at + FORWARD_DEVICE], FORWARDED_EVENT_BITS, driver.ittOf(first))
-      words[devices] |= 1 << first
-    }
-    words[at + FORWARD_BOUND] = 1
+    if (this.words[at + FORWARD_BOUND] !== 0) return
+    this.attach(v, n)
+    this.words[at + FORWARD_BOUND] = 1
     this.giveToHost(v, at)
   }
 

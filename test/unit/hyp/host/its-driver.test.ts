@@ -1,15 +1,20 @@
 /** The host's driver of its ITS and of vPEs, as the silicon and the recordings of Linux see it. */
 import { describe, expect, it } from 'vitest'
 import { GICR_VPENDBASER_HIGH_Valid } from '../../../../src/arch/gicr-registers.ts'
+import { DIRTY_POLLS, ItsVpes } from '../../../../src/hyp/host/its-vpes.ts'
 import { VPE_PENDING_LAST, VPE_RESIDENT } from '../../../../src/hyp/records/its-vpe.ts'
 import { asVcpu, VCPU_LAST_CPU, VCPU_PE } from '../../../../src/hyp/records/vcpu.ts'
-import { DIRTY_POLLS, ItsVpes } from '../../../../src/hyp/host/its-vpes.ts'
-import { accessesOf, DEVICE, runVcpu, v4Of, VLPI, vlpiScenario } from '../../../kit/direct.ts'
+import { accessesOf, DEVICE, runVcpu, VLPI, v4Of, vlpiScenario } from '../../../kit/direct.ts'
 
 const versions = ['4.0', '4.1'] as const
 const asleep = (version: '4.0' | '4.1', vcpus = 1) => {
   const machine = vlpiScenario(version, undefined, vcpus)
-    .guest(0, (guest) => guest.onIrq((handler) => handler.ack().eoi()).unmask('irq').wfi())
+    .guest(0, (guest) =>
+      guest
+        .onIrq((handler) => handler.ack().eoi())
+        .unmask('irq')
+        .wfi(),
+    )
     .machine()
   runVcpu(machine)
   return machine
@@ -32,7 +37,9 @@ describe.each(versions)('the host on GICv%s', (version) => {
   })
 
   it('makes the vPE resident once: a second load accesses nothing', () => {
-    const machine = vlpiScenario(version).guest(0, (guest) => guest.wfi()).machine()
+    const machine = vlpiScenario(version)
+      .guest(0, (guest) => guest.wfi())
+      .machine()
     const { hypervisor } = machine
     const v = hypervisor.vcpu(0)
     const v4 = v4Of(machine)
@@ -55,7 +62,10 @@ describe.each(versions)('the host on GICv%s', (version) => {
     const done = accessesOf(machine, () => v4.load(v))
     const moved =
       version === '4.1'
-        ? ['VMOVP Sequence_Number=0 ITSList=0 vPEID=0 RDbase=1 DB=1 Default_Doorbell_pINTID=8192', 'VSYNC vPEID=0']
+        ? [
+            'VMOVP Sequence_Number=0 ITSList=0 vPEID=0 RDbase=1 DB=1 Default_Doorbell_pINTID=8192',
+            'VSYNC vPEID=0',
+          ]
         : [
             'VMOVP Sequence_Number=0 ITSList=0 vPEID=0 RDbase=1',
             'VSYNC vPEID=0',
@@ -163,7 +173,9 @@ describe('the put of GICv4.1', () => {
 })
 
 it('an invalidation of a vLPI goes to the redistributor that the vPE is mapped to (catalogue 17)', () => {
-  const machine = vlpiScenario('4.1', undefined, 2).gic({ version: '4.1', cpus: 2, directLpis: true }).machine()
+  const machine = vlpiScenario('4.1', undefined, 2)
+    .gic({ version: '4.1', cpus: 2, directLpis: true })
+    .machine()
   const { hypervisor } = machine
   const v4 = v4Of(machine)
   const v = hypervisor.vcpu(0)
