@@ -123,8 +123,12 @@ export {
 export type { InterruptMasks } from './gic/cpu-interface/interrupt-masks.ts'
 export type { GicHost, OutputLine } from './gic/cpu-interface/output-lines.ts'
 export type { CpuState } from './gic/cpu-state.ts'
+export type { CpuDump, DumpedRegisters, GicDump, ItsDump } from './gic/dump.ts'
+export { InterruptExplanation } from './gic/explain-interrupt.ts'
 export { MsiExplanation } from './gic/explain-msi.ts'
 export { Gic, type GicSummary, type WfxResult } from './gic/gic.ts'
+export { type InterruptCondition, type InterruptReason, interruptReasons } from './gic/interrupt-reasons.ts'
+export type { InterruptState } from './gic/interrupt-state.ts'
 export type {
   CollectionEntry,
   DeviceEntry,

@@ -45,8 +45,11 @@ import {
 } from './cpu-interface/output-lines.ts'
 import { PCPU_TRAP } from './cpu-interface/pcpu.ts'
 import { CpuState } from './cpu-state.ts'
+import { dump, type GicDump } from './dump.ts'
 import { completeEffect, pendingEffects } from './effects.ts'
+import { explainInterrupt, type InterruptExplanation } from './explain-interrupt.ts'
 import { explainMsi, type MsiExplanation } from './explain-msi.ts'
+import { type InterruptState, interruptState } from './interrupt-state.ts'
 import { type ItsContents, inspectTables } from './its/inspect-tables.ts'
 import type { Its } from './its/its.ts'
 import type { Pe } from './records/pe.ts'
@@ -503,6 +506,34 @@ export class Gic {
   inspectCpu(cpu: number): CpuState {
     this.peOf(cpu)
     return new CpuState(this.silicon, cpu)
+  }
+
+  /**
+   * The state of an SGI, PPI, SPI or LPI as plain data: `gic.interrupt(40).pending`. `cpu` defaults to the one that it goes
+   * to, and to CPU 0 for an SGI or a PPI. Throws an `argument` error for an INTID that this GIC does not have.
+   */
+  interrupt(intid: number, cpu?: number): InterruptState {
+    if (cpu !== undefined) this.peOf(cpu)
+    return interruptState(this.silicon, argumentInteger('intid', intid, 0, 0xff_ffff), cpu)
+  }
+
+  /**
+   * Explains why a CPU does, or does not, get an interrupt: all conditions from its enable bit to PSTATE, and the first
+   * that does not hold as the reason, from a closed list. `cpu` defaults as for {@link interrupt}; an INTID that this GIC
+   * does not have is explained too. The state does not change. {@link explainMsi} begins at the ITS. It prints as a
+   * table: `console.log(gic.explain(40))`.
+   */
+  explain(intid: number, cpu?: number): InterruptExplanation {
+    if (cpu !== undefined) this.peOf(cpu)
+    return explainInterrupt(this.silicon, argumentInteger('intid', intid, 0, 0xff_ffff), cpu)
+  }
+
+  /**
+   * The whole device as plain data: registers in hexadecimal by name, interrupts that are enabled, pending, active or have
+   * their line high, tables of ITSs, effects under way. It is for people; {@link snapshot} is for programs.
+   */
+  dump(): GicDump {
+    return dump(this.silicon)
   }
 
   /**

@@ -507,6 +507,8 @@ const rows: Readonly<Record<string, Row>> = {
     writeMemory: [wordAddress, { right: () => 1, takes: isWord }],
     inspectSysreg: [cpu, oneOf(vgic.ICC_PMR_EL1)],
     inspectCpu: [cpu],
+    interrupt: [integer(0, 63), optional(cpu)],
+    explain: [integer(0, 0xff_ffff, 40), optional(cpu)],
     setExceptionLevel: [cpu, integer(0, 2)],
     setMasks: [cpu, options({ irq: optional(boolean), fiq: optional(boolean) })],
     wfi: [cpu],
