@@ -96,6 +96,15 @@ export {
 } from './arch/syndrome.ts'
 export { type Encoding, encodeSysreg, genericSysregName, type SystemRegister } from './arch/sysreg.ts'
 export { VgicError, type VgicErrorCode } from './errors/vgic-error.ts'
+export type {
+  AccessEvent,
+  AccessListener,
+  GuestAccessError,
+  GuestAccessErrorEvent,
+  GuestErrorEvent,
+  MmioAccessEvent,
+  SysregAccessEvent,
+} from './gic/config/access-events.ts'
 export { choiceValues, type ProfileName, profiles, type SiliconChoices } from './gic/config/choices.ts'
 export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config/config.ts'
 export type {

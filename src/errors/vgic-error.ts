@@ -37,6 +37,7 @@ const BRAND = Symbol.for('vgic.VgicError')
  */
 export class VgicError extends Error {
   static {
+    // biome-ignore lint/complexity/noThisInStatic: a class that names itself in its body is bundled under another name.
     Object.defineProperty(this, Symbol.hasInstance, { value: isInstance })
   }
 

@@ -24,6 +24,7 @@ import { blankImage, checkLength, HEADER, type ImageBytes, openImage } from '../
 import { Layout, recordType } from '../state/layout.ts'
 import { type Difference, MachineState } from '../state/machine-state.ts'
 import type { MemoryPool } from '../state/memory-pool.ts'
+import { type AccessWatch, accessWatch } from './access-watch.ts'
 import {
   type CheckedGicConfig,
   checkGicConfig,
@@ -125,6 +126,7 @@ export class Gic {
   private readonly state: MachineState
   private readonly silicon: Silicon
   private readonly lastCpu: number
+  private readonly watch: AccessWatch | null
 
   /**
    * A GIC in its reset state; `host` receives its outputs. Throws a `VgicError` with code `config` that names a field
@@ -142,6 +144,7 @@ export class Gic {
     this.state = new MachineState('device', layout, buffer, fixed)
     this.silicon = new Silicon(this.state.words, this.config, records, layout, host)
     this.lastCpu = layout.baseOf(DEVICE)
+    this.watch = accessWatch(this.silicon.mmio, host)
     if (!image) {
       storeGicConfig(this.state.words, HEADER.size, this.config)
       this.silicon.reset()
@@ -209,6 +212,7 @@ export class Gic {
     argumentNumber('size', size)
     const { mmio } = this.silicon
     const low = mmio.read(address, size) >>> 0
+    if (this.watch !== null) this.watch.mmioAccess('read', address, size, low, mmio.readHigh(address))
     return size === 8 ? low + (mmio.readHigh(address) >>> 0) * 0x1_0000_0000 : low
   }
 
@@ -217,7 +221,9 @@ export class Gic {
     argumentNumber('address', address)
     const { mmio } = this.silicon
     const high = mmio.readHigh(address)
-    return joined(mmio.read(address, 8), high)
+    const low = mmio.read(address, 8)
+    if (this.watch !== null) this.watch.mmioAccess('read', address, 8, low, high)
+    return joined(low, high)
   }
 
   /**
@@ -230,6 +236,7 @@ export class Gic {
     const high = size === 8 ? Math.floor(value / 0x1_0000_0000) : 0
     this.silicon.mmio.write(address, size, value, high)
     this.silicon.settle()
+    if (this.watch !== null) this.watch.mmioAccess('write', address, size, value | 0, high | 0)
   }
 
   /** A write of 8 bytes at a physical address, as {@link writeMmio}. */
@@ -238,6 +245,7 @@ export class Gic {
     argumentBigint('value', value)
     this.silicon.mmio.write(address, 8, ...halves(value))
     this.silicon.settle()
+    if (this.watch !== null) this.watch.mmioAccess('write', address, 8, ...halves(value))
   }
 
   /** The name of the register at an address, such as `GICD_ISENABLER1`; undefined if there is none. */
@@ -419,6 +427,7 @@ export class Gic {
     const pe = this.accessing(cpu, el)
     const value = this.silicon.systemRegisters.read(pe, encoding, el) >>> 0
     this.settleAccess(cpu, pe)
+    if (this.watch !== null) this.tell(this.watch, 'read', cpu, encoding, BigInt(value))
     return value
   }
 
@@ -429,6 +438,7 @@ export class Gic {
     const low = this.silicon.systemRegisters.read(pe, encoding, el)
     const high = this.silicon.systemRegisters.readHigh(pe, encoding)
     this.settleAccess(cpu, pe)
+    if (this.watch !== null) this.tell(this.watch, 'read', cpu, encoding, joined(low, high))
     return joined(low, high)
   }
 
@@ -439,6 +449,7 @@ export class Gic {
     const pe = this.accessing(cpu, el)
     this.silicon.systemRegisters.write(pe, encoding, value | 0, 0, el)
     this.settleAccess(cpu, pe)
+    if (this.watch !== null) this.tell(this.watch, 'write', cpu, encoding, joined(value, 0))
   }
 
   /** MSR of all 64 bits. */
@@ -448,6 +459,23 @@ export class Gic {
     const pe = this.accessing(cpu, el)
     this.silicon.systemRegisters.write(pe, encoding, ...halves(value), el)
     this.settleAccess(cpu, pe)
+    if (this.watch !== null) this.tell(this.watch, 'write', cpu, encoding, value)
+  }
+
+  /** Tells the host of an access to a system register. What it traps to is kept, should the host make others. */
+  private tell(
+    watch: AccessWatch,
+    access: 'read' | 'write',
+    cpu: number,
+    encoding: number,
+    value: bigint,
+  ): void {
+    const { words } = this.state
+    const at = this.silicon.peOf(cpu) + PCPU_TRAP
+    const trap = words[at]
+    watch.sysregAccess(access, cpu, encoding, value, trap >>> 0)
+    words[at] = trap
+    words[this.lastCpu] = cpu
   }
 
   /**
