@@ -78,6 +78,24 @@ const registerField = record({ name: text('Priority'), hi: integer(0, 63, 7), lo
 const view = record({ name: text('ICC_PMR_EL1'), fields: list(registerField) })
 const register = record({ name: text('ICC_PMR_EL1'), views: list(view) })
 
+const registerName: Kind = {
+  right: () => 'ICC_PMR_EL1',
+  takes: (value) => typeof value === 'string' && vgic.registers.names().includes(value),
+}
+const registerBits = bits64(1, 'number', 'bigint')
+const version = optional(options({ version: optional(oneOf('4.1', '4.0')) }))
+/** A plain object with some of these fields, each of at most so much. */
+const fieldValues = (most: Readonly<Record<string, number>>): Kind => ({
+  right: () => Object.fromEntries(Object.keys(most).map((name) => [name, 1])),
+  takes: (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    Object.entries(value).every(([name, field]) => {
+      const isInteger = typeof field === 'bigint' || Number.isInteger(field)
+      return Object.hasOwn(most, name) && isInteger && field >= 0 && field <= most[name]
+    }),
+})
+
 const region = options({ base: number(0x080a_0000), count: integer(1, 512, CPUS) })
 const gicConfig = {
   version: optional(oneOf('3', '4.0', '4.1')),
@@ -465,6 +483,35 @@ const rows: Readonly<Record<string, Row>> = {
   sysregName: call(vgic.sysregName, registerNumber),
   genericSysregName: call(vgic.genericSysregName, registerNumber),
   describeListRegister: call(vgic.describeListRegister, half, half),
+  decode: call(vgic.decode, registerName, registerBits, version),
+  encode: call(vgic.encode, registerName, fieldValues({ Priority: 0xff }), version),
+  listRegister: call(
+    vgic.listRegister,
+    options({
+      vintid: integer(0, 0xffff_ffff, 40),
+      state: optional(oneOf('pending', 'active', 'pending+active', 'invalid')),
+      priority: optional(integer(0, 255)),
+      group: optional(group),
+      hw: optional(oneOf(true, undefined)),
+      pintid: optional(integer(0, 0x1fff)),
+      eoi: optional(oneOf(undefined, false)),
+    }),
+  ),
+  decodeCommand: call(vgic.decodeCommand, {
+    ...list(bits64(3, 'number', 'bigint'), 4),
+    takes: (value) =>
+      Array.isArray(value) && value.length === 4 && value.every(bits64(3, 'number', 'bigint').takes),
+  }),
+  encodeCommand: call(
+    vgic.encodeCommand,
+    { right: () => 'INT', takes: (value) => value === 'INT' },
+    fieldValues({ DeviceID: 0xffff_ffff, EventID: 0xffff_ffff }),
+  ),
+  ...methods('Registers', () => vgic.registers, {
+    byName: [registerName],
+    byEncoding: [only(() => vgic.ICC_PMR_EL1)],
+    byOffset: [oneOf('GICD', 'GICR', 'GITS'), integer(0, 0xffff, 4)],
+  }),
   'new RegisterValue': call(
     (...args) => String(new vgic.RegisterValue(...(args as [never, never, never]))),
     register,
@@ -500,6 +547,8 @@ const rows: Readonly<Record<string, Row>> = {
     writeMemory: [wordAddress, { right: () => 1, takes: isWord }],
     inspectSysreg: [cpu, oneOf(vgic.ICC_PMR_EL1)],
     inspectCpu: [cpu],
+    interrupt: [integer(0, 63), optional(cpu)],
+    explain: [integer(0, 0xff_ffff, 40), optional(cpu)],
     setExceptionLevel: [cpu, integer(0, 2)],
     setMasks: [cpu, options({ irq: optional(boolean), fiq: optional(boolean) })],
     wfi: [cpu],
@@ -743,6 +792,8 @@ function isWord(value: unknown): boolean {
 
 /** What the library calls, and what it throws. */
 const notCalled = [
+  'AccessListener.onAccess',
+  'AccessListener.onGuestError',
   'ErrorListener.onError',
   'UnpredictableListener.onUnpredictable',
   'BarrierListener.onMissingBarrier',
