@@ -3,7 +3,9 @@
  *
  * @packageDocumentation
  */
-export { type Bounds, explore, type Report, type Violation } from './explore/explorer.ts'
+export type { Bounds, Interventions, Report, Violation } from './explore/bounds.ts'
+export { explore } from './explore/explorer.ts'
 export { type InvariantId, invariants } from './explore/invariants.ts'
+export { type MinimiseOptions, minimise } from './explore/minimise.ts'
 export { exhibit, type MuseumEntry, type MuseumRow, museum } from './explore/museum/museum.ts'
 export { type ReplayOptions, replay } from './explore/replay.ts'

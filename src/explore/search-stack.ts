@@ -82,6 +82,13 @@ export class SearchStack {
     this.depth--
   }
 
+  /** Pops every state: the words are the first one. */
+  clear(): void {
+    if (this.depth < 0) return
+    this.words.set(this.top)
+    while (this.depth >= 0) this.pop()
+  }
+
   /** Undoes a step from the state on top. */
   undo({ at, count }: Changes): void {
     const { words, top } = this

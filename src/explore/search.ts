@@ -1,0 +1,158 @@
+/**
+ * A machine under search: it takes steps of its actors, each of which is hashed and checked, and can undo them. What a
+ * search does with the states (explorer.ts, walk.ts) is not known here.
+ */
+import { VgicError } from '../errors/vgic-error.ts'
+import { VCPU_NOTIFIER, VCPU_PC } from '../hyp/records/vcpu.ts'
+import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
+import type { Actor, Machine } from '../scenario/machine.ts'
+import { budgetKinds, type CheckedBounds, type Violation } from './bounds.ts'
+import { Changes } from './changes.ts'
+import { invariants } from './invariants.ts'
+import { writeSchedule } from './schedule.ts'
+import { FRAME_ACTOR, FRAME_BUDGET, FRAME_HASH_A, FRAME_HASH_B, SearchStack } from './search-stack.ts'
+import { StepChecks, type ViolatedInvariant } from './step-checks.ts'
+import { StepKinds } from './step-kind.ts'
+import { SumHash, withExtra } from './sum-hash.ts'
+
+export class Search {
+  /** The actors that can ever step within the bounds: the machine's, then those of its environment. */
+  readonly actors: readonly Actor[]
+  /** By actor, the shift of its byte in a budget; -1 if its steps are not bounded. */
+  readonly uses: Int8Array
+  readonly stack: SearchStack
+  readonly changes: Changes
+  readonly checks: StepChecks
+  /** The hash of the state that the last step has led to. */
+  readonly hash = new SumHash()
+  /** The budget that is left in that state, and lane a of the hash of both together. */
+  left = 0
+  key = 0
+  private readonly words: Int32Array
+  private readonly kinds: StepKinds
+  private kind = 0
+
+  constructor(
+    readonly machine: Machine,
+    private readonly bounds: CheckedBounds,
+  ) {
+    machine.prepareExploration()
+    this.actors = [...machine.actors, ...machine.environment].filter((actor) =>
+      possible(machine, actor, bounds.budget),
+    )
+    this.uses = Int8Array.from(this.actors, ({ kind }) => useOf(kind))
+    this.words = machine.hypervisor.words
+    this.stack = new SearchStack(this.words)
+    this.kinds = new StepKinds(machine)
+    this.changes = new Changes(machine, this.stack.top)
+    this.checks = new StepChecks(machine, this.changes, this.stack.top, bounds.invariants)
+  }
+
+  /** Goes back to the first state, which is hashed. It is not pushed. */
+  begin(): void {
+    const { stack, hash, changes } = this
+    stack.clear()
+    changes.count = 0
+    hash.hashAll(this.words, changes.ranges)
+    this.left = this.bounds.budget
+    this.key = withExtra(hash.a, this.left)
+  }
+
+  /** Pushes the state that the last step has led to; `slot` is its slot in a visited set. */
+  push(slot: number): void {
+    this.stack.push(this.hash.a, this.hash.b, this.left, slot, this.changes)
+  }
+
+  /** Whether the budget in the state on top lets an actor step. */
+  allows(actor: number): boolean {
+    const shift = this.uses[actor]
+    if (shift < 0) return true
+    const { frames, frame } = this.stack
+    return ((frames[frame + FRAME_BUDGET] >> shift) & 0xff) !== 0
+  }
+
+  /** Whether an actor, -1 for none, can step from the state on top. */
+  canStep(actor: number): boolean {
+    return actor >= 0 && this.allows(actor) && this.machine.stateOf(this.actors[actor]) === 'ready'
+  }
+
+  /** The first actor that can step from the state on top, one that is bounded only if no other can; -1 if none. */
+  nextInTurn(): number {
+    let bounded = -1
+    for (let actor = 0; actor < this.actors.length; actor++) {
+      if (!this.canStep(actor)) continue
+      if (this.uses[actor] < 0) return actor
+      if (bounded < 0) bounded = actor
+    }
+    return bounded
+  }
+
+  /** The actors of a schedule by their numbers here, from those of a token; -1 for one that the bounds leave out. */
+  actorsOf(taken: readonly number[]): number[] {
+    const all = [...this.machine.actors, ...this.machine.environment]
+    return taken.map((number) => this.actors.indexOf(all[number]))
+  }
+
+  /** Takes a step of an actor that can step from the state on top, and hashes the state that it leads to. */
+  step(actor: number): void {
+    const { stack, changes } = this
+    const { frames, frame } = stack
+    const stepping = this.actors[actor]
+    frames[frame + FRAME_ACTOR] = actor
+    this.kind = this.kinds.next(stepping)
+    this.machine.perform(stepping)
+    changes.find(stepping, this.kind)
+    if (this.bounds.checkWrites) this.refuseOtherWrites(stepping)
+    this.hash.follow(
+      frames[frame + FRAME_HASH_A],
+      frames[frame + FRAME_HASH_B],
+      this.words,
+      stack.top,
+      changes,
+    )
+    const shift = this.uses[actor]
+    this.left = frames[frame + FRAME_BUDGET] - (shift < 0 ? 0 : 1 << shift)
+    this.key = withExtra(this.hash.a, this.left)
+  }
+
+  /** Checks the last step. */
+  check(): ViolatedInvariant | undefined {
+    const { frames, frame } = this.stack
+    return this.checks.afterStep(this.actors[frames[frame + FRAME_ACTOR]], this.kind)
+  }
+
+  /** A violated invariant as a report has it; `taken` is the schedule, an actor a step. */
+  violation([invariant, what]: ViolatedInvariant, taken: readonly number[]): Violation {
+    const all = [...this.machine.actors, ...this.machine.environment]
+    const numbers = taken.map((actor) => all.indexOf(this.actors[actor]))
+    const schedule = writeSchedule(this.machine.digest, numbers)
+    return { invariant, says: invariants[invariant], what, schedule, steps: taken.length }
+  }
+
+  private refuseOtherWrites({ kind, index, name }: Actor): void {
+    const word = this.changes.missed()
+    if (word < 0) return
+    const before = this.stack.top
+    const { runLoop, state } = this.machine.hypervisor
+    const v = this.machine.hypervisor.vcpu(index)
+    const path = kind === 'vcpu' && runLoop.program.paths[before[v + VCPU_NOTIFIER] || before[v + VCPU_PC]]
+    throw new VgicError(
+      'argument',
+      `A step of ${name}${path ? `, ${path},` : ''} wrote ${state.layout.nameOf(word)}, which it may not: say so in the step's \`writes\` or the word's \`by\`.`,
+    )
+  }
+}
+
+/** The shift of a kind of actor's byte in a budget; -1 if it is not bounded. */
+function useOf(kind: Actor['kind']): number {
+  const bounded = budgetKinds.findIndex((one) => one.kind === kind)
+  return bounded < 0 ? -1 : 8 * bounded
+}
+
+/** Whether an actor can ever take a step within a budget. */
+function possible({ hypervisor, setup }: Machine, { kind, detail }: Actor, budget: number): boolean {
+  if (kind === 'timer') return setup.timers || detail === TIMER_WFIT
+  if (kind === 'migrate' && hypervisor.config.cpus === 1) return false
+  const shift = useOf(kind)
+  return shift < 0 || ((budget >> shift) & 0xff) !== 0
+}
