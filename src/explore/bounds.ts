@@ -1,6 +1,7 @@
 /** How far an exploration goes, and what it reports. */
 import { argumentBoolean, argumentInteger, argumentOptions, type Fields } from '../errors/arguments.ts'
 import type { InvariantId } from './invariants.ts'
+import { type Shard, shardOf } from './shard.ts'
 
 /** The most that the environment intervenes in one schedule. */
 export interface Interventions {
@@ -42,6 +43,12 @@ export interface Bounds extends Interventions {
    * some more searches. Cycles (L4) are found where the search meets them, so that theirs may not be the shortest.
    */
   readonly shortest?: boolean
+  /**
+   * `'i/n'`: explores the i-th of n parts, counted from 0; {@link mergeReports} puts the parts' reports together. What
+   * comes before the first step of a device, a timer or an intervention is explored by all; each such step belongs to
+   * one part, with everything that follows. States that several such steps lead to are explored by several parts.
+   */
+  readonly shard?: string
 }
 
 /** A schedule that violates an invariant. */
@@ -56,6 +63,8 @@ export interface Violation {
   readonly schedule: string
   /** Steps of the schedule. */
   readonly steps: number
+  /** How many of them are preemptions, ticks and migrations. */
+  readonly interventions: number
 }
 
 /** The result of an exploration. The numbers are those of its last search, if it took several. */
@@ -70,6 +79,8 @@ export interface Report {
   readonly schedules: number
   /** `states` if that bound ended the exploration, `depth` if it cut schedules off; left out if neither did. */
   readonly bound?: 'states' | 'depth'
+  /** Which part of an exploration it is, if that was shared out: the `shard` of the bounds. */
+  readonly shard?: string
   /** The first violation found, if any. */
   readonly violation?: Violation
   /**
@@ -90,6 +101,7 @@ const boundFields: Fields<Bounds> = {
   checkWrites: true,
   raise: true,
   shortest: true,
+  shard: true,
 }
 
 /** The bounds with their defaults; the budget of interventions has a byte for each kind. */
@@ -102,6 +114,7 @@ export interface CheckedBounds {
   readonly checkWrites: boolean
   readonly raise: boolean
   readonly shortest: boolean
+  readonly shard: Shard | undefined
 }
 
 const DEFAULT_STATES = 1_000_000
@@ -119,6 +132,7 @@ export function checkBounds(bounds: Bounds): CheckedBounds {
     checkWrites: argumentBoolean('checkWrites', bounds.checkWrites ?? false),
     raise: argumentBoolean('raise', bounds.raise ?? true),
     shortest: argumentBoolean('shortest', bounds.shortest ?? false),
+    shard: shardOf(bounds.shard),
   }
 }
 
@@ -135,6 +149,9 @@ export const budgetOf = (bounds: Interventions): number =>
     (budget, { bound }, i) => budget | (argumentInteger(bound, bounds[bound] ?? 0, 0, 255) << (8 * i)),
     0,
   )
+
+/** Above a budget's bytes: how many more steps of other actors than vCPUs all shards share. */
+export const SHARED_STEP = 1 << 24
 
 /** How many interventions a budget has, of all kinds. */
 export const interventionsIn = (budget: number): number =>

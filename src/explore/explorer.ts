@@ -151,6 +151,10 @@ class Explorer {
     visited.prefetch(search.key)
     const violation = search.check()
     if (violation) return this.violated(violation, stack.actors())
+    if (search.isElsewhere()) {
+      stack.undo(search.changes)
+      return undefined
+    }
     const { key } = search
     const slot = visited.find(key, hash.b)
     const isNew = visited.isFree(slot)
@@ -208,7 +212,9 @@ class Explorer {
   private report(more: Pick<Report, 'bound' | 'violation'> = {}): Report {
     const { transitions, schedules, visited } = this
     const complete = more.bound === undefined && more.violation === undefined
-    return { complete, states: visited.size, transitions, schedules, ...more }
+    const { shard } = this.bounds
+    const part = shard ? { shard: shard.name } : {}
+    return { complete, states: visited.size, transitions, schedules, ...part, ...more }
   }
 
   /** The report of a violated invariant; `taken` is the schedule, an actor a step. */

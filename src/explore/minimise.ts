@@ -109,16 +109,16 @@ class Shrinker {
     for (;;) {
       while (at < schedule.length && !search.canStep(schedule[at])) at++
       const actor = at < schedule.length ? schedule[at++] : search.nextInTurn()
-      if (actor < 0) return this.found(walk.end(), stack.actors().slice(0, -1))
+      if (actor < 0) return this.found(walk.end())
       if (stack.depth >= limit) return undefined
       const violated = walk.take(actor)
-      if (violated) return this.found(violated, stack.actors())
+      if (violated) return this.found(violated)
       this.effort--
     }
   }
 
-  private found(violated: ViolatedInvariant | undefined, taken: readonly number[]): Found | undefined {
+  private found(violated: ViolatedInvariant | undefined): Found | undefined {
     if (!violated || (this.invariant !== undefined && violated[0] !== this.invariant)) return undefined
-    return { taken, violated }
+    return { taken: this.walk.taken(), violated }
   }
 }

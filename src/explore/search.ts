@@ -6,7 +6,7 @@ import { VgicError } from '../errors/vgic-error.ts'
 import { VCPU_NOTIFIER, VCPU_PC } from '../hyp/records/vcpu.ts'
 import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
-import { budgetKinds, type CheckedBounds, type Violation } from './bounds.ts'
+import { budgetKinds, type CheckedBounds, SHARED_STEP, type Violation } from './bounds.ts'
 import { Changes } from './changes.ts'
 import { invariants } from './invariants.ts'
 import { writeSchedule } from './schedule.ts'
@@ -15,11 +15,16 @@ import { StepChecks, type ViolatedInvariant } from './step-checks.ts'
 import { StepKinds } from './step-kind.ts'
 import { SumHash, withExtra } from './sum-hash.ts'
 
+/** Steps of other actors than vCPUs that all shards share; the last of them says whose everything after it is. */
+const SHARED_STEPS = 1
+
 export class Search {
   /** The actors that can ever step within the bounds: the machine's, then those of its environment. */
   readonly actors: readonly Actor[]
   /** By actor, the shift of its byte in a budget; -1 if its steps are not bounded. */
   readonly uses: Int8Array
+  /** By actor, what its step takes from a budget. */
+  private readonly costs: Int32Array
   readonly stack: SearchStack
   readonly changes: Changes
   readonly checks: StepChecks
@@ -41,6 +46,7 @@ export class Search {
       possible(machine, actor, bounds.budget),
     )
     this.uses = Int8Array.from(this.actors, ({ kind }) => useOf(kind))
+    this.costs = Int32Array.from(this.actors, ({ kind }, i) => costOf(kind, this.uses[i]))
     this.words = machine.hypervisor.words
     this.stack = new SearchStack(this.words)
     this.kinds = new StepKinds(machine)
@@ -54,13 +60,21 @@ export class Search {
     stack.clear()
     changes.count = 0
     hash.hashAll(this.words, changes.ranges)
-    this.left = this.bounds.budget
+    this.left = this.bounds.budget + (this.bounds.shard ? SHARED_STEPS * SHARED_STEP : 0)
     this.key = withExtra(hash.a, this.left)
   }
 
   /** Pushes the state that the last step has led to; `slot` is its slot in a visited set. */
   push(slot: number): void {
     this.stack.push(this.hash.a, this.hash.b, this.left, slot, this.changes)
+  }
+
+  /** Whether the state that the last step has led to is the first of another shard's part. */
+  isElsewhere(): boolean {
+    const { frames, frame } = this.stack
+    const { shard } = this.bounds
+    if (!shard || frames[frame + FRAME_BUDGET] < SHARED_STEP || this.left >= SHARED_STEP) return false
+    return (this.key >>> 0) % shard.count !== shard.index
   }
 
   /** Whether the budget in the state on top lets an actor step. */
@@ -110,8 +124,9 @@ export class Search {
       stack.top,
       changes,
     )
-    const shift = this.uses[actor]
-    this.left = frames[frame + FRAME_BUDGET] - (shift < 0 ? 0 : 1 << shift)
+    const budget = frames[frame + FRAME_BUDGET]
+    const cost = this.costs[actor]
+    this.left = budget - (budget < SHARED_STEP ? cost & (SHARED_STEP - 1) : cost)
     this.key = withExtra(this.hash.a, this.left)
   }
 
@@ -126,7 +141,8 @@ export class Search {
     const all = [...this.machine.actors, ...this.machine.environment]
     const numbers = taken.map((actor) => all.indexOf(this.actors[actor]))
     const schedule = writeSchedule(this.machine.digest, numbers)
-    return { invariant, says: invariants[invariant], what, schedule, steps: taken.length }
+    const interventions = taken.filter((actor) => this.uses[actor] >= 0).length
+    return { invariant, says: invariants[invariant], what, schedule, steps: taken.length, interventions }
   }
 
   private refuseOtherWrites({ kind, index, name }: Actor): void {
@@ -142,6 +158,10 @@ export class Search {
     )
   }
 }
+
+/** What a step of an actor takes from a budget: of its own byte, and of the steps that all shards share. */
+const costOf = (kind: Actor['kind'], use: number): number =>
+  (use < 0 ? 0 : 1 << use) + (kind === 'vcpu' ? 0 : SHARED_STEP)
 
 /** The shift of a kind of actor's byte in a budget; -1 if it is not bounded. */
 function useOf(kind: Actor['kind']): number {

@@ -8,11 +8,17 @@ export class Walk {
   /** The hashes of the walk's states. */
   private readonly met = new Set<number>()
 
-  constructor(readonly search: Search) {}
+  /** Whether the last step has led back to a state of the walk. */
+  closedCycle = false
+  private ended = false
+
+  constructor(private readonly search: Search) {}
 
   /** Goes back to the first state. */
   begin(): void {
     this.met.clear()
+    this.closedCycle = false
+    this.ended = false
     this.search.begin()
     this.enter()
   }
@@ -23,15 +29,22 @@ export class Walk {
     search.step(actor)
     const violation = search.check()
     if (violation) return violation
-    const closesCycle = this.met.has(keyOf(search.key, search.hash.b))
-    const cycle = closesCycle && search.checks.checked.L4 ? livelock(search) : undefined
+    this.closedCycle = this.met.has(keyOf(search.key, search.hash.b))
+    const cycle = this.closedCycle && search.checks.checked.L4 ? livelock(search) : undefined
     if (!cycle) this.enter()
     return cycle
   }
 
   /** Checks a state from which no actor can step. */
   end(): ViolatedInvariant | undefined {
+    this.ended = true
     return this.search.checks.atEnd()
+  }
+
+  /** The steps of the walk, an actor a step; with the one that violates an invariant, if one does. */
+  taken(): number[] {
+    const taken = this.search.stack.actors()
+    return this.ended ? taken.slice(0, -1) : taken
   }
 
   private enter(): void {
