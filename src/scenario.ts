@@ -16,7 +16,7 @@ export type { AccessKind } from './hyp/host/seam.ts'
 export type { ExitName } from './hyp/records/exits.ts'
 export type { Vcpu } from './hyp/records/vcpu.ts'
 export * as baselines from './hyp/run/baselines.ts'
-export { kvm61 } from './hyp/run/baselines.ts'
+export { kvm61, kvm72 } from './hyp/run/baselines.ts'
 export {
   type Branch,
   branch,

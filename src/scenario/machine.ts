@@ -24,9 +24,9 @@ import {
   THREAD_WAITS_FOR_VCPUS,
 } from '../hyp/run/thread-states.ts'
 import type { ImageBytes } from '../state/image.ts'
-import { type RecordType, recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
 import type { DeviceProgram, DeviceStep } from './device-builder.ts'
+import { DEVICE_INJECT, DEVICE_LPI, DEVICE_PC, DEVICE_TARGET, deviceRecord } from './device-record.ts'
 import { Ghosts, ghostRecord } from './ghosts.ts'
 
 /** One that takes steps: a vCPU, a device, or an event of the environment. */
@@ -46,37 +46,6 @@ export interface Actor {
 
 /** Whether an actor can take a step: `ready` now, `asleep` until another actor does something, `done` never again. */
 export type ActorState = 'ready' | 'asleep' | 'done'
-
-/**
- * Words of a device: the next step of its program, the program counter of its injection, the vCPU that this is for, and
- * the LPI that its message was translated to, which is held until the injection ends.
- */
-const DEVICE_PC = 0
-const DEVICE_INJECT = 1
-const DEVICE_TARGET = 2
-const DEVICE_LPI = 3
-export const DEVICE_WORDS = 4
-
-/** The devices' record; `stepAt` names the design's step at a program counter. */
-const deviceRecord = (devices: readonly DeviceProgram[], stepAt: (pc: number) => string): RecordType =>
-  recordType({ name: 'device <n>', n: (index) => devices[index]?.name ?? index }, [
-    {
-      name: 'pc',
-      at: DEVICE_PC,
-      class: 'authoritative',
-      by: ['queue', 'notify'],
-      means: (pc, index) => `${pc}: ${devices[index]?.steps[pc]?.name ?? 'done'}`,
-    },
-    {
-      name: 'inject',
-      at: DEVICE_INJECT,
-      class: 'authoritative',
-      by: ['queue', 'notify'],
-      means: (pc) => (pc === 0 ? 'none' : stepAt(pc)),
-    },
-    { name: 'target', at: DEVICE_TARGET, class: 'normalised', by: ['queue', 'notify'], means: 'record' },
-    { name: 'LPI', at: DEVICE_LPI, class: 'normalised', by: [], means: 'word' },
-  ])
 
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
@@ -100,7 +69,11 @@ export class Machine {
     readonly devices: readonly DeviceProgram[],
   ) {
     const ghosts = ghostRecord(setup)
-    const device = deviceRecord(devices, (pc) => stepNames(this.hypervisor.runLoop.program)[pc])
+    const device = deviceRecord({
+      nameOf: (index) => devices[index]?.name,
+      stepOf: (index, pc) => devices[index]?.steps[pc]?.name,
+      stepAt: (pc) => stepNames(this.hypervisor.runLoop.program)[pc],
+    })
     const surroundings = [[device, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
     this.digest = digestOf(setup, design, devices)
     this.hypervisor = new Hypervisor(config, setup, design, surroundings, this.digest)

@@ -417,5 +417,4 @@ export class VgicIts {
 const addressOf = (low: number, high: number): number => high * HIGH + (low >>> 0)
 
 /** Bits 51:32 of a table's address: bits 51:48 are in bits 15:12 of `GITS_BASER<n>` with pages of 64 KiB. */
-export const tableAddressHigh = (low: number, high: number): number =>
-  (high & 0xffff) | ((low << 4) & 0xf_0000)
+const tableAddressHigh = (low: number, high: number): number => (high & 0xffff) | ((low << 4) & 0xf_0000)

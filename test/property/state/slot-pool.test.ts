@@ -1,7 +1,12 @@
 /** Records in fixed slots, found by their keys: whatever is added and removed, they are what a Map would have. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type PoolLayout, poolWords, SlotPool } from '../../../src/state/slot-pool.ts'
+import { recordType } from '../../../src/state/layout.ts'
+import { wordsOf } from '../../../src/state/rows.ts'
+import { type PoolLayout, SlotPool, slotPoolRows } from '../../../src/state/slot-pool.ts'
+
+/** How many words a pool has beside its records. */
+const poolWords = (count: number): number => recordType('pool', wordsOf(slotPoolRows, count)).size
 
 /** Words in front of, between and behind the records and the pool's own, which must stay as they are. */
 const GUARD = 3
