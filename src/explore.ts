@@ -5,6 +5,7 @@
  */
 export type { Bounds, Interventions, Report, Violation } from './explore/bounds.ts'
 export { explore } from './explore/explorer.ts'
+export { invariantName } from './explore/invariant-names.ts'
 export { type InvariantId, invariants } from './explore/invariants.ts'
 export { type MergedReport, mergeReports } from './explore/merge-reports.ts'
 export { type MinimiseOptions, minimise } from './explore/minimise.ts'

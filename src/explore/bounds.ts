@@ -44,6 +44,11 @@ export interface Bounds extends Interventions {
    */
   readonly shortest?: boolean
   /**
+   * Whether states are kept whole, and not by their hashes alone; default false. Then no state is omitted because its
+   * hash agrees with another's. It takes as many bytes for each state as the state has: for small explorations.
+   */
+  readonly exact?: boolean
+  /**
    * `'i/n'`: explores the i-th of n parts, counted from 0; {@link mergeReports} puts the parts' reports together. What
    * comes before the first step of a device, a timer or an intervention is explored by all; each such step belongs to
    * one part, with everything that follows. States that several such steps lead to are explored by several parts.
@@ -55,6 +60,8 @@ export interface Bounds extends Interventions {
 export interface Violation {
   /** The invariant. */
   readonly invariant: InvariantId
+  /** Its plain name: `stale-shadow`. */
+  readonly name: string
   /** The invariant as a sentence, from {@link invariants}. */
   readonly says: string
   /** What is wrong after the last step. */
@@ -77,6 +84,11 @@ export interface Report {
   readonly transitions: number
   /** Schedules followed to an end: a state in which no actor can step, or one that was seen before. */
   readonly schedules: number
+  /**
+   * The probability, at most, that some state was omitted since 63 bits of its hash agree with another's, if hashes
+   * are taken to be random: n (n - 1) / 2^64 of n states. 0 with `exact`.
+   */
+  readonly omission: number
   /** `states` if that bound ended the exploration, `depth` if it cut schedules off; left out if neither did. */
   readonly bound?: 'states' | 'depth'
   /** Which part of an exploration it is, if that was shared out: the `shard` of the bounds. */
@@ -102,6 +114,7 @@ const boundFields: Fields<Bounds> = {
   raise: true,
   shortest: true,
   shard: true,
+  exact: true,
 }
 
 /** The bounds with their defaults; the budget of interventions has a byte for each kind. */
@@ -115,6 +128,7 @@ export interface CheckedBounds {
   readonly raise: boolean
   readonly shortest: boolean
   readonly shard: Shard | undefined
+  readonly exact: boolean
 }
 
 const DEFAULT_STATES = 1_000_000
@@ -133,6 +147,7 @@ export function checkBounds(bounds: Bounds): CheckedBounds {
     raise: argumentBoolean('raise', bounds.raise ?? true),
     shortest: argumentBoolean('shortest', bounds.shortest ?? false),
     shard: shardOf(bounds.shard),
+    exact: argumentBoolean('exact', bounds.exact ?? false),
   }
 }
 

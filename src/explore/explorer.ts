@@ -16,19 +16,20 @@ import {
   type Violation,
 } from './bounds.ts'
 import { CutStates } from './cut-states.ts'
-import { livelock } from './livelock.ts'
+import { FairCycles } from './fair-cycles.ts'
+import { fairCycle, livelock } from './livelock.ts'
 import { minimised } from './minimise.ts'
 import { Search } from './search.ts'
 import {
   FRAME_BUDGET,
-  FRAME_HASH_A,
-  FRAME_HASH_B,
+  FRAME_KEY_A,
+  FRAME_KEY_B,
   FRAME_NEXT,
   FRAME_SLOT,
   FRAME_STEPS,
 } from './search-stack.ts'
 import type { ViolatedInvariant } from './step-checks.ts'
-import { withExtra } from './sum-hash.ts'
+import { keyOf } from './sum-hash.ts'
 import { VisitedSet } from './visited.ts'
 
 /**
@@ -75,6 +76,8 @@ class Explorer {
   withheld = false
   private visited = new VisitedSet(0)
   private cut = new CutStates()
+  /** Undefined if cycles are not looked for, or only those that one step closes. */
+  private cycles: FairCycles | undefined
   /** The interventions that are left when the search has used up its own. */
   private reserve = 0
   private depth = 0
@@ -93,13 +96,14 @@ class Explorer {
     const { search, bounds } = this
     this.visited = new VisitedSet(Math.min(bounds.states, 1 << 19))
     this.cut = new CutStates()
+    this.cycles = bounds.merge && search.checks.checked.L4 ? new FairCycles(search) : undefined
     this.reserve = interventionsIn(bounds.budget) - interventions
     this.depth = depth
     this.transitions = 0
     this.schedules = 0
     this.withheld = false
     search.begin()
-    this.enter(this.visited.find(search.key, search.hash.b))
+    this.enter(this.visited.find(search.keyA, search.keyB))
     return this.searchAll()
   }
 
@@ -115,8 +119,8 @@ class Explorer {
 
   /** The next actor to try in the state on top; -1 if none is left. */
   private nextActor(): number {
-    const { actors, uses, machine } = this.search
-    const { frames, frame } = this.search.stack
+    const { actors, uses, machine, stack } = this.search
+    const { frames, frame } = stack
     for (let actor = frames[frame + FRAME_NEXT]; actor < actors.length; actor++) {
       const bounded = uses[actor] >= 0
       if (bounded && ((frames[frame + FRAME_BUDGET] >> uses[actor]) & 0xff) === 0) continue
@@ -127,6 +131,7 @@ class Explorer {
         continue
       }
       frames[frame + FRAME_NEXT] = actor + 1
+      if (!bounded) this.cycles?.ready(stack.depth, actor)
       return actor
     }
     return -1
@@ -144,39 +149,52 @@ class Explorer {
    */
   private take(actor: number): Report | undefined {
     const { search, visited } = this
-    const { stack, hash } = search
+    const { stack } = search
     stack.frames[stack.frame + FRAME_STEPS]++
     search.step(actor)
     this.transitions++
-    visited.prefetch(search.key)
+    visited.prefetch(search.keyA)
     const violation = search.check()
     if (violation) return this.violated(violation, stack.actors())
     if (search.isElsewhere()) {
       stack.undo(search.changes)
       return undefined
     }
-    const { key } = search
-    const slot = visited.find(key, hash.b)
+    const { keyA, keyB } = search
+    const slot = visited.find(keyA, keyB)
     const isNew = visited.isFree(slot)
-    const closesCycle = !isNew && visited.isOnStack(slot)
-    if (closesCycle || (!isNew && this.isExplored(key, hash.b))) {
-      this.schedules++
-      const cycle = closesCycle && search.checks.checked.L4 ? livelock(search) : undefined
-      if (cycle) return this.violated(cycle, stack.actors())
-      this.cut.skip(key, hash.b, stack.depth + 1)
-      stack.undo(search.changes)
-      return undefined
+    if (!isNew) {
+      const isOpen = visited.isOpen(slot)
+      const cycle = isOpen ? stack.depthOf(keyA, keyB) : -1
+      if (cycle >= 0 || this.isExplored(keyA, keyB)) return this.meet(actor, cycle, isOpen)
     }
     if (isNew && visited.size >= this.bounds.states) return this.report({ bound: 'states' })
     this.enter(slot)
     return undefined
   }
 
+  /**
+   * The last step has led to a state that is not explored again, since it is on the stack, at depth `cycle`, or was
+   * explored. Undoes the step.
+   */
+  private meet(actor: number, cycle: number, isOpen: boolean): Report | undefined {
+    const { search, cut } = this
+    const { stack, keyA, keyB } = search
+    this.schedules++
+    const violation = cycle >= 0 && search.checks.checked.L4 ? livelock(search, cycle) : undefined
+    if (violation) return this.violated(violation, stack.actors())
+    cut.skip(keyA, keyB, stack.depth + 1)
+    stack.undo(search.changes)
+    if (isOpen) this.cycles?.closes(actor, cycle, keyA, keyB)
+    return undefined
+  }
+
   /** Puts the state that the last step has led to on the stack, and into its slot of the visited set. */
   private enter(slot: number): void {
     const { search } = this
-    this.visited.enterStack(slot, search.key, search.hash.b)
+    this.visited.enter(slot, search.keyA, search.keyB)
     search.push(slot)
+    this.cycles?.enter(search.stack.depth)
   }
 
   /** Whether a state that was seen before, given by the lanes of its hash, need not be explored again. */
@@ -202,11 +220,35 @@ class Explorer {
       const violation = search.checks.atEnd()
       if (violation) return this.violated(violation, stack.actors().slice(0, -1))
     }
-    const key = withExtra(frames[frame + FRAME_HASH_A], frames[frame + FRAME_BUDGET])
-    visited.leaveStack(frames[frame + FRAME_SLOT], key, frames[frame + FRAME_HASH_B])
-    this.cut.leave(key, frames[frame + FRAME_HASH_B], stack.depth)
+    const keyA = frames[frame + FRAME_KEY_A]
+    const keyB = frames[frame + FRAME_KEY_B]
+    const { cycles } = this
+    const { depth } = stack
+    const isOpen = cycles !== undefined && !cycles.isRoot()
+    if (!isOpen) {
+      visited.close(frames[frame + FRAME_SLOT], keyA, keyB)
+      const livelock = cycles && this.closeComponent(cycles, keyA, keyB)
+      if (livelock) return livelock
+    }
+    this.cut.leave(keyA, keyB, depth)
     stack.pop()
+    if (isOpen) cycles.stays(depth, keyA, keyB)
     return undefined
+  }
+
+  /** Closes the component of the state on top, its root, with this key. */
+  private closeComponent(cycles: FairCycles, a: number, b: number): Report | undefined {
+    const { search, visited } = this
+    const others = cycles.close()
+    for (const other of others) visited.close(visited.find(other.a, other.b), other.a, other.b)
+    // Where the bound on depth cuts, states are visited again, and components are not to be relied on.
+    if (this.cut.any || !cycles.isLivelock()) return undefined
+    const { frames, frame } = search.stack
+    search.keyHere(frames[frame + FRAME_BUDGET])
+    const members = new Set([keyOf(a, b), ...others.map((other) => keyOf(other.a, other.b))])
+    const path = search.stack.actors().slice(0, -1)
+    const [violation, cycle] = fairCycle(search, members)
+    return this.violated(violation, [...path, ...cycle])
   }
 
   private report(more: Pick<Report, 'bound' | 'violation'> = {}): Report {
@@ -214,7 +256,9 @@ class Explorer {
     const complete = more.bound === undefined && more.violation === undefined
     const { shard } = this.bounds
     const part = shard ? { shard: shard.name } : {}
-    return { complete, states: visited.size, transitions, schedules, ...part, ...more }
+    const states = visited.size
+    const omission = this.bounds.exact ? 0 : (states * (states - 1)) / 2 ** 64
+    return { complete, states, transitions, schedules, omission, ...part, ...more }
   }
 
   /** The report of a violated invariant; `taken` is the schedule, an actor a step. */

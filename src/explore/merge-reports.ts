@@ -31,6 +31,7 @@ export function mergeReports<R extends Report>(reports: readonly R[]): MergedRep
     states: sum(({ states }) => states),
     transitions: sum(({ transitions }) => transitions),
     schedules: sum(({ schedules }) => schedules),
+    omission: sum(({ omission }) => omission ?? 0),
     ...(bound && found.length === 0 ? { bound } : {}),
     ...(missing.length > 0 ? { missing } : {}),
   } as MergedReport<R>

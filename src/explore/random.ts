@@ -169,9 +169,9 @@ class RandomExplorer {
 
   /** Counts the state on top if it is new. */
   private visit(): void {
-    const { key, hash } = this.search
-    const slot = this.visited.find(key, hash.b)
-    if (this.visited.isFree(slot)) this.visited.enterStack(slot, key, hash.b)
+    const { keyA, keyB } = this.search
+    const slot = this.visited.find(keyA, keyB)
+    if (this.visited.isFree(slot)) this.visited.enter(slot, keyA, keyB)
   }
 
   /** The steps of the schedule in which the actors that are not bounded take turns, up to where it repeats itself. */
@@ -193,6 +193,7 @@ class RandomExplorer {
       states: visited.size,
       transitions,
       schedules,
+      omission: 0,
       ...(pct ? { pct } : {}),
       ...(shard ? { shard: shard.name } : {}),
       ...more,

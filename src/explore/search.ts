@@ -8,12 +8,14 @@ import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import { budgetKinds, type CheckedBounds, SHARED_STEP, type Violation } from './bounds.ts'
 import { Changes } from './changes.ts'
+import { ExactStates } from './exact-states.ts'
+import { invariantName } from './invariant-names.ts'
 import { invariants } from './invariants.ts'
 import { writeSchedule } from './schedule.ts'
 import { FRAME_ACTOR, FRAME_BUDGET, FRAME_HASH_A, FRAME_HASH_B, SearchStack } from './search-stack.ts'
 import { StepChecks, type ViolatedInvariant } from './step-checks.ts'
 import { StepKinds } from './step-kind.ts'
-import { SumHash, withExtra } from './sum-hash.ts'
+import { keyOf, SumHash, withExtra } from './sum-hash.ts'
 
 /** Steps of other actors than vCPUs that all shards share; the last of them says whose everything after it is. */
 const SHARED_STEPS = 1
@@ -30,9 +32,12 @@ export class Search {
   readonly checks: StepChecks
   /** The hash of the state that the last step has led to. */
   readonly hash = new SumHash()
-  /** The budget that is left in that state, and lane a of the hash of both together. */
+  /** The budget that is left in that state. */
   left = 0
-  key = 0
+  /** What both together are known by: the lanes of their hash or, if states are kept whole, of their number. */
+  keyA = 0
+  keyB = 0
+  private readonly exact: ExactStates | undefined
   private readonly words: Int32Array
   private readonly kinds: StepKinds
   private kind = 0
@@ -51,6 +56,7 @@ export class Search {
     this.stack = new SearchStack(this.words)
     this.kinds = new StepKinds(machine)
     this.changes = new Changes(machine, this.stack.top)
+    this.exact = bounds.exact ? new ExactStates(this.words, this.changes.ranges) : undefined
     this.checks = new StepChecks(machine, this.changes, this.stack.top, bounds.invariants)
   }
 
@@ -61,12 +67,31 @@ export class Search {
     changes.count = 0
     hash.hashAll(this.words, changes.ranges)
     this.left = this.bounds.budget + (this.bounds.shard ? SHARED_STEPS * SHARED_STEP : 0)
-    this.key = withExtra(hash.a, this.left)
+    this.identify()
+  }
+
+  private identify(): void {
+    const { hash, left, exact } = this
+    this.keyA = withExtra(hash.a, left)
+    this.keyB = hash.b
+    if (exact === undefined) return
+    const number = exact.numberOf(this.keyA, this.keyB, left)
+    // Odd multiplication is one to one. The lowest bit of lane b is not compared.
+    this.keyA = Math.imul(number, 0x9e3779b1)
+    this.keyB = number << 1
+  }
+
+  /** What the state in the words is known by with a budget, as a key of a Map. */
+  keyHere(left: number): number {
+    this.hash.hashAll(this.words, this.changes.ranges)
+    this.left = left
+    this.identify()
+    return keyOf(this.keyA, this.keyB)
   }
 
   /** Pushes the state that the last step has led to; `slot` is its slot in a visited set. */
   push(slot: number): void {
-    this.stack.push(this.hash.a, this.hash.b, this.left, slot, this.changes)
+    this.stack.push(this, slot)
   }
 
   /** Whether the state that the last step has led to is the first of another shard's part. */
@@ -74,7 +99,7 @@ export class Search {
     const { frames, frame } = this.stack
     const { shard } = this.bounds
     if (!shard || frames[frame + FRAME_BUDGET] < SHARED_STEP || this.left >= SHARED_STEP) return false
-    return (this.key >>> 0) % shard.count !== shard.index
+    return (this.hash.a >>> 0) % shard.count !== shard.index
   }
 
   /** Whether the budget in the state on top lets an actor step. */
@@ -127,7 +152,7 @@ export class Search {
     const budget = frames[frame + FRAME_BUDGET]
     const cost = this.costs[actor]
     this.left = budget - (budget < SHARED_STEP ? cost & (SHARED_STEP - 1) : cost)
-    this.key = withExtra(this.hash.a, this.left)
+    this.identify()
   }
 
   /** Checks the last step. */
@@ -142,7 +167,9 @@ export class Search {
     const numbers = taken.map((actor) => all.indexOf(this.actors[actor]))
     const schedule = writeSchedule(this.machine.digest, numbers)
     const interventions = taken.filter((actor) => this.uses[actor] >= 0).length
-    return { invariant, says: invariants[invariant], what, schedule, steps: taken.length, interventions }
+    const name = invariantName(invariant)
+    const steps = taken.length
+    return { invariant, name, says: invariants[invariant], what, schedule, steps, interventions }
   }
 
   private refuseOtherWrites({ kind, index, name }: Actor): void {

@@ -29,8 +29,8 @@ export class Walk {
     search.step(actor)
     const violation = search.check()
     if (violation) return violation
-    this.closedCycle = this.met.has(keyOf(search.key, search.hash.b))
-    const cycle = this.closedCycle && search.checks.checked.L4 ? livelock(search) : undefined
+    this.closedCycle = this.met.has(keyOf(search.keyA, search.keyB))
+    const cycle = this.closedCycle && search.checks.checked.L4 ? this.livelock() : undefined
     if (!cycle) this.enter()
     return cycle
   }
@@ -47,9 +47,15 @@ export class Walk {
     return this.ended ? taken.slice(0, -1) : taken
   }
 
+  private livelock(): ViolatedInvariant | undefined {
+    const { search } = this
+    const first = search.stack.depthOf(search.keyA, search.keyB)
+    return first < 0 ? undefined : livelock(search, first)
+  }
+
   private enter(): void {
     const { search, met } = this
     search.push(0)
-    met.add(keyOf(search.key, search.hash.b))
+    met.add(keyOf(search.keyA, search.keyB))
   }
 }
