@@ -439,18 +439,62 @@ const broken = (): hyp.Scenario =>
     )
     .device('nic', (device) => device.pulse(32))
 const violation = exploring.explore(broken(), { preemptions: 1, ticks: 1 }).violation?.schedule ?? ''
+const shard: Kind = {
+  right: () => '0/2',
+  takes: (value) => typeof value === 'string' && /^[0-2]\/3$|^[01]\/2$/.test(value),
+}
+const checkedInvariants = optional(list(oneOf(...Object.keys(exploring.invariants))))
+const budget = {
+  preemptions: optional(integer(0, 255)),
+  ticks: optional(integer(0, 255)),
+  migrations: optional(integer(0, 255)),
+}
 const bounds = optional(
   options({
-    preemptions: optional(integer(0, 255)),
-    ticks: optional(integer(0, 255)),
-    migrations: optional(integer(0, 255)),
+    ...budget,
     states: optional(integer(1, 0x7fff_ffff, 1000)),
     depth: optional(integer(1, 1_000_000, 1000)),
-    invariants: optional(list(oneOf(...Object.keys(exploring.invariants)))),
+    invariants: checkedInvariants,
     merge: optional(boolean),
     checkWrites: optional(boolean),
+    raise: optional(boolean),
+    shortest: optional(boolean),
+    shard: optional(shard),
   }),
 )
+const randomBounds = optional(
+  options({
+    ...budget,
+    strategy: optional(oneOf('pct', 'uniform')),
+    constraints: optional(integer(1, 16, 3)),
+    length: optional(integer(1, 1_000_000, 50)),
+    seed: optional(integer(0, 0x7fff_0000, 1)),
+    runs: optional(integer(1, 0xffff, 3)),
+    depth: optional(integer(1, 1_000_000, 100)),
+    invariants: checkedInvariants,
+    checkWrites: optional(boolean),
+    minimise: optional(boolean),
+    shard: optional(shard),
+  }),
+)
+const natural = integer(0, Number.MAX_SAFE_INTEGER, 1)
+const report = record({
+  complete: boolean,
+  states: natural,
+  transitions: natural,
+  schedules: natural,
+  shard,
+})
+const reports: Kind = {
+  ...list(report),
+  takes: (value) => Array.isArray(value) && value.length === 1 && report.takes(value[0]),
+}
+/** With what the schedule violates among them. */
+const violated: Kind = {
+  ...list(oneOf('S11', ...Object.keys(exploring.invariants))),
+  takes: (value) =>
+    Array.isArray(value) && value.includes('S11') && value.every((id) => id in exploring.invariants),
+}
 const entry = options({
   id: text('00'),
   name: text('no bug'),
@@ -777,6 +821,14 @@ const rows: Readonly<Record<string, Row>> = {
     nameOf: [address],
   }),
   explore: call(exploring.explore, only(newScenario), bounds),
+  exploreRandom: call(exploring.exploreRandom, only(newScenario), randomBounds),
+  mergeReports: call(exploring.mergeReports, reports),
+  minimise: call(
+    exploring.minimise,
+    only(broken),
+    only(() => violation),
+    optional(options({ invariants: optional(violated) })),
+  ),
   exhibit: call(exploring.exhibit, entry),
   replay: call(
     exploring.replay,
