@@ -9,6 +9,7 @@ import { benchDevice } from './device.ts'
 import { benchHotPath, caseNames } from './exits.ts'
 import { benchExplorer } from './explore.ts'
 import { benchInstructions } from './instructions.ts'
+import { benchPublic } from './public.ts'
 import { serve } from './worker.ts'
 
 const help = `
@@ -34,6 +35,7 @@ const string = { type: 'string' } as const
 const [first = '', ...rest] = process.argv.slice(2)
 // What the benchmark of exits starts for itself.
 if (first === '--worker') serve()
+else if (first === 'public') benchPublic()
 else if (first === 'explore') {
   const values = commandLine({ name: 'bench', help, options: { json } }, rest)
   if (values) benchExplorer(values['json'] === true)

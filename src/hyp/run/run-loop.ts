@@ -91,6 +91,14 @@ export class RunLoop extends FusedSteps {
     return this.pcpu.isInGuest(pe) ? THREAD_IN_GUEST : THREAD_STEPS
   }
 
+  /** Whether `threadState` is THREAD_IN_GUEST: the question that is asked most. */
+  isInGuest(v: Vcpu): boolean {
+    const { words } = this
+    if (words[v + VCPU_PC] !== this.guest) return this.guest < 0 && this.threadState(v) === THREAD_IN_GUEST
+    const pe = asPe(words[v + VCPU_PE])
+    return pe !== 0 && words[v + VCPU_NOTIFIER] === 0 && this.pcpu.isInGuest(pe)
+  }
+
   /** Whether a thread that has a PE, or would get one, could do nothing there but wait for other vCPUs. */
   waitsForVcpus(v: Vcpu): boolean {
     return this.stopVm.waits(v, this.table[this.words[v + VCPU_PC] << TABLE_SHIFT])
