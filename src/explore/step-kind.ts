@@ -124,15 +124,13 @@ export class StepKinds {
 
   private ofDevice(index: number): number {
     const { machine, words } = this
-    const { injection, mapped, runLoop } = machine.hypervisor
+    const { injection, mapped } = machine.hypervisor
     const next = machine.nextDeviceStep(index)
     if (next?.signal) return WRITES_NOTIFY
     // A message may be translated, cached and held; an LPI may go with the last reference.
-    if (next?.msi) return WRITES_ALL
+    if (next?.msi) return injection.notifies(machine.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
     if (mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL
-    return injection.queues(machine.injectionOf(index) || runLoop.program.inject)
-      ? WRITES_QUEUE
-      : WRITES_NOTIFY
+    return injection.queues(machine.nextInjection(index)) ? WRITES_QUEUE : WRITES_NOTIFY
   }
 }
 

@@ -15,6 +15,7 @@ import { asIrq, type Irq } from '../hyp/records/vgic-irq.ts'
 import { setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
 import { VM_TIME } from '../hyp/records/vm.ts'
 import type { Design } from '../hyp/run/design.ts'
+import { MESSAGE_HOLDS, MESSAGE_LPI, type Message } from '../hyp/run/message.ts'
 import { ENDED, type NextPc, stepNames } from '../hyp/run/program.ts'
 import {
   THREAD_ENDED,
@@ -48,14 +49,14 @@ export interface Actor {
 export type ActorState = 'ready' | 'asleep' | 'done'
 
 /**
- * Words of a device: the next step of its program, the program counter of its injection, the vCPU that this is for, and
- * the LPI that its message was translated to, which is held until the injection ends.
+ * Words of a device: the next step of its program, the program counter of its injection or message, the vCPU that this is
+ * for, and the words of its message.
  */
 const DEVICE_PC = 0
 const DEVICE_INJECT = 1
 const DEVICE_TARGET = 2
-const DEVICE_LPI = 3
-export const DEVICE_WORDS = 4
+const DEVICE_MESSAGE = 3
+export const DEVICE_WORDS = 5
 
 /** The devices' record; `stepAt` names the design's step at a program counter. */
 const deviceRecord = (devices: readonly DeviceProgram[], stepAt: (pc: number) => string): RecordType =>
@@ -75,7 +76,8 @@ const deviceRecord = (devices: readonly DeviceProgram[], stepAt: (pc: number) =>
       means: (pc) => (pc === 0 ? 'none' : stepAt(pc)),
     },
     { name: 'target', at: DEVICE_TARGET, class: 'normalised', by: ['queue', 'notify'], means: 'record' },
-    { name: 'LPI', at: DEVICE_LPI, class: 'normalised', by: [], means: 'word' },
+    { name: 'LPI', at: DEVICE_MESSAGE + MESSAGE_LPI, class: 'normalised', by: [], means: 'word' },
+    { name: 'holds it', at: DEVICE_MESSAGE + MESSAGE_HOLDS, class: 'normalised', by: [] },
   ])
 
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
@@ -173,7 +175,7 @@ export class Machine {
       case 'vcpu':
         return this.vcpuState(hypervisor.vcpu(index))
       case 'device':
-        return this.nextDeviceStep(index) ? 'ready' : 'done'
+        return this.deviceState(index)
       case 'timer':
         return hypervisor.timers.isArmed(hypervisor.vcpu(index), detail) ? 'ready' : 'asleep'
       case 'preempt':
@@ -253,9 +255,28 @@ export class Machine {
     return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
   }
 
-  /** The program counter, in the design, of a device's injection; 0 if none is under way. */
+  /** The program counter, in the design, of a device's injection or message; 0 if none is under way. */
   injectionOf(index: number): NextPc {
     return asPc(this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT])
+  }
+
+  /** The program counter of the next step of a device's injection or message. */
+  nextInjection(index: number): NextPc {
+    const { inject, msi } = this.hypervisor.runLoop.program
+    return this.injectionOf(index) || (this.nextDeviceStep(index)?.msi ? msi : inject)
+  }
+
+  /** Whether a device's message waits for its_lock. */
+  waitsForIts(index: number): boolean {
+    const message = this.nextDeviceStep(index)?.msi
+    return message !== undefined && this.hypervisor.messages.waits(this.nextInjection(index), message)
+  }
+
+  /** The LPI that a device's message was translated to; 0 if there is none. `held`: if the message has a reference. */
+  messageLpi(index: number, held: boolean): Irq | 0 {
+    const { words } = this.hypervisor
+    const at = this.deviceOf(index) + DEVICE_MESSAGE
+    return held && words[at + MESSAGE_HOLDS] === 0 ? 0 : asIrq(words[at + MESSAGE_LPI])
   }
 
   /** Whether an unfinished injection is still to notify a vCPU. */
@@ -269,7 +290,7 @@ export class Machine {
   /** The interrupt whose line a device's next step drives, in a state. */
   inputOf(index: number, words: Int32Array): Irq {
     const { intid, vcpu, msi } = this.devices[index].steps[words[this.deviceOf(index) + DEVICE_PC]]
-    if (msi) return asIrq(words[this.deviceOf(index) + DEVICE_LPI])
+    if (msi) return asIrq(words[this.deviceOf(index) + DEVICE_MESSAGE + MESSAGE_LPI])
     return this.hypervisor.apLists.irqOf(this.hypervisor.vcpu(vcpu), intid)
   }
 
@@ -301,6 +322,11 @@ export class Machine {
     if (kind === 'timer') return Number.isInteger(detail) && detail >= 0 && detail < timerNames.length
     if (kind === 'migrate') return Number.isInteger(detail) && detail >= 0 && detail < config.cpus
     return kind === 'vcpu' || kind === 'device' || kind === 'preempt' || kind === 'tick'
+  }
+
+  private deviceState(index: number): ActorState {
+    if (!this.nextDeviceStep(index)) return 'done'
+    return this.waitsForIts(index) ? 'asleep' : 'ready'
   }
 
   private vcpuState(v: Vcpu): ActorState {
@@ -369,15 +395,15 @@ export class Machine {
    * wired to the distributor, and needs no injection.
    */
   private stepDevice(index: number): void {
-    const { words, injection, mapped, runLoop } = this.hypervisor
+    const { words, injection, mapped } = this.hypervisor
     const next = this.nextDeviceStep(index)
     if (!next) return
     if (next.signal) {
       this.signal(index, this.hypervisor.vcpu(next.vcpu))
       return
     }
-    if (next.msi && words[this.deviceOf(index) + DEVICE_LPI] === 0) {
-      this.translate(index, next.msi)
+    if (next.msi) {
+      this.stepMessage(index, next.msi)
       return
     }
     const irq = this.inputOf(index, words)
@@ -385,31 +411,35 @@ export class Machine {
       this.driveMapped(index, irq, next)
       return
     }
-    const device = this.deviceOf(index)
-    const pc = this.injectionOf(index) || runLoop.program.inject
-    const target = injection.step(pc, irq, next.levels, asVcpu(words[device + DEVICE_TARGET]))
+    const pc = this.nextInjection(index)
+    const target = injection.step(pc, irq, next.levels, this.targetOf(index))
     if (injection.queues(pc) && next.levels.includes(1)) this.ghosts.injected(irq)
-    const after = injection.after(pc, target)
-    words[device + DEVICE_INJECT] = after
-    words[device + DEVICE_TARGET] = after === ENDED ? 0 : target
-    if (after !== ENDED) return
-    words[device + DEVICE_PC]++
-    if (next.msi) {
-      words[device + DEVICE_LPI] = 0
-      this.hypervisor.apLists.lpis.put(irq)
-    }
+    this.goOn(index, injection.after(pc, target), target)
   }
 
-  /** A message is translated: to an LPI, which is held from here on, or to none, and then it is dropped. */
-  private translate(index: number, { its, deviceId, eventId }: NonNullable<DeviceStep['msi']>): void {
-    const { words, mmio, apLists } = this.hypervisor
-    const irq = mmio.dist.its.translate(its, deviceId | 0, eventId | 0)
+  private stepMessage(index: number, message: Message): void {
+    const { words, messages, injection } = this.hypervisor
+    const at = this.deviceOf(index) + DEVICE_MESSAGE
+    const pc = this.nextInjection(index)
+    const irq = this.messageLpi(index, false)
+    const target = messages.step(pc, at, message, this.targetOf(index))
+    if (injection.queues(pc) && irq !== 0) this.ghosts.injected(irq)
+    const after = messages.after(pc, at, target)
+    if (after === ENDED) words.fill(0, at, at + DEVICE_WORDS - DEVICE_MESSAGE)
+    this.goOn(index, after, target)
+  }
+
+  private targetOf(index: number): Vcpu | 0 {
+    return asVcpu(this.hypervisor.words[this.deviceOf(index) + DEVICE_TARGET])
+  }
+
+  /** A device's injection or message goes on at a program counter; at its end the device does. */
+  private goOn(index: number, pc: NextPc, target: Vcpu | 0): void {
+    const { words } = this.hypervisor
     const device = this.deviceOf(index)
-    if (irq === 0) words[device + DEVICE_PC]++
-    else {
-      words[device + DEVICE_LPI] = irq
-      apLists.lpis.get(irq)
-    }
+    words[device + DEVICE_INJECT] = pc
+    words[device + DEVICE_TARGET] = pc === ENDED ? 0 : target
+    if (pc === ENDED) words[device + DEVICE_PC]++
   }
 
   private driveMapped(index: number, irq: Irq, { levels }: DeviceStep): void {

@@ -11,7 +11,7 @@ import { type Layout, recordType } from './layout.ts'
 /** 'vgic' in ASCII, the first word of every image. */
 const MAGIC = 0x63696776
 /** Version of the format: changes whenever a layout does. */
-export const IMAGE_VERSION = 5
+export const IMAGE_VERSION = 6
 
 const HEADER_MAGIC = 0
 const HEADER_VERSION = 1

@@ -88,9 +88,26 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       steps.stopVcpus(v)
       return 0
     case op.STEP_ACCESS_STOPPED:
-      return steps.emulateMmio(v)
+      return steps.accessStopped(v)
     case op.STEP_ACCESS_STOPPED_FROM_MEMORY:
-      return steps.emulateMmioFromMemory(v)
+      return steps.accessStoppedFromMemory(v)
+    case op.STEP_NO_COMMAND:
+      return steps.noCommand(v) ? 1 : 0
+    case op.STEP_LOCK_ITS:
+      steps.lockIts(v)
+      return 0
+    case op.STEP_INVALIDATE_CACHE:
+      steps.invalidateCache(v)
+      return 0
+    case op.STEP_EXECUTE_COMMAND:
+      steps.executeCommand(v)
+      return 0
+    case op.STEP_EXECUTE_COMMAND_FOR_ALL:
+      steps.executeCommandForAll(v)
+      return 0
+    case op.STEP_UNLOCK_ITS:
+      steps.unlockIts(v)
+      return 0
     case op.STEP_RESUME_VCPUS:
       steps.resumeVcpus(v)
       return 0
@@ -183,10 +200,12 @@ export function performFused(steps: FusedSteps, number: number, v: Vcpu, at: num
     case 11:
       return steps.emulateMmioAndSkip(v, at)
     case 12:
-      return steps.emulateMmioFromMemoryAndSkip(v, at)
+      return steps.carryOut(v, at)
     case 13:
-      return steps.schedOut(v, at)
+      return steps.emulateMmioFromMemoryAndSkip(v, at)
     case 14:
+      return steps.schedOut(v, at)
+    case 15:
       return steps.schedIn(v, at)
     default:
       return steps.schedInWaiting(v, at)

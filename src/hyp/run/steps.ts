@@ -140,11 +140,12 @@ export const emulateSysreg = row('emulateSysreg', {
   needs: ['sysregAccess'],
 })
 /** The results of an MMIO access, by MMIO_ value. */
-const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace'] as const
+const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace', 'commands'] as const
 /**
  * Emulates a trapped MMIO access to the emulated GIC. `reevaluate`: it is done, and interrupts may belong elsewhere
  * now. `stop`: it is not done, because the state may be in list registers of other vCPUs. `userspace`: it is not to
- * the GIC.
+ * the GIC. `commands`: it is done, and has started an ITS: cmd_lock is held until its commands are carried out. A write to
+ * an ITS waits while another vCPU holds that.
  */
 export const emulateMmio = row('emulateMmio', {
   does: 'emulateMmio',
@@ -172,17 +173,51 @@ export const reevaluate = row('reevaluate', { does: 'reevaluate' })
 export const stopVcpus = row('stopVcpus', { does: 'stopVcpus', stands: 'thread', needs: ['maySleep'] })
 /** Does the access once all other vCPUs are outside their guests; waits until then. */
 export const accessStopped = row('accessStopped', {
-  does: 'emulateMmio',
+  does: 'accessStopped',
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
   needs: ['maySleep', 'mmioAccess', 'vmStopped'],
 })
 /** Linux 6.1's accessStopped, which answers from memory as `emulateMmioFromMemory` does. */
 export const accessStoppedFromMemory = row('accessStoppedFromMemory', {
-  does: 'emulateMmioFromMemory',
+  does: 'accessStoppedFromMemory',
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
 })
+/**
+ * Fetches the next command of the ITS that the vCPU has started. With none left it drops cmd_lock, under which this and the
+ * steps up to `unlockIts` are.
+ */
+export const noCommand = row('noCommand?', {
+  does: 'noCommand',
+  outcomes: ['no', 'yes'],
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
+/** Takes its_lock. It is free: other vCPUs take it with cmd_lock, and a message holds it only within `translate`. */
+export const lockIts = row('lockIts', { does: 'lockIts', stands: 'thread', needs: ['itsStarted'] })
+/** Empties the translation cache, if the command changes what a translation says. */
+export const invalidateCache = row('invalidateCache', {
+  does: 'invalidateCache',
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
+/** Carries the command out: changes the tables, and gives back the references of what is mapped no more. */
+export const executeCommand = row('executeCommand', {
+  does: 'executeCommand',
+  carriesOut: true,
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
+/** Linux 6.9: MOVALL takes the LPIs of all vCPUs along. */
+export const executeCommandForAll = row('executeCommandForAll', {
+  does: 'executeCommandForAll',
+  carriesOut: true,
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
+/** Drops its_lock. */
+export const unlockIts = row('unlockIts', { does: 'unlockIts', stands: 'thread', needs: ['itsStarted'] })
 /** kvm_arm_resume_guest. */
 export const resumeVcpus = row('resumeVcpus', { does: 'resumeVcpus', stands: 'thread', needs: ['vmStopped'] })
 /** KVM_RUN returns, userspace does what the exit or the signal asks for, and calls it again. */
@@ -264,6 +299,19 @@ export const queueInterrupt = row('queue', { stands: 'inject' })
 export const postRequest = row('postRequest', { stands: 'inject' })
 /** Step of an injection: reads that vCPU's mode, and wakes or interrupts it. */
 export const kickVcpu = row('kick', { stands: 'inject' })
+/**
+ * Step of a message: finds its LPI, in the translation cache or, under its_lock, in the tables, and takes a reference in
+ * the same section. Waits while another holds its_lock, unless the translation is cached.
+ */
+export const translate = row('translate', { stands: 'msi' })
+/** Linux before 6.8: the LPI is found without a reference, so that it can go while the message is injected. */
+export const translateUnheld = row('translateUnheld', { stands: 'msi' })
+/** Step of a message: gives its reference back; the last one takes the LPI out of the table and frees it. */
+export const dropReference = row('dropReference', { stands: 'msi' })
+/** Linux 6.17: only counts down. Whoever gives the last reference back is to take the LPI out of the table. */
+export const decrementReference = row('decrementReference', { stands: 'msi' })
+/** The other half: takes what the table has by that INTID out of it, if the last reference was this one, and frees the LPI. */
+export const eraseByNumber = row('eraseByNumber', { stands: 'msi' })
 /** The last step of every sched_out notifier: the thread is off its PE. */
 export const giveUpCpu = row('giveUpCpu', {
   does: 'giveUpCpu',

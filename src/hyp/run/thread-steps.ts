@@ -38,7 +38,8 @@ import {
 } from '../records/vcpu.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import type { ArchTimers } from '../vgic/arch-timer.ts'
-import type { VgicMmio } from '../vgic/vgic-mmio.ts'
+import type { VgicItsCommands } from '../vgic/vgic-its-commands.ts'
+import { MMIO_COMMANDS, MMIO_DONE, type VgicMmio } from '../vgic/vgic-mmio.ts'
 import { sendSgi } from '../vgic/vgic-sgi.ts'
 import type { VgicV3 } from '../vgic/vgic-v3.ts'
 import type { Halt } from './halt.ts'
@@ -82,6 +83,7 @@ export class ThreadSteps {
   readonly onSpin: OnSpin
   readonly ownSteps: OwnSteps
   readonly mmio: VgicMmio
+  readonly commands: VgicItsCommands
   readonly stopVm: StopVm
   readonly hostInterrupts: HostInterrupts
 
@@ -97,6 +99,7 @@ export class ThreadSteps {
     this.onSpin = parts.onSpin
     this.ownSteps = parts.ownSteps
     this.mmio = parts.mmio
+    this.commands = parts.mmio.dist.commands
     this.stopVm = parts.stopVm
     this.hostInterrupts = parts.hostInterrupts
   }
@@ -264,6 +267,51 @@ export class ThreadSteps {
 
   emulateMmioFromMemory(v: Vcpu): number {
     return this.mmio.access(v, false)
+  }
+
+  /** An ITS that the access starts carries out its commands at once: no step does it for a VM that is stopped. */
+  accessStopped(v: Vcpu): number {
+    return this.withCommands(v, this.emulateMmio(v))
+  }
+
+  accessStoppedFromMemory(v: Vcpu): number {
+    return this.withCommands(v, this.emulateMmioFromMemory(v))
+  }
+
+  private withCommands(v: Vcpu, outcome: number): number {
+    if (outcome !== MMIO_COMMANDS) return outcome
+    this.commands.process(this.commands.lockedBy(v))
+    return MMIO_DONE
+  }
+
+  noCommand(v: Vcpu): boolean {
+    const n = this.commands.lockedBy(v)
+    return n < 0 || !this.commands.take(n)
+  }
+
+  lockIts(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.lock(n, v)
+  }
+
+  invalidateCache(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.invalidateFor(n)
+  }
+
+  executeCommand(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.execute(n)
+  }
+
+  executeCommandForAll(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.executeForAll(n)
+  }
+
+  unlockIts(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.unlock(n)
   }
 
   reevaluate(_v: Vcpu): void {
