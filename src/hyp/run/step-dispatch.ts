@@ -53,6 +53,19 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_FOLD_IGNORING_EOI_COUNT:
       steps.foldIgnoringEoiCount(v)
       return 0
+    case op.STEP_FOLD_LIST_REGISTERS:
+      steps.foldListRegisters(v)
+      return 0
+    case op.STEP_PRUNED:
+      return steps.pruned(v) ? 1 : 0
+    case op.STEP_PRUNED_UNHELD:
+      return steps.prunedUnheld(v) ? 1 : 0
+    case op.STEP_MIGRATE:
+      steps.migrate(v)
+      return 0
+    case op.STEP_MIGRATE_UNOWNED:
+      steps.migrateUnowned(v)
+      return 0
     case op.STEP_TIMER_SYNC:
       steps.timerSync(v)
       return 0

@@ -100,6 +100,31 @@ export const foldIgnoringEoiCount = row('foldIgnoringEoiCount', {
   lists: 'fold',
   needs: ['interruptsOff'],
 })
+/** The fold alone: the ap_list stays as it is, and is to be pruned by `pruned?` and `migrate`. */
+export const foldListRegisters = row('foldListRegisters', {
+  does: 'foldListRegisters',
+  lists: 'fold',
+  needs: ['interruptsOff'],
+})
+/**
+ * vgic_prune_ap_list up to an interrupt that is to go to another list, which takes the locks of both, in their order: the
+ * lock of this one is dropped, with a reference held.
+ */
+export const pruned = row('pruned?', {
+  does: 'pruned',
+  outcomes: ['no', 'yes'],
+  needs: ['interruptsOff'],
+})
+/** As `pruned?`, without a reference. */
+export const prunedUnheld = row('prunedUnheld?', {
+  does: 'prunedUnheld',
+  outcomes: ['no', 'yes'],
+  needs: ['interruptsOff'],
+})
+/** Moves that interrupt, under both locks, if it still is on this list and still belongs on the other. */
+export const migrate = row('migrate', { does: 'migrate', needs: ['interruptsOff'] })
+/** As `migrate`, but looks only where the interrupt belongs, and not where it is: Linux 4.7 to 6.19. */
+export const migrateUnowned = row('migrateUnowned', { does: 'migrateUnowned', needs: ['interruptsOff'] })
 /** Samples the timers after an exit. */
 export const timerSync = row('timerSync', { does: 'timerSync', writesUninjected: 'vcpu' })
 /** mode := IN_GUEST, with a full barrier: from now on a kick interrupts. */

@@ -251,6 +251,27 @@ export class ThreadSteps {
     this.settle(v)
   }
 
+  foldListRegisters(v: Vcpu): void {
+    this.vgic.foldOnly(v)
+    this.settle(v)
+  }
+
+  pruned(v: Vcpu): boolean {
+    return this.apLists.pick(v, true)
+  }
+
+  prunedUnheld(v: Vcpu): boolean {
+    return this.apLists.pick(v, false)
+  }
+
+  migrate(v: Vcpu): void {
+    this.apLists.migratePicked(v, true)
+  }
+
+  migrateUnowned(v: Vcpu): void {
+    this.apLists.migratePicked(v, false)
+  }
+
   /** Settles the maintenance interrupt after a step on list registers. */
   private settle(v: Vcpu): void {
     const pe = asPe(this.words[v + VCPU_PE])

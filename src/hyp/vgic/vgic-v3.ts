@@ -263,13 +263,13 @@ export class VgicV3 {
   foldSome(v: Vcpu, pe: Pe, used: number): void {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
-    if (used === 1) this.foldOnly(v, pe)
+    if (used === 1) this.foldFirst(v, pe)
     else this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
     if (words[this.deactivated] !== 0) this.deactivateMarked(v)
   }
 
   /** Folds the only list register that was used: `foldLrs` without its loop. */
-  private foldOnly(v: Vcpu, pe: Pe): void {
+  private foldFirst(v: Vcpu, pe: Pe): void {
     const { words } = this
     this.foldOne(
       words,
@@ -281,6 +281,12 @@ export class VgicV3 {
     words[v + VCPU_LR_IRQ] = 0
     words[v + VCPU_USED_LRS] = 0
     words[v + VCPU_HCR] = 0
+  }
+
+  /** A fold that leaves the ap_list as it is. */
+  foldOnly(v: Vcpu): void {
+    const used = this.words[v + VCPU_USED_LRS]
+    if (used !== 0) this.foldSome(v, asPe(this.words[v + VCPU_PE]), used)
   }
 
   private prune(v: Vcpu): void {
