@@ -47,8 +47,14 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_FLUSH_ACTIVE_FIRST:
       steps.flushActiveFirst(v)
       return 0
+    case op.STEP_FLUSH_UNHELD:
+      steps.flushUnheld(v)
+      return 0
     case op.STEP_FOLD:
       steps.fold(v)
+      return 0
+    case op.STEP_FOLD_UNHELD:
+      steps.foldUnheld(v)
       return 0
     case op.STEP_FOLD_IGNORING_EOI_COUNT:
       steps.foldIgnoringEoiCount(v)

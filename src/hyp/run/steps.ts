@@ -92,8 +92,19 @@ export const flushActiveFirst = row('flushActiveFirst', {
   lists: 'flush',
   needs: ['interruptsOff', 'folded'],
 })
+/**
+ * As `flush`, without references to the LPIs that it puts into list registers: the fold finds them by what this has
+ * remembered.
+ */
+export const flushUnheld = row('flushUnheld', {
+  does: 'flushUnheld',
+  lists: 'flush',
+  needs: ['interruptsOff', 'folded'],
+})
 /** Folds the list registers into the interrupts' words and prunes the ap_list. */
 export const fold = row('fold', { does: 'fold', lists: 'fold', needs: ['interruptsOff'] })
+/** The fold after `flushUnheld`. */
+export const foldUnheld = row('foldUnheld', { does: 'foldUnheld', lists: 'fold', needs: ['interruptsOff'] })
 /** Linux 6.1's fold, which ignores EOIcount. */
 export const foldIgnoringEoiCount = row('foldIgnoringEoiCount', {
   does: 'foldIgnoringEoiCount',

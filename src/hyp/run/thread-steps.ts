@@ -251,6 +251,16 @@ export class ThreadSteps {
     this.settle(v)
   }
 
+  flushUnheld(v: Vcpu): void {
+    this.vgic.flushUnheld(v)
+    this.settle(v)
+  }
+
+  foldUnheld(v: Vcpu): void {
+    this.vgic.foldUnheld(v)
+    this.settle(v)
+  }
+
   foldListRegisters(v: Vcpu): void {
     this.vgic.foldOnly(v)
     this.settle(v)

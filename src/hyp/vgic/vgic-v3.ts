@@ -127,6 +127,26 @@ export class VgicV3 {
     else this.flushSeveral(v, pe, count)
   }
 
+  /** `flush`, without references to the LPIs in list registers. */
+  flushUnheld(v: Vcpu): void {
+    this.flush(v)
+    this.forEachLpi(v, (irq) => this.apLists.lpis.put(irq))
+  }
+
+  /** `fold`, after `flushUnheld`. */
+  foldUnheld(v: Vcpu): void {
+    this.forEachLpi(v, (irq) => this.apLists.lpis.get(irq))
+    this.fold(v)
+  }
+
+  private forEachLpi(v: Vcpu, act: (irq: Irq) => void): void {
+    const { words } = this
+    for (let n = 0; n < words[v + VCPU_USED_LRS]; n++) {
+      const irq = asIrq(words[v + VCPU_LR_IRQ + n])
+      if (irq >= this.firstLpi) act(irq)
+    }
+  }
+
   private flushSeveral(v: Vcpu, pe: Pe, count: number): void {
     if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
     else this.fill(v, pe, count, HCR_En | HCR_TDIR)
