@@ -73,7 +73,7 @@ export class LpiInvariants {
       const references = words[irq + LPI_REFS]
       const name = intidName(words[irq + LPI_INTID])
       if (references !== counts[slot])
-        return `${name} has ${references} references, and ${counts[slot]} are held`
+        return `the reference count of ${name} is ${references}, its holders are ${counts[slot]}`
       if (references > 0 && !lpis.isInTable(irq)) return `${name} is in use, and not in the table`
     }
     return undefined

@@ -40,6 +40,10 @@ export const equivalences: readonly Equivalence[] = [
     designs: ['hooks-after-poll'],
     because: 'A thread that is preempted on the way to its sleep stays on the run queue.',
   },
+  {
+    of: /^swap msi\/kick, msi\/dropReference$/,
+    because: 'The kick is about the vCPU, and needs no LPI.',
+  },
   // Requests, exits and userspace.
   {
     of: /^omit .*\/clearUnhalt$/,

@@ -27,9 +27,9 @@ const LPI = 8192
 const frames = { its: [0x0808_0000] }
 
 /** A machine with an ITS, as small as it can be. */
-const withIts = (name: string, design: Design, vcpus: number, lpis = 1): Scenario =>
+const withIts = (name: string, design: Design, vcpus: number, lpis = 1, cpus = vcpus): Scenario =>
   scenario(name)
-    .gic({ cpus: vcpus, listRegisters: 1, memoryLines: 64 })
+    .gic({ cpus, listRegisters: 1, memoryLines: 64 })
     .vm({ vcpus, spis: 0, frames, lpis, itsDevices: 1, itsCollections: 2, translations: 1 })
     .design(design)
 
@@ -139,7 +139,7 @@ export const lpiEntries: readonly MuseumEntry[] = [
       .replace('its/executeCommand', executeCommandForAll)
       .design('wfi-handler, MOVALL without a filter'),
     scenario: (design) =>
-      withIts('41 movall-ignores-source', design, 3, 2).guest(0, (g) =>
+      withIts('41 movall-ignores-source', design, 3, 2, 1).guest(0, (g) =>
         g
           .its()
           .boot(3)

@@ -43,6 +43,17 @@ export class Messages {
     this.words = its.words
   }
 
+  /** A whole message, at once: nobody comes in between for whom it would need a reference. Returns whether it means an LPI. */
+  run({ its, deviceId, eventId }: Message): boolean {
+    const irq = this.its.translate(its, deviceId | 0, eventId | 0)
+    if (irq === 0) return false
+    const { injection } = this
+    let target: Vcpu | 0 = 0
+    for (let pc: NextPc = this.program.msi; pc !== ENDED; pc = injection.after(pc, target))
+      if (injection.queues(pc) || injection.notifies(pc)) target = injection.step(pc, irq, EDGE, target)
+    return true
+  }
+
   /** Whether the step at a program counter can not be taken now, since another holds its_lock. */
   waits(pc: NextPc, { its, deviceId, eventId }: Message): boolean {
     return (
@@ -84,7 +95,7 @@ export class Messages {
         this.forget(at)
         return target
       default:
-        return irq === 0 ? target : this.injection.step(pc, irq, EDGE, target)
+        return this.inject(pc, irq, target)
     }
   }
 
@@ -101,6 +112,12 @@ export class Messages {
     if (!holds) return
     this.words[at + MESSAGE_HOLDS] = 1
     this.its.lpis.get(irq)
+  }
+
+  /** A step of the injection. Once the LPI is forgotten, only its vCPU can still be notified. */
+  private inject(pc: NextPc, irq: Irq, target: Vcpu | 0): Vcpu | 0 {
+    if (irq === 0 && (target === 0 || this.injection.queues(pc))) return target
+    return this.injection.step(pc, irq, EDGE, target)
   }
 
   /** Forgets the LPI unless it is for this message to take it out of the table. */

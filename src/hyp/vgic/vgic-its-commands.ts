@@ -94,6 +94,13 @@ export class VgicItsCommands {
     return this.words[this.its.recordOf(n) + ITS_QUEUE_LOCK] !== 0
   }
 
+  /** An ITS whose queue is locked; -1 if there is none. */
+  lockedQueue(): number {
+    const { itsCount } = this.its.apLists.layout
+    for (let n = 0; n < itsCount; n++) if (this.isQueueLocked(n)) return n
+    return -1
+  }
+
   /** A vCPU is to carry out the commands of ITS `n`, whose queue is its own until there are none left. */
   lockQueue(n: number, v: Vcpu): void {
     this.words[this.its.recordOf(n) + ITS_QUEUE_LOCK] = this.words[v + VCPU_INDEX] + 1
