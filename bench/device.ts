@@ -1,11 +1,12 @@
 /**
  * The benchmark of the GIC as a device, through its public interface: an MMIO read, an SPI that raises the IRQ line,
  * an acknowledge with its end of interrupt; with few SPIs and with nearly all there can be; and message-signalled
- * interrupts, and those of GICv4.1's vPEs. The highest pending interrupt must not be searched for, so the two should cost the same, whatever else is
- * pending.
+ * interrupts, those of GICv4.1's vPEs, and those of a VM. The highest pending interrupt must not be searched for, so the
+ * two should cost the same, whatever else is pending.
  */
 import { Gic, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from 'vgic'
 import { header, Progress } from '../test/command-line.ts'
+import { benchGuestMessages, GUEST_MESSAGES } from './guest-messages.ts'
 import { benchMessages, LPI_SIZES, MESSAGES } from './messages.ts'
 import { measure, print, ROUNDS, type Row, type Scenario } from './pairs.ts'
 import { benchVpes, VPE_ROWS } from './vpes.ts'
@@ -124,16 +125,17 @@ export function benchDevice(json: boolean): void {
     console.log(header('bench: the GIC as a device, through its public interface', legend))
   }
   const [small, large] = SIZES
-  const progress = new Progress(scenarios.length + MESSAGES + VPE_ROWS)
+  const progress = new Progress(scenarios.length + MESSAGES + VPE_ROWS + GUEST_MESSAGES)
   const spis: Row[] = scenarios.map((scenario) => {
     progress.next(scenario.name)
     return measure(scenario, new Bench(small), new Bench(large))
   })
   const lpis = benchMessages((name) => progress.next(name))
   const vlpis = benchVpes((name) => progress.next(name))
+  const guests = benchGuestMessages((name) => progress.next(name))
   progress.clear()
   if (json) {
-    console.log(JSON.stringify([...spis, ...lpis, ...vlpis], null, 2))
+    console.log(JSON.stringify([...spis, ...lpis, ...vlpis, ...guests], null, 2))
     return
   }
   print(spis, [`${small} SPIs`, `${large} SPIs`])
@@ -141,4 +143,6 @@ export function benchDevice(json: boolean): void {
   print(lpis, [`${LPI_SIZES[0]} LPIs`, `${LPI_SIZES[1]} LPIs`])
   console.log()
   print(vlpis, [`${LPI_SIZES[0]} vLPIs`, `${LPI_SIZES[1]} vLPIs`])
+  console.log()
+  print(guests, [`${LPI_SIZES[0]} LPIs`, `${LPI_SIZES[1]} LPIs`])
 }

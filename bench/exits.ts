@@ -5,47 +5,80 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { header, Progress } from '../test/command-line.ts'
-import { geomean, median } from './statistics.ts'
+import { geomean, median, quantile } from './statistics.ts'
 
-/** The yardstick's scenarios that the library has, by number. */
-const scenarios = ['hypercall', 'spi', 'ipi', 'wfi', 'overflow', 'mmio_read_vgic'] as const
-/** Iterations of a round: about 50 ms. */
-const ITERATIONS = [2_000_000, 500_000, 400_000, 300_000, 80_000, 500_000] as const
+/** A case of the benchmark, with the iterations of a round: about 50 ms. */
+export interface Scenario {
+  readonly number: number
+  readonly name: string
+  readonly iterations: number
+}
+
+/** The yardstick's scenarios, by its numbers. */
+export const withTwin: readonly Scenario[] = [
+  { number: 1, name: 'hypercall', iterations: 2_000_000 },
+  { number: 2, name: 'spi', iterations: 500_000 },
+  { number: 3, name: 'ipi', iterations: 400_000 },
+  { number: 4, name: 'wfi', iterations: 300_000 },
+  { number: 5, name: 'overflow', iterations: 80_000 },
+  { number: 6, name: 'mmio_read_vgic', iterations: 500_000 },
+]
 /**
- * A scenario that the yardstick does not have: the WFI of a thread that sleeps, so that the scheduler takes its PE and
- * gives it one again. The yardstick's WFI looks twice at whether the vCPU may go on, as halt polling does.
+ * Those that it does not have. The WFI of a thread that sleeps, so that the scheduler takes its PE and gives it one again:
+ * the yardstick's looks twice at whether the vCPU may go on, as halt polling does. And a guest that sends INT to its ITS
+ * and takes the LPI, as kvm-unit-tests' micro-benchmark `lpi` does (7,129 instructions on Linux 6.1).
  */
-const WFI_ASLEEP = { number: 7, name: 'wfi, asleep', iterations: 300_000 } as const
-/**
- * Another: the guest sends INT to its ITS and takes the LPI, as kvm-unit-tests' micro-benchmark `lpi` does (7,129
- * instructions on Linux 6.1).
- */
-const LPI = { number: 8, name: 'lpi', iterations: 200_000 } as const
+const withoutTwin: readonly Scenario[] = [
+  { number: 7, name: 'wfi-asleep', iterations: 300_000 },
+  { number: 8, name: 'lpi', iterations: 100_000 },
+]
+export const allScenarios = [...withTwin, ...withoutTwin]
+/** The names of all cases, as `--only` takes them. */
+export const caseNames = allScenarios.map(({ name }) => name)
 /** Processes, one after another; each has its own luck with code placement. */
 const PROCESSES = 5
 
 interface Options {
+  /** The yardstick's source. */
   readonly twin: string | undefined
   readonly json: boolean
   readonly rounds: number
+  /** The only case to be measured; all if undefined. */
+  readonly only: string | undefined
 }
 
-interface Answer {
+/** What one side measured in a round: nanoseconds an iteration by the clock, and of the processor. */
+interface Times {
   readonly ns: number
+  readonly cpuNs: number
+}
+
+interface Answer extends Times {
   readonly checksum: string
   readonly bytes: number
   readonly scavenges: number
 }
 
+interface Round {
+  readonly ours: Answer
+  /** The yardstick's. */
+  readonly twin?: Answer
+}
+
+/** A quartile, the median, and the other one. */
+type Quartiles = readonly [number, number, number]
+
 /** One scenario with one number of live machines. */
 interface Case {
   readonly name: string
-  readonly ns: number
+  readonly ns: Quartiles
+  readonly cpuNs: Quartiles
   readonly bytesPerIteration: number
   readonly scavenges: number
-  readonly ratio?: number
-  /** Lowest and highest ratio of a round. */
-  readonly spread?: readonly [number, number]
+  /** How many times the yardstick, by the clock and by the time of the processor. */
+  readonly ratio?: Quartiles
+  readonly cpuRatio?: Quartiles
+  readonly rounds: readonly { readonly ours: Times; readonly twin?: Times }[]
 }
 
 /** A child process that answers a line with a line. */
@@ -72,8 +105,14 @@ class Responder {
       this.waiting = resolve
     })
     this.child.stdin.write(`${line}\n`)
-    const [ns, checksum, bytes = 0, scavenges = 0] = (await answer).split(' ')
-    return { ns: Number(ns), checksum, bytes: Number(bytes), scavenges: Number(scavenges) }
+    const [ns, cpuNs, checksum, bytes = 0, scavenges = 0] = (await answer).split(' ')
+    return {
+      ns: Number(ns),
+      cpuNs: Number(cpuNs),
+      checksum,
+      bytes: Number(bytes),
+      scavenges: Number(scavenges),
+    }
   }
 
   end(): void {
@@ -81,16 +120,10 @@ class Responder {
   }
 }
 
-function compileTwin(source: string): string {
+export function compileTwin(source: string): string {
   const binary = join(mkdtempSync(join(tmpdir(), 'vgic-twin-')), 'native-twin')
   execFileSync('cc', ['-O2', '-o', binary, source])
   return binary
-}
-
-interface Scenario {
-  readonly number: number
-  readonly name: string
-  readonly iterations: number
 }
 
 /** Measures one scenario in a new process, alternating with the yardstick round by round. */
@@ -99,26 +132,27 @@ async function measure(
   machines: number,
   rounds: number,
   twin: Responder | undefined,
-) {
+): Promise<Round[]> {
   const self = fileURLToPath(import.meta.url)
-  const ours = new Responder(process.execPath, ['--expose-gc', self, '--worker'])
-  await ours.ask(`${number} ${iterations} ${machines}`)
-  const answers: Answer[] = []
-  const ratios: number[] = []
+  const worker = new Responder(process.execPath, ['--expose-gc', self, '--worker'])
+  await worker.ask(`${number} ${iterations} ${machines}`)
+  const answers: Round[] = []
   for (let round = 0; round < rounds; round++) {
-    const answer = await ours.ask(`${number} ${iterations} ${machines}`)
-    answers.push(answer)
-    if (!twin) continue
-    const yardstick = await twin.ask(`${number} ${iterations} 4`)
-    if (yardstick.checksum !== answer.checksum) {
+    const ours = await worker.ask(`${number} ${iterations} ${machines}`)
+    if (!twin) {
+      answers.push({ ours })
+      continue
+    }
+    const theirs = await twin.ask(`${number} ${iterations} 4`)
+    if (theirs.checksum !== ours.checksum) {
       throw new Error(
-        `${name}: checksum ${answer.checksum}, the yardstick's is ${yardstick.checksum}: not the same work`,
+        `${name}: checksum ${ours.checksum}, the yardstick's is ${theirs.checksum}: not the same work`,
       )
     }
-    ratios.push(answer.ns / yardstick.ns)
+    answers.push({ ours, twin: theirs })
   }
-  ours.end()
-  return { answers, ratios }
+  worker.end()
+  return answers
 }
 
 async function measureCase(
@@ -127,21 +161,30 @@ async function measureCase(
   rounds: number,
   twin?: Responder,
 ): Promise<Case> {
-  const answers: Answer[] = []
-  const ratios: number[] = []
-  for (let process = 0; process < PROCESSES; process++) {
-    const measured = await measure(scenario, machines, rounds, twin)
-    answers.push(...measured.answers)
-    ratios.push(...measured.ratios)
-  }
+  const all: Round[] = []
+  for (let process = 0; process < PROCESSES; process++)
+    all.push(...(await measure(scenario, machines, rounds, twin)))
+  const ratios = (time: (times: Times) => number): Quartiles =>
+    quartiles(all.flatMap(({ ours, twin }) => (twin ? time(ours) / time(twin) : [])))
   return {
     name: caseName(scenario, machines),
-    ns: median(answers.map(({ ns }) => ns)),
-    bytesPerIteration: Math.max(0, median(answers.map(({ bytes }) => bytes))),
-    scavenges: median(answers.map(({ scavenges }) => scavenges)),
-    ...(twin ? { ratio: median(ratios), spread: [Math.min(...ratios), Math.max(...ratios)] as const } : {}),
+    ns: quartiles(all.map(({ ours }) => ours.ns)),
+    cpuNs: quartiles(all.map(({ ours }) => ours.cpuNs)),
+    bytesPerIteration: Math.max(0, median(all.map(({ ours }) => ours.bytes))),
+    scavenges: median(all.map(({ ours }) => ours.scavenges)),
+    ...(twin ? { ratio: ratios(({ ns }) => ns), cpuRatio: ratios(({ cpuNs }) => cpuNs) } : {}),
+    rounds: all.map(({ ours, twin }) => ({
+      ours: { ns: ours.ns, cpuNs: ours.cpuNs },
+      ...(twin ? { twin: { ns: twin.ns, cpuNs: twin.cpuNs } } : {}),
+    })),
   }
 }
+
+const quartiles = (values: readonly number[]): Quartiles => [
+  quantile(values, 0.25),
+  median(values),
+  quantile(values, 0.75),
+]
 
 const caseName = ({ name }: Scenario, machines: number): string =>
   machines > 1 ? `${name} (${machines} machines)` : name
@@ -150,47 +193,58 @@ const WHAT = 'bench: what an exit of a vCPU costs, with what the guest did befor
 
 /** What the columns of a row are. */
 function legend(rounds: number, hasTwin: boolean): string {
-  const ratio = hasTwin ? ', how many times the same work in C (lowest to highest of a round)' : ''
-  return `medians of ${PROCESSES} x ${rounds} rounds: nanoseconds${ratio}, bytes of heap, collections a round`
+  const times = `medians (quartiles) of ${PROCESSES} x ${rounds} rounds: nanoseconds by the clock, and of the processor`
+  const ratio = hasTwin ? '; how many times the same work in C, by each' : ''
+  return `${times}${ratio}; bytes of heap, collections a round`
 }
 
 /** Runs the benchmark and prints it. */
-export async function benchHotPath({ twin: source, json, rounds }: Options): Promise<void> {
+export async function benchHotPath({ twin: source, json, rounds, only }: Options): Promise<void> {
   const twin = source === undefined ? undefined : new Responder(compileTwin(source), [])
   const cases: Case[] = []
-  const progress = new Progress(2 * (scenarios.length + 2))
-  const add = async (scenario: Scenario, machines: number, against?: Responder): Promise<void> => {
-    progress.next(caseName(scenario, machines))
-    const measured = await measureCase(scenario, machines, rounds, against)
-    cases.push(measured)
-    progress.clear()
-    if (!json) console.log(row(measured))
-  }
+  const chosen = allScenarios.filter(({ name }) => only === undefined || name === only)
+  const progress = new Progress(2 * chosen.length)
   if (!json) console.log(header(WHAT, legend(rounds, twin !== undefined)))
   for (const machines of [1, 3]) {
-    for (const [i, name] of scenarios.entries()) {
-      await add({ number: i + 1, name, iterations: ITERATIONS[i] }, machines, twin)
+    for (const scenario of chosen) {
+      progress.next(caseName(scenario, machines))
+      const against = withTwin.includes(scenario) ? twin : undefined
+      const measured = await measureCase(scenario, machines, rounds, against)
+      cases.push(measured)
+      progress.clear()
+      if (!json) console.log(row(measured))
     }
-    await add(WFI_ASLEEP, machines)
-    await add(LPI, machines)
   }
   twin?.end()
-  const ratios = cases.flatMap(({ ratio }) => ratio ?? [])
-  const mean = ratios.length > 0 ? geomean(ratios) : undefined
+  const means = geomeans(cases)
   if (json) {
     const byName = Object.fromEntries(cases.map(({ name, ...rest }) => [name, rest]))
-    console.log(JSON.stringify({ cases: byName, geomean: mean }, null, 2))
-  } else if (mean !== undefined) {
-    const one = geomean(ratios.slice(0, scenarios.length))
+    console.log(JSON.stringify({ cases: byName, ...means }, null, 2))
+  } else if (means !== undefined) {
+    const { geomean, cpuGeomean, worst } = means
     console.log(
-      `geometric mean of the ratios: ${mean.toFixed(2)} (one machine ${one.toFixed(2)}), worst ${Math.max(...ratios).toFixed(2)}`,
+      `geometric mean of the ratios: ${geomean.toFixed(2)} by the clock, ${cpuGeomean.toFixed(2)} of the processor; worst ${worst.toFixed(2)}`,
     )
   }
 }
 
-function row({ name, ns, bytesPerIteration, scavenges, ratio, spread }: Case): string {
-  const times = ratio === undefined ? '' : `  ${ratio.toFixed(2)}x of C`
-  const noise = spread === undefined ? '' : ` (${spread[0].toFixed(2)} to ${spread[1].toFixed(2)})`
-  const memory = `${bytesPerIteration.toFixed(2)} bytes, ${scavenges} scavenges`
-  return `${name.padEnd(24)} ${ns.toFixed(1).padStart(7)} ns${times}${noise}  ${memory}`
+/** Means over all cases that the yardstick has; undefined without it. */
+function geomeans(cases: readonly Case[]) {
+  const medians = cases.flatMap(({ ratio, cpuRatio }) => (ratio && cpuRatio ? [[ratio[1], cpuRatio[1]]] : []))
+  if (medians.length === 0) return undefined
+  const byClock = medians.map(([ratio]) => ratio)
+  return {
+    geomean: geomean(byClock),
+    cpuGeomean: geomean(medians.map(([, ratio]) => ratio)),
+    worst: Math.max(...byClock),
+  }
 }
+
+function row({ name, ns, cpuNs, bytesPerIteration, scavenges, ratio, cpuRatio }: Case): string {
+  const times = `${shown(ns, 1).padStart(24)} ns  ${shown(cpuNs, 1).padStart(24)} ns`
+  const ratios = ratio && cpuRatio ? `  ${shown(ratio, 2)}x  ${shown(cpuRatio, 2)}x of C` : ''
+  return `${name.padEnd(28)}${times}${ratios}  ${bytesPerIteration.toFixed(2)} bytes, ${scavenges} scavenges`
+}
+
+const shown = ([low, middle, high]: Quartiles, digits: number): string =>
+  `${middle.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`

@@ -1,29 +1,28 @@
 /**
  * The benchmark's scenarios: the real run loop over the real seam with its counters on, doing what the native
  * yardstick does. Its guests access their virtual CPU interface directly: neither looks whether that calls for
- * maintenance, and an exit follows anyway. Each returns the sum of what its calls gave, in 32-bit wrap-around, as the
- * yardstick prints it.
+ * maintenance, and an exit follows anyway. The checksum of a round has what its calls gave, summed up in 32-bit
+ * wrap-around, and the state after it, as the yardstick prints it.
  */
-import { dataAbortSyndrome, ICC_SGI1R_EL1, sysregSyndrome } from 'vgic'
+import { dataAbortSyndrome, ICC_SGI1R_EL1, ichApr, sysregSyndrome } from 'vgic'
 import { type Design, designs, type ScenarioMachine, scenario } from 'vgic/scenario'
+import { EXIT_HVC, EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from '../src/hyp/records/exits.ts'
+import { GUEST_VALUE } from '../src/hyp/records/guest-offsets.ts'
+import {
+  VCPU_AP0R,
+  VCPU_AP1R,
+  VCPU_DATA,
+  VCPU_ESR,
+  VCPU_FAULT_IPA,
+  VCPU_VMCR,
+} from '../src/hyp/records/vcpu-offsets.ts'
 import type { Irq } from '../src/hyp/records/vgic-irq.ts'
-
-/** EXIT_ values of the run loop. */
-const EXIT_WFI = 1
-const EXIT_SYSREG = 3
-const EXIT_HVC = 4
-const EXIT_MMIO = 8
-/** THREAD_STEPS, THREAD_SLEEPS, THREAD_WAITS_FOR_CPU, THREAD_POLLS. */
-const STEPS = 0
-const SLEEPS = 2
-const WAITS_FOR_CPU = 3
-const POLLS = 5
-/** VCPU_ESR, VCPU_DATA, VCPU_FAULT_IPA: words of a vCPU that a trapped access leaves. */
-const ESR = 6
-const DATA = 7
-const FAULT_IPA = 52
-/** GUEST_VALUE: what the guest has read. */
-const VALUE = 33
+import {
+  THREAD_POLLS,
+  THREAD_SLEEPS,
+  THREAD_STEPS,
+  THREAD_WAITS_FOR_CPU,
+} from '../src/hyp/run/thread-states.ts'
 
 /** Scenarios: the yardstick's numbers, and one that it does not have. */
 const HYPERCALL = 1
@@ -94,6 +93,8 @@ export function machineWithIts(): ScenarioMachine {
     .machine()
 }
 
+const mix = (sum: number, value: number): number => (Math.imul(sum, 31) + value) | 0
+
 /** One machine's hot path. */
 export class HotPath {
   private readonly words
@@ -110,7 +111,7 @@ export class HotPath {
   /** Bytes of the command queue that are written. */
   private written = 0
 
-  constructor(machine: ScenarioMachine) {
+  constructor(private readonly machine: ScenarioMachine) {
     const { hypervisor } = machine
     this.hypervisor = hypervisor
     this.words = hypervisor.words
@@ -126,13 +127,51 @@ export class HotPath {
     for (let i = 0; i < VCPUS; i++) this.runLoop.run(hypervisor.vcpu(i))
   }
 
-  /** Runs a scenario by its number and returns its checksum. */
-  run(scenarioNumber: number, iterations: number): number {
+  /** Runs a scenario by its number. `timed` is what runs its iterations. Returns its checksum. */
+  run(
+    scenarioNumber: number,
+    iterations: number,
+    timed: (iterate: () => number) => number = (iterate) => iterate(),
+  ): number {
     const beginsInGuest = [IPI, WFI, MMIO_READ, WFI_ASLEEP, LPI].includes(scenarioNumber)
     if (beginsInGuest) this.runLoop.run(this.v0)
-    const sum = this.iterate(scenarioNumber, iterations)
+    const accesses = this.accesses()
+    const sum = timed(() => this.iterate(scenarioNumber, iterations))
+    const state = mix(this.state(sum), this.accesses() - accesses)
     if (beginsInGuest) this.runLoop.leave(this.v0, EXIT_HVC)
-    return sum
+    return state >>> 0
+  }
+
+  /** How many accesses to system registers the hypervisor has made. */
+  private accesses(): number {
+    return this.machine
+      .cost()
+      .reduce((sum, { sysregReads, sysregWrites }) => sum + sysregReads + sysregWrites, 0)
+  }
+
+  /** As the yardstick's: of each vCPU the list registers, the live and the shadow registers. */
+  private state(sum: number): number {
+    const { words, hypervisor } = this
+    const { ich, systemRegisters } = hypervisor.silicon
+    let state = sum
+    for (let i = 0; i < VCPUS; i++) {
+      const v = hypervisor.vcpu(i)
+      const pe = hypervisor.silicon.peOf(i)
+      for (let n = 0; n <= (ich.vtr & 0x1f); n++) {
+        state = mix(mix(state, ich.readLrLow(pe, n)), ich.readLrHigh(pe, n))
+      }
+      for (const value of [
+        ich.readVmcr(pe),
+        words[v + VCPU_VMCR],
+        systemRegisters.read(pe, ichApr(0, 0)),
+        systemRegisters.read(pe, ichApr(1, 0)),
+        words[v + VCPU_AP0R],
+        words[v + VCPU_AP1R],
+      ]) {
+        state = mix(state, value)
+      }
+    }
+    return state
   }
 
   private iterate(scenarioNumber: number, iterations: number): number {
@@ -192,9 +231,9 @@ export class HotPath {
 
   private ipi(i: number): number {
     const { words, v0, v1, pe1 } = this
-    words[v0 + ESR] = ESR_SGI1R
-    words[v0 + DATA] = 2 | ((i & 15) << 24)
-    words[v0 + DATA + 1] = 0
+    words[v0 + VCPU_ESR] = ESR_SGI1R
+    words[v0 + VCPU_DATA] = 2 | ((i & 15) << 24)
+    words[v0 + VCPU_DATA + 1] = 0
     this.runLoop.leave(v0, EXIT_SYSREG)
     this.runLoop.enter(v0)
     this.runLoop.enter(v1)
@@ -209,9 +248,9 @@ export class HotPath {
   private wfi(i: number): number {
     const { v0, runLoop, hypervisor } = this
     const irq = this.spiOf(i)
-    const ranOn = runLoop.leave(v0, EXIT_WFI) === POLLS ? 0 : 1
+    const ranOn = runLoop.leave(v0, EXIT_WFI) === THREAD_POLLS ? 0 : 1
     hypervisor.inject(irq, 1)
-    const woken = runLoop.run(v0) === STEPS ? 1 : 0
+    const woken = runLoop.run(v0) === THREAD_STEPS ? 1 : 0
     runLoop.enter(v0)
     return ranOn + 2 * woken + this.take(irq)
   }
@@ -220,9 +259,9 @@ export class HotPath {
   private wfiAsleep(i: number): number {
     const { v0, runLoop, hypervisor } = this
     const irq = this.spiOf(i)
-    const ranOn = runLoop.leave(v0, EXIT_WFI) === SLEEPS ? 0 : 1
+    const ranOn = runLoop.leave(v0, EXIT_WFI) === THREAD_SLEEPS ? 0 : 1
     hypervisor.inject(irq, 1)
-    const woken = runLoop.threadState(v0) === WAITS_FOR_CPU ? 1 : 0
+    const woken = runLoop.threadState(v0) === THREAD_WAITS_FOR_CPU ? 1 : 0
     hypervisor.scheduler.switchIn(v0, 0)
     runLoop.run(v0)
     runLoop.enter(v0)
@@ -240,11 +279,11 @@ export class HotPath {
 
   private mmioRead(i: number): number {
     const { words, v0 } = this
-    words[v0 + ESR] = ESR_READ
-    words[v0 + FAULT_IPA] = GICD_ISENABLER1 + 4 * (i & 1)
-    words[v0 + FAULT_IPA + 1] = 0
+    words[v0 + VCPU_ESR] = ESR_READ
+    words[v0 + VCPU_FAULT_IPA] = GICD_ISENABLER1 + 4 * (i & 1)
+    words[v0 + VCPU_FAULT_IPA + 1] = 0
     this.runLoop.leave(v0, EXIT_MMIO)
-    const value = words[v0 + VALUE]
+    const value = words[v0 + GUEST_VALUE]
     this.runLoop.enter(v0)
     return value
   }
@@ -273,11 +312,11 @@ export class HotPath {
   /** A guest's write of 64 bits, or of 32, to a register, and back into the guest. */
   private access(address: number, low: number, high: number, esr = ESR_WRITE64): void {
     const { words, v0 } = this
-    words[v0 + ESR] = esr
-    words[v0 + FAULT_IPA] = address
-    words[v0 + FAULT_IPA + 1] = 0
-    words[v0 + DATA] = low
-    words[v0 + DATA + 1] = high
+    words[v0 + VCPU_ESR] = esr
+    words[v0 + VCPU_FAULT_IPA] = address
+    words[v0 + VCPU_FAULT_IPA + 1] = 0
+    words[v0 + VCPU_DATA] = low
+    words[v0 + VCPU_DATA + 1] = high
     this.runLoop.leave(v0, EXIT_MMIO)
     this.runLoop.enter(v0)
   }

@@ -6,17 +6,22 @@
 import { existsSync } from 'node:fs'
 import { commandLine, refuse, type Values } from '../test/command-line.ts'
 import { benchDevice } from './device.ts'
-import { benchHotPath } from './exits.ts'
+import { benchHotPath, caseNames } from './exits.ts'
 import { benchExplorer } from './explore.ts'
+import { benchInstructions } from './instructions.ts'
 import { serve } from './worker.ts'
 
 const help = `
-npm run bench -- [--twin FILE.c] [--rounds N] [--json]   what an exit of a vCPU costs: nanoseconds, bytes
+npm run bench -- [--twin FILE.c] [--only CASE] [--rounds N] [--json]
+                                                         what an exit of a vCPU costs: nanoseconds, bytes
+npm run bench -- instructions [--twin FILE.c] [--only CASE] [--json]
+                                                         the same in instructions, counted by valgrind (minutes a case)
 npm run bench -- explore [--json]                        the explorer: transitions a second
 npm run bench -- device [--json]                         the GIC as a device: nanoseconds an access, few and many SPIs, LPIs, vLPIs
 
-  --twin FILE.c  the same work in C, compiled with cc -O2 and measured in turn: the ratio of the two
-  --rounds N     rounds in each of 5 processes, 7 without this
+  --twin FILE.c  the same work in C, bench/native-twin.c, compiled with cc -O2 and measured in turn: the ratio of the two
+  --only CASE    one case: ${caseNames.join(', ')}
+  --rounds N     rounds in each of 5 processes, 5 without this
   --json         results for programs
   --help         this
 
@@ -35,19 +40,47 @@ else if (first === 'explore') {
 } else if (first === 'device') {
   const values = commandLine({ name: 'bench', help, options: { json } }, rest)
   if (values) benchDevice(values['json'] === true)
+} else if (first === 'instructions') {
+  const values = commandLine({ name: 'bench', help, options: { twin: string, only: string, json } }, rest)
+  if (values) await instructions(values)
 } else {
-  const program = { name: 'bench', help, options: { twin: string, rounds: string, json } }
+  const program = { name: 'bench', help, options: { twin: string, only: string, rounds: string, json } }
   const values = commandLine(program, process.argv.slice(2))
   if (values) await exits(values)
 }
 
-async function exits({ twin, rounds = '7', json }: Values): Promise<void> {
+async function exits({ twin, only, rounds = '5', json }: Values): Promise<void> {
   const count = Number(rounds)
   if (!Number.isInteger(count) || count < 1) {
     refuse(`bench: --rounds must be a whole number from 1 on, but is ${rounds}.`)
-  } else if (typeof twin === 'string' && !existsSync(twin)) {
-    refuse(`bench: there is no file ${twin}: give --twin the path of the yardstick's source.`)
-  } else {
-    await benchHotPath({ twin: twin as string | undefined, json: json === true, rounds: count })
+  } else if (areThere(twin, only)) {
+    await benchHotPath({
+      twin: twin as string | undefined,
+      json: json === true,
+      rounds: count,
+      only: only as string | undefined,
+    })
   }
+}
+
+async function instructions({ twin, only, json }: Values): Promise<void> {
+  if (!areThere(twin, only)) return
+  await benchInstructions({
+    twin: twin as string | undefined,
+    json: json === true,
+    only: only as string | undefined,
+  })
+}
+
+/** Whether the yardstick's file and the case exist, where they are given; says so if not. */
+function areThere(twin: Values[string], only: Values[string]): boolean {
+  if (typeof twin === 'string' && !existsSync(twin)) {
+    refuse(`bench: there is no file ${twin}: give --twin the path of the yardstick's source.`)
+    return false
+  }
+  if (typeof only === 'string' && !caseNames.includes(only)) {
+    refuse(`bench: there is no case ${only}: --only takes ${caseNames.join(', ')}.`)
+    return false
+  }
+  return true
 }

@@ -1,7 +1,8 @@
 /**
  * A process that runs scenarios on demand: reads lines `SCENARIO ITERATIONS MACHINES`, answers each with
- * `NS_PER_ITERATION CHECKSUM BYTES_PER_ITERATION SCAVENGES`. With several machines alive the first is measured,
- * after all have been warmed up.
+ * `NS_PER_ITERATION CPU_NS_PER_ITERATION CHECKSUM BYTES_PER_ITERATION SCAVENGES`. With several machines alive the first
+ * is measured. Machines are warmed up when they are made; the time of the processor is that of all threads, V8's
+ * compiler and collector included.
  */
 
 import { PerformanceObserver } from 'node:perf_hooks'
@@ -9,7 +10,8 @@ import { createInterface } from 'node:readline'
 import { designs } from 'vgic/scenario'
 import { HotPath, LPI, machineOf, machineWithIts, SPI, WFI_ASLEEP } from './hot-path.ts'
 
-const WARM_UP = 200_000
+const WARM_UP = 100_000
+const WARM_UP_ROUNDS = 3
 
 /** Machines with other list registers and designs than the measured one. */
 const others = [
@@ -22,40 +24,55 @@ export function serve(): void {
   new PerformanceObserver((list) => {
     scavenges += list.getEntries().length
   }).observe({ entryTypes: ['gc'] })
-  const machines = new Map<string, HotPath[]>()
+  const measured = new Map<string, HotPath>()
   const lines = createInterface({ input: process.stdin })
   lines.on('line', (line) => {
     const [scenario, iterations, count] = line.split(' ').map(Number)
-    const polls = scenario !== WFI_ASLEEP
-    const hasIts = scenario === LPI
-    const key = `${count} ${polls} ${hasIts}`
-    let paths = machines.get(key)
-    if (!paths) {
-      const first = hasIts ? machineWithIts : () => machineOf(4, designs.wfiFullPut, polls)
-      paths = [first, ...others].slice(0, count).map((make) => new HotPath(make(polls)))
-      if (hasIts) paths[0].bootIts()
-      machines.set(key, paths)
-    }
-    // The others have no ITS: they take SPIs meanwhile.
-    for (const [i, path] of paths.entries()) path.run(hasIts && i > 0 ? SPI : scenario, WARM_UP)
-    const [measured] = paths
-    measure(measured, scenario, 0)
-    const empty = measure(measured, scenario, 0)
+    const key = `${scenario} ${count}`
+    const path = measured.get(key) ?? warmedUp(scenario, count)
+    measured.set(key, path)
+    measure(path, scenario, 0)
+    const empty = measure(path, scenario, 0)
     const before = scavenges
-    const { ns, sum, bytes } = measure(measured, scenario, iterations)
-    const perIteration = (bytes - empty.bytes) / iterations
+    const { wall, cpu, checksum, bytes } = measure(path, scenario, iterations)
+    const each = (value: number, digits: number): string => (value / iterations).toFixed(digits)
     setImmediate(() => {
-      console.log(`${(ns / iterations).toFixed(3)} ${sum} ${perIteration.toFixed(4)} ${scavenges - before}`)
+      const memory = `${each(bytes - empty.bytes, 4)} ${scavenges - before}`
+      console.log(`${each(wall, 3)} ${each(cpu, 3)} ${checksum} ${memory}`)
     })
   })
+}
+
+/** The machine that a scenario is measured on, after it and others have run it. */
+function warmedUp(scenario: number, count: number): HotPath {
+  const polls = scenario !== WFI_ASLEEP
+  const hasIts = scenario === LPI
+  const first = hasIts ? machineWithIts : () => machineOf(4, designs.wfiFullPut, polls)
+  const paths = [first, ...others].slice(0, count).map((make) => new HotPath(make(polls)))
+  if (hasIts) paths[0].bootIts()
+  for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+    // The others have no ITS: they take SPIs meanwhile.
+    for (const [i, path] of paths.entries()) path.run(hasIts && i > 0 ? SPI : scenario, WARM_UP)
+  }
+  return paths[0]
 }
 
 /** What a round takes. Its bytes are also those of measuring itself, which a round without iterations shows. */
 function measure(path: HotPath, scenario: number, iterations: number) {
   globalThis.gc?.()
-  const heap = process.memoryUsage().heapUsed
-  const start = performance.now()
-  const sum = path.run(scenario, iterations)
-  const ns = (performance.now() - start) * 1e6
-  return { ns, sum, bytes: process.memoryUsage().heapUsed - heap }
+  let bytes = 0
+  let wall = 0
+  let cpu = 0
+  const checksum = path.run(scenario, iterations, (iterate) => {
+    const heap = process.memoryUsage().heapUsed
+    const used = process.cpuUsage()
+    const start = performance.now()
+    const sum = iterate()
+    wall = (performance.now() - start) * 1e6
+    const { user, system } = process.cpuUsage(used)
+    cpu = (user + system) * 1e3
+    bytes = process.memoryUsage().heapUsed - heap
+    return sum
+  })
+  return { wall, cpu, checksum, bytes }
 }

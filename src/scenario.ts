@@ -72,6 +72,7 @@ export {
   type SgiTarget,
   type TimerName,
 } from './scenario/guest-builder.ts'
+export { GuestIts, type GuestItsOptions, type GuestLpiOptions } from './scenario/guest-its.ts'
 export type { Actor, ActorState } from './scenario/machine.ts'
 export { Run, type RunEnd, type RunOptions, type RunPart, type RunSummary } from './scenario/run.ts'
 export {

@@ -2,6 +2,10 @@
  * The modules of constants that are generated from rows. Each imports nothing, so that esbuild inlines the numbers.
  */
 
+import { barrierCpuRows, barrierRows, commandNoteRows } from '../src/gic/barriers/barrier-records.ts'
+import { memoryRows } from '../src/gic/config/memory.ts'
+import { itsRows as gitsRows } from '../src/gic/its/its-records.ts'
+import { lpiCacheRows, lpiCommonRows, lpiRedistributorRows } from '../src/gic/lpi/lpi-records.ts'
 import { distributorRows, pendingSummaryRows, spiBlockRows } from '../src/gic/records/interrupts.ts'
 import { interfaceConstants, peRows } from '../src/gic/records/pe.ts'
 import { pstateConstants } from '../src/gic/records/pstate.ts'
@@ -21,6 +25,9 @@ import {
 import { threadBits, vcpuRows } from '../src/hyp/records/vcpu.ts'
 import { vgicIrqBits } from '../src/hyp/records/vgic-irq.ts'
 import { mappedRows, vmRows } from '../src/hyp/records/vm.ts'
+import { deviceRows } from '../src/scenario/device-record.ts'
+import { headerRows } from '../src/state/image.ts'
+import { memoryLineRows, memoryPoolRows } from '../src/state/memory-pool.ts'
 import { bitConstants, type Constant, offsetConstants, sizeConstant } from '../src/state/rows.ts'
 import { stepModules } from './step-modules.ts'
 
@@ -40,8 +47,16 @@ const notAmong = (constants: readonly Constant[], rows: object): Constant[] =>
 
 /** The words of a guest are in the record of its vCPU. */
 const vcpu = offsetConstants(vcpuRows)
+/** What program counters mean is no matter of offsets. */
+const device = deviceRows({ stepOf: () => undefined, stepAt: () => '' })
 
 export const generatedModules: readonly GeneratedModule[] = [
+  generated('src/state/image-offsets.ts', 'image.ts', [offsets(offsetConstants(headerRows))]),
+  generated('src/state/memory-pool-offsets.ts', 'memory-pool.ts', [
+    offsets(offsetConstants(memoryPoolRows)),
+    offsets([...offsetConstants(memoryLineRows), sizeConstant('LINE_SIZE', memoryLineRows)]),
+  ]),
+  generated('src/gic/config/memory-offsets.ts', 'memory.ts', [offsets(offsetConstants(memoryRows))]),
   generated('src/gic/records/pe-offsets.ts', 'pe.ts', [
     offsets(offsetConstants(peRows)),
     offsets(interfaceConstants()),
@@ -55,6 +70,17 @@ export const generatedModules: readonly GeneratedModule[] = [
   generated('src/gic/vpe/vpe-offsets.ts', 'vpe-records.ts', [
     offsets(offsetConstants(vpeRows)),
     offsets(offsetConstants(vpeCommonRows)),
+  ]),
+  generated('src/gic/lpi/physical-lpi-offsets.ts', 'lpi-records.ts', [
+    offsets(offsetConstants(lpiRedistributorRows)),
+    offsets(offsetConstants(lpiCacheRows)),
+    offsets(offsetConstants(lpiCommonRows)),
+  ]),
+  generated('src/gic/its/gits-offsets.ts', 'its-records.ts', [offsets(offsetConstants(gitsRows))]),
+  generated('src/gic/barriers/barrier-offsets.ts', 'barrier-records.ts', [
+    offsets(offsetConstants(barrierRows)),
+    offsets([...offsetConstants(commandNoteRows), sizeConstant('COMMAND_NOTE', commandNoteRows)]),
+    offsets(offsetConstants(barrierCpuRows)),
   ]),
   generated('src/hyp/records/vcpu-offsets.ts', 'vcpu.ts', [
     offsets(notAmong(vcpu, guestRows)),
@@ -77,6 +103,9 @@ export const generatedModules: readonly GeneratedModule[] = [
     offsets([...offsetConstants(costRows), sizeConstant('COST_STRIDE', costRows)]),
   ]),
   generated('src/hyp/records/host-offsets.ts', 'host-record.ts', [offsets(offsetConstants(hostRows))]),
+  generated('src/scenario/device-offsets.ts', 'device-record.ts', [
+    offsets([...offsetConstants(device), sizeConstant('DEVICE_WORDS', device)]),
+  ]),
   generated('src/hyp/records/vgic-irq-bits.ts', 'vgic-irq.ts', [bits(bitConstants(vgicIrqBits))]),
   ...stepModules,
 ]

@@ -11,7 +11,8 @@ npm run museum [-- --json]   explores each known bug, which must break, and the 
 
 function explored(entry: MuseumEntry) {
   const start = performance.now()
-  const { id, invariant, bug, good, behaves } = exhibit(entry)
+  const bounds = { ...entry.bounds, checkWrites: true }
+  const { id, invariant, bug, good, behaves } = exhibit({ ...entry, bounds })
   const ms = Math.round(performance.now() - start)
   const found = bug.violation ? `${bug.violation.invariant} after ${bug.violation.steps} steps` : 'nothing'
   return {

@@ -62,11 +62,11 @@ export const ICC_IGRPEN1_EL1 = encodeSysreg(3, 0, 12, 12, 7)
 /** System Register Enable, EL2. */
 export const ICC_SRE_EL2 = encodeSysreg(3, 4, 12, 9, 5)
 /** CPU interface Control Register, EL3. */
-export const ICC_CTLR_EL3 = encodeSysreg(3, 6, 12, 12, 4)
+const ICC_CTLR_EL3 = encodeSysreg(3, 6, 12, 12, 4)
 /** System Register Enable, EL3. */
-export const ICC_SRE_EL3 = encodeSysreg(3, 6, 12, 12, 5)
+const ICC_SRE_EL3 = encodeSysreg(3, 6, 12, 12, 5)
 /** Interrupt Group 1 Enable register, EL3. */
-export const ICC_IGRPEN1_EL3 = encodeSysreg(3, 6, 12, 12, 7)
+const ICC_IGRPEN1_EL3 = encodeSysreg(3, 6, 12, 12, 7)
 /** Interrupt Status Register, of the PE: whether an IRQ (bit 7) or an FIQ (bit 6) is pending for it. */
 export const ISR_EL1 = encodeSysreg(3, 0, 12, 1, 0)
 

@@ -94,13 +94,13 @@ export const MISR_VGrp1D = 0x80
 
 /** ICH_EISR_EL2: list registers with an EOI maintenance interrupt. Bit n is list register n. */
 export const ICH_EISR_EL2 = encodeSysreg(3, 4, 12, 11, 3)
-export const ICH_EISR_VIEW = view('ICH_EISR_EL2', 64, [res0(63, 16), field('Status', 15, 0)])
+const ICH_EISR_VIEW = view('ICH_EISR_EL2', 64, [res0(63, 16), field('Status', 15, 0)])
 
 /**
  * ICH_ELRSR_EL2: list registers that are empty, with no EOI maintenance interrupt pending. Bit n is list register n.
  */
 export const ICH_ELRSR_EL2 = encodeSysreg(3, 4, 12, 11, 5)
-export const ICH_ELRSR_VIEW = view('ICH_ELRSR_EL2', 64, [res0(63, 16), field('Status', 15, 0)])
+const ICH_ELRSR_VIEW = view('ICH_ELRSR_EL2', 64, [res0(63, 16), field('Status', 15, 0)])
 
 /** ICH_VMCR_EL2: the guest's priority mask, binary points, group enables and EOImode. */
 export const ICH_VMCR_EL2 = encodeSysreg(3, 4, 12, 11, 7)

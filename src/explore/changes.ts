@@ -1,14 +1,16 @@
 /**
  * Finds the words that a step has changed, by comparing the state with the one before it. The step's row and the rows
- * of the words say beforehand what the step may write, and only those words are compared. {@link Changes.missed}
- * compares every word: explorations with `checkWrites` call it after each step, and so does a property test.
+ * of the words say beforehand what the step may write, and only those words are compared. Of words of which there are
+ * many, the interrupts', the ends of ap_lists and the like, a device's step writes those of one interrupt: which, is
+ * told here, in {@link Changes.find}. A word that none of both finds fails an exploration with `checkWrites`, which
+ * calls {@link Changes.missed} after each step, and a property test.
  */
 import { GICR_BLOCK } from '../gic/interrupts/physical-interrupts.ts'
 import { BEST, CANDIDATES } from '../gic/records/interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { THREAD_MODE, VCPU_AP_COUNT, VCPU_LAST_CPU, VCPU_THREAD, type Vcpu } from '../hyp/records/vcpu.ts'
 import { irqApListOf } from '../hyp/records/vgic-irq.ts'
-import { type Actor, DEVICE_WORDS, type Machine } from '../scenario/machine.ts'
+import type { Actor, Machine } from '../scenario/machine.ts'
 import type { WordClass, Writer } from '../state/layout.ts'
 import {
   WRITES,
@@ -31,10 +33,12 @@ export class Changes {
   private readonly hypervisor: Hypervisor
   /** Pairs `start, end` of the words that are state. */
   readonly ranges: Int32Array
-  /** Pairs `start, end` within a PE's record, of the words that the hypervisor and its guests change. */
-  private readonly peRanges: Int32Array
-  /** Pairs `start, end` within a vCPU's record, by kind of step: the words whose rows say that it may write them. */
-  private readonly vcpuRanges: Readonly<Record<'thread' | 'vcpu' | 'pe' | 'guest', Int32Array>>
+  /** Pairs `start, end` within a record, by kind of step: the words whose rows say that it may write them. */
+  private readonly vcpu: Readonly<Record<Writer, Int32Array>>
+  private readonly pe: Readonly<Record<Writer, Int32Array>>
+  private readonly device: Readonly<Record<Writer, Int32Array>>
+  private readonly host: Readonly<Record<Writer, Int32Array>>
+  private readonly ghost: Readonly<Record<Writer, Int32Array>>
 
   /** `before` is the machine's words as they were before the step; the caller keeps it up to date. */
   constructor(
@@ -47,25 +51,36 @@ export class Changes {
     this.words = hypervisor.words
     this.at = new Int32Array(state.layout.length)
     this.ranges = state.layout.rangesOf(STATE, state.fixed)
-    const vcpu = state.layout.recordTypeAt(hypervisor.layout.vcpus)
-    const written = (by: Writer): Int32Array => state.layout.rangesBy(vcpu, by, STATE)
-    this.vcpuRanges = {
-      thread: written('thread'),
-      vcpu: written('vcpu'),
-      pe: written('pe'),
-      guest: written('guest'),
+    this.vcpu = this.written(hypervisor.layout.vcpus)
+    this.pe = this.written(silicon.peBase)
+    this.device = this.written(machine.deviceOf(0))
+    this.host = this.written(hypervisor.scheduler.host)
+    this.ghost = this.written(machine.ghosts.at)
+  }
+
+  /** The words of a type of record by who may write them; for a step that queues, only those that stand alone. */
+  private written(at: number): Record<Writer, Int32Array> {
+    const { layout } = this.hypervisor.state
+    const record = layout.recordTypeAt(at)
+    const single = { ...record, words: record.words.filter(({ count }) => count === undefined) }
+    return {
+      thread: layout.rangesBy(record, 'thread', STATE),
+      vcpu: layout.rangesBy(record, 'vcpu', STATE),
+      pe: layout.rangesBy(record, 'pe', STATE),
+      guest: layout.rangesBy(record, 'guest', STATE),
+      queue: layout.rangesBy(single, 'queue', STATE),
+      notify: layout.rangesBy(record, 'notify', STATE),
     }
-    this.peRanges = silicon.hypervisorRanges
   }
 
   /** Finds what the last step has changed: a step of this actor, of this kind. */
   find({ index }: Actor, kind: number): void {
     switch (kind & WRITES) {
       case WRITES_THREAD:
-        this.count = this.compareRanges(this.vcpuRanges.thread, this.hypervisor.vcpu(index), 0)
+        this.count = this.compareRanges(this.vcpu.thread, this.hypervisor.vcpu(index), 0)
         return
       case WRITES_VCPU:
-        this.count = this.compareRanges(this.vcpuRanges.vcpu, this.hypervisor.vcpu(index), 0)
+        this.count = this.compareRanges(this.vcpu.vcpu, this.hypervisor.vcpu(index), 0)
         return
       case WRITES_PE:
         this.count = this.onPe(this.hypervisor.vcpu(index))
@@ -97,54 +112,54 @@ export class Changes {
 
   /** The vCPU's record, its PE's and the host's run queue. The guest executes nothing in such a step. */
   private onPe(v: Vcpu): number {
-    const { scheduler, config } = this.hypervisor
-    const count = this.comparePe(v, this.compareRanges(this.vcpuRanges.pe, v, 0))
-    return this.compare(scheduler.host, scheduler.host + 1 + config.cpus, count)
+    const count = this.comparePe(v, this.pe.pe, this.compareRanges(this.vcpu.pe, v, 0))
+    return this.compareRanges(this.host.pe, this.hypervisor.scheduler.host, count)
   }
 
   private ofGuest(v: Vcpu): number {
-    const { ghosts } = this.machine
-    const count = this.comparePe(v, this.compareRanges(this.vcpuRanges.guest, v, 0))
-    return this.compare(ghosts.first, ghosts.end, count)
+    const count = this.comparePe(v, this.pe.guest, this.compareRanges(this.vcpu.guest, v, 0))
+    return this.compareRanges(this.ghost.guest, this.machine.ghosts.at, count)
   }
 
-  /** The device, the interrupt, whether its edge is outstanding, and the tail of the ap_list that it is on now. */
+  /**
+   * The device, and of the vCPU on whose ap_list the interrupt is now what stands alone. Of what there is by interrupt:
+   * its word, whether its edge is outstanding, and the tail of that ap_list, where it is if it was queued.
+   */
   private ofQueue(index: number): number {
     const { words, machine } = this
     const { apLists } = this.hypervisor
     const irq = machine.inputOf(index, this.before)
-    let count = this.compare(irq, irq + 1, this.ofDevice(index))
+    let count = this.compare(irq, irq + 1, this.ofDevice(this.device.queue, index))
     const edges = machine.ghosts.wordOf(irq)
     count = this.compare(edges, edges + 1, count)
     if (irqApListOf(words[irq]) === 0) return count
     const v = apLists.vcpuOf(irqApListOf(words[irq]) - 1)
-    count = this.compare(v + VCPU_AP_COUNT, v + VCPU_AP_COUNT + 1, count)
+    count = this.compareRanges(this.vcpu.queue, v, count)
     const end = v + apLists.list + words[v + VCPU_AP_COUNT]
     return this.compare(end - 1, end, count)
   }
 
-  /** The device, and the thread's word of the vCPU that it notifies; its PE if the IPI of a kick was sent there. */
+  /** The device, and the vCPU that it notifies; its PE if the IPI of a kick was sent there. */
   private ofNotify(index: number): number {
     const { words, before } = this
     const v = this.machine.notifiedBy(index, before)
-    const count = this.ofDevice(index)
+    const count = this.ofDevice(this.device.notify, index)
     if (v === 0) return count
+    const found = this.compareRanges(this.vcpu.notify, v, count)
     const thread = v + VCPU_THREAD
-    const found = this.compare(thread, thread + 1, count)
-    return (words[thread] ^ before[thread]) & THREAD_MODE ? this.comparePe(v, found) : found
+    return (words[thread] ^ before[thread]) & THREAD_MODE ? this.comparePe(v, this.pe.notify, found) : found
   }
 
-  private ofDevice(index: number): number {
-    const device = this.machine.deviceOf(index)
-    return this.compare(device, device + DEVICE_WORDS, 0)
+  private ofDevice(ranges: Int32Array, index: number): number {
+    return this.compareRanges(ranges, this.machine.deviceOf(index), 0)
   }
 
-  /** The PE that a thread is on, or was on last, and which of its own interrupts is the best candidate. */
-  private comparePe(v: Vcpu, count: number): number {
+  /** The PE that a thread is on, or was on last, and which of its own interrupts, block 0, is the best candidate. */
+  private comparePe(v: Vcpu, ranges: Int32Array, count: number): number {
     const { silicon } = this.hypervisor
     const cpu = this.words[v + VCPU_LAST_CPU]
     const pe = silicon.peOf(cpu)
-    const found = this.compareRanges(this.peRanges, pe, count)
+    const found = this.compareRanges(ranges, pe, count)
     const candidates = pe + GICR_BLOCK + CANDIDATES
     if (this.words[candidates] === this.before[candidates]) return found
     const best = silicon.physical.summaryOf(cpu) + BEST

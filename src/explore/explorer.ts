@@ -114,7 +114,7 @@ export function explore(scenario: Scenario, bounds: Bounds = {}): Report {
 /** The bounded interventions of the environment; a budget has a byte for each, with how many are left. */
 const budgetKinds = ['preempt', 'tick', 'migrate'] as const
 
-export class Explorer {
+class Explorer {
   private readonly actors: readonly Actor[]
   /** By actor, the shift of its byte in a budget; -1 if its steps are not bounded. */
   private readonly uses: Int8Array

@@ -8,6 +8,7 @@ import { GICD_CTLR_EnableGrp1 } from '../arch/gicd-registers.ts'
 import { VMCR_VENG1, VMCR_VPMR } from '../arch/ich-registers.ts'
 import { FIRST_LPI, intidName } from '../arch/intid.ts'
 import { hex } from '../errors/printed.ts'
+import { conditionTable } from './condition-table.ts'
 import { VPE_UNMAPPED } from './config/translation-faults.ts'
 import { CONTROLS, PRIORITY_IDLE } from './cpu-interface/cpu-interface.ts'
 import type { PhysicalInterface } from './cpu-interface/icc.ts'
@@ -63,14 +64,8 @@ export class MsiExplanation {
   /** `device 7 event 0, LPI 8192 on CPU 0: not-pending`, what that means, and the conditions, one a line. */
   toString(): string {
     const { deviceId, eventId, reason, conditions } = this
-    const width = Math.max(...conditions.map(({ name }) => name.length))
-    const broken = conditions.findIndex(({ holds }) => !holds)
-    const rows = conditions.map(({ name, holds, detail }, i) => {
-      const mark = holds ? 'yes' : i === broken ? 'NO ' : 'no '
-      return `  ${name.padEnd(width)}  ${mark}  ${detail}`
-    })
     const what = `device ${deviceId} event ${eventId}${this.interruptText}`
-    return [`${what}: ${reason}. ${msiReasons[reason]}`, ...rows].join('\n')
+    return conditionTable(`${what}: ${reason}. ${msiReasons[reason]}`, conditions)
   }
 
   private get interruptText(): string {

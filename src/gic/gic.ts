@@ -24,15 +24,10 @@ import { blankImage, checkLength, HEADER, type ImageBytes, openImage } from '../
 import { Layout, recordType } from '../state/layout.ts'
 import { type Difference, MachineState } from '../state/machine-state.ts'
 import type { MemoryPool } from '../state/memory-pool.ts'
-import {
-  type CheckedGicConfig,
-  checkGicConfig,
-  configRecords,
-  type GicConfig,
-  loadGicConfig,
-  storeGicConfig,
-} from './config/config.ts'
+import { type Rows, wordsOf } from '../state/rows.ts'
+import { type CheckedGicConfig, checkGicConfig, type GicConfig } from './config/config.ts'
 import type { BarrierRule } from './config/missing-barriers.ts'
+import { configRecords, loadGicConfig, storeGicConfig } from './config/stored-config.ts'
 import type { UnpredictableRule } from './config/unpredictable.ts'
 import { argumentMasks, daifOf, type InterruptMasks } from './cpu-interface/interrupt-masks.ts'
 import { PE_LINES } from './cpu-interface/lines.ts'
@@ -79,7 +74,10 @@ export interface GicSummary {
 const lineNames = [...outputLines, 'maintenance'] as const
 
 /** The record of the device interface: the CPU of the last access, for `lastTrap`. */
-const DEVICE = recordType('device', [{ name: 'lastCpu', at: 0, class: 'observational' }])
+const deviceRows = {
+  LAST_CPU: { name: 'lastCpu', class: 'observational', by: [], says: 'The CPU that was accessed last.' },
+} as const satisfies Rows
+const DEVICE = recordType('device', wordsOf(deviceRows, undefined))
 
 /** The layout of a GIC's buffer. */
 function layoutOf(config: CheckedGicConfig): { layout: Layout; records: SiliconRecords; fixed: number } {

@@ -18,33 +18,22 @@ import { Icc, PhysicalInterface } from './cpu-interface/icc.ts'
 import { Ich } from './cpu-interface/ich.ts'
 import { Icv } from './cpu-interface/icv.ts'
 import { type GicHost, OutputLines } from './cpu-interface/output-lines.ts'
-import { PCPU_PSTATE, Pcpu } from './cpu-interface/pcpu.ts'
+import { Pcpu } from './cpu-interface/pcpu.ts'
 import { SystemRegisters } from './cpu-interface/system-registers.ts'
-import { ICH_LR, ICH_VMCR, VirtualInterface } from './cpu-interface/virtual-interface.ts'
+import { ICH_VMCR, VirtualInterface } from './cpu-interface/virtual-interface.ts'
 import { Distributor } from './distributor/distributor.ts'
 import { HighestPending } from './distributor/highest-pending.ts'
 import { Redistributor } from './distributor/redistributor.ts'
 import { Sgis } from './distributor/sgi.ts'
-import {
-  DISTRIBUTOR,
-  GICR_BLOCK,
-  PhysicalInterrupts,
-  spiBlockRecords,
-} from './interrupts/physical-interrupts.ts'
+import { DISTRIBUTOR, PhysicalInterrupts, spiBlockRecords } from './interrupts/physical-interrupts.ts'
 import { Its } from './its/its.ts'
 import { ITS } from './its/its-records.ts'
 import { VpeMoves } from './its/vpe-moves.ts'
 import { existingLpis, LPI_COMMON, lpiCacheRecord, lpiRecord } from './lpi/lpi-records.ts'
 import { Lpis } from './lpi/lpis.ts'
 import { Mmio } from './mmio.ts'
-import {
-  CANDIDATES,
-  distributorRecord,
-  LATCH,
-  pendingSummaryRecord,
-  SPI_BLOCK,
-} from './records/interrupts.ts'
-import { ICC_HPPIR, type Pe, peRecord } from './records/pe.ts'
+import { distributorRecord, pendingSummaryRecord, SPI_BLOCK } from './records/interrupts.ts'
+import { type Pe, peRecord } from './records/pe.ts'
 import { Doorbells } from './vpe/doorbells.ts'
 import { Residency } from './vpe/residency.ts'
 import { ResidentVpes } from './vpe/resident-vpe.ts'
@@ -168,14 +157,6 @@ export class Silicon {
   readonly residency: Residency | undefined
   /** Where missing barriers are reported. */
   readonly barriers: Barriers | undefined
-  /**
-   * Pairs `start, end` of the words of a PE's record that a step of a hypervisor or of its guests can change. Of the
-   * physical side these are the highest priority pending interrupt, and which SGIs and PPIs are pending, active and
-   * candidates: the host's registers stay as they were set up, and the host acknowledges and drops the priority in
-   * one step. A guest that accesses the physical CPU interface, because HCR_EL2 does not route it to the virtual one,
-   * changes more. Observational words are left out.
-   */
-  readonly hypervisorRanges: Int32Array
   /** The record of CPU 0, and the distance to the next CPU's. */
   readonly peBase: number
   readonly peSize: number
@@ -190,9 +171,6 @@ export class Silicon {
   ) {
     this.peBase = layout.baseOf(records.pe)
     this.peSize = records.pe.size
-    const pe = [PCPU_PSTATE, ICC_HPPIR + 1]
-    const interrupts = [GICR_BLOCK + LATCH, GICR_BLOCK + CANDIDATES + 1]
-    this.hypervisorRanges = Int32Array.of(...pe, ...interrupts, ICH_LR, this.peSize)
     const affinities = new Affinities(config.affinities)
     this.physical = new PhysicalInterrupts(words, config, affinities, {
       distributor: layout.baseOf(records.distributor),

@@ -3,14 +3,16 @@
  * threads, and the guests. The caller drives it step by step.
  */
 import { FIRST_PPI, FIRST_SPI, INTID_NONE, type Intid } from '../arch/intid.ts'
-import { type CheckedGicConfig, configRecords, storeGicConfig } from '../gic/config/config.ts'
+import type { CheckedGicConfig } from '../gic/config/config.ts'
 import { type GicMemory, Memory, memoryRecord } from '../gic/config/memory.ts'
+import { configRecords, storeGicConfig } from '../gic/config/stored-config.ts'
 import type { GicHost } from '../gic/cpu-interface/output-lines.ts'
 import { DAIF_F, DAIF_I, PSTATE_EL1 } from '../gic/cpu-interface/pcpu.ts'
 import { Silicon, siliconRecords } from '../gic/silicon.ts'
 import { blankImage, HEADER } from '../state/image.ts'
 import { Layout, type RecordType, recordType } from '../state/layout.ts'
 import { MachineState } from '../state/machine-state.ts'
+import { type Rows, wordsByName, wordsOf } from '../state/rows.ts'
 import { GUEST_RUNS, GUEST_WAITS, Guest } from './guest/guest.ts'
 import { bootHostGic, type PhysicalSpi } from './host/host-gic.ts'
 import { Kicks } from './host/kick.ts'
@@ -106,13 +108,14 @@ export interface VmSetup {
 }
 
 /** The size of the VM, as an image stores it. */
-const VM_CONFIG = recordType('vmConfig', [
-  { name: 'vcpus', at: 0, class: 'authoritative' },
-  { name: 'spis', at: 1, class: 'authoritative' },
-  { name: 'mapped', at: 2, class: 'authoritative' },
-  { name: 'ownWords', at: 3, class: 'authoritative' },
-  { name: 'recipe', at: 4, class: 'authoritative' },
-])
+const vmConfigRows = {
+  VM_VCPUS: { name: 'vcpus', class: 'authoritative', by: [], says: 'vCPUs.' },
+  VM_SPIS: { name: 'spis', class: 'authoritative', by: [], says: 'SPIs.' },
+  VM_MAPPED: { name: 'mapped', class: 'authoritative', by: [], says: 'Mapped interrupts.' },
+  VM_OWN_WORDS: { name: 'ownWords', class: 'authoritative', by: [], says: "Words of a design's own." },
+  VM_RECIPE: { name: 'recipe', class: 'authoritative', by: [], says: "The digest of the machine's setup." },
+} as const satisfies Rows
+const VM_CONFIG = recordType('vmConfig', wordsOf(vmConfigRows, undefined))
 
 /** Without an ITS. */
 const NO_LPIS: LpiSizes = { lpis: 0, itsDevices: 0, itsCollections: 0, translations: 0 }
@@ -228,7 +231,8 @@ export class Hypervisor {
       },
     })
     storeGicConfig(this.words, HEADER.size, config)
-    this.words.set([vcpus, spis, mapped, ownWords.length, recipe], layout.baseOf(VM_CONFIG))
+    const sizes = { VM_VCPUS: vcpus, VM_SPIS: spis, VM_MAPPED: mapped, VM_OWN_WORDS: ownWords.length }
+    this.words.set(wordsByName(vmConfigRows, { ...sizes, VM_RECIPE: recipe }), layout.baseOf(VM_CONFIG))
     this.reset()
   }
 

@@ -10,43 +10,60 @@ import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.
 import { peOf, VCPU_FAULT_IPA, VCPU_INDEX, VCPU_NOTIFIER, VCPU_PC, type Vcpu } from '../hyp/records/vcpu.ts'
 import { asIrq, IRQ_EDGE, IRQ_LATCH, type Irq, irqApListOf } from '../hyp/records/vgic-irq.ts'
 import { rowOf } from '../hyp/run/steps.ts'
-import { type RecordType, recordType, type WordDeclaration } from '../state/layout.ts'
+import { type RecordType, recordType } from '../state/layout.ts'
+import { offsetOf, type Rows, wordsOf } from '../state/rows.ts'
+
+/** How many words it has: of each kind as many as the VM needs. */
+interface GhostSizes {
+  readonly vcpus: number
+  readonly spiWords: number
+  readonly lpiWords: number
+}
+
+const ghostSizes = ({ vcpus, spis, lpis, frames }: VmSetup): GhostSizes => ({
+  vcpus,
+  spiWords: Math.max(Math.ceil(spis / 32), 1),
+  lpiWords: (frames.its ?? []).length === 0 ? 0 : Math.ceil(lpis.lpis / 32),
+})
+
+/** Bitmaps of outstanding edges are by the interrupts' index: irq-directory.ts. */
+const ghostRows = {
+  GHOST_VMCR: {
+    name: 'vmcr of vcpu[<n>]',
+    count: ({ vcpus }) => vcpus,
+    class: 'authoritative',
+    by: ['guest'],
+    says: 'ICH_VMCR_EL2 as the guest of each vCPU left it.',
+    view: ICH_VMCR_VIEW,
+  },
+  GHOST_EDGES: {
+    name: 'edges of vcpu[<n>]',
+    count: ({ vcpus }) => vcpus,
+    class: 'authoritative',
+    by: ['guest', 'queue'],
+    says: "Outstanding edges of each vCPU's SGIs and PPIs.",
+  },
+  GHOST_SPI_EDGES: {
+    name: 'edges of SPI <n>',
+    n: (i) => `${FIRST_SPI + 32 * i} to ${FIRST_SPI + 32 * i + 31}`,
+    count: ({ spiWords }) => spiWords,
+    class: 'authoritative',
+    by: ['guest', 'queue'],
+    says: 'Those of SPIs.',
+  },
+  GHOST_LPI_EDGES: {
+    name: 'edges of lpi[<n>]',
+    n: (i) => `${32 * i}..${32 * i + 31}`,
+    count: ({ lpiWords }) => lpiWords,
+    class: 'authoritative',
+    by: ['guest', 'queue'],
+    says: 'Those of LPI objects.',
+  },
+} as const satisfies Rows<GhostSizes>
 
 /** The record of the ghost state. */
-export function ghostRecord({ vcpus, spis, lpis, frames }: VmSetup): RecordType {
-  const spiWords = Math.max(Math.ceil(spis / 32), 1)
-  const lpiWords = (frames.its ?? []).length === 0 ? 0 : Math.ceil(lpis.lpis / 32)
-  const vcpuWords: WordDeclaration[] = [
-    {
-      name: 'vmcr of vcpu[<n>]',
-      at: 0,
-      count: vcpus,
-      class: 'authoritative',
-      by: ['guest'],
-      view: ICH_VMCR_VIEW,
-    },
-    { name: 'edges of vcpu[<n>]', at: vcpus, count: vcpus, class: 'authoritative', by: ['guest', 'queue'] },
-    {
-      name: 'edges of SPI <n>',
-      n: (i) => `${FIRST_SPI + 32 * i} to ${FIRST_SPI + 32 * i + 31}`,
-      at: 2 * vcpus,
-      count: spiWords,
-      class: 'authoritative',
-      by: ['guest', 'queue'],
-    },
-  ]
-  if (lpiWords === 0) return recordType('ghost', vcpuWords)
-  return recordType('ghost', vcpuWords, [
-    {
-      name: 'edges of lpi[<n>]',
-      n: (i) => `${32 * i}..${32 * i + 31}`,
-      at: 2 * vcpus + spiWords,
-      count: lpiWords,
-      class: 'authoritative',
-      by: ['guest', 'queue'],
-    },
-  ])
-}
+export const ghostRecord = (setup: VmSetup): RecordType =>
+  recordType('ghost', wordsOf(ghostRows, ghostSizes(setup)))
 
 export class Ghosts {
   private readonly words: Int32Array
@@ -57,18 +74,14 @@ export class Ghosts {
    * and PPIs, then the SPIs.
    */
   private readonly edges: number
-  /** The range of the ghosts' words. */
-  readonly first: number
-  readonly end: number
 
   constructor(
     private readonly hypervisor: Hypervisor,
-    private readonly at: number,
+    /** The record of the ghost state. */
+    readonly at: number,
   ) {
     this.words = hypervisor.words
-    this.edges = at + hypervisor.layout.vcpuCount
-    this.first = at
-    this.end = at + ghostRecord(hypervisor.setup).size
+    this.edges = at + offsetOf(ghostRows, 'GHOST_EDGES', ghostSizes(hypervisor.setup))
     for (let i = 0; i < hypervisor.layout.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
   }
 

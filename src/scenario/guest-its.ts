@@ -18,7 +18,7 @@ import {
   ITS_MOVI,
   ITS_SYNC,
 } from '../arch/its-commands.ts'
-import { argumentInteger, argumentOptions, type Fields } from '../errors/arguments.ts'
+import { argumentBoolean, argumentInteger, argumentOptions, type Fields } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 
 /** Where a guest's ITS driver finds its hardware and puts its tables. */
@@ -32,6 +32,16 @@ export interface GuestItsOptions {
 }
 
 const fields: Fields<GuestItsOptions> = { frame: true, redistributors: true, memory: true }
+
+/** The configuration of an LPI in a guest's memory. */
+export interface GuestLpiOptions {
+  /** Default true. */
+  readonly enabled?: boolean
+  /** 0 to 255, of which an LPI has bits 7:2; default 0xa0. */
+  readonly priority?: number
+}
+
+const lpiFields: Fields<GuestLpiOptions> = { enabled: true, priority: true }
 
 const GITS_CTLR = 0
 const GITS_CBASER = 0x80
@@ -60,12 +70,21 @@ const PENDING = 16 * PAGE
 /** Bytes of an ITT: 128 events. */
 const ITT = 0x400
 
+/** The fields of a command as a driver may get them wrong: any that the command has room for. */
+const MOST = 0xffff_ffff
+const device = (deviceId: number): number => argumentInteger('deviceId', deviceId, 0, MOST)
+const event = (eventId: number): number => argumentInteger('eventId', eventId, 0, MOST)
+const collection = (icid: number): number => argumentInteger('icid', icid, 0, 0xffff)
+/** A vCPU by its index, which is the target of a command in bits 31:16. */
+const rdbase = (vcpu: number, name = 'vcpu'): number => argumentInteger(name, vcpu, 0, 0xffff) * PAGE
+
 /** The list of operations that a driver adds to. */
 interface Operations {
   writeMmio(address: number, value: number | bigint, size?: 4 | 8): unknown
   store(address: number, value: number): unknown
 }
 
+/** An ITS driver of a guest, see {@link OpList.its}. Each call but the constructor adds operations; all return the driver. */
 export class GuestIts {
   private readonly frame: number
   private readonly redistributors: number
@@ -102,9 +121,11 @@ export class GuestIts {
   }
 
   /** The configuration byte of an LPI in memory, without an invalidation. */
-  configure(intid: number, { enabled = true, priority = 0xa0 } = {}): this {
+  configure(intid: number, options: GuestLpiOptions = {}): this {
+    const { enabled = true, priority = 0xa0 } = argumentOptions('lpi', options, lpiFields)
     argumentInteger('intid', intid, FIRST_LPI, 0xffff)
     argumentInteger('priority', priority, 0, 0xff)
+    argumentBoolean('enabled', enabled)
     // A word of four: its neighbours become disabled.
     const byte = (priority & 0xfc) | (enabled ? 1 : 0)
     const offset = intid - FIRST_LPI
@@ -118,71 +139,74 @@ export class GuestIts {
     if (this.itts > (PENDING - ITTS) / ITT) {
       throw new VgicError('scenario', 'The ITS driver of a guest has memory for 768 devices: map fewer.')
     }
-    return this.command(ITS_MAPD, deviceId, 6, 0, itt >>> 0, Math.floor(itt / HIGH) + VALID)
+    return this.command(ITS_MAPD, device(deviceId), 6, 0, itt >>> 0, Math.floor(itt / HIGH) + VALID)
   }
 
   /** MAPD with V = 0. */
   unmapDevice(deviceId: number): this {
-    return this.command(ITS_MAPD, deviceId)
+    return this.command(ITS_MAPD, device(deviceId))
   }
 
   /** MAPC: a collection goes to a vCPU. */
   mapCollection(icid: number, vcpu: number): this {
-    return this.command(ITS_MAPC, 0, 0, 0, icid + vcpu * PAGE, VALID)
+    return this.command(ITS_MAPC, 0, 0, 0, collection(icid) + rdbase(vcpu), VALID)
   }
 
   /** MAPC with V = 0. */
   unmapCollection(icid: number): this {
-    return this.command(ITS_MAPC, 0, 0, 0, icid)
+    return this.command(ITS_MAPC, 0, 0, 0, collection(icid))
   }
 
   /** MAPTI: an event of a device means an LPI. */
   mapEvent(deviceId: number, eventId: number, intid: number, icid: number): this {
-    return this.command(ITS_MAPTI, deviceId, eventId, intid, icid)
+    argumentInteger('intid', intid, 0, MOST)
+    return this.command(ITS_MAPTI, device(deviceId), event(eventId), intid, collection(icid))
   }
 
   /** MOVI: an event goes to another collection. */
   moveEvent(deviceId: number, eventId: number, icid: number): this {
-    return this.command(ITS_MOVI, deviceId, eventId, 0, icid)
+    return this.command(ITS_MOVI, device(deviceId), event(eventId), 0, collection(icid))
   }
 
   /** MOVALL: all LPIs of one vCPU go to another. */
   moveAll(from: number, to: number): this {
-    return this.command(ITS_MOVALL, 0, 0, 0, from * PAGE, 0, to * PAGE)
+    return this.command(ITS_MOVALL, 0, 0, 0, rdbase(from, 'from'), 0, rdbase(to, 'to'))
   }
 
   /** DISCARD: an event means nothing any more. */
   discard(deviceId: number, eventId: number): this {
-    return this.command(ITS_DISCARD, deviceId, eventId)
+    return this.command(ITS_DISCARD, device(deviceId), event(eventId))
   }
 
   /** INT: as if the device had sent the message. */
   int(deviceId: number, eventId: number): this {
-    return this.command(ITS_INT, deviceId, eventId)
+    return this.command(ITS_INT, device(deviceId), event(eventId))
   }
 
   /** CLEAR: the LPI of an event is not pending. */
   clear(deviceId: number, eventId: number): this {
-    return this.command(ITS_CLEAR, deviceId, eventId)
+    return this.command(ITS_CLEAR, device(deviceId), event(eventId))
   }
 
   /** INV: the configuration of an event's LPI is read again. */
   invalidate(deviceId: number, eventId: number): this {
-    return this.command(ITS_INV, deviceId, eventId)
+    return this.command(ITS_INV, device(deviceId), event(eventId))
   }
 
   /** INVALL: that of all LPIs of a collection. */
   invalidateAll(icid: number): this {
-    return this.command(ITS_INVALL, 0, 0, 0, icid)
+    return this.command(ITS_INVALL, 0, 0, 0, collection(icid))
   }
 
   /** SYNC for a vCPU. */
   sync(vcpu: number): this {
-    return this.command(ITS_SYNC, 0, 0, 0, vcpu * PAGE)
+    return this.command(ITS_SYNC, 0, 0, 0, rdbase(vcpu))
   }
 
   /** GICR_CTLR.EnableLPIs of a vCPU. */
   enableLpis(vcpu: number, enabled = true): this {
+    argumentInteger('vcpu', vcpu, 0, 254)
+    argumentBoolean('enabled', enabled)
     this.list.writeMmio(this.redistributors + vcpu * REDISTRIBUTOR + GICR_CTLR, enabled ? 1 : 0)
     return this
   }

@@ -15,7 +15,7 @@ import { asIrq, type Irq } from '../hyp/records/vgic-irq.ts'
 import { setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
 import { VM_TIME } from '../hyp/records/vm.ts'
 import type { Design } from '../hyp/run/design.ts'
-import { MESSAGE_HOLDS, MESSAGE_LPI, type Message } from '../hyp/run/message.ts'
+import type { Message } from '../hyp/run/message.ts'
 import { ENDED, type NextPc, stepNames } from '../hyp/run/program.ts'
 import {
   THREAD_ENDED,
@@ -25,9 +25,16 @@ import {
   THREAD_WAITS_FOR_VCPUS,
 } from '../hyp/run/thread-states.ts'
 import type { ImageBytes } from '../state/image.ts'
-import { type RecordType, recordType } from '../state/layout.ts'
 import type { Difference } from '../state/machine-state.ts'
 import type { DeviceProgram, DeviceStep } from './device-builder.ts'
+import {
+  DEVICE_HOLDS,
+  DEVICE_INJECT,
+  DEVICE_LPI,
+  DEVICE_PC,
+  DEVICE_TARGET,
+  deviceRecord,
+} from './device-record.ts'
 import { Ghosts, ghostRecord } from './ghosts.ts'
 
 /** One that takes steps: a vCPU, a device, or an event of the environment. */
@@ -47,38 +54,6 @@ export interface Actor {
 
 /** Whether an actor can take a step: `ready` now, `asleep` until another actor does something, `done` never again. */
 export type ActorState = 'ready' | 'asleep' | 'done'
-
-/**
- * Words of a device: the next step of its program, the program counter of its injection or message, the vCPU that this is
- * for, and the words of its message.
- */
-const DEVICE_PC = 0
-const DEVICE_INJECT = 1
-const DEVICE_TARGET = 2
-const DEVICE_MESSAGE = 3
-export const DEVICE_WORDS = 5
-
-/** The devices' record; `stepAt` names the design's step at a program counter. */
-const deviceRecord = (devices: readonly DeviceProgram[], stepAt: (pc: number) => string): RecordType =>
-  recordType({ name: 'device <n>', n: (index) => devices[index]?.name ?? index }, [
-    {
-      name: 'pc',
-      at: DEVICE_PC,
-      class: 'authoritative',
-      by: ['queue', 'notify'],
-      means: (pc, index) => `${pc}: ${devices[index]?.steps[pc]?.name ?? 'done'}`,
-    },
-    {
-      name: 'inject',
-      at: DEVICE_INJECT,
-      class: 'authoritative',
-      by: ['queue', 'notify'],
-      means: (pc) => (pc === 0 ? 'none' : stepAt(pc)),
-    },
-    { name: 'target', at: DEVICE_TARGET, class: 'normalised', by: ['queue', 'notify'], means: 'record' },
-    { name: 'LPI', at: DEVICE_MESSAGE + MESSAGE_LPI, class: 'normalised', by: [], means: 'word' },
-    { name: 'holds it', at: DEVICE_MESSAGE + MESSAGE_HOLDS, class: 'normalised', by: [] },
-  ])
 
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
@@ -102,7 +77,11 @@ export class Machine {
     readonly devices: readonly DeviceProgram[],
   ) {
     const ghosts = ghostRecord(setup)
-    const device = deviceRecord(devices, (pc) => stepNames(this.hypervisor.runLoop.program)[pc])
+    const device = deviceRecord({
+      nameOf: (index) => devices[index]?.name,
+      stepOf: (index, pc) => devices[index]?.steps[pc]?.name,
+      stepAt: (pc) => stepNames(this.hypervisor.runLoop.program)[pc],
+    })
     const surroundings = [[device, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
     this.digest = digestOf(setup, design, devices)
     this.hypervisor = new Hypervisor(config, setup, design, surroundings, this.digest)
@@ -275,8 +254,8 @@ export class Machine {
   /** The LPI that a device's message was translated to; 0 if there is none. `held`: if the message has a reference. */
   messageLpi(index: number, held: boolean): Irq | 0 {
     const { words } = this.hypervisor
-    const at = this.deviceOf(index) + DEVICE_MESSAGE
-    return held && words[at + MESSAGE_HOLDS] === 0 ? 0 : asIrq(words[at + MESSAGE_LPI])
+    const at = this.deviceOf(index)
+    return held && words[at + DEVICE_HOLDS] === 0 ? 0 : asIrq(words[at + DEVICE_LPI])
   }
 
   /** Whether an unfinished injection is still to notify a vCPU. */
@@ -290,7 +269,7 @@ export class Machine {
   /** The interrupt whose line a device's next step drives, in a state. */
   inputOf(index: number, words: Int32Array): Irq {
     const { intid, vcpu, msi } = this.devices[index].steps[words[this.deviceOf(index) + DEVICE_PC]]
-    if (msi) return asIrq(words[this.deviceOf(index) + DEVICE_MESSAGE + MESSAGE_LPI])
+    if (msi) return asIrq(words[this.deviceOf(index) + DEVICE_LPI])
     return this.hypervisor.apLists.irqOf(this.hypervisor.vcpu(vcpu), intid)
   }
 
@@ -418,14 +397,14 @@ export class Machine {
   }
 
   private stepMessage(index: number, message: Message): void {
-    const { words, messages, injection } = this.hypervisor
-    const at = this.deviceOf(index) + DEVICE_MESSAGE
+    const { messages, injection } = this.hypervisor
+    const at = this.deviceOf(index) + DEVICE_LPI
     const pc = this.nextInjection(index)
     const irq = this.messageLpi(index, false)
     const target = messages.step(pc, at, message, this.targetOf(index))
     if (injection.queues(pc) && irq !== 0) this.ghosts.injected(irq)
     const after = messages.after(pc, at, target)
-    if (after === ENDED) words.fill(0, at, at + DEVICE_WORDS - DEVICE_MESSAGE)
+    if (after === ENDED) messages.forget(at)
     this.goOn(index, after, target)
   }
 

@@ -6,25 +6,24 @@
  */
 import { shown } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
+import { HEADER_KIND, HEADER_LENGTH, HEADER_MAGIC, HEADER_VERSION } from './image-offsets.ts'
 import { type Layout, recordType } from './layout.ts'
+import { type Rows, wordsOf } from './rows.ts'
 
 /** 'vgic' in ASCII, the first word of every image. */
 const MAGIC = 0x63696776
 /** Version of the format: changes whenever a layout does. */
-export const IMAGE_VERSION = 6
+export const IMAGE_VERSION = 7
 
-const HEADER_MAGIC = 0
-const HEADER_VERSION = 1
-const HEADER_KIND = 2
-const HEADER_LENGTH = 3
+export const headerRows = {
+  HEADER_MAGIC: { name: 'magic', class: 'authoritative', by: [], says: "'vgic' in ASCII." },
+  HEADER_VERSION: { name: 'version', class: 'authoritative', by: [], says: 'The version of the format.' },
+  HEADER_KIND: { name: 'kind', class: 'authoritative', by: [], says: 'What it is an image of.' },
+  HEADER_LENGTH: { name: 'words', class: 'authoritative', by: [], says: 'How many words the image has.' },
+} as const satisfies Rows
 
 /** The first record of every machine. */
-export const HEADER = recordType('image', [
-  { name: 'magic', at: HEADER_MAGIC, class: 'authoritative' },
-  { name: 'version', at: HEADER_VERSION, class: 'authoritative' },
-  { name: 'kind', at: HEADER_KIND, class: 'authoritative' },
-  { name: 'words', at: HEADER_LENGTH, class: 'authoritative' },
-])
+export const HEADER = recordType('image', wordsOf(headerRows, undefined))
 
 /** The kinds of machines, with their numbers in the header. */
 export const imageKinds = { device: 1, scenario: 2 } as const

@@ -172,7 +172,7 @@ export class Layout {
 
   /** The type of the record that begins at a word. */
   recordTypeAt(at: number): RecordType {
-    const placement = this.placements.find(({ base }) => base === at)
+    const placement = this.placements.find(({ base, count }) => base === at && count > 0)
     if (!placement) throw new VgicError('argument', `This layout has no record that begins at word ${at}.`)
     return placement.record
   }

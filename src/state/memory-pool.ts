@@ -4,21 +4,29 @@
  * is freed, so that equal contents are equal words whatever the order of the writes.
  */
 import { type RecordType, recordType } from './layout.ts'
+import { LINE_ADDRESS, LINE_DATA, LINE_SIZE, LINES_USED } from './memory-pool-offsets.ts'
+import { type Rows, wordsOf } from './rows.ts'
 
-/** Words of a line: its address in 64 bits, then its contents. */
-const LINE_ADDRESS = 0
-const LINE_DATA = 2
-const LINE_SIZE = 18
-const DATA_WORDS = 16
 const LINE_BYTES = 64
 
-/** The number of lines in use, which come first. */
-export const MEMORY_POOL = recordType('memoryPool', [{ name: 'used', at: 0, class: 'normalised' }])
+export const memoryPoolRows = {
+  LINES_USED: {
+    name: 'used',
+    class: 'normalised',
+    by: [],
+    says: 'The number of lines in use, which come first.',
+  },
+} as const satisfies Rows
+
+export const memoryLineRows = {
+  LINE_ADDRESS: { name: 'address', wide: true, class: 'normalised', by: [], says: 'Its address in 64 bits.' },
+  LINE_DATA: { name: 'data', count: LINE_BYTES / 4, class: 'normalised', by: [], says: 'Its contents.' },
+} as const satisfies Rows
+
+/** The number of lines in use. */
+export const MEMORY_POOL = recordType('memoryPool', wordsOf(memoryPoolRows, undefined))
 /** One line of the pool. */
-export const MEMORY_LINE: RecordType = recordType('memoryLine', [
-  { name: 'address', at: LINE_ADDRESS, wide: true, class: 'normalised' },
-  { name: 'data', at: LINE_DATA, count: DATA_WORDS, class: 'normalised' },
-])
+export const MEMORY_LINE: RecordType = recordType('memoryLine', wordsOf(memoryLineRows, undefined))
 
 const HIGH = 0x1_0000_0000
 
@@ -50,7 +58,7 @@ export class MemoryPool {
     const at = this.find(address)
     if (!this.isLine(at, address)) {
       if ((value | 0) === 0) return true
-      if (words[this.pool] === this.capacity) return false
+      if (words[this.pool + LINES_USED] === this.capacity) return false
       this.insert(at, address)
     }
     words[wordOf(at, address)] = value
@@ -59,7 +67,7 @@ export class MemoryPool {
   }
 
   private get end(): number {
-    return this.lines + this.words[this.pool] * LINE_SIZE
+    return this.lines + this.words[this.pool + LINES_USED] * LINE_SIZE
   }
 
   /** Whether the line at `at` is in use and holds an address. */
@@ -71,7 +79,7 @@ export class MemoryPool {
   private find(address: number): number {
     const line = address - (address % LINE_BYTES)
     let low = 0
-    let high = this.words[this.pool]
+    let high = this.words[this.pool + LINES_USED]
     while (low < high) {
       const middle = (low + high) >> 1
       if (this.addressAt(this.lines + middle * LINE_SIZE) < line) low = middle + 1
@@ -91,7 +99,7 @@ export class MemoryPool {
     const line = address - (address % LINE_BYTES)
     words[at + LINE_ADDRESS] = (line % HIGH) | 0
     words[at + LINE_ADDRESS + 1] = Math.floor(line / HIGH)
-    words[this.pool]++
+    words[this.pool + LINES_USED]++
   }
 
   private removeIfZero(at: number): void {
@@ -99,7 +107,7 @@ export class MemoryPool {
     for (let i = at + LINE_DATA; i < at + LINE_SIZE; i++) if (words[i] !== 0) return
     words.copyWithin(at, at + LINE_SIZE, end)
     words.fill(0, end - LINE_SIZE, end)
-    words[this.pool]--
+    words[this.pool + LINES_USED]--
   }
 }
 

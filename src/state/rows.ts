@@ -92,6 +92,12 @@ function declarationOf<C>(row: WordRow<C>, at: number, context: C): WordDeclarat
   }
 }
 
+/** The words of a record of single words, by their rows' names. */
+export const wordsByName = <R extends Rows>(
+  rows: R,
+  values: { readonly [name in keyof R]: number },
+): number[] => Object.keys(rows).map((name) => values[name])
+
 /** The offset of a row in its record, in words. */
 export function offsetOf<C>(rows: Rows<C>, name: string, context: C, from = 0): number {
   let at = from

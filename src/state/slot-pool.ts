@@ -4,11 +4,20 @@
  * taken first, so that the same history gives the same words.
  */
 import { HashIndex, indexSlots, type PoolLayout } from './hash-index.ts'
+import type { Rows } from './rows.ts'
 
 export type { PoolLayout } from './hash-index.ts'
 
-/** Words beside the records: the lowest slot that may be free, less one, and the index. */
-export const poolWords = (count: number): number => 1 + indexSlots(count)
+/** The words beside the records. */
+export const slotPoolRows = {
+  POOL_FREE: {
+    name: 'used',
+    class: 'normalised',
+    by: [],
+    says: 'The lowest slot that may be free, less one.',
+  },
+  POOL_INDEX: { name: 'index', count: indexSlots, class: 'normalised', by: [], says: 'The index of slots.' },
+} as const satisfies Rows<number>
 
 export class SlotPool {
   private readonly index: HashIndex

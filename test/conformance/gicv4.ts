@@ -3,11 +3,12 @@
  * memory, with a guest at EL1. Each trace starts from reset. `v4` is a recording, `v41` what the rules of
  * docs/gicv4.md make of its programs.
  */
-import { Gic, type GicConfig, type ProfileName } from 'vgic'
-import { Device, EL2, isDeviceOp, RECORDED_ITS, type SiliconConfig, SPIS } from './device.ts'
-import type { Answer, Tally } from './judge.ts'
-import { observe, replayProgram } from './phys.ts'
-import { isRamOp, Ram } from './ram.ts'
+import type { GicConfig, ProfileName } from 'vgic'
+import { EL2, isDeviceOp, RECORDED_ITS } from './device.ts'
+import { MachineWithIts } from './its.ts'
+import type { Tally } from './judge.ts'
+import { replayProgram } from './phys.ts'
+import { isRamOp } from './ram.ts'
 import type { Op, Trace } from './recording.ts'
 
 /** The redistributors of suite `v41` lie behind three frames of the ITS, and share one vPE table. */
@@ -23,38 +24,14 @@ export function machineConfig({ gic, cpus, gicr }: Trace['config']): Partial<Gic
   return gic === '4.1' ? { ...V41, version: '4.1', gicr: regions } : { version: '4.0', gicr: regions }
 }
 
-/** A GIC as one trace's `config` describes it. */
-class Machine {
-  private readonly gic: Gic
-  private readonly device: Device
-  private readonly ram = new Ram()
-
-  constructor(config: Trace['config'], silicon: SiliconConfig) {
-    this.gic = new Gic(
-      {
-        ...silicon,
-        ...RECORDED_ITS,
-        cpus: Number(config['cpus']),
-        spis: SPIS,
-        priorityBits: Number(config['priority_bits']),
-        preemptionBits: Number(config['preemption_bits']),
-        ...machineConfig(config),
-      },
-      { memory: this.ram },
-    )
-    this.device = new Device(this.gic, EL2)
-  }
-
-  do(op: Op): Answer {
-    if (op.k === 'obs') return observe(this.gic, EL2)
-    if (op.k !== 'ram' && op.k !== 'fill') return this.device.do(op)
-    this.ram.do(op)
-    return {}
-  }
-}
-
 const isKnownOp = (op: Op, cpus: number): boolean => isRamOp(op) || isDeviceOp(op, cpus)
 
 /** Replays the traces of a file. */
 export const replayGicv4 = (file: string, traces: readonly Trace[], profile: ProfileName = 'arch'): Tally[] =>
-  replayProgram(file, traces, profile, isKnownOp, (config, silicon) => new Machine(config, silicon))
+  replayProgram(
+    file,
+    traces,
+    profile,
+    isKnownOp,
+    (config, silicon) => new MachineWithIts({ ...silicon, ...machineConfig(config) }, config, EL2),
+  )

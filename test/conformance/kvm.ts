@@ -3,8 +3,10 @@
  * Each operation is an entry of the vCPU that does it, and its exit: nothing is in list registers in between. One host
  * CPU runs the vCPU threads in turn.
  */
+
 import { type ProfileName, VgicError } from 'vgic'
 import { designs, kvm61, VirtualMachine } from 'vgic/scenario'
+import { GICD, GICR, GITS } from '../kit/frames.ts'
 import { isMemoryAccess, isRegisterAccess, recordedAnswer as recordedAccess, versionOf } from './device.ts'
 import { type Answer, countPastTrusted, judge, newTally, type Tally, type Verdict } from './judge.ts'
 import { hostOf } from './kvm-host.ts'
@@ -35,9 +37,6 @@ const RUN_INCOMPLETE = 'run-incomplete'
 const UNDEFINED = '0x2000000'
 const LIST_REGISTERS = 4
 const FIRST_SPI = 32
-const GICD = 0x0800_0000
-const GITS = 0x0808_0000
-const GICR = 0x080a_0000
 const REGISTERS = ['ISR', 'HPPIR0', 'HPPIR1', 'RPR'] as const
 const ISR_F = 0x40n
 const ISR_I = 0x80n

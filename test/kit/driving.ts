@@ -117,8 +117,11 @@ export const hcrValues = (events: readonly StepEvent[]): number[] =>
   )
 
 /** Whether a physical interrupt is active, at a CPU if it is a PPI. */
-export const physicalActive = ({ hypervisor }: ScenarioMachine, intid: number, cpu = 0): boolean =>
-  hypervisor.silicon.physical.isActive(hypervisor.silicon.peOf(cpu), intid)
+export const physicalActive = (
+  { hypervisor }: Pick<ScenarioMachine, 'hypervisor'>,
+  intid: number,
+  cpu = 0,
+): boolean => hypervisor.silicon.physical.isActive(hypervisor.silicon.peOf(cpu), intid)
 
 /** The hypervisor's word of an interrupt. */
 export function irqWord({ hypervisor }: ScenarioMachine, intid: number, vcpu = 0): number {

@@ -22,6 +22,12 @@ export const ICFGR = 0xc00
 /** Offsets in GICD, for INTID 0. */
 export const IROUTER = 0x6000
 
+/** Bits of GICR_VPENDBASER. The first is also that of other registers, of table entries and of commands. */
+export const VALID = 1n << 63n
+export const DOORBELL = 1n << 62n
+export const PENDING_LAST = 1n << 61n
+export const DIRTY = 1n << 60n
+
 /** The registers with a bit for each interrupt. */
 export const bitmaps = { IGROUPR, ISENABLER, ICENABLER, ISPENDR, ICPENDR, ISACTIVER, ICACTIVER } as const
 export type Bitmap = keyof typeof bitmaps

@@ -3,10 +3,11 @@
  * UNPREDICTABLE uses and missing barriers.
  */
 import { Gic, type GicConfig, type GicHost, type MissingBarrierEvent, type UnpredictableEvent } from 'vgic'
-import { type Command, its, Ram, VALID } from '../unit/gic/its/its-board.ts'
+import { type Command, its, Ram } from '../unit/gic/its/its-board.ts'
+import { DIRTY, DOORBELL, GICD, GITS, PENDING_LAST, VALID } from './frames.ts'
 
-export const GICD = 0x0800_0000
-export const GITS = 0x0808_0000
+export { GICD, GITS }
+
 const GICR = 0x0900_0000
 
 export const at = {
@@ -23,9 +24,7 @@ export const at = {
 
 /** GICR_VPENDBASER. */
 export const VGRPS = 3n << 58n
-export const PENDING_LAST = 1n << 61n
-export const DOORBELL = 1n << 62n
-export const DIRTY = 1n << 60n
+export { DIRTY, DOORBELL, PENDING_LAST }
 
 const vpeId = (vpe: number): bigint => BigInt(vpe) << 32n
 const event = (device: number, opcode: number): bigint => (BigInt(device) << 32n) | BigInt(opcode)

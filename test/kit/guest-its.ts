@@ -1,7 +1,7 @@
 /** A VM with ITSs, whose guest's memory is the test's: what a driver does to map devices, events and collections. */
 import { type GicMemory, ICC_IAR1_EL1 } from 'vgic'
 import type { VirtualMachine, VirtualMachineConfig } from 'vgic/scenario'
-import { GITS, redistributor } from './frames.ts'
+import { GITS, redistributor, VALID } from './frames.ts'
 import { boot, vmOf } from './vm.ts'
 
 /** Memory at every address below 4 GiB, zero until it is written. */
@@ -67,7 +67,6 @@ export const GITS_CBASER = 0x80
 export const GITS_CWRITER = 0x88
 export const GITS_CREADR = 0x90
 export const GITS_BASER = 0x100
-const VALID = 1n << 63n
 export const INDIRECT = 1n << 62n
 
 export interface ItsOptions extends Partial<VirtualMachineConfig> {

@@ -24,16 +24,15 @@ import {
   ichLr,
   type UnpredictableEvent,
 } from 'vgic'
+import { DIRTY, DOORBELL, GICD, PENDING_LAST, VALID } from './frames.ts'
 
-const GICD = 0x0800_0000
 const GICR = 0x0a00_0000
 const GITS = 0x0c00_0000
 const FRAMES = 0x4_0000
 const PAGE = 0x1_0000
-export const VALID = 1n << 63n
-export const DIRTY = 1n << 60n
-export const PENDING_LAST = 1n << 61n
-export const DOORBELL = 1n << 62n
+
+export { DIRTY, DOORBELL, PENDING_LAST, VALID }
+
 const IDAI = 1n << 62n
 const V41_GROUP_SHIFT = { 0: 59n, 1: 58n } as const
 /** The INTID that is none. */

@@ -3,8 +3,8 @@
  * in what the trials make the design do.
  */
 import { VgicError } from 'vgic'
-import { type Bounds, explore, type InvariantId, invariants } from 'vgic/explore'
-import type { Design } from 'vgic/scenario'
+import { type Bounds, explore, type InvariantId, invariants, type Report } from 'vgic/explore'
+import type { Design, Scenario } from 'vgic/scenario'
 import type { Equivalence } from './equivalences.ts'
 import { type Mutation, mutationsOf } from './mutations.ts'
 import { type Trial, trials } from './trials.ts'
@@ -77,7 +77,7 @@ function fateOf({ name, make }: Mutation, { trials: kept }: Baseline): Omit<Verd
     const design = make()
     for (const { trial, bounds } of kept) {
       if (trial.only && !trial.only.test(name)) continue
-      const { violation, bound } = explore(trial.scenario(design), bounds)
+      const { violation, bound } = checked(trial.scenario(design), bounds)
       if (violation) {
         const { invariant, what, steps } = violation
         return { kind: 'refuted', why: `${invariant} in ${trial.name}, ${steps} steps: ${what}` }
@@ -88,5 +88,17 @@ function fateOf({ name, make }: Mutation, { trials: kept }: Baseline): Omit<Verd
   } catch (error) {
     if (error instanceof VgicError) return { kind: 'refused', why: error.message }
     throw error
+  }
+}
+
+/** An exploration in which a step that writes what its row does not allow is no refusal of the design, but a fault. */
+function checked(scenario: Scenario, bounds: Bounds): Report {
+  try {
+    return explore(scenario, bounds)
+  } catch (error) {
+    if (!(error instanceof VgicError)) throw error
+    // Checked or not, what a design is refused for is the same.
+    explore(scenario, { ...bounds, checkWrites: false })
+    throw new Error(error.message, { cause: error })
   }
 }

@@ -33,6 +33,8 @@ const quiet = (handler: OpList): OpList =>
 
 const STATES = 50_000
 const PREEMPTED: Bounds = { preemptions: 1, states: STATES }
+/** Writes are checked in one trial, which every mutation goes through: in all of them it would take hours. */
+const CHECKED: Bounds = { ...PREEMPTED, checkWrites: true }
 
 /** The thread that deactivates may come to another PE before that. */
 const MOVED: Bounds = { preemptions: 1, migrations: 1, states: 400_000 }
@@ -86,7 +88,7 @@ export const trials: readonly Trial[] = [
             .wfi(),
         )
         .device('nic', (d) => d.pulse(33).pulse(32)),
-    bounds: PREEMPTED,
+    bounds: CHECKED,
   },
   {
     name: 'level',

@@ -242,6 +242,11 @@ const newDevice = (): hyp.DeviceBuilder => {
   if (!inner) throw new Error('the device was not written')
   return inner
 }
+const newIts = (): hyp.GuestIts => newList().its()
+/** A DeviceID or an EventID. */
+const idOfMessage = integer(0, 0xffff_ffff, 7)
+/** A collection's number, or a vCPU's. */
+const icid = integer(0, 0xffff)
 const ticks = integer(0, 0x3fff_ffff, 10)
 const timer = oneOf('virtual', 'physical')
 const mask = rest(oneOf('irq', 'fiq'))
@@ -467,6 +472,28 @@ const rows: Readonly<Record<string, Row>> = {
     lower: [integer(16, 1019, 40), optional(number(0))],
     pulse: [integer(16, 1019, 40), optional(number(0))],
     signal: [optional(number(0))],
+    msi: [idOfMessage, idOfMessage, optional(integer(0, 7))],
+  }),
+  ...methods('GuestIts', newIts, {
+    boot: [integer(1, 255)],
+    configure: [
+      integer(8192, 0xffff, 8192),
+      optional(options({ enabled: optional(boolean), priority: optional(integer(0, 255)) })),
+    ],
+    mapDevice: [idOfMessage],
+    unmapDevice: [idOfMessage],
+    mapCollection: [icid, icid],
+    unmapCollection: [icid],
+    mapEvent: [idOfMessage, idOfMessage, integer(0, 0xffff_ffff, 8192), icid],
+    moveEvent: [idOfMessage, idOfMessage, icid],
+    moveAll: [icid, icid],
+    discard: [idOfMessage, idOfMessage],
+    int: [idOfMessage, idOfMessage],
+    clear: [idOfMessage, idOfMessage],
+    invalidate: [idOfMessage, idOfMessage],
+    invalidateAll: [icid],
+    sync: [icid],
+    enableLpis: [integer(0, 254), optional(boolean)],
   }),
   ...methods('GuestBuilder', newGuest, { onIrq: [nothing], onFiq: [nothing] }),
   ...methods('OpList', newList, {
@@ -479,6 +506,19 @@ const rows: Readonly<Record<string, Row>> = {
     write: [registerNumber, bits64(1, 'number', 'bigint')],
     read: [registerNumber],
     poll: [registerNumber, half, half],
+    store: [
+      { right: () => 0x4000_0000, takes: (value) => ipa.takes(value) && Number(value) % 4 === 0 },
+      integer(0, 0xffff_ffff),
+    ],
+    its: [
+      optional(
+        options({
+          frame: optional(integer(0, 2 ** 40, 0x0808_0000)),
+          redistributors: optional(integer(0, 2 ** 40, 0x080a_0000)),
+          memory: optional(integer(0, 2 ** 40, 0x4000_0000)),
+        }),
+      ),
+    ],
     readMmio: [ipa, optional(bytes)],
     writeMmio: [ipa, bits64(1, 'number', 'bigint'), optional(bytes)],
     priorityMask: [integer(0, 255)],

@@ -127,7 +127,10 @@ describe('a CPU of a Gic', () => {
     )
     gic.wake(0)
     gic.setMasks(0, { irq: false, fiq: false })
-    expect(String(gic.inspectCpu(0))).toContain('nothing masked')
+    gic.writeSysreg(0, HCR_EL2, 0xc0, 2)
+    expect(String(gic.inspectCpu(0))).toBe(
+      'cpu0 at EL1, waiting, nothing masked; high: virq, vfiq; its redistributor is awake, GICR_WAKER is ignored',
+    )
   })
 
   it('follows a handshake with GICR_WAKER that takes its time', () => {

@@ -135,6 +135,40 @@ describe('an embedder is told of', () => {
       'host must be an object whose setLine is a function (cpu, line, level), but has setline. Leave it out for none.',
     ],
     [
+      'a setLine that is no function, beside other fields',
+      () => new Gic({ cpus: 1 }, as({ setLine: 1, cpus: [] })),
+      'argument',
+      'host must be an object whose setLine is a function (cpu, line, level), but has setLine: 1. Leave it out for none.',
+    ],
+    [
+      'a host of several fields, none of which the GIC knows',
+      () => new Gic({ cpus: 1 }, as({ setline: () => undefined, cpus: [] })),
+      'argument',
+      'host must be an object whose setLine is a function (cpu, line, level), but has setline, cpus. Leave it out for none.',
+    ],
+    [
+      'an onError that is no function',
+      () => new Gic({ cpus: 1 }, as({ onError: 'log' })),
+      'argument',
+      'host.onError must be a function (event), but is "log".',
+    ],
+    [
+      'a memory beside memory of its own',
+      () =>
+        new Gic(
+          { cpus: 1, lpis: 64, memoryLines: 1 },
+          { memory: { read32: () => 0, write32: () => undefined } },
+        ),
+      'argument',
+      'host.memory must be left out where memoryLines gives the GIC its own.',
+    ],
+    [
+      'a PSTATE mask that is no boolean',
+      () => gic.setMasks(0, as({ fiq: 1 })),
+      'argument',
+      'fiq must be true or false, but is 1.',
+    ],
+    [
       'a host of a class that has no setLine',
       () => new Gic({ cpus: 1 }, as(new (class Host {})())),
       'argument',

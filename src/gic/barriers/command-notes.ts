@@ -1,8 +1,10 @@
 /** Notes of what a driver has asked for and nothing has synchronised yet: commands, GICR_INVLPIR and GICR_INVALLR. */
 import { commandName } from '../../arch/its-commands.ts'
+import { RecordList } from '../../state/record-list.ts'
 import {
   COMMAND_CAPACITY,
   COMMAND_NOTE,
+  COMMAND_NOTE_WORDS,
   COMMAND_NOTES,
   NOTE_ADDRESS,
   NOTE_BYTES,
@@ -15,7 +17,6 @@ import {
   NOTE_OWNER_SHIFT,
   NOTE_TARGET,
 } from './barrier-records.ts'
-import { NoteList } from './note-list.ts'
 
 const HIGH = 0x1_0000_0000
 /** Memory beyond it is not looked at: no machine has as long an ITT. */
@@ -44,23 +45,25 @@ export const noteName = ({ kind }: Note): string =>
   kind === NOTE_INVLPIR ? 'GICR_INVLPIR' : kind === NOTE_INVALLR ? 'GICR_INVALLR' : (commandName(kind) ?? '')
 
 export class CommandNotes {
-  private readonly list: NoteList
+  private readonly list: RecordList
 
   constructor(
     readonly words: Int32Array,
     /** The record BARRIERS. */
     at: number,
   ) {
-    this.list = new NoteList(words, at + COMMAND_NOTES, COMMAND_NOTE, COMMAND_CAPACITY)
+    const [count, first] = [at + COMMAND_NOTES, at + COMMAND_NOTE_WORDS]
+    this.list = new RecordList(words, count, first, COMMAND_NOTE, COMMAND_CAPACITY)
   }
 
-  /** Adds one; an equal one is not kept. */
+  /** Adds one; an equal one is not kept, and a full list forgets its oldest. */
   add(note: Note): void {
     this.drop((other) => isSame(note, other))
     const { kind, owner, device, event, target, address, bytes, flag } = note
     const head = [kind | (owner << NOTE_OWNER_SHIFT), device, event, target]
     const memory = [(address % HIGH) | 0, Math.floor(address / HIGH), Math.min(bytes, MOST_BYTES)]
-    this.list.add([...head, ...memory, flag ? 1 : 0])
+    if (this.list.isFull) this.list.remove(0)
+    this.words.set([...head, ...memory, flag ? 1 : 0], this.list.add())
   }
 
   /** Forgets those that a test holds for. */

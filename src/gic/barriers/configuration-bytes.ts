@@ -3,16 +3,16 @@
  * noted when its interrupt is mapped or used, and again when it is invalidated. A use that finds another byte in memory
  * finds a change that was not invalidated: rule B3.
  */
+import { RecordList } from '../../state/record-list.ts'
 import type { Memory } from '../config/memory.ts'
-import { BYTE_CAPACITY, BYTE_NOTE, BYTE_NOTES } from './barrier-records.ts'
-import { NoteList } from './note-list.ts'
+import { BYTE_CAPACITY, BYTE_NOTE, BYTE_NOTE_WORDS, BYTE_NOTES } from './barrier-records.ts'
 
 const HIGH = 0x1_0000_0000
 /** Enable and priority: bit 1 is RES1. */
 const CONFIGURATION = 0xfd
 
 export class ConfigurationBytes {
-  private readonly list: NoteList
+  private readonly list: RecordList
 
   constructor(
     readonly words: Int32Array,
@@ -20,7 +20,7 @@ export class ConfigurationBytes {
     at: number,
     readonly memory: Memory,
   ) {
-    this.list = new NoteList(words, at + BYTE_NOTES, BYTE_NOTE, BYTE_CAPACITY)
+    this.list = new RecordList(words, at + BYTE_NOTES, at + BYTE_NOTE_WORDS, BYTE_NOTE, BYTE_CAPACITY)
   }
 
   /** A byte is used. Returns whether memory has another one than was noted; what memory has is noted then. */
@@ -28,10 +28,11 @@ export class ConfigurationBytes {
     const n = this.find(address)
     const byte = this.read(address)
     if (n < 0) {
-      this.list.add([(address % HIGH) | 0, Math.floor(address / HIGH), byte])
+      if (this.list.isFull) this.list.remove(0)
+      this.words.set([(address % HIGH) | 0, Math.floor(address / HIGH), byte], this.list.add())
       return false
     }
-    const at = this.list.noteAt(n) + 2
+    const at = this.list.entryAt(n) + 2
     const isOther = this.words[at] !== byte
     this.words[at] = byte
     return isOther
@@ -56,7 +57,7 @@ export class ConfigurationBytes {
   }
 
   private addressAt(n: number): number {
-    const at = this.list.noteAt(n)
+    const at = this.list.entryAt(n)
     return (this.words[at] >>> 0) + this.words[at + 1] * HIGH
   }
 

@@ -1,7 +1,4 @@
-/**
- * The configuration of a GIC: a plain object, which is checked and completed here, and stored in every image, from
- * which it is read back.
- */
+/** The configuration of a GIC: a plain object, which is checked and completed here. */
 import { FIRST_SPECIAL, FIRST_SPI } from '../../arch/intid.ts'
 import {
   configBoolean,
@@ -13,10 +10,9 @@ import {
   shown,
 } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
-import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
 import { defaultAffinity } from './affinities.ts'
-import { choiceNames, choiceValues, chooseFrom, type ProfileName, type SiliconChoices } from './choices.ts'
-import { checkIts, ITS_CONFIG, type ItsConfig, itsSize, loadIts, storeIts } from './its-config.ts'
+import { chooseFrom, type ProfileName, type SiliconChoices } from './choices.ts'
+import { checkIts, type ItsConfig, itsSize } from './its-config.ts'
 
 /** A contiguous region of redistributors, one for each of `count` CPUs in order. */
 export interface RedistributorRegion {
@@ -116,10 +112,10 @@ export interface CheckedGicConfig
   readonly its: readonly Required<ItsConfig>[]
 }
 
-const versions = ['3', '4.0', '4.1'] as const
-const effects = ['at-once', 'lagging'] as const
-const policies = ['ignore', 'pessimistic', 'report'] as const
-const detectors = ['off', 'report'] as const
+export const versions = ['3', '4.0', '4.1'] as const
+export const effects = ['at-once', 'lagging'] as const
+export const policies = ['ignore', 'pessimistic', 'report'] as const
+export const barrierReports = ['off', 'report'] as const
 const FRAME = 0x1_0000
 /** Size in bytes of the distributor's frame. */
 export const GICD_SIZE = FRAME
@@ -192,7 +188,7 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     commonLpiAff: configInteger('commonLpiAff', config.commonLpiAff ?? 1, 0, 3) as 0 | 1 | 2 | 3,
     vpeBits: configInteger('vpeBits', config.vpeBits ?? 16, 1, 16),
     unpredictable: configOneOf('unpredictable', config.unpredictable ?? 'ignore', policies),
-    barriers: configOneOf('barriers', config.barriers ?? 'off', detectors),
+    barriers: configOneOf('barriers', config.barriers ?? 'off', barrierReports),
     memoryLines: configInteger('memoryLines', config.memoryLines ?? 0, 0, 2 ** 20),
     writeEffects,
     choices: chooseFrom(config.profile ?? 'arch', config.choices ?? {}),
@@ -368,181 +364,4 @@ export function checkFrames(
       )
     }
   }
-}
-
-const fixed = (names: readonly string[]): WordDeclaration[] =>
-  names.map((name, at) => ({ name, at, class: 'authoritative' as const }))
-
-/** The configuration's scalar words; regions follow it, in {@link REGION} records. */
-export const GIC_CONFIG = recordType(
-  'gicConfig',
-  fixed([
-    'version',
-    'cpus',
-    'spis',
-    'listRegisters',
-    'priorityBits',
-    'preemptionBits',
-    'intidBits',
-    'dvim',
-    'gicd',
-    'gicdHigh',
-    'regions',
-    'affinities',
-    'writeEffects',
-    'lpis',
-    'lpiRegisters',
-    'directLpis',
-    'its',
-    'memoryLines',
-    'commonLpiAff',
-    'vpeBits',
-    'unpredictable',
-    'barriers',
-    ...choiceNames.map((name) => `choices.${name}`),
-  ]),
-)
-/** One CPU's affinity, if the configuration gives affinities. */
-export const AFFINITY = recordType('affinity[<n>]', fixed(['affinity', 'reserved']))
-/** One redistributor region of the configuration. */
-export const REGION = recordType('gicrRegion[<n>]', fixed(['base', 'baseHigh', 'count']))
-
-const HIGH = 0x1_0000_0000
-
-/** Stores a configuration in its records at word `at`. */
-export function storeGicConfig(words: Int32Array, at: number, config: CheckedGicConfig): void {
-  words.set(
-    [
-      versions.indexOf(config.version),
-      config.cpus,
-      config.spis,
-      config.listRegisters,
-      config.priorityBits,
-      config.preemptionBits,
-      config.intidBits,
-      config.dvim ? 1 : 0,
-      (config.gicd % HIGH) | 0,
-      Math.floor(config.gicd / HIGH),
-      config.gicr.length,
-      hasDefaultAffinities(config) ? 0 : config.cpus,
-      effects.indexOf(config.writeEffects),
-      config.lpis,
-      config.lpiRegisters ? 1 : 0,
-      config.directLpis ? 1 : 0,
-      config.its.length,
-      config.memoryLines,
-      config.commonLpiAff,
-      config.vpeBits,
-      policies.indexOf(config.unpredictable),
-      detectors.indexOf(config.barriers),
-      ...choiceNames.map((name) => (choiceValues[name] as readonly string[]).indexOf(config.choices[name])),
-    ],
-    at,
-  )
-  for (const [i, { base, count }] of config.gicr.entries()) {
-    words.set([(base % HIGH) | 0, Math.floor(base / HIGH), count], at + GIC_CONFIG.size + i * REGION.size)
-  }
-  const itsAt = at + GIC_CONFIG.size + config.gicr.length * REGION.size
-  for (const [i, its] of config.its.entries()) storeIts(words, itsAt + i * ITS_CONFIG.size, its)
-  if (hasDefaultAffinities(config)) return
-  const first = itsAt + config.its.length * ITS_CONFIG.size
-  for (const [i, affinity] of config.affinities.entries()) words[first + i * AFFINITY.size] = affinity
-}
-
-const hasDefaultAffinities = ({ affinities }: CheckedGicConfig): boolean =>
-  affinities.every((affinity, cpu) => affinity === defaultAffinity(cpu))
-
-/** The records of a configuration, and how many of each there are. */
-export const configRecords = (config: CheckedGicConfig): readonly (readonly [RecordType, number])[] => [
-  [GIC_CONFIG, 1],
-  [REGION, config.gicr.length],
-  [ITS_CONFIG, config.its.length],
-  [AFFINITY, hasDefaultAffinities(config) ? 0 : config.cpus],
-]
-
-/**
- * Reads a configuration back from its records at word `at`. Throws an `image-foreign` error if there is no valid one.
- */
-export function loadGicConfig(words: Int32Array, at: number): CheckedGicConfig {
-  const corrupt = () =>
-    new VgicError('image-foreign', 'The image holds no valid configuration: pass what snapshot() returned.')
-  const end = at + GIC_CONFIG.size
-  if (words.length < end) throw corrupt()
-  const [
-    version,
-    cpus,
-    spis,
-    listRegisters,
-    priorityBits,
-    preemptionBits,
-    intidBits,
-    dvim,
-    low,
-    high,
-    regions,
-    affinityCount,
-    effect,
-    lpis,
-    lpiRegisters,
-    directLpis,
-    itsCount,
-    memoryLines,
-    commonLpiAff,
-    vpeBits,
-    policy,
-    detector,
-    ...stored
-  ] = words.subarray(at, end)
-  if (regions < 1 || regions > 512 || affinityCount < 0 || affinityCount > 512) throw corrupt()
-  if (itsCount < 0 || itsCount > 8) throw corrupt()
-  const itsAt = end + regions * REGION.size
-  const affinitiesAt = itsAt + itsCount * ITS_CONFIG.size
-  const wholeEnd = affinitiesAt + affinityCount * AFFINITY.size
-  if (words.length < wholeEnd) throw corrupt()
-  const address = (lo: number, hi: number) => (lo >>> 0) + hi * HIGH
-  const gicr = Array.from({ length: regions }, (_, i) => {
-    const region = end + i * REGION.size
-    return { base: address(words[region], words[region + 1]), count: words[region + 2] }
-  })
-  const affinities = Array.from(
-    { length: affinityCount },
-    (_, i) => words[affinitiesAt + i * AFFINITY.size] >>> 0,
-  )
-  const its = Array.from({ length: itsCount }, (_, i) => loadIts(words, itsAt + i * ITS_CONFIG.size))
-  const choices = Object.fromEntries(choiceNames.map((name, i) => [name, choiceValues[name][stored[i]]]))
-  let config: CheckedGicConfig
-  try {
-    config = checkGicConfig({
-      version: versions[version],
-      cpus,
-      ...(affinityCount === 0 ? {} : { affinities }),
-      spis,
-      listRegisters,
-      priorityBits,
-      preemptionBits,
-      intidBits: intidBits as 16 | 24,
-      dvim: dvim === 1,
-      gicd: address(low, high),
-      gicr,
-      lpis,
-      lpiRegisters: lpiRegisters === 1,
-      directLpis: directLpis === 1,
-      its,
-      memoryLines,
-      commonLpiAff: commonLpiAff as 0 | 1 | 2 | 3,
-      vpeBits,
-      unpredictable: policies[policy],
-      barriers: detectors[detector],
-      writeEffects: effects[effect],
-      choices: choices as Partial<SiliconChoices>,
-    })
-  } catch {
-    throw corrupt()
-  }
-  // Only the words that storeGicConfig writes are valid: no index without a meaning, no padding that is not zero.
-  const canonical = new Int32Array(wholeEnd - at)
-  if (hasDefaultAffinities(config) !== (affinityCount === 0)) throw corrupt()
-  storeGicConfig(canonical, 0, config)
-  if (canonical.some((word, i) => word !== words[at + i])) throw corrupt()
-  return config
 }

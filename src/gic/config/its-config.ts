@@ -1,8 +1,7 @@
-/** The configuration of an ITS, which is checked, completed, and stored in every image. */
+/** The configuration of an ITS, which is checked and completed here. */
 
 import { configInteger, configList, configOptions, type Fields } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
-import { recordType } from '../../state/layout.ts'
 
 /** The configuration of an ITS. Every field but `base` has a default. */
 export interface ItsConfig {
@@ -38,8 +37,8 @@ export interface ItsConfig {
 const FRAME = 0x1_0000
 /** Bytes of the frames of an ITS. */
 export const itsSize = (version: '3' | '4.0' | '4.1'): number => (version === '4.1' ? 3 : 2) * FRAME
-const MOST = 8
-const HIGH = 0x1_0000_0000
+/** ITSs that a GIC can have. */
+export const MOST_ITSS = 8
 
 /** Checks a list of ITSs and fills in the defaults. Where their frames may be is not checked here. */
 export function checkIts(
@@ -47,11 +46,11 @@ export function checkIts(
   version: '3' | '4.0' | '4.1',
 ): Required<ItsConfig>[] {
   if (its === undefined) return []
-  const list = configList('its', its, `up to ${MOST} ITSs { base }`)
-  if (list.length > MOST) {
+  const list = configList('its', its, `up to ${MOST_ITSS} ITSs { base }`)
+  if (list.length > MOST_ITSS) {
     throw new VgicError(
       'config',
-      `its must be an array of up to ${MOST} ITSs { base }, but has ${list.length}.`,
+      `its must be an array of up to ${MOST_ITSS} ITSs { base }, but has ${list.length}.`,
     )
   }
   return list.map((each, i) => {
@@ -92,27 +91,4 @@ const itsFields: Fields<ItsConfig> = {
   vmovp: true,
   svpet: true,
   affinity: true,
-}
-
-/** Its fields that are words as they are. */
-const NUMBERS = ['deviceBits', 'eventBits', 'collectionBits', 'pta', 'vmovp', 'svpet', 'affinity'] as const
-
-/** One ITS of a configuration. */
-export const ITS_CONFIG = recordType(
-  'itsConfig',
-  ['base', 'baseHigh', ...NUMBERS].map((name, at) => ({ name, at, class: 'authoritative' as const })),
-)
-
-/** Stores an ITS's configuration at word `at`. */
-export function storeIts(words: Int32Array, at: number, its: Required<ItsConfig>): void {
-  words.set([(its.base % HIGH) | 0, Math.floor(its.base / HIGH), ...NUMBERS.map((name) => its[name])], at)
-}
-
-/** Reads an ITS's configuration back, unchecked. */
-export function loadIts(words: Int32Array, at: number): ItsConfig {
-  const [low, high, ...numbers] = words.subarray(at, at + ITS_CONFIG.size)
-  return {
-    base: (low >>> 0) + high * HIGH,
-    ...Object.fromEntries(NUMBERS.map((name, i) => [name, numbers[i] >>> 0])),
-  }
 }

@@ -14,7 +14,9 @@
  * zero and sets a mark, which the reader must take with {@link Memory.takeRefusal} before it uses the value.
  */
 import { argumentWith } from '../../errors/arguments.ts'
-import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
+import { type RecordType, recordType } from '../../state/layout.ts'
+import { type Rows, wordsOf } from '../../state/rows.ts'
+import { REFUSED, REFUSED_ACCESS, REFUSED_ADDRESS } from './memory-offsets.ts'
 
 /**
  * Memory that the GIC accesses as a device does. Addresses are physical, below 2^52, and multiples of 4. Neither
@@ -30,18 +32,31 @@ export interface GicMemory {
   write32(address: number, value: number): unknown
 }
 
-const REFUSED = 0
-const REFUSED_ACCESS = 1
-const REFUSED_ADDRESS = 2
+// These words have a meaning only during an access.
+export const memoryRows = {
+  REFUSED: {
+    name: 'refused',
+    class: 'observational',
+    by: [],
+    says: 'Whether an access was refused since this was last asked: which, of the first one.',
+  },
+  REFUSED_ACCESS: {
+    name: 'refusedAccess',
+    class: 'observational',
+    by: [],
+    says: 'The access that was refused last.',
+  },
+  REFUSED_ADDRESS: {
+    name: 'refusedAddress',
+    wide: true,
+    class: 'observational',
+    by: [],
+    says: 'Its address.',
+  },
+} as const satisfies Rows
 
-const memoryWords: readonly WordDeclaration[] = [
-  // These words have a meaning only during an access.
-  { name: 'refused', at: REFUSED, class: 'observational' },
-  { name: 'refusedAccess', at: REFUSED_ACCESS, class: 'observational' },
-  { name: 'refusedAddress', at: REFUSED_ADDRESS, wide: true, class: 'observational' },
-]
 /** The record of a refused access. */
-export const memoryRecord = (name: string): RecordType => recordType(name, memoryWords)
+export const memoryRecord = (name: string): RecordType => recordType(name, wordsOf(memoryRows, undefined))
 export const MEMORY = memoryRecord('memory')
 
 const HIGH = 0x1_0000_0000

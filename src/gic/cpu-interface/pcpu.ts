@@ -60,7 +60,7 @@ export function returnFromEl2(words: Int32Array, pe: Pe): void {
 
 /** The result of a WFI or WFE. */
 export const WFX_COMPLETES = 0
-export const WFX_WAITS = 1
+const WFX_WAITS = 1
 export const WFX_TRAPS = 2
 
 /** ISR_EL1's bits. */

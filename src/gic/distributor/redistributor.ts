@@ -288,7 +288,5 @@ const maps = {
 } as const
 
 /** The frames of a redistributor. GICv4.1 has registers that invalidate whether or not there are direct LPIs. */
-export const redistributorMapOf = ({
-  version,
-  directLpis,
-}: CheckedGicConfig): RegisterMap<Redistributor, Pe> => maps[version][directLpis ? 1 : 0]
+const redistributorMapOf = ({ version, directLpis }: CheckedGicConfig): RegisterMap<Redistributor, Pe> =>
+  maps[version][directLpis ? 1 : 0]

@@ -11,7 +11,7 @@ import type { Pe } from '../records/pe.ts'
 import type { Residency } from '../vpe/residency.ts'
 
 /** From RD_base. */
-export const VLPI_BASE = 0x2_0000
+const VLPI_BASE = 0x2_0000
 
 /** Whose registers they are. */
 interface VirtualRedistributor {

@@ -4,46 +4,45 @@
  * is room for 16. When it is full the ITS takes no further message before it has translated the oldest: that one is
  * translated at once.
  */
+import { RecordList } from '../../state/record-list.ts'
 import { ITS_MSI_COUNT, ITS_MSIS, MSI_CAPACITY } from './its-records.ts'
 
 export class AcceptedMessages {
+  private readonly list: RecordList
+
   constructor(
     readonly words: Int32Array,
     /** The record of the ITS. */
-    readonly its: number,
-  ) {}
+    its: number,
+  ) {
+    this.list = new RecordList(words, its + ITS_MSI_COUNT, its + ITS_MSIS, 2, MSI_CAPACITY)
+  }
 
   get count(): number {
-    return this.words[this.its + ITS_MSI_COUNT]
+    return this.list.count
   }
 
   get isFull(): boolean {
-    return this.count === MSI_CAPACITY
+    return this.list.isFull
   }
 
   deviceIdOf(n: number): number {
-    return this.words[this.its + ITS_MSIS + 2 * n]
+    return this.words[this.list.entryAt(n)]
   }
 
   eventIdOf(n: number): number {
-    return this.words[this.its + ITS_MSIS + 2 * n + 1]
+    return this.words[this.list.entryAt(n) + 1]
   }
 
   /** There is room: {@link isFull} was asked. */
   add(deviceId: number, eventId: number): void {
-    const at = this.its + ITS_MSIS + 2 * this.count
+    const at = this.list.add()
     this.words[at] = deviceId
     this.words[at + 1] = eventId
-    this.words[this.its + ITS_MSI_COUNT]++
   }
 
-  /** Message `n` is translated: those behind it move up. */
+  /** Message `n` is translated. */
   remove(n: number): void {
-    const { words, its } = this
-    const at = its + ITS_MSIS + 2 * n
-    const end = its + ITS_MSIS + 2 * this.count
-    words.copyWithin(at, at + 2, end)
-    words.fill(0, end - 2, end)
-    words[its + ITS_MSI_COUNT]--
+    this.list.remove(n)
   }
 }

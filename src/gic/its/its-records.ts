@@ -7,51 +7,105 @@ import {
   GITS_CWRITER_VIEW,
 } from '../../arch/gits-registers.ts'
 import { type RecordType, recordType } from '../../state/layout.ts'
+import { type Rows, wordsOf } from '../../state/rows.ts'
 
-export const GITS_CTLR = 0
-/** Messages that are accepted and not translated, where that lags; they are the first of {@link ITS_MSIS}. */
-export const ITS_MSI_COUNT = 1
-export const GITS_CBASER = 2
-export const GITS_CWRITER = 4
-export const GITS_CREADR = 6
-/** Eight registers of two words. */
-export const GITS_BASER = 8
-/** DeviceID and EventID of each message. */
-export const ITS_MSIS = 24
-/** How many there can be. */
+export * from './gits-offsets.ts'
+
+/** Messages that can be accepted and not translated, where that lags. */
 export const MSI_CAPACITY = 16
-/** The command under way, eight words; and what a look into the tables found. They mean something within an access only. */
-export const ITS_COMMAND = 56
-/** The table, or the page of it, that an entry is in: its address. */
-export const ITS_ENTRY = 64
-/** The device's ITT: its address, with the number of EventID bits, less one, in bits 4:0. */
-export const ITS_ITT = 66
-/** The interrupt: its INTID and its collection; and the CPU of a collection. */
-export const ITS_FOUND_INTID = 68
-export const ITS_FOUND_ICID = 69
-export const ITS_FOUND_CPU = 70
-/** Of a virtual interrupt ITS_FOUND_ICID is the vPEID, and this its doorbell's INTID; -1 for a physical one. */
-export const ITS_FOUND_DOORBELL = 71
-/** The lower half of a write of GITS_SGIR, until the upper one comes: both are one access. */
-export const ITS_SGIR = 72
 
-export const ITS: RecordType = recordType('its', [
-  { name: 'GITS_CTLR', at: GITS_CTLR, class: 'authoritative', view: GITS_CTLR_VIEW },
-  { name: 'messages', at: ITS_MSI_COUNT, class: 'normalised' },
-  { name: 'GITS_CBASER', at: GITS_CBASER, wide: true, class: 'authoritative', view: GITS_CBASER_VIEW },
-  { name: 'GITS_CWRITER', at: GITS_CWRITER, wide: true, class: 'authoritative', view: GITS_CWRITER_VIEW },
-  { name: 'GITS_CREADR', at: GITS_CREADR, wide: true, class: 'authoritative', view: GITS_CREADR_VIEW },
-  { name: 'GITS_BASER', at: GITS_BASER, count: 8, wide: true, class: 'authoritative', view: GITS_BASER_VIEW },
-  { name: 'message', at: ITS_MSIS, count: 2 * MSI_CAPACITY, class: 'normalised' },
-  { name: 'command', at: ITS_COMMAND, count: 8, class: 'observational' },
-  { name: 'entry', at: ITS_ENTRY, wide: true, class: 'observational' },
-  { name: 'itt', at: ITS_ITT, wide: true, class: 'observational' },
-  { name: 'foundIntid', at: ITS_FOUND_INTID, class: 'observational' },
-  { name: 'foundIcid', at: ITS_FOUND_ICID, class: 'observational' },
-  { name: 'foundCpu', at: ITS_FOUND_CPU, class: 'observational' },
-  { name: 'foundDoorbell', at: ITS_FOUND_DOORBELL, class: 'observational' },
-  { name: 'GITS_SGIR', at: ITS_SGIR, class: 'observational' },
-])
+export const itsRows = {
+  GITS_CTLR: { name: 'GITS_CTLR', class: 'authoritative', by: [], says: 'GITS_CTLR.', view: GITS_CTLR_VIEW },
+  ITS_MSI_COUNT: {
+    name: 'messages',
+    class: 'normalised',
+    by: [],
+    says: 'Messages that are accepted and not translated, where that lags; they are the first of {@link ITS_MSIS}.',
+  },
+  GITS_CBASER: {
+    name: 'GITS_CBASER',
+    wide: true,
+    class: 'authoritative',
+    by: [],
+    says: 'GITS_CBASER.',
+    view: GITS_CBASER_VIEW,
+  },
+  GITS_CWRITER: {
+    name: 'GITS_CWRITER',
+    wide: true,
+    class: 'authoritative',
+    by: [],
+    says: 'GITS_CWRITER.',
+    view: GITS_CWRITER_VIEW,
+  },
+  GITS_CREADR: {
+    name: 'GITS_CREADR',
+    wide: true,
+    class: 'authoritative',
+    by: [],
+    says: 'GITS_CREADR.',
+    view: GITS_CREADR_VIEW,
+  },
+  GITS_BASER: {
+    name: 'GITS_BASER',
+    count: 8,
+    wide: true,
+    class: 'authoritative',
+    by: [],
+    says: 'Eight registers of two words.',
+    view: GITS_BASER_VIEW,
+  },
+  ITS_MSIS: {
+    name: 'message',
+    count: 2 * MSI_CAPACITY,
+    class: 'normalised',
+    by: [],
+    says: 'DeviceID and EventID of each message.',
+  },
+  ITS_COMMAND: {
+    name: 'command',
+    count: 8,
+    class: 'observational',
+    by: [],
+    says: 'The command under way. It and the following, what a look into the tables found, mean nothing between accesses.',
+  },
+  ITS_ENTRY: {
+    name: 'entry',
+    wide: true,
+    class: 'observational',
+    by: [],
+    says: 'The table, or the page of it, that an entry is in: its address.',
+  },
+  ITS_ITT: {
+    name: 'itt',
+    wide: true,
+    class: 'observational',
+    by: [],
+    says: "The device's ITT: its address, with the number of EventID bits, less one, in bits 4:0.",
+  },
+  ITS_FOUND_INTID: { name: 'foundIntid', class: 'observational', by: [], says: "The interrupt's INTID." },
+  ITS_FOUND_ICID: {
+    name: 'foundIcid',
+    class: 'observational',
+    by: [],
+    says: "The interrupt's collection; of a virtual interrupt, the vPEID.",
+  },
+  ITS_FOUND_CPU: { name: 'foundCpu', class: 'observational', by: [], says: 'The CPU of a collection.' },
+  ITS_FOUND_DOORBELL: {
+    name: 'foundDoorbell',
+    class: 'observational',
+    by: [],
+    says: "The INTID of a virtual interrupt's doorbell; -1 for a physical interrupt.",
+  },
+  ITS_SGIR: {
+    name: 'GITS_SGIR',
+    class: 'observational',
+    by: [],
+    says: 'The lower half of a write of GITS_SGIR, until the upper one comes: both are one access.',
+  },
+} as const satisfies Rows
+
+export const ITS: RecordType = recordType('its', wordsOf(itsRows, undefined))
 
 /** Numbers of the tables: that of vPEs is there on GICv4. */
 export const DEVICE_TABLE = 0

@@ -4,9 +4,10 @@
  * software invalidates it, so that a change of memory has no effect before. With the choice `lpiConfig: uncached` it is
  * read again at each use.
  */
+import { offsetOf } from '../../state/rows.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { Memory } from '../config/memory.ts'
-import { CACHED, cacheWords, chunksOf, LPIS_PER_CHUNK, NO_RANK } from './lpi-records.ts'
+import { CACHED, LPIS_PER_CHUNK, lpiCacheRows, NO_RANK } from './lpi-records.ts'
 
 export const LPI_ENABLE = 0x1
 export const LPI_PRIORITY = 0xfc
@@ -23,8 +24,9 @@ export class LpiConfiguration {
   readonly isUncached: boolean
   /** Bits of a priority that exist: the choice `distributorPriority`. */
   private readonly priorityMask: number
-  private readonly words32: number
+  /** Where a cache has the words behind its bytes. */
   private readonly chunks: number
+  private readonly invalidated: number
 
   constructor(
     readonly words: Int32Array,
@@ -35,8 +37,8 @@ export class LpiConfiguration {
     this.isUncached = config.choices.lpiConfig === 'uncached'
     const implemented = (0xff << (8 - config.priorityBits)) & LPI_PRIORITY
     this.priorityMask = config.choices.distributorPriority === 'eight-bits' ? LPI_PRIORITY : implemented
-    this.words32 = cacheWords(lpis)
-    this.chunks = chunksOf(lpis)
+    this.chunks = offsetOf(lpiCacheRows, 'CACHED_OF_CHUNK', lpis)
+    this.invalidated = offsetOf(lpiCacheRows, 'CACHE_INVALIDATED', lpis)
   }
 
   /** The byte of an LPI; 0 if it was not read. */
@@ -84,7 +86,7 @@ export class LpiConfiguration {
 
   /** Whether all of a cache was forgotten, and what is pending was not looked at again since. Resets it. */
   takeInvalidated(cache: number): boolean {
-    const at = cache + this.words32 + this.chunks
+    const at = cache + this.invalidated
     const invalidated = this.words[at] !== 0
     this.words[at] = 0
     return invalidated
@@ -92,14 +94,13 @@ export class LpiConfiguration {
 
   /** What is known of all LPIs is forgotten. */
   dropAll(cache: number): void {
-    const { words, chunks, words32 } = this
-    words[cache + words32 + chunks] = 1
-    for (let chunk = 0; chunk < chunks; chunk++) {
-      const at = cache + words32 + chunk
-      if (words[at] === 0) continue
+    const { words, chunks, invalidated } = this
+    words[cache + invalidated] = 1
+    for (let at = cache + chunks, first = cache + CACHED; at < cache + invalidated; at++) {
+      const end = first + LPIS_PER_CHUNK / 4
+      if (words[at] !== 0) words.fill(0, first, Math.min(end, cache + chunks))
       words[at] = 0
-      const first = cache + CACHED + chunk * (LPIS_PER_CHUNK / 4)
-      words.fill(0, first, Math.min(first + LPIS_PER_CHUNK / 4, cache + words32))
+      first = end
     }
   }
 
@@ -109,18 +110,17 @@ export class LpiConfiguration {
     const shift = (lpi & 3) << 3
     const before = (words[at] >>> shift) & 0xff
     words[at] = (words[at] & ~(0xff << shift)) | (byte << shift)
-    words[cache + this.words32 + ((lpi / LPIS_PER_CHUNK) | 0)] +=
-      (byte === 0 ? 0 : 1) - (before === 0 ? 0 : 1)
+    words[cache + this.chunks + ((lpi / LPIS_PER_CHUNK) | 0)] += (byte === 0 ? 0 : 1) - (before === 0 ? 0 : 1)
   }
 
   /** Recomputes what is derived. */
   derive(cache: number): void {
-    const { words, chunks, words32 } = this
-    words.fill(0, cache + words32, cache + words32 + chunks + 1)
-    for (let word = 0; word < words32; word++) {
+    const { words, chunks, invalidated } = this
+    words.fill(0, cache + chunks, cache + invalidated + 1)
+    for (let word = 0; word < chunks - CACHED; word++) {
       let used = 0
       for (let left = words[cache + CACHED + word]; left !== 0; left >>>= 8) if (left & 0xff) used++
-      if (used !== 0) words[cache + words32 + (((word * 4) / LPIS_PER_CHUNK) | 0)] += used
+      if (used !== 0) words[cache + chunks + (((word * 4) / LPIS_PER_CHUNK) | 0)] += used
     }
   }
 }

@@ -8,18 +8,9 @@
 import { GICR_PENDBASER_VIEW, GICR_PROPBASER_VIEW } from '../../arch/gicr-registers.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
 import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
+import { offsetOf, type Rows, wordsOf } from '../../state/rows.ts'
 
-/** Whether LPIs are forwarded: GICR_CTLR.EnableLPIs, whose effect may lag. */
-export const LPI_IN_FORCE = 0
-/** LPIs that the redistributor takes, from the first on: as many as both tables are for. 0 while it takes none. */
-export const LPI_COUNT = 1
-/** GICR_PROPBASER and GICR_PENDBASER as they were when EnableLPIs was set; 0 while it is clear. */
-export const LPI_PROPBASER = 2
-export const LPI_PENDBASER = 4
-/** GICR_PENDBASER.PTZ was written and no pending table was read since: 1. */
-export const LPI_PTZ = 6
-/** The pending bitmap: bit n of word m is LPI 32 m + n. Behind it is what is derived from it: pending-tree.ts. */
-export const LPI_PENDING = 7
+export * from './physical-lpi-offsets.ts'
 
 /** No rank: nothing that is enabled is pending. Above every rank. */
 export const NO_RANK = 0x7fffffff
@@ -33,87 +24,149 @@ export const intidBitsOf = (lpis: number): number => Math.max(16, Math.log2(Math
  */
 export const existingLpis = (lpis: number): number => Math.min(lpis, 2 ** intidBitsOf(lpis) - FIRST_LPI)
 
-/** A level of the tree over the pending bitmap: how many nodes it has, and words of bitmaps of their children. */
+/**
+ * A level of the tree over the pending bitmap: how many nodes it has, and words of bitmaps of their children; and where
+ * from the pending bitmap on it has the best ranks of its nodes and those bitmaps. The children of level 0 are LPIs: its
+ * bitmaps are the pending bitmap.
+ */
 export interface TreeLevel {
   readonly nodes: number
   readonly words: number
+  readonly best: number
+  readonly children: number
 }
 
 /** Children of a node; the one at the top has up to twice as many. */
-export const FAN_OUT = 32
+const FAN_OUT = 32
 
 /** The levels, from a node for each word of the pending bitmap to one node. */
 export function levelsOf(lpis: number): TreeLevel[] {
   const bitmaps = Math.ceil(lpis / FAN_OUT)
-  const levels = [{ nodes: bitmaps, words: bitmaps }]
+  const levels: TreeLevel[] = [{ nodes: bitmaps, words: bitmaps, best: bitmaps, children: 0 }]
+  let at = 2 * bitmaps
+  const add = (nodes: number, words: number): void => {
+    levels.push({ nodes, words, best: at, children: at + nodes })
+    at += nodes + words
+  }
   let children = bitmaps
   for (; children > 2 * FAN_OUT; children = Math.ceil(children / FAN_OUT)) {
     const nodes = Math.ceil(children / FAN_OUT)
-    levels.push({ nodes, words: nodes })
+    add(nodes, nodes)
   }
-  return [...levels, { nodes: 1, words: Math.ceil(children / FAN_OUT) }]
+  add(1, Math.ceil(children / FAN_OUT))
+  return levels
 }
+
+/** The words of a redistributor, up to its pending bitmap. */
+export const lpiRedistributorRows = {
+  LPI_IN_FORCE: {
+    name: 'inForce',
+    class: 'authoritative',
+    by: [],
+    says: 'Whether LPIs are forwarded: GICR_CTLR.EnableLPIs, whose effect may lag.',
+  },
+  LPI_COUNT: {
+    name: 'count',
+    class: 'authoritative',
+    by: [],
+    says: 'LPIs that the redistributor takes, from the first on: as many as both tables are for. 0 while it takes none.',
+  },
+  LPI_PROPBASER: {
+    name: 'GICR_PROPBASER (in force)',
+    wide: true,
+    class: 'authoritative',
+    by: [],
+    says: 'GICR_PROPBASER as it was when EnableLPIs was set; 0 while it is clear.',
+    view: GICR_PROPBASER_VIEW,
+  },
+  LPI_PENDBASER: {
+    name: 'GICR_PENDBASER (in force)',
+    wide: true,
+    class: 'authoritative',
+    by: [],
+    says: 'GICR_PENDBASER as it was when EnableLPIs was set; 0 while it is clear.',
+    view: GICR_PENDBASER_VIEW,
+  },
+  LPI_PTZ: {
+    name: 'GICR_PENDBASER.PTZ',
+    class: 'authoritative',
+    by: [],
+    says: 'GICR_PENDBASER.PTZ was written and no pending table was read since: 1.',
+  },
+  LPI_PENDING: {
+    name: 'pending',
+    count: (lpis) => levelsOf(lpis)[0].words,
+    class: 'authoritative',
+    by: [],
+    says: 'The pending bitmap: bit n of word m is LPI 32 m + n. Behind it is what is derived from it: pending-tree.ts.',
+  },
+} as const satisfies Rows<number>
 
 /** The record of a redistributor with `lpis` LPIs. */
-export function lpiRecord(lpis: number): RecordType {
-  const words: WordDeclaration[] = [
-    { name: 'inForce', at: LPI_IN_FORCE, class: 'authoritative' },
-    { name: 'count', at: LPI_COUNT, class: 'authoritative' },
-    {
-      name: 'GICR_PROPBASER (in force)',
-      at: LPI_PROPBASER,
-      wide: true,
-      class: 'authoritative',
-      view: GICR_PROPBASER_VIEW,
-    },
-    {
-      name: 'GICR_PENDBASER (in force)',
-      at: LPI_PENDBASER,
-      wide: true,
-      class: 'authoritative',
-      view: GICR_PENDBASER_VIEW,
-    },
-    { name: 'GICR_PENDBASER.PTZ', at: LPI_PTZ, class: 'authoritative' },
-    ...pendingTreeWords(lpis, LPI_PENDING),
-  ]
-  return recordType('lpis', words)
-}
+export const lpiRecord = (lpis: number): RecordType =>
+  recordType(
+    'lpis',
+    wordsOf(lpiRedistributorRows, lpis),
+    pendingTreeWords(lpis, offsetOf(lpiRedistributorRows, 'LPI_PENDING', lpis)),
+  )
 
-/** The words of a pending tree, from the bitmap of what is pending on. */
-export function pendingTreeWords(lpis: number, from: number): WordDeclaration[] {
-  const levels = levelsOf(lpis)
-  const words: WordDeclaration[] = [
-    { name: 'pending', at: from, count: levels[0].words, class: 'authoritative' },
-  ]
-  let at = from + levels[0].words
-  for (const [level, { nodes, words: bitmaps }] of levels.entries()) {
-    words.push({ name: `best${level}`, at, count: nodes, class: 'derived' })
-    at += nodes
-    if (level === 0) continue
-    words.push({ name: `children${level}`, at, count: bitmaps, class: 'derived' })
-    at += bitmaps
-  }
-  return words
-}
+/** The words of a pending tree behind the bitmap of what is pending, which is at `pending`. */
+export const pendingTreeWords = (lpis: number, pending: number): WordDeclaration[] =>
+  levelsOf(lpis).flatMap(({ nodes, words, best, children }, level) => {
+    const ranks = { name: `best${level}`, at: pending + best, count: nodes, class: 'derived' } as const
+    const bitmaps = {
+      name: `children${level}`,
+      at: pending + children,
+      count: words,
+      class: 'derived',
+    } as const
+    return level === 0 ? [ranks] : [ranks, bitmaps]
+  })
 
-/** The cache of a configuration table: four LPIs a word, and how many bytes of each 1024 are in use. */
-export const CACHED = 0
+/** Bytes of a configuration that are counted together. */
 export const LPIS_PER_CHUNK = 1024
-export const chunksOf = (lpis: number): number => Math.ceil(lpis / LPIS_PER_CHUNK)
-export const cacheWords = (lpis: number): number => Math.ceil(lpis / 4)
+
+/** The cache of a configuration table. */
+export const lpiCacheRows = {
+  CACHED: {
+    name: 'cached',
+    count: (lpis) => Math.ceil(lpis / 4),
+    class: 'authoritative',
+    by: [],
+    says: 'The bytes of the configuration as they are known, those of four LPIs a word.',
+  },
+  CACHED_OF_CHUNK: {
+    name: 'cachedOfChunk',
+    count: (lpis) => Math.ceil(lpis / LPIS_PER_CHUNK),
+    class: 'derived',
+    by: [],
+    says: 'How many bytes of each 1024 are in use.',
+  },
+  CACHE_INVALIDATED: {
+    name: 'invalidated',
+    class: 'derived',
+    by: [],
+    says: 'Whether all was forgotten and what is pending was not looked at again since.',
+  },
+} as const satisfies Rows<number>
 
 export const lpiCacheRecord = (lpis: number, name = 'lpiConfiguration'): RecordType =>
-  recordType(name, [
-    { name: 'cached', at: CACHED, count: cacheWords(lpis), class: 'authoritative' },
-    { name: 'cachedOfChunk', at: cacheWords(lpis), count: chunksOf(lpis), class: 'derived' },
-    { name: 'invalidated', at: cacheWords(lpis) + chunksOf(lpis), class: 'derived' },
-  ])
+  recordType(name, wordsOf(lpiCacheRows, lpis))
 
-/** What is one for all redistributors: one past the last INTID that the largest of their GICR_PROPBASERs has room for. */
-export const LPI_INTID_END = 0
-/** Whether anything was invalidated whose pending LPIs have to be looked at again. Not between accesses. */
-export const LPI_INVALIDATED = 1
-export const LPI_COMMON = recordType('lpiCommon', [
-  { name: 'intidEnd', at: LPI_INTID_END, class: 'derived' },
-  { name: 'invalidated', at: LPI_INVALIDATED, class: 'derived' },
-])
+/** What is one for all redistributors. */
+export const lpiCommonRows = {
+  LPI_INTID_END: {
+    name: 'intidEnd',
+    class: 'derived',
+    by: [],
+    says: 'One past the last INTID that the largest of their GICR_PROPBASERs has room for.',
+  },
+  LPI_INVALIDATED: {
+    name: 'invalidated',
+    class: 'derived',
+    by: [],
+    says: 'Whether anything was invalidated whose pending LPIs have to be looked at again. Not between accesses.',
+  },
+} as const satisfies Rows
+
+export const LPI_COMMON = recordType('lpiCommon', wordsOf(lpiCommonRows, undefined))

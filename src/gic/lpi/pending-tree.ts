@@ -36,17 +36,8 @@ export class PendingTree {
     this.top = levels.length - 1
     this.nodes = Int32Array.from(levels, ({ nodes }) => nodes)
     this.bitmaps = Int32Array.from(levels, (level) => level.words)
-    this.best = new Int32Array(levels.length)
-    this.children = new Int32Array(levels.length)
-    this.children[0] = pendingAt
-    let at = pendingAt + levels[0].words
-    for (const [level, { nodes, words: bitmaps }] of levels.entries()) {
-      this.best[level] = at
-      at += nodes
-      if (level === 0) continue
-      this.children[level] = at
-      at += bitmaps
-    }
+    this.best = Int32Array.from(levels, ({ best }) => pendingAt + best)
+    this.children = Int32Array.from(levels, ({ children }) => pendingAt + children)
   }
 
   /** Whether an LPI is pending. */

@@ -26,7 +26,12 @@ export function asPe(offset: number): Pe {
   return offset as Pe
 }
 
-/** The steps of a thread or of its guest on the PE, and the IPI of a kick that is sent there. */
+/**
+ * The steps of a thread or of its guest on the PE, and the IPI of a kick that is sent there. Of the physical side they
+ * change the highest priority pending interrupt, and which SGIs and PPIs are pending, active and candidates: the host's
+ * registers stay as they were set up, and the host acknowledges and drops the priority in one step. A guest that
+ * accesses the physical CPU interface, because HCR_EL2 does not route it to the virtual one, may change every word.
+ */
 const PE: readonly Writer[] = ['pe', 'guest', 'notify']
 
 /**

@@ -4,32 +4,37 @@
  * for 16 under way; when that is full the oldest is delivered at once.
  */
 import { FIRST_LPI, INTID_NONE } from '../../arch/intid.ts'
+import { RecordList } from '../../state/record-list.ts'
 import type { Lpis } from '../lpi/lpis.ts'
 import { DOORBELL_CAPACITY, VPES_DOORBELL, VPES_DOORBELLS } from './vpe-records.ts'
 
 export class Doorbells {
   readonly words: Int32Array
+  private readonly list: RecordList
 
   constructor(
     readonly lpis: Lpis,
     /** The record VPE_COMMON. */
-    readonly common: number,
+    common: number,
     readonly lagging: boolean,
   ) {
-    this.words = lpis.words
+    const { words } = lpis
+    this.words = words
+    const [count, first] = [common + VPES_DOORBELLS, common + VPES_DOORBELL]
+    this.list = new RecordList(words, count, first, 2, DOORBELL_CAPACITY)
   }
 
   /** How many are under way. */
   get count(): number {
-    return this.words[this.common + VPES_DOORBELLS]
+    return this.list.count
   }
 
   cpuOf(n: number): number {
-    return this.words[this.common + VPES_DOORBELL + 2 * n]
+    return this.words[this.list.entryAt(n)]
   }
 
   intidOf(n: number): number {
-    return this.words[this.common + VPES_DOORBELL + 2 * n + 1]
+    return this.words[this.list.entryAt(n) + 1]
   }
 
   /** Whether one is under way to a CPU. */
@@ -45,18 +50,17 @@ export class Doorbells {
       this.lpis.set(cpu, intid - FIRST_LPI)
       return
     }
-    if (this.count === DOORBELL_CAPACITY) this.deliver(0)
-    const at = this.common + VPES_DOORBELL + 2 * this.count
+    if (this.list.isFull) this.deliver(0)
+    const at = this.list.add()
     this.words[at] = cpu
     this.words[at + 1] = intid
-    this.words[this.common + VPES_DOORBELLS]++
   }
 
   /** Doorbell `n` of those that are under way is delivered. */
   deliver(n: number): void {
     const cpu = this.cpuOf(n)
     const intid = this.intidOf(n)
-    this.remove(n)
+    this.list.remove(n)
     this.lpis.set(cpu, intid - FIRST_LPI)
   }
 
@@ -65,21 +69,10 @@ export class Doorbells {
     while (this.count > 0) this.deliver(0)
   }
 
-  private remove(n: number): void {
-    const { words, common } = this
-    const at = common + VPES_DOORBELL + 2 * n
-    const end = common + VPES_DOORBELL + 2 * this.count
-    words.copyWithin(at, at + 2, end)
-    words.fill(0, end - 2, end)
-    words[common + VPES_DOORBELLS]--
-  }
-
   /** A doorbell that was rung and not acknowledged is taken back. */
   takeBack(cpu: number, intid: number): void {
     if (intid === INTID_NONE) return
-    for (let n = this.count - 1; n >= 0; n--) {
-      if (this.cpuOf(n) === cpu && this.intidOf(n) === intid) this.remove(n)
-    }
+    this.list.removeWhere((at) => this.words[at] === cpu && this.words[at + 1] === intid)
     this.lpis.clear(cpu, intid - FIRST_LPI)
   }
 
@@ -87,8 +80,7 @@ export class Doorbells {
   move(from: number, to: number, intid: number): void {
     if (intid === INTID_NONE) return
     for (let n = 0; n < this.count; n++) {
-      if (this.cpuOf(n) === from && this.intidOf(n) === intid)
-        this.words[this.common + VPES_DOORBELL + 2 * n] = to
+      if (this.cpuOf(n) === from && this.intidOf(n) === intid) this.words[this.list.entryAt(n)] = to
     }
     this.lpis.move(from, to, intid - FIRST_LPI)
   }

@@ -145,7 +145,7 @@ export const vpeRows = {
 /** The record of a redistributor where vPEs have up to `vlpis` vLPIs. */
 export function vpeRecord(vlpis: number, version: '4.0' | '4.1'): RecordType {
   const words = wordsOf(vpeRows, vlpis).map((word) => viewed(word, version))
-  const [, ...derived] = pendingTreeWords(vlpis, offsetOf(vpeRows, 'VPE_PENDING', vlpis))
+  const derived = pendingTreeWords(vlpis, offsetOf(vpeRows, 'VPE_PENDING', vlpis))
   return recordType('vpe[<n>]', words, derived)
 }
 

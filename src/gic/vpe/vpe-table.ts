@@ -29,8 +29,7 @@ const ADDRESS_HIGH = 0xfffff
 const ENTRY_WORDS = 6
 
 /** A Page_Size as a number of address bits; 0b11 is reserved and taken as 64 KiB. */
-export const vpePageShift = (high: number): number =>
-  Math.min(12 + 2 * GICR_VPROPBASER_HIGH_Page_Size(high), 16)
+const vpePageShift = (high: number): number => Math.min(12 + 2 * GICR_VPROPBASER_HIGH_Page_Size(high), 16)
 
 export class VpeTable {
   private readonly lookup: TableLookup

@@ -10,6 +10,7 @@
 
 import { FIRST_LPI, FIRST_SPI, type Intid, intidName } from '../../arch/intid.ts'
 import { argumentInteger } from '../../errors/arguments.ts'
+import { conditionTable } from '../../gic/condition-table.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { VCPU_INDEX } from '../records/vcpu.ts'
 import { type Irq, irqTarget } from '../records/vgic-irq.ts'
@@ -41,17 +42,9 @@ export class Explanation {
   /** `SPI 40 is not delivered to vcpu0: priority-masked`, what that means, and the conditions, one a line. */
   toString(): string {
     const { intid, vcpu, delivered, reason, conditions } = this
-    const width = Math.max(...conditions.map(({ name }) => name.length))
-    const broken = conditions.findIndex(({ holds }) => !holds)
-    const rows = conditions.map(({ name, holds, detail }, i) => {
-      const mark = holds ? 'yes' : i === broken ? 'NO ' : 'no '
-      return `  ${name.padEnd(width)}  ${mark}  ${detail}`
-    })
     const verdict = delivered ? 'is delivered' : 'is not delivered'
-    return [
-      `${intidName(intid)} ${verdict} to vcpu${vcpu}: ${reason}. ${deliveryReasons[reason]}`,
-      ...rows,
-    ].join('\n')
+    const says = `${intidName(intid)} ${verdict} to vcpu${vcpu}: ${reason}. ${deliveryReasons[reason]}`
+    return conditionTable(says, conditions)
   }
 
   /** The table, for Node's util.inspect. */
@@ -71,7 +64,7 @@ export function explain(hypervisor: Hypervisor, intid: number, vcpu?: number): E
   const found = handleOf(hypervisor, intid)
   if (found === 0) {
     const detail =
-      intid >= FIRST_LPI
+      intid >= FIRST_LPI && layout.itsCount > 0
         ? `no event is mapped to ${intidName(intid)}`
         : `the VM has INTIDs 0 to ${FIRST_SPI + layout.spiCount - 1}`
     return new Explanation(intid, vcpu ?? 0, 'taken', [{ name: 'exists', holds: false, detail }])

@@ -6,7 +6,7 @@
 import { intidName } from '../../arch/intid.ts'
 import { type Layout, type RecordType, recordType } from '../../state/layout.ts'
 import { type Rows, wordsOf } from '../../state/rows.ts'
-import { type PoolLayout, poolWords } from '../../state/slot-pool.ts'
+import { type PoolLayout, slotPoolRows } from '../../state/slot-pool.ts'
 import {
   COLLECTION_ID,
   COLLECTION_ITS,
@@ -170,9 +170,7 @@ export interface LpiRecords {
 
 function slots(name: string, rows: Rows, count: number): SlotRecords {
   const record = recordType(`${name}[<n>]`, wordsOf(rows, undefined))
-  const pool = recordType(`${name}Pool`, [
-    { name: 'used', at: 0, count: poolWords(count), class: 'normalised' },
-  ])
+  const pool = recordType(`${name}Pool`, wordsOf(slotPoolRows, count))
   return { record, pool, count }
 }
 
@@ -200,7 +198,8 @@ export function lpiRecords({ lpis, itsDevices, itsCollections, translations }: L
     list: [
       ...[lpi, device, event, collection].flatMap(placed),
       [translation, has(translations)],
-      [common, has(1)],
+      // Also without LPIs: whoever goes through their list finds it empty.
+      [common, 1],
     ],
   }
 }

@@ -60,7 +60,7 @@ export const mappedRows = {
 } as const satisfies Rows
 
 /** The rows of the SPIs; `C` is their number, at least one. */
-export const spiRows = {
+const spiRows = {
   SPI_IRQ: {
     name: '<n>',
     n: (i) => intidName(FIRST_SPI + i),

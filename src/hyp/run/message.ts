@@ -127,7 +127,8 @@ export class Messages {
     if (!isLast) this.forget(at)
   }
 
-  private forget(at: number): void {
+  /** Forgets the LPI, whose reference was given back. */
+  forget(at: number): void {
     this.words[at + MESSAGE_LPI] = 0
     this.words[at + MESSAGE_HOLDS] = 0
   }

@@ -4,7 +4,7 @@
  * rows, except for those here:
  * - GITS_CREADR can be written while the ITS is disabled. A write of GITS_CBASER makes it and GITS_CWRITER zero, so
  *   GITS_CBASER is restored first.
- * - GITS_IIDR takes this vGIC's value alone; its revision is that of the tables' ABI.
+ * - GITS_IIDR takes this vGIC's value alone; its bits 15:12 are the revision of the tables' ABI, 0.
  * GITS_CTLR is restored last, when the tables are.
  */
 import { halves, joined } from '../../arch/doubleword.ts'
@@ -22,7 +22,6 @@ import { checkStopped } from './userspace-registers.ts'
 export interface ItsRegister {
   readonly name: string
   readonly offset: number
-  readonly bytes: 4 | 8
 }
 
 export const GITS_CTLR = 0x0
@@ -31,14 +30,14 @@ export const GITS_CREADR = 0x90
 
 /** The registers in the order in which they are restored. */
 export const itsRegisters: readonly ItsRegister[] = [
-  { name: 'GITS_IIDR', offset: GITS_IIDR, bytes: 4 },
-  { name: 'GITS_TYPER', offset: 0x8, bytes: 8 },
-  { name: 'GITS_CBASER', offset: 0x80, bytes: 8 },
-  { name: 'GITS_CREADR', offset: GITS_CREADR, bytes: 8 },
-  { name: 'GITS_CWRITER', offset: 0x88, bytes: 8 },
-  { name: 'GITS_BASER0', offset: 0x100, bytes: 8 },
-  { name: 'GITS_BASER1', offset: 0x108, bytes: 8 },
-  { name: 'GITS_CTLR', offset: GITS_CTLR, bytes: 4 },
+  { name: 'GITS_IIDR', offset: GITS_IIDR },
+  { name: 'GITS_TYPER', offset: 0x8 },
+  { name: 'GITS_CBASER', offset: 0x80 },
+  { name: 'GITS_CREADR', offset: GITS_CREADR },
+  { name: 'GITS_CWRITER', offset: 0x88 },
+  { name: 'GITS_BASER0', offset: 0x100 },
+  { name: 'GITS_BASER1', offset: 0x108 },
+  { name: 'GITS_CTLR', offset: GITS_CTLR },
 ]
 
 /** The ITSs of a VM, each by its place in `frames.its`. Every access throws EBUSY while a vCPU is loaded. */

@@ -9,9 +9,6 @@ import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import type { Memory } from '../../gic/config/memory.ts'
 
-/** The revision of the ABI, in GITS_IIDR bits 15:12. */
-export const ITS_ABI_REVISION = 0
-
 export interface DeviceEntry {
   readonly next: number
   /** The address of the ITT, two words: bits 51:8. */
@@ -33,7 +30,7 @@ export interface CollectionEntry {
   readonly icid: number
 }
 
-/** Two words, the low one first. */
+/** An entry: two words, the low one first. */
 export type Words = readonly [low: number, high: number]
 
 const VALID = 0x8000_0000 | 0

@@ -1,12 +1,13 @@
 /**
  * ITS_RESTORE_TABLES of KVM's device attributes: the ITSs of a VM take over what their tables in the guest's memory say,
- * which must be there before, as must the guest's ITS and redistributor registers. All tables are read and checked first,
+ * which must be there before, as must the registers of the ITSs and redistributors. All tables are read and checked first,
  * so that what a guest's commands could not have made is refused before anything has changed.
  */
 import { FIRST_LPI } from '../../arch/intid.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { ITS_BASER } from '../records/its-record.ts'
+import { VCPU_LPIS_ENABLED } from '../records/vcpu.ts'
 import { TARGET_NONE } from '../records/vgic-irq.ts'
 import { VM_PROPBASER } from '../records/vm.ts'
 import {
@@ -24,8 +25,9 @@ import {
   type DeviceEntry,
   type EventEntry,
   readEntry,
+  writeEntry,
 } from './its-table-entries.ts'
-import { hasTable, pendingAddress } from './its-tables-save.ts'
+import { hasTable, pendingAddress, slotsOf } from './its-tables-save.ts'
 import { checkStopped } from './userspace-registers.ts'
 
 /** What the tables of an ITS say. */
@@ -61,9 +63,18 @@ export function restoreItsTables(hypervisor: Hypervisor): void {
   checkStopped(hypervisor)
   const { layout, mmio } = hypervisor
   const { its } = mmio.dist
-  const tables = Array.from({ length: layout.itsCount }, (_, n) => new TableReader(its, n).read())
+  const tables = Array.from({ length: layout.itsCount }, (_, n) => {
+    if ([DEVICE_TABLE, COLLECTION_TABLE].some((table) => slotsOf(its, n, table).length > 0))
+      throw refused(`ITS ${n} has something mapped already, so reset it first`)
+    return new TableReader(its, n).read()
+  })
   checkRoom(its, tables)
   for (const each of tables) take(its, each)
+  // A pending LPI is queued when it is made, though its redistributor takes none now.
+  for (let i = 0; i < layout.vcpuCount; i++) {
+    const v = its.apLists.vcpuOf(i)
+    if (its.words[v + VCPU_LPIS_ENABLED] === 0) its.apLists.takeLpisOff(v)
+  }
 }
 
 /** Reads the tables of an ITS. */
@@ -227,7 +238,9 @@ function checkMemory(its: VgicIts, { collections, devices }: ItsTables): void {
     readEntry(its.memory, base + offset - (offset % 8), 'the configuration of its LPIs')
     const target = targets.get(entry.icid)
     if (target === undefined) continue
-    readEntry(its.memory, pendingAddress(its, target, entry.intid), `the pending table of vCPU ${target}`)
+    const [address, what] = [pendingAddress(its, target, entry.intid), `the pending table of vCPU ${target}`]
+    // Pending bits are taken out of it, which must not be refused later.
+    writeEntry(its.memory, address, readEntry(its.memory, address, what), what)
   }
 }
 

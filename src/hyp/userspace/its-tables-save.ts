@@ -86,7 +86,7 @@ class DeviceTableSave {
     const all = eventsOf(its, device)
     const saved = all.filter((slot) => its.collectionOf(slot) !== 0)
     const what = `the ITT of device ${deviceId}`
-    for (const slot of all.filter((one) => !saved.includes(one)))
+    for (const slot of all.filter((one) => its.collectionOf(one) === 0))
       writeEntry(its.memory, its.ittEntryAddress(device, its.eventIdOf(slot)), NOT_VALID, what)
     for (const [i, slot] of saved.entries()) {
       const id = its.eventIdOf(slot)
@@ -117,7 +117,7 @@ function eventsOf(its: VgicIts, device: number): number[] {
 }
 
 /** The devices or collections of ITS `n`: their slots, by DeviceID or ICID. */
-function slotsOf(its: VgicIts, n: number, table: number): number[] {
+export function slotsOf(its: VgicIts, n: number, table: number): number[] {
   const pool = table === DEVICE_TABLE ? its.devices : its.collections
   const { count, key0, key1 } = pool.layout
   const keyOf = (slot: number, key: number): number => its.words[pool.recordOf(slot) + key]

@@ -31,8 +31,8 @@ import { VM_TIME } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 
 /** Bits of CNTV_CTL_EL0 and CNTP_CTL_EL0. */
-export const TIMER_ENABLE = 0x1
-export const TIMER_ISTATUS = 0x4
+const TIMER_ENABLE = 0x1
+const TIMER_ISTATUS = 0x4
 
 /** The timers of a vCPU: index in its words. */
 export const TIMER_VIRTUAL = 0

@@ -12,11 +12,11 @@ const sanitisedShareability = (low: number): number =>
   (low & SHAREABILITY) === OUTER_SHAREABLE ? (low & ~SHAREABILITY) | INNER_SHAREABLE : low
 
 /** Device and non-cacheable become write-back, read-allocate. `shift` is where the InnerCache field is. */
-export const sanitisedInnerCache = (word: number, shift: number): number =>
+const sanitisedInnerCache = (word: number, shift: number): number =>
   ((word >>> shift) & 7) < 2 ? (word & ~(7 << shift)) | (3 << shift) : word
 
 /** All but "as inner" and non-cacheable become "as inner". */
-export const sanitisedOuterCache = (word: number, shift: number): number =>
+const sanitisedOuterCache = (word: number, shift: number): number =>
   ((word >>> shift) & 7) < 2 ? word : word & ~(7 << shift)
 
 /** Bits 31:0 of GICR_PROPBASER: InnerCache is in bits 9:7, bits 6:5 are RES0. */

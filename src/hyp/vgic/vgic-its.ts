@@ -1,7 +1,8 @@
 /**
  * The ITSs of a VM (KVM's vgic-its.c): what messages and commands do. Devices, events and collections that a guest has
  * mapped are records of the hypervisor's own; the tables that the guest has given are only asked whether they have room
- * (`GITS_BASER<n>`), and written and read when the VM is saved and restored. Configuration and pending bits of LPIs are in
+ * (`GITS_BASER<n>`), and written and read when the VM is saved and restored; an entry is cleared when what it was saved for
+ * is unmapped. Configuration and pending bits of LPIs are in
  * the guest's memory.
  */
 import { FIRST_LPI, type Intid } from '../../arch/intid.ts'
@@ -418,5 +419,4 @@ export class VgicIts {
 const addressOf = (low: number, high: number): number => high * HIGH + (low >>> 0)
 
 /** Bits 51:32 of a table's address: bits 51:48 are in bits 15:12 of `GITS_BASER<n>` with pages of 64 KiB. */
-export const tableAddressHigh = (low: number, high: number): number =>
-  (high & 0xffff) | ((low << 4) & 0xf_0000)
+const tableAddressHigh = (low: number, high: number): number => (high & 0xffff) | ((low << 4) & 0xf_0000)

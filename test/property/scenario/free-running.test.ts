@@ -6,44 +6,18 @@
 import fc from 'fast-check'
 import { type Actor, baselines, designs, kvm61, type ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { VCPU_NOTIFIER, VCPU_PC, VCPU_PE, type Vcpu } from '../../../src/hyp/records/vcpu.ts'
-import { TABLE_SHIFT } from '../../../src/hyp/run/program.ts'
-import type { RunLoop } from '../../../src/hyp/run/run-loop.ts'
-import { STEP_POLL_AGAIN } from '../../../src/hyp/run/step-numbers.ts'
+import { VCPU_PE } from '../../../src/hyp/records/vcpu.ts'
 import {
   THREAD_ENDED,
   THREAD_IN_GUEST,
   THREAD_POLLS,
   THREAD_SLEEPS,
   THREAD_STEPS,
-  THREAD_WAITS_FOR_VCPUS,
 } from '../../../src/hyp/run/thread-states.ts'
+import { runToPark, stepToPark } from '../../kit/parking.ts'
 import { cook, type Recipe, recipesWith } from './recipe.ts'
 
 const wordsOf = (machine: ScenarioMachine): Int32Array => new Int32Array(machine.snapshot())
-
-/** Takes single steps of a thread up to where it parks: what `run` promises, said another way. */
-function stepToPark({ hypervisor }: ScenarioMachine, v: Vcpu): number {
-  const { words, runLoop } = hypervisor
-  while (words[v + VCPU_NOTIFIER] !== 0) runLoop.step(v)
-  // One that has got its PE back may still have to wait for whoever stops the VM.
-  const state = runLoop.threadState(v)
-  if (words[v + VCPU_PE] === 0 || state === THREAD_WAITS_FOR_VCPUS) return state
-  do {
-    const pc = words[v + VCPU_PC]
-    runLoop.step(v)
-    if (words[v + VCPU_PC] < pc && isAtLook(runLoop, words[v + VCPU_PC])) return THREAD_POLLS
-  } while (
-    runLoop.threadState(v) === THREAD_STEPS &&
-    (words[v + VCPU_NOTIFIER] !== 0 || words[v + VCPU_PC] !== runLoop.head)
-  )
-  return runLoop.threadState(v)
-}
-
-/** Whether a look of halt polling is next: a loop goes back there after one in vain. */
-const isAtLook = ({ table }: RunLoop, pc: number): boolean => table[pc << TABLE_SHIFT] === STEP_POLL_AGAIN
-
-const runToPark = ({ hypervisor }: ScenarioMachine, v: Vcpu): number => hypervisor.runLoop.run(v)
 
 /** What is done with both machines: a step of an actor, or a thread's way to its next park, by either means. */
 interface Move {

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { Gic, type GicConfig } from 'vgic'
 import { describe, expect, it } from 'vitest'
 import { VgicError } from '../../../src/errors/vgic-error.ts'
-import { GIC_CONFIG, REGION } from '../../../src/gic/config/config.ts'
+import { configWords } from '../../../src/gic/config/stored-config.ts'
 import { HEADER, IMAGE_VERSION } from '../../../src/state/image.ts'
 
 const config = {
@@ -17,7 +17,7 @@ const config = {
 } as const satisfies GicConfig
 const original = new Gic(config).snapshot()
 /** The header and the configuration. */
-const fixed = HEADER.size + GIC_CONFIG.size + config.gicr.length * REGION.size
+const fixed = HEADER.size + configWords(new Gic(config).config)
 
 /** The code with which an image is refused, or undefined if it opens. Any other error fails the test. */
 function refusal(open: () => unknown): string | undefined {

@@ -1,12 +1,12 @@
 import { Gic, type GicConfig, ichLr, VgicError } from 'vgic'
 import { describe, expect, it } from 'vitest'
 import { icvRegisters } from '../../../src/arch/icv-registers.ts'
-import { GIC_CONFIG, REGION } from '../../../src/gic/config/config.ts'
+import { configWords } from '../../../src/gic/config/stored-config.ts'
 import { HEADER } from '../../../src/state/image.ts'
 
 describe('an image', () => {
   const original = new Gic({ cpus: 1, version: '4.1' }).snapshot()
-  const fixed = HEADER.size + GIC_CONFIG.size + REGION.size
+  const fixed = HEADER.size + configWords(Gic.from(original).config)
   it.each(Array.from({ length: fixed }, (_, at) => at))(
     'with another word %i is refused or is of another whole configuration',
     (at) => {

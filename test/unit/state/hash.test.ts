@@ -2,7 +2,7 @@
 
 import { Gic, HCR_EL2, ICC_PMR_EL1, ICH_HCR_EL2, ICH_VTR_EL2, ichLr } from 'vgic'
 import { describe, expect, it } from 'vitest'
-import { GIC_CONFIG, REGION } from '../../../src/gic/config/config.ts'
+import { configWords } from '../../../src/gic/config/stored-config.ts'
 import { hashWords } from '../../../src/state/hash.ts'
 import { blankImage, HEADER } from '../../../src/state/image.ts'
 import { Layout, recordType } from '../../../src/state/layout.ts'
@@ -11,7 +11,7 @@ import { MachineState } from '../../../src/state/machine-state.ts'
 const PENDING = 0x5000_0000n << 32n
 const IMO = 0x10
 /** The words of the header and of a configuration with one redistributor region. */
-const CONFIGURATION = HEADER.size + GIC_CONFIG.size + REGION.size
+const CONFIGURATION = HEADER.size + configWords(new Gic({ cpus: 1 }).config)
 
 describe('the hash of a GIC', () => {
   it('is the same for two GICs in the reset state, and an unsigned number of 53 bits', () => {

@@ -3,11 +3,21 @@
 import { Gic } from 'vgic'
 import { describe, expect, it } from 'vitest'
 import { VgicError, type VgicErrorCode } from '../../../src/errors/vgic-error.ts'
+import { configRecords } from '../../../src/gic/config/stored-config.ts'
 import { blankImage, checkLength, HEADER, IMAGE_VERSION, openImage } from '../../../src/state/image.ts'
 import { Layout, recordType } from '../../../src/state/layout.ts'
 
 const [MAGIC, VERSION, KIND, LENGTH] = [0, 1, 2, 3]
-const CONFIG = HEADER.size
+
+/** Where an image has a field of the configuration. */
+function stored(field: string): number {
+  const layout = new Layout([[HEADER, 1], ...configRecords(new Gic({ cpus: 1 }).config)])
+  const at = Array.from({ length: layout.length }, (_, word) => word).find(
+    (word) => layout.nameOf(word) === `gicConfig.${field}`,
+  )
+  if (at === undefined) throw new Error(`no word is called ${field}`)
+  return at
+}
 
 const snapshot = () => new Gic({ cpus: 2, version: '4.1' }).snapshot()
 
@@ -105,14 +115,22 @@ const refused: [string, () => ArrayBuffer, VgicErrorCode][] = [
     () => changed({ [LENGTH]: snapshot().byteLength / 4 + 2 }, resized(snapshot().byteLength + 8)),
     'image-truncated',
   ],
-  ['that claims 3 CPUs in the room of 2', () => changed({ [CONFIG + 1]: 3 }), 'image-foreign'],
-  ['that claims 1 CPU in the room of 2', () => changed({ [CONFIG + 1]: 1 }), 'image-truncated'],
-  ['that claims 5 list registers in the room of 4', () => changed({ [CONFIG + 3]: 5 }), 'image-truncated'],
-  ['that claims no list registers', () => changed({ [CONFIG + 3]: 0 }), 'image-foreign'],
-  ['that claims 2^31 - 1 SPIs', () => changed({ [CONFIG + 2]: 0x7fffffff }), 'image-foreign'],
-  ['that claims no redistributor region', () => changed({ [CONFIG + 10]: 0 }), 'image-foreign'],
-  ['that claims 2^31 - 1 regions', () => changed({ [CONFIG + 10]: 0x7fffffff }), 'image-foreign'],
-  ['with a choice that does not exist', () => changed({ [CONFIG + 11]: 7 }), 'image-foreign'],
+  ['that claims 3 CPUs in the room of 2', () => changed({ [stored('cpus')]: 3 }), 'image-foreign'],
+  ['that claims 1 CPU in the room of 2', () => changed({ [stored('cpus')]: 1 }), 'image-truncated'],
+  [
+    'that claims 5 list registers in the room of 4',
+    () => changed({ [stored('listRegisters')]: 5 }),
+    'image-truncated',
+  ],
+  ['that claims no list registers', () => changed({ [stored('listRegisters')]: 0 }), 'image-foreign'],
+  ['that claims 2^31 - 1 SPIs', () => changed({ [stored('spis')]: 0x7fffffff }), 'image-foreign'],
+  ['that claims no redistributor region', () => changed({ [stored('regions')]: 0 }), 'image-foreign'],
+  ['that claims 2^31 - 1 regions', () => changed({ [stored('regions')]: 0x7fffffff }), 'image-foreign'],
+  [
+    'with a choice that does not exist',
+    () => changed({ [stored('choices.directPriority')]: 7 }),
+    'image-foreign',
+  ],
 ]
 
 describe('Gic.from', () => {

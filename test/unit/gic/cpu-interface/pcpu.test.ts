@@ -307,6 +307,12 @@ describe('the event register', () => {
     expect(gic.wfe(1)).toBe('waits')
   })
 
+  it('is not set where the exception level stays what it is', () => {
+    const gic = machine(1, IMO | FMO)
+    gic.setExceptionLevel(0, 1)
+    expect(gic.wfe(0)).toBe('waits')
+  })
+
   it('is not set by an exception to EL2, and survives it', () => {
     const gic = machine(1, IMO | FMO)
     gic.setExceptionLevel(0, 2)

@@ -208,6 +208,26 @@ describe('preemption', () => {
     const registers = [0, 1, 2, 3].map((n) => read(board, ICC_AP1R0_EL1 + n))
     expect(registers).toEqual([1 << 2, 1 << 1, 1, 0x8000_0000])
   })
+
+  it('with more active priorities registers the priorities drop in the reverse order too, each of its group', () => {
+    const board = new Board({ cpus: 1, priorityBits: 8, preemptionBits: 7 }).booted()
+    write(board, ICC_BPR0_EL1, 0)
+    write(board, ICC_BPR1_EL1, 0)
+    for (const [n, priority] of [0xfe, 0x80, 0x42, 0x04].entries()) {
+      const group = n % 2 === 0 ? 1 : 0
+      board.priority(n + 1, priority)
+      if (group === 0) board.group0(n + 1)
+      board.set('ISPENDR', n + 1)
+      expect(board.ack(0, group)).toBe(n + 1)
+    }
+    const running = [4, 3, 2, 1].map((intid) => {
+      // Of the other group than what runs: does nothing.
+      board.eoi(intid, 0, intid % 2 === 0 ? 1 : 0)
+      board.eoi(intid, 0, intid % 2 === 0 ? 0 : 1)
+      return board.running()
+    })
+    expect(running).toEqual([0x42, 0x80, 0xfe, 0xff])
+  })
 })
 
 describe('the end of an interrupt', () => {
@@ -318,5 +338,22 @@ describe('the two interfaces of a PE', () => {
     board.gic.setMasks(0, { irq: true, fiq: true })
     board.gic.writeSysreg(0, HCR_EL2, 0x10, 2)
     expect(board.gic.wfe(0)).toBe('completes')
+  })
+
+  it('a WFE completes for an FIQ that is taken, and waits with one that PSTATE.F masks', () => {
+    const board = withPriorities(0x40)
+    board.group0(1)
+    board.set('ISPENDR', 1)
+    board.gic.setExceptionLevel(0, 1)
+    board.gic.wfe(0)
+    board.gic.setMasks(0, { irq: false, fiq: true })
+    expect(board.gic.wfe(0)).toBe('waits')
+    board.gic.setMasks(0, { irq: true, fiq: false })
+    expect(board.gic.wfe(0)).toBe('completes')
+    board.gic.setMasks(0, { irq: false, fiq: true })
+    board.gic.writeSysreg(0, HCR_EL2, 0x8, 2)
+    expect(board.gic.wfe(0)).toBe('completes')
+    board.gic.writeSysreg(0, HCR_EL2, 0x10, 2)
+    expect(board.gic.wfe(0)).toBe('waits')
   })
 })

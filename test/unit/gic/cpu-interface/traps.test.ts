@@ -122,6 +122,10 @@ describe('ICH_HCR_EL2', () => {
 
   it('does not trap the hypervisor, nor ISR_EL1', () => {
     const m = machine(TC | TALL0 | TALL1 | TDIR)
+    for (const register of [...virtual, ...sgi]) {
+      if (register.access !== 'WO') expect(m.hypervisor.syndromeOfRead(encoding(register))).toBe(0)
+      if (register.access !== 'RO') expect(m.hypervisor.syndromeOfWrite(encoding(register), 0)).toBe(0)
+    }
     expect(m.hypervisor.syndromeOfRead(ICH_HCR_EL2)).toBe(0)
     expect(m.guest.syndromeOfRead(ISR_EL1)).toBe(0)
   })

@@ -263,6 +263,29 @@ describe('an SPI', () => {
     expect(board.ack(1)).toBe(40)
   })
 
+  it.each([32, 63, 64, 95])(
+    '%i: taken by one PE, its deactivation there wakes the one it is routed to',
+    (intid) => {
+      const board = new Board().booted()
+      board.gic.setSpi(intid, 1)
+      expect(board.ack(0)).toBe(intid)
+      board.route(intid, 1)
+      expect([board.irq(0), board.irq(1)]).toEqual([0, 0])
+      board.eoi(intid, 0)
+      expect([board.irq(0), board.irq(1)]).toEqual([0, 1])
+      expect(board.ack(1)).toBe(intid)
+    },
+  )
+
+  it.each([32, 63, 64, 95])('%i: pending before the distributor is on is forwarded when it is', (intid) => {
+    const board = new Board().booted()
+    board.gic.writeMmio(CTLR, 4, 0)
+    board.set('ISPENDR', intid)
+    expect(board.irq()).toBe(0)
+    board.gic.writeMmio(CTLR, 4, 2)
+    expect([board.irq(), board.ack()]).toEqual([1, intid])
+  })
+
   it('past the last one that exists is RAZ/WI in every register, and refused as an input', () => {
     const board = new Board({ spis: 20 }).booted()
     const { gic } = board
@@ -333,6 +356,39 @@ describe('RWP, where writes take effect later', () => {
     expect([board.irq(), board.gic.readMmio(CTLR, 4)]).toEqual([0, 0x51])
   })
 
+  it('an interrupt in any register may still be taken until it falls, and then no more', () => {
+    for (const intid of [27, 32, 63, 64, 95]) {
+      const board = new Board({ writeEffects: 'lagging' }).booted()
+      board.gic.completeWrites()
+      board.set('ISPENDR', intid)
+      board.set('ICENABLER', intid)
+      expect([intid, board.irq()]).toEqual([intid, 1])
+      board.gic.completeWrites()
+      expect([intid, board.irq()]).toEqual([intid, 0])
+    }
+  })
+
+  it('another one that is enabled meanwhile neither ends nor prolongs that', () => {
+    const board = new Board({ writeEffects: 'lagging' }).booted()
+    board.set('ICENABLER', 42)
+    board.gic.completeWrites()
+    for (const intid of [41, 42]) board.set('ISPENDR', intid)
+    board.set('ICENABLER', 41)
+    board.set('ISENABLER', 40)
+    expect([board.irq(), board.hppi()]).toEqual([1, 41])
+    board.gic.completeWrites()
+    expect([board.irq(), board.hppi()]).toEqual([0, SPURIOUS])
+  })
+
+  it('stays low where a write disables nothing', () => {
+    const board = new Board({ writeEffects: 'lagging' }).booted()
+    board.set('ICENABLER', 40)
+    board.gic.completeWrites()
+    board.set('ICENABLER', 40)
+    board.write('ICENABLER', 0, 0)
+    expect([board.gic.readMmio(CTLR, 4), board.gic.writesPending]).toEqual([0x53, false])
+  })
+
   it('an interrupt that is enabled again before it falls is not lost', () => {
     const board = new Board({ writeEffects: 'lagging' }).booted()
     board.gic.completeWrites()
@@ -342,6 +398,25 @@ describe('RWP, where writes take effect later', () => {
     board.set('ISPENDR', 40)
     expect(board.ack()).toBe(40)
   })
+})
+
+it('each of many PEs gets its own: 40 PEs, beyond the first 32 too', () => {
+  const board = new Board({
+    cpus: 40,
+    affinities: Array.from({ length: 40 }, (_, n) => ((n >> 3) << 8) | (n & 7)),
+  })
+  board.booted()
+  for (const cpu of [39, 32, 31, 0]) {
+    board.gic.setPpi(cpu, 27, 1)
+    expect([board.heard(), board.ack(cpu)]).toEqual([[`${cpu} irq`], 27])
+    board.heard()
+  }
+  board.route(40, 0x407)
+  board.gic.setSpi(40, 1)
+  expect(board.heard()).toEqual([])
+  board.gic.setPpi(39, 27, 0)
+  board.eoi(27, 39)
+  expect([board.heard(), board.ack(39)]).toEqual([['39 irq'], 40])
 })
 
 it('the search costs the same wherever the interrupts are: 988 SPIs, the last one is found', () => {

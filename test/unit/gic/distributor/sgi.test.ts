@@ -35,6 +35,14 @@ describe('the target list', () => {
     expect(sent(0, 0)).toEqual([])
   })
 
+  it('may name PEs that do not exist, for which nothing changes', () => {
+    const board = new Board({ cpus: 6, affinities }).booted()
+    const before = board.gic.hash()
+    board.sgi(0, 5, 0xfffc)
+    board.sgi(0, 5, 0xffff, cluster(0x200))
+    expect(board.gic.hash()).toBe(before)
+  })
+
   it('may name the sender, and each of the 16 SGIs', () => {
     for (let intid = 0; intid < 16; intid++) {
       const board = new Board().booted()
@@ -84,7 +92,12 @@ describe('the range selector', () => {
       expect(board.gic.readSysreg(0, ICC_CTLR_EL1, 1) & 0x40000).toBe(0)
       board.sgi(0, 3, 0b0110, rs(1))
       expect(pending(board, 3)).toEqual(targets)
+      board.sgi(0, 4, 0b0110)
+      expect(pending(board, 4)).toEqual([1, 2])
     }
+    const supported = new Board({ ...many, choices: { sgiRangeSelector: 'no-target' } }).booted()
+    supported.sgi(0, 3, 1, rs(1))
+    expect(pending(supported, 3)).toEqual([2])
   })
 })
 

@@ -10,10 +10,9 @@ import {
   ICC_IGRPEN1_EL1,
   ICC_PMR_EL1,
 } from 'vgic'
+import { GICD, GICR, GITS, VALID } from '../../../kit/frames.ts'
 
-export const GICD = 0x0800_0000
-export const GITS = 0x0808_0000
-export const GICR = 0x080a_0000
+export { GICD, GICR, GITS, VALID }
 /** Where redistributors lie behind a GICv4.1 ITS, which has a frame more. */
 export const GICR_V41 = 0x0810_0000
 export const SPURIOUS = 1023
@@ -43,7 +42,6 @@ export const place = {
   itt: (device: number): number => 0x5060_0000 + device * 0x1000,
 } as const
 
-export const VALID = 1n << 63n
 const INNER_SHAREABLE_WRITE_BACK = 0xb800_0000_0000_0400n
 
 /** Memory that reads as zero until it is written, and refuses what a test says. */

@@ -5,6 +5,7 @@ import {
   type Design,
   designs,
   type ExitName,
+  formatCost,
   kvm61,
   latencyOf,
   type Run,
@@ -181,6 +182,27 @@ describe('latencies', () => {
     }
     const latencies = { exit: 10_000, sysregRead: 1000, sysregWrite: 100, mmioRead: 10, mmioWrite: 1 }
     expect(latencyOf(one, latencies)).toBe(12_345)
+  })
+
+  it('are the last column of the table, aligned as the others; a table without rows has its heads', () => {
+    const latencies = { exit: 10_000, sysregRead: 1000, sysregWrite: 100, mmioRead: 10, mmioWrite: 1 }
+    const row = {
+      design: 'd',
+      exit: 'hvc',
+      exits: 1,
+      sysregReads: 12,
+      sysregWrites: 3,
+      mmioReads: 4,
+      mmioWrites: 5,
+    } as const
+    expect(formatCost([{ ...row, polls: 6 }], latencies)).toBe(
+      [
+        'd',
+        'exit  exits  sysreg r  sysreg w  mmio r  mmio w  polls  total',
+        'hvc       1        12         3       4       5      6  22345',
+      ].join('\n'),
+    )
+    expect(formatCost([])).toBe('exit  exits  sysreg r  sysreg w  mmio r  mmio w  polls')
   })
 
   it('of an exit with nothing pending are the exit’s alone', () => {

@@ -21,6 +21,7 @@ import {
   pendingTable,
   queueOf,
   restoredTo,
+  slotsInUse,
 } from '../../../kit/guest-its.ts'
 import { boot, end, vmOf } from '../../../kit/vm.ts'
 
@@ -325,6 +326,50 @@ describe('hard case 44: tables that no guest can have made are refused, and noth
     )
     expect(() => guest.vm.restoreVgic({ ...saved, version: 3 as 2 })).toThrow('version must be 2, but is 3')
   })
+})
+
+it('what a VM had before a restore is gone: its devices, and LPIs that are on ap_lists', () => {
+  const guest = bootedIts()
+  guest.mapd(1, 4)
+  guest.mapti(1, 0, 8192, 1)
+  guest.vm.stop()
+  const saved = guest.vm.saveVgic()
+  const other = bootedIts()
+  other.mapd(2, 4)
+  for (let event = 0; event < 3; event++) {
+    other.configure(9000 + event)
+    other.mapti(2, event, 9000 + event, event & 1)
+    other.msi(2, event)
+  }
+  other.vm.stop()
+  for (const [address, word] of guest.ram.contents()) other.ram.write32(address, word)
+  other.vm.restoreVgic(saved)
+  expect(slotsInUse(other)).toEqual({ lpis: 1, devices: 1, events: 1, collections: 2 })
+  expect([0, 1].map((vcpu) => other.acknowledge(vcpu))).toEqual([1023, 1023])
+  expect(other.msi(2, 0)).toBe(false)
+})
+
+it('tables are restored to an ITS in which nothing is mapped', () => {
+  const guest = bootedIts()
+  guest.vm.stop()
+  expect(() => restoreItsTables(guest.vm.hypervisor)).toThrow(
+    'ITS 0 has something mapped already, so reset it first: nothing was restored.',
+  )
+})
+
+it('a pending table that cannot be written is refused, before anything has changed', () => {
+  const guest = bootedIts()
+  guest.mapd(1, 4)
+  guest.mapti(1, 0, 8192, 1)
+  guest.msi(1, 0)
+  guest.vm.stop()
+  const saved = guest.vm.saveVgic()
+  const ram = guest.ram.copy()
+  const other = itsVm({ ram })
+  ram.write32 = () => false
+  const before = other.vm.hash()
+  expect(() => other.vm.restoreVgic(saved)).toThrow(expect.objectContaining({ code: 'EFAULT' }))
+  expect(other.vm.hash()).toBe(before)
 })
 
 describe('the pending tables of a saved VM', () => {

@@ -60,6 +60,8 @@ describe('an SPI that is active at one vCPU and has been routed to another since
       const vm = taken(three(design), 1, SPI)
       route(vm, SPI, to)
       const other = migrated(vm)
+      const held = [0, 1, 2].map((vcpu) => other.enter(vcpu) && other.listRegisters(vcpu).lr[0] !== 0n)
+      expect(held).toEqual([false, true, false])
       expect(isSet(other, ISACTIVER, SPI)).toBe(true)
       other.writeSysreg(1, ICC_EOIR1_EL1, SPI)
       expect(isSet(other, ISACTIVER, SPI)).toBe(false)

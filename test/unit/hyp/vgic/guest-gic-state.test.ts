@@ -124,6 +124,25 @@ describe('a write to GICD_CTLR re-evaluates what is pending on every PE (hard ca
     expect(acknowledge(vm, 1)).toBe(SPI)
   })
 
+  it.each(bothBaselines)(
+    'on again, it wakes a vCPU on whose list one was deactivated meanwhile: $name',
+    ({ design }) => {
+      const vm = routed(boot(vmOf({ design })))
+      setTrigger(vm, SPI, 'level')
+      vm.setLine(SPI, 1)
+      expect(acknowledge(vm, 1)).toBe(SPI)
+      vm.writeSysreg(1, ICC_CTLR_EL1, EOI_MODE_1)
+      end(vm, 1, SPI)
+      expect(vm.wfi(1)).toBe(false)
+      vm.writeMmio(0, GICD, 4, 0)
+      vm.writeMmio(0, wordOf(ICACTIVER, SPI), 4, bitOf(SPI))
+      expect(vm.enter(1)).toBe(false)
+      vm.writeMmio(0, GICD, 4, 2)
+      expect(vm.enter(1)).toBe(true)
+      expect(acknowledge(vm, 1)).toBe(SPI)
+    },
+  )
+
   it.each(bothBaselines)('off, nothing is presented any more: $name', ({ design }) => {
     const vm = routed(boot(vmOf({ design })))
     vm.setLine(SPI, 1)

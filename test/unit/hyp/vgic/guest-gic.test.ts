@@ -1,6 +1,14 @@
 /** The distributor and redistributors as a guest sees them: the registers, and what Linux's KVM chooses. */
 
-import { ICC_AP0R0_EL1, ICC_AP0R1_EL1, ICC_ASGI1R_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from 'vgic'
+import {
+  ICC_AP0R0_EL1,
+  ICC_AP0R1_EL1,
+  ICC_ASGI1R_EL1,
+  ICC_IAR1_EL1,
+  ICC_PMR_EL1,
+  ICC_SGI0R_EL1,
+  ICC_SGI1R_EL1,
+} from 'vgic'
 import type { VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { bothBaselines } from '../../../kit/designs.ts'
@@ -20,8 +28,9 @@ import {
   redistributor,
   SGI_BASE,
   sgiBase,
+  wordOf,
 } from '../../../kit/frames.ts'
-import { acknowledge, boot, vmOf } from '../../../kit/vm.ts'
+import { acknowledge, boot, enable, isSet, vmOf } from '../../../kit/vm.ts'
 
 const ALL = 0xffff_ffff
 const kvm = (): VirtualMachine => vmOf({ vcpus: 4, spis: 224, frames: { its: GITS }, timers: true })
@@ -121,6 +130,17 @@ describe('the ends of the register ranges (hard case 28)', () => {
     expect(vm.readMmio64(0, GICD + IROUTER + 8 * 72)).toBe(0n)
   })
 
+  it('so has one of any number of SPIs, however many bits of its register are left', () => {
+    for (const spis of [33, 34, 35, 36]) {
+      const vm = vmOf({ spis })
+      const bits = 2 ** (spis - 32) - 1
+      vm.writeMmio(0, GICD + ISENABLER + 8, 4, ALL)
+      expect(vm.readMmio(0, GICD + ISENABLER + 8, 4)).toBe(bits)
+      vm.writeMmio(0, GICD + ICENABLER + 8, 4, 2 ** (spis - 33))
+      expect(vm.readMmio(0, GICD + ISENABLER + 8, 4)).toBe(bits - 2 ** (spis - 33))
+    }
+  })
+
   it('SPI 1019 is the last that can be', () => {
     const vm = vmOf({ spis: 988 })
     vm.writeMmio(0, GICD + ISENABLER + 124, 4, ALL)
@@ -159,6 +179,28 @@ describe('the ends of the register ranges (hard case 28)', () => {
     vm.writeMmio(0, address, size, 0)
     expect(vm.readMmio64(0, address, size)).toBe(0n)
     expect(vm.diff(before)).toEqual([])
+  })
+})
+
+describe('where the frames are', () => {
+  it('above 4 GiB too, told apart from what has the same lower half of its address', () => {
+    const high = 0x2_0000_0000
+    const gicr = [{ base: high + GICR, count: 2 }]
+    const vm = vmOf({ frames: { gicd: high + GICD, gicr, its: high + GITS } })
+    const pidr2 = [GICD, redistributor(1), GITS].map((frame) => frame + 0xffe8)
+    expect(pidr2.map((address) => vm.readMmio(0, high + address, 4))).toEqual([0x3b, 0x3b, 0x3b])
+    expect(pidr2.map((address) => vm.readMmio(0, address, 4))).toEqual([0, 0, 0])
+    expect(pidr2.map((address) => vm.readMmio(0, 2 * high + address, 4))).toEqual([0, 0, 0])
+  })
+})
+
+describe('a read', () => {
+  it('of 32 bits gives 32 bits, and one of nothing gives none of what was read before', () => {
+    const vm = vmOf()
+    expect(vm.readMmio64(0, redistributor(1) + 8)).toBe(0x1_0000_0110n)
+    expect(vm.readMmio64(0, redistributor(1) + 8, 4)).toBe(0x110n)
+    expect(vm.readMmio64(0, redistributor(1) + 8)).toBe(0x1_0000_0110n)
+    expect(vm.readMmio64(0, 0x1000)).toBe(0n)
   })
 })
 
@@ -268,18 +310,28 @@ describe('the trigger of an interrupt', () => {
     expect(vm.readMmio(0, sgiBase(0) + ICFGR + 4, 4)).toBe(0)
   })
 
-  it('set to edge hides a line that is high, which is pending again when it is set back', () => {
-    const vm = vmOf()
-    vm.writeMmio(0, GICD + ICFGR + 8, 4, 0)
-    vm.setLine(40, 1)
-    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0x100)
-    vm.writeMmio(0, GICD + ICFGR + 8, 4, ALL)
-    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0)
-    vm.writeMmio(0, GICD + ICFGR + 8, 4, 0)
-    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0x100)
-    vm.setLine(40, 0)
-    expect(vm.readMmio(0, GICD + ISPENDR + 4, 4)).toBe(0)
-  })
+  it.each([40, 70, 95])(
+    'of SPI %i set to edge hides a line that is high, which is pending again when it is set back',
+    (intid) => {
+      const vm = vmOf()
+      const configure = (value: number): void => vm.writeMmio(0, GICD + ICFGR + 4 * (intid >> 4), 4, value)
+      configure(0)
+      vm.setLine(intid, 1)
+      expect(isSet(vm, ISPENDR, intid)).toBe(true)
+      configure(ALL)
+      expect(isSet(vm, ISPENDR, intid)).toBe(false)
+      configure(0)
+      expect(isSet(vm, ISPENDR, intid)).toBe(true)
+      vm.setLine(intid, 0)
+      expect(isSet(vm, ISPENDR, intid)).toBe(false)
+      configure(ALL)
+      vm.setLine(intid, 1)
+      vm.setLine(intid, 0)
+      configure(0)
+      vm.writeMmio(0, wordOf(ICPENDR, intid), 4, ALL)
+      expect(isSet(vm, ISPENDR, intid)).toBe(false)
+    },
+  )
 })
 
 describe('userspace lines', () => {
@@ -399,6 +451,28 @@ describe('a VM that runs its guests elsewhere', () => {
     refused(() => vm.readMmio(0, GICD, 3))
     expect(vm.wfi(1)).toBe(false)
     refused(() => vm.readMmio(1, GICD, 4))
+  })
+
+  it('reads all 64 bits of a system register, and has its side effects once', () => {
+    const vm = boot(vmOf())
+    enable(vm, 40)
+    vm.setLine(40, 1)
+    expect(vm.readSysreg64(0, ICC_PMR_EL1)).toBe(0xf0n)
+    expect([vm.readSysreg64(0, ICC_IAR1_EL1), vm.readSysreg64(0, ICC_IAR1_EL1)]).toEqual([40n, 1023n])
+    expect(vm.readSysreg64(0, ICC_SGI1R_EL1)).toBe(0n)
+    expect(vm.wasUndefined(0)).toBe(true)
+  })
+
+  it('goes on at its WFI with an interrupt pending, masked or not, and sleeps without one', () => {
+    const vm = boot(vmOf())
+    enable(vm, 40)
+    vm.setLine(40, 1)
+    expect([vm.enter(0), vm.line(0, 'virq'), vm.wfi(0), vm.isInGuest(0)]).toEqual([true, 1, true, true])
+    expect(acknowledge(vm, 0)).toBe(40)
+    expect([vm.wfi(0), vm.isInGuest(0), vm.line(0, 'virq')]).toEqual([false, false, 0])
+    expect(() => vm.readSysreg64(0, ICC_PMR_EL1)).toThrow(
+      'vCPU 0 sleeps in its WFI: ask enter() before its guest',
+    )
   })
 
   it('says which system registers are UNDEFINED', () => {

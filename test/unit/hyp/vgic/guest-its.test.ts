@@ -1,7 +1,7 @@
 /** A guest's ITS where vCPUs run while it changes, and where a guest names what is not there. */
 import { describe, expect, it } from 'vitest'
-import { bootedIts, type ItsGuest, slotsInUse } from '../../../kit/guest-its.ts'
-import { end } from '../../../kit/vm.ts'
+import { bootedIts, GITS_BASER, GITS_CTLR, type ItsGuest, slotsInUse } from '../../../kit/guest-its.ts'
+import { boot, end, vmOf } from '../../../kit/vm.ts'
 
 /** LPI 8192 is event 0 of device 1, and goes to vCPU 1. */
 function mapped(options = {}): ItsGuest {
@@ -85,6 +85,48 @@ describe('hard case 40: an LPI sits in a list register of a vCPU that runs', () 
   })
 })
 
+describe('a translation that is cached', () => {
+  it.each<readonly [string, (guest: ItsGuest) => void]>([
+    ['DISCARD', (guest) => guest.event('DISCARD', 1, 0)],
+    ['MAPD with V = 0', (guest) => guest.mapd(1, 4, false)],
+    ['MAPD of a device that is mapped', (guest) => guest.mapd(1, 4)],
+    ['MAPC with V = 0', (guest) => guest.mapc(1, 1, false)],
+    ['an ITS that is disabled', (guest) => guest.setRegister(0, GITS_CTLR, 0)],
+    ['a redistributor that takes no LPIs', (guest) => guest.enableLpis(1, false)],
+    [
+      'a device table that is no longer valid',
+      (guest) => {
+        guest.setRegister(0, GITS_CTLR, 0)
+        guest.setRegister(0, GITS_BASER, 0n)
+        guest.setRegister(0, GITS_CTLR, 1)
+      },
+    ],
+  ])('is forgotten with %s', (_, forget) => {
+    const guest = mapped()
+    expect(guest.msi(1, 0)).toBe(true)
+    expect(guest.acknowledge(1)).toBe(8192)
+    end(guest.vm, 1, 8192)
+    forget(guest)
+    expect(guest.msi(1, 0)).toBe(false)
+    expect(guest.acknowledge(1)).toBe(1023)
+  })
+
+  it.each<readonly [string, (guest: ItsGuest) => void]>([
+    ['MOVI', (guest) => guest.movi(1, 0, 0)],
+    ['MAPC', (guest) => guest.mapc(1, 0)],
+    ['MOVALL', (guest) => guest.movall(1, 0)],
+  ])('goes to the new vCPU with %s', (_, move) => {
+    const guest = mapped()
+    guest.msi(1, 0)
+    guest.acknowledge(1)
+    end(guest.vm, 1, 8192)
+    guest.vm.exit(1)
+    move(guest)
+    guest.msi(1, 0)
+    expect([0, 1].map((vcpu) => guest.acknowledge(vcpu))).toEqual([8192, 1023])
+  })
+})
+
 describe('L01: RDbase is the processor number of a vCPU, which is its index here', () => {
   it('an LPI goes to the vCPU whose GICR_TYPER has the number', () => {
     const guest = bootedIts({ vcpus: 6 })
@@ -121,6 +163,12 @@ describe('L01: RDbase is the processor number of a vCPU, which is its index here
     guest.msi(1, 0)
     expect([0, 1].map((vcpu) => guest.acknowledge(vcpu))).toEqual([1023, 8192])
   })
+})
+
+it('a VM without an ITS has no LPIs, whatever it has done', () => {
+  const vm = boot(vmOf())
+  for (let i = 0; i < 4; i++) vm.writeMmio(0, 0x0800_0084, 4, 0xffff_ffff)
+  expect(vm.hypervisor.apLists.lpis.firstSlot).toBe(0)
 })
 
 describe('memory that a guest does not have', () => {
