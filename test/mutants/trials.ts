@@ -159,7 +159,7 @@ export const trials: readonly Trial[] = [
   },
   {
     name: 'message',
-    only: /msi\/|its\/|emulateMmio commands/,
+    only: /msi\/|its\/|emulateMmio commands|mmio\/skipInstruction/,
     scenario: (design) =>
       scenario('a guest discards an event that a device sends meanwhile')
         .gic({ cpus: 1, listRegisters: 1, memoryLines: 64 })
