@@ -16,7 +16,7 @@ export type { AccessKind } from './hyp/host/seam.ts'
 export type { ExitName } from './hyp/records/exits.ts'
 export type { Vcpu } from './hyp/records/vcpu.ts'
 export * as baselines from './hyp/run/baselines.ts'
-export { kvm61 } from './hyp/run/baselines.ts'
+export { kvm61, kvm72 } from './hyp/run/baselines.ts'
 export {
   type Branch,
   branch,
@@ -47,6 +47,12 @@ export { Edit, edit } from './hyp/run/edit.ts'
 export type { HaltPolling } from './hyp/run/halt.ts'
 export * as steps from './hyp/run/public-steps.ts'
 export type { OwnStep, Step, StepContext } from './hyp/run/step.ts'
+export type {
+  SavedCollection,
+  SavedItsDevice,
+  SavedItsEvent,
+  SavedMappings,
+} from './hyp/userspace/its-mappings.ts'
 export type { SavedRegisters, SavedVgic } from './hyp/userspace/save-restore.ts'
 export {
   type ListRegisters,

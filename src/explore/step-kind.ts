@@ -124,13 +124,15 @@ export class StepKinds {
 
   private ofDevice(index: number): number {
     const { machine, words } = this
-    const { injection, mapped } = machine.hypervisor
+    const { injection, mapped, apLists } = machine.hypervisor
     const next = machine.nextDeviceStep(index)
     if (next?.signal) return WRITES_NOTIFY
     // A message may be translated, cached and held; an LPI may go with the last reference.
     if (next?.msi) return injection.notifies(machine.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
     if (mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL
-    return injection.queues(machine.nextInjection(index)) ? WRITES_QUEUE : WRITES_NOTIFY
+    if (!injection.queues(machine.nextInjection(index))) return WRITES_NOTIFY
+    // The first SPI that is counted is a request to every vCPU.
+    return apLists.countsSpis ? WRITES_ALL : WRITES_QUEUE
   }
 }
 
@@ -156,7 +158,7 @@ function kindOf(step: Step | undefined, injects: boolean): number {
     (asks ? ASKS : 0) |
     (asks === 'runnable' ? ASKS_OWN_RUNNABLE : 0) |
     (row?.enters ? ENTERS : 0) |
-    (row?.lists ? ON_LISTS : 0) |
+    (row?.lists && !row.alwaysAccesses ? ON_LISTS : 0) |
     (row?.takesInterrupts ? TAKES : 0) |
     (row?.needs ? HAS_NEEDS : 0)
   )

@@ -176,6 +176,7 @@ export class Gic {
   /** Recomputes derived words; `known` has the output levels that the host was last told. */
   private derive(known: Int32Array): void {
     const { silicon, state } = this
+    state.clearDerived()
     for (const [cpu, levels] of known.entries()) state.words[silicon.peOf(cpu) + PE_LINES] = levels
     silicon.derive()
   }

@@ -61,8 +61,9 @@ import { Injection } from './run/injection.ts'
 import { Messages } from './run/message.ts'
 import { OnSpin } from './run/on-spin.ts'
 import { OwnSteps } from './run/own-steps.ts'
-import { compile, FIRST_PC, stepNames } from './run/program.ts'
+import { compile, FIRST_PC, type Program, stepNames } from './run/program.ts'
 import { RunLoop } from './run/run-loop.ts'
+import { flushWritingHcr } from './run/steps.ts'
 import { StopVm } from './run/stop-vm.ts'
 import { ApLists } from './vgic/ap-list.ts'
 import { ArchTimers } from './vgic/arch-timer.ts'
@@ -185,7 +186,7 @@ export class Hypervisor {
     this.layout = layoutOf(vm, layout, size)
     this.seam = new Seam(this.words, this.silicon)
     this.kicks = new Kicks(this.seam)
-    this.apLists = new ApLists(this.words, this.layout, this.kicks)
+    this.apLists = new ApLists(this.words, this.layout, this.kicks, countsSpis(program))
     this.interrupts = new IrqDirectory(this.layout)
     this.timers = new ArchTimers(this.seam, this.apLists, setup.timers)
     this.mapped = new MappedInterrupts(this.seam, this.apLists, this.timers)
@@ -309,6 +310,9 @@ export class Hypervisor {
     return this.setup.timers && timerIntids.some((timer) => timer === intid) ? IRQ_HW : 0
   }
 }
+
+/** Whether a design has a flush that traps ICC_DIR_EL1 by the count of SPIs in flight. */
+const countsSpis = ({ steps }: Program): boolean => steps.includes(flushWritingHcr)
 
 /** The physical SPI of a mapped interrupt; it is routed to the CPU on which its vCPU begins. */
 const physicalSpi = ({ physical, edge, vcpu }: InterruptSetup, cpus: number): PhysicalSpi[] =>

@@ -14,8 +14,10 @@ const IMO_AND_FMO = 0x18
 /** The recorded programs read system registers into X0 and write them from X2. */
 const WRITE_RT = 2 << 5
 
-/** SPIs of every recorded machine: 256 INTIDs less the private ones. */
+/** SPIs of every recorded machine as its GICD_TYPER has them: 256 INTIDs less the private ones. */
 export const SPIS = 224
+/** QEMU's have one block more, which QEMU 7.2's GICD_TYPER does not count. */
+export const spisOf = (profile: ProfileName): number => (profile === 'arch' ? SPIS : SPIS + 32)
 /**
  * The recorded machines' ITS, and their LPIs: INTIDs of 16 bits. This silicon keeps GICR_PENDBASER.PTZ as it is written,
  * which DEVIATIONS.md does not name; the bit is write only.

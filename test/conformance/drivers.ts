@@ -14,7 +14,7 @@ import {
   recordedAnswer,
   recordedSpec,
   type SiliconConfig,
-  SPIS,
+  spisOf,
 } from './device.ts'
 import {
   type Answer,
@@ -74,7 +74,7 @@ class Machine {
         ...silicon,
         ...itsOf(config, silicon),
         cpus,
-        spis: SPIS,
+        spis: spisOf(silicon.profile),
         listRegisters: 4,
         priorityBits: 5,
         preemptionBits: 5,

@@ -11,7 +11,7 @@ import {
   machineOf,
   recordedAnswer,
   type SiliconConfig,
-  SPIS,
+  spisOf,
 } from './device.ts'
 import {
   type Answer,
@@ -52,7 +52,7 @@ class Machine {
     this.gic = new Gic({
       ...silicon,
       cpus: Number(config['cpus'] ?? 1),
-      spis: SPIS,
+      spis: spisOf(silicon.profile),
       listRegisters: Number(config['lrs']),
       priorityBits: Number(config['priority_bits']),
       preemptionBits: Number(config['preemption_bits']),

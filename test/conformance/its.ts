@@ -3,7 +3,7 @@
  * queue in the machine's memory. Each trace starts from reset.
  */
 import { Gic, type GicConfig, type ProfileName } from 'vgic'
-import { Device, EL1, isDeviceOp, RECORDED_ITS, SPIS } from './device.ts'
+import { Device, EL1, isDeviceOp, RECORDED_ITS, type SiliconConfig, spisOf } from './device.ts'
 import type { Answer, Tally } from './judge.ts'
 import { observe, replayProgram } from './phys.ts'
 import { isRamOp, Ram } from './ram.ts'
@@ -17,7 +17,7 @@ export class MachineWithIts {
 
   /** `silicon` is what else it has; the program runs at exception level `el`. */
   constructor(
-    silicon: Partial<GicConfig>,
+    silicon: Partial<GicConfig> & SiliconConfig,
     config: Trace['config'],
     readonly el = EL1,
   ) {
@@ -26,7 +26,7 @@ export class MachineWithIts {
         ...RECORDED_ITS,
         ...silicon,
         cpus: Number(config['cpus']),
-        spis: SPIS,
+        spis: spisOf(silicon.profile),
         priorityBits: Number(config['priority_bits']),
         preemptionBits: Number(config['preemption_bits']),
       },

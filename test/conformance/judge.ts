@@ -21,23 +21,27 @@ const OPEN = new Set([
  * Deviations that a profile of the silicon has as choices. The others are plain bugs, which no profile has: a result
  * with one of these is to be what the architecture says with any profile.
  */
+const QEMU_11_1_FIXED: readonly string[] = [
+  'lpi-active',
+  'preempt-mask',
+  'hppi-cpu-group',
+  'prio-8bit',
+  'prio-ff',
+  'sgi-rs-ignored',
+  'queue-res0',
+  'creadr-writable',
+  'vpropbaser-res0',
+  'doorbell-disabled',
+  'doorbell-repeat',
+  'doorbell-vmovi',
+  'doorbell-combined',
+]
+const QEMU_11_1 = [...QEMU_11_1_FIXED, 'misr-vgrp0d', 'eoicount-eoimode1']
 const IMITATED: Readonly<Record<ProfileName, ReadonlySet<string>>> = {
   arch: new Set(),
-  'qemu-7.2': new Set([
-    'lpi-active',
-    'preempt-mask',
-    'hppi-cpu-group',
-    'prio-8bit',
-    'prio-ff',
-    'sgi-rs-ignored',
-    'queue-res0',
-    'creadr-writable',
-    'vpropbaser-res0',
-    'doorbell-disabled',
-    'doorbell-repeat',
-    'doorbell-vmovi',
-    'doorbell-combined',
-  ]),
+  'qemu-7.2': new Set([...QEMU_11_1, 'spi-288']),
+  'qemu-11.1': new Set(QEMU_11_1),
+  'qemu-11.1-fixed': new Set(QEMU_11_1_FIXED),
 }
 /** A name for several deviations at once, which does not say which. */
 const COMBINED = 'combined'

@@ -2,18 +2,17 @@
  * A recorded case as a scenario: the recorded programs as guests. A guest's setup comes first; it ends, and so does
  * its list, in an access that userspace deals with.
  */
-import { ICC_PMR_EL1, ISR_EL1, type ProfileName } from 'vgic'
+import { ICC_PMR_EL1, ISR_EL1 } from 'vgic'
 import {
   type AccessSize,
-  designs,
   type GuestBuilder,
-  kvm61,
   type OpList,
   type Scenario,
   type ScenarioMachine,
   scenario,
 } from 'vgic/scenario'
 import { timerIntids } from '../../src/hyp/records/vcpu.ts'
+import type { Host } from './kvm-host.ts'
 import { type Case, type GuestOp, handlerOp, type Program } from './kvm-wfi-case.ts'
 import { encodingOf, registers } from './registers.ts'
 
@@ -90,7 +89,7 @@ export function whyNot({ config, programs, cpus }: Case): string | undefined {
 }
 
 /** The machine of a case that can be replayed. */
-export function build(recorded: Case, profile: ProfileName): BuiltCase {
+export function build(recorded: Case, { design, profile }: Host): BuiltCase {
   const { name, config, cpus, programs } = recorded
   const its = hasMessages(recorded) ? new ItsSetup() : undefined
   const places = programs.map(() => new Map<number, PlacedOp>())
@@ -109,7 +108,7 @@ export function build(recorded: Case, profile: ProfileName): BuiltCase {
       distributor: 'reset',
       ...(its && { frames: { its: ITS.base } }),
     })
-    .design(kvm61(designs.wfiHandler))
+    .design(design)
   for (const [c, program] of programs.entries()) {
     reset(built, c)
     if (program.guest.length > 0) built.guest(c, (guest) => writeGuest(guest, program, cpus, places[c], its))

@@ -6,7 +6,7 @@
  */
 import { type ProfileName, VgicError } from 'vgic'
 import { countSkip, newTally, type Tally } from './judge.ts'
-import { hostOf } from './kvm-host.ts'
+import { type Host, hostOf } from './kvm-host.ts'
 import { type Case, caseOf, said } from './kvm-wfi-case.ts'
 import { runCase } from './kvm-wfi-run.ts'
 import { type BuiltCase, build, whyNot } from './kvm-wfi-scenario.ts'
@@ -16,7 +16,7 @@ import { meaning } from './registers.ts'
 export function replayKvmWfi(file: string, traces: readonly Trace[], chosen?: ProfileName): Tally[] {
   const tally = newTally(file, chosen === undefined ? 'cases' : `cases, ${chosen}`)
   for (const trace of traces) {
-    const profile = hostOf(file, trace, chosen)
+    const host = hostOf(file, trace, chosen)
     const { gic, vhe } = trace.config
     if ((gic !== 3 && gic !== 4) || typeof vhe !== 'boolean')
       throw new RecordingError(file, trace.line, 'config.gic is not 3 or 4, or config.vhe not true or false')
@@ -30,7 +30,7 @@ export function replayKvmWfi(file: string, traces: readonly Trace[], chosen?: Pr
       countSkip(tally, why, trace.accesses)
       continue
     }
-    const { accesses, sees, missed } = runCase(recorded, built(file, trace.line, recorded, profile))
+    const { accesses, sees, missed } = runCase(recorded, built(file, trace.line, recorded, host))
     const compared = recorded.programs.flatMap((_, c) => [
       ...compare(`vcpu${c} access`, recorded.accesses[c], withoutHostsOwn(recorded.accesses[c], accesses[c])),
       ...compare(`vcpu${c} sees`, recorded.sees[c], sees[c]),
@@ -41,9 +41,9 @@ export function replayKvmWfi(file: string, traces: readonly Trace[], chosen?: Pr
 }
 
 /** The machine of a case; a configuration or an op that no machine has is the recording's fault. */
-function built(file: string, line: number, recorded: Case, profile: ProfileName): BuiltCase {
+function built(file: string, line: number, recorded: Case, host: Host): BuiltCase {
   try {
-    return build(recorded, profile)
+    return build(recorded, host)
   } catch (error) {
     if (error instanceof VgicError) throw new RecordingError(file, line, error.message)
     throw error

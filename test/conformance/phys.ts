@@ -11,7 +11,7 @@ import {
   recordedAnswer,
   recordedSpec,
   type SiliconConfig,
-  SPIS,
+  spisOf,
 } from './device.ts'
 import {
   type Answer,
@@ -89,7 +89,7 @@ class Machine {
     this.gic = new Gic({
       ...silicon,
       cpus: Number(config['cpus']),
-      spis: SPIS,
+      spis: spisOf(silicon.profile),
       priorityBits: Number(config['priority_bits']),
       preemptionBits: Number(config['preemption_bits']),
     })

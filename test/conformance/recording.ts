@@ -170,12 +170,12 @@ function traceOf(
 
 /** What of a `kvm-wfi` line is judged: accesses of these kinds, and everything that the guest sees. */
 const JUDGED: ReadonlySet<string> = new Set(['entry', 'exit', 'r', 'w', 'its', 'host'])
-/** The timer of a host at EL2. */
-const HOST_TIMER = 26
+/** The timers of a host at EL2: Linux 6.1's, and Linux 7.2's. */
+const HOST_TIMERS: readonly number[] = [26, 28]
 
 /** Whether a physical interrupt is the host's own affair: its IPIs and its timer. */
 export const isHostsOwn = (intid: unknown): boolean =>
-  typeof intid === 'number' && (intid < 16 || intid === HOST_TIMER)
+  typeof intid === 'number' && (intid < 16 || HOST_TIMERS.includes(intid))
 
 /** Whether an event of a `kvm-wfi` line is judged. */
 export const isJudged = ({ e, intid }: Record<string, unknown>): boolean =>

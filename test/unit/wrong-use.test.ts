@@ -196,7 +196,7 @@ describe('an embedder is told of', () => {
       'a misspelt value',
       () => new Gic({ cpus: 1, profile: as('qemu7.2') }),
       'config',
-      'profile must be "arch" or "qemu-7.2", but is "qemu7.2": did you mean "qemu-7.2"?',
+      'profile must be "arch", "qemu-7.2", "qemu-11.1" or "qemu-11.1-fixed", but is "qemu7.2": did you mean "qemu-7.2"?',
     ],
     [
       'a field of a region that it does not have',

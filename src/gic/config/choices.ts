@@ -1,7 +1,8 @@
 /**
  * The choices of an implementation: where the architecture leaves one, or where implementations are known to differ
  * and both can be defended. Each has a name and is read in one place of the silicon; profiles are sets of them. Plain
- * bugs of an implementation are not choices.
+ * bugs of an implementation are not choices, except those on which a recorded hypervisor depends: without them its
+ * recordings could not be judged.
  */
 import { configOneOf, configOptions, type Fields } from '../../errors/arguments.ts'
 
@@ -21,11 +22,27 @@ export interface SiliconChoices {
    */
   readonly preemptMask: 'running' | 'running-masked'
   /**
+   * Which group's enable ICH_MISR_EL2.VGrp0D follows, with ICH_HCR_EL2.VGrp0DIE. `group-0`: ICH_VMCR_EL2.VENG0, as the
+   * architecture says. `group-1`: VENG1, a bug of QEMU: with a guest that enables group 0 alone, a hypervisor that sets
+   * VGrp0DIE takes maintenance interrupts without end.
+   */
+  readonly misrVgrp0d: 'group-0' | 'group-1'
+  /**
+   * Whether an EOIR in EOImode 1 counts in ICH_HCR_EL2.EOIcount, if no list register has its INTID. `not-counted`: it
+   * drops the priority, and only the DIR deactivates and counts. `counted`: both count, a bug of QEMU.
+   */
+  readonly eoicountInEoimode1: 'not-counted' | 'counted'
+  /**
    * What a pending interrupt of a group that the CPU interface disables (`ICC_IGRPEN<n>_EL1`) does to pending ones of
    * the other group. `not-forwarded`: nothing, it is not forwarded to the CPU interface. `hides`: if it has the
    * higher priority, HPPIR and IAR return 1023 and nothing is signalled, as on QEMU 7.2.
    */
   readonly disabledGroup: 'not-forwarded' | 'hides'
+  /**
+   * What GICD_TYPER.ITLinesNumber says. `all`: all INTIDs that exist. `one-block-less`: 32 fewer, as on QEMU 7.2, whose
+   * GICD_TYPER leaves out the private ones.
+   */
+  readonly itLinesNumber: 'all' | 'one-block-less'
   /**
    * Which bits `GICD_IPRIORITYR<n>` and `GICR_IPRIORITYR<n>` implement. `implemented`: as many as the CPU interface;
    * the others are RAZ/WI. `eight-bits`: all, interrupts are ordered by them, and one of priority 0xff is never
@@ -136,7 +153,10 @@ export interface SiliconChoices {
 export const choiceValues: { readonly [K in keyof SiliconChoices]: readonly SiliconChoices[K][] } = {
   lpiActive: ['invalid', 'active'],
   preemptMask: ['running', 'running-masked'],
+  misrVgrp0d: ['group-0', 'group-1'],
+  eoicountInEoimode1: ['not-counted', 'counted'],
   disabledGroup: ['not-forwarded', 'hides'],
+  itLinesNumber: ['all', 'one-block-less'],
   distributorPriority: ['implemented', 'eight-bits'],
   waker: ['holds', 'ignored'],
   sgi1rGroup0: ['ignored', 'forwarded'],
@@ -166,7 +186,7 @@ export const choiceValues: { readonly [K in keyof SiliconChoices]: readonly Sili
 export const choiceNames = Object.keys(choiceValues) as readonly (keyof SiliconChoices)[]
 
 /** The name of a profile. */
-export type ProfileName = 'arch' | 'qemu-7.2'
+export type ProfileName = 'arch' | 'qemu-7.2' | 'qemu-11.1' | 'qemu-11.1-fixed'
 
 /** What is open in the architecture's text about vPEs. */
 const ARCH_VPES = {
@@ -188,13 +208,43 @@ const ARCH_VPES = {
   vpropbaserZ: 'zero',
 } as const satisfies Partial<SiliconChoices>
 
+/** What QEMU 7.2's GICv3 does. */
+const QEMU_7_2: SiliconChoices = {
+  lpiActive: 'active',
+  preemptMask: 'running-masked',
+  misrVgrp0d: 'group-1',
+  eoicountInEoimode1: 'counted',
+  disabledGroup: 'hides',
+  itLinesNumber: 'one-block-less',
+  distributorPriority: 'eight-bits',
+  waker: 'ignored',
+  sgi1rGroup0: 'ignored',
+  sgiRangeSelector: 'ignored',
+  lpiConfig: 'uncached',
+  pendingTableZero: 'ignored',
+  commandErrors: 'ignored',
+  queueRegisters: 'as-written',
+  ...ARCH_VPES,
+  doorbellOfPending: 'rings',
+  doorbellOfMoved: 'rings',
+}
+
+/**
+ * QEMU 11.1's GICv3 on a CPU without FEAT_GICv3_NMI. Bit 59 of its list registers reads as zero, as in every profile
+ * here: none keeps RES0 bits of a list register.
+ */
+const QEMU_11_1: SiliconChoices = { ...QEMU_7_2, itLinesNumber: 'all' }
+
 /** Named sets of choices. `arch` is the default. */
 export const profiles: Readonly<Record<ProfileName, SiliconChoices>> = {
   /** The plain reading of the architecture. */
   arch: {
     lpiActive: 'invalid',
     preemptMask: 'running',
+    misrVgrp0d: 'group-0',
+    eoicountInEoimode1: 'not-counted',
     disabledGroup: 'not-forwarded',
+    itLinesNumber: 'all',
     distributorPriority: 'implemented',
     waker: 'holds',
     sgi1rGroup0: 'ignored',
@@ -205,23 +255,13 @@ export const profiles: Readonly<Record<ProfileName, SiliconChoices>> = {
     queueRegisters: 'architected',
     ...ARCH_VPES,
   },
-  /** What QEMU 7.2's GICv3 does. */
-  'qemu-7.2': {
-    lpiActive: 'active',
-    preemptMask: 'running-masked',
-    disabledGroup: 'hides',
-    distributorPriority: 'eight-bits',
-    waker: 'ignored',
-    sgi1rGroup0: 'ignored',
-    sgiRangeSelector: 'ignored',
-    lpiConfig: 'uncached',
-    pendingTableZero: 'ignored',
-    commandErrors: 'ignored',
-    queueRegisters: 'as-written',
-    ...ARCH_VPES,
-    doorbellOfPending: 'rings',
-    doorbellOfMoved: 'rings',
-  },
+  'qemu-7.2': QEMU_7_2,
+  'qemu-11.1': QEMU_11_1,
+  /**
+   * QEMU 11.1 with the two deviations corrected that Linux 7.2 runs into: it takes VGrp0D and EOIcount to be what the
+   * architecture says. Its recordings were made on that.
+   */
+  'qemu-11.1-fixed': { ...QEMU_11_1, misrVgrp0d: 'group-0', eoicountInEoimode1: 'not-counted' },
 }
 
 const choiceFields = Object.fromEntries(choiceNames.map((name) => [name, true])) as Fields<SiliconChoices>

@@ -111,7 +111,8 @@ export class Icv extends InterfaceRegisters {
     const vmcr = words[pe + ICH_VMCR]
     const at = this.findActive(words, pe, intid)
     if (at === 0) {
-      if ((vmcr & VMCR_VEOIM) === 0 && intid < FIRST_LPI) this.countEoi(pe, intid)
+      const deactivates = (vmcr & VMCR_VEOIM) === 0 || virtualInterface.countsDrops
+      if (deactivates && intid < FIRST_LPI) this.countEoi(pe, intid)
       return
     }
     if (vmcr & VMCR_VEOIM && intid < FIRST_LPI) return

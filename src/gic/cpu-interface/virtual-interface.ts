@@ -68,6 +68,10 @@ export class VirtualInterface extends CpuInterface {
   readonly hcrMask: number
   /** Whether an acknowledged LPI becomes active: the choice `lpiActive`. */
   readonly lpiBecomesActive: boolean
+  /** Whether an EOIR in EOImode 1 counts in EOIcount: the choice `eoicountInEoimode1`. */
+  readonly countsDrops: boolean
+  /** The group enable that MISR.VGrp0D follows: the choice `misrVgrp0d`. */
+  private readonly vgrp0dEnable: number
 
   constructor(words: Int32Array, config: CheckedGicConfig) {
     super(words, config)
@@ -81,6 +85,8 @@ export class VirtualInterface extends CpuInterface {
       (config.version === '4.1' ? HCR_vSGIEOICount : 0) |
       (config.dvim ? HCR_DVIM : 0)
     this.lpiBecomesActive = config.choices.lpiActive === 'active'
+    this.countsDrops = config.choices.eoicountInEoimode1 === 'counted'
+    this.vgrp0dEnable = config.choices.misrVgrp0d === 'group-0' ? VMCR_VENG0 : VMCR_VENG1
   }
 
   reset(pe: Pe): void {
@@ -175,7 +181,7 @@ export class VirtualInterface extends CpuInterface {
       (hcr & HCR_LRENPIE && HCR_EOIcount(hcr) !== 0 ? MISR_LRENP : 0) |
       (hcr & HCR_NPIE && pending === 0 ? MISR_NP : 0) |
       (hcr & HCR_VGrp0EIE && vmcr & VMCR_VENG0 ? MISR_VGrp0E : 0) |
-      (hcr & HCR_VGrp0DIE && !(vmcr & VMCR_VENG0) ? MISR_VGrp0D : 0) |
+      (hcr & HCR_VGrp0DIE && !(vmcr & this.vgrp0dEnable) ? MISR_VGrp0D : 0) |
       (hcr & HCR_VGrp1EIE && vmcr & VMCR_VENG1 ? MISR_VGrp1E : 0) |
       (hcr & HCR_VGrp1DIE && !(vmcr & VMCR_VENG1) ? MISR_VGrp1D : 0)
     )

@@ -43,6 +43,12 @@ function lpiTyper({ lpis, lpiRegisters }: CheckedGicConfig): number {
   return ((bits - 1) << 19) | (number << 11) | (lpiRegisters ? GICD_TYPER_LPIS : 0)
 }
 
+/** GICD_TYPER.ITLinesNumber counts blocks of 32 interrupts, the private one included, less one, and rounds up. */
+function itLinesNumber(end: number, { choices, spis }: CheckedGicConfig): number {
+  const last = ((end + 31) >> 5) - 1
+  return choices.itLinesNumber === 'all' || spis === 0 ? last : last - 1
+}
+
 export class Distributor {
   readonly isGicv4: boolean
   /** GICD_TYPER. */
@@ -60,8 +66,7 @@ export class Distributor {
     this.isGicv4 = config.version !== '3'
     this.lagging = config.writeEffects === 'lagging'
     this.typer =
-      // ITLinesNumber counts blocks of 32 interrupts, the private one included, and rounds up.
-      (((end + 31) >> 5) - 1) |
+      itLinesNumber(end, config) |
       lpiTyper(config) |
       (this.isGicv4 ? GICD_TYPER_DVIS : 0) |
       GICD_TYPER_A3V |

@@ -13,6 +13,7 @@ import {
   ICH_AP1R0_EL2,
   ICH_ELRSR_EL2,
   ICH_HCR_EL2,
+  ICH_MISR_EL2,
   ICH_VMCR_EL2,
   ICH_VTR_EL2,
   ichLr,
@@ -95,6 +96,13 @@ export class Seam {
     return value
   }
 
+  readMisr(v: Vcpu, pe: Pe): number {
+    const value = this.virtualInterface.misr(pe)
+    this.count(v, COST_SYSREG_READS, 1)
+    if (this.observer !== null) this.observer('sysreg', true, ICH_MISR_EL2, value, 0)
+    return value
+  }
+
   writeVmcr(v: Vcpu, pe: Pe, value: number): void {
     this.ich.writeVmcr(pe, value)
     this.count(v, COST_SYSREG_WRITES, 1)
@@ -119,6 +127,16 @@ export class Seam {
     const row = words[v + VCPU_COST]
     words[row + COST_SYSREG_READS] += 2 + this.activePriorities
     if (this.observer !== null) this.tellInterface(this.observer, true, vmcr, ap0r, ap1r)
+  }
+
+  /**
+   * Reads ICH_VTR_EL2 for how many active priorities registers a group has, and these into the words at `ap0r` and
+   * `ap1r`.
+   */
+  readActivePriorities(v: Vcpu, pe: Pe, ap0r: number, ap1r: number): void {
+    this.ich.readAprs(this.words, pe, ap0r, ap1r)
+    this.count(v, COST_SYSREG_READS, 1 + this.activePriorities)
+    if (this.observer !== null) this.tellActivePriorities(this.observer, true, ap0r, ap1r)
   }
 
   /** Writes ICH_VMCR_EL2, reads ICH_VTR_EL2, and writes the active priorities registers, from the same words. */
@@ -184,6 +202,17 @@ export class Seam {
     this.ich.writeHcr(words, pe, hcr)
     setLrStatus(words, pe, used, 0)
     if (this.observer !== null) this.tellFold(this.observer, pe, hcr, used, empty)
+  }
+
+  /**
+   * The list registers' part of a fold: of the first `used` those that are not in `empty` are to be read, and all are
+   * to be cleared. Counts these accesses.
+   */
+  takeLrs(words: Int32Array, v: Vcpu, pe: Pe, used: number, empty: number): void {
+    setLrStatus(words, pe, used, 0)
+    for (let n = 0; n < used; n++) if (((empty >> n) & 1) === 0) this.count(v, COST_SYSREG_READS, 1)
+    this.count(v, COST_SYSREG_WRITES, used)
+    if (this.observer !== null) this.tellTakenLrs(this.observer, pe, used, empty)
   }
 
   /** Counts the registers that a fold has read, and its writes: ICH_HCR_EL2 and `used` list registers. */
@@ -302,6 +331,10 @@ export class Seam {
 
   private tellInterface(tell: SeamObserver, isRead: boolean, vmcr: number, ap0r: number, ap1r: number): void {
     tell('sysreg', isRead, ICH_VMCR_EL2, this.words[vmcr], 0)
+    this.tellActivePriorities(tell, isRead, ap0r, ap1r)
+  }
+
+  private tellActivePriorities(tell: SeamObserver, isRead: boolean, ap0r: number, ap1r: number): void {
     tell('sysreg', true, ICH_VTR_EL2, this.ich.vtr, 0)
     for (let n = 0; 2 * n < this.activePriorities; n++) {
       tell('sysreg', isRead, ICH_AP0R0_EL2 + n, this.words[ap0r + n], 0)
@@ -316,6 +349,10 @@ export class Seam {
 
   private tellFold(tell: SeamObserver, pe: Pe, hcr: number, used: number, empty: number): void {
     tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
+    this.tellTakenLrs(tell, pe, used, empty)
+  }
+
+  private tellTakenLrs(tell: SeamObserver, pe: Pe, used: number, empty: number): void {
     for (let n = 0; n < used; n++) {
       if (((empty >> n) & 1) === 0) this.tellListRegister(tell, true, pe, n)
       tell('sysreg', false, ichLr(n), 0, 0)

@@ -4,17 +4,22 @@
 export const VM_ENABLED = 0
 /** Interrupts that carry the mark that another vCPU has deactivated them. */
 export const VM_DEACTIVATED = 1
+/**
+ * With Linux 7.2: its count of SPIs in flight (active_spis), which is not their number. It goes up when an SPI
+ * is put on an ap_list, and down when a level-sensitive one is folded as deactivated.
+ */
+export const VM_COUNTED_SPIS = 2
 /** Virtual time, two words: virtual-time.ts. */
-export const VM_TIME = 2
+export const VM_TIME = 4
 /** GICR_PROPBASER, which is one for the whole VM: two words. */
-export const VM_PROPBASER = 4
+export const VM_PROPBASER = 6
 /** One more than the index of the vCPU that has stopped the VM; 0 if none has. */
-export const VM_STOPPER = 6
+export const VM_STOPPER = 8
 /**
  * While an MMIO access is emulated from memory, as in Linux 6.1: the vCPU that makes it, whose timers' lines
  * are read, whichever vCPU's interrupt is accessed; otherwise 0.
  */
-export const VM_RUNNING = 7
+export const VM_RUNNING = 9
 /** Its handle. */
 export const MAPPED_IRQ = 0
 /** The physical INTID. */

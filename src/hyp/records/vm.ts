@@ -24,6 +24,12 @@ export const vmRows = {
     by: [],
     says: 'Interrupts that carry the mark that another vCPU has deactivated them.',
   },
+  VM_COUNTED_SPIS: {
+    name: 'countedSpis',
+    class: 'authoritative',
+    by: [],
+    says: 'With Linux 7.2: its count of SPIs in flight (active_spis), which is not their number. It goes up when an SPI is put on an ap_list, and down when a level-sensitive one is folded as deactivated.',
+  },
   VM_TIME: {
     name: 'time',
     wide: true,

@@ -1,23 +1,47 @@
 /**
- * Two baselines, each a set of edits for any design: `fixed` is a design as it is defined here, with every good
- * choice; `kvm61` has the behaviour of Linux 6.1 that the recordings show.
+ * Baselines, each a set of edits for any design: `fixed` is a design as it is defined here, with every good choice;
+ * `kvm61` and `kvm72` have the behaviour of Linux 6.1 and 7.2 that the recordings show.
  */
 
 import { checkDesign } from './check-design.ts'
-import type { Design } from './design.ts'
+import { type Design, when } from './design.ts'
 import { edit } from './edit.ts'
 import { compile } from './program.ts'
 import {
   accessStoppedFromMemory,
   candidateRunnable,
+  deactivateStopped,
+  deactivationLeft,
   dyRunnable,
   emulateMmioFromMemory,
+  emulateSysregByShadow,
   flushActiveFirst,
+  flushWritingHcr,
   foldIgnoringEoiCount,
+  foldSavingVmcr,
+  loadAgain,
+  putAgain,
+  resumeVcpus,
+  stopVcpus,
+  timerLoad,
 } from './steps.ts'
 
 /**
  * A design with every good choice: the design itself. Throws an `argument` error for a value that is not a design.
+ *
+ * It does as Linux 7.2 where that is better than Linux 6.1: pending interrupts come before active ones, and what the
+ * guest cannot take comes last; a maintenance interrupt reports that the guest switches a group; EOIcount deactivates
+ * what comes after the last list register; ICC_DIR_EL1 is trapped; an LPI is never active outside a list register. It
+ * stays different
+ * - in ICH_HCR_EL2, which is written only with list registers in use, and asks for the group switches only while
+ *   interrupts of both groups do not all fit: in other states a switch changes nothing, and its exit would be in vain;
+ * - in ICH_VMCR_EL2, which is read where it is needed: at a put, when both groups do not fit, and for a trapped DIR;
+ * - in trapping every DIR, from the load on. A count of SPIs in flight traps more than a guest needs as soon as it
+ *   has gone wrong, and must reach every vCPU before the first SPI is acknowledged;
+ * - in the order of interrupts of a disabled group: pending ones come after all active ones, which the guest may end;
+ * - in a DIR of what is in another vCPU's list register: that vCPU is kicked and its fold does it, and the VM is not
+ *   stopped;
+ * - in a put and a load, which do nothing for a vCPU that is put or loaded already.
  */
 export const fixed = (design: Design): Design => checkDesign(design)
 
@@ -52,4 +76,45 @@ export function kvm61(design: Design): Design {
     .replaceAll('accessStopped', accessStoppedFromMemory)
   const all = asks ? edited.replaceAll(dyRunnable.name, candidateRunnable) : edited
   return all.design(`${design.name} (kvm61)`)
+}
+
+/** The parts of a thread that load the vGIC and the timers. */
+const LOADING = ['load', 'signal', 'userspace', 'mmio'] as const
+
+/**
+ * A design with the choices of Linux 7.2, whose own is `wfi-full-put`. Beside it, on `fixed`, these are:
+ * - the scheduler's notifiers put and load whether or not the vCPU waits in its WFI, so that a WFI that sleeps has two
+ *   puts and two loads; whatever notifiers the design had are replaced;
+ * - a load comes after that of the timers, and a put saves the active priorities only;
+ * - every entry writes ICH_HCR_EL2, with maintenance interrupts for the switch of each group, and every exit reads
+ *   ICH_VMCR_EL2 and ICH_MISR_EL2 and clears ICH_HCR_EL2, also with no list register in use;
+ * - interrupts of disabled groups come last, active ones too, and of equal priorities those that are mapped to
+ *   physical interrupts come first;
+ * - ICC_DIR_EL1 is trapped while active interrupts are in no list register, and by a count of SPIs in flight that does
+ *   not come down for every SPI: after the first edge, every DIR of the VM exits. The first SPI that is counted makes
+ *   all vCPUs enter anew;
+ * - a DIR of an interrupt in a list register of a running vCPU stops the VM;
+ * - as in Linux 6.1, software's pending state of an active level-sensitive interrupt is lost when it is deactivated,
+ *   `timerSync` and `reevaluate` do not exist, accesses are emulated from memory, and a directed yield evaluates
+ *   runnable() of a vCPU that may be running by now, if the design has that question.
+ */
+export function kvm72(design: Design): Design {
+  const notifiers = { schedOut: [putAgain], schedIn: [timerLoad, loadAgain] }
+  const asks = compile(checkDesign(design)).steps.includes(dyRunnable)
+  let edited = edit({ ...design, ...notifiers })
+  for (const part of LOADING) edited = edited.swap(`${part}/load`, `${part}/timerLoad`)
+  edited = edited
+    .replaceAll('load', loadAgain)
+    .replaceAll('put', putAgain)
+    .omitAll('trapDir')
+    .replaceAll('flush', flushWritingHcr)
+    .replaceAll('fold', foldSavingVmcr)
+    .insertAfter('sysreg/emulateSysreg', when(deactivationLeft, stopVcpus, deactivateStopped, resumeVcpus))
+    .replace('sysreg/emulateSysreg', emulateSysregByShadow)
+    .omitAll('timerSync')
+    .omitAll('reevaluate')
+    .replaceAll('emulateMmio', emulateMmioFromMemory)
+    .replaceAll('accessStopped', accessStoppedFromMemory)
+  if (asks) edited = edited.replaceAll(dyRunnable.name, candidateRunnable)
+  return edited.design(`${design.name} (kvm72)`)
 }

@@ -11,6 +11,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_LOAD:
       steps.load(v)
       return 0
+    case op.STEP_LOAD_AGAIN:
+      steps.loadAgain(v)
+      return 0
     case op.STEP_LOAD_UNLESS_WAITING:
       steps.loadUnlessWaiting(v)
       return 0
@@ -22,6 +25,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return 0
     case op.STEP_PUT:
       steps.put(v)
+      return 0
+    case op.STEP_PUT_AGAIN:
+      steps.putAgain(v)
       return 0
     case op.STEP_TIMER_PUT:
       steps.timerPut(v)
@@ -50,6 +56,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_FLUSH_UNHELD:
       steps.flushUnheld(v)
       return 0
+    case op.STEP_FLUSH_WRITING_HCR:
+      steps.flushWritingHcr(v)
+      return 0
     case op.STEP_FOLD:
       steps.fold(v)
       return 0
@@ -58,6 +67,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return 0
     case op.STEP_FOLD_IGNORING_EOI_COUNT:
       steps.foldIgnoringEoiCount(v)
+      return 0
+    case op.STEP_FOLD_SAVING_VMCR:
+      steps.foldSavingVmcr(v)
       return 0
     case op.STEP_FOLD_LIST_REGISTERS:
       steps.foldListRegisters(v)
@@ -95,6 +107,14 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return 0
     case op.STEP_EMULATE_SYSREG:
       steps.emulateSysreg(v)
+      return 0
+    case op.STEP_EMULATE_SYSREG_BY_SHADOW:
+      steps.emulateSysregByShadow(v)
+      return 0
+    case op.STEP_DEACTIVATION_LEFT:
+      return steps.deactivationLeft(v) ? 1 : 0
+    case op.STEP_DEACTIVATE_STOPPED:
+      steps.deactivateStopped(v)
       return 0
     case op.STEP_EMULATE_MMIO:
       return steps.emulateMmio(v)

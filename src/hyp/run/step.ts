@@ -69,6 +69,8 @@ export interface StepRow {
   readonly writesUninjected?: 'vcpu' | 'pe'
   /** What it does with the list registers. */
   readonly lists?: 'flush' | 'fold'
+  /** It accesses the hardware even with empty lists. */
+  readonly alwaysAccesses?: true
   /** The thread enters the guest. */
   readonly enters?: true
   /** Carries out a command of an ITS. */

@@ -47,6 +47,8 @@ const test = (name: string, facts: Facts): Step =>
 
 /** vcpu_load of the vGIC: moves the CPU interface state to the hardware; does nothing if the vCPU is loaded. */
 export const load = row('load', { does: 'load', writes: 'pe', needs: ['preemptionOff'] })
+/** Linux 7.2's vcpu_load of the vGIC: writes the registers of a vCPU that is loaded already, too. */
+export const loadAgain = row('loadAgain', { does: 'loadAgain', writes: 'pe', needs: ['preemptionOff'] })
 /** vcpu_load of the vGIC, which does nothing while the vCPU waits in its WFI. */
 export const loadUnlessWaiting = row('loadUnlessWaiting', {
   does: 'loadUnlessWaiting',
@@ -63,6 +65,11 @@ export const timerLoad = row('timerLoad', {
 })
 /** vcpu_put of the vGIC: moves the CPU interface state back to memory; does nothing if the vCPU is not loaded. */
 export const put = row('put', { does: 'put', writes: 'vcpu', needs: ['preemptionOff'] })
+/**
+ * Linux 7.2's vcpu_put of the vGIC: reads the active priorities only, since the last exit has saved ICH_VMCR_EL2, and
+ * those of a vCPU that was put already, too.
+ */
+export const putAgain = row('putAgain', { does: 'putAgain', writes: 'vcpu', needs: ['preemptionOff'] })
 /** kvm_timer_vcpu_put: takes the timers off the PE. A thread that loses its PE needs no step for it. */
 export const timerPut = row('timerPut', { does: 'timerPut', writes: 'pe', needs: ['preemptionOff'] })
 /**
@@ -101,6 +108,16 @@ export const flushUnheld = row('flushUnheld', {
   lists: 'flush',
   needs: ['interruptsOff', 'folded'],
 })
+/**
+ * Linux 7.2's flush: ICH_HCR_EL2 is written at every entry, with maintenance interrupts for a switch of each group, and
+ * ICC_DIR_EL1 is trapped only while the vCPU has active interrupts outside, or the VM counts SPIs in flight.
+ */
+export const flushWritingHcr = row('flushWritingHcr', {
+  does: 'flushWritingHcr',
+  lists: 'flush',
+  alwaysAccesses: true,
+  needs: ['interruptsOff', 'folded'],
+})
 /** Folds the list registers into the interrupts' words and prunes the ap_list. */
 export const fold = row('fold', { does: 'fold', lists: 'fold', needs: ['interruptsOff'] })
 /** The fold after `flushUnheld`. */
@@ -109,6 +126,13 @@ export const foldUnheld = row('foldUnheld', { does: 'foldUnheld', lists: 'fold',
 export const foldIgnoringEoiCount = row('foldIgnoringEoiCount', {
   does: 'foldIgnoringEoiCount',
   lists: 'fold',
+  needs: ['interruptsOff'],
+})
+/** Linux 7.2's fold, which saves ICH_VMCR_EL2 and clears ICH_HCR_EL2 at every exit. */
+export const foldSavingVmcr = row('foldSavingVmcr', {
+  does: 'foldSavingVmcr',
+  lists: 'fold',
+  alwaysAccesses: true,
   needs: ['interruptsOff'],
 })
 /** The fold alone: the ap_list stays as it is, and is to be pruned by `pruned?` and `migrate`. */
@@ -174,6 +198,27 @@ export const emulateSysreg = row('emulateSysreg', {
   does: 'emulateSysreg',
   stands: 'thread',
   needs: ['sysregAccess'],
+})
+/**
+ * Linux 7.2's emulation of trapped system register accesses: EOImode is that of the shadow of ICH_VMCR_EL2, and a
+ * write to ICC_DIR_EL1 of an interrupt in a list register of a running guest is left to `deactivateStopped`.
+ */
+export const emulateSysregByShadow = row('emulateSysregByShadow', {
+  does: 'emulateSysregByShadow',
+  stands: 'thread',
+  needs: ['sysregAccess'],
+})
+/** Is a deactivation left that needs the VM stopped? */
+export const deactivationLeft = test('deactivationLeft?', {
+  does: 'deactivationLeft',
+  stands: 'thread',
+  writes: 'thread',
+})
+/** Does it once all other vCPUs are outside their guests; waits until then. */
+export const deactivateStopped = row('deactivateStopped', {
+  does: 'deactivateStopped',
+  stands: 'thread',
+  needs: ['maySleep', 'sysregAccess', 'vmStopped'],
 })
 /** The results of an MMIO access, by MMIO_ value. */
 const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace', 'commands'] as const

@@ -12,6 +12,7 @@ import type { ApLists } from '../vgic/ap-list.ts'
 import {
   STEP_ACCESS_STOPPED,
   STEP_ACCESS_STOPPED_FROM_MEMORY,
+  STEP_DEACTIVATE_STOPPED,
   STEP_HANDLE_REQUESTS,
   STEP_STOP_VCPUS,
 } from './step-numbers.ts'
@@ -34,6 +35,7 @@ export class StopVm {
         return this.words[this.stopper] !== 0
       case STEP_ACCESS_STOPPED:
       case STEP_ACCESS_STOPPED_FROM_MEMORY:
+      case STEP_DEACTIVATE_STOPPED:
         return this.someoneInside(v)
       default:
         return false

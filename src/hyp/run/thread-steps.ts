@@ -111,6 +111,15 @@ export class ThreadSteps {
     this.vgic.load(v)
   }
 
+  loadAgain(v: Vcpu): void {
+    this.seam.writeHcrEl2(asPe(this.words[v + VCPU_PE]), GUEST_HCR_EL2)
+    this.vgic.load(v)
+  }
+
+  putAgain(v: Vcpu): void {
+    this.vgic.putActivePriorities(v)
+  }
+
   loadUnlessWaiting(v: Vcpu): void {
     if ((this.words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.load(v)
   }
@@ -187,6 +196,23 @@ export class ThreadSteps {
     words[v + VCPU_DATA + 1] = 0
   }
 
+  /** A deactivation that is left keeps its INTID, which is an SPI's and so not 0, in VCPU_DATA. */
+  emulateSysregByShadow(v: Vcpu): void {
+    if (this.words[v + VCPU_ESR] === ESR_DIR) this.deactivateStopped(v)
+    else this.emulateSysreg(v)
+  }
+
+  deactivationLeft(v: Vcpu): boolean {
+    return this.words[v + VCPU_DATA] !== 0
+  }
+
+  deactivateStopped(v: Vcpu): void {
+    const { words, vgic, seam } = this
+    if (!vgic.deactivateByShadow(v, words[v + VCPU_DATA] & seam.virtualInterface.intidMask)) return
+    words[v + VCPU_DATA] = 0
+    words[v + VCPU_DATA + 1] = 0
+  }
+
   timerLoad(v: Vcpu): void {
     this.timers.load(v)
   }
@@ -238,6 +264,16 @@ export class ThreadSteps {
 
   flushActiveFirst(v: Vcpu): void {
     this.vgic.flushActiveFirst(v)
+    this.settle(v)
+  }
+
+  flushWritingHcr(v: Vcpu): void {
+    this.vgic.flushWritingHcr(v)
+    this.settle(v)
+  }
+
+  foldSavingVmcr(v: Vcpu): void {
+    this.vgic.foldSavingVmcr(v)
     this.settle(v)
   }
 

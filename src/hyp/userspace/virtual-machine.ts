@@ -42,6 +42,7 @@ import {
   VCPU_DATA,
   VCPU_ESR,
   VCPU_FAULT_IPA,
+  VCPU_HCR,
   VCPU_INDEX,
   VCPU_LAST_CPU,
   VCPU_PE,
@@ -106,7 +107,10 @@ const LPI_DEFAULTS = { lpis: 1024, itsDevices: 64, itsCollections: 64 }
  * The list registers of a vCPU in its guest: those that its last entry wrote, as its guest has changed them since.
  */
 export interface ListRegisters {
-  /** ICH_HCR_EL2; 0 if the last entry wrote nothing, because the ap_list was empty. */
+  /**
+   * ICH_HCR_EL2 as the last entry wrote it, with the EOIcount that has come since; 0 if it wrote nothing, because the
+   * ap_list was empty.
+   */
   readonly hcr: number
   /** `ICH_LR<n>_EL2`, all of them; 0 for one that ICH_ELRSR_EL2 reports as empty, which a hypervisor does not read. */
   readonly lr: readonly bigint[]
@@ -369,9 +373,10 @@ export class VirtualMachine {
     const { words, silicon, config, runLoop } = this.hypervisor
     const v = this.vcpu(vcpu)
     const pe = peOf(words, v)
-    const written = runLoop.threadState(v) === THREAD_IN_GUEST && words[v + VCPU_USED_LRS] !== 0
+    const isInGuest = runLoop.threadState(v) === THREAD_IN_GUEST
+    const written = isInGuest && words[v + VCPU_USED_LRS] !== 0
     return {
-      hcr: written ? silicon.ich.readHcr(pe) >>> 0 : 0,
+      hcr: isInGuest ? hcrOf(words[v + VCPU_HCR], silicon.ich.readHcr(pe)) : 0,
       lr: Array.from({ length: config.listRegisters }, (_, n) =>
         written && ((silicon.virtualInterface.elrsr(pe) >> n) & 1) === 0
           ? joined(silicon.ich.readLrLow(pe, n), silicon.ich.readLrHigh(pe, n))
@@ -395,9 +400,10 @@ export class VirtualMachine {
   }
 
   /**
-   * The VM's interrupts as plain JSON, as userspace reads them from KVM. What its ITSs have mapped and which LPIs are
-   * pending goes into the tables in the guest's memory, which is to be saved afterwards. Throws a `VgicError`: EBUSY
-   * while a vCPU is loaded, so call `stop()` first; EINVAL or EFAULT if the guest has no place for them.
+   * The VM's interrupts as plain JSON, as userspace reads them from KVM. What its enabled ITSs have mapped and which
+   * LPIs are pending goes into the tables in the guest's memory, which is to be saved afterwards; what disabled ones have
+   * mapped is in the JSON. Throws a `VgicError`: EBUSY while a vCPU is loaded, so call `stop()` first; EINVAL or EFAULT if
+   * the guest has no place for them.
    */
   saveVgic(): SavedVgic {
     return saveVgic(this.hypervisor)
@@ -554,3 +560,10 @@ export class VirtualMachine {
     this.leave(v, EXIT_SYSREG)
   }
 }
+
+/** EOIcount, the topmost field of ICH_HCR_EL2. */
+const EOICOUNT = 0xf8000000 | 0
+
+/** ICH_HCR_EL2 as software wrote it, with the silicon's EOIcount; 0 if software wrote nothing. */
+const hcrOf = (written: number, hcr: number): number =>
+  written === 0 ? 0 : ((written & ~EOICOUNT) | (hcr & EOICOUNT)) >>> 0

@@ -5,9 +5,10 @@
  */
 import { VMCR_VPMR } from '../../arch/ich-registers.ts'
 import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
-import type { Kicks } from '../host/kick.ts'
+import { type Kicks, postRequest } from '../host/kick.ts'
 import {
   asVcpu,
+  REQ_IRQ_PENDING,
   VCPU_AP_COUNT,
   VCPU_INDEX,
   VCPU_IRQ,
@@ -23,6 +24,7 @@ import {
   IRQ_AP_LIST,
   IRQ_AP_LIST_SHIFT,
   IRQ_GROUP1,
+  IRQ_HW,
   IRQ_LATCH,
   type Irq,
   irqApListOf,
@@ -35,7 +37,7 @@ import {
   irqWithInput,
   TARGET_NONE,
 } from '../records/vgic-irq.ts'
-import { VM_ENABLED, type VmLayout } from '../records/vm.ts'
+import { VM_COUNTED_SPIS, VM_ENABLED, type VmLayout } from '../records/vm.ts'
 import { VgicLpis } from './vgic-lpis.ts'
 
 /** The word of the interrupt in an entry of an ap_list. */
@@ -53,6 +55,8 @@ export class ApLists {
   /** LPIs: those on an ap_list are held. */
   readonly lpis: VgicLpis
   private readonly firstLpi: number
+  /** The handle from which on, up to the LPIs, interrupts are counted in {@link VM_COUNTED_SPIS}. */
+  private readonly firstCounted: number
   /** The offset of the ap_list in a vCPU's record. */
   readonly list: number
 
@@ -60,6 +64,8 @@ export class ApLists {
     readonly words: Int32Array,
     readonly layout: VmLayout,
     readonly kicks: Kicks,
+    /** Whether the design reads the count of SPIs in flight; without it none are counted. */
+    readonly countsSpis: boolean,
   ) {
     this.vm = layout.vm
     this.vcpus = layout.vcpus
@@ -69,11 +75,17 @@ export class ApLists {
     this.list = layout.apList
     this.lpis = new VgicLpis(words, layout.lpis)
     this.firstLpi = this.lpis.first
+    this.firstCounted = countsSpis ? layout.spis : this.firstLpi
   }
 
   /** The handle of an interrupt of a vCPU; SPIs are the same for all. */
   irqOf(v: Vcpu, intid: Intid): Irq {
     return asIrq(intid < FIRST_SPI ? v + VCPU_IRQ + intid : this.spiZero + intid)
+  }
+
+  /** Whether a handle is an SPI's. */
+  isSpi(irq: Irq): boolean {
+    return irq >= this.spis && irq < this.firstLpi
   }
 
   /** The INTID of a handle on a vCPU's ap_list. */
@@ -194,6 +206,26 @@ export class ApLists {
 
   /** Puts an interrupt that is on no list on that of its target, `v`. */
   private append(words: Int32Array, v: Vcpu, irq: Irq, word: number): void {
+    this.place(words, v, irq, word)
+    if (irq >= this.firstCounted && irq < this.firstLpi) this.countSpi()
+  }
+
+  /** Counts an SPI in flight. The first one is a reason for every vCPU to enter anew, with ICC_DIR_EL1 trapped. */
+  private countSpi(): void {
+    const { words, layout } = this
+    if (words[this.vm + VM_COUNTED_SPIS]++ !== 0) return
+    for (let i = 0; i < layout.vcpuCount; i++) {
+      postRequest(words, this.vcpuOf(i), REQ_IRQ_PENDING)
+      this.kicks.kickOutside(this.vcpuOf(i))
+    }
+  }
+
+  /** A level-sensitive SPI was deactivated. Linux's atomic_dec_if_positive: the count may be too small by now. */
+  discountSpi(): void {
+    if (this.words[this.vm + VM_COUNTED_SPIS] > 0) this.words[this.vm + VM_COUNTED_SPIS]--
+  }
+
+  private place(words: Int32Array, v: Vcpu, irq: Irq, word: number): void {
     const count = words[v + VCPU_AP_COUNT]
     words[v + this.list + count] = irq
     words[v + VCPU_AP_COUNT] = count + 1
@@ -320,10 +352,19 @@ export class ApLists {
     if (irq >= this.firstLpi) this.lpis.put(irq)
   }
 
-  /** Puts an interrupt that was taken off a list on that of its target, unless the distributor is off. */
+  /**
+   * Puts an interrupt that was taken off a list on that of its target, unless the distributor is off. It is in flight
+   * already, and not counted again.
+   */
   private migrate(irq: Irq, word: number): void {
-    const target = this.queue(this.words, irq, word)
-    if (target !== 0) this.notify(target)
+    const { words } = this
+    const target = this.targetOracle(words, word)
+    if (target === 0) {
+      words[irq] = word
+      return
+    }
+    this.place(words, target, irq, word)
+    this.notify(target)
   }
 
   /** Whether interrupts of both groups are on a list of `count`. */
@@ -354,6 +395,15 @@ export class ApLists {
    */
   sortActiveFirst(v: Vcpu): void {
     this.sort(v, rankActiveFirst, 0)
+  }
+
+  /**
+   * Sorts a list as Linux 7.2 does: interrupts of disabled groups come last, pending and active ones; within both
+   * halves pending ones come first, by priority, and then active ones by priority. Of equal priorities, those that are
+   * mapped to physical interrupts come first.
+   */
+  sortGroupsFirst(v: Vcpu, off: number): void {
+    this.sort(v, rankGroupsFirst, off)
   }
 
   /** Insertion sort: lists are short and mostly sorted already. */
@@ -387,6 +437,13 @@ function rankPendingFirst(word: number): number {
 function rankOffLast(word: number, off: number): number {
   const isOff = irqIsDeliverable(word) && irqGroupIsOff(word, off)
   return isOff ? irqPriority(word) | RANK_OFF : rankPendingFirst(word)
+}
+
+function rankGroupsFirst(word: number, off: number): number {
+  const group = irqGroupIsOff(word, off) ? 2 * RANK_OFF : 0
+  const rank = group | (irqPriority(word) << 1) | (word & IRQ_HW ? 0 : 1)
+  if (word & IRQ_ACTIVE) return rank | (2 * RANK_ACTIVE)
+  return irqIsDeliverable(word) ? rank : 4 * RANK_OFF
 }
 
 function rankActiveFirst(word: number): number {

@@ -14,6 +14,7 @@ import {
   HCR_VGrp0EIE,
   HCR_VGrp1DIE,
   HCR_VGrp1EIE,
+  HCR_vSGIEOICount,
   LR_ACTIVE,
   LR_EOI,
   LR_PENDING,
@@ -21,7 +22,7 @@ import {
   VMCR_VENG1,
   VMCR_VEOIM,
 } from '../../arch/ich-registers.ts'
-import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
+import { FIRST_PPI, FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { clearLr, lrAt, lrHigh } from '../../gic/cpu-interface/ich.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import type { Seam } from '../host/seam.ts'
@@ -54,7 +55,7 @@ import {
   irqStateOf,
   irqStaysOn,
 } from '../records/vgic-irq.ts'
-import { VM_DEACTIVATED } from '../records/vm.ts'
+import { VM_COUNTED_SPIS, VM_DEACTIVATED } from '../records/vm.ts'
 import { type ApLists, listedWord } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 
@@ -78,6 +79,8 @@ export class VgicV3 {
   readonly listRegisters: number
   /** The offset of the VM's count of interrupts that {@link mark} has marked. */
   private readonly deactivated: number
+  /** The offset of the VM's count of SPIs in flight, as Linux 7.2 has it. */
+  private readonly countedSpis: number
   /** From this handle on interrupts are LPIs: one that is in a list register is held, so that it cannot go meanwhile. */
   private readonly firstLpi: number
 
@@ -89,6 +92,7 @@ export class VgicV3 {
     this.words = seam.words
     this.listRegisters = seam.silicon.config.listRegisters
     this.deactivated = apLists.layout.vm + VM_DEACTIVATED
+    this.countedSpis = apLists.layout.vm + VM_COUNTED_SPIS
     this.firstLpi = apLists.lpis.first
   }
 
@@ -103,6 +107,13 @@ export class VgicV3 {
   put(v: Vcpu): void {
     const { words, seam } = this
     seam.readInterface(v, asPe(words[v + VCPU_PE]), v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
+    words[v + VCPU_LOADED] = 0
+  }
+
+  /** Linux 7.2's vcpu_put: the last exit has saved ICH_VMCR_EL2. */
+  putActivePriorities(v: Vcpu): void {
+    const { words, seam } = this
+    seam.readActivePriorities(v, asPe(words[v + VCPU_PE]), v + VCPU_AP0R, v + VCPU_AP1R)
     words[v + VCPU_LOADED] = 0
   }
 
@@ -192,6 +203,49 @@ export class VgicV3 {
     if (count > listRegisters) this.apLists.sortActiveFirst(v)
     const next = this.fits(v, count)
     this.fill(v, asPe(words[v + VCPU_PE]), next, next < count ? HCR_En | HCR_UIE : HCR_En)
+  }
+
+  /**
+   * Linux 7.2's flush: ICH_HCR_EL2 is written at every entry, also with an empty ap_list, and asks for a maintenance
+   * interrupt when the guest switches a group. The disabled groups are those of the shadow of ICH_VMCR_EL2, which the
+   * last exit has saved.
+   */
+  flushWritingHcr(v: Vcpu): void {
+    const { words, apLists, seam } = this
+    const pe = asPe(words[v + VCPU_PE])
+    const off = ~words[v + VCPU_VMCR] & (VMCR_VENG0 | VMCR_VENG1)
+    const hcr = HCR_En | groupSwitches(off) | this.summarize(v)
+    if (hcr & HCR_UIE) apLists.sortGroupsFirst(v, off)
+    this.fill(v, pe, this.fits(v, words[v + VCPU_AP_COUNT]), hcr)
+    if (words[v + VCPU_USED_LRS] !== 0) return
+    words[v + VCPU_HCR] = hcr
+    seam.writeHcr(v, pe, hcr)
+  }
+
+  /**
+   * The bits of ICH_HCR_EL2 that follow from how many pending and active interrupts Linux 7.2 has for a vCPU: UIE for
+   * more than list registers, NPIE for more pending ones, LRENPIE if there are active ones among more; vSGIEOICount
+   * without SGIs. ICC_DIR_EL1 is trapped while active interrupts may be outside, and by the count of SPIs in flight.
+   */
+  private summarize(v: Vcpu): number {
+    const { words, apLists, listRegisters } = this
+    const list = v + apLists.list
+    const index = apLists.targetOf(words, v)
+    let pending = 0
+    let active = 0
+    let hcr = HCR_vSGIEOICount | (words[this.countedSpis] !== 0 ? HCR_TDIR : 0)
+    for (let i = words[v + VCPU_AP_COUNT] - 1; i >= 0; i--) {
+      const irq = asIrq(words[list + i])
+      const word = words[irq]
+      if (!irqStaysOn(word, index)) continue
+      if (word & IRQ_ACTIVE) active++
+      else pending++
+      if (apLists.intidOf(v, irq) < FIRST_PPI) hcr &= ~HCR_vSGIEOICount
+    }
+    if (pending + active <= listRegisters) return hcr
+    if (pending > listRegisters) hcr |= HCR_NPIE
+    if (active > 0) hcr |= HCR_LRENPIE | HCR_TDIR
+    return hcr | HCR_UIE
   }
 
   /**
@@ -327,6 +381,73 @@ export class VgicV3 {
     this.prune(v)
   }
 
+  /**
+   * Linux 7.2's fold: it reads ICH_VMCR_EL2 and ICH_MISR_EL2 at every exit, ICH_HCR_EL2 if the guest may have ended
+   * interrupts in no list register, and leaves ICH_HCR_EL2 zero, so that no maintenance interrupt stays asserted.
+   */
+  foldSavingVmcr(v: Vcpu): void {
+    const { words, seam } = this
+    const pe = asPe(words[v + VCPU_PE])
+    const used = words[v + VCPU_USED_LRS]
+    const empty = used === 0 ? 0 : seam.readElrsr(v, pe)
+    seam.takeLrs(words, v, pe, used, empty)
+    words[v + VCPU_VMCR] = seam.readVmcr(v, pe)
+    const ended = words[v + VCPU_HCR] & HCR_LRENPIE ? HCR_EOIcount(seam.readHcr(v, pe)) : 0
+    seam.writeHcr(v, pe, 0)
+    seam.readMisr(v, pe)
+    const last = words[v + VCPU_LR_IRQ + Math.max(used, 1) - 1]
+    for (let n = 0; n < used; n++) {
+      const at = lrAt(pe, n)
+      this.foldCounting(v, asIrq(words[v + VCPU_LR_IRQ + n]), (empty >> n) & 1 ? 0 : lrHigh(words, at))
+      clearLr(words, at)
+      words[v + VCPU_LR_IRQ + n] = 0
+    }
+    words[v + VCPU_USED_LRS] = 0
+    words[v + VCPU_HCR] = 0
+    if (ended !== 0) this.deactivateAfter(v, last, ended)
+    this.prune(v)
+  }
+
+  /**
+   * Folds an interrupt as Linux 7.2 does: an LPI is never active outside of its list register, and a level-sensitive
+   * SPI that was seen active and is so no more is no longer counted as in flight. An edge stays counted, and so does a
+   * level that was acknowledged and ended within one entry.
+   */
+  private foldCounting(v: Vcpu, irq: Irq, high: number): void {
+    const { words, apLists } = this
+    const word = words[irq]
+    const folded = irq >= this.firstLpi ? high & ~LR_ACTIVE : high
+    this.foldOne(words, v, irq, folded, KEEPS_LATCH_61)
+    const wasActiveLevel = (word & (IRQ_ACTIVE | IRQ_EDGE | IRQ_HW)) === IRQ_ACTIVE
+    if (wasActiveLevel && irqStateOf(folded) === 0 && apLists.isSpi(irq)) apLists.discountSpi()
+  }
+
+  /**
+   * Deactivates `count` interrupts that the guest has ended outside of list registers: the first active ones on the
+   * ap_list after `last`, which had the last list register.
+   */
+  private deactivateAfter(v: Vcpu, last: number, count: number): void {
+    const { words, apLists } = this
+    const list = v + apLists.list
+    const index = words.indexOf(last, list)
+    const end = list + words[v + VCPU_AP_COUNT]
+    let left = count
+    for (let at = index + 1; at < end && left > 0; at++) {
+      const irq = asIrq(words[at])
+      if ((words[irq] & IRQ_ACTIVE) === 0) continue
+      this.deactivateOutside(v, irq)
+      left--
+    }
+  }
+
+  /** Deactivates an interrupt in no list register as if it came back from one inactive. */
+  private deactivateOutside(v: Vcpu, irq: Irq): void {
+    const { words, seam } = this
+    if (words[irq] & IRQ_HW)
+      seam.deactivatePhysical(v, asPe(words[v + VCPU_PE]), this.mapped.pintidOf(v, irq))
+    this.foldCounting(v, irq, 0)
+  }
+
   /** A fold that takes the list registers in `empty` to be empty, whatever the hardware says. */
   foldKnowing(v: Vcpu, empty: number): void {
     const { words } = this
@@ -370,7 +491,16 @@ export class VgicV3 {
     const state = irqStateOf(high)
     words[irq] = word & keeps ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
     if ((word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW) this.resample(v, irq, high)
-    if (irq >= this.firstLpi) this.apLists.lpis.put(irq)
+    if (irq >= this.firstLpi) this.foldLpi(words, irq, keeps)
+  }
+
+  /**
+   * On silicon whose list registers have active LPIs (choice `lpiActive`) the hypervisor drops that state: the EOI of an
+   * LPI counts nowhere, so one that had no list register by then would stay active. Linux 6.1 keeps it.
+   */
+  private foldLpi(words: Int32Array, irq: Irq, keeps: number): void {
+    if (keeps === KEEPS_LATCH) words[irq] &= ~IRQ_ACTIVE
+    this.apLists.lpis.put(irq)
   }
 
   /**
@@ -452,6 +582,31 @@ export class VgicV3 {
       this.prune(owner)
       if (owner !== v) apLists.notify(owner)
     }
+  }
+
+  /**
+   * Emulates a trapped write to ICC_DIR_EL1 as Linux 7.2 does: EOImode is that of the shadow of ICH_VMCR_EL2. False if
+   * the interrupt is in a list register of a running guest, and nothing was done: the VM must be stopped for it.
+   */
+  deactivateByShadow(v: Vcpu, intid: Intid): boolean {
+    const { words, apLists } = this
+    if ((words[v + VCPU_VMCR] & VMCR_VEOIM) === 0 || intid >= FIRST_SPI + apLists.layout.spiCount) return true
+    const irq = apLists.irqOf(v, intid)
+    if (irqApListOf(words[irq]) === 0) return true
+    const owner = apLists.vcpuOf(irqApListOf(words[irq]) - 1)
+    if (this.isInListRegister(owner, irq)) return false
+    if ((words[irq] & IRQ_ACTIVE) === 0) return true
+    this.deactivateOutside(v, irq)
+    if (owner === v) this.prune(v)
+    else apLists.notify(owner)
+    return true
+  }
+
+  private isInListRegister(v: Vcpu, irq: Irq): boolean {
+    const { words } = this
+    for (let n = words[v + VCPU_USED_LRS] - 1; n >= 0; n--)
+      if (words[v + VCPU_LR_IRQ + n] === irq) return true
+    return false
   }
 
   /** Marks an interrupt, which leaves its deactivation to the fold of the vCPU on whose list it is. */

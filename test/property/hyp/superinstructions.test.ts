@@ -3,7 +3,7 @@
  * admits: from every state of random schedules in which a thread, or its notifier, stands at its beginning.
  */
 import fc from 'fast-check'
-import { baselines, designs, kvm61, type Scenario, type ScenarioMachine } from 'vgic/scenario'
+import { baselines, designs, kvm61, kvm72, type Scenario, type ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { asPc, VCPU_NOTIFIER, VCPU_PC, VCPU_PE, type Vcpu } from '../../../src/hyp/records/vcpu.ts'
 import { TABLE_FUSED, TABLE_SHIFT } from '../../../src/hyp/run/program.ts'
@@ -83,6 +83,7 @@ describe('a superinstruction does what its rows do', () => {
     Object.entries(designs).flatMap(([name, design]) => [
       { name, design: baselines.fixed(design) },
       { name: `${name} (kvm61)`, design: kvm61(design) },
+      { name: `${name} (kvm72)`, design: kvm72(design) },
     ]),
   )('in $name', ({ design }) => {
     // With timers the host injects.

@@ -4,7 +4,7 @@
  * loop, without a PE, ended.
  */
 import fc from 'fast-check'
-import { type Actor, baselines, designs, kvm61, type ScenarioMachine } from 'vgic/scenario'
+import { type Actor, baselines, designs, kvm61, kvm72, type ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { VCPU_PE } from '../../../src/hyp/records/vcpu.ts'
 import {
@@ -86,6 +86,7 @@ describe('free-running and stepped machines are equal at every park', () => {
     Object.entries(designs).flatMap(([name, design]) => [
       { name, design: baselines.fixed(design) },
       { name: `${name} (kvm61)`, design: kvm61(design) },
+      { name: `${name} (kvm72)`, design: kvm72(design) },
     ]),
   )('$name', ({ design }) => {
     const count = none()

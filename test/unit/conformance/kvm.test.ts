@@ -191,13 +191,13 @@ describe('a recording of KVM is refused', () => {
   it.each<[string, RegExp, (trace: KvmTrace) => unknown]>([
     [
       'from another Linux',
-      /config\.kernel is Linux 7\.2, but this version has the vGIC of Linux 6\.1 only/,
-      ({ config }) => (config['kernel'] = 'Debian 7.2.13 arm64 (VHE)'),
+      /config\.kernel is Linux 6\.12, but this version has the vGIC of Linux 6\.1 and 7\.2 only/,
+      ({ config }) => (config['kernel'] = 'Debian 6.12.9 arm64 (VHE)'),
     ],
     [
       'on silicon of which there is no profile',
-      /config\.silicon is "qemu-11\.1-fixed", but this version's profiles are arch, qemu-7\.2/,
-      ({ config }) => (config['silicon'] = 'qemu-11.1-fixed'),
+      /config\.silicon is "qemu-10\.0", but this version's profiles are arch, qemu-7\.2, qemu-11\.1, qemu-11\.1-fixed/,
+      ({ config }) => (config['silicon'] = 'qemu-10.0'),
     ],
     ['on no silicon', /config\.silicon is undefined/, ({ config }) => delete config['silicon']],
     [

@@ -61,8 +61,12 @@ const refused: [string, Readonly<Record<string, unknown>>, string][] = [
     { cpus: 3, affinities: [5, 0x100, 5] },
     'affinities must all be different, but affinities[2] and affinities[0] are both 0x5.',
   ],
-  ['an unknown profile', { profile: 'kvm' }, 'profile must be "arch" or "qemu-7.2", but is "kvm".'],
-  ['a profile that objects inherit', { profile: 'toString' }, 'profile must be "arch" or "qemu-7.2"'],
+  [
+    'an unknown profile',
+    { profile: 'kvm' },
+    'profile must be "arch", "qemu-7.2", "qemu-11.1" or "qemu-11.1-fixed", but is "kvm".',
+  ],
+  ['a profile that objects inherit', { profile: 'toString' }, 'profile must be "arch", "qemu-7.2"'],
   ['an unknown choice', { choices: { nmi: 'yes' } }, 'choices has no nmi; it has lpiActive, preemptMask, '],
   ['a choice that objects inherit', { choices: { valueOf: 'active' } }, 'choices has no valueOf'],
   [
@@ -218,6 +222,7 @@ describe('a profile', () => {
       [{ cpus: 1 }, profiles.arch],
       [{ cpus: 1, profile: 'arch' }, profiles.arch],
       [{ cpus: 1, profile: 'qemu-7.2' }, profiles['qemu-7.2']],
+      [{ cpus: 1, profile: 'qemu-11.1-fixed' }, profiles['qemu-11.1-fixed']],
       [
         { cpus: 1, choices: { lpiActive: 'active' } },
         { ...profiles.arch, lpiActive: 'active' },

@@ -186,3 +186,19 @@ describe('hard case 14: an LPI', () => {
     expect(m.state(0)).toBe('active')
   })
 })
+
+describe('an EOIR in EOImode 1 of an interrupt in no list register', () => {
+  it.each([
+    ['arch', [0, 1]],
+    ['qemu-11.1-fixed', [0, 1]],
+    ['qemu-11.1', [1, 2]],
+    ['qemu-7.2', [1, 2]],
+  ] as const)('%s: EOIcount after it, and after the DIR', (profile, counts) => {
+    const m = inMode(1, { profile })
+    m.guest.write(ICC_AP1R0_EL1, 1 << 16)
+    m.guest.write(ICC_EOIR1_EL1, 40)
+    const dropped = eoiCount(m)
+    m.guest.write(ICC_DIR_EL1, 40)
+    expect([dropped, eoiCount(m)]).toEqual(counts)
+  })
+})

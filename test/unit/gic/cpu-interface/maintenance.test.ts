@@ -144,6 +144,19 @@ describe('ICH_MISR_EL2', () => {
     expect(m.maintenance).toBe(true)
   })
 
+  it('VGrp0D follows the enable of group 0; on QEMU that of group 1', () => {
+    const VGrp0DIE = 0x20
+    const enabled = (profile: 'arch' | 'qemu-7.2' | 'qemu-11.1' | 'qemu-11.1-fixed') =>
+      [ICC_IGRPEN0_EL1, ICC_IGRPEN1_EL1].map((register) => {
+        const m = machine(EN | VGrp0DIE, { profile })
+        m.guest.write(register, 1)
+        return misr(m)
+      })
+    for (const profile of ['arch', 'qemu-11.1-fixed'] as const)
+      expect(enabled(profile)).toEqual([0, VGrp0DIE])
+    for (const profile of ['qemu-7.2', 'qemu-11.1'] as const) expect(enabled(profile)).toEqual([VGrp0DIE, 0])
+  })
+
   it('gathers all its bits at once', () => {
     const m = machine(0x8000_0000 + 0xff)
     m.list({ state: 'invalid', eoi: true })

@@ -52,6 +52,14 @@ describe('GICD_TYPER', () => {
     expect(new Board({ spis }).gic.readMmio(TYPER, 4) & 0x1f).toBe(lines)
   })
 
+  it('on QEMU 7.2 ITLinesNumber leaves out 32 INTIDs, which are there', () => {
+    const { gic } = new Board({ spis: 256, profile: 'qemu-7.2' })
+    expect(gic.readMmio(TYPER, 4)).toBe(0x037a_0007)
+    gic.writeMmio(TYPER - 4 + 0x100 + 4 * 8, 4, 1)
+    expect(gic.readMmio(TYPER - 4 + 0x100 + 4 * 8, 4)).toBe(1)
+    expect(new Board({ spis: 256, profile: 'qemu-11.1' }).gic.readMmio(TYPER, 4)).toBe(0x037a_0008)
+  })
+
   it('says what is implemented: 16-bit LPIs, A3V, No1N, one Security state; RSS where affinities need it', () => {
     expect(new Board({ spis: 224 }).gic.readMmio(TYPER, 4)).toBe(0x037a_0007)
     expect(new Board({ spis: 224, version: '4.0' }).gic.readMmio(TYPER, 4)).toBe(0x037e_0007)

@@ -1,0 +1,214 @@
+/** The baseline kvm72: the facts of Linux 7.2's recordings (traces/KVM-CHOICES-7.2.md, by their numbers). */
+import {
+  ICC_CTLR_EL1,
+  ICC_DIR_EL1,
+  ICC_EOIR1_EL1,
+  ICC_IGRPEN0_EL1,
+  ICC_IGRPEN1_EL1,
+  ICC_SGI1R_EL1,
+} from 'vgic'
+import { type Design, designs, kvm72, type Scenario, scenario, type VirtualMachine } from 'vgic/scenario'
+import { describe, expect, it } from 'vitest'
+import {
+  HCR_LRENPIE,
+  HCR_NPIE,
+  HCR_TDIR,
+  HCR_UIE,
+  HCR_vSGIEOICount,
+} from '../../../../src/arch/ich-registers.ts'
+import { exhibit, museum } from '../../../../src/explore/museum/museum.ts'
+import { allDesigns } from '../../../kit/designs.ts'
+import { GICD, ISACTIVER, sgiBase, wordOf } from '../../../kit/frames.ts'
+import { acknowledge, boot, enable, end, setTrigger, vmOf } from '../../../kit/vm.ts'
+import { explore } from '../../explore/checked.ts'
+
+const linux: Design = kvm72(designs.wfiFullPut)
+const vm = (): VirtualMachine => boot(vmOf({ design: linux }))
+const hcrOf = (machine: VirtualMachine, vcpu: number): number => {
+  machine.exit(vcpu)
+  machine.enter(vcpu)
+  return machine.listRegisters(vcpu).hcr
+}
+const trapsDir = (machine: VirtualMachine): boolean[] =>
+  [0, 1].map((vcpu) => (hcrOf(machine, vcpu) & HCR_TDIR) !== 0)
+const setEoiMode1 = (machine: VirtualMachine): void => {
+  for (const vcpu of [0, 1]) machine.writeSysreg(vcpu, ICC_CTLR_EL1, 2)
+}
+/** SGIs to vCPU 0. */
+function sendSgis(machine: VirtualMachine, count: number): void {
+  machine.writeMmio(0, sgiBase(0) + 0x100, 4, 0xffff)
+  for (let sgi = 0; sgi < count; sgi++) {
+    machine.writeMmio(0, sgiBase(0) + 0x400 + sgi, 1, 0xf0 - 16 * (sgi + 1))
+    machine.writeSysreg(0, ICC_SGI1R_EL1, (BigInt(sgi) << 24n) | 1n)
+  }
+}
+const activeSgis = (machine: VirtualMachine): number => machine.readMmio(0, sgiBase(0) + ISACTIVER, 4)
+
+describe('kvm72', () => {
+  it.each(allDesigns)('is an edit that every design can have: $name', ({ design }) => {
+    expect(kvm72(design).name).toBe(`${design.name} (kvm72)`)
+  })
+
+  it('writes ICH_HCR_EL2 at every entry, with the switch of each group that there can be (facts 2, 8)', () => {
+    const machine = vmOf({ design: linux })
+    expect(hcrOf(machine, 0)).toBe(0x151)
+    machine.writeSysreg(0, ICC_IGRPEN1_EL1, 1)
+    expect(hcrOf(machine, 0)).toBe(0x191)
+    machine.writeSysreg(0, ICC_IGRPEN0_EL1, 1)
+    expect(hcrOf(machine, 0)).toBe(0x1a1)
+    sendSgis(boot(machine), 1)
+    expect(hcrOf(machine, 0) & HCR_vSGIEOICount).toBe(0)
+  })
+
+  it('presents a pending interrupt whatever is active: six nested SGIs are all acknowledged (fact 14)', () => {
+    const machine = vm()
+    for (let sgi = 0; sgi < 6; sgi++) {
+      sendSgis(machine, 0)
+      machine.writeMmio(0, sgiBase(0) + 0x400 + sgi, 1, 0xe0 - 16 * sgi)
+      machine.writeSysreg(0, ICC_SGI1R_EL1, (BigInt(sgi) << 24n) | 1n)
+      expect(acknowledge(machine, 0)).toBe(sgi)
+    }
+    expect(activeSgis(machine)).toBe(0x3f)
+    expect(hcrOf(machine, 0) & (HCR_UIE | HCR_NPIE | HCR_LRENPIE)).toBe(HCR_UIE | HCR_LRENPIE)
+    for (let sgi = 5; sgi >= 0; sgi--) {
+      end(machine, 0, sgi)
+      expect(activeSgis(machine)).toBe((1 << sgi) - 1)
+    }
+  })
+
+  it('traps ICC_DIR_EL1 while a level-sensitive SPI is in flight, and no longer (fact 16)', () => {
+    const machine = vm()
+    setTrigger(machine, 40, 'level')
+    enable(machine, 40)
+    expect(trapsDir(machine)).toEqual([false, false])
+    machine.setLine(40, 1)
+    expect(trapsDir(machine)).toEqual([true, true])
+    expect(acknowledge(machine, 0)).toBe(40)
+    machine.setLine(40, 0)
+    expect(trapsDir(machine)).toEqual([true, true])
+    end(machine, 0, 40)
+    expect(trapsDir(machine)).toEqual([false, false])
+  })
+
+  it('traps it for ever after an edge-triggered SPI (fact 17)', () => {
+    const machine = vm()
+    enable(machine, 40)
+    machine.setLine(40, 1)
+    machine.setLine(40, 0)
+    expect(acknowledge(machine, 0)).toBe(40)
+    end(machine, 0, 40)
+    expect(trapsDir(machine)).toEqual([true, true])
+  })
+
+  it('makes a vCPU that runs enter anew when the first SPI comes for another (fact 16)', () => {
+    const machine = vm()
+    enable(machine, 40)
+    machine.enter(1)
+    machine.setLine(40, 1)
+    machine.enter(1)
+    expect(machine.listRegisters(1).hcr & HCR_TDIR).not.toBe(0)
+  })
+
+  it('deactivates by DIR what another vCPU has acknowledged, unless EOImode is 0 (facts 18, 19)', () => {
+    for (const isMode1 of [true, false]) {
+      const machine = vm()
+      setEoiMode1(machine)
+      enable(machine, 40)
+      machine.setLine(40, 1)
+      expect(acknowledge(machine, 0)).toBe(40)
+      machine.writeSysreg(0, ICC_EOIR1_EL1, 40)
+      if (!isMode1) machine.writeSysreg(1, ICC_CTLR_EL1, 0)
+      machine.writeSysreg(1, ICC_DIR_EL1, 40)
+      const isActive = (machine.readMmio(1, wordOf(GICD + ISACTIVER - GICD, 40), 4) & 0x100) !== 0
+      expect(isActive).toBe(!isMode1)
+    }
+  })
+
+  it.each([false, true])(
+    'samples the line of a timer that DIR deactivates, trapped: %s (entry 60)',
+    (isTrapped) => {
+      const run = scenario('reloaded')
+        .design(linux)
+        .vm({ vcpus: 1, timers: true })
+        .spi({ intid: 40 })
+        .guest(0, (guest) =>
+          (isTrapped ? guest.wfi().ack().eoi() : guest)
+            .write(ICC_CTLR_EL1, 2)
+            .onIrq((list) => list.ack().userspace().stopTimer().eoi().dir())
+            .timer(5)
+            .unmask()
+            .loop(20, (list) => list.hvc()),
+        )
+        .device('nic', (device) => (isTrapped ? device.pulse(40) : device))
+        .run({ steps: 5000 })
+      expect(run.acknowledged(0)).toEqual(isTrapped ? [40, 27] : [27])
+      expect(run.cost().find(({ exit }) => exit === 'sysreg')?.exits ?? 0).toBe(isTrapped ? 1 : 0)
+    },
+  )
+
+  it('puts twice and loads twice around a WFI that sleeps (fact 5)', () => {
+    const run = scenario('two puts')
+      .design(linux)
+      .vm({ vcpus: 1 })
+      .spi({ intid: 40 })
+      .guest(0, (guest) =>
+        guest
+          .onIrq((list) => list.ack().eoi())
+          .unmask()
+          .wfi(),
+      )
+      .device('nic', (device) => device.pulse(40))
+      .run()
+    const wfi = run.cost().find(({ exit }) => exit === 'wfi')
+    // Exit: VMCR, MISR. Two puts of VTR, AP0R0, AP1R0, and two loads that read VTR.
+    expect(wfi?.sysregReads).toBe(2 + 2 * 3 + 2)
+    // HCR at the exit and at the entry, a list register, and two loads of VMCR, AP0R0, AP1R0.
+    expect(wfi?.sysregWrites).toBe(2 + 1 + 2 * 3)
+  })
+})
+
+describe('kvm72 explored', () => {
+  const groupZero = (profile: 'qemu-11.1' | 'qemu-11.1-fixed'): Scenario =>
+    scenario('group 0 before group 1')
+      .gic({ cpus: 1, profile })
+      .vm({ vcpus: 1 })
+      .design(linux)
+      .cpuInterface(0, { groups: [] })
+      .guest(0, (guest) => guest.enableGroup(0).enableGroup(1))
+
+  it('never executes another instruction on QEMU 11.1 after it has enabled group 0 alone (fact 25)', () => {
+    expect(explore(groupZero('qemu-11.1')).violation).toMatchObject({
+      invariant: 'L4',
+      what: expect.stringContaining('repeat forever'),
+    })
+    expect(explore(groupZero('qemu-11.1-fixed'))).toMatchObject({ complete: true })
+  })
+
+  const interrupted: readonly string[] = ['01', '13', '21']
+  it.each(museum.filter(({ id }) => interrupted.includes(id)))('is immune to $id $name', (entry) => {
+    const { good } = exhibit({ ...entry, good: linux })
+    expect(good).toMatchObject({ complete: true })
+  })
+
+  it('deactivates what is in a list register of a vCPU that runs: the VM is stopped for it', () => {
+    const shared = scenario('dir elsewhere')
+      .gic({ cpus: 2 })
+      .vm({ vcpus: 2, spis: 1 })
+      .design(linux)
+      .spi({ intid: 32 })
+      .guest(0, (guest) =>
+        guest
+          .onIrq((list) => list.ack().eoi().hvc())
+          .write(ICC_CTLR_EL1, 2)
+          .unmask()
+          .hvc(),
+      )
+      .guest(1, (guest) => guest.write(ICC_CTLR_EL1, 2).write(ICC_DIR_EL1, 32))
+      .device('nic', (device) => device.pulse(32))
+    expect(explore(shared, { preemptions: 0, invariants: ['S12', 'S17', 'S19', 'S23', 'L6'] })).toMatchObject(
+      {
+        complete: true,
+      },
+    )
+  })
+})
