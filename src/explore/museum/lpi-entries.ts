@@ -7,7 +7,10 @@ import { type Design, until } from '../../hyp/run/design.ts'
 import { designs } from '../../hyp/run/designs.ts'
 import { edit } from '../../hyp/run/edit.ts'
 import {
+  cacheEmpty,
   decrementReference,
+  dropErased,
+  dropSeen,
   eraseByNumber,
   executeCommandForAll,
   flushUnheld,
@@ -54,6 +57,12 @@ const prunesInSteps = edit(designs.wfiHandler)
   .insertAfter('exit/foldListRegisters', until(pruned, migrate))
   .design('wfi-handler, prune in steps')
 
+/** An invalidation of the translation cache, entry by entry. */
+const invalidatesInSteps = edit(designs.wfiHandler)
+  .insertBefore('its/executeCommand', until(cacheEmpty, dropErased))
+  .omit('its/invalidateCache')
+  .design('wfi-handler, cache emptied in steps')
+
 export const lpiEntries: readonly MuseumEntry[] = [
   {
     id: '35',
@@ -66,6 +75,25 @@ export const lpiEntries: readonly MuseumEntry[] = [
       .replace('msi/translate', translateUnheld)
       .design('wfi-handler, a message holds no reference'),
     scenario: (design) => whileSent('35 xlat-cache-hit-uaf', design, (its) => its.discard(7, 0)),
+    bounds: {},
+  },
+  {
+    id: '36',
+    name: 'xlat-cache-double-put',
+    story:
+      'A command sees a cached translation, EnableLPIs erases it and gives its reference back, and so does the command.',
+    invariant: 'S15',
+    good: invalidatesInSteps,
+    bug: edit(invalidatesInSteps)
+      .replace('its/dropErased', dropSeen)
+      .design('wfi-handler, cache emptied in steps, put twice'),
+    scenario: (design) =>
+      withIts('36 xlat-cache-double-put', design, 2)
+        .guest(0, (g) => g.its().enableLpis(0, false))
+        .guest(1, (g) => {
+          const its = g.its().boot(2).mapDevice(7).mapCollection(0, 0).mapEvent(7, 0, LPI, 0)
+          its.int(7, 0).moveEvent(7, 0, 0)
+        }),
     bounds: {},
   },
   {

@@ -58,16 +58,20 @@ export const VCPU_FAULT_IPA = 52
 export const VCPU_PENDBASER = 54
 /** GICR_CTLR.EnableLPIs. */
 export const VCPU_LPIS_ENABLED = 56
+/**
+ * In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.
+ */
+export const VCPU_CACHED = 57
 /** In a prune that is not one step: the interrupt that is to go to another ap_list. */
-export const VCPU_MIGRANT = 57
+export const VCPU_MIGRANT = 58
 /** The vCPU to whose ap_list it is to go. */
-export const VCPU_MIGRANT_TO = 58
+export const VCPU_MIGRANT_TO = 59
 /** 1 if the prune has a reference to it. */
-export const VCPU_MIGRANT_HELD = 59
+export const VCPU_MIGRANT_HELD = 60
 /** Its SGIs and PPIs, one word each. */
-export const VCPU_IRQ = 60
+export const VCPU_IRQ = 61
 /** The row of the cost table that its accesses count in. */
-export const VCPU_COST = 92
+export const VCPU_COST = 93
 /** When its timers expire, in virtual time: two words each. */
 export const VCPU_TIMER_CVAL = 94
 /** When its WFIT times out, in virtual time: two words. */

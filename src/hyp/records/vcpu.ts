@@ -299,6 +299,13 @@ export const vcpuRows = {
     by: VCPU,
     says: 'GICR_CTLR.EnableLPIs.',
   },
+  VCPU_CACHED: {
+    name: 'cached',
+    class: 'normalised',
+    by: [],
+    says: 'In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.',
+    means: 'word',
+  },
   VCPU_MIGRANT: {
     name: 'migrant',
     class: 'normalised',

@@ -2,6 +2,7 @@
 export {
   accessStopped,
   accessStoppedFromMemory,
+  cacheEmpty,
   candidateBlocked,
   candidateRunnable,
   clearUnhalt,
@@ -9,7 +10,9 @@ export {
   deactivateStopped,
   deactivationLeft,
   decrementReference,
+  dropErased,
   dropReference,
+  dropSeen,
   dyRunnable,
   emulateMmio,
   emulateMmioFromMemory,

@@ -138,6 +138,14 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_INVALIDATE_CACHE:
       steps.invalidateCache(v)
       return 0
+    case op.STEP_CACHE_EMPTY:
+      return steps.cacheEmpty(v) ? 1 : 0
+    case op.STEP_DROP_ERASED:
+      steps.dropErased(v)
+      return 0
+    case op.STEP_DROP_SEEN:
+      steps.dropSeen(v)
+      return 0
     case op.STEP_EXECUTE_COMMAND:
       steps.executeCommand(v)
       return 0

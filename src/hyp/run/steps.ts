@@ -283,6 +283,17 @@ export const invalidateCache = row('invalidateCache', {
   stands: 'thread',
   needs: ['itsStarted'],
 })
+/** An invalidation entry by entry: looks at the first translation that is left; yes if the command leaves the cache alone. */
+export const cacheEmpty = row('cacheEmpty?', {
+  does: 'cacheEmpty',
+  outcomes: ['no', 'yes'],
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
+/** Erases that translation, and gives its reference back if it was there still. */
+export const dropErased = row('dropErased', { does: 'dropErased', stands: 'thread', needs: ['itsStarted'] })
+/** As `dropErased`, but gives the reference back even if another has erased the translation: CVE-2026-46316. */
+export const dropSeen = row('dropSeen', { does: 'dropSeen', stands: 'thread', needs: ['itsStarted'] })
 /** Carries the command out: changes the tables, and gives back the references of what is mapped no more. */
 export const executeCommand = row('executeCommand', {
   does: 'executeCommand',

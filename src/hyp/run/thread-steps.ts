@@ -22,6 +22,7 @@ import {
   THREAD_REQUESTS,
   THREAD_WAITING,
   taskOf,
+  VCPU_CACHED,
   VCPU_DATA,
   VCPU_ESR,
   VCPU_EXIT,
@@ -36,6 +37,7 @@ import {
   withPreemptOn,
   withTask,
 } from '../records/vcpu.ts'
+import { asIrq, type Irq } from '../records/vgic-irq.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import type { ArchTimers } from '../vgic/arch-timer.ts'
 import type { VgicItsCommands } from '../vgic/vgic-its-commands.ts'
@@ -364,6 +366,33 @@ export class ThreadSteps {
   invalidateCache(v: Vcpu): void {
     const n = this.commands.lockedBy(v)
     if (n >= 0) this.commands.invalidateFor(n)
+  }
+
+  cacheEmpty(v: Vcpu): boolean {
+    const n = this.commands.lockedBy(v)
+    const irq = n >= 0 && this.commands.invalidates(n) ? this.commands.its.cache.first() : 0
+    this.words[v + VCPU_CACHED] = irq
+    return irq === 0
+  }
+
+  dropErased(v: Vcpu): void {
+    const irq = this.takeCached(v)
+    const { cache, lpis } = this.commands.its
+    if (irq !== 0 && cache.erase(irq)) lpis.put(irq)
+  }
+
+  dropSeen(v: Vcpu): void {
+    const irq = this.takeCached(v)
+    const { cache, lpis } = this.commands.its
+    if (irq === 0) return
+    cache.erase(irq)
+    lpis.put(irq)
+  }
+
+  private takeCached(v: Vcpu): Irq {
+    const irq = asIrq(this.words[v + VCPU_CACHED])
+    this.words[v + VCPU_CACHED] = 0
+    return irq
   }
 
   executeCommand(v: Vcpu): void {

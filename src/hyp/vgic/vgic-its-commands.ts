@@ -136,13 +136,16 @@ export class VgicItsCommands {
   }
 
   /**
-   * Forgets the cached translations if the command that was fetched changes any. It comes before the change: the cache
-   * holds no references, and while its_lock is held nothing is translated anew. A command that turns out to be none
-   * costs a translation.
+   * Forgets the cached translations if the command that was fetched changes any. It may come before the change: while
+   * its_lock is held nothing is translated anew. A command that turns out to change none costs a translation.
    */
   invalidateFor(n: number): void {
-    const command = this.its.recordOf(n) + ITS_COMMAND
-    if (changesTranslations[COMMAND_opcode(this.words[command])] !== 0) this.its.cache.invalidate()
+    if (this.invalidates(n)) this.its.cache.invalidate()
+  }
+
+  /** Whether the command that was fetched changes what a cached translation says. */
+  invalidates(n: number): boolean {
+    return changesTranslations[COMMAND_opcode(this.words[this.its.recordOf(n) + ITS_COMMAND])] !== 0
   }
 
   /** Carries out the command that was fetched, and goes on in the queue. */
