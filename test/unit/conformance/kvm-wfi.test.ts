@@ -92,11 +92,14 @@ describe('the kvm-wfi recording', () => {
     expect(counts(run)).toEqual([judged(one), 0, 0, 0])
   })
 
-  it.each(['W1', 'W3', 'W16', 'V1', 'V4', 'V5', 'V6', 'V7', 'V8', 'V11'])('%s on GICv4 passes whole', (name) => {
-    const one = named(`${name}-gicv4`)
-    const run = program.run(program.recording('one.jsonl.gz', [one]))
-    expect(counts(run)).toEqual([judged(one), 0, 0, 0])
-  })
+  it.each(['W1', 'W3', 'W16', 'V1', 'V4', 'V5', 'V6', 'V7', 'V8', 'V11'])(
+    '%s on GICv4 passes whole',
+    (name) => {
+      const one = named(`${name}-gicv4`)
+      const run = program.run(program.recording('one.jsonl.gz', [one]))
+      expect(counts(run)).toEqual([judged(one), 0, 0, 0])
+    },
+  )
 })
 
 describe('a case of GICv4 that was changed fails', () => {
