@@ -6,7 +6,7 @@ import { designs, type Run, type Scenario, type ScenarioMachine, scenario } from
 import { describe, expect, it } from 'vitest'
 import { VCPU_THREAD } from '../../../../src/hyp/records/vcpu.ts'
 import { IRQ_LATCH } from '../../../../src/hyp/records/vgic-irq.ts'
-import { accessesOf, DEVICE, v4Of, VLPI, vlpiScenario } from '../../../kit/direct.ts'
+import { accessesOf, DEVICE, VLPI, v4Of, vlpiScenario } from '../../../kit/direct.ts'
 import { GICD, GITS } from '../../../kit/frames.ts'
 
 const versions = ['4.0', '4.1'] as const
@@ -101,7 +101,9 @@ describe.each(versions)('a forwarded interrupt on GICv%s', (version) => {
 
   it('is configured by the guest: INV, and on GICv4.0 one that is disabled rings no doorbell', () => {
     const machine = forwarded(version, (its) => its.configure(VLPI, { enabled: false }).invalidate(DEVICE, 0))
-    const commands = commandsOf(machine, () => step(machine, 400)).filter((text) => /^(V?INV|VMOVI)/.test(text))
+    const commands = commandsOf(machine, () => step(machine, 400)).filter((text) =>
+      /^(V?INV|VMOVI)/.test(text),
+    )
     expect(commands.slice(0, 2)).toEqual(
       version === '4.1'
         ? ['INV DeviceID=7 EventID=0']
@@ -169,7 +171,10 @@ describe.each(versions)('a forwarded interrupt on GICv%s', (version) => {
 describe('L03: forwarding is undone by the host’s interrupt, not by what the guest maps', () => {
   it('after the guest has mapped the event to another LPI', () => {
     const machine = forwarded('4.1', (its) =>
-      its.discard(DEVICE, 0).configure(VLPI + 1).mapEvent(DEVICE, 0, VLPI + 1, 0),
+      its
+        .discard(DEVICE, 0)
+        .configure(VLPI + 1)
+        .mapEvent(DEVICE, 0, VLPI + 1, 0),
     )
     const v4 = v4Of(machine)
     const [actor] = machine.actors
@@ -252,13 +257,16 @@ describe('vSGIs', () => {
     expect(run.events.flatMap(({ accesses }) => accesses).map(({ name }) => name)).toContain('GITS_SGIR')
   })
 
-  it.each(['3', '4.0'] as const)('are not there on GICv%s (L05): an SGI goes through a list register', (version) => {
-    const run = vsgis(version).run()
-    expect(run.acknowledged(1)).toEqual([3])
-    const values = readsOf(run)
-    expect(values[0]).toBe(0)
-    expect(values.at(-1)).toBe(0x52)
-  })
+  it.each(['3', '4.0'] as const)(
+    'are not there on GICv%s (L05): an SGI goes through a list register',
+    (version) => {
+      const run = vsgis(version).run()
+      expect(run.acknowledged(1)).toEqual([3])
+      const values = readsOf(run)
+      expect(values[0]).toBe(0)
+      expect(values.at(-1)).toBe(0x52)
+    },
+  )
 
   it('are what the guest asks for: without nASSGIreq SGIs are software’s on GICv4.1', () => {
     const run = vsgis('4.1', 0).run()
@@ -319,9 +327,13 @@ describe('vSGIs', () => {
     v4Of(machine).distributorSwitched()
     expect(hypervisor.words[hypervisor.vcpu(0) + VCPU_THREAD]).not.toBe(0)
     const run = vsgis('4.1').run()
-    const written = run.events.flatMap(({ accesses }) => accesses).filter(({ name }) => name === 'GICR_VPENDBASER')
+    const written = run.events
+      .flatMap(({ accesses }) => accesses)
+      .filter(({ name }) => name === 'GICR_VPENDBASER')
     // VGrp1En of the first loads is 0, and 1 after the guest has set EnableGrp1.
-    const enables = written.filter(({ direction }) => direction === 'write').map(({ high }) => (high >>> 26) & 1)
+    const enables = written
+      .filter(({ direction }) => direction === 'write')
+      .map(({ high }) => (high >>> 26) & 1)
     expect(enables[0]).toBe(0)
     expect(enables).toContain(1)
   })
@@ -350,7 +362,9 @@ describe('L06: a host that goes down', () => {
 
 describe('a VM with vLPIs is saved', () => {
   it('on GICv4.1 with what is pending in the hardware', () => {
-    const machine = vlpiScenario('4.1').vm({ vcpus: 1, frames: { its: GITS } }).machine()
+    const machine = vlpiScenario('4.1')
+      .vm({ vcpus: 1, frames: { its: GITS } })
+      .machine()
     const v4 = v4Of(machine)
     machine.internals.sendToHost(DEVICE, 0)
     const commands = commandsOf(machine, () => {
