@@ -112,6 +112,23 @@ describe('an edit of wfi-flag loses it', () => {
   })
 })
 
+describe('strict nesting', () => {
+  const misnested = (design: Design) =>
+    waits('4.1', design)
+      .vm({ vcpus: 1, spis: 0, lpis: 1, itsDevices: 1, itsCollections: 1, strictNesting: true })
+      .run().machine.misnested
+
+  it.each([designs.wfiFlag, designs.wfiFullPut, designs.vmcrOnExit].map((design) => [design.name, design] as const))(
+    'has nothing to tell of %s',
+    (_name, design) => expect(misnested(design)).toBeUndefined(),
+  )
+
+  it.each([designs.hooks, designs.wfiHandler].map((design) => [design.name, design] as const))(
+    'tells of %s, whose thread puts a vPE that is put when it goes to sleep',
+    (_name, design) => expect(misnested(design)).toBe(0),
+  )
+})
+
 it('a machine without GICv4 does not have the steps about vPEs', () => {
   const { paths } = scenario('none').machine().hypervisor.runLoop.program
   expect(paths.filter((path) => /vpe|unblock/.test(path))).toEqual([])
