@@ -118,10 +118,9 @@ describe('strict nesting', () => {
       .vm({ vcpus: 1, spis: 0, lpis: 1, itsDevices: 1, itsCollections: 1, strictNesting: true })
       .run().machine.misnested
 
-  it.each([designs.wfiFlag, designs.wfiFullPut, designs.vmcrOnExit].map((design) => [design.name, design] as const))(
-    'has nothing to tell of %s',
-    (_name, design) => expect(misnested(design)).toBeUndefined(),
-  )
+  it.each(
+    [designs.wfiFlag, designs.wfiFullPut, designs.vmcrOnExit].map((design) => [design.name, design] as const),
+  )('has nothing to tell of %s', (_name, design) => expect(misnested(design)).toBeUndefined())
 
   it.each([designs.hooks, designs.wfiHandler].map((design) => [design.name, design] as const))(
     'tells of %s, whose thread puts a vPE that is put when it goes to sleep',
