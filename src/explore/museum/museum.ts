@@ -16,7 +16,8 @@ import { candidateOnDemand, designs } from '../../hyp/run/designs.ts'
 import { edit } from '../../hyp/run/edit.ts'
 import { flushActiveFirst } from '../../hyp/run/steps.ts'
 import { type Scenario, scenario } from '../../scenario/builder.ts'
-import { type Bounds, explore, type Report } from '../explorer.ts'
+import type { Bounds, Report } from '../bounds.ts'
+import { explore } from '../explorer.ts'
 import { type InvariantId, invariants } from '../invariants.ts'
 
 /** A bug of the catalogue, and how to show it. */
