@@ -8,6 +8,7 @@ import { explain } from '../hyp/explain/explain.ts'
 import { type CostRow, type ExitStatistics, readCost } from '../hyp/host/cost.ts'
 import { postRequest } from '../hyp/host/kick.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
+import { HOST_ITS_NESTING } from '../hyp/records/its-vpe.ts'
 import {
   REQ_SIGNAL,
   VCPU_LOADED,
@@ -194,6 +195,16 @@ export class ScenarioMachine {
     watchAccesses(this.internals, accesses)
   }
 
+  /**
+   * With `strictNesting`, the first vCPU whose vPE was loaded while it was resident, or put while it was not; undefined if
+   * none was.
+   */
+  get misnested(): number | undefined {
+    const { words, layout } = this.hypervisor
+    const found = layout.direct.vpeCount > 0 ? words[layout.direct.its + HOST_ITS_NESTING] : 0
+    return found === 0 ? undefined : found - 1
+  }
+
   /** Counters of a vCPU's thread. */
   counts(vcpu: number): VcpuCounts {
     const { words } = this.hypervisor
@@ -210,7 +221,7 @@ export class ScenarioMachine {
   /** The hypervisor's accesses to the silicon, a row for each kind of exit. */
   cost(): CostRow[] {
     const { words, layout, design } = this.hypervisor
-    return readCost(words, layout.costTable, design.name)
+    return readCost(words, layout, design.name)
   }
 
   /**

@@ -27,6 +27,7 @@ import {
   costRowNames,
 } from '../records/cost-row.ts'
 import type { ExitName } from '../records/exits.ts'
+import type { VmLayout } from '../records/vm.ts'
 
 /** One row of a machine's cost table. */
 export interface CostRow {
@@ -46,16 +47,21 @@ export interface CostRow {
   readonly mmioWrites: number
   /** Checks of runnable() while a halt polled. */
   readonly polls: number
-  /** Commands to the host's ITS; without GICv4 there are none. */
-  readonly itsCommands: number
+  /** Commands to the host's ITS. This and the rest are left out where vCPUs have no vPEs. */
+  readonly itsCommands?: number
   /** Reads of GICR_VPENDBASER that wait until Dirty is 0. They are MMIO reads too. */
-  readonly dirtyPolls: number
+  readonly dirtyPolls?: number
   /** Writes to the host's tables with the configuration of LPIs and vLPIs. */
-  readonly tableAccesses: number
+  readonly tableAccesses?: number
 }
 
-/** The rows of the cost table at a word offset that are not all zero. */
-export function readCost(words: Int32Array, table: number, design: string): CostRow[] {
+/** The rows of the cost table of a VM that are not all zero. */
+export function readCost(
+  words: Int32Array,
+  { costTable: table, direct: { vpeCount } }: VmLayout,
+  design: string,
+): CostRow[] {
+  const direct = vpeCount > 0
   return costRowNames
     .map((exit, i): CostRow => {
       const row = table + i * COST_STRIDE
@@ -68,9 +74,11 @@ export function readCost(words: Int32Array, table: number, design: string): Cost
         mmioReads: words[row + COST_MMIO_READS],
         mmioWrites: words[row + COST_MMIO_WRITES],
         polls: words[row + COST_POLLS],
-        itsCommands: words[row + COST_ITS_COMMANDS],
-        dirtyPolls: words[row + COST_DIRTY_POLLS],
-        tableAccesses: words[row + COST_TABLE_ACCESSES],
+        ...(direct && {
+          itsCommands: words[row + COST_ITS_COMMANDS],
+          dirtyPolls: words[row + COST_DIRTY_POLLS],
+          tableAccesses: words[row + COST_TABLE_ACCESSES],
+        }),
       }
     })
     .filter(({ design: _, exit: __, ...counts }) => Object.values(counts).some((count) => count > 0))
@@ -97,6 +105,7 @@ export function formatCost(rows: readonly CostRow[], latencies?: Latencies): str
   for (const [i, row] of argumentList('rows', rows, 'rows of a cost table').entries())
     checkRow(`rows[${i}]`, row)
   if (latencies !== undefined) checkLatencies(latencies)
+  const direct = rows.some(({ itsCommands }) => itsCommands !== undefined)
   const heads = [
     'exit',
     'exits',
@@ -105,11 +114,13 @@ export function formatCost(rows: readonly CostRow[], latencies?: Latencies): str
     'mmio r',
     'mmio w',
     'polls',
+    ...(direct ? ['its', 'dirty', 'table'] : []),
     ...(latencies ? ['total'] : []),
   ]
   const lines = rows.map((row) => [
     row.exit,
     ...[row.exits, row.sysregReads, row.sysregWrites, row.mmioReads, row.mmioWrites, row.polls].map(String),
+    ...(direct ? [row.itsCommands ?? 0, row.dirtyPolls ?? 0, row.tableAccesses ?? 0].map(String) : []),
     ...(latencies ? [String(latencyOf(row, latencies))] : []),
   ])
   const widths = heads.map((head, i) =>
@@ -133,6 +144,10 @@ export interface Latencies {
   readonly mmioRead: number
   /** An MMIO write. */
   readonly mmioWrite: number
+  /** A command to the host's ITS, besides the accesses to its registers; 0 if left out. */
+  readonly itsCommand?: number
+  /** A write to a table in memory; 0 if left out. */
+  readonly tableAccess?: number
 }
 
 const latencyFields: Fields<Latencies> = {
@@ -141,11 +156,16 @@ const latencyFields: Fields<Latencies> = {
   sysregWrite: true,
   mmioRead: true,
   mmioWrite: true,
+  itsCommand: true,
+  tableAccess: true,
 }
 
 function checkLatencies(latencies: Latencies): void {
   argumentOptions('latencies', latencies, latencyFields)
-  for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) argumentNumber(name, latencies[name])
+  for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) {
+    const isOptional = name === 'itsCommand' || name === 'tableAccess'
+    if (!isOptional || latencies[name] !== undefined) argumentNumber(name, latencies[name] ?? Number.NaN)
+  }
 }
 
 /** Throws an `argument` error for a value that is not a row of a cost table; other fields are allowed. */
@@ -155,6 +175,8 @@ function checkRow(name: string, row: CostRow): void {
   argumentString(`${name}.exit`, row.exit)
   for (const count of ['exits', 'sysregReads', 'sysregWrites', 'mmioReads', 'mmioWrites', 'polls'] as const)
     argumentInteger(`${name}.${count}`, row[count], 0, Number.MAX_SAFE_INTEGER)
+  for (const count of ['itsCommands', 'dirtyPolls', 'tableAccesses'] as const)
+    argumentInteger(`${name}.${count}`, row[count] ?? 0, 0, Number.MAX_SAFE_INTEGER)
 }
 
 /** The total of a row with a table of latencies, in the table's unit. */
@@ -166,6 +188,8 @@ export function latencyOf(row: CostRow, latencies: Latencies): number {
     row.sysregReads * latencies.sysregRead +
     row.sysregWrites * latencies.sysregWrite +
     row.mmioReads * latencies.mmioRead +
-    row.mmioWrites * latencies.mmioWrite
+    row.mmioWrites * latencies.mmioWrite +
+    (row.itsCommands ?? 0) * (latencies.itsCommand ?? 0) +
+    (row.tableAccesses ?? 0) * (latencies.tableAccess ?? 0)
   )
 }
