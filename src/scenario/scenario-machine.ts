@@ -221,7 +221,7 @@ export class ScenarioMachine {
   /** The hypervisor's accesses to the silicon, a row for each kind of exit. */
   cost(): CostRow[] {
     const { words, layout, design } = this.hypervisor
-    return readCost(words, layout, design.name)
+    return readCost(words, layout.costTable, design.name)
   }
 
   /**

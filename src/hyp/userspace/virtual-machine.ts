@@ -204,7 +204,7 @@ export class VirtualMachine {
   /** The hypervisor's accesses to the silicon, a row for each kind of exit. */
   cost(): CostRow[] {
     const { words, layout, design } = this.hypervisor
-    return readCost(words, layout, design.name)
+    return readCost(words, layout.costTable, design.name)
   }
 
   /**
