@@ -170,12 +170,17 @@ function otherStep(machine: Machine, actor: Actor): Told | undefined {
   return { place: '', what, listRegisters: [] }
 }
 
-/** Describes a device's next step: driving a line, which is the `queue` of an injection, or a further step of one. */
+/**
+ * Describes a device's next step: driving a line, which is the `queue` of an injection, or sending a message, which is the
+ * `translate` of one, or a further step.
+ */
 function deviceStep(machine: Machine, index: number): string {
-  const { injection, mapped, runLoop, words } = machine.hypervisor
+  const { injection, mapped, messages, runLoop, words } = machine.hypervisor
   const next = machine.nextDeviceStep(index)
-  const pc = machine.injectionOf(index) || runLoop.program.inject
-  const moves = next?.signal || injection.queues(pc) || mapped.isMappedSpi(machine.inputOf(index, words))
+  const pc = machine.nextInjection(index)
+  const drives = next?.msi === undefined && injection.queues(pc)
+  const moves =
+    next?.signal || drives || messages.translates(pc) || mapped.isMappedSpi(machine.inputOf(index, words))
   return moves ? (next?.name ?? '') : lastPart(runLoop.program.paths[pc])
 }
 

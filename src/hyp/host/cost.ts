@@ -27,6 +27,7 @@ import {
   costRowNames,
 } from '../records/cost-row.ts'
 import type { ExitName } from '../records/exits.ts'
+import type { VmLayout } from '../records/vm.ts'
 
 /** One row of a machine's cost table. */
 export interface CostRow {
@@ -46,19 +47,25 @@ export interface CostRow {
   readonly mmioWrites: number
   /** Checks of runnable() while a halt polled. */
   readonly polls: number
-  /** Commands to the host's ITS, SYNC and VSYNC included; without GICv4 there are none. */
-  readonly itsCommands: number
-  /** Reads of GICR_VPENDBASER that wait until Dirty is 0. They are MMIO reads too. */
-  readonly dirtyPolls: number
+  /** Commands to the host's ITS, SYNC and VSYNC included; left out where vCPUs have no vPEs. */
+  readonly itsCommands?: number
+  /** Reads of GICR_VPENDBASER that wait until Dirty is 0, which are MMIO reads too; left out where vCPUs have no vPEs. */
+  readonly dirtyPolls?: number
   /**
    * Accesses to tables in memory: writes to the host's configuration tables of LPIs and vLPIs; and of the guest's memory
-   * what its ITS reads and writes there, commands, configuration and pending bytes, and entries.
+   * what its ITS reads and writes there, commands, configuration and pending bytes, and entries. Left out where vCPUs have
+   * no vPEs, and the guest no ITS.
    */
-  readonly tableAccesses: number
+  readonly tableAccesses?: number
 }
 
-/** The rows of the cost table at a word offset that are not all zero. */
-export function readCost(words: Int32Array, table: number, design: string): CostRow[] {
+/** The rows of the cost table of a VM that are not all zero. */
+export function readCost(
+  words: Int32Array,
+  { costTable: table, itsCount, direct: { vpeCount } }: VmLayout,
+  design: string,
+): CostRow[] {
+  const direct = vpeCount > 0
   return costRowNames
     .map((exit, i): CostRow => {
       const row = table + i * COST_STRIDE
@@ -71,26 +78,15 @@ export function readCost(words: Int32Array, table: number, design: string): Cost
         mmioReads: words[row + COST_MMIO_READS],
         mmioWrites: words[row + COST_MMIO_WRITES],
         polls: words[row + COST_POLLS],
-        itsCommands: words[row + COST_ITS_COMMANDS],
-        dirtyPolls: words[row + COST_DIRTY_POLLS],
-        tableAccesses: words[row + COST_TABLE_ACCESSES],
+        ...(direct && {
+          itsCommands: words[row + COST_ITS_COMMANDS],
+          dirtyPolls: words[row + COST_DIRTY_POLLS],
+        }),
+        ...((direct || itsCount > 0) && { tableAccesses: words[row + COST_TABLE_ACCESSES] }),
       }
     })
     .filter(({ design: _, exit: __, ...counts }) => Object.values(counts).some((count) => count > 0))
 }
-
-/** The counters of a row, in the order of the printed table. */
-const counters = [
-  'exits',
-  'sysregReads',
-  'sysregWrites',
-  'mmioReads',
-  'mmioWrites',
-  'polls',
-  'itsCommands',
-  'dirtyPolls',
-  'tableAccesses',
-] as const
 
 /** KVM's exit statistics of a VM, under its names, and the exits by kind. */
 export interface ExitStatistics {
@@ -113,6 +109,8 @@ export function formatCost(rows: readonly CostRow[], latencies?: Latencies): str
   for (const [i, row] of argumentList('rows', rows, 'rows of a cost table').entries())
     checkRow(`rows[${i}]`, row)
   if (latencies !== undefined) checkLatencies(latencies)
+  const direct = rows.some(({ itsCommands }) => itsCommands !== undefined)
+  const tables = rows.some(({ tableAccesses }) => tableAccesses !== undefined)
   const heads = [
     'exit',
     'exits',
@@ -121,14 +119,15 @@ export function formatCost(rows: readonly CostRow[], latencies?: Latencies): str
     'mmio r',
     'mmio w',
     'polls',
-    'its cmds',
-    'dirty polls',
-    'tables',
+    ...(direct ? ['its', 'dirty'] : []),
+    ...(tables ? ['table'] : []),
     ...(latencies ? ['total'] : []),
   ]
   const lines = rows.map((row) => [
     row.exit,
-    ...counters.map((counter) => String(row[counter])),
+    ...[row.exits, row.sysregReads, row.sysregWrites, row.mmioReads, row.mmioWrites, row.polls].map(String),
+    ...(direct ? [row.itsCommands ?? 0, row.dirtyPolls ?? 0].map(String) : []),
+    ...(tables ? [String(row.tableAccesses ?? 0)] : []),
     ...(latencies ? [String(latencyOf(row, latencies))] : []),
   ])
   const widths = heads.map((head, i) =>
@@ -152,9 +151,9 @@ export interface Latencies {
   readonly mmioRead: number
   /** An MMIO write. */
   readonly mmioWrite: number
-  /** A command in the queue of the host's ITS, without the MMIO accesses that submit it; default 0. */
+  /** A command to the host's ITS, besides the accesses to its registers; 0 if left out. */
   readonly itsCommand?: number
-  /** An access to a table in memory; default 0. */
+  /** An access to a table in memory; 0 if left out. */
   readonly tableAccess?: number
 }
 
@@ -168,13 +167,12 @@ const latencyFields: Fields<Latencies> = {
   tableAccess: true,
 }
 
-/** The latencies, checked and complete. */
-function checkLatencies(latencies: Latencies): Required<Latencies> {
+function checkLatencies(latencies: Latencies): void {
   argumentOptions('latencies', latencies, latencyFields)
-  const { itsCommand = 0, tableAccess = 0 } = latencies
-  const all = { ...latencies, itsCommand, tableAccess }
-  for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) argumentNumber(name, all[name])
-  return all
+  for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) {
+    const isOptional = name === 'itsCommand' || name === 'tableAccess'
+    if (!isOptional || latencies[name] !== undefined) argumentNumber(name, latencies[name] ?? Number.NaN)
+  }
 }
 
 /** Throws an `argument` error for a value that is not a row of a cost table; other fields are allowed. */
@@ -182,20 +180,23 @@ function checkRow(name: string, row: CostRow): void {
   argumentObject(name, row, 'a row of a cost table')
   argumentString(`${name}.design`, row.design)
   argumentString(`${name}.exit`, row.exit)
-  for (const count of counters) argumentInteger(`${name}.${count}`, row[count], 0, Number.MAX_SAFE_INTEGER)
+  for (const count of ['exits', 'sysregReads', 'sysregWrites', 'mmioReads', 'mmioWrites', 'polls'] as const)
+    argumentInteger(`${name}.${count}`, row[count], 0, Number.MAX_SAFE_INTEGER)
+  for (const count of ['itsCommands', 'dirtyPolls', 'tableAccesses'] as const)
+    argumentInteger(`${name}.${count}`, row[count] ?? 0, 0, Number.MAX_SAFE_INTEGER)
 }
 
 /** The total of a row with a table of latencies, in the table's unit. Dirty polls are among the MMIO reads. */
 export function latencyOf(row: CostRow, latencies: Latencies): number {
   checkRow('row', row)
-  const each = checkLatencies(latencies)
+  checkLatencies(latencies)
   return (
-    row.exits * each.exit +
-    row.sysregReads * each.sysregRead +
-    row.sysregWrites * each.sysregWrite +
-    row.mmioReads * each.mmioRead +
-    row.mmioWrites * each.mmioWrite +
-    row.itsCommands * each.itsCommand +
-    row.tableAccesses * each.tableAccess
+    row.exits * latencies.exit +
+    row.sysregReads * latencies.sysregRead +
+    row.sysregWrites * latencies.sysregWrite +
+    row.mmioReads * latencies.mmioRead +
+    row.mmioWrites * latencies.mmioWrite +
+    (row.itsCommands ?? 0) * (latencies.itsCommand ?? 0) +
+    (row.tableAccesses ?? 0) * (latencies.tableAccess ?? 0)
   )
 }

@@ -9,6 +9,7 @@ import { COST_POLLS } from '../records/cost-row.ts'
 import {
   REQ_SIGNAL,
   REQ_UNHALT,
+  THREAD_RELOAD_VPE,
   VCPU_COST,
   VCPU_HALT_START,
   VCPU_POLL_LEFT,
@@ -70,7 +71,8 @@ export class Halt {
 
   /**
    * kvm_vcpu_check_block: whether a halt ends, because the vCPU is runnable (then KVM_REQ_UNHALT is set), because a
-   * timer has expired, or because of a signal.
+   * timer has expired, because of a signal, or because its vPE is to be told that the guest's distributor was switched:
+   * its doorbell was requested for the groups of before, and would not ring. KVM does not see to the last.
    */
   checkBlock(v: Vcpu): boolean {
     const { words } = this
@@ -78,7 +80,7 @@ export class Halt {
       words[v + VCPU_THREAD] |= REQ_UNHALT
       return true
     }
-    return this.timers.hasPending(v) || (words[v + VCPU_THREAD] & REQ_SIGNAL) !== 0
+    return this.timers.hasPending(v) || (words[v + VCPU_THREAD] & (REQ_SIGNAL | THREAD_RELOAD_VPE)) !== 0
   }
 
   /** Refreshes a vCPU's shadow of ICH_VMCR_EL2 from the asker's PE, even if the vCPU is not there. */

@@ -9,7 +9,7 @@ import { FIRST_LPI, type Intid } from '../../arch/intid.ts'
 import type { Memory } from '../../gic/config/memory.ts'
 import { SlotPool } from '../../state/slot-pool.ts'
 import { COST_TABLE_ACCESSES } from '../records/cost-row.ts'
-import { ITS, ITS_BASER, ITS_ENABLED } from '../records/its-record.ts'
+import { ITS, ITS_BASER, ITS_ENABLED, ITS_LOCK } from '../records/its-record.ts'
 import {
   COLLECTION_TARGET,
   DEVICE_BITS,
@@ -105,6 +105,11 @@ export class VgicIts {
 
   isEnabled(n: number): boolean {
     return this.words[this.recordOf(n) + ITS_ENABLED] !== 0
+  }
+
+  /** Whether a vCPU that carries out a command holds its_lock. */
+  isLocked(n: number): boolean {
+    return this.words[this.recordOf(n) + ITS_LOCK] !== 0
   }
 
   /** What the memory has refused is as if it were not there: nobody waits for it. */
@@ -310,11 +315,8 @@ export class VgicIts {
    * and pending bit are read (KVM's vgic_add_lpi). 0 if all slots are in use, or memory refuses its configuration.
    */
   lpiFor(intid: Intid, target: number): Irq | 0 {
-    const known = this.lpis.find(intid)
-    if (known !== 0) {
-      this.lpis.get(known)
-      return known
-    }
+    const known = this.lpis.tryGet(intid)
+    if (known !== 0) return known
     const irq = this.lpis.add(intid, target)
     if (irq === 0) return 0
     if (this.readConfiguration(irq) && this.syncPending(irq)) return irq
