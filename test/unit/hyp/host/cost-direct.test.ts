@@ -61,7 +61,9 @@ describe.each(versions)('on GICv%s', (version) => {
 })
 
 it('the columns are there where vCPUs have vPEs, and nowhere else', () => {
-  const direct = vlpiScenario('4.1').guest(0, (guest) => guest.hvc()).run()
+  const direct = vlpiScenario('4.1')
+    .guest(0, (guest) => guest.hvc())
+    .run()
   expect(formatCost(direct.cost()).split('\n')[1]).toMatch(/polls {2}its {2}dirty {2}table$/)
   const row = direct.cost()[0]
   const latencies = { exit: 0, sysregRead: 0, sysregWrite: 0, mmioRead: 0, mmioWrite: 0 }
