@@ -23,6 +23,7 @@ export {
   type Design,
   type DesignNode,
   forever,
+  gicv4Part,
   type Jump,
   type Loop,
   leaveLoop,
@@ -67,6 +68,7 @@ export {
   type InterruptConfig,
   Scenario,
   scenario,
+  type VlpiConfig,
   type VmConfig,
 } from './scenario/builder.ts'
 export { DeviceBuilder } from './scenario/device-builder.ts'

@@ -42,6 +42,11 @@ export function asPc(row: number): Pc {
 /** The fields of {@link VCPU_THREAD}. */
 export const threadBits = {
   THREAD_PREEMPT_OFF: { name: 'preemptOff', bits: [31, 24], says: 'Depth of preemption-off sections.' },
+  THREAD_COMMIT_VPE: {
+    name: 'commitVpe',
+    bits: 12,
+    says: 'Its vPE was loaded, and Dirty was not seen to be 0 since: the next entry waits for that. its_vpe has it as `ready`.',
+  },
   THREAD_RELOAD_VPE: {
     name: 'reloadVpe',
     bits: 11,

@@ -19,6 +19,7 @@ import {
   REQ_UNHALT,
   TASK_RUNNING,
   TASK_SLEEPING,
+  THREAD_COMMIT_VPE,
   THREAD_IRQS_OFF,
   THREAD_MODE,
   THREAD_RELOAD_VPE,
@@ -79,7 +80,8 @@ export class FusedSteps extends ThreadSteps {
     if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
     if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
     if (thread & THREAD_RELOAD_VPE) return this.singleSteps(v, at)
-    this.fusedEntry(v, asPe(words[v + VCPU_PE]), thread)
+    if (thread & THREAD_COMMIT_VPE) this.v4?.commit(v)
+    this.fusedEntry(v, asPe(words[v + VCPU_PE]), words[v + VCPU_THREAD])
     return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
   }
 
@@ -95,7 +97,6 @@ export class FusedSteps extends ThreadSteps {
    */
   fusedEntry(v: Vcpu, pe: Pe, thread: number): void {
     const { words } = this
-    if (this.v4 !== undefined) this.v4.commit(v)
     const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)
     words[v + VCPU_THREAD] = kept | THREAD_IRQS_OFF | MODE_IN_GUEST
     const count = words[v + VCPU_AP_COUNT]

@@ -16,6 +16,7 @@ import {
   REQ_SLEEP,
   TASK_BLOCKED,
   TASK_SLEEPING,
+  THREAD_COMMIT_VPE,
   THREAD_RELOAD_VPE,
   taskOf,
   VCPU_COST,
@@ -42,6 +43,8 @@ import {
 } from './thread-states.ts'
 import type { StepParts } from './thread-steps.ts'
 
+/** Bits of a thread that has more to do than the rows of an entry mostly do. */
+const TO_DO = REQ_SIGNAL | REQ_SLEEP | THREAD_RELOAD_VPE | THREAD_COMMIT_VPE
 /** The superinstructions that enter the guest. */
 const ENTRIES: readonly (string | undefined)[] = ['entry', 'entryDirect']
 /** Single steps of a thread without coming to rest, after which it is taken never to. */
@@ -142,7 +145,7 @@ export class RunLoop extends FusedSteps {
     const pe = asPe(words[v + VCPU_PE])
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.fusedHead && words[v + VCPU_NOTIFIER] === 0
-    if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP | THREAD_RELOAD_VPE)) return this.run(v)
+    if (!isAtEntry || pe === 0 || thread & TO_DO) return this.run(v)
     this.fusedEntry(v, pe, thread)
     words[v + VCPU_PC] = this.entered
     return THREAD_IN_GUEST

@@ -36,12 +36,18 @@ import {
   VPE_LAST,
   VPE_MAPPED,
   VPE_PENDING_LAST,
-  VPE_READY,
   VPE_RESIDENT,
   VPE_VLPIS,
 } from '../records/its-vpe.ts'
 import { LPI_FORWARD } from '../records/lpi-record.ts'
-import { THREAD_RELOAD_VPE, VCPU_INDEX, VCPU_IRQ, VCPU_THREAD, type Vcpu } from '../records/vcpu.ts'
+import {
+  THREAD_COMMIT_VPE,
+  THREAD_RELOAD_VPE,
+  VCPU_INDEX,
+  VCPU_IRQ,
+  VCPU_THREAD,
+  type Vcpu,
+} from '../records/vcpu.ts'
 import {
   asIrq,
   IRQ_ENABLED,
@@ -167,8 +173,7 @@ export class VgicV4 implements ForwardedLpis, Vsgis {
 
   /** vgic_v4_commit: what is pending for the vPE is presented, if it is resident. */
   commit(v: Vcpu): void {
-    const record = this.vpes.of(v)
-    if (this.words[record + VPE_RESIDENT] !== 0 && this.words[record + VPE_READY] === 0) this.vpes.commit(v)
+    if ((this.words[v + VCPU_THREAD] & THREAD_COMMIT_VPE) !== 0) this.vpes.commit(v)
   }
 
   /** Whether an interrupt may be pending for a vPE that is not resident. */

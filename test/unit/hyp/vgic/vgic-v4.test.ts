@@ -378,6 +378,44 @@ describe('a VM with vLPIs is saved', () => {
     expect(irq !== 0 && v4.isPendingInHardware(irq)).toBe(true)
   })
 
+  it('with the bits of its vLPIs in the pending tables of its guest', () => {
+    const machine = forwarded('4.1')
+    machine.internals.sendToHost(DEVICE, 0)
+    machine.stop()
+    machine.saveVgic()
+    // The guest's driver has its pending tables 1 MiB above its memory's beginning.
+    const byte = 0x4010_0000 + VLPI / 8
+    expect(machine.hypervisor.silicon.pool?.read32(byte)).toBe(1)
+    const irq = v4Of(machine).lpiOf(0)
+    expect(irq !== 0 && v4Of(machine).isPendingInHardware(irq)).toBe(true)
+  })
+
+  it('with a pending vSGI, which goes to the hardware of the VM that is restored (catalogue 48)', () => {
+    const pending = (): ScenarioMachine =>
+      vsgis('4.1')
+        .guest(1, (guest) => {
+          guest.onIrq((handler) => handler.ack().eoi())
+          guest.unmask('irq').untilInterrupts(1)
+        })
+        .guest(0, (guest) =>
+          guest
+            .writeMmio(GICD_CTLR, 2 | NASSGIREQ)
+            .sgi({ intid: 3, vcpus: [1] })
+            .wfi(),
+        )
+        .machine()
+    const machine = pending()
+    for (let i = 0; i < 5000 && machine.stateOf(machine.actors[0]) === 'ready'; i++)
+      machine.step(machine.actors[0])
+    machine.stop()
+    const saved = machine.saveVgic()
+    expect(saved.redist[1]['GICR_ISPENDR0']).toBe('0x8')
+    const other = pending()
+    other.restoreVgic(saved)
+    expect(v4Of(other).vsgisInHardware(other.hypervisor.vcpu(1))).toBe(8)
+    expect(other.saveVgic()).toEqual(saved)
+  })
+
   it('not on GICv4.0, which does not tell what is pending', () => {
     const machine = vlpiScenario('4.0').machine()
     expect(() => machine.saveVgic()).toThrow('GICv4.0 does not tell which vLPIs are pending')
