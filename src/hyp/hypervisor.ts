@@ -65,6 +65,7 @@ import type { Design } from './run/design.ts'
 import { Halt, type HaltPolling } from './run/halt.ts'
 import { HostInterrupts } from './run/host-interrupts.ts'
 import { Injection } from './run/injection.ts'
+import { Messages } from './run/message.ts'
 import { OnSpin } from './run/on-spin.ts'
 import { OwnSteps } from './run/own-steps.ts'
 import { compile, FIRST_PC, type Program, stepNames } from './run/program.ts'
@@ -176,6 +177,7 @@ export class Hypervisor {
   readonly scheduler: Scheduler
   readonly hostInterrupts: HostInterrupts
   readonly injection: Injection
+  readonly messages: Messages
   readonly halt: Halt
   readonly runLoop: RunLoop
   readonly guest: Guest
@@ -260,6 +262,7 @@ export class Hypervisor {
       this.v4,
     )
     this.injection = new Injection(program, this.apLists)
+    this.messages = new Messages(program, this.injection, this.mmio.dist.its)
     const vgic = new VgicV3(this.seam, this.apLists, this.mapped)
     const onSpin = new OnSpin(this.apLists, this.scheduler)
     this.runLoop = new RunLoop(program, {

@@ -133,8 +133,8 @@ export class ScenarioMachine {
 
   /**
    * Stops the VM, as a VMM does by a signal to its vCPUs' threads: they take steps until none is loaded, that is
-   * until each has returned to userspace, sleeps, waits for a PE, or has ended. They go on when they are stepped
-   * again. Throws a `scenario` error if a vCPU does not get there.
+   * until each has returned to userspace, sleeps, waits for a PE, or has ended, and none is in the middle of an ITS's
+   * commands. They go on when they are stepped again. Throws a `scenario` error if a vCPU does not get there.
    */
   stop(): void {
     const { hypervisor } = this
@@ -146,7 +146,8 @@ export class ScenarioMachine {
       postRequest(words, hypervisor.vcpu(index), REQ_SIGNAL)
       hypervisor.kicks.kick(hypervisor.vcpu(index))
     }
-    for (let steps = 0; loaded().length > 0; steps++) {
+    const isBusy = (): boolean => loaded().length > 0 || hypervisor.mmio.dist.commands.lockedQueue() >= 0
+    for (let steps = 0; isBusy(); steps++) {
       const next = [...loaded(), ...vcpus].find((actor) => this.stateOf(actor) === 'ready')
       if (!next || steps === STOP_STEPS) {
         throw new VgicError(
@@ -220,7 +221,7 @@ export class ScenarioMachine {
   /** The hypervisor's accesses to the silicon, a row for each kind of exit. */
   cost(): CostRow[] {
     const { words, layout, design } = this.hypervisor
-    return readCost(words, layout, design.name)
+    return readCost(words, layout.costTable, design.name)
   }
 
   /**

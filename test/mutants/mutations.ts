@@ -121,9 +121,9 @@ const pairs = (sequence: readonly Item[], length: number): Item[][] =>
 const short = (address: string): string => address.replace(/#1$/, '')
 
 /** What is done in a row: the lists of a design, and those that depend on a question, with parts in their places. */
-function sequencesOf({ thread, schedOut, schedIn, inject }: Design): Item[][] {
+function sequencesOf({ thread, schedOut, schedIn, inject, msi }: Design): Item[][] {
   const sequences: Item[][] = []
-  const lists = { '': thread, 'schedOut/': schedOut, 'schedIn/': schedIn, 'inject/': inject }
+  const lists = { '': thread, 'schedOut/': schedOut, 'schedIn/': schedIn, 'inject/': inject, 'msi/': msi }
   for (const [path, nodes] of Object.entries(lists))
     sequences.push(sequence(nodes, path, sequences, new Map()))
   return sequences

@@ -27,7 +27,6 @@ import {
   costRowNames,
 } from '../records/cost-row.ts'
 import type { ExitName } from '../records/exits.ts'
-import type { VmLayout } from '../records/vm.ts'
 
 /** One row of a machine's cost table. */
 export interface CostRow {
@@ -47,21 +46,19 @@ export interface CostRow {
   readonly mmioWrites: number
   /** Checks of runnable() while a halt polled. */
   readonly polls: number
-  /** Commands to the host's ITS. This and the rest are left out where vCPUs have no vPEs. */
-  readonly itsCommands?: number
+  /** Commands to the host's ITS, SYNC and VSYNC included; without GICv4 there are none. */
+  readonly itsCommands: number
   /** Reads of GICR_VPENDBASER that wait until Dirty is 0. They are MMIO reads too. */
-  readonly dirtyPolls?: number
-  /** Writes to the host's tables with the configuration of LPIs and vLPIs. */
-  readonly tableAccesses?: number
+  readonly dirtyPolls: number
+  /**
+   * Accesses to tables in memory: writes to the host's configuration tables of LPIs and vLPIs; and of the guest's memory
+   * what its ITS reads and writes there, commands, configuration and pending bytes, and entries.
+   */
+  readonly tableAccesses: number
 }
 
-/** The rows of the cost table of a VM that are not all zero. */
-export function readCost(
-  words: Int32Array,
-  { costTable: table, direct: { vpeCount } }: VmLayout,
-  design: string,
-): CostRow[] {
-  const direct = vpeCount > 0
+/** The rows of the cost table at a word offset that are not all zero. */
+export function readCost(words: Int32Array, table: number, design: string): CostRow[] {
   return costRowNames
     .map((exit, i): CostRow => {
       const row = table + i * COST_STRIDE
@@ -74,15 +71,26 @@ export function readCost(
         mmioReads: words[row + COST_MMIO_READS],
         mmioWrites: words[row + COST_MMIO_WRITES],
         polls: words[row + COST_POLLS],
-        ...(direct && {
-          itsCommands: words[row + COST_ITS_COMMANDS],
-          dirtyPolls: words[row + COST_DIRTY_POLLS],
-          tableAccesses: words[row + COST_TABLE_ACCESSES],
-        }),
+        itsCommands: words[row + COST_ITS_COMMANDS],
+        dirtyPolls: words[row + COST_DIRTY_POLLS],
+        tableAccesses: words[row + COST_TABLE_ACCESSES],
       }
     })
     .filter(({ design: _, exit: __, ...counts }) => Object.values(counts).some((count) => count > 0))
 }
+
+/** The counters of a row, in the order of the printed table. */
+const counters = [
+  'exits',
+  'sysregReads',
+  'sysregWrites',
+  'mmioReads',
+  'mmioWrites',
+  'polls',
+  'itsCommands',
+  'dirtyPolls',
+  'tableAccesses',
+] as const
 
 /** KVM's exit statistics of a VM, under its names, and the exits by kind. */
 export interface ExitStatistics {
@@ -105,7 +113,6 @@ export function formatCost(rows: readonly CostRow[], latencies?: Latencies): str
   for (const [i, row] of argumentList('rows', rows, 'rows of a cost table').entries())
     checkRow(`rows[${i}]`, row)
   if (latencies !== undefined) checkLatencies(latencies)
-  const direct = rows.some(({ itsCommands }) => itsCommands !== undefined)
   const heads = [
     'exit',
     'exits',
@@ -114,13 +121,14 @@ export function formatCost(rows: readonly CostRow[], latencies?: Latencies): str
     'mmio r',
     'mmio w',
     'polls',
-    ...(direct ? ['its', 'dirty', 'table'] : []),
+    'its cmds',
+    'dirty polls',
+    'tables',
     ...(latencies ? ['total'] : []),
   ]
   const lines = rows.map((row) => [
     row.exit,
-    ...[row.exits, row.sysregReads, row.sysregWrites, row.mmioReads, row.mmioWrites, row.polls].map(String),
-    ...(direct ? [row.itsCommands ?? 0, row.dirtyPolls ?? 0, row.tableAccesses ?? 0].map(String) : []),
+    ...counters.map((counter) => String(row[counter])),
     ...(latencies ? [String(latencyOf(row, latencies))] : []),
   ])
   const widths = heads.map((head, i) =>
@@ -144,9 +152,9 @@ export interface Latencies {
   readonly mmioRead: number
   /** An MMIO write. */
   readonly mmioWrite: number
-  /** A command to the host's ITS, besides the accesses to its registers; 0 if left out. */
+  /** A command in the queue of the host's ITS, without the MMIO accesses that submit it; default 0. */
   readonly itsCommand?: number
-  /** A write to a table in memory; 0 if left out. */
+  /** An access to a table in memory; default 0. */
   readonly tableAccess?: number
 }
 
@@ -160,12 +168,13 @@ const latencyFields: Fields<Latencies> = {
   tableAccess: true,
 }
 
-function checkLatencies(latencies: Latencies): void {
+/** The latencies, checked and complete. */
+function checkLatencies(latencies: Latencies): Required<Latencies> {
   argumentOptions('latencies', latencies, latencyFields)
-  for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) {
-    const isOptional = name === 'itsCommand' || name === 'tableAccess'
-    if (!isOptional || latencies[name] !== undefined) argumentNumber(name, latencies[name] ?? Number.NaN)
-  }
+  const { itsCommand = 0, tableAccess = 0 } = latencies
+  const all = { ...latencies, itsCommand, tableAccess }
+  for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) argumentNumber(name, all[name])
+  return all
 }
 
 /** Throws an `argument` error for a value that is not a row of a cost table; other fields are allowed. */
@@ -173,23 +182,20 @@ function checkRow(name: string, row: CostRow): void {
   argumentObject(name, row, 'a row of a cost table')
   argumentString(`${name}.design`, row.design)
   argumentString(`${name}.exit`, row.exit)
-  for (const count of ['exits', 'sysregReads', 'sysregWrites', 'mmioReads', 'mmioWrites', 'polls'] as const)
-    argumentInteger(`${name}.${count}`, row[count], 0, Number.MAX_SAFE_INTEGER)
-  for (const count of ['itsCommands', 'dirtyPolls', 'tableAccesses'] as const)
-    argumentInteger(`${name}.${count}`, row[count] ?? 0, 0, Number.MAX_SAFE_INTEGER)
+  for (const count of counters) argumentInteger(`${name}.${count}`, row[count], 0, Number.MAX_SAFE_INTEGER)
 }
 
-/** The total of a row with a table of latencies, in the table's unit. */
+/** The total of a row with a table of latencies, in the table's unit. Dirty polls are among the MMIO reads. */
 export function latencyOf(row: CostRow, latencies: Latencies): number {
   checkRow('row', row)
-  checkLatencies(latencies)
+  const each = checkLatencies(latencies)
   return (
-    row.exits * latencies.exit +
-    row.sysregReads * latencies.sysregRead +
-    row.sysregWrites * latencies.sysregWrite +
-    row.mmioReads * latencies.mmioRead +
-    row.mmioWrites * latencies.mmioWrite +
-    (row.itsCommands ?? 0) * (latencies.itsCommand ?? 0) +
-    (row.tableAccesses ?? 0) * (latencies.tableAccess ?? 0)
+    row.exits * each.exit +
+    row.sysregReads * each.sysregRead +
+    row.sysregWrites * each.sysregWrite +
+    row.mmioReads * each.mmioRead +
+    row.mmioWrites * each.mmioWrite +
+    row.itsCommands * each.itsCommand +
+    row.tableAccesses * each.tableAccess
   )
 }
