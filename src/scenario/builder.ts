@@ -141,8 +141,15 @@ const interruptFields: Fields<InterruptConfig> = {
 const vlpiFields: Fields<VlpiConfig> = { device: true, event: true, intid: true, vcpu: true, priority: true }
 const interfaceFields: Fields<CpuInterfaceConfig> = { priorityMask: true, groups: true }
 
-/** With GICv4, the silicon of a scenario unless it is told otherwise: an ITS below the redistributors, and few LPIs. */
-const GICV4_DEFAULTS = { its: [{ base: 0x0804_0000 }], lpis: 64, memoryLines: 128 } as const
+/**
+ * With GICv4, the silicon of a scenario unless it is told otherwise: an ITS below the redistributors, LPIs for doorbells
+ * and devices, and memory for the queue and the tables.
+ */
+const gicv4Defaults = (vcpus: number, vlpis: number) => ({
+  its: [{ base: 0x0804_0000 }],
+  lpis: 2 ** Math.ceil(Math.log2(Math.max(64, vcpus + vlpis))),
+  memoryLines: 128 + 4 * vcpus,
+})
 /** The guest's ITS, if it has vLPIs and no other address was given: between its distributor and its redistributors. */
 const GUEST_ITS = 0x0808_0000
 
@@ -303,7 +310,7 @@ export class Scenario {
     const isGicv4 = (this.gicConfig.version ?? '3') !== '3'
     const config = checkGicConfig({
       spis: this.physicalSpis(),
-      ...(isGicv4 && GICV4_DEFAULTS),
+      ...(isGicv4 && gicv4Defaults(vcpus, this.vlpis.length)),
       ...this.gicConfig,
       cpus: this.gicConfig.cpus ?? vcpus,
     })
@@ -371,6 +378,13 @@ export class Scenario {
       )
     }
     if (config.version === '4.0' && !hasIts) return undefined
+    const needed = this.vmConfig.vcpus + vlpis.length
+    if (config.lpis < needed) {
+      throw new VgicError(
+        'scenario',
+        `The host needs ${needed} LPIs, for doorbells and devices, but gic() has ${config.lpis}: raise lpis.`,
+      )
+    }
     const past = FIRST_LPI + config.lpis
     for (const { lpi } of vlpis) {
       if (lpi === undefined) continue

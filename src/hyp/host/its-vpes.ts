@@ -177,7 +177,8 @@ export class ItsVpes {
       v,
       ITS_VMOVP,
       0,
-      0,
+      // ITSList: the one ITS that there is, where each has to be named.
+      this.seam.silicon.config.its[0].vmovp === 1 ? 0 : 1,
       vpe,
       driver.rdLow(cpu),
       driver.rdHigh(cpu) | (this.isV41 ? VMOVP_DB : 0),
