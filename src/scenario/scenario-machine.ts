@@ -22,7 +22,7 @@ import { restoreVgic, saveVgic } from '../hyp/userspace/save-restore.ts'
 import type { ImageBytes } from '../state/image.ts'
 import type { Difference } from '../state/machine-state.ts'
 import type { Actor, ActorState, Machine } from './machine.ts'
-import { type StepEvent, traceStep } from './trace.ts'
+import { type Access, type StepEvent, traceStep, watchAccesses } from './trace.ts'
 
 /** A summary of a machine, which {@link ScenarioMachine.toJSON} returns. */
 export interface MachineSummary {
@@ -184,6 +184,14 @@ export class ScenarioMachine {
       throw new VgicError('argument', `${actor.name} cannot take a step now: ask stateOf() first.`)
     }
     return traceStep(this.internals, actor)
+  }
+
+  /**
+   * Collects the hypervisor's accesses to the silicon in `accesses`, until `seam.observer` is set to null.
+   * @internal
+   */
+  watch(accesses: Access[]): void {
+    watchAccesses(this.internals, accesses)
   }
 
   /** Counters of a vCPU's thread. */

@@ -78,6 +78,24 @@ const registerField = record({ name: text('Priority'), hi: integer(0, 63, 7), lo
 const view = record({ name: text('ICC_PMR_EL1'), fields: list(registerField) })
 const register = record({ name: text('ICC_PMR_EL1'), views: list(view) })
 
+const registerName: Kind = {
+  right: () => 'ICC_PMR_EL1',
+  takes: (value) => typeof value === 'string' && vgic.registers.names().includes(value),
+}
+const registerBits = bits64(1, 'number', 'bigint')
+const version = optional(options({ version: optional(oneOf('4.1', '4.0')) }))
+/** A plain object with some of these fields, each of at most so much. */
+const fieldValues = (most: Readonly<Record<string, number>>): Kind => ({
+  right: () => Object.fromEntries(Object.keys(most).map((name) => [name, 1])),
+  takes: (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    Object.entries(value).every(([name, field]) => {
+      const isInteger = typeof field === 'bigint' || Number.isInteger(field)
+      return Object.hasOwn(most, name) && isInteger && field >= 0 && field <= most[name]
+    }),
+})
+
 const region = options({ base: number(0x080a_0000), count: integer(1, 512, CPUS) })
 const gicConfig = {
   version: optional(oneOf('3', '4.0', '4.1')),
@@ -421,18 +439,62 @@ const broken = (): hyp.Scenario =>
     )
     .device('nic', (device) => device.pulse(32))
 const violation = exploring.explore(broken(), { preemptions: 1, ticks: 1 }).violation?.schedule ?? ''
+const shard: Kind = {
+  right: () => '0/2',
+  takes: (value) => typeof value === 'string' && /^[0-2]\/3$|^[01]\/2$/.test(value),
+}
+const checkedInvariants = optional(list(oneOf(...Object.keys(exploring.invariants))))
+const budget = {
+  preemptions: optional(integer(0, 255)),
+  ticks: optional(integer(0, 255)),
+  migrations: optional(integer(0, 255)),
+}
 const bounds = optional(
   options({
-    preemptions: optional(integer(0, 255)),
-    ticks: optional(integer(0, 255)),
-    migrations: optional(integer(0, 255)),
+    ...budget,
     states: optional(integer(1, 0x7fff_ffff, 1000)),
     depth: optional(integer(1, 1_000_000, 1000)),
-    invariants: optional(list(oneOf(...Object.keys(exploring.invariants)))),
+    invariants: checkedInvariants,
     merge: optional(boolean),
     checkWrites: optional(boolean),
+    raise: optional(boolean),
+    shortest: optional(boolean),
+    shard: optional(shard),
   }),
 )
+const randomBounds = optional(
+  options({
+    ...budget,
+    strategy: optional(oneOf('pct', 'uniform')),
+    constraints: optional(integer(1, 16, 3)),
+    length: optional(integer(1, 1_000_000, 50)),
+    seed: optional(integer(0, 0x7fff_0000, 1)),
+    runs: optional(integer(1, 0xffff, 3)),
+    depth: optional(integer(1, 1_000_000, 100)),
+    invariants: checkedInvariants,
+    checkWrites: optional(boolean),
+    minimise: optional(boolean),
+    shard: optional(shard),
+  }),
+)
+const natural = integer(0, Number.MAX_SAFE_INTEGER, 1)
+const report = record({
+  complete: boolean,
+  states: natural,
+  transitions: natural,
+  schedules: natural,
+  shard,
+})
+const reports: Kind = {
+  ...list(report),
+  takes: (value) => Array.isArray(value) && value.length === 1 && report.takes(value[0]),
+}
+/** With what the schedule violates among them. */
+const violated: Kind = {
+  ...list(oneOf('S11', ...Object.keys(exploring.invariants))),
+  takes: (value) =>
+    Array.isArray(value) && value.includes('S11') && value.every((id) => id in exploring.invariants),
+}
 const entry = options({
   id: text('00'),
   name: text('no bug'),
@@ -465,6 +527,35 @@ const rows: Readonly<Record<string, Row>> = {
   sysregName: call(vgic.sysregName, registerNumber),
   genericSysregName: call(vgic.genericSysregName, registerNumber),
   describeListRegister: call(vgic.describeListRegister, half, half),
+  decode: call(vgic.decode, registerName, registerBits, version),
+  encode: call(vgic.encode, registerName, fieldValues({ Priority: 0xff }), version),
+  listRegister: call(
+    vgic.listRegister,
+    options({
+      vintid: integer(0, 0xffff_ffff, 40),
+      state: optional(oneOf('pending', 'active', 'pending+active', 'invalid')),
+      priority: optional(integer(0, 255)),
+      group: optional(group),
+      hw: optional(oneOf(true, undefined)),
+      pintid: optional(integer(0, 0x1fff)),
+      eoi: optional(oneOf(undefined, false)),
+    }),
+  ),
+  decodeCommand: call(vgic.decodeCommand, {
+    ...list(bits64(3, 'number', 'bigint'), 4),
+    takes: (value) =>
+      Array.isArray(value) && value.length === 4 && value.every(bits64(3, 'number', 'bigint').takes),
+  }),
+  encodeCommand: call(
+    vgic.encodeCommand,
+    { right: () => 'INT', takes: (value) => value === 'INT' },
+    fieldValues({ DeviceID: 0xffff_ffff, EventID: 0xffff_ffff }),
+  ),
+  ...methods('Registers', () => vgic.registers, {
+    byName: [registerName],
+    byEncoding: [only(() => vgic.ICC_PMR_EL1)],
+    byOffset: [oneOf('GICD', 'GICR', 'GITS'), integer(0, 0xffff, 4)],
+  }),
   'new RegisterValue': call(
     (...args) => String(new vgic.RegisterValue(...(args as [never, never, never]))),
     register,
@@ -500,6 +591,8 @@ const rows: Readonly<Record<string, Row>> = {
     writeMemory: [wordAddress, { right: () => 1, takes: isWord }],
     inspectSysreg: [cpu, oneOf(vgic.ICC_PMR_EL1)],
     inspectCpu: [cpu],
+    interrupt: [integer(0, 63), optional(cpu)],
+    explain: [integer(0, 0xff_ffff, 40), optional(cpu)],
     setExceptionLevel: [cpu, integer(0, 2)],
     setMasks: [cpu, options({ irq: optional(boolean), fiq: optional(boolean) })],
     wfi: [cpu],
@@ -728,6 +821,14 @@ const rows: Readonly<Record<string, Row>> = {
     nameOf: [address],
   }),
   explore: call(exploring.explore, only(newScenario), bounds),
+  exploreRandom: call(exploring.exploreRandom, only(newScenario), randomBounds),
+  mergeReports: call(exploring.mergeReports, reports),
+  minimise: call(
+    exploring.minimise,
+    only(broken),
+    only(() => violation),
+    optional(options({ invariants: optional(violated) })),
+  ),
   exhibit: call(exploring.exhibit, entry),
   replay: call(
     exploring.replay,
@@ -743,6 +844,8 @@ function isWord(value: unknown): boolean {
 
 /** What the library calls, and what it throws. */
 const notCalled = [
+  'AccessListener.onAccess',
+  'AccessListener.onGuestError',
   'ErrorListener.onError',
   'UnpredictableListener.onUnpredictable',
   'BarrierListener.onMissingBarrier',

@@ -1,7 +1,7 @@
 /** What the museum keeps of a bug. */
 import type { Design } from '../../hyp/run/design.ts'
 import type { Scenario } from '../../scenario/builder.ts'
-import type { Bounds } from '../explorer.ts'
+import type { Bounds } from '../bounds.ts'
 import type { InvariantId } from '../invariants.ts'
 
 /** A bug of the catalogue, and how to show it. */

@@ -69,6 +69,8 @@ export interface StepRow {
   readonly writesUninjected?: 'vcpu' | 'pe'
   /** What it does with the list registers. */
   readonly lists?: 'flush' | 'fold'
+  /** It is about vPEs: a machine without GICv4 does not have it. */
+  readonly gicv4?: true
   /** It accesses the hardware even with empty lists. */
   readonly alwaysAccesses?: true
   /** The thread enters the guest. */

@@ -16,10 +16,10 @@ import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { COLLECTION_ID, DEVICE_BITS, DEVICE_ID, DEVICE_ITT } from '../records/lpi-record.ts'
-import { IRQ_LATCH, irqTarget, TARGET_NONE } from '../records/vgic-irq.ts'
+import { TARGET_NONE } from '../records/vgic-irq.ts'
 import { COLLECTION_TABLE, DEVICE_TABLE, type VgicIts } from '../vgic/vgic-its.ts'
 import { ItsTables, pendingTablesInUse, refused, roomOf } from './its-tables.ts'
-import { cannotBeSaved, eventsOf, slotsOf } from './its-tables-save.ts'
+import { cannotBeSaved, eventsOf, forEachLpi, slotsOf } from './its-tables-save.ts'
 
 /** What an ITS has mapped. */
 export interface SavedMappings {
@@ -60,15 +60,12 @@ export interface SavedCollection {
 
 /** By vCPU: the INTIDs that are pending there, in order; null where they go into the pending table. */
 export function pendingOf(hypervisor: Hypervisor): (number[] | null)[] {
-  const { words, layout, mmio } = hypervisor
-  const { lpis } = mmio.dist.its
+  const { layout, mmio } = hypervisor
   const pending = pendingTablesInUse(hypervisor).map((inUse) => (inUse ? null : ([] as number[])))
   if (layout.itsCount === 0) return pending
-  for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) {
-    const irq = lpis.at(slot)
-    const target = irqTarget(words[irq])
-    if (target !== TARGET_NONE && (words[irq] & IRQ_LATCH) !== 0) pending[target]?.push(lpis.intidOf(irq))
-  }
+  forEachLpi(hypervisor, (irq, target, isPending) => {
+    if (isPending) pending[target]?.push(mmio.dist.its.lpis.intidOf(irq))
+  })
   for (const intids of pending) intids?.sort((a, b) => a - b)
   return pending
 }

@@ -148,17 +148,46 @@ export const cannotBeSaved = (why: string): VgicError =>
  */
 export function savePendingTables(hypervisor: Hypervisor): void {
   checkStopped(hypervisor)
-  const { words, mmio } = hypervisor
-  const { lpis } = mmio.dist.its
+  checkForwarded(hypervisor)
   const inUse = pendingTablesInUse(hypervisor)
+  forEachLpi(hypervisor, (irq, target, isPending) => {
+    if (inUse[target]) savePending(hypervisor.mmio.dist.its, irq, isPending)
+  })
+}
+
+/**
+ * Calls `act` for each LPI that goes to a vCPU, by the vCPU's index. The pending state of vLPIs is in their tables only
+ * while no vPE is mapped (catalogue 49).
+ */
+export function forEachLpi(
+  { words, mmio, v4 }: Hypervisor,
+  act: (irq: Irq, target: number, isPending: boolean) => void,
+): void {
+  const { lpis } = mmio.dist.its
+  v4?.unmapAll()
   for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) {
     const irq = lpis.at(slot)
     const target = irqTarget(words[irq])
-    if (target !== TARGET_NONE && inUse[target]) savePending(mmio.dist.its, irq)
+    if (target === TARGET_NONE) continue
+    act(irq, target, v4?.isForwardedLpi(irq) ? v4.pendingBit(irq) : (words[irq] & IRQ_LATCH) !== 0)
+  }
+  v4?.mapAll()
+}
+
+/**
+ * Refuses to save a VM with vLPIs on GICv4.0, where their pending state cannot be read: EACCES in KVM.
+ */
+function checkForwarded({ v4, layout }: Hypervisor): void {
+  if (!v4 || v4.vpes.isV41) return
+  for (let n = 0; n < layout.direct.forwardCount; n++) {
+    if (v4.isForwarded(n))
+      throw cannotBeSaved(
+        'GICv4.0 does not tell which vLPIs are pending, and an interrupt is forwarded as one',
+      )
   }
 }
 
-function savePending(its: VgicIts, irq: Irq): void {
+function savePending(its: VgicIts, irq: Irq, isPending: boolean): void {
   const { words, memory, lpis } = its
   const index = irqTarget(words[irq])
   const intid = lpis.intidOf(irq)
@@ -167,7 +196,7 @@ function savePending(its: VgicIts, irq: Irq): void {
   const entry = readEntry(memory, address, what)
   const half = (intid >>> 5) & 1
   const bit = 1 << (intid & 31)
-  if (((entry[half] & bit) !== 0) === ((words[irq] & IRQ_LATCH) !== 0)) return
+  if (((entry[half] & bit) !== 0) === isPending) return
   const word = entry[half] ^ bit
   writeEntry(memory, address, half === 0 ? [word, entry[1]] : [entry[0], word], what)
 }

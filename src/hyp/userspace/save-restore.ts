@@ -177,7 +177,8 @@ function groupsOf(
 ): { readonly path: Path; readonly number: number; readonly group: Group }[] {
   const its = new ItsRegisters(hypervisor)
   const registers = new UserspaceRegisters(hypervisor)
-  const { layout, silicon } = hypervisor
+  const { layout, silicon, v4 } = hypervisor
+  const distributor = v4?.hasVsgis ? ['TYPER2', ...distributorOrder] : distributorOrder
   const end = FIRST_SPI + layout.spiCount
   const vcpus = Array.from({ length: layout.vcpuCount }, (_, vcpu) => vcpu)
   const itss = Array.from({ length: layout.itsCount }, (_, n) => n)
@@ -189,7 +190,7 @@ function groupsOf(
       path: 'dist',
       number: 0,
       group: frameGroup(
-        registersOf(userspaceDistributor, distributorOrder, FIRST_SPI, end),
+        registersOf(userspaceDistributor, distributor, FIRST_SPI, end),
         (offset) => registers.readDistributor(offset),
         (offset, value) => registers.writeDistributor(offset, value),
       ),

@@ -11,7 +11,7 @@ import { performFused } from '../../../src/hyp/run/step-dispatch.ts'
 import { fusedAt, superinstructions } from '../../../src/hyp/run/superinstructions.ts'
 import { THREAD_STEPS } from '../../../src/hyp/run/thread-states.ts'
 import { commanding } from '../../kit/commanding.ts'
-import { cook, recipesWith } from '../scenario/recipe.ts'
+import { cook, type Recipe, recipesWith } from '../scenario/recipe.ts'
 
 /** Of one of a machine's vCPUs: the superinstruction at which its thread, or its notifier, stands. */
 function beginning({ hypervisor }: ScenarioMachine, v: Vcpu) {
@@ -50,6 +50,10 @@ function isDoneStepByStep({ hypervisor }: ScenarioMachine, v: Vcpu, rows: number
   words.set(before)
   return found
 }
+
+/** With GICv4.1, where devices have no vLPIs, but vCPUs have vPEs. */
+const withVpes = (recipe: Recipe) =>
+  cook(recipe).gic({ listRegisters: recipe.listRegisters, cpus: recipe.cpus, version: '4.1' })
 
 function drive(recipe: Scenario, schedule: readonly number[], met: Set<string>): void {
   const machine = recipe.machine()
@@ -104,6 +108,19 @@ describe('a superinstruction does what its rows do', () => {
       { numRuns: 5 },
     )
   })
+
+  it.each([designs.wfiFlag, kvm61(designs.wfiFlag)].map((design) => [design.name, design] as const))(
+    'in %s, with GICv4.1',
+    (_name, design) => {
+      const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
+      fc.assert(
+        fc.property(recipesWith({}), schedules, (recipe, schedule) =>
+          drive(withVpes({ ...recipe, design }), schedule, met),
+        ),
+        { numRuns: 25 },
+      )
+    },
+  )
 
   it('and each was met', () => {
     expect([...met].sort()).toEqual(superinstructions.map(({ name }) => name).sort())
