@@ -395,11 +395,13 @@ export class InvariantChecker {
       case 'spi':
         if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
         return mapped.isPendingAtDistributor(irq) ? words[irq] | IRQ_LATCH : words[irq]
-      case 'lpi':
-        if (irqTarget(words[irq]) !== words[v + VCPU_INDEX] || words[v + VCPU_LPIS_ENABLED] === 0) return 0
+      case 'lpi': {
+        const isTaken = words[v + VCPU_LPIS_ENABLED] !== 0
+        if (!isTaken || irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
         return this.isForwarded(irq) && hypervisor.v4?.isPendingInHardware(irq)
           ? words[irq] | IRQ_LATCH
           : words[irq]
+      }
     }
   }
 }

@@ -132,6 +132,11 @@ export interface DirectSetup {
   readonly forwards: readonly ForwardSetup[]
   /** Whether every WFI exits, or not that of a vCPU with vLPIs: KVM's, while one thread is runnable on the PE. */
   readonly wfiExits: 'always' | 'shared'
+  /**
+   * Whether it is recorded that a vPE is loaded while it is resident, or put while it is not, where that is not known to do
+   * no harm: the flag that makes them do nothing would hide a wrong caller (catalogue 13).
+   */
+  readonly strictNesting: boolean
 }
 
 /** The size of the VM, as an image stores it. */
@@ -266,6 +271,7 @@ export class Hypervisor {
       vgic,
       v4: this.v4,
       wfiExits: direct?.wfiExits ?? 'always',
+      nesting: direct?.strictNesting ? program.paths.map((path) => /^(wfi|suspend)\//.test(path)) : undefined,
       timers: this.timers,
       scheduler: this.scheduler,
       halt: this.halt,

@@ -297,13 +297,8 @@ export class Machine {
   /** Whether a device's message waits for its_lock. */
   waitsForIts(index: number): boolean {
     const message = this.nextDeviceStep(index)?.msi
-    if (message === undefined || this.isAssigned(message)) return false
+    if (message === undefined || this.isBound(message)) return false
     return this.hypervisor.messages.waits(this.nextInjection(index), message)
-  }
-
-  private isAssigned({ deviceId, eventId }: Message): boolean {
-    const { v4 } = this.hypervisor
-    return v4?.isBound(v4.find(deviceId | 0, eventId | 0)) ?? false
   }
 
   /** The LPI that a device's message was translated to; 0 if there is none. `held`: if the message has a reference. */
@@ -454,12 +449,12 @@ export class Machine {
     this.goOn(index, injection.after(pc, target), target)
   }
 
-  /** A step of a message, in the design's order. That of an assigned device goes to the host's ITS. */
+  /** A step of a message; that of an assigned device goes to the host's ITS in one. */
   private stepMessage(index: number, message: Message): void {
     const { messages, injection } = this.hypervisor
     const at = this.deviceOf(index) + DEVICE_LPI
     const pc = this.nextInjection(index)
-    if (messages.translates(pc) && this.sendToHost(message.deviceId, message.eventId)) {
+    if (pc === this.hypervisor.runLoop.program.msi && this.sendToHost(message.deviceId, message.eventId)) {
       this.goOn(index, ENDED, 0)
       return
     }
@@ -482,6 +477,12 @@ export class Machine {
     words[device + DEVICE_INJECT] = pc
     words[device + DEVICE_TARGET] = pc === ENDED ? 0 : target
     if (pc === ENDED) words[device + DEVICE_PC]++
+  }
+
+  /** Whether a message goes to the host's ITS: that of an assigned device whose interrupt is enabled. */
+  private isBound({ deviceId, eventId }: Message): boolean {
+    const { v4 } = this.hypervisor
+    return v4?.isBound(v4.find(deviceId | 0, eventId | 0)) ?? false
   }
 
   /** An assigned device sends a message to the host's ITS; false if the device is not assigned. */

@@ -8,6 +8,7 @@ import { explain } from '../hyp/explain/explain.ts'
 import { type CostRow, type ExitStatistics, readCost } from '../hyp/host/cost.ts'
 import { postRequest } from '../hyp/host/kick.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
+import { HOST_ITS_NESTING } from '../hyp/records/its-vpe.ts'
 import {
   REQ_SIGNAL,
   VCPU_LOADED,
@@ -192,6 +193,16 @@ export class ScenarioMachine {
    */
   watch(accesses: Access[]): void {
     watchAccesses(this.internals, accesses)
+  }
+
+  /**
+   * With `strictNesting`, the first vCPU whose vPE was loaded while it was resident, or put while it was not; undefined if
+   * none was.
+   */
+  get misnested(): number | undefined {
+    const { words, layout } = this.hypervisor
+    const found = layout.direct.vpeCount > 0 ? words[layout.direct.its + HOST_ITS_NESTING] : 0
+    return found === 0 ? undefined : found - 1
   }
 
   /** Counters of a vCPU's thread. */

@@ -3,6 +3,7 @@
  * that it stands beside, and each question with a constant answer.
  */
 import { type Design, type DesignNode, edit, ownStep, type Step } from 'vgic/scenario'
+import { rowOf } from '../../src/hyp/run/steps.ts'
 
 /** A design with one thing wrong, perhaps. */
 export interface Mutation {
@@ -22,8 +23,9 @@ interface Place {
 /** A step, or nothing that can be addressed: an endless loop, or a jump. */
 type Item = Place | undefined
 
-/** All mutations of a design, in the order of its text. */
-export function mutationsOf(design: Design): Mutation[] {
+/** All mutations of a design, in the order of its text; those of steps about vPEs only with `gicv4`. */
+export function mutationsOf(whole: Design, gicv4 = false): Mutation[] {
+  const design = gicv4 ? whole : withoutVpes(whole)
   const sequences = sequencesOf(design)
   const places = sequences.flat().filter((item) => item !== undefined)
   return [
@@ -31,6 +33,28 @@ export function mutationsOf(design: Design): Mutation[] {
     ...sequences.flatMap((sequence) => [...swaps(design, sequence), ...moves(design, sequence)]),
   ]
 }
+
+/** A design as a machine without GICv4 has it. */
+function withoutVpes(design: Design): Design {
+  const { thread, schedOut, schedIn } = design
+  return { ...design, thread: strip(thread), schedOut: strip(schedOut), schedIn: strip(schedIn) }
+}
+
+const strip = (nodes: readonly DesignNode[]): DesignNode[] =>
+  nodes.flatMap((node): DesignNode[] => {
+    switch (node.kind) {
+      case 'step':
+        return rowOf(node.op)?.gicv4 ? [] : [node]
+      case 'part':
+        return node.gicv4 ? [] : [{ ...node, body: strip(node.body) }]
+      case 'branch':
+        return [{ ...node, cases: node.cases.map(strip) }]
+      case 'loop':
+        return [{ ...node, body: strip(node.body) }]
+      default:
+        return [node]
+    }
+  })
 
 function omission(design: Design, { address }: Place): Mutation {
   return {

@@ -28,6 +28,8 @@ import {
   VCPU_ESR,
   VCPU_EXIT,
   VCPU_LOADED,
+  VCPU_NOTIFIER,
+  VCPU_PC,
   VCPU_PE,
   VCPU_SLEEPS,
   VCPU_THREAD,
@@ -73,6 +75,8 @@ export interface StepParts {
   readonly v4: VgicV4 | undefined
   /** Whether a WFI exits only if it must: see VmSetup.wfiExits. */
   readonly wfiExits: 'always' | 'shared'
+  /** Where nesting is strict: by program counter, whether the step is one of a halt. */
+  readonly nesting: readonly boolean[] | undefined
   readonly timers: ArchTimers
   readonly scheduler: Scheduler
   readonly halt: Halt
@@ -91,6 +95,7 @@ export class ThreadSteps {
   readonly vgic: VgicV3
   readonly v4: VgicV4 | undefined
   private readonly wfiStays: boolean
+  private readonly nesting: readonly boolean[] | undefined
   readonly timers: ArchTimers
   readonly scheduler: Scheduler
   readonly halt: Halt
@@ -109,6 +114,7 @@ export class ThreadSteps {
     this.vgic = parts.vgic
     this.v4 = parts.v4
     this.wfiStays = parts.wfiExits === 'shared'
+    this.nesting = parts.nesting
     this.timers = parts.timers
     this.scheduler = parts.scheduler
     this.halt = parts.halt
@@ -167,7 +173,21 @@ export class ThreadSteps {
     if (this.words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(v)
   }
 
+  /**
+   * Strict nesting. A notifier may have loaded the vCPU in userspace already, before its thread does; and a put finds
+   * nothing to do when the CPU interface is put, or the vCPU waits as its flag says.
+   */
+  private checkNesting(v: Vcpu, loads: boolean, waits = false): void {
+    const { words, nesting } = this
+    if (nesting === undefined) return
+    const isChecked = loads
+      ? words[v + VCPU_NOTIFIER] !== 0 || nesting[words[v + VCPU_PC]]
+      : words[v + VCPU_LOADED] !== 0 && !waits
+    if (isChecked) this.v4?.checkNesting(v, !loads)
+  }
+
   vpeLoad(v: Vcpu): void {
+    this.checkNesting(v, true)
     const was = this.maskInterrupts(v)
     this.v4?.load(v)
     this.takeMasked(v, was)
@@ -178,18 +198,21 @@ export class ThreadSteps {
   }
 
   vpePut(v: Vcpu): void {
+    this.checkNesting(v, false)
     const was = this.maskInterrupts(v)
     this.v4?.put(v, false)
     this.takeMasked(v, was)
   }
 
   vpePutDoorbell(v: Vcpu): void {
+    this.checkNesting(v, false)
     const was = this.maskInterrupts(v)
     this.v4?.put(v, true)
     this.takeMasked(v, was)
   }
 
   vpePutByFlag(v: Vcpu): void {
+    this.checkNesting(v, false, this.isWaiting(v))
     const was = this.maskInterrupts(v)
     this.v4?.put(v, this.isWaiting(v))
     this.takeMasked(v, was)

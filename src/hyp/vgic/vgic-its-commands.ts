@@ -182,6 +182,7 @@ export class VgicItsCommands {
     const low = words[record + ITS_CBASER] & CBASER_LOW
     const high = words[record + ITS_CBASER + 1] & ADDRESS_HIGH
     const offset = words[record + ITS_CREADR]
+    this.its.countAccess()
     for (let word = 0; word < COMMAND_SIZE / 4; word++) {
       words[record + ITS_COMMAND + word] = this.its.memory.read(low, high, offset + 4 * word)
     }

@@ -8,6 +8,7 @@
 import { FIRST_LPI, type Intid } from '../../arch/intid.ts'
 import type { Memory } from '../../gic/config/memory.ts'
 import { SlotPool } from '../../state/slot-pool.ts'
+import { COST_TABLE_ACCESSES } from '../records/cost-row.ts'
 import { ITS, ITS_BASER, ITS_ENABLED, ITS_LOCK } from '../records/its-record.ts'
 import {
   COLLECTION_TARGET,
@@ -21,7 +22,7 @@ import {
   EVENT_NEXT,
   LPI_FORWARD,
 } from '../records/lpi-record.ts'
-import { VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
+import { VCPU_COST, VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
 import {
   IRQ_ENABLED,
   IRQ_LATCH,
@@ -116,12 +117,22 @@ export class VgicIts {
     return this.memory.takeRefusal()
   }
 
+  /**
+   * Counts an access to the guest's memory, for the vCPU whose exit is handled: a command, an entry or a byte is one, as
+   * KVM's kvm_read_guest and kvm_write_guest have them.
+   */
+  countAccess(): void {
+    this.words[this.words[this.apLists.accessing + VCPU_COST] + COST_TABLE_ACCESSES]++
+  }
+
   /** A byte of the guest's memory. */
   private readByte(low: number, high: number, offset: number): number {
+    this.countAccess()
     return (this.memory.read(low, high, offset & ~3) >>> ((offset & 3) << 3)) & 0xff
   }
 
   private writeByte(low: number, high: number, offset: number, value: number): void {
+    this.countAccess()
     const shift = (offset & 3) << 3
     const word = this.memory.read(low, high, offset & ~3)
     this.memory.write(low, high, offset & ~3, (word & ~(0xff << shift)) | (value << shift))
@@ -144,6 +155,7 @@ export class VgicIts {
     if ((high & INDIRECT) === 0) return offset < bytes ? addressOf(low & ~0xffff, tableHigh) + offset : -1
     const entry = 8 * Math.floor(offset / PAGE)
     if (entry >= bytes) return -1
+    this.countAccess()
     const pageLow = this.memory.read(low & ~0xffff, tableHigh, entry)
     const pageHigh = this.memory.read(low & ~0xffff, tableHigh, entry + 4)
     if (this.takeRefusal() || (pageHigh & LEVEL_1_VALID) === 0) return -1
@@ -161,6 +173,7 @@ export class VgicIts {
    */
   clearEntry(address: number): void {
     if (address < 0) return
+    this.countAccess()
     this.memory.write(address | 0, Math.floor(address / HIGH), 0, 0)
     this.memory.write(address | 0, Math.floor(address / HIGH), 4, 0)
     this.takeRefusal()

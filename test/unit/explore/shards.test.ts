@@ -44,6 +44,7 @@ describe('merging', () => {
     states: 1,
     transitions: 2,
     schedules: 3,
+    omission: 0,
     shard,
     ...more,
   })
