@@ -158,7 +158,7 @@ export const prunedUnheld = row('prunedUnheld?', {
 })
 /** Moves that interrupt, under both locks, if it still is on this list and still belongs on the other. */
 export const migrate = row('migrate', { does: 'migrate', needs: ['interruptsOff'] })
-/** As `migrate`, but looks only where the interrupt belongs, and not where it is: Linux 4.7 to 6.19. */
+/** CVE-2026-72289: as `migrate`, but looks only where the interrupt belongs, and not where it is. */
 export const migrateUnowned = row('migrateUnowned', { does: 'migrateUnowned', needs: ['interruptsOff'] })
 /** Samples the timers after an exit. */
 export const timerSync = row('timerSync', { does: 'timerSync', writesUninjected: 'vcpu' })
@@ -301,7 +301,7 @@ export const executeCommand = row('executeCommand', {
   stands: 'thread',
   needs: ['itsStarted'],
 })
-/** Linux 6.9: MOVALL takes the LPIs of all vCPUs along. */
+/** A regression of 2024: MOVALL takes the LPIs of all vCPUs along. */
 export const executeCommandForAll = row('executeCommandForAll', {
   does: 'executeCommandForAll',
   carriesOut: true,
@@ -457,11 +457,14 @@ export const kickVcpu = row('kick', { stands: 'inject' })
  * the same section. Waits while another holds its_lock, unless the translation is cached.
  */
 export const translate = row('translate', { stands: 'msi' })
-/** Linux before 6.8: the LPI is found without a reference, so that it can go while the message is injected. */
+/** CVE-2024-26598: the LPI is found without a reference, so that it can go while the message is injected. */
 export const translateUnheld = row('translateUnheld', { stands: 'msi' })
 /** Step of a message: gives its reference back; the last one takes the LPI out of the table and frees it. */
 export const dropReference = row('dropReference', { stands: 'msi' })
-/** Linux 6.17: only counts down. Whoever gives the last reference back is to take the LPI out of the table. */
+/**
+ * Linux 6.17 and later (CVE-2026-74568): only counts down. Whoever gives the last reference back is to take the LPI out of
+ * the table.
+ */
 export const decrementReference = row('decrementReference', { stands: 'msi' })
 /** The other half: takes what the table has by that INTID out of it, if the last reference was this one, and frees the LPI. */
 export const eraseByNumber = row('eraseByNumber', { stands: 'msi' })

@@ -1,7 +1,8 @@
 /**
  * The LPI objects of a VM (KVM's lpi_list). An LPI is made when an event is first mapped to its INTID, and lives as long
  * as anybody holds a reference: events that are mapped to it, cached translations, the ap_list and the list registers that
- * it is on, messages and prunes on their way. So one that is discarded while it is pending is still delivered. They are in fixed slots; where all are in use, no further LPI can be made.
+ * it is on, messages and prunes on their way. So one that is discarded while it is pending is still delivered. They are in
+ * fixed slots; where all are in use, no further LPI can be made.
  *
  * The lock of their table is never held over a yield point, so it needs no word: `put` counts down, takes the last one's
  * LPI out of the table and frees it in one section. `decrement` and `eraseByNumber` do that in two, with a gap in
