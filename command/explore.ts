@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { type Bounds, explore, type InvariantId, invariants, type Report, replay } from 'vgic/explore'
 import { type Run, Scenario } from 'vgic/scenario'
 import { BOUNDED, count, FOUND, OK, type Request, type Subcommand, text, UsageError } from './arguments.ts'
-import { isFormat, pictures } from './pictures.ts'
+import { type Format, isFormat, pictures } from './pictures.ts'
 
 interface Given {
   readonly scenario: Scenario
@@ -85,17 +85,25 @@ has any. Exits with 0 if the invariants hold, 1 if one is violated, 3 if a bound
   --preemptions N, --ticks N, --migrations N   the most in one schedule
   --states N, --depth N                        the most distinct states, the most steps of a schedule
   --invariants A,B                             only these
+  --format F                                   prints the schedule that violates one as vgic replay does, marked, and
+                                               the verdict on stderr
   --json                                       the report for programs
 `,
   options: {
     ...Object.fromEntries(limits.map((name) => [name, { type: 'string' as const }])),
     invariants: { type: 'string' },
+    format: { type: 'string' },
   },
   async run(request, output) {
     const file = oneFile(request, 1)
+    const format = formatOf(request)
     const { scenario, bounds } = await scenarioOf(file)
     const report = explore(scenario, boundsOf(request, bounds))
-    output.print(request.json ? JSON.stringify(report, null, 2) : verdict(report, file).join('\n'))
+    const { violation } = report
+    if (format && violation) {
+      output.note(verdict(report, file).join('\n'))
+      output.print(pictures[format](replay(scenario, violation.schedule), violation))
+    } else output.print(request.json ? JSON.stringify(report, null, 2) : verdict(report, file).join('\n'))
     if (report.violation) return FOUND
     return report.complete ? OK : BOUNDED
   },
@@ -117,16 +125,19 @@ Takes the steps of a schedule that vgic explore printed, of the same FILE.mjs.
   async run(request, output) {
     const [, token] = request.words
     const file = oneFile(request, 2)
-    const format = text(request, 'format') ?? 'timeline'
-    if (!isFormat(format)) {
-      throw new UsageError(`--format must be ${Object.keys(pictures).join(', ')}, but is ${format}.`)
-    }
+    const format = formatOf(request) ?? 'timeline'
     const { scenario } = await scenarioOf(file)
     const before = count(request, 'before')
     const run = replay(scenario, token, before === undefined ? {} : { before })
     output.print(request.json ? JSON.stringify(steps(run), null, 2) : pictures[format](run))
     return OK
   },
+}
+
+function formatOf(request: Request): Format | undefined {
+  const format = text(request, 'format')
+  if (format === undefined || isFormat(format)) return format
+  throw new UsageError(`--format must be one of ${Object.keys(pictures).join(', ')}, but is ${format}.`)
 }
 
 const steps = (run: Run): object => ({ ...run.toJSON(), steps: run.events })

@@ -51,11 +51,12 @@ const isPlain = ({ accesses, listRegisters }: StepEvent): boolean =>
   accesses.length === 0 && listRegisters.length === 0
 
 /** `<- ICH_VMCR_EL2  VPMR=0xf0 ...` for a read by the hypervisor, `->` for a write. */
-function accessLine({ direction, kind, register, name, low, high }: Access): string {
-  return `${direction === 'read' ? '<-' : '->'} ${name.padEnd(16)}${valueText(kind, register, name, low, high)}`
+function accessLine(access: Access): string {
+  return `${access.direction === 'read' ? '<-' : '->'} ${access.name.padEnd(16)}${describeAccess(access)}`
 }
 
-function valueText(kind: Access['kind'], register: number, name: string, low: number, high: number): string {
+/** The value of an access in words: a system register's fields, or a number. */
+export function describeAccess({ kind, register, name, low, high }: Access): string {
   if (kind === 'mmio') return `0x${(low >>> 0).toString(16)}`
   if (name.startsWith('ICH_LR')) return describeListRegister(low, high)
   return describeRegister(registerByEncoding(register).views[0], low, high)

@@ -42,7 +42,10 @@ describe('vgic', () => {
     [['explore', '/nowhere.mjs'], 'nowhere.mjs'],
     [['explore', stale, '--preemptions', 'two'], '--preemptions must be a whole number, but is two.'],
     [['explore', stale, '--invariants', 'L1,X'], 'but has X.'],
-    [['replay', stale, 'x', '--format', 'png'], '--format must be timeline'],
+    [
+      ['replay', stale, 'x', '--format', 'png'],
+      '--format must be one of timeline, mermaid, perfetto, vcd, svg, but is png.',
+    ],
     [['replay', stale, 'x~0'], 'is of another scenario'],
     [['bench', 'nothing'], 'there is no benchmark nothing'],
   ])('refuses %j in a sentence, with status 2', async (args, sentence) => {
@@ -122,6 +125,27 @@ describe('vgic explore', () => {
       bound: 'states',
     })
   })
+})
+
+describe('a picture', () => {
+  it.each([
+    ['mermaid', /^sequenceDiagram\n/],
+    ['vcd', /^\$version vgic \$end\n/],
+    ['svg', /^<svg xmlns/],
+    ['perfetto', /^\{"displayTimeUnit"/],
+    ['timeline', /^ time /],
+  ])(
+    'of the schedule that violates an invariant is printed as %s, and the verdict beside it',
+    async (format, begins) => {
+      const { status, out, err } = await shell('explore', stale, '--invariants', 'S11', '--format', format)
+      expect(status).toBe(1)
+      expect(out).toMatch(begins)
+      expect(err).toMatch(/^violated: S11/)
+      const [, token] = /vgic replay .* '(.+)'$/.exec(err) ?? []
+      const replayed = await shell('replay', stale, token, '--format', format)
+      expect([replayed.status, replayed.out]).toEqual([0, expect.stringMatching(begins)])
+    },
+  )
 })
 
 describe('vgic conformance', () => {
