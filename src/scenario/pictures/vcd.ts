@@ -34,7 +34,7 @@ const threadStates: readonly VcpuSample[] = ['host', 'guest', 'asleep', 'no cpu'
 
 /**
  * A run as a value change dump. `thread` is 0 for the hypervisor, 1 for the guest, 2 asleep, 3 without a CPU, 4 ended;
- * `state` of a list register is that of ICH_LR<n>_EL2: 1 pending, 2 active, 3 both.
+ * `state` of a list register is that of `ICH_LR<n>_EL2`: 1 pending, 2 active, 3 both.
  */
 export function toVcd(run: Run, options: PictureOptions = {}): string {
   const { samples, interrupts, violation } = record(run, options)
