@@ -30,7 +30,7 @@ export interface PictureOptions extends RunPart {
   readonly violation?: PictureViolation
 }
 
-/** A violation as a picture marks it; a {@link Violation} is one. */
+/** A violation as a picture marks it; the one of a report of explore() is one. */
 export interface PictureViolation {
   /** The invariant: `L1`. */
   readonly invariant: string
