@@ -3,7 +3,12 @@
  *
  * @packageDocumentation
  */
-export { type Bounds, explore, type Report, type Violation } from './explore/explorer.ts'
+export type { Bounds, Interventions, Report, Violation } from './explore/bounds.ts'
+export { explore } from './explore/explorer.ts'
+export { invariantName } from './explore/invariant-names.ts'
 export { type InvariantId, invariants } from './explore/invariants.ts'
+export { type MergedReport, mergeReports } from './explore/merge-reports.ts'
+export { type MinimiseOptions, minimise } from './explore/minimise.ts'
 export { exhibit, type MuseumEntry, type MuseumRow, museum } from './explore/museum/museum.ts'
+export { exploreRandom, type PctGuarantee, type RandomBounds, type RandomReport } from './explore/random.ts'
 export { type ReplayOptions, replay } from './explore/replay.ts'

@@ -2,6 +2,8 @@
  * States below which the depth bound cut schedules off, each with the number of steps after which it was explored. A
  * state that is found again after fewer steps is explored again, since the search may now get further.
  */
+import { keyOf } from './sum-hash.ts'
+
 export class CutStates {
   /** Whether any schedule was cut off. */
   any = false
@@ -36,6 +38,3 @@ export class CutStates {
     this.below = Math.min(this.below, depth)
   }
 }
-
-/** 53 bits of the two lanes. */
-const keyOf = (a: number, b: number): number => (a >>> 0) * 0x20_0000 + (b >>> 11)

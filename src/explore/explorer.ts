@@ -5,172 +5,113 @@
  * at any step. A state that was seen before is not explored again.
  */
 
-import { argumentBoolean, argumentInteger, argumentOptions, type Fields } from '../errors/arguments.ts'
-import { VgicError } from '../errors/vgic-error.ts'
-import { VCPU_NOTIFIER, VCPU_PC } from '../hyp/records/vcpu.ts'
-import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
-import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
-import type { Actor, Machine } from '../scenario/machine.ts'
-import { Changes } from './changes.ts'
-import { CutStates } from './cut-states.ts'
-import { type InvariantId, invariants } from './invariants.ts'
-import { writeSchedule } from './schedule.ts'
+import type { Machine } from '../scenario/machine.ts'
 import {
-  FRAME_ACTOR,
+  type Bounds,
+  type CheckedBounds,
+  checkBounds,
+  interventionsIn,
+  type Report,
+  type Violation,
+} from './bounds.ts'
+import { CutStates } from './cut-states.ts'
+import { FairCycles } from './fair-cycles.ts'
+import { fairCycle, livelock } from './livelock.ts'
+import { minimised } from './minimise.ts'
+import { Search } from './search.ts'
+import {
   FRAME_BUDGET,
-  FRAME_HASH_A,
-  FRAME_HASH_B,
+  FRAME_KEY_A,
+  FRAME_KEY_B,
   FRAME_NEXT,
   FRAME_SLOT,
   FRAME_STEPS,
-  SearchStack,
 } from './search-stack.ts'
-import { StepChecks, type ViolatedInvariant } from './step-checks.ts'
-import { StepKinds } from './step-kind.ts'
-import { SumHash, withExtra } from './sum-hash.ts'
+import type { ViolatedInvariant } from './step-checks.ts'
+import { keyOf } from './sum-hash.ts'
 import { VisitedSet } from './visited.ts'
 
-/** How far an exploration goes. */
-export interface Bounds {
-  /** Most preemptions of threads in one schedule; default 0. */
-  readonly preemptions?: number
-  /** Most ticks of the host that interrupt a guest in one schedule; default 0. */
-  readonly ticks?: number
-  /** Most migrations in one schedule, of a waiting thread to another PE than its last; default 0. */
-  readonly migrations?: number
-  /** Most distinct states; default 1,000,000. The exploration ends there. */
-  readonly states?: number
-  /** Most steps of a schedule; default 20,000. A longer one is cut off, and the exploration goes on with others. */
-  readonly depth?: number
-  /** The invariants that are checked; default all. */
-  readonly invariants?: readonly InvariantId[]
-  /**
-   * Whether equal states are explored only once; default true. If false, every schedule is followed to its end, or
-   * until it returns to a state of its own.
-   */
-  readonly merge?: boolean
-  /**
-   * Whether every word is compared after every step, to check that the step wrote only what its row, or the `writes`
-   * of a design's own step, allows; default false. It takes a few times as long. A write beyond that throws an
-   * `argument` error that names the step and the word; unchecked, it would be neither hashed nor undone.
-   */
-  readonly checkWrites?: boolean
-}
-
-/** A schedule that violates an invariant. */
-export interface Violation {
-  /** The invariant. */
-  readonly invariant: InvariantId
-  /** The invariant as a sentence, from {@link invariants}. */
-  readonly says: string
-  /** What is wrong after the last step. */
-  readonly what: string
-  /** The schedule token, for `replay`. */
-  readonly schedule: string
-  /** Steps of the schedule. */
-  readonly steps: number
-}
-
-/** The result of an exploration. */
-export interface Report {
-  /** Whether everything within the bounds was explored and no invariant was violated. */
-  readonly complete: boolean
-  /** Distinct states visited. */
-  readonly states: number
-  /** Steps taken. */
-  readonly transitions: number
-  /** Schedules followed to an end: a state in which no actor can step, or one that was seen before. */
-  readonly schedules: number
-  /** `states` if that bound ended the exploration, `depth` if it cut schedules off; left out if neither did. */
-  readonly bound?: 'states' | 'depth'
-  /** The first violation found, if any. */
-  readonly violation?: Violation
-}
-
-const boundFields: Fields<Bounds> = {
-  preemptions: true,
-  ticks: true,
-  migrations: true,
-  states: true,
-  depth: true,
-  invariants: true,
-  merge: true,
-  checkWrites: true,
-}
-
-const DEFAULT_STATES = 1_000_000
-const DEFAULT_DEPTH = 20_000
-
 /**
- * Explores every interleaving of a scenario within `bounds`, until one violates an invariant. Throws a `VgicError`
- * for bounds that are out of range.
+ * Explores every interleaving of a scenario within `bounds`, until one violates an invariant: first those without
+ * interventions of the environment, then with one, and so on. Throws a `VgicError` for bounds that are out of range.
  */
 export function explore(scenario: Scenario, bounds: Bounds = {}): Report {
-  argumentOptions('bounds', bounds, boundFields)
-  return new Explorer(checkScenario(scenario).machine().internals, bounds).run()
+  const checked = checkBounds(bounds)
+  return exploreMachine(checkScenario(scenario).machine().internals, checked)
 }
 
-/** The bounded interventions of the environment; a budget has a byte for each, with how many are left. */
-const budgetKinds = ['preempt', 'tick', 'migrate'] as const
+function exploreMachine(machine: Machine, bounds: CheckedBounds): Report {
+  const explorer = new Explorer(machine, bounds)
+  const most = interventionsIn(bounds.budget)
+  for (let interventions = bounds.raise ? 0 : most; ; interventions++) {
+    const report = explorer.run(interventions, bounds.depth)
+    if (report.violation && bounds.shortest)
+      return shortest(explorer, interventions, report, report.violation)
+    if (!report.complete && report.bound !== 'depth') return report
+    if (interventions >= most || !explorer.withheld) return report
+  }
+}
+
+/**
+ * The shortest schedule with so many interventions that violates an invariant: what was found first is shortened as
+ * far as that is cheap, and then the bound on depth halved between what is too short and what is long enough.
+ */
+function shortest(explorer: Explorer, interventions: number, found: Report, first: Violation): Report {
+  let best = { ...found, violation: minimised(explorer.search, first) }
+  let tooFew = 0
+  while (best.violation.steps - tooFew > 1) {
+    const depth = (tooFew + best.violation.steps) >> 1
+    const { violation, ...report } = explorer.run(interventions, depth)
+    if (violation) best = { ...report, violation }
+    else if (report.bound === 'states') return { ...best, shortest: false }
+    else tooFew = depth
+  }
+  return { ...best, shortest: true }
+}
 
 class Explorer {
-  private readonly actors: readonly Actor[]
-  /** By actor, the shift of its byte in a budget; -1 if its steps are not bounded. */
-  private readonly uses: Int8Array
-  private readonly words: Int32Array
-  private readonly stack: SearchStack
-  private readonly kinds: StepKinds
-  private readonly changes: Changes
-  private readonly hash = new SumHash()
-  private readonly visited: VisitedSet
-  private readonly cut = new CutStates()
-  private readonly checks: StepChecks
-  private readonly budget: number
-  private readonly maxStates: number
-  private readonly maxDepth: number
-  private readonly merge: boolean
-  private readonly checkWrites: boolean
+  readonly search: Search
+  /** Whether the last search withheld interventions that the bounds allow. */
+  withheld = false
+  private visited = new VisitedSet(0)
+  private cut = new CutStates()
+  /** Undefined if cycles are not looked for, or only those that one step closes. */
+  private cycles: FairCycles | undefined
+  /** The interventions that are left when the search has used up its own. */
+  private reserve = 0
+  private depth = 0
   private transitions = 0
   private schedules = 0
 
   constructor(
-    readonly machine: Machine,
-    bounds: Bounds,
+    machine: Machine,
+    private readonly bounds: CheckedBounds,
   ) {
-    this.budget = (['preemptions', 'ticks', 'migrations'] as const)
-      .map((name) => argumentInteger(name, bounds[name] ?? 0, 0, 255))
-      .reduce((budget, most, i) => budget | (most << (8 * i)), 0)
-    machine.prepareExploration()
-    this.actors = [...machine.actors, ...machine.environment].filter((actor) =>
-      possible(machine, actor, bounds),
-    )
-    this.uses = Int8Array.from(this.actors, ({ kind }) => {
-      const bounded = (budgetKinds as readonly string[]).indexOf(kind)
-      return bounded < 0 ? -1 : 8 * bounded
-    })
-    this.words = machine.hypervisor.words
-    this.stack = new SearchStack(this.words)
-    this.kinds = new StepKinds(machine)
-    this.changes = new Changes(machine, this.stack.top)
-    this.checks = new StepChecks(machine, this.changes, this.stack.top, bounds.invariants)
-    this.maxStates = argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff)
-    this.maxDepth = argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000)
-    this.visited = new VisitedSet(Math.min(this.maxStates, 1 << 19))
-    this.merge = argumentBoolean('merge', bounds.merge ?? true)
-    this.checkWrites = argumentBoolean('checkWrites', bounds.checkWrites ?? false)
+    this.search = new Search(machine, bounds)
   }
 
-  run(): Report {
-    const { stack, hash, visited } = this
-    hash.hashAll(this.words, this.changes.ranges)
-    const key = withExtra(hash.a, this.budget)
-    const slot = visited.find(key, hash.b)
-    visited.enterStack(slot, key, hash.b)
-    stack.push(hash.a, hash.b, this.budget, slot, this.changes)
+  /** Searches the schedules with at most so many interventions and steps. */
+  run(interventions: number, depth: number): Report {
+    const { search, bounds } = this
+    this.visited = new VisitedSet(Math.min(bounds.states, 1 << 19))
+    this.cut = new CutStates()
+    this.cycles = bounds.merge && search.checks.checked.L4 ? new FairCycles(search) : undefined
+    this.reserve = interventionsIn(bounds.budget) - interventions
+    this.depth = depth
+    this.transitions = 0
+    this.schedules = 0
+    this.withheld = false
+    search.begin()
+    this.enter(this.visited.find(search.keyA, search.keyB))
+    return this.searchAll()
+  }
+
+  private searchAll(): Report {
+    const { stack } = this.search
     while (stack.depth >= 0) {
       const actor = this.nextActor()
-      const found = actor < 0 ? this.leave() : stack.depth < this.maxDepth ? this.take(actor) : this.cutOff()
+      const found = actor < 0 ? this.leave() : stack.depth < this.depth ? this.take(actor) : this.cutOff()
       if (found) return found
     }
     return this.report(this.cut.any ? { bound: 'depth' } : {})
@@ -178,168 +119,150 @@ class Explorer {
 
   /** The next actor to try in the state on top; -1 if none is left. */
   private nextActor(): number {
-    const { actors, uses, machine } = this
-    const { frames, frame } = this.stack
+    const { actors, uses, machine, stack } = this.search
+    const { frames, frame } = stack
     for (let actor = frames[frame + FRAME_NEXT]; actor < actors.length; actor++) {
-      if (uses[actor] >= 0 && ((frames[frame + FRAME_BUDGET] >> uses[actor]) & 0xff) === 0) continue
+      const bounded = uses[actor] >= 0
+      if (bounded && ((frames[frame + FRAME_BUDGET] >> uses[actor]) & 0xff) === 0) continue
       if (machine.stateOf(actors[actor]) !== 'ready') continue
+      if (bounded && this.withholds(frames[frame + FRAME_BUDGET])) {
+        // The state is no end: the next search goes on from here.
+        frames[frame + FRAME_STEPS]++
+        continue
+      }
       frames[frame + FRAME_NEXT] = actor + 1
+      if (!bounded) this.cycles?.ready(stack.depth, actor)
       return actor
     }
     return -1
+  }
+
+  /** Whether this search has no interventions left with a budget. */
+  private withholds(budget: number): boolean {
+    if (interventionsIn(budget) > this.reserve) return false
+    this.withheld = true
+    return true
   }
 
   /**
    * Takes a step from the state on top. Pushes the state that it leads to if that is new; undoes the step otherwise.
    */
   private take(actor: number): Report | undefined {
-    const { stack, changes, hash, visited, words } = this
-    const { frames, frame } = stack
-    frames[frame + FRAME_ACTOR] = actor
-    frames[frame + FRAME_STEPS]++
-    const stepping = this.actors[actor]
-    const kind = this.kinds.next(stepping)
-    this.machine.perform(stepping)
+    const { search, visited } = this
+    const { stack } = search
+    stack.frames[stack.frame + FRAME_STEPS]++
+    search.step(actor)
     this.transitions++
-    changes.find(stepping, kind)
-    if (this.checkWrites) this.refuseOtherWrites(stepping)
-    hash.follow(frames[frame + FRAME_HASH_A], frames[frame + FRAME_HASH_B], words, stack.top, changes)
-    const left = this.budgetAfter(frames[frame + FRAME_BUDGET], actor)
-    const key = withExtra(hash.a, left)
-    visited.prefetch(key)
-    const violation = this.checks.afterStep(stepping, kind)
+    visited.prefetch(search.keyA)
+    const violation = search.check()
     if (violation) return this.violated(violation, stack.actors())
-    const slot = visited.find(key, hash.b)
-    const isNew = visited.isFree(slot)
-    const closesCycle = !isNew && visited.isOnStack(slot)
-    if (closesCycle || (!isNew && this.isExplored(key, hash.b))) {
-      this.schedules++
-      const livelock = closesCycle && this.checks.checked.L4 ? this.livelock(left) : undefined
-      if (livelock) return livelock
-      this.cut.skip(key, hash.b, stack.depth + 1)
-      stack.undo(changes)
+    if (search.isElsewhere()) {
+      stack.undo(search.changes)
       return undefined
     }
-    if (isNew && visited.size >= this.maxStates) return this.report({ bound: 'states' })
-    visited.enterStack(slot, key, hash.b)
-    stack.push(hash.a, hash.b, left, slot, changes)
+    const { keyA, keyB } = search
+    const slot = visited.find(keyA, keyB)
+    const isNew = visited.isFree(slot)
+    if (!isNew) {
+      const isOpen = visited.isOpen(slot)
+      const cycle = isOpen ? stack.depthOf(keyA, keyB) : -1
+      if (cycle >= 0 || this.isExplored(keyA, keyB)) return this.meet(actor, cycle, isOpen)
+    }
+    if (isNew && visited.size >= this.bounds.states) return this.report({ bound: 'states' })
+    this.enter(slot)
     return undefined
   }
 
-  private refuseOtherWrites({ kind, index, name }: Actor): void {
-    const word = this.changes.missed()
-    if (word < 0) return
-    const before = this.stack.top
-    const { runLoop, state } = this.machine.hypervisor
-    const v = this.machine.hypervisor.vcpu(index)
-    const path = kind === 'vcpu' && runLoop.program.paths[before[v + VCPU_NOTIFIER] || before[v + VCPU_PC]]
-    throw new VgicError(
-      'argument',
-      `A step of ${name}${path ? `, ${path},` : ''} wrote ${state.layout.nameOf(word)}, which it may not: say so in the step's \`writes\` or the word's \`by\`.`,
-    )
+  /**
+   * The last step has led to a state that is not explored again, since it is on the stack, at depth `cycle`, or was
+   * explored. Undoes the step.
+   */
+  private meet(actor: number, cycle: number, isOpen: boolean): Report | undefined {
+    const { search, cut } = this
+    const { stack, keyA, keyB } = search
+    this.schedules++
+    const violation = cycle >= 0 && search.checks.checked.L4 ? livelock(search, cycle) : undefined
+    if (violation) return this.violated(violation, stack.actors())
+    cut.skip(keyA, keyB, stack.depth + 1)
+    stack.undo(search.changes)
+    if (isOpen) this.cycles?.closes(actor, cycle, keyA, keyB)
+    return undefined
+  }
+
+  /** Puts the state that the last step has led to on the stack, and into its slot of the visited set. */
+  private enter(slot: number): void {
+    const { search } = this
+    this.visited.enter(slot, search.keyA, search.keyB)
+    search.push(slot)
+    this.cycles?.enter(search.stack.depth)
   }
 
   /** Whether a state that was seen before, given by the lanes of its hash, need not be explored again. */
   private isExplored(a: number, b: number): boolean {
-    return this.merge && !this.cut.isNearer(a, b, this.stack.depth + 1)
+    return this.bounds.merge && !this.cut.isNearer(a, b, this.search.stack.depth + 1)
   }
 
   /** Cuts the schedule off at the state on top, although an actor could step there. */
   private cutOff(): undefined {
-    const { frames, frame, depth } = this.stack
-    frames[frame + FRAME_NEXT] = this.actors.length
+    const { frames, frame, depth } = this.search.stack
+    frames[frame + FRAME_NEXT] = this.search.actors.length
     frames[frame + FRAME_STEPS]++
     this.cut.cutOff(depth)
   }
 
-  private budgetAfter(left: number, actor: number): number {
-    const shift = this.uses[actor]
-    return shift < 0 ? left : left - (1 << shift)
-  }
-
   /** Leaves the state on top, from which all steps were taken; if none could be, a schedule has ended. */
   private leave(): Report | undefined {
-    const { stack, visited } = this
+    const { visited, search } = this
+    const { stack } = search
     const { frames, frame } = stack
     if (frames[frame + FRAME_STEPS] === 0) {
       this.schedules++
-      const violation = this.checks.atEnd()
+      const violation = search.checks.atEnd()
       if (violation) return this.violated(violation, stack.actors().slice(0, -1))
     }
-    const key = withExtra(frames[frame + FRAME_HASH_A], frames[frame + FRAME_BUDGET])
-    visited.leaveStack(frames[frame + FRAME_SLOT], key, frames[frame + FRAME_HASH_B])
-    this.cut.leave(key, frames[frame + FRAME_HASH_B], stack.depth)
+    const keyA = frames[frame + FRAME_KEY_A]
+    const keyB = frames[frame + FRAME_KEY_B]
+    const { cycles } = this
+    const { depth } = stack
+    const isOpen = cycles !== undefined && !cycles.isRoot()
+    if (!isOpen) {
+      visited.close(frames[frame + FRAME_SLOT], keyA, keyB)
+      const livelock = cycles && this.closeComponent(cycles, keyA, keyB)
+      if (livelock) return livelock
+    }
+    this.cut.leave(keyA, keyB, depth)
     stack.pop()
+    if (isOpen) cycles.stays(depth, keyA, keyB)
     return undefined
   }
 
-  /**
-   * The last step has closed a cycle of states. It is a livelock (L4) if a vCPU's thread steps in it, since its guest
-   * then makes no progress, and if the cycle is fair: no actor is ready throughout it and never steps. A guest that
-   * spins by itself is no livelock.
-   */
-  private livelock(budget: number): Report | undefined {
-    const { stack, hash } = this
-    const first = stack.depthOf(hash.a, hash.b, budget)
-    if (first < 0 || !this.hasThread(first) || !this.isFair(first)) return undefined
-    const what = `the last ${stack.depth - first + 1} steps repeat forever, and the guest makes no progress`
-    return this.violated(['L4', what], stack.actors())
-  }
-
-  /**
-   * Whether a vCPU's thread steps in the cycle. No cycle has a guest's progress in it, which moves its program
-   * counter.
-   */
-  private hasThread(first: number): boolean {
-    const { runLoop } = this.machine.hypervisor
-    let found = false
-    this.stack.visitDownTo(first, (actor) => {
-      const { kind, index } = this.actors[actor]
-      if (kind === 'vcpu' && runLoop.threadState(this.machine.hypervisor.vcpu(index)) !== THREAD_IN_GUEST)
-        found = true
-    })
-    return found
-  }
-
-  /** Whether every actor that is ready in all states of a cycle takes a step in it. */
-  private isFair(first: number): boolean {
-    const left = new Set<number>([...this.actors.keys()].filter((actor) => this.uses[actor] < 0))
-    this.stack.visitDownTo(first, (actor) => {
-      left.delete(actor)
-      for (const other of left) if (this.machine.stateOf(this.actors[other]) !== 'ready') left.delete(other)
-    })
-    return left.size === 0
+  /** Closes the component of the state on top, its root, with this key. */
+  private closeComponent(cycles: FairCycles, a: number, b: number): Report | undefined {
+    const { search, visited } = this
+    const others = cycles.close()
+    for (const other of others) visited.close(visited.find(other.a, other.b), other.a, other.b)
+    // Where the bound on depth cuts, states are visited again, and components are not to be relied on.
+    if (this.cut.any || !cycles.isLivelock()) return undefined
+    const { frames, frame } = search.stack
+    search.keyHere(frames[frame + FRAME_BUDGET])
+    const members = new Set([keyOf(a, b), ...others.map((other) => keyOf(other.a, other.b))])
+    const path = search.stack.actors().slice(0, -1)
+    const [violation, cycle] = fairCycle(search, members)
+    return this.violated(violation, [...path, ...cycle])
   }
 
   private report(more: Pick<Report, 'bound' | 'violation'> = {}): Report {
     const { transitions, schedules, visited } = this
     const complete = more.bound === undefined && more.violation === undefined
-    return { complete, states: visited.size, transitions, schedules, ...more }
+    const { shard } = this.bounds
+    const part = shard ? { shard: shard.name } : {}
+    const states = visited.size
+    const omission = this.bounds.exact ? 0 : (states * (states - 1)) / 2 ** 64
+    return { complete, states, transitions, schedules, omission, ...part, ...more }
   }
 
   /** The report of a violated invariant; `taken` is the schedule, an actor a step. */
-  private violated([invariant, what]: ViolatedInvariant, taken: readonly number[]): Report {
-    const all = [...this.machine.actors, ...this.machine.environment]
-    const numbers = taken.map((actor) => all.indexOf(this.actors[actor]))
-    const schedule = writeSchedule(this.machine.digest, numbers)
-    return this.report({
-      violation: { invariant, says: invariants[invariant], what, schedule, steps: taken.length },
-    })
-  }
-}
-
-/** Whether an actor can ever take a step within the bounds. */
-function possible({ hypervisor, setup }: Machine, { kind, detail }: Actor, bounds: Bounds): boolean {
-  switch (kind) {
-    case 'timer':
-      return setup.timers || detail === TIMER_WFIT
-    case 'preempt':
-      return (bounds.preemptions ?? 0) > 0
-    case 'tick':
-      return (bounds.ticks ?? 0) > 0
-    case 'migrate':
-      return (bounds.migrations ?? 0) > 0 && hypervisor.config.cpus > 1
-    default:
-      return true
+  private violated(violation: ViolatedInvariant, taken: readonly number[]): Report {
+    return this.report({ violation: this.search.violation(violation, taken) })
   }
 }

@@ -3,6 +3,7 @@
  * journal has what each step on the path overwrote, so that leaving a state restores the one below.
  */
 import type { Changes } from './changes.ts'
+import type { SumHash } from './sum-hash.ts'
 
 /** Words of a frame: the lanes of the state's hash. */
 export const FRAME_HASH_A = 0
@@ -16,9 +17,21 @@ export const FRAME_ACTOR = 4
 export const FRAME_STEPS = 5
 /** The state's slot in the visited set. */
 export const FRAME_SLOT = 6
+/** What the state is known by together with its budget (search.ts). */
+export const FRAME_KEY_A = 7
+export const FRAME_KEY_B = 8
 /** Offset in the journal of the changes of the step that led to it. */
-const FRAME_JOURNAL = 7
-const FRAME_WORDS = 8
+const FRAME_JOURNAL = 9
+const FRAME_WORDS = 10
+
+/** The state that a step has led to, as far as the stack keeps it. */
+interface SearchState {
+  readonly hash: SumHash
+  readonly left: number
+  readonly keyA: number
+  readonly keyB: number
+  readonly changes: Changes
+}
 
 export class SearchStack {
   /** A copy of the state on top. `words` are that state, or the one after a step from it. */
@@ -43,16 +56,18 @@ export class SearchStack {
   }
 
   /** Pushes the state that a step has led to; `changes` is what the step has changed. */
-  push(hashA: number, hashB: number, budget: number, slot: number, changes: Changes): void {
+  push({ hash, left, keyA, keyB, changes }: SearchState, slot: number): void {
     const { at, count } = changes
     const frame = this.frame + FRAME_WORDS
     if (frame === this.frames.length) this.frames = grown(this.frames)
     if (this.journalEnd + 2 * count > this.journal.length) this.journal = grown(this.journal)
     const { frames, journal, top, words } = this
     let end = this.journalEnd
-    frames[frame + FRAME_HASH_A] = hashA
-    frames[frame + FRAME_HASH_B] = hashB
-    frames[frame + FRAME_BUDGET] = budget
+    frames[frame + FRAME_HASH_A] = hash.a
+    frames[frame + FRAME_HASH_B] = hash.b
+    frames[frame + FRAME_BUDGET] = left
+    frames[frame + FRAME_KEY_A] = keyA
+    frames[frame + FRAME_KEY_B] = keyB
     frames[frame + FRAME_NEXT] = 0
     frames[frame + FRAME_STEPS] = 0
     frames[frame + FRAME_SLOT] = slot
@@ -82,19 +97,25 @@ export class SearchStack {
     this.depth--
   }
 
+  /** Pops every state: the words are the first one. */
+  clear(): void {
+    if (this.depth < 0) return
+    this.words.set(this.top)
+    while (this.depth >= 0) this.pop()
+  }
+
   /** Undoes a step from the state on top. */
   undo({ at, count }: Changes): void {
     const { words, top } = this
     for (let i = 0; i < count; i++) words[at[i]] = top[at[i]]
   }
 
-  /** The depth of the state with a hash and a budget; -1 if it is not on the stack. */
-  depthOf(hashA: number, hashB: number, budget: number): number {
+  /** The depth of the state with a key; -1 if it is not on the stack. */
+  depthOf(keyA: number, keyB: number): number {
     const { frames } = this
     for (let depth = this.depth; depth >= 0; depth--) {
       const frame = this.frameOf(depth)
-      if (frames[frame + FRAME_HASH_A] !== hashA || frames[frame + FRAME_HASH_B] !== hashB) continue
-      if (frames[frame + FRAME_BUDGET] === budget) return depth
+      if (frames[frame + FRAME_KEY_A] === keyA && frames[frame + FRAME_KEY_B] === keyB) return depth
     }
     return -1
   }

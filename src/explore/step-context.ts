@@ -10,6 +10,7 @@ import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
 import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import { OP_END, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
+import { ITS_QUEUE_LOCK } from '../hyp/records/its-record.ts'
 import {
   peOf,
   TASK_SLEEPING,
@@ -33,6 +34,7 @@ import {
   type Vcpu,
 } from '../hyp/records/vcpu.ts'
 import { VM_STOPPER } from '../hyp/records/vm.ts'
+import type { Program } from '../hyp/run/program.ts'
 import type { StepNeed } from '../hyp/run/step.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import type { Machine } from '../scenario/machine.ts'
@@ -148,6 +150,16 @@ const syndrome = (what: string, exceptionClass: number): Need => ({
 })
 const sysregAccess = syndrome('a trapped system register access', EC_SYSREG)
 const mmioAccess = syndrome('an MMIO access', EC_DATA_ABORT)
+const itsStarted: Need = {
+  invariant: 'S23',
+  matter: 'without having started an ITS',
+  holds: (words, v, { hypervisor }) => {
+    const { layout } = hypervisor
+    return Array.from({ length: layout.itsCount }, (_, n) => hypervisor.mmio.dist.its.recordOf(n)).some(
+      (record) => words[record + ITS_QUEUE_LOCK] === words[v + VCPU_INDEX] + 1,
+    )
+  },
+}
 const vmStopped: Need = {
   invariant: 'S23',
   matter: 'without having stopped the VM',
@@ -182,6 +194,7 @@ const needs: Readonly<Record<StepNeed, Need>> = {
   freshShadow,
   guestOff,
   interruptsOff,
+  itsStarted,
   loaded,
   maySleep,
   maySleepIfItDoes,
@@ -195,12 +208,20 @@ const needs: Readonly<Record<StepNeed, Need>> = {
   vmStopped,
 }
 
+/** The preconditions of each of a design's steps, by program counter. */
+const needsOf = ({ steps }: Program): readonly (readonly Need[])[] =>
+  steps.map((step) => (rowOf(step?.op ?? 0)?.needs ?? []).map((name) => needs[name]))
+
 export class StepContexts {
+  private readonly needs: readonly (readonly Need[])[]
+
   /** `before` is the machine's words as they were before the last step. */
   constructor(
     private readonly machine: Machine,
     private readonly before: Int32Array,
-  ) {}
+  ) {
+    this.needs = needsOf(machine.hypervisor.runLoop.program)
+  }
 
   /** The precondition that did not hold for the last step of a vCPU's thread or notifier, if any. */
   missing(
@@ -208,11 +229,12 @@ export class StepContexts {
     checked: Readonly<Record<InvariantId, boolean>>,
   ): readonly [InvariantId, string] | undefined {
     const { machine, before } = this
-    const { steps, paths } = machine.hypervisor.runLoop.program
     const pc = before[v + VCPU_NOTIFIER] || before[v + VCPU_PC]
-    for (const name of rowOf(steps[pc]?.op ?? 0)?.needs ?? []) {
-      const { invariant, matter, holds } = needs[name]
+    const all = this.needs[pc]
+    for (let i = 0; i < all.length; i++) {
+      const { invariant, matter, holds } = all[i]
       if (!checked[invariant] || holds(before, v, machine)) continue
+      const { paths } = machine.hypervisor.runLoop.program
       return [invariant, `vcpu${before[v + VCPU_INDEX]} does ${paths[pc]} ${matter}`]
     }
     return undefined

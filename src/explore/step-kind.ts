@@ -63,9 +63,14 @@ export class StepKinds {
     this.words = words
     const { timers } = machine.setup
     const mapped = layout.mappedCount > 0
-    this.rows = Uint16Array.from(runLoop.program.steps, (step) => kindOf(step, timers || mapped))
+    // With GICv4 a write to a PE may change what its redistributor presents, and the host takes doorbells.
+    const direct = machine.hypervisor.v4 !== undefined
+    const rows = runLoop.program.steps.map((step) => kindOf(step, timers || mapped || direct))
+    this.rows = Uint16Array.from(rows, (row) =>
+      direct && (row & WRITES) === WRITES_PE ? row & ~WRITES : row,
+    )
     this.timer = timers ? WRITES_ALL : WRITES_VCPU
-    this.guest = mapped ? WRITES_ALL : WRITES_GUEST
+    this.guest = mapped || direct ? WRITES_ALL : WRITES_GUEST
   }
 
   /** The kind of an actor's next step: a WRITES_ value and flags. */
@@ -77,6 +82,8 @@ export class StepKinds {
         return this.ofDevice(index)
       case 'timer':
         return this.timer
+      case 'effect':
+        return WRITES_ALL
       case 'migrate':
       case 'tick':
         return WRITES_PE
@@ -124,13 +131,13 @@ export class StepKinds {
 
   private ofDevice(index: number): number {
     const { machine, words } = this
-    const { injection, mapped, runLoop, apLists } = machine.hypervisor
+    const { injection, mapped, apLists } = machine.hypervisor
     const next = machine.nextDeviceStep(index)
     if (next?.signal) return WRITES_NOTIFY
     // A message may be translated, cached and held; an LPI may go with the last reference.
-    if (next?.msi) return WRITES_ALL
+    if (next?.msi) return injection.notifies(machine.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
     if (mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL
-    if (!injection.queues(machine.injectionOf(index) || runLoop.program.inject)) return WRITES_NOTIFY
+    if (!injection.queues(machine.nextInjection(index))) return WRITES_NOTIFY
     // The first SPI that is counted is a request to every vCPU.
     return apLists.countsSpis ? WRITES_ALL : WRITES_QUEUE
   }

@@ -38,6 +38,9 @@ export class SumHash {
 /** Lane a with a number hashed in that is not in the words: the budget. */
 export const withExtra = (a: number, extra: number): number => (a + mixA(-1, extra)) | 0
 
+/** 53 bits of the two lanes, as a key of a Map. */
+export const keyOf = (a: number, b: number): number => (a >>> 0) * 0x20_0000 + (b >>> 11)
+
 /** The term that a word adds to lane a. */
 function mixA(at: number, word: number): number {
   let h = Math.imul(word ^ Math.imul(at, 0x9e3779b1), 0x85ebca6b)

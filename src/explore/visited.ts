@@ -1,6 +1,6 @@
 /**
  * The set of states that an exploration has seen: open addressing on 63 bits of two hash lanes; the last bit says
- * whether the state is on the search's stack. It holds hashes, not states: two states whose bits agree count as
+ * whether the state is open: on the search's stack or, if the search looks for them, in a cycle through one that is. It holds hashes, not states: two states whose bits agree count as
  * one.
  */
 export class VisitedSet {
@@ -9,7 +9,7 @@ export class VisitedSet {
   /** Keeps what {@link prefetch} read, so that the read is not optimised away. */
   prefetched = 0
   private mask: number
-  /** Lane a, then lane b with its lowest bit for the stack; two zeros are a free slot. */
+  /** Lane a, then lane b with its lowest bit for open states; two zeros are a free slot. */
   private slots: Int32Array
 
   /** Makes an empty set that `expected` states fit into without growing. */
@@ -43,13 +43,13 @@ export class VisitedSet {
     return this.slots[slot] === 0 && this.slots[slot + 1] === 0
   }
 
-  /** Whether the state in a slot is on the stack. */
-  isOnStack(slot: number): boolean {
+  /** Whether the state in a slot is open. */
+  isOpen(slot: number): boolean {
     return (this.slots[slot + 1] & 1) === 1
   }
 
-  /** Puts a state that is on the stack into the slot that `find` gave, unless it is there. */
-  enterStack(slot: number, a: number, b: number): void {
+  /** Puts an open state into the slot that `find` gave, unless it is there. */
+  enter(slot: number, a: number, b: number): void {
     const isNew = this.isFree(slot)
     this.slots[slot] = a
     this.slots[slot + 1] = b | 1
@@ -58,11 +58,11 @@ export class VisitedSet {
     if (3 * this.size > 2 * this.mask) this.grow()
   }
 
-  /** A state of the set has left the stack; `hint` is the slot it was put into, unless the set has grown since. */
-  leaveStack(hint: number, a: number, b: number): void {
+  /** A state of the set is open no more; `hint` is the slot it was put into, unless the set has grown since. */
+  close(hint: number, a: number, b: number): void {
     const { slots } = this
     const slot = slots[hint] === a && ((slots[hint + 1] ^ b) | 1) === 1 ? hint : this.find(a, b)
-    // Both lanes zero would read as a free slot. Such a state stays marked as on the stack, at the cost of a futile
+    // Both lanes zero would read as a free slot. Such a state stays marked as open, at the cost of a futile
     // search for a cycle.
     if (a !== 0 || (b & ~1) !== 0) slots[slot + 1] &= ~1
   }

@@ -15,6 +15,7 @@ import { asIrq, type Irq } from '../hyp/records/vgic-irq.ts'
 import { setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
 import { VM_TIME } from '../hyp/records/vm.ts'
 import type { Design } from '../hyp/run/design.ts'
+import type { Message } from '../hyp/run/message.ts'
 import { ENDED, type NextPc, stepNames } from '../hyp/run/program.ts'
 import {
   THREAD_ENDED,
@@ -26,18 +27,26 @@ import {
 import type { ImageBytes } from '../state/image.ts'
 import type { Difference } from '../state/machine-state.ts'
 import type { DeviceProgram, DeviceStep } from './device-builder.ts'
-import { DEVICE_INJECT, DEVICE_LPI, DEVICE_PC, DEVICE_TARGET, deviceRecord } from './device-record.ts'
+import {
+  DEVICE_HOLDS,
+  DEVICE_INJECT,
+  DEVICE_LPI,
+  DEVICE_PC,
+  DEVICE_TARGET,
+  deviceRecord,
+} from './device-record.ts'
 import { Ghosts, ghostRecord } from './ghosts.ts'
 
 /** One that takes steps: a vCPU, a device, or an event of the environment. */
 export interface Actor {
-  /** `timer`, `preempt`, `tick` and `migrate` belong to the environment. */
-  readonly kind: 'vcpu' | 'device' | 'timer' | 'preempt' | 'tick' | 'migrate'
-  /** The index of the device, or of the vCPU that it is or acts on, from 0. */
+  /** `timer`, `preempt`, `tick`, `migrate` and `effect` belong to the environment. */
+  readonly kind: 'vcpu' | 'device' | 'timer' | 'preempt' | 'tick' | 'migrate' | 'effect'
+  /** The index of the device, or of the vCPU that it is or acts on, from 0; of an effect, the CPU. */
   readonly index: number
   /**
    * Of a timer: 0 for the virtual one, 1 for the physical one, 2 for the timeout of a WFIT. Of a migration: the CPU
-   * that it is to.
+   * that it is to. Of an effect of the silicon that lags: 0 for GICR_VPENDBASER.Dirty, 1 for a doorbell on its way to the
+   * CPU, 2 for a message that the ITS has accepted.
    */
   readonly detail: number
   /** `vcpu0`, the device's name, or the event: `preempt vcpu0`. */
@@ -47,6 +56,21 @@ export interface Actor {
 /** Whether an actor can take a step: `ready` now, `asleep` until another actor does something, `done` never again. */
 export type ActorState = 'ready' | 'asleep' | 'done'
 
+/** Effects of the silicon that lag, with GICv4 and `writeEffects: 'lagging'`. */
+const EFFECT_DIRTY = 0
+const EFFECT_DOORBELL = 1
+const EFFECT_MESSAGE = 2
+
+/** The actors that complete effects: each CPU's Dirty and doorbells, and the ITS's messages. */
+function effectsOf({ writeEffects, cpus }: CheckedGicConfig, { direct }: VmSetup): Actor[] {
+  if (!direct || writeEffects !== 'lagging') return []
+  const ofCpus = Array.from({ length: cpus }, (_, index): Actor[] => [
+    { kind: 'effect', index, detail: EFFECT_DIRTY, name: `Dirty of cpu${index}` },
+    { kind: 'effect', index, detail: EFFECT_DOORBELL, name: `doorbell to cpu${index}` },
+  ])
+  return [...ofCpus.flat(), { kind: 'effect', index: 0, detail: EFFECT_MESSAGE, name: 'message at the ITS' }]
+}
+
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
 /** The machine's parts, its actors and their steps. scenario-machine.ts has the public face. */
@@ -55,6 +79,8 @@ export class Machine {
   readonly actors: readonly Actor[]
   /** Actors that act on the vCPUs: timers, then each vCPU's preemption, tick and migrations. */
   readonly environment: readonly Actor[]
+  /** Of the environment, those that complete effects of the silicon. */
+  readonly effects: readonly Actor[]
   readonly hypervisor: Hypervisor
   readonly ghosts: Ghosts
   readonly digest: number
@@ -87,7 +113,8 @@ export class Machine {
       ...vcpus.map((index) => ({ kind: 'vcpu' as const, index, detail: 0, name: `vcpu${index}` })),
       ...devices.map(({ name }, index) => ({ kind: 'device' as const, index, detail: 0, name })),
     ]
-    this.environment = vcpus.flatMap((index): Actor[] => [
+    this.effects = effectsOf(config, setup)
+    const ofVcpus = vcpus.flatMap((index): Actor[] => [
       ...timerNames.map((timer, detail) => ({
         kind: 'timer' as const,
         index,
@@ -103,6 +130,7 @@ export class Machine {
         name: `migrate vcpu${index} to cpu${cpu}`,
       })),
     ])
+    this.environment = [...ofVcpus, ...this.effects]
   }
 
   /** A new machine of the same configuration, before its first step. */
@@ -146,7 +174,7 @@ export class Machine {
       case 'vcpu':
         return this.vcpuState(hypervisor.vcpu(index))
       case 'device':
-        return this.nextDeviceStep(index) ? 'ready' : 'done'
+        return this.deviceState(index)
       case 'timer':
         return hypervisor.timers.isArmed(hypervisor.vcpu(index), detail) ? 'ready' : 'asleep'
       case 'preempt':
@@ -155,6 +183,8 @@ export class Machine {
         return this.canTick(hypervisor.vcpu(index)) ? 'ready' : 'asleep'
       case 'migrate':
         return this.canMigrate(hypervisor.vcpu(index), detail) ? 'ready' : 'asleep'
+      case 'effect':
+        return this.isUnderWay(index, detail) ? 'ready' : 'asleep'
     }
   }
 
@@ -197,7 +227,33 @@ export class Machine {
         return
       case 'migrate':
         hypervisor.scheduler.switchIn(hypervisor.vcpu(index), detail)
+        return
+      case 'effect':
+        this.completeEffect(index, detail)
     }
+  }
+
+  /** Whether an effect of the silicon is under way. */
+  private isUnderWay(cpu: number, effect: number): boolean {
+    const { silicon } = this.hypervisor
+    if (effect === EFFECT_DIRTY) return silicon.residency?.isLagging(cpu) ?? false
+    if (effect === EFFECT_MESSAGE) return silicon.its[0].messages.count > 0
+    return this.doorbellTo(cpu) >= 0
+  }
+
+  /** The first doorbell that is on its way to a CPU; -1 if none is. */
+  private doorbellTo(cpu: number): number {
+    const { vpes } = this.hypervisor.silicon
+    for (let n = 0; vpes && n < vpes.doorbells.count; n++) if (vpes.doorbells.cpuOf(n) === cpu) return n
+    return -1
+  }
+
+  private completeEffect(cpu: number, effect: number): void {
+    const { silicon } = this.hypervisor
+    if (effect === EFFECT_DIRTY) silicon.residency?.complete(cpu)
+    else if (effect === EFFECT_MESSAGE) silicon.its[0].translateMessage(0)
+    else silicon.vpes?.doorbells.deliver(this.doorbellTo(cpu))
+    silicon.settle()
   }
 
   /** Takes one step of a vCPU's thread, which must be ready for one, and returns its outcome. */
@@ -213,6 +269,7 @@ export class Machine {
   prepareExploration(): void {
     this.hypervisor.halt.adapts = false
     this.hypervisor.halt.openWindows()
+    this.hypervisor.v4?.vpes.driver.beginRewinding()
   }
 
   /** Advances virtual time to `until`; does nothing if that is past. */
@@ -226,9 +283,29 @@ export class Machine {
     return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
   }
 
-  /** The program counter, in the design, of a device's injection; 0 if none is under way. */
+  /** The program counter, in the design, of a device's injection or message; 0 if none is under way. */
   injectionOf(index: number): NextPc {
     return asPc(this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT])
+  }
+
+  /** The program counter of the next step of a device's injection or message. */
+  nextInjection(index: number): NextPc {
+    const { inject, msi } = this.hypervisor.runLoop.program
+    return this.injectionOf(index) || (this.nextDeviceStep(index)?.msi ? msi : inject)
+  }
+
+  /** Whether a device's message waits for its_lock. */
+  waitsForIts(index: number): boolean {
+    const message = this.nextDeviceStep(index)?.msi
+    if (message === undefined || this.isBound(message)) return false
+    return this.hypervisor.messages.waits(this.nextInjection(index), message)
+  }
+
+  /** The LPI that a device's message was translated to; 0 if there is none. `held`: if the message has a reference. */
+  messageLpi(index: number, held: boolean): Irq | 0 {
+    const { words } = this.hypervisor
+    const at = this.deviceOf(index)
+    return held && words[at + DEVICE_HOLDS] === 0 ? 0 : asIrq(words[at + DEVICE_LPI])
   }
 
   /** Whether an unfinished injection is still to notify a vCPU. */
@@ -269,11 +346,19 @@ export class Machine {
 
   private has({ kind, index, detail }: Actor): boolean {
     const { config } = this.hypervisor
-    const count = kind === 'device' ? this.devices.length : this.setup.vcpus
+    const { cpus } = config
+    const count = kind === 'device' ? this.devices.length : kind === 'effect' ? cpus : this.setup.vcpus
     if (!Number.isInteger(index) || index < 0 || index >= count) return false
     if (kind === 'timer') return Number.isInteger(detail) && detail >= 0 && detail < timerNames.length
+    if (kind === 'effect')
+      return this.effects.some((effect) => effect.index === index && effect.detail === detail)
     if (kind === 'migrate') return Number.isInteger(detail) && detail >= 0 && detail < config.cpus
     return kind === 'vcpu' || kind === 'device' || kind === 'preempt' || kind === 'tick'
+  }
+
+  private deviceState(index: number): ActorState {
+    if (!this.nextDeviceStep(index)) return 'done'
+    return this.waitsForIts(index) ? 'asleep' : 'ready'
   }
 
   private vcpuState(v: Vcpu): ActorState {
@@ -342,15 +427,15 @@ export class Machine {
    * wired to the distributor, and needs no injection.
    */
   private stepDevice(index: number): void {
-    const { words, injection, mapped, runLoop } = this.hypervisor
+    const { words, injection, mapped } = this.hypervisor
     const next = this.nextDeviceStep(index)
     if (!next) return
     if (next.signal) {
       this.signal(index, this.hypervisor.vcpu(next.vcpu))
       return
     }
-    if (next.msi && words[this.deviceOf(index) + DEVICE_LPI] === 0) {
-      this.translate(index, next.msi)
+    if (next.msi) {
+      this.stepMessage(index, next.msi)
       return
     }
     const irq = this.inputOf(index, words)
@@ -358,31 +443,58 @@ export class Machine {
       this.driveMapped(index, irq, next)
       return
     }
-    const device = this.deviceOf(index)
-    const pc = this.injectionOf(index) || runLoop.program.inject
-    const target = injection.step(pc, irq, next.levels, asVcpu(words[device + DEVICE_TARGET]))
+    const pc = this.nextInjection(index)
+    const target = injection.step(pc, irq, next.levels, this.targetOf(index))
     if (injection.queues(pc) && next.levels.includes(1)) this.ghosts.injected(irq)
-    const after = injection.after(pc, target)
-    words[device + DEVICE_INJECT] = after
-    words[device + DEVICE_TARGET] = after === ENDED ? 0 : target
-    if (after !== ENDED) return
-    words[device + DEVICE_PC]++
-    if (next.msi) {
-      words[device + DEVICE_LPI] = 0
-      this.hypervisor.apLists.lpis.put(irq)
-    }
+    this.goOn(index, injection.after(pc, target), target)
   }
 
-  /** A message is translated: to an LPI, which is held from here on, or to none, and then it is dropped. */
-  private translate(index: number, { its, deviceId, eventId }: NonNullable<DeviceStep['msi']>): void {
-    const { words, mmio, apLists } = this.hypervisor
-    const irq = mmio.dist.its.translate(its, deviceId | 0, eventId | 0)
-    const device = this.deviceOf(index)
-    if (irq === 0) words[device + DEVICE_PC]++
-    else {
-      words[device + DEVICE_LPI] = irq
-      apLists.lpis.get(irq)
+  /** A step of a message; that of an assigned device goes to the host's ITS in one. */
+  private stepMessage(index: number, message: Message): void {
+    const { messages, injection } = this.hypervisor
+    const at = this.deviceOf(index) + DEVICE_LPI
+    const pc = this.nextInjection(index)
+    if (pc === this.hypervisor.runLoop.program.msi && this.sendToHost(message.deviceId, message.eventId)) {
+      this.goOn(index, ENDED, 0)
+      return
     }
+    const irq = this.messageLpi(index, false)
+    const target = messages.step(pc, at, message, this.targetOf(index))
+    if (injection.queues(pc) && irq !== 0) this.ghosts.injected(irq)
+    const after = messages.after(pc, at, target)
+    if (after === ENDED) messages.forget(at)
+    this.goOn(index, after, target)
+  }
+
+  private targetOf(index: number): Vcpu | 0 {
+    return asVcpu(this.hypervisor.words[this.deviceOf(index) + DEVICE_TARGET])
+  }
+
+  /** A device's injection or message goes on at a program counter; at its end the device does. */
+  private goOn(index: number, pc: NextPc, target: Vcpu | 0): void {
+    const { words } = this.hypervisor
+    const device = this.deviceOf(index)
+    words[device + DEVICE_INJECT] = pc
+    words[device + DEVICE_TARGET] = pc === ENDED ? 0 : target
+    if (pc === ENDED) words[device + DEVICE_PC]++
+  }
+
+  /** Whether a message goes to the host's ITS: that of an assigned device whose interrupt is enabled. */
+  private isBound({ deviceId, eventId }: Message): boolean {
+    const { v4 } = this.hypervisor
+    return v4?.isBound(v4.find(deviceId | 0, eventId | 0)) ?? false
+  }
+
+  /** An assigned device sends a message to the host's ITS; false if the device is not assigned. */
+  sendToHost(deviceId: number, eventId: number): boolean {
+    const { v4, silicon } = this.hypervisor
+    const n = v4?.find(deviceId | 0, eventId | 0) ?? -1
+    if (!v4?.isBound(n)) return false
+    const irq = v4.lpiOf(n)
+    if (irq !== 0) this.ghosts.injected(irq)
+    silicon.its[0].receive(deviceId | 0, eventId | 0)
+    silicon.settle()
+    return true
   }
 
   private driveMapped(index: number, irq: Irq, { levels }: DeviceStep): void {

@@ -8,6 +8,7 @@ import { explain } from '../hyp/explain/explain.ts'
 import { type CostRow, type ExitStatistics, readCost } from '../hyp/host/cost.ts'
 import { postRequest } from '../hyp/host/kick.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
+import { HOST_ITS_NESTING } from '../hyp/records/its-vpe.ts'
 import {
   REQ_SIGNAL,
   VCPU_LOADED,
@@ -22,7 +23,7 @@ import { restoreVgic, saveVgic } from '../hyp/userspace/save-restore.ts'
 import type { ImageBytes } from '../state/image.ts'
 import type { Difference } from '../state/machine-state.ts'
 import type { Actor, ActorState, Machine } from './machine.ts'
-import { type StepEvent, traceStep } from './trace.ts'
+import { type Access, type StepEvent, traceStep, watchAccesses } from './trace.ts'
 
 /** A summary of a machine, which {@link ScenarioMachine.toJSON} returns. */
 export interface MachineSummary {
@@ -132,8 +133,8 @@ export class ScenarioMachine {
 
   /**
    * Stops the VM, as a VMM does by a signal to its vCPUs' threads: they take steps until none is loaded, that is
-   * until each has returned to userspace, sleeps, waits for a PE, or has ended. They go on when they are stepped
-   * again. Throws a `scenario` error if a vCPU does not get there.
+   * until each has returned to userspace, sleeps, waits for a PE, or has ended, and none is in the middle of an ITS's
+   * commands. They go on when they are stepped again. Throws a `scenario` error if a vCPU does not get there.
    */
   stop(): void {
     const { hypervisor } = this
@@ -145,7 +146,8 @@ export class ScenarioMachine {
       postRequest(words, hypervisor.vcpu(index), REQ_SIGNAL)
       hypervisor.kicks.kick(hypervisor.vcpu(index))
     }
-    for (let steps = 0; loaded().length > 0; steps++) {
+    const isBusy = (): boolean => loaded().length > 0 || hypervisor.mmio.dist.commands.lockedQueue() >= 0
+    for (let steps = 0; isBusy(); steps++) {
       const next = [...loaded(), ...vcpus].find((actor) => this.stateOf(actor) === 'ready')
       if (!next || steps === STOP_STEPS) {
         throw new VgicError(
@@ -158,9 +160,10 @@ export class ScenarioMachine {
   }
 
   /**
-   * The VM's interrupts as plain JSON, as userspace reads them from KVM. What its ITSs have mapped and which LPIs are
-   * pending goes into the tables in the guest's memory, which is to be saved afterwards. Throws a `VgicError`: EBUSY
-   * while a vCPU is loaded, so call `stop()` first; EINVAL or EFAULT if the guest has no place for them.
+   * The VM's interrupts as plain JSON, as userspace reads them from KVM. What its enabled ITSs have mapped and which
+   * LPIs are pending goes into the tables in the guest's memory, which is to be saved afterwards; what disabled ones have
+   * mapped is in the JSON. Throws a `VgicError`: EBUSY while a vCPU is loaded, so call `stop()` first; EINVAL or EFAULT if
+   * the guest has no place for them.
    */
   saveVgic(): SavedVgic {
     return saveVgic(this.hypervisor)
@@ -182,6 +185,24 @@ export class ScenarioMachine {
       throw new VgicError('argument', `${actor.name} cannot take a step now: ask stateOf() first.`)
     }
     return traceStep(this.internals, actor)
+  }
+
+  /**
+   * Collects the hypervisor's accesses to the silicon in `accesses`, until `seam.observer` is set to null.
+   * @internal
+   */
+  watch(accesses: Access[]): void {
+    watchAccesses(this.internals, accesses)
+  }
+
+  /**
+   * With `strictNesting`, the first vCPU whose vPE was loaded while it was resident, or put while it was not; undefined if
+   * none was.
+   */
+  get misnested(): number | undefined {
+    const { words, layout } = this.hypervisor
+    const found = layout.direct.vpeCount > 0 ? words[layout.direct.its + HOST_ITS_NESTING] : 0
+    return found === 0 ? undefined : found - 1
   }
 
   /** Counters of a vCPU's thread. */

@@ -52,15 +52,31 @@ const isPlain = ({ accesses, listRegisters }: StepEvent): boolean =>
 
 /** `<- ICH_VMCR_EL2  VPMR=0xf0 ...` for a read by the hypervisor, `->` for a write. */
 function accessLine(access: Access): string {
-  return `${access.direction === 'read' ? '<-' : '->'} ${access.name.padEnd(16)}${describeAccess(access)}`
+  const arrow = access.direction === 'read' && !access.fields ? '<-' : '->'
+  return `${arrow} ${access.name.padEnd(15)} ${describeAccess(access)}`
 }
 
-/** The value of an access in words: a system register's fields, or a number. */
-export function describeAccess({ kind, register, name, low, high }: Access): string {
-  if (kind === 'mmio') return `0x${(low >>> 0).toString(16)}`
+/** The value of an access in words: the fields of a command or a system register, or a number. */
+export function describeAccess({ kind, register, name, low, high, fields, text }: Access): string {
+  if (fields) return fieldsText(fields)
+  return text ?? valueText(kind, register, name, low, high)
+}
+
+const fieldsText = (fields: Readonly<Record<string, number>>): string =>
+  Object.entries(fields)
+    .map(([field, value]) => `${field}=${value < 10 ? value : `0x${value.toString(16)}`}`)
+    .join(' ')
+
+function valueText(kind: Access['kind'], register: number, name: string, low: number, high: number): string {
+  if (kind === 'mmio' || kind === 'table') return halvesText(low, high)
   if (name.startsWith('ICH_LR')) return describeListRegister(low, high)
   return describeRegister(registerByEncoding(register).views[0], low, high)
 }
+
+const halvesText = (low: number, high: number): string =>
+  high === 0
+    ? `0x${(low >>> 0).toString(16)}`
+    : `0x${(high >>> 0).toString(16)}${(low >>> 0).toString(16).padStart(8, '0')}`
 
 /** `LR0  pending => active  (SPI 40 ...)`, or both contents in full if it is not the same interrupt any more. */
 function changeLine({ number, before, after }: ListRegisterChange): string {

@@ -216,26 +216,66 @@ const frames = optional(
   }),
 )
 const newVm = (): hyp.VirtualMachine =>
-  new hyp.VirtualMachine({ vcpus: CPUS, design: designs.wfiHandler, frames: { its: 0x0c00_0000 } })
+  new hyp.VirtualMachine({
+    vcpus: CPUS,
+    design: designs.wfiHandler,
+    frames: { its: 0x0c00_0000 },
+    memory: { read32: () => 0, write32: () => true },
+  })
 const vmImage = only(() => newVm().snapshot())
 const registers = (saved: hyp.SavedRegisters): fc.Arbitrary<unknown> =>
   fc
     .tuple(fc.constantFrom(...Object.keys(saved), 'GICD_NONE'), wrong(text('0x0')))
     .map(([name, value]) => ({ ...saved, [name]: value }))
-const saved = (of: hyp.SavedVgic): Kind =>
-  only(
-    () => of,
-    fc.oneof(
-      registers(of.dist).map((dist) => ({ ...of, dist })),
-      ...of.its.map((first) =>
-        registers(first).map((changed) => ({ ...of, its: [changed, ...of.its.slice(1)] })),
-      ),
-      registers(of.sysregs[0]).map((sysregs) => ({ ...of, sysregs: [sysregs, ...of.sysregs.slice(1)] })),
-      fc
-        .tuple(fc.constantFrom(...Object.keys(of), 'more'), wrong(text('0x0')))
-        .map(([name, value]) => ({ ...of, [name]: value })),
+const lpiId = integer(8192, 0xffff)
+const icidOfVm = integer(0, 0x1fff, 3)
+const savedMappings = options({
+  devices: list(
+    options({
+      id: integer(0, 0x1fff, 1),
+      bits: integer(1, 16, 4),
+      itt: oneOf('0x40300000'),
+      events: list(options({ id: integer(0, 15), intid: lpiId, icid: optional(icidOfVm) })),
+    }),
+  ),
+  collections: list(options({ icid: icidOfVm, vcpu: optional(cpu) })),
+})
+const pendingLpis = list(lpiId)
+/** A saved VM with another value in a list of one that there is for each ITS, or for each vCPU. */
+const inPlace = (of: hyp.SavedVgic, name: 'mappings' | 'pending', kind: Kind): fc.Arbitrary<unknown> =>
+  wrong(kind).map((value) => ({ ...of, [name]: [value, ...of[name].slice(1)] }))
+/** Whether a saved VM differs by what it may have in JSON in place of the guest's memory, and this is right. */
+function takesSaved(of: hyp.SavedVgic, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { mappings, pending, ...rest } = value as hyp.SavedVgic
+  const isSame = Object.entries(rest).every(([name, group]) => group === of[name as keyof hyp.SavedVgic])
+  const areLists = Array.isArray(mappings) && Array.isArray(pending)
+  return isSame && areLists && mappings.every(savedMappings.takes) && pending.every(pendingLpis.takes)
+}
+const saved = (of: hyp.SavedVgic): Kind => ({
+  right: () => of,
+  takes: (value) => takesSaved(of, value),
+  nearly: fc.oneof(
+    ...of.its.flatMap(() => [inPlace(of, 'mappings', savedMappings), inPlace(of, 'pending', pendingLpis)]),
+    registers(of.dist).map((dist) => ({ ...of, dist })),
+    ...of.its.map((first) =>
+      registers(first).map((changed) => ({ ...of, its: [changed, ...of.its.slice(1)] })),
     ),
-  )
+    registers(of.sysregs[0]).map((sysregs) => ({ ...of, sysregs: [sysregs, ...of.sysregs.slice(1)] })),
+    fc
+      .tuple(fc.constantFrom(...Object.keys(of), 'more'), wrong(text('0x0')))
+      .map(([name, value]) => ({ ...of, [name]: value })),
+  ),
+})
+/** A VM whose ITS is disabled and has tables with this in them. */
+function savedWithIts(): hyp.SavedVgic {
+  const vm = newVm()
+  for (const offset of [0x100, 0x108]) vm.writeMmio(0, 0x0c00_0000 + offset, 8, (1n << 63n) | 0x4010_0000n)
+  vm.stop()
+  const { mappings: _none, pending: _no, ...registers } = vm.saveVgic()
+  const mappings = [savedMappings.right() as hyp.SavedMappings]
+  return { ...registers, mappings, pending: [[8192], []] }
+}
 /** Of an address that nothing but an access can have. */
 const ipa = integer(0, 2 ** 52 - 1, 0x0800_0004)
 
@@ -404,18 +444,62 @@ const broken = (): hyp.Scenario =>
     )
     .device('nic', (device) => device.pulse(32))
 const violation = exploring.explore(broken(), { preemptions: 1, ticks: 1 }).violation?.schedule ?? ''
+const shard: Kind = {
+  right: () => '0/2',
+  takes: (value) => typeof value === 'string' && /^[0-2]\/3$|^[01]\/2$/.test(value),
+}
+const checkedInvariants = optional(list(oneOf(...Object.keys(exploring.invariants))))
+const budget = {
+  preemptions: optional(integer(0, 255)),
+  ticks: optional(integer(0, 255)),
+  migrations: optional(integer(0, 255)),
+}
 const bounds = optional(
   options({
-    preemptions: optional(integer(0, 255)),
-    ticks: optional(integer(0, 255)),
-    migrations: optional(integer(0, 255)),
+    ...budget,
     states: optional(integer(1, 0x7fff_ffff, 1000)),
     depth: optional(integer(1, 1_000_000, 1000)),
-    invariants: optional(list(oneOf(...Object.keys(exploring.invariants)))),
+    invariants: checkedInvariants,
     merge: optional(boolean),
     checkWrites: optional(boolean),
+    raise: optional(boolean),
+    shortest: optional(boolean),
+    shard: optional(shard),
   }),
 )
+const randomBounds = optional(
+  options({
+    ...budget,
+    strategy: optional(oneOf('pct', 'uniform')),
+    constraints: optional(integer(1, 16, 3)),
+    length: optional(integer(1, 1_000_000, 50)),
+    seed: optional(integer(0, 0x7fff_0000, 1)),
+    runs: optional(integer(1, 0xffff, 3)),
+    depth: optional(integer(1, 1_000_000, 100)),
+    invariants: checkedInvariants,
+    checkWrites: optional(boolean),
+    minimise: optional(boolean),
+    shard: optional(shard),
+  }),
+)
+const natural = integer(0, Number.MAX_SAFE_INTEGER, 1)
+const report = record({
+  complete: boolean,
+  states: natural,
+  transitions: natural,
+  schedules: natural,
+  shard,
+})
+const reports: Kind = {
+  ...list(report),
+  takes: (value) => Array.isArray(value) && value.length === 1 && report.takes(value[0]),
+}
+/** With what the schedule violates among them. */
+const violated: Kind = {
+  ...list(oneOf('S11', ...Object.keys(exploring.invariants))),
+  takes: (value) =>
+    Array.isArray(value) && value.includes('S11') && value.every((id) => id in exploring.invariants),
+}
 const entry = options({
   id: text('00'),
   name: text('no bug'),
@@ -742,10 +826,18 @@ const rows: Readonly<Record<string, Row>> = {
     line: [cpu, oneOf('virq', 'vfiq')],
     listRegisters: [cpu],
     explain: [guestIntid, optional(cpu)],
-    restoreVgic: [saved(newVm().saveVgic())],
+    restoreVgic: [saved(savedWithIts())],
     nameOf: [address],
   }),
   explore: call(exploring.explore, only(newScenario), bounds),
+  exploreRandom: call(exploring.exploreRandom, only(newScenario), randomBounds),
+  mergeReports: call(exploring.mergeReports, reports),
+  minimise: call(
+    exploring.minimise,
+    only(broken),
+    only(() => violation),
+    optional(options({ invariants: optional(violated) })),
+  ),
   exhibit: call(exploring.exhibit, entry),
   replay: call(
     exploring.replay,

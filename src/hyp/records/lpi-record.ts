@@ -40,7 +40,7 @@ export const lpiRows = {
     name: 'references',
     class: 'authoritative',
     by: ['queue'],
-    says: 'Who holds it: events that are mapped to it, and an ap_list. It is freed with the last one.',
+    says: 'Who holds it: events that are mapped to it, cached translations, an ap_list, list registers, messages and prunes on their way. It is freed with the last one.',
   },
   LPI_NEXT: {
     name: 'next',
@@ -53,6 +53,12 @@ export const lpiRows = {
     class: 'authoritative',
     by: [],
     says: 'The LPI that was made before it.',
+  },
+  LPI_FORWARD: {
+    name: 'forward',
+    class: 'authoritative',
+    by: [],
+    says: "One more than the number of the device's interrupt that is forwarded as this LPI, which hardware delivers then; 0 if none is.",
   },
 } as const satisfies Rows
 

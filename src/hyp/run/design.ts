@@ -51,6 +51,8 @@ export interface Part {
   readonly name: string
   /** The steps in it. */
   readonly body: readonly DesignNode[]
+  /** Set if it is about vPEs: a machine without GICv4 does not have it. */
+  readonly gicv4?: true
 }
 
 /** A step with several results, and what follows each of them before the list goes on. */
@@ -89,6 +91,12 @@ export const part = (name: string, ...body: DesignNode[]): Part => ({
   kind: 'part',
   name: argumentString('name', name),
   body: checkNodes(name, body),
+})
+
+/** Names a list of steps that only a machine with GICv4 has. Steps about vPEs need no such list. */
+export const gicv4Part = (name: string, ...body: DesignNode[]): Part => ({
+  ...part(name, ...body),
+  gicv4: true,
 })
 
 function yesOrNo(test: Step): Step {
@@ -151,7 +159,7 @@ export const restartLoop: Jump = { kind: 'restart' }
 /** Leaves the innermost `forever`. */
 export const leaveLoop: Jump = { kind: 'leave' }
 
-/** A design: a name, and the lists of steps of a thread, its notifiers and an injection. */
+/** A design: a name, and the lists of steps of a thread, its notifiers, an injection and a message. */
 export interface Design {
   /** Its name, as docs and tables print it. */
   readonly name: string
@@ -163,6 +171,8 @@ export interface Design {
   readonly schedIn: readonly DesignNode[]
   /** The steps of a device's injection: the order in which it stores, posts and kicks. */
   readonly inject: readonly DesignNode[]
+  /** The steps of a device's message-signalled interrupt: its translation, and the injection of the LPI. */
+  readonly msi: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }
@@ -177,7 +187,7 @@ const stepFields: Fields<OwnStep> = {
   asks: true,
   perform: true,
 }
-const partFields: Fields<Part> = { kind: true, name: true, body: true }
+const partFields: Fields<Part> = { kind: true, name: true, body: true, gicv4: true }
 const branchFields: Fields<Branch> = { kind: true, test: true, cases: true }
 const loopFields: Fields<Loop> = { kind: true, test: true, leaveOn: true, body: true }
 const designFields: Fields<Design> = {
@@ -186,6 +196,7 @@ const designFields: Fields<Design> = {
   schedOut: true,
   schedIn: true,
   inject: true,
+  msi: true,
   words: true,
 }
 
@@ -231,6 +242,7 @@ function checkNode(name: string, node: DesignNode, depth: number): void {
       return
     case 'part':
       argumentOptions(name, node, partFields)
+      if (node.gicv4 !== undefined) argumentOneOf(`${name}.gicv4`, node.gicv4, [true])
       checkNodes(argumentString(`${name}.name`, node.name), node.body, depth)
       return
     case 'branch': {
@@ -267,7 +279,8 @@ export function checkShape(design: Design): Design {
   argumentObject('design', design, 'a design, such as designs.wfiHandler or what defineDesign() returns')
   argumentOptions('A design', design, designFields)
   argumentString('name', design.name)
-  for (const list of ['thread', 'schedOut', 'schedIn', 'inject'] as const) checkNodes(list, design[list])
+  for (const list of ['thread', 'schedOut', 'schedIn', 'inject', 'msi'] as const)
+    checkNodes(list, design[list])
   checkWords(design.words)
   return design
 }

@@ -8,7 +8,7 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { asPc, type Pc } from '../records/vcpu.ts'
 import type { Design, DesignNode, Jump } from './design.ts'
 import { isOwnStep, MAX_OUTCOMES, type OwnStep, STEP_OWN, type Step } from './step.ts'
-import { giveUpCpu, resume } from './steps.ts'
+import { giveUpCpu, resume, rowOf } from './steps.ts'
 
 /** A row of the table has 16 words: the step, then the next program counter for each result, MAX_OUTCOMES at most. */
 export const TABLE_SHIFT = 4
@@ -44,13 +44,14 @@ export interface Program {
   readonly schedOut: NextPc
   readonly schedIn: NextPc
   readonly inject: NextPc
+  readonly msi: NextPc
   /** The program counter of the head of the thread's endless loop, where an exit has been handled. */
   readonly head: NextPc
 }
 
-/** Compiles a design. */
-export function compile(design: Design): Program {
-  return new Compiler().program(design)
+/** Compiles a design, for a machine whose vCPUs have no vPEs or, with `gicv4`, for one with them. */
+export function compile(design: Design, gicv4 = false): Program {
+  return new Compiler(gicv4).program(design)
 }
 
 /** By program counter, the path of a step; those of one path are told apart as an {@link Edit} does, `load#2`. */
@@ -94,18 +95,22 @@ class Compiler {
   private readonly successors: NextPc[][] = [[]]
   private readonly own: OwnStep[] = []
 
+  constructor(private readonly gicv4: boolean) {}
+
   program(design: Design): Program {
     const lists = {
       thread: this.placeAll(design.thread, ''),
       schedOut: this.placeAll([...design.schedOut, giveUpCpu], 'schedOut/'),
       schedIn: this.placeAll([...design.schedIn, resume], 'schedIn/'),
       inject: this.placeAll(design.inject, 'inject/'),
+      msi: this.placeAll(design.msi, 'msi/'),
     }
     const link = (list: readonly PlacedNode[]) => this.link(list, ENDED, { start: ENDED, end: ENDED })
     if (link(lists.thread) !== FIRST_PC) {
       throw new VgicError('argument', `Design ${design.name} must begin with a step.`)
     }
-    const [schedOut, schedIn, inject] = [link(lists.schedOut), link(lists.schedIn), link(lists.inject)]
+    const [schedOut, schedIn] = [link(lists.schedOut), link(lists.schedIn)]
+    const [inject, msi] = [link(lists.inject), link(lists.msi)]
     const loop = lists.thread.find((node) => node.kind === 'loop' && !node.at)
     const table = new Int32Array(this.steps.length << TABLE_SHIFT)
     for (const [pc, step] of this.steps.entries()) {
@@ -113,7 +118,7 @@ class Compiler {
     }
     const head = loop ? firstPc([loop]) : ENDED
     const { paths, steps, own } = this
-    return { design, table, paths, steps, own, schedOut, schedIn, inject, head }
+    return { design, table, paths, steps, own, schedOut, schedIn, inject, msi, head }
   }
 
   private opOf(step: Step): number {
@@ -123,7 +128,13 @@ class Compiler {
   }
 
   private placeAll(nodes: readonly DesignNode[], path: string): PlacedNode[] {
-    return nodes.map((node) => this.placeNode(node, path))
+    return nodes.filter((node) => this.has(node)).map((node) => this.placeNode(node, path))
+  }
+
+  private has(node: DesignNode): boolean {
+    if (this.gicv4) return true
+    if (node.kind === 'step') return rowOf(node.op)?.gicv4 !== true
+    return node.kind !== 'part' || node.gicv4 !== true
   }
 
   private placeNode(node: DesignNode, path: string): PlacedNode {

@@ -58,6 +58,25 @@ export const superinstructions: readonly Superinstruction[] = [
     admits: (words, v) => words[v + VCPU_USED_LRS] === 0,
   },
   {
+    // The same with GICv4.
+    name: 'entryDirect',
+    does: 'entryDirect',
+    rows: [
+      step.signalPending,
+      step.handleRequests,
+      step.vpeReload,
+      step.preemptOff,
+      step.irqOff,
+      step.flush,
+      step.vpeCommit,
+      step.publishInGuest,
+      step.requestPending,
+      step.guest,
+    ],
+    after: 'exit',
+    admits: (words, v) => words[v + VCPU_USED_LRS] === 0,
+  },
+  {
     // From the guest's exit to the question why it left.
     name: 'exit',
     does: 'exitToReason',
@@ -140,6 +159,12 @@ export const superinstructions: readonly Superinstruction[] = [
     rows: [step.emulateMmio, step.skipInstruction],
   },
   {
+    // A command of an ITS: its_lock is free, since this vCPU has cmd_lock.
+    name: 'command',
+    does: 'carryOut',
+    rows: [step.noCommand, step.lockIts, step.invalidateCache, step.executeCommand, step.unlockIts],
+  },
+  {
     name: 'mmioFromMemory',
     does: 'emulateMmioFromMemoryAndSkip',
     rows: [step.emulateMmioFromMemory, step.skipInstruction],
@@ -148,6 +173,17 @@ export const superinstructions: readonly Superinstruction[] = [
     name: 'schedOut',
     does: 'schedOut',
     rows: [step.put, step.giveUpCpu],
+  },
+  {
+    // With GICv4.
+    name: 'schedOutDirect',
+    does: 'schedOutDirect',
+    rows: [step.vpePutByFlag, step.put, step.giveUpCpu],
+  },
+  {
+    name: 'schedInDirect',
+    does: 'schedInDirect',
+    rows: [step.load, step.trapDir, step.vpeLoadUnlessWaiting, step.timerLoad, step.resume],
   },
   {
     name: 'schedIn',

@@ -2,7 +2,7 @@
 
 import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI } from '../../arch/hcr-el2.ts'
 import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../../arch/icc-registers.ts'
-import { HCR_TDIR } from '../../arch/ich-registers.ts'
+import { HCR_En } from '../../arch/ich-registers.ts'
 import { sysregSyndrome } from '../../arch/syndrome.ts'
 import { type Pcpu, returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe } from '../../gic/records/pe.ts'
@@ -19,16 +19,21 @@ import {
   TASK_RUNNING,
   TASK_SLEEPING,
   THREAD_IRQS_OFF,
+  THREAD_RELOAD_VPE,
   THREAD_REQUESTS,
   THREAD_WAITING,
   taskOf,
+  VCPU_CACHED,
   VCPU_DATA,
   VCPU_ESR,
   VCPU_EXIT,
   VCPU_LOADED,
+  VCPU_NOTIFIER,
+  VCPU_PC,
   VCPU_PE,
   VCPU_SLEEPS,
   VCPU_THREAD,
+  VCPU_USED_LRS,
   VCPU_WFIT,
   type Vcpu,
   withMode,
@@ -36,11 +41,14 @@ import {
   withPreemptOn,
   withTask,
 } from '../records/vcpu.ts'
+import { asIrq, type Irq } from '../records/vgic-irq.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import type { ArchTimers } from '../vgic/arch-timer.ts'
-import type { VgicMmio } from '../vgic/vgic-mmio.ts'
+import type { VgicItsCommands } from '../vgic/vgic-its-commands.ts'
+import { MMIO_COMMANDS, MMIO_DONE, type VgicMmio } from '../vgic/vgic-mmio.ts'
 import { sendSgi } from '../vgic/vgic-sgi.ts'
 import type { VgicV3 } from '../vgic/vgic-v3.ts'
+import type { VgicV4 } from '../vgic/vgic-v4.ts'
 import type { Halt } from './halt.ts'
 import type { HostInterrupts } from './host-interrupts.ts'
 import type { OnSpin } from './on-spin.ts'
@@ -49,6 +57,9 @@ import type { StopVm } from './stop-vm.ts'
 
 /** Virtual interrupts to EL1, and WFI and WFE trapped. */
 const GUEST_HCR_EL2 = HCR_EL2_IMO | HCR_EL2_FMO | HCR_EL2_TWI | HCR_EL2_TWE
+
+/** With one runnable thread on the PE, the WFI of a guest that interrupts reach directly stays in the guest. */
+const GUEST_HCR_EL2_ALONE = HCR_EL2_IMO | HCR_EL2_FMO
 
 const ESR_SGI1R = sysregSyndrome(ICC_SGI1R_EL1, false) | 0
 const ESR_SGI0R = sysregSyndrome(ICC_SGI0R_EL1, false) | 0
@@ -60,6 +71,12 @@ export interface StepParts {
   readonly seam: Seam
   readonly apLists: ApLists
   readonly vgic: VgicV3
+  /** Undefined without GICv4. */
+  readonly v4: VgicV4 | undefined
+  /** Whether a WFI exits only if it must: see VmSetup.wfiExits. */
+  readonly wfiExits: 'always' | 'shared'
+  /** Where nesting is strict: by program counter, whether the step is one of a halt. */
+  readonly nesting: readonly boolean[] | undefined
   readonly timers: ArchTimers
   readonly scheduler: Scheduler
   readonly halt: Halt
@@ -76,12 +93,16 @@ export class ThreadSteps {
   readonly seam: Seam
   readonly apLists: ApLists
   readonly vgic: VgicV3
+  readonly v4: VgicV4 | undefined
+  private readonly wfiStays: boolean
+  private readonly nesting: readonly boolean[] | undefined
   readonly timers: ArchTimers
   readonly scheduler: Scheduler
   readonly halt: Halt
   readonly onSpin: OnSpin
   readonly ownSteps: OwnSteps
   readonly mmio: VgicMmio
+  readonly commands: VgicItsCommands
   readonly stopVm: StopVm
   readonly hostInterrupts: HostInterrupts
 
@@ -91,12 +112,16 @@ export class ThreadSteps {
     this.seam = parts.seam
     this.apLists = parts.apLists
     this.vgic = parts.vgic
+    this.v4 = parts.v4
+    this.wfiStays = parts.wfiExits === 'shared'
+    this.nesting = parts.nesting
     this.timers = parts.timers
     this.scheduler = parts.scheduler
     this.halt = parts.halt
     this.onSpin = parts.onSpin
     this.ownSteps = parts.ownSteps
     this.mmio = parts.mmio
+    this.commands = parts.mmio.dist.commands
     this.stopVm = parts.stopVm
     this.hostInterrupts = parts.hostInterrupts
   }
@@ -104,13 +129,19 @@ export class ThreadSteps {
   load(v: Vcpu): void {
     const { words } = this
     if (words[v + VCPU_LOADED] !== 0) return
-    this.seam.writeHcrEl2(asPe(words[v + VCPU_PE]), GUEST_HCR_EL2)
+    this.trapGuest(v)
     this.vgic.load(v)
   }
 
   loadAgain(v: Vcpu): void {
-    this.seam.writeHcrEl2(asPe(this.words[v + VCPU_PE]), GUEST_HCR_EL2)
+    this.trapGuest(v)
     this.vgic.load(v)
+  }
+
+  /** HCR_EL2 of the guest. */
+  private trapGuest(v: Vcpu): void {
+    const stays = this.wfiStays && this.v4?.isDirect(v) === true
+    this.seam.writeHcrEl2(asPe(this.words[v + VCPU_PE]), stays ? GUEST_HCR_EL2_ALONE : GUEST_HCR_EL2)
   }
 
   putAgain(v: Vcpu): void {
@@ -130,7 +161,7 @@ export class ThreadSteps {
 
   trapDir(v: Vcpu): void {
     const pe = asPe(this.words[v + VCPU_PE])
-    this.seam.writeHcr(v, pe, HCR_TDIR)
+    this.seam.writeHcr(v, pe, this.vgic.idleHcr)
     if (this.pcpu.physicalLines(pe) !== 0) this.seam.settleMaintenance(this.words, pe)
   }
 
@@ -140,6 +171,110 @@ export class ThreadSteps {
 
   saveVmcr(v: Vcpu): void {
     if (this.words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(v)
+  }
+
+  /**
+   * Strict nesting. A notifier may have loaded the vCPU in userspace already, before its thread does; and a put finds
+   * nothing to do when the CPU interface is put, or the vCPU waits as its flag says.
+   */
+  private checkNesting(v: Vcpu, loads: boolean, waits = false): void {
+    const { words, nesting } = this
+    if (nesting === undefined) return
+    const isChecked = loads
+      ? words[v + VCPU_NOTIFIER] !== 0 || nesting[words[v + VCPU_PC]]
+      : words[v + VCPU_LOADED] !== 0 && !waits
+    if (isChecked) this.v4?.checkNesting(v, !loads)
+  }
+
+  vpeLoad(v: Vcpu): void {
+    this.checkNesting(v, true)
+    const was = this.maskInterrupts(v)
+    this.v4?.load(v)
+    this.takeMasked(v, was)
+  }
+
+  vpeLoadUnlessWaiting(v: Vcpu): void {
+    if ((this.words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.vpeLoad(v)
+  }
+
+  vpePut(v: Vcpu): void {
+    this.checkNesting(v, false)
+    const was = this.maskInterrupts(v)
+    this.v4?.put(v, false)
+    this.takeMasked(v, was)
+  }
+
+  vpePutDoorbell(v: Vcpu): void {
+    this.checkNesting(v, false)
+    const was = this.maskInterrupts(v)
+    this.v4?.put(v, true)
+    this.takeMasked(v, was)
+  }
+
+  vpePutByFlag(v: Vcpu): void {
+    this.checkNesting(v, false, this.isWaiting(v))
+    const was = this.maskInterrupts(v)
+    this.v4?.put(v, this.isWaiting(v))
+    this.takeMasked(v, was)
+  }
+
+  vpePutAtOnce(v: Vcpu): void {
+    const was = this.maskInterrupts(v)
+    this.v4?.putAtOnce(v, this.isWaiting(v))
+    this.takeMasked(v, was)
+  }
+
+  vpePutUnlocked(v: Vcpu): void {
+    const was = this.maskInterrupts(v)
+    this.v4?.putUnstored(v)
+    this.takeMasked(v, was)
+  }
+
+  storePendingLast(v: Vcpu): void {
+    this.v4?.storeLast(v)
+  }
+
+  vpePutAnyway(v: Vcpu): void {
+    const was = this.maskInterrupts(v)
+    this.v4?.putAnyway(v, this.isWaiting(v))
+    this.takeMasked(v, was)
+  }
+
+  vpeCommit(v: Vcpu): void {
+    this.v4?.commit(v)
+  }
+
+  vpeReload(v: Vcpu): void {
+    if ((this.words[v + VCPU_THREAD] & THREAD_RELOAD_VPE) === 0) return
+    const was = this.maskInterrupts(v)
+    this.v4?.reload(v)
+    this.takeMasked(v, was)
+  }
+
+  vpeEnable(v: Vcpu): void {
+    if (this.words[v + VCPU_USED_LRS] === 0) this.seam.writeHcr(v, asPe(this.words[v + VCPU_PE]), HCR_En)
+    this.settle(v)
+  }
+
+  vpeDisable(v: Vcpu): void {
+    this.seam.writeHcr(v, asPe(this.words[v + VCPU_PE]), 0)
+    this.settle(v)
+  }
+
+  private isWaiting(v: Vcpu): boolean {
+    return (this.words[v + VCPU_THREAD] & THREAD_WAITING) !== 0
+  }
+
+  /** Interrupts are off while the driver works on a vPE, as with its lock. Returns the thread's bit as it was. */
+  private maskInterrupts(v: Vcpu): number {
+    const was = this.words[v + VCPU_THREAD] & THREAD_IRQS_OFF
+    this.words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
+    return was
+  }
+
+  /** The host takes what came meanwhile. */
+  private takeMasked(v: Vcpu, was: number): void {
+    if (was === 0) this.irqOn(v)
   }
 
   giveUpCpu(v: Vcpu): void {
@@ -185,7 +320,8 @@ export class ThreadSteps {
     const esr = words[v + VCPU_ESR]
     const low = words[v + VCPU_DATA]
     if (esr === ESR_SGI1R || esr === ESR_SGI0R || esr === ESR_ASGI1R) {
-      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], esr === ESR_SGI1R)
+      const { vsgis } = this.mmio.dist.irqs
+      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], esr === ESR_SGI1R, vsgis)
     } else if (esr === ESR_DIR) {
       this.vgic.deactivateByDir(v, low & this.seam.virtualInterface.intidMask)
     }
@@ -284,6 +420,37 @@ export class ThreadSteps {
     this.settle(v)
   }
 
+  flushUnheld(v: Vcpu): void {
+    this.vgic.flushUnheld(v)
+    this.settle(v)
+  }
+
+  foldUnheld(v: Vcpu): void {
+    this.vgic.foldUnheld(v)
+    this.settle(v)
+  }
+
+  foldListRegisters(v: Vcpu): void {
+    this.vgic.foldOnly(v)
+    this.settle(v)
+  }
+
+  pruned(v: Vcpu): boolean {
+    return this.apLists.pick(v, true)
+  }
+
+  prunedUnheld(v: Vcpu): boolean {
+    return this.apLists.pick(v, false)
+  }
+
+  migrate(v: Vcpu): void {
+    this.apLists.migratePicked(v, true)
+  }
+
+  migrateUnowned(v: Vcpu): void {
+    this.apLists.migratePicked(v, false)
+  }
+
   /** Settles the maintenance interrupt after a step on list registers. */
   private settle(v: Vcpu): void {
     const pe = asPe(this.words[v + VCPU_PE])
@@ -300,6 +467,78 @@ export class ThreadSteps {
 
   emulateMmioFromMemory(v: Vcpu): number {
     return this.mmio.access(v, false)
+  }
+
+  /** An ITS that the access starts carries out its commands at once: no step does it for a VM that is stopped. */
+  accessStopped(v: Vcpu): number {
+    return this.withCommands(v, this.emulateMmio(v))
+  }
+
+  accessStoppedFromMemory(v: Vcpu): number {
+    return this.withCommands(v, this.emulateMmioFromMemory(v))
+  }
+
+  private withCommands(v: Vcpu, outcome: number): number {
+    if (outcome !== MMIO_COMMANDS) return outcome
+    this.commands.process(this.commands.lockedBy(v))
+    return MMIO_DONE
+  }
+
+  noCommand(v: Vcpu): boolean {
+    const n = this.commands.lockedBy(v)
+    return n < 0 || !this.commands.take(n)
+  }
+
+  lockIts(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.lock(n, v)
+  }
+
+  invalidateCache(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.invalidateFor(n)
+  }
+
+  cacheEmpty(v: Vcpu): boolean {
+    const n = this.commands.lockedBy(v)
+    const irq = n >= 0 && this.commands.invalidates(n) ? this.commands.its.cache.first() : 0
+    this.words[v + VCPU_CACHED] = irq
+    return irq === 0
+  }
+
+  dropErased(v: Vcpu): void {
+    const irq = this.takeCached(v)
+    const { cache, lpis } = this.commands.its
+    if (irq !== 0 && cache.erase(irq)) lpis.put(irq)
+  }
+
+  dropSeen(v: Vcpu): void {
+    const irq = this.takeCached(v)
+    const { cache, lpis } = this.commands.its
+    if (irq === 0) return
+    cache.erase(irq)
+    lpis.put(irq)
+  }
+
+  private takeCached(v: Vcpu): Irq {
+    const irq = asIrq(this.words[v + VCPU_CACHED])
+    this.words[v + VCPU_CACHED] = 0
+    return irq
+  }
+
+  executeCommand(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.execute(n)
+  }
+
+  executeCommandForAll(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.executeForAll(n)
+  }
+
+  unlockIts(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.unlock(n)
   }
 
   reevaluate(_v: Vcpu): void {

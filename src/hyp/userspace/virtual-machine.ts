@@ -322,14 +322,12 @@ export class VirtualMachine {
   signalMsi(deviceId: number, eventId: number, its = 0): boolean {
     argumentInteger('deviceId', deviceId, 0, 0xffff_ffff)
     argumentInteger('eventId', eventId, 0, 0xffff_ffff)
-    const { layout, mmio, injection } = this.hypervisor
+    const { layout, messages } = this.hypervisor
     if (layout.itsCount === 0) {
       throw new VgicError('argument', 'This VM has no ITS: give it one with frames: { its: address }.')
     }
     argumentInteger('its', its, 0, layout.itsCount - 1)
-    const irq = mmio.dist.its.translate(its, deviceId | 0, eventId | 0)
-    if (irq !== 0) injection.run(irq, 1)
-    return irq !== 0
+    return messages.run({ deviceId, eventId, its })
   }
 
   /**
@@ -402,9 +400,10 @@ export class VirtualMachine {
   }
 
   /**
-   * The VM's interrupts as plain JSON, as userspace reads them from KVM. What its ITSs have mapped and which LPIs are
-   * pending goes into the tables in the guest's memory, which is to be saved afterwards. Throws a `VgicError`: EBUSY
-   * while a vCPU is loaded, so call `stop()` first; EINVAL or EFAULT if the guest has no place for them.
+   * The VM's interrupts as plain JSON, as userspace reads them from KVM. What its enabled ITSs have mapped and which
+   * LPIs are pending goes into the tables in the guest's memory, which is to be saved afterwards; what disabled ones have
+   * mapped is in the JSON. Throws a `VgicError`: EBUSY while a vCPU is loaded, so call `stop()` first; EINVAL or EFAULT if
+   * the guest has no place for them.
    */
   saveVgic(): SavedVgic {
     return saveVgic(this.hypervisor)

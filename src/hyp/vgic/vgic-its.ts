@@ -8,7 +8,8 @@
 import { FIRST_LPI, type Intid } from '../../arch/intid.ts'
 import type { Memory } from '../../gic/config/memory.ts'
 import { SlotPool } from '../../state/slot-pool.ts'
-import { ITS, ITS_BASER, ITS_ENABLED } from '../records/its-record.ts'
+import { COST_TABLE_ACCESSES } from '../records/cost-row.ts'
+import { ITS, ITS_BASER, ITS_ENABLED, ITS_LOCK } from '../records/its-record.ts'
 import {
   COLLECTION_TARGET,
   DEVICE_BITS,
@@ -19,8 +20,9 @@ import {
   EVENT_ID,
   EVENT_LPI,
   EVENT_NEXT,
+  LPI_FORWARD,
 } from '../records/lpi-record.ts'
-import { VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
+import { VCPU_COST, VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
 import {
   IRQ_ENABLED,
   IRQ_LATCH,
@@ -56,7 +58,25 @@ const LPI_PRIORITY = 0xfc
 export const DEVICE_TABLE = 0
 export const COLLECTION_TABLE = 1
 
+/** Who is told what the guest does with an LPI that hardware delivers (GICv4): vgic-v4.ts. */
+export interface ForwardedLpis {
+  /** Its event is mapped no more. */
+  discarded(irq: Irq): void
+  /** It goes to another vCPU, by its index. */
+  moved(irq: Irq, target: number): void
+  /** Its configuration was read; `invalidate` if it counts at once. */
+  configured(irq: Irq, invalidate: boolean): void
+  /** That of all LPIs of a vCPU counts. */
+  invalidatedAll(index: number): void
+  /** It becomes pending. */
+  raised(irq: Irq): void
+  /** It is pending no more. */
+  cleared(irq: Irq): void
+}
+
 export class VgicIts {
+  /** Set when the VM is made, if it has direct injection. */
+  forwarded: ForwardedLpis | null = null
   readonly words: Int32Array
   readonly lpis: VgicLpis
   readonly devices: SlotPool
@@ -87,17 +107,32 @@ export class VgicIts {
     return this.words[this.recordOf(n) + ITS_ENABLED] !== 0
   }
 
+  /** Whether a vCPU that carries out a command holds its_lock. */
+  isLocked(n: number): boolean {
+    return this.words[this.recordOf(n) + ITS_LOCK] !== 0
+  }
+
   /** What the memory has refused is as if it were not there: nobody waits for it. */
   takeRefusal(): boolean {
     return this.memory.takeRefusal()
   }
 
+  /**
+   * Counts an access to the guest's memory, for the vCPU whose exit is handled: a command, an entry or a byte is one, as
+   * KVM's kvm_read_guest and kvm_write_guest have them.
+   */
+  countAccess(): void {
+    this.words[this.words[this.apLists.accessing + VCPU_COST] + COST_TABLE_ACCESSES]++
+  }
+
   /** A byte of the guest's memory. */
   private readByte(low: number, high: number, offset: number): number {
+    this.countAccess()
     return (this.memory.read(low, high, offset & ~3) >>> ((offset & 3) << 3)) & 0xff
   }
 
   private writeByte(low: number, high: number, offset: number, value: number): void {
+    this.countAccess()
     const shift = (offset & 3) << 3
     const word = this.memory.read(low, high, offset & ~3)
     this.memory.write(low, high, offset & ~3, (word & ~(0xff << shift)) | (value << shift))
@@ -120,6 +155,7 @@ export class VgicIts {
     if ((high & INDIRECT) === 0) return offset < bytes ? addressOf(low & ~0xffff, tableHigh) + offset : -1
     const entry = 8 * Math.floor(offset / PAGE)
     if (entry >= bytes) return -1
+    this.countAccess()
     const pageLow = this.memory.read(low & ~0xffff, tableHigh, entry)
     const pageHigh = this.memory.read(low & ~0xffff, tableHigh, entry + 4)
     if (this.takeRefusal() || (pageHigh & LEVEL_1_VALID) === 0) return -1
@@ -137,6 +173,7 @@ export class VgicIts {
    */
   clearEntry(address: number): void {
     if (address < 0) return
+    this.countAccess()
     this.memory.write(address | 0, Math.floor(address / HIGH), 0, 0)
     this.memory.write(address | 0, Math.floor(address / HIGH), 4, 0)
     this.takeRefusal()
@@ -199,6 +236,7 @@ export class VgicIts {
     while (words[at] !== slot) at = events.recordOf(words[at]) + EVENT_NEXT
     words[at] = words[event + EVENT_NEXT]
     const lpi = this.lpiOf(slot)
+    if (words[lpi + LPI_FORWARD] !== 0) this.forwarded?.discarded(lpi)
     events.remove(slot)
     this.lpis.put(lpi)
   }
@@ -277,11 +315,8 @@ export class VgicIts {
    * and pending bit are read (KVM's vgic_add_lpi). 0 if all slots are in use, or memory refuses its configuration.
    */
   lpiFor(intid: Intid, target: number): Irq | 0 {
-    const known = this.lpis.find(intid)
-    if (known !== 0) {
-      this.lpis.get(known)
-      return known
-    }
+    const known = this.lpis.tryGet(intid)
+    if (known !== 0) return known
     const irq = this.lpis.add(intid, target)
     if (irq === 0) return 0
     if (this.readConfiguration(irq) && this.syncPending(irq)) return irq
@@ -290,7 +325,7 @@ export class VgicIts {
   }
 
   /** The configuration byte of an LPI counts from now on (KVM's update_lpi_config). Returns false if memory refuses. */
-  readConfiguration(irq: Irq): boolean {
+  readConfiguration(irq: Irq, invalidate = true): boolean {
     const { words, apLists } = this
     const at = apLists.layout.vm + VM_PROPBASER
     const offset = this.lpis.intidOf(irq) - FIRST_LPI
@@ -301,6 +336,7 @@ export class VgicIts {
       irq,
       word | ((byte & LPI_PRIORITY) << IRQ_PRIORITY_SHIFT) | (byte & LPI_ENABLE ? IRQ_ENABLED : 0),
     )
+    if (words[irq + LPI_FORWARD] !== 0) this.forwarded?.configured(irq, invalidate)
     return true
   }
 
@@ -352,8 +388,9 @@ export class VgicIts {
     const { words, lpis } = this
     for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) {
       const irq = lpis.at(slot)
-      if (irqTarget(words[irq]) === index) this.readConfiguration(irq)
+      if (irqTarget(words[irq]) === index) this.readConfiguration(irq, false)
     }
+    this.forwarded?.invalidatedAll(index)
   }
 
   /** GICR_INVLPIR. */
@@ -373,6 +410,7 @@ export class VgicIts {
 
   /** An LPI goes to another vCPU. One that is on a list leaves it when that vCPU prunes it. */
   setAffinity(irq: Irq, target: number): void {
+    if (this.words[irq + LPI_FORWARD] !== 0) this.forwarded?.moved(irq, target)
     this.words[irq] = (this.words[irq] & ~IRQ_TARGET) | (target << IRQ_TARGET_SHIFT)
   }
 
@@ -410,7 +448,14 @@ export class VgicIts {
   /** The vCPU whose record this is, by GITS_TRANSLATER's message; 0 if the message means nothing. */
   signal(n: number, deviceId: number, eventId: number): Vcpu | 0 {
     const irq = this.translate(n, deviceId, eventId)
-    return irq === 0 ? 0 : this.apLists.latch(irq)
+    return irq === 0 || this.raiseForwarded(irq) ? 0 : this.apLists.latch(irq)
+  }
+
+  /** An LPI that hardware delivers becomes pending there; false for another. */
+  raiseForwarded(irq: Irq): boolean {
+    if (this.words[irq + LPI_FORWARD] === 0) return false
+    this.forwarded?.raised(irq)
+    return true
   }
 }
 

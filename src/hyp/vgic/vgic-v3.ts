@@ -83,6 +83,11 @@ export class VgicV3 {
   private readonly countedSpis: number
   /** From this handle on interrupts are LPIs: one that is in a list register is held, so that it cannot go meanwhile. */
   private readonly firstLpi: number
+  /**
+   * ICH_HCR_EL2 while no list register is in use, from the load on. With GICv4 the interface stays enabled: what a vPE has
+   * needs no list register.
+   */
+  readonly idleHcr: number
 
   constructor(
     readonly seam: Seam,
@@ -94,6 +99,7 @@ export class VgicV3 {
     this.deactivated = apLists.layout.vm + VM_DEACTIVATED
     this.countedSpis = apLists.layout.vm + VM_COUNTED_SPIS
     this.firstLpi = apLists.lpis.first
+    this.idleHcr = apLists.layout.direct.vpeCount > 0 ? HCR_TDIR | HCR_En : HCR_TDIR
   }
 
   /** vcpu_load: moves the CPU interface state to the PE. */
@@ -136,6 +142,26 @@ export class VgicV3 {
   flushSome(v: Vcpu, pe: Pe, count: number): void {
     if (count === 1) this.flushOnly(v, pe)
     else this.flushSeveral(v, pe, count)
+  }
+
+  /** `flush`, without references to the LPIs in list registers. */
+  flushUnheld(v: Vcpu): void {
+    this.flush(v)
+    this.forEachLpi(v, (irq) => this.apLists.lpis.put(irq))
+  }
+
+  /** `fold`, after `flushUnheld`. */
+  foldUnheld(v: Vcpu): void {
+    this.forEachLpi(v, (irq) => this.apLists.lpis.get(irq))
+    this.fold(v)
+  }
+
+  private forEachLpi(v: Vcpu, act: (irq: Irq) => void): void {
+    const { words } = this
+    for (let n = 0; n < words[v + VCPU_USED_LRS]; n++) {
+      const irq = asIrq(words[v + VCPU_LR_IRQ + n])
+      if (irq >= this.firstLpi) act(irq)
+    }
   }
 
   private flushSeveral(v: Vcpu, pe: Pe, count: number): void {
@@ -317,24 +343,30 @@ export class VgicV3 {
   foldSome(v: Vcpu, pe: Pe, used: number): void {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
-    if (used === 1) this.foldOnly(v, pe)
-    else this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
+    if (used === 1) this.foldFirst(v, pe)
+    else this.foldLrs(v, pe, this.idleHcr, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
     if (words[this.deactivated] !== 0) this.deactivateMarked(v)
   }
 
   /** Folds the only list register that was used: `foldLrs` without its loop. */
-  private foldOnly(v: Vcpu, pe: Pe): void {
+  private foldFirst(v: Vcpu, pe: Pe): void {
     const { words } = this
     this.foldOne(
       words,
       v,
       asIrq(words[v + VCPU_LR_IRQ]),
-      this.seam.foldOnly(words, v, pe, HCR_TDIR),
+      this.seam.foldOnly(words, v, pe, this.idleHcr),
       KEEPS_LATCH,
     )
     words[v + VCPU_LR_IRQ] = 0
     words[v + VCPU_USED_LRS] = 0
     words[v + VCPU_HCR] = 0
+  }
+
+  /** A fold that leaves the ap_list as it is. */
+  foldOnly(v: Vcpu): void {
+    const used = this.words[v + VCPU_USED_LRS]
+    if (used !== 0) this.foldSome(v, asPe(this.words[v + VCPU_PE]), used)
   }
 
   private prune(v: Vcpu): void {
@@ -427,7 +459,7 @@ export class VgicV3 {
     const { words } = this
     const pe = asPe(words[v + VCPU_PE])
     const used = words[v + VCPU_USED_LRS]
-    if (used !== 0) this.foldLrs(v, pe, HCR_TDIR, used, empty, 0, KEEPS_LATCH)
+    if (used !== 0) this.foldLrs(v, pe, this.idleHcr, used, empty, 0, KEEPS_LATCH)
     this.prune(v)
   }
 

@@ -1,0 +1,173 @@
+/** How far an exploration goes, and what it reports. */
+import { argumentBoolean, argumentInteger, argumentOptions, type Fields } from '../errors/arguments.ts'
+import type { InvariantId } from './invariants.ts'
+import { type Shard, shardOf } from './shard.ts'
+
+/** The most that the environment intervenes in one schedule. */
+export interface Interventions {
+  /** Most preemptions of threads in one schedule; default 0. */
+  readonly preemptions?: number
+  /** Most ticks of the host that interrupt a guest in one schedule; default 0. */
+  readonly ticks?: number
+  /** Most migrations in one schedule, of a waiting thread to another PE than its last; default 0. */
+  readonly migrations?: number
+}
+
+/** How far an exploration goes. */
+export interface Bounds extends Interventions {
+  /** Most distinct states; default 1,000,000. The exploration ends there. */
+  readonly states?: number
+  /** Most steps of a schedule; default 20,000. A longer one is cut off, and the exploration goes on with others. */
+  readonly depth?: number
+  /** The invariants that are checked; default all. */
+  readonly invariants?: readonly InvariantId[]
+  /**
+   * Whether equal states are explored only once; default true. If false, every schedule is followed to its end, or
+   * until it returns to a state of its own.
+   */
+  readonly merge?: boolean
+  /**
+   * Whether every word is compared after every step, to check that the step wrote only what its row, or the `writes`
+   * of a design's own step, allows; default false. It takes a few times as long. A write beyond that throws an
+   * `argument` error that names the step and the word; unchecked, it would be neither hashed nor undone.
+   */
+  readonly checkWrites?: boolean
+  /**
+   * Whether schedules with fewer interventions (preemptions, ticks, migrations) are explored first, in a search of
+   * its own for each number of them; default true, so that a violation is found with the fewest. A design that holds
+   * is searched once for each number: false saves the smaller searches.
+   */
+  readonly raise?: boolean
+  /**
+   * Whether a violation's schedule is, of those with the fewest interventions, the shortest; default false. It takes
+   * some more searches. Cycles (L4) are found where the search meets them, so that theirs may not be the shortest.
+   */
+  readonly shortest?: boolean
+  /**
+   * Whether states are kept whole, and not by their hashes alone; default false. Then no state is omitted because its
+   * hash agrees with another's. It takes as many bytes for each state as the state has: for small explorations.
+   */
+  readonly exact?: boolean
+  /**
+   * `'i/n'`: explores the i-th of n parts, counted from 0; {@link mergeReports} puts the parts' reports together. What
+   * comes before the first step of a device, a timer or an intervention is explored by all; each such step belongs to
+   * one part, with everything that follows. States that several such steps lead to are explored by several parts.
+   */
+  readonly shard?: string
+}
+
+/** A schedule that violates an invariant. */
+export interface Violation {
+  /** The invariant. */
+  readonly invariant: InvariantId
+  /** Its plain name: `stale-shadow`. */
+  readonly name: string
+  /** The invariant as a sentence, from {@link invariants}. */
+  readonly says: string
+  /** What is wrong after the last step. */
+  readonly what: string
+  /** The schedule token, for `replay`. */
+  readonly schedule: string
+  /** Steps of the schedule. */
+  readonly steps: number
+  /** How many of them are preemptions, ticks and migrations. */
+  readonly interventions: number
+}
+
+/** The result of an exploration. The numbers are those of its last search, if it took several. */
+export interface Report {
+  /** Whether everything within the bounds was explored and no invariant was violated. */
+  readonly complete: boolean
+  /** Distinct states visited. */
+  readonly states: number
+  /** Steps taken. */
+  readonly transitions: number
+  /** Schedules followed to an end: a state in which no actor can step, or one that was seen before. */
+  readonly schedules: number
+  /**
+   * The probability, at most, that some state was omitted since 63 bits of its hash agree with another's, if hashes
+   * are taken to be random: n (n - 1) / 2^64 of n states. 0 with `exact`.
+   */
+  readonly omission: number
+  /** `states` if that bound ended the exploration, `depth` if it cut schedules off; left out if neither did. */
+  readonly bound?: 'states' | 'depth'
+  /** Which part of an exploration it is, if that was shared out: the `shard` of the bounds. */
+  readonly shard?: string
+  /** The first violation found, if any. */
+  readonly violation?: Violation
+  /**
+   * With `shortest` and a violation: whether all shorter schedules, and all with fewer interventions, were explored;
+   * not if the bound on states ended a search.
+   */
+  readonly shortest?: boolean
+}
+
+const boundFields: Fields<Bounds> = {
+  preemptions: true,
+  ticks: true,
+  migrations: true,
+  states: true,
+  depth: true,
+  invariants: true,
+  merge: true,
+  checkWrites: true,
+  raise: true,
+  shortest: true,
+  shard: true,
+  exact: true,
+}
+
+/** The bounds with their defaults; the budget of interventions has a byte for each kind. */
+export interface CheckedBounds {
+  readonly budget: number
+  readonly states: number
+  readonly depth: number
+  readonly invariants: readonly InvariantId[] | undefined
+  readonly merge: boolean
+  readonly checkWrites: boolean
+  readonly raise: boolean
+  readonly shortest: boolean
+  readonly shard: Shard | undefined
+  readonly exact: boolean
+}
+
+const DEFAULT_STATES = 1_000_000
+const DEFAULT_DEPTH = 20_000
+
+/** Checks bounds; throws an `argument` error for those that are out of range. */
+export function checkBounds(bounds: Bounds): CheckedBounds {
+  argumentOptions('bounds', bounds, boundFields)
+  return {
+    budget: budgetOf(bounds),
+    states: argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff),
+    depth: argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000),
+    invariants: bounds.invariants,
+    merge: argumentBoolean('merge', bounds.merge ?? true),
+    checkWrites: argumentBoolean('checkWrites', bounds.checkWrites ?? false),
+    raise: argumentBoolean('raise', bounds.raise ?? true),
+    shortest: argumentBoolean('shortest', bounds.shortest ?? false),
+    shard: shardOf(bounds.shard),
+    exact: argumentBoolean('exact', bounds.exact ?? false),
+  }
+}
+
+/** The kinds of actors that are bounded, in the order of their bytes in a budget, and the bounds' names. */
+export const budgetKinds = [
+  { kind: 'preempt', bound: 'preemptions' },
+  { kind: 'tick', bound: 'ticks' },
+  { kind: 'migrate', bound: 'migrations' },
+] as const
+
+/** A budget: how many interventions of each kind are left, a byte for each. */
+export const budgetOf = (bounds: Interventions): number =>
+  budgetKinds.reduce(
+    (budget, { bound }, i) => budget | (argumentInteger(bound, bounds[bound] ?? 0, 0, 255) << (8 * i)),
+    0,
+  )
+
+/** Above a budget's bytes: how many more steps of other actors than vCPUs all shards share. */
+export const SHARED_STEP = 1 << 24
+
+/** How many interventions a budget has, of all kinds. */
+export const interventionsIn = (budget: number): number =>
+  (budget & 0xff) + ((budget >> 8) & 0xff) + ((budget >> 16) & 0xff)

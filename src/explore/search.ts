@@ -1,0 +1,205 @@
+/**
+ * A machine under search: it takes steps of its actors, each of which is hashed and checked, and can undo them. What a
+ * search does with the states (explorer.ts, walk.ts) is not known here.
+ */
+import { VgicError } from '../errors/vgic-error.ts'
+import { VCPU_NOTIFIER, VCPU_PC } from '../hyp/records/vcpu.ts'
+import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
+import type { Actor, Machine } from '../scenario/machine.ts'
+import { budgetKinds, type CheckedBounds, SHARED_STEP, type Violation } from './bounds.ts'
+import { Changes } from './changes.ts'
+import { ExactStates } from './exact-states.ts'
+import { invariantName } from './invariant-names.ts'
+import { invariants } from './invariants.ts'
+import { writeSchedule } from './schedule.ts'
+import { FRAME_ACTOR, FRAME_BUDGET, FRAME_HASH_A, FRAME_HASH_B, SearchStack } from './search-stack.ts'
+import { StepChecks, type ViolatedInvariant } from './step-checks.ts'
+import { StepKinds } from './step-kind.ts'
+import { keyOf, SumHash, withExtra } from './sum-hash.ts'
+
+/** Steps of other actors than vCPUs that all shards share; the last of them says whose everything after it is. */
+const SHARED_STEPS = 1
+
+export class Search {
+  /** The actors that can ever step within the bounds: the machine's, then those of its environment. */
+  readonly actors: readonly Actor[]
+  /** By actor, the shift of its byte in a budget; -1 if its steps are not bounded. */
+  readonly uses: Int8Array
+  /** By actor, what its step takes from a budget. */
+  private readonly costs: Int32Array
+  readonly stack: SearchStack
+  readonly changes: Changes
+  readonly checks: StepChecks
+  /** The hash of the state that the last step has led to. */
+  readonly hash = new SumHash()
+  /** The budget that is left in that state. */
+  left = 0
+  /** What both together are known by: the lanes of their hash or, if states are kept whole, of their number. */
+  keyA = 0
+  keyB = 0
+  private readonly exact: ExactStates | undefined
+  private readonly words: Int32Array
+  private readonly kinds: StepKinds
+  private kind = 0
+
+  constructor(
+    readonly machine: Machine,
+    private readonly bounds: CheckedBounds,
+  ) {
+    machine.prepareExploration()
+    this.actors = [...machine.actors, ...machine.environment].filter((actor) =>
+      possible(machine, actor, bounds.budget),
+    )
+    this.uses = Int8Array.from(this.actors, ({ kind }) => useOf(kind))
+    this.costs = Int32Array.from(this.actors, ({ kind }, i) => costOf(kind, this.uses[i]))
+    this.words = machine.hypervisor.words
+    this.stack = new SearchStack(this.words)
+    this.kinds = new StepKinds(machine)
+    this.changes = new Changes(machine, this.stack.top)
+    this.exact = bounds.exact ? new ExactStates(this.words, this.changes.ranges) : undefined
+    this.checks = new StepChecks(machine, this.changes, this.stack.top, bounds.invariants)
+  }
+
+  /** Goes back to the first state, which is hashed. It is not pushed. */
+  begin(): void {
+    const { stack, hash, changes } = this
+    stack.clear()
+    changes.count = 0
+    hash.hashAll(this.words, changes.ranges)
+    this.left = this.bounds.budget + (this.bounds.shard ? SHARED_STEPS * SHARED_STEP : 0)
+    this.identify()
+  }
+
+  private identify(): void {
+    const { hash, left, exact } = this
+    this.keyA = withExtra(hash.a, left)
+    this.keyB = hash.b
+    if (exact === undefined) return
+    const number = exact.numberOf(this.keyA, this.keyB, left)
+    // Odd multiplication is one to one. The lowest bit of lane b is not compared.
+    this.keyA = Math.imul(number, 0x9e3779b1)
+    this.keyB = number << 1
+  }
+
+  /** What the state in the words is known by with a budget, as a key of a Map. */
+  keyHere(left: number): number {
+    this.hash.hashAll(this.words, this.changes.ranges)
+    this.left = left
+    this.identify()
+    return keyOf(this.keyA, this.keyB)
+  }
+
+  /** Pushes the state that the last step has led to; `slot` is its slot in a visited set. */
+  push(slot: number): void {
+    this.stack.push(this, slot)
+  }
+
+  /** Whether the state that the last step has led to is the first of another shard's part. */
+  isElsewhere(): boolean {
+    const { frames, frame } = this.stack
+    const { shard } = this.bounds
+    if (!shard || frames[frame + FRAME_BUDGET] < SHARED_STEP || this.left >= SHARED_STEP) return false
+    return (this.hash.a >>> 0) % shard.count !== shard.index
+  }
+
+  /** Whether the budget in the state on top lets an actor step. */
+  allows(actor: number): boolean {
+    const shift = this.uses[actor]
+    if (shift < 0) return true
+    const { frames, frame } = this.stack
+    return ((frames[frame + FRAME_BUDGET] >> shift) & 0xff) !== 0
+  }
+
+  /** Whether an actor, -1 for none, can step from the state on top. */
+  canStep(actor: number): boolean {
+    return actor >= 0 && this.allows(actor) && this.machine.stateOf(this.actors[actor]) === 'ready'
+  }
+
+  /** The first actor that can step from the state on top, one that is bounded only if no other can; -1 if none. */
+  nextInTurn(): number {
+    let bounded = -1
+    for (let actor = 0; actor < this.actors.length; actor++) {
+      if (!this.canStep(actor)) continue
+      if (this.uses[actor] < 0) return actor
+      if (bounded < 0) bounded = actor
+    }
+    return bounded
+  }
+
+  /** The actors of a schedule by their numbers here, from those of a token; -1 for one that the bounds leave out. */
+  actorsOf(taken: readonly number[]): number[] {
+    const all = [...this.machine.actors, ...this.machine.environment]
+    return taken.map((number) => this.actors.indexOf(all[number]))
+  }
+
+  /** Takes a step of an actor that can step from the state on top, and hashes the state that it leads to. */
+  step(actor: number): void {
+    const { stack, changes } = this
+    const { frames, frame } = stack
+    const stepping = this.actors[actor]
+    frames[frame + FRAME_ACTOR] = actor
+    this.kind = this.kinds.next(stepping)
+    this.machine.perform(stepping)
+    changes.find(stepping, this.kind)
+    if (this.bounds.checkWrites) this.refuseOtherWrites(stepping)
+    this.hash.follow(
+      frames[frame + FRAME_HASH_A],
+      frames[frame + FRAME_HASH_B],
+      this.words,
+      stack.top,
+      changes,
+    )
+    const budget = frames[frame + FRAME_BUDGET]
+    const cost = this.costs[actor]
+    this.left = budget - (budget < SHARED_STEP ? cost & (SHARED_STEP - 1) : cost)
+    this.identify()
+  }
+
+  /** Checks the last step. */
+  check(): ViolatedInvariant | undefined {
+    const { frames, frame } = this.stack
+    return this.checks.afterStep(this.actors[frames[frame + FRAME_ACTOR]], this.kind)
+  }
+
+  /** A violated invariant as a report has it; `taken` is the schedule, an actor a step. */
+  violation([invariant, what]: ViolatedInvariant, taken: readonly number[]): Violation {
+    const all = [...this.machine.actors, ...this.machine.environment]
+    const numbers = taken.map((actor) => all.indexOf(this.actors[actor]))
+    const schedule = writeSchedule(this.machine.digest, numbers)
+    const interventions = taken.filter((actor) => this.uses[actor] >= 0).length
+    const name = invariantName(invariant)
+    const steps = taken.length
+    return { invariant, name, says: invariants[invariant], what, schedule, steps, interventions }
+  }
+
+  private refuseOtherWrites({ kind, index, name }: Actor): void {
+    const word = this.changes.missed()
+    if (word < 0) return
+    const before = this.stack.top
+    const { runLoop, state } = this.machine.hypervisor
+    const v = this.machine.hypervisor.vcpu(index)
+    const path = kind === 'vcpu' && runLoop.program.paths[before[v + VCPU_NOTIFIER] || before[v + VCPU_PC]]
+    throw new VgicError(
+      'argument',
+      `A step of ${name}${path ? `, ${path},` : ''} wrote ${state.layout.nameOf(word)}, which it may not: say so in the step's \`writes\` or the word's \`by\`.`,
+    )
+  }
+}
+
+/** What a step of an actor takes from a budget: of its own byte, and of the steps that all shards share. */
+const costOf = (kind: Actor['kind'], use: number): number =>
+  (use < 0 ? 0 : 1 << use) + (kind === 'vcpu' ? 0 : SHARED_STEP)
+
+/** The shift of a kind of actor's byte in a budget; -1 if it is not bounded. */
+function useOf(kind: Actor['kind']): number {
+  const bounded = budgetKinds.findIndex((one) => one.kind === kind)
+  return bounded < 0 ? -1 : 8 * bounded
+}
+
+/** Whether an actor can ever take a step within a budget. */
+function possible({ hypervisor, setup }: Machine, { kind, detail }: Actor, budget: number): boolean {
+  if (kind === 'timer') return setup.timers || detail === TIMER_WFIT
+  if (kind === 'migrate' && hypervisor.config.cpus === 1) return false
+  const shift = useOf(kind)
+  return shift < 0 || ((budget >> shift) & 0xff) !== 0
+}
