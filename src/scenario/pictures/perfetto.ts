@@ -6,7 +6,14 @@
 
 import type { Run } from '../run.ts'
 import { describeAccess } from '../timeline.ts'
-import { type PictureOptions, record, type Sample, stretches } from './samples.ts'
+import {
+  type PeSample,
+  type PictureOptions,
+  record,
+  residencyTexts,
+  type Sample,
+  stretches,
+} from './samples.ts'
 
 /** An event of a {@link PerfettoTrace}. */
 export interface TraceEvent {
@@ -22,7 +29,7 @@ export interface TraceEvent {
   readonly ts: number
   /** Of a slice: how long it is. */
   readonly dur?: number
-  /** The category: `step`, `access`, `pe` or `violation`. */
+  /** The category: `step`, `access`, `pe`, `vpe` or `violation`. */
   readonly cat?: string
   /** Of an instant: all tracks. */
   readonly s?: 'g'
@@ -40,6 +47,7 @@ export interface PerfettoTrace {
 
 const THREADS = 1
 const PES = 2
+const VPES = 3
 
 /** A run as trace-event JSON: write `JSON.stringify(toPerfetto(run))` to a file and open it in ui.perfetto.dev. */
 export function toPerfetto(run: Run, options: PictureOptions = {}): PerfettoTrace {
@@ -57,6 +65,7 @@ export function toPerfetto(run: Run, options: PictureOptions = {}): PerfettoTrac
       ),
       ...samples.flatMap((sample) => stepSlices(sample, actors)),
       ...cpus.flatMap((cpu) => peSlices(samples, cpu)),
+      ...(samples[0]?.after.pes[0]?.vpe === undefined ? [] : vpeTracks(samples, cpus)),
       ...(violation && last
         ? [
             {
@@ -113,14 +122,39 @@ function stepSlices({ event }: Sample, actors: readonly string[]): TraceEvent[] 
 }
 
 function peSlices(samples: readonly Sample[], cpu: number): TraceEvent[] {
-  return stretches(samples, ({ pes }) => {
-    const { vcpu, inGuest } = pes[cpu]
-    return vcpu < 0 ? undefined : `vcpu${vcpu}${inGuest ? ' in its guest' : ''}`
-  }).map(({ value, from, to }) => ({
+  return slicesOf(PES, 'pe', cpu, samples, ({ vcpu, inGuest }) =>
+    vcpu < 0 ? undefined : `vcpu${vcpu}${inGuest ? ' in its guest' : ''}`,
+  )
+}
+
+/** What is resident on the redistributors. */
+function vpeTracks(samples: readonly Sample[], cpus: readonly number[]): TraceEvent[] {
+  return [
+    ...tracks(
+      VPES,
+      'resident vPEs',
+      cpus.map((cpu) => `cpu${cpu}`),
+    ),
+    ...cpus.flatMap((cpu) =>
+      slicesOf(VPES, 'vpe', cpu, samples, ({ vpe }) =>
+        vpe === undefined || vpe.residency === 0 ? undefined : `${vpe.name} ${residencyTexts[vpe.residency]}`,
+      ),
+    ),
+  ]
+}
+
+function slicesOf(
+  pid: number,
+  cat: string,
+  cpu: number,
+  samples: readonly Sample[],
+  value: (pe: PeSample) => string | undefined,
+): TraceEvent[] {
+  return stretches(samples, ({ pes }) => value(pes[cpu])).map(({ value: name, from, to }) => ({
     ph: 'X',
-    name: value,
-    cat: 'pe',
-    pid: PES,
+    name,
+    cat,
+    pid,
     tid: cpu + 1,
     ts: from,
     dur: to - from,

@@ -2,6 +2,7 @@
  * What pictures of a run are made of: each step, and what is to be seen of the machine after it. A run keeps no record
  * of its steps; they are taken again for a picture.
  */
+import { joined } from '../../arch/doubleword.ts'
 import {
   argumentInteger,
   argumentObject,
@@ -10,8 +11,11 @@ import {
   argumentWith,
   type Fields,
 } from '../../errors/arguments.ts'
+import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { LINE_FIQ, LINE_IRQ, LINE_VFIQ, LINE_VIRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import type { Silicon } from '../../gic/silicon.ts'
+import { VPE_ID, VPE_RESIDENCY, VPE_VPT } from '../../gic/vpe/vpe-offsets.ts'
 import { VCPU_INDEX } from '../../hyp/records/vcpu.ts'
 import { IRQ_ACTIVE, IRQ_LINE, irqIsPending } from '../../hyp/records/vgic-irq.ts'
 import {
@@ -48,6 +52,18 @@ export interface PeSample {
   readonly virq: boolean
   readonly vfiq: boolean
   readonly listRegisters: readonly (readonly [low: number, high: number])[]
+  /** On GICv4: what is resident on its redistributor. */
+  readonly vpe: VpeSample | undefined
+}
+
+/** The vPE of a redistributor. */
+export interface VpeSample {
+  /** 0 for none, or RESIDENT and the like. */
+  readonly residency: number
+  /** `vPE 3`; on GICv4.0, where it has no number, by its table: `vPE at 0x4000`. */
+  readonly name: string
+  /** The vPEID; 0 on GICv4.0. */
+  readonly vpeid: number
 }
 
 /** A vCPU's thread: in the guest, at a step of the hypervisor, asleep, without a PE, or at its end. */
@@ -156,6 +172,7 @@ function sampleOf({ hypervisor }: Machine, interrupts: readonly Interrupt[]): Ma
         { length: config.listRegisters },
         (_, n) => [ich.readLrLow(pe, n), ich.readLrHigh(pe, n)] as const,
       ),
+      vpe: vpeSample(silicon, cpu),
     }
   })
   const vcpus = Array.from({ length: setup.vcpus }, (_, index) =>
@@ -174,6 +191,18 @@ function sampleOf({ hypervisor }: Machine, interrupts: readonly Interrupt[]): Ma
     }),
   }
 }
+
+function vpeSample({ vpes, words }: Silicon, cpu: number): VpeSample | undefined {
+  if (!vpes) return undefined
+  const record = vpes.resident.recordOf(cpu)
+  const vpeid = vpes.byVpeid ? words[record + VPE_ID] : 0
+  const table = joined(words[record + VPE_VPT], words[record + VPE_VPT + 1])
+  const name = vpes.byVpeid ? `vPE ${vpeid}` : `vPE at ${hex(table)}`
+  return { residency: words[record + VPE_RESIDENCY], name, vpeid }
+}
+
+/** How far a vPE is resident, in words. */
+export const residencyTexts = ['', 'becomes resident', 'resident', 'leaves'] as const
 
 function vcpuSample(state: number): VcpuSample {
   switch (state) {

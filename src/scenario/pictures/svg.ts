@@ -8,7 +8,14 @@ import { intidName } from '../../arch/intid.ts'
 import type { Run } from '../run.ts'
 import { describeAccess } from '../timeline.ts'
 import type { StepEvent } from '../trace.ts'
-import { type PeSample, type PictureOptions, type Recorded, record, type Sample } from './samples.ts'
+import {
+  type PeSample,
+  type PictureOptions,
+  type Recorded,
+  record,
+  residencyTexts,
+  type Sample,
+} from './samples.ts'
 
 const COLUMN = 12
 const LANE = 22
@@ -113,6 +120,12 @@ function* peLanes(samples: readonly Sample[], pes: readonly PeSample[]): Iterabl
       if (vcpu < 0) return undefined
       return inGuest ? [`vcpu${vcpu}: guest`, 'runs-guest'] : [`vcpu${vcpu}`, 'runs']
     })
+    if (samples.some((sample) => pe(sample).vpe?.residency)) {
+      yield bars(samples, `cpu${cpu} vPE`, (sample) => {
+        const { residency = 0, name = '' } = pe(sample).vpe ?? {}
+        return residency === 0 ? undefined : [`${name} ${residencyTexts[residency]}`, 'runs']
+      })
+    }
     for (const line of ['virq', 'vfiq'] as const) {
       if (samples.some((sample) => pe(sample)[line]))
         yield wave(samples, `cpu${cpu} ${line}`, (each) => pe(each)[line])

@@ -34,7 +34,8 @@ const threadStates: readonly VcpuSample[] = ['host', 'guest', 'asleep', 'no cpu'
 
 /**
  * A run as a value change dump. `thread` is 0 for the hypervisor, 1 for the guest, 2 asleep, 3 without a CPU, 4 ended;
- * `state` of a list register is that of `ICH_LR<n>_EL2`: 1 pending, 2 active, 3 both.
+ * `state` of a list register is that of `ICH_LR<n>_EL2`: 1 pending, 2 active, 3 both;
+ * `vpe_residency` on GICv4 is 0 for no vPE, 1 for one that becomes resident, 2 resident, 3 that leaves.
  */
 export function toVcd(run: Run, options: PictureOptions = {}): string {
   const { samples, interrupts, violation } = record(run, options)
@@ -104,7 +105,7 @@ function signalsOf({ pes, vcpus }: MachineSample, interrupts: readonly string[])
   ]
 }
 
-function peSignals({ listRegisters }: PeSample, cpu: number): Signal[] {
+function peSignals({ listRegisters, vpe }: PeSample, cpu: number): Signal[] {
   const scope = `cpu${cpu}`
   const pe = (after: MachineSample): PeSample => after.pes[cpu]
   const lr = (n: number, field: (high: number, low: number) => number) => (after: MachineSample) => {
@@ -119,6 +120,12 @@ function peSignals({ listRegisters }: PeSample, cpu: number): Signal[] {
     wire(scope, 'fiq', (after) => pe(after).fiq),
     wire(scope, 'virq', (after) => pe(after).virq),
     wire(scope, 'vfiq', (after) => pe(after).vfiq),
+    ...(vpe === undefined
+      ? []
+      : [
+          vector(scope, 'vpe_residency', 2, (after) => pe(after).vpe?.residency ?? 0),
+          vector(scope, 'vpeid', 16, (after) => pe(after).vpe?.vpeid ?? 0),
+        ]),
     ...listRegisters.flatMap((_, n) => [
       vector(scope, `lr${n}_state`, 2, lr(n, LR_State)),
       vector(

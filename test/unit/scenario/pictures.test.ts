@@ -6,6 +6,7 @@ import { type Run, scenario, type TraceEvent, toMermaid, toPerfetto, toSvg, toVc
 import { describe, expect, it } from 'vitest'
 import { pictureFiles } from '../../../tools/pictures.ts'
 import makeStale, { bounds } from '../../fixtures/stale-shadow.mjs'
+import { vlpiScenario } from '../../kit/direct.ts'
 
 /** What vcd-parser makes of a dump. */
 interface Dump {
@@ -194,6 +195,31 @@ describe('an SVG picture', () => {
     const text = toSvg(run, { violation })
     expect(text.match(/<rect class="broken"/g)).toHaveLength(1)
     expect(text).toContain(violation.what)
+  })
+})
+
+describe('a machine with GICv4', () => {
+  it.each(['4.0', '4.1'] as const)('shows what is resident where, with GICv%s', async (version) => {
+    const run = vlpiScenario(version).run()
+    const { traceEvents } = toPerfetto(run)
+    const resident = traceEvents.filter(({ cat }) => cat === 'vpe')
+    const loads = accessesOf(run).filter(
+      ({ name, direction, high }) => name === 'GICR_VPENDBASER' && direction === 'write' && high < 0,
+    )
+    expect(loads.length).toBeGreaterThan(0)
+    expect(resident).toHaveLength(loads.length)
+    expect(resident[0].name).toMatch(
+      version === '4.1' ? /^vPE \d+ resident$/ : /^vPE at 0x[0-9a-f]+ resident$/,
+    )
+    const { signal } = await vcd.parse(toVcd(run))
+    const residency = signal.find(({ name }) => name === 'vgic.cpu0.vpe_residency')
+    expect(residency?.wave.filter(([, value]) => value === '10')).toHaveLength(loads.length)
+    expect(toSvg(run)).toContain('cpu0 vPE')
+  })
+
+  it('has no track for vPEs without it', () => {
+    expect(toPerfetto(busy()).traceEvents.some(({ pid }) => pid === 3)).toBe(false)
+    expect(toVcd(busy())).not.toContain('vpe')
   })
 })
 
