@@ -25,6 +25,19 @@ export default defineConfig([
     },
   },
   {
+    // The package's command, beside the library that it imports by name.
+    name: 'command',
+    entry: { vgic: 'command/main.ts' },
+    outDir: 'bin',
+    tsconfig: 'tsconfig.tools.json',
+    format: ['esm'],
+    target: 'node20',
+    platform: 'node',
+    splitting: false,
+    clean: true,
+    external: [/^vgic(\/|$)/],
+  },
+  {
     name: 'tools',
     entry: [
       'test/check.ts',

@@ -1,9 +1,16 @@
 /**
- * `npm run pages`: updates the generated parts of documents, the picture of the rooms and the index of hard cases.
+ * `npm run pages`: updates the generated parts of documents, the picture of the rooms and the index of hard cases, and
+ * the pictures of runs.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { INDEX, testsOf, withTests } from './hard-cases.ts'
+import { pictureFiles } from './pictures.ts'
 import { importsOf, PAGE, withPicture } from './rooms.ts'
 
 writeFileSync(PAGE, withPicture(readFileSync(PAGE, 'utf8'), importsOf()))
 writeFileSync(INDEX, withTests(readFileSync(INDEX, 'utf8'), testsOf()))
+for (const { path, text } of pictureFiles()) {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+}

@@ -324,6 +324,11 @@ const actor: Kind = {
 }
 const moment = optional(integer(0, Number.MAX_SAFE_INTEGER))
 const part = options({ from: moment, to: moment })
+const picture = options({
+  from: moment,
+  to: moment,
+  violation: optional(record({ invariant: text('L1'), what: text('it sleeps') })),
+})
 const injecting: readonly unknown[] = [steps.queueInterrupt, steps.postRequest, steps.kickVcpu]
 const injection: Kind = {
   right: () => [steps.queueInterrupt, steps.kickVcpu],
@@ -691,6 +696,10 @@ const rows: Readonly<Record<string, Row>> = {
     explain: [guestIntid, optional(cpu)],
     counts: [cpu],
   }),
+  toMermaid: call(hyp.toMermaid, only(newRun), optional(picture)),
+  toPerfetto: call(hyp.toPerfetto, only(newRun), optional(picture)),
+  toSvg: call(hyp.toSvg, only(newRun), optional(picture)),
+  toVcd: call(hyp.toVcd, only(newRun), optional(picture)),
   scenario: call(hyp.scenario, text('a scenario')),
   ...methods('Scenario', newScenario, {
     vm: [
