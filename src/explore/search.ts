@@ -6,6 +6,7 @@ import { VgicError } from '../errors/vgic-error.ts'
 import { VCPU_NOTIFIER, VCPU_PC } from '../hyp/records/vcpu.ts'
 import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
+import { ScenarioMachine } from '../scenario/scenario-machine.ts'
 import { budgetKinds, type CheckedBounds, SHARED_STEP, type Violation } from './bounds.ts'
 import { Changes } from './changes.ts'
 import { ExactStates } from './exact-states.ts'
@@ -38,6 +39,8 @@ export class Search {
   keyA = 0
   keyB = 0
   private readonly exact: ExactStates | undefined
+  /** The machine as a user's invariants see it. */
+  private readonly face: ScenarioMachine
   private readonly words: Int32Array
   private readonly kinds: StepKinds
   private kind = 0
@@ -47,6 +50,7 @@ export class Search {
     private readonly bounds: CheckedBounds,
   ) {
     machine.prepareExploration()
+    this.face = new ScenarioMachine(machine)
     this.actors = [...machine.actors, ...machine.environment].filter((actor) =>
       possible(machine, actor, bounds.budget),
     )
@@ -158,18 +162,32 @@ export class Search {
   /** Checks the last step. */
   check(): ViolatedInvariant | undefined {
     const { frames, frame } = this.stack
-    return this.checks.afterStep(this.actors[frames[frame + FRAME_ACTOR]], this.kind)
+    const violated = this.checks.afterStep(this.actors[frames[frame + FRAME_ACTOR]], this.kind)
+    return violated || this.bounds.own.length === 0 ? violated : this.checkOwn()
+  }
+
+  private checkOwn(): ViolatedInvariant | undefined {
+    for (const own of this.bounds.own) {
+      const what = own.check(this.face)
+      if (what !== undefined) return ['own', what, own]
+    }
+    return undefined
   }
 
   /** A violated invariant as a report has it; `taken` is the schedule, an actor a step. */
-  violation([invariant, what]: ViolatedInvariant, taken: readonly number[]): Violation {
+  violation(violated: ViolatedInvariant, taken: readonly number[]): Violation {
     const all = [...this.machine.actors, ...this.machine.environment]
     const numbers = taken.map((actor) => all.indexOf(this.actors[actor]))
-    const schedule = writeSchedule(this.machine.digest, numbers)
-    const interventions = taken.filter((actor) => this.uses[actor] >= 0).length
-    const name = invariantName(invariant)
-    const steps = taken.length
-    return { invariant, name, says: invariants[invariant], what, schedule, steps, interventions }
+    const [invariant, what, own] = violated
+    return {
+      invariant,
+      name: own?.name ?? invariantName(invariant),
+      says: own?.says ?? (invariant === 'own' ? '' : invariants[invariant]),
+      what,
+      schedule: writeSchedule(this.machine.digest, numbers),
+      steps: taken.length,
+      interventions: taken.filter((actor) => this.uses[actor] >= 0).length,
+    }
   }
 
   private refuseOtherWrites({ kind, index, name }: Actor): void {

@@ -9,6 +9,7 @@ import { VgicError } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_AP_COUNT, type Vcpu } from '../hyp/records/vcpu.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
+import type { OwnInvariant } from './bounds.ts'
 import type { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import { StepContexts } from './step-context.ts'
@@ -24,8 +25,8 @@ import {
   WRITES_QUEUE,
 } from './step-kind.ts'
 
-/** An invariant that is violated, and what is wrong. */
-export type ViolatedInvariant = readonly [InvariantId, string]
+/** An invariant that is violated, and what is wrong; of a user's own, that too. */
+export type ViolatedInvariant = readonly [InvariantId, string] | readonly ['own', string, OwnInvariant]
 
 export class StepChecks {
   /** Whether each invariant is checked. */
