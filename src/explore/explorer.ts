@@ -124,7 +124,7 @@ class Explorer {
     for (let actor = frames[frame + FRAME_NEXT]; actor < actors.length; actor++) {
       const bounded = uses[actor] >= 0
       if (bounded && ((frames[frame + FRAME_BUDGET] >> uses[actor]) & 0xff) === 0) continue
-      if (machine.stateOf(actors[actor]) !== 'ready') continue
+      if (machine.stateOfOwn(actors[actor]) !== 'ready') continue
       if (bounded && this.withholds(frames[frame + FRAME_BUDGET])) {
         // The state is no end: the next search goes on from here.
         frames[frame + FRAME_STEPS]++

@@ -116,7 +116,7 @@ export class Search {
 
   /** Whether an actor, -1 for none, can step from the state on top. */
   canStep(actor: number): boolean {
-    return actor >= 0 && this.allows(actor) && this.machine.stateOf(this.actors[actor]) === 'ready'
+    return actor >= 0 && this.allows(actor) && this.machine.stateOfOwn(this.actors[actor]) === 'ready'
   }
 
   /** The first actor that can step from the state on top, one that is bounded only if no other can; -1 if none. */

@@ -47,14 +47,14 @@ export class StepChecks {
   ) {
     this.hypervisor = machine.hypervisor
     this.checker = new InvariantChecker(machine)
-    this.contexts = new StepContexts(machine, before)
     this.checked = chosen(ids)
+    this.contexts = new StepContexts(machine, before, this.checked)
   }
 
   /** Checks after a step of an actor; `kind` is what {@link StepKinds} said of the step. */
   afterStep({ index }: Actor, kind: number): ViolatedInvariant | undefined {
     if (kind & HAS_NEEDS) {
-      const violation = this.contexts.missing(this.hypervisor.vcpu(index), this.checked)
+      const violation = this.contexts.missing(this.hypervisor.vcpu(index))
       if (violation) return violation
     }
     if (kind & (ASKS | ASKS_OWN_RUNNABLE)) {
