@@ -4,8 +4,25 @@
  *
  * @packageDocumentation
  */
+export {
+  CommandValue,
+  type CommandValueSummary,
+  type Doublewords,
+  decodeCommand,
+  encodeCommand,
+} from './arch/command-value.ts'
 export { describeRegister, extractField, type Field, type RegisterView } from './arch/field.ts'
-export { HCR_EL2 } from './arch/hcr-el2.ts'
+export type { FrameRegister, RegisterFrame } from './arch/frame-registers.ts'
+export {
+  HCR_EL2,
+  HCR_EL2_FMO,
+  HCR_EL2_IMO,
+  HCR_EL2_TGE,
+  HCR_EL2_TWE,
+  HCR_EL2_TWI,
+  HCR_EL2_VF,
+  HCR_EL2_VI,
+} from './arch/hcr-el2.ts'
 export {
   ICC_AP0R0_EL1,
   ICC_AP0R1_EL1,
@@ -53,7 +70,22 @@ export {
 } from './arch/ich-registers.ts'
 export { type InterruptGroup, icvRegisters, type VirtualRegister } from './arch/icv-registers.ts'
 export { type Intid, type IntidRange, intidName, intidRanges, rangeOf } from './arch/intid.ts'
-export { describeListRegister, RegisterValue, sysregName } from './arch/register-value.ts'
+export {
+  describeListRegister,
+  type Register,
+  RegisterValue,
+  type RegisterValueSummary,
+  sysregName,
+} from './arch/register-value.ts'
+export {
+  decode,
+  encode,
+  type ListRegisterFields,
+  listRegister,
+  type RegisterOptions,
+  type Registers,
+  registers,
+} from './arch/registers.ts'
 export {
   dataAbortSyndrome,
   ESR_EC,
@@ -64,6 +96,15 @@ export {
 } from './arch/syndrome.ts'
 export { type Encoding, encodeSysreg, genericSysregName, type SystemRegister } from './arch/sysreg.ts'
 export { VgicError, type VgicErrorCode } from './errors/vgic-error.ts'
+export type {
+  AccessEvent,
+  AccessListener,
+  GuestAccessError,
+  GuestAccessErrorEvent,
+  GuestErrorEvent,
+  MmioAccessEvent,
+  SysregAccessEvent,
+} from './gic/config/access-events.ts'
 export { choiceValues, type ProfileName, profiles, type SiliconChoices } from './gic/config/choices.ts'
 export type { CheckedGicConfig, GicConfig, RedistributorRegion } from './gic/config/config.ts'
 export type {
@@ -91,8 +132,12 @@ export {
 export type { InterruptMasks } from './gic/cpu-interface/interrupt-masks.ts'
 export type { GicHost, OutputLine } from './gic/cpu-interface/output-lines.ts'
 export type { CpuState } from './gic/cpu-state.ts'
+export type { CpuDump, DumpedRegisters, GicDump, ItsDump } from './gic/dump.ts'
+export { InterruptExplanation } from './gic/explain-interrupt.ts'
 export { MsiExplanation } from './gic/explain-msi.ts'
 export { Gic, type GicSummary, type WfxResult } from './gic/gic.ts'
+export { type InterruptCondition, type InterruptReason, interruptReasons } from './gic/interrupt-reasons.ts'
+export type { InterruptState } from './gic/interrupt-state.ts'
 export type {
   CollectionEntry,
   DeviceEntry,

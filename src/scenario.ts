@@ -47,6 +47,12 @@ export { Edit, edit } from './hyp/run/edit.ts'
 export type { HaltPolling } from './hyp/run/halt.ts'
 export * as steps from './hyp/run/public-steps.ts'
 export type { OwnStep, Step, StepContext } from './hyp/run/step.ts'
+export type {
+  SavedCollection,
+  SavedItsDevice,
+  SavedItsEvent,
+  SavedMappings,
+} from './hyp/userspace/its-mappings.ts'
 export type { SavedRegisters, SavedVgic } from './hyp/userspace/save-restore.ts'
 export {
   type ListRegisters,

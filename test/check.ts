@@ -7,6 +7,7 @@ import ts from 'typescript'
 import { generatedModules } from '../tools/generated.ts'
 import { checkBrowser, findChromium } from './browser/chromium.ts'
 import { type Example, examplesOf, missing } from './documents.ts'
+import { checkSizes } from './package/sizes.ts'
 
 /** Runs in an installed copy of the package, as ESM and as CJS, with `vgic`, `scenario`, `explorer` and `assert` given. */
 const SMOKE_BODY = `
@@ -159,9 +160,11 @@ async function browser(): Promise<Outcome> {
   return { passed: 0, failed: 0, note: 'skipped: no chromium on PATH' }
 }
 
+/** Where the packed package is installed. */
+const project = join(temp, 'smoke')
+
 /** Installs the packed package in an empty project and uses it there. */
 async function smoke(): Promise<Outcome> {
-  const project = join(temp, 'smoke')
   mkdirSync(project)
   await must('npm', ['pack', '--pack-destination', project])
   const [tarball] = filesIn(project, '.tgz')
@@ -220,6 +223,11 @@ async function checkExample(example: Example, project: string): Promise<void> {
   throw new CheckError(
     `${file}:${line}: the document has a line that was not printed:\n${lacking}\nPrinted:\n${output}`,
   )
+}
+
+/** Of the installed package. */
+async function sizes(): Promise<Outcome> {
+  return { passed: 1, failed: 0, note: await checkSizes(project) }
 }
 
 /** The library runs anywhere: all that it imports are its own chunks. */
@@ -291,6 +299,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['publint', () => must('publint', ['--strict'])],
   ['attw', () => must('attw', ['--pack', '.', '--profile', 'node16'])],
   ['smoke', smoke],
+  ['sizes', sizes],
   ['command lines', commandLines],
   ['examples', examples],
   ['browser', browser],

@@ -1,18 +1,21 @@
 /**
  * Transforms of the build that make bindings constant for hot code. V8 inlines a call, and folds a number, only if it
  * knows that the binding never changes; esbuild folds a number across modules only from a module that has nothing but
- * numbers. There are three, each on a parsed file, and none changes line numbers:
+ * numbers. There are four, each on a parsed file, and none changes line numbers:
  *
  * - a file's literal constants get a module of their own, which the file imports and exports again. A module of
- *   literals, such as the generated ones, is one already;
+ *   literals, such as the generated ones, is one already. An encoding, `encodeSysreg` of literals, becomes one;
  * - functions of hot files become constants, but for those that give a number a type: esbuild leaves out a call of a
  *   declared function that returns what it is given;
- * - what a bundled chunk declares, imports and exports becomes constants of its own.
+ * - what a bundled chunk declares, imports and exports becomes constants of its own;
+ * - a constant that a chunk computes is marked as pure, so that a bundler leaves out the tables that nobody asks for.
+ *   package.json says the same of whole chunks: `sideEffects: false`.
  */
 import { readFile } from 'node:fs/promises'
 import MagicString from 'magic-string'
 import type { Options } from 'tsup'
 import ts from 'typescript'
+import { encodeSysreg } from '../src/arch/sysreg.ts'
 
 const parse = (path: string, source: string): ts.SourceFile =>
   ts.createSourceFile(path, source, ts.ScriptTarget.ES2022, true)
@@ -21,15 +24,30 @@ interface Constant {
   readonly name: string
   readonly isExported: boolean
   readonly statement: ts.VariableStatement
+  /** What it is declared to be: as it stands, or the number that it comes to. */
+  readonly text: string
 }
 
-/** `const NAME = 0x10`, with a sign or `| 0`. */
+/** `const NAME = 0x10`, with a sign or `| 0`, or `const NAME = encodeSysreg(3, 0, 4, 6, 0)`. */
 function constantOf(statement: ts.Statement): Constant | undefined {
   if (!ts.isVariableStatement(statement) || !(statement.declarationList.flags & ts.NodeFlags.Const)) return
   const [declaration, ...more] = statement.declarationList.declarations
-  if (more.length > 0 || !ts.isIdentifier(declaration.name) || !isLiteral(declaration.initializer)) return
+  if (more.length > 0 || !ts.isIdentifier(declaration.name)) return
+  const encoding = encodingOf(declaration.initializer)
+  if (encoding === undefined && !isLiteral(declaration.initializer)) return
   const isExported = statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) ?? false
-  return { name: declaration.name.text, isExported, statement }
+  const name = declaration.name.text
+  const text =
+    encoding === undefined ? statement.getText() : `${isExported ? 'export ' : ''}const ${name} = ${encoding}`
+  return { name, isExported, statement, text }
+}
+
+/** The number that `encodeSysreg` of five literals is. */
+function encodingOf(value: ts.Expression | undefined): number | undefined {
+  if (!value || !ts.isCallExpression(value) || value.expression.getText() !== 'encodeSysreg') return undefined
+  if (!value.arguments.every(ts.isNumericLiteral)) return undefined
+  const [op0, op1, crn, crm, op2] = value.arguments.map((part) => Number(part.getText()))
+  return encodeSysreg(op0, op1, crn, crm, op2)
 }
 
 function isLiteral(value: ts.Expression | undefined): boolean {
@@ -104,7 +122,7 @@ export const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
     build.onLoad({ filter: /./, namespace: 'constants' }, async ({ path }) => {
       const original = path.replace(/\?constants$/, '')
       const lines = constantsOf(parse(original, await readFile(original, 'utf8'))).map(
-        ({ statement, isExported }) => `${isExported ? '' : 'export '}${statement.getText()}`,
+        ({ text, isExported }) => `${isExported ? '' : 'export '}${text}`,
       )
       return { contents: lines.join('\n'), loader: 'ts' }
     })
@@ -130,8 +148,10 @@ function withOwnConstants(code: string): string {
   for (const statement of parse('chunk.js', code).statements) {
     const [start, end] = [statement.getStart(), statement.end]
     const lines = lineEndsOf(code.slice(start, end))
-    if (ts.isVariableStatement(statement) && !(statement.declarationList.flags & ts.NodeFlags.BlockScoped)) {
-      edited.update(start, start + 'var'.length, 'const')
+    if (ts.isVariableStatement(statement)) {
+      const { flags, declarations } = statement.declarationList
+      if (!(flags & ts.NodeFlags.BlockScoped)) edited.update(start, start + 'var'.length, 'const')
+      for (const declaration of declarations) markPure(edited, declaration)
     } else if (ts.isImportDeclaration(statement)) {
       const bindings = statement.importClause?.namedBindings
       if (!bindings || !ts.isNamedImports(bindings)) continue
@@ -154,3 +174,28 @@ function withOwnConstants(code: string): string {
   }
   return edited.toString()
 }
+
+/**
+ * Has a bundler see that nothing but the constant comes of an initialiser. A class keeps its name by being a constant
+ * inside.
+ */
+function markPure(edited: MagicString, { name, initializer }: ts.VariableDeclaration): void {
+  if (!initializer || !ts.isIdentifier(name) || isPure(initializer)) return
+  edited.appendLeft(initializer.getStart(), `/* @__PURE__ */ (() => { const ${name.text} = `)
+  edited.appendRight(initializer.end, `; return ${name.text} })()`)
+}
+
+/** Whether a bundler sees by itself that an expression does nothing: what it names, makes or is. */
+function isPure(value: ts.Expression): boolean {
+  if (ts.isFunctionExpression(value) || ts.isArrowFunction(value)) return true
+  if (ts.isIdentifier(value) || ts.isLiteralExpression(value) || isLiteral(value)) return true
+  if (ts.isParenthesizedExpression(value)) return isPure(value.expression)
+  if (ts.isArrayLiteralExpression(value)) return value.elements.every(isPure)
+  return ts.isObjectLiteralExpression(value) && value.properties.every(isPureProperty)
+}
+
+const isPureProperty = (property: ts.ObjectLiteralElementLike): boolean =>
+  ts.isShorthandPropertyAssignment(property) ||
+  (ts.isPropertyAssignment(property) &&
+    !ts.isComputedPropertyName(property.name) &&
+    isPure(property.initializer))

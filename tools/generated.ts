@@ -14,6 +14,7 @@ import { costRows } from '../src/hyp/records/cost-row.ts'
 import { guestRows } from '../src/hyp/records/guest-record.ts'
 import { hostRows } from '../src/hyp/records/host-record.ts'
 import { itsRows } from '../src/hyp/records/its-record.ts'
+import { forwardRows, hostItsRows, vpeRows as itsVpeRows } from '../src/hyp/records/its-vpe.ts'
 import {
   itsCollectionRows,
   itsDeviceRows,
@@ -98,6 +99,11 @@ export const generatedModules: readonly GeneratedModule[] = [
     ),
     offsets([...offsetConstants(translationRows), sizeConstant('CACHED_STRIDE', translationRows)]),
     offsets(offsetConstants(lpiRows)),
+  ]),
+  generated('src/hyp/records/its-vpe-offsets.ts', 'its-vpe.ts', [
+    offsets([...offsetConstants(itsVpeRows), sizeConstant('VPE_STRIDE', itsVpeRows)]),
+    offsets([...offsetConstants(forwardRows), sizeConstant('FORWARD_STRIDE', forwardRows)]),
+    offsets(offsetConstants(hostItsRows)),
   ]),
   generated('src/hyp/records/cost-offsets.ts', 'cost-row.ts', [
     offsets([...offsetConstants(costRows), sizeConstant('COST_STRIDE', costRows)]),

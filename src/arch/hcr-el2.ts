@@ -72,12 +72,19 @@ export const HCR_EL2_VIEW = view('HCR_EL2', 64, [
   field('SWIO', 1),
   field('VM', 0),
 ])
+/** Physical FIQs go to EL2, and virtual ones to EL1. */
 export const HCR_EL2_FMO = 0x8
+/** Physical IRQs go to EL2, and virtual ones to EL1. */
 export const HCR_EL2_IMO = 0x10
+/** A virtual FIQ is pending. */
 export const HCR_EL2_VF = 0x40
+/** A virtual IRQ is pending. */
 export const HCR_EL2_VI = 0x80
+/** A WFI below EL2 that would wait traps to EL2. */
 export const HCR_EL2_TWI = 0x2000
+/** A WFE below EL2 that would wait traps to EL2. */
 export const HCR_EL2_TWE = 0x4000
+/** EL0 runs applications of EL2. */
 export const HCR_EL2_TGE = 0x8000000
 
 /** HCR_EL2 as a system register. */

@@ -4,6 +4,7 @@ import { argumentEncoding, argumentList, argumentObject, argumentString } from '
 import { VgicError } from '../errors/vgic-error.ts'
 import { joined } from './doubleword.ts'
 import { checkHalf, checkView, describeRegister, extractField, type RegisterView } from './field.ts'
+import type { FrameRegister } from './frame-registers.ts'
 import { HCR_EL2_REGISTER } from './hcr-el2.ts'
 import { iccRegisters } from './icc-registers.ts'
 import {
@@ -50,17 +51,30 @@ export function describeListRegister(low: number, high: number): string {
   return `${state} ${intidName(low)} prio 0x${priority} group ${high & LR_Group ? 1 : 0}${hardware}`
 }
 
+/** A system register, or a memory-mapped one. */
+export type Register = SystemRegister | FrameRegister
+
+/** A {@link RegisterValue} as plain data, which its `toJSON` returns. */
+export interface RegisterValueSummary {
+  /** The register's name. */
+  readonly name: string
+  /** All bits, in hexadecimal: `0xf84c000b`. */
+  readonly value: string
+  /** The fields by name. */
+  readonly fields: Readonly<Record<string, number>>
+}
+
 /** A register's value. It prints as `ICH_VMCR_EL2 0xf84c000b (VPMR=0xf8 ...)`. */
 export class RegisterValue {
   constructor(
     /** The register. */
-    readonly register: SystemRegister,
+    readonly register: Register,
     /** Bits 31:0, as a signed number. */
     readonly low: number,
     /** Bits 63:32, as a signed number. */
     readonly high: number,
   ) {
-    argumentObject('register', register, 'a system register, such as those of iccRegisters and ichRegisters')
+    argumentObject('register', register, 'a register, such as those of registers.byName()')
     argumentString('register.name', register.name)
     const views = argumentList('register.views', register.views, 'views')
     checkView('register.views[0]', views[0])
@@ -77,6 +91,11 @@ export class RegisterValue {
   get fields(): Record<string, number> {
     const named = this.view.fields.filter(({ reserved }) => !reserved)
     return Object.fromEntries(named.map((f) => [f.name, extractField(f, this.low, this.high)]))
+  }
+
+  /** The name, the value and the fields as plain data. */
+  toJSON(): RegisterValueSummary {
+    return { name: this.register.name, value: `0x${this.value.toString(16)}`, fields: this.fields }
   }
 
   /** The line that is printed: the register's name, its value and its fields. */

@@ -36,6 +36,11 @@ const BRAND = Symbol.for('vgic.VgicError')
  * of every copy of the library in the process: a program may have loaded it as an ES module and by require().
  */
 export class VgicError extends Error {
+  static {
+    // biome-ignore lint/complexity/noThisInStatic: a class that names itself in its body is bundled under another name.
+    Object.defineProperty(this, Symbol.hasInstance, { value: isInstance })
+  }
+
   /** Always `VgicError`. */
   override readonly name = 'VgicError'
 
@@ -54,4 +59,3 @@ function isInstance(this: unknown, value: unknown): boolean {
   if (this !== VgicError) return Function.prototype[Symbol.hasInstance].call(this, value)
   return typeof value === 'object' && value !== null && BRAND in value
 }
-Object.defineProperty(VgicError, Symbol.hasInstance, { value: isInstance })

@@ -344,12 +344,19 @@ export class InvariantChecker {
   private isPendingSomewhere(irq: Irq): boolean {
     const { words } = this
     const word = words[irq]
+    if (this.isForwarded(irq) && this.hypervisor.v4?.isPendingInHardware(irq)) return true
     if ((word & IRQ_EDGE) === 0 || word & IRQ_LATCH) return true
     if (this.hypervisor.mapped.isPendingAtDistributor(irq)) return true
     const owner = irqApListOf(word)
     if (owner === 0) return false
     const v = this.hypervisor.vcpu(owner - 1)
     return isInListRegister(words, v, this.hypervisor.apLists.intidOf(v, irq), LR_PENDING)
+  }
+
+  /** Whether hardware delivers an LPI (GICv4). */
+  private isForwarded(irq: Irq): boolean {
+    const { v4, interrupts } = this.hypervisor
+    return v4 !== undefined && interrupts.kindOf(irq) === 'lpi' && v4.isForwardedLpi(irq)
   }
 
   /** An interrupt that the guest of a vCPU would take, given the ICH_VMCR_EL2 that it left; 0 if none. */
@@ -374,12 +381,17 @@ export class InvariantChecker {
     switch (kind) {
       case 'private':
         if (irq < v || irq >= v + layout.vcpuSize) return 0
+        if (hypervisor.v4 && (hypervisor.v4.vsgisInHardware(v) >>> (irq - v - VCPU_IRQ)) & 1)
+          return words[irq] | IRQ_LATCH
         return timers.outputOf(v, irq - v - VCPU_IRQ) ? words[irq] | IRQ_LINE : words[irq]
       case 'spi':
         if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
         return mapped.isPendingAtDistributor(irq) ? words[irq] | IRQ_LATCH : words[irq]
       case 'lpi':
-        return irqTarget(words[irq]) === words[v + VCPU_INDEX] ? words[irq] : 0
+        if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
+        return this.isForwarded(irq) && hypervisor.v4?.isPendingInHardware(irq)
+          ? words[irq] | IRQ_LATCH
+          : words[irq]
     }
   }
 }

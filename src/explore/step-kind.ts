@@ -63,9 +63,14 @@ export class StepKinds {
     this.words = words
     const { timers } = machine.setup
     const mapped = layout.mappedCount > 0
-    this.rows = Uint16Array.from(runLoop.program.steps, (step) => kindOf(step, timers || mapped))
+    // With GICv4 a write to a PE may change what its redistributor presents, and the host takes doorbells.
+    const direct = machine.hypervisor.v4 !== undefined
+    const rows = runLoop.program.steps.map((step) => kindOf(step, timers || mapped || direct))
+    this.rows = Uint16Array.from(rows, (row) =>
+      direct && (row & WRITES) === WRITES_PE ? row & ~WRITES : row,
+    )
     this.timer = timers ? WRITES_ALL : WRITES_VCPU
-    this.guest = mapped ? WRITES_ALL : WRITES_GUEST
+    this.guest = mapped || direct ? WRITES_ALL : WRITES_GUEST
   }
 
   /** The kind of an actor's next step: a WRITES_ value and flags. */
@@ -77,6 +82,8 @@ export class StepKinds {
         return this.ofDevice(index)
       case 'timer':
         return this.timer
+      case 'effect':
+        return WRITES_ALL
       case 'migrate':
       case 'tick':
         return WRITES_PE

@@ -25,6 +25,7 @@ import { Layout, recordType } from '../state/layout.ts'
 import { type Difference, MachineState } from '../state/machine-state.ts'
 import type { MemoryPool } from '../state/memory-pool.ts'
 import { type Rows, wordsOf } from '../state/rows.ts'
+import { type AccessWatch, accessWatch } from './access-watch.ts'
 import { type CheckedGicConfig, checkGicConfig, type GicConfig } from './config/config.ts'
 import type { BarrierRule } from './config/missing-barriers.ts'
 import { configRecords, loadGicConfig, storeGicConfig } from './config/stored-config.ts'
@@ -40,8 +41,11 @@ import {
 } from './cpu-interface/output-lines.ts'
 import { PCPU_TRAP } from './cpu-interface/pcpu.ts'
 import { CpuState } from './cpu-state.ts'
+import { dump, type GicDump } from './dump.ts'
 import { completeEffect, pendingEffects } from './effects.ts'
+import { explainInterrupt, type InterruptExplanation } from './explain-interrupt.ts'
 import { explainMsi, type MsiExplanation } from './explain-msi.ts'
+import { type InterruptState, interruptState } from './interrupt-state.ts'
 import { type ItsContents, inspectTables } from './its/inspect-tables.ts'
 import type { Its } from './its/its.ts'
 import type { Pe } from './records/pe.ts'
@@ -120,6 +124,7 @@ export class Gic {
   private readonly state: MachineState
   private readonly silicon: Silicon
   private readonly lastCpu: number
+  private readonly watch: AccessWatch | null
 
   /**
    * A GIC in its reset state; `host` receives its outputs. Throws a `VgicError` with code `config` that names a field
@@ -137,6 +142,7 @@ export class Gic {
     this.state = new MachineState('device', layout, buffer, fixed)
     this.silicon = new Silicon(this.state.words, this.config, records, layout, host)
     this.lastCpu = layout.baseOf(DEVICE)
+    this.watch = accessWatch(this.silicon.mmio, host)
     if (!image) {
       storeGicConfig(this.state.words, HEADER.size, this.config)
       this.silicon.reset()
@@ -176,6 +182,7 @@ export class Gic {
   /** Recomputes derived words; `known` has the output levels that the host was last told. */
   private derive(known: Int32Array): void {
     const { silicon, state } = this
+    state.clearDerived()
     for (const [cpu, levels] of known.entries()) state.words[silicon.peOf(cpu) + PE_LINES] = levels
     silicon.derive()
   }
@@ -204,6 +211,7 @@ export class Gic {
     argumentNumber('size', size)
     const { mmio } = this.silicon
     const low = mmio.read(address, size) >>> 0
+    if (this.watch !== null) this.watch.mmioAccess('read', address, size, low, mmio.readHigh(address))
     return size === 8 ? low + (mmio.readHigh(address) >>> 0) * 0x1_0000_0000 : low
   }
 
@@ -212,7 +220,9 @@ export class Gic {
     argumentNumber('address', address)
     const { mmio } = this.silicon
     const high = mmio.readHigh(address)
-    return joined(mmio.read(address, 8), high)
+    const low = mmio.read(address, 8)
+    if (this.watch !== null) this.watch.mmioAccess('read', address, 8, low, high)
+    return joined(low, high)
   }
 
   /**
@@ -225,6 +235,7 @@ export class Gic {
     const high = size === 8 ? Math.floor(value / 0x1_0000_0000) : 0
     this.silicon.mmio.write(address, size, value, high)
     this.silicon.settle()
+    if (this.watch !== null) this.watch.mmioAccess('write', address, size, value | 0, high | 0)
   }
 
   /** A write of 8 bytes at a physical address, as {@link writeMmio}. */
@@ -233,6 +244,7 @@ export class Gic {
     argumentBigint('value', value)
     this.silicon.mmio.write(address, 8, ...halves(value))
     this.silicon.settle()
+    if (this.watch !== null) this.watch.mmioAccess('write', address, 8, ...halves(value))
   }
 
   /** The name of the register at an address, such as `GICD_ISENABLER1`; undefined if there is none. */
@@ -414,6 +426,7 @@ export class Gic {
     const pe = this.accessing(cpu, el)
     const value = this.silicon.systemRegisters.read(pe, encoding, el) >>> 0
     this.settleAccess(cpu, pe)
+    if (this.watch !== null) this.tell(this.watch, 'read', cpu, encoding, BigInt(value))
     return value
   }
 
@@ -424,6 +437,7 @@ export class Gic {
     const low = this.silicon.systemRegisters.read(pe, encoding, el)
     const high = this.silicon.systemRegisters.readHigh(pe, encoding)
     this.settleAccess(cpu, pe)
+    if (this.watch !== null) this.tell(this.watch, 'read', cpu, encoding, joined(low, high))
     return joined(low, high)
   }
 
@@ -434,6 +448,7 @@ export class Gic {
     const pe = this.accessing(cpu, el)
     this.silicon.systemRegisters.write(pe, encoding, value | 0, 0, el)
     this.settleAccess(cpu, pe)
+    if (this.watch !== null) this.tell(this.watch, 'write', cpu, encoding, joined(value, 0))
   }
 
   /** MSR of all 64 bits. */
@@ -443,6 +458,23 @@ export class Gic {
     const pe = this.accessing(cpu, el)
     this.silicon.systemRegisters.write(pe, encoding, ...halves(value), el)
     this.settleAccess(cpu, pe)
+    if (this.watch !== null) this.tell(this.watch, 'write', cpu, encoding, value)
+  }
+
+  /** Tells the host of an access to a system register. What it traps to is kept, should the host make others. */
+  private tell(
+    watch: AccessWatch,
+    access: 'read' | 'write',
+    cpu: number,
+    encoding: number,
+    value: bigint,
+  ): void {
+    const { words } = this.state
+    const at = this.silicon.peOf(cpu) + PCPU_TRAP
+    const trap = words[at]
+    watch.sysregAccess(access, cpu, encoding, value, trap >>> 0)
+    words[at] = trap
+    words[this.lastCpu] = cpu
   }
 
   /**
@@ -501,6 +533,34 @@ export class Gic {
   inspectCpu(cpu: number): CpuState {
     this.peOf(cpu)
     return new CpuState(this.silicon, cpu)
+  }
+
+  /**
+   * The state of an SGI, PPI, SPI or LPI as plain data: `gic.interrupt(40).pending`. `cpu` defaults to the one that it goes
+   * to, and to CPU 0 for an SGI or a PPI. Throws an `argument` error for an INTID that this GIC does not have.
+   */
+  interrupt(intid: number, cpu?: number): InterruptState {
+    if (cpu !== undefined) this.peOf(cpu)
+    return interruptState(this.silicon, argumentInteger('intid', intid, 0, 0xff_ffff), cpu)
+  }
+
+  /**
+   * Explains why a CPU does, or does not, get an interrupt: all conditions from its enable bit to PSTATE, and the first
+   * that does not hold as the reason, from a closed list. `cpu` defaults as for {@link interrupt}; an INTID that this GIC
+   * does not have is explained too. The state does not change. {@link explainMsi} begins at the ITS. It prints as a
+   * table: `console.log(gic.explain(40))`.
+   */
+  explain(intid: number, cpu?: number): InterruptExplanation {
+    if (cpu !== undefined) this.peOf(cpu)
+    return explainInterrupt(this.silicon, argumentInteger('intid', intid, 0, 0xff_ffff), cpu)
+  }
+
+  /**
+   * The whole device as plain data: registers in hexadecimal by name, interrupts that are enabled, pending, active or have
+   * their line high, tables of ITSs, effects under way. It is for people; {@link snapshot} is for programs.
+   */
+  dump(): GicDump {
+    return dump(this.silicon)
   }
 
   /**

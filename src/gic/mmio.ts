@@ -5,6 +5,7 @@
 import { FIRST_SPI, type Intid } from '../arch/intid.ts'
 import type { Access } from './barriers/access.ts'
 import type { Barriers } from './barriers/barriers.ts'
+import type { GuestAccessError } from './config/access-events.ts'
 import { GICD_SIZE, redistributorSize } from './config/config.ts'
 import { itsSize } from './config/its-config.ts'
 import { type Distributor, distributorMap } from './distributor/distributor.ts'
@@ -23,6 +24,14 @@ import type { Pe } from './records/pe.ts'
 const GICD_FRAME = -1
 const NO_FRAME = -2
 const GITS_FRAMES = -3
+
+/** A frame, as far as it is the same whose registers they are. */
+interface Rows {
+  nameOf(offset: number): string | undefined
+  find(offset: number, size: number): { readonly readOnly?: true } | undefined
+}
+
+const OF_GICV2 = /^GICD_(ITARGETSR|SGIR|CPENDSGIR|SPENDSGIR)/
 
 export class Mmio {
   private readonly stride: number
@@ -76,8 +85,7 @@ export class Mmio {
     const frame = this.frame(address, size)
     if (frame === NO_FRAME) return undefined
     const offset = this.offset(frame, address)
-    const ofCpu = frame === GICD_FRAME ? distributorMap : this.redistributor.map
-    const name = (frame <= GITS_FRAMES ? this.gits : ofCpu).find(offset, size) && this.nameOf(address)
+    const name = this.rowsOf(frame).find(offset, size) && this.nameOf(address)
     if (name === undefined) return undefined
     const cpu = frame >= 0 ? frame : undefined
     const its = frame <= GITS_FRAMES ? GITS_FRAMES - frame : undefined
@@ -116,9 +124,28 @@ export class Mmio {
   nameOf(address: number): string | undefined {
     const cpu = this.frame(address, 1)
     if (cpu === NO_FRAME) return undefined
-    const offset = this.offset(cpu, address)
-    if (cpu <= GITS_FRAMES) return this.gits.nameOf(offset)
-    return cpu === GICD_FRAME ? distributorMap.nameOf(offset) : this.redistributor.map.nameOf(offset)
+    return this.rowsOf(cpu).nameOf(this.offset(cpu, address))
+  }
+
+  private rowsOf(frame: number): Rows {
+    if (frame === GICD_FRAME) return distributorMap
+    return frame <= GITS_FRAMES ? this.gits : this.redistributor.map
+  }
+
+  /** What is wrong with an access to a frame; undefined if a register takes it, or it is to no frame. */
+  errorOf(address: number, size: number, isWrite: boolean): GuestAccessError | undefined {
+    const frame = this.frameOf(address)
+    if (frame === NO_FRAME) return undefined
+    const rows = this.rowsOf(frame)
+    const offset = this.offset(frame, address)
+    const name = rows.nameOf(offset)
+    if (name === undefined) return 'no-register'
+    if (OF_GICV2.test(name)) return 'gicv2'
+    if (this.frame(address, size) === NO_FRAME) return 'size'
+    if (address % size !== 0) return 'unaligned'
+    const row = rows.find(offset, size)
+    if (row === undefined) return 'size'
+    return isWrite && row.readOnly ? 'read-only' : undefined
   }
 
   /**

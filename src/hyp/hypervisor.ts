@@ -2,7 +2,8 @@
  * A host with one VM, over one state buffer: the silicon, the host's scheduler, the VM's vGIC and vCPUs with their
  * threads, and the guests. The caller drives it step by step.
  */
-import { FIRST_PPI, FIRST_SPI, INTID_NONE, type Intid } from '../arch/intid.ts'
+import { FIRST_LPI, FIRST_PPI, FIRST_SPI, INTID_NONE, type Intid } from '../arch/intid.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import type { CheckedGicConfig } from '../gic/config/config.ts'
 import { type GicMemory, Memory, memoryRecord } from '../gic/config/memory.ts'
 import { configRecords, storeGicConfig } from '../gic/config/stored-config.ts'
@@ -15,14 +16,17 @@ import { MachineState } from '../state/machine-state.ts'
 import { type Rows, wordsByName, wordsOf } from '../state/rows.ts'
 import { GUEST_RUNS, GUEST_WAITS, Guest } from './guest/guest.ts'
 import { bootHostGic, type PhysicalSpi } from './host/host-gic.ts'
+import { HOST_MEMORY } from './host/host-memory.ts'
 import { Kicks } from './host/kick.ts'
 import { Scheduler } from './host/scheduler.ts'
 import { Seam } from './host/seam.ts'
 import { affinityOf } from './records/affinity.ts'
-import { COST_FIRST_ENTRY } from './records/cost-row.ts'
+import { COST_FIRST_ENTRY, COST_STRIDE } from './records/cost-row.ts'
 import type { GuestProgram } from './records/guest-program.ts'
 import { GUEST_ACK, MAX_DEPTH } from './records/guest-record.ts'
 import { hostRecord } from './records/host-record.ts'
+import { ITS_ENABLED } from './records/its-record.ts'
+import { FORWARD_DEVICE, FORWARD_EVENT, FORWARD_STRIDE } from './records/its-vpe.ts'
 import type { LpiSizes } from './records/lpi-record.ts'
 import {
   asVcpu,
@@ -30,7 +34,9 @@ import {
   VCPU_COST,
   VCPU_INDEX,
   VCPU_LAST_CPU,
+  VCPU_LPIS_ENABLED,
   VCPU_PC,
+  VCPU_PENDBASER,
   VCPU_SPSR,
   VCPU_VMCR,
   type Vcpu,
@@ -50,6 +56,7 @@ import {
   MAPPED_PINTID,
   MAPPED_STRIDE,
   VM_ENABLED,
+  VM_PROPBASER,
   type VmLayout,
   vmRecords,
 } from './records/vm.ts'
@@ -72,6 +79,7 @@ import { MappedInterrupts } from './vgic/mapped-interrupts.ts'
 import type { GuestFrames } from './vgic/vgic-dist.ts'
 import { PPI_RESET, SGI_RESET, SPI_RESET, VgicMmio } from './vgic/vgic-mmio.ts'
 import { VgicV3 } from './vgic/vgic-v3.ts'
+import { FORWARDED_EVENT_BITS, VgicV4 } from './vgic/vgic-v4.ts'
 
 /** How an interrupt of the VM is configured when the run begins. */
 export interface InterruptSetup {
@@ -105,6 +113,24 @@ export interface VmSetup {
   readonly lpis: LpiSizes
   /** The guest's memory; by default the silicon's own, if it has any. */
   readonly memory?: GicMemory | undefined
+  /** With GICv4: what is injected directly. Without it nothing is, and vCPUs have no vPEs. */
+  readonly direct?: DirectSetup | undefined
+}
+
+/** An interrupt of an assigned device, and the LPI that its message means to the guest when the run begins. */
+export interface ForwardSetup {
+  readonly deviceId: number
+  readonly eventId: number
+  /** The LPI that its message means to the guest, and its vCPU; left out if the guest's ITS driver says so later. */
+  readonly lpi?: { readonly intid: Intid; readonly vcpu: number; readonly priority: number } | undefined
+}
+
+/** How a host with GICv4 injects directly. */
+export interface DirectSetup {
+  /** The interrupts of assigned devices. One with an LPI is forwarded when the run begins. */
+  readonly forwards: readonly ForwardSetup[]
+  /** Whether every WFI exits, or not that of a vCPU with vLPIs: KVM's, while one thread is runnable on the PE. */
+  readonly wfiExits: 'always' | 'shared'
 }
 
 /** The size of the VM, as an image stores it. */
@@ -116,6 +142,15 @@ const vmConfigRows = {
   VM_RECIPE: { name: 'recipe', class: 'authoritative', by: [], says: "The digest of the machine's setup." },
 } as const satisfies Rows
 const VM_CONFIG = recordType('vmConfig', wordsOf(vmConfigRows, undefined))
+
+/** GICR_PENDBASER and GICR_PROPBASER of a guest whose LPIs are set up when the run begins: see {@link Hypervisor}. */
+const GUEST_CONFIGURATION = 0x4000_0000
+const GUEST_PENDING = 0x4010_0000
+const GUEST_PAGE = 0x1_0000
+const GUEST_IDBITS = 15
+
+/** The words of the cost table. */
+const COST_ROWS_END = COST_FIRST_ENTRY + COST_STRIDE
 
 /** Without an ITS. */
 const NO_LPIS: LpiSizes = { lpis: 0, itsDevices: 0, itsCollections: 0, translations: 0 }
@@ -140,6 +175,8 @@ export class Hypervisor {
   readonly runLoop: RunLoop
   readonly guest: Guest
   readonly layout: VmLayout
+  /** Undefined without GICv4. */
+  readonly v4: VgicV4 | undefined
 
   /** `more` are records of the machine around the hypervisor: devices, ghosts. */
   constructor(
@@ -157,9 +194,20 @@ export class Hypervisor {
     const ownWords = design.words ?? []
     const its = setup.frames.its ?? []
     const lpiSizes = its.length === 0 ? NO_LPIS : setup.lpis
-    const size = { vcpus, spis, listRegisters, mapped, ownWords, its: its.length, lpis: lpiSizes }
+    const { direct } = setup
+    const size = {
+      vcpus,
+      spis,
+      listRegisters,
+      mapped,
+      ownWords,
+      its: its.length,
+      lpis: lpiSizes,
+      direct: direct !== undefined,
+      forwards: direct?.forwards.length ?? 0,
+    }
     const silicon = siliconRecords(config)
-    const program = compile(design)
+    const program = compile(design, size.direct)
     const vm = vmRecords(size, { steps: stepNames(program), guests: setup.guests })
     const host = hostRecord(config.cpus)
     const layout = new Layout([
@@ -188,14 +236,15 @@ export class Hypervisor {
     this.interrupts = new IrqDirectory(this.layout)
     this.timers = new ArchTimers(this.seam, this.apLists, setup.timers)
     this.mapped = new MappedInterrupts(this.seam, this.apLists, this.timers)
-    this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling)
-    const memory = new Memory(
-      this.words,
-      layout.baseOf(GUEST_MEMORY),
-      setup.memory ?? this.silicon.pool,
-      framesOfGuest(setup.frames),
-    )
+    const memory = new Memory(this.words, layout.baseOf(GUEST_MEMORY), setup.memory ?? this.silicon.pool, [
+      ...framesOfGuest(setup.frames),
+      ...(direct ? [HOST_MEMORY] : []),
+    ])
     this.mmio = new VgicMmio(this.apLists, this.mapped, setup.frames, memory)
+    const { its: guestIts } = this.mmio.dist
+    this.v4 = direct && new VgicV4(this.seam, this.apLists, guestIts)
+    if (this.v4) this.mmio.dist.inject(this.v4)
+    this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling, this.v4)
     this.scheduler = new Scheduler(this.silicon, program, layout.baseOf(host))
     this.hostInterrupts = new HostInterrupts(
       this.seam,
@@ -203,6 +252,7 @@ export class Hypervisor {
       this.apLists,
       this.timers,
       this.mapped,
+      this.v4,
     )
     this.injection = new Injection(program, this.apLists)
     const vgic = new VgicV3(this.seam, this.apLists, this.mapped)
@@ -211,6 +261,8 @@ export class Hypervisor {
       seam: this.seam,
       apLists: this.apLists,
       vgic,
+      v4: this.v4,
+      wfiExits: direct?.wfiExits ?? 'always',
       timers: this.timers,
       scheduler: this.scheduler,
       halt: this.halt,
@@ -300,6 +352,54 @@ export class Hypervisor {
       words[row + MAPPED_PINTID] = physical
       row += MAPPED_STRIDE
     }
+    if (setup.direct) this.resetDirect(setup.direct)
+  }
+
+  /** The host's ITS, the vPEs, and what is forwarded when the run begins, as if the guest had driven its ITS before. */
+  private resetDirect({ forwards }: DirectSetup): void {
+    const { v4, words, layout, silicon } = this
+    const v = this.vcpu(0)
+    v4?.init()
+    for (const [n, { deviceId, eventId, lpi }] of forwards.entries()) {
+      const at = layout.direct.forwards + n * FORWARD_STRIDE
+      words[at + FORWARD_DEVICE] = deviceId
+      words[at + FORWARD_EVENT] = eventId
+      if (lpi === undefined) continue
+      this.mapForGuest(deviceId, eventId, lpi)
+      v4?.bind(v, n)
+      v4?.forward(v, n)
+    }
+    silicon.completeWrites()
+    silicon.settle()
+    words.fill(0, layout.costTable, layout.costTable + COST_ROWS_END)
+  }
+
+  /** What MAPD, MAPC and MAPTI of the guest leave, its tables, and GICR_CTLR.EnableLPIs of every vCPU. */
+  private mapForGuest(deviceId: number, eventId: number, lpi: NonNullable<ForwardSetup['lpi']>): void {
+    const { words, layout, mmio, silicon } = this
+    const { its } = mmio.dist
+    const { intid, vcpu, priority } = lpi
+    words[its.recordOf(0) + ITS_ENABLED] = 1
+    words[layout.vm + VM_PROPBASER] |= GUEST_CONFIGURATION | GUEST_IDBITS
+    for (let i = 0; i < layout.vcpuCount; i++) {
+      const v = this.vcpu(i)
+      words[v + VCPU_LPIS_ENABLED] = 1
+      words[v + VCPU_PENDBASER] |= GUEST_PENDING + i * GUEST_PAGE
+    }
+    const offset = intid - FIRST_LPI
+    const address = GUEST_CONFIGURATION + (offset & ~3)
+    const byte = (priority & 0xfc) | 1
+    silicon.pool?.write32(address, (silicon.pool.read32(address) | (byte << ((offset & 3) << 3))) >>> 0)
+    const known = its.findCollection(0, vcpu)
+    const collection = known === 0 ? its.addCollection(0, vcpu) : known
+    its.setTarget(collection, vcpu)
+    if (its.findDevice(0, deviceId) === 0) its.addDevice(0, deviceId, FORWARDED_EVENT_BITS, 0, 0)
+    const irq = its.lpiFor(intid, vcpu)
+    if (irq !== 0 && its.addEvent(its.findDevice(0, deviceId), eventId, irq, collection)) return
+    throw new VgicError(
+      'config',
+      `The VM has no room for LPI ${intid}: raise lpis, itsDevices or itsCollections.`,
+    )
   }
 
   /** IRQ_HW for the timers' PPIs, which are mapped to their physical ones. */

@@ -3,7 +3,7 @@
  * from it.
  */
 import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
-import { FIRST_SPECIAL, FIRST_SPI, intidName } from '../arch/intid.ts'
+import { FIRST_LPI, FIRST_SPECIAL, FIRST_SPI, intidName } from '../arch/intid.ts'
 import {
   argumentFunction,
   argumentNumber,
@@ -19,7 +19,7 @@ import {
 import { counted } from '../errors/printed.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { type CheckedGicConfig, checkGicConfig, type GicConfig, gicFields } from '../gic/config/config.ts'
-import type { InterruptSetup, VmSetup } from '../hyp/hypervisor.ts'
+import type { DirectSetup, ForwardSetup, InterruptSetup, VmSetup } from '../hyp/hypervisor.ts'
 import { type GuestProgram, OP_QUIESCE, OP_STORE, OP_WORDS } from '../hyp/records/guest-program.ts'
 import type { LpiSizes } from '../hyp/records/lpi-record.ts'
 import { timerIntids } from '../hyp/records/vcpu.ts'
@@ -52,6 +52,11 @@ export interface VmConfig extends LpiSizesConfig {
   readonly distributor?: 'enabled' | 'reset'
   /** The addresses of the guest's GIC; see {@link GuestFramesConfig} for the defaults. */
   readonly frames?: GuestFramesConfig
+  /**
+   * With GICv4, which WFIs exit: `'always'`, the default, or `'shared'`: not those of a vCPU with vLPIs or vSGIs, as with
+   * KVM while the vCPU's thread is the only one that is runnable on its PE.
+   */
+  readonly wfiExits?: 'always' | 'shared'
 }
 
 /** How an interrupt is set up before the guest begins. */
@@ -75,6 +80,23 @@ export interface InterruptConfig {
   readonly physical?: number
 }
 
+/** An interrupt of an assigned device, which is injected directly: a vLPI. */
+export interface VlpiConfig {
+  /** The DeviceID of the device's messages, to the host's ITS and to the guest's. */
+  readonly device: number
+  /** The EventID of the message, 0 to 4095. */
+  readonly event: number
+  /**
+   * The LPI that the message means to the guest, 8192 and up, as if its ITS driver had said so before the run; default
+   * none: the guest drives its ITS, and the interrupt goes to the host until it is forwarded.
+   */
+  readonly intid?: number
+  /** The vCPU that the LPI goes to; default 0. */
+  readonly vcpu?: number
+  /** 0 to 0xff, of which the upper six bits count; default 0xa0. */
+  readonly priority?: number
+}
+
 /** The guest's CPU interface before its first instruction. */
 export interface CpuInterfaceConfig {
   /** ICC_PMR_EL1; default 0xf0, as Linux sets it. */
@@ -90,6 +112,7 @@ const vmFields: Fields<VmConfig> = {
   haltPolling: true,
   distributor: true,
   frames: true,
+  wfiExits: true,
   lpis: true,
   itsDevices: true,
   itsCollections: true,
@@ -109,7 +132,13 @@ const interruptFields: Fields<InterruptConfig> = {
   enabled: true,
   physical: true,
 }
+const vlpiFields: Fields<VlpiConfig> = { device: true, event: true, intid: true, vcpu: true, priority: true }
 const interfaceFields: Fields<CpuInterfaceConfig> = { priorityMask: true, groups: true }
+
+/** With GICv4, the silicon of a scenario unless it is told otherwise: an ITS below the redistributors, and few LPIs. */
+const GICV4_DEFAULTS = { its: [{ base: 0x0804_0000 }], lpis: 64, memoryLines: 128 } as const
+/** The guest's ITS, if it has vLPIs and no other address was given: between its distributor and its redistributors. */
+const GUEST_ITS = 0x0808_0000
 
 /** KVM keeps five bits of an interrupt's priority. */
 const PRIORITY_MASK = 0xf8
@@ -130,6 +159,7 @@ export class Scenario {
     timers: false,
     haltPolling: NO_POLLING,
     distributor: 'enabled',
+    wfiExits: 'always',
     frames: checkGuestFrames(1),
     lpis: checkLpiSizes(1, {}, LPI_DEFAULTS),
   }
@@ -138,6 +168,7 @@ export class Scenario {
   private readonly interfaces = new Map<number, CpuInterfaceConfig>()
   private readonly guests = new Map<number, GuestProgram>()
   private readonly devices: DeviceBuilder[] = []
+  private readonly vlpis: ForwardSetup[] = []
 
   /** @internal */
   constructor(
@@ -159,6 +190,7 @@ export class Scenario {
       timers = false,
       haltPolling = {},
       distributor = 'enabled',
+      wfiExits = 'always',
       frames = {},
       ...sizes
     } = configOptions('vm', config, vmFields)
@@ -171,6 +203,7 @@ export class Scenario {
       timers: configBoolean('timers', timers),
       haltPolling: { ...NO_POLLING, ...Object.fromEntries(given) },
       distributor: configOneOf('distributor', distributor, ['enabled', 'reset'] as const),
+      wfiExits: configOneOf('wfiExits', wfiExits, ['always', 'shared'] as const),
       frames: checkGuestFrames(vcpus, frames),
       lpis: checkLpiSizes(vcpus, { translations: 4, ...sizes }, LPI_DEFAULTS),
     }
@@ -199,6 +232,26 @@ export class Scenario {
   /** Sets a vCPU's SGI up. One that is not set up is enabled, in group 1, with priority 0xa0. */
   sgi(config: InterruptConfig): this {
     return this.interrupt('sgi', config, 0, 15, 'edge')
+  }
+
+  /**
+   * Assigns an interrupt of a device to the VM: its message goes to the host's ITS, and with `intid` it is forwarded as a
+   * vLPI when the run begins. It needs `gic({ version: '4.0' })` or `'4.1'`.
+   */
+  vlpi(config: VlpiConfig): this {
+    const { device, event, intid, vcpu = 0, priority = 0xa0 } = configOptions('vlpi', config, vlpiFields)
+    const deviceId = configInteger('device', device, 0, 0xfffe)
+    const eventId = configInteger('event', event, 0, 4095)
+    if (this.vlpis.some((other) => other.deviceId === deviceId && other.eventId === eventId))
+      throw new VgicError('config', `Device ${deviceId} event ${eventId} is assigned already: name another.`)
+    if (intid === undefined) {
+      this.vlpis.push({ deviceId, eventId })
+      return this
+    }
+    configInteger('intid', intid, FIRST_LPI, 0xffff)
+    configInteger('priority', priority, 0, 0xff)
+    this.vlpis.push({ deviceId, eventId, lpi: { intid, vcpu: argumentNumber('vcpu', vcpu), priority } })
+    return this
   }
 
   /** Sets the CPU interface of a vCPU's guest up, as it is before its first instruction. */
@@ -238,11 +291,14 @@ export class Scenario {
    */
   machine(): ScenarioMachine {
     const { vcpus, spis } = this.vmConfig
+    const isGicv4 = (this.gicConfig.version ?? '3') !== '3'
     const config = checkGicConfig({
       spis: this.physicalSpis(),
+      ...(isGicv4 && GICV4_DEFAULTS),
       ...this.gicConfig,
       cpus: this.gicConfig.cpus ?? vcpus,
     })
+    const frames = this.framesOfVm()
     const devices = this.devices.map((device) => device.build())
     const setup: VmSetup = {
       vcpus,
@@ -253,8 +309,9 @@ export class Scenario {
       vmcr: Array.from({ length: vcpus }, (_, vcpu) => vmcrOf(this.interfaces.get(vcpu) ?? {}, config)),
       guests: Array.from({ length: vcpus }, (_, vcpu) => this.guests.get(vcpu) ?? new GuestBuilder().build()),
       enabled: this.vmConfig.distributor === 'enabled',
-      frames: this.vmConfig.frames,
+      frames,
       lpis: this.vmConfig.lpis,
+      direct: this.directSetup(config, frames),
     }
     for (const vcpu of this.guests.keys()) this.checkVcpu('A guest', vcpu)
     for (const vcpu of this.interfaces.keys()) this.checkVcpu('A CPU interface', vcpu)
@@ -267,7 +324,7 @@ export class Scenario {
     for (const { name, steps } of devices) {
       for (const { intid, vcpu, signal, msi } of steps) {
         if (signal) this.checkVcpu(`Device ${name}`, vcpu)
-        else if (msi) this.checkIts(`Device ${name}`, msi.its)
+        else if (msi) this.checkIts(`Device ${name}`, msi.its, frames)
         else this.checkInterrupt(`Device ${name}`, intid, vcpu)
       }
     }
@@ -282,6 +339,40 @@ export class Scenario {
    */
   run(options: RunOptions = {}): Run {
     return runMachine(this.machine(), options)
+  }
+
+  /** The addresses of the guest's GIC, which has an ITS if it has vLPIs. */
+  private framesOfVm(): GuestFrames {
+    const { frames, vcpus } = this.vmConfig
+    if (this.vlpis.length === 0 || (frames.its ?? []).length > 0) return frames
+    return checkGuestFrames(vcpus, { ...frames, its: GUEST_ITS })
+  }
+
+  /**
+   * What is injected directly. vCPUs have vPEs if anything can be: vLPIs need an ITS of the guest's, and vSGIs GICv4.1.
+   */
+  private directSetup(config: CheckedGicConfig, frames: GuestFrames): DirectSetup | undefined {
+    const { vlpis } = this
+    const hasIts = (frames.its ?? []).length > 0
+    if (config.version === '3' || config.its.length === 0 || config.memoryLines === 0) {
+      if (vlpis.length === 0) return undefined
+      throw new VgicError(
+        'scenario',
+        'A vLPI needs GICv4 with an ITS and memory: gic({ version: "4.1" }) has all of them.',
+      )
+    }
+    if (config.version === '4.0' && !hasIts) return undefined
+    const past = FIRST_LPI + config.lpis
+    for (const { lpi } of vlpis) {
+      if (lpi === undefined) continue
+      this.checkVcpu('A vLPI', lpi.vcpu)
+      if (lpi.intid < past) continue
+      throw new VgicError(
+        'scenario',
+        `vLPI ${lpi.intid} is too large for ${config.lpis} lpis: raise lpis of gic().`,
+      )
+    }
+    return { forwards: vlpis, wfiExits: this.vmConfig.wfiExits }
   }
 
   private interrupt(
@@ -339,8 +430,8 @@ export class Scenario {
     return Math.max(FIRST_SPI - 1, ...physical) - FIRST_SPI + 1
   }
 
-  private checkIts(who: string, its: number): void {
-    const { length } = this.vmConfig.frames.its ?? []
+  private checkIts(who: string, its: number, frames: GuestFrames): void {
+    const { length } = frames.its ?? []
     if (its < length) return
     throw new VgicError(
       'scenario',

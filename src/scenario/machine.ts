@@ -31,13 +31,14 @@ import { Ghosts, ghostRecord } from './ghosts.ts'
 
 /** One that takes steps: a vCPU, a device, or an event of the environment. */
 export interface Actor {
-  /** `timer`, `preempt`, `tick` and `migrate` belong to the environment. */
-  readonly kind: 'vcpu' | 'device' | 'timer' | 'preempt' | 'tick' | 'migrate'
-  /** The index of the device, or of the vCPU that it is or acts on, from 0. */
+  /** `timer`, `preempt`, `tick`, `migrate` and `effect` belong to the environment. */
+  readonly kind: 'vcpu' | 'device' | 'timer' | 'preempt' | 'tick' | 'migrate' | 'effect'
+  /** The index of the device, or of the vCPU that it is or acts on, from 0; of an effect, the CPU. */
   readonly index: number
   /**
    * Of a timer: 0 for the virtual one, 1 for the physical one, 2 for the timeout of a WFIT. Of a migration: the CPU
-   * that it is to.
+   * that it is to. Of an effect of the silicon that lags: 0 for GICR_VPENDBASER.Dirty, 1 for a doorbell on its way to the
+   * CPU, 2 for a message that the ITS has accepted.
    */
   readonly detail: number
   /** `vcpu0`, the device's name, or the event: `preempt vcpu0`. */
@@ -47,6 +48,21 @@ export interface Actor {
 /** Whether an actor can take a step: `ready` now, `asleep` until another actor does something, `done` never again. */
 export type ActorState = 'ready' | 'asleep' | 'done'
 
+/** Effects of the silicon that lag, with GICv4 and `writeEffects: 'lagging'`. */
+const EFFECT_DIRTY = 0
+const EFFECT_DOORBELL = 1
+const EFFECT_MESSAGE = 2
+
+/** The actors that complete effects: each CPU's Dirty and doorbells, and the ITS's messages. */
+function effectsOf({ writeEffects, cpus }: CheckedGicConfig, { direct }: VmSetup): Actor[] {
+  if (!direct || writeEffects !== 'lagging') return []
+  const ofCpus = Array.from({ length: cpus }, (_, index): Actor[] => [
+    { kind: 'effect', index, detail: EFFECT_DIRTY, name: `Dirty of cpu${index}` },
+    { kind: 'effect', index, detail: EFFECT_DOORBELL, name: `doorbell to cpu${index}` },
+  ])
+  return [...ofCpus.flat(), { kind: 'effect', index: 0, detail: EFFECT_MESSAGE, name: 'message at the ITS' }]
+}
+
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
 /** The machine's parts, its actors and their steps. scenario-machine.ts has the public face. */
@@ -55,6 +71,8 @@ export class Machine {
   readonly actors: readonly Actor[]
   /** Actors that act on the vCPUs: timers, then each vCPU's preemption, tick and migrations. */
   readonly environment: readonly Actor[]
+  /** Of the environment, those that complete effects of the silicon. */
+  readonly effects: readonly Actor[]
   readonly hypervisor: Hypervisor
   readonly ghosts: Ghosts
   readonly digest: number
@@ -87,7 +105,8 @@ export class Machine {
       ...vcpus.map((index) => ({ kind: 'vcpu' as const, index, detail: 0, name: `vcpu${index}` })),
       ...devices.map(({ name }, index) => ({ kind: 'device' as const, index, detail: 0, name })),
     ]
-    this.environment = vcpus.flatMap((index): Actor[] => [
+    this.effects = effectsOf(config, setup)
+    const ofVcpus = vcpus.flatMap((index): Actor[] => [
       ...timerNames.map((timer, detail) => ({
         kind: 'timer' as const,
         index,
@@ -103,6 +122,7 @@ export class Machine {
         name: `migrate vcpu${index} to cpu${cpu}`,
       })),
     ])
+    this.environment = [...ofVcpus, ...this.effects]
   }
 
   /** A new machine of the same configuration, before its first step. */
@@ -159,6 +179,8 @@ export class Machine {
         return this.canTick(hypervisor.vcpu(index)) ? 'ready' : 'asleep'
       case 'migrate':
         return this.canMigrate(hypervisor.vcpu(index), detail) ? 'ready' : 'asleep'
+      case 'effect':
+        return this.isUnderWay(index, detail) ? 'ready' : 'asleep'
     }
   }
 
@@ -201,7 +223,33 @@ export class Machine {
         return
       case 'migrate':
         hypervisor.scheduler.switchIn(hypervisor.vcpu(index), detail)
+        return
+      case 'effect':
+        this.completeEffect(index, detail)
     }
+  }
+
+  /** Whether an effect of the silicon is under way. */
+  private isUnderWay(cpu: number, effect: number): boolean {
+    const { silicon } = this.hypervisor
+    if (effect === EFFECT_DIRTY) return silicon.residency?.isLagging(cpu) ?? false
+    if (effect === EFFECT_MESSAGE) return silicon.its[0].messages.count > 0
+    return this.doorbellTo(cpu) >= 0
+  }
+
+  /** The first doorbell that is on its way to a CPU; -1 if none is. */
+  private doorbellTo(cpu: number): number {
+    const { vpes } = this.hypervisor.silicon
+    for (let n = 0; vpes && n < vpes.doorbells.count; n++) if (vpes.doorbells.cpuOf(n) === cpu) return n
+    return -1
+  }
+
+  private completeEffect(cpu: number, effect: number): void {
+    const { silicon } = this.hypervisor
+    if (effect === EFFECT_DIRTY) silicon.residency?.complete(cpu)
+    else if (effect === EFFECT_MESSAGE) silicon.its[0].translateMessage(0)
+    else silicon.vpes?.doorbells.deliver(this.doorbellTo(cpu))
+    silicon.settle()
   }
 
   /** Takes one step of a vCPU's thread, which must be ready for one, and returns its outcome. */
@@ -217,6 +265,7 @@ export class Machine {
   prepareExploration(): void {
     this.hypervisor.halt.adapts = false
     this.hypervisor.halt.openWindows()
+    this.hypervisor.v4?.vpes.driver.beginRewinding()
   }
 
   /** Advances virtual time to `until`; does nothing if that is past. */
@@ -273,9 +322,12 @@ export class Machine {
 
   private has({ kind, index, detail }: Actor): boolean {
     const { config } = this.hypervisor
-    const count = kind === 'device' ? this.devices.length : this.setup.vcpus
+    const { cpus } = config
+    const count = kind === 'device' ? this.devices.length : kind === 'effect' ? cpus : this.setup.vcpus
     if (!Number.isInteger(index) || index < 0 || index >= count) return false
     if (kind === 'timer') return Number.isInteger(detail) && detail >= 0 && detail < timerNames.length
+    if (kind === 'effect')
+      return this.effects.some((effect) => effect.index === index && effect.detail === detail)
     if (kind === 'migrate') return Number.isInteger(detail) && detail >= 0 && detail < config.cpus
     return kind === 'vcpu' || kind === 'device' || kind === 'preempt' || kind === 'tick'
   }
@@ -377,9 +429,16 @@ export class Machine {
     }
   }
 
-  /** A message is translated: to an LPI, which is held from here on, or to none, and then it is dropped. */
+  /**
+   * A message is translated: to an LPI, which is held from here on, or to none, and then it is dropped. That of an assigned
+   * device goes to the host's ITS.
+   */
   private translate(index: number, { its, deviceId, eventId }: NonNullable<DeviceStep['msi']>): void {
     const { words, mmio, apLists } = this.hypervisor
+    if (this.sendToHost(deviceId, eventId)) {
+      words[this.deviceOf(index) + DEVICE_PC]++
+      return
+    }
     const irq = mmio.dist.its.translate(its, deviceId | 0, eventId | 0)
     const device = this.deviceOf(index)
     if (irq === 0) words[device + DEVICE_PC]++
@@ -387,6 +446,18 @@ export class Machine {
       words[device + DEVICE_LPI] = irq
       apLists.lpis.get(irq)
     }
+  }
+
+  /** An assigned device sends a message to the host's ITS; false if the device is not assigned. */
+  sendToHost(deviceId: number, eventId: number): boolean {
+    const { v4, silicon } = this.hypervisor
+    const n = v4?.find(deviceId | 0, eventId | 0) ?? -1
+    if (!v4?.isBound(n)) return false
+    const irq = v4.lpiOf(n)
+    if (irq !== 0) this.ghosts.injected(irq)
+    silicon.its[0].receive(deviceId | 0, eventId | 0)
+    silicon.settle()
+    return true
   }
 
   private driveMapped(index: number, irq: Irq, { levels }: DeviceStep): void {

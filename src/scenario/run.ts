@@ -249,11 +249,18 @@ class Policy {
   }
 
   /**
-   * The next actor: one that is due, a migration to a free PE, a vCPU, or else whatever is due first, to which time
+   * The next actor: an effect of the silicon, one that is due, a migration to a free PE, a vCPU, or else whatever is due first, to which time
    * advances.
    */
   next(): Actor | undefined {
-    return this.due() ?? this.placed() ?? this.sliceOver() ?? this.nextVcpu() ?? this.earliest()
+    return (
+      this.effect() ?? this.due() ?? this.placed() ?? this.sliceOver() ?? this.nextVcpu() ?? this.earliest()
+    )
+  }
+
+  /** An effect of the silicon that is under way. */
+  private effect(): Actor | undefined {
+    return this.machine.effects.find((actor) => this.machine.stateOf(actor) === 'ready')
   }
 
   /** A device or a timer that is due. */

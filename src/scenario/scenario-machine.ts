@@ -22,7 +22,7 @@ import { restoreVgic, saveVgic } from '../hyp/userspace/save-restore.ts'
 import type { ImageBytes } from '../state/image.ts'
 import type { Difference } from '../state/machine-state.ts'
 import type { Actor, ActorState, Machine } from './machine.ts'
-import { type StepEvent, traceStep } from './trace.ts'
+import { type Access, type StepEvent, traceStep, watchAccesses } from './trace.ts'
 
 /** A summary of a machine, which {@link ScenarioMachine.toJSON} returns. */
 export interface MachineSummary {
@@ -158,9 +158,10 @@ export class ScenarioMachine {
   }
 
   /**
-   * The VM's interrupts as plain JSON, as userspace reads them from KVM. What its ITSs have mapped and which LPIs are
-   * pending goes into the tables in the guest's memory, which is to be saved afterwards. Throws a `VgicError`: EBUSY
-   * while a vCPU is loaded, so call `stop()` first; EINVAL or EFAULT if the guest has no place for them.
+   * The VM's interrupts as plain JSON, as userspace reads them from KVM. What its enabled ITSs have mapped and which
+   * LPIs are pending goes into the tables in the guest's memory, which is to be saved afterwards; what disabled ones have
+   * mapped is in the JSON. Throws a `VgicError`: EBUSY while a vCPU is loaded, so call `stop()` first; EINVAL or EFAULT if
+   * the guest has no place for them.
    */
   saveVgic(): SavedVgic {
     return saveVgic(this.hypervisor)
@@ -182,6 +183,14 @@ export class ScenarioMachine {
       throw new VgicError('argument', `${actor.name} cannot take a step now: ask stateOf() first.`)
     }
     return traceStep(this.internals, actor)
+  }
+
+  /**
+   * Collects the hypervisor's accesses to the silicon in `accesses`, until `seam.observer` is set to null.
+   * @internal
+   */
+  watch(accesses: Access[]): void {
+    watchAccesses(this.internals, accesses)
   }
 
   /** Counters of a vCPU's thread. */

@@ -51,15 +51,26 @@ const isPlain = ({ accesses, listRegisters }: StepEvent): boolean =>
   accesses.length === 0 && listRegisters.length === 0
 
 /** `<- ICH_VMCR_EL2  VPMR=0xf0 ...` for a read by the hypervisor, `->` for a write. */
-function accessLine({ direction, kind, register, name, low, high }: Access): string {
+function accessLine({ direction, kind, register, name, low, high, fields }: Access): string {
+  if (fields) return `-> ${name.padEnd(16)}${fieldsText(fields)}`
   return `${direction === 'read' ? '<-' : '->'} ${name.padEnd(16)}${valueText(kind, register, name, low, high)}`
 }
 
+const fieldsText = (fields: Readonly<Record<string, number>>): string =>
+  Object.entries(fields)
+    .map(([field, value]) => `${field}=${value < 10 ? value : `0x${value.toString(16)}`}`)
+    .join(' ')
+
 function valueText(kind: Access['kind'], register: number, name: string, low: number, high: number): string {
-  if (kind === 'mmio') return `0x${(low >>> 0).toString(16)}`
+  if (kind === 'mmio' || kind === 'table') return halvesText(low, high)
   if (name.startsWith('ICH_LR')) return describeListRegister(low, high)
   return describeRegister(registerByEncoding(register).views[0], low, high)
 }
+
+const halvesText = (low: number, high: number): string =>
+  high === 0
+    ? `0x${(low >>> 0).toString(16)}`
+    : `0x${(high >>> 0).toString(16)}${(low >>> 0).toString(16).padStart(8, '0')}`
 
 /** `LR0  pending => active  (SPI 40 ...)`, or both contents in full if it is not the same interrupt any more. */
 function changeLine({ number, before, after }: ListRegisterChange): string {

@@ -1,5 +1,6 @@
 /** Takes a step and describes what happened, for timelines and for callers that look at events. */
 import { FIRST_SPI, intidName } from '../arch/intid.ts'
+import { type CommandField, itsCommands } from '../arch/its-commands.ts'
 import { registerByEncoding } from '../arch/register-value.ts'
 import { ESR_WnR } from '../arch/syndrome.ts'
 import { MAINTENANCE_PPI } from '../gic/cpu-interface/output-lines.ts'
@@ -35,16 +36,18 @@ import type { Actor, Machine } from './machine.ts'
 export interface Access {
   /** Whether the hypervisor reads or writes. */
   readonly direction: 'read' | 'write'
-  /** A system register, or a register in the distributor's or a redistributor's frame. */
+  /** A system register, a register in a frame, a word of a table of the host's, or a command to the host's ITS. */
   readonly kind: AccessKind
-  /** The system register's encoding, or the address. */
+  /** The system register's encoding, the address, or a command's opcode. */
   readonly register: number
-  /** The register's name: `ICH_VMCR_EL2`, `GICD_ISPENDR1`. */
+  /** The register's name: `ICH_VMCR_EL2`, `GICD_ISPENDR1`; of a command its name: `VMOVP`. */
   readonly name: string
   /** Bits 31:0 of the value, as a signed number. */
   readonly low: number
   /** Bits 63:32 of the value, as a signed number. */
   readonly high: number
+  /** Of a command to the host's ITS: its fields by the names that the architecture has; addresses without their low bits. */
+  readonly fields?: Readonly<Record<string, number>>
 }
 
 /** KVM's wfx trace event. */
@@ -93,22 +96,53 @@ export interface ListRegisterChange {
   readonly after: readonly [low: number, high: number]
 }
 
+/** Collects the hypervisor's accesses, until the seam's observer is set to null. */
+export function watchAccesses(machine: Machine, accesses: Access[]): void {
+  machine.hypervisor.seam.observer = (kind, isRead, register, low, high) => {
+    const direction = isRead ? 'read' : 'write'
+    accesses.push({ direction, kind, register, low, high, ...named(machine, kind, register, low) })
+  }
+}
+
+/** The name of a register, or of a command, with its fields. */
+function named(
+  { hypervisor }: Machine,
+  kind: AccessKind,
+  register: number,
+  low: number,
+): Pick<Access, 'name' | 'fields'> {
+  if (kind === 'sysreg') return { name: registerByEncoding(register).name }
+  if (kind === 'mmio') return { name: hypervisor.silicon.mmio.nameOf(register) ?? '' }
+  if (kind === 'table') return { name: 'LPI configuration' }
+  const command = itsCommands.find(({ opcode }) => opcode === register)
+  const { words, config } = hypervisor
+  const fields = (command?.fields ?? []).filter(
+    ({ since }) => since === undefined || since === config.version,
+  )
+  return {
+    name: command?.name ?? '',
+    fields: Object.fromEntries(fields.map((field) => [field.name, commandField(words, low, field)])),
+  }
+}
+
+function commandField(words: Int32Array, at: number, { dw, hi, lo }: CommandField): number {
+  const low = words[at + 2 * dw] >>> 0
+  const high = words[at + 2 * dw + 1] >>> 0
+  const value = (BigInt(high) << 32n) | BigInt(low)
+  return Number((value >> BigInt(lo)) & ((1n << BigInt(hi - lo + 1)) - 1n))
+}
+
 type Told = Omit<StepEvent, 'time' | 'actor' | 'accesses'>
 
 /** Takes one step of an actor, which must be ready, and returns what happened. */
 export function traceStep(machine: Machine, actor: Actor): StepEvent {
-  const { seam, silicon } = machine.hypervisor
-  const { mmio } = silicon
   const { time } = machine
   const accesses: Access[] = []
-  seam.observer = (kind, isRead, register, low, high) => {
-    const name = kind === 'sysreg' ? registerByEncoding(register).name : (mmio.nameOf(register) ?? '')
-    accesses.push({ direction: isRead ? 'read' : 'write', kind, register, name, low, high })
-  }
+  watchAccesses(machine, accesses)
   try {
     return { time, actor, accesses, ...tell(machine, actor) }
   } finally {
-    seam.observer = null
+    machine.hypervisor.seam.observer = null
   }
 }
 

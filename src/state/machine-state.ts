@@ -52,6 +52,12 @@ export class MachineState {
     this.words.set(this.opened(image))
   }
 
+  /** Zeroes the derived words, before they are recomputed: an image may have anything there. */
+  clearDerived(): void {
+    const ranges = this.layout.rangesOf(['derived'])
+    for (let i = 0; i < ranges.length; i += 2) this.words.fill(0, ranges[i], ranges[i + 1])
+  }
+
   /**
    * A hash of the authoritative and normalised words: equal states have equal hashes. 53 bits, as an unsigned
    * number; {@link hashWords} gives 64.

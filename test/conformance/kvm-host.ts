@@ -3,9 +3,12 @@ import { type ProfileName, profiles } from 'vgic'
 import { type Design, designs, kvm61, kvm72 } from 'vgic/scenario'
 import { RecordingError, type Trace } from './recording.ts'
 
-/** By the Linux that was recorded, the design that is to do the same. */
+/**
+ * By the Linux that was recorded, the design that is to do the same. 6.1.187 has the flag already; that shows with GICv4
+ * only.
+ */
 const LINUX: Readonly<Record<string, Design>> = {
-  '6.1': kvm61(designs.wfiHandler),
+  '6.1': kvm61(designs.wfiFlag),
   '7.2': kvm72(designs.wfiFullPut),
 }
 /** The Linux of a recording that names none. */

@@ -21,6 +21,8 @@ export interface GuestOp {
   readonly level?: number
   readonly later?: boolean
   readonly nth?: number
+  /** `move`: the physical CPU that the thread goes to. */
+  readonly pcpu?: number
   /** Of a message. */
   readonly device?: number
   readonly event?: number
@@ -108,7 +110,7 @@ class CaseReader {
   }
 
   ops(value: unknown, where: string): readonly GuestOp[] {
-    return this.list(value, where).map((op, i) => {
+    return this.list(value, where).map((op, i): GuestOp => {
       if (isItsCommand(op)) return { k: 'its', command: op['v'] as string[] }
       if (isGuestOp(op)) return op
       throw this.refuse(`${where}: ${JSON.stringify(op)} at ${i} is not an op of suite kvm-wfi`)
@@ -179,7 +181,8 @@ export const said = {
   },
   /** What the host does with an interrupt of its own, which is not judged. */
   own: "host's own",
-  host: (reg: string, intid: number): string => `host ${reg} ${intid}`,
+  /** `intid` is `doorbell` of any LPI. */
+  host: (reg: string, intid: number | string): string => `host ${reg} ${intid}`,
   takes: (intid: number): string => `takes ${intid}`,
   value: (op: string, v: bigint): string => `op ${op} reads 0x${v.toString(16)}`,
 }
@@ -240,6 +243,7 @@ const NUMBERS: ReadonlySet<string> = new Set([
   'nth',
   'device',
   'event',
+  'pcpu',
 ])
 
 /** Of an ITS command there is more than its four doublewords, for people. */

@@ -5,10 +5,20 @@
  */
 import type { Actor, ScenarioMachine, StepEvent } from 'vgic/scenario'
 import { asPe } from '../../src/gic/records/pe.ts'
+import { wakeUp } from '../../src/hyp/host/kick.ts'
 import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from '../../src/hyp/records/guest-record.ts'
-import { timerIntids, VCPU_PC, VCPU_PE } from '../../src/hyp/records/vcpu.ts'
+import { timerIntids, VCPU_LAST_CPU, VCPU_PC, VCPU_PE } from '../../src/hyp/records/vcpu.ts'
 import { type Case, type GuestOp, type Stimulus, said } from './kvm-wfi-case.ts'
-import { type BuiltCase, END, type PlacedOp, redistributorAt, SETUP_END } from './kvm-wfi-scenario.ts'
+import {
+  type BuiltCase,
+  DEVICE,
+  END,
+  EVENT,
+  hostRedistributorAt,
+  isGicv4,
+  type PlacedOp,
+  SETUP_END,
+} from './kvm-wfi-scenario.ts'
 import { isHostsOwn } from './recording.ts'
 import { hex } from './registers.ts'
 
@@ -19,6 +29,7 @@ const STEPS = 200_000
 /** Their PPIs, in the machine's order. */
 const TIMERS: readonly number[] = timerIntids
 const USERSPACE = 'userspace/userspace'
+const FIRST_LPI = 8192
 
 /** What the host does with its physical interrupts, by what of that is judged. */
 const HOST_ACCESSES: ReadonlySet<string> = new Set(['ICC_IAR1_EL1', 'ICC_EOIR1_EL1', 'ICC_DIR_EL1'])
@@ -89,6 +100,10 @@ class Replay implements Replayed {
     private readonly places: BuiltCase['places'],
   ) {
     this.stimuli = [...recorded.stimuli]
+    // Linux 7.2 maps a device before it enables an interrupt.
+    const { v4 } = machine.hypervisor
+    if (recorded.config['direct'] === true && String(recorded.config['kernel']).includes('7.2'))
+      v4?.attach(machine.hypervisor.vcpu(0), 0)
     this.vcpus = recorded.programs.flatMap(({ guest }, index) =>
       guest.length === 0 ? [] : [this.follow(index)],
     )
@@ -161,7 +176,26 @@ class Replay implements Replayed {
   private canGoOn(vcpu: Followed): boolean {
     const { phase, actor } = vcpu
     if (phase === 'off' || phase === 'ended' || this.machine.stateOf(actor) !== 'ready') return false
+    if (this.isAtUserspace(vcpu) && this.userspaceWaits(vcpu)) return false
     return !this.isAtOp(vcpu) || !this.isHeld(vcpu, this.placeOf(vcpu))
+  }
+
+  /**
+   * Whether userspace is still to wait before it does what it is asked for: until a vCPU has blocked, if the binding is to
+   * come then, and until the CPU that a thread moves to is free.
+   */
+  private userspaceWaits(vcpu: Followed): boolean {
+    const op = this.placeOf(vcpu)?.op
+    if (op?.call === 'bind') return this.isBinding(this.stimuli[0]) && !this.hasCome(this.stimuli[0])
+    if (op?.call !== 'move') return false
+    return this.vcpus.some((other) => {
+      const isThere = other !== vcpu && this.word(other, VCPU_LAST_CPU) === op.pcpu
+      return isThere && other.phase !== 'ended'
+    })
+  }
+
+  private isBinding(stimulus: Stimulus | undefined): boolean {
+    return stimulus?.by === 'vmm' && String(stimulus.op).startsWith('bind')
   }
 
   private isHeld(vcpu: Followed, place: PlacedOp | undefined): boolean {
@@ -179,11 +213,12 @@ class Replay implements Replayed {
   }
 
   /** Whether what a stimulus comes after has been. */
-  private hasCome({ after, vcpu: index, at }: Stimulus): boolean {
+  private hasCome({ by, after, vcpu: index, at }: Stimulus): boolean {
     const vcpu = this.vcpus.find((one) => one.index === index)
     if (!vcpu) return false
     const other = /^vcpu(\d+) op (\d+)$/.exec(after)
     if (other) return this.vcpus.some((one) => one.index === Number(other[1]) && one.done.has(other[2]))
+    if (by === 'host') return this.isInGuest(vcpu) && this.machine.stateOf(vcpu.actor) === 'asleep'
     if (after === 'op') return this.isInGuest(vcpu) && this.placeOf(vcpu)?.key === String(at)
     const sleeps = this.machine.counts(index).sleeps - vcpu.sleeps
     return vcpu.phase === 'recorded' && sleeps > 0 && this.machine.stateOf(vcpu.actor) === 'asleep'
@@ -192,10 +227,13 @@ class Replay implements Replayed {
   /** Lets the next stimulus come if it is nobody's op and its time has come. */
   private stimulate(): boolean {
     const [stimulus] = this.stimuli
-    if (!stimulus || /^vcpu/.test(stimulus.by) || !this.hasCome(stimulus)) return false
+    if (!stimulus || /^vcpu/.test(stimulus.by) || this.isBinding(stimulus)) return false
+    if (!this.hasCome(stimulus)) return false
     const { by, op, intid, vcpu } = stimulus
     if (by === 'timer') {
       if (!this.expire(vcpu, intid)) return false
+    } else if (by === 'host') {
+      if (!this.tick(vcpu)) return false
     } else {
       const action = this.recorded.programs[0].guest[Number(op)]
       if (!action) return false
@@ -228,16 +266,68 @@ class Replay implements Replayed {
     return true
   }
 
-  /** KVM_IRQ_LINE, or KVM_SIGNAL_MSI. */
-  private raise({ call, intid = 0, level = 0, device = 0, event = 0 }: GuestOp): void {
+  /** The host's tick interrupts a guest. */
+  private tick(index: number): boolean {
+    const actor = this.machine.environment.find((one) => one.kind === 'tick' && one.index === index)
+    if (!actor || this.machine.stateOf(actor) !== 'ready') return false
+    this.machine.trace(actor)
+    return true
+  }
+
+  /** What userspace, or the device, does, and what the host does at that. */
+  private raise(op: GuestOp, by?: Followed): void {
+    const { hypervisor } = this.machine
+    const done: StepEvent['accesses'][number][] = []
+    this.machine.watch(done)
+    this.act(op, by)
+    hypervisor.seam.observer = null
+    if (done.length === 0) return
+    const lpi = done.find(({ name, low }) => name === 'ICC_IAR1_EL1' && low >= FIRST_LPI)
+    const vcpu = this.vcpus.find(({ index }) => index === (lpi ? this.vcpuOf(lpi.low) : by?.index))
+    if (vcpu?.phase !== 'recorded') return
+    for (const access of done) vcpu.accesses.push(...this.accessTexts(access))
+  }
+
+  /** The vCPU whose doorbell an LPI is; vCPU 0 for the host's LPI of the device. */
+  private vcpuOf(lpi: number): number {
+    const { vpeCount } = this.machine.hypervisor.layout.direct
+    return lpi - FIRST_LPI < vpeCount ? lpi - FIRST_LPI : 0
+  }
+
+  private act({ call, intid = 0, level = 0, device = 0, event = 0, pcpu = 0 }: GuestOp, by?: Followed): void {
     const { hypervisor } = this.machine
     const { apLists, mmio } = hypervisor
-    if (call !== 'msi') hypervisor.inject(apLists.irqOf(hypervisor.vcpu(0), intid), level)
+    if (call === 'bind') this.bind()
+    else if (call === 'fire') this.machine.internals.sendToHost(DEVICE, EVENT)
+    else if (call === 'move') this.move(by, pcpu)
+    else if (call !== 'msi') hypervisor.inject(apLists.irqOf(hypervisor.vcpu(0), intid), level)
     else {
       const irq = mmio.dist.its.translate(0, device, event)
       if (irq !== 0) hypervisor.inject(irq, 1)
     }
     for (const vcpu of this.vcpus) vcpu.spins = false
+  }
+
+  /** The device's interrupt is bound and forwarded, for which KVM stops the VM: every vCPU that sleeps wakes once. */
+  private bind(): void {
+    const { v4, words, setup } = this.machine.hypervisor
+    const v = this.machine.hypervisor.vcpu(0)
+    v4?.bind(v, 0)
+    v4?.forward(v, 0)
+    if (!this.isBinding(this.stimuli[0])) return
+    this.cameTo(this.stimuli[0])
+    for (let i = 0; i < setup.vcpus; i++) wakeUp(words, this.machine.hypervisor.vcpu(i))
+  }
+
+  /** A thread in userspace goes to another CPU; one that has ended there makes room. */
+  private move(by: Followed | undefined, cpu: number): void {
+    const { scheduler } = this.machine.hypervisor
+    const other = scheduler.current(cpu)
+    if (other !== 0) scheduler.release(other)
+    if (by === undefined) return
+    const v = this.machine.hypervisor.vcpu(by.index)
+    scheduler.release(v)
+    scheduler.place(v, cpu)
   }
 
   private step(vcpu: Followed): void {
@@ -296,13 +386,13 @@ class Replay implements Replayed {
       vcpu.sleeps = this.machine.counts(vcpu.index).sleeps
     } else if (place?.op?.later) {
       this.actLater(place.key, place.op)
-    } else if (place?.op) this.raise(place.op)
+    } else if (place?.op) this.raise(place.op, vcpu)
     return true
   }
 
   /** Another thread of the VMM acts: when a stimulus says, or after a while. */
   private actLater(key: string, op: GuestOp): void {
-    if (this.stimuli.some(({ by, op: at }) => by === 'vmm' && String(at) === key)) return
+    if (this.stimuli.some(({ by, op: at }) => (by === 'vmm' || by === 'device') && String(at) === key)) return
     this.timed.push({ at: this.now + LATER, happen: () => this.raise(op) })
   }
 
@@ -347,14 +437,81 @@ class Replay implements Replayed {
     register,
     low,
     high,
+    fields,
   }: StepEvent['accesses'][number]): string[] {
     const e = direction === 'read' ? 'r' : 'w'
     const value = hex(wide(low, high))
-    if (kind === 'mmio') return [said.access(e, name, value, redistributorAt(register, this.recorded.cpus))]
+    if (fields) return [said.command(name, this.symbolic(name, fields))]
+    if (kind === 'table' || name.startsWith('GITS_')) return []
+    if (kind === 'mmio') {
+      const text = isGicv4(this.recorded) ? vpeRegister(name, low, high, this.tables) : undefined
+      return [said.access(e, name, text ?? value, hostRedistributorAt(register, this.recorded))]
+    }
     if (!name.startsWith('ICC_')) return [said.access(e, name, value)]
     if (!HOST_ACCESSES.has(name)) return []
-    return [isHostsOwn(low) ? said.own : said.host(name.replace(/_EL1$/, ''), low)]
+    const intid = low >= FIRST_LPI ? 'doorbell' : low
+    return [isHostsOwn(low) ? said.own : said.host(name.replace(/_EL1$/, ''), intid)]
   }
+
+  /** By vCPU, the address of its vPE's pending table. */
+  private get tables(): number[] {
+    const { v4 } = this.machine.hypervisor
+    return this.recorded.programs.map((_, c) => v4?.vpes.tableOf(c) ?? 0)
+  }
+
+  /** The fields of a command to the host's ITS, with the symbols of the recordings. */
+  private symbolic(name: string, fields: Readonly<Record<string, number>>): Record<string, unknown> {
+    const { layout, v4 } = this.machine.hypervisor
+    const doorbell = (intid: number): string | number =>
+      intid >= FIRST_LPI && intid < FIRST_LPI + layout.vcpuCount ? `db${intid - FIRST_LPI}` : intid
+    const pintid = (intid: number): string | number => {
+      const symbol = doorbell(intid)
+      return symbol === intid ? 'hostlpi' : symbol
+    }
+    const isProxy = fields['DeviceID'] === v4?.vpes.driver.proxy
+    return Object.fromEntries(
+      Object.entries(fields).flatMap(([field, value]): [string, unknown][] => {
+        switch (field) {
+          case 'DeviceID':
+            return [['device', isProxy ? 'proxy' : 'dev']]
+          case 'EventID':
+            return [['event', isProxy ? `db${value}` : value]]
+          case 'ICID':
+            return [['collection', value]]
+          case 'pINTID':
+            return [['pintid', pintid(value)]]
+          case 'Dbell_pINTID':
+            return [['doorbell', doorbell(value)]]
+          case 'vINTID':
+            return [['vintid', value]]
+          case 'vPEID':
+            return name === 'VSYNC' ? [] : [['vpe', value]]
+          case 'RDbase':
+            return name === 'VMOVP' ? [['rd', value]] : []
+          case 'V':
+          case 'D':
+            return [[field, value]]
+          default:
+            return []
+        }
+      }),
+    )
+  }
+}
+
+/** The values of GICv4.0's registers of a vPE, as the recordings have them; undefined for another register. */
+function vpeRegister(name: string, low: number, high: number, tables: readonly number[]): string | undefined {
+  if (name === 'GICR_VPROPBASER') return JSON.stringify('vprop')
+  if (name !== 'GICR_VPENDBASER') return undefined
+  const table = tables.indexOf((low & ~0xffff) >>> 0)
+  const bit = (n: number): number => (high >>> (n - 32)) & 1
+  return JSON.stringify({
+    addr: `vpt${table}`,
+    dirty: bit(60),
+    idai: bit(62),
+    pendingLast: bit(61),
+    valid: bit(63),
+  })
 }
 
 const wide = (low: number, high: number): bigint => (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)

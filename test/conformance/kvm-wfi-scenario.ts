@@ -46,17 +46,31 @@ const VIRTUAL_TIMER = 27
 const GICD = { base: 0x0800_0000, size: 0x1_0000 }
 const REDISTRIBUTORS = 0x080a_0000
 const REDISTRIBUTOR_SIZE = 0x2_0000
+/** Of a GICv4 host; the guest's are as ever. */
+const REDISTRIBUTOR_SIZE_V4 = 0x4_0000
+
+/** Whether the host injects directly. */
+export const isGicv4 = ({ config }: Case): boolean => config['gic'] === 4
+
+/** Whose register an address of the host is: as {@link redistributorAt}. */
+export const hostRedistributorAt = (address: number, recorded: Case): number | undefined =>
+  redistributorAt(address, recorded.cpus, isGicv4(recorded) ? REDISTRIBUTOR_SIZE_V4 : REDISTRIBUTOR_SIZE)
 
 /** Whose register a physical address is: the redistributor's of a CPU, the distributor's (-1), or nobody's. */
-export function redistributorAt(address: number, cpus: number): number | undefined {
+export function redistributorAt(
+  address: number,
+  cpus: number,
+  size: number = REDISTRIBUTOR_SIZE,
+): number | undefined {
   if (address >= GICD.base && address < GICD.base + GICD.size) return -1
-  const cpu = Math.floor((address - REDISTRIBUTORS) / REDISTRIBUTOR_SIZE)
+  const cpu = Math.floor((address - REDISTRIBUTORS) / size)
   return cpu >= 0 && cpu < cpus ? cpu : undefined
 }
 
 const ITS = { base: 0x0808_0000, size: 0x2_0000 }
 const GITS_CBASER = ITS.base + 0x80
 const GITS_CWRITER = ITS.base + 0x88
+const GITS_CREADR = ITS.base + 0x90
 const COMMAND_SIZE = 32
 const isItsFrame = (address: number): boolean => address >= ITS.base && address < ITS.base + ITS.size
 
@@ -70,19 +84,26 @@ const hasMessages = ({ programs }: Case): boolean =>
 const isForIts = ({ k, a }: GuestOp, cpus: number): boolean =>
   k === 'its' || (k === 'w' && redistributorAt(Number(a), cpus) === undefined)
 
+/** What a host does for a guest: without GICv4 nothing is forwarded or moved. */
+const HOST_CALLS = ['line', 'msi']
+const HOST_CALLS_V4 = ['line', 'msi', 'bind', 'fire', 'move']
+
 /** Why this version cannot replay a case; undefined if it can. */
-export function whyNot({ config, programs, cpus }: Case): string | undefined {
+export function whyNot(recorded: Case): string | undefined {
+  const { config, programs, cpus } = recorded
+  const direct = isGicv4(recorded)
+  const calls = direct ? HOST_CALLS_V4 : HOST_CALLS
   if (config['vhe'] !== true) return 'a host without VHE'
   const setup = programs.flatMap(({ setup: ops }) => ops.filter((op) => !isForIts(op, cpus)))
-  const recorded = programs.flatMap(({ guest, handlers }) => [guest, ...handlers.values()].flat())
-  for (const { k, reg, v, call, a } of [...setup, ...recorded]) {
-    if (k === 'host' && call !== 'line' && call !== 'msi')
-      return `a host's ${String(call)}: this version has no directly injected LPIs`
+  const guests = programs.flatMap(({ guest, handlers }) => [guest, ...handlers.values()].flat())
+  for (const { k, reg, v, call, a } of [...setup, ...guests]) {
+    if (k === 'host' && !calls.includes(call ?? '')) return `a host's ${String(call)}, which GICv3 has not`
     if (k === 'sw' || k === 'sr') {
       const isTimerOff = k === 'sw' && TIMER_CONTROLS[reg ?? ''] !== undefined && Number(v) === 0
       if (!registers.has(reg ?? '') && !isTimerOff) return `an access to ${String(reg)}`
     }
-    if ((k === 'w' || k === 'r') && redistributorAt(Number(a), cpus) === undefined)
+    const isOfItsDriver = direct && k === 'w'
+    if ((k === 'w' || k === 'r') && !isOfItsDriver && redistributorAt(Number(a), cpus) === undefined)
       return 'an access outside the distributor and redistributors'
   }
   return undefined
@@ -91,7 +112,8 @@ export function whyNot({ config, programs, cpus }: Case): string | undefined {
 /** The machine of a case that can be replayed. */
 export function build(recorded: Case, { design, profile }: Host): BuiltCase {
   const { name, config, cpus, programs } = recorded
-  const its = hasMessages(recorded) ? new ItsSetup() : undefined
+  const direct = isGicv4(recorded)
+  const its = direct || hasMessages(recorded) ? new ItsSetup() : undefined
   const places = programs.map(() => new Map<number, PlacedOp>())
   const built = scenario(name)
     .gic({
@@ -99,22 +121,29 @@ export function build(recorded: Case, { design, profile }: Host): BuiltCase {
       listRegisters: Number(config['lrs']),
       spis: 64,
       profile,
-      memoryLines: its ? 64 : 0,
+      memoryLines: direct ? 256 : its ? 64 : 0,
+      ...(direct && { version: '4.0' }),
     })
     .vm({
       vcpus: cpus,
       spis: Number(config['irqs']) - 32,
       timers: true,
       distributor: 'reset',
+      wfiExits: config['otherThread'] === false ? 'shared' : 'always',
       ...(its && { frames: { its: ITS.base } }),
     })
     .design(design)
+  if (config['direct'] === true) built.vlpi({ device: DEVICE, event: EVENT })
   for (const [c, program] of programs.entries()) {
     reset(built, c)
     if (program.guest.length > 0) built.guest(c, (guest) => writeGuest(guest, program, cpus, places[c], its))
   }
   return { machine: built.machine(), places }
 }
+
+/** The passed-through device's only interrupt. */
+export const DEVICE = 1
+export const EVENT = 0
 
 /** A vCPU as KVM resets it. */
 function reset(built: Scenario, vcpu: number): void {
@@ -135,7 +164,9 @@ function writeGuest(
   }
   const write = (list: OpList, key: string, op: GuestOp, handler?: number): void => {
     place(list, key, op, handler)
-    writeOp(list, op)
+    if (its && op.k === 'its') its.submit(list, op)
+    else if (its && isForIts(op, cpus)) its.write(list, op)
+    else writeOp(list, op)
   }
   for (const [i, op] of program.setup.entries()) {
     if (!isForIts(op, cpus)) write(guest, `setup ${i}`, op)
@@ -171,6 +202,13 @@ class ItsSetup {
       if (address === GITS_CBASER) this.queue = Number(BigInt(v) & 0xf_ffff_ffff_f000n)
       list.writeMmio(address, BigInt(v), s as AccessSize)
     }
+  }
+
+  /** As the recorded guest does it: it asks where the queue is, and waits until the ITS has carried the command out. */
+  submit(list: OpList, op: GuestOp): void {
+    list.readMmio(GITS_CWRITER, 8)
+    this.write(list, op)
+    list.readMmio(GITS_CREADR, 8)
   }
 
   private command(list: OpList, doublewords: readonly string[]): void {

@@ -78,6 +78,24 @@ const registerField = record({ name: text('Priority'), hi: integer(0, 63, 7), lo
 const view = record({ name: text('ICC_PMR_EL1'), fields: list(registerField) })
 const register = record({ name: text('ICC_PMR_EL1'), views: list(view) })
 
+const registerName: Kind = {
+  right: () => 'ICC_PMR_EL1',
+  takes: (value) => typeof value === 'string' && vgic.registers.names().includes(value),
+}
+const registerBits = bits64(1, 'number', 'bigint')
+const version = optional(options({ version: optional(oneOf('4.1', '4.0')) }))
+/** A plain object with some of these fields, each of at most so much. */
+const fieldValues = (most: Readonly<Record<string, number>>): Kind => ({
+  right: () => Object.fromEntries(Object.keys(most).map((name) => [name, 1])),
+  takes: (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    Object.entries(value).every(([name, field]) => {
+      const isInteger = typeof field === 'bigint' || Number.isInteger(field)
+      return Object.hasOwn(most, name) && isInteger && field >= 0 && field <= most[name]
+    }),
+})
+
 const region = options({ base: number(0x080a_0000), count: integer(1, 512, CPUS) })
 const gicConfig = {
   version: optional(oneOf('3', '4.0', '4.1')),
@@ -198,26 +216,66 @@ const frames = optional(
   }),
 )
 const newVm = (): hyp.VirtualMachine =>
-  new hyp.VirtualMachine({ vcpus: CPUS, design: designs.wfiHandler, frames: { its: 0x0c00_0000 } })
+  new hyp.VirtualMachine({
+    vcpus: CPUS,
+    design: designs.wfiHandler,
+    frames: { its: 0x0c00_0000 },
+    memory: { read32: () => 0, write32: () => true },
+  })
 const vmImage = only(() => newVm().snapshot())
 const registers = (saved: hyp.SavedRegisters): fc.Arbitrary<unknown> =>
   fc
     .tuple(fc.constantFrom(...Object.keys(saved), 'GICD_NONE'), wrong(text('0x0')))
     .map(([name, value]) => ({ ...saved, [name]: value }))
-const saved = (of: hyp.SavedVgic): Kind =>
-  only(
-    () => of,
-    fc.oneof(
-      registers(of.dist).map((dist) => ({ ...of, dist })),
-      ...of.its.map((first) =>
-        registers(first).map((changed) => ({ ...of, its: [changed, ...of.its.slice(1)] })),
-      ),
-      registers(of.sysregs[0]).map((sysregs) => ({ ...of, sysregs: [sysregs, ...of.sysregs.slice(1)] })),
-      fc
-        .tuple(fc.constantFrom(...Object.keys(of), 'more'), wrong(text('0x0')))
-        .map(([name, value]) => ({ ...of, [name]: value })),
+const lpiId = integer(8192, 0xffff)
+const icidOfVm = integer(0, 0x1fff, 3)
+const savedMappings = options({
+  devices: list(
+    options({
+      id: integer(0, 0x1fff, 1),
+      bits: integer(1, 16, 4),
+      itt: oneOf('0x40300000'),
+      events: list(options({ id: integer(0, 15), intid: lpiId, icid: optional(icidOfVm) })),
+    }),
+  ),
+  collections: list(options({ icid: icidOfVm, vcpu: optional(cpu) })),
+})
+const pendingLpis = list(lpiId)
+/** A saved VM with another value in a list of one that there is for each ITS, or for each vCPU. */
+const inPlace = (of: hyp.SavedVgic, name: 'mappings' | 'pending', kind: Kind): fc.Arbitrary<unknown> =>
+  wrong(kind).map((value) => ({ ...of, [name]: [value, ...of[name].slice(1)] }))
+/** Whether a saved VM differs by what it may have in JSON in place of the guest's memory, and this is right. */
+function takesSaved(of: hyp.SavedVgic, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { mappings, pending, ...rest } = value as hyp.SavedVgic
+  const isSame = Object.entries(rest).every(([name, group]) => group === of[name as keyof hyp.SavedVgic])
+  const areLists = Array.isArray(mappings) && Array.isArray(pending)
+  return isSame && areLists && mappings.every(savedMappings.takes) && pending.every(pendingLpis.takes)
+}
+const saved = (of: hyp.SavedVgic): Kind => ({
+  right: () => of,
+  takes: (value) => takesSaved(of, value),
+  nearly: fc.oneof(
+    ...of.its.flatMap(() => [inPlace(of, 'mappings', savedMappings), inPlace(of, 'pending', pendingLpis)]),
+    registers(of.dist).map((dist) => ({ ...of, dist })),
+    ...of.its.map((first) =>
+      registers(first).map((changed) => ({ ...of, its: [changed, ...of.its.slice(1)] })),
     ),
-  )
+    registers(of.sysregs[0]).map((sysregs) => ({ ...of, sysregs: [sysregs, ...of.sysregs.slice(1)] })),
+    fc
+      .tuple(fc.constantFrom(...Object.keys(of), 'more'), wrong(text('0x0')))
+      .map(([name, value]) => ({ ...of, [name]: value })),
+  ),
+})
+/** A VM whose ITS is disabled and has tables with this in them. */
+function savedWithIts(): hyp.SavedVgic {
+  const vm = newVm()
+  for (const offset of [0x100, 0x108]) vm.writeMmio(0, 0x0c00_0000 + offset, 8, (1n << 63n) | 0x4010_0000n)
+  vm.stop()
+  const { mappings: _none, pending: _no, ...registers } = vm.saveVgic()
+  const mappings = [savedMappings.right() as hyp.SavedMappings]
+  return { ...registers, mappings, pending: [[8192], []] }
+}
 /** Of an address that nothing but an access can have. */
 const ipa = integer(0, 2 ** 52 - 1, 0x0800_0004)
 
@@ -476,6 +534,35 @@ const rows: Readonly<Record<string, Row>> = {
   sysregName: call(vgic.sysregName, registerNumber),
   genericSysregName: call(vgic.genericSysregName, registerNumber),
   describeListRegister: call(vgic.describeListRegister, half, half),
+  decode: call(vgic.decode, registerName, registerBits, version),
+  encode: call(vgic.encode, registerName, fieldValues({ Priority: 0xff }), version),
+  listRegister: call(
+    vgic.listRegister,
+    options({
+      vintid: integer(0, 0xffff_ffff, 40),
+      state: optional(oneOf('pending', 'active', 'pending+active', 'invalid')),
+      priority: optional(integer(0, 255)),
+      group: optional(group),
+      hw: optional(oneOf(true, undefined)),
+      pintid: optional(integer(0, 0x1fff)),
+      eoi: optional(oneOf(undefined, false)),
+    }),
+  ),
+  decodeCommand: call(vgic.decodeCommand, {
+    ...list(bits64(3, 'number', 'bigint'), 4),
+    takes: (value) =>
+      Array.isArray(value) && value.length === 4 && value.every(bits64(3, 'number', 'bigint').takes),
+  }),
+  encodeCommand: call(
+    vgic.encodeCommand,
+    { right: () => 'INT', takes: (value) => value === 'INT' },
+    fieldValues({ DeviceID: 0xffff_ffff, EventID: 0xffff_ffff }),
+  ),
+  ...methods('Registers', () => vgic.registers, {
+    byName: [registerName],
+    byEncoding: [only(() => vgic.ICC_PMR_EL1)],
+    byOffset: [oneOf('GICD', 'GICR', 'GITS'), integer(0, 0xffff, 4)],
+  }),
   'new RegisterValue': call(
     (...args) => String(new vgic.RegisterValue(...(args as [never, never, never]))),
     register,
@@ -511,6 +598,8 @@ const rows: Readonly<Record<string, Row>> = {
     writeMemory: [wordAddress, { right: () => 1, takes: isWord }],
     inspectSysreg: [cpu, oneOf(vgic.ICC_PMR_EL1)],
     inspectCpu: [cpu],
+    interrupt: [integer(0, 63), optional(cpu)],
+    explain: [integer(0, 0xff_ffff, 40), optional(cpu)],
     setExceptionLevel: [cpu, integer(0, 2)],
     setMasks: [cpu, options({ irq: optional(boolean), fiq: optional(boolean) })],
     wfi: [cpu],
@@ -735,7 +824,7 @@ const rows: Readonly<Record<string, Row>> = {
     line: [cpu, oneOf('virq', 'vfiq')],
     listRegisters: [cpu],
     explain: [guestIntid, optional(cpu)],
-    restoreVgic: [saved(newVm().saveVgic())],
+    restoreVgic: [saved(savedWithIts())],
     nameOf: [address],
   }),
   explore: call(exploring.explore, only(newScenario), bounds),
@@ -763,6 +852,8 @@ function isWord(value: unknown): boolean {
 
 /** What the library calls, and what it throws. */
 const notCalled = [
+  'AccessListener.onAccess',
+  'AccessListener.onGuestError',
   'ErrorListener.onError',
   'UnpredictableListener.onUnpredictable',
   'BarrierListener.onMissingBarrier',

@@ -63,10 +63,10 @@ export class HostEvents {
   /** The errors of the access under way; empty between accesses. */
   private readonly events: GicErrorEvent[] = []
 
-  constructor(readonly host: ErrorListener) {}
+  constructor(readonly host: ErrorListener & { onGuestError?(event: CommandErrorEvent): void }) {}
 
   commandError(its: number, opcode: number, error: number, offset: number, stalled: boolean): void {
-    if (!this.host.onError) return
+    if (!this.host.onError && !this.host.onGuestError) return
     this.events.push({ kind: 'command', its, ...commandError(opcode, error), offset, stalled })
   }
 
@@ -85,6 +85,7 @@ export class HostEvents {
     while (this.events.length > 0) {
       const event = this.events.shift()
       if (event) this.host.onError?.(event)
+      if (event?.kind === 'command') this.host.onGuestError?.(event)
     }
   }
 }

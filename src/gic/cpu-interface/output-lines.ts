@@ -8,6 +8,7 @@ import { LR_Group } from '../../arch/ich-registers.ts'
 import { argumentFunction, type Fields, isPlainObject, shown } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { lowestBit } from '../../state/bits.ts'
+import type { AccessListener } from '../config/access-events.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { ErrorListener } from '../config/host-events.ts'
 import { argumentMemory, type GicMemory } from '../config/memory.ts'
@@ -24,8 +25,8 @@ import type { VirtualInterface } from './virtual-interface.ts'
 /** An output of a PE. `wakeRequest` asks the power controller to wake a PE whose redistributor sleeps. */
 export type OutputLine = 'irq' | 'fiq' | 'virq' | 'vfiq' | 'wakeRequest'
 
-/** What the GIC is connected to: where its outputs go, the memory that it accesses, who hears of errors. */
-export interface GicHost extends ErrorListener, UnpredictableListener, BarrierListener {
+/** What the GIC is connected to: where its outputs go, the memory that it accesses, who hears of accesses and errors. */
+export interface GicHost extends ErrorListener, UnpredictableListener, BarrierListener, AccessListener {
   /** The memory in which software puts tables and command queues. Without it every access of the GIC is refused. */
   readonly memory?: GicMemory
   /**
@@ -40,18 +41,24 @@ const hostFields: Fields<GicHost> = {
   onError: true,
   onUnpredictable: true,
   onMissingBarrier: true,
+  onGuestError: true,
+  onAccess: true,
   memory: true,
 }
+
+/** The functions that take an event. */
+const listeners = ['onError', 'onUnpredictable', 'onMissingBarrier', 'onGuestError', 'onAccess'] as const
 
 /**
  * Throws an `argument` error for a value that is not a host, and for an object with other members only, of which none
  * would be called. `{}` is allowed, and is no host.
  */
 export function checkHost(host: GicHost, { memoryLines }: CheckedGicConfig): void {
-  const { onError, onUnpredictable, onMissingBarrier, memory } = checkListener(host)
-  if (onError !== undefined) argumentFunction('host.onError', onError, '(event)')
-  if (onUnpredictable !== undefined) argumentFunction('host.onUnpredictable', onUnpredictable, '(event)')
-  if (onMissingBarrier !== undefined) argumentFunction('host.onMissingBarrier', onMissingBarrier, '(event)')
+  const checked = checkListener(host)
+  for (const name of listeners) {
+    if (checked[name] !== undefined) argumentFunction(`host.${name}`, checked[name], '(event)')
+  }
+  const { memory } = checked
   if (memory === undefined) return
   argumentMemory('host.memory', memory)
   if (memoryLines > 0) {
@@ -61,9 +68,10 @@ export function checkHost(host: GicHost, { memoryLines }: CheckedGicConfig): voi
 
 function checkListener(host: GicHost): GicHost {
   const isObject = typeof host === 'object' && host !== null
-  const { setLine, onError, onUnpredictable, onMissingBarrier, memory } = isObject ? host : {}
+  const given: GicHost = isObject ? host : {}
+  const { setLine, memory } = given
   const others = isPlainObject(host) ? Object.keys(host).filter((name) => !(name in hostFields)) : ['none']
-  const isIdle = [setLine, onError, onUnpredictable, onMissingBarrier, memory].every(
+  const isIdle = [setLine, memory, ...listeners.map((name) => given[name])].every(
     (each) => each === undefined,
   )
   if (isObject && (isIdle ? others.length === 0 : setLine === undefined || typeof setLine === 'function'))

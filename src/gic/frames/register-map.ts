@@ -30,6 +30,8 @@ export interface RegisterRow<M, O extends number = number> {
   readonly bits: 0 | 1 | 2 | 8 | 64
   /** The access sizes that it allows: {@link BYTE}, {@link HALFWORD}, {@link WORD} and {@link DOUBLEWORD}, ORed. */
   readonly sizes: number
+  /** Set if software only reads it: a write is its error, and ignored. */
+  readonly readOnly?: true
   /**
    * A read of bits 31:0 or less. `first` is the INTID of the first interrupt covered and `count` how many are; in a
    * row without interrupts `first` is the number of the 32-bit word in the row and `count` is 1. In a 64-bit register
@@ -58,7 +60,16 @@ export const readOnly = <M, O extends number = number>(
   name: string,
   offset: number,
   read: (machine: M, owner: O) => number,
-): RegisterRow<M, O> => ({ name, offset, length: 4, bits: 0, sizes: WORD, read, write: ignoreWrite })
+): RegisterRow<M, O> => ({
+  name,
+  offset,
+  length: 4,
+  bits: 0,
+  sizes: WORD,
+  readOnly: true,
+  read,
+  write: ignoreWrite,
+})
 
 /**
  * A row of 64-bit registers, `length` bytes in all, whose halves can be accessed too: `word` is the number of the
@@ -76,6 +87,7 @@ export const register64 = <M, O extends number = number>(
   length,
   bits: 0,
   sizes: WORD | DOUBLEWORD,
+  ...(write === ignoreWrite ? { readOnly: true } : {}),
   read,
   write: (machine, owner, word, _count, value) => write(machine, owner, word, value),
 })

@@ -10,7 +10,7 @@
 import { ACTIVE, DISABLING, EDGE, ENABLE, GROUP, LATCH, LINE, PRIORITY } from '../records/interrupts.ts'
 
 /** Pending interrupts of a block. */
-const pendingOf = (words: Int32Array, block: number): number =>
+export const pendingOf = (words: Int32Array, block: number): number =>
   words[block + LATCH] | (words[block + LINE] & ~words[block + EDGE])
 
 /** Interrupts that may be forwarded to a CPU interface: pending, enabled, not active, in one of `groups`. */

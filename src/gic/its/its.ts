@@ -312,6 +312,16 @@ export class Its {
     while (this.messages.count > 0) this.translateMessage(0)
   }
 
+  /**
+   * The queue is empty: GITS_CWRITER and GITS_CREADR go back to its beginning, as no software sees. An exploration calls
+   * this, for which states are equal whatever the place of the next command.
+   */
+  rewindQueue(): void {
+    if (this.queue.readOffset !== this.queue.writeOffset) return
+    this.words[this.its + GITS_CWRITER] = 0
+    this.words[this.its + GITS_CREADR] = 0
+  }
+
   completeCommands(): void {
     if (this.moves) this.moves.run(this.queue)
     else this.queue.run()

@@ -114,6 +114,14 @@ export class Lpis {
     return this.takes(cpu, lpi) && this.tree.has(this.recordOf(cpu), lpi)
   }
 
+  /** The LPIs that are pending at a redistributor, in order. For people. */
+  pendingAt(cpu: number): number[] {
+    const record = this.recordOf(cpu)
+    const found: number[] = []
+    for (let lpi = this.tree.next(record, 0); lpi >= 0; lpi = this.tree.next(record, lpi + 1)) found.push(lpi)
+    return found
+  }
+
   /** Whether a redistributor takes an LPI: its LPIs are enabled and its tables are long enough. */
   takes(cpu: number, lpi: number): boolean {
     return lpi >>> 0 < this.words[this.recordOf(cpu) + LPI_COUNT]

@@ -14,13 +14,16 @@ import {
   type Fields,
 } from '../../errors/arguments.ts'
 import {
+  COST_DIRTY_POLLS,
   COST_EXITS,
+  COST_ITS_COMMANDS,
   COST_MMIO_READS,
   COST_MMIO_WRITES,
   COST_POLLS,
   COST_STRIDE,
   COST_SYSREG_READS,
   COST_SYSREG_WRITES,
+  COST_TABLE_ACCESSES,
   costRowNames,
 } from '../records/cost-row.ts'
 import type { ExitName } from '../records/exits.ts'
@@ -43,6 +46,12 @@ export interface CostRow {
   readonly mmioWrites: number
   /** Checks of runnable() while a halt polled. */
   readonly polls: number
+  /** Commands to the host's ITS; without GICv4 there are none. */
+  readonly itsCommands: number
+  /** Reads of GICR_VPENDBASER that wait until Dirty is 0. They are MMIO reads too. */
+  readonly dirtyPolls: number
+  /** Writes to the host's tables with the configuration of LPIs and vLPIs. */
+  readonly tableAccesses: number
 }
 
 /** The rows of the cost table at a word offset that are not all zero. */
@@ -59,6 +68,9 @@ export function readCost(words: Int32Array, table: number, design: string): Cost
         mmioReads: words[row + COST_MMIO_READS],
         mmioWrites: words[row + COST_MMIO_WRITES],
         polls: words[row + COST_POLLS],
+        itsCommands: words[row + COST_ITS_COMMANDS],
+        dirtyPolls: words[row + COST_DIRTY_POLLS],
+        tableAccesses: words[row + COST_TABLE_ACCESSES],
       }
     })
     .filter(({ design: _, exit: __, ...counts }) => Object.values(counts).some((count) => count > 0))

@@ -28,17 +28,26 @@ import { sgiHigh, sgiLow } from '../../gic/distributor/sgi.ts'
 import { HIGHEST_PENDING, type Pe, PHYSICAL_INTERFACE } from '../../gic/records/pe.ts'
 import type { Silicon } from '../../gic/silicon.ts'
 import {
+  COST_DIRTY_POLLS,
+  COST_ITS_COMMANDS,
   COST_MMIO_READS,
   COST_MMIO_WRITES,
   COST_SYSREG_READS,
   COST_SYSREG_WRITES,
+  COST_TABLE_ACCESSES,
 } from '../records/cost-row.ts'
 import { VCPU_COST, type Vcpu } from '../records/vcpu.ts'
 
-/** What an access is to: a system register, or a frame's register by MMIO. */
-export type AccessKind = 'sysreg' | 'mmio'
+/**
+ * What an access is to: a system register, a frame's register by MMIO, or a word of a table in the host's memory. `its` is
+ * a command that the host's ITS gets by its queue.
+ */
+export type AccessKind = 'sysreg' | 'mmio' | 'table' | 'its'
 
-/** Called with each access: the register's encoding or address, and the value's halves. */
+/**
+ * Called with each access: the register's encoding or address, and the value's halves. Of a command the register is the
+ * opcode, and `low` the word at which its eight words are.
+ */
 export type SeamObserver = (
   kind: AccessKind,
   isRead: boolean,
@@ -262,6 +271,53 @@ export class Seam {
     this.count(v, COST_MMIO_READS, 1)
     if (this.observer !== null) this.observer('mmio', true, address, pending, 0)
     return ((pending >>> (intid & 31)) & 1) === 1
+  }
+
+  /** Reads bits 63:32 of an MMIO register of 64 bits. */
+  readHigh(v: Vcpu, address: number): number {
+    const { mmio } = this.silicon
+    const high = mmio.readHigh(address)
+    this.count(v, COST_MMIO_READS, 1)
+    if (this.observer !== null) this.observer('mmio', true, address, mmio.peek(address, 8), high)
+    return high
+  }
+
+  /** Reads an MMIO register of 32 bits. */
+  readWord(v: Vcpu, address: number): number {
+    const value = this.silicon.mmio.read(address, 4)
+    this.count(v, COST_MMIO_READS, 1)
+    if (this.observer !== null) this.observer('mmio', true, address, value, 0)
+    return value
+  }
+
+  /** Writes an MMIO register of 32 or 64 bits. */
+  writeRegister(v: Vcpu, address: number, size: 4 | 8, low: number, high: number): void {
+    const { silicon } = this
+    if (this.observer !== null) this.observer('mmio', false, address, low, high)
+    this.count(v, COST_MMIO_WRITES, 1)
+    silicon.mmio.write(address, size, low, high)
+    silicon.settle()
+  }
+
+  /** Reads GICR_VPENDBASER to see whether Dirty is 0; returns bits 63:32. */
+  pollDirty(v: Vcpu, address: number): number {
+    this.count(v, COST_DIRTY_POLLS, 1)
+    return this.readHigh(v, address)
+  }
+
+  /** Writes a word of a table in the host's memory. */
+  writeTable(v: Vcpu, address: number, value: number): void {
+    this.count(v, COST_TABLE_ACCESSES, 1)
+    if (this.observer !== null) this.observer('table', false, address, value, 0)
+    this.silicon.pool?.write32(address, value)
+  }
+
+  /** Puts the command of eight words at `at` into a queue, at an address in the host's memory. */
+  writeCommand(v: Vcpu, address: number, at: number): void {
+    const { words, silicon } = this
+    this.count(v, COST_ITS_COMMANDS, 1)
+    if (this.observer !== null) this.observer('its', false, words[at] & 0xff, at, 0)
+    for (let n = 0; n < 8; n++) silicon.pool?.write32(address + 4 * n, words[at + n])
   }
 
   private addressOfPending(pe: Pe, intid: Intid, pending: boolean): number {

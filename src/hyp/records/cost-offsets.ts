@@ -12,5 +12,11 @@ export const COST_MMIO_READS = 3
 export const COST_MMIO_WRITES = 4
 /** Checks of runnable() while a halt polls. */
 export const COST_POLLS = 5
+/** Commands to the host's ITS. */
+export const COST_ITS_COMMANDS = 6
+/** Reads of GICR_VPENDBASER that wait for Dirty to be 0. */
+export const COST_DIRTY_POLLS = 7
+/** Writes to the host's configuration tables of LPIs and vLPIs. */
+export const COST_TABLE_ACCESSES = 8
 /** Size of a record in words: the distance to the next. */
-export const COST_STRIDE = 6
+export const COST_STRIDE = 10

@@ -40,6 +40,24 @@ export const costRows = {
     by: [],
     says: 'Checks of runnable() while a halt polls.',
   },
+  COST_ITS_COMMANDS: {
+    name: 'itsCommands',
+    class: 'observational',
+    by: [],
+    says: "Commands to the host's ITS.",
+  },
+  COST_DIRTY_POLLS: {
+    name: 'dirtyPolls',
+    class: 'observational',
+    by: [],
+    says: 'Reads of GICR_VPENDBASER that wait for Dirty to be 0.',
+  },
+  COST_TABLE_ACCESSES: {
+    name: 'tableAccesses',
+    class: 'observational',
+    by: [],
+    says: "Writes to the host's configuration tables of LPIs and vLPIs.",
+  },
 } as const satisfies Rows
 
 /** The names of the rows: kinds of exit, then the row for accesses before the first exit. */

@@ -52,3 +52,8 @@ export const LPI_REFS = 2
 export const LPI_NEXT = 3
 /** The LPI that was made before it. */
 export const LPI_PREVIOUS = 4
+/**
+ * One more than the number of the device's interrupt that is forwarded as this LPI, which hardware delivers
+ * then; 0 if none is.
+ */
+export const LPI_FORWARD = 5

@@ -54,6 +54,12 @@ export const lpiRows = {
     by: [],
     says: 'The LPI that was made before it.',
   },
+  LPI_FORWARD: {
+    name: 'forward',
+    class: 'authoritative',
+    by: [],
+    says: "One more than the number of the device's interrupt that is forwarded as this LPI, which hardware delivers then; 0 if none is.",
+  },
 } as const satisfies Rows
 
 /** A device that a MAPD has mapped. */

@@ -83,6 +83,8 @@ export const VCPU_LR_IRQ = 103
 /** Depth of preemption-off sections. */
 export const THREAD_PREEMPT_OFF = 0xff000000 | 0
 export const THREAD_PREEMPT_OFF_SHIFT = 24
+/** Its vPE is to be put and loaded before it enters: KVM_REQ_RELOAD_GICv4. */
+export const THREAD_RELOAD_VPE = 0x800
 /** Its timers are its PE's: from `timerLoad` to `timerPut`, or until its thread loses the PE. */
 export const THREAD_TIMERS_LOADED = 0x400
 /** Its thread's task state. */

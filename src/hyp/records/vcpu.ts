@@ -42,6 +42,11 @@ export function asPc(row: number): Pc {
 /** The fields of {@link VCPU_THREAD}. */
 export const threadBits = {
   THREAD_PREEMPT_OFF: { name: 'preemptOff', bits: [31, 24], says: 'Depth of preemption-off sections.' },
+  THREAD_RELOAD_VPE: {
+    name: 'reloadVpe',
+    bits: 11,
+    says: 'Its vPE is to be put and loaded before it enters: KVM_REQ_RELOAD_GICv4.',
+  },
   THREAD_TIMERS_LOADED: {
     name: 'timersLoaded',
     bits: 10,

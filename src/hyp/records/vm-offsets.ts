@@ -15,11 +15,18 @@ export const VM_TIME = 4
 export const VM_PROPBASER = 6
 /** One more than the index of the vCPU that has stopped the VM; 0 if none has. */
 export const VM_STOPPER = 8
+/** Whether its SGIs are vSGIs, without an active state: GICD_CTLR.nASSGIreq. */
+export const VM_NASSGIREQ = 9
+/**
+ * The vCPU that has made the MMIO access that is emulated, for which the hypervisor's own accesses count; it
+ * means nothing outside of one.
+ */
+export const VM_ACCESSING = 10
 /**
  * While an MMIO access is emulated from memory, as in Linux 6.1: the vCPU that makes it, whose timers' lines
  * are read, whichever vCPU's interrupt is accessed; otherwise 0.
  */
-export const VM_RUNNING = 9
+export const VM_RUNNING = 11
 /** Its handle. */
 export const MAPPED_IRQ = 0
 /** The physical INTID. */

@@ -5,6 +5,7 @@ import { recordType } from '../../state/layout.ts'
 import { offsetOf, type Rows, wordsOf } from '../../state/rows.ts'
 import { COST_ROW, costRowNames } from './cost-row.ts'
 import { ITS } from './its-record.ts'
+import { type DirectLayout, type DirectRecords, directLayoutOf, directRecords } from './its-vpe.ts'
 import { type LpiLayout, type LpiRecords, type LpiSizes, lpiLayoutOf, lpiRecords } from './lpi-record.ts'
 import { type VcpuPrograms, type VcpuSize, vcpuBefore, vcpuOffset, vcpuRecord } from './vcpu.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
@@ -50,6 +51,18 @@ export const vmRows = {
     by: [],
     says: 'One more than the index of the vCPU that has stopped the VM; 0 if none has.',
     means: vcpuBefore,
+  },
+  VM_NASSGIREQ: {
+    name: 'GICD_CTLR.nASSGIreq',
+    class: 'authoritative',
+    by: [],
+    says: 'Whether its SGIs are vSGIs, without an active state: GICD_CTLR.nASSGIreq.',
+  },
+  VM_ACCESSING: {
+    name: 'accessing',
+    class: 'observational',
+    by: [],
+    says: "The vCPU that has made the MMIO access that is emulated, for which the hypervisor's own accesses count; it means nothing outside of one.",
   },
   VM_RUNNING: {
     name: 'running',
@@ -106,7 +119,12 @@ export interface VmSize {
   /** Its ITSs, and its LPIs, of which there are none without an ITS. */
   readonly its: number
   readonly lpis: LpiSizes
+  /** Whether its interrupts can be injected directly, and how many of devices are. */
+  readonly direct: boolean
+  readonly forwards: number
 }
+
+const directSizeOf = ({ vcpus, direct, forwards }: VmSize) => ({ vpes: direct ? vcpus : 0, forwards })
 
 /** The record types of a VM, with the number of each. */
 export interface VmRecords {
@@ -115,6 +133,7 @@ export interface VmRecords {
   readonly spi: RecordType
   readonly mapped: RecordType
   readonly lpis: LpiRecords
+  readonly direct: DirectRecords
   readonly list: readonly (readonly [RecordType, number])[]
 }
 
@@ -134,6 +153,7 @@ export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
   const vcpu = vcpuRecord(vcpuSizeOf(size), programs)
   const spi = recordType({ name: 'spis', prefix: 'vm.' }, wordsOf(spiRows, Math.max(spis, 1)))
   const lpis = lpiRecords(size.lpis)
+  const direct = directRecords(directSizeOf(size))
   const mappedSpi = recordType('mapped[<n>]', wordsOf(mappedRows, undefined))
   return {
     vm,
@@ -141,6 +161,7 @@ export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
     spi,
     mapped: mappedSpi,
     lpis,
+    direct,
     list: [
       [vm, 1],
       [vcpu, vcpus],
@@ -148,6 +169,7 @@ export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
       [mappedSpi, Math.max(mapped, 1)],
       [ITS, its],
       ...lpis.list,
+      ...direct.list,
       [COST_ROW, costRowNames.length],
     ],
   }
@@ -177,6 +199,7 @@ export interface VmLayout {
   readonly its: number
   readonly itsCount: number
   readonly lpis: LpiLayout
+  readonly direct: DirectLayout
   /** Offsets in a vCPU's record of its ap_list and of the design's own words. */
   readonly apList: number
   readonly ownWords: number
@@ -199,6 +222,7 @@ export function layoutOf(records: VmRecords, layout: Layout, size: VmSize): VmLa
     its: layout.baseOf(ITS),
     itsCount: size.its,
     lpis: lpiLayoutOf(records.lpis, layout, size.lpis),
+    direct: directLayoutOf(records.direct, layout, directSizeOf(size)),
     apList: vcpuOffset('VCPU_AP_LIST', vcpuSizeOf(size)),
     ownWords: vcpuOffset('VCPU_OWN', vcpuSizeOf(size)),
     costTable: layout.baseOf(COST_ROW),

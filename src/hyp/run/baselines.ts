@@ -24,6 +24,11 @@ import {
   resumeVcpus,
   stopVcpus,
   timerLoad,
+  vpeDisable,
+  vpeEnable,
+  vpeLoadUnlessWaiting,
+  vpePut,
+  vpePutByFlag,
 } from './steps.ts'
 
 /**
@@ -55,6 +60,8 @@ export const fixed = (design: Design): Design => checkDesign(design)
  * - the pending state that software gives an active level-sensitive interrupt is lost when the interrupt is
  *   deactivated;
  * - ICC_DIR_EL1 is not trapped;
+ * - with GICv4, the virtual CPU interface is disabled at every exit with list registers in use and at every put, and
+ *   enabled at every load and entry;
  * - a timer is sampled only at a load: if the guest turns it off while its interrupt is in no list register, the
  *   interrupt stays pending until the next load;
  * - a write to the distributor re-evaluates nothing: an interrupt that became pending while EnableGrp1 was 0, or
@@ -69,7 +76,9 @@ export function kvm61(design: Design): Design {
   const edited = edit(design)
     .replaceAll('flush', flushActiveFirst)
     .replaceAll('fold', foldIgnoringEoiCount)
-    .omitAll('trapDir')
+    .replaceAll('trapDir', vpeEnable)
+    .insertAfterAll(flushActiveFirst.name, vpeEnable)
+    .insertAfterAll('put', vpeDisable)
     .omitAll('timerSync')
     .omitAll('reevaluate')
     .replaceAll('emulateMmio', emulateMmioFromMemory)
@@ -80,12 +89,14 @@ export function kvm61(design: Design): Design {
 
 /** The parts of a thread that load the vGIC and the timers. */
 const LOADING = ['load', 'signal', 'userspace', 'mmio'] as const
+/** The parts that put them, but for a WFI. */
+const PUTTING = ['signal', 'userspace', 'mmio', 'off'] as const
 
 /**
  * A design with the choices of Linux 7.2, whose own is `wfi-full-put`. Beside it, on `fixed`, these are:
  * - the scheduler's notifiers put and load whether or not the vCPU waits in its WFI, so that a WFI that sleeps has two
  *   puts and two loads; whatever notifiers the design had are replaced;
- * - a load comes after that of the timers, and a put saves the active priorities only;
+ * - a load comes after that of the timers, and a put saves the active priorities only, before the vPE leaves;
  * - every entry writes ICH_HCR_EL2, with maintenance interrupts for the switch of each group, and every exit reads
  *   ICH_VMCR_EL2 and ICH_MISR_EL2 and clears ICH_HCR_EL2, also with no list register in use;
  * - interrupts of disabled groups come last, active ones too, and of equal priorities those that are mapped to
@@ -99,13 +110,26 @@ const LOADING = ['load', 'signal', 'userspace', 'mmio'] as const
  *   runnable() of a vCPU that may be running by now, if the design has that question.
  */
 export function kvm72(design: Design): Design {
-  const notifiers = { schedOut: [putAgain], schedIn: [timerLoad, loadAgain] }
+  const notifiers = {
+    schedOut: [putAgain, vpePutByFlag],
+    schedIn: [timerLoad, loadAgain, vpeLoadUnlessWaiting],
+  }
   const asks = compile(checkDesign(design)).steps.includes(dyRunnable)
   let edited = edit({ ...design, ...notifiers })
-  for (const part of LOADING) edited = edited.swap(`${part}/load`, `${part}/timerLoad`)
+  for (const part of LOADING)
+    edited = edited.swap(`${part}/load`, `${part}/timerLoad`).swap(`${part}/load`, `${part}/vpeLoad`)
+  for (const part of PUTTING) edited = edited.swap(`${part}/put`, `${part}/vpePut`)
+  const { paths } = compile(design, true)
+  for (const part of ['wfi', 'suspend']) {
+    if (paths.includes(`${part}/put`) && paths.includes(`${part}/vpePutByFlag`))
+      edited = edited.swap(`${part}/put`, `${part}/vpePutByFlag`)
+  }
   edited = edited
     .replaceAll('load', loadAgain)
+    .insertAfterAll(loadAgain.name, vpeEnable)
     .replaceAll('put', putAgain)
+    .insertAfterAll(vpePut.name, vpeDisable)
+    .insertAfterAll(vpePutByFlag.name, vpeDisable)
     .omitAll('trapDir')
     .replaceAll('flush', flushWritingHcr)
     .replaceAll('fold', foldSavingVmcr)

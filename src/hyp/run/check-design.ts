@@ -70,7 +70,7 @@ function checkInjection(design: string, inject: readonly DesignNode[]): void {
  * Refuses a thread that can come to the end of its list: it would be done while its guest is not, and keep its PE.
  */
 function checkEnd(design: Design): void {
-  const { table, steps: placed, paths } = compile(design)
+  const { table, steps: placed, paths } = compile(design, true)
   const end = 1 + [...stepsOf(design.thread)].length
   for (let pc = 1; pc < end; pc++) {
     const step = placed[pc]

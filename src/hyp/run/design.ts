@@ -51,6 +51,8 @@ export interface Part {
   readonly name: string
   /** The steps in it. */
   readonly body: readonly DesignNode[]
+  /** Set if it is about vPEs: a machine without GICv4 does not have it. */
+  readonly gicv4?: true
 }
 
 /** A step with several results, and what follows each of them before the list goes on. */
@@ -89,6 +91,12 @@ export const part = (name: string, ...body: DesignNode[]): Part => ({
   kind: 'part',
   name: argumentString('name', name),
   body: checkNodes(name, body),
+})
+
+/** Names a list of steps that only a machine with GICv4 has. Steps about vPEs need no such list. */
+export const gicv4Part = (name: string, ...body: DesignNode[]): Part => ({
+  ...part(name, ...body),
+  gicv4: true,
 })
 
 function yesOrNo(test: Step): Step {
@@ -177,7 +185,7 @@ const stepFields: Fields<OwnStep> = {
   asks: true,
   perform: true,
 }
-const partFields: Fields<Part> = { kind: true, name: true, body: true }
+const partFields: Fields<Part> = { kind: true, name: true, body: true, gicv4: true }
 const branchFields: Fields<Branch> = { kind: true, test: true, cases: true }
 const loopFields: Fields<Loop> = { kind: true, test: true, leaveOn: true, body: true }
 const designFields: Fields<Design> = {
@@ -231,6 +239,7 @@ function checkNode(name: string, node: DesignNode, depth: number): void {
       return
     case 'part':
       argumentOptions(name, node, partFields)
+      if (node.gicv4 !== undefined) argumentOneOf(`${name}.gicv4`, node.gicv4, [true])
       checkNodes(argumentString(`${name}.name`, node.name), node.body, depth)
       return
     case 'branch': {

@@ -1,7 +1,7 @@
 /**
  * The designs, side by side: where a vCPU's thread saves ICH_VMCR_EL2, what it does around a WFI, and what the
- * scheduler's notifiers do. Everything that a design does not define is the same in all. Once the silicon has GICv4's
- * vPEs, residency will change where a design's `wfi` and its notifiers put and load.
+ * scheduler's notifiers do. Everything that a design does not define is the same in all. With GICv4 a design also says when
+ * a vCPU's vPE is made resident and not; without it those steps are left out.
  */
 import { argumentOptions, argumentString, type Fields } from '../../errors/arguments.ts'
 import { checkDesign } from './check-design.ts'
@@ -13,6 +13,7 @@ import {
   type Design,
   type DesignNode,
   forever,
+  gicv4Part,
   leaveLoop,
   ownStep,
   part,
@@ -71,6 +72,13 @@ import {
   timerSync,
   trapDir,
   userspace,
+  vpeCommit,
+  vpeLoad,
+  vpeLoadUnlessWaiting,
+  vpePut,
+  vpePutByFlag,
+  vpePutDoorbell,
+  vpeReload,
   yieldTo,
 } from './steps.ts'
 
@@ -156,9 +164,9 @@ export interface DesignParts {
   readonly afterExit?: readonly DesignNode[]
   /** The test by which a directed yield asks whether a blocked vCPU would run; `dyRunnable` if left out. */
   readonly candidateCanRun?: Step
-  /** The notifier that runs when the thread loses its PE; `[put]` if left out. */
+  /** The notifier that runs when the thread loses its PE; `[vpePut, put]` if left out. */
   readonly schedOut?: readonly DesignNode[]
-  /** The notifier that runs when the thread gets a PE; `[load, trapDir, timerLoad]` if left out. */
+  /** The notifier that runs when the thread gets a PE; `[load, trapDir, vpeLoad, timerLoad]` if left out. */
   readonly schedIn?: readonly DesignNode[]
   /** The steps of a device's injection; `[queueInterrupt, postRequest, kickVcpu]` if left out. */
   readonly inject?: readonly DesignNode[]
@@ -166,8 +174,14 @@ export interface DesignParts {
   readonly words?: readonly string[]
 }
 
-const vcpuLoad = [load, trapDir, timerLoad]
-const vcpuPut = [timerPut, put]
+const vcpuLoad = [load, trapDir, vpeLoad, timerLoad]
+const vcpuPut = [timerPut, vpePut, put]
+
+/** Notifiers that leave the vPE of a vCPU that waits in its WFI as it is: not resident, with its doorbell requested. */
+const obeyFlag = {
+  schedOut: [vpePutByFlag, put],
+  schedIn: [load, trapDir, vpeLoadUnlessWaiting, timerLoad],
+} as const
 
 /**
  * Makes a design from a name and the parts in which it differs. The steps are those of this library, or made with
@@ -196,10 +210,12 @@ export function defineDesign(name: string, parts: DesignParts): Design {
       part(
         'entry',
         handleRequests,
+        vpeReload,
         preemptOff,
         ...beforeEntry,
         irqOff,
         flush,
+        vpeCommit,
         publishInGuest,
         when(requestPending, part('abort', publishOutside, fold, irqOn, preemptOn, restartLoop)),
       ),
@@ -212,14 +228,14 @@ export function defineDesign(name: string, parts: DesignParts): Design {
         suspend: [part('suspend', ...wfi)],
         userspace: [part('userspace', ...toUserspace)],
         mmio: [part('mmio', mmio(toUserspace))],
-        off: [part('off', preemptOff, put, stop)],
+        off: [part('off', preemptOff, vpePut, put, stop)],
       }),
     ),
   ]
   return checkDesign({
     name,
     thread,
-    schedOut: parts.schedOut ?? [put],
+    schedOut: parts.schedOut ?? [vpePut, put],
     schedIn: parts.schedIn ?? vcpuLoad,
     inject: parts.inject ?? [queueInterrupt, postRequest, kickVcpu],
     words: parts.words ?? [],
@@ -247,37 +263,47 @@ function checkParts(name: string, parts: DesignParts): void {
   checkWords(parts.words)
 }
 
-/** The VMCR sync in generic blocking and unblocking hooks, around halt polling and sleep. */
-const hooks = defineDesign('hooks', {
-  wfi: [halt({ around: { before: [preemptOff, saveVmcr, preemptOn], after: [] } }), clearUnhalt],
-})
+/** Makes the vPE resident again after a halt. */
+const vpeBack = gicv4Part('unblock', preemptOff, vpeLoad, preemptOn)
 
-/** The hooks only around the sleep, after halt polling: a poll sees a stale shadow. */
+/** Generic blocking and unblocking hooks. */
+const archHooks: Around = {
+  before: [preemptOff, saveVmcr, vpePutDoorbell, preemptOn],
+  after: [vpeBack],
+}
+
+/** The VMCR sync and the vPE's put in generic blocking and unblocking hooks, around halt polling and sleep. */
+const hooks = defineDesign('hooks', { wfi: [halt({ around: archHooks }), clearUnhalt] })
+
+/** The hooks only around the sleep, after halt polling: a poll sees a stale shadow, and a vPE that is resident. */
 const hooksAfterPoll = defineDesign('hooks-after-poll', {
-  wfi: [halt({ aroundSleep: { before: [preemptOff, saveVmcr, preemptOn], after: [] } }), clearUnhalt],
+  wfi: [halt({ aroundSleep: archHooks }), clearUnhalt],
 })
 
-/** The VMCR sync in the WFI exit handler, around the whole halt. Linux 5.15 to 6.1. */
+/** The VMCR sync and the vPE's put in the WFI exit handler, around the whole halt. Linux 5.15 to 6.1. */
 const wfiHandler = defineDesign('wfi-handler', {
-  wfi: [preemptOff, saveVmcr, preemptOn, halt(), clearUnhalt],
+  wfi: [preemptOff, saveVmcr, vpePutDoorbell, preemptOn, halt(), clearUnhalt, vpeBack],
 })
 
 /**
- * The VMCR sync in the WFI exit handler, with a flag that says that the vCPU waits, which load and put of a resident
- * vPE will obey.
+ * The same in the WFI exit handler, with a flag that says that the vCPU waits, which load and put of a vPE obey. What
+ * followed in Linux, also in later releases of 6.1.
  */
 const wfiFlag = defineDesign('wfi-flag', {
   wfi: [
     preemptOff,
     setWaiting,
     saveVmcr,
+    vpePutByFlag,
     preemptOn,
     halt(),
     clearUnhalt,
     preemptOff,
     clearWaiting,
+    vpeLoad,
     preemptOn,
   ],
+  ...obeyFlag,
 })
 
 /**
@@ -288,6 +314,7 @@ const wfiFullPut = defineDesign('wfi-full-put', {
   wfi: [
     preemptOff,
     setWaiting,
+    vpePutByFlag,
     put,
     preemptOn,
     halt(),
@@ -296,9 +323,11 @@ const wfiFullPut = defineDesign('wfi-full-put', {
     clearWaiting,
     load,
     trapDir,
+    vpeLoad,
     preemptOn,
   ],
-  schedIn: [loadUnlessWaiting, unless(notLoaded, trapDir), timerLoad],
+  schedOut: [vpePutByFlag, put],
+  schedIn: [loadUnlessWaiting, unless(notLoaded, trapDir), vpeLoadUnlessWaiting, timerLoad],
 })
 
 /** A directed yield reads ICH_VMCR_EL2 of the PE it runs on for the vCPU it asks about. */
@@ -312,10 +341,18 @@ export const candidateOnDemand = ownStep(
   ['no', 'yes'],
 )
 
+/**
+ * With GICv4, the designs that are about ICH_VMCR_EL2 only put and load the vPE around the halt, with the flag, as
+ * `wfi-flag` does, so that what they break is not residency's fault.
+ */
+const vpeAway = gicv4Part('block', preemptOff, setWaiting, vpePutByFlag, preemptOn)
+const vpeBackByFlag = gicv4Part('unblock', preemptOff, clearWaiting, vpeLoad, preemptOn)
+
 /** ICH_VMCR_EL2 is read from the hardware of the PE that asks whether the vCPU is runnable. */
 const vmcrOnDemand = defineDesign('vmcr-on-demand', {
-  wfi: [halt({ canRun: runnableOnDemand }), clearUnhalt],
+  wfi: [vpeAway, halt({ canRun: runnableOnDemand }), clearUnhalt, vpeBackByFlag],
   candidateCanRun: candidateOnDemand,
+  ...obeyFlag,
 })
 
 const SHADOW_STALE = 'shadowStale'
@@ -342,23 +379,25 @@ const runnableIfStale = ownStep(
  * put.
  */
 const vmcrOnDemandFlag = defineDesign('vmcr-on-demand-flag', {
-  wfi: [halt({ canRun: runnableIfStale }), clearUnhalt],
+  wfi: [vpeAway, halt({ canRun: runnableIfStale }), clearUnhalt, vpeBackByFlag],
   beforeEntry: [markStale],
-  schedOut: [put, markFresh],
+  ...obeyFlag,
+  schedOut: [vpePutByFlag, put, markFresh],
   words: [SHADOW_STALE],
 })
 
 /** Put where runnable() is asked; the run loop loads again, but only if it was put. */
 const runLoopLoad = defineDesign('run-loop-load', {
-  wfi: [preemptOff, put, preemptOn, halt(), clearUnhalt],
+  wfi: [preemptOff, vpePutDoorbell, put, preemptOn, halt(), clearUnhalt],
   beforeEntry: [when(notLoaded, part('reload', ...vcpuLoad))],
   schedIn: [],
 })
 
 /** The VMCR is saved on every exit: one register read more per exit, and the shadow is never stale outside the guest. */
 const vmcrOnExit = defineDesign('vmcr-on-exit', {
-  wfi: [halt(), clearUnhalt],
+  wfi: [vpeAway, halt(), clearUnhalt, vpeBackByFlag],
   afterExit: [saveVmcr],
+  ...obeyFlag,
 })
 
 /** The designs by name. */

@@ -62,6 +62,13 @@ export class Edit {
     return this.apply((step) => (step.name === name ? [by] : [step]))
   }
 
+  /** Inserts steps after every step of a name. */
+  insertAfterAll(name: string, ...nodes: DesignNode[]): Edit {
+    argumentString('name', name)
+    const after = checkNodes('nodes', nodes)
+    return this.apply((step) => (step.name === name ? [step, ...after] : [step]))
+  }
+
   /** Omits every step of a name. */
   omitAll(name: string): Edit {
     argumentString('name', name)
@@ -101,7 +108,7 @@ export class Edit {
 
   private apply(visit: Visitor): Edit {
     const edited = visitAll(this.edited, visit)
-    const [before, after] = [compile(this.edited), compile(edited)]
+    const [before, after] = [compile(this.edited, true), compile(edited, true)]
     const same =
       before.table.length === after.table.length &&
       before.table.every((word, i) => word === after.table[i]) &&

@@ -21,6 +21,7 @@ import {
   TASK_SLEEPING,
   THREAD_IRQS_OFF,
   THREAD_MODE,
+  THREAD_RELOAD_VPE,
   THREAD_REQUESTS,
   THREAD_WAITING,
   taskOf,
@@ -72,6 +73,21 @@ export class FusedSteps extends ThreadSteps {
     return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
   }
 
+  entryDirect(v: Vcpu, at: number): number {
+    const { words, table } = this
+    const thread = words[v + VCPU_THREAD]
+    if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
+    if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
+    if (thread & THREAD_RELOAD_VPE) return this.singleSteps(v, at)
+    this.fusedEntry(v, asPe(words[v + VCPU_PE]), thread)
+    return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
+  }
+
+  /** Takes the first row alone, after which no superinstruction begins. */
+  private singleSteps(v: Vcpu, at: number): number {
+    return this.table[at + 1 + (this.signalPending(v) ? 1 : 0)]
+  }
+
   /**
    * The rows of the entry, for a thread that was not sent a signal or told to stay outside: then `handleRequests`
    * clears all requests, and `requestPending?` finds none. `flush` asks for the same count, as `fold` does for what
@@ -79,6 +95,7 @@ export class FusedSteps extends ThreadSteps {
    */
   fusedEntry(v: Vcpu, pe: Pe, thread: number): void {
     const { words } = this
+    if (this.v4 !== undefined) this.v4.commit(v)
     const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)
     words[v + VCPU_THREAD] = kept | THREAD_IRQS_OFF | MODE_IN_GUEST
     const count = words[v + VCPU_AP_COUNT]
@@ -203,6 +220,21 @@ export class FusedSteps extends ThreadSteps {
   schedOut(v: Vcpu, _at: number): number {
     this.put(v)
     this.giveUpCpu(v)
+    return ENDED
+  }
+
+  schedOutDirect(v: Vcpu, _at: number): number {
+    this.vpePutByFlag(v)
+    this.put(v)
+    this.giveUpCpu(v)
+    return ENDED
+  }
+
+  schedInDirect(v: Vcpu, _at: number): number {
+    this.load(v)
+    this.trapDir(v)
+    this.vpeLoadUnlessWaiting(v)
+    this.timers.load(v)
     return ENDED
   }
 

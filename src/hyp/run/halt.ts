@@ -9,6 +9,7 @@ import { COST_POLLS } from '../records/cost-row.ts'
 import {
   REQ_SIGNAL,
   REQ_UNHALT,
+  THREAD_RELOAD_VPE,
   VCPU_COST,
   VCPU_HALT_START,
   VCPU_POLL_LEFT,
@@ -20,9 +21,10 @@ import {
   type Vcpu,
 } from '../records/vcpu.ts'
 import { setTime, timeOf } from '../records/virtual-time.ts'
-import { VM_TIME } from '../records/vm.ts'
+import { VM_ENABLED, VM_TIME } from '../records/vm.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import type { ArchTimers } from '../vgic/arch-timer.ts'
+import type { VgicV4 } from '../vgic/vgic-v4.ts'
 
 /** Parameters of halt polling, in checks: KVM's halt_poll_ns, halt_poll_ns_grow_start, _grow and _shrink. */
 export interface HaltPolling {
@@ -50,19 +52,27 @@ export class Halt {
     readonly apLists: ApLists,
     readonly timers: ArchTimers,
     readonly polling: HaltPolling,
+    /** Undefined without GICv4. */
+    readonly v4: VgicV4 | undefined,
   ) {
     this.words = seam.words
     this.vm = apLists.layout.vm
   }
 
-  /** Whether a vCPU would run, by its shadow registers. */
+  /**
+   * Whether a vCPU would run, by its shadow registers, and by what is known of its vPE. Nothing is known of one that is
+   * resident.
+   */
   runnable(v: Vcpu): boolean {
+    if (this.v4 !== undefined && this.words[this.vm + VM_ENABLED] !== 0 && this.v4.isPendingLast(v))
+      return true
     return this.apLists.hasPendingIrq(v)
   }
 
   /**
    * kvm_vcpu_check_block: whether a halt ends, because the vCPU is runnable (then KVM_REQ_UNHALT is set), because a
-   * timer has expired, or because of a signal.
+   * timer has expired, because of a signal, or because its vPE is to be told that the guest's distributor was switched:
+   * its doorbell was requested for the groups of before, and would not ring. KVM does not see to the last.
    */
   checkBlock(v: Vcpu): boolean {
     const { words } = this
@@ -70,7 +80,7 @@ export class Halt {
       words[v + VCPU_THREAD] |= REQ_UNHALT
       return true
     }
-    return this.timers.hasPending(v) || (words[v + VCPU_THREAD] & REQ_SIGNAL) !== 0
+    return this.timers.hasPending(v) || (words[v + VCPU_THREAD] & (REQ_SIGNAL | THREAD_RELOAD_VPE)) !== 0
   }
 
   /** Refreshes a vCPU's shadow of ICH_VMCR_EL2 from the asker's PE, even if the vCPU is not there. */

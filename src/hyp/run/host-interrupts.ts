@@ -3,7 +3,7 @@
  * is idle, or if its thread is at EL2 with interrupts on; otherwise when that thread turns interrupts on again. A
  * guest exits for it.
  */
-import { FIRST_SPI, INTID_NONE, type Intid } from '../../arch/intid.ts'
+import { FIRST_LPI, FIRST_SPI, INTID_NONE, type Intid } from '../../arch/intid.ts'
 import { MAINTENANCE_PPI, type OutputLine } from '../../gic/cpu-interface/output-lines.ts'
 import { GICR_BLOCK } from '../../gic/interrupts/physical-interrupts.ts'
 import { LINE } from '../../gic/records/interrupts.ts'
@@ -16,6 +16,7 @@ import { THREAD_IRQS_OFF, VCPU_THREAD, type Vcpu } from '../records/vcpu.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import type { ArchTimers } from '../vgic/arch-timer.ts'
 import type { MappedInterrupts } from '../vgic/mapped-interrupts.ts'
+import type { VgicV4 } from '../vgic/vgic-v4.ts'
 
 export class HostInterrupts {
   readonly words: Int32Array
@@ -28,6 +29,8 @@ export class HostInterrupts {
     readonly apLists: ApLists,
     readonly timers: ArchTimers,
     readonly mapped: MappedInterrupts,
+    /** Undefined without GICv4. */
+    readonly v4: VgicV4 | undefined,
   ) {
     this.words = seam.words
     this.handling = new Uint8Array(seam.silicon.config.cpus)
@@ -83,7 +86,9 @@ export class HostInterrupts {
       case MAINTENANCE_PPI:
         break
       default:
-        if (intid >= FIRST_SPI) this.mapped.interrupt(intid)
+        // An LPI is not active, so that there is nothing to deactivate.
+        if (intid >= FIRST_LPI) this.v4?.interrupt(v, intid)
+        else if (intid >= FIRST_SPI) this.mapped.interrupt(intid)
         else this.timers.interrupt(v, intid)
         return
     }

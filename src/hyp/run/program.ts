@@ -8,7 +8,7 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { asPc, type Pc } from '../records/vcpu.ts'
 import type { Design, DesignNode, Jump } from './design.ts'
 import { isOwnStep, MAX_OUTCOMES, type OwnStep, STEP_OWN, type Step } from './step.ts'
-import { giveUpCpu, resume } from './steps.ts'
+import { giveUpCpu, resume, rowOf } from './steps.ts'
 
 /** A row of the table has 16 words: the step, then the next program counter for each result, MAX_OUTCOMES at most. */
 export const TABLE_SHIFT = 4
@@ -48,9 +48,9 @@ export interface Program {
   readonly head: NextPc
 }
 
-/** Compiles a design. */
-export function compile(design: Design): Program {
-  return new Compiler().program(design)
+/** Compiles a design, for a machine whose vCPUs have no vPEs or, with `gicv4`, for one with them. */
+export function compile(design: Design, gicv4 = false): Program {
+  return new Compiler(gicv4).program(design)
 }
 
 /** By program counter, the path of a step; those of one path are told apart as an {@link Edit} does, `load#2`. */
@@ -94,6 +94,8 @@ class Compiler {
   private readonly successors: NextPc[][] = [[]]
   private readonly own: OwnStep[] = []
 
+  constructor(private readonly gicv4: boolean) {}
+
   program(design: Design): Program {
     const lists = {
       thread: this.placeAll(design.thread, ''),
@@ -123,7 +125,13 @@ class Compiler {
   }
 
   private placeAll(nodes: readonly DesignNode[], path: string): PlacedNode[] {
-    return nodes.map((node) => this.placeNode(node, path))
+    return nodes.filter((node) => this.has(node)).map((node) => this.placeNode(node, path))
+  }
+
+  private has(node: DesignNode): boolean {
+    if (this.gicv4) return true
+    if (node.kind === 'step') return rowOf(node.op)?.gicv4 !== true
+    return node.kind !== 'part' || node.gicv4 !== true
   }
 
   private placeNode(node: DesignNode, path: string): PlacedNode {

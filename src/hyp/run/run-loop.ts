@@ -16,6 +16,7 @@ import {
   REQ_SLEEP,
   TASK_BLOCKED,
   TASK_SLEEPING,
+  THREAD_RELOAD_VPE,
   taskOf,
   VCPU_COST,
   VCPU_EXIT,
@@ -41,6 +42,8 @@ import {
 } from './thread-states.ts'
 import type { StepParts } from './thread-steps.ts'
 
+/** The superinstructions that enter the guest. */
+const ENTRIES: readonly (string | undefined)[] = ['entry', 'entryDirect']
 /** Single steps of a thread without coming to rest, after which it is taken never to. */
 const MAX_STEPS = 100_000
 
@@ -48,7 +51,7 @@ export class RunLoop extends FusedSteps {
   readonly head: NextPc
   private readonly costTable: number
   /**
-   * The head of the loop, if the superinstruction `entry` begins there, and the program counter of `guest` at its
+   * The head of the loop, if the superinstruction `entry` or `entryDirect` begins there, and the program counter of `guest` at its
    * end; otherwise -1.
    */
   private readonly fusedHead: number
@@ -71,7 +74,7 @@ export class RunLoop extends FusedSteps {
     const last = (pc: number): number => table[(pc << TABLE_SHIFT) + TABLE_LAST]
     this.guest = hasFusedExit ? guests[0] : -1
     this.reasons = hasFusedExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
-    this.fusedHead = fusedAt(table, head)?.name === 'entry' ? head : -1
+    this.fusedHead = ENTRIES.includes(fusedAt(table, head)?.name) ? head : -1
     this.entered = this.fusedHead < 0 ? -1 : last(head)
   }
 
@@ -134,7 +137,7 @@ export class RunLoop extends FusedSteps {
     const pe = asPe(words[v + VCPU_PE])
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.fusedHead && words[v + VCPU_NOTIFIER] === 0
-    if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP)) return this.run(v)
+    if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP | THREAD_RELOAD_VPE)) return this.run(v)
     this.fusedEntry(v, pe, thread)
     words[v + VCPU_PC] = this.entered
     return THREAD_IN_GUEST

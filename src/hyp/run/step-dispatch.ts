@@ -152,6 +152,45 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_SLEEP:
       steps.goOn(v)
       return 0
+    case op.STEP_VPE_LOAD:
+      steps.vpeLoad(v)
+      return 0
+    case op.STEP_VPE_LOAD_UNLESS_WAITING:
+      steps.vpeLoadUnlessWaiting(v)
+      return 0
+    case op.STEP_VPE_PUT:
+      steps.vpePut(v)
+      return 0
+    case op.STEP_VPE_PUT_DOORBELL:
+      steps.vpePutDoorbell(v)
+      return 0
+    case op.STEP_VPE_PUT_BY_FLAG:
+      steps.vpePutByFlag(v)
+      return 0
+    case op.STEP_VPE_PUT_AT_ONCE:
+      steps.vpePutAtOnce(v)
+      return 0
+    case op.STEP_VPE_PUT_UNLOCKED:
+      steps.vpePutUnlocked(v)
+      return 0
+    case op.STEP_STORE_PENDING_LAST:
+      steps.storePendingLast(v)
+      return 0
+    case op.STEP_VPE_PUT_ANYWAY:
+      steps.vpePutAnyway(v)
+      return 0
+    case op.STEP_VPE_COMMIT:
+      steps.vpeCommit(v)
+      return 0
+    case op.STEP_VPE_RELOAD:
+      steps.vpeReload(v)
+      return 0
+    case op.STEP_VPE_ENABLE:
+      steps.vpeEnable(v)
+      return 0
+    case op.STEP_VPE_DISABLE:
+      steps.vpeDisable(v)
+      return 0
     case op.STEP_NO_CANDIDATE:
       return steps.noCandidate(v) ? 1 : 0
     case op.STEP_CANDIDATE_BLOCKED:
@@ -183,30 +222,36 @@ export function performFused(steps: FusedSteps, number: number, v: Vcpu, at: num
     case 1:
       return steps.entry(v, at)
     case 2:
-      return steps.exitToReason(v, at)
+      return steps.entryDirect(v, at)
     case 3:
-      return steps.look(v, at)
+      return steps.exitToReason(v, at)
     case 4:
-      return steps.lookAndSleep(v, at)
+      return steps.look(v, at)
     case 5:
-      return steps.lookAwake(v, at)
+      return steps.lookAndSleep(v, at)
     case 6:
-      return steps.putForHalt(v, at)
+      return steps.lookAwake(v, at)
     case 7:
-      return steps.loadAfterHalt(v, at)
+      return steps.putForHalt(v, at)
     case 8:
-      return steps.saveVmcrForHalt(v, at)
+      return steps.loadAfterHalt(v, at)
     case 9:
-      return steps.afterHalt(v, at)
+      return steps.saveVmcrForHalt(v, at)
     case 10:
-      return steps.emulateSysregAndSkip(v, at)
+      return steps.afterHalt(v, at)
     case 11:
-      return steps.emulateMmioAndSkip(v, at)
+      return steps.emulateSysregAndSkip(v, at)
     case 12:
-      return steps.emulateMmioFromMemoryAndSkip(v, at)
+      return steps.emulateMmioAndSkip(v, at)
     case 13:
-      return steps.schedOut(v, at)
+      return steps.emulateMmioFromMemoryAndSkip(v, at)
     case 14:
+      return steps.schedOut(v, at)
+    case 15:
+      return steps.schedOutDirect(v, at)
+    case 16:
+      return steps.schedInDirect(v, at)
+    case 17:
       return steps.schedIn(v, at)
     default:
       return steps.schedInWaiting(v, at)

@@ -2,7 +2,7 @@
 import type { Vcpu } from '../records/vcpu.ts'
 
 /** A design's own steps are numbered from here on. */
-export const STEP_OWN = 64
+export const STEP_OWN = 96
 
 /** The most results of a step, for which a row of the table has room. */
 export const MAX_OUTCOMES = 10
@@ -67,6 +67,8 @@ export interface StepRow {
   readonly writesUninjected?: 'vcpu' | 'pe'
   /** What it does with the list registers. */
   readonly lists?: 'flush' | 'fold'
+  /** It is about vPEs: a machine without GICv4 does not have it. */
+  readonly gicv4?: true
   /** It accesses the hardware even with empty lists. */
   readonly alwaysAccesses?: true
   /** The thread enters the guest. */

@@ -270,6 +270,67 @@ export const sleep = row('sleep', {
   writes: 'thread',
   needs: ['maySleepIfItDoes'],
 })
+/**
+ * vgic_v4_load: moves the vPE to this CPU, if it is not here, and makes it resident; does nothing if it is. On GICv4.0 its
+ * doorbell is disabled.
+ */
+export const vpeLoad = row('vpeLoad', { does: 'vpeLoad', gicv4: true, needs: ['preemptionOff'] })
+/** vgic_v4_load, which does nothing while the vCPU waits in its WFI. */
+export const vpeLoadUnlessWaiting = row('vpeLoadUnlessWaiting', {
+  does: 'vpeLoadUnlessWaiting',
+  gicv4: true,
+  needs: ['preemptionOff'],
+})
+/**
+ * vgic_v4_put without a doorbell: waits until Dirty is 0, makes the vPE leave, and reads whether an interrupt is pending,
+ * which GICv4.1 is not asked for; does nothing if the vPE is not resident.
+ */
+export const vpePut = row('vpePut', { does: 'vpePut', gicv4: true, needs: ['preemptionOff'] })
+/** vgic_v4_put with a doorbell: one rings for the first interrupt after PendingLast was read as 0. */
+export const vpePutDoorbell = row('vpePutDoorbell', {
+  does: 'vpePutDoorbell',
+  gicv4: true,
+  needs: ['preemptionOff'],
+})
+/** vgic_v4_put with a doorbell if the vCPU waits in its WFI. */
+export const vpePutByFlag = row('vpePutByFlag', {
+  does: 'vpePutByFlag',
+  gicv4: true,
+  needs: ['preemptionOff'],
+})
+/** The put by flag without the wait for Dirty before it (catalogue 06). */
+export const vpePutAtOnce = row('vpePutAtOnce', {
+  does: 'vpePutAtOnce',
+  gicv4: true,
+  needs: ['preemptionOff'],
+})
+/**
+ * The put with a doorbell without the lock of the vPE: PendingLast is read, and `storePendingLast` stores it, whatever the
+ * doorbell's handler has stored meanwhile (catalogue 05).
+ */
+export const vpePutUnlocked = row('vpePutUnlocked', {
+  does: 'vpePutUnlocked',
+  gicv4: true,
+  needs: ['preemptionOff'],
+})
+export const storePendingLast = row('storePendingLast', { does: 'storePendingLast', gicv4: true })
+/** A put by flag without looking whether the vPE is resident (catalogue 13). */
+export const vpePutAnyway = row('vpePutAnyway', {
+  does: 'vpePutAnyway',
+  gicv4: true,
+  needs: ['preemptionOff'],
+})
+/** vgic_v4_commit: waits until what is pending for the vPE is presented. Only the first entry after a load accesses anything. */
+export const vpeCommit = row('vpeCommit', { does: 'vpeCommit', gicv4: true, needs: ['interruptsOff'] })
+/** KVM_REQ_RELOAD_GICv4: the guest's distributor was switched, which GICv4.1's vPE is told when it becomes resident. */
+export const vpeReload = row('vpeReload', { does: 'vpeReload', gicv4: true })
+/**
+ * Linux 6.1: enables the virtual CPU interface for a vPE while no list register is in use. Otherwise it stays enabled from
+ * the load on.
+ */
+export const vpeEnable = row('vpeEnable', { does: 'vpeEnable', gicv4: true, needs: ['preemptionOff'] })
+/** Linux 6.1: clears ICH_HCR_EL2 at a put. */
+export const vpeDisable = row('vpeDisable', { does: 'vpeDisable', gicv4: true, needs: ['preemptionOff'] })
 /** kvm_vcpu_on_spin: goes on to the next vCPU of the VM; yes when there are no more. */
 export const noCandidate = test('noCandidate?', { does: 'noCandidate', stands: 'thread', writes: 'thread' })
 /** Is the candidate blocked? */

@@ -58,6 +58,25 @@ export const superinstructions: readonly Superinstruction[] = [
     admits: (words, v) => words[v + VCPU_USED_LRS] === 0,
   },
   {
+    // The same with GICv4.
+    name: 'entryDirect',
+    does: 'entryDirect',
+    rows: [
+      step.signalPending,
+      step.handleRequests,
+      step.vpeReload,
+      step.preemptOff,
+      step.irqOff,
+      step.flush,
+      step.vpeCommit,
+      step.publishInGuest,
+      step.requestPending,
+      step.guest,
+    ],
+    after: 'exit',
+    admits: (words, v) => words[v + VCPU_USED_LRS] === 0,
+  },
+  {
     // From the guest's exit to the question why it left.
     name: 'exit',
     does: 'exitToReason',
@@ -148,6 +167,17 @@ export const superinstructions: readonly Superinstruction[] = [
     name: 'schedOut',
     does: 'schedOut',
     rows: [step.put, step.giveUpCpu],
+  },
+  {
+    // With GICv4.
+    name: 'schedOutDirect',
+    does: 'schedOutDirect',
+    rows: [step.vpePutByFlag, step.put, step.giveUpCpu],
+  },
+  {
+    name: 'schedInDirect',
+    does: 'schedInDirect',
+    rows: [step.load, step.trapDir, step.vpeLoadUnlessWaiting, step.timerLoad, step.resume],
   },
   {
     name: 'schedIn',

@@ -2,7 +2,7 @@
 
 import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI } from '../../arch/hcr-el2.ts'
 import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../../arch/icc-registers.ts'
-import { HCR_TDIR } from '../../arch/ich-registers.ts'
+import { HCR_En } from '../../arch/ich-registers.ts'
 import { sysregSyndrome } from '../../arch/syndrome.ts'
 import { type Pcpu, returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe } from '../../gic/records/pe.ts'
@@ -19,6 +19,7 @@ import {
   TASK_RUNNING,
   TASK_SLEEPING,
   THREAD_IRQS_OFF,
+  THREAD_RELOAD_VPE,
   THREAD_REQUESTS,
   THREAD_WAITING,
   taskOf,
@@ -29,6 +30,7 @@ import {
   VCPU_PE,
   VCPU_SLEEPS,
   VCPU_THREAD,
+  VCPU_USED_LRS,
   VCPU_WFIT,
   type Vcpu,
   withMode,
@@ -41,6 +43,7 @@ import type { ArchTimers } from '../vgic/arch-timer.ts'
 import type { VgicMmio } from '../vgic/vgic-mmio.ts'
 import { sendSgi } from '../vgic/vgic-sgi.ts'
 import type { VgicV3 } from '../vgic/vgic-v3.ts'
+import type { VgicV4 } from '../vgic/vgic-v4.ts'
 import type { Halt } from './halt.ts'
 import type { HostInterrupts } from './host-interrupts.ts'
 import type { OnSpin } from './on-spin.ts'
@@ -49,6 +52,9 @@ import type { StopVm } from './stop-vm.ts'
 
 /** Virtual interrupts to EL1, and WFI and WFE trapped. */
 const GUEST_HCR_EL2 = HCR_EL2_IMO | HCR_EL2_FMO | HCR_EL2_TWI | HCR_EL2_TWE
+
+/** With one runnable thread on the PE, the WFI of a guest that interrupts reach directly stays in the guest. */
+const GUEST_HCR_EL2_ALONE = HCR_EL2_IMO | HCR_EL2_FMO
 
 const ESR_SGI1R = sysregSyndrome(ICC_SGI1R_EL1, false) | 0
 const ESR_SGI0R = sysregSyndrome(ICC_SGI0R_EL1, false) | 0
@@ -60,6 +66,10 @@ export interface StepParts {
   readonly seam: Seam
   readonly apLists: ApLists
   readonly vgic: VgicV3
+  /** Undefined without GICv4. */
+  readonly v4: VgicV4 | undefined
+  /** Whether a WFI exits only if it must: see VmSetup.wfiExits. */
+  readonly wfiExits: 'always' | 'shared'
   readonly timers: ArchTimers
   readonly scheduler: Scheduler
   readonly halt: Halt
@@ -76,6 +86,8 @@ export class ThreadSteps {
   readonly seam: Seam
   readonly apLists: ApLists
   readonly vgic: VgicV3
+  readonly v4: VgicV4 | undefined
+  private readonly wfiStays: boolean
   readonly timers: ArchTimers
   readonly scheduler: Scheduler
   readonly halt: Halt
@@ -91,6 +103,8 @@ export class ThreadSteps {
     this.seam = parts.seam
     this.apLists = parts.apLists
     this.vgic = parts.vgic
+    this.v4 = parts.v4
+    this.wfiStays = parts.wfiExits === 'shared'
     this.timers = parts.timers
     this.scheduler = parts.scheduler
     this.halt = parts.halt
@@ -104,13 +118,19 @@ export class ThreadSteps {
   load(v: Vcpu): void {
     const { words } = this
     if (words[v + VCPU_LOADED] !== 0) return
-    this.seam.writeHcrEl2(asPe(words[v + VCPU_PE]), GUEST_HCR_EL2)
+    this.trapGuest(v)
     this.vgic.load(v)
   }
 
   loadAgain(v: Vcpu): void {
-    this.seam.writeHcrEl2(asPe(this.words[v + VCPU_PE]), GUEST_HCR_EL2)
+    this.trapGuest(v)
     this.vgic.load(v)
+  }
+
+  /** HCR_EL2 of the guest. */
+  private trapGuest(v: Vcpu): void {
+    const stays = this.wfiStays && this.v4?.isDirect(v) === true
+    this.seam.writeHcrEl2(asPe(this.words[v + VCPU_PE]), stays ? GUEST_HCR_EL2_ALONE : GUEST_HCR_EL2)
   }
 
   putAgain(v: Vcpu): void {
@@ -130,7 +150,7 @@ export class ThreadSteps {
 
   trapDir(v: Vcpu): void {
     const pe = asPe(this.words[v + VCPU_PE])
-    this.seam.writeHcr(v, pe, HCR_TDIR)
+    this.seam.writeHcr(v, pe, this.vgic.idleHcr)
     if (this.pcpu.physicalLines(pe) !== 0) this.seam.settleMaintenance(this.words, pe)
   }
 
@@ -140,6 +160,93 @@ export class ThreadSteps {
 
   saveVmcr(v: Vcpu): void {
     if (this.words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(v)
+  }
+
+  vpeLoad(v: Vcpu): void {
+    const was = this.maskInterrupts(v)
+    this.v4?.load(v)
+    this.takeMasked(v, was)
+  }
+
+  vpeLoadUnlessWaiting(v: Vcpu): void {
+    if ((this.words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.vpeLoad(v)
+  }
+
+  vpePut(v: Vcpu): void {
+    const was = this.maskInterrupts(v)
+    this.v4?.put(v, false)
+    this.takeMasked(v, was)
+  }
+
+  vpePutDoorbell(v: Vcpu): void {
+    const was = this.maskInterrupts(v)
+    this.v4?.put(v, true)
+    this.takeMasked(v, was)
+  }
+
+  vpePutByFlag(v: Vcpu): void {
+    const was = this.maskInterrupts(v)
+    this.v4?.put(v, this.isWaiting(v))
+    this.takeMasked(v, was)
+  }
+
+  vpePutAtOnce(v: Vcpu): void {
+    const was = this.maskInterrupts(v)
+    this.v4?.putAtOnce(v, this.isWaiting(v))
+    this.takeMasked(v, was)
+  }
+
+  vpePutUnlocked(v: Vcpu): void {
+    const was = this.maskInterrupts(v)
+    this.v4?.putUnstored(v)
+    this.takeMasked(v, was)
+  }
+
+  storePendingLast(v: Vcpu): void {
+    this.v4?.storeLast(v)
+  }
+
+  vpePutAnyway(v: Vcpu): void {
+    const was = this.maskInterrupts(v)
+    this.v4?.putAnyway(v, this.isWaiting(v))
+    this.takeMasked(v, was)
+  }
+
+  vpeCommit(v: Vcpu): void {
+    this.v4?.commit(v)
+  }
+
+  vpeReload(v: Vcpu): void {
+    if ((this.words[v + VCPU_THREAD] & THREAD_RELOAD_VPE) === 0) return
+    const was = this.maskInterrupts(v)
+    this.v4?.reload(v)
+    this.takeMasked(v, was)
+  }
+
+  vpeEnable(v: Vcpu): void {
+    if (this.words[v + VCPU_USED_LRS] === 0) this.seam.writeHcr(v, asPe(this.words[v + VCPU_PE]), HCR_En)
+    this.settle(v)
+  }
+
+  vpeDisable(v: Vcpu): void {
+    this.seam.writeHcr(v, asPe(this.words[v + VCPU_PE]), 0)
+    this.settle(v)
+  }
+
+  private isWaiting(v: Vcpu): boolean {
+    return (this.words[v + VCPU_THREAD] & THREAD_WAITING) !== 0
+  }
+
+  /** Interrupts are off while the driver works on a vPE, as with its lock. Returns the thread's bit as it was. */
+  private maskInterrupts(v: Vcpu): number {
+    const was = this.words[v + VCPU_THREAD] & THREAD_IRQS_OFF
+    this.words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
+    return was
+  }
+
+  /** The host takes what came meanwhile. */
+  private takeMasked(v: Vcpu, was: number): void {
+    if (was === 0) this.irqOn(v)
   }
 
   giveUpCpu(v: Vcpu): void {
@@ -185,7 +292,8 @@ export class ThreadSteps {
     const esr = words[v + VCPU_ESR]
     const low = words[v + VCPU_DATA]
     if (esr === ESR_SGI1R || esr === ESR_SGI0R || esr === ESR_ASGI1R) {
-      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], esr === ESR_SGI1R)
+      const { vsgis } = this.mmio.dist.irqs
+      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], esr === ESR_SGI1R, vsgis)
     } else if (esr === ESR_DIR) {
       this.vgic.deactivateByDir(v, low & this.seam.virtualInterface.intidMask)
     }

@@ -1,14 +1,14 @@
 /**
  * ITS_SAVE_TABLES and SAVE_PENDING_TABLES of KVM's device attributes: what the ITSs of a VM have mapped goes into the
  * guest's tables, and which LPIs are pending into its pending tables. Only tables are written whose GITS_BASER is valid
- * now, where it points to now: a guest that has given its tables up may use their memory for something else.
+ * now, where it points to now: a guest that has given its tables up may use their memory for something else. For a
+ * disabled ITS see its-mappings.ts.
  *
  * An event whose collection a MAPC with V = 0 has taken away has no place in the format, and is left out.
  */
 import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { ITS_BASER } from '../records/its-record.ts'
 import {
   COLLECTION_ID,
   DEVICE_BITS,
@@ -17,7 +17,6 @@ import {
   DEVICE_ITT,
   EVENT_NEXT,
 } from '../records/lpi-record.ts'
-import { VCPU_PENDBASER } from '../records/vcpu.ts'
 import { IRQ_LATCH, type Irq, irqTarget, TARGET_NONE } from '../records/vgic-irq.ts'
 import { COLLECTION_TABLE, DEVICE_TABLE, type VgicIts } from '../vgic/vgic-its.ts'
 import {
@@ -28,17 +27,10 @@ import {
   type Words,
   writeEntry,
 } from './its-table-entries.ts'
+import { hasTable, pendingAddress, pendingTablesInUse } from './its-tables.ts'
 import { checkStopped } from './userspace-registers.ts'
 
-const VALID = 0x8000_0000 | 0
-const HIGH = 0x1_0000_0000
-const PENDBASER_LOW = ~0xffff
-const ADDRESS_HIGH = 0xfffff
 const NOT_VALID: Words = [0, 0]
-
-/** Whether an ITS has a table: GITS_BASER.Valid. */
-export const hasTable = (its: VgicIts, n: number, table: number): boolean =>
-  (its.words[its.recordOf(n) + ITS_BASER + 2 * table + 1] & VALID) !== 0
 
 /**
  * Saves the tables of ITS `n`. Throws EINVAL for what does not fit into them, since the guest has made them smaller or
@@ -109,7 +101,7 @@ class DeviceTableSave {
 }
 
 /** The events of a device, by EventID. */
-function eventsOf(its: VgicIts, device: number): number[] {
+export function eventsOf(its: VgicIts, device: number): number[] {
   const slots: number[] = []
   let slot = its.words[its.devices.recordOf(device) + DEVICE_EVENTS]
   for (; slot !== 0; slot = its.words[its.events.recordOf(slot) + EVENT_NEXT]) slots.push(slot)
@@ -147,31 +139,55 @@ function saveCollections(its: VgicIts, n: number): void {
   }
 }
 
-const cannotBeSaved = (why: string): VgicError =>
+export const cannotBeSaved = (why: string): VgicError =>
   new VgicError('EINVAL', `${why}: this guest's ITS cannot be saved.`)
 
 /**
- * Saves which LPIs are pending: for each that goes to a vCPU its bit in that vCPU's pending table. Other bits stay as
- * they are. Throws EFAULT where there is no memory.
+ * Saves which LPIs are pending: for each that goes to a vCPU its bit in that vCPU's pending table, if that is in use.
+ * Other bits stay as they are. Throws EFAULT where there is no memory.
  */
 export function savePendingTables(hypervisor: Hypervisor): void {
   checkStopped(hypervisor)
-  const { words, mmio } = hypervisor
+  checkForwarded(hypervisor)
+  const inUse = pendingTablesInUse(hypervisor)
+  forEachLpi(hypervisor, (irq, target, isPending) => {
+    if (inUse[target]) savePending(hypervisor.mmio.dist.its, irq, isPending)
+  })
+}
+
+/**
+ * Calls `act` for each LPI that goes to a vCPU, by the vCPU's index. The pending state of vLPIs is in their tables only
+ * while no vPE is mapped (catalogue 49).
+ */
+export function forEachLpi(
+  { words, mmio, v4 }: Hypervisor,
+  act: (irq: Irq, target: number, isPending: boolean) => void,
+): void {
   const { lpis } = mmio.dist.its
+  v4?.unmapAll()
   for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) {
     const irq = lpis.at(slot)
-    if (irqTarget(words[irq]) !== TARGET_NONE) savePending(mmio.dist.its, irq)
+    const target = irqTarget(words[irq])
+    if (target === TARGET_NONE) continue
+    act(irq, target, v4?.isForwardedLpi(irq) ? v4.pendingBit(irq) : (words[irq] & IRQ_LATCH) !== 0)
+  }
+  v4?.mapAll()
+}
+
+/**
+ * Refuses to save a VM with vLPIs on GICv4.0, where their pending state cannot be read: EACCES in KVM.
+ */
+function checkForwarded({ v4, layout }: Hypervisor): void {
+  if (!v4 || v4.vpes.isV41) return
+  for (let n = 0; n < layout.direct.forwardCount; n++) {
+    if (v4.isForwarded(n))
+      throw cannotBeSaved(
+        'GICv4.0 does not tell which vLPIs are pending, and an interrupt is forwarded as one',
+      )
   }
 }
 
-/** The doubleword with an LPI's pending bit, for a vCPU by its index. */
-export function pendingAddress(its: VgicIts, index: number, intid: number): number {
-  const at = its.apLists.vcpuOf(index) + VCPU_PENDBASER
-  const base = (its.words[at] & PENDBASER_LOW) >>> 0
-  return (its.words[at + 1] & ADDRESS_HIGH) * HIGH + base + 8 * (intid >>> 6)
-}
-
-function savePending(its: VgicIts, irq: Irq): void {
+function savePending(its: VgicIts, irq: Irq, isPending: boolean): void {
   const { words, memory, lpis } = its
   const index = irqTarget(words[irq])
   const intid = lpis.intidOf(irq)
@@ -180,7 +196,7 @@ function savePending(its: VgicIts, irq: Irq): void {
   const entry = readEntry(memory, address, what)
   const half = (intid >>> 5) & 1
   const bit = 1 << (intid & 31)
-  if (((entry[half] & bit) !== 0) === ((words[irq] & IRQ_LATCH) !== 0)) return
+  if (((entry[half] & bit) !== 0) === isPending) return
   const word = entry[half] ^ bit
   writeEntry(memory, address, half === 0 ? [word, entry[1]] : [entry[0], word], what)
 }

@@ -3,8 +3,8 @@
  * (userspace-registers.ts): the values that userspace reads, by register name. A restore writes configuration before
  * state. Either everything reads as saved afterwards, or nothing changes.
  *
- * What the ITSs have mapped, and which LPIs are pending, is in tables in the guest's memory, which a save writes and a
- * restore reads.
+ * What the enabled ITSs have mapped, and which LPIs are pending, is in tables in the guest's memory, which a save writes
+ * and a restore reads. What disabled ITSs have mapped is in the JSON (its-mappings.ts).
  *
  * Not saved are the vCPUs' other registers, PSTATE and timers among them; the mapping to physical interrupts, which
  * is configuration of the VM; and the ap_lists, which are rebuilt, so that the order in which interrupts of equal
@@ -13,7 +13,7 @@
 
 import { halves, joined } from '../../arch/doubleword.ts'
 import { FIRST_SPI } from '../../arch/intid.ts'
-import { argumentOptions, argumentRecord, shown } from '../../errors/arguments.ts'
+import { argumentList, argumentOptions, argumentRecord, shown } from '../../errors/arguments.ts'
 import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { DOUBLEWORD, type RegisterMap } from '../../gic/frames/register-map.ts'
@@ -32,18 +32,28 @@ import type { VgicDist } from '../vgic/vgic-dist.ts'
 import type { VgicRow } from '../vgic/vgic-mmio-registers.ts'
 import { placeActiveSpis } from './active-spis.ts'
 import { cpuSysregs } from './cpu-sysregs.ts'
+import { checkMappings, checkPending, mappingsOf, pendingOf, type SavedMappings } from './its-mappings.ts'
 import { ItsRegisters, itsRegisters } from './its-registers.ts'
-import { restoreItsTables } from './its-tables-restore.ts'
+import { usesPendingTable } from './its-tables.ts'
+import { allInMemory, restoreItsTables } from './its-tables-restore.ts'
 import { saveItsTables, savePendingTables } from './its-tables-save.ts'
-import { UserspaceRegisters, userspaceDistributor, userspaceRedistributor } from './userspace-registers.ts'
+import {
+  checkStopped,
+  UserspaceRegisters,
+  userspaceDistributor,
+  userspaceRedistributor,
+} from './userspace-registers.ts'
 
 /** Registers by name, with their values in hexadecimal: `"GICD_ISENABLER1": "0xff0f"`. */
 export type SavedRegisters = Readonly<Record<string, string>>
 
-/** A VM's interrupts, as plain JSON. What its ITSs have mapped is in its guest's memory: see `saveVgic`. */
+/** A VM's interrupts, as plain JSON. What its enabled ITSs have mapped is in its guest's memory: see `saveVgic`. */
 export interface SavedVgic {
-  /** The version of this form. Version 1 had neither this nor `its`; it is restored to a VM without an ITS. */
-  readonly version: 2
+  /**
+   * The version of this form; all are restored. Version 1 had neither this nor `its`, and is restored to a VM without an
+   * ITS; version 2 had neither `mappings` nor `pending`, and everything is in the guest's memory.
+   */
+  readonly version: 3
   /** KVM_DEV_ARM_VGIC_GRP_DIST_REGS: GICD_ registers. */
   readonly dist: SavedRegisters
   /** KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, by vCPU: GICR_ registers. */
@@ -54,6 +64,13 @@ export interface SavedVgic {
   readonly level_info: readonly SavedRegisters[]
   /** KVM_DEV_ARM_VGIC_GRP_ITS_REGS, by ITS: GITS_ registers. */
   readonly its: readonly SavedRegisters[]
+  /** By ITS: what a disabled one has mapped. null for an enabled one, whose tables in the guest's memory have it. */
+  readonly mappings: readonly (SavedMappings | null)[]
+  /**
+   * By vCPU: the INTIDs of the LPIs that are pending there. null if its pending table in the guest's memory has them: the
+   * redistributor takes LPIs, and an ITS is enabled.
+   */
+  readonly pending: readonly (readonly number[] | null)[]
 }
 
 /** Kinds of registers in the order in which they are restored: configuration before state. */
@@ -149,7 +166,10 @@ const frameGroup = (
   )
 
 /** Where the groups are in {@link SavedVgic}. */
-type Path = Exclude<keyof SavedVgic, 'version'>
+type Path = Exclude<keyof SavedVgic, 'version' | 'mappings' | 'pending'>
+
+/** What of {@link SavedVgic} is registers. */
+type SavedGroups = Pick<SavedVgic, Path>
 
 /** The groups of a VM, each with its path and the number of its vCPU or ITS, in the order in which they are restored. */
 function groupsOf(
@@ -157,7 +177,8 @@ function groupsOf(
 ): { readonly path: Path; readonly number: number; readonly group: Group }[] {
   const its = new ItsRegisters(hypervisor)
   const registers = new UserspaceRegisters(hypervisor)
-  const { layout, silicon } = hypervisor
+  const { layout, silicon, v4 } = hypervisor
+  const distributor = v4?.hasVsgis ? ['TYPER2', ...distributorOrder] : distributorOrder
   const end = FIRST_SPI + layout.spiCount
   const vcpus = Array.from({ length: layout.vcpuCount }, (_, vcpu) => vcpu)
   const itss = Array.from({ length: layout.itsCount }, (_, n) => n)
@@ -169,7 +190,7 @@ function groupsOf(
       path: 'dist',
       number: 0,
       group: frameGroup(
-        registersOf(userspaceDistributor, distributorOrder, FIRST_SPI, end),
+        registersOf(userspaceDistributor, distributor, FIRST_SPI, end),
         (offset) => registers.readDistributor(offset),
         (offset, value) => registers.writeDistributor(offset, value),
       ),
@@ -217,16 +238,20 @@ function groupsOf(
 }
 
 /**
- * Saves a VM's interrupts; those of its ITSs into the tables in the guest's memory, which is to be saved afterwards.
- * Throws EBUSY while a vCPU is loaded, EINVAL and EFAULT for an ITS whose guest has no place for them.
+ * Saves a VM's interrupts; those of its enabled ITSs into the tables in the guest's memory, which is to be saved
+ * afterwards. Throws EBUSY while a vCPU is loaded, EINVAL and EFAULT for an ITS whose guest has no place for them.
  */
 export function saveVgic(hypervisor: Hypervisor): SavedVgic {
-  if (hypervisor.layout.itsCount !== 0) savePendingTables(hypervisor)
-  for (let n = 0; n < hypervisor.layout.itsCount; n++) saveItsTables(hypervisor, n)
-  return readRegisters(hypervisor)
+  checkStopped(hypervisor)
+  const { its } = hypervisor.mmio.dist
+  const itss = Array.from({ length: hypervisor.layout.itsCount }, (_, n) => n)
+  const mappings = itss.map((n) => (its.isEnabled(n) ? null : mappingsOf(its, n)))
+  if (itss.length !== 0) savePendingTables(hypervisor)
+  for (const n of itss) if (mappings[n] === null) saveItsTables(hypervisor, n)
+  return { version: 3, ...readRegisters(hypervisor), mappings, pending: pendingOf(hypervisor) }
 }
 
-function readRegisters(hypervisor: Hypervisor): SavedVgic {
+function readRegisters(hypervisor: Hypervisor): SavedGroups {
   const saved: { -readonly [path in Path]: path extends 'dist' ? SavedRegisters : SavedRegisters[] } = {
     dist: {},
     redist: [],
@@ -239,7 +264,7 @@ function readRegisters(hypervisor: Hypervisor): SavedVgic {
     if (path === 'dist') saved.dist = values
     else saved[path].push(values)
   }
-  return { version: 2, ...saved }
+  return saved
 }
 
 /**
@@ -266,6 +291,7 @@ export function restoreVgic(hypervisor: Hypervisor, saved: SavedVgic): void {
     }
     restoreIts(
       hypervisor,
+      saved,
       groups.filter(({ path }) => path === 'its'),
     )
   } catch (error) {
@@ -283,10 +309,11 @@ const valuesOf = (saved: SavedVgic, { path, number }: { path: Path; number: numb
  */
 function restoreIts(
   hypervisor: Hypervisor,
+  saved: SavedVgic,
   itss: readonly { readonly number: number; readonly group: Group; readonly values: SavedRegisters }[],
 ): void {
   for (const { number, values } of itss) checkControl(number, values)
-  if (itss.length !== 0) restoreItsTables(hypervisor)
+  restoreItsTables(hypervisor, saved.version === 3 ? saved : allInMemory(hypervisor))
   for (const { group, values } of itss) group.write('GITS_CTLR', values['GITS_CTLR'])
 }
 
@@ -336,7 +363,7 @@ function forget(hypervisor: Hypervisor): void {
 /**
  * Throws an `argument` error unless a saved VM has the registers that this one has, each with a value of its width.
  */
-function checkShape(saved: SavedVgic, own: SavedVgic): void {
+function checkShape(saved: SavedVgic, own: SavedGroups): void {
   const parts = {
     version: true,
     dist: true,
@@ -344,29 +371,50 @@ function checkShape(saved: SavedVgic, own: SavedVgic): void {
     sysregs: true,
     level_info: true,
     its: true,
+    mappings: true,
+    pending: true,
   } as const
   argumentOptions<Partial<SavedVgic>>('A saved VM', saved, parts)
-  const isVersion1 = !Object.hasOwn(saved, 'version') && !Object.hasOwn(saved, 'its')
-  if (!isVersion1 && saved.version !== 2) {
-    throw new VgicError(
-      'argument',
-      `version must be 2, but is ${shown(saved.version)}: another library saved this VM.`,
-    )
-  }
+  const version = versionOf(saved)
   checkRegisters('dist', saved.dist, own.dist)
   for (const path of ['redist', 'sysregs', 'level_info'] as const) checkList(path, saved[path], 'vCPU')
-  checkList('its', isVersion1 ? [] : saved.its, 'ITS')
+  checkList('its', version === 1 ? [] : saved.its, 'ITS')
+  if (version === 3) checkInJson()
+
+  /** What is not in the guest's memory: of an ITS that is disabled, and where a pending table is not in use. */
+  function checkInJson(): void {
+    const isItsOn = saved.its.map((registers) => isSet(registers['GITS_CTLR']))
+    checkLength('mappings', saved.mappings, own.its.length, 'ITS')
+    for (const [n, mappings] of argumentList('mappings', saved.mappings, 'mappings').entries()) {
+      checkPlace(`mappings[${n}]`, mappings, isItsOn[n], `ITS ${n} is ${isItsOn[n] ? 'enabled' : 'disabled'}`)
+      if (mappings !== null) checkMappings(`mappings[${n}]`, mappings)
+    }
+    checkLength('pending', saved.pending, own.redist.length, 'vCPU')
+    for (const [vcpu, intids] of argumentList('pending', saved.pending, 'pending LPIs').entries()) {
+      const inUse = usesPendingTable(isSet(saved.redist[vcpu]['GICR_CTLR']), isItsOn)
+      checkPlace(
+        `pending[${vcpu}]`,
+        intids,
+        inUse,
+        `the pending table of vCPU ${vcpu} is ${inUse ? '' : 'not '}in use`,
+      )
+      if (intids !== null) checkPending(`pending[${vcpu}]`, intids)
+    }
+  }
 
   function checkList(path: Exclude<Path, 'dist'>, list: unknown, what: string): void {
-    const { length } = own[path]
+    checkLength(path, list, own[path].length, what)
+    for (const [number, registers] of own[path].entries())
+      checkRegisters(`${path}[${number}]`, (list as readonly SavedRegisters[])[number], registers)
+  }
+
+  function checkLength(path: string, list: unknown, length: number, what: string): void {
     if (!Array.isArray(list) || list.length !== length) {
       throw new VgicError(
         'argument',
         `${path} must be an array of ${length}, as many as this VM has ${what}s, but ${Array.isArray(list) ? `has ${list.length}` : `is ${shown(list)}`}: restore it to a VM of its size.`,
       )
     }
-    for (const [number, registers] of own[path].entries())
-      checkRegisters(`${path}[${number}]`, list[number], registers)
   }
 
   function checkRegisters(
@@ -396,6 +444,34 @@ function checkShape(saved: SavedVgic, own: SavedVgic): void {
       )
     }
   }
+}
+
+/** Whether bit 0 of a saved register is set: that of GITS_CTLR.Enabled and of GICR_CTLR.EnableLPIs. */
+const isSet = (value: string): boolean => (BigInt(value) & 1n) !== 0n
+
+/** Throws an `argument` error unless what is in the guest's memory is null, and nothing else is. */
+function checkPlace(path: string, value: unknown, inMemory: boolean, why: string): void {
+  if ((value === null) === inMemory) return
+  throw new VgicError(
+    'argument',
+    `${path} must ${inMemory ? 'be null' : 'not be null'}, since ${why}, but is ${shown(value)}.`,
+  )
+}
+
+/** The version of a saved VM. Throws an `argument` error for one that it cannot have. */
+function versionOf(saved: Partial<Record<keyof SavedVgic, unknown>>): 1 | 2 | 3 {
+  const has = (name: keyof SavedVgic): boolean => Object.hasOwn(saved, name)
+  const version = has('version') || has('its') ? saved.version : 1
+  if (version === 3) return 3
+  if (version !== 2 && (version !== 1 || has('version'))) {
+    throw new VgicError(
+      'argument',
+      `version must be 3 or 2, but is ${shown(version)}: another library saved this VM.`,
+    )
+  }
+  const later = (['mappings', 'pending'] as const).find(has)
+  if (later === undefined) return version
+  throw new VgicError('argument', `${later} is of version 3, but this VM was saved by version ${version}.`)
 }
 
 /** Throws EINVAL unless a register reads as it was saved, after everything was written. */

@@ -8,8 +8,8 @@
  * - list registers of a running vCPU are never read: while a vCPU is loaded, every access fails.
  */
 
-import { GICD_CTLR_EnableGrp1 } from '../../arch/gicd-registers.ts'
-import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
+import { GICD_CTLR_EnableGrp1, GICD_CTLR_nASSGIreq } from '../../arch/gicd-registers.ts'
+import { FIRST_PPI, FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
 import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
@@ -25,7 +25,7 @@ import {
   IRQ_LINE,
   type Irq,
 } from '../records/vgic-irq.ts'
-import { VM_ENABLED } from '../records/vm.ts'
+import { VM_ENABLED, VM_NASSGIREQ } from '../records/vm.ts'
 import type { VgicDist } from '../vgic/vgic-dist.ts'
 import { privateIrq } from '../vgic/vgic-mmio-irqs.ts'
 import { distributorMap, redistributorMap, type VgicRow } from '../vgic/vgic-mmio-registers.ts'
@@ -57,6 +57,38 @@ const flag = (irqAt: IrqAt, shown: number, written: (word: number, isSet: boolea
   },
 })
 
+/**
+ * The pending state of vSGIs is the hardware's: it is read there, and what is restored goes there (catalogue 48). The
+ * configuration of one that is enabled does, too.
+ */
+const withVsgis = (access: Access, isPending: boolean): Access => ({
+  read: (machine, owner, first, count) => {
+    const value = access.read(machine, owner, first, count)
+    const { vsgis } = machine.irqs
+    if (!isPending || !vsgis?.isVsgi(owner, privateIrq(owner, first))) return value
+    return (value & ~0xffff) | vsgis.pendingVsgis(owner)
+  },
+  write: (machine, owner, first, count, value) => {
+    const { vsgis } = machine.irqs
+    if (!vsgis?.isVsgi(owner, privateIrq(owner, first))) {
+      access.write(machine, owner, first, count, value)
+      return
+    }
+    access.write(machine, owner, first, count, isPending ? value & ~0xffff : value)
+    for (let sgi = 0; sgi < FIRST_PPI; sgi++) {
+      if (!isPending) vsgis.updateVsgi(owner, sgi)
+      else if ((value >>> sgi) & 1) vsgis.sendVsgi(owner, owner, sgi)
+      else vsgis.clearVsgi(owner, sgi)
+    }
+  },
+})
+
+const privateRows = (rows: Readonly<Record<string, Access>>): Readonly<Record<string, Access>> => ({
+  ...rows,
+  ISENABLER: withVsgis(rows['ISENABLER'], false),
+  ISPENDR: withVsgis(rows['ISPENDR'], true),
+})
+
 /** The registers with a bit for each interrupt that differ for userspace. */
 const interruptRows = (irqAt: IrqAt): Readonly<Record<string, Access>> => ({
   ISENABLER: flag(irqAt, IRQ_ENABLED, (word, isSet) => (isSet ? word | IRQ_ENABLED : word)),
@@ -70,8 +102,10 @@ const interruptRows = (irqAt: IrqAt): Readonly<Record<string, Access>> => ({
 const distributorRows: Readonly<Record<string, Partial<Access>>> = {
   ...interruptRows(spiAt),
   CTLR: {
-    write: ({ words, layout }, _owner, _first, _count, value) => {
+    write: ({ words, layout, v4 }, _owner, _first, _count, value) => {
       words[layout.vm + VM_ENABLED] = value & GICD_CTLR_EnableGrp1 ? 1 : 0
+      const direct = (value & GICD_CTLR_nASSGIreq) !== 0
+      if (v4?.hasVsgis && direct !== (words[layout.vm + VM_NASSGIREQ] !== 0)) v4.configureVsgis(direct)
     },
   },
   IIDR: {
@@ -101,7 +135,7 @@ function userspaceMap(
 
 /** The maps of the frames for userspace. */
 export const userspaceDistributor = userspaceMap(distributorMap, distributorRows)
-export const userspaceRedistributor = userspaceMap(redistributorMap, interruptRows(privateAt))
+export const userspaceRedistributor = userspaceMap(redistributorMap, privateRows(interruptRows(privateAt)))
 
 /** The device attributes of a VM's vGIC. Values are unsigned 32-bit words; a 64-bit register is two. */
 export class UserspaceRegisters {

@@ -402,9 +402,10 @@ export class VirtualMachine {
   }
 
   /**
-   * The VM's interrupts as plain JSON, as userspace reads them from KVM. What its ITSs have mapped and which LPIs are
-   * pending goes into the tables in the guest's memory, which is to be saved afterwards. Throws a `VgicError`: EBUSY
-   * while a vCPU is loaded, so call `stop()` first; EINVAL or EFAULT if the guest has no place for them.
+   * The VM's interrupts as plain JSON, as userspace reads them from KVM. What its enabled ITSs have mapped and which
+   * LPIs are pending goes into the tables in the guest's memory, which is to be saved afterwards; what disabled ones have
+   * mapped is in the JSON. Throws a `VgicError`: EBUSY while a vCPU is loaded, so call `stop()` first; EINVAL or EFAULT if
+   * the guest has no place for them.
    */
   saveVgic(): SavedVgic {
     return saveVgic(this.hypervisor)

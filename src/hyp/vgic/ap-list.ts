@@ -34,7 +34,7 @@ import {
   irqWithInput,
   TARGET_NONE,
 } from '../records/vgic-irq.ts'
-import { VM_COUNTED_SPIS, VM_ENABLED, type VmLayout } from '../records/vm.ts'
+import { VM_ACCESSING, VM_COUNTED_SPIS, VM_ENABLED, type VmLayout } from '../records/vm.ts'
 import { VgicLpis } from './vgic-lpis.ts'
 
 /** The word of the interrupt in an entry of an ap_list. */
@@ -94,6 +94,12 @@ export class ApLists {
   /** The target field of interrupts for a vCPU; -1 while the distributor is off, which no interrupt has. */
   targetOf(words: Int32Array, v: Vcpu): number {
     return words[this.vm + VM_ENABLED] !== 0 ? words[v + VCPU_INDEX] : -1
+  }
+
+  /** The vCPU whose access is emulated; vCPU 0 if nobody's was yet. */
+  get accessing(): Vcpu {
+    const v = this.words[this.vm + VM_ACCESSING]
+    return v === 0 ? this.vcpuOf(0) : asVcpu(v)
   }
 
   /** The record of a vCPU. */

@@ -3,6 +3,7 @@
  * other state of a guest's distributor, redistributors and ITS. vgic-mmio.ts decodes accesses.
  */
 
+import { GICD_CTLR_EnableGrp1, GICD_CTLR_nASSGIreq } from '../../arch/gicd-registers.ts'
 import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
 /** Sizes in bytes of the distributor's frame, and of a redistributor's two frames. */
 export const VGIC_GICD_SIZE = 0x1_0000
@@ -14,7 +15,7 @@ import type { Memory } from '../../gic/config/memory.ts'
 import { indexOfAffinity } from '../records/affinity.ts'
 import { VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
 import { IRQ_TARGET, IRQ_TARGET_SHIFT, TARGET_NONE } from '../records/vgic-irq.ts'
-import { VM_PROPBASER, type VmLayout } from '../records/vm.ts'
+import { VM_ENABLED, VM_NASSGIREQ, VM_PROPBASER, type VmLayout } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import {
   LPI_TABLE_RESET,
@@ -28,6 +29,7 @@ import type { MappedInterrupts } from './mapped-interrupts.ts'
 import { VgicIts } from './vgic-its.ts'
 import { VgicItsCommands } from './vgic-its-commands.ts'
 import { VgicMmioIrqs } from './vgic-mmio-irqs.ts'
+import type { VgicV4 } from './vgic-v4.ts'
 export interface GuestFrames {
   /** The distributor, 64 KiB. */
   readonly gicd: number
@@ -38,6 +40,8 @@ export interface GuestFrames {
 }
 
 export class VgicDist {
+  /** Set when the VM is made, if it has direct injection. */
+  private direct: VgicV4 | null = null
   readonly words: Int32Array
   readonly layout: VmLayout
   readonly irqs: VgicMmioIrqs
@@ -65,6 +69,29 @@ export class VgicDist {
     const bases = basesOf(frames.gicr).slice(0, this.layout.vcpuCount)
     this.redistributors = bases
     this.isLast = bases.map((base) => !bases.includes(base + VGIC_GICR_SIZE))
+  }
+
+  /** GICv4's direct injection. */
+  get v4(): VgicV4 | null {
+    return this.direct
+  }
+
+  /** Gives the VM direct injection, when it is made. */
+  inject(v4: VgicV4): void {
+    this.direct = v4
+    this.its.forwarded = v4
+    this.irqs.vsgis = v4.hasVsgis ? v4 : null
+  }
+
+  /**
+   * Whether a write to GICD_CTLR makes SGIs into vSGIs, or vSGIs into SGIs, for which the VM is stopped. nASSGIreq cannot
+   * be changed while the distributor is and stays enabled.
+   */
+  switchesSgis(value: number): boolean {
+    const { words, layout, direct } = this
+    if (!direct?.hasVsgis) return false
+    if (words[layout.vm + VM_ENABLED] !== 0 && value & GICD_CTLR_EnableGrp1) return false
+    return (words[layout.vm + VM_NASSGIREQ] !== 0) !== ((value & GICD_CTLR_nASSGIreq) !== 0)
   }
 
   /** Resets the registers, except those that are set up when the VM is made. */

@@ -33,7 +33,7 @@ import {
   ITS_MOVI,
 } from '../../arch/its-commands.ts'
 import { ITS_CBASER, ITS_COMMAND, ITS_CREADR, ITS_CWRITER } from '../records/its-record.ts'
-import { EVENT_DEVICE } from '../records/lpi-record.ts'
+import { EVENT_DEVICE, LPI_FORWARD } from '../records/lpi-record.ts'
 import { IRQ_LATCH, TARGET_NONE } from '../records/vgic-irq.ts'
 import { VM_PROPBASER } from '../records/vm.ts'
 import { COLLECTION_TABLE, DEVICE_TABLE, ITS_ID_BITS, type VgicIts } from './vgic-its.ts'
@@ -196,12 +196,15 @@ export class VgicItsCommands {
   int(n: number, command: number): void {
     const { its, words } = this
     const irq = its.resolve(n, words[command + COMMAND_DEVICE_ID], words[command + COMMAND_EVENT_ID])
-    if (irq !== 0) its.store(irq, words[irq] | IRQ_LATCH)
+    if (irq !== 0 && !its.raiseForwarded(irq)) its.store(irq, words[irq] | IRQ_LATCH)
   }
 
   clear(n: number, command: number): void {
     const event = this.eventOf(n, command)
-    if (event !== 0) this.words[this.its.lpiOf(event)] &= ~IRQ_LATCH
+    if (event === 0) return
+    const irq = this.its.lpiOf(event)
+    this.words[irq] &= ~IRQ_LATCH
+    if (this.words[irq + LPI_FORWARD] !== 0) this.its.forwarded?.cleared(irq)
   }
 
   discard(n: number, command: number): void {

@@ -19,6 +19,7 @@ import {
   EVENT_ID,
   EVENT_LPI,
   EVENT_NEXT,
+  LPI_FORWARD,
 } from '../records/lpi-record.ts'
 import { VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
 import {
@@ -56,7 +57,25 @@ const LPI_PRIORITY = 0xfc
 export const DEVICE_TABLE = 0
 export const COLLECTION_TABLE = 1
 
+/** Who is told what the guest does with an LPI that hardware delivers (GICv4): vgic-v4.ts. */
+export interface ForwardedLpis {
+  /** Its event is mapped no more. */
+  discarded(irq: Irq): void
+  /** It goes to another vCPU, by its index. */
+  moved(irq: Irq, target: number): void
+  /** Its configuration was read; `invalidate` if it counts at once. */
+  configured(irq: Irq, invalidate: boolean): void
+  /** That of all LPIs of a vCPU counts. */
+  invalidatedAll(index: number): void
+  /** It becomes pending. */
+  raised(irq: Irq): void
+  /** It is pending no more. */
+  cleared(irq: Irq): void
+}
+
 export class VgicIts {
+  /** Set when the VM is made, if it has direct injection. */
+  forwarded: ForwardedLpis | null = null
   readonly words: Int32Array
   readonly lpis: VgicLpis
   readonly devices: SlotPool
@@ -199,6 +218,7 @@ export class VgicIts {
     while (words[at] !== slot) at = events.recordOf(words[at]) + EVENT_NEXT
     words[at] = words[event + EVENT_NEXT]
     const lpi = this.lpiOf(slot)
+    if (words[lpi + LPI_FORWARD] !== 0) this.forwarded?.discarded(lpi)
     events.remove(slot)
     this.lpis.put(lpi)
   }
@@ -290,7 +310,7 @@ export class VgicIts {
   }
 
   /** The configuration byte of an LPI counts from now on (KVM's update_lpi_config). Returns false if memory refuses. */
-  readConfiguration(irq: Irq): boolean {
+  readConfiguration(irq: Irq, invalidate = true): boolean {
     const { words, apLists } = this
     const at = apLists.layout.vm + VM_PROPBASER
     const offset = this.lpis.intidOf(irq) - FIRST_LPI
@@ -301,6 +321,7 @@ export class VgicIts {
       irq,
       word | ((byte & LPI_PRIORITY) << IRQ_PRIORITY_SHIFT) | (byte & LPI_ENABLE ? IRQ_ENABLED : 0),
     )
+    if (words[irq + LPI_FORWARD] !== 0) this.forwarded?.configured(irq, invalidate)
     return true
   }
 
@@ -352,8 +373,9 @@ export class VgicIts {
     const { words, lpis } = this
     for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) {
       const irq = lpis.at(slot)
-      if (irqTarget(words[irq]) === index) this.readConfiguration(irq)
+      if (irqTarget(words[irq]) === index) this.readConfiguration(irq, false)
     }
+    this.forwarded?.invalidatedAll(index)
   }
 
   /** GICR_INVLPIR. */
@@ -373,6 +395,7 @@ export class VgicIts {
 
   /** An LPI goes to another vCPU. One that is on a list leaves it when that vCPU prunes it. */
   setAffinity(irq: Irq, target: number): void {
+    if (this.words[irq + LPI_FORWARD] !== 0) this.forwarded?.moved(irq, target)
     this.words[irq] = (this.words[irq] & ~IRQ_TARGET) | (target << IRQ_TARGET_SHIFT)
   }
 
@@ -410,7 +433,14 @@ export class VgicIts {
   /** The vCPU whose record this is, by GITS_TRANSLATER's message; 0 if the message means nothing. */
   signal(n: number, deviceId: number, eventId: number): Vcpu | 0 {
     const irq = this.translate(n, deviceId, eventId)
-    return irq === 0 ? 0 : this.apLists.latch(irq)
+    return irq === 0 || this.raiseForwarded(irq) ? 0 : this.apLists.latch(irq)
+  }
+
+  /** An LPI that hardware delivers becomes pending there; false for another. */
+  raiseForwarded(irq: Irq): boolean {
+    if (this.words[irq + LPI_FORWARD] === 0) return false
+    this.forwarded?.raised(irq)
+    return true
   }
 }
 

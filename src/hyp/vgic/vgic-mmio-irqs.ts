@@ -28,8 +28,21 @@ import type { MappedInterrupts } from './mapped-interrupts.ts'
 
 /** KVM keeps five bits of a priority. */
 const PRIORITY_BITS = 0xf8
+const SGIS = 16
+
+/** What a guest's accesses to the registers of SGIs do where these are vSGIs (GICv4.1): vgic-v4.ts. */
+export interface Vsgis {
+  /** Whether a vCPU's interrupt is a vSGI. */
+  isVsgi(v: Vcpu, irq: Irq): boolean
+  updateVsgi(v: Vcpu, sgi: number): void
+  sendVsgi(by: Vcpu, v: Vcpu, sgi: number): void
+  clearVsgi(v: Vcpu, sgi: number): void
+  pendingVsgis(v: Vcpu): number
+}
 
 export class VgicMmioIrqs {
+  /** Set when the VM is made, if it can have vSGIs. */
+  vsgis: Vsgis | null = null
   readonly words: Int32Array
   /** The word of SPI 32. */
   private readonly spis: number
@@ -52,6 +65,7 @@ export class VgicMmioIrqs {
   /** ISPENDR and ICPENDR. The pending state of a mapped level-sensitive interrupt is that of its physical line. */
   pending(owner: Vcpu, at: Irq, count: number): number {
     const { words } = this
+    if (this.isVsgi(owner, at)) return this.pendingVsgis(owner, at, count)
     let value = 0
     for (let i = 0; i < count; i++) {
       const word = words[at + i]
@@ -59,6 +73,39 @@ export class VgicMmioIrqs {
       if (isPending) value |= 1 << i
     }
     return value
+  }
+
+  /** Whether the interrupts from `at` on begin with a vSGI. An access covers all SGIs of a register, or only SGIs. */
+  private isVsgi(owner: Vcpu, at: Irq): boolean {
+    return this.vsgis?.isVsgi(owner, at) ?? false
+  }
+
+  /** vSGIs, and the PPIs behind them. */
+  private pendingVsgis(owner: Vcpu, at: Irq, count: number): number {
+    const sgis = SGIS - (at - owner - VCPU_IRQ)
+    const first = this.vsgis?.pendingVsgis(owner) ?? 0
+    if (count <= sgis) return (first >>> (SGIS - sgis)) & ((1 << count) - 1)
+    return first | (this.pending(owner, asIrq(at + sgis), count - sgis) << sgis)
+  }
+
+  /** The hardware gets the new configuration of the vSGIs among the interrupts whose bits are set. */
+  private updateVsgis(owner: Vcpu, at: Irq, count: number, bits: number): void {
+    const first = at - owner - VCPU_IRQ
+    for (let i = 0; i < count && first + i < SGIS; i++)
+      if ((bits >>> i) & 1) this.vsgis?.updateVsgi(owner, first + i)
+  }
+
+  /** Of the interrupts whose bits are set, vSGIs become pending, or not. Returns the bits of the others. */
+  private setVsgis(owner: Vcpu, at: Irq, count: number, bits: number, pending: boolean): number {
+    const first = at - owner - VCPU_IRQ
+    let others = bits
+    for (let i = 0; i < count && first + i < SGIS; i++) {
+      others &= ~(1 << i)
+      if (((bits >>> i) & 1) === 0) continue
+      if (pending) this.vsgis?.sendVsgi(this.apLists.accessing, owner, first + i)
+      else this.vsgis?.clearVsgi(owner, first + i)
+    }
+    return others
   }
 
   priorities(at: Irq, count: number): number {
@@ -74,11 +121,12 @@ export class VgicMmioIrqs {
     return value
   }
 
-  setGroup(at: Irq, count: number, value: number): void {
+  setGroup(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       const word = this.words[at + i] & ~IRQ_GROUP1
       this.store(asIrq(at + i), (value >>> i) & 1 ? word | IRQ_GROUP1 : word)
     }
+    if (this.isVsgi(owner, at)) this.updateVsgis(owner, at, count, -1)
   }
 
   /**
@@ -98,17 +146,20 @@ export class VgicMmioIrqs {
       }
       this.store(irq, (word & ~IRQ_LINE) | line | IRQ_ENABLED)
     }
+    if (this.isVsgi(owner, at)) this.updateVsgis(owner, at, count, value)
   }
 
   /** ICENABLER. An interrupt in a list register stays there until its vCPU exits, for which `emulateMmio` waits. */
-  disable(at: Irq, count: number, value: number): void {
+  disable(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) if ((value >>> i) & 1) this.words[at + i] &= ~IRQ_ENABLED
+    if (this.isVsgi(owner, at)) this.updateVsgis(owner, at, count, value)
   }
 
   /** ISPENDR. The physical interrupt of a mapped one is made active, as if the host had taken it for the guest. */
   setPending(owner: Vcpu, at: Irq, count: number, value: number): void {
+    const bits = this.isVsgi(owner, at) ? this.setVsgis(owner, at, count, value, true) : value
     for (let i = 0; i < count; i++) {
-      if (((value >>> i) & 1) === 0) continue
+      if (((bits >>> i) & 1) === 0) continue
       const word = this.words[at + i]
       if (word & IRQ_HW) this.setPhysicalActive(owner, asIrq(at + i), word, true)
       this.store(asIrq(at + i), word | IRQ_LATCH)
@@ -120,8 +171,9 @@ export class VgicMmioIrqs {
    * active if the guest will never deactivate the virtual one, since the host would never take it again.
    */
   clearPending(owner: Vcpu, at: Irq, count: number, value: number): void {
+    const bits = this.isVsgi(owner, at) ? this.setVsgis(owner, at, count, value, false) : value
     for (let i = 0; i < count; i++) {
-      if (((value >>> i) & 1) === 0) continue
+      if (((bits >>> i) & 1) === 0) continue
       const irq = asIrq(at + i)
       const word = this.words[irq]
       this.words[irq] = word & ~IRQ_LATCH
@@ -131,10 +183,10 @@ export class VgicMmioIrqs {
     }
   }
 
-  /** ISACTIVER. An active interrupt is put on the ap_list of its vCPU. */
+  /** ISACTIVER. An active interrupt is put on the ap_list of its vCPU. A vSGI has no active state. */
   setActive(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
-      if (((value >>> i) & 1) === 0) continue
+      if (((value >>> i) & 1) === 0 || this.isVsgi(owner, asIrq(at + i))) continue
       const word = this.words[at + i]
       this.setPhysicalActive(owner, asIrq(at + i), word, true)
       this.store(asIrq(at + i), word | IRQ_ACTIVE)
@@ -154,11 +206,12 @@ export class VgicMmioIrqs {
   }
 
   /** IPRIORITYR. An interrupt in a list register keeps its old priority until its vCPU exits. */
-  setPriorities(at: Irq, count: number, value: number): void {
+  setPriorities(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       const priority = (value >>> (8 * i)) & PRIORITY_BITS
       this.words[at + i] = (this.words[at + i] & ~IRQ_PRIORITY) | (priority << IRQ_PRIORITY_SHIFT)
     }
+    if (this.isVsgi(owner, at)) this.updateVsgis(owner, at, count, -1)
   }
 
   /** The triggers of SPIs; those of private interrupts are fixed. */

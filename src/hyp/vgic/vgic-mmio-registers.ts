@@ -11,7 +11,9 @@ import {
   GICD_CTLR_ARE,
   GICD_CTLR_DS,
   GICD_CTLR_EnableGrp1,
+  GICD_CTLR_nASSGIreq,
   GICD_TYPER_LPIS,
+  GICD_TYPER2_nASSGIcap,
 } from '../../arch/gicd-registers.ts'
 import {
   GICR_CTLR_CES,
@@ -41,7 +43,7 @@ import {
   IRQ_GROUP1_SHIFT,
   type Irq,
 } from '../records/vgic-irq.ts'
-import { VM_ENABLED, VM_PROPBASER } from '../records/vm.ts'
+import { VM_ENABLED, VM_NASSGIREQ, VM_PROPBASER } from '../records/vm.ts'
 import type { VgicDist } from './vgic-dist.ts'
 import { VGIC_GICD_SIZE, VGIC_GICR_SIZE } from './vgic-dist.ts'
 import { privateIrq, type VgicMmioIrqs } from './vgic-mmio-irqs.ts'
@@ -60,6 +62,8 @@ export interface VgicRow extends RegisterRow<VgicDist, Vcpu> {
    * is done.
    */
   readonly disables?: 'interrupts' | 'all'
+  /** Whether a write of a value needs all other vCPUs stopped. */
+  readonly stopsFor?: (dist: VgicDist, value: number) => boolean
 }
 
 /** 'K', revision 3, Arm. */
@@ -121,7 +125,7 @@ interface Kind {
 
 const group: IrqAccess = {
   read: (irqs, _owner, at, count) => irqs.flags(at, count, IRQ_GROUP1_SHIFT),
-  write: (irqs, _owner, at, count, value) => irqs.setGroup(at, count, value),
+  write: (irqs, owner, at, count, value) => irqs.setGroup(owner, at, count, value),
 }
 const readEnabled: IrqAccess['read'] = (irqs, _owner, at, count) => irqs.flags(at, count, IRQ_ENABLED_SHIFT)
 const readPending: IrqAccess['read'] = (irqs, owner, at, count) => irqs.pending(owner, at, count)
@@ -147,7 +151,10 @@ const kinds: readonly Kind[] = [
     bits: 1,
     sizes: WORD,
     disables: 'interrupts',
-    access: { read: readEnabled, write: (irqs, _owner, at, count, value) => irqs.disable(at, count, value) },
+    access: {
+      read: readEnabled,
+      write: (irqs, owner, at, count, value) => irqs.disable(owner, at, count, value),
+    },
   },
   {
     name: 'ISPENDR',
@@ -202,7 +209,7 @@ const kinds: readonly Kind[] = [
     reevaluates: true,
     access: {
       read: (irqs, _owner, at, count) => irqs.priorities(at, count),
-      write: (irqs, _owner, at, count, value) => irqs.setPriorities(at, count, value),
+      write: (irqs, owner, at, count, value) => irqs.setPriorities(owner, at, count, value),
     },
   },
 ]
@@ -234,12 +241,16 @@ const rowsOf = (frame: 'GICD' | 'GICR', interrupts: number): VgicRow[] =>
 
 /**
  * Writes GICD_CTLR.EnableGrp1. Setting it kicks the vCPUs that are runnable by their ap_lists, and queues nothing
- * (KVM's vgic_kick_vcpus).
+ * (KVM's vgic_kick_vcpus). nASSGIreq, which is there with GICv4.1, makes SGIs into vSGIs.
  */
-function writeDistributorControl({ words, layout, apLists }: VgicDist, value: number): void {
+function writeDistributorControl(dist: VgicDist, value: number): void {
+  const { words, layout, apLists, v4 } = dist
   const enabled = value & GICD_CTLR_EnableGrp1 ? 1 : 0
   const wasEnabled = words[layout.vm + VM_ENABLED]
+  const switches = dist.switchesSgis(value)
   words[layout.vm + VM_ENABLED] = enabled
+  if (switches) v4?.configureVsgis((value & GICD_CTLR_nASSGIreq) !== 0)
+  if (wasEnabled !== enabled) v4?.distributorSwitched()
   if (wasEnabled || !enabled) return
   for (let i = 0; i < layout.vcpuCount; i++) {
     const v = apLists.vcpuOf(i)
@@ -256,13 +267,17 @@ const distributorRows: readonly VgicRow[] = [
     sizes: WORD,
     reevaluates: true,
     disables: 'all',
+    stopsFor: (dist, value) => dist.switchesSgis(value),
     read: ({ words, layout }) =>
-      GICD_CTLR_ARE | GICD_CTLR_DS | (words[layout.vm + VM_ENABLED] !== 0 ? GICD_CTLR_EnableGrp1 : 0),
+      GICD_CTLR_ARE |
+      GICD_CTLR_DS |
+      (words[layout.vm + VM_ENABLED] !== 0 ? GICD_CTLR_EnableGrp1 : 0) |
+      (words[layout.vm + VM_NASSGIREQ] !== 0 ? GICD_CTLR_nASSGIreq : 0),
     write: (machine, _owner, _first, _count, value) => writeDistributorControl(machine, value),
   },
   readOnly('GICD_TYPER', 0x4, (machine) => distributorTyper(machine)),
   readOnly('GICD_IIDR', 0x8, () => GICD_IIDR),
-  razWi('GICD_TYPER2', 0xc, 4),
+  readOnly('GICD_TYPER2', 0xc, ({ v4 }) => (v4?.hasVsgis ? GICD_TYPER2_nASSGIcap : 0)),
   // It reports no errors, but KVM reads it as all ones.
   readOnly('GICD_STATUSR', 0x10, () => -1),
   razWi('GICD_SETSPI_NSR', 0x40, 4),

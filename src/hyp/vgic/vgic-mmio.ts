@@ -29,7 +29,7 @@ import {
   irqApListOf,
   irqIsDeliverable,
 } from '../records/vgic-irq.ts'
-import { VM_RUNNING, VM_STOPPER, type VmLayout } from '../records/vm.ts'
+import { VM_ACCESSING, VM_RUNNING, VM_STOPPER, type VmLayout } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 import { type GuestFrames, VGIC_GICD_SIZE, VGIC_GICR_SIZE, VgicDist } from './vgic-dist.ts'
@@ -57,16 +57,18 @@ const HOLDS_EITHER = 3
 const REEVALUATES = 4
 const DISABLES_BITS = 8
 const DISABLES_ALL = 16
+const STOPS_FOR = 32
 
 const frameOf = (map: RegisterMap<VgicDist, Vcpu, VgicRow>): Frame => ({
   map,
   flags: Uint8Array.from([
     0,
     ...map.rows.map(
-      ({ holds, reevaluates, disables }) =>
+      ({ holds, reevaluates, disables, stopsFor }) =>
         (holds === 'active' ? HOLDS_ACTIVE : holds === 'pending' ? HOLDS_PENDING : 0) |
         (reevaluates ? REEVALUATES : 0) |
-        (disables === 'interrupts' ? DISABLES_BITS : disables === 'all' ? DISABLES_ALL : 0),
+        (disables === 'interrupts' ? DISABLES_BITS : disables === 'all' ? DISABLES_ALL : 0) |
+        (stopsFor ? STOPS_FOR : 0),
     ),
   ]),
 })
@@ -118,6 +120,7 @@ export class VgicMmio {
     const low = words[v + VCPU_FAULT_IPA]
     const high = words[v + VCPU_FAULT_IPA + 1]
     words[this.layout.vm + VM_RUNNING] = asksOwners ? 0 : v
+    words[this.layout.vm + VM_ACCESSING] = v
     if (((low ^ this.gicdLow) & FRAME) === 0 && high === this.gicdHigh)
       return this.accessFrame(v, v, distributorFrame, low & 0xffff, asksOwners)
     const address = high * HIGH + (low >>> 0)
@@ -167,6 +170,9 @@ export class VgicMmio {
       words[v + GUEST_VALUE_HIGH] = size === DOUBLEWORD ? map.readHigh(this.dist, owner, offset) : 0
       return this.finish(v, MMIO_DONE)
     }
+    const value = words[v + VCPU_DATA]
+    if (flags & STOPS_FOR && !this.isAlone(v) && map.rows[row - 1].stopsFor?.(this.dist, value))
+      return MMIO_STOP
     if (asksOwners && this.mustWithdraw(v, owner, flags, map.firstOf(row, offset), words[v + VCPU_DATA]))
       return MMIO_STOP
     map.write(this.dist, owner, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])

@@ -83,6 +83,11 @@ export class VgicV3 {
   private readonly countedSpis: number
   /** From this handle on interrupts are LPIs: one that is in a list register is held, so that it cannot go meanwhile. */
   private readonly firstLpi: number
+  /**
+   * ICH_HCR_EL2 while no list register is in use, from the load on. With GICv4 the interface stays enabled: what a vPE has
+   * needs no list register.
+   */
+  readonly idleHcr: number
 
   constructor(
     readonly seam: Seam,
@@ -94,6 +99,7 @@ export class VgicV3 {
     this.deactivated = apLists.layout.vm + VM_DEACTIVATED
     this.countedSpis = apLists.layout.vm + VM_COUNTED_SPIS
     this.firstLpi = apLists.lpis.first
+    this.idleHcr = apLists.layout.direct.vpeCount > 0 ? HCR_TDIR | HCR_En : HCR_TDIR
   }
 
   /** vcpu_load: moves the CPU interface state to the PE. */
@@ -318,7 +324,7 @@ export class VgicV3 {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
     if (used === 1) this.foldOnly(v, pe)
-    else this.foldLrs(v, pe, HCR_TDIR, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
+    else this.foldLrs(v, pe, this.idleHcr, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
     if (words[this.deactivated] !== 0) this.deactivateMarked(v)
   }
 
@@ -329,7 +335,7 @@ export class VgicV3 {
       words,
       v,
       asIrq(words[v + VCPU_LR_IRQ]),
-      this.seam.foldOnly(words, v, pe, HCR_TDIR),
+      this.seam.foldOnly(words, v, pe, this.idleHcr),
       KEEPS_LATCH,
     )
     words[v + VCPU_LR_IRQ] = 0
@@ -427,7 +433,7 @@ export class VgicV3 {
     const { words } = this
     const pe = asPe(words[v + VCPU_PE])
     const used = words[v + VCPU_USED_LRS]
-    if (used !== 0) this.foldLrs(v, pe, HCR_TDIR, used, empty, 0, KEEPS_LATCH)
+    if (used !== 0) this.foldLrs(v, pe, this.idleHcr, used, empty, 0, KEEPS_LATCH)
     this.prune(v)
   }
 

@@ -50,8 +50,12 @@ function isDoneStepByStep({ hypervisor }: ScenarioMachine, v: Vcpu, rows: number
   return found
 }
 
-function drive(recipe: Recipe, schedule: readonly number[], met: Set<string>): void {
-  const machine = cook(recipe).machine()
+/** With GICv4.1, where devices have no vLPIs, but vCPUs have vPEs. */
+const withVpes = (recipe: Recipe) =>
+  cook(recipe).gic({ listRegisters: recipe.listRegisters, cpus: recipe.cpus, version: '4.1' })
+
+function drive(recipe: Recipe, schedule: readonly number[], met: Set<string>, vpes = false): void {
+  const machine = (vpes ? withVpes(recipe) : cook(recipe)).machine()
   const { hypervisor } = machine
   hypervisor.halt.openWindows()
   for (const choice of schedule) {
@@ -93,6 +97,19 @@ describe('a superinstruction does what its rows do', () => {
       { numRuns: 25 },
     )
   })
+
+  it.each([designs.wfiFlag, kvm61(designs.wfiFlag)].map((design) => [design.name, design] as const))(
+    'in %s, with GICv4.1',
+    (_name, design) => {
+      const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
+      fc.assert(
+        fc.property(recipesWith({}), schedules, (recipe, schedule) =>
+          drive({ ...recipe, design }, schedule, met, true),
+        ),
+        { numRuns: 25 },
+      )
+    },
+  )
 
   it('and each was met', () => {
     expect([...met].sort()).toEqual(superinstructions.map(({ name }) => name).sort())

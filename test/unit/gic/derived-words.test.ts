@@ -15,12 +15,12 @@ import { describe, expect, it } from 'vitest'
 import { Board } from '../../kit/board.ts'
 import { lr } from '../../kit/virtual-interface.ts'
 
-/** The image with zero in every derived word. */
-function without(gic: Gic): ArrayBuffer {
+/** The image with a value in every derived word. */
+function without(gic: Gic, value: number): ArrayBuffer {
   const image = gic.snapshot()
   const words = new Int32Array(image)
   const ranges = gic['state'].layout.rangesOf(['derived'])
-  for (let i = 0; i < ranges.length; i += 2) words.fill(0, ranges[i], ranges[i + 1])
+  for (let i = 0; i < ranges.length; i += 2) words.fill(value, ranges[i], ranges[i + 1])
   return image
 }
 
@@ -54,19 +54,22 @@ function seen(gic: Gic): unknown {
   })
 }
 
-describe('an image without the derived words', () => {
+describe.each([
+  ['without the derived words', 0],
+  ['with wrong derived words', -1],
+])('an image %s', (_what, value) => {
   it('opens as the same GIC', () => {
     const gic = busy()
     const heard: string[] = []
     const setLine = (cpu: number, line: string, level: number) => void heard.push(`${cpu} ${line} ${level}`)
-    const opened = Gic.from(without(gic), { setLine })
+    const opened = Gic.from(without(gic, value), { setLine })
     expect(seen(opened)).toEqual(seen(gic))
     expect(heard).toEqual([0, 1, 2].flatMap((cpu) => [`${cpu} virq 1`, `${cpu} irq 1`]))
   })
 
   it('is gone back to as the same GIC, and the host hears what moves', () => {
     const gic = busy()
-    const image = without(gic)
+    const image = without(gic, value)
     const heard: string[] = []
     const setLine = (cpu: number, line: string, level: number) => void heard.push(`${cpu} ${line} ${level}`)
     const other = new Gic(gic.config, { setLine })
@@ -78,7 +81,7 @@ describe('an image without the derived words', () => {
   })
 
   it('still has each CPU’s interrupts in their order', () => {
-    const gic = Gic.from(without(busy()))
+    const gic = Gic.from(without(busy(), value))
     for (const cpu of [0, 1, 2]) {
       gic.writeSysreg(cpu, HCR_EL2, 0, 2)
       const spi = 40 + 32 * cpu

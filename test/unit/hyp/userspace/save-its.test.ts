@@ -1,5 +1,6 @@
 /** A guest's ITS saved and put back: its registers, and its tables in the guest's memory. */
 import { VgicError } from 'vgic'
+import type { SavedMappings, SavedVgic } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { ItsRegisters, itsRegisters } from '../../../../src/hyp/userspace/its-registers.ts'
 import { restoreItsTables } from '../../../../src/hyp/userspace/its-tables-restore.ts'
@@ -126,9 +127,12 @@ describe('the tables of a saved VM', () => {
     guest.mapd(8000, 1)
     guest.setRegister(0, GITS_CTLR, 0)
     guest.setRegister(0, GITS_BASER, VALID | INDIRECT | BigInt(deviceTable()))
+    guest.setRegister(0, GITS_CTLR, 1)
     guest.vm.stop()
     expect(() => guest.vm.saveVgic()).toThrow(/^Device 8000 has no entry in the table of GITS_BASER0: /)
+    guest.setRegister(0, GITS_CTLR, 0)
     guest.setRegister(0, GITS_BASER, VALID | (1n << 40n))
+    guest.setRegister(0, GITS_CTLR, 1)
     guest.vm.stop()
     expect(() => guest.vm.saveVgic()).toThrow(
       expect.objectContaining({ code: 'EFAULT', message: expect.stringMatching(/at 0x1000000fa00/) }),
@@ -222,12 +226,12 @@ describe('hard case 44: tables that no guest can have made are refused, and noth
   }
 
   const cases: readonly (readonly [what: string, at: number, value: bigint, message: RegExp])[] = [
-    ['an ICID twice', collectionTable() + 8, cte(0, 1), /collection table of ITS 0 has ICID 0 twice/],
+    ['an ICID twice', collectionTable() + 8, cte(0, 1), /ITS 0 has ICID 0 twice/],
     [
       'an ICID beyond the table',
       collectionTable() + 8,
       cte(9000, 1),
-      /has ICID 9000, for which it has no room/,
+      /ITS 0 has ICID 9000, for which its collection table has no room/,
     ],
     [
       'a vCPU that does not exist',
@@ -247,7 +251,7 @@ describe('hard case 44: tables that no guest can have made are refused, and noth
       'a collection that is not there',
       ittOf(1) + 24,
       ite(8195, 2),
-      /in collection 2, which is not in the collection table/,
+      /Event 3 of device 1 of ITS 0 is in collection 2, which the ITS does not have/,
     ],
     [
       'events of two devices in one entry',
@@ -291,15 +295,15 @@ describe('hard case 44: tables that no guest can have made are refused, and noth
   it.each([
     [
       { lpis: 4 },
-      'The tables have 5 LPIs, but this VM has room for 4: nothing was restored. Give it more lpis.',
+      'The saved VM has 5 LPIs, but this one has room for 4: nothing was restored. Give it more lpis.',
     ],
     [
       { itsDevices: 1 },
-      'The tables have 2 devices, but this VM has room for 1: nothing was restored. Give it more itsDevices.',
+      'The saved VM has 2 devices, but this one has room for 1: nothing was restored. Give it more itsDevices.',
     ],
     [
       { itsCollections: 1 },
-      'The tables have 2 collections, but this VM has room for 1: nothing was restored. Give it more itsCollections.',
+      'The saved VM has 2 collections, but this one has room for 1: nothing was restored. Give it more itsCollections.',
     ],
   ])('more than the VM has slots for: %o', (options, message) => {
     const guest = mapped()
@@ -324,7 +328,9 @@ describe('hard case 44: tables that no guest can have made are refused, and noth
     expect(() => guest.vm.restoreVgic({ ...saved, its: [] })).toThrow(
       'its must be an array of 1, as many as this VM has ITSs, but has 0',
     )
-    expect(() => guest.vm.restoreVgic({ ...saved, version: 3 as 2 })).toThrow('version must be 2, but is 3')
+    expect(() => guest.vm.restoreVgic({ ...saved, version: 4 as 3 })).toThrow(
+      'version must be 3 or 2, but is 4',
+    )
   })
 })
 
@@ -458,26 +464,91 @@ describe('the pending tables of a saved VM', () => {
   })
 })
 
+/** A guest with a device and two LPIs, of which the second is pending at vCPU 1. */
+function withLpis(options: ItsOptions = {}): ItsGuest {
+  const guest = bootedIts(options)
+  guest.mapd(1, 4)
+  for (const event of [0, 1]) {
+    guest.configure(8192 + event)
+    guest.mapti(1, event, 8192 + event, event)
+  }
+  guest.msi(1, 1)
+  return guest
+}
+
 describe('L07: a guest that has left its tables', () => {
-  it('nothing is written through a GITS_BASER that is not valid, nor after a reset of the ITS', () => {
-    for (const leave of [
-      (guest: ItsGuest) => {
+  const leaving: readonly (readonly [how: string, leave: (guest: ItsGuest) => void])[] = [
+    ['while the ITS is disabled, though its tables are valid', (guest) => guest.setRegister(0, GITS_CTLR, 0)],
+    [
+      'through a GITS_BASER that is not valid',
+      (guest) => {
         guest.setRegister(0, GITS_CTLR, 0)
         for (const table of [0, 8]) guest.setRegister(0, GITS_BASER + table, BigInt(deviceTable()))
       },
-      (guest: ItsGuest) => {
+    ],
+    [
+      'through those of a kernel that has gone, whose tables are in memory that is used otherwise now',
+      (guest) => {
+        guest.setRegister(0, GITS_CTLR, 0)
+        guest.setRegister(0, GITS_BASER, VALID | INDIRECT | BigInt(CONFIGURATION))
+      },
+    ],
+    [
+      'after a reset of the ITS',
+      (guest) => {
         guest.vm.stop()
         registersOf(guest).reset(0)
       },
-    ]) {
-      const guest = bootedIts()
-      guest.mapd(1, 4)
-      guest.mapti(1, 0, 8192, 0)
-      leave(guest)
-      for (const [address] of guest.ram.contents()) guest.ram.write32(address, 0)
-      save(guest)
-      expect(guest.ram.contents()).toEqual([])
-    }
+    ],
+  ]
+
+  it.each(leaving)('nothing is written %s, nor read by a restore', (_, leave) => {
+    const guest = withLpis()
+    leave(guest)
+    for (const [address] of guest.ram.contents())
+      guest.ram.write32(address, address < CONFIGURATION + 0x1000 ? 0x5b5b_5b5b : 0xffff_ffff)
+    for (const vcpu of [0, 1]) guest.ram.write8(pendingTable(vcpu) + 8192 / 8, 0xff)
+    const before = guest.ram.contents()
+    save(guest)
+    expect(guest.ram.contents()).toEqual(before)
+    const other = restoredTo(guest)
+    expect(other.ram.contents()).toEqual(before)
+    expect(other.vm.saveVgic()).toEqual(guest.vm.saveVgic())
+    expect([0, 1].map((vcpu) => other.acknowledge(vcpu))).toEqual([1023, 8193])
+    expect(other.msi(1, 0)).toBe(false)
+  })
+
+  it('an ITS that is enabled is written, beside one that is disabled', () => {
+    const guest = bootedIts({ itss: 2 })
+    for (const its of [0, 1]) guest.mapd(1, 4, true, its)
+    guest.setRegister(0, GITS_CTLR, 0)
+    save(guest)
+    expect([0, 1].map((its) => guest.ram.read64(deviceTable(its) + 8))).toEqual([0n, dte(ittOf(1, 1), 4)])
+    expect([0, 1].map((its) => guest.ram.read64(collectionTable(its)))).toEqual([0n, cte(0, 0)])
+  })
+
+  it('no pending table is written, or read, while its redistributor takes no LPIs', () => {
+    const guest = withLpis()
+    guest.mapti(1, 2, 8194, 1)
+    guest.msi(1, 0)
+    guest.enableLpis(1, false)
+    guest.ram.write8(pendingTable(1) + 8192 / 8, 0xf5)
+    save(guest)
+    expect([0, 1].map((vcpu) => guest.ram.read8(pendingTable(vcpu) + 8192 / 8))).toEqual([1, 0xf5])
+    const other = restoredTo(guest)
+    expect([0, 1].map((vcpu) => other.ram.read8(pendingTable(vcpu) + 8192 / 8))).toEqual([0, 0xf5])
+    expect(other.acknowledge(1)).toBe(1023)
+    other.vm.stop()
+    expect(other.vm.saveVgic().pending).toEqual([null, [8193]])
+  })
+
+  it('a redistributor that takes no LPIs may have its pending table where there is no memory', () => {
+    const guest = withLpis()
+    guest.enableLpis(1, false)
+    guest.vm.writeMmio(0, redistributor(1) + 0x78, 8, 1n << 40n)
+    const other = restoredTo(guest)
+    guest.vm.stop()
+    expect(other.vm.saveVgic()).toEqual(guest.vm.saveVgic())
   })
 
   it('a new table is written, the old one is not', () => {
@@ -504,6 +575,287 @@ describe('L07: a guest that has left its tables', () => {
     )
     guest.setUpIts()
     expect(guest.msi(1, 0)).toBe(false)
+  })
+
+  it('a VM that takes over the state of a new one forgets its tables, those of LPIs too', () => {
+    const guest = withLpis()
+    guest.vm.stop()
+    const before = guest.ram.contents()
+    const fresh = itsVm().vm.saveVgic()
+    guest.vm.restoreVgic(fresh)
+    expect(guest.vm.saveVgic()).toEqual(fresh)
+    expect(fresh.redist.map((one) => [one['GICR_PROPBASER'], one['GICR_PENDBASER']])).toEqual([
+      ['0x580', '0x580'],
+      ['0x580', '0x580'],
+    ])
+    expect(guest.ram.contents()).toEqual(before)
+    expect(slotsInUse(guest)).toEqual({ lpis: 0, devices: 0, events: 0, collections: 0 })
+  })
+})
+
+describe('a guest that suspends its ITS', () => {
+  /** One that has disabled its ITS. */
+  function suspended(): ItsGuest {
+    const guest = withLpis()
+    guest.mapti(1, 2, 8194, 77)
+    guest.setRegister(0, GITS_CTLR, 0)
+    return guest
+  }
+
+  it('finds everything as it was when it enables it again, in another VM', () => {
+    const guest = suspended()
+    const other = restoredTo(guest)
+    expect(slotsInUse(other)).toEqual(slotsInUse(guest))
+    expect(other.acknowledge(1)).toBe(8193)
+    end(other.vm, 1, 8193)
+    other.setRegister(0, GITS_CTLR, 1)
+    expect(other.msi(1, 0)).toBe(true)
+    expect(other.acknowledge(0)).toBe(8192)
+    expect(other.msi(1, 2)).toBe(false)
+    other.mapc(77, 1)
+    expect(other.msi(1, 2)).toBe(true)
+    save(other)
+    expect(other.ram.read64(ittOf(1))).toBe(ite(8192, 0, 1))
+  })
+
+  it('has its mappings and pending LPIs in the JSON', () => {
+    const guest = suspended()
+    guest.vm.stop()
+    const { mappings, pending } = guest.vm.saveVgic()
+    expect(mappings).toEqual([
+      {
+        devices: [
+          {
+            id: 1,
+            bits: 4,
+            itt: `0x${ittOf(1).toString(16)}`,
+            events: [
+              { id: 0, intid: 8192, icid: 0 },
+              { id: 1, intid: 8193, icid: 1 },
+              { id: 2, intid: 8194, icid: 77 },
+            ],
+          },
+        ],
+        collections: [{ icid: 0, vcpu: 0 }, { icid: 1, vcpu: 1 }, { icid: 77 }],
+      },
+    ])
+    expect(pending).toEqual([[], [8193]])
+  })
+
+  it('keeps the commands that it has put into the queue, for when it enables the ITS', () => {
+    const guest = suspended()
+    guest.configure(8200)
+    guest.mapti(1, 5, 8200, 1)
+    const other = restoredTo(guest)
+    other.setRegister(0, GITS_CTLR, 1)
+    expect(other.msi(1, 5)).toBe(true)
+  })
+
+  it('keeps an event whose collection was unmapped: its EventID is not free', () => {
+    const guest = withLpis()
+    guest.mapc(1, 1, false)
+    guest.setRegister(0, GITS_CTLR, 0)
+    const other = restoredTo(guest)
+    expect(slotsInUse(other)).toEqual(slotsInUse(guest))
+    expect(other.acknowledge(1)).toBe(8193)
+    other.setRegister(0, GITS_CTLR, 1)
+    other.configure(8200)
+    other.mapti(1, 1, 8200, 0)
+    expect(other.msi(1, 1)).toBe(false)
+  })
+
+  it('keeps an LPI that was pending when its event was discarded', () => {
+    const guest = withLpis()
+    guest.event('DISCARD', 1, 1)
+    guest.setRegister(0, GITS_CTLR, 0)
+    const other = restoredTo(guest)
+    expect(slotsInUse(other)).toEqual(slotsInUse(guest))
+    expect(other.acknowledge(1)).toBe(8193)
+    end(other.vm, 1, 8193)
+    for (const vcpu of [0, 1]) other.vm.exit(vcpu)
+    expect(slotsInUse(other).lpis).toBe(1)
+  })
+
+  it('keeps where MOVALL has moved an LPI that is pending, and gets it once if two events are mapped to it', () => {
+    const guest = withLpis()
+    guest.mapti(1, 7, 8193, 0)
+    guest.movall(1, 0)
+    guest.setRegister(0, GITS_CTLR, 0)
+    const other = restoredTo(guest)
+    expect([0, 1, 0].map((vcpu) => other.acknowledge(vcpu))).toEqual([8193, 1023, 1023])
+  })
+
+  it('gets an LPI of two events where one of them goes, though the other is in a collection that is not mapped', () => {
+    const guest = bootedIts()
+    guest.mapd(1, 4)
+    guest.configure(8200)
+    guest.mapti(1, 5, 8200, 1)
+    guest.mapti(1, 3, 8200, 77)
+    guest.setRegister(0, GITS_CTLR, 0)
+    const other = restoredTo(guest)
+    other.setRegister(0, GITS_CTLR, 1)
+    expect(other.msi(1, 5)).toBe(true)
+    expect(other.acknowledge(1)).toBe(8200)
+  })
+
+  it('is not saved if it has made a table smaller than what it has mapped', () => {
+    const guest = itsVm()
+    boot(guest.vm)
+    guest.setUpLpis()
+    guest.setUpIts(0, VALID | BigInt(deviceTable()) | 1n)
+    guest.mapd(9000, 1)
+    guest.setRegister(0, GITS_CTLR, 0)
+    guest.vm.stop()
+    expect(guest.vm.saveVgic().mappings[0]?.devices).toHaveLength(1)
+    guest.setRegister(0, GITS_BASER, VALID | BigInt(deviceTable()))
+    guest.vm.stop()
+    expect(() => guest.vm.saveVgic()).toThrow(/^Device 9000 has no entry in the table of GITS_BASER0: /)
+  })
+
+  const device = { id: 3, bits: 2, itt: '0x42300000', events: [] }
+  const event = { id: 0, intid: 8200, icid: 0 }
+  const changed = (change: Partial<SavedMappings>, more: Partial<SavedVgic> = {}) => ({ change, more })
+  const wrong: readonly (readonly [
+    what: string,
+    code: string,
+    ReturnType<typeof changed>,
+    message: RegExp,
+  ])[] = [
+    [
+      'an ICID twice',
+      'EINVAL',
+      changed({ collections: [{ icid: 0 }, { icid: 0, vcpu: 1 }] }),
+      /^ITS 0 has ICID 0 twice: nothing was restored/,
+    ],
+    [
+      'an ICID beyond the table',
+      'EINVAL',
+      changed({ collections: [{ icid: 8192 }] }),
+      /^ITS 0 has ICID 8192, for which its collection table has no room/,
+    ],
+    [
+      'a vCPU that does not exist',
+      'EINVAL',
+      changed({ collections: [{ icid: 3, vcpu: 2 }] }),
+      /^Collection 3 of ITS 0 goes to vCPU 2, but the VM has 2/,
+    ],
+    ['a DeviceID twice', 'EINVAL', changed({ devices: [device, device] }), /^ITS 0 has DeviceID 3 twice/],
+    [
+      'a DeviceID beyond the table',
+      'EINVAL',
+      changed({ devices: [{ ...device, id: 8192 }] }),
+      /^ITS 0 has DeviceID 8192, for which its device table has no room/,
+    ],
+    [
+      'no EventIDs',
+      'EINVAL',
+      changed({ devices: [{ ...device, bits: 0 }] }),
+      /^Device 3 of ITS 0 has 0 bits of EventIDs, not 1 to 16/,
+    ],
+    ['too many', 'EINVAL', changed({ devices: [{ ...device, bits: 17 }] }), /^Device 3 of ITS 0 has 17 bits/],
+    [
+      'an ITT that no command can name',
+      'EINVAL',
+      changed({ devices: [{ ...device, itt: '0x42300080' }] }),
+      /^The ITT of device 3 of ITS 0 is at 0x42300080, which no MAPD can say/,
+    ],
+    [
+      'an EventID twice',
+      'EINVAL',
+      changed({ devices: [{ ...device, events: [event, event] }], collections: [{ icid: 0 }] }),
+      /^Event 0 of device 3 of ITS 0 is there twice/,
+    ],
+    [
+      'an EventID beyond its bits',
+      'EINVAL',
+      changed({ devices: [{ ...device, events: [{ ...event, id: 4 }] }], collections: [{ icid: 0 }] }),
+      /^Event 4 of device 3 of ITS 0 is beyond 2 bits of EventIDs/,
+    ],
+    ...[8191, 0x1_0000].map(
+      (intid) =>
+        [
+          `INTID ${intid}`,
+          'EINVAL',
+          changed({ devices: [{ ...device, events: [{ ...event, intid }] }], collections: [{ icid: 0 }] }),
+          new RegExp(`^Event 0 of device 3 of ITS 0 is INTID ${intid}, which is not an LPI of 16 bits`),
+        ] as const,
+    ),
+    [
+      'a collection that is not there',
+      'EINVAL',
+      changed({ devices: [{ ...device, events: [event] }], collections: [] }),
+      /^Event 0 of device 3 of ITS 0 is in collection 0, which the ITS does not have/,
+    ],
+    [
+      'an LPI that is pending twice',
+      'EINVAL',
+      changed({}, { pending: [[8193], [8193]] }),
+      /^INTID 8193 is pending twice/,
+    ],
+    [
+      'an SPI that is pending as an LPI',
+      'EINVAL',
+      changed({}, { pending: [[], [40]] }),
+      /^vCPU 1 has INTID 40 pending, which is not an LPI of 16 bits/,
+    ],
+    [
+      'more LPIs than the VM has slots for',
+      'EINVAL',
+      changed({}, { pending: [Array.from({ length: 5000 }, (_, i) => 8192 + i), []] }),
+      /^The saved VM has \d+ LPIs, but this one has room for \d+: nothing was restored. Give it more lpis/,
+    ],
+    [
+      'no mappings',
+      'argument',
+      changed({}, { mappings: [null] }),
+      /^mappings\[0\] must not be null, since ITS 0 is disabled, but is null/,
+    ],
+    [
+      'those of another ITS',
+      'argument',
+      changed({}, { mappings: [] }),
+      /^mappings must be an array of 1, as many as this VM has ITSs/,
+    ],
+    [
+      'a pending table that is not in use',
+      'argument',
+      changed({}, { pending: [null, []] }),
+      /^pending\[0\] must not be null, since the pending table of vCPU 0 is not in use/,
+    ],
+    [
+      'an address that is a number',
+      'argument',
+      changed({ devices: [{ ...device, itt: 0x4230_0000 as unknown as string }] }),
+      /^mappings\[0\]\.devices\[0\]\.itt must be a string/,
+    ],
+  ]
+
+  it.each(wrong)('is refused with %s, and nothing has changed', (_, code, { change, more }, message) => {
+    const guest = suspended()
+    guest.vm.stop()
+    const saved = guest.vm.saveVgic()
+    const mappings = saved.mappings.map((one) => one && { ...one, ...change })
+    const other = withLpis()
+    other.vm.stop()
+    const before = [other.vm.hash(), other.ram.contents()]
+    expect(() => other.vm.restoreVgic({ ...saved, mappings, ...more })).toThrow(
+      expect.objectContaining({ code, message: expect.stringMatching(message) }),
+    )
+    expect([other.vm.hash(), other.ram.contents()]).toEqual(before)
+  })
+
+  it('what an enabled ITS has mapped is in its tables alone', () => {
+    const guest = withLpis()
+    guest.vm.stop()
+    const saved = guest.vm.saveVgic()
+    expect([saved.mappings, saved.pending]).toEqual([[null], [null, null]])
+    const mappings = [{ devices: [], collections: [] }]
+    expect(() => guest.vm.restoreVgic({ ...saved, mappings })).toThrow(
+      'mappings[0] must be null, since ITS 0 is enabled, but is an object.',
+    )
+    expect(() => guest.vm.restoreVgic({ ...saved, pending: [null, [8193]] })).toThrow(
+      'pending[1] must be null, since the pending table of vCPU 1 is in use, but is an array.',
+    )
   })
 })
 
@@ -561,12 +913,27 @@ describe('ITS_REGS', () => {
 describe('a VM that version 1 has saved', () => {
   it('has no ITS, and is taken', () => {
     const guest = vmOf()
-    const { version, its, ...first } = guest.saveVgic()
-    expect([version, its]).toEqual([2, []])
-    guest.restoreVgic(first as ReturnType<typeof guest.saveVgic>)
-    expect(guest.saveVgic()).toEqual({ version, its, ...first })
-    expect(() => itsVm().vm.restoreVgic(first as ReturnType<typeof guest.saveVgic>)).toThrow(
-      /^its must be|^dist/,
+    const { version, its, mappings, pending, ...first } = guest.saveVgic()
+    expect([version, its, mappings, pending]).toEqual([3, [], [], [[], []]])
+    guest.restoreVgic(first as SavedVgic)
+    expect(guest.saveVgic()).toEqual({ version, its, mappings, pending, ...first })
+    expect(() => itsVm().vm.restoreVgic(first as SavedVgic)).toThrow(/^its must be|^dist/)
+  })
+})
+
+describe('a VM that version 2 has saved', () => {
+  it('has the tables of a disabled ITS, and all pending LPIs, in memory', () => {
+    const guest = withLpis()
+    save(guest)
+    guest.setRegister(0, GITS_CTLR, 0)
+    guest.vm.stop()
+    const { mappings, pending, ...second } = guest.vm.saveVgic()
+    const other = itsVm({ ram: guest.ram.copy() })
+    other.vm.restoreVgic({ ...second, version: 2 } as unknown as SavedVgic)
+    expect(other.vm.saveVgic()).toEqual({ ...second, mappings, pending })
+    expect(other.acknowledge(1)).toBe(8193)
+    expect(() => guest.vm.restoreVgic({ ...second, mappings, version: 2 } as unknown as SavedVgic)).toThrow(
+      'mappings is of version 3, but this VM was saved by version 2.',
     )
   })
 })

@@ -256,7 +256,16 @@ describe('a saved VM', () => {
   it('is JSON: registers by name, in hexadecimal', () => {
     const saved = eventful().saveVgic()
     expect(JSON.parse(JSON.stringify(saved))).toEqual(saved)
-    expect(Object.keys(saved)).toEqual(['version', 'dist', 'redist', 'sysregs', 'level_info', 'its'])
+    expect(Object.keys(saved)).toEqual([
+      'version',
+      'dist',
+      'redist',
+      'sysregs',
+      'level_info',
+      'its',
+      'mappings',
+      'pending',
+    ])
     expect(saved.dist).toMatchObject({
       GICD_CTLR: '0x52',
       GICD_IIDR: '0x4b00343b',
@@ -344,6 +353,8 @@ describe('a restore that fails leaves the previous state', () => {
     ['priorities of eight bits', 'EINVAL', changed(saved, 'dist', 'GICD_IPRIORITYR10', '0xa16080')],
     ['enables that contradict each other', 'EINVAL', changed(saved, 'dist', 'GICD_ICENABLER1', '0x0')],
     ['LPIs in a VM without an ITS', 'EINVAL', changed(saved, 'redist', 'GICR_CTLR', '0x7')],
+    ['pending LPIs in a VM without an ITS', 'EINVAL', { ...saved, pending: [[8192], []] }],
+    ['pending LPIs of fewer vCPUs', 'argument', { ...saved, pending: [[]] }],
     ['another place in the region', 'EINVAL', changed(saved, 'redist', 'GICR_TYPER', '0x110')],
     ['lines on which vCPUs disagree', 'EINVAL', changed(saved, 'level_info', 'intid32', '0x0')],
     ['lines of SGIs', 'EINVAL', changed(saved, 'level_info', 'intid0', '0x1')],

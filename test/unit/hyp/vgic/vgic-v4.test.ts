@@ -1,0 +1,397 @@
+/**
+ * Direct injection as a guest, a device, a VMM and the host's ITS see it; situations L03, L05 and L06 of reports about other
+ * projects.
+ */
+import { designs, type Run, type Scenario, type ScenarioMachine, scenario } from 'vgic/scenario'
+import { describe, expect, it } from 'vitest'
+import { VCPU_THREAD } from '../../../../src/hyp/records/vcpu.ts'
+import { IRQ_LATCH } from '../../../../src/hyp/records/vgic-irq.ts'
+import { accessesOf, DEVICE, VLPI, v4Of, vlpiScenario } from '../../../kit/direct.ts'
+import { GICD, GITS } from '../../../kit/frames.ts'
+
+const versions = ['4.0', '4.1'] as const
+const GICD_CTLR = GICD
+const GICD_TYPER2 = GICD + 0xc
+const NASSGIREQ = 0x100
+
+/** A guest that drives its ITS: event 0 of device 7 is LPI 8192 of vCPU 0; then `more`. The device is assigned. */
+const driven = (
+  version: '4.0' | '4.1',
+  more: (its: ReturnType<Parameters<Parameters<Scenario['guest']>[1]>[0]['its']>) => unknown,
+): Scenario =>
+  scenario(`a guest's ITS on GICv${version}`)
+    .gic({ version, cpus: 2, memoryLines: 256 })
+    .vm({ vcpus: 2, frames: { its: GITS } })
+    .design(designs.wfiFlag)
+    .vlpi({ device: DEVICE, event: 0 })
+    .guest(0, (guest) => {
+      const its = guest.its().boot(2).configure(VLPI).mapDevice(DEVICE)
+      its.mapCollection(0, 0).mapCollection(1, 1).mapEvent(DEVICE, 0, VLPI, 0)
+      guest.hvc()
+      more(its)
+      guest.onIrq((handler) => handler.ack().eoi())
+      guest.unmask('irq').untilInterrupts(1)
+    })
+    .guest(1, (guest) => guest.hvc())
+
+/** Runs vCPU 0 until its guest has left `exits` times for an HVC. */
+function runToHvc(machine: ScenarioMachine): void {
+  const [actor] = machine.actors
+  for (let steps = 0; steps < 5000; steps++) {
+    const { what } = machine.trace(actor)
+    if (/exit \(hvc\)/.test(what)) return
+  }
+  throw new Error('no HVC')
+}
+
+/** Takes steps of vCPU 0. */
+function step(machine: ScenarioMachine, steps: number): void {
+  for (let i = 0; i < steps; i++) machine.step(machine.actors[0])
+}
+
+/** What the guest of vCPU 0 reads. */
+const readsOf = ({ events }: Run): (number | undefined)[] =>
+  events.flatMap(({ actor, value }) => (actor.name === 'vcpu0' && value !== undefined ? [value] : []))
+
+/** The commands to the host's ITS while a vCPU runs until it can go no further. */
+const commandsOf = (machine: ScenarioMachine, act: () => void): string[] =>
+  accessesOf(machine, act).filter((text) => /^[A-Z]+ ?[A-Za-z=0-9_ ]*$/.test(text))
+
+/** A machine whose guest has mapped its event; the device's interrupt was forwarded after that. */
+function forwarded(version: '4.0' | '4.1', more: Parameters<typeof driven>[1] = () => {}): ScenarioMachine {
+  const machine = driven(version, more).machine()
+  runToHvc(machine)
+  const v4 = v4Of(machine)
+  v4.bind(machine.hypervisor.vcpu(0), 0)
+  expect(v4.forward(machine.hypervisor.vcpu(0), 0)).toBe(true)
+  return machine
+}
+
+describe.each(versions)('a forwarded interrupt on GICv%s', (version) => {
+  it('reaches a guest that runs without an exit', () => {
+    const machine = vlpiScenario(version)
+      .guest(0, (guest) => {
+        guest.onIrq((handler) => handler.ack().eoi())
+        guest.unmask('irq').untilInterrupts(1)
+      })
+      .machine()
+    const [actor] = machine.actors
+    for (let i = 0; machine.trace(actor).what !== 'unmask irq'; i++) expect(i).toBeLessThan(100)
+    expect(accessesOf(machine, () => machine.internals.sendToHost(DEVICE, 0))).toEqual([])
+    const seen: (number | undefined)[] = []
+    while (machine.stateOf(actor) === 'ready') seen.push(machine.trace(actor).acknowledged)
+    expect(seen.filter((intid) => intid !== undefined)).toEqual([VLPI])
+    expect(machine.statistics().exits).toBe(1)
+  })
+
+  it.each(Object.values(designs).map((design) => [design.name, design] as const))(
+    'wakes a guest that waits: %s',
+    (_name, design) => {
+      const run = vlpiScenario(version, design)
+        .guest(0, (guest) => {
+          guest.onIrq((handler) => handler.ack().eoi())
+          guest.unmask('irq').wfi().untilInterrupts(1).suspend().untilInterrupts(2)
+        })
+        .device('nic', (device) => device.msi(DEVICE, 0).msi(DEVICE, 0))
+        .run()
+      expect(run.end).toBe('done')
+      expect(run.acknowledged(0)).toEqual([VLPI, VLPI])
+    },
+  )
+
+  it('is configured by the guest: INV, and on GICv4.0 one that is disabled rings no doorbell', () => {
+    const machine = forwarded(version, (its) => its.configure(VLPI, { enabled: false }).invalidate(DEVICE, 0))
+    const commands = commandsOf(machine, () => step(machine, 400)).filter((text) =>
+      /^(V?INV|VMOVI)/.test(text),
+    )
+    expect(commands.slice(0, 2)).toEqual(
+      version === '4.1'
+        ? ['INV DeviceID=7 EventID=0']
+        : ['INV DeviceID=7 EventID=0', 'VMOVI DeviceID=7 EventID=0 vPEID=0 D=1 Dbell_pINTID=1023'],
+    )
+  })
+
+  it('goes to another vCPU with the guest’s MOVI: VMOVI', () => {
+    const machine = forwarded(version, (its) => its.moveEvent(DEVICE, 0, 1))
+    const commands = commandsOf(machine, () => step(machine, 400))
+    const doorbell = version === '4.1' ? 1023 : 8193
+    expect(commands).toContain(`VMOVI DeviceID=7 EventID=0 vPEID=1 D=1 Dbell_pINTID=${doorbell}`)
+  })
+
+  it('is sent by the guest’s INT, and its CLEAR takes it back', () => {
+    const machine = forwarded(version, (its) => its.int(DEVICE, 0).clear(DEVICE, 0).int(DEVICE, 0))
+    const commands = commandsOf(machine, () => {
+      const [actor] = machine.actors
+      while (machine.stateOf(actor) === 'ready') machine.step(actor)
+    })
+    expect(commands.filter((text) => /^(INT|CLEAR DeviceID=7|VSYNC)/.test(text))).toEqual([
+      'INT DeviceID=7 EventID=0',
+      'VSYNC vPEID=0',
+      'CLEAR DeviceID=7 EventID=0',
+      'VSYNC vPEID=0',
+      'INT DeviceID=7 EventID=0',
+      'VSYNC vPEID=0',
+    ])
+    expect(machine.stateOf(machine.actors[0])).toBe('done')
+  })
+
+  it('is the host’s again after the guest’s DISCARD, and then means nothing to the guest', () => {
+    const machine = forwarded(version, (its) => its.discard(DEVICE, 0))
+    const [actor] = machine.actors
+    const v4 = v4Of(machine)
+    for (let i = 0; v4.isForwarded(0); i++) {
+      machine.step(actor)
+      expect(i).toBeLessThan(1000)
+    }
+    machine.internals.sendToHost(DEVICE, 0)
+    for (let i = 0; i < 200; i++) machine.step(actor)
+    expect(machine.explain(VLPI).reason).not.toBe('delivered')
+    expect(v4.its.lpis.find(VLPI)).toBe(0)
+  })
+
+  it('takes the pending state of its LPI along when it is forwarded', () => {
+    const machine = driven(version, () => {}).machine()
+    runToHvc(machine)
+    const { words, mmio } = machine.hypervisor
+    const irq = mmio.dist.its.translate(0, DEVICE, 0)
+    if (irq === 0) throw new Error('the guest has not mapped it')
+    machine.hypervisor.apLists.inject(irq, 1)
+    const v4 = v4Of(machine)
+    v4.bind(machine.hypervisor.vcpu(0), 0)
+    v4.forward(machine.hypervisor.vcpu(0), 0)
+    expect(words[irq] & IRQ_LATCH).toBe(0)
+    expect(v4.isPendingInHardware(irq)).toBe(true)
+    const acknowledged: (number | undefined)[] = []
+    while (machine.stateOf(machine.actors[0]) === 'ready')
+      acknowledged.push(machine.trace(machine.actors[0]).acknowledged)
+    expect(acknowledged.filter((intid) => intid !== undefined)).toEqual([VLPI])
+  })
+})
+
+describe('L03: forwarding is undone by the host’s interrupt, not by what the guest maps', () => {
+  it('after the guest has mapped the event to another LPI', () => {
+    const machine = forwarded('4.1', (its) =>
+      its
+        .discard(DEVICE, 0)
+        .configure(VLPI + 1)
+        .mapEvent(DEVICE, 0, VLPI + 1, 0),
+    )
+    const v4 = v4Of(machine)
+    const [actor] = machine.actors
+    const { lpis } = v4.its
+    for (let i = 0; lpis.find(VLPI + 1) === 0; i++) {
+      machine.step(actor)
+      expect(i).toBeLessThan(5000)
+    }
+    const irq = lpis.find(VLPI + 1)
+    if (irq === 0) throw new Error('not mapped')
+    const before = machine.hypervisor.words[irq]
+    v4.unforward(machine.hypervisor.vcpu(0), 0)
+    expect(v4.isForwarded(0)).toBe(false)
+    expect(machine.hypervisor.words[irq]).toBe(before)
+  })
+
+  it('hands a pending vLPI to software, once', () => {
+    const machine = vlpiScenario('4.1').machine()
+    const v4 = v4Of(machine)
+    const v = machine.hypervisor.vcpu(0)
+    const irq = v4.lpiOf(0)
+    if (irq === 0) throw new Error('not forwarded')
+    machine.internals.sendToHost(DEVICE, 0)
+    expect(v4.isPendingInHardware(irq)).toBe(true)
+    v4.unforward(v, 0)
+    expect(machine.hypervisor.words[irq] & IRQ_LATCH).toBe(IRQ_LATCH)
+    expect(v4.pendingBit(irq)).toBe(false)
+  })
+
+  it('hands none over that is not pending', () => {
+    const machine = vlpiScenario('4.1').machine()
+    const v4 = v4Of(machine)
+    const irq = v4.lpiOf(0)
+    if (irq === 0) throw new Error('not forwarded')
+    v4.unforward(machine.hypervisor.vcpu(0), 0)
+    expect(machine.hypervisor.words[irq] & IRQ_LATCH).toBe(0)
+  })
+
+  it('after which a message goes to the host, which injects the LPI', () => {
+    const machine = vlpiScenario('4.1')
+      .guest(0, (guest) => {
+        guest.onIrq((handler) => handler.ack().eoi())
+        guest.unmask('irq').untilInterrupts(1)
+      })
+      .machine()
+    v4Of(machine).unforward(machine.hypervisor.vcpu(0), 0)
+    machine.internals.sendToHost(DEVICE, 0)
+    const acknowledged: (number | undefined)[] = []
+    while (machine.stateOf(machine.actors[0]) === 'ready')
+      acknowledged.push(machine.trace(machine.actors[0]).acknowledged)
+    expect(acknowledged.filter((intid) => intid !== undefined)).toEqual([VLPI])
+  })
+})
+
+/** A guest on two vCPUs that turns vSGIs on and sends SGI 3 from vCPU 0 to vCPU 1. */
+const vsgis = (version: '3' | '4.0' | '4.1', request = NASSGIREQ): Scenario =>
+  scenario('vSGIs')
+    .gic({ version, cpus: 2 })
+    .vm({ vcpus: 2, distributor: 'reset' })
+    .design(designs.wfiFlag)
+    .guest(0, (guest) =>
+      guest
+        .readMmio(GICD_TYPER2)
+        .writeMmio(GICD_CTLR, 2 | request)
+        .sgi({ intid: 3, vcpus: [1] })
+        .readMmio(GICD_CTLR),
+    )
+    .guest(1, (guest) => {
+      guest.onIrq((handler) => handler.ack().eoi())
+      guest.unmask('irq').untilInterrupts(1)
+    })
+
+describe('vSGIs', () => {
+  it('are there on GICv4.1, without an ITS of the guest’s too (catalogue 20)', () => {
+    const run = vsgis('4.1').run()
+    expect(run.acknowledged(1)).toEqual([3])
+    const values = readsOf(run)
+    expect(values[0]).toBe(NASSGIREQ)
+    expect(values.at(-1)).toBe(0x52 | NASSGIREQ)
+    expect(run.events.flatMap(({ accesses }) => accesses).map(({ name }) => name)).toContain('GITS_SGIR')
+  })
+
+  it.each(['3', '4.0'] as const)(
+    'are not there on GICv%s (L05): an SGI goes through a list register',
+    (version) => {
+      const run = vsgis(version).run()
+      expect(run.acknowledged(1)).toEqual([3])
+      const values = readsOf(run)
+      expect(values[0]).toBe(0)
+      expect(values.at(-1)).toBe(0x52)
+    },
+  )
+
+  it('are what the guest asks for: without nASSGIreq SGIs are software’s on GICv4.1', () => {
+    const run = vsgis('4.1', 0).run()
+    expect(run.acknowledged(1)).toEqual([3])
+    expect(run.events.flatMap(({ accesses }) => accesses).map(({ name }) => name)).not.toContain('GITS_SGIR')
+  })
+
+  it('wake a vCPU that waits, by its doorbell', () => {
+    const run = vsgis('4.1')
+      .guest(1, (guest) => {
+        guest.onIrq((handler) => handler.ack().eoi())
+        guest.unmask('irq').wfi().untilInterrupts(1)
+      })
+      .run()
+    expect(run.end).toBe('done')
+    expect(run.acknowledged(1)).toEqual([3])
+  })
+
+  it('become SGIs again with their pending state', () => {
+    const run = vsgis('4.1')
+      .guest(0, (guest) => {
+        guest.onIrq((handler) => handler.ack().eoi())
+        guest
+          .writeMmio(GICD_CTLR, 2 | NASSGIREQ)
+          .sgi({ intid: 5, vcpus: [0] })
+          .writeMmio(GICD_CTLR, 0)
+          .writeMmio(GICD_CTLR, 2)
+          .unmask('irq')
+          .untilInterrupts(1)
+      })
+      .guest(1, (guest) => guest.hvc())
+      .run()
+    expect(run.acknowledged(0)).toEqual([5])
+  })
+
+  it('are read from, and written to, the hardware by the guest’s ISPENDR and ICPENDR', () => {
+    const sgis = 0x080b_0000
+    const run = vsgis('4.1')
+      .guest(0, (guest) =>
+        guest
+          .writeMmio(GICD_CTLR, 2 | NASSGIREQ)
+          .writeMmio(sgis + 0x200, 0x6)
+          .readMmio(sgis + 0x200)
+          .writeMmio(sgis + 0x280, 0x2)
+          .readMmio(sgis + 0x200)
+          .writeMmio(sgis + 0x300, 0x4)
+          .readMmio(sgis + 0x300),
+      )
+      .guest(1, (guest) => guest.hvc())
+      .run()
+    const values = readsOf(run)
+    expect(values).toEqual([0x6, 0x4, 0])
+  })
+
+  it('are told to vPEs that are resident when the distributor is switched', () => {
+    const machine = vsgis('4.1').machine()
+    const { hypervisor } = machine
+    v4Of(machine).distributorSwitched()
+    expect(hypervisor.words[hypervisor.vcpu(0) + VCPU_THREAD]).not.toBe(0)
+    const run = vsgis('4.1').run()
+    const written = run.events
+      .flatMap(({ accesses }) => accesses)
+      .filter(({ name }) => name === 'GICR_VPENDBASER')
+    // VGrp1En of the first loads is 0, and 1 after the guest has set EnableGrp1.
+    const enables = written
+      .filter(({ direction }) => direction === 'write')
+      .map(({ high }) => (high >>> 26) & 1)
+    expect(enables[0]).toBe(0)
+    expect(enables).toContain(1)
+  })
+})
+
+describe('L06: a host that goes down', () => {
+  it.each(versions)('leaves nothing that writes to the tables of vPEs: GICv%s', (version) => {
+    const machine = vlpiScenario(version, designs.wfiFlag, 2).machine()
+    const { hypervisor } = machine
+    const v4 = v4Of(machine)
+    v4.load(hypervisor.vcpu(0))
+    v4.load(hypervisor.vcpu(1))
+    const done = accessesOf(machine, () => v4.teardown())
+    const unmapped = done.findIndex((text) => text.startsWith('VMAPP'))
+    const lastPut = done.findLastIndex((text) => text.includes('VPENDBASER'))
+    expect(lastPut).toBeLessThan(unmapped)
+    expect(done.filter((text) => text.startsWith('VMAPP')).length).toBe(2)
+    // GICv4.1's VMAPP waits by itself, and nothing may name the vPE after it.
+    expect(done.filter((text) => text.startsWith('VSYNC')).length).toBe(version === '4.1' ? 0 : 2)
+    const tables = (): number[] =>
+      Array.from({ length: 1024 }, (_, i) => hypervisor.silicon.pool?.read32(v4.vpes.tableOf(0) + 4 * i) ?? 0)
+    const before = tables()
+    machine.internals.sendToHost(DEVICE, 0)
+    expect(tables()).toEqual(before)
+  })
+})
+
+describe('a VM with vLPIs is saved', () => {
+  it('on GICv4.1 with what is pending in the hardware', () => {
+    const machine = vlpiScenario('4.1')
+      .vm({ vcpus: 1, frames: { its: GITS } })
+      .machine()
+    const v4 = v4Of(machine)
+    machine.internals.sendToHost(DEVICE, 0)
+    const commands = commandsOf(machine, () => {
+      v4.unmapAll()
+      const irq = v4.lpiOf(0)
+      expect(irq !== 0 && v4.pendingBit(irq)).toBe(true)
+      v4.mapAll()
+    })
+    expect(commands.filter((text) => text.startsWith('VMAPP')).length).toBe(2)
+    const irq = v4.lpiOf(0)
+    expect(irq !== 0 && v4.isPendingInHardware(irq)).toBe(true)
+  })
+
+  it('not on GICv4.0, which does not tell what is pending', () => {
+    const machine = vlpiScenario('4.0').machine()
+    expect(() => machine.saveVgic()).toThrow('GICv4.0 does not tell which vLPIs are pending')
+  })
+
+  it('with nASSGIreq only to a VM that can have vSGIs (L05)', () => {
+    const direct = vsgis('4.1').machine()
+    while (direct.hypervisor.mmio.dist.switchesSgis(2 | NASSGIREQ)) direct.step(direct.actors[0])
+    direct.stop()
+    const saved = direct.saveVgic()
+    expect(() => vsgis('3').machine().restoreVgic(saved)).toThrow()
+    const other = vsgis('4.1').machine()
+    other.restoreVgic(saved)
+    expect(other.saveVgic()).toEqual(saved)
+  })
+})
