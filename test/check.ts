@@ -300,6 +300,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['attw', () => must('attw', ['--pack', '.', '--profile', 'node16'])],
   ['smoke', smoke],
   ['sizes', sizes],
+  ['threads', () => must('node', ['build/docs/examples/workers.js'])],
   ['command lines', commandLines],
   ['examples', examples],
   ['browser', browser],

@@ -80,7 +80,8 @@ function missingOf(parts: readonly Shard[]): string[] {
     .map((i) => `${i}/${count}`)
 }
 
-function byViolation({ violation: a }: Report, { violation: b }: Report): number {
+/** Orders reports by their violations: fewest interventions, then fewest steps. */
+export function byViolation({ violation: a }: Report, { violation: b }: Report): number {
   if (!a || !b) return 0
   return a.interventions - b.interventions || a.steps - b.steps || (a.schedule < b.schedule ? -1 : 1)
 }

@@ -232,11 +232,11 @@ class Uniform implements Strategy {
 
 class Priorities implements Strategy {
   /** The actors, the one with the highest priority first. */
-  private readonly order: number[] = []
+  private readonly order: number[]
   private readonly changes = new Set<number>()
 
   constructor(numbers: RandomNumbers, { actors, length, constraints }: PctGuarantee) {
-    for (let actor = 0; actor < actors; actor++) this.order.splice(numbers.below(actor + 1), 0, actor)
+    this.order = numbers.shuffled(Array.from({ length: actors }, (_, actor) => actor))
     for (let i = 1; i < constraints; i++) this.changes.add(numbers.below(length))
   }
 

@@ -12,6 +12,7 @@ import { Changes } from './changes.ts'
 import { ExactStates } from './exact-states.ts'
 import { invariantName } from './invariant-names.ts'
 import { invariants } from './invariants.ts'
+import { RandomNumbers } from './random-numbers.ts'
 import { writeSchedule } from './schedule.ts'
 import { FRAME_ACTOR, FRAME_BUDGET, FRAME_HASH_A, FRAME_HASH_B, SearchStack } from './search-stack.ts'
 import { StepChecks, type ViolatedInvariant } from './step-checks.ts'
@@ -45,15 +46,18 @@ export class Search {
   private readonly kinds: StepKinds
   private kind = 0
 
+  /** With a `seed` other than 0 the actors are in another order, in which they are tried. */
   constructor(
     readonly machine: Machine,
     private readonly bounds: CheckedBounds,
+    seed = 0,
   ) {
     machine.prepareExploration()
     this.face = new ScenarioMachine(machine)
-    this.actors = [...machine.actors, ...machine.environment].filter((actor) =>
+    const actors = [...machine.actors, ...machine.environment].filter((actor) =>
       possible(machine, actor, bounds.budget),
     )
+    this.actors = seed === 0 ? actors : new RandomNumbers(seed).shuffled(actors)
     this.uses = Int8Array.from(this.actors, ({ kind }) => useOf(kind))
     this.costs = Int32Array.from(this.actors, ({ kind }, i) => costOf(kind, this.uses[i]))
     this.words = machine.hypervisor.words
