@@ -2,7 +2,7 @@
  * What must hold in every state, or at every step, of every schedule. The names are those of the catalogue of bugs: S
  * for safety, L for liveness. Liveness is checked as safety: on states in which no actor can step (L1, L6), on guests
  * that run without an interrupt that they should have (L3), and on cycles (L4, which the explorer finds). S23 is not
- * in the catalogue. step-context.ts checks S2, S19, S22, S23, and parts of S11 and S20.
+ * in the catalogue. step-context.ts checks S2, S19, S22, S23, and parts of S11 and S20; lpi-invariants.ts S15, S16, S18.
  */
 import {
   LR_ACTIVE,
@@ -30,6 +30,7 @@ import {
   VCPU_ESR,
   VCPU_INDEX,
   VCPU_IRQ,
+  VCPU_LPIS_ENABLED,
   VCPU_PC,
   VCPU_THREAD,
   VCPU_USED_LRS,
@@ -69,7 +70,10 @@ export type InvariantId =
   | 'S8'
   | 'S11'
   | 'S12'
+  | 'S15'
+  | 'S16'
   | 'S17'
+  | 'S18'
   | 'S19'
   | 'S20'
   | 'S21'
@@ -86,7 +90,10 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   S8: 'At every entry the INTIDs in valid list registers are distinct.',
   S11: 'When a vCPU asks runnable() in its halt, the shadow of ICH_VMCR_EL2 is what its guest would read; so are that shadow and the active priorities when the thread returns to userspace.',
   S12: 'A guest’s write to ICC_DIR_EL1 deactivates the interrupt that it names, on whichever vCPU that is active.',
+  S15: 'Nothing names an LPI that was freed: no list, list register, event, cached translation, message or prune.',
+  S16: 'An LPI has as many references as its events, lists, list registers, messages and prunes hold, and the table has it by its INTID.',
   S17: 'An interrupt names a vCPU if and only if it is on that vCPU’s ap_list, once, and on no other.',
+  S18: 'A step that changes where an LPI or its collection goes takes the one to where the other goes, except MOVALL; while no command is carried out, cached translations are those of the tables.',
   S19: 'A pending or active interrupt has one owner: list registers are filled only after they were folded back.',
   S20: 'A question changes nothing of another vCPU; the CPU interface and the timers are loaded and put with preemption off; the CPU interface is in memory when the thread gives its PE up or ends.',
   S21: 'A vCPU in the guest with a request pending has a kick on the way.',
@@ -95,7 +102,7 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   L1: 'When no actor can step any more, no vCPU sleeps with an interrupt that its guest would take.',
   L3: 'An edge that the guest has not acknowledged is pending somewhere; a guest runs without an interrupt that it would take next, or one that its timer asserts, only if something will make it leave, and is not entered without it.',
   L4: 'No thread repeats a cycle of steps without progress of its guest while every actor that can step takes part.',
-  L6: 'When no actor can step any more, no thread waits for a PE or for other vCPUs.',
+  L6: 'When no actor can step any more, no thread waits for a PE or for other vCPUs, and no message for a lock.',
 }
 
 /** Checks the invariants of a machine. Each method returns a text that says what is wrong, or undefined. */
@@ -207,7 +214,7 @@ export class InvariantChecker {
   }
 
   /** L6, in a state in which no actor can step. */
-  stuckThread(): string | undefined {
+  stuck(): string | undefined {
     const { runLoop } = this.hypervisor
     for (let i = 0; i < this.hypervisor.layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
@@ -215,7 +222,8 @@ export class InvariantChecker {
       if (state !== THREAD_WAITS_FOR_CPU && state !== THREAD_WAITS_FOR_VCPUS) continue
       return `vcpu${i} waits for ${runLoop.waitsForVcpus(v) ? 'other vCPUs' : 'a PE'} forever`
     }
-    return undefined
+    const device = this.machine.devices.find((_, index) => this.machine.waitsForIts(index))
+    return device && `the message of ${device.name} waits for its_lock forever`
   }
 
   /** L3, after any step; `entered` is the vCPU that has entered its guest in this step, or 0. */
@@ -387,11 +395,13 @@ export class InvariantChecker {
       case 'spi':
         if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
         return mapped.isPendingAtDistributor(irq) ? words[irq] | IRQ_LATCH : words[irq]
-      case 'lpi':
-        if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
+      case 'lpi': {
+        const isTaken = words[v + VCPU_LPIS_ENABLED] !== 0
+        if (!isTaken || irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
         return this.isForwarded(irq) && hypervisor.v4?.isPendingInHardware(irq)
           ? words[irq] | IRQ_LATCH
           : words[irq]
+      }
     }
   }
 }

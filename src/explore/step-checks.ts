@@ -12,6 +12,7 @@ import type { Actor, Machine } from '../scenario/machine.ts'
 import type { OwnInvariant } from './bounds.ts'
 import type { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
+import { LpiInvariants } from './lpi-invariants.ts'
 import { StepContexts } from './step-context.ts'
 import {
   ASKS,
@@ -33,6 +34,7 @@ export class StepChecks {
   readonly checked: Readonly<Record<InvariantId, boolean>>
   private readonly hypervisor: Hypervisor
   private readonly checker: InvariantChecker
+  private readonly lpis: LpiInvariants
   private readonly contexts: StepContexts
 
   /**
@@ -47,6 +49,7 @@ export class StepChecks {
   ) {
     this.hypervisor = machine.hypervisor
     this.checker = new InvariantChecker(machine)
+    this.lpis = new LpiInvariants(machine)
     this.checked = chosen(ids)
     this.contexts = new StepContexts(machine, before, this.checked)
   }
@@ -84,7 +87,7 @@ export class StepChecks {
       if (what !== undefined) return ['L1', what]
     }
     if (checked.L6) {
-      const what = checker.stuckThread()
+      const what = checker.stuck()
       if (what !== undefined) return ['L6', what]
     }
     return undefined
@@ -92,6 +95,8 @@ export class StepChecks {
 
   private afterChange(writes: number, entered: Vcpu | 0): ViolatedInvariant | undefined {
     const { checker, checked } = this
+    const found = writes === WRITES_ALL && this.lpis.present ? this.ofLpis() : undefined
+    if (found) return found
     if ((writes === WRITES_ALL || writes === WRITES_QUEUE) && checked.S17 && this.touchesLists()) {
       const what = checker.oneList()
       if (what !== undefined) return ['S17', what]
@@ -105,6 +110,16 @@ export class StepChecks {
       if (what !== undefined) return ['L3', what]
     }
     return undefined
+  }
+
+  private ofLpis(): ViolatedInvariant | undefined {
+    const { lpis, checked } = this
+    const freed = checked.S15 ? lpis.freed() : undefined
+    if (freed !== undefined) return ['S15', freed]
+    const miscounted = checked.S16 ? lpis.miscounted() : undefined
+    if (miscounted !== undefined) return ['S16', miscounted]
+    const misdirected = checked.S18 ? lpis.misdirected(this.before) : undefined
+    return misdirected === undefined ? undefined : ['S18', misdirected]
   }
 
   private afterQuestion(v: Vcpu, kind: number): ViolatedInvariant | undefined {

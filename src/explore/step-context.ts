@@ -10,6 +10,7 @@ import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
 import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import { OP_END, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
+import { ITS_QUEUE_LOCK } from '../hyp/records/its-record.ts'
 import {
   peOf,
   TASK_SLEEPING,
@@ -149,6 +150,16 @@ const syndrome = (what: string, exceptionClass: number): Need => ({
 })
 const sysregAccess = syndrome('a trapped system register access', EC_SYSREG)
 const mmioAccess = syndrome('an MMIO access', EC_DATA_ABORT)
+const itsStarted: Need = {
+  invariant: 'S23',
+  matter: 'without having started an ITS',
+  holds: (words, v, { hypervisor }) => {
+    const { layout } = hypervisor
+    return Array.from({ length: layout.itsCount }, (_, n) => hypervisor.mmio.dist.its.recordOf(n)).some(
+      (record) => words[record + ITS_QUEUE_LOCK] === words[v + VCPU_INDEX] + 1,
+    )
+  },
+}
 const vmStopped: Need = {
   invariant: 'S23',
   matter: 'without having stopped the VM',
@@ -183,6 +194,7 @@ const needs: Readonly<Record<StepNeed, Need>> = {
   freshShadow,
   guestOff,
   interruptsOff,
+  itsStarted,
   loaded,
   maySleep,
   maySleepIfItDoes,

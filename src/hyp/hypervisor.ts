@@ -65,6 +65,7 @@ import type { Design } from './run/design.ts'
 import { Halt, type HaltPolling } from './run/halt.ts'
 import { HostInterrupts } from './run/host-interrupts.ts'
 import { Injection } from './run/injection.ts'
+import { Messages } from './run/message.ts'
 import { OnSpin } from './run/on-spin.ts'
 import { OwnSteps } from './run/own-steps.ts'
 import { compile, FIRST_PC, type Program, stepNames } from './run/program.ts'
@@ -131,6 +132,11 @@ export interface DirectSetup {
   readonly forwards: readonly ForwardSetup[]
   /** Whether every WFI exits, or not that of a vCPU with vLPIs: KVM's, while one thread is runnable on the PE. */
   readonly wfiExits: 'always' | 'shared'
+  /**
+   * Whether it is recorded that a vPE is loaded while it is resident, or put while it is not, where that is not known to do
+   * no harm: the flag that makes them do nothing would hide a wrong caller (catalogue 13).
+   */
+  readonly strictNesting: boolean
 }
 
 /** The size of the VM, as an image stores it. */
@@ -171,6 +177,7 @@ export class Hypervisor {
   readonly scheduler: Scheduler
   readonly hostInterrupts: HostInterrupts
   readonly injection: Injection
+  readonly messages: Messages
   readonly halt: Halt
   readonly runLoop: RunLoop
   readonly guest: Guest
@@ -255,6 +262,7 @@ export class Hypervisor {
       this.v4,
     )
     this.injection = new Injection(program, this.apLists)
+    this.messages = new Messages(program, this.injection, this.mmio.dist.its)
     const vgic = new VgicV3(this.seam, this.apLists, this.mapped)
     const onSpin = new OnSpin(this.apLists, this.scheduler)
     this.runLoop = new RunLoop(program, {
@@ -263,6 +271,7 @@ export class Hypervisor {
       vgic,
       v4: this.v4,
       wfiExits: direct?.wfiExits ?? 'always',
+      nesting: direct?.strictNesting ? program.paths.map((path) => /^(wfi|suspend)\//.test(path)) : undefined,
       timers: this.timers,
       scheduler: this.scheduler,
       halt: this.halt,

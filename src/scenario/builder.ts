@@ -57,6 +57,11 @@ export interface VmConfig extends LpiSizesConfig {
    * KVM while the vCPU's thread is the only one that is runnable on its PE.
    */
   readonly wfiExits?: 'always' | 'shared'
+  /**
+   * With GICv4, whether a design is watched for a vPE that is loaded while it is resident, or put while it is not, other
+   * than where that is known to do no harm: `machine.misnested` tells. Default false.
+   */
+  readonly strictNesting?: boolean
 }
 
 /** How an interrupt is set up before the guest begins. */
@@ -113,6 +118,7 @@ const vmFields: Fields<VmConfig> = {
   distributor: true,
   frames: true,
   wfiExits: true,
+  strictNesting: true,
   lpis: true,
   itsDevices: true,
   itsCollections: true,
@@ -160,6 +166,7 @@ export class Scenario {
     haltPolling: NO_POLLING,
     distributor: 'enabled',
     wfiExits: 'always',
+    strictNesting: false,
     frames: checkGuestFrames(1),
     lpis: checkLpiSizes(1, {}, LPI_DEFAULTS),
   }
@@ -191,6 +198,7 @@ export class Scenario {
       haltPolling = {},
       distributor = 'enabled',
       wfiExits = 'always',
+      strictNesting = false,
       frames = {},
       ...sizes
     } = configOptions('vm', config, vmFields)
@@ -204,6 +212,7 @@ export class Scenario {
       haltPolling: { ...NO_POLLING, ...Object.fromEntries(given) },
       distributor: configOneOf('distributor', distributor, ['enabled', 'reset'] as const),
       wfiExits: configOneOf('wfiExits', wfiExits, ['always', 'shared'] as const),
+      strictNesting: configBoolean('strictNesting', strictNesting),
       frames: checkGuestFrames(vcpus, frames),
       lpis: checkLpiSizes(vcpus, { translations: 4, ...sizes }, LPI_DEFAULTS),
     }
@@ -372,7 +381,8 @@ export class Scenario {
         `vLPI ${lpi.intid} is too large for ${config.lpis} lpis: raise lpis of gic().`,
       )
     }
-    return { forwards: vlpis, wfiExits: this.vmConfig.wfiExits }
+    const { wfiExits, strictNesting } = this.vmConfig
+    return { forwards: vlpis, wfiExits, strictNesting }
   }
 
   private interrupt(

@@ -51,9 +51,11 @@ const isPlain = ({ accesses, listRegisters }: StepEvent): boolean =>
   accesses.length === 0 && listRegisters.length === 0
 
 /** `<- ICH_VMCR_EL2  VPMR=0xf0 ...` for a read by the hypervisor, `->` for a write. */
-function accessLine({ direction, kind, register, name, low, high, fields }: Access): string {
-  if (fields) return `-> ${name.padEnd(16)}${fieldsText(fields)}`
-  return `${direction === 'read' ? '<-' : '->'} ${name.padEnd(16)}${valueText(kind, register, name, low, high)}`
+function accessLine({ direction, kind, register, name, low, high, fields, text }: Access): string {
+  const column = name.padEnd(15)
+  if (fields) return `-> ${column} ${fieldsText(fields)}`
+  const value = text ?? valueText(kind, register, name, low, high)
+  return `${direction === 'read' ? '<-' : '->'} ${column} ${value}`
 }
 
 const fieldsText = (fields: Readonly<Record<string, number>>): string =>

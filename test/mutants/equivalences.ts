@@ -40,6 +40,15 @@ export const equivalences: readonly Equivalence[] = [
     designs: ['hooks-after-poll'],
     because: 'A thread that is preempted on the way to its sleep stays on the run queue.',
   },
+  {
+    of: /^swap msi\/kick, msi\/dropReference$/,
+    because: 'The kick is about the vCPU, and needs no LPI.',
+  },
+  {
+    of: /^swap mmio\/its\/invalidateCache, mmio\/its\/executeCommand$/,
+    because:
+      'Until a command is done a message may go by what was cached: the cache holds its LPIs, and its_lock keeps others out.',
+  },
   // Requests, exits and userspace.
   {
     of: /^omit .*\/clearUnhalt$/,

@@ -5,7 +5,7 @@
 import { ICC_CTLR_EL1, ICC_DIR_EL1 } from 'vgic'
 import type { Bounds } from 'vgic/explore'
 import { type Design, type GuestBuilder, type OpList, type Scenario, scenario } from 'vgic/scenario'
-import { GICD, ICACTIVER, ISACTIVER, ISPENDR, wordOf } from '../kit/frames.ts'
+import { GICD, GITS, ICACTIVER, ISACTIVER, ISPENDR, wordOf } from '../kit/frames.ts'
 import { EOI_MODE_1 } from '../kit/guest-lists.ts'
 
 /** A scenario, and how far it is explored. */
@@ -155,6 +155,26 @@ export const trials: readonly Trial[] = [
         )
         .guest(1, (g) => g.wfe().wfe().writeMmio(GICD_ICACTIVER1, 1))
         .device('nic', (d) => d.pulse(32).pulse(32)),
+    bounds: { states: STATES },
+  },
+  {
+    name: 'message',
+    only: /msi\/|its\/|emulateMmio commands|mmio\/skipInstruction/,
+    scenario: (design) =>
+      scenario('a guest discards an event that a device sends meanwhile')
+        .gic({ cpus: 1, listRegisters: 1, memoryLines: 64 })
+        .vm({ vcpus: 1, spis: 0, frames: { its: [GITS] }, lpis: 1, itsDevices: 1, itsCollections: 1 })
+        .design(design)
+        .guest(0, (g) => {
+          const its = g
+            .onIrq((h) => h.ack().eoi())
+            .unmask()
+            .its()
+          its.boot(1).configure(8192).mapDevice(7).mapCollection(0, 0).mapEvent(7, 0, 8192, 0)
+          g.hvc()
+          its.discard(7, 0)
+        })
+        .device('nic', (d) => d.msi(7, 0)),
     bounds: { states: STATES },
   },
   deactivating('elsewhere', undefined, (g) => g, {}),

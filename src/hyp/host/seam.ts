@@ -305,7 +305,7 @@ export class Seam {
     return this.readHigh(v, address)
   }
 
-  /** Writes a word of a table in the host's memory. */
+  /** Counts an access to a table in the host's memory, and writes a word of it. */
   writeTable(v: Vcpu, address: number, value: number): void {
     this.count(v, COST_TABLE_ACCESSES, 1)
     if (this.observer !== null) this.observer('table', false, address, value, 0)

@@ -304,6 +304,33 @@ export const vcpuRows = {
     by: VCPU,
     says: 'GICR_CTLR.EnableLPIs.',
   },
+  VCPU_CACHED: {
+    name: 'cached',
+    class: 'normalised',
+    by: [],
+    says: 'In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.',
+    means: 'word',
+  },
+  VCPU_MIGRANT: {
+    name: 'migrant',
+    class: 'normalised',
+    by: [],
+    says: 'In a prune that is not one step: the interrupt that is to go to another ap_list.',
+    means: 'word',
+  },
+  VCPU_MIGRANT_TO: {
+    name: 'migrantTo',
+    class: 'normalised',
+    by: [],
+    says: 'The vCPU to whose ap_list it is to go.',
+    means: 'record',
+  },
+  VCPU_MIGRANT_HELD: {
+    name: 'migrantHeld',
+    class: 'normalised',
+    by: [],
+    says: '1 if the prune has a reference to it.',
+  },
   VCPU_IRQ: {
     name: '<n>',
     n: intidName,

@@ -204,10 +204,12 @@ export class FusedSteps extends ThreadSteps {
   }
 
   emulateMmioAndSkip(v: Vcpu, at: number): number {
+    if (this.mmio.mustWait(v)) return restAt(this.words, v, asPc(at >> TABLE_SHIFT), THREAD_WAITS_FOR_VCPUS)
     return this.skipIfDone(v, at, this.emulateMmio(v))
   }
 
   emulateMmioFromMemoryAndSkip(v: Vcpu, at: number): number {
+    if (this.mmio.mustWait(v)) return restAt(this.words, v, asPc(at >> TABLE_SHIFT), THREAD_WAITS_FOR_VCPUS)
     return this.skipIfDone(v, at, this.emulateMmioFromMemory(v))
   }
 
@@ -215,6 +217,15 @@ export class FusedSteps extends ThreadSteps {
     if (outcome !== MMIO_DONE) return this.table[at + 1 + outcome]
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
+  }
+
+  carryOut(v: Vcpu, at: number): number {
+    const { commands, table } = this
+    const n = commands.lockedBy(v)
+    if (n < 0 || !commands.take(n)) return table[at + TABLE_ELSE_1]
+    commands.invalidateFor(n)
+    commands.execute(n)
+    return table[at + TABLE_NEXT]
   }
 
   schedOut(v: Vcpu, _at: number): number {

@@ -87,13 +87,18 @@ export class RunLoop extends FusedSteps {
     if (pe === 0) return this.offCpu(v)
     const next = this.table[pc << TABLE_SHIFT]
     if (words[v + VCPU_NOTIFIER] !== 0) return THREAD_STEPS
-    if (next !== op.STEP_GUEST) return this.stopVm.waits(v, next) ? THREAD_WAITS_FOR_VCPUS : THREAD_STEPS
+    if (next !== op.STEP_GUEST) return this.waits(v, next) ? THREAD_WAITS_FOR_VCPUS : THREAD_STEPS
     return this.pcpu.isInGuest(pe) ? THREAD_IN_GUEST : THREAD_STEPS
   }
 
   /** Whether a thread that has a PE, or would get one, could do nothing there but wait for other vCPUs. */
   waitsForVcpus(v: Vcpu): boolean {
-    return this.stopVm.waits(v, this.table[this.words[v + VCPU_PC] << TABLE_SHIFT])
+    return this.waits(v, this.table[this.words[v + VCPU_PC] << TABLE_SHIFT])
+  }
+
+  private waits(v: Vcpu, step: number): boolean {
+    const isAccess = step === op.STEP_EMULATE_MMIO || step === op.STEP_EMULATE_MMIO_FROM_MEMORY
+    return isAccess ? this.mmio.mustWait(v) : this.stopVm.waits(v, step)
   }
 
   private offCpu(v: Vcpu): number {
@@ -178,7 +183,7 @@ export class RunLoop extends FusedSteps {
         words[v + VCPU_PC] = pc
         return this.fallAsleep(v)
       }
-      if (this.stopVm.waits(v, next)) {
+      if (this.waits(v, next)) {
         words[v + VCPU_PC] = pc
         return THREAD_WAITS_FOR_VCPUS
       }

@@ -239,12 +239,14 @@ export class UserspaceRegisters {
   }
 }
 
-/** Throws EBUSY while a vCPU is loaded. */
-export function checkStopped({ words, layout, apLists }: Hypervisor): void {
+/** Throws EBUSY while a vCPU is loaded, or was preempted while it carries out commands of an ITS. */
+export function checkStopped({ words, layout, apLists, mmio }: Hypervisor): void {
   for (let i = 0; i < layout.vcpuCount; i++) {
     if (words[apLists.vcpuOf(i) + VCPU_LOADED] === 0) continue
     throw new VgicError('EBUSY', `vCPU ${i} is loaded: stop the VM first.`)
   }
+  const n = mmio.dist.commands.lockedQueue()
+  if (n >= 0) throw new VgicError('EBUSY', `A vCPU carries out commands of ITS ${n}: stop the VM first.`)
 }
 
 type Map = RegisterMap<VgicDist, Vcpu, VgicRow>

@@ -104,9 +104,9 @@ describe.each(versions)('the host on GICv%s', (version) => {
     const v = hypervisor.vcpu(0)
     slow.makeResident(v, 2)
     hypervisor.silicon.completeWrites()
-    const before = machine.cost().reduce((sum, { dirtyPolls }) => sum + dirtyPolls, 0)
+    const before = machine.cost().reduce((sum, { dirtyPolls = 0 }) => sum + dirtyPolls, 0)
     slow.clearValid(v, true)
-    expect(machine.cost().reduce((sum, { dirtyPolls }) => sum + dirtyPolls, 0) - before).toBe(5)
+    expect(machine.cost().reduce((sum, { dirtyPolls = 0 }) => sum + dirtyPolls, 0) - before).toBe(5)
   })
 
   it('asks for a doorbell when the vCPU waits, and it wakes the vCPU', () => {

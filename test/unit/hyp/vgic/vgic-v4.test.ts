@@ -348,8 +348,7 @@ describe('L06: a host that goes down', () => {
     v4.load(hypervisor.vcpu(1))
     const done = accessesOf(machine, () => v4.teardown())
     const unmapped = done.findIndex((text) => text.startsWith('VMAPP'))
-    const lastPut = done.findLastIndex((text) => text.includes('VPENDBASER'))
-    expect(lastPut).toBeLessThan(unmapped)
+    expect(done.slice(unmapped).filter((text) => text.includes('VPENDBASER'))).toEqual([])
     expect(done.filter((text) => text.startsWith('VMAPP')).length).toBe(2)
     // GICv4.1's VMAPP waits by itself, and nothing may name the vPE after it.
     expect(done.filter((text) => text.startsWith('VSYNC')).length).toBe(version === '4.1' ? 0 : 2)
