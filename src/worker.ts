@@ -1,8 +1,7 @@
 /** A thread of the pool of src/workers.ts. */
 import { VgicError } from './errors/vgic-error.ts'
-import { explorePart } from './explore/part-of-pool.ts'
+import { type Answer, explorePart, type Task } from './explore/part-of-pool.ts'
 import type { Scenario } from './scenario/builder.ts'
-import type { Answer, Task } from './workers.ts'
 
 /** Loads the scenario, and does the part of a search that the task asks for. */
 export default async function work({ source, search, index }: Task): Promise<Answer> {

@@ -8,20 +8,17 @@ import { argumentInteger, argumentList, argumentOptions, argumentString } from '
 import { VgicError } from './errors/vgic-error.ts'
 import { type Bounds, checkBounds, type Report } from './explore/bounds.ts'
 import { ClosedStates, closedStatesBytes } from './explore/closed-states.ts'
-import { type PoolPart, type PoolSearch, reportOfParts, rounds } from './explore/part-of-pool.ts'
+import {
+  type Answer,
+  type PoolPart,
+  type PoolSearch,
+  reportOfParts,
+  rounds,
+  type ScenarioSource,
+  type Task,
+} from './explore/part-of-pool.ts'
 
-/**
- * Where a scenario comes from. A scenario has functions, which no thread can be sent: each loads the module and calls
- * the function.
- */
-export interface ScenarioSource {
-  /** The module's address: `new URL('./scenario.js', import.meta.url).href`. */
-  readonly module: string
-  /** The name of its export, a function that returns a new scenario; default `'default'`. */
-  readonly export?: string
-  /** What the function is called with; copied to the threads. Default nothing. */
-  readonly args?: readonly unknown[]
-}
+export type { ScenarioSource } from './explore/part-of-pool.ts'
 
 /** The bounds of an exploration on several cores. */
 export interface WorkerBounds
@@ -32,24 +29,6 @@ export interface WorkerBounds
   /** Threads, 1 to 256. */
   readonly workers: number
 }
-
-/**
- * What a thread is given.
- *
- * @internal
- */
-export interface Task {
-  readonly source: ScenarioSource
-  readonly search: PoolSearch
-  readonly index: number
-}
-
-/**
- * What a thread gives back: its part, or a `VgicError`, which loses its code on the way otherwise.
- *
- * @internal
- */
-export type Answer = PoolPart | Pick<VgicError, 'code' | 'message'>
 
 /**
  * Explores every interleaving of a scenario as `explore` does, by several explorers that try the actors in different

@@ -1,4 +1,5 @@
 /** What one explorer of a pool does, and what all of them have done: src/workers.ts starts them, src/worker.ts is one. */
+import type { VgicError } from '../errors/vgic-error.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
 import { type Bounds, checkBounds, interventionsIn, type Report } from './bounds.ts'
 import { ClosedStates } from './closed-states.ts'
@@ -20,6 +21,33 @@ export interface PoolPart {
   /** Whether interventions that the bounds allow were left to another search. */
   readonly withheld: boolean
 }
+
+/**
+ * Where a scenario comes from. A scenario has functions, which no thread can be sent: each loads the module and calls
+ * the function.
+ */
+export interface ScenarioSource {
+  /** The module's address: `new URL('./scenario.js', import.meta.url).href`. */
+  readonly module: string
+  /** The name of its export, a function that returns a new scenario; default `'default'`. */
+  readonly export?: string
+  /** What the function is called with; copied to the threads. Default nothing. */
+  readonly args?: readonly unknown[]
+}
+
+/**
+ * What a thread is given.
+ */
+export interface Task {
+  readonly source: ScenarioSource
+  readonly search: PoolSearch
+  readonly index: number
+}
+
+/**
+ * What a thread gives back: its part, or a `VgicError`, which loses its code on the way otherwise.
+ */
+export type Answer = PoolPart | Pick<VgicError, 'code' | 'message'>
 
 /** Does the part of explorer `index` of a search. */
 export function explorePart(scenario: Scenario, search: PoolSearch, index: number): PoolPart {
