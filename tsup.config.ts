@@ -4,7 +4,8 @@ import { inlineConstants, keepConstants } from './tools/constants.ts'
 export default defineConfig([
   {
     name: 'library',
-    entry: ['src/index.ts', 'src/scenario.ts', 'src/explore.ts'],
+    entry: ['src/index.ts', 'src/scenario.ts', 'src/explore.ts', 'src/workers.ts', 'src/worker.ts'],
+    external: ['piscina'],
     outDir: 'dist',
     format: ['esm', 'cjs'],
     target: 'es2022',

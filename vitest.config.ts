@@ -9,6 +9,7 @@ export default defineConfig({
       { find: /^vgic$/, replacement: src('index.ts') },
       { find: /^vgic\/scenario$/, replacement: src('scenario.ts') },
       { find: /^vgic\/explore$/, replacement: src('explore.ts') },
+      { find: /^vgic\/workers$/, replacement: src('workers.ts') },
     ],
   },
   test: {

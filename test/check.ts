@@ -322,6 +322,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['smoke', smoke],
   ['sizes', sizes],
   ['command', command],
+  ['threads', () => must('node', ['build/docs/examples/workers.js'])],
   ['command lines', commandLines],
   ['examples', examples],
   ['browser', browser],

@@ -9,6 +9,7 @@ import { VgicError } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_AP_COUNT, type Vcpu } from '../hyp/records/vcpu.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
+import type { OwnInvariant } from './bounds.ts'
 import type { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import { LpiInvariants } from './lpi-invariants.ts'
@@ -25,8 +26,8 @@ import {
   WRITES_QUEUE,
 } from './step-kind.ts'
 
-/** An invariant that is violated, and what is wrong. */
-export type ViolatedInvariant = readonly [InvariantId, string]
+/** An invariant that is violated, and what is wrong; of a user's own, that too. */
+export type ViolatedInvariant = readonly [InvariantId, string] | readonly ['own', string, OwnInvariant]
 
 export class StepChecks {
   /** Whether each invariant is checked. */
@@ -49,14 +50,14 @@ export class StepChecks {
     this.hypervisor = machine.hypervisor
     this.checker = new InvariantChecker(machine)
     this.lpis = new LpiInvariants(machine)
-    this.contexts = new StepContexts(machine, before)
     this.checked = chosen(ids)
+    this.contexts = new StepContexts(machine, before, this.checked)
   }
 
   /** Checks after a step of an actor; `kind` is what {@link StepKinds} said of the step. */
   afterStep({ index }: Actor, kind: number): ViolatedInvariant | undefined {
     if (kind & HAS_NEEDS) {
-      const violation = this.contexts.missing(this.hypervisor.vcpu(index), this.checked)
+      const violation = this.contexts.missing(this.hypervisor.vcpu(index))
       if (violation) return violation
     }
     if (kind & (ASKS | ASKS_OWN_RUNNABLE)) {

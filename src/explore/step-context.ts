@@ -208,9 +208,14 @@ const needs: Readonly<Record<StepNeed, Need>> = {
   vmStopped,
 }
 
-/** The preconditions of each of a design's steps, by program counter. */
-const needsOf = ({ steps }: Program): readonly (readonly Need[])[] =>
-  steps.map((step) => (rowOf(step?.op ?? 0)?.needs ?? []).map((name) => needs[name]))
+/** The preconditions that are checked of each of a design's steps, by program counter. */
+const needsOf = (
+  { steps }: Program,
+  checked: Readonly<Record<InvariantId, boolean>>,
+): readonly (readonly Need[])[] =>
+  steps.map((step) =>
+    (rowOf(step?.op ?? 0)?.needs ?? []).map((name) => needs[name]).filter((need) => checked[need.invariant]),
+  )
 
 export class StepContexts {
   private readonly needs: readonly (readonly Need[])[]
@@ -219,21 +224,19 @@ export class StepContexts {
   constructor(
     private readonly machine: Machine,
     private readonly before: Int32Array,
+    checked: Readonly<Record<InvariantId, boolean>>,
   ) {
-    this.needs = needsOf(machine.hypervisor.runLoop.program)
+    this.needs = needsOf(machine.hypervisor.runLoop.program, checked)
   }
 
   /** The precondition that did not hold for the last step of a vCPU's thread or notifier, if any. */
-  missing(
-    v: Vcpu,
-    checked: Readonly<Record<InvariantId, boolean>>,
-  ): readonly [InvariantId, string] | undefined {
+  missing(v: Vcpu): readonly [InvariantId, string] | undefined {
     const { machine, before } = this
     const pc = before[v + VCPU_NOTIFIER] || before[v + VCPU_PC]
     const all = this.needs[pc]
     for (let i = 0; i < all.length; i++) {
-      const { invariant, matter, holds } = all[i]
-      if (!checked[invariant] || holds(before, v, machine)) continue
+      if (all[i].holds(before, v, machine)) continue
+      const { invariant, matter } = all[i]
       const { paths } = machine.hypervisor.runLoop.program
       return [invariant, `vcpu${before[v + VCPU_INDEX]} does ${paths[pc]} ${matter}`]
     }

@@ -168,8 +168,12 @@ export class Machine {
 
   /** Whether an actor can take a step. */
   stateOf(actor: Actor): ActorState {
+    return this.stateOfOwn(this.checked(actor))
+  }
+
+  /** Whether an actor can take a step, which is one of this machine's. */
+  stateOfOwn({ kind, index, detail }: Actor): ActorState {
     const { hypervisor } = this
-    const { kind, index, detail } = this.checked(actor)
     switch (kind) {
       case 'vcpu':
         return this.vcpuState(hypervisor.vcpu(index))

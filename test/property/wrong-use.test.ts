@@ -449,6 +449,9 @@ const shard: Kind = {
   takes: (value) => typeof value === 'string' && /^[0-2]\/3$|^[01]\/2$/.test(value),
 }
 const checkedInvariants = optional(list(oneOf(...Object.keys(exploring.invariants))))
+const ownInvariants = optional(
+  list(options({ name: text('none'), says: text(''), check: callback(() => undefined) })),
+)
 const budget = {
   preemptions: optional(integer(0, 255)),
   ticks: optional(integer(0, 255)),
@@ -460,11 +463,13 @@ const bounds = optional(
     states: optional(integer(1, 0x7fff_ffff, 1000)),
     depth: optional(integer(1, 1_000_000, 1000)),
     invariants: checkedInvariants,
+    own: ownInvariants,
     merge: optional(boolean),
     checkWrites: optional(boolean),
     raise: optional(boolean),
     shortest: optional(boolean),
     shard: optional(shard),
+    exact: optional(boolean),
   }),
 )
 const randomBounds = optional(
@@ -477,6 +482,7 @@ const randomBounds = optional(
     runs: optional(integer(1, 0xffff, 3)),
     depth: optional(integer(1, 1_000_000, 100)),
     invariants: checkedInvariants,
+    own: ownInvariants,
     checkWrites: optional(boolean),
     minimise: optional(boolean),
     shard: optional(shard),
@@ -488,6 +494,7 @@ const report = record({
   states: natural,
   transitions: natural,
   schedules: natural,
+  omission: number(0),
   shard,
 })
 const reports: Kind = {
@@ -831,12 +838,13 @@ const rows: Readonly<Record<string, Row>> = {
   }),
   explore: call(exploring.explore, only(newScenario), bounds),
   exploreRandom: call(exploring.exploreRandom, only(newScenario), randomBounds),
+  invariantName: call(exploring.invariantName, text('S11')),
   mergeReports: call(exploring.mergeReports, reports),
   minimise: call(
     exploring.minimise,
     only(broken),
     only(() => violation),
-    optional(options({ invariants: optional(violated) })),
+    optional(options({ invariants: optional(violated), own: ownInvariants })),
   ),
   exhibit: call(exploring.exhibit, entry),
   replay: call(
