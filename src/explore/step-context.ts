@@ -10,11 +10,13 @@ import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
 import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import { OP_END, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
+import { VPE_RESIDENT } from '../hyp/records/its-vpe.ts'
 import {
   peOf,
   TASK_SLEEPING,
   THREAD_IRQS_OFF,
   THREAD_PREEMPT_OFF,
+  THREAD_WAITING,
   taskOf,
   VCPU_AP0R,
   VCPU_AP1R,
@@ -174,6 +176,18 @@ const candidate: Need = {
   holds: (words, v) => words[v + VCPU_SPIN] !== 0,
 }
 
+/** A notifier may find the vPE of a vCPU that waits as its halt has left it, with its doorbell asked for. */
+const vpeResident: Need = {
+  invariant: 'S24',
+  matter: 'although its vPE is not resident',
+  holds: (words, v, { hypervisor: { v4 } }) =>
+    v4 === undefined || words[v + VCPU_NOTIFIER] !== 0 || words[v4.vpes.of(v) + VPE_RESIDENT] !== 0,
+}
+const vpeResidentIfWaiting: Need = {
+  ...vpeResident,
+  holds: (words, v, machine) => !threadHas(words, v, THREAD_WAITING) || vpeResident.holds(words, v, machine),
+}
+
 /** The check for each precondition that a step's row can name. */
 const needs: Readonly<Record<StepNeed, Need>> = {
   candidate,
@@ -193,6 +207,8 @@ const needs: Readonly<Record<StepNeed, Need>> = {
   sysregAccess,
   unloaded,
   vmStopped,
+  vpeResident,
+  vpeResidentIfWaiting,
 }
 
 export class StepContexts {

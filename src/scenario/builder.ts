@@ -135,8 +135,16 @@ const interruptFields: Fields<InterruptConfig> = {
 const vlpiFields: Fields<VlpiConfig> = { device: true, event: true, intid: true, vcpu: true, priority: true }
 const interfaceFields: Fields<CpuInterfaceConfig> = { priorityMask: true, groups: true }
 
-/** With GICv4, the silicon of a scenario unless it is told otherwise: an ITS below the redistributors, and few LPIs. */
-const GICV4_DEFAULTS = { its: [{ base: 0x0804_0000 }], lpis: 64, memoryLines: 128 } as const
+/**
+ * With GICv4, the silicon of a scenario unless it is told otherwise: an ITS below the redistributors, and few LPIs.
+ * UNPREDICTABLE uses are recorded, for the invariants S4 and S5.
+ */
+const GICV4_DEFAULTS = {
+  its: [{ base: 0x0804_0000 }],
+  lpis: 64,
+  memoryLines: 128,
+  unpredictable: 'report',
+} as const
 /** The guest's ITS, if it has vLPIs and no other address was given: between its distributor and its redistributors. */
 const GUEST_ITS = 0x0808_0000
 

@@ -53,6 +53,8 @@ export type StepNeed =
   | 'sysregAccess'
   | 'unloaded'
   | 'vmStopped'
+  | 'vpeResident'
+  | 'vpeResidentIfWaiting'
 
 /** The row of one of the library's steps. */
 export interface StepRow {

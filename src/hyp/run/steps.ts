@@ -290,19 +290,19 @@ export const vpePut = row('vpePut', { does: 'vpePut', gicv4: true, needs: ['pree
 export const vpePutDoorbell = row('vpePutDoorbell', {
   does: 'vpePutDoorbell',
   gicv4: true,
-  needs: ['preemptionOff'],
+  needs: ['preemptionOff', 'vpeResident'],
 })
 /** vgic_v4_put with a doorbell if the vCPU waits in its WFI. */
 export const vpePutByFlag = row('vpePutByFlag', {
   does: 'vpePutByFlag',
   gicv4: true,
-  needs: ['preemptionOff'],
+  needs: ['preemptionOff', 'vpeResidentIfWaiting'],
 })
 /** The put by flag without the wait for Dirty before it (catalogue 06). */
 export const vpePutAtOnce = row('vpePutAtOnce', {
   does: 'vpePutAtOnce',
   gicv4: true,
-  needs: ['preemptionOff'],
+  needs: ['preemptionOff', 'vpeResidentIfWaiting'],
 })
 /**
  * The put with a doorbell without the lock of the vPE: PendingLast is read, and `storePendingLast` stores it, whatever the
@@ -311,7 +311,7 @@ export const vpePutAtOnce = row('vpePutAtOnce', {
 export const vpePutUnlocked = row('vpePutUnlocked', {
   does: 'vpePutUnlocked',
   gicv4: true,
-  needs: ['preemptionOff'],
+  needs: ['preemptionOff', 'vpeResident'],
 })
 export const storePendingLast = row('storePendingLast', { does: 'storePendingLast', gicv4: true })
 /** A put by flag without looking whether the vPE is resident (catalogue 13). */
