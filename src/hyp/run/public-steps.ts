@@ -66,6 +66,7 @@ export {
   vpeEnable,
   vpeLoad,
   vpeLoadUnlessWaiting,
+  vpeLoadUnmoved,
   vpePut,
   vpePutAnyway,
   vpePutAtOnce,
