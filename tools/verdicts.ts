@@ -33,7 +33,14 @@ export const situations: readonly Situation[] = [
   { name: 'woken in vain', cpus: 1, inVain: true, bounds: {} },
   { name: 'preempted', cpus: 1, bounds: { preemptions: 1 } },
   { name: 'migrated', cpus: 2, bounds: { preemptions: 1, migrations: 1 } },
-  { name: 'and effects lag', cpus: 2, lagging: true, bounds: { preemptions: 1, migrations: 1 } },
+  { name: 'effects lag', cpus: 1, lagging: true, bounds: {} },
+  {
+    name: 'all of it',
+    cpus: 2,
+    inVain: true,
+    lagging: true,
+    bounds: { preemptions: 1, migrations: 1 },
+  },
 ]
 
 /** All designs; of those that Linux has had, as it has them. */
