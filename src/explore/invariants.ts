@@ -91,7 +91,7 @@ export type InvariantId =
 
 /** Each invariant as a sentence. */
 export const invariants: Readonly<Record<InvariantId, string>> = {
-  S1: 'A vPE is resident on one redistributor at most: that of the PE where its vCPU’s thread is.',
+  S1: 'A vPE is resident on one redistributor at most: that of the PE where its vCPU’s thread is, and is loaded once it can be preempted.',
   S2: 'A vCPU enters its guest only when it is loaded, with the CPU interface state that its guest left; while it is there its vPE is resident, and Dirty is 0.',
   S3: 'A vCPU that waits, once it can be preempted, has no resident vPE.',
   S4: 'Nothing but Valid is written to GICR_VPENDBASER while it is 1, and it is not cleared while Dirty is 1.',
@@ -107,7 +107,7 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   S21: 'A vCPU in the guest with a request pending has a kick on the way.',
   S22: 'A thread waits, sleeps and returns to userspace with preemption and interrupts on; list registers are filled and folded, and the guest is entered, with interrupts off.',
   S23: 'What a guest left for is handled before it is entered again, and a step that handles an access finds one.',
-  S24: 'A vPE is resident when it is put with a doorbell: otherwise none is asked for.',
+  S24: 'A design without a flag that says that the vCPU waits puts its vPE with a doorbell while it is resident: otherwise none is asked for.',
   L1: 'When no actor can step any more, no vCPU sleeps with an interrupt that its guest would take.',
   L2: 'While a vCPU sleeps, an interrupt that is pending for its vPE has a doorbell on its way.',
   L3: 'An edge that the guest has not acknowledged is pending somewhere; a guest runs without an interrupt that it would take next, or one that its timer asserts, only if something will make it leave, and is not entered without it.',

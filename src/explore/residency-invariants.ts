@@ -3,12 +3,19 @@
  * it: so a vCPU that waits must have put it, with a doorbell that rings for whatever comes after that. Each method is one
  * rule and returns a text that says what is wrong, or undefined. Without GICv4 there is nothing to check.
  */
+import { GICR_VPENDBASER_HIGH_VGrp1En } from '../arch/gicr-registers.ts'
 import { HCR_En, LR_State } from '../arch/ich-registers.ts'
 import { FIRST_LPI, intidName } from '../arch/intid.ts'
 import { type UnpredictableRule, unpredictableRules } from '../gic/config/unpredictable.ts'
 import { ICH_HCR } from '../gic/cpu-interface/virtual-interface.ts'
 import { ENTRY_FLAGS, VPE_ENTRY_SHIFT, VPE_REQUESTED } from '../gic/vpe/vpe-entry.ts'
-import { VPE_PRESENTED_1, VPE_RESIDENCY, VPE_VPT, VPES_UNPREDICTABLE } from '../gic/vpe/vpe-offsets.ts'
+import {
+  GICR_VPENDBASER,
+  VPE_PRESENTED_1,
+  VPE_RESIDENCY,
+  VPE_VPT,
+  VPES_UNPREDICTABLE,
+} from '../gic/vpe/vpe-offsets.ts'
 import { BECOMING_RESIDENT, LEAVING, NOT_RESIDENT } from '../gic/vpe/vpe-records.ts'
 import { VPE_TABLE } from '../hyp/host/host-memory.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
@@ -17,9 +24,11 @@ import { LPI_FORWARD } from '../hyp/records/lpi-record.ts'
 import {
   peOf,
   THREAD_PREEMPT_OFF,
+  THREAD_REQUESTS,
   THREAD_WAITING,
   VCPU_INDEX,
   VCPU_IRQ,
+  VCPU_LOADED,
   VCPU_NOTIFIER,
   VCPU_PE,
   VCPU_THREAD,
@@ -64,7 +73,10 @@ export class ResidencyInvariants {
     this.present = this.v4 !== undefined
   }
 
-  /** S1: a vPE is resident on one redistributor at most, that of the PE where its vCPU's thread is. */
+  /**
+   * S1: a vPE is resident on one redistributor at most, that of the PE where its vCPU's thread is; and once that can be
+   * preempted, it is loaded.
+   */
   onePlace(): string | undefined {
     return this.firstOf((v, v4) => {
       const { silicon } = this.hypervisor
@@ -76,6 +88,8 @@ export class ResidencyInvariants {
           return `the vPE of ${this.name(v)} is resident on cpu${cpu}, where its thread is not`
         places++
       }
+      if (places > 0 && this.isPreemptible(v) && this.words[v + VCPU_LOADED] === 0)
+        return `the vPE of ${this.name(v)} is resident, and ${this.name(v)} is not loaded`
       return places > 1 ? `the vPE of ${this.name(v)} is resident on ${places} redistributors` : undefined
     })
   }
@@ -206,6 +220,25 @@ export class ResidencyInvariants {
     })
   }
 
+  /**
+   * L3 on GICv4.1: a guest that is left alone runs with its vPE told which groups its distributor has enabled, as otherwise
+   * nothing of them is presented.
+   */
+  groupsToldToVpe(): string | undefined {
+    return this.firstOf((v, v4) => {
+      if (!v4.vpes.isV41 || !this.isInGuest(v)) return undefined
+      const { words, hypervisor } = this
+      const pe = peOf(words, v)
+      const cpu = hypervisor.silicon.cpuOf(pe)
+      const isTold = (words[this.recordOf(cpu) + GICR_VPENDBASER + 1] & GICR_VPENDBASER_HIGH_VGrp1En) !== 0
+      const isEnabled = words[hypervisor.layout.vm + VM_ENABLED] !== 0
+      if (isTold === isEnabled || words[v + VCPU_THREAD] & THREAD_REQUESTS) return undefined
+      return hypervisor.guest.isInterrupted(v)
+        ? undefined
+        : `${this.name(v)} is in its guest, and its vPE was not told that the distributor was switched`
+    })
+  }
+
   /** The first vCPU of which there is something to say. */
   private firstOf(says: (v: Vcpu, v4: VgicV4) => string | undefined): string | undefined {
     const { v4, hypervisor } = this
@@ -241,10 +274,11 @@ export class ResidencyInvariants {
   private waits(v: Vcpu): boolean {
     const { words } = this
     if (this.isAsleep(v)) return true
-    const thread = words[v + VCPU_THREAD]
-    return (
-      (thread & THREAD_WAITING) !== 0 && (thread & THREAD_PREEMPT_OFF) === 0 && words[v + VCPU_NOTIFIER] === 0
-    )
+    return (words[v + VCPU_THREAD] & THREAD_WAITING) !== 0 && this.isPreemptible(v)
+  }
+
+  private isPreemptible(v: Vcpu): boolean {
+    return (this.words[v + VCPU_THREAD] & THREAD_PREEMPT_OFF) === 0 && this.words[v + VCPU_NOTIFIER] === 0
   }
 
   private recordOf(cpu: number): number {

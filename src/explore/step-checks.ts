@@ -129,7 +129,7 @@ export class StepChecks {
       (checked.S8 && found('S8', residency.oneWay())) ||
       (checked.S19 && found('S19', residency.oneOwner())) ||
       (checked.L2 && found('L2', residency.doorbellOnItsWay())) ||
-      (checked.L3 && found('L3', residency.presented())) ||
+      (checked.L3 && found('L3', residency.presented() ?? residency.groupsToldToVpe())) ||
       undefined
     )
   }

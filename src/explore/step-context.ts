@@ -16,7 +16,6 @@ import {
   TASK_SLEEPING,
   THREAD_IRQS_OFF,
   THREAD_PREEMPT_OFF,
-  THREAD_WAITING,
   taskOf,
   VCPU_AP0R,
   VCPU_AP1R,
@@ -176,16 +175,11 @@ const candidate: Need = {
   holds: (words, v) => words[v + VCPU_SPIN] !== 0,
 }
 
-/** A notifier may find the vPE of a vCPU that waits as its halt has left it, with its doorbell asked for. */
+/** Otherwise the put does nothing, and no doorbell is asked for. */
 const vpeResident: Need = {
   invariant: 'S24',
   matter: 'although its vPE is not resident',
-  holds: (words, v, { hypervisor: { v4 } }) =>
-    v4 === undefined || words[v + VCPU_NOTIFIER] !== 0 || words[v4.vpes.of(v) + VPE_RESIDENT] !== 0,
-}
-const vpeResidentIfWaiting: Need = {
-  ...vpeResident,
-  holds: (words, v, machine) => !threadHas(words, v, THREAD_WAITING) || vpeResident.holds(words, v, machine),
+  holds: (words, v, { hypervisor: { v4 } }) => v4 === undefined || words[v4.vpes.of(v) + VPE_RESIDENT] !== 0,
 }
 
 /** The check for each precondition that a step's row can name. */
@@ -208,7 +202,6 @@ const needs: Readonly<Record<StepNeed, Need>> = {
   unloaded,
   vmStopped,
   vpeResident,
-  vpeResidentIfWaiting,
 }
 
 export class StepContexts {

@@ -121,11 +121,6 @@ export const equivalences: readonly Equivalence[] = [
     because: 'The run loop loads before an entry what is not loaded; a second load does nothing.',
   },
   {
-    of: /^omit .*\/(set|clear)Waiting$|^swap .*\/clearWaiting, .*\/preemptOn#2$/,
-    designs: ['wfi-flag'],
-    because: 'The flag is for the vPE of a GICv4, which there is not yet: no step of this design reads it.',
-  },
-  {
     of: /^omit .*\/setWaiting$/,
     designs: ['wfi-full-put'],
     because:

@@ -54,7 +54,6 @@ export type StepNeed =
   | 'unloaded'
   | 'vmStopped'
   | 'vpeResident'
-  | 'vpeResidentIfWaiting'
 
 /** The row of one of the library's steps. */
 export interface StepRow {

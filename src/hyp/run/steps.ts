@@ -296,13 +296,13 @@ export const vpePutDoorbell = row('vpePutDoorbell', {
 export const vpePutByFlag = row('vpePutByFlag', {
   does: 'vpePutByFlag',
   gicv4: true,
-  needs: ['preemptionOff', 'vpeResidentIfWaiting'],
+  needs: ['preemptionOff'],
 })
 /** The put by flag without the wait for Dirty before it (catalogue 06). */
 export const vpePutAtOnce = row('vpePutAtOnce', {
   does: 'vpePutAtOnce',
   gicv4: true,
-  needs: ['preemptionOff', 'vpeResidentIfWaiting'],
+  needs: ['preemptionOff'],
 })
 /**
  * The put with a doorbell without the lock of the vPE: PendingLast is read, and `storePendingLast` stores it, whatever the
@@ -311,7 +311,7 @@ export const vpePutAtOnce = row('vpePutAtOnce', {
 export const vpePutUnlocked = row('vpePutUnlocked', {
   does: 'vpePutUnlocked',
   gicv4: true,
-  needs: ['preemptionOff', 'vpeResident'],
+  needs: ['preemptionOff'],
 })
 export const storePendingLast = row('storePendingLast', { does: 'storePendingLast', gicv4: true })
 /** A put by flag without looking whether the vPE is resident (catalogue 13). */
