@@ -188,7 +188,21 @@ export const trials: readonly Trial[] = [
   direct('suspend', '4.1', (g) => g.unmask().suspend()),
   direct('WFI on GICv4.0', '4.0', (g) => g.unmask().wfi()),
   direct('suspend on GICv4.0', '4.0', (g) => g.unmask().suspend()),
+  direct('undisturbed WFI', '4.1', (g) => g.unmask().wfi(), {}),
+  direct('undisturbed suspend', '4.1', (g) => g.unmask().suspend(), {}),
   direct('userspace', '4.1', (g) => g.unmask().userspace().readMmio(UART), { preemptions: 0, signal: true }),
+  {
+    name: 'switch',
+    only: /vpeReload/,
+    scenario: (design) =>
+      scenario('a guest turns its distributor on while another of its vCPUs runs')
+        .gic({ version: '4.1', cpus: 2, listRegisters: 1 })
+        .vm({ vcpus: 2, spis: 0, distributor: 'reset' })
+        .design(design)
+        .guest(0, (g) => g.hvc())
+        .guest(1, (g) => g.writeMmio(GICD_CTLR, 2)),
+    bounds: { states: STATES },
+  },
   deactivating('elsewhere', undefined, (g) => g, {}),
   deactivating('after a WFIT', /(wfi|schedIn|entry).*(trapDir|notLoaded\?)/, (g) => g.wfit(5)),
   deactivating('after userspace', /omit userspace\/trapDir/, (g) => g.userspace()),
