@@ -13,6 +13,7 @@ import type { OwnInvariant } from './bounds.ts'
 import type { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import { LpiInvariants } from './lpi-invariants.ts'
+import { ResidencyInvariants } from './residency-invariants.ts'
 import { StepContexts } from './step-context.ts'
 import {
   ASKS,
@@ -35,6 +36,7 @@ export class StepChecks {
   private readonly hypervisor: Hypervisor
   private readonly checker: InvariantChecker
   private readonly lpis: LpiInvariants
+  private readonly residency: ResidencyInvariants
   private readonly contexts: StepContexts
 
   /**
@@ -50,6 +52,7 @@ export class StepChecks {
     this.hypervisor = machine.hypervisor
     this.checker = new InvariantChecker(machine)
     this.lpis = new LpiInvariants(machine)
+    this.residency = new ResidencyInvariants(machine)
     this.checked = chosen(ids)
     this.contexts = new StepContexts(machine, before, this.checked)
   }
@@ -69,6 +72,10 @@ export class StepChecks {
       if (what !== undefined) return ['S12', what]
     }
     const writes = kind & WRITES
+    if (this.residency.present && (writes === WRITES_ALL || kind & HAS_NEEDS)) {
+      const violation = this.ofResidency()
+      if (violation) return violation
+    }
     const entered = kind & ENTERS ? this.hypervisor.vcpu(index) : 0
     if (entered !== 0 && this.checked.S8) {
       const what = this.checker.distinctIntids(entered)
@@ -122,6 +129,27 @@ export class StepChecks {
     return misdirected === undefined ? undefined : ['S18', misdirected]
   }
 
+  /** What GICv4 adds; the order is that in which a report is the most use. */
+  private ofResidency(): ViolatedInvariant | undefined {
+    const { residency, checked, before } = this
+    const found = (id: InvariantId, what: string | undefined): ViolatedInvariant | undefined =>
+      what === undefined ? undefined : [id, what]
+    return (
+      (checked.S4 && found('S4', residency.residencyRegisters())) ||
+      (checked.S5 && found('S5', residency.mappedVpes())) ||
+      (checked.S1 && found('S1', residency.onePlace())) ||
+      (checked.S2 && found('S2', residency.residentInGuest())) ||
+      (checked.S3 && found('S3', residency.awayWhileWaiting())) ||
+      (checked.S6 && found('S6', residency.notOverwritten(before) ?? residency.announcedAsleep())) ||
+      (checked.S7 && found('S7', residency.noDoorbellInGuest())) ||
+      (checked.S8 && found('S8', residency.oneWay())) ||
+      (checked.S19 && found('S19', residency.oneOwner())) ||
+      (checked.L2 && found('L2', residency.doorbellOnItsWay())) ||
+      (checked.L3 && found('L3', residency.presented() ?? residency.groupsToldToVpe())) ||
+      undefined
+    )
+  }
+
   private afterQuestion(v: Vcpu, kind: number): ViolatedInvariant | undefined {
     const { checker, checked } = this
     if (kind & ASKS && checked.S20) {
@@ -129,8 +157,12 @@ export class StepChecks {
       if (what !== undefined) return ['S20', what]
     }
     if (kind & ASKS_OWN_RUNNABLE && checked.S11) {
-      const what = checker.freshShadow(v)
+      const what = this.residency.askedWhileResident(v) ?? checker.freshShadow(v)
       if (what !== undefined) return ['S11', what]
+    }
+    if (kind & ASKS_OWN_RUNNABLE && checked.S6) {
+      const what = this.residency.announced(v)
+      if (what !== undefined) return ['S6', what]
     }
     return undefined
   }

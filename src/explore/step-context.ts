@@ -11,6 +11,7 @@ import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/cpu-interface/virtual-inter
 import { OP_END, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import { ITS_QUEUE_LOCK } from '../hyp/records/its-record.ts'
+import { VPE_RESIDENT } from '../hyp/records/its-vpe.ts'
 import {
   peOf,
   TASK_SLEEPING,
@@ -186,6 +187,13 @@ const candidate: Need = {
   holds: (words, v) => words[v + VCPU_SPIN] !== 0,
 }
 
+/** Otherwise the put does nothing, and no doorbell is asked for. */
+const vpeResident: Need = {
+  invariant: 'S24',
+  matter: 'although its vPE is not resident',
+  holds: (words, v, { hypervisor: { v4 } }) => v4 === undefined || words[v4.vpes.of(v) + VPE_RESIDENT] !== 0,
+}
+
 /** The check for each precondition that a step's row can name. */
 const needs: Readonly<Record<StepNeed, Need>> = {
   candidate,
@@ -206,6 +214,7 @@ const needs: Readonly<Record<StepNeed, Need>> = {
   sysregAccess,
   unloaded,
   vmStopped,
+  vpeResident,
 }
 
 /** The preconditions that are checked of each of a design's steps, by program counter. */

@@ -143,12 +143,13 @@ const interfaceFields: Fields<CpuInterfaceConfig> = { priorityMask: true, groups
 
 /**
  * With GICv4, the silicon of a scenario unless it is told otherwise: an ITS below the redistributors, LPIs for doorbells
- * and devices, and memory for the queue and the tables.
+ * and devices, and memory for the queue and the tables. UNPREDICTABLE uses are recorded, for the invariants S4 and S5.
  */
 const gicv4Defaults = (vcpus: number, vlpis: number) => ({
   its: [{ base: 0x0804_0000 }],
   lpis: 2 ** Math.ceil(Math.log2(Math.max(64, vcpus + vlpis))),
   memoryLines: 128 + 4 * vcpus,
+  unpredictable: 'report' as const,
 })
 /** The guest's ITS, if it has vLPIs and no other address was given: between its distributor and its redistributors. */
 const GUEST_ITS = 0x0808_0000

@@ -39,6 +39,33 @@ const CHECKED: Bounds = { ...PREEMPTED, checkWrites: true }
 /** The thread that deactivates may come to another PE before that. */
 const MOVED: Bounds = { preemptions: 1, migrations: 1, states: 400_000 }
 
+/** The mutations that a machine without GICv4 does not have, and those of what goes with them. */
+const RESIDENCY = /vpe|Waiting|block\/|setSleeping|notLoaded/
+
+/** A vCPU gets a vLPI, at any time, on a GIC whose effects lag. */
+function direct(
+  name: string,
+  version: '4.0' | '4.1',
+  write: (guest: GuestBuilder) => unknown,
+  { signal = false, ...bounds }: Bounds & { readonly signal?: boolean } = PREEMPTED,
+): Trial {
+  return {
+    name,
+    only: RESIDENCY,
+    scenario: (design) => {
+      const recipe = scenario(`a vLPI, ${name}`)
+        .gic({ version, cpus: 1, listRegisters: 1, writeEffects: 'lagging' })
+        .vm({ vcpus: 1, spis: 0, lpis: 1, itsDevices: 1, itsCollections: 1, distributor: 'reset' })
+        .design(design)
+        .vlpi({ device: 7, event: 0, intid: 8192 })
+        .guest(0, (g) => write(g.onIrq((h) => h.ack().eoi()).writeMmio(GICD_CTLR, 2)))
+        .device('nic', (d) => d.msi(7, 0))
+      return signal ? recipe.device('vmm', (d) => d.signal(0)) : recipe
+    },
+    bounds: { states: STATES, ...bounds },
+  }
+}
+
 /**
  * A vCPU deactivates what is active for another: its guest makes an SPI active that is routed there, does something
  * else, and writes to ICC_DIR_EL1. One of the CPUs no thread has been on.
@@ -175,6 +202,25 @@ export const trials: readonly Trial[] = [
           its.discard(7, 0)
         })
         .device('nic', (d) => d.msi(7, 0)),
+    bounds: { states: STATES },
+  },
+  direct('WFI', '4.1', (g) => g.unmask().wfi()),
+  direct('suspend', '4.1', (g) => g.unmask().suspend()),
+  direct('WFI on GICv4.0', '4.0', (g) => g.unmask().wfi()),
+  direct('suspend on GICv4.0', '4.0', (g) => g.unmask().suspend()),
+  direct('undisturbed WFI', '4.1', (g) => g.unmask().wfi(), {}),
+  direct('undisturbed suspend', '4.1', (g) => g.unmask().suspend(), {}),
+  direct('userspace', '4.1', (g) => g.unmask().userspace().readMmio(UART), { preemptions: 0, signal: true }),
+  {
+    name: 'switch',
+    only: /vpeReload/,
+    scenario: (design) =>
+      scenario('a guest turns its distributor on while another of its vCPUs runs')
+        .gic({ version: '4.1', cpus: 2, listRegisters: 1 })
+        .vm({ vcpus: 2, spis: 0, distributor: 'reset' })
+        .design(design)
+        .guest(0, (g) => g.hvc())
+        .guest(1, (g) => g.writeMmio(GICD_CTLR, 2)),
     bounds: { states: STATES },
   },
   deactivating('elsewhere', undefined, (g) => g, {}),

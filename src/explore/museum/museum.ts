@@ -21,6 +21,7 @@ import { explore } from '../explorer.ts'
 import { type InvariantId, invariants } from '../invariants.ts'
 import type { MuseumEntry } from './entry.ts'
 import { lpiEntries } from './lpi-entries.ts'
+import { residencyEntries } from './residency-entries.ts'
 
 export type { MuseumEntry } from './entry.ts'
 
@@ -65,8 +66,8 @@ const foldByRemembered = ownStep('fold', (context, vcpu) => {
   return 0
 })
 
-/** The bugs of the catalogue that need no GICv4, in the catalogue's order. */
-export const museum: readonly MuseumEntry[] = [
+/** The bugs of the catalogue that need no GICv4. */
+const entries: readonly MuseumEntry[] = [
   {
     id: '01',
     name: 'vmcr-stale-on-block',
@@ -252,6 +253,11 @@ export const museum: readonly MuseumEntry[] = [
     bounds: {},
   },
 ]
+
+/** The bugs of the catalogue, in its order. */
+export const museum: readonly MuseumEntry[] = [...entries, ...residencyEntries].sort((one, other) =>
+  one.id < other.id ? -1 : 1,
+)
 
 const entryFields: Fields<MuseumEntry> = {
   id: true,

@@ -87,6 +87,7 @@ export {
   vpeEnable,
   vpeLoad,
   vpeLoadUnlessWaiting,
+  vpeLoadUnmoved,
   vpePut,
   vpePutAnyway,
   vpePutAtOnce,

@@ -235,6 +235,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_VPE_DISABLE:
       steps.vpeDisable(v)
       return 0
+    case op.STEP_VPE_LOAD_UNMOVED:
+      steps.vpeLoadUnmoved(v)
+      return 0
     case op.STEP_NO_CANDIDATE:
       return steps.noCandidate(v) ? 1 : 0
     case op.STEP_CANDIDATE_BLOCKED:

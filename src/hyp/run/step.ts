@@ -55,6 +55,7 @@ export type StepNeed =
   | 'sysregAccess'
   | 'unloaded'
   | 'vmStopped'
+  | 'vpeResident'
 
 /** The row of one of the library's steps. */
 export interface StepRow {

@@ -372,7 +372,7 @@ export const vpePut = row('vpePut', { does: 'vpePut', gicv4: true, needs: ['pree
 export const vpePutDoorbell = row('vpePutDoorbell', {
   does: 'vpePutDoorbell',
   gicv4: true,
-  needs: ['preemptionOff'],
+  needs: ['preemptionOff', 'vpeResident'],
 })
 /** vgic_v4_put with a doorbell if the vCPU waits in its WFI. */
 export const vpePutByFlag = row('vpePutByFlag', {
@@ -413,6 +413,15 @@ export const vpeReload = row('vpeReload', { does: 'vpeReload', gicv4: true })
 export const vpeEnable = row('vpeEnable', { does: 'vpeEnable', gicv4: true, needs: ['preemptionOff'] })
 /** Linux 6.1: clears ICH_HCR_EL2 at a put. */
 export const vpeDisable = row('vpeDisable', { does: 'vpeDisable', gicv4: true, needs: ['preemptionOff'] })
+/**
+ * A load that does not tell the ITS where its vPE goes, as if redistributors with a common vPE table needed no VMOVP
+ * (catalogue 14).
+ */
+export const vpeLoadUnmoved = row('vpeLoadUnmoved', {
+  does: 'vpeLoadUnmoved',
+  gicv4: true,
+  needs: ['preemptionOff'],
+})
 /** kvm_vcpu_on_spin: goes on to the next vCPU of the VM; yes when there are no more. */
 export const noCandidate = test('noCandidate?', { does: 'noCandidate', stands: 'thread', writes: 'thread' })
 /** Is the candidate blocked? */

@@ -197,6 +197,13 @@ export class ThreadSteps {
     if ((this.words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.vpeLoad(v)
   }
 
+  vpeLoadUnmoved(v: Vcpu): void {
+    if (this.isWaiting(v)) return
+    const was = this.maskInterrupts(v)
+    this.v4?.loadUnmoved(v)
+    this.takeMasked(v, was)
+  }
+
   vpePut(v: Vcpu): void {
     this.checkNesting(v, false)
     const was = this.maskInterrupts(v)

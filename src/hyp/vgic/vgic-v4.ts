@@ -45,6 +45,7 @@ import {
   THREAD_RELOAD_VPE,
   VCPU_INDEX,
   VCPU_IRQ,
+  VCPU_LAST_CPU,
   VCPU_THREAD,
   type Vcpu,
 } from '../records/vcpu.ts'
@@ -119,6 +120,15 @@ export class VgicV4 implements ForwardedLpis, Vsgis {
     vpes.makeResident(v, words[this.vm + VM_ENABLED] !== 0 ? 2 : 0)
   }
 
+  /** A load that takes the vPE to be where its vCPU is without moving it there (catalogue 14). */
+  loadUnmoved(v: Vcpu): void {
+    const { words, vpes } = this
+    const record = vpes.of(v)
+    if (words[record + VPE_RESIDENT] !== 0) return
+    words[record + VPE_CPU] = words[v + VCPU_LAST_CPU]
+    vpes.makeResident(v, words[this.vm + VM_ENABLED] !== 0 ? 2 : 0)
+  }
+
   /** Waits until it may leave. */
   settle(v: Vcpu): void {
     if (this.words[this.vpes.of(v) + VPE_RESIDENT] !== 0) this.vpes.settleResident(v)
@@ -128,9 +138,19 @@ export class VgicV4 implements ForwardedLpis, Vsgis {
   put(v: Vcpu, doorbell: boolean): void {
     const record = this.vpes.of(v)
     if (this.words[record + VPE_RESIDENT] === 0) return
+    this.words[record + VPE_PENDING_LAST] = 0
     this.armDoorbell(v, record, doorbell)
     this.vpes.settleResident(v)
-    this.vpes.storePendingLast(record, this.vpes.clearValid(v, doorbell))
+    this.leave(v, record, doorbell)
+  }
+
+  /**
+   * Clears Valid and stores what is known then. A doorbell of GICv4.0 that rang long ago may come to another CPU only now
+   * that it is enabled: its handler waits for the lock, and what it stores comes last.
+   */
+  private leave(v: Vcpu, record: number, doorbell: boolean): void {
+    const last = this.vpes.clearValid(v, doorbell)
+    this.vpes.storePendingLast(record, last || this.words[record + VPE_PENDING_LAST] !== 0)
   }
 
   /** On GICv4.0 the doorbell is enabled first: one that rings before the vPE has left is pending then. */
@@ -143,8 +163,9 @@ export class VgicV4 implements ForwardedLpis, Vsgis {
   putAtOnce(v: Vcpu, doorbell: boolean): void {
     const record = this.vpes.of(v)
     if (this.words[record + VPE_RESIDENT] === 0) return
+    this.words[record + VPE_PENDING_LAST] = 0
     this.armDoorbell(v, record, doorbell)
-    this.vpes.storePendingLast(record, this.vpes.clearValid(v, doorbell))
+    this.leave(v, record, doorbell)
   }
 
   /** A put that reads PendingLast, and leaves it to {@link storeLast} to store it (catalogue 05). */
