@@ -65,6 +65,7 @@ import {
 import type { IrqKind } from '../hyp/vgic/irq-directory.ts'
 import { OVERFLOW_INTERRUPTS } from '../hyp/vgic/vgic-v3.ts'
 import type { Machine } from '../scenario/machine.ts'
+import { isPendingInHardware, vsgisInHardware } from './hardware-pending.ts'
 
 /** The name of an invariant. */
 export type InvariantId =
@@ -370,7 +371,7 @@ export class InvariantChecker {
   private isPendingSomewhere(irq: Irq): boolean {
     const { words } = this
     const word = words[irq]
-    if (this.isForwarded(irq) && this.hypervisor.v4?.isPendingInHardware(irq)) return true
+    if (this.isForwarded(irq) && isPendingInHardware(this.hypervisor, irq)) return true
     if ((word & IRQ_EDGE) === 0 || word & IRQ_LATCH) return true
     if (this.hypervisor.mapped.isPendingAtDistributor(irq)) return true
     const owner = irqApListOf(word)
@@ -382,7 +383,7 @@ export class InvariantChecker {
   /** Whether hardware delivers an LPI (GICv4). */
   private isForwarded(irq: Irq): boolean {
     const { v4, interrupts } = this.hypervisor
-    return v4 !== undefined && interrupts.kindOf(irq) === 'lpi' && v4.isForwardedLpi(irq)
+    return v4 !== undefined && interrupts.kindOf(irq) === 'lpi' && v4.forwarding.isForwardedLpi(irq)
   }
 
   /** An interrupt that the guest of a vCPU would take, given the ICH_VMCR_EL2 that it left; 0 if none. */
@@ -407,8 +408,7 @@ export class InvariantChecker {
     switch (kind) {
       case 'private':
         if (irq < v || irq >= v + layout.vcpuSize) return 0
-        if (hypervisor.v4 && (hypervisor.v4.vsgisInHardware(v) >>> (irq - v - VCPU_IRQ)) & 1)
-          return words[irq] | IRQ_LATCH
+        if ((vsgisInHardware(hypervisor, v) >>> (irq - v - VCPU_IRQ)) & 1) return words[irq] | IRQ_LATCH
         return timers.outputOf(v, irq - v - VCPU_IRQ) ? words[irq] | IRQ_LINE : words[irq]
       case 'spi':
         if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
@@ -416,7 +416,7 @@ export class InvariantChecker {
       case 'lpi': {
         const isTaken = words[v + VCPU_LPIS_ENABLED] !== 0
         if (!isTaken || irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
-        return this.isForwarded(irq) && hypervisor.v4?.isPendingInHardware(irq)
+        return this.isForwarded(irq) && isPendingInHardware(hypervisor, irq)
           ? words[irq] | IRQ_LATCH
           : words[irq]
       }

@@ -486,15 +486,15 @@ export class Machine {
   /** Whether a message goes to the host's ITS: that of an assigned device whose interrupt is enabled. */
   private isBound({ deviceId, eventId }: Message): boolean {
     const { v4 } = this.hypervisor
-    return v4?.isBound(v4.find(deviceId | 0, eventId | 0)) ?? false
+    return v4?.forwarding.isBound(v4.forwarding.find(deviceId | 0, eventId | 0)) ?? false
   }
 
   /** An assigned device sends a message to the host's ITS; false if the device is not assigned. */
   sendToHost(deviceId: number, eventId: number): boolean {
     const { v4, silicon } = this.hypervisor
-    const n = v4?.find(deviceId | 0, eventId | 0) ?? -1
-    if (!v4?.isBound(n)) return false
-    const irq = v4.lpiOf(n)
+    const n = v4?.forwarding.find(deviceId | 0, eventId | 0) ?? -1
+    if (!v4?.forwarding.isBound(n)) return false
+    const irq = v4.forwarding.lpiOf(n)
     if (irq !== 0) this.ghosts.injected(irq)
     silicon.its[0].receive(deviceId | 0, eventId | 0)
     silicon.settle()
