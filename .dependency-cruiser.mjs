@@ -58,7 +58,7 @@ export default {
       name: 'entry-points-are-for-users',
       severity: 'error',
       from: { path: '^src/' },
-      to: { path: src(['index', 'scenario', 'explore']).replace('(/|\\.ts$)', '\\.ts$') },
+      to: { path: src(['index', 'scenario', 'explore', 'worker']).replace('(/|\\.ts$)', '\\.ts$') },
     },
   ],
   options: {

@@ -4,7 +4,8 @@ import { inlineConstants, keepConstants } from './tools/constants.ts'
 export default defineConfig([
   {
     name: 'library',
-    entry: ['src/index.ts', 'src/scenario.ts', 'src/explore.ts'],
+    entry: ['src/index.ts', 'src/scenario.ts', 'src/explore.ts', 'src/workers.ts', 'src/worker.ts'],
+    external: ['piscina'],
     outDir: 'dist',
     format: ['esm', 'cjs'],
     target: 'es2022',
@@ -23,6 +24,19 @@ export default defineConfig([
       // Inlines numeric constants across modules; names and whitespace stay readable.
       options.minifySyntax = true
     },
+  },
+  {
+    // The package's command, beside the library that it imports by name.
+    name: 'command',
+    entry: { vgic: 'command/main.ts' },
+    outDir: 'bin',
+    tsconfig: 'tsconfig.tools.json',
+    format: ['esm'],
+    target: 'node20',
+    platform: 'node',
+    splitting: false,
+    clean: true,
+    external: [/^vgic(\/|$)/],
   },
   {
     name: 'tools',

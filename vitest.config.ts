@@ -9,6 +9,7 @@ export default defineConfig({
       { find: /^vgic$/, replacement: src('index.ts') },
       { find: /^vgic\/scenario$/, replacement: src('scenario.ts') },
       { find: /^vgic\/explore$/, replacement: src('explore.ts') },
+      { find: /^vgic\/workers$/, replacement: src('workers.ts') },
     ],
   },
   test: {
@@ -19,6 +20,8 @@ export default defineConfig({
     hookTimeout: 0,
     // Modules hold no state that a test could leave behind: loading them anew for each file only takes time.
     isolate: false,
+    // vitest leaves a core to its own process, which has nothing to do.
+    maxWorkers: '100%',
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],

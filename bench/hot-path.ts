@@ -5,7 +5,8 @@
  * wrap-around, and the state after it, as the yardstick prints it.
  */
 import { dataAbortSyndrome, ICC_SGI1R_EL1, ichApr, sysregSyndrome } from 'vgic'
-import { type Design, designs, type ScenarioMachine, scenario } from 'vgic/scenario'
+import { type Design, designs, type Scenario, type ScenarioMachine, scenario } from 'vgic/scenario'
+import type { Pe } from '../src/gic/records/pe.ts'
 import { EXIT_HVC, EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from '../src/hyp/records/exits.ts'
 import { GUEST_VALUE } from '../src/hyp/records/guest-offsets.ts'
 import {
@@ -24,18 +25,27 @@ import {
   THREAD_WAITS_FOR_CPU,
 } from '../src/hyp/run/thread-states.ts'
 
-/** Scenarios: the yardstick's numbers, and one that it does not have. */
-const HYPERCALL = 1
+/** Scenarios: the yardstick's numbers, and those that it does not have. */
+export const HYPERCALL = 1
 export const SPI = 2
-const IPI = 3
-const WFI = 4
+export const IPI = 3
+export const WFI = 4
 const OVERFLOW = 5
 const MMIO_READ = 6
 export const WFI_ASLEEP = 7
 export const LPI = 8
+export const HYPERCALL_V4 = 9
+export const IPI_HW = 10
+export const VLPI = 11
+export const WFI_V4 = 12
+/** Those of which vCPU 0 is in its guest when they begin. */
+const IN_GUEST: readonly number[] = [IPI, WFI, MMIO_READ, WFI_ASLEEP, LPI, IPI_HW, VLPI, WFI_V4]
 
 const VCPUS = 4
 const SPIS = 64
+const GICD_CTLR = 0x0800_0000
+const NASSGIREQ = 0x100
+const ENABLE_GRP1 = 2
 const GICD_ISENABLER1 = 0x0800_0104
 const ESR_READ = dataAbortSyndrome(4, false) | 0
 const ESR_WRITE64 = dataAbortSyndrome(8, true) | 0
@@ -53,9 +63,13 @@ export function machineOf(
   design: Design = designs.wfiFullPut,
   polls = true,
 ): ScenarioMachine {
+  return hotPath(design, polls).gic({ listRegisters }).machine()
+}
+
+/** Its recipe, but for the GIC. */
+function hotPath(design: Design, polls: boolean, lpis = 8): Scenario {
   const recipe = scenario('hot path')
-    .gic({ listRegisters })
-    .vm({ vcpus: VCPUS, spis: SPIS, haltPolling: { limit: polls ? 1000 : 0 } })
+    .vm({ vcpus: VCPUS, spis: SPIS, haltPolling: { limit: polls ? 1000 : 0 }, lpis })
     .design(design)
   for (let vcpu = 0; vcpu < VCPUS; vcpu++) {
     for (let intid = 0; intid < 16; intid++)
@@ -68,6 +82,21 @@ export function machineOf(
   for (let i = 0; i < SPIS; i++) {
     recipe.spi({ intid: 32 + i, trigger: i % 2 === 0 ? 'edge' : 'level', priority: priority(VCPUS * 32 + i) })
   }
+  return recipe
+}
+
+/**
+ * The same machine on GICv4.1: each vCPU has a vPE, and the 64 events of an assigned device are forwarded as vLPIs of
+ * vCPU 0.
+ */
+export function machineOfV41(polls: boolean): ScenarioMachine {
+  const recipe = hotPath(designs.wfiFullPut, polls, VLPIS).gic({
+    version: '4.1',
+    listRegisters: 4,
+    lpis: 128,
+    memoryLines: 512,
+  })
+  for (let event = 0; event < VLPIS; event++) recipe.vlpi({ device: DEVICE, event, intid: FIRST_LPI + event })
   return recipe.machine()
 }
 
@@ -83,6 +112,7 @@ const QUEUE_SIZE = 0x1000
 const VALID = 0x8000_0000
 const DEVICE = 7
 const FIRST_LPI = 8192
+const VLPIS = 64
 
 /** The same VM with an ITS, which its guest has booted: 64 events of a device are LPIs of vCPU 0. */
 export function machineWithIts(): ScenarioMachine {
@@ -133,12 +163,14 @@ export class HotPath {
     iterations: number,
     timed: (iterate: () => number) => number = (iterate) => iterate(),
   ): number {
-    const beginsInGuest = [IPI, WFI, MMIO_READ, WFI_ASLEEP, LPI].includes(scenarioNumber)
+    const beginsInGuest = IN_GUEST.includes(scenarioNumber)
     if (beginsInGuest) this.runLoop.run(this.v0)
+    if (scenarioNumber === IPI_HW) this.runLoop.run(this.v1)
     const accesses = this.accesses()
     const sum = timed(() => this.iterate(scenarioNumber, iterations))
     const state = mix(this.state(sum), this.accesses() - accesses)
     if (beginsInGuest) this.runLoop.leave(this.v0, EXIT_HVC)
+    if (scenarioNumber === IPI_HW) this.runLoop.leave(this.v1, EXIT_HVC)
     return state >>> 0
   }
 
@@ -178,6 +210,7 @@ export class HotPath {
     let sum = 0
     switch (scenarioNumber) {
       case HYPERCALL:
+      case HYPERCALL_V4:
         for (let i = 0; i < iterations; i++) sum = (sum + this.hypercall()) | 0
         break
       case SPI:
@@ -200,6 +233,15 @@ export class HotPath {
         break
       case LPI:
         for (let i = 0; i < iterations; i++) sum = (sum + this.lpi(i)) | 0
+        break
+      case IPI_HW:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.ipiHw(i)) | 0
+        break
+      case VLPI:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.vlpi(i)) | 0
+        break
+      case WFI_V4:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.wfiV4(i)) | 0
         break
     }
     return sum >>> 0
@@ -346,6 +388,57 @@ export class HotPath {
     const virq = this.lines.lines(this.pe0)
     const intid = this.icv.readIar1(this.pe0)
     this.icv.writeEoir1(this.pe0, intid)
+    return virq + intid
+  }
+
+  /** The guest has its SGIs as vSGIs: it sets GICD_CTLR.nASSGIreq, and then EnableGrp1. */
+  enableVsgis(): void {
+    this.runLoop.run(this.v0)
+    this.access(GICD_CTLR, 0, 0, ESR_WRITE)
+    this.access(GICD_CTLR, NASSGIREQ, 0, ESR_WRITE)
+    this.access(GICD_CTLR, NASSGIREQ | ENABLE_GRP1, 0, ESR_WRITE)
+    this.runLoop.leave(this.v0, EXIT_HVC)
+  }
+
+  /** An IPI to a vCPU that runs: the sender exits as without vSGIs, and the target does not. */
+  private ipiHw(i: number): number {
+    const { words, v0, pe1 } = this
+    words[v0 + VCPU_ESR] = ESR_SGI1R
+    words[v0 + VCPU_DATA] = 2 | ((i & 15) << 24)
+    words[v0 + VCPU_DATA + 1] = 0
+    this.runLoop.leave(v0, EXIT_SYSREG)
+    this.runLoop.enter(v0)
+    return this.takeDirect(pe1, i & 15)
+  }
+
+  /** A message of the assigned device to a vCPU that runs: nobody exits. */
+  private vlpi(i: number): number {
+    this.sendVlpi(i)
+    return this.takeDirect(this.pe0, FIRST_LPI + (i & 63))
+  }
+
+  /** As `wfi`, where the interrupt is a vLPI: the vPE leaves, its doorbell rings, and it is resident again. */
+  private wfiV4(i: number): number {
+    const { v0, runLoop } = this
+    const ranOn = runLoop.leave(v0, EXIT_WFI) === THREAD_POLLS ? 0 : 1
+    this.sendVlpi(i)
+    const woken = runLoop.run(v0) === THREAD_STEPS ? 1 : 0
+    runLoop.enter(v0)
+    return ranOn + 2 * woken + this.takeDirect(this.pe0, FIRST_LPI + (i & 63))
+  }
+
+  private sendVlpi(i: number): void {
+    const { silicon } = this.hypervisor
+    silicon.its[0].receive(DEVICE, i & 63)
+    silicon.settle()
+  }
+
+  /** A guest takes an interrupt that is in no list register. */
+  private takeDirect(pe: Pe, expected: number): number {
+    const virq = this.lines.lines(pe)
+    const intid = this.icv.readIar1(pe)
+    if (intid !== expected) throw new Error(`The guest has acknowledged ${intid}, not ${expected}.`)
+    this.icv.writeEoir1(pe, intid)
     return virq + intid
   }
 

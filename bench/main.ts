@@ -17,7 +17,7 @@ npm run bench -- [--twin FILE.c] [--only CASE] [--rounds N] [--json]
                                                          what an exit of a vCPU costs: nanoseconds, bytes
 npm run bench -- instructions [--twin FILE.c] [--only CASE] [--json]
                                                          the same in instructions, counted by valgrind (minutes a case)
-npm run bench -- explore [--json]                        the explorer: transitions a second
+npm run bench -- explore [--json]                        the explorer: transitions a second of CPU time
 npm run bench -- device [--json]                         the GIC as a device: nanoseconds an access, few and many SPIs, LPIs, vLPIs
 
   --twin FILE.c  the same work in C, bench/native-twin.c, compiled with cc -O2 and measured in turn: the ratio of the two

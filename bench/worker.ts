@@ -7,8 +7,23 @@
 
 import { PerformanceObserver } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
-import { designs } from 'vgic/scenario'
-import { HotPath, LPI, machineOf, machineWithIts, SPI, WFI_ASLEEP } from './hot-path.ts'
+import { designs, type ScenarioMachine } from 'vgic/scenario'
+import {
+  HotPath,
+  HYPERCALL,
+  HYPERCALL_V4,
+  IPI,
+  IPI_HW,
+  LPI,
+  machineOf,
+  machineOfV41,
+  machineWithIts,
+  SPI,
+  VLPI,
+  WFI,
+  WFI_ASLEEP,
+  WFI_V4,
+} from './hot-path.ts'
 
 const WARM_UP = 100_000
 const WARM_UP_ROUNDS = 3
@@ -18,6 +33,15 @@ const others = [
   (polls: boolean) => machineOf(2, designs.wfiHandler, polls),
   (polls: boolean) => machineOf(16, designs.vmcrOnExit, polls),
 ]
+
+/** What machines without an ITS, or without GICv4.1, run meanwhile. */
+const likewise = new Map([
+  [LPI, SPI],
+  [HYPERCALL_V4, HYPERCALL],
+  [IPI_HW, IPI],
+  [VLPI, SPI],
+  [WFI_V4, WFI],
+])
 
 export function serve(): void {
   let scavenges = 0
@@ -46,15 +70,21 @@ export function serve(): void {
 /** The machine that a scenario is measured on, after it and others have run it. */
 function warmedUp(scenario: number, count: number): HotPath {
   const polls = scenario !== WFI_ASLEEP
-  const hasIts = scenario === LPI
-  const first = hasIts ? machineWithIts : () => machineOf(4, designs.wfiFullPut, polls)
-  const paths = [first, ...others].slice(0, count).map((make) => new HotPath(make(polls)))
-  if (hasIts) paths[0].bootIts()
+  const makers = [(waits: boolean) => measuredMachine(scenario, waits), ...others]
+  const paths = makers.slice(0, count).map((make) => new HotPath(make(polls)))
+  if (scenario === LPI) paths[0].bootIts()
+  if (scenario === IPI_HW) paths[0].enableVsgis()
   for (let round = 0; round < WARM_UP_ROUNDS; round++) {
-    // The others have no ITS: they take SPIs meanwhile.
-    for (const [i, path] of paths.entries()) path.run(hasIts && i > 0 ? SPI : scenario, WARM_UP)
+    for (const [i, path] of paths.entries())
+      path.run(i > 0 ? (likewise.get(scenario) ?? scenario) : scenario, WARM_UP)
   }
   return paths[0]
+}
+
+function measuredMachine(scenario: number, polls: boolean): ScenarioMachine {
+  if (scenario === LPI) return machineWithIts()
+  if ([HYPERCALL_V4, IPI_HW, VLPI, WFI_V4].includes(scenario)) return machineOfV41(polls)
+  return machineOf(4, designs.wfiFullPut, polls)
 }
 
 /** What a round takes. Its bytes are also those of measuring itself, which a round without iterations shows. */

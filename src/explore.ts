@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-export type { Bounds, Interventions, Report, Violation } from './explore/bounds.ts'
+export type { Bounds, Interventions, OwnInvariant, Report, Violation } from './explore/bounds.ts'
 export { explore } from './explore/explorer.ts'
 export { invariantName } from './explore/invariant-names.ts'
 export { type InvariantId, invariants } from './explore/invariants.ts'

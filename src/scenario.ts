@@ -23,6 +23,7 @@ export {
   type Design,
   type DesignNode,
   forever,
+  gicv4Part,
   type Jump,
   type Loop,
   leaveLoop,
@@ -67,6 +68,7 @@ export {
   type InterruptConfig,
   Scenario,
   scenario,
+  type VlpiConfig,
   type VmConfig,
 } from './scenario/builder.ts'
 export { DeviceBuilder } from './scenario/device-builder.ts'
@@ -80,6 +82,11 @@ export {
 } from './scenario/guest-builder.ts'
 export { GuestIts, type GuestItsOptions, type GuestLpiOptions } from './scenario/guest-its.ts'
 export type { Actor, ActorState } from './scenario/machine.ts'
+export { toMermaid } from './scenario/pictures/mermaid.ts'
+export { type PerfettoTrace, type TraceEvent, toPerfetto } from './scenario/pictures/perfetto.ts'
+export type { PictureOptions, PictureViolation } from './scenario/pictures/samples.ts'
+export { toSvg } from './scenario/pictures/svg.ts'
+export { toVcd } from './scenario/pictures/vcd.ts'
 export { Run, type RunEnd, type RunOptions, type RunPart, type RunSummary } from './scenario/run.ts'
 export {
   type ActorSummary,

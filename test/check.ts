@@ -1,12 +1,22 @@
 /** `npm test`: runs every check of the project and counts them. */
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
 import ts from 'typescript'
 import { generatedModules } from '../tools/generated.ts'
 import { checkBrowser, findChromium } from './browser/chromium.ts'
 import { type Example, examplesOf, missing } from './documents.ts'
+import { checkCommand } from './package/command.ts'
 import { checkSizes } from './package/sizes.ts'
 
 /** Runs in an installed copy of the package, as ESM and as CJS, with `vgic`, `scenario`, `explorer` and `assert` given. */
@@ -49,6 +59,7 @@ interface Outcome {
 
 interface Run {
   readonly ok: boolean
+  readonly status: number | null
   readonly output: string
 }
 
@@ -75,10 +86,12 @@ function run(command: string, args: readonly string[], cwd = root): Promise<Run>
     }
     child.stdout.setEncoding('utf8').on('data', add)
     child.stderr.setEncoding('utf8').on('data', add)
-    child.on('error', (error) => done({ ok: false, output: `${output}${command}: ${error.message}\n` }))
+    child.on('error', (error) =>
+      done({ ok: false, status: null, output: `${output}${command}: ${error.message}\n` }),
+    )
     child.on('close', (code, signal) => {
       if (signal !== null) output += `${command}: ended by ${signal}\n`
-      done({ ok: code === 0, output })
+      done({ ok: code === 0, status: code, output })
     })
   })
 }
@@ -225,6 +238,14 @@ async function checkExample(example: Example, project: string): Promise<void> {
   )
 }
 
+/** The package's command, in the same project. */
+async function command(): Promise<Outcome> {
+  copyFileSync('test/fixtures/stale-shadow.mjs', join(project, 'stale-shadow.mjs'))
+  copyFileSync('test/fixtures/ich.jsonl.gz', join(project, 'ich.jsonl.gz'))
+  const installed = join(project, 'node_modules/.bin/vgic')
+  return { passed: 1, failed: 0, note: await checkCommand((args) => run(installed, args, project)) }
+}
+
 /** Of the installed package. */
 async function sizes(): Promise<Outcome> {
   return { passed: 1, failed: 0, note: await checkSizes(project) }
@@ -300,6 +321,8 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['attw', () => must('attw', ['--pack', '.', '--profile', 'node16'])],
   ['smoke', smoke],
   ['sizes', sizes],
+  ['command', command],
+  ['threads', () => must('node', ['build/docs/examples/workers.js'])],
   ['command lines', commandLines],
   ['examples', examples],
   ['browser', browser],

@@ -1,5 +1,14 @@
 /** How far an exploration goes, and what it reports. */
-import { argumentBoolean, argumentInteger, argumentOptions, type Fields } from '../errors/arguments.ts'
+import {
+  argumentBoolean,
+  argumentFunction,
+  argumentInteger,
+  argumentList,
+  argumentOptions,
+  argumentString,
+  type Fields,
+} from '../errors/arguments.ts'
+import type { ScenarioMachine } from '../scenario/scenario-machine.ts'
 import type { InvariantId } from './invariants.ts'
 import { type Shard, shardOf } from './shard.ts'
 
@@ -13,6 +22,16 @@ export interface Interventions {
   readonly migrations?: number
 }
 
+/** An invariant of a user's own. */
+export interface OwnInvariant {
+  /** Its name, which a report gives. */
+  readonly name: string
+  /** The rule, as a sentence. */
+  readonly says: string
+  /** Says what is wrong with the machine after a step, or undefined. It must not change the machine. */
+  readonly check: (machine: ScenarioMachine) => string | undefined
+}
+
 /** How far an exploration goes. */
 export interface Bounds extends Interventions {
   /** Most distinct states; default 1,000,000. The exploration ends there. */
@@ -21,6 +40,8 @@ export interface Bounds extends Interventions {
   readonly depth?: number
   /** The invariants that are checked; default all. */
   readonly invariants?: readonly InvariantId[]
+  /** Invariants of your own, which are checked after every step, after those; default none. */
+  readonly own?: readonly OwnInvariant[]
   /**
    * Whether equal states are explored only once; default true. If false, every schedule is followed to its end, or
    * until it returns to a state of its own.
@@ -58,11 +79,11 @@ export interface Bounds extends Interventions {
 
 /** A schedule that violates an invariant. */
 export interface Violation {
-  /** The invariant. */
-  readonly invariant: InvariantId
+  /** The invariant; `own` for one of {@link Bounds.own}. */
+  readonly invariant: InvariantId | 'own'
   /** Its plain name: `stale-shadow`. */
   readonly name: string
-  /** The invariant as a sentence, from {@link invariants}. */
+  /** The invariant as a sentence. */
   readonly says: string
   /** What is wrong after the last step. */
   readonly what: string
@@ -109,6 +130,7 @@ const boundFields: Fields<Bounds> = {
   states: true,
   depth: true,
   invariants: true,
+  own: true,
   merge: true,
   checkWrites: true,
   raise: true,
@@ -123,6 +145,7 @@ export interface CheckedBounds {
   readonly states: number
   readonly depth: number
   readonly invariants: readonly InvariantId[] | undefined
+  readonly own: readonly OwnInvariant[]
   readonly merge: boolean
   readonly checkWrites: boolean
   readonly raise: boolean
@@ -142,6 +165,7 @@ export function checkBounds(bounds: Bounds): CheckedBounds {
     states: argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff),
     depth: argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000),
     invariants: bounds.invariants,
+    own: argumentList('own', bounds.own ?? [], 'invariants of your own').map(checkedOwn),
     merge: argumentBoolean('merge', bounds.merge ?? true),
     checkWrites: argumentBoolean('checkWrites', bounds.checkWrites ?? false),
     raise: argumentBoolean('raise', bounds.raise ?? true),
@@ -164,6 +188,16 @@ export const budgetOf = (bounds: Interventions): number =>
     (budget, { bound }, i) => budget | (argumentInteger(bound, bounds[bound] ?? 0, 0, 255) << (8 * i)),
     0,
   )
+
+const ownFields: Fields<OwnInvariant> = { name: true, says: true, check: true }
+
+function checkedOwn(own: OwnInvariant): OwnInvariant {
+  const { name, says, check } = argumentOptions('An invariant of your own', own, ownFields)
+  argumentString('name', name)
+  argumentString('says', says)
+  argumentFunction('check', check, '(machine) => what is wrong, or undefined')
+  return own
+}
 
 /** Above a budget's bytes: how many more steps of other actors than vCPUs all shards share. */
 export const SHARED_STEP = 1 << 24

@@ -15,6 +15,7 @@ import {
   type Report,
   type Violation,
 } from './bounds.ts'
+import type { ClosedStates } from './closed-states.ts'
 import { CutStates } from './cut-states.ts'
 import { FairCycles } from './fair-cycles.ts'
 import { fairCycle, livelock } from './livelock.ts'
@@ -70,7 +71,13 @@ function shortest(explorer: Explorer, interventions: number, found: Report, firs
   return { ...best, shortest: true }
 }
 
-class Explorer {
+/** One of several explorers of the same scenario: its number, and what they share. */
+export interface Share {
+  readonly index: number
+  readonly closed: ClosedStates
+}
+
+export class Explorer {
   readonly search: Search
   /** Whether the last search withheld interventions that the bounds allow. */
   withheld = false
@@ -87,8 +94,9 @@ class Explorer {
   constructor(
     machine: Machine,
     private readonly bounds: CheckedBounds,
+    private readonly share?: Share,
   ) {
-    this.search = new Search(machine, bounds)
+    this.search = new Search(machine, bounds, share?.index ?? 0)
   }
 
   /** Searches the schedules with at most so many interventions and steps. */
@@ -110,11 +118,19 @@ class Explorer {
   private searchAll(): Report {
     const { stack } = this.search
     while (stack.depth >= 0) {
+      if (this.share && this.isStopped(this.share)) return this.report({ bound: 'states' })
       const actor = this.nextActor()
       const found = actor < 0 ? this.leave() : stack.depth < this.depth ? this.take(actor) : this.cutOff()
       if (found) return found
     }
     return this.report(this.cut.any ? { bound: 'depth' } : {})
+  }
+
+  /** Whether all explorers together have come to a bound or a violation. It is not asked at every step. */
+  private isStopped({ closed }: Share): boolean {
+    if ((this.transitions & 0xff) !== 0) return false
+    if (closed.size >= this.bounds.states) closed.stop()
+    return closed.isStopped
   }
 
   /** The next actor to try in the state on top; -1 if none is left. */
@@ -124,7 +140,7 @@ class Explorer {
     for (let actor = frames[frame + FRAME_NEXT]; actor < actors.length; actor++) {
       const bounded = uses[actor] >= 0
       if (bounded && ((frames[frame + FRAME_BUDGET] >> uses[actor]) & 0xff) === 0) continue
-      if (machine.stateOf(actors[actor]) !== 'ready') continue
+      if (machine.stateOfOwn(actors[actor]) !== 'ready') continue
       if (bounded && this.withholds(frames[frame + FRAME_BUDGET])) {
         // The state is no end: the next search goes on from here.
         frames[frame + FRAME_STEPS]++
@@ -168,6 +184,7 @@ class Explorer {
       const cycle = isOpen ? stack.depthOf(keyA, keyB) : -1
       if (cycle >= 0 || this.isExplored(keyA, keyB)) return this.meet(actor, cycle, isOpen)
     }
+    if (isNew && this.share?.closed.has(keyA, keyB)) return this.meet(actor, -1, false)
     if (isNew && visited.size >= this.bounds.states) return this.report({ bound: 'states' })
     this.enter(slot)
     return undefined
@@ -212,7 +229,7 @@ class Explorer {
 
   /** Leaves the state on top, from which all steps were taken; if none could be, a schedule has ended. */
   private leave(): Report | undefined {
-    const { visited, search } = this
+    const { search } = this
     const { stack } = search
     const { frames, frame } = stack
     if (frames[frame + FRAME_STEPS] === 0) {
@@ -226,7 +243,7 @@ class Explorer {
     const { depth } = stack
     const isOpen = cycles !== undefined && !cycles.isRoot()
     if (!isOpen) {
-      visited.close(frames[frame + FRAME_SLOT], keyA, keyB)
+      this.closeState(frames[frame + FRAME_SLOT], keyA, keyB)
       const livelock = cycles && this.closeComponent(cycles, keyA, keyB)
       if (livelock) return livelock
     }
@@ -236,11 +253,17 @@ class Explorer {
     return undefined
   }
 
+  private closeState(slot: number, a: number, b: number): void {
+    this.visited.close(slot, a, b)
+    // What follows from a state is not all explored where the bound on depth cuts.
+    if (this.share && !this.cut.any) this.share.closed.add(a, b)
+  }
+
   /** Closes the component of the state on top, its root, with this key. */
   private closeComponent(cycles: FairCycles, a: number, b: number): Report | undefined {
     const { search, visited } = this
     const others = cycles.close()
-    for (const other of others) visited.close(visited.find(other.a, other.b), other.a, other.b)
+    for (const other of others) this.closeState(visited.find(other.a, other.b), other.a, other.b)
     // Where the bound on depth cuts, states are visited again, and components are not to be relied on.
     if (this.cut.any || !cycles.isLivelock()) return undefined
     const { frames, frame } = search.stack

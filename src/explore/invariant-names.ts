@@ -1,4 +1,6 @@
 /** Plain names of the catalogue's invariants, and of S23, which is not in the catalogue: what is wrong if one breaks. */
+import { argumentString } from '../errors/arguments.ts'
+
 const names: Readonly<Record<string, string>> = {
   S1: 'vpe-resident-elsewhere',
   S2: 'entered-unloaded',
@@ -37,4 +39,4 @@ const names: Readonly<Record<string, string>> = {
 }
 
 /** The plain name of an invariant: `stale-shadow` for S11. */
-export const invariantName = (id: string): string => names[id] ?? id
+export const invariantName = (id: string): string => names[argumentString('id', id)] ?? id

@@ -1,8 +1,10 @@
 /**
  * What must hold in every state, or at every step, of every schedule. The names are those of the catalogue of bugs: S
  * for safety, L for liveness. Liveness is checked as safety: on states in which no actor can step (L1, L6), on guests
- * that run without an interrupt that they should have (L3), and on cycles (L4, which the explorer finds). S23 is not
- * in the catalogue. step-context.ts checks S2, S19, S22, S23, and parts of S11 and S20.
+ * that run without an interrupt that they should have (L3), and on cycles (L4, which the explorer finds). S23 and
+ * S24 are not in the catalogue. step-context.ts checks S2, S19, S22, S23, S24, and parts of S11 and S20;
+ * lpi-invariants.ts S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to S7, L2, and parts of S2, S8, S11,
+ * S19 and L3.
  */
 import {
   LR_ACTIVE,
@@ -30,6 +32,7 @@ import {
   VCPU_ESR,
   VCPU_INDEX,
   VCPU_IRQ,
+  VCPU_LPIS_ENABLED,
   VCPU_PC,
   VCPU_THREAD,
   VCPU_USED_LRS,
@@ -62,40 +65,63 @@ import {
 import type { IrqKind } from '../hyp/vgic/irq-directory.ts'
 import { OVERFLOW_INTERRUPTS } from '../hyp/vgic/vgic-v3.ts'
 import type { Machine } from '../scenario/machine.ts'
+import { isPendingInHardware, vsgisInHardware } from './hardware-pending.ts'
 
 /** The name of an invariant. */
 export type InvariantId =
+  | 'S1'
   | 'S2'
+  | 'S3'
+  | 'S4'
+  | 'S5'
+  | 'S6'
+  | 'S7'
   | 'S8'
   | 'S11'
   | 'S12'
+  | 'S15'
+  | 'S16'
   | 'S17'
+  | 'S18'
   | 'S19'
   | 'S20'
   | 'S21'
   | 'S22'
   | 'S23'
+  | 'S24'
   | 'L1'
+  | 'L2'
   | 'L3'
   | 'L4'
   | 'L6'
 
 /** Each invariant as a sentence. */
 export const invariants: Readonly<Record<InvariantId, string>> = {
-  S2: 'A vCPU enters its guest only when it is loaded, with the CPU interface state that its guest left.',
-  S8: 'At every entry the INTIDs in valid list registers are distinct.',
-  S11: 'When a vCPU asks runnable() in its halt, the shadow of ICH_VMCR_EL2 is what its guest would read; so are that shadow and the active priorities when the thread returns to userspace.',
+  S1: 'A vPE is resident on one redistributor at most: that of the PE where its vCPU’s thread is, and is loaded once it can be preempted.',
+  S2: 'A vCPU enters its guest only when it is loaded, with the CPU interface state that its guest left; while it is there its vPE is resident, and Dirty is 0.',
+  S3: 'A vCPU that waits, once it can be preempted, has no resident vPE.',
+  S4: 'Nothing but Valid is written to GICR_VPENDBASER while it is 1, and it is not cleared while Dirty is 1.',
+  S5: 'No ITS command and no redistributor operation names a vPE that is not mapped there, or is resident elsewhere.',
+  S6: 'Of a vCPU that is about to wait, or waits, an interrupt is known to be pending, or a doorbell was asked for or is on its way; what is known while its vPE is away is not overwritten.',
+  S7: 'No doorbell rings for a vCPU that is in its guest.',
+  S8: 'At every entry the INTIDs in valid list registers are distinct, and none of them is pending as a direct interrupt, too.',
+  S11: 'When a vCPU asks runnable() in its halt, its vPE is not resident, and the shadow of ICH_VMCR_EL2 is what its guest would read; so are that shadow and the active priorities when the thread returns to userspace.',
   S12: 'A guest’s write to ICC_DIR_EL1 deactivates the interrupt that it names, on whichever vCPU that is active.',
+  S15: 'Nothing names an LPI that was freed: no list, list register, event, cached translation, message or prune.',
+  S16: 'An LPI has as many references as its events, lists, list registers, messages and prunes hold, and the table has it by its INTID.',
   S17: 'An interrupt names a vCPU if and only if it is on that vCPU’s ap_list, once, and on no other.',
-  S19: 'A pending or active interrupt has one owner: list registers are filled only after they were folded back.',
+  S18: 'A step that changes where an LPI or its collection goes takes the one to where the other goes, except MOVALL; while no command is carried out, cached translations are those of the tables.',
+  S19: 'A pending or active interrupt has one owner: list registers are filled only after they were folded back, and one that is injected directly is not pending in software.',
   S20: 'A question changes nothing of another vCPU; the CPU interface and the timers are loaded and put with preemption off; the CPU interface is in memory when the thread gives its PE up or ends.',
   S21: 'A vCPU in the guest with a request pending has a kick on the way.',
   S22: 'A thread waits, sleeps and returns to userspace with preemption and interrupts on; list registers are filled and folded, and the guest is entered, with interrupts off.',
   S23: 'What a guest left for is handled before it is entered again, and a step that handles an access finds one.',
+  S24: 'A design without a flag that says that the vCPU waits puts its vPE with a doorbell while it is resident: otherwise none is asked for.',
   L1: 'When no actor can step any more, no vCPU sleeps with an interrupt that its guest would take.',
+  L2: 'While a vCPU sleeps, an interrupt that is pending for its vPE has a doorbell on its way.',
   L3: 'An edge that the guest has not acknowledged is pending somewhere; a guest runs without an interrupt that it would take next, or one that its timer asserts, only if something will make it leave, and is not entered without it.',
   L4: 'No thread repeats a cycle of steps without progress of its guest while every actor that can step takes part.',
-  L6: 'When no actor can step any more, no thread waits for a PE or for other vCPUs.',
+  L6: 'When no actor can step any more, no thread waits for a PE or for other vCPUs, and no message for a lock.',
 }
 
 /** Checks the invariants of a machine. Each method returns a text that says what is wrong, or undefined. */
@@ -207,7 +233,7 @@ export class InvariantChecker {
   }
 
   /** L6, in a state in which no actor can step. */
-  stuckThread(): string | undefined {
+  stuck(): string | undefined {
     const { runLoop } = this.hypervisor
     for (let i = 0; i < this.hypervisor.layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
@@ -215,7 +241,8 @@ export class InvariantChecker {
       if (state !== THREAD_WAITS_FOR_CPU && state !== THREAD_WAITS_FOR_VCPUS) continue
       return `vcpu${i} waits for ${runLoop.waitsForVcpus(v) ? 'other vCPUs' : 'a PE'} forever`
     }
-    return undefined
+    const device = this.machine.devices.find((_, index) => this.machine.waitsForIts(index))
+    return device && `the message of ${device.name} waits for its_lock forever`
   }
 
   /** L3, after any step; `entered` is the vCPU that has entered its guest in this step, or 0. */
@@ -344,7 +371,7 @@ export class InvariantChecker {
   private isPendingSomewhere(irq: Irq): boolean {
     const { words } = this
     const word = words[irq]
-    if (this.isForwarded(irq) && this.hypervisor.v4?.isPendingInHardware(irq)) return true
+    if (this.isForwarded(irq) && isPendingInHardware(this.hypervisor, irq)) return true
     if ((word & IRQ_EDGE) === 0 || word & IRQ_LATCH) return true
     if (this.hypervisor.mapped.isPendingAtDistributor(irq)) return true
     const owner = irqApListOf(word)
@@ -356,7 +383,7 @@ export class InvariantChecker {
   /** Whether hardware delivers an LPI (GICv4). */
   private isForwarded(irq: Irq): boolean {
     const { v4, interrupts } = this.hypervisor
-    return v4 !== undefined && interrupts.kindOf(irq) === 'lpi' && v4.isForwardedLpi(irq)
+    return v4 !== undefined && interrupts.kindOf(irq) === 'lpi' && v4.forwarding.isForwardedLpi(irq)
   }
 
   /** An interrupt that the guest of a vCPU would take, given the ICH_VMCR_EL2 that it left; 0 if none. */
@@ -381,17 +408,18 @@ export class InvariantChecker {
     switch (kind) {
       case 'private':
         if (irq < v || irq >= v + layout.vcpuSize) return 0
-        if (hypervisor.v4 && (hypervisor.v4.vsgisInHardware(v) >>> (irq - v - VCPU_IRQ)) & 1)
-          return words[irq] | IRQ_LATCH
+        if ((vsgisInHardware(hypervisor, v) >>> (irq - v - VCPU_IRQ)) & 1) return words[irq] | IRQ_LATCH
         return timers.outputOf(v, irq - v - VCPU_IRQ) ? words[irq] | IRQ_LINE : words[irq]
       case 'spi':
         if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
         return mapped.isPendingAtDistributor(irq) ? words[irq] | IRQ_LATCH : words[irq]
-      case 'lpi':
-        if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
-        return this.isForwarded(irq) && hypervisor.v4?.isPendingInHardware(irq)
+      case 'lpi': {
+        const isTaken = words[v + VCPU_LPIS_ENABLED] !== 0
+        if (!isTaken || irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
+        return this.isForwarded(irq) && isPendingInHardware(hypervisor, irq)
           ? words[irq] | IRQ_LATCH
           : words[irq]
+      }
     }
   }
 }

@@ -33,7 +33,7 @@ function isFair({ machine, stack, actors, uses }: Search, first: number): boolea
   const left = new Set<number>([...actors.keys()].filter((actor) => uses[actor] < 0))
   stack.visitDownTo(first, (actor) => {
     left.delete(actor)
-    for (const other of left) if (machine.stateOf(actors[other]) !== 'ready') left.delete(other)
+    for (const other of left) if (machine.stateOfOwn(actors[other]) !== 'ready') left.delete(other)
   })
   return left.size === 0
 }

@@ -1,5 +1,12 @@
 /** Puts the reports of an exploration's parts together. */
-import { argumentBoolean, argumentInteger, argumentList, argumentString, shown } from '../errors/arguments.ts'
+import {
+  argumentBoolean,
+  argumentInteger,
+  argumentList,
+  argumentNumber,
+  argumentString,
+  shown,
+} from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import type { Report, Violation } from './bounds.ts'
 import { type Shard, shardOf } from './shard.ts'
@@ -31,7 +38,7 @@ export function mergeReports<R extends Report>(reports: readonly R[]): MergedRep
     states: sum(({ states }) => states),
     transitions: sum(({ transitions }) => transitions),
     schedules: sum(({ schedules }) => schedules),
-    omission: sum(({ omission }) => omission ?? 0),
+    omission: sum(({ omission }) => omission),
     ...(bound && found.length === 0 ? { bound } : {}),
     ...(missing.length > 0 ? { missing } : {}),
   } as MergedReport<R>
@@ -43,6 +50,7 @@ function checkedPart(report: Report): Shard {
   argumentBoolean('complete', report.complete)
   for (const name of ['states', 'transitions', 'schedules'] as const)
     argumentInteger(name, report[name], 0, Number.MAX_SAFE_INTEGER)
+  argumentNumber('omission', report.omission)
   if (report.violation !== undefined) checkViolation(report.violation)
   const shard = shardOf(report.shard)
   if (shard) return shard
@@ -72,7 +80,8 @@ function missingOf(parts: readonly Shard[]): string[] {
     .map((i) => `${i}/${count}`)
 }
 
-function byViolation({ violation: a }: Report, { violation: b }: Report): number {
+/** Orders reports by their violations: fewest interventions, then fewest steps. */
+export function byViolation({ violation: a }: Report, { violation: b }: Report): number {
   if (!a || !b) return 0
   return a.interventions - b.interventions || a.steps - b.steps || (a.schedule < b.schedule ? -1 : 1)
 }

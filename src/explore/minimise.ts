@@ -7,7 +7,7 @@
 import { argumentOptions } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
-import { budgetKinds, checkBounds, type Interventions, type Violation } from './bounds.ts'
+import { budgetKinds, checkBounds, type Interventions, type OwnInvariant, type Violation } from './bounds.ts'
 import type { InvariantId } from './invariants.ts'
 import { readSchedule } from './schedule.ts'
 import { Search } from './search.ts'
@@ -18,6 +18,8 @@ import { Walk } from './walk.ts'
 export interface MinimiseOptions {
   /** The invariants that are checked, as for the exploration that found the schedule; default all. */
   readonly invariants?: readonly InvariantId[]
+  /** Invariants of your own, as for that exploration; default none. */
+  readonly own?: readonly OwnInvariant[]
 }
 
 /** The most steps that are taken to shorten a schedule. */
@@ -29,19 +31,16 @@ const EFFORT = 4_000_000
  * token that is damaged, is of another scenario, or violates no invariant.
  */
 export function minimise(scenario: Scenario, schedule: string, options: MinimiseOptions = {}): Violation {
-  const { invariants } = argumentOptions('minimise', options, { invariants: true })
+  argumentOptions('minimise', options, { invariants: true, own: true })
   const machine = checkScenario(scenario).machine().internals
   const all = [...machine.actors, ...machine.environment]
   const taken = readSchedule(machine.digest, all.length, schedule)
   const used: Record<string, number> = {}
   for (const { kind, bound } of budgetKinds)
     used[bound] = Math.min(taken.filter((actor) => all[actor].kind === kind).length, 255)
-  const search = new Search(
-    machine,
-    checkBounds({ ...(used as Interventions), ...(invariants ? { invariants } : {}) }),
-  )
+  const search = new Search(machine, checkBounds({ ...(used as Interventions), ...options }))
   const found = new Shrinker(search).first(search.actorsOf(taken))
-  if (found) return new Shrinker(search, found.violated[0]).shrink(found)
+  if (found) return new Shrinker(search, found.violated).shrink(found)
   throw new VgicError('argument', 'The schedule violates no invariant: give those that it was found with.')
 }
 
@@ -51,7 +50,7 @@ export function minimised(search: Search, violation: Violation): Violation {
   const count = machine.actors.length + machine.environment.length
   const taken = search.actorsOf(readSchedule(machine.digest, count, violation.schedule))
   const found = new Shrinker(search).first(taken)
-  return found ? new Shrinker(search, found.violated[0]).shrink(found) : violation
+  return found ? new Shrinker(search, found.violated).shrink(found) : violation
 }
 
 interface Found {
@@ -63,10 +62,10 @@ class Shrinker {
   private readonly walk: Walk
   private effort = EFFORT
 
-  /** Without an `invariant` a schedule may violate any. */
+  /** With `wanted` a schedule is to violate the same invariant; without, it may violate any. */
   constructor(
     private readonly search: Search,
-    private readonly invariant?: InvariantId,
+    private readonly wanted?: ViolatedInvariant,
   ) {
     this.walk = new Walk(search)
   }
@@ -118,7 +117,8 @@ class Shrinker {
   }
 
   private found(violated: ViolatedInvariant | undefined): Found | undefined {
-    if (!violated || (this.invariant !== undefined && violated[0] !== this.invariant)) return undefined
+    const { wanted } = this
+    if (!violated || (wanted && (violated[0] !== wanted[0] || violated[2] !== wanted[2]))) return undefined
     return { taken: this.walk.taken(), violated }
   }
 }

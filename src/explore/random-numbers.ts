@@ -12,6 +12,13 @@ export class RandomNumbers {
     this.state = (this.state + 0x9e3779b9) | 0
     return Math.floor((mix(this.state) >>> 0) * (end / 0x1_0000_0000))
   }
+
+  /** The same things in a random order. */
+  shuffled<T>(things: readonly T[]): T[] {
+    const shuffled: T[] = []
+    for (const [i, thing] of things.entries()) shuffled.splice(this.below(i + 1), 0, thing)
+    return shuffled
+  }
 }
 
 function mix(number: number): number {

@@ -20,7 +20,7 @@ import {
   type Fields,
 } from '../errors/arguments.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
-import { checkBounds, type Interventions, type Report } from './bounds.ts'
+import { checkBounds, type Interventions, type OwnInvariant, type Report } from './bounds.ts'
 import type { InvariantId } from './invariants.ts'
 import { minimised } from './minimise.ts'
 import { RandomNumbers } from './random-numbers.ts'
@@ -49,6 +49,8 @@ export interface RandomBounds extends Interventions {
   readonly depth?: number
   /** The invariants that are checked; default all. */
   readonly invariants?: readonly InvariantId[]
+  /** Invariants of your own; see `Bounds.own`. */
+  readonly own?: readonly OwnInvariant[]
   /** Whether every word is compared after every step; see `Bounds.checkWrites`. Default false. */
   readonly checkWrites?: boolean
   /** Whether the schedule of a violation is shortened, as `minimise` does; default true. */
@@ -88,6 +90,7 @@ const fields: Fields<RandomBounds> = {
   runs: true,
   depth: true,
   invariants: true,
+  own: true,
   checkWrites: true,
   minimise: true,
   shard: true,
@@ -229,11 +232,11 @@ class Uniform implements Strategy {
 
 class Priorities implements Strategy {
   /** The actors, the one with the highest priority first. */
-  private readonly order: number[] = []
+  private readonly order: number[]
   private readonly changes = new Set<number>()
 
   constructor(numbers: RandomNumbers, { actors, length, constraints }: PctGuarantee) {
-    for (let actor = 0; actor < actors; actor++) this.order.splice(numbers.below(actor + 1), 0, actor)
+    this.order = numbers.shuffled(Array.from({ length: actors }, (_, actor) => actor))
     for (let i = 1; i < constraints; i++) this.changes.add(numbers.below(length))
   }
 

@@ -6,11 +6,13 @@ import { VgicError } from '../errors/vgic-error.ts'
 import { VCPU_NOTIFIER, VCPU_PC } from '../hyp/records/vcpu.ts'
 import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
+import { ScenarioMachine } from '../scenario/scenario-machine.ts'
 import { budgetKinds, type CheckedBounds, SHARED_STEP, type Violation } from './bounds.ts'
 import { Changes } from './changes.ts'
 import { ExactStates } from './exact-states.ts'
 import { invariantName } from './invariant-names.ts'
 import { invariants } from './invariants.ts'
+import { RandomNumbers } from './random-numbers.ts'
 import { writeSchedule } from './schedule.ts'
 import { FRAME_ACTOR, FRAME_BUDGET, FRAME_HASH_A, FRAME_HASH_B, SearchStack } from './search-stack.ts'
 import { StepChecks, type ViolatedInvariant } from './step-checks.ts'
@@ -38,18 +40,24 @@ export class Search {
   keyA = 0
   keyB = 0
   private readonly exact: ExactStates | undefined
+  /** The machine as a user's invariants see it. */
+  private readonly face: ScenarioMachine
   private readonly words: Int32Array
   private readonly kinds: StepKinds
   private kind = 0
 
+  /** With a `seed` other than 0 the actors are in another order, in which they are tried. */
   constructor(
     readonly machine: Machine,
     private readonly bounds: CheckedBounds,
+    seed = 0,
   ) {
     machine.prepareExploration()
-    this.actors = [...machine.actors, ...machine.environment].filter((actor) =>
+    this.face = new ScenarioMachine(machine)
+    const actors = [...machine.actors, ...machine.environment].filter((actor) =>
       possible(machine, actor, bounds.budget),
     )
+    this.actors = seed === 0 ? actors : new RandomNumbers(seed).shuffled(actors)
     this.uses = Int8Array.from(this.actors, ({ kind }) => useOf(kind))
     this.costs = Int32Array.from(this.actors, ({ kind }, i) => costOf(kind, this.uses[i]))
     this.words = machine.hypervisor.words
@@ -112,7 +120,7 @@ export class Search {
 
   /** Whether an actor, -1 for none, can step from the state on top. */
   canStep(actor: number): boolean {
-    return actor >= 0 && this.allows(actor) && this.machine.stateOf(this.actors[actor]) === 'ready'
+    return actor >= 0 && this.allows(actor) && this.machine.stateOfOwn(this.actors[actor]) === 'ready'
   }
 
   /** The first actor that can step from the state on top, one that is bounded only if no other can; -1 if none. */
@@ -158,18 +166,32 @@ export class Search {
   /** Checks the last step. */
   check(): ViolatedInvariant | undefined {
     const { frames, frame } = this.stack
-    return this.checks.afterStep(this.actors[frames[frame + FRAME_ACTOR]], this.kind)
+    const violated = this.checks.afterStep(this.actors[frames[frame + FRAME_ACTOR]], this.kind)
+    return violated || this.bounds.own.length === 0 ? violated : this.checkOwn()
+  }
+
+  private checkOwn(): ViolatedInvariant | undefined {
+    for (const own of this.bounds.own) {
+      const what = own.check(this.face)
+      if (what !== undefined) return ['own', what, own]
+    }
+    return undefined
   }
 
   /** A violated invariant as a report has it; `taken` is the schedule, an actor a step. */
-  violation([invariant, what]: ViolatedInvariant, taken: readonly number[]): Violation {
+  violation(violated: ViolatedInvariant, taken: readonly number[]): Violation {
     const all = [...this.machine.actors, ...this.machine.environment]
     const numbers = taken.map((actor) => all.indexOf(this.actors[actor]))
-    const schedule = writeSchedule(this.machine.digest, numbers)
-    const interventions = taken.filter((actor) => this.uses[actor] >= 0).length
-    const name = invariantName(invariant)
-    const steps = taken.length
-    return { invariant, name, says: invariants[invariant], what, schedule, steps, interventions }
+    const [invariant, what, own] = violated
+    return {
+      invariant,
+      name: own?.name ?? invariantName(invariant),
+      says: own?.says ?? (invariant === 'own' ? '' : invariants[invariant]),
+      what,
+      schedule: writeSchedule(this.machine.digest, numbers),
+      steps: taken.length,
+      interventions: taken.filter((actor) => this.uses[actor] >= 0).length,
+    }
   }
 
   private refuseOtherWrites({ kind, index, name }: Actor): void {

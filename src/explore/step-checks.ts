@@ -9,8 +9,11 @@ import { VgicError } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_AP_COUNT, type Vcpu } from '../hyp/records/vcpu.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
+import type { OwnInvariant } from './bounds.ts'
 import type { Changes } from './changes.ts'
 import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
+import { LpiInvariants } from './lpi-invariants.ts'
+import { ResidencyInvariants } from './residency-invariants.ts'
 import { StepContexts } from './step-context.ts'
 import {
   ASKS,
@@ -24,14 +27,16 @@ import {
   WRITES_QUEUE,
 } from './step-kind.ts'
 
-/** An invariant that is violated, and what is wrong. */
-export type ViolatedInvariant = readonly [InvariantId, string]
+/** An invariant that is violated, and what is wrong; of a user's own, that too. */
+export type ViolatedInvariant = readonly [InvariantId, string] | readonly ['own', string, OwnInvariant]
 
 export class StepChecks {
   /** Whether each invariant is checked. */
   readonly checked: Readonly<Record<InvariantId, boolean>>
   private readonly hypervisor: Hypervisor
   private readonly checker: InvariantChecker
+  private readonly lpis: LpiInvariants
+  private readonly residency: ResidencyInvariants
   private readonly contexts: StepContexts
 
   /**
@@ -46,14 +51,16 @@ export class StepChecks {
   ) {
     this.hypervisor = machine.hypervisor
     this.checker = new InvariantChecker(machine)
-    this.contexts = new StepContexts(machine, before)
+    this.lpis = new LpiInvariants(machine)
+    this.residency = new ResidencyInvariants(machine)
     this.checked = chosen(ids)
+    this.contexts = new StepContexts(machine, before, this.checked)
   }
 
   /** Checks after a step of an actor; `kind` is what {@link StepKinds} said of the step. */
   afterStep({ index }: Actor, kind: number): ViolatedInvariant | undefined {
     if (kind & HAS_NEEDS) {
-      const violation = this.contexts.missing(this.hypervisor.vcpu(index), this.checked)
+      const violation = this.contexts.missing(this.hypervisor.vcpu(index))
       if (violation) return violation
     }
     if (kind & (ASKS | ASKS_OWN_RUNNABLE)) {
@@ -65,6 +72,10 @@ export class StepChecks {
       if (what !== undefined) return ['S12', what]
     }
     const writes = kind & WRITES
+    if (this.residency.present && (writes === WRITES_ALL || kind & HAS_NEEDS)) {
+      const violation = this.ofResidency()
+      if (violation) return violation
+    }
     const entered = kind & ENTERS ? this.hypervisor.vcpu(index) : 0
     if (entered !== 0 && this.checked.S8) {
       const what = this.checker.distinctIntids(entered)
@@ -83,7 +94,7 @@ export class StepChecks {
       if (what !== undefined) return ['L1', what]
     }
     if (checked.L6) {
-      const what = checker.stuckThread()
+      const what = checker.stuck()
       if (what !== undefined) return ['L6', what]
     }
     return undefined
@@ -91,6 +102,8 @@ export class StepChecks {
 
   private afterChange(writes: number, entered: Vcpu | 0): ViolatedInvariant | undefined {
     const { checker, checked } = this
+    const found = writes === WRITES_ALL && this.lpis.present ? this.ofLpis() : undefined
+    if (found) return found
     if ((writes === WRITES_ALL || writes === WRITES_QUEUE) && checked.S17 && this.touchesLists()) {
       const what = checker.oneList()
       if (what !== undefined) return ['S17', what]
@@ -106,6 +119,37 @@ export class StepChecks {
     return undefined
   }
 
+  private ofLpis(): ViolatedInvariant | undefined {
+    const { lpis, checked } = this
+    const freed = checked.S15 ? lpis.freed() : undefined
+    if (freed !== undefined) return ['S15', freed]
+    const miscounted = checked.S16 ? lpis.miscounted() : undefined
+    if (miscounted !== undefined) return ['S16', miscounted]
+    const misdirected = checked.S18 ? lpis.misdirected(this.before) : undefined
+    return misdirected === undefined ? undefined : ['S18', misdirected]
+  }
+
+  /** What GICv4 adds; the order is that in which a report is the most use. */
+  private ofResidency(): ViolatedInvariant | undefined {
+    const { residency, checked, before } = this
+    const found = (id: InvariantId, what: string | undefined): ViolatedInvariant | undefined =>
+      what === undefined ? undefined : [id, what]
+    return (
+      (checked.S4 && found('S4', residency.residencyRegisters())) ||
+      (checked.S5 && found('S5', residency.mappedVpes())) ||
+      (checked.S1 && found('S1', residency.onePlace())) ||
+      (checked.S2 && found('S2', residency.residentInGuest())) ||
+      (checked.S3 && found('S3', residency.awayWhileWaiting())) ||
+      (checked.S6 && found('S6', residency.notOverwritten(before) ?? residency.announcedAsleep())) ||
+      (checked.S7 && found('S7', residency.noDoorbellInGuest())) ||
+      (checked.S8 && found('S8', residency.oneWay())) ||
+      (checked.S19 && found('S19', residency.oneOwner())) ||
+      (checked.L2 && found('L2', residency.doorbellOnItsWay())) ||
+      (checked.L3 && found('L3', residency.presented() ?? residency.groupsToldToVpe())) ||
+      undefined
+    )
+  }
+
   private afterQuestion(v: Vcpu, kind: number): ViolatedInvariant | undefined {
     const { checker, checked } = this
     if (kind & ASKS && checked.S20) {
@@ -113,8 +157,12 @@ export class StepChecks {
       if (what !== undefined) return ['S20', what]
     }
     if (kind & ASKS_OWN_RUNNABLE && checked.S11) {
-      const what = checker.freshShadow(v)
+      const what = this.residency.askedWhileResident(v) ?? checker.freshShadow(v)
       if (what !== undefined) return ['S11', what]
+    }
+    if (kind & ASKS_OWN_RUNNABLE && checked.S6) {
+      const what = this.residency.announced(v)
+      if (what !== undefined) return ['S6', what]
     }
     return undefined
   }

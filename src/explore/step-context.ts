@@ -10,6 +10,8 @@ import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
 import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import { OP_END, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
+import { ITS_QUEUE_LOCK } from '../hyp/records/its-record.ts'
+import { VPE_RESIDENT } from '../hyp/records/its-vpe.ts'
 import {
   peOf,
   TASK_SLEEPING,
@@ -149,6 +151,16 @@ const syndrome = (what: string, exceptionClass: number): Need => ({
 })
 const sysregAccess = syndrome('a trapped system register access', EC_SYSREG)
 const mmioAccess = syndrome('an MMIO access', EC_DATA_ABORT)
+const itsStarted: Need = {
+  invariant: 'S23',
+  matter: 'without having started an ITS',
+  holds: (words, v, { hypervisor }) => {
+    const { layout } = hypervisor
+    return Array.from({ length: layout.itsCount }, (_, n) => hypervisor.mmio.dist.its.recordOf(n)).some(
+      (record) => words[record + ITS_QUEUE_LOCK] === words[v + VCPU_INDEX] + 1,
+    )
+  },
+}
 const vmStopped: Need = {
   invariant: 'S23',
   matter: 'without having stopped the VM',
@@ -175,6 +187,13 @@ const candidate: Need = {
   holds: (words, v) => words[v + VCPU_SPIN] !== 0,
 }
 
+/** Otherwise the put does nothing, and no doorbell is asked for. */
+const vpeResident: Need = {
+  invariant: 'S24',
+  matter: 'although its vPE is not resident',
+  holds: (words, v, { hypervisor: { v4 } }) => v4 === undefined || words[v4.vpes.of(v) + VPE_RESIDENT] !== 0,
+}
+
 /** The check for each precondition that a step's row can name. */
 const needs: Readonly<Record<StepNeed, Need>> = {
   candidate,
@@ -183,6 +202,7 @@ const needs: Readonly<Record<StepNeed, Need>> = {
   freshShadow,
   guestOff,
   interruptsOff,
+  itsStarted,
   loaded,
   maySleep,
   maySleepIfItDoes,
@@ -194,11 +214,17 @@ const needs: Readonly<Record<StepNeed, Need>> = {
   sysregAccess,
   unloaded,
   vmStopped,
+  vpeResident,
 }
 
-/** The preconditions of each of a design's steps, by program counter. */
-const needsOf = ({ steps }: Program): readonly (readonly Need[])[] =>
-  steps.map((step) => (rowOf(step?.op ?? 0)?.needs ?? []).map((name) => needs[name]))
+/** The preconditions that are checked of each of a design's steps, by program counter. */
+const needsOf = (
+  { steps }: Program,
+  checked: Readonly<Record<InvariantId, boolean>>,
+): readonly (readonly Need[])[] =>
+  steps.map((step) =>
+    (rowOf(step?.op ?? 0)?.needs ?? []).map((name) => needs[name]).filter((need) => checked[need.invariant]),
+  )
 
 export class StepContexts {
   private readonly needs: readonly (readonly Need[])[]
@@ -207,21 +233,19 @@ export class StepContexts {
   constructor(
     private readonly machine: Machine,
     private readonly before: Int32Array,
+    checked: Readonly<Record<InvariantId, boolean>>,
   ) {
-    this.needs = needsOf(machine.hypervisor.runLoop.program)
+    this.needs = needsOf(machine.hypervisor.runLoop.program, checked)
   }
 
   /** The precondition that did not hold for the last step of a vCPU's thread or notifier, if any. */
-  missing(
-    v: Vcpu,
-    checked: Readonly<Record<InvariantId, boolean>>,
-  ): readonly [InvariantId, string] | undefined {
+  missing(v: Vcpu): readonly [InvariantId, string] | undefined {
     const { machine, before } = this
     const pc = before[v + VCPU_NOTIFIER] || before[v + VCPU_PC]
     const all = this.needs[pc]
     for (let i = 0; i < all.length; i++) {
-      const { invariant, matter, holds } = all[i]
-      if (!checked[invariant] || holds(before, v, machine)) continue
+      if (all[i].holds(before, v, machine)) continue
+      const { invariant, matter } = all[i]
       const { paths } = machine.hypervisor.runLoop.program
       return [invariant, `vcpu${before[v + VCPU_INDEX]} does ${paths[pc]} ${matter}`]
     }

@@ -131,13 +131,13 @@ export class StepKinds {
 
   private ofDevice(index: number): number {
     const { machine, words } = this
-    const { injection, mapped, runLoop, apLists } = machine.hypervisor
+    const { injection, mapped, apLists } = machine.hypervisor
     const next = machine.nextDeviceStep(index)
     if (next?.signal) return WRITES_NOTIFY
     // A message may be translated, cached and held; an LPI may go with the last reference.
-    if (next?.msi) return WRITES_ALL
+    if (next?.msi) return injection.notifies(machine.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
     if (mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL
-    if (!injection.queues(machine.injectionOf(index) || runLoop.program.inject)) return WRITES_NOTIFY
+    if (!injection.queues(machine.nextInjection(index))) return WRITES_NOTIFY
     // The first SPI that is counted is a request to every vCPU.
     return apLists.countsSpis ? WRITES_ALL : WRITES_QUEUE
   }

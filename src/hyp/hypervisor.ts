@@ -65,6 +65,7 @@ import type { Design } from './run/design.ts'
 import { Halt, type HaltPolling } from './run/halt.ts'
 import { HostInterrupts } from './run/host-interrupts.ts'
 import { Injection } from './run/injection.ts'
+import { Messages } from './run/message.ts'
 import { OnSpin } from './run/on-spin.ts'
 import { OwnSteps } from './run/own-steps.ts'
 import { compile, FIRST_PC, type Program, stepNames } from './run/program.ts'
@@ -73,13 +74,14 @@ import { flushWritingHcr } from './run/steps.ts'
 import { StopVm } from './run/stop-vm.ts'
 import { ApLists } from './vgic/ap-list.ts'
 import { ArchTimers } from './vgic/arch-timer.ts'
+import { FORWARDED_EVENT_BITS } from './vgic/forwarding.ts'
 import { framesOfGuest } from './vgic/guest-frames.ts'
 import { IrqDirectory } from './vgic/irq-directory.ts'
 import { MappedInterrupts } from './vgic/mapped-interrupts.ts'
 import type { GuestFrames } from './vgic/vgic-dist.ts'
 import { PPI_RESET, SGI_RESET, SPI_RESET, VgicMmio } from './vgic/vgic-mmio.ts'
 import { VgicV3 } from './vgic/vgic-v3.ts'
-import { FORWARDED_EVENT_BITS, VgicV4 } from './vgic/vgic-v4.ts'
+import { VgicV4 } from './vgic/vgic-v4.ts'
 
 /** How an interrupt of the VM is configured when the run begins. */
 export interface InterruptSetup {
@@ -131,6 +133,11 @@ export interface DirectSetup {
   readonly forwards: readonly ForwardSetup[]
   /** Whether every WFI exits, or not that of a vCPU with vLPIs: KVM's, while one thread is runnable on the PE. */
   readonly wfiExits: 'always' | 'shared'
+  /**
+   * Whether it is recorded that a vPE is loaded while it is resident, or put while it is not, where that is not known to do
+   * no harm: the flag that makes them do nothing would hide a wrong caller (catalogue 13).
+   */
+  readonly strictNesting: boolean
 }
 
 /** The size of the VM, as an image stores it. */
@@ -171,6 +178,7 @@ export class Hypervisor {
   readonly scheduler: Scheduler
   readonly hostInterrupts: HostInterrupts
   readonly injection: Injection
+  readonly messages: Messages
   readonly halt: Halt
   readonly runLoop: RunLoop
   readonly guest: Guest
@@ -255,6 +263,7 @@ export class Hypervisor {
       this.v4,
     )
     this.injection = new Injection(program, this.apLists)
+    this.messages = new Messages(program, this.injection, this.mmio.dist.its)
     const vgic = new VgicV3(this.seam, this.apLists, this.mapped)
     const onSpin = new OnSpin(this.apLists, this.scheduler)
     this.runLoop = new RunLoop(program, {
@@ -263,6 +272,7 @@ export class Hypervisor {
       vgic,
       v4: this.v4,
       wfiExits: direct?.wfiExits ?? 'always',
+      nesting: direct?.strictNesting ? program.paths.map((path) => /^(wfi|suspend)\//.test(path)) : undefined,
       timers: this.timers,
       scheduler: this.scheduler,
       halt: this.halt,
@@ -366,8 +376,8 @@ export class Hypervisor {
       words[at + FORWARD_EVENT] = eventId
       if (lpi === undefined) continue
       this.mapForGuest(deviceId, eventId, lpi)
-      v4?.bind(v, n)
-      v4?.forward(v, n)
+      v4?.forwarding.bind(v, n)
+      v4?.forwarding.forward(v, n)
     }
     silicon.completeWrites()
     silicon.settle()

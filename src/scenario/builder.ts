@@ -57,6 +57,11 @@ export interface VmConfig extends LpiSizesConfig {
    * KVM while the vCPU's thread is the only one that is runnable on its PE.
    */
   readonly wfiExits?: 'always' | 'shared'
+  /**
+   * With GICv4, whether a design is watched for a vPE that is loaded while it is resident, or put while it is not, other
+   * than where that is known to do no harm: `machine.misnested` tells. Default false.
+   */
+  readonly strictNesting?: boolean
 }
 
 /** How an interrupt is set up before the guest begins. */
@@ -113,6 +118,7 @@ const vmFields: Fields<VmConfig> = {
   distributor: true,
   frames: true,
   wfiExits: true,
+  strictNesting: true,
   lpis: true,
   itsDevices: true,
   itsCollections: true,
@@ -135,8 +141,16 @@ const interruptFields: Fields<InterruptConfig> = {
 const vlpiFields: Fields<VlpiConfig> = { device: true, event: true, intid: true, vcpu: true, priority: true }
 const interfaceFields: Fields<CpuInterfaceConfig> = { priorityMask: true, groups: true }
 
-/** With GICv4, the silicon of a scenario unless it is told otherwise: an ITS below the redistributors, and few LPIs. */
-const GICV4_DEFAULTS = { its: [{ base: 0x0804_0000 }], lpis: 64, memoryLines: 128 } as const
+/**
+ * With GICv4, the silicon of a scenario unless it is told otherwise: an ITS below the redistributors, LPIs for doorbells
+ * and devices, and memory for the queue and the tables. UNPREDICTABLE uses are recorded, for the invariants S4 and S5.
+ */
+const gicv4Defaults = (vcpus: number, vlpis: number) => ({
+  its: [{ base: 0x0804_0000 }],
+  lpis: 2 ** Math.ceil(Math.log2(Math.max(64, vcpus + vlpis))),
+  memoryLines: 128 + 4 * vcpus,
+  unpredictable: 'report' as const,
+})
 /** The guest's ITS, if it has vLPIs and no other address was given: between its distributor and its redistributors. */
 const GUEST_ITS = 0x0808_0000
 
@@ -160,6 +174,7 @@ export class Scenario {
     haltPolling: NO_POLLING,
     distributor: 'enabled',
     wfiExits: 'always',
+    strictNesting: false,
     frames: checkGuestFrames(1),
     lpis: checkLpiSizes(1, {}, LPI_DEFAULTS),
   }
@@ -191,6 +206,7 @@ export class Scenario {
       haltPolling = {},
       distributor = 'enabled',
       wfiExits = 'always',
+      strictNesting = false,
       frames = {},
       ...sizes
     } = configOptions('vm', config, vmFields)
@@ -204,6 +220,7 @@ export class Scenario {
       haltPolling: { ...NO_POLLING, ...Object.fromEntries(given) },
       distributor: configOneOf('distributor', distributor, ['enabled', 'reset'] as const),
       wfiExits: configOneOf('wfiExits', wfiExits, ['always', 'shared'] as const),
+      strictNesting: configBoolean('strictNesting', strictNesting),
       frames: checkGuestFrames(vcpus, frames),
       lpis: checkLpiSizes(vcpus, { translations: 4, ...sizes }, LPI_DEFAULTS),
     }
@@ -294,7 +311,7 @@ export class Scenario {
     const isGicv4 = (this.gicConfig.version ?? '3') !== '3'
     const config = checkGicConfig({
       spis: this.physicalSpis(),
-      ...(isGicv4 && GICV4_DEFAULTS),
+      ...(isGicv4 && gicv4Defaults(vcpus, this.vlpis.length)),
       ...this.gicConfig,
       cpus: this.gicConfig.cpus ?? vcpus,
     })
@@ -362,6 +379,13 @@ export class Scenario {
       )
     }
     if (config.version === '4.0' && !hasIts) return undefined
+    const needed = this.vmConfig.vcpus + vlpis.length
+    if (config.lpis < needed) {
+      throw new VgicError(
+        'scenario',
+        `The host needs ${needed} LPIs, for doorbells and devices, but gic() has ${config.lpis}: raise lpis.`,
+      )
+    }
     const past = FIRST_LPI + config.lpis
     for (const { lpi } of vlpis) {
       if (lpi === undefined) continue
@@ -372,7 +396,8 @@ export class Scenario {
         `vLPI ${lpi.intid} is too large for ${config.lpis} lpis: raise lpis of gic().`,
       )
     }
-    return { forwards: vlpis, wfiExits: this.vmConfig.wfiExits }
+    const { wfiExits, strictNesting } = this.vmConfig
+    return { forwards: vlpis, wfiExits, strictNesting }
   }
 
   private interrupt(

@@ -2,6 +2,7 @@
 import { intidName } from '../arch/intid.ts'
 import { argumentInteger, argumentNumber } from '../errors/arguments.ts'
 import { LATEST_TIME } from '../hyp/records/virtual-time.ts'
+import type { Message } from '../hyp/run/message.ts'
 
 /** One step of a device. */
 export interface DeviceStep {
@@ -15,8 +16,8 @@ export interface DeviceStep {
   readonly notBefore: number | undefined
   /** The step is a signal to the vCPU's thread, and drives no line. */
   readonly signal?: true
-  /** The step sends a message to an ITS: its DeviceID, EventID, and the ITS by its place in `frames.its`. */
-  readonly msi?: { readonly deviceId: number; readonly eventId: number; readonly its: number }
+  /** The step sends a message to an ITS. */
+  readonly msi?: Message
 }
 
 /** A device's program. */
@@ -59,7 +60,7 @@ export class DeviceBuilder {
 
   /**
    * Sends a message-signalled interrupt: writes `eventId` to GITS_TRANSLATER of an ITS, by its place in the VM's `frames.its`.
-   * Both numbers have 32 bits. The hypervisor translates it in one step, and injects the LPI in those of its design.
+   * Both numbers have 32 bits. The hypervisor translates it and injects the LPI in the steps of its design's `msi` list.
    */
   msi(deviceId: number, eventId: number, its = 0): this {
     argumentInteger('deviceId', deviceId, 0, 0xffff_ffff)

@@ -2,11 +2,13 @@
 
 /** The next step of its program. */
 export const DEVICE_PC = 0
-/** The program counter of its injection. */
+/** The program counter of its injection or message. */
 export const DEVICE_INJECT = 1
-/** The vCPU that the injection is for. */
+/** The vCPU that this is for. */
 export const DEVICE_TARGET = 2
-/** The LPI that its message was translated to, which is held until the injection ends. */
+/** The words of its message, as message.ts has them: the LPI to which it was translated. */
 export const DEVICE_LPI = 3
+/** 1 if the message has a reference to that. */
+export const DEVICE_HOLDS = 4
 /** Size of a record in words: the distance to the next. */
-export const DEVICE_WORDS = 4
+export const DEVICE_WORDS = 6

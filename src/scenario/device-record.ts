@@ -1,4 +1,4 @@
-/** The words of a device: how far its program has come, and the injection that is under way. */
+/** The words of a device: how far its program has come, and the injection or message that is under way. */
 import { type RecordType, recordType } from '../state/layout.ts'
 import { type Rows, wordsOf } from '../state/rows.ts'
 
@@ -27,22 +27,28 @@ export const deviceRows = ({ stepOf, stepAt }: Pick<Programs, 'stepOf' | 'stepAt
       name: 'inject',
       class: 'authoritative',
       by: ['queue', 'notify'],
-      says: 'The program counter of its injection.',
+      says: 'The program counter of its injection or message.',
       means: (pc: number) => (pc === 0 ? 'none' : stepAt(pc)),
     },
     DEVICE_TARGET: {
       name: 'target',
       class: 'normalised',
       by: ['queue', 'notify'],
-      says: 'The vCPU that the injection is for.',
+      says: 'The vCPU that this is for.',
       means: 'record',
     },
     DEVICE_LPI: {
       name: 'LPI',
       class: 'normalised',
       by: [],
-      says: 'The LPI that its message was translated to, which is held until the injection ends.',
+      says: 'The words of its message, as message.ts has them: the LPI to which it was translated.',
       means: 'word',
+    },
+    DEVICE_HOLDS: {
+      name: 'holds it',
+      class: 'normalised',
+      by: [],
+      says: '1 if the message has a reference to that.',
     },
   }) as const satisfies Rows
 

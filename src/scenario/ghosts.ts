@@ -7,8 +7,9 @@ import { FIRST_LPI, FIRST_SPI, type Intid } from '../arch/intid.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
 import { OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
-import { peOf, VCPU_FAULT_IPA, VCPU_INDEX, type Vcpu } from '../hyp/records/vcpu.ts'
+import { peOf, VCPU_FAULT_IPA, VCPU_INDEX, VCPU_NOTIFIER, VCPU_PC, type Vcpu } from '../hyp/records/vcpu.ts'
 import { asIrq, IRQ_EDGE, IRQ_LATCH, type Irq, irqApListOf } from '../hyp/records/vgic-irq.ts'
+import { rowOf } from '../hyp/run/steps.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 import { offsetOf, type Rows, wordsOf } from '../state/rows.ts'
 
@@ -112,12 +113,20 @@ export class Ghosts {
   stepThread(v: Vcpu): number {
     const { hypervisor } = this
     const cleared = hypervisor.mmio.clearedEdges(v)
+    const carriesOut = this.carriesOut(v)
     const before = hypervisor.words[v + VCPU_FAULT_IPA]
     const result = hypervisor.runLoop.step(v)
     const isDone = before !== 0 && hypervisor.words[v + VCPU_FAULT_IPA] === 0
     if (isDone) for (const irq of cleared) this.settled(irq)
-    if (isDone) this.forgetLpis()
+    if (isDone || carriesOut) this.forgetLpis()
     return result
+  }
+
+  /** Whether the next step of a vCPU's thread carries out a command of the guest's ITS. */
+  private carriesOut(v: Vcpu): boolean {
+    const { words, runLoop } = this.hypervisor
+    const step = words[v + VCPU_NOTIFIER] === 0 ? runLoop.program.steps[words[v + VCPU_PC]] : undefined
+    return rowOf(step?.op ?? 0)?.carriesOut === true
   }
 
   private settled(irq: Irq): void {

@@ -15,6 +15,7 @@ import { asIrq, type Irq } from '../hyp/records/vgic-irq.ts'
 import { setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
 import { VM_TIME } from '../hyp/records/vm.ts'
 import type { Design } from '../hyp/run/design.ts'
+import type { Message } from '../hyp/run/message.ts'
 import { ENDED, type NextPc, stepNames } from '../hyp/run/program.ts'
 import {
   THREAD_ENDED,
@@ -26,7 +27,14 @@ import {
 import type { ImageBytes } from '../state/image.ts'
 import type { Difference } from '../state/machine-state.ts'
 import type { DeviceProgram, DeviceStep } from './device-builder.ts'
-import { DEVICE_INJECT, DEVICE_LPI, DEVICE_PC, DEVICE_TARGET, deviceRecord } from './device-record.ts'
+import {
+  DEVICE_HOLDS,
+  DEVICE_INJECT,
+  DEVICE_LPI,
+  DEVICE_PC,
+  DEVICE_TARGET,
+  deviceRecord,
+} from './device-record.ts'
 import { Ghosts, ghostRecord } from './ghosts.ts'
 
 /** One that takes steps: a vCPU, a device, or an event of the environment. */
@@ -160,13 +168,17 @@ export class Machine {
 
   /** Whether an actor can take a step. */
   stateOf(actor: Actor): ActorState {
+    return this.stateOfOwn(this.checked(actor))
+  }
+
+  /** Whether an actor can take a step, which is one of this machine's. */
+  stateOfOwn({ kind, index, detail }: Actor): ActorState {
     const { hypervisor } = this
-    const { kind, index, detail } = this.checked(actor)
     switch (kind) {
       case 'vcpu':
         return this.vcpuState(hypervisor.vcpu(index))
       case 'device':
-        return this.nextDeviceStep(index) ? 'ready' : 'done'
+        return this.deviceState(index)
       case 'timer':
         return hypervisor.timers.isArmed(hypervisor.vcpu(index), detail) ? 'ready' : 'asleep'
       case 'preempt':
@@ -275,9 +287,29 @@ export class Machine {
     return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
   }
 
-  /** The program counter, in the design, of a device's injection; 0 if none is under way. */
+  /** The program counter, in the design, of a device's injection or message; 0 if none is under way. */
   injectionOf(index: number): NextPc {
     return asPc(this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT])
+  }
+
+  /** The program counter of the next step of a device's injection or message. */
+  nextInjection(index: number): NextPc {
+    const { inject, msi } = this.hypervisor.runLoop.program
+    return this.injectionOf(index) || (this.nextDeviceStep(index)?.msi ? msi : inject)
+  }
+
+  /** Whether a device's message waits for its_lock. */
+  waitsForIts(index: number): boolean {
+    const message = this.nextDeviceStep(index)?.msi
+    if (message === undefined || this.isBound(message)) return false
+    return this.hypervisor.messages.waits(this.nextInjection(index), message)
+  }
+
+  /** The LPI that a device's message was translated to; 0 if there is none. `held`: if the message has a reference. */
+  messageLpi(index: number, held: boolean): Irq | 0 {
+    const { words } = this.hypervisor
+    const at = this.deviceOf(index)
+    return held && words[at + DEVICE_HOLDS] === 0 ? 0 : asIrq(words[at + DEVICE_LPI])
   }
 
   /** Whether an unfinished injection is still to notify a vCPU. */
@@ -326,6 +358,11 @@ export class Machine {
       return this.effects.some((effect) => effect.index === index && effect.detail === detail)
     if (kind === 'migrate') return Number.isInteger(detail) && detail >= 0 && detail < config.cpus
     return kind === 'vcpu' || kind === 'device' || kind === 'preempt' || kind === 'tick'
+  }
+
+  private deviceState(index: number): ActorState {
+    if (!this.nextDeviceStep(index)) return 'done'
+    return this.waitsForIts(index) ? 'asleep' : 'ready'
   }
 
   private vcpuState(v: Vcpu): ActorState {
@@ -394,15 +431,15 @@ export class Machine {
    * wired to the distributor, and needs no injection.
    */
   private stepDevice(index: number): void {
-    const { words, injection, mapped, runLoop } = this.hypervisor
+    const { words, injection, mapped } = this.hypervisor
     const next = this.nextDeviceStep(index)
     if (!next) return
     if (next.signal) {
       this.signal(index, this.hypervisor.vcpu(next.vcpu))
       return
     }
-    if (next.msi && words[this.deviceOf(index) + DEVICE_LPI] === 0) {
-      this.translate(index, next.msi)
+    if (next.msi) {
+      this.stepMessage(index, next.msi)
       return
     }
     const irq = this.inputOf(index, words)
@@ -410,46 +447,54 @@ export class Machine {
       this.driveMapped(index, irq, next)
       return
     }
-    const device = this.deviceOf(index)
-    const pc = this.injectionOf(index) || runLoop.program.inject
-    const target = injection.step(pc, irq, next.levels, asVcpu(words[device + DEVICE_TARGET]))
+    const pc = this.nextInjection(index)
+    const target = injection.step(pc, irq, next.levels, this.targetOf(index))
     if (injection.queues(pc) && next.levels.includes(1)) this.ghosts.injected(irq)
-    const after = injection.after(pc, target)
-    words[device + DEVICE_INJECT] = after
-    words[device + DEVICE_TARGET] = after === ENDED ? 0 : target
-    if (after !== ENDED) return
-    words[device + DEVICE_PC]++
-    if (next.msi) {
-      words[device + DEVICE_LPI] = 0
-      this.hypervisor.apLists.lpis.put(irq)
-    }
+    this.goOn(index, injection.after(pc, target), target)
   }
 
-  /**
-   * A message is translated: to an LPI, which is held from here on, or to none, and then it is dropped. That of an assigned
-   * device goes to the host's ITS.
-   */
-  private translate(index: number, { its, deviceId, eventId }: NonNullable<DeviceStep['msi']>): void {
-    const { words, mmio, apLists } = this.hypervisor
-    if (this.sendToHost(deviceId, eventId)) {
-      words[this.deviceOf(index) + DEVICE_PC]++
+  /** A step of a message; that of an assigned device goes to the host's ITS in one. */
+  private stepMessage(index: number, message: Message): void {
+    const { messages, injection } = this.hypervisor
+    const at = this.deviceOf(index) + DEVICE_LPI
+    const pc = this.nextInjection(index)
+    if (pc === this.hypervisor.runLoop.program.msi && this.sendToHost(message.deviceId, message.eventId)) {
+      this.goOn(index, ENDED, 0)
       return
     }
-    const irq = mmio.dist.its.translate(its, deviceId | 0, eventId | 0)
+    const irq = this.messageLpi(index, false)
+    const target = messages.step(pc, at, message, this.targetOf(index))
+    if (injection.queues(pc) && irq !== 0) this.ghosts.injected(irq)
+    const after = messages.after(pc, at, target)
+    if (after === ENDED) messages.forget(at)
+    this.goOn(index, after, target)
+  }
+
+  private targetOf(index: number): Vcpu | 0 {
+    return asVcpu(this.hypervisor.words[this.deviceOf(index) + DEVICE_TARGET])
+  }
+
+  /** A device's injection or message goes on at a program counter; at its end the device does. */
+  private goOn(index: number, pc: NextPc, target: Vcpu | 0): void {
+    const { words } = this.hypervisor
     const device = this.deviceOf(index)
-    if (irq === 0) words[device + DEVICE_PC]++
-    else {
-      words[device + DEVICE_LPI] = irq
-      apLists.lpis.get(irq)
-    }
+    words[device + DEVICE_INJECT] = pc
+    words[device + DEVICE_TARGET] = pc === ENDED ? 0 : target
+    if (pc === ENDED) words[device + DEVICE_PC]++
+  }
+
+  /** Whether a message goes to the host's ITS: that of an assigned device whose interrupt is enabled. */
+  private isBound({ deviceId, eventId }: Message): boolean {
+    const { v4 } = this.hypervisor
+    return v4?.forwarding.isBound(v4.forwarding.find(deviceId | 0, eventId | 0)) ?? false
   }
 
   /** An assigned device sends a message to the host's ITS; false if the device is not assigned. */
   sendToHost(deviceId: number, eventId: number): boolean {
     const { v4, silicon } = this.hypervisor
-    const n = v4?.find(deviceId | 0, eventId | 0) ?? -1
-    if (!v4?.isBound(n)) return false
-    const irq = v4.lpiOf(n)
+    const n = v4?.forwarding.find(deviceId | 0, eventId | 0) ?? -1
+    if (!v4?.forwarding.isBound(n)) return false
+    const irq = v4.forwarding.lpiOf(n)
     if (irq !== 0) this.ghosts.injected(irq)
     silicon.its[0].receive(deviceId | 0, eventId | 0)
     silicon.settle()

@@ -157,19 +157,34 @@ export class Run {
     return this.toString()
   }
 
+  /**
+   * Takes the steps again, and shows each between two times with the machine after it.
+   * @internal
+   */
+  retake(from: number, to: number, show: (event: StepEvent, machine: Machine) => void): void {
+    this.takeAgain((_, time) => time >= from && time < to, show)
+  }
+
   /** Takes the steps again and returns the events of those wanted, by the number of steps before and virtual time. */
   private tell(isWanted: (taken: number, time: number) => boolean): StepEvent[] {
+    const events: StepEvent[] = []
+    this.takeAgain(isWanted, (event) => events.push(event))
+    return events
+  }
+
+  private takeAgain(
+    isWanted: (taken: number, time: number) => boolean,
+    show: (event: StepEvent, machine: Machine) => void,
+  ): void {
     const machine = new ScenarioMachine(this.machine.internals.again())
     const next = this.course(machine.internals)
-    const events: StepEvent[] = []
     for (let taken = 0; taken < this.steps; taken++) {
       const actor = next()
       if (!actor || machine.stateOf(actor) !== 'ready') throw tookAnotherCourse()
-      if (isWanted(taken, machine.time)) events.push(machine.trace(actor))
+      if (isWanted(taken, machine.time)) show(machine.trace(actor), machine.internals)
       else machine.internals.perform(actor)
     }
     if (machine.hash() !== this.hash) throw tookAnotherCourse()
-    return events
   }
 }
 

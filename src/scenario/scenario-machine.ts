@@ -8,6 +8,7 @@ import { explain } from '../hyp/explain/explain.ts'
 import { type CostRow, type ExitStatistics, readCost } from '../hyp/host/cost.ts'
 import { postRequest } from '../hyp/host/kick.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
+import { HOST_ITS_NESTING } from '../hyp/records/its-vpe.ts'
 import {
   REQ_SIGNAL,
   VCPU_LOADED,
@@ -132,8 +133,8 @@ export class ScenarioMachine {
 
   /**
    * Stops the VM, as a VMM does by a signal to its vCPUs' threads: they take steps until none is loaded, that is
-   * until each has returned to userspace, sleeps, waits for a PE, or has ended. They go on when they are stepped
-   * again. Throws a `scenario` error if a vCPU does not get there.
+   * until each has returned to userspace, sleeps, waits for a PE, or has ended, and none is in the middle of an ITS's
+   * commands. They go on when they are stepped again. Throws a `scenario` error if a vCPU does not get there.
    */
   stop(): void {
     const { hypervisor } = this
@@ -145,7 +146,8 @@ export class ScenarioMachine {
       postRequest(words, hypervisor.vcpu(index), REQ_SIGNAL)
       hypervisor.kicks.kick(hypervisor.vcpu(index))
     }
-    for (let steps = 0; loaded().length > 0; steps++) {
+    const isBusy = (): boolean => loaded().length > 0 || hypervisor.mmio.dist.commands.lockedQueue() >= 0
+    for (let steps = 0; isBusy(); steps++) {
       const next = [...loaded(), ...vcpus].find((actor) => this.stateOf(actor) === 'ready')
       if (!next || steps === STOP_STEPS) {
         throw new VgicError(
@@ -191,6 +193,16 @@ export class ScenarioMachine {
    */
   watch(accesses: Access[]): void {
     watchAccesses(this.internals, accesses)
+  }
+
+  /**
+   * With `strictNesting`, the first vCPU whose vPE was loaded while it was resident, or put while it was not; undefined if
+   * none was.
+   */
+  get misnested(): number | undefined {
+    const { words, layout } = this.hypervisor
+    const found = layout.direct.vpeCount > 0 ? words[layout.direct.its + HOST_ITS_NESTING] : 0
+    return found === 0 ? undefined : found - 1
   }
 
   /** Counters of a vCPU's thread. */

@@ -51,9 +51,15 @@ const isPlain = ({ accesses, listRegisters }: StepEvent): boolean =>
   accesses.length === 0 && listRegisters.length === 0
 
 /** `<- ICH_VMCR_EL2  VPMR=0xf0 ...` for a read by the hypervisor, `->` for a write. */
-function accessLine({ direction, kind, register, name, low, high, fields }: Access): string {
-  if (fields) return `-> ${name.padEnd(16)}${fieldsText(fields)}`
-  return `${direction === 'read' ? '<-' : '->'} ${name.padEnd(16)}${valueText(kind, register, name, low, high)}`
+function accessLine(access: Access): string {
+  const arrow = access.direction === 'read' && !access.fields ? '<-' : '->'
+  return `${arrow} ${access.name.padEnd(15)} ${describeAccess(access)}`
+}
+
+/** The value of an access in words: the fields of a command or a system register, or a number. */
+export function describeAccess({ kind, register, name, low, high, fields, text }: Access): string {
+  if (fields) return fieldsText(fields)
+  return text ?? valueText(kind, register, name, low, high)
 }
 
 const fieldsText = (fields: Readonly<Record<string, number>>): string =>

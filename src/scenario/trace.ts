@@ -1,4 +1,6 @@
 /** Takes a step and describes what happened, for timelines and for callers that look at events. */
+import { describeRegister } from '../arch/field.ts'
+import { GICR_VPENDBASER_V4_0_VIEW, GICR_VPENDBASER_V4_1_VIEW } from '../arch/gicr-registers.ts'
 import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import { type CommandField, itsCommands } from '../arch/its-commands.ts'
 import { registerByEncoding } from '../arch/register-value.ts'
@@ -48,6 +50,8 @@ export interface Access {
   readonly high: number
   /** Of a command to the host's ITS: its fields by the names that the architecture has; addresses without their low bits. */
   readonly fields?: Readonly<Record<string, number>>
+  /** Of GICR_VPENDBASER, which has other fields with GICv4.0 than with GICv4.1: those that are not zero, as text. */
+  readonly text?: string
 }
 
 /** KVM's wfx trace event. */
@@ -100,7 +104,7 @@ export interface ListRegisterChange {
 export function watchAccesses(machine: Machine, accesses: Access[]): void {
   machine.hypervisor.seam.observer = (kind, isRead, register, low, high) => {
     const direction = isRead ? 'read' : 'write'
-    accesses.push({ direction, kind, register, low, high, ...named(machine, kind, register, low) })
+    accesses.push({ direction, kind, register, low, high, ...named(machine, kind, register, low, high) })
   }
 }
 
@@ -110,9 +114,16 @@ function named(
   kind: AccessKind,
   register: number,
   low: number,
-): Pick<Access, 'name' | 'fields'> {
+  high: number,
+): Pick<Access, 'name' | 'fields' | 'text'> {
   if (kind === 'sysreg') return { name: registerByEncoding(register).name }
-  if (kind === 'mmio') return { name: hypervisor.silicon.mmio.nameOf(register) ?? '' }
+  if (kind === 'mmio') {
+    const name = hypervisor.silicon.mmio.nameOf(register) ?? ''
+    if (name !== 'GICR_VPENDBASER') return { name }
+    const isV41 = hypervisor.config.version === '4.1'
+    const view = isV41 ? GICR_VPENDBASER_V4_1_VIEW : GICR_VPENDBASER_V4_0_VIEW
+    return { name, text: describeRegister(view, low, high) }
+  }
   if (kind === 'table') return { name: 'LPI configuration' }
   const command = itsCommands.find(({ opcode }) => opcode === register)
   const { words, config } = hypervisor
@@ -159,12 +170,17 @@ function otherStep(machine: Machine, actor: Actor): Told | undefined {
   return { place: '', what, listRegisters: [] }
 }
 
-/** Describes a device's next step: driving a line, which is the `queue` of an injection, or a further step of one. */
+/**
+ * Describes a device's next step: driving a line, which is the `queue` of an injection, or sending a message, which is the
+ * `translate` of one, or a further step.
+ */
 function deviceStep(machine: Machine, index: number): string {
-  const { injection, mapped, runLoop, words } = machine.hypervisor
+  const { injection, mapped, messages, runLoop, words } = machine.hypervisor
   const next = machine.nextDeviceStep(index)
-  const pc = machine.injectionOf(index) || runLoop.program.inject
-  const moves = next?.signal || injection.queues(pc) || mapped.isMappedSpi(machine.inputOf(index, words))
+  const pc = machine.nextInjection(index)
+  const drives = next?.msi === undefined && injection.queues(pc)
+  const moves =
+    next?.signal || drives || messages.translates(pc) || mapped.isMappedSpi(machine.inputOf(index, words))
   return moves ? (next?.name ?? '') : lastPart(runLoop.program.paths[pc])
 }
 

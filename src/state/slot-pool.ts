@@ -62,8 +62,18 @@ export class SlotPool {
 
   /** Frees a slot. */
   remove(slot: number): void {
-    const { words, layout } = this
+    this.unlink(slot)
+    this.release(slot)
+  }
+
+  /** A slot is found no more by its keys, and stays in use until {@link release}. */
+  unlink(slot: number): void {
     this.index.remove(slot)
+  }
+
+  /** Frees a slot that was unlinked. */
+  release(slot: number): void {
+    const { words, layout } = this
     const record = this.recordOf(slot)
     words.fill(0, record, record + layout.size)
     words[layout.index] = Math.min(words[layout.index], slot - 1)

@@ -88,6 +88,10 @@ export function withoutHostsOwn(recorded: readonly string[], done: readonly stri
 /** How many events from one on are an exit by the host's own interrupt that changed nothing; 0 if that is none. */
 function idleExitAt(done: readonly string[], from: number): number {
   if (done[from] !== said.exit('IRQ')) return 0
+  const end = done.indexOf(said.entry, from)
+  // Linux 7.2 reads both of them at each exit; 6.1 reads ICH_VMCR_EL2 at a put, and never the other.
+  const is72 = done.slice(from, end).some((event) => event.startsWith('r ICH_MISR_EL2'))
+  const idle = is72 ? /^ICH_(LR\d+|HCR|ELRSR|VMCR|MISR)_EL2$/ : /^ICH_(LR\d+|HCR|ELRSR)_EL2$/
   const [held, written] = [new Map<string, string>(), new Map<string, string>()]
   let isOwn = false
   let at = from + 1
@@ -97,7 +101,7 @@ function idleExitAt(done: readonly string[], from: number): number {
       continue
     }
     const [, e, register, value] = /^([rw]) (ICH_\w+) (0x[0-9a-f]+)$/.exec(done[at] ?? '') ?? []
-    if (register === undefined || !/^ICH_(LR\d+|HCR|ELRSR|VMCR|MISR)_EL2$/.test(register)) return 0
+    if (register === undefined || !idle.test(register)) return 0
     if (!register.startsWith('ICH_LR')) continue
     if (e === 'r') held.set(register, value)
     else if (value !== '0x0') written.set(register, value)

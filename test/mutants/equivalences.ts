@@ -40,6 +40,15 @@ export const equivalences: readonly Equivalence[] = [
     designs: ['hooks-after-poll'],
     because: 'A thread that is preempted on the way to its sleep stays on the run queue.',
   },
+  {
+    of: /^swap msi\/kick, msi\/dropReference$/,
+    because: 'The kick is about the vCPU, and needs no LPI.',
+  },
+  {
+    of: /^swap mmio\/its\/invalidateCache, mmio\/its\/executeCommand$/,
+    because:
+      'Until a command is done a message may go by what was cached: the cache holds its LPIs, and its_lock keeps others out.',
+  },
   // Requests, exits and userspace.
   {
     of: /^omit .*\/clearUnhalt$/,
@@ -95,7 +104,7 @@ export const equivalences: readonly Equivalence[] = [
       'A suspend ends for an interrupt, whose flush writes TDIR, or for a signal, and userspace and a load follow.',
   },
   {
-    of: /^swap .*\/load, .*\/trapDir$|^swap .*\/trapDir, .*\/timerLoad$|^swap .*\/timerPut, .*\/put$/,
+    of: /^swap .*\/load, .*\/trapDir$|^swap .*\/trapDir, .*\/timerLoad$|^swap .*\/timerPut, .*\/(vpePut|put)$|^swap .*\/(trapDir, .*\/vpeLoad\w*|vpeLoad\w*, .*\/timerLoad|vpePut\w*, .*\/put|saveVmcr, .*\/vpePut\w*)$/,
     because: 'They are about registers of their own, with preemption off.',
   },
   {
@@ -114,6 +123,15 @@ export const equivalences: readonly Equivalence[] = [
     of: /^swap exit\/timerSync, exit\/irqOn$/,
     because: 'Whatever the host has taken by then, timerSync samples the timers.',
   },
+  // GICv4.
+  {
+    of: /^swap entry\/vpeReload, entry\/preemptOff$/,
+    because: 'A reload turns interrupts off, and waits for nothing: it can be done with preemption off, too.',
+  },
+  {
+    of: /^swap entry\/flush, entry\/vpeCommit$|^swap entry\/vpeCommit, entry\/publishInGuest$/,
+    because: 'The wait for Dirty may come at any time before the entry: the later, the shorter it is.',
+  },
   // What only some designs have.
   {
     of: /^omit (load|signal|userspace|mmio)\/load$|^answer entry\/notLoaded\? yes$/,
@@ -121,27 +139,15 @@ export const equivalences: readonly Equivalence[] = [
     because: 'The run loop loads before an entry what is not loaded; a second load does nothing.',
   },
   {
-    of: /^omit .*\/(set|clear)Waiting$|^swap .*\/clearWaiting, .*\/preemptOn#2$/,
-    designs: ['wfi-flag'],
-    because: 'The flag is for the vPE of a GICv4, which there is not yet: no step of this design reads it.',
+    of: /^swap .*\/preemptOff(#2)?, .*\/clearWaiting$/,
+    because: 'The flag may be cleared before preemption is off: what a notifier then leaves, load finds.',
   },
   {
-    of: /^omit .*\/setWaiting$/,
-    designs: ['wfi-full-put'],
-    because:
-      'Without the flag the notifiers load and put as ever; it keeps a vPE from that, and there is none.',
-  },
-  {
-    of: /^swap .*\/(preemptOff|preemptOff#2), .*\/(set|clear)Waiting$/,
-    because:
-      'The flag may be set, or cleared, before preemption is off: what a notifier then leaves, put and load find.',
-  },
-  {
-    of: /^swap .*\/setWaiting, .*\/(put|saveVmcr)$|^swap .*\/clearWaiting, .*\/load$/,
+    of: /^swap .*\/setWaiting, .*\/(put|saveVmcr)$|^swap .*\/clearWaiting, .*\/(load|vpeLoad)$/,
     because: 'With preemption off no notifier looks at the flag in between.',
   },
   {
-    of: /^answer schedIn\/notLoaded\? no$|^move schedIn\/timerLoad before schedIn\/notLoaded\?$/,
+    of: /^answer schedIn\/notLoaded\? no$|^move schedIn\/(timerLoad|vpeLoad\w*) before schedIn\/notLoaded\?$/,
     designs: ['wfi-full-put'],
     because:
       'The question is whether to write TDIR: a vCPU that is not loaded has no use for it, and no harm.',

@@ -3,6 +3,7 @@
  * that it stands beside, and each question with a constant answer.
  */
 import { type Design, type DesignNode, edit, ownStep, type Step } from 'vgic/scenario'
+import { rowOf } from '../../src/hyp/run/steps.ts'
 
 /** A design with one thing wrong, perhaps. */
 export interface Mutation {
@@ -22,8 +23,9 @@ interface Place {
 /** A step, or nothing that can be addressed: an endless loop, or a jump. */
 type Item = Place | undefined
 
-/** All mutations of a design, in the order of its text. */
-export function mutationsOf(design: Design): Mutation[] {
+/** All mutations of a design, in the order of its text; those of steps about vPEs only with `gicv4`. */
+export function mutationsOf(whole: Design, gicv4 = false): Mutation[] {
+  const design = gicv4 ? whole : withoutVpes(whole)
   const sequences = sequencesOf(design)
   const places = sequences.flat().filter((item) => item !== undefined)
   return [
@@ -31,6 +33,28 @@ export function mutationsOf(design: Design): Mutation[] {
     ...sequences.flatMap((sequence) => [...swaps(design, sequence), ...moves(design, sequence)]),
   ]
 }
+
+/** A design as a machine without GICv4 has it. */
+function withoutVpes(design: Design): Design {
+  const { thread, schedOut, schedIn } = design
+  return { ...design, thread: strip(thread), schedOut: strip(schedOut), schedIn: strip(schedIn) }
+}
+
+const strip = (nodes: readonly DesignNode[]): DesignNode[] =>
+  nodes.flatMap((node): DesignNode[] => {
+    switch (node.kind) {
+      case 'step':
+        return rowOf(node.op)?.gicv4 ? [] : [node]
+      case 'part':
+        return node.gicv4 ? [] : [{ ...node, body: strip(node.body) }]
+      case 'branch':
+        return [{ ...node, cases: node.cases.map(strip) }]
+      case 'loop':
+        return [{ ...node, body: strip(node.body) }]
+      default:
+        return [node]
+    }
+  })
 
 function omission(design: Design, { address }: Place): Mutation {
   return {
@@ -97,9 +121,9 @@ const pairs = (sequence: readonly Item[], length: number): Item[][] =>
 const short = (address: string): string => address.replace(/#1$/, '')
 
 /** What is done in a row: the lists of a design, and those that depend on a question, with parts in their places. */
-function sequencesOf({ thread, schedOut, schedIn, inject }: Design): Item[][] {
+function sequencesOf({ thread, schedOut, schedIn, inject, msi }: Design): Item[][] {
   const sequences: Item[][] = []
-  const lists = { '': thread, 'schedOut/': schedOut, 'schedIn/': schedIn, 'inject/': inject }
+  const lists = { '': thread, 'schedOut/': schedOut, 'schedIn/': schedIn, 'inject/': inject, 'msi/': msi }
   for (const [path, nodes] of Object.entries(lists))
     sequences.push(sequence(nodes, path, sequences, new Map()))
   return sequences

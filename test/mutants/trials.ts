@@ -5,7 +5,7 @@
 import { ICC_CTLR_EL1, ICC_DIR_EL1 } from 'vgic'
 import type { Bounds } from 'vgic/explore'
 import { type Design, type GuestBuilder, type OpList, type Scenario, scenario } from 'vgic/scenario'
-import { GICD, ICACTIVER, ISACTIVER, ISPENDR, wordOf } from '../kit/frames.ts'
+import { GICD, GITS, ICACTIVER, ISACTIVER, ISPENDR, wordOf } from '../kit/frames.ts'
 import { EOI_MODE_1 } from '../kit/guest-lists.ts'
 
 /** A scenario, and how far it is explored. */
@@ -38,6 +38,33 @@ const CHECKED: Bounds = { ...PREEMPTED, checkWrites: true }
 
 /** The thread that deactivates may come to another PE before that. */
 const MOVED: Bounds = { preemptions: 1, migrations: 1, states: 400_000 }
+
+/** The mutations that a machine without GICv4 does not have, and those of what goes with them. */
+const RESIDENCY = /vpe|Waiting|block\/|setSleeping|notLoaded/
+
+/** A vCPU gets a vLPI, at any time, on a GIC whose effects lag. */
+function direct(
+  name: string,
+  version: '4.0' | '4.1',
+  write: (guest: GuestBuilder) => unknown,
+  { signal = false, ...bounds }: Bounds & { readonly signal?: boolean } = PREEMPTED,
+): Trial {
+  return {
+    name,
+    only: RESIDENCY,
+    scenario: (design) => {
+      const recipe = scenario(`a vLPI, ${name}`)
+        .gic({ version, cpus: 1, listRegisters: 1, writeEffects: 'lagging' })
+        .vm({ vcpus: 1, spis: 0, lpis: 1, itsDevices: 1, itsCollections: 1, distributor: 'reset' })
+        .design(design)
+        .vlpi({ device: 7, event: 0, intid: 8192 })
+        .guest(0, (g) => write(g.onIrq((h) => h.ack().eoi()).writeMmio(GICD_CTLR, 2)))
+        .device('nic', (d) => d.msi(7, 0))
+      return signal ? recipe.device('vmm', (d) => d.signal(0)) : recipe
+    },
+    bounds: { states: STATES, ...bounds },
+  }
+}
 
 /**
  * A vCPU deactivates what is active for another: its guest makes an SPI active that is routed there, does something
@@ -155,6 +182,45 @@ export const trials: readonly Trial[] = [
         )
         .guest(1, (g) => g.wfe().wfe().writeMmio(GICD_ICACTIVER1, 1))
         .device('nic', (d) => d.pulse(32).pulse(32)),
+    bounds: { states: STATES },
+  },
+  {
+    name: 'message',
+    only: /msi\/|its\/|emulateMmio commands|mmio\/skipInstruction/,
+    scenario: (design) =>
+      scenario('a guest discards an event that a device sends meanwhile')
+        .gic({ cpus: 1, listRegisters: 1, memoryLines: 64 })
+        .vm({ vcpus: 1, spis: 0, frames: { its: [GITS] }, lpis: 1, itsDevices: 1, itsCollections: 1 })
+        .design(design)
+        .guest(0, (g) => {
+          const its = g
+            .onIrq((h) => h.ack().eoi())
+            .unmask()
+            .its()
+          its.boot(1).configure(8192).mapDevice(7).mapCollection(0, 0).mapEvent(7, 0, 8192, 0)
+          g.hvc()
+          its.discard(7, 0)
+        })
+        .device('nic', (d) => d.msi(7, 0)),
+    bounds: { states: STATES },
+  },
+  direct('WFI', '4.1', (g) => g.unmask().wfi()),
+  direct('suspend', '4.1', (g) => g.unmask().suspend()),
+  direct('WFI on GICv4.0', '4.0', (g) => g.unmask().wfi()),
+  direct('suspend on GICv4.0', '4.0', (g) => g.unmask().suspend()),
+  direct('undisturbed WFI', '4.1', (g) => g.unmask().wfi(), {}),
+  direct('undisturbed suspend', '4.1', (g) => g.unmask().suspend(), {}),
+  direct('userspace', '4.1', (g) => g.unmask().userspace().readMmio(UART), { preemptions: 0, signal: true }),
+  {
+    name: 'switch',
+    only: /vpeReload/,
+    scenario: (design) =>
+      scenario('a guest turns its distributor on while another of its vCPUs runs')
+        .gic({ version: '4.1', cpus: 2, listRegisters: 1 })
+        .vm({ vcpus: 2, spis: 0, distributor: 'reset' })
+        .design(design)
+        .guest(0, (g) => g.hvc())
+        .guest(1, (g) => g.writeMmio(GICD_CTLR, 2)),
     bounds: { states: STATES },
   },
   deactivating('elsewhere', undefined, (g) => g, {}),

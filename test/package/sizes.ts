@@ -10,7 +10,7 @@ const BOUNDS = [
   { name: 'VgicError', entry: 'vgic', bytes: 600 },
   { name: 'extractField', entry: 'vgic', bytes: 2_500 },
   { name: 'decode', entry: 'vgic', bytes: 24_000 },
-  { name: 'Gic', entry: 'vgic', bytes: 205_000 },
+  { name: 'Gic', entry: 'vgic', bytes: 225_000 },
 ] as const
 
 /** Bundles a program that uses one name, in a project that has the library installed. */

@@ -324,6 +324,11 @@ const actor: Kind = {
 }
 const moment = optional(integer(0, Number.MAX_SAFE_INTEGER))
 const part = options({ from: moment, to: moment })
+const picture = options({
+  from: moment,
+  to: moment,
+  violation: optional(record({ invariant: text('L1'), what: text('it sleeps') })),
+})
 const injecting: readonly unknown[] = [steps.queueInterrupt, steps.postRequest, steps.kickVcpu]
 const injection: Kind = {
   right: () => [steps.queueInterrupt, steps.kickVcpu],
@@ -444,6 +449,9 @@ const shard: Kind = {
   takes: (value) => typeof value === 'string' && /^[0-2]\/3$|^[01]\/2$/.test(value),
 }
 const checkedInvariants = optional(list(oneOf(...Object.keys(exploring.invariants))))
+const ownInvariants = optional(
+  list(options({ name: text('none'), says: text(''), check: callback(() => undefined) })),
+)
 const budget = {
   preemptions: optional(integer(0, 255)),
   ticks: optional(integer(0, 255)),
@@ -455,11 +463,13 @@ const bounds = optional(
     states: optional(integer(1, 0x7fff_ffff, 1000)),
     depth: optional(integer(1, 1_000_000, 1000)),
     invariants: checkedInvariants,
+    own: ownInvariants,
     merge: optional(boolean),
     checkWrites: optional(boolean),
     raise: optional(boolean),
     shortest: optional(boolean),
     shard: optional(shard),
+    exact: optional(boolean),
   }),
 )
 const randomBounds = optional(
@@ -472,6 +482,7 @@ const randomBounds = optional(
     runs: optional(integer(1, 0xffff, 3)),
     depth: optional(integer(1, 1_000_000, 100)),
     invariants: checkedInvariants,
+    own: ownInvariants,
     checkWrites: optional(boolean),
     minimise: optional(boolean),
     shard: optional(shard),
@@ -483,6 +494,7 @@ const report = record({
   states: natural,
   transitions: natural,
   schedules: natural,
+  omission: number(0),
   shard,
 })
 const reports: Kind = {
@@ -691,6 +703,10 @@ const rows: Readonly<Record<string, Row>> = {
     explain: [guestIntid, optional(cpu)],
     counts: [cpu],
   }),
+  toMermaid: call(hyp.toMermaid, only(newRun), optional(picture)),
+  toPerfetto: call(hyp.toPerfetto, only(newRun), optional(picture)),
+  toSvg: call(hyp.toSvg, only(newRun), optional(picture)),
+  toVcd: call(hyp.toVcd, only(newRun), optional(picture)),
   scenario: call(hyp.scenario, text('a scenario')),
   ...methods('Scenario', newScenario, {
     vm: [
@@ -822,12 +838,13 @@ const rows: Readonly<Record<string, Row>> = {
   }),
   explore: call(exploring.explore, only(newScenario), bounds),
   exploreRandom: call(exploring.exploreRandom, only(newScenario), randomBounds),
+  invariantName: call(exploring.invariantName, text('S11')),
   mergeReports: call(exploring.mergeReports, reports),
   minimise: call(
     exploring.minimise,
     only(broken),
     only(() => violation),
-    optional(options({ invariants: optional(violated) })),
+    optional(options({ invariants: optional(violated), own: ownInvariants })),
   ),
   exhibit: call(exploring.exhibit, entry),
   replay: call(

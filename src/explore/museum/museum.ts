@@ -11,34 +11,19 @@ import {
   argumentString,
   type Fields,
 } from '../../errors/arguments.ts'
-import { type Design, ownStep } from '../../hyp/run/design.ts'
+import { ownStep } from '../../hyp/run/design.ts'
 import { candidateOnDemand, designs } from '../../hyp/run/designs.ts'
 import { edit } from '../../hyp/run/edit.ts'
 import { flushActiveFirst } from '../../hyp/run/steps.ts'
-import { type Scenario, scenario } from '../../scenario/builder.ts'
-import type { Bounds, Report } from '../bounds.ts'
+import { scenario } from '../../scenario/builder.ts'
+import type { Report } from '../bounds.ts'
 import { explore } from '../explorer.ts'
 import { type InvariantId, invariants } from '../invariants.ts'
+import type { MuseumEntry } from './entry.ts'
+import { lpiEntries } from './lpi-entries.ts'
+import { residencyEntries } from './residency-entries.ts'
 
-/** A bug of the catalogue, and how to show it. */
-export interface MuseumEntry {
-  /** Its number in the catalogue. */
-  readonly id: string
-  /** Its name in the catalogue. */
-  readonly name: string
-  /** What goes wrong, in a sentence. */
-  readonly story: string
-  /** The invariant that the bug violates. */
-  readonly invariant: InvariantId
-  /** The design without the bug. */
-  readonly good: Design
-  /** The good design, edited to have the bug. */
-  readonly bug: Design
-  /** Makes the scenario that shows the bug, for a design. */
-  readonly scenario: (design: Design) => Scenario
-  /** The bounds within which the exploration finds the bug. */
-  readonly bounds: Bounds
-}
+export type { MuseumEntry } from './entry.ts'
 
 /** The result of exploring an entry. */
 export interface MuseumRow {
@@ -81,8 +66,8 @@ const foldByRemembered = ownStep('fold', (context, vcpu) => {
   return 0
 })
 
-/** The bugs of the catalogue that need no GICv4, in the catalogue's order. */
-export const museum: readonly MuseumEntry[] = [
+/** The bugs of the catalogue that need no GICv4. */
+const entries: readonly MuseumEntry[] = [
   {
     id: '01',
     name: 'vmcr-stale-on-block',
@@ -216,6 +201,7 @@ export const museum: readonly MuseumEntry[] = [
         .device('disk', (d) => d.pulse(33)),
     bounds: {},
   },
+  ...lpiEntries,
   {
     id: '53',
     name: 'disabled-group-fills-lrs',
@@ -267,6 +253,11 @@ export const museum: readonly MuseumEntry[] = [
     bounds: {},
   },
 ]
+
+/** The bugs of the catalogue, in its order. */
+export const museum: readonly MuseumEntry[] = [...entries, ...residencyEntries].sort((one, other) =>
+  one.id < other.id ? -1 : 1,
+)
 
 const entryFields: Fields<MuseumEntry> = {
   id: true,

@@ -46,11 +46,14 @@ export interface CostRow {
   readonly mmioWrites: number
   /** Checks of runnable() while a halt polled. */
   readonly polls: number
-  /** Commands to the host's ITS; without GICv4 there are none. */
+  /** Commands to the host's ITS, SYNC and VSYNC included; without GICv4 there are none. */
   readonly itsCommands: number
   /** Reads of GICR_VPENDBASER that wait until Dirty is 0. They are MMIO reads too. */
   readonly dirtyPolls: number
-  /** Writes to the host's tables with the configuration of LPIs and vLPIs. */
+  /**
+   * Accesses to tables in memory: writes to the host's configuration tables of LPIs and vLPIs; and of the guest's memory
+   * what its ITS reads and writes there, commands, configuration and pending bytes, and entries.
+   */
   readonly tableAccesses: number
 }
 
@@ -75,6 +78,19 @@ export function readCost(words: Int32Array, table: number, design: string): Cost
     })
     .filter(({ design: _, exit: __, ...counts }) => Object.values(counts).some((count) => count > 0))
 }
+
+/** The counters of a row, in the order of the printed table. */
+const counters = [
+  'exits',
+  'sysregReads',
+  'sysregWrites',
+  'mmioReads',
+  'mmioWrites',
+  'polls',
+  'itsCommands',
+  'dirtyPolls',
+  'tableAccesses',
+] as const
 
 /** KVM's exit statistics of a VM, under its names, and the exits by kind. */
 export interface ExitStatistics {
@@ -105,11 +121,14 @@ export function formatCost(rows: readonly CostRow[], latencies?: Latencies): str
     'mmio r',
     'mmio w',
     'polls',
+    'its cmds',
+    'dirty polls',
+    'tables',
     ...(latencies ? ['total'] : []),
   ]
   const lines = rows.map((row) => [
     row.exit,
-    ...[row.exits, row.sysregReads, row.sysregWrites, row.mmioReads, row.mmioWrites, row.polls].map(String),
+    ...counters.map((counter) => String(row[counter])),
     ...(latencies ? [String(latencyOf(row, latencies))] : []),
   ])
   const widths = heads.map((head, i) =>
@@ -133,6 +152,10 @@ export interface Latencies {
   readonly mmioRead: number
   /** An MMIO write. */
   readonly mmioWrite: number
+  /** A command in the queue of the host's ITS, without the MMIO accesses that submit it; default 0. */
+  readonly itsCommand?: number
+  /** An access to a table in memory; default 0. */
+  readonly tableAccess?: number
 }
 
 const latencyFields: Fields<Latencies> = {
@@ -141,11 +164,17 @@ const latencyFields: Fields<Latencies> = {
   sysregWrite: true,
   mmioRead: true,
   mmioWrite: true,
+  itsCommand: true,
+  tableAccess: true,
 }
 
-function checkLatencies(latencies: Latencies): void {
+/** The latencies, checked and complete. */
+function checkLatencies(latencies: Latencies): Required<Latencies> {
   argumentOptions('latencies', latencies, latencyFields)
-  for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) argumentNumber(name, latencies[name])
+  const { itsCommand = 0, tableAccess = 0 } = latencies
+  const all = { ...latencies, itsCommand, tableAccess }
+  for (const name of Object.keys(latencyFields) as (keyof Latencies)[]) argumentNumber(name, all[name])
+  return all
 }
 
 /** Throws an `argument` error for a value that is not a row of a cost table; other fields are allowed. */
@@ -153,19 +182,20 @@ function checkRow(name: string, row: CostRow): void {
   argumentObject(name, row, 'a row of a cost table')
   argumentString(`${name}.design`, row.design)
   argumentString(`${name}.exit`, row.exit)
-  for (const count of ['exits', 'sysregReads', 'sysregWrites', 'mmioReads', 'mmioWrites', 'polls'] as const)
-    argumentInteger(`${name}.${count}`, row[count], 0, Number.MAX_SAFE_INTEGER)
+  for (const count of counters) argumentInteger(`${name}.${count}`, row[count], 0, Number.MAX_SAFE_INTEGER)
 }
 
-/** The total of a row with a table of latencies, in the table's unit. */
+/** The total of a row with a table of latencies, in the table's unit. Dirty polls are among the MMIO reads. */
 export function latencyOf(row: CostRow, latencies: Latencies): number {
   checkRow('row', row)
-  checkLatencies(latencies)
+  const each = checkLatencies(latencies)
   return (
-    row.exits * latencies.exit +
-    row.sysregReads * latencies.sysregRead +
-    row.sysregWrites * latencies.sysregWrite +
-    row.mmioReads * latencies.mmioRead +
-    row.mmioWrites * latencies.mmioWrite
+    row.exits * each.exit +
+    row.sysregReads * each.sysregRead +
+    row.sysregWrites * each.sysregWrite +
+    row.mmioReads * each.mmioRead +
+    row.mmioWrites * each.mmioWrite +
+    row.itsCommands * each.itsCommand +
+    row.tableAccesses * each.tableAccess
   )
 }

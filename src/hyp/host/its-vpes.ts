@@ -35,12 +35,11 @@ import {
   VPE_MAPPED,
   VPE_PENDING_LAST,
   VPE_PROXY,
-  VPE_READY,
   VPE_RESIDENT,
   VPE_STRIDE,
   VPE_VMAPP,
 } from '../records/its-vpe.ts'
-import { VCPU_INDEX, VCPU_LAST_CPU, type Vcpu } from '../records/vcpu.ts'
+import { THREAD_COMMIT_VPE, VCPU_INDEX, VCPU_LAST_CPU, VCPU_THREAD, type Vcpu } from '../records/vcpu.ts'
 import { HOST_PAGE, VIRTUAL_PENDING_TABLES, VLPI_CONFIGURATION } from './host-memory.ts'
 import { ItsDriver } from './its-driver.ts'
 import type { Seam } from './seam.ts'
@@ -178,7 +177,8 @@ export class ItsVpes {
       v,
       ITS_VMOVP,
       0,
-      0,
+      // ITSList: the one ITS that there is, where each has to be named.
+      this.seam.silicon.config.its[0].vmovp === 1 ? 0 : 1,
       vpe,
       driver.rdLow(cpu),
       driver.rdHigh(cpu) | (this.isV41 ? VMOVP_DB : 0),
@@ -215,14 +215,14 @@ export class ItsVpes {
       this.clearDoorbell(v, record)
     }
     words[record + VPE_RESIDENT] = 1
-    words[record + VPE_READY] = 0
+    words[v + VCPU_THREAD] |= THREAD_COMMIT_VPE
   }
 
   /** On GICv4.1, waits until a vPE's pending table is read and what is in it is presented. */
   commit(v: Vcpu): void {
     const record = this.of(v)
     if (this.isV41) this.waitWhileDirty(v, record)
-    this.words[record + VPE_READY] = 1
+    this.words[v + VCPU_THREAD] &= ~THREAD_COMMIT_VPE
   }
 
   /** Waits until a vPE may be made to leave: it must not while its table is read (catalogue 06). */
@@ -247,7 +247,7 @@ export class ItsVpes {
       seam.writeRegister(v, rd + GICR_VPENDBASER, 8, this.tableOf(vpe), high)
     }
     words[record + VPE_RESIDENT] = 0
-    words[record + VPE_READY] = 0
+    words[v + VCPU_THREAD] &= ~THREAD_COMMIT_VPE
     const high = this.waitWhileDirty(v, record)
     if (this.isV41 && !doorbell) return true
     return (high & (GICR_VPENDBASER_HIGH_Dirty | GICR_VPENDBASER_HIGH_PendingLast)) !== 0

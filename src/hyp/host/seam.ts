@@ -20,6 +20,7 @@ import {
   VTR_PREbits,
 } from '../../arch/ich-registers.ts'
 import type { Intid } from '../../arch/intid.ts'
+import { VgicError } from '../../errors/vgic-error.ts'
 import { type Ich, lrAt, lrHigh, lrLow, setLrStatus } from '../../gic/cpu-interface/ich.ts'
 import { LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import type { VirtualInterface } from '../../gic/cpu-interface/virtual-interface.ts'
@@ -305,19 +306,27 @@ export class Seam {
     return this.readHigh(v, address)
   }
 
-  /** Writes a word of a table in the host's memory. */
+  /** Counts an access to a table in the host's memory, and writes a word of it. */
   writeTable(v: Vcpu, address: number, value: number): void {
     this.count(v, COST_TABLE_ACCESSES, 1)
     if (this.observer !== null) this.observer('table', false, address, value, 0)
-    this.silicon.pool?.write32(address, value)
+    this.store(address, value)
   }
 
   /** Puts the command of eight words at `at` into a queue, at an address in the host's memory. */
   writeCommand(v: Vcpu, address: number, at: number): void {
-    const { words, silicon } = this
+    const { words } = this
     this.count(v, COST_ITS_COMMANDS, 1)
     if (this.observer !== null) this.observer('its', false, words[at] & 0xff, at, 0)
-    for (let n = 0; n < 8; n++) silicon.pool?.write32(address + 4 * n, words[at + n])
+    for (let n = 0; n < 8; n++) this.store(address + 4 * n, words[at + n])
+  }
+
+  private store(address: number, value: number): void {
+    if (this.silicon.pool?.write32(address, value)) return
+    throw new VgicError(
+      'memory',
+      "The host has no memory left for its ITS's tables: raise memoryLines of gic().",
+    )
   }
 
   private addressOfPending(pe: Pe, intid: Intid, pending: boolean): number {

@@ -16,7 +16,7 @@ export const COST_POLLS = 5
 export const COST_ITS_COMMANDS = 6
 /** Reads of GICR_VPENDBASER that wait for Dirty to be 0. */
 export const COST_DIRTY_POLLS = 7
-/** Writes to the host's configuration tables of LPIs and vLPIs. */
+/** Accesses to tables in memory: the host's of LPIs and vLPIs, the guest's of its ITS. */
 export const COST_TABLE_ACCESSES = 8
 /** Size of a record in words: the distance to the next. */
 export const COST_STRIDE = 10

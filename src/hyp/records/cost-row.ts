@@ -56,7 +56,7 @@ export const costRows = {
     name: 'tableAccesses',
     class: 'observational',
     by: [],
-    says: "Writes to the host's configuration tables of LPIs and vLPIs.",
+    says: "Accesses to tables in memory: the host's of LPIs and vLPIs, the guest's of its ITS.",
   },
 } as const satisfies Rows
 

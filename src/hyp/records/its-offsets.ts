@@ -10,5 +10,9 @@ export const ITS_CWRITER = 4
 export const ITS_CREADR = 6
 /** GITS_BASER0, the device table, and GITS_BASER1, the collection table. */
 export const ITS_BASER = 8
-/** The command that is carried out; it means nothing between accesses. */
+/** The command that is carried out; zero while none is. */
 export const ITS_COMMAND = 12
+/** cmd_lock: one more than the index of the vCPU that carries out commands; 0 if none does. */
+export const ITS_QUEUE_LOCK = 20
+/** its_lock: one more than the index of the vCPU that changes translations; 0 if none does. */
+export const ITS_LOCK = 21

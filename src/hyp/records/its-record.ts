@@ -2,6 +2,8 @@
 import { type RecordType, recordType } from '../../state/layout.ts'
 import { type Rows, wordsOf } from '../../state/rows.ts'
 
+import { vcpuBefore } from './vcpu.ts'
+
 export * from './its-offsets.ts'
 
 export const itsRows = {
@@ -43,9 +45,23 @@ export const itsRows = {
   ITS_COMMAND: {
     name: 'command',
     count: 8,
-    class: 'observational',
+    class: 'normalised',
     by: [],
-    says: 'The command that is carried out; it means nothing between accesses.',
+    says: 'The command that is carried out; zero while none is.',
+  },
+  ITS_QUEUE_LOCK: {
+    name: 'cmd_lock',
+    class: 'authoritative',
+    by: [],
+    says: 'cmd_lock: one more than the index of the vCPU that carries out commands; 0 if none does.',
+    means: vcpuBefore,
+  },
+  ITS_LOCK: {
+    name: 'its_lock',
+    class: 'authoritative',
+    by: [],
+    says: 'its_lock: one more than the index of the vCPU that changes translations; 0 if none does.',
+    means: vcpuBefore,
   },
 } as const satisfies Rows
 

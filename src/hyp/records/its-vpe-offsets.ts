@@ -2,27 +2,25 @@
 
 /** Whether the hypervisor has made it resident: from its load to its put. */
 export const VPE_RESIDENT = 0
-/** Whether Dirty was seen to be 0 since its load, so that what is pending is presented. */
-export const VPE_READY = 1
 /**
  * Whether an interrupt may be pending for it while it is not resident: PendingLast of its last put, or its
  * doorbell has rung. It is a hint.
  */
-export const VPE_PENDING_LAST = 2
+export const VPE_PENDING_LAST = 1
 /** The CPU whose redistributor it is mapped to, and so its doorbell: col_idx. */
-export const VPE_CPU = 3
+export const VPE_CPU = 2
 /** Whether the ITS has it: from VMAPP with V = 1 to VMAPP with V = 0. */
-export const VPE_MAPPED = 4
+export const VPE_MAPPED = 3
 /** On GICv4.0, whether its doorbell LPI is enabled. */
-export const VPE_DOORBELL = 5
+export const VPE_DOORBELL = 4
 /** On GICv4.0, whether the proxy device has an event for its doorbell LPI: the vPE's vPEID. */
-export const VPE_PROXY = 6
+export const VPE_PROXY = 5
 /** How many interrupts of devices are forwarded to it: vlpi_count. */
-export const VPE_VLPIS = 7
+export const VPE_VLPIS = 6
 /** PendingLast as a put without the lock has read it, until it is stored. */
-export const VPE_LAST = 8
+export const VPE_LAST = 7
 /** Whether it was mapped ever: its pending table is zero before that. */
-export const VPE_VMAPP = 9
+export const VPE_VMAPP = 8
 /** Size of a record in words: the distance to the next. */
 export const VPE_STRIDE = 10
 /** The DeviceID of its messages. */

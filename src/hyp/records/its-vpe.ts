@@ -16,12 +16,6 @@ export const vpeRows = {
     by: [],
     says: 'Whether the hypervisor has made it resident: from its load to its put.',
   },
-  VPE_READY: {
-    name: 'ready',
-    class: 'authoritative',
-    by: [],
-    says: 'Whether Dirty was seen to be 0 since its load, so that what is pending is presented.',
-  },
   VPE_PENDING_LAST: {
     name: 'pendingLast',
     class: 'authoritative',

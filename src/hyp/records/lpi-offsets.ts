@@ -46,7 +46,10 @@ export const CACHED_STRIDE = 4
 export const LPI_IRQ = 0
 /** Its INTID; 0 in a slot that is free. */
 export const LPI_INTID = 1
-/** Who holds it: events that are mapped to it, and an ap_list. It is freed with the last one. */
+/**
+ * Who holds it: events that are mapped to it, cached translations, an ap_list, list registers, messages and
+ * prunes on their way. It is freed with the last one.
+ */
 export const LPI_REFS = 2
 /** The LPI that was made after it: its slot, counted from 1. */
 export const LPI_NEXT = 3

@@ -40,7 +40,7 @@ export const lpiRows = {
     name: 'references',
     class: 'authoritative',
     by: ['queue'],
-    says: 'Who holds it: events that are mapped to it, and an ap_list. It is freed with the last one.',
+    says: 'Who holds it: events that are mapped to it, cached translations, an ap_list, list registers, messages and prunes on their way. It is freed with the last one.',
   },
   LPI_NEXT: {
     name: 'next',

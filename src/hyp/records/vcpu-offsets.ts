@@ -58,31 +58,46 @@ export const VCPU_FAULT_IPA = 52
 export const VCPU_PENDBASER = 54
 /** GICR_CTLR.EnableLPIs. */
 export const VCPU_LPIS_ENABLED = 56
+/**
+ * In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.
+ */
+export const VCPU_CACHED = 57
+/** In a prune that is not one step: the interrupt that is to go to another ap_list. */
+export const VCPU_MIGRANT = 58
+/** The vCPU to whose ap_list it is to go. */
+export const VCPU_MIGRANT_TO = 59
+/** 1 if the prune has a reference to it. */
+export const VCPU_MIGRANT_HELD = 60
 /** Its SGIs and PPIs, one word each. */
-export const VCPU_IRQ = 57
+export const VCPU_IRQ = 61
 /** The row of the cost table that its accesses count in. */
-export const VCPU_COST = 89
+export const VCPU_COST = 93
 /** When its timers expire, in virtual time: two words each. */
-export const VCPU_TIMER_CVAL = 90
+export const VCPU_TIMER_CVAL = 94
 /** When its WFIT times out, in virtual time: two words. */
-export const VCPU_WFIT_DEADLINE = 94
+export const VCPU_WFIT_DEADLINE = 98
 /** When its halt began, in virtual time: two words. */
-export const VCPU_HALT_START = 96
+export const VCPU_HALT_START = 100
 /** Sleeps of its thread. */
-export const VCPU_SLEEPS = 98
+export const VCPU_SLEEPS = 102
 /** Halts that polled. */
-export const VCPU_POLLS_ATTEMPTED = 99
+export const VCPU_POLLS_ATTEMPTED = 103
 /** Halts that polled and did not have to sleep. */
-export const VCPU_POLLS_SUCCESSFUL = 100
+export const VCPU_POLLS_SUCCESSFUL = 104
 /** Directed yields to another vCPU. */
-export const VCPU_YIELDS = 101
+export const VCPU_YIELDS = 105
 /** Preemptions of its thread. */
-export const VCPU_PREEMPTIONS = 102
+export const VCPU_PREEMPTIONS = 106
 /** The interrupt that the last flush put into each list register. */
-export const VCPU_LR_IRQ = 103
+export const VCPU_LR_IRQ = 107
 /** Depth of preemption-off sections. */
 export const THREAD_PREEMPT_OFF = 0xff000000 | 0
 export const THREAD_PREEMPT_OFF_SHIFT = 24
+/**
+ * Its vPE was loaded, and Dirty was not seen to be 0 since: the next entry waits for that. its_vpe has it as
+ * `ready`.
+ */
+export const THREAD_COMMIT_VPE = 0x1000
 /** Its vPE is to be put and loaded before it enters: KVM_REQ_RELOAD_GICv4. */
 export const THREAD_RELOAD_VPE = 0x800
 /** Its timers are its PE's: from `timerLoad` to `timerPut`, or until its thread loses the PE. */

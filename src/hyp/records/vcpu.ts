@@ -42,6 +42,11 @@ export function asPc(row: number): Pc {
 /** The fields of {@link VCPU_THREAD}. */
 export const threadBits = {
   THREAD_PREEMPT_OFF: { name: 'preemptOff', bits: [31, 24], says: 'Depth of preemption-off sections.' },
+  THREAD_COMMIT_VPE: {
+    name: 'commitVpe',
+    bits: 12,
+    says: 'Its vPE was loaded, and Dirty was not seen to be 0 since: the next entry waits for that. its_vpe has it as `ready`.',
+  },
   THREAD_RELOAD_VPE: {
     name: 'reloadVpe',
     bits: 11,
@@ -303,6 +308,33 @@ export const vcpuRows = {
     class: 'authoritative',
     by: VCPU,
     says: 'GICR_CTLR.EnableLPIs.',
+  },
+  VCPU_CACHED: {
+    name: 'cached',
+    class: 'normalised',
+    by: [],
+    says: 'In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.',
+    means: 'word',
+  },
+  VCPU_MIGRANT: {
+    name: 'migrant',
+    class: 'normalised',
+    by: [],
+    says: 'In a prune that is not one step: the interrupt that is to go to another ap_list.',
+    means: 'word',
+  },
+  VCPU_MIGRANT_TO: {
+    name: 'migrantTo',
+    class: 'normalised',
+    by: [],
+    says: 'The vCPU to whose ap_list it is to go.',
+    means: 'record',
+  },
+  VCPU_MIGRANT_HELD: {
+    name: 'migrantHeld',
+    class: 'normalised',
+    by: [],
+    says: '1 if the prune has a reference to it.',
   },
   VCPU_IRQ: {
     name: '<n>',

@@ -7,10 +7,13 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { checkShape, type Design, type DesignNode } from './design.ts'
 import { compile, ENDED, TABLE_SHIFT } from './program.ts'
 import { isOwnStep, type Step } from './step.ts'
-import { queueInterrupt, rowOf } from './steps.ts'
+import { queueInterrupt, rowOf, translate, translateUnheld } from './steps.ts'
 
 /** Whether a step stores, posts or kicks for a device's interrupt, which only an injection has. */
 const isOfInjection = (step: Step): boolean => rowOf(step.op)?.stands === 'inject'
+
+/** Whether only a device's message has what a step is about: a translation, and a reference to the LPI. */
+const isOfMessage = (step: Step): boolean => rowOf(step.op)?.stands === 'msi'
 
 /**
  * Whether only the thread itself can do a step, not a notifier: handle an exit, enter, wait, sleep, look for another
@@ -30,9 +33,10 @@ function isKnown({ op }: Step): boolean {
  */
 export function checkDesign(design: Design): Design {
   checkShape(design)
-  const { name, thread, schedOut, schedIn, inject } = design
+  const { name, thread, schedOut, schedIn } = design
   for (const step of stepsOf([...thread, ...schedOut, ...schedIn])) {
     if (isOfInjection(step)) throw misplaced(name, step, 'inject: only an injection has an interrupt')
+    if (isOfMessage(step)) throw misplaced(name, step, 'msi: only a message is translated')
     if (isOwnStep(step) || isKnown(step)) continue
     throw new VgicError(
       'argument',
@@ -41,7 +45,8 @@ export function checkDesign(design: Design): Design {
   }
   for (const step of stepsOf([...schedOut, ...schedIn]))
     if (isOfThread(step)) throw misplaced(name, step, 'the thread: a notifier cannot do it in its place')
-  checkInjection(name, inject)
+  checkInjection(design)
+  checkMessage(design)
   checkEnd(design)
   return design
 }
@@ -50,20 +55,43 @@ const misplaced = (design: string, { name }: Step, where: string): VgicError =>
   new VgicError('argument', `${design} has ${name} in the wrong list: it belongs into ${where}.`)
 
 /** An injection has a program counter in the machine and no vCPU, so its list can have no questions. */
-function checkInjection(design: string, inject: readonly DesignNode[]): void {
-  const list = inject.flatMap(flattened)
-  const other = list.find((node) => node.kind !== 'step' || !isOfInjection(node))
-  if (other) {
-    throw new VgicError(
-      'argument',
-      `${design} has ${other.kind === 'step' ? other.name : `a ${other.kind}`} in inject: an injection is made of queueInterrupt, postRequest and kickVcpu.`,
-    )
-  }
-  if (list.some((node) => node.kind === 'step' && node.op === queueInterrupt.op)) return
+function checkInjection({ name, inject }: Design): void {
+  const kinds = 'an injection is made of queueInterrupt, postRequest and kickVcpu'
+  const list = stepsOnly(name, 'inject', inject, isOfInjection, kinds)
+  if (list.some(isQueue)) return
   throw new VgicError(
     'argument',
-    `${design} has no queueInterrupt in inject: without it no interrupt is stored.`,
+    `${name} has no queueInterrupt in inject: without it no interrupt is stored.`,
   )
+}
+
+/** Nothing is known of a message before it is translated. */
+function checkMessage({ name, msi }: Design): void {
+  const isOfEither = (step: Step): boolean => isOfInjection(step) || isOfMessage(step)
+  const kinds = 'a message is made of translate, the steps of an injection and dropReference'
+  const list = stepsOnly(name, 'msi', msi, isOfEither, kinds)
+  if (list.findIndex(isTranslation) !== 0 || list.slice(1).some(isTranslation))
+    throw new VgicError('argument', `${name} must have one translate in msi, before all other steps.`)
+  if (list.some(isQueue)) return
+  throw new VgicError('argument', `${name} has no queueInterrupt in msi: without it no interrupt is stored.`)
+}
+
+const isQueue = ({ op }: Step): boolean => op === queueInterrupt.op
+const isTranslation = ({ op }: Step): boolean => op === translate.op || op === translateUnheld.op
+
+/** The steps of a list of a device, which has no others than those of a kind. */
+function stepsOnly(
+  design: string,
+  list: string,
+  nodes: readonly DesignNode[],
+  isOne: (step: Step) => boolean,
+  kinds: string,
+): Step[] {
+  return nodes.flatMap(flattened).map((node) => {
+    if (node.kind === 'step' && isOne(node)) return node
+    const what = node.kind === 'step' ? node.name : `a ${node.kind}`
+    throw new VgicError('argument', `${design} has ${what} in ${list}: ${kinds}.`)
+  })
 }
 
 /**

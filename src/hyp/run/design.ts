@@ -159,7 +159,7 @@ export const restartLoop: Jump = { kind: 'restart' }
 /** Leaves the innermost `forever`. */
 export const leaveLoop: Jump = { kind: 'leave' }
 
-/** A design: a name, and the lists of steps of a thread, its notifiers and an injection. */
+/** A design: a name, and the lists of steps of a thread, its notifiers, an injection and a message. */
 export interface Design {
   /** Its name, as docs and tables print it. */
   readonly name: string
@@ -171,6 +171,8 @@ export interface Design {
   readonly schedIn: readonly DesignNode[]
   /** The steps of a device's injection: the order in which it stores, posts and kicks. */
   readonly inject: readonly DesignNode[]
+  /** The steps of a device's message-signalled interrupt: its translation, and the injection of the LPI. */
+  readonly msi: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }
@@ -194,6 +196,7 @@ const designFields: Fields<Design> = {
   schedOut: true,
   schedIn: true,
   inject: true,
+  msi: true,
   words: true,
 }
 
@@ -276,7 +279,8 @@ export function checkShape(design: Design): Design {
   argumentObject('design', design, 'a design, such as designs.wfiHandler or what defineDesign() returns')
   argumentOptions('A design', design, designFields)
   argumentString('name', design.name)
-  for (const list of ['thread', 'schedOut', 'schedIn', 'inject'] as const) checkNodes(list, design[list])
+  for (const list of ['thread', 'schedOut', 'schedIn', 'inject', 'msi'] as const)
+    checkNodes(list, design[list])
   checkWords(design.words)
   return design
 }

@@ -28,20 +28,25 @@ import {
   candidateBlocked,
   clearUnhalt,
   clearWaiting,
+  dropReference,
   dyRunnable,
   emulateMmio,
   emulateSysreg,
+  executeCommand,
   exitReason,
   flush,
   fold,
   guest,
   handleRequests,
+  invalidateCache,
   irqOff,
   irqOn,
   kickVcpu,
   load,
   loadUnlessWaiting,
+  lockIts,
   noCandidate,
+  noCommand,
   notLoaded,
   pollAgain,
   pollBegin,
@@ -70,7 +75,9 @@ import {
   timerLoad,
   timerPut,
   timerSync,
+  translate,
   trapDir,
+  unlockIts,
   userspace,
   vpeCommit,
   vpeLoad,
@@ -145,6 +152,9 @@ const onSpin = (candidateCanRun: Step): DesignNode =>
     branch(candidateBlocked, { no: [yieldTo, leaveLoop], yes: [when(candidateCanRun, yieldTo, leaveLoop)] }),
   )
 
+/** The commands of an ITS, one after another. */
+const commands = part('its', until(noCommand, lockIts, invalidateCache, executeCommand, unlockIts))
+
 /** An MMIO access: the emulated GIC's registers, or userspace's. */
 const mmio = (toUserspace: readonly DesignNode[]): DesignNode =>
   branch(emulateMmio, {
@@ -152,6 +162,7 @@ const mmio = (toUserspace: readonly DesignNode[]): DesignNode =>
     reevaluate: [reevaluate, skipInstruction],
     stop: [stopVcpus, branch(accessStopped, { reevaluate: [reevaluate] }), resumeVcpus, skipInstruction],
     userspace: toUserspace,
+    commands: [commands, skipInstruction],
   })
 
 /** The parts in which designs differ; a part that is left out is as in KVM. */
@@ -170,6 +181,10 @@ export interface DesignParts {
   readonly schedIn?: readonly DesignNode[]
   /** The steps of a device's injection; `[queueInterrupt, postRequest, kickVcpu]` if left out. */
   readonly inject?: readonly DesignNode[]
+  /**
+   * The steps of a device's message; `[translate, queueInterrupt, postRequest, kickVcpu, dropReference]` if left out.
+   */
+  readonly msi?: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }
@@ -238,6 +253,7 @@ export function defineDesign(name: string, parts: DesignParts): Design {
     schedOut: parts.schedOut ?? [vpePut, put],
     schedIn: parts.schedIn ?? vcpuLoad,
     inject: parts.inject ?? [queueInterrupt, postRequest, kickVcpu],
+    msi: parts.msi ?? [translate, queueInterrupt, postRequest, kickVcpu, dropReference],
     words: parts.words ?? [],
   })
 }
@@ -250,6 +266,7 @@ const partFields: Fields<DesignParts> = {
   schedOut: true,
   schedIn: true,
   inject: true,
+  msi: true,
   words: true,
 }
 
@@ -257,7 +274,7 @@ function checkParts(name: string, parts: DesignParts): void {
   argumentString('name', name)
   argumentOptions('A design', parts, partFields)
   checkNodes('wfi', parts.wfi)
-  for (const list of ['beforeEntry', 'afterExit', 'schedOut', 'schedIn', 'inject'] as const)
+  for (const list of ['beforeEntry', 'afterExit', 'schedOut', 'schedIn', 'inject', 'msi'] as const)
     checkNodes(list, parts[list] ?? [])
   if (parts.candidateCanRun !== undefined) checkStep('candidateCanRun', parts.candidateCanRun)
   checkWords(parts.words)

@@ -141,6 +141,7 @@ function visitAll(design: Design, visit: Visitor): Design {
     schedOut: visitList(design.schedOut, 'schedOut/', visit),
     schedIn: visitList(design.schedIn, 'schedIn/', visit),
     inject: visitList(design.inject, 'inject/', visit),
+    msi: visitList(design.msi, 'msi/', visit),
   }
 }
 

@@ -19,6 +19,7 @@ import {
   REQ_UNHALT,
   TASK_RUNNING,
   TASK_SLEEPING,
+  THREAD_COMMIT_VPE,
   THREAD_IRQS_OFF,
   THREAD_MODE,
   THREAD_RELOAD_VPE,
@@ -79,7 +80,8 @@ export class FusedSteps extends ThreadSteps {
     if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
     if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
     if (thread & THREAD_RELOAD_VPE) return this.singleSteps(v, at)
-    this.fusedEntry(v, asPe(words[v + VCPU_PE]), thread)
+    if (thread & THREAD_COMMIT_VPE) this.v4?.commit(v)
+    this.fusedEntry(v, asPe(words[v + VCPU_PE]), words[v + VCPU_THREAD])
     return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
   }
 
@@ -95,7 +97,6 @@ export class FusedSteps extends ThreadSteps {
    */
   fusedEntry(v: Vcpu, pe: Pe, thread: number): void {
     const { words } = this
-    if (this.v4 !== undefined) this.v4.commit(v)
     const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)
     words[v + VCPU_THREAD] = kept | THREAD_IRQS_OFF | MODE_IN_GUEST
     const count = words[v + VCPU_AP_COUNT]
@@ -204,10 +205,12 @@ export class FusedSteps extends ThreadSteps {
   }
 
   emulateMmioAndSkip(v: Vcpu, at: number): number {
+    if (this.mmio.mustWait(v)) return restAt(this.words, v, asPc(at >> TABLE_SHIFT), THREAD_WAITS_FOR_VCPUS)
     return this.skipIfDone(v, at, this.emulateMmio(v))
   }
 
   emulateMmioFromMemoryAndSkip(v: Vcpu, at: number): number {
+    if (this.mmio.mustWait(v)) return restAt(this.words, v, asPc(at >> TABLE_SHIFT), THREAD_WAITS_FOR_VCPUS)
     return this.skipIfDone(v, at, this.emulateMmioFromMemory(v))
   }
 
@@ -215,6 +218,15 @@ export class FusedSteps extends ThreadSteps {
     if (outcome !== MMIO_DONE) return this.table[at + 1 + outcome]
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
+  }
+
+  carryOut(v: Vcpu, at: number): number {
+    const { commands, table } = this
+    const n = commands.lockedBy(v)
+    if (n < 0 || !commands.take(n)) return table[at + TABLE_ELSE_1]
+    commands.invalidateFor(n)
+    commands.execute(n)
+    return table[at + TABLE_NEXT]
   }
 
   schedOut(v: Vcpu, _at: number): number {

@@ -1,7 +1,8 @@
 /**
  * The injection of a device's interrupt (kvm_vgic_inject_irq), a step at a time in the order of the design's `inject`
  * list. `queue` stores the line's new level and determines the vCPU to notify. A request or a kick before it goes to
- * the vCPU that the interrupt will be queued for, by its routing.
+ * the vCPU that the interrupt will be queued for, by its routing. The list `msi` has the same steps for the LPI of a
+ * message: message.ts.
  */
 
 import { postRequest } from '../host/kick.ts'
@@ -63,9 +64,22 @@ export class Injection {
     return v
   }
 
-  /** The program counter after a step. The injection also ends if `queue` has found no vCPU to notify. */
+  /** The program counter after a step. If `queue` has found no vCPU to notify, requests and kicks are left out. */
   after(pc: NextPc, target: Vcpu | 0): NextPc {
-    return target === 0 && this.queues(pc) ? ENDED : asPc(this.program.table[(pc << TABLE_SHIFT) + 1])
+    const isUnwanted = target === 0 && this.queues(pc)
+    let next = this.next(pc)
+    while (isUnwanted && this.notifies(next)) next = this.next(next)
+    return next
+  }
+
+  private next(pc: NextPc): NextPc {
+    return asPc(this.program.table[(pc << TABLE_SHIFT) + 1])
+  }
+
+  /** Whether the step at a program counter is a request or a kick. */
+  notifies(pc: NextPc): boolean {
+    const op = this.program.table[pc << TABLE_SHIFT]
+    return op === STEP_POST_REQUEST || op === STEP_KICK
   }
 
   private queue(irq: Irq, levels: readonly number[]): Vcpu | 0 {

@@ -44,6 +44,7 @@ export interface Program {
   readonly schedOut: NextPc
   readonly schedIn: NextPc
   readonly inject: NextPc
+  readonly msi: NextPc
   /** The program counter of the head of the thread's endless loop, where an exit has been handled. */
   readonly head: NextPc
 }
@@ -102,12 +103,14 @@ class Compiler {
       schedOut: this.placeAll([...design.schedOut, giveUpCpu], 'schedOut/'),
       schedIn: this.placeAll([...design.schedIn, resume], 'schedIn/'),
       inject: this.placeAll(design.inject, 'inject/'),
+      msi: this.placeAll(design.msi, 'msi/'),
     }
     const link = (list: readonly PlacedNode[]) => this.link(list, ENDED, { start: ENDED, end: ENDED })
     if (link(lists.thread) !== FIRST_PC) {
       throw new VgicError('argument', `Design ${design.name} must begin with a step.`)
     }
-    const [schedOut, schedIn, inject] = [link(lists.schedOut), link(lists.schedIn), link(lists.inject)]
+    const [schedOut, schedIn] = [link(lists.schedOut), link(lists.schedIn)]
+    const [inject, msi] = [link(lists.inject), link(lists.msi)]
     const loop = lists.thread.find((node) => node.kind === 'loop' && !node.at)
     const table = new Int32Array(this.steps.length << TABLE_SHIFT)
     for (const [pc, step] of this.steps.entries()) {
@@ -115,7 +118,7 @@ class Compiler {
     }
     const head = loop ? firstPc([loop]) : ENDED
     const { paths, steps, own } = this
-    return { design, table, paths, steps, own, schedOut, schedIn, inject, head }
+    return { design, table, paths, steps, own, schedOut, schedIn, inject, msi, head }
   }
 
   private opOf(step: Step): number {

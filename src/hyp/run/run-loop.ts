@@ -16,6 +16,7 @@ import {
   REQ_SLEEP,
   TASK_BLOCKED,
   TASK_SLEEPING,
+  THREAD_COMMIT_VPE,
   THREAD_RELOAD_VPE,
   taskOf,
   VCPU_COST,
@@ -42,6 +43,8 @@ import {
 } from './thread-states.ts'
 import type { StepParts } from './thread-steps.ts'
 
+/** Bits of a thread that has more to do than the rows of an entry mostly do. */
+const TO_DO = REQ_SIGNAL | REQ_SLEEP | THREAD_RELOAD_VPE | THREAD_COMMIT_VPE
 /** The superinstructions that enter the guest. */
 const ENTRIES: readonly (string | undefined)[] = ['entry', 'entryDirect']
 /** Single steps of a thread without coming to rest, after which it is taken never to. */
@@ -87,7 +90,7 @@ export class RunLoop extends FusedSteps {
     if (pe === 0) return this.offCpu(v)
     const next = this.table[pc << TABLE_SHIFT]
     if (words[v + VCPU_NOTIFIER] !== 0) return THREAD_STEPS
-    if (next !== op.STEP_GUEST) return this.stopVm.waits(v, next) ? THREAD_WAITS_FOR_VCPUS : THREAD_STEPS
+    if (next !== op.STEP_GUEST) return this.waits(v, next) ? THREAD_WAITS_FOR_VCPUS : THREAD_STEPS
     return this.pcpu.isInGuest(pe) ? THREAD_IN_GUEST : THREAD_STEPS
   }
 
@@ -101,7 +104,12 @@ export class RunLoop extends FusedSteps {
 
   /** Whether a thread that has a PE, or would get one, could do nothing there but wait for other vCPUs. */
   waitsForVcpus(v: Vcpu): boolean {
-    return this.stopVm.waits(v, this.table[this.words[v + VCPU_PC] << TABLE_SHIFT])
+    return this.waits(v, this.table[this.words[v + VCPU_PC] << TABLE_SHIFT])
+  }
+
+  private waits(v: Vcpu, step: number): boolean {
+    const isAccess = step === op.STEP_EMULATE_MMIO || step === op.STEP_EMULATE_MMIO_FROM_MEMORY
+    return isAccess ? this.mmio.mustWait(v) : this.stopVm.waits(v, step)
   }
 
   private offCpu(v: Vcpu): number {
@@ -145,7 +153,7 @@ export class RunLoop extends FusedSteps {
     const pe = asPe(words[v + VCPU_PE])
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.fusedHead && words[v + VCPU_NOTIFIER] === 0
-    if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP | THREAD_RELOAD_VPE)) return this.run(v)
+    if (!isAtEntry || pe === 0 || thread & TO_DO) return this.run(v)
     this.fusedEntry(v, pe, thread)
     words[v + VCPU_PC] = this.entered
     return THREAD_IN_GUEST
@@ -186,7 +194,7 @@ export class RunLoop extends FusedSteps {
         words[v + VCPU_PC] = pc
         return this.fallAsleep(v)
       }
-      if (this.stopVm.waits(v, next)) {
+      if (this.waits(v, next)) {
         words[v + VCPU_PC] = pc
         return THREAD_WAITS_FOR_VCPUS
       }

@@ -53,17 +53,36 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_FLUSH_ACTIVE_FIRST:
       steps.flushActiveFirst(v)
       return 0
+    case op.STEP_FLUSH_UNHELD:
+      steps.flushUnheld(v)
+      return 0
     case op.STEP_FLUSH_WRITING_HCR:
       steps.flushWritingHcr(v)
       return 0
     case op.STEP_FOLD:
       steps.fold(v)
       return 0
+    case op.STEP_FOLD_UNHELD:
+      steps.foldUnheld(v)
+      return 0
     case op.STEP_FOLD_IGNORING_EOI_COUNT:
       steps.foldIgnoringEoiCount(v)
       return 0
     case op.STEP_FOLD_SAVING_VMCR:
       steps.foldSavingVmcr(v)
+      return 0
+    case op.STEP_FOLD_LIST_REGISTERS:
+      steps.foldListRegisters(v)
+      return 0
+    case op.STEP_PRUNED:
+      return steps.pruned(v) ? 1 : 0
+    case op.STEP_PRUNED_UNHELD:
+      return steps.prunedUnheld(v) ? 1 : 0
+    case op.STEP_MIGRATE:
+      steps.migrate(v)
+      return 0
+    case op.STEP_MIGRATE_UNOWNED:
+      steps.migrateUnowned(v)
       return 0
     case op.STEP_TIMER_SYNC:
       steps.timerSync(v)
@@ -108,9 +127,34 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       steps.stopVcpus(v)
       return 0
     case op.STEP_ACCESS_STOPPED:
-      return steps.emulateMmio(v)
+      return steps.accessStopped(v)
     case op.STEP_ACCESS_STOPPED_FROM_MEMORY:
-      return steps.emulateMmioFromMemory(v)
+      return steps.accessStoppedFromMemory(v)
+    case op.STEP_NO_COMMAND:
+      return steps.noCommand(v) ? 1 : 0
+    case op.STEP_LOCK_ITS:
+      steps.lockIts(v)
+      return 0
+    case op.STEP_INVALIDATE_CACHE:
+      steps.invalidateCache(v)
+      return 0
+    case op.STEP_CACHE_EMPTY:
+      return steps.cacheEmpty(v) ? 1 : 0
+    case op.STEP_DROP_ERASED:
+      steps.dropErased(v)
+      return 0
+    case op.STEP_DROP_SEEN:
+      steps.dropSeen(v)
+      return 0
+    case op.STEP_EXECUTE_COMMAND:
+      steps.executeCommand(v)
+      return 0
+    case op.STEP_EXECUTE_COMMAND_FOR_ALL:
+      steps.executeCommandForAll(v)
+      return 0
+    case op.STEP_UNLOCK_ITS:
+      steps.unlockIts(v)
+      return 0
     case op.STEP_RESUME_VCPUS:
       steps.resumeVcpus(v)
       return 0
@@ -191,6 +235,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_VPE_DISABLE:
       steps.vpeDisable(v)
       return 0
+    case op.STEP_VPE_LOAD_UNMOVED:
+      steps.vpeLoadUnmoved(v)
+      return 0
     case op.STEP_NO_CANDIDATE:
       return steps.noCandidate(v) ? 1 : 0
     case op.STEP_CANDIDATE_BLOCKED:
@@ -244,14 +291,16 @@ export function performFused(steps: FusedSteps, number: number, v: Vcpu, at: num
     case 12:
       return steps.emulateMmioAndSkip(v, at)
     case 13:
-      return steps.emulateMmioFromMemoryAndSkip(v, at)
+      return steps.carryOut(v, at)
     case 14:
-      return steps.schedOut(v, at)
+      return steps.emulateMmioFromMemoryAndSkip(v, at)
     case 15:
-      return steps.schedOutDirect(v, at)
+      return steps.schedOut(v, at)
     case 16:
-      return steps.schedInDirect(v, at)
+      return steps.schedOutDirect(v, at)
     case 17:
+      return steps.schedInDirect(v, at)
+    case 18:
       return steps.schedIn(v, at)
     default:
       return steps.schedInWaiting(v, at)

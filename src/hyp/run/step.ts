@@ -2,7 +2,7 @@
 import type { Vcpu } from '../records/vcpu.ts'
 
 /** A design's own steps are numbered from here on. */
-export const STEP_OWN = 96
+export const STEP_OWN = 128
 
 /** The most results of a step, for which a row of the table has room. */
 export const MAX_OUTCOMES = 10
@@ -30,9 +30,10 @@ export interface Step {
 }
 
 /**
- * The lists of a design that a step may be in; a step with `end` is appended to a notifier when a design is compiled.
+ * The lists of a design that a step may be in: one of an injection may also be in that of a message, and one with `end` is
+ * appended to a notifier when a design is compiled.
  */
-export type StepPlace = 'thread' | 'inject' | 'end'
+export type StepPlace = 'thread' | 'inject' | 'msi' | 'end'
 
 /** A precondition of a step, which the explorer checks (step-context.ts). */
 export type StepNeed =
@@ -42,6 +43,7 @@ export type StepNeed =
   | 'freshShadow'
   | 'guestOff'
   | 'interruptsOff'
+  | 'itsStarted'
   | 'loaded'
   | 'maySleep'
   | 'maySleepIfItDoes'
@@ -53,11 +55,12 @@ export type StepNeed =
   | 'sysregAccess'
   | 'unloaded'
   | 'vmStopped'
+  | 'vpeResident'
 
 /** The row of one of the library's steps. */
 export interface StepRow {
   readonly step: Step
-  /** The method of ThreadSteps that does it. Steps of an injection have none: Injection does them. */
+  /** The method of ThreadSteps that does it. Steps of a device have none: Injection and Messages do them. */
   readonly does?: string
   /** The list that it may be in; in the thread and in the notifiers if left out. */
   readonly stands?: StepPlace
@@ -73,6 +76,8 @@ export interface StepRow {
   readonly alwaysAccesses?: true
   /** The thread enters the guest. */
   readonly enters?: true
+  /** Carries out a command of an ITS. */
+  readonly carriesOut?: true
   /** Takes the host's interrupts. */
   readonly takesInterrupts?: true
   /** Its preconditions, in the order in which they are checked. */

@@ -100,6 +100,15 @@ export const flushActiveFirst = row('flushActiveFirst', {
   needs: ['interruptsOff', 'folded'],
 })
 /**
+ * As `flush`, without references to the LPIs that it puts into list registers: the fold finds them by what this has
+ * remembered.
+ */
+export const flushUnheld = row('flushUnheld', {
+  does: 'flushUnheld',
+  lists: 'flush',
+  needs: ['interruptsOff', 'folded'],
+})
+/**
  * Linux 7.2's flush: ICH_HCR_EL2 is written at every entry, with maintenance interrupts for a switch of each group, and
  * ICC_DIR_EL1 is trapped only while the vCPU has active interrupts outside, or the VM counts SPIs in flight.
  */
@@ -111,6 +120,8 @@ export const flushWritingHcr = row('flushWritingHcr', {
 })
 /** Folds the list registers into the interrupts' words and prunes the ap_list. */
 export const fold = row('fold', { does: 'fold', lists: 'fold', needs: ['interruptsOff'] })
+/** The fold after `flushUnheld`. */
+export const foldUnheld = row('foldUnheld', { does: 'foldUnheld', lists: 'fold', needs: ['interruptsOff'] })
 /** Linux 6.1's fold, which ignores EOIcount. */
 export const foldIgnoringEoiCount = row('foldIgnoringEoiCount', {
   does: 'foldIgnoringEoiCount',
@@ -124,6 +135,31 @@ export const foldSavingVmcr = row('foldSavingVmcr', {
   alwaysAccesses: true,
   needs: ['interruptsOff'],
 })
+/** The fold alone: the ap_list stays as it is, and is to be pruned by `pruned?` and `migrate`. */
+export const foldListRegisters = row('foldListRegisters', {
+  does: 'foldListRegisters',
+  lists: 'fold',
+  needs: ['interruptsOff'],
+})
+/**
+ * vgic_prune_ap_list up to an interrupt that is to go to another list, which takes the locks of both, in their order: the
+ * lock of this one is dropped, with a reference held.
+ */
+export const pruned = row('pruned?', {
+  does: 'pruned',
+  outcomes: ['no', 'yes'],
+  needs: ['interruptsOff'],
+})
+/** As `pruned?`, without a reference. */
+export const prunedUnheld = row('prunedUnheld?', {
+  does: 'prunedUnheld',
+  outcomes: ['no', 'yes'],
+  needs: ['interruptsOff'],
+})
+/** Moves that interrupt, under both locks, if it still is on this list and still belongs on the other. */
+export const migrate = row('migrate', { does: 'migrate', needs: ['interruptsOff'] })
+/** CVE-2026-72289: as `migrate`, but looks only where the interrupt belongs, and not where it is. */
+export const migrateUnowned = row('migrateUnowned', { does: 'migrateUnowned', needs: ['interruptsOff'] })
 /** Samples the timers after an exit. */
 export const timerSync = row('timerSync', { does: 'timerSync', writesUninjected: 'vcpu' })
 /** mode := IN_GUEST, with a full barrier: from now on a kick interrupts. */
@@ -185,11 +221,12 @@ export const deactivateStopped = row('deactivateStopped', {
   needs: ['maySleep', 'sysregAccess', 'vmStopped'],
 })
 /** The results of an MMIO access, by MMIO_ value. */
-const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace'] as const
+const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace', 'commands'] as const
 /**
  * Emulates a trapped MMIO access to the emulated GIC. `reevaluate`: it is done, and interrupts may belong elsewhere
  * now. `stop`: it is not done, because the state may be in list registers of other vCPUs. `userspace`: it is not to
- * the GIC.
+ * the GIC. `commands`: it is done, and has started an ITS: cmd_lock is held until its commands are carried out. A write to
+ * an ITS waits while another vCPU holds that.
  */
 export const emulateMmio = row('emulateMmio', {
   does: 'emulateMmio',
@@ -217,17 +254,62 @@ export const reevaluate = row('reevaluate', { does: 'reevaluate' })
 export const stopVcpus = row('stopVcpus', { does: 'stopVcpus', stands: 'thread', needs: ['maySleep'] })
 /** Does the access once all other vCPUs are outside their guests; waits until then. */
 export const accessStopped = row('accessStopped', {
-  does: 'emulateMmio',
+  does: 'accessStopped',
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
   needs: ['maySleep', 'mmioAccess', 'vmStopped'],
 })
 /** Linux 6.1's accessStopped, which answers from memory as `emulateMmioFromMemory` does. */
 export const accessStoppedFromMemory = row('accessStoppedFromMemory', {
-  does: 'emulateMmioFromMemory',
+  does: 'accessStoppedFromMemory',
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
 })
+/**
+ * Fetches the next command of the ITS that the vCPU has started. With none left it drops cmd_lock, under which this and the
+ * steps up to `unlockIts` are.
+ */
+export const noCommand = row('noCommand?', {
+  does: 'noCommand',
+  outcomes: ['no', 'yes'],
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
+/** Takes its_lock. It is free: other vCPUs take it with cmd_lock, and a message holds it only within `translate`. */
+export const lockIts = row('lockIts', { does: 'lockIts', stands: 'thread', needs: ['itsStarted'] })
+/** Empties the translation cache, if the command changes what a translation says. */
+export const invalidateCache = row('invalidateCache', {
+  does: 'invalidateCache',
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
+/** An invalidation entry by entry: looks at the first translation that is left; yes if the command leaves the cache alone. */
+export const cacheEmpty = row('cacheEmpty?', {
+  does: 'cacheEmpty',
+  outcomes: ['no', 'yes'],
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
+/** Erases that translation, and gives its reference back if it was there still. */
+export const dropErased = row('dropErased', { does: 'dropErased', stands: 'thread', needs: ['itsStarted'] })
+/** As `dropErased`, but gives the reference back even if another has erased the translation: CVE-2026-46316. */
+export const dropSeen = row('dropSeen', { does: 'dropSeen', stands: 'thread', needs: ['itsStarted'] })
+/** Carries the command out: changes the tables, and gives back the references of what is mapped no more. */
+export const executeCommand = row('executeCommand', {
+  does: 'executeCommand',
+  carriesOut: true,
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
+/** A regression of 2024: MOVALL takes the LPIs of all vCPUs along. */
+export const executeCommandForAll = row('executeCommandForAll', {
+  does: 'executeCommandForAll',
+  carriesOut: true,
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
+/** Drops its_lock. */
+export const unlockIts = row('unlockIts', { does: 'unlockIts', stands: 'thread', needs: ['itsStarted'] })
 /** kvm_arm_resume_guest. */
 export const resumeVcpus = row('resumeVcpus', { does: 'resumeVcpus', stands: 'thread', needs: ['vmStopped'] })
 /** KVM_RUN returns, userspace does what the exit or the signal asks for, and calls it again. */
@@ -290,7 +372,7 @@ export const vpePut = row('vpePut', { does: 'vpePut', gicv4: true, needs: ['pree
 export const vpePutDoorbell = row('vpePutDoorbell', {
   does: 'vpePutDoorbell',
   gicv4: true,
-  needs: ['preemptionOff'],
+  needs: ['preemptionOff', 'vpeResident'],
 })
 /** vgic_v4_put with a doorbell if the vCPU waits in its WFI. */
 export const vpePutByFlag = row('vpePutByFlag', {
@@ -331,6 +413,15 @@ export const vpeReload = row('vpeReload', { does: 'vpeReload', gicv4: true })
 export const vpeEnable = row('vpeEnable', { does: 'vpeEnable', gicv4: true, needs: ['preemptionOff'] })
 /** Linux 6.1: clears ICH_HCR_EL2 at a put. */
 export const vpeDisable = row('vpeDisable', { does: 'vpeDisable', gicv4: true, needs: ['preemptionOff'] })
+/**
+ * A load that does not tell the ITS where its vPE goes, as if redistributors with a common vPE table needed no VMOVP
+ * (catalogue 14).
+ */
+export const vpeLoadUnmoved = row('vpeLoadUnmoved', {
+  does: 'vpeLoadUnmoved',
+  gicv4: true,
+  needs: ['preemptionOff'],
+})
 /** kvm_vcpu_on_spin: goes on to the next vCPU of the VM; yes when there are no more. */
 export const noCandidate = test('noCandidate?', { does: 'noCandidate', stands: 'thread', writes: 'thread' })
 /** Is the candidate blocked? */
@@ -370,6 +461,22 @@ export const queueInterrupt = row('queue', { stands: 'inject' })
 export const postRequest = row('postRequest', { stands: 'inject' })
 /** Step of an injection: reads that vCPU's mode, and wakes or interrupts it. */
 export const kickVcpu = row('kick', { stands: 'inject' })
+/**
+ * Step of a message: finds its LPI, in the translation cache or, under its_lock, in the tables, and takes a reference in
+ * the same section. Waits while another holds its_lock, unless the translation is cached.
+ */
+export const translate = row('translate', { stands: 'msi' })
+/** CVE-2024-26598: the LPI is found without a reference, so that it can go while the message is injected. */
+export const translateUnheld = row('translateUnheld', { stands: 'msi' })
+/** Step of a message: gives its reference back; the last one takes the LPI out of the table and frees it. */
+export const dropReference = row('dropReference', { stands: 'msi' })
+/**
+ * Linux 6.17 and later (CVE-2026-74568): only counts down. Whoever gives the last reference back is to take the LPI out of
+ * the table.
+ */
+export const decrementReference = row('decrementReference', { stands: 'msi' })
+/** The other half: takes what the table has by that INTID out of it, if the last reference was this one, and frees the LPI. */
+export const eraseByNumber = row('eraseByNumber', { stands: 'msi' })
 /** The last step of every sched_out notifier: the thread is off its PE. */
 export const giveUpCpu = row('giveUpCpu', {
   does: 'giveUpCpu',

@@ -159,6 +159,12 @@ export const superinstructions: readonly Superinstruction[] = [
     rows: [step.emulateMmio, step.skipInstruction],
   },
   {
+    // A command of an ITS: its_lock is free, since this vCPU has cmd_lock.
+    name: 'command',
+    does: 'carryOut',
+    rows: [step.noCommand, step.lockIts, step.invalidateCache, step.executeCommand, step.unlockIts],
+  },
+  {
     name: 'mmioFromMemory',
     does: 'emulateMmioFromMemoryAndSkip',
     rows: [step.emulateMmioFromMemory, step.skipInstruction],

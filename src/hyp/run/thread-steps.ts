@@ -23,10 +23,13 @@ import {
   THREAD_REQUESTS,
   THREAD_WAITING,
   taskOf,
+  VCPU_CACHED,
   VCPU_DATA,
   VCPU_ESR,
   VCPU_EXIT,
   VCPU_LOADED,
+  VCPU_NOTIFIER,
+  VCPU_PC,
   VCPU_PE,
   VCPU_SLEEPS,
   VCPU_THREAD,
@@ -38,9 +41,11 @@ import {
   withPreemptOn,
   withTask,
 } from '../records/vcpu.ts'
+import { asIrq, type Irq } from '../records/vgic-irq.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import type { ArchTimers } from '../vgic/arch-timer.ts'
-import type { VgicMmio } from '../vgic/vgic-mmio.ts'
+import type { VgicItsCommands } from '../vgic/vgic-its-commands.ts'
+import { MMIO_COMMANDS, MMIO_DONE, type VgicMmio } from '../vgic/vgic-mmio.ts'
 import { sendSgi } from '../vgic/vgic-sgi.ts'
 import type { VgicV3 } from '../vgic/vgic-v3.ts'
 import type { VgicV4 } from '../vgic/vgic-v4.ts'
@@ -70,6 +75,8 @@ export interface StepParts {
   readonly v4: VgicV4 | undefined
   /** Whether a WFI exits only if it must: see VmSetup.wfiExits. */
   readonly wfiExits: 'always' | 'shared'
+  /** Where nesting is strict: by program counter, whether the step is one of a halt. */
+  readonly nesting: readonly boolean[] | undefined
   readonly timers: ArchTimers
   readonly scheduler: Scheduler
   readonly halt: Halt
@@ -88,12 +95,14 @@ export class ThreadSteps {
   readonly vgic: VgicV3
   readonly v4: VgicV4 | undefined
   private readonly wfiStays: boolean
+  private readonly nesting: readonly boolean[] | undefined
   readonly timers: ArchTimers
   readonly scheduler: Scheduler
   readonly halt: Halt
   readonly onSpin: OnSpin
   readonly ownSteps: OwnSteps
   readonly mmio: VgicMmio
+  readonly commands: VgicItsCommands
   readonly stopVm: StopVm
   readonly hostInterrupts: HostInterrupts
 
@@ -105,12 +114,14 @@ export class ThreadSteps {
     this.vgic = parts.vgic
     this.v4 = parts.v4
     this.wfiStays = parts.wfiExits === 'shared'
+    this.nesting = parts.nesting
     this.timers = parts.timers
     this.scheduler = parts.scheduler
     this.halt = parts.halt
     this.onSpin = parts.onSpin
     this.ownSteps = parts.ownSteps
     this.mmio = parts.mmio
+    this.commands = parts.mmio.dist.commands
     this.stopVm = parts.stopVm
     this.hostInterrupts = parts.hostInterrupts
   }
@@ -162,7 +173,21 @@ export class ThreadSteps {
     if (this.words[v + VCPU_LOADED] !== 0) this.vgic.saveVmcr(v)
   }
 
+  /**
+   * Strict nesting. A notifier may have loaded the vCPU in userspace already, before its thread does; and a put finds
+   * nothing to do when the CPU interface is put, or the vCPU waits as its flag says.
+   */
+  private checkNesting(v: Vcpu, loads: boolean, waits = false): void {
+    const { words, nesting } = this
+    if (nesting === undefined) return
+    const isChecked = loads
+      ? words[v + VCPU_NOTIFIER] !== 0 || nesting[words[v + VCPU_PC]]
+      : words[v + VCPU_LOADED] !== 0 && !waits
+    if (isChecked) this.v4?.checkNesting(v, !loads)
+  }
+
   vpeLoad(v: Vcpu): void {
+    this.checkNesting(v, true)
     const was = this.maskInterrupts(v)
     this.v4?.load(v)
     this.takeMasked(v, was)
@@ -172,19 +197,29 @@ export class ThreadSteps {
     if ((this.words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.vpeLoad(v)
   }
 
+  vpeLoadUnmoved(v: Vcpu): void {
+    if (this.isWaiting(v)) return
+    const was = this.maskInterrupts(v)
+    this.v4?.loadUnmoved(v)
+    this.takeMasked(v, was)
+  }
+
   vpePut(v: Vcpu): void {
+    this.checkNesting(v, false)
     const was = this.maskInterrupts(v)
     this.v4?.put(v, false)
     this.takeMasked(v, was)
   }
 
   vpePutDoorbell(v: Vcpu): void {
+    this.checkNesting(v, false)
     const was = this.maskInterrupts(v)
     this.v4?.put(v, true)
     this.takeMasked(v, was)
   }
 
   vpePutByFlag(v: Vcpu): void {
+    this.checkNesting(v, false, this.isWaiting(v))
     const was = this.maskInterrupts(v)
     this.v4?.put(v, this.isWaiting(v))
     this.takeMasked(v, was)
@@ -392,6 +427,37 @@ export class ThreadSteps {
     this.settle(v)
   }
 
+  flushUnheld(v: Vcpu): void {
+    this.vgic.flushUnheld(v)
+    this.settle(v)
+  }
+
+  foldUnheld(v: Vcpu): void {
+    this.vgic.foldUnheld(v)
+    this.settle(v)
+  }
+
+  foldListRegisters(v: Vcpu): void {
+    this.vgic.foldOnly(v)
+    this.settle(v)
+  }
+
+  pruned(v: Vcpu): boolean {
+    return this.apLists.pick(v, true)
+  }
+
+  prunedUnheld(v: Vcpu): boolean {
+    return this.apLists.pick(v, false)
+  }
+
+  migrate(v: Vcpu): void {
+    this.apLists.migratePicked(v, true)
+  }
+
+  migrateUnowned(v: Vcpu): void {
+    this.apLists.migratePicked(v, false)
+  }
+
   /** Settles the maintenance interrupt after a step on list registers. */
   private settle(v: Vcpu): void {
     const pe = asPe(this.words[v + VCPU_PE])
@@ -408,6 +474,78 @@ export class ThreadSteps {
 
   emulateMmioFromMemory(v: Vcpu): number {
     return this.mmio.access(v, false)
+  }
+
+  /** An ITS that the access starts carries out its commands at once: no step does it for a VM that is stopped. */
+  accessStopped(v: Vcpu): number {
+    return this.withCommands(v, this.emulateMmio(v))
+  }
+
+  accessStoppedFromMemory(v: Vcpu): number {
+    return this.withCommands(v, this.emulateMmioFromMemory(v))
+  }
+
+  private withCommands(v: Vcpu, outcome: number): number {
+    if (outcome !== MMIO_COMMANDS) return outcome
+    this.commands.process(this.commands.lockedBy(v))
+    return MMIO_DONE
+  }
+
+  noCommand(v: Vcpu): boolean {
+    const n = this.commands.lockedBy(v)
+    return n < 0 || !this.commands.take(n)
+  }
+
+  lockIts(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.lock(n, v)
+  }
+
+  invalidateCache(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.invalidateFor(n)
+  }
+
+  cacheEmpty(v: Vcpu): boolean {
+    const n = this.commands.lockedBy(v)
+    const irq = n >= 0 && this.commands.invalidates(n) ? this.commands.its.cache.first() : 0
+    this.words[v + VCPU_CACHED] = irq
+    return irq === 0
+  }
+
+  dropErased(v: Vcpu): void {
+    const irq = this.takeCached(v)
+    const { cache, lpis } = this.commands.its
+    if (irq !== 0 && cache.erase(irq)) lpis.put(irq)
+  }
+
+  dropSeen(v: Vcpu): void {
+    const irq = this.takeCached(v)
+    const { cache, lpis } = this.commands.its
+    if (irq === 0) return
+    cache.erase(irq)
+    lpis.put(irq)
+  }
+
+  private takeCached(v: Vcpu): Irq {
+    const irq = asIrq(this.words[v + VCPU_CACHED])
+    this.words[v + VCPU_CACHED] = 0
+    return irq
+  }
+
+  executeCommand(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.execute(n)
+  }
+
+  executeCommandForAll(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.executeForAll(n)
+  }
+
+  unlockIts(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.unlock(n)
   }
 
   reevaluate(_v: Vcpu): void {

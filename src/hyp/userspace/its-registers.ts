@@ -57,7 +57,13 @@ export class ItsRegisters {
     const [low, high] = halves(argumentBits('value', value))
     if (offset === GITS_IIDR) this.checkIidr(n, value)
     else if (offset === GITS_CREADR) this.writeCreadr(n, value)
-    else itsMap.write(this.hypervisor.mmio.dist, n, offset, size, low, high)
+    else this.writeRow(n, offset, size, low, high)
+  }
+
+  private writeRow(n: number, offset: number, size: number, low: number, high: number): void {
+    const { dist } = this.hypervisor.mmio
+    itsMap.write(dist, n, offset, size, low, high)
+    if (dist.commands.isQueueLocked(n)) dist.commands.process(n)
   }
 
   /** CTRL_RESET: the registers are as after reset, and nothing is mapped. The guest's memory stays as it is. */

@@ -169,7 +169,11 @@ export function forEachLpi(
     const irq = lpis.at(slot)
     const target = irqTarget(words[irq])
     if (target === TARGET_NONE) continue
-    act(irq, target, v4?.isForwardedLpi(irq) ? v4.pendingBit(irq) : (words[irq] & IRQ_LATCH) !== 0)
+    act(
+      irq,
+      target,
+      v4?.forwarding.isForwardedLpi(irq) ? v4.forwarding.pendingBit(irq) : (words[irq] & IRQ_LATCH) !== 0,
+    )
   }
   v4?.mapAll()
 }
@@ -180,7 +184,7 @@ export function forEachLpi(
 function checkForwarded({ v4, layout }: Hypervisor): void {
   if (!v4 || v4.vpes.isV41) return
   for (let n = 0; n < layout.direct.forwardCount; n++) {
-    if (v4.isForwarded(n))
+    if (v4.forwarding.isForwarded(n))
       throw cannotBeSaved(
         'GICv4.0 does not tell which vLPIs are pending, and an interrupt is forwarded as one',
       )

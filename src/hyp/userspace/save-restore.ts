@@ -178,7 +178,7 @@ function groupsOf(
   const its = new ItsRegisters(hypervisor)
   const registers = new UserspaceRegisters(hypervisor)
   const { layout, silicon, v4 } = hypervisor
-  const distributor = v4?.hasVsgis ? ['TYPER2', ...distributorOrder] : distributorOrder
+  const distributor = v4?.vsgis ? ['TYPER2', ...distributorOrder] : distributorOrder
   const end = FIRST_SPI + layout.spiCount
   const vcpus = Array.from({ length: layout.vcpuCount }, (_, vcpu) => vcpu)
   const itss = Array.from({ length: layout.itsCount }, (_, n) => n)

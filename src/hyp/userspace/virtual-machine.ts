@@ -323,14 +323,12 @@ export class VirtualMachine {
   signalMsi(deviceId: number, eventId: number, its = 0): boolean {
     argumentInteger('deviceId', deviceId, 0, 0xffff_ffff)
     argumentInteger('eventId', eventId, 0, 0xffff_ffff)
-    const { layout, mmio, injection } = this.hypervisor
+    const { layout, messages } = this.hypervisor
     if (layout.itsCount === 0) {
       throw new VgicError('argument', 'This VM has no ITS: give it one with frames: { its: address }.')
     }
     argumentInteger('its', its, 0, layout.itsCount - 1)
-    const irq = mmio.dist.its.translate(its, deviceId | 0, eventId | 0)
-    if (irq !== 0) injection.run(irq, 1)
-    return irq !== 0
+    return messages.run({ deviceId, eventId, its })
   }
 
   /**

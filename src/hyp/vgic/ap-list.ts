@@ -12,6 +12,9 @@ import {
   VCPU_AP_COUNT,
   VCPU_INDEX,
   VCPU_IRQ,
+  VCPU_MIGRANT,
+  VCPU_MIGRANT_HELD,
+  VCPU_MIGRANT_TO,
   VCPU_VMCR,
   type Vcpu,
 } from '../records/vcpu.ts'
@@ -167,6 +170,12 @@ export class ApLists {
     return this.queue(this.words, irq, this.words[irq] | IRQ_LATCH)
   }
 
+  /** Stores an interrupt's word, puts it on the list where it belongs and notifies that vCPU: vgic_queue_irq_unlock. */
+  store(irq: Irq, word: number): void {
+    const target = this.queue(this.words, irq, word)
+    if (target !== 0) this.notify(target)
+  }
+
   /** Sets an interrupt's input and notifies the vCPU. */
   inject(irq: Irq, level: number): void {
     const v = this.setInput(irq, level)
@@ -291,6 +300,61 @@ export class ApLists {
     if (kept === count) return
     words[v + VCPU_AP_COUNT] = kept
     for (let i = kept; i < count; i++) words[list + i] = 0
+  }
+
+  /**
+   * The part of a prune that is one section: removes interrupts that belong on no list, up to the first that belongs on
+   * another list, which stays until {@link migratePicked}. Returns whether there is none. With `holds` it is held.
+   */
+  pick(v: Vcpu, holds: boolean): boolean {
+    const { words } = this
+    const index = this.targetOf(words, v)
+    for (let i = 0; i < words[v + VCPU_AP_COUNT]; ) {
+      const irq = asIrq(words[v + this.list + i])
+      const word = words[irq]
+      const to = this.targetOracle(words, word & ~IRQ_AP_LIST)
+      if (irqStaysOn(word, index)) i++
+      else if (to === 0) this.discard(v, irq)
+      else {
+        this.setMigrant(v, irq, to, holds && irq >= this.firstLpi)
+        return false
+      }
+    }
+    return true
+  }
+
+  private discard(v: Vcpu, irq: Irq): void {
+    this.remove(v, irq)
+    this.words[irq] &= ~IRQ_AP_LIST
+    if (irq >= this.firstLpi) this.lpis.put(irq)
+  }
+
+  private setMigrant(v: Vcpu, irq: Irq, to: Vcpu, holds: boolean): void {
+    const { words } = this
+    words[v + VCPU_MIGRANT] = irq
+    words[v + VCPU_MIGRANT_TO] = to
+    words[v + VCPU_MIGRANT_HELD] = holds ? 1 : 0
+    if (holds) this.lpis.get(irq)
+  }
+
+  /**
+   * The rest of a prune: moves the interrupt that was picked, if it belongs there still, and is still on the list of its
+   * vCPU. Without `asksOwner` only the former is looked at.
+   */
+  migratePicked(v: Vcpu, asksOwner: boolean): void {
+    const { words } = this
+    const [irq, to] = [asIrq(words[v + VCPU_MIGRANT]), asVcpu(words[v + VCPU_MIGRANT_TO])]
+    if (irq === 0) return
+    const word = words[irq]
+    const isOwn = irqApListOf(word) === words[v + VCPU_INDEX] + 1
+    if ((isOwn || !asksOwner) && this.targetOracle(words, word & ~IRQ_AP_LIST) === to) {
+      this.moveTo(to, irq)
+      this.notify(to)
+    }
+    if (words[v + VCPU_MIGRANT_HELD] !== 0) this.lpis.put(irq)
+    words[v + VCPU_MIGRANT] = 0
+    words[v + VCPU_MIGRANT_TO] = 0
+    words[v + VCPU_MIGRANT_HELD] = 0
   }
 
   private takeOff(words: Int32Array, irq: Irq, word: number): void {

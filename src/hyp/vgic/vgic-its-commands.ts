@@ -32,8 +32,16 @@ import {
   ITS_MOVALL,
   ITS_MOVI,
 } from '../../arch/its-commands.ts'
-import { ITS_CBASER, ITS_COMMAND, ITS_CREADR, ITS_CWRITER } from '../records/its-record.ts'
+import {
+  ITS_CBASER,
+  ITS_COMMAND,
+  ITS_CREADR,
+  ITS_CWRITER,
+  ITS_LOCK,
+  ITS_QUEUE_LOCK,
+} from '../records/its-record.ts'
 import { EVENT_DEVICE, LPI_FORWARD } from '../records/lpi-record.ts'
+import { VCPU_INDEX, type Vcpu } from '../records/vcpu.ts'
 import { IRQ_LATCH, TARGET_NONE } from '../records/vgic-irq.ts'
 import { VM_PROPBASER } from '../records/vm.ts'
 import { COLLECTION_TABLE, DEVICE_TABLE, ITS_ID_BITS, type VgicIts } from './vgic-its.ts'
@@ -42,6 +50,8 @@ const CBASER_LOW = ~0xfff
 const ADDRESS_HIGH = 0xfffff
 const ITT_LOW = ~0xff
 const IDBITS = 0x1f
+/** The lock of a queue within a write of a register: more than the index of a vCPU. */
+const STARTED = 0x100
 
 export class VgicItsCommands {
   readonly words: Int32Array
@@ -55,36 +65,128 @@ export class VgicItsCommands {
     return ((this.words[record + ITS_CBASER] & 0xff) + 1) << 12
   }
 
-  /**
-   * Carries out what is in the queue of ITS `n`, if it is enabled: at most what fits into it. A command that memory refuses
-   * to give is skipped.
-   */
-  process(n: number): void {
+  /** Whether an enabled ITS has commands to carry out. */
+  hasCommands(n: number): boolean {
     const { words } = this
     const record = this.its.recordOf(n)
-    const size = this.queueSize(record)
-    if (!this.its.isEnabled(n) || words[record + ITS_CWRITER] >= size) return
-    while (words[record + ITS_CREADR] !== words[record + ITS_CWRITER]) {
-      if (this.fetch(record)) this.execute(n, record)
-      const next = words[record + ITS_CREADR] + COMMAND_SIZE
-      words[record + ITS_CREADR] = next >= size ? 0 : next
+    return (
+      this.its.isEnabled(n) &&
+      words[record + ITS_CWRITER] < this.queueSize(record) &&
+      words[record + ITS_CREADR] !== words[record + ITS_CWRITER]
+    )
+  }
+
+  /** Carries out what is in the queue of ITS `n`, if it is enabled: at most what fits into it. */
+  process(n: number): void {
+    while (this.take(n)) {
+      this.invalidateFor(n)
+      this.execute(n)
     }
   }
 
-  private fetch(record: number): boolean {
+  /** A register was written that makes ITS `n` carry out what is in its queue, which is locked for that. */
+  start(n: number): void {
+    if (this.hasCommands(n)) this.words[this.its.recordOf(n) + ITS_QUEUE_LOCK] = STARTED
+  }
+
+  /** Whether the queue of ITS `n` is locked: a write of its registers waits until its commands are carried out. */
+  isQueueLocked(n: number): boolean {
+    return this.words[this.its.recordOf(n) + ITS_QUEUE_LOCK] !== 0
+  }
+
+  /** An ITS whose queue is locked; -1 if there is none. */
+  lockedQueue(): number {
+    const { itsCount } = this.its.apLists.layout
+    for (let n = 0; n < itsCount; n++) if (this.isQueueLocked(n)) return n
+    return -1
+  }
+
+  /** A vCPU is to carry out the commands of ITS `n`, whose queue is its own until there are none left. */
+  lockQueue(n: number, v: Vcpu): void {
+    this.words[this.its.recordOf(n) + ITS_QUEUE_LOCK] = this.words[v + VCPU_INDEX] + 1
+  }
+
+  /** The ITS whose queue a vCPU has locked; -1 if there is none. */
+  lockedBy(v: Vcpu): number {
+    const owner = this.words[v + VCPU_INDEX] + 1
+    const { itsCount } = this.its.apLists.layout
+    for (let n = 0; n < itsCount; n++)
+      if (this.words[this.its.recordOf(n) + ITS_QUEUE_LOCK] === owner) return n
+    return -1
+  }
+
+  /** Fetches the next command of ITS `n`. Returns false, and unlocks the queue, if there is none. */
+  take(n: number): boolean {
+    const record = this.its.recordOf(n)
+    if (this.hasCommands(n)) {
+      this.fetch(record)
+      return true
+    }
+    this.words.fill(0, record + ITS_COMMAND, record + ITS_COMMAND + COMMAND_SIZE / 4)
+    this.words[record + ITS_QUEUE_LOCK] = 0
+    return false
+  }
+
+  lock(n: number, v: Vcpu): void {
+    this.words[this.its.recordOf(n) + ITS_LOCK] = this.words[v + VCPU_INDEX] + 1
+  }
+
+  unlock(n: number): void {
+    this.words[this.its.recordOf(n) + ITS_LOCK] = 0
+  }
+
+  /**
+   * Forgets the cached translations if the command that was fetched changes any. It may come before the change: while
+   * its_lock is held nothing is translated anew. A command that turns out to change none costs a translation.
+   */
+  invalidateFor(n: number): void {
+    if (this.invalidates(n)) this.its.cache.invalidate()
+  }
+
+  /** Whether the command that was fetched changes what a cached translation says. */
+  invalidates(n: number): boolean {
+    return changesTranslations[COMMAND_opcode(this.words[this.its.recordOf(n) + ITS_COMMAND])] !== 0
+  }
+
+  /** Carries out the command that was fetched, and goes on in the queue. */
+  execute(n: number): void {
+    const { words } = this
+    const record = this.its.recordOf(n)
+    const command = record + ITS_COMMAND
+    byOpcode[COMMAND_opcode(words[command])]?.(this, n, command)
+    this.advance(record)
+  }
+
+  /** `execute`, where MOVALL moves the LPIs of all vCPUs. */
+  executeForAll(n: number): void {
+    const { words } = this
+    const record = this.its.recordOf(n)
+    const command = record + ITS_COMMAND
+    if (COMMAND_opcode(words[command]) !== ITS_MOVALL) {
+      this.execute(n)
+      return
+    }
+    const to = this.targetOf(command, COMMAND_ADDRESS_2)
+    for (let from = 0; to >= 0 && from < this.its.apLists.layout.vcpuCount; from++) this.its.moveAll(from, to)
+    this.advance(record)
+  }
+
+  private advance(record: number): void {
+    const next = this.words[record + ITS_CREADR] + COMMAND_SIZE
+    this.words[record + ITS_CREADR] = next >= this.queueSize(record) ? 0 : next
+  }
+
+  /** Fetches a command. One that memory refuses to give is skipped: opcode 0 is none. */
+  private fetch(record: number): void {
     const { words } = this
     const low = words[record + ITS_CBASER] & CBASER_LOW
     const high = words[record + ITS_CBASER + 1] & ADDRESS_HIGH
     const offset = words[record + ITS_CREADR]
+    this.its.countAccess()
     for (let word = 0; word < COMMAND_SIZE / 4; word++) {
       words[record + ITS_COMMAND + word] = this.its.memory.read(low, high, offset + 4 * word)
     }
-    return !this.its.takeRefusal()
-  }
-
-  private execute(n: number, record: number): void {
-    const command = record + ITS_COMMAND
-    byOpcode[COMMAND_opcode(this.words[command])]?.(this, n, command)
+    if (this.its.takeRefusal()) words[record + ITS_COMMAND] = 0
   }
 
   /** The slot of the command's event; 0 if it is not mapped. */
@@ -114,10 +216,7 @@ export class VgicItsCommands {
     if (!its.hasEntry(n, DEVICE_TABLE, deviceId)) return
     if (this.isValid(command) && bits > ITS_ID_BITS) return
     const slot = its.findDevice(n, deviceId)
-    if (slot !== 0) {
-      its.freeDevice(slot)
-      its.cache.invalidate()
-    }
+    if (slot !== 0) its.freeDevice(slot)
     if (!this.isValid(command)) {
       its.clearEntry(its.entryAddress(n, DEVICE_TABLE, deviceId))
       return
@@ -133,7 +232,6 @@ export class VgicItsCommands {
     if (target < 0) return
     if (!this.isValid(command)) {
       its.freeCollection(n, icid)
-      its.cache.invalidate()
       return
     }
     const known = its.findCollection(n, icid)
@@ -141,8 +239,6 @@ export class VgicItsCommands {
     if (collection === 0) return
     its.setTarget(collection, target)
     if (known !== 0) its.updateCollection(collection)
-    // What was translated before goes to the vCPU of before.
-    its.cache.invalidate()
   }
 
   private newCollection(n: number, icid: number): number {
@@ -181,7 +277,6 @@ export class VgicItsCommands {
     const target = its.targetOf(collection)
     if (target === TARGET_NONE) return
     its.setCollection(event, collection)
-    its.cache.invalidate()
     its.setAffinity(its.lpiOf(event), target)
   }
 
@@ -190,13 +285,12 @@ export class VgicItsCommands {
     const to = this.targetOf(command, COMMAND_ADDRESS_2)
     if (from < 0 || to < 0 || from === to) return
     this.its.moveAll(from, to)
-    this.its.cache.invalidate()
   }
 
   int(n: number, command: number): void {
     const { its, words } = this
     const irq = its.resolve(n, words[command + COMMAND_DEVICE_ID], words[command + COMMAND_EVENT_ID])
-    if (irq !== 0 && !its.raiseForwarded(irq)) its.store(irq, words[irq] | IRQ_LATCH)
+    if (irq !== 0 && !its.raiseForwarded(irq)) its.apLists.store(irq, words[irq] | IRQ_LATCH)
   }
 
   clear(n: number, command: number): void {
@@ -211,7 +305,6 @@ export class VgicItsCommands {
     const { its, words } = this
     const event = this.eventOf(n, command)
     if (event === 0 || its.targetOf(its.collectionOf(event)) === TARGET_NONE) return
-    its.cache.invalidate()
     const device = words[its.events.recordOf(event) + EVENT_DEVICE]
     its.clearEntry(its.ittEntryAddress(device, its.eventIdOf(event)))
     its.freeEvent(event)
@@ -247,3 +340,7 @@ const commands: Readonly<Record<number, Command>> = {
 }
 /** An array without holes. SYNC has nothing to wait for, and other opcodes are ignored. */
 const byOpcode = Array.from({ length: 0x100 }, (_, opcode) => commands[opcode])
+/** By opcode, 1 for commands that change what a cached translation says. */
+const changesTranslations = Uint8Array.from({ length: 0x100 }, (_, opcode) =>
+  [ITS_MAPD, ITS_MAPC, ITS_MOVI, ITS_MOVALL, ITS_DISCARD].includes(opcode) ? 1 : 0,
+)

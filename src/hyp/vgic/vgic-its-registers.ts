@@ -24,7 +24,10 @@ const BASER_RESET_HIGH = 0x1800_0000
 
 type Row = RegisterRow<VgicDist>
 
-/** An ITS can be enabled only with a queue and both tables. Commands that were written before are carried out then. */
+/**
+ * An ITS can be enabled only with a queue and both tables. Commands that were written before are carried out then, by
+ * whoever makes the access.
+ */
 function writeControl(dist: VgicDist, n: number, value: number): void {
   const { words, its, commands } = dist
   const record = its.recordOf(n)
@@ -33,7 +36,7 @@ function writeControl(dist: VgicDist, n: number, value: number): void {
   if (value & 1 && words[record + ITS_ENABLED] === 0 && complete === 0) return
   words[record + ITS_ENABLED] = value & 1
   if ((value & 1) === 0) its.cache.invalidate()
-  commands.process(n)
+  commands.start(n)
 }
 
 /** Read only while enabled. GITS_CREADR and GITS_CWRITER go back to the beginning of the queue. */
@@ -53,7 +56,7 @@ function writeCwriter(dist: VgicDist, n: number, half: number, value: number): v
   const offset = value & 0xf_ffe0
   if (half !== 0 || offset >= commands.queueSize(record)) return
   words[record + ITS_CWRITER] = offset
-  commands.process(n)
+  commands.start(n)
 }
 
 /** Read only while enabled. Where a table is no longer valid, all that was in it is gone. */

@@ -8,7 +8,8 @@
 import { FIRST_LPI, type Intid } from '../../arch/intid.ts'
 import type { Memory } from '../../gic/config/memory.ts'
 import { SlotPool } from '../../state/slot-pool.ts'
-import { ITS, ITS_BASER, ITS_ENABLED } from '../records/its-record.ts'
+import { COST_TABLE_ACCESSES } from '../records/cost-row.ts'
+import { ITS, ITS_BASER, ITS_ENABLED, ITS_LOCK } from '../records/its-record.ts'
 import {
   COLLECTION_TARGET,
   DEVICE_BITS,
@@ -21,7 +22,7 @@ import {
   EVENT_NEXT,
   LPI_FORWARD,
 } from '../records/lpi-record.ts'
-import { VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
+import { VCPU_COST, VCPU_INDEX, VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
 import {
   IRQ_ENABLED,
   IRQ_LATCH,
@@ -106,17 +107,32 @@ export class VgicIts {
     return this.words[this.recordOf(n) + ITS_ENABLED] !== 0
   }
 
+  /** Whether a vCPU that carries out a command holds its_lock. */
+  isLocked(n: number): boolean {
+    return this.words[this.recordOf(n) + ITS_LOCK] !== 0
+  }
+
   /** What the memory has refused is as if it were not there: nobody waits for it. */
   takeRefusal(): boolean {
     return this.memory.takeRefusal()
   }
 
+  /**
+   * Counts an access to the guest's memory, for the vCPU whose exit is handled: a command, an entry or a byte is one, as
+   * KVM's kvm_read_guest and kvm_write_guest have them.
+   */
+  countAccess(): void {
+    this.words[this.words[this.apLists.accessing + VCPU_COST] + COST_TABLE_ACCESSES]++
+  }
+
   /** A byte of the guest's memory. */
   private readByte(low: number, high: number, offset: number): number {
+    this.countAccess()
     return (this.memory.read(low, high, offset & ~3) >>> ((offset & 3) << 3)) & 0xff
   }
 
   private writeByte(low: number, high: number, offset: number, value: number): void {
+    this.countAccess()
     const shift = (offset & 3) << 3
     const word = this.memory.read(low, high, offset & ~3)
     this.memory.write(low, high, offset & ~3, (word & ~(0xff << shift)) | (value << shift))
@@ -139,6 +155,7 @@ export class VgicIts {
     if ((high & INDIRECT) === 0) return offset < bytes ? addressOf(low & ~0xffff, tableHigh) + offset : -1
     const entry = 8 * Math.floor(offset / PAGE)
     if (entry >= bytes) return -1
+    this.countAccess()
     const pageLow = this.memory.read(low & ~0xffff, tableHigh, entry)
     const pageHigh = this.memory.read(low & ~0xffff, tableHigh, entry + 4)
     if (this.takeRefusal() || (pageHigh & LEVEL_1_VALID) === 0) return -1
@@ -156,6 +173,7 @@ export class VgicIts {
    */
   clearEntry(address: number): void {
     if (address < 0) return
+    this.countAccess()
     this.memory.write(address | 0, Math.floor(address / HIGH), 0, 0)
     this.memory.write(address | 0, Math.floor(address / HIGH), 4, 0)
     this.takeRefusal()
@@ -297,11 +315,8 @@ export class VgicIts {
    * and pending bit are read (KVM's vgic_add_lpi). 0 if all slots are in use, or memory refuses its configuration.
    */
   lpiFor(intid: Intid, target: number): Irq | 0 {
-    const known = this.lpis.find(intid)
-    if (known !== 0) {
-      this.lpis.get(known)
-      return known
-    }
+    const known = this.lpis.tryGet(intid)
+    if (known !== 0) return known
     const irq = this.lpis.add(intid, target)
     if (irq === 0) return 0
     if (this.readConfiguration(irq) && this.syncPending(irq)) return irq
@@ -317,7 +332,7 @@ export class VgicIts {
     const byte = this.readByte(words[at] & PROPBASER_LOW, words[at + 1] & ADDRESS_HIGH, offset)
     if (this.takeRefusal()) return false
     const word = words[irq] & ~(IRQ_PRIORITY | IRQ_ENABLED)
-    this.store(
+    this.apLists.store(
       irq,
       word | ((byte & LPI_PRIORITY) << IRQ_PRIORITY_SHIFT) | (byte & LPI_ENABLE ? IRQ_ENABLED : 0),
     )
@@ -341,7 +356,7 @@ export class VgicIts {
     if (this.takeRefusal()) return false
     if (byte & bit) this.writeByte(low, high, intid >> 3, byte & ~bit)
     if (this.takeRefusal()) return false
-    this.store(irq, byte & bit ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
+    this.apLists.store(irq, byte & bit ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
     return true
   }
 
@@ -358,7 +373,7 @@ export class VgicIts {
       const intid = lpis.intidOf(irq)
       const byte = this.readByte(low, high, intid >> 3)
       if (this.takeRefusal()) return
-      this.store(irq, (byte >> (intid & 7)) & 1 ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
+      this.apLists.store(irq, (byte >> (intid & 7)) & 1 ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
     }
   }
 
@@ -397,12 +412,6 @@ export class VgicIts {
   setAffinity(irq: Irq, target: number): void {
     if (this.words[irq + LPI_FORWARD] !== 0) this.forwarded?.moved(irq, target)
     this.words[irq] = (this.words[irq] & ~IRQ_TARGET) | (target << IRQ_TARGET_SHIFT)
-  }
-
-  /** Stores an LPI's word, puts it where it belongs and tells that vCPU. */
-  store(irq: Irq, word: number): void {
-    const target = this.apLists.queue(this.words, irq, word)
-    if (target !== 0) this.apLists.notify(target)
   }
 
   /**

@@ -44,6 +44,8 @@ export const MMIO_REEVALUATE = 1
 export const MMIO_STOP = 2
 /** Not an access to the emulated GIC. */
 export const MMIO_USERSPACE = 3
+/** Done, and the vCPU is to carry out an ITS's commands. */
+export const MMIO_COMMANDS = 4
 
 /** A frame's registers, and by row number the conditions of an access. */
 interface Frame {
@@ -137,12 +139,31 @@ export class VgicMmio {
     const { words, dist } = this
     const esr = words[v + VCPU_ESR]
     const size = ESR_accessSize(esr)
-    if (esr & ESR_WnR) itsMap.write(dist, n, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])
-    else {
+    if ((esr & ESR_WnR) === 0) {
       words[v + GUEST_VALUE] = itsMap.read(dist, n, offset, size)
       words[v + GUEST_VALUE_HIGH] = size === DOUBLEWORD ? itsMap.readHigh(dist, n, offset) : 0
+      return this.finish(v, MMIO_DONE)
     }
-    return this.finish(v, MMIO_DONE)
+    itsMap.write(dist, n, offset, size, words[v + VCPU_DATA], words[v + VCPU_DATA + 1])
+    if (!dist.commands.isQueueLocked(n)) return this.finish(v, MMIO_DONE)
+    dist.commands.lockQueue(n, v)
+    return this.finish(v, MMIO_COMMANDS)
+  }
+
+  /**
+   * Whether an access must wait: it writes a register of an ITS whose commands another vCPU carries out. KVM takes
+   * cmd_lock for GITS_CTLR, GITS_CBASER and GITS_CWRITER, and its_lock for a `GITS_BASER<n>` that it does not ignore.
+   */
+  mustWait(v: Vcpu): boolean {
+    const { words, dist } = this
+    for (let n = 0; n < this.bases.length; n++)
+      if (
+        dist.commands.isQueueLocked(n) &&
+        words[v + VCPU_ESR] & ESR_WnR &&
+        this.itsAt(addressOf(words, v)) === n
+      )
+        return true
+    return false
   }
 
   /** The number of the ITS at an address; -1 if there is none. */
@@ -270,7 +291,7 @@ export class VgicMmio {
   clearedEdges(v: Vcpu): readonly Irq[] {
     const { words, apLists, layout } = this
     if (words[v + VCPU_FAULT_IPA] === 0 || (words[v + VCPU_ESR] & ESR_WnR) === 0) return NOTHING
-    const address = words[v + VCPU_FAULT_IPA + 1] * HIGH + (words[v + VCPU_FAULT_IPA] >>> 0)
+    const address = addressOf(words, v)
     const [, number] = /^GIC[DR]_ICPENDR(\d+)$/.exec(this.nameOf(address) ?? '') ?? []
     if (number === undefined || ESR_accessSize(words[v + VCPU_ESR]) !== 4) return NOTHING
     const index = this.redistributorAt(address)
@@ -311,6 +332,10 @@ export class VgicMmio {
     return -1
   }
 }
+
+/** The address of an access that a vCPU has exited for. */
+const addressOf = (words: Int32Array, v: Vcpu): number =>
+  words[v + VCPU_FAULT_IPA + 1] * HIGH + (words[v + VCPU_FAULT_IPA] >>> 0)
 
 /** The word of an SPI after reset: edge-triggered, group 1, priority 0, routed to vCPU 0. */
 export const SPI_RESET = IRQ_EDGE | IRQ_GROUP1

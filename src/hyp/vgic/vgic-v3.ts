@@ -144,6 +144,26 @@ export class VgicV3 {
     else this.flushSeveral(v, pe, count)
   }
 
+  /** `flush`, without references to the LPIs in list registers. */
+  flushUnheld(v: Vcpu): void {
+    this.flush(v)
+    this.forEachLpi(v, (irq) => this.apLists.lpis.put(irq))
+  }
+
+  /** `fold`, after `flushUnheld`. */
+  foldUnheld(v: Vcpu): void {
+    this.forEachLpi(v, (irq) => this.apLists.lpis.get(irq))
+    this.fold(v)
+  }
+
+  private forEachLpi(v: Vcpu, act: (irq: Irq) => void): void {
+    const { words } = this
+    for (let n = 0; n < words[v + VCPU_USED_LRS]; n++) {
+      const irq = asIrq(words[v + VCPU_LR_IRQ + n])
+      if (irq >= this.firstLpi) act(irq)
+    }
+  }
+
   private flushSeveral(v: Vcpu, pe: Pe, count: number): void {
     if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
     else this.fill(v, pe, count, HCR_En | HCR_TDIR)
@@ -323,13 +343,13 @@ export class VgicV3 {
   foldSome(v: Vcpu, pe: Pe, used: number): void {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
-    if (used === 1) this.foldOnly(v, pe)
+    if (used === 1) this.foldFirst(v, pe)
     else this.foldLrs(v, pe, this.idleHcr, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
     if (words[this.deactivated] !== 0) this.deactivateMarked(v)
   }
 
   /** Folds the only list register that was used: `foldLrs` without its loop. */
-  private foldOnly(v: Vcpu, pe: Pe): void {
+  private foldFirst(v: Vcpu, pe: Pe): void {
     const { words } = this
     this.foldOne(
       words,
@@ -341,6 +361,12 @@ export class VgicV3 {
     words[v + VCPU_LR_IRQ] = 0
     words[v + VCPU_USED_LRS] = 0
     words[v + VCPU_HCR] = 0
+  }
+
+  /** A fold that leaves the ap_list as it is. */
+  foldOnly(v: Vcpu): void {
+    const used = this.words[v + VCPU_USED_LRS]
+    if (used !== 0) this.foldSome(v, asPe(this.words[v + VCPU_PE]), used)
   }
 
   private prune(v: Vcpu): void {

@@ -3,13 +3,14 @@
  * admits: from every state of random schedules in which a thread, or its notifier, stands at its beginning.
  */
 import fc from 'fast-check'
-import { baselines, designs, kvm61, kvm72, type ScenarioMachine } from 'vgic/scenario'
+import { baselines, designs, kvm61, kvm72, type Scenario, type ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { asPc, VCPU_NOTIFIER, VCPU_PC, VCPU_PE, type Vcpu } from '../../../src/hyp/records/vcpu.ts'
 import { TABLE_FUSED, TABLE_SHIFT } from '../../../src/hyp/run/program.ts'
 import { performFused } from '../../../src/hyp/run/step-dispatch.ts'
 import { fusedAt, superinstructions } from '../../../src/hyp/run/superinstructions.ts'
 import { THREAD_STEPS } from '../../../src/hyp/run/thread-states.ts'
+import { commanding } from '../../kit/commanding.ts'
 import { cook, type Recipe, recipesWith } from '../scenario/recipe.ts'
 
 /** Of one of a machine's vCPUs: the superinstruction at which its thread, or its notifier, stands. */
@@ -51,11 +52,11 @@ function isDoneStepByStep({ hypervisor }: ScenarioMachine, v: Vcpu, rows: number
 }
 
 /** With GICv4.1, where devices have no vLPIs, but vCPUs have vPEs. */
-const withVpes = (recipe: Recipe) =>
+const withVpes = (recipe: Recipe): Scenario =>
   cook(recipe).gic({ listRegisters: recipe.listRegisters, cpus: recipe.cpus, version: '4.1' })
 
-function drive(recipe: Recipe, schedule: readonly number[], met: Set<string>, vpes = false): void {
-  const machine = (vpes ? withVpes(recipe) : cook(recipe)).machine()
+function drive(recipe: Scenario, schedule: readonly number[], met: Set<string>): void {
+  const machine = recipe.machine()
   const { hypervisor } = machine
   hypervisor.halt.openWindows()
   for (const choice of schedule) {
@@ -93,7 +94,9 @@ describe('a superinstruction does what its rows do', () => {
     const recipes = fc.oneof(recipesWith({}), recipesWith({ timers: true }))
     const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
     fc.assert(
-      fc.property(recipes, schedules, (recipe, schedule) => drive({ ...recipe, design }, schedule, met)),
+      fc.property(recipes, schedules, (recipe, schedule) =>
+        drive(cook({ ...recipe, design }), schedule, met),
+      ),
       { numRuns: 25 },
     )
   })
@@ -104,12 +107,20 @@ describe('a superinstruction does what its rows do', () => {
       const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
       fc.assert(
         fc.property(recipesWith({}), schedules, (recipe, schedule) =>
-          drive({ ...recipe, design }, schedule, met, true),
+          drive(withVpes({ ...recipe, design }), schedule, met),
         ),
         { numRuns: 25 },
       )
     },
   )
+
+  it('in a VM with an ITS', () => {
+    const schedules = fc.array(fc.nat(4095), { minLength: 2500, maxLength: 3000, size: 'max' })
+    fc.assert(
+      fc.property(schedules, (schedule) => drive(commanding(), schedule, met)),
+      { numRuns: 5 },
+    )
+  })
 
   it('and each was met', () => {
     expect([...met].sort()).toEqual(superinstructions.map(({ name }) => name).sort())

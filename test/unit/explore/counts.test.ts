@@ -9,6 +9,7 @@ const atOnce: Design = {
   schedOut: [],
   schedIn: [],
   inject: [steps.queueInterrupt],
+  msi: [steps.translate, steps.queueInterrupt],
 }
 
 /** Devices that share nothing, device n with `counts[n]` steps, each an edge of an SPI of its own. */

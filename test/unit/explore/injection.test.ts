@@ -22,6 +22,7 @@ import {
   when,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { STEP_OWN } from '../../../src/hyp/run/step.ts'
 import { STEP_GIVE_UP_CPU, STEP_RESUME } from '../../../src/hyp/run/step-numbers.ts'
 import { fire, go, isReady } from '../../kit/driving.ts'
 import { GICD, IPRIORITYR, ISENABLER, wordOf } from '../../kit/frames.ts'
@@ -219,7 +220,7 @@ describe('a design is refused', () => {
 
   it('with a step that is none of the library’s', () => {
     const { thread } = designs.wfiHandler
-    for (const op of [0, STEP_GIVE_UP_CPU, STEP_RESUME, 63, 1000]) {
+    for (const op of [0, STEP_GIVE_UP_CPU, STEP_RESUME, STEP_OWN - 1, 1000]) {
       const step: Step = { kind: 'step', name: 'odd', op, outcomes: [] }
       const message = /^odd.op must be an integer from 1 to|has a step odd that is not this library's/
       refused(() => defineDesign('odd', { wfi: [step] }), message)

@@ -40,6 +40,7 @@ const small: Design = {
   schedOut: [put],
   schedIn: [unless(requestPending, load)],
   inject: [steps.queueInterrupt, steps.kickVcpu],
+  msi: [steps.translate, steps.queueInterrupt],
 }
 
 const unused = (): Used => ({ needed: new Set(), wrong: new Set() })
@@ -51,7 +52,7 @@ describe('mutations', () => {
       [
         ...['load/preemptOff', 'load/load', 'load/preemptOn', 'preemptOff', 'preemptOff#2', 'put', 'guest'],
         ...['wait/setSleeping', 'wait/sleep', 'wait/setSleeping#2', 'stop', 'stop#2'],
-        ...['schedOut/put', 'schedIn/load', 'inject/queue', 'inject/kick'],
+        ...['schedOut/put', 'schedIn/load', 'inject/queue', 'inject/kick', 'msi/translate', 'msi/queue'],
       ]
         .map((address) => `omit ${address}`)
         .concat(
@@ -68,6 +69,7 @@ describe('mutations', () => {
           'swap preemptOff#2, wait/setSleeping',
           'swap wait/sleep, wait/setSleeping#2',
           'swap inject/queue, inject/kick',
+          'swap msi/translate, msi/queue',
         )
         .sort(),
     )
@@ -116,8 +118,13 @@ describe('mutations', () => {
         refused.push(name)
       }
     }
-    // Without its queue an injection is none.
-    expect(refused).toEqual(['omit inject/queue'])
+    // Without its queue an injection is none, and a message is nothing before its translation.
+    expect(refused).toEqual([
+      'omit inject/queue',
+      'omit msi/translate',
+      'omit msi/queue',
+      'swap msi/translate, msi/queue',
+    ])
   })
 })
 
@@ -144,6 +151,9 @@ describe('the control', () => {
       'L6',
       'S11',
       'S12',
+      'S15',
+      'S16',
+      'S18',
       'S19',
       'S2',
       'S20',

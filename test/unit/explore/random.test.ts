@@ -64,6 +64,7 @@ describe('PCT', () => {
     schedOut: [],
     schedIn: [],
     inject: [steps.queueInterrupt],
+    msi: [steps.translate, steps.queueInterrupt],
   }
   const devices = (count: number): Scenario => {
     const recipe = scenario('devices').vm({ vcpus: 1, spis: 16 }).design(atOnce)

@@ -44,6 +44,7 @@ describe('merging', () => {
     states: 1,
     transitions: 2,
     schedules: 3,
+    omission: 0,
     shard,
     ...more,
   })
@@ -54,6 +55,7 @@ describe('merging', () => {
       states: 2,
       transitions: 4,
       schedules: 6,
+      omission: 0,
       bound: 'states',
       missing: ['1/3'],
     })

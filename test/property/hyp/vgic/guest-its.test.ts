@@ -95,13 +95,11 @@ function checkReferences({ vm }: ItsGuest): void {
     for (let n = 0; n < config.listRegisters; n++)
       if (words[v + VCPU_LR_IRQ + n] >= lpis.first) hold(words[v + VCPU_LR_IRQ + n])
   }
-  for (const irq of alive) expect(words[irq + LPI_REFS], 'references').toBe(held.get(irq))
-  for (const irq of held.keys()) expect(alive.has(irq), 'an LPI that was freed is used').toBe(true)
-
   const { translations, translationCount } = layout.lpis
   for (let i = 0; i < translationCount; i++) {
     const at = translations + i * CACHED_STRIDE
     if (words[at + CACHED_ITS] === 0) continue
+    hold(lpis.at(words[at + CACHED_LPI]))
     const event = its.findEvent(
       words[at + CACHED_ITS] - 1,
       words[at + CACHED_DEVICE],
@@ -110,6 +108,8 @@ function checkReferences({ vm }: ItsGuest): void {
     expect(event, 'a cached event is mapped').not.toBe(0)
     expect(its.lpiOf(event)).toBe(lpis.at(words[at + CACHED_LPI]))
   }
+  for (const irq of alive) expect(words[irq + LPI_REFS], 'references').toBe(held.get(irq))
+  for (const irq of held.keys()) expect(alive.has(irq), 'an LPI that was freed is used').toBe(true)
 }
 
 const small = fc.integer({ min: 0, max: 3 })

@@ -179,9 +179,13 @@ describe('latencies', () => {
       mmioReads: 4,
       mmioWrites: 5,
       polls: 6,
+      itsCommands: 7,
+      dirtyPolls: 4,
+      tableAccesses: 8,
     }
     const latencies = { exit: 10_000, sysregRead: 1000, sysregWrite: 100, mmioRead: 10, mmioWrite: 1 }
     expect(latencyOf(one, latencies)).toBe(12_345)
+    expect(latencyOf(one, { ...latencies, itsCommand: 100_000, tableAccess: 1_000_000 })).toBe(8_712_345)
   })
 
   it('are the last column of the table, aligned as the others; a table without rows has its heads', () => {
@@ -194,15 +198,21 @@ describe('latencies', () => {
       sysregWrites: 3,
       mmioReads: 4,
       mmioWrites: 5,
+      polls: 6,
+      itsCommands: 7,
+      dirtyPolls: 4,
+      tableAccesses: 8,
     } as const
-    expect(formatCost([{ ...row, polls: 6 }], latencies)).toBe(
+    expect(formatCost([row], latencies)).toBe(
       [
         'd',
-        'exit  exits  sysreg r  sysreg w  mmio r  mmio w  polls  total',
-        'hvc       1        12         3       4       5      6  22345',
+        'exit  exits  sysreg r  sysreg w  mmio r  mmio w  polls  its cmds  dirty polls  tables  total',
+        'hvc       1        12         3       4       5      6         7            4       8  22345',
       ].join('\n'),
     )
-    expect(formatCost([])).toBe('exit  exits  sysreg r  sysreg w  mmio r  mmio w  polls')
+    expect(formatCost([])).toBe(
+      'exit  exits  sysreg r  sysreg w  mmio r  mmio w  polls  its cmds  dirty polls  tables',
+    )
   })
 
   it('of an exit with nothing pending are the exit’s alone', () => {

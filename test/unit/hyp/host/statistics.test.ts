@@ -47,7 +47,9 @@ describe('a cost table in print', () => {
     })
     expect(text.split('\n')).toHaveLength(rows.length + 2)
     expect(text.split('\n')[0]).toBe('wfi-flag')
-    expect(text).toMatch(/^exit +exits +sysreg r +sysreg w +mmio r +mmio w +polls +total$/m)
-    expect(text).toMatch(/^hvc +1 +0 +0 +0 +0 +0 +1000$/m)
+    expect(text).toMatch(
+      /^exit +exits +sysreg r +sysreg w +mmio r +mmio w +polls +its cmds +dirty polls +tables +total$/m,
+    )
+    expect(text).toMatch(/^hvc +1 +0 +0 +0 +0 +0 +0 +0 +0 +1000$/m)
   })
 })

@@ -42,6 +42,7 @@ const design = (...thread: DesignNode[]): Design => ({
   schedOut: [],
   schedIn: [],
   inject: [],
+  msi: [],
 })
 
 /** `path -> 2 3`: what stands at each program counter from 1, and the next one for each result. */
@@ -345,16 +346,17 @@ describe('what makes no sense is refused', () => {
 })
 
 describe('the lists beside the thread', () => {
-  const four: Design = {
-    name: 'four lists',
+  const five: Design = {
+    name: 'five lists',
     thread: [part('load', a), forever(b)],
     schedOut: [part('vgic', c), d],
     schedIn: [when(test, a)],
     inject: [a, unless(other, part('tell', b)), c],
+    msi: [d],
   }
 
   it('follow it, each under its name and with its own end', () => {
-    expect(allRows(four)).toEqual([
+    expect(allRows(five)).toEqual([
       'load/a -> 2',
       'b -> 2',
       'schedOut/vgic/c -> 4',
@@ -367,12 +369,19 @@ describe('the lists beside the thread', () => {
       'inject/other? -> 11 12',
       'inject/tell/b -> 12',
       'inject/c -> end',
+      'msi/d -> end',
     ])
   })
 
   it('begin where the program says', () => {
-    const { schedOut, schedIn, inject, head, steps } = compile(four)
-    expect({ schedOut, schedIn, inject, head }).toEqual({ schedOut: 3, schedIn: 6, inject: 9, head: 2 })
+    const { schedOut, schedIn, inject, msi, head, steps } = compile(five)
+    expect({ schedOut, schedIn, inject, msi, head }).toEqual({
+      schedOut: 3,
+      schedIn: 6,
+      inject: 9,
+      msi: 13,
+      head: 2,
+    })
     expect([steps[5]?.op, steps[8]?.op]).toEqual([STEP_GIVE_UP_CPU, STEP_RESUME])
   })
 

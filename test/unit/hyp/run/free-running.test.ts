@@ -1,11 +1,12 @@
 /**
  * The run loop's fast path, with its superinstructions, brings a machine to the words to which single steps bring it:
- * some schedules of two scenarios, where test/property has random ones.
+ * some schedules of three scenarios, where test/property has random ones.
  */
 import { baselines, designs, kvm61, type Scenario, type ScenarioMachine, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { VCPU_PE } from '../../../../src/hyp/records/vcpu.ts'
 import { THREAD_IN_GUEST, THREAD_STEPS } from '../../../../src/hyp/run/thread-states.ts'
+import { commanding } from '../../../kit/commanding.ts'
 import { GICD, ISENABLER } from '../../../kit/frames.ts'
 import { handle } from '../../../kit/guest-lists.ts'
 import { runToPark, stepToPark } from '../../../kit/parking.ts'
@@ -56,13 +57,13 @@ function* numbers(seed: number): Generator<number, never> {
 }
 
 /** Drives two machines alike, one that runs free and one that is stepped; returns how often threads parked. */
-function drive(machines: readonly [ScenarioMachine, ScenarioMachine], seed: number): number {
+function drive(machines: readonly [ScenarioMachine, ScenarioMachine], seed: number, moves = 250): number {
   const [free, stepped] = machines
   const { words, runLoop } = free.hypervisor
   const next = numbers(seed)
   for (const { hypervisor } of machines) hypervisor.halt.openWindows()
   let parks = 0
-  for (let i = 0; i < 250; i++) {
+  for (let i = 0; i < moves; i++) {
     const all = next.next().value % 8 === 0 ? free.environment : free.actors
     const actors = all.filter((actor) => free.stateOf(actor) === 'ready')
     if (actors.length === 0) continue
@@ -93,5 +94,10 @@ describe.each(all)('$name', ({ design }) => {
   it.each([1, 2, 3])('on one PE parks where single steps lead: schedule %i', (seed) => {
     const one = lively(false).design(design)
     expect(drive([one.machine(), one.machine()], seed)).toBeGreaterThan(20)
+  })
+
+  it.each([1, 2, 3])('with an ITS parks where single steps lead: schedule %i', (seed) => {
+    const one = commanding().design(design)
+    expect(drive([one.machine(), one.machine()], seed, 1500)).toBeGreaterThan(20)
   })
 })

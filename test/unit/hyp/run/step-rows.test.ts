@@ -12,12 +12,17 @@ describe('the rows of the steps', () => {
     expect(stepRows.length).toBeLessThan(STEP_OWN)
   })
 
-  it('say who does each: a method, or the injection', () => {
+  it('say who does each: a method, or the injection or message of a device', () => {
     const without = stepRows.filter(({ does }) => does === undefined)
     expect(without.map(({ step, stands }) => [step.name, stands])).toEqual([
       ['queue', 'inject'],
       ['postRequest', 'inject'],
       ['kick', 'inject'],
+      ['translate', 'msi'],
+      ['translateUnheld', 'msi'],
+      ['dropReference', 'msi'],
+      ['decrementReference', 'msi'],
+      ['eraseByNumber', 'msi'],
     ])
   })
 

@@ -91,6 +91,7 @@ describe('leave outside of an endless loop', () => {
       schedOut: [],
       schedIn: [],
       inject: [],
+      msi: [],
     }
     expect(() => compile(design)).toThrow('restart and leave belong into a forever.')
   })

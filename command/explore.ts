@@ -1,0 +1,150 @@
+/** `vgic explore` and `vgic replay`: a scenario from a module, every interleaving of it, and one again. */
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type Bounds, explore, type InvariantId, invariants, type Report, replay } from 'vgic/explore'
+import { type Run, Scenario } from 'vgic/scenario'
+import { BOUNDED, count, FOUND, OK, type Request, type Subcommand, text, UsageError } from './arguments.ts'
+import { type Format, isFormat, pictures } from './pictures.ts'
+
+interface Given {
+  readonly scenario: Scenario
+  readonly bounds: Bounds
+}
+
+/** The scenario that a module exports, as `scenario` or by default, itself or by a function; and its `bounds`. */
+async function scenarioOf(file: string): Promise<Given> {
+  const module = await load(file)
+  const exported = module['scenario'] ?? module['default']
+  const scenario: unknown = typeof exported === 'function' ? (exported as () => unknown)() : exported
+  if (!isScenario(scenario)) {
+    throw new UsageError(
+      `${file} must export a scenario: export const scenario = scenario('name').vm({ vcpus: 1 })..., or a function that makes one.`,
+    )
+  }
+  return { scenario, bounds: (module['bounds'] ?? {}) as Bounds }
+}
+
+/** One that another copy of the library has made is one too. */
+const isScenario = (value: unknown): value is Scenario =>
+  value instanceof Scenario ||
+  (typeof value === 'object' && value !== null && 'machine' in value && 'run' in value)
+
+async function load(file: string): Promise<Record<string, unknown>> {
+  try {
+    return (await import(pathToFileURL(resolve(file)).href)) as Record<string, unknown>
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') {
+      throw new UsageError(error.message.split('\n')[0])
+    }
+    throw error
+  }
+}
+
+const limits = ['preemptions', 'ticks', 'migrations', 'states', 'depth'] as const
+
+/** Those of the module, with those of the command line in their place. */
+function boundsOf(request: Request, bounds: Bounds): Bounds {
+  const given = limits.flatMap((name) => {
+    const value = count(request, name)
+    return value === undefined ? [] : [[name, value] as const]
+  })
+  const ids = text(request, 'invariants')
+  const chosen = ids === undefined ? {} : { invariants: ids.split(',').map(invariantId) }
+  return { ...bounds, ...Object.fromEntries(given), ...chosen }
+}
+
+function invariantId(id: string): InvariantId {
+  if (Object.hasOwn(invariants, id)) return id as InvariantId
+  throw new UsageError(`--invariants must be some of ${Object.keys(invariants).join(', ')}, but has ${id}.`)
+}
+
+function verdict(report: Report, file: string): string[] {
+  const { states, transitions, schedules, violation, bound } = report
+  const looked = `${states} states, ${transitions} steps, ${schedules} schedules`
+  if (violation) {
+    return [
+      `violated: ${violation.invariant}, ${violation.says}`,
+      violation.what,
+      `after ${violation.steps} steps; ${looked}`,
+      `vgic replay ${file} '${violation.schedule}'`,
+    ]
+  }
+  if (bound) return [`bounded: nothing was found, and the bound on ${bound} was reached; ${looked}`]
+  return [`holds: every interleaving within the bounds; ${looked}`]
+}
+
+export const exploreSubcommand: Subcommand = {
+  name: 'explore',
+  summary: 'every interleaving of a scenario, checked',
+  help: `
+vgic explore FILE.mjs [bounds] [--json]
+
+FILE.mjs exports a scenario of vgic/scenario, as scenario or by default, or a function that makes one; and bounds, if it
+has any. Exits with 0 if the invariants hold, 1 if one is violated, 3 if a bound on states or depth was reached.
+
+  --preemptions N, --ticks N, --migrations N   the most in one schedule
+  --states N, --depth N                        the most distinct states, the most steps of a schedule
+  --invariants A,B                             only these
+  --format F                                   prints the schedule that violates one as vgic replay does, marked, and
+                                               the verdict on stderr
+  --json                                       the report for programs
+`,
+  options: {
+    ...Object.fromEntries(limits.map((name) => [name, { type: 'string' as const }])),
+    invariants: { type: 'string' },
+    format: { type: 'string' },
+  },
+  async run(request, output) {
+    const file = oneFile(request, 1)
+    const format = formatOf(request)
+    const { scenario, bounds } = await scenarioOf(file)
+    const report = explore(scenario, boundsOf(request, bounds))
+    const { violation } = report
+    if (format && violation) {
+      output.note(verdict(report, file).join('\n'))
+      output.print(pictures[format](replay(scenario, violation.schedule), violation))
+    } else output.print(request.json ? JSON.stringify(report, null, 2) : verdict(report, file).join('\n'))
+    if (report.violation) return FOUND
+    return report.complete ? OK : BOUNDED
+  },
+}
+
+export const replaySubcommand: Subcommand = {
+  name: 'replay',
+  summary: 'the steps of a schedule, as text or as a picture',
+  help: `
+vgic replay FILE.mjs TOKEN [--format F] [--before N] [--json]
+
+Takes the steps of a schedule that vgic explore printed, of the same FILE.mjs.
+
+  --format F  timeline (default), mermaid, perfetto, vcd or svg
+  --before N  stops before step N, counted from 0
+  --json      the steps for programs
+`,
+  options: { format: { type: 'string' }, before: { type: 'string' } },
+  async run(request, output) {
+    const [, token] = request.words
+    const file = oneFile(request, 2)
+    const format = formatOf(request) ?? 'timeline'
+    const { scenario } = await scenarioOf(file)
+    const before = count(request, 'before')
+    const run = replay(scenario, token, before === undefined ? {} : { before })
+    output.print(request.json ? JSON.stringify(steps(run), null, 2) : pictures[format](run))
+    return OK
+  },
+}
+
+function formatOf(request: Request): Format | undefined {
+  const format = text(request, 'format')
+  if (format === undefined || isFormat(format)) return format
+  throw new UsageError(`--format must be one of ${Object.keys(pictures).join(', ')}, but is ${format}.`)
+}
+
+const steps = (run: Run): object => ({ ...run.toJSON(), steps: run.events })
+
+function oneFile({ words }: Request, most: 1 | 2): string {
+  const needs = most === 1 ? 'FILE.mjs' : 'FILE.mjs and TOKEN'
+  if (words.length < most) throw new UsageError(`it needs ${needs}.`)
+  if (words.length > most) throw new UsageError(`it takes ${needs}, and not also ${words[most]}.`)
+  return words[0]
+}

@@ -1,0 +1,66 @@
+/** `vgic conformance` and `vgic bench`: recordings replayed, and what the library costs on this machine. */
+import { benchDevice } from '../bench/device.ts'
+import { benchHotPath, caseNames } from '../bench/exits.ts'
+import { benchExplorer } from '../bench/explore.ts'
+import { replayFiles } from '../test/conformance/replay-files.ts'
+import { count, OK, type Subcommand, text, UsageError } from './arguments.ts'
+
+const CONFORMANCE = `
+vgic conformance [--profile NAME] [--json] FILE...
+
+Replays recordings, .jsonl or .jsonl.gz, and says per file and mode how many operations passed. Exits with 1 if any
+failed, 2 if a file cannot be replayed.
+
+  --profile NAME  implementation choices of the silicon: arch (default) or qemu-7.2
+  --json          results for programs
+`
+
+export const conformanceSubcommand: Subcommand = {
+  name: 'conformance',
+  summary: 'recordings of real implementations, replayed and compared',
+  help: CONFORMANCE,
+  options: { profile: { type: 'string' } },
+  run(request) {
+    const profile = text(request, 'profile')
+    const options = [
+      ...(request.json ? ['--json'] : []),
+      ...(profile === undefined ? [] : ['--profile', profile]),
+    ]
+    return replayFiles([...options, ...request.words], CONFORMANCE.trim().split('\n')[0])
+  },
+}
+
+export const benchSubcommand: Subcommand = {
+  name: 'bench',
+  summary: 'nanoseconds an exit, an access of a device, transitions a second',
+  help: `
+vgic bench [--only CASE] [--rounds N] [--json]  what an exit of a vCPU costs: nanoseconds, bytes
+vgic bench explore [--json]                     the explorer: transitions a second
+vgic bench device [--json]                      the GIC as a device: nanoseconds an access
+
+  --only CASE  one case: ${caseNames.join(', ')}
+  --rounds N   rounds in each of 5 processes, 5 without this
+  --json       results for programs
+
+It takes some minutes; nothing else should run on the machine. The yardstick in C and the count of instructions need the
+library's sources: npm run bench -- --help there.
+`,
+  options: { only: { type: 'string' }, rounds: { type: 'string' } },
+  async run(request) {
+    const { words, json } = request
+    const [what = 'exits', ...more] = words
+    if (more.length > 0)
+      throw new UsageError(`it takes one of exits, explore and device, and not also ${more[0]}.`)
+    const only = text(request, 'only')
+    if (only !== undefined && !caseNames.includes(only)) {
+      throw new UsageError(`--only must be one of ${caseNames.join(', ')}, but is ${only}.`)
+    }
+    const rounds = count(request, 'rounds') ?? 5
+    if (rounds < 1) throw new UsageError('--rounds must be at least 1.')
+    if (what === 'explore') benchExplorer(json)
+    else if (what === 'device') benchDevice(json)
+    else if (what === 'exits') await benchHotPath({ twin: undefined, json, rounds, only })
+    else throw new UsageError(`there is no benchmark ${what}: exits, explore or device.`)
+    return OK
+  },
+}

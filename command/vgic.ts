@@ -1,0 +1,52 @@
+/** The command `vgic`: what the library does, for the shell. */
+import { VgicError } from 'vgic'
+import { OK, type Output, REFUSED, readRequest, type Subcommand, UsageError } from './arguments.ts'
+import { exploreSubcommand, replaySubcommand } from './explore.ts'
+import { benchSubcommand, conformanceSubcommand } from './measure.ts'
+import { museumSubcommand } from './museum.ts'
+import { decodeSubcommand, encodeSubcommand } from './registers.ts'
+
+export const subcommands: readonly Subcommand[] = [
+  decodeSubcommand,
+  encodeSubcommand,
+  exploreSubcommand,
+  replaySubcommand,
+  museumSubcommand,
+  conformanceSubcommand,
+  benchSubcommand,
+]
+
+const width = Math.max(...subcommands.map(({ name }) => name.length))
+const HELP = `
+vgic SUBCOMMAND [arguments]   vgic SUBCOMMAND --help says more
+
+${subcommands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n')}
+
+Exits with 0 if all is well, 1 if something was found, 2 for wrong use, 3 if an exploration reached a bound.
+`
+
+/** Does what the arguments ask for; returns the exit status. */
+export async function vgic(args: readonly string[], output: Output): Promise<number> {
+  const [name, ...rest] = args
+  if (name === '--help' || name === '-h' || name === 'help') {
+    output.print(HELP.trim())
+    return OK
+  }
+  const subcommand = subcommands.find((each) => each.name === name)
+  if (!subcommand) {
+    output.note(
+      `vgic: ${name === undefined ? 'no SUBCOMMAND is given' : `there is no subcommand ${name}`}. See vgic --help.`,
+    )
+    return REFUSED
+  }
+  try {
+    const request = readRequest(subcommand, rest)
+    if (request) return await subcommand.run(request, output)
+    output.print(subcommand.help.trim())
+    return OK
+  } catch (error) {
+    if (!(error instanceof UsageError) && !(error instanceof VgicError)) throw error
+    output.note(`vgic ${subcommand.name}: ${error.message} See vgic ${subcommand.name} --help.`)
+    return REFUSED
+  }
+}

@@ -1,0 +1,76 @@
+/** Several explorers that share the states that they have done with. Here they take turns, in one thread. */
+import { type Bounds, explore, museum, type Report } from 'vgic/explore'
+import type { Scenario } from 'vgic/scenario'
+import { exploreInWorkers } from 'vgic/workers'
+import { describe, expect, it } from 'vitest'
+import { ClosedStates, closedStatesBytes } from '../../../src/explore/closed-states.ts'
+import { explorePart, reportOfParts } from '../../../src/explore/part-of-pool.ts'
+
+const STATES = 100_000
+
+function together(make: () => Scenario, bounds: Bounds, count: number): Report {
+  const buffer = new SharedArrayBuffer(closedStatesBytes(STATES))
+  const search = { bounds: { states: STATES, ...bounds }, interventions: 510, buffer }
+  const parts = Array.from({ length: count }, (_, index) => explorePart(make(), search, index))
+  return reportOfParts(parts, new ClosedStates(buffer).size)
+}
+
+describe('several explorers', () => {
+  it.each(museum.map((entry) => [entry.id, entry] as const))(
+    'have the verdict of one, and visit the same states: entry %s',
+    (_, { scenario, bug, good, bounds, invariant }) => {
+      const alone = explore(scenario(good), { ...bounds, raise: false })
+      const { states, complete } = together(() => scenario(good), bounds, 3)
+      expect({ states, complete }).toEqual({ states: alone.states, complete: true })
+      const broken = together(() => scenario(bug), { ...bounds, invariants: [invariant] }, 2)
+      expect(broken.violation?.invariant).toBe(invariant)
+    },
+  )
+
+  it('leave a state that another has done with, and what follows from it', () => {
+    const [{ scenario, good, bounds }] = museum
+    const buffer = new SharedArrayBuffer(closedStatesBytes(STATES))
+    const search = { bounds: { ...bounds, states: STATES }, interventions: 510, buffer }
+    const [first, second] = [0, 1].map((index) => explorePart(scenario(good), search, index).report)
+    expect(first.complete).toBe(true)
+    expect(second.transitions).toBeLessThan(first.transitions / 100)
+  })
+
+  it('stop together at the bound on states', () => {
+    const [{ scenario, good, bounds }] = museum
+    expect(together(() => scenario(good), { ...bounds, states: 500 }, 2)).toMatchObject({ bound: 'states' })
+  })
+})
+
+describe('the set of closed states', () => {
+  it('has what was put in, also lanes of zeros and slots that meet', () => {
+    const closed = new ClosedStates(new SharedArrayBuffer(closedStatesBytes(100)))
+    const lanes = Array.from({ length: 60 }, (_, i) => [(i % 3) * 256, i * 2] as const)
+    for (const [a, b] of lanes) expect(closed.has(a, b)).toBe(false)
+    for (const [a, b] of [...lanes, ...lanes]) closed.add(a, b)
+    expect(closed.size).toBe(60)
+    for (const [a, b] of lanes) expect([closed.has(a, b), closed.has(a, b + 2000)]).toEqual([true, false])
+  })
+
+  it('takes no more when it is full', () => {
+    const closed = new ClosedStates(new SharedArrayBuffer(closedStatesBytes(10)))
+    for (let i = 1; i < 1000; i++) closed.add(i, i << 1)
+    expect(closed.size).toBeLessThan(64)
+    expect(closed.has(1, 2)).toBe(true)
+    expect(closed.has(999, 1998)).toBe(false)
+  })
+})
+
+describe('what an exploration in threads is given', () => {
+  const source = { module: 'file:///scenario.js' }
+
+  it.each([
+    [{ module: 1 }, { workers: 2 }, /module must be a string/],
+    [{ ...source, exports: 'x' }, { workers: 2 }, /exports/],
+    [source, { workers: 0 }, /workers must be an integer from 1 to 256/],
+    [source, { workers: 2, exact: true }, /exact/],
+    [source, { workers: 2, states: 0 }, /states must be an integer/],
+  ])('is checked: %j, %j', async (wrong, bounds, message) => {
+    await expect(exploreInWorkers(wrong as never, bounds as never)).rejects.toThrow(message)
+  })
+})
