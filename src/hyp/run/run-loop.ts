@@ -6,7 +6,8 @@
  */
 
 import { VgicError } from '../../errors/vgic-error.ts'
-import { takeExceptionToEl2 } from '../../gic/cpu-interface/pcpu.ts'
+import { LINE_FIQ, LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import { PCPU_PSTATE, PSTATE_EL, PSTATE_EL2, takeExceptionToEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import { COST_EXITS, COST_STRIDE } from '../records/cost-row.ts'
 import {
@@ -94,12 +95,19 @@ export class RunLoop extends FusedSteps {
     return this.pcpu.isInGuest(pe) ? THREAD_IN_GUEST : THREAD_STEPS
   }
 
-  /** Whether `threadState` is THREAD_IN_GUEST: the question that is asked most. */
+  /** Whether `threadState` is THREAD_IN_GUEST: its PE is below EL2, where no other step of a thread is taken. */
   isInGuest(v: Vcpu): boolean {
     const { words } = this
-    if (words[v + VCPU_PC] !== this.guest) return this.guest < 0 && this.threadState(v) === THREAD_IN_GUEST
-    const pe = asPe(words[v + VCPU_PE])
-    return pe !== 0 && words[v + VCPU_NOTIFIER] === 0 && this.pcpu.isInGuest(pe)
+    const pe = words[v + VCPU_PE]
+    return pe !== 0 && (words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2
+  }
+
+  /** Whether a vCPU is in its guest, and no interrupt of the host is about to make it exit. */
+  staysInGuest(v: Vcpu): boolean {
+    const { words } = this
+    const pe = words[v + VCPU_PE]
+    if (pe === 0 || (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) !== 0) return false
+    return (words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2
   }
 
   /** Whether a thread that has a PE, or would get one, could do nothing there but wait for other vCPUs. */

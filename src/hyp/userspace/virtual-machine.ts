@@ -37,6 +37,7 @@ import { digestOf } from '../recipe.ts'
 import { EXIT_IRQ, EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from '../records/exits.ts'
 import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from '../records/guest-record.ts'
 import {
+  asVcpu,
   peOf,
   timerIntids,
   VCPU_DATA,
@@ -469,7 +470,9 @@ export class VirtualMachine {
   }
 
   private vcpu(index: number): Vcpu {
-    return this.hypervisor.vcpu(argumentInteger('vcpu', index, 0, this.hypervisor.layout.vcpuCount - 1))
+    const { vcpuCount, vcpus, vcpuSize } = this.hypervisor.layout
+    if (index >>> 0 !== index || index >= vcpuCount) argumentInteger('vcpu', index, 0, vcpuCount - 1)
+    return asVcpu(vcpus + index * vcpuSize)
   }
 
   /** The record of a vCPU, after entering its guest. Throws an `argument` error if it sleeps in a WFI. */
@@ -481,10 +484,10 @@ export class VirtualMachine {
 
   /** As nearly always: the vCPU has its host CPU, is in its guest or gets there, and stays. */
   private enterGuest(v: Vcpu): boolean {
-    const { runLoop, guest, words } = this.hypervisor
-    if (words[v + VCPU_PE] === 0) return this.enterAfterAll(v)
-    const isIn = runLoop.isInGuest(v) || runLoop.enter(v) === THREAD_IN_GUEST
-    return isIn && !guest.isInterrupted(v) ? true : this.enterAfterAll(v)
+    const { runLoop } = this.hypervisor
+    if (runLoop.staysInGuest(v)) return true
+    if (!runLoop.isInGuest(v) && runLoop.enter(v) === THREAD_IN_GUEST && runLoop.staysInGuest(v)) return true
+    return this.enterAfterAll(v)
   }
 
   private enterAfterAll(v: Vcpu): boolean {
