@@ -61,6 +61,10 @@ const ghostRows = {
   },
 } as const satisfies Rows<GhostSizes>
 
+/** What a step of a thread may do that the ghosts are to know. */
+const ENDS_ACCESS = 1
+const CARRIES_OUT = 2
+
 /** The record of the ghost state. */
 export const ghostRecord = (setup: VmSetup): RecordType =>
   recordType('ghost', wordsOf(ghostRows, ghostSizes(setup)))
@@ -74,6 +78,8 @@ export class Ghosts {
    * and PPIs, then the SPIs.
    */
   private readonly edges: number
+  /** Bits by program counter: the step may complete the guest's access, or carries out a command of its ITS. */
+  private readonly ends: Uint8Array
 
   constructor(
     private readonly hypervisor: Hypervisor,
@@ -83,6 +89,10 @@ export class Ghosts {
     this.words = hypervisor.words
     this.edges = at + offsetOf(ghostRows, 'GHOST_EDGES', ghostSizes(hypervisor.setup))
     for (let i = 0; i < hypervisor.layout.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
+    this.ends = Uint8Array.from(hypervisor.runLoop.program.steps, (step) => {
+      const row = rowOf(step?.op ?? 0)
+      return (row?.endsAccess ? ENDS_ACCESS : 0) | (row?.carriesOut ? CARRIES_OUT : 0)
+    })
   }
 
   /** ICH_VMCR_EL2 as the guest of a vCPU left it. */
@@ -111,22 +121,16 @@ export class Ghosts {
    * cleared so are not outstanding any more.
    */
   stepThread(v: Vcpu): number {
-    const { hypervisor } = this
+    const { words, hypervisor } = this
+    const ends = words[v + VCPU_NOTIFIER] === 0 ? this.ends[words[v + VCPU_PC]] : 0
+    if (ends === 0) return hypervisor.runLoop.step(v)
     const cleared = hypervisor.mmio.clearedEdges(v)
-    const carriesOut = this.carriesOut(v)
-    const before = hypervisor.words[v + VCPU_FAULT_IPA]
+    const before = words[v + VCPU_FAULT_IPA]
     const result = hypervisor.runLoop.step(v)
-    const isDone = before !== 0 && hypervisor.words[v + VCPU_FAULT_IPA] === 0
+    const isDone = before !== 0 && words[v + VCPU_FAULT_IPA] === 0
     if (isDone) for (const irq of cleared) this.settled(irq)
-    if (isDone || carriesOut) this.forgetLpis()
+    if (isDone || ends & CARRIES_OUT) this.forgetLpis()
     return result
-  }
-
-  /** Whether the next step of a vCPU's thread carries out a command of the guest's ITS. */
-  private carriesOut(v: Vcpu): boolean {
-    const { words, runLoop } = this.hypervisor
-    const step = words[v + VCPU_NOTIFIER] === 0 ? runLoop.program.steps[words[v + VCPU_PC]] : undefined
-    return rowOf(step?.op ?? 0)?.carriesOut === true
   }
 
   private settled(irq: Irq): void {

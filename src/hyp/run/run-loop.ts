@@ -61,11 +61,15 @@ export class RunLoop extends FusedSteps {
   private readonly fusedHead: number
   private readonly entered: number
   /**
-   * The guest's only row, if the superinstruction `exit` follows it, and the table word with the successor for reason
-   * 0; otherwise -1.
+   * The guest's only row, if the superinstruction `exit` follows it, the row after it, and the table word with the
+   * successor for reason 0; otherwise -1.
    */
   private readonly guest: number
+  private readonly left: number
   private readonly reasons: number
+  /** The rows of the superinstructions at the head and after the guest; 0 for none. */
+  readonly entryRows: number
+  readonly exitRows: number
 
   constructor(program: Program, parts: StepParts) {
     super(program, parts)
@@ -77,9 +81,13 @@ export class RunLoop extends FusedSteps {
     const hasFusedExit = guests.length === 1 && fusedAt(table, asPc(exit))?.name === 'exit'
     const last = (pc: number): number => table[(pc << TABLE_SHIFT) + TABLE_LAST]
     this.guest = hasFusedExit ? guests[0] : -1
+    this.left = hasFusedExit ? exit : -1
     this.reasons = hasFusedExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
     this.fusedHead = ENTRIES.includes(fusedAt(table, head)?.name) ? head : -1
     this.entered = this.fusedHead < 0 ? -1 : last(head)
+    const rowsAt = (pc: number): number => (pc < 0 ? 0 : (fusedAt(table, asPc(pc))?.rows.length ?? 0))
+    this.entryRows = rowsAt(this.fusedHead)
+    this.exitRows = rowsAt(this.left)
   }
 
   /** The state of a vCPU's thread, a THREAD_ value. */
@@ -157,14 +165,27 @@ export class RunLoop extends FusedSteps {
 
   /** `run` for a thread that is about to enter, most often. */
   enter(v: Vcpu): number {
+    return this.entersAtOnce(v) ? THREAD_IN_GUEST : this.run(v)
+  }
+
+  /** Enters the guest by the superinstruction, if all of its rows are taken; otherwise does nothing. */
+  entersAtOnce(v: Vcpu): boolean {
     const { words } = this
     const pe = asPe(words[v + VCPU_PE])
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.fusedHead && words[v + VCPU_NOTIFIER] === 0
-    if (!isAtEntry || pe === 0 || thread & TO_DO) return this.run(v)
+    if (!isAtEntry || pe === 0 || thread & TO_DO) return false
     this.fusedEntry(v, pe, thread)
     words[v + VCPU_PC] = this.entered
-    return THREAD_IN_GUEST
+    return true
+  }
+
+  /** Takes a thread whose guest has exited to where its reason leads, if a superinstruction does; otherwise does nothing. */
+  exitsAtOnce(v: Vcpu): boolean {
+    const { words } = this
+    if (words[v + VCPU_PC] !== this.left || words[v + VCPU_NOTIFIER] !== 0) return false
+    words[v + VCPU_PC] = this.exitToReason(v, this.left << TABLE_SHIFT)
+    return true
   }
 
   /** Makes the guest exit for an EXIT_ reason and runs the thread: `exit` and `run` in one. */
