@@ -4,10 +4,18 @@
  */
 import { ICH_VMCR_VIEW } from '../arch/ich-registers.ts'
 import { FIRST_LPI, FIRST_SPI, type Intid } from '../arch/intid.ts'
+import { ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
 import { OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
-import { peOf, VCPU_FAULT_IPA, VCPU_INDEX, VCPU_NOTIFIER, VCPU_PC, type Vcpu } from '../hyp/records/vcpu.ts'
+import {
+  VCPU_FAULT_IPA,
+  VCPU_INDEX,
+  VCPU_NOTIFIER,
+  VCPU_PC,
+  VCPU_PE,
+  type Vcpu,
+} from '../hyp/records/vcpu.ts'
 import { asIrq, IRQ_EDGE, IRQ_LATCH, type Irq, irqApListOf } from '../hyp/records/vgic-irq.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
@@ -103,16 +111,22 @@ export class Ghosts {
   /** Takes a step of a vCPU's guest, and records ICH_VMCR_EL2 and acknowledged edges. */
   stepGuest(v: Vcpu): number {
     const { words, hypervisor } = this
-    const pe = peOf(words, v)
+    const index = words[v + VCPU_INDEX]
+    const pe = words[v + VCPU_PE]
+    const { ops } = hypervisor.setup.guests[index]
+    const acknowledges = ops[OP_WORDS * words[v + GUEST_PC]] === OP_ACK
+    const exit = acknowledges ? this.stepAcknowledge(v) : hypervisor.stepGuest(v)
+    words[this.at + index] = words[pe + ICH_VMCR]
+    return exit
+  }
+
+  private stepAcknowledge(v: Vcpu): number {
+    const { words, hypervisor } = this
     const [pc, depth] = [words[v + GUEST_PC], words[v + GUEST_DEPTH]]
-    const { ops } = hypervisor.setup.guests[words[v + VCPU_INDEX]]
     const exit = hypervisor.stepGuest(v)
-    words[this.at + words[v + VCPU_INDEX]] = hypervisor.silicon.ich.readVmcr(pe)
-    const done = words[v + GUEST_PC] === pc + 1 && words[v + GUEST_DEPTH] === depth
-    if (done && ops[pc * OP_WORDS] === OP_ACK) {
-      this.acknowledged(v, words[v + GUEST_VALUE])
-      this.observer?.(v, words[v + GUEST_VALUE])
-    }
+    if (words[v + GUEST_PC] !== pc + 1 || words[v + GUEST_DEPTH] !== depth) return exit
+    this.acknowledged(v, words[v + GUEST_VALUE])
+    this.observer?.(v, words[v + GUEST_VALUE])
     return exit
   }
 

@@ -56,7 +56,7 @@ export class Strides {
     const { words, hypervisor, now } = this
     const { runLoop } = hypervisor
     if (words[v + VCPU_PE] === 0) return 0
-    if (runLoop.isInGuest(v)) return this.takeGuestStep(v)
+    if (runLoop.isInGuest(v)) return this.takeGuestSteps(v, most)
     if (runLoop.entryRows <= most && runLoop.entersAtOnce(v)) {
       pass(words, now, runLoop.entryRows)
       return runLoop.entryRows
@@ -80,14 +80,22 @@ export class Strides {
     )
   }
 
-  /** A step of the guest, unless it waits in its PE, or arms a timer, which may be due soon. */
-  private takeGuestStep(v: Vcpu): number {
-    const { words, hypervisor } = this
-    const { guest, setup } = hypervisor
-    const op = setup.guests[words[v + VCPU_INDEX]].ops[OP_WORDS * words[v + GUEST_PC]]
-    if (op === OP_TIMER || op === OP_WFIT || guest.isWaiting(v)) return 0
-    pass(words, this.now, 1)
-    this.machine.ghosts.stepGuest(v)
-    return 1
+  /**
+   * Steps of the guest up to its exit; up to where it waits in its PE, or arms a timer, which may be due soon. One step where
+   * there are other vCPUs: it may have sent them an event, or deactivated what the host waits for.
+   */
+  private takeGuestSteps(v: Vcpu, most: number): number {
+    const { words, hypervisor, machine } = this
+    const { ops } = hypervisor.setup.guests[words[v + VCPU_INDEX]]
+    const bound = this.isAlone ? most : 1
+    let taken = 0
+    while (taken < bound) {
+      const op = ops[OP_WORDS * words[v + GUEST_PC]]
+      if (op === OP_TIMER || op === OP_WFIT || hypervisor.guest.isWaiting(v)) break
+      taken++
+      if (machine.ghosts.stepGuest(v) >= 0) break
+    }
+    if (taken > 0) pass(words, this.now, taken)
+    return taken
   }
 }
