@@ -23,7 +23,8 @@ import { restoreVgic, saveVgic } from '../hyp/userspace/save-restore.ts'
 import type { ImageBytes } from '../state/image.ts'
 import type { Difference } from '../state/machine-state.ts'
 import type { Actor, ActorState, Machine } from './machine.ts'
-import { type Access, type StepEvent, traceStep, watchAccesses } from './trace.ts'
+import { type Access, accessOf, type StepEvent } from './trace.ts'
+import { Tracer } from './tracer.ts'
 
 /** A summary of a machine, which {@link ScenarioMachine.toJSON} returns. */
 export interface MachineSummary {
@@ -66,6 +67,7 @@ export class ScenarioMachine {
   readonly actors: readonly Actor[]
   /** Actors that act on the vCPUs: timers, then each vCPU's preemption, tick and migrations. */
   readonly environment: readonly Actor[]
+  private tracer: Tracer | undefined
 
   /** @internal */
   constructor(
@@ -184,7 +186,8 @@ export class ScenarioMachine {
     if (this.stateOf(actor) !== 'ready') {
       throw new VgicError('argument', `${actor.name} cannot take a step now: ask stateOf() first.`)
     }
-    return traceStep(this.internals, actor)
+    this.tracer ??= new Tracer(this.internals)
+    return this.tracer.take(actor)
   }
 
   /**
@@ -192,7 +195,7 @@ export class ScenarioMachine {
    * @internal
    */
   watch(accesses: Access[]): void {
-    watchAccesses(this.internals, accesses)
+    this.hypervisor.seam.observer = (...access) => accesses.push(accessOf(this.internals, ...access))
   }
 
   /**
