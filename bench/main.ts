@@ -5,6 +5,7 @@
  */
 import { existsSync } from 'node:fs'
 import { commandLine, refuse, type Values } from '../test/command-line.ts'
+import { benchDesigns } from './designs.ts'
 import { benchDevice } from './device.ts'
 import { benchHotPath, caseNames } from './exits.ts'
 import { benchExplorer } from './explore.ts'
@@ -36,6 +37,7 @@ const [first = '', ...rest] = process.argv.slice(2)
 // What the benchmark of exits starts for itself.
 if (first === '--worker') serve()
 else if (first === 'public') benchPublic()
+else if (first === 'designs') benchDesigns(false)
 else if (first === 'explore') {
   const values = commandLine({ name: 'bench', help, options: { json } }, rest)
   if (values) benchExplorer(values['json'] === true)
