@@ -147,6 +147,11 @@ export const equivalences: readonly Equivalence[] = [
     because: 'With preemption off no notifier looks at the flag in between.',
   },
   {
+    of: /^swap .*\/clearWaiting, .*\/preemptOn#2$/,
+    designs: ['wfi-flag'],
+    because: 'Where there are no vPEs, no step of this design looks at the flag.',
+  },
+  {
     of: /^answer schedIn\/notLoaded\? no$|^move schedIn\/(timerLoad|vpeLoad\w*) before schedIn\/notLoaded\?$/,
     designs: ['wfi-full-put'],
     because:
