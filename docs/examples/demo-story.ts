@@ -79,7 +79,7 @@ export const loses: readonly Chapter[] = [
   ...waits,
   {
     begins: isPreemption,
-    says: 'One step too early another thread wants the CPU. schedOut puts the vPE, which is away already: nothing to do.',
+    says: 'One step before it does, another thread gets the CPU. schedOut puts the vPE, which is away already: nothing to do.',
   },
   {
     begins: hasCpu,
