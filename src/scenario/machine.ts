@@ -59,7 +59,7 @@ export type ActorState = 'ready' | 'asleep' | 'done'
 /** Effects of the silicon that lag, with GICv4 and `writeEffects: 'lagging'`. */
 const EFFECT_DIRTY = 0
 const EFFECT_DOORBELL = 1
-const EFFECT_MESSAGE = 2
+export const EFFECT_MESSAGE = 2
 
 /** The actors that complete effects: each CPU's Dirty and doorbells, and the ITS's messages. */
 function effectsOf({ writeEffects, cpus }: CheckedGicConfig, { direct }: VmSetup): Actor[] {
