@@ -315,6 +315,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['unit tests', unitTests],
   // Before what runs on dist, so that none of it sees an old build.
   ['build', () => must('tsup', ['--silent'])],
+  ['pages', () => must('node', ['build/tools/pages.js', '--check'])],
   ['constants', constants],
   ['conformance', conformance],
   ['publint', () => must('publint', ['--strict'])],

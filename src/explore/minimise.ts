@@ -77,6 +77,17 @@ class Shrinker {
 
   shrink(found: Found): Violation {
     let best = found
+    let length: number
+    do {
+      length = best.taken.length
+      best = this.pass(best)
+    } while (best.taken.length < length)
+    return this.search.violation(best.violated, best.taken)
+  }
+
+  /** Leaves out parts, ever smaller ones; of what that leaves a larger part may be one too many again. */
+  private pass(found: Found): Found {
+    let best = found
     for (let size = Math.max(best.taken.length >> 1, 1); size > 0; size >>= 1) {
       let before: number
       do {
@@ -84,7 +95,7 @@ class Shrinker {
         best = this.without(best, Math.min(size, before))
       } while (best.taken.length < before)
     }
-    return this.search.violation(best.violated, best.taken)
+    return best
   }
 
   /** Leaves out each part of `size` steps that can be left out. */

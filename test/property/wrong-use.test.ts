@@ -111,6 +111,7 @@ const gicConfig = {
   gicr: optional(list(region)),
   securityStates: optional(oneOf(1)),
   writeEffects: optional(oneOf('at-once', 'lagging')),
+  maintenanceInterrupt: optional(oneOf('at-once', 'lagging')),
   profile: optional(oneOf('arch', 'qemu-7.2')),
   choices: optional(
     options(
