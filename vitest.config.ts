@@ -20,6 +20,8 @@ export default defineConfig({
     hookTimeout: 0,
     // Modules hold no state that a test could leave behind: loading them anew for each file only takes time.
     isolate: false,
+    // vitest leaves a core to its own process, which has nothing to do.
+    maxWorkers: '100%',
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],

@@ -39,6 +39,7 @@ import { VM_ENABLED, VM_NASSGIREQ } from '../hyp/records/vm.ts'
 import { THREAD_IN_GUEST, THREAD_SLEEPS } from '../hyp/run/thread-states.ts'
 import type { VgicV4 } from '../hyp/vgic/vgic-v4.ts'
 import type { Machine } from '../scenario/machine.ts'
+import { vsgisInHardware } from './hardware-pending.ts'
 
 /** What of GICR_VPENDBASER may not be written while Valid or Dirty is set. */
 const RESIDENCY_RULES: readonly UnpredictableRule[] = [
@@ -322,9 +323,9 @@ export class ResidencyInvariants {
     for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) {
       const irq: Irq = lpis.at(slot)
       const isItsOwn = words[irq + LPI_FORWARD] !== 0 && irqTarget(words[irq]) === words[v + VCPU_INDEX]
-      if (isItsOwn && words[irq] & IRQ_ENABLED && v4.pendingBit(irq)) return lpis.intidOf(irq)
+      if (isItsOwn && words[irq] & IRQ_ENABLED && v4.forwarding.pendingBit(irq)) return lpis.intidOf(irq)
     }
-    const sgis = v4.vsgisInHardware(v)
+    const sgis = vsgisInHardware(this.hypervisor, v)
     for (let sgi = 0; sgi < SGIS; sgi++)
       if ((sgis >>> sgi) & 1 && words[v + VCPU_IRQ + sgi] & IRQ_ENABLED) return sgi
     return -1

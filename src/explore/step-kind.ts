@@ -46,6 +46,9 @@ export const HAS_NEEDS = 256
 /** The guest writes to ICC_DIR_EL1. */
 export const DEACTIVATES = 512
 
+/** A fold. */
+export const FOLDS = 1024
+
 /** With these HCR_EL2 bits set, a guest's ICC_* accesses are to its virtual CPU interface. */
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
 
@@ -166,6 +169,7 @@ function kindOf(step: Step | undefined, injects: boolean): number {
     (asks === 'runnable' ? ASKS_OWN_RUNNABLE : 0) |
     (row?.enters ? ENTERS : 0) |
     (row?.lists && !row.alwaysAccesses ? ON_LISTS : 0) |
+    (row?.lists === 'fold' ? FOLDS : 0) |
     (row?.takesInterrupts ? TAKES : 0) |
     (row?.needs ? HAS_NEEDS : 0)
   )

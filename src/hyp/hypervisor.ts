@@ -74,13 +74,14 @@ import { flushWritingHcr } from './run/steps.ts'
 import { StopVm } from './run/stop-vm.ts'
 import { ApLists } from './vgic/ap-list.ts'
 import { ArchTimers } from './vgic/arch-timer.ts'
+import { FORWARDED_EVENT_BITS } from './vgic/forwarding.ts'
 import { framesOfGuest } from './vgic/guest-frames.ts'
 import { IrqDirectory } from './vgic/irq-directory.ts'
 import { MappedInterrupts } from './vgic/mapped-interrupts.ts'
 import type { GuestFrames } from './vgic/vgic-dist.ts'
 import { PPI_RESET, SGI_RESET, SPI_RESET, VgicMmio } from './vgic/vgic-mmio.ts'
 import { VgicV3 } from './vgic/vgic-v3.ts'
-import { FORWARDED_EVENT_BITS, VgicV4 } from './vgic/vgic-v4.ts'
+import { VgicV4 } from './vgic/vgic-v4.ts'
 
 /** How an interrupt of the VM is configured when the run begins. */
 export interface InterruptSetup {
@@ -375,8 +376,8 @@ export class Hypervisor {
       words[at + FORWARD_EVENT] = eventId
       if (lpi === undefined) continue
       this.mapForGuest(deviceId, eventId, lpi)
-      v4?.bind(v, n)
-      v4?.forward(v, n)
+      v4?.forwarding.bind(v, n)
+      v4?.forwarding.forward(v, n)
     }
     silicon.completeWrites()
     silicon.settle()

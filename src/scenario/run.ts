@@ -11,8 +11,8 @@ import type { CostRow, ExitStatistics } from '../hyp/host/cost.ts'
 import { VCPU_INDEX, VCPU_LAST_CPU, VCPU_PE } from '../hyp/records/vcpu.ts'
 import type { Actor, Machine } from './machine.ts'
 import { type MachineSummary, ScenarioMachine, type VcpuCounts } from './scenario-machine.ts'
+import type { StepEvent } from './step-events.ts'
 import { timeline } from './timeline.ts'
-import type { StepEvent } from './trace.ts'
 
 /** The bound of a run. */
 export interface RunOptions {

@@ -103,7 +103,7 @@ class Replay implements Replayed {
     // Linux 7.2 maps a device before it enables an interrupt.
     const { v4 } = machine.hypervisor
     if (recorded.config['direct'] === true && String(recorded.config['kernel']).includes('7.2'))
-      v4?.attach(machine.hypervisor.vcpu(0), 0)
+      v4?.forwarding.attach(machine.hypervisor.vcpu(0), 0)
     this.vcpus = recorded.programs.flatMap(({ guest }, index) =>
       guest.length === 0 ? [] : [this.follow(index)],
     )
@@ -312,8 +312,8 @@ class Replay implements Replayed {
   private bind(): void {
     const { v4, words, setup } = this.machine.hypervisor
     const v = this.machine.hypervisor.vcpu(0)
-    v4?.bind(v, 0)
-    v4?.forward(v, 0)
+    v4?.forwarding.bind(v, 0)
+    v4?.forwarding.forward(v, 0)
     if (!this.isBinding(this.stimuli[0])) return
     this.cameTo(this.stimuli[0])
     for (let i = 0; i < setup.vcpus; i++) wakeUp(words, this.machine.hypervisor.vcpu(i))
@@ -441,7 +441,7 @@ class Replay implements Replayed {
   }: StepEvent['accesses'][number]): string[] {
     const e = direction === 'read' ? 'r' : 'w'
     const value = hex(wide(low, high))
-    if (fields) return [said.command(name, this.symbolic(name, fields))]
+    if (kind === 'its') return [said.command(name, this.symbolic(name, fields))]
     if (kind === 'table' || name.startsWith('GITS_')) return []
     if (kind === 'mmio') {
       const text = isGicv4(this.recorded) ? vpeRegister(name, low, high, this.tables) : undefined

@@ -111,6 +111,7 @@ const gicConfig = {
   gicr: optional(list(region)),
   securityStates: optional(oneOf(1)),
   writeEffects: optional(oneOf('at-once', 'lagging')),
+  maintenanceInterrupt: optional(oneOf('at-once', 'lagging')),
   profile: optional(oneOf('arch', 'qemu-7.2')),
   choices: optional(
     options(
@@ -346,7 +347,15 @@ const interrupt = (first: number, last: number): Kind =>
     group: optional(group),
     priority: optional(integer(0, 255)),
     enabled: optional(boolean),
+    physical: optional(first === 32 ? integer(32, 1019) : oneOf(undefined)),
   })
+/** What a VM with an ITS may be told of its LPIs. */
+const lpiSizes = {
+  lpis: optional(integer(1, 0x1_0000, 8)),
+  itsDevices: optional(integer(1, 0x1_0000, 2)),
+  itsCollections: optional(integer(1, 0x1_0000, 4)),
+  translations: optional(integer(0, 4096, 4)),
+}
 
 const latencies = options({
   exit: number(1),
@@ -354,6 +363,8 @@ const latencies = options({
   sysregWrite: number(1),
   mmioRead: number(1),
   mmioWrite: number(1),
+  itsCommand: optional(number(1)),
+  tableAccess: optional(number(1)),
 })
 const count = integer(0, Number.MAX_SAFE_INTEGER, 1)
 const costRow = record({
@@ -365,6 +376,9 @@ const costRow = record({
   mmioReads: count,
   mmioWrites: count,
   polls: count,
+  itsCommands: count,
+  dirtyPolls: count,
+  tableAccesses: count,
 })
 
 // What an own step can reach: it is asked in a directed yield, where there is everything to ask for.
@@ -724,12 +738,24 @@ const rows: Readonly<Record<string, Row>> = {
         ),
         distributor: optional(oneOf('enabled', 'reset')),
         frames,
+        wfiExits: optional(oneOf('always', 'shared')),
+        strictNesting: optional(boolean),
+        ...lpiSizes,
       }),
     ],
     design: [someDesign],
     spi: [interrupt(32, 1019)],
     ppi: [interrupt(16, 31)],
     sgi: [interrupt(0, 15)],
+    vlpi: [
+      options({
+        device: integer(0, 0xfffe, 7),
+        event: integer(0, 4095),
+        intid: optional(lpiId),
+        vcpu: optional(number(0)),
+        priority: optional(integer(0, 255)),
+      }),
+    ],
     cpuInterface: [
       number(0),
       options({ priorityMask: optional(integer(0, 255)), groups: optional(list(group, 2)) }),
@@ -756,6 +782,7 @@ const rows: Readonly<Record<string, Row>> = {
     optional(options({ asks: optional(oneOf(undefined, 'runnable')) })),
   ),
   part: call(hyp.part, text('part'), body),
+  gicv4Part: call(hyp.gicv4Part, text('part'), body),
   unless: call(hyp.unless, yesOrNo, body),
   until: call(hyp.until, yesOrNo, body),
   when: call(hyp.when, yesOrNo, body),
@@ -783,6 +810,7 @@ const rows: Readonly<Record<string, Row>> = {
     insertAfter: [text('wfi/saveVmcr'), body],
     swap: [text('wfi/saveVmcr'), text('wfi/preemptOff')],
     replaceAll: [text('saveVmcr'), step],
+    insertAfterAll: [text('saveVmcr'), body],
     omitAll: [text('saveVmcr')],
   }),
   ...contextRows({
@@ -809,6 +837,7 @@ const rows: Readonly<Record<string, Row>> = {
       frames,
       silicon: optional(configOfCpus(CPUS)),
       design: someDesign,
+      ...lpiSizes,
     }),
   ),
   ...methods('VirtualMachine', newVm, {

@@ -27,7 +27,7 @@ import {
   type Words,
   writeEntry,
 } from './its-table-entries.ts'
-import { hasTable, pendingAddress, pendingTablesInUse } from './its-tables.ts'
+import { hasTable, pendingAddress, pendingTablesInUse } from './saved-its.ts'
 import { checkStopped } from './userspace-registers.ts'
 
 const NOT_VALID: Words = [0, 0]
@@ -169,7 +169,11 @@ export function forEachLpi(
     const irq = lpis.at(slot)
     const target = irqTarget(words[irq])
     if (target === TARGET_NONE) continue
-    act(irq, target, v4?.isForwardedLpi(irq) ? v4.pendingBit(irq) : (words[irq] & IRQ_LATCH) !== 0)
+    act(
+      irq,
+      target,
+      v4?.forwarding.isForwardedLpi(irq) ? v4.forwarding.pendingBit(irq) : (words[irq] & IRQ_LATCH) !== 0,
+    )
   }
   v4?.mapAll()
 }
@@ -180,7 +184,7 @@ export function forEachLpi(
 function checkForwarded({ v4, layout }: Hypervisor): void {
   if (!v4 || v4.vpes.isV41) return
   for (let n = 0; n < layout.direct.forwardCount; n++) {
-    if (v4.isForwarded(n))
+    if (v4.forwarding.isForwarded(n))
       throw cannotBeSaved(
         'GICv4.0 does not tell which vLPIs are pending, and an interrupt is forwarded as one',
       )

@@ -34,9 +34,9 @@ import { placeActiveSpis } from './active-spis.ts'
 import { cpuSysregs } from './cpu-sysregs.ts'
 import { checkMappings, checkPending, mappingsOf, pendingOf, type SavedMappings } from './its-mappings.ts'
 import { ItsRegisters, itsRegisters } from './its-registers.ts'
-import { usesPendingTable } from './its-tables.ts'
 import { allInMemory, restoreItsTables } from './its-tables-restore.ts'
 import { saveItsTables, savePendingTables } from './its-tables-save.ts'
+import { usesPendingTable } from './saved-its.ts'
 import {
   checkStopped,
   UserspaceRegisters,
@@ -178,7 +178,7 @@ function groupsOf(
   const its = new ItsRegisters(hypervisor)
   const registers = new UserspaceRegisters(hypervisor)
   const { layout, silicon, v4 } = hypervisor
-  const distributor = v4?.hasVsgis ? ['TYPER2', ...distributorOrder] : distributorOrder
+  const distributor = v4?.vsgis ? ['TYPER2', ...distributorOrder] : distributorOrder
   const end = FIRST_SPI + layout.spiCount
   const vcpus = Array.from({ length: layout.vcpuCount }, (_, vcpu) => vcpu)
   const itss = Array.from({ length: layout.itsCount }, (_, n) => n)

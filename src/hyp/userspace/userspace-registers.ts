@@ -52,7 +52,7 @@ const flag = (irqAt: IrqAt, shown: number, written: (word: number, isSet: boolea
   write: (machine, owner, first, count, value) => {
     for (let i = 0; i < count; i++) {
       const irq = irqAt(machine, owner, first + i)
-      if (irq !== 0) machine.irqs.store(irq, written(machine.words[irq], ((value >>> i) & 1) === 1))
+      if (irq !== 0) machine.irqs.apLists.store(irq, written(machine.words[irq], ((value >>> i) & 1) === 1))
     }
   },
 })
@@ -66,7 +66,7 @@ const withVsgis = (access: Access, isPending: boolean): Access => ({
     const value = access.read(machine, owner, first, count)
     const { vsgis } = machine.irqs
     if (!isPending || !vsgis?.isVsgi(owner, privateIrq(owner, first))) return value
-    return (value & ~0xffff) | vsgis.pendingVsgis(owner)
+    return (value & ~0xffff) | vsgis.pending(owner)
   },
   write: (machine, owner, first, count, value) => {
     const { vsgis } = machine.irqs
@@ -76,9 +76,9 @@ const withVsgis = (access: Access, isPending: boolean): Access => ({
     }
     access.write(machine, owner, first, count, isPending ? value & ~0xffff : value)
     for (let sgi = 0; sgi < FIRST_PPI; sgi++) {
-      if (!isPending) vsgis.updateVsgi(owner, sgi)
-      else if ((value >>> sgi) & 1) vsgis.sendVsgi(owner, owner, sgi)
-      else vsgis.clearVsgi(owner, sgi)
+      if (!isPending) vsgis.update(owner, sgi)
+      else if ((value >>> sgi) & 1) vsgis.send(owner, owner, sgi)
+      else vsgis.clear(owner, sgi)
     }
   },
 })
@@ -105,7 +105,7 @@ const distributorRows: Readonly<Record<string, Partial<Access>>> = {
     write: ({ words, layout, v4 }, _owner, _first, _count, value) => {
       words[layout.vm + VM_ENABLED] = value & GICD_CTLR_EnableGrp1 ? 1 : 0
       const direct = (value & GICD_CTLR_nASSGIreq) !== 0
-      if (v4?.hasVsgis && direct !== (words[layout.vm + VM_NASSGIREQ] !== 0)) v4.configureVsgis(direct)
+      if (v4?.vsgis && direct !== (words[layout.vm + VM_NASSGIREQ] !== 0)) v4.vsgis.configure(direct)
     },
   },
   IIDR: {
@@ -198,7 +198,7 @@ export class UserspaceRegisters {
       if (irq === 0) continue
       const isHigh = ((levels >>> i) & 1) === 1
       if ((words[irq] & IRQ_EDGE) === 0)
-        mmio.dist.irqs.store(irq, isHigh ? words[irq] | IRQ_LINE : words[irq] & ~IRQ_LINE)
+        mmio.dist.irqs.apLists.store(irq, isHigh ? words[irq] | IRQ_LINE : words[irq] & ~IRQ_LINE)
       else if (irq >= layout.spis) mmio.dist.irqs.holdLine(irq, isHigh)
     }
   }

@@ -170,6 +170,12 @@ export class ApLists {
     return this.queue(this.words, irq, this.words[irq] | IRQ_LATCH)
   }
 
+  /** Stores an interrupt's word, puts it on the list where it belongs and notifies that vCPU: vgic_queue_irq_unlock. */
+  store(irq: Irq, word: number): void {
+    const target = this.queue(this.words, irq, word)
+    if (target !== 0) this.notify(target)
+  }
+
   /** Sets an interrupt's input and notifies the vCPU. */
   inject(irq: Irq, level: number): void {
     const v = this.setInput(irq, level)

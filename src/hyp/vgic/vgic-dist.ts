@@ -79,8 +79,8 @@ export class VgicDist {
   /** Gives the VM direct injection, when it is made. */
   inject(v4: VgicV4): void {
     this.direct = v4
-    this.its.forwarded = v4
-    this.irqs.vsgis = v4.hasVsgis ? v4 : null
+    this.its.forwarded = v4.forwarding
+    this.irqs.vsgis = v4.vsgis
   }
 
   /**
@@ -89,7 +89,7 @@ export class VgicDist {
    */
   switchesSgis(value: number): boolean {
     const { words, layout, direct } = this
-    if (!direct?.hasVsgis) return false
+    if (!direct?.vsgis) return false
     if (words[layout.vm + VM_ENABLED] !== 0 && value & GICD_CTLR_EnableGrp1) return false
     return (words[layout.vm + VM_NASSGIREQ] !== 0) !== ((value & GICD_CTLR_nASSGIreq) !== 0)
   }

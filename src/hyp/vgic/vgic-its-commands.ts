@@ -290,7 +290,7 @@ export class VgicItsCommands {
   int(n: number, command: number): void {
     const { its, words } = this
     const irq = its.resolve(n, words[command + COMMAND_DEVICE_ID], words[command + COMMAND_EVENT_ID])
-    if (irq !== 0 && !its.raiseForwarded(irq)) its.store(irq, words[irq] | IRQ_LATCH)
+    if (irq !== 0 && !its.raiseForwarded(irq)) its.apLists.store(irq, words[irq] | IRQ_LATCH)
   }
 
   clear(n: number, command: number): void {

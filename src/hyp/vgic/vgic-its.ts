@@ -332,7 +332,7 @@ export class VgicIts {
     const byte = this.readByte(words[at] & PROPBASER_LOW, words[at + 1] & ADDRESS_HIGH, offset)
     if (this.takeRefusal()) return false
     const word = words[irq] & ~(IRQ_PRIORITY | IRQ_ENABLED)
-    this.store(
+    this.apLists.store(
       irq,
       word | ((byte & LPI_PRIORITY) << IRQ_PRIORITY_SHIFT) | (byte & LPI_ENABLE ? IRQ_ENABLED : 0),
     )
@@ -356,7 +356,7 @@ export class VgicIts {
     if (this.takeRefusal()) return false
     if (byte & bit) this.writeByte(low, high, intid >> 3, byte & ~bit)
     if (this.takeRefusal()) return false
-    this.store(irq, byte & bit ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
+    this.apLists.store(irq, byte & bit ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
     return true
   }
 
@@ -373,7 +373,7 @@ export class VgicIts {
       const intid = lpis.intidOf(irq)
       const byte = this.readByte(low, high, intid >> 3)
       if (this.takeRefusal()) return
-      this.store(irq, (byte >> (intid & 7)) & 1 ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
+      this.apLists.store(irq, (byte >> (intid & 7)) & 1 ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
     }
   }
 
@@ -412,12 +412,6 @@ export class VgicIts {
   setAffinity(irq: Irq, target: number): void {
     if (this.words[irq + LPI_FORWARD] !== 0) this.forwarded?.moved(irq, target)
     this.words[irq] = (this.words[irq] & ~IRQ_TARGET) | (target << IRQ_TARGET_SHIFT)
-  }
-
-  /** Stores an LPI's word, puts it where it belongs and tells that vCPU. */
-  store(irq: Irq, word: number): void {
-    const target = this.apLists.queue(this.words, irq, word)
-    if (target !== 0) this.apLists.notify(target)
   }
 
   /**

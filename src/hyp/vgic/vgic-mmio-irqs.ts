@@ -25,20 +25,11 @@ import {
 import { VM_RUNNING } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
+import type { Vsgis } from './vsgis.ts'
 
 /** KVM keeps five bits of a priority. */
 const PRIORITY_BITS = 0xf8
 const SGIS = 16
-
-/** What a guest's accesses to the registers of SGIs do where these are vSGIs (GICv4.1): vgic-v4.ts. */
-export interface Vsgis {
-  /** Whether a vCPU's interrupt is a vSGI. */
-  isVsgi(v: Vcpu, irq: Irq): boolean
-  updateVsgi(v: Vcpu, sgi: number): void
-  sendVsgi(by: Vcpu, v: Vcpu, sgi: number): void
-  clearVsgi(v: Vcpu, sgi: number): void
-  pendingVsgis(v: Vcpu): number
-}
 
 export class VgicMmioIrqs {
   /** Set when the VM is made, if it can have vSGIs. */
@@ -83,7 +74,7 @@ export class VgicMmioIrqs {
   /** vSGIs, and the PPIs behind them. */
   private pendingVsgis(owner: Vcpu, at: Irq, count: number): number {
     const sgis = SGIS - (at - owner - VCPU_IRQ)
-    const first = this.vsgis?.pendingVsgis(owner) ?? 0
+    const first = this.vsgis?.pending(owner) ?? 0
     if (count <= sgis) return (first >>> (SGIS - sgis)) & ((1 << count) - 1)
     return first | (this.pending(owner, asIrq(at + sgis), count - sgis) << sgis)
   }
@@ -92,7 +83,7 @@ export class VgicMmioIrqs {
   private updateVsgis(owner: Vcpu, at: Irq, count: number, bits: number): void {
     const first = at - owner - VCPU_IRQ
     for (let i = 0; i < count && first + i < SGIS; i++)
-      if ((bits >>> i) & 1) this.vsgis?.updateVsgi(owner, first + i)
+      if ((bits >>> i) & 1) this.vsgis?.update(owner, first + i)
   }
 
   /** Of the interrupts whose bits are set, vSGIs become pending, or not. Returns the bits of the others. */
@@ -102,8 +93,8 @@ export class VgicMmioIrqs {
     for (let i = 0; i < count && first + i < SGIS; i++) {
       others &= ~(1 << i)
       if (((bits >>> i) & 1) === 0) continue
-      if (pending) this.vsgis?.sendVsgi(this.apLists.accessing, owner, first + i)
-      else this.vsgis?.clearVsgi(owner, first + i)
+      if (pending) this.vsgis?.send(this.apLists.accessing, owner, first + i)
+      else this.vsgis?.clear(owner, first + i)
     }
     return others
   }
@@ -124,7 +115,7 @@ export class VgicMmioIrqs {
   setGroup(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       const word = this.words[at + i] & ~IRQ_GROUP1
-      this.store(asIrq(at + i), (value >>> i) & 1 ? word | IRQ_GROUP1 : word)
+      this.apLists.store(asIrq(at + i), (value >>> i) & 1 ? word | IRQ_GROUP1 : word)
     }
     if (this.isVsgi(owner, at)) this.updateVsgis(owner, at, count, -1)
   }
@@ -144,7 +135,7 @@ export class VgicMmioIrqs {
         const hasFallen = (word & IRQ_LINE) !== 0 && line === 0
         if (hasFallen && (word & IRQ_ACTIVE) === 0) this.setPhysicalActive(owner, irq, word, false)
       }
-      this.store(irq, (word & ~IRQ_LINE) | line | IRQ_ENABLED)
+      this.apLists.store(irq, (word & ~IRQ_LINE) | line | IRQ_ENABLED)
     }
     if (this.isVsgi(owner, at)) this.updateVsgis(owner, at, count, value)
   }
@@ -162,7 +153,7 @@ export class VgicMmioIrqs {
       if (((bits >>> i) & 1) === 0) continue
       const word = this.words[at + i]
       if (word & IRQ_HW) this.setPhysicalActive(owner, asIrq(at + i), word, true)
-      this.store(asIrq(at + i), word | IRQ_LATCH)
+      this.apLists.store(asIrq(at + i), word | IRQ_LATCH)
     }
   }
 
@@ -189,7 +180,7 @@ export class VgicMmioIrqs {
       if (((value >>> i) & 1) === 0 || this.isVsgi(owner, asIrq(at + i))) continue
       const word = this.words[at + i]
       this.setPhysicalActive(owner, asIrq(at + i), word, true)
-      this.store(asIrq(at + i), word | IRQ_ACTIVE)
+      this.apLists.store(asIrq(at + i), word | IRQ_ACTIVE)
     }
   }
 
@@ -237,14 +228,6 @@ export class VgicMmioIrqs {
     const at = this.edgeLines + (spi >> 5)
     const bit = 1 << (spi & 31)
     this.words[at] = level ? this.words[at] | bit : this.words[at] & ~bit
-  }
-
-  /**
-   * Stores an interrupt's word, puts it on the list where it belongs and notifies that vCPU: vgic_queue_irq_unlock.
-   */
-  store(irq: Irq, word: number): void {
-    const target = this.apLists.queue(this.words, irq, word)
-    if (target !== 0) this.apLists.notify(target)
   }
 
   private isLineHeld(irq: Irq): boolean {

@@ -249,7 +249,7 @@ function writeDistributorControl(dist: VgicDist, value: number): void {
   const wasEnabled = words[layout.vm + VM_ENABLED]
   const switches = dist.switchesSgis(value)
   words[layout.vm + VM_ENABLED] = enabled
-  if (switches) v4?.configureVsgis((value & GICD_CTLR_nASSGIreq) !== 0)
+  if (switches) v4?.vsgis?.configure((value & GICD_CTLR_nASSGIreq) !== 0)
   if (wasEnabled !== enabled) v4?.distributorSwitched()
   if (wasEnabled || !enabled) return
   for (let i = 0; i < layout.vcpuCount; i++) {
@@ -277,7 +277,7 @@ const distributorRows: readonly VgicRow[] = [
   },
   readOnly('GICD_TYPER', 0x4, (machine) => distributorTyper(machine)),
   readOnly('GICD_IIDR', 0x8, () => GICD_IIDR),
-  readOnly('GICD_TYPER2', 0xc, ({ v4 }) => (v4?.hasVsgis ? GICD_TYPER2_nASSGIcap : 0)),
+  readOnly('GICD_TYPER2', 0xc, ({ v4 }) => (v4?.vsgis ? GICD_TYPER2_nASSGIcap : 0)),
   // It reports no errors, but KVM reads it as all ones.
   readOnly('GICD_STATUSR', 0x10, () => -1),
   razWi('GICD_SETSPI_NSR', 0x40, 4),

@@ -4,7 +4,7 @@ import { lowestBit } from '../../state/bits.ts'
 import { VCPU_INDEX, type Vcpu } from '../records/vcpu.ts'
 import { IRQ_GROUP1 } from '../records/vgic-irq.ts'
 import type { ApLists } from './ap-list.ts'
-import type { Vsgis } from './vgic-mmio-irqs.ts'
+import type { Vsgis } from './vsgis.ts'
 
 /** IRM, in the upper word: all vCPUs but the sender. */
 const SGI_IRM_HIGH = 0x100
@@ -50,7 +50,7 @@ function sendTo(
   const irq = apLists.irqOf(v, intid)
   if (!group1 && apLists.words[irq] & IRQ_GROUP1) return
   if (vsgis?.isVsgi(v, irq)) {
-    vsgis.sendVsgi(sender, v, intid)
+    vsgis.send(sender, v, intid)
     return
   }
   const target = apLists.latch(irq)

@@ -26,7 +26,7 @@ import {
 } from '../../hyp/run/thread-states.ts'
 import type { Machine } from '../machine.ts'
 import type { Run, RunPart } from '../run.ts'
-import type { StepEvent } from '../trace.ts'
+import type { StepEvent } from '../step-events.ts'
 
 /** What a picture shows of a run. */
 export interface PictureOptions extends RunPart {

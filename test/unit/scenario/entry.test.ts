@@ -149,7 +149,8 @@ describe('an exit', () => {
     const run = pending(1)
       .guest(0, (guest) => guest.ack().eoi().hvc())
       .run()
-    const row = { design: 'wfi-full-put', mmioReads: 0, mmioWrites: 0, polls: 0 }
+    const ofGicv4 = { itsCommands: 0, dirtyPolls: 0, tableAccesses: 0 }
+    const row = { design: 'wfi-full-put', mmioReads: 0, mmioWrites: 0, polls: 0, ...ofGicv4 }
     expect(run.cost()).toEqual([
       // The fold: ICH_ELRSR_EL2, ICH_HCR_EL2, the list register's zero. Nothing for the entry after it.
       { ...row, exit: 'hvc', exits: 1, sysregReads: 1, sysregWrites: 2 },

@@ -27,8 +27,8 @@ describe.each(versions)('the host on GICv%s', (version) => {
     expect(silicon.its[0].isEnabled).toBe(true)
     expect(silicon.its[0].queue.isStalled).toBe(false)
     const v4 = v4Of(machine)
-    expect(v4.isForwarded(v4.find(DEVICE, 0))).toBe(true)
-    expect(v4.find(DEVICE, 1)).toBe(-1)
+    expect(v4.forwarding.isForwarded(v4.forwarding.find(DEVICE, 0))).toBe(true)
+    expect(v4.forwarding.find(DEVICE, 1)).toBe(-1)
   })
 
   it('does not count what it does before the run', () => {
@@ -181,16 +181,16 @@ it('an invalidation of a vLPI goes to the redistributor that the vPE is mapped t
   const v = hypervisor.vcpu(0)
   hypervisor.words[v + VCPU_LAST_CPU] = 1
   v4.load(v)
-  const irq = v4.lpiOf(0)
+  const irq = v4.forwarding.lpiOf(0)
   if (irq === 0) throw new Error('it is not forwarded')
   const before = hypervisor.silicon.mmio.redistributorFrames(1).rd
   const seen: number[] = []
   hypervisor.seam.observer = (kind, _isRead, register) => {
     if (kind === 'mmio') seen.push(register)
   }
-  v4.configured(irq, true)
+  v4.forwarding.configured(irq, true)
   hypervisor.seam.observer = null
   expect(seen).toEqual([before + 0xa0, before + 0xc0])
-  expect(v4.its.lpis.intidOf(irq)).toBe(VLPI)
+  expect(v4.forwarding.its.lpis.intidOf(irq)).toBe(VLPI)
   expect(asVcpu(v)).toBe(v)
 })

@@ -4,6 +4,7 @@
  */
 import { designs, type Run, type Scenario, type ScenarioMachine, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { isPendingInHardware, vsgisInHardware } from '../../../../src/explore/hardware-pending.ts'
 import { VCPU_THREAD } from '../../../../src/hyp/records/vcpu.ts'
 import { IRQ_LATCH } from '../../../../src/hyp/records/vgic-irq.ts'
 import { accessesOf, DEVICE, VLPI, v4Of, vlpiScenario } from '../../../kit/direct.ts'
@@ -62,8 +63,8 @@ function forwarded(version: '4.0' | '4.1', more: Parameters<typeof driven>[1] = 
   const machine = driven(version, more).machine()
   runToHvc(machine)
   const v4 = v4Of(machine)
-  v4.bind(machine.hypervisor.vcpu(0), 0)
-  expect(v4.forward(machine.hypervisor.vcpu(0), 0)).toBe(true)
+  v4.forwarding.bind(machine.hypervisor.vcpu(0), 0)
+  expect(v4.forwarding.forward(machine.hypervisor.vcpu(0), 0)).toBe(true)
   return machine
 }
 
@@ -139,14 +140,14 @@ describe.each(versions)('a forwarded interrupt on GICv%s', (version) => {
     const machine = forwarded(version, (its) => its.discard(DEVICE, 0))
     const [actor] = machine.actors
     const v4 = v4Of(machine)
-    for (let i = 0; v4.isForwarded(0); i++) {
+    for (let i = 0; v4.forwarding.isForwarded(0); i++) {
       machine.step(actor)
       expect(i).toBeLessThan(1000)
     }
     machine.internals.sendToHost(DEVICE, 0)
     for (let i = 0; i < 200; i++) machine.step(actor)
     expect(machine.explain(VLPI).reason).not.toBe('delivered')
-    expect(v4.its.lpis.find(VLPI)).toBe(0)
+    expect(v4.forwarding.its.lpis.find(VLPI)).toBe(0)
   })
 
   it('takes the pending state of its LPI along when it is forwarded', () => {
@@ -157,10 +158,10 @@ describe.each(versions)('a forwarded interrupt on GICv%s', (version) => {
     if (irq === 0) throw new Error('the guest has not mapped it')
     machine.hypervisor.apLists.inject(irq, 1)
     const v4 = v4Of(machine)
-    v4.bind(machine.hypervisor.vcpu(0), 0)
-    v4.forward(machine.hypervisor.vcpu(0), 0)
+    v4.forwarding.bind(machine.hypervisor.vcpu(0), 0)
+    v4.forwarding.forward(machine.hypervisor.vcpu(0), 0)
     expect(words[irq] & IRQ_LATCH).toBe(0)
-    expect(v4.isPendingInHardware(irq)).toBe(true)
+    expect(isPendingInHardware(machine.hypervisor, irq)).toBe(true)
     const acknowledged: (number | undefined)[] = []
     while (machine.stateOf(machine.actors[0]) === 'ready')
       acknowledged.push(machine.trace(machine.actors[0]).acknowledged)
@@ -178,7 +179,7 @@ describe('L03: forwarding is undone by the host’s interrupt, not by what the g
     )
     const v4 = v4Of(machine)
     const [actor] = machine.actors
-    const { lpis } = v4.its
+    const { lpis } = v4.forwarding.its
     for (let i = 0; lpis.find(VLPI + 1) === 0; i++) {
       machine.step(actor)
       expect(i).toBeLessThan(5000)
@@ -186,8 +187,8 @@ describe('L03: forwarding is undone by the host’s interrupt, not by what the g
     const irq = lpis.find(VLPI + 1)
     if (irq === 0) throw new Error('not mapped')
     const before = machine.hypervisor.words[irq]
-    v4.unforward(machine.hypervisor.vcpu(0), 0)
-    expect(v4.isForwarded(0)).toBe(false)
+    v4.forwarding.unforward(machine.hypervisor.vcpu(0), 0)
+    expect(v4.forwarding.isForwarded(0)).toBe(false)
     expect(machine.hypervisor.words[irq]).toBe(before)
   })
 
@@ -195,21 +196,21 @@ describe('L03: forwarding is undone by the host’s interrupt, not by what the g
     const machine = vlpiScenario('4.1').machine()
     const v4 = v4Of(machine)
     const v = machine.hypervisor.vcpu(0)
-    const irq = v4.lpiOf(0)
+    const irq = v4.forwarding.lpiOf(0)
     if (irq === 0) throw new Error('not forwarded')
     machine.internals.sendToHost(DEVICE, 0)
-    expect(v4.isPendingInHardware(irq)).toBe(true)
-    v4.unforward(v, 0)
+    expect(isPendingInHardware(machine.hypervisor, irq)).toBe(true)
+    v4.forwarding.unforward(v, 0)
     expect(machine.hypervisor.words[irq] & IRQ_LATCH).toBe(IRQ_LATCH)
-    expect(v4.pendingBit(irq)).toBe(false)
+    expect(v4.forwarding.pendingBit(irq)).toBe(false)
   })
 
   it('hands none over that is not pending', () => {
     const machine = vlpiScenario('4.1').machine()
     const v4 = v4Of(machine)
-    const irq = v4.lpiOf(0)
+    const irq = v4.forwarding.lpiOf(0)
     if (irq === 0) throw new Error('not forwarded')
-    v4.unforward(machine.hypervisor.vcpu(0), 0)
+    v4.forwarding.unforward(machine.hypervisor.vcpu(0), 0)
     expect(machine.hypervisor.words[irq] & IRQ_LATCH).toBe(0)
   })
 
@@ -220,7 +221,7 @@ describe('L03: forwarding is undone by the host’s interrupt, not by what the g
         guest.unmask('irq').untilInterrupts(1)
       })
       .machine()
-    v4Of(machine).unforward(machine.hypervisor.vcpu(0), 0)
+    v4Of(machine).forwarding.unforward(machine.hypervisor.vcpu(0), 0)
     machine.internals.sendToHost(DEVICE, 0)
     const acknowledged: (number | undefined)[] = []
     while (machine.stateOf(machine.actors[0]) === 'ready')
@@ -369,13 +370,13 @@ describe('a VM with vLPIs is saved', () => {
     machine.internals.sendToHost(DEVICE, 0)
     const commands = commandsOf(machine, () => {
       v4.unmapAll()
-      const irq = v4.lpiOf(0)
-      expect(irq !== 0 && v4.pendingBit(irq)).toBe(true)
+      const irq = v4.forwarding.lpiOf(0)
+      expect(irq !== 0 && v4.forwarding.pendingBit(irq)).toBe(true)
       v4.mapAll()
     })
     expect(commands.filter((text) => text.startsWith('VMAPP')).length).toBe(2)
-    const irq = v4.lpiOf(0)
-    expect(irq !== 0 && v4.isPendingInHardware(irq)).toBe(true)
+    const irq = v4.forwarding.lpiOf(0)
+    expect(irq !== 0 && isPendingInHardware(machine.hypervisor, irq)).toBe(true)
   })
 
   it('with the bits of its vLPIs in the pending tables of its guest', () => {
@@ -386,8 +387,8 @@ describe('a VM with vLPIs is saved', () => {
     // The guest's driver has its pending tables 1 MiB above its memory's beginning.
     const byte = 0x4010_0000 + VLPI / 8
     expect(machine.hypervisor.silicon.pool?.read32(byte)).toBe(1)
-    const irq = v4Of(machine).lpiOf(0)
-    expect(irq !== 0 && v4Of(machine).isPendingInHardware(irq)).toBe(true)
+    const irq = v4Of(machine).forwarding.lpiOf(0)
+    expect(irq !== 0 && isPendingInHardware(machine.hypervisor, irq)).toBe(true)
   })
 
   it('with a pending vSGI, which goes to the hardware of the VM that is restored (catalogue 48)', () => {
@@ -412,7 +413,7 @@ describe('a VM with vLPIs is saved', () => {
     expect(saved.redist[1]['GICR_ISPENDR0']).toBe('0x8')
     const other = pending()
     other.restoreVgic(saved)
-    expect(v4Of(other).vsgisInHardware(other.hypervisor.vcpu(1))).toBe(8)
+    expect(vsgisInHardware(other.hypervisor, other.hypervisor.vcpu(1))).toBe(8)
     expect(other.saveVgic()).toEqual(saved)
   })
 

@@ -238,7 +238,7 @@ export class ItsTakeOver {
     const { its, hypervisor } = this
     const pending = [...this.pendingAt.keys()].map((intid) => {
       const irq = this.lpiFor(intid)
-      if (irq !== 0) its.store(irq, its.words[irq] | IRQ_LATCH)
+      if (irq !== 0) its.apLists.store(irq, its.words[irq] | IRQ_LATCH)
       return irq
     })
     for (const each of this.tables) this.takeTables(each)
