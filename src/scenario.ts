@@ -96,7 +96,14 @@ export { type PerfettoTrace, type TraceEvent, toPerfetto } from './scenario/pict
 export type { PictureOptions, PictureViolation } from './scenario/pictures/samples.ts'
 export { toSvg } from './scenario/pictures/svg.ts'
 export { toVcd } from './scenario/pictures/vcd.ts'
-export { Run, type RunEnd, type RunOptions, type RunPart, type RunSummary } from './scenario/run.ts'
+export {
+  Run,
+  type RunEnd,
+  type RunOptions,
+  type RunPart,
+  type RunSummary,
+  type RunViolation,
+} from './scenario/run.ts'
 export {
   type ActorSummary,
   type MachineSummary,
