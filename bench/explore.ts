@@ -2,17 +2,19 @@
  * The benchmark of the explorer: transitions a second of the processor's time, which other processes disturb less than
  * that of the clock, at two sizes of state. One search, with all interventions at once.
  */
-import { explore } from 'vgic/explore'
-import { designs, type Scenario, scenario } from 'vgic/scenario'
+import { existsSync } from 'node:fs'
+import { type Bounds, explore } from 'vgic/explore'
+import { type Design, designs, edit, type Scenario, scenario } from 'vgic/scenario'
 import { header, Progress } from '../test/command-line.ts'
+import { hasSpin, type SearchCost, searchWithSpin } from './spin.ts'
 import { median } from './statistics.ts'
 
 /** One vCPU, four SPIs and two devices. */
-const small = (): Scenario =>
+const small = (design: Design = designs.wfiFullPut): Scenario =>
   scenario('about 1 KB')
     .gic({ cpus: 2, listRegisters: 4 })
     .vm({ vcpus: 1, spis: 4 })
-    .design(designs.wfiFullPut)
+    .design(design)
     .spi({ intid: 32, priority: 0x80 })
     .spi({ intid: 33, priority: 0xc0 })
     .spi({ intid: 34 })
@@ -82,15 +84,65 @@ function measure(
   return { name, bytes: 4 * words, states: report.states, transitions: report.transitions, perSecond }
 }
 
-/** Runs the benchmark and prints it. */
-export function benchExplorer(json: boolean): void {
+const stale = edit(designs.wfiFullPut).omit('wfi/put').design('wfi-full-put without its put')
+
+/** The explorer's search of the scenario that is also in Promela: the fastest of three, as the first compiles. */
+function searchOurs(by: string, design: Design, bounds: Bounds): SearchCost {
+  let best: SearchCost | undefined
+  for (let round = 0; round < 3; round++) {
+    const start = process.cpuUsage()
+    const { states, transitions, violation } = explore(small(design), { states: 10_000_000, ...bounds })
+    const { user, system } = process.cpuUsage(start)
+    const seconds = (user + system) / 1e6
+    if (!best || seconds < best.seconds) best = { by, states, transitions, seconds, steps: violation?.steps }
+  }
+  return best as SearchCost
+}
+
+const PREEMPTIONS = [1, 3]
+
+/** The same protocol in Promela, searched by Spin, and by the explorer. */
+function beside(model: string): { readonly what: string; readonly searches: readonly SearchCost[] }[] {
+  const all = PREEMPTIONS.map((preemptions) => ({
+    what: `all states, preemptions: ${preemptions}`,
+    searches: [
+      searchWithSpin(model, preemptions, { reduced: false, stale: false }),
+      searchWithSpin(model, preemptions, { reduced: true, stale: false }),
+      searchOurs('vgic', designs.wfiFullPut, { preemptions, raise: false }),
+    ],
+  }))
+  const l1: Bounds = { preemptions: 3, invariants: ['L1'] }
+  const first = [
+    searchWithSpin(model, 3, { reduced: false, stale: true }),
+    searchWithSpin(model, 3, { reduced: true, stale: true }),
+    searchOurs('vgic', stale, l1),
+    searchOurs('vgic, at once', stale, { ...l1, raise: false }),
+  ]
+  return [...all, { what: 'the first counterexample, preemptions: 3', searches: first }]
+}
+
+const searched = ({ by, states, transitions, seconds, steps }: SearchCost): string =>
+  `  ${by.padEnd(14)} ${states} states, ${transitions} transitions, ${seconds.toFixed(2)} s of CPU time` +
+  `${steps === undefined ? '' : `, ${steps} steps`}`
+
+/** Why there is no comparison; undefined if there is one. */
+function missing(model: string | undefined): string | undefined {
+  if (model === undefined) return 'no comparison with Spin: --spin bench/wfi-protocol.pml asks for it'
+  if (!existsSync(model)) return `there is no file ${model}: give --spin the path of the model in Promela`
+  return hasSpin() ? undefined : 'there is no spin on this machine: install it, as by apt-get install spin'
+}
+
+/** Runs the benchmark and prints it; `model` is the protocol in Promela, to be searched by Spin, too. */
+export function benchExplorer(json: boolean, model?: string): void {
   if (!json) {
     const legend = `median of ${ROUNDS} rounds; states and transitions are those of one round`
     console.log(header('bench: the explorer, transitions a second of CPU time at two sizes of state', legend))
   }
   const progress = new Progress(2 * (ROUNDS + 1))
   const rows = [measure('small', small, 2, 600_000, progress), measure('large', large, 0, 300_000, progress)]
-  if (json) console.log(JSON.stringify(rows, null, 2))
+  const why = missing(model)
+  const spin = why === undefined && model !== undefined ? beside(model) : []
+  if (json) console.log(JSON.stringify({ rows, spin }, null, 2))
   else {
     for (const { name, bytes, states, transitions, perSecond } of rows) {
       const rate = (perSecond / 1e6).toFixed(2)
@@ -98,5 +150,7 @@ export function benchExplorer(json: boolean): void {
         `${name}: ${bytes} bytes of state, ${states} states, ${transitions} transitions, ${rate} million a second of CPU time`,
       )
     }
+    if (why !== undefined) console.log(why)
+    for (const { what, searches } of spin) console.log([what, ...searches.map(searched)].join('\n'))
   }
 }

@@ -19,10 +19,11 @@ npm run bench -- [--twin FILE.c] [--only CASE] [--rounds N] [--json]
 npm run bench -- instructions [--twin FILE.c] [--only CASE] [--json]
                                                          the same in instructions, counted by valgrind (minutes a case)
 npm run bench -- designs [--json]                        an exit in every design of the library, and an own step
-npm run bench -- explore [--json]                        the explorer: transitions a second of CPU time
+npm run bench -- explore [--spin FILE.pml] [--json]      the explorer: transitions a second of CPU time
 npm run bench -- device [--json]                         the GIC as a device: nanoseconds an access, few and many SPIs, LPIs, vLPIs
 
   --twin FILE.c  the same work in C, bench/native-twin.c, compiled with cc -O2 and measured in turn: the ratio of the two
+  --spin FILE.pml  the protocol in Promela, bench/wfi-protocol.pml, searched by Spin beside the explorer
   --only CASE    one case: ${caseNames.join(', ')}
   --rounds N     rounds in each of 5 processes, 5 without this
   --json         results for programs
@@ -41,8 +42,8 @@ else if (first === 'designs') {
   const values = commandLine({ name: 'bench', help, options: { json } }, rest)
   if (values) benchDesigns(values['json'] === true)
 } else if (first === 'explore') {
-  const values = commandLine({ name: 'bench', help, options: { json } }, rest)
-  if (values) benchExplorer(values['json'] === true)
+  const values = commandLine({ name: 'bench', help, options: { spin: string, json } }, rest)
+  if (values) benchExplorer(values['json'] === true, values['spin'] as string | undefined)
 } else if (first === 'device') {
   const values = commandLine({ name: 'bench', help, options: { json } }, rest)
   if (values) benchDevice(values['json'] === true)

@@ -18,6 +18,7 @@ import { checkBrowser, findChromium } from './browser/chromium.ts'
 import { type Example, examplesOf, missing } from './documents.ts'
 import { checkCommand } from './package/command.ts'
 import { checkSizes } from './package/sizes.ts'
+import { checkSlurm, lacksSlurm } from './package/slurm.ts'
 
 /** Runs in an installed copy of the package, as ESM and as CJS, with `vgic`, `scenario`, `explorer` and `assert` given. */
 const SMOKE_BODY = `
@@ -190,9 +191,11 @@ async function smoke(): Promise<Outcome> {
 
   const library = join(project, 'node_modules/vgic')
   const manifest = JSON.parse(readFileSync(join(library, 'package.json'), 'utf8')) as Record<string, unknown>
-  for (const key of ['dependencies', 'peerDependencies', 'optionalDependencies', 'bundleDependencies']) {
+  for (const key of ['dependencies', 'optionalDependencies', 'bundleDependencies']) {
     if (key in manifest) throw new CheckError(`package.json has ${key}`)
   }
+  const peers = Object.keys(manifest['peerDependencies'] ?? {})
+  if (peers.join() !== PEER) throw new CheckError(`package.json has the peers ${peers.join()}`)
   checkImports(join(library, 'dist'))
   checkClassNames(join(library, 'dist'))
 
@@ -251,6 +254,22 @@ async function sizes(): Promise<Outcome> {
   return { passed: 1, failed: 0, note: await checkSizes(project) }
 }
 
+/** An exploration in a Slurm job array, in the same project. CI has Slurm, which .ci/run installs. */
+async function slurm(): Promise<Outcome> {
+  const why = lacksSlurm()
+  if (why === undefined)
+    return {
+      passed: 1,
+      failed: 0,
+      note: await checkSlurm(project, mkdtempSync(join(tmpdir(), 'vgic-slurm-'))),
+    }
+  if (process.env['CI']) throw new CheckError(why)
+  return { passed: 0, failed: 0, note: `skipped: ${why}` }
+}
+
+/** What `vgic/workers` imports when it is called; a user installs it beside the package. */
+const PEER = 'piscina'
+
 /** The library runs anywhere: all that it imports are its own chunks. */
 function checkImports(dist: string): void {
   // The quote that ends a string does not make its last word an import.
@@ -258,7 +277,8 @@ function checkImports(dist: string): void {
   for (const file of [...filesIn(dist, '.js'), ...filesIn(dist, '.cjs')]) {
     const text = readFileSync(file, 'utf8')
     for (const match of text.matchAll(specifier)) {
-      if (!match[2]?.startsWith('./')) throw new CheckError(`${file} has ${match[0]}`)
+      const isPeer = match[2] === PEER && /\bworkers\.c?js$/.test(file)
+      if (!match[2]?.startsWith('./') && !isPeer) throw new CheckError(`${file} has ${match[0]}`)
     }
     if (/\b__require\b|["']node:/.test(text)) throw new CheckError(`${file} needs node modules`)
   }
@@ -315,6 +335,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['unit tests', unitTests],
   // Before what runs on dist, so that none of it sees an old build.
   ['build', () => must('tsup', ['--silent'])],
+  ['pages', () => must('node', ['build/tools/pages.js', '--check'])],
   ['constants', constants],
   ['conformance', conformance],
   ['publint', () => must('publint', ['--strict'])],
@@ -322,6 +343,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['smoke', smoke],
   ['sizes', sizes],
   ['command', command],
+  ['slurm', slurm],
   ['threads', () => must('node', ['build/docs/examples/workers.js'])],
   ['command lines', commandLines],
   ['examples', examples],

@@ -4,12 +4,10 @@
  */
 import { type Bounds, explore, type InvariantId } from 'vgic/explore'
 import { type Design, designs, kvm61, kvm72, type Scenario, scenario } from 'vgic/scenario'
+import { tableOf, withPart } from './page-part.ts'
 
 /** The page that has the table. */
 export const VERDICTS = 'docs/the-wfi-problem.md'
-
-const BEGIN = '<!-- verdicts: written by `npm run pages` -->\n'
-const END = '<!-- end of verdicts -->\n'
 
 /** What is wrong for the guest; the other invariants are rules that keep it from happening. */
 const OUTCOMES: readonly InvariantId[] = ['L1', 'L3', 'L4', 'L6']
@@ -72,15 +70,18 @@ export function waitForVlpi(
   return inVain ? recipe.device('uart', (d) => d.pulse(32)) : recipe
 }
 
+/** The verdict on a design in a situation: {@link judge}. */
+export const verdictOf = (design: Design, version: Version, situation: Situation): string =>
+  judge(waitForVlpi(design, version, situation), situation.bounds)
+
 /** `holds`; or the rule that is broken although nothing is lost; or what happens to the guest, in bold, and that rule. */
-export function verdictOf(design: Design, version: Version, situation: Situation): string {
-  const recipe = waitForVlpi(design, version, situation)
-  const rules = explore(recipe, situation.bounds)
-  if (rules.bound) throw new Error(`${design.name} does not end: raise its bound ${rules.bound}`)
-  if (!rules.violation) return 'holds'
-  const rule = rules.violation.invariant
-  const outcome = explore(recipe, { ...situation.bounds, invariants: OUTCOMES }).violation?.invariant
-  return outcome ? `**${outcome}**, by ${rule}` : rule
+export function judge(recipe: Scenario, { invariants: _, ...bounds }: Bounds): string {
+  const { bound, violation } = explore(recipe, bounds)
+  if (bound) throw new Error(`${recipe.name} does not end: raise its bound ${bound}`)
+  if (!violation) return 'holds'
+  const outcome = explore(recipe, { ...bounds, invariants: OUTCOMES }).violation?.invariant
+  if (outcome === violation.invariant) return `**${outcome}**`
+  return outcome ? `**${outcome}**, by ${violation.invariant}` : violation.invariant
 }
 
 /** The verdicts of a design, a cell for each situation; one for both versions where they agree. */
@@ -90,8 +91,6 @@ const cellsOf = (design: Design): string[] =>
     return old === late ? old : `4.0: ${old}; 4.1: ${late}`
   })
 
-const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |\n`
-
 /** The table, in Markdown; `progress` hears of each design before it is explored. */
 export function verdictTable(progress: (design: string) => void = () => {}): string {
   const head = ['design', ...situations.map(({ name }) => name)]
@@ -99,13 +98,8 @@ export function verdictTable(progress: (design: string) => void = () => {}): str
     progress(design.name)
     return [`\`${design.name}\``, ...cellsOf(design)]
   })
-  return [head, head.map(() => '---'), ...rows].map(row).join('')
+  return tableOf([head, ...rows])
 }
 
 /** The page with the table updated. */
-export function withVerdicts(page: string, table: string): string {
-  const begin = page.indexOf(BEGIN) + BEGIN.length
-  const end = page.indexOf(END, begin)
-  if (begin < BEGIN.length || end < 0) throw new Error(`${VERDICTS} has no place for the verdicts.`)
-  return page.slice(0, begin) + table + page.slice(end)
-}
+export const withVerdicts = (page: string, table: string): string => withPart(page, 'verdicts', table)

@@ -1,4 +1,4 @@
-/** Plain names of the catalogue's invariants, and of S23, which is not in the catalogue: what is wrong if one breaks. */
+/** Plain names of the catalogue's invariants, and of S23 and S24, which are not in it: what is wrong if one breaks. */
 import { argumentString } from '../errors/arguments.ts'
 
 const names: Readonly<Record<string, string>> = {
@@ -25,6 +25,7 @@ const names: Readonly<Record<string, string>> = {
   S21: 'request-unseen',
   S22: 'wrong-context',
   S23: 'exit-unhandled',
+  S24: 'doorbell-not-asked-for',
   L1: 'lost-wake-up',
   L2: 'lost-doorbell',
   L3: 'lost-interrupt',

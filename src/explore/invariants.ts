@@ -18,7 +18,7 @@ import {
 } from '../arch/ich-registers.ts'
 import { FIRST_SPI, type Intid, intidName } from '../arch/intid.ts'
 import { PRIORITY_IDLE } from '../gic/cpu-interface/cpu-interface.ts'
-import { ICH_HCR, ICH_LR, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
+import { ICH_AP0R, ICH_AP1R, ICH_HCR, ICH_LR, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
 import { GUEST_ACK, GUEST_DEPTH, GUEST_PC } from '../hyp/records/guest-record.ts'
@@ -33,6 +33,7 @@ import {
   VCPU_INDEX,
   VCPU_IRQ,
   VCPU_LPIS_ENABLED,
+  VCPU_LR_IRQ,
   VCPU_PC,
   VCPU_THREAD,
   VCPU_USED_LRS,
@@ -42,6 +43,7 @@ import {
 import {
   asIrq,
   IRQ_ACTIVE,
+  IRQ_DEACTIVATED,
   IRQ_EDGE,
   IRQ_GROUP1,
   IRQ_LATCH,
@@ -106,7 +108,7 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   S7: 'No doorbell rings for a vCPU that is in its guest.',
   S8: 'At every entry the INTIDs in valid list registers are distinct, and none of them is pending as a direct interrupt, too.',
   S11: 'When a vCPU asks runnable() in its halt, its vPE is not resident, and the shadow of ICH_VMCR_EL2 is what its guest would read; so are that shadow and the active priorities when the thread returns to userspace.',
-  S12: 'A guest’s write to ICC_DIR_EL1 deactivates the interrupt that it names, on whichever vCPU that is active.',
+  S12: 'A guest’s write to ICC_DIR_EL1 deactivates the interrupt that it names, on whichever vCPU that is active; a fold deactivates none that the guest has acknowledged and not ended.',
   S15: 'Nothing names an LPI that was freed: no list, list register, event, cached translation, message or prune.',
   S16: 'An LPI has as many references as its events, lists, list registers, messages and prunes hold, and the table has it by its INTID.',
   S17: 'An interrupt names a vCPU if and only if it is on that vCPU’s ap_list, once, and on no other.',
@@ -177,6 +179,50 @@ export class InvariantChecker {
     if ((before[irq] & IRQ_ACTIVE) === 0 && !isInListRegister(before, other, intid, LR_ACTIVE))
       return undefined
     return `vcpu${before[v + VCPU_INDEX]} deactivates ${intidName(intid)}, which is active on vcpu${owner - 1}, which is not notified`
+  }
+
+  /**
+   * S12, after a fold of a vCPU whose guest has EOImode 0; `before` is the words as they were before it. An interrupt that
+   * the guest still handles has an active priority, which the EOI takes away. LPIs have no active state.
+   */
+  wrongDeactivation(v: Vcpu, before: Int32Array): string | undefined {
+    const { words, hypervisor } = this
+    const { apLists, interrupts } = hypervisor
+    if (this.machine.ghosts.vmcrOf(v) & VMCR_VEOIM) return undefined
+    const list = v + apLists.list
+    for (let i = 0; i < before[v + VCPU_AP_COUNT]; i++) {
+      const irq = asIrq(before[list + i])
+      if (words[irq] & IRQ_ACTIVE || before[irq] & IRQ_DEACTIVATED || interrupts.kindOf(irq) === 'lpi')
+        continue
+      const intid = apLists.intidOf(v, irq)
+      const wasActive = isHeld(before, v, irq)
+        ? isInListRegister(before, v, intid, LR_ACTIVE)
+        : (before[irq] & IRQ_ACTIVE) !== 0
+      if (wasActive && this.isHandled(v, irq))
+        return `vcpu${words[v + VCPU_INDEX]} handles ${intidName(intid)}, and its fold deactivates it`
+    }
+    return undefined
+  }
+
+  /** Whether an active priority of a vCPU stands for an inactive interrupt, since none that is active has that priority. */
+  private isHandled(v: Vcpu, irq: Irq): boolean {
+    const { words, hypervisor } = this
+    const at = peOf(words, v) + (words[irq] & IRQ_GROUP1 ? ICH_AP1R : ICH_AP0R)
+    const level = this.levelOf(v, irq)
+    if (((words[at + (level >> 5)] >>> (level & 31)) & 1) === 0) return false
+    const list = v + hypervisor.apLists.list
+    for (let i = 0; i < words[v + VCPU_AP_COUNT]; i++) {
+      const other = asIrq(words[list + i])
+      if (words[other] & IRQ_ACTIVE && this.levelOf(v, other) === level) return false
+    }
+    return true
+  }
+
+  /** The preemption level of an interrupt: its bit in the active priorities registers. */
+  private levelOf(v: Vcpu, irq: Irq): number {
+    const { virtualInterface } = this.hypervisor.silicon
+    const mask = virtualInterface.groupMask(this.machine.ghosts.vmcrOf(v), this.words[irq] & IRQ_GROUP1)
+    return (irqPriority(this.words[irq]) & mask) >> virtualInterface.levelShift
   }
 
   /** S17, after any step. */
@@ -256,7 +302,7 @@ export class InvariantChecker {
       if (this.words[v + VCPU_AP_COUNT] === 0 || !this.isLeftAlone(v) || this.isReevaluating()) continue
       // At an entry even a vCPU that leaves at once is checked: a maintenance interrupt that is asserted from the
       // entry on would bring the same list registers again.
-      if (v !== entered && this.hypervisor.guest.isInterrupted(v)) continue
+      if (v !== entered && this.isMadeToLeave(v)) continue
       const irq = this.absent(v)
       if (irq === 0) continue
       const without = `vcpu${i} is in the guest without ${intidName(this.hypervisor.apLists.intidOf(v, irq))}`
@@ -269,7 +315,13 @@ export class InvariantChecker {
 
   /** Whether a vCPU is in the guest and nothing makes it leave. */
   private runsUnnoticed(v: Vcpu): boolean {
-    return this.isLeftAlone(v) && !this.hypervisor.guest.isInterrupted(v)
+    return this.isLeftAlone(v) && !this.isMadeToLeave(v)
+  }
+
+  /** Whether an interrupt makes a vCPU leave its guest, or its maintenance interrupt is going to. */
+  private isMadeToLeave(v: Vcpu): boolean {
+    const { guest, silicon } = this.hypervisor
+    return guest.isInterrupted(v) || silicon.lines.isMaintenanceLagging(peOf(this.words, v))
   }
 
   /** Whether a vCPU is in the guest and neither a kick nor another's unfinished injection is on the way. */
@@ -422,6 +474,12 @@ export class InvariantChecker {
       }
     }
   }
+}
+
+/** Whether a vCPU's last flush put an interrupt into a list register. */
+function isHeld(words: Int32Array, v: Vcpu, irq: Irq): boolean {
+  for (let n = 0; n < words[v + VCPU_USED_LRS]; n++) if (words[v + VCPU_LR_IRQ + n] === irq) return true
+  return false
 }
 
 /** Whether one of the list registers that a vCPU's last flush filled holds an interrupt in one of the LR_ states. */

@@ -20,6 +20,7 @@ import {
   ASKS_OWN_RUNNABLE,
   DEACTIVATES,
   ENTERS,
+  FOLDS,
   HAS_NEEDS,
   WRITES,
   WRITES_ALL,
@@ -69,6 +70,10 @@ export class StepChecks {
     }
     if (kind & DEACTIVATES && this.checked.S12) {
       const what = this.checker.lostDeactivation(this.hypervisor.vcpu(index), this.before)
+      if (what !== undefined) return ['S12', what]
+    }
+    if (kind & FOLDS && this.checked.S12) {
+      const what = this.checker.wrongDeactivation(this.hypervisor.vcpu(index), this.before)
       if (what !== undefined) return ['S12', what]
     }
     const writes = kind & WRITES

@@ -1,5 +1,5 @@
 /**
- * Effects that lag (`writeEffects: 'lagging'`), by name, so that they can be completed one by one in every order that
+ * Effects that lag (`writeEffects` and `maintenanceInterrupt: 'lagging'`), by name, so that they can be completed one by one in every order that
  * the architecture allows. The blocks carry them out.
  */
 import type { Its } from './its/its.ts'
@@ -26,7 +26,7 @@ const when = (isPending: boolean, name: string, complete: () => void): Effect[] 
   isPending ? [{ name, complete }] : []
 
 function effectsOfCpu(silicon: Silicon, cpu: number): Effect[] {
-  const { redistributor, lpis, residency, vpes } = silicon
+  const { redistributor, lpis, residency, vpes, lines } = silicon
   const pe = silicon.peOf(cpu)
   return [
     ...when(redistributor.isDisablingPending(pe), `GICR_CTLR[${cpu}].RWP`, () =>
@@ -38,6 +38,9 @@ function effectsOfCpu(silicon: Silicon, cpu: number): Effect[] {
     ...when(lpis?.isLagging(cpu) ?? false, `GICR_CTLR[${cpu}].EnableLPIs`, () => lpis?.complete(cpu)),
     ...when(residency?.isLagging(cpu) ?? false, `GICR_VPENDBASER[${cpu}].Dirty`, () =>
       residency?.complete(cpu),
+    ),
+    ...when(lines.isMaintenanceLagging(pe), `maintenance interrupt[${cpu}]`, () =>
+      lines.completeMaintenance(pe),
     ),
     ...when(vpes?.isQueryPending(cpu) ?? false, `GICR_VSGIPENDR[${cpu}].Busy`, () =>
       vpes?.completeQuery(cpu),

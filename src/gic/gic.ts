@@ -363,7 +363,7 @@ export class Gic {
     return this.state.words[this.silicon.peOf(cpu) + PE_LINES]
   }
 
-  /** Whether an effect is pending, with `writeEffects: 'lagging'`. */
+  /** Whether an effect is pending, with `writeEffects` or `maintenanceInterrupt: 'lagging'`. */
   get writesPending(): boolean {
     return this.silicon.isWritePending
   }
@@ -378,7 +378,10 @@ export class Gic {
   }
 
   /**
-   * The pending effects that may complete next, in any order, with `writeEffects: 'lagging'`:
+   * The pending effects that may complete next, in any order, with `maintenanceInterrupt: 'lagging'`:
+   * - `maintenance interrupt[cpu]`: it is asserted, and rises.
+   *
+   * And with `writeEffects: 'lagging'`:
    * - `GICD_CTLR.RWP`, `GICR_CTLR[cpu].RWP`: the disabling of groups or interrupts. `GICR_WAKER[cpu]`: the handshake.
    * - `GICR_CTLR[cpu].EnableLPIs`: LPIs are enabled or disabled, and the pending table is read or written.
    * - `ITS[n] command`: the next command of a queue. It is not there while a SYNC waits for messages.

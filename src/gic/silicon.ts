@@ -209,6 +209,7 @@ export class Silicon {
       search,
       host,
       drivesVirtual,
+      this.config.maintenanceInterrupt === 'lagging',
     )
   }
 
@@ -329,6 +330,7 @@ export class Silicon {
     for (let cpu = 0; cpu < this.config.cpus; cpu++) {
       if (this.redistributor.isWritePending(this.peOf(cpu)) || this.lpis?.isLagging(cpu)) return true
       if (this.residency?.isLagging(cpu) || this.vpes?.isQueryPending(cpu)) return true
+      if (this.lines.isMaintenanceLagging(this.peOf(cpu))) return true
     }
     if (this.vpes && this.vpes.doorbells.count > 0) return true
     return this.distributor.isWritePending || this.its.some((its) => its.isPending)
@@ -342,6 +344,7 @@ export class Silicon {
       this.lpis?.complete(cpu)
       this.residency?.complete(cpu)
       if (this.vpes?.isQueryPending(cpu)) this.vpes.completeQuery(cpu)
+      this.lines.completeMaintenance(this.peOf(cpu))
     }
     for (const its of this.its) its.completeMessages()
     for (const its of this.its) its.completeCommands()

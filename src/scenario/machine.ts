@@ -46,7 +46,7 @@ export interface Actor {
   /**
    * Of a timer: 0 for the virtual one, 1 for the physical one, 2 for the timeout of a WFIT. Of a migration: the CPU
    * that it is to. Of an effect of the silicon that lags: 0 for GICR_VPENDBASER.Dirty, 1 for a doorbell on its way to the
-   * CPU, 2 for a message that the ITS has accepted.
+   * CPU, 2 for a message that the ITS has accepted, 3 for the CPU's maintenance interrupt.
    */
   readonly detail: number
   /** `vcpu0`, the device's name, or the event: `preempt vcpu0`. */
@@ -56,15 +56,27 @@ export interface Actor {
 /** Whether an actor can take a step: `ready` now, `asleep` until another actor does something, `done` never again. */
 export type ActorState = 'ready' | 'asleep' | 'done'
 
-/** Effects of the silicon that lag, with GICv4 and `writeEffects: 'lagging'`. */
+/** Effects of the silicon that lag: with `maintenanceInterrupt: 'lagging'`, and with GICv4 and `writeEffects: 'lagging'`. */
 const EFFECT_DIRTY = 0
 const EFFECT_DOORBELL = 1
-const EFFECT_MESSAGE = 2
+export const EFFECT_MESSAGE = 2
+const EFFECT_MAINTENANCE = 3
 
-/** The actors that complete effects: each CPU's Dirty and doorbells, and the ITS's messages. */
-function effectsOf({ writeEffects, cpus }: CheckedGicConfig, { direct }: VmSetup): Actor[] {
-  if (!direct || writeEffects !== 'lagging') return []
-  const ofCpus = Array.from({ length: cpus }, (_, index): Actor[] => [
+/** The actors that complete effects: each CPU's maintenance interrupt, Dirty and doorbells, and the ITS's messages. */
+function effectsOf(config: CheckedGicConfig, { direct }: VmSetup): Actor[] {
+  const { writeEffects, maintenanceInterrupt } = config
+  const cpus = Array.from({ length: config.cpus }, (_, index) => index)
+  const maintenance = cpus.map((index): Actor => {
+    return { kind: 'effect', index, detail: EFFECT_MAINTENANCE, name: `maintenance interrupt of cpu${index}` }
+  })
+  return [
+    ...(maintenanceInterrupt === 'lagging' ? maintenance : []),
+    ...(direct && writeEffects === 'lagging' ? effectsOfWrites(cpus) : []),
+  ]
+}
+
+function effectsOfWrites(cpus: readonly number[]): Actor[] {
+  const ofCpus = cpus.map((index): Actor[] => [
     { kind: 'effect', index, detail: EFFECT_DIRTY, name: `Dirty of cpu${index}` },
     { kind: 'effect', index, detail: EFFECT_DOORBELL, name: `doorbell to cpu${index}` },
   ])
@@ -246,6 +258,7 @@ export class Machine {
     const { silicon } = this.hypervisor
     if (effect === EFFECT_DIRTY) return silicon.residency?.isLagging(cpu) ?? false
     if (effect === EFFECT_MESSAGE) return silicon.its[0].messages.count > 0
+    if (effect === EFFECT_MAINTENANCE) return silicon.lines.isMaintenanceLagging(silicon.peOf(cpu))
     return this.doorbellTo(cpu) >= 0
   }
 
@@ -260,6 +273,7 @@ export class Machine {
     const { silicon } = this.hypervisor
     if (effect === EFFECT_DIRTY) silicon.residency?.complete(cpu)
     else if (effect === EFFECT_MESSAGE) silicon.its[0].translateMessage(0)
+    else if (effect === EFFECT_MAINTENANCE) silicon.lines.completeMaintenance(silicon.peOf(cpu))
     else silicon.vpes?.doorbells.deliver(this.doorbellTo(cpu))
     silicon.settle()
   }

@@ -2,7 +2,7 @@
  * Takes steps and describes them. A run takes the same steps again and again, so their texts are made once: those of
  * threads by program counter and result, those of guests by operation.
  */
-import { FIRST_SPI, intidName } from '../arch/intid.ts'
+import { FIRST_SPI, intidName, isSpecial } from '../arch/intid.ts'
 import { ESR_WnR } from '../arch/syndrome.ts'
 import { MAINTENANCE_PPI } from '../gic/cpu-interface/output-lines.ts'
 import { type Pe, PHYSICAL_INTERFACE } from '../gic/records/pe.ts'
@@ -14,12 +14,13 @@ import { exitNames } from '../hyp/records/exits.ts'
 import {
   type GuestProgram,
   OP_ACK,
+  OP_EOI,
   OP_MMIO_READ,
   OP_MMIO_WRITE,
   OP_READ,
   OP_WORDS,
 } from '../hyp/records/guest-program.ts'
-import { GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
+import { GUEST_ACK, GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
 import {
   peOf,
   VCPU_COST,
@@ -31,20 +32,22 @@ import {
   type Vcpu,
 } from '../hyp/records/vcpu.ts'
 import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from '../hyp/run/thread-states.ts'
-import type { Actor, Machine } from './machine.ts'
-import { type Access, accessOf, type ListRegisterChange, type StepEvent } from './trace.ts'
+import { type Actor, EFFECT_MESSAGE, type Machine } from './machine.ts'
+import type { Access, ListRegisterChange, StepEvent, StepEventBase } from './step-events.ts'
+import { accessOf } from './trace.ts'
+
+/** What is known of a step before its kind is. */
+type Told = { -readonly [K in keyof StepEventBase]: StepEventBase[K] }
 
 /** The texts of a thread's step. */
 interface StepTexts {
   /** Where it is in the design. */
   readonly place: string
-  readonly name: string
-  /** By its result, if it has outcomes. */
-  readonly results: readonly string[]
+  readonly step: string
+  readonly outcomes: readonly string[]
+  /** What it did, by its result: `runnable? yes`. */
+  readonly what: readonly string[]
 }
-
-/** An event that is being made. */
-type Told = { -readonly [K in keyof StepEvent]: StepEvent[K] }
 
 const NONE: readonly never[] = Object.freeze([])
 
@@ -74,110 +77,184 @@ export class Tracer {
   take(actor: Actor): StepEvent {
     const { machine } = this
     const { seam } = machine.hypervisor
-    const { time } = machine
     this.accesses = undefined
     seam.observer = this.observer
+    const told: Told = {
+      time: machine.time,
+      actor,
+      cpu: undefined,
+      place: '',
+      what: actor.name,
+      accesses: NONE,
+      listRegisters: NONE,
+    }
     try {
-      const told: Told = { time, actor, accesses: NONE, place: '', what: actor.name, listRegisters: NONE }
-      if (actor.kind === 'vcpu') this.takeVcpus(told, actor)
-      else this.takeOther(told, actor)
-      if (this.accesses !== undefined) told.accesses = this.accesses
-      return told
+      if (actor.kind === 'vcpu') return this.takeVcpus(told)
+      return actor.kind === 'device' ? this.takeDevices(told) : this.takeEnvironments(told)
     } finally {
       seam.observer = null
     }
   }
 
-  private takeOther(told: Told, actor: Actor): void {
-    if (actor.kind === 'device') told.what = this.deviceStep(actor.index)
-    this.machine.perform(actor)
+  /** Takes the step, whose accesses are known then. */
+  private perform(told: Told): void {
+    this.machine.perform(told.actor)
+    this.noteAccesses(told)
+  }
+
+  private noteAccesses(told: Told): void {
+    if (this.accesses !== undefined) told.accesses = this.accesses
+  }
+
+  private takeEnvironments(told: Told): StepEvent {
+    const { kind, index, detail } = told.actor
+    if (kind === 'preempt' || kind === 'tick') told.cpu = this.cpuOf(index)
+    this.perform(told)
+    switch (kind) {
+      case 'migrate':
+        return { ...told, type: kind, vcpu: index, cpu: detail }
+      case 'timer':
+      case 'preempt':
+      case 'tick':
+        return { ...told, type: kind, vcpu: index }
+      default:
+        return { ...told, type: 'effect', cpu: detail === EFFECT_MESSAGE ? undefined : index }
+    }
+  }
+
+  /** The CPU that a vCPU's thread is on; undefined if it is on none. */
+  private cpuOf(index: number): number | undefined {
+    const { words, silicon } = this.machine.hypervisor
+    const v = this.machine.hypervisor.vcpu(index)
+    return words[v + VCPU_PE] === 0 ? undefined : silicon.cpuOf(peOf(words, v))
   }
 
   /**
-   * Describes a device's next step: driving a line, which is the `queue` of an injection, or sending a message, which is
-   * the `translate` of one, or a further step.
+   * A device's next step: driving a line, which is the `queue` of an injection, or sending a message, which is the
+   * `translate` of one, or a further step.
    */
-  private deviceStep(index: number): string {
+  private takeDevices(told: Told): StepEvent {
     const { machine } = this
+    const { index } = told.actor
     const { injection, mapped, messages, words } = machine.hypervisor
     const next = machine.nextDeviceStep(index)
     const pc = machine.nextInjection(index)
-    const drives = next?.msi === undefined && injection.queues(pc)
-    const moves =
-      next?.signal || drives || messages.translates(pc) || mapped.isMappedSpi(machine.inputOf(index, words))
-    return moves ? (next?.name ?? '') : this.texts[pc].name
+    const drives =
+      next !== undefined &&
+      !next.signal &&
+      !next.msi &&
+      (injection.queues(pc) || mapped.isMappedSpi(machine.inputOf(index, words)))
+    const translates = next?.msi !== undefined && messages.translates(pc)
+    this.perform(told)
+    told.what = next?.name ?? ''
+    if (next?.signal) return { ...told, type: 'signal', vcpu: next.vcpu }
+    if (translates) return { ...told, type: 'msi', ...next.msi }
+    if (drives) {
+      const { intid, vcpu, levels } = next
+      return { ...told, type: 'inject', intid, vcpu: intid < FIRST_SPI ? vcpu : undefined, levels }
+    }
+    const { step } = this.texts[pc]
+    return { ...told, type: 'step', what: step, step }
   }
 
-  private takeVcpus(told: Told, actor: Actor): void {
-    const { machine } = this
-    const { hypervisor } = machine
+  private takeVcpus(told: Told): StepEvent {
+    const { hypervisor } = this.machine
     const { words, runLoop, silicon } = hypervisor
-    const v = hypervisor.vcpu(actor.index)
+    const v = hypervisor.vcpu(told.actor.index)
     if (words[v + VCPU_PE] === 0) {
-      machine.perform(actor)
-      told.what = `gets cpu${silicon.cpuOf(peOf(words, v))}`
-      return
+      this.perform(told)
+      const cpu = silicon.cpuOf(peOf(words, v))
+      return { ...told, type: 'schedule', what: `gets cpu${cpu}`, cpu, runs: true }
     }
+    told.cpu = silicon.cpuOf(peOf(words, v))
     switch (runLoop.threadState(v)) {
       case THREAD_IN_GUEST:
         told.place = 'guest'
-        this.takeGuests(told, actor, v)
-        return
+        return this.takeGuests(told, v)
       case THREAD_WAITS_FOR_VCPUS:
-        machine.perform(actor)
+        this.perform(told)
         told.what = 'gives its cpu up, and waits for other vCPUs'
-        return
+        return { ...told, type: 'schedule', runs: false }
       default:
-        this.takeThreads(told, actor, v)
+        return this.takeThreads(told, v)
     }
   }
 
-  private takeThreads(told: Told, actor: Actor, v: Vcpu): void {
+  private takeThreads(told: Told, v: Vcpu): StepEvent {
     const { words } = this.machine.hypervisor
-    const { place, name, results } = this.texts[words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]]
+    const { place, step, outcomes, what } = this.texts[words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]]
     const reads = words[v + VCPU_FAULT_IPA] !== 0 && (words[v + VCPU_ESR] & ESR_WnR) === 0
-    const result = this.machine.stepThread(actor)
+    const result = this.machine.stepThread(told.actor)
+    this.noteAccesses(told)
     told.place = place
-    told.what = results[result] ?? name
-    if (!reads || words[v + VCPU_FAULT_IPA] !== 0) return
-    const value = words[v + GUEST_VALUE] >>> 0
-    told.what = `${told.what} = 0x${value.toString(16)}`
-    told.value = value
+    if (step === 'guest') return { ...told, type: 'enter', what: 'enters the guest' }
+    told.what = what[result] ?? step
+    const outcome = outcomes[result]
+    if (reads && words[v + VCPU_FAULT_IPA] === 0) {
+      told.value = words[v + GUEST_VALUE] >>> 0
+      told.what = `${told.what} = 0x${told.value.toString(16)}`
+    }
+    return outcome === undefined ? { ...told, type: 'step', step } : { ...told, type: 'step', step, outcome }
   }
 
-  private takeGuests(told: Told, actor: Actor, v: Vcpu): void {
-    const { machine } = this
-    const { words, silicon, guest, setup, layout } = machine.hypervisor
+  private takeGuests(told: Told, v: Vcpu): StepEvent {
+    const { words, silicon, guest, setup } = this.machine.hypervisor
     const pe = peOf(words, v)
-    const program = setup.guests[actor.index]
+    const program = setup.guests[told.actor.index]
     const at = words[v + GUEST_PC]
+    const lastAck = words[v + GUEST_ACK + words[v + GUEST_DEPTH]]
     const doing = guest.next(v, program)
-    const cause = guest.isInterrupted(v) ? this.physicalInterrupt(v) : undefined
+    const interrupt = guest.isInterrupted(v) ? this.physicalInterrupt(v) : undefined
     this.noteListRegisters(pe)
-    machine.perform(actor)
-    const left = !silicon.pcpu.isInGuest(pe)
-    const exit = left ? exitNames[(words[v + VCPU_COST] - layout.costTable) / COST_STRIDE] : undefined
-    if (!left) told.listRegisters = this.changes(pe)
-    const suffix = exit === undefined ? '' : ` -> exit (${exit})`
-    if (cause !== undefined) told.what = `interrupted by ${cause}${suffix}`
-    else if (doing !== 'operation') told.what = `takes a virtual ${doing}`
-    else {
-      told.what = `${this.operationName(actor.index, program, at)}${suffix}`
-      if (exit === 'wfi' || exit === 'wfe')
-        told.wfx = { instruction: wfxNames[words[v + VCPU_ESR] & 3], pc: at }
-      else if (!left) this.tellValue(told, v, program.ops[at * OP_WORDS])
-    }
+    this.perform(told)
+    const operation = this.operationName(told.actor.index, program, at)
+    if (!silicon.pcpu.isInGuest(pe)) return this.exited(told, v, at, operation, interrupt)
+    told.listRegisters = this.changes(pe)
+    if (doing === 'operation') return this.operated(told, v, program, at, lastAck, operation)
+    return { ...told, type: 'vector', what: `takes a virtual ${doing}`, interrupt: doing }
   }
 
-  /** What the guest has read, if it was a read. */
-  private tellValue(told: Told, v: Vcpu, op: number): void {
-    if (op !== OP_ACK && op !== OP_READ) return
+  /** The guest has left, by an operation or because of an interrupt of the host. */
+  private exited(
+    told: Told,
+    v: Vcpu,
+    at: number,
+    operation: string,
+    interrupt: string | undefined,
+  ): StepEvent {
+    const { words, layout } = this.machine.hypervisor
+    const exit = exitNames[(words[v + VCPU_COST] - layout.costTable) / COST_STRIDE]
+    if (interrupt !== undefined)
+      return { ...told, type: 'exit', what: `interrupted by ${interrupt} -> exit (${exit})`, exit, interrupt }
+    told.what = `${operation} -> exit (${exit})`
+    if (exit === 'wfi' || exit === 'wfe')
+      told.wfx = { instruction: wfxNames[words[v + VCPU_ESR] & 3], pc: at }
+    return { ...told, type: 'exit', exit, operation }
+  }
+
+  /** What a guest has done by an operation without an exit. */
+  private operated(
+    told: Told,
+    v: Vcpu,
+    { ops }: GuestProgram,
+    at: number,
+    lastAck: number,
+    operation: string,
+  ): StepEvent {
     const value = this.machine.hypervisor.words[v + GUEST_VALUE] >>> 0
-    if (op === OP_ACK) {
-      told.what = `${told.what} = ${intidName(value)}`
-      told.acknowledged = value
+    const group = ops[at * OP_WORDS + 1] === 0 ? 0 : 1
+    told.what = operation
+    switch (ops[at * OP_WORDS]) {
+      case OP_ACK:
+        told.what = `${operation} = ${intidName(value)}`
+        return { ...told, type: 'ack', intid: value, group, acknowledged: value, value }
+      case OP_EOI:
+        return { ...told, type: 'eoi', intid: isSpecial(lastAck) ? undefined : lastAck, group }
+      case OP_READ:
+        return { ...told, type: 'guest', operation, value }
+      default:
+        return { ...told, type: 'guest', operation }
     }
-    told.value = value
   }
 
   /** The name of an operation; of an access to the emulated GIC, with the register's name. */
@@ -226,10 +303,9 @@ export class Tracer {
 
 function textsOf(path: string, outcomes: readonly string[]): StepTexts {
   const slash = path.lastIndexOf('/')
-  const place = slash < 0 ? '' : path.slice(0, slash)
-  const name = path.slice(slash + 1)
-  if (name === 'guest') return { place, name: 'enters the guest', results: [] }
-  return { place, name, results: outcomes.map((outcome) => `${name} ${outcome}`) }
+  const step = path.slice(slash + 1)
+  const what = outcomes.map((outcome) => `${step} ${outcome}`)
+  return { place: path.slice(0, Math.max(slash, 0)), step, outcomes, what }
 }
 
 /** By INTID; all others are the guest's timers. */

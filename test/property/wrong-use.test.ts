@@ -111,6 +111,7 @@ const gicConfig = {
   gicr: optional(list(region)),
   securityStates: optional(oneOf(1)),
   writeEffects: optional(oneOf('at-once', 'lagging')),
+  maintenanceInterrupt: optional(oneOf('at-once', 'lagging')),
   profile: optional(oneOf('arch', 'qemu-7.2')),
   choices: optional(
     options(
@@ -346,7 +347,15 @@ const interrupt = (first: number, last: number): Kind =>
     group: optional(group),
     priority: optional(integer(0, 255)),
     enabled: optional(boolean),
+    physical: optional(first === 32 ? integer(32, 1019) : oneOf(undefined)),
   })
+/** What a VM with an ITS may be told of its LPIs. */
+const lpiSizes = {
+  lpis: optional(integer(1, 0x1_0000, 8)),
+  itsDevices: optional(integer(1, 0x1_0000, 2)),
+  itsCollections: optional(integer(1, 0x1_0000, 4)),
+  translations: optional(integer(0, 4096, 4)),
+}
 
 const latencies = options({
   exit: number(1),
@@ -354,6 +363,8 @@ const latencies = options({
   sysregWrite: number(1),
   mmioRead: number(1),
   mmioWrite: number(1),
+  itsCommand: optional(number(1)),
+  tableAccess: optional(number(1)),
 })
 const count = integer(0, Number.MAX_SAFE_INTEGER, 1)
 const costRow = record({
@@ -365,6 +376,9 @@ const costRow = record({
   mmioReads: count,
   mmioWrites: count,
   polls: count,
+  itsCommands: count,
+  dirtyPolls: count,
+  tableAccesses: count,
 })
 
 // What an own step can reach: it is asked in a directed yield, where there is everything to ask for.
@@ -449,8 +463,21 @@ const shard: Kind = {
   takes: (value) => typeof value === 'string' && /^[0-2]\/3$|^[01]\/2$/.test(value),
 }
 const checkedInvariants = optional(list(oneOf(...Object.keys(exploring.invariants))))
+const ownInvariant = options({
+  name: text('none'),
+  says: text(''),
+  check: optional(callback(() => undefined)),
+  atEnd: optional(callback(() => undefined)),
+})
 const ownInvariants = optional(
-  list(options({ name: text('none'), says: text(''), check: callback(() => undefined) })),
+  list({
+    ...ownInvariant,
+    takes: (value) => {
+      if (!ownInvariant.takes(value)) return false
+      const { check, atEnd } = value as exploring.OwnInvariant
+      return check !== undefined || atEnd !== undefined
+    },
+  }),
 )
 const budget = {
   preemptions: optional(integer(0, 255)),
@@ -470,6 +497,9 @@ const bounds = optional(
     shortest: optional(boolean),
     shard: optional(shard),
     exact: optional(boolean),
+    onProgress: optional(callback(() => undefined)),
+    signal: optional(record({ aborted: boolean })),
+    now: optional(callback(() => 0)),
   }),
 )
 const randomBounds = optional(
@@ -724,12 +754,24 @@ const rows: Readonly<Record<string, Row>> = {
         ),
         distributor: optional(oneOf('enabled', 'reset')),
         frames,
+        wfiExits: optional(oneOf('always', 'shared')),
+        strictNesting: optional(boolean),
+        ...lpiSizes,
       }),
     ],
     design: [someDesign],
     spi: [interrupt(32, 1019)],
     ppi: [interrupt(16, 31)],
     sgi: [interrupt(0, 15)],
+    vlpi: [
+      options({
+        device: integer(0, 0xfffe, 7),
+        event: integer(0, 4095),
+        intid: optional(lpiId),
+        vcpu: optional(number(0)),
+        priority: optional(integer(0, 255)),
+      }),
+    ],
     cpuInterface: [
       number(0),
       options({ priorityMask: optional(integer(0, 255)), groups: optional(list(group, 2)) }),
@@ -756,6 +798,7 @@ const rows: Readonly<Record<string, Row>> = {
     optional(options({ asks: optional(oneOf(undefined, 'runnable')) })),
   ),
   part: call(hyp.part, text('part'), body),
+  gicv4Part: call(hyp.gicv4Part, text('part'), body),
   unless: call(hyp.unless, yesOrNo, body),
   until: call(hyp.until, yesOrNo, body),
   when: call(hyp.when, yesOrNo, body),
@@ -783,6 +826,7 @@ const rows: Readonly<Record<string, Row>> = {
     insertAfter: [text('wfi/saveVmcr'), body],
     swap: [text('wfi/saveVmcr'), text('wfi/preemptOff')],
     replaceAll: [text('saveVmcr'), step],
+    insertAfterAll: [text('saveVmcr'), body],
     omitAll: [text('saveVmcr')],
   }),
   ...contextRows({
@@ -809,6 +853,7 @@ const rows: Readonly<Record<string, Row>> = {
       frames,
       silicon: optional(configOfCpus(CPUS)),
       design: someDesign,
+      ...lpiSizes,
     }),
   ),
   ...methods('VirtualMachine', newVm, {
@@ -851,8 +896,18 @@ const rows: Readonly<Record<string, Row>> = {
     exploring.replay,
     only(broken),
     only(() => violation),
-    optional(options({ before: optional(integer(0, 1000, 3)) })),
+    optional(
+      options({ before: optional(integer(0, 1000, 3)), invariants: checkedInvariants, own: ownInvariants }),
+    ),
   ),
+  'new Exploration': call(
+    (...args) => new exploring.Exploration(...(args as [never])),
+    only(newScenario),
+    bounds,
+  ),
+  ...methods('Exploration', () => new exploring.Exploration(newScenario()), {
+    goOn: [integer(1, 0x3fff_ffff, 100)],
+  }),
 }
 
 function isWord(value: unknown): boolean {
@@ -870,6 +925,9 @@ const notCalled = [
   'GicMemory.read32',
   'GicMemory.write32',
   'new VgicError',
+  'StopSignal.aborted',
+  // Its errors are those of a promise; the checks are those of Exploration.
+  'exploreAsync',
 ]
 
 describe('every public call', () => {

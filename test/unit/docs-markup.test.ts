@@ -1,6 +1,6 @@
 /**
  * Doc comments and documents are Markdown: `<n>` outside of code is an HTML element there, which typedoc, editors and
- * web pages leave out. So register names with a number in angle brackets are written as code.
+ * web pages leave out. So register names with a number in angle brackets are written as code. A comment is to be left out.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest'
 /** The lines on which something would be taken for an element, with their numbers. */
 function elementsIn(markdown: string): string[] {
   const blank = (text: string): string => text.replaceAll(/[^\n]/g, ' ')
-  const prose = markdown.replaceAll(/```.*?```|`[^`]+`/gs, blank).split('\n')
+  const prose = markdown.replaceAll(/<!--.*?-->|```.*?```|`[^`]+`/gs, blank).split('\n')
   const lines = markdown.split('\n')
   return lines.flatMap((line, i) => (/<[/!a-z]/i.test(prose[i]) ? [`${i + 1}: ${line.trim()}`] : []))
 }
@@ -54,6 +54,7 @@ describe('nothing in angle brackets outside of code', () => {
   it('is found where there is some', () => {
     expect(elementsIn('a\n`code` ICH_LR<n>_EL2\n`ICC_IAR<group>_EL1`')).toEqual(['2: `code` ICH_LR<n>_EL2'])
     expect(elementsIn('```ts\nArray<number>\n```\nthen </b>')).toEqual(['4: then </b>'])
+    expect(elementsIn('<!-- by `npm run pages` <n>\n--> <n>')).toEqual(['2: --> <n>'])
     expect(elementsIn('`a < b`, 3 < 4, a <- b, x << 2')).toEqual([])
     const source = "let a: Array<T> // <n>\n/** GICR_<n>, `R<n>` */\nconst b = '<n>' /**\n * one <n>\n */"
     expect(elementsIn(docComments(source))).toEqual(['2: /** GICR_<n>, `R<n>` */', '4: one <n>'])

@@ -1,6 +1,6 @@
 /** Comments and documents name files: a file that was moved or renamed must not live on in them. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 const below = (folder: string, suffix: string): string[] =>
@@ -39,6 +39,11 @@ describe('the files that a text names', () => {
         .map((name) => `${file} names ${name}`),
     )
     expect(lost).toEqual([])
+  })
+
+  it('have a name of their own', () => {
+    const names = below('src', '.ts').map((file) => basename(file))
+    expect(names.filter((name, i) => names.indexOf(name) < i)).toEqual([])
   })
 
   it('are where the links of documents lead', () => {

@@ -1,4 +1,7 @@
-/** The verdicts on the designs with GICv4, as docs/the-wfi-problem.md has them. */
+/**
+ * The verdicts on the designs with GICv4. `npm run pages -- --check` compares docs/the-wfi-problem.md with them: what is
+ * compiled explores it twenty times faster than the tests' runner does.
+ */
 import { readFileSync } from 'node:fs'
 import { explore, replay } from 'vgic/explore'
 import { designs } from 'vgic/scenario'
@@ -8,7 +11,6 @@ import {
   situations,
   VERDICTS,
   verdictOf,
-  verdictTable,
   versions,
   waitForVlpi,
   withVerdicts,
@@ -18,10 +20,6 @@ const page = readFileSync(VERDICTS, 'utf8')
 const named = (name: string) => situations.filter((situation) => situation.name === name)[0]
 
 describe('the verdicts on the designs', () => {
-  it('are those of the page (`npm run pages` writes it)', () => {
-    expect(page).toBe(withVerdicts(page, verdictTable()))
-  })
-
   it('are about every design, and about what Linux has', () => {
     const names = judged.map(({ name }) => name)
     for (const { name } of Object.values(designs)) expect(names).toContain(name)

@@ -17,10 +17,11 @@ import { edit } from '../../hyp/run/edit.ts'
 import { flushActiveFirst } from '../../hyp/run/steps.ts'
 import { scenario } from '../../scenario/builder.ts'
 import type { Report } from '../bounds.ts'
-import { explore } from '../explorer.ts'
+import { explore } from '../exploration.ts'
 import { type InvariantId, invariants } from '../invariants.ts'
 import type { MuseumEntry } from './entry.ts'
 import { lpiEntries } from './lpi-entries.ts'
+import { overflowEntries } from './overflow-entries.ts'
 import { residencyEntries } from './residency-entries.ts'
 
 export type { MuseumEntry } from './entry.ts'
@@ -66,7 +67,7 @@ const foldByRemembered = ownStep('fold', (context, vcpu) => {
   return 0
 })
 
-/** The bugs of the catalogue that need no GICv4. */
+/** Bugs of one interrupt and one vCPU or two. */
 const entries: readonly MuseumEntry[] = [
   {
     id: '01',
@@ -201,7 +202,6 @@ const entries: readonly MuseumEntry[] = [
         .device('disk', (d) => d.pulse(33)),
     bounds: {},
   },
-  ...lpiEntries,
   {
     id: '53',
     name: 'disabled-group-fills-lrs',
@@ -255,9 +255,12 @@ const entries: readonly MuseumEntry[] = [
 ]
 
 /** The bugs of the catalogue, in its order. */
-export const museum: readonly MuseumEntry[] = [...entries, ...residencyEntries].sort((one, other) =>
-  one.id < other.id ? -1 : 1,
-)
+export const museum: readonly MuseumEntry[] = [
+  ...entries,
+  ...residencyEntries,
+  ...lpiEntries,
+  ...overflowEntries,
+].sort((one, other) => (one.id < other.id ? -1 : 1))
 
 const entryFields: Fields<MuseumEntry> = {
   id: true,

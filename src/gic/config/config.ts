@@ -97,6 +97,12 @@ export interface GicConfig {
    * `'lagging'`: one by one when {@link Gic.complete}, or all when {@link Gic.completeWrites} is called.
    */
   readonly writeEffects?: 'at-once' | 'lagging'
+  /**
+   * When a PE's maintenance interrupt, PPI 25, rises: with the access of the guest that causes it, `'at-once'`, the
+   * default; or `'lagging'`: when that effect is completed, as with `writeEffects`, until which the guest goes on. It falls
+   * at once.
+   */
+  readonly maintenanceInterrupt?: 'at-once' | 'lagging'
   /** The set of implementation choices; default `'arch'`. */
   readonly profile?: ProfileName
   /** Single choices that replace the profile's. */
@@ -139,6 +145,11 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     )
   }
   const writeEffects = configOneOf('writeEffects', config.writeEffects ?? 'at-once', effects)
+  const maintenanceInterrupt = configOneOf(
+    'maintenanceInterrupt',
+    config.maintenanceInterrupt ?? 'at-once',
+    effects,
+  )
   const priorityBits = configInteger('priorityBits', config.priorityBits ?? 5, 5, 8)
   const preemptionBits = configInteger(
     'preemptionBits',
@@ -191,6 +202,7 @@ export function checkGicConfig(config: GicConfig): CheckedGicConfig {
     barriers: configOneOf('barriers', config.barriers ?? 'off', barrierReports),
     memoryLines: configInteger('memoryLines', config.memoryLines ?? 0, 0, 2 ** 20),
     writeEffects,
+    maintenanceInterrupt,
     choices: chooseFrom(config.profile ?? 'arch', config.choices ?? {}),
   } satisfies CheckedGicConfig
   checkFrames(checked, 'cpus', itsFrames(checked))
@@ -257,6 +269,7 @@ export const gicFields: Fields<GicConfig> = {
   gicr: true,
   securityStates: true,
   writeEffects: true,
+  maintenanceInterrupt: true,
   profile: true,
   choices: true,
   lpis: true,

@@ -105,6 +105,7 @@ const scalars = new StoredObject<Scalars & Lengths>('gicConfig', {
   dvim: flag,
   gicd: address,
   writeEffects: oneOf(effects),
+  maintenanceInterrupt: oneOf(effects),
   lpis: integer(),
   lpiRegisters: flag,
   directLpis: flag,

@@ -103,6 +103,8 @@ export class OutputLines {
     readonly host: GicHost,
     /** Whether VIRQ and VFIQ are outputs. A hypervisor's PEs sample them themselves: {@link Pcpu}. */
     readonly drivesVirtual: boolean,
+    /** Whether the maintenance interrupt rises in a step of its own: {@link completeMaintenance}. */
+    readonly maintenanceLags: boolean,
   ) {
     this.words = physical.words
     this.virtualInterface = pcpu.virtualInterface
@@ -112,9 +114,8 @@ export class OutputLines {
    * Evaluates, after a system register access of a PE, its outputs, its maintenance interrupt, and what that changes.
    */
   settlePe(pe: Pe): void {
-    const { physical } = this
-    const cpu = physical.cpuOf(pe)
-    physical.setLine(pe, MAINTENANCE_PPI, this.virtualInterface.maintenanceLine(pe))
+    const cpu = this.physical.cpuOf(pe)
+    this.settleMaintenance(pe)
     if (!this.settleChanged(cpu)) this.drive(pe, cpu)
   }
 
@@ -123,8 +124,25 @@ export class OutputLines {
    * was deactivated with a virtual one, and what these change.
    */
   settleVirtual(pe: Pe): void {
-    this.physical.setLine(pe, MAINTENANCE_PPI, this.virtualInterface.maintenanceLine(pe))
+    this.settleMaintenance(pe)
     this.settle()
+  }
+
+  private settleMaintenance(pe: Pe): void {
+    const isAsserted = this.virtualInterface.maintenanceLine(pe)
+    if (isAsserted && this.maintenanceLags) return
+    this.physical.setLine(pe, MAINTENANCE_PPI, isAsserted)
+  }
+
+  /** Whether the maintenance interrupt of a PE is asserted, and has not arrived. */
+  isMaintenanceLagging(pe: Pe): boolean {
+    if (!this.maintenanceLags || !this.virtualInterface.maintenanceLine(pe)) return false
+    return !this.physical.isLineHigh(pe, MAINTENANCE_PPI)
+  }
+
+  /** The maintenance interrupt of a PE arrives, if it is asserted still. */
+  completeMaintenance(pe: Pe): void {
+    this.physical.setLine(pe, MAINTENANCE_PPI, this.virtualInterface.maintenanceLine(pe))
   }
 
   /** Evaluates, after any other access or input, the outputs of the PEs that it concerns. */

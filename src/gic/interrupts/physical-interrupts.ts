@@ -267,6 +267,12 @@ export class PhysicalInterrupts {
     this.update(owner, block)
   }
 
+  /** Whether the input of an interrupt is high. */
+  isLineHigh(owner: Owner, intid: Intid): boolean {
+    const block = this.blockOf(owner, intid)
+    return block !== 0 && (this.words[block + LINE] & (1 << (intid & 31))) !== 0
+  }
+
   /** Makes an interrupt of a PE active, and clears its latch. */
   activate(pe: Pe, intid: Intid): void {
     const block = this.blockFor(pe, intid)

@@ -27,6 +27,7 @@ export {
   flushUnheld,
   flushWritingHcr,
   fold,
+  foldCountingFromHead,
   foldIgnoringEoiCount,
   foldListRegisters,
   foldSavingVmcr,

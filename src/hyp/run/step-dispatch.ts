@@ -70,6 +70,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_FOLD_SAVING_VMCR:
       steps.foldSavingVmcr(v)
       return 0
+    case op.STEP_FOLD_COUNTING_FROM_HEAD:
+      steps.foldCountingFromHead(v)
+      return 0
     case op.STEP_FOLD_LIST_REGISTERS:
       steps.foldListRegisters(v)
       return 0

@@ -135,6 +135,13 @@ export const foldSavingVmcr = row('foldSavingVmcr', {
   alwaysAccesses: true,
   needs: ['interruptsOff'],
 })
+/** As `foldSavingVmcr`, but EOIcount deactivates from the head of the ap_list on, those in list registers too. */
+export const foldCountingFromHead = row('foldCountingFromHead', {
+  does: 'foldCountingFromHead',
+  lists: 'fold',
+  alwaysAccesses: true,
+  needs: ['interruptsOff'],
+})
 /** The fold alone: the ap_list stays as it is, and is to be pruned by `pruned?` and `migrate`. */
 export const foldListRegisters = row('foldListRegisters', {
   does: 'foldListRegisters',

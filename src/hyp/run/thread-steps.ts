@@ -413,7 +413,12 @@ export class ThreadSteps {
   }
 
   foldSavingVmcr(v: Vcpu): void {
-    this.vgic.foldSavingVmcr(v)
+    this.vgic.foldSavingVmcr(v, false)
+    this.settle(v)
+  }
+
+  foldCountingFromHead(v: Vcpu): void {
+    this.vgic.foldSavingVmcr(v, true)
     this.settle(v)
   }
 

@@ -18,8 +18,8 @@ import type { Hypervisor } from '../hypervisor.ts'
 import { COLLECTION_ID, DEVICE_BITS, DEVICE_ID, DEVICE_ITT } from '../records/lpi-record.ts'
 import { TARGET_NONE } from '../records/vgic-irq.ts'
 import { COLLECTION_TABLE, DEVICE_TABLE, type VgicIts } from '../vgic/vgic-its.ts'
-import { ItsTables, pendingTablesInUse, refused, roomOf } from './its-tables.ts'
 import { cannotBeSaved, eventsOf, forEachLpi, slotsOf } from './its-tables-save.ts'
+import { ItsTables, pendingTablesInUse, refused, roomOf } from './saved-its.ts'
 
 /** What an ITS has mapped. */
 export interface SavedMappings {

@@ -1,13 +1,14 @@
 /**
  * ITS_RESTORE_TABLES of KVM's device attributes: the ITSs of a VM take over what their tables in the guest's memory say,
  * which must be there before, as must the registers of the ITSs and redistributors. What was not saved there comes as
- * JSON (its-mappings.ts). All is read and checked first (its-tables.ts).
+ * JSON (its-mappings.ts). All is read and checked first (saved-its.ts).
  */
 import { FIRST_LPI } from '../../arch/intid.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { COLLECTION_TABLE, DEVICE_TABLE, ITS_ENTRY_SIZE, type VgicIts } from '../vgic/vgic-its.ts'
 import { readMappings, type SavedMappings } from './its-mappings.ts'
 import { asCollectionEntry, asDeviceEntry, asEventEntry, readEntry } from './its-table-entries.ts'
+import { slotsOf } from './its-tables-save.ts'
 import {
   hasTable,
   type ItsDevice,
@@ -17,8 +18,7 @@ import {
   type PendingLpis,
   refused,
   roomOf,
-} from './its-tables.ts'
-import { slotsOf } from './its-tables-save.ts'
+} from './saved-its.ts'
 import { checkStopped } from './userspace-registers.ts'
 
 const PAGE = 0x1_0000

@@ -27,7 +27,7 @@ import {
   type Words,
   writeEntry,
 } from './its-table-entries.ts'
-import { hasTable, pendingAddress, pendingTablesInUse } from './its-tables.ts'
+import { hasTable, pendingAddress, pendingTablesInUse } from './saved-its.ts'
 import { checkStopped } from './userspace-registers.ts'
 
 const NOT_VALID: Words = [0, 0]

@@ -34,9 +34,9 @@ import { placeActiveSpis } from './active-spis.ts'
 import { cpuSysregs } from './cpu-sysregs.ts'
 import { checkMappings, checkPending, mappingsOf, pendingOf, type SavedMappings } from './its-mappings.ts'
 import { ItsRegisters, itsRegisters } from './its-registers.ts'
-import { usesPendingTable } from './its-tables.ts'
 import { allInMemory, restoreItsTables } from './its-tables-restore.ts'
 import { saveItsTables, savePendingTables } from './its-tables-save.ts'
+import { usesPendingTable } from './saved-its.ts'
 import {
   checkStopped,
   UserspaceRegisters,

@@ -165,6 +165,12 @@ export class VirtualMachine {
       gicFields,
     )
     const checked = checkGicConfig({ ...silicon, cpus })
+    if (checked.maintenanceInterrupt === 'lagging') {
+      throw new VgicError(
+        'config',
+        "silicon.maintenanceInterrupt must be 'at-once': a virtual machine has nobody who completes what lags. Use a scenario.",
+      )
+    }
     const design = checkDesign(config.design)
     const setup = {
       vcpus,

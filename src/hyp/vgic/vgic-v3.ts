@@ -389,7 +389,7 @@ export class VgicV3 {
    * Linux 7.2's fold: it reads ICH_VMCR_EL2 and ICH_MISR_EL2 at every exit, ICH_HCR_EL2 if the guest may have ended
    * interrupts in no list register, and leaves ICH_HCR_EL2 zero, so that no maintenance interrupt stays asserted.
    */
-  foldSavingVmcr(v: Vcpu): void {
+  foldSavingVmcr(v: Vcpu, countsFromHead: boolean): void {
     const { words, seam } = this
     const pe = asPe(words[v + VCPU_PE])
     const used = words[v + VCPU_USED_LRS]
@@ -408,7 +408,7 @@ export class VgicV3 {
     }
     words[v + VCPU_USED_LRS] = 0
     words[v + VCPU_HCR] = 0
-    if (ended !== 0) this.deactivateAfter(v, last, ended)
+    if (ended !== 0) this.deactivateAfter(v, countsFromHead ? 0 : last, ended)
     this.prune(v)
   }
 
@@ -428,15 +428,15 @@ export class VgicV3 {
 
   /**
    * Deactivates `count` interrupts that the guest has ended outside of list registers: the first active ones on the
-   * ap_list after `last`, which had the last list register.
+   * ap_list after `last`, which had the last list register, or from its head if `last` is 0 (catalogue 56).
    */
   private deactivateAfter(v: Vcpu, last: number, count: number): void {
     const { words, apLists } = this
     const list = v + apLists.list
-    const index = words.indexOf(last, list)
+    const first = last === 0 ? list : words.indexOf(last, list) + 1
     const end = list + words[v + VCPU_AP_COUNT]
     let left = count
-    for (let at = index + 1; at < end && left > 0; at++) {
+    for (let at = first; at < end && left > 0; at++) {
       const irq = asIrq(words[at])
       if ((words[irq] & IRQ_ACTIVE) === 0) continue
       this.deactivateOutside(v, irq)

@@ -160,6 +160,7 @@ describe('a configuration', () => {
       unpredictable: 'ignore',
       barriers: 'off',
       writeEffects: 'at-once',
+      maintenanceInterrupt: 'at-once',
       choices: profiles.arch,
     })
     expect(checkGicConfig({ cpus: 1, priorityBits: 8 }).preemptionBits).toBe(5)

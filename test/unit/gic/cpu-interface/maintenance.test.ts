@@ -1,5 +1,6 @@
 /** The maintenance interrupt: ICH_MISR_EL2 and the level that it makes. */
 import {
+  Gic,
   ICC_AP1R0_EL1,
   ICC_EOIR1_EL1,
   ICC_IAR1_EL1,
@@ -228,5 +229,41 @@ describe('hard case 13: the maintenance interrupt is a level that drops when its
       return m.maintenance
     })
     expect(seen).toEqual([false, true, true, false])
+  })
+})
+
+describe('a maintenance interrupt that lags', () => {
+  const MAINTENANCE = 'maintenance interrupt[0]'
+  const gic = (): Gic => {
+    const silicon = new Gic({ cpus: 1, maintenanceInterrupt: 'lagging' })
+    silicon.writeSysreg(0, ICH_HCR_EL2, EN | UIE, 2)
+    return silicon
+  }
+  const isPending = (silicon: Gic): boolean => ((silicon.readMmio(0x080b_0200, 4) >>> 25) & 1) === 1
+
+  it('rises when it is completed', () => {
+    const silicon = gic()
+    expect(silicon.line(0, 'maintenance')).toBe(1)
+    expect(isPending(silicon)).toBe(false)
+    expect([silicon.writesPending, silicon.effects()]).toEqual([true, [MAINTENANCE]])
+    silicon.complete(MAINTENANCE)
+    expect(isPending(silicon)).toBe(true)
+    expect([silicon.writesPending, silicon.effects()]).toEqual([false, []])
+  })
+
+  it('rises with all that lags', () => {
+    const silicon = gic()
+    silicon.completeWrites()
+    expect(isPending(silicon)).toBe(true)
+  })
+
+  it('falls at once, and does not rise any more if its cause went first', () => {
+    const silicon = gic()
+    silicon.complete(MAINTENANCE)
+    silicon.writeSysreg(0, ICH_HCR_EL2, 0, 2)
+    expect(isPending(silicon)).toBe(false)
+    silicon.writeSysreg(0, ICH_HCR_EL2, EN | UIE, 2)
+    silicon.writeSysreg(0, ICH_HCR_EL2, 0, 2)
+    expect(silicon.effects()).toEqual([])
   })
 })

@@ -39,14 +39,18 @@ const {
   timerLoad,
   trapDir,
   vpeLoad,
+  vpePut,
   vpePutDoorbell,
 } = steps
-/** Residency for each run of the guest: the vPE leaves at every exit with its doorbell, and is back at every entry. */
+/**
+ * Residency for each run of the guest: the vPE leaves at every exit with its doorbell, and is back at every entry. An entry
+ * that is given up has no exit, so the notifier puts too.
+ */
 const vpePerRun = defineDesign('vpe-per-run', {
   wfi: [preemptOff, saveVmcr, preemptOn, halt(), clearUnhalt],
   beforeEntry: [vpeLoad],
   afterExit: [vpePutDoorbell],
-  schedOut: [put],
+  schedOut: [vpePut, put],
   schedIn: [load, trapDir, timerLoad],
 })
 
