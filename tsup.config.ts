@@ -4,8 +4,15 @@ import { inlineConstants, keepConstants } from './tools/constants.ts'
 export default defineConfig([
   {
     name: 'library',
-    entry: ['src/index.ts', 'src/scenario.ts', 'src/explore.ts', 'src/workers.ts', 'src/worker.ts'],
-    external: ['piscina'],
+    entry: [
+      'src/index.ts',
+      'src/scenario.ts',
+      'src/explore.ts',
+      'src/workers.ts',
+      'src/worker.ts',
+      'src/testing.ts',
+    ],
+    external: ['piscina', 'fast-check'],
     outDir: 'dist',
     format: ['esm', 'cjs'],
     target: 'es2022',

@@ -1,0 +1,23 @@
+/**
+ * vgic/testing: assertions for test runners, arbitraries for fast-check, golden vectors for RTL and other models.
+ *
+ * @packageDocumentation
+ */
+export {
+  type Arbitraries,
+  arbitraries,
+  type GicAccess,
+  type GuestOptions,
+  perform,
+  type WriteDevice,
+  type WriteGuest,
+} from './testing/arbitraries.ts'
+export { type Comparable, ExpectationError, expectHolds, expectSameState } from './testing/expectations.ts'
+export {
+  Recorder,
+  record,
+  type VectorDifference,
+  type VectorOp,
+  type VectorResult,
+  verify,
+} from './testing/vectors.ts'
