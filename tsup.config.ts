@@ -1,5 +1,6 @@
 import { defineConfig } from 'tsup'
 import { inlineConstants, keepConstants } from './tools/constants.ts'
+import { withoutSources } from './tools/source-maps.ts'
 
 export default defineConfig([
   {
@@ -27,6 +28,7 @@ export default defineConfig([
     clean: true,
     esbuildPlugins: [inlineConstants],
     plugins: [keepConstants],
+    onSuccess: async () => withoutSources('dist'),
     esbuildOptions(options) {
       // Inlines numeric constants across modules; names and whitespace stay readable.
       options.minifySyntax = true

@@ -197,6 +197,8 @@ async function smoke(): Promise<Outcome> {
   const peers = Object.keys(manifest['peerDependencies'] ?? {})
   if (peers.join() !== PEERS.join()) throw new CheckError(`package.json has the peers ${peers.join()}`)
   checkImports(join(library, 'dist'))
+  checkLinks(library)
+  checkSourceMaps(join(library, 'dist'))
   checkClassNames(join(library, 'dist'))
 
   writeFileSync(
@@ -287,6 +289,32 @@ function checkImports(dist: string): void {
     const text = readFileSync(file, 'utf8').replace(/^import fc from 'fast-check';$/m, '')
     const match = /^\/\/\/ *<reference.*|^(?:import|export)\b.* from ["'][^.].*/m.exec(text)
     if (match !== null) throw new CheckError(`${file} has ${match[0]}`)
+  }
+}
+
+/** What the README and the documents link to is in the package, so that it is where a reader of the package looks. */
+function checkLinks(library: string): void {
+  const documents = filesIn(join(library, 'docs'), '.md').map((file) => ['docs', file] as const)
+  for (const [directory, file] of [['', join(library, 'README.md')] as const, ...documents]) {
+    for (const [, link] of textOf(file).matchAll(/\]\(([^)\s#]+)[^)]*\)/g)) {
+      const isOutside =
+        /^https?:/.test(link) || (directory === 'docs' && /^\.\.\/(test|bench|tools)\//.test(link))
+      if (!isOutside && !existsSync(join(library, directory, link)))
+        throw new CheckError(`${file} links to ${link}, which the package does not have`)
+    }
+  }
+}
+
+/** A document without its code. */
+const textOf = (file: string): string => readFileSync(file, 'utf8').replaceAll(/```.*?```|`[^`]+`/gs, '')
+
+/** The package has each source once, in src. */
+function checkSourceMaps(dist: string): void {
+  for (const file of filesIn(dist, '.map')) {
+    const map = JSON.parse(readFileSync(file, 'utf8')) as { sources: string[]; sourcesContent?: unknown }
+    if (map.sourcesContent !== undefined) throw new CheckError(`${file} has the sources, as src does`)
+    const lost = map.sources.find((source) => !existsSync(join(dist, source)))
+    if (lost !== undefined) throw new CheckError(`${file} is of ${lost}, which the package does not have`)
   }
 }
 
