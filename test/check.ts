@@ -29,6 +29,9 @@ assert.throws(
 assert.throws(() => vgic.Gic.from(new ArrayBuffer(8)), vgic.VgicError)
 assert.throws(() => explorer.explore(scenario.scenario('bounds'), { depth: 0 }), vgic.VgicError)
 assert.equal(explorer.explore(scenario.scenario('nothing')).complete, true)
+const recorder = testing.record(new vgic.Gic({ cpus: 1 }))
+recorder.readMmio(0x0800_0008, 4)
+assert.deepEqual(testing.verify(recorder.jsonl()), [])
 assert.equal(new vgic.Gic({ cpus: 2 }).readSysreg(1, vgic.ICH_VTR_EL2, 2), 0x90b80003)
 `
 
@@ -207,6 +210,7 @@ async function smoke(): Promise<Outcome> {
 import * as vgic from 'vgic'
 import * as scenario from 'vgic/scenario'
 import * as explorer from 'vgic/explore'
+import * as testing from 'vgic/testing'
 ${SMOKE_BODY}`,
   )
   writeFileSync(
@@ -215,6 +219,7 @@ ${SMOKE_BODY}`,
 const vgic = require('vgic')
 const scenario = require('vgic/scenario')
 const explorer = require('vgic/explore')
+const testing = require('vgic/testing')
 ${SMOKE_BODY}`,
   )
   await must('node', ['smoke.mjs'], project)
@@ -229,6 +234,18 @@ ${SMOKE_BODY}`,
   if (bare !== undefined) throw new CheckError(`${bare} has no js block`)
   for (const example of examples) await checkExample(example, project)
   return { passed: 1, failed: 0, note: `${examples.length} programs of documents` }
+}
+
+/** The same in other hosts of JavaScript, with the project that `smoke` has made. */
+async function otherHosts(): Promise<Outcome> {
+  const [deno] = (await must('deno', ['--version'], project)).split('\n')
+  const bun = await must('bun', ['--version'], project)
+  const allowed = ['--node-modules-dir=manual', '--no-prompt', '--allow-read', '--allow-env']
+  for (const program of ['smoke.mjs', 'smoke.cjs']) {
+    await must('deno', ['run', ...allowed, program], project)
+    await must('bun', [program], project)
+  }
+  return { passed: 1, failed: 0, note: `${deno.split(' (')[0]}, bun ${bun.trim()}` }
 }
 
 async function checkExample(example: Example, project: string): Promise<void> {
@@ -369,6 +386,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['publint', () => must('publint', ['--strict'])],
   ['attw', () => must('attw', ['--pack', '.', '--profile', 'node16'])],
   ['smoke', smoke],
+  ['deno and bun', otherHosts],
   ['sizes', sizes],
   ['command', command],
   ['slurm', slurm],
