@@ -1,14 +1,17 @@
 /**
  * vgic/testing: assertions for test runners, arbitraries for fast-check, golden vectors for RTL and other models.
  *
- * @packageDocumentation
+ * @module vgic/testing
  */
 export {
   type Arbitraries,
   arbitraries,
   type GicAccess,
   type GuestOptions,
+  type LineLevel,
+  type MmioAccess,
   perform,
+  type SysregAccess,
   type WriteDevice,
   type WriteGuest,
 } from './testing/arbitraries.ts'

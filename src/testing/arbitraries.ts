@@ -15,19 +15,46 @@ import type { GuestBuilder } from '../scenario/guest-builder.ts'
 type FastCheck = typeof fc
 type Arbitrary<T> = fc.Arbitrary<T>
 
+/** A read or a write of memory. */
+export interface MmioAccess {
+  /** Which of the two. */
+  readonly k: 'r' | 'w'
+  /** The address. */
+  readonly address: number
+  /** Its bytes. */
+  readonly size: 1 | 2 | 4 | 8
+  /** What is written; of a read nothing. */
+  readonly value: bigint
+}
+
+/** A read or a write of a system register. */
+export interface SysregAccess {
+  /** Which of the two. */
+  readonly k: 'sr' | 'sw'
+  /** The CPU. */
+  readonly cpu: number
+  /** The register. */
+  readonly encoding: Encoding
+  /** The exception level. */
+  readonly el: 1 | 2
+  /** What is written; of a read nothing. */
+  readonly value: bigint
+}
+
+/** The level of an SPI's or PPI's input. */
+export interface LineLevel {
+  /** Always `line`. */
+  readonly k: 'line'
+  /** The CPU whose PPI it is. */
+  readonly cpu: number
+  /** The interrupt. */
+  readonly intid: number
+  /** The level. */
+  readonly level: 0 | 1
+}
+
 /** What is done to a GIC. */
-export type GicAccess =
-  | { readonly k: 'r'; readonly address: number; readonly size: 1 | 2 | 4 | 8 }
-  | { readonly k: 'w'; readonly address: number; readonly size: 1 | 2 | 4 | 8; readonly value: bigint }
-  | { readonly k: 'sr'; readonly cpu: number; readonly encoding: Encoding; readonly el: 1 | 2 }
-  | {
-      readonly k: 'sw'
-      readonly cpu: number
-      readonly encoding: Encoding
-      readonly el: 1 | 2
-      readonly value: bigint
-    }
-  | { readonly k: 'line'; readonly cpu: number; readonly intid: number; readonly level: 0 | 1 }
+export type GicAccess = MmioAccess | SysregAccess | LineLevel
 
 /** Writes a guest, for `scenario.guest`. It prints as what it does. */
 export type WriteGuest = (guest: GuestBuilder) => unknown
@@ -130,10 +157,8 @@ function accesses(f: FastCheck, gic: Gic): Arbitrary<GicAccess> {
   const value = values(f)
   const input = f.integer({ min: 16, max: 31 + spis }).filter((intid) => intid !== MAINTENANCE_PPI)
   return f.oneof(
-    f.record({ k: f.constant('r' as const), address, size }),
-    f.record({ k: f.constant('w' as const), address, size, value }),
-    f.record({ k: f.constant('sr' as const), cpu, encoding, el }),
-    f.record({ k: f.constant('sw' as const), cpu, encoding, el, value }),
+    f.record({ k: f.constantFrom('r' as const, 'w' as const), address, size, value }),
+    f.record({ k: f.constantFrom('sr' as const, 'sw' as const), cpu, encoding, el, value }),
     f.record({ k: f.constant('line' as const), cpu, intid: input, level }),
   )
 }
