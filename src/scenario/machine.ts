@@ -209,8 +209,12 @@ export class Machine {
    * none.
    */
   dueAt(actor: Actor): number | undefined {
+    return this.dueAtOwn(this.checked(actor))
+  }
+
+  /** The same for an actor that is one of this machine's. */
+  dueAtOwn({ kind, index, detail }: Actor): number | undefined {
     const { hypervisor } = this
-    const { kind, index, detail } = this.checked(actor)
     if (kind === 'timer') return hypervisor.timers.deadline(hypervisor.vcpu(index), detail)
     return kind === 'device' ? this.nextDeviceStep(index)?.notBefore : undefined
   }
@@ -372,6 +376,11 @@ export class Machine {
       return this.effects.some((effect) => effect.index === index && effect.detail === detail)
     if (kind === 'migrate') return Number.isInteger(detail) && detail >= 0 && detail < config.cpus
     return kind === 'vcpu' || kind === 'device' || kind === 'preempt' || kind === 'tick'
+  }
+
+  /** Whether a vCPU can take a step. */
+  isReady(v: Vcpu): boolean {
+    return this.vcpuState(v) === 'ready'
   }
 
   private deviceState(index: number): ActorState {

@@ -25,7 +25,8 @@ import type { Difference } from '../state/machine-state.ts'
 import { MachineInspection } from './inspection.ts'
 import type { Actor, ActorState, Machine } from './machine.ts'
 import type { Access, StepEvent } from './step-events.ts'
-import { traceStep, watchAccesses } from './trace.ts'
+import { accessOf } from './trace.ts'
+import { Tracer } from './tracer.ts'
 
 /** A summary of a machine, which {@link ScenarioMachine.toJSON} returns. */
 export interface MachineSummary {
@@ -68,6 +69,7 @@ export class ScenarioMachine {
   readonly actors: readonly Actor[]
   /** Actors that act on the vCPUs: timers, then each vCPU's preemption, tick and migrations. */
   readonly environment: readonly Actor[]
+  private tracer: Tracer | undefined
 
   /** @internal */
   constructor(
@@ -186,7 +188,8 @@ export class ScenarioMachine {
     if (this.stateOf(actor) !== 'ready') {
       throw new VgicError('argument', `${actor.name} cannot take a step now: ask stateOf() first.`)
     }
-    return traceStep(this.internals, actor)
+    this.tracer ??= new Tracer(this.internals)
+    return this.tracer.take(actor)
   }
 
   /**
@@ -194,7 +197,7 @@ export class ScenarioMachine {
    * @internal
    */
   watch(accesses: Access[]): void {
-    watchAccesses(this.internals, accesses)
+    this.hypervisor.seam.observer = (...access) => accesses.push(accessOf(this.internals, ...access))
   }
 
   /**

@@ -237,6 +237,7 @@ const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace', 'commands'] as 
  */
 export const emulateMmio = row('emulateMmio', {
   does: 'emulateMmio',
+  endsAccess: true,
   outcomes: mmioOutcomes,
   stands: 'thread',
   needs: ['mmioAccess'],
@@ -248,6 +249,7 @@ export const emulateMmio = row('emulateMmio', {
  */
 export const emulateMmioFromMemory = row('emulateMmioFromMemory', {
   does: 'emulateMmioFromMemory',
+  endsAccess: true,
   outcomes: mmioOutcomes,
   stands: 'thread',
   needs: ['mmioAccess'],
@@ -262,6 +264,7 @@ export const stopVcpus = row('stopVcpus', { does: 'stopVcpus', stands: 'thread',
 /** Does the access once all other vCPUs are outside their guests; waits until then. */
 export const accessStopped = row('accessStopped', {
   does: 'accessStopped',
+  endsAccess: true,
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
   needs: ['maySleep', 'mmioAccess', 'vmStopped'],
@@ -269,6 +272,7 @@ export const accessStopped = row('accessStopped', {
 /** Linux 6.1's accessStopped, which answers from memory as `emulateMmioFromMemory` does. */
 export const accessStoppedFromMemory = row('accessStoppedFromMemory', {
   does: 'accessStoppedFromMemory',
+  endsAccess: true,
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
 })
@@ -322,6 +326,7 @@ export const resumeVcpus = row('resumeVcpus', { does: 'resumeVcpus', stands: 'th
 /** KVM_RUN returns, userspace does what the exit or the signal asks for, and calls it again. */
 export const userspace = row('userspace', {
   does: 'userspace',
+  endsAccess: true,
   stands: 'thread',
   writes: 'vcpu',
   needs: ['maySleep', 'freshShadow', 'notTheGics'],
