@@ -484,6 +484,7 @@ const bounds = optional(
     shortest: optional(boolean),
     shard: optional(shard),
     exact: optional(boolean),
+    reduce: optional(boolean),
   }),
 )
 const randomBounds = optional(
