@@ -81,17 +81,53 @@ export {
   type TimerName,
 } from './scenario/guest-builder.ts'
 export { GuestIts, type GuestItsOptions, type GuestLpiOptions } from './scenario/guest-its.ts'
+export {
+  type CpuInspection,
+  type DeviceInspection,
+  type GuestItsInspection,
+  MachineInspection,
+  type VcpuInspection,
+  type VgicIrqState,
+  type VpeInspection,
+} from './scenario/inspection.ts'
 export type { Actor, ActorState } from './scenario/machine.ts'
 export { toMermaid } from './scenario/pictures/mermaid.ts'
 export { type PerfettoTrace, type TraceEvent, toPerfetto } from './scenario/pictures/perfetto.ts'
 export type { PictureOptions, PictureViolation } from './scenario/pictures/samples.ts'
 export { toSvg } from './scenario/pictures/svg.ts'
 export { toVcd } from './scenario/pictures/vcd.ts'
-export { Run, type RunEnd, type RunOptions, type RunPart, type RunSummary } from './scenario/run.ts'
+export {
+  Run,
+  type RunEnd,
+  type RunOptions,
+  type RunPart,
+  type RunSummary,
+  type RunViolation,
+} from './scenario/run.ts'
 export {
   type ActorSummary,
   type MachineSummary,
   ScenarioMachine,
   type VcpuCounts,
 } from './scenario/scenario-machine.ts'
-export type { Access, ListRegisterChange, StepEvent, WfxEvent } from './scenario/trace.ts'
+export type {
+  Access,
+  AckEvent,
+  DesignStepEvent,
+  EffectEvent,
+  EnterEvent,
+  EnvironmentEvent,
+  EoiEvent,
+  ExitEvent,
+  GuestEvent,
+  InjectEvent,
+  ListRegisterChange,
+  MigrateEvent,
+  MsiEvent,
+  ScheduleEvent,
+  SignalEvent,
+  StepEvent,
+  StepEventBase,
+  VectorEvent,
+  WfxEvent,
+} from './scenario/step-events.ts'

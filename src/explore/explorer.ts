@@ -5,22 +5,13 @@
  * at any step. A state that was seen before is not explored again.
  */
 
-import { checkScenario, type Scenario } from '../scenario/builder.ts'
 import type { Machine } from '../scenario/machine.ts'
-import {
-  type Bounds,
-  type CheckedBounds,
-  checkBounds,
-  interventionsIn,
-  type Report,
-  type Violation,
-} from './bounds.ts'
+import { type CheckedBounds, interventionsIn, type Progress, type Report, verdictOf } from './bounds.ts'
 import type { ClosedStates } from './closed-states.ts'
 import { CutStates } from './cut-states.ts'
 import { FairCycles } from './fair-cycles.ts'
 import { fairCycle, livelock } from './livelock.ts'
 import { LocalSteps } from './local-steps.ts'
-import { minimised } from './minimise.ts'
 import { Search } from './search.ts'
 import {
   FRAME_BUDGET,
@@ -33,45 +24,8 @@ import {
 } from './search-stack.ts'
 import type { ViolatedInvariant } from './step-checks.ts'
 import { keyOf } from './sum-hash.ts'
+import { whereItThrows } from './thrown.ts'
 import { VisitedSet } from './visited.ts'
-
-/**
- * Explores every interleaving of a scenario within `bounds`, until one violates an invariant: first those without
- * interventions of the environment, then with one, and so on. Throws a `VgicError` for bounds that are out of range.
- */
-export function explore(scenario: Scenario, bounds: Bounds = {}): Report {
-  const checked = checkBounds(bounds)
-  return exploreMachine(checkScenario(scenario).machine().internals, checked)
-}
-
-function exploreMachine(machine: Machine, bounds: CheckedBounds): Report {
-  const explorer = new Explorer(machine, bounds)
-  const most = interventionsIn(bounds.budget)
-  for (let interventions = bounds.raise ? 0 : most; ; interventions++) {
-    const report = explorer.run(interventions, bounds.depth)
-    if (report.violation && bounds.shortest)
-      return shortest(explorer, interventions, report, report.violation)
-    if (!report.complete && report.bound !== 'depth') return report
-    if (interventions >= most || !explorer.withheld) return report
-  }
-}
-
-/**
- * The shortest schedule with so many interventions that violates an invariant: what was found first is shortened as
- * far as that is cheap, and then the bound on depth halved between what is too short and what is long enough.
- */
-function shortest(explorer: Explorer, interventions: number, found: Report, first: Violation): Report {
-  let best = { ...found, violation: minimised(explorer.search, first) }
-  let tooFew = 0
-  while (best.violation.steps - tooFew > 1) {
-    const depth = (tooFew + best.violation.steps) >> 1
-    const { violation, ...report } = explorer.run(interventions, depth)
-    if (violation) best = { ...report, violation }
-    else if (report.bound === 'states') return { ...best, shortest: false }
-    else tooFew = depth
-  }
-  return { ...best, shortest: true }
-}
 
 /** One of several explorers of the same scenario: its number, and what they share. */
 export interface Share {
@@ -82,6 +36,9 @@ export interface Share {
 /** A frame in which one local step stands for all; one in which all actors are explored after all. */
 const REDUCED = 1
 const FULL = 2
+
+/** The most that a search does before it looks up. */
+const MOST_SLICE = 0x3fff_ffff
 
 export class Explorer {
   readonly search: Search
@@ -96,6 +53,12 @@ export class Explorer {
   /** The interventions that are left when the search has used up its own. */
   private reserve = 0
   private depth = 0
+  /** The interventions of the search that is under way. */
+  private interventions = 0
+  /** What the search may still do before it pauses: steps taken and states left. */
+  private slice = 0
+  /** Steps of the searches before. */
+  private former = 0
   private transitions = 0
   private schedules = 0
 
@@ -110,24 +73,57 @@ export class Explorer {
 
   /** Searches the schedules with at most so many interventions and steps. */
   run(interventions: number, depth: number): Report {
+    this.begin(interventions, depth)
+    for (;;) {
+      const report = this.goOn(MOST_SLICE)
+      if (report) return report
+    }
+  }
+
+  /** Begins that search. */
+  begin(interventions: number, depth: number): void {
     const { search, bounds } = this
     this.visited = new VisitedSet(Math.min(bounds.states, 1 << 19))
     this.cut = new CutStates()
     this.cycles = bounds.merge && search.checks.checked.L4 ? new FairCycles(search) : undefined
     this.reserve = interventionsIn(bounds.budget) - interventions
+    this.interventions = interventions
     this.depth = depth
+    this.former += this.transitions
     this.transitions = 0
     this.schedules = 0
     // A state that is left out might have been where an intervention was withheld.
     this.withheld = bounds.reduce && this.reserve > 0
     search.begin()
     this.enter(this.visited.find(search.keyA, search.keyB))
-    return this.searchAll()
   }
 
-  private searchAll(): Report {
+  /** Goes on with the search for so many steps; the report at its end, and undefined if it pauses before. */
+  goOn(slice: number): Report | undefined {
+    this.slice = slice
+    return whereItThrows(this.search, () => this.searchAll())
+  }
+
+  /** How far it has come. */
+  progress(): Progress {
+    const { visited, search, former, transitions, interventions } = this
+    return {
+      states: visited.size,
+      depth: Math.max(search.stack.depth, 0),
+      transitions: former + transitions,
+      interventions,
+    }
+  }
+
+  /** The report of a search that is ended while it pauses. */
+  stopped(): Report {
+    return this.report({ bound: 'signal' })
+  }
+
+  private searchAll(): Report | undefined {
     const { stack } = this.search
     while (stack.depth >= 0) {
+      if (--this.slice < 0) return undefined
       if (this.share && this.isStopped(this.share)) return this.report({ bound: 'states' })
       const actor = this.nextActor()
       const found = actor < 0 ? this.leave() : stack.depth < this.depth ? this.take(actor) : this.cutOff()
@@ -272,7 +268,7 @@ export class Explorer {
     const { frames, frame } = stack
     if (frames[frame + FRAME_STEPS] === 0) {
       this.schedules++
-      const violation = search.checks.atEnd()
+      const violation = search.atEnd()
       if (violation) return this.violated(violation, stack.actors().slice(0, -1))
     }
     const keyA = frames[frame + FRAME_KEY_A]
@@ -319,7 +315,8 @@ export class Explorer {
     const part = shard ? { shard: shard.name } : {}
     const states = visited.size
     const omission = this.bounds.exact ? 0 : (states * (states - 1)) / 2 ** 64
-    return { complete, states, transitions, schedules, omission, ...part, ...more }
+    const verdict = verdictOf(complete, more.violation)
+    return { verdict, complete, states, transitions, schedules, omission, ...part, ...more }
   }
 
   /** The report of a violated invariant; `taken` is the schedule, an actor a step. */

@@ -59,7 +59,7 @@ export type ActorState = 'ready' | 'asleep' | 'done'
 /** Effects of the silicon that lag: with `maintenanceInterrupt: 'lagging'`, and with GICv4 and `writeEffects: 'lagging'`. */
 const EFFECT_DIRTY = 0
 const EFFECT_DOORBELL = 1
-const EFFECT_MESSAGE = 2
+export const EFFECT_MESSAGE = 2
 const EFFECT_MAINTENANCE = 3
 
 /** The actors that complete effects: each CPU's maintenance interrupt, Dirty and doorbells, and the ITS's messages. */

@@ -11,8 +11,8 @@ import type { CostRow, ExitStatistics } from '../hyp/host/cost.ts'
 import { VCPU_INDEX, VCPU_LAST_CPU, VCPU_PE } from '../hyp/records/vcpu.ts'
 import type { Actor, Machine } from './machine.ts'
 import { type MachineSummary, ScenarioMachine, type VcpuCounts } from './scenario-machine.ts'
+import type { StepEvent } from './step-events.ts'
 import { timeline } from './timeline.ts'
-import type { StepEvent } from './trace.ts'
 
 /** The bound of a run. */
 export interface RunOptions {
@@ -29,10 +29,22 @@ export interface RunPart {
 }
 
 /**
- * How a run ended: every guest has finished; some vCPU sleeps and nothing will wake it; or the bound on steps was
- * reached.
+ * How a run ended: every guest has finished; some vCPU sleeps and nothing will wake it; the bound on steps was reached,
+ * or the end of a replayed schedule; or its last step has violated an invariant, in a replay.
  */
-export type RunEnd = 'done' | 'asleep' | 'bound'
+export type RunEnd = 'done' | 'asleep' | 'bound' | 'violated'
+
+/** What is broken after the last step of a replay. */
+export interface RunViolation {
+  /** The invariant: `L1`; `own` for one of your own. */
+  readonly invariant: string
+  /** Its plain name: `lost-wake-up`. */
+  readonly name: string
+  /** The invariant as a sentence. */
+  readonly says: string
+  /** What is wrong. */
+  readonly what: string
+}
 
 /** A summary of a run, which {@link Run.toJSON} returns. */
 export interface RunSummary {
@@ -73,8 +85,19 @@ export class Run {
     readonly end: RunEnd,
     /** The INTIDs acknowledged, by vCPU. */
     private readonly acknowledgements: readonly (readonly number[])[],
+    /** Of a replay: what is broken after its last step; undefined if nothing is. */
+    readonly violation?: RunViolation,
   ) {
     this.hash = machine.hash()
+  }
+
+  /**
+   * The same run, of which it is known what its last step violates.
+   * @internal
+   */
+  violating(violation: RunViolation): Run {
+    const { machine, course, steps, acknowledgements } = this
+    return new Run(machine, course, steps, 'violated', acknowledgements, violation)
   }
 
   /**
@@ -101,7 +124,14 @@ export class Run {
    */
   timeline(part?: RunPart): string {
     if (part !== undefined) return timeline(this.eventsIn(part))
-    return timeline(this.events, this.steps - this.events.length)
+    return timeline(this.events, this.steps - this.events.length) + this.verdict()
+  }
+
+  /** The line that a timeline ends with if the run shows a violation: what is broken, and why. */
+  private verdict(): string {
+    if (!this.violation) return ''
+    const { invariant, name, says, what } = this.violation
+    return `\n\nviolated: ${name} (${invariant}). ${says} Here: ${what}.`
   }
 
   /**

@@ -22,8 +22,10 @@ import type { SavedVgic } from '../hyp/userspace/save-restore.ts'
 import { restoreVgic, saveVgic } from '../hyp/userspace/save-restore.ts'
 import type { ImageBytes } from '../state/image.ts'
 import type { Difference } from '../state/machine-state.ts'
+import { MachineInspection } from './inspection.ts'
 import type { Actor, ActorState, Machine } from './machine.ts'
-import { type Access, type StepEvent, traceStep, watchAccesses } from './trace.ts'
+import type { Access, StepEvent } from './step-events.ts'
+import { traceStep, watchAccesses } from './trace.ts'
 
 /** A summary of a machine, which {@link ScenarioMachine.toJSON} returns. */
 export interface MachineSummary {
@@ -231,6 +233,14 @@ export class ScenarioMachine {
    */
   explain(intid: number, vcpu?: number): Explanation {
     return explain(this.hypervisor, intid, vcpu)
+  }
+
+  /**
+   * The state as plain data, which prints as text: vCPUs with their step, requests, shadow and live ICH_VMCR_EL2, ap_list
+   * and list registers; CPUs, devices, LPIs, vPEs and the tables of ITSs. The state does not change.
+   */
+  inspect(): MachineInspection {
+    return new MachineInspection(this.internals)
   }
 
   /** KVM's exit statistics of the VM. */

@@ -1,7 +1,7 @@
 /** Prints a run: virtual time, actor, steps, register accesses, and list registers decoded. */
 import { describeRegister } from '../arch/field.ts'
 import { describeListRegister, registerByEncoding } from '../arch/register-value.ts'
-import type { Access, ListRegisterChange, StepEvent } from './trace.ts'
+import type { Access, ListRegisterChange, StepEvent } from './step-events.ts'
 
 const TIME_WIDTH = 5
 
@@ -52,13 +52,14 @@ const isPlain = ({ accesses, listRegisters }: StepEvent): boolean =>
 
 /** `<- ICH_VMCR_EL2  VPMR=0xf0 ...` for a read by the hypervisor, `->` for a write. */
 function accessLine(access: Access): string {
-  const arrow = access.direction === 'read' && !access.fields ? '<-' : '->'
+  const arrow = access.direction === 'read' && access.kind !== 'its' ? '<-' : '->'
   return `${arrow} ${access.name.padEnd(15)} ${describeAccess(access)}`
 }
 
 /** The value of an access in words: the fields of a command or a system register, or a number. */
-export function describeAccess({ kind, register, name, low, high, fields, text }: Access): string {
-  if (fields) return fieldsText(fields)
+export function describeAccess(access: Access): string {
+  const { kind, register, name, low, high, text } = access
+  if (kind === 'its') return fieldsText(access.fields)
   return text ?? valueText(kind, register, name, low, high)
 }
 

@@ -1,7 +1,7 @@
 /** Takes a step and describes what happened, for timelines and for callers that look at events. */
 import { describeRegister } from '../arch/field.ts'
 import { GICR_VPENDBASER_V4_0_VIEW, GICR_VPENDBASER_V4_1_VIEW } from '../arch/gicr-registers.ts'
-import { FIRST_SPI, intidName } from '../arch/intid.ts'
+import { FIRST_SPI, intidName, isSpecial } from '../arch/intid.ts'
 import { type CommandField, itsCommands } from '../arch/its-commands.ts'
 import { registerByEncoding } from '../arch/register-value.ts'
 import { ESR_WnR } from '../arch/syndrome.ts'
@@ -10,17 +10,19 @@ import { type Pe, PHYSICAL_INTERFACE } from '../gic/records/pe.ts'
 import { TICK_PPI } from '../hyp/host/host-gic.ts'
 import { KICK_SGI } from '../hyp/host/kick.ts'
 import type { AccessKind } from '../hyp/host/seam.ts'
+import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { COST_STRIDE } from '../hyp/records/cost-row.ts'
 import { exitNames } from '../hyp/records/exits.ts'
 import {
   type GuestProgram,
   OP_ACK,
+  OP_EOI,
   OP_MMIO_READ,
   OP_MMIO_WRITE,
   OP_READ,
   OP_WORDS,
 } from '../hyp/records/guest-program.ts'
-import { GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
+import { GUEST_ACK, GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
 import {
   peOf,
   VCPU_COST,
@@ -32,79 +34,16 @@ import {
   type Vcpu,
 } from '../hyp/records/vcpu.ts'
 import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from '../hyp/run/thread-states.ts'
-import type { Actor, Machine } from './machine.ts'
-
-/** An access of the hypervisor to the silicon, through the seam. */
-export interface Access {
-  /** Whether the hypervisor reads or writes. */
-  readonly direction: 'read' | 'write'
-  /** A system register, a register in a frame, a word of a table of the host's, or a command to the host's ITS. */
-  readonly kind: AccessKind
-  /** The system register's encoding, the address, or a command's opcode. */
-  readonly register: number
-  /** The register's name: `ICH_VMCR_EL2`, `GICD_ISPENDR1`; of a command its name: `VMOVP`. */
-  readonly name: string
-  /** Bits 31:0 of the value, as a signed number. */
-  readonly low: number
-  /** Bits 63:32 of the value, as a signed number. */
-  readonly high: number
-  /** Of a command to the host's ITS: its fields by the names that the architecture has; addresses without their low bits. */
-  readonly fields?: Readonly<Record<string, number>>
-  /** Of GICR_VPENDBASER, which has other fields with GICv4.0 than with GICv4.1: those that are not zero, as text. */
-  readonly text?: string
-}
-
-/** KVM's wfx trace event. */
-export interface WfxEvent {
-  /** The instruction that the guest left for. */
-  readonly instruction: 'WFI' | 'WFE' | 'WFIT' | 'WFET'
-  /** The guest's program counter: the index of the operation. */
-  readonly pc: number
-}
-
-/** A step that was taken. */
-export interface StepEvent {
-  /** Virtual time before it. */
-  readonly time: number
-  /** Who took it. */
-  readonly actor: Actor
-  /**
-   * Where the step is in the design: `wfi/halt`; `guest` for a guest's step; empty for a step of a device or the
-   * environment.
-   */
-  readonly place: string
-  /** What the step did: `saveVmcr`, `ack = SPI 40`. */
-  readonly what: string
-  /** The INTID that the guest acknowledged in this step, 1023 included. */
-  readonly acknowledged?: number
-  /**
-   * What the guest read in this step, bits 31:0. Of an MMIO read that is emulated, it is in the step that emulates
-   * it.
-   */
-  readonly value?: number
-  /** The wfx trace event, if the guest exited in this step for WFI, WFE, WFIT or WFET. */
-  readonly wfx?: WfxEvent
-  /** The hypervisor's accesses to the silicon in this step, in order. */
-  readonly accesses: readonly Access[]
-  /** The list registers of the vCPU's PE that the guest has changed in this step, in order of their numbers. */
-  readonly listRegisters: readonly ListRegisterChange[]
-}
-
-/** A list register before and after a step of the guest. */
-export interface ListRegisterChange {
-  /** n of `ICH_LR<n>_EL2`. */
-  readonly number: number
-  /** Bits 31:0 and 63:32 before, as signed numbers. */
-  readonly before: readonly [low: number, high: number]
-  /** Bits 31:0 and 63:32 after, as signed numbers. */
-  readonly after: readonly [low: number, high: number]
-}
+import { type Actor, EFFECT_MESSAGE, type Machine } from './machine.ts'
+import { type Access, type ListRegisterChange, SeamAccess, type StepEvent } from './step-events.ts'
 
 /** Collects the hypervisor's accesses, until the seam's observer is set to null. */
 export function watchAccesses(machine: Machine, accesses: Access[]): void {
+  const { version } = machine.hypervisor.config
   machine.hypervisor.seam.observer = (kind, isRead, register, low, high) => {
     const direction = isRead ? 'read' : 'write'
-    accesses.push({ direction, kind, register, low, high, ...named(machine, kind, register, low, high) })
+    const name = named(machine, kind, register, low, high)
+    accesses.push(new SeamAccess({ direction, kind, register, low, high, version, ...name }))
   }
 }
 
@@ -115,7 +54,7 @@ function named(
   register: number,
   low: number,
   high: number,
-): Pick<Access, 'name' | 'fields' | 'text'> {
+): { readonly name: string; readonly text?: string; readonly command?: Record<string, number> } {
   if (kind === 'sysreg') return { name: registerByEncoding(register).name }
   if (kind === 'mmio') {
     const name = hypervisor.silicon.mmio.nameOf(register) ?? ''
@@ -132,7 +71,7 @@ function named(
   )
   return {
     name: command?.name ?? '',
-    fields: Object.fromEntries(fields.map((field) => [field.name, commandField(words, low, field)])),
+    command: Object.fromEntries(fields.map((field) => [field.name, commandField(words, low, field)])),
   }
 }
 
@@ -143,7 +82,10 @@ function commandField(words: Int32Array, at: number, { dw, hi, lo }: CommandFiel
   return Number((value >> BigInt(lo)) & ((1n << BigInt(hi - lo + 1)) - 1n))
 }
 
-type Told = Omit<StepEvent, 'time' | 'actor' | 'accesses'>
+/** Of each kind of event what only that has, and what the step was. */
+type Told<T extends StepEvent = StepEvent> = T extends StepEvent
+  ? Omit<T, 'time' | 'actor' | 'accesses'>
+  : never
 
 /** Takes one step of an actor, which must be ready, and returns what happened. */
 export function traceStep(machine: Machine, actor: Actor): StepEvent {
@@ -158,52 +100,79 @@ export function traceStep(machine: Machine, actor: Actor): StepEvent {
 }
 
 function tell(machine: Machine, actor: Actor): Told {
-  const told = actor.kind === 'vcpu' ? vcpuStep(machine, actor) : otherStep(machine, actor)
-  if (!told) machine.step(actor)
-  return told ?? { place: '', what: actor.name, listRegisters: [] }
+  if (actor.kind === 'vcpu') return vcpuStep(machine, actor)
+  const told = actor.kind === 'device' ? deviceStep(machine, actor) : environmentStep(machine, actor)
+  machine.step(actor)
+  return told
 }
 
-function otherStep(machine: Machine, actor: Actor): Told | undefined {
-  if (actor.kind !== 'device') return undefined
-  const what = deviceStep(machine, actor.index)
-  machine.step(actor)
-  return { place: '', what, listRegisters: [] }
+function environmentStep({ hypervisor }: Machine, { kind, index, detail, name }: Actor): Told {
+  const told = { place: '', what: name, listRegisters: [] }
+  switch (kind) {
+    case 'timer':
+      return { ...told, type: kind, vcpu: index, cpu: undefined }
+    case 'migrate':
+      return { ...told, type: kind, vcpu: index, cpu: detail }
+    case 'preempt':
+    case 'tick':
+      return { ...told, type: kind, vcpu: index, cpu: cpuOf(hypervisor, index) }
+    default:
+      return { ...told, type: 'effect', cpu: detail === EFFECT_MESSAGE ? undefined : index }
+  }
+}
+
+/** The CPU that a vCPU's thread is on; undefined if it is on none. */
+function cpuOf(hypervisor: Hypervisor, index: number): number | undefined {
+  const { words, silicon } = hypervisor
+  const v = hypervisor.vcpu(index)
+  return words[v + VCPU_PE] === 0 ? undefined : silicon.cpuOf(peOf(words, v))
 }
 
 /**
  * Describes a device's next step: driving a line, which is the `queue` of an injection, or sending a message, which is the
  * `translate` of one, or a further step.
  */
-function deviceStep(machine: Machine, index: number): string {
+function deviceStep(machine: Machine, { index }: Actor): Told {
   const { injection, mapped, messages, runLoop, words } = machine.hypervisor
+  const told = { place: '', listRegisters: [], cpu: undefined }
   const next = machine.nextDeviceStep(index)
   const pc = machine.nextInjection(index)
-  const drives = next?.msi === undefined && injection.queues(pc)
-  const moves =
-    next?.signal || drives || messages.translates(pc) || mapped.isMappedSpi(machine.inputOf(index, words))
-  return moves ? (next?.name ?? '') : lastPart(runLoop.program.paths[pc])
+  const what = next?.name ?? ''
+  if (next?.signal) return { ...told, type: 'signal', what, vcpu: next.vcpu }
+  if (next?.msi && messages.translates(pc)) return { ...told, type: 'msi', what, ...next.msi }
+  const drives =
+    next && !next.msi && (injection.queues(pc) || mapped.isMappedSpi(machine.inputOf(index, words)))
+  if (drives) {
+    const { intid, vcpu, levels } = next
+    return { ...told, type: 'inject', what, intid, vcpu: intid < FIRST_SPI ? vcpu : undefined, levels }
+  }
+  const step = lastPart(runLoop.program.paths[pc])
+  return { ...told, type: 'step', what: step, step }
 }
 
 function vcpuStep(machine: Machine, actor: Actor): Told {
   const { hypervisor } = machine
   const { words, runLoop, silicon } = hypervisor
   const v = hypervisor.vcpu(actor.index)
+  const told = { type: 'schedule', place: '', listRegisters: [] } as const
   if (words[v + VCPU_PE] === 0) {
     machine.step(actor)
-    return { place: '', what: `gets cpu${silicon.cpuOf(peOf(words, v))}`, listRegisters: [] }
+    const cpu = silicon.cpuOf(peOf(words, v))
+    return { ...told, what: `gets cpu${cpu}`, cpu, runs: true }
   }
+  const cpu = silicon.cpuOf(peOf(words, v))
   switch (runLoop.threadState(v)) {
     case THREAD_IN_GUEST:
-      return guestStep(machine, actor, v)
+      return guestStep(machine, actor, v, cpu)
     case THREAD_WAITS_FOR_VCPUS:
       machine.step(actor)
-      return { place: '', what: 'gives its cpu up, and waits for other vCPUs', listRegisters: [] }
+      return { ...told, what: 'gives its cpu up, and waits for other vCPUs', cpu, runs: false }
     default:
-      return threadStep(machine, actor, v)
+      return threadStep(machine, actor, v, cpu)
   }
 }
 
-function threadStep(machine: Machine, actor: Actor, v: Vcpu): Told {
+function threadStep(machine: Machine, actor: Actor, v: Vcpu, cpu: number): Told {
   const { words, runLoop } = machine.hypervisor
   const { paths, steps } = runLoop.program
   const pc = words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]
@@ -212,46 +181,64 @@ function threadStep(machine: Machine, actor: Actor, v: Vcpu): Told {
   const result = machine.stepThread(actor)
   const hasRead = accesses && reads && words[v + VCPU_FAULT_IPA] === 0
   const path = paths[pc].split('/')
-  const name = path.pop() ?? ''
+  const step = path.pop() ?? ''
+  const told = { place: path.join('/'), listRegisters: [], cpu }
+  if (step === 'guest') return { ...told, type: 'enter', what: 'enters the guest' }
   const outcome = steps[pc]?.outcomes[result]
-  const done = name === 'guest' ? 'enters the guest' : outcome === undefined ? name : `${name} ${outcome}`
-  const told = { place: path.join('/'), listRegisters: [] }
-  if (!hasRead) return { ...told, what: done }
+  const what = outcome === undefined ? step : `${step} ${outcome}`
+  const done = { ...told, type: 'step', step, ...(outcome !== undefined && { outcome }) } as const
+  if (!hasRead) return { ...done, what }
   const value = words[v + GUEST_VALUE] >>> 0
-  return { ...told, what: `${done} = 0x${value.toString(16)}`, value }
+  return { ...done, what: `${what} = 0x${value.toString(16)}`, value }
 }
 
-function guestStep(machine: Machine, actor: Actor, v: Vcpu): Told {
+function guestStep(machine: Machine, actor: Actor, v: Vcpu, cpu: number): Told {
   const { words, silicon, guest, setup } = machine.hypervisor
   const pe = peOf(words, v)
   const program = setup.guests[actor.index]
   const before = listRegistersOf(machine, pe)
   const at = words[v + GUEST_PC]
+  const lastAck = words[v + GUEST_ACK + words[v + GUEST_DEPTH]]
   const doing = guest.next(v, program)
-  const cause = physicalInterrupt(machine, v)
+  const interrupt = physicalInterrupt(machine, v)
   machine.step(actor)
-  const left = !silicon.pcpu.isInGuest(pe)
-  const exit = left
-    ? exitNames[(words[v + VCPU_COST] - machine.hypervisor.layout.costTable) / COST_STRIDE]
-    : undefined
-  const listRegisters = left ? [] : changes(before, listRegistersOf(machine, pe))
-  const suffix = exit === undefined ? '' : ` -> exit (${exit})`
-  if (cause !== undefined) return { place: 'guest', what: `interrupted by ${cause}${suffix}`, listRegisters }
-  if (doing !== 'operation') return { place: 'guest', what: `takes a virtual ${doing}`, listRegisters }
-  const what = `${operationName(machine, program, at)}${suffix}`
-  if (exit === 'wfi' || exit === 'wfe') {
-    return {
-      place: 'guest',
-      what,
-      wfx: { instruction: wfxNames[words[v + VCPU_ESR] & 3], pc: at },
-      listRegisters,
-    }
+  const told = { place: 'guest', cpu, listRegisters: [] as ListRegisterChange[] } as const
+  if (!silicon.pcpu.isInGuest(pe)) {
+    const exit = exitNames[(words[v + VCPU_COST] - machine.hypervisor.layout.costTable) / COST_STRIDE]
+    const suffix = ` -> exit (${exit})`
+    if (interrupt !== undefined)
+      return { ...told, type: 'exit', what: `interrupted by ${interrupt}${suffix}`, exit, interrupt }
+    const operation = operationName(machine, program, at)
+    const left = { ...told, type: 'exit', what: `${operation}${suffix}`, exit, operation } as const
+    if (exit !== 'wfi' && exit !== 'wfe') return left
+    return { ...left, wfx: { instruction: wfxNames[words[v + VCPU_ESR] & 3], pc: at } }
   }
-  const op = program.ops[at * OP_WORDS]
-  if (left || (op !== OP_ACK && op !== OP_READ)) return { place: 'guest', what, listRegisters }
+  const listRegisters = changes(before, listRegistersOf(machine, pe))
+  const stays = { ...told, listRegisters }
+  if (doing !== 'operation')
+    return { ...stays, type: 'vector', what: `takes a virtual ${doing}`, interrupt: doing }
+  return { ...stays, ...operationStep(machine, program, v, at, lastAck) }
+}
+
+/** What a guest has done by an operation without an exit. */
+function operationStep(machine: Machine, program: GuestProgram, v: Vcpu, at: number, lastAck: number) {
+  const { words } = machine.hypervisor
+  const { ops } = program
+  const operation = operationName(machine, program, at)
+  const group = ops[at * OP_WORDS + 1] === 0 ? 0 : 1
   const value = words[v + GUEST_VALUE] >>> 0
-  if (op === OP_READ) return { place: 'guest', what, value, listRegisters }
-  return { place: 'guest', what: `${what} = ${intidName(value)}`, acknowledged: value, value, listRegisters }
+  switch (ops[at * OP_WORDS]) {
+    case OP_ACK: {
+      const what = `${operation} = ${intidName(value)}`
+      return { type: 'ack', what, intid: value, group, acknowledged: value, value } as const
+    }
+    case OP_EOI:
+      return { type: 'eoi', what: operation, intid: isSpecial(lastAck) ? undefined : lastAck, group } as const
+    case OP_READ:
+      return { type: 'guest', what: operation, operation, value } as const
+    default:
+      return { type: 'guest', what: operation, operation } as const
+  }
 }
 
 /** The name of an operation; of an access to the emulated GIC, with the register's name. */

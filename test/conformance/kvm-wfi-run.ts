@@ -441,7 +441,7 @@ class Replay implements Replayed {
   }: StepEvent['accesses'][number]): string[] {
     const e = direction === 'read' ? 'r' : 'w'
     const value = hex(wide(low, high))
-    if (fields) return [said.command(name, this.symbolic(name, fields))]
+    if (kind === 'its') return [said.command(name, this.symbolic(name, fields))]
     if (kind === 'table' || name.startsWith('GITS_')) return []
     if (kind === 'mmio') {
       const text = isGicv4(this.recorded) ? vpeRegister(name, low, high, this.tables) : undefined

@@ -2,7 +2,7 @@
 import { designs, type Scenario, type ScenarioMachine, scenario } from 'vgic/scenario'
 import { Hypervisor } from '../../src/hyp/hypervisor.ts'
 import type { VgicV4 } from '../../src/hyp/vgic/vgic-v4.ts'
-import type { Access } from '../../src/scenario/trace.ts'
+import type { Access } from '../../src/scenario/step-events.ts'
 
 export const DEVICE = 7
 export const VLPI = 8192
@@ -30,10 +30,9 @@ export function accessesOf(machine: ScenarioMachine, act: () => void): string[] 
   machine.hypervisor.seam.observer = null
   return accesses
     .filter(({ name }) => !name.startsWith('GITS_C'))
-    .map(({ direction, name, low, high, fields }) => {
-      if (fields)
+    .map(({ direction, kind, name, value, fields }) => {
+      if (kind === 'its')
         return [name, ...Object.entries(fields).map(([field, value]) => `${field}=${value}`)].join(' ')
-      const value = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
       return `${direction === 'read' ? 'r' : 'w'} ${name} 0x${value.toString(16)}`
     })
 }

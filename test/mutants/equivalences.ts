@@ -84,7 +84,12 @@ export const equivalences: readonly Equivalence[] = [
     because: 'A WFI may complete at any time: one that never sleeps costs exits, and loses nothing.',
   },
   {
-    of: /^swap .*\/preemptOn, .*\/halt\/pollBegin$|^swap .*\/halt\/pollEnd, .*\/clearUnhalt$|^swap .*\/(clearUnhalt|preemptOn#2), .*\/(skipInstruction|preemptOff#2)$/,
+    of: /^swap .*\/preemptOn, .*\/halt\/pollBegin$/,
+    designs: names.filter((name) => !name.startsWith('vmcr-on-')),
+    because: 'They change words of the thread that the other does not look at, with preemption on or off.',
+  },
+  {
+    of: /^swap .*\/halt\/pollEnd, .*\/clearUnhalt$|^swap .*\/(clearUnhalt|preemptOn#2), .*\/(skipInstruction|preemptOff#2)$/,
     because: 'They change words of the thread that the other does not look at, with preemption on or off.',
   },
   {
@@ -145,6 +150,11 @@ export const equivalences: readonly Equivalence[] = [
   {
     of: /^swap .*\/setWaiting, .*\/(put|saveVmcr)$|^swap .*\/clearWaiting, .*\/(load|vpeLoad)$/,
     because: 'With preemption off no notifier looks at the flag in between.',
+  },
+  {
+    of: /^swap .*\/clearWaiting, .*\/preemptOn#2$/,
+    designs: ['wfi-flag'],
+    because: 'Where there are no vPEs, no step of this design looks at the flag.',
   },
   {
     of: /^answer schedIn\/notLoaded\? no$|^move schedIn\/(timerLoad|vpeLoad\w*) before schedIn\/notLoaded\?$/,

@@ -11,6 +11,8 @@ export interface Mutation {
   readonly name: string
   /** Makes it; throws a `VgicError` if it is refused. */
   readonly make: () => Design
+  /** Whether it has no steps about vPEs, and so is for a machine without GICv4 only. */
+  readonly withoutVpes?: true
 }
 
 /** What stands in a sequence: a step, or something with a question and lists of its own. */
@@ -23,9 +25,18 @@ interface Place {
 /** A step, or nothing that can be addressed: an endless loop, or a jump. */
 type Item = Place | undefined
 
-/** All mutations of a design, in the order of its text; those of steps about vPEs only with `gicv4`. */
-export function mutationsOf(whole: Design, gicv4 = false): Mutation[] {
-  const design = gicv4 ? whole : withoutVpes(whole)
+/**
+ * All mutations of a design, in the order of its text; then those of steps that are neighbours only where the steps about
+ * vPEs between them are left out.
+ */
+export function mutationsOf(design: Design): Mutation[] {
+  const ofWhole = mutationsAsWritten(design)
+  const names = new Set(ofWhole.map(({ name }) => name))
+  const others = mutationsAsWritten(withoutVpes(design)).filter(({ name }) => !names.has(name))
+  return [...ofWhole, ...others.map((mutation) => ({ ...mutation, withoutVpes: true }) as const)]
+}
+
+function mutationsAsWritten(design: Design): Mutation[] {
   const sequences = sequencesOf(design)
   const places = sequences.flat().filter((item) => item !== undefined)
   return [

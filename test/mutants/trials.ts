@@ -15,6 +15,8 @@ export interface Trial {
   readonly bounds: Bounds
   /** The names of the mutations that it is for, where it would cost much to do it with all. */
   readonly only?: RegExp | undefined
+  /** Whether its machine has vPEs. */
+  readonly gicv4?: true
 }
 
 const GICD_CTLR = GICD
@@ -32,14 +34,14 @@ const quiet = (handler: OpList): OpList =>
     .eoi()
 
 const STATES = 50_000
-const PREEMPTED: Bounds = { preemptions: 1, states: STATES }
+const PREEMPTED = { preemptions: 1, states: STATES } satisfies Bounds
 /** Writes are checked in one trial, which every mutation goes through: in all of them it would take hours. */
 const CHECKED: Bounds = { ...PREEMPTED, checkWrites: true }
 
 /** The thread that deactivates may come to another PE before that. */
 const MOVED: Bounds = { preemptions: 1, migrations: 1, states: 400_000 }
 
-/** The mutations that a machine without GICv4 does not have, and those of what goes with them. */
+/** The mutations of steps about vPEs, and those of what goes with them. */
 const RESIDENCY = /vpe|Waiting|block\/|setSleeping|notLoaded/
 
 /** A vCPU gets a vLPI, at any time, on a GIC whose effects lag. */
@@ -47,11 +49,12 @@ function direct(
   name: string,
   version: '4.0' | '4.1',
   write: (guest: GuestBuilder) => unknown,
-  { signal = false, ...bounds }: Bounds & { readonly signal?: boolean } = PREEMPTED,
+  { signal = false, ...bounds }: Omit<Bounds, 'signal'> & { readonly signal?: boolean } = PREEMPTED,
 ): Trial {
   return {
     name,
     only: RESIDENCY,
+    gicv4: true,
     scenario: (design) => {
       const recipe = scenario(`a vLPI, ${name}`)
         .gic({ version, cpus: 1, listRegisters: 1, writeEffects: 'lagging' })
@@ -210,10 +213,13 @@ export const trials: readonly Trial[] = [
   direct('suspend on GICv4.0', '4.0', (g) => g.unmask().suspend()),
   direct('undisturbed WFI', '4.1', (g) => g.unmask().wfi(), {}),
   direct('undisturbed suspend', '4.1', (g) => g.unmask().suspend(), {}),
+  direct('undisturbed WFI on GICv4.0', '4.0', (g) => g.unmask().wfi(), {}),
+  direct('undisturbed suspend on GICv4.0', '4.0', (g) => g.unmask().suspend(), {}),
   direct('userspace', '4.1', (g) => g.unmask().userspace().readMmio(UART), { preemptions: 0, signal: true }),
   {
     name: 'switch',
     only: /vpeReload/,
+    gicv4: true,
     scenario: (design) =>
       scenario('a guest turns its distributor on while another of its vCPUs runs')
         .gic({ version: '4.1', cpus: 2, listRegisters: 1 })

@@ -178,7 +178,7 @@ describe('an embedder is told of', () => {
       'no configuration',
       () => new Gic(as(undefined)),
       'config',
-      'The configuration of a GIC must be a plain object with version, cpus, affinities, spis, listRegisters, priorityBits, preemptionBits, intidBits, dvim, gicd, gicr, securityStates, writeEffects, profile, choices, lpis, lpiRegisters, directLpis, its, commonLpiAff, vpeBits, unpredictable, barriers, memoryLines, but is undefined.',
+      'The configuration of a GIC must be a plain object with version, cpus, affinities, spis, listRegisters, priorityBits, preemptionBits, intidBits, dvim, gicd, gicr, securityStates, writeEffects, maintenanceInterrupt, profile, choices, lpis, lpiRegisters, directLpis, its, commonLpiAff, vpeBits, unpredictable, barriers, memoryLines, but is undefined.',
     ],
     [
       'a profile in the place of choices',

@@ -146,7 +146,7 @@ export class FusedSteps extends ThreadSteps {
   }
 
   putForHalt(v: Vcpu, at: number): number {
-    this.words[v + VCPU_THREAD] |= THREAD_WAITING
+    this.setWaiting(v)
     this.put(v)
     this.halt.begin(v)
     return this.look(v, at)

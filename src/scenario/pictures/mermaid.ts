@@ -4,8 +4,8 @@
  */
 
 import type { Run } from '../run.ts'
+import type { StepEvent } from '../step-events.ts'
 import { describeAccess } from '../timeline.ts'
-import type { StepEvent } from '../trace.ts'
 import { type PictureOptions, record, type Sample } from './samples.ts'
 
 const SILICON = 'silicon'

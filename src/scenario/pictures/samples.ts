@@ -26,7 +26,7 @@ import {
 } from '../../hyp/run/thread-states.ts'
 import type { Machine } from '../machine.ts'
 import type { Run, RunPart } from '../run.ts'
-import type { StepEvent } from '../trace.ts'
+import type { StepEvent } from '../step-events.ts'
 
 /** What a picture shows of a run. */
 export interface PictureOptions extends RunPart {
@@ -111,7 +111,7 @@ export function record(run: Run, options: PictureOptions): Recorded {
   const {
     from = 0,
     to = Number.MAX_SAFE_INTEGER,
-    violation,
+    violation = run.violation,
   } = argumentOptions('options', options, optionFields)
   argumentInteger('from', from, 0, Number.MAX_SAFE_INTEGER)
   argumentInteger('to', to, 0, Number.MAX_SAFE_INTEGER)

@@ -6,8 +6,8 @@
 import { LR_State, listRegisterStates } from '../../arch/ich-registers.ts'
 import { intidName } from '../../arch/intid.ts'
 import type { Run } from '../run.ts'
+import type { StepEvent } from '../step-events.ts'
 import { describeAccess } from '../timeline.ts'
-import type { StepEvent } from '../trace.ts'
 import {
   type PeSample,
   type PictureOptions,

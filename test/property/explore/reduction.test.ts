@@ -18,9 +18,9 @@ function ends(recipe: Scenario, bounds: Bounds): { ends: string[]; states: numbe
     found.add(`${search.stack.frames[search.stack.frame]} ${search.left}`)
     return undefined
   }
-  const { states, transitions, complete } = explorer.run(510, 20_000)
-  expect(complete).toBe(true)
-  return { ends: [...found].sort(), states, transitions }
+  const report = explorer.run(510, 20_000)
+  expect(report.complete).toBe(true)
+  return { ends: [...found].sort(), states: report.states, transitions: report.transitions }
 }
 
 /** Without checks, so that a search does not end where a design breaks. */
