@@ -497,6 +497,7 @@ const bounds = optional(
     shortest: optional(boolean),
     shard: optional(shard),
     exact: optional(boolean),
+    reduce: optional(boolean),
     onProgress: optional(callback(() => undefined)),
     signal: optional(record({ aborted: boolean })),
     now: optional(callback(() => 0)),
