@@ -211,7 +211,7 @@ export class Run {
     const next = this.course(machine.internals)
     for (let taken = 0; taken < this.steps; taken++) {
       const actor = next()
-      if (!actor || machine.stateOf(actor) !== 'ready') throw tookAnotherCourse()
+      if (!actor || machine.internals.stateOfOwn(actor) !== 'ready') throw tookAnotherCourse()
       if (isWanted(taken, machine.time)) show(machine.trace(actor), machine.internals)
       else machine.internals.perform(actor)
     }
