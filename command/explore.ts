@@ -1,7 +1,15 @@
 /** `vgic explore` and `vgic replay`: a scenario from a module, every interleaving of it, and one again. */
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type Bounds, explore, type InvariantId, invariants, type Report, replay } from 'vgic/explore'
+import {
+  type Bounds,
+  explore,
+  type InvariantId,
+  invariants,
+  type Progress,
+  type Report,
+  replay,
+} from 'vgic/explore'
 import { type Run, Scenario } from 'vgic/scenario'
 import { BOUNDED, count, FOUND, OK, type Request, type Subcommand, text, UsageError } from './arguments.ts'
 import { type Format, isFormat, pictures } from './pictures.ts'
@@ -60,17 +68,33 @@ function invariantId(id: string): InvariantId {
 
 function verdict(report: Report, file: string): string[] {
   const { states, transitions, schedules, violation, bound } = report
-  const looked = `${states} states, ${transitions} steps, ${schedules} schedules`
+  const time = report.elapsed === undefined ? '' : `, ${(report.elapsed / 1000).toFixed(1)} s`
+  const looked = `${states} states, ${transitions} steps, ${schedules} schedules${time}`
   if (violation) {
     return [
       `violated: ${violation.invariant}, ${violation.says}`,
       violation.what,
-      `after ${violation.steps} steps; ${looked}`,
+      `after ${violation.steps} steps${report.shortest ? ', the fewest' : ', which need not be the fewest (--shortest)'}; ${looked}`,
       `vgic replay ${file} '${violation.schedule}'`,
     ]
   }
-  if (bound) return [`bounded: nothing was found, and the bound on ${bound} was reached; ${looked}`]
+  if (bound)
+    return [`bounded: nothing was found, and the bound on ${bound} was reached; ${looked}`, coverage(report)]
   return [`holds: every interleaving within the bounds; ${looked}`]
+}
+
+/** On a terminal, in a line that the next one overwrites. */
+function showProgress({ states, depth, interventions, perSecond = 0 }: Progress): void {
+  const line = `${states} states, depth ${depth}, ${interventions} interventions, ${Math.round(perSecond / 1000)} thousand steps a second`
+  process.stderr.write(`\r${line}\u001b[K\r`)
+}
+
+/** What is known all the same. */
+function coverage({ covered }: Report): string {
+  if (!covered) return 'no number of interventions was explored entirely'
+  const { interventions, depth } = covered
+  const steps = depth === undefined ? '' : `, of at most ${depth} steps`
+  return `explored entirely: all schedules with at most ${interventions} interventions${steps}`
 }
 
 export const exploreSubcommand: Subcommand = {
@@ -85,6 +109,7 @@ has any. Exits with 0 if the invariants hold, 1 if one is violated, 3 if a bound
   --preemptions N, --ticks N, --migrations N   the most in one schedule
   --states N, --depth N                        the most distinct states, the most steps of a schedule
   --invariants A,B                             only these
+  --shortest                                   of the schedules that violate one, the shortest
   --format F                                   prints the schedule that violates one as vgic replay does, marked, and
                                                the verdict on stderr
   --json                                       the report for programs
@@ -92,17 +117,23 @@ has any. Exits with 0 if the invariants hold, 1 if one is violated, 3 if a bound
   options: {
     ...Object.fromEntries(limits.map((name) => [name, { type: 'string' as const }])),
     invariants: { type: 'string' },
+    shortest: { type: 'boolean' },
     format: { type: 'string' },
   },
   async run(request, output) {
     const file = oneFile(request, 1)
     const format = formatOf(request)
     const { scenario, bounds } = await scenarioOf(file)
-    const report = explore(scenario, boundsOf(request, bounds))
+    const report = explore(scenario, {
+      now: () => performance.now(),
+      ...(process.stderr.isTTY && { onProgress: (progress: Progress) => showProgress(progress) }),
+      ...boundsOf(request, bounds),
+      ...(request.values['shortest'] === true && { shortest: true }),
+    })
     const { violation } = report
     if (format && violation) {
       output.note(verdict(report, file).join('\n'))
-      output.print(pictures[format](replay(scenario, violation.schedule), violation))
+      output.print(pictures[format](replay(scenario, violation), violation))
     } else output.print(request.json ? JSON.stringify(report, null, 2) : verdict(report, file).join('\n'))
     if (report.violation) return FOUND
     return report.complete ? OK : BOUNDED

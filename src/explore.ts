@@ -1,10 +1,20 @@
 /**
  * vgic/explore: every interleaving of a scenario, checked; counterexamples that replay; the museum of bugs.
  *
- * @packageDocumentation
+ * @module vgic/explore
  */
-export type { Bounds, Interventions, OwnInvariant, Report, Violation } from './explore/bounds.ts'
-export { explore } from './explore/explorer.ts'
+export type {
+  Bounds,
+  Covered,
+  Interventions,
+  OwnInvariant,
+  Progress,
+  Report,
+  StopSignal,
+  Verdict,
+  Violation,
+} from './explore/bounds.ts'
+export { Exploration, explore, exploreAsync } from './explore/exploration.ts'
 export { invariantName } from './explore/invariant-names.ts'
 export { type InvariantId, invariants } from './explore/invariants.ts'
 export { type MergedReport, mergeReports } from './explore/merge-reports.ts'

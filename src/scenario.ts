@@ -1,7 +1,7 @@
 /**
  * vgic/scenario: builds and runs scenarios of a host with its hypervisor, a VM with guests, and devices.
  *
- * @packageDocumentation
+ * @module vgic/scenario
  */
 
 export type { InterruptMasks } from './gic/cpu-interface/interrupt-masks.ts'
@@ -84,6 +84,8 @@ export { GuestIts, type GuestItsOptions, type GuestLpiOptions } from './scenario
 export {
   type CpuInspection,
   type DeviceInspection,
+  type GuestItsCollection,
+  type GuestItsEvent,
   type GuestItsInspection,
   MachineInspection,
   type VcpuInspection,
@@ -96,7 +98,14 @@ export { type PerfettoTrace, type TraceEvent, toPerfetto } from './scenario/pict
 export type { PictureOptions, PictureViolation } from './scenario/pictures/samples.ts'
 export { toSvg } from './scenario/pictures/svg.ts'
 export { toVcd } from './scenario/pictures/vcd.ts'
-export { Run, type RunEnd, type RunOptions, type RunPart, type RunSummary } from './scenario/run.ts'
+export {
+  Run,
+  type RunEnd,
+  type RunOptions,
+  type RunPart,
+  type RunSummary,
+  type RunViolation,
+} from './scenario/run.ts'
 export {
   type ActorSummary,
   type MachineSummary,

@@ -48,8 +48,9 @@ export class VgicError extends Error {
     /** What went wrong, for programs. */
     readonly code: VgicErrorCode,
     message: string,
+    options?: ErrorOptions,
   ) {
-    super(message)
+    super(message, options)
     Object.defineProperty(this, BRAND, { value: true })
   }
 }

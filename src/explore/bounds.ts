@@ -4,12 +4,14 @@ import {
   argumentFunction,
   argumentInteger,
   argumentList,
+  argumentObject,
   argumentOptions,
   argumentString,
   type Fields,
 } from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import type { ScenarioMachine } from '../scenario/scenario-machine.ts'
-import type { InvariantId } from './invariants.ts'
+import { type InvariantId, invariants } from './invariants.ts'
 import { type Shard, shardOf } from './shard.ts'
 
 /** The most that the environment intervenes in one schedule. */
@@ -22,14 +24,38 @@ export interface Interventions {
   readonly migrations?: number
 }
 
-/** An invariant of a user's own. */
+/** An invariant of a user's own: `check`, `atEnd`, or both. */
 export interface OwnInvariant {
   /** Its name, which a report gives. */
   readonly name: string
   /** The rule, as a sentence. */
   readonly says: string
   /** Says what is wrong with the machine after a step, or undefined. It must not change the machine. */
-  readonly check: (machine: ScenarioMachine) => string | undefined
+  readonly check?: (machine: ScenarioMachine) => string | undefined
+  /** The same of a machine at the end of a schedule: no actor can step, or none within the bounds. */
+  readonly atEnd?: (machine: ScenarioMachine) => string | undefined
+}
+
+/** How far an exploration has come. */
+export interface Progress {
+  /** Distinct states visited by the search that is under way. */
+  readonly states: number
+  /** Steps of the schedule that is being followed. */
+  readonly depth: number
+  /** Steps taken by all searches. */
+  readonly transitions: number
+  /** The most interventions of the search that is under way. */
+  readonly interventions: number
+  /** Milliseconds since the beginning; left out without `now`. */
+  readonly elapsed?: number
+  /** Steps taken per second since the beginning; left out without `now`. */
+  readonly perSecond?: number
+}
+
+/** What ends an exploration from outside: an AbortSignal is one. */
+export interface StopSignal {
+  /** Whether it is to end. */
+  readonly aborted: boolean
 }
 
 /** How far an exploration goes. */
@@ -40,7 +66,7 @@ export interface Bounds extends Interventions {
   readonly depth?: number
   /** The invariants that are checked; default all. */
   readonly invariants?: readonly InvariantId[]
-  /** Invariants of your own, which are checked after every step, after those; default none. */
+  /** Invariants of your own, which are checked after every step, after those, and at the end of schedules; default none. */
   readonly own?: readonly OwnInvariant[]
   /**
    * Whether equal states are explored only once; default true. If false, every schedule is followed to its end, or
@@ -70,11 +96,26 @@ export interface Bounds extends Interventions {
    */
   readonly exact?: boolean
   /**
+   * Whether interleavings that differ only in when steps are taken that no other actor notices are explored once;
+   * default false. The verdict is the same, and the violated invariant is one that is violated without it, too. L4 is not
+   * checked, and is refused in `invariants`, as is a `check` of your own. Machines with GICv4 are not reduced.
+   */
+  readonly reduce?: boolean
+  /**
    * `'i/n'`: explores the i-th of n parts, counted from 0; {@link mergeReports} puts the parts' reports together. What
    * comes before the first step of a device, a timer or an intervention is explored by all; each such step belongs to
    * one part, with everything that follows. States that several such steps lead to are explored by several parts.
    */
   readonly shard?: string
+  /** Called now and then, every 65,536 steps, with how far the exploration has come; by default nobody is told. */
+  readonly onProgress?: (progress: Progress) => void
+  /**
+   * Ends the exploration when it is aborted: the report is bounded, by `signal`. It is looked at as often as
+   * `onProgress` is called, which may abort it; see {@link exploreAsync} for a signal that comes from elsewhere.
+   */
+  readonly signal?: StopSignal
+  /** A clock in milliseconds, such as `() => performance.now()`, for `elapsed` and `perSecond`; the library reads none. */
+  readonly now?: () => number
 }
 
 /** A schedule that violates an invariant. */
@@ -95,8 +136,21 @@ export interface Violation {
   readonly interventions: number
 }
 
+/** Whether the invariants hold within the bounds, one is violated, or a bound ended the exploration before either is known. */
+export type Verdict = 'holds' | 'violated' | 'bounded'
+
+/** What is known of a scenario although a bound has ended its exploration: no such schedule violates an invariant. */
+export interface Covered {
+  /** Schedules with at most so many interventions. */
+  readonly interventions: number
+  /** Of those, their first steps, so many; left out if they were followed to their ends. */
+  readonly depth?: number
+}
+
 /** The result of an exploration. The numbers are those of its last search, if it took several. */
 export interface Report {
+  /** What is known. */
+  readonly verdict: Verdict
   /** Whether everything within the bounds was explored and no invariant was violated. */
   readonly complete: boolean
   /** Distinct states visited. */
@@ -110,8 +164,15 @@ export interface Report {
    * are taken to be random: n (n - 1) / 2^64 of n states. 0 with `exact`.
    */
   readonly omission: number
-  /** `states` if that bound ended the exploration, `depth` if it cut schedules off; left out if neither did. */
-  readonly bound?: 'states' | 'depth'
+  /**
+   * `states` if that bound ended the exploration, `signal` if the signal did, `depth` if that bound cut schedules off; left
+   * out if none did.
+   */
+  readonly bound?: 'states' | 'signal' | 'depth'
+  /** If a bound was reached: what was explored entirely, within the part of a shard; left out if nothing was. */
+  readonly covered?: Covered
+  /** Milliseconds that it took; left out without `now`. */
+  readonly elapsed?: number
   /** Which part of an exploration it is, if that was shared out: the `shard` of the bounds. */
   readonly shard?: string
   /** The first violation found, if any. */
@@ -122,6 +183,10 @@ export interface Report {
    */
   readonly shortest?: boolean
 }
+
+/** The verdict of a report that is complete, or has a violation, or neither. */
+export const verdictOf = (complete: boolean, violation: Violation | undefined): Verdict =>
+  violation ? 'violated' : complete ? 'holds' : 'bounded'
 
 const boundFields: Fields<Bounds> = {
   preemptions: true,
@@ -137,6 +202,10 @@ const boundFields: Fields<Bounds> = {
   shortest: true,
   shard: true,
   exact: true,
+  reduce: true,
+  onProgress: true,
+  signal: true,
+  now: true,
 }
 
 /** The bounds with their defaults; the budget of interventions has a byte for each kind. */
@@ -152,6 +221,10 @@ export interface CheckedBounds {
   readonly shortest: boolean
   readonly shard: Shard | undefined
   readonly exact: boolean
+  readonly reduce: boolean
+  readonly onProgress: ((progress: Progress) => void) | undefined
+  readonly signal: StopSignal | undefined
+  readonly now: (() => number) | undefined
 }
 
 const DEFAULT_STATES = 1_000_000
@@ -164,14 +237,18 @@ export function checkBounds(bounds: Bounds): CheckedBounds {
     budget: budgetOf(bounds),
     states: argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff),
     depth: argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000),
-    invariants: bounds.invariants,
-    own: argumentList('own', bounds.own ?? [], 'invariants of your own').map(checkedOwn),
+    invariants: bounds.reduce === true ? withoutLivelock(bounds.invariants) : bounds.invariants,
+    own: checkedOwns(bounds),
     merge: argumentBoolean('merge', bounds.merge ?? true),
     checkWrites: argumentBoolean('checkWrites', bounds.checkWrites ?? false),
     raise: argumentBoolean('raise', bounds.raise ?? true),
     shortest: argumentBoolean('shortest', bounds.shortest ?? false),
     shard: shardOf(bounds.shard),
     exact: argumentBoolean('exact', bounds.exact ?? false),
+    reduce: argumentBoolean('reduce', bounds.reduce ?? false),
+    onProgress: optionalFunction('onProgress', bounds.onProgress, '(progress) => ...'),
+    signal: checkedSignal(bounds.signal),
+    now: optionalFunction('now', bounds.now, '() => milliseconds'),
   }
 }
 
@@ -189,14 +266,47 @@ export const budgetOf = (bounds: Interventions): number =>
     0,
   )
 
-const ownFields: Fields<OwnInvariant> = { name: true, says: true, check: true }
+/** The invariants that a reduced exploration checks. */
+function withoutLivelock(ids: readonly InvariantId[] | undefined): readonly InvariantId[] {
+  if (ids === undefined) return (Object.keys(invariants) as InvariantId[]).filter((id) => id !== 'L4')
+  if (!argumentList('invariants', ids, 'names of invariants').includes('L4')) return ids
+  throw new VgicError(
+    'argument',
+    'A reduced exploration does not check L4: leave `reduce` out, or L4 out of `invariants`.',
+  )
+}
+
+function checkedOwns({ own = [], reduce }: Bounds): readonly OwnInvariant[] {
+  const owns = argumentList('own', own, 'invariants of your own').map(checkedOwn)
+  if (reduce !== true || !owns.some(({ check }) => check)) return owns
+  throw new VgicError(
+    'argument',
+    'A reduced exploration leaves out states that a `check` of your own may tell apart: leave `reduce` out.',
+  )
+}
+
+function optionalFunction<F>(name: string, value: F | undefined, form: string): F | undefined {
+  if (value !== undefined) argumentFunction(name, value, form)
+  return value
+}
+
+function checkedSignal(signal: StopSignal | undefined): StopSignal | undefined {
+  if (signal === undefined) return undefined
+  argumentObject('signal', signal, 'an AbortSignal')
+  argumentBoolean('signal.aborted', signal.aborted)
+  return signal
+}
+
+const ownFields: Fields<OwnInvariant> = { name: true, says: true, check: true, atEnd: true }
 
 function checkedOwn(own: OwnInvariant): OwnInvariant {
-  const { name, says, check } = argumentOptions('An invariant of your own', own, ownFields)
+  const { name, says, check, atEnd } = argumentOptions('An invariant of your own', own, ownFields)
   argumentString('name', name)
   argumentString('says', says)
-  argumentFunction('check', check, '(machine) => what is wrong, or undefined')
-  return own
+  optionalFunction('check', check, '(machine) => what is wrong, or undefined')
+  optionalFunction('atEnd', atEnd, '(machine) => what is wrong, or undefined')
+  if (check || atEnd) return own
+  throw new VgicError('argument', `The invariant ${name} checks nothing: give it check or atEnd.`)
 }
 
 /** Above a budget's bytes: how many more steps of other actors than vCPUs all shards share. */

@@ -5,77 +5,40 @@
  * at any step. A state that was seen before is not explored again.
  */
 
-import { checkScenario, type Scenario } from '../scenario/builder.ts'
 import type { Machine } from '../scenario/machine.ts'
-import {
-  type Bounds,
-  type CheckedBounds,
-  checkBounds,
-  interventionsIn,
-  type Report,
-  type Violation,
-} from './bounds.ts'
+import { type CheckedBounds, interventionsIn, type Progress, type Report, verdictOf } from './bounds.ts'
 import type { ClosedStates } from './closed-states.ts'
 import { CutStates } from './cut-states.ts'
 import { FairCycles } from './fair-cycles.ts'
 import { fairCycle, livelock } from './livelock.ts'
-import { minimised } from './minimise.ts'
+import { LocalSteps } from './local-steps.ts'
 import { Search } from './search.ts'
 import {
   FRAME_BUDGET,
   FRAME_KEY_A,
   FRAME_KEY_B,
   FRAME_NEXT,
+  FRAME_REDUCED,
   FRAME_SLOT,
   FRAME_STEPS,
 } from './search-stack.ts'
 import type { ViolatedInvariant } from './step-checks.ts'
 import { keyOf } from './sum-hash.ts'
+import { whereItThrows } from './thrown.ts'
 import { VisitedSet } from './visited.ts'
-
-/**
- * Explores every interleaving of a scenario within `bounds`, until one violates an invariant: first those without
- * interventions of the environment, then with one, and so on. Throws a `VgicError` for bounds that are out of range.
- */
-export function explore(scenario: Scenario, bounds: Bounds = {}): Report {
-  const checked = checkBounds(bounds)
-  return exploreMachine(checkScenario(scenario).machine().internals, checked)
-}
-
-function exploreMachine(machine: Machine, bounds: CheckedBounds): Report {
-  const explorer = new Explorer(machine, bounds)
-  const most = interventionsIn(bounds.budget)
-  for (let interventions = bounds.raise ? 0 : most; ; interventions++) {
-    const report = explorer.run(interventions, bounds.depth)
-    if (report.violation && bounds.shortest)
-      return shortest(explorer, interventions, report, report.violation)
-    if (!report.complete && report.bound !== 'depth') return report
-    if (interventions >= most || !explorer.withheld) return report
-  }
-}
-
-/**
- * The shortest schedule with so many interventions that violates an invariant: what was found first is shortened as
- * far as that is cheap, and then the bound on depth halved between what is too short and what is long enough.
- */
-function shortest(explorer: Explorer, interventions: number, found: Report, first: Violation): Report {
-  let best = { ...found, violation: minimised(explorer.search, first) }
-  let tooFew = 0
-  while (best.violation.steps - tooFew > 1) {
-    const depth = (tooFew + best.violation.steps) >> 1
-    const { violation, ...report } = explorer.run(interventions, depth)
-    if (violation) best = { ...report, violation }
-    else if (report.bound === 'states') return { ...best, shortest: false }
-    else tooFew = depth
-  }
-  return { ...best, shortest: true }
-}
 
 /** One of several explorers of the same scenario: its number, and what they share. */
 export interface Share {
   readonly index: number
   readonly closed: ClosedStates
 }
+
+/** A frame in which one local step stands for all; one in which all actors are explored after all. */
+const REDUCED = 1
+const FULL = 2
+
+/** The most that a search does before it looks up. */
+const MOST_SLICE = 0x3fff_ffff
 
 export class Explorer {
   readonly search: Search
@@ -85,9 +48,17 @@ export class Explorer {
   private cut = new CutStates()
   /** Undefined if cycles are not looked for, or only those that one step closes. */
   private cycles: FairCycles | undefined
+  /** Undefined if the search is not reduced. */
+  private readonly local: LocalSteps | undefined
   /** The interventions that are left when the search has used up its own. */
   private reserve = 0
   private depth = 0
+  /** The interventions of the search that is under way. */
+  private interventions = 0
+  /** What the search may still do before it pauses: steps taken and states left. */
+  private slice = 0
+  /** Steps of the searches before. */
+  private former = 0
   private transitions = 0
   private schedules = 0
 
@@ -97,27 +68,62 @@ export class Explorer {
     private readonly share?: Share,
   ) {
     this.search = new Search(machine, bounds, share?.index ?? 0)
+    this.local = bounds.reduce ? new LocalSteps(machine) : undefined
   }
 
   /** Searches the schedules with at most so many interventions and steps. */
   run(interventions: number, depth: number): Report {
+    this.begin(interventions, depth)
+    for (;;) {
+      const report = this.goOn(MOST_SLICE)
+      if (report) return report
+    }
+  }
+
+  /** Begins that search. */
+  begin(interventions: number, depth: number): void {
     const { search, bounds } = this
     this.visited = new VisitedSet(Math.min(bounds.states, 1 << 19))
     this.cut = new CutStates()
     this.cycles = bounds.merge && search.checks.checked.L4 ? new FairCycles(search) : undefined
     this.reserve = interventionsIn(bounds.budget) - interventions
+    this.interventions = interventions
     this.depth = depth
+    this.former += this.transitions
     this.transitions = 0
     this.schedules = 0
-    this.withheld = false
+    // A state that is left out might have been where an intervention was withheld.
+    this.withheld = bounds.reduce && this.reserve > 0
     search.begin()
     this.enter(this.visited.find(search.keyA, search.keyB))
-    return this.searchAll()
   }
 
-  private searchAll(): Report {
+  /** Goes on with the search for so many steps; the report at its end, and undefined if it pauses before. */
+  goOn(slice: number): Report | undefined {
+    this.slice = slice
+    return whereItThrows(this.search, () => this.searchAll())
+  }
+
+  /** How far it has come. */
+  progress(): Progress {
+    const { visited, search, former, transitions, interventions } = this
+    return {
+      states: visited.size,
+      depth: Math.max(search.stack.depth, 0),
+      transitions: former + transitions,
+      interventions,
+    }
+  }
+
+  /** The report of a search that is ended while it pauses. */
+  stopped(): Report {
+    return this.report({ bound: 'signal' })
+  }
+
+  private searchAll(): Report | undefined {
     const { stack } = this.search
     while (stack.depth >= 0) {
+      if (--this.slice < 0) return undefined
       if (this.share && this.isStopped(this.share)) return this.report({ bound: 'states' })
       const actor = this.nextActor()
       const found = actor < 0 ? this.leave() : stack.depth < this.depth ? this.take(actor) : this.cutOff()
@@ -137,6 +143,14 @@ export class Explorer {
   private nextActor(): number {
     const { actors, uses, machine, stack } = this.search
     const { frames, frame } = stack
+    if (this.local !== undefined && frames[frame + FRAME_NEXT] === 0 && frames[frame + FRAME_REDUCED] === 0) {
+      const actor = this.localActor(this.local, frames[frame + FRAME_BUDGET])
+      if (actor >= 0) {
+        frames[frame + FRAME_NEXT] = actors.length
+        frames[frame + FRAME_REDUCED] = REDUCED
+        return actor
+      }
+    }
     for (let actor = frames[frame + FRAME_NEXT]; actor < actors.length; actor++) {
       const bounded = uses[actor] >= 0
       if (bounded && ((frames[frame + FRAME_BUDGET] >> uses[actor]) & 0xff) === 0) continue
@@ -151,6 +165,25 @@ export class Explorer {
       return actor
     }
     return -1
+  }
+
+  /** An actor whose step stands for those of all in the state on top; -1 if there is none. */
+  private localActor(local: LocalSteps, budget: number): number {
+    const { actors, machine } = this.search
+    const preempts = (budget & 0xff) !== 0 && interventionsIn(budget) > this.reserve
+    for (let actor = 0; actor < actors.length && actors[actor].kind === 'vcpu'; actor++) {
+      if (machine.stateOfOwn(actors[actor]) === 'ready' && local.isLocal(actors[actor], preempts))
+        return actor
+    }
+    return -1
+  }
+
+  /** The one step that was to stand for all has closed a cycle, in which the others might be put off forever. */
+  private exploreAll(): void {
+    const { frames, frame } = this.search.stack
+    if (frames[frame + FRAME_REDUCED] !== REDUCED) return
+    frames[frame + FRAME_REDUCED] = FULL
+    frames[frame + FRAME_NEXT] = 0
   }
 
   /** Whether this search has no interventions left with a budget. */
@@ -202,6 +235,7 @@ export class Explorer {
     if (violation) return this.violated(violation, stack.actors())
     cut.skip(keyA, keyB, stack.depth + 1)
     stack.undo(search.changes)
+    if (cycle >= 0) this.exploreAll()
     if (isOpen) this.cycles?.closes(actor, cycle, keyA, keyB)
     return undefined
   }
@@ -234,7 +268,7 @@ export class Explorer {
     const { frames, frame } = stack
     if (frames[frame + FRAME_STEPS] === 0) {
       this.schedules++
-      const violation = search.checks.atEnd()
+      const violation = search.atEnd()
       if (violation) return this.violated(violation, stack.actors().slice(0, -1))
     }
     const keyA = frames[frame + FRAME_KEY_A]
@@ -281,7 +315,8 @@ export class Explorer {
     const part = shard ? { shard: shard.name } : {}
     const states = visited.size
     const omission = this.bounds.exact ? 0 : (states * (states - 1)) / 2 ** 64
-    return { complete, states, transitions, schedules, omission, ...part, ...more }
+    const verdict = verdictOf(complete, more.violation)
+    return { verdict, complete, states, transitions, schedules, omission, ...part, ...more }
   }
 
   /** The report of a violated invariant; `taken` is the schedule, an actor a step. */

@@ -3,6 +3,13 @@
  * its guest then makes no progress, and if it is fair: no actor is ready throughout it and never steps. A guest that
  * spins by itself is no livelock. No cycle has a guest's progress in it, which moves its program counter.
  */
+import { FIRST_SPI, type Intid, intidName } from '../arch/intid.ts'
+import type { Hypervisor } from '../hyp/hypervisor.ts'
+import { OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
+import { GUEST_PC } from '../hyp/records/guest-record.ts'
+import { peOf, VCPU_PE, VCPU_USED_LRS } from '../hyp/records/vcpu.ts'
+import { IRQ_EDGE, IRQ_LINE } from '../hyp/records/vgic-irq.ts'
+import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
 import { isThreadStep } from './fair-cycles.ts'
 import type { Search } from './search.ts'
 import type { ViolatedInvariant } from './step-checks.ts'
@@ -11,13 +18,44 @@ import { keyOf } from './sum-hash.ts'
 /** Whether the last step, which has led back to the state at depth `first`, has closed a livelock. */
 export function livelock(search: Search, first: number): ViolatedInvariant | undefined {
   if (!hasThread(search, first) || !isFair(search, first)) return undefined
-  return repeats(search.stack.depth - first + 1)
+  const taken = new Set<Intid>()
+  search.stack.visitDownTo(first, (actor) => addTaken(search, actor, taken))
+  return repeats(search, search.stack.depth - first + 1, taken)
 }
 
-const repeats = (steps: number): ViolatedInvariant => [
-  'L4',
-  `the last ${steps} steps repeat forever, and the guest makes no progress`,
-]
+function repeats({ machine }: Search, steps: number, taken: ReadonlySet<Intid>): ViolatedInvariant {
+  const what = `the last ${steps} steps repeat forever, and the guest makes no progress`
+  const high = [...taken].filter((intid) => isHigh(machine.hypervisor, intid)).map(intidName)
+  if (high.length === 0) return ['L4', what]
+  return [
+    'L4',
+    `${what}. The guest itself is at fault: it takes ${high.join(', ')} each time, and its handler never lowers the line`,
+  ]
+}
+
+/** Adds the interrupt that a guest acknowledges, if that is what an actor does next in this state. */
+function addTaken({ machine, actors }: Search, actor: number, taken: Set<Intid>): void {
+  const { kind, index } = actors[actor]
+  const { hypervisor } = machine
+  const { words, runLoop, silicon, setup } = hypervisor
+  const v = hypervisor.vcpu(index)
+  if (kind !== 'vcpu' || words[v + VCPU_PE] === 0 || runLoop.threadState(v) !== THREAD_IN_GUEST) return
+  const { ops } = setup.guests[index]
+  if (ops[words[v + GUEST_PC] * OP_WORDS] !== OP_ACK) return
+  for (let n = 0; n < words[v + VCPU_USED_LRS]; n++) taken.add(silicon.ich.readLrLow(peOf(words, v), n))
+}
+
+/** Whether an interrupt is level-sensitive, and its line is high, at some vCPU. */
+function isHigh({ words, apLists, layout, timers }: Hypervisor, intid: Intid): boolean {
+  if (intid >= FIRST_SPI + layout.spiCount) return false
+  for (let i = 0; i < layout.vcpuCount; i++) {
+    const v = apLists.vcpuOf(i)
+    if ((words[apLists.irqOf(v, intid)] & (IRQ_LINE | IRQ_EDGE)) === IRQ_LINE) return true
+    // A timer's line is its output.
+    if (timers.present && timers.outputOf(v, intid)) return true
+  }
+  return false
+}
 
 /** Whether a vCPU's thread steps in the cycle. */
 function hasThread(search: Search, first: number): boolean {
@@ -67,8 +105,15 @@ export function fairCycle(
   }
   goals.push({ state: () => keyOf(search.keyA, search.keyB) === root })
   let path: Path = { taken: [], words: stack.top.slice() }
+  const begin = path.words
   for (const goal of goals) path = onTo(search, members, path, goal)
-  return [repeats(path.taken.length), path.taken]
+  const taken = new Set<Intid>()
+  search.machine.hypervisor.words.set(begin)
+  for (const actor of path.taken) {
+    addTaken(search, actor, taken)
+    search.machine.perform(actors[actor])
+  }
+  return [repeats(search, path.taken.length, taken), path.taken]
 }
 
 /** The shortest way on from the end of a path to a goal, within the component. */

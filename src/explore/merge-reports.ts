@@ -8,7 +8,7 @@ import {
   shown,
 } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
-import type { Report, Violation } from './bounds.ts'
+import { type Report, type Violation, verdictOf } from './bounds.ts'
 import { type Shard, shardOf } from './shard.ts'
 
 /** The reports of an exploration's parts as one. */
@@ -29,12 +29,16 @@ export function mergeReports<R extends Report>(reports: readonly R[]): MergedRep
   if (!first) throw new VgicError('argument', 'reports is empty: give those of all shards.')
   const missing = missingOf(parts)
   const found = reports.filter(({ violation }) => violation).sort(byViolation)
-  const { shard: _, bound: _bound, ...base } = found[0] ?? reports[0]
+  const { shard: _, bound: _bound, covered: _covered, ...base } = found[0] ?? reports[0]
   const sum = (of: (report: Report) => number): number => reports.reduce((total, r) => total + of(r), 0)
-  const bound = (['states', 'depth'] as const).find((name) => reports.some((report) => report.bound === name))
+  const complete = missing.length === 0 && reports.every((report) => report.complete)
+  const bound = (['states', 'signal', 'depth'] as const).find((name) =>
+    reports.some((report) => report.bound === name),
+  )
   return {
     ...base,
-    complete: missing.length === 0 && reports.every(({ complete }) => complete),
+    verdict: verdictOf(complete, found[0]?.violation),
+    complete,
     states: sum(({ states }) => states),
     transitions: sum(({ transitions }) => transitions),
     schedules: sum(({ schedules }) => schedules),

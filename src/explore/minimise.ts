@@ -7,6 +7,7 @@
 import { argumentOptions } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
+import type { Machine } from '../scenario/machine.ts'
 import { budgetKinds, checkBounds, type Interventions, type OwnInvariant, type Violation } from './bounds.ts'
 import type { InvariantId } from './invariants.ts'
 import { readSchedule } from './schedule.ts'
@@ -33,15 +34,32 @@ const EFFORT = 4_000_000
 export function minimise(scenario: Scenario, schedule: string, options: MinimiseOptions = {}): Violation {
   argumentOptions('minimise', options, { invariants: true, own: true })
   const machine = checkScenario(scenario).machine().internals
-  const all = [...machine.actors, ...machine.environment]
-  const taken = readSchedule(machine.digest, all.length, schedule)
-  const used: Record<string, number> = {}
-  for (const { kind, bound } of budgetKinds)
-    used[bound] = Math.min(taken.filter((actor) => all[actor].kind === kind).length, 255)
-  const search = new Search(machine, checkBounds({ ...(used as Interventions), ...options }))
+  const count = machine.actors.length + machine.environment.length
+  const taken = readSchedule(machine.digest, count, schedule)
+  const search = searchFor(machine, taken, options)
   const found = new Shrinker(search).first(search.actorsOf(taken))
   if (found) return new Shrinker(search, found.violated).shrink(found)
   throw new VgicError('argument', 'The schedule violates no invariant: give those that it was found with.')
+}
+
+/** What the last step of a schedule violates, an actor of the machine's a step; undefined if it violates nothing. */
+export function violationOf(
+  scenario: Scenario,
+  taken: readonly number[],
+  options: MinimiseOptions,
+): Violation | undefined {
+  const search = searchFor(scenario.machine().internals, taken, options)
+  const found = new Shrinker(search).first(search.actorsOf(taken))
+  return found?.taken.length === taken.length ? search.violation(found.violated, found.taken) : undefined
+}
+
+/** A search whose budget is what a schedule uses. */
+function searchFor(machine: Machine, taken: readonly number[], options: MinimiseOptions): Search {
+  const all = [...machine.actors, ...machine.environment]
+  const used: Record<string, number> = {}
+  for (const { kind, bound } of budgetKinds)
+    used[bound] = Math.min(taken.filter((actor) => all[actor].kind === kind).length, 255)
+  return new Search(machine, checkBounds({ ...(used as Interventions), ...options }))
 }
 
 /** The violation that an exploration has found, shortened. */

@@ -1,7 +1,7 @@
 /** What one explorer of a pool does, and what all of them have done: src/workers.ts starts them, src/worker.ts is one. */
 import type { VgicError } from '../errors/vgic-error.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
-import { type Bounds, checkBounds, interventionsIn, type Report } from './bounds.ts'
+import { type Bounds, checkBounds, interventionsIn, type Report, verdictOf } from './bounds.ts'
 import { ClosedStates } from './closed-states.ts'
 import { Explorer } from './explorer.ts'
 import { byViolation } from './merge-reports.ts'
@@ -69,8 +69,10 @@ export function reportOfParts(parts: readonly PoolPart[], closed: number): Repor
   const states = Math.max(closed, ...reports.map((report) => report.states))
   const [found] = reports.filter(({ violation }) => violation).sort(byViolation)
   const bound = (['states', 'depth'] as const).find((name) => reports.some((one) => one.bound === name))
+  const complete = !found && bound === undefined
   return {
-    complete: !found && bound === undefined,
+    verdict: verdictOf(complete, found?.violation),
+    complete,
     states,
     transitions: reports.reduce((sum, { transitions }) => sum + transitions, 0),
     schedules: reports.reduce((sum, { schedules }) => sum + schedules, 0),

@@ -20,13 +20,14 @@ import {
   type Fields,
 } from '../errors/arguments.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
-import { checkBounds, type Interventions, type OwnInvariant, type Report } from './bounds.ts'
+import { checkBounds, type Interventions, type OwnInvariant, type Report, verdictOf } from './bounds.ts'
 import type { InvariantId } from './invariants.ts'
 import { minimised } from './minimise.ts'
 import { RandomNumbers } from './random-numbers.ts'
 import { Search } from './search.ts'
 import { isOfShard, type Shard, shardOf } from './shard.ts'
 import type { ViolatedInvariant } from './step-checks.ts'
+import { whereItThrows } from './thrown.ts'
 import { VisitedSet } from './visited.ts'
 import { Walk } from './walk.ts'
 
@@ -144,7 +145,8 @@ class RandomExplorer {
     for (let run = 0; run < this.runs; run++) {
       if (!isOfShard(this.shard, run)) continue
       const numbers = new RandomNumbers(this.seed + run)
-      const violated = this.schedule(this.pct ? new Priorities(numbers, this.pct) : new Uniform(numbers))
+      const strategy = this.pct ? new Priorities(numbers, this.pct) : new Uniform(numbers)
+      const violated = whereItThrows(this.search, () => this.schedule(strategy))
       this.schedules++
       if (violated) return this.violated(violated, this.seed + run)
     }
@@ -192,6 +194,7 @@ class RandomExplorer {
   private report(more: Partial<RandomReport>): RandomReport {
     const { schedules, transitions, visited, pct, shard } = this
     return {
+      verdict: verdictOf(false, more.violation),
       complete: false,
       states: visited.size,
       transitions,

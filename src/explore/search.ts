@@ -16,7 +16,7 @@ import { RandomNumbers } from './random-numbers.ts'
 import { writeSchedule } from './schedule.ts'
 import { FRAME_ACTOR, FRAME_BUDGET, FRAME_HASH_A, FRAME_HASH_B, SearchStack } from './search-stack.ts'
 import { StepChecks, type ViolatedInvariant } from './step-checks.ts'
-import { StepKinds } from './step-kind.ts'
+import { IS_OWN, StepKinds } from './step-kind.ts'
 import { keyOf, SumHash, withExtra } from './sum-hash.ts'
 
 /** Steps of other actors than vCPUs that all shards share; the last of them says whose everything after it is. */
@@ -157,6 +157,7 @@ export class Search {
       stack.top,
       changes,
     )
+    if (this.kind & IS_OWN) this.repeat(stepping)
     const budget = frames[frame + FRAME_BUDGET]
     const cost = this.costs[actor]
     this.left = budget - (budget < SHARED_STEP ? cost & (SHARED_STEP - 1) : cost)
@@ -172,7 +173,18 @@ export class Search {
 
   private checkOwn(): ViolatedInvariant | undefined {
     for (const own of this.bounds.own) {
-      const what = own.check(this.face)
+      const what = own.check?.(this.face)
+      if (what !== undefined) return ['own', what, own]
+    }
+    return undefined
+  }
+
+  /** Checks a state in which no actor can step, or none within the bounds. */
+  atEnd(): ViolatedInvariant | undefined {
+    const violated = this.checks.atEnd()
+    if (violated) return violated
+    for (const own of this.bounds.own) {
+      const what = own.atEnd?.(this.face)
       if (what !== undefined) return ['own', what, own]
     }
     return undefined
@@ -180,30 +192,63 @@ export class Search {
 
   /** A violated invariant as a report has it; `taken` is the schedule, an actor a step. */
   violation(violated: ViolatedInvariant, taken: readonly number[]): Violation {
-    const all = [...this.machine.actors, ...this.machine.environment]
-    const numbers = taken.map((actor) => all.indexOf(this.actors[actor]))
     const [invariant, what, own] = violated
     return {
       invariant,
       name: own?.name ?? invariantName(invariant),
       says: own?.says ?? (invariant === 'own' ? '' : invariants[invariant]),
       what,
-      schedule: writeSchedule(this.machine.digest, numbers),
+      schedule: this.scheduleOf(taken),
       steps: taken.length,
       interventions: taken.filter((actor) => this.uses[actor] >= 0).length,
     }
   }
 
-  private refuseOtherWrites({ kind, index, name }: Actor): void {
-    const word = this.changes.missed()
-    if (word < 0) return
-    const before = this.stack.top
-    const { runLoop, state } = this.machine.hypervisor
-    const v = this.machine.hypervisor.vcpu(index)
-    const path = kind === 'vcpu' && runLoop.program.paths[before[v + VCPU_NOTIFIER] || before[v + VCPU_PC]]
+  /** The token of a schedule, an actor a step. */
+  scheduleOf(taken: readonly number[]): string {
+    const all = [...this.machine.actors, ...this.machine.environment]
+    return writeSchedule(
+      this.machine.digest,
+      taken.map((actor) => all.indexOf(this.actors[actor])),
+    )
+  }
+
+  /**
+   * Takes a step of the design's own once more from the same state: it must lead to the same one, or the search would
+   * not be of anything that a replay does again.
+   */
+  private repeat(stepping: Actor): void {
+    const { stack, changes, hash, words } = this
+    const { frames, frame } = stack
+    const { a, b } = hash
+    stack.undo(changes)
+    const path = this.pathOf(stepping)
+    this.machine.perform(stepping)
+    changes.find(stepping, this.kind)
+    hash.follow(frames[frame + FRAME_HASH_A], frames[frame + FRAME_HASH_B], words, stack.top, changes)
+    if (hash.a === a && hash.b === b) return
     throw new VgicError(
       'argument',
-      `A step of ${name}${path ? `, ${path},` : ''} wrote ${state.layout.nameOf(word)}, which it may not: say so in the step's \`writes\` or the word's \`by\`.`,
+      `The step ${path} of ${stepping.name}, taken twice from the same state, did two things: let it depend on nothing but the machine, and keep what it remembers in the design's words.`,
+    )
+  }
+
+  /** The path of the step that a vCPU's thread has taken from the state on top. */
+  private pathOf({ index }: Actor): string {
+    const { runLoop } = this.machine.hypervisor
+    const v = this.machine.hypervisor.vcpu(index)
+    const before = this.stack.top
+    return runLoop.program.paths[before[v + VCPU_NOTIFIER] || before[v + VCPU_PC]]
+  }
+
+  private refuseOtherWrites(stepping: Actor): void {
+    const word = this.changes.missed()
+    if (word < 0) return
+    const { state } = this.machine.hypervisor
+    const path = stepping.kind === 'vcpu' && this.pathOf(stepping)
+    throw new VgicError(
+      'argument',
+      `A step of ${stepping.name}${path ? `, ${path},` : ''} wrote ${state.layout.nameOf(word)}, which it may not: say so in the step's \`writes\` or the word's \`by\`.`,
     )
   }
 }

@@ -86,6 +86,10 @@ export class StepChecks {
       const what = this.checker.distinctIntids(entered)
       if (what !== undefined) return ['S8', what]
     }
+    if (entered !== 0 && this.checked.S10) {
+      const what = this.checker.enteredWhileStopped(entered)
+      if (what !== undefined) return ['S10', what]
+    }
     return writes === WRITES_ALL || writes >= WRITES_GUEST || entered !== 0
       ? this.afterChange(writes, entered)
       : undefined
@@ -97,6 +101,10 @@ export class StepChecks {
     if (checked.L1) {
       const what = checker.lostWakeUp()
       if (what !== undefined) return ['L1', what]
+    }
+    if (checked.L5) {
+      const what = checker.stuckActive()
+      if (what !== undefined) return ['L5', what]
     }
     if (checked.L6) {
       const what = checker.stuck()

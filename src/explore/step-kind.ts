@@ -13,7 +13,7 @@ import {
   VCPU_USED_LRS,
   type Vcpu,
 } from '../hyp/records/vcpu.ts'
-import type { Step } from '../hyp/run/step.ts'
+import { isOwnStep, type Step } from '../hyp/run/step.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
@@ -48,6 +48,9 @@ export const DEACTIVATES = 512
 
 /** A fold. */
 export const FOLDS = 1024
+
+/** The step is one of the design's own: a function of the user's. */
+export const IS_OWN = 2048
 
 /** With these HCR_EL2 bits set, a guest's ICC_* accesses are to its virtual CPU interface. */
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
@@ -171,6 +174,7 @@ function kindOf(step: Step | undefined, injects: boolean): number {
     (row?.lists && !row.alwaysAccesses ? ON_LISTS : 0) |
     (row?.lists === 'fold' ? FOLDS : 0) |
     (row?.takesInterrupts ? TAKES : 0) |
-    (row?.needs ? HAS_NEEDS : 0)
+    (row?.needs ? HAS_NEEDS : 0) |
+    (isOwnStep(step) ? IS_OWN : 0)
   )
 }

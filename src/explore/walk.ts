@@ -38,7 +38,7 @@ export class Walk {
   /** Checks a state from which no actor can step. */
   end(): ViolatedInvariant | undefined {
     this.ended = true
-    return this.search.checks.atEnd()
+    return this.search.atEnd()
   }
 
   /** The steps of the walk, an actor a step; with the one that violates an invariant, if one does. */

@@ -34,7 +34,7 @@ const quiet = (handler: OpList): OpList =>
     .eoi()
 
 const STATES = 50_000
-const PREEMPTED: Bounds = { preemptions: 1, states: STATES }
+const PREEMPTED = { preemptions: 1, states: STATES } satisfies Bounds
 /** Writes are checked in one trial, which every mutation goes through: in all of them it would take hours. */
 const CHECKED: Bounds = { ...PREEMPTED, checkWrites: true }
 
@@ -49,7 +49,7 @@ function direct(
   name: string,
   version: '4.0' | '4.1',
   write: (guest: GuestBuilder) => unknown,
-  { signal = false, ...bounds }: Bounds & { readonly signal?: boolean } = PREEMPTED,
+  { signal = false, ...bounds }: Omit<Bounds, 'signal'> & { readonly signal?: boolean } = PREEMPTED,
 ): Trial {
   return {
     name,

@@ -463,8 +463,21 @@ const shard: Kind = {
   takes: (value) => typeof value === 'string' && /^[0-2]\/3$|^[01]\/2$/.test(value),
 }
 const checkedInvariants = optional(list(oneOf(...Object.keys(exploring.invariants))))
+const ownInvariant = options({
+  name: text('none'),
+  says: text(''),
+  check: optional(callback(() => undefined)),
+  atEnd: optional(callback(() => undefined)),
+})
 const ownInvariants = optional(
-  list(options({ name: text('none'), says: text(''), check: callback(() => undefined) })),
+  list({
+    ...ownInvariant,
+    takes: (value) => {
+      if (!ownInvariant.takes(value)) return false
+      const { check, atEnd } = value as exploring.OwnInvariant
+      return check !== undefined || atEnd !== undefined
+    },
+  }),
 )
 const budget = {
   preemptions: optional(integer(0, 255)),
@@ -484,6 +497,10 @@ const bounds = optional(
     shortest: optional(boolean),
     shard: optional(shard),
     exact: optional(boolean),
+    reduce: optional(boolean),
+    onProgress: optional(callback(() => undefined)),
+    signal: optional(record({ aborted: boolean })),
+    now: optional(callback(() => 0)),
   }),
 )
 const randomBounds = optional(
@@ -880,8 +897,18 @@ const rows: Readonly<Record<string, Row>> = {
     exploring.replay,
     only(broken),
     only(() => violation),
-    optional(options({ before: optional(integer(0, 1000, 3)) })),
+    optional(
+      options({ before: optional(integer(0, 1000, 3)), invariants: checkedInvariants, own: ownInvariants }),
+    ),
   ),
+  'new Exploration': call(
+    (...args) => new exploring.Exploration(...(args as [never])),
+    only(newScenario),
+    bounds,
+  ),
+  ...methods('Exploration', () => new exploring.Exploration(newScenario()), {
+    goOn: [integer(1, 0x3fff_ffff, 100)],
+  }),
 }
 
 function isWord(value: unknown): boolean {
@@ -899,6 +926,9 @@ const notCalled = [
   'GicMemory.read32',
   'GicMemory.write32',
   'new VgicError',
+  'StopSignal.aborted',
+  // Its errors are those of a promise; the checks are those of Exploration.
+  'exploreAsync',
 ]
 
 describe('every public call', () => {

@@ -165,6 +165,8 @@ export const prunedUnheld = row('prunedUnheld?', {
 })
 /** Moves that interrupt, under both locks, if it still is on this list and still belongs on the other. */
 export const migrate = row('migrate', { does: 'migrate', needs: ['interruptsOff'] })
+/** As `migrate`, but does not notify the vCPU on whose list the interrupt is now (catalogue 23). */
+export const migrateQuietly = row('migrateQuietly', { does: 'migrateQuietly', needs: ['interruptsOff'] })
 /** CVE-2026-72289: as `migrate`, but looks only where the interrupt belongs, and not where it is. */
 export const migrateUnowned = row('migrateUnowned', { does: 'migrateUnowned', needs: ['interruptsOff'] })
 /** Samples the timers after an exit. */
@@ -237,6 +239,7 @@ const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace', 'commands'] as 
  */
 export const emulateMmio = row('emulateMmio', {
   does: 'emulateMmio',
+  endsAccess: true,
   outcomes: mmioOutcomes,
   stands: 'thread',
   needs: ['mmioAccess'],
@@ -248,6 +251,7 @@ export const emulateMmio = row('emulateMmio', {
  */
 export const emulateMmioFromMemory = row('emulateMmioFromMemory', {
   does: 'emulateMmioFromMemory',
+  endsAccess: true,
   outcomes: mmioOutcomes,
   stands: 'thread',
   needs: ['mmioAccess'],
@@ -262,13 +266,35 @@ export const stopVcpus = row('stopVcpus', { does: 'stopVcpus', stands: 'thread',
 /** Does the access once all other vCPUs are outside their guests; waits until then. */
 export const accessStopped = row('accessStopped', {
   does: 'accessStopped',
+  endsAccess: true,
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
-  needs: ['maySleep', 'mmioAccess', 'vmStopped'],
+  needs: ['maySleep', 'mmioAccess', 'vmStopped', 'othersFolded'],
+})
+/** As `accessStopped`, but a vCPU counts as outside once it says so, although its list registers are folded later (catalogue 29). */
+export const accessOutside = row('accessOutside', {
+  does: 'accessStopped',
+  outcomes: ['done', 'reevaluate'],
+  stands: 'thread',
+  needs: ['maySleep', 'mmioAccess', 'vmStopped', 'othersFolded'],
+})
+/** Does the access from memory at once, while other vCPUs are in their guests (catalogue 28). */
+export const accessRunning = row('accessRunning', {
+  does: 'accessStopped',
+  outcomes: ['done', 'reevaluate'],
+  stands: 'thread',
+  needs: ['maySleep', 'mmioAccess', 'othersFolded'],
+})
+/** As `stopVcpus`, but stops do not count: it does not wait while another has stopped the VM, and the first to resume resumes for all (catalogue 30). */
+export const stopVcpusToo = row('stopVcpusToo', {
+  does: 'stopVcpus',
+  stands: 'thread',
+  needs: ['maySleep'],
 })
 /** Linux 6.1's accessStopped, which answers from memory as `emulateMmioFromMemory` does. */
 export const accessStoppedFromMemory = row('accessStoppedFromMemory', {
   does: 'accessStoppedFromMemory',
+  endsAccess: true,
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
 })
@@ -322,6 +348,7 @@ export const resumeVcpus = row('resumeVcpus', { does: 'resumeVcpus', stands: 'th
 /** KVM_RUN returns, userspace does what the exit or the signal asks for, and calls it again. */
 export const userspace = row('userspace', {
   does: 'userspace',
+  endsAccess: true,
   stands: 'thread',
   writes: 'vcpu',
   needs: ['maySleep', 'freshShadow', 'notTheGics'],
@@ -464,6 +491,8 @@ export const stop = row('stop', {
 })
 /** Step of an injection: stores the interrupt's new state and puts it on the ap_list of its target. */
 export const queueInterrupt = row('queue', { stands: 'inject' })
+/** As `queue`, but an interrupt that is on a list already notifies nobody (catalogue 22). */
+export const queueQuietly = row('queueQuietly', { stands: 'inject' })
 /** Step of an injection: posts KVM_REQ_IRQ_PENDING to the vCPU of that list. */
 export const postRequest = row('postRequest', { stands: 'inject' })
 /** Step of an injection: reads that vCPU's mode, and wakes or interrupts it. */

@@ -111,7 +111,7 @@ export function record(run: Run, options: PictureOptions): Recorded {
   const {
     from = 0,
     to = Number.MAX_SAFE_INTEGER,
-    violation,
+    violation = run.violation,
   } = argumentOptions('options', options, optionFields)
   argumentInteger('from', from, 0, Number.MAX_SAFE_INTEGER)
   argumentInteger('to', to, 0, Number.MAX_SAFE_INTEGER)

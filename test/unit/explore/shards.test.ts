@@ -40,6 +40,7 @@ describe('the parts of an exploration', () => {
 
 describe('merging', () => {
   const part = (shard: string, more: Partial<Report> = {}): Report => ({
+    verdict: 'holds',
     complete: true,
     states: 1,
     transitions: 2,
@@ -51,6 +52,7 @@ describe('merging', () => {
 
   it('adds up, and names the parts that are missing', () => {
     expect(mergeReports([part('0/3'), part('2/3', { complete: false, bound: 'states' })])).toEqual({
+      verdict: 'bounded',
       complete: false,
       states: 2,
       transitions: 4,
