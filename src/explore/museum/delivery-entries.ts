@@ -57,11 +57,10 @@ const nested = (name: string, design: Design, count: number, listRegisters: numb
         .unmask()
         .hvc(),
     )
-  for (let i = 0; i < count; i++) {
-    recipe.spi({ intid: 32 + i, priority: 0x80 - 0x20 * i })
-    recipe.device(`device ${i}`, (d) => d.pulse(32 + i))
-  }
-  return recipe
+  for (let i = 0; i < count; i++) recipe.spi({ intid: 32 + i, priority: 0x80 - 0x20 * i })
+  return recipe.device('nic', (d) => {
+    for (let i = 0; i < count; i++) d.pulse(32 + i)
+  })
 }
 
 /** As in Linux, a prune drops the lock of its list before it takes those of two lists in their order. */
