@@ -1,11 +1,19 @@
 import { defineConfig } from 'tsup'
 import { inlineConstants, keepConstants } from './tools/constants.ts'
+import { withoutSources } from './tools/source-maps.ts'
 
 export default defineConfig([
   {
     name: 'library',
-    entry: ['src/index.ts', 'src/scenario.ts', 'src/explore.ts', 'src/workers.ts', 'src/worker.ts'],
-    external: ['piscina'],
+    entry: [
+      'src/index.ts',
+      'src/scenario.ts',
+      'src/explore.ts',
+      'src/workers.ts',
+      'src/worker.ts',
+      'src/testing.ts',
+    ],
+    external: ['piscina', 'fast-check'],
     outDir: 'dist',
     format: ['esm', 'cjs'],
     target: 'es2022',
@@ -20,6 +28,7 @@ export default defineConfig([
     clean: true,
     esbuildPlugins: [inlineConstants],
     plugins: [keepConstants],
+    onSuccess: async () => withoutSources('dist'),
     esbuildOptions(options) {
       // Inlines numeric constants across modules; names and whitespace stay readable.
       options.minifySyntax = true

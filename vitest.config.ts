@@ -10,6 +10,7 @@ export default defineConfig({
       { find: /^vgic\/scenario$/, replacement: src('scenario.ts') },
       { find: /^vgic\/explore$/, replacement: src('explore.ts') },
       { find: /^vgic\/workers$/, replacement: src('workers.ts') },
+      { find: /^vgic\/testing$/, replacement: src('testing.ts') },
     ],
   },
   test: {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { header, Progress } from '../test/command-line.ts'
+import { publicScenarios } from './public.ts'
 import { geomean, median, quantile } from './statistics.ts'
 
 /** A case of the benchmark, with the iterations of a round: about 50 ms. */
@@ -12,6 +13,8 @@ export interface Scenario {
   readonly number: number
   readonly name: string
   readonly iterations: number
+  /** Of a case by the public API: the internal one that does the same. */
+  readonly internal?: string
 }
 
 /** The yardstick's scenarios, by its numbers. */
@@ -38,11 +41,12 @@ const withoutTwin: readonly Scenario[] = [
   { number: 11, name: 'vlpi', iterations: 500_000 },
   { number: 12, name: 'wfi-v4', iterations: 100_000 },
 ]
-export const allScenarios = [...withTwin, ...withoutTwin]
+export const allScenarios: readonly Scenario[] = [...withTwin, ...withoutTwin, ...publicScenarios]
 /** The names of all cases, as `--only` takes them. */
 export const caseNames = allScenarios.map(({ name }) => name)
-/** Processes, one after another; each has its own luck with code placement. */
+/** Processes, one after another; each has its own luck with code placement. Cases by the public API have fewer. */
 const PROCESSES = 5
+const PUBLIC_PROCESSES = 2
 
 interface Options {
   /** The yardstick's source. */
@@ -81,6 +85,8 @@ interface Case {
   readonly cpuNs: Quartiles
   readonly bytesPerIteration: number
   readonly scavenges: number
+  /** Of a case by the public API: how many times the internal one, of the processor. */
+  readonly timesInternal?: number
   /** How many times the yardstick, by the clock and by the time of the processor. */
   readonly ratio?: Quartiles
   readonly cpuRatio?: Quartiles
@@ -168,7 +174,8 @@ async function measureCase(
   twin?: Responder,
 ): Promise<Case> {
   const all: Round[] = []
-  for (let process = 0; process < PROCESSES; process++)
+  const processes = isPublic(scenario) ? PUBLIC_PROCESSES : PROCESSES
+  for (let process = 0; process < processes; process++)
     all.push(...(await measure(scenario, machines, rounds, twin)))
   const ratios = (time: (times: Times) => number): Quartiles =>
     quartiles(all.flatMap(({ ours, twin }) => (twin ? time(ours) / time(twin) : [])))
@@ -192,6 +199,8 @@ const quartiles = (values: readonly number[]): Quartiles => [
   quantile(values, 0.75),
 ]
 
+const isPublic = (scenario: Scenario): boolean => publicScenarios.includes(scenario)
+
 const caseName = ({ name }: Scenario, machines: number): string =>
   machines > 1 ? `${name} (${machines} machines)` : name
 
@@ -209,17 +218,20 @@ export async function benchHotPath({ twin: source, json, rounds, only }: Options
   const twin = source === undefined ? undefined : new Responder(compileTwin(source), [])
   const cases: Case[] = []
   const chosen = allScenarios.filter(({ name }) => only === undefined || name === only)
-  const progress = new Progress(2 * chosen.length)
+  const both = [1, 3].flatMap((machines) =>
+    chosen.filter((each) => machines === 1 || !isPublic(each)).map((each) => [each, machines] as const),
+  )
+  const progress = new Progress(both.length)
   if (!json) console.log(header(WHAT, legend(rounds, twin !== undefined)))
-  for (const machines of [1, 3]) {
-    for (const scenario of chosen) {
-      progress.next(caseName(scenario, machines))
-      const against = withTwin.includes(scenario) ? twin : undefined
-      const measured = await measureCase(scenario, machines, rounds, against)
-      cases.push(measured)
-      progress.clear()
-      if (!json) console.log(row(measured))
-    }
+  for (const [scenario, machines] of both) {
+    progress.next(caseName(scenario, machines))
+    const against = withTwin.includes(scenario) ? twin : undefined
+    const measured = await measureCase(scenario, machines, rounds, against)
+    const internal = cases.find(({ name }) => name === scenario.internal)
+    const timesInternal = internal && measured.cpuNs[1] / internal.cpuNs[1]
+    cases.push({ ...measured, ...(timesInternal === undefined ? {} : { timesInternal }) })
+    progress.clear()
+    if (!json) console.log(row(cases[cases.length - 1]) + comparison(scenario, timesInternal))
   }
   twin?.end()
   const means = geomeans(cases)
@@ -251,6 +263,9 @@ function row({ name, ns, cpuNs, bytesPerIteration, scavenges, ratio, cpuRatio }:
   const ratios = ratio && cpuRatio ? `  ${shown(ratio, 2)}x  ${shown(cpuRatio, 2)}x of C` : ''
   return `${name.padEnd(28)}${times}${ratios}  ${bytesPerIteration.toFixed(2)} bytes, ${scavenges} scavenges`
 }
+
+const comparison = ({ internal }: Scenario, times: number | undefined): string =>
+  times === undefined ? '' : `, ${times.toFixed(2)}x of ${internal}`
 
 const shown = ([low, middle, high]: Quartiles, digits: number): string =>
   `${middle.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`

@@ -5,17 +5,22 @@
  */
 import { existsSync } from 'node:fs'
 import { commandLine, refuse, type Values } from '../test/command-line.ts'
+import { benchDesigns } from './designs.ts'
 import { benchDevice } from './device.ts'
 import { benchHotPath, caseNames } from './exits.ts'
 import { benchExplorer } from './explore.ts'
 import { benchInstructions } from './instructions.ts'
+import { benchScale } from './scale.ts'
 import { serve } from './worker.ts'
 
 const help = `
 npm run bench -- [--twin FILE.c] [--only CASE] [--rounds N] [--json]
-                                                         what an exit of a vCPU costs: nanoseconds, bytes
+                                                         what an exit of a vCPU costs: nanoseconds, bytes; vm/, run/ and
+                                                         events/ are by the public API: VirtualMachine, runs, their events
 npm run bench -- instructions [--twin FILE.c] [--only CASE] [--json]
                                                          the same in instructions, counted by valgrind (minutes a case)
+npm run bench -- designs [--json]                        an exit in every design of the library, and an own step
+npm run bench -- scale [--json]                          what grows with vCPUs, SPIs, LPIs, PEs and pending interrupts
 npm run bench -- explore [--spin FILE.pml] [--json]      the explorer: transitions a second of CPU time
 npm run bench -- device [--json]                         the GIC as a device: nanoseconds an access, few and many SPIs, LPIs, vLPIs
 
@@ -35,7 +40,13 @@ const string = { type: 'string' } as const
 const [first = '', ...rest] = process.argv.slice(2)
 // What the benchmark of exits starts for itself.
 if (first === '--worker') serve()
-else if (first === 'explore') {
+else if (first === 'designs') {
+  const values = commandLine({ name: 'bench', help, options: { json } }, rest)
+  if (values) benchDesigns(values['json'] === true)
+} else if (first === 'scale') {
+  const values = commandLine({ name: 'bench', help, options: { json } }, rest)
+  if (values) benchScale(values['json'] === true)
+} else if (first === 'explore') {
   const values = commandLine({ name: 'bench', help, options: { spin: string, json } }, rest)
   if (values) benchExplorer(values['json'] === true, values['spin'] as string | undefined)
 } else if (first === 'device') {

@@ -1,7 +1,7 @@
 /**
  * vgic/explore: every interleaving of a scenario, checked; counterexamples that replay; the museum of bugs.
  *
- * @packageDocumentation
+ * @module vgic/explore
  */
 export type {
   Bounds,

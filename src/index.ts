@@ -2,7 +2,7 @@
  * vgic: arm64 GICv3/GICv4 virtualization in memory. This entry has the silicon as a device and the facts of
  * the architecture; `vgic/scenario` has the hypervisor, its guests and devices.
  *
- * @packageDocumentation
+ * @module vgic
  */
 export {
   CommandValue,

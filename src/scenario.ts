@@ -1,7 +1,7 @@
 /**
  * vgic/scenario: builds and runs scenarios of a host with its hypervisor, a VM with guests, and devices.
  *
- * @packageDocumentation
+ * @module vgic/scenario
  */
 
 export type { InterruptMasks } from './gic/cpu-interface/interrupt-masks.ts'
@@ -84,6 +84,8 @@ export { GuestIts, type GuestItsOptions, type GuestLpiOptions } from './scenario
 export {
   type CpuInspection,
   type DeviceInspection,
+  type GuestItsCollection,
+  type GuestItsEvent,
   type GuestItsInspection,
   MachineInspection,
   type VcpuInspection,

@@ -2,7 +2,7 @@
  * vgic/workers: an exploration on several cores, in Node. The pool of threads is piscina's, which is an optional
  * dependency: install it beside vgic.
  *
- * @packageDocumentation
+ * @module vgic/workers
  */
 import { argumentInteger, argumentList, argumentOptions, argumentString } from './errors/arguments.ts'
 import { VgicError } from './errors/vgic-error.ts'

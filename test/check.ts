@@ -29,6 +29,9 @@ assert.throws(
 assert.throws(() => vgic.Gic.from(new ArrayBuffer(8)), vgic.VgicError)
 assert.throws(() => explorer.explore(scenario.scenario('bounds'), { depth: 0 }), vgic.VgicError)
 assert.equal(explorer.explore(scenario.scenario('nothing')).complete, true)
+const recorder = testing.record(new vgic.Gic({ cpus: 1 }))
+recorder.readMmio(0x0800_0008, 4)
+assert.deepEqual(testing.verify(recorder.jsonl()), [])
 assert.equal(new vgic.Gic({ cpus: 2 }).readSysreg(1, vgic.ICH_VTR_EL2, 2), 0x90b80003)
 `
 
@@ -195,8 +198,10 @@ async function smoke(): Promise<Outcome> {
     if (key in manifest) throw new CheckError(`package.json has ${key}`)
   }
   const peers = Object.keys(manifest['peerDependencies'] ?? {})
-  if (peers.join() !== PEER) throw new CheckError(`package.json has the peers ${peers.join()}`)
+  if (peers.join() !== PEERS.join()) throw new CheckError(`package.json has the peers ${peers.join()}`)
   checkImports(join(library, 'dist'))
+  checkLinks(library)
+  checkSourceMaps(join(library, 'dist'))
   checkClassNames(join(library, 'dist'))
 
   writeFileSync(
@@ -205,6 +210,7 @@ async function smoke(): Promise<Outcome> {
 import * as vgic from 'vgic'
 import * as scenario from 'vgic/scenario'
 import * as explorer from 'vgic/explore'
+import * as testing from 'vgic/testing'
 ${SMOKE_BODY}`,
   )
   writeFileSync(
@@ -213,6 +219,7 @@ ${SMOKE_BODY}`,
 const vgic = require('vgic')
 const scenario = require('vgic/scenario')
 const explorer = require('vgic/explore')
+const testing = require('vgic/testing')
 ${SMOKE_BODY}`,
   )
   await must('node', ['smoke.mjs'], project)
@@ -227,6 +234,23 @@ ${SMOKE_BODY}`,
   if (bare !== undefined) throw new CheckError(`${bare} has no js block`)
   for (const example of examples) await checkExample(example, project)
   return { passed: 1, failed: 0, note: `${examples.length} programs of documents` }
+}
+
+/** The same in other hosts of JavaScript, with the project that `smoke` has made. */
+async function otherHosts(): Promise<Outcome> {
+  const versions = await Promise.all(['deno', 'bun'].map((host) => run(host, ['--version'], project)))
+  if (!versions.every(({ ok }) => ok)) {
+    const why = 'deno or bun is not installed: npm rebuild deno bun'
+    if (process.env['CI']) throw new CheckError(why)
+    return { passed: 0, failed: 0, note: `skipped: ${why}` }
+  }
+  const [deno, bun] = versions.map(({ output }) => output.split(/ \(|\n/)[0])
+  const allowed = ['--node-modules-dir=manual', '--no-prompt', '--allow-read', '--allow-env']
+  for (const program of ['smoke.mjs', 'smoke.cjs']) {
+    await must('deno', ['run', ...allowed, program], project)
+    await must('bun', [program], project)
+  }
+  return { passed: 1, failed: 0, note: `${deno}, bun ${bun}` }
 }
 
 async function checkExample(example: Example, project: string): Promise<void> {
@@ -267,8 +291,8 @@ async function slurm(): Promise<Outcome> {
   return { passed: 0, failed: 0, note: `skipped: ${why}` }
 }
 
-/** What `vgic/workers` imports when it is called; a user installs it beside the package. */
-const PEER = 'piscina'
+/** What `vgic/workers` imports when it is called, and what `vgic/testing` is given; a user installs them beside the package. */
+const PEERS = ['fast-check', 'piscina']
 
 /** The library runs anywhere: all that it imports are its own chunks. */
 function checkImports(dist: string): void {
@@ -277,16 +301,43 @@ function checkImports(dist: string): void {
   for (const file of [...filesIn(dist, '.js'), ...filesIn(dist, '.cjs')]) {
     const text = readFileSync(file, 'utf8')
     for (const match of text.matchAll(specifier)) {
-      const isPeer = match[2] === PEER && /\bworkers\.c?js$/.test(file)
+      // Rollup's import.meta.url in CommonJS is `require('u' + 'rl')`.
+      const isPeer = ['piscina', 'u'].includes(match[2] ?? '') && /\bworkers\.c?js$/.test(file)
       if (!match[2]?.startsWith('./') && !isPeer) throw new CheckError(`${file} has ${match[0]}`)
     }
     if (/\b__require\b|["']node:/.test(text)) throw new CheckError(`${file} needs node modules`)
   }
   for (const file of [...filesIn(dist, '.d.ts'), ...filesIn(dist, '.d.cts')]) {
-    const match = /^\/\/\/ *<reference.*|^(?:import|export)\b.* from ["'][^.].*/m.exec(
-      readFileSync(file, 'utf8'),
-    )
+    // Types of the tests' own fast-check; a program without it does not ask for this entry.
+    const text = readFileSync(file, 'utf8').replace(/^import fc from 'fast-check';$/m, '')
+    const match = /^\/\/\/ *<reference.*|^(?:import|export)\b.* from ["'][^.].*/m.exec(text)
     if (match !== null) throw new CheckError(`${file} has ${match[0]}`)
+  }
+}
+
+/** What the README and the documents link to is in the package, so that it is where a reader of the package looks. */
+function checkLinks(library: string): void {
+  const documents = filesIn(join(library, 'docs'), '.md').map((file) => ['docs', file] as const)
+  for (const [directory, file] of [['', join(library, 'README.md')] as const, ...documents]) {
+    for (const [, link] of textOf(file).matchAll(/\]\(([^)\s#]+)[^)]*\)/g)) {
+      const isOutside =
+        /^https?:/.test(link) || (directory === 'docs' && /^\.\.\/(test|bench|tools)\//.test(link))
+      if (!isOutside && !existsSync(join(library, directory, link)))
+        throw new CheckError(`${file} links to ${link}, which the package does not have`)
+    }
+  }
+}
+
+/** A document without its code. */
+const textOf = (file: string): string => readFileSync(file, 'utf8').replaceAll(/```.*?```|`[^`]+`/gs, '')
+
+/** The package has each source once, in src. */
+function checkSourceMaps(dist: string): void {
+  for (const file of filesIn(dist, '.map')) {
+    const map = JSON.parse(readFileSync(file, 'utf8')) as { sources: string[]; sourcesContent?: unknown }
+    if (map.sourcesContent !== undefined) throw new CheckError(`${file} has the sources, as src does`)
+    const lost = map.sources.find((source) => !existsSync(join(dist, source)))
+    if (lost !== undefined) throw new CheckError(`${file} is of ${lost}, which the package does not have`)
   }
 }
 
@@ -341,6 +392,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['publint', () => must('publint', ['--strict'])],
   ['attw', () => must('attw', ['--pack', '.', '--profile', 'node16'])],
   ['smoke', smoke],
+  ['deno and bun', otherHosts],
   ['sizes', sizes],
   ['command', command],
   ['slurm', slurm],

@@ -97,6 +97,20 @@ export function argumentBits(name: string, value: number | bigint): bigint {
   return refuse('argument', name, 'an integer of at most 64 bits, a number or a bigint', value)
 }
 
+/** The same for a hot call, which takes the value apart without a bigint: see {@link lowOf}. */
+export function argumentBits64(name: string, value: number | bigint): number | bigint {
+  if (
+    typeof value === 'number' &&
+    Number.isInteger(value) &&
+    value >= -HALF_RANGE &&
+    value < 2 * HALF_RANGE
+  ) {
+    return value
+  }
+  return argumentBits(name, value)
+}
+const HALF_RANGE = 2 ** 63
+
 /** The level of a line; whether it is high. */
 export function argumentLevel(name: string, value: number | boolean): boolean {
   if (value === 0 || value === false) return false

@@ -37,9 +37,9 @@ export function replay(scenario: Scenario, schedule: string | Violation, options
   const taken = readSchedule(machine.internals.digest, actorCount, token)
   const end = before === undefined ? taken.length : argumentInteger('before', before, 0, taken.length)
   const run = follow(machine, courseOf(taken), end)
+  const found = violationOf(scenario, taken, checked)
   if (end < taken.length) return run
-  const violation =
-    typeof schedule === 'object' ? checkedViolation(schedule) : violationOf(scenario, taken, checked)
+  const violation = typeof schedule === 'object' ? checkedViolation(schedule) : found
   return violation ? run.violating(violation) : run
 }
 

@@ -4,10 +4,18 @@
  */
 import { ICH_VMCR_VIEW } from '../arch/ich-registers.ts'
 import { FIRST_LPI, FIRST_SPI, type Intid } from '../arch/intid.ts'
+import { ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
 import { OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
-import { peOf, VCPU_FAULT_IPA, VCPU_INDEX, VCPU_NOTIFIER, VCPU_PC, type Vcpu } from '../hyp/records/vcpu.ts'
+import {
+  VCPU_FAULT_IPA,
+  VCPU_INDEX,
+  VCPU_NOTIFIER,
+  VCPU_PC,
+  VCPU_PE,
+  type Vcpu,
+} from '../hyp/records/vcpu.ts'
 import { asIrq, IRQ_EDGE, IRQ_LATCH, type Irq, irqApListOf } from '../hyp/records/vgic-irq.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
@@ -61,6 +69,10 @@ const ghostRows = {
   },
 } as const satisfies Rows<GhostSizes>
 
+/** What a step of a thread may do that the ghosts are to know. */
+const ENDS_ACCESS = 1
+const CARRIES_OUT = 2
+
 /** The record of the ghost state. */
 export const ghostRecord = (setup: VmSetup): RecordType =>
   recordType('ghost', wordsOf(ghostRows, ghostSizes(setup)))
@@ -74,6 +86,8 @@ export class Ghosts {
    * and PPIs, then the SPIs.
    */
   private readonly edges: number
+  /** Bits by program counter: the step may complete the guest's access, or carries out a command of its ITS. */
+  private readonly ends: Uint8Array
 
   constructor(
     private readonly hypervisor: Hypervisor,
@@ -83,6 +97,10 @@ export class Ghosts {
     this.words = hypervisor.words
     this.edges = at + offsetOf(ghostRows, 'GHOST_EDGES', ghostSizes(hypervisor.setup))
     for (let i = 0; i < hypervisor.layout.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
+    this.ends = Uint8Array.from(hypervisor.runLoop.program.steps, (step) => {
+      const row = rowOf(step?.op ?? 0)
+      return (row?.endsAccess ? ENDS_ACCESS : 0) | (row?.carriesOut ? CARRIES_OUT : 0)
+    })
   }
 
   /** ICH_VMCR_EL2 as the guest of a vCPU left it. */
@@ -93,16 +111,22 @@ export class Ghosts {
   /** Takes a step of a vCPU's guest, and records ICH_VMCR_EL2 and acknowledged edges. */
   stepGuest(v: Vcpu): number {
     const { words, hypervisor } = this
-    const pe = peOf(words, v)
+    const index = words[v + VCPU_INDEX]
+    const pe = words[v + VCPU_PE]
+    const { ops } = hypervisor.setup.guests[index]
+    const acknowledges = ops[OP_WORDS * words[v + GUEST_PC]] === OP_ACK
+    const exit = acknowledges ? this.stepAcknowledge(v) : hypervisor.stepGuest(v)
+    words[this.at + index] = words[pe + ICH_VMCR]
+    return exit
+  }
+
+  private stepAcknowledge(v: Vcpu): number {
+    const { words, hypervisor } = this
     const [pc, depth] = [words[v + GUEST_PC], words[v + GUEST_DEPTH]]
-    const { ops } = hypervisor.setup.guests[words[v + VCPU_INDEX]]
     const exit = hypervisor.stepGuest(v)
-    words[this.at + words[v + VCPU_INDEX]] = hypervisor.silicon.ich.readVmcr(pe)
-    const done = words[v + GUEST_PC] === pc + 1 && words[v + GUEST_DEPTH] === depth
-    if (done && ops[pc * OP_WORDS] === OP_ACK) {
-      this.acknowledged(v, words[v + GUEST_VALUE])
-      this.observer?.(v, words[v + GUEST_VALUE])
-    }
+    if (words[v + GUEST_PC] !== pc + 1 || words[v + GUEST_DEPTH] !== depth) return exit
+    this.acknowledged(v, words[v + GUEST_VALUE])
+    this.observer?.(v, words[v + GUEST_VALUE])
     return exit
   }
 
@@ -111,22 +135,16 @@ export class Ghosts {
    * cleared so are not outstanding any more.
    */
   stepThread(v: Vcpu): number {
-    const { hypervisor } = this
+    const { words, hypervisor } = this
+    const ends = words[v + VCPU_NOTIFIER] === 0 ? this.ends[words[v + VCPU_PC]] : 0
+    if (ends === 0) return hypervisor.runLoop.step(v)
     const cleared = hypervisor.mmio.clearedEdges(v)
-    const carriesOut = this.carriesOut(v)
-    const before = hypervisor.words[v + VCPU_FAULT_IPA]
+    const before = words[v + VCPU_FAULT_IPA]
     const result = hypervisor.runLoop.step(v)
-    const isDone = before !== 0 && hypervisor.words[v + VCPU_FAULT_IPA] === 0
+    const isDone = before !== 0 && words[v + VCPU_FAULT_IPA] === 0
     if (isDone) for (const irq of cleared) this.settled(irq)
-    if (isDone || carriesOut) this.forgetLpis()
+    if (isDone || ends & CARRIES_OUT) this.forgetLpis()
     return result
-  }
-
-  /** Whether the next step of a vCPU's thread carries out a command of the guest's ITS. */
-  private carriesOut(v: Vcpu): boolean {
-    const { words, runLoop } = this.hypervisor
-    const step = words[v + VCPU_NOTIFIER] === 0 ? runLoop.program.steps[words[v + VCPU_PC]] : undefined
-    return rowOf(step?.op ?? 0)?.carriesOut === true
   }
 
   private settled(irq: Irq): void {

@@ -168,15 +168,30 @@ export interface GuestItsInspection {
   readonly its: number
   /** GITS_CTLR.Enabled. */
   readonly enabled: boolean
-  /** By DeviceID and EventID: the LPI, and the collection that it is in, undefined if that was unmapped. */
-  readonly events: readonly {
-    readonly deviceId: number
-    readonly eventId: number
-    readonly intid: number
-    readonly collection: number | undefined
-  }[]
-  /** By number: the vCPU that each goes to, undefined if it is not mapped. */
-  readonly collections: readonly { readonly collection: number; readonly vcpu: number | undefined }[]
+  /** By DeviceID and EventID. */
+  readonly events: readonly GuestItsEvent[]
+  /** By number. */
+  readonly collections: readonly GuestItsCollection[]
+}
+
+/** An event that a guest has mapped. */
+export interface GuestItsEvent {
+  /** The DeviceID of its messages. */
+  readonly deviceId: number
+  /** Their EventID. */
+  readonly eventId: number
+  /** The LPI that it is mapped to. */
+  readonly intid: number
+  /** The collection that it is in; undefined if that was unmapped. */
+  readonly collection: number | undefined
+}
+
+/** A collection that a guest has mapped, or that an event is in. */
+export interface GuestItsCollection {
+  /** Its number, ICID. */
+  readonly collection: number
+  /** The vCPU that it goes to; undefined if it is not mapped. */
+  readonly vcpu: number | undefined
 }
 
 /** A device of a scenario. */

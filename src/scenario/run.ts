@@ -12,6 +12,7 @@ import { VCPU_INDEX, VCPU_LAST_CPU, VCPU_PE } from '../hyp/records/vcpu.ts'
 import type { Actor, Machine } from './machine.ts'
 import { type MachineSummary, ScenarioMachine, type VcpuCounts } from './scenario-machine.ts'
 import type { StepEvent } from './step-events.ts'
+import { Strides } from './strides.ts'
 import { timeline } from './timeline.ts'
 
 /** The bound of a run. */
@@ -210,7 +211,7 @@ export class Run {
     const next = this.course(machine.internals)
     for (let taken = 0; taken < this.steps; taken++) {
       const actor = next()
-      if (!actor || machine.stateOf(actor) !== 'ready') throw tookAnotherCourse()
+      if (!actor || machine.internals.stateOfOwn(actor) !== 'ready') throw tookAnotherCourse()
       if (isWanted(taken, machine.time)) show(machine.trace(actor), machine.internals)
       else machine.internals.perform(actor)
     }
@@ -224,25 +225,27 @@ const tookAnotherCourse = (): VgicError =>
     "The run's steps cannot be told: taken again they are others. A step of the design's own must depend on nothing but the machine.",
   )
 
-/** Takes at most `steps` steps of a course on a new machine. `endOf` says how a course that has ended did. */
-export function follow(
-  machine: ScenarioMachine,
-  course: Course,
-  steps: number,
-  endOf: () => RunEnd = () => 'bound',
-): Run {
+/** Takes at most `steps` steps of a course on a new machine. */
+export function follow(machine: ScenarioMachine, course: Course, steps: number): Run {
   const { internals } = machine
-  const acknowledgements: number[][] = Array.from({ length: internals.setup.vcpus }, () => [])
-  const { ghosts, hypervisor } = internals
-  ghosts.observer = (v, intid) => acknowledgements[hypervisor.words[v + VCPU_INDEX]].push(intid)
   const next = course(internals)
-  try {
+  return observed(machine, course, () => {
     for (let taken = 0; taken < steps; taken++) {
       const actor = next()
-      if (!actor) return new Run(machine, course, taken, endOf(), acknowledgements)
+      if (!actor) return [taken, 'bound']
       internals.perform(actor)
     }
-    return new Run(machine, course, steps, 'bound', acknowledgements)
+    return [steps, 'bound']
+  })
+}
+
+/** The run that something makes of a new machine; it returns how many steps it took, and how it ended. */
+function observed(machine: ScenarioMachine, course: Course, take: () => [steps: number, end: RunEnd]): Run {
+  const { ghosts, hypervisor, setup } = machine.internals
+  const acknowledgements: number[][] = Array.from({ length: setup.vcpus }, () => [])
+  ghosts.observer = (v, intid) => acknowledgements[hypervisor.words[v + VCPU_INDEX]].push(intid)
+  try {
+    return new Run(machine, course, ...take(), acknowledgements)
   } finally {
     ghosts.observer = null
   }
@@ -260,37 +263,63 @@ export function runMachine(machine: ScenarioMachine, options: RunOptions): Run {
     const policy = new Policy(each)
     return () => policy.next()
   }
+  const most = argumentInteger('steps', steps, 1, MOST_STEPS)
   const vcpus = machine.actors.filter(({ kind }) => kind === 'vcpu')
   const isDone = (): boolean => vcpus.every((vcpu) => machine.stateOf(vcpu) === 'done')
-  return follow(machine, course, argumentInteger('steps', steps, 1, MOST_STEPS), () =>
-    isDone() ? 'done' : 'asleep',
-  )
+  const { internals } = machine
+  const policy = new Policy(internals)
+  return observed(machine, course, () => {
+    for (let taken = 0; taken < most; ) {
+      const actor = policy.next()
+      if (!actor) return [taken, isDone() ? 'done' : 'asleep']
+      taken += policy.take(actor, most - taken)
+    }
+    return [most, 'bound']
+  })
 }
 
 /** The scheduling policy of a plain run. */
 class Policy {
   private readonly vcpus: readonly Actor[]
   private readonly timed: readonly Actor[]
-  /** Environment actors by vCPU: its migrations; its preemption and its tick. */
-  private readonly migrations: readonly (readonly Actor[])[]
-  private readonly endings: readonly (readonly Actor[])[]
   private turn = 0
+  private readonly strides: Strides
   /** Steps that each vCPU has taken in its time slice. */
   private readonly slice: number[]
 
   constructor(private readonly machine: Machine) {
     this.vcpus = machine.actors.filter(({ kind }) => kind === 'vcpu')
-    this.timed = [...machine.actors, ...machine.environment].filter(
-      ({ kind }) => kind === 'device' || kind === 'timer',
-    )
-    const ofVcpu = (...kinds: Actor['kind'][]) => {
-      const lists: Actor[][] = this.vcpus.map(() => [])
-      for (const actor of machine.environment) if (kinds.includes(actor.kind)) lists[actor.index].push(actor)
-      return lists
-    }
-    this.migrations = ofVcpu('migrate')
-    this.endings = ofVcpu('preempt', 'tick')
+    this.timed = [...machine.actors.filter(({ kind }) => kind === 'device'), ...machine.timers]
     this.slice = this.vcpus.map(() => 0)
+    this.strides = new Strides(machine)
+  }
+
+  /**
+   * Takes the step that {@link next} has chosen, and if it is a vCPU's, those steps after it that it would choose too; at
+   * most `most`. Returns how many.
+   */
+  take(actor: Actor, most: number): number {
+    const { machine, strides } = this
+    const v = machine.hypervisor.vcpu(actor.index)
+    const isStride = actor.kind === 'vcpu' && machine.effects.length === 0 && strides.othersRest(v)
+    const taken = isStride ? strides.take(v, Math.min(most, this.timeLeft())) : 0
+    if (taken > 0) {
+      this.slice[actor.index] += taken - 1
+      return taken
+    }
+    machine.perform(actor)
+    return 1
+  }
+
+  /** How long nothing is due, if it is not due now. */
+  private timeLeft(): number {
+    const { machine } = this
+    let next = FOREVER
+    for (const actor of this.timed) {
+      if (actor.kind === 'timer' && machine.stateOfOwn(actor) !== 'ready') continue
+      next = Math.min(next, machine.dueAtOwn(actor) ?? FOREVER)
+    }
+    return next - machine.time
   }
 
   /**
@@ -303,17 +332,22 @@ class Policy {
     )
   }
 
+  private isReady(actor: Actor): boolean {
+    return this.machine.stateOfOwn(actor) === 'ready'
+  }
+
   /** An effect of the silicon that is under way. */
   private effect(): Actor | undefined {
-    return this.machine.effects.find((actor) => this.machine.stateOf(actor) === 'ready')
+    const { effects } = this.machine
+    return effects.length === 0 ? undefined : effects.find((actor) => this.isReady(actor))
   }
 
   /** A device or a timer that is due. */
   private due(): Actor | undefined {
     const { machine } = this
     return this.timed.find((actor) => {
-      const at = machine.dueAt(actor)
-      return at !== undefined && at <= machine.time && machine.stateOf(actor) === 'ready'
+      const at = machine.dueAtOwn(actor)
+      return at !== undefined && at <= machine.time && this.isReady(actor)
     })
   }
 
@@ -324,8 +358,10 @@ class Policy {
     for (const { index } of this.vcpus) {
       const v = machine.hypervisor.vcpu(index)
       if (!scheduler.wantsCpu(v) || scheduler.current(words[v + VCPU_LAST_CPU]) === 0) continue
-      const migration = this.migrations[index].find((actor) => machine.stateOf(actor) === 'ready')
-      if (migration) return migration
+      for (let cpu = 0; cpu < machine.hypervisor.config.cpus; cpu++) {
+        const migration = machine.migration(index, cpu)
+        if (this.isReady(migration)) return migration
+      }
     }
     return undefined
   }
@@ -345,17 +381,17 @@ class Policy {
       const v = hypervisor.vcpu(index)
       return words[v + VCPU_PE] !== 0 && (this.slice[index] >= TIME_SLICE || v === inItsWay)
     })
-    const ends = over && this.endings[over.index].find((actor) => machine.stateOf(actor) === 'ready')
+    const ends = over && machine.endings[over.index].find((actor) => this.isReady(actor))
     if (ends?.kind === 'preempt') this.slice[ends.index] = 0
     return ends
   }
 
   /** The next vCPU in round-robin order, a step each. */
   private nextVcpu(): Actor | undefined {
-    const { vcpus, machine } = this
+    const { vcpus } = this
     for (let i = 0; i < vcpus.length; i++) {
       const actor = vcpus[(this.turn + i) % vcpus.length]
-      if (machine.stateOf(actor) !== 'ready') continue
+      if (!this.isReady(actor)) continue
       this.turn = (this.turn + i + 1) % vcpus.length
       this.slice[actor.index]++
       return actor
@@ -366,9 +402,9 @@ class Policy {
   /** If no vCPU can go on: a device without a set time, or else whatever is due first, to which time advances. */
   private earliest(): Actor | undefined {
     const { machine } = this
-    const ready = this.timed.filter((actor) => machine.stateOf(actor) === 'ready')
-    const first = ready.sort((a, b) => (machine.dueAt(a) ?? 0) - (machine.dueAt(b) ?? 0))[0]
-    if (first) machine.passTime(machine.dueAt(first) ?? 0)
+    const ready = this.timed.filter((actor) => this.isReady(actor))
+    const first = ready.sort((a, b) => (machine.dueAtOwn(a) ?? 0) - (machine.dueAtOwn(b) ?? 0))[0]
+    if (first) machine.passTime(machine.dueAtOwn(first) ?? 0)
     return first
   }
 }

@@ -25,7 +25,8 @@ import type { Difference } from '../state/machine-state.ts'
 import { MachineInspection } from './inspection.ts'
 import type { Actor, ActorState, Machine } from './machine.ts'
 import type { Access, StepEvent } from './step-events.ts'
-import { traceStep, watchAccesses } from './trace.ts'
+import { accessOf } from './trace.ts'
+import { Tracer } from './tracer.ts'
 
 /** A summary of a machine, which {@link ScenarioMachine.toJSON} returns. */
 export interface MachineSummary {
@@ -66,8 +67,7 @@ const STOP_STEPS = 10_000
 export class ScenarioMachine {
   /** vCPUs first, then devices. */
   readonly actors: readonly Actor[]
-  /** Actors that act on the vCPUs: timers, then each vCPU's preemption, tick and migrations. */
-  readonly environment: readonly Actor[]
+  private tracer: Tracer | undefined
 
   /** @internal */
   constructor(
@@ -75,7 +75,11 @@ export class ScenarioMachine {
     readonly internals: Machine,
   ) {
     this.actors = internals.actors
-    this.environment = internals.environment
+  }
+
+  /** Actors that act on the vCPUs: timers, then each vCPU's preemption, tick and migrations. */
+  get environment(): readonly Actor[] {
+    return this.internals.environment
   }
 
   /** @internal */
@@ -186,7 +190,8 @@ export class ScenarioMachine {
     if (this.stateOf(actor) !== 'ready') {
       throw new VgicError('argument', `${actor.name} cannot take a step now: ask stateOf() first.`)
     }
-    return traceStep(this.internals, actor)
+    this.tracer ??= new Tracer(this.internals)
+    return this.tracer.take(actor)
   }
 
   /**
@@ -194,7 +199,7 @@ export class ScenarioMachine {
    * @internal
    */
   watch(accesses: Access[]): void {
-    watchAccesses(this.internals, accesses)
+    this.hypervisor.seam.observer = (...access) => accesses.push(accessOf(this.internals, ...access))
   }
 
   /**

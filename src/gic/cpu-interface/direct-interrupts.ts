@@ -7,25 +7,16 @@
  * Of equal priorities the list register wins, or with the choice `directPriority: direct` the other. With
  * ICH_HCR_EL2.DVIM there are no direct interrupts.
  */
-import {
-  HCR_DVIM,
-  HCR_En,
-  LR_Group,
-  LR_Priority,
-  LR_STATE,
-  VMCR_VENG0,
-  VMCR_VENG1,
-} from '../../arch/ich-registers.ts'
+import { HCR_DVIM, HCR_En, LR_Priority, LR_STATE, VMCR_VENG0, VMCR_VENG1 } from '../../arch/ich-registers.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import type { Pe } from '../records/pe.ts'
-import { ICH_HCR, ICH_LR, ICH_VMCR } from '../records/pe-offsets.ts'
+import { ICH_HCR, ICH_LR, ICH_LR_STATUS, ICH_VMCR } from '../records/pe-offsets.ts'
 import type { ResidentVpes } from '../vpe/resident-vpe.ts'
 import { VPE_PRESENTED_0, VPE_PRESENTED_1 } from '../vpe/vpe-offsets.ts'
 import { DIRECT } from '../vpe/vpe-records.ts'
 import type { Vpes } from '../vpe/vpes.ts'
-import { LINE_VFIQ, LINE_VIRQ } from './lines.ts'
-import { VirtualInterface } from './virtual-interface.ts'
+import { LR_STATUS_PENDING, VirtualInterface } from './virtual-interface.ts'
 
 /** Below every priority. */
 const NO_PRIORITY = 0x100
@@ -57,9 +48,15 @@ export class DirectVirtualInterface extends VirtualInterface {
   }
 
   override lines(pe: Pe): number {
-    const at = this.signalled(this.words, pe)
-    if (at === 0) return 0
-    return this.words[at] & LR_Group ? LINE_VIRQ : LINE_VFIQ
+    return this.isIdle(pe) ? 0 : this.lineOfPending(pe)
+  }
+
+  /** Whether nothing is pending by either way, as mostly. */
+  private isIdle(pe: Pe): boolean {
+    const { words } = this
+    if (words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING) return false
+    const record = this.resident.recordOf(this.physical.cpuOf(pe))
+    return (words[record + VPE_PRESENTED_0 + 1] | words[record + VPE_PRESENTED_1 + 1]) === 0
   }
 
   /** The better one of the list register whose upper word is at `at`, 0 for none, and of the direct interrupts. */

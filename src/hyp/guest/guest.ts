@@ -4,6 +4,7 @@
  * PE and by MMIO that traps. Its program counter, saved states and loop counters are in the vCPU's record.
  */
 
+import { HCR_EL2_IMO } from '../../arch/hcr-el2.ts'
 import {
   ICC_DIR_EL1,
   ICC_EOIR0_EL1,
@@ -11,11 +12,20 @@ import {
   ICC_IAR0_EL1,
   ICC_IAR1_EL1,
 } from '../../arch/icc-registers.ts'
+import { HCR_TALL1 } from '../../arch/ich-registers.ts'
 import { INTID_NONE, type Intid, isSpecial } from '../../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../../arch/syndrome.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
 import { LINE_VFIQ } from '../../gic/cpu-interface/lines.ts'
-import { DAIF_F, DAIF_I, PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../../gic/cpu-interface/pcpu.ts'
+import {
+  DAIF_F,
+  DAIF_I,
+  PCPU_HCR_EL2,
+  PCPU_TRAP,
+  WFX_COMPLETES,
+  WFX_TRAPS,
+} from '../../gic/cpu-interface/pcpu.ts'
+import { ICH_HCR } from '../../gic/cpu-interface/virtual-interface.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import type { Silicon } from '../../gic/silicon.ts'
 import {
@@ -147,6 +157,7 @@ export class Guest {
 
   /** The guest's MRS, bits 31:0; whether it trapped is in the PE's record. */
   read(pe: Pe, encoding: Encoding): number {
+    if (encoding === ICC_IAR1_EL1 && this.isVirtual(pe)) return this.acknowledgeVirtual(pe)
     const { systemRegisters, lines } = this.silicon
     const value = systemRegisters.read(pe, encoding, 1)
     lines.settlePe(pe)
@@ -155,9 +166,36 @@ export class Guest {
 
   /** The guest's MSR. */
   write(pe: Pe, encoding: Encoding, low: number, high: number): void {
+    if (encoding === ICC_EOIR1_EL1 && this.isVirtual(pe)) {
+      this.endVirtual(pe, low)
+      return
+    }
     const { systemRegisters, lines } = this.silicon
     systemRegisters.write(pe, encoding, low, high, 1)
     lines.settlePe(pe)
+  }
+
+  /** Whether the guest's accesses to group 1 registers reach its virtual CPU interface, as nearly always. */
+  private isVirtual(pe: Pe): boolean {
+    const { words } = this
+    return (words[pe + ICH_HCR] & HCR_TALL1) === 0 && (words[pe + PCPU_HCR_EL2] & HCR_EL2_IMO) !== 0
+  }
+
+  /** ICC_IAR1_EL1 without the search for a register by its encoding. */
+  private acknowledgeVirtual(pe: Pe): Intid {
+    const { words, silicon } = this
+    words[pe + PCPU_TRAP] = 0
+    const intid = silicon.icv.readIar1(pe)
+    silicon.lines.settleVirtual(pe)
+    return intid
+  }
+
+  /** ICC_EOIR1_EL1 in the same way. */
+  private endVirtual(pe: Pe, value: number): void {
+    const { words, silicon } = this
+    words[pe + PCPU_TRAP] = 0
+    silicon.icv.writeEoir1(pe, value)
+    silicon.lines.settleVirtual(pe)
   }
 
   /** Enters a handler, with both masks set; false if there is none for what is signalled. */

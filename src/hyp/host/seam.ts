@@ -106,11 +106,10 @@ export class Seam {
     return value
   }
 
-  readMisr(v: Vcpu, pe: Pe): number {
-    const value = this.virtualInterface.misr(pe)
+  /** Reads ICH_MISR_EL2, for nothing but its cost. */
+  readMisr(v: Vcpu, pe: Pe): void {
     this.count(v, COST_SYSREG_READS, 1)
-    if (this.observer !== null) this.observer('sysreg', true, ICH_MISR_EL2, value, 0)
-    return value
+    if (this.observer !== null) this.observer('sysreg', true, ICH_MISR_EL2, this.virtualInterface.misr(pe), 0)
   }
 
   writeVmcr(v: Vcpu, pe: Pe, value: number): void {

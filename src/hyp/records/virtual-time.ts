@@ -22,3 +22,10 @@ export function setTime(words: Int32Array, at: number, time: number): void {
 export function tick(words: Int32Array, at: number): void {
   if (++words[at] === 0) words[at + 1]++
 }
+
+/** Advances the moment in the two words at `at` by `steps`, at most 2^31. */
+export function pass(words: Int32Array, at: number, steps: number): void {
+  const before = words[at] >>> 0
+  words[at] = before + steps
+  if (before + steps >= HIGH) words[at + 1]++
+}

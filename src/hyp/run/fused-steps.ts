@@ -13,6 +13,7 @@ import { asPe, type Pe } from '../../gic/records/pe.ts'
 import {
   asPc,
   MODE_IN_GUEST,
+  MODE_OUTSIDE,
   type Pc,
   REQ_SIGNAL,
   REQ_SLEEP,
@@ -33,6 +34,7 @@ import {
   VCPU_THREAD,
   VCPU_USED_LRS,
   type Vcpu,
+  withMode,
   withPreemptOff,
   withPreemptOn,
   withTask,
@@ -47,7 +49,16 @@ import {
   TABLE_NEXT,
   TABLE_SHIFT,
 } from './program.ts'
-import { fuse } from './superinstructions.ts'
+import { STEP_OWN } from './step.ts'
+import { performStep } from './step-dispatch.ts'
+import {
+  STEP_FLUSH,
+  STEP_FLUSH_ACTIVE_FIRST,
+  STEP_FOLD,
+  STEP_FOLD_IGNORING_EOI_COUNT,
+  STEP_TIMER_SYNC,
+} from './step-numbers.ts'
+import { fuse, gapsOf } from './superinstructions.ts'
 import { THREAD_IN_GUEST, THREAD_POLLS, THREAD_SLEEPS, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
 import { type StepParts, ThreadSteps } from './thread-steps.ts'
 
@@ -55,6 +66,12 @@ export class FusedSteps extends ThreadSteps {
   readonly table: Int32Array
   /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
   private readonly injects: boolean
+  /** Where the gaps of the ways into the guest and out of it begin and end. */
+  private readonly entryGaps: readonly number[]
+  private readonly exitGaps: readonly number[]
+  /** Whether they have rows only where the list registers are filled and folded, as most do. */
+  private readonly entersPlainly: boolean
+  private readonly exitsPlainly: boolean
 
   constructor(
     readonly program: Program,
@@ -62,6 +79,10 @@ export class FusedSteps extends ThreadSteps {
   ) {
     super(parts)
     this.table = fuse(program)
+    this.entryGaps = gapsOf(program, 'entryAround')
+    this.exitGaps = gapsOf(program, 'exitAround')
+    this.entersPlainly = areEmpty(this.entryGaps, 2)
+    this.exitsPlainly = areEmpty(this.exitGaps, 1)
     this.injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
   }
 
@@ -104,6 +125,86 @@ export class FusedSteps extends ThreadSteps {
     returnFromEl2(words, pe)
   }
 
+  entryAround(v: Vcpu, at: number): number {
+    const { words, table, entryGaps } = this
+    const thread = words[v + VCPU_THREAD]
+    if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
+    if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
+    if (this.entersPlainly) {
+      words[v + VCPU_THREAD] = (withPreemptOff(thread) & ~THREAD_REQUESTS) | THREAD_IRQS_OFF
+      this.takeGap(v, entryGaps[4], entryGaps[5])
+      words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_IN_GUEST)
+    } else this.takeEntryGaps(v, thread)
+    if (words[v + VCPU_THREAD] & THREAD_REQUESTS) return table[at + TABLE_ELSE_2]
+    returnFromEl2(words, asPe(words[v + VCPU_PE]))
+    return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
+  }
+
+  private takeEntryGaps(v: Vcpu, thread: number): void {
+    const { words, entryGaps } = this
+    words[v + VCPU_THREAD] = thread & ~THREAD_REQUESTS
+    this.takeGap(v, entryGaps[0], entryGaps[1])
+    words[v + VCPU_THREAD] = withPreemptOff(words[v + VCPU_THREAD])
+    this.takeGap(v, entryGaps[2], entryGaps[3])
+    words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
+    this.takeGap(v, entryGaps[4], entryGaps[5])
+    words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_IN_GUEST)
+    this.takeGap(v, entryGaps[6], entryGaps[7])
+  }
+
+  exitAroundToReason(v: Vcpu, at: number): number {
+    const { table } = this
+    this.exitAround(v)
+    return table[(table[at + TABLE_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
+  }
+
+  /** The rows of the exit, without the result of the last. */
+  exitAround(v: Vcpu): void {
+    const { words, exitGaps } = this
+    if (!this.exitsPlainly) this.takeGap(v, exitGaps[0], exitGaps[1])
+    words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_OUTSIDE)
+    this.takeGap(v, exitGaps[2], exitGaps[3])
+    this.irqOn(v)
+    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
+    if (!this.exitsPlainly) this.takeGap(v, exitGaps[4], exitGaps[5])
+  }
+
+  /** Takes the rows of a gap. */
+  private takeGap(v: Vcpu, from: number, to: number): void {
+    const { table } = this
+    for (let pc = from; pc !== to; ) {
+      const at = pc << TABLE_SHIFT
+      pc = table[at + 1 + this.takeRow(table[at], v)]
+    }
+  }
+
+  /**
+   * `performStep` for what is mostly in a gap, without a call where there is nothing to do, as at most exits. Every step
+   * that changes list registers has settled the maintenance interrupt, so that one that finds none need not.
+   */
+  private takeRow(step: number, v: Vcpu): number {
+    const { words } = this
+    switch (step) {
+      case STEP_FLUSH:
+        if (words[v + VCPU_AP_COUNT] !== 0) this.flush(v)
+        return 0
+      case STEP_FLUSH_ACTIVE_FIRST:
+        if (words[v + VCPU_AP_COUNT] !== 0) this.flushActiveFirst(v)
+        return 0
+      case STEP_FOLD:
+        if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) !== 0) this.fold(v)
+        return 0
+      case STEP_FOLD_IGNORING_EOI_COUNT:
+        if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) !== 0) this.foldIgnoringEoiCount(v)
+        return 0
+      case STEP_TIMER_SYNC:
+        if (this.timers.present) this.timerSync(v)
+        return 0
+      default:
+        return step >= STEP_OWN ? this.own(step, v) : performStep(this, step, v)
+    }
+  }
+
   exitToReason(v: Vcpu, at: number): number {
     const { table } = this
     this.fusedExit(v, asPe(this.words[v + VCPU_PE]))
@@ -135,9 +236,10 @@ export class FusedSteps extends ThreadSteps {
   private exitInjecting(v: Vcpu, pe: Pe): void {
     const { words } = this
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~THREAD_MODE
-    this.vgic.fold(v)
+    if ((words[v + VCPU_USED_LRS] | words[v + VCPU_AP_COUNT]) !== 0) this.vgic.fold(v)
     this.timers.sync(v)
-    this.takeInterrupts(v, pe)
+    if (words[pe + PE_LINES] & LINE_IRQ) this.takeInterrupts(v, pe)
+    else words[v + VCPU_THREAD] &= ~THREAD_IRQS_OFF
   }
 
   private takeInterrupts(v: Vcpu, pe: Pe): void {
@@ -262,6 +364,10 @@ export class FusedSteps extends ThreadSteps {
     return ENDED
   }
 }
+
+/** Whether all gaps but one have no rows. */
+const areEmpty = (gaps: readonly number[], butOne: number): boolean =>
+  gaps.every((pc, i) => i >> 1 === butOne || pc === gaps[i ^ 1])
 
 /** The thread comes to rest at a program counter, in a THREAD_ state. */
 function restAt(words: Int32Array, v: Vcpu, pc: Pc, state: number): number {

@@ -12,15 +12,34 @@ import type { ApLists } from '../vgic/ap-list.ts'
 import { ENDED, type NextPc, type Program, TABLE_SHIFT } from './program.ts'
 import { STEP_KICK, STEP_POST_REQUEST, STEP_QUEUE, STEP_QUEUE_QUIETLY } from './step-numbers.ts'
 
+/** The steps of an injection that ApLists does at once, and the end of the list. */
+const PLAIN = [STEP_QUEUE, STEP_POST_REQUEST, STEP_KICK, ENDED]
+
+/** A line that takes one level. */
+const LEVELS: readonly (readonly number[])[] = [[0], [1]]
+
 export class Injection {
+  /** Whether it is `queue`, `postRequest` and `kick` in this order, as in most designs: ApLists does that at once. */
+  private readonly isPlain: boolean
+
   constructor(
     private readonly program: Program,
     private readonly apLists: ApLists,
-  ) {}
+  ) {
+    const { table, inject } = program
+    const steps = [inject]
+    for (let pc = inject; pc !== ENDED && steps.length < 4; steps.push(pc))
+      pc = asPc(table[(pc << TABLE_SHIFT) + 1])
+    this.isPlain = steps.map((pc) => table[pc << TABLE_SHIFT]).join() === PLAIN.join()
+  }
 
   /** A whole injection, at once. */
   run(irq: Irq, level: number): void {
-    const levels = [level]
+    if (this.isPlain) {
+      this.apLists.inject(irq, level)
+      return
+    }
+    const levels = LEVELS[level]
     let target: Vcpu | 0 = 0
     for (let pc: NextPc = this.program.inject; pc !== ENDED; pc = this.after(pc, target))
       target = this.step(pc, irq, levels, target)

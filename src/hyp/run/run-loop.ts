@@ -6,7 +6,8 @@
  */
 
 import { VgicError } from '../../errors/vgic-error.ts'
-import { takeExceptionToEl2 } from '../../gic/cpu-interface/pcpu.ts'
+import { LINE_FIQ, LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import { PCPU_PSTATE, PSTATE_EL, PSTATE_EL2, takeExceptionToEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import { COST_EXITS, COST_STRIDE } from '../records/cost-row.ts'
 import {
@@ -27,9 +28,10 @@ import {
   VCPU_THREAD,
   type Vcpu,
 } from '../records/vcpu.ts'
+import { performFused } from './fused-dispatch.ts'
 import { FusedSteps } from './fused-steps.ts'
 import { ENDED, type NextPc, type Program, TABLE_FUSED, TABLE_LAST, TABLE_SHIFT } from './program.ts'
-import { performFused, performStep } from './step-dispatch.ts'
+import { performStep } from './step-dispatch.ts'
 import * as op from './step-numbers.ts'
 import { fusedAt } from './superinstructions.ts'
 import {
@@ -54,17 +56,22 @@ export class RunLoop extends FusedSteps {
   readonly head: NextPc
   private readonly costTable: number
   /**
-   * The head of the loop, if the superinstruction `entry` or `entryDirect` begins there, and the program counter of `guest` at its
-   * end; otherwise -1.
+   * The head of the loop, if the superinstruction `entry` or `entryDirect` begins there, or `entryAround`, and the program
+   * counter of `guest` at the end of the former; otherwise -1.
    */
   private readonly fusedHead: number
+  private readonly aroundHead: number
   private readonly entered: number
   /**
-   * The guest's only row, if the superinstruction `exit` follows it, and the table word with the successor for reason
-   * 0; otherwise -1.
+   * The guest's only row, if the superinstruction `exit` or `exitAround` follows it, the row after it if it is `exit`, and
+   * the table word with the successor for reason 0; otherwise -1.
    */
   private readonly guest: number
+  private readonly left: number
   private readonly reasons: number
+  /** The rows of the superinstructions at the head and after the guest; 0 for none. */
+  readonly entryRows: number
+  readonly exitRows: number
 
   constructor(program: Program, parts: StepParts) {
     super(program, parts)
@@ -73,12 +80,18 @@ export class RunLoop extends FusedSteps {
     const { table, head } = this
     const guests = [...program.steps.keys()].filter((pc) => table[pc << TABLE_SHIFT] === op.STEP_GUEST)
     const exit = table[(guests[0] << TABLE_SHIFT) + 1]
-    const hasFusedExit = guests.length === 1 && fusedAt(table, asPc(exit))?.name === 'exit'
+    const fusedExit = guests.length === 1 ? fusedAt(table, asPc(exit))?.name : undefined
+    const hasFusedExit = fusedExit === 'exit' || fusedExit === 'exitAround'
     const last = (pc: number): number => table[(pc << TABLE_SHIFT) + TABLE_LAST]
     this.guest = hasFusedExit ? guests[0] : -1
+    this.left = fusedExit === 'exit' ? exit : -1
     this.reasons = hasFusedExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
     this.fusedHead = ENTRIES.includes(fusedAt(table, head)?.name) ? head : -1
+    this.aroundHead = fusedAt(table, head)?.name === 'entryAround' ? head : -1
     this.entered = this.fusedHead < 0 ? -1 : last(head)
+    const rowsAt = (pc: number): number => (pc < 0 ? 0 : (fusedAt(table, asPc(pc))?.rows.length ?? 0))
+    this.entryRows = rowsAt(this.fusedHead)
+    this.exitRows = rowsAt(this.left)
   }
 
   /** The state of a vCPU's thread, a THREAD_ value. */
@@ -92,6 +105,21 @@ export class RunLoop extends FusedSteps {
     if (words[v + VCPU_NOTIFIER] !== 0) return THREAD_STEPS
     if (next !== op.STEP_GUEST) return this.waits(v, next) ? THREAD_WAITS_FOR_VCPUS : THREAD_STEPS
     return this.pcpu.isInGuest(pe) ? THREAD_IN_GUEST : THREAD_STEPS
+  }
+
+  /** Whether `threadState` is THREAD_IN_GUEST: its PE is below EL2, where no other step of a thread is taken. */
+  isInGuest(v: Vcpu): boolean {
+    const { words } = this
+    const pe = words[v + VCPU_PE]
+    return pe !== 0 && (words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2
+  }
+
+  /** Whether a vCPU is in its guest, and no interrupt of the host is about to make it exit. */
+  staysInGuest(v: Vcpu): boolean {
+    const { words } = this
+    const pe = words[v + VCPU_PE]
+    if (pe === 0 || (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) !== 0) return false
+    return (words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2
   }
 
   /** Whether a thread that has a PE, or would get one, could do nothing there but wait for other vCPUs. */
@@ -141,14 +169,42 @@ export class RunLoop extends FusedSteps {
 
   /** `run` for a thread that is about to enter, most often. */
   enter(v: Vcpu): number {
+    if (this.entersAtOnce(v)) return THREAD_IN_GUEST
+    return this.isAtAround(v) ? this.enterAround(v) : this.run(v)
+  }
+
+  /** Whether `entryAround` is next for a thread on a PE. */
+  private isAtAround(v: Vcpu): boolean {
+    const { words } = this
+    return (
+      words[v + VCPU_PC] === this.aroundHead && words[v + VCPU_NOTIFIER] === 0 && words[v + VCPU_PE] !== 0
+    )
+  }
+
+  private enterAround(v: Vcpu): number {
+    const next = this.entryAround(v, this.aroundHead << TABLE_SHIFT)
+    if (next < 0) return ~next
+    return next === this.head ? parkedAt(this.words, v, this.head) : this.runFrom(v, asPc(next))
+  }
+
+  /** Enters the guest by the superinstruction, if all of its rows are taken; otherwise does nothing. */
+  entersAtOnce(v: Vcpu): boolean {
     const { words } = this
     const pe = asPe(words[v + VCPU_PE])
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.fusedHead && words[v + VCPU_NOTIFIER] === 0
-    if (!isAtEntry || pe === 0 || thread & TO_DO) return this.run(v)
+    if (!isAtEntry || pe === 0 || thread & TO_DO) return false
     this.fusedEntry(v, pe, thread)
     words[v + VCPU_PC] = this.entered
-    return THREAD_IN_GUEST
+    return true
+  }
+
+  /** Takes a thread whose guest has exited to where its reason leads, if a superinstruction does; otherwise does nothing. */
+  exitsAtOnce(v: Vcpu): boolean {
+    const { words } = this
+    if (words[v + VCPU_PC] !== this.left || words[v + VCPU_NOTIFIER] !== 0) return false
+    words[v + VCPU_PC] = this.exitToReason(v, this.left << TABLE_SHIFT)
+    return true
   }
 
   /** Makes the guest exit for an EXIT_ reason and runs the thread: `exit` and `run` in one. */
@@ -157,7 +213,8 @@ export class RunLoop extends FusedSteps {
     if (words[v + VCPU_PC] !== this.guest) return this.exitAndRun(v, reason)
     const pe = asPe(words[v + VCPU_PE])
     this.leaveGuest(v, pe, reason)
-    this.fusedExit(v, pe)
+    if (this.left < 0) this.exitAround(v)
+    else this.fusedExit(v, pe)
     const pc = asPc(this.table[this.reasons + reason])
     if (pc !== this.head && pc !== ENDED) return this.runFrom(v, pc)
     return parkedAt(words, v, pc)

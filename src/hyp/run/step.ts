@@ -79,6 +79,8 @@ export interface StepRow {
   readonly enters?: true
   /** Carries out a command of an ITS. */
   readonly carriesOut?: true
+  /** May complete the guest's access to memory. */
+  readonly endsAccess?: true
   /** Takes the host's interrupts. */
   readonly takesInterrupts?: true
   /** Its preconditions, in the order in which they are checked. */

@@ -239,6 +239,7 @@ const mmioOutcomes = ['done', 'reevaluate', 'stop', 'userspace', 'commands'] as 
  */
 export const emulateMmio = row('emulateMmio', {
   does: 'emulateMmio',
+  endsAccess: true,
   outcomes: mmioOutcomes,
   stands: 'thread',
   needs: ['mmioAccess'],
@@ -250,6 +251,7 @@ export const emulateMmio = row('emulateMmio', {
  */
 export const emulateMmioFromMemory = row('emulateMmioFromMemory', {
   does: 'emulateMmioFromMemory',
+  endsAccess: true,
   outcomes: mmioOutcomes,
   stands: 'thread',
   needs: ['mmioAccess'],
@@ -264,6 +266,7 @@ export const stopVcpus = row('stopVcpus', { does: 'stopVcpus', stands: 'thread',
 /** Does the access once all other vCPUs are outside their guests; waits until then. */
 export const accessStopped = row('accessStopped', {
   does: 'accessStopped',
+  endsAccess: true,
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
   needs: ['maySleep', 'mmioAccess', 'vmStopped', 'othersFolded'],
@@ -291,6 +294,7 @@ export const stopVcpusToo = row('stopVcpusToo', {
 /** Linux 6.1's accessStopped, which answers from memory as `emulateMmioFromMemory` does. */
 export const accessStoppedFromMemory = row('accessStoppedFromMemory', {
   does: 'accessStoppedFromMemory',
+  endsAccess: true,
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
 })
@@ -344,6 +348,7 @@ export const resumeVcpus = row('resumeVcpus', { does: 'resumeVcpus', stands: 'th
 /** KVM_RUN returns, userspace does what the exit or the signal asks for, and calls it again. */
 export const userspace = row('userspace', {
   does: 'userspace',
+  endsAccess: true,
   stands: 'thread',
   writes: 'vcpu',
   needs: ['maySleep', 'freshShadow', 'notTheGics'],

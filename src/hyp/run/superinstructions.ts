@@ -1,12 +1,14 @@
 /**
  * Superinstructions: sequences of rows that designs have in common, each done by one method of FusedSteps. They are
  * matched in a design's table: a row begins one only if the rows that follow, with the expected results, are exactly
- * the sequence. A design with other rows there is executed step by step, slower and with the same results. A test
- * records which design fuses what.
+ * the sequence. A sequence with gaps allows a design rows of its own there, which are taken one by one, so that an edit
+ * costs what it adds. Other rows are taken step by step, slower and with the same results. A test records which design
+ * fuses what.
  */
 import { asPc, type Pc, type Vcpu } from '../records/vcpu.ts'
 import { VCPU_USED_LRS } from '../records/vcpu-offsets.ts'
 import {
+  ENDED,
   type NextPc,
   type Program,
   TABLE_ELSE_1,
@@ -16,7 +18,7 @@ import {
   TABLE_NEXT,
   TABLE_SHIFT,
 } from './program.ts'
-import type { Step } from './step.ts'
+import { isOwnStep, type Step } from './step.ts'
 import * as step from './steps.ts'
 
 /** A question in a sequence whose expected answer is yes; that of others is no. */
@@ -25,12 +27,17 @@ interface Yes {
 }
 const yes = (question: Step): Yes => ({ yes: question })
 
+/** Where a design may have more rows: any of {@link inGaps}. */
+const GAP = 'gap'
+
 /** A sequence of rows, and the method that does it. */
 export interface Superinstruction {
   readonly name: string
   /** The method of FusedSteps. For a question that is answered otherwise, it follows the table. */
   readonly does: string
-  readonly rows: readonly (Step | Yes)[]
+  readonly rows: readonly (Step | Yes | typeof GAP)[]
+  /** The only place where it may begin, if there is one: the head of the loop, or after the only guest. */
+  readonly begins?: 'head' | 'afterGuest'
   /** The superinstruction that must follow the guest wherever the design enters it; {@link admits} relies on that. */
   readonly after?: string
   /** Whether the method has the effect of the rows, for a vCPU that is about to do the first; always if left out. */
@@ -81,6 +88,32 @@ export const superinstructions: readonly Superinstruction[] = [
     name: 'exit',
     does: 'exitToReason',
     rows: [step.publishOutside, step.fold, step.timerSync, step.irqOn, step.preemptOn, step.exitReason],
+  },
+  {
+    // Into the guest, where a design does more than that, or fills the list registers in another way.
+    name: 'entryAround',
+    does: 'entryAround',
+    begins: 'head',
+    rows: [
+      step.signalPending,
+      step.handleRequests,
+      GAP,
+      step.preemptOff,
+      GAP,
+      step.irqOff,
+      GAP,
+      step.publishInGuest,
+      GAP,
+      step.requestPending,
+      step.guest,
+    ],
+  },
+  {
+    // And out of it.
+    name: 'exitAround',
+    does: 'exitAroundToReason',
+    begins: 'afterGuest',
+    rows: [GAP, step.publishOutside, GAP, step.irqOn, step.preemptOn, GAP, step.exitReason],
   },
   {
     // Another look of halt polling.
@@ -198,6 +231,23 @@ export const superinstructions: readonly Superinstruction[] = [
   },
 ]
 
+/**
+ * The steps that may be in a gap: they wait for nobody, do not end the thread's turn, and read neither its program counter
+ * nor its exit's reason. A design's own may be there too.
+ */
+const inGaps: ReadonlySet<number> = new Set(
+  [
+    ...[step.load, step.loadAgain, step.loadUnlessWaiting, step.trapDir, step.timerLoad],
+    ...[step.put, step.putAgain, step.timerPut, step.timerSync, step.saveVmcr, step.notLoaded],
+    ...[step.flush, step.flushActiveFirst, step.flushUnheld, step.flushWritingHcr],
+    ...[step.fold, step.foldUnheld, step.foldIgnoringEoiCount, step.foldSavingVmcr, step.foldListRegisters],
+    ...[step.setWaiting, step.clearWaiting, step.vpeCommit, step.vpeReload, step.vpeEnable, step.vpeDisable],
+  ].map(({ op }) => op),
+)
+
+/** Rows in a gap, at most; and steps from one end to the other. */
+const LONGEST_GAP = 16
+
 /** Marks the superinstructions in a program's table and returns the table. */
 export function fuse(program: Program): Int32Array {
   const { table, steps } = program
@@ -212,33 +262,108 @@ export function fuse(program: Program): Int32Array {
 export const fusedAt = (table: Int32Array, pc: NextPc): Superinstruction | undefined =>
   superinstructions[table[(pc << TABLE_SHIFT) + TABLE_FUSED] - 1]
 
-/** Fills in the row at `pc` if the sequence begins there; false if it does not. */
-function mark(program: Program, pc: Pc, { rows, after }: Superinstruction): boolean {
+/** The program counters at which the gaps of a superinstruction with gaps begin and end; none if it is not fused. */
+export function gapsOf(program: Program, name: string): readonly number[] {
+  const { table, steps } = program
+  const pc = steps.findIndex((_, each) => fusedAt(table, each as NextPc)?.name === name)
+  const fused = superinstructions.find((each) => each.name === name)
+  return (pc > 0 && fused && match(program, asPc(pc), fused)?.gaps) || []
+}
+
+/** Where the rows of a superinstruction are. */
+interface Match {
+  /** Its last row, and the one after that for result 0. */
+  readonly last: number
+  readonly next: number
+  /** Where questions lead that are answered otherwise. */
+  readonly others: readonly number[]
+  /** Where each gap begins and ends. */
+  readonly gaps: readonly number[]
+}
+
+/** Finds the rows of a superinstruction that begins at `pc`; undefined if it does not. */
+function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Match | undefined {
   const { table } = program
+  if (begins !== undefined && pc !== (begins === 'head' ? program.head : afterOnlyGuest(program)))
+    return undefined
   const others: number[] = []
+  const gaps: number[] = []
   let [last, next]: [number, number] = [pc, pc]
-  for (const row of rows) {
+  for (const [i, row] of rows.entries()) {
+    if (row === GAP) {
+      const end = endOfGap(program, next, stepOf(rows[i + 1]).op)
+      if (end < 0) return undefined
+      gaps.push(next, end)
+      next = end
+      continue
+    }
     last = next
     const at = last << TABLE_SHIFT
-    const [{ op, outcomes }, expected] = 'yes' in row ? [row.yes, 1] : [row, 0]
-    if (table[at] !== op) return false
+    const { op, outcomes } = stepOf(row)
+    const expected = isYes(row) ? 1 : 0
+    if (table[at] !== op) return undefined
     next = table[at + 1 + expected]
     if (outcomes.length === 2) others.push(table[at + 2 - expected])
   }
-  if (after !== undefined && !followsEveryGuest(program, after)) return false
+  return { last, next, others, gaps }
+}
+
+const isYes = (row: Step | Yes | typeof GAP): row is Yes => typeof row === 'object' && 'yes' in row
+
+/** The step of a row that is not a gap. */
+function stepOf(row: Step | Yes | typeof GAP): Step {
+  if (row === GAP) return step.resume
+  return isYes(row) ? row.yes : row
+}
+
+/** The row of a step to which all ways lead from a row, by rows that may be in a gap; -1 if there is none. */
+function endOfGap(program: Program, from: number, op: number): number {
+  const { table } = program
+  let end = from
+  for (let left = LONGEST_GAP; table[end << TABLE_SHIFT] !== op; left--) {
+    if (end === ENDED || left === 0) return -1
+    end = table[(end << TABLE_SHIFT) + 1]
+  }
+  return allLeadTo(program, from, end, LONGEST_GAP) ? end : -1
+}
+
+function allLeadTo(program: Program, from: number, end: number, left: number): boolean {
+  if (from === end) return true
+  const found = program.steps[from]
+  if (left === 0 || found === undefined || !(isOwnStep(found) || inGaps.has(found.op))) return false
+  const at = (from << TABLE_SHIFT) + 1
+  const nexts = program.table.subarray(at, at + Math.max(found.outcomes.length, 1))
+  return nexts.every((next) => allLeadTo(program, next, end, left - 1))
+}
+
+/** Fills in the row at `pc` if the sequence begins there; false if it does not. */
+function mark(program: Program, pc: Pc, fused: Superinstruction): boolean {
+  const found = match(program, pc, fused)
+  if (found === undefined || (fused.after !== undefined && !followsEveryGuest(program, fused.after)))
+    return false
+  const { table } = program
   const at = pc << TABLE_SHIFT
-  table[at + TABLE_LAST] = last
-  table[at + TABLE_NEXT] = next
-  table[at + TABLE_ELSE_1] = others[0] ?? 0
-  table[at + TABLE_ELSE_2] = others[1] ?? 0
+  table[at + TABLE_LAST] = found.last
+  table[at + TABLE_NEXT] = found.next
+  table[at + TABLE_ELSE_1] = found.others[0] ?? 0
+  table[at + TABLE_ELSE_2] = found.others[1] ?? 0
   return true
+}
+
+/** The rows after which a design enters the guest. */
+const guestsOf = ({ table, steps }: Program): number[] =>
+  [...steps.keys()].filter((pc) => table[pc << TABLE_SHIFT] === step.guest.op)
+
+/** The row after the guest of a design that enters it in one place; 0 for any other. */
+function afterOnlyGuest(program: Program): number {
+  const guests = guestsOf(program)
+  return guests.length === 1 ? program.table[(guests[0] << TABLE_SHIFT) + 1] : 0
 }
 
 /** Whether the rows of a superinstruction follow the guest wherever the design enters it. */
 function followsEveryGuest(program: Program, name: string): boolean {
   const fused = superinstructions.find((other) => other.name === name)
-  const { table, steps } = program
-  return [...steps.keys()]
-    .filter((pc) => table[pc << TABLE_SHIFT] === step.guest.op)
-    .every((pc) => fused !== undefined && mark(program, asPc(table[(pc << TABLE_SHIFT) + 1]), fused))
+  return guestsOf(program).every(
+    (pc) => fused !== undefined && mark(program, asPc(program.table[(pc << TABLE_SHIFT) + 1]), fused),
+  )
 }

@@ -53,6 +53,7 @@ export interface SavedItsEvent {
 
 /** A collection that a MAPC has mapped, or that an event is in. */
 export interface SavedCollection {
+  /** Its number, ICID. */
   readonly icid: number
   /** The vCPU that it goes to; left out if it is not mapped. */
   readonly vcpu?: number

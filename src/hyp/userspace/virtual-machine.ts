@@ -4,11 +4,11 @@
  * for a vCPU's guest enters the guest first; after an access that traps the vCPU is outside, with its list registers
  * folded.
  */
-import { halves, joined } from '../../arch/doubleword.ts'
+import { highOf, joined, lowOf } from '../../arch/doubleword.ts'
 import { FIRST_PPI, FIRST_SPI } from '../../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFI } from '../../arch/syndrome.ts'
 import {
-  argumentBits,
+  argumentBits64,
   argumentBoolean,
   argumentEncoding,
   argumentInteger,
@@ -37,6 +37,7 @@ import { digestOf } from '../recipe.ts'
 import { EXIT_IRQ, EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from '../records/exits.ts'
 import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from '../records/guest-record.ts'
 import {
+  asVcpu,
   peOf,
   timerIntids,
   VCPU_DATA,
@@ -223,13 +224,13 @@ export class VirtualMachine {
 
   /** Whether a vCPU is in its guest. */
   isInGuest(vcpu: number): boolean {
-    return this.hypervisor.runLoop.threadState(this.vcpu(vcpu)) === THREAD_IN_GUEST
+    return this.hypervisor.runLoop.isInGuest(this.vcpu(vcpu))
   }
 
   /** Makes a vCPU that is in its guest exit for an interrupt of the host; its list registers are folded. */
   exit(vcpu: number): void {
     const v = this.vcpu(vcpu)
-    if (this.hypervisor.runLoop.threadState(v) === THREAD_IN_GUEST) this.leave(v, EXIT_IRQ)
+    if (this.hypervisor.runLoop.isInGuest(v)) this.leave(v, EXIT_IRQ)
   }
 
   /** Takes a vCPU's host CPU away, with a vcpu_put, until the next call for its guest. */
@@ -240,19 +241,19 @@ export class VirtualMachine {
 
   /** A read of 1, 2, 4 or 8 bytes by the guest of a vCPU at an intermediate physical address: bits 31:0. */
   readMmio(vcpu: number, address: number, size: number): number {
-    const v = this.accessMemory(vcpu, address, size, false, 0n)
+    const v = this.accessMemory(vcpu, address, size, false, 0)
     return this.hypervisor.words[v + GUEST_VALUE] >>> 0
   }
 
   /** A read by the guest of a vCPU at an intermediate physical address, as {@link readMmio}: all 64 bits. */
   readMmio64(vcpu: number, address: number, size = 8): bigint {
-    const v = this.accessMemory(vcpu, address, size, false, 0n)
+    const v = this.accessMemory(vcpu, address, size, false, 0)
     return joined(this.hypervisor.words[v + GUEST_VALUE], this.hypervisor.words[v + GUEST_VALUE_HIGH])
   }
 
   /** A write of 1, 2, 4 or 8 bytes by the guest of a vCPU at an intermediate physical address. */
   writeMmio(vcpu: number, address: number, size: number, value: number | bigint): void {
-    this.accessMemory(vcpu, address, size, true, argumentBits('value', value))
+    this.accessMemory(vcpu, address, size, true, argumentBits64('value', value))
   }
 
   /** A read of a system register by the guest of a vCPU at EL1: bits 31:0. */
@@ -280,7 +281,9 @@ export class VirtualMachine {
   /** A write of a system register by the guest of a vCPU at EL1. */
   writeSysreg(vcpu: number, encoding: number, value: number | bigint): void {
     argumentEncoding(encoding)
-    const [low, high] = halves(argumentBits('value', value))
+    argumentBits64('value', value)
+    const low = lowOf(value)
+    const high = highOf(value)
     const v = this.inGuest(vcpu)
     this.hypervisor.guest.write(peOf(this.hypervisor.words, v), encoding, low, high)
     this.leaveIfTrapped(v, low, high)
@@ -315,7 +318,7 @@ export class VirtualMachine {
     const { apLists, layout, setup } = this.hypervisor
     argumentInteger('intid', intid, FIRST_PPI, FIRST_SPI + layout.spiCount - 1)
     const isHigh = argumentLevel('level', level)
-    if (setup.timers && timerIntids.some((timer) => timer === intid)) {
+    if (setup.timers && (intid === timerIntids[TIMER_VIRTUAL] || intid === timerIntids[TIMER_PHYSICAL])) {
       throw new VgicError('argument', `PPI ${intid} belongs to a timer: use setTimer.`)
     }
     this.hypervisor.injection.run(apLists.irqOf(v, intid), isHigh ? 1 : 0)
@@ -369,8 +372,8 @@ export class VirtualMachine {
   line(vcpu: number, line: 'virq' | 'vfiq'): 0 | 1 {
     const v = this.vcpu(vcpu)
     const { words, silicon, runLoop } = this.hypervisor
-    argumentOneOf('line', line, ['virq', 'vfiq'] as const)
-    if (runLoop.threadState(v) !== THREAD_IN_GUEST) return 0
+    if (line !== 'virq' && line !== 'vfiq') argumentOneOf('line', line, ['virq', 'vfiq'] as const)
+    if (!runLoop.isInGuest(v)) return 0
     return silicon.pcpu.virtualLines(peOf(words, v)) & (line === 'virq' ? LINE_VIRQ : LINE_VFIQ) ? 1 : 0
   }
 
@@ -379,7 +382,7 @@ export class VirtualMachine {
     const { words, silicon, config, runLoop } = this.hypervisor
     const v = this.vcpu(vcpu)
     const pe = peOf(words, v)
-    const isInGuest = runLoop.threadState(v) === THREAD_IN_GUEST
+    const isInGuest = runLoop.isInGuest(v)
     const written = isInGuest && words[v + VCPU_USED_LRS] !== 0
     return {
       hcr: isInGuest ? hcrOf(words[v + VCPU_HCR], silicon.ich.readHcr(pe)) : 0,
@@ -474,20 +477,35 @@ export class VirtualMachine {
   }
 
   private vcpu(index: number): Vcpu {
-    return this.hypervisor.vcpu(argumentInteger('vcpu', index, 0, this.config.vcpus - 1))
+    const { vcpuCount, vcpus, vcpuSize } = this.hypervisor.layout
+    if (index >>> 0 !== index || index >= vcpuCount) argumentInteger('vcpu', index, 0, vcpuCount - 1)
+    return asVcpu(vcpus + index * vcpuSize)
   }
 
   /** The record of a vCPU, after entering its guest. Throws an `argument` error if it sleeps in a WFI. */
   private inGuest(vcpu: number): Vcpu {
     const v = this.vcpu(vcpu)
-    if (this.enterGuest(v)) return v
-    throw new VgicError('argument', `vCPU ${vcpu} sleeps in its WFI: ask enter() before its guest does more.`)
+    if (!this.enterGuest(v)) refuseSleeping(vcpu)
+    return v
   }
 
+  /** As nearly always: the vCPU has its host CPU, is in its guest or gets there, and stays. */
   private enterGuest(v: Vcpu): boolean {
+    const { runLoop } = this.hypervisor
+    return runLoop.staysInGuest(v) || this.enterFromOutside(v)
+  }
+
+  private enterFromOutside(v: Vcpu): boolean {
+    const { runLoop, words } = this.hypervisor
+    const isOutside = words[v + VCPU_PE] !== 0 && !runLoop.isInGuest(v)
+    if (isOutside && runLoop.enter(v) === THREAD_IN_GUEST && runLoop.staysInGuest(v)) return true
+    return this.enterAfterAll(v)
+  }
+
+  private enterAfterAll(v: Vcpu): boolean {
     const { runLoop, guest } = this.hypervisor
     for (let exits = 0; this.schedule(v); exits++) {
-      let state = runLoop.threadState(v)
+      let state = runLoop.isInGuest(v) ? THREAD_IN_GUEST : THREAD_STEPS
       for (let tries = 0; state === THREAD_STEPS || state === THREAD_WAITS_FOR_VCPUS; tries++)
         state = this.goOn(v, tries)
       if (state !== THREAD_IN_GUEST) return false
@@ -510,7 +528,7 @@ export class VirtualMachine {
     if (state !== THREAD_WAITS_FOR_VCPUS) return state
     for (let i = 0; i < layout.vcpuCount; i++) {
       const other = this.hypervisor.vcpu(i)
-      if (other !== v && runLoop.threadState(other) === THREAD_IN_GUEST) runLoop.leave(other, EXIT_IRQ)
+      if (other !== v && runLoop.isInGuest(other)) runLoop.leave(other, EXIT_IRQ)
     }
     return runLoop.run(v)
   }
@@ -529,42 +547,58 @@ export class VirtualMachine {
 
   private takeOff(v: Vcpu): void {
     const { runLoop, scheduler } = this.hypervisor
-    if (runLoop.threadState(v) === THREAD_IN_GUEST) this.leave(v, EXIT_IRQ)
+    if (runLoop.isInGuest(v)) this.leave(v, EXIT_IRQ)
     scheduler.preempt(v)
     runLoop.run(v)
   }
 
   /** Makes the guest exit for a reason, and handles the exit. */
   private leave(v: Vcpu, reason: number): void {
-    let state = this.hypervisor.runLoop.leave(v, reason)
-    for (let tries = 0; state === THREAD_WAITS_FOR_VCPUS; tries++) state = this.goOn(v, tries)
+    if (this.hypervisor.runLoop.leave(v, reason) === THREAD_WAITS_FOR_VCPUS) this.waitForVcpus(v)
     this.hypervisor.words[v + GUEST_PC] = 0
   }
 
-  private accessMemory(vcpu: number, address: number, size: number, isWrite: boolean, value: bigint): Vcpu {
+  private waitForVcpus(v: Vcpu): void {
+    for (let tries = 0; this.goOn(v, tries) === THREAD_WAITS_FOR_VCPUS; tries++);
+  }
+
+  private accessMemory(
+    vcpu: number,
+    address: number,
+    size: number,
+    isWrite: boolean,
+    value: number | bigint,
+  ): Vcpu {
     argumentInteger('address', address, 0, 2 ** 52 - 1)
     argumentSize('size', size)
     const v = this.inGuest(vcpu)
     const { words } = this.hypervisor
-    const [low, high] = halves(value)
     words[v + VCPU_ESR] = dataAbortSyndrome(size, isWrite) | 0
     words[v + VCPU_FAULT_IPA] = address | 0
     words[v + VCPU_FAULT_IPA + 1] = Math.floor(address / HIGH)
-    words[v + VCPU_DATA] = low
-    words[v + VCPU_DATA + 1] = high
+    words[v + VCPU_DATA] = lowOf(value)
+    words[v + VCPU_DATA + 1] = highOf(value)
     this.leave(v, EXIT_MMIO)
     return v
   }
 
   private leaveIfTrapped(v: Vcpu, low: number, high: number): void {
     const { words } = this.hypervisor
-    const syndrome = words[peOf(words, v) + PCPU_TRAP]
-    if (syndrome === 0 || ESR_EC(syndrome) === 0) return
+    const syndrome = words[words[v + VCPU_PE] + PCPU_TRAP]
+    if (syndrome !== 0 && ESR_EC(syndrome) !== 0) this.leaveTrapped(v, syndrome, low, high)
+  }
+
+  private leaveTrapped(v: Vcpu, syndrome: number, low: number, high: number): void {
+    const { words } = this.hypervisor
     words[v + VCPU_ESR] = syndrome
     words[v + VCPU_DATA] = low
     words[v + VCPU_DATA + 1] = high
     this.leave(v, EXIT_SYSREG)
   }
+}
+
+function refuseSleeping(vcpu: number): never {
+  throw new VgicError('argument', `vCPU ${vcpu} sleeps in its WFI: ask enter() before its guest does more.`)
 }
 
 /** EOIcount, the topmost field of ICH_HCR_EL2. */

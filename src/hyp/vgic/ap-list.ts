@@ -59,6 +59,8 @@ export class ApLists {
   private readonly firstCounted: number
   /** The offset of the ap_list in a vCPU's record. */
   readonly list: number
+  /** Made when the first long list is sorted. */
+  private scratch: Scratch | undefined
 
   constructor(
     readonly words: Int32Array,
@@ -418,11 +420,20 @@ export class ApLists {
     this.sort(v, rankGroupsFirst, off)
   }
 
-  /** Insertion sort: lists are short and mostly sorted already. */
   private sort(v: Vcpu, rankOf: (word: number, off: number) => number, off: number): void {
+    const count = this.words[v + VCPU_AP_COUNT]
+    if (count < LONG) this.sortShort(v + this.list, count, rankOf, off)
+    else this.sortLong(v + this.list, count, rankOf, off)
+  }
+
+  /** Insertion sort: lists are short and mostly sorted already. */
+  private sortShort(
+    list: number,
+    count: number,
+    rankOf: (word: number, off: number) => number,
+    off: number,
+  ): void {
     const { words } = this
-    const list = v + this.list
-    const count = words[v + VCPU_AP_COUNT]
     for (let i = 1; i < count; i++) {
       const irq = asIrq(words[list + i])
       const rank = rankOf(words[irq], off)
@@ -434,12 +445,51 @@ export class ApLists {
       words[list + at] = irq
     }
   }
+
+  /** Counting sort, whose time grows with the list only: a guest can make all interrupts of the VM pending at once. */
+  private sortLong(
+    list: number,
+    count: number,
+    rankOf: (word: number, off: number) => number,
+    off: number,
+  ): void {
+    const { words } = this
+    this.scratch ??= scratchFor(this.layout.vcpuSize)
+    const { ranks, sorted, starts } = this.scratch
+    starts.fill(0)
+    for (let i = 0; i < count; i++) {
+      ranks[i] = rankOf(listedWord(words, list + i), off)
+      starts[ranks[i] + 1]++
+    }
+    for (let rank = 1; rank <= RANKS; rank++) starts[rank] += starts[rank - 1]
+    for (let i = 0; i < count; i++) sorted[starts[ranks[i]]++] = words[list + i]
+    for (let i = 0; i < count; i++) words[list + i] = sorted[i]
+  }
 }
+
+/** Lists from here on are sorted by counting: a shorter one takes longer so, unless it is in the worst order. */
+const LONG = 64
+
+/** What a sort of a long list needs, which means nothing after it. */
+interface Scratch {
+  readonly ranks: Uint16Array
+  readonly sorted: Int32Array
+  /** Where the interrupts of each rank begin. */
+  readonly starts: Int32Array
+}
+
+const scratchFor = (longest: number): Scratch => ({
+  ranks: new Uint16Array(longest),
+  sorted: new Int32Array(longest),
+  starts: new Int32Array(RANKS + 1),
+})
 
 /** Ranks of interrupts above all priorities. */
 const RANK_ACTIVE = 0x100
 const RANK_OFF = 0x200
 const RANK_NONE = 0x300
+/** Ranks are below this, those of Linux 7.2 too. */
+const RANKS = 4 * RANK_OFF + 1
 
 function rankPendingFirst(word: number): number {
   if (irqIsDeliverable(word)) return irqPriority(word)

@@ -140,7 +140,7 @@ export class VgicV3 {
    * single pending or active interrupt asks for none.
    */
   flushSome(v: Vcpu, pe: Pe, count: number): void {
-    if (count === 1) this.flushOnly(v, pe)
+    if (count === 1) this.flushOnly(v, pe, HCR_En | HCR_TDIR)
     else this.flushSeveral(v, pe, count)
   }
 
@@ -171,7 +171,7 @@ export class VgicV3 {
   }
 
   /** An ap_list of one interrupt, as most are: `fill` without its loop, which would cost as much again. */
-  private flushOnly(v: Vcpu, pe: Pe): void {
+  private flushOnly(v: Vcpu, pe: Pe, hcr: number): void {
     const { words, apLists } = this
     const irq = asIrq(words[v + apLists.list])
     const word = words[irq]
@@ -179,12 +179,12 @@ export class VgicV3 {
       words[v + VCPU_USED_LRS] = 0
       return
     }
-    words[v + VCPU_HCR] = HCR_En | HCR_TDIR
+    words[v + VCPU_HCR] = hcr
     words[v + VCPU_USED_LRS] = 1
     words[v + VCPU_LR_IRQ] = irq
     if (irq >= this.firstLpi) apLists.lpis.get(irq)
     const high = this.populate(words, v, irq, word)
-    this.seam.fillOnly(words, v, pe, HCR_En | HCR_TDIR, apLists.intidOf(v, irq), high)
+    this.seam.fillOnly(words, v, pe, hcr, apLists.intidOf(v, irq), high)
   }
 
   /**
@@ -205,7 +205,10 @@ export class VgicV3 {
   flushActiveFirst(v: Vcpu): void {
     const { words, listRegisters } = this
     const count = words[v + VCPU_AP_COUNT]
-    if (count === 0) return
+    if (count < 2) {
+      if (count === 1) this.flushOnly(v, asPe(words[v + VCPU_PE]), HCR_En)
+      return
+    }
     if (count > listRegisters) this.apLists.sortActiveFirst(v)
     const next = this.fits(v, count)
     this.fill(v, asPe(words[v + VCPU_PE]), next, next < count ? HCR_En | HCR_UIE : HCR_En)
@@ -343,21 +346,15 @@ export class VgicV3 {
   foldSome(v: Vcpu, pe: Pe, used: number): void {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
-    if (used === 1) this.foldFirst(v, pe)
+    if (used === 1) this.foldFirst(v, pe, this.idleHcr, KEEPS_LATCH)
     else this.foldLrs(v, pe, this.idleHcr, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
     if (words[this.deactivated] !== 0) this.deactivateMarked(v)
   }
 
   /** Folds the only list register that was used: `foldLrs` without its loop. */
-  private foldFirst(v: Vcpu, pe: Pe): void {
+  private foldFirst(v: Vcpu, pe: Pe, hcr: number, keeps: number): void {
     const { words } = this
-    this.foldOne(
-      words,
-      v,
-      asIrq(words[v + VCPU_LR_IRQ]),
-      this.seam.foldOnly(words, v, pe, this.idleHcr),
-      KEEPS_LATCH,
-    )
+    this.foldOne(words, v, asIrq(words[v + VCPU_LR_IRQ]), this.seam.foldOnly(words, v, pe, hcr), keeps)
     words[v + VCPU_LR_IRQ] = 0
     words[v + VCPU_USED_LRS] = 0
     words[v + VCPU_HCR] = 0
@@ -383,7 +380,8 @@ export class VgicV3 {
     const pe = asPe(words[v + VCPU_PE])
     const used = words[v + VCPU_USED_LRS]
     const hcr = words[v + VCPU_HCR] & HCR_UIE
-    if (used !== 0) this.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1, KEEPS_LATCH_61)
+    if (used === 1) this.foldFirst(v, pe, hcr, KEEPS_LATCH_61)
+    else if (used !== 0) this.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1, KEEPS_LATCH_61)
     this.prune(v)
   }
 

@@ -1,0 +1,89 @@
+/**
+ * A run takes many steps at once where nobody else could take one; it ends where one ends that takes them one by one, as
+ * those do that its events tell of: in the same words, counters and clock too, after as many steps.
+ */
+import fc from 'fast-check'
+import { baselines, designs, edit, kvm61, kvm72, type Scenario, steps } from 'vgic/scenario'
+import { describe, expect, it, vi } from 'vitest'
+import type { Machine } from '../../../src/scenario/machine.ts'
+import { Strides } from '../../../src/scenario/strides.ts'
+import { commanding } from '../../kit/commanding.ts'
+import { scenarios } from './any-scenario.ts'
+import { cook, type Recipe, recipesWith } from './recipe.ts'
+
+const strides = vi.spyOn(Strides.prototype, 'take')
+
+/** Runs it, and takes the run's steps again. Returns how many of them were taken in strides. */
+function stridesOf(scenario: Scenario, bound: number): number {
+  strides.mockClear()
+  const run = scenario.run({ steps: bound })
+  const inStrides = strides.mock.results.reduce((sum, { value }) => sum + Number(value), 0)
+  const acknowledged = Array.from({ length: run.machine.hypervisor.setup.vcpus }, (): number[] => [])
+  const machines = new Set<Machine>()
+  let taken = 0
+  run.retake(0, Number.MAX_SAFE_INTEGER, (event, machine) => {
+    machines.add(machine)
+    taken++
+    if (event.acknowledged !== undefined) acknowledged[event.actor.index].push(event.acknowledged)
+  })
+  expect(taken).toBe(run.steps)
+  expect(acknowledged.map((_, vcpu) => run.acknowledged(vcpu))).toEqual(acknowledged)
+  for (const again of machines)
+    expect(new Int32Array(again.snapshot())).toEqual(new Int32Array(run.machine.snapshot()))
+  return inStrides
+}
+
+/** With devices whose steps are due at a time. */
+const timely = (recipe: Recipe, times: readonly number[]): Scenario =>
+  cook(recipe).device('clock', (device) => {
+    for (const time of times) device.at(time).pulse(40)
+  })
+
+const times = fc.array(fc.nat(600), { maxLength: 8 }).map((all) => [...all].sort((one, other) => one - other))
+
+describe('a run in strides is the run step by step', () => {
+  it.each(
+    Object.entries(designs).flatMap(([name, design]) => [
+      { name, design: baselines.fixed(design) },
+      { name: `${name} (kvm61)`, design: kvm61(design) },
+      { name: `${name} (kvm72)`, design: kvm72(design) },
+    ]),
+  )('in $name', ({ design }) => {
+    let inStrides = 0
+    const recipes = fc.oneof(recipesWith({ timers: true }), recipesWith({}))
+    fc.assert(
+      fc.property(recipes, times, (recipe, due) => {
+        inStrides += stridesOf(timely({ ...recipe, design }, due), 2_000)
+      }),
+      { numRuns: 15 },
+    )
+    expect(inStrides).toBeGreaterThan(1_000)
+  })
+
+  it('with steps between, which no superinstruction has', () => {
+    const design = edit(designs.wfiHandler).insertAfter('exit/fold', steps.saveVmcr).design('apart')
+    fc.assert(
+      fc.property(recipesWith({ timers: true }), times, (recipe, due) => {
+        stridesOf(timely({ ...recipe, design }, due), 2_000)
+      }),
+      { numRuns: 15 },
+    )
+  })
+
+  it('with interrupts of physical devices, SEV, WFIT and every other operation', () => {
+    fc.assert(
+      fc.property(scenarios, (scenario) => {
+        stridesOf(scenario, 2_000)
+      }),
+      { numRuns: 30 },
+    )
+  })
+
+  it.each([1, 2])('with an ITS whose commands two vCPUs send, on %i PEs', (cpus) => {
+    expect(stridesOf(commanding(cpus), 20_000)).toBeGreaterThan(100)
+  })
+
+  it.each([1, 2, 7, 8, 9, 50, 101])('up to a bound of %i steps', (bound) => {
+    stridesOf(commanding(1), bound)
+  })
+})
