@@ -478,7 +478,9 @@ export class VirtualMachine {
 
   private vcpu(index: number): Vcpu {
     const { vcpuCount, vcpus, vcpuSize } = this.hypervisor.layout
-    if (index >>> 0 !== index || index >= vcpuCount) argumentInteger('vcpu', index, 0, vcpuCount - 1)
+    // On every call: an index of the right type that is in range is not looked at twice.
+    if (typeof index !== 'number' || index >>> 0 !== index || index >= vcpuCount)
+      argumentInteger('vcpu', index, 0, vcpuCount - 1)
     return asVcpu(vcpus + index * vcpuSize)
   }
 
