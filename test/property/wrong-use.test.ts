@@ -499,7 +499,8 @@ const bounds = optional(
     shortest: optional(boolean),
     shard: optional(shard),
     exact: optional(boolean),
-    reduce: optional(boolean),
+    // A reduced exploration takes neither L4 nor checks of one's own.
+    reduce: optional({ ...boolean, right: () => false }),
     onProgress: optional(callback(() => undefined)),
     signal: optional(record({ aborted: boolean })),
     now: optional(callback(() => 0)),
