@@ -6,7 +6,8 @@ import type fc from 'fast-check'
 import { iccRegisters } from '../arch/icc-registers.ts'
 import { ichRegisters } from '../arch/ich-registers.ts'
 import type { Encoding } from '../arch/sysreg.ts'
-import { argumentInteger, argumentOptions, argumentWith } from '../errors/arguments.ts'
+import { argumentInteger, argumentList, argumentOptions, argumentWith, shown } from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import { MAINTENANCE_PPI } from '../gic/cpu-interface/output-lines.ts'
 import type { Gic } from '../gic/gic.ts'
 import type { DeviceBuilder } from '../scenario/device-builder.ts'
@@ -84,7 +85,7 @@ export interface Arbitraries {
 /** Does an access. What it reads is not returned: nothing that software does throws, whatever it reads. */
 export function perform(gic: Gic, access: GicAccess): void {
   argumentWith('gic', gic, 'readMmio64', 'a Gic')
-  switch (access.k) {
+  switch (access?.k) {
     case 'r':
       if (access.size === 8) gic.readMmio64(access.address)
       else gic.readMmio(access.address, access.size)
@@ -102,6 +103,12 @@ export function perform(gic: Gic, access: GicAccess): void {
     case 'line':
       if (access.intid < 32) gic.setPpi(access.cpu, access.intid, access.level)
       else gic.setSpi(access.intid, access.level)
+      return
+    default:
+      throw new VgicError(
+        'argument',
+        `${shown(access)} is no access: take one of arbitraries(fc).accesses(gic).`,
+      )
   }
 }
 
@@ -127,7 +134,9 @@ function checked(options: GuestOptions): Required<GuestOptions> {
   })
   argumentInteger('vcpus', vcpus, 1, 255)
   argumentInteger('length', length, 1, 1000)
-  for (const intid of intids) argumentInteger('intids', intid, 16, 1019)
+  for (const intid of argumentList('intids', intids, 'INTIDs')) argumentInteger('intids', intid, 16, 1019)
+  if (intids.length === 0)
+    throw new VgicError('argument', 'intids is empty: name the interrupts that devices pulse.')
   return { intids, vcpus, length }
 }
 

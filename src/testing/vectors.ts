@@ -111,12 +111,12 @@ export class Recorder {
 
   /** The level of an SPI's input. */
   setSpi(intid: number, level: 0 | 1): void {
-    this.does({ k: 'line', c: 0, intid, level })
+    this.does({ k: 'line', c: 0, ...input(intid, 32, level) })
   }
 
   /** The level of a PPI's input. */
   setPpi(cpu: number, intid: number, level: 0 | 1): void {
-    this.does({ k: 'line', c: cpu, intid, level })
+    this.does({ k: 'line', c: this.checkedCpu(cpu), ...input(intid, 16, level) })
   }
 
   /** What was recorded, as a line of a file: JSON, with the newline. */
@@ -157,6 +157,11 @@ const bits = (value: number | bigint, width: number): string =>
 const place = (address: number, size: 1 | 2 | 4 | 8) => ({
   a: hex(argumentInteger('address', address, 0, Number.MAX_SAFE_INTEGER)),
   s: argumentOneOf('size', size, [1, 2, 4, 8]),
+})
+
+const input = (intid: number, first: number, level: 0 | 1) => ({
+  intid: argumentInteger('intid', intid, first, 1019),
+  level: argumentOneOf('level', level, [0, 1] as const),
 })
 
 const register = (encoding: Encoding, el: 0 | 1 | 2) => ({
