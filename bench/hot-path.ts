@@ -114,11 +114,11 @@ const DEVICE = 7
 const FIRST_LPI = 8192
 const VLPIS = 64
 
-/** The same VM with an ITS, which its guest has booted: 64 events of a device are LPIs of vCPU 0. */
-export function machineWithIts(): ScenarioMachine {
+/** The same VM with an ITS, which its guest has booted: 64 events of a device are LPIs of vCPU 0; it has room for `lpis`. */
+export function machineWithIts(lpis = 64): ScenarioMachine {
   return scenario('hot path with an ITS')
     .gic({ listRegisters: 4, memoryLines: 256 })
-    .vm({ vcpus: VCPUS, spis: SPIS, frames: { its: GITS }, lpis: 64, itsDevices: 1, itsCollections: 1 })
+    .vm({ vcpus: VCPUS, spis: SPIS, frames: { its: GITS }, lpis, itsDevices: 1, itsCollections: 1 })
     .design(designs.wfiFullPut)
     .machine()
 }

@@ -10,6 +10,7 @@ import { benchDevice } from './device.ts'
 import { benchHotPath, caseNames } from './exits.ts'
 import { benchExplorer } from './explore.ts'
 import { benchInstructions } from './instructions.ts'
+import { benchScale } from './scale.ts'
 import { serve } from './worker.ts'
 
 const help = `
@@ -19,6 +20,7 @@ npm run bench -- [--twin FILE.c] [--only CASE] [--rounds N] [--json]
 npm run bench -- instructions [--twin FILE.c] [--only CASE] [--json]
                                                          the same in instructions, counted by valgrind (minutes a case)
 npm run bench -- designs [--json]                        an exit in every design of the library, and an own step
+npm run bench -- scale [--json]                          what grows with vCPUs, SPIs, LPIs, PEs and pending interrupts
 npm run bench -- explore [--spin FILE.pml] [--json]      the explorer: transitions a second of CPU time
 npm run bench -- device [--json]                         the GIC as a device: nanoseconds an access, few and many SPIs, LPIs, vLPIs
 
@@ -41,6 +43,9 @@ if (first === '--worker') serve()
 else if (first === 'designs') {
   const values = commandLine({ name: 'bench', help, options: { json } }, rest)
   if (values) benchDesigns(values['json'] === true)
+} else if (first === 'scale') {
+  const values = commandLine({ name: 'bench', help, options: { json } }, rest)
+  if (values) benchScale(values['json'] === true)
 } else if (first === 'explore') {
   const values = commandLine({ name: 'bench', help, options: { spin: string, json } }, rest)
   if (values) benchExplorer(values['json'] === true, values['spin'] as string | undefined)

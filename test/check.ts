@@ -301,7 +301,8 @@ function checkImports(dist: string): void {
   for (const file of [...filesIn(dist, '.js'), ...filesIn(dist, '.cjs')]) {
     const text = readFileSync(file, 'utf8')
     for (const match of text.matchAll(specifier)) {
-      const isPeer = match[2] === 'piscina' && /\bworkers\.c?js$/.test(file)
+      // Rollup's import.meta.url in CommonJS is `require('u' + 'rl')`.
+      const isPeer = ['piscina', 'u'].includes(match[2] ?? '') && /\bworkers\.c?js$/.test(file)
       if (!match[2]?.startsWith('./') && !isPeer) throw new CheckError(`${file} has ${match[0]}`)
     }
     if (/\b__require\b|["']node:/.test(text)) throw new CheckError(`${file} needs node modules`)

@@ -11,7 +11,7 @@ import {
 } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import type { ScenarioMachine } from '../scenario/scenario-machine.ts'
-import type { InvariantId } from './invariants.ts'
+import { argumentInvariants, type InvariantId, invariants } from './invariants.ts'
 import { type Shard, shardOf } from './shard.ts'
 
 /** The most that the environment intervenes in one schedule. */
@@ -95,6 +95,12 @@ export interface Bounds extends Interventions {
    * hash agrees with another's. It takes as many bytes for each state as the state has: for small explorations.
    */
   readonly exact?: boolean
+  /**
+   * Whether interleavings that differ only in when steps are taken that no other actor notices are explored once;
+   * default false. The verdict is the same, and the violated invariant is one that is violated without it, too. L4 is not
+   * checked, and is refused in `invariants`, as is a `check` of your own. Machines with GICv4 are not reduced.
+   */
+  readonly reduce?: boolean
   /**
    * `'i/n'`: explores the i-th of n parts, counted from 0; {@link mergeReports} puts the parts' reports together. What
    * comes before the first step of a device, a timer or an intervention is explored by all; each such step belongs to
@@ -196,6 +202,7 @@ const boundFields: Fields<Bounds> = {
   shortest: true,
   shard: true,
   exact: true,
+  reduce: true,
   onProgress: true,
   signal: true,
   now: true,
@@ -214,6 +221,7 @@ export interface CheckedBounds {
   readonly shortest: boolean
   readonly shard: Shard | undefined
   readonly exact: boolean
+  readonly reduce: boolean
   readonly onProgress: ((progress: Progress) => void) | undefined
   readonly signal: StopSignal | undefined
   readonly now: (() => number) | undefined
@@ -229,14 +237,15 @@ export function checkBounds(bounds: Bounds): CheckedBounds {
     budget: budgetOf(bounds),
     states: argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff),
     depth: argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000),
-    invariants: bounds.invariants,
-    own: argumentList('own', bounds.own ?? [], 'invariants of your own').map(checkedOwn),
+    invariants: checkedInvariants(bounds),
+    own: checkedOwns(bounds),
     merge: argumentBoolean('merge', bounds.merge ?? true),
     checkWrites: argumentBoolean('checkWrites', bounds.checkWrites ?? false),
     raise: argumentBoolean('raise', bounds.raise ?? true),
     shortest: argumentBoolean('shortest', bounds.shortest ?? false),
     shard: shardOf(bounds.shard),
     exact: argumentBoolean('exact', bounds.exact ?? false),
+    reduce: argumentBoolean('reduce', bounds.reduce ?? false),
     onProgress: optionalFunction('onProgress', bounds.onProgress, '(progress) => ...'),
     signal: checkedSignal(bounds.signal),
     now: optionalFunction('now', bounds.now, '() => milliseconds'),
@@ -256,6 +265,30 @@ export const budgetOf = (bounds: Interventions): number =>
     (budget, { bound }, i) => budget | (argumentInteger(bound, bounds[bound] ?? 0, 0, 255) << (8 * i)),
     0,
   )
+
+function checkedInvariants({ invariants: ids, reduce }: Bounds): readonly InvariantId[] | undefined {
+  if (ids !== undefined) argumentInvariants(ids)
+  return reduce === true ? withoutLivelock(ids) : ids
+}
+
+/** The invariants that a reduced exploration checks. */
+function withoutLivelock(ids: readonly InvariantId[] | undefined): readonly InvariantId[] {
+  if (ids === undefined) return (Object.keys(invariants) as InvariantId[]).filter((id) => id !== 'L4')
+  if (!ids.includes('L4')) return ids
+  throw new VgicError(
+    'argument',
+    'A reduced exploration does not check L4: leave `reduce` out, or L4 out of `invariants`.',
+  )
+}
+
+function checkedOwns({ own = [], reduce }: Bounds): readonly OwnInvariant[] {
+  const owns = argumentList('own', own, 'invariants of your own').map(checkedOwn)
+  if (reduce !== true || !owns.some(({ check }) => check)) return owns
+  throw new VgicError(
+    'argument',
+    'A reduced exploration leaves out states that a `check` of your own may tell apart: leave `reduce` out.',
+  )
+}
 
 function optionalFunction<F>(name: string, value: F | undefined, form: string): F | undefined {
   if (value !== undefined) argumentFunction(name, value, form)

@@ -11,12 +11,14 @@ import type { ClosedStates } from './closed-states.ts'
 import { CutStates } from './cut-states.ts'
 import { FairCycles } from './fair-cycles.ts'
 import { fairCycle, livelock } from './livelock.ts'
+import { LocalSteps } from './local-steps.ts'
 import { Search } from './search.ts'
 import {
   FRAME_BUDGET,
   FRAME_KEY_A,
   FRAME_KEY_B,
   FRAME_NEXT,
+  FRAME_REDUCED,
   FRAME_SLOT,
   FRAME_STEPS,
 } from './search-stack.ts'
@@ -31,6 +33,10 @@ export interface Share {
   readonly closed: ClosedStates
 }
 
+/** A frame in which one local step stands for all; one in which all actors are explored after all. */
+const REDUCED = 1
+const FULL = 2
+
 /** The most that a search does before it looks up. */
 const MOST_SLICE = 0x3fff_ffff
 
@@ -42,6 +48,8 @@ export class Explorer {
   private cut = new CutStates()
   /** Undefined if cycles are not looked for, or only those that one step closes. */
   private cycles: FairCycles | undefined
+  /** Undefined if the search is not reduced. */
+  private readonly local: LocalSteps | undefined
   /** The interventions that are left when the search has used up its own. */
   private reserve = 0
   private depth = 0
@@ -60,6 +68,7 @@ export class Explorer {
     private readonly share?: Share,
   ) {
     this.search = new Search(machine, bounds, share?.index ?? 0)
+    this.local = bounds.reduce ? new LocalSteps(machine) : undefined
   }
 
   /** Searches the schedules with at most so many interventions and steps. */
@@ -83,7 +92,8 @@ export class Explorer {
     this.former += this.transitions
     this.transitions = 0
     this.schedules = 0
-    this.withheld = false
+    // A state that is left out might have been where an intervention was withheld.
+    this.withheld = bounds.reduce && this.reserve > 0
     search.begin()
     this.enter(this.visited.find(search.keyA, search.keyB))
   }
@@ -133,6 +143,14 @@ export class Explorer {
   private nextActor(): number {
     const { actors, uses, machine, stack } = this.search
     const { frames, frame } = stack
+    if (this.local !== undefined && frames[frame + FRAME_NEXT] === 0 && frames[frame + FRAME_REDUCED] === 0) {
+      const actor = this.localActor(this.local, frames[frame + FRAME_BUDGET])
+      if (actor >= 0) {
+        frames[frame + FRAME_NEXT] = actors.length
+        frames[frame + FRAME_REDUCED] = REDUCED
+        return actor
+      }
+    }
     for (let actor = frames[frame + FRAME_NEXT]; actor < actors.length; actor++) {
       const bounded = uses[actor] >= 0
       if (bounded && ((frames[frame + FRAME_BUDGET] >> uses[actor]) & 0xff) === 0) continue
@@ -147,6 +165,25 @@ export class Explorer {
       return actor
     }
     return -1
+  }
+
+  /** An actor whose step stands for those of all in the state on top; -1 if there is none. */
+  private localActor(local: LocalSteps, budget: number): number {
+    const { actors, machine } = this.search
+    const preempts = (budget & 0xff) !== 0 && interventionsIn(budget) > this.reserve
+    for (let actor = 0; actor < actors.length && actors[actor].kind === 'vcpu'; actor++) {
+      if (machine.stateOfOwn(actors[actor]) === 'ready' && local.isLocal(actors[actor], preempts))
+        return actor
+    }
+    return -1
+  }
+
+  /** The one step that was to stand for all has closed a cycle, in which the others might be put off forever. */
+  private exploreAll(): void {
+    const { frames, frame } = this.search.stack
+    if (frames[frame + FRAME_REDUCED] !== REDUCED) return
+    frames[frame + FRAME_REDUCED] = FULL
+    frames[frame + FRAME_NEXT] = 0
   }
 
   /** Whether this search has no interventions left with a budget. */
@@ -198,6 +235,7 @@ export class Explorer {
     if (violation) return this.violated(violation, stack.actors())
     cut.skip(keyA, keyB, stack.depth + 1)
     stack.undo(search.changes)
+    if (cycle >= 0) this.exploreAll()
     if (isOpen) this.cycles?.closes(actor, cycle, keyA, keyB)
     return undefined
   }

@@ -1,8 +1,8 @@
 /**
  * What must hold in every state, or at every step, of every schedule. The names are those of the catalogue of bugs: S
- * for safety, L for liveness. Liveness is checked as safety: on states in which no actor can step (L1, L6), on guests
+ * for safety, L for liveness. Liveness is checked as safety: on states in which no actor can step (L1, L5, L6), on guests
  * that run without an interrupt that they should have (L3), and on cycles (L4, which the explorer finds). S23 and
- * S24 are not in the catalogue. step-context.ts checks S2, S19, S22, S23, S24, and parts of S11 and S20;
+ * S24 are not in the catalogue. step-context.ts checks S2, S19, S22, S23, S24, and parts of S10, S11 and S20;
  * lpi-invariants.ts S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to S7, L2, and parts of S2, S8, S11,
  * S19 and L3.
  */
@@ -17,10 +17,12 @@ import {
   VMCR_VPMR,
 } from '../arch/ich-registers.ts'
 import { FIRST_SPI, type Intid, intidName } from '../arch/intid.ts'
+import { argumentList, shown } from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import { PRIORITY_IDLE } from '../gic/cpu-interface/cpu-interface.ts'
 import { ICH_AP0R, ICH_AP1R, ICH_HCR, ICH_LR, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
+import { OP_MMIO_WRITE, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
 import { GUEST_ACK, GUEST_DEPTH, GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   MODE_EXITING,
@@ -29,9 +31,12 @@ import {
   THREAD_REQUESTS,
   timerIntids,
   VCPU_AP_COUNT,
+  VCPU_AP0R,
+  VCPU_AP1R,
   VCPU_ESR,
   VCPU_INDEX,
   VCPU_IRQ,
+  VCPU_LOADED,
   VCPU_LPIS_ENABLED,
   VCPU_LR_IRQ,
   VCPU_PC,
@@ -57,7 +62,7 @@ import {
 } from '../hyp/records/vgic-irq.ts'
 import { VM_ENABLED } from '../hyp/records/vm.ts'
 import { TABLE_SHIFT } from '../hyp/run/program.ts'
-import { STEP_REEVALUATE } from '../hyp/run/step-numbers.ts'
+import { STEP_REEVALUATE, STEP_RESUME_VCPUS } from '../hyp/run/step-numbers.ts'
 import {
   THREAD_IN_GUEST,
   THREAD_SLEEPS,
@@ -79,6 +84,7 @@ export type InvariantId =
   | 'S6'
   | 'S7'
   | 'S8'
+  | 'S10'
   | 'S11'
   | 'S12'
   | 'S15'
@@ -95,6 +101,7 @@ export type InvariantId =
   | 'L2'
   | 'L3'
   | 'L4'
+  | 'L5'
   | 'L6'
 
 /** Each invariant as a sentence. */
@@ -107,6 +114,7 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   S6: 'Of a vCPU that is about to wait, or waits, an interrupt is known to be pending, or a doorbell was asked for or is on its way; what is known while its vPE is away is not overwritten.',
   S7: 'No doorbell rings for a vCPU that is in its guest.',
   S8: 'At every entry the INTIDs in valid list registers are distinct, and none of them is pending as a direct interrupt, too.',
+  S10: 'While one vCPU has the others stopped for an access, none of them is in its guest or has list registers that are not folded.',
   S11: 'When a vCPU asks runnable() in its halt, its vPE is not resident, and the shadow of ICH_VMCR_EL2 is what its guest would read; so are that shadow and the active priorities when the thread returns to userspace.',
   S12: 'A guest’s write to ICC_DIR_EL1 deactivates the interrupt that it names, on whichever vCPU that is active; a fold deactivates none that the guest has acknowledged and not ended.',
   S15: 'Nothing names an LPI that was freed: no list, list register, event, cached translation, message or prune.',
@@ -123,7 +131,22 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   L2: 'While a vCPU sleeps, an interrupt that is pending for its vPE has a doorbell on its way.',
   L3: 'An edge that the guest has not acknowledged is pending somewhere; a guest runs without an interrupt that it would take next, or one that its timer asserts, only if something will make it leave, and is not entered without it.',
   L4: 'No thread repeats a cycle of steps without progress of its guest while every actor that can step takes part.',
+  L5: 'When no actor can step any more, no interrupt is active on a vCPU whose guest has ended all that it acknowledged.',
   L6: 'When no actor can step any more, no thread waits for a PE or for other vCPUs, and no message for a lock.',
+}
+
+/** The most `ICH_AP0R<n>_EL2` registers that a PE can have, and as many `ICH_AP1R<n>_EL2`. */
+const ACTIVE_PRIORITIES = 4
+
+/** Throws an `argument` error for what is not a list of invariants. */
+export function argumentInvariants(ids: readonly InvariantId[]): readonly InvariantId[] {
+  for (const id of argumentList('invariants', ids, 'names of invariants')) {
+    if (Object.hasOwn(invariants, id)) continue
+    const name = typeof id === 'string' ? id : shown(id)
+    const known = Object.keys(invariants).join(', ')
+    throw new VgicError('argument', `There is no invariant ${name}: there are ${known}.`)
+  }
+  return ids
 }
 
 /** Checks the invariants of a machine. Each method returns a text that says what is wrong, or undefined. */
@@ -151,6 +174,49 @@ export class InvariantChecker {
       }
     }
     return undefined
+  }
+
+  /** S10, when a vCPU has just entered its guest. */
+  enteredWhileStopped(v: Vcpu): string | undefined {
+    const { words } = this
+    const { layout, runLoop } = this.hypervisor
+    for (let i = 0; i < layout.vcpuCount; i++) {
+      const other = this.hypervisor.vcpu(i)
+      if (other === v || runLoop.table[words[other + VCPU_PC] << TABLE_SHIFT] !== STEP_RESUME_VCPUS) continue
+      return `vcpu${words[v + VCPU_INDEX]} enters its guest, and vcpu${i} has stopped it`
+    }
+    return undefined
+  }
+
+  /**
+   * L5, in a state in which no actor can step. With EOImode 0 an interrupt is deactivated when its priority is dropped.
+   * Guests that write to the emulated GIC may have made an interrupt active themselves, and are not judged.
+   */
+  stuckActive(): string | undefined {
+    const { words, machine, hypervisor } = this
+    if (machine.setup.guests.some(({ ops }) => hasOperation(ops, OP_MMIO_WRITE))) return undefined
+    const { apLists } = hypervisor
+    for (let i = 0; i < hypervisor.layout.vcpuCount; i++) {
+      const v = hypervisor.vcpu(i)
+      if (machine.ghosts.vmcrOf(v) & VMCR_VEOIM || this.hasActivePriority(v)) continue
+      for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
+        const irq = asIrq(words[v + apLists.list + k])
+        if (words[irq] & IRQ_ACTIVE)
+          return `${intidName(apLists.intidOf(v, irq))} is active on vcpu${i}, whose guest has ended it`
+      }
+    }
+    return undefined
+  }
+
+  /** Whether a guest has acknowledged an interrupt whose priority it has not dropped. */
+  private hasActivePriority(v: Vcpu): boolean {
+    const { words } = this
+    const isLoaded = words[v + VCPU_LOADED] !== 0
+    const [group0, group1] = isLoaded
+      ? [peOf(words, v) + ICH_AP0R, peOf(words, v) + ICH_AP1R]
+      : [v + VCPU_AP0R, v + VCPU_AP1R]
+    for (let n = 0; n < ACTIVE_PRIORITIES; n++) if (words[group0 + n] | words[group1 + n]) return true
+    return false
   }
 
   /** S11, after a vCPU's own runnable() in its halt. */
@@ -479,6 +545,11 @@ export class InvariantChecker {
 /** Whether a vCPU's last flush put an interrupt into a list register. */
 function isHeld(words: Int32Array, v: Vcpu, irq: Irq): boolean {
   for (let n = 0; n < words[v + VCPU_USED_LRS]; n++) if (words[v + VCPU_LR_IRQ + n] === irq) return true
+  return false
+}
+
+function hasOperation(ops: Int32Array, operation: number): boolean {
+  for (let at = 0; at < ops.length; at += OP_WORDS) if (ops[at] === operation) return true
   return false
 }
 

@@ -20,9 +20,11 @@ export const FRAME_SLOT = 6
 /** What the state is known by together with its budget (search.ts). */
 export const FRAME_KEY_A = 7
 export const FRAME_KEY_B = 8
+/** Whether only one actor's step is explored, for now: a FRAME_ value of explorer.ts. */
+export const FRAME_REDUCED = 9
 /** Offset in the journal of the changes of the step that led to it. */
-const FRAME_JOURNAL = 9
-const FRAME_WORDS = 10
+const FRAME_JOURNAL = 10
+const FRAME_WORDS = 11
 
 /** The state that a step has led to, as far as the stack keeps it. */
 interface SearchState {
@@ -70,6 +72,7 @@ export class SearchStack {
     frames[frame + FRAME_KEY_B] = keyB
     frames[frame + FRAME_NEXT] = 0
     frames[frame + FRAME_STEPS] = 0
+    frames[frame + FRAME_REDUCED] = 0
     frames[frame + FRAME_SLOT] = slot
     frames[frame + FRAME_JOURNAL] = end
     for (let i = 0; i < count; i++) {

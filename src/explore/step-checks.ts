@@ -4,14 +4,12 @@
  * context of a step.
  */
 
-import { argumentList, shown } from '../errors/arguments.ts'
-import { VgicError } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_AP_COUNT, type Vcpu } from '../hyp/records/vcpu.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import type { OwnInvariant } from './bounds.ts'
 import type { Changes } from './changes.ts'
-import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
+import { argumentInvariants, InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import { LpiInvariants } from './lpi-invariants.ts'
 import { ResidencyInvariants } from './residency-invariants.ts'
 import { StepContexts } from './step-context.ts'
@@ -86,6 +84,10 @@ export class StepChecks {
       const what = this.checker.distinctIntids(entered)
       if (what !== undefined) return ['S8', what]
     }
+    if (entered !== 0 && this.checked.S10) {
+      const what = this.checker.enteredWhileStopped(entered)
+      if (what !== undefined) return ['S10', what]
+    }
     return writes === WRITES_ALL || writes >= WRITES_GUEST || entered !== 0
       ? this.afterChange(writes, entered)
       : undefined
@@ -97,6 +99,10 @@ export class StepChecks {
     if (checked.L1) {
       const what = checker.lostWakeUp()
       if (what !== undefined) return ['L1', what]
+    }
+    if (checked.L5) {
+      const what = checker.stuckActive()
+      if (what !== undefined) return ['L5', what]
     }
     if (checked.L6) {
       const what = checker.stuck()
@@ -204,11 +210,6 @@ export class StepChecks {
 /** Which invariants are checked. */
 function chosen(ids: readonly InvariantId[] | undefined): Readonly<Record<InvariantId, boolean>> {
   const known = Object.keys(invariants) as InvariantId[]
-  const wanted = argumentList('invariants', ids ?? known, 'names of invariants')
-  for (const id of wanted) {
-    if (known.includes(id)) continue
-    const name = typeof id === 'string' ? id : shown(id)
-    throw new VgicError('argument', `There is no invariant ${name}: there are ${known.join(', ')}.`)
-  }
+  const wanted = ids === undefined ? known : argumentInvariants(ids)
   return Object.fromEntries(known.map((id) => [id, wanted.includes(id)])) as Record<InvariantId, boolean>
 }

@@ -13,9 +13,11 @@ import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import { ITS_QUEUE_LOCK } from '../hyp/records/its-record.ts'
 import { VPE_RESIDENT } from '../hyp/records/its-vpe.ts'
 import {
+  MODE_OUTSIDE,
   peOf,
   TASK_SLEEPING,
   THREAD_IRQS_OFF,
+  THREAD_MODE,
   THREAD_PREEMPT_OFF,
   taskOf,
   VCPU_AP0R,
@@ -166,6 +168,16 @@ const vmStopped: Need = {
   matter: 'without having stopped the VM',
   holds: (words, v, { hypervisor }) => words[hypervisor.layout.vm + VM_STOPPER] === words[v + VCPU_INDEX] + 1,
 }
+const othersFolded: Need = {
+  invariant: 'S10',
+  matter: 'while another vCPU is in its guest, or has list registers that are not folded',
+  holds: (words, v, { hypervisor }) =>
+    Array.from({ length: hypervisor.layout.vcpuCount }, (_, i) => hypervisor.vcpu(i)).every(
+      (other) =>
+        other === v ||
+        (words[other + VCPU_USED_LRS] === 0 && (words[other + VCPU_THREAD] & THREAD_MODE) === MODE_OUTSIDE),
+    ),
+}
 const guestOff: Need = {
   invariant: 'S23',
   matter: 'while its guest goes on',
@@ -208,6 +220,7 @@ const needs: Readonly<Record<StepNeed, Need>> = {
   maySleepIfItDoes,
   mmioAccess,
   notTheGics,
+  othersFolded,
   ownInterface,
   preemptionCounted,
   preemptionOff,

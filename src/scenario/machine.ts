@@ -89,8 +89,10 @@ const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 export class Machine {
   /** vCPUs first, then devices. */
   readonly actors: readonly Actor[]
-  /** Actors that act on the vCPUs: timers, then each vCPU's preemption, tick and migrations. */
-  readonly environment: readonly Actor[]
+  /** Of the environment, the timers, and each vCPU's preemption and tick. */
+  readonly timers: readonly Actor[]
+  readonly endings: readonly (readonly Actor[])[]
+  private allEnvironment: readonly Actor[] | undefined
   /** Of the environment, those that complete effects of the silicon. */
   readonly effects: readonly Actor[]
   readonly hypervisor: Hypervisor
@@ -126,23 +128,39 @@ export class Machine {
       ...devices.map(({ name }, index) => ({ kind: 'device' as const, index, detail: 0, name })),
     ]
     this.effects = effectsOf(config, setup)
-    const ofVcpus = vcpus.flatMap((index): Actor[] => [
-      ...timerNames.map((timer, detail) => ({
+    this.timers = vcpus.flatMap((index) =>
+      timerNames.map((timer, detail) => ({
         kind: 'timer' as const,
         index,
         detail,
         name: `${timer} of vcpu${index}`,
       })),
+    )
+    this.endings = vcpus.map((index) => [
       { kind: 'preempt', index, detail: 0, name: `preempt vcpu${index}` },
       { kind: 'tick', index, detail: 0, name: `tick of vcpu${index}` },
-      ...Array.from({ length: config.cpus }, (_, cpu) => ({
-        kind: 'migrate' as const,
-        index,
-        detail: cpu,
-        name: `migrate vcpu${index} to cpu${cpu}`,
-      })),
     ])
-    this.environment = [...ofVcpus, ...this.effects]
+  }
+
+  /**
+   * Actors that act on the vCPUs: each one's timers, preemption, tick and migrations. There is a migration for each vCPU
+   * and CPU, so they are made when they are asked for.
+   */
+  get environment(): readonly Actor[] {
+    this.allEnvironment ??= [
+      ...this.endings.flatMap((ending, index) => [
+        ...this.timers.filter((timer) => timer.index === index),
+        ...ending,
+        ...Array.from({ length: this.hypervisor.config.cpus }, (_, cpu) => this.migration(index, cpu)),
+      ]),
+      ...this.effects,
+    ]
+    return this.allEnvironment
+  }
+
+  /** The migration of a vCPU to a CPU. */
+  migration(index: number, cpu: number): Actor {
+    return { kind: 'migrate', index, detail: cpu, name: `migrate vcpu${index} to cpu${cpu}` }
   }
 
   /** A new machine of the same configuration, before its first step. */

@@ -211,7 +211,7 @@ export class Run {
     const next = this.course(machine.internals)
     for (let taken = 0; taken < this.steps; taken++) {
       const actor = next()
-      if (!actor || machine.stateOf(actor) !== 'ready') throw tookAnotherCourse()
+      if (!actor || machine.internals.stateOfOwn(actor) !== 'ready') throw tookAnotherCourse()
       if (isWanted(taken, machine.time)) show(machine.trace(actor), machine.internals)
       else machine.internals.perform(actor)
     }
@@ -282,9 +282,6 @@ export function runMachine(machine: ScenarioMachine, options: RunOptions): Run {
 class Policy {
   private readonly vcpus: readonly Actor[]
   private readonly timed: readonly Actor[]
-  /** Environment actors by vCPU: its migrations; its preemption and its tick. */
-  private readonly migrations: readonly (readonly Actor[])[]
-  private readonly endings: readonly (readonly Actor[])[]
   private turn = 0
   private readonly strides: Strides
   /** Steps that each vCPU has taken in its time slice. */
@@ -292,16 +289,7 @@ class Policy {
 
   constructor(private readonly machine: Machine) {
     this.vcpus = machine.actors.filter(({ kind }) => kind === 'vcpu')
-    this.timed = [...machine.actors, ...machine.environment].filter(
-      ({ kind }) => kind === 'device' || kind === 'timer',
-    )
-    const ofVcpu = (...kinds: Actor['kind'][]) => {
-      const lists: Actor[][] = this.vcpus.map(() => [])
-      for (const actor of machine.environment) if (kinds.includes(actor.kind)) lists[actor.index].push(actor)
-      return lists
-    }
-    this.migrations = ofVcpu('migrate')
-    this.endings = ofVcpu('preempt', 'tick')
+    this.timed = [...machine.actors.filter(({ kind }) => kind === 'device'), ...machine.timers]
     this.slice = this.vcpus.map(() => 0)
     this.strides = new Strides(machine)
   }
@@ -370,8 +358,10 @@ class Policy {
     for (const { index } of this.vcpus) {
       const v = machine.hypervisor.vcpu(index)
       if (!scheduler.wantsCpu(v) || scheduler.current(words[v + VCPU_LAST_CPU]) === 0) continue
-      const migration = this.migrations[index].find((actor) => this.isReady(actor))
-      if (migration) return migration
+      for (let cpu = 0; cpu < machine.hypervisor.config.cpus; cpu++) {
+        const migration = machine.migration(index, cpu)
+        if (this.isReady(migration)) return migration
+      }
     }
     return undefined
   }
@@ -391,7 +381,7 @@ class Policy {
       const v = hypervisor.vcpu(index)
       return words[v + VCPU_PE] !== 0 && (this.slice[index] >= TIME_SLICE || v === inItsWay)
     })
-    const ends = over && this.endings[over.index].find((actor) => this.isReady(actor))
+    const ends = over && machine.endings[over.index].find((actor) => this.isReady(actor))
     if (ends?.kind === 'preempt') this.slice[ends.index] = 0
     return ends
   }

@@ -67,8 +67,6 @@ const STOP_STEPS = 10_000
 export class ScenarioMachine {
   /** vCPUs first, then devices. */
   readonly actors: readonly Actor[]
-  /** Actors that act on the vCPUs: timers, then each vCPU's preemption, tick and migrations. */
-  readonly environment: readonly Actor[]
   private tracer: Tracer | undefined
 
   /** @internal */
@@ -77,7 +75,11 @@ export class ScenarioMachine {
     readonly internals: Machine,
   ) {
     this.actors = internals.actors
-    this.environment = internals.environment
+  }
+
+  /** Actors that act on the vCPUs: timers, then each vCPU's preemption, tick and migrations. */
+  get environment(): readonly Actor[] {
+    return this.internals.environment
   }
 
   /** @internal */

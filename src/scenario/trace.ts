@@ -18,11 +18,15 @@ export function accessOf(
 ): Access {
   const { version } = machine.hypervisor.config
   const direction = isRead ? 'read' : 'write'
+  if (kind === 'sysreg') {
+    const { name } = registerByEncoding(register)
+    return new SeamAccess({ direction, kind, register, name, low, high, version })
+  }
   const { name, ...more } = named(machine, kind, register, low, high)
   return new SeamAccess({ direction, kind, register, name, low, high, version, ...more })
 }
 
-/** The name of a register, or of a command, with its fields. */
+/** The name of a register of a frame, or of a command, with its fields. */
 function named(
   { hypervisor }: Machine,
   kind: AccessKind,
@@ -30,7 +34,6 @@ function named(
   low: number,
   high: number,
 ): { readonly name: string; readonly text?: string; readonly command?: Record<string, number> } {
-  if (kind === 'sysreg') return { name: registerByEncoding(register).name }
   if (kind === 'mmio') {
     const name = hypervisor.silicon.mmio.nameOf(register) ?? ''
     if (name !== 'GICR_VPENDBASER') return { name }

@@ -10,7 +10,7 @@ import { TICK_PPI } from '../hyp/host/host-gic.ts'
 import { KICK_SGI } from '../hyp/host/kick.ts'
 import type { SeamObserver } from '../hyp/host/seam.ts'
 import { COST_STRIDE } from '../hyp/records/cost-row.ts'
-import { exitNames } from '../hyp/records/exits.ts'
+import { type ExitName, exitNames } from '../hyp/records/exits.ts'
 import {
   type GuestProgram,
   OP_ACK,
@@ -36,8 +36,29 @@ import { type Actor, EFFECT_MESSAGE, type Machine } from './machine.ts'
 import type { Access, ListRegisterChange, StepEvent, StepEventBase } from './step-events.ts'
 import { accessOf } from './trace.ts'
 
-/** What is known of a step before its kind is. */
-type Told = { -readonly [K in keyof StepEventBase]: StepEventBase[K] }
+/**
+ * An event that is being made: what events of all kinds have. A new object for each kind, of what is known before and what
+ * only that has, would take V8 most of the time of a step.
+ */
+type Told = { -readonly [K in keyof StepEventBase]: StepEventBase[K] } & Partial<Parts>
+
+/** What only some kinds have. */
+interface Parts {
+  type: StepEvent['type']
+  exit: ExitName
+  interrupt: string
+  operation: string
+  step: string
+  outcome: string
+  intid: number | undefined
+  group: 0 | 1
+  runs: boolean
+  vcpu: number | undefined
+  levels: readonly (0 | 1)[]
+  deviceId: number
+  eventId: number
+  its: number
+}
 
 /** The texts of a thread's step. */
 interface StepTexts {
@@ -89,8 +110,11 @@ export class Tracer {
       listRegisters: NONE,
     }
     try {
-      if (actor.kind === 'vcpu') return this.takeVcpus(told)
-      return actor.kind === 'device' ? this.takeDevices(told) : this.takeEnvironments(told)
+      if (actor.kind === 'vcpu') this.takeVcpus(told)
+      else if (actor.kind === 'device') this.takeDevices(told)
+      else this.takeEnvironments(told)
+      // Of the kind that its type says, as the methods below have made it.
+      return told as StepEvent
     } finally {
       seam.observer = null
     }
@@ -106,19 +130,17 @@ export class Tracer {
     if (this.accesses !== undefined) told.accesses = this.accesses
   }
 
-  private takeEnvironments(told: Told): StepEvent {
+  private takeEnvironments(told: Told): void {
     const { kind, index, detail } = told.actor
     if (kind === 'preempt' || kind === 'tick') told.cpu = this.cpuOf(index)
     this.perform(told)
-    switch (kind) {
-      case 'migrate':
-        return { ...told, type: kind, vcpu: index, cpu: detail }
-      case 'timer':
-      case 'preempt':
-      case 'tick':
-        return { ...told, type: kind, vcpu: index }
-      default:
-        return { ...told, type: 'effect', cpu: detail === EFFECT_MESSAGE ? undefined : index }
+    if (kind === 'migrate' || kind === 'timer' || kind === 'preempt' || kind === 'tick') {
+      told.type = kind
+      told.vcpu = index
+      if (kind === 'migrate') told.cpu = detail
+    } else {
+      told.type = 'effect'
+      if (detail !== EFFECT_MESSAGE) told.cpu = index
     }
   }
 
@@ -133,7 +155,7 @@ export class Tracer {
    * A device's next step: driving a line, which is the `queue` of an injection, or sending a message, which is the
    * `translate` of one, or a further step.
    */
-  private takeDevices(told: Told): StepEvent {
+  private takeDevices(told: Told): void {
     const { machine } = this
     const { index } = told.actor
     const { injection, mapped, messages, words } = machine.hypervisor
@@ -147,57 +169,78 @@ export class Tracer {
     const translates = next?.msi !== undefined && messages.translates(pc)
     this.perform(told)
     told.what = next?.name ?? ''
-    if (next?.signal) return { ...told, type: 'signal', vcpu: next.vcpu }
-    if (translates) return { ...told, type: 'msi', ...next.msi }
-    if (drives) {
-      const { intid, vcpu, levels } = next
-      return { ...told, type: 'inject', intid, vcpu: intid < FIRST_SPI ? vcpu : undefined, levels }
+    if (next?.signal) {
+      told.type = 'signal'
+      told.vcpu = next.vcpu
+    } else if (translates) {
+      told.type = 'msi'
+      told.deviceId = next.msi.deviceId
+      told.eventId = next.msi.eventId
+      told.its = next.msi.its
+    } else if (drives) {
+      told.type = 'inject'
+      told.intid = next.intid
+      told.vcpu = next.intid < FIRST_SPI ? next.vcpu : undefined
+      told.levels = next.levels
+    } else {
+      told.type = 'step'
+      told.step = this.texts[pc].step
+      told.what = told.step
     }
-    const { step } = this.texts[pc]
-    return { ...told, type: 'step', what: step, step }
   }
 
-  private takeVcpus(told: Told): StepEvent {
+  private takeVcpus(told: Told): void {
     const { hypervisor } = this.machine
     const { words, runLoop, silicon } = hypervisor
     const v = hypervisor.vcpu(told.actor.index)
     if (words[v + VCPU_PE] === 0) {
       this.perform(told)
-      const cpu = silicon.cpuOf(peOf(words, v))
-      return { ...told, type: 'schedule', what: `gets cpu${cpu}`, cpu, runs: true }
+      told.cpu = silicon.cpuOf(peOf(words, v))
+      told.type = 'schedule'
+      told.what = `gets cpu${told.cpu}`
+      told.runs = true
+      return
     }
     told.cpu = silicon.cpuOf(peOf(words, v))
     switch (runLoop.threadState(v)) {
       case THREAD_IN_GUEST:
         told.place = 'guest'
-        return this.takeGuests(told, v)
+        this.takeGuests(told, v)
+        return
       case THREAD_WAITS_FOR_VCPUS:
         this.perform(told)
         told.what = 'gives its cpu up, and waits for other vCPUs'
-        return { ...told, type: 'schedule', runs: false }
+        told.type = 'schedule'
+        told.runs = false
+        return
       default:
-        return this.takeThreads(told, v)
+        this.takeThreads(told, v)
     }
   }
 
-  private takeThreads(told: Told, v: Vcpu): StepEvent {
+  private takeThreads(told: Told, v: Vcpu): void {
     const { words } = this.machine.hypervisor
     const { place, step, outcomes, what } = this.texts[words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]]
     const reads = words[v + VCPU_FAULT_IPA] !== 0 && (words[v + VCPU_ESR] & ESR_WnR) === 0
     const result = this.machine.stepThread(told.actor)
     this.noteAccesses(told)
     told.place = place
-    if (step === 'guest') return { ...told, type: 'enter', what: 'enters the guest' }
+    if (step === 'guest') {
+      told.type = 'enter'
+      told.what = 'enters the guest'
+      return
+    }
+    told.type = 'step'
+    told.step = step
     told.what = what[result] ?? step
-    const outcome = outcomes[result]
+    if (outcomes.length > 0) told.outcome = outcomes[result]
     if (reads && words[v + VCPU_FAULT_IPA] === 0) {
       told.value = words[v + GUEST_VALUE] >>> 0
       told.what = `${told.what} = 0x${told.value.toString(16)}`
     }
-    return outcome === undefined ? { ...told, type: 'step', step } : { ...told, type: 'step', step, outcome }
   }
 
-  private takeGuests(told: Told, v: Vcpu): StepEvent {
+  private takeGuests(told: Told, v: Vcpu): void {
     const { words, silicon, guest, setup } = this.machine.hypervisor
     const pe = peOf(words, v)
     const program = setup.guests[told.actor.index]
@@ -208,28 +251,35 @@ export class Tracer {
     this.noteListRegisters(pe)
     this.perform(told)
     const operation = this.operationName(told.actor.index, program, at)
-    if (!silicon.pcpu.isInGuest(pe)) return this.exited(told, v, at, operation, interrupt)
+    if (!silicon.pcpu.isInGuest(pe)) {
+      this.exited(told, v, at, operation, interrupt)
+      return
+    }
     told.listRegisters = this.changes(pe)
-    if (doing === 'operation') return this.operated(told, v, program, at, lastAck, operation)
-    return { ...told, type: 'vector', what: `takes a virtual ${doing}`, interrupt: doing }
+    if (doing === 'operation') {
+      this.operated(told, v, program, at, lastAck, operation)
+      return
+    }
+    told.type = 'vector'
+    told.what = `takes a virtual ${doing}`
+    told.interrupt = doing
   }
 
   /** The guest has left, by an operation or because of an interrupt of the host. */
-  private exited(
-    told: Told,
-    v: Vcpu,
-    at: number,
-    operation: string,
-    interrupt: string | undefined,
-  ): StepEvent {
+  private exited(told: Told, v: Vcpu, at: number, operation: string, interrupt: string | undefined): void {
     const { words, layout } = this.machine.hypervisor
     const exit = exitNames[(words[v + VCPU_COST] - layout.costTable) / COST_STRIDE]
-    if (interrupt !== undefined)
-      return { ...told, type: 'exit', what: `interrupted by ${interrupt} -> exit (${exit})`, exit, interrupt }
+    told.type = 'exit'
+    told.exit = exit
+    if (interrupt !== undefined) {
+      told.what = `interrupted by ${interrupt} -> exit (${exit})`
+      told.interrupt = interrupt
+      return
+    }
     told.what = `${operation} -> exit (${exit})`
+    told.operation = operation
     if (exit === 'wfi' || exit === 'wfe')
       told.wfx = { instruction: wfxNames[words[v + VCPU_ESR] & 3], pc: at }
-    return { ...told, type: 'exit', exit, operation }
   }
 
   /** What a guest has done by an operation without an exit. */
@@ -240,20 +290,28 @@ export class Tracer {
     at: number,
     lastAck: number,
     operation: string,
-  ): StepEvent {
+  ): void {
     const value = this.machine.hypervisor.words[v + GUEST_VALUE] >>> 0
     const group = ops[at * OP_WORDS + 1] === 0 ? 0 : 1
     told.what = operation
     switch (ops[at * OP_WORDS]) {
       case OP_ACK:
+        told.type = 'ack'
         told.what = `${operation} = ${intidName(value)}`
-        return { ...told, type: 'ack', intid: value, group, acknowledged: value, value }
+        told.intid = value
+        told.group = group
+        told.acknowledged = value
+        told.value = value
+        break
       case OP_EOI:
-        return { ...told, type: 'eoi', intid: isSpecial(lastAck) ? undefined : lastAck, group }
-      case OP_READ:
-        return { ...told, type: 'guest', operation, value }
+        told.type = 'eoi'
+        told.intid = isSpecial(lastAck) ? undefined : lastAck
+        told.group = group
+        break
       default:
-        return { ...told, type: 'guest', operation }
+        told.type = 'guest'
+        told.operation = operation
+        if (ops[at * OP_WORDS] === OP_READ) told.value = value
     }
   }
 

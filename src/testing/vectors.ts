@@ -9,6 +9,7 @@ import type { Encoding } from '../arch/sysreg.ts'
 import {
   argumentBits,
   argumentInteger,
+  argumentLevel,
   argumentOneOf,
   argumentString,
   argumentWith,
@@ -111,12 +112,22 @@ export class Recorder {
 
   /** The level of an SPI's input. */
   setSpi(intid: number, level: 0 | 1): void {
-    this.does({ k: 'line', c: 0, ...input(intid, 32, level) })
+    this.does({
+      k: 'line',
+      c: 0,
+      intid: argumentInteger('intid', intid, 32, 1019),
+      level: argumentLevel('level', level) ? 1 : 0,
+    })
   }
 
   /** The level of a PPI's input. */
   setPpi(cpu: number, intid: number, level: 0 | 1): void {
-    this.does({ k: 'line', c: this.checkedCpu(cpu), ...input(intid, 16, level) })
+    this.does({
+      k: 'line',
+      c: this.checkedCpu(cpu),
+      intid: argumentInteger('intid', intid, 16, 31),
+      level: argumentLevel('level', level) ? 1 : 0,
+    })
   }
 
   /** What was recorded, as a line of a file: JSON, with the newline. */
@@ -157,11 +168,6 @@ const bits = (value: number | bigint, width: number): string =>
 const place = (address: number, size: 1 | 2 | 4 | 8) => ({
   a: hex(argumentInteger('address', address, 0, Number.MAX_SAFE_INTEGER)),
   s: argumentOneOf('size', size, [1, 2, 4, 8]),
-})
-
-const input = (intid: number, first: number, level: 0 | 1) => ({
-  intid: argumentInteger('intid', intid, first, 1019),
-  level: argumentOneOf('level', level, [0, 1] as const),
 })
 
 const register = (encoding: Encoding, el: 0 | 1 | 2) => ({

@@ -19,6 +19,7 @@ import { scenario } from '../../scenario/builder.ts'
 import type { Report } from '../bounds.ts'
 import { explore } from '../exploration.ts'
 import { type InvariantId, invariants } from '../invariants.ts'
+import { deliveryEntries } from './delivery-entries.ts'
 import type { MuseumEntry } from './entry.ts'
 import { lpiEntries } from './lpi-entries.ts'
 import { overflowEntries } from './overflow-entries.ts'
@@ -257,6 +258,7 @@ const entries: readonly MuseumEntry[] = [
 /** The bugs of the catalogue, in its order. */
 export const museum: readonly MuseumEntry[] = [
   ...entries,
+  ...deliveryEntries,
   ...residencyEntries,
   ...lpiEntries,
   ...overflowEntries,

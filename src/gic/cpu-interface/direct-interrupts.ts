@@ -7,33 +7,28 @@
  * Of equal priorities the list register wins, or with the choice `directPriority: direct` the other. With
  * ICH_HCR_EL2.DVIM there are no direct interrupts.
  */
-import {
-  HCR_DVIM,
-  HCR_En,
-  LR_Group,
-  LR_Priority,
-  LR_STATE,
-  VMCR_VENG0,
-  VMCR_VENG1,
-} from '../../arch/ich-registers.ts'
+import { HCR_DVIM, HCR_En, LR_Priority, LR_STATE, VMCR_VENG0, VMCR_VENG1 } from '../../arch/ich-registers.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import type { Pe } from '../records/pe.ts'
-import { ICH_HCR, ICH_LR, ICH_VMCR } from '../records/pe-offsets.ts'
+import { ICH_HCR, ICH_LR, ICH_LR_STATUS, ICH_VMCR } from '../records/pe-offsets.ts'
 import type { ResidentVpes } from '../vpe/resident-vpe.ts'
 import { VPE_PRESENTED_0, VPE_PRESENTED_1 } from '../vpe/vpe-offsets.ts'
 import { DIRECT } from '../vpe/vpe-records.ts'
 import type { Vpes } from '../vpe/vpes.ts'
-import { LINE_VFIQ, LINE_VIRQ } from './lines.ts'
-import { VirtualInterface } from './virtual-interface.ts'
+import { LR_STATUS_PENDING, VirtualInterface } from './virtual-interface.ts'
 
 /** Below every priority. */
 const NO_PRIORITY = 0x100
+/** From the word of group 0 to that of group 1. */
+const GROUP_1 = VPE_PRESENTED_1 - VPE_PRESENTED_0
 
 export class DirectVirtualInterface extends VirtualInterface {
   /** Whether a direct interrupt wins against a list register's of the same priority: the choice `directPriority`. */
   private readonly directWins: boolean
   private readonly resident: ResidentVpes
+  /** By the handle of a PE, the upper word of what its redistributor presents in group 0; group 1's is a little further. */
+  private readonly presented: Int32Array
 
   constructor(
     words: Int32Array,
@@ -44,6 +39,9 @@ export class DirectVirtualInterface extends VirtualInterface {
     super(words, config)
     this.resident = vpes.resident
     this.directWins = config.choices.directPriority === 'direct'
+    this.presented = new Int32Array(physical.peOf(config.cpus))
+    for (let cpu = 0; cpu < config.cpus; cpu++)
+      this.presented[physical.peOf(cpu)] = vpes.resident.recordOf(cpu) + VPE_PRESENTED_0 + 1
   }
 
   override highestPending(pe: Pe): number {
@@ -57,19 +55,20 @@ export class DirectVirtualInterface extends VirtualInterface {
   }
 
   override lines(pe: Pe): number {
-    const at = this.signalled(this.words, pe)
-    if (at === 0) return 0
-    return this.words[at] & LR_Group ? LINE_VIRQ : LINE_VFIQ
+    const { words } = this
+    const at = this.presented[pe]
+    const isIdle = ((words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING) | words[at] | words[at + GROUP_1]) === 0
+    return isIdle ? 0 : this.lineOfPending(pe)
   }
 
   /** The better one of the list register whose upper word is at `at`, 0 for none, and of the direct interrupts. */
   private withDirect(pe: Pe, at: number): number {
     const { words } = this
     if (words[pe + ICH_HCR] & HCR_DVIM) return at
-    const record = this.resident.recordOf(this.physical.cpuOf(pe))
+    const presented = this.presented[pe]
     const vmcr = words[pe + ICH_VMCR]
-    const group0 = vmcr & VMCR_VENG0 ? record + VPE_PRESENTED_0 + 1 : 0
-    const group1 = vmcr & VMCR_VENG1 ? record + VPE_PRESENTED_1 + 1 : 0
+    const group0 = vmcr & VMCR_VENG0 ? presented : 0
+    const group1 = vmcr & VMCR_VENG1 ? presented + GROUP_1 : 0
     const direct = this.priorityAt(group1) < this.priorityAt(group0) ? group1 : group0
     const priority = this.priorityAt(direct)
     if (priority === NO_PRIORITY) return at

@@ -48,7 +48,7 @@ import { LINE_VFIQ, LINE_VIRQ } from './lines.ts'
 
 export { ICH_AP0R, ICH_AP1R, ICH_HCR, ICH_LR, ICH_LR_STATUS, ICH_VMCR } from '../records/pe-offsets.ts'
 
-const LR_STATUS_PENDING = 0xffff
+export const LR_STATUS_PENDING = 0xffff
 /**
  * The bits of ICH_HCR_EL2 that enable causes of a maintenance interrupt. The other cause, EOI, is enabled in a list
  * register.
@@ -140,7 +140,7 @@ export class VirtualInterface extends CpuInterface {
     return this.words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING ? this.lineOfPending(pe) : 0
   }
 
-  private lineOfPending(pe: Pe): number {
+  protected lineOfPending(pe: Pe): number {
     const { words } = this
     const at = this.signalled(words, pe)
     if (at === 0) return 0

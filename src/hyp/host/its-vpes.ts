@@ -133,6 +133,13 @@ export class ItsVpes {
     this.words[this.recordOf(vpe) + VPE_MAPPED] = 0
   }
 
+  /** No redistributor has the tables of vPEs any more. None of them is resident, and the ITS has none. */
+  forgetTables(v: Vcpu): void {
+    const { seam, driver } = this
+    for (let cpu = 0; cpu < seam.silicon.config.cpus; cpu++)
+      seam.writeRegister(v, driver.rdAddress(cpu) + GICR_VPROPBASER, 8, 0, 0)
+  }
+
   private sendVmapp(v: Vcpu, vpe: number, valid: boolean): void {
     const { words, driver, isV41 } = this
     const record = this.recordOf(vpe)

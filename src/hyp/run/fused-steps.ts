@@ -236,9 +236,10 @@ export class FusedSteps extends ThreadSteps {
   private exitInjecting(v: Vcpu, pe: Pe): void {
     const { words } = this
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~THREAD_MODE
-    this.vgic.fold(v)
+    if ((words[v + VCPU_USED_LRS] | words[v + VCPU_AP_COUNT]) !== 0) this.vgic.fold(v)
     this.timers.sync(v)
-    this.takeInterrupts(v, pe)
+    if (words[pe + PE_LINES] & LINE_IRQ) this.takeInterrupts(v, pe)
+    else words[v + VCPU_THREAD] &= ~THREAD_IRQS_OFF
   }
 
   private takeInterrupts(v: Vcpu, pe: Pe): void {

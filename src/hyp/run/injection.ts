@@ -7,10 +7,10 @@
 
 import { postRequest } from '../host/kick.ts'
 import { asPc, REQ_IRQ_PENDING, type Vcpu } from '../records/vcpu.ts'
-import type { Irq } from '../records/vgic-irq.ts'
+import { type Irq, irqApListOf } from '../records/vgic-irq.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import { ENDED, type NextPc, type Program, TABLE_SHIFT } from './program.ts'
-import { STEP_KICK, STEP_POST_REQUEST, STEP_QUEUE } from './step-numbers.ts'
+import { STEP_KICK, STEP_POST_REQUEST, STEP_QUEUE, STEP_QUEUE_QUIETLY } from './step-numbers.ts'
 
 /** The steps of an injection that ApLists does at once, and the end of the list. */
 const PLAIN = [STEP_QUEUE, STEP_POST_REQUEST, STEP_KICK, ENDED]
@@ -47,7 +47,8 @@ export class Injection {
 
   /** Whether the step at a program counter is the one that stores the level. */
   queues(pc: NextPc): boolean {
-    return this.program.table[pc << TABLE_SHIFT] === STEP_QUEUE
+    const op = this.program.table[pc << TABLE_SHIFT]
+    return op === STEP_QUEUE || op === STEP_QUEUE_QUIETLY
   }
 
   /**
@@ -56,7 +57,12 @@ export class Injection {
    */
   step(pc: NextPc, irq: Irq, levels: readonly number[], target: Vcpu | 0): Vcpu | 0 {
     const { apLists, program } = this
-    if (this.queues(pc)) return this.queue(irq, levels)
+    if (this.queues(pc)) {
+      const isQuiet =
+        program.table[pc << TABLE_SHIFT] === STEP_QUEUE_QUIETLY && irqApListOf(apLists.words[irq]) !== 0
+      const found = this.queue(irq, levels)
+      return isQuiet ? 0 : found
+    }
     const v = target !== 0 ? target : this.targetOf(irq, levels)
     if (v === 0) return 0
     if (program.table[pc << TABLE_SHIFT] === STEP_POST_REQUEST) postRequest(apLists.words, v, REQ_IRQ_PENDING)

@@ -39,6 +39,7 @@ export class OwnSteps implements StepContext {
   perform(op: number, v: Vcpu): number {
     const step = this.own[op - STEP_OWN]
     const result = step.perform(this, v)
+    if (result === 0) return 0
     if (Number.isInteger(result) && result >= 0 && result < Math.max(step.outcomes.length, 1)) return result
     throw new VgicError(
       'argument',

@@ -1,5 +1,7 @@
 /** The steps that a user's design can be made of. */
 export {
+  accessOutside,
+  accessRunning,
   accessStopped,
   accessStoppedFromMemory,
   cacheEmpty,
@@ -43,6 +45,7 @@ export {
   loadUnlessWaiting,
   lockIts,
   migrate,
+  migrateQuietly,
   migrateUnowned,
   noCandidate,
   noCommand,
@@ -60,6 +63,7 @@ export {
   put,
   putAgain,
   queueInterrupt,
+  queueQuietly,
   reevaluate,
   requestPending,
   resumeVcpus,
@@ -74,6 +78,7 @@ export {
   sleep,
   stop,
   stopVcpus,
+  stopVcpusToo,
   storePendingLast,
   timerLoad,
   timerPut,

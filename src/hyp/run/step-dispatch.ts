@@ -83,6 +83,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_MIGRATE:
       steps.migrate(v)
       return 0
+    case op.STEP_MIGRATE_QUIETLY:
+      steps.migrateQuietly(v)
+      return 0
     case op.STEP_MIGRATE_UNOWNED:
       steps.migrateUnowned(v)
       return 0
@@ -130,6 +133,13 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return 0
     case op.STEP_ACCESS_STOPPED:
       return steps.accessStopped(v)
+    case op.STEP_ACCESS_OUTSIDE:
+      return steps.accessStopped(v)
+    case op.STEP_ACCESS_RUNNING:
+      return steps.accessStopped(v)
+    case op.STEP_STOP_VCPUS_TOO:
+      steps.stopVcpus(v)
+      return 0
     case op.STEP_ACCESS_STOPPED_FROM_MEMORY:
       return steps.accessStoppedFromMemory(v)
     case op.STEP_NO_COMMAND:

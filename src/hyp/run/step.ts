@@ -49,6 +49,7 @@ export type StepNeed =
   | 'maySleepIfItDoes'
   | 'mmioAccess'
   | 'notTheGics'
+  | 'othersFolded'
   | 'ownInterface'
   | 'preemptionCounted'
   | 'preemptionOff'

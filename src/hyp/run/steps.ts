@@ -165,6 +165,8 @@ export const prunedUnheld = row('prunedUnheld?', {
 })
 /** Moves that interrupt, under both locks, if it still is on this list and still belongs on the other. */
 export const migrate = row('migrate', { does: 'migrate', needs: ['interruptsOff'] })
+/** As `migrate`, but does not notify the vCPU on whose list the interrupt is now (catalogue 23). */
+export const migrateQuietly = row('migrateQuietly', { does: 'migrateQuietly', needs: ['interruptsOff'] })
 /** CVE-2026-72289: as `migrate`, but looks only where the interrupt belongs, and not where it is. */
 export const migrateUnowned = row('migrateUnowned', { does: 'migrateUnowned', needs: ['interruptsOff'] })
 /** Samples the timers after an exit. */
@@ -267,7 +269,27 @@ export const accessStopped = row('accessStopped', {
   endsAccess: true,
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
-  needs: ['maySleep', 'mmioAccess', 'vmStopped'],
+  needs: ['maySleep', 'mmioAccess', 'vmStopped', 'othersFolded'],
+})
+/** As `accessStopped`, but a vCPU counts as outside once it says so, although its list registers are folded later (catalogue 29). */
+export const accessOutside = row('accessOutside', {
+  does: 'accessStopped',
+  outcomes: ['done', 'reevaluate'],
+  stands: 'thread',
+  needs: ['maySleep', 'mmioAccess', 'vmStopped', 'othersFolded'],
+})
+/** Does the access from memory at once, while other vCPUs are in their guests (catalogue 28). */
+export const accessRunning = row('accessRunning', {
+  does: 'accessStopped',
+  outcomes: ['done', 'reevaluate'],
+  stands: 'thread',
+  needs: ['maySleep', 'mmioAccess', 'othersFolded'],
+})
+/** As `stopVcpus`, but stops do not count: it does not wait while another has stopped the VM, and the first to resume resumes for all (catalogue 30). */
+export const stopVcpusToo = row('stopVcpusToo', {
+  does: 'stopVcpus',
+  stands: 'thread',
+  needs: ['maySleep'],
 })
 /** Linux 6.1's accessStopped, which answers from memory as `emulateMmioFromMemory` does. */
 export const accessStoppedFromMemory = row('accessStoppedFromMemory', {
@@ -469,6 +491,8 @@ export const stop = row('stop', {
 })
 /** Step of an injection: stores the interrupt's new state and puts it on the ap_list of its target. */
 export const queueInterrupt = row('queue', { stands: 'inject' })
+/** As `queue`, but an interrupt that is on a list already notifies nobody (catalogue 22). */
+export const queueQuietly = row('queueQuietly', { stands: 'inject' })
 /** Step of an injection: posts KVM_REQ_IRQ_PENDING to the vCPU of that list. */
 export const postRequest = row('postRequest', { stands: 'inject' })
 /** Step of an injection: reads that vCPU's mode, and wakes or interrupts it. */

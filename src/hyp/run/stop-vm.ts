@@ -6,10 +6,19 @@
  */
 
 import { postRequest } from '../host/kick.ts'
-import { REQ_SLEEP, THREAD_IRQS_OFF, VCPU_INDEX, VCPU_THREAD, type Vcpu } from '../records/vcpu.ts'
+import {
+  MODE_OUTSIDE,
+  REQ_SLEEP,
+  THREAD_IRQS_OFF,
+  THREAD_MODE,
+  VCPU_INDEX,
+  VCPU_THREAD,
+  type Vcpu,
+} from '../records/vcpu.ts'
 import { VM_STOPPER } from '../records/vm.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import {
+  STEP_ACCESS_OUTSIDE,
   STEP_ACCESS_STOPPED,
   STEP_ACCESS_STOPPED_FROM_MEMORY,
   STEP_DEACTIVATE_STOPPED,
@@ -37,6 +46,8 @@ export class StopVm {
       case STEP_ACCESS_STOPPED_FROM_MEMORY:
       case STEP_DEACTIVATE_STOPPED:
         return this.someoneInside(v)
+      case STEP_ACCESS_OUTSIDE:
+        return this.someoneSaysInside(v)
       default:
         return false
     }
@@ -58,6 +69,15 @@ export class StopVm {
     const { words, apLists } = this
     words[this.stopper] = 0
     for (let i = 0; i < apLists.layout.vcpuCount; i++) words[apLists.vcpuOf(i) + VCPU_THREAD] &= ~REQ_SLEEP
+  }
+
+  private someoneSaysInside(v: Vcpu): boolean {
+    const { words, apLists } = this
+    for (let i = 0; i < apLists.layout.vcpuCount; i++) {
+      const other = apLists.vcpuOf(i)
+      if (other !== v && (words[other + VCPU_THREAD] & THREAD_MODE) !== MODE_OUTSIDE) return true
+    }
+    return false
   }
 
   /**

@@ -463,6 +463,10 @@ export class ThreadSteps {
     this.apLists.migratePicked(v, false)
   }
 
+  migrateQuietly(v: Vcpu): void {
+    this.apLists.migratePicked(v, true, false)
+  }
+
   /** Settles the maintenance interrupt after a step on list registers. */
   private settle(v: Vcpu): void {
     const pe = asPe(this.words[v + VCPU_PE])

@@ -282,7 +282,8 @@ export class VirtualMachine {
   writeSysreg(vcpu: number, encoding: number, value: number | bigint): void {
     argumentEncoding(encoding)
     argumentBits64('value', value)
-    const [low, high] = [lowOf(value), highOf(value)]
+    const low = lowOf(value)
+    const high = highOf(value)
     const v = this.inGuest(vcpu)
     this.hypervisor.guest.write(peOf(this.hypervisor.words, v), encoding, low, high)
     this.leaveIfTrapped(v, low, high)
@@ -477,29 +478,36 @@ export class VirtualMachine {
 
   private vcpu(index: number): Vcpu {
     const { vcpuCount, vcpus, vcpuSize } = this.hypervisor.layout
-    if (index >>> 0 !== index || index >= vcpuCount) argumentInteger('vcpu', index, 0, vcpuCount - 1)
+    // On every call: an index of the right type that is in range is not looked at twice.
+    if (typeof index !== 'number' || index >>> 0 !== index || index >= vcpuCount)
+      argumentInteger('vcpu', index, 0, vcpuCount - 1)
     return asVcpu(vcpus + index * vcpuSize)
   }
 
   /** The record of a vCPU, after entering its guest. Throws an `argument` error if it sleeps in a WFI. */
   private inGuest(vcpu: number): Vcpu {
     const v = this.vcpu(vcpu)
-    if (this.enterGuest(v)) return v
-    throw new VgicError('argument', `vCPU ${vcpu} sleeps in its WFI: ask enter() before its guest does more.`)
+    if (!this.enterGuest(v)) refuseSleeping(vcpu)
+    return v
   }
 
   /** As nearly always: the vCPU has its host CPU, is in its guest or gets there, and stays. */
   private enterGuest(v: Vcpu): boolean {
     const { runLoop } = this.hypervisor
-    if (runLoop.staysInGuest(v)) return true
-    if (!runLoop.isInGuest(v) && runLoop.enter(v) === THREAD_IN_GUEST && runLoop.staysInGuest(v)) return true
+    return runLoop.staysInGuest(v) || this.enterFromOutside(v)
+  }
+
+  private enterFromOutside(v: Vcpu): boolean {
+    const { runLoop, words } = this.hypervisor
+    const isOutside = words[v + VCPU_PE] !== 0 && !runLoop.isInGuest(v)
+    if (isOutside && runLoop.enter(v) === THREAD_IN_GUEST && runLoop.staysInGuest(v)) return true
     return this.enterAfterAll(v)
   }
 
   private enterAfterAll(v: Vcpu): boolean {
     const { runLoop, guest } = this.hypervisor
     for (let exits = 0; this.schedule(v); exits++) {
-      let state = runLoop.threadState(v)
+      let state = runLoop.isInGuest(v) ? THREAD_IN_GUEST : THREAD_STEPS
       for (let tries = 0; state === THREAD_STEPS || state === THREAD_WAITS_FOR_VCPUS; tries++)
         state = this.goOn(v, tries)
       if (state !== THREAD_IN_GUEST) return false
@@ -548,9 +556,12 @@ export class VirtualMachine {
 
   /** Makes the guest exit for a reason, and handles the exit. */
   private leave(v: Vcpu, reason: number): void {
-    let state = this.hypervisor.runLoop.leave(v, reason)
-    for (let tries = 0; state === THREAD_WAITS_FOR_VCPUS; tries++) state = this.goOn(v, tries)
+    if (this.hypervisor.runLoop.leave(v, reason) === THREAD_WAITS_FOR_VCPUS) this.waitForVcpus(v)
     this.hypervisor.words[v + GUEST_PC] = 0
+  }
+
+  private waitForVcpus(v: Vcpu): void {
+    for (let tries = 0; this.goOn(v, tries) === THREAD_WAITS_FOR_VCPUS; tries++);
   }
 
   private accessMemory(
@@ -575,13 +586,21 @@ export class VirtualMachine {
 
   private leaveIfTrapped(v: Vcpu, low: number, high: number): void {
     const { words } = this.hypervisor
-    const syndrome = words[peOf(words, v) + PCPU_TRAP]
-    if (syndrome === 0 || ESR_EC(syndrome) === 0) return
+    const syndrome = words[words[v + VCPU_PE] + PCPU_TRAP]
+    if (syndrome !== 0 && ESR_EC(syndrome) !== 0) this.leaveTrapped(v, syndrome, low, high)
+  }
+
+  private leaveTrapped(v: Vcpu, syndrome: number, low: number, high: number): void {
+    const { words } = this.hypervisor
     words[v + VCPU_ESR] = syndrome
     words[v + VCPU_DATA] = low
     words[v + VCPU_DATA + 1] = high
     this.leave(v, EXIT_SYSREG)
   }
+}
+
+function refuseSleeping(vcpu: number): never {
+  throw new VgicError('argument', `vCPU ${vcpu} sleeps in its WFI: ask enter() before its guest does more.`)
 }
 
 /** EOIcount, the topmost field of ICH_HCR_EL2. */

@@ -341,9 +341,9 @@ export class ApLists {
 
   /**
    * The rest of a prune: moves the interrupt that was picked, if it belongs there still, and is still on the list of its
-   * vCPU. Without `asksOwner` only the former is looked at.
+   * vCPU. Without `asksOwner` only the former is looked at; without `notifies` nobody is told.
    */
-  migratePicked(v: Vcpu, asksOwner: boolean): void {
+  migratePicked(v: Vcpu, asksOwner: boolean, notifies = true): void {
     const { words } = this
     const [irq, to] = [asIrq(words[v + VCPU_MIGRANT]), asVcpu(words[v + VCPU_MIGRANT_TO])]
     if (irq === 0) return
@@ -351,7 +351,7 @@ export class ApLists {
     const isOwn = irqApListOf(word) === words[v + VCPU_INDEX] + 1
     if ((isOwn || !asksOwner) && this.targetOracle(words, word & ~IRQ_AP_LIST) === to) {
       this.moveTo(to, irq)
-      this.notify(to)
+      if (notifies) this.notify(to)
     }
     if (words[v + VCPU_MIGRANT_HELD] !== 0) this.lpis.put(irq)
     words[v + VCPU_MIGRANT] = 0

@@ -61,8 +61,8 @@ export class VgicV4 {
   }
 
   /**
-   * vgic_v4_teardown, and a host that goes down (L06): no vPE is resident, then the ITS has none, so that nothing writes
-   * to their tables any more.
+   * vgic_v4_teardown, and a host that goes down (L06): no vPE is resident, then the ITS has none, then the redistributors
+   * forget where they were, so that nothing reads or writes their tables any more.
    */
   teardown(): void {
     const { words, vpes, apLists } = this
@@ -72,6 +72,7 @@ export class VgicV4 {
     }
     for (let vpe = 0; vpe < apLists.layout.vcpuCount; vpe++)
       if (words[vpes.recordOf(vpe) + VPE_MAPPED] !== 0) vpes.unmap(apLists.vcpuOf(vpe), vpe)
+    vpes.forgetTables(apLists.vcpuOf(0))
   }
 
   /** vgic_v4_load: makes the vPE resident where its vCPU is; does nothing if it is. */

@@ -1,4 +1,5 @@
 /** What residency costs in accesses, by design and kind of exit, and what of a guest's ITS is counted. */
+import { readFileSync } from 'node:fs'
 import { explore } from 'vgic/explore'
 import {
   type CostRow,
@@ -134,6 +135,23 @@ describe.each(['4.1', '4.0'] as const)('residency for each run of the guest on G
     const { [version]: aroundAHalt } = AROUND_A_HALT
     expect(each('hvc', hypercalls(version, vpePerRun))).toEqual(aroundAHalt)
     expect(each('wfi', halts(version, vpePerRun))).toEqual(aroundAHalt)
+  })
+})
+
+describe('what residency costs', () => {
+  const page = readFileSync('docs/what-an-exit-costs.md', 'utf8')
+  const tableOf = (version: '4.0' | '4.1'): string => page.split(`| GICv${version} |`)[1].split('\n\n')[0]
+  const row = (name: string, [reads, writes, commands, polls, tables]: Counts): string =>
+    `| ${name} | ${[reads, polls, writes, commands, tables].join(' | ')} |`
+
+  it.each(['4.1', '4.0'] as const)('is what the page says of GICv%s', (version) => {
+    const rows = tableOf(version).split('\n')
+    expect(rows).toContain(row('a shallow exit', NOTHING))
+    expect(rows).toContain(
+      row('a WFI, asleep or not, that a vLPI or an SPI ends', [...AROUND_A_HALT[version]]),
+    )
+    expect(rows).toContain(row('a preemption', [...AROUND_A_PREEMPTION[version]]))
+    expect(rows).toContain(row('a shallow exit, residency for each run', [...AROUND_A_HALT[version]]))
   })
 })
 

@@ -194,3 +194,25 @@ it('an invalidation of a vLPI goes to the redistributor that the vPE is mapped t
   expect(v4.forwarding.its.lpis.intidOf(irq)).toBe(VLPI)
   expect(asVcpu(v)).toBe(v)
 })
+
+describe('a directed yield asks about a vCPU that sleeps', () => {
+  /** What a vCPU that spins is told of vCPU 0, which waits, with its pending_last as given. */
+  const told = (pendingLast: number): string[] => {
+    const machine = vlpiScenario('4.1', undefined, 2)
+      .guest(0, (guest) => guest.wfi())
+      .guest(1, (guest) => guest.wfe().wfe())
+      .machine()
+    runVcpu(machine, 0)
+    const { hypervisor } = machine
+    hypervisor.words[v4Of(machine).vpes.of(hypervisor.vcpu(0)) + VPE_PENDING_LAST] = pendingLast
+    const [, spinning] = machine.actors
+    const steps: string[] = []
+    while (machine.stateOf(spinning) === 'ready') steps.push(machine.trace(spinning).what)
+    return steps.filter((what) => what.startsWith('dyRunnable?'))
+  }
+
+  it('by pending_last too: the doorbell has rung, and its thread is still to be woken', () => {
+    expect(told(0)).toEqual(['dyRunnable? no'])
+    expect(told(1)).toEqual(['dyRunnable? yes'])
+  })
+})
