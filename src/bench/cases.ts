@@ -12,8 +12,8 @@ import {
 } from '../arch/icc-registers.ts'
 import { argumentOptions, argumentWith } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
-import { type Bounds, checkBounds } from '../explore/bounds.ts'
-import { explore } from '../explore/exploration.ts'
+import type { Bounds } from '../explore/bounds.ts'
+import { Exploration, explore } from '../explore/exploration.ts'
 import { checkDesign } from '../hyp/run/check-design.ts'
 import type { Design } from '../hyp/run/design.ts'
 import { designs } from '../hyp/run/designs.ts'
@@ -209,7 +209,8 @@ export function scenarioCase(scenario: Scenario): BenchCase<never> {
 /** An exploration of your own: an iteration explores all of it. What it returns is the number of steps that it took. */
 export function explorationCase(scenario: Scenario, bounds: Bounds = {}): BenchCase<never> {
   argumentWith('scenario', scenario, 'run', 'a scenario, as scenario() makes it')
-  checkBounds(bounds)
+  // Checks the bounds.
+  new Exploration(scenario, bounds)
   return {
     name: `explore: ${checkScenario(scenario).name}`,
     says: 'an exploration of a scenario, to its end',
