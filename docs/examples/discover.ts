@@ -15,9 +15,9 @@ const kernels: readonly (readonly [string, Design])[] = [
 const SPI = 32
 const LPI = 8192
 
-/** Both vCPUs wait; an SPI is for one, a vLPI for the other, and each kicks the other with an SGI. */
+/** Both vCPUs wait, one for an SPI, the other for a vLPI. */
 const withVlpi = (design: Design): Scenario => {
-  const recipe = scenario('an SPI, a vLPI, SGIs')
+  const recipe = scenario('an SPI, a vLPI')
     .gic({ version: '4.1', cpus: 2, listRegisters: 2 })
     .vm({ vcpus: 2, spis: 1, lpis: 1, itsDevices: 1, itsCollections: 2 })
     .design(design)
