@@ -16,10 +16,6 @@ const names = Object.values(designs).map(({ name }) => name)
 export const equivalences: readonly Equivalence[] = [
   // Modes and sections.
   {
-    of: /^omit (entry\/abort|exit)\/publishOutside$/,
-    because: 'Until the next entry a kick sends an IPI that nobody needs; the request is seen all the same.',
-  },
-  {
     of: /^swap .*\/publishOutside, .*\/fold$|^swap exit\/saveVmcr, exit\/publishOutside$/,
     because: 'A kick in between sends an IPI that nobody needs.',
   },

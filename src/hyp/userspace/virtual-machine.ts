@@ -478,7 +478,8 @@ export class VirtualMachine {
 
   private vcpu(index: number): Vcpu {
     const { vcpuCount, vcpus, vcpuSize } = this.hypervisor.layout
-    if (index >>> 0 !== index || index >= vcpuCount) argumentInteger('vcpu', index, 0, vcpuCount - 1)
+    if (!Number.isInteger(index) || index < 0 || index >= vcpuCount)
+      argumentInteger('vcpu', index, 0, vcpuCount - 1)
     return asVcpu(vcpus + index * vcpuSize)
   }
 
