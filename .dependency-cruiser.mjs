@@ -4,7 +4,7 @@
  */
 
 /** The layers, each of which knows those before it only. */
-const layers = ['errors', 'arch', 'state', 'gic', 'hyp', 'scenario', 'explore', 'testing']
+const layers = ['errors', 'arch', 'state', 'gic', 'hyp', 'scenario', 'explore', 'testing', 'bench']
 
 /** The rooms of the silicon and of the hypervisor, in the same way; their other files put them together. */
 const rooms = {

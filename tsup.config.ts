@@ -12,6 +12,7 @@ export default defineConfig([
       'src/workers.ts',
       'src/worker.ts',
       'src/testing.ts',
+      'src/bench.ts',
     ],
     external: ['piscina', 'fast-check'],
     outDir: 'dist',

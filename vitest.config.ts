@@ -11,6 +11,7 @@ export default defineConfig({
       { find: /^vgic\/explore$/, replacement: src('explore.ts') },
       { find: /^vgic\/workers$/, replacement: src('workers.ts') },
       { find: /^vgic\/testing$/, replacement: src('testing.ts') },
+      { find: /^vgic\/bench$/, replacement: src('bench.ts') },
     ],
   },
   test: {

@@ -11,7 +11,7 @@ import {
 } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import type { ScenarioMachine } from '../scenario/scenario-machine.ts'
-import { type InvariantId, invariants } from './invariants.ts'
+import { argumentInvariants, type InvariantId, invariants } from './invariants.ts'
 import { type Shard, shardOf } from './shard.ts'
 
 /** The most that the environment intervenes in one schedule. */
@@ -237,7 +237,7 @@ export function checkBounds(bounds: Bounds): CheckedBounds {
     budget: budgetOf(bounds),
     states: argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff),
     depth: argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000),
-    invariants: bounds.reduce === true ? withoutLivelock(bounds.invariants) : bounds.invariants,
+    invariants: checkedInvariants(bounds),
     own: checkedOwns(bounds),
     merge: argumentBoolean('merge', bounds.merge ?? true),
     checkWrites: argumentBoolean('checkWrites', bounds.checkWrites ?? false),
@@ -266,10 +266,15 @@ export const budgetOf = (bounds: Interventions): number =>
     0,
   )
 
+function checkedInvariants({ invariants: ids, reduce }: Bounds): readonly InvariantId[] | undefined {
+  if (ids !== undefined) argumentInvariants(ids)
+  return reduce === true ? withoutLivelock(ids) : ids
+}
+
 /** The invariants that a reduced exploration checks. */
 function withoutLivelock(ids: readonly InvariantId[] | undefined): readonly InvariantId[] {
   if (ids === undefined) return (Object.keys(invariants) as InvariantId[]).filter((id) => id !== 'L4')
-  if (!argumentList('invariants', ids, 'names of invariants').includes('L4')) return ids
+  if (!ids.includes('L4')) return ids
   throw new VgicError(
     'argument',
     'A reduced exploration does not check L4: leave `reduce` out, or L4 out of `invariants`.',

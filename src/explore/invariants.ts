@@ -17,6 +17,8 @@ import {
   VMCR_VPMR,
 } from '../arch/ich-registers.ts'
 import { FIRST_SPI, type Intid, intidName } from '../arch/intid.ts'
+import { argumentList, shown } from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import { PRIORITY_IDLE } from '../gic/cpu-interface/cpu-interface.ts'
 import { ICH_AP0R, ICH_AP1R, ICH_HCR, ICH_LR, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
@@ -135,6 +137,17 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
 
 /** The most `ICH_AP0R<n>_EL2` registers that a PE can have, and as many `ICH_AP1R<n>_EL2`. */
 const ACTIVE_PRIORITIES = 4
+
+/** Throws an `argument` error for what is not a list of invariants. */
+export function argumentInvariants(ids: readonly InvariantId[]): readonly InvariantId[] {
+  for (const id of argumentList('invariants', ids, 'names of invariants')) {
+    if (Object.hasOwn(invariants, id)) continue
+    const name = typeof id === 'string' ? id : shown(id)
+    const known = Object.keys(invariants).join(', ')
+    throw new VgicError('argument', `There is no invariant ${name}: there are ${known}.`)
+  }
+  return ids
+}
 
 /** Checks the invariants of a machine. Each method returns a text that says what is wrong, or undefined. */
 export class InvariantChecker {

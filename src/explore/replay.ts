@@ -3,7 +3,7 @@ import { argumentInteger, argumentOptions, argumentString } from '../errors/argu
 import { VgicError } from '../errors/vgic-error.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
 import { type Course, follow, type Run } from '../scenario/run.ts'
-import type { OwnInvariant, Violation } from './bounds.ts'
+import { checkBounds, type OwnInvariant, type Violation } from './bounds.ts'
 import type { InvariantId } from './invariants.ts'
 import { violationOf } from './minimise.ts'
 import { readSchedule } from './schedule.ts'
@@ -31,15 +31,16 @@ export function replay(scenario: Scenario, schedule: string | Violation, options
     invariants: true,
     own: true,
   })
+  checkBounds(checked)
   const token = typeof schedule === 'object' && schedule !== null ? schedule.schedule : schedule
   const machine = checkScenario(scenario).machine()
   const actorCount = machine.actors.length + machine.environment.length
   const taken = readSchedule(machine.internals.digest, actorCount, token)
   const end = before === undefined ? taken.length : argumentInteger('before', before, 0, taken.length)
   const run = follow(machine, courseOf(taken), end)
-  const found = violationOf(scenario, taken, checked)
   if (end < taken.length) return run
-  const violation = typeof schedule === 'object' ? checkedViolation(schedule) : found
+  const violation =
+    typeof schedule === 'object' ? checkedViolation(schedule) : violationOf(scenario, taken, checked)
   return violation ? run.violating(violation) : run
 }
 

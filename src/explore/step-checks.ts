@@ -4,14 +4,12 @@
  * context of a step.
  */
 
-import { argumentList, shown } from '../errors/arguments.ts'
-import { VgicError } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_AP_COUNT, type Vcpu } from '../hyp/records/vcpu.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import type { OwnInvariant } from './bounds.ts'
 import type { Changes } from './changes.ts'
-import { InvariantChecker, type InvariantId, invariants } from './invariants.ts'
+import { argumentInvariants, InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import { LpiInvariants } from './lpi-invariants.ts'
 import { ResidencyInvariants } from './residency-invariants.ts'
 import { StepContexts } from './step-context.ts'
@@ -212,11 +210,6 @@ export class StepChecks {
 /** Which invariants are checked. */
 function chosen(ids: readonly InvariantId[] | undefined): Readonly<Record<InvariantId, boolean>> {
   const known = Object.keys(invariants) as InvariantId[]
-  const wanted = argumentList('invariants', ids ?? known, 'names of invariants')
-  for (const id of wanted) {
-    if (known.includes(id)) continue
-    const name = typeof id === 'string' ? id : shown(id)
-    throw new VgicError('argument', `There is no invariant ${name}: there are ${known.join(', ')}.`)
-  }
+  const wanted = ids === undefined ? known : argumentInvariants(ids)
   return Object.fromEntries(known.map((id) => [id, wanted.includes(id)])) as Record<InvariantId, boolean>
 }

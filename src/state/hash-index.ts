@@ -17,8 +17,7 @@ export interface PoolLayout {
 }
 
 /** Entries of an index over `count` slots: a power of two. */
-export const indexSlots = (count: number): number =>
-  count === 0 ? 1 : 2 ** (Math.ceil(Math.log2(count)) + 1)
+export const indexSlots = (count: number): number => (count === 0 ? 1 : 2 << Math.ceil(Math.log2(count)))
 
 const { imul } = Math
 

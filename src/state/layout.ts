@@ -105,7 +105,7 @@ export function recordType(
     }
     next += sizeOf(word)
   }
-  return { name, n, prefix, words, size: next + (next % 2) }
+  return { name, n, prefix, words, size: (next + (next % 2)) | 0 }
 }
 
 /**
@@ -134,7 +134,8 @@ export class Layout {
     let base = 0
     for (const [record, count] of records) {
       placements.push({ record, base, count })
-      base += count * record.size
+      // V8 keeps a sum with a power or a quotient in it as a double, and then every handle of the machine is one.
+      base = (base + count * record.size) | 0
     }
     this.placements = placements
     this.length = base

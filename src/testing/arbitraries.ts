@@ -6,7 +6,16 @@ import type fc from 'fast-check'
 import { iccRegisters } from '../arch/icc-registers.ts'
 import { ichRegisters } from '../arch/ich-registers.ts'
 import type { Encoding } from '../arch/sysreg.ts'
-import { argumentInteger, argumentOptions, argumentWith } from '../errors/arguments.ts'
+import {
+  argumentBits,
+  argumentInteger,
+  argumentList,
+  argumentObject,
+  argumentOneOf,
+  argumentOptions,
+  argumentWith,
+} from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import { MAINTENANCE_PPI } from '../gic/cpu-interface/output-lines.ts'
 import type { Gic } from '../gic/gic.ts'
 import type { DeviceBuilder } from '../scenario/device-builder.ts'
@@ -84,6 +93,8 @@ export interface Arbitraries {
 /** Does an access. What it reads is not returned: nothing that software does throws, whatever it reads. */
 export function perform(gic: Gic, access: GicAccess): void {
   argumentWith('gic', gic, 'readMmio64', 'a Gic')
+  argumentObject('access', access, 'an access to a Gic')
+  argumentOneOf('access.k', access.k, ['r', 'w', 'sr', 'sw', 'line'])
   switch (access.k) {
     case 'r':
       if (access.size === 8) gic.readMmio64(access.address)
@@ -91,7 +102,12 @@ export function perform(gic: Gic, access: GicAccess): void {
       return
     case 'w':
       if (access.size === 8) gic.writeMmio64(access.address, access.value)
-      else gic.writeMmio(access.address, access.size, Number(BigInt.asUintN(32, access.value)))
+      else
+        gic.writeMmio(
+          access.address,
+          access.size,
+          Number(BigInt.asUintN(32, argumentBits('value', access.value))),
+        )
       return
     case 'sr':
       gic.readSysreg64(access.cpu, access.encoding, access.el)
@@ -100,7 +116,8 @@ export function perform(gic: Gic, access: GicAccess): void {
       gic.writeSysreg64(access.cpu, access.encoding, access.value, access.el)
       return
     case 'line':
-      if (access.intid < 32) gic.setPpi(access.cpu, access.intid, access.level)
+      if (argumentInteger('intid', access.intid, 16, 1019) < 32)
+        gic.setPpi(access.cpu, access.intid, access.level)
       else gic.setSpi(access.intid, access.level)
   }
 }
@@ -127,7 +144,9 @@ function checked(options: GuestOptions): Required<GuestOptions> {
   })
   argumentInteger('vcpus', vcpus, 1, 255)
   argumentInteger('length', length, 1, 1000)
-  for (const intid of intids) argumentInteger('intids', intid, 16, 1019)
+  for (const intid of argumentList('intids', intids, 'INTIDs')) argumentInteger('intids', intid, 16, 1019)
+  if (intids.length === 0)
+    throw new VgicError('argument', 'intids must name an interrupt. Leave it out for SPI 32.')
   return { intids, vcpus, length }
 }
 

@@ -9,6 +9,7 @@ import type { Encoding } from '../arch/sysreg.ts'
 import {
   argumentBits,
   argumentInteger,
+  argumentLevel,
   argumentOneOf,
   argumentString,
   argumentWith,
@@ -111,12 +112,22 @@ export class Recorder {
 
   /** The level of an SPI's input. */
   setSpi(intid: number, level: 0 | 1): void {
-    this.does({ k: 'line', c: 0, intid, level })
+    this.does({
+      k: 'line',
+      c: 0,
+      intid: argumentInteger('intid', intid, 32, 1019),
+      level: argumentLevel('level', level) ? 1 : 0,
+    })
   }
 
   /** The level of a PPI's input. */
   setPpi(cpu: number, intid: number, level: 0 | 1): void {
-    this.does({ k: 'line', c: cpu, intid, level })
+    this.does({
+      k: 'line',
+      c: this.checkedCpu(cpu),
+      intid: argumentInteger('intid', intid, 16, 31),
+      level: argumentLevel('level', level) ? 1 : 0,
+    })
   }
 
   /** What was recorded, as a line of a file: JSON, with the newline. */

@@ -5,8 +5,10 @@
  */
 import fc from 'fast-check'
 import * as vgic from 'vgic'
+import * as benching from 'vgic/bench'
 import * as exploring from 'vgic/explore'
 import * as hyp from 'vgic/scenario'
+import * as testing from 'vgic/testing'
 import { describe, expect, it } from 'vitest'
 import {
   bits64,
@@ -497,7 +499,8 @@ const bounds = optional(
     shortest: optional(boolean),
     shard: optional(shard),
     exact: optional(boolean),
-    reduce: optional(boolean),
+    // A reduced exploration takes neither L4 nor checks of one's own.
+    reduce: optional({ ...boolean, right: () => false }),
     onProgress: optional(callback(() => undefined)),
     signal: optional(record({ aborted: boolean })),
     now: optional(callback(() => 0)),
@@ -548,6 +551,14 @@ const entry = options({
   scenario: callback((given: hyp.Design) => newScenario().design(given)),
   bounds,
 })
+
+const guestOptions = options({
+  intids: optional(list(integer(16, 1019, 32))),
+  vcpus: optional(integer(1, 255)),
+  length: optional(integer(1, 1000, 6)),
+})
+const recordedAddress = integer(0, Number.MAX_SAFE_INTEGER, 0x0800_0004)
+const vectors = testing.record(new vgic.Gic({ cpus: 1 })).jsonl()
 
 const rows: Readonly<Record<string, Row>> = {
   describeRegister: call(vgic.describeRegister, view, half, optional(half)),
@@ -893,6 +904,46 @@ const rows: Readonly<Record<string, Row>> = {
     optional(options({ invariants: optional(violated), own: ownInvariants })),
   ),
   exhibit: call(exploring.exhibit, entry),
+  arbitraries: call(
+    testing.arbitraries,
+    only(() => fc),
+  ),
+  ...methods('Arbitraries', () => testing.arbitraries(fc), {
+    accesses: [only(newGic)],
+    guests: [optional(guestOptions)],
+    devices: [optional(guestOptions)],
+  }),
+  perform: call(
+    testing.perform,
+    only(newGic),
+    only(() => ({ k: 'line', cpu: 0, intid: 40, level: 1 })),
+  ),
+  expectSameState: call(testing.expectSameState, only(newGic), only(newGic)),
+  record: call(testing.record, only(newGic)),
+  verify: call(testing.verify, {
+    right: () => vectors,
+    takes: (value) => typeof value === 'string' && value.trim() === '',
+  }),
+  ...methods('Recorder', () => testing.record(newGic()), {
+    readMmio: [recordedAddress, bytes, optional(cpu)],
+    writeMmio: [recordedAddress, bytes, bits64(1, 'number', 'bigint'), optional(cpu)],
+    readSysreg: [cpu, oneOf(vgic.ICC_PMR_EL1), el],
+    writeSysreg: [cpu, oneOf(vgic.ICC_PMR_EL1), bits64(1, 'number', 'bigint'), el],
+    setSpi: [integer(32, 63), level],
+    setPpi: [cpu, integer(16, 31), level],
+  }),
+  scenarioCase: call(benching.scenarioCase, only(newScenario)),
+  explorationCase: call(benching.explorationCase, only(newScenario), bounds),
+  'BenchCase.setup': call(
+    benching.exitCases[0].setup,
+    optional(
+      options({
+        design: optional(someDesign),
+        timers: optional(boolean),
+        listRegisters: optional(integer(1, 16, 4)),
+      }),
+    ),
+  ),
   replay: call(
     exploring.replay,
     only(broken),
@@ -929,10 +980,13 @@ const notCalled = [
   'StopSignal.aborted',
   // Its errors are those of a promise; the checks are those of Exploration.
   'exploreAsync',
+  'expectHolds',
+  'new ExpectationError',
+  'Comparable.diff',
 ]
 
 describe('every public call', () => {
-  const calls = publicCalls(['index', 'scenario', 'explore'])
+  const calls = publicCalls(['index', 'scenario', 'explore', 'testing', 'bench'])
 
   it('has a row here that says what it takes', () => {
     const names = calls.map(({ name }) => name).filter((name) => !notCalled.includes(name))

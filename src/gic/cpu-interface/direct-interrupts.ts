@@ -20,11 +20,15 @@ import { LR_STATUS_PENDING, VirtualInterface } from './virtual-interface.ts'
 
 /** Below every priority. */
 const NO_PRIORITY = 0x100
+/** From the word of group 0 to that of group 1. */
+const GROUP_1 = VPE_PRESENTED_1 - VPE_PRESENTED_0
 
 export class DirectVirtualInterface extends VirtualInterface {
   /** Whether a direct interrupt wins against a list register's of the same priority: the choice `directPriority`. */
   private readonly directWins: boolean
   private readonly resident: ResidentVpes
+  /** By the handle of a PE, the upper word of what its redistributor presents in group 0; group 1's is a little further. */
+  private readonly presented: Int32Array
 
   constructor(
     words: Int32Array,
@@ -35,6 +39,9 @@ export class DirectVirtualInterface extends VirtualInterface {
     super(words, config)
     this.resident = vpes.resident
     this.directWins = config.choices.directPriority === 'direct'
+    this.presented = new Int32Array(physical.peOf(config.cpus))
+    for (let cpu = 0; cpu < config.cpus; cpu++)
+      this.presented[physical.peOf(cpu)] = vpes.resident.recordOf(cpu) + VPE_PRESENTED_0 + 1
   }
 
   override highestPending(pe: Pe): number {
@@ -48,25 +55,20 @@ export class DirectVirtualInterface extends VirtualInterface {
   }
 
   override lines(pe: Pe): number {
-    return this.isIdle(pe) ? 0 : this.lineOfPending(pe)
-  }
-
-  /** Whether nothing is pending by either way, as mostly. */
-  private isIdle(pe: Pe): boolean {
     const { words } = this
-    if (words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING) return false
-    const record = this.resident.recordOf(this.physical.cpuOf(pe))
-    return (words[record + VPE_PRESENTED_0 + 1] | words[record + VPE_PRESENTED_1 + 1]) === 0
+    const at = this.presented[pe]
+    const isIdle = ((words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING) | words[at] | words[at + GROUP_1]) === 0
+    return isIdle ? 0 : this.lineOfPending(pe)
   }
 
   /** The better one of the list register whose upper word is at `at`, 0 for none, and of the direct interrupts. */
   private withDirect(pe: Pe, at: number): number {
     const { words } = this
     if (words[pe + ICH_HCR] & HCR_DVIM) return at
-    const record = this.resident.recordOf(this.physical.cpuOf(pe))
+    const presented = this.presented[pe]
     const vmcr = words[pe + ICH_VMCR]
-    const group0 = vmcr & VMCR_VENG0 ? record + VPE_PRESENTED_0 + 1 : 0
-    const group1 = vmcr & VMCR_VENG1 ? record + VPE_PRESENTED_1 + 1 : 0
+    const group0 = vmcr & VMCR_VENG0 ? presented : 0
+    const group1 = vmcr & VMCR_VENG1 ? presented + GROUP_1 : 0
     const direct = this.priorityAt(group1) < this.priorityAt(group0) ? group1 : group0
     const priority = this.priorityAt(direct)
     if (priority === NO_PRIORITY) return at

@@ -16,6 +16,7 @@ describe('the rows of the steps', () => {
     const without = stepRows.filter(({ does }) => does === undefined)
     expect(without.map(({ step, stands }) => [step.name, stands])).toEqual([
       ['queue', 'inject'],
+      ['queueQuietly', 'inject'],
       ['postRequest', 'inject'],
       ['kick', 'inject'],
       ['translate', 'msi'],
