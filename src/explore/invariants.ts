@@ -141,7 +141,7 @@ const ACTIVE_PRIORITIES = 4
 /** Throws an `argument` error for what is not a list of invariants. */
 export function argumentInvariants(ids: readonly InvariantId[]): readonly InvariantId[] {
   for (const id of argumentList('invariants', ids, 'names of invariants')) {
-    if (Object.hasOwn(invariants, id)) continue
+    if (typeof id === 'string' && Object.hasOwn(invariants, id)) continue
     const name = typeof id === 'string' ? id : shown(id)
     const known = Object.keys(invariants).join(', ')
     throw new VgicError('argument', `There is no invariant ${name}: there are ${known}.`)

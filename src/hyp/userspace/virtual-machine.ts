@@ -478,7 +478,8 @@ export class VirtualMachine {
 
   private vcpu(index: number): Vcpu {
     const { vcpuCount, vcpus, vcpuSize } = this.hypervisor.layout
-    if (!Number.isInteger(index) || index < 0 || index >= vcpuCount)
+    // On every call: an index of the right type that is in range is not looked at twice.
+    if (typeof index !== 'number' || index >>> 0 !== index || index >= vcpuCount)
       argumentInteger('vcpu', index, 0, vcpuCount - 1)
     return asVcpu(vcpus + index * vcpuSize)
   }

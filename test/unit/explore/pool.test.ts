@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { ClosedStates, closedStatesBytes } from '../../../src/explore/closed-states.ts'
 import { explorePart, reportOfParts } from '../../../src/explore/part-of-pool.ts'
 
-const STATES = 100_000
+const STATES = 200_000
 
 function together(make: () => Scenario, bounds: Bounds, count: number): Report {
   const buffer = new SharedArrayBuffer(closedStatesBytes(STATES))
