@@ -124,7 +124,7 @@ export function perform(gic: Gic, access: GicAccess): void {
 
 /** The arbitraries of a fast-check: `arbitraries(fc).accesses(gic)`. */
 export function arbitraries(fastCheck: FastCheck): Arbitraries {
-  argumentWith('fastCheck', fastCheck, 'constantFrom', 'fast-check: import fc from "fast-check"')
+  argumentWith('fastCheck', fastCheck, 'constantFrom', 'fast-check, the default export of that package')
   return {
     accesses: (gic) => accesses(fastCheck, gic),
     guests: (options = {}) => guests(fastCheck, checked(options)),

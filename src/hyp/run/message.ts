@@ -30,7 +30,7 @@ export interface Message {
 export const MESSAGE_LPI = 0
 export const MESSAGE_HOLDS = 1
 
-const EDGE = [1] as const
+const ONE_EDGE = [1] as const
 
 export class Messages {
   readonly words: Int32Array
@@ -50,7 +50,7 @@ export class Messages {
     const { injection } = this
     let target: Vcpu | 0 = 0
     for (let pc: NextPc = this.program.msi; pc !== ENDED; pc = injection.after(pc, target))
-      if (injection.queues(pc) || injection.notifies(pc)) target = injection.step(pc, irq, EDGE, target)
+      if (injection.queues(pc) || injection.notifies(pc)) target = injection.step(pc, irq, ONE_EDGE, target)
     return true
   }
 
@@ -117,7 +117,7 @@ export class Messages {
   /** A step of the injection. Once the LPI is forgotten, only its vCPU can still be notified. */
   private inject(pc: NextPc, irq: Irq, target: Vcpu | 0): Vcpu | 0 {
     if (irq === 0 && (target === 0 || this.injection.queues(pc))) return target
-    return this.injection.step(pc, irq, EDGE, target)
+    return this.injection.step(pc, irq, ONE_EDGE, target)
   }
 
   /** Forgets the LPI unless it is for this message to take it out of the table. */
