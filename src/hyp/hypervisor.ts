@@ -133,6 +133,8 @@ export interface DirectSetup {
   readonly forwards: readonly ForwardSetup[]
   /** Whether every WFI exits, or not that of a vCPU with vLPIs: KVM's, while one thread is runnable on the PE. */
   readonly wfiExits: 'always' | 'shared'
+  /** Whether the guest can have vSGIs, on GICv4.1. */
+  readonly vsgis: boolean
   /**
    * Whether it is recorded that a vPE is loaded while it is resident, or put while it is not, where that is not known to do
    * no harm: the flag that makes them do nothing would hide a wrong caller (catalogue 13).
@@ -250,7 +252,7 @@ export class Hypervisor {
     ])
     this.mmio = new VgicMmio(this.apLists, this.mapped, setup.frames, memory)
     const { its: guestIts } = this.mmio.dist
-    this.v4 = direct && new VgicV4(this.seam, this.apLists, guestIts)
+    this.v4 = direct && new VgicV4(this.seam, this.apLists, guestIts, direct.vsgis)
     if (this.v4) this.mmio.dist.inject(this.v4)
     this.halt = new Halt(this.seam, this.apLists, this.timers, setup.haltPolling, this.v4)
     this.scheduler = new Scheduler(this.silicon, program, layout.baseOf(host))

@@ -58,6 +58,11 @@ export interface VmConfig extends LpiSizesConfig {
    */
   readonly wfiExits?: 'always' | 'shared'
   /**
+   * With GICv4.1, whether the guest can have vSGIs; default true. A PE whose CPU interface is GICv3's does not have them,
+   * while its redistributor has vLPIs.
+   */
+  readonly vsgis?: boolean
+  /**
    * With GICv4, whether a design is watched for a vPE that is loaded while it is resident, or put while it is not, other
    * than where that is known to do no harm: `machine.misnested` tells. Default false.
    */
@@ -118,6 +123,7 @@ const vmFields: Fields<VmConfig> = {
   distributor: true,
   frames: true,
   wfiExits: true,
+  vsgis: true,
   strictNesting: true,
   lpis: true,
   itsDevices: true,
@@ -174,6 +180,7 @@ export class Scenario {
     haltPolling: NO_POLLING,
     distributor: 'enabled',
     wfiExits: 'always',
+    vsgis: true,
     strictNesting: false,
     frames: checkGuestFrames(1),
     lpis: checkLpiSizes(1, {}, LPI_DEFAULTS),
@@ -206,6 +213,7 @@ export class Scenario {
       haltPolling = {},
       distributor = 'enabled',
       wfiExits = 'always',
+      vsgis = true,
       strictNesting = false,
       frames = {},
       ...sizes
@@ -220,6 +228,7 @@ export class Scenario {
       haltPolling: { ...NO_POLLING, ...Object.fromEntries(given) },
       distributor: configOneOf('distributor', distributor, ['enabled', 'reset'] as const),
       wfiExits: configOneOf('wfiExits', wfiExits, ['always', 'shared'] as const),
+      vsgis: configBoolean('vsgis', vsgis),
       strictNesting: configBoolean('strictNesting', strictNesting),
       frames: checkGuestFrames(vcpus, frames),
       lpis: checkLpiSizes(vcpus, { translations: 4, ...sizes }, LPI_DEFAULTS),
@@ -396,8 +405,8 @@ export class Scenario {
         `vLPI ${lpi.intid} is too large for ${config.lpis} lpis: raise lpis of gic().`,
       )
     }
-    const { wfiExits, strictNesting } = this.vmConfig
-    return { forwards: vlpis, wfiExits, strictNesting }
+    const { wfiExits, vsgis, strictNesting } = this.vmConfig
+    return { forwards: vlpis, wfiExits, vsgis, strictNesting }
   }
 
   private interrupt(

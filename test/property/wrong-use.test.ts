@@ -767,6 +767,7 @@ const rows: Readonly<Record<string, Row>> = {
         distributor: optional(oneOf('enabled', 'reset')),
         frames,
         wfiExits: optional(oneOf('always', 'shared')),
+        vsgis: optional(boolean),
         strictNesting: optional(boolean),
         ...lpiSizes,
       }),

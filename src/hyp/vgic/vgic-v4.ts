@@ -36,7 +36,7 @@ export class VgicV4 {
   readonly vpes: ItsVpes
   /** Interrupts of assigned devices. */
   readonly forwarding: Forwarding
-  /** SGIs that hardware delivers: GICD_CTLR.nASSGIreq can be set. Null on GICv4.0. */
+  /** SGIs that hardware delivers: GICD_CTLR.nASSGIreq can be set. Null on GICv4.0, and where they are not supported. */
   readonly vsgis: Vsgis | null
   private readonly vm: number
 
@@ -44,11 +44,12 @@ export class VgicV4 {
     readonly seam: Seam,
     readonly apLists: ApLists,
     its: VgicIts,
+    hasVsgis: boolean,
   ) {
     this.words = seam.words
     this.vpes = new ItsVpes(seam, apLists.layout.direct)
     this.forwarding = new Forwarding(this.vpes, apLists, its)
-    this.vsgis = this.vpes.isV41 ? new Vsgis(this.vpes, apLists) : null
+    this.vsgis = hasVsgis && this.vpes.isV41 ? new Vsgis(this.vpes, apLists) : null
     this.vm = apLists.layout.vm
   }
 

@@ -271,6 +271,42 @@ describe('vSGIs', () => {
     },
   )
 
+  it('are not there where the CPU interface has none, beside vLPIs (L05): SGIs are software’s, and a doorbell is asked for', () => {
+    const scenario = vlpiScenario('4.1')
+      .vm({ vcpus: 1, spis: 0, lpis: 1, itsDevices: 1, itsCollections: 1, vsgis: false })
+      .guest(0, (guest) => {
+        guest.onIrq((handler) => handler.ack().eoi())
+        guest
+          .readMmio(GICD_TYPER2)
+          .writeMmio(GICD_CTLR, 2 | NASSGIREQ)
+          .unmask('irq')
+          .sgi({ intid: 3, vcpus: [0] })
+          .untilInterrupts(1)
+          .wfi()
+          .untilInterrupts(2)
+      })
+      .device('nic', (device) => device.at(1000).msi(DEVICE, 0))
+    const run = scenario.run()
+    expect(run.end).toBe('done')
+    expect(run.acknowledged(0)).toEqual([3, VLPI])
+    expect(readsOf(run)[0]).toBe(0)
+    const names = run.events.flatMap(({ accesses }) => accesses).map(({ name }) => name)
+    expect(names).not.toContain('GITS_SGIR')
+  })
+
+  it('of a saved VM are refused where there are none (L05)', () => {
+    const made = (vsgis: boolean): ScenarioMachine =>
+      scenario('saved')
+        .gic({ version: '4.1', cpus: 1 })
+        .vm({ vcpus: 1, vsgis })
+        .guest(0, (guest) => guest.hvc())
+        .machine()
+    const saved = made(true).saveVgic()
+    expect(saved.dist['GICD_TYPER2']).toBe('0x100')
+    expect(() => made(true).restoreVgic(saved)).not.toThrow()
+    expect(() => made(false).restoreVgic(saved)).toThrow(/GICD_TYPER2/)
+  })
+
   it('are what the guest asks for: without nASSGIreq SGIs are software’s on GICv4.1', () => {
     const run = vsgis('4.1', 0).run()
     expect(run.acknowledged(1)).toEqual([3])
