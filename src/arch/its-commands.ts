@@ -38,7 +38,7 @@ const field41 = (name: string, dw: number, hi: number, lo = hi): CommandField =>
 })
 
 const DEVICE_ID_FIELD = field('DeviceID', 0, 63, 32)
-const EVENT_ID = field('EventID', 1, 31, 0)
+const EVENT_ID_FIELD = field('EventID', 1, 31, 0)
 const PINTID = field('pINTID', 1, 63, 32)
 const ICID = field('ICID', 2, 15, 0)
 const RD_BASE = field('RDbase', 2, 51, 16)
@@ -55,19 +55,19 @@ const command41 = commandSince('4.1')
 
 /** All commands, by opcode. */
 export const itsCommands: readonly ItsCommand[] = [
-  command('MOVI', 0x01, DEVICE_ID_FIELD, EVENT_ID, ICID),
-  command('INT', 0x03, DEVICE_ID_FIELD, EVENT_ID),
-  command('CLEAR', 0x04, DEVICE_ID_FIELD, EVENT_ID),
+  command('MOVI', 0x01, DEVICE_ID_FIELD, EVENT_ID_FIELD, ICID),
+  command('INT', 0x03, DEVICE_ID_FIELD, EVENT_ID_FIELD),
+  command('CLEAR', 0x04, DEVICE_ID_FIELD, EVENT_ID_FIELD),
   command('SYNC', 0x05, RD_BASE),
   command('MAPD', 0x08, DEVICE_ID_FIELD, field('Size', 1, 4, 0), field('ITT_addr', 2, 51, 8), VALID),
   command('MAPC', 0x09, ICID, RD_BASE, VALID),
-  command('MAPTI', 0x0a, DEVICE_ID_FIELD, EVENT_ID, PINTID, ICID),
-  command('MAPI', 0x0b, DEVICE_ID_FIELD, EVENT_ID, ICID),
-  command('INV', 0x0c, DEVICE_ID_FIELD, EVENT_ID),
+  command('MAPTI', 0x0a, DEVICE_ID_FIELD, EVENT_ID_FIELD, PINTID, ICID),
+  command('MAPI', 0x0b, DEVICE_ID_FIELD, EVENT_ID_FIELD, ICID),
+  command('INV', 0x0c, DEVICE_ID_FIELD, EVENT_ID_FIELD),
   command('INVALL', 0x0d, ICID),
   command('MOVALL', 0x0e, field('RDbase1', 2, 51, 16), field('RDbase2', 3, 51, 16)),
-  command('DISCARD', 0x0f, DEVICE_ID_FIELD, EVENT_ID),
-  command40('VMOVI', 0x21, DEVICE_ID_FIELD, EVENT_ID, VPEID, field('D', 2, 0), DBELL),
+  command('DISCARD', 0x0f, DEVICE_ID_FIELD, EVENT_ID_FIELD),
+  command40('VMOVI', 0x21, DEVICE_ID_FIELD, EVENT_ID_FIELD, VPEID, field('D', 2, 0), DBELL),
   command40(
     'VMOVP',
     0x22,
@@ -102,8 +102,8 @@ export const itsCommands: readonly ItsCommand[] = [
     field('VPT_size', 3, 4, 0),
     field('VPT_addr', 3, 51, 16),
   ),
-  command40('VMAPTI', 0x2a, DEVICE_ID_FIELD, EVENT_ID, VPEID, field('vINTID', 2, 31, 0), DBELL),
-  command40('VMAPI', 0x2b, DEVICE_ID_FIELD, EVENT_ID, VPEID, DBELL),
+  command40('VMAPTI', 0x2a, DEVICE_ID_FIELD, EVENT_ID_FIELD, VPEID, field('vINTID', 2, 31, 0), DBELL),
+  command40('VMAPI', 0x2b, DEVICE_ID_FIELD, EVENT_ID_FIELD, VPEID, DBELL),
   command40('VINVALL', 0x2d, VPEID),
   command41('INVDB', 0x2e, VPEID),
 ]

@@ -98,7 +98,7 @@ export class Run {
    */
   violating(violation: RunViolation): Run {
     const { machine, course, steps, acknowledgements } = this
-    return new Run(machine, course, steps, 'violated', acknowledgements, violation)
+    return runOf(machine, course, steps, 'violated', acknowledgements, violation)
   }
 
   /**
@@ -224,6 +224,9 @@ const tookAnotherCourse = (): VgicError =>
     'scenario',
     "The run's steps cannot be told: taken again they are others. A step of the design's own must depend on nothing but the machine.",
   )
+
+/** A class that names itself in its body is bundled as `_Run`. */
+const runOf = (...parts: ConstructorParameters<typeof Run>): Run => new Run(...parts)
 
 /** Takes at most `steps` steps of a course on a new machine. */
 export function follow(machine: ScenarioMachine, course: Course, steps: number): Run {
