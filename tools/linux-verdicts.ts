@@ -148,7 +148,7 @@ function counterexamples(): string {
       if (!violation) return ''
       const { schedule, steps, what, invariant } = violation
       const end = replay(scenario(design), schedule).timeline({ from: Math.max(0, steps - 16) })
-      return `\nLinux 7.2, where ${name}: ${what} (${invariant}).\n\n\`\`\`\n${end.trimEnd()}\n\`\`\`\n`
+      return `\nLinux 7.2, where ${name}: ${what} (${invariant}).\n\n\`\`\`text\n${end.trimEnd()}\n\`\`\`\n`
     })
     .join('')
 }
