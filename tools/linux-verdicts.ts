@@ -139,6 +139,13 @@ export const linuxSituations: readonly Situation[] = [
   ...facts,
 ]
 
+/** The situation whose name begins so. */
+export function linuxSituation(beginning: string): Situation {
+  const found = linuxSituations.find(({ name }) => name.startsWith(beginning))
+  if (!found) throw new Error(`there is no situation ${beginning}`)
+  return found
+}
+
 /** The facts that break an invariant on Linux 7.2, each with the end of its counterexample. */
 function counterexamples(): string {
   const [, [, design]] = kernels

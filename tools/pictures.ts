@@ -6,10 +6,10 @@ import { readFileSync } from 'node:fs'
 import { explore, replay } from 'vgic/explore'
 import { type Scenario, toMermaid, toSvg } from 'vgic/scenario'
 import makeStale, { bounds } from '../test/fixtures/stale-shadow.mjs'
+import { withMermaid } from './page-part.ts'
 
 /** The page about pictures. */
 const PAGE = 'docs/pictures.md'
-const BEGIN = '```mermaid\n'
 /** When the guest is entered last. */
 const LAST_ENTRY = 52
 
@@ -29,15 +29,7 @@ export function pictureFiles(): PictureFile[] {
     { path: 'docs/pictures/stale-shadow.svg', text: toSvg(run, { violation }) },
     {
       path: PAGE,
-      text: withDiagram(readFileSync(PAGE, 'utf8'), toMermaid(run, { violation, from: LAST_ENTRY })),
+      text: withMermaid(readFileSync(PAGE, 'utf8'), `${toMermaid(run, { violation, from: LAST_ENTRY })}\n`),
     },
   ]
-}
-
-/** The page with its block of Mermaid updated. */
-function withDiagram(page: string, diagram: string): string {
-  const begin = page.indexOf(BEGIN) + BEGIN.length
-  const end = page.indexOf('```\n', begin)
-  if (begin < BEGIN.length || end < 0) throw new Error(`${PAGE} has no block of mermaid.`)
-  return `${page.slice(0, begin)}${diagram}\n${page.slice(end)}`
 }

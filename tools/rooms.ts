@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import ts from 'typescript'
+import { withMermaid } from './page-part.ts'
 
 /** The page that has the table and the picture. */
 export const PAGE = 'docs/architecture.md'
@@ -12,8 +13,6 @@ export const PAGE = 'docs/architecture.md'
 /** The rooms that each room imports from. */
 export type Imports = ReadonlyMap<string, ReadonlySet<string>>
 
-const BEGIN = '```mermaid\n'
-const END = '```\n'
 const LABEL_COLUMNS = 40
 
 /** The folders of `src` that have files, and their imports, without the entry points, which are for users. */
@@ -85,12 +84,8 @@ export function picture(imports: Imports, sentences: ReadonlyMap<string, string>
 }
 
 /** The page with the picture updated. */
-export function withPicture(page: string, imports: Imports): string {
-  const begin = page.indexOf(BEGIN) + BEGIN.length
-  const end = page.indexOf(END, begin)
-  if (begin < BEGIN.length || end < 0) throw new Error(`${PAGE} has no block of mermaid.`)
-  return page.slice(0, begin) + picture(imports, sentencesOf(page)) + page.slice(end)
-}
+export const withPicture = (page: string, imports: Imports): string =>
+  withMermaid(page, picture(imports, sentencesOf(page)))
 
 const idOf = (room: string): string => room.replaceAll(/\W/g, '_')
 

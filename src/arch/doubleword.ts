@@ -14,7 +14,4 @@ export const highOf = (value: number | bigint): number =>
   typeof value === 'number' ? Math.floor(value / HIGH) | 0 : Number(BigInt.asIntN(32, value >> 32n))
 
 /** Bits 31:0 and 63:32 of a value, each as a signed 32-bit number. */
-export const halves = (value: bigint): readonly [low: number, high: number] => [
-  Number(BigInt.asIntN(32, value)),
-  Number(BigInt.asIntN(32, value >> 32n)),
-]
+export const halves = (value: bigint): readonly [low: number, high: number] => [lowOf(value), highOf(value)]

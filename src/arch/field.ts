@@ -6,6 +6,7 @@
  */
 
 import { argumentInteger, argumentList, argumentObject, argumentString } from '../errors/arguments.ts'
+import { joined } from './doubleword.ts'
 
 /** A named run of bits `hi:lo`, or reserved bits when `reserved` is set. */
 export interface Field {
@@ -61,8 +62,7 @@ export function extractField(field: Field, low: number, high: number): number {
   checkHalf('low', low)
   checkHalf('high', high)
   const width = hi - lo + 1
-  const word = BigInt.asUintN(32, BigInt(low)) | (BigInt.asUintN(32, BigInt(high)) << 32n)
-  return Number(BigInt.asUintN(width, word >> BigInt(lo)))
+  return Number(BigInt.asUintN(width, joined(low, high) >> BigInt(lo)))
 }
 
 /** `NAME=value` for every field that is not zero; values above 9 in hexadecimal. */

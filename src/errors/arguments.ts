@@ -90,24 +90,18 @@ export function argumentBigint(name: string, value: bigint): bigint {
 
 /** An integer of 64 bits, signed or not, as a number or a bigint. */
 export function argumentBits(name: string, value: number | bigint): bigint {
-  if (typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value))) {
-    const bits = BigInt(value)
-    if (isBits64(bits)) return bits
-  }
-  return refuse('argument', name, 'an integer of at most 64 bits, a number or a bigint', value)
+  return BigInt(argumentBits64(name, value))
 }
 
 /** The same for a hot call, which takes the value apart without a bigint: see {@link lowOf}. */
 export function argumentBits64(name: string, value: number | bigint): number | bigint {
-  if (
-    typeof value === 'number' &&
-    Number.isInteger(value) &&
-    value >= -HALF_RANGE &&
-    value < 2 * HALF_RANGE
-  ) {
-    return value
-  }
-  return argumentBits(name, value)
+  const isRight =
+    typeof value === 'number'
+      ? Number.isInteger(value) && value >= -HALF_RANGE && value < 2 * HALF_RANGE
+      : typeof value === 'bigint' && isBits64(value)
+  return isRight
+    ? value
+    : refuse('argument', name, 'an integer of at most 64 bits, a number or a bigint', value)
 }
 const HALF_RANGE = 2 ** 63
 

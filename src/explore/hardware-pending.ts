@@ -3,6 +3,7 @@
  * an effect: it is the explorer's own question, of the silicon's records and not through the seam.
  */
 import { FIRST_LPI } from '../arch/intid.ts'
+import type { Silicon } from '../gic/silicon.ts'
 import { VPE_RESIDENCY, VPE_VPT } from '../gic/vpe/vpe-offsets.ts'
 import { NOT_RESIDENT } from '../gic/vpe/vpe-records.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
@@ -28,23 +29,25 @@ export function isPendingInHardware({ words, silicon, v4 }: Hypervisor, irq: Irq
     const isIts = messages.deviceIdOf(n) === words[at + FORWARD_DEVICE]
     if (isIts && messages.eventIdOf(n) === words[at + FORWARD_EVENT]) return true
   }
-  const table = vpes.tableOf(words[at + FORWARD_VPE])
-  for (let cpu = 0; cpu < silicon.config.cpus && silicon.vpes; cpu++) {
-    const record = silicon.vpes.resident.recordOf(cpu)
-    if (words[record + VPE_RESIDENCY] === NOT_RESIDENT || words[record + VPE_VPT] !== table) continue
-    return silicon.vpes.resident.has(cpu, forwarding.its.lpis.intidOf(irq) - FIRST_LPI)
-  }
-  return forwarding.pendingBit(irq)
+  const cpu = cpuWith(silicon, vpes.tableOf(words[at + FORWARD_VPE]))
+  if (cpu < 0) return forwarding.pendingBit(irq)
+  return silicon.vpes?.resident.has(cpu, forwarding.its.lpis.intidOf(irq) - FIRST_LPI) ?? false
 }
 
 /** Which vSGIs of a vCPU are pending, a bit each. */
 export function vsgisInHardware({ words, layout, silicon, v4 }: Hypervisor, v: Vcpu): number {
   if (!v4 || words[layout.vm + VM_NASSGIREQ] === 0) return 0
   const table = v4.vpes.tableOf(words[v + VCPU_INDEX])
-  for (let cpu = 0; cpu < silicon.config.cpus && silicon.vpes; cpu++) {
-    const record = silicon.vpes.resident.recordOf(cpu)
-    if (words[record + VPE_RESIDENCY] !== NOT_RESIDENT && words[record + VPE_VPT] === table)
-      return silicon.vpes.resident.pendingSgis(cpu)
+  const cpu = cpuWith(silicon, table)
+  if (cpu < 0) return silicon.pool?.read32(table + VPT_SGI_PENDING) ?? 0
+  return silicon.vpes?.resident.pendingSgis(cpu) ?? 0
+}
+
+/** The CPU whose redistributor has the vPE with this virtual pending table; -1 if none has. */
+function cpuWith({ vpes, words, config }: Silicon, table: number): number {
+  for (let cpu = 0; cpu < config.cpus && vpes; cpu++) {
+    const record = vpes.resident.recordOf(cpu)
+    if (words[record + VPE_RESIDENCY] !== NOT_RESIDENT && words[record + VPE_VPT] === table) return cpu
   }
-  return silicon.pool?.read32(table + VPT_SGI_PENDING) ?? 0
+  return -1
 }

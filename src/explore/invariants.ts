@@ -3,8 +3,8 @@
  * for safety, L for liveness. Liveness is checked as safety: on states in which no actor can step (L1, L5, L6), on guests
  * that run without an interrupt that they should have (L3), and on cycles (L4, which the explorer finds). S23 and
  * S24 are not in the catalogue. step-context.ts checks S2, S19, S22, S23, S24, and parts of S10, S11 and S20;
- * lpi-invariants.ts S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to S7, L2, and parts of S2, S8, S11,
- * S19 and L3.
+ * deactivation-invariants.ts S12 and L5; lpi-invariants.ts S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to
+ * S7, L2, and parts of S2, S8, S11, S19 and L3.
  */
 import {
   LR_ACTIVE,
@@ -13,17 +13,14 @@ import {
   LR_State,
   VMCR_VENG0,
   VMCR_VENG1,
-  VMCR_VEOIM,
   VMCR_VPMR,
 } from '../arch/ich-registers.ts'
-import { FIRST_SPI, type Intid, intidName } from '../arch/intid.ts'
+import { type Intid, intidName } from '../arch/intid.ts'
 import { argumentList, shown } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { PRIORITY_IDLE } from '../gic/cpu-interface/cpu-interface.ts'
-import { ICH_AP0R, ICH_AP1R, ICH_HCR, ICH_LR, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
+import { ICH_HCR, ICH_LR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { OP_MMIO_WRITE, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
-import { GUEST_ACK, GUEST_DEPTH, GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   MODE_EXITING,
   peOf,
@@ -31,14 +28,9 @@ import {
   THREAD_REQUESTS,
   timerIntids,
   VCPU_AP_COUNT,
-  VCPU_AP0R,
-  VCPU_AP1R,
-  VCPU_ESR,
   VCPU_INDEX,
   VCPU_IRQ,
-  VCPU_LOADED,
   VCPU_LPIS_ENABLED,
-  VCPU_LR_IRQ,
   VCPU_PC,
   VCPU_THREAD,
   VCPU_USED_LRS,
@@ -48,7 +40,6 @@ import {
 import {
   asIrq,
   IRQ_ACTIVE,
-  IRQ_DEACTIVATED,
   IRQ_EDGE,
   IRQ_GROUP1,
   IRQ_LATCH,
@@ -135,9 +126,6 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   L6: 'When no actor can step any more, no thread waits for a PE or for other vCPUs, and no message for a lock.',
 }
 
-/** The most `ICH_AP0R<n>_EL2` registers that a PE can have, and as many `ICH_AP1R<n>_EL2`. */
-const ACTIVE_PRIORITIES = 4
-
 /** Throws an `argument` error for what is not a list of invariants. */
 export function argumentInvariants(ids: readonly InvariantId[]): readonly InvariantId[] {
   for (const id of argumentList('invariants', ids, 'names of invariants')) {
@@ -188,37 +176,6 @@ export class InvariantChecker {
     return undefined
   }
 
-  /**
-   * L5, in a state in which no actor can step. With EOImode 0 an interrupt is deactivated when its priority is dropped.
-   * Guests that write to the emulated GIC may have made an interrupt active themselves, and are not judged.
-   */
-  stuckActive(): string | undefined {
-    const { words, machine, hypervisor } = this
-    if (machine.setup.guests.some(({ ops }) => hasOperation(ops, OP_MMIO_WRITE))) return undefined
-    const { apLists } = hypervisor
-    for (let i = 0; i < hypervisor.layout.vcpuCount; i++) {
-      const v = hypervisor.vcpu(i)
-      if (machine.ghosts.vmcrOf(v) & VMCR_VEOIM || this.hasActivePriority(v)) continue
-      for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
-        const irq = asIrq(words[v + apLists.list + k])
-        if (words[irq] & IRQ_ACTIVE)
-          return `${intidName(apLists.intidOf(v, irq))} is active on vcpu${i}, whose guest has ended it`
-      }
-    }
-    return undefined
-  }
-
-  /** Whether a guest has acknowledged an interrupt whose priority it has not dropped. */
-  private hasActivePriority(v: Vcpu): boolean {
-    const { words } = this
-    const isLoaded = words[v + VCPU_LOADED] !== 0
-    const [group0, group1] = isLoaded
-      ? [peOf(words, v) + ICH_AP0R, peOf(words, v) + ICH_AP1R]
-      : [v + VCPU_AP0R, v + VCPU_AP1R]
-    for (let n = 0; n < ACTIVE_PRIORITIES; n++) if (words[group0 + n] | words[group1 + n]) return true
-    return false
-  }
-
   /** S11, after a vCPU's own runnable() in its halt. */
   freshShadow(v: Vcpu): string | undefined {
     const shadow = VMCR_VPMR(this.words[v + VCPU_VMCR])
@@ -226,69 +183,6 @@ export class InvariantChecker {
     if (shadow === seen) return undefined
     const name = `vcpu${this.words[v + VCPU_INDEX]}`
     return `${name} asks with priority mask 0x${shadow.toString(16)}, its guest has 0x${seen.toString(16)}`
-  }
-
-  /** S12, after a guest's write to ICC_DIR_EL1; `before` is the words as they were before it. */
-  lostDeactivation(v: Vcpu, before: Int32Array): string | undefined {
-    const { hypervisor, words, machine } = this
-    const { apLists, layout } = hypervisor
-    const isDone = words[v + GUEST_PC] === before[v + GUEST_PC] + 1 && words[v + VCPU_ESR] === 0
-    if (!isDone || (before[peOf(before, v) + ICH_VMCR] & VMCR_VEOIM) === 0) return undefined
-    const { ops } = machine.setup.guests[before[v + VCPU_INDEX]]
-    const at = before[v + GUEST_PC] * OP_WORDS
-    const intid = ops[at] === OP_WRITE ? ops[at + 2] : before[v + GUEST_ACK + before[v + GUEST_DEPTH]]
-    if (intid < FIRST_SPI || intid >= FIRST_SPI + layout.spiCount) return undefined
-    const irq = apLists.irqOf(v, intid)
-    const owner = irqApListOf(before[irq])
-    if (owner === 0 || owner === before[v + VCPU_INDEX] + 1) return undefined
-    const other = apLists.vcpuOf(owner - 1)
-    if ((before[irq] & IRQ_ACTIVE) === 0 && !isInListRegister(before, other, intid, LR_ACTIVE))
-      return undefined
-    return `vcpu${before[v + VCPU_INDEX]} deactivates ${intidName(intid)}, which is active on vcpu${owner - 1}, which is not notified`
-  }
-
-  /**
-   * S12, after a fold of a vCPU whose guest has EOImode 0; `before` is the words as they were before it. An interrupt that
-   * the guest still handles has an active priority, which the EOI takes away. LPIs have no active state.
-   */
-  wrongDeactivation(v: Vcpu, before: Int32Array): string | undefined {
-    const { words, hypervisor } = this
-    const { apLists, interrupts } = hypervisor
-    if (this.machine.ghosts.vmcrOf(v) & VMCR_VEOIM) return undefined
-    const list = v + apLists.list
-    for (let i = 0; i < before[v + VCPU_AP_COUNT]; i++) {
-      const irq = asIrq(before[list + i])
-      if (words[irq] & IRQ_ACTIVE || before[irq] & IRQ_DEACTIVATED || interrupts.kindOf(irq) === 'lpi')
-        continue
-      const intid = apLists.intidOf(v, irq)
-      const wasActive = isHeld(before, v, irq)
-        ? isInListRegister(before, v, intid, LR_ACTIVE)
-        : (before[irq] & IRQ_ACTIVE) !== 0
-      if (wasActive && this.isHandled(v, irq))
-        return `vcpu${words[v + VCPU_INDEX]} handles ${intidName(intid)}, and its fold deactivates it`
-    }
-    return undefined
-  }
-
-  /** Whether an active priority of a vCPU stands for an inactive interrupt, since none that is active has that priority. */
-  private isHandled(v: Vcpu, irq: Irq): boolean {
-    const { words, hypervisor } = this
-    const at = peOf(words, v) + (words[irq] & IRQ_GROUP1 ? ICH_AP1R : ICH_AP0R)
-    const level = this.levelOf(v, irq)
-    if (((words[at + (level >> 5)] >>> (level & 31)) & 1) === 0) return false
-    const list = v + hypervisor.apLists.list
-    for (let i = 0; i < words[v + VCPU_AP_COUNT]; i++) {
-      const other = asIrq(words[list + i])
-      if (words[other] & IRQ_ACTIVE && this.levelOf(v, other) === level) return false
-    }
-    return true
-  }
-
-  /** The preemption level of an interrupt: its bit in the active priorities registers. */
-  private levelOf(v: Vcpu, irq: Irq): number {
-    const { virtualInterface } = this.hypervisor.silicon
-    const mask = virtualInterface.groupMask(this.machine.ghosts.vmcrOf(v), this.words[irq] & IRQ_GROUP1)
-    return (irqPriority(this.words[irq]) & mask) >> virtualInterface.levelShift
   }
 
   /** S17, after any step. */
@@ -542,19 +436,8 @@ export class InvariantChecker {
   }
 }
 
-/** Whether a vCPU's last flush put an interrupt into a list register. */
-function isHeld(words: Int32Array, v: Vcpu, irq: Irq): boolean {
-  for (let n = 0; n < words[v + VCPU_USED_LRS]; n++) if (words[v + VCPU_LR_IRQ + n] === irq) return true
-  return false
-}
-
-function hasOperation(ops: Int32Array, operation: number): boolean {
-  for (let at = 0; at < ops.length; at += OP_WORDS) if (ops[at] === operation) return true
-  return false
-}
-
 /** Whether one of the list registers that a vCPU's last flush filled holds an interrupt in one of the LR_ states. */
-function isInListRegister(words: Int32Array, v: Vcpu, intid: Intid, states: number): boolean {
+export function isInListRegister(words: Int32Array, v: Vcpu, intid: Intid, states: number): boolean {
   const first = peOf(words, v) + ICH_LR
   for (let lr = first; lr < first + 2 * words[v + VCPU_USED_LRS]; lr += 2)
     if (words[lr] === intid && words[lr + 1] & states) return true

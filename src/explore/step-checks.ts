@@ -9,6 +9,7 @@ import { VCPU_AP_COUNT, type Vcpu } from '../hyp/records/vcpu.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import type { OwnInvariant } from './bounds.ts'
 import type { Changes } from './changes.ts'
+import { DeactivationInvariants } from './deactivation-invariants.ts'
 import { argumentInvariants, InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import { LpiInvariants } from './lpi-invariants.ts'
 import { ResidencyInvariants } from './residency-invariants.ts'
@@ -34,6 +35,7 @@ export class StepChecks {
   readonly checked: Readonly<Record<InvariantId, boolean>>
   private readonly hypervisor: Hypervisor
   private readonly checker: InvariantChecker
+  private readonly deactivations: DeactivationInvariants
   private readonly lpis: LpiInvariants
   private readonly residency: ResidencyInvariants
   private readonly contexts: StepContexts
@@ -50,6 +52,7 @@ export class StepChecks {
   ) {
     this.hypervisor = machine.hypervisor
     this.checker = new InvariantChecker(machine)
+    this.deactivations = new DeactivationInvariants(machine)
     this.lpis = new LpiInvariants(machine)
     this.residency = new ResidencyInvariants(machine)
     this.checked = chosen(ids)
@@ -67,11 +70,11 @@ export class StepChecks {
       if (violation) return violation
     }
     if (kind & DEACTIVATES && this.checked.S12) {
-      const what = this.checker.lostDeactivation(this.hypervisor.vcpu(index), this.before)
+      const what = this.deactivations.lostDeactivation(this.hypervisor.vcpu(index), this.before)
       if (what !== undefined) return ['S12', what]
     }
     if (kind & FOLDS && this.checked.S12) {
-      const what = this.checker.wrongDeactivation(this.hypervisor.vcpu(index), this.before)
+      const what = this.deactivations.wrongDeactivation(this.hypervisor.vcpu(index), this.before)
       if (what !== undefined) return ['S12', what]
     }
     const writes = kind & WRITES
@@ -95,13 +98,13 @@ export class StepChecks {
 
   /** Checks a state in which no actor can step, or none within the bounds. */
   atEnd(): ViolatedInvariant | undefined {
-    const { checker, checked } = this
+    const { checker, deactivations, checked } = this
     if (checked.L1) {
       const what = checker.lostWakeUp()
       if (what !== undefined) return ['L1', what]
     }
     if (checked.L5) {
-      const what = checker.stuckActive()
+      const what = deactivations.stuckActive()
       if (what !== undefined) return ['L5', what]
     }
     if (checked.L6) {

@@ -3,6 +3,7 @@
  * name; decode() has their fields. Nothing is read that changes by being read.
  */
 
+import { joined } from '../arch/doubleword.ts'
 import { HCR_EL2 } from '../arch/hcr-el2.ts'
 import * as icc from '../arch/icc-registers.ts'
 import * as ich from '../arch/ich-registers.ts'
@@ -172,8 +173,7 @@ function cpuDump(silicon: Silicon, cpu: number): CpuDump {
   }
 }
 
-const wide = (low: number, high: number): string =>
-  hex(high === 0 ? low : (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0))
+const wide = (low: number, high: number): string => hex(high === 0 ? low : joined(low, high))
 
 function mapped({ mmio }: Silicon, base: number, places: readonly Place[]): DumpedRegisters {
   return Object.fromEntries(

@@ -1,4 +1,5 @@
 /** The hypervisor's accesses to the silicon, as events tell of them. */
+import { joined } from '../arch/doubleword.ts'
 import { describeRegister } from '../arch/field.ts'
 import { GICR_VPENDBASER_V4_0_VIEW, GICR_VPENDBASER_V4_1_VIEW } from '../arch/gicr-registers.ts'
 import { type CommandField, itsCommands } from '../arch/its-commands.ts'
@@ -54,8 +55,6 @@ function named(
 }
 
 function commandField(words: Int32Array, at: number, { dw, hi, lo }: CommandField): number {
-  const low = words[at + 2 * dw] >>> 0
-  const high = words[at + 2 * dw + 1] >>> 0
-  const value = (BigInt(high) << 32n) | BigInt(low)
+  const value = joined(words[at + 2 * dw], words[at + 2 * dw + 1])
   return Number((value >> BigInt(lo)) & ((1n << BigInt(hi - lo + 1)) - 1n))
 }

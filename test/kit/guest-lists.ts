@@ -17,6 +17,15 @@ export const self = (intid: number) => ({ intid, vcpus: [0] })
 export const busy = (list: OpList, rounds = 300): OpList =>
   list.loop(rounds, (body) => body.read(ICC_PMR_EL1))
 
+/** A vCPU that opens its mask, sleeps, and is woken by a device. */
+export const wokenSleeper = (name: string, design: Design): Scenario =>
+  scenario(name)
+    .vm({ vcpus: 1, spis: 1 })
+    .design(design)
+    .spi({ intid: 32 })
+    .guest(0, (guest) => guest.onIrq(handle).priorityMask(0).priorityMask(0xf0).unmask().wfi())
+    .device('nic', (device) => device.pulse(32))
+
 /** A scenario with a vCPU that opens its mask and sleeps; the caller adds what wakes it. */
 export const sleeperOn = (design: Design): Scenario =>
   scenario('sleeper')

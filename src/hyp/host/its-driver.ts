@@ -44,15 +44,15 @@ const GITS_BASER = 0x100
 const GICR_CTLR = 0
 const GICR_PROPBASER = 0x70
 const GICR_PENDBASER = 0x78
-const GICR_VPROPBASER = 0x2_0070
+export const GICR_VPROPBASER = 0x2_0070
 const QUEUE_BYTES = 0x1000
 /** Valid of a register's upper word, and V of a command's. */
-const VALID = 0x8000_0000 | 0
+export const VALID = 0x8000_0000 | 0
 const PAGE_64K = 0x200
 const VPROPBASER_64K_HIGH = 2 << 21
 const PENDING_TABLE_ZERO = 0x4000_0000
-/** INTIDs of 16 bits, less one. */
-const IDBITS = 15
+/** INTIDs and vINTIDs of 16 bits, less one: IDbits of GICR_PROPBASER and GICR_VPROPBASER, VPT_size. */
+export const IDBITS = 15
 
 /** Linux's configuration of an LPI: priority 0xa0, group 1; and whether it is enabled. */
 const LPI_BYTE = 0xa2

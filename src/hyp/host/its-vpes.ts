@@ -14,7 +14,6 @@ import {
   GICR_VPENDBASER_HIGH_IDAI,
   GICR_VPENDBASER_HIGH_PendingLast,
   GICR_VPENDBASER_HIGH_Valid,
-  GICR_VPENDBASER_HIGH_VGrp0En,
   GICR_VPENDBASER_HIGH_VGrp1En,
 } from '../../arch/gicr-registers.ts'
 import { FIRST_LPI, type Intid } from '../../arch/intid.ts'
@@ -41,7 +40,7 @@ import {
 } from '../records/its-vpe.ts'
 import { THREAD_COMMIT_VPE, VCPU_INDEX, VCPU_LAST_CPU, VCPU_THREAD, type Vcpu } from '../records/vcpu.ts'
 import { HOST_PAGE, VIRTUAL_PENDING_TABLES, VLPI_CONFIGURATION } from './host-memory.ts'
-import { ItsDriver } from './its-driver.ts'
+import { GICR_VPROPBASER, IDBITS, ItsDriver, VALID } from './its-driver.ts'
 import type { Seam } from './seam.ts'
 
 /** From RD_base. */
@@ -49,17 +48,12 @@ const GICR_SETLPIR = 0x40
 const GICR_CLRLPIR = 0x48
 const GICR_INVLPIR = 0xa0
 const GICR_SYNCR = 0xc0
-const GICR_VPROPBASER = 0x2_0070
 const GICR_VPENDBASER = 0x2_0078
 const GICR_VSGIR = 0x2_0080
 const GICR_VSGIPENDR = 0x2_0088
 /** V of GICR_INVLPIR, with the vPEID in the upper word. */
 const INVLPIR_V = 0x8000_0000 | 0
 const VSGIPENDR_BUSY = 0x8000_0000 | 0
-/** V of a command's upper word. */
-const VALID = 0x8000_0000 | 0
-/** vINTIDs of 16 bits, less one: VPT_size, and IDbits of GICR_VPROPBASER. */
-const IDBITS = 15
 /** DB of VMOVP: the doorbell goes along. */
 const VMOVP_DB = 0x8000_0000 | 0
 /** Where the next event rings no doorbell. */
@@ -204,14 +198,13 @@ export class ItsVpes {
    * Makes a vCPU's vPE resident on the redistributor of the CPU that it is mapped to: the vCPU's. `groups` are the
    * group enables of the guest's distributor, bit 0 for group 0, which are fields of GICv4.1's register.
    */
-  makeResident(v: Vcpu, groups: number): void {
+  makeResident(v: Vcpu, group1: boolean): void {
     const { words, seam } = this
     const vpe = words[v + VCPU_INDEX]
     const record = this.recordOf(vpe)
     const rd = this.driver.rdAddress(words[record + VPE_CPU])
     if (this.isV41) {
-      const enables =
-        (groups & 1 ? GICR_VPENDBASER_HIGH_VGrp0En : 0) | (groups & 2 ? GICR_VPENDBASER_HIGH_VGrp1En : 0)
+      const enables = group1 ? GICR_VPENDBASER_HIGH_VGrp1En : 0
       seam.writeRegister(v, rd + GICR_VPENDBASER, 8, vpe, GICR_VPENDBASER_HIGH_Valid | enables)
     } else {
       if (words[record + VPE_DOORBELL] !== 0) this.enableDoorbell(v, record, false)

@@ -80,7 +80,7 @@ export class Forwarding implements ForwardedLpis {
     return 0
   }
 
-  /** Whether a restored VM's pending LPI is the hardware's. */
+  /** Whether hardware delivers an LPI, and has its pending state. */
   isForwardedLpi(irq: Irq): boolean {
     return this.words[irq + LPI_FORWARD] !== 0
   }

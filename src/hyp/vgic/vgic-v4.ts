@@ -81,7 +81,12 @@ export class VgicV4 {
     const { words, vpes } = this
     if (words[vpes.of(v) + VPE_RESIDENT] !== 0) return
     vpes.move(v)
-    vpes.makeResident(v, words[this.vm + VM_ENABLED] !== 0 ? 2 : 0)
+    this.makeResident(v)
+  }
+
+  /** The guest has group 1 only; GICv4.1 is told with that whether its distributor has it enabled. */
+  private makeResident(v: Vcpu): void {
+    this.vpes.makeResident(v, this.words[this.vm + VM_ENABLED] !== 0)
   }
 
   /** A load that takes the vPE to be where its vCPU is without moving it there (catalogue 14). */
@@ -90,7 +95,7 @@ export class VgicV4 {
     const record = vpes.of(v)
     if (words[record + VPE_RESIDENT] !== 0) return
     words[record + VPE_CPU] = words[v + VCPU_LAST_CPU]
-    vpes.makeResident(v, words[this.vm + VM_ENABLED] !== 0 ? 2 : 0)
+    this.makeResident(v)
   }
 
   /** vgic_v4_put: makes the vPE leave, with its doorbell if that is asked for; does nothing if it is not resident. */

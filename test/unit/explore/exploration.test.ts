@@ -13,21 +13,9 @@ import {
   scenario,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { wokenSleeper } from '../../kit/guest-lists.ts'
 
-const wake = (design: Design): Scenario =>
-  scenario('the guest unmasks, sleeps, and is woken')
-    .vm({ vcpus: 1, spis: 1 })
-    .design(design)
-    .spi({ intid: 32 })
-    .guest(0, (guest) =>
-      guest
-        .onIrq((handler) => handler.ack().eoi())
-        .priorityMask(0)
-        .priorityMask(0xf0)
-        .unmask()
-        .wfi(),
-    )
-    .device('nic', (device) => device.pulse(32))
+const wake = (design: Design): Scenario => wokenSleeper('the guest unmasks, sleeps, and is woken', design)
 
 const good = wake(designs.wfiHandler)
 const stale = wake(edit(designs.wfiHandler).omit('wfi/saveVmcr').design('stale'))

@@ -13,21 +13,9 @@ import {
   verify,
 } from 'vgic/testing'
 import { describe, expect, it } from 'vitest'
+import { wokenSleeper } from '../../kit/guest-lists.ts'
 
-const wake = (design = designs.wfiHandler): Scenario =>
-  scenario('a vCPU sleeps and is woken')
-    .vm({ vcpus: 1, spis: 1 })
-    .design(design)
-    .spi({ intid: 32 })
-    .guest(0, (guest) =>
-      guest
-        .onIrq((handler) => handler.ack().eoi())
-        .priorityMask(0)
-        .priorityMask(0xf0)
-        .unmask()
-        .wfi(),
-    )
-    .device('nic', (device) => device.pulse(32))
+const wake = (design = designs.wfiHandler): Scenario => wokenSleeper('a vCPU sleeps and is woken', design)
 
 describe('expectHolds', () => {
   it('returns the report of a scenario whose invariants hold', async () => {

@@ -86,12 +86,12 @@ describe.each(versions)('the host on GICv%s', (version) => {
     const { seam, layout, words } = hypervisor
     const v = hypervisor.vcpu(0)
     const patient = new ItsVpes(seam, layout.direct)
-    patient.makeResident(v, 2)
+    patient.makeResident(v, true)
     patient.settleResident(v)
     expect(patient.clearValid(v, true)).toBe(false)
     hypervisor.silicon.completeWrites()
     const hasty = new ItsVpes(seam, layout.direct, { takes: 4, limit: 3 })
-    hasty.makeResident(v, 2)
+    hasty.makeResident(v, true)
     hypervisor.silicon.completeWrites()
     expect(hasty.clearValid(v, true)).toBe(true)
     expect(words[hasty.of(v) + VPE_RESIDENT]).toBe(0)
@@ -102,7 +102,7 @@ describe.each(versions)('the host on GICv%s', (version) => {
     const { hypervisor } = machine
     const slow = new ItsVpes(hypervisor.seam, hypervisor.layout.direct, { ...DIRTY_POLLS, takes: 5 })
     const v = hypervisor.vcpu(0)
-    slow.makeResident(v, 2)
+    slow.makeResident(v, true)
     hypervisor.silicon.completeWrites()
     const before = machine.cost().reduce((sum, { dirtyPolls = 0 }) => sum + dirtyPolls, 0)
     slow.clearValid(v, true)

@@ -17,6 +17,7 @@ import {
   HCR_vSGIEOICount,
 } from '../../../../src/arch/ich-registers.ts'
 import { exhibit, museum } from '../../../../src/explore/museum/museum.ts'
+import { linuxSituation } from '../../../../tools/linux-verdicts.ts'
 import { allDesigns } from '../../../kit/designs.ts'
 import { GICD, ISACTIVER, sgiBase, wordOf } from '../../../kit/frames.ts'
 import { acknowledge, boot, enable, end, setTrigger, vmOf } from '../../../kit/vm.ts'
@@ -169,12 +170,7 @@ describe('kvm72', () => {
 
 describe('kvm72 explored', () => {
   const groupZero = (profile: 'qemu-11.1' | 'qemu-11.1-fixed'): Scenario =>
-    scenario('group 0 before group 1')
-      .gic({ cpus: 1, profile })
-      .vm({ vcpus: 1 })
-      .design(linux)
-      .cpuInterface(0, { groups: [] })
-      .guest(0, (guest) => guest.enableGroup(0).enableGroup(1))
+    linuxSituation('a guest enables group 0').scenario(linux).gic({ cpus: 1, profile })
 
   it('never executes another instruction on QEMU 11.1 after it has enabled group 0 alone (fact 25)', () => {
     expect(explore(groupZero('qemu-11.1')).violation).toMatchObject({
@@ -191,20 +187,7 @@ describe('kvm72 explored', () => {
   })
 
   it('deactivates what is in a list register of a vCPU that runs: the VM is stopped for it', () => {
-    const shared = scenario('dir elsewhere')
-      .gic({ cpus: 2 })
-      .vm({ vcpus: 2, spis: 1 })
-      .design(linux)
-      .spi({ intid: 32 })
-      .guest(0, (guest) =>
-        guest
-          .onIrq((list) => list.ack().eoi().hvc())
-          .write(ICC_CTLR_EL1, 2)
-          .unmask()
-          .hvc(),
-      )
-      .guest(1, (guest) => guest.write(ICC_CTLR_EL1, 2).write(ICC_DIR_EL1, 32))
-      .device('nic', (device) => device.pulse(32))
+    const shared = linuxSituation('acknowledged on vCPU 0').scenario(linux)
     expect(explore(shared, { preemptions: 0, invariants: ['S12', 'S17', 'S19', 'S23', 'L6'] })).toMatchObject(
       {
         complete: true,
