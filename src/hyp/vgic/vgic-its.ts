@@ -324,7 +324,10 @@ export class VgicIts {
     return 0
   }
 
-  /** The configuration byte of an LPI counts from now on (KVM's update_lpi_config). Returns false if memory refuses. */
+  /**
+   * The configuration byte of an LPI counts from now on (KVM's update_lpi_config). One that is pending is queued then, as in
+   * KVM even while its redistributor takes no LPIs. Returns false if memory refuses.
+   */
   readConfiguration(irq: Irq, invalidate = true): boolean {
     const { words, apLists } = this
     const at = apLists.layout.vm + VM_PROPBASER

@@ -318,6 +318,8 @@ function unmapAll(guest: ItsGuest): void {
     for (const table of [0, 8]) guest.setRegister(n, GITS_BASER + table, 0n)
   }
   for (let vcpu = 0; vcpu < VCPUS; vcpu++) {
+    // One that is disabled already takes none off: an INV or INVALL since then may have queued what is pending, as in KVM.
+    guest.enableLpis(vcpu)
     guest.enableLpis(vcpu, false)
     guest.vm.exit(vcpu)
   }
