@@ -844,6 +844,54 @@ describe('a guest that suspends its ITS', () => {
     expect([other.vm.hash(), other.ram.contents()]).toEqual(before)
   })
 
+  it('is saved with the last ID that its tables have room for, and not with the next', () => {
+    const saved = (act: (guest: ItsGuest) => void): (() => SavedVgic) => {
+      const guest = itsVm()
+      boot(guest.vm)
+      guest.setUpLpis()
+      guest.setUpIts(0, VALID | BigInt(deviceTable()) | 1n)
+      act(guest)
+      guest.setRegister(0, GITS_CTLR, 0)
+      guest.setRegister(0, GITS_BASER, VALID | BigInt(deviceTable()))
+      guest.vm.stop()
+      return () => guest.vm.saveVgic()
+    }
+    expect(saved((guest) => guest.mapd(8191, 1))().mappings[0]?.devices).toMatchObject([{ id: 8191 }])
+    expect(saved((guest) => guest.mapd(8192, 1))).toThrow(/^Device 8192 has no entry/)
+    const last = saved((guest) => {
+      guest.mapc(8191, 0)
+      guest.mapc(8192, 0)
+    })
+    expect(last().mappings[0]?.collections).toEqual([{ icid: 8191, vcpu: 0 }])
+  })
+
+  it('has its pending LPIs by INTID, whatever it has mapped first, and none that is not pending', () => {
+    const guest = bootedIts()
+    guest.mapd(1, 4)
+    for (const intid of [8201, 8195, 8204, 8194]) {
+      guest.mapti(1, intid % 16, intid, 1)
+      if (intid !== 8195) guest.msi(1, intid % 16)
+    }
+    guest.setRegister(0, GITS_CTLR, 0)
+    guest.vm.stop()
+    expect(guest.vm.saveVgic().pending).toEqual([[], [8194, 8201, 8204]])
+  })
+
+  it('says of an event whose collection was unmapped no collection, and of a collection to nobody no vCPU', () => {
+    const guest = withLpis()
+    guest.mapti(1, 2, 8194, 77)
+    guest.mapc(1, 1, false)
+    guest.setRegister(0, GITS_CTLR, 0)
+    guest.vm.stop()
+    const [mappings] = guest.vm.saveVgic().mappings
+    expect(mappings?.devices[0].events).toEqual([
+      { id: 0, intid: 8192, icid: 0 },
+      { id: 1, intid: 8193 },
+      { id: 2, intid: 8194, icid: 77 },
+    ])
+    expect(mappings?.collections).toEqual([{ icid: 0, vcpu: 0 }, { icid: 77 }])
+  })
+
   it('what an enabled ITS has mapped is in its tables alone', () => {
     const guest = withLpis()
     guest.vm.stop()
@@ -855,6 +903,111 @@ describe('a guest that suspends its ITS', () => {
     )
     expect(() => guest.vm.restoreVgic({ ...saved, pending: [null, [8193]] })).toThrow(
       'pending[1] must be null, since the pending table of vCPU 1 is in use, but is an array.',
+    )
+  })
+})
+
+describe('mappings of a wrong shape', () => {
+  const event = { id: 0, intid: 8200, icid: 0 }
+  const device = { id: 3, bits: 2, itt: '0x42300000', events: [event] }
+  const both = { devices: [device], collections: [{ icid: 0, vcpu: 1 }] }
+  const ofDevice = (change: object): object => ({ ...both, devices: [device, { ...device, ...change }] })
+  const ofEvent = (change: object): object => ofDevice({ events: [event, { ...event, ...change }] })
+  const ofCollection = (change: object): object => ({
+    ...both,
+    collections: [{ icid: 7 }, { icid: 0, vcpu: 1, ...change }],
+  })
+
+  it.each<readonly [message: string, mappings: unknown]>([
+    ['mappings[1] must be a plain object with devices, collections, but is 5.', 5],
+    ['mappings[1] has no device: did you mean devices?', { ...both, device: [] }],
+    ['mappings[1].devices must be an array of devices, but is undefined.', { collections: [] }],
+    [
+      'mappings[1].devices[1] must be a plain object with id, bits, itt, events, but is 5.',
+      { ...both, devices: [device, 5] },
+    ],
+    ['mappings[1].devices[1].id must be an integer from 0 to 4294967295, but is -1.', ofDevice({ id: -1 })],
+    [
+      'mappings[1].devices[1].bits must be an integer from 0 to 4294967295, but is 1.5.',
+      ofDevice({ bits: 1.5 }),
+    ],
+    ['mappings[1].devices[1].itt must be a string, but is 66.', ofDevice({ itt: 66 })],
+    ...['42300000', '0x', '0x4230000G', '0x4230000A', '0x12345678123456780', ' 0x0', '0x0\n0x0'].map(
+      (itt) =>
+        [
+          `mappings[1].devices[1].itt must be "0x" and 1 to 16 hexadecimal digits, but is ${JSON.stringify(itt)}.`,
+          ofDevice({ itt }),
+        ] as const,
+    ),
+    ['mappings[1].devices[1].events must be an array of events, but is 5.', ofDevice({ events: 5 })],
+    [
+      'mappings[1].devices[1].events[1] must be a plain object with id, intid, icid, but is 5.',
+      ofDevice({ events: [event, 5] }),
+    ],
+    [
+      'mappings[1].devices[1].events[1].id must be an integer from 0 to 4294967295, but is 4294967296.',
+      ofEvent({ id: 2 ** 32 }),
+    ],
+    [
+      'mappings[1].devices[1].events[1].intid must be an integer from 0 to 4294967295, but is "8200".',
+      ofEvent({ intid: '8200' }),
+    ],
+    [
+      'mappings[1].devices[1].events[1].icid must be an integer from 0 to 4294967295, but is true.',
+      ofEvent({ icid: true }),
+    ],
+    [
+      'mappings[1].collections must be an array of collections, but is an object.',
+      { ...both, collections: {} },
+    ],
+    [
+      'mappings[1].collections[1].icid must be an integer from 0 to 4294967295, but is undefined.',
+      ofCollection({ icid: undefined }),
+    ],
+    [
+      'mappings[1].collections[1].vcpu must be an integer from 0 to 4294967295, but is -1.',
+      ofCollection({ vcpu: -1 }),
+    ],
+  ])('%s', (message, mappings) => {
+    const { vm } = itsVm({ itss: 2 })
+    const saved = { ...vm.saveVgic(), mappings: [both, mappings] } as unknown as SavedVgic
+    expect(() => vm.restoreVgic(saved)).toThrow(expect.objectContaining({ code: 'argument', message }))
+  })
+
+  it.each<readonly [message: string, pending: unknown]>([
+    ['pending[1] must be an array of INTIDs, but is "8192".', [[], '8192']],
+    ['pending[1][2] must be an integer from 0 to 4294967295, but is -1.', [[], [8192, 8193, -1]]],
+  ])('%s', (message, pending) => {
+    const { vm } = itsVm()
+    const saved = { ...vm.saveVgic(), pending } as unknown as SavedVgic
+    expect(() => vm.restoreVgic(saved)).toThrow(expect.objectContaining({ code: 'argument', message }))
+  })
+})
+
+describe('a restore where a table is in no memory says which', () => {
+  it.each([
+    ['GITS_BASER0', '0x9907010000000200', 'the entry of device 0'],
+    ['GITS_BASER1', '0x9c07010000000200', 'its collection table'],
+  ])('%s', (register, nowhere, what) => {
+    const guest = bootedIts()
+    guest.vm.stop()
+    const saved = guest.vm.saveVgic()
+    const its = [{ ...saved.its[0], [register]: nowhere }]
+    expect(() => guest.vm.restoreVgic({ ...saved, its })).toThrow(
+      expect.objectContaining({ code: 'EFAULT', message: expect.stringContaining(what) }),
+    )
+  })
+
+  it('the pending table of the second vCPU', () => {
+    const guest = withLpis()
+    guest.vm.stop()
+    const saved = guest.vm.saveVgic()
+    const redist = saved.redist.map((one, n) => (n === 1 ? { ...one, GICR_PENDBASER: '0x10000000180' } : one))
+    expect(() => guest.vm.restoreVgic({ ...saved, redist })).toThrow(
+      expect.objectContaining({
+        code: 'EFAULT',
+        message: expect.stringContaining('the pending table of vCPU 1'),
+      }),
     )
   })
 })

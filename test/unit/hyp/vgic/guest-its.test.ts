@@ -127,6 +127,131 @@ describe('a translation that is cached', () => {
   })
 })
 
+describe('a cached translation is that of one ITS, one device and one event', () => {
+  it('not of another ITS, another device or another event, which go their own ways', () => {
+    const guest = bootedIts({ itss: 2 })
+    const events: readonly (readonly [its: number, device: number, event: number, intid: number])[] = [
+      [0, 1, 0, 8192],
+      [1, 1, 0, 8193],
+      [0, 2, 0, 8194],
+      [0, 1, 1, 8195],
+    ]
+    for (const [its, device] of [events[0], events[1], events[2]]) guest.mapd(device, 4, true, its)
+    for (const [its, device, event, intid] of events) {
+      guest.configure(intid)
+      guest.mapti(device, event, intid, 1, its)
+    }
+    for (let round = 0; round < 2; round++) {
+      for (const [its, device, event, intid] of events) {
+        expect(guest.msi(device, event, its)).toBe(true)
+        expect(guest.acknowledge(1)).toBe(intid)
+        end(guest.vm, 1, intid)
+      }
+    }
+    expect(guest.msi(2, 1)).toBe(false)
+    expect(guest.msi(2, 0, 1)).toBe(false)
+  })
+
+  it.each([0, 1, 2, 3])('whichever of them are cached: %i of three', (translations) => {
+    const guest = bootedIts({ translations })
+    guest.mapd(1, 4)
+    for (const event of [0, 1, 2]) {
+      guest.configure(8192 + event)
+      guest.mapti(1, event, 8192 + event, 1)
+    }
+    const messages = [0, 0, 1, 2, 0, 2, 1, 1, 0]
+    const taken = messages.map((event) => {
+      guest.msi(1, event)
+      const intid = guest.acknowledge(1)
+      end(guest.vm, 1, intid)
+      return intid - 8192
+    })
+    expect(taken).toEqual(messages)
+    guest.vm.exit(1)
+    for (const event of [2, 0, 1]) guest.event('DISCARD', 1, event)
+    expect(slotsInUse(guest)).toMatchObject({ lpis: 0, events: 0 })
+  })
+})
+
+describe('an event whose collection was unmapped', () => {
+  function homeless(): ItsGuest {
+    const guest = mapped()
+    guest.mapc(1, 1, false)
+    return guest
+  }
+
+  it('cannot be moved, or discarded: its EventID is not free', () => {
+    const guest = homeless()
+    guest.movi(1, 0, 0)
+    expect(guest.msi(1, 0)).toBe(false)
+    guest.event('DISCARD', 1, 0)
+    expect(slotsInUse(guest)).toMatchObject({ lpis: 1, events: 1 })
+    guest.mapti(1, 0, 8193, 0)
+    expect(slotsInUse(guest)).toMatchObject({ lpis: 1, events: 1 })
+  })
+
+  it('is not in the collection that is mapped with the same ICID later', () => {
+    const guest = homeless()
+    guest.mapc(1, 1)
+    expect(guest.msi(1, 0)).toBe(false)
+    guest.event('INT', 1, 0)
+    expect(guest.acknowledge(1)).toBe(1023)
+  })
+
+  it('is gone with its device', () => {
+    const guest = homeless()
+    guest.mapd(1, 4, false)
+    expect(slotsInUse(guest)).toMatchObject({ lpis: 0, devices: 0, events: 0 })
+  })
+})
+
+describe('what is not mapped', () => {
+  it.each<readonly [string, (guest: ItsGuest) => void]>([
+    ['an event of a device that is not mapped', (guest) => guest.mapti(2, 0, 8200, 1)],
+    ['an EventID past the bits of its device', (guest) => guest.mapti(1, 16, 8200, 1)],
+    ['an EventID of 32 bits', (guest) => guest.mapti(1, 0xffff_ffff, 8200, 1)],
+    ['the INTID before the first LPI', (guest) => guest.mapti(1, 1, 8191, 1)],
+    ['an INTID of 17 bits', (guest) => guest.mapti(1, 1, 0x1_0000, 1)],
+    ['an event in a collection that has no entry', (guest) => guest.mapti(1, 1, 8200, 8192)],
+    ['a collection that has no entry', (guest) => guest.mapc(8192, 1)],
+    ['a device that has no entry', (guest) => guest.mapd(8192, 1)],
+    ['a device with 17 bits of EventIDs', (guest) => guest.mapd(2, 17)],
+  ])('%s', (_, map) => {
+    const guest = mapped()
+    const before = slotsInUse(guest)
+    map(guest)
+    expect(slotsInUse(guest)).toEqual(before)
+    expect(guest.msi(1, 0)).toBe(true)
+  })
+
+  it('but the last of each is', () => {
+    const guest = bootedIts()
+    guest.mapd(8191, 16)
+    guest.mapti(8191, 0xffff, 0xffff, 8191)
+    expect(slotsInUse(guest)).toEqual({ lpis: 1, devices: 1, events: 1, collections: 3 })
+    guest.mapc(8191, 1)
+    guest.configure(0xffff)
+    guest.invall(8191)
+    expect(guest.msi(8191, 0xffff)).toBe(true)
+    expect(guest.acknowledge(1)).toBe(0xffff)
+  })
+
+  it('an ITS has no device, event or collection of another', () => {
+    const guest = bootedIts({ itss: 2 })
+    guest.mapd(1, 4)
+    guest.configure(8192)
+    guest.mapti(1, 0, 8192, 1)
+    guest.mapti(1, 1, 8193, 1, 1)
+    guest.event('DISCARD', 1, 0, 1)
+    guest.mapd(1, 4, false, 1)
+    guest.mapc(1, 1, false, 1)
+    expect(guest.msi(1, 0, 1)).toBe(false)
+    expect(guest.msi(1, 0)).toBe(true)
+    expect(guest.acknowledge(1)).toBe(8192)
+    expect(slotsInUse(guest)).toEqual({ lpis: 1, devices: 1, events: 1, collections: 3 })
+  })
+})
+
 describe('L01: RDbase is the processor number of a vCPU, which is its index here', () => {
   it('an LPI goes to the vCPU whose GICR_TYPER has the number', () => {
     const guest = bootedIts({ vcpus: 6 })
