@@ -188,6 +188,25 @@ describe('latencies', () => {
     expect(latencyOf(one, { ...latencies, itsCommand: 100_000, tableAccess: 1_000_000 })).toBe(8_712_345)
   })
 
+  it.each([
+    ['row must be a row of a cost table, but is undefined.', undefined],
+    ['row.design must be a string, but is undefined.', {}],
+    ['row.exit must be a string, but is 5.', { design: 'd', exit: 5 }],
+    [
+      'row.exits must be an integer from 0 to 9007199254740991, but is -1.',
+      { design: 'd', exit: 'hvc', exits: -1 },
+    ],
+    [
+      'row.sysregReads must be an integer from 0 to 9007199254740991, but is undefined.',
+      { design: 'd', exit: 'hvc', exits: 1 },
+    ],
+  ])('%s', (message, wrong) => {
+    const latencies = { exit: 1, sysregRead: 1, sysregWrite: 1, mmioRead: 1, mmioWrite: 1 }
+    expect(() => latencyOf(wrong as unknown as CostRow, latencies)).toThrow(
+      expect.objectContaining({ code: 'argument', message }),
+    )
+  })
+
   it('are the last column of the table, aligned as the others; a table without rows has its heads', () => {
     const latencies = { exit: 10_000, sysregRead: 1000, sysregWrite: 100, mmioRead: 10, mmioWrite: 1 }
     const row = {

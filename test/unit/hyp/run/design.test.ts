@@ -2,8 +2,10 @@
 
 import { VgicError } from 'vgic'
 import { describe, expect, it } from 'vitest'
+import { checkDesign } from '../../../../src/hyp/run/check-design.ts'
 import {
   branch,
+  checkShape,
   type Design,
   type DesignNode,
   forever,
@@ -18,6 +20,7 @@ import {
 import { compile, ENDED, FIRST_PC, TABLE_SHIFT } from '../../../../src/hyp/run/program.ts'
 import { MAX_OUTCOMES, STEP_OWN, type Step } from '../../../../src/hyp/run/step.ts'
 import { STEP_GIVE_UP_CPU, STEP_RESUME } from '../../../../src/hyp/run/step-numbers.ts'
+import * as steps from '../../../../src/hyp/run/steps.ts'
 
 const ROW = 1 << TABLE_SHIFT
 
@@ -342,6 +345,142 @@ describe('what makes no sense is refused', () => {
     const { table } = compile(design(branch(many, { r9: [a] }), b))
     const next = Array.from({ length: 9 }, () => 3)
     expect([...table.subarray(ROW, 2 * ROW)]).toEqual([23, ...next, 2, 0, 0, 0, 0, 0])
+  })
+})
+
+describe('a value that belongs into no design is refused, with the place where it is', () => {
+  const wrong = (value: unknown): never => value as never
+  const broken = (node: unknown): Design => ({ ...design(a), thread: wrong([a, node]) })
+
+  it.each<readonly [message: string, build: () => unknown]>([
+    ['name must be a string, but is 5.', () => part(wrong(5), a)],
+    [
+      'outer[1] must be a step, or what part(), when(), branch() and the like return, but is 5.',
+      () => part('outer', a, wrong(5)),
+    ],
+    [
+      'when[0] must be a step, or what part(), when(), branch() and the like return, but is an array: spread it.',
+      () => when(test, wrong([a])),
+    ],
+    [
+      'unless[0] must be a step, or what part(), when(), branch() and the like return, but is "a".',
+      () => unless(test, wrong('a')),
+    ],
+    [
+      'until[0] must be a step, or what part(), when(), branch() and the like return, but is null.',
+      () => until(test, wrong(null)),
+    ],
+    [
+      'forever[0] must be a step, or what part(), when(), branch() and the like return, but is undefined.',
+      () => forever(wrong(undefined)),
+    ],
+    [
+      'test must be a step, or what part(), when(), branch() and the like return, but is 5.',
+      () => when(wrong(5), a),
+    ],
+    [
+      'cases must be a plain object with the steps of each outcome, but is an array.',
+      () => branch(which, wrong([])),
+    ],
+    ['which? has no outcome up; it has left, middle, right.', () => branch(which, { up: [a] })],
+    ['left must be an array of steps, but is an object.', () => branch(which, { left: wrong(a) })],
+    ['thread[1].gicv4 must be true, but is 1.', () => checkShape(broken({ ...part('p', a), gicv4: 1 }))],
+    ['thread[1].name must be a string, but is 5.', () => checkShape(broken({ ...part('p', a), name: 5 }))],
+    [
+      'thread[1].cases must be an array of lists of steps, but is 5.',
+      () => checkShape(broken({ ...when(test, a), cases: 5 })),
+    ],
+    [
+      'thread[1].cases.length must be an integer from 2 to 2, but is 1.',
+      () => checkShape(broken({ ...when(test, a), cases: [[]] })),
+    ],
+    [
+      'thread[1].cases[1] must be an array of steps, but is 5.',
+      () => checkShape(broken({ ...when(test, a), cases: [[], 5] })),
+    ],
+    [
+      'thread[1].test must be a step, or what part(), when(), branch() and the like return, but is 5.',
+      () => checkShape(broken({ ...until(test), test: 5 })),
+    ],
+    [
+      'thread[1].leaveOn must be an integer from 0 to 9, but is -1.',
+      () => checkShape(broken({ ...until(test), leaveOn: -1 })),
+    ],
+    [
+      'thread[1].body must be an array of steps, but is undefined.',
+      () => checkShape(broken({ ...forever(a), body: undefined })),
+    ],
+    ['thread[1].kind must be "restart" or "leave", but is "go".', () => checkShape(broken({ kind: 'go' }))],
+    ['thread[1].name must be a string, but is undefined.', () => checkShape(broken({ kind: 'step' }))],
+    ['a.op must be an integer from 1 to 128, but is 0.', () => checkShape(broken({ ...a, op: 0 }))],
+    [
+      'a.outcomes must be an array of names, but is undefined.',
+      () => checkShape(broken({ ...a, outcomes: undefined })),
+    ],
+    ['an outcome of a must be a string, but is 5.', () => checkShape(broken({ ...a, outcomes: [5] }))],
+    ['a.ends must be true, but is false.', () => checkShape(broken({ ...a, ends: false }))],
+    [
+      'a.writes must be "thread", "vcpu" or "pe", but is "all".',
+      () => checkShape(broken({ ...a, writes: 'all' })),
+    ],
+    ['a.asks must be "runnable", but is "all".', () => checkShape(broken({ ...a, asks: 'all' }))],
+    [
+      'msi must be an array of steps, but is undefined.',
+      () => checkShape({ ...design(a), msi: wrong(undefined) }),
+    ],
+    ['words[1] must be a string, but is 5.', () => checkShape({ ...design(a), words: wrong(['w', 5]) })],
+    ['words has w twice: name each word once.', () => checkShape({ ...design(a), words: ['w', 'v', 'w'] })],
+    ['Design small must begin with a step.', () => compile(design(forever()))],
+  ])('%s', (message, build) => {
+    expect(build).toThrow(expect.objectContaining({ code: 'argument', message }))
+  })
+
+  it.each<readonly [message: string, lists: Partial<Design>]>([
+    [
+      'small has a in inject: an injection is made of queueInterrupt, postRequest and kickVcpu.',
+      { inject: [a] },
+    ],
+    [
+      'small has a branch in inject: an injection is made of queueInterrupt, postRequest and kickVcpu.',
+      { inject: [when(test)] },
+    ],
+    ['small has no queueInterrupt in inject: without it no interrupt is stored.', { inject: [] }],
+    ['small must have one translate in msi, before all other steps.', { msi: [steps.queueInterrupt] }],
+    [
+      'small must have one translate in msi, before all other steps.',
+      { msi: [steps.translate, steps.translate] },
+    ],
+    ['small has no queueInterrupt in msi: without it no interrupt is stored.', { msi: [steps.translate] }],
+    [
+      'small has stop in the wrong list: it belongs into the thread: a notifier cannot do it in its place.',
+      { schedIn: [steps.stop] },
+    ],
+    [
+      'small has translate in the wrong list: it belongs into msi: only a message is translated.',
+      { schedOut: [steps.translate] },
+    ],
+    [
+      'small has kick in the wrong list: it belongs into inject: only an injection has an interrupt.',
+      { thread: [steps.kickVcpu] },
+    ],
+    [
+      "small has a step a that is not this library's: take one of `steps`, or make it with ownStep.",
+      { schedOut: [{ ...a, op: 0x7f }] },
+    ],
+    [
+      'The thread of small comes to an end after load: end it with stop, or put it into forever.',
+      { thread: [steps.load] },
+    ],
+  ])('%s', (message, lists) => {
+    const right = {
+      ...design(steps.load, steps.stop),
+      inject: [steps.queueInterrupt],
+      msi: [steps.translate, steps.queueInterrupt],
+    }
+    expect(() => checkDesign(right)).not.toThrow()
+    expect(() => checkDesign({ ...right, ...lists })).toThrow(
+      expect.objectContaining({ code: 'argument', message }),
+    )
   })
 })
 

@@ -252,6 +252,63 @@ function eventful(): ScenarioMachine {
   return machine
 }
 
+describe('what userspace names that is not there', () => {
+  /** The words that `act` changes. */
+  function changedBy({ hypervisor }: ScenarioMachine, act: () => void): number[] {
+    const before = hypervisor.words.slice()
+    act()
+    return Array.from(hypervisor.words.keys()).filter((at) => hypervisor.words[at] !== before[at])
+  }
+
+  it.each([
+    ['ISENABLER', ISENABLER],
+    ['ISPENDR', ISPENDR],
+    ['ISACTIVER', ISACTIVER],
+  ])('GICD_%s has no bits of private interrupts, and none past the last SPI', (_, offset) => {
+    const machine = scenario('40 SPIs')
+      .vm({ vcpus: 1, spis: 40 })
+      .guest(0, (guest) => guest.hvc())
+      .machine()
+    const registers = registersOf(machine)
+    const { spis } = machine.hypervisor.layout
+    for (const word of [0, 3])
+      expect(changedBy(machine, () => registers.writeDistributor(offset + 4 * word, 0xffff_ffff))).toEqual([])
+    registers.writeDistributor(offset + 8, 0)
+    const changed = changedBy(machine, () => registers.writeDistributor(offset + 8, 0xffff_ffff))
+    for (const at of changed) expect(at - spis).toBeLessThan(40)
+    expect([0, 2, 3].map((word) => registers.readDistributor(offset + 4 * word))).toEqual([0, 0xff, 0])
+  })
+
+  it('lines past the last SPI', () => {
+    const machine = scenario('40 SPIs')
+      .vm({ vcpus: 1, spis: 40 })
+      .guest(0, (guest) => guest.hvc())
+      .machine()
+    const registers = registersOf(machine)
+    registers.writeDistributor(ICFGR + 16, 0)
+    const changed = changedBy(machine, () => registers.writeLevels(0, 64, 0xffff_ffff))
+    expect(changed).toEqual(Array.from({ length: 8 }, (_, i) => machine.hypervisor.layout.spis + 32 + i))
+    expect(registers.readLevels(0, 64)).toBe(0xff)
+    expect(registers.readLevels(0, 96)).toBe(0)
+  })
+
+  it('is told by its name', () => {
+    const registers = registersOf(vm().machine())
+    expect(() => registers.readRedistributor(1, 0)).toThrow('There is no vCPU 1: the VM has 1.')
+    expect(() => registers.readRedistributor(-1, 0)).toThrow('There is no vCPU -1: the VM has 1.')
+    expect(() => registers.readDistributor(0x14)).toThrow('GICD has no 32-bit register at offset 20.')
+    expect(() => registers.readRedistributor(0, 0x1_0e04)).toThrow(
+      'GICR has no 32-bit register at offset 69124.',
+    )
+    expect(() => registers.readSysreg(0, 5)).toThrow(
+      '5 is not a register of CPU_SYSREGS: use the encoding of one that has state.',
+    )
+    expect(() => registers.readSysreg(0, ICC_AP1R1_EL1)).toThrow(
+      'ICC_AP1R1_EL1 does not exist with 5 preemption bits.',
+    )
+  })
+})
+
 describe('a saved VM', () => {
   it('is JSON: registers by name, in hexadecimal', () => {
     const saved = eventful().saveVgic()
@@ -372,6 +429,35 @@ describe('a restore that fails leaves the previous state', () => {
       expect.objectContaining({ name: 'VgicError', code }),
     )
     expect(new Int32Array(machine.snapshot())).toEqual(before)
+  })
+
+  it.each<[string, unknown]>([
+    [
+      'redist[1] has no GICR_CTLR, which this VM has: restore it to a VM of the size that it was saved from.',
+      changed(saved, 'redist', 'GICR_CTLR', undefined),
+    ],
+    [
+      'dist has GICD_ISENABLER9, which this VM does not have.',
+      changed(saved, 'dist', 'GICD_ISENABLER9', '0x0'),
+    ],
+    [
+      'dist.GICD_CTLR must be "0x" and 1 to 8 hexadecimal digits, but is 82.',
+      changed(saved, 'dist', 'GICD_CTLR', 0x52),
+    ],
+    [
+      'redist[1].GICR_TYPER must be "0x" and 1 to 16 hexadecimal digits, but is "0x".',
+      changed(saved, 'redist', 'GICR_TYPER', '0x'),
+    ],
+    [
+      'GICD_TYPER does not take 0x7a0002, but reads 0x480001: nothing was restored.',
+      changed(saved, 'dist', 'GICD_TYPER', '0x7a0002'),
+    ],
+    [
+      'GICR_CTLR of vCPU 1 does not take 0x7, but reads 0x6: nothing was restored.',
+      changed(saved, 'redist', 'GICR_CTLR', '0x7'),
+    ],
+  ])('%s', (message, bad) => {
+    expect(() => eventful().restoreVgic(bad as SavedVgic)).toThrow(message)
   })
 
   it('a VM that runs: EBUSY', () => {

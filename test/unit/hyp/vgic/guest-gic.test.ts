@@ -11,6 +11,7 @@ import {
 } from 'vgic'
 import type { VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { sendSgi } from '../../../../src/hyp/vgic/vgic-sgi.ts'
 import { bothBaselines } from '../../../kit/designs.ts'
 import {
   GICD,
@@ -300,6 +301,43 @@ describe('GICD_IROUTER', () => {
   })
 })
 
+describe('the route of an SPI', () => {
+  const routeOf = (vm: VirtualMachine, intid: number): bigint => vm.readMmio64(0, GICD + IROUTER + 8 * intid)
+  const target = (vm: VirtualMachine, intid: number): string | undefined =>
+    vm.explain(intid).conditions.find(({ name }) => name === 'target')?.detail
+
+  it('can be chosen from the first SPI to the last, and for no other INTID', () => {
+    const vm = vmOf({ spis: 40 })
+    for (const intid of [31, 32, 71, 72]) vm.writeMmio(0, GICD + IROUTER + 8 * intid, 8, 1)
+    expect([31, 32, 33, 70, 71, 72].map((intid) => routeOf(vm, intid))).toEqual([0n, 1n, 0n, 0n, 1n, 0n])
+    expect([32, 33, 71].map((intid) => target(vm, intid))).toEqual([
+      'GICD_IROUTER32 names vcpu1',
+      'GICD_IROUTER33 names vcpu0',
+      'GICD_IROUTER71 names vcpu1',
+    ])
+  })
+
+  it.each([
+    ['that of the vCPU after the last', 2],
+    ['an Aff0 of 16', 0x10],
+    ['an Aff1 that none has', 0x100],
+    ['an Aff2', 0x1_0000],
+  ])('goes to nobody by %s', (_, affinity) => {
+    const vm = boot(vmOf({ vcpus: 2 }))
+    vm.writeMmio(0, GICD + IROUTER + 8 * 40, 8, affinity)
+    enable(vm, 40)
+    vm.setLine(40, 1)
+    expect(target(vm, 40)).toBe('GICD_IROUTER40 names no vCPU')
+    expect([0, 1].map((vcpu) => acknowledge(vm, vcpu))).toEqual([1023, 1023])
+  })
+
+  it('goes to vCPU 16 by Aff1 1', () => {
+    const vm = vmOf({ vcpus: 17 })
+    vm.writeMmio(0, GICD + IROUTER + 8 * 40, 8, 0x100)
+    expect(target(vm, 40)).toBe('GICD_IROUTER40 names vcpu16')
+  })
+})
+
 describe('the trigger of an interrupt', () => {
   it('can be chosen for SPIs, not for SGIs and PPIs', () => {
     const vm = vmOf()
@@ -389,6 +427,21 @@ describe('SGIs', () => {
     expect([pending(vm, 0), pending(vm, 1), pending(vm, 16), pending(vm, 17)]).toEqual([
       0x20, 0x20, 0x40, 0x60,
     ])
+  })
+
+  it.each([
+    ['the vCPU after the last', 0n, 4n],
+    ['one of another cluster', 1n << 16n, 1n],
+    ['one of another Aff2', 1n << 32n, 1n],
+    ['one of another Aff3', 1n << 48n, 1n],
+    ['nobody', 0n, 0n],
+  ])('to %s change nothing of the VM', (_, affinity, targets) => {
+    const { hypervisor } = vmOf()
+    const { words, apLists } = hypervisor
+    const before = words.slice()
+    const value = affinity | targets | (5n << 24n)
+    sendSgi(apLists, hypervisor.vcpu(0), Number(value & 0xffff_ffffn), Number(value >> 32n), true, null)
+    expect(words).toEqual(before)
   })
 
   it('are enabled at reset, can be disabled, and wait then', () => {
