@@ -7,8 +7,10 @@ import { describe, expect, it } from 'vitest'
 import { isPendingInHardware, vsgisInHardware } from '../../../../src/explore/hardware-pending.ts'
 import { unpredictableRules } from '../../../../src/gic/config/unpredictable.ts'
 import { VPES_UNPREDICTABLE } from '../../../../src/gic/vpe/vpe-offsets.ts'
-import { VCPU_THREAD } from '../../../../src/hyp/records/vcpu.ts'
-import { IRQ_LATCH } from '../../../../src/hyp/records/vgic-irq.ts'
+import { VLPI_CONFIGURATION } from '../../../../src/hyp/host/host-memory.ts'
+import { VCPU_PENDBASER, VCPU_THREAD } from '../../../../src/hyp/records/vcpu.ts'
+import { IRQ_LATCH, type Irq, irqPriority, irqTarget } from '../../../../src/hyp/records/vgic-irq.ts'
+import { VM_PROPBASER } from '../../../../src/hyp/records/vm.ts'
 import { accessesOf, DEVICE, VLPI, v4Of, vlpiScenario } from '../../../kit/direct.ts'
 import { GICD, GITS } from '../../../kit/frames.ts'
 
@@ -229,6 +231,224 @@ describe('L03: forwarding is undone by the host’s interrupt, not by what the g
     while (machine.stateOf(machine.actors[0]) === 'ready')
       acknowledged.push(machine.trace(machine.actors[0]).acknowledged)
     expect(acknowledged.filter((intid) => intid !== undefined)).toEqual([VLPI])
+  })
+})
+
+describe.each(versions)('several interrupts of assigned devices on GICv%s', (version) => {
+  /** Two of device 7, on both vCPUs; of device 9 one is forwarded, and one belongs to a driver that has not enabled it. */
+  function several(): ScenarioMachine {
+    return scenario('several')
+      .gic({ version, cpus: 2 })
+      .vm({ vcpus: 2 })
+      .design(designs.wfiFlag)
+      .vlpi({ device: 7, event: 0, intid: 8192, vcpu: 0 })
+      .vlpi({ device: 7, event: 1, intid: 8195, vcpu: 1, priority: 0x40 })
+      .vlpi({ device: 9, event: 0, intid: 8201, vcpu: 1, priority: 0x80 })
+      .vlpi({ device: 9, event: 1 })
+      .guest(0, (guest) => guest.hvc())
+      .guest(1, (guest) => guest.hvc())
+      .machine()
+  }
+  const irqOf = (machine: ScenarioMachine, intid: number): Irq => {
+    const irq = v4Of(machine).forwarding.its.lpis.find(intid)
+    if (irq === 0) throw new Error(`no LPI ${intid}`)
+    return irq
+  }
+  const pendingOf = (machine: ScenarioMachine): number[] =>
+    [8192, 8195, 8201].filter((intid) => isPendingInHardware(machine.hypervisor, irqOf(machine, intid)))
+
+  it('are found by their device and their event', () => {
+    const { forwarding } = v4Of(several())
+    expect([
+      forwarding.find(7, 0),
+      forwarding.find(7, 1),
+      forwarding.find(9, 0),
+      forwarding.find(9, 1),
+    ]).toEqual([0, 1, 2, 3])
+    expect([forwarding.find(7, 2), forwarding.find(8, 0), forwarding.find(9, 7)]).toEqual([-1, -1, -1])
+    expect([-1, 0, 1, 2, 3].map((n) => forwarding.isBound(n))).toEqual([false, true, true, true, false])
+    expect([0, 1, 2, 3].map((n) => forwarding.isForwarded(n))).toEqual([true, true, true, false])
+  })
+
+  it.each([
+    [7, 0, 8192],
+    [7, 1, 8195],
+    [9, 0, 8201],
+  ])('go each its way: that of device %i, event %i is vLPI %i', (device, event, intid) => {
+    const machine = several()
+    machine.internals.sendToHost(device, event)
+    expect(pendingOf(machine)).toEqual([intid])
+  })
+
+  it('have each its LPI, of its vCPU, with its own byte of configuration in the guest’s table and in the host’s', () => {
+    const machine = several()
+    const { hypervisor } = machine
+    const { forwarding } = v4Of(machine)
+    const intids = [8192, 8195, 8201]
+    expect([0, 1, 2].map((n) => forwarding.lpiOf(n))).toEqual(intids.map((intid) => irqOf(machine, intid)))
+    expect(forwarding.lpiOf(3)).toBe(0)
+    const words = intids.map((intid) => hypervisor.words[irqOf(machine, intid)])
+    expect(words.map(irqTarget)).toEqual([0, 1, 1])
+    expect(words.map(irqPriority)).toEqual([0xa0, 0x40, 0x80])
+    const byte = (table: number, intid: number): number => {
+      const at = table + intid - 8192
+      return ((hypervisor.silicon.pool?.read32(at - (at % 4)) ?? 0) >>> (8 * (at % 4))) & 0xff
+    }
+    const { words: all, layout } = hypervisor
+    const table = all[layout.vm + VM_PROPBASER] & ~0xfff
+    expect([8192, 8193, 8195, 8201].map((intid) => byte(table, intid))).toEqual([0xa1, 0, 0x41, 0x81])
+    expect([8192, 8193, 8195, 8201].map((intid) => byte(VLPI_CONFIGURATION, intid))).toEqual([
+      0xa3, 0, 0x43, 0x83,
+    ])
+    const pendbasers = [0, 1].map((vcpu) => all[hypervisor.vcpu(vcpu) + VCPU_PENDBASER] & ~0xffff)
+    expect(pendbasers[1]).toBe(pendbasers[0] + 0x1_0000)
+  })
+
+  it('make their vCPUs’ guests run without an exit for a WFI; one without a vLPI needs it', () => {
+    const machine = vlpiScenario(version, designs.wfiFlag, 2).machine()
+    const v4 = v4Of(machine)
+    const vcpus = [0, 1].map((index) => machine.hypervisor.vcpu(index))
+    expect(vcpus.map((v) => v4.isDirect(v))).toEqual([true, false])
+    v4.forwarding.unforward(vcpus[0], 0)
+    expect(vcpus.map((v) => v4.isDirect(v))).toEqual([false, false])
+  })
+
+  it('are enabled once by their driver, and their device is mapped once', () => {
+    const machine = several()
+    const { forwarding } = v4Of(machine)
+    const v = machine.hypervisor.vcpu(0)
+    for (const n of [0, 1, 2]) expect(accessesOf(machine, () => forwarding.bind(v, n))).toEqual([])
+    const commands = accessesOf(machine, () => forwarding.bind(v, 3))
+    expect(commands.filter((text) => text.startsWith('MAP'))).toEqual([
+      // After the LPIs of two doorbells, and of the three before it.
+      'MAPTI DeviceID=9 EventID=1 pINTID=8197 ICID=0',
+    ])
+    expect(accessesOf(machine, () => forwarding.bind(v, 3))).toEqual([])
+  })
+
+  it('are not forwarded a second time, nor if their message means nothing to the guest', () => {
+    const machine = several()
+    const { forwarding } = v4Of(machine)
+    const v = machine.hypervisor.vcpu(0)
+    for (const n of [0, 3])
+      expect(accessesOf(machine, () => expect(forwarding.forward(v, n)).toBe(false))).toEqual([])
+    expect(accessesOf(machine, () => forwarding.unforward(v, 3))).toEqual([])
+  })
+
+  it('are not forwarded as an LPI that another is forwarded as', () => {
+    const machine = several()
+    const { forwarding } = v4Of(machine)
+    const { its } = forwarding
+    const irq = irqOf(machine, 8201)
+    its.lpis.get(irq)
+    its.addEvent(its.findDevice(0, 9), 1, irq, its.findCollection(0, 1))
+    expect(
+      accessesOf(machine, () => expect(forwarding.forward(machine.hypervisor.vcpu(0), 3)).toBe(false)),
+    ).toEqual([])
+    expect(forwarding.lpiOf(3)).toBe(0)
+    expect(forwarding.isForwarded(3)).toBe(false)
+  })
+
+  it('are the host’s one by one', () => {
+    const machine = several()
+    const { forwarding } = v4Of(machine)
+    forwarding.unforward(machine.hypervisor.vcpu(0), 1)
+    expect([0, 1, 2].map((n) => forwarding.isForwarded(n))).toEqual([true, false, true])
+    expect([8192, 8195, 8201].map((intid) => forwarding.isForwardedLpi(irqOf(machine, intid)))).toEqual([
+      true,
+      false,
+      true,
+    ])
+    machine.hypervisor.words[irqOf(machine, 8195)] &= ~IRQ_LATCH
+    machine.internals.sendToHost(7, 1)
+    expect(machine.hypervisor.words[irqOf(machine, 8195)] & IRQ_LATCH).toBe(IRQ_LATCH)
+    expect(pendingOf(machine)).toEqual([])
+  })
+
+  it('that the guest has not mapped are dropped by the host', () => {
+    const machine = several()
+    const { words } = machine.hypervisor
+    const before = words.slice()
+    v4Of(machine).forwarding.injectByHost(3)
+    expect(words).toEqual(before)
+  })
+
+  it('whose driver has not enabled them leave nothing pending when they are the host’s again', () => {
+    const machine = several()
+    const { forwarding } = v4Of(machine)
+    const { its } = forwarding
+    const irq = its.lpiFor(8202, 1)
+    if (irq === 0) throw new Error('no room')
+    its.addEvent(its.findDevice(0, 9), 1, irq, its.findCollection(0, 1))
+    const v = machine.hypervisor.vcpu(0)
+    expect(forwarding.forward(v, 3)).toBe(true)
+    forwarding.unforward(v, 3)
+    expect(machine.hypervisor.words[irq] & IRQ_LATCH).toBe(0)
+  })
+})
+
+describe('the state of a forwarded interrupt that is the host’s again', () => {
+  it.each([
+    ['4.0', false, true],
+    ['4.0', true, true],
+    ['4.1', false, false],
+    ['4.1', true, true],
+  ] as const)('on GICv%s, where it was pending: %s', (version, wasPending, isPending) => {
+    const machine = vlpiScenario(version).machine()
+    const { forwarding } = v4Of(machine)
+    const irq = forwarding.lpiOf(0)
+    if (irq === 0) throw new Error('not forwarded')
+    if (wasPending) machine.internals.sendToHost(DEVICE, 0)
+    forwarding.unforward(machine.hypervisor.vcpu(0), 0)
+    expect((machine.hypervisor.words[irq] & IRQ_LATCH) !== 0).toBe(isPending)
+  })
+})
+
+describe('the doorbell of a vPE', () => {
+  it.each(versions)('is disabled by its handler if it was asked for, and once: GICv%s', (version) => {
+    const machine = vlpiScenario(version).machine()
+    const v4 = v4Of(machine)
+    const v = machine.hypervisor.vcpu(0)
+    const ring = (): string[] => accessesOf(machine, () => v4.interrupt(v, 8192))
+    expect(ring()).toEqual([])
+    expect(v4.isPendingLast(v)).toBe(true)
+    v4.load(v)
+    expect(v4.isResident(v)).toBe(true)
+    v4.put(v, true)
+    expect([v4.isResident(v), v4.isPendingLast(v)]).toEqual([false, false])
+    expect(ring().length > 0).toBe(version === '4.0')
+    expect(v4.isPendingLast(v)).toBe(true)
+    expect(ring()).toEqual([])
+  })
+
+  it.each(versions)(
+    'is that of one vCPU, and an LPI behind those of the devices is nobody’s: GICv%s',
+    (version) => {
+      const machine = vlpiScenario(version, designs.wfiFlag, 2).machine()
+      const v4 = v4Of(machine)
+      const vcpus = [0, 1].map((index) => machine.hypervisor.vcpu(index))
+      const before = machine.hypervisor.words.slice()
+      v4.interrupt(vcpus[0], 8192 + 3)
+      expect(machine.hypervisor.words).toEqual(before)
+      v4.interrupt(vcpus[0], 8193)
+      expect(vcpus.map((v) => v4.isPendingLast(v))).toEqual([false, true])
+    },
+  )
+})
+
+describe('a vPE that becomes resident', () => {
+  it.each(['enabled', 'reset'] as const)('has the group enable of its guest’s distributor: %s', (distributor) => {
+    const machine = vlpiScenario('4.1').vm({ vcpus: 1, distributor }).machine()
+    const done = accessesOf(machine, () => v4Of(machine).load(machine.hypervisor.vcpu(0)))
+    const [written] = done.filter((text) => text.startsWith('w GICR_VPENDBASER'))
+    const enables = (BigInt(written.split(' ')[2]) >> 58n) & 3n
+    expect(enables).toBe(distributor === 'enabled' ? 1n : 0n)
+  })
+
+  it('gets vSGIs on GICv4.1, where the CPU interface has them', () => {
+    const has = (version: '4.0' | '4.1', vsgis: boolean): boolean =>
+      v4Of(vlpiScenario(version).vm({ vcpus: 1, vsgis }).machine()).vsgis !== null
+    expect([has('4.1', true), has('4.1', false), has('4.0', false)]).toEqual([true, false, false])
   })
 })
 
