@@ -1,7 +1,7 @@
 /** Why an interrupt is, or is not, delivered to a vCPU: each reason that explain() can name, and what it prints. */
 
 import { inspect } from 'node:util'
-import { VgicError } from 'vgic'
+import { ICC_SGI1R_EL1, VgicError } from 'vgic'
 import { replay } from 'vgic/explore'
 import {
   type DeliveryReason,
@@ -14,11 +14,13 @@ import {
   type Scenario,
   type ScenarioMachine,
   scenario,
+  type VirtualMachine,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { fire, go, goTo, happen } from '../../kit/driving.ts'
-import { bitOf, GICD, ICENABLER, IROUTER, wordOf } from '../../kit/frames.ts'
+import { bitOf, GICD, ICENABLER, IPRIORITYR, IROUTER, wordOf } from '../../kit/frames.ts'
 import { busy, handle, self } from '../../kit/guest-lists.ts'
+import { acknowledge, boot, enable, vmOf } from '../../kit/vm.ts'
 import { explore } from '../explore/checked.ts'
 
 /** One vCPU with SPI 40, which a device pulses twice; the masks of PSTATE are set unless the guest clears them. */
@@ -348,6 +350,81 @@ describe('an interrupt is not delivered', () => {
     expect(reasonOf(machine, 41)).toBe('pstate-masked')
     goTo(machine, 'vcpu0', 'hvc')
     expect(explained(machine, 41).delivered).toBe(true)
+  })
+})
+
+describe('of a VM that is driven access by access', () => {
+  const machine = () => {
+    const vm = boot(vmOf())
+    for (const intid of [40, 41, 42]) enable(vm, intid)
+    return vm
+  }
+  const condition = (vm: VirtualMachine, intid: number, name: string, vcpu?: number) => {
+    const { holds, detail } = vm.explain(intid, vcpu).conditions.find((one) => one.name === name) ?? {}
+    return [holds, detail]
+  }
+
+  it('the distributor is on or off', () => {
+    const vm = machine()
+    expect(condition(vm, 40, 'distributor')).toEqual([true, 'GICD_CTLR.EnableGrp1 is 1'])
+    vm.writeMmio(0, GICD, 4, 0)
+    expect(condition(vm, 40, 'distributor')).toEqual([false, 'GICD_CTLR.EnableGrp1 is 0'])
+  })
+
+  it('the ap_list is that of one vCPU, or none', () => {
+    const vm = machine()
+    expect(condition(vm, 40, 'ap_list')).toEqual([false, 'on no ap_list'])
+    vm.setLine(40, 1)
+    expect(condition(vm, 40, 'ap_list')).toEqual([true, 'on the ap_list of vcpu0'])
+    expect(condition(vm, 40, 'ap_list', 1)).toEqual([false, 'on the ap_list of vcpu0'])
+  })
+
+  it('the running priority counts for what is in no list register', () => {
+    const vm = machine()
+    for (const [intid, priority] of [
+      [40, 0x80],
+      [41, 0x78],
+      [42, 0x80],
+    ])
+      vm.writeMmio(0, GICD + IPRIORITYR + intid, 1, priority)
+    expect(condition(vm, 42, 'running priority')).toEqual([true, 'ICC_RPR_EL1 is 0xff'])
+    vm.setLine(40, 1)
+    expect(acknowledge(vm, 0)).toBe(40)
+    expect([40, 41, 42].map((intid) => condition(vm, intid, 'running priority')[0])).toEqual([
+      false,
+      true,
+      false,
+    ])
+  })
+
+  it('a vCPU sleeps, and one that does not is awake', () => {
+    const vm = machine()
+    expect(vm.wfi(1)).toBe(false)
+    expect(condition(vm, 40, 'awake', 0)).toEqual([true, 'its thread does not sleep'])
+    expect(condition(vm, 40, 'awake', 1)).toEqual([
+      false,
+      'its thread sleeps; runnable() says no, by priority mask 0xf0',
+    ])
+  })
+
+  it('the first and the last INTID are there, and the next are not', () => {
+    const vm = machine()
+    expect([0, 31, 32, 95].map((intid) => condition(vm, intid, 'exists'))).toEqual([
+      [true, 'SGI 0'],
+      [true, 'PPI 31'],
+      [true, 'SPI 32'],
+      [true, 'SPI 95'],
+    ])
+    for (const intid of [96, 8191, 8192])
+      expect(condition(vm, intid, 'exists')).toEqual([false, 'the VM has INTIDs 0 to 95'])
+  })
+
+  it('a private interrupt is that of the vCPU that is named', () => {
+    const vm = machine()
+    vm.writeSysreg(0, ICC_SGI1R_EL1, 0x0300_0002)
+    expect(vm.explain(3, 1).conditions.find(({ name }) => name === 'pending')?.holds).toBe(true)
+    expect(vm.explain(3).vcpu).toBe(0)
+    expect(vm.explain(3).reason).toBe('not-pending')
   })
 })
 

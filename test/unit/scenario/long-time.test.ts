@@ -10,6 +10,7 @@ import {
   type TimerName,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { pass, setTime, tick, timeOf } from '../../../src/hyp/records/virtual-time.ts'
 import { runMachine } from '../../../src/scenario/run.ts'
 
 const LONGEST = 2 ** 30 - 1
@@ -26,6 +27,36 @@ const timed = (guest: (guest: GuestBuilder) => unknown): Scenario =>
     })
 
 const outcome = (run: Run) => [run.end, run.acknowledged(0), run.counts(0).sleeps]
+
+describe('a moment in two words', () => {
+  it.each([
+    [0, 1],
+    [2 ** 31 - 1, 2 ** 31],
+    [2 ** 32 - 2, 2 ** 32 - 1],
+    [2 ** 32 - 1, 2 ** 32],
+    [2 ** 33 - 1, 2 ** 33],
+  ])('%i is followed by %i', (before, after) => {
+    const words = new Int32Array(4).fill(-7)
+    setTime(words, 1, before)
+    tick(words, 1)
+    expect(timeOf(words, 1)).toBe(after)
+    expect([words[0], words[3]]).toEqual([-7, -7])
+  })
+
+  it.each([
+    [5, 7, 12],
+    [2 ** 32 - 10, 9, 2 ** 32 - 1],
+    [2 ** 32 - 10, 10, 2 ** 32],
+    [2 ** 32 - 10, 11, 2 ** 32 + 1],
+    [2 ** 33 - 1, 2 ** 31, 2 ** 33 + 2 ** 31 - 1],
+  ])('%i and %i steps are %i', (before, steps, after) => {
+    const words = new Int32Array(4).fill(-7)
+    setTime(words, 1, before)
+    pass(words, 1, steps)
+    expect(timeOf(words, 1)).toBe(after)
+    expect([words[0], words[3]]).toEqual([-7, -7])
+  })
+})
 
 describe('timers of the longest length, one after another', () => {
   it.each([1, 2, 3, 4, 5, 9])('wake the guest each time: %i of them', (count) => {

@@ -53,6 +53,19 @@ describe('a GITS_BASER<n>', () => {
   })
 })
 
+describe('GITS_BASER2 to GITS_BASER7', () => {
+  it.each([4, 8] as const)('are no tables: what is written there by %i bytes changes no register', (size) => {
+    const vm = setUp(kvm())
+    write(vm, CWRITER, 0x40n)
+    const all = [CTLR, CBASER, CWRITER, CREADR, BASER0, BASER1]
+    const before = all.map((register) => read(vm, register))
+    for (let register = BASER2; register < BASER2 + 0x30; register += size)
+      vm.writeMmio(0, register, size, size === 4 ? 0xffff_ffff : ALL)
+    expect(all.map((register) => read(vm, register))).toEqual(before)
+    for (let register = BASER2; register < BASER2 + 0x30; register += 8) expect(read(vm, register)).toBe(0n)
+  })
+})
+
 describe('GITS_CBASER', () => {
   it.each([
     ['has what is written but for the low bits of the address', ALL, 0xff1f_ffff_ffff_0fffn],
@@ -71,6 +84,17 @@ describe('GITS_CBASER', () => {
     write(vm, CBASER, value)
     expect(read(vm, CBASER)).toBe(kept)
   })
+})
+
+it('GITS_CBASER accepts two 32-bit halves, each of which leaves the other and the queue’s beginning', () => {
+  const vm = kvm()
+  vm.writeMmio(0, CBASER, 4, 0x10_0003)
+  expect(read(vm, CBASER)).toBe((1n << 59n) * 3n + 0x10_0003n)
+  vm.writeMmio(0, CBASER + 4, 4, 0x8000_0012)
+  expect(read(vm, CBASER)).toBe(VALID | (3n << 59n) | 0x12_0010_0003n)
+  vm.writeMmio(0, CBASER, 4, 0x20_0000)
+  expect(read(vm, CBASER)).toBe(VALID | (3n << 59n) | 0x12_0020_0000n)
+  expect([read(vm, CREADR), read(vm, CWRITER)]).toEqual([0n, 0n])
 })
 
 describe('GITS_CWRITER', () => {

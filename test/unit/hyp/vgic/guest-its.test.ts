@@ -1,6 +1,17 @@
 /** A guest's ITS where vCPUs run while it changes, and where a guest names what is not there. */
 import { describe, expect, it } from 'vitest'
-import { bootedIts, GITS_BASER, GITS_CTLR, type ItsGuest, slotsInUse } from '../../../kit/guest-its.ts'
+import { GICD, GICR, GICR_STRIDE, GITS } from '../../../kit/frames.ts'
+import {
+  bootedIts,
+  GITS_BASER,
+  GITS_CBASER,
+  GITS_CREADR,
+  GITS_CTLR,
+  GITS_CWRITER,
+  gits,
+  type ItsGuest,
+  slotsInUse,
+} from '../../../kit/guest-its.ts'
 import { boot, end, vmOf } from '../../../kit/vm.ts'
 
 /** LPI 8192 is event 0 of device 1, and goes to vCPU 1. */
@@ -290,6 +301,68 @@ describe('L01: RDbase is the processor number of a vCPU, which is its index here
   })
 })
 
+describe('a VM whose slots are all in use', () => {
+  it('maps no more LPIs, and those that it has go on', () => {
+    const guest = bootedIts({ lpis: 2 })
+    guest.mapd(1, 4)
+    for (const event of [0, 1, 2]) {
+      guest.configure(8192 + event)
+      guest.mapti(1, event, 8192 + event, 1)
+    }
+    expect(slotsInUse(guest)).toEqual({ lpis: 2, devices: 1, events: 2, collections: 2 })
+    expect([0, 1, 2].map((event) => guest.msi(1, event))).toEqual([true, true, false])
+    guest.event('DISCARD', 1, 0)
+    expect(guest.acknowledge(1)).toBe(8192)
+    end(guest.vm, 1, 8192)
+    guest.vm.exit(1)
+    guest.mapti(1, 2, 8194, 1)
+    expect(guest.msi(1, 2)).toBe(true)
+  })
+
+  it('maps no more devices', () => {
+    const guest = bootedIts({ itsDevices: 1 })
+    guest.mapd(1, 4)
+    guest.mapd(2, 4)
+    guest.configure(8192)
+    guest.mapti(2, 0, 8192, 1)
+    expect(slotsInUse(guest)).toEqual({ lpis: 0, devices: 1, events: 0, collections: 2 })
+    guest.mapd(1, 4, false)
+    guest.mapd(2, 4)
+    guest.mapti(2, 0, 8192, 1)
+    expect(guest.msi(2, 0)).toBe(true)
+  })
+
+  it('maps no more collections, nor events in them', () => {
+    const guest = bootedIts({ itsCollections: 2 })
+    guest.mapd(1, 4)
+    guest.mapc(77, 1)
+    guest.mapti(1, 0, 8192, 77)
+    expect(slotsInUse(guest)).toEqual({ lpis: 0, devices: 1, events: 0, collections: 2 })
+  })
+
+  it.each([
+    [{ lpis: 0 }, 'lpis must be an integer from 1 to 65536, but is 0.'],
+    [{ lpis: 65537 }, 'lpis must be an integer from 1 to 65536, but is 65537.'],
+    [{ itsDevices: 0 }, 'itsDevices must be an integer from 1 to 65536, but is 0.'],
+    [{ itsDevices: 65537 }, 'itsDevices must be an integer from 1 to 65536, but is 65537.'],
+    [{ itsCollections: 0 }, 'itsCollections must be an integer from 1 to 65536, but is 0.'],
+    [{ itsCollections: 1.5 }, 'itsCollections must be an integer from 1 to 65536, but is 1.5.'],
+    [{ translations: -1 }, 'translations must be an integer from 0 to 4096, but is -1.'],
+    [{ translations: 4097 }, 'translations must be an integer from 0 to 4096, but is 4097.'],
+  ])('has a number of them that is told: %o', (sizes, message) => {
+    expect(() => bootedIts(sizes)).toThrow(expect.objectContaining({ code: 'config', message }))
+  })
+})
+
+it('an LPI that nothing is mapped to has no reference to take', () => {
+  const { words, apLists } = mapped().vm.hypervisor
+  const before = words.slice()
+  expect(apLists.lpis.tryGet(8193)).toBe(0)
+  expect(words).toEqual(before)
+  expect(apLists.lpis.tryGet(8192)).not.toBe(0)
+  expect(words).not.toEqual(before)
+})
+
 it('a VM without an ITS has no LPIs, whatever it has done', () => {
   const vm = boot(vmOf())
   for (let i = 0; i < 4; i++) vm.writeMmio(0, 0x0800_0084, 4, 0xffff_ffff)
@@ -304,6 +377,23 @@ describe('memory that a guest does not have', () => {
     guest.vm.writeMmio(0, 0x080a_0070, 8, (1n << 40n) | 0xfn)
     guest.mapti(1, 0, 8192, 50)
     expect(slotsInUse(guest)).toMatchObject({ lpis: 0, events: 0, collections: 2 })
+  })
+
+  it.each([
+    ['the distributor', GICD],
+    ['the second redistributor', GICR + GICR_STRIDE],
+    ['the ITS', GITS],
+    ['the second ITS', gits(1) + 0x1_0000],
+  ])('is where %s is: commands there are skipped', (_, queue) => {
+    const guest = bootedIts({ itss: 2 })
+    guest.setRegister(0, GITS_CTLR, 0)
+    guest.setRegister(0, GITS_CBASER, (1n << 63n) | BigInt(queue))
+    guest.setRegister(0, GITS_CTLR, 1)
+    guest.ram.write64(queue, 0x09n)
+    guest.ram.write64(queue + 16, (1n << 63n) | 77n)
+    guest.setRegister(0, GITS_CWRITER, 0x20)
+    expect(guest.register(0, GITS_CREADR)).toBe(0x20n)
+    expect(slotsInUse(guest).collections).toBe(4)
   })
 
   it('commands cannot be fetched there: they are skipped', () => {
