@@ -11,7 +11,7 @@ import {
 } from 'vgic'
 import { describe, expect, it } from 'vitest'
 import { GICD, GICR, ONES } from '../../kit/frames.ts'
-import { gits, ItsBoard, its } from './its/its-board.ts'
+import { gits, ItsBoard, its, Ram } from './its/its-board.ts'
 
 function watched(config: Partial<GicConfig> = {}) {
   const accesses: AccessEvent[] = []
@@ -160,5 +160,55 @@ describe("a guest's error", () => {
     board.send(its.mapd(1, 31))
     expect(errors).toMatchObject([{ kind: 'command', name: 'MAPD_ITTSIZE_OOR' }])
     expect(board.gic.readMmio(gits.CREADR, 4)).toBeGreaterThan(0)
+  })
+})
+
+describe('a host that watches something', () => {
+  type Listeners = Parameters<typeof Gic.from>[1]
+  const board = (listeners: Listeners): ItsBoard => {
+    const ram = new Ram()
+    const host = { memory: ram, ...listeners }
+    return new ItsBoard(
+      {},
+      ram,
+      () => new Gic({ cpus: 2, spis: 64, its: [{ base: gits.CTLR }] }, host),
+    ).booted()
+  }
+  /** A command that the ITS refuses, a message that it drops, and an access that memory refuses. */
+  const fail = (made: ItsBoard): void => {
+    made.send(its.discard(1, 9))
+    made.gic.sendMsi(5, 0)
+    made.ram.refuses = () => true
+    made.send(its.sync(0))
+  }
+
+  it('hears of errors of each kind with onError, also without onGuestError', () => {
+    const kinds: string[] = []
+    fail(board({ onError: ({ kind }) => kinds.push(kind) }))
+    expect(kinds).toEqual(['command', 'msi', 'memory'])
+  })
+
+  it('hears of commands alone with onGuestError, also without onError', () => {
+    const errors: string[] = []
+    fail(board({ onGuestError: (event) => errors.push(event.kind) }))
+    expect(errors).toEqual(['command'])
+  })
+
+  it('may watch nothing', () => {
+    const made = board({})
+    expect(() => fail(made)).not.toThrow()
+    expect(() =>
+      new ItsBoard({ unpredictable: 'report' }).booted().gic.writeMmio(made.redistributor(0), 4, 0),
+    ).not.toThrow()
+  })
+
+  it.each([
+    [1, 0xa8n],
+    [2, 0xa5a8n],
+    [4, 0xffff_a5a8n],
+  ] as const)('is told the %i bytes that are written, and no more', (size, value) => {
+    const { gic, accesses } = watched()
+    gic.writeMmio(GICD + 0x420, size, 0xffff_a5a8)
+    expect(accesses).toMatchObject([{ size, value }])
   })
 })

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { Gic, type GicConfig, ICH_VTR_EL2, profiles, type SiliconChoices, VgicError } from 'vgic'
 import { describe, expect, it } from 'vitest'
 import { checkGicConfig, redistributorSize } from '../../../src/gic/config/config.ts'
+import { Targets } from '../../../src/gic/its/targets.ts'
 
 const gicr = (...regions: [base: number, count: number][]) => ({
   gicr: regions.map(([base, count]) => ({ base, count })),
@@ -123,6 +124,79 @@ describe('a configuration', () => {
       )
     },
   )
+
+  it.each([
+    [{ deviceBits: 0 }, 'its[1].deviceBits must be an integer from 1 to 32, but is 0.'],
+    [{ deviceBits: 33 }, 'its[1].deviceBits must be an integer from 1 to 32, but is 33.'],
+    [{ eventBits: 0 }, 'its[1].eventBits must be an integer from 1 to 32, but is 0.'],
+    [{ eventBits: 33 }, 'its[1].eventBits must be an integer from 1 to 32, but is 33.'],
+    [{ collectionBits: 17 }, 'its[1].collectionBits must be an integer from 1 to 16, but is 17.'],
+    [{ pta: 2 }, 'its[1].pta must be an integer from 0 to 1, but is 2.'],
+    [{ vmovp: 2 }, 'its[1].vmovp must be an integer from 0 to 1, but is 2.'],
+    [{ svpet: 4 }, 'its[1].svpet must be an integer from 0 to 3, but is 4.'],
+    [{ deviceBit: 5 }, 'its[1] has no deviceBit: did you mean deviceBits?'],
+  ])('with a second ITS of %o is refused, and the message says which', (fields, message) => {
+    const its = [{ base: 0x0c00_0000 }, { base: 0x0c10_0000, ...fields }]
+    expect(() => new Gic({ cpus: 2, version: '4.1', its })).toThrow(
+      expect.objectContaining({ code: 'config', message: expect.stringContaining(message) }),
+    )
+  })
+
+  it('may have as many ITSs as there can be, with the widest IDs', () => {
+    const ids = { deviceBits: 32, eventBits: 32, collectionBits: 16 }
+    const of = (count: number) =>
+      Array.from({ length: count }, (_, n) => ({ base: 0x1000_0000 + n * 0x4_0000, ...ids }))
+    expect(new Gic({ cpus: 1, its: of(8) }).config.its).toHaveLength(8)
+    expect(() => new Gic({ cpus: 1, its: of(9) })).toThrow(
+      'its must be an array of up to 8 ITSs { base }, but has 9.',
+    )
+  })
+
+  it('may have 512 regions of redistributors', () => {
+    const regions = (count: number) =>
+      gicr(...Array.from({ length: count }, (_, n): [number, number] => [2 ** 33 + n * 0x4_0000, 1]))
+    expect(new Gic({ cpus: 1, ...regions(512) }).config.gicr).toHaveLength(512)
+    expect(() => new Gic({ cpus: 1, ...regions(513) })).toThrow(/^gicr must be an array of .* but has 513\.$/)
+  })
+
+  it.each([
+    ['3', 0, 0],
+    ['4.0', 1, 0],
+    ['4.1', 1, 1],
+  ] as const)(
+    'of version %s has VMOVP %i and SVPET %i, unless it is told otherwise',
+    (version, vmovp, svpet) => {
+      const config = (fields: object) =>
+        new Gic({ cpus: 1, version, its: [{ base: 0x0c00_0000, ...fields }] }).config.its[0]
+      expect(config({})).toMatchObject({ vmovp, svpet })
+      expect(config({ vmovp: 0 })).toMatchObject({ vmovp: 0, svpet })
+      expect(config({ vmovp: 1, svpet: 2 })).toMatchObject({ vmovp, svpet: version === '4.1' ? 2 : 0 })
+    },
+  )
+
+  it('names a CPU to an ITS by its number, or by the address of its redistributor', () => {
+    const regions = gicr([2 ** 32 + 0x1000_0000, 2], [0x2000_0000, 2])
+    const config = checkGicConfig({ cpus: 3, ...regions })
+    const [byNumber, byAddress] = ([0, 1] as const).map((pta) => new Targets(config, pta))
+    const cpuOf = (targets: Targets, address: number): number =>
+      targets.cpuOf(address | 0, Math.floor(address / 2 ** 32))
+    expect([0, 1, 2, 3, 0xffff, 0x1_0000].map((n) => cpuOf(byNumber, n * 0x1_0000))).toEqual([
+      0, 1, 2, -1, -1, -1,
+    ])
+    const addresses = [
+      2 ** 32 + 0x1000_0000,
+      2 ** 32 + 0x1002_0000,
+      0x2000_0000,
+      0x2002_0000,
+      2 ** 32 + 0x1004_0000,
+      0x1000_0000,
+      2 ** 32 + 0x2000_0000,
+      0,
+    ]
+    expect(addresses.map((address) => cpuOf(byAddress, address))).toEqual([0, 1, 2, -1, -1, -1, -1, -1])
+    const v4 = new Targets(checkGicConfig({ cpus: 2, version: '4.0', ...gicr([0x1000_0000, 2]) }), 1)
+    expect([0x1000_0000, 0x1002_0000, 0x1004_0000].map((address) => cpuOf(v4, address))).toEqual([0, -1, 1])
+  })
 
   it('may have frames that touch, and frames at both ends of the address space', () => {
     new Gic({ cpus: 2, gicd: 0x1000_0000, ...gicr([0x1001_0000, 1], [0x1003_0000, 1]) })

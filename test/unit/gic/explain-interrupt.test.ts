@@ -257,3 +257,66 @@ describe('a dump', () => {
     expect(dump.cpus[1]).toMatchObject({ cpu: 1, affinity: '0.0.0.1', asleep: true, outputs: [] })
   })
 })
+
+describe('the state of an interrupt as data', () => {
+  it('has its group, its trigger and its line; an SPI has a route, and no other', () => {
+    const board = new Board().booted()
+    board.group0(40)
+    board.edge(41)
+    board.route(41, 1)
+    board.gic.setSpi(40, 1)
+    board.priority(41, 0x48)
+    expect(board.gic.interrupt(40)).toMatchObject({
+      name: 'SPI 40',
+      group: 0,
+      trigger: 'level',
+      line: 1,
+      pending: true,
+      active: false,
+      enabled: true,
+      cpu: 0,
+      route: '0.0.0.0',
+    })
+    expect(board.gic.interrupt(41)).toMatchObject({
+      group: 1,
+      trigger: 'edge',
+      line: 0,
+      pending: false,
+      priority: 0x48,
+      cpu: 1,
+      route: '0.0.0.1',
+    })
+    for (const intid of [3, 27, 31]) expect(board.gic.interrupt(intid)).not.toHaveProperty('route')
+    expect(board.gic.interrupt(32)).toHaveProperty('route')
+  })
+
+  it('of a private interrupt is that of the CPU that is named', () => {
+    const board = new Board().booted()
+    board.group0(3, 1)
+    board.set('ICENABLER', 3, 1)
+    board.sgi(0, 3, 2)
+    const state = (cpu?: number) => board.gic.interrupt(3, cpu)
+    expect(state(1)).toMatchObject({ cpu: 1, group: 0, enabled: false, pending: false })
+    expect(state(0)).toMatchObject({ cpu: 0, group: 1, enabled: true })
+    expect(state()).toEqual(state(0))
+  })
+
+  it('of an SPI is that of the CPU that it goes to; of an LPI, which any may have, that of the CPU that is named', () => {
+    const { gic } = lpi()
+    expect([gic.interrupt(40).cpu, gic.interrupt(40, 1).cpu]).toEqual([0, 0])
+    gic.sendMsi(1, 0)
+    expect([gic.interrupt(8192).cpu, gic.interrupt(8192, 0).cpu, gic.interrupt(8192, 1).cpu]).toEqual([
+      0, 0, 1,
+    ])
+    expect([0, 1].map((cpu) => gic.interrupt(8192, cpu).pending)).toEqual([true, false])
+    expect(gic.interrupt(8192)).toMatchObject({
+      name: 'LPI 8192',
+      group: 1,
+      trigger: 'edge',
+      line: 0,
+      active: false,
+      enabled: true,
+      priority: 0xa0,
+    })
+  })
+})

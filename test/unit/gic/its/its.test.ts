@@ -775,3 +775,76 @@ describe('what kvm-unit-tests ask of an ITS', () => {
     expect([straight.drain(1), board.drain(1)]).toEqual([[8192], [8192]])
   })
 })
+
+describe('addresses of 52 bits', () => {
+  /** A board with a device table elsewhere, and LPI 8192 of event 0 of device 20000 at CPU 1. */
+  function mappedAt(baser: bigint, itt: number, prepare: (board: ItsBoard) => void = () => {}): ItsBoard {
+    const board = new ItsBoard().wake().enableLpis().configure(8192, 0xa0)
+    prepare(board)
+    const { gic } = board
+    gic.writeMmio64(gits.BASER0, baser)
+    gic.writeMmio64(gits.BASER1, VALID | BigInt(place.collections) | 0x200n)
+    board.queueOf(1)
+    gic.writeMmio(gits.CTLR, 4, 1)
+    board.send(its.mapc(0, 1), its.mapd(20_000, 4, itt), its.mapti(20_000, 3, 8192, 0))
+    gic.sendMsi(20_000, 3)
+    return board
+  }
+  const FLAT = VALID | 0x200n
+  /** Bits of an address of a page of 64 KiB, of which 51:48 are bits 15:12 of GITS_BASER. */
+  const page64K = (address: bigint): bigint => (address & 0xffff_ffff_ffffn) | ((address >> 48n) << 12n)
+
+  it.each([
+    ['a table of devices above 4 GiB', FLAT | 7n | 0x12_5020_0000n, place.itt(1)],
+    ['one above 2^48', FLAT | 7n | page64K(0x5_0000_5020_0000n), place.itt(1)],
+    [
+      'one of pages of 4 KiB, at an address that is no multiple of 64 KiB',
+      VALID | 0xffn | 0x5020_3000n,
+      place.itt(1),
+    ],
+    ['an ITT above 4 GiB', FLAT | 7n | BigInt(place.devices), 0x12_5060_1000],
+  ])('%s', (_, baser, itt) => {
+    const board = mappedAt(baser, itt)
+    expect(board.commandErrors()).toEqual([])
+    expect(board.drain(1)).toEqual([8192])
+    expect(board.ram.words.size).toBeGreaterThan(0)
+  })
+
+  it('where nothing else is: the entries of a device are in its table and its ITT', () => {
+    const entries = (board: ItsBoard, from: number): boolean =>
+      [...board.ram.words].some(
+        ([address, word]) => address >= from && address < from + 0x10_0000 && word !== 0,
+      )
+    expect(entries(mappedAt(FLAT | 7n | 0x12_5020_0000n, place.itt(1)), 0x12_5020_0000)).toBe(true)
+    const high = mappedAt(FLAT | 7n | page64K(0x5_0000_5020_0000n), place.itt(1))
+    expect([entries(high, 0x5_0000_5020_0000), entries(high, 0x5020_0000)]).toEqual([true, false])
+    expect(entries(mappedAt(FLAT | 7n | BigInt(place.devices), 0x12_5060_1000), 0x12_5060_0000)).toBe(true)
+  })
+
+  it('a table of two levels, with the first above 4 GiB and its pages elsewhere', () => {
+    const level1 = 0x12_5020_0000
+    const page = 0x3_5080_0000
+    const INDIRECT = 1n << 62n
+    const board = mappedAt(FLAT | INDIRECT | BigInt(level1), place.itt(1), ({ ram }) => {
+      for (let n = 0; n < 8; n++) ram.doubleword(level1 + 8 * n, VALID | BigInt(page + n * 0x1_0000))
+    })
+    expect(board.commandErrors()).toEqual([])
+    expect(board.drain(1)).toEqual([8192])
+    expect(() => mappedAt(FLAT | INDIRECT | BigInt(level1), place.itt(1)).drain(1)).not.toThrow()
+    expect(mappedAt(FLAT | INDIRECT | BigInt(level1), place.itt(1)).commandErrors()).toContain(
+      'MAPD_DEVICE_OOR',
+    )
+  })
+
+  it('memory ends where a frame of the GIC begins, and goes on behind it', () => {
+    const errorsAt = (offset: number): string[] => {
+      const board = new ItsBoard().booted().configure(8192, 0xa0)
+      const itt = board.redistributor(0) + offset
+      board.send(its.mapd(2, 4, itt), its.mapti(2, 0, 8192, 0))
+      return board.errors().map(({ kind }) => kind)
+    }
+    const end = 2 * 0x2_0000
+    expect(errorsAt(end)).toEqual([])
+    for (const offset of [0, end - 0x100]) expect(errorsAt(offset)).toContain('memory')
+  })
+})

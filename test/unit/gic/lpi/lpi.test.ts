@@ -468,3 +468,58 @@ it('an ITS sends to whatever redistributor a collection names', () => {
   }
   expect([0, 1, 2, 3].map((cpu) => board.drain(cpu))).toEqual([[8200], [8201], [8202], [8203]])
 })
+
+describe('the byte of an LPI that a redistributor has read', () => {
+  const priorityOf = (board: ItsBoard, intid: number): number => {
+    set(board, intid)
+    expect(board.ack()).toBe(intid)
+    const priority = board.gic.readSysreg(0, ICC_RPR_EL1, 1)
+    board.eoi(intid)
+    return priority
+  }
+  const write = (board: ItsBoard, offset: number, value: number): void =>
+    board.gic.writeMmio(board.redistributor(0) + offset, 4, value)
+
+  it('counts until it is invalidated, each by itself', () => {
+    const board = direct()
+    expect([priorityOf(board, 8192), priorityOf(board, 8193)]).toEqual([0xa0, 0xa0])
+    board.configure(8192, 0x40).configure(8193, 0x48)
+    expect([priorityOf(board, 8192), priorityOf(board, 8193)]).toEqual([0xa0, 0xa0])
+    write(board, INVLPIR, 8193)
+    expect([priorityOf(board, 8192), priorityOf(board, 8193)]).toEqual([0xa0, 0x48])
+    write(board, INVALLR, 0)
+    expect([priorityOf(board, 8192), priorityOf(board, 8193)]).toEqual([0x40, 0x48])
+  })
+
+  it('is forgotten by GICR_INVALLR in a GIC that was made from an image, too', () => {
+    const board = direct({ lpis: 4096 })
+    for (const intid of [8192, 8200, 9000, 12_287]) board.configure(intid, 0xa0)
+    const intids = [8192, 8200, 9000, 12_287]
+    expect(intids.map((intid) => priorityOf(board, intid))).toEqual([0xa0, 0xa0, 0xa0, 0xa0])
+    const other = new ItsBoard({}, board.ram, ({ host }) => Gic.from(board.gic.snapshot(), host))
+    for (const intid of intids) other.configure(intid, 0x50)
+    expect(intids.map((intid) => priorityOf(other, intid))).toEqual([0xa0, 0xa0, 0xa0, 0xa0])
+    write(other, INVALLR, 0)
+    expect(intids.map((intid) => priorityOf(other, intid))).toEqual([0x50, 0x50, 0x50, 0x50])
+  })
+
+  it('is none of the upper halves of GICR_SETLPIR, CLRLPIR and INVLPIR', () => {
+    const board = direct()
+    expect(priorityOf(board, 8192)).toBe(0xa0)
+    board.configure(8192, 0x40)
+    for (const register of [SETLPIR, CLRLPIR, INVLPIR]) write(board, register + 4, 8192)
+    expect(board.hppi()).toBe(SPURIOUS)
+    expect(priorityOf(board, 8192)).toBe(0xa0)
+    set(board, 8192)
+    write(board, CLRLPIR + 4, 8192)
+    expect(board.hppi()).toBe(8192)
+  })
+
+  it('of the first and the last LPI are there, and no LPI is beyond', () => {
+    const board = direct()
+    for (const intid of [8191, 8256, 0, 1023, 0xffff_ffff]) set(board, intid)
+    expect(board.hppi()).toBe(SPURIOUS)
+    for (const intid of [8192, 8255]) set(board, intid)
+    expect(board.drain()).toEqual([8192, 8255])
+  })
+})
