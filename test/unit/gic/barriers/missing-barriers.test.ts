@@ -5,7 +5,7 @@
 import { type BarrierRule, barrierRules, Gic, type GicConfig } from 'vgic'
 import { describe, expect, it } from 'vitest'
 import { at, GICD, GITS, Gicv4Driver, vpes } from '../../../kit/gicv4-driver.ts'
-import { type Command, its } from '../its/its-board.ts'
+import { type Command, ItsBoard, its } from '../its/its-board.ts'
 
 interface Case {
   readonly name: string
@@ -761,6 +761,88 @@ const edges: readonly (readonly [
     [],
   ],
 ]
+
+describe('what nothing has synchronised', () => {
+  const driver = (): Gicv4Driver => {
+    const made = new Gicv4Driver({ ...V3, barriers: 'report' })
+    made.send(its.mapd(2, 4, at.itt(2)), its.sync(0))
+    return made
+  }
+  /** A message of each, and what is heard at it. */
+  const heardAt = (
+    made: Gicv4Driver,
+    ...events: readonly (readonly [device: number, event: number])[]
+  ): string[][] =>
+    events.map(([device, event]) => {
+      made.gic.sendMsi(device, event)
+      return made.missing()
+    })
+
+  it('is each event of each device by itself, and is told once', () => {
+    const made = driver()
+    for (const [n, [device, event]] of [
+      [1, 0],
+      [1, 1],
+      [2, 0],
+    ].entries())
+      made.send(its.mapti(device, event, 8192 + n, 0))
+    const events = [
+      [1, 0],
+      [1, 1],
+      [2, 0],
+    ] as const
+    expect(heardAt(made, ...events)).toEqual([[`B1 ${MSI}`], [`B1 ${MSI}`], [`B1 ${MSI}`]])
+    expect(heardAt(made, ...events)).toEqual([[], [], []])
+    expect(made.gic.missingBarriers).toEqual(['B1'])
+  })
+
+  it('is a command that was given twice once, and two commands of one event twice', () => {
+    const made = driver()
+    mapLpi(made)
+    made.send(its.movi(1, 0, 1), its.movi(1, 0, 0), its.movi(1, 0, 1))
+    expect(heardAt(made, [1, 0])).toEqual([['B2 GITS_TRANSLATER cpu 1 its 0']])
+    made.send(its.movi(1, 0, 0), its.inv(1, 0))
+    expect(heardAt(made, [1, 0])).toEqual([[`B2 ${MSI}`, `B4 ${MSI}`]])
+  })
+
+  it('is the INV of each event', () => {
+    const made = driver()
+    mapLpi(made)
+    made.configure(8193)
+    made.send(its.mapti(1, 1, 8193, 0), its.inv(1, 1), its.sync(0), its.inv(1, 0), its.inv(1, 1))
+    expect(heardAt(made, [1, 1], [1, 0])).toEqual([[`B4 ${MSI}`], [`B4 ${MSI}`]])
+  })
+
+  it('ends with a DISCARD for its event alone, and with a MAPD for its device alone', () => {
+    const made = driver()
+    made.send(its.mapti(1, 0, 8192, 0), its.mapti(1, 1, 8193, 0), its.mapti(2, 0, 8194, 0))
+    made.send(its.discard(1, 0), its.mapd(1, 4, 0, false))
+    expect(heardAt(made, [2, 0])).toEqual([[`B1 ${MSI}`]])
+    const other = driver()
+    other.send(its.mapti(1, 0, 8192, 0), its.mapti(1, 1, 8193, 0), its.discard(1, 0))
+    expect(heardAt(other, [1, 1])).toEqual([[`B1 ${MSI}`]])
+  })
+
+  it.each([
+    ['the same memory', 0x3_5070_0000, ['B12 MAPD its 0']],
+    ['the memory behind it', 0x3_5070_0100, []],
+    ['memory that has the same lower half of its address', 0x5070_0000, []],
+    ['memory above it', 0x4_5070_0000, []],
+  ] as const)('is an ITT above 4 GiB that another device gets: %s', (_, itt, heard) => {
+    const made = driver()
+    made.send(its.mapd(3, 0, 0x3_5070_0000), its.sync(0), its.mapd(3, 0, 0, false), its.mapd(4, 0, itt))
+    expect(made.missing()).toEqual(heard)
+  })
+
+  it('is known without a host that listens', () => {
+    const board = new ItsBoard({ barriers: 'report' }).booted()
+    board.send(its.sync(0))
+    expect(board.gic.missingBarriers).toEqual([])
+    board.send(its.mapti(1, 0, 8192, 0))
+    board.gic.sendMsi(1, 0)
+    expect(board.gic.missingBarriers).toEqual(['B1'])
+  })
+})
 
 describe('at the edge of a rule', () => {
   it.each(edges)('%s', (_name, config, act, heard) => {

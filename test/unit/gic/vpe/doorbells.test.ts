@@ -295,3 +295,58 @@ describe('the doorbell of a vLPI on GICv4.0', () => {
     expect(board.drain(0)).toEqual([VLPI])
   })
 })
+
+describe('doorbells that are under way', () => {
+  /** vPEs 1 and 2 on CPU 0 and vPE 3 on CPU 1, of which 1 and 3 have the same doorbell: all of them were rung. */
+  function rung(): VpeBoard {
+    const board = vpeBoard({ version: '4.1', writeEffects: 'lagging' })
+    for (const [vpe, cpu, doorbell] of [
+      [1, 0, BELL],
+      [2, 0, BELL + 1],
+      [3, 1, BELL],
+    ]) {
+      board.configureLpi(doorbell).mapVpe(vpe, cpu, { doorbell }).mapVlpi(vpe, vpe, VLPI).wait()
+      board.load(vpe, cpu).leave(cpu)
+    }
+    for (const event of [1, 2, 3]) board.int(event)
+    return commands(board)
+  }
+  /** The ITS carries its commands out, and nothing else happens. */
+  function commands(board: VpeBoard): VpeBoard {
+    while (board.gic.effects().includes('ITS[0] command')) board.gic.complete('ITS[0] command')
+    return board
+  }
+  const underWay = (board: VpeBoard): string[] =>
+    board.gic.effects().filter((name) => name.startsWith('doorbell'))
+
+  it('are each of one CPU, and come one by one', () => {
+    const board = rung()
+    expect(underWay(board)).toEqual([
+      `doorbell ${BELL} at 0`,
+      `doorbell ${BELL + 1} at 0`,
+      `doorbell ${BELL} at 1`,
+    ])
+    expect([0, 1].map((cpu) => board.gic.line(cpu, 'irq'))).toEqual([0, 0])
+    board.gic.complete(`doorbell ${BELL} at 1`)
+    expect([0, 1].map((cpu) => board.gic.line(cpu, 'irq'))).toEqual([0, 1])
+    expect(board.doorbells(1)).toEqual([BELL])
+    board.wait()
+    expect(board.doorbells(0)).toEqual([BELL, BELL + 1])
+  })
+
+  it('go along with their vPE, and no other does', () => {
+    const board = commands(rung().vmovp(2, 1, { doorbell: BELL + 1 }))
+    expect(underWay(board)).toEqual([
+      `doorbell ${BELL} at 0`,
+      `doorbell ${BELL + 1} at 1`,
+      `doorbell ${BELL} at 1`,
+    ])
+    expect(underWay(commands(board.vmovp(1, 1, { doorbell: BELL })))).not.toContain(`doorbell ${BELL} at 0`)
+  })
+
+  it('are taken back when their vPE becomes resident, and no other is', () => {
+    const board = rung().startLoad(1, 0)
+    board.gic.complete('GICR_VPENDBASER[0].Dirty')
+    expect(underWay(board)).toEqual([`doorbell ${BELL + 1} at 0`, `doorbell ${BELL} at 1`])
+  })
+})

@@ -365,3 +365,53 @@ describe('a vPE that several ITSs map', () => {
     expect(board.inTable(1, VLPI + 1)).toBe(true)
   })
 })
+
+describe('tables above 4 GiB', () => {
+  const TABLE = 0x12_4200_0000
+  const PENDING = 0x13_4401_0000
+  const OTHER_PENDING = 0x14_4401_0000
+
+  /** vPEs 1 and 2 at both CPUs, whose tables differ in the upper halves of their addresses. */
+  function highTables(version: '4.0' | '4.1'): VpeBoard {
+    const board = vpeBoard({ version })
+    const { gic } = board
+    gic.writeMmio(board.gits(0), 4, 0)
+    gic.writeMmio64(board.gits(0x110), VALID | 0x200n | BigInt(TABLE))
+    for (const cpu of version === '4.1' ? [0, 1] : [])
+      gic.writeMmio64(board.vlpi(cpu, 0x70), VALID | (2n << 53n) | BigInt(TABLE))
+    gic.writeMmio(board.gits(0), 4, 1)
+    return board
+      .mapVpe(1, 0, { vpt: PENDING })
+      .mapVpe(2, 1, { vpt: OTHER_PENDING })
+      .mapVlpi(0, 1, 8192)
+      .mapVlpi(1, 2, 8193)
+      .wait()
+  }
+
+  it.each(versions)(
+    'have the entries of vPEs, and nothing is where the lower halves point to: GICv%s',
+    (version) => {
+      const { ram } = highTables(version)
+      const used = (from: number): boolean =>
+        Array.from({ length: 64 }, (_, n) => ram.read32(from + 4 * n)).some((word) => word !== 0)
+      expect([used(TABLE), used(TABLE % 2 ** 32)]).toEqual([true, false])
+    },
+  )
+
+  it.each(versions)('have what is pending for a vPE that is not resident: GICv%s', (version) => {
+    const board = highTables(version).int(0).int(1).wait()
+    const { ram } = board
+    expect([ram.bit(PENDING, 8192), ram.bit(PENDING, 8193)]).toEqual([true, false])
+    expect([ram.bit(OTHER_PENDING, 8192), ram.bit(OTHER_PENDING, 8193)]).toEqual([false, true])
+    expect(ram.bit(PENDING % 2 ** 32, 8192)).toBe(false)
+  })
+
+  it('are those of the vPE that becomes resident, and that leaves', () => {
+    const board = highTables('4.1').int(0).int(1).wait().load(1, 0).load(2, 1)
+    expect([board.ack(0), board.ack(1)]).toEqual([8192, 8193])
+    board.eoi(8192, 0).eoi(8193, 1).int(0).wait()
+    expect(board.leave(0)).toBe(true)
+    expect(board.leave(1)).toBe(false)
+    expect([board.ram.bit(PENDING, 8192), board.ram.bit(OTHER_PENDING, 8193)]).toEqual([true, false])
+  })
+})
