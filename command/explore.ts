@@ -21,15 +21,13 @@ interface Given {
 
 /** The scenario that a module exports, as `scenario` or by default, itself or by a function; and its `bounds`. */
 async function scenarioOf(file: string): Promise<Given> {
-  const module = await load(file)
-  const exported = module['scenario'] ?? module['default']
-  const scenario: unknown = typeof exported === 'function' ? (exported as () => unknown)() : exported
+  const { scenario, bounds = {} } = await load(file)
   if (!isScenario(scenario)) {
     throw new UsageError(
       `${file} must export a scenario: export const scenario = scenario('name').vm({ vcpus: 1 })..., or a function that makes one.`,
     )
   }
-  return { scenario, bounds: (module['bounds'] ?? {}) as Bounds }
+  return { scenario, bounds: bounds as Bounds }
 }
 
 /** One that another copy of the library has made is one too. */
@@ -37,14 +35,19 @@ const isScenario = (value: unknown): value is Scenario =>
   value instanceof Scenario ||
   (typeof value === 'object' && value !== null && 'machine' in value && 'run' in value)
 
-async function load(file: string): Promise<Record<string, unknown>> {
+async function load(file: string): Promise<{ scenario: unknown; bounds?: unknown }> {
+  const path = resolve(file)
   try {
-    return (await import(pathToFileURL(resolve(file)).href)) as Record<string, unknown>
+    const module = (await import(pathToFileURL(path).href)) as Record<string, unknown>
+    const exported = module['scenario'] ?? module['default']
+    const scenario = typeof exported === 'function' ? (exported as () => unknown)() : exported
+    return { scenario, bounds: module['bounds'] }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') {
-      throw new UsageError(error.message.split('\n')[0])
-    }
-    throw error
+    if (!(error instanceof Error)) throw error
+    const [says] = error.message.split(/\n| imported from /)
+    const [, ...after] = error.stack?.split(path) ?? []
+    const place = after.flatMap((text) => /^(?::\d+)+/.exec(text)?.[0] ?? []).at(0) ?? ''
+    throw new UsageError(`${file}${place} cannot be used: ${says.replace(/\.?$/, '.')}`)
   }
 }
 
@@ -72,7 +75,7 @@ function verdict(report: Report, file: string): string[] {
   const looked = `${states} states, ${transitions} steps, ${schedules} schedules${time}`
   if (violation) {
     return [
-      `violated: ${violation.invariant}, ${violation.says}`,
+      `violated: ${violation.name} (${violation.invariant}). ${violation.says}`,
       violation.what,
       `after ${violation.steps} steps${report.shortest ? ', the fewest' : ', which need not be the fewest (--shortest)'}; ${looked}`,
       `vgic replay ${file} '${violation.schedule}'`,
