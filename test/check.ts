@@ -19,6 +19,7 @@ import { type Example, examplesOf, missing } from './documents.ts'
 import { checkCommand } from './package/command.ts'
 import { checkSizes } from './package/sizes.ts'
 import { checkSlurm, lacksSlurm } from './package/slurm.ts'
+import { checkStories } from './package/stories.ts'
 
 /** Runs in an installed copy of the package, as ESM and as CJS, with `vgic`, `scenario`, `explorer` and `assert` given. */
 const SMOKE_BODY = `
@@ -273,6 +274,15 @@ async function command(): Promise<Outcome> {
   return { passed: 1, failed: 0, note: await checkCommand((args) => run(installed, args, project)) }
 }
 
+/** Its users' projects, with the package that `smoke` has installed. */
+async function stories(): Promise<Outcome> {
+  return {
+    passed: 1,
+    failed: 0,
+    note: await checkStories(project, mkdtempSync(join(temp, 'stories-')), must),
+  }
+}
+
 /** Of the installed package. */
 async function sizes(): Promise<Outcome> {
   return { passed: 1, failed: 0, note: await checkSizes(project) }
@@ -395,6 +405,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['deno and bun', otherHosts],
   ['sizes', sizes],
   ['command', command],
+  ['stories', stories],
   ['slurm', slurm],
   ['threads', () => must('node', ['build/docs/examples/workers.js'])],
   ['command lines', commandLines],
