@@ -59,9 +59,12 @@ function boundsOf(request: Request, bounds: Bounds): Bounds {
     const value = count(request, name)
     return value === undefined ? [] : [[name, value] as const]
   })
+  return { ...bounds, ...Object.fromEntries(given), ...chosenInvariants(request) }
+}
+
+function chosenInvariants(request: Request): Pick<Bounds, 'invariants'> {
   const ids = text(request, 'invariants')
-  const chosen = ids === undefined ? {} : { invariants: ids.split(',').map(invariantId) }
-  return { ...bounds, ...Object.fromEntries(given), ...chosen }
+  return ids === undefined ? {} : { invariants: ids.split(',').map(invariantId) }
 }
 
 function invariantId(id: string): InvariantId {
@@ -69,16 +72,17 @@ function invariantId(id: string): InvariantId {
   throw new UsageError(`--invariants must be some of ${Object.keys(invariants).join(', ')}, but has ${id}.`)
 }
 
-function verdict(report: Report, file: string): string[] {
+function verdict(report: Report, file: string, { values }: Request): string[] {
   const { states, transitions, schedules, violation, bound } = report
   const time = report.elapsed === undefined ? '' : `, ${(report.elapsed / 1000).toFixed(1)} s`
   const looked = `${states} states, ${transitions} steps, ${schedules} schedules${time}`
+  const checked = values['invariants'] === undefined ? '' : ` --invariants ${values['invariants']}`
   if (violation) {
     return [
       `violated: ${violation.name} (${violation.invariant}). ${violation.says}`,
       violation.what,
       `after ${violation.steps} steps${report.shortest ? ', the fewest' : ', which need not be the fewest (--shortest)'}; ${looked}`,
-      `vgic replay ${file} '${violation.schedule}'`,
+      `vgic replay ${file}${checked} '${violation.schedule}'`,
     ]
   }
   if (bound)
@@ -135,9 +139,11 @@ has any. Exits with 0 if the invariants hold, 1 if one is violated, 3 if a bound
     })
     const { violation } = report
     if (format && violation) {
-      output.note(verdict(report, file).join('\n'))
+      output.note(verdict(report, file, request).join('\n'))
       output.print(pictures[format](replay(scenario, violation), violation))
-    } else output.print(request.json ? JSON.stringify(report, null, 2) : verdict(report, file).join('\n'))
+    } else {
+      output.print(request.json ? JSON.stringify(report, null, 2) : verdict(report, file, request).join('\n'))
+    }
     if (report.violation) return FOUND
     return report.complete ? OK : BOUNDED
   },
@@ -149,20 +155,27 @@ export const replaySubcommand: Subcommand = {
   help: `
 vgic replay FILE.mjs TOKEN [--format F] [--before N] [--json]
 
-Takes the steps of a schedule that vgic explore printed, of the same FILE.mjs.
+Takes the steps of a schedule that vgic explore printed, of the same FILE.mjs, and says at the end which invariant is
+violated.
 
-  --format F  timeline (default), mermaid, perfetto, vcd or svg
-  --before N  stops before step N, counted from 0
-  --json      the steps for programs
+  --format F        timeline (default), mermaid, perfetto, vcd or svg
+  --before N        stops before step N, counted from 0
+  --invariants A,B  only these are checked, as they were by vgic explore
+  --json            the steps for programs
 `,
-  options: { format: { type: 'string' }, before: { type: 'string' } },
+  options: { format: { type: 'string' }, before: { type: 'string' }, invariants: { type: 'string' } },
   async run(request, output) {
     const [, token] = request.words
     const file = oneFile(request, 2)
     const format = formatOf(request) ?? 'timeline'
-    const { scenario } = await scenarioOf(file)
+    const { scenario, bounds } = await scenarioOf(file)
     const before = count(request, 'before')
-    const run = replay(scenario, token, before === undefined ? {} : { before })
+    const { invariants, own } = { ...bounds, ...chosenInvariants(request) }
+    const run = replay(scenario, token, {
+      ...(before !== undefined && { before }),
+      ...(invariants && { invariants }),
+      ...(own && { own }),
+    })
     output.print(request.json ? JSON.stringify(steps(run), null, 2) : pictures[format](run))
     return OK
   },

@@ -6,7 +6,9 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { subcommands, vgic } from '../../../command/vgic.ts'
 
-const stale = fileURLToPath(new URL('../../fixtures/stale-shadow.mjs', import.meta.url))
+const fixture = (name: string): string => fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url))
+const stale = fixture('stale-shadow.mjs')
+const neverSleeps = fixture('never-sleeps.mjs')
 
 async function shell(...args: string[]): Promise<{ status: number; out: string; err: string }> {
   const [out, err]: [string[], string[]] = [[], []]
@@ -146,6 +148,23 @@ describe('vgic explore', () => {
     expect([end, violation.name]).toEqual(['violated', 'stale-shadow'])
     const [written] = steps.flatMap(({ accesses }) => accesses)
     expect(written).toMatchObject({ name: 'ICH_VMCR_EL2', value: '0xf04c0003', fields: { VPMR: 0xf0 } })
+  })
+
+  it('checks the invariants of the module, too, and so does vgic replay', async () => {
+    const { status, out } = await shell('explore', neverSleeps)
+    expect([status, out.split('\n')[0]]).toEqual([1, 'violated: never-sleeps (own). No vCPU sleeps.'])
+    const [, token] = /vgic replay .* '(.+)'$/.exec(out) ?? []
+    const replayed = await shell('replay', neverSleeps, token)
+    expect(replayed.out).toMatch(/\nviolated: never-sleeps \(own\)\. No vCPU sleeps\. Here: vcpu0 sleeps\.$/)
+  })
+
+  it('has vgic replay check what it has checked itself', async () => {
+    const { out } = await shell('explore', stale, '--invariants', 'S11')
+    const [, file, ids, token] = /vgic replay (.*) --invariants (.*) '(.+)'$/.exec(out) ?? []
+    expect([file, ids]).toEqual([stale, 'S11'])
+    const replayed = await shell('replay', file, '--invariants', ids, token)
+    expect(replayed.out).toMatch(/\nviolated: stale-shadow \(S11\)/)
+    expect((await shell('replay', file, '--invariants', 'S17', token)).out).not.toContain('violated')
   })
 
   it('exits with 0 if all holds, and with 3 if a bound was reached', async () => {
