@@ -43,9 +43,9 @@ async function load(file: string): Promise<{ scenario: unknown; bounds?: unknown
     const scenario = typeof exported === 'function' ? (exported as () => unknown)() : exported
     return { scenario, bounds: module['bounds'] }
   } catch (error) {
-    if (!(error instanceof Error)) throw error
-    const [says] = error.message.split(/\n| imported from /)
-    const [, ...after] = error.stack?.split(path) ?? []
+    const { message, stack = '' } = error instanceof Error ? error : new Error(String(error))
+    const [says] = message.split(/\n| imported from /)
+    const [, ...after] = stack.split(path)
     const place = after.flatMap((text) => /^(?::\d+)+/.exec(text)?.[0] ?? []).at(0) ?? ''
     throw new UsageError(`${file}${place} cannot be used: ${says.replace(/\.?$/, '.')}`)
   }

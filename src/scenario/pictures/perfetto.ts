@@ -58,7 +58,7 @@ const STEP = 1000
 interface Group {
   readonly pid: number
   readonly name: string
-  /** Before the number of its first track. */
+  /** The number of its first track. */
   readonly base: number
   readonly tracks: readonly string[]
 }
