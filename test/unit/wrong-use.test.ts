@@ -241,6 +241,108 @@ describe('an embedder is told of', () => {
 const one = () => scenario('one vCPU')
 const vm = (spis: number) => new VirtualMachine({ vcpus: 1, spis, design: designs.wfiHandler })
 
+describe('whoever names what is not there is told of', () => {
+  const withItss = () =>
+    new VirtualMachine({
+      vcpus: 2,
+      spis: 32,
+      design: designs.wfiHandler,
+      frames: { its: [0x0c00_0000, 0x0c02_0000] },
+    })
+  const ofGic = () => new Gic({ cpus: 2, its: [{ base: 0x0c00_0000 }, { base: 0x0c10_0000 }] })
+  const framed = (its: unknown) =>
+    new VirtualMachine({ vcpus: 1, spis: 0, design: designs.wfiHandler, frames: { its: as(its) } })
+
+  refused([
+    ...[2, -1, 0.5, '1', undefined].map(
+      (vcpu): Case => [
+        `vCPU ${String(vcpu)}`,
+        () => withItss().enter(as(vcpu)),
+        'argument',
+        `vcpu must be an integer from 0 to 1, but is ${typeof vcpu === 'string' ? '"1"' : String(vcpu)}.`,
+      ],
+    ),
+    [
+      'an address below 0',
+      () => withItss().readMmio(0, -1, 4),
+      'argument',
+      'address must be an integer from 0 to 4503599627370495, but is -1.',
+    ],
+    [
+      'an address of 53 bits',
+      () => withItss().writeMmio(0, 2 ** 52, 4, 0),
+      'argument',
+      'address must be an integer from 0 to 4503599627370495, but is 4503599627370496.',
+    ],
+    [
+      'a DeviceID of 33 bits',
+      () => withItss().signalMsi(2 ** 32, 0),
+      'argument',
+      'deviceId must be an integer from 0 to 4294967295, but is 4294967296.',
+    ],
+    [
+      'a negative EventID',
+      () => withItss().signalMsi(0, -1),
+      'argument',
+      'eventId must be an integer from 0 to 4294967295, but is -1.',
+    ],
+    [
+      'the ITS behind the last',
+      () => withItss().signalMsi(0, 0, 2),
+      'argument',
+      'its must be an integer from 0 to 1, but is 2.',
+    ],
+    [
+      'an ITS of a VM that has none',
+      () => vm(0).signalMsi(0, 0),
+      'argument',
+      'This VM has no ITS: give it one with frames: { its: address }.',
+    ],
+    [
+      'ITSs that are in each other',
+      () => framed([0x0c00_0000, 0x0c01_0000]),
+      'config',
+      'its[1] must be at or above 0xc020000, where its[0] ends, but is 0xc010000.',
+    ],
+    [
+      'an ITS in the distributor',
+      () => framed(0x0800_0000),
+      'config',
+      'its must be at or above 0x8010000, where gicd ends, but is 0x8000000.',
+    ],
+    [
+      'nine ITSs',
+      () => framed(Array.from({ length: 9 }, (_, n) => 0x0c00_0000 + n * 0x2_0000)),
+      'config',
+      'frames.its must be an address or up to 8 addresses, but has 9.',
+    ],
+    [
+      'a DeviceID of a GIC',
+      () => ofGic().sendMsi(-1, 0),
+      'argument',
+      'deviceId must be an integer from 0 to 4294967295, but is -1.',
+    ],
+    [
+      'an EventID of a GIC',
+      () => ofGic().sendMsi(0, 2 ** 32),
+      'argument',
+      'eventId must be an integer from 0 to 4294967295, but is 4294967296.',
+    ],
+    [
+      'EL3',
+      () => ofGic().readSysreg(0, ICC_PMR_EL1, as(3)),
+      'argument',
+      'el must be an integer from 0 to 2, but is 3.',
+    ],
+    [
+      'a third CPU',
+      () => ofGic().readSysreg(2, ICC_PMR_EL1, 1),
+      'argument',
+      'cpu must be an integer from 0 to 1, but is 2.',
+    ],
+  ])
+})
+
 describe('whoever writes a scenario is told of', () => {
   refused([
     [

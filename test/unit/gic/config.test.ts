@@ -1,6 +1,14 @@
 /** What a GIC can be configured to, what it cannot, and how it says so. */
 import fc from 'fast-check'
-import { Gic, type GicConfig, ICH_VTR_EL2, profiles, type SiliconChoices, VgicError } from 'vgic'
+import {
+  Gic,
+  type GicConfig,
+  ICH_VTR_EL2,
+  type ItsConfig,
+  profiles,
+  type SiliconChoices,
+  VgicError,
+} from 'vgic'
 import { describe, expect, it } from 'vitest'
 import { checkGicConfig, redistributorSize } from '../../../src/gic/config/config.ts'
 import { Targets } from '../../../src/gic/its/targets.ts'
@@ -136,7 +144,7 @@ describe('a configuration', () => {
     [{ svpet: 4 }, 'its[1].svpet must be an integer from 0 to 3, but is 4.'],
     [{ deviceBit: 5 }, 'its[1] has no deviceBit: did you mean deviceBits?'],
   ])('with a second ITS of %o is refused, and the message says which', (fields, message) => {
-    const its = [{ base: 0x0c00_0000 }, { base: 0x0c10_0000, ...fields }]
+    const its = [{ base: 0x0c00_0000 }, { base: 0x0c10_0000, ...fields }] as readonly ItsConfig[]
     expect(() => new Gic({ cpus: 2, version: '4.1', its })).toThrow(
       expect.objectContaining({ code: 'config', message: expect.stringContaining(message) }),
     )

@@ -1,8 +1,11 @@
 /** A diff of a scenario's machine says what a reader knows: steps by their paths, interrupts, vCPUs, devices. */
-import { Gic } from 'vgic'
+import { type Difference, Gic } from 'vgic'
 import { type Actor, designs, type ScenarioMachine, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import type { MachineState } from '../../../src/state/machine-state.ts'
+import { v4Of, vlpiScenario } from '../../kit/direct.ts'
+import { bootedIts } from '../../kit/guest-its.ts'
+import { vmOf } from '../../kit/vm.ts'
 
 const machineOf = (): ScenarioMachine =>
   scenario('sleeps')
@@ -127,5 +130,68 @@ describe('the name of a word', () => {
       expect(names.filter((name) => /<n>|undefined|NaN/.test(name))).toEqual([])
     }
     expect(namesOf(host)).toEqual(expect.arrayContaining(['GICD_IROUTER72', 'vm.GICD_IROUTER72']))
+  })
+})
+
+describe('a diff of a VM', () => {
+  /** The names of the words that an action changes, without the numbers in brackets. */
+  function namesOf(
+    machine: { snapshot(): ArrayBuffer; diff(before: ArrayBuffer): Difference[] },
+    act: () => void,
+  ) {
+    const before = machine.snapshot()
+    act()
+    return new Set(machine.diff(before).map(({ name }) => name.replace(/\[[1-9]\d+\]/, '[n]')))
+  }
+
+  it('names what its guest maps, its LPIs, and the translations that are cached', () => {
+    const guest = bootedIts({ itss: 2 })
+    const names = namesOf(guest.vm, () => {
+      guest.mapd(1, 4, true, 1)
+      guest.mapti(1, 3, 8192, 77, 1)
+      guest.mapc(77, 1, true, 1)
+      guest.msi(1, 3, 1)
+    })
+    for (const name of [
+      'its[1].GITS_CWRITER',
+      'lpi[0].INTID',
+      'lpiPool.used',
+      'itsDevice[0].DeviceID',
+      'itsDevicePool.used',
+      'itsEvent[0].EventID',
+      'itsEventPool.used',
+      'itsCollection[4].ICID',
+      'itsCollectionPool.used',
+      'translation[0].LPI',
+      'lpis.first',
+    ])
+      expect(names).toContain(name)
+  })
+
+  it('names its vPEs, the interrupts that are forwarded, and the host’s ITS', () => {
+    const machine = vlpiScenario('4.1').machine()
+    const names = namesOf(machine, () => {
+      v4Of(machine).load(machine.hypervisor.vcpu(0))
+      v4Of(machine).forwarding.unforward(machine.hypervisor.vcpu(0), 0)
+    })
+    for (const name of [
+      'its_vpe[0].resident',
+      'its_vpe[0].vLPIs',
+      'forward[0].vINTID',
+      'hostIts.writer',
+      'lpi[0].forward',
+    ])
+      expect(names).toContain(name)
+  })
+
+  it('has none of them without an ITS and without GICv4', () => {
+    const { layout } = vmOf().hypervisor
+    expect([
+      layout.lpis.lpi.count,
+      layout.itsCount,
+      layout.direct.vpeCount,
+      layout.direct.forwardCount,
+    ]).toEqual([0, 0, 0, 0])
+    expect(layout.direct.its).toBe(layout.costTable)
   })
 })

@@ -523,3 +523,11 @@ describe('the byte of an LPI that a redistributor has read', () => {
     expect(board.drain()).toEqual([8192, 8255])
   })
 })
+
+it.each([1, 2, 16, 32, 64])('of a pending table the bits of %i LPIs count, and no others', (lpis) => {
+  const board = direct({ lpis })
+  enableLpis(board, 0)
+  for (const word of [0, 1, 2]) board.ram.words.set(place.pending(0) + 1024 + 4 * word, 0xffff_ffff)
+  enableLpis(board, 1)
+  expect(board.drain()).toEqual(Array.from({ length: lpis }, (_, n) => 8192 + n))
+})

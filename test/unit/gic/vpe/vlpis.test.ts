@@ -1,6 +1,6 @@
 /** vLPIs: INT, CLEAR, DISCARD and VMOVI of them, and when a changed configuration byte acts. */
 import { describe, expect, it } from 'vitest'
-import { place, type VpeBoard, vpeBoard } from '../../../kit/vpe-board.ts'
+import { NONE, place, VALID, type VpeBoard, vpeBoard } from '../../../kit/vpe-board.ts'
 
 const VLPI = 8192
 const versions = ['4.0', '4.1'] as const
@@ -202,5 +202,74 @@ describe('a message for a vLPI', () => {
     refuses = false
     refused.int(0).load(1, 0)
     expect(refused.drain()).toEqual([VLPI])
+  })
+})
+
+describe('what a redistributor has of a resident vPE', () => {
+  it.each([0, 1])(
+    'is invalidated by GICR_INVLPIR for one vLPI, and by GICR_INVALLR for all: vPE %i',
+    (vpe) => {
+      const board = vpeBoard({ version: '4.1' }).mapVpe(vpe, 0)
+      for (const event of [0, 1, 2]) board.mapVlpi(event, vpe, 8192 + event, { enabled: false })
+      board.wait().load(vpe, 0)
+      for (const event of [0, 1, 2]) board.int(event)
+      for (const event of [0, 1, 2]) board.configure(vpe, 8192 + event)
+      expect(board.wait().drain()).toEqual([])
+      expect(board.invlpir(0, vpe, 8193).wait().drain()).toEqual([8193])
+      expect(
+        board
+          .invlpir(0, vpe + 1, 8192)
+          .wait()
+          .drain(),
+      ).toEqual([])
+      expect(
+        board
+          .invallr(0, vpe + 1)
+          .wait()
+          .drain(),
+      ).toEqual([])
+      expect(board.invallr(0, vpe).wait().drain()).toEqual([8192, 8194])
+    },
+  )
+
+  it('is configured by a table above 4 GiB', () => {
+    const vconf = 0x12_4301_0000
+    const board = vpeBoard({ version: '4.1' })
+    board.ram.byte(vconf, 0x41)
+    board.send(
+      0,
+      0x329n | BigInt(vconf),
+      (1n << 32n) | BigInt(NONE),
+      VALID,
+      BigInt(place.virtualPending(1)) | 15n,
+    )
+    board.mapVlpi(0, 1, 8192, { enabled: false }).wait().load(1, 0).int(0).wait()
+    expect(board.ack()).toBe(8192)
+    expect(board.running()).toBe(0x40)
+  })
+
+  it('is no vLPI past VPT_size: its bit stays in the table', () => {
+    const board = vpeBoard({ version: '4.1' })
+    const table = place.virtualPending(1)
+    for (const vintid of [8192, 16_383, 16_384]) {
+      board.ram.setBit(table, vintid)
+      board.configure(1, vintid)
+    }
+    board.mapVpe(1, 0, { ptz: false, size: 13 }).wait().load(1, 0)
+    expect(board.drain()).toEqual([8192, 16_383])
+    board.leave(0)
+    expect([8192, 16_383, 16_384].map((vintid) => board.inTable(1, vintid))).toEqual([false, false, true])
+  })
+
+  it('is what software has left in the table, and with PTZ nothing', () => {
+    for (const ptz of [false, true]) {
+      const board = vpeBoard({ version: '4.1' })
+      for (const vintid of [8192, 8223, 8224, 65_535]) {
+        board.ram.setBit(place.virtualPending(1), vintid)
+        board.configure(1, vintid)
+      }
+      board.mapVpe(1, 0, { ptz }).wait().load(1, 0)
+      expect(board.drain()).toEqual(ptz ? [] : [8192, 8223, 8224, 65_535])
+    }
   })
 })

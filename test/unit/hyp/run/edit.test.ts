@@ -150,6 +150,17 @@ describe('defineDesign', () => {
     }
   })
 
+  it('belongs to the machine: an image of one whose step does something else is refused', () => {
+    const machineWith = (result: number) => {
+      const body = result === 0 ? () => 0 : () => 1
+      const step = ownStep('asks?', body, ['no', 'yes'])
+      return waits(defineDesign('asks', { wfi: [halt()], afterExit: [step] })).machine()
+    }
+    const image = machineWith(0).snapshot()
+    expect(() => machineWith(0).restore(image)).not.toThrow()
+    expect(() => machineWith(1).restore(image)).toThrow(expect.objectContaining({ code: 'image-mismatch' }))
+  })
+
   it('refuses a word that the design does not have', () => {
     const design = defineDesign('no words', { wfi: [halt()], afterExit: [count] })
     expect(thrown(() => waits(design).run())).toBe(

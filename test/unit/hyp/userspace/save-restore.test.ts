@@ -365,6 +365,19 @@ describe('a saved VM', () => {
     expect(machine.explain(41).reason).toBe('not-pending')
   })
 
+  it('has the route of each SPI that it was given', () => {
+    const saved = scenario('routes')
+      .vm({ vcpus: 2, spis: 8 })
+      .spi({ intid: 32, vcpu: 1 })
+      .spi({ intid: 34, vcpu: 0 })
+      .spi({ intid: 39, vcpu: 1 })
+      .guest(0, (guest) => guest.hvc())
+      .machine()
+      .saveVgic()
+    const routes = [32, 33, 34, 39].map((intid) => saved.dist[`GICD_IROUTER${intid}`])
+    expect(routes).toEqual(['0x1', '0x0', '0x0', '0x1'])
+  })
+
   it('has an affinity routed to nobody, and 64 bits where the register has them', () => {
     const machine = vm(2).machine()
     registersOf(machine).writeDistributor(IROUTER + 8 * 41, 0x12_3456)
