@@ -40,3 +40,12 @@ export const isSet = (vm: VirtualMachine, offset: number, intid: number, by = 0)
 export const acknowledge = (vm: VirtualMachine, vcpu: number): number => vm.readSysreg(vcpu, ICC_IAR1_EL1)
 export const end = (vm: VirtualMachine, vcpu: number, intid: number): void =>
   vm.writeSysreg(vcpu, ICC_EOIR1_EL1, intid)
+
+/** The offsets of the words of a machine that `act` changes. */
+export function wordsChangedBy({ words }: { readonly words: Int32Array }, act: () => void): number[] {
+  const before = words.slice()
+  act()
+  const changed: number[] = []
+  for (let at = 0; at < words.length; at++) if (words[at] !== before[at]) changed.push(at)
+  return changed
+}

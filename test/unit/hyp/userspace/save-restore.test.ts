@@ -28,6 +28,7 @@ import {
   SGI_BASE,
 } from '../../../kit/frames.ts'
 import { busy, handle } from '../../../kit/guest-lists.ts'
+import { wordsChangedBy } from '../../../kit/vm.ts'
 
 /** A VM with an edge, a level and a mapped SPI; a guest that stays in its loop. */
 const vm = (vcpus = 1): Scenario => {
@@ -253,13 +254,6 @@ function eventful(): ScenarioMachine {
 }
 
 describe('what userspace names that is not there', () => {
-  /** The words that `act` changes. */
-  function changedBy({ hypervisor }: ScenarioMachine, act: () => void): number[] {
-    const before = hypervisor.words.slice()
-    act()
-    return Array.from(hypervisor.words.keys()).filter((at) => hypervisor.words[at] !== before[at])
-  }
-
   it.each([
     ['ISENABLER', ISENABLER],
     ['ISPENDR', ISPENDR],
@@ -272,9 +266,13 @@ describe('what userspace names that is not there', () => {
     const registers = registersOf(machine)
     const { spis } = machine.hypervisor.layout
     for (const word of [0, 3])
-      expect(changedBy(machine, () => registers.writeDistributor(offset + 4 * word, 0xffff_ffff))).toEqual([])
+      expect(
+        wordsChangedBy(machine.hypervisor, () => registers.writeDistributor(offset + 4 * word, 0xffff_ffff)),
+      ).toEqual([])
     registers.writeDistributor(offset + 8, 0)
-    const changed = changedBy(machine, () => registers.writeDistributor(offset + 8, 0xffff_ffff))
+    const changed = wordsChangedBy(machine.hypervisor, () =>
+      registers.writeDistributor(offset + 8, 0xffff_ffff),
+    )
     for (const at of changed) expect(at - spis).toBeLessThan(40)
     expect([0, 2, 3].map((word) => registers.readDistributor(offset + 4 * word))).toEqual([0, 0xff, 0])
   })
@@ -286,7 +284,7 @@ describe('what userspace names that is not there', () => {
       .machine()
     const registers = registersOf(machine)
     registers.writeDistributor(ICFGR + 16, 0)
-    const changed = changedBy(machine, () => registers.writeLevels(0, 64, 0xffff_ffff))
+    const changed = wordsChangedBy(machine.hypervisor, () => registers.writeLevels(0, 64, 0xffff_ffff))
     expect(changed).toEqual(Array.from({ length: 8 }, (_, i) => machine.hypervisor.layout.spis + 32 + i))
     expect(registers.readLevels(0, 64)).toBe(0xff)
     expect(registers.readLevels(0, 96)).toBe(0)

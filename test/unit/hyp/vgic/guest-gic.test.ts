@@ -31,7 +31,7 @@ import {
   sgiBase,
   wordOf,
 } from '../../../kit/frames.ts'
-import { acknowledge, boot, enable, isSet, vmOf } from '../../../kit/vm.ts'
+import { acknowledge, boot, enable, isSet, vmOf, wordsChangedBy } from '../../../kit/vm.ts'
 
 const ALL = 0xffff_ffff
 const kvm = (): VirtualMachine => vmOf({ vcpus: 4, spis: 224, frames: { its: GITS }, timers: true })
@@ -437,11 +437,10 @@ describe('SGIs', () => {
     ['nobody', 0n, 0n],
   ])('to %s change nothing of the VM', (_, affinity, targets) => {
     const { hypervisor } = vmOf()
-    const { words, apLists } = hypervisor
-    const before = words.slice()
     const value = affinity | targets | (5n << 24n)
-    sendSgi(apLists, hypervisor.vcpu(0), Number(value & 0xffff_ffffn), Number(value >> 32n), true, null)
-    expect(words).toEqual(before)
+    const [low, high] = [Number(value & 0xffff_ffffn), Number(value >> 32n)]
+    const send = () => sendSgi(hypervisor.apLists, hypervisor.vcpu(0), low, high, true, null)
+    expect(wordsChangedBy(hypervisor, send)).toEqual([])
   })
 
   it('are enabled at reset, can be disabled, and wait then', () => {

@@ -13,6 +13,7 @@ import { IRQ_LATCH, type Irq, irqPriority, irqTarget } from '../../../../src/hyp
 import { VM_PROPBASER } from '../../../../src/hyp/records/vm.ts'
 import { accessesOf, DEVICE, VLPI, v4Of, vlpiScenario } from '../../../kit/direct.ts'
 import { GICD, GITS } from '../../../kit/frames.ts'
+import { wordsChangedBy } from '../../../kit/vm.ts'
 
 const versions = ['4.0', '4.1'] as const
 const GICD_CTLR = GICD
@@ -367,10 +368,8 @@ describe.each(versions)('several interrupts of assigned devices on GICv%s', (ver
 
   it('that the guest has not mapped are dropped by the host', () => {
     const machine = several()
-    const { words } = machine.hypervisor
-    const before = words.slice()
-    v4Of(machine).forwarding.injectByHost(3)
-    expect(words).toEqual(before)
+    const { forwarding } = v4Of(machine)
+    expect(wordsChangedBy(machine.hypervisor, () => forwarding.injectByHost(3))).toEqual([])
   })
 
   it('whose driver has not enabled them leave nothing pending when they are the host’s again', () => {
@@ -427,9 +426,7 @@ describe('the doorbell of a vPE', () => {
       const machine = vlpiScenario(version, designs.wfiFlag, 2).machine()
       const v4 = v4Of(machine)
       const vcpus = [0, 1].map((index) => machine.hypervisor.vcpu(index))
-      const before = machine.hypervisor.words.slice()
-      v4.interrupt(vcpus[0], 8192 + 3)
-      expect(machine.hypervisor.words).toEqual(before)
+      expect(wordsChangedBy(machine.hypervisor, () => v4.interrupt(vcpus[0], 8192 + 3))).toEqual([])
       v4.interrupt(vcpus[0], 8193)
       expect(vcpus.map((v) => v4.isPendingLast(v))).toEqual([false, true])
     },
@@ -437,13 +434,16 @@ describe('the doorbell of a vPE', () => {
 })
 
 describe('a vPE that becomes resident', () => {
-  it.each(['enabled', 'reset'] as const)('has the group enable of its guest’s distributor: %s', (distributor) => {
-    const machine = vlpiScenario('4.1').vm({ vcpus: 1, distributor }).machine()
-    const done = accessesOf(machine, () => v4Of(machine).load(machine.hypervisor.vcpu(0)))
-    const [written] = done.filter((text) => text.startsWith('w GICR_VPENDBASER'))
-    const enables = (BigInt(written.split(' ')[2]) >> 58n) & 3n
-    expect(enables).toBe(distributor === 'enabled' ? 1n : 0n)
-  })
+  it.each(['enabled', 'reset'] as const)(
+    'has the group enable of its guest’s distributor: %s',
+    (distributor) => {
+      const machine = vlpiScenario('4.1').vm({ vcpus: 1, distributor }).machine()
+      const done = accessesOf(machine, () => v4Of(machine).load(machine.hypervisor.vcpu(0)))
+      const [written] = done.filter((text) => text.startsWith('w GICR_VPENDBASER'))
+      const enables = (BigInt(written.split(' ')[2]) >> 58n) & 3n
+      expect(enables).toBe(distributor === 'enabled' ? 1n : 0n)
+    },
+  )
 
   it('gets vSGIs on GICv4.1, where the CPU interface has them', () => {
     const has = (version: '4.0' | '4.1', vsgis: boolean): boolean =>
