@@ -1,0 +1,54 @@
+/** The current step: who took it where, its accesses, and the source of its code. */
+import { make } from './dom.ts'
+import type { Film, StepFacts, StepSource } from './messages.ts'
+
+export class StepView {
+  constructor(
+    private readonly place: HTMLElement,
+    private readonly sources: Readonly<Record<string, StepSource>>,
+  ) {}
+
+  clear(): void {
+    this.place.replaceChildren()
+  }
+
+  show({ design, frames, leftOut }: Film, frame: number): void {
+    const { step } = frames[frame]
+    const title = step ? titleOf(leftOut + frame, step) : ['Before the first step']
+    this.place.replaceChildren(
+      make('h2', '', ...title),
+      scrolling('accesses', 'Accesses to the silicon', step ? accessLines(step) : [`design ${design}`]),
+      scrolling('source', 'Source of the step', step ? this.source(step) : []),
+    )
+  }
+
+  private source({ own, source, what }: StepFacts): (Node | string)[] {
+    if (own !== undefined) return [line('where', "a step of the design's own"), own]
+    const known = this.sources[source]
+    if (!known) return [line('where', `${what}: no step of the design`)]
+    const { file, line: number, says, text } = known
+    return [make('p', '', says), line('where', `${file}:${number}`), text]
+  }
+}
+
+function scrolling(id: string, label: string, children: readonly (Node | string)[]): HTMLElement {
+  const element = make('div', '', ...children)
+  element.id = id
+  element.tabIndex = 0
+  element.setAttribute('role', 'region')
+  element.setAttribute('aria-label', label)
+  return element
+}
+
+const line = (className: string, text: string): HTMLElement => make('span', className, `${text}\n`)
+
+function titleOf(number: number, { actor, cpu, place, what }: StepFacts): (Node | string)[] {
+  const where = [cpu === undefined ? '' : `on cpu${cpu}`, place].filter(Boolean).join(', ')
+  return [`${number}  ${actor}: ${what} `, make('span', '', where)]
+}
+
+function accessLines({ accesses }: StepFacts): (Node | string)[] {
+  if (accesses.length === 0) return [line('none', 'no access to the silicon')]
+  const width = accesses.reduce((most, { name }) => Math.max(most, name.length), 0)
+  return accesses.map(({ arrow, name, value }) => `${arrow} ${name.padEnd(width)}  ${value}\n`)
+}

@@ -1,0 +1,40 @@
+/**
+ * `npm run site`, after typedoc: the playground, in docs/site/playground. The library is bundled with it, by the entries
+ * that a text in its editor imports, in chunks that they share with the worker.
+ */
+import { copyFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { defineConfig } from 'tsup'
+import { inlineConstants, keepConstants } from './constants.ts'
+import { stepSources } from './step-sources.ts'
+
+const FROM = 'docs/playground'
+const TO = 'docs/site/playground'
+
+export default defineConfig({
+  entry: {
+    playground: `${FROM}/playground.ts`,
+    worker: `${FROM}/worker.ts`,
+    'vgic/index': 'src/index.ts',
+    'vgic/scenario': 'src/scenario.ts',
+    'vgic/explore': 'src/explore.ts',
+  },
+  outDir: TO,
+  tsconfig: 'tsconfig.site.json',
+  format: ['esm'],
+  target: 'es2022',
+  platform: 'browser',
+  splitting: true,
+  clean: true,
+  silent: true,
+  esbuildPlugins: [inlineConstants],
+  plugins: [keepConstants],
+  esbuildOptions(options) {
+    options.minifySyntax = true
+  },
+  onSuccess: async () => {
+    for (const file of ['index.html', 'playground.css', 'icon.svg'])
+      copyFileSync(join(FROM, file), join(TO, file))
+    writeFileSync(join(TO, 'steps.json'), JSON.stringify(stepSources()))
+  },
+})
