@@ -20,6 +20,13 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, method: string]
   dropReference: ['src/hyp/run/message.ts', 'step'],
   decrementReference: ['src/hyp/run/message.ts', 'decrement'],
   eraseByNumber: ['src/hyp/run/message.ts', 'step'],
+  'event:exit': ['src/hyp/run/run-loop.ts', 'exit'],
+  'event:vector': ['src/hyp/guest/guest.ts', 'step'],
+  'event:ack': ['src/hyp/guest/guest.ts', 'step'],
+  'event:eoi': ['src/hyp/guest/guest.ts', 'step'],
+  'event:guest': ['src/hyp/guest/guest.ts', 'step'],
+  'event:schedule': ['src/hyp/host/scheduler.ts', 'switchIn'],
+  'event:preempt': ['src/hyp/host/scheduler.ts', 'preempt'],
 }
 
 const parsed = new Map<string, ts.SourceFile>()
@@ -34,13 +41,19 @@ function parse(file: string): ts.SourceFile {
 
 /** By the name of the step. Throws if a row names a method that is not there. */
 export function stepSources(): Record<string, StepSource> {
-  return Object.fromEntries(
-    rowsOf(parse(STEPS)).map(({ name, does, says }) => {
+  const rows = rowsOf(parse(STEPS))
+  const events = Object.keys(ELSEWHERE).filter((name) => name.startsWith('event:'))
+  return Object.fromEntries([
+    ...rows.map(({ name, does, says, gicv4 }) => {
       const [file, method] = does === undefined ? elsewhere(name) : [THREAD_STEPS, does]
-      const { line, text } = methodOf(parse(file), method)
-      return [name, { file, line, says, text }]
+      const found = methodOf(parse(file), method)
+      return [name, { ...found, says: says || found.says, gicv4 }]
     }),
-  )
+    ...events.map((name) => {
+      const [file, method] = elsewhere(name)
+      return [name, { ...methodOf(parse(file), method), gicv4: false }]
+    }),
+  ])
 }
 
 function elsewhere(name: string): readonly [file: string, method: string] {
@@ -53,6 +66,7 @@ interface RowFacts {
   readonly name: string
   readonly does: string | undefined
   readonly says: string
+  readonly gicv4: boolean
 }
 
 /** The rows: constants made by `row` and `test`. */
@@ -62,39 +76,36 @@ function rowsOf(file: ts.SourceFile): RowFacts[] {
     if (!call || !ts.isCallExpression(call) || !/^(row|test)$/.test(call.expression.getText())) return []
     const [name, facts] = call.arguments
     if (!ts.isStringLiteral(name) || !ts.isObjectLiteralExpression(facts)) return []
-    const does = facts.properties
-      .filter(ts.isPropertyAssignment)
-      .find((property) => property.name.getText() === 'does')?.initializer
+    const fact = (key: string): ts.Expression | undefined =>
+      facts.properties.filter(ts.isPropertyAssignment).find((each) => each.name.getText() === key)
+        ?.initializer
+    const does = fact('does')
     return [
       {
         name: name.text,
         does: does && ts.isStringLiteral(does) ? does.text : undefined,
         says: commentOf(statement),
+        gicv4: fact('gicv4') !== undefined,
       },
     ]
   })
 }
 
 /** The doc comment as a line. */
-function commentOf(statement: ts.Statement): string {
-  const [comment] = ts.getJSDocCommentsAndTags(statement)
+function commentOf(node: ts.Node): string {
+  const [comment] = ts.getJSDocCommentsAndTags(node)
   if (comment === undefined) return ''
   return (ts.getTextOfJSDocComment(comment.comment) ?? '').replaceAll(/\s+/g, ' ')
 }
 
-interface MethodText {
-  readonly line: number
-  readonly text: string
-}
-
-function methodOf(file: ts.SourceFile, name: string): MethodText {
+function methodOf(file: ts.SourceFile, name: string): Omit<StepSource, 'gicv4'> {
   for (const node of file.statements.filter(ts.isClassDeclaration).flatMap(({ members }) => [...members])) {
     if (!ts.isMethodDeclaration(node) || node.name.getText() !== name) continue
     const start = node.getStart()
     const { line, character } = file.getLineAndCharacterOfPosition(start)
     const indent = ' '.repeat(character)
     const text = file.text.slice(start, node.end).replaceAll(`\n${indent}`, '\n')
-    return { line: line + 1, text }
+    return { file: file.fileName, line: line + 1, says: commentOf(node), text }
   }
   throw new Error(`${file.fileName} has no method ${name}.`)
 }

@@ -1,6 +1,7 @@
 /** Takes a schedule's steps once more, one by one, and keeps what the page shows of each and of the machine after it. */
 import { describeListRegister, describeRegister, registers } from 'vgic'
-import type { Access, Design, DesignNode, OwnStep, ScenarioMachine, StepEvent } from 'vgic/scenario'
+import type { Access, ScenarioMachine, StepEvent } from 'vgic/scenario'
+import { lineOf, listingOf } from './design-listing.ts'
 import type { AccessFacts, CpuFacts, Film, StepFacts, StepKind } from './messages.ts'
 import { aligned, cardsOf, type StateCard } from './state-cards.ts'
 
@@ -17,7 +18,8 @@ export function filmOf(machine: ScenarioMachine, events: readonly StepEvent[]): 
   const lanes = lanesOf(machine, events)
   // Not public: a machine says what its design is called only.
   const { design } = machine.hypervisor
-  const own = ownSteps(design)
+  const listing = listingOf(design)
+  const lines: number[] = lanes.map(() => -1)
   const states: StateCard[][] = []
   const cpus: CpuFacts[][] = []
   const look = (): void => {
@@ -29,12 +31,22 @@ export function filmOf(machine: ScenarioMachine, events: readonly StepEvent[]): 
   const steps: (StepFacts | undefined)[] = [undefined]
   for (const { actor, time } of events.slice(leftOut)) {
     machine.passTime(time)
-    steps.push(stepFacts(machine.trace(ownOf(machine, actor.name)), lanes, own))
+    const event = machine.trace(ownOf(machine, actor.name))
+    const lane = lanes.indexOf(laneOf(actor))
+    const line = lineOf(listing, pathOf(event), lines[lane])
+    if (line !== undefined) lines[lane] = line
+    const own = line === undefined ? undefined : listing[line].own?.perform.toString()
+    steps.push({
+      ...stepFacts(event, lane),
+      ...(line !== undefined && { line }),
+      ...(own !== undefined && { own }),
+    })
     look()
   }
   const { cards, values } = aligned(states)
   const frames = steps.map((step, i) => ({ ...(step && { step }), cpus: cpus[i], values: values[i] }))
-  return { design: design.name, lanes, cpus: cpus[0].length, cards, frames, leftOut }
+  const lined = listing.map(({ depth, text, step }) => ({ depth, text, ...(step !== undefined && { step }) }))
+  return { design: design.name, listing: lined, lanes, cpus: cpus[0].length, cards, frames, leftOut }
 }
 
 /** The machine's actor of a name. */
@@ -56,13 +68,11 @@ function lanesOf({ actors }: ScenarioMachine, events: readonly StepEvent[]): str
   return acting.has(ENVIRONMENT) ? [...own, ENVIRONMENT] : own
 }
 
-function stepFacts(event: StepEvent, lanes: readonly string[], own: ReadonlyMap<string, OwnStep>): StepFacts {
+function stepFacts(event: StepEvent, lane: number): StepFacts {
   const { time, actor, cpu, place, what } = event
-  const path = event.type === 'step' ? pathOf(place, event.step) : ''
-  const source = own.get(path)?.perform.toString()
   return {
     time,
-    lane: lanes.indexOf(laneOf(actor)),
+    lane,
     actor: actor.name,
     cpu,
     kind: kindOf(event),
@@ -76,8 +86,7 @@ function stepFacts(event: StepEvent, lanes: readonly string[], own: ReadonlyMap<
         value: `${describeListRegister(...before)}, now ${describeListRegister(...after)}`,
       })),
     ],
-    source: event.type === 'step' ? event.step : `event:${event.type}`,
-    ...(source !== undefined && { own: source }),
+    source: stepOf(event) ?? `event:${event.type}`,
   }
 }
 
@@ -88,14 +97,24 @@ function kindOf({ type, actor }: StepEvent): StepKind {
   return type === 'schedule' ? 'scheduler' : 'guest'
 }
 
-const pathOf = (place: string, step: string): string => (place === '' ? step : `${place}/${step}`)
+/** The step of the design that an event is. */
+function stepOf(event: StepEvent): string | undefined {
+  if (event.type === 'enter') return 'guest'
+  return event.type === 'step' ? event.step : undefined
+}
+
+/** Its path in the design. */
+function pathOf(event: StepEvent): string {
+  const step = stepOf(event) ?? ''
+  return event.place === '' || event.type === 'enter' ? step : `${event.place}/${step}`
+}
 
 function accessFacts(access: Access): AccessFacts {
   const isRead = access.direction === 'read' && access.kind !== 'its'
-  return { arrow: isRead ? '<-' : '->', name: access.name, value: valueOf(access) }
+  return { arrow: isRead ? '<-' : '->', name: access.name, value: valueText(access) }
 }
 
-function valueOf({ kind, register, name, low, high, value, fields, text }: Access): string {
+function valueText({ kind, register, name, low, high, value, fields, text }: Access): string {
   if (text !== undefined) return text
   if (name.startsWith('ICH_LR')) return describeListRegister(low, high)
   if (kind === 'sysreg') return describeRegister(registers.byEncoding(register).views[0], low, high)
@@ -106,22 +125,3 @@ function valueOf({ kind, register, name, low, high, value, fields, text }: Acces
 }
 
 const hex = (value: bigint): string => `0x${value.toString(16)}`
-
-/** A design's own steps by their paths, as events have them. */
-function ownSteps(design: Design): Map<string, OwnStep> {
-  const found = new Map<string, OwnStep>()
-  collect(design.thread, '', found)
-  for (const list of ['schedOut', 'schedIn', 'inject', 'msi'] as const)
-    collect(design[list], `${list}/`, found)
-  return found
-}
-
-function collect(nodes: readonly DesignNode[], path: string, found: Map<string, OwnStep>): void {
-  for (const node of nodes) {
-    if (node.kind === 'step' && 'perform' in node) found.set(path + node.name, node as OwnStep)
-    else if (node.kind === 'part') collect(node.body, `${path}${node.name}/`, found)
-    else if (node.kind === 'loop') collect(node.test ? [node.test, ...node.body] : node.body, path, found)
-    else if (node.kind === 'branch')
-      for (const body of [[node.test], ...node.cases]) collect(body, path, found)
-  }
-}

@@ -58,6 +58,8 @@ export interface Finding {
 /** A schedule step by step, and the machine after each. */
 export interface Film {
   readonly design: string
+  /** The design's lists as lines. */
+  readonly listing: readonly DesignLine[]
   /** Columns of the timeline: vCPUs, devices, and the environment, if it acts. */
   readonly lanes: readonly string[]
   readonly cpus: number
@@ -67,6 +69,14 @@ export interface Film {
   readonly frames: readonly Frame[]
   /** Steps that were taken before the first frame: only so many frames are kept. */
   readonly leftOut: number
+}
+
+/** A line of a design. */
+export interface DesignLine {
+  readonly depth: number
+  readonly text: string
+  /** The step that the line is. */
+  readonly step?: string
 }
 
 /** A part of the machine. */
@@ -96,7 +106,7 @@ export interface Frame {
   readonly step?: StepFacts
   /** By CPU, what is on it. */
   readonly cpus: readonly CpuFacts[]
-  /** A text for each cell of all cards in their order, empty for one that is not there; of a flag `1` while it is lit. */
+  /** A text for each cell of all cards in their order, empty for one that is not there; of a flag `1` while it is lit, else `0`. */
   readonly values: readonly string[]
 }
 
@@ -119,6 +129,8 @@ export interface StepFacts {
   readonly accesses: readonly AccessFacts[]
   /** Whose source it is: the name of a step of the library, or `event:` and the kind of event. */
   readonly source: string
+  /** The line of the design's listing, of a step of the design. */
+  readonly line?: number
   /** The source of a step of the design's own. */
   readonly own?: string
 }
@@ -140,4 +152,6 @@ export interface StepSource {
   readonly line: number
   readonly says: string
   readonly text: string
+  /** Whether machines without GICv4 leave the step out. */
+  readonly gicv4: boolean
 }

@@ -113,15 +113,17 @@ class Playground {
       return this.fail(`The museum has no entry ${entry}: choose one of the list.`)
     this.scenario.value = known?.id ?? FIRST_ENTRY
     this.describe()
-    if (token === undefined) return this.begin()
-    this.waitFor('replaying the schedule')
-    this.client.ask({ type: 'replay', subject: this.subject(), token })
+    if (token === undefined) this.begin()
+    else this.replay(token)
   }
 
   /** A text from an address is another's: it runs once the reader says so. */
   private async openText(text: string, token: string | undefined): Promise<void> {
     const plain = await unpacked(text)
-    if (plain === undefined) return this.fail('The text of this link is damaged.')
+    if (plain === undefined) {
+      this.fail('The text of this link is damaged.')
+      return
+    }
     this.ownText = plain
     this.scenario.value = OWN_TEXT
     this.broughtToken = token
@@ -136,7 +138,10 @@ class Playground {
   private choose(): void {
     this.describe()
     this.broughtToken = undefined
-    if (this.scenario.value !== OWN_TEXT) return this.begin()
+    if (this.scenario.value !== OWN_TEXT) {
+      this.begin()
+      return
+    }
     this.clear('Nothing is explored yet: press Explore.')
     openTab('text-tab')
   }
@@ -150,7 +155,7 @@ class Playground {
       byId(name, HTMLInputElement).placeholder = entry ? String(entry.bounds[name] ?? 0) : '-'
     }
     byId('story', HTMLElement).textContent = entry
-      ? `${entry.story} Design: ${this.side() === 'bug' ? entry.bug : entry.good}.`
+      ? entry.story
       : 'A module of your own, which runs in this browser only.'
   }
 
@@ -167,19 +172,18 @@ class Playground {
   private begin(): void {
     const token = this.broughtToken
     this.broughtToken = undefined
-    if (token === undefined) this.describeAgain()
-    this.waitFor(token === undefined ? 'exploring' : 'replaying the schedule')
-    const subject = this.subject()
-    if (token !== undefined) return this.client.ask({ type: 'replay', subject, token })
+    if (token !== undefined) {
+      this.replay(token)
+      return
+    }
     this.wanted = undefined
-    this.client.ask({ type: 'explore', subject, overrides: this.overrides() })
+    this.waitFor('exploring')
+    this.client.ask({ type: 'explore', subject: this.subject(), overrides: this.overrides() })
   }
 
-  /** The design is another after the side was switched. */
-  private describeAgain(): void {
-    const { value } = this.text
-    this.describe()
-    if (this.scenario.value === OWN_TEXT) this.text.value = value
+  private replay(token: string): void {
+    this.waitFor('replaying the schedule')
+    this.client.ask({ type: 'replay', subject: this.subject(), token })
   }
 
   private hear(answer: Exclude<Answer, { type: 'museum' }>): void {
@@ -207,6 +211,7 @@ class Playground {
     this.judge(finding.verdict, ...verdictOf(finding))
     this.timeline.show(film, isViolated)
     this.state.show(film)
+    this.step.show(film)
     const last = film.frames.length - 1
     this.position.max = String(last)
     openTab('timeline-tab')
@@ -230,7 +235,7 @@ class Playground {
     this.frame = Math.min(Math.max(frame, 0), last)
     this.timeline.goTo(this.frame)
     this.state.goTo(this.frame)
-    this.step.show(film, this.frame)
+    this.step.goTo(film, this.frame)
     this.position.value = String(this.frame)
     this.count.textContent = `${film.leftOut + this.frame} / ${film.leftOut + last}`
     clearTimeout(this.writing)
@@ -259,7 +264,10 @@ class Playground {
 
   private async share(): Promise<void> {
     const address = await this.writeAddress()
-    if (address === undefined) return this.note('The text is too long for a link: send it as a file.')
+    if (address === undefined) {
+      this.note('The text is too long for a link: send it as a file.')
+      return
+    }
     try {
       await navigator.clipboard.writeText(address)
       this.note('The link is on the clipboard.')

@@ -29,7 +29,7 @@ const value = (name: string, text: string | number | undefined): Cell => ({
   text: text === undefined ? '' : String(text),
   isFlag: false,
 })
-const flag = (name: string, isLit: boolean): Cell => ({ name, text: isLit ? '1' : '', isFlag: true })
+const flag = (name: string, isLit: boolean): Cell => ({ name, text: isLit ? '1' : '0', isFlag: true })
 const row = (label: string, ...cells: readonly Cell[]): StateRow => ({ label, cells })
 
 /** Everything that the page shows of a machine. */
@@ -163,7 +163,7 @@ function vcpuCard(vcpu: VcpuInspection): StateCard {
         ),
         row('VMCR', ...vmcrCells(vcpu.shadowVmcr), value('where', 'in memory')),
         vcpu.liveVmcr === undefined
-          ? row('', value('not loaded', 'not loaded'))
+          ? row('', value('VPMR', 'not loaded'))
           : row(
               '',
               ...vmcrCells(vcpu.liveVmcr),
@@ -205,8 +205,8 @@ function irqRow(label: string, irq: VgicIrqState, name = ''): StateRow {
 
 const COST = [
   ['exits', 'exits'],
-  ['sysregReads', 'sysreg r'],
-  ['sysregWrites', 'sysreg w'],
+  ['sysregReads', 'sys r'],
+  ['sysregWrites', 'sys w'],
   ['mmioReads', 'mmio r'],
   ['mmioWrites', 'mmio w'],
   ['polls', 'polls'],

@@ -34,9 +34,11 @@ export class StateView {
     const { values } = this.film.frames[frame]
     const before = frame > 0 ? this.film.frames[frame - 1].values : values
     for (const [i, cell] of this.cells.entries()) {
-      cell.classList.toggle('changed', values[i] !== before[i])
-      if (this.shapes[i].isFlag) cell.classList.toggle('lit', values[i] !== '')
-      else cell.textContent = values[i]
+      const text = values[i]
+      cell.classList.toggle('changed', text !== before[i] && text !== '')
+      cell.classList.toggle('absent', text === '')
+      if (this.shapes[i].isFlag) cell.classList.toggle('lit', text === '1')
+      else cell.textContent = text
     }
   }
 }

@@ -3,6 +3,10 @@ import { make } from './dom.ts'
 import type { Film, StepFacts, StepSource } from './messages.ts'
 
 export class StepView {
+  private lines: HTMLElement[] = []
+  private design: HTMLElement | undefined
+  private current: HTMLElement | undefined
+
   constructor(
     private readonly place: HTMLElement,
     private readonly sources: Readonly<Record<string, StepSource>>,
@@ -10,22 +14,50 @@ export class StepView {
 
   clear(): void {
     this.place.replaceChildren()
+    this.design = undefined
   }
 
-  show({ design, frames, leftOut }: Film, frame: number): void {
+  /** Lists the film's design. */
+  show({ listing }: Film): void {
+    this.lines = listing.map(({ depth, text, step }) => {
+      const needs = step !== undefined && this.sources[step]?.gicv4 ? 'gicv4' : ''
+      return make(
+        'span',
+        `${step === undefined ? 'heading' : 'step'} ${needs}`,
+        `${'  '.repeat(depth)}${text}\n`,
+      )
+    })
+    this.design = scrolling('design', 'The design', this.lines)
+    this.current = undefined
+  }
+
+  goTo({ design, frames, leftOut }: Film, frame: number): void {
+    if (!this.design) return
     const { step } = frames[frame]
-    const title = step ? titleOf(leftOut + frame, step) : ['Before the first step']
+    const title = step ? titleOf(leftOut + frame, step) : ['Before the first step ', make('span', '', design)]
     this.place.replaceChildren(
       make('h2', '', ...title),
-      scrolling('accesses', 'Accesses to the silicon', step ? accessLines(step) : [`design ${design}`]),
+      this.design,
+      scrolling('accesses', 'Accesses to the silicon', step ? accessLines(step) : []),
       scrolling('source', 'Source of the step', step ? this.source(step) : []),
     )
+    this.mark(step?.line)
   }
 
-  private source({ own, source, what }: StepFacts): (Node | string)[] {
+  /** Marks a line of the design, and scrolls there. */
+  private mark(line: number | undefined): void {
+    const { design, current } = this
+    current?.classList.remove('current')
+    this.current = line === undefined ? undefined : this.lines[line]
+    if (!this.current || !design) return
+    this.current.classList.add('current')
+    design.scrollTop = this.current.offsetTop - design.clientHeight / 2
+  }
+
+  private source({ own, source, what, kind }: StepFacts): (Node | string)[] {
     if (own !== undefined) return [line('where', "a step of the design's own"), own]
     const known = this.sources[source]
-    if (!known) return [line('where', `${what}: no step of the design`)]
+    if (!known) return [line('where', `${what}: a step of the ${kind}, not of the design`)]
     const { file, line: number, says, text } = known
     return [make('p', '', says), line('where', `${file}:${number}`), text]
   }

@@ -61,9 +61,16 @@ function headOf({ lanes, cpus }: Film): HTMLTableRowElement {
     ...heads.map((text, i) => {
       const head = make('th', i > 0 && i <= cpus ? 'cpu' : '', text)
       head.scope = 'col'
+      if (i > cpus) head.style.width = widthOf(text, lanes)
       return head
     }),
   )
+}
+
+/** A thread's lane, where most steps are, is wider than others. */
+function widthOf(lane: string, lanes: readonly string[]): string {
+  const weight = (each: string): number => (/^vcpu\d+$/.test(each) ? 5 : 3)
+  return `${(100 * weight(lane)) / lanes.reduce((sum, each) => sum + weight(each), 0)}%`
 }
 
 function rowOf(

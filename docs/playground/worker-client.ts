@@ -61,7 +61,10 @@ export class WorkerClient {
 
   private hear(worker: Worker, answer: Answer): void {
     if (worker !== this.worker) return
-    if (answer.type === 'museum') return this.listener.onMuseum(answer.entries)
+    if (answer.type === 'museum') {
+      this.listener.onMuseum(answer.entries)
+      return
+    }
     if (answer.type !== 'progress') this.isBusy = false
     this.listener.onAnswer(answer)
   }
