@@ -29,6 +29,9 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, method: string]
   'event:preempt': ['src/hyp/host/scheduler.ts', 'preempt'],
 }
 
+/** Where designs of the library have steps of their own. */
+const WITH_OWN_STEPS = ['src/hyp/run/designs.ts', 'src/explore/museum/museum.ts']
+
 const parsed = new Map<string, ts.SourceFile>()
 
 function parse(file: string): ts.SourceFile {
@@ -53,6 +56,7 @@ export function stepSources(): Record<string, StepSource> {
       const [file, method] = elsewhere(name)
       return [name, { ...methodOf(parse(file), method), gicv4: false }]
     }),
+    ...WITH_OWN_STEPS.flatMap((file) => ownSteps(parse(file))),
   ])
 }
 
@@ -60,6 +64,28 @@ function elsewhere(name: string): readonly [file: string, method: string] {
   const found = ELSEWHERE[name]
   if (found) return found
   throw new Error(`tools/step-sources.ts does not say where the code of ${name} is.`)
+}
+
+/** Constants made by `ownStep`; of a name that two steps have, none is known. */
+function ownSteps(file: ts.SourceFile): [string, StepSource][] {
+  const found = file.statements
+    .filter(ts.isVariableStatement)
+    .flatMap((statement): [string, StepSource][] => {
+      const call = statement.declarationList.declarations[0].initializer
+      if (!call || !ts.isCallExpression(call) || call.expression.getText() !== 'ownStep') return []
+      const [name] = call.arguments
+      if (!ts.isStringLiteral(name)) return []
+      const line = file.getLineAndCharacterOfPosition(statement.getStart()).line + 1
+      const source = {
+        file: file.fileName,
+        line,
+        says: commentOf(statement),
+        text: statement.getText(),
+        gicv4: false,
+      }
+      return [[`own:${name.text}`, source]]
+    })
+  return found.filter(([name]) => found.filter(([other]) => other === name).length === 1)
 }
 
 interface RowFacts {

@@ -146,7 +146,7 @@ export interface AccessFacts {
   readonly value: string
 }
 
-/** Where the code of a step is; steps.json has one for each name. */
+/** Where the code of a step is; steps.json has one for each name, `own:` before those of designs of the library. */
 export interface StepSource {
   readonly file: string
   readonly line: number

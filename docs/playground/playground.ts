@@ -43,6 +43,7 @@ class Playground {
 
   constructor(sources: Readonly<Record<string, StepSource>>) {
     this.step = new StepView(byId('step', HTMLElement), sources)
+    byId('state', HTMLElement).tabIndex = 0
     this.listen()
     this.client = new WorkerClient({
       onMuseum: (entries) => this.listMuseum(entries),
@@ -176,7 +177,6 @@ class Playground {
       this.replay(token)
       return
     }
-    this.wanted = undefined
     this.waitFor('exploring')
     this.client.ask({ type: 'explore', subject: this.subject(), overrides: this.overrides() })
   }
@@ -211,7 +211,7 @@ class Playground {
     this.judge(finding.verdict, ...verdictOf(finding))
     this.timeline.show(film, isViolated)
     this.state.show(film)
-    this.step.show(film)
+    this.step.show(film, this.entry() !== undefined)
     const last = film.frames.length - 1
     this.position.max = String(last)
     openTab('timeline-tab')
@@ -219,9 +219,7 @@ class Playground {
     this.wanted = undefined
     this.goTo(wanted ?? (isViolated ? last : 0))
     const left = film.leftOut > 0 ? ` The first ${film.leftOut} steps are not shown.` : ''
-    this.note(
-      `${finding.token === undefined ? 'A plain run' : 'The schedule'}: ${film.leftOut + last} steps.${left}`,
-    )
+    this.note(`${finding.token === undefined ? 'A plain run of ' : ''}${film.design}.${left}`)
   }
 
   private move(to: Move): void {
@@ -284,6 +282,7 @@ class Playground {
   }
 
   private fail(message: string): void {
+    this.wanted = undefined
     this.clear('Nothing to show.')
     this.progress.textContent = ''
     this.judge('failed', make('b', '', 'Failed.'), message)
@@ -384,8 +383,8 @@ function verdictOf({ verdict, rule = '', says = '', what = '', looked }: Finding
   if (verdict !== 'violated') return [make('b', '', HEADS[verdict]), make('span', 'looked', looked)]
   return [
     make('b', '', `Violated: ${rule}.`),
-    make('span', 'says', says),
-    make('span', 'what', `Here: ${what}. `, make('span', 'looked', `(${looked})`)),
+    make('span', 'what', `${what}.`),
+    make('span', 'says', `The rule: ${says} (${looked})`),
   ]
 }
 

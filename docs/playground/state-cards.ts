@@ -136,6 +136,9 @@ const REQUESTS = ['irqPending', 'unhalt', 'signal', 'sleep'] as const
 
 function vcpuCard(vcpu: VcpuInspection): StateCard {
   const { state, step, notifier, operation, task, mode, requests, cpu, lastCpu, apList } = vcpu
+  const shadow = vmcrCells(vcpu.shadowVmcr)
+  const live = vcpu.liveVmcr === undefined ? shadow.map(notLoaded) : vmcrCells(vcpu.liveVmcr)
+  const differs = flag('differs', textsOf(live) !== textsOf(shadow))
   const more = requests.filter((name) => !(REQUESTS as readonly string[]).includes(name))
   return {
     title: `vcpu${vcpu.vcpu}`,
@@ -161,20 +164,16 @@ function vcpuCard(vcpu: VcpuInspection): StateCard {
           ...REQUESTS.map((name) => flag(name, requests.includes(name))),
           value('more', more.join(' ')),
         ),
-        row('VMCR', ...vmcrCells(vcpu.shadowVmcr), value('where', 'in memory')),
-        vcpu.liveVmcr === undefined
-          ? row('', value('VPMR', 'not loaded'))
-          : row(
-              '',
-              ...vmcrCells(vcpu.liveVmcr),
-              value('where', 'in hardware'),
-              flag('differs', vcpu.liveVmcr !== vcpu.shadowVmcr),
-            ),
+        row('VMCR mem', ...shadow),
+        row('VMCR hw', ...live, vcpu.liveVmcr === undefined ? notLoaded(differs) : differs),
       ],
       apList.map((irq, n) => irqRow(n === 0 ? 'ap_list' : `ap_list ${n}`, irq, irq.name)),
     ],
   }
 }
+
+const notLoaded = (cell: Cell): Cell => ({ ...cell, text: cell.name === 'VPMR' ? 'not loaded' : '' })
+const textsOf = (cells: readonly Cell[]): string => cells.map(({ text }) => text).join()
 
 function vmcrCells(text: string): Cell[] {
   const { VPMR, VBPR0, VBPR1, VENG0, VENG1, VEOIM, VCBPR } = decode('ICH_VMCR_EL2', Number(text)).fields

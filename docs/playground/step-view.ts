@@ -6,6 +6,7 @@ export class StepView {
   private lines: HTMLElement[] = []
   private design: HTMLElement | undefined
   private current: HTMLElement | undefined
+  private isMuseum = false
 
   constructor(
     private readonly place: HTMLElement,
@@ -17,14 +18,15 @@ export class StepView {
     this.design = undefined
   }
 
-  /** Lists the film's design. */
-  show({ listing }: Film): void {
+  /** Lists the film's design. `isMuseum`: its own steps are the library's, whose sources are known. */
+  show({ listing }: Film, isMuseum: boolean): void {
+    this.isMuseum = isMuseum
     this.lines = listing.map(({ depth, text, step }) => {
       const needs = step !== undefined && this.sources[step]?.gicv4 ? 'gicv4' : ''
       return make(
         'span',
         `${step === undefined ? 'heading' : 'step'} ${needs}`,
-        `${'  '.repeat(depth)}${text}\n`,
+        `${' '.repeat(depth)}${text}\n`,
       )
     })
     this.design = scrolling('design', 'The design', this.lines)
@@ -55,8 +57,9 @@ export class StepView {
   }
 
   private source({ own, source, what, kind }: StepFacts): (Node | string)[] {
-    if (own !== undefined) return [line('where', "a step of the design's own"), own]
-    const known = this.sources[source]
+    const known = this.sources[own !== undefined && this.isMuseum ? `own:${source}` : source]
+    if (own !== undefined && (!known || !this.isMuseum))
+      return [line('where', "a step of the design's own"), own]
     if (!known) return [line('where', `${what}: a step of the ${kind}, not of the design`)]
     const { file, line: number, says, text } = known
     return [make('p', '', says), line('where', `${file}:${number}`), text]
