@@ -21,8 +21,10 @@ export interface Shown {
   readonly film: Film
 }
 
-/** Steps of a search in a slice: some hundredths of a second. */
-const SLICE = 20_000
+/** Milliseconds that a slice of a search is to take, and its steps: as many as that takes. */
+const SLICE_TIME = 30
+const LEAST_STEPS = 500
+const MOST_STEPS = 50_000
 /** Milliseconds between two messages about progress. */
 const PROGRESS_EVERY = 100
 
@@ -99,11 +101,14 @@ export class Session {
     }
     const exploration = new Exploration(scenario, { ...bounds, signal, now: () => host.now() })
     let told = host.now()
-    for (;;) {
-      const report = exploration.goOn(SLICE)
+    for (let slice = LEAST_STEPS; ; ) {
+      const begun = host.now()
+      const report = exploration.goOn(slice)
       if (report) return report
-      if (host.now() - told >= PROGRESS_EVERY) {
-        told = host.now()
+      const now = host.now()
+      slice = now - begun > SLICE_TIME ? Math.max(LEAST_STEPS, slice >> 1) : Math.min(MOST_STEPS, slice << 1)
+      if (now - told >= PROGRESS_EVERY) {
+        told = now
         host.onProgress(exploration.progress)
       }
       await host.breathe()

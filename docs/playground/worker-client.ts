@@ -10,7 +10,7 @@ export interface Listener {
 }
 
 /** Milliseconds in which a worker that is asked to stop may answer: a text may have a loop without end. */
-const PATIENCE = 1000
+const PATIENCE = 3000
 
 export class WorkerClient {
   private worker: Worker
