@@ -58,6 +58,7 @@ export default defineConfig([
       'test/mutation/runner.ts',
       'test/mutation/table.ts',
       'test/browser/page.ts',
+      'test/browser/screenshot.ts',
       'docs/examples/*.ts',
       'bench/main.ts',
       'tools/pages.ts',
@@ -72,7 +73,15 @@ export default defineConfig([
     // Not cleaned: the running check program must survive a build that fails.
     clean: false,
     // The package refers to itself by name, so the tools use the built library.
-    external: [/^vgic(\/|$)/, 'esbuild', 'playwright-core', 'tsup', 'typescript', /^@stryker-mutator\//],
+    external: [
+      /^vgic(\/|$)/,
+      'axe-core',
+      'esbuild',
+      'playwright-core',
+      'tsup',
+      'typescript',
+      /^@stryker-mutator\//,
+    ],
     esbuildOptions(options) {
       options.outbase = '.'
     },

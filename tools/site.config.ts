@@ -2,14 +2,30 @@
  * `npm run site`, after typedoc: the playground, in docs/site/playground. The library is bundled with it, by the entries
  * that a text in its editor imports, in chunks that they share with the worker.
  */
-import { copyFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineConfig } from 'tsup'
 import { inlineConstants, keepConstants } from './constants.ts'
 import { stepSources } from './step-sources.ts'
 
 const FROM = 'docs/playground'
-const TO = 'docs/site/playground'
+const SITE = 'docs/site'
+const TO = `${SITE}/playground`
+
+/** Typedoc writes the link to the playground in each page as typedoc.site.json has it, which is right in the first folder. */
+function mendLinks(): void {
+  for (const file of readdirSync(SITE, { recursive: true, encoding: 'utf8' })) {
+    if (!/^\w+\/[^/]+\.html$/.test(file) || file.startsWith('playground/')) continue
+    const path = join(SITE, file)
+    writeFileSync(
+      path,
+      readFileSync(path, 'utf8').replaceAll(
+        'href="playground/index.html"',
+        'href="../playground/index.html"',
+      ),
+    )
+  }
+}
 
 export default defineConfig({
   entry: {
@@ -36,5 +52,6 @@ export default defineConfig({
     for (const file of ['index.html', 'playground.css', 'icon.svg'])
       copyFileSync(join(FROM, file), join(TO, file))
     writeFileSync(join(TO, 'steps.json'), JSON.stringify(stepSources()))
+    mendLinks()
   },
 })
