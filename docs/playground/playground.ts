@@ -383,7 +383,7 @@ function verdictOf({ verdict, rule = '', says = '', what = '', looked }: Finding
   if (verdict !== 'violated') return [make('b', '', HEADS[verdict]), make('span', 'looked', looked)]
   return [
     make('b', '', `Violated: ${rule}.`),
-    make('span', 'what', `${what}.`),
+    make('span', 'what', `Here: ${what}.`),
     make('span', 'says', `The rule: ${says} (${looked})`),
   ]
 }

@@ -9,8 +9,8 @@ const WIDE = { width: 1280, height: 800 } as const
 /** Long enough for any host: what does not come by then does not come. */
 const PATIENCE = 120_000
 
-const UNMASKED = `import { scenario } from 'vgic/scenario'
-export default scenario('a timer that nobody quiets').vm({ vcpus: 1 }).guest(0, (guest) => guest.wfi())
+const SLEEPER = `import { scenario } from 'vgic/scenario'
+export default scenario('a WFI that nobody ends').vm({ vcpus: 1 }).guest(0, (guest) => guest.wfi())
 export const bounds = { own: [{ name: 'never-sleeps', says: 'No vCPU sleeps.',
   check: (machine) => machine.stateOf(machine.actors[0]) === 'asleep' ? 'vcpu0 sleeps' : undefined }] }
 `
@@ -119,9 +119,9 @@ async function typesOnly(page: Page): Promise<void> {
   await page.keyboard.press('ArrowRight')
   await tabTo(page, 'text')
   await page.keyboard.press('Control+a')
-  await page.keyboard.insertText(UNMASKED)
+  await page.keyboard.insertText(SLEEPER)
   await page.keyboard.press('Control+Enter')
-  await verdict(page, /^Violated: never-sleeps \(own\)\.vcpu0 sleeps/)
+  await verdict(page, /^Violated: never-sleeps \(own\)\.Here: vcpu0 sleeps/)
 }
 
 async function writesText(page: Page): Promise<void> {
@@ -151,9 +151,8 @@ async function writesText(page: Page): Promise<void> {
 async function getsText(page: Page): Promise<void> {
   await openPlayground(page)
   await verdict(page, /^Violated/)
-  await page.fill('#text', UNMASKED).catch(() => undefined)
   await page.click('#text-tab')
-  await page.fill('#text', UNMASKED)
+  await page.fill('#text', SLEEPER)
   await page.keyboard.press('Control+Enter')
   await verdict(page, /^Violated: never-sleeps/)
   await page.click('#share')
@@ -161,7 +160,7 @@ async function getsText(page: Page): Promise<void> {
   const link = await page.evaluate<string>('location.hash')
   await openPlayground(page, link)
   await until(page, "document.querySelector('#notice').textContent.includes('brings a text')")
-  expect('the text', await page.inputValue('#text'), UNMASKED)
+  expect('the text', await page.inputValue('#text'), SLEEPER)
   expect('a verdict before the reader agrees', await page.textContent('#verdict'), '')
   await page.click('#explore')
   await verdict(page, /^Violated: never-sleeps/)
