@@ -49,6 +49,8 @@ export function writeAddress({ entry, side, text, token, step, overrides }: Addr
     ['token', token],
     ['step', step],
   ]
-  const given = parts.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
+  const given = parts.flatMap(([name, value]): [string, string][] =>
+    value === undefined ? [] : [[name, String(value)]],
+  )
   return given.length === 0 ? '' : `#${new URLSearchParams(given)}`
 }

@@ -76,7 +76,7 @@ describe('the film of a counterexample', () => {
   test('shows what entry 04 is about: the vPE is resident again while its vCPU sleeps', () => {
     const { film } = filmed('04')
     const last = film.frames.length - 1
-    const load = film.frames.findLastIndex(({ step }) => step?.what === 'vpeLoad')
+    const load = film.frames.map(({ step }) => step?.what).lastIndexOf('vpeLoad')
     expect(film.lanes).toEqual(['vcpu0', 'nic', 'environment'])
     expect(cellOf(film, load - 1, 'vPE 0', 'driver', 'resident')).toBe('0')
     expect(cellOf(film, load, 'vPE 0', 'driver', 'resident')).toBe('1')
