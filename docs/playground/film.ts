@@ -15,38 +15,64 @@ export function filmOf(machine: ScenarioMachine, events: readonly StepEvent[]): 
     machine.passTime(time)
     machine.step(ownOf(machine, actor.name))
   }
-  const lanes = lanesOf(machine, events)
-  // Not public: a machine says what its design is called only.
-  const { design } = machine.hypervisor
-  const listing = listingOf(design)
-  const lines: number[] = lanes.map(() => -1)
-  const states: StateCard[][] = []
-  const cpus: CpuFacts[][] = []
-  const look = (): void => {
-    const inspection = machine.inspect()
-    states.push(cardsOf(inspection, machine.cost()))
-    cpus.push(inspection.cpus.map(({ vcpu, inGuest }) => ({ vcpu, inGuest })))
+  const camera = new Camera(machine, lanesOf(machine, events))
+  for (const event of events.slice(leftOut)) camera.take(event)
+  return camera.film(leftOut)
+}
+
+/** Takes steps, and keeps what each has done and the state behind it. */
+class Camera {
+  private readonly listing: ReturnType<typeof listingOf>
+  /** By lane, the line of the design that was taken last. */
+  private readonly lines: number[]
+  private readonly steps: (StepFacts | undefined)[] = [undefined]
+  private readonly states: StateCard[][] = []
+  private readonly cpus: CpuFacts[][] = []
+
+  constructor(
+    private readonly machine: ScenarioMachine,
+    private readonly lanes: readonly string[],
+  ) {
+    // Not public: a machine says what its design is called only.
+    this.listing = listingOf(machine.hypervisor.design)
+    this.lines = lanes.map(() => -1)
+    this.look()
   }
-  look()
-  const steps: (StepFacts | undefined)[] = [undefined]
-  for (const { actor, time } of events.slice(leftOut)) {
+
+  take({ actor, time }: StepEvent): void {
+    const { machine, listing, lines } = this
     machine.passTime(time)
     const event = machine.trace(ownOf(machine, actor.name))
-    const lane = lanes.indexOf(laneOf(actor))
+    const lane = this.lanes.indexOf(laneOf(actor))
     const line = lineOf(listing, pathOf(event), lines[lane])
-    if (line !== undefined) lines[lane] = line
-    const own = line === undefined ? undefined : listing[line].own?.perform.toString()
-    steps.push({
-      ...stepFacts(event, lane),
-      ...(line !== undefined && { line }),
-      ...(own !== undefined && { own }),
-    })
-    look()
+    if (line === undefined) this.steps.push(stepFacts(event, lane))
+    else {
+      lines[lane] = line
+      const own = listing[line].own?.perform.toString()
+      this.steps.push({ ...stepFacts(event, lane), line, ...(own !== undefined && { own }) })
+    }
+    this.look()
   }
-  const { cards, values } = aligned(states)
-  const frames = steps.map((step, i) => ({ ...(step && { step }), cpus: cpus[i], values: values[i] }))
-  const lined = listing.map(({ depth, text, step }) => ({ depth, text, ...(step !== undefined && { step }) }))
-  return { design: design.name, listing: lined, lanes, cpus: cpus[0].length, cards, frames, leftOut }
+
+  film(leftOut: number): Film {
+    const { machine, listing, lanes, cpus } = this
+    const { cards, values } = aligned(this.states)
+    return {
+      design: machine.toJSON().design,
+      listing: listing.map(({ depth, text, step }) => ({ depth, text, ...(step !== undefined && { step }) })),
+      lanes,
+      cpus: cpus[0].length,
+      cards,
+      frames: this.steps.map((step, i) => ({ ...(step && { step }), cpus: cpus[i], values: values[i] })),
+      leftOut,
+    }
+  }
+
+  private look(): void {
+    const inspection = this.machine.inspect()
+    this.states.push(cardsOf(inspection, this.machine.cost()))
+    this.cpus.push(inspection.cpus.map(({ vcpu, inGuest }) => ({ vcpu, inGuest })))
+  }
 }
 
 /** The machine's actor of a name. */

@@ -109,9 +109,14 @@ class Playground {
     this.shortest.checked = overrides.shortest === true
     for (const radio of this.radios()) radio.checked = radio.value === side
     this.wanted = step
-    if (text !== undefined) return this.openText(text, token)
-    if (entry !== undefined && !known)
-      return this.fail(`The museum has no entry ${entry}: choose one of the list.`)
+    if (text !== undefined) {
+      await this.openText(text, token)
+      return
+    }
+    if (entry !== undefined && !known) {
+      this.fail(`The museum has no entry ${entry}: choose one of the list.`)
+      return
+    }
     this.scenario.value = known?.id ?? FIRST_ENTRY
     this.describe()
     if (token === undefined) this.begin()
@@ -151,6 +156,8 @@ class Playground {
   private describe(): void {
     const entry = this.entry()
     this.sides.disabled = !entry
+    for (const radio of this.radios())
+      radio.title = entry ? entry[radio.value === 'good' ? 'good' : 'bug'] : ''
     this.text.value = entry ? textOfEntry(entry.id, entry.name, entry.invariant) : this.ownText
     for (const name of LIMITS) {
       byId(name, HTMLInputElement).placeholder = entry ? String(entry.bounds[name] ?? 0) : '-'
@@ -214,7 +221,9 @@ class Playground {
     this.step.show(film, this.entry() !== undefined)
     const last = film.frames.length - 1
     this.position.max = String(last)
+    const wasWriting = document.activeElement === this.text
     openTab('timeline-tab')
+    if (wasWriting) this.timeline.focus()
     const wanted = this.wanted === undefined ? undefined : this.wanted - film.leftOut
     this.wanted = undefined
     this.goTo(wanted ?? (isViolated ? last : 0))

@@ -139,12 +139,12 @@ function findingOf(report: Report): Finding {
     const length = `${steps(violation.steps)}${shortest ? ', the fewest,' : ''} with ${counted(interventions, 'intervention')}`
     return { verdict, rule: `${name} (${invariant})`, says, what, looked: `${length}; ${size}` }
   }
-  if (verdict === 'holds') return { verdict, looked: `every interleaving within the bounds: ${size}` }
+  if (verdict === 'holds') return { verdict, looked: `Every interleaving within the bounds: ${size}` }
   return { verdict, looked: `${boundText(report)}; ${size}` }
 }
 
 function boundText({ bound, covered }: Report): string {
-  const why = bound === 'signal' ? 'stopped' : `the bound on ${bound} was reached`
+  const why = bound === 'signal' ? 'Stopped' : `The bound on ${bound} was reached`
   if (!covered) return `${why}, and nothing is covered entirely`
   const depth = covered.depth === undefined ? '' : `, of their first ${steps(covered.depth)}`
   return `${why}; covered: all schedules with at most ${counted(covered.interventions, 'intervention')}${depth}`

@@ -2,8 +2,16 @@
  * The state of a machine as cards of values. A card has the same rows in every frame of a film: what comes and goes, such
  * as an interrupt on an ap_list, leaves its row empty.
  */
-import { decode } from 'vgic'
-import type { CostRow, MachineInspection, VcpuInspection, VgicIrqState } from 'vgic/scenario'
+import { decode, type EventEntry, type VpeContents } from 'vgic'
+import type {
+  CostRow,
+  CpuInspection,
+  GuestItsInspection,
+  MachineInspection,
+  VcpuInspection,
+  VgicIrqState,
+  VpeInspection,
+} from 'vgic/scenario'
 import type { Card, CellShape } from './messages.ts'
 
 interface Cell {
@@ -37,92 +45,110 @@ export function cardsOf(machine: MachineInspection, cost: readonly CostRow[]): S
   const { vcpus, cpus, devices, lpis, guestIts, vpes, its } = machine
   return [
     ...vcpus.map(vcpuCard),
-    ...cpus.map(({ cpu, vcpu, inGuest, outputs, listRegisters }) => ({
-      title: `cpu${cpu}`,
-      groups: [
-        [
-          row('runs', value('vcpu', vcpu === undefined ? '-' : `vcpu${vcpu}`), flag('in guest', inGuest)),
-          row('lines', ...(['irq', 'fiq', 'virq', 'vfiq'] as const).map((l) => flag(l, outputs.includes(l)))),
-        ],
-        listRegisters.map((text, n) => row(`LR${n}`, value('contents', text))),
-      ],
-    })),
-    ...vpes.map(({ vpe, resident, mapped, cpu, pendingLast, doorbell, vlpis }) => {
-      const tables = its.flatMap((each) => each.vpes).find((each) => each.vpe === vpe)
-      return {
-        title: `vPE ${vpe}`,
-        groups: [
-          [
-            row(
-              'driver',
-              flag('mapped', mapped),
-              flag('resident', resident),
-              flag('pendingLast', pendingLast),
-              flag('doorbell', doorbell),
-              value('where', `on cpu${cpu}`),
-              value('vlpis', `${vlpis} forwarded`),
-            ),
-            row(
-              'GICR',
-              value(
-                'resident',
-                tables?.residentOn === undefined ? 'away' : `resident on cpu${tables.residentOn}`,
-              ),
-              value(
-                'doorbell',
-                tables?.doorbell && `doorbell LPI ${tables.doorbell.intid} ${tables.doorbell.state}`,
-              ),
-            ),
-            row(
-              'pending',
-              value('vlpis', tables?.vlpis.map((intid) => `vLPI ${intid}`).join(' ') || 'none'),
-              value('vsgis', tables?.vsgis.map((intid) => `vSGI ${intid}`).join(' ')),
-            ),
-          ],
-        ],
-      }
-    }),
-    ...its.map(({ its: n, devices: mapped, collections }) => ({
-      title: `host ITS ${n}`,
-      groups: [
-        mapped.flatMap(({ deviceId, events }) =>
-          events.map(({ eventId, intid, vpe, collection, cpu, pending, doorbell }) =>
-            row(
-              `${deviceId}:${eventId}`,
-              value('intid', vpe === undefined ? `LPI ${intid}` : `vLPI ${intid} of vPE ${vpe}`),
-              value('collection', collection === undefined ? '' : `collection ${collection}`),
-              value('doorbell', doorbell === undefined ? '' : `doorbell LPI ${doorbell}`),
-              value('cpu', cpu === undefined ? 'to no cpu' : `to cpu${cpu}`),
-              flag('pending', pending),
-            ),
-          ),
-        ),
-        collections.map(({ collection, cpu }) => row(`ICID ${collection}`, value('cpu', `cpu${cpu}`))),
-      ],
-    })),
-    ...(lpis.length > 0
-      ? [{ title: 'LPIs of the VM', groups: [lpis.map((lpi) => irqRow(lpi.name, lpi))] }]
-      : []),
-    ...guestIts.map(({ its: n, enabled, events, collections }) => ({
-      title: `guest ITS ${n}`,
-      groups: [
-        [row('GITS_CTLR', flag('Enabled', enabled))],
-        events.map(({ deviceId, eventId, intid, collection }) =>
-          row(
-            `${deviceId}:${eventId}`,
-            value('intid', `LPI ${intid}`),
-            value('collection', collection === undefined ? 'unmapped' : `collection ${collection}`),
-          ),
-        ),
-        collections.map(({ collection, vcpu }) =>
-          row(`ICID ${collection}`, value('vcpu', vcpu === undefined ? 'unmapped' : `vcpu${vcpu}`)),
-        ),
-      ],
-    })),
-    ...(devices.length > 0 ? [{ title: 'devices', groups: [devices.map(deviceRow)] }] : []),
+    ...cpus.map(cpuCard),
+    ...vpes.map((vpe) => vpeCard(vpe, its)),
+    ...its.map(hostItsCard),
+    ...rowsCard(
+      'LPIs of the VM',
+      lpis.map((lpi) => irqRow(lpi.name, lpi)),
+    ),
+    ...guestIts.map(guestItsCard),
+    ...rowsCard('devices', devices.map(deviceRow)),
     costCard(cost),
   ]
 }
+
+type HostIts = MachineInspection['its'][number]
+
+/** A card, unless nothing is on it. */
+const rowsCard = (title: string, rows: readonly StateRow[]): StateCard[] =>
+  rows.length > 0 ? [{ title, groups: [rows] }] : []
+
+const cpuCard = ({ cpu, vcpu, inGuest, outputs, listRegisters }: CpuInspection): StateCard => ({
+  title: `cpu${cpu}`,
+  groups: [
+    [
+      row('runs', value('vcpu', vcpu === undefined ? '-' : `vcpu${vcpu}`), flag('in guest', inGuest)),
+      row('lines', ...LINES.map((line) => flag(line, outputs.includes(line)))),
+    ],
+    listRegisters.map((text, n) => row(`LR${n}`, value('contents', text))),
+  ],
+})
+
+const LINES = ['irq', 'fiq', 'virq', 'vfiq'] as const
+
+function vpeCard(vpe: VpeInspection, its: readonly HostIts[]): StateCard {
+  const tables = its.flatMap((each) => each.vpes).find((each) => each.vpe === vpe.vpe)
+  return {
+    title: `vPE ${vpe.vpe}`,
+    groups: [[driverRow(vpe), residencyRow(tables), pendingRow(tables)]],
+  }
+}
+
+const driverRow = ({ resident, mapped, cpu, pendingLast, doorbell, vlpis }: VpeInspection): StateRow =>
+  row(
+    'driver',
+    flag('mapped', mapped),
+    flag('resident', resident),
+    flag('pendingLast', pendingLast),
+    flag('doorbell', doorbell),
+    value('where', `on cpu${cpu}`),
+    value('vlpis', `${vlpis} forwarded`),
+  )
+
+function residencyRow(tables: VpeContents | undefined): StateRow {
+  const { residentOn, doorbell } = tables ?? {}
+  return row(
+    'GICR',
+    value('resident', residentOn === undefined ? 'away' : `resident on cpu${residentOn}`),
+    value('doorbell', doorbell && `doorbell LPI ${doorbell.intid} ${doorbell.state}`),
+  )
+}
+
+const pendingRow = (tables: VpeContents | undefined): StateRow =>
+  row(
+    'pending',
+    value('vlpis', tables?.vlpis.map((intid) => `vLPI ${intid}`).join(' ') || 'none'),
+    value('vsgis', tables?.vsgis.map((intid) => `vSGI ${intid}`).join(' ')),
+  )
+
+const hostItsCard = ({ its, devices, collections }: HostIts): StateCard => ({
+  title: `host ITS ${its}`,
+  groups: [
+    devices.flatMap(({ deviceId, events }) => events.map((event) => eventRow(deviceId, event))),
+    collections.map(({ collection, cpu }) => row(`ICID ${collection}`, value('cpu', `cpu${cpu}`))),
+  ],
+})
+
+const eventRow = (
+  deviceId: number,
+  { eventId, intid, vpe, collection, cpu, pending, doorbell }: EventEntry,
+): StateRow =>
+  row(
+    `${deviceId}:${eventId}`,
+    value('intid', vpe === undefined ? `LPI ${intid}` : `vLPI ${intid} of vPE ${vpe}`),
+    value('collection', collection === undefined ? '' : `collection ${collection}`),
+    value('doorbell', doorbell === undefined ? '' : `doorbell LPI ${doorbell}`),
+    value('cpu', cpu === undefined ? 'to no cpu' : `to cpu${cpu}`),
+    flag('pending', pending),
+  )
+
+const guestItsCard = ({ its, enabled, events, collections }: GuestItsInspection): StateCard => ({
+  title: `guest ITS ${its}`,
+  groups: [
+    [row('GITS_CTLR', flag('Enabled', enabled))],
+    events.map(({ deviceId, eventId, intid, collection }) =>
+      row(
+        `${deviceId}:${eventId}`,
+        value('intid', `LPI ${intid}`),
+        value('collection', collection === undefined ? 'unmapped' : `collection ${collection}`),
+      ),
+    ),
+    collections.map(({ collection, vcpu }) =>
+      row(`ICID ${collection}`, value('vcpu', vcpu === undefined ? 'unmapped' : `vcpu${vcpu}`)),
+    ),
+  ],
+})
 
 const deviceRow = ({ name, state, next, step }: MachineInspection['devices'][number]): StateRow =>
   row(
@@ -132,44 +158,55 @@ const deviceRow = ({ name, state, next, step }: MachineInspection['devices'][num
     value('next', next && `next: ${next}`),
   )
 
-const REQUESTS = ['irqPending', 'unhalt', 'signal', 'sleep'] as const
+/** Those of KVM that every machine has. */
+const REQUESTS: readonly string[] = ['irqPending', 'unhalt', 'signal', 'sleep']
 
-function vcpuCard(vcpu: VcpuInspection): StateCard {
-  const { state, step, notifier, operation, task, mode, requests, cpu, lastCpu, apList } = vcpu
-  const shadow = vmcrCells(vcpu.shadowVmcr)
-  const live = vcpu.liveVmcr === undefined ? shadow.map(notLoaded) : vmcrCells(vcpu.liveVmcr)
+const vcpuCard = (vcpu: VcpuInspection): StateCard => ({
+  title: `vcpu${vcpu.vcpu}`,
+  groups: [
+    [nextRow(vcpu), threadRow(vcpu), contextRow(vcpu), requestsRow(vcpu), ...vmcrRows(vcpu)],
+    vcpu.apList.map((irq, n) => irqRow(n === 0 ? 'ap_list' : `ap_list ${n}`, irq, irq.name)),
+  ],
+})
+
+const nextRow = ({ step, notifier, operation }: VcpuInspection): StateRow =>
+  row('next', value('step', notifier ?? (operation === undefined ? step : `guest: ${operation}`)))
+
+const threadRow = ({ state, task, cpu, lastCpu, mode }: VcpuInspection): StateRow =>
+  row(
+    'thread',
+    value('state', state),
+    value('task', `task ${task}`),
+    value('cpu', cpu === undefined ? `off cpu${lastCpu}` : `on cpu${cpu}`),
+    value('mode', `mode ${mode}`),
+  )
+
+const contextRow = ({ loaded, preemptOff, irqsOff, waiting }: VcpuInspection): StateRow =>
+  row(
+    'context',
+    flag('loaded', loaded),
+    flag('preempt off', preemptOff),
+    flag('irqs off', irqsOff),
+    flag('waiting', waiting),
+  )
+
+function requestsRow({ requests }: VcpuInspection): StateRow {
+  const more = requests.filter((name) => !REQUESTS.includes(name))
+  return row(
+    'requests',
+    ...REQUESTS.map((name) => flag(name, requests.includes(name))),
+    value('more', more.join(' ')),
+  )
+}
+
+function vmcrRows({ shadowVmcr, liveVmcr }: VcpuInspection): StateRow[] {
+  const shadow = vmcrCells(shadowVmcr)
+  const live = liveVmcr === undefined ? shadow.map(notLoaded) : vmcrCells(liveVmcr)
   const differs = flag('differs', textsOf(live) !== textsOf(shadow))
-  const more = requests.filter((name) => !(REQUESTS as readonly string[]).includes(name))
-  return {
-    title: `vcpu${vcpu.vcpu}`,
-    groups: [
-      [
-        row('next', value('step', notifier ?? (operation === undefined ? step : `guest: ${operation}`))),
-        row(
-          'thread',
-          value('state', state),
-          value('task', `task ${task}`),
-          value('cpu', cpu === undefined ? `off cpu${lastCpu}` : `on cpu${cpu}`),
-          value('mode', `mode ${mode}`),
-        ),
-        row(
-          'context',
-          flag('loaded', vcpu.loaded),
-          flag('preempt off', vcpu.preemptOff),
-          flag('irqs off', vcpu.irqsOff),
-          flag('waiting', vcpu.waiting),
-        ),
-        row(
-          'requests',
-          ...REQUESTS.map((name) => flag(name, requests.includes(name))),
-          value('more', more.join(' ')),
-        ),
-        row('VMCR mem', ...shadow),
-        row('VMCR hw', ...live, vcpu.liveVmcr === undefined ? notLoaded(differs) : differs),
-      ],
-      apList.map((irq, n) => irqRow(n === 0 ? 'ap_list' : `ap_list ${n}`, irq, irq.name)),
-    ],
-  }
+  return [
+    row('VMCR mem', ...shadow),
+    row('VMCR hw', ...live, liveVmcr === undefined ? notLoaded(differs) : differs),
+  ]
 }
 
 const notLoaded = (cell: Cell): Cell => ({ ...cell, text: cell.name === 'VPMR' ? 'not loaded' : '' })

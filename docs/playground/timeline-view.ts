@@ -33,6 +33,10 @@ export class TimelineView {
     this.current = 0
   }
 
+  focus(): void {
+    this.table?.focus()
+  }
+
   goTo(frame: number): void {
     this.rows[this.current]?.setAttribute('aria-selected', 'false')
     const row = this.rows[frame]

@@ -170,7 +170,7 @@ async function stops(page: Page): Promise<void> {
   await openPlayground(page, '#scenario=29&side=good&preemptions=9&ticks=9&migrations=9')
   await until(page, "/^exploring: .* states/.test(document.querySelector('#progress').textContent)")
   await page.click('#stop')
-  await verdict(page, /^Bounded: nothing was found\.stopped/)
+  await verdict(page, /^Bounded: nothing was found\.Stopped/)
   await page.click('#text-tab')
   await page.fill('#text', ENDLESS)
   await page.click('#explore')

@@ -227,7 +227,7 @@ describe('a session', () => {
     const subject = { kind: 'entry', entry: '29', side: 'good' } as const
     const { finding } = await session.explore(subject, { preemptions: 3 })
     expect(finding.verdict).toBe('bounded')
-    expect(finding.looked).toMatch(/^stopped/)
+    expect(finding.looked).toMatch(/^Stopped/)
   })
 
   test('lists the whole museum', () => {
