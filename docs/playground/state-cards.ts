@@ -48,21 +48,19 @@ export function cardsOf(machine: MachineInspection, cost: readonly CostRow[]): S
     ...cpus.map(cpuCard),
     ...vpes.map((vpe) => vpeCard(vpe, its)),
     ...its.map(hostItsCard),
-    ...rowsCard(
+    rowsCard(
       'LPIs of the VM',
       lpis.map((lpi) => irqRow(lpi.name, lpi)),
     ),
     ...guestIts.map(guestItsCard),
-    ...rowsCard('devices', devices.map(deviceRow)),
+    rowsCard('devices', devices.map(deviceRow)),
     costCard(cost),
   ]
 }
 
 type HostIts = MachineInspection['its'][number]
 
-/** A card, unless nothing is on it. */
-const rowsCard = (title: string, rows: readonly StateRow[]): StateCard[] =>
-  rows.length > 0 ? [{ title, groups: [rows] }] : []
+const rowsCard = (title: string, rows: readonly StateRow[]): StateCard => ({ title, groups: [rows] })
 
 const cpuCard = ({ cpu, vcpu, inGuest, outputs, listRegisters }: CpuInspection): StateCard => ({
   title: `cpu${cpu}`,
@@ -268,7 +266,10 @@ interface CardShape {
   readonly groups: Map<string, Map<string, CellShape>>[]
 }
 
-/** Puts the states of a film on the cards of all of them: a row that one of them has, all have. */
+/**
+ * Puts the states of a film on the cards of all of them: a row that one of them has, all have. A card on which there is never
+ * anything is left out.
+ */
 export function aligned(states: readonly (readonly StateCard[])[]): Aligned {
   const shapes = new Map<string, CardShape>()
   for (const state of states) for (const card of state) addCard(shapes, card)
@@ -279,7 +280,10 @@ export function aligned(states: readonly (readonly StateCard[])[]): Aligned {
       [...rows].map(([label, cells]) => ({ label, cells: [...cells.values()] })),
     ),
   }))
-  return { cards, values: states.map((state) => valuesOn(shapes, state)) }
+  return {
+    cards: cards.filter(({ rows }) => rows.length > 0),
+    values: states.map((state) => valuesOn(shapes, state)),
+  }
 }
 
 function addCard(shapes: Map<string, CardShape>, { title, columns, groups }: StateCard): void {
