@@ -259,7 +259,7 @@ async function checkAccessibility(browser: Browser, scheme: 'light' | 'dark'): P
   }
   const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
   try {
-    await openPlayground(page, '#scenario=04&step=36')
+    await openPlayground(page, '#scenario=21&step=20')
     await verdict(page, /^Violated/)
     await page.evaluate(axe)
     for (const tab of ['#timeline-tab', '#text-tab']) {
