@@ -37,8 +37,13 @@ function nodeLines(node: DesignNode, path: string, depth: number): ListedLine[] 
           ...('perform' in node && { own: node as OwnStep }),
         },
       ]
-    case 'part':
-      return [heading(depth, `${node.name}:`), ...linesOf(node.body, `${path}${node.name}/`, depth + 1)]
+    case 'part': {
+      const lines = [
+        heading(depth, `${node.name}:`),
+        ...linesOf(node.body, `${path}${node.name}/`, depth + 1),
+      ]
+      return node.gicv4 ? lines.map((line) => ({ ...line, gicv4: true })) : lines
+    }
     case 'branch':
       return [
         ...nodeLines(node.test, path, depth),

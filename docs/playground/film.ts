@@ -59,9 +59,11 @@ class Camera {
     const { cards, values } = aligned(this.states)
     return {
       design: machine.toJSON().design,
-      listing: listing.map(({ depth, text, step }) => ({ depth, text, ...(step !== undefined && { step }) })),
+      // Own steps have functions, which cannot be sent.
+      listing: listing.map(({ own: _, path: __, ...line }) => line),
       lanes,
       cpus: cpus[0].length,
+      vpes: machine.inspect().vpes.length,
       cards,
       frames: this.steps.map((step, i) => ({ ...(step && { step }), cpus: cpus[i], values: values[i] })),
       leftOut,
@@ -129,8 +131,9 @@ function stepOf(event: StepEvent): string | undefined {
   return event.type === 'step' ? event.step : undefined
 }
 
-/** Its path in the design. */
+/** Its path in the design; of a step of the guest, that of the step which has entered it. */
 function pathOf(event: StepEvent): string {
+  if (event.place === 'guest') return 'guest'
   const step = stepOf(event) ?? ''
   return event.place === '' || event.type === 'enter' ? step : `${event.place}/${step}`
 }

@@ -63,6 +63,8 @@ export interface Film {
   /** Columns of the timeline: vCPUs, devices, and the environment, if it acts. */
   readonly lanes: readonly string[]
   readonly cpus: number
+  /** None without GICv4. */
+  readonly vpes: number
   /** What the state is made of, the same in all steps, so that nothing moves when values come and go. */
   readonly cards: readonly Card[]
   /** The first is the state before the first step. */
@@ -77,6 +79,8 @@ export interface DesignLine {
   readonly text: string
   /** The step that the line is. */
   readonly step?: string
+  /** Set in a part that only machines with GICv4 have. */
+  readonly gicv4?: true
 }
 
 /** A part of the machine. */

@@ -232,8 +232,8 @@ function irqRow(label: string, irq: VgicIrqState, name = ''): StateRow {
     flag('active', active),
     value('trigger', trigger === 'level' ? `level ${line}` : 'edge'),
     value('priority', `prio 0x${priority.toString(16)}`),
-    value('group', `group ${group}`),
-    value('vcpu', vcpu === undefined ? 'to no vCPU' : `to vcpu${vcpu}`),
+    value('group', `grp ${group}`),
+    value('vcpu', vcpu === undefined ? 'no vCPU' : `vcpu${vcpu}`),
   )
 }
 

@@ -1,10 +1,14 @@
 /** The current step: who took it where, its accesses, and the source of its code. */
 import { make } from './dom.ts'
-import type { Film, StepFacts, StepSource } from './messages.ts'
+import type { DesignLine, Film, StepFacts, StepSource } from './messages.ts'
 
+/** Its parts stay while their contents change, so that a reader's focus does. */
 export class StepView {
+  private readonly title = make('h2')
+  private readonly design = scrolling('design', 'The design')
+  private readonly accesses = scrolling('accesses', 'Accesses to the silicon')
+  private readonly code = scrolling('source', 'Source of the step')
   private lines: HTMLElement[] = []
-  private design: HTMLElement | undefined
   private current: HTMLElement | undefined
   private isMuseum = false
 
@@ -15,34 +19,32 @@ export class StepView {
 
   clear(): void {
     this.place.replaceChildren()
-    this.design = undefined
   }
 
   /** Lists the film's design. `isMuseum`: its own steps are the library's, whose sources are known. */
-  show({ listing }: Film, isMuseum: boolean): void {
+  show({ listing, vpes }: Film, isMuseum: boolean): void {
     this.isMuseum = isMuseum
-    this.lines = listing.map(({ depth, text, step }) => {
-      const needs = step !== undefined && this.sources[step]?.gicv4 ? 'gicv4' : ''
-      return make(
-        'span',
-        `${step === undefined ? 'heading' : 'step'} ${needs}`,
-        `${' '.repeat(depth)}${text}\n`,
-      )
-    })
-    this.design = scrolling('design', 'The design', this.lines)
+    this.lines = listing.map((line) => this.lineOf(line, vpes > 0))
     this.current = undefined
+    this.design.replaceChildren(...this.lines)
+    this.place.replaceChildren(this.title, this.design, this.accesses, this.code)
+  }
+
+  /** A machine without GICv4 does not have the lines about vPEs. */
+  private lineOf({ depth, text, step, gicv4 }: DesignLine, hasVpes: boolean): HTMLElement {
+    const isAboutVpes = gicv4 === true || (step !== undefined && this.sources[step]?.gicv4 === true)
+    const line = make('span', step === undefined ? 'heading' : '', `${' '.repeat(depth)}${text}\n`)
+    line.hidden = isAboutVpes && !hasVpes
+    return line
   }
 
   goTo({ design, frames, leftOut }: Film, frame: number): void {
-    if (!this.design) return
     const { step } = frames[frame]
-    const title = step ? titleOf(leftOut + frame, step) : ['Before the first step ', make('span', '', design)]
-    this.place.replaceChildren(
-      make('h2', '', ...title),
-      this.design,
-      scrolling('accesses', 'Accesses to the silicon', step ? accessLines(step) : []),
-      scrolling('source', 'Source of the step', step ? this.source(step) : []),
+    this.title.replaceChildren(
+      ...(step ? titleOf(leftOut + frame, step) : ['Before the first step ', make('span', '', design)]),
     )
+    this.accesses.replaceChildren(...(step ? accessLines(step) : []))
+    this.code.replaceChildren(...(step ? this.source(step) : []))
     this.mark(step?.line)
   }
 
@@ -51,7 +53,7 @@ export class StepView {
     const { design, current } = this
     current?.classList.remove('current')
     this.current = line === undefined ? undefined : this.lines[line]
-    if (!this.current || !design) return
+    if (!this.current) return
     this.current.classList.add('current')
     design.scrollTop = this.current.offsetTop - design.clientHeight / 2
   }
@@ -66,8 +68,8 @@ export class StepView {
   }
 }
 
-function scrolling(id: string, label: string, children: readonly (Node | string)[]): HTMLElement {
-  const element = make('div', '', ...children)
+function scrolling(id: string, label: string): HTMLElement {
+  const element = make('div')
   element.id = id
   element.tabIndex = 0
   element.setAttribute('role', 'region')
