@@ -12,7 +12,7 @@ const FROM = 'docs/playground'
 const SITE = 'docs/site'
 const TO = `${SITE}/playground`
 
-/** Typedoc writes the link to the playground in each page as typedoc.site.json has it, which is right in the first folder. */
+/** Typedoc writes the link to the playground in each page as typedoc.site.mjs has it, which is right in the first folder. */
 function mendLinks(): void {
   for (const file of readdirSync(SITE, { recursive: true, encoding: 'utf8' })) {
     if (!/^\w+\/[^/]+\.html$/.test(file) || file.startsWith('playground/')) continue
