@@ -9,22 +9,27 @@ import type { StepSource } from '../docs/playground/messages.ts'
 const STEPS = 'src/hyp/run/steps.ts'
 const THREAD_STEPS = 'src/hyp/run/thread-steps.ts'
 
-/** Steps of injections and messages, whose rows name no method, and the kinds of events that are no steps of a design. */
-const ELSEWHERE: Readonly<Record<string, readonly [file: string, method: string]>> = {
+const GUEST = 'src/hyp/guest/guest.ts'
+const MESSAGE = 'src/hyp/run/message.ts'
+
+type Place = readonly [file: string, method: string]
+
+/** Where steps of injections and messages are, whose rows name no method, if they are not in {@link ELSEWHERE}. */
+const INJECTION: Place = ['src/hyp/run/injection.ts', 'step']
+
+/** Others of them, and the kinds of events that are no steps of a design. */
+const ELSEWHERE: Readonly<Record<string, Place>> = {
   queue: ['src/hyp/run/injection.ts', 'queue'],
-  queueQuietly: ['src/hyp/run/injection.ts', 'step'],
-  postRequest: ['src/hyp/run/injection.ts', 'step'],
-  kick: ['src/hyp/run/injection.ts', 'step'],
-  translate: ['src/hyp/run/message.ts', 'translate'],
-  translateUnheld: ['src/hyp/run/message.ts', 'translate'],
-  dropReference: ['src/hyp/run/message.ts', 'step'],
-  decrementReference: ['src/hyp/run/message.ts', 'decrement'],
-  eraseByNumber: ['src/hyp/run/message.ts', 'step'],
+  translate: [MESSAGE, 'translate'],
+  translateUnheld: [MESSAGE, 'translate'],
+  dropReference: [MESSAGE, 'step'],
+  decrementReference: [MESSAGE, 'decrement'],
+  eraseByNumber: [MESSAGE, 'step'],
   'event:exit': ['src/hyp/run/run-loop.ts', 'exit'],
-  'event:vector': ['src/hyp/guest/guest.ts', 'step'],
-  'event:ack': ['src/hyp/guest/guest.ts', 'step'],
-  'event:eoi': ['src/hyp/guest/guest.ts', 'step'],
-  'event:guest': ['src/hyp/guest/guest.ts', 'step'],
+  'event:vector': [GUEST, 'step'],
+  'event:ack': [GUEST, 'step'],
+  'event:eoi': [GUEST, 'step'],
+  'event:guest': [GUEST, 'step'],
   'event:schedule': ['src/hyp/host/scheduler.ts', 'switchIn'],
   'event:preempt': ['src/hyp/host/scheduler.ts', 'preempt'],
 }
@@ -42,28 +47,18 @@ function parse(file: string): ts.SourceFile {
   return source
 }
 
-/** By the name of the step. Throws if a row names a method that is not there. */
+/** By the name of the step. Throws if a method is not where it is said to be. */
 export function stepSources(): Record<string, StepSource> {
   const rows = rowsOf(parse(STEPS))
-  const events = Object.keys(ELSEWHERE).filter((name) => name.startsWith('event:'))
+  const events = Object.entries(ELSEWHERE).filter(([name]) => name.startsWith('event:'))
   return Object.fromEntries([
     ...rows.map(({ name, does, says, gicv4 }) => {
-      const [file, method] = does === undefined ? elsewhere(name) : [THREAD_STEPS, does]
-      const found = methodOf(parse(file), method)
+      const found = methodAt(does === undefined ? (ELSEWHERE[name] ?? INJECTION) : [THREAD_STEPS, does])
       return [name, { ...found, says: says || found.says, gicv4 }]
     }),
-    ...events.map((name) => {
-      const [file, method] = elsewhere(name)
-      return [name, { ...methodOf(parse(file), method), gicv4: false }]
-    }),
+    ...events.map(([name, place]) => [name, { ...methodAt(place), gicv4: false }]),
     ...WITH_OWN_STEPS.flatMap((file) => ownSteps(parse(file))),
   ])
-}
-
-function elsewhere(name: string): readonly [file: string, method: string] {
-  const found = ELSEWHERE[name]
-  if (found) return found
-  throw new Error(`tools/step-sources.ts does not say where the code of ${name} is.`)
 }
 
 /** Constants made by `ownStep`; of a name that two steps have, none is known. */
@@ -124,7 +119,8 @@ function commentOf(node: ts.Node): string {
   return (ts.getTextOfJSDocComment(comment.comment) ?? '').replaceAll(/\s+/g, ' ')
 }
 
-function methodOf(file: ts.SourceFile, name: string): Omit<StepSource, 'gicv4'> {
+function methodAt([path, name]: Place): Omit<StepSource, 'gicv4'> {
+  const file = parse(path)
   for (const node of file.statements.filter(ts.isClassDeclaration).flatMap(({ members }) => [...members])) {
     if (!ts.isMethodDeclaration(node) || node.name.getText() !== name) continue
     const start = node.getStart()
