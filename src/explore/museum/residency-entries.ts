@@ -3,15 +3,18 @@
  * Linux has had since the one with the star, 04.
  */
 import { kvm61 } from '../../hyp/run/baselines.ts'
-import type { Design } from '../../hyp/run/design.ts'
-import { designs } from '../../hyp/run/designs.ts'
+import { type Design, unless } from '../../hyp/run/design.ts'
+import { defineDesign, designs, wfiFlagParts } from '../../hyp/run/designs.ts'
 import { edit } from '../../hyp/run/edit.ts'
 import {
+  clearWaiting,
+  nestedPending,
   preemptOff,
   preemptOn,
   runnableOnDemand,
   saveVmcr,
   setWaiting,
+  skipInstruction,
   storePendingLast,
   vpeLoad,
   vpeLoadUnmoved,
@@ -76,6 +79,25 @@ const suspendForgets = edit(wfiFlag)
   .omit('suspend/clearWaiting')
   .omit('suspend/vpeLoad')
   .design(named('CPU_SUSPEND goes to the halt directly'))
+
+/**
+ * A guest hypervisor's own guest runs with the vPE of the former off, as if its vCPU waited: what comes for it rings the
+ * doorbell.
+ */
+const nesting = defineDesign('wfi-flag, nested', {
+  ...wfiFlagParts,
+  eret: [
+    preemptOff,
+    setWaiting,
+    vpePutByFlag,
+    preemptOn,
+    unless(nestedPending, skipInstruction),
+    preemptOff,
+    clearWaiting,
+    vpeLoad,
+    preemptOn,
+  ],
+})
 
 export const residencyEntries: readonly MuseumEntry[] = [
   {
@@ -161,6 +183,19 @@ export const residencyEntries: readonly MuseumEntry[] = [
     bug: edit(kvm61(wfiFlag)).omitAll('vpeEnable').design('wfi-flag (kvm61), En for list registers only'),
     scenario: (design) => waiting('08 hcr-en-off-empty-lrs', design, {}, (g) => g.hvc()),
     bounds: {},
+  },
+  {
+    id: '09',
+    name: 'nested-eret-no-doorbell',
+    story:
+      'At the ERET to a nested guest the vPE is put without a doorbell, which GICv4.1 takes to mean that something is pending: the guest hypervisor is interrupted before its guest has run, and finds nothing.',
+    invariant: 'L4',
+    good: nesting,
+    bug: edit(nesting)
+      .replace('eret/vpePutByFlag', vpePut)
+      .design('wfi-flag, nested, put without a doorbell'),
+    scenario: (design) => waiting('09 nested-eret-no-doorbell', design, {}, (g) => g.nestedEret()),
+    bounds: { preemptions: 1 },
   },
   {
     id: '10',

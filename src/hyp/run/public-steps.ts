@@ -47,6 +47,7 @@ export {
   migrate,
   migrateQuietly,
   migrateUnowned,
+  nestedPending,
   noCandidate,
   noCommand,
   notLoaded,

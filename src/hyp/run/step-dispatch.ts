@@ -188,6 +188,8 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return steps.checkBlockOnDemand(v) ? 1 : 0
     case op.STEP_NOT_LOADED:
       return steps.isUnloaded(v) ? 1 : 0
+    case op.STEP_NESTED_PENDING:
+      return steps.nestedPending(v) ? 1 : 0
     case op.STEP_POLL_BEGIN:
       steps.pollBegin(v)
       return 0

@@ -368,6 +368,11 @@ export const runnableOnDemand = test('runnableOnDemand?', {
 })
 /** Is the CPU interface state in memory? */
 export const notLoaded = test('notLoaded?', { does: 'isUnloaded', writes: 'thread' })
+/**
+ * Is an interrupt pending for a guest hypervisor that returns to its own guest? Then it gets that first: an exception to
+ * its virtual EL2. An interrupt of its vPE is known by what the put has read, or a doorbell said.
+ */
+export const nestedPending = test('nestedPending?', { does: 'nestedPending', stands: 'thread' })
 /** Begins the halt: sets the number of checks of halt polling. */
 export const pollBegin = row('pollBegin', { does: 'pollBegin', stands: 'thread', writes: 'thread' })
 /** Is another check left in the window? */

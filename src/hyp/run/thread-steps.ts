@@ -592,6 +592,10 @@ export class ThreadSteps {
     return this.halt.checkBlock(v)
   }
 
+  nestedPending(v: Vcpu): boolean {
+    return this.halt.runnable(v)
+  }
+
   isUnloaded(v: Vcpu): boolean {
     return this.words[v + VCPU_LOADED] === 0
   }
