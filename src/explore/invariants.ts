@@ -94,6 +94,9 @@ export type InvariantId =
   | 'L4'
   | 'L5'
   | 'L6'
+  | 'R1'
+  | 'R2'
+  | 'R5'
 
 /** Each invariant as a sentence. */
 export const invariants: Readonly<Record<InvariantId, string>> = {
@@ -124,6 +127,9 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   L4: 'No thread repeats a cycle of steps without progress of its guest while every actor that can step takes part.',
   L5: 'When no actor can step any more, no interrupt is active on a vCPU whose guest has ended all that it acknowledged.',
   L6: 'When no actor can step any more, no thread waits for a PE or for other vCPUs, and no message for a lock.',
+  R1: 'A save has what the VM has: which interrupts software and the lines make pending, which are active, and what the ITSs have mapped; saved twice, it is the same.',
+  R2: 'A save is taken back by a restore, after which every interrupt is as it was.',
+  R5: 'An image whose parts were saved at different times is consistent: a timer that it has masked has its interrupt pending or active.',
 }
 
 /** Throws an `argument` error for what is not a list of invariants. */

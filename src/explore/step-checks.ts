@@ -10,6 +10,7 @@ import type { Actor, Machine } from '../scenario/machine.ts'
 import type { OwnInvariant } from './bounds.ts'
 import type { Changes } from './changes.ts'
 import { DeactivationInvariants } from './deactivation-invariants.ts'
+import { ImageInvariants } from './image-invariants.ts'
 import { argumentInvariants, InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import { LpiInvariants } from './lpi-invariants.ts'
 import { ResidencyInvariants } from './residency-invariants.ts'
@@ -21,6 +22,7 @@ import {
   ENTERS,
   FOLDS,
   HAS_NEEDS,
+  SAVES,
   WRITES,
   WRITES_ALL,
   WRITES_GUEST,
@@ -36,6 +38,7 @@ export class StepChecks {
   private readonly hypervisor: Hypervisor
   private readonly checker: InvariantChecker
   private readonly deactivations: DeactivationInvariants
+  private readonly images: ImageInvariants
   private readonly lpis: LpiInvariants
   private readonly residency: ResidencyInvariants
   private readonly contexts: StepContexts
@@ -53,6 +56,7 @@ export class StepChecks {
     this.hypervisor = machine.hypervisor
     this.checker = new InvariantChecker(machine)
     this.deactivations = new DeactivationInvariants(machine)
+    this.images = new ImageInvariants(machine)
     this.lpis = new LpiInvariants(machine)
     this.residency = new ResidencyInvariants(machine)
     this.checked = chosen(ids)
@@ -76,6 +80,10 @@ export class StepChecks {
     if (kind & FOLDS && this.checked.S12) {
       const what = this.deactivations.wrongDeactivation(this.hypervisor.vcpu(index), this.before)
       if (what !== undefined) return ['S12', what]
+    }
+    if (kind & SAVES) {
+      const violation = this.images.afterSave(index, this.before, this.checked)
+      if (violation) return violation
     }
     const writes = kind & WRITES
     if (this.residency.present && (writes === WRITES_ALL || kind & HAS_NEEDS)) {

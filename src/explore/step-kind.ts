@@ -52,6 +52,9 @@ export const FOLDS = 1024
 /** The step is one of the design's own: a function of the user's. */
 export const IS_OWN = 2048
 
+/** Userspace saves the VM. */
+export const SAVES = 4096
+
 /** With these HCR_EL2 bits set, a guest's ICC_* accesses are to its virtual CPU interface. */
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
 
@@ -140,6 +143,7 @@ export class StepKinds {
     const { injection, mapped, apLists } = machine.hypervisor
     const next = machine.nextDeviceStep(index)
     if (next?.signal) return WRITES_NOTIFY
+    if (next?.save) return WRITES_ALL | SAVES
     // A message may be translated, cached and held; an LPI may go with the last reference.
     if (next?.msi) return injection.notifies(machine.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
     if (mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL

@@ -15,6 +15,9 @@ const isOfInjection = (step: Step): boolean => rowOf(step.op)?.stands === 'injec
 /** Whether only a device's message has what a step is about: a translation, and a reference to the LPI. */
 const isOfMessage = (step: Step): boolean => rowOf(step.op)?.stands === 'msi'
 
+/** Whether only userspace does a step, when it saves the VM. */
+const isOfSave = (step: Step): boolean => rowOf(step.op)?.stands === 'save'
+
 /**
  * Whether only the thread itself can do a step, not a notifier: handle an exit, enter, wait, sleep, look for another
  * vCPU, or end.
@@ -37,6 +40,7 @@ export function checkDesign(design: Design): Design {
   for (const step of stepsOf([...thread, ...schedOut, ...schedIn])) {
     if (isOfInjection(step)) throw misplaced(name, step, 'inject: only an injection has an interrupt')
     if (isOfMessage(step)) throw misplaced(name, step, 'msi: only a message is translated')
+    if (isOfSave(step)) throw misplaced(name, step, 'save: userspace does it')
     if (isOwnStep(step) || isKnown(step)) continue
     throw new VgicError(
       'argument',
@@ -47,6 +51,8 @@ export function checkDesign(design: Design): Design {
     if (isOfThread(step)) throw misplaced(name, step, 'the thread: a notifier cannot do it in its place')
   checkInjection(design)
   checkMessage(design)
+  const kinds = 'a save is made of saveInterrupts and saveTimers'
+  stepsOnly(name, 'save', design.save ?? [], isOfSave, kinds)
   checkEnd(design)
   return design
 }

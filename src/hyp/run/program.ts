@@ -8,7 +8,7 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { asPc, type Pc } from '../records/vcpu.ts'
 import type { Design, DesignNode, Jump } from './design.ts'
 import { isOwnStep, MAX_OUTCOMES, type OwnStep, STEP_OWN, type Step } from './step.ts'
-import { giveUpCpu, resume, rowOf } from './steps.ts'
+import { giveUpCpu, resume, rowOf, saveInterrupts, saveTimers } from './steps.ts'
 
 /** A row of the table has 16 words: the step, then the next program counter for each result, MAX_OUTCOMES at most. */
 export const TABLE_SHIFT = 4
@@ -45,6 +45,7 @@ export interface Program {
   readonly schedIn: NextPc
   readonly inject: NextPc
   readonly msi: NextPc
+  readonly save: NextPc
   /** The program counter of the head of the thread's endless loop, where an exit has been handled. */
   readonly head: NextPc
 }
@@ -104,13 +105,14 @@ class Compiler {
       schedIn: this.placeAll([...design.schedIn, resume], 'schedIn/'),
       inject: this.placeAll(design.inject, 'inject/'),
       msi: this.placeAll(design.msi, 'msi/'),
+      save: this.placeAll(design.save ?? [saveInterrupts, saveTimers], 'save/'),
     }
     const link = (list: readonly PlacedNode[]) => this.link(list, ENDED, { start: ENDED, end: ENDED })
     if (link(lists.thread) !== FIRST_PC) {
       throw new VgicError('argument', `Design ${design.name} must begin with a step.`)
     }
     const [schedOut, schedIn] = [link(lists.schedOut), link(lists.schedIn)]
-    const [inject, msi] = [link(lists.inject), link(lists.msi)]
+    const [inject, msi, save] = [link(lists.inject), link(lists.msi), link(lists.save)]
     const loop = lists.thread.find((node) => node.kind === 'loop' && !node.at)
     const table = new Int32Array(this.steps.length << TABLE_SHIFT)
     for (const [pc, step] of this.steps.entries()) {
@@ -118,7 +120,7 @@ class Compiler {
     }
     const head = loop ? firstPc([loop]) : ENDED
     const { paths, steps, own } = this
-    return { design, table, paths, steps, own, schedOut, schedIn, inject, msi, head }
+    return { design, table, paths, steps, own, schedOut, schedIn, inject, msi, save, head }
   }
 
   private opOf(step: Step): number {

@@ -31,6 +31,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_TIMER_PUT:
       steps.timerPut(v)
       return 0
+    case op.STEP_TIMER_INJECTING:
+      steps.timerInjecting(v)
+      return 0
     case op.STEP_HANDLE_REQUESTS:
       steps.handleRequests(v)
       return 0
@@ -163,6 +166,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return 0
     case op.STEP_EXECUTE_COMMAND_FOR_ALL:
       steps.executeCommandForAll(v)
+      return 0
+    case op.STEP_EXECUTE_COMMAND_ONLY:
+      steps.executeCommandOnly(v)
       return 0
     case op.STEP_UNLOCK_ITS:
       steps.unlockIts(v)

@@ -73,6 +73,15 @@ export const putAgain = row('putAgain', { does: 'putAgain', writes: 'vcpu', need
 /** kvm_timer_vcpu_put: takes the timers off the PE. A thread that loses its PE needs no step for it. */
 export const timerPut = row('timerPut', { does: 'timerPut', writes: 'pe', needs: ['preemptionOff'] })
 /**
+ * Leaves the timers to a host timer that does their work while the vCPU is in userspace: it makes the interrupt pending, and
+ * masks the guest's timer (catalogue 50).
+ */
+export const timerInjecting = row('timerInjecting', {
+  does: 'timerInjecting',
+  writes: 'vcpu',
+  needs: ['preemptionOff'],
+})
+/**
  * Takes the requests that were posted to the vCPU, except a signal, which the loop checks for. Waits while another
  * vCPU has stopped the VM.
  */
@@ -341,6 +350,13 @@ export const executeCommandForAll = row('executeCommandForAll', {
   stands: 'thread',
   needs: ['itsStarted'],
 })
+/** As `executeCommand`, but DISCARD and MAPD leave the guest's tables as the last save has written them (catalogue 46). */
+export const executeCommandOnly = row('executeCommandOnly', {
+  does: 'executeCommandOnly',
+  carriesOut: true,
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
 /** Drops its_lock. */
 export const unlockIts = row('unlockIts', { does: 'unlockIts', stands: 'thread', needs: ['itsStarted'] })
 /** kvm_arm_resume_guest. */
@@ -518,6 +534,17 @@ export const dropReference = row('dropReference', { stands: 'msi' })
 export const decrementReference = row('decrementReference', { stands: 'msi' })
 /** The other half: takes what the table has by that INTID out of it, if the last reference was this one, and frees the LPI. */
 export const eraseByNumber = row('eraseByNumber', { stands: 'msi' })
+/**
+ * Step of a save: userspace reads the VM's interrupts (KVM's device attributes), those of its ITSs into the guest's memory.
+ * All vCPUs are in userspace, or off, and stay there until the list is done.
+ */
+export const saveInterrupts = row('saveInterrupts', { stands: 'save' })
+/** As `saveInterrupts`, but the byte of a pending table is looked up by its offset, in whichever table that is (catalogue 45). */
+export const saveInterruptsByOffset = row('saveInterruptsByOffset', { stands: 'save' })
+/** As `saveInterrupts`, but pending state is read as the guest reads it: with the lines of level-sensitive interrupts (catalogue 52). */
+export const saveInterruptsAsGuest = row('saveInterruptsAsGuest', { stands: 'save' })
+/** Step of a save: userspace reads the vCPUs' timers. */
+export const saveTimers = row('saveTimers', { stands: 'save' })
 /** The last step of every sched_out notifier: the thread is off its PE. */
 export const giveUpCpu = row('giveUpCpu', {
   does: 'giveUpCpu',

@@ -361,6 +361,10 @@ export class ThreadSteps {
     this.timers.put(v)
   }
 
+  timerInjecting(v: Vcpu): void {
+    this.timers.startInjecting(v)
+  }
+
   timerSync(v: Vcpu): void {
     this.timers.sync(v)
   }
@@ -550,6 +554,11 @@ export class ThreadSteps {
   executeCommandForAll(v: Vcpu): void {
     const n = this.commands.lockedBy(v)
     if (n >= 0) this.commands.executeForAll(n)
+  }
+
+  executeCommandOnly(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.executeOnly(n)
   }
 
   unlockIts(v: Vcpu): void {
