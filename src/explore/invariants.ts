@@ -3,7 +3,7 @@
  * for safety, L for liveness. Liveness is checked as safety: on states in which no actor can step (L1, L5, L6), on guests
  * that run without an interrupt that they should have (L3), and on cycles (L4, which the explorer finds). S23 and
  * S24 are not in the catalogue. step-context.ts checks S2, S19, S22, S23, S24, and parts of S10, S11 and S20;
- * deactivation-invariants.ts S12 and L5; lpi-invariants.ts S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to
+ * deactivation-invariants.ts S12 and L5; acknowledge-invariants.ts S9 and S13; image-invariants.ts R1, R2, R5; lpi-invariants.ts S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to
  * S7, L2, and parts of S2, S8, S11, S19 and L3.
  */
 import {
@@ -75,9 +75,11 @@ export type InvariantId =
   | 'S6'
   | 'S7'
   | 'S8'
+  | 'S9'
   | 'S10'
   | 'S11'
   | 'S12'
+  | 'S13'
   | 'S15'
   | 'S16'
   | 'S17'
@@ -108,9 +110,11 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   S6: 'Of a vCPU that is about to wait, or waits, an interrupt is known to be pending, or a doorbell was asked for or is on its way; what is known while its vPE is away is not overwritten.',
   S7: 'No doorbell rings for a vCPU that is in its guest.',
   S8: 'At every entry the INTIDs in valid list registers are distinct, and none of them is pending as a direct interrupt, too.',
+  S9: 'At every entry an interrupt that is mapped to a physical one, and is in a list register, has that active.',
   S10: 'While one vCPU has the others stopped for an access, none of them is in its guest or has list registers that are not folded.',
   S11: 'When a vCPU asks runnable() in its halt, its vPE is not resident, and the shadow of ICH_VMCR_EL2 is what its guest would read; so are that shadow and the active priorities when the thread returns to userspace.',
-  S12: 'A guest’s write to ICC_DIR_EL1 deactivates the interrupt that it names, on whichever vCPU that is active; a fold deactivates none that the guest has acknowledged and not ended.',
+  S12: 'A guest’s write to ICC_DIR_EL1 deactivates the interrupt that it names, on whichever vCPU that is active; a fold deactivates none that the guest has acknowledged and not ended; an LPI is active in list registers only.',
+  S13: 'An edge is acknowledged once: a flush moves it to its list register, and a fold brings back what was not acknowledged. A level-sensitive interrupt becomes pending in a list register only while its line is high, and is not acknowledged again after its end while it is low.',
   S15: 'Nothing names an LPI that was freed: no list, list register, event, cached translation, message or prune.',
   S16: 'An LPI has as many references as its events, lists, list registers, messages and prunes hold, and the table has it by its INTID.',
   S17: 'An interrupt names a vCPU if and only if it is on that vCPU’s ap_list, once, and on no other.',

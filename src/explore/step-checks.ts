@@ -7,6 +7,7 @@
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_AP_COUNT, type Vcpu } from '../hyp/records/vcpu.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
+import { AcknowledgeInvariants } from './acknowledge-invariants.ts'
 import type { OwnInvariant } from './bounds.ts'
 import type { Changes } from './changes.ts'
 import { DeactivationInvariants } from './deactivation-invariants.ts'
@@ -16,10 +17,12 @@ import { LpiInvariants } from './lpi-invariants.ts'
 import { ResidencyInvariants } from './residency-invariants.ts'
 import { StepContexts } from './step-context.ts'
 import {
+  ACKNOWLEDGES,
   ASKS,
   ASKS_OWN_RUNNABLE,
   DEACTIVATES,
   ENTERS,
+  FLUSHES,
   FOLDS,
   HAS_NEEDS,
   SAVES,
@@ -37,6 +40,7 @@ export class StepChecks {
   readonly checked: Readonly<Record<InvariantId, boolean>>
   private readonly hypervisor: Hypervisor
   private readonly checker: InvariantChecker
+  private readonly acknowledges: AcknowledgeInvariants
   private readonly deactivations: DeactivationInvariants
   private readonly images: ImageInvariants
   private readonly lpis: LpiInvariants
@@ -55,6 +59,7 @@ export class StepChecks {
   ) {
     this.hypervisor = machine.hypervisor
     this.checker = new InvariantChecker(machine)
+    this.acknowledges = new AcknowledgeInvariants(machine.hypervisor)
     this.deactivations = new DeactivationInvariants(machine)
     this.images = new ImageInvariants(machine)
     this.lpis = new LpiInvariants(machine)
@@ -77,9 +82,9 @@ export class StepChecks {
       const what = this.deactivations.lostDeactivation(this.hypervisor.vcpu(index), this.before)
       if (what !== undefined) return ['S12', what]
     }
-    if (kind & FOLDS && this.checked.S12) {
-      const what = this.deactivations.wrongDeactivation(this.hypervisor.vcpu(index), this.before)
-      if (what !== undefined) return ['S12', what]
+    if (kind & (FLUSHES | FOLDS | ACKNOWLEDGES)) {
+      const violation = this.ofListRegisters(this.hypervisor.vcpu(index), kind)
+      if (violation) return violation
     }
     if (kind & SAVES) {
       const violation = this.images.afterSave(index, this.before, this.checked)
@@ -95,6 +100,10 @@ export class StepChecks {
       const what = this.checker.distinctIntids(entered)
       if (what !== undefined) return ['S8', what]
     }
+    if (entered !== 0 && this.checked.S9) {
+      const what = this.acknowledges.unmatched(entered)
+      if (what !== undefined) return ['S9', what]
+    }
     if (entered !== 0 && this.checked.S10) {
       const what = this.checker.enteredWhileStopped(entered)
       if (what !== undefined) return ['S10', what]
@@ -102,6 +111,22 @@ export class StepChecks {
     return writes === WRITES_ALL || writes >= WRITES_GUEST || entered !== 0
       ? this.afterChange(writes, entered)
       : undefined
+  }
+
+  private ofListRegisters(v: Vcpu, kind: number): ViolatedInvariant | undefined {
+    const { deactivations, acknowledges, checked, before } = this
+    if (kind & FOLDS && checked.S12) {
+      const what = deactivations.wrongDeactivation(v, before) ?? deactivations.activeLpi(v)
+      if (what !== undefined) return ['S12', what]
+    }
+    if (!checked.S13) return undefined
+    const what =
+      kind & FLUSHES
+        ? acknowledges.filledInVain(v)
+        : kind & FOLDS
+          ? acknowledges.takenBack(v, before)
+          : acknowledges.takenTwice(v, before)
+    return what === undefined ? undefined : ['S13', what]
   }
 
   /** Checks a state in which no actor can step, or none within the bounds. */

@@ -2,7 +2,15 @@
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
 import { ICC_DIR_EL1 } from '../arch/icc-registers.ts'
 import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
-import { OP_DIR, OP_QUIESCE, OP_SEV, OP_STORE, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
+import {
+  OP_ACK,
+  OP_DIR,
+  OP_QUIESCE,
+  OP_SEV,
+  OP_STORE,
+  OP_WORDS,
+  OP_WRITE,
+} from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   peOf,
@@ -54,6 +62,12 @@ export const IS_OWN = 2048
 
 /** Userspace saves the VM. */
 export const SAVES = 4096
+
+/** A flush. */
+export const FLUSHES = 8192
+
+/** The guest acknowledges an interrupt. */
+export const ACKNOWLEDGES = 16384
 
 /** With these HCR_EL2 bits set, a guest's ICC_* accesses are to its virtual CPU interface. */
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
@@ -129,6 +143,8 @@ export class StepKinds {
       case OP_QUIESCE:
       case OP_STORE:
         return WRITES_ALL
+      case OP_ACK:
+        return this.guest | ACKNOWLEDGES
       case OP_DIR:
         return this.guest | DEACTIVATES
       case OP_WRITE:
@@ -177,6 +193,7 @@ function kindOf(step: Step | undefined, injects: boolean): number {
     (row?.enters ? ENTERS : 0) |
     (row?.lists && !row.alwaysAccesses ? ON_LISTS : 0) |
     (row?.lists === 'fold' ? FOLDS : 0) |
+    (row?.lists === 'flush' ? FLUSHES : 0) |
     (row?.takesInterrupts ? TAKES : 0) |
     (row?.needs ? HAS_NEEDS : 0) |
     (isOwnStep(step) ? IS_OWN : 0)

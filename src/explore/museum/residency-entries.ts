@@ -23,6 +23,8 @@ import {
   vpePutAtOnce,
   vpePutByFlag,
   vpePutUnlocked,
+  vpeUnmap,
+  vpeUnmapSynced,
 } from '../../hyp/run/steps.ts'
 import { type Scenario, scenario } from '../../scenario/builder.ts'
 import type { GuestBuilder } from '../../scenario/guest-builder.ts'
@@ -98,6 +100,11 @@ const nesting = defineDesign('wfi-flag, nested', {
     preemptOn,
   ],
 })
+
+/** A VM of one vCPU that goes down with it. */
+const unmaps = edit(wfiFlag)
+  .insertAfter('off/vpePut', vpeUnmap)
+  .design(named('which unmaps its vPE at the end'))
 
 export const residencyEntries: readonly MuseumEntry[] = [
   {
@@ -261,6 +268,16 @@ export const residencyEntries: readonly MuseumEntry[] = [
       .design(named('no VMOVP at a migration')),
     scenario: (design) => waiting('14 vmovp-elided-stale-doorbell-cpu', design, { cpus: 2 }),
     bounds: { preemptions: 1, migrations: 1 },
+  },
+  {
+    id: '16',
+    name: 'vsync-after-vmapp-unmap',
+    story: 'A VM goes down: the ITS is told that its vPE is gone, and then to wait for it.',
+    invariant: 'S5',
+    good: unmaps,
+    bug: edit(unmaps).replace('off/vpeUnmap', vpeUnmapSynced).design(named('VSYNC after the unmap')),
+    scenario: (design) => waiting('16 vsync-after-vmapp-unmap', design),
+    bounds: {},
   },
   {
     id: '20',

@@ -7,7 +7,7 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { checkShape, type Design, type DesignNode } from './design.ts'
 import { compile, ENDED, TABLE_SHIFT } from './program.ts'
 import { isOwnStep, type Step } from './step.ts'
-import { queueInterrupt, queueQuietly, rowOf, translate, translateUnheld } from './steps.ts'
+import { queueCountedHere, queueInterrupt, queueQuietly, rowOf, translate, translateUnheld } from './steps.ts'
 
 /** Whether a step stores, posts or kicks for a device's interrupt, which only an injection has. */
 const isOfInjection = (step: Step): boolean => rowOf(step.op)?.stands === 'inject'
@@ -82,7 +82,8 @@ function checkMessage({ name, msi }: Design): void {
   throw new VgicError('argument', `${name} has no queueInterrupt in msi: without it no interrupt is stored.`)
 }
 
-const isQueue = ({ op }: Step): boolean => op === queueInterrupt.op || op === queueQuietly.op
+const isQueue = ({ op }: Step): boolean =>
+  op === queueInterrupt.op || op === queueQuietly.op || op === queueCountedHere.op
 const isTranslation = ({ op }: Step): boolean => op === translate.op || op === translateUnheld.op
 
 /** The steps of a list of a device, which has no others than those of a kind. */

@@ -58,6 +58,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_FLUSH_UNHELD:
       steps.flushUnheld(v)
       return 0
+    case op.STEP_FLUSH_ACTIVE_AND_PENDING:
+      steps.flushActiveAndPending(v)
+      return 0
     case op.STEP_FLUSH_WRITING_HCR:
       steps.flushWritingHcr(v)
       return 0
@@ -75,6 +78,15 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return 0
     case op.STEP_FOLD_COUNTING_FROM_HEAD:
       steps.foldCountingFromHead(v)
+      return 0
+    case op.STEP_FOLD_UNSAMPLED:
+      steps.foldUnsampled(v)
+      return 0
+    case op.STEP_FOLD_DROPPING_ACTIVE:
+      steps.foldDroppingActive(v)
+      return 0
+    case op.STEP_FOLD_KEEPING_ACTIVE_LPIS:
+      steps.foldKeepingActiveLpis(v)
       return 0
     case op.STEP_FOLD_LIST_REGISTERS:
       steps.foldListRegisters(v)
@@ -118,6 +130,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return 0
     case op.STEP_EMULATE_SYSREG_BY_SHADOW:
       steps.emulateSysregByShadow(v)
+      return 0
+    case op.STEP_EMULATE_SYSREG_UNSAMPLED:
+      steps.emulateSysregUnsampled(v)
       return 0
     case op.STEP_DEACTIVATION_LEFT:
       return steps.deactivationLeft(v) ? 1 : 0
@@ -257,6 +272,12 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return 0
     case op.STEP_VPE_LOAD_UNMOVED:
       steps.vpeLoadUnmoved(v)
+      return 0
+    case op.STEP_VPE_UNMAP:
+      steps.vpeUnmap(v)
+      return 0
+    case op.STEP_VPE_UNMAP_SYNCED:
+      steps.vpeUnmapSynced(v)
       return 0
     case op.STEP_NO_CANDIDATE:
       return steps.noCandidate(v) ? 1 : 0

@@ -118,6 +118,15 @@ export const flushUnheld = row('flushUnheld', {
   needs: ['interruptsOff', 'folded'],
 })
 /**
+ * As `flush`, but a level-sensitive interrupt that is active, and whose line is high, goes into its list register as active
+ * and pending (catalogue 25).
+ */
+export const flushActiveAndPending = row('flushActiveAndPending', {
+  does: 'flushActiveAndPending',
+  lists: 'flush',
+  needs: ['interruptsOff', 'folded'],
+})
+/**
  * Linux 7.2's flush: ICH_HCR_EL2 is written at every entry, with maintenance interrupts for a switch of each group, and
  * ICC_DIR_EL1 is trapped only while the vCPU has active interrupts outside, or the VM counts SPIs in flight.
  */
@@ -149,6 +158,30 @@ export const foldCountingFromHead = row('foldCountingFromHead', {
   does: 'foldCountingFromHead',
   lists: 'fold',
   alwaysAccesses: true,
+  needs: ['interruptsOff'],
+})
+/**
+ * As `foldSavingVmcr`, but a mapped level-sensitive interrupt that the guest has deactivated keeps the sample of its line
+ * that it had before (catalogue 31).
+ */
+export const foldUnsampled = row('foldUnsampled', {
+  does: 'foldUnsampled',
+  lists: 'fold',
+  alwaysAccesses: true,
+  needs: ['interruptsOff'],
+})
+/**
+ * As `fold`, but the physical interrupt of a mapped one that the guest still handles is made inactive, too (catalogue 32).
+ */
+export const foldDroppingActive = row('foldDroppingActive', {
+  does: 'foldDroppingActive',
+  lists: 'fold',
+  needs: ['interruptsOff'],
+})
+/** As `fold`, but an LPI that comes back active from a list register stays so (catalogue 34). */
+export const foldKeepingActiveLpis = row('foldKeepingActiveLpis', {
+  does: 'foldKeepingActiveLpis',
+  lists: 'fold',
   needs: ['interruptsOff'],
 })
 /** The fold alone: the ap_list stays as it is, and is to be pruned by `pruned?` and `migrate`. */
@@ -223,6 +256,12 @@ export const emulateSysreg = row('emulateSysreg', {
  */
 export const emulateSysregByShadow = row('emulateSysregByShadow', {
   does: 'emulateSysregByShadow',
+  stands: 'thread',
+  needs: ['sysregAccess'],
+})
+/** As `emulateSysreg`, but a write to ICC_DIR_EL1 does not sample the line of what it deactivates (catalogue 60). */
+export const emulateSysregUnsampled = row('emulateSysregUnsampled', {
+  does: 'emulateSysregUnsampled',
   stands: 'thread',
   needs: ['sysregAccess'],
 })
@@ -477,6 +516,13 @@ export const vpeLoadUnmoved = row('vpeLoadUnmoved', {
   gicv4: true,
   needs: ['preemptionOff'],
 })
+/**
+ * vgic_v4_teardown, for the vCPU's own vPE: the ITS has it no more. GICv4.1's VMAPP waits by itself until its pending table is
+ * in memory.
+ */
+export const vpeUnmap = row('vpeUnmap', { does: 'vpeUnmap', gicv4: true })
+/** As `vpeUnmap`, with a VSYNC that names the vPE after that (catalogue 16). */
+export const vpeUnmapSynced = row('vpeUnmapSynced', { does: 'vpeUnmapSynced', gicv4: true })
 /** kvm_vcpu_on_spin: goes on to the next vCPU of the VM; yes when there are no more. */
 export const noCandidate = test('noCandidate?', { does: 'noCandidate', stands: 'thread', writes: 'thread' })
 /** Is the candidate blocked? */
@@ -514,6 +560,8 @@ export const stop = row('stop', {
 export const queueInterrupt = row('queue', { stands: 'inject' })
 /** As `queue`, but an interrupt that is on a list already notifies nobody (catalogue 22). */
 export const queueQuietly = row('queueQuietly', { stands: 'inject' })
+/** As `queue`, but the first SPI that is counted as in flight is no request to the other vCPUs (catalogue 58). */
+export const queueCountedHere = row('queueCountedHere', { stands: 'inject' })
 /** Step of an injection: posts KVM_REQ_IRQ_PENDING to the vCPU of that list. */
 export const postRequest = row('postRequest', { stands: 'inject' })
 /** Step of an injection: reads that vCPU's mode, and wakes or interrupts it. */

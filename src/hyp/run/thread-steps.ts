@@ -27,6 +27,7 @@ import {
   VCPU_DATA,
   VCPU_ESR,
   VCPU_EXIT,
+  VCPU_INDEX,
   VCPU_LOADED,
   VCPU_NOTIFIER,
   VCPU_PC,
@@ -247,6 +248,15 @@ export class ThreadSteps {
     this.takeMasked(v, was)
   }
 
+  vpeUnmap(v: Vcpu): void {
+    this.v4?.vpes.unmap(v, this.words[v + VCPU_INDEX])
+  }
+
+  vpeUnmapSynced(v: Vcpu): void {
+    this.vpeUnmap(v)
+    this.v4?.vpes.driver.vsync(v, this.words[v + VCPU_INDEX])
+  }
+
   vpeCommit(v: Vcpu): void {
     this.v4?.commit(v)
   }
@@ -336,6 +346,13 @@ export class ThreadSteps {
     words[v + VCPU_DATA + 1] = 0
   }
 
+  emulateSysregUnsampled(v: Vcpu): void {
+    const { words, vgic, seam } = this
+    if (words[v + VCPU_ESR] === ESR_DIR)
+      vgic.deactivateUnsampled(v, words[v + VCPU_DATA] & seam.virtualInterface.intidMask)
+    this.emulateSysreg(v)
+  }
+
   /** A deactivation that is left keeps its INTID, which is an SPI's and so not 0, in VCPU_DATA. */
   emulateSysregByShadow(v: Vcpu): void {
     if (this.words[v + VCPU_ESR] === ESR_DIR) this.deactivateStopped(v)
@@ -423,6 +440,26 @@ export class ThreadSteps {
 
   foldCountingFromHead(v: Vcpu): void {
     this.vgic.foldSavingVmcr(v, true)
+    this.settle(v)
+  }
+
+  foldUnsampled(v: Vcpu): void {
+    this.vgic.foldUnsampled(v)
+    this.settle(v)
+  }
+
+  foldDroppingActive(v: Vcpu): void {
+    this.vgic.foldDroppingActive(v)
+    this.settle(v)
+  }
+
+  foldKeepingActiveLpis(v: Vcpu): void {
+    this.vgic.foldKeepingActiveLpis(v)
+    this.settle(v)
+  }
+
+  flushActiveAndPending(v: Vcpu): void {
+    this.vgic.flushActiveAndPending(v)
     this.settle(v)
   }
 

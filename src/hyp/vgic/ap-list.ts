@@ -158,6 +158,15 @@ export class ApLists {
     return irqInputMoves(word, level) ? this.queue(words, irq, irqWithInput(word)) : 0
   }
 
+  /** `setInput`, which does not take an SPI to be the first in flight (catalogue 58). */
+  setInputCountedHere(irq: Irq, level: number): Vcpu | 0 {
+    const counted = this.vm + VM_COUNTED_SPIS
+    this.words[counted]++
+    const v = this.setInput(irq, level)
+    this.words[counted]--
+    return v
+  }
+
   /** The vCPU that `setInput` would return. */
   targetOfInput(irq: Irq, level: number): Vcpu | 0 {
     const word = this.words[irq]
