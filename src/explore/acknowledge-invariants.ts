@@ -6,11 +6,10 @@
  * brings back what was not acknowledged. Of levels only what software can know is asked: a line may fall once its interrupt
  * is in a list register, and that a guest then takes it in vain is allowed.
  */
-import { LR_ACTIVE, LR_HW, LR_PENDING, LR_State } from '../arch/ich-registers.ts'
+import { LR_HW, LR_PENDING, LR_State } from '../arch/ich-registers.ts'
 import { intidName } from '../arch/intid.ts'
 import { ICH_LR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
 import {
   peOf,
   timerIntids,
@@ -20,15 +19,7 @@ import {
   VCPU_USED_LRS,
   type Vcpu,
 } from '../hyp/records/vcpu.ts'
-import {
-  asIrq,
-  IRQ_ACTIVE,
-  IRQ_EDGE,
-  IRQ_HW,
-  IRQ_LATCH,
-  IRQ_LINE,
-  type Irq,
-} from '../hyp/records/vgic-irq.ts'
+import { asIrq, IRQ_EDGE, IRQ_HW, IRQ_LATCH, IRQ_LINE, type Irq } from '../hyp/records/vgic-irq.ts'
 
 export class AcknowledgeInvariants {
   private readonly words: Int32Array
@@ -77,34 +68,20 @@ export class AcknowledgeInvariants {
     return mapped.isMappedSpi(irq) || timers.outputOf(v, irq - v - VCPU_IRQ)
   }
 
-  /** S13, after a fold; `before` is the words as they were before it: an edge that was acknowledged is not pending again. */
+  /**
+   * S13, after a fold; `before` is the words as they were before it: an edge that was acknowledged is not pending again, and
+   * what a level has in its list register does not become pending state of software, which no line takes back.
+   */
   takenBack(v: Vcpu, before: Int32Array): string | undefined {
     const { words } = this
     const pe = peOf(words, v)
     for (let n = 0; n < before[v + VCPU_USED_LRS]; n++) {
       const irq = asIrq(before[v + VCPU_LR_IRQ + n])
-      const wasPending = before[pe + ICH_LR + 2 * n + 1] & LR_PENDING || before[irq] & IRQ_LATCH
-      if (wasPending || (words[irq] & (IRQ_EDGE | IRQ_LATCH)) !== (IRQ_EDGE | IRQ_LATCH)) continue
-      return `${this.nameOf(v, irq)} is pending again, although vcpu${words[v + VCPU_INDEX]} has acknowledged it`
-    }
-    return undefined
-  }
-
-  /**
-   * S13, after a guest's acknowledge; `before` is the words as they were before it: of a level that went into its list
-   * register as active, it is a second one, and its line is low.
-   */
-  takenTwice(v: Vcpu, before: Int32Array): string | undefined {
-    const { words } = this
-    const isDone =
-      words[v + GUEST_PC] === before[v + GUEST_PC] + 1 && words[v + GUEST_DEPTH] === before[v + GUEST_DEPTH]
-    for (let n = 0; isDone && n < words[v + VCPU_USED_LRS]; n++) {
-      const irq = asIrq(words[v + VCPU_LR_IRQ + n])
-      const high = words[peOf(words, v) + ICH_LR + 2 * n + 1]
-      const isIt = this.hypervisor.apLists.intidOf(v, irq) === words[v + GUEST_VALUE] && high & LR_ACTIVE
-      if (!isIt || (words[irq] & (IRQ_EDGE | IRQ_ACTIVE | IRQ_LATCH)) !== IRQ_ACTIVE || this.isHigh(v, irq))
-        continue
-      return `vcpu${words[v + VCPU_INDEX]} acknowledges ${this.nameOf(v, irq)} again after its end, and its line is low`
+      if ((words[irq] & ~before[irq] & IRQ_LATCH) === 0) continue
+      if ((words[irq] & IRQ_EDGE) === 0)
+        return `the fold makes ${this.nameOf(v, irq)} pending, whatever its line does`
+      if ((before[pe + ICH_LR + 2 * n + 1] & LR_PENDING) === 0)
+        return `${this.nameOf(v, irq)} is pending again, although vcpu${words[v + VCPU_INDEX]} has acknowledged it`
     }
     return undefined
   }

@@ -114,7 +114,7 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   S10: 'While one vCPU has the others stopped for an access, none of them is in its guest or has list registers that are not folded.',
   S11: 'When a vCPU asks runnable() in its halt, its vPE is not resident, and the shadow of ICH_VMCR_EL2 is what its guest would read; so are that shadow and the active priorities when the thread returns to userspace.',
   S12: 'A guest’s write to ICC_DIR_EL1 deactivates the interrupt that it names, on whichever vCPU that is active; a fold deactivates none that the guest has acknowledged and not ended; an LPI is active in list registers only.',
-  S13: 'An edge is acknowledged once: a flush moves it to its list register, and a fold brings back what was not acknowledged. A level-sensitive interrupt becomes pending in a list register only while its line is high, and is not acknowledged again after its end while it is low.',
+  S13: 'An edge is acknowledged once: a flush moves it to its list register, and a fold brings back what was not acknowledged. A level-sensitive interrupt goes into its list register as pending only while its line is high, or software has made it pending, which no fold does.',
   S15: 'Nothing names an LPI that was freed: no list, list register, event, cached translation, message or prune.',
   S16: 'An LPI has as many references as its events, lists, list registers, messages and prunes hold, and the table has it by its INTID.',
   S17: 'An interrupt names a vCPU if and only if it is on that vCPU’s ap_list, once, and on no other.',

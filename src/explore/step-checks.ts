@@ -17,7 +17,6 @@ import { LpiInvariants } from './lpi-invariants.ts'
 import { ResidencyInvariants } from './residency-invariants.ts'
 import { StepContexts } from './step-context.ts'
 import {
-  ACKNOWLEDGES,
   ASKS,
   ASKS_OWN_RUNNABLE,
   DEACTIVATES,
@@ -82,7 +81,7 @@ export class StepChecks {
       const what = this.deactivations.lostDeactivation(this.hypervisor.vcpu(index), this.before)
       if (what !== undefined) return ['S12', what]
     }
-    if (kind & (FLUSHES | FOLDS | ACKNOWLEDGES)) {
+    if (kind & (FLUSHES | FOLDS)) {
       const violation = this.ofListRegisters(this.hypervisor.vcpu(index), kind)
       if (violation) return violation
     }
@@ -120,12 +119,7 @@ export class StepChecks {
       if (what !== undefined) return ['S12', what]
     }
     if (!checked.S13) return undefined
-    const what =
-      kind & FLUSHES
-        ? acknowledges.filledInVain(v)
-        : kind & FOLDS
-          ? acknowledges.takenBack(v, before)
-          : acknowledges.takenTwice(v, before)
+    const what = kind & FLUSHES ? acknowledges.filledInVain(v) : acknowledges.takenBack(v, before)
     return what === undefined ? undefined : ['S13', what]
   }
 

@@ -2,15 +2,7 @@
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
 import { ICC_DIR_EL1 } from '../arch/icc-registers.ts'
 import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
-import {
-  OP_ACK,
-  OP_DIR,
-  OP_QUIESCE,
-  OP_SEV,
-  OP_STORE,
-  OP_WORDS,
-  OP_WRITE,
-} from '../hyp/records/guest-program.ts'
+import { OP_DIR, OP_QUIESCE, OP_SEV, OP_STORE, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   peOf,
@@ -65,9 +57,6 @@ export const SAVES = 4096
 
 /** A flush. */
 export const FLUSHES = 8192
-
-/** The guest acknowledges an interrupt. */
-export const ACKNOWLEDGES = 16384
 
 /** With these HCR_EL2 bits set, a guest's ICC_* accesses are to its virtual CPU interface. */
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
@@ -143,8 +132,6 @@ export class StepKinds {
       case OP_QUIESCE:
       case OP_STORE:
         return WRITES_ALL
-      case OP_ACK:
-        return this.guest | ACKNOWLEDGES
       case OP_DIR:
         return this.guest | DEACTIVATES
       case OP_WRITE:

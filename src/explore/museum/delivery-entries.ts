@@ -142,7 +142,7 @@ export const deliveryEntries: readonly MuseumEntry[] = [
     id: '25',
     name: 'level-active-pending-resample',
     story:
-      'A level-sensitive interrupt goes into its list register as active and pending: nobody sees its end, and it is taken again although its line has fallen.',
+      'A level-sensitive interrupt goes into its list register as active and pending, and comes back so: it is taken again although its line has fallen.',
     invariant: 'S13',
     good: wfiHandler,
     bug: edit(wfiHandler)
