@@ -17,6 +17,7 @@ import { VM_TIME } from '../hyp/records/vm.ts'
 import type { Design } from '../hyp/run/design.ts'
 import type { Message } from '../hyp/run/message.ts'
 import { ENDED, type NextPc, stepNames } from '../hyp/run/program.ts'
+import { saveInterrupts, saveTimers } from '../hyp/run/steps.ts'
 import {
   THREAD_ENDED,
   THREAD_IN_GUEST,
@@ -85,6 +86,10 @@ function effectsOfWrites(cpus: readonly number[]): Actor[] {
   return [...ofCpus.flat(), { kind: 'effect', index: 0, detail: EFFECT_MESSAGE, name: 'message at the ITS' }]
 }
 
+/** A design that says how userspace saves a VM: the interrupts first, as QEMU does. */
+const withSave = (design: Design): Design =>
+  design.save === undefined ? { ...design, save: [saveInterrupts, saveTimers] } : design
+
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
 /** The machine's parts, its actors and their steps. scenario-machine.ts has the public face. */
@@ -121,14 +126,20 @@ export class Machine {
     })
     const surroundings = [[device, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
     this.digest = digestOf(setup, design, devices)
-    this.hypervisor = new Hypervisor(config, setup, design, surroundings, this.digest)
+    this.savers = [...devices.keys()].filter((index) => devices[index].steps.some(({ save }) => save))
+    this.hypervisor = new Hypervisor(
+      config,
+      setup,
+      this.savers.length > 0 ? withSave(design) : design,
+      surroundings,
+      this.digest,
+    )
     const { layout } = this.hypervisor.state
     this.deviceBase = layout.baseOf(device)
     this.deviceSize = device.size
     this.now = this.hypervisor.layout.vm + VM_TIME
     this.ghosts = new Ghosts(this.hypervisor, layout.baseOf(ghosts))
     this.saves = new Saves(this.hypervisor)
-    this.savers = [...devices.keys()].filter((index) => devices[index].steps.some(({ save }) => save))
     const vcpus = Array.from({ length: setup.vcpus }, (_, index) => index)
     this.actors = [
       ...vcpus.map((index) => ({ kind: 'vcpu' as const, index, detail: 0, name: `vcpu${index}` })),

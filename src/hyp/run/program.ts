@@ -8,7 +8,7 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { asPc, type Pc } from '../records/vcpu.ts'
 import type { Design, DesignNode, Jump } from './design.ts'
 import { isOwnStep, MAX_OUTCOMES, type OwnStep, STEP_OWN, type Step } from './step.ts'
-import { giveUpCpu, resume, rowOf, saveInterrupts, saveTimers } from './steps.ts'
+import { giveUpCpu, resume, rowOf } from './steps.ts'
 
 /** A row of the table has 16 words: the step, then the next program counter for each result, MAX_OUTCOMES at most. */
 export const TABLE_SHIFT = 4
@@ -105,7 +105,7 @@ class Compiler {
       schedIn: this.placeAll([...design.schedIn, resume], 'schedIn/'),
       inject: this.placeAll(design.inject, 'inject/'),
       msi: this.placeAll(design.msi, 'msi/'),
-      save: this.placeAll(design.save ?? [saveInterrupts, saveTimers], 'save/'),
+      save: this.placeAll(design.save ?? [], 'save/'),
     }
     const link = (list: readonly PlacedNode[]) => this.link(list, ENDED, { start: ENDED, end: ENDED })
     if (link(lists.thread) !== FIRST_PC) {
