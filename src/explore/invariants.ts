@@ -3,10 +3,11 @@
  * for safety, L for liveness. Liveness is checked as safety: on states in which no actor can step (L1, L5, L6), on guests
  * that run without an interrupt that they should have (L3), and on cycles (L4, which the explorer finds). S23 and
  * S24 are not in the catalogue. step-context.ts checks S2, S19, S22, S23, S24, and parts of S10, S11 and S20;
- * deactivation-invariants.ts S12 and L5; acknowledge-invariants.ts S9 and S13; image-invariants.ts R1, R2, R5; lpi-invariants.ts S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to
+ * deactivation-invariants.ts S12 and L5; acknowledge-invariants.ts S9 and S13; image-invariants.ts R1, R2, R5; lpi-invariants.ts S14, S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to
  * S7, L2, and parts of S2, S8, S11, S19 and L3.
  */
 import {
+  HCR_LRENPIE,
   LR_ACTIVE,
   LR_PENDING,
   LR_Priority,
@@ -28,9 +29,11 @@ import {
   THREAD_REQUESTS,
   timerIntids,
   VCPU_AP_COUNT,
+  VCPU_HCR,
   VCPU_INDEX,
   VCPU_IRQ,
   VCPU_LPIS_ENABLED,
+  VCPU_LR_IRQ,
   VCPU_PC,
   VCPU_THREAD,
   VCPU_USED_LRS,
@@ -80,6 +83,7 @@ export type InvariantId =
   | 'S11'
   | 'S12'
   | 'S13'
+  | 'S14'
   | 'S15'
   | 'S16'
   | 'S17'
@@ -115,10 +119,11 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   S11: 'When a vCPU asks runnable() in its halt, its vPE is not resident, and the shadow of ICH_VMCR_EL2 is what its guest would read; so are that shadow and the active priorities when the thread returns to userspace.',
   S12: 'A guest’s write to ICC_DIR_EL1 deactivates the interrupt that it names, on whichever vCPU that is active; a fold deactivates none that the guest has acknowledged and not ended; an LPI is active in list registers only.',
   S13: 'An edge is acknowledged once: a flush moves it to its list register, and a fold brings back what was not acknowledged. A level-sensitive interrupt goes into its list register as pending only while its line is high, or software has made it pending, which no fold does.',
+  S14: 'While no command is carried out, cached translations are those of the tables: no message is translated by what a completed command has changed.',
   S15: 'Nothing names an LPI that was freed: no list, list register, event, cached translation, message or prune.',
   S16: 'An LPI has as many references as its events, lists, list registers, messages and prunes hold, and the table has it by its INTID.',
-  S17: 'An interrupt names a vCPU if and only if it is on that vCPU’s ap_list, once, and on no other.',
-  S18: 'A step that changes where an LPI or its collection goes takes the one to where the other goes, except MOVALL; while no command is carried out, cached translations are those of the tables.',
+  S17: 'An interrupt names a vCPU if and only if it is on that vCPU’s ap_list, once, and on no other; while EOIs are counted, those in list registers are its head, and active ones follow in the order in which a guest ends them.',
+  S18: 'A step that changes where an LPI or its collection goes takes the one to where the other goes, except MOVALL.',
   S19: 'A pending or active interrupt has one owner: list registers are filled only after they were folded back, and one that is injected directly is not pending in software.',
   S20: 'A question changes nothing of another vCPU; the CPU interface and the timers are loaded and put with preemption off; the CPU interface is in memory when the thread gives its PE up or ends.',
   S21: 'A vCPU in the guest with a request pending has a kick on the way.',
@@ -211,6 +216,33 @@ export class InvariantChecker {
       }
     }
     return listed === this.named() ? undefined : 'an interrupt names a vCPU on whose list it is not once'
+  }
+
+  /**
+   * S17, after a flush that has EOIs counted, which are those of the first active interrupts after the last that has a list
+   * register: those that have one come first, and active ones follow by priority. Groups are ended independently.
+   */
+  inOrder(v: Vcpu): string | undefined {
+    const { words } = this
+    const { apLists } = this.hypervisor
+    const used = words[v + VCPU_USED_LRS]
+    if (used === 0 || (words[v + VCPU_HCR] & HCR_LRENPIE) === 0) return undefined
+    const held = new Set(words.subarray(v + VCPU_LR_IRQ, v + VCPU_LR_IRQ + used))
+    const last = [-1, -1]
+    let left = used
+    for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
+      const irq = asIrq(words[v + apLists.list + k])
+      const name = intidName(apLists.intidOf(v, irq))
+      if (held.has(irq)) left--
+      if (held.has(irq) || (words[irq] & IRQ_ACTIVE) === 0) continue
+      if (left > 0)
+        return `${name} is before one that has a list register on the list of vcpu${words[v + VCPU_INDEX]}`
+      const group = words[irq] & IRQ_GROUP1 ? 1 : 0
+      if (irqPriority(words[irq]) < last[group])
+        return `${name} is behind one of lower priority on the list of vcpu${words[v + VCPU_INDEX]}, and is ended before it`
+      last[group] = irqPriority(words[irq])
+    }
+    return undefined
   }
 
   /** How many interrupts have an owner: the vCPU on whose ap_list they are. */

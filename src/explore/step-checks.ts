@@ -118,6 +118,8 @@ export class StepChecks {
       const what = deactivations.wrongDeactivation(v, before) ?? deactivations.activeLpi(v)
       if (what !== undefined) return ['S12', what]
     }
+    const unordered = kind & FLUSHES && checked.S17 ? this.checker.inOrder(v) : undefined
+    if (unordered !== undefined) return ['S17', unordered]
     if (!checked.S13) return undefined
     const what = kind & FLUSHES ? acknowledges.filledInVain(v) : acknowledges.takenBack(v, before)
     return what === undefined ? undefined : ['S13', what]
@@ -167,7 +169,9 @@ export class StepChecks {
     const miscounted = checked.S16 ? lpis.miscounted() : undefined
     if (miscounted !== undefined) return ['S16', miscounted]
     const misdirected = checked.S18 ? lpis.misdirected(this.before) : undefined
-    return misdirected === undefined ? undefined : ['S18', misdirected]
+    if (misdirected !== undefined) return ['S18', misdirected]
+    const stale = checked.S14 ? lpis.staleTranslation() : undefined
+    return stale === undefined ? undefined : ['S14', stale]
   }
 
   /** What GICv4 adds; the order is that in which a report is the most use. */

@@ -206,7 +206,7 @@ export const lpiEntries: readonly MuseumEntry[] = [
     id: '42',
     name: 'xlat-cache-missing-invalidation',
     story: 'A collection is unmapped, and a translation to it that was cached before stays in the cache.',
-    invariant: 'S18',
+    invariant: 'S14',
     good: designs.wfiHandler,
     bug: edit(designs.wfiHandler)
       .omit('its/invalidateCache')

@@ -30,6 +30,7 @@ export {
   flushActiveAndPending,
   flushActiveFirst,
   flushUnheld,
+  flushUnsorted,
   flushWritingHcr,
   fold,
   foldCountingFromHead,

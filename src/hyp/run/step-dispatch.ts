@@ -55,6 +55,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_FLUSH_ACTIVE_FIRST:
       steps.flushActiveFirst(v)
       return 0
+    case op.STEP_FLUSH_UNSORTED:
+      steps.flushUnsorted(v)
+      return 0
     case op.STEP_FLUSH_UNHELD:
       steps.flushUnheld(v)
       return 0

@@ -108,6 +108,12 @@ export const flushActiveFirst = row('flushActiveFirst', {
   lists: 'flush',
   needs: ['interruptsOff', 'folded'],
 })
+/** As `flush`, but a list that has more interrupts than there are list registers stays in the order in which they came. */
+export const flushUnsorted = row('flushUnsorted', {
+  does: 'flushUnsorted',
+  lists: 'flush',
+  needs: ['interruptsOff', 'folded'],
+})
 /**
  * As `flush`, without references to the LPIs that it puts into list registers: the fold finds them by what this has
  * remembered.

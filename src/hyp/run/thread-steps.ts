@@ -423,6 +423,11 @@ export class ThreadSteps {
     this.settle(v)
   }
 
+  flushUnsorted(v: Vcpu): void {
+    this.vgic.flushUnsorted(v)
+    this.settle(v)
+  }
+
   flushActiveFirst(v: Vcpu): void {
     this.vgic.flushActiveFirst(v)
     this.settle(v)

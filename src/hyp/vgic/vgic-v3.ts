@@ -202,6 +202,17 @@ export class VgicV3 {
     this.fill(v, pe, next, HCR_En | HCR_TDIR | overflow)
   }
 
+  /** `flush`, where an overflowing list is not sorted. */
+  flushUnsorted(v: Vcpu): void {
+    const { words } = this
+    const count = words[v + VCPU_AP_COUNT]
+    if (count <= this.listRegisters) this.flush(v)
+    else {
+      const next = this.fits(v, count)
+      this.fill(v, asPe(words[v + VCPU_PE]), next, HCR_En | HCR_TDIR | this.overflowInterrupts(v, next, 0, 0))
+    }
+  }
+
   /** Linux 6.1's flush: active interrupts first, and underflow as the only maintenance interrupt. */
   flushActiveFirst(v: Vcpu): void {
     const { words, listRegisters } = this
