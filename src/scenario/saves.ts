@@ -15,7 +15,7 @@ import {
   type Vcpu,
 } from '../hyp/records/vcpu.ts'
 import { IRQ_ACTIVE, IRQ_LATCH, IRQ_LINE } from '../hyp/records/vgic-irq.ts'
-import { type NextPc, TABLE_SHIFT } from '../hyp/run/program.ts'
+import { FIRST_PC, type NextPc, TABLE_SHIFT } from '../hyp/run/program.ts'
 import {
   STEP_SAVE_INTERRUPTS_AS_GUEST,
   STEP_SAVE_INTERRUPTS_BY_OFFSET,
@@ -58,9 +58,10 @@ export class Saves {
     return this.hypervisor.runLoop.threadState(v) === THREAD_ENDED
   }
 
-  /** Whether a thread's next step is userspace's. */
+  /** Whether a thread's next step is userspace's, or its first KVM_RUN. */
   isInUserspace(v: Vcpu): boolean {
-    return this.opAt(this.words[v + VCPU_PC]) === STEP_USERSPACE
+    const pc = this.words[v + VCPU_PC]
+    return pc === FIRST_PC || this.opAt(pc) === STEP_USERSPACE
   }
 
   private opAt(pc: number): number {

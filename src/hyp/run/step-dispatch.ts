@@ -55,8 +55,8 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_FLUSH_ACTIVE_FIRST:
       steps.flushActiveFirst(v)
       return 0
-    case op.STEP_FLUSH_UNSORTED:
-      steps.flushUnsorted(v)
+    case op.STEP_FLUSH_ACTIVE_REVERSED:
+      steps.flushActiveReversed(v)
       return 0
     case op.STEP_FLUSH_UNHELD:
       steps.flushUnheld(v)

@@ -108,9 +108,12 @@ export const flushActiveFirst = row('flushActiveFirst', {
   lists: 'flush',
   needs: ['interruptsOff', 'folded'],
 })
-/** As `flush`, but a list that has more interrupts than there are list registers stays in the order in which they came. */
-export const flushUnsorted = row('flushUnsorted', {
-  does: 'flushUnsorted',
+/**
+ * As `flush`, but where there are more interrupts than list registers, active ones are in the order in which the guest
+ * has taken them, not in that in which it ends them.
+ */
+export const flushActiveReversed = row('flushActiveReversed', {
+  does: 'flushActiveReversed',
   lists: 'flush',
   needs: ['interruptsOff', 'folded'],
 })

@@ -423,8 +423,8 @@ export class ThreadSteps {
     this.settle(v)
   }
 
-  flushUnsorted(v: Vcpu): void {
-    this.vgic.flushUnsorted(v)
+  flushActiveReversed(v: Vcpu): void {
+    this.vgic.flushActiveReversed(v)
     this.settle(v)
   }
 

@@ -412,6 +412,11 @@ export class ApLists {
     this.sort(v, off === 0 ? rankPendingFirst : rankOffLast, off)
   }
 
+  /** `sortPendingFirst`, with active interrupts of the lowest priority first. */
+  sortActiveReversed(v: Vcpu): void {
+    this.sort(v, rankActiveReversed, 0)
+  }
+
   /**
    * Sorts a list that has more interrupts than there are list registers as Linux 6.1 does: active interrupts first,
    * in any order, whatever their groups.
@@ -503,6 +508,11 @@ const RANKS = 4 * RANK_OFF + 1
 function rankPendingFirst(word: number): number {
   if (irqIsDeliverable(word)) return irqPriority(word)
   return word & IRQ_ACTIVE ? irqPriority(word) | RANK_ACTIVE : RANK_NONE
+}
+
+function rankActiveReversed(word: number): number {
+  if (irqIsDeliverable(word)) return irqPriority(word)
+  return word & IRQ_ACTIVE ? RANK_ACTIVE | (0xff - irqPriority(word)) : RANK_NONE
 }
 
 function rankOffLast(word: number, off: number): number {

@@ -202,12 +202,13 @@ export class VgicV3 {
     this.fill(v, pe, next, HCR_En | HCR_TDIR | overflow)
   }
 
-  /** `flush`, where an overflowing list is not sorted. */
-  flushUnsorted(v: Vcpu): void {
+  /** `flush`, where active interrupts of an overflowing list are sorted the other way. */
+  flushActiveReversed(v: Vcpu): void {
     const { words } = this
     const count = words[v + VCPU_AP_COUNT]
     if (count <= this.listRegisters) this.flush(v)
     else {
+      this.apLists.sortActiveReversed(v)
       const next = this.fits(v, count)
       this.fill(v, asPe(words[v + VCPU_PE]), next, HCR_En | HCR_TDIR | this.overflowInterrupts(v, next, 0, 0))
     }
