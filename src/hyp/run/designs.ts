@@ -190,6 +190,8 @@ export interface DesignParts {
    * The steps of a device's message; `[translate, queueInterrupt, postRequest, kickVcpu, dropReference]` if left out.
    */
   readonly msi?: readonly DesignNode[]
+  /** The steps in which userspace saves the VM; `[saveInterrupts, saveTimers]` if left out. */
+  readonly save?: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }
@@ -260,6 +262,7 @@ export function defineDesign(name: string, parts: DesignParts): Design {
     schedIn: parts.schedIn ?? vcpuLoad,
     inject: parts.inject ?? [queueInterrupt, postRequest, kickVcpu],
     msi: parts.msi ?? [translate, queueInterrupt, postRequest, kickVcpu, dropReference],
+    ...(parts.save && { save: parts.save }),
     words: parts.words ?? [],
   })
 }
@@ -274,6 +277,7 @@ const partFields: Fields<DesignParts> = {
   schedIn: true,
   inject: true,
   msi: true,
+  save: true,
   words: true,
 }
 
@@ -281,7 +285,16 @@ function checkParts(name: string, parts: DesignParts): void {
   argumentString('name', name)
   argumentOptions('A design', parts, partFields)
   checkNodes('wfi', parts.wfi)
-  for (const list of ['eret', 'beforeEntry', 'afterExit', 'schedOut', 'schedIn', 'inject', 'msi'] as const)
+  for (const list of [
+    'eret',
+    'beforeEntry',
+    'afterExit',
+    'schedOut',
+    'schedIn',
+    'inject',
+    'msi',
+    'save',
+  ] as const)
     checkNodes(list, parts[list] ?? [])
   if (parts.candidateCanRun !== undefined) checkStep('candidateCanRun', parts.candidateCanRun)
   checkWords(parts.words)
