@@ -126,8 +126,10 @@ export class ArchTimers {
       words[v + VCPU_BACKGROUND_TIMER] = INJECTS
   }
 
+  /** It is latched, since the output of a timer that is masked is low. */
   private injectMasked(v: Vcpu, timer: number): void {
-    this.apLists.inject(asIrq(v + VCPU_IRQ + timerIntids[timer]), 1)
+    const target = this.apLists.latch(asIrq(v + VCPU_IRQ + timerIntids[timer]))
+    if (target !== 0) this.apLists.notify(target)
     this.words[v + VCPU_TIMER_CTL + timer] |= TIMER_IMASK
   }
 
