@@ -86,7 +86,7 @@ function effectsOfWrites(cpus: readonly number[]): Actor[] {
   return [...ofCpus.flat(), { kind: 'effect', index: 0, detail: EFFECT_MESSAGE, name: 'message at the ITS' }]
 }
 
-/** A design that says how userspace saves a VM: the interrupts first, as QEMU does. */
+/** A design that says how userspace saves a VM: the interrupts first. */
 const withSave = (design: Design): Design =>
   design.save === undefined ? { ...design, save: [saveInterrupts, saveTimers] } : design
 
@@ -115,7 +115,7 @@ export class Machine {
   constructor(
     config: CheckedGicConfig,
     readonly setup: VmSetup,
-    design: Design,
+    private readonly design: Design,
     readonly devices: readonly DeviceProgram[],
   ) {
     const ghosts = ghostRecord(setup)
@@ -183,8 +183,7 @@ export class Machine {
 
   /** A new machine of the same configuration, before its first step. */
   again(): Machine {
-    const { config, design } = this.hypervisor
-    return machineOf(config, this.setup, design, this.devices)
+    return machineOf(this.hypervisor.config, this.setup, this.design, this.devices)
   }
 
   /** Virtual time: the steps taken, plus the time that was let pass. */
