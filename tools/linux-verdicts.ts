@@ -130,12 +130,17 @@ const facts: readonly Situation[] = [
   },
 ]
 
+/** Entries about steps that the baselines do not have: nested guests (09), and a VM that goes down (16). */
+const ofOtherDesigns: readonly string[] = ['09', '16']
+
 export const linuxSituations: readonly Situation[] = [
-  ...museum.map(({ id, name, scenario, bounds }) => ({
-    name: `${id} \`${name}\``,
-    scenario: enlarged[id] ?? scenario,
-    bounds,
-  })),
+  ...museum
+    .filter(({ id }) => !ofOtherDesigns.includes(id))
+    .map(({ id, name, scenario, bounds }) => ({
+      name: `${id} \`${name}\``,
+      scenario: enlarged[id] ?? scenario,
+      bounds,
+    })),
   ...facts,
 ]
 

@@ -1,5 +1,5 @@
 /**
- * `npm run pages`: updates the generated parts of documents, the picture of the rooms, the index of hard cases, the verdicts
+ * `npm run pages`: updates the generated parts of documents, the picture of the rooms, the index of hard cases, the museum, the verdicts
  * on the designs and on Linux, and the pictures of runs, which takes a quarter of a minute. With `--check` it only says
  * which are stale.
  */
@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { INDEX, testsOf, withTests } from './hard-cases.ts'
 import { LINUX_VERDICTS, linuxTable, withLinuxTable } from './linux-verdicts.ts'
+import { MUSEUM_PAGE, withMuseum } from './museum-table.ts'
 import { pictureFiles } from './pictures.ts'
 import { importsOf, PAGE, withPicture } from './rooms.ts'
 import { VERDICTS, verdictTable, withVerdicts } from './verdicts.ts'
@@ -17,6 +18,7 @@ const pages = [
   { path: PAGE, text: withPicture(read(PAGE), importsOf()) },
   { path: INDEX, text: withTests(read(INDEX), testsOf()) },
   { path: LINUX_VERDICTS, text: withLinuxTable(read(LINUX_VERDICTS), linuxTable()) },
+  { path: MUSEUM_PAGE, text: withMuseum(read(MUSEUM_PAGE)) },
   { path: VERDICTS, text: withVerdicts(read(VERDICTS), verdictTable()) },
   ...pictureFiles(),
 ]

@@ -11,6 +11,7 @@ const THREAD_STEPS = 'src/hyp/run/thread-steps.ts'
 
 const GUEST = 'src/hyp/guest/guest.ts'
 const MESSAGE = 'src/hyp/run/message.ts'
+const SAVES = 'src/scenario/saves.ts'
 
 type Place = readonly [file: string, method: string]
 
@@ -25,6 +26,10 @@ const ELSEWHERE: Readonly<Record<string, Place>> = {
   dropReference: [MESSAGE, 'step'],
   decrementReference: [MESSAGE, 'decrement'],
   eraseByNumber: [MESSAGE, 'step'],
+  saveInterrupts: [SAVES, 'take'],
+  saveInterruptsByOffset: [SAVES, 'take'],
+  saveInterruptsAsGuest: [SAVES, 'take'],
+  saveTimers: [SAVES, 'imageAfter'],
   'event:exit': ['src/hyp/run/run-loop.ts', 'exit'],
   'event:vector': [GUEST, 'step'],
   'event:ack': [GUEST, 'step'],

@@ -1,92 +1,239 @@
 /**
- * `node build/docs/examples/discover.js [STATES]`: explores the designs of Linux 6.1 and 7.2 as they are, with two vCPUs on two
- * PEs, an SPI, a vLPI or a timer, and says of each invariant whether it holds, is violated, or how far the search came.
- * Each invariant by itself, since the first that is violated ends a search. STATES bounds each search, 20,000 without it.
+ * `node build/docs/examples/discover.js [SECONDS]`: explores designs as they are in kernels, with two vCPUs on two PEs, an SPI, a
+ * vLPI and a timer, for about SECONDS in all, 60 if left out; then asks what recordings of Linux have made one curious
+ * about. It prints Markdown. docs/discovery.md has what it found, and what each question is about.
+ *
+ * The first violation ends a search. So what is violated is noted, no longer checked, and the search begins anew until its
+ * time is up.
  */
-import { explore, type InvariantId } from 'vgic/explore'
+import { explore, type InvariantId, invariantName, invariants, type Report } from 'vgic/explore'
 import { type Design, designs, kvm61, kvm72, type Scenario, scenario } from 'vgic/scenario'
 
 const kernels: readonly (readonly [string, Design])[] = [
-  ['Linux 6.1', kvm61(designs.wfiHandler)],
-  ['Linux 7.2', kvm72(designs.wfiFullPut)],
+  ['6.1 as released', kvm61(designs.wfiHandler)],
+  ['6.1.187', kvm61(designs.wfiFlag)],
+  ['7.2.13', kvm72(designs.wfiFullPut)],
+  ['`fixed`', designs.wfiFlag],
 ]
+const interventions = { preemptions: 1, migrations: 1, ticks: 1 }
 
 const SPI = 32
 const LPI = 8192
+const TIMER = 27
 
-/** Both vCPUs wait, one for an SPI, the other for a vLPI. */
-const withVlpi = (design: Design): Scenario => {
-  const recipe = scenario('an SPI, a vLPI')
+/** Two vCPUs on two PEs of GICv4.1, with an SPI and a vLPI for the vCPUs that are given, and timers. */
+const machine = (name: string, design: Design, spiFor: number, vlpiFor: number): Scenario => {
+  const recipe = scenario(name)
     .gic({ version: '4.1', cpus: 2, listRegisters: 2 })
-    .vm({ vcpus: 2, spis: 1, lpis: 1, itsDevices: 1, itsCollections: 2 })
+    .vm({ vcpus: 2, spis: 1, timers: true, lpis: 1, itsDevices: 1, itsCollections: 2 })
     .design(design)
-    .spi({ intid: SPI })
-    .vlpi({ device: 7, event: 0, intid: LPI, vcpu: 1 })
+    .spi({ intid: SPI, vcpu: spiFor })
+    .vlpi({ device: 7, event: 0, intid: LPI, vcpu: vlpiFor })
     .device('uart', (device) => device.pulse(SPI))
     .device('nic', (device) => device.msi(7, 0))
-  for (const v of [0, 1])
-    recipe.guest(v, (guest) =>
+  return recipe
+}
+
+/** vCPU 0 waits for its timer and an SPI, vCPU 1 for a vLPI. */
+const apart = (design: Design): Scenario =>
+  machine('each waits for its own', design, 0, 1)
+    .guest(0, (guest) =>
+      guest
+        .onIrq((list) =>
+          list
+            .ack()
+            .on(TIMER, (on) => on.stopTimer())
+            .eoi(),
+        )
+        .unmask()
+        .timer(10)
+        .wfi(),
+    )
+    .guest(1, (guest) =>
       guest
         .onIrq((list) => list.ack().eoi())
         .unmask()
         .wfi(),
     )
+
+/** vCPU 0 waits for its timer and a vLPI; vCPU 1 takes an SPI, and sends it an SGI. */
+const together = (design: Design): Scenario =>
+  machine('a vLPI, a timer and an SGI for one', design, 1, 0)
+    .guest(0, (guest) =>
+      guest
+        .onIrq((list) =>
+          list
+            .ack()
+            .on(TIMER, (on) => on.stopTimer())
+            .eoi(),
+        )
+        .unmask()
+        .timer(10)
+        .wfi(),
+    )
+    .guest(1, (guest) =>
+      guest
+        .onIrq((list) => list.ack().eoi())
+        .unmask()
+        .sgi({ intid: 1, vcpus: [0] }),
+    )
+
+/** vCPU 0 opens its priority mask before it waits for a vLPI and an SPI, and has a timer that it masks. */
+const masked = (design: Design): Scenario =>
+  machine('a mask that opens late', design, 0, 0)
+    .ppi({ intid: TIMER, priority: 0xc0 })
+    .guest(0, (guest) =>
+      guest
+        .onIrq((list) => list.ack().eoi())
+        .priorityMask(0)
+        .timer(10)
+        .priorityMask(0xb0)
+        .unmask()
+        .wfi(),
+    )
+    .guest(1, (guest) =>
+      guest
+        .onIrq((list) => list.ack().eoi())
+        .unmask()
+        .sgi({ intid: 1, vcpus: [0] }),
+    )
+
+/** An SGI comes while the guest's distributor is off; the guest switches it on. */
+const switchedOn = (design: Design): Scenario =>
+  scenario('EnableGrp1 after an SGI')
+    .gic({ cpus: 2, listRegisters: 1 })
+    .vm({ vcpus: 2, spis: 0, distributor: 'reset' })
+    .design(design)
+    .guest(0, (guest) =>
+      guest
+        .onIrq((list) => list.ack().eoi())
+        .unmask()
+        .writeMmio(0x0800_0000, 2)
+        .wfi(),
+    )
+    .guest(1, (guest) => guest.sgi({ intid: 1, vcpus: [0] }))
+
+/** A guest with four list registers has four interrupts active, and a fifth of higher priority comes. */
+const fiveNested = (design: Design): Scenario => {
+  const recipe = scenario('a fifth interrupt behind four active ones')
+    .gic({ cpus: 1, listRegisters: 4 })
+    .vm({ vcpus: 1, spis: 5 })
+    .design(design)
+    .guest(0, (guest) =>
+      guest
+        .onIrq((list) => list.ack().unmask().hvc().mask().eoi())
+        .unmask()
+        .hvc(),
+    )
+    .device('nic', (device) => {
+      for (let i = 0; i < 5; i++) device.pulse(SPI + i)
+    })
+  for (let i = 0; i < 5; i++) recipe.spi({ intid: SPI + i, priority: 0xa0 - 0x20 * i })
   return recipe
 }
 
-/** One vCPU waits for its timer, the other sends it an SGI; a device has an SPI for it. */
-const withTimer = (design: Design): Scenario =>
-  scenario('an SPI, a timer, an SGI')
-    .gic({ cpus: 2, listRegisters: 2 })
-    .vm({ vcpus: 2, spis: 1, timers: true })
+/** A vCPU that waits for a vLPI is woken in vain: by an interrupt that it masks. */
+const wokenInVain = (design: Design): Scenario =>
+  scenario('woken in vain')
+    .gic({ version: '4.1', cpus: 1, listRegisters: 1 })
+    .vm({ vcpus: 1, spis: 1, lpis: 1, itsDevices: 1, itsCollections: 1 })
     .design(design)
-    .spi({ intid: SPI })
+    .spi({ intid: SPI, priority: 0xf8 })
+    .vlpi({ device: 7, event: 0, intid: LPI })
     .guest(0, (guest) =>
       guest
-        .onIrq((list) => list.ack().stopTimer().eoi())
+        .onIrq((list) => list.ack().eoi())
+        .priorityMask(0xf0)
         .unmask()
-        .timer(10)
         .wfi(),
     )
-    .guest(1, (guest) => guest.sgi({ intid: 1, vcpus: [0] }))
     .device('uart', (device) => device.pulse(SPI))
+    .device('nic', (device) => device.msi(7, 0))
 
-/** A timer expires and an SPI comes while group 1 is off, and the guest enables it (seen in recordings: put and load alternate). */
-const withGroupOff = (design: Design): Scenario =>
-  scenario('group 1 enabled late')
-    .gic({ cpus: 2, listRegisters: 2 })
-    .vm({ vcpus: 2, spis: 1, timers: true })
+/** A timer has expired while the distributor is off, and the guest waits ten times. */
+const timerWhileOff = (design: Design): Scenario =>
+  scenario('WFI with a timer that cannot be delivered')
+    .gic({ version: '4.1', cpus: 1, listRegisters: 1 })
+    .vm({ vcpus: 1, spis: 0, timers: true, distributor: 'reset', lpis: 1, itsDevices: 1, itsCollections: 1 })
     .design(design)
-    .spi({ intid: SPI })
-    .cpuInterface(0, { groups: [] })
+    .vlpi({ device: 7, event: 0, intid: LPI })
     .guest(0, (guest) =>
       guest
-        .onIrq((list) => list.ack().stopTimer().eoi())
-        .timer(10)
         .unmask()
-        .wfi()
-        .enableGroup(1)
-        .wfi(),
+        .timer(0)
+        .hvc()
+        .loop(10, (list) => list.wfi()),
     )
-    .guest(1, (guest) => guest.sgi({ intid: 1, vcpus: [0] }))
-    .device('uart', (device) => device.pulse(SPI))
 
-const asked: readonly InvariantId[] = ['L1', 'L2', 'L3', 'L4', 'L6', 'S2', 'S8', 'S11', 'S17', 'S20', 'S21']
-const states = Number(process.argv[2] ?? 20_000)
+/** What happens to a guest: rules that are broken on the way are left out. */
+const outcomes: readonly InvariantId[] = ['L1', 'L2', 'L3', 'L5', 'L6']
 
-for (const [kernel, design] of kernels) {
-  for (const recipe of [withVlpi, withTimer, withGroupOff]) {
-    const made = recipe(design)
-    console.log(`${kernel}, ${made.name}`)
-    for (const id of asked) {
-      const report = explore(made, { states, preemptions: 1, migrations: 1, ticks: 1, invariants: [id] })
-      const { violation } = report
-      const says = violation
-        ? `violated after ${violation.steps} steps, ${violation.interventions} interventions: ${violation.what}`
-        : report.complete
-          ? `holds in all ${report.states} states`
-          : `not violated in ${report.states} states`
-      console.log(`  ${id.padEnd(4)}${says}`)
-    }
+/** What explorations found until a time, one violated invariant after the other. */
+interface Findings {
+  readonly violated: readonly string[]
+  /** The last exploration, in which no other invariant was violated. */
+  readonly last: Report
+}
+
+function search(recipe: Scenario, ids: readonly InvariantId[], bounds: object, until: number): Findings {
+  const left = new Set(ids)
+  const violated: string[] = []
+  const signal = {
+    get aborted() {
+      return performance.now() > until
+    },
+  }
+  for (;;) {
+    const last = explore(recipe, { ...bounds, states: 2 ** 26, invariants: [...left], signal })
+    const { violation } = last
+    if (violation === undefined || violation.invariant === 'own') return { violated, last }
+    left.delete(violation.invariant)
+    violated.push(`${violation.invariant} after ${violation.steps} steps: ${violation.what}`)
   }
 }
+
+function said({ violated, last }: Findings): string {
+  const { states, transitions, covered } = last
+  const others = violated.length > 0 ? 'nothing else' : 'nothing'
+  const bound = covered === undefined ? '' : `, all with at most ${covered.interventions} interventions`
+  const end = last.complete
+    ? `${others} in all ${states.toLocaleString('en')} states`
+    : `${others} in ${states.toLocaleString('en')} states and ${transitions.toLocaleString('en')} steps${bound}`
+  return [...violated, end].join('; ')
+}
+
+const seconds = Number(process.argv[2] ?? 60)
+if (!(seconds > 0)) throw new RangeError('SECONDS must be a number above 0')
+const large = [apart, together, masked] as const
+const each = (1000 * seconds) / (large.length * kernels.length)
+
+console.log('| scenario | kernel | found |\n| --- | --- | --- |')
+for (const recipe of large) {
+  for (const [kernel, design] of kernels) {
+    const made = recipe(design)
+    const all = Object.keys(invariants) as InvariantId[]
+    console.log(
+      `| ${made.name} | ${kernel} | ${said(search(made, all, interventions, performance.now() + each))} |`,
+    )
+  }
+}
+
+console.log('\n| question | kernel | answer |\n| --- | --- | --- |')
+for (const recipe of [switchedOn, fiveNested, wokenInVain]) {
+  for (const [kernel, design] of kernels) {
+    const made = recipe(design)
+    const found = search(made, outcomes, { preemptions: 0 }, performance.now() + each)
+    console.log(`| ${made.name} | ${kernel} | ${said(found)} |`)
+  }
+}
+for (const [kernel, design] of kernels) {
+  const made = timerWhileOff(design)
+  const run = made.run()
+  const row = run.cost().find(({ exit }) => exit === 'wfi')
+  const accesses = row ? row.sysregReads + row.sysregWrites + row.mmioReads + row.mmioWrites : 0
+  const sleeps = run.events.filter((event) => event.type === 'step' && event.step === 'sleep').length
+  console.log(
+    `| ${made.name} | ${kernel} | ${row?.exits ?? 0} exits of 10 WFIs, ${sleeps} sleeps, ${accesses} accesses |`,
+  )
+}
+console.log(`\nNames of invariants: ${outcomes.map((id) => `${id} ${invariantName(id)}`).join(', ')}.`)

@@ -83,6 +83,18 @@ export class DeactivationInvariants {
     return undefined
   }
 
+  /** S12, after a fold: an LPI is active. Its EOI counts nowhere, so that one in no list register stays so. */
+  activeLpi(v: Vcpu): string | undefined {
+    const { words, hypervisor } = this
+    const { apLists, interrupts } = hypervisor
+    for (let i = 0; i < words[v + VCPU_AP_COUNT]; i++) {
+      const irq = asIrq(words[v + apLists.list + i])
+      if (words[irq] & IRQ_ACTIVE && interrupts.kindOf(irq) === 'lpi')
+        return `${intidName(apLists.intidOf(v, irq))} is active on vcpu${words[v + VCPU_INDEX]}, in no list register`
+    }
+    return undefined
+  }
+
   /** Whether an active priority of a vCPU stands for an inactive interrupt, since none that is active has that priority. */
   private isHandled(v: Vcpu, irq: Irq): boolean {
     const { words, hypervisor } = this

@@ -1,12 +1,14 @@
 /**
  * What must hold in every state, or at every step, of every schedule. The names are those of the catalogue of bugs: S
- * for safety, L for liveness. Liveness is checked as safety: on states in which no actor can step (L1, L5, L6), on guests
- * that run without an interrupt that they should have (L3), and on cycles (L4, which the explorer finds). S23 and
- * S24 are not in the catalogue. step-context.ts checks S2, S19, S22, S23, S24, and parts of S10, S11 and S20;
- * deactivation-invariants.ts S12 and L5; lpi-invariants.ts S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to
- * S7, L2, and parts of S2, S8, S11, S19 and L3.
+ * for safety, L for liveness, R for saving and restoring. Liveness is checked as safety: on states in which no actor can
+ * step (L1, L5, L6), on guests that run without an interrupt that they should have (L3), and on cycles (L4, which the
+ * explorer finds). S23 and S24 are not in the catalogue. step-context.ts checks S2, S19, S22, S23, S24, and parts of S10,
+ * S11 and S20; deactivation-invariants.ts S12 and L5; acknowledge-invariants.ts S9 and S13; image-invariants.ts R1, R2 and
+ * R5; lpi-invariants.ts S14, S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to S7, L2, and parts of S2, S8,
+ * S11, S19 and L3.
  */
 import {
+  HCR_LRENPIE,
   LR_ACTIVE,
   LR_PENDING,
   LR_Priority,
@@ -28,9 +30,11 @@ import {
   THREAD_REQUESTS,
   timerIntids,
   VCPU_AP_COUNT,
+  VCPU_HCR,
   VCPU_INDEX,
   VCPU_IRQ,
   VCPU_LPIS_ENABLED,
+  VCPU_LR_IRQ,
   VCPU_PC,
   VCPU_THREAD,
   VCPU_USED_LRS,
@@ -75,9 +79,12 @@ export type InvariantId =
   | 'S6'
   | 'S7'
   | 'S8'
+  | 'S9'
   | 'S10'
   | 'S11'
   | 'S12'
+  | 'S13'
+  | 'S14'
   | 'S15'
   | 'S16'
   | 'S17'
@@ -94,6 +101,9 @@ export type InvariantId =
   | 'L4'
   | 'L5'
   | 'L6'
+  | 'R1'
+  | 'R2'
+  | 'R5'
 
 /** Each invariant as a sentence. */
 export const invariants: Readonly<Record<InvariantId, string>> = {
@@ -105,13 +115,16 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   S6: 'Of a vCPU that is about to wait, or waits, an interrupt is known to be pending, or a doorbell was asked for or is on its way; what is known while its vPE is away is not overwritten.',
   S7: 'No doorbell rings for a vCPU that is in its guest.',
   S8: 'At every entry the INTIDs in valid list registers are distinct, and none of them is pending as a direct interrupt, too.',
+  S9: 'At every entry an interrupt that is mapped to a physical one, and is in a list register, has that active.',
   S10: 'While one vCPU has the others stopped for an access, none of them is in its guest or has list registers that are not folded.',
   S11: 'When a vCPU asks runnable() in its halt, its vPE is not resident, and the shadow of ICH_VMCR_EL2 is what its guest would read; so are that shadow and the active priorities when the thread returns to userspace.',
-  S12: 'A guest’s write to ICC_DIR_EL1 deactivates the interrupt that it names, on whichever vCPU that is active; a fold deactivates none that the guest has acknowledged and not ended.',
+  S12: 'A guest’s write to ICC_DIR_EL1 deactivates the interrupt that it names, on whichever vCPU that is active; a fold deactivates none that the guest has acknowledged and not ended; an LPI is active in list registers only.',
+  S13: 'An edge is acknowledged once: a flush moves it to its list register, and a fold brings back what was not acknowledged. A level-sensitive interrupt goes into its list register as pending only while its line is high, or software has made it pending, which no fold does.',
+  S14: 'While no command is carried out, cached translations are those of the tables: no message is translated by what a completed command has changed.',
   S15: 'Nothing names an LPI that was freed: no list, list register, event, cached translation, message or prune.',
   S16: 'An LPI has as many references as its events, lists, list registers, messages and prunes hold, and the table has it by its INTID.',
-  S17: 'An interrupt names a vCPU if and only if it is on that vCPU’s ap_list, once, and on no other.',
-  S18: 'A step that changes where an LPI or its collection goes takes the one to where the other goes, except MOVALL; while no command is carried out, cached translations are those of the tables.',
+  S17: 'An interrupt names a vCPU if and only if it is on that vCPU’s ap_list, once, and on no other; while EOIs are counted, those in list registers are its head, and active ones follow in the order in which a guest ends them.',
+  S18: 'A step that changes where an LPI or its collection goes takes the one to where the other goes, except MOVALL.',
   S19: 'A pending or active interrupt has one owner: list registers are filled only after they were folded back, and one that is injected directly is not pending in software.',
   S20: 'A question changes nothing of another vCPU; the CPU interface and the timers are loaded and put with preemption off; the CPU interface is in memory when the thread gives its PE up or ends.',
   S21: 'A vCPU in the guest with a request pending has a kick on the way.',
@@ -124,6 +137,9 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   L4: 'No thread repeats a cycle of steps without progress of its guest while every actor that can step takes part.',
   L5: 'When no actor can step any more, no interrupt is active on a vCPU whose guest has ended all that it acknowledged.',
   L6: 'When no actor can step any more, no thread waits for a PE or for other vCPUs, and no message for a lock.',
+  R1: 'A save has what the VM has: what software has made pending, which LPIs are pending, and what the ITSs have mapped; saved twice, it is the same.',
+  R2: 'A save is taken back by a restore, after which every interrupt is as it was.',
+  R5: 'An image whose parts were saved at different times is consistent: a timer that it has masked has its interrupt pending or active.',
 }
 
 /** Throws an `argument` error for what is not a list of invariants. */
@@ -201,6 +217,33 @@ export class InvariantChecker {
       }
     }
     return listed === this.named() ? undefined : 'an interrupt names a vCPU on whose list it is not once'
+  }
+
+  /**
+   * S17, after a flush that has EOIs counted, which are those of the first active interrupts after the last that has a list
+   * register: those that have one come first, and active ones follow by priority. Groups are ended independently.
+   */
+  inOrder(v: Vcpu): string | undefined {
+    const { words } = this
+    const { apLists } = this.hypervisor
+    const used = words[v + VCPU_USED_LRS]
+    if (used === 0 || (words[v + VCPU_HCR] & HCR_LRENPIE) === 0) return undefined
+    const held = new Set(words.subarray(v + VCPU_LR_IRQ, v + VCPU_LR_IRQ + used))
+    const last = [-1, -1]
+    let left = used
+    for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
+      const irq = asIrq(words[v + apLists.list + k])
+      const name = intidName(apLists.intidOf(v, irq))
+      if (held.has(irq)) left--
+      if (held.has(irq) || (words[irq] & IRQ_ACTIVE) === 0) continue
+      if (left > 0)
+        return `${name} is before one that has a list register on the list of vcpu${words[v + VCPU_INDEX]}`
+      const group = words[irq] & IRQ_GROUP1 ? 1 : 0
+      if (irqPriority(words[irq]) < last[group])
+        return `${name} is behind one of lower priority on the list of vcpu${words[v + VCPU_INDEX]}, and is ended before it`
+      last[group] = irqPriority(words[irq])
+    }
+    return undefined
   }
 
   /** How many interrupts have an owner: the vCPU on whose ap_list they are. */

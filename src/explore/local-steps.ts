@@ -98,9 +98,10 @@ export class LocalSteps {
 }
 
 /** Which steps are ever local on a machine, by number. */
-function kindsFor({ hypervisor, setup }: Machine): ReadonlyMap<number, number> {
+function kindsFor({ hypervisor, setup, savers }: Machine): ReadonlyMap<number, number> {
   const kinds = new Map<number, number>()
-  if (hypervisor.v4 !== undefined) return kinds
+  // A save waits until threads have come to a certain step.
+  if (hypervisor.v4 !== undefined || savers.length > 0) return kinds
   for (const step of always) kinds.set(step, ALWAYS)
   kinds.set(op.STEP_SKIP_INSTRUCTION, IF_NO_TIMEOUT)
   // A timer or a mapped SPI interrupts the host at once, if interrupts are on.

@@ -1,4 +1,4 @@
-/** The invariants about LPIs: who names them, who holds them, and where they go (S15, S16, S18). */
+/** The invariants about LPIs: who names them, who holds them, and where they go (S14, S15, S16, S18). */
 
 import { intidName } from '../arch/intid.ts'
 import { COMMAND_ADDRESS, COMMAND_ADDRESS_2, COMMAND_opcode, ITS_MOVALL } from '../arch/its-commands.ts'
@@ -80,14 +80,10 @@ export class LpiInvariants {
   }
 
   /**
-   * S18: the last step has changed where an LPI, or its collection, goes, and they differ now; or a cached translation is
-   * not that of the tables. `before` is the words as they were before it.
+   * S18: the last step has changed where an LPI, or its collection, goes, and they differ now. `before` is the words as they
+   * were before it.
    */
   misdirected(before: Int32Array): string | undefined {
-    return this.misplaced(before) ?? this.staleTranslation()
-  }
-
-  private misplaced(before: Int32Array): string | undefined {
     const { words, its } = this
     for (let slot = 1; slot <= its.events.layout.count; slot++) {
       if (!its.events.isUsed(slot)) continue
@@ -135,7 +131,8 @@ export class LpiInvariants {
     return false
   }
 
-  private staleTranslation(): string | undefined {
+  /** S14: a cached translation is not that of the tables, and no command is carried out. */
+  staleTranslation(): string | undefined {
     const { words } = this
     const { translations, translationCount } = this.hypervisor.layout.lpis
     const end = translations + translationCount * CACHED_STRIDE

@@ -7,9 +7,11 @@
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_AP_COUNT, type Vcpu } from '../hyp/records/vcpu.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
+import { AcknowledgeInvariants } from './acknowledge-invariants.ts'
 import type { OwnInvariant } from './bounds.ts'
 import type { Changes } from './changes.ts'
 import { DeactivationInvariants } from './deactivation-invariants.ts'
+import { ImageInvariants } from './image-invariants.ts'
 import { argumentInvariants, InvariantChecker, type InvariantId, invariants } from './invariants.ts'
 import { LpiInvariants } from './lpi-invariants.ts'
 import { ResidencyInvariants } from './residency-invariants.ts'
@@ -19,8 +21,10 @@ import {
   ASKS_OWN_RUNNABLE,
   DEACTIVATES,
   ENTERS,
+  FLUSHES,
   FOLDS,
   HAS_NEEDS,
+  SAVES,
   WRITES,
   WRITES_ALL,
   WRITES_GUEST,
@@ -35,7 +39,9 @@ export class StepChecks {
   readonly checked: Readonly<Record<InvariantId, boolean>>
   private readonly hypervisor: Hypervisor
   private readonly checker: InvariantChecker
+  private readonly acknowledges: AcknowledgeInvariants
   private readonly deactivations: DeactivationInvariants
+  private readonly images: ImageInvariants
   private readonly lpis: LpiInvariants
   private readonly residency: ResidencyInvariants
   private readonly contexts: StepContexts
@@ -52,7 +58,9 @@ export class StepChecks {
   ) {
     this.hypervisor = machine.hypervisor
     this.checker = new InvariantChecker(machine)
+    this.acknowledges = new AcknowledgeInvariants(machine.hypervisor)
     this.deactivations = new DeactivationInvariants(machine)
+    this.images = new ImageInvariants(machine)
     this.lpis = new LpiInvariants(machine)
     this.residency = new ResidencyInvariants(machine)
     this.checked = chosen(ids)
@@ -73,9 +81,13 @@ export class StepChecks {
       const what = this.deactivations.lostDeactivation(this.hypervisor.vcpu(index), this.before)
       if (what !== undefined) return ['S12', what]
     }
-    if (kind & FOLDS && this.checked.S12) {
-      const what = this.deactivations.wrongDeactivation(this.hypervisor.vcpu(index), this.before)
-      if (what !== undefined) return ['S12', what]
+    if (kind & (FLUSHES | FOLDS)) {
+      const violation = this.ofListRegisters(this.hypervisor.vcpu(index), kind)
+      if (violation) return violation
+    }
+    if (kind & SAVES) {
+      const violation = this.images.afterSave(index, this.before, this.checked)
+      if (violation) return violation
     }
     const writes = kind & WRITES
     if (this.residency.present && (writes === WRITES_ALL || kind & HAS_NEEDS)) {
@@ -87,6 +99,10 @@ export class StepChecks {
       const what = this.checker.distinctIntids(entered)
       if (what !== undefined) return ['S8', what]
     }
+    if (entered !== 0 && this.checked.S9) {
+      const what = this.acknowledges.unmatched(entered)
+      if (what !== undefined) return ['S9', what]
+    }
     if (entered !== 0 && this.checked.S10) {
       const what = this.checker.enteredWhileStopped(entered)
       if (what !== undefined) return ['S10', what]
@@ -94,6 +110,19 @@ export class StepChecks {
     return writes === WRITES_ALL || writes >= WRITES_GUEST || entered !== 0
       ? this.afterChange(writes, entered)
       : undefined
+  }
+
+  private ofListRegisters(v: Vcpu, kind: number): ViolatedInvariant | undefined {
+    const { deactivations, acknowledges, checked, before } = this
+    if (kind & FOLDS && checked.S12) {
+      const what = deactivations.wrongDeactivation(v, before) ?? deactivations.activeLpi(v)
+      if (what !== undefined) return ['S12', what]
+    }
+    const unordered = kind & FLUSHES && checked.S17 ? this.checker.inOrder(v) : undefined
+    if (unordered !== undefined) return ['S17', unordered]
+    if (!checked.S13) return undefined
+    const what = kind & FLUSHES ? acknowledges.filledInVain(v) : acknowledges.takenBack(v, before)
+    return what === undefined ? undefined : ['S13', what]
   }
 
   /** Checks a state in which no actor can step, or none within the bounds. */
@@ -140,7 +169,9 @@ export class StepChecks {
     const miscounted = checked.S16 ? lpis.miscounted() : undefined
     if (miscounted !== undefined) return ['S16', miscounted]
     const misdirected = checked.S18 ? lpis.misdirected(this.before) : undefined
-    return misdirected === undefined ? undefined : ['S18', misdirected]
+    if (misdirected !== undefined) return ['S18', misdirected]
+    const stale = checked.S14 ? lpis.staleTranslation() : undefined
+    return stale === undefined ? undefined : ['S14', stale]
   }
 
   /** What GICv4 adds; the order is that in which a report is the most use. */

@@ -52,6 +52,12 @@ export const FOLDS = 1024
 /** The step is one of the design's own: a function of the user's. */
 export const IS_OWN = 2048
 
+/** Userspace saves the VM. */
+export const SAVES = 4096
+
+/** A flush. */
+export const FLUSHES = 8192
+
 /** With these HCR_EL2 bits set, a guest's ICC_* accesses are to its virtual CPU interface. */
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
 
@@ -140,6 +146,7 @@ export class StepKinds {
     const { injection, mapped, apLists } = machine.hypervisor
     const next = machine.nextDeviceStep(index)
     if (next?.signal) return WRITES_NOTIFY
+    if (next?.save) return WRITES_ALL | SAVES
     // A message may be translated, cached and held; an LPI may go with the last reference.
     if (next?.msi) return injection.notifies(machine.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
     if (mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL
@@ -173,6 +180,7 @@ function kindOf(step: Step | undefined, injects: boolean): number {
     (row?.enters ? ENTERS : 0) |
     (row?.lists && !row.alwaysAccesses ? ON_LISTS : 0) |
     (row?.lists === 'fold' ? FOLDS : 0) |
+    (row?.lists === 'flush' ? FLUSHES : 0) |
     (row?.takesInterrupts ? TAKES : 0) |
     (row?.needs ? HAS_NEEDS : 0) |
     (isOwnStep(step) ? IS_OWN : 0)

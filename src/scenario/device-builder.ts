@@ -18,6 +18,8 @@ export interface DeviceStep {
   readonly signal?: true
   /** The step sends a message to an ITS. */
   readonly msi?: Message
+  /** The step saves the VM. */
+  readonly save?: true
 }
 
 /** A device's program. */
@@ -87,6 +89,15 @@ export class DeviceBuilder {
       notBefore: this.time,
       signal: true,
     })
+    return this
+  }
+
+  /**
+   * Stands for userspace: saves the VM's interrupts and timers in the steps of the design's `save` list, once all vCPUs are in
+   * userspace or off; they stay there until that is done. A guest's `userspace()` takes its vCPU there.
+   */
+  save(): this {
+    this.steps.push({ name: 'saves the VM', intid: 0, vcpu: 0, levels: [], notBefore: this.time, save: true })
     return this
   }
 

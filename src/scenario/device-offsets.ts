@@ -10,5 +10,7 @@ export const DEVICE_TARGET = 2
 export const DEVICE_LPI = 3
 /** 1 if the message has a reference to that. */
 export const DEVICE_HOLDS = 4
+/** What the save that is under way has of the timers of the first vCPUs: SAVED_ bits, four a vCPU. */
+export const DEVICE_IMAGE = 5
 /** Size of a record in words: the distance to the next. */
 export const DEVICE_WORDS = 6

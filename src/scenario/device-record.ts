@@ -50,6 +50,12 @@ export const deviceRows = ({ stepOf, stepAt }: Pick<Programs, 'stepOf' | 'stepAt
       by: [],
       says: '1 if the message has a reference to that.',
     },
+    DEVICE_IMAGE: {
+      name: 'image',
+      class: 'normalised',
+      by: [],
+      says: 'What the save that is under way has of the timers of the first vCPUs: SAVED_ bits, four a vCPU.',
+    },
   }) as const satisfies Rows
 
 /** The record of a device. */

@@ -32,6 +32,7 @@ import {
   OP_DIR,
   OP_END,
   OP_EOI,
+  OP_ERET,
   OP_HVC,
   OP_LOOP,
   OP_MASK,
@@ -311,6 +312,15 @@ export class OpList {
   /** An access that userspace emulates: the vCPU returns from KVM_RUN and calls it again. */
   userspace(): this {
     return this.add('access for userspace', OP_USERSPACE)
+  }
+
+  /**
+   * ERET of a guest hypervisor to its own guest (HCR_EL2.NV traps it). That guest executes one instruction, which brings
+   * this one back here, behind its ERET; or an interrupt for this one comes first, and its ERET is to be executed again.
+   * The steps are those of the design's `eret` list; a design without it executes the ERET again and again.
+   */
+  nestedEret(): this {
+    return this.add('eret to its guest', OP_ERET)
   }
 
   /** HVC: exits to the hypervisor, which returns to the guest. */

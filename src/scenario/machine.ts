@@ -17,6 +17,7 @@ import { VM_TIME } from '../hyp/records/vm.ts'
 import type { Design } from '../hyp/run/design.ts'
 import type { Message } from '../hyp/run/message.ts'
 import { ENDED, type NextPc, stepNames } from '../hyp/run/program.ts'
+import { saveInterrupts, saveTimers } from '../hyp/run/steps.ts'
 import {
   THREAD_ENDED,
   THREAD_IN_GUEST,
@@ -29,6 +30,7 @@ import type { Difference } from '../state/machine-state.ts'
 import type { DeviceProgram, DeviceStep } from './device-builder.ts'
 import {
   DEVICE_HOLDS,
+  DEVICE_IMAGE,
   DEVICE_INJECT,
   DEVICE_LPI,
   DEVICE_PC,
@@ -36,6 +38,7 @@ import {
   deviceRecord,
 } from './device-record.ts'
 import { Ghosts, ghostRecord } from './ghosts.ts'
+import { Saves } from './saves.ts'
 
 /** One that takes steps: a vCPU, a device, or an event of the environment. */
 export interface Actor {
@@ -83,6 +86,10 @@ function effectsOfWrites(cpus: readonly number[]): Actor[] {
   return [...ofCpus.flat(), { kind: 'effect', index: 0, detail: EFFECT_MESSAGE, name: 'message at the ITS' }]
 }
 
+/** A design that says how userspace saves a VM: the interrupts first. */
+const withSave = (design: Design): Design =>
+  design.save === undefined ? { ...design, save: [saveInterrupts, saveTimers] } : design
+
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
 /** The machine's parts, its actors and their steps. scenario-machine.ts has the public face. */
@@ -97,6 +104,9 @@ export class Machine {
   readonly effects: readonly Actor[]
   readonly hypervisor: Hypervisor
   readonly ghosts: Ghosts
+  readonly saves: Saves
+  /** The devices that save the VM, by index. */
+  readonly savers: readonly number[]
   readonly digest: number
   private readonly deviceBase: number
   private readonly deviceSize: number
@@ -105,7 +115,7 @@ export class Machine {
   constructor(
     config: CheckedGicConfig,
     readonly setup: VmSetup,
-    design: Design,
+    private readonly design: Design,
     readonly devices: readonly DeviceProgram[],
   ) {
     const ghosts = ghostRecord(setup)
@@ -116,12 +126,20 @@ export class Machine {
     })
     const surroundings = [[device, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
     this.digest = digestOf(setup, design, devices)
-    this.hypervisor = new Hypervisor(config, setup, design, surroundings, this.digest)
+    this.savers = [...devices.keys()].filter((index) => devices[index].steps.some(({ save }) => save))
+    this.hypervisor = new Hypervisor(
+      config,
+      setup,
+      this.savers.length > 0 ? withSave(design) : design,
+      surroundings,
+      this.digest,
+    )
     const { layout } = this.hypervisor.state
     this.deviceBase = layout.baseOf(device)
     this.deviceSize = device.size
     this.now = this.hypervisor.layout.vm + VM_TIME
     this.ghosts = new Ghosts(this.hypervisor, layout.baseOf(ghosts))
+    this.saves = new Saves(this.hypervisor)
     const vcpus = Array.from({ length: setup.vcpus }, (_, index) => index)
     this.actors = [
       ...vcpus.map((index) => ({ kind: 'vcpu' as const, index, detail: 0, name: `vcpu${index}` })),
@@ -165,8 +183,7 @@ export class Machine {
 
   /** A new machine of the same configuration, before its first step. */
   again(): Machine {
-    const { config, design } = this.hypervisor
-    return machineOf(config, this.setup, design, this.devices)
+    return machineOf(this.hypervisor.config, this.setup, this.design, this.devices)
   }
 
   /** Virtual time: the steps taken, plus the time that was let pass. */
@@ -323,15 +340,16 @@ export class Machine {
     return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
   }
 
-  /** The program counter, in the design, of a device's injection or message; 0 if none is under way. */
+  /** The program counter, in the design, of a device's injection, message or save; 0 if none is under way. */
   injectionOf(index: number): NextPc {
     return asPc(this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT])
   }
 
-  /** The program counter of the next step of a device's injection or message. */
+  /** The program counter of the next step of a device's injection, message or save. */
   nextInjection(index: number): NextPc {
-    const { inject, msi } = this.hypervisor.runLoop.program
-    return this.injectionOf(index) || (this.nextDeviceStep(index)?.msi ? msi : inject)
+    const { inject, msi, save } = this.hypervisor.runLoop.program
+    const next = this.nextDeviceStep(index)
+    return this.injectionOf(index) || (next?.msi ? msi : next?.save ? save : inject)
   }
 
   /** Whether a device's message waits for its_lock. */
@@ -402,12 +420,26 @@ export class Machine {
   }
 
   private deviceState(index: number): ActorState {
-    if (!this.nextDeviceStep(index)) return 'done'
+    const next = this.nextDeviceStep(index)
+    if (!next) return 'done'
+    if (next.save) return this.saves.isStopped() && !this.isSavedByOther(index) ? 'ready' : 'asleep'
     return this.waitsForIts(index) ? 'asleep' : 'ready'
+  }
+
+  /** Whether a save is under way, during which no vCPU leaves userspace. */
+  private isSaved(): boolean {
+    return this.isSavedByOther(-1)
+  }
+
+  private isSavedByOther(index: number): boolean {
+    return this.savers.some(
+      (other) => other !== index && this.nextDeviceStep(other)?.save && this.injectionOf(other) !== ENDED,
+    )
   }
 
   private vcpuState(v: Vcpu): ActorState {
     const { runLoop, guest, scheduler, words } = this.hypervisor
+    if (this.savers.length > 0 && this.saves.isInUserspace(v) && this.isSaved()) return 'asleep'
     switch (runLoop.threadState(v)) {
       case THREAD_ENDED:
         return 'done'
@@ -483,6 +515,10 @@ export class Machine {
       this.stepMessage(index, next.msi)
       return
     }
+    if (next.save) {
+      this.stepSave(index)
+      return
+    }
     const irq = this.inputOf(index, words)
     if (mapped.isMappedSpi(irq)) {
       this.driveMapped(index, irq, next)
@@ -509,6 +545,17 @@ export class Machine {
     const after = messages.after(pc, at, target)
     if (after === ENDED) messages.forget(at)
     this.goOn(index, after, target)
+  }
+
+  /** A step of a save; at its end the image is forgotten. */
+  private stepSave(index: number): void {
+    const { words, injection } = this.hypervisor
+    const pc = this.nextInjection(index)
+    const at = this.deviceOf(index) + DEVICE_IMAGE
+    if (this.saves.savesInterrupts(pc)) this.saves.take(pc)
+    const after = injection.after(pc, 0)
+    words[at] = after === ENDED ? 0 : this.saves.imageAfter(pc, words[at])
+    this.goOn(index, after, 0)
   }
 
   private targetOf(index: number): Vcpu | 0 {

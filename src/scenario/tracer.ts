@@ -164,6 +164,7 @@ export class Tracer {
     const drives =
       next !== undefined &&
       !next.signal &&
+      !next.save &&
       !next.msi &&
       (injection.queues(pc) || mapped.isMappedSpi(machine.inputOf(index, words)))
     const translates = next?.msi !== undefined && messages.translates(pc)

@@ -488,6 +488,18 @@ describe('whoever writes a design is told of', () => {
       'd has kick in the wrong list: it belongs into inject: only an injection has an interrupt.',
     ],
     [
+      "userspace's step in a vCPU's thread",
+      () => defineDesign('d', { wfi: [halt(), steps.saveTimers] }),
+      'argument',
+      'd has saveTimers in the wrong list: it belongs into save: userspace does it.',
+    ],
+    [
+      "a thread's step in a save",
+      () => defineDesign('d', { wfi: [halt()], save: [steps.saveInterrupts, steps.put] }),
+      'argument',
+      'd has put in save: a save is made of saveInterrupts and saveTimers.',
+    ],
+    [
       'a list that has itself in it',
       () => {
         const body: ReturnType<typeof part>[] = []

@@ -3,17 +3,23 @@
  * their list registers have.
  */
 import { ICC_CTLR_EL1, ICC_DIR_EL1 } from '../../arch/icc-registers.ts'
+import { kvm72 } from '../../hyp/run/baselines.ts'
 import { type Design, until } from '../../hyp/run/design.ts'
 import { designs } from '../../hyp/run/designs.ts'
 import { edit } from '../../hyp/run/edit.ts'
 import {
   accessOutside,
   accessRunning,
+  emulateSysregUnsampled,
+  flushActiveAndPending,
+  foldDroppingActive,
   foldIgnoringEoiCount,
   foldListRegisters,
+  foldUnsampled,
   migrate,
   migrateQuietly,
   pruned,
+  queueCountedHere,
   queueQuietly,
   stopVcpusToo,
 } from '../../hyp/run/steps.ts'
@@ -22,6 +28,7 @@ import type { GuestBuilder } from '../../scenario/guest-builder.ts'
 import type { MuseumEntry } from './entry.ts'
 
 const { wfiFullPut, wfiHandler } = designs
+const linux72 = kvm72(wfiFullPut)
 const named = (what: string): string => `wfi-handler, ${what}`
 
 /** GICD_ISACTIVER1, GICD_ICACTIVER1, GICD_IROUTER32. */
@@ -69,6 +76,23 @@ const prunesInSteps = edit(wfiHandler)
   .insertAfter('exit/foldListRegisters', until(pruned, migrate))
   .design(named('prune in steps'))
 
+/** An SPI that vCPU 0 acknowledges, and vCPU 1 deactivates. */
+const deactivatedElsewhere = (name: string, design: Design): Scenario =>
+  spiFor0(name, design, (g) => g.write(ICC_CTLR_EL1, EOI_MODE).write(ICC_DIR_EL1, 32)).guest(0, (g) =>
+    g
+      .onIrq((h) => h.ack().eoi())
+      .write(ICC_CTLR_EL1, EOI_MODE)
+      .unmask(),
+  )
+
+/** One vCPU with a timer. */
+const timer = (name: string, design: Design, guest: (g: GuestBuilder) => unknown): Scenario =>
+  scenario(name)
+    .gic({ cpus: 1, listRegisters: 2 })
+    .vm({ vcpus: 1, spis: 0, timers: true })
+    .design(design)
+    .guest(0, guest)
+
 export const deliveryEntries: readonly MuseumEntry[] = [
   {
     id: '22',
@@ -113,6 +137,31 @@ export const deliveryEntries: readonly MuseumEntry[] = [
           .hvc(),
       ).guest(0, (g) => g.hvc()),
     bounds: { invariants: ['L1', 'L3', 'L6'] },
+  },
+  {
+    id: '25',
+    name: 'level-active-pending-resample',
+    story:
+      'A level-sensitive interrupt goes into its list register as active and pending, and comes back so: it is taken again although its line has fallen.',
+    invariant: 'S13',
+    good: wfiHandler,
+    bug: edit(wfiHandler)
+      .replace('entry/flush', flushActiveAndPending)
+      .design(named('levels active and pending')),
+    scenario: (design) =>
+      scenario('25 level-active-pending-resample')
+        .gic({ cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 1, spis: 1 })
+        .design(design)
+        .spi({ intid: 32, trigger: 'level' })
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().hvc().quiesce(32).eoi())
+            .unmask()
+            .hvc(),
+        )
+        .device('nic', (d) => d.raise(32)),
+    bounds: {},
   },
   {
     id: '28',
@@ -166,6 +215,26 @@ export const deliveryEntries: readonly MuseumEntry[] = [
     bounds: { reduce: true, invariants: ['S10', 'S17', 'L6'] },
   },
   {
+    id: '32',
+    name: 'phys-active-vs-lr',
+    story:
+      'The physical interrupt of a timer is made inactive at an exit, while the guest still handles the virtual one, whose list register names it.',
+    invariant: 'S9',
+    good: wfiHandler,
+    bug: edit(wfiHandler)
+      .replaceAll('fold', foldDroppingActive)
+      .design(named('physical interrupts inactive after an exit')),
+    scenario: (design) =>
+      timer('32 phys-active-vs-lr', design, (g) =>
+        g
+          .onIrq((h) => h.ack().stopTimer().hvc().eoi())
+          .unmask()
+          .timer(10)
+          .hvc(),
+      ),
+    bounds: {},
+  },
+  {
     id: '33',
     name: 'lr-overflow-deactivation',
     story:
@@ -194,15 +263,62 @@ export const deliveryEntries: readonly MuseumEntry[] = [
     invariant: 'S12',
     good: wfiHandler,
     bug: edit(wfiHandler).omitAll('trapDir').design(named('ICC_DIR_EL1 not trapped')),
-    scenario: (design) =>
-      spiFor0('57 dir-elsewhere', design, (g) =>
-        g.write(ICC_CTLR_EL1, EOI_MODE).write(ICC_DIR_EL1, 32),
-      ).guest(0, (g) =>
-        g
-          .onIrq((h) => h.ack().eoi())
-          .write(ICC_CTLR_EL1, EOI_MODE)
-          .unmask(),
-      ),
+    scenario: (design) => deactivatedElsewhere('57 dir-elsewhere', design),
     bounds: {},
+  },
+  {
+    id: '31',
+    name: 'stale-pending-after-deactivate',
+    story:
+      'A timer that asserts its interrupt is sampled while the guest handles that; the guest turns it off and ends the interrupt, and the old sample makes it pending again.',
+    invariant: 'S13',
+    good: linux72,
+    bug: edit(linux72)
+      .replaceAll('foldSavingVmcr', foldUnsampled)
+      .design('Linux 7.2, no sample at a deactivation'),
+    scenario: (design) =>
+      timer('31 stale-pending-after-deactivate', design, (g) =>
+        g
+          .onIrq((h) => h.ack().hvc().stopTimer().eoi())
+          .unmask()
+          .timer(10)
+          .hvc()
+          .hvc(),
+      ),
+    bounds: { preemptions: 1, ticks: 1 },
+  },
+  {
+    id: '58',
+    name: 'tdir-set-only-here',
+    story:
+      'The first SPI in flight makes ICC_DIR_EL1 trap, on vCPUs that enter after that: one that is in its guest already deactivates nothing.',
+    invariant: 'S12',
+    good: linux72,
+    bug: edit(linux72)
+      .replace('inject/queue', queueCountedHere)
+      .design('Linux 7.2, no request for the first SPI in flight'),
+    scenario: (design) => deactivatedElsewhere('58 tdir-set-only-here', design),
+    bounds: {},
+  },
+  {
+    id: '60',
+    name: 'dir-does-not-sample-line',
+    story:
+      'A timer’s interrupt is sampled again at a load, while the guest handles it; the guest turns the timer off and writes ICC_DIR_EL1, which deactivates the interrupt and leaves the sample.',
+    invariant: 'S13',
+    good: wfiHandler,
+    bug: edit(wfiHandler)
+      .replace('sysreg/emulateSysreg', emulateSysregUnsampled)
+      .design(named('ICC_DIR_EL1 samples no line')),
+    scenario: (design) =>
+      timer('60 dir-does-not-sample-line', design, (g) =>
+        g
+          .onIrq((h) => h.ack().hvc().stopTimer().eoi().dir())
+          .write(ICC_CTLR_EL1, EOI_MODE)
+          .unmask()
+          .timer(10)
+          .hvc(),
+      ),
+    bounds: { preemptions: 1 },
   },
 ]

@@ -14,6 +14,7 @@ import {
   eraseByNumber,
   executeCommandForAll,
   flushUnheld,
+  foldKeepingActiveLpis,
   foldListRegisters,
   foldUnheld,
   migrate,
@@ -64,6 +65,27 @@ const invalidatesInSteps = edit(designs.wfiHandler)
   .design('wfi-handler, cache emptied in steps')
 
 export const lpiEntries: readonly MuseumEntry[] = [
+  {
+    id: '34',
+    name: 'lpi-active-occupies-lr',
+    story:
+      'An LPI that was acknowledged comes back active from a list register of silicon that has that state, and stays so: its end counts nowhere.',
+    invariant: 'S12',
+    good: designs.wfiHandler,
+    bug: edit(designs.wfiHandler)
+      .replaceAll('fold', foldKeepingActiveLpis)
+      .design('wfi-handler, LPIs that are active'),
+    scenario: (design) =>
+      withIts('34 lpi-active-occupies-lr', design, 1)
+        .gic({ cpus: 1, listRegisters: 1, memoryLines: 64, choices: { lpiActive: 'active' } })
+        .guest(0, (g) => {
+          g.onIrq((h) => h.ack().hvc().eoi())
+          const its = g.its().boot(1).configure(LPI).mapDevice(7).mapCollection(0, 0)
+          its.mapEvent(7, 0, LPI, 0).int(7, 0)
+          g.unmask().hvc()
+        }),
+    bounds: {},
+  },
   {
     id: '35',
     name: 'xlat-cache-hit-uaf',
@@ -184,7 +206,7 @@ export const lpiEntries: readonly MuseumEntry[] = [
     id: '42',
     name: 'xlat-cache-missing-invalidation',
     story: 'A collection is unmapped, and a translation to it that was cached before stays in the cache.',
-    invariant: 'S18',
+    invariant: 'S14',
     good: designs.wfiHandler,
     bug: edit(designs.wfiHandler)
       .omit('its/invalidateCache')

@@ -24,6 +24,7 @@ import type { MuseumEntry } from './entry.ts'
 import { lpiEntries } from './lpi-entries.ts'
 import { overflowEntries } from './overflow-entries.ts'
 import { residencyEntries } from './residency-entries.ts'
+import { saveEntries } from './save-entries.ts'
 
 export type { MuseumEntry } from './entry.ts'
 
@@ -263,6 +264,7 @@ export const museum: readonly MuseumEntry[] = [
   ...residencyEntries,
   ...lpiEntries,
   ...overflowEntries,
+  ...saveEntries,
 ].sort((one, other) => (one.id < other.id ? -1 : 1))
 
 const entryFields: Fields<MuseumEntry> = {

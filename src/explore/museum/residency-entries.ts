@@ -3,15 +3,18 @@
  * Linux has had since the one with the star, 04.
  */
 import { kvm61 } from '../../hyp/run/baselines.ts'
-import type { Design } from '../../hyp/run/design.ts'
-import { designs } from '../../hyp/run/designs.ts'
+import { type Design, unless } from '../../hyp/run/design.ts'
+import { defineDesign, designs, wfiFlagParts } from '../../hyp/run/designs.ts'
 import { edit } from '../../hyp/run/edit.ts'
 import {
+  clearWaiting,
+  nestedPending,
   preemptOff,
   preemptOn,
   runnableOnDemand,
   saveVmcr,
   setWaiting,
+  skipInstruction,
   storePendingLast,
   vpeLoad,
   vpeLoadUnmoved,
@@ -20,6 +23,8 @@ import {
   vpePutAtOnce,
   vpePutByFlag,
   vpePutUnlocked,
+  vpeUnmap,
+  vpeUnmapSynced,
 } from '../../hyp/run/steps.ts'
 import { type Scenario, scenario } from '../../scenario/builder.ts'
 import type { GuestBuilder } from '../../scenario/guest-builder.ts'
@@ -76,6 +81,30 @@ const suspendForgets = edit(wfiFlag)
   .omit('suspend/clearWaiting')
   .omit('suspend/vpeLoad')
   .design(named('CPU_SUSPEND goes to the halt directly'))
+
+/**
+ * A guest hypervisor's own guest runs with the vPE of the former off, as if its vCPU waited: what comes for it rings the
+ * doorbell.
+ */
+const nesting = defineDesign('wfi-flag, nested', {
+  ...wfiFlagParts,
+  eret: [
+    preemptOff,
+    setWaiting,
+    vpePutByFlag,
+    preemptOn,
+    unless(nestedPending, skipInstruction),
+    preemptOff,
+    clearWaiting,
+    vpeLoad,
+    preemptOn,
+  ],
+})
+
+/** A VM of one vCPU that goes down with it. */
+const unmaps = edit(wfiFlag)
+  .insertAfter('off/vpePut', vpeUnmap)
+  .design(named('which unmaps its vPE at the end'))
 
 export const residencyEntries: readonly MuseumEntry[] = [
   {
@@ -163,6 +192,19 @@ export const residencyEntries: readonly MuseumEntry[] = [
     bounds: {},
   },
   {
+    id: '09',
+    name: 'nested-eret-no-doorbell',
+    story:
+      'At the ERET to a nested guest the vPE is put without a doorbell, which GICv4.1 takes to mean that something is pending: the guest hypervisor is interrupted before its guest has run, and finds nothing.',
+    invariant: 'L4',
+    good: nesting,
+    bug: edit(nesting)
+      .replace('eret/vpePutByFlag', vpePut)
+      .design('wfi-flag, nested, put without a doorbell'),
+    scenario: (design) => waiting('09 nested-eret-no-doorbell', design, {}, (g) => g.nestedEret()),
+    bounds: { preemptions: 1 },
+  },
+  {
     id: '10',
     name: 'run-without-residency',
     story:
@@ -226,6 +268,16 @@ export const residencyEntries: readonly MuseumEntry[] = [
       .design(named('no VMOVP at a migration')),
     scenario: (design) => waiting('14 vmovp-elided-stale-doorbell-cpu', design, { cpus: 2 }),
     bounds: { preemptions: 1, migrations: 1 },
+  },
+  {
+    id: '16',
+    name: 'vsync-after-vmapp-unmap',
+    story: 'A VM goes down: the ITS is told that its vPE is gone, and then to wait for it.',
+    invariant: 'S5',
+    good: unmaps,
+    bug: edit(unmaps).replace('off/vpeUnmap', vpeUnmapSynced).design(named('VSYNC after the unmap')),
+    scenario: (design) => waiting('16 vsync-after-vmapp-unmap', design),
+    bounds: {},
   },
   {
     id: '20',

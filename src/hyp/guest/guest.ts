@@ -29,6 +29,7 @@ import { ICH_HCR } from '../../gic/cpu-interface/virtual-interface.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import type { Silicon } from '../../gic/silicon.ts'
 import {
+  EXIT_ERET,
   EXIT_HVC,
   EXIT_IRQ,
   EXIT_MMIO,
@@ -45,6 +46,7 @@ import {
   OP_COUNT,
   OP_DIR,
   OP_EOI,
+  OP_ERET,
   OP_HVC,
   OP_LOOP,
   OP_MASK,
@@ -260,6 +262,8 @@ export class Guest {
         return 1 + EXIT_SUSPEND
       case OP_USERSPACE:
         return 1 + EXIT_USERSPACE
+      case OP_ERET:
+        return 1 + EXIT_ERET
       case OP_MMIO_READ:
         return this.leaveForMemory(v, operand, false, ops[at + 2], ops[at + 3], 0, 0)
       case OP_MMIO_WRITE:

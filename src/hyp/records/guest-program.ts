@@ -45,6 +45,8 @@ export const OP_COUNT = 24
 export const OP_UNTIL_COUNT = 25
 /** The address in two words, then a value: a store of 32 bits to the guest's memory. */
 export const OP_STORE = 26
+/** A guest hypervisor's ERET to its own guest. */
+export const OP_ERET = 27
 export const OP_WORDS = 8
 
 /** A guest's operations, which never change. */

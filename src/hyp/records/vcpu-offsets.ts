@@ -46,7 +46,10 @@ export const VCPU_AP0R = 18
 export const VCPU_AP1R = 22
 /** Timers: TIMER_ bits of CNTV_CTL_EL0 and CNTP_CTL_EL0. */
 export const VCPU_TIMER_CTL = 26
-/** 1 while a host timer will wake the blocked vCPU when the first of its timers expires. */
+/**
+ * 1 while a host timer will wake the blocked vCPU when the first of its timers expires; 2 while one will
+ * inject that timer’s interrupt.
+ */
 export const VCPU_BACKGROUND_TIMER = 28
 /** A WFIT that waits: WFIT_ values. */
 export const VCPU_WFIT = 29

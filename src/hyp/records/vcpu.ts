@@ -272,7 +272,7 @@ export const vcpuRows = {
     name: 'backgroundTimer',
     class: 'authoritative',
     by: VGIC,
-    says: '1 while a host timer will wake the blocked vCPU when the first of its timers expires.',
+    says: '1 while a host timer will wake the blocked vCPU when the first of its timers expires; 2 while one will inject that timer’s interrupt.',
   },
   VCPU_WFIT: {
     name: 'wfit',

@@ -7,13 +7,16 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { checkShape, type Design, type DesignNode } from './design.ts'
 import { compile, ENDED, TABLE_SHIFT } from './program.ts'
 import { isOwnStep, type Step } from './step.ts'
-import { queueInterrupt, queueQuietly, rowOf, translate, translateUnheld } from './steps.ts'
+import { queueCountedHere, queueInterrupt, queueQuietly, rowOf, translate, translateUnheld } from './steps.ts'
 
 /** Whether a step stores, posts or kicks for a device's interrupt, which only an injection has. */
 const isOfInjection = (step: Step): boolean => rowOf(step.op)?.stands === 'inject'
 
 /** Whether only a device's message has what a step is about: a translation, and a reference to the LPI. */
 const isOfMessage = (step: Step): boolean => rowOf(step.op)?.stands === 'msi'
+
+/** Whether only userspace does a step, when it saves the VM. */
+const isOfSave = (step: Step): boolean => rowOf(step.op)?.stands === 'save'
 
 /**
  * Whether only the thread itself can do a step, not a notifier: handle an exit, enter, wait, sleep, look for another
@@ -37,6 +40,7 @@ export function checkDesign(design: Design): Design {
   for (const step of stepsOf([...thread, ...schedOut, ...schedIn])) {
     if (isOfInjection(step)) throw misplaced(name, step, 'inject: only an injection has an interrupt')
     if (isOfMessage(step)) throw misplaced(name, step, 'msi: only a message is translated')
+    if (isOfSave(step)) throw misplaced(name, step, 'save: userspace does it')
     if (isOwnStep(step) || isKnown(step)) continue
     throw new VgicError(
       'argument',
@@ -47,6 +51,8 @@ export function checkDesign(design: Design): Design {
     if (isOfThread(step)) throw misplaced(name, step, 'the thread: a notifier cannot do it in its place')
   checkInjection(design)
   checkMessage(design)
+  const kinds = 'a save is made of saveInterrupts and saveTimers'
+  stepsOnly(name, 'save', design.save ?? [], isOfSave, kinds)
   checkEnd(design)
   return design
 }
@@ -76,7 +82,8 @@ function checkMessage({ name, msi }: Design): void {
   throw new VgicError('argument', `${name} has no queueInterrupt in msi: without it no interrupt is stored.`)
 }
 
-const isQueue = ({ op }: Step): boolean => op === queueInterrupt.op || op === queueQuietly.op
+const isQueue = ({ op }: Step): boolean =>
+  op === queueInterrupt.op || op === queueQuietly.op || op === queueCountedHere.op
 const isTranslation = ({ op }: Step): boolean => op === translate.op || op === translateUnheld.op
 
 /** The steps of a list of a device, which has no others than those of a kind. */

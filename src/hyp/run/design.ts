@@ -173,6 +173,8 @@ export interface Design {
   readonly inject: readonly DesignNode[]
   /** The steps of a device's message-signalled interrupt: its translation, and the injection of the LPI. */
   readonly msi: readonly DesignNode[]
+  /** The steps in which a device that stands for userspace saves the VM; `[saveInterrupts, saveTimers]` if left out. */
+  readonly save?: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }
@@ -197,6 +199,7 @@ const designFields: Fields<Design> = {
   schedIn: true,
   inject: true,
   msi: true,
+  save: true,
   words: true,
 }
 
@@ -281,6 +284,7 @@ export function checkShape(design: Design): Design {
   argumentString('name', design.name)
   for (const list of ['thread', 'schedOut', 'schedIn', 'inject', 'msi'] as const)
     checkNodes(list, design[list])
+  if (design.save !== undefined) checkNodes('save', design.save)
   checkWords(design.words)
   return design
 }

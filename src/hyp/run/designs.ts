@@ -169,6 +169,11 @@ const mmio = (toUserspace: readonly DesignNode[]): DesignNode =>
 export interface DesignParts {
   /** The steps for a WFI and for PSCI CPU_SUSPEND, before the guest continues. */
   readonly wfi: readonly DesignNode[]
+  /**
+   * The steps for the ERET of a guest hypervisor to its own guest; none if left out. `skipInstruction` in them is that
+   * guest's execution.
+   */
+  readonly eret?: readonly DesignNode[]
   /** Steps before the list registers are filled, with preemption off. */
   readonly beforeEntry?: readonly DesignNode[]
   /** Steps after the exit, before the list registers are folded. */
@@ -185,6 +190,8 @@ export interface DesignParts {
    * The steps of a device's message; `[translate, queueInterrupt, postRequest, kickVcpu, dropReference]` if left out.
    */
   readonly msi?: readonly DesignNode[]
+  /** The steps in which userspace saves the VM; `[saveInterrupts, saveTimers]` if left out. */
+  readonly save?: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }
@@ -204,7 +211,7 @@ const obeyFlag = {
  */
 export function defineDesign(name: string, parts: DesignParts): Design {
   checkParts(name, parts)
-  const { wfi, beforeEntry = [], afterExit = [], candidateCanRun = dyRunnable } = parts
+  const { wfi, eret = [], beforeEntry = [], afterExit = [], candidateCanRun = dyRunnable } = parts
   const toUserspace = [
     preemptOff,
     ...vcpuPut,
@@ -244,6 +251,7 @@ export function defineDesign(name: string, parts: DesignParts): Design {
         userspace: [part('userspace', ...toUserspace)],
         mmio: [part('mmio', mmio(toUserspace))],
         off: [part('off', preemptOff, vpePut, put, stop)],
+        eret: [part('eret', ...eret)],
       }),
     ),
   ]
@@ -254,12 +262,14 @@ export function defineDesign(name: string, parts: DesignParts): Design {
     schedIn: parts.schedIn ?? vcpuLoad,
     inject: parts.inject ?? [queueInterrupt, postRequest, kickVcpu],
     msi: parts.msi ?? [translate, queueInterrupt, postRequest, kickVcpu, dropReference],
+    ...(parts.save && { save: parts.save }),
     words: parts.words ?? [],
   })
 }
 
 const partFields: Fields<DesignParts> = {
   wfi: true,
+  eret: true,
   beforeEntry: true,
   afterExit: true,
   candidateCanRun: true,
@@ -267,6 +277,7 @@ const partFields: Fields<DesignParts> = {
   schedIn: true,
   inject: true,
   msi: true,
+  save: true,
   words: true,
 }
 
@@ -274,7 +285,16 @@ function checkParts(name: string, parts: DesignParts): void {
   argumentString('name', name)
   argumentOptions('A design', parts, partFields)
   checkNodes('wfi', parts.wfi)
-  for (const list of ['beforeEntry', 'afterExit', 'schedOut', 'schedIn', 'inject', 'msi'] as const)
+  for (const list of [
+    'eret',
+    'beforeEntry',
+    'afterExit',
+    'schedOut',
+    'schedIn',
+    'inject',
+    'msi',
+    'save',
+  ] as const)
     checkNodes(list, parts[list] ?? [])
   if (parts.candidateCanRun !== undefined) checkStep('candidateCanRun', parts.candidateCanRun)
   checkWords(parts.words)
@@ -302,11 +322,8 @@ const wfiHandler = defineDesign('wfi-handler', {
   wfi: [preemptOff, saveVmcr, vpePutDoorbell, preemptOn, halt(), clearUnhalt, vpeBack],
 })
 
-/**
- * The same in the WFI exit handler, with a flag that says that the vCPU waits, which load and put of a vPE obey. What
- * followed in Linux, also in later releases of 6.1.
- */
-const wfiFlag = defineDesign('wfi-flag', {
+/** The parts of `wfi-flag`. */
+export const wfiFlagParts: DesignParts = {
   wfi: [
     preemptOff,
     setWaiting,
@@ -321,7 +338,13 @@ const wfiFlag = defineDesign('wfi-flag', {
     preemptOn,
   ],
   ...obeyFlag,
-})
+}
+
+/**
+ * The same in the WFI exit handler, with a flag that says that the vCPU waits, which load and put of a vPE obey. What
+ * followed in Linux, also in later releases of 6.1.
+ */
+const wfiFlag = defineDesign('wfi-flag', wfiFlagParts)
 
 /**
  * A full put and load of the vGIC around the halt, with the flag: the notifiers leave a waiting vCPU alone. The

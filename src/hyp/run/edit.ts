@@ -142,6 +142,7 @@ function visitAll(design: Design, visit: Visitor): Design {
     schedIn: visitList(design.schedIn, 'schedIn/', visit),
     inject: visitList(design.inject, 'inject/', visit),
     msi: visitList(design.msi, 'msi/', visit),
+    ...(design.save && { save: visitList(design.save, 'save/', visit) }),
   }
 }
 

@@ -10,7 +10,13 @@ import { asPc, REQ_IRQ_PENDING, type Vcpu } from '../records/vcpu.ts'
 import { type Irq, irqApListOf } from '../records/vgic-irq.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import { ENDED, type NextPc, type Program, TABLE_SHIFT } from './program.ts'
-import { STEP_KICK, STEP_POST_REQUEST, STEP_QUEUE, STEP_QUEUE_QUIETLY } from './step-numbers.ts'
+import {
+  STEP_KICK,
+  STEP_POST_REQUEST,
+  STEP_QUEUE,
+  STEP_QUEUE_COUNTED_HERE,
+  STEP_QUEUE_QUIETLY,
+} from './step-numbers.ts'
 
 /** The steps of an injection that ApLists does at once, and the end of the list. */
 const PLAIN = [STEP_QUEUE, STEP_POST_REQUEST, STEP_KICK, ENDED]
@@ -48,7 +54,7 @@ export class Injection {
   /** Whether the step at a program counter is the one that stores the level. */
   queues(pc: NextPc): boolean {
     const op = this.program.table[pc << TABLE_SHIFT]
-    return op === STEP_QUEUE || op === STEP_QUEUE_QUIETLY
+    return op === STEP_QUEUE || op === STEP_QUEUE_QUIETLY || op === STEP_QUEUE_COUNTED_HERE
   }
 
   /**
@@ -60,7 +66,7 @@ export class Injection {
     if (this.queues(pc)) {
       const isQuiet =
         program.table[pc << TABLE_SHIFT] === STEP_QUEUE_QUIETLY && irqApListOf(apLists.words[irq]) !== 0
-      const found = this.queue(irq, levels)
+      const found = this.queue(pc, irq, levels)
       return isQuiet ? 0 : found
     }
     const v = target !== 0 ? target : this.targetOf(irq, levels)
@@ -88,9 +94,14 @@ export class Injection {
     return op === STEP_POST_REQUEST || op === STEP_KICK
   }
 
-  private queue(irq: Irq, levels: readonly number[]): Vcpu | 0 {
+  private queue(pc: NextPc, irq: Irq, levels: readonly number[]): Vcpu | 0 {
+    const { apLists, program } = this
+    const isCountedHere = program.table[pc << TABLE_SHIFT] === STEP_QUEUE_COUNTED_HERE
     let target: Vcpu | 0 = 0
-    for (const level of levels) target = this.apLists.setInput(irq, level) || target
+    for (const level of levels) {
+      const v = isCountedHere ? apLists.setInputCountedHere(irq, level) : apLists.setInput(irq, level)
+      target = v || target
+    }
     return target
   }
 

@@ -31,6 +31,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_TIMER_PUT:
       steps.timerPut(v)
       return 0
+    case op.STEP_TIMER_INJECTING:
+      steps.timerInjecting(v)
+      return 0
     case op.STEP_HANDLE_REQUESTS:
       steps.handleRequests(v)
       return 0
@@ -52,8 +55,14 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_FLUSH_ACTIVE_FIRST:
       steps.flushActiveFirst(v)
       return 0
+    case op.STEP_FLUSH_ACTIVE_REVERSED:
+      steps.flushActiveReversed(v)
+      return 0
     case op.STEP_FLUSH_UNHELD:
       steps.flushUnheld(v)
+      return 0
+    case op.STEP_FLUSH_ACTIVE_AND_PENDING:
+      steps.flushActiveAndPending(v)
       return 0
     case op.STEP_FLUSH_WRITING_HCR:
       steps.flushWritingHcr(v)
@@ -72,6 +81,15 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return 0
     case op.STEP_FOLD_COUNTING_FROM_HEAD:
       steps.foldCountingFromHead(v)
+      return 0
+    case op.STEP_FOLD_UNSAMPLED:
+      steps.foldUnsampled(v)
+      return 0
+    case op.STEP_FOLD_DROPPING_ACTIVE:
+      steps.foldDroppingActive(v)
+      return 0
+    case op.STEP_FOLD_KEEPING_ACTIVE_LPIS:
+      steps.foldKeepingActiveLpis(v)
       return 0
     case op.STEP_FOLD_LIST_REGISTERS:
       steps.foldListRegisters(v)
@@ -115,6 +133,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return 0
     case op.STEP_EMULATE_SYSREG_BY_SHADOW:
       steps.emulateSysregByShadow(v)
+      return 0
+    case op.STEP_EMULATE_SYSREG_UNSAMPLED:
+      steps.emulateSysregUnsampled(v)
       return 0
     case op.STEP_DEACTIVATION_LEFT:
       return steps.deactivationLeft(v) ? 1 : 0
@@ -164,6 +185,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_EXECUTE_COMMAND_FOR_ALL:
       steps.executeCommandForAll(v)
       return 0
+    case op.STEP_EXECUTE_COMMAND_ONLY:
+      steps.executeCommandOnly(v)
+      return 0
     case op.STEP_UNLOCK_ITS:
       steps.unlockIts(v)
       return 0
@@ -188,6 +212,8 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return steps.checkBlockOnDemand(v) ? 1 : 0
     case op.STEP_NOT_LOADED:
       return steps.isUnloaded(v) ? 1 : 0
+    case op.STEP_NESTED_PENDING:
+      return steps.nestedPending(v) ? 1 : 0
     case op.STEP_POLL_BEGIN:
       steps.pollBegin(v)
       return 0
@@ -249,6 +275,12 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return 0
     case op.STEP_VPE_LOAD_UNMOVED:
       steps.vpeLoadUnmoved(v)
+      return 0
+    case op.STEP_VPE_UNMAP:
+      steps.vpeUnmap(v)
+      return 0
+    case op.STEP_VPE_UNMAP_SYNCED:
+      steps.vpeUnmapSynced(v)
       return 0
     case op.STEP_NO_CANDIDATE:
       return steps.noCandidate(v) ? 1 : 0

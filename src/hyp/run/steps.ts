@@ -73,6 +73,15 @@ export const putAgain = row('putAgain', { does: 'putAgain', writes: 'vcpu', need
 /** kvm_timer_vcpu_put: takes the timers off the PE. A thread that loses its PE needs no step for it. */
 export const timerPut = row('timerPut', { does: 'timerPut', writes: 'pe', needs: ['preemptionOff'] })
 /**
+ * Leaves the timers to a host timer that does their work while the vCPU is in userspace: it makes the interrupt pending, and
+ * masks the guest's timer (catalogue 50).
+ */
+export const timerInjecting = row('timerInjecting', {
+  does: 'timerInjecting',
+  writes: 'vcpu',
+  needs: ['preemptionOff'],
+})
+/**
  * Takes the requests that were posted to the vCPU, except a signal, which the loop checks for. Waits while another
  * vCPU has stopped the VM.
  */
@@ -100,11 +109,29 @@ export const flushActiveFirst = row('flushActiveFirst', {
   needs: ['interruptsOff', 'folded'],
 })
 /**
+ * As `flush`, but where there are more interrupts than list registers, active ones are in the order in which the guest
+ * has taken them, not in that in which it ends them.
+ */
+export const flushActiveReversed = row('flushActiveReversed', {
+  does: 'flushActiveReversed',
+  lists: 'flush',
+  needs: ['interruptsOff', 'folded'],
+})
+/**
  * As `flush`, without references to the LPIs that it puts into list registers: the fold finds them by what this has
  * remembered.
  */
 export const flushUnheld = row('flushUnheld', {
   does: 'flushUnheld',
+  lists: 'flush',
+  needs: ['interruptsOff', 'folded'],
+})
+/**
+ * As `flush`, but a level-sensitive interrupt that is active, and whose line is high, goes into its list register as active
+ * and pending (catalogue 25).
+ */
+export const flushActiveAndPending = row('flushActiveAndPending', {
+  does: 'flushActiveAndPending',
   lists: 'flush',
   needs: ['interruptsOff', 'folded'],
 })
@@ -140,6 +167,30 @@ export const foldCountingFromHead = row('foldCountingFromHead', {
   does: 'foldCountingFromHead',
   lists: 'fold',
   alwaysAccesses: true,
+  needs: ['interruptsOff'],
+})
+/**
+ * As `foldSavingVmcr`, but a mapped level-sensitive interrupt that the guest has deactivated keeps the sample of its line
+ * that it had before (catalogue 31).
+ */
+export const foldUnsampled = row('foldUnsampled', {
+  does: 'foldUnsampled',
+  lists: 'fold',
+  alwaysAccesses: true,
+  needs: ['interruptsOff'],
+})
+/**
+ * As `fold`, but the physical interrupt of a mapped one that the guest still handles is made inactive, too (catalogue 32).
+ */
+export const foldDroppingActive = row('foldDroppingActive', {
+  does: 'foldDroppingActive',
+  lists: 'fold',
+  needs: ['interruptsOff'],
+})
+/** As `fold`, but an LPI that comes back active from a list register stays so (catalogue 34). */
+export const foldKeepingActiveLpis = row('foldKeepingActiveLpis', {
+  does: 'foldKeepingActiveLpis',
+  lists: 'fold',
   needs: ['interruptsOff'],
 })
 /** The fold alone: the ap_list stays as it is, and is to be pruned by `pruned?` and `migrate`. */
@@ -214,6 +265,12 @@ export const emulateSysreg = row('emulateSysreg', {
  */
 export const emulateSysregByShadow = row('emulateSysregByShadow', {
   does: 'emulateSysregByShadow',
+  stands: 'thread',
+  needs: ['sysregAccess'],
+})
+/** As `emulateSysreg`, but a write to ICC_DIR_EL1 does not sample the line of what it deactivates (catalogue 60). */
+export const emulateSysregUnsampled = row('emulateSysregUnsampled', {
+  does: 'emulateSysregUnsampled',
   stands: 'thread',
   needs: ['sysregAccess'],
 })
@@ -341,6 +398,13 @@ export const executeCommandForAll = row('executeCommandForAll', {
   stands: 'thread',
   needs: ['itsStarted'],
 })
+/** As `executeCommand`, but DISCARD and MAPD leave the guest's tables as the last save has written them (catalogue 46). */
+export const executeCommandOnly = row('executeCommandOnly', {
+  does: 'executeCommandOnly',
+  carriesOut: true,
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
 /** Drops its_lock. */
 export const unlockIts = row('unlockIts', { does: 'unlockIts', stands: 'thread', needs: ['itsStarted'] })
 /** kvm_arm_resume_guest. */
@@ -368,6 +432,11 @@ export const runnableOnDemand = test('runnableOnDemand?', {
 })
 /** Is the CPU interface state in memory? */
 export const notLoaded = test('notLoaded?', { does: 'isUnloaded', writes: 'thread' })
+/**
+ * Is an interrupt pending for a guest hypervisor that returns to its own guest? Then it gets that first: an exception to
+ * its virtual EL2. An interrupt of its vPE is known by what the put has read, or a doorbell said.
+ */
+export const nestedPending = test('nestedPending?', { does: 'nestedPending', stands: 'thread' })
 /** Begins the halt: sets the number of checks of halt polling. */
 export const pollBegin = row('pollBegin', { does: 'pollBegin', stands: 'thread', writes: 'thread' })
 /** Is another check left in the window? */
@@ -456,6 +525,13 @@ export const vpeLoadUnmoved = row('vpeLoadUnmoved', {
   gicv4: true,
   needs: ['preemptionOff'],
 })
+/**
+ * vgic_v4_teardown, for the vCPU's own vPE: the ITS has it no more. GICv4.1's VMAPP waits by itself until its pending table is
+ * in memory.
+ */
+export const vpeUnmap = row('vpeUnmap', { does: 'vpeUnmap', gicv4: true })
+/** As `vpeUnmap`, with a VSYNC that names the vPE after that (catalogue 16). */
+export const vpeUnmapSynced = row('vpeUnmapSynced', { does: 'vpeUnmapSynced', gicv4: true })
 /** kvm_vcpu_on_spin: goes on to the next vCPU of the VM; yes when there are no more. */
 export const noCandidate = test('noCandidate?', { does: 'noCandidate', stands: 'thread', writes: 'thread' })
 /** Is the candidate blocked? */
@@ -493,6 +569,8 @@ export const stop = row('stop', {
 export const queueInterrupt = row('queue', { stands: 'inject' })
 /** As `queue`, but an interrupt that is on a list already notifies nobody (catalogue 22). */
 export const queueQuietly = row('queueQuietly', { stands: 'inject' })
+/** As `queue`, but the first SPI that is counted as in flight is no request to the other vCPUs (catalogue 58). */
+export const queueCountedHere = row('queueCountedHere', { stands: 'inject' })
 /** Step of an injection: posts KVM_REQ_IRQ_PENDING to the vCPU of that list. */
 export const postRequest = row('postRequest', { stands: 'inject' })
 /** Step of an injection: reads that vCPU's mode, and wakes or interrupts it. */
@@ -513,6 +591,17 @@ export const dropReference = row('dropReference', { stands: 'msi' })
 export const decrementReference = row('decrementReference', { stands: 'msi' })
 /** The other half: takes what the table has by that INTID out of it, if the last reference was this one, and frees the LPI. */
 export const eraseByNumber = row('eraseByNumber', { stands: 'msi' })
+/**
+ * Step of a save: userspace reads the VM's interrupts (KVM's device attributes), those of its ITSs into the guest's memory.
+ * All vCPUs are in userspace, or off, and stay there until the list is done.
+ */
+export const saveInterrupts = row('saveInterrupts', { stands: 'save' })
+/** As `saveInterrupts`, but the byte of a pending table is looked up by its offset, in whichever table that is (catalogue 45). */
+export const saveInterruptsByOffset = row('saveInterruptsByOffset', { stands: 'save' })
+/** As `saveInterrupts`, but pending state is read as the guest reads it: with the lines of level-sensitive interrupts (catalogue 52). */
+export const saveInterruptsAsGuest = row('saveInterruptsAsGuest', { stands: 'save' })
+/** Step of a save: userspace reads the vCPUs' timers. */
+export const saveTimers = row('saveTimers', { stands: 'save' })
 /** The last step of every sched_out notifier: the thread is off its PE. */
 export const giveUpCpu = row('giveUpCpu', {
   does: 'giveUpCpu',

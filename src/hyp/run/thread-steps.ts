@@ -27,6 +27,7 @@ import {
   VCPU_DATA,
   VCPU_ESR,
   VCPU_EXIT,
+  VCPU_INDEX,
   VCPU_LOADED,
   VCPU_NOTIFIER,
   VCPU_PC,
@@ -247,6 +248,15 @@ export class ThreadSteps {
     this.takeMasked(v, was)
   }
 
+  vpeUnmap(v: Vcpu): void {
+    this.v4?.vpes.unmap(v, this.words[v + VCPU_INDEX])
+  }
+
+  vpeUnmapSynced(v: Vcpu): void {
+    this.vpeUnmap(v)
+    this.v4?.vpes.driver.vsync(v, this.words[v + VCPU_INDEX])
+  }
+
   vpeCommit(v: Vcpu): void {
     this.v4?.commit(v)
   }
@@ -336,6 +346,13 @@ export class ThreadSteps {
     words[v + VCPU_DATA + 1] = 0
   }
 
+  emulateSysregUnsampled(v: Vcpu): void {
+    const { words, vgic, seam } = this
+    if (words[v + VCPU_ESR] === ESR_DIR)
+      vgic.deactivateUnsampled(v, words[v + VCPU_DATA] & seam.virtualInterface.intidMask)
+    this.emulateSysreg(v)
+  }
+
   /** A deactivation that is left keeps its INTID, which is an SPI's and so not 0, in VCPU_DATA. */
   emulateSysregByShadow(v: Vcpu): void {
     if (this.words[v + VCPU_ESR] === ESR_DIR) this.deactivateStopped(v)
@@ -359,6 +376,10 @@ export class ThreadSteps {
 
   timerPut(v: Vcpu): void {
     this.timers.put(v)
+  }
+
+  timerInjecting(v: Vcpu): void {
+    this.timers.startInjecting(v)
   }
 
   timerSync(v: Vcpu): void {
@@ -402,6 +423,11 @@ export class ThreadSteps {
     this.settle(v)
   }
 
+  flushActiveReversed(v: Vcpu): void {
+    this.vgic.flushActiveReversed(v)
+    this.settle(v)
+  }
+
   flushActiveFirst(v: Vcpu): void {
     this.vgic.flushActiveFirst(v)
     this.settle(v)
@@ -419,6 +445,26 @@ export class ThreadSteps {
 
   foldCountingFromHead(v: Vcpu): void {
     this.vgic.foldSavingVmcr(v, true)
+    this.settle(v)
+  }
+
+  foldUnsampled(v: Vcpu): void {
+    this.vgic.foldUnsampled(v)
+    this.settle(v)
+  }
+
+  foldDroppingActive(v: Vcpu): void {
+    this.vgic.foldDroppingActive(v)
+    this.settle(v)
+  }
+
+  foldKeepingActiveLpis(v: Vcpu): void {
+    this.vgic.foldKeepingActiveLpis(v)
+    this.settle(v)
+  }
+
+  flushActiveAndPending(v: Vcpu): void {
+    this.vgic.flushActiveAndPending(v)
     this.settle(v)
   }
 
@@ -552,6 +598,11 @@ export class ThreadSteps {
     if (n >= 0) this.commands.executeForAll(n)
   }
 
+  executeCommandOnly(v: Vcpu): void {
+    const n = this.commands.lockedBy(v)
+    if (n >= 0) this.commands.executeOnly(n)
+  }
+
   unlockIts(v: Vcpu): void {
     const n = this.commands.lockedBy(v)
     if (n >= 0) this.commands.unlock(n)
@@ -590,6 +641,10 @@ export class ThreadSteps {
   checkBlockOnDemand(v: Vcpu): boolean {
     this.halt.readMaskOnDemand(v, asPe(this.words[v + VCPU_PE]))
     return this.halt.checkBlock(v)
+  }
+
+  nestedPending(v: Vcpu): boolean {
+    return this.halt.runnable(v)
   }
 
   isUnloaded(v: Vcpu): boolean {

@@ -46,12 +46,15 @@ export function restoreItsTables(hypervisor: Hypervisor, saved = allInMemory(hyp
   const tables = saved.mappings.map((mappings, n) => {
     if ([DEVICE_TABLE, COLLECTION_TABLE].some((table) => slotsOf(its, n, table).length > 0))
       throw refused(`ITS ${n} has something mapped already, so reset it first`)
-    return mappings === null ? new TableReader(its, n).read() : readMappings(its, n, mappings)
+    return mappings === null ? readItsTables(its, n) : readMappings(its, n, mappings)
   })
   const takeOver = new ItsTakeOver(hypervisor, tables, saved.pending)
   takeOver.check()
   takeOver.take()
 }
+
+/** What the tables of ITS `n` in the guest's memory say that it has mapped. Throws as a restore of them does. */
+export const readItsTables = (its: VgicIts, n: number): ItsTables => new TableReader(its, n).read()
 
 /** Reads the tables of an ITS. */
 class TableReader {

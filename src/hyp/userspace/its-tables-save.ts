@@ -6,6 +6,7 @@
  *
  * An event whose collection a MAPC with V = 0 has taken away has no place in the format, and is left out.
  */
+import type { Intid } from '../../arch/intid.ts'
 import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import type { Hypervisor } from '../hypervisor.ts'
@@ -153,6 +154,36 @@ export function savePendingTables(hypervisor: Hypervisor): void {
   forEachLpi(hypervisor, (irq, target, isPending) => {
     if (inUse[target]) savePending(hypervisor.mmio.dist.its, irq, isPending)
   })
+}
+
+/**
+ * As `savePendingTables`, but a doubleword of a pending table that was read is kept for the next LPI by its offset, although
+ * that LPI may go to another vCPU, whose table it is not (catalogue 45).
+ */
+export function savePendingTablesByOffset(hypervisor: Hypervisor): void {
+  checkStopped(hypervisor)
+  const inUse = pendingTablesInUse(hypervisor)
+  const { its } = hypervisor.mmio.dist
+  const kept = new Map<number, Words>()
+  forEachLpi(hypervisor, (irq, target, isPending) => {
+    if (!inUse[target]) return
+    const intid = its.lpis.intidOf(irq)
+    const address = pendingAddress(its, target, intid)
+    const what = `the pending table of vCPU ${target}`
+    const entry = kept.get(intid >>> 6) ?? readEntry(its.memory, address, what)
+    const words = withBit(entry, intid, isPending)
+    kept.set(intid >>> 6, words)
+    writeEntry(its.memory, address, words, what)
+  })
+}
+
+/** A doubleword of a pending table with the bit of an LPI. */
+function withBit(entry: Words, intid: Intid, isSet: boolean): Words {
+  const bit = 1 << (intid & 31)
+  const words: [number, number] = [entry[0], entry[1]]
+  const half = (intid >>> 5) & 1
+  words[half] = isSet ? words[half] | bit : words[half] & ~bit
+  return words
 }
 
 /**

@@ -241,12 +241,12 @@ function groupsOf(
  * Saves a VM's interrupts; those of its enabled ITSs into the tables in the guest's memory, which is to be saved
  * afterwards. Throws EBUSY while a vCPU is loaded, EINVAL and EFAULT for an ITS whose guest has no place for them.
  */
-export function saveVgic(hypervisor: Hypervisor): SavedVgic {
+export function saveVgic(hypervisor: Hypervisor, savePending = savePendingTables): SavedVgic {
   checkStopped(hypervisor)
   const { its } = hypervisor.mmio.dist
   const itss = Array.from({ length: hypervisor.layout.itsCount }, (_, n) => n)
   const mappings = itss.map((n) => (its.isEnabled(n) ? null : mappingsOf(its, n)))
-  if (itss.length !== 0) savePendingTables(hypervisor)
+  if (itss.length !== 0) savePending(hypervisor)
   for (const n of itss) if (mappings[n] === null) saveItsTables(hypervisor, n)
   return { version: 3, ...readRegisters(hypervisor), mappings, pending: pendingOf(hypervisor) }
 }

@@ -158,6 +158,15 @@ export class ApLists {
     return irqInputMoves(word, level) ? this.queue(words, irq, irqWithInput(word)) : 0
   }
 
+  /** `setInput`, which does not take an SPI to be the first in flight (catalogue 58). */
+  setInputCountedHere(irq: Irq, level: number): Vcpu | 0 {
+    const counted = this.vm + VM_COUNTED_SPIS
+    this.words[counted]++
+    const v = this.setInput(irq, level)
+    this.words[counted]--
+    return v
+  }
+
   /** The vCPU that `setInput` would return. */
   targetOfInput(irq: Irq, level: number): Vcpu | 0 {
     const word = this.words[irq]
@@ -403,6 +412,11 @@ export class ApLists {
     this.sort(v, off === 0 ? rankPendingFirst : rankOffLast, off)
   }
 
+  /** `sortPendingFirst`, with active interrupts of the lowest priority first. */
+  sortActiveReversed(v: Vcpu): void {
+    this.sort(v, rankActiveReversed, 0)
+  }
+
   /**
    * Sorts a list that has more interrupts than there are list registers as Linux 6.1 does: active interrupts first,
    * in any order, whatever their groups.
@@ -494,6 +508,11 @@ const RANKS = 4 * RANK_OFF + 1
 function rankPendingFirst(word: number): number {
   if (irqIsDeliverable(word)) return irqPriority(word)
   return word & IRQ_ACTIVE ? irqPriority(word) | RANK_ACTIVE : RANK_NONE
+}
+
+function rankActiveReversed(word: number): number {
+  if (irqIsDeliverable(word)) return irqPriority(word)
+  return word & IRQ_ACTIVE ? RANK_ACTIVE | (0xff - irqPriority(word)) : RANK_NONE
 }
 
 function rankOffLast(word: number, off: number): number {

@@ -41,6 +41,12 @@ export const TIMERS = 2
 /** WFIT's timeout, which is not a timer of the guest but expires like one. */
 export const TIMER_WFIT = 2
 
+/** What the host timer of a vCPU does when one of the guest's expires. */
+const WAKES = 1
+const INJECTS = 2
+/** IMASK of CNTV_CTL_EL0 and CNTP_CTL_EL0. */
+const TIMER_IMASK = 0x2
+
 export class ArchTimers {
   readonly words: Int32Array
 
@@ -105,11 +111,31 @@ export class ArchTimers {
     const { words } = this
     if (timer === TIMER_WFIT) words[v + VCPU_WFIT] = WFIT_EXPIRED
     else words[v + VCPU_TIMER_CTL + timer] |= TIMER_ISTATUS
-    if (words[v + VCPU_BACKGROUND_TIMER] !== 0) {
-      words[v + VCPU_BACKGROUND_TIMER] = 0
-      wakeUp(words, v)
-    }
+    const background = words[v + VCPU_BACKGROUND_TIMER]
+    words[v + VCPU_BACKGROUND_TIMER] = 0
+    if (background === WAKES) wakeUp(words, v)
+    else if (background === INJECTS && timer !== TIMER_WFIT) this.injectMasked(v, timer)
     this.drive(v)
+  }
+
+  /** A host timer takes over until the next load: it injects, and masks the guest's timer so that it does so once (catalogue 50). */
+  startInjecting(v: Vcpu): void {
+    const { words } = this
+    const armed = isArmed(words[v + VCPU_TIMER_CTL + TIMER_VIRTUAL])
+    if (armed || isArmed(words[v + VCPU_TIMER_CTL + TIMER_PHYSICAL]))
+      words[v + VCPU_BACKGROUND_TIMER] = INJECTS
+  }
+
+  /** It is latched, since the output of a timer that is masked is low. */
+  private injectMasked(v: Vcpu, timer: number): void {
+    const target = this.apLists.latch(asIrq(v + VCPU_IRQ + timerIntids[timer]))
+    if (target !== 0) this.apLists.notify(target)
+    this.words[v + VCPU_TIMER_CTL + timer] |= TIMER_IMASK
+  }
+
+  /** Whether a timer is masked, which only {@link startInjecting} does. */
+  isMasked(v: Vcpu, timer: number): boolean {
+    return (this.words[v + VCPU_TIMER_CTL + timer] & TIMER_IMASK) !== 0
   }
 
   /** kvm_cpu_has_pending_timer: a timer of a halting vCPU asserts its interrupt, or its WFIT has timed out. */
@@ -133,7 +159,7 @@ export class ArchTimers {
       words[v + VCPU_WFIT] === WFIT_WAITS ||
       isArmed(words[v + VCPU_TIMER_CTL + TIMER_VIRTUAL]) ||
       isArmed(words[v + VCPU_TIMER_CTL + TIMER_PHYSICAL])
-    words[v + VCPU_BACKGROUND_TIMER] = armed ? 1 : 0
+    words[v + VCPU_BACKGROUND_TIMER] = armed ? WAKES : 0
   }
 
   /**

@@ -171,6 +171,19 @@ export class VgicItsCommands {
     this.advance(record)
   }
 
+  /** `execute`, where DISCARD and MAPD clear no entry of the guest's tables. */
+  executeOnly(n: number): void {
+    const { words, its } = this
+    const record = its.recordOf(n)
+    const command = record + ITS_COMMAND
+    const opcode = COMMAND_opcode(words[command])
+    const device = its.findDevice(n, words[command + COMMAND_DEVICE_ID])
+    if (opcode === ITS_DISCARD && this.eventOf(n, command) !== 0) its.freeEvent(this.eventOf(n, command))
+    else if (opcode === ITS_MAPD && !this.isValid(command) && device !== 0) its.freeDevice(device)
+    else byOpcode[opcode]?.(this, n, command)
+    this.advance(record)
+  }
+
   private advance(record: number): void {
     const next = this.words[record + ITS_CREADR] + COMMAND_SIZE
     this.words[record + ITS_CREADR] = next >= this.queueSize(record) ? 0 : next

@@ -50,6 +50,7 @@ import {
   irqApListOf,
   irqGroupIsOff,
   irqIsDeliverable,
+  irqIsMappedLevel,
   irqIsPending,
   irqListRegister,
   irqStateOf,
@@ -199,6 +200,18 @@ export class VgicV3 {
     const next = this.fits(v, count)
     const overflow = this.overflowInterrupts(v, next, off, bothGroups ? groupSwitches(off) : 0)
     this.fill(v, pe, next, HCR_En | HCR_TDIR | overflow)
+  }
+
+  /** `flush`, where active interrupts of an overflowing list are sorted the other way. */
+  flushActiveReversed(v: Vcpu): void {
+    const { words } = this
+    const count = words[v + VCPU_AP_COUNT]
+    if (count <= this.listRegisters) this.flush(v)
+    else {
+      this.apLists.sortActiveReversed(v)
+      const next = this.fits(v, count)
+      this.fill(v, asPe(words[v + VCPU_PE]), next, HCR_En | HCR_TDIR | this.overflowInterrupts(v, next, 0, 0))
+    }
   }
 
   /** Linux 6.1's flush: active interrupts first, and underflow as the only maintenance interrupt. */
@@ -412,6 +425,54 @@ export class VgicV3 {
     this.prune(v)
   }
 
+  /** Linux 7.2's fold, where a mapped level keeps the sample of its line that it had before (catalogue 31). */
+  foldUnsampled(v: Vcpu): void {
+    const { words } = this
+    const used = words[v + VCPU_USED_LRS]
+    const irqs = Array.from({ length: used }, (_, n) => asIrq(words[v + VCPU_LR_IRQ + n]))
+    const lines = irqs.map((irq) => (irqIsMappedLevel(words[irq]) ? words[irq] & IRQ_LINE : 0))
+    this.foldSavingVmcr(v, false)
+    for (const [n, irq] of irqs.entries()) if (lines[n] !== 0) this.apLists.store(irq, words[irq] | IRQ_LINE)
+  }
+
+  /** `fold`, where the physical interrupt of what comes back active is made inactive (catalogue 32). */
+  foldDroppingActive(v: Vcpu): void {
+    const { words } = this
+    const used = words[v + VCPU_USED_LRS]
+    const irqs = Array.from({ length: used }, (_, n) => asIrq(words[v + VCPU_LR_IRQ + n]))
+    this.fold(v)
+    for (const irq of irqs)
+      if ((words[irq] & (IRQ_HW | IRQ_ACTIVE)) === (IRQ_HW | IRQ_ACTIVE))
+        this.mapped.setPhysicalActive(v, irq, false)
+  }
+
+  /** `fold`, where LPIs keep the active state that they have in a list register (catalogue 34). */
+  foldKeepingActiveLpis(v: Vcpu): void {
+    const { words, seam } = this
+    const pe = asPe(words[v + VCPU_PE])
+    const used = words[v + VCPU_USED_LRS]
+    if (used !== 0 && words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
+    if (used !== 0) this.foldLrs(v, pe, this.idleHcr, used, seam.elrsr(pe), 1, KEEPS_LATCH_61)
+    if (words[this.deactivated] !== 0) this.deactivateMarked(v)
+    this.prune(v)
+  }
+
+  /** `flush`, where a level that is active goes in as pending, too, while its line is high (catalogue 25). */
+  flushActiveAndPending(v: Vcpu): void {
+    const { words, seam, apLists } = this
+    this.flush(v)
+    const pe = asPe(words[v + VCPU_PE])
+    const used = words[v + VCPU_USED_LRS]
+    let status = 0
+    for (let n = 0; n < used; n++) {
+      const irq = asIrq(words[v + VCPU_LR_IRQ + n])
+      const isBoth = (words[irq] & (IRQ_EDGE | IRQ_HW | IRQ_ACTIVE | IRQ_LINE)) === (IRQ_ACTIVE | IRQ_LINE)
+      const high = lrHigh(words, lrAt(pe, n)) | (isBoth ? LR_PENDING : 0)
+      status |= seam.fillLr(words, pe, n, apLists.intidOf(v, irq), high)
+    }
+    if (used !== 0) seam.filled(words, v, pe, words[v + VCPU_HCR], used, status)
+  }
+
   /**
    * Folds an interrupt as Linux 7.2 does: an LPI is never active outside of its list register, and a level-sensitive
    * SPI that was seen active and is so no more is no longer counted as in flight. An edge stays counted, and so does a
@@ -586,6 +647,19 @@ export class VgicV3 {
       this.prune(owner)
       if (owner !== v) apLists.notify(owner)
     }
+  }
+
+  /**
+   * Deactivates what a trapped write to ICC_DIR_EL1 names without a sample of its line, if it is in no list register: a level
+   * that was high before stays pending (catalogue 60).
+   */
+  deactivateUnsampled(v: Vcpu, intid: Intid): void {
+    const { words, apLists } = this
+    if (intid >= FIRST_SPI + apLists.layout.spiCount) return
+    const irq = apLists.irqOf(v, intid)
+    const line = words[irq] & IRQ_LINE
+    this.deactivateByDir(v, intid)
+    if (line !== 0 && (words[irq] & IRQ_ACTIVE) === 0) apLists.store(irq, words[irq] | line)
   }
 
   /**

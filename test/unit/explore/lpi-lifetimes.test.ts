@@ -1,6 +1,6 @@
 /**
  * LPIs that come and go while a device's message, a prune or another vCPU names them: the steps between which that can
- * happen, the locks, and the invariants S15, S16 and S18.
+ * happen, the locks, and the invariants S14, S15, S16 and S18.
  */
 import { VgicError } from 'vgic'
 import { museum } from 'vgic/explore'
@@ -202,7 +202,7 @@ describe('a message', () => {
   })
 })
 
-describe('S15, S16, S18 and L6', () => {
+describe('S14, S15, S16, S18 and L6', () => {
   const discarded = (design: Design) => sent((its) => its.discard(7, 0), design)
   const remapped = (design: Design) => sent((its) => its.discard(7, 0).mapEvent(7, 0, LPI, 0), design)
   const broken = (make: (design: Design) => Scenario, design: Design) => {
@@ -224,13 +224,13 @@ describe('S15, S16, S18 and L6', () => {
     ])
   })
 
-  it('S18 is broken by a command without its_lock: a message caches its translation again', () => {
+  it('S14 is broken by a command without its_lock: a message caches its translation again', () => {
     const unlocked = edit(wfiHandler).omit('its/lockIts').design('unlocked')
-    expect(broken(discarded, unlocked)?.[0]).toBe('S18')
+    expect(broken(discarded, unlocked)?.[0]).toBe('S14')
     const early = edit(wfiHandler).swap('its/executeCommand', 'its/unlockIts').design('early')
-    expect(broken(discarded, early)?.[0]).toBe('S18')
+    expect(broken(discarded, early)?.[0]).toBe('S14')
     const lockedLate = edit(wfiHandler).swap('its/lockIts', 'its/invalidateCache').design('locked late')
-    expect(broken(discarded, lockedLate)?.[0]).toBe('S18')
+    expect(broken(discarded, lockedLate)?.[0]).toBe('S14')
   })
 
   it('hold if a command forgets translations after the change, since the cache holds its LPIs', () => {
@@ -243,11 +243,11 @@ describe('S15, S16, S18 and L6', () => {
     expect(broken(discarded, keeps)).toEqual(['L6', 'the message of nic waits for its_lock forever'])
   })
 
-  it('S18 is broken by a cache that outlives its collection, and not by an LPI that two events share', () => {
+  it('S14 is broken by a cache that outlives its collection, and not by an LPI that two events share', () => {
     const shared = (design: Design) => sent((its) => its.mapEvent(7, 1, LPI, 0).mapCollection(0, 0), design)
     expect(explore(shared(wfiHandler))).toMatchObject({ complete: true })
     const stale = edit(wfiHandler).omit('its/invalidateCache').design('stale')
-    expect(broken((design) => sent((its) => its.unmapCollection(0), design), stale)?.[0]).toBe('S18')
+    expect(broken((design) => sent((its) => its.unmapCollection(0), design), stale)?.[0]).toBe('S14')
   })
 
   it('S18 is kept by MOVALL and a MAPC after it, as a driver does', () => {

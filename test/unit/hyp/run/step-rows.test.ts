@@ -12,11 +12,12 @@ describe('the rows of the steps', () => {
     expect(stepRows.length).toBeLessThan(STEP_OWN)
   })
 
-  it('say who does each: a method, or the injection or message of a device', () => {
+  it('say who does each: a method, or the injection, message or save of a device', () => {
     const without = stepRows.filter(({ does }) => does === undefined)
     expect(without.map(({ step, stands }) => [step.name, stands])).toEqual([
       ['queue', 'inject'],
       ['queueQuietly', 'inject'],
+      ['queueCountedHere', 'inject'],
       ['postRequest', 'inject'],
       ['kick', 'inject'],
       ['translate', 'msi'],
@@ -24,6 +25,10 @@ describe('the rows of the steps', () => {
       ['dropReference', 'msi'],
       ['decrementReference', 'msi'],
       ['eraseByNumber', 'msi'],
+      ['saveInterrupts', 'save'],
+      ['saveInterruptsByOffset', 'save'],
+      ['saveInterruptsAsGuest', 'save'],
+      ['saveTimers', 'save'],
     ])
   })
 
