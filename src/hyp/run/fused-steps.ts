@@ -7,7 +7,7 @@
  * its THREAD_ value, with the program counter in VCPU_PC. `at` is the row of the table at which the superinstruction
  * begins.
  */
-import { LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import { LINE_FIQ, LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import {
@@ -54,24 +54,33 @@ import { performStep } from './step-dispatch.ts'
 import {
   STEP_FLUSH,
   STEP_FLUSH_ACTIVE_FIRST,
+  STEP_FLUSH_WRITING_HCR,
   STEP_FOLD,
   STEP_FOLD_IGNORING_EOI_COUNT,
+  STEP_FOLD_SAVING_VMCR,
   STEP_TIMER_SYNC,
 } from './step-numbers.ts'
 import { fuse, gapsOf } from './superinstructions.ts'
 import { THREAD_IN_GUEST, THREAD_POLLS, THREAD_SLEEPS, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
 import { type StepParts, ThreadSteps } from './thread-steps.ts'
 
+/** Of five gaps. */
+const NO_ENTRY_GAPS: readonly number[] = Array.from({ length: 10 }, () => 0)
+
 export class FusedSteps extends ThreadSteps {
   readonly table: Int32Array
   /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
   private readonly injects: boolean
-  /** Where the gaps of the ways into the guest and out of it begin and end. */
-  private readonly entryGaps: readonly number[]
-  private readonly exitGaps: readonly number[]
-  /** Whether they have rows only where the list registers are filled and folded, as most do. */
-  private readonly entersPlainly: boolean
-  private readonly exitsPlainly: boolean
+  /** Where the gaps of the way into the guest, and then of the way out of it, begin and end. */
+  private readonly gaps: readonly number[]
+  /** A bit for each gap that has rows that do anything. */
+  readonly entryGaps: number
+  private readonly exitGaps: number
+  /** The steps between the gaps that fill the list registers and fold them; 0 for the `flush` and `fold` of a way without gaps. */
+  private readonly flushing: number
+  private readonly folding: number
+  /** 1 if every entry accesses the hardware. */
+  private readonly writesHcr: number
 
   constructor(
     readonly program: Program,
@@ -79,11 +88,29 @@ export class FusedSteps extends ThreadSteps {
   ) {
     super(parts)
     this.table = fuse(program)
-    this.entryGaps = gapsOf(program, 'entryAround')
-    this.exitGaps = gapsOf(program, 'exitAround')
-    this.entersPlainly = areEmpty(this.entryGaps, 2)
-    this.exitsPlainly = areEmpty(this.exitGaps, 1)
     this.injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
+    const [entry, exit] = [gapsOf(program, 'entryAround'), gapsOf(program, 'exitAround')]
+    this.gaps = [...(entry.length > 0 ? entry : NO_ENTRY_GAPS), ...exit]
+    this.flushing = entry.length === 0 ? 0 : this.table[entry[5] << TABLE_SHIFT]
+    this.folding = exit.length === 0 ? 0 : this.table[exit[3] << TABLE_SHIFT]
+    this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
+    this.entryGaps = this.openGaps(entry, 0)
+    this.exitGaps = this.openGaps(exit, NO_ENTRY_GAPS.length >> 1)
+  }
+
+  private openGaps(gaps: readonly number[], first: number): number {
+    let open = 0
+    for (let i = 0; i < gaps.length; i += 2)
+      if (!this.isEmpty(gaps[i], gaps[i + 1])) open |= 1 << (first + (i >> 1))
+    return open
+  }
+
+  /** Whether a gap has no row that does anything: in a machine without timers `timerSync` is none. */
+  private isEmpty(from: number, to: number): boolean {
+    const at = from << TABLE_SHIFT
+    return (
+      from === to || (this.table[at] === STEP_TIMER_SYNC && this.table[at + 1] === to && !this.timers.present)
+    )
   }
 
   entry(v: Vcpu, at: number): number {
@@ -121,88 +148,118 @@ export class FusedSteps extends ThreadSteps {
     const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)
     words[v + VCPU_THREAD] = kept | THREAD_IRQS_OFF | MODE_IN_GUEST
     const count = words[v + VCPU_AP_COUNT]
-    if (count !== 0) this.vgic.flushSome(v, pe, count)
+    if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
     returnFromEl2(words, pe)
   }
 
+  private fillSome(v: Vcpu, pe: Pe, count: number): void {
+    if (this.flushing === 0) this.vgic.flushSome(v, pe, count)
+    else this.fill(v)
+  }
+
   entryAround(v: Vcpu, at: number): number {
-    const { words, table, entryGaps } = this
+    const { words, table } = this
     const thread = words[v + VCPU_THREAD]
     if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
     if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
-    if (this.entersPlainly) {
-      words[v + VCPU_THREAD] = (withPreemptOff(thread) & ~THREAD_REQUESTS) | THREAD_IRQS_OFF
-      this.takeGap(v, entryGaps[4], entryGaps[5])
-      words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_IN_GUEST)
-    } else this.takeEntryGaps(v, thread)
-    if (words[v + VCPU_THREAD] & THREAD_REQUESTS) return table[at + TABLE_ELSE_2]
-    returnFromEl2(words, asPe(words[v + VCPU_PE]))
+    if (!this.entersAround(v, asPe(words[v + VCPU_PE]), thread)) return table[at + TABLE_ELSE_2]
     return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
   }
 
-  private takeEntryGaps(v: Vcpu, thread: number): void {
+  /** The rows of the entry, as for `fusedEntry`; false, without the last, if the design's own have made a request. */
+  entersAround(v: Vcpu, pe: Pe, thread: number): boolean {
+    if (this.entryGaps === 0) this.fusedEntry(v, pe, thread)
+    else {
+      if (!this.takeEntryGaps(v, thread)) return false
+      returnFromEl2(this.words, pe)
+    }
+    return true
+  }
+
+  /** The rows to `requestPending?`; whether that finds none. */
+  private takeEntryGaps(v: Vcpu, thread: number): boolean {
     const { words, entryGaps } = this
     words[v + VCPU_THREAD] = thread & ~THREAD_REQUESTS
-    this.takeGap(v, entryGaps[0], entryGaps[1])
+    if (entryGaps & 1) this.takeGap(v, 0)
     words[v + VCPU_THREAD] = withPreemptOff(words[v + VCPU_THREAD])
-    this.takeGap(v, entryGaps[2], entryGaps[3])
+    if (entryGaps & 2) this.takeGap(v, 1)
     words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
-    this.takeGap(v, entryGaps[4], entryGaps[5])
+    if (entryGaps & 4) this.takeGap(v, 2)
+    this.fill(v)
+    if (entryGaps & 8) this.takeGap(v, 3)
     words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_IN_GUEST)
-    this.takeGap(v, entryGaps[6], entryGaps[7])
+    if (entryGaps & 16) this.takeGap(v, 4)
+    return (words[v + VCPU_THREAD] & THREAD_REQUESTS) === 0
+  }
+
+  /**
+   * The row of the design that fills the list registers, without a call where there is nothing to do, as at most
+   * entries. Every step that changes list registers has settled the maintenance interrupt, so that one that finds none
+   * need not.
+   */
+  private fill(v: Vcpu): void {
+    const { flushing } = this
+    if (flushing === STEP_FLUSH_WRITING_HCR) this.flushWritingHcr(v)
+    else if (this.words[v + VCPU_AP_COUNT] === 0) return
+    else if (flushing === STEP_FLUSH) this.flush(v)
+    else if (flushing === STEP_FLUSH_ACTIVE_FIRST) this.flushActiveFirst(v)
+    else performStep(this, flushing, v)
+  }
+
+  /** The row of the design that folds them. */
+  private foldBack(v: Vcpu): void {
+    const { words, folding } = this
+    if (folding === STEP_FOLD_SAVING_VMCR) this.foldSavingVmcr(v)
+    else if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) === 0) return
+    else if (folding === STEP_FOLD) this.fold(v)
+    else if (folding === STEP_FOLD_IGNORING_EOI_COUNT) this.foldIgnoringEoiCount(v)
+    else performStep(this, folding, v)
   }
 
   exitAroundToReason(v: Vcpu, at: number): number {
     const { table } = this
-    this.exitAround(v)
+    this.exitAround(v, asPe(this.words[v + VCPU_PE]))
     return table[(table[at + TABLE_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
   }
 
-  /** The rows of the exit, without the result of the last. */
-  exitAround(v: Vcpu): void {
+  /** The rows of the exit, as `fusedExit`, without the result of the last. */
+  exitAround(v: Vcpu, pe: Pe): void {
+    const { words } = this
+    if (this.exitGaps !== 0 || this.injects) {
+      this.takeExitGaps(v)
+      return
+    }
+    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
+    this.foldBack(v)
+    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) this.irqOn(v)
+  }
+
+  private takeExitGaps(v: Vcpu): void {
     const { words, exitGaps } = this
-    if (!this.exitsPlainly) this.takeGap(v, exitGaps[0], exitGaps[1])
+    if (exitGaps & 32) this.takeGap(v, 5)
     words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_OUTSIDE)
-    this.takeGap(v, exitGaps[2], exitGaps[3])
+    if (exitGaps & 64) this.takeGap(v, 6)
+    this.foldBack(v)
+    if (exitGaps & 128) this.takeGap(v, 7)
     this.irqOn(v)
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
-    if (!this.exitsPlainly) this.takeGap(v, exitGaps[4], exitGaps[5])
+    if (exitGaps & 256) this.takeGap(v, 8)
   }
 
   /** Takes the rows of a gap. */
-  private takeGap(v: Vcpu, from: number, to: number): void {
-    const { table } = this
-    for (let pc = from; pc !== to; ) {
+  private takeGap(v: Vcpu, gap: number): void {
+    const { table, gaps } = this
+    const to = gaps[2 * gap + 1]
+    for (let pc = gaps[2 * gap]; pc !== to; ) {
       const at = pc << TABLE_SHIFT
       pc = table[at + 1 + this.takeRow(table[at], v)]
     }
   }
 
-  /**
-   * `performStep` for what is mostly in a gap, without a call where there is nothing to do, as at most exits. Every step
-   * that changes list registers has settled the maintenance interrupt, so that one that finds none need not.
-   */
   private takeRow(step: number, v: Vcpu): number {
-    const { words } = this
-    switch (step) {
-      case STEP_FLUSH:
-        if (words[v + VCPU_AP_COUNT] !== 0) this.flush(v)
-        return 0
-      case STEP_FLUSH_ACTIVE_FIRST:
-        if (words[v + VCPU_AP_COUNT] !== 0) this.flushActiveFirst(v)
-        return 0
-      case STEP_FOLD:
-        if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) !== 0) this.fold(v)
-        return 0
-      case STEP_FOLD_IGNORING_EOI_COUNT:
-        if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) !== 0) this.foldIgnoringEoiCount(v)
-        return 0
-      case STEP_TIMER_SYNC:
-        if (this.timers.present) this.timerSync(v)
-        return 0
-      default:
-        return step >= STEP_OWN ? this.own(step, v) : performStep(this, step, v)
-    }
+    if (step >= STEP_OWN) return this.ownSteps.perform(step, v)
+    if (step === STEP_TIMER_SYNC && !this.timers.present) return 0
+    return performStep(this, step, v)
   }
 
   exitToReason(v: Vcpu, at: number): number {
@@ -364,10 +421,6 @@ export class FusedSteps extends ThreadSteps {
     return ENDED
   }
 }
-
-/** Whether all gaps but one have no rows. */
-const areEmpty = (gaps: readonly number[], butOne: number): boolean =>
-  gaps.every((pc, i) => i >> 1 === butOne || pc === gaps[i ^ 1])
 
 /** The thread comes to rest at a program counter, in a THREAD_ state. */
 function restAt(words: Int32Array, v: Vcpu, pc: Pc, state: number): number {

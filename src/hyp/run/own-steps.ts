@@ -74,6 +74,7 @@ export class OwnSteps implements StepContext {
 
   load(vcpu: Vcpu): void {
     this.vgic.load(this.running(vcpu))
+    this.settle(vcpu)
   }
 
   put(vcpu: Vcpu): void {
@@ -86,6 +87,12 @@ export class OwnSteps implements StepContext {
 
   fold(vcpu: Vcpu, empty: number): void {
     this.vgic.foldKnowing(this.running(vcpu), argumentInteger('empty', empty, -0x8000_0000, 0xffff_ffff))
+    this.settle(vcpu)
+  }
+
+  /** Settles the maintenance interrupt, which depends on what was written. */
+  private settle(vcpu: Vcpu): void {
+    this.seam.settleMaintenance(this.words, asPe(this.words[vcpu + VCPU_PE]))
   }
 
   runnable(vcpu: Vcpu): boolean {

@@ -30,7 +30,15 @@ import {
 } from '../records/vcpu.ts'
 import { performFused } from './fused-dispatch.ts'
 import { FusedSteps } from './fused-steps.ts'
-import { ENDED, type NextPc, type Program, TABLE_FUSED, TABLE_LAST, TABLE_SHIFT } from './program.ts'
+import {
+  ENDED,
+  type NextPc,
+  type Program,
+  TABLE_ELSE_2,
+  TABLE_FUSED,
+  TABLE_LAST,
+  TABLE_SHIFT,
+} from './program.ts'
 import { performStep } from './step-dispatch.ts'
 import * as op from './step-numbers.ts'
 import { fusedAt } from './superinstructions.ts'
@@ -48,7 +56,7 @@ import type { StepParts } from './thread-steps.ts'
 /** Bits of a thread that has more to do than the rows of an entry mostly do. */
 const TO_DO = REQ_SIGNAL | REQ_SLEEP | THREAD_RELOAD_VPE | THREAD_COMMIT_VPE
 /** The superinstructions that enter the guest. */
-const ENTRIES: readonly (string | undefined)[] = ['entry', 'entryDirect']
+const ENTRIES: readonly (string | undefined)[] = ['entry', 'entryDirect', 'entryAround']
 /** Single steps of a thread without coming to rest, after which it is taken never to. */
 const MAX_STEPS = 100_000
 
@@ -86,10 +94,13 @@ export class RunLoop extends FusedSteps {
     this.guest = hasFusedExit ? guests[0] : -1
     this.left = fusedExit === 'exit' ? exit : -1
     this.reasons = hasFusedExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
-    this.fusedHead = ENTRIES.includes(fusedAt(table, head)?.name) ? head : -1
-    this.aroundHead = fusedAt(table, head)?.name === 'entryAround' ? head : -1
-    this.entered = this.fusedHead < 0 ? -1 : last(head)
-    const rowsAt = (pc: number): number => (pc < 0 ? 0 : (fusedAt(table, asPc(pc))?.rows.length ?? 0))
+    const fusedEntry = fusedAt(table, head)?.name
+    const isAround = fusedEntry === 'entryAround' && this.entryGaps !== 0
+    this.fusedHead = ENTRIES.includes(fusedEntry) && !isAround ? head : -1
+    this.aroundHead = isAround ? head : -1
+    this.entered = this.fusedHead < 0 && this.aroundHead < 0 ? -1 : last(head)
+    const rowsAt = (pc: number): number =>
+      fusedAt(table, asPc(Math.max(pc, 0)))?.rows.filter((row) => row !== 'gap').length ?? 0
     this.entryRows = rowsAt(this.fusedHead)
     this.exitRows = rowsAt(this.left)
   }
@@ -169,22 +180,20 @@ export class RunLoop extends FusedSteps {
 
   /** `run` for a thread that is about to enter, most often. */
   enter(v: Vcpu): number {
-    if (this.entersAtOnce(v)) return THREAD_IN_GUEST
-    return this.isAtAround(v) ? this.enterAround(v) : this.run(v)
+    return this.entersAtOnce(v) ? THREAD_IN_GUEST : this.enterAround(v)
   }
 
-  /** Whether `entryAround` is next for a thread on a PE. */
-  private isAtAround(v: Vcpu): boolean {
-    const { words } = this
-    return (
-      words[v + VCPU_PC] === this.aroundHead && words[v + VCPU_NOTIFIER] === 0 && words[v + VCPU_PE] !== 0
-    )
-  }
-
+  /** The same for a thread at which `entryAround` is next. */
   private enterAround(v: Vcpu): number {
-    const next = this.entryAround(v, this.aroundHead << TABLE_SHIFT)
-    if (next < 0) return ~next
-    return next === this.head ? parkedAt(this.words, v, this.head) : this.runFrom(v, asPc(next))
+    const { words, table } = this
+    const pe = asPe(words[v + VCPU_PE])
+    const thread = words[v + VCPU_THREAD]
+    const isAtEntry = words[v + VCPU_PC] === this.aroundHead && words[v + VCPU_NOTIFIER] === 0
+    if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP)) return this.run(v)
+    const at = this.aroundHead << TABLE_SHIFT
+    if (!this.entersAround(v, pe, thread)) return this.runFrom(v, asPc(table[at + TABLE_ELSE_2]))
+    words[v + VCPU_PC] = this.entered
+    return THREAD_IN_GUEST
   }
 
   /** Enters the guest by the superinstruction, if all of its rows are taken; otherwise does nothing. */
@@ -213,7 +222,7 @@ export class RunLoop extends FusedSteps {
     if (words[v + VCPU_PC] !== this.guest) return this.exitAndRun(v, reason)
     const pe = asPe(words[v + VCPU_PE])
     this.leaveGuest(v, pe, reason)
-    if (this.left < 0) this.exitAround(v)
+    if (this.left < 0) this.exitAround(v, pe)
     else this.fusedExit(v, pe)
     const pc = asPc(this.table[this.reasons + reason])
     if (pc !== this.head && pc !== ENDED) return this.runFrom(v, pc)

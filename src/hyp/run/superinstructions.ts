@@ -30,19 +30,37 @@ const yes = (question: Step): Yes => ({ yes: question })
 /** Where a design may have more rows: any of {@link inGaps}. */
 const GAP = 'gap'
 
+/** A row that is any of several steps, none of which is a question. */
+type OneOf = readonly Step[]
+
+type SequenceRow = Step | Yes | OneOf | typeof GAP
+
+/** The rows that fill the list registers before an entry, and those that fold them after an exit. */
+const anyFlush: OneOf = [step.flush, step.flushActiveFirst, step.flushUnheld, step.flushWritingHcr]
+const anyFold: OneOf = [
+  step.fold,
+  step.foldUnheld,
+  step.foldIgnoringEoiCount,
+  step.foldSavingVmcr,
+  step.foldListRegisters,
+]
+
 /** A sequence of rows, and the method that does it. */
 export interface Superinstruction {
   readonly name: string
   /** The method of FusedSteps. For a question that is answered otherwise, it follows the table. */
   readonly does: string
-  readonly rows: readonly (Step | Yes | typeof GAP)[]
+  readonly rows: readonly SequenceRow[]
   /** The only place where it may begin, if there is one: the head of the loop, or after the only guest. */
   readonly begins?: 'head' | 'afterGuest'
-  /** The superinstruction that must follow the guest wherever the design enters it; {@link admits} relies on that. */
-  readonly after?: string
+  /** Those of which one must follow the guest wherever the design enters it; {@link admits} relies on that. */
+  readonly after?: readonly string[]
   /** Whether the method has the effect of the rows, for a vCPU that is about to do the first; always if left out. */
   readonly admits?: (words: Int32Array, v: Vcpu) => boolean
 }
+
+/** The ways out of the guest, which fold. */
+const exits: readonly string[] = ['exit', 'exitAround']
 
 /** All superinstructions; the i-th has number i + 1. */
 export const superinstructions: readonly Superinstruction[] = [
@@ -60,8 +78,8 @@ export const superinstructions: readonly Superinstruction[] = [
       step.requestPending,
       step.guest,
     ],
-    // It fills list registers that it takes for empty, as a fused exit leaves them.
-    after: 'exit',
+    // It fills list registers that it takes for empty, as these leave them.
+    after: exits,
     admits: (words, v) => words[v + VCPU_USED_LRS] === 0,
   },
   {
@@ -80,7 +98,7 @@ export const superinstructions: readonly Superinstruction[] = [
       step.requestPending,
       step.guest,
     ],
-    after: 'exit',
+    after: exits,
     admits: (words, v) => words[v + VCPU_USED_LRS] === 0,
   },
   {
@@ -102,6 +120,8 @@ export const superinstructions: readonly Superinstruction[] = [
       GAP,
       step.irqOff,
       GAP,
+      anyFlush,
+      GAP,
       step.publishInGuest,
       GAP,
       step.requestPending,
@@ -113,7 +133,7 @@ export const superinstructions: readonly Superinstruction[] = [
     name: 'exitAround',
     does: 'exitAroundToReason',
     begins: 'afterGuest',
-    rows: [GAP, step.publishOutside, GAP, step.irqOn, step.preemptOn, GAP, step.exitReason],
+    rows: [GAP, step.publishOutside, GAP, anyFold, GAP, step.irqOn, step.preemptOn, GAP, step.exitReason],
   },
   {
     // Another look of halt polling.
@@ -239,8 +259,7 @@ const inGaps: ReadonlySet<number> = new Set(
   [
     ...[step.load, step.loadAgain, step.loadUnlessWaiting, step.trapDir, step.timerLoad],
     ...[step.put, step.putAgain, step.timerPut, step.timerSync, step.saveVmcr, step.notLoaded],
-    ...[step.flush, step.flushActiveFirst, step.flushUnheld, step.flushWritingHcr],
-    ...[step.fold, step.foldUnheld, step.foldIgnoringEoiCount, step.foldSavingVmcr, step.foldListRegisters],
+    ...anyFold,
     ...[step.setWaiting, step.clearWaiting, step.vpeCommit, step.vpeReload, step.vpeEnable, step.vpeDisable],
   ].map(({ op }) => op),
 )
@@ -291,7 +310,7 @@ function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Ma
   let [last, next]: [number, number] = [pc, pc]
   for (const [i, row] of rows.entries()) {
     if (row === GAP) {
-      const end = endOfGap(program, next, stepOf(rows[i + 1]).op)
+      const end = endOfGap(program, next, rows[i + 1])
       if (end < 0) return undefined
       gaps.push(next, end)
       next = end
@@ -299,28 +318,31 @@ function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Ma
     }
     last = next
     const at = last << TABLE_SHIFT
-    const { op, outcomes } = stepOf(row)
+    const found = stepsOf(row).find(({ op }) => op === table[at])
+    if (found === undefined) return undefined
     const expected = isYes(row) ? 1 : 0
-    if (table[at] !== op) return undefined
     next = table[at + 1 + expected]
-    if (outcomes.length === 2) others.push(table[at + 2 - expected])
+    if (found.outcomes.length === 2) others.push(table[at + 2 - expected])
   }
   return { last, next, others, gaps }
 }
 
-const isYes = (row: Step | Yes | typeof GAP): row is Yes => typeof row === 'object' && 'yes' in row
+const isYes = (row: SequenceRow): row is Yes => typeof row === 'object' && 'yes' in row
+const isOneOf = (row: SequenceRow): row is OneOf => Array.isArray(row)
 
-/** The step of a row that is not a gap. */
-function stepOf(row: Step | Yes | typeof GAP): Step {
-  if (row === GAP) return step.resume
-  return isYes(row) ? row.yes : row
+/** The steps that a row may be; none for a gap. */
+export function stepsOf(row: SequenceRow): readonly Step[] {
+  if (row === GAP) return []
+  if (isOneOf(row)) return row
+  return [isYes(row) ? row.yes : row]
 }
 
-/** The row of a step to which all ways lead from a row, by rows that may be in a gap; -1 if there is none. */
-function endOfGap(program: Program, from: number, op: number): number {
+/** The row, of those that `wanted` may be, to which all ways lead by rows that may be in a gap; -1 if there is none. */
+function endOfGap(program: Program, from: number, wanted: SequenceRow): number {
   const { table } = program
+  const isEnd = (pc: number): boolean => stepsOf(wanted).some(({ op }) => op === table[pc << TABLE_SHIFT])
   let end = from
-  for (let left = LONGEST_GAP; table[end << TABLE_SHIFT] !== op; left--) {
+  for (let left = LONGEST_GAP; !isEnd(end); left--) {
     if (end === ENDED || left === 0) return -1
     end = table[(end << TABLE_SHIFT) + 1]
   }
@@ -339,7 +361,7 @@ function allLeadTo(program: Program, from: number, end: number, left: number): b
 /** Fills in the row at `pc` if the sequence begins there; false if it does not. */
 function mark(program: Program, pc: Pc, fused: Superinstruction): boolean {
   const found = match(program, pc, fused)
-  if (found === undefined || (fused.after !== undefined && !followsEveryGuest(program, fused.after)))
+  if (found === undefined || (fused.after !== undefined && !followEveryGuest(program, fused.after)))
     return false
   const { table } = program
   const at = pc << TABLE_SHIFT
@@ -360,10 +382,11 @@ function afterOnlyGuest(program: Program): number {
   return guests.length === 1 ? program.table[(guests[0] << TABLE_SHIFT) + 1] : 0
 }
 
-/** Whether the rows of a superinstruction follow the guest wherever the design enters it. */
-function followsEveryGuest(program: Program, name: string): boolean {
-  const fused = superinstructions.find((other) => other.name === name)
-  return guestsOf(program).every(
-    (pc) => fused !== undefined && mark(program, asPc(program.table[(pc << TABLE_SHIFT) + 1]), fused),
-  )
+/** Whether the rows of one of several superinstructions follow the guest wherever the design enters it. */
+function followEveryGuest(program: Program, names: readonly string[]): boolean {
+  const any = superinstructions.filter(({ name }) => names.includes(name))
+  return guestsOf(program).every((pc) => {
+    const next = asPc(program.table[(pc << TABLE_SHIFT) + 1])
+    return any.some((fused) => match(program, next, fused) !== undefined)
+  })
 }

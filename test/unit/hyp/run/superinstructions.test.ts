@@ -11,7 +11,7 @@ import {
   TABLE_SHIFT,
 } from '../../../../src/hyp/run/program.ts'
 import { MAX_OUTCOMES } from '../../../../src/hyp/run/step.ts'
-import { fuse, fusedAt, superinstructions } from '../../../../src/hyp/run/superinstructions.ts'
+import { fuse, fusedAt, stepsOf, superinstructions } from '../../../../src/hyp/run/superinstructions.ts'
 
 /** `entry: signalPending?`: what begins where, with the places at which the same begins in one line. */
 function fusedIn(design: Design): string[] {
@@ -91,7 +91,7 @@ describe('what the designs fuse', () => {
           "schedIn: schedIn/load",
         ],
         "vmcrOnExit": [
-          "entryAround: signalPending?",
+          "entry: signalPending?",
           "exitAround: exit/saveVmcr",
           "exit: exit/publishOutside",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
@@ -259,12 +259,15 @@ describe('what the designs fuse', () => {
     `)
   })
 
-  it('is no entry if the exit is not fused, which leaves the list registers empty', () => {
-    const apart = edit(designs.wfiHandler).insertAfter('exit/fold', steps.saveVmcr).design('apart')
-    const [whole, rest] = [fusedIn(designs.wfiHandler), fusedIn(apart)].map((list) => list.join('\n'))
-    expect(whole).toMatch(/^entry:/m)
-    expect(rest).not.toMatch(/^(entry|exit):/m)
-    expect(rest).toContain(`poll: ${halts}`)
+  it('is an entry only if a fused exit leaves the list registers empty', () => {
+    const [added, missing] = [
+      edit(designs.wfiHandler).insertAfter('exit/fold', steps.saveVmcr).design('added'),
+      edit(designs.wfiHandler).omit('exit/fold').design('missing'),
+    ].map((design) => fusedIn(design).join('\n'))
+    expect(added).toMatch(/^entry: .*\nexitAround:/m)
+    expect(missing).not.toMatch(/^(entry|exit|exitAround):/m)
+    expect(missing).toMatch(/^entryAround:/m)
+    expect(missing).toContain(`poll: ${halts}`)
   })
 })
 
@@ -276,9 +279,7 @@ describe('a row of the table', () => {
 
   it('has a word for each question of a superinstruction that may be answered otherwise', () => {
     for (const { name, rows } of superinstructions) {
-      const questions = rows
-        .flatMap((row) => (row === 'gap' ? [] : 'yes' in row ? [row.yes] : [row]))
-        .filter(({ outcomes }) => outcomes.length === 2)
+      const questions = rows.flatMap(stepsOf).filter(({ outcomes }) => outcomes.length === 2)
       expect([name, questions.length <= 2]).toEqual([name, true])
     }
   })
