@@ -39,8 +39,10 @@ import {
   TABLE_LAST,
   TABLE_SHIFT,
 } from './program.ts'
+import { MAX_OUTCOMES } from './step.ts'
 import { performStep } from './step-dispatch.ts'
 import * as op from './step-numbers.ts'
+import { waitingSteps } from './stop-vm.ts'
 import { fusedAt } from './superinstructions.ts'
 import {
   THREAD_ENDED,
@@ -57,6 +59,13 @@ import type { StepParts } from './thread-steps.ts'
 const TO_DO = REQ_SIGNAL | REQ_SLEEP | THREAD_RELOAD_VPE | THREAD_COMMIT_VPE
 /** The superinstructions that enter the guest. */
 const ENTRIES: readonly (string | undefined)[] = ['entry', 'entryDirect', 'entryAround']
+/** In {@link TABLE_FUSED}: no superinstruction, and a row at which the thread may come to rest. */
+const WITH_CARE = -1
+/** The steps before which, or after which, it may. */
+const comesToRest: ReadonlySet<number> = new Set([
+  ...[op.STEP_SLEEP, op.STEP_GUEST, op.STEP_EMULATE_MMIO, op.STEP_EMULATE_MMIO_FROM_MEMORY],
+  ...waitingSteps,
+])
 /** Single steps of a thread without coming to rest, after which it is taken never to. */
 const MAX_STEPS = 100_000
 
@@ -86,6 +95,7 @@ export class RunLoop extends FusedSteps {
     this.head = program.head
     this.costTable = parts.apLists.layout.costTable
     const { table, head } = this
+    markCare(table)
     const guests = [...program.steps.keys()].filter((pc) => table[pc << TABLE_SHIFT] === op.STEP_GUEST)
     const exit = table[(guests[0] << TABLE_SHIFT) + 1]
     const fusedExit = guests.length === 1 ? fusedAt(table, asPc(exit))?.name : undefined
@@ -235,40 +245,34 @@ export class RunLoop extends FusedSteps {
   }
 
   private runFrom(v: Vcpu, from: Pc): number {
-    const { words, table, program } = this
+    const { table } = this
     let pc: number = from
     let left = MAX_STEPS
     do {
       const at = pc << TABLE_SHIFT
       const fused = table[at + TABLE_FUSED]
-      if (fused !== 0) {
-        pc = performFused(this, fused, v, at)
-        if (pc < 0) return pc === ~THREAD_SLEEPS ? this.fallAsleep(v) : ~pc
-        continue
-      }
-      if (--left === 0) throw spinning(program)
-      const next = table[at]
-      if (next === op.STEP_SLEEP && taskOf(words[v + VCPU_THREAD]) === TASK_SLEEPING) {
-        words[v + VCPU_PC] = pc
-        return this.fallAsleep(v)
-      }
-      if (this.waits(v, next)) {
-        words[v + VCPU_PC] = pc
-        return THREAD_WAITS_FOR_VCPUS
-      }
-      const result = performStep(this, next, v)
-      if (next === op.STEP_GUEST) {
-        words[v + VCPU_PC] = pc
-        return THREAD_IN_GUEST
-      }
-      const after = asPc(table[at + 1 + result])
-      if (after < pc && table[after << TABLE_SHIFT] === op.STEP_POLL_AGAIN) {
-        words[v + VCPU_PC] = after
-        return THREAD_POLLS
-      }
-      pc = after
+      if (fused > 0) pc = performFused(this, fused, v, at)
+      else if (--left === 0) throw spinning(this.program)
+      else if (fused === WITH_CARE) pc = this.takeWithCare(v, pc)
+      else pc = table[at + 1 + performStep(this, table[at], v)]
+      if (pc < 0) return pc === ~THREAD_SLEEPS ? this.fallAsleep(v) : ~pc
     } while (pc !== this.head && pc !== ENDED)
     return parkedAt(this.words, v, asPc(pc))
+  }
+
+  /** Takes the step of a row after which, or before which, the thread may come to rest; returns as a superinstruction does. */
+  private takeWithCare(v: Vcpu, pc: number): number {
+    const { words, table } = this
+    const at = pc << TABLE_SHIFT
+    const next = table[at]
+    words[v + VCPU_PC] = pc
+    if (next === op.STEP_SLEEP && taskOf(words[v + VCPU_THREAD]) === TASK_SLEEPING) return ~THREAD_SLEEPS
+    if (this.waits(v, next)) return ~THREAD_WAITS_FOR_VCPUS
+    const after = table[at + 1 + performStep(this, next, v)]
+    if (next === op.STEP_GUEST) return ~THREAD_IN_GUEST
+    if (!isNextPoll(table, pc, after)) return after
+    words[v + VCPU_PC] = after
+    return ~THREAD_POLLS
   }
 
   private fallAsleep(v: Vcpu): number {
@@ -282,7 +286,7 @@ export class RunLoop extends FusedSteps {
     const { words, table } = this
     const at = words[v + VCPU_NOTIFIER] << TABLE_SHIFT
     const fused = table[at + TABLE_FUSED]
-    if (fused !== 0) words[v + VCPU_NOTIFIER] = performFused(this, fused, v, at)
+    if (fused > 0) words[v + VCPU_NOTIFIER] = performFused(this, fused, v, at)
     while (words[v + VCPU_NOTIFIER] !== 0) this.step(v)
   }
 
@@ -303,6 +307,20 @@ export class RunLoop extends FusedSteps {
     takeExceptionToEl2(words, pe)
   }
 }
+
+/** Marks the rows of a table that no superinstruction begins at and that are to be taken with care. */
+function markCare(table: Int32Array): void {
+  for (let at = 1 << TABLE_SHIFT; at < table.length; at += 1 << TABLE_SHIFT) {
+    const nexts = table.subarray(at + 1, at + 1 + MAX_OUTCOMES)
+    const mayPoll = nexts.some((next) => isNextPoll(table, at >> TABLE_SHIFT, next))
+    if (table[at + TABLE_FUSED] === 0 && (mayPoll || comesToRest.has(table[at])))
+      table[at + TABLE_FUSED] = WITH_CARE
+  }
+}
+
+/** Whether the row after another is the next check of halt polling. */
+const isNextPoll = (table: Int32Array, pc: number, next: number): boolean =>
+  next < pc && table[next << TABLE_SHIFT] === op.STEP_POLL_AGAIN
 
 const spinning = ({ design }: Program): VgicError =>
   new VgicError(
