@@ -52,12 +52,19 @@ import {
 import { STEP_OWN } from './step.ts'
 import { performStep } from './step-dispatch.ts'
 import {
+  STEP_CLEAR_UNHALT,
   STEP_FLUSH,
   STEP_FLUSH_ACTIVE_FIRST,
   STEP_FLUSH_WRITING_HCR,
   STEP_FOLD,
   STEP_FOLD_IGNORING_EOI_COUNT,
   STEP_FOLD_SAVING_VMCR,
+  STEP_POLL_AGAIN,
+  STEP_POLL_BEGIN,
+  STEP_PREEMPT_OFF,
+  STEP_PREEMPT_ON,
+  STEP_RUNNABLE,
+  STEP_SKIP_INSTRUCTION,
   STEP_TIMER_SYNC,
 } from './step-numbers.ts'
 import { fuse, gapsOf } from './superinstructions.ts'
@@ -311,36 +318,6 @@ export class FusedSteps extends ThreadSteps {
     return this.look(v, at)
   }
 
-  saveVmcrForHalt(v: Vcpu, at: number): number {
-    this.saveVmcr(v)
-    this.halt.begin(v)
-    return this.look(v, at)
-  }
-
-  /** A check of halt polling. If it fails, the thread stops before its next check, since others may act. */
-  look(v: Vcpu, at: number): number {
-    const { words, table } = this
-    if (!this.halt.pollAgain(v)) return table[at + TABLE_ELSE_1]
-    if (this.halt.checkBlock(v)) return table[at + TABLE_ELSE_2]
-    return restAt(words, v, asPc(table[at + TABLE_NEXT]), THREAD_POLLS)
-  }
-
-  lookAndSleep(v: Vcpu, at: number): number {
-    const { words, table } = this
-    words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
-    if (this.halt.checkBlock(v)) return table[at + TABLE_ELSE_1]
-    return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_SLEEPS)
-  }
-
-  lookAwake(v: Vcpu, at: number): number {
-    const { words, table } = this
-    const thread = words[v + VCPU_THREAD]
-    if (taskOf(thread) === TASK_SLEEPING) return restAt(words, v, asPc(at >> TABLE_SHIFT), THREAD_SLEEPS)
-    const isAwake = this.halt.checkBlock(v)
-    words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], isAwake ? TASK_RUNNING : TASK_SLEEPING)
-    return table[at + (isAwake ? TABLE_NEXT : TABLE_ELSE_1)]
-  }
-
   loadAfterHalt(v: Vcpu, at: number): number {
     this.halt.end(v)
     this.words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
@@ -350,9 +327,76 @@ export class FusedSteps extends ThreadSteps {
     return this.table[at + TABLE_NEXT]
   }
 
-  afterHalt(v: Vcpu, at: number): number {
+  beginHalt(v: Vcpu, at: number): number {
+    this.preemptOff(v)
+    const on = this.takeUntil(v, at, STEP_PREEMPT_ON)
+    this.preemptOn(v)
+    const begin = this.takeUntil(v, on, STEP_POLL_BEGIN)
+    this.halt.begin(v)
+    this.takeUntil(v, begin, STEP_POLL_AGAIN)
+    return this.look(v, at)
+  }
+
+  /** Takes the rows after the one at `at` up to one with a step; returns that. Both are rows of the table. */
+  private takeUntil(v: Vcpu, at: number, step: number): number {
+    const { table } = this
+    let next = table[at + 1] << TABLE_SHIFT
+    while (table[next] !== step) next = table[next + 1 + this.takeRow(table[next], v)] << TABLE_SHIFT
+    return next
+  }
+
+  /** A check of halt polling. If it fails, the thread stops before its next check, since others may act. */
+  look(v: Vcpu, at: number): number {
+    const { words, table } = this
+    if (!this.halt.pollAgain(v)) return table[at + TABLE_ELSE_1]
+    if (this.canRun(v, table[at + TABLE_LAST])) return table[at + TABLE_ELSE_2]
+    return restAt(words, v, asPc(table[at + TABLE_NEXT]), THREAD_POLLS)
+  }
+
+  /** Asks the question of a halt that is at a program counter. */
+  private canRun(v: Vcpu, pc: number): boolean {
+    const question = this.table[pc << TABLE_SHIFT]
+    return question === STEP_RUNNABLE ? this.halt.checkBlock(v) : this.takeRow(question, v) !== 0
+  }
+
+  lookAndSleep(v: Vcpu, at: number): number {
+    const { words, table } = this
+    words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
+    if (this.canRun(v, table[at + 1])) return table[at + TABLE_ELSE_1]
+    return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_SLEEPS)
+  }
+
+  lookAwake(v: Vcpu, at: number): number {
+    const { words, table } = this
+    const thread = words[v + VCPU_THREAD]
+    if (taskOf(thread) === TASK_SLEEPING) return restAt(words, v, asPc(at >> TABLE_SHIFT), THREAD_SLEEPS)
+    const isAwake = this.canRun(v, table[(table[at + 1] << TABLE_SHIFT) + 1])
+    words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], isAwake ? TASK_RUNNING : TASK_SLEEPING)
+    return table[at + (isAwake ? TABLE_NEXT : TABLE_ELSE_1)]
+  }
+
+  endHaltAround(v: Vcpu, at: number): number {
+    const clear = this.endPolling(v, at)
+    const off = this.takeUntil(v, clear, STEP_PREEMPT_OFF)
+    this.preemptOff(v)
+    const on = this.takeUntil(v, off, STEP_PREEMPT_ON)
+    this.preemptOn(v)
+    return this.skipAfter(v, at, on)
+  }
+
+  endHalt(v: Vcpu, at: number): number {
+    return this.skipAfter(v, at, this.endPolling(v, at))
+  }
+
+  private endPolling(v: Vcpu, at: number): number {
     this.halt.end(v)
-    this.words[v + VCPU_THREAD] &= ~REQ_UNHALT
+    const clear = this.takeUntil(v, at, STEP_CLEAR_UNHALT)
+    this.clearUnhalt(v)
+    return clear
+  }
+
+  private skipAfter(v: Vcpu, at: number, last: number): number {
+    this.takeUntil(v, last, STEP_SKIP_INSTRUCTION)
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
   }

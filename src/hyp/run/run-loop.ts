@@ -284,10 +284,13 @@ export class RunLoop extends FusedSteps {
   /** Runs the scheduler's notifier to its end. */
   private runNotifier(v: Vcpu): void {
     const { words, table } = this
-    const at = words[v + VCPU_NOTIFIER] << TABLE_SHIFT
-    const fused = table[at + TABLE_FUSED]
-    if (fused > 0) words[v + VCPU_NOTIFIER] = performFused(this, fused, v, at)
-    while (words[v + VCPU_NOTIFIER] !== 0) this.step(v)
+    let pc = words[v + VCPU_NOTIFIER]
+    while (pc !== ENDED) {
+      const at = pc << TABLE_SHIFT
+      const fused = table[at + TABLE_FUSED]
+      pc = fused > 0 ? performFused(this, fused, v, at) : table[at + 1 + performStep(this, table[at], v)]
+      words[v + VCPU_NOTIFIER] = pc
+    }
   }
 
   /** Makes the guest exit for an EXIT_ reason: an exception to EL2. The thread goes on after `guest`. */

@@ -8,7 +8,6 @@
 import { asPc, type Pc, type Vcpu } from '../records/vcpu.ts'
 import { VCPU_USED_LRS } from '../records/vcpu-offsets.ts'
 import {
-  ENDED,
   type NextPc,
   type Program,
   TABLE_ELSE_1,
@@ -21,19 +20,22 @@ import {
 import { isOwnStep, type Step } from './step.ts'
 import * as step from './steps.ts'
 
-/** A question in a sequence whose expected answer is yes; that of others is no. */
-interface Yes {
-  readonly yes: Step
-}
-const yes = (question: Step): Yes => ({ yes: question })
-
 /** Where a design may have more rows: any of {@link inGaps}. */
 const GAP = 'gap'
+
+/** The question by which a halt asks whether its own vCPU would run: the library's, or one of a design's own. */
+const CAN_RUN = 'canRun'
+
+/** A question in a sequence whose expected answer is yes; that of others is no. */
+interface Yes {
+  readonly yes: Step | typeof CAN_RUN
+}
+const yes = (question: Yes['yes']): Yes => ({ yes: question })
 
 /** A row that is any of several steps, none of which is a question. */
 type OneOf = readonly Step[]
 
-type SequenceRow = Step | Yes | OneOf | typeof GAP
+type SequenceRow = Step | Yes | OneOf | typeof CAN_RUN | typeof GAP
 
 /** The rows that fill the list registers before an entry, and those that fold them after an exit. */
 const anyFlush: OneOf = [step.flush, step.flushActiveFirst, step.flushUnheld, step.flushWritingHcr]
@@ -139,19 +141,19 @@ export const superinstructions: readonly Superinstruction[] = [
     // Another look of halt polling.
     name: 'poll',
     does: 'look',
-    rows: [yes(step.pollAgain), step.runnable],
+    rows: [yes(step.pollAgain), CAN_RUN],
   },
   {
     // A halting thread goes to sleep.
     name: 'sleep',
     does: 'lookAndSleep',
-    rows: [step.setSleeping, step.runnable, step.sleep],
+    rows: [step.setSleeping, CAN_RUN, step.sleep],
   },
   {
     // A thread that was woken looks whether it may go on.
     name: 'wake',
     does: 'lookAwake',
-    rows: [step.sleep, step.setSleeping, yes(step.runnable), step.setRunning],
+    rows: [step.sleep, step.setSleeping, yes(CAN_RUN), step.setRunning],
   },
   {
     // A halt with a put, with the flag that says so, and its first look.
@@ -164,7 +166,7 @@ export const superinstructions: readonly Superinstruction[] = [
       step.preemptOn,
       step.pollBegin,
       yes(step.pollAgain),
-      step.runnable,
+      CAN_RUN,
     ],
   },
   {
@@ -183,23 +185,32 @@ export const superinstructions: readonly Superinstruction[] = [
     ],
   },
   {
-    // A halt with a VMCR sync, and its first look.
-    name: 'saveVmcrForHalt',
-    does: 'saveVmcrForHalt',
+    // The begin of a halt, what a design does before it with preemption off, and its first look.
+    name: 'halt',
+    does: 'beginHalt',
+    rows: [step.preemptOff, GAP, step.preemptOn, GAP, step.pollBegin, GAP, yes(step.pollAgain), CAN_RUN],
+  },
+  {
+    // Its end, and what a design does after it with preemption off.
+    name: 'afterHaltAround',
+    does: 'endHaltAround',
     rows: [
+      step.pollEnd,
+      GAP,
+      step.clearUnhalt,
+      GAP,
       step.preemptOff,
-      step.saveVmcr,
+      GAP,
       step.preemptOn,
-      step.pollBegin,
-      yes(step.pollAgain),
-      step.runnable,
+      GAP,
+      step.skipInstruction,
     ],
   },
   {
-    // The end of a halt where nothing was put.
+    // The end of a halt after which a design does nothing so.
     name: 'afterHalt',
-    does: 'afterHalt',
-    rows: [step.pollEnd, step.clearUnhalt, step.skipInstruction],
+    does: 'endHalt',
+    rows: [step.pollEnd, GAP, step.clearUnhalt, GAP, step.skipInstruction],
   },
   {
     name: 'sysreg',
@@ -264,6 +275,8 @@ const inGaps: ReadonlySet<number> = new Set(
   ].map(({ op }) => op),
 )
 
+const canRun: ReadonlySet<number> = new Set([step.runnable.op, step.runnableOnDemand.op])
+
 /** Rows in a gap, at most; and steps from one end to the other. */
 const LONGEST_GAP = 16
 
@@ -318,8 +331,8 @@ function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Ma
     }
     last = next
     const at = last << TABLE_SHIFT
-    const found = stepsOf(row).find(({ op }) => op === table[at])
-    if (found === undefined) return undefined
+    const found = program.steps[last]
+    if (found === undefined || !mayBe(row, found)) return undefined
     const expected = isYes(row) ? 1 : 0
     next = table[at + 1 + expected]
     if (found.outcomes.length === 2) others.push(table[at + 2 - expected])
@@ -330,20 +343,26 @@ function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Ma
 const isYes = (row: SequenceRow): row is Yes => typeof row === 'object' && 'yes' in row
 const isOneOf = (row: SequenceRow): row is OneOf => Array.isArray(row)
 
-/** The steps that a row may be; none for a gap. */
-export function stepsOf(row: SequenceRow): readonly Step[] {
-  if (row === GAP) return []
-  if (isOneOf(row)) return row
-  return [isYes(row) ? row.yes : row]
+/** Whether a row of a sequence may be a step. */
+function mayBe(row: SequenceRow, found: Step): boolean {
+  if (row === GAP) return false
+  if (row === CAN_RUN) return isOwnStep(found) ? found.asks === 'runnable' : canRun.has(found.op)
+  if (isOneOf(row)) return row.some((each) => mayBe(each, found))
+  return isYes(row) ? mayBe(row.yes, found) : row.op === found.op
 }
+
+/** Whether a row is a question that may be answered otherwise. */
+export const isQuestion = (row: SequenceRow): boolean =>
+  row === CAN_RUN || isYes(row) || (row !== GAP && !isOneOf(row) && row.outcomes.length === 2)
 
 /** The row, of those that `wanted` may be, to which all ways lead by rows that may be in a gap; -1 if there is none. */
 function endOfGap(program: Program, from: number, wanted: SequenceRow): number {
-  const { table } = program
-  const isEnd = (pc: number): boolean => stepsOf(wanted).some(({ op }) => op === table[pc << TABLE_SHIFT])
+  const { table, steps } = program
   let end = from
-  for (let left = LONGEST_GAP; !isEnd(end); left--) {
-    if (end === ENDED || left === 0) return -1
+  for (let left = LONGEST_GAP; ; left--) {
+    const found = steps[end]
+    if (found === undefined || left === 0) return -1
+    if (mayBe(wanted, found)) break
     end = table[(end << TABLE_SHIFT) + 1]
   }
   return allLeadTo(program, from, end, LONGEST_GAP) ? end : -1

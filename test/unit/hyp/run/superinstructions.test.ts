@@ -11,7 +11,7 @@ import {
   TABLE_SHIFT,
 } from '../../../../src/hyp/run/program.ts'
 import { MAX_OUTCOMES } from '../../../../src/hyp/run/step.ts'
-import { fuse, fusedAt, stepsOf, superinstructions } from '../../../../src/hyp/run/superinstructions.ts'
+import { fuse, fusedAt, isQuestion, superinstructions } from '../../../../src/hyp/run/superinstructions.ts'
 
 /** `entry: signalPending?`: what begins where, with the places at which the same begins in one line. */
 function fusedIn(design: Design): string[] {
@@ -35,7 +35,7 @@ describe('what the designs fuse', () => {
         "hooks": [
           "entry: signalPending?",
           "exit: exit/publishOutside",
-          "saveVmcrForHalt: wfi/halt/preemptOff, suspend/halt/preemptOff",
+          "halt: wfi/halt/preemptOff, suspend/halt/preemptOff",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
@@ -62,6 +62,7 @@ describe('what the designs fuse', () => {
         "runLoopLoad": [
           "entryAround: signalPending?",
           "exit: exit/publishOutside",
+          "halt: wfi/preemptOff, suspend/preemptOff",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
@@ -74,6 +75,9 @@ describe('what the designs fuse', () => {
         "vmcrOnDemand": [
           "entry: signalPending?",
           "exit: exit/publishOutside",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
           "afterHalt: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmio: mmio/emulateMmio",
@@ -84,6 +88,9 @@ describe('what the designs fuse', () => {
         "vmcrOnDemandFlag": [
           "entryAround: signalPending?",
           "exit: exit/publishOutside",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
           "afterHalt: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmio: mmio/emulateMmio",
@@ -107,9 +114,11 @@ describe('what the designs fuse', () => {
         "wfiFlag": [
           "entry: signalPending?",
           "exit: exit/publishOutside",
+          "halt: wfi/preemptOff, suspend/preemptOff",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHaltAround: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmio: mmio/emulateMmio",
           "command: mmio/its/noCommand?",
@@ -133,7 +142,7 @@ describe('what the designs fuse', () => {
         "wfiHandler": [
           "entry: signalPending?",
           "exit: exit/publishOutside",
-          "saveVmcrForHalt: wfi/preemptOff, suspend/preemptOff",
+          "halt: wfi/preemptOff, suspend/preemptOff",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
@@ -155,7 +164,7 @@ describe('what the designs fuse', () => {
         "hooks": [
           "entryAround: signalPending?",
           "exitAround: exit/publishOutside",
-          "saveVmcrForHalt: wfi/halt/preemptOff, suspend/halt/preemptOff",
+          "halt: wfi/halt/preemptOff, suspend/halt/preemptOff",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
@@ -180,6 +189,7 @@ describe('what the designs fuse', () => {
         "runLoopLoad": [
           "entryAround: signalPending?",
           "exitAround: exit/publishOutside",
+          "halt: wfi/preemptOff, suspend/preemptOff",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
@@ -192,6 +202,9 @@ describe('what the designs fuse', () => {
         "vmcrOnDemand": [
           "entryAround: signalPending?",
           "exitAround: exit/publishOutside",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
           "afterHalt: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmioFromMemory: mmio/emulateMmioFromMemory",
@@ -201,6 +214,9 @@ describe('what the designs fuse', () => {
         "vmcrOnDemandFlag": [
           "entryAround: signalPending?",
           "exitAround: exit/publishOutside",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
           "afterHalt: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmioFromMemory: mmio/emulateMmioFromMemory",
@@ -221,9 +237,11 @@ describe('what the designs fuse', () => {
         "wfiFlag": [
           "entryAround: signalPending?",
           "exitAround: exit/publishOutside",
+          "halt: wfi/preemptOff, suspend/preemptOff",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHaltAround: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmioFromMemory: mmio/emulateMmioFromMemory",
           "command: mmio/its/noCommand?",
@@ -236,6 +254,7 @@ describe('what the designs fuse', () => {
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHaltAround: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmioFromMemory: mmio/emulateMmioFromMemory",
           "command: mmio/its/noCommand?",
@@ -245,7 +264,7 @@ describe('what the designs fuse', () => {
         "wfiHandler": [
           "entryAround: signalPending?",
           "exitAround: exit/publishOutside",
-          "saveVmcrForHalt: wfi/preemptOff, suspend/preemptOff",
+          "halt: wfi/preemptOff, suspend/preemptOff",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
@@ -279,7 +298,7 @@ describe('a row of the table', () => {
 
   it('has a word for each question of a superinstruction that may be answered otherwise', () => {
     for (const { name, rows } of superinstructions) {
-      const questions = rows.flatMap(stepsOf).filter(({ outcomes }) => outcomes.length === 2)
+      const questions = rows.filter(isQuestion)
       expect([name, questions.length <= 2]).toEqual([name, true])
     }
   })
