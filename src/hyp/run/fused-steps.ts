@@ -407,6 +407,13 @@ export class FusedSteps extends ThreadSteps {
     return this.table[at + TABLE_NEXT]
   }
 
+  emulateSysregByShadowAndSkip(v: Vcpu, at: number): number {
+    this.emulateSysregByShadow(v)
+    if (this.deactivationLeft(v)) return this.table[at + TABLE_ELSE_1]
+    this.skipInstruction(v)
+    return this.table[at + TABLE_NEXT]
+  }
+
   emulateMmioAndSkip(v: Vcpu, at: number): number {
     if (this.mmio.mustWait(v)) return restAt(this.words, v, asPc(at >> TABLE_SHIFT), THREAD_WAITS_FOR_VCPUS)
     return this.skipIfDone(v, at, this.emulateMmio(v))

@@ -218,6 +218,12 @@ export const superinstructions: readonly Superinstruction[] = [
     rows: [step.emulateSysreg, step.skipInstruction],
   },
   {
+    // As Linux 7.2 has it.
+    name: 'sysregByShadow',
+    does: 'emulateSysregByShadowAndSkip',
+    rows: [step.emulateSysregByShadow, step.deactivationLeft, step.skipInstruction],
+  },
+  {
     name: 'mmio',
     does: 'emulateMmioAndSkip',
     rows: [step.emulateMmio, step.skipInstruction],
