@@ -59,11 +59,13 @@ import {
   STEP_FOLD,
   STEP_FOLD_IGNORING_EOI_COUNT,
   STEP_FOLD_SAVING_VMCR,
+  STEP_NOT_LOADED,
   STEP_POLL_AGAIN,
   STEP_POLL_BEGIN,
   STEP_PREEMPT_OFF,
   STEP_PREEMPT_ON,
   STEP_RUNNABLE,
+  STEP_SAVE_VMCR,
   STEP_SKIP_INSTRUCTION,
   STEP_TIMER_SYNC,
 } from './step-numbers.ts'
@@ -71,7 +73,8 @@ import { fuse, gapsOf } from './superinstructions.ts'
 import { THREAD_IN_GUEST, THREAD_POLLS, THREAD_SLEEPS, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
 import { type StepParts, ThreadSteps } from './thread-steps.ts'
 
-/** Of five gaps. */
+/** The bits of the gaps of the way into the guest; those of the way out of it follow. */
+const ENTRY_GAPS = 0x1f
 const NO_ENTRY_GAPS: readonly number[] = Array.from({ length: 10 }, () => 0)
 
 export class FusedSteps extends ThreadSteps {
@@ -97,27 +100,29 @@ export class FusedSteps extends ThreadSteps {
     this.table = fuse(program)
     this.injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
     const [entry, exit] = [gapsOf(program, 'entryAround'), gapsOf(program, 'exitAround')]
-    this.gaps = [...(entry.length > 0 ? entry : NO_ENTRY_GAPS), ...exit]
     this.flushing = entry.length === 0 ? 0 : this.table[entry[5] << TABLE_SHIFT]
     this.folding = exit.length === 0 ? 0 : this.table[exit[3] << TABLE_SHIFT]
     this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
-    this.entryGaps = this.openGaps(entry, 0)
-    this.exitGaps = this.openGaps(exit, NO_ENTRY_GAPS.length >> 1)
-  }
-
-  private openGaps(gaps: readonly number[], first: number): number {
-    let open = 0
-    for (let i = 0; i < gaps.length; i += 2)
-      if (!this.isEmpty(gaps[i], gaps[i + 1])) open |= 1 << (first + (i >> 1))
-    return open
-  }
-
-  /** Whether a gap has no row that does anything: in a machine without timers `timerSync` is none. */
-  private isEmpty(from: number, to: number): boolean {
-    const at = from << TABLE_SHIFT
-    return (
-      from === to || (this.table[at] === STEP_TIMER_SYNC && this.table[at + 1] === to && !this.timers.present)
+    this.gaps = [...(entry.length > 0 ? entry : NO_ENTRY_GAPS), ...exit].map((pc, i, all) =>
+      i & 1 ? this.endOfGap(all[i - 1], pc) << TABLE_SHIFT : pc << TABLE_SHIFT,
     )
+    const open = this.gaps.reduce(
+      (bits, at, i) => bits | (i & 1 && at !== this.gaps[i - 1] ? 1 << (i >> 1) : 0),
+      0,
+    )
+    this.entryGaps = open & ENTRY_GAPS
+    this.exitGaps = open & ~ENTRY_GAPS
+  }
+
+  /** Where a gap ends for a machine: without timers, before a `timerSync` at its end. */
+  private endOfGap(from: number, to: number): number {
+    const { table, program } = this
+    for (let pc = from; pc !== to; pc = table[(pc << TABLE_SHIFT) + 1]) {
+      if ((program.steps[pc]?.outcomes.length ?? 0) > 1) return to
+      const isLast = table[(pc << TABLE_SHIFT) + 1] === to
+      if (isLast && table[pc << TABLE_SHIFT] === STEP_TIMER_SYNC && !this.timers.present) return pc
+    }
+    return to
   }
 
   entry(v: Vcpu, at: number): number {
@@ -257,16 +262,16 @@ export class FusedSteps extends ThreadSteps {
   private takeGap(v: Vcpu, gap: number): void {
     const { table, gaps } = this
     const to = gaps[2 * gap + 1]
-    for (let pc = gaps[2 * gap]; pc !== to; ) {
-      const at = pc << TABLE_SHIFT
-      pc = table[at + 1 + this.takeRow(table[at], v)]
-    }
+    for (let at = gaps[2 * gap]; at !== to; at = table[at + 1 + this.takeRow(table[at], v)] << TABLE_SHIFT);
   }
 
+  /** `performStep`, and without its switch for the rows that the library's designs, and users', mostly have in gaps. */
   private takeRow(step: number, v: Vcpu): number {
     if (step >= STEP_OWN) return this.ownSteps.perform(step, v)
-    if (step === STEP_TIMER_SYNC && !this.timers.present) return 0
-    return performStep(this, step, v)
+    if (step === STEP_NOT_LOADED) return this.isUnloaded(v) ? 1 : 0
+    if (step !== STEP_SAVE_VMCR) return performStep(this, step, v)
+    this.saveVmcr(v)
+    return 0
   }
 
   exitToReason(v: Vcpu, at: number): number {
