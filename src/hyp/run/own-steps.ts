@@ -53,7 +53,8 @@ export class OwnSteps implements StepContext {
 
   set(vcpu: Vcpu, word: string, value: number): void {
     const at = this.at(vcpu, word)
-    this.words[at] = argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
+    const isInt32 = (value | 0) === value
+    this.words[at] = isInt32 ? value : argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
   }
 
   loaded(vcpu: Vcpu): boolean {
@@ -114,8 +115,9 @@ export class OwnSteps implements StepContext {
 
   /** The offset of a design's own word in a vCPU's record. */
   private at(vcpu: Vcpu, word: string): number {
-    const index = this.names.indexOf(word)
-    if (index >= 0) return this.vcpu(vcpu) + this.layout.ownWords + index
+    const { names } = this
+    for (let i = 0; i < names.length; i++)
+      if (names[i] === word) return this.vcpu(vcpu) + this.layout.ownWords + i
     const name = typeof word === 'string' ? word : shown(word)
     throw new VgicError('argument', `The design has no word ${name}: add it to the design's words.`)
   }

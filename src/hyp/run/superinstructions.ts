@@ -278,6 +278,7 @@ const inGaps: ReadonlySet<number> = new Set(
     ...[step.put, step.putAgain, step.timerPut, step.timerSync, step.saveVmcr, step.notLoaded],
     ...anyFold,
     ...[step.setWaiting, step.clearWaiting, step.vpeCommit, step.vpeReload, step.vpeEnable, step.vpeDisable],
+    ...[step.vpePut, step.vpePutDoorbell, step.vpePutByFlag],
   ].map(({ op }) => op),
 )
 
