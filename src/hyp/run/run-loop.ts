@@ -66,8 +66,11 @@ const comesToRest: ReadonlySet<number> = new Set([
   ...[op.STEP_SLEEP, op.STEP_GUEST, op.STEP_EMULATE_MMIO, op.STEP_EMULATE_MMIO_FROM_MEMORY],
   ...waitingSteps,
 ])
-/** Single steps of a thread without coming to rest, after which it is taken never to. */
-const MAX_STEPS = 100_000
+/**
+ * Steps and superinstructions of a thread without coming to rest, after which it is taken never to: more than the longest
+ * queue of an ITS has, of 32,768 commands.
+ */
+const MAX_STEPS = 1_000_000
 
 export class RunLoop extends FusedSteps {
   readonly head: NextPc
@@ -251,8 +254,8 @@ export class RunLoop extends FusedSteps {
     do {
       const at = pc << TABLE_SHIFT
       const fused = table[at + TABLE_FUSED]
+      if (--left === 0) throw spinning(this.program)
       if (fused > 0) pc = performFused(this, fused, v, at)
-      else if (--left === 0) throw spinning(this.program)
       else if (fused === WITH_CARE) pc = this.takeWithCare(v, pc)
       else pc = table[at + 1 + performStep(this, table[at], v)]
       if (pc < 0) return pc === ~THREAD_SLEEPS ? this.fallAsleep(v) : ~pc

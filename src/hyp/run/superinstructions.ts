@@ -350,10 +350,12 @@ function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Ma
 const isYes = (row: SequenceRow): row is Yes => typeof row === 'object' && 'yes' in row
 const isOneOf = (row: SequenceRow): row is OneOf => Array.isArray(row)
 
+const asksRunnable = ({ asks, outcomes }: Step): boolean => asks === 'runnable' && outcomes.length === 2
+
 /** Whether a row of a sequence may be a step. */
 function mayBe(row: SequenceRow, found: Step): boolean {
   if (row === GAP) return false
-  if (row === CAN_RUN) return isOwnStep(found) ? found.asks === 'runnable' : canRun.has(found.op)
+  if (row === CAN_RUN) return isOwnStep(found) ? asksRunnable(found) : canRun.has(found.op)
   if (isOneOf(row)) return row.some((each) => mayBe(each, found))
   return isYes(row) ? mayBe(row.yes, found) : row.op === found.op
 }
