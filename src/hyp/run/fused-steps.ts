@@ -73,20 +73,31 @@ import { fuse, gapsOf } from './superinstructions.ts'
 import { THREAD_IN_GUEST, THREAD_POLLS, THREAD_SLEEPS, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
 import { type StepParts, ThreadSteps } from './thread-steps.ts'
 
-/** The bits of the gaps of the way into the guest; those of the way out of it follow. */
-const ENTRY_GAPS = 0x1f
-const NO_ENTRY_GAPS: readonly number[] = Array.from({ length: 10 }, () => 0)
+/** The gaps of the ways into the guest and out of it, in the order of the sequences. */
+const AFTER_REQUESTS = 0
+const AFTER_PREEMPT_OFF = 1
+const BEFORE_FLUSH = 2
+const AFTER_FLUSH = 3
+const AFTER_PUBLISH = 4
+const BEFORE_OUTSIDE = 5
+const BEFORE_FOLD = 6
+const AFTER_FOLD = 7
+const BEFORE_REASON = 8
+/** No rows for all of the first five. */
+const NO_ENTRY_GAPS: readonly number[] = Array.from({ length: 2 * BEFORE_OUTSIDE }, () => 0)
 
 export class FusedSteps extends ThreadSteps {
   readonly table: Int32Array
   /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
   private readonly injects: boolean
-  /** Where the gaps of the way into the guest, and then of the way out of it, begin and end. */
+  /** Where each gap begins and ends in the table. */
   private readonly gaps: readonly number[]
-  /** A bit for each gap that has rows that do anything. */
-  readonly entryGaps: number
-  private readonly exitGaps: number
-  /** The steps between the gaps that fill the list registers and fold them; 0 for the `flush` and `fold` of a way without gaps. */
+  /** A bit for each gap that has rows. */
+  private readonly openGaps: number
+  /** Whether no gap on the way is open; on the way out, and the host injects nothing. */
+  readonly entersPlainly: boolean
+  private readonly exitsPlainly: boolean
+  /** The steps that fill and fold the list registers between gaps; 0 where there are none, and they are `flush` and `fold`. */
   private readonly flushing: number
   private readonly folding: number
   /** 1 if every entry accesses the hardware. */
@@ -100,21 +111,21 @@ export class FusedSteps extends ThreadSteps {
     this.table = fuse(program)
     this.injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
     const [entry, exit] = [gapsOf(program, 'entryAround'), gapsOf(program, 'exitAround')]
-    this.flushing = entry.length === 0 ? 0 : this.table[entry[5] << TABLE_SHIFT]
-    this.folding = exit.length === 0 ? 0 : this.table[exit[3] << TABLE_SHIFT]
+    const gaps = [...(entry.length > 0 ? entry : NO_ENTRY_GAPS), ...exit]
+    this.flushing = entry.length > 0 ? this.stepAfter(gaps, BEFORE_FLUSH) : 0
+    this.folding = exit.length > 0 ? this.stepAfter(gaps, BEFORE_FOLD) : 0
     this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
-    this.gaps = [...(entry.length > 0 ? entry : NO_ENTRY_GAPS), ...exit].map((pc, i, all) =>
-      i & 1 ? this.endOfGap(all[i - 1], pc) << TABLE_SHIFT : pc << TABLE_SHIFT,
-    )
-    const open = this.gaps.reduce(
-      (bits, at, i) => bits | (i & 1 && at !== this.gaps[i - 1] ? 1 << (i >> 1) : 0),
-      0,
-    )
-    this.entryGaps = open & ENTRY_GAPS
-    this.exitGaps = open & ~ENTRY_GAPS
+    this.gaps = gaps.map((pc, i) => (i % 2 === 0 ? pc : this.endOfGap(gaps[i - 1], pc)) << TABLE_SHIFT)
+    this.openGaps = openOf(this.gaps)
+    this.entersPlainly = (this.openGaps & ((1 << BEFORE_OUTSIDE) - 1)) === 0
+    this.exitsPlainly = !this.injects && this.openGaps >> BEFORE_OUTSIDE === 0
   }
 
-  /** Where a gap ends for a machine: without timers, before a `timerSync` at its end. */
+  private stepAfter(gaps: readonly number[], gap: number): number {
+    return this.table[gaps[2 * gap + 1] << TABLE_SHIFT]
+  }
+
+  /** Where a gap ends for this machine: without timers, before a `timerSync` at its end. */
   private endOfGap(from: number, to: number): number {
     const { table, program } = this
     for (let pc = from; pc !== to; pc = table[(pc << TABLE_SHIFT) + 1]) {
@@ -178,29 +189,30 @@ export class FusedSteps extends ThreadSteps {
     return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
   }
 
-  /** The rows of the entry, as for `fusedEntry`; false, without the last, if the design's own have made a request. */
+  /** The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request. */
   entersAround(v: Vcpu, pe: Pe, thread: number): boolean {
-    if (this.entryGaps === 0) this.fusedEntry(v, pe, thread)
-    else {
-      if (!this.takeEntryGaps(v, thread)) return false
-      returnFromEl2(this.words, pe)
+    if (this.entersPlainly) {
+      this.fusedEntry(v, pe, thread)
+      return true
     }
+    if (!this.takeEntryGaps(v, thread)) return false
+    returnFromEl2(this.words, pe)
     return true
   }
 
   /** The rows to `requestPending?`; whether that finds none. */
   private takeEntryGaps(v: Vcpu, thread: number): boolean {
-    const { words, entryGaps } = this
+    const { words } = this
     words[v + VCPU_THREAD] = thread & ~THREAD_REQUESTS
-    if (entryGaps & 1) this.takeGap(v, 0)
+    this.takeGap(v, AFTER_REQUESTS)
     words[v + VCPU_THREAD] = withPreemptOff(words[v + VCPU_THREAD])
-    if (entryGaps & 2) this.takeGap(v, 1)
+    this.takeGap(v, AFTER_PREEMPT_OFF)
     words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
-    if (entryGaps & 4) this.takeGap(v, 2)
+    this.takeGap(v, BEFORE_FLUSH)
     this.fill(v)
-    if (entryGaps & 8) this.takeGap(v, 3)
+    this.takeGap(v, AFTER_FLUSH)
     words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_IN_GUEST)
-    if (entryGaps & 16) this.takeGap(v, 4)
+    this.takeGap(v, AFTER_PUBLISH)
     return (words[v + VCPU_THREAD] & THREAD_REQUESTS) === 0
   }
 
@@ -237,7 +249,7 @@ export class FusedSteps extends ThreadSteps {
   /** The rows of the exit, as `fusedExit`, without the result of the last. */
   exitAround(v: Vcpu, pe: Pe): void {
     const { words } = this
-    if (this.exitGaps !== 0 || this.injects) {
+    if (!this.exitsPlainly) {
       this.takeExitGaps(v)
       return
     }
@@ -247,22 +259,25 @@ export class FusedSteps extends ThreadSteps {
   }
 
   private takeExitGaps(v: Vcpu): void {
-    const { words, exitGaps } = this
-    if (exitGaps & 32) this.takeGap(v, 5)
+    const { words } = this
+    this.takeGap(v, BEFORE_OUTSIDE)
     words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_OUTSIDE)
-    if (exitGaps & 64) this.takeGap(v, 6)
+    this.takeGap(v, BEFORE_FOLD)
     this.foldBack(v)
-    if (exitGaps & 128) this.takeGap(v, 7)
+    this.takeGap(v, AFTER_FOLD)
     this.irqOn(v)
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
-    if (exitGaps & 256) this.takeGap(v, 8)
+    this.takeGap(v, BEFORE_REASON)
   }
 
-  /** Takes the rows of a gap. */
   private takeGap(v: Vcpu, gap: number): void {
-    const { table, gaps } = this
-    const to = gaps[2 * gap + 1]
-    for (let at = gaps[2 * gap]; at !== to; at = table[at + 1 + this.takeRow(table[at], v)] << TABLE_SHIFT);
+    if ((this.openGaps >> gap) & 1) this.takeRows(v, this.gaps[2 * gap], this.gaps[2 * gap + 1])
+  }
+
+  private takeRows(v: Vcpu, from: number, to: number): void {
+    const { table } = this
+    let at = from
+    while (at !== to) at = table[at + 1 + this.takeRow(table[at], v)] << TABLE_SHIFT
   }
 
   /** `performStep`, and without its switch for the rows that the library's designs, and users', mostly have in gaps. */
@@ -477,6 +492,10 @@ export class FusedSteps extends ThreadSteps {
     return ENDED
   }
 }
+
+/** A bit for each of the gaps that is not empty. */
+const openOf = (gaps: readonly number[]): number =>
+  gaps.reduce((open, at, i) => (i % 2 === 1 && at !== gaps[i - 1] ? open | (1 << (i >> 1)) : open), 0)
 
 /** The thread comes to rest at a program counter, in a THREAD_ state. */
 function restAt(words: Int32Array, v: Vcpu, pc: Pc, state: number): number {

@@ -108,7 +108,7 @@ export class RunLoop extends FusedSteps {
     this.left = fusedExit === 'exit' ? exit : -1
     this.reasons = hasFusedExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
     const fusedEntry = fusedAt(table, head)?.name
-    const isAround = fusedEntry === 'entryAround' && this.entryGaps !== 0
+    const isAround = fusedEntry === 'entryAround' && !this.entersPlainly
     this.fusedHead = ENTRIES.includes(fusedEntry) && !isAround ? head : -1
     this.aroundHead = isAround ? head : -1
     this.entered = this.fusedHead < 0 && this.aroundHead < 0 ? -1 : last(head)
