@@ -1,5 +1,5 @@
 /** Which designs fuse what, and that the table has room for it. */
-import { baselines, designs, edit, kvm61, steps } from 'vgic/scenario'
+import { baselines, designs, edit, kvm61, kvm72, steps } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { asPc } from '../../../../src/hyp/records/vcpu.ts'
 import type { Design } from '../../../../src/hyp/run/design.ts'
@@ -275,6 +275,23 @@ describe('what the designs fuse', () => {
           "schedOut: schedOut/put",
         ],
       }
+    `)
+  })
+
+  it('as Linux 7.2 has its own', () => {
+    expect(fusedIn(kvm72(designs.wfiFullPut))).toMatchInlineSnapshot(`
+      [
+        "entryAround: signalPending?",
+        "exitAround: exit/publishOutside",
+        "halt: wfi/preemptOff, suspend/preemptOff",
+        "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+        "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+        "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+        "afterHaltAround: wfi/halt/pollEnd",
+        "sysregByShadow: sysreg/emulateSysregByShadow",
+        "mmioFromMemory: mmio/emulateMmioFromMemory",
+        "command: mmio/its/noCommand?",
+      ]
     `)
   })
 
