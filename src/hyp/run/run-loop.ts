@@ -203,10 +203,12 @@ export class RunLoop extends FusedSteps {
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.aroundHead && words[v + VCPU_NOTIFIER] === 0
     if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP)) return this.run(v)
-    const at = this.aroundHead << TABLE_SHIFT
-    if (!this.entersAround(v, pe, thread)) return this.runFrom(v, asPc(table[at + TABLE_ELSE_2]))
-    words[v + VCPU_PC] = this.entered
-    return THREAD_IN_GUEST
+    if (this.entersAround(v, pe, thread)) {
+      words[v + VCPU_PC] = this.entered
+      return THREAD_IN_GUEST
+    }
+    const next = asPc(table[(this.aroundHead << TABLE_SHIFT) + TABLE_ELSE_2])
+    return next === this.head || next === ENDED ? parkedAt(words, v, next) : this.runFrom(v, next)
   }
 
   /** Enters the guest by the superinstruction, if all of its rows are taken; otherwise does nothing. */

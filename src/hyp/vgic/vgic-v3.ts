@@ -227,13 +227,13 @@ export class VgicV3 {
     const hcr = HCR_En | groupSwitches(off) | this.summarize(v, count)
     words[v + VCPU_USED_LRS] = 0
     if (count === 1) this.flushOnly(v, pe, hcr)
-    else if (count !== 0) this.flushBothGroups(v, pe, count, off, hcr)
+    else if (count !== 0) this.flushByGroups(v, pe, count, off, hcr)
     if (words[v + VCPU_USED_LRS] !== 0) return
     words[v + VCPU_HCR] = hcr
     this.seam.writeHcr(v, pe, hcr)
   }
 
-  private flushBothGroups(v: Vcpu, pe: Pe, count: number, off: number, hcr: number): void {
+  private flushByGroups(v: Vcpu, pe: Pe, count: number, off: number, hcr: number): void {
     if (hcr & HCR_UIE) this.apLists.sortGroupsFirst(v, off)
     this.fill(v, pe, count > this.listRegisters ? this.fits(v, count) : count, hcr)
   }
@@ -402,7 +402,7 @@ export class VgicV3 {
     const used = words[v + VCPU_USED_LRS]
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.foldDeactivating(v, pe, used, countsFromHead)
     else {
-      const empty = used === 0 ? 0 : this.takeLrs(v, pe, used)
+      const empty = this.takeLrs(v, pe, used)
       words[v + VCPU_VMCR] = seam.disable(words, v, pe)
       if (used !== 0) this.foldTaken(v, pe, used, empty)
       words[v + VCPU_HCR] = 0
@@ -418,7 +418,7 @@ export class VgicV3 {
     const ended = HCR_EOIcount(seam.readHcr(v, pe))
     seam.writeHcr(v, pe, 0)
     seam.readMisr(v, pe)
-    const last = words[v + VCPU_LR_IRQ + used - 1]
+    const last = words[v + VCPU_LR_IRQ + Math.max(used, 1) - 1]
     this.foldTaken(v, pe, used, empty)
     words[v + VCPU_HCR] = 0
     if (ended !== 0) this.deactivateAfter(v, countsFromHead ? 0 : last, ended)
@@ -426,6 +426,7 @@ export class VgicV3 {
 
   /** Reads ICH_ELRSR_EL2 and the list registers in use, and clears them; returns the former. */
   private takeLrs(v: Vcpu, pe: Pe, used: number): number {
+    if (used === 0) return 0
     const { words, seam } = this
     const empty = seam.readElrsr(v, pe)
     seam.takeLrs(words, v, pe, used, empty)
