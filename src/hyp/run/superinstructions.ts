@@ -1,9 +1,9 @@
 /**
  * Superinstructions: sequences of rows that designs have in common, each done by one method of FusedSteps. They are
  * matched in a design's table: a row begins one only if the rows that follow, with the expected results, are exactly
- * the sequence; some may be any of several steps. A sequence with gaps allows a design rows of its own there, which are
- * taken one by one, so that an edit costs what it adds. Other rows are taken step by step, slower and with the same results. A test records which design
- * fuses what.
+ * the sequence. Some may be any of several steps, and a sequence with gaps allows a design rows of its own there, which
+ * are taken one by one, so that an edit costs what it adds. Other rows are taken step by step, slower and with the same
+ * results. A test records which design fuses what.
  */
 import { asPc, type Pc, type Vcpu } from '../records/vcpu.ts'
 import { VCPU_USED_LRS } from '../records/vcpu-offsets.ts'
