@@ -338,6 +338,12 @@ export class FusedSteps extends ThreadSteps {
     return this.look(v, at)
   }
 
+  saveVmcrForHalt(v: Vcpu, at: number): number {
+    this.saveVmcr(v)
+    this.halt.begin(v)
+    return this.look(v, at)
+  }
+
   loadAfterHalt(v: Vcpu, at: number): number {
     this.halt.end(v)
     this.words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
@@ -395,7 +401,7 @@ export class FusedSteps extends ThreadSteps {
     return table[at + (isAwake ? TABLE_NEXT : TABLE_ELSE_1)]
   }
 
-  endHaltAround(v: Vcpu, at: number): number {
+  endHaltSection(v: Vcpu, at: number): number {
     const clear = this.endPolling(v, at)
     const off = this.takeUntil(v, clear, STEP_PREEMPT_OFF)
     this.preemptOff(v)
@@ -405,6 +411,13 @@ export class FusedSteps extends ThreadSteps {
   }
 
   endHalt(v: Vcpu, at: number): number {
+    this.halt.end(v)
+    this.words[v + VCPU_THREAD] &= ~REQ_UNHALT
+    this.skipInstruction(v)
+    return this.table[at + TABLE_NEXT]
+  }
+
+  endHaltAround(v: Vcpu, at: number): number {
     return this.skipAfter(v, at, this.endPolling(v, at))
   }
 

@@ -185,6 +185,12 @@ export const superinstructions: readonly Superinstruction[] = [
     ],
   },
   {
+    // A halt with a VMCR sync, and its first look.
+    name: 'saveVmcrForHalt',
+    does: 'saveVmcrForHalt',
+    rows: [step.preemptOff, step.saveVmcr, step.preemptOn, step.pollBegin, yes(step.pollAgain), CAN_RUN],
+  },
+  {
     // The begin of a halt, what a design does before it with preemption off, and its first look.
     name: 'halt',
     does: 'beginHalt',
@@ -192,8 +198,8 @@ export const superinstructions: readonly Superinstruction[] = [
   },
   {
     // Its end, and what a design does after it with preemption off.
-    name: 'afterHaltAround',
-    does: 'endHaltAround',
+    name: 'afterHaltSection',
+    does: 'endHaltSection',
     rows: [
       step.pollEnd,
       GAP,
@@ -210,6 +216,11 @@ export const superinstructions: readonly Superinstruction[] = [
     // The end of a halt after which a design does nothing so.
     name: 'afterHalt',
     does: 'endHalt',
+    rows: [step.pollEnd, step.clearUnhalt, step.skipInstruction],
+  },
+  {
+    name: 'afterHaltAround',
+    does: 'endHaltAround',
     rows: [step.pollEnd, GAP, step.clearUnhalt, GAP, step.skipInstruction],
   },
   {
