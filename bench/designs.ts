@@ -22,13 +22,17 @@ const WARM_UP = 6
 /** The designs of which every way into the guest and out of it is a superinstruction: the measure for the others. */
 const fused: readonly Design[] = [designs.hooks, designs.wfiHandler, designs.wfiFlag, designs.wfiFullPut]
 
-/** A step that does nothing, in three places that are passed at every exit or every halt. */
+/** A step that does nothing, in places that are passed at every exit or every halt. */
 const mark = ownStep('mark', () => 0)
 const base = designs.wfiHandler
 const marked: readonly Design[] = [
   edit(base).insertBefore('entry/flush', mark).design('own step in entry'),
   edit(base).insertAfter('exit/fold', mark).design('own step in exit'),
   edit(base).insertAfter('wfi/halt/pollBegin', mark).design('own step in wfi'),
+  edit(base).insertAfter('wfi/clearUnhalt', mark).design('own step after the halt'),
+  edit(base).insertAfter('schedOut/put', mark).design('own step in schedOut'),
+  edit(kvm61(base)).insertBefore('entry/flushActiveFirst', mark).design('own step in entry (kvm61)'),
+  edit(kvm72(base)).insertBefore('entry/flushWritingHcr', mark).design('own step in entry (kvm72)'),
 ]
 
 interface Row {

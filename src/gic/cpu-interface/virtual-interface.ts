@@ -55,9 +55,10 @@ export const LR_STATUS_PENDING = 0xffff
  */
 const MAINTENANCE_ENABLES =
   HCR_UIE | HCR_LRENPIE | HCR_NPIE | HCR_VGrp0EIE | HCR_VGrp0DIE | HCR_VGrp1EIE | HCR_VGrp1DIE
+/** Those of them whose causes are in the list registers and in EOIcount, and not in ICH_VMCR_EL2. */
+const LIST_REGISTER_ENABLES = HCR_UIE | HCR_LRENPIE | HCR_NPIE
 
 const STATE_INVALID = 0
-const STATE_PENDING = 1
 
 export class VirtualInterface extends CpuInterface {
   /** The size of the list registers in words, two each. */
@@ -165,21 +166,30 @@ export class VirtualInterface extends CpuInterface {
 
   /** ICH_MISR_EL2. It is not gated by ICH_HCR_EL2.En; the interrupt line is. */
   misr(pe: Pe): number {
-    const words = this.words
+    const { words } = this
     const hcr = words[pe + ICH_HCR]
-    const vmcr = words[pe + ICH_VMCR]
-    let valid = 0
-    let pending = 0
-    for (let n = 0, at = pe + ICH_LR + 1; n < this.listRegisterWords; n += 2, at += 2) {
-      const state = LR_State(words[at])
-      if (state !== STATE_INVALID) valid++
-      if (state === STATE_PENDING) pending++
-    }
+    const hasPending = (words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING) !== 0
     return (
       (this.eisr(pe) === 0 ? 0 : MISR_EOI) |
-      (hcr & HCR_UIE && valid <= 1 ? MISR_U : 0) |
+      (hcr & HCR_UIE && this.isUnderflow(pe) ? MISR_U : 0) |
       (hcr & HCR_LRENPIE && HCR_EOIcount(hcr) !== 0 ? MISR_LRENP : 0) |
-      (hcr & HCR_NPIE && pending === 0 ? MISR_NP : 0) |
+      (hcr & HCR_NPIE && !hasPending ? MISR_NP : 0) |
+      this.groupCauses(hcr, words[pe + ICH_VMCR])
+    )
+  }
+
+  /** Whether at most one list register is valid. */
+  private isUnderflow(pe: Pe): boolean {
+    let valid = 0
+    const first = pe + ICH_LR + 1
+    for (let n = 0; n < this.listRegisterWords; n += 2)
+      if (LR_State(this.words[first + n]) !== STATE_INVALID) valid++
+    return valid <= 1
+  }
+
+  /** The bits of ICH_MISR_EL2 that say that a group is enabled, or is not. */
+  private groupCauses(hcr: number, vmcr: number): number {
+    return (
       (hcr & HCR_VGrp0EIE && vmcr & VMCR_VENG0 ? MISR_VGrp0E : 0) |
       (hcr & HCR_VGrp0DIE && !(vmcr & this.vgrp0dEnable) ? MISR_VGrp0D : 0) |
       (hcr & HCR_VGrp1EIE && vmcr & VMCR_VENG1 ? MISR_VGrp1E : 0) |
@@ -188,12 +198,19 @@ export class VirtualInterface extends CpuInterface {
   }
 
   /**
-   * Whether the maintenance interrupt may be asserted. It is not if no cause is enabled in ICH_HCR_EL2, and every
-   * list register is empty or pending, so that none can have had its EOI.
+   * Whether the maintenance interrupt may be asserted. It is not if every list register is empty or pending, so that none
+   * can have had its EOI, and no cause is enabled in ICH_HCR_EL2, or only switches of groups that have not been made.
    */
   mayNeedMaintenance(words: Int32Array, pe: Pe): boolean {
     const status = words[pe + ICH_LR_STATUS]
-    return (((status >>> 16) & ~status) | (words[pe + ICH_HCR] & MAINTENANCE_ENABLES)) !== 0
+    const hcr = words[pe + ICH_HCR]
+    const ended = (status >>> 16) & ~status
+    return (ended | (hcr & MAINTENANCE_ENABLES)) !== 0 && this.mayBeAsserted(words, pe, ended, hcr)
+  }
+
+  private mayBeAsserted(words: Int32Array, pe: Pe, ended: number, hcr: number): boolean {
+    if ((ended | (hcr & LIST_REGISTER_ENABLES)) !== 0) return true
+    return this.groupCauses(hcr, words[pe + ICH_VMCR]) !== 0
   }
 
   /** The level of the maintenance interrupt. */

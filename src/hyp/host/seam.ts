@@ -112,6 +112,17 @@ export class Seam {
     if (this.observer !== null) this.observer('sysreg', true, ICH_MISR_EL2, this.virtualInterface.misr(pe), 0)
   }
 
+  /** `readVmcr`, `writeHcr` with 0 and `readMisr`; returns what the first does. */
+  disable(words: Int32Array, v: Vcpu, pe: Pe): number {
+    const vmcr = this.ich.readVmcr(pe)
+    this.ich.writeHcr(words, pe, 0)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS] += 2
+    words[row + COST_SYSREG_WRITES]++
+    if (this.observer !== null) this.tellDisabled(this.observer, pe, vmcr)
+    return vmcr
+  }
+
   writeVmcr(v: Vcpu, pe: Pe, value: number): void {
     this.ich.writeVmcr(pe, value)
     this.count(v, COST_SYSREG_WRITES, 1)
@@ -219,8 +230,11 @@ export class Seam {
    */
   takeLrs(words: Int32Array, v: Vcpu, pe: Pe, used: number, empty: number): void {
     setLrStatus(words, pe, used, 0)
-    for (let n = 0; n < used; n++) if (((empty >> n) & 1) === 0) this.count(v, COST_SYSREG_READS, 1)
-    this.count(v, COST_SYSREG_WRITES, used)
+    let read = used
+    for (let n = 0; n < used; n++) read -= (empty >> n) & 1
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS] += read
+    words[row + COST_SYSREG_WRITES] += used
     if (this.observer !== null) this.tellTakenLrs(this.observer, pe, used, empty)
   }
 
@@ -409,6 +423,12 @@ export class Seam {
   private tellFilled(tell: SeamObserver, pe: Pe, hcr: number, used: number): void {
     tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
     for (let n = 0; n < used; n++) this.tellListRegister(tell, false, pe, n)
+  }
+
+  private tellDisabled(tell: SeamObserver, pe: Pe, vmcr: number): void {
+    tell('sysreg', true, ICH_VMCR_EL2, vmcr, 0)
+    tell('sysreg', false, ICH_HCR_EL2, 0, 0)
+    tell('sysreg', true, ICH_MISR_EL2, this.virtualInterface.misr(pe), 0)
   }
 
   private tellFold(tell: SeamObserver, pe: Pe, hcr: number, used: number, empty: number): void {

@@ -29,22 +29,30 @@ export function performFused(steps: FusedSteps, number: number, v: Vcpu, at: num
     case 11:
       return steps.saveVmcrForHalt(v, at)
     case 12:
-      return steps.afterHalt(v, at)
+      return steps.beginHalt(v, at)
     case 13:
-      return steps.emulateSysregAndSkip(v, at)
+      return steps.endHaltSection(v, at)
     case 14:
-      return steps.emulateMmioAndSkip(v, at)
+      return steps.endHalt(v, at)
     case 15:
-      return steps.carryOut(v, at)
+      return steps.endHaltAround(v, at)
     case 16:
-      return steps.emulateMmioFromMemoryAndSkip(v, at)
+      return steps.emulateSysregAndSkip(v, at)
     case 17:
-      return steps.schedOut(v, at)
+      return steps.emulateSysregByShadowAndSkip(v, at)
     case 18:
-      return steps.schedOutDirect(v, at)
+      return steps.emulateMmioAndSkip(v, at)
     case 19:
-      return steps.schedInDirect(v, at)
+      return steps.carryOut(v, at)
     case 20:
+      return steps.emulateMmioFromMemoryAndSkip(v, at)
+    case 21:
+      return steps.schedOut(v, at)
+    case 22:
+      return steps.schedOutDirect(v, at)
+    case 23:
+      return steps.schedInDirect(v, at)
+    case 24:
       return steps.schedIn(v, at)
     default:
       return steps.schedInWaiting(v, at)

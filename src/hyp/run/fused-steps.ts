@@ -7,7 +7,7 @@
  * its THREAD_ value, with the program counter in VCPU_PC. `at` is the row of the table at which the superinstruction
  * begins.
  */
-import { LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import { LINE_FIQ, LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import {
@@ -52,26 +52,56 @@ import {
 import { STEP_OWN } from './step.ts'
 import { performStep } from './step-dispatch.ts'
 import {
+  STEP_CLEAR_UNHALT,
   STEP_FLUSH,
   STEP_FLUSH_ACTIVE_FIRST,
+  STEP_FLUSH_WRITING_HCR,
   STEP_FOLD,
   STEP_FOLD_IGNORING_EOI_COUNT,
+  STEP_FOLD_SAVING_VMCR,
+  STEP_NOT_LOADED,
+  STEP_POLL_AGAIN,
+  STEP_POLL_BEGIN,
+  STEP_PREEMPT_OFF,
+  STEP_PREEMPT_ON,
+  STEP_RUNNABLE,
+  STEP_SAVE_VMCR,
+  STEP_SKIP_INSTRUCTION,
   STEP_TIMER_SYNC,
 } from './step-numbers.ts'
 import { fuse, gapsOf } from './superinstructions.ts'
 import { THREAD_IN_GUEST, THREAD_POLLS, THREAD_SLEEPS, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
 import { type StepParts, ThreadSteps } from './thread-steps.ts'
 
+/** The gaps of the ways into the guest and out of it, in the order of the sequences. */
+const AFTER_REQUESTS = 0
+const AFTER_PREEMPT_OFF = 1
+const BEFORE_FLUSH = 2
+const AFTER_FLUSH = 3
+const AFTER_PUBLISH = 4
+const BEFORE_OUTSIDE = 5
+const BEFORE_FOLD = 6
+const AFTER_FOLD = 7
+const BEFORE_REASON = 8
+/** No rows for all of the first five. */
+const NO_ENTRY_GAPS: readonly number[] = Array.from({ length: 2 * BEFORE_OUTSIDE }, () => 0)
+
 export class FusedSteps extends ThreadSteps {
   readonly table: Int32Array
   /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
   private readonly injects: boolean
-  /** Where the gaps of the ways into the guest and out of it begin and end. */
-  private readonly entryGaps: readonly number[]
-  private readonly exitGaps: readonly number[]
-  /** Whether they have rows only where the list registers are filled and folded, as most do. */
-  private readonly entersPlainly: boolean
+  /** Where each gap begins and ends in the table. */
+  private readonly gaps: readonly number[]
+  /** A bit for each gap that has rows. */
+  private readonly openGaps: number
+  /** Whether no gap on the way is open; on the way out, and the host injects nothing. */
+  readonly entersPlainly: boolean
   private readonly exitsPlainly: boolean
+  /** The steps that fill and fold the list registers between gaps; 0 where there are none, and they are `flush` and `fold`. */
+  private readonly flushing: number
+  private readonly folding: number
+  /** 1 if every entry accesses the hardware. */
+  private readonly writesHcr: number
 
   constructor(
     readonly program: Program,
@@ -79,11 +109,31 @@ export class FusedSteps extends ThreadSteps {
   ) {
     super(parts)
     this.table = fuse(program)
-    this.entryGaps = gapsOf(program, 'entryAround')
-    this.exitGaps = gapsOf(program, 'exitAround')
-    this.entersPlainly = areEmpty(this.entryGaps, 2)
-    this.exitsPlainly = areEmpty(this.exitGaps, 1)
     this.injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
+    const [entry, exit] = [gapsOf(program, 'entryAround'), gapsOf(program, 'exitAround')]
+    const gaps = [...(entry.length > 0 ? entry : NO_ENTRY_GAPS), ...exit]
+    this.flushing = entry.length > 0 ? this.stepAfter(gaps, BEFORE_FLUSH) : 0
+    this.folding = exit.length > 0 ? this.stepAfter(gaps, BEFORE_FOLD) : 0
+    this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
+    this.gaps = gaps.map((pc, i) => (i % 2 === 0 ? pc : this.endOfGap(gaps[i - 1], pc)) << TABLE_SHIFT)
+    this.openGaps = openOf(this.gaps)
+    this.entersPlainly = (this.openGaps & ((1 << BEFORE_OUTSIDE) - 1)) === 0
+    this.exitsPlainly = !this.injects && this.openGaps >> BEFORE_OUTSIDE === 0
+  }
+
+  private stepAfter(gaps: readonly number[], gap: number): number {
+    return this.table[gaps[2 * gap + 1] << TABLE_SHIFT]
+  }
+
+  /** Where a gap ends for this machine: without timers, before a `timerSync` at its end. */
+  private endOfGap(from: number, to: number): number {
+    const { table, program } = this
+    for (let pc = from; pc !== to; pc = table[(pc << TABLE_SHIFT) + 1]) {
+      if ((program.steps[pc]?.outcomes.length ?? 0) > 1) return to
+      const isLast = table[(pc << TABLE_SHIFT) + 1] === to
+      if (isLast && table[pc << TABLE_SHIFT] === STEP_TIMER_SYNC && !this.timers.present) return pc
+    }
+    return to
   }
 
   entry(v: Vcpu, at: number): number {
@@ -121,88 +171,122 @@ export class FusedSteps extends ThreadSteps {
     const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)
     words[v + VCPU_THREAD] = kept | THREAD_IRQS_OFF | MODE_IN_GUEST
     const count = words[v + VCPU_AP_COUNT]
-    if (count !== 0) this.vgic.flushSome(v, pe, count)
+    if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
     returnFromEl2(words, pe)
   }
 
+  private fillSome(v: Vcpu, pe: Pe, count: number): void {
+    if (this.flushing === 0) this.vgic.flushSome(v, pe, count)
+    else this.fill(v)
+  }
+
   entryAround(v: Vcpu, at: number): number {
-    const { words, table, entryGaps } = this
+    const { words, table } = this
     const thread = words[v + VCPU_THREAD]
     if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
     if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
-    if (this.entersPlainly) {
-      words[v + VCPU_THREAD] = (withPreemptOff(thread) & ~THREAD_REQUESTS) | THREAD_IRQS_OFF
-      this.takeGap(v, entryGaps[4], entryGaps[5])
-      words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_IN_GUEST)
-    } else this.takeEntryGaps(v, thread)
-    if (words[v + VCPU_THREAD] & THREAD_REQUESTS) return table[at + TABLE_ELSE_2]
-    returnFromEl2(words, asPe(words[v + VCPU_PE]))
+    if (!this.entersAround(v, asPe(words[v + VCPU_PE]), thread)) return table[at + TABLE_ELSE_2]
     return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
   }
 
-  private takeEntryGaps(v: Vcpu, thread: number): void {
-    const { words, entryGaps } = this
+  /** The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request. */
+  entersAround(v: Vcpu, pe: Pe, thread: number): boolean {
+    if (this.entersPlainly) {
+      this.fusedEntry(v, pe, thread)
+      return true
+    }
+    if (!this.takeEntryGaps(v, thread)) return false
+    returnFromEl2(this.words, pe)
+    return true
+  }
+
+  /** The rows to `requestPending?`; whether that finds none. */
+  private takeEntryGaps(v: Vcpu, thread: number): boolean {
+    const { words } = this
     words[v + VCPU_THREAD] = thread & ~THREAD_REQUESTS
-    this.takeGap(v, entryGaps[0], entryGaps[1])
+    this.takeGap(v, AFTER_REQUESTS)
     words[v + VCPU_THREAD] = withPreemptOff(words[v + VCPU_THREAD])
-    this.takeGap(v, entryGaps[2], entryGaps[3])
+    this.takeGap(v, AFTER_PREEMPT_OFF)
     words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
-    this.takeGap(v, entryGaps[4], entryGaps[5])
+    this.takeGap(v, BEFORE_FLUSH)
+    this.fill(v)
+    this.takeGap(v, AFTER_FLUSH)
     words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_IN_GUEST)
-    this.takeGap(v, entryGaps[6], entryGaps[7])
+    this.takeGap(v, AFTER_PUBLISH)
+    return (words[v + VCPU_THREAD] & THREAD_REQUESTS) === 0
+  }
+
+  /**
+   * The row of the design that fills the list registers, without a call where there is nothing to do, as at most
+   * entries. Every step that changes list registers has settled the maintenance interrupt, so that one that finds none
+   * need not.
+   */
+  private fill(v: Vcpu): void {
+    const { flushing } = this
+    if (flushing === STEP_FLUSH_WRITING_HCR) this.flushWritingHcr(v)
+    else if (this.words[v + VCPU_AP_COUNT] === 0) return
+    else if (flushing === STEP_FLUSH) this.flush(v)
+    else if (flushing === STEP_FLUSH_ACTIVE_FIRST) this.flushActiveFirst(v)
+    else performStep(this, flushing, v)
+  }
+
+  /** The row of the design that folds them. */
+  private foldBack(v: Vcpu): void {
+    const { words, folding } = this
+    if (folding === STEP_FOLD_SAVING_VMCR) this.foldSavingVmcr(v)
+    else if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) === 0) return
+    else if (folding === STEP_FOLD) this.fold(v)
+    else if (folding === STEP_FOLD_IGNORING_EOI_COUNT) this.foldIgnoringEoiCount(v)
+    else performStep(this, folding, v)
   }
 
   exitAroundToReason(v: Vcpu, at: number): number {
     const { table } = this
-    this.exitAround(v)
+    this.exitAround(v, asPe(this.words[v + VCPU_PE]))
     return table[(table[at + TABLE_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
   }
 
-  /** The rows of the exit, without the result of the last. */
-  exitAround(v: Vcpu): void {
-    const { words, exitGaps } = this
-    if (!this.exitsPlainly) this.takeGap(v, exitGaps[0], exitGaps[1])
+  /** The rows of the exit, as `fusedExit`, without the result of the last. */
+  exitAround(v: Vcpu, pe: Pe): void {
+    const { words } = this
+    if (!this.exitsPlainly) {
+      this.takeExitGaps(v)
+      return
+    }
+    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
+    this.foldBack(v)
+    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) this.irqOn(v)
+  }
+
+  private takeExitGaps(v: Vcpu): void {
+    const { words } = this
+    this.takeGap(v, BEFORE_OUTSIDE)
     words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_OUTSIDE)
-    this.takeGap(v, exitGaps[2], exitGaps[3])
+    this.takeGap(v, BEFORE_FOLD)
+    this.foldBack(v)
+    this.takeGap(v, AFTER_FOLD)
     this.irqOn(v)
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
-    if (!this.exitsPlainly) this.takeGap(v, exitGaps[4], exitGaps[5])
+    this.takeGap(v, BEFORE_REASON)
   }
 
-  /** Takes the rows of a gap. */
-  private takeGap(v: Vcpu, from: number, to: number): void {
+  private takeGap(v: Vcpu, gap: number): void {
+    if ((this.openGaps >> gap) & 1) this.takeRows(v, this.gaps[2 * gap], this.gaps[2 * gap + 1])
+  }
+
+  private takeRows(v: Vcpu, from: number, to: number): void {
     const { table } = this
-    for (let pc = from; pc !== to; ) {
-      const at = pc << TABLE_SHIFT
-      pc = table[at + 1 + this.takeRow(table[at], v)]
-    }
+    let at = from
+    while (at !== to) at = table[at + 1 + this.takeRow(table[at], v)] << TABLE_SHIFT
   }
 
-  /**
-   * `performStep` for what is mostly in a gap, without a call where there is nothing to do, as at most exits. Every step
-   * that changes list registers has settled the maintenance interrupt, so that one that finds none need not.
-   */
+  /** `performStep`, and without its switch for the rows that the library's designs, and users', mostly have in gaps. */
   private takeRow(step: number, v: Vcpu): number {
-    const { words } = this
-    switch (step) {
-      case STEP_FLUSH:
-        if (words[v + VCPU_AP_COUNT] !== 0) this.flush(v)
-        return 0
-      case STEP_FLUSH_ACTIVE_FIRST:
-        if (words[v + VCPU_AP_COUNT] !== 0) this.flushActiveFirst(v)
-        return 0
-      case STEP_FOLD:
-        if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) !== 0) this.fold(v)
-        return 0
-      case STEP_FOLD_IGNORING_EOI_COUNT:
-        if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) !== 0) this.foldIgnoringEoiCount(v)
-        return 0
-      case STEP_TIMER_SYNC:
-        if (this.timers.present) this.timerSync(v)
-        return 0
-      default:
-        return step >= STEP_OWN ? this.own(step, v) : performStep(this, step, v)
-    }
+    if (step >= STEP_OWN) return this.ownSteps.perform(step, v)
+    if (step === STEP_NOT_LOADED) return this.isUnloaded(v) ? 1 : 0
+    if (step !== STEP_SAVE_VMCR) return performStep(this, step, v)
+    this.saveVmcr(v)
+    return 0
   }
 
   exitToReason(v: Vcpu, at: number): number {
@@ -260,30 +344,6 @@ export class FusedSteps extends ThreadSteps {
     return this.look(v, at)
   }
 
-  /** A check of halt polling. If it fails, the thread stops before its next check, since others may act. */
-  look(v: Vcpu, at: number): number {
-    const { words, table } = this
-    if (!this.halt.pollAgain(v)) return table[at + TABLE_ELSE_1]
-    if (this.halt.checkBlock(v)) return table[at + TABLE_ELSE_2]
-    return restAt(words, v, asPc(table[at + TABLE_NEXT]), THREAD_POLLS)
-  }
-
-  lookAndSleep(v: Vcpu, at: number): number {
-    const { words, table } = this
-    words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
-    if (this.halt.checkBlock(v)) return table[at + TABLE_ELSE_1]
-    return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_SLEEPS)
-  }
-
-  lookAwake(v: Vcpu, at: number): number {
-    const { words, table } = this
-    const thread = words[v + VCPU_THREAD]
-    if (taskOf(thread) === TASK_SLEEPING) return restAt(words, v, asPc(at >> TABLE_SHIFT), THREAD_SLEEPS)
-    const isAwake = this.halt.checkBlock(v)
-    words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], isAwake ? TASK_RUNNING : TASK_SLEEPING)
-    return table[at + (isAwake ? TABLE_NEXT : TABLE_ELSE_1)]
-  }
-
   loadAfterHalt(v: Vcpu, at: number): number {
     this.halt.end(v)
     this.words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
@@ -293,15 +353,96 @@ export class FusedSteps extends ThreadSteps {
     return this.table[at + TABLE_NEXT]
   }
 
-  afterHalt(v: Vcpu, at: number): number {
+  beginHalt(v: Vcpu, at: number): number {
+    this.preemptOff(v)
+    const on = this.takeUntil(v, at, STEP_PREEMPT_ON)
+    this.preemptOn(v)
+    const begin = this.takeUntil(v, on, STEP_POLL_BEGIN)
+    this.halt.begin(v)
+    this.takeUntil(v, begin, STEP_POLL_AGAIN)
+    return this.look(v, at)
+  }
+
+  /** Takes the rows after the one at `at` up to one with a step; returns that. Both are rows of the table. */
+  private takeUntil(v: Vcpu, at: number, step: number): number {
+    const { table } = this
+    let next = table[at + 1] << TABLE_SHIFT
+    while (table[next] !== step) next = table[next + 1 + this.takeRow(table[next], v)] << TABLE_SHIFT
+    return next
+  }
+
+  /** A check of halt polling. If it fails, the thread stops before its next check, since others may act. */
+  look(v: Vcpu, at: number): number {
+    const { words, table } = this
+    if (!this.halt.pollAgain(v)) return table[at + TABLE_ELSE_1]
+    if (this.canRun(v, table[at + TABLE_LAST])) return table[at + TABLE_ELSE_2]
+    return restAt(words, v, asPc(table[at + TABLE_NEXT]), THREAD_POLLS)
+  }
+
+  /** Asks the question of a halt that is at a program counter. */
+  private canRun(v: Vcpu, pc: number): boolean {
+    const question = this.table[pc << TABLE_SHIFT]
+    return question === STEP_RUNNABLE ? this.halt.checkBlock(v) : this.takeRow(question, v) !== 0
+  }
+
+  lookAndSleep(v: Vcpu, at: number): number {
+    const { words, table } = this
+    words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
+    if (this.canRun(v, table[at + 1])) return table[at + TABLE_ELSE_1]
+    return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_SLEEPS)
+  }
+
+  lookAwake(v: Vcpu, at: number): number {
+    const { words, table } = this
+    const thread = words[v + VCPU_THREAD]
+    if (taskOf(thread) === TASK_SLEEPING) return restAt(words, v, asPc(at >> TABLE_SHIFT), THREAD_SLEEPS)
+    const isAwake = this.canRun(v, table[(table[at + 1] << TABLE_SHIFT) + 1])
+    words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], isAwake ? TASK_RUNNING : TASK_SLEEPING)
+    return table[at + (isAwake ? TABLE_NEXT : TABLE_ELSE_1)]
+  }
+
+  endHaltSection(v: Vcpu, at: number): number {
+    const clear = this.endPolling(v, at)
+    const off = this.takeUntil(v, clear, STEP_PREEMPT_OFF)
+    this.preemptOff(v)
+    const on = this.takeUntil(v, off, STEP_PREEMPT_ON)
+    this.preemptOn(v)
+    return this.skipAfter(v, at, on)
+  }
+
+  endHalt(v: Vcpu, at: number): number {
     this.halt.end(v)
     this.words[v + VCPU_THREAD] &= ~REQ_UNHALT
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
   }
 
+  endHaltAround(v: Vcpu, at: number): number {
+    return this.skipAfter(v, at, this.endPolling(v, at))
+  }
+
+  private endPolling(v: Vcpu, at: number): number {
+    this.halt.end(v)
+    const clear = this.takeUntil(v, at, STEP_CLEAR_UNHALT)
+    this.clearUnhalt(v)
+    return clear
+  }
+
+  private skipAfter(v: Vcpu, at: number, last: number): number {
+    this.takeUntil(v, last, STEP_SKIP_INSTRUCTION)
+    this.skipInstruction(v)
+    return this.table[at + TABLE_NEXT]
+  }
+
   emulateSysregAndSkip(v: Vcpu, at: number): number {
     this.emulateSysreg(v)
+    this.skipInstruction(v)
+    return this.table[at + TABLE_NEXT]
+  }
+
+  emulateSysregByShadowAndSkip(v: Vcpu, at: number): number {
+    this.emulateSysregByShadow(v)
+    if (this.deactivationLeft(v)) return this.table[at + TABLE_ELSE_1]
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
   }
@@ -365,9 +506,9 @@ export class FusedSteps extends ThreadSteps {
   }
 }
 
-/** Whether all gaps but one have no rows. */
-const areEmpty = (gaps: readonly number[], butOne: number): boolean =>
-  gaps.every((pc, i) => i >> 1 === butOne || pc === gaps[i ^ 1])
+/** A bit for each of the gaps that is not empty. */
+const openOf = (gaps: readonly number[]): number =>
+  gaps.reduce((open, at, i) => (i % 2 === 1 && at !== gaps[i - 1] ? open | (1 << (i >> 1)) : open), 0)
 
 /** The thread comes to rest at a program counter, in a THREAD_ state. */
 function restAt(words: Int32Array, v: Vcpu, pc: Pc, state: number): number {

@@ -74,6 +74,7 @@ export class OwnSteps implements StepContext {
 
   load(vcpu: Vcpu): void {
     this.vgic.load(this.running(vcpu))
+    this.settle(vcpu)
   }
 
   put(vcpu: Vcpu): void {
@@ -86,6 +87,12 @@ export class OwnSteps implements StepContext {
 
   fold(vcpu: Vcpu, empty: number): void {
     this.vgic.foldKnowing(this.running(vcpu), argumentInteger('empty', empty, -0x8000_0000, 0xffff_ffff))
+    this.settle(vcpu)
+  }
+
+  /** Settles the maintenance interrupt, which depends on what was written. */
+  private settle(vcpu: Vcpu): void {
+    this.seam.settleMaintenance(this.words, asPe(this.words[vcpu + VCPU_PE]))
   }
 
   runnable(vcpu: Vcpu): boolean {
@@ -107,8 +114,9 @@ export class OwnSteps implements StepContext {
 
   /** The offset of a design's own word in a vCPU's record. */
   private at(vcpu: Vcpu, word: string): number {
-    const index = this.names.indexOf(word)
-    if (index >= 0) return this.vcpu(vcpu) + this.layout.ownWords + index
+    const { names } = this
+    for (let i = 0; i < names.length; i++)
+      if (names[i] === word) return this.vcpu(vcpu) + this.layout.ownWords + i
     const name = typeof word === 'string' ? word : shown(word)
     throw new VgicError('argument', `The design has no word ${name}: add it to the design's words.`)
   }

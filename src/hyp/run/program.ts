@@ -20,7 +20,7 @@ export const TABLE_ELSE_2 = 11
 export const TABLE_ELSE_1 = 12
 export const TABLE_NEXT = 13
 export const TABLE_LAST = 14
-/** The number of the superinstruction that begins at the row; 0 for none. */
+/** The number of the superinstruction that begins at the row; not above 0 for none. */
 export const TABLE_FUSED = 15
 /** The program counter of a list that has ended. */
 export const ENDED = 0

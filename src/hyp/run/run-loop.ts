@@ -30,9 +30,19 @@ import {
 } from '../records/vcpu.ts'
 import { performFused } from './fused-dispatch.ts'
 import { FusedSteps } from './fused-steps.ts'
-import { ENDED, type NextPc, type Program, TABLE_FUSED, TABLE_LAST, TABLE_SHIFT } from './program.ts'
+import {
+  ENDED,
+  type NextPc,
+  type Program,
+  TABLE_ELSE_2,
+  TABLE_FUSED,
+  TABLE_LAST,
+  TABLE_SHIFT,
+} from './program.ts'
+import { MAX_OUTCOMES } from './step.ts'
 import { performStep } from './step-dispatch.ts'
 import * as op from './step-numbers.ts'
+import { waitingSteps } from './stop-vm.ts'
 import { fusedAt } from './superinstructions.ts'
 import {
   THREAD_ENDED,
@@ -48,9 +58,19 @@ import type { StepParts } from './thread-steps.ts'
 /** Bits of a thread that has more to do than the rows of an entry mostly do. */
 const TO_DO = REQ_SIGNAL | REQ_SLEEP | THREAD_RELOAD_VPE | THREAD_COMMIT_VPE
 /** The superinstructions that enter the guest. */
-const ENTRIES: readonly (string | undefined)[] = ['entry', 'entryDirect']
-/** Single steps of a thread without coming to rest, after which it is taken never to. */
-const MAX_STEPS = 100_000
+const ENTRIES: readonly (string | undefined)[] = ['entry', 'entryDirect', 'entryAround']
+/** In {@link TABLE_FUSED}: no superinstruction, and a row at which the thread may come to rest. */
+const WITH_CARE = -1
+/** The steps before which, or after which, it may. */
+const comesToRest: ReadonlySet<number> = new Set([
+  ...[op.STEP_SLEEP, op.STEP_GUEST, op.STEP_EMULATE_MMIO, op.STEP_EMULATE_MMIO_FROM_MEMORY],
+  ...waitingSteps,
+])
+/**
+ * Steps and superinstructions of a thread without coming to rest, after which it is taken never to: more than the longest
+ * queue of an ITS has, of 32,768 commands.
+ */
+const MAX_STEPS = 1_000_000
 
 export class RunLoop extends FusedSteps {
   readonly head: NextPc
@@ -78,6 +98,7 @@ export class RunLoop extends FusedSteps {
     this.head = program.head
     this.costTable = parts.apLists.layout.costTable
     const { table, head } = this
+    markCare(table)
     const guests = [...program.steps.keys()].filter((pc) => table[pc << TABLE_SHIFT] === op.STEP_GUEST)
     const exit = table[(guests[0] << TABLE_SHIFT) + 1]
     const fusedExit = guests.length === 1 ? fusedAt(table, asPc(exit))?.name : undefined
@@ -86,10 +107,13 @@ export class RunLoop extends FusedSteps {
     this.guest = hasFusedExit ? guests[0] : -1
     this.left = fusedExit === 'exit' ? exit : -1
     this.reasons = hasFusedExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
-    this.fusedHead = ENTRIES.includes(fusedAt(table, head)?.name) ? head : -1
-    this.aroundHead = fusedAt(table, head)?.name === 'entryAround' ? head : -1
-    this.entered = this.fusedHead < 0 ? -1 : last(head)
-    const rowsAt = (pc: number): number => (pc < 0 ? 0 : (fusedAt(table, asPc(pc))?.rows.length ?? 0))
+    const fusedEntry = fusedAt(table, head)?.name
+    const isAround = fusedEntry === 'entryAround' && !this.entersPlainly
+    this.fusedHead = ENTRIES.includes(fusedEntry) && !isAround ? head : -1
+    this.aroundHead = isAround ? head : -1
+    this.entered = this.fusedHead < 0 && this.aroundHead < 0 ? -1 : last(head)
+    const rowsAt = (pc: number): number =>
+      fusedAt(table, asPc(Math.max(pc, 0)))?.rows.filter((row) => row !== 'gap').length ?? 0
     this.entryRows = rowsAt(this.fusedHead)
     this.exitRows = rowsAt(this.left)
   }
@@ -169,22 +193,22 @@ export class RunLoop extends FusedSteps {
 
   /** `run` for a thread that is about to enter, most often. */
   enter(v: Vcpu): number {
-    if (this.entersAtOnce(v)) return THREAD_IN_GUEST
-    return this.isAtAround(v) ? this.enterAround(v) : this.run(v)
+    return this.entersAtOnce(v) ? THREAD_IN_GUEST : this.enterAround(v)
   }
 
-  /** Whether `entryAround` is next for a thread on a PE. */
-  private isAtAround(v: Vcpu): boolean {
-    const { words } = this
-    return (
-      words[v + VCPU_PC] === this.aroundHead && words[v + VCPU_NOTIFIER] === 0 && words[v + VCPU_PE] !== 0
-    )
-  }
-
+  /** The same for a thread at which `entryAround` is next. */
   private enterAround(v: Vcpu): number {
-    const next = this.entryAround(v, this.aroundHead << TABLE_SHIFT)
-    if (next < 0) return ~next
-    return next === this.head ? parkedAt(this.words, v, this.head) : this.runFrom(v, asPc(next))
+    const { words, table } = this
+    const pe = asPe(words[v + VCPU_PE])
+    const thread = words[v + VCPU_THREAD]
+    const isAtEntry = words[v + VCPU_PC] === this.aroundHead && words[v + VCPU_NOTIFIER] === 0
+    if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP)) return this.run(v)
+    if (this.entersAround(v, pe, thread)) {
+      words[v + VCPU_PC] = this.entered
+      return THREAD_IN_GUEST
+    }
+    const next = asPc(table[(this.aroundHead << TABLE_SHIFT) + TABLE_ELSE_2])
+    return next === this.head || next === ENDED ? parkedAt(words, v, next) : this.runFrom(v, next)
   }
 
   /** Enters the guest by the superinstruction, if all of its rows are taken; otherwise does nothing. */
@@ -213,7 +237,7 @@ export class RunLoop extends FusedSteps {
     if (words[v + VCPU_PC] !== this.guest) return this.exitAndRun(v, reason)
     const pe = asPe(words[v + VCPU_PE])
     this.leaveGuest(v, pe, reason)
-    if (this.left < 0) this.exitAround(v)
+    if (this.left < 0) this.exitAround(v, pe)
     else this.fusedExit(v, pe)
     const pc = asPc(this.table[this.reasons + reason])
     if (pc !== this.head && pc !== ENDED) return this.runFrom(v, pc)
@@ -226,40 +250,34 @@ export class RunLoop extends FusedSteps {
   }
 
   private runFrom(v: Vcpu, from: Pc): number {
-    const { words, table, program } = this
+    const { table } = this
     let pc: number = from
     let left = MAX_STEPS
     do {
       const at = pc << TABLE_SHIFT
       const fused = table[at + TABLE_FUSED]
-      if (fused !== 0) {
-        pc = performFused(this, fused, v, at)
-        if (pc < 0) return pc === ~THREAD_SLEEPS ? this.fallAsleep(v) : ~pc
-        continue
-      }
-      if (--left === 0) throw spinning(program)
-      const next = table[at]
-      if (next === op.STEP_SLEEP && taskOf(words[v + VCPU_THREAD]) === TASK_SLEEPING) {
-        words[v + VCPU_PC] = pc
-        return this.fallAsleep(v)
-      }
-      if (this.waits(v, next)) {
-        words[v + VCPU_PC] = pc
-        return THREAD_WAITS_FOR_VCPUS
-      }
-      const result = performStep(this, next, v)
-      if (next === op.STEP_GUEST) {
-        words[v + VCPU_PC] = pc
-        return THREAD_IN_GUEST
-      }
-      const after = asPc(table[at + 1 + result])
-      if (after < pc && table[after << TABLE_SHIFT] === op.STEP_POLL_AGAIN) {
-        words[v + VCPU_PC] = after
-        return THREAD_POLLS
-      }
-      pc = after
+      if (--left === 0) throw spinning(this.program)
+      if (fused > 0) pc = performFused(this, fused, v, at)
+      else if (fused === WITH_CARE) pc = this.takeWithCare(v, pc)
+      else pc = table[at + 1 + performStep(this, table[at], v)]
+      if (pc < 0) return pc === ~THREAD_SLEEPS ? this.fallAsleep(v) : ~pc
     } while (pc !== this.head && pc !== ENDED)
     return parkedAt(this.words, v, asPc(pc))
+  }
+
+  /** Takes the step of a row after which, or before which, the thread may come to rest; returns as a superinstruction does. */
+  private takeWithCare(v: Vcpu, pc: number): number {
+    const { words, table } = this
+    const at = pc << TABLE_SHIFT
+    const next = table[at]
+    words[v + VCPU_PC] = pc
+    if (next === op.STEP_SLEEP && taskOf(words[v + VCPU_THREAD]) === TASK_SLEEPING) return ~THREAD_SLEEPS
+    if (this.waits(v, next)) return ~THREAD_WAITS_FOR_VCPUS
+    const after = table[at + 1 + performStep(this, next, v)]
+    if (next === op.STEP_GUEST) return ~THREAD_IN_GUEST
+    if (!isNextPoll(table, pc, after)) return after
+    words[v + VCPU_PC] = after
+    return ~THREAD_POLLS
   }
 
   private fallAsleep(v: Vcpu): number {
@@ -271,10 +289,13 @@ export class RunLoop extends FusedSteps {
   /** Runs the scheduler's notifier to its end. */
   private runNotifier(v: Vcpu): void {
     const { words, table } = this
-    const at = words[v + VCPU_NOTIFIER] << TABLE_SHIFT
-    const fused = table[at + TABLE_FUSED]
-    if (fused !== 0) words[v + VCPU_NOTIFIER] = performFused(this, fused, v, at)
-    while (words[v + VCPU_NOTIFIER] !== 0) this.step(v)
+    let pc = words[v + VCPU_NOTIFIER]
+    while (pc !== ENDED) {
+      const at = pc << TABLE_SHIFT
+      const fused = table[at + TABLE_FUSED]
+      pc = fused > 0 ? performFused(this, fused, v, at) : table[at + 1 + performStep(this, table[at], v)]
+      words[v + VCPU_NOTIFIER] = pc
+    }
   }
 
   /** Makes the guest exit for an EXIT_ reason: an exception to EL2. The thread goes on after `guest`. */
@@ -294,6 +315,20 @@ export class RunLoop extends FusedSteps {
     takeExceptionToEl2(words, pe)
   }
 }
+
+/** Marks the rows of a table that no superinstruction begins at and that are to be taken with care. */
+function markCare(table: Int32Array): void {
+  for (let at = 1 << TABLE_SHIFT; at < table.length; at += 1 << TABLE_SHIFT) {
+    const nexts = table.subarray(at + 1, at + 1 + MAX_OUTCOMES)
+    const mayPoll = nexts.some((next) => isNextPoll(table, at >> TABLE_SHIFT, next))
+    if (table[at + TABLE_FUSED] === 0 && (mayPoll || comesToRest.has(table[at])))
+      table[at + TABLE_FUSED] = WITH_CARE
+  }
+}
+
+/** Whether the row after another is the next check of halt polling. */
+const isNextPoll = (table: Int32Array, pc: number, next: number): boolean =>
+  next < pc && table[next << TABLE_SHIFT] === op.STEP_POLL_AGAIN
 
 const spinning = ({ design }: Program): VgicError =>
   new VgicError(

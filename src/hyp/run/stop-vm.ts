@@ -26,6 +26,16 @@ import {
   STEP_STOP_VCPUS,
 } from './step-numbers.ts'
 
+/** The steps before which a thread may have to wait for other vCPUs: those that {@link StopVm.waits} asks about. */
+export const waitingSteps: readonly number[] = [
+  STEP_HANDLE_REQUESTS,
+  STEP_STOP_VCPUS,
+  STEP_ACCESS_STOPPED,
+  STEP_ACCESS_STOPPED_FROM_MEMORY,
+  STEP_DEACTIVATE_STOPPED,
+  STEP_ACCESS_OUTSIDE,
+]
+
 export class StopVm {
   readonly words: Int32Array
   private readonly stopper: number

@@ -1,14 +1,13 @@
 /**
  * Superinstructions: sequences of rows that designs have in common, each done by one method of FusedSteps. They are
  * matched in a design's table: a row begins one only if the rows that follow, with the expected results, are exactly
- * the sequence. A sequence with gaps allows a design rows of its own there, which are taken one by one, so that an edit
- * costs what it adds. Other rows are taken step by step, slower and with the same results. A test records which design
- * fuses what.
+ * the sequence. Some may be any of several steps, and a sequence with gaps allows a design rows of its own there, which
+ * are taken one by one, so that an edit costs what it adds. Other rows are taken step by step, slower and with the same
+ * results. A test records which design fuses what.
  */
 import { asPc, type Pc, type Vcpu } from '../records/vcpu.ts'
 import { VCPU_USED_LRS } from '../records/vcpu-offsets.ts'
 import {
-  ENDED,
   type NextPc,
   type Program,
   TABLE_ELSE_1,
@@ -21,28 +20,49 @@ import {
 import { isOwnStep, type Step } from './step.ts'
 import * as step from './steps.ts'
 
-/** A question in a sequence whose expected answer is yes; that of others is no. */
-interface Yes {
-  readonly yes: Step
-}
-const yes = (question: Step): Yes => ({ yes: question })
-
 /** Where a design may have more rows: any of {@link inGaps}. */
 const GAP = 'gap'
+
+/** The question by which a halt asks whether its own vCPU would run: the library's, or one of a design's own. */
+const CAN_RUN = 'canRun'
+
+/** A question in a sequence whose expected answer is yes; that of others is no. */
+interface Yes {
+  readonly yes: Step | typeof CAN_RUN
+}
+const yes = (question: Yes['yes']): Yes => ({ yes: question })
+
+/** A row that is any of several steps, none of which is a question. */
+type OneOf = readonly Step[]
+
+type SequenceRow = Step | Yes | OneOf | typeof CAN_RUN | typeof GAP
+
+/** The rows that fill the list registers before an entry, and those that fold them after an exit. */
+const anyFlush: OneOf = [step.flush, step.flushActiveFirst, step.flushUnheld, step.flushWritingHcr]
+const anyFold: OneOf = [
+  step.fold,
+  step.foldUnheld,
+  step.foldIgnoringEoiCount,
+  step.foldSavingVmcr,
+  step.foldListRegisters,
+]
 
 /** A sequence of rows, and the method that does it. */
 export interface Superinstruction {
   readonly name: string
   /** The method of FusedSteps. For a question that is answered otherwise, it follows the table. */
   readonly does: string
-  readonly rows: readonly (Step | Yes | typeof GAP)[]
+  readonly rows: readonly SequenceRow[]
   /** The only place where it may begin, if there is one: the head of the loop, or after the only guest. */
   readonly begins?: 'head' | 'afterGuest'
-  /** The superinstruction that must follow the guest wherever the design enters it; {@link admits} relies on that. */
-  readonly after?: string
+  /** Those of which one must follow the guest wherever the design enters it; {@link admits} relies on that. */
+  readonly after?: readonly string[]
   /** Whether the method has the effect of the rows, for a vCPU that is about to do the first; always if left out. */
   readonly admits?: (words: Int32Array, v: Vcpu) => boolean
 }
+
+/** The ways out of the guest, which fold. */
+const exits: readonly string[] = ['exit', 'exitAround']
 
 /** All superinstructions; the i-th has number i + 1. */
 export const superinstructions: readonly Superinstruction[] = [
@@ -60,8 +80,8 @@ export const superinstructions: readonly Superinstruction[] = [
       step.requestPending,
       step.guest,
     ],
-    // It fills list registers that it takes for empty, as a fused exit leaves them.
-    after: 'exit',
+    // It fills list registers that it takes for empty, as these leave them.
+    after: exits,
     admits: (words, v) => words[v + VCPU_USED_LRS] === 0,
   },
   {
@@ -80,7 +100,7 @@ export const superinstructions: readonly Superinstruction[] = [
       step.requestPending,
       step.guest,
     ],
-    after: 'exit',
+    after: exits,
     admits: (words, v) => words[v + VCPU_USED_LRS] === 0,
   },
   {
@@ -102,6 +122,8 @@ export const superinstructions: readonly Superinstruction[] = [
       GAP,
       step.irqOff,
       GAP,
+      anyFlush,
+      GAP,
       step.publishInGuest,
       GAP,
       step.requestPending,
@@ -113,25 +135,25 @@ export const superinstructions: readonly Superinstruction[] = [
     name: 'exitAround',
     does: 'exitAroundToReason',
     begins: 'afterGuest',
-    rows: [GAP, step.publishOutside, GAP, step.irqOn, step.preemptOn, GAP, step.exitReason],
+    rows: [GAP, step.publishOutside, GAP, anyFold, GAP, step.irqOn, step.preemptOn, GAP, step.exitReason],
   },
   {
     // Another look of halt polling.
     name: 'poll',
     does: 'look',
-    rows: [yes(step.pollAgain), step.runnable],
+    rows: [yes(step.pollAgain), CAN_RUN],
   },
   {
     // A halting thread goes to sleep.
     name: 'sleep',
     does: 'lookAndSleep',
-    rows: [step.setSleeping, step.runnable, step.sleep],
+    rows: [step.setSleeping, CAN_RUN, step.sleep],
   },
   {
     // A thread that was woken looks whether it may go on.
     name: 'wake',
     does: 'lookAwake',
-    rows: [step.sleep, step.setSleeping, yes(step.runnable), step.setRunning],
+    rows: [step.sleep, step.setSleeping, yes(CAN_RUN), step.setRunning],
   },
   {
     // A halt with a put, with the flag that says so, and its first look.
@@ -144,7 +166,7 @@ export const superinstructions: readonly Superinstruction[] = [
       step.preemptOn,
       step.pollBegin,
       yes(step.pollAgain),
-      step.runnable,
+      CAN_RUN,
     ],
   },
   {
@@ -166,25 +188,51 @@ export const superinstructions: readonly Superinstruction[] = [
     // A halt with a VMCR sync, and its first look.
     name: 'saveVmcrForHalt',
     does: 'saveVmcrForHalt',
+    rows: [step.preemptOff, step.saveVmcr, step.preemptOn, step.pollBegin, yes(step.pollAgain), CAN_RUN],
+  },
+  {
+    // The begin of a halt, what a design does before it with preemption off, and its first look.
+    name: 'halt',
+    does: 'beginHalt',
+    rows: [step.preemptOff, GAP, step.preemptOn, GAP, step.pollBegin, GAP, yes(step.pollAgain), CAN_RUN],
+  },
+  {
+    // Its end, and what a design does after it with preemption off.
+    name: 'afterHaltSection',
+    does: 'endHaltSection',
     rows: [
+      step.pollEnd,
+      GAP,
+      step.clearUnhalt,
+      GAP,
       step.preemptOff,
-      step.saveVmcr,
+      GAP,
       step.preemptOn,
-      step.pollBegin,
-      yes(step.pollAgain),
-      step.runnable,
+      GAP,
+      step.skipInstruction,
     ],
   },
   {
-    // The end of a halt where nothing was put.
+    // The end of a halt after which a design does nothing so.
     name: 'afterHalt',
-    does: 'afterHalt',
+    does: 'endHalt',
     rows: [step.pollEnd, step.clearUnhalt, step.skipInstruction],
+  },
+  {
+    name: 'afterHaltAround',
+    does: 'endHaltAround',
+    rows: [step.pollEnd, GAP, step.clearUnhalt, GAP, step.skipInstruction],
   },
   {
     name: 'sysreg',
     does: 'emulateSysregAndSkip',
     rows: [step.emulateSysreg, step.skipInstruction],
+  },
+  {
+    // As Linux 7.2 has it.
+    name: 'sysregByShadow',
+    does: 'emulateSysregByShadowAndSkip',
+    rows: [step.emulateSysregByShadow, step.deactivationLeft, step.skipInstruction],
   },
   {
     name: 'mmio',
@@ -239,11 +287,13 @@ const inGaps: ReadonlySet<number> = new Set(
   [
     ...[step.load, step.loadAgain, step.loadUnlessWaiting, step.trapDir, step.timerLoad],
     ...[step.put, step.putAgain, step.timerPut, step.timerSync, step.saveVmcr, step.notLoaded],
-    ...[step.flush, step.flushActiveFirst, step.flushUnheld, step.flushWritingHcr],
-    ...[step.fold, step.foldUnheld, step.foldIgnoringEoiCount, step.foldSavingVmcr, step.foldListRegisters],
+    ...anyFold,
     ...[step.setWaiting, step.clearWaiting, step.vpeCommit, step.vpeReload, step.vpeEnable, step.vpeDisable],
+    ...[step.vpePut, step.vpePutDoorbell, step.vpePutByFlag],
   ].map(({ op }) => op),
 )
+
+const canRun: ReadonlySet<number> = new Set([step.runnable.op, step.runnableOnDemand.op])
 
 /** Rows in a gap, at most; and steps from one end to the other. */
 const LONGEST_GAP = 16
@@ -291,7 +341,7 @@ function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Ma
   let [last, next]: [number, number] = [pc, pc]
   for (const [i, row] of rows.entries()) {
     if (row === GAP) {
-      const end = endOfGap(program, next, stepOf(rows[i + 1]).op)
+      const end = endOfGap(program, next, rows[i + 1])
       if (end < 0) return undefined
       gaps.push(next, end)
       next = end
@@ -299,29 +349,40 @@ function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Ma
     }
     last = next
     const at = last << TABLE_SHIFT
-    const { op, outcomes } = stepOf(row)
+    const found = program.steps[last]
+    if (found === undefined || !mayBe(row, found)) return undefined
     const expected = isYes(row) ? 1 : 0
-    if (table[at] !== op) return undefined
     next = table[at + 1 + expected]
-    if (outcomes.length === 2) others.push(table[at + 2 - expected])
+    if (found.outcomes.length === 2) others.push(table[at + 2 - expected])
   }
   return { last, next, others, gaps }
 }
 
-const isYes = (row: Step | Yes | typeof GAP): row is Yes => typeof row === 'object' && 'yes' in row
+const isYes = (row: SequenceRow): row is Yes => typeof row === 'object' && 'yes' in row
+const isOneOf = (row: SequenceRow): row is OneOf => Array.isArray(row)
 
-/** The step of a row that is not a gap. */
-function stepOf(row: Step | Yes | typeof GAP): Step {
-  if (row === GAP) return step.resume
-  return isYes(row) ? row.yes : row
+const asksRunnable = ({ asks, outcomes }: Step): boolean => asks === 'runnable' && outcomes.length === 2
+
+/** Whether a row of a sequence may be a step. */
+function mayBe(row: SequenceRow, found: Step): boolean {
+  if (row === GAP) return false
+  if (row === CAN_RUN) return isOwnStep(found) ? asksRunnable(found) : canRun.has(found.op)
+  if (isOneOf(row)) return row.some((each) => mayBe(each, found))
+  return isYes(row) ? mayBe(row.yes, found) : row.op === found.op
 }
 
-/** The row of a step to which all ways lead from a row, by rows that may be in a gap; -1 if there is none. */
-function endOfGap(program: Program, from: number, op: number): number {
-  const { table } = program
+/** Whether a row is a question that may be answered otherwise. */
+export const isQuestion = (row: SequenceRow): boolean =>
+  row === CAN_RUN || isYes(row) || (row !== GAP && !isOneOf(row) && row.outcomes.length === 2)
+
+/** The row, of those that `wanted` may be, to which all ways lead by rows that may be in a gap; -1 if there is none. */
+function endOfGap(program: Program, from: number, wanted: SequenceRow): number {
+  const { table, steps } = program
   let end = from
-  for (let left = LONGEST_GAP; table[end << TABLE_SHIFT] !== op; left--) {
-    if (end === ENDED || left === 0) return -1
+  for (let left = LONGEST_GAP; ; left--) {
+    const found = steps[end]
+    if (found === undefined || left === 0) return -1
+    if (mayBe(wanted, found)) break
     end = table[(end << TABLE_SHIFT) + 1]
   }
   return allLeadTo(program, from, end, LONGEST_GAP) ? end : -1
@@ -339,7 +400,7 @@ function allLeadTo(program: Program, from: number, end: number, left: number): b
 /** Fills in the row at `pc` if the sequence begins there; false if it does not. */
 function mark(program: Program, pc: Pc, fused: Superinstruction): boolean {
   const found = match(program, pc, fused)
-  if (found === undefined || (fused.after !== undefined && !followsEveryGuest(program, fused.after)))
+  if (found === undefined || (fused.after !== undefined && !followEveryGuest(program, fused.after)))
     return false
   const { table } = program
   const at = pc << TABLE_SHIFT
@@ -360,10 +421,11 @@ function afterOnlyGuest(program: Program): number {
   return guests.length === 1 ? program.table[(guests[0] << TABLE_SHIFT) + 1] : 0
 }
 
-/** Whether the rows of a superinstruction follow the guest wherever the design enters it. */
-function followsEveryGuest(program: Program, name: string): boolean {
-  const fused = superinstructions.find((other) => other.name === name)
-  return guestsOf(program).every(
-    (pc) => fused !== undefined && mark(program, asPc(program.table[(pc << TABLE_SHIFT) + 1]), fused),
-  )
+/** Whether the rows of one of several superinstructions follow the guest wherever the design enters it. */
+function followEveryGuest(program: Program, names: readonly string[]): boolean {
+  const any = superinstructions.filter(({ name }) => names.includes(name))
+  return guestsOf(program).every((pc) => {
+    const next = asPc(program.table[(pc << TABLE_SHIFT) + 1])
+    return any.some((fused) => match(program, next, fused) !== undefined)
+  })
 }

@@ -707,10 +707,7 @@ export class ThreadSteps {
     this.scheduler.release(v)
   }
 
-  /** Takes a design's own step, which may have changed the list registers. */
   own(op: number, v: Vcpu): number {
-    const result = this.ownSteps.perform(op, v)
-    this.settle(v)
-    return result
+    return this.ownSteps.perform(op, v)
   }
 }

@@ -233,15 +233,22 @@ export class VgicV3 {
    * last exit has saved.
    */
   flushWritingHcr(v: Vcpu): void {
-    const { words, apLists, seam } = this
+    const { words } = this
     const pe = asPe(words[v + VCPU_PE])
+    const count = words[v + VCPU_AP_COUNT]
     const off = ~words[v + VCPU_VMCR] & (VMCR_VENG0 | VMCR_VENG1)
-    const hcr = HCR_En | groupSwitches(off) | this.summarize(v)
-    if (hcr & HCR_UIE) apLists.sortGroupsFirst(v, off)
-    this.fill(v, pe, this.fits(v, words[v + VCPU_AP_COUNT]), hcr)
+    const hcr = HCR_En | groupSwitches(off) | this.summarize(v, count)
+    words[v + VCPU_USED_LRS] = 0
+    if (count === 1) this.flushOnly(v, pe, hcr)
+    else if (count !== 0) this.flushByGroups(v, pe, count, off, hcr)
     if (words[v + VCPU_USED_LRS] !== 0) return
     words[v + VCPU_HCR] = hcr
-    seam.writeHcr(v, pe, hcr)
+    this.seam.writeHcr(v, pe, hcr)
+  }
+
+  private flushByGroups(v: Vcpu, pe: Pe, count: number, off: number, hcr: number): void {
+    if (hcr & HCR_UIE) this.apLists.sortGroupsFirst(v, off)
+    this.fill(v, pe, count > this.listRegisters ? this.fits(v, count) : count, hcr)
   }
 
   /**
@@ -249,14 +256,14 @@ export class VgicV3 {
    * more than list registers, NPIE for more pending ones, LRENPIE if there are active ones among more; vSGIEOICount
    * without SGIs. ICC_DIR_EL1 is trapped while active interrupts may be outside, and by the count of SPIs in flight.
    */
-  private summarize(v: Vcpu): number {
+  private summarize(v: Vcpu, count: number): number {
     const { words, apLists, listRegisters } = this
     const list = v + apLists.list
     const index = apLists.targetOf(words, v)
     let pending = 0
     let active = 0
     let hcr = HCR_vSGIEOICount | (words[this.countedSpis] !== 0 ? HCR_TDIR : 0)
-    for (let i = words[v + VCPU_AP_COUNT] - 1; i >= 0; i--) {
+    for (let i = count - 1; i >= 0; i--) {
       const irq = asIrq(words[list + i])
       const word = words[irq]
       if (!irqStaysOn(word, index)) continue
@@ -406,13 +413,41 @@ export class VgicV3 {
     const { words, seam } = this
     const pe = asPe(words[v + VCPU_PE])
     const used = words[v + VCPU_USED_LRS]
-    const empty = used === 0 ? 0 : seam.readElrsr(v, pe)
-    seam.takeLrs(words, v, pe, used, empty)
+    if (words[v + VCPU_HCR] & HCR_LRENPIE) this.foldDeactivating(v, pe, used, countsFromHead)
+    else {
+      const empty = this.takeLrs(v, pe, used)
+      words[v + VCPU_VMCR] = seam.disable(words, v, pe)
+      if (used !== 0) this.foldTaken(v, pe, used, empty)
+      words[v + VCPU_HCR] = 0
+    }
+    this.prune(v)
+  }
+
+  /** The same, where the guest may have ended interrupts in no list register. */
+  private foldDeactivating(v: Vcpu, pe: Pe, used: number, countsFromHead: boolean): void {
+    const { words, seam } = this
+    const empty = this.takeLrs(v, pe, used)
     words[v + VCPU_VMCR] = seam.readVmcr(v, pe)
-    const ended = words[v + VCPU_HCR] & HCR_LRENPIE ? HCR_EOIcount(seam.readHcr(v, pe)) : 0
+    const ended = HCR_EOIcount(seam.readHcr(v, pe))
     seam.writeHcr(v, pe, 0)
     seam.readMisr(v, pe)
     const last = words[v + VCPU_LR_IRQ + Math.max(used, 1) - 1]
+    this.foldTaken(v, pe, used, empty)
+    words[v + VCPU_HCR] = 0
+    if (ended !== 0) this.deactivateAfter(v, countsFromHead ? 0 : last, ended)
+  }
+
+  /** Reads ICH_ELRSR_EL2 and the list registers in use, and clears them; returns the former. */
+  private takeLrs(v: Vcpu, pe: Pe, used: number): number {
+    if (used === 0) return 0
+    const { words, seam } = this
+    const empty = seam.readElrsr(v, pe)
+    seam.takeLrs(words, v, pe, used, empty)
+    return empty
+  }
+
+  private foldTaken(v: Vcpu, pe: Pe, used: number, empty: number): void {
+    const { words } = this
     for (let n = 0; n < used; n++) {
       const at = lrAt(pe, n)
       this.foldCounting(v, asIrq(words[v + VCPU_LR_IRQ + n]), (empty >> n) & 1 ? 0 : lrHigh(words, at))
@@ -420,9 +455,6 @@ export class VgicV3 {
       words[v + VCPU_LR_IRQ + n] = 0
     }
     words[v + VCPU_USED_LRS] = 0
-    words[v + VCPU_HCR] = 0
-    if (ended !== 0) this.deactivateAfter(v, countsFromHead ? 0 : last, ended)
-    this.prune(v)
   }
 
   /** Linux 7.2's fold, where a mapped level keeps the sample of its line that it had before (catalogue 31). */

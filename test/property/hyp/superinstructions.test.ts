@@ -127,6 +127,11 @@ describe('a superinstruction does what its rows do', () => {
       .insertBefore('exit/publishOutside', count)
       .insertBefore('exit/fold', count)
       .insertAfter('exit/preemptOn', when(whether, count))
+      .insertAfter('wfi/preemptOff', when(whether, count))
+      .insertBefore('wfi/halt/pollBegin', count)
+      .insertAfter('wfi/halt/pollBegin', count)
+      .insertAfter('wfi/halt/pollEnd', count)
+      .insertAfter('wfi/clearUnhalt', when(whether, count, count))
       .design('counting')
     const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
     const own = new Set<string>()
@@ -136,21 +141,23 @@ describe('a superinstruction does what its rows do', () => {
       ),
       { numRuns: 25 },
     )
-    expect([...own]).toEqual(expect.arrayContaining(['entryAround', 'exitAround']))
+    for (const name of own) met.add(name)
+    expect([...own]).toEqual(expect.arrayContaining(['entryAround', 'exitAround', 'halt', 'afterHaltAround']))
   })
 
-  it.each([designs.wfiFlag, kvm61(designs.wfiFlag)].map((design) => [design.name, design] as const))(
-    'in %s, with GICv4.1',
-    (_name, design) => {
-      const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
-      fc.assert(
-        fc.property(recipesWith({}), schedules, (recipe, schedule) =>
-          drive(withVpes({ ...recipe, design }), schedule, met),
-        ),
-        { numRuns: 25 },
-      )
-    },
-  )
+  it.each(
+    [designs.wfiFlag, designs.wfiFullPut, kvm61(designs.wfiFlag), kvm72(designs.wfiFullPut)].map(
+      (design) => [design.name, design] as const,
+    ),
+  )('in %s, with GICv4.1', (_name, design) => {
+    const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
+    fc.assert(
+      fc.property(recipesWith({}), schedules, (recipe, schedule) =>
+        drive(withVpes({ ...recipe, design }), schedule, met),
+      ),
+      { numRuns: 25 },
+    )
+  })
 
   it('in a VM with an ITS', () => {
     const schedules = fc.array(fc.nat(4095), { minLength: 2500, maxLength: 3000, size: 'max' })

@@ -1,6 +1,17 @@
 /** Wrong use of scenarios throws a VgicError that says what to do. */
 import { Gic, VgicError } from 'vgic'
-import { designs, edit, type Scenario, scenario } from 'vgic/scenario'
+import {
+  branch,
+  defineDesign,
+  designs,
+  edit,
+  forever,
+  leaveLoop,
+  type Scenario,
+  scenario,
+  steps,
+  when,
+} from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { GICD, ICACTIVER } from '../../kit/frames.ts'
 import { vmOf } from '../../kit/vm.ts'
@@ -259,8 +270,19 @@ describe('a virtual machine with a design that leads nowhere', () => {
     })
   })
 
-  it('says so where a halt neither sleeps nor ends', () => {
-    const vm = vmOf({ design: edit(designs.wfiHandler).omitAll('setSleeping').design() })
+  const { preemptOff, preemptOn, saveVmcr, pollBegin, pollAgain, runnable, clearUnhalt } = steps
+  const look = branch(pollAgain, { yes: [when(runnable, leaveLoop)], no: [] })
+
+  it.each([
+    { what: 'neither sleeps nor ends', design: edit(designs.wfiHandler).omitAll('setSleeping').design() },
+    {
+      what: 'begins again and again',
+      design: defineDesign('restless', {
+        wfi: [forever(preemptOff, saveVmcr, preemptOn, pollBegin, look), clearUnhalt],
+      }),
+    },
+  ])('says so where a halt $what', ({ design }) => {
+    const vm = vmOf({ design })
     expect(thrown(() => vm.wfi(0))).toMatchObject({
       code: 'scenario',
       message: expect.stringContaining('does not come to rest'),

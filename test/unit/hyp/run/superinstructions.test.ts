@@ -1,5 +1,5 @@
 /** Which designs fuse what, and that the table has room for it. */
-import { baselines, designs, edit, kvm61, steps } from 'vgic/scenario'
+import { baselines, designs, edit, kvm61, kvm72, steps } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { asPc } from '../../../../src/hyp/records/vcpu.ts'
 import type { Design } from '../../../../src/hyp/run/design.ts'
@@ -11,7 +11,7 @@ import {
   TABLE_SHIFT,
 } from '../../../../src/hyp/run/program.ts'
 import { MAX_OUTCOMES } from '../../../../src/hyp/run/step.ts'
-import { fuse, fusedAt, superinstructions } from '../../../../src/hyp/run/superinstructions.ts'
+import { fuse, fusedAt, isQuestion, superinstructions } from '../../../../src/hyp/run/superinstructions.ts'
 
 /** `entry: signalPending?`: what begins where, with the places at which the same begins in one line. */
 function fusedIn(design: Design): string[] {
@@ -62,6 +62,7 @@ describe('what the designs fuse', () => {
         "runLoopLoad": [
           "entryAround: signalPending?",
           "exit: exit/publishOutside",
+          "halt: wfi/preemptOff, suspend/preemptOff",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
@@ -74,6 +75,9 @@ describe('what the designs fuse', () => {
         "vmcrOnDemand": [
           "entry: signalPending?",
           "exit: exit/publishOutside",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
           "afterHalt: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmio: mmio/emulateMmio",
@@ -84,6 +88,9 @@ describe('what the designs fuse', () => {
         "vmcrOnDemandFlag": [
           "entryAround: signalPending?",
           "exit: exit/publishOutside",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
           "afterHalt: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmio: mmio/emulateMmio",
@@ -91,7 +98,7 @@ describe('what the designs fuse', () => {
           "schedIn: schedIn/load",
         ],
         "vmcrOnExit": [
-          "entryAround: signalPending?",
+          "entry: signalPending?",
           "exitAround: exit/saveVmcr",
           "exit: exit/publishOutside",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
@@ -107,9 +114,11 @@ describe('what the designs fuse', () => {
         "wfiFlag": [
           "entry: signalPending?",
           "exit: exit/publishOutside",
+          "halt: wfi/preemptOff, suspend/preemptOff",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHaltSection: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmio: mmio/emulateMmio",
           "command: mmio/its/noCommand?",
@@ -180,6 +189,7 @@ describe('what the designs fuse', () => {
         "runLoopLoad": [
           "entryAround: signalPending?",
           "exitAround: exit/publishOutside",
+          "halt: wfi/preemptOff, suspend/preemptOff",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
@@ -192,6 +202,9 @@ describe('what the designs fuse', () => {
         "vmcrOnDemand": [
           "entryAround: signalPending?",
           "exitAround: exit/publishOutside",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
           "afterHalt: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmioFromMemory: mmio/emulateMmioFromMemory",
@@ -201,6 +214,9 @@ describe('what the designs fuse', () => {
         "vmcrOnDemandFlag": [
           "entryAround: signalPending?",
           "exitAround: exit/publishOutside",
+          "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+          "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+          "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
           "afterHalt: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmioFromMemory: mmio/emulateMmioFromMemory",
@@ -221,9 +237,11 @@ describe('what the designs fuse', () => {
         "wfiFlag": [
           "entryAround: signalPending?",
           "exitAround: exit/publishOutside",
+          "halt: wfi/preemptOff, suspend/preemptOff",
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHaltSection: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmioFromMemory: mmio/emulateMmioFromMemory",
           "command: mmio/its/noCommand?",
@@ -236,6 +254,7 @@ describe('what the designs fuse', () => {
           "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
           "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
           "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+          "afterHaltSection: wfi/halt/pollEnd",
           "sysreg: sysreg/emulateSysreg",
           "mmioFromMemory: mmio/emulateMmioFromMemory",
           "command: mmio/its/noCommand?",
@@ -259,12 +278,32 @@ describe('what the designs fuse', () => {
     `)
   })
 
-  it('is no entry if the exit is not fused, which leaves the list registers empty', () => {
-    const apart = edit(designs.wfiHandler).insertAfter('exit/fold', steps.saveVmcr).design('apart')
-    const [whole, rest] = [fusedIn(designs.wfiHandler), fusedIn(apart)].map((list) => list.join('\n'))
-    expect(whole).toMatch(/^entry:/m)
-    expect(rest).not.toMatch(/^(entry|exit):/m)
-    expect(rest).toContain(`poll: ${halts}`)
+  it('as Linux 7.2 has its own', () => {
+    expect(fusedIn(kvm72(designs.wfiFullPut))).toMatchInlineSnapshot(`
+      [
+        "entryAround: signalPending?",
+        "exitAround: exit/publishOutside",
+        "halt: wfi/preemptOff, suspend/preemptOff",
+        "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
+        "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
+        "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
+        "afterHaltSection: wfi/halt/pollEnd",
+        "sysregByShadow: sysreg/emulateSysregByShadow",
+        "mmioFromMemory: mmio/emulateMmioFromMemory",
+        "command: mmio/its/noCommand?",
+      ]
+    `)
+  })
+
+  it('is an entry only if a fused exit leaves the list registers empty', () => {
+    const [added, missing] = [
+      edit(designs.wfiHandler).insertAfter('exit/fold', steps.saveVmcr).design('added'),
+      edit(designs.wfiHandler).omit('exit/fold').design('missing'),
+    ].map((design) => fusedIn(design).join('\n'))
+    expect(added).toMatch(/^entry: .*\nexitAround:/m)
+    expect(missing).not.toMatch(/^(entry|exit|exitAround):/m)
+    expect(missing).toMatch(/^entryAround:/m)
+    expect(missing).toContain(`poll: ${halts}`)
   })
 })
 
@@ -276,9 +315,7 @@ describe('a row of the table', () => {
 
   it('has a word for each question of a superinstruction that may be answered otherwise', () => {
     for (const { name, rows } of superinstructions) {
-      const questions = rows
-        .flatMap((row) => (row === 'gap' ? [] : 'yes' in row ? [row.yes] : [row]))
-        .filter(({ outcomes }) => outcomes.length === 2)
+      const questions = rows.filter(isQuestion)
       expect([name, questions.length <= 2]).toEqual([name, true])
     }
   })
