@@ -31,7 +31,8 @@ export const withTwin: readonly Scenario[] = [
  * the yardstick's looks twice at whether the vCPU may go on, as halt polling does. And a guest that sends INT to its ITS
  * and takes the LPI, as kvm-unit-tests' micro-benchmark `lpi` does (7,129 instructions on Linux 6.1). And on GICv4.1, where
  * every vCPU has a vPE: a hypercall, which should cost what it does on GICv3; an IPI by a vSGI and a device's vLPI, neither
- * of which makes the target exit; and a WFI that puts and loads the vPE and that a vLPI's doorbell ends.
+ * of which makes the target exit; and a WFI that puts and loads the vPE and that a vLPI's doorbell ends. Those named `-pe`
+ * are what VirtualMachine does inside: the guest's accesses go through its PE.
  */
 const withoutTwin: readonly Scenario[] = [
   { number: 7, name: 'wfi-asleep', iterations: 300_000 },
@@ -40,6 +41,10 @@ const withoutTwin: readonly Scenario[] = [
   { number: 10, name: 'ipi_hw', iterations: 400_000 },
   { number: 11, name: 'vlpi', iterations: 500_000 },
   { number: 12, name: 'wfi-v4', iterations: 100_000 },
+  { number: 13, name: 'hypercall-pe', iterations: 2_000_000 },
+  { number: 14, name: 'spi-pe', iterations: 300_000 },
+  { number: 15, name: 'ipi-pe', iterations: 300_000 },
+  { number: 16, name: 'wfi-asleep-pe', iterations: 200_000 },
 ]
 export const allScenarios: readonly Scenario[] = [...withTwin, ...withoutTwin, ...publicScenarios]
 /** The names of all cases, as `--only` takes them. */

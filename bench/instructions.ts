@@ -26,6 +26,7 @@ interface Case {
 /** Iterations of ours, which V8 has compiled long before, and of the yardstick. */
 const OURS = 300_000
 const TWIN = 20_000
+const V8 = ['--predictable', '--hash-seed=1', '--random-seed=1']
 const VALGRIND = ['--tool=cachegrind', '--cache-sim=no', '--cachegrind-out-file=/dev/null']
 
 /** The instructions of a process that is given one line, by cachegrind's last words. */
@@ -62,8 +63,9 @@ export async function benchInstructions({ twin: source, json, only }: Options): 
     return
   }
   const twin = source === undefined ? undefined : compileTwin(source)
-  // One thread: V8's compiler would run beside, for as long as it takes.
-  const worker = ['node', '--single-threaded', '--expose-gc', fileURLToPath(import.meta.url), '--worker']
+  // One thread, and no seeds of its own: V8's compiler would run beside, for as long as it takes, and hash tables would
+  // lie otherwise each time, which at a hypercall is as much as what it does.
+  const worker = ['node', ...V8, '--expose-gc', fileURLToPath(import.meta.url), '--worker']
   const chosen = allScenarios.filter(({ name }) => only === undefined || name === only)
   const progress = new Progress(chosen.length)
   if (!json) {
