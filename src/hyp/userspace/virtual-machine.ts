@@ -26,8 +26,16 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { checkGicConfig, type GicConfig, gicFields } from '../../gic/config/config.ts'
 import { argumentMemory, type GicMemory } from '../../gic/config/memory.ts'
 import { argumentMasks, daifOf, type InterruptMasks } from '../../gic/cpu-interface/interrupt-masks.ts'
-import { LINE_VFIQ, LINE_VIRQ } from '../../gic/cpu-interface/lines.ts'
-import { PCPU_TRAP, type Pcpu, WFX_COMPLETES, WFX_TRAPS } from '../../gic/cpu-interface/pcpu.ts'
+import { LINE_FIQ, LINE_IRQ, LINE_VFIQ, LINE_VIRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import {
+  PCPU_PSTATE,
+  PCPU_TRAP,
+  type Pcpu,
+  PSTATE_EL,
+  PSTATE_EL2,
+  WFX_COMPLETES,
+  WFX_TRAPS,
+} from '../../gic/cpu-interface/pcpu.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import type { ImageBytes } from '../../state/image.ts'
 import type { Difference } from '../../state/machine-state.ts'
@@ -146,6 +154,8 @@ const MAX_EXITS = 64
  * How often a thread runs until it parks, in one call, before its design is refused as one that makes no progress.
  */
 const MAX_TRIES = 1000
+/** An interrupt of the host is signalled to a PE: it makes the guest exit. */
+const HOST_LINES = LINE_IRQ | LINE_FIQ
 const HIGH = 0x1_0000_0000
 
 /**
@@ -497,17 +507,14 @@ export class VirtualMachine {
     return v
   }
 
-  /** As nearly always: the vCPU has its host CPU, is in its guest or gets there, and stays. */
+  /** As nearly always: the vCPU has its host CPU, no interrupt of the host comes, and it is in its guest or gets there. */
   private enterGuest(v: Vcpu): boolean {
-    const { runLoop } = this
-    return runLoop.staysInGuest(v) || this.enterFromOutside(v)
-  }
-
-  private enterFromOutside(v: Vcpu): boolean {
-    const { runLoop, words } = this
-    const isOutside = words[v + VCPU_PE] !== 0 && !runLoop.isInGuest(v)
-    if (isOutside && runLoop.enter(v) === THREAD_IN_GUEST && runLoop.staysInGuest(v)) return true
-    return this.enterAfterAll(v)
+    const { words } = this
+    const pe = words[v + VCPU_PE]
+    if (pe === 0 || words[pe + PE_LINES] & HOST_LINES) return this.enterAfterAll(v)
+    if ((words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2) return true
+    const isInGuest = this.runLoop.enter(v) === THREAD_IN_GUEST
+    return (isInGuest && (words[pe + PE_LINES] & HOST_LINES) === 0) || this.enterAfterAll(v)
   }
 
   private enterAfterAll(v: Vcpu): boolean {
