@@ -85,10 +85,16 @@ interface PublicCase {
 
 const iterationsOf: Readonly<Record<Kind, number>> = {
   hypercall: 1_000_000,
-  spi: 200_000,
+  spi: 150_000,
   ipi: 200_000,
-  wfi: 100_000,
+  wfi: 60_000,
   mmio_read_vgic: 400_000,
+}
+const runsOf: Readonly<Record<RunKind, number>> = {
+  hypercall: 400_000,
+  ipi: 60_000,
+  wfi: 15_000,
+  mmio_read_vgic: 200_000,
 }
 /** A run tells of 100,000 steps at most. */
 const EVENTS = 50_000
@@ -109,7 +115,7 @@ const all: readonly PublicCase[] = [
   ),
   ...runKinds.map((kind) => ({
     name: `run/${kind}`,
-    iterations: iterationsOf[kind],
+    iterations: runsOf[kind],
     internal: internalOf(kind),
     make: () => runs(kind),
   })),
