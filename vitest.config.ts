@@ -1,9 +1,11 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { BUILT_SOURCES, builtSources } from './tools/built-sources.ts'
 
 const src = (file: string): string => fileURLToPath(new URL(`./src/${file}`, import.meta.url))
 
 export default defineConfig({
+  plugins: [builtSources()],
   resolve: {
     alias: [
       { find: /^vgic$/, replacement: src('index.ts') },
@@ -24,6 +26,7 @@ export default defineConfig({
     isolate: false,
     // vitest leaves a core to its own process, which has nothing to do.
     maxWorkers: '100%',
+    server: { deps: { external: [new RegExp(BUILT_SOURCES)] } },
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],

@@ -21,15 +21,13 @@ interface Given {
 
 /** The scenario that a module exports, as `scenario` or by default, itself or by a function; and its `bounds`. */
 async function scenarioOf(file: string): Promise<Given> {
-  const module = await load(file)
-  const exported = module['scenario'] ?? module['default']
-  const scenario: unknown = typeof exported === 'function' ? (exported as () => unknown)() : exported
+  const { scenario, bounds = {} } = await load(file)
   if (!isScenario(scenario)) {
     throw new UsageError(
       `${file} must export a scenario: export const scenario = scenario('name').vm({ vcpus: 1 })..., or a function that makes one.`,
     )
   }
-  return { scenario, bounds: (module['bounds'] ?? {}) as Bounds }
+  return { scenario, bounds: bounds as Bounds }
 }
 
 /** One that another copy of the library has made is one too. */
@@ -37,14 +35,19 @@ const isScenario = (value: unknown): value is Scenario =>
   value instanceof Scenario ||
   (typeof value === 'object' && value !== null && 'machine' in value && 'run' in value)
 
-async function load(file: string): Promise<Record<string, unknown>> {
+async function load(file: string): Promise<{ scenario: unknown; bounds?: unknown }> {
+  const path = resolve(file)
   try {
-    return (await import(pathToFileURL(resolve(file)).href)) as Record<string, unknown>
+    const module = (await import(pathToFileURL(path).href)) as Record<string, unknown>
+    const exported = module['scenario'] ?? module['default']
+    const scenario = typeof exported === 'function' ? (exported as () => unknown)() : exported
+    return { scenario, bounds: module['bounds'] }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') {
-      throw new UsageError(error.message.split('\n')[0])
-    }
-    throw error
+    const { message, stack = '' } = error instanceof Error ? error : new Error(String(error))
+    const [says] = message.split(/\n| imported from /)
+    const [, ...after] = stack.split(path)
+    const place = after.flatMap((text) => /^(?::\d+)+/.exec(text)?.[0] ?? []).at(0) ?? ''
+    throw new UsageError(`${file}${place} cannot be used: ${says.replace(/\.?$/, '.')}`)
   }
 }
 
@@ -56,9 +59,12 @@ function boundsOf(request: Request, bounds: Bounds): Bounds {
     const value = count(request, name)
     return value === undefined ? [] : [[name, value] as const]
   })
+  return { ...bounds, ...Object.fromEntries(given), ...chosenInvariants(request) }
+}
+
+function chosenInvariants(request: Request): Pick<Bounds, 'invariants'> {
   const ids = text(request, 'invariants')
-  const chosen = ids === undefined ? {} : { invariants: ids.split(',').map(invariantId) }
-  return { ...bounds, ...Object.fromEntries(given), ...chosen }
+  return ids === undefined ? {} : { invariants: ids.split(',').map(invariantId) }
 }
 
 function invariantId(id: string): InvariantId {
@@ -66,16 +72,17 @@ function invariantId(id: string): InvariantId {
   throw new UsageError(`--invariants must be some of ${Object.keys(invariants).join(', ')}, but has ${id}.`)
 }
 
-function verdict(report: Report, file: string): string[] {
+function verdict(report: Report, file: string, { values }: Request): string[] {
   const { states, transitions, schedules, violation, bound } = report
   const time = report.elapsed === undefined ? '' : `, ${(report.elapsed / 1000).toFixed(1)} s`
   const looked = `${states} states, ${transitions} steps, ${schedules} schedules${time}`
+  const checked = values['invariants'] === undefined ? '' : ` --invariants ${values['invariants']}`
   if (violation) {
     return [
-      `violated: ${violation.invariant}, ${violation.says}`,
+      `violated: ${violation.name} (${violation.invariant}). ${violation.says}`,
       violation.what,
       `after ${violation.steps} steps${report.shortest ? ', the fewest' : ', which need not be the fewest (--shortest)'}; ${looked}`,
-      `vgic replay ${file} '${violation.schedule}'`,
+      `vgic replay ${file}${checked} '${violation.schedule}'`,
     ]
   }
   if (bound)
@@ -132,9 +139,11 @@ has any. Exits with 0 if the invariants hold, 1 if one is violated, 3 if a bound
     })
     const { violation } = report
     if (format && violation) {
-      output.note(verdict(report, file).join('\n'))
+      output.note(verdict(report, file, request).join('\n'))
       output.print(pictures[format](replay(scenario, violation), violation))
-    } else output.print(request.json ? JSON.stringify(report, null, 2) : verdict(report, file).join('\n'))
+    } else {
+      output.print(request.json ? JSON.stringify(report, null, 2) : verdict(report, file, request).join('\n'))
+    }
     if (report.violation) return FOUND
     return report.complete ? OK : BOUNDED
   },
@@ -146,20 +155,27 @@ export const replaySubcommand: Subcommand = {
   help: `
 vgic replay FILE.mjs TOKEN [--format F] [--before N] [--json]
 
-Takes the steps of a schedule that vgic explore printed, of the same FILE.mjs.
+Takes the steps of a schedule that vgic explore printed, of the same FILE.mjs, and says at the end which invariant is
+violated.
 
-  --format F  timeline (default), mermaid, perfetto, vcd or svg
-  --before N  stops before step N, counted from 0
-  --json      the steps for programs
+  --format F        timeline (default), mermaid, perfetto, vcd or svg
+  --before N        stops before step N, counted from 0
+  --invariants A,B  only these are checked, as they were by vgic explore
+  --json            the steps for programs
 `,
-  options: { format: { type: 'string' }, before: { type: 'string' } },
+  options: { format: { type: 'string' }, before: { type: 'string' }, invariants: { type: 'string' } },
   async run(request, output) {
     const [, token] = request.words
     const file = oneFile(request, 2)
     const format = formatOf(request) ?? 'timeline'
-    const { scenario } = await scenarioOf(file)
+    const { scenario, bounds } = await scenarioOf(file)
     const before = count(request, 'before')
-    const run = replay(scenario, token, before === undefined ? {} : { before })
+    const { invariants, own } = { ...bounds, ...chosenInvariants(request) }
+    const run = replay(scenario, token, {
+      ...(before !== undefined && { before }),
+      ...(invariants && { invariants }),
+      ...(own && { own }),
+    })
     output.print(request.json ? JSON.stringify(steps(run), null, 2) : pictures[format](run))
     return OK
   },

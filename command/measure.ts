@@ -11,7 +11,7 @@ vgic conformance [--profile NAME] [--json] FILE...
 Replays recordings, .jsonl or .jsonl.gz, and says per file and mode how many operations passed. Exits with 1 if any
 failed, 2 if a file cannot be replayed.
 
-  --profile NAME  implementation choices of the silicon: arch (default) or qemu-7.2
+  --profile NAME  implementation choices of the silicon: arch (default), qemu-7.2, qemu-11.1 or qemu-11.1-fixed
   --json          results for programs
 `
 

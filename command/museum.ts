@@ -1,18 +1,21 @@
 /** `vgic museum`: every entry of the museum, explored with its bug and without. */
-import { exhibit, type MuseumEntry, museum } from 'vgic/explore'
+import { exhibit, type MuseumEntry, museum, type Violation } from 'vgic/explore'
 import { header, Progress } from '../test/command-line.ts'
 import { FOUND, OK, type Subcommand, UsageError } from './arguments.ts'
+
+/** `stale-shadow (S11)`. */
+const nameOf = ({ name, invariant }: Violation): string => `${name} (${invariant})`
 
 function explored(entry: MuseumEntry) {
   const start = performance.now()
   const bounds = { ...entry.bounds, checkWrites: true }
   const { id, invariant, bug, good, behaves } = exhibit({ ...entry, bounds })
   const ms = Math.round(performance.now() - start)
-  const found = bug.violation ? `${bug.violation.invariant} after ${bug.violation.steps} steps` : 'nothing'
+  const found = bug.violation ? `${nameOf(bug.violation)} after ${bug.violation.steps} steps` : 'nothing'
   return {
     id,
     bug: found,
-    good: good.complete ? 'complete' : (good.violation?.invariant ?? `bound: ${good.bound}`),
+    good: good.complete ? 'complete' : good.violation ? nameOf(good.violation) : `bound: ${good.bound}`,
     invariant,
     states: bug.states + good.states,
     ms,

@@ -1,4 +1,5 @@
 /** The command `vgic`: what the library does, for the shell. */
+import { readFileSync } from 'node:fs'
 import { VgicError } from 'vgic'
 import { OK, type Output, REFUSED, readRequest, type Subcommand, UsageError } from './arguments.ts'
 import { exploreSubcommand, replaySubcommand } from './explore.ts'
@@ -18,18 +19,28 @@ export const subcommands: readonly Subcommand[] = [
 
 const width = Math.max(...subcommands.map(({ name }) => name.length))
 const HELP = `
-vgic SUBCOMMAND [arguments]   vgic SUBCOMMAND --help says more
+vgic SUBCOMMAND [arguments]   vgic SUBCOMMAND --help says more; vgic --version
 
 ${subcommands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n')}
 
 Exits with 0 if all is well, 1 if something was found, 2 for wrong use, 3 if an exploration reached a bound.
 `
 
+/** The package's, which is in the folder above, of the command as of its source. */
+function version(): string {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(manifest) as { version: string }).version
+}
+
 /** Does what the arguments ask for; returns the exit status. */
 export async function vgic(args: readonly string[], output: Output): Promise<number> {
   const [name, ...rest] = args
   if (name === '--help' || name === '-h' || name === 'help') {
     output.print(HELP.trim())
+    return OK
+  }
+  if (name === '--version' || name === '-v') {
+    output.print(version())
     return OK
   }
   const subcommand = subcommands.find((each) => each.name === name)

@@ -11,14 +11,16 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { delimiter, join, resolve } from 'node:path'
+import { basename, delimiter, join, resolve } from 'node:path'
 import ts from 'typescript'
 import { generatedModules } from '../tools/generated.ts'
 import { checkBrowser, findChromium } from './browser/chromium.ts'
 import { type Example, examplesOf, missing } from './documents.ts'
 import { checkCommand } from './package/command.ts'
+import { compile } from './package/compiled.ts'
 import { checkSizes } from './package/sizes.ts'
 import { checkSlurm, lacksSlurm } from './package/slurm.ts'
+import { checkStories } from './package/stories.ts'
 
 /** Runs in an installed copy of the package, as ESM and as CJS, with `vgic`, `scenario`, `explorer` and `assert` given. */
 const SMOKE_BODY = `
@@ -232,7 +234,11 @@ ${SMOKE_BODY}`,
   )
   const bare = DOCUMENTS.find((file) => !examples.some((example) => example.file === file))
   if (bare !== undefined) throw new CheckError(`${bare} has no js block`)
-  for (const example of examples) await checkExample(example, project)
+  for (const example of examples.filter(({ language }) => language === 'js')) {
+    writeFileSync(join(project, 'example.mjs'), example.code)
+    await checkExample(example, project, 'example.mjs')
+  }
+  await compiledExamples(examples.filter(({ language }) => language === 'ts'))
   return { passed: 1, failed: 0, note: `${examples.length} programs of documents` }
 }
 
@@ -253,10 +259,18 @@ async function otherHosts(): Promise<Outcome> {
   return { passed: 1, failed: 0, note: `${deno}, bun ${bun}` }
 }
 
-async function checkExample(example: Example, project: string): Promise<void> {
-  const { file, line, code } = example
-  writeFileSync(join(project, 'example.mjs'), code)
-  const { ok, output } = await run('node', ['example.mjs'], project)
+/** Those in TypeScript, compiled together. */
+async function compiledExamples(examples: readonly Example[]): Promise<void> {
+  const folder = mkdtempSync(join(temp, 'documents-'))
+  const nameOf = ({ file, line }: Example): string => `${basename(file, '.md')}-${line}`
+  for (const example of examples) writeFileSync(join(folder, `${nameOf(example)}.ts`), example.code)
+  await compile(folder, 'module', project, must)
+  for (const example of examples) await checkExample(example, folder, `built/${nameOf(example)}.js`)
+}
+
+async function checkExample(example: Example, cwd: string, program: string): Promise<void> {
+  const { file, line } = example
+  const { ok, output } = await run('node', [program], cwd)
   if (!ok) throw new CheckError(`${file}:${line}: the program failed:\n${output}`)
   const lacking = missing(example, output)
   if (lacking === undefined) return
@@ -271,6 +285,15 @@ async function command(): Promise<Outcome> {
   copyFileSync('test/fixtures/ich.jsonl.gz', join(project, 'ich.jsonl.gz'))
   const installed = join(project, 'node_modules/.bin/vgic')
   return { passed: 1, failed: 0, note: await checkCommand((args) => run(installed, args, project)) }
+}
+
+/** Its users' projects, with the package that `smoke` has installed. */
+async function stories(): Promise<Outcome> {
+  return {
+    passed: 1,
+    failed: 0,
+    note: await checkStories(project, mkdtempSync(join(temp, 'stories-')), must),
+  }
 }
 
 /** Of the installed package. */
@@ -395,6 +418,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['deno and bun', otherHosts],
   ['sizes', sizes],
   ['command', command],
+  ['stories', stories],
   ['slurm', slurm],
   ['threads', () => must('node', ['build/docs/examples/workers.js'])],
   ['command lines', commandLines],

@@ -1,6 +1,7 @@
 /**
- * The JavaScript in documents, as programs that can be run, and what the documents say of them. A document promises in
- * four ways what a program does:
+ * The JavaScript and TypeScript in documents, as programs that can be run, and what the documents say of them. A block
+ * of TypeScript is a program if it imports something; others are parts of one. A document promises in four ways what a
+ * program does:
  * - `console.log(x) // text`: the line that it prints;
  * - `x // literal`, or `x // literal: why`, on a line of its own: the value of x;
  * - comments at the end: lines that it prints;
@@ -12,6 +13,8 @@ export interface Example {
   readonly file: string
   /** Where its block begins. */
   readonly line: number
+  /** The language that it is written in. */
+  readonly language: 'js' | 'ts'
   /** The program; it throws if a value is not the promised one. */
   readonly code: string
   /** Runs of lines that it must print, in this order. */
@@ -28,10 +31,11 @@ interface Block {
 export function examplesOf(file: string, text: string): Example[] {
   const blocks = blocksOf(text.replace(/^ *\*(?: |$)/gm, ''))
   return blocks.flatMap(({ language, line, lines }, i): Example[] => {
-    if (language !== 'js') return []
+    if (language !== 'js' && !(language === 'ts' && lines.some((each) => each.startsWith('import '))))
+      return []
     const output = blocks[i + 1]?.language === '' ? blocks[i + 1].lines : []
     const prints = [...commentsOf(lines), ...runsOf(output)]
-    return [{ file, line, code: checked(lines), prints }]
+    return [{ file, line, language, code: checked(lines), prints }]
   })
 }
 

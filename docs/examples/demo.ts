@@ -40,7 +40,7 @@ function tellStory(): boolean {
   const { violation } = exploreVlpi(designs.wfiHandler)
   if (!violation) return false
   const { invariant, name, what, steps, schedule } = violation
-  console.log(`wfi-handler, which Linux had from 5.15 to 6.1: ${invariant} ${name}, by one preemption. The shortest schedule, ${steps} steps;
+  console.log(`wfi-handler, which Linux had from 5.15 to 6.1: ${name} (${invariant}), by one preemption. The shortest schedule, ${steps} steps;
 -> is a write, <- a read of GICR_VPENDBASER, the register of residency.
 `)
   console.log(told(loses, stepsOf(designs.wfiHandler, schedule)))
@@ -56,7 +56,7 @@ wfi-flag, which followed:
   return complete
 }
 
-const widths = [20, 34, 9, 8, 14, 15] as const
+const widths = [20, 36, 9, 8, 14, 15] as const
 const line = (...cells: string[]): void =>
   console.log(
     cells
@@ -91,7 +91,7 @@ break are meant to: docs/the-wfi-problem.md says why.
 }
 
 function verdict({ complete, bound, violation }: Report): string {
-  if (violation) return `${violation.invariant} broken after ${violation.steps} steps`
+  if (violation) return `${violation.name} (${violation.invariant}) after ${violation.steps} steps`
   return complete ? 'complete: nothing breaks' : `not decided: bound of ${bound}`
 }
 

@@ -85,7 +85,8 @@ export function decodeCommand(doublewords: readonly (number | bigint)[]): Comman
 
 /**
  * The four doublewords of a command: `encodeCommand('MAPD', { DeviceID: 42, Size: 4, V: 1 })`. Fields that are left out
- * are zero. Throws an `argument` error for an unknown command or field, and for a value that does not fit its field.
+ * are zero; a field that is a part of an address, such as ITT_addr, has that part: `address / 256` for bits 51:8. Throws an
+ * `argument` error for an unknown command or field, and for a value that does not fit its field.
  */
 export function encodeCommand(name: string, fields: Readonly<Record<string, number | bigint>>): Doublewords {
   argumentString('name', name)

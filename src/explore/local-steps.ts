@@ -41,7 +41,6 @@ const IF_NO_TIMEOUT = 3
 const always = [
   op.STEP_PREEMPT_OFF,
   op.STEP_PREEMPT_ON,
-  op.STEP_IRQ_OFF,
   op.STEP_EXIT_REASON,
   op.STEP_SET_WAITING,
   op.STEP_CLEAR_WAITING,
@@ -104,8 +103,10 @@ function kindsFor({ hypervisor, setup }: Machine): ReadonlyMap<number, number> {
   if (hypervisor.v4 !== undefined) return kinds
   for (const step of always) kinds.set(step, ALWAYS)
   kinds.set(op.STEP_SKIP_INSTRUCTION, IF_NO_TIMEOUT)
+  // A timer or a mapped SPI interrupts the host at once, if interrupts are on.
   if (setup.timers || hypervisor.layout.mappedCount > 0) return kinds
   for (const step of ofTimers) kinds.set(step, ALWAYS)
+  kinds.set(op.STEP_IRQ_OFF, ALWAYS)
   kinds.set(op.STEP_IRQ_ON, IF_QUIET)
   if (setup.vcpus > 1) return kinds
   for (const step of alone) kinds.set(step, ALWAYS)

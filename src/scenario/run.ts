@@ -51,6 +51,8 @@ export interface RunViolation {
 export interface RunSummary {
   /** How it ended. */
   readonly end: RunEnd
+  /** Of a replay: what its last step violates. */
+  readonly violation?: RunViolation
   /** The machine as the run left it. */
   readonly machine: MachineSummary
 }
@@ -170,7 +172,10 @@ export class Run {
 
   /** A summary as plain data: how the run ended, and the machine's. {@link timeline} and `events` have the steps. */
   toJSON(): RunSummary {
-    return { end: this.end, machine: this.machine.toJSON() }
+    const { end, violation, machine } = this
+    if (!violation) return { end, machine: machine.toJSON() }
+    const { invariant, name, says, what } = violation
+    return { end, violation: { invariant, name, says, what }, machine: machine.toJSON() }
   }
 
   /** `Run (done): ScenarioMachine (...)`. */

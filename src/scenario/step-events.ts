@@ -5,6 +5,7 @@
 import { joined } from '../arch/doubleword.ts'
 import { type FrameRegister, frameRegisterByName } from '../arch/frame-registers.ts'
 import { RegisterValue, registerByEncoding } from '../arch/register-value.ts'
+import { hex } from '../errors/printed.ts'
 import type { AccessKind } from '../hyp/host/seam.ts'
 import type { ExitName } from '../hyp/records/exits.ts'
 import type { Actor } from './machine.ts'
@@ -78,6 +79,17 @@ export class SeamAccess implements Access {
     if (kind === 'sysreg') return new RegisterValue(registerByEncoding(this.register), low, high).fields
     const register = kind === 'mmio' ? frameRegisterByName(name) : undefined
     return register ? new RegisterValue(inVersion(register, this.#version), low, high).fields : {}
+  }
+
+  /** The access as plain data: its value in hexadecimal, since JSON has no bigint. */
+  toJSON(): object {
+    const { direction, kind, register, name, value, fields, text } = this
+    return { direction, kind, register, name, value: hex(value), fields, ...(text !== undefined && { text }) }
+  }
+
+  /** The same, for Node's util.inspect. */
+  [Symbol.for('nodejs.util.inspect.custom')](): object {
+    return this.toJSON()
   }
 }
 

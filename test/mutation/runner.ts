@@ -37,6 +37,9 @@ interface Options {
 /** No test without a mutant takes as long, in milliseconds. */
 const FOREVER = 600_000
 
+/** A test is given up in the dry run if it takes as many times `slowest`: its code may run for the first time. */
+const COLD = 100
+
 /** A mutant loops if its test takes as many times its own duration, and as many milliseconds more. */
 const LOOPS = 20
 const LOOPS_MORE = 300
@@ -75,8 +78,12 @@ class OneBundle implements TestRunner {
       if (this.durations[test.id] > 3 * slowest) continue
       const coverage: Coverage = {}
       this.loaded.count(coverage)
-      const failure = failureOf(test, FOREVER)
+      const failure = failureOf(test, COLD * slowest)
       this.loaded.count(undefined)
+      if (failure?.code === TIMEOUT) {
+        this.durations[test.id] = COLD * slowest
+        continue
+      }
       if (failure !== undefined) {
         console.warn(`Left out, as it fails by itself: ${test.name}: ${failure.message}`)
         continue
@@ -174,12 +181,23 @@ const NOT_IN_SAMPLE: MutantRunResult = {
 
 /** Whether a mutant is one of those that are tried: by a hash of what it is, so that it is the same ones every time. */
 function isInSample({ location, replacement }: Mutant, file: string, sample: number): boolean {
-  const mutants = new Set(readFileSync(file, 'utf8').match(/stryMutAct_9fa48\("\d+"\)/g)).size
+  const mutants = mutantsIn(file)
   const { start, end } = location
   const digest = createHash('sha256')
     .update([start.line, start.column, end.line, end.column, replacement].join())
     .digest()
   return digest.readUInt32LE() / 2 ** 32 < sample / mutants
+}
+
+const counts = new Map<string, number>()
+
+/** How many mutants a file has. */
+function mutantsIn(file: string): number {
+  const known = counts.get(file)
+  if (known !== undefined) return known
+  const count = new Set(readFileSync(file, 'utf8').match(/stryMutAct_9fa48\("\d+"\)/g)).size
+  counts.set(file, count)
+  return count
 }
 
 /** What became of a mutant. */

@@ -40,11 +40,14 @@ function scoreOf(mutants: readonly Mutant[]): Score {
     mutants.filter(({ status }) => statuses.includes(status)).length
   const [killed, survived, unreached] = [count('Killed', 'Timeout'), count('Survived'), count('NoCoverage')]
   const all = mutants.length - count('Ignored', 'CompileError')
-  const tried = killed + survived + unreached
-  const score = tried === 0 ? 0 : killed / tried
+  const tried = killed + survived
+  // A sample is of those that are reached; which are not is known of all.
+  const reached = all - unreached
+  const part = tried === 0 ? 0 : killed / tried
   // Of a sample without replacement: none is left to be wrong about if all were tried.
-  const error = tried < 2 ? 0 : Math.sqrt(((score * (1 - score)) / (tried - 1)) * (1 - tried / all))
-  return { mutants: all, tried, killed, survived, unreached, score, error }
+  const error = tried < 2 ? 0 : Math.sqrt(((part * (1 - part)) / (tried - 1)) * (1 - tried / reached))
+  const share = all === 0 ? 0 : reached / all
+  return { mutants: all, tried, killed, survived, unreached, score: share * part, error: share * error }
 }
 
 function together(scores: readonly Score[]): Score {
@@ -74,7 +77,7 @@ const files = (paths.length === 0 ? [INCREMENTAL] : paths).flatMap((path) =>
 const scores = new Map(
   files
     .map(([file, { mutants }]) => [file, scoreOf(mutants)] as const)
-    .filter(([file, { tried }]) => file.startsWith('src/') && tried > 0)
+    .filter(([file, { tried, unreached }]) => file.startsWith('src/') && tried + unreached > 0)
     .sort(([a], [b]) => (a < b ? -1 : 1)),
 )
 /** `src/gic`, `src/gic/its`: the rooms that a file is in. */

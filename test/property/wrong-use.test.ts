@@ -330,7 +330,9 @@ const part = options({ from: moment, to: moment })
 const picture = options({
   from: moment,
   to: moment,
-  violation: optional(record({ invariant: text('L1'), what: text('it sleeps') })),
+  violation: optional(
+    record({ invariant: text('L1'), name: optional(text('lost-wake-up')), what: text('it sleeps') }),
+  ),
 })
 const injecting: readonly unknown[] = [steps.queueInterrupt, steps.postRequest, steps.kickVcpu]
 const injection: Kind = {

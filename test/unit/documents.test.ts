@@ -27,10 +27,24 @@ describe('the programs of a document', () => {
     ]
     const [example, ...more] = examplesOf('a.md', text.join('\n'))
     expect(more).toEqual([])
-    expect(example).toMatchObject({ file: 'a.md', line: 2, prints: [] })
+    expect(example).toMatchObject({ file: 'a.md', line: 2, language: 'js', prints: [] })
     expect(example.code).toMatch(/; f\(\)\n$/)
     const comment = ['/**', ' * ```js', ' * f()', ' *', ' * g()', ' * ```', ' */'].join('\n')
     expect(examplesOf('a.ts', comment)[0].code).toMatch(/; f\(\)\n\ng\(\)\n$/)
+  })
+
+  it('are its blocks of TypeScript, too, that import something', () => {
+    const example = exampleOf(
+      `${FENCE}ts`,
+      "import { f } from 'f'",
+      'f() // 1',
+      FENCE,
+      `${FENCE}ts`,
+      'g()',
+      FENCE,
+    )
+    expect(example).toMatchObject({ line: 1, language: 'ts' })
+    expect(example.code).toMatch(/; import .*\ndocumented\.deepEqual\(f\(\), 1\)\n$/)
   })
 
   it('print what their printing lines, their last comments and the next block say', () => {
@@ -87,7 +101,13 @@ describe('the programs of a document', () => {
 })
 
 describe('what a program has printed', () => {
-  const example = (...prints: string[][]): Example => ({ file: 'a.md', line: 1, code: '', prints })
+  const example = (...prints: string[][]): Example => ({
+    file: 'a.md',
+    line: 1,
+    language: 'js',
+    code: '',
+    prints,
+  })
 
   it('may have more before, between and after what the document has', () => {
     expect(missing(example(['a', 'b'], ['d']), 'x\na\nb  \nc\nd\ny\n')).toBeUndefined()

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { invariantName, invariants } from 'vgic/explore'
 import { describe, expect, it } from 'vitest'
+import { examplesOf } from '../documents.ts'
 
 describe('docs/exploring.md', () => {
   it('has every invariant, by its plain name first', () => {
@@ -14,10 +15,16 @@ describe('docs/exploring.md', () => {
 })
 
 describe('docs/embedding.md', () => {
+  const text = readFileSync('docs/embedding.md', 'utf8')
+
+  it('is wholly in TypeScript that npm test compiles and runs', () => {
+    const languages = [...text.matchAll(/^```(\w+)$/gm)].map(([, language]) => language)
+    expect(languages.filter((language) => language !== 'ts')).toEqual(['text'])
+    expect(examplesOf('docs/embedding.md', text)).toHaveLength(languages.length - 1)
+  })
+
   it('has the program with two CPUs as it compiles and runs in docs/examples', () => {
     const [, ...code] = readFileSync('docs/examples/two-cpus.ts', 'utf8').split('\n')
-    expect(readFileSync('docs/embedding.md', 'utf8')).toContain(
-      `\`\`\`ts\n${code.join('\n').trimEnd()}\n\`\`\``,
-    )
+    expect(text).toContain(`\`\`\`ts\n${code.join('\n').trimEnd()}\n\`\`\``)
   })
 })

@@ -6,7 +6,7 @@
 import type { Run } from '../run.ts'
 import type { StepEvent } from '../step-events.ts'
 import { describeAccess } from '../timeline.ts'
-import { type PictureOptions, record, type Sample } from './samples.ts'
+import { type PictureOptions, record, type Sample, titleOf } from './samples.ts'
 
 const SILICON = 'silicon'
 
@@ -17,7 +17,7 @@ export function toMermaid(run: Run, options: PictureOptions = {}): string {
   const last = samples.at(-1)
   if (violation && last) {
     const whom = participantOf(last.event)
-    lines.push(`Note over ${whom}: violated ${violation.invariant}: ${escaped(violation.what)}`)
+    lines.push(`Note over ${whom}: violated ${escaped(`${titleOf(violation)}: ${violation.what}`)}`)
   }
   const ids = participants(samples)
   return [

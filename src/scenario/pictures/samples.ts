@@ -38,9 +38,15 @@ export interface PictureOptions extends RunPart {
 export interface PictureViolation {
   /** The invariant: `L1`. */
   readonly invariant: string
+  /** Its plain name, which stands first: `lost-wake-up`. */
+  readonly name?: string
   /** What is wrong after the last step. */
   readonly what: string
 }
+
+/** `lost-wake-up (L1)`. */
+export const titleOf = ({ invariant, name }: PictureViolation): string =>
+  name === undefined ? invariant : `${name} (${invariant})`
 
 /** A PE. */
 export interface PeSample {
@@ -118,6 +124,7 @@ export function record(run: Run, options: PictureOptions): Recorded {
   if (violation !== undefined) {
     argumentObject('violation', violation, 'a violation, as a report has it')
     argumentString('violation.invariant', violation.invariant)
+    if (violation.name !== undefined) argumentString('violation.name', violation.name)
     argumentString('violation.what', violation.what)
   }
   const samples: Sample[] = []

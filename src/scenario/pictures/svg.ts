@@ -15,6 +15,7 @@ import {
   record,
   residencyTexts,
   type Sample,
+  titleOf,
 } from './samples.ts'
 
 const COLUMN = 12
@@ -53,12 +54,12 @@ export function toSvg(run: Run, options: PictureOptions = {}): string {
   const height = TOP + lanes.length * (LANE + GAP) + 4 * GAP + (violation ? LANE : 0)
   const broken = violation
     ? [
-        `<text class="broken-text" x="${LEFT}" y="${height - 2 * GAP}">violated ${violation.invariant}: ${escaped(violation.what)}</text>`,
+        `<text class="broken-text" x="${LEFT}" y="${height - 2 * GAP}">violated ${escaped(`${titleOf(violation)}: ${violation.what}`)}</text>`,
       ]
     : []
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">`,
-    `<title>${escaped(`A run of ${samples.length} steps${violation ? ` that violates ${violation.invariant}` : ''}`)}</title>`,
+    `<title>${escaped(`A run of ${samples.length} steps${violation ? ` that violates ${titleOf(violation)}` : ''}`)}</title>`,
     `<style>${STYLE}\n</style>`,
     ...lanes.flat(),
     ...broken,

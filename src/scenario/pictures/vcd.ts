@@ -5,7 +5,14 @@
  */
 import { LR_Group, LR_HW, LR_Priority, LR_State } from '../../arch/ich-registers.ts'
 import type { Run } from '../run.ts'
-import { type MachineSample, type PeSample, type PictureOptions, record, type VcpuSample } from './samples.ts'
+import {
+  type MachineSample,
+  type PeSample,
+  type PictureOptions,
+  record,
+  titleOf,
+  type VcpuSample,
+} from './samples.ts'
 
 /** A variable of the dump. */
 interface Signal {
@@ -47,7 +54,7 @@ export function toVcd(run: Run, options: PictureOptions = {}): string {
   const ids = told.map((_, n) => idOf(n))
   const lines = [
     '$version vgic $end',
-    ...(violation ? [`$comment violated: ${violation.invariant}, ${violation.what} $end`] : []),
+    ...(violation ? [`$comment violated: ${titleOf(violation)}, ${violation.what} $end`] : []),
     '$timescale 1 ns $end',
     '$scope module vgic $end',
     ...declarations(told, ids),

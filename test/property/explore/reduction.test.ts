@@ -78,6 +78,19 @@ describe('a local step', () => {
     )
     expect(locals).toBeGreaterThan(1000)
   })
+
+  it('is no irqOff where a device interrupts the host at once', () => {
+    const isLocal = (recipe: Scenario): boolean => {
+      const machine = recipe.machine()
+      const local = new LocalSteps(machine.internals)
+      const [vcpu] = machine.actors
+      while (machine.inspect().vcpus[0].step !== 'entry/irqOff') machine.step(vcpu)
+      return local.isLocal(vcpu, false)
+    }
+    const idle = () => scenario('one SPI').guest(0, (g) => g.wfi())
+    expect(isLocal(idle().spi({ intid: 32 }))).toBe(true)
+    expect(isLocal(idle().spi({ intid: 32, physical: 40 }))).toBe(false)
+  })
 })
 
 /** Small scenarios: one or two vCPUs that do a little, one or two devices. */

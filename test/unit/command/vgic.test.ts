@@ -1,9 +1,14 @@
 /** The command `vgic`, as a shell would call it: what it prints, and its exit status. */
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { subcommands, vgic } from '../../../command/vgic.ts'
 
-const stale = fileURLToPath(new URL('../../fixtures/stale-shadow.mjs', import.meta.url))
+const fixture = (name: string): string => fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url))
+const stale = fixture('stale-shadow.mjs')
+const neverSleeps = fixture('never-sleeps.mjs')
 
 async function shell(...args: string[]): Promise<{ status: number; out: string; err: string }> {
   const [out, err]: [string[], string[]] = [[], []]
@@ -12,6 +17,13 @@ async function shell(...args: string[]): Promise<{ status: number; out: string; 
 }
 
 const json = async (...args: string[]): Promise<unknown> => JSON.parse((await shell(...args, '--json')).out)
+
+/** A module that a user has got wrong. */
+function unusable(code: string): string {
+  const file = join(mkdtempSync(join(tmpdir(), 'vgic-command-')), 'scenario.mjs')
+  writeFileSync(file, code)
+  return file
+}
 
 describe('vgic', () => {
   it('says which subcommands there are, and each how it is called', async () => {
@@ -23,6 +35,11 @@ describe('vgic', () => {
       expect([help.status, help.out.startsWith(`vgic ${name} `), help.err]).toEqual([0, true, ''])
       expect(help.out).toContain('--json')
     }
+  })
+
+  it('says which version it is', async () => {
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
+    expect(await shell('--version')).toEqual({ status: 0, out: version, err: '' })
   })
 
   it.each([
@@ -39,7 +56,13 @@ describe('vgic', () => {
     [['encode', 'GICD_CTLR', 'ARE'], 'ARE must be FIELD=VALUE.'],
     [['encode', 'MAPP', 'V=1'], 'There is no command "MAPP"'],
     [['explore'], 'it needs FILE.mjs.'],
-    [['explore', '/nowhere.mjs'], 'nowhere.mjs'],
+    [['explore', '/nowhere.mjs'], '/nowhere.mjs cannot be used: Cannot find module'],
+    [['explore', unusable('throw new Error("no")')], '.mjs:1:7 cannot be used: no.'],
+    [
+      ['explore', unusable('export default () => null.machine')],
+      '.mjs:1:27 cannot be used: Cannot read properties of null',
+    ],
+    [['explore', unusable('export default 5')], '.mjs must export a scenario: '],
     [['explore', stale, '--preemptions', 'two'], '--preemptions must be a whole number, but is two.'],
     [['explore', stale, '--invariants', 'L1,X'], 'but has X.'],
     [
@@ -103,17 +126,45 @@ describe('vgic encode', () => {
   })
 })
 
+/** What `vgic replay --json` prints. */
+interface Replayed {
+  readonly end: string
+  readonly violation: { readonly name: string }
+  readonly steps: readonly { readonly accesses: readonly object[] }[]
+}
+
 describe('vgic explore', () => {
   it('exits with 1 for a violation, which vgic replay shows', async () => {
     const { status, out } = await shell('explore', stale, '--invariants', 'S11')
     expect(status).toBe(1)
-    expect(out).toMatch(/^violated: S11, /)
+    expect(out).toMatch(/^violated: stale-shadow \(S11\)\. /)
     const [, token] = /vgic replay .* '(.+)'$/.exec(out) ?? []
     const replayed = await shell('replay', stale, token)
     expect([replayed.status, replayed.out]).toEqual([0, expect.stringContaining('vcpu0')])
     const before = await shell('replay', stale, token, '--before', '3')
     expect(before.out.split('\n').length).toBeLessThan(replayed.out.split('\n').length)
     expect(await json('replay', stale, token, '--before', '3')).toMatchObject({ steps: { length: 3 } })
+    const { end, violation, steps } = (await json('replay', stale, token)) as Replayed
+    expect([end, violation.name]).toEqual(['violated', 'stale-shadow'])
+    const [written] = steps.flatMap(({ accesses }) => accesses)
+    expect(written).toMatchObject({ name: 'ICH_VMCR_EL2', value: '0xf04c0003', fields: { VPMR: 0xf0 } })
+  })
+
+  it('checks the invariants of the module, too, and so does vgic replay', async () => {
+    const { status, out } = await shell('explore', neverSleeps)
+    expect([status, out.split('\n')[0]]).toEqual([1, 'violated: never-sleeps (own). No vCPU sleeps.'])
+    const [, token] = /vgic replay .* '(.+)'$/.exec(out) ?? []
+    const replayed = await shell('replay', neverSleeps, token)
+    expect(replayed.out).toMatch(/\nviolated: never-sleeps \(own\)\. No vCPU sleeps\. Here: vcpu0 sleeps\.$/)
+  })
+
+  it('has vgic replay check what it has checked itself', async () => {
+    const { out } = await shell('explore', stale, '--invariants', 'S11')
+    const [, file, ids, token] = /vgic replay (.*) --invariants (.*) '(.+)'$/.exec(out) ?? []
+    expect([file, ids]).toEqual([stale, 'S11'])
+    const replayed = await shell('replay', file, '--invariants', ids, token)
+    expect(replayed.out).toMatch(/\nviolated: stale-shadow \(S11\)/)
+    expect((await shell('replay', file, '--invariants', 'S17', token)).out).not.toContain('violated')
   })
 
   it('exits with 0 if all holds, and with 3 if a bound was reached', async () => {
@@ -140,7 +191,7 @@ describe('a picture', () => {
       const { status, out, err } = await shell('explore', stale, '--invariants', 'S11', '--format', format)
       expect(status).toBe(1)
       expect(out).toMatch(begins)
-      expect(err).toMatch(/^violated: S11/)
+      expect(err).toMatch(/^violated: stale-shadow \(S11\)/)
       const [, token] = /vgic replay .* '(.+)'$/.exec(err) ?? []
       const replayed = await shell('replay', stale, token, '--format', format)
       expect([replayed.status, replayed.out]).toEqual([0, expect.stringMatching(begins)])
