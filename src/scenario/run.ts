@@ -406,8 +406,7 @@ class Policy {
 
   private isCpuWanted(): boolean {
     const { hypervisor } = this.machine
-    for (const { index } of this.vcpus)
-      if (hypervisor.scheduler.wantsCpu(hypervisor.vcpu(index))) return true
+    for (const { index } of this.vcpus) if (hypervisor.scheduler.wantsCpu(hypervisor.vcpu(index))) return true
     return false
   }
 
