@@ -60,7 +60,7 @@ export const caseNames = allScenarios.map(({ name }) => name)
  * Processes, one after another; each has its own luck with code placement. Cases by the public API, and those with
  * several machines, have fewer.
  */
-const PROCESSES = 4
+const PROCESSES = 3
 const FEW_PROCESSES = 2
 
 interface Options {
@@ -281,7 +281,8 @@ function row({ name, ns, cpuNs, bytesPerIteration, scavenges, ratio, cpuRatio }:
   return `${name.padEnd(28)}${times}${ratios}  ${bytesPerIteration.toFixed(2)} bytes, ${scavenges} scavenges`
 }
 
-const comparison = ({ internal }: Scenario, times: number | undefined): string =>
+/** How many times the internal case. */
+export const comparison = ({ internal }: Scenario, times: number | undefined): string =>
   times === undefined ? '' : `, ${times.toFixed(2)}x of ${internal}`
 
 const shown = ([low, middle, high]: Quartiles, digits: number): string =>

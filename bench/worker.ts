@@ -26,7 +26,7 @@ import {
 } from './hot-path.ts'
 import { type Measurable, publicPath } from './public.ts'
 
-const WARM_UP = 100_000
+const WARM_UP = 50_000
 const WARM_UP_ROUNDS = 3
 
 /** Machines with other list registers and designs than the measured one. */
