@@ -58,6 +58,7 @@ export default defineConfig([
       'test/mutation/runner.ts',
       'test/mutation/table.ts',
       'test/browser/page.ts',
+      'test/browser/screenshot.ts',
       'docs/examples/*.ts',
       'bench/main.ts',
       'tools/pages.ts',

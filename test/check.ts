@@ -15,6 +15,7 @@ import { basename, delimiter, join, resolve } from 'node:path'
 import ts from 'typescript'
 import { generatedModules } from '../tools/generated.ts'
 import { checkBrowser, findChromium } from './browser/chromium.ts'
+import { checkPlayground } from './browser/playground.ts'
 import { type Example, examplesOf, missing } from './documents.ts'
 import { checkCommand } from './package/command.ts'
 import { compile } from './package/compiled.ts'
@@ -172,9 +173,9 @@ async function commandLines(): Promise<Outcome> {
 }
 
 /** CI has Chromium, which .ci/run installs; elsewhere it may be missing. */
-async function browser(): Promise<Outcome> {
+async function inChromium(check: (executable: string) => Promise<string>): Promise<Outcome> {
   const executable = findChromium()
-  if (executable !== undefined) return { passed: 1, failed: 0, note: await checkBrowser(executable) }
+  if (executable !== undefined) return { passed: 1, failed: 0, note: await check(executable) }
   if (process.env['CI']) throw new CheckError('no chromium on PATH')
   return { passed: 0, failed: 0, note: 'skipped: no chromium on PATH' }
 }
@@ -406,6 +407,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['generated', () => must('npm', ['run', 'generate', '--', '--check'])],
   ['types: src', () => must('tsc', ['-p', 'tsconfig.json'])],
   ['types: tools', () => must('tsc', ['-p', 'tsconfig.tools.json'])],
+  ['types: site', () => must('tsc', ['-p', 'tsconfig.site.json'])],
   ['unit tests', unitTests],
   // Before what runs on dist, so that none of it sees an old build.
   ['build', () => must('tsup', ['--silent'])],
@@ -423,8 +425,10 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['threads', () => must('node', ['build/docs/examples/workers.js'])],
   ['command lines', commandLines],
   ['examples', examples],
-  ['browser', browser],
-  ['docs', () => must('typedoc', [])],
+  ['browser', () => inChromium(checkBrowser)],
+  // The pages of `npm run docs` too, as strictly.
+  ['site', () => must('npm', ['run', 'site'])],
+  ['playground', () => inChromium(checkPlayground)],
 ]
 
 function isOutcome(value: unknown): value is Outcome {

@@ -30,13 +30,7 @@ export function findChromium(): string | undefined {
 export async function checkBrowser(executablePath: string): Promise<string> {
   const { demo } = (await import(pathToFileURL(PAGE).href)) as { demo(): string }
   const expected = demo()
-  // Its sandbox does not work for root, which CI is.
-  const browser = await chromium.launch({
-    executablePath,
-    chromiumSandbox: process.getuid?.() !== 0,
-    timeout: 0,
-  })
-  try {
+  return withChromium(executablePath, async (browser) => {
     const shown = await show(browser)
     if (shown !== expected) throw new BrowserError(`Chromium shows\n${shown}\nand Node\n${expected}`)
     for (const { code, reports } of NEEDS_NODE) {
@@ -44,6 +38,22 @@ export async function checkBrowser(executablePath: string): Promise<string> {
       if (!reports.test(reported)) throw new BrowserError(`A bundle with ${code} should fail: ${reported}`)
     }
     return `Chromium ${browser.version()}, ${expected.split('\n').length} lines as in Node`
+  })
+}
+
+/** Starts Chromium, and ends it when `act` is done. */
+export async function withChromium<T>(
+  executablePath: string,
+  act: (browser: Browser) => Promise<T>,
+): Promise<T> {
+  // Its sandbox does not work for root, which CI is.
+  const browser = await chromium.launch({
+    executablePath,
+    chromiumSandbox: process.getuid?.() !== 0,
+    timeout: 0,
+  })
+  try {
+    return await act(browser)
   } finally {
     await browser.close()
   }
