@@ -1,13 +1,16 @@
 /**
  * The benchmark's scenarios: the real run loop over the real seam with its counters on, doing what the native
  * yardstick does. Its guests access their virtual CPU interface directly: neither looks whether that calls for
- * maintenance, and an exit follows anyway. The checksum of a round has what its calls gave, summed up in 32-bit
+ * maintenance, and an exit follows anyway. In the cases named `-pe` they do it through their PE, as guests of the library
+ * do: that decides what an access reaches, samples the lines, and looks whether the access calls for maintenance, which
+ * the EOI of a level-sensitive SPI does; then the guest exits for that. The checksum of a round has what its calls gave, summed up in 32-bit
  * wrap-around, and the state after it, as the yardstick prints it.
  */
-import { dataAbortSyndrome, ICC_SGI1R_EL1, ichApr, sysregSyndrome } from 'vgic'
+import { dataAbortSyndrome, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1, ichApr, sysregSyndrome } from 'vgic'
 import { type Design, designs, type Scenario, type ScenarioMachine, scenario } from 'vgic/scenario'
 import type { Pe } from '../src/gic/records/pe.ts'
-import { EXIT_HVC, EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from '../src/hyp/records/exits.ts'
+import { PCPU_TRAP } from '../src/gic/records/pe-offsets.ts'
+import { EXIT_HVC, EXIT_IRQ, EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from '../src/hyp/records/exits.ts'
 import { GUEST_VALUE } from '../src/hyp/records/guest-offsets.ts'
 import {
   VCPU_AP0R,
@@ -38,8 +41,17 @@ export const HYPERCALL_V4 = 9
 export const IPI_HW = 10
 export const VLPI = 11
 export const WFI_V4 = 12
+export const HYPERCALL_PE = 13
+export const SPI_PE = 14
+export const IPI_PE = 15
+export const WFI_ASLEEP_PE = 16
 /** Those of which vCPU 0 is in its guest when they begin. */
-const IN_GUEST: readonly number[] = [IPI, WFI, MMIO_READ, WFI_ASLEEP, LPI, IPI_HW, VLPI, WFI_V4]
+const IN_GUEST: readonly number[] = [
+  ...[IPI, WFI, MMIO_READ, WFI_ASLEEP, LPI, IPI_HW, VLPI, WFI_V4],
+  ...[IPI_PE, WFI_ASLEEP_PE],
+]
+/** Those whose thread goes to sleep at once. */
+export const ASLEEP: readonly number[] = [WFI_ASLEEP, WFI_ASLEEP_PE]
 
 const VCPUS = 4
 const SPIS = 64
@@ -132,6 +144,8 @@ export class HotPath {
   private readonly runLoop
   private readonly lines
   private readonly icv
+  private readonly pcpu
+  private readonly guest
   /** Records of vCPUs 0 and 1, of their PEs, and the first SPI's word. */
   private readonly v0
   private readonly v1
@@ -148,6 +162,8 @@ export class HotPath {
     this.runLoop = hypervisor.runLoop
     this.lines = hypervisor.silicon.virtualInterface
     this.icv = hypervisor.silicon.icv
+    this.pcpu = hypervisor.silicon.pcpu
+    this.guest = hypervisor.guest
     this.v0 = hypervisor.vcpu(0)
     this.v1 = hypervisor.vcpu(1)
     this.pe0 = hypervisor.silicon.peOf(0)
@@ -243,6 +259,18 @@ export class HotPath {
       case WFI_V4:
         for (let i = 0; i < iterations; i++) sum = (sum + this.wfiV4(i)) | 0
         break
+      case HYPERCALL_PE:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.hypercallByPe()) | 0
+        break
+      case SPI_PE:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.spiByPe(i)) | 0
+        break
+      case IPI_PE:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.ipiByPe(i)) | 0
+        break
+      case WFI_ASLEEP_PE:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.wfiAsleepByPe(i)) | 0
+        break
     }
     return sum >>> 0
   }
@@ -317,6 +345,62 @@ export class HotPath {
     this.hypervisor.inject(irq, 0)
     this.icv.writeEoir1(this.pe0, intid)
     return virq + intid
+  }
+
+  private hypercallByPe(): number {
+    this.runLoop.enter(this.v0)
+    const virq = this.pcpu.virtualLines(this.pe0)
+    this.runLoop.leave(this.v0, EXIT_HVC)
+    return virq
+  }
+
+  private spiByPe(i: number): number {
+    const irq = this.spiOf(i)
+    this.hypervisor.inject(irq, 1)
+    this.runLoop.enter(this.v0)
+    const intid = this.takeByPe(irq)
+    this.runLoop.leave(this.v0, EXIT_HVC)
+    return intid
+  }
+
+  private ipiByPe(i: number): number {
+    const { words, v0, v1, pe1, guest } = this
+    const low = 2 | ((i & 15) << 24)
+    guest.write(this.pe0, ICC_SGI1R_EL1, low, 0)
+    words[v0 + VCPU_ESR] = words[this.pe0 + PCPU_TRAP]
+    words[v0 + VCPU_DATA] = low
+    words[v0 + VCPU_DATA + 1] = 0
+    this.runLoop.leave(v0, EXIT_SYSREG)
+    this.runLoop.enter(v0)
+    this.runLoop.enter(v1)
+    const intid = guest.read(pe1, ICC_IAR1_EL1)
+    guest.write(pe1, ICC_EOIR1_EL1, intid, 0)
+    this.runLoop.leave(v1, EXIT_HVC)
+    return intid
+  }
+
+  private wfiAsleepByPe(i: number): number {
+    const { v0, runLoop, hypervisor } = this
+    const irq = this.spiOf(i)
+    if (!runLoop.staysInGuest(v0)) {
+      runLoop.leave(v0, EXIT_IRQ)
+      runLoop.enter(v0)
+    }
+    const trapped = this.pcpu.wfi(this.pe0)
+    const ranOn = runLoop.leave(v0, EXIT_WFI) === THREAD_SLEEPS ? 0 : 1
+    hypervisor.inject(irq, 1)
+    const woken = runLoop.threadState(v0) === THREAD_WAITS_FOR_CPU ? 1 : 0
+    hypervisor.scheduler.switchIn(v0, 0)
+    runLoop.run(v0)
+    runLoop.enter(v0)
+    return trapped + ranOn + 2 * woken + this.takeByPe(irq)
+  }
+
+  private takeByPe(irq: Irq): number {
+    const intid = this.guest.read(this.pe0, ICC_IAR1_EL1)
+    this.hypervisor.inject(irq, 0)
+    this.guest.write(this.pe0, ICC_EOIR1_EL1, intid, 0)
+    return intid
   }
 
   private mmioRead(i: number): number {

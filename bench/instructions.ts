@@ -5,7 +5,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { header, Progress, refuse } from '../test/command-line.ts'
-import { allScenarios, compileTwin, type Scenario, withTwin } from './exits.ts'
+import { allScenarios, comparison, compileTwin, type Scenario, withTwin } from './exits.ts'
 import { geomean } from './statistics.ts'
 
 interface Options {
@@ -21,11 +21,14 @@ interface Case {
   readonly name: string
   readonly ours: number
   readonly twin?: number
+  /** Of a case by the public API: how many times the internal one, if that was measured. */
+  readonly timesInternal?: number
 }
 
 /** Iterations of ours, which V8 has compiled long before, and of the yardstick. */
-const OURS = 300_000
+const OURS = 100_000
 const TWIN = 20_000
+const V8 = ['--predictable', '--hash-seed=1', '--random-seed=1']
 const VALGRIND = ['--tool=cachegrind', '--cache-sim=no', '--cachegrind-out-file=/dev/null']
 
 /** The instructions of a process that is given one line, by cachegrind's last words. */
@@ -62,8 +65,9 @@ export async function benchInstructions({ twin: source, json, only }: Options): 
     return
   }
   const twin = source === undefined ? undefined : compileTwin(source)
-  // One thread: V8's compiler would run beside, for as long as it takes.
-  const worker = ['node', '--single-threaded', '--expose-gc', fileURLToPath(import.meta.url), '--worker']
+  // One thread, since V8's compiler would run beside, for as long as it takes; and the same seeds each time, since what
+  // they change of start and compilation would be as much as some thousand hypercalls.
+  const worker = ['node', ...V8, '--expose-gc', fileURLToPath(import.meta.url), '--worker']
   const chosen = allScenarios.filter(({ name }) => only === undefined || name === only)
   const progress = new Progress(chosen.length)
   if (!json) {
@@ -76,14 +80,16 @@ export async function benchInstructions({ twin: source, json, only }: Options): 
     progress.next(scenario.name)
     const ours = await perIteration(worker, scenario, OURS, 1)
     const hasTwin = twin !== undefined && withTwin.includes(scenario)
+    const internal = cases.find(({ name }) => name === scenario.internal)
     const one: Case = {
       name: scenario.name,
       ours,
+      ...(internal ? { timesInternal: ours / internal.ours } : {}),
       ...(hasTwin ? { twin: await perIteration([twin], scenario, TWIN, 4) } : {}),
     }
     cases.push(one)
     progress.clear()
-    if (!json) console.log(row(one))
+    if (!json) console.log(row(one) + comparison(scenario, one.timesInternal))
   }
   const ratios = cases.flatMap(({ ours, twin }) => (twin === undefined ? [] : [ours / twin]))
   const mean = ratios.length > 0 ? geomean(ratios) : undefined
@@ -93,5 +99,5 @@ export async function benchInstructions({ twin: source, json, only }: Options): 
 
 function row({ name, ours, twin }: Case): string {
   const theirs = twin === undefined ? '' : `${twin.toFixed(1).padStart(10)}  ${(ours / twin).toFixed(2)}x`
-  return `${name.padEnd(16)}${ours.toFixed(1).padStart(10)}${theirs}`
+  return `${name.padEnd(26)}${ours.toFixed(1).padStart(10)}${theirs}`
 }

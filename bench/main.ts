@@ -27,11 +27,11 @@ npm run bench -- device [--json]                         the GIC as a device: na
   --twin FILE.c  the same work in C, bench/native-twin.c, compiled with cc -O2 and measured in turn: the ratio of the two
   --spin FILE.pml  the protocol in Promela, bench/wfi-protocol.pml, searched by Spin beside the explorer
   --only CASE    one case: ${caseNames.join(', ')}
-  --rounds N     rounds in each of 5 processes, 5 without this
+  --rounds N     rounds in each of 3 processes, 5 without this
   --json         results for programs
   --help         this
 
-Progress goes to stderr. All of it takes some minutes; nothing else should run on the machine.
+Progress goes to stderr. Nothing else should run on the machine.
 `
 
 const json = { type: 'boolean' } as const

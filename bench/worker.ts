@@ -9,6 +9,7 @@ import { PerformanceObserver } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { designs, type ScenarioMachine } from 'vgic/scenario'
 import {
+  ASLEEP,
   HotPath,
   HYPERCALL,
   HYPERCALL_V4,
@@ -21,12 +22,11 @@ import {
   SPI,
   VLPI,
   WFI,
-  WFI_ASLEEP,
   WFI_V4,
 } from './hot-path.ts'
 import { type Measurable, publicPath } from './public.ts'
 
-const WARM_UP = 100_000
+const WARM_UP = 50_000
 const WARM_UP_ROUNDS = 3
 
 /** Machines with other list registers and designs than the measured one. */
@@ -54,7 +54,7 @@ export function serve(): void {
   lines.on('line', (line) => {
     const [scenario, iterations, count] = line.split(' ').map(Number)
     const key = `${scenario} ${count}`
-    const path = measured.get(key) ?? publiclyWarmedUp(scenario, iterations) ?? warmedUp(scenario, count)
+    const path = measured.get(key) ?? publiclyWarmedUp(scenario) ?? warmedUp(scenario, count)
     measured.set(key, path)
     measure(path, scenario, 0)
     const empty = measure(path, scenario, 0)
@@ -68,17 +68,17 @@ export function serve(): void {
   })
 }
 
-/** Of a case by the public API, after as much work as it is measured with; undefined for an internal one. */
-function publiclyWarmedUp(scenario: number, iterations: number): Measurable | undefined {
+/** Of a case by the public API, warmed up; undefined for an internal one. */
+function publiclyWarmedUp(scenario: number): Measurable | undefined {
   const path = publicPath(scenario)
   for (let round = 0; path && round < WARM_UP_ROUNDS; round++)
-    path.run(scenario, iterations, (iterate) => iterate())
+    path.run(scenario, WARM_UP, (iterate) => iterate())
   return path
 }
 
 /** The machine that a scenario is measured on, after it and others have run it. */
 function warmedUp(scenario: number, count: number): HotPath {
-  const polls = scenario !== WFI_ASLEEP
+  const polls = !ASLEEP.includes(scenario)
   const makers = [(waits: boolean) => measuredMachine(scenario, waits), ...others]
   const paths = makers.slice(0, count).map((make) => new HotPath(make(polls)))
   if (scenario === LPI) paths[0].bootIts()

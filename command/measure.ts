@@ -39,10 +39,10 @@ vgic bench explore [--json]                     the explorer: transitions a seco
 vgic bench device [--json]                      the GIC as a device: nanoseconds an access
 
   --only CASE  one case: ${caseNames.join(', ')}
-  --rounds N   rounds in each of 5 processes, 5 without this
+  --rounds N   rounds in each of 3 processes, 5 without this
   --json       results for programs
 
-It takes some minutes; nothing else should run on the machine. The yardstick in C and the count of instructions need the
+Nothing else should run on the machine meanwhile. The yardstick in C and the count of instructions need the
 library's sources: npm run bench -- --help there.
 `,
   options: { only: { type: 'string' }, rounds: { type: 'string' } },

@@ -49,16 +49,19 @@ export interface BenchOptions {
 }
 
 const GICD = 0x0800_0000
-const GICD_ISENABLER1 = GICD + 0x104
+const GICD_IGROUPR = GICD + 0x80
+const GICD_ISENABLER = GICD + 0x100
+const GICD_ICFGR = GICD + 0xc00
+const GICD_ISENABLER1 = GICD_ISENABLER + 4
 const GICR_SGI = 0x080b_0000
 const GICR_STRIDE = 0x2_0000
-const VCPUS = 2
+const VCPUS = 4
 const SPIS = 64
 const FIRST_SPI = 32
 /** More than a flush finds room for with the default list registers. */
 const MANY = 6
 
-/** A VM whose guests have booted: every interrupt enabled, in group 1, SPIs level-sensitive. */
+/** A VM whose guests have booted: every interrupt enabled, in group 1, SPIs alternately edge-triggered and level-sensitive. */
 function booted(options: BenchOptions = {}): VirtualMachine {
   const {
     design = designs.wfiFullPut,
@@ -78,9 +81,10 @@ function booted(options: BenchOptions = {}): VirtualMachine {
   })
   vm.writeMmio(0, GICD, 4, 2)
   for (let word = 1; word <= SPIS / 32; word++) {
-    vm.writeMmio(0, GICD + 0x80 + 4 * word, 4, 0xffff_ffff)
-    vm.writeMmio(0, GICD + 0x100 + 4 * word, 4, 0xffff_ffff)
+    vm.writeMmio(0, GICD_IGROUPR + 4 * word, 4, 0xffff_ffff)
+    vm.writeMmio(0, GICD_ISENABLER + 4 * word, 4, 0xffff_ffff)
   }
+  for (let word = 2; word < 2 + SPIS / 16; word++) vm.writeMmio(0, GICD_ICFGR + 4 * word, 4, 0x2222_2222)
   for (let vcpu = 0; vcpu < VCPUS; vcpu++) {
     vm.writeMmio(vcpu, GICR_SGI + GICR_STRIDE * vcpu + 0x80, 4, 0xffff_ffff)
     vm.writeMmio(vcpu, GICR_SGI + GICR_STRIDE * vcpu + 0x100, 4, 0xffff)
@@ -186,7 +190,7 @@ export const exitCases: readonly BenchCase[] = [
     'mmio_read_vgic',
     'the guest reads GICD_ISENABLER1, which is emulated',
     (vm) => {
-      const value = vm.readMmio(0, GICD_ISENABLER1, 4)
+      const value = vm.readMmio(0, GICD_ISENABLER1, 4) | 0
       vm.enter(0)
       return value
     },

@@ -14,7 +14,7 @@ import { blankImage, HEADER } from '../state/image.ts'
 import { Layout, type RecordType, recordType } from '../state/layout.ts'
 import { MachineState } from '../state/machine-state.ts'
 import { type Rows, wordsByName, wordsOf } from '../state/rows.ts'
-import { GUEST_RUNS, GUEST_WAITS, Guest } from './guest/guest.ts'
+import { Guest } from './guest/guest.ts'
 import { bootHostGic, type PhysicalSpi } from './host/host-gic.ts'
 import { HOST_MEMORY } from './host/host-memory.ts'
 import { Kicks } from './host/kick.ts'
@@ -301,14 +301,6 @@ export class Hypervisor {
   /** The record of a vCPU. */
   vcpu(index: number): Vcpu {
     return asVcpu(this.layout.vcpus + index * this.layout.vcpuSize)
-  }
-
-  /** Takes one step of the guest of a vCPU that is in it. Returns the EXIT_ reason if it exited, otherwise -1. */
-  stepGuest(v: Vcpu): number {
-    const result = this.guest.step(v, this.setup.guests[this.words[v + VCPU_INDEX]])
-    if (result === GUEST_RUNS || result === GUEST_WAITS) return -1
-    this.runLoop.exit(v, result - 1)
-    return result - 1
   }
 
   /**

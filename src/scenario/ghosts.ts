@@ -5,17 +5,11 @@
 import { ICH_VMCR_VIEW } from '../arch/ich-registers.ts'
 import { FIRST_LPI, FIRST_SPI, type Intid } from '../arch/intid.ts'
 import { ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
+import type { Pe } from '../gic/records/pe.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
-import { OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
+import { type GuestProgram, OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
-import {
-  VCPU_FAULT_IPA,
-  VCPU_INDEX,
-  VCPU_NOTIFIER,
-  VCPU_PC,
-  VCPU_PE,
-  type Vcpu,
-} from '../hyp/records/vcpu.ts'
+import { peOf, VCPU_FAULT_IPA, VCPU_INDEX, VCPU_NOTIFIER, VCPU_PC, type Vcpu } from '../hyp/records/vcpu.ts'
 import { asIrq, IRQ_EDGE, IRQ_LATCH, type Irq, irqApListOf } from '../hyp/records/vgic-irq.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
@@ -109,25 +103,38 @@ export class Ghosts {
   }
 
   /** Takes a step of a vCPU's guest, and records ICH_VMCR_EL2 and acknowledged edges. */
-  stepGuest(v: Vcpu): number {
+  stepGuest(v: Vcpu): void {
     const { words, hypervisor } = this
-    const index = words[v + VCPU_INDEX]
-    const pe = words[v + VCPU_PE]
-    const { ops } = hypervisor.setup.guests[index]
-    const acknowledges = ops[OP_WORDS * words[v + GUEST_PC]] === OP_ACK
-    const exit = acknowledges ? this.stepAcknowledge(v) : hypervisor.stepGuest(v)
-    words[this.at + index] = words[pe + ICH_VMCR]
-    return exit
+    const pe = peOf(words, v)
+    const program = hypervisor.setup.guests[words[v + VCPU_INDEX]]
+    const result = this.stepProgram(v, program, program.ops[OP_WORDS * words[v + GUEST_PC]])
+    this.recordVmcr(v, pe)
+    if (result > 0) hypervisor.runLoop.exit(v, result - 1)
   }
 
-  private stepAcknowledge(v: Vcpu): number {
+  /**
+   * The same for a caller that takes several steps, then calls {@link recordVmcr} once, and makes the guest exit. `op` is
+   * the operation that the guest is at. Returns what `Guest.step` does.
+   */
+  stepProgram(v: Vcpu, program: GuestProgram, op: number): number {
+    return op === OP_ACK ? this.stepAcknowledge(v, program) : this.hypervisor.guest.step(v, program)
+  }
+
+  /** Records ICH_VMCR_EL2 of a PE as the guest of a vCPU, which is on it or was, has left it. */
+  recordVmcr(v: Vcpu, pe: Pe): void {
+    const { words } = this
+    words[this.at + words[v + VCPU_INDEX]] = words[pe + ICH_VMCR]
+  }
+
+  private stepAcknowledge(v: Vcpu, program: GuestProgram): number {
     const { words, hypervisor } = this
-    const [pc, depth] = [words[v + GUEST_PC], words[v + GUEST_DEPTH]]
-    const exit = hypervisor.stepGuest(v)
-    if (words[v + GUEST_PC] !== pc + 1 || words[v + GUEST_DEPTH] !== depth) return exit
+    const pc = words[v + GUEST_PC]
+    const depth = words[v + GUEST_DEPTH]
+    const result = hypervisor.guest.step(v, program)
+    if (words[v + GUEST_PC] !== pc + 1 || words[v + GUEST_DEPTH] !== depth) return result
     this.acknowledged(v, words[v + GUEST_VALUE])
     this.observer?.(v, words[v + GUEST_VALUE])
-    return exit
+    return result
   }
 
   /**

@@ -286,18 +286,26 @@ export function runMachine(machine: ScenarioMachine, options: RunOptions): Run {
   })
 }
 
-/** The scheduling policy of a plain run. */
+/**
+ * The most steps of a stride. V8 compiles a function that is called often sooner and better than one that is called once
+ * and never ends.
+ */
+const STRIDE = 1000
+
+/** The scheduling policy of a plain run. It is asked again and again, and allocates nothing. */
 class Policy {
   private readonly vcpus: readonly Actor[]
-  private readonly timed: readonly Actor[]
+  private readonly devices: readonly Actor[]
   private turn = 0
   private readonly strides: Strides
   /** Steps that each vCPU has taken in its time slice. */
   private readonly slice: number[]
+  /** How long nothing is due, if it is not due now: as of the last {@link next}. */
+  private timeLeft = 0
 
   constructor(private readonly machine: Machine) {
     this.vcpus = machine.actors.filter(({ kind }) => kind === 'vcpu')
-    this.timed = [...machine.actors.filter(({ kind }) => kind === 'device'), ...machine.timers]
+    this.devices = machine.actors.filter(({ kind }) => kind === 'device')
     this.slice = this.vcpus.map(() => 0)
     this.strides = new Strides(machine)
   }
@@ -310,24 +318,13 @@ class Policy {
     const { machine, strides } = this
     const v = machine.hypervisor.vcpu(actor.index)
     const isStride = actor.kind === 'vcpu' && machine.effects.length === 0 && strides.othersRest(v)
-    const taken = isStride ? strides.take(v, Math.min(most, this.timeLeft())) : 0
+    const taken = isStride ? strides.take(v, Math.min(most, this.timeLeft, STRIDE)) : 0
     if (taken > 0) {
       this.slice[actor.index] += taken - 1
       return taken
     }
     machine.perform(actor)
     return 1
-  }
-
-  /** How long nothing is due, if it is not due now. */
-  private timeLeft(): number {
-    const { machine } = this
-    let next = FOREVER
-    for (const actor of this.timed) {
-      if (actor.kind === 'timer' && machine.stateOfOwn(actor) !== 'ready') continue
-      next = Math.min(next, machine.dueAtOwn(actor) ?? FOREVER)
-    }
-    return next - machine.time
   }
 
   /**
@@ -350,13 +347,26 @@ class Policy {
     return effects.length === 0 ? undefined : effects.find((actor) => this.isReady(actor))
   }
 
-  /** A device or a timer that is due. */
+  /** The first device or timer that is due. */
   private due(): Actor | undefined {
-    const { machine } = this
-    return this.timed.find((actor) => {
-      const at = machine.dueAtOwn(actor)
-      return at !== undefined && at <= machine.time && this.isReady(actor)
-    })
+    const { machine, devices } = this
+    const { time, hypervisor } = machine
+    const { timers } = hypervisor
+    let next = FOREVER
+    for (const actor of devices) {
+      const at = machine.dueAtOwn(actor) ?? FOREVER
+      if (at <= time && this.isReady(actor)) return actor
+      if (at < next) next = at
+    }
+    for (const actor of machine.timers) {
+      const v = hypervisor.vcpu(actor.index)
+      if (!timers.isArmed(v, actor.detail)) continue
+      const at = timers.deadline(v, actor.detail)
+      if (at <= time) return actor
+      if (at < next) next = at
+    }
+    this.timeLeft = next - time
+    return undefined
   }
 
   /** The migration of a thread whose PE is taken to one that is free. */
@@ -382,7 +392,7 @@ class Policy {
     const { machine } = this
     const { hypervisor } = machine
     const { words, scheduler } = hypervisor
-    if (!this.vcpus.some(({ index }) => scheduler.wantsCpu(hypervisor.vcpu(index)))) return undefined
+    if (!this.isCpuWanted()) return undefined
     const { preferred } = scheduler
     const inItsWay = preferred === 0 ? 0 : scheduler.current(words[preferred + VCPU_LAST_CPU])
     const over = this.vcpus.find(({ index }) => {
@@ -392,6 +402,12 @@ class Policy {
     const ends = over && machine.endings[over.index].find((actor) => this.isReady(actor))
     if (ends?.kind === 'preempt') this.slice[ends.index] = 0
     return ends
+  }
+
+  private isCpuWanted(): boolean {
+    const { hypervisor } = this.machine
+    for (const { index } of this.vcpus) if (hypervisor.scheduler.wantsCpu(hypervisor.vcpu(index))) return true
+    return false
   }
 
   /** The next vCPU in round-robin order, a step each. */
@@ -410,9 +426,17 @@ class Policy {
   /** If no vCPU can go on: a device without a set time, or else whatever is due first, to which time advances. */
   private earliest(): Actor | undefined {
     const { machine } = this
-    const ready = this.timed.filter((actor) => this.isReady(actor))
-    const first = ready.sort((a, b) => (machine.dueAtOwn(a) ?? 0) - (machine.dueAtOwn(b) ?? 0))[0]
-    if (first) machine.passTime(machine.dueAtOwn(first) ?? 0)
+    let first: Actor | undefined
+    let earliest = 0
+    for (const actors of [this.devices, machine.timers]) {
+      for (const actor of actors) {
+        const at = this.isReady(actor) ? (machine.dueAtOwn(actor) ?? 0) : FOREVER
+        if (at >= (first ? earliest : FOREVER)) continue
+        first = actor
+        earliest = at
+      }
+    }
+    if (first) machine.passTime(earliest)
     return first
   }
 }

@@ -38,7 +38,7 @@ export interface Access {
 /** What an access is made of. */
 interface AccessParts extends Omit<Access, 'value' | 'fields'> {
   /** Of a command. */
-  readonly command?: Readonly<Record<string, number>>
+  readonly command?: Readonly<Record<string, number>> | undefined
   /** Of the architecture, by which fields differ. */
   readonly version: '3' | '4.0' | '4.1'
 }
@@ -52,10 +52,12 @@ export class SeamAccess implements Access {
   readonly low: number
   readonly high: number
   declare readonly text?: string
-  readonly #parts: AccessParts
+  readonly #command: AccessParts['command']
+  readonly #version: AccessParts['version']
 
+  /** Keeps nothing of `parts`: a run tells of hundreds of thousands of accesses. */
   constructor(parts: AccessParts) {
-    const { direction, kind, register, name, low, high, text } = parts
+    const { direction, kind, register, name, low, high, text, command, version } = parts
     this.direction = direction
     this.kind = kind
     this.register = register
@@ -63,7 +65,8 @@ export class SeamAccess implements Access {
     this.low = low
     this.high = high
     if (text !== undefined) this.text = text
-    this.#parts = parts
+    this.#command = command
+    this.#version = version
   }
 
   get value(): bigint {
@@ -72,11 +75,10 @@ export class SeamAccess implements Access {
 
   get fields(): Readonly<Record<string, number>> {
     const { kind, name, low, high } = this
-    const { command, version } = this.#parts
-    if (kind === 'its') return command ?? {}
+    if (kind === 'its') return this.#command ?? {}
     if (kind === 'sysreg') return new RegisterValue(registerByEncoding(this.register), low, high).fields
     const register = kind === 'mmio' ? frameRegisterByName(name) : undefined
-    return register ? new RegisterValue(inVersion(register, version), low, high).fields : {}
+    return register ? new RegisterValue(inVersion(register, this.#version), low, high).fields : {}
   }
 
   /** The access as plain data: its value in hexadecimal, since JSON has no bigint. */

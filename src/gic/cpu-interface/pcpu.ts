@@ -138,7 +138,10 @@ export class Pcpu {
    * VF, which a hypervisor without list registers uses.
    */
   virtualPending(pe: Pe): number {
-    const hcr = this.words[pe + PCPU_HCR_EL2]
+    return this.virtualPendingWith(pe, this.words[pe + PCPU_HCR_EL2])
+  }
+
+  private virtualPendingWith(pe: Pe, hcr: number): number {
     const lines = this.virtualInterface.lines(pe)
     return lines | (hcr & HCR_EL2_VI ? LINE_VIRQ : 0) | (hcr & HCR_EL2_VF ? LINE_VFIQ : 0)
   }
@@ -150,7 +153,7 @@ export class Pcpu {
   virtualLines(pe: Pe, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
     const hcr = this.words[pe + PCPU_HCR_EL2]
     if (el >= 2 || hcr & HCR_EL2_TGE) return 0
-    const lines = this.virtualPending(pe)
+    const lines = this.virtualPendingWith(pe, hcr)
     return (hcr & HCR_EL2_IMO ? lines & LINE_VIRQ : 0) | (hcr & HCR_EL2_FMO ? lines & LINE_VFIQ : 0)
   }
 

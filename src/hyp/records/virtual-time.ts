@@ -25,7 +25,7 @@ export function tick(words: Int32Array, at: number): void {
 
 /** Advances the moment in the two words at `at` by `steps`, at most 2^31. */
 export function pass(words: Int32Array, at: number, steps: number): void {
-  const before = words[at] >>> 0
-  words[at] = before + steps
-  if (before + steps >= HIGH) words[at + 1]++
+  const after = (words[at] + steps) | 0
+  words[at] = after
+  if (after >>> 0 < steps) words[at + 1]++
 }

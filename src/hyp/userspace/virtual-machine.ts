@@ -26,11 +26,21 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { checkGicConfig, type GicConfig, gicFields } from '../../gic/config/config.ts'
 import { argumentMemory, type GicMemory } from '../../gic/config/memory.ts'
 import { argumentMasks, daifOf, type InterruptMasks } from '../../gic/cpu-interface/interrupt-masks.ts'
-import { LINE_VFIQ, LINE_VIRQ } from '../../gic/cpu-interface/lines.ts'
-import { PCPU_TRAP, WFX_COMPLETES, WFX_TRAPS } from '../../gic/cpu-interface/pcpu.ts'
+import { LINE_FIQ, LINE_IRQ, LINE_VFIQ, LINE_VIRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import {
+  PCPU_PSTATE,
+  PCPU_TRAP,
+  type Pcpu,
+  PSTATE_EL,
+  PSTATE_EL2,
+  WFX_COMPLETES,
+  WFX_TRAPS,
+} from '../../gic/cpu-interface/pcpu.ts'
+import { asPe, type Pe } from '../../gic/records/pe.ts'
 import type { ImageBytes } from '../../state/image.ts'
 import type { Difference } from '../../state/machine-state.ts'
 import { type Explanation, explain } from '../explain/explain.ts'
+import type { Guest } from '../guest/guest.ts'
 import { type CostRow, readCost } from '../host/cost.ts'
 import { Hypervisor } from '../hypervisor.ts'
 import { digestOf } from '../recipe.ts'
@@ -54,6 +64,7 @@ import { MAX_VCPUS } from '../records/vgic-irq.ts'
 import { checkDesign } from '../run/check-design.ts'
 import type { Design } from '../run/design.ts'
 import { NO_POLLING } from '../run/halt.ts'
+import type { RunLoop } from '../run/run-loop.ts'
 import {
   THREAD_ENDED,
   THREAD_IN_GUEST,
@@ -143,6 +154,8 @@ const MAX_EXITS = 64
  * How often a thread runs until it parks, in one call, before its design is refused as one that makes no progress.
  */
 const MAX_TRIES = 1000
+/** An interrupt of the host is signalled to a PE: it makes the guest exit. */
+const HOST_LINES = LINE_IRQ | LINE_FIQ
 const HIGH = 0x1_0000_0000
 
 /**
@@ -151,6 +164,16 @@ const HIGH = 0x1_0000_0000
 export class VirtualMachine {
   /** @internal */
   readonly hypervisor: Hypervisor
+  /** What most calls need of the hypervisor: a call costs as much as a hypercall if it looks for each of them. */
+  private readonly words: Int32Array
+  private readonly runLoop: RunLoop
+  private readonly guest: Guest
+  private readonly pcpu: Pcpu
+  private readonly vcpus: number
+  private readonly vcpuSize: number
+  private readonly vcpuCount: number
+  /** One past the last SPI. */
+  private readonly intidEnd: number
 
   /** Throws a `config` error that names a field that is out of range. */
   constructor(
@@ -186,6 +209,15 @@ export class VirtualMachine {
     }
     const memory = config.memory === undefined ? undefined : argumentMemory('memory', config.memory)
     this.hypervisor = new Hypervisor(checked, { ...setup, memory }, design, [], digestOf(setup, design))
+    const { words, runLoop, guest, layout } = this.hypervisor
+    this.words = words
+    this.runLoop = runLoop
+    this.guest = guest
+    this.pcpu = this.hypervisor.silicon.pcpu
+    this.vcpus = layout.vcpus
+    this.vcpuSize = layout.vcpuSize
+    this.vcpuCount = layout.vcpuCount
+    this.intidEnd = FIRST_SPI + layout.spiCount
   }
 
   /** A copy of the whole state; {@link restore} takes it. */
@@ -224,74 +256,66 @@ export class VirtualMachine {
 
   /** Whether a vCPU is in its guest. */
   isInGuest(vcpu: number): boolean {
-    return this.hypervisor.runLoop.isInGuest(this.vcpu(vcpu))
+    return this.runLoop.isInGuest(this.vcpu(vcpu))
   }
 
   /** Makes a vCPU that is in its guest exit for an interrupt of the host; its list registers are folded. */
   exit(vcpu: number): void {
     const v = this.vcpu(vcpu)
-    if (this.hypervisor.runLoop.isInGuest(v)) this.leave(v, EXIT_IRQ)
+    if (this.runLoop.isInGuest(v)) this.leave(v, EXIT_IRQ)
   }
 
   /** Takes a vCPU's host CPU away, with a vcpu_put, until the next call for its guest. */
   preempt(vcpu: number): void {
     const v = this.vcpu(vcpu)
-    if (this.hypervisor.words[v + VCPU_PE] !== 0) this.takeOff(v)
+    if (this.words[v + VCPU_PE] !== 0) this.takeOff(v)
   }
 
   /** A read of 1, 2, 4 or 8 bytes by the guest of a vCPU at an intermediate physical address: bits 31:0. */
   readMmio(vcpu: number, address: number, size: number): number {
-    const v = this.accessMemory(vcpu, address, size, false, 0)
-    return this.hypervisor.words[v + GUEST_VALUE] >>> 0
+    // So small that V8 inlines it everywhere: a call that returns a number from 2^31 on makes an object of it.
+    return this.words[this.readMemory(vcpu, address, size) + GUEST_VALUE] >>> 0
   }
 
   /** A read by the guest of a vCPU at an intermediate physical address, as {@link readMmio}: all 64 bits. */
   readMmio64(vcpu: number, address: number, size = 8): bigint {
-    const v = this.accessMemory(vcpu, address, size, false, 0)
-    return joined(this.hypervisor.words[v + GUEST_VALUE], this.hypervisor.words[v + GUEST_VALUE_HIGH])
+    const v = this.readMemory(vcpu, address, size)
+    return joined(this.words[v + GUEST_VALUE], this.words[v + GUEST_VALUE_HIGH])
   }
 
   /** A write of 1, 2, 4 or 8 bytes by the guest of a vCPU at an intermediate physical address. */
   writeMmio(vcpu: number, address: number, size: number, value: number | bigint): void {
-    this.accessMemory(vcpu, address, size, true, argumentBits64('value', value))
+    if (isWord(value)) this.accessMemory(vcpu, address, size, true, value, value >> 31)
+    else this.writeWide(vcpu, address, size, argumentBits64('value', value))
   }
 
   /** A read of a system register by the guest of a vCPU at EL1: bits 31:0. */
   readSysreg(vcpu: number, encoding: number): number {
-    argumentEncoding(encoding)
-    const v = this.inGuest(vcpu)
-    const { words, guest } = this.hypervisor
-    const value = guest.read(peOf(words, v), encoding) >>> 0
-    this.leaveIfTrapped(v, 0, 0)
-    return value
+    // As small as readMmio.
+    return this.readRegister(vcpu, encoding) >>> 0
   }
 
   /** A read of a system register by the guest of a vCPU at EL1: all 64 bits. */
   readSysreg64(vcpu: number, encoding: number): bigint {
     argumentEncoding(encoding)
     const v = this.inGuest(vcpu)
-    const { words, guest, silicon } = this.hypervisor
-    const pe = peOf(words, v)
-    const low = guest.read(pe, encoding)
-    const value = joined(low, silicon.systemRegisters.readHigh(pe, encoding))
-    this.leaveIfTrapped(v, 0, 0)
+    const pe = peOf(this.words, v)
+    const low = this.guest.read(pe, encoding)
+    const value = joined(low, this.hypervisor.silicon.systemRegisters.readHigh(pe, encoding))
+    this.leaveIfTrapped(v, pe, 0, 0)
     return value
   }
 
   /** A write of a system register by the guest of a vCPU at EL1. */
   writeSysreg(vcpu: number, encoding: number, value: number | bigint): void {
     argumentEncoding(encoding)
-    argumentBits64('value', value)
-    const low = lowOf(value)
-    const high = highOf(value)
-    const v = this.inGuest(vcpu)
-    this.hypervisor.guest.write(peOf(this.hypervisor.words, v), encoding, low, high)
-    this.leaveIfTrapped(v, low, high)
+    if (isWord(value)) this.writeRegister(vcpu, encoding, value, value >> 31)
+    else this.writeWideRegister(vcpu, encoding, argumentBits64('value', value))
   }
 
   /** Whether the last system register access of a vCPU's guest was UNDEFINED. */
   wasUndefined(vcpu: number): boolean {
-    const { words } = this.hypervisor
+    const { words } = this
     const pe = peOf(words, this.vcpu(vcpu))
     return pe !== 0 && words[pe + PCPU_TRAP] !== 0 && ESR_EC(words[pe + PCPU_TRAP]) === 0
   }
@@ -302,11 +326,10 @@ export class VirtualMachine {
    */
   wfi(vcpu: number): boolean {
     const v = this.inGuest(vcpu)
-    const { words, silicon } = this.hypervisor
-    const result = silicon.pcpu.wfi(peOf(words, v), ESR_WFI)
+    const result = this.pcpu.wfi(peOf(this.words, v), ESR_WFI)
     if (result === WFX_COMPLETES) return true
     if (result === WFX_TRAPS) this.leave(v, EXIT_WFI)
-    return this.hypervisor.runLoop.threadState(v) !== THREAD_SLEEPS
+    return this.runLoop.threadState(v) !== THREAD_SLEEPS
   }
 
   /**
@@ -315,13 +338,9 @@ export class VirtualMachine {
    */
   setLine(intid: number, level: 0 | 1, vcpu = 0): void {
     const v = this.vcpu(vcpu)
-    const { apLists, layout, setup } = this.hypervisor
-    argumentInteger('intid', intid, FIRST_PPI, FIRST_SPI + layout.spiCount - 1)
-    const isHigh = argumentLevel('level', level)
-    if (setup.timers && (intid === timerIntids[TIMER_VIRTUAL] || intid === timerIntids[TIMER_PHYSICAL])) {
-      throw new VgicError('argument', `PPI ${intid} belongs to a timer: use setTimer.`)
-    }
-    this.hypervisor.injection.run(apLists.irqOf(v, intid), isHigh ? 1 : 0)
+    if (!isIndex(intid) || intid < FIRST_SPI || intid >= this.intidEnd) this.checkLine(intid)
+    const { injection, apLists } = this.hypervisor
+    injection.run(apLists.irqOf(v, intid), argumentLevel('level', level) ? 1 : 0)
   }
 
   /**
@@ -370,11 +389,11 @@ export class VirtualMachine {
    * it. 0 while the vCPU is not in its guest.
    */
   line(vcpu: number, line: 'virq' | 'vfiq'): 0 | 1 {
-    const v = this.vcpu(vcpu)
-    const { words, silicon, runLoop } = this.hypervisor
+    const pe = this.words[this.vcpu(vcpu) + VCPU_PE]
     if (line !== 'virq' && line !== 'vfiq') argumentOneOf('line', line, ['virq', 'vfiq'] as const)
-    if (!runLoop.isInGuest(v)) return 0
-    return silicon.pcpu.virtualLines(peOf(words, v)) & (line === 'virq' ? LINE_VIRQ : LINE_VFIQ) ? 1 : 0
+    // A PE at EL2 has no virtual lines.
+    if (pe === 0) return 0
+    return this.pcpu.virtualLines(asPe(pe)) & (line === 'virq' ? LINE_VIRQ : LINE_VFIQ) ? 1 : 0
   }
 
   /** The list registers of a vCPU that is in its guest; all zero if it is not, or if its last entry wrote none. */
@@ -477,11 +496,8 @@ export class VirtualMachine {
   }
 
   private vcpu(index: number): Vcpu {
-    const { vcpuCount, vcpus, vcpuSize } = this.hypervisor.layout
-    // On every call: an index of the right type that is in range is not looked at twice.
-    if (typeof index !== 'number' || index >>> 0 !== index || index >= vcpuCount)
-      argumentInteger('vcpu', index, 0, vcpuCount - 1)
-    return asVcpu(vcpus + index * vcpuSize)
+    if (!isIndex(index) || index >= this.vcpuCount) argumentInteger('vcpu', index, 0, this.vcpuCount - 1)
+    return asVcpu(this.vcpus + index * this.vcpuSize)
   }
 
   /** The record of a vCPU, after entering its guest. Throws an `argument` error if it sleeps in a WFI. */
@@ -491,17 +507,14 @@ export class VirtualMachine {
     return v
   }
 
-  /** As nearly always: the vCPU has its host CPU, is in its guest or gets there, and stays. */
+  /** As nearly always: the vCPU has its host CPU, no interrupt of the host comes, and it is in its guest or gets there. */
   private enterGuest(v: Vcpu): boolean {
-    const { runLoop } = this.hypervisor
-    return runLoop.staysInGuest(v) || this.enterFromOutside(v)
-  }
-
-  private enterFromOutside(v: Vcpu): boolean {
-    const { runLoop, words } = this.hypervisor
-    const isOutside = words[v + VCPU_PE] !== 0 && !runLoop.isInGuest(v)
-    if (isOutside && runLoop.enter(v) === THREAD_IN_GUEST && runLoop.staysInGuest(v)) return true
-    return this.enterAfterAll(v)
+    const { words } = this
+    const pe = words[v + VCPU_PE]
+    if (pe === 0 || words[pe + PE_LINES] & HOST_LINES) return this.enterAfterAll(v)
+    if ((words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2) return true
+    const isInGuest = this.runLoop.enter(v) === THREAD_IN_GUEST
+    return (isInGuest && (words[pe + PE_LINES] & HOST_LINES) === 0) || this.enterAfterAll(v)
   }
 
   private enterAfterAll(v: Vcpu): boolean {
@@ -556,12 +569,21 @@ export class VirtualMachine {
 
   /** Makes the guest exit for a reason, and handles the exit. */
   private leave(v: Vcpu, reason: number): void {
-    if (this.hypervisor.runLoop.leave(v, reason) === THREAD_WAITS_FOR_VCPUS) this.waitForVcpus(v)
-    this.hypervisor.words[v + GUEST_PC] = 0
+    if (this.runLoop.leave(v, reason) === THREAD_WAITS_FOR_VCPUS) this.waitForVcpus(v)
+    this.words[v + GUEST_PC] = 0
   }
 
   private waitForVcpus(v: Vcpu): void {
     for (let tries = 0; this.goOn(v, tries) === THREAD_WAITS_FOR_VCPUS; tries++);
+  }
+
+  /** A guest's read of memory; returns the vCPU's record. */
+  private readMemory(vcpu: number, address: number, size: number): Vcpu {
+    return this.accessMemory(vcpu, address, size, false, 0, 0)
+  }
+
+  private writeWide(vcpu: number, address: number, size: number, value: number | bigint): void {
+    this.accessMemory(vcpu, address, size, true, lowOf(value), highOf(value))
   }
 
   private accessMemory(
@@ -569,35 +591,69 @@ export class VirtualMachine {
     address: number,
     size: number,
     isWrite: boolean,
-    value: number | bigint,
+    low: number,
+    high: number,
   ): Vcpu {
-    argumentInteger('address', address, 0, 2 ** 52 - 1)
+    if (!isIndex(address)) argumentInteger('address', address, 0, 2 ** 52 - 1)
     argumentSize('size', size)
     const v = this.inGuest(vcpu)
-    const { words } = this.hypervisor
+    const { words } = this
     words[v + VCPU_ESR] = dataAbortSyndrome(size, isWrite) | 0
     words[v + VCPU_FAULT_IPA] = address | 0
-    words[v + VCPU_FAULT_IPA + 1] = Math.floor(address / HIGH)
-    words[v + VCPU_DATA] = lowOf(value)
-    words[v + VCPU_DATA + 1] = highOf(value)
+    words[v + VCPU_FAULT_IPA + 1] = isIndex(address) ? 0 : Math.floor(address / HIGH)
+    words[v + VCPU_DATA] = low
+    words[v + VCPU_DATA + 1] = high
     this.leave(v, EXIT_MMIO)
     return v
   }
 
-  private leaveIfTrapped(v: Vcpu, low: number, high: number): void {
-    const { words } = this.hypervisor
-    const syndrome = words[words[v + VCPU_PE] + PCPU_TRAP]
+  private readRegister(vcpu: number, encoding: number): number {
+    argumentEncoding(encoding)
+    const v = this.inGuest(vcpu)
+    const pe = peOf(this.words, v)
+    const value = this.guest.read(pe, encoding)
+    this.leaveIfTrapped(v, pe, 0, 0)
+    return value
+  }
+
+  private writeRegister(vcpu: number, encoding: number, low: number, high: number): void {
+    const v = this.inGuest(vcpu)
+    const pe = peOf(this.words, v)
+    this.guest.write(pe, encoding, low, high)
+    this.leaveIfTrapped(v, pe, low, high)
+  }
+
+  private writeWideRegister(vcpu: number, encoding: number, value: number | bigint): void {
+    this.writeRegister(vcpu, encoding, lowOf(value), highOf(value))
+  }
+
+  private leaveIfTrapped(v: Vcpu, pe: Pe, low: number, high: number): void {
+    const syndrome = this.words[pe + PCPU_TRAP]
     if (syndrome !== 0 && ESR_EC(syndrome) !== 0) this.leaveTrapped(v, syndrome, low, high)
   }
 
   private leaveTrapped(v: Vcpu, syndrome: number, low: number, high: number): void {
-    const { words } = this.hypervisor
+    const { words } = this
     words[v + VCPU_ESR] = syndrome
     words[v + VCPU_DATA] = low
     words[v + VCPU_DATA + 1] = high
     this.leave(v, EXIT_SYSREG)
   }
+
+  /** Throws for an INTID whose line cannot be set. */
+  private checkLine(intid: number): void {
+    argumentInteger('intid', intid, FIRST_PPI, this.intidEnd - 1)
+    const isTimers = intid === timerIntids[TIMER_VIRTUAL] || intid === timerIntids[TIMER_PHYSICAL]
+    if (isTimers && this.hypervisor.setup.timers)
+      throw new VgicError('argument', `PPI ${intid} belongs to a timer: use setTimer.`)
+  }
 }
+
+/** Whether a value, of whatever type, is an integer from 0 to 2^32 - 1: of an index or an address, cheaper to ask first. */
+const isIndex = (value: unknown): boolean => typeof value === 'number' && value >>> 0 === value
+
+/** Whether a value is an integer that is its own lower half. */
+const isWord = (value: unknown): value is number => typeof value === 'number' && (value | 0) === value
 
 function refuseSleeping(vcpu: number): never {
   throw new VgicError('argument', `vCPU ${vcpu} sleeps in its WFI: ask enter() before its guest does more.`)
