@@ -813,12 +813,13 @@ describe('addresses of 52 bits', () => {
   it('where nothing else is: the entries of a device are in its table and its ITT', () => {
     const entries = (board: ItsBoard, from: number): boolean =>
       [...board.ram.words].some(
-        ([address, word]) => address >= from && address < from + 0x10_0000 && word !== 0,
+        ([address, word]) => address >= from && address < from + 0x8_0000 && word !== 0,
       )
     expect(entries(mappedAt(FLAT | 7n | 0x12_5020_0000n, place.itt(1)), 0x12_5020_0000)).toBe(true)
     const high = mappedAt(FLAT | 7n | page64K(0x5_0000_5020_0000n), place.itt(1))
     expect([entries(high, 0x5_0000_5020_0000), entries(high, 0x5020_0000)]).toEqual([true, false])
     expect(entries(mappedAt(FLAT | 7n | BigInt(place.devices), 0x12_5060_1000), 0x12_5060_0000)).toBe(true)
+    expect(entries(mappedAt(VALID | 0xffn | 0x5020_3000n, place.itt(1)), 0x5020_3000)).toBe(true)
   })
 
   it('a table of two levels, with the first above 4 GiB and its pages elsewhere', () => {
@@ -834,6 +835,19 @@ describe('addresses of 52 bits', () => {
     expect(mappedAt(FLAT | INDIRECT | BigInt(level1), place.itt(1)).commandErrors()).toContain(
       'MAPD_DEVICE_OOR',
     )
+  })
+
+  it('a table of two levels ends where its first level does', () => {
+    const level1 = place.devices
+    const board = new ItsBoard({ its: [{ base: GITS, deviceBits: 32 }] }).wake().enableLpis().enableIts()
+    board.gic.writeMmio(gits.CTLR, 4, 0)
+    board.gic.writeMmio64(gits.BASER0, FLAT | (1n << 62n) | BigInt(level1))
+    board.gic.writeMmio(gits.CTLR, 4, 1)
+    for (const page of [8191, 8192]) board.ram.doubleword(level1 + 8 * page, VALID | 0x5080_0000n)
+    board.send(its.mapd(8192 * 8192 - 1, 4))
+    expect(board.commandErrors()).toEqual([])
+    board.send(its.mapd(8192 * 8192, 4))
+    expect(board.commandErrors()).toEqual(['MAPD_DEVICE_OOR'])
   })
 
   it('memory ends where a frame of the GIC begins, and goes on behind it', () => {
