@@ -1,7 +1,7 @@
 /**
  * The set of states that an exploration has seen: open addressing on 63 bits of two hash lanes; the last bit says
- * whether the state is open: on the search's stack or, if the search looks for them, in a cycle through one that is. It holds hashes, not states: two states whose bits agree count as
- * one.
+ * whether the state is open: on the search's stack or, if the search looks for them, in a cycle through one that is. It
+ * holds hashes, not states: two states whose bits agree count as one.
  */
 export class VisitedSet {
   /** States in the set. */
