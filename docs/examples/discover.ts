@@ -1,6 +1,6 @@
 /**
  * `node build/docs/examples/discover.js [SECONDS]`: explores designs as they are in kernels, with two vCPUs on two PEs, an SPI, a
- * vLPI and a timer, for about SECONDS in all, 60 if left out; then asks what recordings of Linux have made one curious
+ * vLPI and a timer, for about SECONDS in all, 10 if left out; then asks what recordings of Linux have made one curious
  * about. It prints Markdown. docs/discovery.md has what it found, and what each question is about.
  *
  * The first violation ends a search. So what is violated is noted, no longer checked, and the search begins anew until its
@@ -202,7 +202,7 @@ function said({ violated, last }: Findings): string {
   return [...violated, end].join('; ')
 }
 
-const seconds = Number(process.argv[2] ?? 60)
+const seconds = Number(process.argv[2] ?? 10)
 if (!(seconds > 0)) throw new RangeError('SECONDS must be a number above 0')
 const large = [apart, together, masked] as const
 const each = (1000 * seconds) / (large.length * kernels.length)
