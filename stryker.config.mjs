@@ -13,12 +13,14 @@ export default {
   testRunner: 'in-one-bundle',
   plugins: ['./build/test/mutation/runner.js'],
   inOneBundle: {
-    // Random properties would make the score random; what runs in a program of its own sees no mutant; the two long
-    // ones take their time for a few mutants.
+    // Random properties would make the score random; what runs in a program of its own, or is about the playground, sees
+    // no mutant; the two long ones take their time for a few mutants.
     without: [
+      'test/package/',
       'test/property/',
       'test/unit/conformance/',
       'test/unit/explore/mutants.test.ts',
+      'test/unit/playground.test.ts',
       'test/unit/scenario/long-runs.test.ts',
     ],
     slowest: Number(process.env['SLOWEST'] ?? 10),

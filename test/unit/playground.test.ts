@@ -1,8 +1,9 @@
+/** What of the playground needs no browser: addresses, films, sources, texts, sessions. */
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { explore, museum, replay } from 'vgic/explore'
 import { designs, scenario } from 'vgic/scenario'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { readAddress, writeAddress } from '../../docs/playground/address.ts'
 import { lineOf, listingOf } from '../../docs/playground/design-listing.ts'
 import { filmOf } from '../../docs/playground/film.ts'
@@ -58,7 +59,7 @@ function cellOf({ cards, frames }: Film, frame: number, title: string, label: st
 }
 
 describe('the film of a counterexample', () => {
-  test.each(['04', '12', '24', '35'])('of entry %s has the accesses that its timeline has', (id) => {
+  it.each(['04', '12', '24', '35'])('of entry %s has the accesses that its timeline has', (id) => {
     const { film, timeline } = filmed(id)
     const accesses = film.frames.flatMap(({ step }) => step?.accesses ?? [])
     const lines = timeline.split('\n').map((line) => line.trim())
@@ -67,13 +68,13 @@ describe('the film of a counterexample', () => {
     expect(accesses.length).toBeGreaterThan(3)
   })
 
-  test('has a value for each cell in every frame', () => {
+  it('has a value for each cell in every frame', () => {
     const { film } = filmed('24')
     const cells = film.cards.flatMap(({ rows }) => rows.flatMap((row) => row.cells)).length
     expect(film.frames.map(({ values }) => values.length)).toEqual(film.frames.map(() => cells))
   })
 
-  test('shows what entry 04 is about: the vPE is resident again while its vCPU sleeps', () => {
+  it('shows what entry 04 is about: the vPE is resident again while its vCPU sleeps', () => {
     const { film } = filmed('04')
     const last = film.frames.length - 1
     const load = film.frames.map(({ step }) => step?.what).lastIndexOf('vpeLoad')
@@ -86,7 +87,7 @@ describe('the film of a counterexample', () => {
     expect(cellOf(film, last, 'cost so far', 'wfi', 'mmio w')).toBe('3')
   })
 
-  test("marks the line of each of a thread's steps, twice the same step on two lines", () => {
+  it("marks the line of each of a thread's steps, twice the same step on two lines", () => {
     const { film } = filmed('01')
     const steps = film.frames.flatMap(({ step }) => (step?.place === 'wfi' ? [step] : []))
     const lines = steps.map(({ line = -1 }) => film.listing[line].step)
@@ -95,7 +96,7 @@ describe('the film of a counterexample', () => {
     expect(on).toBeGreaterThan(off)
   })
 
-  test('of a plain run begins before the first step and ends with the last', () => {
+  it('of a plain run begins before the first step and ends with the last', () => {
     const plain = scenario('a WFI').guest(0, (guest) => guest.wfi())
     const { events } = plain.run()
     const film = filmOf(plain.machine(), events)
@@ -106,7 +107,7 @@ describe('the film of a counterexample', () => {
 })
 
 describe('the listing of a design', () => {
-  test('finds each step of a list behind the one before', () => {
+  it('finds each step of a list behind the one before', () => {
     const listing = listingOf(designs.wfiFlag)
     const first = lineOf(listing, 'wfi/preemptOff', -1) ?? -1
     const second = lineOf(listing, 'wfi/preemptOff', first) ?? -1
@@ -119,14 +120,14 @@ describe('the listing of a design', () => {
 describe('the sources of steps', () => {
   const sources = stepSources()
 
-  test('are those that the files have at their lines', () => {
+  it('are those that the files have at their lines', () => {
     for (const { file, line, text } of Object.values(sources)) {
       const lines = readFileSync(file, 'utf8').split('\n')
       expect(lines[line - 1].trim()).toBe(text.split('\n')[0].trim())
     }
   })
 
-  test('are known for every step of every design of the museum', () => {
+  it('are known for every step of every design of the museum', () => {
     const designs = museum.flatMap(({ bug, good }) => [...listingOf(bug), ...listingOf(good)])
     const unknown = designs.filter(({ step, own }) => step !== undefined && !own && !sources[step])
     expect(unknown).toEqual([])
@@ -134,7 +135,7 @@ describe('the sources of steps', () => {
 })
 
 describe('the address of a view', () => {
-  test('comes back as it was', () => {
+  it('comes back as it was', () => {
     const limit = fc.option(fc.nat(255), { nil: undefined })
     const address = fc.record({
       entry: fc.option(fc.constantFrom('04', '13 of a vPE'), { nil: undefined }),
@@ -152,7 +153,7 @@ describe('the address of a view', () => {
     )
   })
 
-  test('leaves out what makes no sense', () => {
+  it('leaves out what makes no sense', () => {
     expect(readAddress('#scenario=04&step=-1&preemptions=many&side=worse')).toEqual({
       entry: '04',
       side: 'bug',
@@ -164,7 +165,7 @@ describe('the address of a view', () => {
 describe('a text of the editor', () => {
   const bundle = { vgic: 'https://here/index.js', 'vgic/scenario': 'https://here/scenario.js' }
 
-  test('gets the addresses of the library that the page has', () => {
+  it('gets the addresses of the library that the page has', () => {
     const text = `import { Gic } from "vgic"\nimport * as s from 'vgic/scenario'\nconst name = 'vgic'\nawait import('vgic')`
     expect(resolved(text, bundle)).toBe(
       `import { Gic } from "https://here/index.js"\nimport * as s from 'https://here/scenario.js'\nconst name = 'vgic'\nawait import('https://here/index.js')`,
@@ -172,14 +173,14 @@ describe('a text of the editor', () => {
     expect(() => resolved("import 'vgic/workers'", bundle)).toThrow('not vgic/workers')
   })
 
-  test('exports a scenario, or a function that makes one', () => {
+  it('exports a scenario, or a function that makes one', () => {
     const made = scenario('x')
     expect(exportsOf({ default: made })).toEqual({ scenario: made, bounds: {} })
     expect(exportsOf({ scenario: () => made, bounds: { ticks: 1 } }).bounds).toEqual({ ticks: 1 })
     expect(() => exportsOf({ default: 1 })).toThrow('must export a scenario')
   })
 
-  test('says in which line it failed', () => {
+  it('says in which line it failed', () => {
     const error = new Error('no such step')
     error.stack =
       'Error: no such step\n    at f (https://here/scenario.js:9:9)\n    at blob:https://here/1-2-3:12:7'
@@ -187,7 +188,7 @@ describe('a text of the editor', () => {
     expect(messageOf('thrown')).toBe('thrown')
   })
 
-  test('that the editor begins with are those that the page resolves', () => {
+  it('that the editor begins with are those that the page resolves', () => {
     const all = { ...bundle, 'vgic/explore': 'https://here/explore.js' }
     expect(resolved(FIRST_TEXT, all)).not.toContain("'vgic/")
     expect(resolved(textOfEntry('04', 'x', 'L2'), all)).not.toContain("'vgic/")
@@ -195,7 +196,7 @@ describe('a text of the editor', () => {
 })
 
 describe('a session', () => {
-  test('finds the bug of an entry, and replays what it found', async () => {
+  it('finds the bug of an entry, and replays what it found', async () => {
     const session = new Session(host)
     const subject = { kind: 'entry', entry: '21', side: 'bug' } as const
     const found = await session.explore(subject, {})
@@ -205,7 +206,7 @@ describe('a session', () => {
     expect(again.finding.rule).toBe('lost-interrupt (L3)')
   })
 
-  test('shows a plain run of a design that holds', async () => {
+  it('shows a plain run of a design that holds', async () => {
     const { finding, film } = await new Session(host).explore(
       { kind: 'entry', entry: '04', side: 'good' },
       {},
@@ -215,7 +216,7 @@ describe('a session', () => {
     expect(film.frames.length).toBeGreaterThan(20)
   })
 
-  test('that is stopped says what it has covered', async () => {
+  it('that is stopped says what it has covered', async () => {
     let slices = 0
     const session: Session = new Session({
       ...host,
@@ -230,7 +231,7 @@ describe('a session', () => {
     expect(finding.looked).toMatch(/^Stopped/)
   })
 
-  test('lists the whole museum', () => {
+  it('lists the whole museum', () => {
     expect(museumFacts().map(({ id }) => id)).toEqual(museum.map(({ id }) => id))
   })
 })
