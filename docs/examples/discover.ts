@@ -7,7 +7,7 @@
  * time is up.
  */
 import { explore, type InvariantId, invariantName, invariants, type Report } from 'vgic/explore'
-import { type Design, designs, kvm61, kvm72, type Scenario, scenario } from 'vgic/scenario'
+import { type Design, designs, type GuestBuilder, kvm61, kvm72, type Scenario, scenario } from 'vgic/scenario'
 
 const kernels: readonly (readonly [string, Design])[] = [
   ['6.1 as released', kvm61(designs.wfiHandler)],
@@ -22,8 +22,8 @@ const LPI = 8192
 const TIMER = 27
 
 /** Two vCPUs on two PEs of GICv4.1, with an SPI and a vLPI for the vCPUs that are given, and timers. */
-const machine = (name: string, design: Design, spiFor: number, vlpiFor: number): Scenario => {
-  const recipe = scenario(name)
+const machine = (name: string, design: Design, spiFor: number, vlpiFor: number): Scenario =>
+  scenario(name)
     .gic({ version: '4.1', cpus: 2, listRegisters: 2 })
     .vm({ vcpus: 2, spis: 1, timers: true, lpis: 1, itsDevices: 1, itsCollections: 2 })
     .design(design)
@@ -31,24 +31,31 @@ const machine = (name: string, design: Design, spiFor: number, vlpiFor: number):
     .vlpi({ device: 7, event: 0, intid: LPI, vcpu: vlpiFor })
     .device('uart', (device) => device.pulse(SPI))
     .device('nic', (device) => device.msi(7, 0))
-  return recipe
-}
+
+/** A guest that waits for its timer, and whatever else comes. */
+const waitsForTimer = (guest: GuestBuilder): GuestBuilder =>
+  guest
+    .onIrq((list) =>
+      list
+        .ack()
+        .on(TIMER, (on) => on.stopTimer())
+        .eoi(),
+    )
+    .unmask()
+    .timer(10)
+    .wfi()
+
+/** A guest that takes what comes, and sends an SGI to vCPU 0. */
+const sendsSgi = (guest: GuestBuilder): GuestBuilder =>
+  guest
+    .onIrq((list) => list.ack().eoi())
+    .unmask()
+    .sgi({ intid: 1, vcpus: [0] })
 
 /** vCPU 0 waits for its timer and an SPI, vCPU 1 for a vLPI. */
 const apart = (design: Design): Scenario =>
   machine('each waits for its own', design, 0, 1)
-    .guest(0, (guest) =>
-      guest
-        .onIrq((list) =>
-          list
-            .ack()
-            .on(TIMER, (on) => on.stopTimer())
-            .eoi(),
-        )
-        .unmask()
-        .timer(10)
-        .wfi(),
-    )
+    .guest(0, waitsForTimer)
     .guest(1, (guest) =>
       guest
         .onIrq((list) => list.ack().eoi())
@@ -58,25 +65,7 @@ const apart = (design: Design): Scenario =>
 
 /** vCPU 0 waits for its timer and a vLPI; vCPU 1 takes an SPI, and sends it an SGI. */
 const together = (design: Design): Scenario =>
-  machine('a vLPI, a timer and an SGI for one', design, 1, 0)
-    .guest(0, (guest) =>
-      guest
-        .onIrq((list) =>
-          list
-            .ack()
-            .on(TIMER, (on) => on.stopTimer())
-            .eoi(),
-        )
-        .unmask()
-        .timer(10)
-        .wfi(),
-    )
-    .guest(1, (guest) =>
-      guest
-        .onIrq((list) => list.ack().eoi())
-        .unmask()
-        .sgi({ intid: 1, vcpus: [0] }),
-    )
+  machine('a vLPI, a timer and an SGI for one', design, 1, 0).guest(0, waitsForTimer).guest(1, sendsSgi)
 
 /** vCPU 0 opens its priority mask before it waits for a vLPI and an SPI, and has a timer that it masks. */
 const masked = (design: Design): Scenario =>
@@ -91,12 +80,7 @@ const masked = (design: Design): Scenario =>
         .unmask()
         .wfi(),
     )
-    .guest(1, (guest) =>
-      guest
-        .onIrq((list) => list.ack().eoi())
-        .unmask()
-        .sgi({ intid: 1, vcpus: [0] }),
-    )
+    .guest(1, sendsSgi)
 
 /** An SGI comes while the guest's distributor is off; the guest switches it on. */
 const switchedOn = (design: Design): Scenario =>
