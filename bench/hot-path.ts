@@ -327,15 +327,20 @@ export class HotPath {
 
   /** The same where the thread has gone to sleep, so that the scheduler takes its PE and gives it one. */
   private wfiAsleep(i: number): number {
-    const { v0, runLoop, hypervisor } = this
     const irq = this.spiOf(i)
+    return this.sleepUntil(irq) + this.take(irq)
+  }
+
+  /** From a WFI to the entry after the SPI that ends it. */
+  private sleepUntil(irq: Irq): number {
+    const { v0, runLoop, hypervisor } = this
     const ranOn = runLoop.leave(v0, EXIT_WFI) === THREAD_SLEEPS ? 0 : 1
     hypervisor.inject(irq, 1)
     const woken = runLoop.threadState(v0) === THREAD_WAITS_FOR_CPU ? 1 : 0
     hypervisor.scheduler.switchIn(v0, 0)
     runLoop.run(v0)
     runLoop.enter(v0)
-    return ranOn + 2 * woken + this.take(irq)
+    return ranOn + 2 * woken
   }
 
   /** The guest takes an SPI whose device lowers its line before the EOI. */
@@ -380,20 +385,14 @@ export class HotPath {
   }
 
   private wfiAsleepByPe(i: number): number {
-    const { v0, runLoop, hypervisor } = this
+    const { v0, runLoop } = this
     const irq = this.spiOf(i)
     if (!runLoop.staysInGuest(v0)) {
       runLoop.leave(v0, EXIT_IRQ)
       runLoop.enter(v0)
     }
     const trapped = this.pcpu.wfi(this.pe0)
-    const ranOn = runLoop.leave(v0, EXIT_WFI) === THREAD_SLEEPS ? 0 : 1
-    hypervisor.inject(irq, 1)
-    const woken = runLoop.threadState(v0) === THREAD_WAITS_FOR_CPU ? 1 : 0
-    hypervisor.scheduler.switchIn(v0, 0)
-    runLoop.run(v0)
-    runLoop.enter(v0)
-    return trapped + ranOn + 2 * woken + this.takeByPe(irq)
+    return trapped + this.sleepUntil(irq) + this.takeByPe(irq)
   }
 
   private takeByPe(irq: Irq): number {
