@@ -115,6 +115,7 @@ export class OwnSteps implements StepContext {
   /** The offset of a design's own word in a vCPU's record. */
   private at(vcpu: Vcpu, word: string): number {
     const { names } = this
+    // Not indexOf: a call of it costs more than the few comparisons.
     for (let i = 0; i < names.length; i++)
       if (names[i] === word) return this.vcpu(vcpu) + this.layout.ownWords + i
     const name = typeof word === 'string' ? word : shown(word)
