@@ -184,7 +184,7 @@ const gicImage = only(() => newGic().snapshot())
 const stepFields = {
   kind: oneOf('step'),
   name: text('put'),
-  op: integer(1, 64, steps.put.op),
+  op: integer(1, 127, steps.put.op),
   outcomes: list(text('no'), 0),
   ends: optional(oneOf(undefined, true)),
   writes: optional(oneOf('vcpu', 'thread', 'pe')),
