@@ -11,12 +11,16 @@ import { renamingsOf } from './symmetry/declaration.ts'
 import { NAMES_BY_REGISTER, namedWords } from './symmetry/named-words.ts'
 import type { Renaming } from './symmetry/renaming.ts'
 
+/** What a word counts for: it changes places in some permutation, or what it names does. */
+const MOVED = 1
+const NAMED = 2
+
 export class CanonicalStates {
   /** The least hash of the permutations of the state that {@link choose} was called in. */
   readonly least = new SumHash()
   private readonly renamings: readonly Renaming[]
   private readonly words: Int32Array
-  /** By offset, whether any permutation changes what the word adds to the hash. */
+  /** By offset, whether a permutation may change what the word adds to the hash: {@link MOVED} or {@link NAMED}; else 0. */
   private readonly counts: Uint8Array
   /** The words whose renaming depends on another, which may change without them: they are counted anew each time. */
   private readonly late: readonly number[]
@@ -36,9 +40,8 @@ export class CanonicalStates {
     this.words = words
     this.renamings = renamingsOf(machine, ranges)
     const names = namedWords(machine)
-    this.counts = names.map((name, at) =>
-      name !== 0 || this.renamings.some(({ to }) => to[at] !== at) ? 1 : 0,
-    )
+    const isMoved = (at: number): boolean => this.renamings.some(({ to }) => to[at] !== at)
+    this.counts = names.map((name, at) => (name !== 0 ? NAMED : isMoved(at) ? MOVED : 0))
     this.late = [...names.keys()].filter((at) => names[at] === NAMES_BY_REGISTER)
     for (const at of this.late) this.counts[at] = 0
     this.size = 2 * this.renamings.length
@@ -92,7 +95,8 @@ export class CanonicalStates {
     let [a, b] = [hashA, hashB]
     for (let i = 0; i < late.length; i++) {
       const at = late[i]
-      const word = renaming.valueOf(at, words[at])
+      const word = words[at] === 0 ? 0 : renaming.valueOf(at, words[at])
+      if (to[at] === at && word === words[at]) continue
       a = (a + mixA(to[at], word) - mixA(at, words[at])) | 0
       b = (b + mixB(to[at], word) - mixB(at, words[at])) | 0
     }
@@ -105,11 +109,14 @@ export class CanonicalStates {
   /** Adds what a word with a value changes in the hashes of the permutations, or takes it away. */
   private count(depth: number, at: number, word: number, sign: 1 | -1): void {
     const { renamings, lanes, size } = this
+    const isNamed = this.counts[at] === NAMED
     const ownA = mixA(at, word)
     const ownB = mixB(at, word)
     for (let p = 0; p < renamings.length; p++) {
-      const place = renamings[p].to[at]
-      const value = renamings[p].valueOf(at, word)
+      const renaming = renamings[p]
+      const place = renaming.to[at]
+      const value = isNamed ? renaming.valueOf(at, word) : word
+      if (place === at && value === word) continue
       const lane = depth * size + 2 * p
       lanes[lane] += sign * (mixA(place, value) - ownA)
       lanes[lane + 1] += sign * (mixB(place, value) - ownB)

@@ -1,9 +1,14 @@
 /** Symmetry: what it relies on, step by step, and what it says, beside the whole search. */
 import fc from 'fast-check'
+import { type Bounds, explore, type InvariantId, invariants, type Report, replay } from 'vgic/explore'
+import type { Scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { checkBounds } from '../../../src/explore/bounds.ts'
+import { CanonicalStates } from '../../../src/explore/canonical-states.ts'
 import { Changes } from '../../../src/explore/changes.ts'
+import { Explorer } from '../../../src/explore/explorer.ts'
 import { renamingsOf } from '../../../src/explore/symmetry/declaration.ts'
-import { cookSymmetric, symmetricScenarios } from './symmetric-scenarios.ts'
+import { cookSymmetric, mutants, symmetricScenarios } from './symmetric-scenarios.ts'
 
 const choices = fc.array(fc.nat(), { minLength: 100, maxLength: 300 })
 
@@ -48,8 +53,91 @@ describe('a permutation of what is symmetric', () => {
           steps++
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     )
-    expect(steps).toBeGreaterThan(10_000)
+    expect(steps).toBeGreaterThan(5000)
   })
+})
+
+/** More states than that are too many for a test. */
+const STATES = 60_000
+const ids = (Object.keys(invariants) as InvariantId[]).filter((id) => id !== 'L4')
+
+/** How many states a search without symmetry visits, and how many of them are no permutations of one another. */
+function visited(recipe: Scenario, bounds: Bounds): { report: Report; states: number; orbits: number } {
+  const explorer = new Explorer(recipe.machine().internals, checkBounds(bounds))
+  const { search } = explorer
+  const canonical = new CanonicalStates(search.machine, search.changes.ranges)
+  const states = new Set<string>()
+  const orbits = new Set<string>()
+  const push = search.push.bind(search)
+  search.push = (slot) => {
+    states.add(`${search.keyA} ${search.keyB}`)
+    canonical.hashAll(0)
+    canonical.choose(0, search.hash)
+    orbits.add(`${canonical.least.a} ${canonical.least.b} ${search.left}`)
+    push(slot)
+  }
+  const report = explorer.run(510, 20_000)
+  return { report, states: states.size, orbits: orbits.size }
+}
+
+describe('a search with symmetry', () => {
+  it('visits one state of each orbit', () => {
+    const seen = { states: 0, orbits: 0 }
+    fc.assert(
+      fc.property(symmetricScenarios(2, 2), fc.nat(1), fc.nat(1), (one, preemptions, ticks) => {
+        const bounds: Bounds = { preemptions, ticks, states: STATES, invariants: [], raise: false }
+        const whole = visited(cookSymmetric(one), bounds)
+        if (!whole.report.complete) return
+        for (const exact of [false, true]) {
+          const { complete, states } = explore(cookSymmetric(one), { ...bounds, exact, symmetry: true })
+          expect([exact, complete, states]).toEqual([exact, true, whole.orbits])
+        }
+        expect(explore(cookSymmetric(one), { ...bounds, reduce: true, symmetry: true })).toMatchObject({
+          complete: true,
+        })
+        seen.states += whole.states
+        seen.orbits += whole.orbits
+      }),
+      { numRuns: 12 },
+    )
+    expect(seen.orbits).toBeLessThan(0.9 * seen.states)
+  })
+
+  const like = {
+    timers: false,
+    alone: false,
+    listRegisters: 2,
+    devices: 1,
+    level: false,
+    priorities: [0x80, 0x80],
+    handler: [],
+    ops: ['mask', 'wfi'],
+    acts: ['pulse'],
+  } as const
+
+  it.each(
+    mutants.flatMap(({ name }) => [
+      { design: name, what: 'devices', vcpus: 1, swapsVcpus: false },
+      { design: name, what: 'vCPUs', vcpus: 2, swapsVcpus: true },
+    ]),
+  )(
+    'violates what the whole search does, by a schedule that replays: $design, $what',
+    ({ what: _, ...one }) => {
+      const make = () => cookSymmetric({ ...like, ...one })
+      const bounds: Bounds = { preemptions: 1, states: 400_000 }
+      const { violation } = explore(make(), { ...bounds, invariants: ids })
+      expect(violation).toBeDefined()
+      const { invariant = 'own', interventions } = violation ?? {}
+      if (invariant === 'own') return
+      const found = explore(make(), { ...bounds, invariants: [invariant], symmetry: true }).violation
+      expect(found).toMatchObject({ invariant, interventions })
+      const run = replay(make(), found?.schedule ?? '', { invariants: [invariant] })
+      expect([run.end, run.violation?.invariant]).toEqual(['violated', invariant])
+      const shortest = explore(make(), { ...bounds, invariants: [invariant], shortest: true }).violation
+      const alike = explore(make(), { ...bounds, invariants: [invariant], shortest: true, symmetry: true })
+      expect(alike.violation).toMatchObject({ invariant, steps: shortest?.steps })
+    },
+  )
 })
