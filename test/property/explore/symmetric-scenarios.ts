@@ -12,6 +12,7 @@ const ops = [
   'others',
   'suspend',
   'wfe',
+  'wfe',
   'userspace',
   'timer',
   'wfit',
@@ -38,6 +39,8 @@ export interface Symmetric {
   readonly acts: readonly (typeof acts)[number][]
   /** Whether vCPUs change places with their devices, or each vCPU's devices among themselves. */
   readonly swapsVcpus: boolean
+  /** Whether there is a vLPI, too; only where vCPUs stay. */
+  readonly vlpi: boolean
 }
 
 /** Without those that have steps of their own. */
@@ -58,7 +61,7 @@ const byName = new Map(
 export const symmetricScenarios = (vcpus: number, most: number): fc.Arbitrary<Symmetric> =>
   fc.record({
     design: fc.constantFrom(...byName.keys()),
-    vcpus: fc.integer({ min: 1, max: vcpus }),
+    vcpus: fc.constantFrom(1, 2, 2, vcpus),
     alone: fc.boolean(),
     timers: fc.boolean(),
     listRegisters: fc.constantFrom(2, 4),
@@ -68,22 +71,25 @@ export const symmetricScenarios = (vcpus: number, most: number): fc.Arbitrary<Sy
     handler: fc.subarray(['nest' as const, 'dir' as const]),
     ops: fc.array(fc.constantFrom(...ops), { minLength: 1, maxLength: most }),
     acts: fc.array(fc.constantFrom(...acts), { minLength: 1, maxLength: most }),
-    swapsVcpus: fc.boolean(),
+    swapsVcpus: fc.constantFrom(true, true, false),
+    vlpi: fc.boolean(),
   })
 
 const FIRST = 40
 
 export function cookSymmetric(one: Symmetric): Scenario {
   const { design, vcpus, alone, timers, listRegisters, level, priorities, swapsVcpus } = one
+  const swaps = vcpus > 1 && swapsVcpus
+  const gicv4 = one.vlpi && !swaps ? ({ version: '4.1', writeEffects: 'lagging' } as const) : {}
   const recipe = scenario('symmetric')
-    .gic({ cpus: alone ? vcpus : 1, listRegisters })
+    .gic({ ...gicv4, cpus: alone ? vcpus : 1, listRegisters })
     .vm({ vcpus, spis: 16, timers, haltPolling: { limit: 2 } })
     .design(byName.get(design) ?? designs.wfiFullPut)
-  const devices = vcpus === 1 || !swapsVcpus ? 2 : one.devices
+  const devices = swaps ? one.devices : 2
   const all = Array.from({ length: vcpus }, (_, v) => {
     const names = Array.from({ length: devices }, (__, d) => {
       const [name, intid] = [`nic${v}.${d}`, FIRST + devices * v + d]
-      const priority = priorities[vcpus === 1 || !swapsVcpus ? 0 : d]
+      const priority = priorities[swaps ? d : 0]
       recipe.spi({ intid, vcpu: v, priority, trigger: level ? 'level' : 'edge' })
       recipe.device(name, (device) => {
         for (const act of one.acts) device[act](act === 'signal' ? v : intid)
@@ -98,8 +104,12 @@ export function cookSymmetric(one: Symmetric): Scenario {
     })
     return names
   })
-  if (vcpus === 1 || !swapsVcpus) for (const names of all) recipe.symmetric(...names)
-  else recipe.symmetric(...all.map((names, v) => [v, ...names]))
+  if (one.vlpi && !swaps)
+    recipe
+      .vlpi({ device: 7, event: 0, intid: 8192, vcpu: 0 })
+      .device('assigned', (device) => device.msi(7, 0))
+  if (swaps) return recipe.symmetric(...all.map((names, v) => [v, ...names]))
+  for (const names of all) recipe.symmetric(...names)
   return recipe
 }
 

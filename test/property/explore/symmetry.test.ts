@@ -1,7 +1,7 @@
 /** Symmetry: what it relies on, step by step, and what it says, beside the whole search. */
 import fc from 'fast-check'
 import { type Bounds, explore, type InvariantId, invariants, type Report, replay } from 'vgic/explore'
-import type { Scenario } from 'vgic/scenario'
+import type { Actor, Scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { checkBounds } from '../../../src/explore/bounds.ts'
 import { CanonicalStates } from '../../../src/explore/canonical-states.ts'
@@ -10,7 +10,7 @@ import { Explorer } from '../../../src/explore/explorer.ts'
 import { renamingsOf } from '../../../src/explore/symmetry/declaration.ts'
 import { cookSymmetric, mutants, symmetricScenarios } from './symmetric-scenarios.ts'
 
-const choices = fc.array(fc.nat(), { minLength: 100, maxLength: 300 })
+const choices = fc.array(fc.nat(), { minLength: 200, maxLength: 600, size: 'max' })
 
 describe('a permutation of what is symmetric', () => {
   it('takes each step of an actor to the step of the actor that takes its place', () => {
@@ -29,8 +29,12 @@ describe('a permutation of what is symmetric', () => {
           words.slice(),
         ]
         const all = [...machine.actors, ...machine.environment]
+        const readyOf = (actors: readonly Actor[]) =>
+          actors.filter((actor) => machine.stateOf(actor) === 'ready')
         for (const choice of schedule) {
-          const ready = all.filter((actor) => machine.stateOf(actor) === 'ready')
+          // The environment could keep the vCPUs from coming anywhere.
+          const own = choice % 8 === 0 ? [] : readyOf(machine.actors)
+          const ready = own.length === 0 ? readyOf(all) : own
           if (ready.length === 0) return
           const actor = ready[choice % ready.length]
           const renaming = renamings[choice % renamings.length]
@@ -60,7 +64,7 @@ describe('a permutation of what is symmetric', () => {
 })
 
 /** More states than that are too many for a test. */
-const STATES = 60_000
+const STATES = 20_000
 const ids = (Object.keys(invariants) as InvariantId[]).filter((id) => id !== 'L4')
 
 /** How many states a search without symmetry visits, and how many of them are no permutations of one another. */
@@ -88,12 +92,11 @@ describe('a search with symmetry', () => {
     fc.assert(
       fc.property(symmetricScenarios(2, 2), fc.nat(1), fc.nat(1), (one, preemptions, ticks) => {
         const bounds: Bounds = { preemptions, ticks, states: STATES, invariants: [], raise: false }
-        const whole = visited(cookSymmetric(one), bounds)
-        if (!whole.report.complete) return
-        for (const exact of [false, true]) {
-          const { complete, states } = explore(cookSymmetric(one), { ...bounds, exact, symmetry: true })
-          expect([exact, complete, states]).toEqual([exact, true, whole.orbits])
-        }
+        const { complete, states } = explore(cookSymmetric(one), { ...bounds, symmetry: true })
+        if (!complete) return
+        const whole = visited(cookSymmetric(one), { ...bounds, states: 2 * STATES })
+        expect([whole.report.complete, whole.orbits]).toEqual([true, states])
+        expect(explore(cookSymmetric(one), { ...bounds, exact: true, symmetry: true }).states).toBe(states)
         expect(explore(cookSymmetric(one), { ...bounds, reduce: true, symmetry: true })).toMatchObject({
           complete: true,
         })
@@ -115,6 +118,7 @@ describe('a search with symmetry', () => {
     handler: [],
     ops: ['mask', 'wfi'],
     acts: ['pulse'],
+    vlpi: false,
   } as const
 
   it.each(
