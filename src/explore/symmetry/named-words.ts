@@ -7,7 +7,6 @@ import { FIRST_SPI } from '../../arch/intid.ts'
 import { ICH_LR } from '../../gic/cpu-interface/virtual-interface.ts'
 import { GUEST_ACK, GUEST_VALUE, MAX_DEPTH } from '../../hyp/records/guest-record.ts'
 import { VCPU_DATA, VCPU_INDEX, VCPU_IRQ, VCPU_LAST_CPU, VCPU_SPIN } from '../../hyp/records/vcpu.ts'
-import { asIrq } from '../../hyp/records/vgic-irq.ts'
 import { VM_STOPPER } from '../../hyp/records/vm.ts'
 import type { Machine } from '../../scenario/machine.ts'
 
@@ -65,7 +64,7 @@ export function namedWords(machine: Machine): Uint8Array {
     named[layout.spis + intid - FIRST_SPI] = NAMES_IN_IRQ
     named[layout.irouters + intid - FIRST_SPI] = NAMES_AFFINITY
   }
-  for (const bitmap of [layout.edgeLines, ghosts.wordOf(asIrq(layout.spis))])
+  for (const bitmap of [layout.edgeLines, ghosts.spiEdges])
     named.fill(NAMES_SPIS, bitmap, bitmap + Math.ceil(setup.spis / 32))
   return named
 }

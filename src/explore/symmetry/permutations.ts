@@ -71,8 +71,8 @@ function intidsOf({ devices, setup }: Machine, moves: Int32Array): Int32Array {
   const known = new Set<number>()
   for (const [device, to] of moves.entries()) {
     for (const [n, { intid }] of devices[device].steps.entries()) {
-      const other = devices[to].steps[n]?.intid ?? intid
-      if (intid < FIRST_SPI || other < FIRST_SPI) continue
+      const other = devices[to].steps[n]?.intid
+      if (other === undefined || intid < FIRST_SPI || other < FIRST_SPI) continue
       if (known.has(intid) && intids[intid] !== other)
         refuse(`${intidName(intid)} would become two others: let each device drive SPIs of its own.`)
       known.add(intid)

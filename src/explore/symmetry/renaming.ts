@@ -138,9 +138,8 @@ export class Renaming {
   /** SPIs that change places are in the same word of a bitmap. */
   private spis(at: number, word: number): number {
     const { hypervisor, ghosts } = this.machine
-    const { spis, edgeLines } = hypervisor.layout
-    const outstanding = ghosts.wordOf(asIrq(spis))
-    const first = FIRST_SPI + 32 * (at < outstanding ? at - edgeLines : at - outstanding)
+    const bitmap = at < ghosts.spiEdges ? hypervisor.layout.edgeLines : ghosts.spiEdges
+    const first = FIRST_SPI + 32 * (at - bitmap)
     let renamed = 0
     for (let left = word; left !== 0; left &= left - 1)
       renamed |= 1 << (this.intid(first + lowestBit(left)) - first)
