@@ -18,6 +18,11 @@
  * L4, which is about schedules without end. A machine with GICv4 is not reduced, and L4 is not checked. Where a local
  * step leads back to a state on the stack, all actors are explored, so that none is put off forever. States in which
  * no actor can step are all kept.
+ *
+ * The same goes for several explorers that leave the states that another has done with (closed-states.ts). Suppose a
+ * cycle of states from each of which only the local step was taken, by whomever. One of them was done with first: its
+ * explorer had found the next one on its own stack, since nobody was done with that, and then took all steps. With
+ * symmetry, read orbits for states: a step is local in all states of an orbit, of the actor that takes the place.
  */
 import {
   MODE_OUTSIDE,
