@@ -50,7 +50,6 @@ import {
   irqApListOf,
   irqGroupIsOff,
   irqIsDeliverable,
-  irqIsMappedLevel,
   irqIsPending,
   irqListRegister,
   irqStateOf,
@@ -73,17 +72,17 @@ const KEEPS_LATCH = IRQ_EDGE | IRQ_ACTIVE
  * Linux 6.1's choice: only edges. The latch of a level depends on the state in which it comes back, even if it was
  * active.
  */
-const KEEPS_LATCH_61 = IRQ_EDGE
+export const KEEPS_LATCH_61 = IRQ_EDGE
 
 export class VgicV3 {
   readonly words: Int32Array
   readonly listRegisters: number
   /** The offset of the VM's count of interrupts that {@link mark} has marked. */
-  private readonly deactivated: number
+  readonly deactivated: number
   /** The offset of the VM's count of SPIs in flight, as Linux 7.2 has it. */
   private readonly countedSpis: number
   /** From this handle on interrupts are LPIs: one that is in a list register is held, so that it cannot go meanwhile. */
-  private readonly firstLpi: number
+  readonly firstLpi: number
   /**
    * ICH_HCR_EL2 while no list register is in use, from the load on. With GICv4 the interface stays enabled: what a vPE has
    * needs no list register.
@@ -145,26 +144,6 @@ export class VgicV3 {
     else this.flushSeveral(v, pe, count)
   }
 
-  /** `flush`, without references to the LPIs in list registers. */
-  flushUnheld(v: Vcpu): void {
-    this.flush(v)
-    this.forEachLpi(v, (irq) => this.apLists.lpis.put(irq))
-  }
-
-  /** `fold`, after `flushUnheld`. */
-  foldUnheld(v: Vcpu): void {
-    this.forEachLpi(v, (irq) => this.apLists.lpis.get(irq))
-    this.fold(v)
-  }
-
-  private forEachLpi(v: Vcpu, act: (irq: Irq) => void): void {
-    const { words } = this
-    for (let n = 0; n < words[v + VCPU_USED_LRS]; n++) {
-      const irq = asIrq(words[v + VCPU_LR_IRQ + n])
-      if (irq >= this.firstLpi) act(irq)
-    }
-  }
-
   private flushSeveral(v: Vcpu, pe: Pe, count: number): void {
     if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
     else this.fill(v, pe, count, HCR_En | HCR_TDIR)
@@ -200,18 +179,6 @@ export class VgicV3 {
     const next = this.fits(v, count)
     const overflow = this.overflowInterrupts(v, next, off, bothGroups ? groupSwitches(off) : 0)
     this.fill(v, pe, next, HCR_En | HCR_TDIR | overflow)
-  }
-
-  /** `flush`, where active interrupts of an overflowing list are sorted the other way. */
-  flushActiveReversed(v: Vcpu): void {
-    const { words } = this
-    const count = words[v + VCPU_AP_COUNT]
-    if (count <= this.listRegisters) this.flush(v)
-    else {
-      this.apLists.sortActiveReversed(v)
-      const next = this.fits(v, count)
-      this.fill(v, asPe(words[v + VCPU_PE]), next, HCR_En | HCR_TDIR | this.overflowInterrupts(v, next, 0, 0))
-    }
   }
 
   /** Linux 6.1's flush: active interrupts first, and underflow as the only maintenance interrupt. */
@@ -284,7 +251,7 @@ export class VgicV3 {
    * without a list register by its EOI (LRENPIE). `switches` are those that make the guest exit when it enables or
    * disables a group, so that the choice is made again.
    */
-  private overflowInterrupts(v: Vcpu, next: number, off: number, switches: number): number {
+  overflowInterrupts(v: Vcpu, next: number, off: number, switches: number): number {
     const { words, apLists } = this
     const list = v + apLists.list
     const count = words[v + VCPU_AP_COUNT]
@@ -301,7 +268,7 @@ export class VgicV3 {
   /**
    * The number of ap_list entries that fit into the list registers. Entries that do not belong on the list need none.
    */
-  private fits(v: Vcpu, count: number): number {
+  fits(v: Vcpu, count: number): number {
     const { words, apLists } = this
     const list = v + apLists.list
     const index = apLists.targetOf(words, v)
@@ -312,7 +279,7 @@ export class VgicV3 {
   }
 
   /** Fills list registers from the first entries of the ap_list, and enables the interface if any needs one. */
-  private fill(v: Vcpu, pe: Pe, entries: number, hcr: number): void {
+  fill(v: Vcpu, pe: Pe, entries: number, hcr: number): void {
     const { words, apLists, seam } = this
     const list = v + apLists.list
     const index = apLists.targetOf(words, v)
@@ -380,13 +347,8 @@ export class VgicV3 {
     words[v + VCPU_HCR] = 0
   }
 
-  /** A fold that leaves the ap_list as it is. */
-  foldOnly(v: Vcpu): void {
-    const used = this.words[v + VCPU_USED_LRS]
-    if (used !== 0) this.foldSome(v, asPe(this.words[v + VCPU_PE]), used)
-  }
-
-  private prune(v: Vcpu): void {
+  /** Takes off the ap_list what a fold has left there to no purpose. */
+  prune(v: Vcpu): void {
     const count = this.words[v + VCPU_AP_COUNT]
     if (count !== 0) this.apLists.prune(v, count)
   }
@@ -457,54 +419,6 @@ export class VgicV3 {
     words[v + VCPU_USED_LRS] = 0
   }
 
-  /** Linux 7.2's fold, where a mapped level keeps the sample of its line that it had before (catalogue 31). */
-  foldUnsampled(v: Vcpu): void {
-    const { words } = this
-    const used = words[v + VCPU_USED_LRS]
-    const irqs = Array.from({ length: used }, (_, n) => asIrq(words[v + VCPU_LR_IRQ + n]))
-    const lines = irqs.map((irq) => (irqIsMappedLevel(words[irq]) ? words[irq] & IRQ_LINE : 0))
-    this.foldSavingVmcr(v, false)
-    for (const [n, irq] of irqs.entries()) if (lines[n] !== 0) this.apLists.store(irq, words[irq] | IRQ_LINE)
-  }
-
-  /** `fold`, where the physical interrupt of what comes back active is made inactive (catalogue 32). */
-  foldDroppingActive(v: Vcpu): void {
-    const { words } = this
-    const used = words[v + VCPU_USED_LRS]
-    const irqs = Array.from({ length: used }, (_, n) => asIrq(words[v + VCPU_LR_IRQ + n]))
-    this.fold(v)
-    for (const irq of irqs)
-      if ((words[irq] & (IRQ_HW | IRQ_ACTIVE)) === (IRQ_HW | IRQ_ACTIVE))
-        this.mapped.setPhysicalActive(v, irq, false)
-  }
-
-  /** `fold`, where LPIs keep the active state that they have in a list register (catalogue 34). */
-  foldKeepingActiveLpis(v: Vcpu): void {
-    const { words, seam } = this
-    const pe = asPe(words[v + VCPU_PE])
-    const used = words[v + VCPU_USED_LRS]
-    if (used !== 0 && words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
-    if (used !== 0) this.foldLrs(v, pe, this.idleHcr, used, seam.elrsr(pe), 1, KEEPS_LATCH_61)
-    if (words[this.deactivated] !== 0) this.deactivateMarked(v)
-    this.prune(v)
-  }
-
-  /** `flush`, where a level that is active goes in as pending, too, while its line is high (catalogue 25). */
-  flushActiveAndPending(v: Vcpu): void {
-    const { words, seam, apLists } = this
-    this.flush(v)
-    const pe = asPe(words[v + VCPU_PE])
-    const used = words[v + VCPU_USED_LRS]
-    let status = 0
-    for (let n = 0; n < used; n++) {
-      const irq = asIrq(words[v + VCPU_LR_IRQ + n])
-      const isBoth = (words[irq] & (IRQ_EDGE | IRQ_HW | IRQ_ACTIVE | IRQ_LINE)) === (IRQ_ACTIVE | IRQ_LINE)
-      const high = lrHigh(words, lrAt(pe, n)) | (isBoth ? LR_PENDING : 0)
-      status |= seam.fillLr(words, pe, n, apLists.intidOf(v, irq), high)
-    }
-    if (used !== 0) seam.filled(words, v, pe, words[v + VCPU_HCR], used, status)
-  }
-
   /**
    * Folds an interrupt as Linux 7.2 does: an LPI is never active outside of its list register, and a level-sensitive
    * SPI that was seen active and is so no more is no longer counted as in flight. An edge stays counted, and so does a
@@ -558,15 +472,7 @@ export class VgicV3 {
    * Reads and clears the used list registers, and writes `hcr` to ICH_HCR_EL2. Those in `empty`, for which `reads`
    * reads were made, are not read. `keeps` is {@link KEEPS_LATCH}, or Linux 6.1's.
    */
-  private foldLrs(
-    v: Vcpu,
-    pe: Pe,
-    hcr: number,
-    used: number,
-    empty: number,
-    reads: number,
-    keeps: number,
-  ): void {
+  foldLrs(v: Vcpu, pe: Pe, hcr: number, used: number, empty: number, reads: number, keeps: number): void {
     const { words, seam } = this
     seam.beginFold(words, pe, hcr, used, empty)
     let read = reads
@@ -622,7 +528,7 @@ export class VgicV3 {
    * first active ones on the ap_list after the last that was put into a list register, since earlier ones have list
    * registers.
    */
-  private deactivateCounted(v: Vcpu): void {
+  deactivateCounted(v: Vcpu): void {
     const { words, seam, apLists } = this
     let count = HCR_EOIcount(seam.readHcr(v, asPe(words[v + VCPU_PE])))
     const list = v + apLists.list
@@ -639,7 +545,7 @@ export class VgicV3 {
   }
 
   /** Deactivates the interrupts of a vCPU that another vCPU has marked, because they were in a list register then. */
-  private deactivateMarked(v: Vcpu): void {
+  deactivateMarked(v: Vcpu): void {
     const { words, apLists } = this
     const list = v + apLists.list
     for (let i = words[v + VCPU_AP_COUNT] - 1; i >= 0; i--) {
@@ -679,19 +585,6 @@ export class VgicV3 {
       this.prune(owner)
       if (owner !== v) apLists.notify(owner)
     }
-  }
-
-  /**
-   * Deactivates what a trapped write to ICC_DIR_EL1 names without a sample of its line, if it is in no list register: a level
-   * that was high before stays pending (catalogue 60).
-   */
-  deactivateUnsampled(v: Vcpu, intid: Intid): void {
-    const { words, apLists } = this
-    if (intid >= FIRST_SPI + apLists.layout.spiCount) return
-    const irq = apLists.irqOf(v, intid)
-    const line = words[irq] & IRQ_LINE
-    this.deactivateByDir(v, intid)
-    if (line !== 0 && (words[irq] & IRQ_ACTIVE) === 0) apLists.store(irq, words[irq] | line)
   }
 
   /**
