@@ -4,35 +4,37 @@
  */
 import { VCPU_CACHED, VCPU_DATA, VCPU_ESR, VCPU_INDEX, type Vcpu } from '../records/vcpu.ts'
 import { asIrq, type Irq } from '../records/vgic-irq.ts'
+import * as vgicIts from '../vgic/vgic-its-museum.ts'
 import * as vgicV3 from '../vgic/vgic-v3-museum.ts'
+import * as vgicV4 from '../vgic/vgic-v4-museum.ts'
 import { ESR_DIR, type ThreadSteps } from './thread-steps.ts'
 
 export function vpeLoadUnmoved(steps: ThreadSteps, v: Vcpu): void {
   if (steps.isWaiting(v)) return
   const was = steps.maskInterrupts(v)
-  steps.v4?.loadUnmoved(v)
+  if (steps.v4) vgicV4.loadUnmoved(steps.v4, v)
   steps.takeMasked(v, was)
 }
 
 export function vpePutAtOnce(steps: ThreadSteps, v: Vcpu): void {
   const was = steps.maskInterrupts(v)
-  steps.v4?.putAtOnce(v, steps.isWaiting(v))
+  if (steps.v4) vgicV4.putAtOnce(steps.v4, v, steps.isWaiting(v))
   steps.takeMasked(v, was)
 }
 
 export function vpePutUnlocked(steps: ThreadSteps, v: Vcpu): void {
   const was = steps.maskInterrupts(v)
-  steps.v4?.putUnstored(v)
+  if (steps.v4) vgicV4.putUnstored(steps.v4, v)
   steps.takeMasked(v, was)
 }
 
 export function storePendingLast(steps: ThreadSteps, v: Vcpu): void {
-  steps.v4?.storeLast(v)
+  if (steps.v4) vgicV4.storeLast(steps.v4, v)
 }
 
 export function vpePutAnyway(steps: ThreadSteps, v: Vcpu): void {
   const was = steps.maskInterrupts(v)
-  steps.v4?.putAnyway(v, steps.isWaiting(v))
+  if (steps.v4) vgicV4.putAnyway(steps.v4, v, steps.isWaiting(v))
   steps.takeMasked(v, was)
 }
 
@@ -150,12 +152,12 @@ function takeCached(steps: ThreadSteps, v: Vcpu): Irq {
 
 export function executeCommandForAll(steps: ThreadSteps, v: Vcpu): void {
   const n = steps.commands.lockedBy(v)
-  if (n >= 0) steps.commands.executeForAll(n)
+  if (n >= 0) vgicIts.executeForAll(steps.commands, n)
 }
 
 export function executeCommandOnly(steps: ThreadSteps, v: Vcpu): void {
   const n = steps.commands.lockedBy(v)
-  if (n >= 0) steps.commands.executeOnly(n)
+  if (n >= 0) vgicIts.executeOnly(steps.commands, n)
 }
 
 export function nestedPending(steps: ThreadSteps, v: Vcpu): boolean {
