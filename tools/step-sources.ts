@@ -1,6 +1,6 @@
 /**
  * Where the code of each step is, for the playground: the rows of steps.ts name methods of ThreadSteps, or functions of
- * museum-steps.ts; what is not in a row is named here.
+ * linux-steps.ts and museum-steps.ts; what is not in a row is named here.
  */
 import { readFileSync } from 'node:fs'
 import ts from 'typescript'

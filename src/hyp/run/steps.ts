@@ -6,7 +6,8 @@
  * To add a step:
  * 1. Write its row here: its outcomes, the lists that it may be in, what it may write, and its preconditions.
  * 2. Write the method of ThreadSteps that the row names: no result, a boolean for a question, or the outcome's index. A
- *    step that only the museum has is a function of museum-steps.ts, and its row says so.
+ *    step that only the baselines of Linux have is a function of linux-steps.ts, one that only the museum has of
+ *    museum-steps.ts, and its row says so.
  * 3. `npm run generate` gives it a number and a case; a method that does not fit is a type error in the case.
  * 4. Export it in public-steps.ts, for users' designs.
  * 5. Use it in a design. An exploration with `checkWrites` reports writes that its row does not allow.
@@ -49,7 +50,12 @@ const test = (name: string, facts: Facts): Step =>
 /** vcpu_load of the vGIC: moves the CPU interface state to the hardware; does nothing if the vCPU is loaded. */
 export const load = row('load', { does: 'load', writes: 'pe', needs: ['preemptionOff'] })
 /** Linux 7.2's vcpu_load of the vGIC: writes the registers of a vCPU that is loaded already, too. */
-export const loadAgain = row('loadAgain', { does: 'loadAgain', writes: 'pe', needs: ['preemptionOff'] })
+export const loadAgain = row('loadAgain', {
+  does: 'loadAgain',
+  of: 'linux',
+  writes: 'pe',
+  needs: ['preemptionOff'],
+})
 /** vcpu_load of the vGIC, which does nothing while the vCPU waits in its WFI. */
 export const loadUnlessWaiting = row('loadUnlessWaiting', {
   does: 'loadUnlessWaiting',
@@ -70,7 +76,12 @@ export const put = row('put', { does: 'put', writes: 'vcpu', needs: ['preemption
  * Linux 7.2's vcpu_put of the vGIC: reads the active priorities only, since the last exit has saved ICH_VMCR_EL2, and
  * those of a vCPU that was put already, too.
  */
-export const putAgain = row('putAgain', { does: 'putAgain', writes: 'vcpu', needs: ['preemptionOff'] })
+export const putAgain = row('putAgain', {
+  does: 'putAgain',
+  of: 'linux',
+  writes: 'vcpu',
+  needs: ['preemptionOff'],
+})
 /** kvm_timer_vcpu_put: takes the timers off the PE. A thread that loses its PE needs no step for it. */
 export const timerPut = row('timerPut', { does: 'timerPut', writes: 'pe', needs: ['preemptionOff'] })
 /**
@@ -107,6 +118,7 @@ export const flush = row('flush', { does: 'flush', lists: 'flush', needs: ['inte
 /** Linux 6.1's flush: active interrupts first, and underflow as the only maintenance interrupt. */
 export const flushActiveFirst = row('flushActiveFirst', {
   does: 'flushActiveFirst',
+  of: 'linux',
   lists: 'flush',
   needs: ['interruptsOff', 'folded'],
 })
@@ -146,6 +158,7 @@ export const flushActiveAndPending = row('flushActiveAndPending', {
  */
 export const flushWritingHcr = row('flushWritingHcr', {
   does: 'flushWritingHcr',
+  of: 'linux',
   lists: 'flush',
   alwaysAccesses: true,
   needs: ['interruptsOff', 'folded'],
@@ -162,12 +175,14 @@ export const foldUnheld = row('foldUnheld', {
 /** Linux 6.1's fold, which ignores EOIcount. */
 export const foldIgnoringEoiCount = row('foldIgnoringEoiCount', {
   does: 'foldIgnoringEoiCount',
+  of: 'linux',
   lists: 'fold',
   needs: ['interruptsOff'],
 })
 /** Linux 7.2's fold, which saves ICH_VMCR_EL2 and clears ICH_HCR_EL2 at every exit. */
 export const foldSavingVmcr = row('foldSavingVmcr', {
   does: 'foldSavingVmcr',
+  of: 'linux',
   lists: 'fold',
   alwaysAccesses: true,
   needs: ['interruptsOff'],
@@ -290,6 +305,7 @@ export const emulateSysreg = row('emulateSysreg', {
  */
 export const emulateSysregByShadow = row('emulateSysregByShadow', {
   does: 'emulateSysregByShadow',
+  of: 'linux',
   stands: 'thread',
   needs: ['sysregAccess'],
 })
@@ -303,12 +319,14 @@ export const emulateSysregUnsampled = row('emulateSysregUnsampled', {
 /** Is a deactivation left that needs the VM stopped? */
 export const deactivationLeft = test('deactivationLeft?', {
   does: 'deactivationLeft',
+  of: 'linux',
   stands: 'thread',
   writes: 'thread',
 })
 /** Does it once all other vCPUs are outside their guests; waits until then. */
 export const deactivateStopped = row('deactivateStopped', {
   does: 'deactivateStopped',
+  of: 'linux',
   stands: 'thread',
   needs: ['maySleep', 'sysregAccess', 'vmStopped'],
 })
@@ -334,6 +352,7 @@ export const emulateMmio = row('emulateMmio', {
  */
 export const emulateMmioFromMemory = row('emulateMmioFromMemory', {
   does: 'emulateMmioFromMemory',
+  of: 'linux',
   endsAccess: true,
   outcomes: mmioOutcomes,
   stands: 'thread',
@@ -377,6 +396,7 @@ export const stopVcpusToo = row('stopVcpusToo', {
 /** Linux 6.1's accessStopped, which answers from memory as `emulateMmioFromMemory` does. */
 export const accessStoppedFromMemory = row('accessStoppedFromMemory', {
   does: 'accessStoppedFromMemory',
+  of: 'linux',
   endsAccess: true,
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
@@ -559,9 +579,19 @@ export const vpeReload = row('vpeReload', { does: 'vpeReload', gicv4: true })
  * Linux 6.1: enables the virtual CPU interface for a vPE while no list register is in use. Otherwise it stays enabled from
  * the load on.
  */
-export const vpeEnable = row('vpeEnable', { does: 'vpeEnable', gicv4: true, needs: ['preemptionOff'] })
+export const vpeEnable = row('vpeEnable', {
+  does: 'vpeEnable',
+  of: 'linux',
+  gicv4: true,
+  needs: ['preemptionOff'],
+})
 /** Linux 6.1: clears ICH_HCR_EL2 at a put. */
-export const vpeDisable = row('vpeDisable', { does: 'vpeDisable', gicv4: true, needs: ['preemptionOff'] })
+export const vpeDisable = row('vpeDisable', {
+  does: 'vpeDisable',
+  of: 'linux',
+  gicv4: true,
+  needs: ['preemptionOff'],
+})
 /**
  * A load that does not tell the ITS where its vPE goes, as if redistributors with a common vPE table needed no VMOVP
  * (catalogue 14).
@@ -598,6 +628,7 @@ export const dyRunnable = test('dyRunnable?', {
 /** Would the candidate run? Evaluates runnable() of a vCPU that may be running by now, as Linux 6.1 does. */
 export const candidateRunnable = test('candidateRunnable?', {
   does: 'candidateRunnable',
+  of: 'linux',
   stands: 'thread',
   writes: 'thread',
   needs: ['candidate'],

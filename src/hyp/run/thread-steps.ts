@@ -1,11 +1,10 @@
 /**
  * The code of the library's steps: a method for each row of steps.ts, which names it. A step is atomic. Those that only
- * the museum's designs have are in museum-steps.ts.
+ * the baselines of Linux have are in linux-steps.ts, those of the museum in museum-steps.ts.
  */
 
 import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI } from '../../arch/hcr-el2.ts'
 import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../../arch/icc-registers.ts'
-import { HCR_En } from '../../arch/ich-registers.ts'
 import { sysregSyndrome } from '../../arch/syndrome.ts'
 import { type Pcpu, returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe } from '../../gic/records/pe.ts'
@@ -35,7 +34,6 @@ import {
   VCPU_PE,
   VCPU_SLEEPS,
   VCPU_THREAD,
-  VCPU_USED_LRS,
   VCPU_WFIT,
   type Vcpu,
   withMode,
@@ -134,19 +132,10 @@ export class ThreadSteps {
     this.vgic.load(v)
   }
 
-  loadAgain(v: Vcpu): void {
-    this.trapGuest(v)
-    this.vgic.load(v)
-  }
-
   /** HCR_EL2 of the guest. */
-  private trapGuest(v: Vcpu): void {
+  trapGuest(v: Vcpu): void {
     const stays = this.wfiStays && this.v4?.isDirect(v) === true
     this.seam.writeHcrEl2(asPe(this.words[v + VCPU_PE]), stays ? GUEST_HCR_EL2_ALONE : GUEST_HCR_EL2)
-  }
-
-  putAgain(v: Vcpu): void {
-    this.vgic.putActivePriorities(v)
   }
 
   loadUnlessWaiting(v: Vcpu): void {
@@ -230,16 +219,6 @@ export class ThreadSteps {
     this.takeMasked(v, was)
   }
 
-  vpeEnable(v: Vcpu): void {
-    if (this.words[v + VCPU_USED_LRS] === 0) this.seam.writeHcr(v, asPe(this.words[v + VCPU_PE]), HCR_En)
-    this.settle(v)
-  }
-
-  vpeDisable(v: Vcpu): void {
-    this.seam.writeHcr(v, asPe(this.words[v + VCPU_PE]), 0)
-    this.settle(v)
-  }
-
   /** Whether the vCPU waits in its WFI, by its flag. */
   isWaiting(v: Vcpu): boolean {
     return (this.words[v + VCPU_THREAD] & THREAD_WAITING) !== 0
@@ -309,23 +288,6 @@ export class ThreadSteps {
     words[v + VCPU_DATA + 1] = 0
   }
 
-  /** A deactivation that is left keeps its INTID, which is an SPI's and so not 0, in VCPU_DATA. */
-  emulateSysregByShadow(v: Vcpu): void {
-    if (this.words[v + VCPU_ESR] === ESR_DIR) this.deactivateStopped(v)
-    else this.emulateSysreg(v)
-  }
-
-  deactivationLeft(v: Vcpu): boolean {
-    return this.words[v + VCPU_DATA] !== 0
-  }
-
-  deactivateStopped(v: Vcpu): void {
-    const { words, vgic, seam } = this
-    if (!vgic.deactivateByShadow(v, words[v + VCPU_DATA] & seam.virtualInterface.intidMask)) return
-    words[v + VCPU_DATA] = 0
-    words[v + VCPU_DATA + 1] = 0
-  }
-
   timerLoad(v: Vcpu): void {
     this.timers.load(v)
   }
@@ -375,28 +337,8 @@ export class ThreadSteps {
     this.settle(v)
   }
 
-  flushActiveFirst(v: Vcpu): void {
-    this.vgic.flushActiveFirst(v)
-    this.settle(v)
-  }
-
-  flushWritingHcr(v: Vcpu): void {
-    this.vgic.flushWritingHcr(v)
-    this.settle(v)
-  }
-
-  foldSavingVmcr(v: Vcpu): void {
-    this.vgic.foldSavingVmcr(v, false)
-    this.settle(v)
-  }
-
   fold(v: Vcpu): void {
     this.vgic.fold(v)
-    this.settle(v)
-  }
-
-  foldIgnoringEoiCount(v: Vcpu): void {
-    this.vgic.foldIgnoringEoiCount(v)
     this.settle(v)
   }
 
@@ -414,20 +356,12 @@ export class ThreadSteps {
     return this.mmio.access(v, true)
   }
 
-  emulateMmioFromMemory(v: Vcpu): number {
-    return this.mmio.access(v, false)
-  }
-
-  /** An ITS that the access starts carries out its commands at once: no step does it for a VM that is stopped. */
   accessStopped(v: Vcpu): number {
     return this.withCommands(v, this.emulateMmio(v))
   }
 
-  accessStoppedFromMemory(v: Vcpu): number {
-    return this.withCommands(v, this.emulateMmioFromMemory(v))
-  }
-
-  private withCommands(v: Vcpu, outcome: number): number {
+  /** An ITS that the access starts carries out its commands at once: no step does it for a VM that is stopped. */
+  withCommands(v: Vcpu, outcome: number): number {
     if (outcome !== MMIO_COMMANDS) return outcome
     this.commands.process(this.commands.lockedBy(v))
     return MMIO_DONE
@@ -535,11 +469,6 @@ export class ThreadSteps {
   dyRunnable(v: Vcpu): boolean {
     const candidate = this.onSpin.candidate(v)
     return candidate !== 0 && this.onSpin.isBlocked(v) && this.halt.runnable(candidate)
-  }
-
-  candidateRunnable(v: Vcpu): boolean {
-    const candidate = this.onSpin.candidate(v)
-    return candidate !== 0 && this.halt.runnable(candidate)
   }
 
   yieldTo(v: Vcpu): void {

@@ -16,7 +16,8 @@ import {
   type Irq,
   irqIsMappedLevel,
 } from '../records/vgic-irq.ts'
-import { KEEPS_LATCH_61, type VgicV3 } from './vgic-v3.ts'
+import type { VgicV3 } from './vgic-v3.ts'
+import { foldSavingVmcr, KEEPS_LATCH_61 } from './vgic-v3-linux.ts'
 
 /** `flush`, without references to the LPIs in list registers. */
 export function flushUnheld(vgic: VgicV3, v: Vcpu): void {
@@ -78,7 +79,7 @@ export function foldUnsampled(vgic: VgicV3, v: Vcpu): void {
   const used = words[v + VCPU_USED_LRS]
   const irqs = Array.from({ length: used }, (_, n) => asIrq(words[v + VCPU_LR_IRQ + n]))
   const lines = irqs.map((irq) => (irqIsMappedLevel(words[irq]) ? words[irq] & IRQ_LINE : 0))
-  vgic.foldSavingVmcr(v, false)
+  foldSavingVmcr(vgic, v, false)
   for (const [n, irq] of irqs.entries()) if (lines[n] !== 0) vgic.apLists.store(irq, words[irq] | IRQ_LINE)
 }
 
