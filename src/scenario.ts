@@ -63,14 +63,7 @@ export {
   type VirtualMachineSummary,
 } from './hyp/userspace/virtual-machine.ts'
 export type { GuestFramesConfig } from './hyp/vgic/guest-frames.ts'
-export {
-  type CpuInterfaceConfig,
-  type InterruptConfig,
-  Scenario,
-  scenario,
-  type VlpiConfig,
-  type VmConfig,
-} from './scenario/builder.ts'
+export { Scenario, scenario } from './scenario/builder.ts'
 export { DeviceBuilder } from './scenario/device-builder.ts'
 export {
   type AccessSize,
@@ -106,6 +99,7 @@ export {
   type RunSummary,
   type RunViolation,
 } from './scenario/run.ts'
+export type { CpuInterfaceConfig, InterruptConfig, VlpiConfig, VmConfig } from './scenario/scenario-config.ts'
 export {
   type ActorSummary,
   type MachineSummary,
