@@ -36,7 +36,7 @@ const CATEGORIES = {
   Designs: ['hyp/run/{baselines,design,designs,edit,halt,public-steps,step}.ts'],
   'What an exit costs': ['hyp/host/cost.ts', 'hyp/records/exits.ts', 'bench/cases.ts'],
   'A VM whose guests run elsewhere': [
-    'hyp/userspace/virtual-machine.ts',
+    'hyp/userspace/{virtual-machine,virtual-machine-config,virtual-machine-summary,guest-list-registers}.ts',
     'hyp/vgic/guest-frames.ts',
     'hyp/records/vcpu.ts',
   ],
