@@ -7,7 +7,7 @@ import { Comment, CommentTag } from 'typedoc'
 /** The categories, in the order in which pages have them, each with the files that it is for. */
 const CATEGORIES = {
   'The device': [
-    'gic/gic.ts',
+    'gic/{gic,gic-summary}.ts',
     'gic/config/{config,choices,its-config,memory}.ts',
     'gic/cpu-interface/{output-lines,interrupt-masks}.ts',
   ],
