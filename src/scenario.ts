@@ -124,3 +124,4 @@ export type {
   VectorEvent,
   WfxEvent,
 } from './scenario/step-events.ts'
+export type { SymmetricPart } from './scenario/symmetric.ts'
