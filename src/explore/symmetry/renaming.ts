@@ -45,7 +45,7 @@ const syndromeOf = (encoding: Encoding): number => sysregSyndrome(encoding, fals
 const intidSyndromes = intidRegisters.map(syndromeOf)
 const targetSyndromes = targetRegisters.map(syndromeOf)
 
-/** ICC_SGI<n>R_EL1: IRM, in the upper word, and the affinities above the target list. */
+/** `ICC_SGI<n>R_EL1`: IRM, in the upper word, and the affinities above the target list. */
 const SGI_IRM_HIGH = 0x100
 const SGI_AFF1 = 0xff0000
 
