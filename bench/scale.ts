@@ -11,7 +11,8 @@ import {
   VirtualMachine,
   type VirtualMachineConfig,
 } from 'vgic/scenario'
-import { VCPU_AP_COUNT } from '../src/hyp/records/vcpu-offsets.ts'
+import { VCPU_AP_FIRST, VCPU_AP_LAST } from '../src/hyp/records/vcpu-offsets.ts'
+import { asIrq } from '../src/hyp/records/vgic-irq.ts'
 import { header } from '../test/command-line.ts'
 import { HotPath, LPI, machineWithIts } from './hot-path.ts'
 import { median } from './statistics.ts'
@@ -80,7 +81,16 @@ function pending(length: number, design: Design): Operation {
   const { words, apLists, vcpu } = { ...vm.hypervisor, vcpu: vm.hypervisor.vcpu(0) }
   vm.exit(0)
   return () => {
-    words.subarray(vcpu + apLists.list, vcpu + apLists.list + words[vcpu + VCPU_AP_COUNT]).reverse()
+    let reversed = asIrq(0)
+    let irq = asIrq(words[vcpu + VCPU_AP_FIRST])
+    words[vcpu + VCPU_AP_LAST] = irq
+    while (irq !== 0) {
+      const next = apLists.next(words, irq)
+      words[apLists.linkOf(irq)] = reversed
+      reversed = irq
+      irq = next
+    }
+    words[vcpu + VCPU_AP_FIRST] = reversed
     vm.enter(0)
     vm.exit(0)
   }

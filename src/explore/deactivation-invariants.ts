@@ -10,7 +10,7 @@ import { OP_MMIO_WRITE, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.
 import { GUEST_ACK, GUEST_DEPTH, GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   peOf,
-  VCPU_AP_COUNT,
+  VCPU_AP_FIRST,
   VCPU_AP0R,
   VCPU_AP1R,
   VCPU_ESR,
@@ -68,9 +68,7 @@ export class DeactivationInvariants {
     const { words, hypervisor } = this
     const { apLists, interrupts } = hypervisor
     if (this.machine.ghosts.vmcrOf(v) & VMCR_VEOIM) return undefined
-    const list = v + apLists.list
-    for (let i = 0; i < before[v + VCPU_AP_COUNT]; i++) {
-      const irq = asIrq(before[list + i])
+    for (let irq = asIrq(before[v + VCPU_AP_FIRST]); irq !== 0; irq = apLists.next(before, irq)) {
       if (words[irq] & IRQ_ACTIVE || before[irq] & IRQ_DEACTIVATED || interrupts.kindOf(irq) === 'lpi')
         continue
       const intid = apLists.intidOf(v, irq)
@@ -87,8 +85,7 @@ export class DeactivationInvariants {
   activeLpi(v: Vcpu): string | undefined {
     const { words, hypervisor } = this
     const { apLists, interrupts } = hypervisor
-    for (let i = 0; i < words[v + VCPU_AP_COUNT]; i++) {
-      const irq = asIrq(words[v + apLists.list + i])
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = apLists.next(words, irq)) {
       if (words[irq] & IRQ_ACTIVE && interrupts.kindOf(irq) === 'lpi')
         return `${intidName(apLists.intidOf(v, irq))} is active on vcpu${words[v + VCPU_INDEX]}, in no list register`
     }
@@ -101,9 +98,8 @@ export class DeactivationInvariants {
     const at = peOf(words, v) + (words[irq] & IRQ_GROUP1 ? ICH_AP1R : ICH_AP0R)
     const level = this.levelOf(v, irq)
     if (((words[at + (level >> 5)] >>> (level & 31)) & 1) === 0) return false
-    const list = v + hypervisor.apLists.list
-    for (let i = 0; i < words[v + VCPU_AP_COUNT]; i++) {
-      const other = asIrq(words[list + i])
+    const first = asIrq(words[v + VCPU_AP_FIRST])
+    for (let other = first; other !== 0; other = hypervisor.apLists.next(words, other)) {
       if (words[other] & IRQ_ACTIVE && this.levelOf(v, other) === level) return false
     }
     return true
@@ -127,8 +123,7 @@ export class DeactivationInvariants {
     for (let i = 0; i < hypervisor.layout.vcpuCount; i++) {
       const v = hypervisor.vcpu(i)
       if (machine.ghosts.vmcrOf(v) & VMCR_VEOIM || this.hasActivePriority(v)) continue
-      for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
-        const irq = asIrq(words[v + apLists.list + k])
+      for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = apLists.next(words, irq)) {
         if (words[irq] & IRQ_ACTIVE)
           return `${intidName(apLists.intidOf(v, irq))} is active on vcpu${i}, whose guest has ended it`
       }

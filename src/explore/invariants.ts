@@ -30,6 +30,7 @@ import {
   THREAD_REQUESTS,
   timerIntids,
   VCPU_AP_COUNT,
+  VCPU_AP_FIRST,
   VCPU_HCR,
   VCPU_INDEX,
   VCPU_IRQ,
@@ -208,13 +209,14 @@ export class InvariantChecker {
     let listed = 0
     for (let i = 0; i < layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
-      const count = words[v + VCPU_AP_COUNT]
-      listed += count
-      for (let k = 0; k < count; k++) {
-        const irq = asIrq(words[v + apLists.list + k])
+      let left = words[v + VCPU_AP_COUNT]
+      listed += left
+      for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = apLists.next(words, irq)) {
+        left--
         if (irqApListOf(words[irq]) === i + 1) continue
         return `${intidName(apLists.intidOf(v, irq))} is on the list of vcpu${i} and does not name it`
       }
+      if (left !== 0) return `the list of vcpu${i} has not as many interrupts as are counted`
     }
     return listed === this.named() ? undefined : 'an interrupt names a vCPU on whose list it is not once'
   }
@@ -231,8 +233,7 @@ export class InvariantChecker {
     const held = new Set(words.subarray(v + VCPU_LR_IRQ, v + VCPU_LR_IRQ + used))
     const last = [-1, -1]
     let left = used
-    for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
-      const irq = asIrq(words[v + apLists.list + k])
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = apLists.next(words, irq)) {
       const name = intidName(apLists.intidOf(v, irq))
       if (held.has(irq)) left--
       if (held.has(irq) || (words[irq] & IRQ_ACTIVE) === 0) continue
@@ -355,10 +356,8 @@ export class InvariantChecker {
     const { words } = this
     const { apLists } = this.hypervisor
     const overflowed = words[peOf(words, v) + ICH_HCR] & OVERFLOW_INTERRUPTS
-    const list = v + apLists.list
     const index = apLists.targetOf(words, v)
-    for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
-      const irq = asIrq(words[list + k])
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = apLists.next(words, irq)) {
       const isForIt = irqIsDeliverable(words[irq]) && irqTarget(words[irq]) === index
       if (!isForIt || this.isInHardware(v, irq)) continue
       if (overflowed === 0 || this.comesNext(v, words[irq])) return irq

@@ -60,3 +60,5 @@ export const LPI_PREVIOUS = 4
  * then; 0 if none is.
  */
 export const LPI_FORWARD = 5
+/** The interrupt that follows it on its ap_list; 0 of the last, and of one that is on no list. */
+export const LPI_LINK = 6

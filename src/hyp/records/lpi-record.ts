@@ -60,6 +60,13 @@ export const lpiRows = {
     by: [],
     says: "One more than the number of the device's interrupt that is forwarded as this LPI, which hardware delivers then; 0 if none is.",
   },
+  LPI_LINK: {
+    name: 'apNext',
+    class: 'normalised',
+    by: ['queue'],
+    says: 'The interrupt that follows it on its ap_list; 0 of the last, and of one that is on no list.',
+    means: 'word',
+  },
 } as const satisfies Rows
 
 /** A device that a MAPD has mapped. */

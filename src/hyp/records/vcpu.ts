@@ -126,8 +126,6 @@ export interface VcpuPrograms {
 /** What the size of a vCPU's record depends on. */
 export interface VcpuSize {
   readonly listRegisters: number
-  /** Interrupts that can be on an ap_list. */
-  readonly interrupts: number
   /** A design's own words, by name. */
   readonly ownWords: readonly string[]
 }
@@ -246,6 +244,20 @@ export const vcpuRows = {
     by: [...VGIC, 'queue'],
     says: 'How many interrupts are on its ap_list.',
   },
+  VCPU_AP_FIRST: {
+    name: 'apFirst',
+    class: 'normalised',
+    by: ['queue'],
+    says: 'The first interrupt on its ap_list; 0 if that is empty. Each has the next one in its link.',
+    means: 'word',
+  },
+  VCPU_AP_LAST: {
+    name: 'apLast',
+    class: 'normalised',
+    by: ['queue'],
+    says: 'The last interrupt on its ap_list.',
+    means: 'word',
+  },
   VCPU_AP0R: {
     name: 'ap0r',
     count: 4,
@@ -345,6 +357,15 @@ export const vcpuRows = {
     says: 'Its SGIs and PPIs, one word each.',
     view: VGIC_IRQ_VIEW,
   },
+  VCPU_IRQ_LINK: {
+    name: '<n> apNext',
+    n: intidName,
+    count: 32,
+    class: 'normalised',
+    by: ['queue'],
+    says: 'The interrupt that follows each of them on its ap_list; 0 of the last, and of one that is on no list.',
+    means: 'word',
+  },
   VCPU_COST: {
     name: 'cost',
     class: 'observational',
@@ -406,14 +427,6 @@ export const vcpuRows = {
     says: 'The interrupt that the last flush put into each list register.',
     means: 'word',
   },
-  VCPU_AP_LIST: {
-    name: 'apList[<n>]',
-    count: ({ interrupts }) => interrupts,
-    class: 'normalised',
-    by: ['queue'],
-    says: 'Its ap_list: handles of interrupts, in free slots 0.',
-    means: 'word',
-  },
   VCPU_OWN: {
     name: 'own.<n>',
     n: (element, _, { ownWords }) => ownWords[element],
@@ -428,6 +441,6 @@ export const vcpuRows = {
 export const vcpuRecord = (size: VcpuSize, programs: VcpuPrograms): RecordType =>
   recordType('vcpu[<n>]', wordsOf(vcpuRows, { ...size, ...programs }))
 
-/** The offset of a row that depends on the configuration. */
-export const vcpuOffset = (name: 'VCPU_AP_LIST' | 'VCPU_OWN', size: VcpuSize): number =>
-  offsetOf(vcpuRows, name, { ...size, steps: [], guests: [] })
+/** The offset of the design's own words, which depends on the configuration. */
+export const ownWordsOffset = (size: VcpuSize): number =>
+  offsetOf(vcpuRows, 'VCPU_OWN', { ...size, steps: [], guests: [] })

@@ -7,7 +7,7 @@ import { COST_ROW, costRowNames } from './cost-row.ts'
 import { ITS } from './its-record.ts'
 import { type DirectLayout, type DirectRecords, directLayoutOf, directRecords } from './its-vpe.ts'
 import { type LpiLayout, type LpiRecords, type LpiSizes, lpiLayoutOf, lpiRecords } from './lpi-record.ts'
-import { type VcpuPrograms, type VcpuSize, vcpuBefore, vcpuOffset, vcpuRecord } from './vcpu.ts'
+import { ownWordsOffset, type VcpuPrograms, vcpuBefore, vcpuRecord } from './vcpu.ts'
 import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
 
 export * from './vm-offsets.ts'
@@ -105,6 +105,15 @@ const spiRows = {
     by: [],
     says: 'A bitmap of the SPIs, bit x of word n is SPI 32 + 32 n + x: the line of an interrupt that was high when it was made edge-triggered, which counts again when it becomes level-sensitive.',
   },
+  SPI_LINK: {
+    name: '<n> apNext',
+    n: (i) => intidName(FIRST_SPI + i),
+    count: (spis) => spis,
+    class: 'normalised',
+    by: ['queue'],
+    says: 'The interrupt that follows each SPI on its ap_list; 0 of the last, and of one that is on no list.',
+    means: 'word',
+  },
 } as const satisfies Rows<number>
 
 /** What the size of a VM's records depends on. */
@@ -138,24 +147,13 @@ export interface VmRecords {
 }
 
 /**
- * Every ap_list has room for every SPI and LPI, since a guest may route them all to one vCPU: with 255 vCPUs and 987 SPIs
- * that is 1 MB of an image's 1.2 MB, of which 255 times less can be in use. Lists in a pool would save it, at the price of
- * one more load wherever a list is walked, and of a pool that must stay canonical.
- */
-const vcpuSizeOf = ({ spis, lpis, listRegisters, ownWords }: VmSize): VcpuSize => ({
-  listRegisters,
-  interrupts: FIRST_SPI + spis + lpis.lpis,
-  ownWords,
-})
-
-/**
  * The vCPUs come before the SPIs, and these before the LPIs: a handle below the SPIs is a private interrupt's, and one from
  * the LPIs on an LPI's.
  */
 export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
   const { vcpus, spis, mapped, its } = size
   const vm = recordType('vm', wordsOf(vmRows, undefined))
-  const vcpu = vcpuRecord(vcpuSizeOf(size), programs)
+  const vcpu = vcpuRecord(size, programs)
   const spi = recordType({ name: 'spis', prefix: 'vm.' }, wordsOf(spiRows, Math.max(spis, 1)))
   const lpis = lpiRecords(size.lpis)
   const direct = directRecords(directSizeOf(size))
@@ -197,6 +195,8 @@ export interface VmLayout {
    * edge-triggered, which counts again when it becomes level-sensitive.
    */
   readonly edgeLines: number
+  /** The link of SPI 32. */
+  readonly spiLinks: number
   /** Offset of the table of mapped SPIs, and the number of its rows. */
   readonly mapped: number
   readonly mappedCount: number
@@ -205,8 +205,7 @@ export interface VmLayout {
   readonly itsCount: number
   readonly lpis: LpiLayout
   readonly direct: DirectLayout
-  /** Offsets in a vCPU's record of its ap_list and of the design's own words. */
-  readonly apList: number
+  /** Offset in a vCPU's record of the design's own words. */
   readonly ownWords: number
   readonly costTable: number
 }
@@ -222,14 +221,14 @@ export function layoutOf(records: VmRecords, layout: Layout, size: VmSize): VmLa
     spiCount: size.spis,
     irouters: spis + offsetOf(spiRows, 'SPI_IROUTER', Math.max(size.spis, 1)),
     edgeLines: spis + offsetOf(spiRows, 'SPI_EDGE_LINES', Math.max(size.spis, 1)),
+    spiLinks: spis + offsetOf(spiRows, 'SPI_LINK', Math.max(size.spis, 1)),
     mapped: layout.baseOf(records.mapped),
     mappedCount: size.mapped,
     its: layout.baseOf(ITS),
     itsCount: size.its,
     lpis: lpiLayoutOf(records.lpis, layout, size.lpis),
     direct: directLayoutOf(records.direct, layout, directSizeOf(size)),
-    apList: vcpuOffset('VCPU_AP_LIST', vcpuSizeOf(size)),
-    ownWords: vcpuOffset('VCPU_OWN', vcpuSizeOf(size)),
+    ownWords: ownWordsOffset(size),
     costTable: layout.baseOf(COST_ROW),
   }
 }

@@ -18,15 +18,8 @@ import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { DOUBLEWORD, type RegisterMap } from '../../gic/frames/register-map.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { VCPU_AP_COUNT, VCPU_LPIS_ENABLED, type Vcpu } from '../records/vcpu.ts'
-import {
-  IRQ_ACTIVE,
-  IRQ_AP_LIST,
-  IRQ_DEACTIVATED,
-  IRQ_ENABLED,
-  IRQ_LATCH,
-  IRQ_LINE,
-} from '../records/vgic-irq.ts'
+import { VCPU_LPIS_ENABLED, type Vcpu } from '../records/vcpu.ts'
+import { IRQ_ACTIVE, IRQ_DEACTIVATED, IRQ_ENABLED, IRQ_LATCH, IRQ_LINE } from '../records/vgic-irq.ts'
 import { VM_DEACTIVATED } from '../records/vm.ts'
 import type { VgicDist } from '../vgic/vgic-dist.ts'
 import type { VgicRow } from '../vgic/vgic-mmio-registers.ts'
@@ -346,12 +339,10 @@ const isWritten = (name: string): boolean =>
 function forget(hypervisor: Hypervisor): void {
   const { words, layout, apLists } = hypervisor
   for (let n = 0; n < layout.itsCount; n++) new ItsRegisters(hypervisor).reset(n)
-  const gone = IRQ_AP_LIST | IRQ_ACTIVE | IRQ_LATCH | IRQ_LINE | IRQ_DEACTIVATED | IRQ_ENABLED
+  const gone = IRQ_ACTIVE | IRQ_LATCH | IRQ_LINE | IRQ_DEACTIVATED | IRQ_ENABLED
   for (let i = 0; i < layout.vcpuCount; i++) {
     const v = apLists.vcpuOf(i)
-    apLists.takeLpisOff(v)
-    words.fill(0, v + apLists.list, v + apLists.list + words[v + VCPU_AP_COUNT])
-    words[v + VCPU_AP_COUNT] = 0
+    apLists.clear(v)
     words[v + VCPU_LPIS_ENABLED] = 0
     for (let intid = 0; intid < FIRST_SPI; intid++) words[apLists.irqOf(v, intid)] &= ~gone
   }

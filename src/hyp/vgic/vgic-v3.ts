@@ -28,6 +28,7 @@ import { asPe, type Pe } from '../../gic/records/pe.ts'
 import type { Seam } from '../host/seam.ts'
 import {
   VCPU_AP_COUNT,
+  VCPU_AP_FIRST,
   VCPU_AP0R,
   VCPU_AP1R,
   VCPU_HCR,
@@ -57,7 +58,7 @@ import {
   irqStaysOn,
 } from '../records/vgic-irq.ts'
 import { VM_COUNTED_SPIS, VM_DEACTIVATED } from '../records/vm.ts'
-import { type ApLists, listedWord } from './ap-list.ts'
+import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 
 /** The enables of maintenance interrupts, of which a flush sets at least one if a pending interrupt did not fit. */
@@ -166,15 +167,15 @@ export class VgicV3 {
   }
 
   private flushSeveral(v: Vcpu, pe: Pe, count: number): void {
-    if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
-    else this.fill(v, pe, count, HCR_En | HCR_TDIR)
+    if (count > this.listRegisters) this.flushOverflowing(v, pe)
+    else this.fill(v, pe, 0, HCR_En | HCR_TDIR)
     this.seam.settleMaintenance(this.words, pe)
   }
 
   /** An ap_list of one interrupt, as most are: `fill` without its loop, which would cost as much again. */
   private flushOnly(v: Vcpu, pe: Pe, hcr: number): void {
     const { words, apLists } = this
-    const irq = asIrq(words[v + apLists.list])
+    const irq = asIrq(words[v + VCPU_AP_FIRST])
     const word = words[irq]
     if (!irqStaysOn(word, apLists.targetOf(words, v))) {
       words[v + VCPU_USED_LRS] = 0
@@ -192,14 +193,14 @@ export class VgicV3 {
    * Fills list registers from a list that has more interrupts than there are list registers. ICH_VMCR_EL2 is read for
    * the disabled groups only if the list has interrupts of both.
    */
-  private flushOverflowing(v: Vcpu, pe: Pe, count: number): void {
+  private flushOverflowing(v: Vcpu, pe: Pe): void {
     const { apLists, seam } = this
-    const bothGroups = apLists.hasBothGroups(v, count)
+    const bothGroups = apLists.hasBothGroups(v)
     const off = bothGroups ? ~seam.readVmcr(v, pe) & (VMCR_VENG0 | VMCR_VENG1) : 0
     apLists.sortPendingFirst(v, off)
-    const next = this.fits(v, count)
-    const overflow = this.overflowInterrupts(v, next, off, bothGroups ? groupSwitches(off) : 0)
-    this.fill(v, pe, next, HCR_En | HCR_TDIR | overflow)
+    const end = this.endOfFitting(v)
+    const overflow = this.overflowInterrupts(end, off, bothGroups ? groupSwitches(off) : 0)
+    this.fill(v, pe, end, HCR_En | HCR_TDIR | overflow)
   }
 
   /** `flush`, where active interrupts of an overflowing list are sorted the other way. */
@@ -209,8 +210,8 @@ export class VgicV3 {
     if (count <= this.listRegisters) this.flush(v)
     else {
       this.apLists.sortActiveReversed(v)
-      const next = this.fits(v, count)
-      this.fill(v, asPe(words[v + VCPU_PE]), next, HCR_En | HCR_TDIR | this.overflowInterrupts(v, next, 0, 0))
+      const end = this.endOfFitting(v)
+      this.fill(v, asPe(words[v + VCPU_PE]), end, HCR_En | HCR_TDIR | this.overflowInterrupts(end, 0, 0))
     }
   }
 
@@ -223,8 +224,8 @@ export class VgicV3 {
       return
     }
     if (count > listRegisters) this.apLists.sortActiveFirst(v)
-    const next = this.fits(v, count)
-    this.fill(v, asPe(words[v + VCPU_PE]), next, next < count ? HCR_En | HCR_UIE : HCR_En)
+    const end = this.endOfFitting(v)
+    this.fill(v, asPe(words[v + VCPU_PE]), end, end === 0 ? HCR_En : HCR_En | HCR_UIE)
   }
 
   /**
@@ -237,7 +238,7 @@ export class VgicV3 {
     const pe = asPe(words[v + VCPU_PE])
     const count = words[v + VCPU_AP_COUNT]
     const off = ~words[v + VCPU_VMCR] & (VMCR_VENG0 | VMCR_VENG1)
-    const hcr = HCR_En | groupSwitches(off) | this.summarize(v, count)
+    const hcr = HCR_En | groupSwitches(off) | this.summarize(v)
     words[v + VCPU_USED_LRS] = 0
     if (count === 1) this.flushOnly(v, pe, hcr)
     else if (count !== 0) this.flushByGroups(v, pe, count, off, hcr)
@@ -248,7 +249,7 @@ export class VgicV3 {
 
   private flushByGroups(v: Vcpu, pe: Pe, count: number, off: number, hcr: number): void {
     if (hcr & HCR_UIE) this.apLists.sortGroupsFirst(v, off)
-    this.fill(v, pe, count > this.listRegisters ? this.fits(v, count) : count, hcr)
+    this.fill(v, pe, count > this.listRegisters ? this.endOfFitting(v) : 0, hcr)
   }
 
   /**
@@ -256,15 +257,13 @@ export class VgicV3 {
    * more than list registers, NPIE for more pending ones, LRENPIE if there are active ones among more; vSGIEOICount
    * without SGIs. ICC_DIR_EL1 is trapped while active interrupts may be outside, and by the count of SPIs in flight.
    */
-  private summarize(v: Vcpu, count: number): number {
+  private summarize(v: Vcpu): number {
     const { words, apLists, listRegisters } = this
-    const list = v + apLists.list
     const index = apLists.targetOf(words, v)
     let pending = 0
     let active = 0
     let hcr = HCR_vSGIEOICount | (words[this.countedSpis] !== 0 ? HCR_TDIR : 0)
-    for (let i = count - 1; i >= 0; i--) {
-      const irq = asIrq(words[list + i])
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = apLists.next(words, irq)) {
       const word = words[irq]
       if (!irqStaysOn(word, index)) continue
       if (word & IRQ_ACTIVE) active++
@@ -278,19 +277,17 @@ export class VgicV3 {
   }
 
   /**
-   * The maintenance interrupts to enable if interrupts from entry `next` of the ap_list on did not fit: when few list
+   * The maintenance interrupts to enable if interrupts from `first` on did not fit, 0 for none: when few list
    * registers are left in use (UIE; not with one list register, where it would always be asserted); when none in a
    * list register is pending, while one without is that the guest can take (NPIE); when the guest deactivates one
    * without a list register by its EOI (LRENPIE). `switches` are those that make the guest exit when it enables or
    * disables a group, so that the choice is made again.
    */
-  private overflowInterrupts(v: Vcpu, next: number, off: number, switches: number): number {
+  private overflowInterrupts(first: Irq | 0, off: number, switches: number): number {
     const { words, apLists } = this
-    const list = v + apLists.list
-    const count = words[v + VCPU_AP_COUNT]
     let hcr = 0
-    for (let i = next; i < count; i++) {
-      const word = listedWord(words, list + i)
+    for (let irq = first; irq !== 0; irq = apLists.next(words, irq)) {
+      const word = words[irq]
       if (word & IRQ_ACTIVE) hcr |= HCR_LRENPIE | HCR_UIE
       else if (irqIsDeliverable(word))
         hcr |= irqGroupIsOff(word, off) ? switches : switches | HCR_NPIE | HCR_UIE
@@ -299,27 +296,25 @@ export class VgicV3 {
   }
 
   /**
-   * The number of ap_list entries that fit into the list registers. Entries that do not belong on the list need none.
+   * The interrupt on the ap_list that is the first not to fit into the list registers, 0 if all do. Those that do not
+   * belong on the list need none.
    */
-  private fits(v: Vcpu, count: number): number {
+  private endOfFitting(v: Vcpu): Irq | 0 {
     const { words, apLists } = this
-    const list = v + apLists.list
     const index = apLists.targetOf(words, v)
     let free = this.listRegisters
-    let i = 0
-    for (; i < count && free > 0; i++) if (irqStaysOn(listedWord(words, list + i), index)) free--
-    return i
+    let irq = asIrq(words[v + VCPU_AP_FIRST])
+    for (; irq !== 0 && free > 0; irq = apLists.next(words, irq)) if (irqStaysOn(words[irq], index)) free--
+    return irq
   }
 
-  /** Fills list registers from the first entries of the ap_list, and enables the interface if any needs one. */
-  private fill(v: Vcpu, pe: Pe, entries: number, hcr: number): void {
+  /** Fills list registers from the ap_list up to `end`, and enables the interface if any interrupt needs one. */
+  private fill(v: Vcpu, pe: Pe, end: Irq | 0, hcr: number): void {
     const { words, apLists, seam } = this
-    const list = v + apLists.list
     const index = apLists.targetOf(words, v)
     let used = 0
     let status = 0
-    for (let i = 0; i < entries; i++) {
-      const irq = asIrq(words[list + i])
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== end; irq = apLists.next(words, irq)) {
       const word = words[irq]
       if (!irqStaysOn(word, index)) continue
       const high = this.populate(words, v, irq, word)
@@ -431,7 +426,7 @@ export class VgicV3 {
     const ended = HCR_EOIcount(seam.readHcr(v, pe))
     seam.writeHcr(v, pe, 0)
     seam.readMisr(v, pe)
-    const last = words[v + VCPU_LR_IRQ + Math.max(used, 1) - 1]
+    const last = asIrq(words[v + VCPU_LR_IRQ + Math.max(used, 1) - 1])
     this.foldTaken(v, pe, used, empty)
     words[v + VCPU_HCR] = 0
     if (ended !== 0) this.deactivateAfter(v, countsFromHead ? 0 : last, ended)
@@ -523,14 +518,10 @@ export class VgicV3 {
    * Deactivates `count` interrupts that the guest has ended outside of list registers: the first active ones on the
    * ap_list after `last`, which had the last list register, or from its head if `last` is 0 (catalogue 56).
    */
-  private deactivateAfter(v: Vcpu, last: number, count: number): void {
+  private deactivateAfter(v: Vcpu, last: Irq | 0, count: number): void {
     const { words, apLists } = this
-    const list = v + apLists.list
-    const first = last === 0 ? list : words.indexOf(last, list) + 1
-    const end = list + words[v + VCPU_AP_COUNT]
     let left = count
-    for (let at = first; at < end && left > 0; at++) {
-      const irq = asIrq(words[at])
+    for (let irq = apLists.after(v, last); irq !== 0 && left > 0; irq = apLists.next(words, irq)) {
       if ((words[irq] & IRQ_ACTIVE) === 0) continue
       this.deactivateOutside(v, irq)
       left--
@@ -625,13 +616,8 @@ export class VgicV3 {
   private deactivateCounted(v: Vcpu): void {
     const { words, seam, apLists } = this
     let count = HCR_EOIcount(seam.readHcr(v, asPe(words[v + VCPU_PE])))
-    const list = v + apLists.list
-    const entries = words[v + VCPU_AP_COUNT]
-    const last = words[v + VCPU_LR_IRQ + words[v + VCPU_USED_LRS] - 1]
-    let i = 0
-    while (i < entries && words[list + i] !== last) i++
-    for (i++; i < entries && count > 0; i++) {
-      const irq = asIrq(words[list + i])
+    const last = asIrq(words[v + VCPU_LR_IRQ + words[v + VCPU_USED_LRS] - 1])
+    for (let irq = apLists.after(v, last); irq !== 0 && count > 0; irq = apLists.next(words, irq)) {
       if ((words[irq] & IRQ_ACTIVE) === 0) continue
       this.deactivate(v, irq)
       count--
@@ -641,9 +627,7 @@ export class VgicV3 {
   /** Deactivates the interrupts of a vCPU that another vCPU has marked, because they were in a list register then. */
   private deactivateMarked(v: Vcpu): void {
     const { words, apLists } = this
-    const list = v + apLists.list
-    for (let i = words[v + VCPU_AP_COUNT] - 1; i >= 0; i--) {
-      const irq = asIrq(words[list + i])
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = apLists.next(words, irq)) {
       if ((words[irq] & IRQ_DEACTIVATED) === 0) continue
       words[irq] &= ~IRQ_DEACTIVATED
       words[this.deactivated]--
