@@ -143,7 +143,7 @@ describe('Gic.from', () => {
   })
 
   it('says which versions and lengths it met', () => {
-    expect(() => Gic.from(changed({ [VERSION]: 8 }))).toThrow(
+    expect(() => Gic.from(changed({ [VERSION]: 9 }))).toThrow(
       `The image has format version 9, this library reads version ${IMAGE_VERSION}`,
     )
     const bytes = snapshot().byteLength
