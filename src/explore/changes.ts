@@ -9,7 +9,7 @@ import { GICR_BLOCK } from '../gic/interrupts/physical-interrupts.ts'
 import { BEST, CANDIDATES } from '../gic/records/interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { THREAD_MODE, VCPU_AP_LAST, VCPU_LAST_CPU, VCPU_THREAD, type Vcpu } from '../hyp/records/vcpu.ts'
-import { asIrq, irqApListOf } from '../hyp/records/vgic-irq.ts'
+import { asIrq, IRQ_LINK, irqApListOf } from '../hyp/records/vgic-irq.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import type { WordClass, Writer } from '../state/layout.ts'
 import {
@@ -137,7 +137,7 @@ export class Changes {
     count = this.compareRanges(this.vcpu.queue, v, count)
     const last = asIrq(before[v + VCPU_AP_LAST])
     if (last === 0) return count
-    const link = apLists.linkOf(last)
+    const link = last + IRQ_LINK
     return this.compare(link, link + 1, count)
   }
 

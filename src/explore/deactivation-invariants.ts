@@ -25,6 +25,7 @@ import {
   IRQ_ACTIVE,
   IRQ_DEACTIVATED,
   IRQ_GROUP1,
+  IRQ_LINK,
   type Irq,
   irqApListOf,
   irqPriority,
@@ -68,7 +69,7 @@ export class DeactivationInvariants {
     const { words, hypervisor } = this
     const { apLists, interrupts } = hypervisor
     if (this.machine.ghosts.vmcrOf(v) & VMCR_VEOIM) return undefined
-    for (let irq = asIrq(before[v + VCPU_AP_FIRST]); irq !== 0; irq = apLists.next(before, irq)) {
+    for (let irq = asIrq(before[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(before[irq + IRQ_LINK])) {
       if (words[irq] & IRQ_ACTIVE || before[irq] & IRQ_DEACTIVATED || interrupts.kindOf(irq) === 'lpi')
         continue
       const intid = apLists.intidOf(v, irq)
@@ -85,7 +86,7 @@ export class DeactivationInvariants {
   activeLpi(v: Vcpu): string | undefined {
     const { words, hypervisor } = this
     const { apLists, interrupts } = hypervisor
-    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = apLists.next(words, irq)) {
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
       if (words[irq] & IRQ_ACTIVE && interrupts.kindOf(irq) === 'lpi')
         return `${intidName(apLists.intidOf(v, irq))} is active on vcpu${words[v + VCPU_INDEX]}, in no list register`
     }
@@ -94,12 +95,12 @@ export class DeactivationInvariants {
 
   /** Whether an active priority of a vCPU stands for an inactive interrupt, since none that is active has that priority. */
   private isHandled(v: Vcpu, irq: Irq): boolean {
-    const { words, hypervisor } = this
+    const { words } = this
     const at = peOf(words, v) + (words[irq] & IRQ_GROUP1 ? ICH_AP1R : ICH_AP0R)
     const level = this.levelOf(v, irq)
     if (((words[at + (level >> 5)] >>> (level & 31)) & 1) === 0) return false
     const first = asIrq(words[v + VCPU_AP_FIRST])
-    for (let other = first; other !== 0; other = hypervisor.apLists.next(words, other)) {
+    for (let other = first; other !== 0; other = asIrq(words[other + IRQ_LINK])) {
       if (words[other] & IRQ_ACTIVE && this.levelOf(v, other) === level) return false
     }
     return true
@@ -123,7 +124,7 @@ export class DeactivationInvariants {
     for (let i = 0; i < hypervisor.layout.vcpuCount; i++) {
       const v = hypervisor.vcpu(i)
       if (machine.ghosts.vmcrOf(v) & VMCR_VEOIM || this.hasActivePriority(v)) continue
-      for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = apLists.next(words, irq)) {
+      for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
         if (words[irq] & IRQ_ACTIVE)
           return `${intidName(apLists.intidOf(v, irq))} is active on vcpu${i}, whose guest has ended it`
       }

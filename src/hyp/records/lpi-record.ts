@@ -29,6 +29,13 @@ export const lpiRows = {
     says: 'The word of the interrupt; an LPI that goes to no vCPU has the target {@link TARGET_NONE}.',
     view: VGIC_IRQ_VIEW,
   },
+  LPI_LINK: {
+    name: 'apNext',
+    class: 'normalised',
+    by: ['queue'],
+    says: 'Its {@link IRQ_LINK}.',
+    means: 'word',
+  },
   LPI_INTID: {
     name: 'INTID',
     class: 'authoritative',
@@ -59,13 +66,6 @@ export const lpiRows = {
     class: 'authoritative',
     by: [],
     says: "One more than the number of the device's interrupt that is forwarded as this LPI, which hardware delivers then; 0 if none is.",
-  },
-  LPI_LINK: {
-    name: 'apNext',
-    class: 'normalised',
-    by: ['queue'],
-    says: 'The interrupt that follows it on its ap_list; 0 of the last, and of one that is on no list.',
-    means: 'word',
   },
 } as const satisfies Rows
 

@@ -40,7 +40,7 @@ export const VCPU_HCR = 15
 export const VCPU_USED_LRS = 16
 /** How many interrupts are on its ap_list. */
 export const VCPU_AP_COUNT = 17
-/** The first interrupt on its ap_list; 0 if that is empty. Each has the next one in its link. */
+/** The first interrupt on its ap_list; 0 if that is empty. Each has the next one in its {@link IRQ_LINK}. */
 export const VCPU_AP_FIRST = 18
 /** The last interrupt on its ap_list. */
 export const VCPU_AP_LAST = 19
@@ -59,46 +59,44 @@ export const VCPU_BACKGROUND_TIMER = 30
 export const VCPU_WFIT = 31
 /** SPSR_EL2, which holds the guest's PSTATE, while its thread is on no PE. */
 export const VCPU_SPSR = 32
-/** The intermediate physical address of an MMIO access that exited: bits 31:0 and 51:32. */
-export const VCPU_FAULT_IPA = 54
-/** GICR_PENDBASER, without PTZ: two words. */
-export const VCPU_PENDBASER = 56
-/** GICR_CTLR.EnableLPIs. */
-export const VCPU_LPIS_ENABLED = 58
 /**
  * In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.
  */
-export const VCPU_CACHED = 59
+export const VCPU_CACHED = 33
+/** The intermediate physical address of an MMIO access that exited: bits 31:0 and 51:32. */
+export const VCPU_FAULT_IPA = 56
+/** GICR_PENDBASER, without PTZ: two words. */
+export const VCPU_PENDBASER = 58
+/** GICR_CTLR.EnableLPIs. */
+export const VCPU_LPIS_ENABLED = 60
 /** In a prune that is not one step: the interrupt that is to go to another ap_list. */
-export const VCPU_MIGRANT = 60
+export const VCPU_MIGRANT = 61
 /** The vCPU to whose ap_list it is to go. */
-export const VCPU_MIGRANT_TO = 61
+export const VCPU_MIGRANT_TO = 62
 /** 1 if the prune has a reference to it. */
-export const VCPU_MIGRANT_HELD = 62
-/** Its SGIs and PPIs, one word each. */
-export const VCPU_IRQ = 63
-/** The interrupt that follows each of them on its ap_list; 0 of the last, and of one that is on no list. */
-export const VCPU_IRQ_LINK = 95
+export const VCPU_MIGRANT_HELD = 63
+/** Its SGIs and PPIs, two words each. */
+export const VCPU_IRQ = 64
 /** The row of the cost table that its accesses count in. */
-export const VCPU_COST = 127
+export const VCPU_COST = 128
 /** When its timers expire, in virtual time: two words each. */
-export const VCPU_TIMER_CVAL = 128
+export const VCPU_TIMER_CVAL = 130
 /** When its WFIT times out, in virtual time: two words. */
-export const VCPU_WFIT_DEADLINE = 132
+export const VCPU_WFIT_DEADLINE = 134
 /** When its halt began, in virtual time: two words. */
-export const VCPU_HALT_START = 134
+export const VCPU_HALT_START = 136
 /** Sleeps of its thread. */
-export const VCPU_SLEEPS = 136
+export const VCPU_SLEEPS = 138
 /** Halts that polled. */
-export const VCPU_POLLS_ATTEMPTED = 137
+export const VCPU_POLLS_ATTEMPTED = 139
 /** Halts that polled and did not have to sleep. */
-export const VCPU_POLLS_SUCCESSFUL = 138
+export const VCPU_POLLS_SUCCESSFUL = 140
 /** Directed yields to another vCPU. */
-export const VCPU_YIELDS = 139
+export const VCPU_YIELDS = 141
 /** Preemptions of its thread. */
-export const VCPU_PREEMPTIONS = 140
+export const VCPU_PREEMPTIONS = 142
 /** The interrupt that the last flush put into each list register. */
-export const VCPU_LR_IRQ = 141
+export const VCPU_LR_IRQ = 143
 /** Depth of preemption-off sections. */
 export const THREAD_PREEMPT_OFF = 0xff000000 | 0
 export const THREAD_PREEMPT_OFF_SHIFT = 24

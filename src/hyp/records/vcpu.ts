@@ -6,7 +6,7 @@
 
 import type { Brand } from '../../arch/brand.ts'
 import { ICH_HCR_VIEW, ICH_VMCR_VIEW } from '../../arch/ich-registers.ts'
-import { intidName } from '../../arch/intid.ts'
+import { FIRST_SPI, type Intid, intidName } from '../../arch/intid.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import { SPSR_VIEW } from '../../gic/records/pstate.ts'
 import { type RecordType, recordType, type Writer } from '../../state/layout.ts'
@@ -14,8 +14,15 @@ import { type BitRows, bitView, offsetOf, type Rows, wordsOf } from '../../state
 import { exitNames } from './exits.ts'
 import type { GuestProgram } from './guest-program.ts'
 import { guestRows } from './guest-record.ts'
-import { TASK_SLEEPING, THREAD_MODE, THREAD_PREEMPT_OFF_SHIFT, THREAD_TASK, VCPU_PE } from './vcpu-offsets.ts'
-import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
+import {
+  TASK_SLEEPING,
+  THREAD_MODE,
+  THREAD_PREEMPT_OFF_SHIFT,
+  THREAD_TASK,
+  VCPU_IRQ,
+  VCPU_PE,
+} from './vcpu-offsets.ts'
+import { asIrq, IRQ_SHIFT, type Irq, irqRows } from './vgic-irq.ts'
 
 /** The offset of its guest's words. */
 export { GUEST_PC as VCPU_GUEST } from './guest-offsets.ts'
@@ -32,6 +39,11 @@ export function asVcpu(offset: number): Vcpu {
  * much it inlines into one function.
  */
 export const peOf = (words: Int32Array, v: Vcpu): Pe => asPe(words[v + VCPU_PE])
+
+/** An SGI or PPI of a vCPU. */
+export const privateIrq = (v: Vcpu, intid: Intid): Irq => asIrq(v + VCPU_IRQ + (intid << IRQ_SHIFT))
+/** The INTID of an SGI or PPI of a vCPU. */
+export const privateIntid = (v: Vcpu, irq: Irq): Intid => (irq - v - VCPU_IRQ) >> IRQ_SHIFT
 
 /** A program counter of a thread: a row of the design's step table. */
 export type Pc = Brand<'Pc'>
@@ -248,7 +260,7 @@ export const vcpuRows = {
     name: 'apFirst',
     class: 'normalised',
     by: ['queue'],
-    says: 'The first interrupt on its ap_list; 0 if that is empty. Each has the next one in its link.',
+    says: 'The first interrupt on its ap_list; 0 if that is empty. Each has the next one in its {@link IRQ_LINK}.',
     means: 'word',
   },
   VCPU_AP_LAST: {
@@ -300,6 +312,13 @@ export const vcpuRows = {
     says: "SPSR_EL2, which holds the guest's PSTATE, while its thread is on no PE.",
     view: SPSR_VIEW,
   },
+  VCPU_CACHED: {
+    name: 'cached',
+    class: 'normalised',
+    by: [],
+    says: 'In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.',
+    means: 'word',
+  },
   ...guestRows,
   VCPU_FAULT_IPA: {
     name: 'faultIpa',
@@ -321,13 +340,6 @@ export const vcpuRows = {
     by: VCPU,
     says: 'GICR_CTLR.EnableLPIs.',
   },
-  VCPU_CACHED: {
-    name: 'cached',
-    class: 'normalised',
-    by: [],
-    says: 'In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.',
-    means: 'word',
-  },
   VCPU_MIGRANT: {
     name: 'migrant',
     class: 'normalised',
@@ -348,24 +360,7 @@ export const vcpuRows = {
     by: [],
     says: '1 if the prune has a reference to it.',
   },
-  VCPU_IRQ: {
-    name: '<n>',
-    n: intidName,
-    count: 32,
-    class: 'authoritative',
-    by: ['queue'],
-    says: 'Its SGIs and PPIs, one word each.',
-    view: VGIC_IRQ_VIEW,
-  },
-  VCPU_IRQ_LINK: {
-    name: '<n> apNext',
-    n: intidName,
-    count: 32,
-    class: 'normalised',
-    by: ['queue'],
-    says: 'The interrupt that follows each of them on its ap_list; 0 of the last, and of one that is on no list.',
-    means: 'word',
-  },
+  VCPU_IRQ: { rows: irqRows(intidName), count: FIRST_SPI, says: 'Its SGIs and PPIs, two words each.' },
   VCPU_COST: {
     name: 'cost',
     class: 'observational',

@@ -8,7 +8,7 @@ import { ITS } from './its-record.ts'
 import { type DirectLayout, type DirectRecords, directLayoutOf, directRecords } from './its-vpe.ts'
 import { type LpiLayout, type LpiRecords, type LpiSizes, lpiLayoutOf, lpiRecords } from './lpi-record.ts'
 import { ownWordsOffset, type VcpuPrograms, vcpuBefore, vcpuRecord } from './vcpu.ts'
-import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
+import { irqRows } from './vgic-irq.ts'
 
 export * from './vm-offsets.ts'
 
@@ -80,15 +80,6 @@ export const mappedRows = {
 
 /** The rows of the SPIs; `C` is their number, at least one. */
 const spiRows = {
-  SPI_IRQ: {
-    name: '<n>',
-    n: (i) => intidName(FIRST_SPI + i),
-    count: (spis) => spis,
-    class: 'authoritative',
-    by: ['queue'],
-    says: 'A word an interrupt.',
-    view: VGIC_IRQ_VIEW,
-  },
   SPI_IROUTER: {
     name: 'GICD_IROUTER<n>',
     n: (i) => FIRST_SPI + i,
@@ -104,15 +95,6 @@ const spiRows = {
     class: 'authoritative',
     by: [],
     says: 'A bitmap of the SPIs, bit x of word n is SPI 32 + 32 n + x: the line of an interrupt that was high when it was made edge-triggered, which counts again when it becomes level-sensitive.',
-  },
-  SPI_LINK: {
-    name: '<n> apNext',
-    n: (i) => intidName(FIRST_SPI + i),
-    count: (spis) => spis,
-    class: 'normalised',
-    by: ['queue'],
-    says: 'The interrupt that follows each SPI on its ap_list; 0 of the last, and of one that is on no list.',
-    means: 'word',
   },
 } as const satisfies Rows<number>
 
@@ -140,6 +122,7 @@ export interface VmRecords {
   readonly vm: RecordType
   readonly vcpu: RecordType
   readonly spi: RecordType
+  readonly spis: RecordType
   readonly mapped: RecordType
   readonly lpis: LpiRecords
   readonly direct: DirectRecords
@@ -154,7 +137,14 @@ export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
   const { vcpus, spis, mapped, its } = size
   const vm = recordType('vm', wordsOf(vmRows, undefined))
   const vcpu = vcpuRecord(size, programs)
-  const spi = recordType({ name: 'spis', prefix: 'vm.' }, wordsOf(spiRows, Math.max(spis, 1)))
+  const spi = recordType(
+    { name: 'spi[<n>]', prefix: 'vm.' },
+    wordsOf(
+      irqRows((_, i) => intidName(FIRST_SPI + i)),
+      undefined,
+    ),
+  )
+  const ofSpis = recordType({ name: 'spis', prefix: 'vm.' }, wordsOf(spiRows, Math.max(spis, 1)))
   const lpis = lpiRecords(size.lpis)
   const direct = directRecords(directSizeOf(size))
   const mappedSpi = recordType('mapped[<n>]', wordsOf(mappedRows, undefined))
@@ -162,13 +152,15 @@ export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
     vm,
     vcpu,
     spi,
+    spis: ofSpis,
     mapped: mappedSpi,
     lpis,
     direct,
     list: [
       [vm, 1],
       [vcpu, vcpus],
-      [spi, 1],
+      [spi, Math.max(spis, 1)],
+      [ofSpis, 1],
       [mappedSpi, Math.max(mapped, 1)],
       [ITS, its],
       ...lpis.list,
@@ -195,8 +187,6 @@ export interface VmLayout {
    * edge-triggered, which counts again when it becomes level-sensitive.
    */
   readonly edgeLines: number
-  /** The link of SPI 32. */
-  readonly spiLinks: number
   /** Offset of the table of mapped SPIs, and the number of its rows. */
   readonly mapped: number
   readonly mappedCount: number
@@ -211,17 +201,16 @@ export interface VmLayout {
 }
 
 export function layoutOf(records: VmRecords, layout: Layout, size: VmSize): VmLayout {
-  const spis = layout.baseOf(records.spi)
+  const ofSpis = layout.baseOf(records.spis)
   return {
     vm: layout.baseOf(records.vm),
     vcpus: layout.baseOf(records.vcpu),
     vcpuSize: records.vcpu.size,
     vcpuCount: size.vcpus,
-    spis,
+    spis: layout.baseOf(records.spi),
     spiCount: size.spis,
-    irouters: spis + offsetOf(spiRows, 'SPI_IROUTER', Math.max(size.spis, 1)),
-    edgeLines: spis + offsetOf(spiRows, 'SPI_EDGE_LINES', Math.max(size.spis, 1)),
-    spiLinks: spis + offsetOf(spiRows, 'SPI_LINK', Math.max(size.spis, 1)),
+    irouters: ofSpis + offsetOf(spiRows, 'SPI_IROUTER', Math.max(size.spis, 1)),
+    edgeLines: ofSpis + offsetOf(spiRows, 'SPI_EDGE_LINES', Math.max(size.spis, 1)),
     mapped: layout.baseOf(records.mapped),
     mappedCount: size.mapped,
     its: layout.baseOf(ITS),

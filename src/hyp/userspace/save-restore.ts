@@ -19,7 +19,15 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { DOUBLEWORD, type RegisterMap } from '../../gic/frames/register-map.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { VCPU_LPIS_ENABLED, type Vcpu } from '../records/vcpu.ts'
-import { IRQ_ACTIVE, IRQ_DEACTIVATED, IRQ_ENABLED, IRQ_LATCH, IRQ_LINE } from '../records/vgic-irq.ts'
+import {
+  asIrq,
+  IRQ_ACTIVE,
+  IRQ_DEACTIVATED,
+  IRQ_ENABLED,
+  IRQ_LATCH,
+  IRQ_LINE,
+  irqAfter,
+} from '../records/vgic-irq.ts'
 import { VM_DEACTIVATED } from '../records/vm.ts'
 import type { VgicDist } from '../vgic/vgic-dist.ts'
 import type { VgicRow } from '../vgic/vgic-mmio-registers.ts'
@@ -346,7 +354,7 @@ function forget(hypervisor: Hypervisor): void {
     words[v + VCPU_LPIS_ENABLED] = 0
     for (let intid = 0; intid < FIRST_SPI; intid++) words[apLists.irqOf(v, intid)] &= ~gone
   }
-  for (let spi = 0; spi < layout.spiCount; spi++) words[layout.spis + spi] &= ~gone
+  for (let spi = 0; spi < layout.spiCount; spi++) words[irqAfter(asIrq(layout.spis), spi)] &= ~gone
   words.fill(0, layout.edgeLines, layout.edgeLines + Math.ceil(layout.spiCount / 32))
   words[layout.vm + VM_DEACTIVATED] = 0
 }

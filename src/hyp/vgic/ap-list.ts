@@ -1,21 +1,20 @@
 /**
  * The ap_lists: for each vCPU, the interrupts that are pending or active for it (KVM's vgic.c). An interrupt is on at
  * most one list, that of the vCPU that its word names. Beside its word it has its link, the handle of the next one on the
- * list (KVM's list_head). Each method here is one critical section under the ap_list and interrupt locks.
+ * list, as KVM's vgic_irq has its list_head. Each method here is one critical section under the ap_list and interrupt locks.
  */
 import { VMCR_VPMR } from '../../arch/ich-registers.ts'
 import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { type Kicks, postRequest } from '../host/kick.ts'
-import { LPI_LINK } from '../records/lpi-record.ts'
 import {
   asVcpu,
+  privateIntid,
+  privateIrq,
   REQ_IRQ_PENDING,
   VCPU_AP_COUNT,
   VCPU_AP_FIRST,
   VCPU_AP_LAST,
   VCPU_INDEX,
-  VCPU_IRQ,
-  VCPU_IRQ_LINK,
   VCPU_MIGRANT,
   VCPU_MIGRANT_HELD,
   VCPU_MIGRANT_TO,
@@ -30,6 +29,8 @@ import {
   IRQ_GROUP1,
   IRQ_HW,
   IRQ_LATCH,
+  IRQ_LINK,
+  IRQ_SHIFT,
   type Irq,
   irqApListOf,
   irqGroupIsOff,
@@ -44,9 +45,6 @@ import {
 import { VM_ACCESSING, VM_COUNTED_SPIS, VM_ENABLED, type VmLayout } from '../records/vm.ts'
 import { VgicLpis } from './vgic-lpis.ts'
 
-/** The distance from the word of a private interrupt to its link. */
-const PRIVATE_LINK = VCPU_IRQ_LINK - VCPU_IRQ
-
 export class ApLists {
   private readonly vm: number
   private readonly vcpus: number
@@ -59,8 +57,6 @@ export class ApLists {
   private readonly firstLpi: number
   /** The handle from which on, up to the LPIs, interrupts are counted in {@link VM_COUNTED_SPIS}. */
   private readonly firstCounted: number
-  /** The distance from the word of an SPI to its link. */
-  private readonly spiLink: number
   /** Made when the first long list is sorted. */
   private scratch: Scratch | undefined
 
@@ -75,8 +71,7 @@ export class ApLists {
     this.vcpus = layout.vcpus
     this.vcpuSize = layout.vcpuSize
     this.spis = layout.spis
-    this.spiZero = layout.spis - FIRST_SPI
-    this.spiLink = layout.spiLinks - layout.spis
+    this.spiZero = layout.spis - (FIRST_SPI << IRQ_SHIFT)
     this.lpis = new VgicLpis(words, layout.lpis)
     this.firstLpi = this.lpis.first
     this.firstCounted = countsSpis ? layout.spis : this.firstLpi
@@ -84,7 +79,7 @@ export class ApLists {
 
   /** The handle of an interrupt of a vCPU; SPIs are the same for all. */
   irqOf(v: Vcpu, intid: Intid): Irq {
-    return asIrq(intid < FIRST_SPI ? v + VCPU_IRQ + intid : this.spiZero + intid)
+    return intid < FIRST_SPI ? privateIrq(v, intid) : asIrq(this.spiZero + (intid << IRQ_SHIFT))
   }
 
   /** Whether a handle is an SPI's. */
@@ -94,33 +89,23 @@ export class ApLists {
 
   /** The INTID of a handle on a vCPU's ap_list. */
   intidOf(v: Vcpu, irq: Irq): Intid {
-    if (irq < this.spis) return irq - v - VCPU_IRQ
-    return irq < this.firstLpi ? irq - this.spiZero : this.lpis.intidOf(irq)
-  }
-
-  /** The offset of an interrupt's link. */
-  linkOf(irq: Irq): number {
-    if (irq < this.spis) return irq + PRIVATE_LINK
-    return irq < this.firstLpi ? irq + this.spiLink : irq + LPI_LINK
-  }
-
-  /** The interrupt after one on an ap_list; 0 after the last. */
-  next(words: Int32Array, irq: Irq): Irq {
-    return asIrq(words[this.linkOf(irq)])
+    if (irq < this.spis) return privateIntid(v, irq)
+    return irq < this.firstLpi ? (irq - this.spiZero) >> IRQ_SHIFT : this.lpis.intidOf(irq)
   }
 
   /** The interrupt after one on a vCPU's ap_list, if it is on that, or the first if it is 0. */
   after(v: Vcpu, irq: Irq | 0): Irq | 0 {
     const { words } = this
     if (irq === 0) return asIrq(words[v + VCPU_AP_FIRST])
-    return irqApListOf(words[irq]) === words[v + VCPU_INDEX] + 1 ? this.next(words, irq) : 0
+    return irqApListOf(words[irq]) === words[v + VCPU_INDEX] + 1 ? asIrq(words[irq + IRQ_LINK]) : 0
   }
 
   /** The interrupts on a vCPU's ap_list, in order, for code that may allocate. */
   listOf(v: Vcpu): Irq[] {
     const { words } = this
     const list: Irq[] = []
-    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = this.next(words, irq)) list.push(irq)
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK]))
+      list.push(irq)
     return list
   }
 
@@ -167,7 +152,7 @@ export class ApLists {
     const first = asIrq(words[v + VCPU_AP_FIRST])
     if (first === 0 || words[this.vm + VM_ENABLED] === 0) return false
     const mask = VMCR_VPMR(words[v + VCPU_VMCR])
-    for (let irq = first; irq !== 0; irq = this.next(words, irq)) {
+    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
       const word = words[irq]
       if (irqIsDeliverable(word) && irqPriority(word) < mask) return true
     }
@@ -289,7 +274,7 @@ export class ApLists {
   private link(words: Int32Array, v: Vcpu, irq: Irq): void {
     const last = asIrq(words[v + VCPU_AP_LAST])
     // An LPI that a bug has freed on the list and that is used again may be its last: the list must not become a ring.
-    if (last !== irq) words[last === 0 ? v + VCPU_AP_FIRST : this.linkOf(last)] = irq
+    if (last !== irq) words[last === 0 ? v + VCPU_AP_FIRST : last + IRQ_LINK] = irq
     words[v + VCPU_AP_LAST] = irq
     words[v + VCPU_AP_COUNT]++
   }
@@ -300,17 +285,17 @@ export class ApLists {
     let at = asIrq(words[v + VCPU_AP_FIRST])
     while (at !== irq && at !== 0) {
       before = at
-      at = this.next(words, at)
+      at = asIrq(words[at + IRQ_LINK])
     }
     if (at !== 0) this.unlink(v, before, irq)
-    else words[this.linkOf(irq)] = 0
+    else words[irq + IRQ_LINK] = 0
   }
 
   /** Takes an interrupt off a list, on which it is after `before`, or the first if that is 0. */
   private unlink(v: Vcpu, before: Irq, irq: Irq): void {
     const { words } = this
-    const link = this.linkOf(irq)
-    words[before === 0 ? v + VCPU_AP_FIRST : this.linkOf(before)] = words[link]
+    const link = irq + IRQ_LINK
+    words[before === 0 ? v + VCPU_AP_FIRST : before + IRQ_LINK] = words[link]
     words[link] = 0
     if (words[v + VCPU_AP_LAST] === irq) words[v + VCPU_AP_LAST] = before
     words[v + VCPU_AP_COUNT]--
@@ -337,18 +322,23 @@ export class ApLists {
   private pruneSeveral(v: Vcpu): void {
     const { words } = this
     const index = this.targetOf(words, v)
-    let before = asIrq(0)
-    let irq = asIrq(words[v + VCPU_AP_FIRST])
-    while (irq !== 0) {
-      const next = this.next(words, irq)
+    let link = v + VCPU_AP_FIRST
+    let last = 0
+    let kept = 0
+    for (let irq = asIrq(words[link]); irq !== 0; irq = asIrq(words[link])) {
       const word = words[irq]
-      if (irqStaysOn(word, index)) before = irq
-      else {
-        this.unlink(v, before, irq)
-        this.takeOff(words, irq, word)
+      if (irqStaysOn(word, index)) {
+        link = irq + IRQ_LINK
+        last = irq
+        kept++
+        continue
       }
-      irq = next
+      words[link] = words[irq + IRQ_LINK]
+      words[irq + IRQ_LINK] = 0
+      this.takeOff(words, irq, word)
     }
+    words[v + VCPU_AP_LAST] = last
+    words[v + VCPU_AP_COUNT] = kept
   }
 
   /**
@@ -361,7 +351,7 @@ export class ApLists {
     let before = asIrq(0)
     let irq = asIrq(words[v + VCPU_AP_FIRST])
     while (irq !== 0) {
-      const next = this.next(words, irq)
+      const next = asIrq(words[irq + IRQ_LINK])
       const word = words[irq]
       const to = this.targetOracle(words, word & ~IRQ_AP_LIST)
       if (irqStaysOn(word, index)) before = irq
@@ -437,7 +427,8 @@ export class ApLists {
     const { words } = this
     const first = asIrq(words[v + VCPU_AP_FIRST])
     let differences = 0
-    for (let irq = first; irq !== 0; irq = this.next(words, irq)) differences |= words[irq] ^ words[first]
+    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK]))
+      differences |= words[irq] ^ words[first]
     return (differences & IRQ_GROUP1) !== 0
   }
 
@@ -485,10 +476,10 @@ export class ApLists {
     const { words } = this
     let last = asIrq(words[v + VCPU_AP_FIRST])
     let highest = rankOf(words[last], off)
-    for (let irq = this.next(words, last); irq !== 0; irq = this.next(words, last)) {
+    for (let irq = asIrq(words[last + IRQ_LINK]); irq !== 0; irq = asIrq(words[last + IRQ_LINK])) {
       const rank = rankOf(words[irq], off)
       if (rank < highest) {
-        words[this.linkOf(last)] = this.next(words, irq)
+        words[last + IRQ_LINK] = asIrq(words[irq + IRQ_LINK])
         this.insert(v, irq, rank, rankOf, off)
       } else {
         last = irq
@@ -502,8 +493,8 @@ export class ApLists {
   private insert(v: Vcpu, irq: Irq, rank: number, rankOf: RankOf, off: number): void {
     const { words } = this
     let at = v + VCPU_AP_FIRST
-    while (rankOf(words[asIrq(words[at])], off) <= rank) at = this.linkOf(asIrq(words[at]))
-    words[this.linkOf(irq)] = words[at]
+    while (rankOf(words[asIrq(words[at])], off) <= rank) at = words[at] + IRQ_LINK
+    words[irq + IRQ_LINK] = words[at]
     words[at] = irq
   }
 
@@ -514,7 +505,7 @@ export class ApLists {
     const { ranks, listed, sorted, starts } = this.scratch
     starts.fill(0)
     let count = 0
-    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = this.next(words, irq)) {
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
       listed[count] = irq
       ranks[count] = rankOf(words[irq], off)
       starts[ranks[count++] + 1]++
@@ -530,7 +521,7 @@ export class ApLists {
     let at = v + VCPU_AP_FIRST
     for (let i = 0; i < count; i++) {
       words[at] = irqs[i]
-      at = this.linkOf(asIrq(irqs[i]))
+      at = irqs[i] + IRQ_LINK
     }
     words[at] = 0
     words[v + VCPU_AP_LAST] = irqs[count - 1]

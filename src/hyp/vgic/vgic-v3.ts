@@ -47,6 +47,7 @@ import {
   IRQ_HW,
   IRQ_LATCH,
   IRQ_LINE,
+  IRQ_LINK,
   type Irq,
   irqApListOf,
   irqGroupIsOff,
@@ -263,7 +264,7 @@ export class VgicV3 {
     let pending = 0
     let active = 0
     let hcr = HCR_vSGIEOICount | (words[this.countedSpis] !== 0 ? HCR_TDIR : 0)
-    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = apLists.next(words, irq)) {
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
       const word = words[irq]
       if (!irqStaysOn(word, index)) continue
       if (word & IRQ_ACTIVE) active++
@@ -284,9 +285,9 @@ export class VgicV3 {
    * disables a group, so that the choice is made again.
    */
   private overflowInterrupts(first: Irq | 0, off: number, switches: number): number {
-    const { words, apLists } = this
+    const { words } = this
     let hcr = 0
-    for (let irq = first; irq !== 0; irq = apLists.next(words, irq)) {
+    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
       const word = words[irq]
       if (word & IRQ_ACTIVE) hcr |= HCR_LRENPIE | HCR_UIE
       else if (irqIsDeliverable(word))
@@ -304,7 +305,8 @@ export class VgicV3 {
     const index = apLists.targetOf(words, v)
     let free = this.listRegisters
     let irq = asIrq(words[v + VCPU_AP_FIRST])
-    for (; irq !== 0 && free > 0; irq = apLists.next(words, irq)) if (irqStaysOn(words[irq], index)) free--
+    for (; irq !== 0 && free > 0; irq = asIrq(words[irq + IRQ_LINK]))
+      if (irqStaysOn(words[irq], index)) free--
     return irq
   }
 
@@ -314,7 +316,7 @@ export class VgicV3 {
     const index = apLists.targetOf(words, v)
     let used = 0
     let status = 0
-    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== end; irq = apLists.next(words, irq)) {
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== end; irq = asIrq(words[irq + IRQ_LINK])) {
       const word = words[irq]
       if (!irqStaysOn(word, index)) continue
       const high = this.populate(words, v, irq, word)
@@ -521,7 +523,7 @@ export class VgicV3 {
   private deactivateAfter(v: Vcpu, last: Irq | 0, count: number): void {
     const { words, apLists } = this
     let left = count
-    for (let irq = apLists.after(v, last); irq !== 0 && left > 0; irq = apLists.next(words, irq)) {
+    for (let irq = apLists.after(v, last); irq !== 0 && left > 0; irq = asIrq(words[irq + IRQ_LINK])) {
       if ((words[irq] & IRQ_ACTIVE) === 0) continue
       this.deactivateOutside(v, irq)
       left--
@@ -617,7 +619,7 @@ export class VgicV3 {
     const { words, seam, apLists } = this
     let count = HCR_EOIcount(seam.readHcr(v, asPe(words[v + VCPU_PE])))
     const last = asIrq(words[v + VCPU_LR_IRQ + words[v + VCPU_USED_LRS] - 1])
-    for (let irq = apLists.after(v, last); irq !== 0 && count > 0; irq = apLists.next(words, irq)) {
+    for (let irq = apLists.after(v, last); irq !== 0 && count > 0; irq = asIrq(words[irq + IRQ_LINK])) {
       if ((words[irq] & IRQ_ACTIVE) === 0) continue
       this.deactivate(v, irq)
       count--
@@ -626,8 +628,8 @@ export class VgicV3 {
 
   /** Deactivates the interrupts of a vCPU that another vCPU has marked, because they were in a list register then. */
   private deactivateMarked(v: Vcpu): void {
-    const { words, apLists } = this
-    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = apLists.next(words, irq)) {
+    const { words } = this
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
       if ((words[irq] & IRQ_DEACTIVATED) === 0) continue
       words[irq] &= ~IRQ_DEACTIVATED
       words[this.deactivated]--

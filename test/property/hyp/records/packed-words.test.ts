@@ -163,10 +163,14 @@ describe('the constants of the record of a vCPU', () => {
     ['VCPU_AP1R', vcpu.VCPU_AP1R + 3, 'ap1r[3]'],
     ['GUEST_PC', guest.GUEST_PC, 'guest.pc'],
     ['GUEST_ACK', guest.GUEST_ACK + 4, 'guest.ack[4]'],
-    ['VCPU_IRQ', vcpu.VCPU_IRQ + 27, intidName(27)],
+    ['VCPU_IRQ', vcpu.privateIrq(vcpu.asVcpu(0), 27), intidName(27)],
     ['VCPU_WFIT_DEADLINE', vcpu.VCPU_WFIT_DEADLINE + 1, 'wfitDeadline'],
     ['VCPU_LR_IRQ', vcpu.VCPU_LR_IRQ + 3, 'lrIrq[3]'],
-    ['VCPU_IRQ_LINK', vcpu.VCPU_IRQ_LINK + 27, `${intidName(27)} apNext`],
+    [
+      "an interrupt's link",
+      vcpu.privateIrq(vcpu.asVcpu(0), 27) + vgicIrq.IRQ_LINK,
+      `${intidName(27)} apNext`,
+    ],
     ["a design's own words", vcpu.ownWordsOffset(size), 'own.flag'],
   ])('say where %s is', (_, at, name) => {
     expect(layout.nameOf(record.size + at)).toBe(`vcpu[1].${name}`)

@@ -12,12 +12,15 @@ import {
   IRQ_HW,
   IRQ_LATCH,
   IRQ_PRIORITY_SHIFT,
+  IRQ_SHIFT,
+  irqAfter,
 } from '../../../../src/hyp/records/vgic-irq.ts'
 
 const SPIS = 300
 const { hypervisor } = scenario('lists').vm({ vcpus: 1, spis: SPIS }).design(designs.wfiHandler).machine()
 const { words, apLists, layout } = hypervisor
 const v = hypervisor.vcpu(0)
+const spis = asIrq(layout.spis)
 
 /** An interrupt that is enabled. */
 interface Listed {
@@ -46,20 +49,20 @@ const disabled = fc.constantFrom(0, VMCR_VENG0, VMCR_VENG1, VMCR_VENG0 | VMCR_VE
 function sorted(all: readonly Listed[], sort: () => void): number[] {
   apLists.clear(v)
   for (const [i, { pending, active, group, priority, mapped }] of all.entries()) {
-    words[layout.spis + i] =
+    words[irqAfter(spis, i)] =
       IRQ_ENABLED |
       (pending ? IRQ_LATCH : 0) |
       (active ? IRQ_ACTIVE : 0) |
       (group === 1 ? IRQ_GROUP1 : 0) |
       (mapped ? IRQ_HW : 0) |
       (priority << IRQ_PRIORITY_SHIFT)
-    apLists.moveTo(v, asIrq(layout.spis + i))
+    apLists.moveTo(v, irqAfter(spis, i))
   }
   sort()
   const list = apLists.listOf(v)
   expect(words[v + VCPU_AP_COUNT]).toBe(list.length)
   expect(words[v + VCPU_AP_LAST]).toBe(list.at(-1))
-  return list.map((irq) => irq - layout.spis)
+  return list.map((irq) => (irq - spis) >> IRQ_SHIFT)
 }
 
 /** The places after a stable sort by keys, the first that differs decides. */

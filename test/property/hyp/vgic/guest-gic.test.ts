@@ -7,8 +7,8 @@ import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1 }
 import { baselines, designs, kvm61, type ListRegisters, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { FIRST_SPI } from '../../../../src/arch/intid.ts'
-import { VCPU_AP_COUNT, VCPU_AP_LAST, VCPU_IRQ } from '../../../../src/hyp/records/vcpu.ts'
-import { asIrq, irqApListOf } from '../../../../src/hyp/records/vgic-irq.ts'
+import { privateIrq, VCPU_AP_COUNT, VCPU_AP_LAST } from '../../../../src/hyp/records/vcpu.ts'
+import { asIrq, IRQ_LINK, irqAfter, irqApListOf } from '../../../../src/hyp/records/vgic-irq.ts'
 import {
   bitOf,
   GICD,
@@ -69,12 +69,12 @@ function wrongLists({ hypervisor }: VirtualMachine): string[] {
   }
   const all = [
     ...Array.from({ length: VCPUS }, (_, i) =>
-      Array.from({ length: FIRST_SPI }, (_irq, intid) => asIrq(hypervisor.vcpu(i) + VCPU_IRQ + intid)),
+      Array.from({ length: FIRST_SPI }, (_irq, intid) => privateIrq(hypervisor.vcpu(i), intid)),
     ).flat(),
-    ...Array.from({ length: SPIS }, (_, i) => asIrq(layout.spis + i)),
+    ...Array.from({ length: SPIS }, (_, i) => irqAfter(asIrq(layout.spis), i)),
   ]
   for (const irq of all)
-    if (!listed.has(irq) && (irqApListOf(words[irq]) !== 0 || apLists.next(words, irq) !== 0))
+    if (!listed.has(irq) && (irqApListOf(words[irq]) !== 0 || words[irq + IRQ_LINK] !== 0))
       wrong.push(`${irq} names a vCPU or has a link, and is on no list`)
   return wrong
 }
