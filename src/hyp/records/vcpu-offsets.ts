@@ -77,26 +77,26 @@ export const VCPU_MIGRANT_TO = 62
 export const VCPU_MIGRANT_HELD = 63
 /** Its SGIs and PPIs, two words each. */
 export const VCPU_IRQ = 64
-/** The row of the cost table that its accesses count in. */
-export const VCPU_COST = 128
 /** When its timers expire, in virtual time: two words each. */
-export const VCPU_TIMER_CVAL = 130
+export const VCPU_TIMER_CVAL = 128
 /** When its WFIT times out, in virtual time: two words. */
-export const VCPU_WFIT_DEADLINE = 134
+export const VCPU_WFIT_DEADLINE = 132
 /** When its halt began, in virtual time: two words. */
-export const VCPU_HALT_START = 136
+export const VCPU_HALT_START = 134
 /** Sleeps of its thread. */
-export const VCPU_SLEEPS = 138
+export const VCPU_SLEEPS = 136
 /** Halts that polled. */
-export const VCPU_POLLS_ATTEMPTED = 139
+export const VCPU_POLLS_ATTEMPTED = 137
 /** Halts that polled and did not have to sleep. */
-export const VCPU_POLLS_SUCCESSFUL = 140
+export const VCPU_POLLS_SUCCESSFUL = 138
 /** Directed yields to another vCPU. */
-export const VCPU_YIELDS = 141
+export const VCPU_YIELDS = 139
 /** Preemptions of its thread. */
-export const VCPU_PREEMPTIONS = 142
+export const VCPU_PREEMPTIONS = 140
+/** The row of the cost table that its accesses count in. */
+export const VCPU_COST = 141
 /** The interrupt that the last flush put into each list register. */
-export const VCPU_LR_IRQ = 143
+export const VCPU_LR_IRQ = 142
 /** Depth of preemption-off sections. */
 export const THREAD_PREEMPT_OFF = 0xff000000 | 0
 export const THREAD_PREEMPT_OFF_SHIFT = 24

@@ -361,12 +361,6 @@ export const vcpuRows = {
     says: '1 if the prune has a reference to it.',
   },
   VCPU_IRQ: { rows: irqRows(intidName), count: FIRST_SPI, says: 'Its SGIs and PPIs, two words each.' },
-  VCPU_COST: {
-    name: 'cost',
-    class: 'observational',
-    by: [],
-    says: 'The row of the cost table that its accesses count in.',
-  },
   VCPU_TIMER_CVAL: {
     name: 'timerCval',
     count: 2,
@@ -413,6 +407,12 @@ export const vcpuRows = {
     class: 'observational',
     by: [],
     says: 'Preemptions of its thread.',
+  },
+  VCPU_COST: {
+    name: 'cost',
+    class: 'observational',
+    by: [],
+    says: 'The row of the cost table that its accesses count in.',
   },
   VCPU_LR_IRQ: {
     name: 'lrIrq[<n>]',
