@@ -1,8 +1,8 @@
 /**
- * The hypervisor's state of an interrupt (KVM's struct vgic_irq): a packed word, and beside it its link. The word has its configuration, its pending
- * latch and input line, its active state, its target and the ap_list that it is on. The handle of an interrupt is the
- * offset of its word. While an interrupt is in a list register of a running guest, its pending and active state is
- * there and the word is stale, until the fold.
+ * The hypervisor's state of an interrupt (KVM's struct vgic_irq): a packed word, and its link beside it. The word has its
+ * configuration, its pending latch and input line, its active state, its target and the ap_list that it is on. The handle
+ * of an interrupt is the offset of its word. While an interrupt is in a list register of a running guest, its pending and
+ * active state is there and the word is stale, until the fold.
  */
 import type { Brand } from '../../arch/brand.ts'
 import { LR_PRIORITY_SHIFT, VMCR_VENG0, VMCR_VENG1 } from '../../arch/ich-registers.ts'
@@ -82,7 +82,7 @@ export const vgicIrqBits = {
 } as const satisfies BitRows
 export const VGIC_IRQ_VIEW = bitView('vgic_irq', vgicIrqBits)
 
-/** The two words of an interrupt by its name, which is `n` of its number, or of that of its record. */
+/** The two words of an interrupt, whose name `n` says. */
 export const irqRows = (n: (element: number, index: number) => string) =>
   ({
     IRQ_WORD: {

@@ -1,7 +1,8 @@
 /**
  * The ap_lists: for each vCPU, the interrupts that are pending or active for it (KVM's vgic.c). An interrupt is on at
  * most one list, that of the vCPU that its word names. Beside its word it has its link, the handle of the next one on the
- * list, as KVM's vgic_irq has its list_head. Each method here is one critical section under the ap_list and interrupt locks.
+ * list, as KVM's vgic_irq has its list_head; of an interrupt that is on none it is 0, so that a list that is walked ends.
+ * Each method here is one critical section under the ap_list and interrupt locks.
  */
 import { VMCR_VPMR } from '../../arch/ich-registers.ts'
 import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
@@ -256,7 +257,7 @@ export class ApLists {
   }
 
   private place(words: Int32Array, v: Vcpu, irq: Irq, word: number): void {
-    this.link(words, v, irq)
+    this.linkLast(words, v, irq)
     words[irq] = word | ((irqTarget(word) + 1) << IRQ_AP_LIST_SHIFT)
     if (irq >= this.firstLpi) this.lpis.get(irq)
   }
@@ -266,14 +267,14 @@ export class ApLists {
     const { words } = this
     const word = words[irq]
     if (irqApListOf(word) !== 0) this.remove(this.vcpuOf(irqApListOf(word) - 1), irq)
-    this.link(words, v, irq)
+    this.linkLast(words, v, irq)
     words[irq] = (word & ~IRQ_AP_LIST) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
   }
 
   /** Puts an interrupt at the end of a list. */
-  private link(words: Int32Array, v: Vcpu, irq: Irq): void {
+  private linkLast(words: Int32Array, v: Vcpu, irq: Irq): void {
     const last = asIrq(words[v + VCPU_AP_LAST])
-    // An LPI that a bug has freed on the list and that is used again may be its last: the list must not become a ring.
+    // An LPI that a bug has freed while it was the last may come again as another one: the list must not become a ring.
     if (last !== irq) words[last === 0 ? v + VCPU_AP_FIRST : last + IRQ_LINK] = irq
     words[v + VCPU_AP_LAST] = irq
     words[v + VCPU_AP_COUNT]++
@@ -288,6 +289,7 @@ export class ApLists {
       at = asIrq(words[at + IRQ_LINK])
     }
     if (at !== 0) this.unlink(v, before, irq)
+    // Such an LPI has cut the list off before this interrupt.
     else words[irq + IRQ_LINK] = 0
   }
 
@@ -479,7 +481,7 @@ export class ApLists {
     for (let irq = asIrq(words[last + IRQ_LINK]); irq !== 0; irq = asIrq(words[last + IRQ_LINK])) {
       const rank = rankOf(words[irq], off)
       if (rank < highest) {
-        words[last + IRQ_LINK] = asIrq(words[irq + IRQ_LINK])
+        words[last + IRQ_LINK] = words[irq + IRQ_LINK]
         this.insert(v, irq, rank, rankOf, off)
       } else {
         last = irq
@@ -493,7 +495,7 @@ export class ApLists {
   private insert(v: Vcpu, irq: Irq, rank: number, rankOf: RankOf, off: number): void {
     const { words } = this
     let at = v + VCPU_AP_FIRST
-    while (rankOf(words[asIrq(words[at])], off) <= rank) at = words[at] + IRQ_LINK
+    while (rankOf(words[words[at]], off) <= rank) at = words[at] + IRQ_LINK
     words[irq + IRQ_LINK] = words[at]
     words[at] = irq
   }
@@ -502,16 +504,17 @@ export class ApLists {
   private sortLong(v: Vcpu, rankOf: RankOf, off: number): void {
     const { words, layout } = this
     this.scratch ??= scratchFor(FIRST_SPI + layout.spiCount + layout.lpis.lpi.count)
-    const { ranks, listed, sorted, starts } = this.scratch
+    const { ranks, sorted, starts } = this.scratch
     starts.fill(0)
+    const first = asIrq(words[v + VCPU_AP_FIRST])
     let count = 0
-    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
-      listed[count] = irq
+    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
       ranks[count] = rankOf(words[irq], off)
       starts[ranks[count++] + 1]++
     }
     for (let rank = 1; rank <= RANKS; rank++) starts[rank] += starts[rank - 1]
-    for (let i = 0; i < count; i++) sorted[starts[ranks[i]]++] = listed[i]
+    let i = 0
+    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) sorted[starts[ranks[i++]]++] = irq
     this.relink(v, sorted, count)
   }
 
@@ -537,8 +540,6 @@ const LONG = 64
 /** What a sort of a long list needs, which means nothing after it. */
 interface Scratch {
   readonly ranks: Uint16Array
-  /** The list as it was. */
-  readonly listed: Int32Array
   readonly sorted: Int32Array
   /** Where the interrupts of each rank begin. */
   readonly starts: Int32Array
@@ -546,7 +547,6 @@ interface Scratch {
 
 const scratchFor = (longest: number): Scratch => ({
   ranks: new Uint16Array(longest),
-  listed: new Int32Array(longest),
   sorted: new Int32Array(longest),
   starts: new Int32Array(RANKS + 1),
 })
