@@ -38,6 +38,7 @@ import {
 } from '../../hyp/records/guest-program.ts'
 import { HOST_CURRENT } from '../../hyp/records/host-record.ts'
 import { VCPU_PE, VCPU_SPSR } from '../../hyp/records/vcpu.ts'
+import { IRQ_SHIFT } from '../../hyp/records/vgic-irq.ts'
 import { MAPPED_IRQ, MAPPED_STRIDE } from '../../hyp/records/vm.ts'
 import type { DeviceStep } from '../../scenario/device-builder.ts'
 import type { Machine } from '../../scenario/machine.ts'
@@ -59,6 +60,7 @@ const plainRecords = [
   'host',
   'vm',
   'vcpu[<n>]',
+  'spi[<n>]',
   'spis',
   'mapped[<n>]',
   'lpis',
@@ -121,7 +123,8 @@ function refuseOps({ setup }: Machine, refused: readonly number[], why: string):
 function refuseSpis({ hypervisor }: Machine, { intids }: Permutation): void {
   const { layout, words } = hypervisor
   for (let row = 0; row < layout.mappedCount; row++) {
-    const intid = words[layout.mapped + row * MAPPED_STRIDE + MAPPED_IRQ] - layout.spis + FIRST_SPI
+    const irq = words[layout.mapped + row * MAPPED_STRIDE + MAPPED_IRQ]
+    const intid = FIRST_SPI + ((irq - layout.spis) >> IRQ_SHIFT)
     if (intids[intid] !== intid) refuse(`${intidName(intid)} is mapped to a physical one.`)
   }
   for (const [from, to] of intids.entries())

@@ -6,7 +6,8 @@
 import { FIRST_SPI } from '../../arch/intid.ts'
 import { ICH_LR } from '../../gic/cpu-interface/virtual-interface.ts'
 import { GUEST_ACK, GUEST_VALUE, MAX_DEPTH } from '../../hyp/records/guest-record.ts'
-import { VCPU_DATA, VCPU_INDEX, VCPU_IRQ, VCPU_LAST_CPU, VCPU_SPIN } from '../../hyp/records/vcpu.ts'
+import { privateIrq, VCPU_DATA, VCPU_INDEX, VCPU_LAST_CPU, VCPU_SPIN } from '../../hyp/records/vcpu.ts'
+import { asIrq, irqAfter } from '../../hyp/records/vgic-irq.ts'
 import { VM_STOPPER } from '../../hyp/records/vm.ts'
 import type { Machine } from '../../scenario/machine.ts'
 
@@ -51,7 +52,7 @@ export function namedWords(machine: Machine): Uint8Array {
     named[v + VCPU_DATA] = NAMES_BY_REGISTER
     named[v + GUEST_VALUE] = NAMES_INTID
     named.fill(NAMES_INTID, v + GUEST_ACK, v + GUEST_ACK + MAX_DEPTH + 1)
-    named.fill(NAMES_IN_IRQ, v + VCPU_IRQ, v + VCPU_IRQ + 32)
+    for (let intid = 0; intid < FIRST_SPI; intid++) named[privateIrq(v, intid)] = NAMES_IN_IRQ
   }
   for (let cpu = 0; cpu < config.cpus; cpu++) {
     const first = silicon.peOf(cpu) + ICH_LR
@@ -61,7 +62,7 @@ export function namedWords(machine: Machine): Uint8Array {
   // An SPI that no device drives is never pending: where it is routed, vCPU 0 if it was not set up, is no matter.
   for (const { intid } of machine.devices.flatMap(({ steps }) => steps)) {
     if (intid < FIRST_SPI) continue
-    named[layout.spis + intid - FIRST_SPI] = NAMES_IN_IRQ
+    named[irqAfter(asIrq(layout.spis), intid - FIRST_SPI)] = NAMES_IN_IRQ
     named[layout.irouters + intid - FIRST_SPI] = NAMES_AFFINITY
   }
   for (const bitmap of [layout.edgeLines, ghosts.spiEdges])

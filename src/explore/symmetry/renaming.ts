@@ -12,13 +12,14 @@ import { sysregSyndrome } from '../../arch/syndrome.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
 import { affinityOf, indexOfAffinity } from '../../hyp/records/affinity.ts'
 import { HOST_CURRENT } from '../../hyp/records/host-record.ts'
-import { VCPU_DATA, VCPU_ESR, VCPU_IRQ } from '../../hyp/records/vcpu.ts'
+import { privateIrq, VCPU_DATA, VCPU_ESR } from '../../hyp/records/vcpu.ts'
 import {
   asIrq,
   IRQ_AP_LIST,
   IRQ_AP_LIST_SHIFT,
   IRQ_TARGET,
   IRQ_TARGET_SHIFT,
+  irqAfter,
   irqApListOf,
   irqTarget,
   TARGET_NONE,
@@ -173,18 +174,19 @@ export class Renaming {
       for (const [from, other] of moves.entries())
         for (let i = 0; i < size; i++) to[placeOf(from) + i] = placeOf(other) + i
     }
-    const moveOne = (at: number, moves: Int32Array, first = 0): void => {
-      for (let from = first; from < moves.length; from++) to[at + from - first] = at + moves[from] - first
+    const moveOne = (at: number, moves: Int32Array): void => {
+      for (const [from, other] of moves.entries()) to[at + from] = at + other
     }
+    const spis = permutation.intids.subarray(FIRST_SPI).map((intid) => intid - FIRST_SPI)
     move((index) => hypervisor.vcpu(index), permutation.vcpus)
     move((cpu) => silicon.peOf(cpu), permutation.cpus)
     move((cpu) => silicon.physical.summaryOf(cpu), permutation.cpus)
     if (machine.devices.length > 0) move((index) => machine.deviceOf(index), permutation.devices)
     moveOne(scheduler.host + HOST_CURRENT, permutation.cpus)
     moveOne(ghosts.at, permutation.vcpus)
-    moveOne(ghosts.wordOf(asIrq(hypervisor.vcpu(0) + VCPU_IRQ)), permutation.vcpus)
-    moveOne(layout.spis, permutation.intids, FIRST_SPI)
-    moveOne(layout.irouters, permutation.intids, FIRST_SPI)
+    moveOne(ghosts.wordOf(privateIrq(hypervisor.vcpu(0), 0)), permutation.vcpus)
+    move((spi) => irqAfter(asIrq(layout.spis), spi), spis)
+    moveOne(layout.irouters, spis)
     return to
   }
 }
