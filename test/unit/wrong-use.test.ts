@@ -190,7 +190,13 @@ describe('an embedder is told of', () => {
       'options that are null',
       () => new Gic({ cpus: 1, choices: as(null) }),
       'config',
-      'choices must not be null: leave out what is not given.',
+      'The configuration of a GIC must not have null as choices: leave out what is not given.',
+    ],
+    [
+      'an option that is null within another',
+      () => new Gic({ cpus: 1, its: [{ base: 0x0808_0000 }, { base: as(null) }] }),
+      'config',
+      'its[1] must not have null as base: leave out what is not given.',
     ],
     [
       'a misspelt value',
@@ -543,7 +549,7 @@ describe('whoever explores is told of', () => {
       'a bound that is null',
       () => explore(s, as({ ticks: null })),
       'argument',
-      'ticks must not be null: leave out what is not given.',
+      'bounds must not have null as ticks: leave out what is not given.',
     ],
   ])
 })

@@ -1,8 +1,12 @@
 /** The declaration of a step: the unit of designs, of exploration and of interleaving. */
 import type { Vcpu } from '../records/vcpu.ts'
 
-/** A design's own steps are numbered from here on. */
-export const STEP_OWN = 128
+/**
+ * A design's own steps are numbered from here on, and the library's below (steps.ts), of which there are somewhat more than
+ * 128. The number of a step has a word of the table to itself (program.ts), so nothing but this says how many there can be.
+ * No image has it: a thread's place is its program counter.
+ */
+export const STEP_OWN = 256
 
 /** The most results of a step, for which a row of the table has room. */
 export const MAX_OUTCOMES = 10

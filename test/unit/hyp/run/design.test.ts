@@ -412,7 +412,7 @@ describe('a value that belongs into no design is refused, with the place where i
     ],
     ['thread[1].kind must be "restart" or "leave", but is "go".', () => checkShape(broken({ kind: 'go' }))],
     ['thread[1].name must be a string, but is undefined.', () => checkShape(broken({ kind: 'step' }))],
-    ['a.op must be an integer from 1 to 128, but is 0.', () => checkShape(broken({ ...a, op: 0 }))],
+    ['a.op must be an integer from 1 to 256, but is 0.', () => checkShape(broken({ ...a, op: 0 }))],
     [
       'a.outcomes must be an array of names, but is undefined.',
       () => checkShape(broken({ ...a, outcomes: undefined })),
