@@ -17,7 +17,19 @@ import { VM_TIME } from '../hyp/records/vm.ts'
 import type { Design } from '../hyp/run/design.ts'
 import type { Message } from '../hyp/run/message.ts'
 import { ENDED, type NextPc, stepNames } from '../hyp/run/program.ts'
-import { saveInterrupts, saveTimers } from '../hyp/run/steps.ts'
+import {
+  prepareVm,
+  restoreControl,
+  restoreCpuInterfaces,
+  restoreDistributor,
+  restoreItsControl,
+  restoreItsRegisters,
+  restoreItsTables,
+  restoreLines,
+  restoreRedistributors,
+  saveInterrupts,
+  saveTimers,
+} from '../hyp/run/steps.ts'
 import {
   THREAD_ENDED,
   THREAD_IN_GUEST,
@@ -38,6 +50,7 @@ import {
   deviceRecord,
 } from './device-record.ts'
 import { Ghosts, ghostRecord } from './ghosts.ts'
+import { imageRecord, imageSize, type RestoredVm, Restores } from './restores.ts'
 import { Saves } from './saves.ts'
 
 /** One that takes steps: a vCPU, a device, or an event of the environment. */
@@ -87,8 +100,28 @@ function effectsOfWrites(cpus: readonly number[]): Actor[] {
 }
 
 /** A design that says how userspace saves a VM: the interrupts first. */
-const withSave = (design: Design): Design =>
-  design.save === undefined ? { ...design, save: [saveInterrupts, saveTimers] } : design
+const withSave = (design: Design): Design => ({
+  ...design,
+  save: design.save ?? [saveInterrupts, saveTimers],
+})
+
+/** A design that also says how it restores one, in the order that src/hyp/userspace/restore-parts.ts gives reasons for. */
+const withRestore = (design: Design): Design => ({
+  ...withSave(design),
+  restore: design.restore ?? restoresAll,
+})
+
+const restoresAll = [
+  prepareVm,
+  restoreControl,
+  restoreRedistributors,
+  restoreDistributor,
+  restoreLines,
+  restoreCpuInterfaces,
+  restoreItsRegisters,
+  restoreItsTables,
+  restoreItsControl,
+]
 
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
@@ -105,8 +138,12 @@ export class Machine {
   readonly hypervisor: Hypervisor
   readonly ghosts: Ghosts
   readonly saves: Saves
+  /** undefined if no device restores the VM. */
+  readonly restores: Restores | undefined
   /** The devices that save the VM, by index. */
   readonly savers: readonly number[]
+  /** Those of them that restore it, too. */
+  private readonly restorers: readonly number[]
   readonly digest: number
   private readonly deviceBase: number
   private readonly deviceSize: number
@@ -124,14 +161,19 @@ export class Machine {
       stepOf: (index, pc) => devices[index]?.steps[pc]?.name,
       stepAt: (pc) => stepNames(this.hypervisor.runLoop.program)[pc],
     })
-    const surroundings = [[device, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
     this.digest = digestOf(setup, design, devices)
-    this.savers = [...devices.keys()].filter((index) => devices[index].steps.some(({ save }) => save))
+    const indices = [...devices.keys()]
+    this.savers = indices.filter((index) => devices[index].steps.some(({ save }) => save))
+    this.restorers = indices.filter((index) => devices[index].steps.some(({ restore }) => restore))
+    const isRestored = this.restorers.length > 0
+    const complete = isRestored ? withRestore(design) : this.savers.length > 0 ? withSave(design) : design
+    const size = isRestored ? imageSize(config, setup, complete) : undefined
+    const image = size && imageRecord(size)
     this.hypervisor = new Hypervisor(
       config,
       setup,
-      this.savers.length > 0 ? withSave(design) : design,
-      surroundings,
+      complete,
+      [[device, Math.max(devices.length, 1)], [ghosts, 1], ...(image ? [[image, 1] as const] : [])],
       this.digest,
     )
     const { layout } = this.hypervisor.state
@@ -140,6 +182,7 @@ export class Machine {
     this.now = this.hypervisor.layout.vm + VM_TIME
     this.ghosts = new Ghosts(this.hypervisor, layout.baseOf(ghosts))
     this.saves = new Saves(this.hypervisor)
+    this.restores = image && size && new Restores(this.hypervisor, this.ghosts, layout.baseOf(image), size)
     const vcpus = Array.from({ length: setup.vcpus }, (_, index) => index)
     this.actors = [
       ...vcpus.map((index) => ({ kind: 'vcpu' as const, index, detail: 0, name: `vcpu${index}` })),
@@ -340,16 +383,16 @@ export class Machine {
     return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
   }
 
-  /** The program counter, in the design, of a device's injection, message or save; 0 if none is under way. */
+  /** The program counter, in the design, of a device's injection, message, save or restore; 0 if none is under way. */
   injectionOf(index: number): NextPc {
     return asPc(this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT])
   }
 
-  /** The program counter of the next step of a device's injection, message or save. */
+  /** The program counter of the next step of a device's injection, message, save or restore. */
   nextInjection(index: number): NextPc {
-    const { inject, msi, save } = this.hypervisor.runLoop.program
+    const { inject, msi, save, restore } = this.hypervisor.runLoop.program
     const next = this.nextDeviceStep(index)
-    return this.injectionOf(index) || (next?.msi ? msi : next?.save ? save : inject)
+    return this.injectionOf(index) || (next?.msi ? msi : next?.save ? save : next?.restore ? restore : inject)
   }
 
   /** Whether a device's message waits for its_lock. */
@@ -422,8 +465,29 @@ export class Machine {
   private deviceState(index: number): ActorState {
     const next = this.nextDeviceStep(index)
     if (!next) return 'done'
-    if (next.save) return this.saves.isStopped() && !this.isSavedByOther(index) ? 'ready' : 'asleep'
+    if (next.restore && this.restores?.isRefused) return 'done'
+    if (next.save || next.restore) return this.canSave(index) ? 'ready' : 'asleep'
+    if (this.restores !== undefined && this.isRestored()) return 'asleep'
     return this.waitsForIts(index) ? 'asleep' : 'ready'
+  }
+
+  /** Whether userspace can save the VM, or go on with that. A restore makes another VM, which knows nothing of an injection. */
+  private canSave(index: number): boolean {
+    if (!this.saves.isStopped() || this.isSavedByOther(index)) return false
+    if (!this.restorers.includes(index)) return true
+    return this.devices.every((_, other) => other === index || this.injectionOf(other) === ENDED)
+  }
+
+  /** Whether a save is under way that is restored, or its restore, during which no device does anything. */
+  private isRestored(): boolean {
+    return this.restorers.some((index) => this.stopsDevices(index))
+  }
+
+  private stopsDevices(index: number): boolean {
+    const { steps } = this.devices[index]
+    const pc = this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]
+    if (steps[pc]?.restore) return true
+    return this.injectionOf(index) !== ENDED && steps[pc + 1]?.restore !== undefined
   }
 
   /** Whether a save is under way, during which no vCPU leaves userspace. */
@@ -432,9 +496,12 @@ export class Machine {
   }
 
   private isSavedByOther(index: number): boolean {
-    return this.savers.some(
-      (other) => other !== index && this.nextDeviceStep(other)?.save && this.injectionOf(other) !== ENDED,
-    )
+    return this.savers.some((other) => other !== index && this.isSaving(other))
+  }
+
+  private isSaving(index: number): boolean {
+    const next = this.nextDeviceStep(index)
+    return next?.restore !== undefined || (next?.save === true && this.injectionOf(index) !== ENDED)
   }
 
   private vcpuState(v: Vcpu): ActorState {
@@ -519,6 +586,10 @@ export class Machine {
       this.stepSave(index)
       return
     }
+    if (next.restore) {
+      this.stepRestore(index, next.restore)
+      return
+    }
     const irq = this.inputOf(index, words)
     if (mapped.isMappedSpi(irq)) {
       this.driveMapped(index, irq, next)
@@ -547,14 +618,32 @@ export class Machine {
     this.goOn(index, after, target)
   }
 
-  /** A step of a save; at its end the image is forgotten. */
+  /** A step of a save; at its end the image is forgotten, unless it is restored. */
   private stepSave(index: number): void {
     const { words, injection } = this.hypervisor
+    const { saves, restores } = this
     const pc = this.nextInjection(index)
-    const at = this.deviceOf(index) + DEVICE_IMAGE
-    if (this.saves.savesInterrupts(pc)) this.saves.take(pc)
+    const device = this.deviceOf(index)
+    const isRestored = this.devices[index].steps[words[device + DEVICE_PC] + 1]?.restore !== undefined
+    if (saves.savesInterrupts(pc)) {
+      const saved = saves.take(pc)
+      if (isRestored && saved) restores?.keep(saved)
+    }
     const after = injection.after(pc, 0)
-    words[at] = after === ENDED ? 0 : this.saves.imageAfter(pc, words[at])
+    words[device + DEVICE_IMAGE] = after === ENDED ? 0 : saves.imageAfter(pc, words[device + DEVICE_IMAGE])
+    this.goOn(index, after, 0)
+    // What could not be saved is not restored.
+    if (after === ENDED && isRestored && !restores?.isKept) words[device + DEVICE_PC]++
+  }
+
+  /** A step of a restore. One that is refused is the last. */
+  private stepRestore(index: number, into: RestoredVm): void {
+    const { restores } = this
+    const pc = this.nextInjection(index)
+    restores?.step(pc, into)
+    if (restores?.isRefused) return
+    const after = this.hypervisor.injection.after(pc, 0)
+    if (after === ENDED) restores?.finish()
     this.goOn(index, after, 0)
   }
 

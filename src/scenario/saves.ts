@@ -3,7 +3,6 @@
  * exploration looks at it when the step is taken. The exception is what the parts of an image must agree on, since they are
  * saved at different times: the timers and their interrupts.
  */
-import { VgicError } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import {
   timerIntids,
@@ -26,6 +25,7 @@ import { THREAD_ENDED } from '../hyp/run/thread-states.ts'
 import { savePendingTablesByOffset } from '../hyp/userspace/its-tables-save.ts'
 import { type SavedVgic, saveVgic } from '../hyp/userspace/save-restore.ts'
 import { TIMERS } from '../hyp/vgic/arch-timer.ts'
+import { isErrno } from './restores.ts'
 
 /** Of a vCPU: bit t, the image has the interrupt of timer t pending or active; bit 2 + t, it has timer t masked. */
 const SAVED_BITS = 4
@@ -91,7 +91,7 @@ export class Saves {
       const saved = saveVgic(hypervisor)
       return this.opAt(pc) === STEP_SAVE_INTERRUPTS_AS_GUEST ? withLines(saved) : saved
     } catch (error) {
-      if (error instanceof VgicError && /^E[A-Z]+$/.test(error.code)) return undefined
+      if (isErrno(error)) return undefined
       throw error
     }
   }

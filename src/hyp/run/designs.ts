@@ -192,6 +192,8 @@ export interface DesignParts {
   readonly msi?: readonly DesignNode[]
   /** The steps in which userspace saves the VM; `[saveInterrupts, saveTimers]` if left out. */
   readonly save?: readonly DesignNode[]
+  /** The steps in which it restores what it has saved; those of {@link Design.restore} if left out. */
+  readonly restore?: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }
@@ -263,6 +265,7 @@ export function defineDesign(name: string, parts: DesignParts): Design {
     inject: parts.inject ?? [queueInterrupt, postRequest, kickVcpu],
     msi: parts.msi ?? [translate, queueInterrupt, postRequest, kickVcpu, dropReference],
     ...(parts.save && { save: parts.save }),
+    ...(parts.restore && { restore: parts.restore }),
     words: parts.words ?? [],
   })
 }
@@ -278,6 +281,7 @@ const partFields: Fields<DesignParts> = {
   inject: true,
   msi: true,
   save: true,
+  restore: true,
   words: true,
 }
 
@@ -294,6 +298,7 @@ function checkParts(name: string, parts: DesignParts): void {
     'inject',
     'msi',
     'save',
+    'restore',
   ] as const)
     checkNodes(list, parts[list] ?? [])
   if (parts.candidateCanRun !== undefined) checkStep('candidateCanRun', parts.candidateCanRun)

@@ -37,7 +37,7 @@ export interface Step {
  * The lists of a design that a step may be in: one of an injection may also be in that of a message, and one with `end` is
  * appended to a notifier when a design is compiled.
  */
-export type StepPlace = 'thread' | 'inject' | 'msi' | 'save' | 'end'
+export type StepPlace = 'thread' | 'inject' | 'msi' | 'save' | 'restore' | 'end'
 
 /** A precondition of a step, which the explorer checks (step-context.ts). */
 export type StepNeed =
@@ -65,7 +65,7 @@ export type StepNeed =
 /** The row of one of the library's steps. */
 export interface StepRow {
   readonly step: Step
-  /** The method of ThreadSteps that does it. Steps of a device have none: Injection, Messages and Saves do them. */
+  /** The method of ThreadSteps that does it. Steps of a device have none: Injection, Messages, Saves and Restores do them. */
   readonly does?: string
   /** The list that it may be in; in the thread and in the notifiers if left out. */
   readonly stands?: StepPlace

@@ -1,0 +1,115 @@
+/**
+ * A restore a part at a time, as a VMM does it ioctl by ioctl; `restoreVgic` is all of it at once. Each part throws a
+ * `VgicError` with a code of errno's where KVM returns that.
+ *
+ * KVM's documents say what comes before what: GICD_IIDR before all others, the redistributors before the ITSs, and of an ITS
+ * the tables after its other registers, before GITS_CTLR (Linux, "ARM Virtual Interrupt Translation Service (ITS)", ITS
+ * Restore Sequence). The rest is QEMU's order (arm_gicv3_kvm.c): GICD_CTLR, the redistributors, the SPIs, the CPU interfaces.
+ */
+import { FIRST_PPI, FIRST_SPI } from '../../arch/intid.ts'
+import type { Hypervisor } from '../hypervisor.ts'
+import { VCPU_AP0R, VCPU_IRQ, VCPU_PENDBASER, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
+import { IRQ_HW, IRQ_LATCH, IRQ_TARGET_SHIFT } from '../records/vgic-irq.ts'
+import { VM_COUNTED_SPIS, VM_ENABLED, VM_NASSGIREQ, VM_PROPBASER } from '../records/vm.ts'
+import { PPI_RESET, SGI_RESET, SPI_RESET } from '../vgic/vgic-mmio.ts'
+import { placeActiveSpis } from './active-spis.ts'
+import { ItsRegisters } from './its-registers.ts'
+import type { SavedInJson } from './its-tables-restore.ts'
+import {
+  checkControl,
+  checkTaken,
+  forget,
+  groupsOf,
+  isWritten,
+  type Path,
+  type SavedGroups,
+  valuesOf,
+} from './save-restore.ts'
+
+/** What a restore needs of a saved VM. */
+export type Image = SavedGroups & SavedInJson
+
+/** Shadows of `ICH_AP0R<n>_EL2` and, behind them, `ICH_AP1R<n>_EL2`. */
+const AP_WORDS = 8
+
+/** The VM's vGIC as KVM makes it. What it is mapped to, and the vCPUs themselves, stay. */
+export function makeFresh(hypervisor: Hypervisor): void {
+  const { words, layout, mmio, v4 } = hypervisor
+  // The hardware has nothing of a vPE that is new.
+  if (words[layout.vm + VM_NASSGIREQ] !== 0) v4?.vsgis?.configure(false)
+  forget(hypervisor)
+  mmio.reset()
+  words[layout.vm + VM_ENABLED] = 0
+  words[layout.vm + VM_COUNTED_SPIS] = 0
+  words[layout.vm + VM_PROPBASER + 1] = 0
+  for (let i = 0; i < layout.vcpuCount; i++) makeVcpuFresh(words, hypervisor.vcpu(i), i)
+  for (let spi = layout.spis; spi < layout.spis + layout.spiCount; spi++)
+    words[spi] = SPI_RESET | (words[spi] & IRQ_HW)
+  words.fill(0, layout.irouters, layout.irouters + layout.spiCount)
+}
+
+function makeVcpuFresh(words: Int32Array, v: Vcpu, index: number): void {
+  words[v + VCPU_VMCR] = 0
+  words.fill(0, v + VCPU_AP0R, v + VCPU_AP0R + AP_WORDS)
+  words[v + VCPU_PENDBASER + 1] = 0
+  for (let intid = 0; intid < FIRST_SPI; intid++) {
+    const irq = v + VCPU_IRQ + intid
+    const reset = intid < FIRST_PPI ? SGI_RESET : PPI_RESET
+    words[irq] = reset | (index << IRQ_TARGET_SHIFT) | (words[irq] & IRQ_HW)
+  }
+}
+
+/** KVM_DEV_ARM_ITS_CTRL_RESET of every ITS. */
+export function resetItss(hypervisor: Hypervisor): void {
+  for (let n = 0; n < hypervisor.layout.itsCount; n++) new ItsRegisters(hypervisor).reset(n)
+}
+
+/** Writes registers of a part, by their names; then each must read as it was saved. */
+export function restoreRegisters(
+  hypervisor: Hypervisor,
+  image: Image,
+  part: Path,
+  isOne: (name: string) => boolean = () => true,
+): void {
+  const groups = groupsOf(hypervisor)
+    .filter(({ path }) => path === part)
+    .map((one) => ({ ...one, values: valuesOf(image, one), names: one.group.names.filter(isRestored) }))
+  for (const { group, names, values } of groups) for (const name of names) group.write(name, values[name])
+  for (const { path, number, group, names, values } of groups)
+    for (const name of names) checkTaken(path, number, name, values[name], group.read(name))
+
+  function isRestored(name: string): boolean {
+    return isWritten(name) && isOne(name)
+  }
+}
+
+/** The registers of the distributor that are for all of it. */
+export const isControl = (name: string): boolean => /^GICD_(CTLR|TYPER2?|IIDR)$/.test(name)
+
+/** The redistributors, with pending SGIs in memory, whoever owns them (catalogue 48). */
+export function restoreRedistributorsInMemory(hypervisor: Hypervisor, image: Image): void {
+  const { words } = hypervisor
+  restoreRegisters(hypervisor, image, 'redist', (name) => name !== 'GICR_ISPENDR0')
+  for (const [vcpu, registers] of image.redist.entries()) {
+    const pending = Number(registers['GICR_ISPENDR0'])
+    const first = hypervisor.vcpu(vcpu) + VCPU_IRQ
+    for (let intid = 0; intid < FIRST_SPI; intid++)
+      if ((pending >>> intid) & 1) words[first + intid] |= IRQ_LATCH
+  }
+}
+
+/** The CPU interfaces; their active priorities tell which vCPU has an active SPI. */
+export function restoreCpuInterfaces(hypervisor: Hypervisor, image: Image): void {
+  restoreRegisters(hypervisor, image, 'sysregs')
+  placeActiveSpis(hypervisor)
+}
+
+/** GITS_CTLR of every ITS. */
+export function restoreItsControl(hypervisor: Hypervisor, image: Image): void {
+  for (const one of groupsOf(hypervisor)) {
+    if (one.path !== 'its') continue
+    const values = valuesOf(image, one)
+    checkControl(one.number, values)
+    one.group.write('GITS_CTLR', values['GITS_CTLR'])
+  }
+}
