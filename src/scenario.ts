@@ -71,7 +71,7 @@ export {
   type VlpiConfig,
   type VmConfig,
 } from './scenario/builder.ts'
-export { DeviceBuilder } from './scenario/device-builder.ts'
+export { DeviceBuilder, type RestoreOptions } from './scenario/device-builder.ts'
 export {
   type AccessSize,
   GuestBuilder,

@@ -9,11 +9,13 @@ import type { StepSource } from '../docs/playground/messages.ts'
 const STEPS = 'src/hyp/run/steps.ts'
 const THREAD_STEPS = 'src/hyp/run/thread-steps.ts'
 
+type Place = readonly [file: string, method: string]
+
 const GUEST = 'src/hyp/guest/guest.ts'
 const MESSAGE = 'src/hyp/run/message.ts'
 const SAVES = 'src/scenario/saves.ts'
-
-type Place = readonly [file: string, method: string]
+/** What the parts of a restore are is a table beside it. */
+const RESTORES: Place = ['src/scenario/restores.ts', 'refusal']
 
 /** Where steps of injections and messages are, whose rows name no method, if they are not in {@link ELSEWHERE}. */
 const INJECTION: Place = ['src/hyp/run/injection.ts', 'step']
@@ -57,8 +59,9 @@ export function stepSources(): Record<string, StepSource> {
   const rows = rowsOf(parse(STEPS))
   const events = Object.entries(ELSEWHERE).filter(([name]) => name.startsWith('event:'))
   return Object.fromEntries([
-    ...rows.map(({ name, does, says, gicv4 }) => {
-      const found = methodAt(does === undefined ? (ELSEWHERE[name] ?? INJECTION) : [THREAD_STEPS, does])
+    ...rows.map(({ name, does, stands, says, gicv4 }) => {
+      const byDevice = stands === 'restore' ? RESTORES : (ELSEWHERE[name] ?? INJECTION)
+      const found = methodAt(does === undefined ? byDevice : [THREAD_STEPS, does])
       return [name, { ...found, says: says || found.says, gicv4 }]
     }),
     ...events.map(([name, place]) => [name, { ...methodAt(place), gicv4: false }]),
@@ -91,6 +94,7 @@ function ownSteps(file: ts.SourceFile): [string, StepSource][] {
 interface RowFacts {
   readonly name: string
   readonly does: string | undefined
+  readonly stands: string | undefined
   readonly says: string
   readonly gicv4: boolean
 }
@@ -105,11 +109,15 @@ function rowsOf(file: ts.SourceFile): RowFacts[] {
     const fact = (key: string): ts.Expression | undefined =>
       facts.properties.filter(ts.isPropertyAssignment).find((each) => each.name.getText() === key)
         ?.initializer
-    const does = fact('does')
+    const text = (key: string): string | undefined => {
+      const value = fact(key)
+      return value && ts.isStringLiteral(value) ? value.text : undefined
+    }
     return [
       {
         name: name.text,
-        does: does && ts.isStringLiteral(does) ? does.text : undefined,
+        does: text('does'),
+        stands: text('stands'),
         says: commentOf(statement),
         gicv4: fact('gicv4') !== undefined,
       },

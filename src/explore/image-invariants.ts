@@ -8,7 +8,7 @@
  * must be what commands can map, and at the end the registers read as they were saved.
  */
 import { type Intid, intidName } from '../arch/intid.ts'
-import { VgicError } from '../errors/vgic-error.ts'
+import { isErrno, VgicError } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { COLLECTION_ID, DEVICE_BITS, DEVICE_ID } from '../hyp/records/lpi-record.ts'
 import { VCPU_LPIS_ENABLED, VCPU_VMCR } from '../hyp/records/vcpu.ts'
@@ -22,7 +22,7 @@ import { type ItsTables, pendingAddress, pendingTablesInUse, roomOf } from '../h
 import { COLLECTION_TABLE, DEVICE_TABLE, ITS_ID_BITS, type VgicIts } from '../hyp/vgic/vgic-its.ts'
 import { DEVICE_IMAGE, DEVICE_INJECT } from '../scenario/device-record.ts'
 import type { Machine } from '../scenario/machine.ts'
-import { isErrno, type Restores } from '../scenario/restores.ts'
+import type { Restores } from '../scenario/restores.ts'
 import type { InvariantId } from './invariants.ts'
 
 type Found = readonly [InvariantId, string]

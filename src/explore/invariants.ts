@@ -139,7 +139,7 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   L5: 'When no actor can step any more, no interrupt is active on a vCPU whose guest has ended all that it acknowledged.',
   L6: 'When no actor can step any more, no thread waits for a PE or for other vCPUs, and no message for a lock.',
   R1: 'A save has what the VM has: what software has made pending, which LPIs are pending, and what the ITSs have mapped; saved twice, it is the same.',
-  R2: 'A save is taken back by a restore, after which every interrupt is as it was.',
+  R2: 'A save is taken back by a restore, after which every interrupt is as it was; at the end of one in steps every register reads as it was saved, and what the ITSs have mapped is mapped.',
   R3: 'A restore makes only what the guest’s commands could have made: what the ITSs have mapped fits into their tables, and into the widths of DeviceIDs, EventIDs, INTIDs and vCPUs.',
   R4: 'A step of a restore that is refused leaves everything as it was.',
   R5: 'An image whose parts were saved at different times is consistent: a timer that it has masked has its interrupt pending or active.',

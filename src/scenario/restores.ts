@@ -10,7 +10,7 @@
 
 import { halves, joined } from '../arch/doubleword.ts'
 import { hex } from '../errors/printed.ts'
-import { VgicError } from '../errors/vgic-error.ts'
+import { isErrno } from '../errors/vgic-error.ts'
 import type { CheckedGicConfig } from '../gic/config/config.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { DEVICE_ID } from '../hyp/records/lpi-record.ts'
@@ -318,7 +318,3 @@ const distinct = (registers: readonly ImageRegister[]): readonly ImageRegister[]
 
 const registersOf = (groups: SavedGroups, path: Path, number: number): Readonly<Record<string, string>> =>
   path === 'dist' ? groups.dist : groups[path][number]
-
-/** Whether an error is what KVM returns to userspace. */
-export const isErrno = (error: unknown): error is VgicError =>
-  error instanceof VgicError && /^E[A-Z]+$/.test(error.code)

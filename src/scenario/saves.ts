@@ -3,6 +3,7 @@
  * exploration looks at it when the step is taken. The exception is what the parts of an image must agree on, since they are
  * saved at different times: the timers and their interrupts.
  */
+import { isErrno } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import {
   timerIntids,
@@ -25,7 +26,6 @@ import { THREAD_ENDED } from '../hyp/run/thread-states.ts'
 import { savePendingTablesByOffset } from '../hyp/userspace/its-tables-save.ts'
 import { type SavedVgic, saveVgic } from '../hyp/userspace/save-restore.ts'
 import { TIMERS } from '../hyp/vgic/arch-timer.ts'
-import { isErrno } from './restores.ts'
 
 /** Of a vCPU: bit t, the image has the interrupt of timer t pending or active; bit 2 + t, it has timer t masked. */
 const SAVED_BITS = 4

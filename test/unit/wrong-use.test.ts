@@ -399,6 +399,30 @@ describe('whoever writes a scenario is told of', () => {
       'Device d names SPI 32, but the VM has no SPIs: raise spis.',
     ],
     [
+      'a restore of nothing that was saved',
+      () => one().device('vmm', (device) => device.restore()),
+      'scenario',
+      'restore() restores what was saved right before it: call save().restore().',
+    ],
+    [
+      'a restore into what there is not',
+      () => one().device('vmm', (device) => device.save().restore({ into: as('another') })),
+      'argument',
+      'into must be "fresh" or "same", but is "another".',
+    ],
+    [
+      'a restore of a VM with assigned devices',
+      () =>
+        scenario('vLPIs')
+          .gic({ version: '4.1' })
+          .vlpi({ device: 7, event: 0, intid: 8192 })
+          .design(designs.wfiFlag)
+          .device('vmm', (device) => device.save().restore())
+          .machine(),
+      'scenario',
+      "Device vmm restores a VM with vLPIs, which are the host's to set up: leave out vlpi(), or restore().",
+    ],
+    [
       'a scenario without a design',
       () => one().design(as(undefined)),
       'argument',
@@ -504,6 +528,12 @@ describe('whoever writes a design is told of', () => {
       () => defineDesign('d', { wfi: [halt()], save: [steps.saveInterrupts, steps.put] }),
       'argument',
       'd has put in save: a save is made of saveInterrupts and saveTimers.',
+    ],
+    [
+      "userspace's step of a restore in a save",
+      () => defineDesign('d', { wfi: [halt()], save: [steps.restoreLines] }),
+      'argument',
+      'd has restoreLines in save: a save is made of saveInterrupts and saveTimers.',
     ],
     [
       'a list that has itself in it',

@@ -464,8 +464,20 @@ describe('a value that belongs into no design is refused, with the place where i
       { thread: [steps.kickVcpu] },
     ],
     [
+      'small has restoreLines in the wrong list: it belongs into restore: userspace does it.',
+      { thread: [steps.restoreLines] },
+    ],
+    [
+      'small has saveTimers in restore: a restore is made of prepareVm, restoreControl and the like.',
+      { restore: [steps.prepareVm, steps.saveTimers] },
+    ],
+    [
+      "small has no step in restore: leave it out for the order of KVM's documents.",
+      { restore: [part('nothing')] },
+    ],
+    [
       "small has a step a that is not this library's: take one of `steps`, or make it with ownStep.",
-      { schedOut: [{ ...a, op: 0x7f }] },
+      { schedOut: [{ ...a, op: STEP_OWN - 1 }] },
     ],
     [
       'The thread of small comes to an end after load: end it with stop, or put it into forever.',
