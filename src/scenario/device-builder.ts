@@ -38,7 +38,7 @@ export interface RestoreOptions {
    * Into which VM. A `fresh` one (the default) is as KVM makes it, as at the end of a migration: it has the guest's memory
    * and the vCPUs' own registers, and its vGIC is reset. The `same` one has all that it had; its ITSs are reset.
    */
-  readonly into?: RestoredVm
+  readonly into?: 'fresh' | 'same'
 }
 
 const restoreFields: Fields<RestoreOptions> = { into: true }

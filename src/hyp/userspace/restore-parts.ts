@@ -9,7 +9,7 @@
 import { FIRST_PPI, FIRST_SPI } from '../../arch/intid.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { VCPU_AP0R, VCPU_IRQ, VCPU_PENDBASER, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
-import { IRQ_HW, IRQ_LATCH, IRQ_TARGET_SHIFT } from '../records/vgic-irq.ts'
+import { IRQ_EDGE, IRQ_HW, IRQ_LATCH, IRQ_TARGET_SHIFT } from '../records/vgic-irq.ts'
 import { VM_COUNTED_SPIS, VM_ENABLED, VM_NASSGIREQ, VM_PROPBASER } from '../records/vm.ts'
 import { PPI_RESET, SGI_RESET, SPI_RESET } from '../vgic/vgic-mmio.ts'
 import { placeActiveSpis } from './active-spis.ts'
@@ -29,10 +29,14 @@ import {
 /** What a restore needs of a saved VM. */
 export type Image = SavedGroups & SavedInJson
 
+const ALL = '0xffffffff'
 /** Shadows of `ICH_AP0R<n>_EL2` and, behind them, `ICH_AP1R<n>_EL2`. */
 const AP_WORDS = 8
 
-/** The VM's vGIC as KVM makes it. What it is mapped to, and the vCPUs themselves, stay. */
+/**
+ * The VM's vGIC as KVM makes it. What it is mapped to stays, as do which PPIs are edge-triggered, since nobody can write that,
+ * and the vCPUs themselves.
+ */
 export function makeFresh(hypervisor: Hypervisor): void {
   const { words, layout, mmio, v4 } = hypervisor
   // The hardware has nothing of a vPE that is new.
@@ -55,7 +59,7 @@ function makeVcpuFresh(words: Int32Array, v: Vcpu, index: number): void {
   for (let intid = 0; intid < FIRST_SPI; intid++) {
     const irq = v + VCPU_IRQ + intid
     const reset = intid < FIRST_PPI ? SGI_RESET : PPI_RESET
-    words[irq] = reset | (index << IRQ_TARGET_SHIFT) | (words[irq] & IRQ_HW)
+    words[irq] = reset | (index << IRQ_TARGET_SHIFT) | (words[irq] & (IRQ_HW | IRQ_EDGE))
   }
 }
 
@@ -64,7 +68,10 @@ export function resetItss(hypervisor: Hypervisor): void {
   for (let n = 0; n < hypervisor.layout.itsCount; n++) new ItsRegisters(hypervisor).reset(n)
 }
 
-/** Writes registers of a part, by their names; then each must read as it was saved. */
+/**
+ * Writes registers of a part, by their names; then each must read as it was saved. Since ISENABLER and ISACTIVER only set
+ * what they have, all is cleared before, as QEMU does: SGIs of a fresh VM are enabled.
+ */
 export function restoreRegisters(
   hypervisor: Hypervisor,
   image: Image,
@@ -74,7 +81,12 @@ export function restoreRegisters(
   const groups = groupsOf(hypervisor)
     .filter(({ path }) => path === part)
     .map((one) => ({ ...one, values: valuesOf(image, one), names: one.group.names.filter(isRestored) }))
-  for (const { group, names, values } of groups) for (const name of names) group.write(name, values[name])
+  for (const { group, names, values } of groups) {
+    for (const name of names) {
+      if (/_IS(ENABLER|ACTIVER)/.test(name)) group.write(name.replace('_IS', '_IC'), ALL)
+      group.write(name, values[name])
+    }
+  }
   for (const { path, number, group, names, values } of groups)
     for (const name of names) checkTaken(path, number, name, values[name], group.read(name))
 

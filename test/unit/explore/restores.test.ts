@@ -1,5 +1,5 @@
 /** Userspace restores a VM: every step of the list is needed, and what is restored goes on as if nothing had been. */
-import { type Bounds, exhibit, explore, type InvariantId, museum } from 'vgic/explore'
+import { type Bounds, explore, type InvariantId } from 'vgic/explore'
 import {
   type Design,
   designs,
@@ -85,7 +85,7 @@ const tampered = (design: Design): Scenario =>
         .userspace()
     })
     .device('nic', (d) => d.at(1000).msi(7, 1))
-    .device('vmm', (d) => d.at(0).save().restore())
+    .device('vmm', (d) => d.at(100).save().restore())
 
 const brokenOf = (
   recipe: Scenario,
@@ -203,12 +203,5 @@ describe('a restore', () => {
     const { end, machine } = recipe.run()
     expect(end).toBe('done')
     expect(machine.actors.map((actor) => machine.stateOf(actor))).toEqual(['done', 'done'])
-  })
-})
-
-describe('the museum', () => {
-  it.each(['47', '47 of device entries', '47 of collections', '48'])('has %s', (id) => {
-    const entry = museum.find((one) => one.id === id)
-    expect(entry && exhibit(entry)).toMatchObject({ behaves: true })
   })
 })
