@@ -18,9 +18,14 @@ import { IRQ_LATCH } from '../hyp/records/vgic-irq.ts'
 import type { Design } from '../hyp/run/design.ts'
 import { type NextPc, TABLE_SHIFT } from '../hyp/run/program.ts'
 import * as op from '../hyp/run/step-numbers.ts'
-import { restoreInPlace, restoreTargeted, restoreTrusting } from '../hyp/userspace/faulty-restores.ts'
 import { restoreItsTables } from '../hyp/userspace/its-tables-restore.ts'
 import { eventsOf, slotsOf } from '../hyp/userspace/its-tables-save.ts'
+import {
+  restoreItsTablesInPlace,
+  restoreItsTablesTargeted,
+  restoreItsTablesTrusting,
+  restoreRedistributorsInMemory,
+} from '../hyp/userspace/restore-museum.ts'
 import {
   type Image,
   isControl,
@@ -28,7 +33,6 @@ import {
   resetItss,
   restoreCpuInterfaces,
   restoreItsControl,
-  restoreRedistributorsInMemory,
   restoreRegisters,
 } from '../hyp/userspace/restore-parts.ts'
 import {
@@ -160,9 +164,9 @@ const parts: Readonly<Record<number, (hypervisor: Hypervisor, image: Image) => v
   [op.STEP_RESTORE_CPU_INTERFACES]: restoreCpuInterfaces,
   [op.STEP_RESTORE_ITS_REGISTERS]: (hypervisor, image) => restoreRegisters(hypervisor, image, 'its'),
   [op.STEP_RESTORE_ITS_TABLES]: (hypervisor, image) => restoreItsTables(hypervisor, image),
-  [op.STEP_RESTORE_ITS_TABLES_IN_PLACE]: restoreInPlace,
-  [op.STEP_RESTORE_ITS_TABLES_TRUSTING]: restoreTrusting,
-  [op.STEP_RESTORE_ITS_TABLES_TARGETED]: restoreTargeted,
+  [op.STEP_RESTORE_ITS_TABLES_IN_PLACE]: restoreItsTablesInPlace,
+  [op.STEP_RESTORE_ITS_TABLES_TRUSTING]: restoreItsTablesTrusting,
+  [op.STEP_RESTORE_ITS_TABLES_TARGETED]: restoreItsTablesTargeted,
   [op.STEP_RESTORE_ITS_CONTROL]: restoreItsControl,
 }
 

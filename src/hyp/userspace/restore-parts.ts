@@ -9,7 +9,7 @@
 import { FIRST_PPI, FIRST_SPI } from '../../arch/intid.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { VCPU_AP0R, VCPU_IRQ, VCPU_PENDBASER, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
-import { IRQ_EDGE, IRQ_HW, IRQ_LATCH, IRQ_TARGET_SHIFT } from '../records/vgic-irq.ts'
+import { IRQ_EDGE, IRQ_HW, IRQ_TARGET_SHIFT } from '../records/vgic-irq.ts'
 import { VM_COUNTED_SPIS, VM_ENABLED, VM_NASSGIREQ, VM_PROPBASER } from '../records/vm.ts'
 import { PPI_RESET, SGI_RESET, SPI_RESET } from '../vgic/vgic-mmio.ts'
 import { placeActiveSpis } from './active-spis.ts'
@@ -97,18 +97,6 @@ export function restoreRegisters(
 
 /** The registers of the distributor that are for all of it. */
 export const isControl = (name: string): boolean => /^GICD_(CTLR|TYPER2?|IIDR)$/.test(name)
-
-/** The redistributors, with pending SGIs in memory, whoever owns them (catalogue 48). */
-export function restoreRedistributorsInMemory(hypervisor: Hypervisor, image: Image): void {
-  const { words } = hypervisor
-  restoreRegisters(hypervisor, image, 'redist', (name) => name !== 'GICR_ISPENDR0')
-  for (const [vcpu, registers] of image.redist.entries()) {
-    const pending = Number(registers['GICR_ISPENDR0'])
-    const first = hypervisor.vcpu(vcpu) + VCPU_IRQ
-    for (let intid = 0; intid < FIRST_SPI; intid++)
-      if ((pending >>> intid) & 1) words[first + intid] |= IRQ_LATCH
-  }
-}
 
 /** The CPU interfaces; their active priorities tell which vCPU has an active SPI. */
 export function restoreCpuInterfaces(hypervisor: Hypervisor, image: Image): void {

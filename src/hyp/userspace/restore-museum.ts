@@ -1,11 +1,14 @@
 /**
- * Restores of an ITS's tables as kernels have had them, for the museum (catalogue 47): what is read from the guest's memory
- * is checked in another way than `restoreItsTables` does, or taken over before all of it is checked.
+ * Variants of restore-parts.ts and its-tables-restore.ts that only the museum's designs have (src/explore/museum), with a known
+ * bug each.
  */
+import { FIRST_SPI } from '../../arch/intid.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { TARGET_NONE } from '../records/vgic-irq.ts'
+import { VCPU_IRQ } from '../records/vcpu.ts'
+import { IRQ_LATCH, TARGET_NONE } from '../records/vgic-irq.ts'
 import { readMappings } from './its-mappings.ts'
 import { readItsTables, restoreItsTables, type SavedInJson } from './its-tables-restore.ts'
+import { type Image, restoreRegisters } from './restore-parts.ts'
 import { type ItsDevice, ItsTables, ItsTakeOver, refused } from './saved-its.ts'
 
 /** A device may have as many bits of EventIDs as its entry has room to say. */
@@ -13,8 +16,10 @@ class AnyWidth extends ItsTables {
   protected override checkWidth(): void {}
 }
 
-export const restoreTrusting = (hypervisor: Hypervisor, saved: SavedInJson): void =>
+/** A device may have more bits of EventIDs than a MAPD gives it (catalogue 47). */
+export function restoreItsTablesTrusting(hypervisor: Hypervisor, saved: SavedInJson): void {
   restoreItsTables(hypervisor, saved, AnyWidth)
+}
 
 /** A collection must go to a vCPU, although MAPTI makes one that goes to none. */
 class OnlyTargeted extends ItsTables {
@@ -24,8 +29,10 @@ class OnlyTargeted extends ItsTables {
   }
 }
 
-export const restoreTargeted = (hypervisor: Hypervisor, saved: SavedInJson): void =>
+/** What MAPTI has made is refused (catalogue 47). */
+export function restoreItsTablesTargeted(hypervisor: Hypervisor, saved: SavedInJson): void {
   restoreItsTables(hypervisor, saved, OnlyTargeted)
+}
 
 /** Each entry becomes mapped when it is read. */
 class TakenAtOnce extends ItsTables {
@@ -53,8 +60,8 @@ class TakenAtOnce extends ItsTables {
   }
 }
 
-/** What is not in the guest's memory comes last. */
-export function restoreInPlace(hypervisor: Hypervisor, { mappings, pending }: SavedInJson): void {
+/** What was mapped before an entry that is refused stays mapped (catalogue 47). What is not in the guest's memory comes last. */
+export function restoreItsTablesInPlace(hypervisor: Hypervisor, { mappings, pending }: SavedInJson): void {
   const { its } = hypervisor.mmio.dist
   const others = mappings.flatMap((one, n) => {
     if (one === null) readItsTables(its, n, TakenAtOnce)
@@ -63,4 +70,16 @@ export function restoreInPlace(hypervisor: Hypervisor, { mappings, pending }: Sa
   const takeOver = new ItsTakeOver(hypervisor, others, pending)
   takeOver.check()
   takeOver.take()
+}
+
+/** Pending SGIs are in memory, whoever owns them (catalogue 48). */
+export function restoreRedistributorsInMemory(hypervisor: Hypervisor, image: Image): void {
+  const { words } = hypervisor
+  restoreRegisters(hypervisor, image, 'redist', (name) => name !== 'GICR_ISPENDR0')
+  for (const [vcpu, registers] of image.redist.entries()) {
+    const pending = Number(registers['GICR_ISPENDR0'])
+    const first = hypervisor.vcpu(vcpu) + VCPU_IRQ
+    for (let intid = 0; intid < FIRST_SPI; intid++)
+      if ((pending >>> intid) & 1) words[first + intid] |= IRQ_LATCH
+  }
 }
