@@ -79,6 +79,8 @@ export class ImageInvariants {
     const [image, events] = [restores.read(), restores.events]
     words.set(after)
     const differs = restores.differing(image, events)
+    // To read that an SGI is pending accesses the hardware.
+    words.set(after)
     return differs === undefined ? undefined : ['R2', differs]
   }
 
@@ -94,7 +96,7 @@ export class ImageInvariants {
       const after = words.slice()
       words.set(before)
       const into = machine.nextDeviceStep(index)?.restore ?? 'same'
-      const refusal = restores.refusal(machine.nextInjection(index), into) ?? ''
+      const refusal = restores.take(machine.nextInjection(index), into) ?? ''
       words.set(after)
       return refusal
     }

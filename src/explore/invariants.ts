@@ -3,8 +3,9 @@
  * for safety, L for liveness, R for saving and restoring. Liveness is checked as safety: on states in which no actor can
  * step (L1, L5, L6), on guests that run without an interrupt that they should have (L3), and on cycles (L4, which the
  * explorer finds). S23 and S24 are not in the catalogue. step-context.ts checks S2, S19, S22, S23, S24, and parts of S10,
- * S11 and S20; deactivation-invariants.ts S12 and L5; acknowledge-invariants.ts S9 and S13; image-invariants.ts R1 to R5; lpi-invariants.ts S14, S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to S7, L2, and parts of S2, S8,
- * S11, S19 and L3.
+ * S11 and S20; deactivation-invariants.ts S12 and L5; acknowledge-invariants.ts S9 and S13; image-invariants.ts R1 to R5;
+ * lpi-invariants.ts S14, S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to S7, L2, and parts of S2, S8, S11,
+ * S19 and L3.
  */
 import {
   HCR_LRENPIE,

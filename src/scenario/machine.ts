@@ -15,21 +15,9 @@ import { asIrq, type Irq } from '../hyp/records/vgic-irq.ts'
 import { setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
 import { VM_TIME } from '../hyp/records/vm.ts'
 import type { Design } from '../hyp/run/design.ts'
+import { plainRestore, plainSave } from '../hyp/run/designs.ts'
 import type { Message } from '../hyp/run/message.ts'
 import { ENDED, type NextPc, stepNames } from '../hyp/run/program.ts'
-import {
-  prepareVm,
-  restoreControl,
-  restoreCpuInterfaces,
-  restoreDistributor,
-  restoreItsControl,
-  restoreItsRegisters,
-  restoreItsTables,
-  restoreLines,
-  restoreRedistributors,
-  saveInterrupts,
-  saveTimers,
-} from '../hyp/run/steps.ts'
 import {
   THREAD_ENDED,
   THREAD_IN_GUEST,
@@ -42,7 +30,6 @@ import type { Difference } from '../state/machine-state.ts'
 import type { DeviceProgram, DeviceStep } from './device-builder.ts'
 import {
   DEVICE_HOLDS,
-  DEVICE_IMAGE,
   DEVICE_INJECT,
   DEVICE_LPI,
   DEVICE_PC,
@@ -50,8 +37,9 @@ import {
   deviceRecord,
 } from './device-record.ts'
 import { Ghosts, ghostRecord } from './ghosts.ts'
-import { imageRecord, imageSize, type RestoredVm, Restores } from './restores.ts'
+import { imageRecord, imageSize, Restores } from './restores.ts'
 import { Saves } from './saves.ts'
+import { thoseThat, Userspace } from './userspace.ts'
 
 /** One that takes steps: a vCPU, a device, or an event of the environment. */
 export interface Actor {
@@ -99,29 +87,12 @@ function effectsOfWrites(cpus: readonly number[]): Actor[] {
   return [...ofCpus.flat(), { kind: 'effect', index: 0, detail: EFFECT_MESSAGE, name: 'message at the ITS' }]
 }
 
-/** A design that says how userspace saves a VM: the interrupts first. */
-const withSave = (design: Design): Design => ({
+/** A design that says how userspace saves a VM and restores it. */
+const withUserspace = (design: Design): Design => ({
   ...design,
-  save: design.save ?? [saveInterrupts, saveTimers],
+  save: design.save ?? plainSave,
+  restore: design.restore ?? plainRestore,
 })
-
-/** A design that also says how it restores one, in the order that src/hyp/userspace/restore-parts.ts gives reasons for. */
-const withRestore = (design: Design): Design => ({
-  ...withSave(design),
-  restore: design.restore ?? restoresAll,
-})
-
-const restoresAll = [
-  prepareVm,
-  restoreControl,
-  restoreRedistributors,
-  restoreDistributor,
-  restoreLines,
-  restoreCpuInterfaces,
-  restoreItsRegisters,
-  restoreItsTables,
-  restoreItsControl,
-]
 
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
@@ -142,8 +113,7 @@ export class Machine {
   readonly restores: Restores | undefined
   /** The devices that save the VM, by index. */
   readonly savers: readonly number[]
-  /** Those of them that restore it, too. */
-  private readonly restorers: readonly number[]
+  private readonly userspace: Userspace
   readonly digest: number
   private readonly deviceBase: number
   private readonly deviceSize: number
@@ -162,11 +132,9 @@ export class Machine {
       stepAt: (pc) => stepNames(this.hypervisor.runLoop.program)[pc],
     })
     this.digest = digestOf(setup, design, devices)
-    const indices = [...devices.keys()]
-    this.savers = indices.filter((index) => devices[index].steps.some(({ save }) => save))
-    this.restorers = indices.filter((index) => devices[index].steps.some(({ restore }) => restore))
-    const isRestored = this.restorers.length > 0
-    const complete = isRestored ? withRestore(design) : this.savers.length > 0 ? withSave(design) : design
+    this.savers = thoseThat(devices, ({ save }) => save === true)
+    const complete = this.savers.length > 0 ? withUserspace(design) : design
+    const isRestored = thoseThat(devices, ({ restore }) => restore !== undefined).length > 0
     const size = isRestored ? imageSize(config, setup, complete) : undefined
     const image = size && imageRecord(size)
     this.hypervisor = new Hypervisor(
@@ -183,6 +151,7 @@ export class Machine {
     this.ghosts = new Ghosts(this.hypervisor, layout.baseOf(ghosts))
     this.saves = new Saves(this.hypervisor)
     this.restores = image && size && new Restores(this.hypervisor, this.ghosts, layout.baseOf(image), size)
+    this.userspace = new Userspace(this, this.saves, this.restores)
     const vcpus = Array.from({ length: setup.vcpus }, (_, index) => index)
     this.actors = [
       ...vcpus.map((index) => ({ kind: 'vcpu' as const, index, detail: 0, name: `vcpu${index}` })),
@@ -465,48 +434,15 @@ export class Machine {
   private deviceState(index: number): ActorState {
     const next = this.nextDeviceStep(index)
     if (!next) return 'done'
-    if (next.restore && this.restores?.isRefused) return 'done'
-    if (next.save || next.restore) return this.canSave(index) ? 'ready' : 'asleep'
-    if (this.restores !== undefined && this.isRestored()) return 'asleep'
+    if (this.userspace.hasGivenUp(next)) return 'done'
+    if (next.save || next.restore) return this.userspace.canStep(index) ? 'ready' : 'asleep'
+    if (this.restores !== undefined && this.userspace.stopsDevices) return 'asleep'
     return this.waitsForIts(index) ? 'asleep' : 'ready'
-  }
-
-  /** Whether userspace can save the VM, or go on with that. A restore makes another VM, which knows nothing of an injection. */
-  private canSave(index: number): boolean {
-    if (!this.saves.isStopped() || this.isSavedByOther(index)) return false
-    if (!this.restorers.includes(index)) return true
-    return this.devices.every((_, other) => other === index || this.injectionOf(other) === ENDED)
-  }
-
-  /** Whether a save is under way that is restored, or its restore, during which no device does anything. */
-  private isRestored(): boolean {
-    return this.restorers.some((index) => this.stopsDevices(index))
-  }
-
-  private stopsDevices(index: number): boolean {
-    const { steps } = this.devices[index]
-    const pc = this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]
-    if (steps[pc]?.restore) return true
-    return this.injectionOf(index) !== ENDED && steps[pc + 1]?.restore !== undefined
-  }
-
-  /** Whether a save is under way, during which no vCPU leaves userspace. */
-  private isSaved(): boolean {
-    return this.isSavedByOther(-1)
-  }
-
-  private isSavedByOther(index: number): boolean {
-    return this.savers.some((other) => other !== index && this.isSaving(other))
-  }
-
-  private isSaving(index: number): boolean {
-    const next = this.nextDeviceStep(index)
-    return next?.restore !== undefined || (next?.save === true && this.injectionOf(index) !== ENDED)
   }
 
   private vcpuState(v: Vcpu): ActorState {
     const { runLoop, guest, scheduler, words } = this.hypervisor
-    if (this.savers.length > 0 && this.saves.isInUserspace(v) && this.isSaved()) return 'asleep'
+    if (this.savers.length > 0 && this.saves.isInUserspace(v) && this.userspace.isUnderWay()) return 'asleep'
     switch (runLoop.threadState(v)) {
       case THREAD_ENDED:
         return 'done'
@@ -583,11 +519,11 @@ export class Machine {
       return
     }
     if (next.save) {
-      this.stepSave(index)
+      this.userspace.save(index)
       return
     }
     if (next.restore) {
-      this.stepRestore(index, next.restore)
+      this.userspace.restore(index, next.restore)
       return
     }
     const irq = this.inputOf(index, words)
@@ -618,41 +554,12 @@ export class Machine {
     this.goOn(index, after, target)
   }
 
-  /** A step of a save; at its end the image is forgotten, unless it is restored. */
-  private stepSave(index: number): void {
-    const { words, injection } = this.hypervisor
-    const { saves, restores } = this
-    const pc = this.nextInjection(index)
-    const device = this.deviceOf(index)
-    const isRestored = this.devices[index].steps[words[device + DEVICE_PC] + 1]?.restore !== undefined
-    if (saves.savesInterrupts(pc)) {
-      const saved = saves.take(pc)
-      if (isRestored && saved) restores?.keep(saved)
-    }
-    const after = injection.after(pc, 0)
-    words[device + DEVICE_IMAGE] = after === ENDED ? 0 : saves.imageAfter(pc, words[device + DEVICE_IMAGE])
-    this.goOn(index, after, 0)
-    // What could not be saved is not restored.
-    if (after === ENDED && isRestored && !restores?.isKept) words[device + DEVICE_PC]++
-  }
-
-  /** A step of a restore. One that is refused is the last. */
-  private stepRestore(index: number, into: RestoredVm): void {
-    const { restores } = this
-    const pc = this.nextInjection(index)
-    restores?.step(pc, into)
-    if (restores?.isRefused) return
-    const after = this.hypervisor.injection.after(pc, 0)
-    if (after === ENDED) restores?.finish()
-    this.goOn(index, after, 0)
-  }
-
   private targetOf(index: number): Vcpu | 0 {
     return asVcpu(this.hypervisor.words[this.deviceOf(index) + DEVICE_TARGET])
   }
 
   /** A device's injection or message goes on at a program counter; at its end the device does. */
-  private goOn(index: number, pc: NextPc, target: Vcpu | 0): void {
+  goOn(index: number, pc: NextPc, target: Vcpu | 0): void {
     const { words } = this.hypervisor
     const device = this.deviceOf(index)
     words[device + DEVICE_INJECT] = pc

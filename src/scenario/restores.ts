@@ -180,18 +180,13 @@ export class Restores {
     private readonly hypervisor: Hypervisor,
     private readonly ghosts: Ghosts,
     /** The record of the image. */
-    readonly at: number,
+    private readonly at: number,
     private readonly size: ImageSize,
   ) {
     this.words = hypervisor.words
     this.numbers = at + offsetOf(imageRows, 'IMAGE_NUMBERS', size)
     this.edges = at + offsetOf(imageRows, 'IMAGE_EDGES', size)
     this.lpiEdges = at + offsetOf(imageRows, 'IMAGE_LPI_EDGES', size)
-  }
-
-  /** The end of the record of the image. */
-  get end(): number {
-    return this.lpiEdges + this.size.lpis
   }
 
   /** Whether a save has left an image. */
@@ -207,6 +202,7 @@ export class Restores {
   /** Keeps what was saved. */
   keep(saved: SavedVgic): void {
     const { words, size } = this
+    this.forget()
     words[this.at] = KEPT
     words[this.at + EVENTS] = this.digest()
     let at = this.at + REGISTERS
@@ -243,13 +239,13 @@ export class Restores {
     const { words, ghosts } = this
     if (words[this.at] === KEPT) ghosts.hideEdges(this.edges, this.lpiEdges)
     words[this.at] = UNDER_WAY
-    if (this.refusal(pc, into) === undefined) return
+    if (this.take(pc, into) === undefined) return
     this.forget()
     words[this.at] = REFUSED
   }
 
   /** Takes the step at a program counter: why it is refused; undefined if it is not. */
-  refusal(pc: NextPc, into: RestoredVm): string | undefined {
+  take(pc: NextPc, into: RestoredVm): string | undefined {
     const { hypervisor } = this
     const step = hypervisor.runLoop.program.table[pc << TABLE_SHIFT]
     try {
@@ -270,7 +266,7 @@ export class Restores {
 
   /** There is no image any more. */
   forget(): void {
-    this.words.fill(0, this.at, this.end)
+    this.words.fill(0, this.at, this.lpiEdges + this.size.lpis)
   }
 
   /** A register that reads otherwise than it was saved, or a word on what the ITSs have mapped; undefined if all is as saved. */

@@ -3,27 +3,16 @@
  * vCPUs are in userspace, where the guest's `userspace()` takes them.
  */
 import type { Design } from '../../hyp/run/design.ts'
-import { designs } from '../../hyp/run/designs.ts'
+import { designs, plainRestore, plainSave } from '../../hyp/run/designs.ts'
 import { edit } from '../../hyp/run/edit.ts'
 import {
   executeCommandOnly,
-  prepareVm,
-  restoreControl,
-  restoreCpuInterfaces,
-  restoreDistributor,
-  restoreItsControl,
-  restoreItsRegisters,
-  restoreItsTables,
   restoreItsTablesInPlace,
   restoreItsTablesTargeted,
   restoreItsTablesTrusting,
-  restoreLines,
-  restoreRedistributors,
   restoreRedistributorsInMemory,
-  saveInterrupts,
   saveInterruptsAsGuest,
   saveInterruptsByOffset,
-  saveTimers,
   timerInjecting,
 } from '../../hyp/run/steps.ts'
 import { type Scenario, scenario } from '../../scenario/builder.ts'
@@ -38,19 +27,8 @@ const DEVICE_TABLE = 0x4002_0000
 const ITT = 0x4004_0000
 
 const { wfiHandler, wfiFlag } = designs
-const saves: Design = { ...wfiHandler, save: [saveInterrupts, saveTimers] }
-const restore = [
-  prepareVm,
-  restoreControl,
-  restoreRedistributors,
-  restoreDistributor,
-  restoreLines,
-  restoreCpuInterfaces,
-  restoreItsRegisters,
-  restoreItsTables,
-  restoreItsControl,
-]
-const restores: Design = { ...wfiHandler, restore }
+const saves: Design = { ...wfiHandler, save: plainSave }
+const restores: Design = { ...wfiHandler, restore: plainRestore }
 const named = (what: string): string => `wfi-handler, ${what}`
 
 /** GICD_CTLR, and nASSGIreq with EnableGrp1. */
@@ -186,8 +164,8 @@ export const saveEntries: readonly MuseumEntry[] = [
     name: 'ispendr-restore-not-pushed-to-hw-sgi',
     story: 'A pending SGI is restored in memory, and the hardware, which delivers it, is not told.',
     invariant: 'R2',
-    good: { ...wfiFlag, restore },
-    bug: edit({ ...wfiFlag, restore })
+    good: { ...wfiFlag, restore: plainRestore },
+    bug: edit({ ...wfiFlag, restore: plainRestore })
       .replace('restore/restoreRedistributors', restoreRedistributorsInMemory)
       .design('wfi-flag, pending SGIs restored in memory'),
     scenario: (design) =>

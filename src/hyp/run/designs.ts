@@ -54,15 +54,26 @@ import {
   postRequest,
   preemptOff,
   preemptOn,
+  prepareVm,
   publishInGuest,
   publishOutside,
   put,
   queueInterrupt,
   reevaluate,
   requestPending,
+  restoreControl,
+  restoreCpuInterfaces,
+  restoreDistributor,
+  restoreItsControl,
+  restoreItsRegisters,
+  restoreItsTables,
+  restoreLines,
+  restoreRedistributors,
   resumeVcpus,
   runnable,
   runnableOnDemand,
+  saveInterrupts,
+  saveTimers,
   saveVmcr,
   setRunning,
   setSleeping,
@@ -197,6 +208,20 @@ export interface DesignParts {
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }
+
+/** The steps of a save, and of a restore (src/hyp/userspace/restore-parts.ts), where a design does not say otherwise. */
+export const plainSave: readonly DesignNode[] = [saveInterrupts, saveTimers]
+export const plainRestore: readonly DesignNode[] = [
+  prepareVm,
+  restoreControl,
+  restoreRedistributors,
+  restoreDistributor,
+  restoreLines,
+  restoreCpuInterfaces,
+  restoreItsRegisters,
+  restoreItsTables,
+  restoreItsControl,
+]
 
 const vcpuLoad = [load, trapDir, vpeLoad, timerLoad]
 const vcpuPut = [timerPut, vpePut, put]

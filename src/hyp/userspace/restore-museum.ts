@@ -4,7 +4,6 @@
  */
 import { FIRST_SPI } from '../../arch/intid.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { VCPU_IRQ } from '../records/vcpu.ts'
 import { IRQ_LATCH, TARGET_NONE } from '../records/vgic-irq.ts'
 import { readMappings } from './its-mappings.ts'
 import { readItsTables, restoreItsTables, type SavedInJson } from './its-tables-restore.ts'
@@ -74,12 +73,11 @@ export function restoreItsTablesInPlace(hypervisor: Hypervisor, { mappings, pend
 
 /** Pending SGIs are in memory, whoever owns them (catalogue 48). */
 export function restoreRedistributorsInMemory(hypervisor: Hypervisor, image: Image): void {
-  const { words } = hypervisor
+  const { words, apLists } = hypervisor
   restoreRegisters(hypervisor, image, 'redist', (name) => name !== 'GICR_ISPENDR0')
   for (const [vcpu, registers] of image.redist.entries()) {
     const pending = Number(registers['GICR_ISPENDR0'])
-    const first = hypervisor.vcpu(vcpu) + VCPU_IRQ
     for (let intid = 0; intid < FIRST_SPI; intid++)
-      if ((pending >>> intid) & 1) words[first + intid] |= IRQ_LATCH
+      if ((pending >>> intid) & 1) words[apLists.irqOf(hypervisor.vcpu(vcpu), intid)] |= IRQ_LATCH
   }
 }

@@ -8,7 +8,7 @@
  */
 import { FIRST_PPI, FIRST_SPI } from '../../arch/intid.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { VCPU_AP0R, VCPU_IRQ, VCPU_PENDBASER, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
+import { VCPU_AP0R, VCPU_PENDBASER, VCPU_VMCR } from '../records/vcpu.ts'
 import { IRQ_EDGE, IRQ_HW, IRQ_TARGET_SHIFT } from '../records/vgic-irq.ts'
 import { VM_COUNTED_SPIS, VM_ENABLED, VM_NASSGIREQ, VM_PROPBASER } from '../records/vm.ts'
 import { PPI_RESET, SGI_RESET, SPI_RESET } from '../vgic/vgic-mmio.ts'
@@ -46,18 +46,21 @@ export function makeFresh(hypervisor: Hypervisor): void {
   words[layout.vm + VM_ENABLED] = 0
   words[layout.vm + VM_COUNTED_SPIS] = 0
   words[layout.vm + VM_PROPBASER + 1] = 0
-  for (let i = 0; i < layout.vcpuCount; i++) makeVcpuFresh(words, hypervisor.vcpu(i), i)
-  for (let spi = layout.spis; spi < layout.spis + layout.spiCount; spi++)
-    words[spi] = SPI_RESET | (words[spi] & IRQ_HW)
+  for (let i = 0; i < layout.vcpuCount; i++) makeVcpuFresh(hypervisor, i)
+  for (let spi = 0; spi < layout.spiCount; spi++) {
+    const irq = hypervisor.apLists.irqOf(hypervisor.vcpu(0), FIRST_SPI + spi)
+    words[irq] = SPI_RESET | (words[irq] & IRQ_HW)
+  }
   words.fill(0, layout.irouters, layout.irouters + layout.spiCount)
 }
 
-function makeVcpuFresh(words: Int32Array, v: Vcpu, index: number): void {
+function makeVcpuFresh({ words, apLists }: Hypervisor, index: number): void {
+  const v = apLists.vcpuOf(index)
   words[v + VCPU_VMCR] = 0
   words.fill(0, v + VCPU_AP0R, v + VCPU_AP0R + AP_WORDS)
   words[v + VCPU_PENDBASER + 1] = 0
   for (let intid = 0; intid < FIRST_SPI; intid++) {
-    const irq = v + VCPU_IRQ + intid
+    const irq = apLists.irqOf(v, intid)
     const reset = intid < FIRST_PPI ? SGI_RESET : PPI_RESET
     words[irq] = reset | (index << IRQ_TARGET_SHIFT) | (words[irq] & (IRQ_HW | IRQ_EDGE))
   }

@@ -82,7 +82,7 @@ describe('whatever guests and devices have done', () => {
         const { program } = machine.hypervisor.runLoop
         restores?.keep(saved)
         for (let pc = program.restore; pc !== ENDED; pc = asPc(program.table[(pc << TABLE_SHIFT) + 1]))
-          expect(restores?.refusal(pc, vm)).toBeUndefined()
+          expect(restores?.take(pc, vm)).toBeUndefined()
         restores?.forget()
         expect(machine.saveVgic()).toEqual(saved)
         expect(queued(machine)).toEqual(lists)
