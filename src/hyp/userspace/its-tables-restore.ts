@@ -121,6 +121,7 @@ class TableReader {
   }
 
   private readItt(device: ItsDevice): void {
+    // A device whose width was not checked may have more.
     const end = 2 ** Math.min(device.bits, ITS_ID_BITS)
     const base = device.ittHigh * HIGH + (device.ittLow >>> 0)
     for (let id = 0; id < end; ) {
