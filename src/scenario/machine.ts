@@ -434,8 +434,7 @@ export class Machine {
   private deviceState(index: number): ActorState {
     const next = this.nextDeviceStep(index)
     if (!next) return 'done'
-    if (this.userspace.hasGivenUp(next)) return 'done'
-    if (next.save || next.restore) return this.userspace.canStep(index) ? 'ready' : 'asleep'
+    if (next.save || next.restore) return this.userspace.stateOf(index, next)
     if (this.restores !== undefined && this.userspace.stopsDevices) return 'asleep'
     return this.waitsForIts(index) ? 'asleep' : 'ready'
   }

@@ -40,15 +40,15 @@ export class Userspace {
     this.restorers = thoseThat(machine.devices, ({ restore }) => restore !== undefined)
   }
 
-  /** Whether a device has nothing more to do, since its restore was refused. */
-  hasGivenUp({ restore }: DeviceStep): boolean {
-    return restore !== undefined && this.restores?.isRefused === true
+  /** Whether a device can save the VM, or restore it, or go on with that; `done` if its restore was refused. */
+  stateOf(index: number, { restore }: DeviceStep): 'ready' | 'asleep' | 'done' {
+    if (restore !== undefined && this.restores?.isRefused) return 'done'
+    return this.saves.isStopped() && !this.isUnderWay(index) && this.isQuiet(index) ? 'ready' : 'asleep'
   }
 
-  /** Whether a device can save the VM, or restore it, or go on with that. */
-  canStep(index: number): boolean {
+  /** Whether no injection is under way that would go on in another VM. */
+  private isQuiet(index: number): boolean {
     const { machine } = this
-    if (!this.saves.isStopped() || this.isUnderWay(index)) return false
     if (!this.restorers.includes(index)) return true
     return machine.devices.every((_, other) => other === index || machine.injectionOf(other) === ENDED)
   }

@@ -14,6 +14,8 @@ import { describe, expect, it } from 'vitest'
 
 const LPI = 8192
 const GITS = 0x0808_0000
+const GICD_CTLR = 0x0800_0000
+const NASSGIREQ_AND_GROUP_1 = 0x102
 /** Where a guest's ITS driver has its first ITT. */
 const ITT = 0x4004_0000
 const { wfiHandler, wfiFullPut } = designs
@@ -97,6 +99,71 @@ const brokenOf = (
   return undefined
 }
 
+/** Other kinds of interrupts, and another that saves the VM. */
+const others: Readonly<Record<string, (options: RestoreOptions) => Scenario>> = {
+  'a timer': (options) =>
+    scenario('a restore with a timer')
+      .gic({ cpus: 1, listRegisters: 1 })
+      .vm({ vcpus: 1, spis: 0, timers: true })
+      .design(wfiHandler)
+      .guest(0, (g) =>
+        g
+          .onIrq((h) => h.ack().stopTimer().eoi())
+          .unmask()
+          .timer(100)
+          .userspace()
+          .wfi(),
+      )
+      .device('vmm', (d) => d.save().restore(options)),
+  'a mapped SPI': (options) =>
+    scenario('a restore with a mapped SPI')
+      .gic({ cpus: 1, listRegisters: 1 })
+      .vm({ vcpus: 1, spis: 1 })
+      .design(wfiHandler)
+      .spi({ intid: 32, physical: 40 })
+      .guest(0, (g) =>
+        g
+          .onIrq((h) => h.ack().userspace().eoi())
+          .unmask()
+          .userspace()
+          .wfi(),
+      )
+      .device('nic', (d) => d.pulse(32))
+      .device('vmm', (d) => d.save().restore(options)),
+  'an SGI of the hardware': (options) =>
+    scenario('a restore with a vSGI')
+      .gic({ version: '4.1', cpus: 1, listRegisters: 1 })
+      .vm({ vcpus: 1, spis: 0, distributor: 'reset' })
+      .design(designs.wfiFlag)
+      .guest(0, (g) =>
+        g
+          .onIrq((h) => h.ack().eoi())
+          .writeMmio(GICD_CTLR, NASSGIREQ_AND_GROUP_1)
+          .sgi({ intid: 1, vcpus: [0] })
+          .userspace()
+          .unmask()
+          .wfi(),
+      )
+      .device('vmm', (d) => d.save().restore(options)),
+  'an ITS that is disabled': (options) =>
+    scenario('a restore with a disabled ITS')
+      .gic({ cpus: 1, listRegisters: 1, memoryLines: 96 })
+      .vm({ vcpus: 1, spis: 0, frames: { its: [GITS] }, lpis: 2, itsDevices: 1, itsCollections: 2 })
+      .design(wfiHandler)
+      .guest(0, (g) => {
+        const its = g.onIrq((h) => h.ack().eoi()).its()
+        its.configure(LPI).boot(1).mapDevice(7).mapCollection(0, 0)
+        its
+          .mapEvent(7, 0, LPI, 0)
+          .mapEvent(7, 5, LPI + 1, 1)
+          .int(7, 0)
+        g.writeMmio(GITS, 0).userspace().writeMmio(GITS, 1).unmask().wfi()
+      })
+      .device('nic', (d) => d.msi(7, 0))
+      .device('vmm', (d) => d.save().restore(options)),
+  'another that saves': (options) => withSpis(wfiHandler, options).device('other', (d) => d.save()),
+}
+
 const without = (step: string): Design => edit(restores).omit(`restore/${step}`).design(`without ${step}`)
 
 /** The vCPUs take steps until a device is ready. */
@@ -117,6 +184,10 @@ describe('a restore', () => {
       expect(brokenOf(withSpis(design, { into }))).toBeUndefined()
       expect(brokenOf(withLpis(design, { into }))).toBeUndefined()
     }
+  })
+
+  it.each(Object.keys(others))('with %s brings everything back', (kind) => {
+    for (const into of ['fresh', 'same'] as const) expect(brokenOf(others[kind]({ into }))).toBeUndefined()
   })
 
   it.each([
