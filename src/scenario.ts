@@ -43,6 +43,8 @@ export {
   designs,
   type HaltOptions,
   halt,
+  plainRestore,
+  plainSave,
 } from './hyp/run/designs.ts'
 export { Edit, edit } from './hyp/run/edit.ts'
 export type { HaltPolling } from './hyp/run/halt.ts'

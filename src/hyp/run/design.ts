@@ -175,11 +175,7 @@ export interface Design {
   readonly msi: readonly DesignNode[]
   /** The steps in which a device that stands for userspace saves the VM; `[saveInterrupts, saveTimers]` if left out. */
   readonly save?: readonly DesignNode[]
-  /**
-   * The steps in which such a device restores what it has saved; if left out, in the order of KVM's documents and QEMU:
-   * `prepareVm`, `restoreControl`, `restoreRedistributors`, `restoreDistributor`, `restoreLines`, `restoreCpuInterfaces`,
-   * `restoreItsRegisters`, `restoreItsTables`, `restoreItsControl`.
-   */
+  /** The steps in which such a device restores what it has saved; `plainRestore` if left out. */
   readonly restore?: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]

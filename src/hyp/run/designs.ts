@@ -203,14 +203,18 @@ export interface DesignParts {
   readonly msi?: readonly DesignNode[]
   /** The steps in which userspace saves the VM; `[saveInterrupts, saveTimers]` if left out. */
   readonly save?: readonly DesignNode[]
-  /** The steps in which it restores what it has saved; those of {@link Design.restore} if left out. */
+  /** The steps in which it restores what it has saved; {@link plainRestore} if left out. */
   readonly restore?: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }
 
-/** The steps of a save, and of a restore (src/hyp/userspace/restore-parts.ts), where a design does not say otherwise. */
+/** The steps in which userspace saves a VM, if a design does not say otherwise. */
 export const plainSave: readonly DesignNode[] = [saveInterrupts, saveTimers]
+/**
+ * The steps in which userspace restores a VM, in the order of KVM's documents and QEMU, if a design does not say otherwise:
+ * `edit({ ...design, restore: plainRestore })` changes them.
+ */
 export const plainRestore: readonly DesignNode[] = [
   prepareVm,
   restoreControl,

@@ -4,11 +4,11 @@ import {
   type Design,
   designs,
   edit,
+  plainRestore,
   type RestoreOptions,
   type Scenario,
   type ScenarioMachine,
   scenario,
-  steps,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 
@@ -20,18 +20,7 @@ const NASSGIREQ_AND_GROUP_1 = 0x102
 const ITT = 0x4004_0000
 const { wfiHandler, wfiFullPut } = designs
 
-const restore = [
-  steps.prepareVm,
-  steps.restoreControl,
-  steps.restoreRedistributors,
-  steps.restoreDistributor,
-  steps.restoreLines,
-  steps.restoreCpuInterfaces,
-  steps.restoreItsRegisters,
-  steps.restoreItsTables,
-  steps.restoreItsControl,
-]
-const restores: Design = { ...wfiHandler, restore }
+const restores: Design = { ...wfiHandler, restore: plainRestore }
 
 /** An SPI and an SGI are pending, or active, when the VM is saved, and the guest takes them after its restore. */
 const withSpis = (design: Design, options: RestoreOptions = {}): Scenario =>
@@ -216,8 +205,8 @@ describe('a restore', () => {
   })
 
   it('that enables the distributor last leaves what is pending on no list, and the guest asleep', () => {
-    const [prepare, control, ...others] = restore
-    const last = { ...wfiHandler, restore: [prepare, ...others, control] }
+    const [prepare, control, ...later] = plainRestore
+    const last = { ...wfiHandler, restore: [prepare, ...later, control] }
     const what = 'vcpu0 sleeps, and SPI 32 is pending for it'
     expect(brokenOf(withSpis(last), { invariants: ['L1', 'R2'] })).toEqual(['L1', what])
   })
@@ -226,9 +215,9 @@ describe('a restore', () => {
     const machine = broughtTo(withLpis(wfiHandler), 'vmm')
     const [vcpu0, , nic, vmm] = machine.actors
     expect([vcpu0, nic].map((actor) => machine.stateOf(actor))).toEqual(['ready', 'ready'])
-    for (let taken = 0; taken < 2 + restore.length; taken++) {
+    for (let taken = 0; taken < 2 + plainRestore.length; taken++) {
       machine.step(vmm)
-      const isDone = taken === 1 + restore.length
+      const isDone = taken === 1 + plainRestore.length
       expect(machine.stateOf(vcpu0)).toBe(isDone ? 'ready' : 'asleep')
       expect(machine.stateOf(nic)).toBe(isDone ? 'ready' : 'asleep')
     }
