@@ -98,7 +98,7 @@ export interface Bounds extends Interventions {
   /**
    * Whether interleavings that differ only in when steps are taken that no other actor notices are explored once;
    * default false. The verdict is the same, and the violated invariant is one that is violated without it, too. L4 is not
-   * checked, and is refused in `invariants`, as is a `check` of your own. Machines with GICv4 are not reduced.
+   * checked, and is refused in `invariants`, as is a `check` of your own.
    */
   readonly reduce?: boolean
   /**
