@@ -101,6 +101,11 @@ export class Search {
     this.keyB = number << 1
   }
 
+  /** How many permutations a state is looked up by; 1 without symmetry. */
+  get permutations(): number {
+    return this.canonical?.permutations ?? 1
+  }
+
   /** The hash that the state is known by: the least of its permutations', or its own. */
   private get known(): SumHash {
     return this.canonical?.least ?? this.hash
