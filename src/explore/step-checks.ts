@@ -67,8 +67,11 @@ export class StepChecks {
     this.contexts = new StepContexts(machine, before, this.checked)
   }
 
-  /** Checks after a step of an actor; `kind` is what {@link StepKinds} said of the step. */
-  afterStep({ index }: Actor, kind: number): ViolatedInvariant | undefined {
+  /**
+   * Checks after a step of an actor; `kind` is what {@link StepKinds} said of the step. `isKnown` says that it has led to a
+   * state that was checked when another step led to it.
+   */
+  afterStep({ index }: Actor, kind: number, isKnown: boolean): ViolatedInvariant | undefined {
     if (kind & HAS_NEEDS) {
       const violation = this.contexts.missing(this.hypervisor.vcpu(index))
       if (violation) return violation
@@ -107,6 +110,8 @@ export class StepChecks {
       const what = this.checker.enteredWhileStopped(entered)
       if (what !== undefined) return ['S10', what]
     }
+    // The rest is about the state alone, but for an entry, and for where LPIs went.
+    if (isKnown && entered === 0 && !(writes === WRITES_ALL && this.lpis.present)) return undefined
     return writes === WRITES_ALL || writes >= WRITES_GUEST || entered !== 0
       ? this.afterChange(writes, entered)
       : undefined

@@ -347,9 +347,11 @@ export class Machine {
 
   /** The program counter of the next step of a device's injection, message or save. */
   nextInjection(index: number): NextPc {
+    const underWay = this.injectionOf(index)
+    if (underWay !== 0) return underWay
     const { inject, msi, save } = this.hypervisor.runLoop.program
     const next = this.nextDeviceStep(index)
-    return this.injectionOf(index) || (next?.msi ? msi : next?.save ? save : inject)
+    return next?.msi ? msi : next?.save ? save : inject
   }
 
   /** Whether a device's message waits for its_lock. */
@@ -423,7 +425,7 @@ export class Machine {
     const next = this.nextDeviceStep(index)
     if (!next) return 'done'
     if (next.save) return this.saves.isStopped() && !this.isSavedByOther(index) ? 'ready' : 'asleep'
-    return this.waitsForIts(index) ? 'asleep' : 'ready'
+    return next.msi && this.waitsForIts(index) ? 'asleep' : 'ready'
   }
 
   /** Whether a save is under way, during which no vCPU leaves userspace. */
