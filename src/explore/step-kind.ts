@@ -7,15 +7,19 @@ import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   peOf,
   VCPU_AP_COUNT,
+  VCPU_INDEX,
   VCPU_NOTIFIER,
   VCPU_PC,
   VCPU_PE,
   VCPU_USED_LRS,
   type Vcpu,
 } from '../hyp/records/vcpu.ts'
+import { irqTarget } from '../hyp/records/vgic-irq.ts'
+import { VM_DEACTIVATED } from '../hyp/records/vm.ts'
 import { isOwnStep, type Step } from '../hyp/run/step.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
+import { listedWord } from '../hyp/vgic/ap-list.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 
 /** What a step may write, the low bits of a kind: any word. */
@@ -29,6 +33,8 @@ export const WRITES_GUEST = 4
 /** A device's step that queues an interrupt; one that posts a request, kicks, or sends a signal. */
 export const WRITES_QUEUE = 5
 export const WRITES_NOTIFY = 6
+/** A flush or a fold: what WRITES_PE allows, and the vCPU's ap_list and list registers with the interrupts that they name. */
+export const WRITES_LISTS = 7
 export const WRITES = 7
 
 /** The step is a question; it is the runnable() of a halt about its own vCPU. */
@@ -69,6 +75,8 @@ export class StepKinds {
   private readonly rows: Uint16Array
   private readonly timer: number
   private readonly guest: number
+  /** Whether flushes and folds touch nothing but their vCPU's interrupts: no SPI in flight is counted, no LPI is held. */
+  private readonly ownLists: boolean
 
   constructor(private readonly machine: Machine) {
     const { words, runLoop, layout } = machine.hypervisor
@@ -83,6 +91,9 @@ export class StepKinds {
     )
     this.timer = timers ? WRITES_ALL : WRITES_VCPU
     this.guest = mapped || direct ? WRITES_ALL : WRITES_GUEST
+    const { apLists } = machine.hypervisor
+    const apart = timers || mapped || direct
+    this.ownLists = !apart && !apLists.countsSpis && layout.lpis.lpi.count === 0
   }
 
   /** The kind of an actor's next step: a WRITES_ value and flags. */
@@ -112,8 +123,24 @@ export class StepKinds {
     if (runLoop.threadState(v) === THREAD_IN_GUEST) return this.ofGuest(index, v)
     const notifier = words[v + VCPU_NOTIFIER]
     const row = this.rows[notifier !== 0 ? notifier : words[v + VCPU_PC]]
-    if (row & ON_LISTS && this.hasEmptyLists(v)) return WRITES_VCPU | HAS_NEEDS
+    if (row & ON_LISTS) return this.ofLists(v, row)
     return row & TAKES && !this.machine.hypervisor.guest.isInterrupted(v) ? WRITES_THREAD : row
+  }
+
+  private ofLists(v: Vcpu, row: number): number {
+    if (this.hasEmptyLists(v)) return WRITES_THREAD | HAS_NEEDS
+    return this.ownLists && this.keepsInterrupts(v) ? (row & ~WRITES) | WRITES_LISTS : row
+  }
+
+  /** Whether all interrupts on an ap_list are its vCPU's, so that no prune moves one to another, and none is marked by another. */
+  private keepsInterrupts(v: Vcpu): boolean {
+    const { words, machine } = this
+    const { apLists, layout } = machine.hypervisor
+    if (words[layout.vm + VM_DEACTIVATED] !== 0) return false
+    const list = v + apLists.list
+    for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++)
+      if (irqTarget(listedWord(words, list + k)) !== words[v + VCPU_INDEX]) return false
+    return true
   }
 
   /** Whether a flush or a fold has nothing to do. */

@@ -136,12 +136,12 @@ export interface VcpuSize {
 export const vcpuBefore = (value: number): string => (value === 0 ? 'none' : `vcpu[${value - 1}]`)
 
 /** The thread's words may be written by all of its own steps. */
-const THREAD: readonly Writer[] = ['thread', 'vcpu', 'pe', 'guest']
+const THREAD: readonly Writer[] = ['thread', 'vcpu', 'pe', 'lists', 'guest']
 /**
  * The words of its part of the vGIC may be written by steps that write its PE's words; the vCPU's other words may
  * not.
  */
-const VGIC: readonly Writer[] = ['vcpu', 'pe', 'guest']
+const VGIC: readonly Writer[] = ['vcpu', 'pe', 'lists', 'guest']
 const VCPU: readonly Writer[] = ['vcpu', 'guest']
 
 export const vcpuRows = {
@@ -341,7 +341,7 @@ export const vcpuRows = {
     n: intidName,
     count: 32,
     class: 'authoritative',
-    by: ['queue'],
+    by: ['queue', 'lists'],
     says: 'Its SGIs and PPIs, one word each.',
     view: VGIC_IRQ_VIEW,
   },
@@ -402,7 +402,7 @@ export const vcpuRows = {
     name: 'lrIrq[<n>]',
     count: ({ listRegisters }) => listRegisters,
     class: 'normalised',
-    by: [],
+    by: ['lists'],
     says: 'The interrupt that the last flush put into each list register.',
     means: 'word',
   },
@@ -410,7 +410,7 @@ export const vcpuRows = {
     name: 'apList[<n>]',
     count: ({ interrupts }) => interrupts,
     class: 'normalised',
-    by: ['queue'],
+    by: ['queue', 'lists'],
     says: 'Its ap_list: handles of interrupts, in free slots 0.',
     means: 'word',
   },

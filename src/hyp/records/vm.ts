@@ -85,7 +85,7 @@ const spiRows = {
     n: (i) => intidName(FIRST_SPI + i),
     count: (spis) => spis,
     class: 'authoritative',
-    by: ['queue'],
+    by: ['queue', 'lists'],
     says: 'A word an interrupt.',
     view: VGIC_IRQ_VIEW,
   },

@@ -221,7 +221,7 @@ export const migrateQuietly = row('migrateQuietly', { does: 'migrateQuietly', ne
 /** CVE-2026-72289: as `migrate`, but looks only where the interrupt belongs, and not where it is. */
 export const migrateUnowned = row('migrateUnowned', { does: 'migrateUnowned', needs: ['interruptsOff'] })
 /** Samples the timers after an exit. */
-export const timerSync = row('timerSync', { does: 'timerSync', writesUninjected: 'vcpu' })
+export const timerSync = row('timerSync', { does: 'timerSync', writesUninjected: 'thread' })
 /** mode := IN_GUEST, with a full barrier: from now on a kick interrupts. */
 export const publishInGuest = row('publishInGuest', { does: 'publishInGuest', writes: 'thread' })
 export const publishOutside = row('publishOutside', { does: 'publishOutside', writes: 'thread' })
