@@ -122,11 +122,11 @@ export class FairCycles {
     return others
   }
 
-  /** Whether the component of the state on top, its root, is a livelock; it is cyclic. */
+  /** Whether the component of the state on top, its root, is a livelock. */
   isLivelock(): boolean {
     const { words, size, masks, search } = this
     const at = search.stack.depth * size
-    if (words[at + HAS_THREAD] === 0) return false
+    if (words[at + CYCLIC] === 0 || words[at + HAS_THREAD] === 0) return false
     for (let i = at + READY; i < at + READY + masks; i++)
       if (words[i] & ~words[masks + i] & ~words[2 * masks + i]) return false
     return true
