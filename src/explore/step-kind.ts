@@ -73,6 +73,7 @@ export class StepKinds {
   private readonly words: Int32Array
   /** The kinds of the design's steps, by program counter. */
   private readonly rows: Uint16Array
+  private readonly hasMapped: boolean
   private readonly timer: number
   private readonly guest: number
   /** Whether flushes and folds touch nothing but their vCPU's interrupts: no SPI in flight is counted, no LPI is held. */
@@ -83,6 +84,7 @@ export class StepKinds {
     this.words = words
     const { timers } = machine.setup
     const mapped = layout.mappedCount > 0
+    this.hasMapped = mapped
     // With GICv4 a write to a PE may change what its redistributor presents, and the host takes doorbells.
     const direct = machine.hypervisor.v4 !== undefined
     const rows = runLoop.program.steps.map((step) => kindOf(step, timers || mapped || direct))
@@ -176,7 +178,7 @@ export class StepKinds {
     if (next?.save) return WRITES_ALL | SAVES
     // A message may be translated, cached and held; an LPI may go with the last reference.
     if (next?.msi) return injection.notifies(machine.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
-    if (mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL
+    if (this.hasMapped && mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL
     if (!injection.queues(machine.nextInjection(index))) return WRITES_NOTIFY
     // The first SPI that is counted is a request to every vCPU.
     return apLists.countsSpis ? WRITES_ALL : WRITES_QUEUE

@@ -492,13 +492,12 @@ export class Machine {
     const { runLoop, scheduler, words } = hypervisor
     if (words[v + VCPU_PE] === 0) {
       scheduler.switchIn(v, words[v + VCPU_LAST_CPU])
-    } else if (runLoop.threadState(v) === THREAD_IN_GUEST) {
-      this.ghosts.stepGuest(v)
-    } else if (runLoop.threadState(v) === THREAD_WAITS_FOR_VCPUS) {
-      scheduler.switchOut(v)
-    } else {
-      this.ghosts.stepThread(v)
+      return
     }
+    const state = runLoop.threadState(v)
+    if (state === THREAD_IN_GUEST) this.ghosts.stepGuest(v)
+    else if (state === THREAD_WAITS_FOR_VCPUS) scheduler.switchOut(v)
+    else this.ghosts.stepThread(v)
   }
 
   /**
