@@ -1,23 +1,24 @@
 /**
  * Finds the words that a step has changed, by comparing the state with the one before it. The step's row and the rows
  * of the words say beforehand what the step may write, and only those words are compared. Of words of which there are
- * many, the interrupts', ap_lists and the like, a device's step writes those of one interrupt, a flush or a fold those of
- * one list: which, is told here, in {@link Changes.find}. A word that none of both finds fails an exploration with `checkWrites`, which
- * calls {@link Changes.missed} after each step, and a property test.
+ * many, the interrupts', their links and the like, a device's step writes those of one interrupt, a flush or a fold
+ * those of one list: which, is told here, in {@link Changes.find}. A word that none of both finds fails an exploration
+ * with `checkWrites`, which calls {@link Changes.missed} after each step, and a property test.
  */
 import { GICR_BLOCK } from '../gic/interrupts/physical-interrupts.ts'
 import { BEST, CANDIDATES } from '../gic/records/interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import {
   THREAD_MODE,
-  VCPU_AP_COUNT,
+  VCPU_AP_FIRST,
+  VCPU_AP_LAST,
   VCPU_LAST_CPU,
   VCPU_LR_IRQ,
   VCPU_THREAD,
   VCPU_USED_LRS,
   type Vcpu,
 } from '../hyp/records/vcpu.ts'
-import { irqApListOf } from '../hyp/records/vgic-irq.ts'
+import { asIrq, IRQ_LINK, type Irq, irqApListOf } from '../hyp/records/vgic-irq.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import type { WordClass, Writer } from '../state/layout.ts'
 import {
@@ -137,20 +138,22 @@ export class Changes {
 
   /**
    * The device, and of the vCPU on whose ap_list the interrupt is now what stands alone. Of what there is by interrupt:
-   * its word, whether its edge is outstanding, and the tail of that ap_list, where it is if it was queued.
+   * its word, whether its edge is outstanding, and the link of what was the last on that ap_list.
    */
   private ofQueue(index: number): number {
-    const { words, machine } = this
+    const { words, before, machine } = this
     const { apLists } = this.hypervisor
-    const irq = machine.inputOf(index, this.before)
+    const irq = machine.inputOf(index, before)
     let count = this.compare(irq, irq + 1, this.ofDevice(this.device.queue, index))
     const edges = machine.ghosts.wordOf(irq)
     count = this.compare(edges, edges + 1, count)
     if (irqApListOf(words[irq]) === 0) return count
     const v = apLists.vcpuOf(irqApListOf(words[irq]) - 1)
     count = this.compareRanges(this.vcpu.queue, v, count)
-    const end = v + apLists.list + words[v + VCPU_AP_COUNT]
-    return this.compare(end - 1, end, count)
+    const last = asIrq(before[v + VCPU_AP_LAST])
+    if (last === 0) return count
+    const link = last + IRQ_LINK
+    return this.compare(link, link + 1, count)
   }
 
   /** The device, and the vCPU that it notifies; its PE if the IPI of a kick was sent there. */
@@ -164,20 +167,20 @@ export class Changes {
     return (words[thread] ^ before[thread]) & THREAD_MODE ? this.comparePe(v, this.pe.notify, found) : found
   }
 
-  /**
-   * The vCPU's record, its PE's, its ap_list as far as it was or is in use, and the interrupts that were on it or in a list
-   * register.
-   */
+  /** The vCPU's record, its PE's, and the interrupts that were on its ap_list or in its list registers. */
   private ofLists(v: Vcpu): number {
-    const { words, before } = this
+    const { before } = this
     const begin = this.comparePe(v, this.pe.lists, this.compareRanges(this.vcpu.lists, v, 0))
-    const list = v + this.hypervisor.apLists.list
-    const listed = before[v + VCPU_AP_COUNT]
-    let count = this.compare(list, list + Math.max(listed, words[v + VCPU_AP_COUNT]), begin)
-    for (let k = 0; k < listed; k++) count = this.compareOnce(before[list + k], begin, count)
+    let count = begin
+    for (let irq = asIrq(before[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(before[irq + IRQ_LINK]))
+      count = this.compareIrq(irq, begin, count)
     for (let n = 0; n < before[v + VCPU_USED_LRS]; n++)
-      count = this.compareOnce(before[v + VCPU_LR_IRQ + n], begin, count)
+      count = this.compareIrq(asIrq(before[v + VCPU_LR_IRQ + n]), begin, count)
     return count
+  }
+
+  private compareIrq(irq: Irq, begin: number, count: number): number {
+    return this.compareOnce(irq + IRQ_LINK, begin, this.compareOnce(irq, begin, count))
   }
 
   /** Appends a word that has changed, unless it is among those that were found from `begin` on. */

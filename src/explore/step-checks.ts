@@ -26,6 +26,7 @@ import {
   FOLDS,
   HAS_NEEDS,
   IS_OWN,
+  RESTORES,
   SAVES,
   WRITES,
   WRITES_ALL,
@@ -96,6 +97,11 @@ export class StepChecks {
     if (kind & SAVES) {
       const violation = this.images.afterSave(index, this.before, this.checked)
       if (violation) return violation
+    }
+    if (kind & RESTORES) {
+      const violation = this.images.afterRestore(index, this.before, this.checked)
+      // Before the end what is there is not a VM yet.
+      if (violation || this.images.isUnderWay) return violation
     }
     const writes = kind & WRITES
     if (this.residency.present && (writes === WRITES_ALL || kind & HAS_NEEDS)) {
@@ -226,8 +232,8 @@ export class StepChecks {
   }
 
   /**
-   * S17. It held before the last step: so an interrupt names a vCPU on whose list it is not, on none of those that the
-   * lists have, only if the step has made more interrupts name one than it has put on lists.
+   * S17. It held before the last step: so an interrupt names a vCPU on whose list it is not, and none of those on lists
+   * does, only if the step has made more interrupts name one than it has put on lists. A sort does neither.
    */
   private oneList(): string | undefined {
     const { words, interrupts, layout } = this.hypervisor
@@ -242,10 +248,9 @@ export class StepChecks {
         isTouched = true
         unlisted += named(words[word]) - named(before[word])
       } else if (word >= layout.vcpus && word < end) {
-        const offset = (word - layout.vcpus) % layout.vcpuSize
-        if (offset === VCPU_AP_COUNT) unlisted -= words[word] - before[word]
-        if (offset === VCPU_AP_COUNT || (offset >= layout.apList && offset < layout.ownWords))
-          isTouched = true
+        if ((word - layout.vcpus) % layout.vcpuSize !== VCPU_AP_COUNT) continue
+        isTouched = true
+        unlisted -= words[word] - before[word]
       }
     }
     if (!isTouched) return undefined

@@ -7,6 +7,7 @@ import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   peOf,
   VCPU_AP_COUNT,
+  VCPU_AP_FIRST,
   VCPU_INDEX,
   VCPU_NOTIFIER,
   VCPU_PC,
@@ -14,12 +15,11 @@ import {
   VCPU_USED_LRS,
   type Vcpu,
 } from '../hyp/records/vcpu.ts'
-import { irqTarget } from '../hyp/records/vgic-irq.ts'
+import { asIrq, IRQ_LINK, irqTarget } from '../hyp/records/vgic-irq.ts'
 import { VM_DEACTIVATED } from '../hyp/records/vm.ts'
 import { isOwnStep, type Step } from '../hyp/run/step.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
-import { listedWord } from '../hyp/vgic/ap-list.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 
 /** What a step may write, the low bits of a kind: any word. */
@@ -60,6 +60,9 @@ export const IS_OWN = 2048
 
 /** Userspace saves the VM. */
 export const SAVES = 4096
+
+/** Userspace restores the VM. */
+export const RESTORES = 16384
 
 /** A flush. */
 export const FLUSHES = 8192
@@ -137,11 +140,9 @@ export class StepKinds {
   /** Whether all interrupts on an ap_list are its vCPU's, so that no prune moves one to another, and none is marked by another. */
   private keepsInterrupts(v: Vcpu): boolean {
     const { words, machine } = this
-    const { apLists, layout } = machine.hypervisor
-    if (words[layout.vm + VM_DEACTIVATED] !== 0) return false
-    const list = v + apLists.list
-    for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++)
-      if (irqTarget(listedWord(words, list + k)) !== words[v + VCPU_INDEX]) return false
+    if (words[machine.hypervisor.layout.vm + VM_DEACTIVATED] !== 0) return false
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK]))
+      if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return false
     return true
   }
 
@@ -176,6 +177,7 @@ export class StepKinds {
     const next = machine.nextDeviceStep(index)
     if (next?.signal) return WRITES_NOTIFY
     if (next?.save) return WRITES_ALL | SAVES
+    if (next?.restore) return WRITES_ALL | RESTORES
     // A message may be translated, cached and held; an LPI may go with the last reference.
     if (next?.msi) return injection.notifies(machine.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
     if (this.hasMapped && mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL
