@@ -37,6 +37,7 @@ import {
   TABLE_ELSE_2,
   TABLE_FUSED,
   TABLE_LAST,
+  TABLE_OPEN,
   TABLE_SHIFT,
 } from './program.ts'
 import { MAX_OUTCOMES } from './step.ts'
@@ -83,11 +84,12 @@ export class RunLoop extends FusedSteps {
   private readonly aroundHead: number
   private readonly entered: number
   /**
-   * The guest's only row, if the superinstruction `exit` or `exitAround` follows it, the row after it if it is `exit`, and
-   * the table word with the successor for reason 0; otherwise -1.
+   * The guest's only row, if the superinstruction `exit` or `exitAround` follows it, the row after it if it is `exit`, where
+   * that begins in the table whichever it is, and the table word with the successor for reason 0; otherwise -1.
    */
   private readonly guest: number
   private readonly left: number
+  private readonly leftRow: number
   private readonly reasons: number
   /** The rows of the superinstructions at the head and after the guest; 0 for none. */
   readonly entryRows: number
@@ -106,16 +108,15 @@ export class RunLoop extends FusedSteps {
     const last = (pc: number): number => table[(pc << TABLE_SHIFT) + TABLE_LAST]
     this.guest = hasFusedExit ? guests[0] : -1
     this.left = fusedExit === 'exit' ? exit : -1
+    this.leftRow = hasFusedExit ? exit << TABLE_SHIFT : -1
     this.reasons = hasFusedExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
     const fusedEntry = fusedAt(table, head)?.name
-    const isAround = fusedEntry === 'entryAround' && !this.entersPlainly
+    const isAround = fusedEntry === 'entryAround' && table[(head << TABLE_SHIFT) + TABLE_OPEN] !== 0
     this.fusedHead = ENTRIES.includes(fusedEntry) && !isAround ? head : -1
     this.aroundHead = isAround ? head : -1
     this.entered = this.fusedHead < 0 && this.aroundHead < 0 ? -1 : last(head)
-    const rowsAt = (pc: number): number =>
-      fusedAt(table, asPc(Math.max(pc, 0)))?.rows.filter((row) => row !== 'gap').length ?? 0
-    this.entryRows = rowsAt(this.fusedHead)
-    this.exitRows = rowsAt(this.left)
+    this.entryRows = rowsBetween(table, this.fusedHead, this.entered)
+    this.exitRows = rowsBetween(table, this.left, last(exit))
   }
 
   /** The state of a vCPU's thread, a THREAD_ value. */
@@ -193,7 +194,8 @@ export class RunLoop extends FusedSteps {
 
   /** `run` for a thread that is about to enter, most often. */
   enter(v: Vcpu): number {
-    return this.entersAtOnce(v) ? THREAD_IN_GUEST : this.enterAround(v)
+    if (this.aroundHead >= 0) return this.enterAround(v)
+    return this.entersAtOnce(v) ? THREAD_IN_GUEST : this.run(v)
   }
 
   /** The same for a thread at which `entryAround` is next. */
@@ -203,11 +205,12 @@ export class RunLoop extends FusedSteps {
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.aroundHead && words[v + VCPU_NOTIFIER] === 0
     if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP)) return this.run(v)
-    if (this.entersAround(v, pe, thread)) {
+    const at = this.aroundHead << TABLE_SHIFT
+    if (this.entersAround(v, pe, at, thread)) {
       words[v + VCPU_PC] = this.entered
       return THREAD_IN_GUEST
     }
-    const next = asPc(table[(this.aroundHead << TABLE_SHIFT) + TABLE_ELSE_2])
+    const next = asPc(table[at + TABLE_ELSE_2])
     return next === this.head || next === ENDED ? parkedAt(words, v, next) : this.runFrom(v, next)
   }
 
@@ -237,7 +240,7 @@ export class RunLoop extends FusedSteps {
     if (words[v + VCPU_PC] !== this.guest) return this.exitAndRun(v, reason)
     const pe = asPe(words[v + VCPU_PE])
     this.leaveGuest(v, pe, reason)
-    if (this.left < 0) this.exitAround(v, pe)
+    if (this.left < 0) this.exitAround(v, pe, this.leftRow)
     else this.fusedExit(v, pe)
     const pc = asPc(this.table[this.reasons + reason])
     if (pc !== this.head && pc !== ENDED) return this.runFrom(v, pc)
@@ -314,6 +317,14 @@ export class RunLoop extends FusedSteps {
     words[cost + COST_EXITS]++
     takeExceptionToEl2(words, pe)
   }
+}
+
+/** How many rows a thread takes from one row to another if all its questions have their first answer; 0 if `from` is none. */
+function rowsBetween(table: Int32Array, from: number, to: number): number {
+  if (from < 0) return 0
+  let rows = 1
+  for (let pc = from; pc !== to; pc = table[(pc << TABLE_SHIFT) + 1]) rows++
+  return rows
 }
 
 /** Marks the rows of a table that no superinstruction begins at and that are to be taken with care. */

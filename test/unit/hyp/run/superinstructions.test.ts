@@ -5,9 +5,10 @@ import { asPc } from '../../../../src/hyp/records/vcpu.ts'
 import type { Design } from '../../../../src/hyp/run/design.ts'
 import {
   compile,
+  MAX_GAPS,
   stepNames,
   TABLE_ELSE_2,
-  TABLE_FUSED,
+  TABLE_GAPS,
   TABLE_SHIFT,
 } from '../../../../src/hyp/run/program.ts'
 import { MAX_OUTCOMES } from '../../../../src/hyp/run/step.ts'
@@ -310,7 +311,14 @@ describe('what the designs fuse', () => {
 describe('a row of the table', () => {
   it('has room for a step, its outcomes and what a superinstruction needs, side by side', () => {
     expect(1 + MAX_OUTCOMES).toBe(TABLE_ELSE_2)
-    expect(TABLE_FUSED + 1).toBe(1 << TABLE_SHIFT)
+    expect(TABLE_GAPS + 2 * MAX_GAPS).toBeLessThanOrEqual(1 << TABLE_SHIFT)
+  })
+
+  it('has two words for each gap of a superinstruction', () => {
+    for (const { name, rows } of superinstructions) {
+      const gaps = rows.filter((row) => row === 'gap')
+      expect([name, gaps.length <= MAX_GAPS]).toEqual([name, true])
+    }
   })
 
   it('has a word for each question of a superinstruction that may be answered otherwise', () => {

@@ -1,0 +1,56 @@
+/**
+ * The rows that a design has in the gaps of superinstructions. They are taken one by one, by the table, as any rows; a
+ * gap without rows costs a look at a bit.
+ */
+import { VCPU_THREAD, type Vcpu } from '../records/vcpu.ts'
+import { type Program, TABLE_GAPS, TABLE_SHIFT } from './program.ts'
+import { STEP_OWN } from './step.ts'
+import { performStep } from './step-dispatch.ts'
+import {
+  STEP_CLEAR_WAITING,
+  STEP_NOT_LOADED,
+  STEP_SAVE_VMCR,
+  STEP_SET_WAITING,
+  STEP_TIMER_SYNC,
+} from './step-numbers.ts'
+import { fuse } from './superinstructions.ts'
+import { type StepParts, ThreadSteps } from './thread-steps.ts'
+
+export class GapSteps extends ThreadSteps {
+  readonly table: Int32Array
+
+  constructor(
+    readonly program: Program,
+    parts: StepParts,
+  ) {
+    super(parts)
+    this.table = fuse(program, parts.timers.present ? [] : [STEP_TIMER_SYNC])
+  }
+
+  /** Takes the rows in a gap of the superinstruction at `at`. */
+  takeGap(v: Vcpu, at: number, gap: number): void {
+    const { table } = this
+    const gaps = at + TABLE_GAPS + 2 * gap
+    const end = table[gaps + 1]
+    let row = table[gaps]
+    while (row !== end) row = table[row + 1 + this.takeRow(table[row], v)] << TABLE_SHIFT
+  }
+
+  /** The same for a thread whose word is `thread` by now; returns what the rows make of that. */
+  throughGap(v: Vcpu, at: number, gap: number, thread: number): number {
+    this.words[v + VCPU_THREAD] = thread
+    this.takeGap(v, at, gap)
+    return this.words[v + VCPU_THREAD]
+  }
+
+  /** `performStep`, and without its switch for the rows that the library's designs, and users', mostly have in gaps. */
+  takeRow(step: number, v: Vcpu): number {
+    if (step >= STEP_OWN) return this.ownSteps.perform(step, v)
+    if (step === STEP_NOT_LOADED) return this.isUnloaded(v) ? 1 : 0
+    if (step === STEP_SAVE_VMCR) this.saveVmcr(v)
+    else if (step === STEP_SET_WAITING) this.setWaiting(v)
+    else if (step === STEP_CLEAR_WAITING) this.clearWaiting(v)
+    else return performStep(this, step, v)
+    return 0
+  }
+}
