@@ -27,18 +27,26 @@ export class GapSteps extends ThreadSteps {
     this.table = fuse(program, parts.timers.present ? [] : [STEP_TIMER_SYNC])
   }
 
-  /** Takes the rows in a gap of the superinstruction at `at`. */
+  /** Takes the rows in a gap, which has some, of the superinstruction at `at`. */
   takeGap(v: Vcpu, at: number, gap: number): void {
     const { table } = this
     const gaps = at + TABLE_GAPS + 2 * gap
-    const end = table[gaps + 1]
-    let row = table[gaps]
-    while (row !== end) row = table[row + 1 + this.takeRow(table[row], v)] << TABLE_SHIFT
+    const only = table[gaps + 1]
+    if (only < 0) this.takeRow(~only, v)
+    else this.takeRows(v, table[gaps], only)
   }
 
-  /** The same for a thread whose word is `thread` by now; returns what the rows make of that. */
+  private takeRows(v: Vcpu, from: number, end: number): void {
+    const { table } = this
+    let row = from
+    do row = table[row + 1 + this.takeRow(table[row], v)] << TABLE_SHIFT
+    while (row !== end)
+  }
+
+  /** `takeGap` for a thread whose word is `thread` by now; returns what the rows make of that. */
   throughGap(v: Vcpu, at: number, gap: number, thread: number): number {
-    this.words[v + VCPU_THREAD] = thread
+    // An integer for V8, too, which would prepare for other numbers.
+    this.words[v + VCPU_THREAD] = thread | 0
     this.takeGap(v, at, gap)
     return this.words[v + VCPU_THREAD]
   }

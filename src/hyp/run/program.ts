@@ -26,7 +26,7 @@ export const TABLE_FUSED = 15
 export const TABLE_OPEN = 16
 /** The step that is its row which may be any of several. */
 export const TABLE_ANY = 17
-/** Where its gaps begin and end, in words from the table's begin: two words a gap. */
+/** Where its gaps begin and end, in words from the table's begin: two words a gap. Instead of the end, ~ the only step. */
 export const TABLE_GAPS = 18
 export const MAX_GAPS = 7
 /** The program counter of a list that has ended. */

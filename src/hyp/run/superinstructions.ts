@@ -414,11 +414,17 @@ function mark(program: Program, pc: Pc, fused: Superinstruction, idle: readonly 
   for (const [i, [from, to]] of found.gaps.entries()) {
     const end = endOfWork(program, from, to, idle)
     table[at + TABLE_GAPS + 2 * i] = from << TABLE_SHIFT
-    table[at + TABLE_GAPS + 2 * i + 1] = end << TABLE_SHIFT
+    table[at + TABLE_GAPS + 2 * i + 1] = isOne(program, from, end)
+      ? ~table[from << TABLE_SHIFT]
+      : end << TABLE_SHIFT
     if (end !== from) table[at + TABLE_OPEN] |= 1 << i
   }
   return true
 }
+
+/** Whether a gap has one row, which has one result. */
+const isOne = ({ table, steps }: Program, from: number, end: number): boolean =>
+  steps[from]?.outcomes.length === 0 && from !== end && table[(from << TABLE_SHIFT) + 1] === end
 
 /** Where a gap ends if an idle step at its end is not taken. */
 function endOfWork({ table, steps }: Program, from: number, to: number, idle: readonly number[]): number {
