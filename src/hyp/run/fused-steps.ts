@@ -61,6 +61,7 @@ import {
   STEP_FOLD_IGNORING_EOI_COUNT,
   STEP_FOLD_SAVING_VMCR,
   STEP_RUNNABLE,
+  STEP_RUNNABLE_ON_DEMAND,
 } from './step-numbers.ts'
 import { fusedAt } from './superinstructions.ts'
 import { THREAD_IN_GUEST, THREAD_POLLS, THREAD_SLEEPS, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
@@ -221,6 +222,18 @@ export class FusedSteps extends GapSteps {
   exitAround(v: Vcpu, pe: Pe, at: number): void {
     const { words } = this
     const open = this.table[at + TABLE_OPEN]
+    if (this.injects || open > 1 << BEFORE_OUTSIDE) {
+      this.exitThroughGaps(v, pe, at, open)
+      return
+    }
+    if (open !== 0) this.takeGap(v, at, BEFORE_OUTSIDE)
+    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
+    this.foldBack(v)
+    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) this.irqOn(v)
+  }
+
+  private exitThroughGaps(v: Vcpu, pe: Pe, at: number, open: number): void {
+    const { words } = this
     let thread = words[v + VCPU_THREAD]
     if (open & (1 << BEFORE_OUTSIDE)) thread = this.throughGap(v, at, BEFORE_OUTSIDE, thread)
     thread &= ~THREAD_MODE
@@ -230,8 +243,7 @@ export class FusedSteps extends GapSteps {
     if (open & (1 << AFTER_FOLD)) thread = this.throughGap(v, at, AFTER_FOLD, thread)
     thread &= ~THREAD_IRQS_OFF
     if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) thread = this.takenInterrupts(v, thread)
-    thread = withPreemptOn(thread)
-    words[v + VCPU_THREAD] = thread
+    words[v + VCPU_THREAD] = withPreemptOn(thread)
     if (open & (1 << BEFORE_REASON)) this.takeGap(v, at, BEFORE_REASON)
   }
 
@@ -307,10 +319,13 @@ export class FusedSteps extends GapSteps {
   }
 
   beginHalt(v: Vcpu, at: number): number {
+    const { words } = this
     const open = this.table[at + TABLE_OPEN]
-    this.preemptOff(v)
-    if (open & (1 << BEFORE_HALT)) this.takeGap(v, at, BEFORE_HALT)
-    this.preemptOn(v)
+    if (open & (1 << BEFORE_HALT)) {
+      words[v + VCPU_THREAD] = withPreemptOff(words[v + VCPU_THREAD])
+      this.takeGap(v, at, BEFORE_HALT)
+      words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
+    }
     if (open & (1 << BEFORE_BEGIN)) this.takeGap(v, at, BEFORE_BEGIN)
     this.halt.begin(v)
     if (open & (1 << AFTER_BEGIN)) this.takeGap(v, at, AFTER_BEGIN)
@@ -328,7 +343,9 @@ export class FusedSteps extends GapSteps {
   /** Asks the question of a halt that is at a program counter. */
   private canRun(v: Vcpu, pc: number): boolean {
     const question = this.table[pc << TABLE_SHIFT]
-    return question === STEP_RUNNABLE ? this.halt.checkBlock(v) : this.takeRow(question, v) !== 0
+    if (question === STEP_RUNNABLE) return this.halt.checkBlock(v)
+    if (question === STEP_RUNNABLE_ON_DEMAND) return this.checkBlockOnDemand(v)
+    return this.ownSteps.perform(question, v) !== 0
   }
 
   lookAndSleep(v: Vcpu, at: number): number {
@@ -348,11 +365,14 @@ export class FusedSteps extends GapSteps {
   }
 
   endHaltSection(v: Vcpu, at: number): number {
+    const { words } = this
     const open = this.table[at + TABLE_OPEN]
     this.endPolling(v, at, open)
-    this.preemptOff(v)
-    if (open & (1 << IN_SECTION)) this.takeGap(v, at, IN_SECTION)
-    this.preemptOn(v)
+    if (open & (1 << IN_SECTION)) {
+      words[v + VCPU_THREAD] = withPreemptOff(words[v + VCPU_THREAD])
+      this.takeGap(v, at, IN_SECTION)
+      words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
+    }
     if (open & (1 << AFTER_SECTION)) this.takeGap(v, at, AFTER_SECTION)
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
@@ -374,7 +394,7 @@ export class FusedSteps extends GapSteps {
   private endPolling(v: Vcpu, at: number, open: number): void {
     this.halt.end(v)
     if (open & (1 << BEFORE_UNHALT)) this.takeGap(v, at, BEFORE_UNHALT)
-    this.clearUnhalt(v)
+    this.words[v + VCPU_THREAD] &= ~REQ_UNHALT
     if (open & (1 << AFTER_UNHALT)) this.takeGap(v, at, AFTER_UNHALT)
   }
 
@@ -419,6 +439,17 @@ export class FusedSteps extends GapSteps {
   schedOut(v: Vcpu, _at: number): number {
     this.put(v)
     this.giveUpCpu(v)
+    return ENDED
+  }
+
+  schedOutAround(v: Vcpu, at: number): number {
+    if (this.table[at + TABLE_OPEN] !== 0) this.takeGap(v, at, 0)
+    this.giveUpCpu(v)
+    return ENDED
+  }
+
+  schedInAround(v: Vcpu, at: number): number {
+    if (this.table[at + TABLE_OPEN] !== 0) this.takeGap(v, at, 0)
     return ENDED
   }
 

@@ -56,8 +56,8 @@ export interface Superinstruction {
   /** The method of FusedSteps. For a question that is answered otherwise, it follows the table. */
   readonly does: string
   readonly rows: readonly SequenceRow[]
-  /** The only place where it may begin, if there is one: the head of the loop, or after the only guest. */
-  readonly begins?: 'head' | 'afterGuest'
+  /** The only place where it may begin, if there is one: the head of the loop, after the only guest, or a notifier's begin. */
+  readonly begins?: 'head' | 'afterGuest' | 'schedOut' | 'schedIn'
   /** Those of which one must follow the guest wherever the design enters it; {@link admits} relies on that. */
   readonly after?: readonly string[]
   /** Whether the method has the effect of the rows, for a vCPU that is about to do the first; always if left out. */
@@ -280,6 +280,19 @@ export const superinstructions: readonly Superinstruction[] = [
     does: 'schedInWaiting',
     rows: [step.loadUnlessWaiting, yes(step.notLoaded), step.timerLoad, step.resume],
   },
+  {
+    // Notifiers that do something else.
+    name: 'schedOutAround',
+    does: 'schedOutAround',
+    begins: 'schedOut',
+    rows: [GAP, step.giveUpCpu],
+  },
+  {
+    name: 'schedInAround',
+    does: 'schedInAround',
+    begins: 'schedIn',
+    rows: [GAP, step.resume],
+  },
 ]
 
 /**
@@ -334,7 +347,7 @@ interface Match {
 /** Finds the rows of a superinstruction that begins at `pc`; undefined if it does not. */
 function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Match | undefined {
   const { table } = program
-  if (begins !== undefined && pc !== (begins === 'head' ? program.head : afterOnlyGuest(program)))
+  if (begins !== undefined && pc !== (begins === 'afterGuest' ? afterOnlyGuest(program) : program[begins]))
     return undefined
   const others: number[] = []
   const gaps: [number, number][] = []

@@ -72,6 +72,7 @@ describe('what the designs fuse', () => {
           "mmio: mmio/emulateMmio",
           "command: mmio/its/noCommand?",
           "schedOut: schedOut/put",
+          "schedInAround: schedIn/resume",
         ],
         "vmcrOnDemand": [
           "entry: signalPending?",
@@ -96,6 +97,7 @@ describe('what the designs fuse', () => {
           "sysreg: sysreg/emulateSysreg",
           "mmio: mmio/emulateMmio",
           "command: mmio/its/noCommand?",
+          "schedOutAround: schedOut/put",
           "schedIn: schedIn/load",
         ],
         "vmcrOnExit": [
@@ -174,6 +176,7 @@ describe('what the designs fuse', () => {
           "mmioFromMemory: mmio/emulateMmioFromMemory",
           "command: mmio/its/noCommand?",
           "schedOut: schedOut/put",
+          "schedInAround: schedIn/load",
         ],
         "hooksAfterPoll": [
           "entryAround: signalPending?",
@@ -186,6 +189,7 @@ describe('what the designs fuse', () => {
           "mmioFromMemory: mmio/emulateMmioFromMemory",
           "command: mmio/its/noCommand?",
           "schedOut: schedOut/put",
+          "schedInAround: schedIn/load",
         ],
         "runLoopLoad": [
           "entryAround: signalPending?",
@@ -199,6 +203,7 @@ describe('what the designs fuse', () => {
           "mmioFromMemory: mmio/emulateMmioFromMemory",
           "command: mmio/its/noCommand?",
           "schedOut: schedOut/put",
+          "schedInAround: schedIn/resume",
         ],
         "vmcrOnDemand": [
           "entryAround: signalPending?",
@@ -211,6 +216,7 @@ describe('what the designs fuse', () => {
           "mmioFromMemory: mmio/emulateMmioFromMemory",
           "command: mmio/its/noCommand?",
           "schedOut: schedOut/put",
+          "schedInAround: schedIn/load",
         ],
         "vmcrOnDemandFlag": [
           "entryAround: signalPending?",
@@ -222,6 +228,8 @@ describe('what the designs fuse', () => {
           "sysreg: sysreg/emulateSysreg",
           "mmioFromMemory: mmio/emulateMmioFromMemory",
           "command: mmio/its/noCommand?",
+          "schedOutAround: schedOut/put",
+          "schedInAround: schedIn/load",
         ],
         "vmcrOnExit": [
           "entryAround: signalPending?",
@@ -234,6 +242,7 @@ describe('what the designs fuse', () => {
           "mmioFromMemory: mmio/emulateMmioFromMemory",
           "command: mmio/its/noCommand?",
           "schedOut: schedOut/put",
+          "schedInAround: schedIn/load",
         ],
         "wfiFlag": [
           "entryAround: signalPending?",
@@ -247,6 +256,7 @@ describe('what the designs fuse', () => {
           "mmioFromMemory: mmio/emulateMmioFromMemory",
           "command: mmio/its/noCommand?",
           "schedOut: schedOut/put",
+          "schedInAround: schedIn/load",
         ],
         "wfiFullPut": [
           "entryAround: signalPending?",
@@ -274,6 +284,7 @@ describe('what the designs fuse', () => {
           "mmioFromMemory: mmio/emulateMmioFromMemory",
           "command: mmio/its/noCommand?",
           "schedOut: schedOut/put",
+          "schedInAround: schedIn/load",
         ],
       }
     `)
@@ -292,6 +303,8 @@ describe('what the designs fuse', () => {
         "sysregByShadow: sysreg/emulateSysregByShadow",
         "mmioFromMemory: mmio/emulateMmioFromMemory",
         "command: mmio/its/noCommand?",
+        "schedOutAround: schedOut/putAgain",
+        "schedInAround: schedIn/timerLoad",
       ]
     `)
   })
