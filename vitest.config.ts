@@ -18,6 +18,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/{unit,property}/**/*.test.ts'],
+    setupFiles: ['test/property-seed.ts'],
     // How long a test takes says nothing of the code: work is bounded by counts. No timeout could end a test that
     // hangs, as none of them gives way; CI's own limit does.
     testTimeout: 0,

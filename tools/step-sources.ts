@@ -1,6 +1,6 @@
 /**
- * Where the code of each step is, for the playground: the rows of steps.ts name methods of ThreadSteps; what is not in
- * a row is named here.
+ * Where the code of each step is, for the playground: the rows of steps.ts name methods of ThreadSteps, or functions of
+ * linux-steps.ts and museum-steps.ts; what is not in a row is named here.
  */
 import { readFileSync } from 'node:fs'
 import ts from 'typescript'
@@ -8,12 +8,14 @@ import type { StepSource } from '../docs/playground/messages.ts'
 
 const STEPS = 'src/hyp/run/steps.ts'
 const THREAD_STEPS = 'src/hyp/run/thread-steps.ts'
+/** The files of steps that are functions, by a row's `of`. */
+const functionsOf = (of: string): string => `src/hyp/run/${of}-steps.ts`
 
 const GUEST = 'src/hyp/guest/guest.ts'
 const MESSAGE = 'src/hyp/run/message.ts'
 const SAVES = 'src/scenario/saves.ts'
 
-type Place = readonly [file: string, method: string]
+type Place = readonly [file: string, name: string]
 
 /** Where steps of injections and messages are, whose rows name no method, if they are not in {@link ELSEWHERE}. */
 const INJECTION: Place = ['src/hyp/run/injection.ts', 'step']
@@ -57,11 +59,11 @@ export function stepSources(): Record<string, StepSource> {
   const rows = rowsOf(parse(STEPS))
   const events = Object.entries(ELSEWHERE).filter(([name]) => name.startsWith('event:'))
   return Object.fromEntries([
-    ...rows.map(({ name, does, says, gicv4 }) => {
-      const found = methodAt(does === undefined ? (ELSEWHERE[name] ?? INJECTION) : [THREAD_STEPS, does])
-      return [name, { ...found, says: says || found.says, gicv4 }]
+    ...rows.map((row) => {
+      const found = codeAt(placeOf(row))
+      return [row.name, { ...found, says: row.says || found.says, gicv4: row.gicv4 }]
     }),
-    ...events.map(([name, place]) => [name, { ...methodAt(place), gicv4: false }]),
+    ...events.map(([name, place]) => [name, { ...codeAt(place), gicv4: false }]),
     ...WITH_OWN_STEPS.flatMap((file) => ownSteps(parse(file))),
   ])
 }
@@ -91,8 +93,14 @@ function ownSteps(file: ts.SourceFile): [string, StepSource][] {
 interface RowFacts {
   readonly name: string
   readonly does: string | undefined
+  readonly of: string | undefined
   readonly says: string
   readonly gicv4: boolean
+}
+
+function placeOf({ name, does, of }: RowFacts): Place {
+  if (does === undefined) return ELSEWHERE[name] ?? INJECTION
+  return [of === undefined ? THREAD_STEPS : functionsOf(of), does]
 }
 
 /** The rows: constants made by `row` and `test`. */
@@ -105,11 +113,15 @@ function rowsOf(file: ts.SourceFile): RowFacts[] {
     const fact = (key: string): ts.Expression | undefined =>
       facts.properties.filter(ts.isPropertyAssignment).find((each) => each.name.getText() === key)
         ?.initializer
-    const does = fact('does')
+    const text = (key: string): string | undefined => {
+      const value = fact(key)
+      return value && ts.isStringLiteral(value) ? value.text : undefined
+    }
     return [
       {
         name: name.text,
-        does: does && ts.isStringLiteral(does) ? does.text : undefined,
+        does: text('does'),
+        of: text('of'),
         says: commentOf(statement),
         gicv4: fact('gicv4') !== undefined,
       },
@@ -124,15 +136,20 @@ function commentOf(node: ts.Node): string {
   return (ts.getTextOfJSDocComment(comment.comment) ?? '').replaceAll(/\s+/g, ' ')
 }
 
-function methodAt([path, name]: Place): Omit<StepSource, 'gicv4'> {
+/** A method of a class, or a function. */
+function codeAt([path, name]: Place): Omit<StepSource, 'gicv4'> {
   const file = parse(path)
-  for (const node of file.statements.filter(ts.isClassDeclaration).flatMap(({ members }) => [...members])) {
-    if (!ts.isMethodDeclaration(node) || node.name.getText() !== name) continue
+  const nodes = file.statements.flatMap((node): readonly ts.Node[] =>
+    ts.isClassDeclaration(node) ? node.members : [node],
+  )
+  for (const node of nodes) {
+    if (!ts.isMethodDeclaration(node) && !ts.isFunctionDeclaration(node)) continue
+    if (node.name?.getText() !== name) continue
     const start = node.getStart()
     const { line, character } = file.getLineAndCharacterOfPosition(start)
     const indent = ' '.repeat(character)
     const text = file.text.slice(start, node.end).replaceAll(`\n${indent}`, '\n')
     return { file: file.fileName, line: line + 1, says: commentOf(node), text }
   }
-  throw new Error(`${file.fileName} has no method ${name}.`)
+  throw new Error(`${file.fileName} has no method or function ${name}.`)
 }

@@ -3,6 +3,7 @@
  * up with, or it is refused by a VgicError that says what to do. Nothing else is thrown, and nothing wrong is taken in
  * silence.
  */
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import * as vgic from 'vgic'
 import * as benching from 'vgic/bench'
@@ -251,7 +252,9 @@ const inPlace = (of: hyp.SavedVgic, name: 'mappings' | 'pending', kind: Kind): f
 function takesSaved(of: hyp.SavedVgic, value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
   const { mappings, pending, ...rest } = value as hyp.SavedVgic
-  const isSame = Object.entries(rest).every(([name, group]) => group === of[name as keyof hyp.SavedVgic])
+  const isSame = Object.entries(rest).every(([name, group]) =>
+    isDeepStrictEqual(group, of[name as keyof hyp.SavedVgic]),
+  )
   const areLists = Array.isArray(mappings) && Array.isArray(pending)
   return isSame && areLists && mappings.every(savedMappings.takes) && pending.every(pendingLpis.takes)
 }

@@ -40,6 +40,7 @@ import {
 } from '../records/vcpu.ts'
 import { MMIO_DONE } from '../vgic/vgic-mmio.ts'
 import { GapSteps } from './gap-steps.ts'
+import * as linux from './linux-steps.ts'
 import {
   ENDED,
   type NextPc,
@@ -195,20 +196,20 @@ export class FusedSteps extends GapSteps {
    */
   private fill(v: Vcpu): void {
     const { flushing } = this
-    if (flushing === STEP_FLUSH_WRITING_HCR) this.flushWritingHcr(v)
+    if (flushing === STEP_FLUSH_WRITING_HCR) linux.flushWritingHcr(this, v)
     else if (this.words[v + VCPU_AP_COUNT] === 0) return
     else if (flushing === STEP_FLUSH) this.flush(v)
-    else if (flushing === STEP_FLUSH_ACTIVE_FIRST) this.flushActiveFirst(v)
+    else if (flushing === STEP_FLUSH_ACTIVE_FIRST) linux.flushActiveFirst(this, v)
     else performStep(this, flushing, v)
   }
 
   /** The row of the design that folds them. */
   private foldBack(v: Vcpu): void {
     const { words, folding } = this
-    if (folding === STEP_FOLD_SAVING_VMCR) this.foldSavingVmcr(v)
+    if (folding === STEP_FOLD_SAVING_VMCR) linux.foldSavingVmcr(this, v)
     else if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) === 0) return
     else if (folding === STEP_FOLD) this.fold(v)
-    else if (folding === STEP_FOLD_IGNORING_EOI_COUNT) this.foldIgnoringEoiCount(v)
+    else if (folding === STEP_FOLD_IGNORING_EOI_COUNT) linux.foldIgnoringEoiCount(this, v)
     else performStep(this, folding, v)
   }
 
@@ -405,8 +406,8 @@ export class FusedSteps extends GapSteps {
   }
 
   emulateSysregByShadowAndSkip(v: Vcpu, at: number): number {
-    this.emulateSysregByShadow(v)
-    if (this.deactivationLeft(v)) return this.table[at + TABLE_ELSE_1]
+    linux.emulateSysregByShadow(this, v)
+    if (linux.deactivationLeft(this, v)) return this.table[at + TABLE_ELSE_1]
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
   }
@@ -418,7 +419,7 @@ export class FusedSteps extends GapSteps {
 
   emulateMmioFromMemoryAndSkip(v: Vcpu, at: number): number {
     if (this.mmio.mustWait(v)) return restAt(this.words, v, asPc(at >> TABLE_SHIFT), THREAD_WAITS_FOR_VCPUS)
-    return this.skipIfDone(v, at, this.emulateMmioFromMemory(v))
+    return this.skipIfDone(v, at, linux.emulateMmioFromMemory(this, v))
   }
 
   private skipIfDone(v: Vcpu, at: number, outcome: number): number {

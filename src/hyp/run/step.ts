@@ -63,6 +63,8 @@ export interface StepRow {
   readonly step: Step
   /** The method of ThreadSteps that does it. Steps of a device have none: Injection, Messages and Saves do them. */
   readonly does?: string
+  /** If set, `does` is a function of linux-steps.ts or museum-steps.ts instead. */
+  readonly of?: 'linux' | 'museum'
   /** The list that it may be in; in the thread and in the notifiers if left out. */
   readonly stands?: StepPlace
   /** `runnable` is the question by which a halt asks whether its own vCPU would run. */

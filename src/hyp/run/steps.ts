@@ -1,11 +1,13 @@
 /**
  * The library's steps, a row each. A row declares everything about a step except its code, which is the method of
- * ThreadSteps that the row names. The number of a step is the position of its row; step-numbers.ts and
+ * ThreadSteps, or the function, that the row names. The number of a step is the position of its row; step-numbers.ts and
  * step-dispatch.ts are generated from the rows (`npm run generate`), and `npm test` fails while they are stale.
  *
  * To add a step:
  * 1. Write its row here: its outcomes, the lists that it may be in, what it may write, and its preconditions.
- * 2. Write the method of ThreadSteps that the row names: no result, a boolean for a question, or the outcome's index.
+ * 2. Write the method of ThreadSteps that the row names: no result, a boolean for a question, or the outcome's index. A
+ *    step that only the baselines of Linux have is a function of linux-steps.ts, one that only the museum has of
+ *    museum-steps.ts, and its row says so.
  * 3. `npm run generate` gives it a number and a case; a method that does not fit is a type error in the case.
  * 4. Export it in public-steps.ts, for users' designs.
  * 5. Use it in a design. An exploration with `checkWrites` reports writes that its row does not allow.
@@ -48,7 +50,12 @@ const test = (name: string, facts: Facts): Step =>
 /** vcpu_load of the vGIC: moves the CPU interface state to the hardware; does nothing if the vCPU is loaded. */
 export const load = row('load', { does: 'load', writes: 'pe', needs: ['preemptionOff'] })
 /** Linux 7.2's vcpu_load of the vGIC: writes the registers of a vCPU that is loaded already, too. */
-export const loadAgain = row('loadAgain', { does: 'loadAgain', writes: 'pe', needs: ['preemptionOff'] })
+export const loadAgain = row('loadAgain', {
+  does: 'loadAgain',
+  of: 'linux',
+  writes: 'pe',
+  needs: ['preemptionOff'],
+})
 /** vcpu_load of the vGIC, which does nothing while the vCPU waits in its WFI. */
 export const loadUnlessWaiting = row('loadUnlessWaiting', {
   does: 'loadUnlessWaiting',
@@ -69,7 +76,12 @@ export const put = row('put', { does: 'put', writes: 'vcpu', needs: ['preemption
  * Linux 7.2's vcpu_put of the vGIC: reads the active priorities only, since the last exit has saved ICH_VMCR_EL2, and
  * those of a vCPU that was put already, too.
  */
-export const putAgain = row('putAgain', { does: 'putAgain', writes: 'vcpu', needs: ['preemptionOff'] })
+export const putAgain = row('putAgain', {
+  does: 'putAgain',
+  of: 'linux',
+  writes: 'vcpu',
+  needs: ['preemptionOff'],
+})
 /** kvm_timer_vcpu_put: takes the timers off the PE. A thread that loses its PE needs no step for it. */
 export const timerPut = row('timerPut', { does: 'timerPut', writes: 'pe', needs: ['preemptionOff'] })
 /**
@@ -78,6 +90,7 @@ export const timerPut = row('timerPut', { does: 'timerPut', writes: 'pe', needs:
  */
 export const timerInjecting = row('timerInjecting', {
   does: 'timerInjecting',
+  of: 'museum',
   writes: 'vcpu',
   needs: ['preemptionOff'],
 })
@@ -105,6 +118,7 @@ export const flush = row('flush', { does: 'flush', lists: 'flush', needs: ['inte
 /** Linux 6.1's flush: active interrupts first, and underflow as the only maintenance interrupt. */
 export const flushActiveFirst = row('flushActiveFirst', {
   does: 'flushActiveFirst',
+  of: 'linux',
   lists: 'flush',
   needs: ['interruptsOff', 'folded'],
 })
@@ -114,6 +128,7 @@ export const flushActiveFirst = row('flushActiveFirst', {
  */
 export const flushActiveReversed = row('flushActiveReversed', {
   does: 'flushActiveReversed',
+  of: 'museum',
   lists: 'flush',
   needs: ['interruptsOff', 'folded'],
 })
@@ -123,6 +138,7 @@ export const flushActiveReversed = row('flushActiveReversed', {
  */
 export const flushUnheld = row('flushUnheld', {
   does: 'flushUnheld',
+  of: 'museum',
   lists: 'flush',
   needs: ['interruptsOff', 'folded'],
 })
@@ -132,6 +148,7 @@ export const flushUnheld = row('flushUnheld', {
  */
 export const flushActiveAndPending = row('flushActiveAndPending', {
   does: 'flushActiveAndPending',
+  of: 'museum',
   lists: 'flush',
   needs: ['interruptsOff', 'folded'],
 })
@@ -141,6 +158,7 @@ export const flushActiveAndPending = row('flushActiveAndPending', {
  */
 export const flushWritingHcr = row('flushWritingHcr', {
   does: 'flushWritingHcr',
+  of: 'linux',
   lists: 'flush',
   alwaysAccesses: true,
   needs: ['interruptsOff', 'folded'],
@@ -148,16 +166,23 @@ export const flushWritingHcr = row('flushWritingHcr', {
 /** Folds the list registers into the interrupts' words and prunes the ap_list. */
 export const fold = row('fold', { does: 'fold', lists: 'fold', needs: ['interruptsOff'] })
 /** The fold after `flushUnheld`. */
-export const foldUnheld = row('foldUnheld', { does: 'foldUnheld', lists: 'fold', needs: ['interruptsOff'] })
+export const foldUnheld = row('foldUnheld', {
+  does: 'foldUnheld',
+  of: 'museum',
+  lists: 'fold',
+  needs: ['interruptsOff'],
+})
 /** Linux 6.1's fold, which ignores EOIcount. */
 export const foldIgnoringEoiCount = row('foldIgnoringEoiCount', {
   does: 'foldIgnoringEoiCount',
+  of: 'linux',
   lists: 'fold',
   needs: ['interruptsOff'],
 })
 /** Linux 7.2's fold, which saves ICH_VMCR_EL2 and clears ICH_HCR_EL2 at every exit. */
 export const foldSavingVmcr = row('foldSavingVmcr', {
   does: 'foldSavingVmcr',
+  of: 'linux',
   lists: 'fold',
   alwaysAccesses: true,
   needs: ['interruptsOff'],
@@ -165,6 +190,7 @@ export const foldSavingVmcr = row('foldSavingVmcr', {
 /** As `foldSavingVmcr`, but EOIcount deactivates from the head of the ap_list on, those in list registers too. */
 export const foldCountingFromHead = row('foldCountingFromHead', {
   does: 'foldCountingFromHead',
+  of: 'museum',
   lists: 'fold',
   alwaysAccesses: true,
   needs: ['interruptsOff'],
@@ -175,6 +201,7 @@ export const foldCountingFromHead = row('foldCountingFromHead', {
  */
 export const foldUnsampled = row('foldUnsampled', {
   does: 'foldUnsampled',
+  of: 'museum',
   lists: 'fold',
   alwaysAccesses: true,
   needs: ['interruptsOff'],
@@ -184,18 +211,21 @@ export const foldUnsampled = row('foldUnsampled', {
  */
 export const foldDroppingActive = row('foldDroppingActive', {
   does: 'foldDroppingActive',
+  of: 'museum',
   lists: 'fold',
   needs: ['interruptsOff'],
 })
 /** As `fold`, but an LPI that comes back active from a list register stays so (catalogue 34). */
 export const foldKeepingActiveLpis = row('foldKeepingActiveLpis', {
   does: 'foldKeepingActiveLpis',
+  of: 'museum',
   lists: 'fold',
   needs: ['interruptsOff'],
 })
 /** The fold alone: the ap_list stays as it is, and is to be pruned by `pruned?` and `migrate`. */
 export const foldListRegisters = row('foldListRegisters', {
   does: 'foldListRegisters',
+  of: 'museum',
   lists: 'fold',
   needs: ['interruptsOff'],
 })
@@ -205,21 +235,31 @@ export const foldListRegisters = row('foldListRegisters', {
  */
 export const pruned = row('pruned?', {
   does: 'pruned',
+  of: 'museum',
   outcomes: ['no', 'yes'],
   needs: ['interruptsOff'],
 })
 /** As `pruned?`, without a reference. */
 export const prunedUnheld = row('prunedUnheld?', {
   does: 'prunedUnheld',
+  of: 'museum',
   outcomes: ['no', 'yes'],
   needs: ['interruptsOff'],
 })
 /** Moves that interrupt, under both locks, if it still is on this list and still belongs on the other. */
-export const migrate = row('migrate', { does: 'migrate', needs: ['interruptsOff'] })
+export const migrate = row('migrate', { does: 'migrate', of: 'museum', needs: ['interruptsOff'] })
 /** As `migrate`, but does not notify the vCPU on whose list the interrupt is now (catalogue 23). */
-export const migrateQuietly = row('migrateQuietly', { does: 'migrateQuietly', needs: ['interruptsOff'] })
+export const migrateQuietly = row('migrateQuietly', {
+  does: 'migrateQuietly',
+  of: 'museum',
+  needs: ['interruptsOff'],
+})
 /** CVE-2026-72289: as `migrate`, but looks only where the interrupt belongs, and not where it is. */
-export const migrateUnowned = row('migrateUnowned', { does: 'migrateUnowned', needs: ['interruptsOff'] })
+export const migrateUnowned = row('migrateUnowned', {
+  does: 'migrateUnowned',
+  of: 'museum',
+  needs: ['interruptsOff'],
+})
 /** Samples the timers after an exit. */
 export const timerSync = row('timerSync', { does: 'timerSync', writesUninjected: 'vcpu' })
 /** mode := IN_GUEST, with a full barrier: from now on a kick interrupts. */
@@ -265,24 +305,28 @@ export const emulateSysreg = row('emulateSysreg', {
  */
 export const emulateSysregByShadow = row('emulateSysregByShadow', {
   does: 'emulateSysregByShadow',
+  of: 'linux',
   stands: 'thread',
   needs: ['sysregAccess'],
 })
 /** As `emulateSysreg`, but a write to ICC_DIR_EL1 does not sample the line of what it deactivates (catalogue 60). */
 export const emulateSysregUnsampled = row('emulateSysregUnsampled', {
   does: 'emulateSysregUnsampled',
+  of: 'museum',
   stands: 'thread',
   needs: ['sysregAccess'],
 })
 /** Is a deactivation left that needs the VM stopped? */
 export const deactivationLeft = test('deactivationLeft?', {
   does: 'deactivationLeft',
+  of: 'linux',
   stands: 'thread',
   writes: 'thread',
 })
 /** Does it once all other vCPUs are outside their guests; waits until then. */
 export const deactivateStopped = row('deactivateStopped', {
   does: 'deactivateStopped',
+  of: 'linux',
   stands: 'thread',
   needs: ['maySleep', 'sysregAccess', 'vmStopped'],
 })
@@ -308,6 +352,7 @@ export const emulateMmio = row('emulateMmio', {
  */
 export const emulateMmioFromMemory = row('emulateMmioFromMemory', {
   does: 'emulateMmioFromMemory',
+  of: 'linux',
   endsAccess: true,
   outcomes: mmioOutcomes,
   stands: 'thread',
@@ -351,6 +396,7 @@ export const stopVcpusToo = row('stopVcpusToo', {
 /** Linux 6.1's accessStopped, which answers from memory as `emulateMmioFromMemory` does. */
 export const accessStoppedFromMemory = row('accessStoppedFromMemory', {
   does: 'accessStoppedFromMemory',
+  of: 'linux',
   endsAccess: true,
   outcomes: ['done', 'reevaluate'],
   stands: 'thread',
@@ -376,14 +422,25 @@ export const invalidateCache = row('invalidateCache', {
 /** An invalidation entry by entry: looks at the first translation that is left; yes if the command leaves the cache alone. */
 export const cacheEmpty = row('cacheEmpty?', {
   does: 'cacheEmpty',
+  of: 'museum',
   outcomes: ['no', 'yes'],
   stands: 'thread',
   needs: ['itsStarted'],
 })
 /** Erases that translation, and gives its reference back if it was there still. */
-export const dropErased = row('dropErased', { does: 'dropErased', stands: 'thread', needs: ['itsStarted'] })
+export const dropErased = row('dropErased', {
+  does: 'dropErased',
+  of: 'museum',
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
 /** As `dropErased`, but gives the reference back even if another has erased the translation: CVE-2026-46316. */
-export const dropSeen = row('dropSeen', { does: 'dropSeen', stands: 'thread', needs: ['itsStarted'] })
+export const dropSeen = row('dropSeen', {
+  does: 'dropSeen',
+  of: 'museum',
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
 /** Carries the command out: changes the tables, and gives back the references of what is mapped no more. */
 export const executeCommand = row('executeCommand', {
   does: 'executeCommand',
@@ -394,6 +451,7 @@ export const executeCommand = row('executeCommand', {
 /** A regression of 2024: MOVALL takes the LPIs of all vCPUs along. */
 export const executeCommandForAll = row('executeCommandForAll', {
   does: 'executeCommandForAll',
+  of: 'museum',
   carriesOut: true,
   stands: 'thread',
   needs: ['itsStarted'],
@@ -401,6 +459,7 @@ export const executeCommandForAll = row('executeCommandForAll', {
 /** As `executeCommand`, but DISCARD and MAPD leave the guest's tables as the last save has written them (catalogue 46). */
 export const executeCommandOnly = row('executeCommandOnly', {
   does: 'executeCommandOnly',
+  of: 'museum',
   carriesOut: true,
   stands: 'thread',
   needs: ['itsStarted'],
@@ -436,7 +495,7 @@ export const notLoaded = test('notLoaded?', { does: 'isUnloaded', writes: 'threa
  * Is an interrupt pending for a guest hypervisor that returns to its own guest? Then it gets that first: an exception to
  * its virtual EL2. An interrupt of its vPE is known by what the put has read, or a doorbell said.
  */
-export const nestedPending = test('nestedPending?', { does: 'nestedPending', stands: 'thread' })
+export const nestedPending = test('nestedPending?', { does: 'nestedPending', of: 'museum', stands: 'thread' })
 /** Begins the halt: sets the number of checks of halt polling. */
 export const pollBegin = row('pollBegin', { does: 'pollBegin', stands: 'thread', writes: 'thread' })
 /** Is another check left in the window? */
@@ -486,6 +545,7 @@ export const vpePutByFlag = row('vpePutByFlag', {
 /** The put by flag without the wait for Dirty before it (catalogue 06). */
 export const vpePutAtOnce = row('vpePutAtOnce', {
   does: 'vpePutAtOnce',
+  of: 'museum',
   gicv4: true,
   needs: ['preemptionOff'],
 })
@@ -495,13 +555,19 @@ export const vpePutAtOnce = row('vpePutAtOnce', {
  */
 export const vpePutUnlocked = row('vpePutUnlocked', {
   does: 'vpePutUnlocked',
+  of: 'museum',
   gicv4: true,
   needs: ['preemptionOff'],
 })
-export const storePendingLast = row('storePendingLast', { does: 'storePendingLast', gicv4: true })
+export const storePendingLast = row('storePendingLast', {
+  does: 'storePendingLast',
+  of: 'museum',
+  gicv4: true,
+})
 /** A put by flag without looking whether the vPE is resident (catalogue 13). */
 export const vpePutAnyway = row('vpePutAnyway', {
   does: 'vpePutAnyway',
+  of: 'museum',
   gicv4: true,
   needs: ['preemptionOff'],
 })
@@ -513,15 +579,26 @@ export const vpeReload = row('vpeReload', { does: 'vpeReload', gicv4: true })
  * Linux 6.1: enables the virtual CPU interface for a vPE while no list register is in use. Otherwise it stays enabled from
  * the load on.
  */
-export const vpeEnable = row('vpeEnable', { does: 'vpeEnable', gicv4: true, needs: ['preemptionOff'] })
+export const vpeEnable = row('vpeEnable', {
+  does: 'vpeEnable',
+  of: 'linux',
+  gicv4: true,
+  needs: ['preemptionOff'],
+})
 /** Linux 6.1: clears ICH_HCR_EL2 at a put. */
-export const vpeDisable = row('vpeDisable', { does: 'vpeDisable', gicv4: true, needs: ['preemptionOff'] })
+export const vpeDisable = row('vpeDisable', {
+  does: 'vpeDisable',
+  of: 'linux',
+  gicv4: true,
+  needs: ['preemptionOff'],
+})
 /**
  * A load that does not tell the ITS where its vPE goes, as if redistributors with a common vPE table needed no VMOVP
  * (catalogue 14).
  */
 export const vpeLoadUnmoved = row('vpeLoadUnmoved', {
   does: 'vpeLoadUnmoved',
+  of: 'museum',
   gicv4: true,
   needs: ['preemptionOff'],
 })
@@ -529,9 +606,9 @@ export const vpeLoadUnmoved = row('vpeLoadUnmoved', {
  * vgic_v4_teardown, for the vCPU's own vPE: the ITS has it no more. GICv4.1's VMAPP waits by itself until its pending table is
  * in memory.
  */
-export const vpeUnmap = row('vpeUnmap', { does: 'vpeUnmap', gicv4: true })
+export const vpeUnmap = row('vpeUnmap', { does: 'vpeUnmap', of: 'museum', gicv4: true })
 /** As `vpeUnmap`, with a VSYNC that names the vPE after that (catalogue 16). */
-export const vpeUnmapSynced = row('vpeUnmapSynced', { does: 'vpeUnmapSynced', gicv4: true })
+export const vpeUnmapSynced = row('vpeUnmapSynced', { does: 'vpeUnmapSynced', of: 'museum', gicv4: true })
 /** kvm_vcpu_on_spin: goes on to the next vCPU of the VM; yes when there are no more. */
 export const noCandidate = test('noCandidate?', { does: 'noCandidate', stands: 'thread', writes: 'thread' })
 /** Is the candidate blocked? */
@@ -551,6 +628,7 @@ export const dyRunnable = test('dyRunnable?', {
 /** Would the candidate run? Evaluates runnable() of a vCPU that may be running by now, as Linux 6.1 does. */
 export const candidateRunnable = test('candidateRunnable?', {
   does: 'candidateRunnable',
+  of: 'linux',
   stands: 'thread',
   writes: 'thread',
   needs: ['candidate'],

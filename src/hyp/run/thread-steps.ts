@@ -1,8 +1,10 @@
-/** The code of the library's steps: a method for each row of steps.ts, which names it. A step is atomic. */
+/**
+ * The code of the library's steps: a method for each row of steps.ts, which names it. A step is atomic. Those that only
+ * the baselines of Linux have are in linux-steps.ts, those of the museum in museum-steps.ts.
+ */
 
 import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI } from '../../arch/hcr-el2.ts'
 import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../../arch/icc-registers.ts'
-import { HCR_En } from '../../arch/ich-registers.ts'
 import { sysregSyndrome } from '../../arch/syndrome.ts'
 import { type Pcpu, returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe } from '../../gic/records/pe.ts'
@@ -23,18 +25,15 @@ import {
   THREAD_REQUESTS,
   THREAD_WAITING,
   taskOf,
-  VCPU_CACHED,
   VCPU_DATA,
   VCPU_ESR,
   VCPU_EXIT,
-  VCPU_INDEX,
   VCPU_LOADED,
   VCPU_NOTIFIER,
   VCPU_PC,
   VCPU_PE,
   VCPU_SLEEPS,
   VCPU_THREAD,
-  VCPU_USED_LRS,
   VCPU_WFIT,
   type Vcpu,
   withMode,
@@ -42,7 +41,6 @@ import {
   withPreemptOn,
   withTask,
 } from '../records/vcpu.ts'
-import { asIrq, type Irq } from '../records/vgic-irq.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import type { ArchTimers } from '../vgic/arch-timer.ts'
 import type { VgicItsCommands } from '../vgic/vgic-its-commands.ts'
@@ -65,7 +63,7 @@ const GUEST_HCR_EL2_ALONE = HCR_EL2_IMO | HCR_EL2_FMO
 const ESR_SGI1R = sysregSyndrome(ICC_SGI1R_EL1, false) | 0
 const ESR_SGI0R = sysregSyndrome(ICC_SGI0R_EL1, false) | 0
 const ESR_ASGI1R = sysregSyndrome(ICC_ASGI1R_EL1, false) | 0
-const ESR_DIR = sysregSyndrome(ICC_DIR_EL1, false) | 0
+export const ESR_DIR = sysregSyndrome(ICC_DIR_EL1, false) | 0
 
 /** The collaborators of the steps. */
 export interface StepParts {
@@ -134,19 +132,10 @@ export class ThreadSteps {
     this.vgic.load(v)
   }
 
-  loadAgain(v: Vcpu): void {
-    this.trapGuest(v)
-    this.vgic.load(v)
-  }
-
   /** HCR_EL2 of the guest. */
-  private trapGuest(v: Vcpu): void {
+  trapGuest(v: Vcpu): void {
     const stays = this.wfiStays && this.v4?.isDirect(v) === true
     this.seam.writeHcrEl2(asPe(this.words[v + VCPU_PE]), stays ? GUEST_HCR_EL2_ALONE : GUEST_HCR_EL2)
-  }
-
-  putAgain(v: Vcpu): void {
-    this.vgic.putActivePriorities(v)
   }
 
   loadUnlessWaiting(v: Vcpu): void {
@@ -198,13 +187,6 @@ export class ThreadSteps {
     if ((this.words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.vpeLoad(v)
   }
 
-  vpeLoadUnmoved(v: Vcpu): void {
-    if (this.isWaiting(v)) return
-    const was = this.maskInterrupts(v)
-    this.v4?.loadUnmoved(v)
-    this.takeMasked(v, was)
-  }
-
   vpePut(v: Vcpu): void {
     this.checkNesting(v, false)
     const was = this.maskInterrupts(v)
@@ -226,37 +208,6 @@ export class ThreadSteps {
     this.takeMasked(v, was)
   }
 
-  vpePutAtOnce(v: Vcpu): void {
-    const was = this.maskInterrupts(v)
-    this.v4?.putAtOnce(v, this.isWaiting(v))
-    this.takeMasked(v, was)
-  }
-
-  vpePutUnlocked(v: Vcpu): void {
-    const was = this.maskInterrupts(v)
-    this.v4?.putUnstored(v)
-    this.takeMasked(v, was)
-  }
-
-  storePendingLast(v: Vcpu): void {
-    this.v4?.storeLast(v)
-  }
-
-  vpePutAnyway(v: Vcpu): void {
-    const was = this.maskInterrupts(v)
-    this.v4?.putAnyway(v, this.isWaiting(v))
-    this.takeMasked(v, was)
-  }
-
-  vpeUnmap(v: Vcpu): void {
-    this.v4?.vpes.unmap(v, this.words[v + VCPU_INDEX])
-  }
-
-  vpeUnmapSynced(v: Vcpu): void {
-    this.vpeUnmap(v)
-    this.v4?.vpes.driver.vsync(v, this.words[v + VCPU_INDEX])
-  }
-
   vpeCommit(v: Vcpu): void {
     this.v4?.commit(v)
   }
@@ -268,29 +219,20 @@ export class ThreadSteps {
     this.takeMasked(v, was)
   }
 
-  vpeEnable(v: Vcpu): void {
-    if (this.words[v + VCPU_USED_LRS] === 0) this.seam.writeHcr(v, asPe(this.words[v + VCPU_PE]), HCR_En)
-    this.settle(v)
-  }
-
-  vpeDisable(v: Vcpu): void {
-    this.seam.writeHcr(v, asPe(this.words[v + VCPU_PE]), 0)
-    this.settle(v)
-  }
-
-  private isWaiting(v: Vcpu): boolean {
+  /** Whether the vCPU waits in its WFI, by its flag. */
+  isWaiting(v: Vcpu): boolean {
     return (this.words[v + VCPU_THREAD] & THREAD_WAITING) !== 0
   }
 
   /** Interrupts are off while the driver works on a vPE, as with its lock. Returns the thread's bit as it was. */
-  private maskInterrupts(v: Vcpu): number {
+  maskInterrupts(v: Vcpu): number {
     const was = this.words[v + VCPU_THREAD] & THREAD_IRQS_OFF
     this.words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
     return was
   }
 
   /** The host takes what came meanwhile. */
-  private takeMasked(v: Vcpu, was: number): void {
+  takeMasked(v: Vcpu, was: number): void {
     if (was === 0) this.irqOn(v)
   }
 
@@ -346,40 +288,12 @@ export class ThreadSteps {
     words[v + VCPU_DATA + 1] = 0
   }
 
-  emulateSysregUnsampled(v: Vcpu): void {
-    const { words, vgic, seam } = this
-    if (words[v + VCPU_ESR] === ESR_DIR)
-      vgic.deactivateUnsampled(v, words[v + VCPU_DATA] & seam.virtualInterface.intidMask)
-    this.emulateSysreg(v)
-  }
-
-  /** A deactivation that is left keeps its INTID, which is an SPI's and so not 0, in VCPU_DATA. */
-  emulateSysregByShadow(v: Vcpu): void {
-    if (this.words[v + VCPU_ESR] === ESR_DIR) this.deactivateStopped(v)
-    else this.emulateSysreg(v)
-  }
-
-  deactivationLeft(v: Vcpu): boolean {
-    return this.words[v + VCPU_DATA] !== 0
-  }
-
-  deactivateStopped(v: Vcpu): void {
-    const { words, vgic, seam } = this
-    if (!vgic.deactivateByShadow(v, words[v + VCPU_DATA] & seam.virtualInterface.intidMask)) return
-    words[v + VCPU_DATA] = 0
-    words[v + VCPU_DATA + 1] = 0
-  }
-
   timerLoad(v: Vcpu): void {
     this.timers.load(v)
   }
 
   timerPut(v: Vcpu): void {
     this.timers.put(v)
-  }
-
-  timerInjecting(v: Vcpu): void {
-    this.timers.startInjecting(v)
   }
 
   timerSync(v: Vcpu): void {
@@ -423,98 +337,13 @@ export class ThreadSteps {
     this.settle(v)
   }
 
-  flushActiveReversed(v: Vcpu): void {
-    this.vgic.flushActiveReversed(v)
-    this.settle(v)
-  }
-
-  flushActiveFirst(v: Vcpu): void {
-    this.vgic.flushActiveFirst(v)
-    this.settle(v)
-  }
-
-  flushWritingHcr(v: Vcpu): void {
-    this.vgic.flushWritingHcr(v)
-    this.settle(v)
-  }
-
-  foldSavingVmcr(v: Vcpu): void {
-    this.vgic.foldSavingVmcr(v, false)
-    this.settle(v)
-  }
-
-  foldCountingFromHead(v: Vcpu): void {
-    this.vgic.foldSavingVmcr(v, true)
-    this.settle(v)
-  }
-
-  foldUnsampled(v: Vcpu): void {
-    this.vgic.foldUnsampled(v)
-    this.settle(v)
-  }
-
-  foldDroppingActive(v: Vcpu): void {
-    this.vgic.foldDroppingActive(v)
-    this.settle(v)
-  }
-
-  foldKeepingActiveLpis(v: Vcpu): void {
-    this.vgic.foldKeepingActiveLpis(v)
-    this.settle(v)
-  }
-
-  flushActiveAndPending(v: Vcpu): void {
-    this.vgic.flushActiveAndPending(v)
-    this.settle(v)
-  }
-
   fold(v: Vcpu): void {
     this.vgic.fold(v)
     this.settle(v)
   }
 
-  foldIgnoringEoiCount(v: Vcpu): void {
-    this.vgic.foldIgnoringEoiCount(v)
-    this.settle(v)
-  }
-
-  flushUnheld(v: Vcpu): void {
-    this.vgic.flushUnheld(v)
-    this.settle(v)
-  }
-
-  foldUnheld(v: Vcpu): void {
-    this.vgic.foldUnheld(v)
-    this.settle(v)
-  }
-
-  foldListRegisters(v: Vcpu): void {
-    this.vgic.foldOnly(v)
-    this.settle(v)
-  }
-
-  pruned(v: Vcpu): boolean {
-    return this.apLists.pick(v, true)
-  }
-
-  prunedUnheld(v: Vcpu): boolean {
-    return this.apLists.pick(v, false)
-  }
-
-  migrate(v: Vcpu): void {
-    this.apLists.migratePicked(v, true)
-  }
-
-  migrateUnowned(v: Vcpu): void {
-    this.apLists.migratePicked(v, false)
-  }
-
-  migrateQuietly(v: Vcpu): void {
-    this.apLists.migratePicked(v, true, false)
-  }
-
   /** Settles the maintenance interrupt after a step on list registers. */
-  private settle(v: Vcpu): void {
+  settle(v: Vcpu): void {
     const pe = asPe(this.words[v + VCPU_PE])
     if (pe !== 0) this.seam.settleMaintenance(this.words, pe)
   }
@@ -527,20 +356,12 @@ export class ThreadSteps {
     return this.mmio.access(v, true)
   }
 
-  emulateMmioFromMemory(v: Vcpu): number {
-    return this.mmio.access(v, false)
-  }
-
-  /** An ITS that the access starts carries out its commands at once: no step does it for a VM that is stopped. */
   accessStopped(v: Vcpu): number {
     return this.withCommands(v, this.emulateMmio(v))
   }
 
-  accessStoppedFromMemory(v: Vcpu): number {
-    return this.withCommands(v, this.emulateMmioFromMemory(v))
-  }
-
-  private withCommands(v: Vcpu, outcome: number): number {
+  /** An ITS that the access starts carries out its commands at once: no step does it for a VM that is stopped. */
+  withCommands(v: Vcpu, outcome: number): number {
     if (outcome !== MMIO_COMMANDS) return outcome
     this.commands.process(this.commands.lockedBy(v))
     return MMIO_DONE
@@ -561,46 +382,9 @@ export class ThreadSteps {
     if (n >= 0) this.commands.invalidateFor(n)
   }
 
-  cacheEmpty(v: Vcpu): boolean {
-    const n = this.commands.lockedBy(v)
-    const irq = n >= 0 && this.commands.invalidates(n) ? this.commands.its.cache.first() : 0
-    this.words[v + VCPU_CACHED] = irq
-    return irq === 0
-  }
-
-  dropErased(v: Vcpu): void {
-    const irq = this.takeCached(v)
-    const { cache, lpis } = this.commands.its
-    if (irq !== 0 && cache.erase(irq)) lpis.put(irq)
-  }
-
-  dropSeen(v: Vcpu): void {
-    const irq = this.takeCached(v)
-    const { cache, lpis } = this.commands.its
-    if (irq === 0) return
-    cache.erase(irq)
-    lpis.put(irq)
-  }
-
-  private takeCached(v: Vcpu): Irq {
-    const irq = asIrq(this.words[v + VCPU_CACHED])
-    this.words[v + VCPU_CACHED] = 0
-    return irq
-  }
-
   executeCommand(v: Vcpu): void {
     const n = this.commands.lockedBy(v)
     if (n >= 0) this.commands.execute(n)
-  }
-
-  executeCommandForAll(v: Vcpu): void {
-    const n = this.commands.lockedBy(v)
-    if (n >= 0) this.commands.executeForAll(n)
-  }
-
-  executeCommandOnly(v: Vcpu): void {
-    const n = this.commands.lockedBy(v)
-    if (n >= 0) this.commands.executeOnly(n)
   }
 
   unlockIts(v: Vcpu): void {
@@ -641,10 +425,6 @@ export class ThreadSteps {
   checkBlockOnDemand(v: Vcpu): boolean {
     this.halt.readMaskOnDemand(v, asPe(this.words[v + VCPU_PE]))
     return this.halt.checkBlock(v)
-  }
-
-  nestedPending(v: Vcpu): boolean {
-    return this.halt.runnable(v)
   }
 
   isUnloaded(v: Vcpu): boolean {
@@ -689,11 +469,6 @@ export class ThreadSteps {
   dyRunnable(v: Vcpu): boolean {
     const candidate = this.onSpin.candidate(v)
     return candidate !== 0 && this.onSpin.isBlocked(v) && this.halt.runnable(candidate)
-  }
-
-  candidateRunnable(v: Vcpu): boolean {
-    const candidate = this.onSpin.candidate(v)
-    return candidate !== 0 && this.halt.runnable(candidate)
   }
 
   yieldTo(v: Vcpu): void {

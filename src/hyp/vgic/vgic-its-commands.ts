@@ -157,34 +157,8 @@ export class VgicItsCommands {
     this.advance(record)
   }
 
-  /** `execute`, where MOVALL moves the LPIs of all vCPUs. */
-  executeForAll(n: number): void {
-    const { words } = this
-    const record = this.its.recordOf(n)
-    const command = record + ITS_COMMAND
-    if (COMMAND_opcode(words[command]) !== ITS_MOVALL) {
-      this.execute(n)
-      return
-    }
-    const to = this.targetOf(command, COMMAND_ADDRESS_2)
-    for (let from = 0; to >= 0 && from < this.its.apLists.layout.vcpuCount; from++) this.its.moveAll(from, to)
-    this.advance(record)
-  }
-
-  /** `execute`, where DISCARD and MAPD clear no entry of the guest's tables. */
-  executeOnly(n: number): void {
-    const { words, its } = this
-    const record = its.recordOf(n)
-    const command = record + ITS_COMMAND
-    const opcode = COMMAND_opcode(words[command])
-    const device = its.findDevice(n, words[command + COMMAND_DEVICE_ID])
-    if (opcode === ITS_DISCARD && this.eventOf(n, command) !== 0) its.freeEvent(this.eventOf(n, command))
-    else if (opcode === ITS_MAPD && !this.isValid(command) && device !== 0) its.freeDevice(device)
-    else byOpcode[opcode]?.(this, n, command)
-    this.advance(record)
-  }
-
-  private advance(record: number): void {
+  /** Goes on in the queue of an ITS, by its record. */
+  advance(record: number): void {
     const next = this.words[record + ITS_CREADR] + COMMAND_SIZE
     this.words[record + ITS_CREADR] = next >= this.queueSize(record) ? 0 : next
   }
@@ -203,7 +177,7 @@ export class VgicItsCommands {
   }
 
   /** The slot of the command's event; 0 if it is not mapped. */
-  private eventOf(n: number, command: number): number {
+  eventOf(n: number, command: number): number {
     return this.its.findEvent(
       n,
       this.words[command + COMMAND_DEVICE_ID],
@@ -211,12 +185,13 @@ export class VgicItsCommands {
     )
   }
 
-  private isValid(command: number): boolean {
+  /** V of a command that maps or unmaps. */
+  isValid(command: number): boolean {
     return (this.words[command + COMMAND_ADDRESS + 1] & COMMAND_HIGH_V) !== 0
   }
 
   /** The vCPU that RDbase names, by its index: bits 47:16 of a doubleword are its number; -1 if there is none. */
-  private targetOf(command: number, at: number): number {
+  targetOf(command: number, at: number): number {
     const target = (this.words[command + at] >>> 16) + (this.words[command + at + 1] & 0xffff) * 0x1_0000
     return target < this.its.apLists.layout.vcpuCount ? target : -1
   }

@@ -1,7 +1,8 @@
 /**
  * The vGIC's list registers and CPU interface registers (KVM's vgic-v3.c): flush fills the list registers from the
  * ap_list before an entry, fold reads them back after an exit, and load and put move the state that stays in the
- * hardware while the vCPU's thread is on the PE: ICH_VMCR_EL2 and the active priorities.
+ * hardware while the vCPU's thread is on the PE: ICH_VMCR_EL2 and the active priorities. What Linux does otherwise is in
+ * vgic-v3-linux.ts, what known bugs do in vgic-v3-museum.ts.
  */
 import {
   HCR_En,
@@ -14,7 +15,6 @@ import {
   HCR_VGrp0EIE,
   HCR_VGrp1DIE,
   HCR_VGrp1EIE,
-  HCR_vSGIEOICount,
   LR_ACTIVE,
   LR_EOI,
   LR_PENDING,
@@ -22,7 +22,7 @@ import {
   VMCR_VENG1,
   VMCR_VEOIM,
 } from '../../arch/ich-registers.ts'
-import { FIRST_PPI, FIRST_SPI, type Intid } from '../../arch/intid.ts'
+import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { clearLr, lrAt, lrHigh } from '../../gic/cpu-interface/ich.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import type { Seam } from '../host/seam.ts'
@@ -50,13 +50,12 @@ import {
   irqApListOf,
   irqGroupIsOff,
   irqIsDeliverable,
-  irqIsMappedLevel,
   irqIsPending,
   irqListRegister,
   irqStateOf,
   irqStaysOn,
 } from '../records/vgic-irq.ts'
-import { VM_COUNTED_SPIS, VM_DEACTIVATED } from '../records/vm.ts'
+import { VM_DEACTIVATED } from '../records/vm.ts'
 import { type ApLists, listedWord } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 
@@ -69,21 +68,14 @@ export const OVERFLOW_INTERRUPTS = HCR_UIE | HCR_NPIE | HCR_VGrp0EIE | HCR_VGrp1
  * acknowledged.
  */
 const KEEPS_LATCH = IRQ_EDGE | IRQ_ACTIVE
-/**
- * Linux 6.1's choice: only edges. The latch of a level depends on the state in which it comes back, even if it was
- * active.
- */
-const KEEPS_LATCH_61 = IRQ_EDGE
 
 export class VgicV3 {
   readonly words: Int32Array
   readonly listRegisters: number
   /** The offset of the VM's count of interrupts that {@link mark} has marked. */
-  private readonly deactivated: number
-  /** The offset of the VM's count of SPIs in flight, as Linux 7.2 has it. */
-  private readonly countedSpis: number
+  readonly deactivated: number
   /** From this handle on interrupts are LPIs: one that is in a list register is held, so that it cannot go meanwhile. */
-  private readonly firstLpi: number
+  readonly firstLpi: number
   /**
    * ICH_HCR_EL2 while no list register is in use, from the load on. With GICv4 the interface stays enabled: what a vPE has
    * needs no list register.
@@ -98,7 +90,6 @@ export class VgicV3 {
     this.words = seam.words
     this.listRegisters = seam.silicon.config.listRegisters
     this.deactivated = apLists.layout.vm + VM_DEACTIVATED
-    this.countedSpis = apLists.layout.vm + VM_COUNTED_SPIS
     this.firstLpi = apLists.lpis.first
     this.idleHcr = apLists.layout.direct.vpeCount > 0 ? HCR_TDIR | HCR_En : HCR_TDIR
   }
@@ -114,13 +105,6 @@ export class VgicV3 {
   put(v: Vcpu): void {
     const { words, seam } = this
     seam.readInterface(v, asPe(words[v + VCPU_PE]), v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
-    words[v + VCPU_LOADED] = 0
-  }
-
-  /** Linux 7.2's vcpu_put: the last exit has saved ICH_VMCR_EL2. */
-  putActivePriorities(v: Vcpu): void {
-    const { words, seam } = this
-    seam.readActivePriorities(v, asPe(words[v + VCPU_PE]), v + VCPU_AP0R, v + VCPU_AP1R)
     words[v + VCPU_LOADED] = 0
   }
 
@@ -145,26 +129,6 @@ export class VgicV3 {
     else this.flushSeveral(v, pe, count)
   }
 
-  /** `flush`, without references to the LPIs in list registers. */
-  flushUnheld(v: Vcpu): void {
-    this.flush(v)
-    this.forEachLpi(v, (irq) => this.apLists.lpis.put(irq))
-  }
-
-  /** `fold`, after `flushUnheld`. */
-  foldUnheld(v: Vcpu): void {
-    this.forEachLpi(v, (irq) => this.apLists.lpis.get(irq))
-    this.fold(v)
-  }
-
-  private forEachLpi(v: Vcpu, act: (irq: Irq) => void): void {
-    const { words } = this
-    for (let n = 0; n < words[v + VCPU_USED_LRS]; n++) {
-      const irq = asIrq(words[v + VCPU_LR_IRQ + n])
-      if (irq >= this.firstLpi) act(irq)
-    }
-  }
-
   private flushSeveral(v: Vcpu, pe: Pe, count: number): void {
     if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
     else this.fill(v, pe, count, HCR_En | HCR_TDIR)
@@ -172,7 +136,7 @@ export class VgicV3 {
   }
 
   /** An ap_list of one interrupt, as most are: `fill` without its loop, which would cost as much again. */
-  private flushOnly(v: Vcpu, pe: Pe, hcr: number): void {
+  flushOnly(v: Vcpu, pe: Pe, hcr: number): void {
     const { words, apLists } = this
     const irq = asIrq(words[v + apLists.list])
     const word = words[irq]
@@ -202,81 +166,6 @@ export class VgicV3 {
     this.fill(v, pe, next, HCR_En | HCR_TDIR | overflow)
   }
 
-  /** `flush`, where active interrupts of an overflowing list are sorted the other way. */
-  flushActiveReversed(v: Vcpu): void {
-    const { words } = this
-    const count = words[v + VCPU_AP_COUNT]
-    if (count <= this.listRegisters) this.flush(v)
-    else {
-      this.apLists.sortActiveReversed(v)
-      const next = this.fits(v, count)
-      this.fill(v, asPe(words[v + VCPU_PE]), next, HCR_En | HCR_TDIR | this.overflowInterrupts(v, next, 0, 0))
-    }
-  }
-
-  /** Linux 6.1's flush: active interrupts first, and underflow as the only maintenance interrupt. */
-  flushActiveFirst(v: Vcpu): void {
-    const { words, listRegisters } = this
-    const count = words[v + VCPU_AP_COUNT]
-    if (count < 2) {
-      if (count === 1) this.flushOnly(v, asPe(words[v + VCPU_PE]), HCR_En)
-      return
-    }
-    if (count > listRegisters) this.apLists.sortActiveFirst(v)
-    const next = this.fits(v, count)
-    this.fill(v, asPe(words[v + VCPU_PE]), next, next < count ? HCR_En | HCR_UIE : HCR_En)
-  }
-
-  /**
-   * Linux 7.2's flush: ICH_HCR_EL2 is written at every entry, also with an empty ap_list, and asks for a maintenance
-   * interrupt when the guest switches a group. The disabled groups are those of the shadow of ICH_VMCR_EL2, which the
-   * last exit has saved.
-   */
-  flushWritingHcr(v: Vcpu): void {
-    const { words } = this
-    const pe = asPe(words[v + VCPU_PE])
-    const count = words[v + VCPU_AP_COUNT]
-    const off = ~words[v + VCPU_VMCR] & (VMCR_VENG0 | VMCR_VENG1)
-    const hcr = HCR_En | groupSwitches(off) | this.summarize(v, count)
-    words[v + VCPU_USED_LRS] = 0
-    if (count === 1) this.flushOnly(v, pe, hcr)
-    else if (count !== 0) this.flushByGroups(v, pe, count, off, hcr)
-    if (words[v + VCPU_USED_LRS] !== 0) return
-    words[v + VCPU_HCR] = hcr
-    this.seam.writeHcr(v, pe, hcr)
-  }
-
-  private flushByGroups(v: Vcpu, pe: Pe, count: number, off: number, hcr: number): void {
-    if (hcr & HCR_UIE) this.apLists.sortGroupsFirst(v, off)
-    this.fill(v, pe, count > this.listRegisters ? this.fits(v, count) : count, hcr)
-  }
-
-  /**
-   * The bits of ICH_HCR_EL2 that follow from how many pending and active interrupts Linux 7.2 has for a vCPU: UIE for
-   * more than list registers, NPIE for more pending ones, LRENPIE if there are active ones among more; vSGIEOICount
-   * without SGIs. ICC_DIR_EL1 is trapped while active interrupts may be outside, and by the count of SPIs in flight.
-   */
-  private summarize(v: Vcpu, count: number): number {
-    const { words, apLists, listRegisters } = this
-    const list = v + apLists.list
-    const index = apLists.targetOf(words, v)
-    let pending = 0
-    let active = 0
-    let hcr = HCR_vSGIEOICount | (words[this.countedSpis] !== 0 ? HCR_TDIR : 0)
-    for (let i = count - 1; i >= 0; i--) {
-      const irq = asIrq(words[list + i])
-      const word = words[irq]
-      if (!irqStaysOn(word, index)) continue
-      if (word & IRQ_ACTIVE) active++
-      else pending++
-      if (apLists.intidOf(v, irq) < FIRST_PPI) hcr &= ~HCR_vSGIEOICount
-    }
-    if (pending + active <= listRegisters) return hcr
-    if (pending > listRegisters) hcr |= HCR_NPIE
-    if (active > 0) hcr |= HCR_LRENPIE | HCR_TDIR
-    return hcr | HCR_UIE
-  }
-
   /**
    * The maintenance interrupts to enable if interrupts from entry `next` of the ap_list on did not fit: when few list
    * registers are left in use (UIE; not with one list register, where it would always be asserted); when none in a
@@ -284,7 +173,7 @@ export class VgicV3 {
    * without a list register by its EOI (LRENPIE). `switches` are those that make the guest exit when it enables or
    * disables a group, so that the choice is made again.
    */
-  private overflowInterrupts(v: Vcpu, next: number, off: number, switches: number): number {
+  overflowInterrupts(v: Vcpu, next: number, off: number, switches: number): number {
     const { words, apLists } = this
     const list = v + apLists.list
     const count = words[v + VCPU_AP_COUNT]
@@ -301,7 +190,7 @@ export class VgicV3 {
   /**
    * The number of ap_list entries that fit into the list registers. Entries that do not belong on the list need none.
    */
-  private fits(v: Vcpu, count: number): number {
+  fits(v: Vcpu, count: number): number {
     const { words, apLists } = this
     const list = v + apLists.list
     const index = apLists.targetOf(words, v)
@@ -312,7 +201,7 @@ export class VgicV3 {
   }
 
   /** Fills list registers from the first entries of the ap_list, and enables the interface if any needs one. */
-  private fill(v: Vcpu, pe: Pe, entries: number, hcr: number): void {
+  fill(v: Vcpu, pe: Pe, entries: number, hcr: number): void {
     const { words, apLists, seam } = this
     const list = v + apLists.list
     const index = apLists.targetOf(words, v)
@@ -372,7 +261,7 @@ export class VgicV3 {
   }
 
   /** Folds the only list register that was used: `foldLrs` without its loop. */
-  private foldFirst(v: Vcpu, pe: Pe, hcr: number, keeps: number): void {
+  foldFirst(v: Vcpu, pe: Pe, hcr: number, keeps: number): void {
     const { words } = this
     this.foldOne(words, v, asIrq(words[v + VCPU_LR_IRQ]), this.seam.foldOnly(words, v, pe, hcr), keeps)
     words[v + VCPU_LR_IRQ] = 0
@@ -380,169 +269,10 @@ export class VgicV3 {
     words[v + VCPU_HCR] = 0
   }
 
-  /** A fold that leaves the ap_list as it is. */
-  foldOnly(v: Vcpu): void {
-    const used = this.words[v + VCPU_USED_LRS]
-    if (used !== 0) this.foldSome(v, asPe(this.words[v + VCPU_PE]), used)
-  }
-
-  private prune(v: Vcpu): void {
+  /** Takes off the ap_list what a fold has left there to no purpose. */
+  prune(v: Vcpu): void {
     const count = this.words[v + VCPU_AP_COUNT]
     if (count !== 0) this.apLists.prune(v, count)
-  }
-
-  /**
-   * Linux 6.1's fold: EOIcount is ignored, and software's pending state of a level-sensitive interrupt is kept until
-   * the interrupt is inactive.
-   */
-  foldIgnoringEoiCount(v: Vcpu): void {
-    const { words, seam } = this
-    const pe = asPe(words[v + VCPU_PE])
-    const used = words[v + VCPU_USED_LRS]
-    const hcr = words[v + VCPU_HCR] & HCR_UIE
-    if (used === 1) this.foldFirst(v, pe, hcr, KEEPS_LATCH_61)
-    else if (used !== 0) this.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1, KEEPS_LATCH_61)
-    this.prune(v)
-  }
-
-  /**
-   * Linux 7.2's fold: it reads ICH_VMCR_EL2 and ICH_MISR_EL2 at every exit, ICH_HCR_EL2 if the guest may have ended
-   * interrupts in no list register, and leaves ICH_HCR_EL2 zero, so that no maintenance interrupt stays asserted.
-   */
-  foldSavingVmcr(v: Vcpu, countsFromHead: boolean): void {
-    const { words, seam } = this
-    const pe = asPe(words[v + VCPU_PE])
-    const used = words[v + VCPU_USED_LRS]
-    if (words[v + VCPU_HCR] & HCR_LRENPIE) this.foldDeactivating(v, pe, used, countsFromHead)
-    else {
-      const empty = this.takeLrs(v, pe, used)
-      words[v + VCPU_VMCR] = seam.disable(words, v, pe)
-      if (used !== 0) this.foldTaken(v, pe, used, empty)
-      words[v + VCPU_HCR] = 0
-    }
-    this.prune(v)
-  }
-
-  /** The same, where the guest may have ended interrupts in no list register. */
-  private foldDeactivating(v: Vcpu, pe: Pe, used: number, countsFromHead: boolean): void {
-    const { words, seam } = this
-    const empty = this.takeLrs(v, pe, used)
-    words[v + VCPU_VMCR] = seam.readVmcr(v, pe)
-    const ended = HCR_EOIcount(seam.readHcr(v, pe))
-    seam.writeHcr(v, pe, 0)
-    seam.readMisr(v, pe)
-    const last = words[v + VCPU_LR_IRQ + Math.max(used, 1) - 1]
-    this.foldTaken(v, pe, used, empty)
-    words[v + VCPU_HCR] = 0
-    if (ended !== 0) this.deactivateAfter(v, countsFromHead ? 0 : last, ended)
-  }
-
-  /** Reads ICH_ELRSR_EL2 and the list registers in use, and clears them; returns the former. */
-  private takeLrs(v: Vcpu, pe: Pe, used: number): number {
-    if (used === 0) return 0
-    const { words, seam } = this
-    const empty = seam.readElrsr(v, pe)
-    seam.takeLrs(words, v, pe, used, empty)
-    return empty
-  }
-
-  private foldTaken(v: Vcpu, pe: Pe, used: number, empty: number): void {
-    const { words } = this
-    for (let n = 0; n < used; n++) {
-      const at = lrAt(pe, n)
-      this.foldCounting(v, asIrq(words[v + VCPU_LR_IRQ + n]), (empty >> n) & 1 ? 0 : lrHigh(words, at))
-      clearLr(words, at)
-      words[v + VCPU_LR_IRQ + n] = 0
-    }
-    words[v + VCPU_USED_LRS] = 0
-  }
-
-  /** Linux 7.2's fold, where a mapped level keeps the sample of its line that it had before (catalogue 31). */
-  foldUnsampled(v: Vcpu): void {
-    const { words } = this
-    const used = words[v + VCPU_USED_LRS]
-    const irqs = Array.from({ length: used }, (_, n) => asIrq(words[v + VCPU_LR_IRQ + n]))
-    const lines = irqs.map((irq) => (irqIsMappedLevel(words[irq]) ? words[irq] & IRQ_LINE : 0))
-    this.foldSavingVmcr(v, false)
-    for (const [n, irq] of irqs.entries()) if (lines[n] !== 0) this.apLists.store(irq, words[irq] | IRQ_LINE)
-  }
-
-  /** `fold`, where the physical interrupt of what comes back active is made inactive (catalogue 32). */
-  foldDroppingActive(v: Vcpu): void {
-    const { words } = this
-    const used = words[v + VCPU_USED_LRS]
-    const irqs = Array.from({ length: used }, (_, n) => asIrq(words[v + VCPU_LR_IRQ + n]))
-    this.fold(v)
-    for (const irq of irqs)
-      if ((words[irq] & (IRQ_HW | IRQ_ACTIVE)) === (IRQ_HW | IRQ_ACTIVE))
-        this.mapped.setPhysicalActive(v, irq, false)
-  }
-
-  /** `fold`, where LPIs keep the active state that they have in a list register (catalogue 34). */
-  foldKeepingActiveLpis(v: Vcpu): void {
-    const { words, seam } = this
-    const pe = asPe(words[v + VCPU_PE])
-    const used = words[v + VCPU_USED_LRS]
-    if (used !== 0 && words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
-    if (used !== 0) this.foldLrs(v, pe, this.idleHcr, used, seam.elrsr(pe), 1, KEEPS_LATCH_61)
-    if (words[this.deactivated] !== 0) this.deactivateMarked(v)
-    this.prune(v)
-  }
-
-  /** `flush`, where a level that is active goes in as pending, too, while its line is high (catalogue 25). */
-  flushActiveAndPending(v: Vcpu): void {
-    const { words, seam, apLists } = this
-    this.flush(v)
-    const pe = asPe(words[v + VCPU_PE])
-    const used = words[v + VCPU_USED_LRS]
-    let status = 0
-    for (let n = 0; n < used; n++) {
-      const irq = asIrq(words[v + VCPU_LR_IRQ + n])
-      const isBoth = (words[irq] & (IRQ_EDGE | IRQ_HW | IRQ_ACTIVE | IRQ_LINE)) === (IRQ_ACTIVE | IRQ_LINE)
-      const high = lrHigh(words, lrAt(pe, n)) | (isBoth ? LR_PENDING : 0)
-      status |= seam.fillLr(words, pe, n, apLists.intidOf(v, irq), high)
-    }
-    if (used !== 0) seam.filled(words, v, pe, words[v + VCPU_HCR], used, status)
-  }
-
-  /**
-   * Folds an interrupt as Linux 7.2 does: an LPI is never active outside of its list register, and a level-sensitive
-   * SPI that was seen active and is so no more is no longer counted as in flight. An edge stays counted, and so does a
-   * level that was acknowledged and ended within one entry.
-   */
-  private foldCounting(v: Vcpu, irq: Irq, high: number): void {
-    const { words, apLists } = this
-    const word = words[irq]
-    const folded = irq >= this.firstLpi ? high & ~LR_ACTIVE : high
-    this.foldOne(words, v, irq, folded, KEEPS_LATCH_61)
-    const wasActiveLevel = (word & (IRQ_ACTIVE | IRQ_EDGE | IRQ_HW)) === IRQ_ACTIVE
-    if (wasActiveLevel && irqStateOf(folded) === 0 && apLists.isSpi(irq)) apLists.discountSpi()
-  }
-
-  /**
-   * Deactivates `count` interrupts that the guest has ended outside of list registers: the first active ones on the
-   * ap_list after `last`, which had the last list register, or from its head if `last` is 0 (catalogue 56).
-   */
-  private deactivateAfter(v: Vcpu, last: number, count: number): void {
-    const { words, apLists } = this
-    const list = v + apLists.list
-    const first = last === 0 ? list : words.indexOf(last, list) + 1
-    const end = list + words[v + VCPU_AP_COUNT]
-    let left = count
-    for (let at = first; at < end && left > 0; at++) {
-      const irq = asIrq(words[at])
-      if ((words[irq] & IRQ_ACTIVE) === 0) continue
-      this.deactivateOutside(v, irq)
-      left--
-    }
-  }
-
-  /** Deactivates an interrupt in no list register as if it came back from one inactive. */
-  private deactivateOutside(v: Vcpu, irq: Irq): void {
-    const { words, seam } = this
-    if (words[irq] & IRQ_HW)
-      seam.deactivatePhysical(v, asPe(words[v + VCPU_PE]), this.mapped.pintidOf(v, irq))
-    this.foldCounting(v, irq, 0)
   }
 
   /** A fold that takes the list registers in `empty` to be empty, whatever the hardware says. */
@@ -558,15 +288,7 @@ export class VgicV3 {
    * Reads and clears the used list registers, and writes `hcr` to ICH_HCR_EL2. Those in `empty`, for which `reads`
    * reads were made, are not read. `keeps` is {@link KEEPS_LATCH}, or Linux 6.1's.
    */
-  private foldLrs(
-    v: Vcpu,
-    pe: Pe,
-    hcr: number,
-    used: number,
-    empty: number,
-    reads: number,
-    keeps: number,
-  ): void {
+  foldLrs(v: Vcpu, pe: Pe, hcr: number, used: number, empty: number, reads: number, keeps: number): void {
     const { words, seam } = this
     seam.beginFold(words, pe, hcr, used, empty)
     let read = reads
@@ -583,7 +305,8 @@ export class VgicV3 {
     seam.folded(words, v, read, used)
   }
 
-  private foldOne(words: Int32Array, v: Vcpu, irq: Irq, high: number, keeps: number): void {
+  /** Folds an interrupt, by the upper word of its list register; 0 if that is empty. */
+  foldOne(words: Int32Array, v: Vcpu, irq: Irq, high: number, keeps: number): void {
     const word = words[irq]
     const state = irqStateOf(high)
     words[irq] = word & keeps ? (word & ~IRQ_ACTIVE) | state : foldedLevel(word, state, keeps)
@@ -622,7 +345,7 @@ export class VgicV3 {
    * first active ones on the ap_list after the last that was put into a list register, since earlier ones have list
    * registers.
    */
-  private deactivateCounted(v: Vcpu): void {
+  deactivateCounted(v: Vcpu): void {
     const { words, seam, apLists } = this
     let count = HCR_EOIcount(seam.readHcr(v, asPe(words[v + VCPU_PE])))
     const list = v + apLists.list
@@ -639,7 +362,7 @@ export class VgicV3 {
   }
 
   /** Deactivates the interrupts of a vCPU that another vCPU has marked, because they were in a list register then. */
-  private deactivateMarked(v: Vcpu): void {
+  deactivateMarked(v: Vcpu): void {
     const { words, apLists } = this
     const list = v + apLists.list
     for (let i = words[v + VCPU_AP_COUNT] - 1; i >= 0; i--) {
@@ -681,44 +404,6 @@ export class VgicV3 {
     }
   }
 
-  /**
-   * Deactivates what a trapped write to ICC_DIR_EL1 names without a sample of its line, if it is in no list register: a level
-   * that was high before stays pending (catalogue 60).
-   */
-  deactivateUnsampled(v: Vcpu, intid: Intid): void {
-    const { words, apLists } = this
-    if (intid >= FIRST_SPI + apLists.layout.spiCount) return
-    const irq = apLists.irqOf(v, intid)
-    const line = words[irq] & IRQ_LINE
-    this.deactivateByDir(v, intid)
-    if (line !== 0 && (words[irq] & IRQ_ACTIVE) === 0) apLists.store(irq, words[irq] | line)
-  }
-
-  /**
-   * Emulates a trapped write to ICC_DIR_EL1 as Linux 7.2 does: EOImode is that of the shadow of ICH_VMCR_EL2. False if
-   * the interrupt is in a list register of a running guest, and nothing was done: the VM must be stopped for it.
-   */
-  deactivateByShadow(v: Vcpu, intid: Intid): boolean {
-    const { words, apLists } = this
-    if ((words[v + VCPU_VMCR] & VMCR_VEOIM) === 0 || intid >= FIRST_SPI + apLists.layout.spiCount) return true
-    const irq = apLists.irqOf(v, intid)
-    if (irqApListOf(words[irq]) === 0) return true
-    const owner = apLists.vcpuOf(irqApListOf(words[irq]) - 1)
-    if (this.isInListRegister(owner, irq)) return false
-    if ((words[irq] & IRQ_ACTIVE) === 0) return true
-    this.deactivateOutside(v, irq)
-    if (owner === v) this.prune(v)
-    else apLists.notify(owner)
-    return true
-  }
-
-  private isInListRegister(v: Vcpu, irq: Irq): boolean {
-    const { words } = this
-    for (let n = words[v + VCPU_USED_LRS] - 1; n >= 0; n--)
-      if (words[v + VCPU_LR_IRQ + n] === irq) return true
-    return false
-  }
-
   /** Marks an interrupt, which leaves its deactivation to the fold of the vCPU on whose list it is. */
   private mark(irq: Irq): void {
     const { words } = this
@@ -729,7 +414,7 @@ export class VgicV3 {
 }
 
 /** The enables of the maintenance interrupts for a switch of each group, with the groups `off` disabled. */
-const groupSwitches = (off: number): number =>
+export const groupSwitches = (off: number): number =>
   (off & VMCR_VENG0 ? HCR_VGrp0EIE : HCR_VGrp0DIE) | (off & VMCR_VENG1 ? HCR_VGrp1EIE : HCR_VGrp1DIE)
 
 /**

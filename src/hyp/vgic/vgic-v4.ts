@@ -9,22 +9,13 @@ import { ItsVpes } from '../host/its-vpes.ts'
 import type { Seam } from '../host/seam.ts'
 import {
   HOST_ITS_NESTING,
-  VPE_CPU,
   VPE_DOORBELL,
-  VPE_LAST,
   VPE_MAPPED,
   VPE_PENDING_LAST,
   VPE_RESIDENT,
   VPE_VLPIS,
 } from '../records/its-vpe.ts'
-import {
-  THREAD_COMMIT_VPE,
-  THREAD_RELOAD_VPE,
-  VCPU_INDEX,
-  VCPU_LAST_CPU,
-  VCPU_THREAD,
-  type Vcpu,
-} from '../records/vcpu.ts'
+import { THREAD_COMMIT_VPE, THREAD_RELOAD_VPE, VCPU_INDEX, VCPU_THREAD, type Vcpu } from '../records/vcpu.ts'
 import { VM_ENABLED, VM_NASSGIREQ } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import { Forwarding } from './forwarding.ts'
@@ -85,17 +76,8 @@ export class VgicV4 {
   }
 
   /** The guest has group 1 only; GICv4.1 is told with that whether its distributor has it enabled. */
-  private makeResident(v: Vcpu): void {
+  makeResident(v: Vcpu): void {
     this.vpes.makeResident(v, this.words[this.vm + VM_ENABLED] !== 0)
-  }
-
-  /** A load that takes the vPE to be where its vCPU is without moving it there (catalogue 14). */
-  loadUnmoved(v: Vcpu): void {
-    const { words, vpes } = this
-    const record = vpes.of(v)
-    if (words[record + VPE_RESIDENT] !== 0) return
-    words[record + VPE_CPU] = words[v + VCPU_LAST_CPU]
-    this.makeResident(v)
   }
 
   /** vgic_v4_put: makes the vPE leave, with its doorbell if that is asked for; does nothing if it is not resident. */
@@ -112,48 +94,15 @@ export class VgicV4 {
    * Clears Valid and stores what is known then. A doorbell of GICv4.0 that rang long ago may come to another CPU only now
    * that it is enabled: its handler waits for the lock, and what it stores comes last.
    */
-  private leave(v: Vcpu, record: number, doorbell: boolean): void {
+  leave(v: Vcpu, record: number, doorbell: boolean): void {
     const last = this.vpes.clearValid(v, doorbell)
     this.vpes.storePendingLast(record, last || this.words[record + VPE_PENDING_LAST] !== 0)
   }
 
   /** On GICv4.0 the doorbell is enabled first: one that rings before the vPE has left is pending then. */
-  private armDoorbell(v: Vcpu, record: number, doorbell: boolean): void {
+  armDoorbell(v: Vcpu, record: number, doorbell: boolean): void {
     const { words, vpes } = this
     if (doorbell && !vpes.isV41 && words[record + VPE_DOORBELL] === 0) vpes.enableDoorbell(v, record, true)
-  }
-
-  /** A put without the wait before it: Valid is cleared while the pending table may still be read (catalogue 06). */
-  putAtOnce(v: Vcpu, doorbell: boolean): void {
-    const record = this.vpes.of(v)
-    if (this.words[record + VPE_RESIDENT] === 0) return
-    this.words[record + VPE_PENDING_LAST] = 0
-    this.armDoorbell(v, record, doorbell)
-    this.leave(v, record, doorbell)
-  }
-
-  /** A put that reads PendingLast, and leaves it to {@link storeLast} to store it (catalogue 05). */
-  putUnstored(v: Vcpu): void {
-    const { words, vpes } = this
-    const record = vpes.of(v)
-    if (words[record + VPE_RESIDENT] === 0) return
-    this.armDoorbell(v, record, true)
-    vpes.settleResident(v)
-    words[record + VPE_LAST] = vpes.clearValid(v, true) ? 2 : 1
-  }
-
-  /** A put that does not look whether the vPE is resident: the register has what the last put left (catalogue 13). */
-  putAnyway(v: Vcpu, doorbell: boolean): void {
-    const record = this.vpes.of(v)
-    this.armDoorbell(v, record, doorbell)
-    this.vpes.settleResident(v)
-    this.vpes.storePendingLast(record, this.vpes.clearValid(v, doorbell))
-  }
-
-  storeLast(v: Vcpu): void {
-    const { words, vpes } = this
-    const record = vpes.of(v)
-    if (words[record + VPE_LAST] !== 0) vpes.storePendingLast(record, words[record + VPE_LAST] === 2)
   }
 
   /** vgic_v4_commit: what is pending for the vPE is presented, if it is resident. */

@@ -1,0 +1,249 @@
+/**
+ * What Linux 6.1 and 7.2 do otherwise than vgic-v3.ts with list registers and the CPU interface: the steps of the
+ * baselines `kvm61` and `kvm72`, of which baselines.ts says what follows.
+ */
+import {
+  HCR_En,
+  HCR_EOIcount,
+  HCR_LRENPIE,
+  HCR_NPIE,
+  HCR_TDIR,
+  HCR_UIE,
+  HCR_vSGIEOICount,
+  LR_ACTIVE,
+  VMCR_VENG0,
+  VMCR_VENG1,
+  VMCR_VEOIM,
+} from '../../arch/ich-registers.ts'
+import { FIRST_PPI, FIRST_SPI, type Intid } from '../../arch/intid.ts'
+import { clearLr, lrAt, lrHigh } from '../../gic/cpu-interface/ich.ts'
+import { asPe, type Pe } from '../../gic/records/pe.ts'
+import {
+  VCPU_AP_COUNT,
+  VCPU_AP0R,
+  VCPU_AP1R,
+  VCPU_HCR,
+  VCPU_LOADED,
+  VCPU_LR_IRQ,
+  VCPU_PE,
+  VCPU_USED_LRS,
+  VCPU_VMCR,
+  type Vcpu,
+} from '../records/vcpu.ts'
+import {
+  asIrq,
+  IRQ_ACTIVE,
+  IRQ_EDGE,
+  IRQ_HW,
+  type Irq,
+  irqApListOf,
+  irqStateOf,
+  irqStaysOn,
+} from '../records/vgic-irq.ts'
+import { VM_COUNTED_SPIS } from '../records/vm.ts'
+import { groupSwitches, type VgicV3 } from './vgic-v3.ts'
+
+/**
+ * Linux 6.1's choice: only edges. The latch of a level depends on the state in which it comes back, even if it was
+ * active.
+ */
+export const KEEPS_LATCH_61 = IRQ_EDGE
+
+/** Linux 7.2's vcpu_put: the last exit has saved ICH_VMCR_EL2. */
+export function putActivePriorities(vgic: VgicV3, v: Vcpu): void {
+  const { words, seam } = vgic
+  seam.readActivePriorities(v, asPe(words[v + VCPU_PE]), v + VCPU_AP0R, v + VCPU_AP1R)
+  words[v + VCPU_LOADED] = 0
+}
+
+/** Linux 6.1's flush: active interrupts first, and underflow as the only maintenance interrupt. */
+export function flushActiveFirst(vgic: VgicV3, v: Vcpu): void {
+  const { words, listRegisters } = vgic
+  const count = words[v + VCPU_AP_COUNT]
+  if (count < 2) {
+    if (count === 1) vgic.flushOnly(v, asPe(words[v + VCPU_PE]), HCR_En)
+    return
+  }
+  if (count > listRegisters) vgic.apLists.sortActiveFirst(v)
+  const next = vgic.fits(v, count)
+  vgic.fill(v, asPe(words[v + VCPU_PE]), next, next < count ? HCR_En | HCR_UIE : HCR_En)
+}
+
+/**
+ * Linux 7.2's flush: ICH_HCR_EL2 is written at every entry, also with an empty ap_list, and asks for a maintenance
+ * interrupt when the guest switches a group. The disabled groups are those of the shadow of ICH_VMCR_EL2, which the
+ * last exit has saved.
+ */
+export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
+  const { words } = vgic
+  const pe = asPe(words[v + VCPU_PE])
+  const count = words[v + VCPU_AP_COUNT]
+  const off = ~words[v + VCPU_VMCR] & (VMCR_VENG0 | VMCR_VENG1)
+  const hcr = HCR_En | groupSwitches(off) | summarize(vgic, v, count)
+  words[v + VCPU_USED_LRS] = 0
+  if (count === 1) vgic.flushOnly(v, pe, hcr)
+  else if (count !== 0) flushByGroups(vgic, v, pe, count, off, hcr)
+  if (words[v + VCPU_USED_LRS] !== 0) return
+  words[v + VCPU_HCR] = hcr
+  vgic.seam.writeHcr(v, pe, hcr)
+}
+
+function flushByGroups(vgic: VgicV3, v: Vcpu, pe: Pe, count: number, off: number, hcr: number): void {
+  if (hcr & HCR_UIE) vgic.apLists.sortGroupsFirst(v, off)
+  vgic.fill(v, pe, count > vgic.listRegisters ? vgic.fits(v, count) : count, hcr)
+}
+
+/**
+ * The bits of ICH_HCR_EL2 that follow from how many pending and active interrupts Linux 7.2 has for a vCPU: UIE for
+ * more than list registers, NPIE for more pending ones, LRENPIE if there are active ones among more; vSGIEOICount
+ * without SGIs. ICC_DIR_EL1 is trapped while active interrupts may be outside, and by the count of SPIs in flight.
+ */
+function summarize(vgic: VgicV3, v: Vcpu, count: number): number {
+  const { words, apLists, listRegisters } = vgic
+  const list = v + apLists.list
+  const index = apLists.targetOf(words, v)
+  let pending = 0
+  let active = 0
+  let hcr = HCR_vSGIEOICount | (words[apLists.layout.vm + VM_COUNTED_SPIS] !== 0 ? HCR_TDIR : 0)
+  for (let i = count - 1; i >= 0; i--) {
+    const irq = asIrq(words[list + i])
+    const word = words[irq]
+    if (!irqStaysOn(word, index)) continue
+    if (word & IRQ_ACTIVE) active++
+    else pending++
+    if (apLists.intidOf(v, irq) < FIRST_PPI) hcr &= ~HCR_vSGIEOICount
+  }
+  if (pending + active <= listRegisters) return hcr
+  if (pending > listRegisters) hcr |= HCR_NPIE
+  if (active > 0) hcr |= HCR_LRENPIE | HCR_TDIR
+  return hcr | HCR_UIE
+}
+
+/**
+ * Linux 6.1's fold: EOIcount is ignored, and software's pending state of a level-sensitive interrupt is kept until
+ * the interrupt is inactive.
+ */
+export function foldIgnoringEoiCount(vgic: VgicV3, v: Vcpu): void {
+  const { words, seam } = vgic
+  const pe = asPe(words[v + VCPU_PE])
+  const used = words[v + VCPU_USED_LRS]
+  const hcr = words[v + VCPU_HCR] & HCR_UIE
+  if (used === 1) vgic.foldFirst(v, pe, hcr, KEEPS_LATCH_61)
+  else if (used !== 0) vgic.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1, KEEPS_LATCH_61)
+  vgic.prune(v)
+}
+
+/**
+ * Linux 7.2's fold: it reads ICH_VMCR_EL2 and ICH_MISR_EL2 at every exit, ICH_HCR_EL2 if the guest may have ended
+ * interrupts in no list register, and leaves ICH_HCR_EL2 zero, so that no maintenance interrupt stays asserted.
+ */
+export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, countsFromHead: boolean): void {
+  const { words, seam } = vgic
+  const pe = asPe(words[v + VCPU_PE])
+  const used = words[v + VCPU_USED_LRS]
+  if (words[v + VCPU_HCR] & HCR_LRENPIE) foldDeactivating(vgic, v, pe, used, countsFromHead)
+  else {
+    const empty = takeLrs(vgic, v, pe, used)
+    words[v + VCPU_VMCR] = seam.disable(words, v, pe)
+    if (used !== 0) foldTaken(vgic, v, pe, used, empty)
+    words[v + VCPU_HCR] = 0
+  }
+  vgic.prune(v)
+}
+
+/** The same, where the guest may have ended interrupts in no list register. */
+function foldDeactivating(vgic: VgicV3, v: Vcpu, pe: Pe, used: number, countsFromHead: boolean): void {
+  const { words, seam } = vgic
+  const empty = takeLrs(vgic, v, pe, used)
+  words[v + VCPU_VMCR] = seam.readVmcr(v, pe)
+  const ended = HCR_EOIcount(seam.readHcr(v, pe))
+  seam.writeHcr(v, pe, 0)
+  seam.readMisr(v, pe)
+  const last = words[v + VCPU_LR_IRQ + Math.max(used, 1) - 1]
+  foldTaken(vgic, v, pe, used, empty)
+  words[v + VCPU_HCR] = 0
+  if (ended !== 0) deactivateAfter(vgic, v, countsFromHead ? 0 : last, ended)
+}
+
+/** Reads ICH_ELRSR_EL2 and the list registers in use, and clears them; returns the former. */
+function takeLrs(vgic: VgicV3, v: Vcpu, pe: Pe, used: number): number {
+  if (used === 0) return 0
+  const { words, seam } = vgic
+  const empty = seam.readElrsr(v, pe)
+  seam.takeLrs(words, v, pe, used, empty)
+  return empty
+}
+
+function foldTaken(vgic: VgicV3, v: Vcpu, pe: Pe, used: number, empty: number): void {
+  const { words } = vgic
+  for (let n = 0; n < used; n++) {
+    const at = lrAt(pe, n)
+    foldCounting(vgic, v, asIrq(words[v + VCPU_LR_IRQ + n]), (empty >> n) & 1 ? 0 : lrHigh(words, at))
+    clearLr(words, at)
+    words[v + VCPU_LR_IRQ + n] = 0
+  }
+  words[v + VCPU_USED_LRS] = 0
+}
+
+/**
+ * Folds an interrupt as Linux 7.2 does: an LPI is never active outside of its list register, and a level-sensitive
+ * SPI that was seen active and is so no more is no longer counted as in flight. An edge stays counted, and so does a
+ * level that was acknowledged and ended within one entry.
+ */
+function foldCounting(vgic: VgicV3, v: Vcpu, irq: Irq, high: number): void {
+  const { words, apLists } = vgic
+  const word = words[irq]
+  const folded = irq >= vgic.firstLpi ? high & ~LR_ACTIVE : high
+  vgic.foldOne(words, v, irq, folded, KEEPS_LATCH_61)
+  const wasActiveLevel = (word & (IRQ_ACTIVE | IRQ_EDGE | IRQ_HW)) === IRQ_ACTIVE
+  if (wasActiveLevel && irqStateOf(folded) === 0 && apLists.isSpi(irq)) apLists.discountSpi()
+}
+
+/**
+ * Deactivates `count` interrupts that the guest has ended outside of list registers: the first active ones on the
+ * ap_list after `last`, which had the last list register, or from its head if `last` is 0 (catalogue 56).
+ */
+function deactivateAfter(vgic: VgicV3, v: Vcpu, last: number, count: number): void {
+  const { words, apLists } = vgic
+  const list = v + apLists.list
+  const first = last === 0 ? list : words.indexOf(last, list) + 1
+  const end = list + words[v + VCPU_AP_COUNT]
+  let left = count
+  for (let at = first; at < end && left > 0; at++) {
+    const irq = asIrq(words[at])
+    if ((words[irq] & IRQ_ACTIVE) === 0) continue
+    deactivateOutside(vgic, v, irq)
+    left--
+  }
+}
+
+/** Deactivates an interrupt in no list register as if it came back from one inactive. */
+function deactivateOutside(vgic: VgicV3, v: Vcpu, irq: Irq): void {
+  const { words, seam } = vgic
+  if (words[irq] & IRQ_HW) seam.deactivatePhysical(v, asPe(words[v + VCPU_PE]), vgic.mapped.pintidOf(v, irq))
+  foldCounting(vgic, v, irq, 0)
+}
+
+/**
+ * Emulates a trapped write to ICC_DIR_EL1 as Linux 7.2 does: EOImode is that of the shadow of ICH_VMCR_EL2. False if
+ * the interrupt is in a list register of a running guest, and nothing was done: the VM must be stopped for it.
+ */
+export function deactivateByShadow(vgic: VgicV3, v: Vcpu, intid: Intid): boolean {
+  const { words, apLists } = vgic
+  if ((words[v + VCPU_VMCR] & VMCR_VEOIM) === 0 || intid >= FIRST_SPI + apLists.layout.spiCount) return true
+  const irq = apLists.irqOf(v, intid)
+  if (irqApListOf(words[irq]) === 0) return true
+  const owner = apLists.vcpuOf(irqApListOf(words[irq]) - 1)
+  if (isInListRegister(vgic, owner, irq)) return false
+  if ((words[irq] & IRQ_ACTIVE) === 0) return true
+  deactivateOutside(vgic, v, irq)
+  if (owner === v) vgic.prune(v)
+  else apLists.notify(owner)
+  return true
+}
+
+function isInListRegister(vgic: VgicV3, v: Vcpu, irq: Irq): boolean {
+  const { words } = vgic
+  for (let n = words[v + VCPU_USED_LRS] - 1; n >= 0; n--) if (words[v + VCPU_LR_IRQ + n] === irq) return true
+  return false
+}
