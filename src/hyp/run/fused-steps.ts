@@ -95,20 +95,28 @@ export class FusedSteps extends GapSteps {
   private readonly folding: number
   /** 1 if every entry accesses the hardware. */
   private readonly writesHcr: number
+  /** The gaps of `entryAround`, and of `exitAround`, that have rows. */
+  readonly entryGaps: number
+  private readonly exitGaps: number
+  /** Whether the latter has none, and the host injects nothing. */
+  private readonly exitsPlainly: boolean
 
   constructor(program: Program, parts: StepParts) {
     super(program, parts)
     this.injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
-    this.flushing = this.anyOf('entryAround')
-    this.folding = this.anyOf('exitAround')
+    this.flushing = this.wordOf('entryAround', TABLE_ANY)
+    this.folding = this.wordOf('exitAround', TABLE_ANY)
+    this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
+    this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
+    this.exitsPlainly = !this.injects && this.exitGaps === 0
     this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
   }
 
-  /** The step that is the row of a superinstruction which may be any of several; 0 if it begins nowhere. */
-  private anyOf(name: string): number {
+  /** A word of the row at which a superinstruction begins; 0 if it begins nowhere. */
+  private wordOf(name: string, word: number): number {
     const { table, program } = this
     const pc = program.steps.findIndex((_, each) => fusedAt(table, each as NextPc)?.name === name)
-    return pc < 0 ? 0 : table[(pc << TABLE_SHIFT) + TABLE_ANY]
+    return pc < 0 ? 0 : table[(pc << TABLE_SHIFT) + word]
   }
 
   entry(v: Vcpu, at: number): number {
@@ -166,7 +174,7 @@ export class FusedSteps extends GapSteps {
 
   /** The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request. */
   entersAround(v: Vcpu, pe: Pe, at: number, before: number): boolean {
-    const open = this.table[at + TABLE_OPEN]
+    const open = this.entryGaps
     if (open === 0) {
       this.fusedEntry(v, pe, before)
       return true
@@ -221,20 +229,24 @@ export class FusedSteps extends GapSteps {
 
   /** The rows of the exit, as `fusedExit`, without the result of the last. */
   exitAround(v: Vcpu, pe: Pe, at: number): void {
+    if (this.exitsPlainly) this.exitWithoutGaps(v, pe)
+    else this.exitThroughGaps(v, pe, at)
+  }
+
+  private exitWithoutGaps(v: Vcpu, pe: Pe): void {
     const { words } = this
-    const open = this.table[at + TABLE_OPEN]
-    if (this.injects || open > 1 << BEFORE_OUTSIDE) {
-      this.exitThroughGaps(v, pe, at, open)
-      return
-    }
-    if (open !== 0) this.takeGap(v, at, BEFORE_OUTSIDE)
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
     this.foldBack(v)
     if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) this.irqOn(v)
   }
 
-  private exitThroughGaps(v: Vcpu, pe: Pe, at: number, open: number): void {
-    const { words } = this
+  private exitThroughGaps(v: Vcpu, pe: Pe, at: number): void {
+    const { words, exitGaps: open } = this
+    if (open === 1 << BEFORE_OUTSIDE && !this.injects) {
+      this.takeGap(v, at, BEFORE_OUTSIDE)
+      this.exitWithoutGaps(v, pe)
+      return
+    }
     let thread = words[v + VCPU_THREAD]
     if (open & (1 << BEFORE_OUTSIDE)) thread = this.throughGap(v, at, BEFORE_OUTSIDE, thread)
     thread &= ~THREAD_MODE

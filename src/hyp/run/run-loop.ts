@@ -37,7 +37,6 @@ import {
   TABLE_ELSE_2,
   TABLE_FUSED,
   TABLE_LAST,
-  TABLE_OPEN,
   TABLE_SHIFT,
 } from './program.ts'
 import { MAX_OUTCOMES } from './step.ts'
@@ -111,7 +110,7 @@ export class RunLoop extends FusedSteps {
     this.leftRow = hasFusedExit ? exit << TABLE_SHIFT : -1
     this.reasons = hasFusedExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
     const fusedEntry = fusedAt(table, head)?.name
-    const isAround = fusedEntry === 'entryAround' && table[(head << TABLE_SHIFT) + TABLE_OPEN] !== 0
+    const isAround = fusedEntry === 'entryAround' && this.entryGaps !== 0
     this.fusedHead = ENTRIES.includes(fusedEntry) && !isAround ? head : -1
     this.aroundHead = isAround ? head : -1
     this.entered = this.fusedHead < 0 && this.aroundHead < 0 ? -1 : last(head)
