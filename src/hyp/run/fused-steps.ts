@@ -93,8 +93,9 @@ export class FusedSteps extends GapSteps {
   /** The steps that fill and fold the list registers between gaps; 0 where there are none, and they are `flush` and `fold`. */
   private readonly flushing: number
   private readonly folding: number
-  /** 1 if every entry accesses the hardware. */
+  /** 1 if every entry accesses the hardware; and if every exit does. */
   private readonly writesHcr: number
+  private readonly savesVmcr: number
   /** The gaps of `entryAround`, and of `exitAround`, that have rows. */
   readonly entryGaps: number
   private readonly exitGaps: number
@@ -110,6 +111,7 @@ export class FusedSteps extends GapSteps {
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
     this.exitsPlainly = !this.injects && this.exitGaps === 0
     this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
+    this.savesVmcr = this.folding === STEP_FOLD_SAVING_VMCR ? 1 : 0
   }
 
   /** A word of the row at which a superinstruction begins; 0 if it begins nowhere. */
@@ -187,7 +189,7 @@ export class FusedSteps extends GapSteps {
     thread |= THREAD_IRQS_OFF
     if (open & (1 << BEFORE_FLUSH)) thread = this.throughGap(v, at, BEFORE_FLUSH, thread)
     words[v + VCPU_THREAD] = thread
-    this.fill(v)
+    if ((words[v + VCPU_AP_COUNT] | this.writesHcr) !== 0) this.fill(v)
     if (open & (1 << AFTER_FLUSH)) thread = this.throughGap(v, at, AFTER_FLUSH, thread)
     thread = withMode(thread, MODE_IN_GUEST)
     if (open & (1 << AFTER_PUBLISH)) thread = this.throughGap(v, at, AFTER_PUBLISH, thread)
@@ -197,27 +199,29 @@ export class FusedSteps extends GapSteps {
     return true
   }
 
-  /**
-   * The row of the design that fills the list registers, without a call where there is nothing to do, as at most
-   * entries. Every step that changes list registers has settled the maintenance interrupt, so that one that finds none
-   * need not.
-   */
+  /** The row of the design that fills the list registers. */
   private fill(v: Vcpu): void {
     const { flushing } = this
-    if (flushing === STEP_FLUSH_WRITING_HCR) linux.flushWritingHcr(this, v)
-    else if (this.words[v + VCPU_AP_COUNT] === 0) return
-    else if (flushing === STEP_FLUSH) this.flush(v)
+    if (flushing === STEP_FLUSH) this.flush(v)
     else if (flushing === STEP_FLUSH_ACTIVE_FIRST) linux.flushActiveFirst(this, v)
+    else if (flushing === STEP_FLUSH_WRITING_HCR) linux.flushWritingHcr(this, v)
     else performStep(this, flushing, v)
   }
 
-  /** The row of the design that folds them. */
+  /**
+   * The row of the design that folds them, without a call where there is nothing to do, as at most exits. Every step
+   * that changes list registers has settled the maintenance interrupt, so that one that finds none need not.
+   */
   private foldBack(v: Vcpu): void {
-    const { words, folding } = this
-    if (folding === STEP_FOLD_SAVING_VMCR) linux.foldSavingVmcr(this, v)
-    else if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) === 0) return
-    else if (folding === STEP_FOLD) this.fold(v)
+    const { words } = this
+    if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS] | this.savesVmcr) !== 0) this.foldRow(v)
+  }
+
+  private foldRow(v: Vcpu): void {
+    const { folding } = this
+    if (folding === STEP_FOLD) this.fold(v)
     else if (folding === STEP_FOLD_IGNORING_EOI_COUNT) linux.foldIgnoringEoiCount(this, v)
+    else if (folding === STEP_FOLD_SAVING_VMCR) linux.foldSavingVmcr(this, v)
     else performStep(this, folding, v)
   }
 

@@ -81,9 +81,11 @@ export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
   const off = ~words[v + VCPU_VMCR] & (VMCR_VENG0 | VMCR_VENG1)
   const hcr = HCR_En | groupSwitches(off) | summarize(vgic, v, count)
   words[v + VCPU_USED_LRS] = 0
-  if (count === 1) vgic.flushOnly(v, pe, hcr)
-  else if (count !== 0) flushByGroups(vgic, v, pe, count, off, hcr)
-  if (words[v + VCPU_USED_LRS] !== 0) return
+  if (count !== 0) {
+    if (count === 1) vgic.flushOnly(v, pe, hcr)
+    else flushByGroups(vgic, v, pe, count, off, hcr)
+    if (words[v + VCPU_USED_LRS] !== 0) return
+  }
   words[v + VCPU_HCR] = hcr
   vgic.seam.writeHcr(v, pe, hcr)
 }
@@ -100,11 +102,12 @@ function flushByGroups(vgic: VgicV3, v: Vcpu, pe: Pe, count: number, off: number
  */
 function summarize(vgic: VgicV3, v: Vcpu, count: number): number {
   const { words, apLists, listRegisters } = vgic
+  let hcr = HCR_vSGIEOICount | (words[apLists.layout.vm + VM_COUNTED_SPIS] !== 0 ? HCR_TDIR : 0)
+  if (count === 0) return hcr
   const list = v + apLists.list
   const index = apLists.targetOf(words, v)
   let pending = 0
   let active = 0
-  let hcr = HCR_vSGIEOICount | (words[apLists.layout.vm + VM_COUNTED_SPIS] !== 0 ? HCR_TDIR : 0)
   for (let i = count - 1; i >= 0; i--) {
     const irq = asIrq(words[list + i])
     const word = words[irq]
