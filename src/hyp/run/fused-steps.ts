@@ -48,6 +48,7 @@ import {
   TABLE_ANY,
   TABLE_ELSE_1,
   TABLE_ELSE_2,
+  TABLE_GAPS,
   TABLE_LAST,
   TABLE_NEXT,
   TABLE_OPEN,
@@ -61,8 +62,10 @@ import {
   STEP_FOLD,
   STEP_FOLD_IGNORING_EOI_COUNT,
   STEP_FOLD_SAVING_VMCR,
+  STEP_NOT_LOADED,
   STEP_RUNNABLE,
   STEP_RUNNABLE_ON_DEMAND,
+  STEP_SAVE_VMCR,
 } from './step-numbers.ts'
 import { fusedAt } from './superinstructions.ts'
 import { THREAD_IN_GUEST, THREAD_POLLS, THREAD_SLEEPS, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
@@ -99,8 +102,11 @@ export class FusedSteps extends GapSteps {
   /** The gaps of `entryAround`, and of `exitAround`, that have rows. */
   readonly entryGaps: number
   private readonly exitGaps: number
-  /** Whether the latter has none, and the host injects nothing. */
+  /** Whether the former are `notLoaded?` and what that asks for alone. */
+  private readonly reloads: boolean
+  /** Whether the host injects nothing, and the latter are none, or `saveVmcr` before all rows alone. */
   private readonly exitsPlainly: boolean
+  private readonly savesFirst: boolean
 
   constructor(program: Program, parts: StepParts) {
     super(program, parts)
@@ -109,7 +115,14 @@ export class FusedSteps extends GapSteps {
     this.folding = this.wordOf('exitAround', TABLE_ANY)
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
+    const [reload, reloaded] = this.gapOf('entryAround', AFTER_PREEMPT_OFF)
+    const asksLoaded =
+      this.table[reload] === STEP_NOT_LOADED && this.table[reload + 1] << TABLE_SHIFT === reloaded
+    this.reloads = this.entryGaps === 1 << AFTER_PREEMPT_OFF && asksLoaded
+    const [, first] = this.gapOf('exitAround', BEFORE_OUTSIDE)
+    const savesFirst = this.exitGaps === 1 << BEFORE_OUTSIDE && first === ~STEP_SAVE_VMCR
     this.exitsPlainly = !this.injects && this.exitGaps === 0
+    this.savesFirst = !this.injects && savesFirst
     this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
     this.savesVmcr = this.folding === STEP_FOLD_SAVING_VMCR ? 1 : 0
   }
@@ -119,6 +132,10 @@ export class FusedSteps extends GapSteps {
     const { table, program } = this
     const pc = program.steps.findIndex((_, each) => fusedAt(table, each as NextPc)?.name === name)
     return pc < 0 ? 0 : table[(pc << TABLE_SHIFT) + word]
+  }
+
+  private gapOf(name: string, gap: number): readonly [number, number] {
+    return [this.wordOf(name, TABLE_GAPS + 2 * gap), this.wordOf(name, TABLE_GAPS + 2 * gap + 1)]
   }
 
   entry(v: Vcpu, at: number): number {
@@ -176,12 +193,11 @@ export class FusedSteps extends GapSteps {
 
   /** The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request. */
   entersAround(v: Vcpu, pe: Pe, at: number, before: number): boolean {
-    const open = this.entryGaps
-    if (open === 0) {
+    const { words, entryGaps: open } = this
+    if (open === 0 || (this.reloads && words[v + VCPU_LOADED] !== 0)) {
       this.fusedEntry(v, pe, before)
       return true
     }
-    const { words } = this
     let thread = before & ~THREAD_REQUESTS
     if (open & (1 << AFTER_REQUESTS)) thread = this.throughGap(v, at, AFTER_REQUESTS, thread)
     thread = withPreemptOff(thread)
@@ -245,12 +261,12 @@ export class FusedSteps extends GapSteps {
   }
 
   private exitThroughGaps(v: Vcpu, pe: Pe, at: number): void {
-    const { words, exitGaps: open } = this
-    if (open === 1 << BEFORE_OUTSIDE && !this.injects) {
-      this.takeGap(v, at, BEFORE_OUTSIDE)
+    if (this.savesFirst) {
+      this.saveVmcr(v)
       this.exitWithoutGaps(v, pe)
       return
     }
+    const { words, exitGaps: open } = this
     let thread = words[v + VCPU_THREAD]
     if (open & (1 << BEFORE_OUTSIDE)) thread = this.throughGap(v, at, BEFORE_OUTSIDE, thread)
     thread &= ~THREAD_MODE

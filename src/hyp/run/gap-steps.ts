@@ -9,6 +9,7 @@ import { performStep } from './step-dispatch.ts'
 import {
   STEP_CLEAR_WAITING,
   STEP_NOT_LOADED,
+  STEP_PUT,
   STEP_SAVE_VMCR,
   STEP_SET_WAITING,
   STEP_TIMER_SYNC,
@@ -58,6 +59,7 @@ export class GapSteps extends ThreadSteps {
     if (step === STEP_SAVE_VMCR) this.saveVmcr(v)
     else if (step === STEP_SET_WAITING) this.setWaiting(v)
     else if (step === STEP_CLEAR_WAITING) this.clearWaiting(v)
+    else if (step === STEP_PUT) this.put(v)
     else return performStep(this, step, v)
     return 0
   }

@@ -83,12 +83,14 @@ export class RunLoop extends FusedSteps {
   private readonly aroundHead: number
   private readonly entered: number
   /**
-   * The guest's only row, if the superinstruction `exit` or `exitAround` follows it, the row after it if it is `exit`, where
-   * that begins in the table whichever it is, and the table word with the successor for reason 0; otherwise -1.
+   * The guest's only row, if the superinstruction `exit` follows it, and if `exitAround` does; the row after it if it is
+   * `exit`, and where that begins in the table if it is `exitAround`; and the table word with the successor for reason 0
+   * after either. Otherwise -1.
    */
   private readonly guest: number
+  private readonly aroundGuest: number
   private readonly left: number
-  private readonly leftRow: number
+  private readonly aroundLeft: number
   private readonly reasons: number
   /** The rows of the superinstructions at the head and after the guest; 0 for none. */
   readonly entryRows: number
@@ -103,12 +105,13 @@ export class RunLoop extends FusedSteps {
     const guests = [...program.steps.keys()].filter((pc) => table[pc << TABLE_SHIFT] === op.STEP_GUEST)
     const exit = table[(guests[0] << TABLE_SHIFT) + 1]
     const fusedExit = guests.length === 1 ? fusedAt(table, asPc(exit))?.name : undefined
-    const hasFusedExit = fusedExit === 'exit' || fusedExit === 'exitAround'
     const last = (pc: number): number => table[(pc << TABLE_SHIFT) + TABLE_LAST]
-    this.guest = hasFusedExit ? guests[0] : -1
-    this.left = fusedExit === 'exit' ? exit : -1
-    this.leftRow = hasFusedExit ? exit << TABLE_SHIFT : -1
-    this.reasons = hasFusedExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
+    const [isExit, isAroundExit] = [fusedExit === 'exit', fusedExit === 'exitAround']
+    this.guest = isExit ? guests[0] : -1
+    this.aroundGuest = isAroundExit ? guests[0] : -1
+    this.left = isExit ? exit : -1
+    this.aroundLeft = isAroundExit ? exit << TABLE_SHIFT : -1
+    this.reasons = isExit || isAroundExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
     const fusedEntry = fusedAt(table, head)?.name
     const isAround = fusedEntry === 'entryAround' && this.entryGaps !== 0
     this.fusedHead = ENTRIES.includes(fusedEntry) && !isAround ? head : -1
@@ -236,14 +239,27 @@ export class RunLoop extends FusedSteps {
   /** Makes the guest exit for an EXIT_ reason and runs the thread: `exit` and `run` in one. */
   leave(v: Vcpu, reason: number): number {
     const { words } = this
-    if (words[v + VCPU_PC] !== this.guest) return this.exitAndRun(v, reason)
+    if (words[v + VCPU_PC] !== this.guest) return this.leaveAround(v, reason)
     const pe = asPe(words[v + VCPU_PE])
     this.leaveGuest(v, pe, reason)
-    if (this.left < 0) this.exitAround(v, pe, this.leftRow)
-    else this.fusedExit(v, pe)
+    this.fusedExit(v, pe)
+    return this.runAfter(v, reason)
+  }
+
+  /** The same for a thread whose guest `exitAround` follows. */
+  private leaveAround(v: Vcpu, reason: number): number {
+    const { words } = this
+    if (words[v + VCPU_PC] !== this.aroundGuest) return this.exitAndRun(v, reason)
+    const pe = asPe(words[v + VCPU_PE])
+    this.leaveGuest(v, pe, reason)
+    this.exitAround(v, pe, this.aroundLeft)
+    return this.runAfter(v, reason)
+  }
+
+  /** Runs a thread from where the reason of its exit leads. */
+  private runAfter(v: Vcpu, reason: number): number {
     const pc = asPc(this.table[this.reasons + reason])
-    if (pc !== this.head && pc !== ENDED) return this.runFrom(v, pc)
-    return parkedAt(words, v, pc)
+    return pc !== this.head && pc !== ENDED ? this.runFrom(v, pc) : parkedAt(this.words, v, pc)
   }
 
   private exitAndRun(v: Vcpu, reason: number): number {
