@@ -102,9 +102,9 @@ export class FusedSteps extends GapSteps {
   /** The gaps of `entryAround`, and of `exitAround`, that have rows. */
   readonly entryGaps: number
   private readonly exitGaps: number
-  /** Whether the former are `notLoaded?` and what that asks for alone. */
+  /** Whether the former have nothing but what `notLoaded?` asks for. */
   private readonly reloads: boolean
-  /** Whether the host injects nothing, and the latter are none, or `saveVmcr` before all rows alone. */
+  /** Whether the host injects nothing, and the latter have no rows, or nothing but `saveVmcr` before all others. */
   private readonly exitsPlainly: boolean
   private readonly savesFirst: boolean
 
@@ -115,14 +115,9 @@ export class FusedSteps extends GapSteps {
     this.folding = this.wordOf('exitAround', TABLE_ANY)
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
-    const [reload, reloaded] = this.gapOf('entryAround', AFTER_PREEMPT_OFF)
-    const asksLoaded =
-      this.table[reload] === STEP_NOT_LOADED && this.table[reload + 1] << TABLE_SHIFT === reloaded
-    this.reloads = this.entryGaps === 1 << AFTER_PREEMPT_OFF && asksLoaded
-    const [, first] = this.gapOf('exitAround', BEFORE_OUTSIDE)
-    const savesFirst = this.exitGaps === 1 << BEFORE_OUTSIDE && first === ~STEP_SAVE_VMCR
+    this.reloads = this.entryGaps === 1 << AFTER_PREEMPT_OFF && this.asksForReload()
     this.exitsPlainly = !this.injects && this.exitGaps === 0
-    this.savesFirst = !this.injects && savesFirst
+    this.savesFirst = !this.injects && this.exitGaps === 1 << BEFORE_OUTSIDE && this.asksForSave()
     this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
     this.savesVmcr = this.folding === STEP_FOLD_SAVING_VMCR ? 1 : 0
   }
@@ -134,8 +129,15 @@ export class FusedSteps extends GapSteps {
     return pc < 0 ? 0 : table[(pc << TABLE_SHIFT) + word]
   }
 
-  private gapOf(name: string, gap: number): readonly [number, number] {
-    return [this.wordOf(name, TABLE_GAPS + 2 * gap), this.wordOf(name, TABLE_GAPS + 2 * gap + 1)]
+  private asksForReload(): boolean {
+    const { table } = this
+    const row = this.wordOf('entryAround', TABLE_GAPS + 2 * AFTER_PREEMPT_OFF)
+    const end = this.wordOf('entryAround', TABLE_GAPS + 2 * AFTER_PREEMPT_OFF + 1)
+    return table[row] === STEP_NOT_LOADED && table[row + 1] << TABLE_SHIFT === end
+  }
+
+  private asksForSave(): boolean {
+    return this.wordOf('exitAround', TABLE_GAPS + 2 * BEFORE_OUTSIDE + 1) === ~STEP_SAVE_VMCR
   }
 
   entry(v: Vcpu, at: number): number {
