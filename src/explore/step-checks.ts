@@ -24,6 +24,7 @@ import {
   FLUSHES,
   FOLDS,
   HAS_NEEDS,
+  RESTORES,
   SAVES,
   WRITES,
   WRITES_ALL,
@@ -88,6 +89,11 @@ export class StepChecks {
     if (kind & SAVES) {
       const violation = this.images.afterSave(index, this.before, this.checked)
       if (violation) return violation
+    }
+    if (kind & RESTORES) {
+      const violation = this.images.afterRestore(index, this.before, this.checked)
+      // Before the end what is there is not a VM yet.
+      if (violation || this.images.isUnderWay) return violation
     }
     const writes = kind & WRITES
     if (this.residency.present && (writes === WRITES_ALL || kind & HAS_NEEDS)) {
@@ -212,7 +218,7 @@ export class StepChecks {
     return undefined
   }
 
-  /** Whether the last step changed an interrupt's word or an ap_list. */
+  /** Whether the last step changed an interrupt's word, or how many are on an ap_list. A sort does neither. */
   private touchesLists(): boolean {
     const { interrupts, layout } = this.hypervisor
     const { at, count } = this.changes
@@ -222,7 +228,7 @@ export class StepChecks {
       if (interrupts.kindAt(word) !== undefined) return true
       if (word < layout.vcpus || word >= end) continue
       const offset = (word - layout.vcpus) % layout.vcpuSize
-      if (offset === VCPU_AP_COUNT || (offset >= layout.apList && offset < layout.ownWords)) return true
+      if (offset === VCPU_AP_COUNT) return true
     }
     return false
   }

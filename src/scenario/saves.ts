@@ -3,11 +3,11 @@
  * exploration looks at it when the step is taken. The exception is what the parts of an image must agree on, since they are
  * saved at different times: the timers and their interrupts.
  */
-import { VgicError } from '../errors/vgic-error.ts'
+import { isErrno } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import {
+  privateIrq,
   timerIntids,
-  VCPU_IRQ,
   VCPU_LOADED,
   VCPU_NOTIFIER,
   VCPU_PC,
@@ -74,7 +74,7 @@ export class Saves {
     if (!this.savesInterrupts(pc))
       return image | this.bits((v, timer) => hypervisor.timers.isMasked(v, timer), SAVED_MASKED)
     const known = IRQ_LATCH | IRQ_LINE | IRQ_ACTIVE
-    return image | this.bits((v, timer) => (words[v + VCPU_IRQ + timerIntids[timer]] & known) !== 0, 0)
+    return image | this.bits((v, timer) => (words[privateIrq(v, timerIntids[timer])] & known) !== 0, 0)
   }
 
   /** Whether the step at a program counter saves the interrupts. */
@@ -91,7 +91,7 @@ export class Saves {
       const saved = saveVgic(hypervisor)
       return this.opAt(pc) === STEP_SAVE_INTERRUPTS_AS_GUEST ? withLines(saved) : saved
     } catch (error) {
-      if (error instanceof VgicError && /^E[A-Z]+$/.test(error.code)) return undefined
+      if (isErrno(error)) return undefined
       throw error
     }
   }
