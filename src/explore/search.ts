@@ -50,6 +50,9 @@ export class Search {
   private readonly words: Int32Array
   private readonly kinds: StepKinds
   private kind = 0
+  /** What a budget adds to lane a of the key, kept as most steps take nothing from it. */
+  private termOf = 0
+  private term = withExtra(0, 0)
 
   /** With a `seed` other than 0 the actors are in another order, in which they are tried. */
   constructor(
@@ -91,7 +94,11 @@ export class Search {
     const { left, exact, canonical } = this
     canonical?.choose(this.stack.depth + 1, this.hash)
     const { a, b } = this.known
-    this.keyA = withExtra(a, left)
+    if (left !== this.termOf) {
+      this.termOf = left
+      this.term = withExtra(0, left)
+    }
+    this.keyA = (a + this.term) | 0
     this.keyB = b
     if (exact === undefined) return
     if (this.kept !== this.words) canonical?.write(this.kept)
@@ -188,10 +195,10 @@ export class Search {
     this.identify()
   }
 
-  /** Checks the last step. */
-  check(): ViolatedInvariant | undefined {
+  /** Checks the last step; `isKnown` says that the state it has led to was checked before. */
+  check(isKnown = false): ViolatedInvariant | undefined {
     const { frames, frame } = this.stack
-    const violated = this.checks.afterStep(this.actors[frames[frame + FRAME_ACTOR]], this.kind)
+    const violated = this.checks.afterStep(this.actors[frames[frame + FRAME_ACTOR]], this.kind, isKnown)
     return violated || this.bounds.own.length === 0 ? violated : this.checkOwn()
   }
 
