@@ -52,6 +52,8 @@ export class Explorer {
   private cycles: FairCycles | undefined
   /** Undefined if the search is not reduced. */
   private readonly local: LocalSteps | undefined
+  /** The vCPUs among the actors. */
+  private readonly vcpus: readonly number[]
   /** The interventions that are left when the search has used up its own. */
   private reserve = 0
   private depth = 0
@@ -71,6 +73,8 @@ export class Explorer {
   ) {
     this.search = new Search(machine, bounds, share?.index ?? 0)
     this.local = bounds.reduce ? new LocalSteps(machine) : undefined
+    const { actors } = this.search
+    this.vcpus = [...actors.keys()].filter((actor) => actors[actor].kind === 'vcpu')
   }
 
   /** Searches the schedules with at most so many interventions and steps. */
@@ -173,7 +177,8 @@ export class Explorer {
   private localActor(local: LocalSteps, budget: number): number {
     const { actors, machine } = this.search
     const preempts = (budget & 0xff) !== 0 && interventionsIn(budget) > this.reserve
-    for (let actor = 0; actor < actors.length && actors[actor].kind === 'vcpu'; actor++) {
+    for (let i = 0; i < this.vcpus.length; i++) {
+      const actor = this.vcpus[i]
       if (machine.stateOfOwn(actors[actor]) === 'ready' && local.isLocal(actors[actor], preempts))
         return actor
     }
