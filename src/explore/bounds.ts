@@ -168,7 +168,8 @@ export interface Report {
   readonly schedules: number
   /**
    * The probability, at most, that some state was omitted since 63 bits of its hash agree with another's, if hashes
-   * are taken to be random: n (n - 1) / 2^64 of n states. 0 with `exact`.
+   * are taken to be random: n (n - 1) / 2^64 of n states; with `symmetry` under p permutations, p^2 / (2 p - 1) times as
+   * much. 0 with `exact`.
    */
   readonly omission: number
   /**
@@ -194,6 +195,10 @@ export interface Report {
 /** The verdict of a report that is complete, or has a violation, or neither. */
 export const verdictOf = (complete: boolean, violation: Violation | undefined): Verdict =>
   violation ? 'violated' : complete ? 'holds' : 'bounded'
+
+/** {@link Report.omission}: that the least of as many hashes as there are permutations agree is more probable than of one. */
+export const omissionOf = (states: number, permutations: number): number =>
+  (((states * (states - 1)) / 2 ** 64) * permutations ** 2) / (2 * permutations - 1)
 
 const boundFields: Fields<Bounds> = {
   preemptions: true,

@@ -47,6 +47,11 @@ export class CanonicalStates {
     this.size = 2 * this.renamings.length
   }
 
+  /** How many permutations there are, with the one that leaves everything in its place. */
+  get permutations(): number {
+    return this.renamings.length + 1
+  }
+
   /** Hashes the permutations of the state in the words, which is at a depth. */
   hashAll(depth: number): void {
     const { words, ranges, counts } = this

@@ -6,7 +6,14 @@
  */
 
 import type { Machine } from '../scenario/machine.ts'
-import { type CheckedBounds, interventionsIn, type Progress, type Report, verdictOf } from './bounds.ts'
+import {
+  type CheckedBounds,
+  interventionsIn,
+  omissionOf,
+  type Progress,
+  type Report,
+  verdictOf,
+} from './bounds.ts'
 import type { ClosedStates } from './closed-states.ts'
 import { CutStates } from './cut-states.ts'
 import { FairCycles } from './fair-cycles.ts'
@@ -325,7 +332,7 @@ export class Explorer {
     const { shard } = this.bounds
     const part = shard ? { shard: shard.name } : {}
     const states = visited.size
-    const omission = this.bounds.exact ? 0 : (states * (states - 1)) / 2 ** 64
+    const omission = this.bounds.exact ? 0 : omissionOf(states, this.search.permutations)
     const verdict = verdictOf(complete, more.violation)
     return { verdict, complete, states, transitions, schedules, omission, ...part, ...more }
   }

@@ -92,12 +92,12 @@ export class Search {
 
   private identify(): void {
     const { left, exact, canonical } = this
+    canonical?.choose(this.stack.depth + 1, this.hash)
+    const { a, b } = this.known
     if (left !== this.termOf) {
       this.termOf = left
       this.term = withExtra(0, left)
     }
-    canonical?.choose(this.stack.depth + 1, this.hash)
-    const { a, b } = this.known
     this.keyA = (a + this.term) | 0
     this.keyB = b
     if (exact === undefined) return
@@ -106,6 +106,11 @@ export class Search {
     // Odd multiplication is one to one. The lowest bit of lane b is not compared.
     this.keyA = Math.imul(number, 0x9e3779b1)
     this.keyB = number << 1
+  }
+
+  /** How many permutations a state is looked up by; 1 without symmetry. */
+  get permutations(): number {
+    return this.canonical?.permutations ?? 1
   }
 
   /** The hash that the state is known by: the least of its permutations', or its own. */

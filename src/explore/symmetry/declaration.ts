@@ -1,9 +1,8 @@
 /**
- * Whether what a scenario declares to be symmetric is. Each permutation must be an automorphism of the machine: it takes
- * the first state to itself and, if an actor's step leads from one state to another, the step of the actor that takes its
- * place leads from the one permuted to the other permuted. Then a state violates an invariant if and only if it does
- * permuted, since no invariant names a vCPU, a device or an SPI; and to search one of each orbit is to search all
- * (Ip, Dill, "Better Verification Through Symmetry"; Clarke, Grumberg, Peled, "Model Checking", chapter 14). L4, which
+ * Whether what a scenario declares to be symmetric is. Each permutation must be an automorphism of the machine: if an
+ * actor's step leads from one state to another, the step of the actor that takes its place leads from the one permuted to
+ * the other permuted. A state violates an invariant if and only if it does permuted, since no invariant names a vCPU, a
+ * device or an SPI; so to search from one state of each orbit is to search from all (Ip, Dill, "Better Verification Through Symmetry"; Clarke, Grumberg, Peled, "Model Checking", chapter 14). L4, which
  * tells the actors of a cycle apart, is not checked.
  *
  * The first state is compared word by word, and so are the programs of devices and guests. What is left is that the model
@@ -175,10 +174,9 @@ function checkGuests({ setup }: Machine, renaming: Renaming): void {
     for (let at = 0; at < Math.max(guest.ops.length, other.ops.length); at += OP_WORDS) {
       if (isRenamedOp(guest.ops.subarray(at, at + OP_WORDS), other.ops.subarray(at, at + OP_WORDS), renaming))
         continue
-      const pc = at / OP_WORDS
-      refuse(
-        `the guest of vcpu${index} does "${guest.names[pc] ?? 'nothing'}" where that of vcpu${to} ${index === to ? 'would do that of others' : `does "${other.names[pc] ?? 'nothing'}"`}.`,
-      )
+      const [does, others] = [guest, other].map(({ names }) => names[at / OP_WORDS] ?? 'nothing')
+      const apart = index === to ? ', which tells them apart' : ` where that of vcpu${to} does "${others}"`
+      refuse(`the guest of vcpu${index} does "${does}"${apart}.`)
     }
   }
 }
