@@ -4,12 +4,21 @@
  */
 import { ICH_VMCR_VIEW } from '../arch/ich-registers.ts'
 import { FIRST_LPI, FIRST_SPI, type Intid } from '../arch/intid.ts'
+import { ESR_WnR } from '../arch/syndrome.ts'
 import { ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Pe } from '../gic/records/pe.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
 import { type GuestProgram, OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
-import { peOf, VCPU_FAULT_IPA, VCPU_INDEX, VCPU_NOTIFIER, VCPU_PC, type Vcpu } from '../hyp/records/vcpu.ts'
+import {
+  peOf,
+  VCPU_ESR,
+  VCPU_FAULT_IPA,
+  VCPU_INDEX,
+  VCPU_NOTIFIER,
+  VCPU_PC,
+  type Vcpu,
+} from '../hyp/records/vcpu.ts'
 import { asIrq, IRQ_EDGE, IRQ_LATCH, type Irq, irqApListOf } from '../hyp/records/vgic-irq.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
@@ -152,6 +161,14 @@ export class Ghosts {
     if (isDone) for (const irq of cleared) this.settled(irq)
     if (isDone || ends & CARRIES_OUT) this.forgetLpis()
     return result
+  }
+
+  /** Whether the next step of a thread may end edges that are outstanding, so that {@link stepThread} must take it. */
+  mayEndEdges(v: Vcpu): boolean {
+    const { words, hypervisor } = this
+    const ends = words[v + VCPU_NOTIFIER] === 0 ? this.ends[words[v + VCPU_PC]] : 0
+    if (ends === 0) return false
+    return (words[v + VCPU_ESR] & ESR_WnR) !== 0 || hypervisor.layout.lpis.lpi.count > 0
   }
 
   private settled(irq: Irq): void {

@@ -320,6 +320,30 @@ export function gapsOf(program: Program, name: string): readonly number[] {
   return (pc > 0 && fused && match(program, asPc(pc), fused)?.gaps) || []
 }
 
+/**
+ * The rows of the superinstruction that begins at a program counter, those in gaps too; none if there is no
+ * superinstruction, or a row in a gap asks a question, so that others may follow.
+ */
+export function rowsOf(program: Program, pc: number): readonly number[] {
+  const fused = fusedAt(program.table, pc as NextPc)
+  const gaps = (fused && match(program, asPc(pc), fused)?.gaps) || []
+  const rows: number[] = []
+  let at = pc
+  let gap = 1
+  for (const row of fused?.rows ?? []) {
+    const end = row === GAP ? gaps[gap] : at
+    if (row === GAP) gap += 2
+    for (; at !== end; at = program.table[(at << TABLE_SHIFT) + 1]) {
+      if ((program.steps[at]?.outcomes.length ?? 0) > 1) return []
+      rows.push(at)
+    }
+    if (row === GAP) continue
+    rows.push(at)
+    at = program.table[(at << TABLE_SHIFT) + (isYes(row) ? 2 : 1)]
+  }
+  return rows
+}
+
 /** Where the rows of a superinstruction are. */
 interface Match {
   /** Its last row, and the one after that for result 0. */
