@@ -73,10 +73,10 @@ export class Strides {
     return true
   }
 
-  /** Steps of the guest up to its exit, or a superinstruction, or else a step of the thread. */
+  /** Steps of the guest, its exit and the next entry; or a superinstruction, or else a step of the thread. */
   private takeAlone(v: Vcpu, most: number): number {
-    if (this.runLoop.isInGuest(v)) return this.takeGuestSteps(v, most)
     if (this.words[v + VCPU_PE] === 0) return 0
+    if (this.runLoop.isInGuest(v)) return this.takeGuestSteps(v, most)
     const taken = this.ghosts.mayEndEdges(v) ? 0 : this.countedRows.take(v, most)
     return taken > 0 ? taken : this.takeThreadStep(v)
   }
@@ -118,9 +118,12 @@ export class Strides {
     return words[v + VCPU_AP_COUNT] === 0 && words[v + VCPU_USED_LRS] === 0 && !guest.isInterrupted(v)
   }
 
-  /** Steps of the guest up to its exit, to where it waits in its PE, or to one that may program a timer. */
+  /**
+   * Steps of the guest up to its exit, to where it waits in its PE, or to one that may program a timer. With room for a
+   * way out and one in, those too.
+   */
   private takeGuestSteps(v: Vcpu, most: number): number {
-    const { words, runLoop, guest, ghosts } = this
+    const { words, guest, ghosts } = this
     if (guest.isWaiting(v)) return 0
     const program = this.guests[words[v + VCPU_INDEX]]
     const { ops } = program
@@ -135,9 +138,20 @@ export class Strides {
       op = ops[OP_WORDS * words[v + GUEST_PC]]
     }
     ghosts.recordVmcr(v, pe)
+    if (result > 0) taken += this.turn(v, result - 1, most - taken)
     pass(words, this.now, taken)
-    if (result > 0) runLoop.exit(v, result - 1)
     return taken
+  }
+
+  /** The guest exits. If it is at the head of the loop then, it enters again. Returns the rows that were taken. */
+  private turn(v: Vcpu, reason: number, most: number): number {
+    const { runLoop } = this
+    if (!this.isAlone || runLoop.exitRows + runLoop.entryRows > most) {
+      runLoop.exit(v, reason)
+      return 0
+    }
+    const rows = runLoop.exitAtOnce(v, reason)
+    return rows > 0 && runLoop.entersAtOnce(v) ? rows + runLoop.entryRows : rows
   }
 
   /** A step of the guest that may program a timer: by the time that it is. The stride ends when a timer is due. */

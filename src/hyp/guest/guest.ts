@@ -16,12 +16,14 @@ import { HCR_TALL1 } from '../../arch/ich-registers.ts'
 import { INTID_NONE, type Intid, isSpecial } from '../../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../../arch/syndrome.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
-import { LINE_VFIQ } from '../../gic/cpu-interface/lines.ts'
+import { LINE_FIQ, LINE_IRQ, LINE_VFIQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import {
   DAIF_F,
   DAIF_I,
   PCPU_HCR_EL2,
+  PCPU_PSTATE,
   PCPU_TRAP,
+  PSTATE_WAITING,
   WFX_COMPLETES,
   WFX_TRAPS,
 } from '../../gic/cpu-interface/pcpu.ts'
@@ -124,11 +126,14 @@ export class Guest {
   step(v: Vcpu, program: GuestProgram): number {
     const { words, silicon } = this
     const pe = asPe(words[v + VCPU_PE])
-    if (this.isInterrupted(v)) return 1 + EXIT_IRQ
-    if (!silicon.pcpu.wake(pe)) return GUEST_WAITS
-    const taken = silicon.pcpu.taken(pe)
-    if (taken !== 0 && words[v + GUEST_DEPTH] < MAX_DEPTH && this.interrupt(v, pe, program, taken))
-      return GUEST_RUNS
+    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) return 1 + EXIT_IRQ
+    // Most have masked what they could take.
+    if ((words[pe + PCPU_PSTATE] & (PSTATE_WAITING | DAIF_I | DAIF_F)) !== (DAIF_I | DAIF_F)) {
+      if (!silicon.pcpu.wake(pe)) return GUEST_WAITS
+      const taken = silicon.pcpu.taken(pe)
+      if (taken !== 0 && words[v + GUEST_DEPTH] < MAX_DEPTH && this.interrupt(v, pe, program, taken))
+        return GUEST_RUNS
+    }
     return this.operation(v, pe, program.ops, OP_WORDS * words[v + GUEST_PC])
   }
 

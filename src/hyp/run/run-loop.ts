@@ -231,6 +231,23 @@ export class RunLoop extends FusedSteps {
     return true
   }
 
+  /**
+   * The same for a guest that is to exit for an EXIT_ reason; otherwise makes it do no more than that. Returns the rows
+   * that were taken.
+   */
+  exitAtOnce(v: Vcpu, reason: number): number {
+    const { words } = this
+    if (words[v + VCPU_PC] !== this.guest || this.left < 0) {
+      this.exit(v, reason)
+      return 0
+    }
+    const pe = asPe(words[v + VCPU_PE])
+    this.leaveGuest(v, pe, reason)
+    this.fusedExit(v, pe)
+    words[v + VCPU_PC] = this.table[this.reasons + reason]
+    return this.exitRows
+  }
+
   /** Makes the guest exit for an EXIT_ reason and runs the thread: `exit` and `run` in one. */
   leave(v: Vcpu, reason: number): number {
     const { words } = this
