@@ -116,26 +116,20 @@ export class Ghosts {
     const { words, hypervisor } = this
     const pe = peOf(words, v)
     const program = hypervisor.setup.guests[words[v + VCPU_INDEX]]
-    const result = this.stepProgram(v, program, program.ops[OP_WORDS * words[v + GUEST_PC]])
+    const isAck = program.ops[OP_WORDS * words[v + GUEST_PC]] === OP_ACK
+    const result = isAck ? this.stepAcknowledge(v, program) : hypervisor.guest.step(v, program)
     this.recordVmcr(v, pe)
     if (result > 0) hypervisor.runLoop.exit(v, result - 1)
   }
 
-  /**
-   * The same for a caller that takes several steps, then calls {@link recordVmcr} once, and makes the guest exit. `op` is
-   * the operation that the guest is at. Returns what `Guest.step` does.
-   */
-  stepProgram(v: Vcpu, program: GuestProgram, op: number): number {
-    return op === OP_ACK ? this.stepAcknowledge(v, program) : this.hypervisor.guest.step(v, program)
-  }
-
-  /** Records ICH_VMCR_EL2 of a PE as the guest of a vCPU, which is on it or was, has left it. */
+  /** Records ICH_VMCR_EL2 of the PE that a vCPU is on as its guest has left it. */
   recordVmcr(v: Vcpu, pe: Pe): void {
     const { words } = this
     words[this.at + words[v + VCPU_INDEX]] = words[pe + ICH_VMCR]
   }
 
-  private stepAcknowledge(v: Vcpu, program: GuestProgram): number {
+  /** Takes a step of a guest that is about to acknowledge, without recording ICH_VMCR_EL2. Returns what `Guest.step` does. */
+  stepAcknowledge(v: Vcpu, program: GuestProgram): number {
     const { words, hypervisor } = this
     const pc = words[v + GUEST_PC]
     const depth = words[v + GUEST_DEPTH]

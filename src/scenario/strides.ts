@@ -6,7 +6,7 @@
  */
 import { GUEST_RUNS, type Guest } from '../hyp/guest/guest.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { type GuestProgram, OP_TIMER, OP_WFIT, OP_WORDS } from '../hyp/records/guest-program.ts'
+import { type GuestProgram, OP_ACK, OP_TIMER, OP_WFIT, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import { peOf, VCPU_AP_COUNT, VCPU_INDEX, VCPU_PE, VCPU_USED_LRS, type Vcpu } from '../hyp/records/vcpu.ts'
 import { pass, tick, timeOf } from '../hyp/records/virtual-time.ts'
@@ -119,39 +119,47 @@ export class Strides {
   }
 
   /**
-   * Steps of the guest up to its exit, to where it waits in its PE, or to one that may program a timer. With room for a
-   * way out and one in, those too.
+   * Steps of the guest up to where it waits in its PE, or to one that may program a timer; and its exits, for as long as
+   * superinstructions lead out of the guest and into it again.
    */
   private takeGuestSteps(v: Vcpu, most: number): number {
-    const { words, guest, ghosts } = this
+    const { words, ghosts, guest, runLoop } = this
     if (guest.isWaiting(v)) return 0
     const program = this.guests[words[v + VCPU_INDEX]]
-    const { ops } = program
-    let op = ops[OP_WORDS * words[v + GUEST_PC]]
-    if (programsTimer(op)) return this.programTimer(v)
     const pe = peOf(words, v)
     let taken = 0
-    let result = GUEST_RUNS
-    while (taken < most && result === GUEST_RUNS && !programsTimer(op)) {
-      result = ghosts.stepProgram(v, program, op)
-      taken++
-      op = ops[OP_WORDS * words[v + GUEST_PC]]
+    let isInGuest = true
+    while (isInGuest && taken < most) {
+      const steps = this.runGuest(v, program, most - taken)
+      if (steps === 0) break
+      taken += steps
+      const { result } = guest
+      if (result === GUEST_RUNS) continue
+      ghosts.recordVmcr(v, pe)
+      const rows = result > 0 ? this.exit(v, result - 1, most - taken) : 0
+      isInGuest = rows > 0 && runLoop.entersAtOnce(v)
+      taken += isInGuest ? rows + runLoop.entryRows : rows
     }
-    ghosts.recordVmcr(v, pe)
-    if (result > 0) taken += this.turn(v, result - 1, most - taken)
+    if (isInGuest) ghosts.recordVmcr(v, pe)
     pass(words, this.now, taken)
-    return taken
+    return taken > 0 ? taken : this.programTimer(v)
   }
 
-  /** The guest exits. If it is at the head of the loop then, it enters again. Returns the rows that were taken. */
-  private turn(v: Vcpu, reason: number, most: number): number {
+  /** Steps of the guest of which the ghosts keep nothing, or one that acknowledges; none before one with a timer. */
+  private runGuest(v: Vcpu, program: GuestProgram, most: number): number {
+    const { words, guest, ghosts } = this
+    const steps = guest.run(v, program, most, WATCHED)
+    if (steps > 0 || program.ops[OP_WORDS * words[v + GUEST_PC]] !== OP_ACK) return steps
+    guest.result = ghosts.stepAcknowledge(v, program)
+    return 1
+  }
+
+  /** The guest exits; with room for the way out and the next one in, up to the question why. Returns the rows of that. */
+  private exit(v: Vcpu, reason: number, most: number): number {
     const { runLoop } = this
-    if (!this.isAlone || runLoop.exitRows + runLoop.entryRows > most) {
-      runLoop.exit(v, reason)
-      return 0
-    }
-    const rows = runLoop.exitAtOnce(v, reason)
-    return rows > 0 && runLoop.entersAtOnce(v) ? rows + runLoop.entryRows : rows
+    if (runLoop.exitRows + runLoop.entryRows <= most) return runLoop.exitAtOnce(v, reason)
+    runLoop.exit(v, reason)
+    return 0
   }
 
   /** A step of the guest that may program a timer: by the time that it is. The stride ends when a timer is due. */
@@ -167,4 +175,5 @@ export class Strides {
   }
 }
 
-const programsTimer = (op: number): boolean => op === OP_TIMER || op === OP_WFIT
+/** A bit for each operation that a guest does not take with others: its time, or the edge that it takes, counts. */
+const WATCHED = (1 << OP_ACK) | (1 << OP_TIMER) | (1 << OP_WFIT)

@@ -89,6 +89,10 @@ import { VCPU_DATA, VCPU_ESR, VCPU_FAULT_IPA, VCPU_PE, type Vcpu } from '../reco
 export const GUEST_RUNS = 0
 export const GUEST_WAITS = -1
 
+/** PSTATE of a guest that has masked all interrupts, and does not wait. */
+const MASKED = DAIF_I | DAIF_F
+const QUIET = PSTATE_WAITING | MASKED
+
 /** The timers that a guest programs. */
 export interface GuestTimers {
   /** Arms a timer to expire after `ticks`, or turns it off. */
@@ -112,6 +116,9 @@ const handlerFor = ({ onIrq, onFiq }: GuestProgram, taken: number): number =>
   taken & LINE_VFIQ ? onFiq : onIrq
 
 export class Guest {
+  /** What the last step of {@link run} came to. */
+  result = GUEST_RUNS
+
   constructor(
     readonly words: Int32Array,
     readonly silicon: Silicon,
@@ -128,13 +135,41 @@ export class Guest {
     const pe = asPe(words[v + VCPU_PE])
     if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) return 1 + EXIT_IRQ
     // Most have masked what they could take.
-    if ((words[pe + PCPU_PSTATE] & (PSTATE_WAITING | DAIF_I | DAIF_F)) !== (DAIF_I | DAIF_F)) {
+    if ((words[pe + PCPU_PSTATE] & QUIET) !== MASKED) {
       if (!silicon.pcpu.wake(pe)) return GUEST_WAITS
       const taken = silicon.pcpu.taken(pe)
       if (taken !== 0 && words[v + GUEST_DEPTH] < MAX_DEPTH && this.interrupt(v, pe, program, taken))
         return GUEST_RUNS
     }
     return this.operation(v, pe, program.ops, OP_WORDS * words[v + GUEST_PC])
+  }
+
+  /**
+   * Steps, at most `most`, up to one that does not run on, whose result {@link result} is then, or before an operation
+   * whose bit is in `except`. Returns how many.
+   */
+  run(v: Vcpu, program: GuestProgram, most: number, except: number): number {
+    const { words } = this
+    const { ops } = program
+    const pe = asPe(words[v + VCPU_PE])
+    let taken = 0
+    let result = GUEST_RUNS
+    while (taken < most && result === GUEST_RUNS) {
+      const at = OP_WORDS * words[v + GUEST_PC]
+      const op = ops[at]
+      if ((except >> op) & 1) break
+      // A guest that has masked what it could take, and does not wait, mostly loops and exits.
+      if (
+        (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) !== 0 ||
+        (words[pe + PCPU_PSTATE] & QUIET) !== MASKED
+      )
+        result = this.step(v, program)
+      else if (op === OP_LOOP) result = this.loop(v, ops[at + 1], ops[at + 2], ops[at + 3])
+      else result = this.operation(v, pe, ops, at)
+      taken++
+    }
+    this.result = result
+    return taken
   }
 
   /** What a step would do next, unless a physical interrupt comes first: take a virtual one, or an operation. */
