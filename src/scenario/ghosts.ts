@@ -187,12 +187,14 @@ export class Ghosts {
 
   /** Records that the guest of a vCPU has acknowledged an INTID. */
   private acknowledged(v: Vcpu, intid: Intid): void {
-    const { apLists, layout } = this.hypervisor
-    const isLpi = intid >= FIRST_LPI
-    if (!isLpi && intid >= FIRST_SPI + layout.spiCount) return
-    const irq = isLpi ? apLists.lpis.find(intid) : apLists.irqOf(v, intid)
-    if (irq === 0) return
-    this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
+    const { apLists, interrupts, layout } = this.hypervisor
+    if (intid >= FIRST_LPI) {
+      const irq = apLists.lpis.find(intid)
+      if (irq !== 0) this.settled(irq)
+    } else if (intid < FIRST_SPI + layout.spiCount) {
+      const index = interrupts.indexOfIntid(this.words[v + VCPU_INDEX], intid)
+      this.words[this.edges + (index >> 5)] &= ~(1 << (index & 31))
+    }
   }
 
   /** Outstanding edges of the interrupts with indices 32 n to 32 n + 31, a bit each. */

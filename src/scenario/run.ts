@@ -300,8 +300,10 @@ class Policy {
   private readonly strides: Strides
   /** Steps that each vCPU has taken in its time slice. */
   private readonly slice: number[]
-  /** How long nothing is due, if it is not due now: as of the last {@link next}. */
+  /** How long nothing is due, if it is not due now; and the timer that will expire first: as of the last {@link next}. */
   private timeLeft = 0
+  private firstTimer: Actor | undefined
+  private timersDue = FOREVER
 
   constructor(private readonly machine: Machine) {
     this.vcpus = machine.actors.filter(({ kind }) => kind === 'vcpu')
@@ -332,9 +334,13 @@ class Policy {
    * advances.
    */
   next(): Actor | undefined {
-    return (
-      this.effect() ?? this.due() ?? this.placed() ?? this.sliceOver() ?? this.nextVcpu() ?? this.earliest()
-    )
+    const first = this.effect() ?? this.due() ?? (this.vcpus.length > 1 ? this.scheduled() : undefined)
+    return first ?? this.nextVcpu() ?? this.earliest()
+  }
+
+  /** What the scheduler does with the threads of several vCPUs. */
+  private scheduled(): Actor | undefined {
+    return this.placed() ?? this.sliceOver()
   }
 
   private isReady(actor: Actor): boolean {
@@ -358,14 +364,18 @@ class Policy {
       if (at <= time && this.isReady(actor)) return actor
       if (at < next) next = at
     }
+    this.firstTimer = undefined
+    this.timersDue = FOREVER
     for (const actor of machine.timers) {
       const v = hypervisor.vcpu(actor.index)
       if (!timers.isArmed(v, actor.detail)) continue
       const at = timers.deadline(v, actor.detail)
       if (at <= time) return actor
-      if (at < next) next = at
+      if (at >= this.timersDue) continue
+      this.firstTimer = actor
+      this.timersDue = at
     }
-    this.timeLeft = next - time
+    this.timeLeft = Math.min(next, this.timersDue) - time
     return undefined
   }
 
@@ -427,14 +437,16 @@ class Policy {
   private earliest(): Actor | undefined {
     const { machine } = this
     let first: Actor | undefined
-    let earliest = 0
-    for (const actors of [this.devices, machine.timers]) {
-      for (const actor of actors) {
-        const at = this.isReady(actor) ? (machine.dueAtOwn(actor) ?? 0) : FOREVER
-        if (at >= (first ? earliest : FOREVER)) continue
-        first = actor
-        earliest = at
-      }
+    let earliest = FOREVER
+    for (const actor of this.devices) {
+      const at = this.isReady(actor) ? (machine.dueAtOwn(actor) ?? 0) : FOREVER
+      if (at >= earliest) continue
+      first = actor
+      earliest = at
+    }
+    if (this.firstTimer && this.timersDue < earliest) {
+      first = this.firstTimer
+      earliest = this.timersDue
     }
     if (first) machine.passTime(earliest)
     return first

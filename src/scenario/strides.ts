@@ -8,7 +8,15 @@ import { GUEST_RUNS, type Guest } from '../hyp/guest/guest.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { type GuestProgram, OP_ACK, OP_TIMER, OP_WFIT, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
-import { peOf, VCPU_AP_COUNT, VCPU_INDEX, VCPU_PE, VCPU_USED_LRS, type Vcpu } from '../hyp/records/vcpu.ts'
+import {
+  peOf,
+  VCPU_AP_COUNT,
+  VCPU_INDEX,
+  VCPU_LAST_CPU,
+  VCPU_PE,
+  VCPU_USED_LRS,
+  type Vcpu,
+} from '../hyp/records/vcpu.ts'
 import { pass, tick, timeOf } from '../hyp/records/virtual-time.ts'
 import { VM_TIME } from '../hyp/records/vm.ts'
 import { CountedRows } from '../hyp/run/counted-rows.ts'
@@ -75,10 +83,19 @@ export class Strides {
 
   /** Steps of the guest, its exit and the next entry; or a superinstruction, or else a step of the thread. */
   private takeAlone(v: Vcpu, most: number): number {
-    if (this.words[v + VCPU_PE] === 0) return 0
     if (this.runLoop.isInGuest(v)) return this.takeGuestSteps(v, most)
+    if (this.words[v + VCPU_PE] === 0) return this.switchIn(v)
     const taken = this.ghosts.mayEndEdges(v) ? 0 : this.countedRows.take(v, most)
     return taken > 0 ? taken : this.takeThreadStep(v)
+  }
+
+  /** A thread that waits for its PE, which nobody else has, gets it. */
+  private switchIn(v: Vcpu): number {
+    const { words, hypervisor, machine } = this
+    if (!machine.isReady(v)) return 0
+    tick(words, this.now)
+    hypervisor.scheduler.switchIn(v, words[v + VCPU_LAST_CPU])
+    return 1
   }
 
   /**
