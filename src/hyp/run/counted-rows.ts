@@ -80,7 +80,7 @@ const readsTime = ({ steps }: Program, pc: number): boolean =>
  * Where rows may lead. Undefined if there are none, if that does not tell how many were taken, or if the ghosts follow one
  * that is not the first, or a command of an ITS.
  */
-function waysOf({ table, steps }: Program, rows: readonly number[]): Ways | undefined {
+export function waysOf({ table, steps }: Program, rows: readonly number[]): Ways | undefined {
   const ways = new Map<number, number>()
   for (const [i, pc] of rows.entries()) {
     const { op, outcomes } = steps[pc] ?? { op: 0, outcomes: [] }
