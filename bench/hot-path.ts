@@ -20,7 +20,7 @@ import {
   VCPU_FAULT_IPA,
   VCPU_VMCR,
 } from '../src/hyp/records/vcpu-offsets.ts'
-import type { Irq } from '../src/hyp/records/vgic-irq.ts'
+import { asIrq, type Irq, irqAfter } from '../src/hyp/records/vgic-irq.ts'
 import {
   THREAD_POLLS,
   THREAD_SLEEPS,
@@ -168,7 +168,7 @@ export class HotPath {
     this.v1 = hypervisor.vcpu(1)
     this.pe0 = hypervisor.silicon.peOf(0)
     this.pe1 = hypervisor.silicon.peOf(1)
-    this.spis = hypervisor.layout.spis
+    this.spis = asIrq(hypervisor.layout.spis)
     hypervisor.halt.openWindows()
     for (let i = 0; i < VCPUS; i++) this.runLoop.run(hypervisor.vcpu(i))
   }
@@ -284,7 +284,7 @@ export class HotPath {
 
   /** The handle of an SPI: the 64 there are, in turn. */
   private spiOf(i: number): Irq {
-    return (this.spis + (i & 63)) as Irq
+    return irqAfter(this.spis, i & 63)
   }
 
   private spi(i: number): number {

@@ -1,12 +1,15 @@
 /**
  * The benchmark of exits in instructions, which valgrind counts: a number that neither other processes nor the clock of the
- * processor change. Each side runs N and 2 N iterations; the difference has no start, no compiler and no warm-up in it.
+ * processor change. Rounds of N and of 2 N iterations take turns in one process; the difference of their medians has nothing
+ * in it but iterations, and nothing of a round in which V8 has compiled something. The yardstick, which has nothing to
+ * compile, runs N and 2 N in a process each.
  */
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { header, Progress, refuse } from '../test/command-line.ts'
+import { countRounds, type Round, valgrind } from './callgrind.ts'
 import { allScenarios, comparison, compileTwin, type Scenario, withTwin } from './exits.ts'
-import { geomean } from './statistics.ts'
+import { geomean, median } from './statistics.ts'
 
 interface Options {
   /** The yardstick's source. */
@@ -14,6 +17,8 @@ interface Options {
   readonly json: boolean
   /** The only case to be measured; all if undefined. */
   readonly only: string | undefined
+  /** Whether each function is told of. */
+  readonly functions: boolean
 }
 
 /** Instructions an iteration. */
@@ -23,41 +28,57 @@ interface Case {
   readonly twin?: number
   /** Of a case by the public API: how many times the internal one, if that was measured. */
   readonly timesInternal?: number
+  /** Those of each function, if they are asked for. */
+  readonly functions?: Readonly<Record<string, number>>
 }
 
-/** Iterations of ours, which V8 has compiled long before, and of the yardstick. */
-const OURS = 100_000
-const TWIN = 20_000
-const V8 = ['--predictable', '--hash-seed=1', '--random-seed=1']
-const VALGRIND = ['--tool=cachegrind', '--cache-sim=no', '--cachegrind-out-file=/dev/null']
+/** Iterations of a round of ours, and rounds of each length; iterations of the yardstick. */
+const ITERATIONS = 10_000
+const ROUNDS = 7
+const TWIN_ITERATIONS = 20_000
+const CACHEGRIND = ['--tool=cachegrind', '--cache-sim=no', '--cachegrind-out-file=/dev/null']
 
-/** The instructions of a process that is given one line, by cachegrind's last words. */
-async function count(command: readonly string[], line: string): Promise<number> {
-  const child = spawn('valgrind', [...VALGRIND, ...command], { stdio: ['pipe', 'ignore', 'pipe'] })
-  let said = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said += text
-  })
-  child.stdin.end(`${line}\n`)
-  await new Promise((resolve) => child.on('close', resolve))
+/** Ours: the instructions of an iteration, and where they are. */
+async function perIteration({ number }: Scenario, withFunctions: boolean): Promise<Omit<Case, 'name'>> {
+  const lengths = Array.from({ length: 2 * ROUNDS }, (_, i) => ITERATIONS * (1 + (i % 2)))
+  const lines = lengths.map((iterations) => `${number} ${iterations} 1`)
+  const rounds = await countRounds(fileURLToPath(import.meta.url), lines)
+  const [once, twice] = [0, 1].map((odd) => medianRound(rounds.filter((_, i) => i % 2 === odd)))
+  const ours = (twice.instructions - once.instructions) / ITERATIONS
+  return withFunctions ? { ours, functions: functionsOf(once, twice) } : { ours }
+}
+
+/** The round with the median of the instructions. */
+function medianRound(rounds: readonly Round[]): Round {
+  const middle = median(rounds.map(({ instructions }) => instructions))
+  const found = rounds.find(({ instructions }) => instructions === middle)
+  if (!found) throw new Error('No round has the median.')
+  return found
+}
+
+/** The instructions of each function that has any in an iteration, most first. */
+function functionsOf(once: Round, twice: Round): Record<string, number> {
+  const each = [...twice.byFunction].map(
+    ([name, count]) => [name, (count - (once.byFunction.get(name) ?? 0)) / ITERATIONS] as const,
+  )
+  return Object.fromEntries(each.filter(([, count]) => count >= 0.5).sort(([, a], [, b]) => b - a))
+}
+
+async function twinPerIteration(twin: string, { number }: Scenario): Promise<number> {
+  const [once, twice] = [await countTwin(twin, number, 1), await countTwin(twin, number, 2)]
+  return (twice - once) / TWIN_ITERATIONS
+}
+
+/** The instructions of a process of the yardstick's, by cachegrind's last words. */
+async function countTwin(twin: string, number: number, times: number): Promise<number> {
+  const { said } = await valgrind(CACHEGRIND, [twin], [`${number} ${times * TWIN_ITERATIONS} 4`])
   const refs = /I\s+refs:\s+([\d,]+)/.exec(said)?.[1]
   if (refs === undefined) throw new Error(`valgrind has counted nothing:\n${said}`)
   return Number(refs.replaceAll(',', ''))
 }
 
-async function perIteration(
-  command: readonly string[],
-  { number }: Scenario,
-  iterations: number,
-  last: number,
-): Promise<number> {
-  const once = await count(command, `${number} ${iterations} ${last}`)
-  const twice = await count(command, `${number} ${2 * iterations} ${last}`)
-  return (twice - once) / iterations
-}
-
 /** Runs the benchmark and prints it. */
-export async function benchInstructions({ twin: source, json, only }: Options): Promise<void> {
+export async function benchInstructions({ twin: source, json, only, functions }: Options): Promise<void> {
   try {
     execFileSync('valgrind', ['--version'], { stdio: 'ignore' })
   } catch {
@@ -65,9 +86,6 @@ export async function benchInstructions({ twin: source, json, only }: Options): 
     return
   }
   const twin = source === undefined ? undefined : compileTwin(source)
-  // One thread, since V8's compiler would run beside, for as long as it takes; and the same seeds each time, since what
-  // they change of start and compilation would be as much as some thousand hypercalls.
-  const worker = ['node', ...V8, '--expose-gc', fileURLToPath(import.meta.url), '--worker']
   const chosen = allScenarios.filter(({ name }) => only === undefined || name === only)
   const progress = new Progress(chosen.length)
   if (!json) {
@@ -78,18 +96,19 @@ export async function benchInstructions({ twin: source, json, only }: Options): 
   const cases: Case[] = []
   for (const scenario of chosen) {
     progress.next(scenario.name)
-    const ours = await perIteration(worker, scenario, OURS, 1)
+    const measured = await perIteration(scenario, functions)
     const hasTwin = twin !== undefined && withTwin.includes(scenario)
     const internal = cases.find(({ name }) => name === scenario.internal)
     const one: Case = {
       name: scenario.name,
-      ours,
-      ...(internal ? { timesInternal: ours / internal.ours } : {}),
-      ...(hasTwin ? { twin: await perIteration([twin], scenario, TWIN, 4) } : {}),
+      ...measured,
+      ...(internal ? { timesInternal: measured.ours / internal.ours } : {}),
+      ...(hasTwin ? { twin: await twinPerIteration(twin, scenario) } : {}),
     }
     cases.push(one)
     progress.clear()
     if (!json) console.log(row(one) + comparison(scenario, one.timesInternal))
+    if (!json) for (const line of functionRows(one)) console.log(line)
   }
   const ratios = cases.flatMap(({ ours, twin }) => (twin === undefined ? [] : [ours / twin]))
   const mean = ratios.length > 0 ? geomean(ratios) : undefined
@@ -101,3 +120,6 @@ function row({ name, ours, twin }: Case): string {
   const theirs = twin === undefined ? '' : `${twin.toFixed(1).padStart(10)}  ${(ours / twin).toFixed(2)}x`
   return `${name.padEnd(26)}${ours.toFixed(1).padStart(10)}${theirs}`
 }
+
+const functionRows = ({ functions = {} }: Case): string[] =>
+  Object.entries(functions).map(([name, count]) => `${count.toFixed(1).padStart(36)}  ${name}`)

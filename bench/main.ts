@@ -17,8 +17,8 @@ const help = `
 npm run bench -- [--twin FILE.c] [--only CASE] [--rounds N] [--json]
                                                          what an exit of a vCPU costs: nanoseconds, bytes; vm/, run/ and
                                                          events/ are by the public API: VirtualMachine, runs, their events
-npm run bench -- instructions [--twin FILE.c] [--only CASE] [--json]
-                                                         the same in instructions, counted by valgrind (minutes a case)
+npm run bench -- instructions [--twin FILE.c] [--only CASE] [--functions] [--json]
+                                                         the same in instructions, counted by valgrind (a minute a case)
 npm run bench -- designs [--json]                        an exit in every design of the library, and an own step
 npm run bench -- scale [--json]                          what grows with vCPUs, SPIs, LPIs, PEs and pending interrupts
 npm run bench -- explore [--spin FILE.pml] [--json]      the explorer: transitions a second of CPU time
@@ -27,6 +27,7 @@ npm run bench -- device [--json]                         the GIC as a device: na
   --twin FILE.c  the same work in C, bench/native-twin.c, compiled with cc -O2 and measured in turn: the ratio of the two
   --spin FILE.pml  the protocol in Promela, bench/wfi-protocol.pml, searched by Spin beside the explorer
   --only CASE    one case: ${caseNames.join(', ')}
+  --functions    where the instructions are: functions as V8 has compiled them, with what was inlined into each
   --rounds N     rounds in each of 3 processes, 5 without this
   --json         results for programs
   --help         this
@@ -34,29 +35,30 @@ npm run bench -- device [--json]                         the GIC as a device: na
 Progress goes to stderr. Nothing else should run on the machine.
 `
 
-const json = { type: 'boolean' } as const
+const flag = { type: 'boolean' } as const
 const string = { type: 'string' } as const
 
 const [first = '', ...rest] = process.argv.slice(2)
 // What the benchmark of exits starts for itself.
 if (first === '--worker') serve()
 else if (first === 'designs') {
-  const values = commandLine({ name: 'bench', help, options: { json } }, rest)
+  const values = commandLine({ name: 'bench', help, options: { json: flag } }, rest)
   if (values) benchDesigns(values['json'] === true)
 } else if (first === 'scale') {
-  const values = commandLine({ name: 'bench', help, options: { json } }, rest)
+  const values = commandLine({ name: 'bench', help, options: { json: flag } }, rest)
   if (values) benchScale(values['json'] === true)
 } else if (first === 'explore') {
-  const values = commandLine({ name: 'bench', help, options: { spin: string, json } }, rest)
+  const values = commandLine({ name: 'bench', help, options: { spin: string, json: flag } }, rest)
   if (values) benchExplorer(values['json'] === true, values['spin'] as string | undefined)
 } else if (first === 'device') {
-  const values = commandLine({ name: 'bench', help, options: { json } }, rest)
+  const values = commandLine({ name: 'bench', help, options: { json: flag } }, rest)
   if (values) benchDevice(values['json'] === true)
 } else if (first === 'instructions') {
-  const values = commandLine({ name: 'bench', help, options: { twin: string, only: string, json } }, rest)
+  const options = { twin: string, only: string, functions: flag, json: flag }
+  const values = commandLine({ name: 'bench', help, options }, rest)
   if (values) await instructions(values)
 } else {
-  const program = { name: 'bench', help, options: { twin: string, only: string, rounds: string, json } }
+  const program = { name: 'bench', help, options: { twin: string, only: string, rounds: string, json: flag } }
   const values = commandLine(program, process.argv.slice(2))
   if (values) await exits(values)
 }
@@ -75,12 +77,13 @@ async function exits({ twin, only, rounds = '5', json }: Values): Promise<void> 
   }
 }
 
-async function instructions({ twin, only, json }: Values): Promise<void> {
+async function instructions({ twin, only, functions, json }: Values): Promise<void> {
   if (!areThere(twin, only)) return
   await benchInstructions({
     twin: twin as string | undefined,
     json: json === true,
     only: only as string | undefined,
+    functions: functions === true,
   })
 }
 

@@ -11,7 +11,8 @@ import {
   VirtualMachine,
   type VirtualMachineConfig,
 } from 'vgic/scenario'
-import { VCPU_AP_COUNT } from '../src/hyp/records/vcpu-offsets.ts'
+import { VCPU_AP_FIRST, VCPU_AP_LAST } from '../src/hyp/records/vcpu-offsets.ts'
+import { asIrq, IRQ_LINK } from '../src/hyp/records/vgic-irq.ts'
 import { header } from '../test/command-line.ts'
 import { HotPath, LPI, machineWithIts } from './hot-path.ts'
 import { median } from './statistics.ts'
@@ -77,10 +78,19 @@ function spi(vm: VirtualMachine, intid: number): Operation {
 function pending(length: number, design: Design): Operation {
   const vm = booted({ spis: Math.max(length, 32), design, silicon: { listRegisters: 4 } })
   for (let intid = 32; intid < 32 + length; intid++) vm.setLine(intid, 1)
-  const { words, apLists, vcpu } = { ...vm.hypervisor, vcpu: vm.hypervisor.vcpu(0) }
+  const { words, vcpu } = { ...vm.hypervisor, vcpu: vm.hypervisor.vcpu(0) }
   vm.exit(0)
   return () => {
-    words.subarray(vcpu + apLists.list, vcpu + apLists.list + words[vcpu + VCPU_AP_COUNT]).reverse()
+    let reversed = asIrq(0)
+    let irq = asIrq(words[vcpu + VCPU_AP_FIRST])
+    words[vcpu + VCPU_AP_LAST] = irq
+    while (irq !== 0) {
+      const next = asIrq(words[irq + IRQ_LINK])
+      words[irq + IRQ_LINK] = reversed
+      reversed = irq
+      irq = next
+    }
+    words[vcpu + VCPU_AP_FIRST] = reversed
     vm.enter(0)
     vm.exit(0)
   }

@@ -48,6 +48,7 @@ export { Edit, edit } from './hyp/run/edit.ts'
 export type { HaltPolling } from './hyp/run/halt.ts'
 export * as steps from './hyp/run/public-steps.ts'
 export type { OwnStep, Step, StepContext } from './hyp/run/step.ts'
+export type { ListRegisters } from './hyp/userspace/guest-list-registers.ts'
 export type {
   SavedCollection,
   SavedItsDevice,
@@ -55,22 +56,11 @@ export type {
   SavedMappings,
 } from './hyp/userspace/its-mappings.ts'
 export type { SavedRegisters, SavedVgic } from './hyp/userspace/save-restore.ts'
-export {
-  type ListRegisters,
-  type VcpuPlace,
-  VirtualMachine,
-  type VirtualMachineConfig,
-  type VirtualMachineSummary,
-} from './hyp/userspace/virtual-machine.ts'
+export { VirtualMachine } from './hyp/userspace/virtual-machine.ts'
+export type { VirtualMachineConfig } from './hyp/userspace/virtual-machine-config.ts'
+export type { VcpuPlace, VirtualMachineSummary } from './hyp/userspace/virtual-machine-summary.ts'
 export type { GuestFramesConfig } from './hyp/vgic/guest-frames.ts'
-export {
-  type CpuInterfaceConfig,
-  type InterruptConfig,
-  Scenario,
-  scenario,
-  type VlpiConfig,
-  type VmConfig,
-} from './scenario/builder.ts'
+export { Scenario, scenario } from './scenario/builder.ts'
 export { DeviceBuilder } from './scenario/device-builder.ts'
 export {
   type AccessSize,
@@ -106,6 +96,7 @@ export {
   type RunSummary,
   type RunViolation,
 } from './scenario/run.ts'
+export type { CpuInterfaceConfig, InterruptConfig, VlpiConfig, VmConfig } from './scenario/scenario-config.ts'
 export {
   type ActorSummary,
   type MachineSummary,

@@ -7,7 +7,7 @@ import { Comment, CommentTag } from 'typedoc'
 /** The categories, in the order in which pages have them, each with the files that it is for. */
 const CATEGORIES = {
   'The device': [
-    'gic/gic.ts',
+    'gic/{gic,gic-summary}.ts',
     'gic/config/{config,choices,its-config,memory}.ts',
     'gic/cpu-interface/{output-lines,interrupt-masks}.ts',
   ],
@@ -29,14 +29,14 @@ const CATEGORIES = {
   ],
   'System registers': ['arch/{icc-registers,ich-registers,icv-registers,hcr-el2}.ts'],
   Errors: ['errors/vgic-error.ts'],
-  Scenarios: ['scenario/{builder,guest-builder,guest-its,device-builder}.ts'],
+  Scenarios: ['scenario/{builder,scenario-config,guest-builder,guest-its,device-builder}.ts'],
   'Runs and machines': ['scenario/{run,scenario-machine,machine,inspection}.ts'],
   'Steps that were taken': ['scenario/step-events.ts', 'hyp/host/seam.ts'],
   Pictures: ['scenario/pictures/{mermaid,perfetto,samples,svg,vcd}.ts'],
   Designs: ['hyp/run/{baselines,design,designs,edit,halt,public-steps,step}.ts'],
   'What an exit costs': ['hyp/host/cost.ts', 'hyp/records/exits.ts', 'bench/cases.ts'],
   'A VM whose guests run elsewhere': [
-    'hyp/userspace/virtual-machine.ts',
+    'hyp/userspace/{virtual-machine,virtual-machine-config,virtual-machine-summary,guest-list-registers}.ts',
     'hyp/vgic/guest-frames.ts',
     'hyp/records/vcpu.ts',
   ],

@@ -1,12 +1,14 @@
 /**
  * Transforms of the build that make bindings constant for hot code. V8 inlines a call, and folds a number, only if it
  * knows that the binding never changes; esbuild folds a number across modules only from a module that has nothing but
- * numbers. There are four, each on a parsed file, and none changes line numbers:
+ * numbers. There are five, each on a parsed file, and none changes line numbers:
  *
  * - a file's literal constants get a module of their own, which the file imports and exports again. A module of
  *   literals, such as the generated ones, is one already. An encoding, `encodeSysreg` of literals, becomes one;
  * - functions of hot files become constants, but for those that give a number a type: esbuild leaves out a call of a
  *   declared function that returns what it is given;
+ * - a sum that is the index of a word becomes one of 32 bits, by `| 0`, so that V8 need not check that it is: two of the
+ *   eight instructions that an access takes;
  * - what a bundled chunk declares, imports and exports becomes constants of its own;
  * - a constant that a chunk computes is marked as pure, so that a bundler leaves out the tables that nobody asks for.
  *   package.json says the same of whole chunks: `sideEffects: false`.
@@ -76,7 +78,10 @@ function withoutConstants(path: string, source: string): string {
   const edited = new MagicString(source)
   if (constants.length === file.statements.length) return source
   for (const { statement } of constants) blank(edited, source, statement.getStart(), statement.end)
-  if (isHot.test(path)) file.statements.filter(ts.isFunctionDeclaration).forEach(makeConstant)
+  if (isHot.test(path)) {
+    file.statements.filter(ts.isFunctionDeclaration).forEach(makeConstant)
+    truncateIndices(file)
+  }
   if (constants.length > 0) {
     const from = `from ${JSON.stringify(`${path}?constants`)};`
     const exported = constants.filter(({ isExported }) => isExported)
@@ -90,6 +95,24 @@ function withoutConstants(path: string, source: string): string {
     if (!name || !body || !keyword || declaration.asteriskToken || returnsItsArgument(declaration)) return
     edited.update(keyword.getStart(), name.end, `const ${name.text} = function`)
   }
+
+  /** `words[v + VCPU_PC]` */
+  function truncateIndices(node: ts.Node): void {
+    if (ts.isElementAccessExpression(node) && isSumOfOffsets(node)) {
+      edited.appendLeft(node.argumentExpression.getStart(), '(')
+      edited.appendRight(node.argumentExpression.end, ') | 0')
+    }
+    ts.forEachChild(node, truncateIndices)
+  }
+}
+
+/** The arrays of 32-bit words: the machine's, and a design's table. */
+const isWords = /^(this\.)?(words|table)$/
+
+function isSumOfOffsets({ expression, argumentExpression }: ts.ElementAccessExpression): boolean {
+  if (!isWords.test(expression.getText()) || !ts.isBinaryExpression(argumentExpression)) return false
+  const { kind } = argumentExpression.operatorToken
+  return kind === ts.SyntaxKind.PlusToken || kind === ts.SyntaxKind.MinusToken
 }
 
 /** `function asPe(offset: number): Pe { return offset as Pe }` */

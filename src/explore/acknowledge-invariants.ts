@@ -12,9 +12,9 @@ import { ICH_LR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import {
   peOf,
+  privateIntid,
   timerIntids,
   VCPU_INDEX,
-  VCPU_IRQ,
   VCPU_LR_IRQ,
   VCPU_USED_LRS,
   type Vcpu,
@@ -65,7 +65,7 @@ export class AcknowledgeInvariants {
   private isHigh(v: Vcpu, irq: Irq): boolean {
     const { timers, mapped } = this.hypervisor
     if ((this.words[irq] & IRQ_HW) === 0) return (this.words[irq] & IRQ_LINE) !== 0
-    return mapped.isMappedSpi(irq) || timers.outputOf(v, irq - v - VCPU_IRQ)
+    return mapped.isMappedSpi(irq) || timers.outputOf(v, privateIntid(v, irq))
   }
 
   /**

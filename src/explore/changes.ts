@@ -1,15 +1,15 @@
 /**
  * Finds the words that a step has changed, by comparing the state with the one before it. The step's row and the rows
  * of the words say beforehand what the step may write, and only those words are compared. Of words of which there are
- * many, the interrupts', the ends of ap_lists and the like, a device's step writes those of one interrupt: which, is
+ * many, the interrupts', their links and the like, a device's step writes those of one interrupt: which, is
  * told here, in {@link Changes.find}. A word that none of both finds fails an exploration with `checkWrites`, which
  * calls {@link Changes.missed} after each step, and a property test.
  */
 import { GICR_BLOCK } from '../gic/interrupts/physical-interrupts.ts'
 import { BEST, CANDIDATES } from '../gic/records/interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { THREAD_MODE, VCPU_AP_COUNT, VCPU_LAST_CPU, VCPU_THREAD, type Vcpu } from '../hyp/records/vcpu.ts'
-import { irqApListOf } from '../hyp/records/vgic-irq.ts'
+import { THREAD_MODE, VCPU_AP_LAST, VCPU_LAST_CPU, VCPU_THREAD, type Vcpu } from '../hyp/records/vcpu.ts'
+import { asIrq, IRQ_LINK, irqApListOf } from '../hyp/records/vgic-irq.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import type { WordClass, Writer } from '../state/layout.ts'
 import {
@@ -123,20 +123,22 @@ export class Changes {
 
   /**
    * The device, and of the vCPU on whose ap_list the interrupt is now what stands alone. Of what there is by interrupt:
-   * its word, whether its edge is outstanding, and the tail of that ap_list, where it is if it was queued.
+   * its word, whether its edge is outstanding, and the link of what was the last on that ap_list.
    */
   private ofQueue(index: number): number {
-    const { words, machine } = this
+    const { words, before, machine } = this
     const { apLists } = this.hypervisor
-    const irq = machine.inputOf(index, this.before)
+    const irq = machine.inputOf(index, before)
     let count = this.compare(irq, irq + 1, this.ofDevice(this.device.queue, index))
     const edges = machine.ghosts.wordOf(irq)
     count = this.compare(edges, edges + 1, count)
     if (irqApListOf(words[irq]) === 0) return count
     const v = apLists.vcpuOf(irqApListOf(words[irq]) - 1)
     count = this.compareRanges(this.vcpu.queue, v, count)
-    const end = v + apLists.list + words[v + VCPU_AP_COUNT]
-    return this.compare(end - 1, end, count)
+    const last = asIrq(before[v + VCPU_AP_LAST])
+    if (last === 0) return count
+    const link = last + IRQ_LINK
+    return this.compare(link, link + 1, count)
   }
 
   /** The device, and the vCPU that it notifies; its PE if the IPI of a kick was sent there. */

@@ -10,7 +10,7 @@ import { OP_MMIO_WRITE, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.
 import { GUEST_ACK, GUEST_DEPTH, GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   peOf,
-  VCPU_AP_COUNT,
+  VCPU_AP_FIRST,
   VCPU_AP0R,
   VCPU_AP1R,
   VCPU_ESR,
@@ -25,6 +25,7 @@ import {
   IRQ_ACTIVE,
   IRQ_DEACTIVATED,
   IRQ_GROUP1,
+  IRQ_LINK,
   type Irq,
   irqApListOf,
   irqPriority,
@@ -68,9 +69,7 @@ export class DeactivationInvariants {
     const { words, hypervisor } = this
     const { apLists, interrupts } = hypervisor
     if (this.machine.ghosts.vmcrOf(v) & VMCR_VEOIM) return undefined
-    const list = v + apLists.list
-    for (let i = 0; i < before[v + VCPU_AP_COUNT]; i++) {
-      const irq = asIrq(before[list + i])
+    for (let irq = asIrq(before[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(before[irq + IRQ_LINK])) {
       if (words[irq] & IRQ_ACTIVE || before[irq] & IRQ_DEACTIVATED || interrupts.kindOf(irq) === 'lpi')
         continue
       const intid = apLists.intidOf(v, irq)
@@ -87,8 +86,7 @@ export class DeactivationInvariants {
   activeLpi(v: Vcpu): string | undefined {
     const { words, hypervisor } = this
     const { apLists, interrupts } = hypervisor
-    for (let i = 0; i < words[v + VCPU_AP_COUNT]; i++) {
-      const irq = asIrq(words[v + apLists.list + i])
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
       if (words[irq] & IRQ_ACTIVE && interrupts.kindOf(irq) === 'lpi')
         return `${intidName(apLists.intidOf(v, irq))} is active on vcpu${words[v + VCPU_INDEX]}, in no list register`
     }
@@ -97,13 +95,12 @@ export class DeactivationInvariants {
 
   /** Whether an active priority of a vCPU stands for an inactive interrupt, since none that is active has that priority. */
   private isHandled(v: Vcpu, irq: Irq): boolean {
-    const { words, hypervisor } = this
+    const { words } = this
     const at = peOf(words, v) + (words[irq] & IRQ_GROUP1 ? ICH_AP1R : ICH_AP0R)
     const level = this.levelOf(v, irq)
     if (((words[at + (level >> 5)] >>> (level & 31)) & 1) === 0) return false
-    const list = v + hypervisor.apLists.list
-    for (let i = 0; i < words[v + VCPU_AP_COUNT]; i++) {
-      const other = asIrq(words[list + i])
+    const first = asIrq(words[v + VCPU_AP_FIRST])
+    for (let other = first; other !== 0; other = asIrq(words[other + IRQ_LINK])) {
       if (words[other] & IRQ_ACTIVE && this.levelOf(v, other) === level) return false
     }
     return true
@@ -127,8 +124,7 @@ export class DeactivationInvariants {
     for (let i = 0; i < hypervisor.layout.vcpuCount; i++) {
       const v = hypervisor.vcpu(i)
       if (machine.ghosts.vmcrOf(v) & VMCR_VEOIM || this.hasActivePriority(v)) continue
-      for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
-        const irq = asIrq(words[v + apLists.list + k])
+      for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
         if (words[irq] & IRQ_ACTIVE)
           return `${intidName(apLists.intidOf(v, irq))} is active on vcpu${i}, whose guest has ended it`
       }

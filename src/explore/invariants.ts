@@ -26,13 +26,15 @@ import type { Hypervisor } from '../hyp/hypervisor.ts'
 import {
   MODE_EXITING,
   peOf,
+  privateIntid,
+  privateIrq,
   THREAD_MODE,
   THREAD_REQUESTS,
   timerIntids,
   VCPU_AP_COUNT,
+  VCPU_AP_FIRST,
   VCPU_HCR,
   VCPU_INDEX,
-  VCPU_IRQ,
   VCPU_LPIS_ENABLED,
   VCPU_LR_IRQ,
   VCPU_PC,
@@ -48,6 +50,7 @@ import {
   IRQ_GROUP1,
   IRQ_LATCH,
   IRQ_LINE,
+  IRQ_LINK,
   type Irq,
   irqApListOf,
   irqIsDeliverable,
@@ -208,13 +211,14 @@ export class InvariantChecker {
     let listed = 0
     for (let i = 0; i < layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
-      const count = words[v + VCPU_AP_COUNT]
-      listed += count
-      for (let k = 0; k < count; k++) {
-        const irq = asIrq(words[v + apLists.list + k])
+      let left = words[v + VCPU_AP_COUNT]
+      listed += left
+      for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
+        left--
         if (irqApListOf(words[irq]) === i + 1) continue
         return `${intidName(apLists.intidOf(v, irq))} is on the list of vcpu${i} and does not name it`
       }
+      if (left !== 0) return `the list of vcpu${i} has not as many interrupts as are counted`
     }
     return listed === this.named() ? undefined : 'an interrupt names a vCPU on whose list it is not once'
   }
@@ -231,8 +235,7 @@ export class InvariantChecker {
     const held = new Set(words.subarray(v + VCPU_LR_IRQ, v + VCPU_LR_IRQ + used))
     const last = [-1, -1]
     let left = used
-    for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
-      const irq = asIrq(words[v + apLists.list + k])
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
       const name = intidName(apLists.intidOf(v, irq))
       if (held.has(irq)) left--
       if (held.has(irq) || (words[irq] & IRQ_ACTIVE) === 0) continue
@@ -249,11 +252,8 @@ export class InvariantChecker {
   /** How many interrupts have an owner: the vCPU on whose ap_list they are. */
   private named(): number {
     const { words } = this
-    const { ranges } = this.hypervisor.interrupts
     let named = 0
-    for (let r = 0; r < ranges.length; r += 2) {
-      for (let irq = ranges[r]; irq < ranges[r + 1]; irq++) if (irqApListOf(words[irq]) !== 0) named++
-    }
+    for (const irq of this.hypervisor.interrupts.all) if (irqApListOf(words[irq]) !== 0) named++
     return named
   }
 
@@ -355,10 +355,8 @@ export class InvariantChecker {
     const { words } = this
     const { apLists } = this.hypervisor
     const overflowed = words[peOf(words, v) + ICH_HCR] & OVERFLOW_INTERRUPTS
-    const list = v + apLists.list
     const index = apLists.targetOf(words, v)
-    for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
-      const irq = asIrq(words[list + k])
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
       const isForIt = irqIsDeliverable(words[irq]) && irqTarget(words[irq]) === index
       if (!isForIt || this.isInHardware(v, irq)) continue
       if (overflowed === 0 || this.comesNext(v, words[irq])) return irq
@@ -384,7 +382,7 @@ export class InvariantChecker {
     const { timers } = this.hypervisor
     if (!timers.present) return undefined
     for (const intid of timerIntids) {
-      const irq = asIrq(v + VCPU_IRQ + intid)
+      const irq = privateIrq(v, intid)
       if (!timers.outputOf(v, intid) || this.words[irq] & (IRQ_LINE | IRQ_LATCH | IRQ_ACTIVE)) continue
       if (this.runsUnnoticed(v) && !this.isInHardware(v, irq))
         return `vcpu${this.words[v + VCPU_INDEX]} is in the guest, and its timer asserts ${intidName(intid)} unnoticed`
@@ -463,8 +461,8 @@ export class InvariantChecker {
     switch (kind) {
       case 'private':
         if (irq < v || irq >= v + layout.vcpuSize) return 0
-        if ((vsgisInHardware(hypervisor, v) >>> (irq - v - VCPU_IRQ)) & 1) return words[irq] | IRQ_LATCH
-        return timers.outputOf(v, irq - v - VCPU_IRQ) ? words[irq] | IRQ_LINE : words[irq]
+        if ((vsgisInHardware(hypervisor, v) >>> privateIntid(v, irq)) & 1) return words[irq] | IRQ_LATCH
+        return timers.outputOf(v, privateIntid(v, irq)) ? words[irq] | IRQ_LINE : words[irq]
       case 'spi':
         if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return 0
         return mapped.isPendingAtDistributor(irq) ? words[irq] | IRQ_LATCH : words[irq]

@@ -17,7 +17,6 @@ import {
   LPI_REFS,
 } from '../hyp/records/lpi-record.ts'
 import {
-  VCPU_AP_COUNT,
   VCPU_LPIS_ENABLED,
   VCPU_LR_IRQ,
   VCPU_MIGRANT,
@@ -174,14 +173,12 @@ export class LpiInvariants {
     const { words } = this
     const { apLists } = this.hypervisor
     const v = this.hypervisor.vcpu(index)
-    const visitLpi = (at: number, holder: string, holds: boolean): void => {
-      const irq = asIrq(words[at])
+    const visitLpi = (irq: Irq, holder: string, holds: boolean): void => {
       if (irq !== 0 && apLists.lpis.isLpi(irq)) visit(irq, holder, holds)
     }
-    for (let i = 0; i < words[v + VCPU_AP_COUNT]; i++)
-      visitLpi(v + apLists.list + i, `vcpu${index}'s list`, true)
+    for (const irq of apLists.listOf(v)) visitLpi(irq, `vcpu${index}'s list`, true)
     for (let i = 0; i < words[v + VCPU_USED_LRS]; i++)
-      visitLpi(v + VCPU_LR_IRQ + i, `list register ${i} of vcpu${index}`, true)
-    visitLpi(v + VCPU_MIGRANT, `the prune of vcpu${index}`, words[v + VCPU_MIGRANT_HELD] !== 0)
+      visitLpi(asIrq(words[v + VCPU_LR_IRQ + i]), `list register ${i} of vcpu${index}`, true)
+    visitLpi(asIrq(words[v + VCPU_MIGRANT]), `the prune of vcpu${index}`, words[v + VCPU_MIGRANT_HELD] !== 0)
   }
 }

@@ -23,11 +23,11 @@ import { VPE_DOORBELL, VPE_PENDING_LAST, VPE_RESIDENT } from '../hyp/records/its
 import { LPI_FORWARD } from '../hyp/records/lpi-record.ts'
 import {
   peOf,
+  privateIrq,
   THREAD_PREEMPT_OFF,
   THREAD_REQUESTS,
   THREAD_WAITING,
   VCPU_INDEX,
-  VCPU_IRQ,
   VCPU_LOADED,
   VCPU_NOTIFIER,
   VCPU_PE,
@@ -188,7 +188,7 @@ export class ResidencyInvariants {
     if (words[hypervisor.layout.vm + VM_NASSGIREQ] === 0) return undefined
     return this.firstOf((v) => {
       for (let sgi = 0; sgi < SGIS; sgi++)
-        if (words[v + VCPU_IRQ + sgi] & IRQ_LATCH)
+        if (words[privateIrq(v, sgi)] & IRQ_LATCH)
           return `SGI ${sgi} of ${this.name(v)} is a vSGI, and pending in software`
       return undefined
     })
@@ -327,7 +327,7 @@ export class ResidencyInvariants {
     }
     const sgis = vsgisInHardware(this.hypervisor, v)
     for (let sgi = 0; sgi < SGIS; sgi++)
-      if ((sgis >>> sgi) & 1 && words[v + VCPU_IRQ + sgi] & IRQ_ENABLED) return sgi
+      if ((sgis >>> sgi) & 1 && words[privateIrq(v, sgi)] & IRQ_ENABLED) return sgi
     return -1
   }
 }

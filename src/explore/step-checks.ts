@@ -212,7 +212,7 @@ export class StepChecks {
     return undefined
   }
 
-  /** Whether the last step changed an interrupt's word or an ap_list. */
+  /** Whether the last step changed an interrupt's word, or how many are on an ap_list. A sort does neither. */
   private touchesLists(): boolean {
     const { interrupts, layout } = this.hypervisor
     const { at, count } = this.changes
@@ -222,7 +222,7 @@ export class StepChecks {
       if (interrupts.kindAt(word) !== undefined) return true
       if (word < layout.vcpus || word >= end) continue
       const offset = (word - layout.vcpus) % layout.vcpuSize
-      if (offset === VCPU_AP_COUNT || (offset >= layout.apList && offset < layout.ownWords)) return true
+      if (offset === VCPU_AP_COUNT) return true
     }
     return false
   }

@@ -18,7 +18,6 @@ import {
   argumentWord,
   shown,
 } from '../errors/arguments.ts'
-import { counted, listed } from '../errors/printed.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { blankImage, checkLength, HEADER, type ImageBytes, openImage } from '../state/image.ts'
 import { Layout, recordType } from '../state/layout.ts'
@@ -45,6 +44,7 @@ import { dump, type GicDump } from './dump.ts'
 import { completeEffect, pendingEffects } from './effects.ts'
 import { explainInterrupt, type InterruptExplanation } from './explain-interrupt.ts'
 import { explainMsi, type MsiExplanation } from './explain-msi.ts'
+import { type GicSummary, printedSummary, summaryOf } from './gic-summary.ts'
 import { type InterruptState, interruptState } from './interrupt-state.ts'
 import { type ItsContents, inspectTables } from './its/inspect-tables.ts'
 import type { Its } from './its/its.ts'
@@ -57,22 +57,6 @@ import { Silicon, type SiliconRecords, siliconRecords } from './silicon.ts'
 export type WfxResult = 'completes' | 'waits' | 'traps'
 /** The results by WFX_ value. */
 const wfxResults: readonly WfxResult[] = ['completes', 'waits', 'traps']
-
-/** A summary of a GIC, which {@link Gic.toJSON} returns. */
-export interface GicSummary {
-  /** Architecture version, from the configuration. */
-  readonly version: '3' | '4.0' | '4.1'
-  /** Number of PEs, from the configuration. */
-  readonly cpus: number
-  /** Number of SPIs, from the configuration. */
-  readonly spis: number
-  /** List registers of a PE, from the configuration. */
-  readonly listRegisters: number
-  /** The CPUs whose redistributors sleep and forward nothing to them (GICR_WAKER). */
-  readonly asleep: readonly number[]
-  /** By output, the CPUs at which it is high. */
-  readonly high: Readonly<Partial<Record<OutputLine, readonly number[]>>>
-}
 
 /** The lines that {@link Gic.line} takes: the outputs by bit, then one that is not an output. */
 const lineNames = [...outputLines, 'maintenance'] as const
@@ -614,28 +598,12 @@ export class Gic {
    * the whole state.
    */
   toJSON(): GicSummary {
-    const { version, cpus, spis, listRegisters } = this.config
-    const states = Array.from({ length: cpus }, (_, cpu) => this.inspectCpu(cpu))
-    const cpusThat = (holds: (state: CpuState) => boolean) => states.filter(holds).map(({ cpu }) => cpu)
-    const high = outputLines.map((line) => [line, cpusThat(({ outputs }) => outputs.includes(line))] as const)
-    return {
-      version,
-      cpus,
-      spis,
-      listRegisters,
-      asleep: cpusThat(({ asleep }) => asleep),
-      high: Object.fromEntries(high.filter(([, cpus]) => cpus.length > 0)),
-    }
+    return summaryOf(this.silicon)
   }
 
   /** `Gic (version 3, 2 CPUs, 32 SPIs): asleep: cpu0; irq: cpu1`. */
   toString(): string {
-    const { version, cpus, spis, asleep, high } = this.toJSON()
-    const parts = Object.entries({ asleep, ...high }).flatMap(([what, numbers]) =>
-      numbers.length === 0 ? [] : [`${what}: ${listed(numbers, (cpu) => `cpu${cpu}`)}`],
-    )
-    const what = `Gic (version ${version}, ${counted(cpus, 'CPU')}, ${counted(spis, 'SPI')})`
-    return parts.length === 0 ? what : `${what}: ${parts.join('; ')}`
+    return printedSummary(this.toJSON())
   }
 
   /** Makes failed expectations of test runners print the line instead of the object's keys. */

@@ -42,6 +42,7 @@ import {
   type Vcpu,
 } from './records/vcpu.ts'
 import {
+  asIrq,
   IRQ_EDGE,
   IRQ_ENABLED,
   IRQ_GROUP1,
@@ -49,6 +50,7 @@ import {
   IRQ_PRIORITY_SHIFT,
   IRQ_TARGET_SHIFT,
   type Irq,
+  irqAfter,
 } from './records/vgic-irq.ts'
 import {
   layoutOf,
@@ -343,7 +345,7 @@ export class Hypervisor {
         words[apLists.irqOf(v, intid)] =
           (intid < FIRST_PPI ? SGI_RESET : PPI_RESET) | (i << IRQ_TARGET_SHIFT) | this.timerBit(intid)
     }
-    words.fill(SPI_RESET, layout.spis, layout.spis + setup.spis)
+    for (let spi = 0; spi < setup.spis; spi++) words[irqAfter(asIrq(layout.spis), spi)] = SPI_RESET
     let row = layout.mapped
     for (const { physical, ...interrupt } of setup.interrupts) {
       const irq = apLists.irqOf(this.vcpu(interrupt.vcpu), interrupt.intid)

@@ -37,7 +37,6 @@ import {
   THREAD_TASK,
   THREAD_TASK_SHIFT,
   THREAD_WAITING,
-  VCPU_AP_COUNT,
   VCPU_INDEX,
   VCPU_LAST_CPU,
   VCPU_LOADED,
@@ -49,7 +48,6 @@ import {
   VCPU_VMCR,
 } from '../hyp/records/vcpu.ts'
 import {
-  asIrq,
   IRQ_ACTIVE,
   IRQ_EDGE,
   IRQ_ENABLED,
@@ -304,10 +302,7 @@ function vcpuOf(machine: Machine, index: number): VcpuInspection {
     loaded: isLoaded,
     shadowVmcr: hex(words[v + VCPU_VMCR]),
     liveVmcr: isLoaded && pe !== undefined ? hex(silicon.ich.readVmcr(pe)) : undefined,
-    apList: upTo(words[v + VCPU_AP_COUNT], (n) => {
-      const irq = asIrq(words[v + apLists.list + n])
-      return irqOf(hypervisor, irq, apLists.intidOf(v, irq))
-    }),
+    apList: apLists.listOf(v).map((irq) => irqOf(hypervisor, irq, apLists.intidOf(v, irq))),
     listRegisters: pe === undefined ? [] : listRegistersOf(hypervisor, pe, words[v + VCPU_USED_LRS]),
   }
 }

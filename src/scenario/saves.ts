@@ -6,8 +6,8 @@
 import { VgicError } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import {
+  privateIrq,
   timerIntids,
-  VCPU_IRQ,
   VCPU_LOADED,
   VCPU_NOTIFIER,
   VCPU_PC,
@@ -74,7 +74,7 @@ export class Saves {
     if (!this.savesInterrupts(pc))
       return image | this.bits((v, timer) => hypervisor.timers.isMasked(v, timer), SAVED_MASKED)
     const known = IRQ_LATCH | IRQ_LINE | IRQ_ACTIVE
-    return image | this.bits((v, timer) => (words[v + VCPU_IRQ + timerIntids[timer]] & known) !== 0, 0)
+    return image | this.bits((v, timer) => (words[privateIrq(v, timerIntids[timer])] & known) !== 0, 0)
   }
 
   /** Whether the step at a program counter saves the interrupts. */

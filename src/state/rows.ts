@@ -36,6 +36,8 @@ export interface WordRow<C = unknown> extends Pick<WordDeclaration, 'wide' | 'vi
 export interface RowGroup<C = unknown> {
   readonly rows: Rows<C>
   readonly says: string
+  /** How many there are of it, if there are several; in the names of its words `<n>` stands for which. */
+  readonly count?: number
 }
 
 /** Rows by the names of their constants, in the order of the layout. */
@@ -63,11 +65,24 @@ export function wordsOf<C>(rows: Rows<C>, context: C, from = 0): WordDeclaration
   let at = from
   for (const row of Object.values(rows)) {
     if (at < aligned(row, at)) words.push(spare(at++, words.at(-1)?.class ?? 'authoritative'))
-    const more = isGroup(row) ? wordsOf(row.rows, context, at) : [declarationOf(row, at, context)]
+    const more = isGroup(row) ? wordsOfGroup(row, context, at) : [declarationOf(row, at, context)]
     words.push(...more.filter(({ count }) => count !== 0))
     for (const word of more) at += sizeOf(word)
   }
   return words
+}
+
+/** The words of a record within a record, or of several. */
+function wordsOfGroup<C>({ rows, count }: RowGroup<C>, context: C, from: number): WordDeclaration[] {
+  if (count === undefined) return wordsOf(rows, context, from)
+  const size = fixedSize(rows)
+  return Array.from({ length: count }, (_, k) =>
+    wordsOf(rows, context, from + k * size).map((word) => ({
+      ...word,
+      count: 1,
+      n: (_element: number, index: number) => word.n?.(k, index) ?? k,
+    })),
+  ).flat()
 }
 
 const aligned = <C>(row: WordRow<C> | RowGroup<C>, at: number): number =>
@@ -116,7 +131,7 @@ export function offsetConstants<C>(rows: Rows<C>, from = 0): Constant[] {
   for (const [name, row] of Object.entries(rows)) {
     at = aligned(row, at)
     constants.push({ name, value: at, says: row.says })
-    if (isGroup(row)) at += fixedSize(row.rows)
+    if (isGroup(row)) at += (row.count ?? 1) * fixedSize(row.rows)
     else if (typeof row.count === 'function') break
     else at += (row.count ?? 1) * (row.wide ? 2 : 1)
   }

@@ -44,19 +44,21 @@ export const CACHED_LPI = 3
 export const CACHED_STRIDE = 4
 /** The word of the interrupt; an LPI that goes to no vCPU has the target {@link TARGET_NONE}. */
 export const LPI_IRQ = 0
+/** Its {@link IRQ_LINK}. */
+export const LPI_LINK = 1
 /** Its INTID; 0 in a slot that is free. */
-export const LPI_INTID = 1
+export const LPI_INTID = 2
 /**
  * Who holds it: events that are mapped to it, cached translations, an ap_list, list registers, messages and
  * prunes on their way. It is freed with the last one.
  */
-export const LPI_REFS = 2
+export const LPI_REFS = 3
 /** The LPI that was made after it: its slot, counted from 1. */
-export const LPI_NEXT = 3
+export const LPI_NEXT = 4
 /** The LPI that was made before it. */
-export const LPI_PREVIOUS = 4
+export const LPI_PREVIOUS = 5
 /**
  * One more than the number of the device's interrupt that is forwarded as this LPI, which hardware delivers
  * then; 0 if none is.
  */
-export const LPI_FORWARD = 5
+export const LPI_FORWARD = 6

@@ -29,6 +29,13 @@ export const lpiRows = {
     says: 'The word of the interrupt; an LPI that goes to no vCPU has the target {@link TARGET_NONE}.',
     view: VGIC_IRQ_VIEW,
   },
+  LPI_LINK: {
+    name: 'apNext',
+    class: 'normalised',
+    by: ['queue'],
+    says: 'Its {@link IRQ_LINK}.',
+    means: 'word',
+  },
   LPI_INTID: {
     name: 'INTID',
     class: 'authoritative',

@@ -40,59 +40,63 @@ export const VCPU_HCR = 15
 export const VCPU_USED_LRS = 16
 /** How many interrupts are on its ap_list. */
 export const VCPU_AP_COUNT = 17
+/** The first interrupt on its ap_list; 0 if that is empty. Each has the next one in its {@link IRQ_LINK}. */
+export const VCPU_AP_FIRST = 18
+/** The last interrupt on its ap_list. */
+export const VCPU_AP_LAST = 19
 /** Shadow of `ICH_AP0R<n>_EL2`: stale while loaded. */
-export const VCPU_AP0R = 18
+export const VCPU_AP0R = 20
 /** Shadow of `ICH_AP1R<n>_EL2`: stale while loaded. */
-export const VCPU_AP1R = 22
+export const VCPU_AP1R = 24
 /** Timers: TIMER_ bits of CNTV_CTL_EL0 and CNTP_CTL_EL0. */
-export const VCPU_TIMER_CTL = 26
+export const VCPU_TIMER_CTL = 28
 /**
  * 1 while a host timer will wake the blocked vCPU when the first of its timers expires; 2 while one will
  * inject that timer’s interrupt.
  */
-export const VCPU_BACKGROUND_TIMER = 28
+export const VCPU_BACKGROUND_TIMER = 30
 /** A WFIT that waits: WFIT_ values. */
-export const VCPU_WFIT = 29
+export const VCPU_WFIT = 31
 /** SPSR_EL2, which holds the guest's PSTATE, while its thread is on no PE. */
-export const VCPU_SPSR = 30
-/** The intermediate physical address of an MMIO access that exited: bits 31:0 and 51:32. */
-export const VCPU_FAULT_IPA = 52
-/** GICR_PENDBASER, without PTZ: two words. */
-export const VCPU_PENDBASER = 54
-/** GICR_CTLR.EnableLPIs. */
-export const VCPU_LPIS_ENABLED = 56
+export const VCPU_SPSR = 32
 /**
  * In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.
  */
-export const VCPU_CACHED = 57
+export const VCPU_CACHED = 33
+/** The intermediate physical address of an MMIO access that exited: bits 31:0 and 51:32. */
+export const VCPU_FAULT_IPA = 56
+/** GICR_PENDBASER, without PTZ: two words. */
+export const VCPU_PENDBASER = 58
+/** GICR_CTLR.EnableLPIs. */
+export const VCPU_LPIS_ENABLED = 60
 /** In a prune that is not one step: the interrupt that is to go to another ap_list. */
-export const VCPU_MIGRANT = 58
+export const VCPU_MIGRANT = 61
 /** The vCPU to whose ap_list it is to go. */
-export const VCPU_MIGRANT_TO = 59
+export const VCPU_MIGRANT_TO = 62
 /** 1 if the prune has a reference to it. */
-export const VCPU_MIGRANT_HELD = 60
-/** Its SGIs and PPIs, one word each. */
-export const VCPU_IRQ = 61
-/** The row of the cost table that its accesses count in. */
-export const VCPU_COST = 93
+export const VCPU_MIGRANT_HELD = 63
+/** Its SGIs and PPIs, two words each. */
+export const VCPU_IRQ = 64
 /** When its timers expire, in virtual time: two words each. */
-export const VCPU_TIMER_CVAL = 94
+export const VCPU_TIMER_CVAL = 128
 /** When its WFIT times out, in virtual time: two words. */
-export const VCPU_WFIT_DEADLINE = 98
+export const VCPU_WFIT_DEADLINE = 132
 /** When its halt began, in virtual time: two words. */
-export const VCPU_HALT_START = 100
+export const VCPU_HALT_START = 134
 /** Sleeps of its thread. */
-export const VCPU_SLEEPS = 102
+export const VCPU_SLEEPS = 136
 /** Halts that polled. */
-export const VCPU_POLLS_ATTEMPTED = 103
+export const VCPU_POLLS_ATTEMPTED = 137
 /** Halts that polled and did not have to sleep. */
-export const VCPU_POLLS_SUCCESSFUL = 104
+export const VCPU_POLLS_SUCCESSFUL = 138
 /** Directed yields to another vCPU. */
-export const VCPU_YIELDS = 105
+export const VCPU_YIELDS = 139
 /** Preemptions of its thread. */
-export const VCPU_PREEMPTIONS = 106
+export const VCPU_PREEMPTIONS = 140
+/** The row of the cost table that its accesses count in. */
+export const VCPU_COST = 141
 /** The interrupt that the last flush put into each list register. */
-export const VCPU_LR_IRQ = 107
+export const VCPU_LR_IRQ = 142
 /** Depth of preemption-off sections. */
 export const THREAD_PREEMPT_OFF = 0xff000000 | 0
 export const THREAD_PREEMPT_OFF_SHIFT = 24

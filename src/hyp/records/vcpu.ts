@@ -6,7 +6,7 @@
 
 import type { Brand } from '../../arch/brand.ts'
 import { ICH_HCR_VIEW, ICH_VMCR_VIEW } from '../../arch/ich-registers.ts'
-import { intidName } from '../../arch/intid.ts'
+import { FIRST_SPI, type Intid, intidName } from '../../arch/intid.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import { SPSR_VIEW } from '../../gic/records/pstate.ts'
 import { type RecordType, recordType, type Writer } from '../../state/layout.ts'
@@ -14,8 +14,15 @@ import { type BitRows, bitView, offsetOf, type Rows, wordsOf } from '../../state
 import { exitNames } from './exits.ts'
 import type { GuestProgram } from './guest-program.ts'
 import { guestRows } from './guest-record.ts'
-import { TASK_SLEEPING, THREAD_MODE, THREAD_PREEMPT_OFF_SHIFT, THREAD_TASK, VCPU_PE } from './vcpu-offsets.ts'
-import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
+import {
+  TASK_SLEEPING,
+  THREAD_MODE,
+  THREAD_PREEMPT_OFF_SHIFT,
+  THREAD_TASK,
+  VCPU_IRQ,
+  VCPU_PE,
+} from './vcpu-offsets.ts'
+import { asIrq, IRQ_SHIFT, type Irq, irqRows } from './vgic-irq.ts'
 
 /** The offset of its guest's words. */
 export { GUEST_PC as VCPU_GUEST } from './guest-offsets.ts'
@@ -32,6 +39,11 @@ export function asVcpu(offset: number): Vcpu {
  * much it inlines into one function.
  */
 export const peOf = (words: Int32Array, v: Vcpu): Pe => asPe(words[v + VCPU_PE])
+
+/** An SGI or PPI of a vCPU. */
+export const privateIrq = (v: Vcpu, intid: Intid): Irq => asIrq(v + VCPU_IRQ + (intid << IRQ_SHIFT))
+/** The INTID of an SGI or PPI of a vCPU. */
+export const privateIntid = (v: Vcpu, irq: Irq): Intid => (irq - v - VCPU_IRQ) >> IRQ_SHIFT
 
 /** A program counter of a thread: a row of the design's step table. */
 export type Pc = Brand<'Pc'>
@@ -126,8 +138,6 @@ export interface VcpuPrograms {
 /** What the size of a vCPU's record depends on. */
 export interface VcpuSize {
   readonly listRegisters: number
-  /** Interrupts that can be on an ap_list. */
-  readonly interrupts: number
   /** A design's own words, by name. */
   readonly ownWords: readonly string[]
 }
@@ -246,6 +256,20 @@ export const vcpuRows = {
     by: [...VGIC, 'queue'],
     says: 'How many interrupts are on its ap_list.',
   },
+  VCPU_AP_FIRST: {
+    name: 'apFirst',
+    class: 'normalised',
+    by: ['queue'],
+    says: 'The first interrupt on its ap_list; 0 if that is empty. Each has the next one in its {@link IRQ_LINK}.',
+    means: 'word',
+  },
+  VCPU_AP_LAST: {
+    name: 'apLast',
+    class: 'normalised',
+    by: ['queue'],
+    says: 'The last interrupt on its ap_list.',
+    means: 'word',
+  },
   VCPU_AP0R: {
     name: 'ap0r',
     count: 4,
@@ -288,6 +312,13 @@ export const vcpuRows = {
     says: "SPSR_EL2, which holds the guest's PSTATE, while its thread is on no PE.",
     view: SPSR_VIEW,
   },
+  VCPU_CACHED: {
+    name: 'cached',
+    class: 'normalised',
+    by: [],
+    says: 'In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.',
+    means: 'word',
+  },
   ...guestRows,
   VCPU_FAULT_IPA: {
     name: 'faultIpa',
@@ -309,13 +340,6 @@ export const vcpuRows = {
     by: VCPU,
     says: 'GICR_CTLR.EnableLPIs.',
   },
-  VCPU_CACHED: {
-    name: 'cached',
-    class: 'normalised',
-    by: [],
-    says: 'In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.',
-    means: 'word',
-  },
   VCPU_MIGRANT: {
     name: 'migrant',
     class: 'normalised',
@@ -336,21 +360,7 @@ export const vcpuRows = {
     by: [],
     says: '1 if the prune has a reference to it.',
   },
-  VCPU_IRQ: {
-    name: '<n>',
-    n: intidName,
-    count: 32,
-    class: 'authoritative',
-    by: ['queue'],
-    says: 'Its SGIs and PPIs, one word each.',
-    view: VGIC_IRQ_VIEW,
-  },
-  VCPU_COST: {
-    name: 'cost',
-    class: 'observational',
-    by: [],
-    says: 'The row of the cost table that its accesses count in.',
-  },
+  VCPU_IRQ: { rows: irqRows(intidName), count: FIRST_SPI, says: 'Its SGIs and PPIs, two words each.' },
   VCPU_TIMER_CVAL: {
     name: 'timerCval',
     count: 2,
@@ -398,20 +408,18 @@ export const vcpuRows = {
     by: [],
     says: 'Preemptions of its thread.',
   },
+  VCPU_COST: {
+    name: 'cost',
+    class: 'observational',
+    by: [],
+    says: 'The row of the cost table that its accesses count in.',
+  },
   VCPU_LR_IRQ: {
     name: 'lrIrq[<n>]',
     count: ({ listRegisters }) => listRegisters,
     class: 'normalised',
     by: [],
     says: 'The interrupt that the last flush put into each list register.',
-    means: 'word',
-  },
-  VCPU_AP_LIST: {
-    name: 'apList[<n>]',
-    count: ({ interrupts }) => interrupts,
-    class: 'normalised',
-    by: ['queue'],
-    says: 'Its ap_list: handles of interrupts, in free slots 0.',
     means: 'word',
   },
   VCPU_OWN: {
@@ -428,6 +436,6 @@ export const vcpuRows = {
 export const vcpuRecord = (size: VcpuSize, programs: VcpuPrograms): RecordType =>
   recordType('vcpu[<n>]', wordsOf(vcpuRows, { ...size, ...programs }))
 
-/** The offset of a row that depends on the configuration. */
-export const vcpuOffset = (name: 'VCPU_AP_LIST' | 'VCPU_OWN', size: VcpuSize): number =>
-  offsetOf(vcpuRows, name, { ...size, steps: [], guests: [] })
+/** The offset of the design's own words, which depends on the configuration. */
+export const ownWordsOffset = (size: VcpuSize): number =>
+  offsetOf(vcpuRows, 'VCPU_OWN', { ...size, steps: [], guests: [] })

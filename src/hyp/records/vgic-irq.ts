@@ -1,12 +1,12 @@
 /**
- * The hypervisor's state of an interrupt (KVM's struct vgic_irq), one packed word: its configuration, its pending
- * latch and input line, its active state, its target and the ap_list that it is on. The handle of an interrupt is the
- * offset of its word. While an interrupt is in a list register of a running guest, its pending and active state is
- * there and the word is stale, until the fold.
+ * The hypervisor's state of an interrupt (KVM's struct vgic_irq): a packed word, and its link beside it. The word has its
+ * configuration, its pending latch and input line, its active state, its target and the ap_list that it is on. The handle
+ * of an interrupt is the offset of its word. While an interrupt is in a list register of a running guest, its pending and
+ * active state is there and the word is stale, until the fold.
  */
 import type { Brand } from '../../arch/brand.ts'
 import { LR_PRIORITY_SHIFT, VMCR_VENG0, VMCR_VENG1 } from '../../arch/ich-registers.ts'
-import { type BitRows, bitView } from '../../state/rows.ts'
+import { type BitRows, bitView, type Rows } from '../../state/rows.ts'
 import {
   IRQ_ACTIVE,
   IRQ_AP_LIST_SHIFT,
@@ -30,6 +30,13 @@ export type Irq = Brand<'Irq'>
 export function asIrq(offset: number): Irq {
   return offset as Irq
 }
+
+/** Beside the word of an interrupt: the interrupt after it on its ap_list; 0 of the last, and of one that is on none. */
+export const IRQ_LINK = 1
+/** An SPI, or a private interrupt, has two words: the next one's are 1 << IRQ_SHIFT further on. */
+export const IRQ_SHIFT = 1
+/** The interrupt `n` after a private one of the same vCPU, or after an SPI. */
+export const irqAfter = (irq: Irq, n: number): Irq => asIrq(irq + (n << IRQ_SHIFT))
 
 /**
  * The fields of an interrupt's word. Its flags have the order that State, HW and Group have in the uppermost byte of
@@ -74,6 +81,20 @@ export const vgicIrqBits = {
   },
 } as const satisfies BitRows
 export const VGIC_IRQ_VIEW = bitView('vgic_irq', vgicIrqBits)
+
+/** The two words of an interrupt, whose name `n` says. */
+export const irqRows = (n: (element: number, index: number) => string) =>
+  ({
+    IRQ_WORD: {
+      name: '<n>',
+      n,
+      class: 'authoritative',
+      by: ['queue'],
+      says: 'Its word.',
+      view: VGIC_IRQ_VIEW,
+    },
+    IRQ_LINK: { name: '<n> apNext', n, class: 'normalised', by: ['queue'], says: 'Its link.', means: 'word' },
+  }) as const satisfies Rows
 
 export const irqPriority = (word: number): number => (word & IRQ_PRIORITY) >>> IRQ_PRIORITY_SHIFT
 /** The index of the vCPU that the interrupt is routed to. */

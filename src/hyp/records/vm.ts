@@ -7,8 +7,8 @@ import { COST_ROW, costRowNames } from './cost-row.ts'
 import { ITS } from './its-record.ts'
 import { type DirectLayout, type DirectRecords, directLayoutOf, directRecords } from './its-vpe.ts'
 import { type LpiLayout, type LpiRecords, type LpiSizes, lpiLayoutOf, lpiRecords } from './lpi-record.ts'
-import { type VcpuPrograms, type VcpuSize, vcpuBefore, vcpuOffset, vcpuRecord } from './vcpu.ts'
-import { VGIC_IRQ_VIEW } from './vgic-irq.ts'
+import { ownWordsOffset, type VcpuPrograms, vcpuBefore, vcpuRecord } from './vcpu.ts'
+import { irqRows } from './vgic-irq.ts'
 
 export * from './vm-offsets.ts'
 
@@ -80,15 +80,6 @@ export const mappedRows = {
 
 /** The rows of the SPIs; `C` is their number, at least one. */
 const spiRows = {
-  SPI_IRQ: {
-    name: '<n>',
-    n: (i) => intidName(FIRST_SPI + i),
-    count: (spis) => spis,
-    class: 'authoritative',
-    by: ['queue'],
-    says: 'A word an interrupt.',
-    view: VGIC_IRQ_VIEW,
-  },
   SPI_IROUTER: {
     name: 'GICD_IROUTER<n>',
     n: (i) => FIRST_SPI + i,
@@ -131,22 +122,12 @@ export interface VmRecords {
   readonly vm: RecordType
   readonly vcpu: RecordType
   readonly spi: RecordType
+  readonly spis: RecordType
   readonly mapped: RecordType
   readonly lpis: LpiRecords
   readonly direct: DirectRecords
   readonly list: readonly (readonly [RecordType, number])[]
 }
-
-/**
- * Every ap_list has room for every SPI and LPI, since a guest may route them all to one vCPU: with 255 vCPUs and 987 SPIs
- * that is 1 MB of an image's 1.2 MB, of which 255 times less can be in use. Lists in a pool would save it, at the price of
- * one more load wherever a list is walked, and of a pool that must stay canonical.
- */
-const vcpuSizeOf = ({ spis, lpis, listRegisters, ownWords }: VmSize): VcpuSize => ({
-  listRegisters,
-  interrupts: FIRST_SPI + spis + lpis.lpis,
-  ownWords,
-})
 
 /**
  * The vCPUs come before the SPIs, and these before the LPIs: a handle below the SPIs is a private interrupt's, and one from
@@ -155,8 +136,15 @@ const vcpuSizeOf = ({ spis, lpis, listRegisters, ownWords }: VmSize): VcpuSize =
 export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
   const { vcpus, spis, mapped, its } = size
   const vm = recordType('vm', wordsOf(vmRows, undefined))
-  const vcpu = vcpuRecord(vcpuSizeOf(size), programs)
-  const spi = recordType({ name: 'spis', prefix: 'vm.' }, wordsOf(spiRows, Math.max(spis, 1)))
+  const vcpu = vcpuRecord(size, programs)
+  const spi = recordType(
+    { name: 'spi[<n>]', prefix: 'vm.' },
+    wordsOf(
+      irqRows((_, i) => intidName(FIRST_SPI + i)),
+      undefined,
+    ),
+  )
+  const ofSpis = recordType({ name: 'spis', prefix: 'vm.' }, wordsOf(spiRows, Math.max(spis, 1)))
   const lpis = lpiRecords(size.lpis)
   const direct = directRecords(directSizeOf(size))
   const mappedSpi = recordType('mapped[<n>]', wordsOf(mappedRows, undefined))
@@ -164,13 +152,15 @@ export function vmRecords(size: VmSize, programs: VcpuPrograms): VmRecords {
     vm,
     vcpu,
     spi,
+    spis: ofSpis,
     mapped: mappedSpi,
     lpis,
     direct,
     list: [
       [vm, 1],
       [vcpu, vcpus],
-      [spi, 1],
+      [spi, Math.max(spis, 1)],
+      [ofSpis, 1],
       [mappedSpi, Math.max(mapped, 1)],
       [ITS, its],
       ...lpis.list,
@@ -205,31 +195,29 @@ export interface VmLayout {
   readonly itsCount: number
   readonly lpis: LpiLayout
   readonly direct: DirectLayout
-  /** Offsets in a vCPU's record of its ap_list and of the design's own words. */
-  readonly apList: number
+  /** Offset in a vCPU's record of the design's own words. */
   readonly ownWords: number
   readonly costTable: number
 }
 
 export function layoutOf(records: VmRecords, layout: Layout, size: VmSize): VmLayout {
-  const spis = layout.baseOf(records.spi)
+  const ofSpis = layout.baseOf(records.spis)
   return {
     vm: layout.baseOf(records.vm),
     vcpus: layout.baseOf(records.vcpu),
     vcpuSize: records.vcpu.size,
     vcpuCount: size.vcpus,
-    spis,
+    spis: layout.baseOf(records.spi),
     spiCount: size.spis,
-    irouters: spis + offsetOf(spiRows, 'SPI_IROUTER', Math.max(size.spis, 1)),
-    edgeLines: spis + offsetOf(spiRows, 'SPI_EDGE_LINES', Math.max(size.spis, 1)),
+    irouters: ofSpis + offsetOf(spiRows, 'SPI_IROUTER', Math.max(size.spis, 1)),
+    edgeLines: ofSpis + offsetOf(spiRows, 'SPI_EDGE_LINES', Math.max(size.spis, 1)),
     mapped: layout.baseOf(records.mapped),
     mappedCount: size.mapped,
     its: layout.baseOf(ITS),
     itsCount: size.its,
     lpis: lpiLayoutOf(records.lpis, layout, size.lpis),
     direct: directLayoutOf(records.direct, layout, directSizeOf(size)),
-    apList: vcpuOffset('VCPU_AP_LIST', vcpuSizeOf(size)),
-    ownWords: vcpuOffset('VCPU_OWN', vcpuSizeOf(size)),
+    ownWords: ownWordsOffset(size),
     costTable: layout.baseOf(COST_ROW),
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Steps that only the museum's designs have (src/explore/museum), as functions of the others: a known bug each, or half
- * of a step that is one elsewhere, so that another actor may come between. The rows of steps.ts say which.
+ * Steps that only the museum's designs have (src/explore/museum), as functions of the others: most have a known bug each;
+ * the rest are halves of a step, between which another actor may come, or what the scene of a bug needs beside it. Their
+ * rows in steps.ts say which.
  */
 import { VCPU_CACHED, VCPU_DATA, VCPU_ESR, VCPU_INDEX, type Vcpu } from '../records/vcpu.ts'
 import { asIrq, type Irq } from '../records/vgic-irq.ts'

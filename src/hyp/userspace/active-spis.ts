@@ -16,7 +16,15 @@
 import { FIRST_SPI } from '../../arch/intid.ts'
 import type { Hypervisor } from '../hypervisor.ts'
 import { VCPU_AP0R, VCPU_AP1R, VCPU_VMCR } from '../records/vcpu.ts'
-import { asIrq, IRQ_ACTIVE, IRQ_GROUP1, type Irq, irqApListOf, irqPriority } from '../records/vgic-irq.ts'
+import {
+  asIrq,
+  IRQ_ACTIVE,
+  IRQ_GROUP1,
+  type Irq,
+  irqAfter,
+  irqApListOf,
+  irqPriority,
+} from '../records/vgic-irq.ts'
 
 /** Words of a vCPU's active priorities: four of each group. */
 const AP_WORDS = 4
@@ -64,7 +72,9 @@ export function placeActiveSpis(hypervisor: Hypervisor): void {
       if (isActive(irq)) left.take(index, irq)
     }
   }
-  const spis = Array.from({ length: layout.spiCount }, (_, i) => asIrq(layout.spis + i)).filter(isActive)
+  const spis = Array.from({ length: layout.spiCount }, (_, i) => irqAfter(asIrq(layout.spis), i)).filter(
+    isActive,
+  )
   const elsewhere = spis.filter((irq) => {
     const list = irqApListOf(words[irq])
     return list === 0 || !left.take(list - 1, irq)

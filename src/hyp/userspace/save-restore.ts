@@ -18,14 +18,15 @@ import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { DOUBLEWORD, type RegisterMap } from '../../gic/frames/register-map.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { VCPU_AP_COUNT, VCPU_LPIS_ENABLED, type Vcpu } from '../records/vcpu.ts'
+import { VCPU_LPIS_ENABLED, type Vcpu } from '../records/vcpu.ts'
 import {
+  asIrq,
   IRQ_ACTIVE,
-  IRQ_AP_LIST,
   IRQ_DEACTIVATED,
   IRQ_ENABLED,
   IRQ_LATCH,
   IRQ_LINE,
+  irqAfter,
 } from '../records/vgic-irq.ts'
 import { VM_DEACTIVATED } from '../records/vm.ts'
 import type { VgicDist } from '../vgic/vgic-dist.ts'
@@ -346,16 +347,14 @@ const isWritten = (name: string): boolean =>
 function forget(hypervisor: Hypervisor): void {
   const { words, layout, apLists } = hypervisor
   for (let n = 0; n < layout.itsCount; n++) new ItsRegisters(hypervisor).reset(n)
-  const gone = IRQ_AP_LIST | IRQ_ACTIVE | IRQ_LATCH | IRQ_LINE | IRQ_DEACTIVATED | IRQ_ENABLED
+  const gone = IRQ_ACTIVE | IRQ_LATCH | IRQ_LINE | IRQ_DEACTIVATED | IRQ_ENABLED
   for (let i = 0; i < layout.vcpuCount; i++) {
     const v = apLists.vcpuOf(i)
-    apLists.takeLpisOff(v)
-    words.fill(0, v + apLists.list, v + apLists.list + words[v + VCPU_AP_COUNT])
-    words[v + VCPU_AP_COUNT] = 0
+    apLists.clear(v)
     words[v + VCPU_LPIS_ENABLED] = 0
     for (let intid = 0; intid < FIRST_SPI; intid++) words[apLists.irqOf(v, intid)] &= ~gone
   }
-  for (let spi = 0; spi < layout.spiCount; spi++) words[layout.spis + spi] &= ~gone
+  for (let spi = 0; spi < layout.spiCount; spi++) words[irqAfter(asIrq(layout.spis), spi)] &= ~gone
   words.fill(0, layout.edgeLines, layout.edgeLines + Math.ceil(layout.spiCount / 32))
   words[layout.vm + VM_DEACTIVATED] = 0
 }

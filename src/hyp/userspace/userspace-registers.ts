@@ -15,7 +15,7 @@ import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { RegisterMap, razWi, WORD } from '../../gic/frames/register-map.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { VCPU_LOADED, type Vcpu } from '../records/vcpu.ts'
+import { privateIrq, VCPU_LOADED, type Vcpu } from '../records/vcpu.ts'
 import {
   asIrq,
   IRQ_ACTIVE,
@@ -24,10 +24,10 @@ import {
   IRQ_LATCH,
   IRQ_LINE,
   type Irq,
+  irqAfter,
 } from '../records/vgic-irq.ts'
 import { VM_ENABLED, VM_NASSGIREQ } from '../records/vm.ts'
 import type { VgicDist } from '../vgic/vgic-dist.ts'
-import { privateIrq } from '../vgic/vgic-mmio-irqs.ts'
 import { distributorMap, redistributorMap, type VgicRow } from '../vgic/vgic-mmio-registers.ts'
 import { type CpuSysreg, cpuSysreg } from './cpu-sysregs.ts'
 
@@ -36,7 +36,9 @@ type IrqAt = (machine: VgicDist, owner: Vcpu, intid: Intid) => Irq | 0
 type Access = Pick<VgicRow, 'read' | 'write'>
 
 const spiAt: IrqAt = ({ layout }, _owner, intid) =>
-  intid >= FIRST_SPI && intid < FIRST_SPI + layout.spiCount ? asIrq(layout.spis + intid - FIRST_SPI) : 0
+  intid >= FIRST_SPI && intid < FIRST_SPI + layout.spiCount
+    ? irqAfter(asIrq(layout.spis), intid - FIRST_SPI)
+    : 0
 const privateAt: IrqAt = (_machine, owner, intid) => privateIrq(owner, intid)
 
 /** A register with a flag of each interrupt: a read shows the flag, a write computes every interrupt's new word. */

@@ -16,15 +16,8 @@ import {
   argumentNumber,
   argumentOneOf,
   argumentSize,
-  configBoolean,
-  configInteger,
-  configOptions,
-  type Fields,
 } from '../../errors/arguments.ts'
-import { counted, listed } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
-import { checkGicConfig, type GicConfig, gicFields } from '../../gic/config/config.ts'
-import { argumentMemory, type GicMemory } from '../../gic/config/memory.ts'
 import { argumentMasks, daifOf, type InterruptMasks } from '../../gic/cpu-interface/interrupt-masks.ts'
 import { LINE_FIQ, LINE_IRQ, LINE_VFIQ, LINE_VIRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import {
@@ -42,8 +35,7 @@ import type { Difference } from '../../state/machine-state.ts'
 import { type Explanation, explain } from '../explain/explain.ts'
 import type { Guest } from '../guest/guest.ts'
 import { type CostRow, readCost } from '../host/cost.ts'
-import { Hypervisor } from '../hypervisor.ts'
-import { digestOf } from '../recipe.ts'
+import type { Hypervisor } from '../hypervisor.ts'
 import { EXIT_IRQ, EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from '../records/exits.ts'
 import { GUEST_PC, GUEST_VALUE, GUEST_VALUE_HIGH } from '../records/guest-record.ts'
 import {
@@ -53,95 +45,18 @@ import {
   VCPU_DATA,
   VCPU_ESR,
   VCPU_FAULT_IPA,
-  VCPU_HCR,
   VCPU_INDEX,
   VCPU_LAST_CPU,
   VCPU_PE,
-  VCPU_USED_LRS,
   type Vcpu,
 } from '../records/vcpu.ts'
-import { MAX_VCPUS } from '../records/vgic-irq.ts'
-import { checkDesign } from '../run/check-design.ts'
-import type { Design } from '../run/design.ts'
-import { NO_POLLING } from '../run/halt.ts'
 import type { RunLoop } from '../run/run-loop.ts'
-import {
-  THREAD_ENDED,
-  THREAD_IN_GUEST,
-  THREAD_SLEEPS,
-  THREAD_STEPS,
-  THREAD_WAITS_FOR_VCPUS,
-} from '../run/thread-states.ts'
+import { THREAD_IN_GUEST, THREAD_SLEEPS, THREAD_STEPS, THREAD_WAITS_FOR_VCPUS } from '../run/thread-states.ts'
 import { TIMER_PHYSICAL, TIMER_VIRTUAL } from '../vgic/arch-timer.ts'
-import { checkGuestFrames, type GuestFramesConfig } from '../vgic/guest-frames.ts'
-import { checkLpiSizes, type LpiSizesConfig } from '../vgic/lpi-sizes.ts'
+import { type ListRegisters, listRegistersOf } from './guest-list-registers.ts'
 import { restoreVgic, type SavedVgic, saveVgic } from './save-restore.ts'
-
-/** The configuration of a VM and its host. */
-export interface VirtualMachineConfig extends LpiSizesConfig {
-  /** 1 to 255. vCPU n has affinity 0.0.(n / 16).(n % 16). */
-  readonly vcpus: number
-  /** SPIs, 0 to 988; default 32. */
-  readonly spis?: number
-  /** Whether the guests have the virtual and the physical timer, PPIs 27 and 30; default true. */
-  readonly timers?: boolean
-  /** The addresses of the guests' GIC; see {@link GuestFramesConfig} for the defaults. */
-  readonly frames?: GuestFramesConfig
-  /** The silicon; `cpus`, the number of the host's CPUs, defaults to the number of vCPUs. */
-  readonly silicon?: Partial<GicConfig>
-  /**
-   * The guests' memory, in which they put the tables and the command queues of their ITSs. Default: the silicon's own, if
-   * it has any (`memoryLines`).
-   */
-  readonly memory?: GicMemory
-  /** The hypervisor's design. */
-  readonly design: Design
-}
-
-const fields: Fields<VirtualMachineConfig> = {
-  vcpus: true,
-  spis: true,
-  timers: true,
-  frames: true,
-  silicon: true,
-  lpis: true,
-  itsDevices: true,
-  itsCollections: true,
-  translations: true,
-  memory: true,
-  design: true,
-}
-
-/** The LPIs of a VM unless it is told otherwise. */
-const LPI_DEFAULTS = { lpis: 1024, itsDevices: 64, itsCollections: 64 }
-
-/**
- * The list registers of a vCPU in its guest: those that its last entry wrote, as its guest has changed them since.
- */
-export interface ListRegisters {
-  /**
-   * ICH_HCR_EL2 as the last entry wrote it, with the EOIcount that has come since; 0 if it wrote nothing, because the
-   * ap_list was empty.
-   */
-  readonly hcr: number
-  /** `ICH_LR<n>_EL2`, all of them; 0 for one that ICH_ELRSR_EL2 reports as empty, which a hypervisor does not read. */
-  readonly lr: readonly bigint[]
-}
-
-/** The state of a vCPU: in its guest, outside of it, asleep in a WFI, or off. */
-export type VcpuPlace = 'guest' | 'outside' | 'asleep' | 'off'
-
-/** A summary of a VM, which {@link VirtualMachine.toJSON} returns. */
-export interface VirtualMachineSummary {
-  /** Its design's name. */
-  readonly design: string
-  /** The number of its SPIs. */
-  readonly spis: number
-  /** Whether it has timers. */
-  readonly timers: boolean
-  /** The state of each vCPU. */
-  readonly vcpus: readonly VcpuPlace[]
-}
+import { hypervisorFor, type VirtualMachineConfig } from './virtual-machine-config.ts'
+import { printedSummary, summaryOf, type VirtualMachineSummary } from './virtual-machine-summary.ts'
 
 /**
  * The most exits of a vCPU for interrupts of the host before its guest executes an instruction. A call makes its
@@ -180,35 +95,7 @@ export class VirtualMachine {
     /** The configuration that it was made from. */
     readonly config: VirtualMachineConfig,
   ) {
-    configOptions('The configuration of a virtual machine', config, fields)
-    const vcpus = configInteger('vcpus', config.vcpus, 1, MAX_VCPUS)
-    const { cpus = vcpus, ...silicon } = configOptions<Partial<GicConfig>>(
-      'silicon',
-      config.silicon ?? {},
-      gicFields,
-    )
-    const checked = checkGicConfig({ ...silicon, cpus })
-    if (checked.maintenanceInterrupt === 'lagging') {
-      throw new VgicError(
-        'config',
-        "silicon.maintenanceInterrupt must be 'at-once': a virtual machine has nobody who completes what lags. Use a scenario.",
-      )
-    }
-    const design = checkDesign(config.design)
-    const setup = {
-      vcpus,
-      spis: configInteger('spis', config.spis ?? 32, 0, 988),
-      timers: configBoolean('timers', config.timers ?? true),
-      haltPolling: NO_POLLING,
-      interrupts: [],
-      vmcr: Array.from({ length: vcpus }, () => 0),
-      guests: [],
-      enabled: false,
-      frames: checkGuestFrames(vcpus, config.frames),
-      lpis: checkLpiSizes(vcpus, config, LPI_DEFAULTS),
-    }
-    const memory = config.memory === undefined ? undefined : argumentMemory('memory', config.memory)
-    this.hypervisor = new Hypervisor(checked, { ...setup, memory }, design, [], digestOf(setup, design))
+    this.hypervisor = hypervisorFor(config)
     const { words, runLoop, guest, layout } = this.hypervisor
     this.words = words
     this.runLoop = runLoop
@@ -398,19 +285,7 @@ export class VirtualMachine {
 
   /** The list registers of a vCPU that is in its guest; all zero if it is not, or if its last entry wrote none. */
   listRegisters(vcpu: number): ListRegisters {
-    const { words, silicon, config, runLoop } = this.hypervisor
-    const v = this.vcpu(vcpu)
-    const pe = peOf(words, v)
-    const isInGuest = runLoop.isInGuest(v)
-    const written = isInGuest && words[v + VCPU_USED_LRS] !== 0
-    return {
-      hcr: isInGuest ? hcrOf(words[v + VCPU_HCR], silicon.ich.readHcr(pe)) : 0,
-      lr: Array.from({ length: config.listRegisters }, (_, n) =>
-        written && ((silicon.virtualInterface.elrsr(pe) >> n) & 1) === 0
-          ? joined(silicon.ich.readLrLow(pe, n), silicon.ich.readLrHigh(pe, n))
-          : 0n,
-      ),
-    }
+    return listRegistersOf(this.hypervisor, this.vcpu(vcpu))
   }
 
   /**
@@ -456,20 +331,12 @@ export class VirtualMachine {
    * A summary as plain data: the configuration, and the states of the vCPUs. {@link snapshot} has the whole state.
    */
   toJSON(): VirtualMachineSummary {
-    const { setup, design } = this.hypervisor
-    const vcpus = Array.from({ length: setup.vcpus }, (_, vcpu) => this.placeOf(this.vcpu(vcpu)))
-    return { design: design.name, spis: setup.spis, timers: setup.timers, vcpus }
+    return summaryOf(this.hypervisor)
   }
 
   /** `VirtualMachine (design wfi-handler, 2 vCPUs, 32 SPIs): guest: vcpu0; asleep: vcpu1`. */
   toString(): string {
-    const { design, spis, vcpus } = this.toJSON()
-    const places = (['guest', 'outside', 'asleep', 'off'] as const).flatMap((place) => {
-      const there = Array.from(vcpus.keys()).filter((vcpu) => vcpus[vcpu] === place)
-      return there.length === 0 ? [] : [`${place}: ${listed(there, (vcpu) => `vcpu${vcpu}`)}`]
-    })
-    const what = `design ${design}, ${counted(vcpus.length, 'vCPU')}, ${counted(spis, 'SPI')}`
-    return `VirtualMachine (${what}): ${places.join('; ')}`
+    return printedSummary(this.toJSON())
   }
 
   /** Makes failed expectations of test runners print the line instead of the object's keys. */
@@ -480,19 +347,6 @@ export class VirtualMachine {
   /** The line, for Node's util.inspect. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
-  }
-
-  private placeOf(v: Vcpu): VcpuPlace {
-    switch (this.hypervisor.runLoop.threadState(v)) {
-      case THREAD_IN_GUEST:
-        return 'guest'
-      case THREAD_SLEEPS:
-        return 'asleep'
-      case THREAD_ENDED:
-        return 'off'
-      default:
-        return 'outside'
-    }
   }
 
   private vcpu(index: number): Vcpu {
@@ -658,10 +512,3 @@ const isWord = (value: unknown): value is number => typeof value === 'number' &&
 function refuseSleeping(vcpu: number): never {
   throw new VgicError('argument', `vCPU ${vcpu} sleeps in its WFI: ask enter() before its guest does more.`)
 }
-
-/** EOIcount, the topmost field of ICH_HCR_EL2. */
-const EOICOUNT = 0xf8000000 | 0
-
-/** ICH_HCR_EL2 as software wrote it, with the silicon's EOIcount; 0 if software wrote nothing. */
-const hcrOf = (written: number, hcr: number): number =>
-  written === 0 ? 0 : ((written & ~EOICOUNT) | (hcr & EOICOUNT)) >>> 0

@@ -1,17 +1,21 @@
 /**
  * The ap_lists: for each vCPU, the interrupts that are pending or active for it (KVM's vgic.c). An interrupt is on at
- * most one list, that of the vCPU that its word names. Lists are short arrays of interrupt handles; each method here
- * is one critical section under the ap_list and interrupt locks.
+ * most one list, that of the vCPU that its word names. Beside its word it has its link, the handle of the next one on the
+ * list, as KVM's vgic_irq has its list_head; of an interrupt that is on none it is 0, so that a list that is walked ends.
+ * Each method here is one critical section under the ap_list and interrupt locks.
  */
 import { VMCR_VPMR } from '../../arch/ich-registers.ts'
 import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { type Kicks, postRequest } from '../host/kick.ts'
 import {
   asVcpu,
+  privateIntid,
+  privateIrq,
   REQ_IRQ_PENDING,
   VCPU_AP_COUNT,
+  VCPU_AP_FIRST,
+  VCPU_AP_LAST,
   VCPU_INDEX,
-  VCPU_IRQ,
   VCPU_MIGRANT,
   VCPU_MIGRANT_HELD,
   VCPU_MIGRANT_TO,
@@ -26,6 +30,8 @@ import {
   IRQ_GROUP1,
   IRQ_HW,
   IRQ_LATCH,
+  IRQ_LINK,
+  IRQ_SHIFT,
   type Irq,
   irqApListOf,
   irqGroupIsOff,
@@ -40,11 +46,6 @@ import {
 import { VM_ACCESSING, VM_COUNTED_SPIS, VM_ENABLED, type VmLayout } from '../records/vm.ts'
 import { VgicLpis } from './vgic-lpis.ts'
 
-/** The word of the interrupt in an entry of an ap_list. */
-export function listedWord(words: Int32Array, entry: number): number {
-  return words[asIrq(words[entry])]
-}
-
 export class ApLists {
   private readonly vm: number
   private readonly vcpus: number
@@ -57,8 +58,6 @@ export class ApLists {
   private readonly firstLpi: number
   /** The handle from which on, up to the LPIs, interrupts are counted in {@link VM_COUNTED_SPIS}. */
   private readonly firstCounted: number
-  /** The offset of the ap_list in a vCPU's record. */
-  readonly list: number
   /** Made when the first long list is sorted. */
   private scratch: Scratch | undefined
 
@@ -73,8 +72,7 @@ export class ApLists {
     this.vcpus = layout.vcpus
     this.vcpuSize = layout.vcpuSize
     this.spis = layout.spis
-    this.spiZero = layout.spis - FIRST_SPI
-    this.list = layout.apList
+    this.spiZero = layout.spis - (FIRST_SPI << IRQ_SHIFT)
     this.lpis = new VgicLpis(words, layout.lpis)
     this.firstLpi = this.lpis.first
     this.firstCounted = countsSpis ? layout.spis : this.firstLpi
@@ -82,7 +80,7 @@ export class ApLists {
 
   /** The handle of an interrupt of a vCPU; SPIs are the same for all. */
   irqOf(v: Vcpu, intid: Intid): Irq {
-    return asIrq(intid < FIRST_SPI ? v + VCPU_IRQ + intid : this.spiZero + intid)
+    return intid < FIRST_SPI ? privateIrq(v, intid) : asIrq(this.spiZero + (intid << IRQ_SHIFT))
   }
 
   /** Whether a handle is an SPI's. */
@@ -92,8 +90,24 @@ export class ApLists {
 
   /** The INTID of a handle on a vCPU's ap_list. */
   intidOf(v: Vcpu, irq: Irq): Intid {
-    if (irq < this.spis) return irq - v - VCPU_IRQ
-    return irq < this.firstLpi ? irq - this.spiZero : this.lpis.intidOf(irq)
+    if (irq < this.spis) return privateIntid(v, irq)
+    return irq < this.firstLpi ? (irq - this.spiZero) >> IRQ_SHIFT : this.lpis.intidOf(irq)
+  }
+
+  /** The interrupt after one on a vCPU's ap_list, if it is on that, or the first if it is 0. */
+  after(v: Vcpu, irq: Irq | 0): Irq | 0 {
+    const { words } = this
+    if (irq === 0) return asIrq(words[v + VCPU_AP_FIRST])
+    return irqApListOf(words[irq]) === words[v + VCPU_INDEX] + 1 ? asIrq(words[irq + IRQ_LINK]) : 0
+  }
+
+  /** The interrupts on a vCPU's ap_list, in order, for code that may allocate. */
+  listOf(v: Vcpu): Irq[] {
+    const { words } = this
+    const list: Irq[] = []
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK]))
+      list.push(irq)
+    return list
   }
 
   /** The target field of interrupts for a vCPU; -1 while the distributor is off, which no interrupt has. */
@@ -136,12 +150,10 @@ export class ApLists {
    */
   hasPendingIrq(v: Vcpu): boolean {
     const { words } = this
-    const count = words[v + VCPU_AP_COUNT]
-    if (count === 0 || words[this.vm + VM_ENABLED] === 0) return false
+    const first = asIrq(words[v + VCPU_AP_FIRST])
+    if (first === 0 || words[this.vm + VM_ENABLED] === 0) return false
     const mask = VMCR_VPMR(words[v + VCPU_VMCR])
-    const list = v + this.list
-    for (let i = 0; i < count; i++) {
-      const irq = asIrq(words[list + i])
+    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
       const word = words[irq]
       if (irqIsDeliverable(word) && irqPriority(word) < mask) return true
     }
@@ -195,20 +207,16 @@ export class ApLists {
 
   /** Takes the LPIs off a vCPU's ap_list, which its redistributor no longer forwards. They keep their pending state. */
   takeLpisOff(v: Vcpu): void {
-    const { words } = this
-    const list = v + this.list
-    const count = words[v + VCPU_AP_COUNT]
-    let kept = 0
-    for (let i = 0; i < count; i++) {
-      const irq = asIrq(words[list + i])
-      if (irq < this.firstLpi) words[list + kept++] = irq
-      else {
-        words[irq] &= ~IRQ_AP_LIST
-        this.lpis.put(irq)
-      }
+    let before = asIrq(0)
+    for (const irq of this.listOf(v)) {
+      if (irq < this.firstLpi) before = irq
+      else this.discard(v, before, irq)
     }
-    words[v + VCPU_AP_COUNT] = kept
-    words.fill(0, list + kept, list + count)
+  }
+
+  /** Takes all interrupts off a vCPU's ap_list. */
+  clear(v: Vcpu): void {
+    for (const irq of this.listOf(v)) this.discard(v, asIrq(0), irq)
   }
 
   /** Notifies a vCPU that an interrupt was queued: the request first, then the kick. */
@@ -249,9 +257,7 @@ export class ApLists {
   }
 
   private place(words: Int32Array, v: Vcpu, irq: Irq, word: number): void {
-    const count = words[v + VCPU_AP_COUNT]
-    words[v + this.list + count] = irq
-    words[v + VCPU_AP_COUNT] = count + 1
+    this.linkLast(words, v, irq)
     words[irq] = word | ((irqTarget(word) + 1) << IRQ_AP_LIST_SHIFT)
     if (irq >= this.firstLpi) this.lpis.get(irq)
   }
@@ -261,56 +267,80 @@ export class ApLists {
     const { words } = this
     const word = words[irq]
     if (irqApListOf(word) !== 0) this.remove(this.vcpuOf(irqApListOf(word) - 1), irq)
-    words[v + this.list + words[v + VCPU_AP_COUNT]++] = irq
+    this.linkLast(words, v, irq)
     words[irq] = (word & ~IRQ_AP_LIST) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
+  }
+
+  /** Puts an interrupt at the end of a list. */
+  private linkLast(words: Int32Array, v: Vcpu, irq: Irq): void {
+    const last = asIrq(words[v + VCPU_AP_LAST])
+    // An LPI that a bug has freed while it was the last may come again as another one: the list must not become a ring.
+    if (last !== irq) words[last === 0 ? v + VCPU_AP_FIRST : last + IRQ_LINK] = irq
+    words[v + VCPU_AP_LAST] = irq
+    words[v + VCPU_AP_COUNT]++
   }
 
   private remove(v: Vcpu, irq: Irq): void {
     const { words } = this
-    const begin = v + this.list
-    const end = begin + words[v + VCPU_AP_COUNT]
-    const at = words.indexOf(irq, begin)
-    words.copyWithin(at, at + 1, end)
-    words[end - 1] = 0
+    let before = asIrq(0)
+    let at = asIrq(words[v + VCPU_AP_FIRST])
+    while (at !== irq && at !== 0) {
+      before = at
+      at = asIrq(words[at + IRQ_LINK])
+    }
+    if (at !== 0) this.unlink(v, before, irq)
+    // Such an LPI has cut the list off before this interrupt.
+    else words[irq + IRQ_LINK] = 0
+  }
+
+  /** Takes an interrupt off a list, on which it is after `before`, or the first if that is 0. */
+  private unlink(v: Vcpu, before: Irq, irq: Irq): void {
+    const { words } = this
+    const link = irq + IRQ_LINK
+    words[before === 0 ? v + VCPU_AP_FIRST : before + IRQ_LINK] = words[link]
+    words[link] = 0
+    if (words[v + VCPU_AP_LAST] === irq) words[v + VCPU_AP_LAST] = before
     words[v + VCPU_AP_COUNT]--
   }
 
   /** Removes interrupts that do not belong on a vCPU's list, and puts them on the list where they belong, if any. */
   prune(v: Vcpu, count: number): void {
     if (count === 1) this.pruneOnly(v)
-    else this.pruneSeveral(v, count)
+    else this.pruneSeveral(v)
   }
 
   /** Prunes a list of one interrupt, as most are. */
   private pruneOnly(v: Vcpu): void {
     const { words } = this
-    const at = v + this.list
-    const irq = asIrq(words[at])
+    const irq = asIrq(words[v + VCPU_AP_FIRST])
     const word = words[irq]
     if (irqStaysOn(word, this.targetOf(words, v))) return
-    words[at] = 0
+    words[v + VCPU_AP_FIRST] = 0
+    words[v + VCPU_AP_LAST] = 0
     words[v + VCPU_AP_COUNT] = 0
     this.takeOff(words, irq, word)
   }
 
-  private pruneSeveral(v: Vcpu, count: number): void {
+  private pruneSeveral(v: Vcpu): void {
     const { words } = this
-    const list = v + this.list
     const index = this.targetOf(words, v)
+    let link = v + VCPU_AP_FIRST
+    let last = 0
     let kept = 0
-    for (let i = 0; i < count; i++) {
-      const irq = asIrq(words[list + i])
+    for (let irq = asIrq(words[link]); irq !== 0; irq = asIrq(words[link])) {
       const word = words[irq]
       if (irqStaysOn(word, index)) {
-        if (kept !== i) words[list + kept] = irq
+        link = irq + IRQ_LINK
+        last = irq
         kept++
         continue
       }
+      words[link] = words[irq + IRQ_LINK]
+      words[irq + IRQ_LINK] = 0
       this.takeOff(words, irq, word)
     }
-    if (kept === count) return
+    words[v + VCPU_AP_LAST] = last
     words[v + VCPU_AP_COUNT] = kept
-    for (let i = kept; i < count; i++) words[list + i] = 0
   }
 
   /**
@@ -320,22 +350,26 @@ export class ApLists {
   pick(v: Vcpu, holds: boolean): boolean {
     const { words } = this
     const index = this.targetOf(words, v)
-    for (let i = 0; i < words[v + VCPU_AP_COUNT]; ) {
-      const irq = asIrq(words[v + this.list + i])
+    let before = asIrq(0)
+    let irq = asIrq(words[v + VCPU_AP_FIRST])
+    while (irq !== 0) {
+      const next = asIrq(words[irq + IRQ_LINK])
       const word = words[irq]
       const to = this.targetOracle(words, word & ~IRQ_AP_LIST)
-      if (irqStaysOn(word, index)) i++
-      else if (to === 0) this.discard(v, irq)
+      if (irqStaysOn(word, index)) before = irq
+      else if (to === 0) this.discard(v, before, irq)
       else {
         this.setMigrant(v, irq, to, holds && irq >= this.firstLpi)
         return false
       }
+      irq = next
     }
     return true
   }
 
-  private discard(v: Vcpu, irq: Irq): void {
-    this.remove(v, irq)
+  /** Takes an interrupt off a list, on which it is after `before`. */
+  private discard(v: Vcpu, before: Irq, irq: Irq): void {
+    this.unlink(v, before, irq)
     this.words[irq] &= ~IRQ_AP_LIST
     if (irq >= this.firstLpi) this.lpis.put(irq)
   }
@@ -390,13 +424,13 @@ export class ApLists {
     this.notify(target)
   }
 
-  /** Whether interrupts of both groups are on a list of `count`. */
-  hasBothGroups(v: Vcpu, count: number): boolean {
+  /** Whether interrupts of both groups are on a list. */
+  hasBothGroups(v: Vcpu): boolean {
     const { words } = this
-    const list = v + this.list
-    const first = listedWord(words, list)
+    const first = asIrq(words[v + VCPU_AP_FIRST])
     let differences = 0
-    for (let i = 1; i < count; i++) differences |= listedWord(words, list + i) ^ first
+    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK]))
+      differences |= words[irq] ^ words[first]
     return (differences & IRQ_GROUP1) !== 0
   }
 
@@ -434,52 +468,71 @@ export class ApLists {
     this.sort(v, rankGroupsFirst, off)
   }
 
-  private sort(v: Vcpu, rankOf: (word: number, off: number) => number, off: number): void {
-    const count = this.words[v + VCPU_AP_COUNT]
-    if (count < LONG) this.sortShort(v + this.list, count, rankOf, off)
-    else this.sortLong(v + this.list, count, rankOf, off)
+  private sort(v: Vcpu, rankOf: RankOf, off: number): void {
+    if (this.words[v + VCPU_AP_COUNT] < LONG) this.sortShort(v, rankOf, off)
+    else this.sortLong(v, rankOf, off)
   }
 
-  /** Insertion sort: lists are short and mostly sorted already. */
-  private sortShort(
-    list: number,
-    count: number,
-    rankOf: (word: number, off: number) => number,
-    off: number,
-  ): void {
+  /** Insertion sort: lists are short and mostly sorted already, so that the last of the sorted ones is looked at first. */
+  private sortShort(v: Vcpu, rankOf: RankOf, off: number): void {
     const { words } = this
-    for (let i = 1; i < count; i++) {
-      const irq = asIrq(words[list + i])
+    let last = asIrq(words[v + VCPU_AP_FIRST])
+    let highest = rankOf(words[last], off)
+    for (let irq = asIrq(words[last + IRQ_LINK]); irq !== 0; irq = asIrq(words[last + IRQ_LINK])) {
       const rank = rankOf(words[irq], off)
-      let at = i
-      while (at > 0 && rank < rankOf(listedWord(words, list + at - 1), off)) {
-        words[list + at] = words[list + at - 1]
-        at--
+      if (rank < highest) {
+        words[last + IRQ_LINK] = words[irq + IRQ_LINK]
+        this.insert(v, irq, rank, rankOf, off)
+      } else {
+        last = irq
+        highest = rank
       }
-      words[list + at] = irq
     }
+    words[v + VCPU_AP_LAST] = last
+  }
+
+  /** Puts an interrupt before the first of a list that has a higher rank; there is one. */
+  private insert(v: Vcpu, irq: Irq, rank: number, rankOf: RankOf, off: number): void {
+    const { words } = this
+    let at = v + VCPU_AP_FIRST
+    while (rankOf(words[words[at]], off) <= rank) at = words[at] + IRQ_LINK
+    words[irq + IRQ_LINK] = words[at]
+    words[at] = irq
   }
 
   /** Counting sort, whose time grows with the list only: a guest can make all interrupts of the VM pending at once. */
-  private sortLong(
-    list: number,
-    count: number,
-    rankOf: (word: number, off: number) => number,
-    off: number,
-  ): void {
-    const { words } = this
-    this.scratch ??= scratchFor(this.layout.vcpuSize)
+  private sortLong(v: Vcpu, rankOf: RankOf, off: number): void {
+    const { words, layout } = this
+    this.scratch ??= scratchFor(FIRST_SPI + layout.spiCount + layout.lpis.lpi.count)
     const { ranks, sorted, starts } = this.scratch
     starts.fill(0)
-    for (let i = 0; i < count; i++) {
-      ranks[i] = rankOf(listedWord(words, list + i), off)
-      starts[ranks[i] + 1]++
+    const first = asIrq(words[v + VCPU_AP_FIRST])
+    let count = 0
+    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
+      ranks[count] = rankOf(words[irq], off)
+      starts[ranks[count++] + 1]++
     }
     for (let rank = 1; rank <= RANKS; rank++) starts[rank] += starts[rank - 1]
-    for (let i = 0; i < count; i++) sorted[starts[ranks[i]]++] = words[list + i]
-    for (let i = 0; i < count; i++) words[list + i] = sorted[i]
+    let i = 0
+    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) sorted[starts[ranks[i++]]++] = irq
+    this.relink(v, sorted, count)
+  }
+
+  /** Makes a list of the first `count` of these interrupts. */
+  private relink(v: Vcpu, irqs: Int32Array, count: number): void {
+    const { words } = this
+    let at = v + VCPU_AP_FIRST
+    for (let i = 0; i < count; i++) {
+      words[at] = irqs[i]
+      at = irqs[i] + IRQ_LINK
+    }
+    words[at] = 0
+    words[v + VCPU_AP_LAST] = irqs[count - 1]
   }
 }
+
+/** Where an interrupt belongs in a list, by its word and the disabled groups: the lowest rank comes first. */
+type RankOf = (word: number, off: number) => number
 
 /** Lists from here on are sorted by counting: a shorter one takes longer so, unless it is in the worst order. */
 const LONG = 64

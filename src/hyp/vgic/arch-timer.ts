@@ -11,10 +11,10 @@ import { asPe } from '../../gic/records/pe.ts'
 import { wakeUp } from '../host/kick.ts'
 import type { Seam } from '../host/seam.ts'
 import {
+  privateIrq,
   THREAD_TIMERS_LOADED,
   timerIntids,
   VCPU_BACKGROUND_TIMER,
-  VCPU_IRQ,
   VCPU_PE,
   VCPU_THREAD,
   VCPU_TIMER_CTL,
@@ -25,7 +25,7 @@ import {
   WFIT_EXPIRED,
   WFIT_WAITS,
 } from '../records/vcpu.ts'
-import { asIrq, IRQ_ACTIVE, IRQ_LINE } from '../records/vgic-irq.ts'
+import { IRQ_ACTIVE, IRQ_LINE } from '../records/vgic-irq.ts'
 import { setTime, timeOf } from '../records/virtual-time.ts'
 import { VM_TIME } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
@@ -138,7 +138,7 @@ export class ArchTimers {
 
   /** It is latched, since the output of a timer that is masked is low. */
   private injectMasked(v: Vcpu, timer: number): void {
-    const target = this.apLists.latch(asIrq(v + VCPU_IRQ + timerIntids[timer]))
+    const target = this.apLists.latch(privateIrq(v, timerIntids[timer]))
     if (target !== 0) this.apLists.notify(target)
     this.words[v + VCPU_TIMER_CTL + timer] |= TIMER_IMASK
   }
@@ -177,7 +177,7 @@ export class ArchTimers {
     if (!this.present) return
     for (let timer = 0; timer < TIMERS; timer++) {
       const intid = timerIntids[timer]
-      const irq = asIrq(v + VCPU_IRQ + intid)
+      const irq = privateIrq(v, intid)
       const output = this.output(v, timer)
       this.apLists.inject(irq, output ? 1 : 0)
       const active = output || (this.words[irq] & IRQ_ACTIVE) !== 0
@@ -211,7 +211,7 @@ export class ArchTimers {
   sync(v: Vcpu): void {
     if (!this.present) return
     for (let timer = 0; timer < TIMERS; timer++) {
-      const irq = asIrq(v + VCPU_IRQ + timerIntids[timer])
+      const irq = privateIrq(v, timerIntids[timer])
       if ((this.words[irq] & (IRQ_LINE | IRQ_ACTIVE)) !== IRQ_LINE || this.output(v, timer)) continue
       this.apLists.inject(irq, 0)
       this.seam.writePhysicalActive(v, asPe(this.words[v + VCPU_PE]), timerIntids[timer], false)
@@ -220,7 +220,7 @@ export class ArchTimers {
 
   /** Injects the interrupt of a timer, which the host has taken, into the vCPU that is on the PE. */
   interrupt(v: Vcpu, intid: Intid): void {
-    if (this.outputOf(v, intid)) this.apLists.inject(asIrq(v + VCPU_IRQ + intid), 1)
+    if (this.outputOf(v, intid)) this.apLists.inject(privateIrq(v, intid), 1)
   }
 }
 

@@ -4,8 +4,8 @@
  */
 import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
-import { VCPU_IRQ } from '../records/vcpu.ts'
-import { asIrq, type Irq } from '../records/vgic-irq.ts'
+import { asVcpu, privateIrq, VCPU_IRQ } from '../records/vcpu.ts'
+import { asIrq, IRQ_SHIFT, type Irq, irqAfter } from '../records/vgic-irq.ts'
 import type { VmLayout } from '../records/vm.ts'
 
 /** A vCPU's SGI or PPI, an SPI, or an LPI. */
@@ -14,43 +14,35 @@ export type IrqKind = 'private' | 'spi' | 'lpi'
 export class IrqDirectory {
   /** The number of indices. */
   readonly count: number
-  /**
-   * Pairs `start, end` of the words of all interrupts, those of the vCPUs first, for code that visits them at every
-   * step.
-   */
-  readonly ranges: Int32Array
+  /** All interrupts, those of the vCPUs first, for code that visits them at every step. */
+  readonly all: Int32Array
 
   /** The index of the LPI in slot 1: those of a kind begin at a multiple of 32. */
   private readonly firstLpi: number
   private readonly spiEnd: number
 
   constructor(private readonly layout: VmLayout) {
-    const { vcpus, vcpuSize, vcpuCount, spis, spiCount, lpis } = layout
+    const { vcpuCount, spiCount, lpis } = layout
     const { records, size, count } = lpis.lpi
     this.firstLpi = FIRST_SPI * vcpuCount + Math.max((spiCount + 31) & ~31, 32)
     this.spiEnd = FIRST_SPI * vcpuCount + spiCount
     this.count = count === 0 ? this.spiEnd : this.firstLpi + count
-    this.ranges = Int32Array.from([
-      ...Array.from({ length: vcpuCount }, (_, i) => vcpus + i * vcpuSize + VCPU_IRQ).flatMap((first) => [
-        first,
-        first + FIRST_SPI,
-      ]),
-      spis,
-      spis + spiCount,
-      ...Array.from({ length: count }, (_, slot) => records + slot * size).flatMap((irq) => [irq, irq + 1]),
+    this.all = Int32Array.from([
+      ...Array.from({ length: FIRST_SPI * vcpuCount + spiCount }, (_, index) => this.atIndex(index)),
+      ...Array.from({ length: count }, (_, slot) => records + slot * size),
     ])
   }
 
   /** The kind of interrupt whose word is at an offset; undefined if there is none. */
   kindAt(word: number): IrqKind | undefined {
     const { vcpus, vcpuSize, vcpuCount, spis, spiCount, lpis } = this.layout
-    if (word >= spis && word < spis + spiCount) return 'spi'
+    if (word >= spis && word < irqAfter(asIrq(spis), spiCount)) return isIrq(word - spis) ? 'spi' : undefined
     const { records, size, count } = lpis.lpi
     if (word >= records && word < records + count * size)
       return (word - records) % size === 0 ? 'lpi' : undefined
     if (word < vcpus || word >= vcpus + vcpuCount * vcpuSize) return undefined
-    const intid = ((word - vcpus) % vcpuSize) - VCPU_IRQ
-    return intid >= 0 && intid < FIRST_SPI ? 'private' : undefined
+    const offset = ((word - vcpus) % vcpuSize) - VCPU_IRQ
+    return offset >= 0 && offset < FIRST_SPI << IRQ_SHIFT && isIrq(offset) ? 'private' : undefined
   }
 
   /** The kind of an interrupt. */
@@ -72,10 +64,10 @@ export class IrqDirectory {
     switch (this.kindOf(irq)) {
       case 'private': {
         const offset = irq - vcpus
-        return FIRST_SPI * Math.floor(offset / vcpuSize) + (offset % vcpuSize) - VCPU_IRQ
+        return FIRST_SPI * Math.floor(offset / vcpuSize) + (((offset % vcpuSize) - VCPU_IRQ) >> IRQ_SHIFT)
       }
       case 'spi':
-        return FIRST_SPI * vcpuCount + irq - spis
+        return FIRST_SPI * vcpuCount + ((irq - spis) >> IRQ_SHIFT)
       case 'lpi':
         return this.firstLpi + (irq - this.layout.lpis.lpi.records) / this.layout.lpis.lpi.size
     }
@@ -93,8 +85,8 @@ export class IrqDirectory {
     const { lpi } = this.layout.lpis
     if (index >= this.firstLpi) return asIrq(lpi.records + (index - this.firstLpi) * lpi.size)
     const vcpu = Math.floor(index / FIRST_SPI)
-    if (vcpu < vcpuCount) return asIrq(vcpus + vcpu * vcpuSize + VCPU_IRQ + (index % FIRST_SPI))
-    return asIrq(spis + index - FIRST_SPI * vcpuCount)
+    if (vcpu < vcpuCount) return privateIrq(asVcpu(vcpus + vcpu * vcpuSize), index % FIRST_SPI)
+    return irqAfter(asIrq(spis), index - FIRST_SPI * vcpuCount)
   }
 
   /** Visits every interrupt, those of the vCPUs first; of LPIs also slots that are free, whose words are 0. */
@@ -107,3 +99,6 @@ export class IrqDirectory {
     }
   }
 }
+
+/** Whether the word at an offset from the first interrupt of a kind is one's word, and not a link. */
+const isIrq = (offset: number): boolean => (offset & ((1 << IRQ_SHIFT) - 1)) === 0

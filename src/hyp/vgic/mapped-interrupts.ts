@@ -7,7 +7,7 @@ import type { Intid } from '../../arch/intid.ts'
 import { DISTRIBUTOR } from '../../gic/interrupts/physical-interrupts.ts'
 import { asPe } from '../../gic/records/pe.ts'
 import type { Seam } from '../host/seam.ts'
-import { VCPU_IRQ, VCPU_PE, type Vcpu } from '../records/vcpu.ts'
+import { privateIntid, VCPU_PE, type Vcpu } from '../records/vcpu.ts'
 import { asIrq, IRQ_HW, IRQ_LINE, type Irq, irqIsMappedLevel } from '../records/vgic-irq.ts'
 import { MAPPED_IRQ, MAPPED_PINTID, MAPPED_STRIDE } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
@@ -27,13 +27,13 @@ export class MappedInterrupts {
   /** The physical INTID of a mapped interrupt: a PPI's is its own. */
   pintidOf(v: Vcpu, irq: Irq): Intid {
     const row = this.rowOf(irq)
-    return row === 0 ? irq - v - VCPU_IRQ : this.words[row + MAPPED_PINTID]
+    return row === 0 ? privateIntid(v, irq) : this.words[row + MAPPED_PINTID]
   }
 
   /** Whether the physical interrupt is pending; for a PPI, whether the timer asserts it. */
   physicalLine(v: Vcpu, irq: Irq): boolean {
     const row = this.rowOf(irq)
-    if (row === 0) return this.timers.outputOf(v, irq - v - VCPU_IRQ)
+    if (row === 0) return this.timers.outputOf(v, privateIntid(v, irq))
     const { words, seam } = this
     return seam.readPhysicalPending(v, asPe(words[v + VCPU_PE]), words[row + MAPPED_PINTID])
   }

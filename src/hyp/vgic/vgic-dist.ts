@@ -14,7 +14,7 @@ import type { RedistributorRegion } from '../../gic/config/config.ts'
 import type { Memory } from '../../gic/config/memory.ts'
 import { indexOfAffinity } from '../records/affinity.ts'
 import { VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
-import { IRQ_TARGET, IRQ_TARGET_SHIFT, TARGET_NONE } from '../records/vgic-irq.ts'
+import { asIrq, IRQ_TARGET, IRQ_TARGET_SHIFT, irqAfter, TARGET_NONE } from '../records/vgic-irq.ts'
 import { VM_ENABLED, VM_NASSGIREQ, VM_PROPBASER, type VmLayout } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import {
@@ -119,7 +119,7 @@ export class VgicDist {
     if (spi < 0 || spi >= layout.spiCount) return
     const affinity = value & 0xff_ffff
     const index = indexOfAffinity(affinity, layout.vcpuCount)
-    const irq = layout.spis + spi
+    const irq = irqAfter(asIrq(layout.spis), spi)
     words[layout.irouters + spi] = affinity
     words[irq] = (words[irq] & ~IRQ_TARGET) | ((index < 0 ? TARGET_NONE : index) << IRQ_TARGET_SHIFT)
   }

@@ -4,10 +4,8 @@
  * step, where KVM takes each interrupt's lock in turn.
  */
 
-import type { Intid } from '../../arch/intid.ts'
-import { asVcpu, VCPU_IRQ, VCPU_PE, type Vcpu } from '../records/vcpu.ts'
+import { asVcpu, privateIntid, VCPU_PE, type Vcpu } from '../records/vcpu.ts'
 import {
-  asIrq,
   IRQ_ACTIVE,
   IRQ_EDGE,
   IRQ_ENABLED,
@@ -17,7 +15,9 @@ import {
   IRQ_LINE,
   IRQ_PRIORITY,
   IRQ_PRIORITY_SHIFT,
+  IRQ_SHIFT,
   type Irq,
+  irqAfter,
   irqIsMappedLevel,
   irqIsPending,
   irqPriority,
@@ -59,8 +59,10 @@ export class VgicMmioIrqs {
     if (this.isVsgi(owner, at)) return this.pendingVsgis(owner, at, count)
     let value = 0
     for (let i = 0; i < count; i++) {
-      const word = words[at + i]
-      const isPending = irqIsMappedLevel(word) ? this.physicalLine(owner, asIrq(at + i)) : irqIsPending(word)
+      const word = words[irqAfter(at, i)]
+      const isPending = irqIsMappedLevel(word)
+        ? this.physicalLine(owner, irqAfter(at, i))
+        : irqIsPending(word)
       if (isPending) value |= 1 << i
     }
     return value
@@ -73,22 +75,22 @@ export class VgicMmioIrqs {
 
   /** vSGIs, and the PPIs behind them. */
   private pendingVsgis(owner: Vcpu, at: Irq, count: number): number {
-    const sgis = SGIS - (at - owner - VCPU_IRQ)
+    const sgis = SGIS - privateIntid(owner, at)
     const first = this.vsgis?.pending(owner) ?? 0
     if (count <= sgis) return (first >>> (SGIS - sgis)) & ((1 << count) - 1)
-    return first | (this.pending(owner, asIrq(at + sgis), count - sgis) << sgis)
+    return first | (this.pending(owner, irqAfter(at, sgis), count - sgis) << sgis)
   }
 
   /** The hardware gets the new configuration of the vSGIs among the interrupts whose bits are set. */
   private updateVsgis(owner: Vcpu, at: Irq, count: number, bits: number): void {
-    const first = at - owner - VCPU_IRQ
+    const first = privateIntid(owner, at)
     for (let i = 0; i < count && first + i < SGIS; i++)
       if ((bits >>> i) & 1) this.vsgis?.update(owner, first + i)
   }
 
   /** Of the interrupts whose bits are set, vSGIs become pending, or not. Returns the bits of the others. */
   private setVsgis(owner: Vcpu, at: Irq, count: number, bits: number, pending: boolean): number {
-    const first = at - owner - VCPU_IRQ
+    const first = privateIntid(owner, at)
     let others = bits
     for (let i = 0; i < count && first + i < SGIS; i++) {
       others &= ~(1 << i)
@@ -101,21 +103,21 @@ export class VgicMmioIrqs {
 
   priorities(at: Irq, count: number): number {
     let value = 0
-    for (let i = 0; i < count; i++) value |= irqPriority(this.words[at + i]) << (8 * i)
+    for (let i = 0; i < count; i++) value |= irqPriority(this.words[irqAfter(at, i)]) << (8 * i)
     return value
   }
 
   /** ICFGR: bit 1 of each field is set for an edge. */
   triggers(at: Irq, count: number): number {
     let value = 0
-    for (let i = 0; i < count; i++) value |= (this.words[at + i] & IRQ_EDGE) << (2 * i)
+    for (let i = 0; i < count; i++) value |= (this.words[irqAfter(at, i)] & IRQ_EDGE) << (2 * i)
     return value
   }
 
   setGroup(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
-      const word = this.words[at + i] & ~IRQ_GROUP1
-      this.apLists.store(asIrq(at + i), (value >>> i) & 1 ? word | IRQ_GROUP1 : word)
+      const word = this.words[irqAfter(at, i)] & ~IRQ_GROUP1
+      this.apLists.store(irqAfter(at, i), (value >>> i) & 1 ? word | IRQ_GROUP1 : word)
     }
     if (this.isVsgi(owner, at)) this.updateVsgis(owner, at, count, -1)
   }
@@ -127,7 +129,7 @@ export class VgicMmioIrqs {
   enable(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       if (((value >>> i) & 1) === 0) continue
-      const irq = asIrq(at + i)
+      const irq = irqAfter(at, i)
       const word = this.words[irq]
       let line = word & IRQ_LINE
       if (irqIsMappedLevel(word)) {
@@ -142,7 +144,7 @@ export class VgicMmioIrqs {
 
   /** ICENABLER. An interrupt in a list register stays there until its vCPU exits, for which `emulateMmio` waits. */
   disable(owner: Vcpu, at: Irq, count: number, value: number): void {
-    for (let i = 0; i < count; i++) if ((value >>> i) & 1) this.words[at + i] &= ~IRQ_ENABLED
+    for (let i = 0; i < count; i++) if ((value >>> i) & 1) this.words[irqAfter(at, i)] &= ~IRQ_ENABLED
     if (this.isVsgi(owner, at)) this.updateVsgis(owner, at, count, value)
   }
 
@@ -151,9 +153,9 @@ export class VgicMmioIrqs {
     const bits = this.isVsgi(owner, at) ? this.setVsgis(owner, at, count, value, true) : value
     for (let i = 0; i < count; i++) {
       if (((bits >>> i) & 1) === 0) continue
-      const word = this.words[at + i]
-      if (word & IRQ_HW) this.setPhysicalActive(owner, asIrq(at + i), word, true)
-      this.apLists.store(asIrq(at + i), word | IRQ_LATCH)
+      const word = this.words[irqAfter(at, i)]
+      if (word & IRQ_HW) this.setPhysicalActive(owner, irqAfter(at, i), word, true)
+      this.apLists.store(irqAfter(at, i), word | IRQ_LATCH)
     }
   }
 
@@ -165,7 +167,7 @@ export class VgicMmioIrqs {
     const bits = this.isVsgi(owner, at) ? this.setVsgis(owner, at, count, value, false) : value
     for (let i = 0; i < count; i++) {
       if (((bits >>> i) & 1) === 0) continue
-      const irq = asIrq(at + i)
+      const irq = irqAfter(at, i)
       const word = this.words[irq]
       this.words[irq] = word & ~IRQ_LATCH
       if ((word & IRQ_HW) === 0) continue
@@ -177,17 +179,17 @@ export class VgicMmioIrqs {
   /** ISACTIVER. An active interrupt is put on the ap_list of its vCPU. A vSGI has no active state. */
   setActive(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
-      if (((value >>> i) & 1) === 0 || this.isVsgi(owner, asIrq(at + i))) continue
-      const word = this.words[at + i]
-      this.setPhysicalActive(owner, asIrq(at + i), word, true)
-      this.apLists.store(asIrq(at + i), word | IRQ_ACTIVE)
+      if (((value >>> i) & 1) === 0 || this.isVsgi(owner, irqAfter(at, i))) continue
+      const word = this.words[irqAfter(at, i)]
+      this.setPhysicalActive(owner, irqAfter(at, i), word, true)
+      this.apLists.store(irqAfter(at, i), word | IRQ_ACTIVE)
     }
   }
 
   clearActive(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       if (((value >>> i) & 1) === 0) continue
-      const irq = asIrq(at + i)
+      const irq = irqAfter(at, i)
       const word = this.words[irq]
       this.words[irq] = word & ~IRQ_ACTIVE
       if ((word & IRQ_HW) === 0) continue
@@ -200,7 +202,8 @@ export class VgicMmioIrqs {
   setPriorities(owner: Vcpu, at: Irq, count: number, value: number): void {
     for (let i = 0; i < count; i++) {
       const priority = (value >>> (8 * i)) & PRIORITY_BITS
-      this.words[at + i] = (this.words[at + i] & ~IRQ_PRIORITY) | (priority << IRQ_PRIORITY_SHIFT)
+      this.words[irqAfter(at, i)] =
+        (this.words[irqAfter(at, i)] & ~IRQ_PRIORITY) | (priority << IRQ_PRIORITY_SHIFT)
     }
     if (this.isVsgi(owner, at)) this.updateVsgis(owner, at, count, -1)
   }
@@ -209,7 +212,7 @@ export class VgicMmioIrqs {
   setTriggers(at: Irq, count: number, value: number): void {
     const { words } = this
     for (let i = 0; i < count; i++) {
-      const irq = asIrq(at + i)
+      const irq = irqAfter(at, i)
       const word = words[irq]
       if (((word ^ (value >>> (2 * i))) & IRQ_EDGE) === 0) continue
       if (word & IRQ_EDGE) {
@@ -224,14 +227,14 @@ export class VgicMmioIrqs {
 
   /** Remembers the line of an edge-triggered SPI until the guest makes it level-sensitive again, as KVM does. */
   holdLine(irq: Irq, level: boolean): void {
-    const spi = irq - this.spis
+    const spi = (irq - this.spis) >> IRQ_SHIFT
     const at = this.edgeLines + (spi >> 5)
     const bit = 1 << (spi & 31)
     this.words[at] = level ? this.words[at] | bit : this.words[at] & ~bit
   }
 
   private isLineHeld(irq: Irq): boolean {
-    const spi = irq - this.spis
+    const spi = (irq - this.spis) >> IRQ_SHIFT
     return ((this.words[this.edgeLines + (spi >> 5)] >>> (spi & 31)) & 1) === 1
   }
 
@@ -243,7 +246,7 @@ export class VgicMmioIrqs {
   private physicalLine(owner: Vcpu, irq: Irq): boolean {
     if (!this.answersFromMemory || irq >= this.spis) return this.mapped.physicalLine(owner, irq)
     const running = asVcpu(this.words[this.apLists.layout.vm + VM_RUNNING])
-    return this.mapped.timers.outputOf(running, irq - owner - VCPU_IRQ)
+    return this.mapped.timers.outputOf(running, privateIntid(owner, irq))
   }
 
   /**
@@ -259,15 +262,13 @@ export class VgicMmioIrqs {
 /** Gathers a bit of each of `count` words, four at a time: bit x of the result is from word x. */
 function gather(words: Int32Array, at: Irq, count: number, shift: number): number {
   let value = 0
-  for (let i = count & ~3; i < count; i++) value |= ((words[at + i] >>> shift) & 1) << i
+  for (let i = count & ~3; i < count; i++) value |= ((words[irqAfter(at, i)] >>> shift) & 1) << i
   for (let i = (count & ~3) - 4; i >= 0; i -= 4) {
-    const first = at + i
-    const low = ((words[first] >>> shift) & 1) | (((words[first + 1] >>> shift) & 1) << 1)
-    const high = ((words[first + 2] >>> shift) & 1) | (((words[first + 3] >>> shift) & 1) << 1)
+    const first = irqAfter(at, i)
+    const low = ((words[first] >>> shift) & 1) | (((words[irqAfter(first, 1)] >>> shift) & 1) << 1)
+    const third = irqAfter(at, i + 2)
+    const high = ((words[third] >>> shift) & 1) | (((words[irqAfter(third, 1)] >>> shift) & 1) << 1)
     value |= (low | (high << 2)) << i
   }
   return value
 }
-
-/** The word of the first of a vCPU's private interrupts that an access covers. */
-export const privateIrq = (owner: Vcpu, first: Intid): Irq => asIrq(owner + VCPU_IRQ + first)

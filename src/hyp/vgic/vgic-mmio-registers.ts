@@ -35,18 +35,19 @@ import {
   WORD,
 } from '../../gic/frames/register-map.ts'
 import { affinityOf } from '../records/affinity.ts'
-import { VCPU_INDEX, VCPU_LPIS_ENABLED, type Vcpu } from '../records/vcpu.ts'
+import { privateIrq, VCPU_INDEX, VCPU_LPIS_ENABLED, type Vcpu } from '../records/vcpu.ts'
 import {
   asIrq,
   IRQ_ACTIVE_SHIFT,
   IRQ_ENABLED_SHIFT,
   IRQ_GROUP1_SHIFT,
   type Irq,
+  irqAfter,
 } from '../records/vgic-irq.ts'
 import { VM_ENABLED, VM_NASSGIREQ, VM_PROPBASER } from '../records/vm.ts'
 import type { VgicDist } from './vgic-dist.ts'
 import { VGIC_GICD_SIZE, VGIC_GICR_SIZE } from './vgic-dist.ts'
-import { privateIrq, type VgicMmioIrqs } from './vgic-mmio-irqs.ts'
+import type { VgicMmioIrqs } from './vgic-mmio-irqs.ts'
 
 /** A row, with the conditions that an access to it has for the VM. */
 export interface VgicRow extends RegisterRow<VgicDist, Vcpu> {
@@ -89,12 +90,18 @@ function ofSpis(row: Omit<VgicRow, 'read' | 'write'>, access: IrqAccess): VgicRo
     read: ({ irqs, layout }, owner, first, count) => {
       const spi = first - FIRST_SPI
       if (spi < 0 || spi >= layout.spiCount) return 0
-      return access.read(irqs, owner, asIrq(layout.spis + spi), atMost(count, layout.spiCount - spi))
+      return access.read(irqs, owner, irqAfter(asIrq(layout.spis), spi), atMost(count, layout.spiCount - spi))
     },
     write: ({ irqs, layout }, owner, first, count, value) => {
       const spi = first - FIRST_SPI
       if (spi < 0 || spi >= layout.spiCount) return
-      access.write(irqs, owner, asIrq(layout.spis + spi), atMost(count, layout.spiCount - spi), value)
+      access.write(
+        irqs,
+        owner,
+        irqAfter(asIrq(layout.spis), spi),
+        atMost(count, layout.spiCount - spi),
+        value,
+      )
     },
   }
 }

@@ -11,12 +11,12 @@ import type { Memory } from '../../gic/config/memory.ts'
 import { DOUBLEWORD, type RegisterMap } from '../../gic/frames/register-map.ts'
 import { GUEST_VALUE, GUEST_VALUE_HIGH } from '../records/guest-record.ts'
 import {
+  privateIrq,
   VCPU_AP_COUNT,
   VCPU_DATA,
   VCPU_ESR,
   VCPU_FAULT_IPA,
   VCPU_INDEX,
-  VCPU_IRQ,
   VCPU_USED_LRS,
   type Vcpu,
 } from '../records/vcpu.ts'
@@ -26,6 +26,7 @@ import {
   IRQ_ENABLED,
   IRQ_GROUP1,
   type Irq,
+  irqAfter,
   irqApListOf,
   irqIsDeliverable,
 } from '../records/vgic-irq.ts'
@@ -265,10 +266,10 @@ export class VgicMmio {
   reevaluate(): void {
     const { words, apLists, layout } = this
     for (let i = 0; i < layout.vcpuCount; i++) {
-      const first = apLists.vcpuOf(i) + VCPU_IRQ
-      for (let irq = first; irq < first + FIRST_SPI; irq++) this.requeue(asIrq(irq))
+      const v = apLists.vcpuOf(i)
+      for (let intid = 0; intid < FIRST_SPI; intid++) this.requeue(privateIrq(v, intid))
     }
-    for (let irq = layout.spis; irq < layout.spis + layout.spiCount; irq++) this.requeue(asIrq(irq))
+    for (let spi = 0; spi < layout.spiCount; spi++) this.requeue(irqAfter(asIrq(layout.spis), spi))
     const { lpis } = apLists
     for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) this.requeue(lpis.at(slot))
     for (let i = 0; i < layout.vcpuCount; i++) {

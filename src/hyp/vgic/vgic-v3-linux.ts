@@ -20,6 +20,7 @@ import { clearLr, lrAt, lrHigh } from '../../gic/cpu-interface/ich.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import {
   VCPU_AP_COUNT,
+  VCPU_AP_FIRST,
   VCPU_AP0R,
   VCPU_AP1R,
   VCPU_HCR,
@@ -35,6 +36,7 @@ import {
   IRQ_ACTIVE,
   IRQ_EDGE,
   IRQ_HW,
+  IRQ_LINK,
   type Irq,
   irqApListOf,
   irqStateOf,
@@ -65,8 +67,8 @@ export function flushActiveFirst(vgic: VgicV3, v: Vcpu): void {
     return
   }
   if (count > listRegisters) vgic.apLists.sortActiveFirst(v)
-  const next = vgic.fits(v, count)
-  vgic.fill(v, asPe(words[v + VCPU_PE]), next, next < count ? HCR_En | HCR_UIE : HCR_En)
+  const end = vgic.endOfFitting(v)
+  vgic.fill(v, asPe(words[v + VCPU_PE]), end, end === 0 ? HCR_En : HCR_En | HCR_UIE)
 }
 
 /**
@@ -79,7 +81,7 @@ export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
   const pe = asPe(words[v + VCPU_PE])
   const count = words[v + VCPU_AP_COUNT]
   const off = ~words[v + VCPU_VMCR] & (VMCR_VENG0 | VMCR_VENG1)
-  const hcr = HCR_En | groupSwitches(off) | summarize(vgic, v, count)
+  const hcr = HCR_En | groupSwitches(off) | summarize(vgic, v)
   words[v + VCPU_USED_LRS] = 0
   if (count === 1) vgic.flushOnly(v, pe, hcr)
   else if (count !== 0) flushByGroups(vgic, v, pe, count, off, hcr)
@@ -90,7 +92,7 @@ export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
 
 function flushByGroups(vgic: VgicV3, v: Vcpu, pe: Pe, count: number, off: number, hcr: number): void {
   if (hcr & HCR_UIE) vgic.apLists.sortGroupsFirst(v, off)
-  vgic.fill(v, pe, count > vgic.listRegisters ? vgic.fits(v, count) : count, hcr)
+  vgic.fill(v, pe, count > vgic.listRegisters ? vgic.endOfFitting(v) : 0, hcr)
 }
 
 /**
@@ -98,15 +100,13 @@ function flushByGroups(vgic: VgicV3, v: Vcpu, pe: Pe, count: number, off: number
  * more than list registers, NPIE for more pending ones, LRENPIE if there are active ones among more; vSGIEOICount
  * without SGIs. ICC_DIR_EL1 is trapped while active interrupts may be outside, and by the count of SPIs in flight.
  */
-function summarize(vgic: VgicV3, v: Vcpu, count: number): number {
+function summarize(vgic: VgicV3, v: Vcpu): number {
   const { words, apLists, listRegisters } = vgic
-  const list = v + apLists.list
   const index = apLists.targetOf(words, v)
   let pending = 0
   let active = 0
   let hcr = HCR_vSGIEOICount | (words[apLists.layout.vm + VM_COUNTED_SPIS] !== 0 ? HCR_TDIR : 0)
-  for (let i = count - 1; i >= 0; i--) {
-    const irq = asIrq(words[list + i])
+  for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
     const word = words[irq]
     if (!irqStaysOn(word, index)) continue
     if (word & IRQ_ACTIVE) active++
@@ -159,7 +159,7 @@ function foldDeactivating(vgic: VgicV3, v: Vcpu, pe: Pe, used: number, countsFro
   const ended = HCR_EOIcount(seam.readHcr(v, pe))
   seam.writeHcr(v, pe, 0)
   seam.readMisr(v, pe)
-  const last = words[v + VCPU_LR_IRQ + Math.max(used, 1) - 1]
+  const last = asIrq(words[v + VCPU_LR_IRQ + Math.max(used, 1) - 1])
   foldTaken(vgic, v, pe, used, empty)
   words[v + VCPU_HCR] = 0
   if (ended !== 0) deactivateAfter(vgic, v, countsFromHead ? 0 : last, ended)
@@ -203,14 +203,10 @@ function foldCounting(vgic: VgicV3, v: Vcpu, irq: Irq, high: number): void {
  * Deactivates `count` interrupts that the guest has ended outside of list registers: the first active ones on the
  * ap_list after `last`, which had the last list register, or from its head if `last` is 0 (catalogue 56).
  */
-function deactivateAfter(vgic: VgicV3, v: Vcpu, last: number, count: number): void {
+function deactivateAfter(vgic: VgicV3, v: Vcpu, last: Irq | 0, count: number): void {
   const { words, apLists } = vgic
-  const list = v + apLists.list
-  const first = last === 0 ? list : words.indexOf(last, list) + 1
-  const end = list + words[v + VCPU_AP_COUNT]
   let left = count
-  for (let at = first; at < end && left > 0; at++) {
-    const irq = asIrq(words[at])
+  for (let irq = apLists.after(v, last); irq !== 0 && left > 0; irq = asIrq(words[irq + IRQ_LINK])) {
     if ((words[irq] & IRQ_ACTIVE) === 0) continue
     deactivateOutside(vgic, v, irq)
     left--

@@ -46,8 +46,8 @@ export function flushActiveReversed(vgic: VgicV3, v: Vcpu): void {
   if (count <= vgic.listRegisters) vgic.flush(v)
   else {
     vgic.apLists.sortActiveReversed(v)
-    const next = vgic.fits(v, count)
-    vgic.fill(v, asPe(words[v + VCPU_PE]), next, HCR_En | HCR_TDIR | vgic.overflowInterrupts(v, next, 0, 0))
+    const end = vgic.endOfFitting(v)
+    vgic.fill(v, asPe(words[v + VCPU_PE]), end, HCR_En | HCR_TDIR | vgic.overflowInterrupts(end, 0, 0))
   }
 }
 

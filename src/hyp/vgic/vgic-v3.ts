@@ -28,6 +28,7 @@ import { asPe, type Pe } from '../../gic/records/pe.ts'
 import type { Seam } from '../host/seam.ts'
 import {
   VCPU_AP_COUNT,
+  VCPU_AP_FIRST,
   VCPU_AP0R,
   VCPU_AP1R,
   VCPU_HCR,
@@ -46,6 +47,7 @@ import {
   IRQ_HW,
   IRQ_LATCH,
   IRQ_LINE,
+  IRQ_LINK,
   type Irq,
   irqApListOf,
   irqGroupIsOff,
@@ -56,7 +58,7 @@ import {
   irqStaysOn,
 } from '../records/vgic-irq.ts'
 import { VM_DEACTIVATED } from '../records/vm.ts'
-import { type ApLists, listedWord } from './ap-list.ts'
+import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 
 /** The enables of maintenance interrupts, of which a flush sets at least one if a pending interrupt did not fit. */
@@ -130,15 +132,15 @@ export class VgicV3 {
   }
 
   private flushSeveral(v: Vcpu, pe: Pe, count: number): void {
-    if (count > this.listRegisters) this.flushOverflowing(v, pe, count)
-    else this.fill(v, pe, count, HCR_En | HCR_TDIR)
+    if (count > this.listRegisters) this.flushOverflowing(v, pe)
+    else this.fill(v, pe, 0, HCR_En | HCR_TDIR)
     this.seam.settleMaintenance(this.words, pe)
   }
 
   /** An ap_list of one interrupt, as most are: `fill` without its loop, which would cost as much again. */
   flushOnly(v: Vcpu, pe: Pe, hcr: number): void {
     const { words, apLists } = this
-    const irq = asIrq(words[v + apLists.list])
+    const irq = asIrq(words[v + VCPU_AP_FIRST])
     const word = words[irq]
     if (!irqStaysOn(word, apLists.targetOf(words, v))) {
       words[v + VCPU_USED_LRS] = 0
@@ -156,30 +158,28 @@ export class VgicV3 {
    * Fills list registers from a list that has more interrupts than there are list registers. ICH_VMCR_EL2 is read for
    * the disabled groups only if the list has interrupts of both.
    */
-  private flushOverflowing(v: Vcpu, pe: Pe, count: number): void {
+  private flushOverflowing(v: Vcpu, pe: Pe): void {
     const { apLists, seam } = this
-    const bothGroups = apLists.hasBothGroups(v, count)
+    const bothGroups = apLists.hasBothGroups(v)
     const off = bothGroups ? ~seam.readVmcr(v, pe) & (VMCR_VENG0 | VMCR_VENG1) : 0
     apLists.sortPendingFirst(v, off)
-    const next = this.fits(v, count)
-    const overflow = this.overflowInterrupts(v, next, off, bothGroups ? groupSwitches(off) : 0)
-    this.fill(v, pe, next, HCR_En | HCR_TDIR | overflow)
+    const end = this.endOfFitting(v)
+    const overflow = this.overflowInterrupts(end, off, bothGroups ? groupSwitches(off) : 0)
+    this.fill(v, pe, end, HCR_En | HCR_TDIR | overflow)
   }
 
   /**
-   * The maintenance interrupts to enable if interrupts from entry `next` of the ap_list on did not fit: when few list
+   * The maintenance interrupts to enable if interrupts from `first` on did not fit, 0 for none: when few list
    * registers are left in use (UIE; not with one list register, where it would always be asserted); when none in a
    * list register is pending, while one without is that the guest can take (NPIE); when the guest deactivates one
    * without a list register by its EOI (LRENPIE). `switches` are those that make the guest exit when it enables or
    * disables a group, so that the choice is made again.
    */
-  overflowInterrupts(v: Vcpu, next: number, off: number, switches: number): number {
-    const { words, apLists } = this
-    const list = v + apLists.list
-    const count = words[v + VCPU_AP_COUNT]
+  overflowInterrupts(first: Irq | 0, off: number, switches: number): number {
+    const { words } = this
     let hcr = 0
-    for (let i = next; i < count; i++) {
-      const word = listedWord(words, list + i)
+    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
+      const word = words[irq]
       if (word & IRQ_ACTIVE) hcr |= HCR_LRENPIE | HCR_UIE
       else if (irqIsDeliverable(word))
         hcr |= irqGroupIsOff(word, off) ? switches : switches | HCR_NPIE | HCR_UIE
@@ -188,27 +188,26 @@ export class VgicV3 {
   }
 
   /**
-   * The number of ap_list entries that fit into the list registers. Entries that do not belong on the list need none.
+   * The interrupt on the ap_list that is the first not to fit into the list registers, 0 if all do. Those that do not
+   * belong on the list need none.
    */
-  fits(v: Vcpu, count: number): number {
+  endOfFitting(v: Vcpu): Irq | 0 {
     const { words, apLists } = this
-    const list = v + apLists.list
     const index = apLists.targetOf(words, v)
     let free = this.listRegisters
-    let i = 0
-    for (; i < count && free > 0; i++) if (irqStaysOn(listedWord(words, list + i), index)) free--
-    return i
+    let irq = asIrq(words[v + VCPU_AP_FIRST])
+    for (; irq !== 0 && free > 0; irq = asIrq(words[irq + IRQ_LINK]))
+      if (irqStaysOn(words[irq], index)) free--
+    return irq
   }
 
-  /** Fills list registers from the first entries of the ap_list, and enables the interface if any needs one. */
-  fill(v: Vcpu, pe: Pe, entries: number, hcr: number): void {
+  /** Fills list registers from the ap_list up to `end`, and enables the interface if any interrupt needs one. */
+  fill(v: Vcpu, pe: Pe, end: Irq | 0, hcr: number): void {
     const { words, apLists, seam } = this
-    const list = v + apLists.list
     const index = apLists.targetOf(words, v)
     let used = 0
     let status = 0
-    for (let i = 0; i < entries; i++) {
-      const irq = asIrq(words[list + i])
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== end; irq = asIrq(words[irq + IRQ_LINK])) {
       const word = words[irq]
       if (!irqStaysOn(word, index)) continue
       const high = this.populate(words, v, irq, word)
@@ -348,13 +347,8 @@ export class VgicV3 {
   deactivateCounted(v: Vcpu): void {
     const { words, seam, apLists } = this
     let count = HCR_EOIcount(seam.readHcr(v, asPe(words[v + VCPU_PE])))
-    const list = v + apLists.list
-    const entries = words[v + VCPU_AP_COUNT]
-    const last = words[v + VCPU_LR_IRQ + words[v + VCPU_USED_LRS] - 1]
-    let i = 0
-    while (i < entries && words[list + i] !== last) i++
-    for (i++; i < entries && count > 0; i++) {
-      const irq = asIrq(words[list + i])
+    const last = asIrq(words[v + VCPU_LR_IRQ + words[v + VCPU_USED_LRS] - 1])
+    for (let irq = apLists.after(v, last); irq !== 0 && count > 0; irq = asIrq(words[irq + IRQ_LINK])) {
       if ((words[irq] & IRQ_ACTIVE) === 0) continue
       this.deactivate(v, irq)
       count--
@@ -363,10 +357,8 @@ export class VgicV3 {
 
   /** Deactivates the interrupts of a vCPU that another vCPU has marked, because they were in a list register then. */
   deactivateMarked(v: Vcpu): void {
-    const { words, apLists } = this
-    const list = v + apLists.list
-    for (let i = words[v + VCPU_AP_COUNT] - 1; i >= 0; i--) {
-      const irq = asIrq(words[list + i])
+    const { words } = this
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
       if ((words[irq] & IRQ_DEACTIVATED) === 0) continue
       words[irq] &= ~IRQ_DEACTIVATED
       words[this.deactivated]--

@@ -4,8 +4,8 @@
  */
 import { COMMAND_VSGI_Clear, COMMAND_VSGI_Enable, COMMAND_VSGI_Group } from '../../arch/its-commands.ts'
 import type { ItsVpes } from '../host/its-vpes.ts'
-import { VCPU_INDEX, VCPU_IRQ, type Vcpu } from '../records/vcpu.ts'
-import { asIrq, IRQ_ENABLED, IRQ_GROUP1, IRQ_LATCH, type Irq, irqPriority } from '../records/vgic-irq.ts'
+import { privateIrq, VCPU_INDEX, type Vcpu } from '../records/vcpu.ts'
+import { IRQ_ENABLED, IRQ_GROUP1, IRQ_LATCH, type Irq, irqPriority } from '../records/vgic-irq.ts'
 import { VM_NASSGIREQ } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 
@@ -37,7 +37,7 @@ export class Vsgis {
   private enable(v: Vcpu): void {
     const { words } = this
     for (let sgi = 0; sgi < SGIS; sgi++) {
-      const irq = asIrq(v + VCPU_IRQ + sgi)
+      const irq = privateIrq(v, sgi)
       this.update(v, sgi)
       if ((words[irq] & IRQ_LATCH) === 0) continue
       words[irq] &= ~IRQ_LATCH
@@ -51,7 +51,7 @@ export class Vsgis {
     const vpe = words[v + VCPU_INDEX]
     const pending = vpes.pendingSgis(apLists.accessing, vpe)
     for (let sgi = 0; sgi < SGIS; sgi++) {
-      const irq = asIrq(v + VCPU_IRQ + sgi)
+      const irq = privateIrq(v, sgi)
       vpes.configureSgi(apLists.accessing, vpe, sgi, 0)
       vpes.configureSgi(apLists.accessing, vpe, sgi, COMMAND_VSGI_Clear)
       if ((pending >>> sgi) & 1) apLists.store(irq, words[irq] | IRQ_LATCH)
@@ -61,12 +61,12 @@ export class Vsgis {
   /** Whether an interrupt is a vSGI: an SGI while GICD_CTLR.nASSGIreq is set. */
   isVsgi(v: Vcpu, irq: Irq): boolean {
     if (this.words[this.vm + VM_NASSGIREQ] === 0) return false
-    return irq >= v + VCPU_IRQ && irq < v + VCPU_IRQ + SGIS
+    return irq >= privateIrq(v, 0) && irq < privateIrq(v, SGIS)
   }
 
   /** The configuration of a vSGI is that of its word. */
   update(v: Vcpu, sgi: number): void {
-    const word = this.words[v + VCPU_IRQ + sgi]
+    const word = this.words[privateIrq(v, sgi)]
     const fields =
       (word & IRQ_ENABLED ? COMMAND_VSGI_Enable : 0) |
       (word & IRQ_GROUP1 ? COMMAND_VSGI_Group : 0) |

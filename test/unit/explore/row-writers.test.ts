@@ -37,6 +37,8 @@ const needed: readonly (readonly [Writer, string])[] = [
   ['queue', 'inject'],
   ['queue', 'target'],
   ['queue', 'apCount'],
+  ['queue', 'apFirst'],
+  ['queue', 'apLast'],
   ['notify', 'pc'],
   ['notify', 'inject'],
   ['notify', 'target'],
@@ -67,7 +69,7 @@ describe('a device that queues an interrupt', () => {
       record.words.filter(({ by, count }) => by?.includes('queue') && count !== undefined),
     )
     expect(new Set(many.map(({ name }) => name))).toEqual(
-      new Set(['<n>', 'apList[<n>]', 'edges of vcpu[<n>]', 'edges of SPI <n>']),
+      new Set(['<n>', '<n> apNext', 'edges of vcpu[<n>]', 'edges of SPI <n>']),
     )
   })
 })

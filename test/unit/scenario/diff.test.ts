@@ -78,7 +78,7 @@ describe('a diff of a machine', () => {
     const machine = machineOf()
     stepUntil(machine, 'entry/flush')
     const queued = step(machine, 'nic')
-    expect(queued).toContain('vcpu[0].apList[0]: none -> vm.SPI 72')
+    expect(queued).toContain('vcpu[0].apFirst: none -> vm.SPI 72')
     expect(queued).toContain('vm.SPI 72 latch: 0 -> 1')
     expect(queued).toContain('device nic.inject: none -> inject/postRequest')
     expect(queued).toContain('device nic.target: none -> vcpu[0]')

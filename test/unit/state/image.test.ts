@@ -143,8 +143,8 @@ describe('Gic.from', () => {
   })
 
   it('says which versions and lengths it met', () => {
-    expect(() => Gic.from(changed({ [VERSION]: 8 }))).toThrow(
-      `The image has format version 8, this library reads version ${IMAGE_VERSION}`,
+    expect(() => Gic.from(changed({ [VERSION]: 9 }))).toThrow(
+      `The image has format version 9, this library reads version ${IMAGE_VERSION}`,
     )
     const bytes = snapshot().byteLength
     expect(() => Gic.from(resized(bytes - 8))).toThrow(

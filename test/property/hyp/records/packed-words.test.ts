@@ -153,7 +153,7 @@ describe('an interrupt', () => {
 })
 
 describe('the constants of the record of a vCPU', () => {
-  const size = { listRegisters: 4, interrupts: 64, ownWords: ['flag'] }
+  const size = { listRegisters: 4, ownWords: ['flag'] }
   const record = vcpu.vcpuRecord(size, { steps: [], guests: [] })
   const layout = new Layout([[record, 2]])
 
@@ -163,11 +163,15 @@ describe('the constants of the record of a vCPU', () => {
     ['VCPU_AP1R', vcpu.VCPU_AP1R + 3, 'ap1r[3]'],
     ['GUEST_PC', guest.GUEST_PC, 'guest.pc'],
     ['GUEST_ACK', guest.GUEST_ACK + 4, 'guest.ack[4]'],
-    ['VCPU_IRQ', vcpu.VCPU_IRQ + 27, intidName(27)],
+    ['VCPU_IRQ', vcpu.privateIrq(vcpu.asVcpu(0), 27), intidName(27)],
     ['VCPU_WFIT_DEADLINE', vcpu.VCPU_WFIT_DEADLINE + 1, 'wfitDeadline'],
     ['VCPU_LR_IRQ', vcpu.VCPU_LR_IRQ + 3, 'lrIrq[3]'],
-    ['the ap_list', vcpu.vcpuOffset('VCPU_AP_LIST', size) + 63, 'apList[63]'],
-    ["a design's own words", vcpu.vcpuOffset('VCPU_OWN', size), 'own.flag'],
+    [
+      "an interrupt's link",
+      vcpu.privateIrq(vcpu.asVcpu(0), 27) + vgicIrq.IRQ_LINK,
+      `${intidName(27)} apNext`,
+    ],
+    ["a design's own words", vcpu.ownWordsOffset(size), 'own.flag'],
   ])('say where %s is', (_, at, name) => {
     expect(layout.nameOf(record.size + at)).toBe(`vcpu[1].${name}`)
   })

@@ -2,8 +2,7 @@
 import fc from 'fast-check'
 import type { ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { VCPU_AP_COUNT } from '../../../../src/hyp/records/vcpu.ts'
-import { asIrq, irqApListOf, irqStaysOn } from '../../../../src/hyp/records/vgic-irq.ts'
+import { irqApListOf, irqStaysOn } from '../../../../src/hyp/records/vgic-irq.ts'
 import { VM_ENABLED } from '../../../../src/hyp/records/vm.ts'
 import { cook, recipesWith, scheduled, schedules } from '../../scenario/recipe.ts'
 
@@ -12,12 +11,10 @@ function queued({ hypervisor }: ScenarioMachine): number[][] {
   const { words, apLists, layout } = hypervisor
   return Array.from({ length: layout.vcpuCount }, (_, index) => {
     const v = hypervisor.vcpu(index)
-    const list = words.slice(v + apLists.list, v + apLists.list + words[v + VCPU_AP_COUNT])
-    const stays = [...list].filter((irq) =>
-      irqStaysOn(words[irq], words[layout.vm + VM_ENABLED] ? index : -1),
-    )
+    const list = apLists.listOf(v)
+    const stays = list.filter((irq) => irqStaysOn(words[irq], words[layout.vm + VM_ENABLED] ? index : -1))
     for (const irq of list) expect(irqApListOf(words[irq])).toBe(index + 1)
-    return stays.map((irq) => apLists.intidOf(v, asIrq(irq))).sort((a, b) => a - b)
+    return stays.map((irq) => apLists.intidOf(v, irq)).sort((a, b) => a - b)
   })
 }
 

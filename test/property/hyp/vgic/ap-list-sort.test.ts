@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { designs, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { VMCR_VENG0, VMCR_VENG1 } from '../../../../src/arch/ich-registers.ts'
-import { VCPU_AP_COUNT } from '../../../../src/hyp/records/vcpu.ts'
+import { VCPU_AP_COUNT, VCPU_AP_LAST } from '../../../../src/hyp/records/vcpu.ts'
 import {
   asIrq,
   IRQ_ACTIVE,
@@ -12,12 +12,15 @@ import {
   IRQ_HW,
   IRQ_LATCH,
   IRQ_PRIORITY_SHIFT,
+  IRQ_SHIFT,
+  irqAfter,
 } from '../../../../src/hyp/records/vgic-irq.ts'
 
 const SPIS = 300
 const { hypervisor } = scenario('lists').vm({ vcpus: 1, spis: SPIS }).design(designs.wfiHandler).machine()
 const { words, apLists, layout } = hypervisor
 const v = hypervisor.vcpu(0)
+const spis = asIrq(layout.spis)
 
 /** An interrupt that is enabled. */
 interface Listed {
@@ -44,19 +47,22 @@ const disabled = fc.constantFrom(0, VMCR_VENG0, VMCR_VENG1, VMCR_VENG0 | VMCR_VE
 
 /** The places of the interrupts after a sort, by their places before. */
 function sorted(all: readonly Listed[], sort: () => void): number[] {
+  apLists.clear(v)
   for (const [i, { pending, active, group, priority, mapped }] of all.entries()) {
-    words[layout.spis + i] =
+    words[irqAfter(spis, i)] =
       IRQ_ENABLED |
       (pending ? IRQ_LATCH : 0) |
       (active ? IRQ_ACTIVE : 0) |
       (group === 1 ? IRQ_GROUP1 : 0) |
       (mapped ? IRQ_HW : 0) |
       (priority << IRQ_PRIORITY_SHIFT)
-    words[v + apLists.list + i] = asIrq(layout.spis + i)
+    apLists.moveTo(v, irqAfter(spis, i))
   }
-  words[v + VCPU_AP_COUNT] = all.length
   sort()
-  return all.map((_, i) => words[v + apLists.list + i] - layout.spis)
+  const list = apLists.listOf(v)
+  expect(words[v + VCPU_AP_COUNT]).toBe(list.length)
+  expect(words[v + VCPU_AP_LAST]).toBe(list.at(-1))
+  return list.map((irq) => (irq - spis) >> IRQ_SHIFT)
 }
 
 /** The places after a stable sort by keys, the first that differs decides. */

@@ -7,8 +7,8 @@ import { ICC_CTLR_EL1, ICC_DIR_EL1, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1 }
 import { baselines, designs, kvm61, type ListRegisters, VirtualMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { FIRST_SPI } from '../../../../src/arch/intid.ts'
-import { VCPU_AP_COUNT, VCPU_IRQ } from '../../../../src/hyp/records/vcpu.ts'
-import { irqApListOf } from '../../../../src/hyp/records/vgic-irq.ts'
+import { privateIrq, VCPU_AP_COUNT, VCPU_AP_LAST } from '../../../../src/hyp/records/vcpu.ts'
+import { asIrq, IRQ_LINK, irqAfter, irqApListOf } from '../../../../src/hyp/records/vgic-irq.ts'
 import {
   bitOf,
   GICD,
@@ -48,15 +48,20 @@ function vmWith(config: Partial<VirtualMachine['config']>): VirtualMachine {
 const presented = ({ lr }: ListRegisters): bigint[] =>
   lr.filter((value) => value >> 62n !== 0n).map((value) => value & 0xffff_ffffn)
 
-/** What is wrong with the ap_lists: an interrupt names a vCPU exactly if it is once on that vCPU's list. */
+/**
+ * What is wrong with the ap_lists: an interrupt names a vCPU exactly if it is once on that vCPU's list, and has no link if
+ * it is on none.
+ */
 function wrongLists({ hypervisor }: VirtualMachine): string[] {
   const { words, apLists, layout } = hypervisor
   const wrong: string[] = []
   const listed = new Set<number>()
   for (let i = 0; i < VCPUS; i++) {
     const v = hypervisor.vcpu(i)
-    for (let k = 0; k < words[v + VCPU_AP_COUNT]; k++) {
-      const irq = words[v + apLists.list + k]
+    const list = apLists.listOf(v)
+    if (words[v + VCPU_AP_COUNT] !== list.length) wrong.push(`${i} has not as many as it counts`)
+    if (words[v + VCPU_AP_LAST] !== (list.at(-1) ?? 0)) wrong.push(`the last on the list of ${i} is another`)
+    for (const irq of list) {
       if (listed.has(irq)) wrong.push(`${irq} is on a list twice`)
       if (irqApListOf(words[irq]) !== i + 1) wrong.push(`${irq} is on the list of ${i} and does not name it`)
       listed.add(irq)
@@ -64,12 +69,13 @@ function wrongLists({ hypervisor }: VirtualMachine): string[] {
   }
   const all = [
     ...Array.from({ length: VCPUS }, (_, i) =>
-      Array.from({ length: FIRST_SPI }, (_irq, intid) => hypervisor.vcpu(i) + VCPU_IRQ + intid),
+      Array.from({ length: FIRST_SPI }, (_irq, intid) => privateIrq(hypervisor.vcpu(i), intid)),
     ).flat(),
-    ...Array.from({ length: SPIS }, (_, i) => layout.spis + i),
+    ...Array.from({ length: SPIS }, (_, i) => irqAfter(asIrq(layout.spis), i)),
   ]
   for (const irq of all)
-    if (irqApListOf(words[irq]) !== 0 && !listed.has(irq)) wrong.push(`${irq} names a vCPU and is on no list`)
+    if (!listed.has(irq) && (irqApListOf(words[irq]) !== 0 || words[irq + IRQ_LINK] !== 0))
+      wrong.push(`${irq} names a vCPU or has a link, and is on no list`)
   return wrong
 }
 

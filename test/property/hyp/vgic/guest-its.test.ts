@@ -16,7 +16,7 @@ import {
   EVENT_NEXT,
   LPI_REFS,
 } from '../../../../src/hyp/records/lpi-record.ts'
-import { VCPU_AP_COUNT, VCPU_LR_IRQ } from '../../../../src/hyp/records/vcpu.ts'
+import { VCPU_LR_IRQ } from '../../../../src/hyp/records/vcpu.ts'
 import { irqApListOf } from '../../../../src/hyp/records/vgic-irq.ts'
 import { redistributor } from '../../../kit/frames.ts'
 import {
@@ -86,11 +86,10 @@ function checkReferences({ vm }: ItsGuest): void {
   expect(listed).toBe(slotsInUse({ vm } as ItsGuest).events)
   for (let index = 0; index < VCPUS; index++) {
     const v = vm.hypervisor.vcpu(index)
-    const list = v + vm.hypervisor.apLists.list
-    for (let i = 0; i < words[v + VCPU_AP_COUNT]; i++) {
-      if (words[list + i] < lpis.first) continue
-      hold(words[list + i])
-      expect(irqApListOf(words[words[list + i]])).toBe(index + 1)
+    for (const irq of vm.hypervisor.apLists.listOf(v)) {
+      if (!lpis.isLpi(irq)) continue
+      hold(irq)
+      expect(irqApListOf(words[irq])).toBe(index + 1)
     }
     for (let n = 0; n < config.listRegisters; n++)
       if (words[v + VCPU_LR_IRQ + n] >= lpis.first) hold(words[v + VCPU_LR_IRQ + n])

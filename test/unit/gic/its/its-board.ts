@@ -263,3 +263,10 @@ export class ItsBoard {
     return this.errors().flatMap((event) => (event.kind === 'command' ? [event.name] : []))
   }
 }
+
+/** A board on which event n of device 1 is LPI 8192 + n of CPU 0, priority 0xa0. */
+export function mapped(config = {}, events = 2): ItsBoard {
+  const board = new ItsBoard(config).booted()
+  for (let n = 0; n < events; n++) board.configure(8192 + n, 0xa0).send(its.mapti(1, n, 8192 + n, 0))
+  return board
+}

@@ -1,6 +1,7 @@
 /** A step is a row: its number, the dispatch and what other modules know of it follow.  */
-import { steps } from 'vgic/scenario'
+import { designs, kvm61, kvm72, steps } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { compile } from '../../../../src/hyp/run/program.ts'
 import { STEP_OWN } from '../../../../src/hyp/run/step.ts'
 import { stepRows } from '../../../../src/hyp/run/steps.ts'
 
@@ -30,6 +31,18 @@ describe('the rows of the steps', () => {
       ['saveInterruptsAsGuest', 'save'],
       ['saveTimers', 'save'],
     ])
+  })
+
+  it('of the museum are in no design and no baseline; those of Linux are in its baselines alone', () => {
+    const library = Object.values(designs)
+    const stepsOf = (all: typeof library): ReadonlySet<string> =>
+      new Set(all.flatMap((design) => compile(design, true).steps.map((step) => step?.name ?? '')))
+    const [good, linux] = [stepsOf(library), stepsOf(library.flatMap((each) => [kvm61(each), kvm72(each)]))]
+    const inLinux = (of: 'linux' | 'museum'): (string | boolean)[][] =>
+      stepRows.flatMap(({ of: whose, step: { name } }) => (whose === of ? [[name, linux.has(name)]] : []))
+    expect(stepRows.filter(({ of, step }) => of && good.has(step.name))).toEqual([])
+    expect(inLinux('museum').filter(([, is]) => is)).toEqual([])
+    expect(inLinux('linux').filter(([, is]) => !is)).toEqual([])
   })
 
   it('are all public but those that are put at the end of notifiers', () => {

@@ -2,7 +2,7 @@
 import { VgicError } from 'vgic'
 import { scenario } from 'vgic/scenario'
 import { expect, it } from 'vitest'
-import { asIrq, VGIC_IRQ_VIEW } from '../../../../src/hyp/records/vgic-irq.ts'
+import { asIrq, IRQ_LINK, irqAfter, VGIC_IRQ_VIEW } from '../../../../src/hyp/records/vgic-irq.ts'
 import type { IrqKind } from '../../../../src/hyp/vgic/irq-directory.ts'
 
 const { hypervisor } = scenario('directory').gic({ cpus: 2 }).vm({ vcpus: 3, spis: 40 }).machine()
@@ -40,7 +40,9 @@ it('knows of every word of the machine whether an interrupt has it, as the layou
 
 it.each([
   ['the word before the SPIs', layout.spis - 1],
-  ['the word after them', layout.spis + layout.spiCount],
+  ['the link of one', apLists.irqOf(hypervisor.vcpu(1), 40) + IRQ_LINK],
+  ['the link of a private interrupt', apLists.irqOf(hypervisor.vcpu(1), 3) + IRQ_LINK],
+  ['the word after them', irqAfter(asIrq(layout.spis), layout.spiCount)],
   ['a vCPU', layout.vcpus],
   ['nothing', 0],
 ])('refuses %s', (_, word) => {
