@@ -1,8 +1,8 @@
 /**
  * A stride: steps of one vCPU, one after another, that the scheduling policy would choose whatever it is asked, since
  * nobody else can take one and nothing is due. They are the steps that the policy would have chosen, and virtual time
- * passes as if each had been taken alone; the way into the guest and out of it is taken at once where the run loop has a
- * superinstruction for it.
+ * passes as if each had been taken alone. With one vCPU they are taken as the run loop takes them, by superinstructions;
+ * with others, only the way into the guest and out of it is.
  */
 import { GUEST_RUNS, type Guest } from '../hyp/guest/guest.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
@@ -174,7 +174,7 @@ export class Strides {
   /** The guest exits; with room for the way out and the next one in, up to the question why. Returns the rows of that. */
   private exit(v: Vcpu, reason: number, most: number): number {
     const { runLoop } = this
-    if (runLoop.exitRows + runLoop.entryRows <= most) return runLoop.exitAtOnce(v, reason)
+    if (runLoop.exitRows + runLoop.entryRows <= most) return runLoop.leaveAtOnce(v, reason)
     runLoop.exit(v, reason)
     return 0
   }

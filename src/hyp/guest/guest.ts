@@ -116,7 +116,7 @@ const handlerFor = ({ onIrq, onFiq }: GuestProgram, taken: number): number =>
   taken & LINE_VFIQ ? onFiq : onIrq
 
 export class Guest {
-  /** What the last step of {@link run} came to. */
+  /** What the last step of {@link run} came to, for its caller alone. */
   result = GUEST_RUNS
 
   constructor(

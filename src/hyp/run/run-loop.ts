@@ -232,10 +232,10 @@ export class RunLoop extends FusedSteps {
   }
 
   /**
-   * The same for a guest that is to exit for an EXIT_ reason; otherwise makes it do no more than that. Returns the rows
-   * that were taken.
+   * Makes the guest exit for an EXIT_ reason, and takes the thread to where that leads, if a superinstruction does.
+   * Returns the rows of that; 0 if there is none.
    */
-  exitAtOnce(v: Vcpu, reason: number): number {
+  leaveAtOnce(v: Vcpu, reason: number): number {
     const { words } = this
     if (words[v + VCPU_PC] !== this.guest || this.left < 0) {
       this.exit(v, reason)
