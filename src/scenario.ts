@@ -43,6 +43,8 @@ export {
   designs,
   type HaltOptions,
   halt,
+  plainRestore,
+  plainSave,
 } from './hyp/run/designs.ts'
 export { Edit, edit } from './hyp/run/edit.ts'
 export type { HaltPolling } from './hyp/run/halt.ts'
@@ -61,7 +63,7 @@ export type { VirtualMachineConfig } from './hyp/userspace/virtual-machine-confi
 export type { VcpuPlace, VirtualMachineSummary } from './hyp/userspace/virtual-machine-summary.ts'
 export type { GuestFramesConfig } from './hyp/vgic/guest-frames.ts'
 export { Scenario, scenario } from './scenario/builder.ts'
-export { DeviceBuilder } from './scenario/device-builder.ts'
+export { DeviceBuilder, type RestoreOptions } from './scenario/device-builder.ts'
 export {
   type AccessSize,
   GuestBuilder,

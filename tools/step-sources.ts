@@ -14,6 +14,8 @@ const functionsOf = (of: string): string => `src/hyp/run/${of}-steps.ts`
 const GUEST = 'src/hyp/guest/guest.ts'
 const MESSAGE = 'src/hyp/run/message.ts'
 const SAVES = 'src/scenario/saves.ts'
+const RESTORES = 'src/hyp/userspace/restore-parts.ts'
+const RESTORES_MUSEUM = 'src/hyp/userspace/restore-museum.ts'
 
 type Place = readonly [file: string, name: string]
 
@@ -32,6 +34,19 @@ const ELSEWHERE: Readonly<Record<string, Place>> = {
   saveInterruptsByOffset: [SAVES, 'take'],
   saveInterruptsAsGuest: [SAVES, 'take'],
   saveTimers: [SAVES, 'imageAfter'],
+  prepareVm: [RESTORES, 'makeFresh'],
+  restoreControl: [RESTORES, 'restoreRegisters'],
+  restoreRedistributors: [RESTORES, 'restoreRegisters'],
+  restoreRedistributorsInMemory: [RESTORES_MUSEUM, 'restoreRedistributorsInMemory'],
+  restoreDistributor: [RESTORES, 'restoreRegisters'],
+  restoreLines: [RESTORES, 'restoreRegisters'],
+  restoreCpuInterfaces: [RESTORES, 'restoreCpuInterfaces'],
+  restoreItsRegisters: [RESTORES, 'restoreRegisters'],
+  restoreItsTables: ['src/hyp/userspace/its-tables-restore.ts', 'restoreItsTables'],
+  restoreItsTablesInPlace: [RESTORES_MUSEUM, 'restoreItsTablesInPlace'],
+  restoreItsTablesTrusting: [RESTORES_MUSEUM, 'restoreItsTablesTrusting'],
+  restoreItsTablesTargeted: [RESTORES_MUSEUM, 'restoreItsTablesTargeted'],
+  restoreItsControl: [RESTORES, 'restoreItsControl'],
   'event:exit': ['src/hyp/run/run-loop.ts', 'exit'],
   'event:vector': [GUEST, 'step'],
   'event:ack': [GUEST, 'step'],

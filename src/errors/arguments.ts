@@ -205,7 +205,8 @@ const options =
     }
     for (const [name, field] of Object.entries(value)) {
       if (!known.includes(name)) throw new VgicError(code, `${what} has no ${unknown(name, known)}`)
-      if (field === null) throw new VgicError(code, `${name} must not be null: leave out what is not given.`)
+      if (field === null)
+        throw new VgicError(code, `${what} must not have null as ${name}: leave out what is not given.`)
     }
     return value
   }

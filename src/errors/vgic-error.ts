@@ -55,6 +55,10 @@ export class VgicError extends Error {
   }
 }
 
+/** Whether an error is what KVM returns to userspace, with a code of errno's. */
+export const isErrno = (error: unknown): error is VgicError =>
+  error instanceof VgicError && /^E[A-Z]+$/.test(error.code)
+
 /** Implements `instanceof`. For a class that extends VgicError, its prototype chain decides, as usual. */
 function isInstance(this: unknown, value: unknown): boolean {
   if (this !== VgicError) return Function.prototype[Symbol.hasInstance].call(this, value)

@@ -1,22 +1,28 @@
 /**
- * The invariants of saving a VM: R1, R2, R5. When userspace saves the interrupts, the state before the step is saved once
- * more, here, and looked at: what the image has, whether a second one is the same, and what a restore makes of it. Then the
- * words are as they were.
+ * The invariants of saving and restoring a VM: R1 to R5. When userspace saves the interrupts, the state before the step is
+ * saved once more, here, and looked at: what the image has, whether a second one is the same, and what a restore makes of it.
+ * Then the words are as they were. With GICv4 nothing is restored then: what is injected directly is configuration of the
+ * host, which a restore does not bring.
  *
- * R2 is not checked with GICv4: what is injected directly is configuration of the host, which a restore does not bring.
+ * When userspace restores the VM, a step at a time, a step that is refused must have changed nothing, what the ITSs have mapped
+ * must be what commands can map, and at the end the registers read as they were saved.
  */
 import { type Intid, intidName } from '../arch/intid.ts'
-import { VgicError } from '../errors/vgic-error.ts'
+import { isErrno, VgicError } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
+import { COLLECTION_ID, DEVICE_BITS, DEVICE_ID } from '../hyp/records/lpi-record.ts'
 import { VCPU_LPIS_ENABLED, VCPU_VMCR } from '../hyp/records/vcpu.ts'
 import { IRQ_AP_LIST, IRQ_LATCH, type Irq, irqTarget, TARGET_NONE } from '../hyp/records/vgic-irq.ts'
 import { ENDED, type NextPc } from '../hyp/run/program.ts'
 import { readEntry } from '../hyp/userspace/its-table-entries.ts'
 import { readItsTables } from '../hyp/userspace/its-tables-restore.ts'
+import { eventsOf, slotsOf } from '../hyp/userspace/its-tables-save.ts'
 import { restoreVgic, type SavedRegisters, type SavedVgic } from '../hyp/userspace/save-restore.ts'
-import { pendingAddress, pendingTablesInUse } from '../hyp/userspace/saved-its.ts'
+import { type ItsTables, pendingAddress, pendingTablesInUse, roomOf } from '../hyp/userspace/saved-its.ts'
+import { COLLECTION_TABLE, DEVICE_TABLE, ITS_ID_BITS, type VgicIts } from '../hyp/vgic/vgic-its.ts'
 import { DEVICE_IMAGE, DEVICE_INJECT } from '../scenario/device-record.ts'
 import type { Machine } from '../scenario/machine.ts'
+import type { Restores } from '../scenario/restores.ts'
 import type { InvariantId } from './invariants.ts'
 
 type Found = readonly [InvariantId, string]
@@ -48,6 +54,104 @@ export class ImageInvariants {
     if (found || !checked.R5 || words[at + DEVICE_INJECT] !== ENDED) return found
     const torn = this.torn(image)
     return torn === undefined ? undefined : ['R5', torn]
+  }
+
+  /** Whether a restore has begun and is not done. */
+  get isUnderWay(): boolean {
+    return this.machine.restores?.isKept ?? false
+  }
+
+  /** After a step of a restore by a device; `before` is the words as they were before it. */
+  afterRestore(
+    index: number,
+    before: Int32Array,
+    checked: Readonly<Record<InvariantId, boolean>>,
+  ): Found | undefined {
+    const { machine, words } = this
+    const { restores } = machine
+    if (!restores) return undefined
+    if (restores.isRefused) return this.afterRefusal(index, restores, before, checked)
+    const unreachable = checked.R3 ? this.unreachable() : undefined
+    if (unreachable !== undefined) return ['R3', unreachable]
+    if (!checked.R2 || restores.isKept) return undefined
+    const after = words.slice()
+    words.set(before)
+    const [image, events] = [restores.read(), restores.events]
+    words.set(after)
+    const differs = restores.differing(image, events)
+    // To read that an SGI is pending accesses the hardware.
+    words.set(after)
+    return differs === undefined ? undefined : ['R2', differs]
+  }
+
+  /** A step was refused: R4 if it has changed something, R2 in any case. */
+  private afterRefusal(
+    index: number,
+    restores: Restores,
+    before: Int32Array,
+    checked: Readonly<Record<InvariantId, boolean>>,
+  ): Found | undefined {
+    const { machine, words } = this
+    const why = (): string => {
+      const after = words.slice()
+      words.set(before)
+      const into = machine.nextDeviceStep(index)?.restore ?? 'same'
+      const refusal = restores.take(machine.nextInjection(index), into) ?? ''
+      words.set(after)
+      return refusal
+    }
+    const changed = checked.R4 ? this.changed(before) : undefined
+    if (changed !== undefined) return ['R4', `${changed} has changed by a step that is refused: ${why()}`]
+    return checked.R2 ? ['R2', `the image is refused: ${why()}`] : undefined
+  }
+
+  /** The name of a word that is not as it was. Those of the devices, the ghosts and the image come after the others. */
+  private changed(before: Int32Array): string | undefined {
+    const { words, machine } = this
+    const { layout } = this.hypervisor.state
+    const { compared } = layout
+    for (let range = 0; range < compared.length; range += 2) {
+      const end = Math.min(compared[range + 1], machine.deviceOf(0))
+      for (let word = compared[range]; word < end; word++)
+        if (words[word] !== before[word]) return layout.nameOf(word)
+    }
+    return undefined
+  }
+
+  /** R3: what the ITSs have mapped, by the checks of the commands that map it. */
+  private unreachable(): string | undefined {
+    const { its } = this.hypervisor.mmio.dist
+    const { vcpuCount, itsCount } = this.hypervisor.layout
+    for (let n = 0; n < itsCount; n++) {
+      for (const slot of slotsOf(its, n, COLLECTION_TABLE)) {
+        const icid = this.words[its.collections.recordOf(slot) + COLLECTION_ID]
+        const target = its.targetOf(slot)
+        if (icid >= roomOf(its, n, COLLECTION_TABLE))
+          return `ITS ${n} has ICID ${icid}, for which it has no table`
+        if (target !== TARGET_NONE && target >= vcpuCount)
+          return `collection ${icid} goes to vcpu${target}, which does not exist`
+      }
+      for (const slot of slotsOf(its, n, DEVICE_TABLE)) {
+        const wrong = this.unreachableDevice(n, slot)
+        if (wrong !== undefined) return wrong
+      }
+    }
+    return undefined
+  }
+
+  private unreachableDevice(n: number, slot: number): string | undefined {
+    const { its } = this.hypervisor.mmio.dist
+    const device = its.devices.recordOf(slot)
+    const [id, bits] = [this.words[device + DEVICE_ID], this.words[device + DEVICE_BITS]]
+    if (id >= roomOf(its, n, DEVICE_TABLE)) return `ITS ${n} has device ${id}, for which it has no table`
+    if (bits > ITS_ID_BITS) return `device ${id} has ${bits} bits of EventIDs, which no MAPD gives it`
+    for (const event of eventsOf(its, slot)) {
+      const [eventId, intid] = [its.eventIdOf(event), its.lpis.intidOf(its.lpiOf(event))]
+      if (!its.hasEvent(slot, eventId))
+        return `device ${id} has event ${eventId}, and ${bits} bits of EventIDs`
+      if (intid >>> ITS_ID_BITS !== 0) return `event ${eventId} of device ${id} is mapped to INTID ${intid}`
+    }
+    return undefined
   }
 
   /** R5: an image has a timer masked, as its interrupt was made pending, and does not have the interrupt. */
@@ -133,7 +237,9 @@ export class ImageInvariants {
     const enabled = Array.from({ length: itsCount }, (_, n) => n).filter((n) => its.isEnabled(n))
     let saved = 0
     for (const n of enabled) {
-      for (const [deviceId, { events }] of readItsTables(its, n).devices) {
+      const tables = tablesOf(its, n)
+      if (typeof tables === 'string') return tables
+      for (const [deviceId, { events }] of tables.devices) {
         for (const [eventId, { intid }] of events) {
           const slot = its.findEvent(n, deviceId, eventId)
           if (slot === 0 || its.lpis.intidOf(its.lpiOf(slot)) !== intid)
@@ -191,5 +297,15 @@ export class ImageInvariants {
         return `${intidName(lpis.intidOf(irq))} was ${isPending ? 'not ' : ''}pending`
     }
     return undefined
+  }
+}
+
+/** The tables of an ITS in the guest's memory, or a text that says that it has something there that is refused. */
+function tablesOf(its: VgicIts, n: number): ItsTables | string {
+  try {
+    return readItsTables(its, n)
+  } catch (error) {
+    if (isErrno(error)) return `the tables are refused: ${error.message}`
+    throw error
   }
 }

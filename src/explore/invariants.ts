@@ -3,9 +3,9 @@
  * for safety, L for liveness, R for saving and restoring. Liveness is checked as safety: on states in which no actor can
  * step (L1, L5, L6), on guests that run without an interrupt that they should have (L3), and on cycles (L4, which the
  * explorer finds). S23 and S24 are not in the catalogue. step-context.ts checks S2, S19, S22, S23, S24, and parts of S10,
- * S11 and S20; deactivation-invariants.ts S12 and L5; acknowledge-invariants.ts S9 and S13; image-invariants.ts R1, R2 and
- * R5; lpi-invariants.ts S14, S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to S7, L2, and parts of S2, S8,
- * S11, S19 and L3.
+ * S11 and S20; deactivation-invariants.ts S12 and L5; acknowledge-invariants.ts S9 and S13; image-invariants.ts R1 to R5;
+ * lpi-invariants.ts S14, S15, S16, S18; residency-invariants.ts those of GICv4: S1, S3 to S7, L2, and parts of S2, S8, S11,
+ * S19 and L3.
  */
 import {
   HCR_LRENPIE,
@@ -106,6 +106,8 @@ export type InvariantId =
   | 'L6'
   | 'R1'
   | 'R2'
+  | 'R3'
+  | 'R4'
   | 'R5'
 
 /** Each invariant as a sentence. */
@@ -141,7 +143,9 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   L5: 'When no actor can step any more, no interrupt is active on a vCPU whose guest has ended all that it acknowledged.',
   L6: 'When no actor can step any more, no thread waits for a PE or for other vCPUs, and no message for a lock.',
   R1: 'A save has what the VM has: what software has made pending, which LPIs are pending, and what the ITSs have mapped; saved twice, it is the same.',
-  R2: 'A save is taken back by a restore, after which every interrupt is as it was.',
+  R2: 'A save is taken back by a restore, after which every interrupt is as it was; at the end of one in steps every register reads as it was saved, and what the ITSs have mapped is mapped.',
+  R3: 'A restore makes only what the guest’s commands could have made: what the ITSs have mapped fits into their tables, and into the widths of DeviceIDs, EventIDs, INTIDs and vCPUs.',
+  R4: 'A step of a restore that is refused leaves everything as it was.',
   R5: 'An image whose parts were saved at different times is consistent: a timer that it has masked has its interrupt pending or active.',
 }
 

@@ -24,6 +24,7 @@ import {
   FLUSHES,
   FOLDS,
   HAS_NEEDS,
+  RESTORES,
   SAVES,
   WRITES,
   WRITES_ALL,
@@ -88,6 +89,11 @@ export class StepChecks {
     if (kind & SAVES) {
       const violation = this.images.afterSave(index, this.before, this.checked)
       if (violation) return violation
+    }
+    if (kind & RESTORES) {
+      const violation = this.images.afterRestore(index, this.before, this.checked)
+      // Before the end what is there is not a VM yet.
+      if (violation || this.images.isUnderWay) return violation
     }
     const writes = kind & WRITES
     if (this.residency.present && (writes === WRITES_ALL || kind & HAS_NEEDS)) {

@@ -55,6 +55,9 @@ export const IS_OWN = 2048
 /** Userspace saves the VM. */
 export const SAVES = 4096
 
+/** Userspace restores the VM. */
+export const RESTORES = 16384
+
 /** A flush. */
 export const FLUSHES = 8192
 
@@ -147,6 +150,7 @@ export class StepKinds {
     const next = machine.nextDeviceStep(index)
     if (next?.signal) return WRITES_NOTIFY
     if (next?.save) return WRITES_ALL | SAVES
+    if (next?.restore) return WRITES_ALL | RESTORES
     // A message may be translated, cached and held; an LPI may go with the last reference.
     if (next?.msi) return injection.notifies(machine.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
     if (mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL

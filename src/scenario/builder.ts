@@ -28,7 +28,7 @@ import { NO_POLLING } from '../hyp/run/halt.ts'
 import { checkGuestFrames } from '../hyp/vgic/guest-frames.ts'
 import { checkLpiSizes } from '../hyp/vgic/lpi-sizes.ts'
 import type { GuestFrames } from '../hyp/vgic/vgic-dist.ts'
-import { DeviceBuilder } from './device-builder.ts'
+import { DeviceBuilder, type DeviceProgram } from './device-builder.ts'
 import { GuestBuilder } from './guest-builder.ts'
 import { checkLineOwners } from './line-owners.ts'
 import { Machine } from './machine.ts'
@@ -225,6 +225,7 @@ export class Scenario {
       }
     }
     checkLineOwners(setup, devices)
+    if (this.vlpis.length > 0) checkNotRestored(devices)
     checkMemory(setup, config)
     return new ScenarioMachine(new Machine(config, setup, this.chosen, devices))
   }
@@ -392,5 +393,15 @@ function checkMemory({ guests }: VmSetup, { memoryLines }: CheckedGicConfig): vo
   throw new VgicError(
     'scenario',
     'A guest stores to its memory, but the scenario has none: give it lines of 64 bytes with gic({ memoryLines }).',
+  )
+}
+
+/** Throws a `scenario` error for a device that restores a VM whose devices are assigned. */
+function checkNotRestored(devices: readonly DeviceProgram[]): void {
+  const restorer = devices.find(({ steps }) => steps.some(({ restore }) => restore))
+  if (restorer === undefined) return
+  throw new VgicError(
+    'scenario',
+    `Device ${restorer.name} restores a VM with vLPIs, which are the host's to set up: leave out vlpi(), or restore().`,
   )
 }

@@ -1,8 +1,16 @@
 /** Builds devices. A device is a short program of steps that drive interrupt lines. */
 import { intidName } from '../arch/intid.ts'
-import { argumentInteger, argumentNumber } from '../errors/arguments.ts'
+import {
+  argumentInteger,
+  argumentNumber,
+  argumentOneOf,
+  argumentOptions,
+  type Fields,
+} from '../errors/arguments.ts'
+import { VgicError } from '../errors/vgic-error.ts'
 import { LATEST_TIME } from '../hyp/records/virtual-time.ts'
 import type { Message } from '../hyp/run/message.ts'
+import type { RestoredVm } from './restores.ts'
 
 /** One step of a device. */
 export interface DeviceStep {
@@ -20,7 +28,20 @@ export interface DeviceStep {
   readonly msi?: Message
   /** The step saves the VM. */
   readonly save?: true
+  /** The step restores what the one before has saved, into this VM. */
+  readonly restore?: RestoredVm
 }
+
+/** How userspace restores a VM. */
+export interface RestoreOptions {
+  /**
+   * Into which VM. A `fresh` one (the default) is as KVM makes it, as at the end of a migration: it has the guest's memory
+   * and the vCPUs' own registers, and its vGIC is reset. The `same` one has all that it had; its ITSs are reset.
+   */
+  readonly into?: 'fresh' | 'same'
+}
+
+const restoreFields: Fields<RestoreOptions> = { into: true }
 
 /** A device's program. */
 export interface DeviceProgram {
@@ -98,6 +119,32 @@ export class DeviceBuilder {
    */
   save(): this {
     this.steps.push({ name: 'saves the VM', intid: 0, vcpu: 0, levels: [], notBefore: this.time, save: true })
+    return this
+  }
+
+  /**
+   * Stands for userspace: restores what `save()` has saved right before, in the steps of the design's `restore` list. From
+   * the save on no vCPU leaves userspace and no device does anything. A restore that is refused, since a guest's tables have
+   * what its commands could not have made, ends there: the VM is not entered any more. With a VM that cannot be saved there
+   * is none. Throws a `scenario` error without a `save()` before it.
+   */
+  restore(options: RestoreOptions = {}): this {
+    const { into = 'fresh' } = argumentOptions('restore', options, restoreFields)
+    argumentOneOf('into', into, ['fresh', 'same'] as const)
+    if (!this.steps.at(-1)?.save) {
+      throw new VgicError(
+        'scenario',
+        'restore() restores what was saved right before it: call save().restore().',
+      )
+    }
+    this.steps.push({
+      name: into === 'fresh' ? 'restores it into a fresh VM' : 'restores it',
+      intid: 0,
+      vcpu: 0,
+      levels: [],
+      notBefore: this.time,
+      restore: into,
+    })
     return this
   }
 

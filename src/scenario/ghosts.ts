@@ -10,6 +10,7 @@ import type { Pe } from '../gic/records/pe.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
 import { type GuestProgram, OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
+import { LPI_INTID } from '../hyp/records/lpi-record.ts'
 import {
   peOf,
   VCPU_ESR,
@@ -178,6 +179,39 @@ export class Ghosts {
       const isPending = (words[irq] & IRQ_LATCH) !== 0 || irqApListOf(words[irq]) !== 0
       if (!isPending && this.isOutstanding(irq)) this.settled(irq)
     }
+  }
+
+  /**
+   * Moves the outstanding edges into the image of a VM that is restored, since nothing is pending until it is: to the words
+   * at `edges`, and of LPIs, whose objects go, the INTIDs to those at `lpis`.
+   */
+  hideEdges(edges: number, lpis: number): void {
+    const { words, hypervisor } = this
+    const { lpi } = hypervisor.layout.lpis
+    let at = lpis
+    for (let slot = 0; slot < lpi.count; slot++) {
+      const irq = asIrq(lpi.records + slot * lpi.size)
+      if (this.isOutstanding(irq)) words[at++] = words[irq + LPI_INTID]
+    }
+    const end = this.edges + this.bitmaps
+    words.copyWithin(edges, this.edges, end)
+    words.fill(0, this.edges, end + Math.ceil(lpi.count / 32))
+  }
+
+  /** Moves them back. */
+  showEdges(edges: number, lpis: number): void {
+    const { words, hypervisor } = this
+    words.copyWithin(this.edges, edges, edges + this.bitmaps)
+    for (let at = lpis; at < lpis + hypervisor.layout.lpis.lpi.count; at++) {
+      const irq = words[at] === 0 ? 0 : hypervisor.apLists.lpis.find(words[at])
+      if (irq !== 0) words[this.wordOf(irq)] |= 1 << this.bitOf(irq)
+    }
+  }
+
+  /** The words of the outstanding edges of private interrupts and SPIs. */
+  private get bitmaps(): number {
+    const { vcpus, spiWords } = ghostSizes(this.hypervisor.setup)
+    return vcpus + spiWords
   }
 
   /** Records that a device has raised the line of an interrupt: an edge that the guest is to acknowledge. */

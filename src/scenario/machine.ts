@@ -15,9 +15,9 @@ import { asIrq, type Irq } from '../hyp/records/vgic-irq.ts'
 import { setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
 import { VM_TIME } from '../hyp/records/vm.ts'
 import type { Design } from '../hyp/run/design.ts'
+import { plainRestore, plainSave } from '../hyp/run/designs.ts'
 import type { Message } from '../hyp/run/message.ts'
 import { ENDED, type NextPc, stepNames } from '../hyp/run/program.ts'
-import { saveInterrupts, saveTimers } from '../hyp/run/steps.ts'
 import {
   THREAD_ENDED,
   THREAD_IN_GUEST,
@@ -30,7 +30,6 @@ import type { Difference } from '../state/machine-state.ts'
 import type { DeviceProgram, DeviceStep } from './device-builder.ts'
 import {
   DEVICE_HOLDS,
-  DEVICE_IMAGE,
   DEVICE_INJECT,
   DEVICE_LPI,
   DEVICE_PC,
@@ -38,7 +37,9 @@ import {
   deviceRecord,
 } from './device-record.ts'
 import { Ghosts, ghostRecord } from './ghosts.ts'
+import { imageRecord, imageSize, Restores } from './restores.ts'
 import { Saves } from './saves.ts'
+import { thoseThat, Userspace } from './userspace.ts'
 
 /** One that takes steps: a vCPU, a device, or an event of the environment. */
 export interface Actor {
@@ -86,9 +87,12 @@ function effectsOfWrites(cpus: readonly number[]): Actor[] {
   return [...ofCpus.flat(), { kind: 'effect', index: 0, detail: EFFECT_MESSAGE, name: 'message at the ITS' }]
 }
 
-/** A design that says how userspace saves a VM: the interrupts first. */
-const withSave = (design: Design): Design =>
-  design.save === undefined ? { ...design, save: [saveInterrupts, saveTimers] } : design
+/** A design that says how userspace saves a VM and restores it. */
+const withUserspace = (design: Design): Design => ({
+  ...design,
+  save: design.save ?? plainSave,
+  restore: design.restore ?? plainRestore,
+})
 
 const timerNames = ['virtual timer', 'physical timer', 'WFIT timeout'] as const
 
@@ -105,8 +109,11 @@ export class Machine {
   readonly hypervisor: Hypervisor
   readonly ghosts: Ghosts
   readonly saves: Saves
+  /** undefined if no device restores the VM. */
+  readonly restores: Restores | undefined
   /** The devices that save the VM, by index. */
   readonly savers: readonly number[]
+  private readonly userspace: Userspace
   readonly digest: number
   private readonly deviceBase: number
   private readonly deviceSize: number
@@ -124,14 +131,17 @@ export class Machine {
       stepOf: (index, pc) => devices[index]?.steps[pc]?.name,
       stepAt: (pc) => stepNames(this.hypervisor.runLoop.program)[pc],
     })
-    const surroundings = [[device, Math.max(devices.length, 1)] as const, [ghosts, 1] as const]
     this.digest = digestOf(setup, design, devices)
-    this.savers = [...devices.keys()].filter((index) => devices[index].steps.some(({ save }) => save))
+    this.savers = thoseThat(devices, ({ save }) => save === true)
+    const complete = this.savers.length > 0 ? withUserspace(design) : design
+    const isRestored = thoseThat(devices, ({ restore }) => restore !== undefined).length > 0
+    const size = isRestored ? imageSize(config, setup, complete) : undefined
+    const image = size && imageRecord(size)
     this.hypervisor = new Hypervisor(
       config,
       setup,
-      this.savers.length > 0 ? withSave(design) : design,
-      surroundings,
+      complete,
+      [[device, Math.max(devices.length, 1)], [ghosts, 1], ...(image ? [[image, 1] as const] : [])],
       this.digest,
     )
     const { layout } = this.hypervisor.state
@@ -140,6 +150,8 @@ export class Machine {
     this.now = this.hypervisor.layout.vm + VM_TIME
     this.ghosts = new Ghosts(this.hypervisor, layout.baseOf(ghosts))
     this.saves = new Saves(this.hypervisor)
+    this.restores = image && size && new Restores(this.hypervisor, this.ghosts, layout.baseOf(image), size)
+    this.userspace = new Userspace(this, this.saves, this.restores)
     const vcpus = Array.from({ length: setup.vcpus }, (_, index) => index)
     this.actors = [
       ...vcpus.map((index) => ({ kind: 'vcpu' as const, index, detail: 0, name: `vcpu${index}` })),
@@ -340,16 +352,16 @@ export class Machine {
     return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
   }
 
-  /** The program counter, in the design, of a device's injection, message or save; 0 if none is under way. */
+  /** The program counter, in the design, of a device's injection, message, save or restore; 0 if none is under way. */
   injectionOf(index: number): NextPc {
     return asPc(this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT])
   }
 
-  /** The program counter of the next step of a device's injection, message or save. */
+  /** The program counter of the next step of a device's injection, message, save or restore. */
   nextInjection(index: number): NextPc {
-    const { inject, msi, save } = this.hypervisor.runLoop.program
+    const { inject, msi, save, restore } = this.hypervisor.runLoop.program
     const next = this.nextDeviceStep(index)
-    return this.injectionOf(index) || (next?.msi ? msi : next?.save ? save : inject)
+    return this.injectionOf(index) || (next?.msi ? msi : next?.save ? save : next?.restore ? restore : inject)
   }
 
   /** Whether a device's message waits for its_lock. */
@@ -422,24 +434,14 @@ export class Machine {
   private deviceState(index: number): ActorState {
     const next = this.nextDeviceStep(index)
     if (!next) return 'done'
-    if (next.save) return this.saves.isStopped() && !this.isSavedByOther(index) ? 'ready' : 'asleep'
+    if (next.save || next.restore) return this.userspace.stateOf(index, next)
+    if (this.restores !== undefined && this.userspace.stopsDevices) return 'asleep'
     return this.waitsForIts(index) ? 'asleep' : 'ready'
-  }
-
-  /** Whether a save is under way, during which no vCPU leaves userspace. */
-  private isSaved(): boolean {
-    return this.isSavedByOther(-1)
-  }
-
-  private isSavedByOther(index: number): boolean {
-    return this.savers.some(
-      (other) => other !== index && this.nextDeviceStep(other)?.save && this.injectionOf(other) !== ENDED,
-    )
   }
 
   private vcpuState(v: Vcpu): ActorState {
     const { runLoop, guest, scheduler, words } = this.hypervisor
-    if (this.savers.length > 0 && this.saves.isInUserspace(v) && this.isSaved()) return 'asleep'
+    if (this.savers.length > 0 && this.saves.isInUserspace(v) && this.userspace.isUnderWay()) return 'asleep'
     switch (runLoop.threadState(v)) {
       case THREAD_ENDED:
         return 'done'
@@ -516,7 +518,11 @@ export class Machine {
       return
     }
     if (next.save) {
-      this.stepSave(index)
+      this.userspace.save(index)
+      return
+    }
+    if (next.restore) {
+      this.userspace.restore(index, next.restore)
       return
     }
     const irq = this.inputOf(index, words)
@@ -547,23 +553,12 @@ export class Machine {
     this.goOn(index, after, target)
   }
 
-  /** A step of a save; at its end the image is forgotten. */
-  private stepSave(index: number): void {
-    const { words, injection } = this.hypervisor
-    const pc = this.nextInjection(index)
-    const at = this.deviceOf(index) + DEVICE_IMAGE
-    if (this.saves.savesInterrupts(pc)) this.saves.take(pc)
-    const after = injection.after(pc, 0)
-    words[at] = after === ENDED ? 0 : this.saves.imageAfter(pc, words[at])
-    this.goOn(index, after, 0)
-  }
-
   private targetOf(index: number): Vcpu | 0 {
     return asVcpu(this.hypervisor.words[this.deviceOf(index) + DEVICE_TARGET])
   }
 
   /** A device's injection or message goes on at a program counter; at its end the device does. */
-  private goOn(index: number, pc: NextPc, target: Vcpu | 0): void {
+  goOn(index: number, pc: NextPc, target: Vcpu | 0): void {
     const { words } = this.hypervisor
     const device = this.deviceOf(index)
     words[device + DEVICE_INJECT] = pc

@@ -3,7 +3,7 @@
  * exploration looks at it when the step is taken. The exception is what the parts of an image must agree on, since they are
  * saved at different times: the timers and their interrupts.
  */
-import { VgicError } from '../errors/vgic-error.ts'
+import { isErrno } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import {
   privateIrq,
@@ -91,7 +91,7 @@ export class Saves {
       const saved = saveVgic(hypervisor)
       return this.opAt(pc) === STEP_SAVE_INTERRUPTS_AS_GUEST ? withLines(saved) : saved
     } catch (error) {
-      if (error instanceof VgicError && /^E[A-Z]+$/.test(error.code)) return undefined
+      if (isErrno(error)) return undefined
       throw error
     }
   }

@@ -165,6 +165,7 @@ export class Tracer {
       next !== undefined &&
       !next.signal &&
       !next.save &&
+      !next.restore &&
       !next.msi &&
       (injection.queues(pc) || mapped.isMappedSpi(machine.inputOf(index, words)))
     const translates = next?.msi !== undefined && messages.translates(pc)
@@ -186,7 +187,7 @@ export class Tracer {
     } else {
       told.type = 'step'
       told.step = this.texts[pc].step
-      told.what = told.step
+      told.what = next?.restore && machine.restores?.isRefused ? `${told.step} is refused` : told.step
     }
   }
 

@@ -666,6 +666,9 @@ const rows: Readonly<Record<string, Row>> = {
     signal: [optional(number(0))],
     msi: [idOfMessage, idOfMessage, optional(integer(0, 7))],
   }),
+  ...methods('DeviceBuilder', () => newDevice().save(), {
+    restore: [optional(options({ into: optional(oneOf('fresh', 'same')) }))],
+  }),
   ...methods('GuestIts', newIts, {
     boot: [integer(1, 255)],
     configure: [
@@ -833,6 +836,7 @@ const rows: Readonly<Record<string, Row>> = {
       schedIn: body0,
       inject: optional(injection),
       save: optional(list(oneOf(hyp.steps.saveInterrupts, hyp.steps.saveTimers))),
+      restore: optional(list(oneOf(hyp.steps.prepareVm, hyp.steps.restoreItsTables))),
       words: optional(list(text('word'))),
     }),
   ),

@@ -190,7 +190,13 @@ describe('an embedder is told of', () => {
       'options that are null',
       () => new Gic({ cpus: 1, choices: as(null) }),
       'config',
-      'choices must not be null: leave out what is not given.',
+      'The configuration of a GIC must not have null as choices: leave out what is not given.',
+    ],
+    [
+      'an option that is null within another',
+      () => new Gic({ cpus: 1, its: [{ base: 0x0808_0000 }, { base: as(null) }] }),
+      'config',
+      'its[1] must not have null as base: leave out what is not given.',
     ],
     [
       'a misspelt value',
@@ -393,6 +399,30 @@ describe('whoever writes a scenario is told of', () => {
       'Device d names SPI 32, but the VM has no SPIs: raise spis.',
     ],
     [
+      'a restore of nothing that was saved',
+      () => one().device('vmm', (device) => device.restore()),
+      'scenario',
+      'restore() restores what was saved right before it: call save().restore().',
+    ],
+    [
+      'a restore into what there is not',
+      () => one().device('vmm', (device) => device.save().restore({ into: as('another') })),
+      'argument',
+      'into must be "fresh" or "same", but is "another".',
+    ],
+    [
+      'a restore of a VM with assigned devices',
+      () =>
+        scenario('vLPIs')
+          .gic({ version: '4.1' })
+          .vlpi({ device: 7, event: 0, intid: 8192 })
+          .design(designs.wfiFlag)
+          .device('vmm', (device) => device.save().restore())
+          .machine(),
+      'scenario',
+      "Device vmm restores a VM with vLPIs, which are the host's to set up: leave out vlpi(), or restore().",
+    ],
+    [
       'a scenario without a design',
       () => one().design(as(undefined)),
       'argument',
@@ -500,6 +530,12 @@ describe('whoever writes a design is told of', () => {
       'd has put in save: a save is made of saveInterrupts and saveTimers.',
     ],
     [
+      "userspace's step of a restore in a save",
+      () => defineDesign('d', { wfi: [halt()], save: [steps.restoreLines] }),
+      'argument',
+      'd has restoreLines in save: a save is made of saveInterrupts and saveTimers.',
+    ],
+    [
       'a list that has itself in it',
       () => {
         const body: ReturnType<typeof part>[] = []
@@ -543,7 +579,7 @@ describe('whoever explores is told of', () => {
       'a bound that is null',
       () => explore(s, as({ ticks: null })),
       'argument',
-      'ticks must not be null: leave out what is not given.',
+      'bounds must not have null as ticks: leave out what is not given.',
     ],
   ])
 })

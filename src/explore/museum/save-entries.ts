@@ -1,16 +1,18 @@
 /**
- * The museum's bugs of saving a VM. A device stands for the userspace that saves: it waits until the vCPUs are in userspace,
- * where the guest's `userspace()` takes them.
+ * The museum's bugs of saving a VM and of restoring it. A device stands for the userspace that does it: it waits until the
+ * vCPUs are in userspace, where the guest's `userspace()` takes them.
  */
 import type { Design } from '../../hyp/run/design.ts'
-import { designs } from '../../hyp/run/designs.ts'
+import { designs, plainRestore, plainSave } from '../../hyp/run/designs.ts'
 import { edit } from '../../hyp/run/edit.ts'
 import {
   executeCommandOnly,
-  saveInterrupts,
+  restoreItsTablesInPlace,
+  restoreItsTablesTargeted,
+  restoreItsTablesTrusting,
+  restoreRedistributorsInMemory,
   saveInterruptsAsGuest,
   saveInterruptsByOffset,
-  saveTimers,
   timerInjecting,
 } from '../../hyp/run/steps.ts'
 import { type Scenario, scenario } from '../../scenario/builder.ts'
@@ -20,9 +22,21 @@ import type { MuseumEntry } from './entry.ts'
 const LPI = 8192
 const frames = { its: [0x0808_0000] }
 
-const { wfiHandler } = designs
-const saves: Design = { ...wfiHandler, save: [saveInterrupts, saveTimers] }
+/** Where a guest's ITS driver has its device table and its first ITT. */
+const DEVICE_TABLE = 0x4002_0000
+const ITT = 0x4004_0000
+
+const { wfiHandler, wfiFlag } = designs
+const saves: Design = { ...wfiHandler, save: plainSave }
+const restores: Design = { ...wfiHandler, restore: plainRestore }
 const named = (what: string): string => `wfi-handler, ${what}`
+
+/** GICD_CTLR, and nASSGIreq with EnableGrp1. */
+const GICD_CTLR = 0x0800_0000
+const NASSGIREQ_AND_GROUP_1 = 0x102
+
+/** R1 and R2 are left out where a guest has tampered with its tables: such an image is refused. */
+const REFUSED: MuseumEntry['bounds'] = { invariants: ['L1', 'L3', 'L5', 'L6', 'R3', 'R4', 'R5'] }
 
 /** vCPU 0 drives its ITS, and userspace saves when it comes there; the others are done at once. */
 const savedIts = (
@@ -30,13 +44,23 @@ const savedIts = (
   design: Design,
   vcpus: number,
   lpis: number,
-  drive: (its: GuestIts, toUserspace: () => void) => void,
+  drive: (
+    its: GuestIts,
+    toUserspace: () => void,
+    store: (address: number, entry: readonly [low: number, high: number]) => void,
+  ) => void,
 ): Scenario =>
   scenario(name)
     .gic({ cpus: 1, listRegisters: 1, memoryLines: 96 })
     .vm({ vcpus, spis: 0, frames, lpis, itsDevices: 1, itsCollections: 2 })
     .design(design)
-    .guest(0, (g) => drive(g.its().boot(vcpus), () => g.userspace()))
+    .guest(0, (g) =>
+      drive(
+        g.its().boot(vcpus),
+        () => g.userspace(),
+        (address, [low, high]) => g.store(address, low).store(address + 4, high),
+      ),
+    )
 
 export const saveEntries: readonly MuseumEntry[] = [
   {
@@ -79,6 +103,86 @@ export const saveEntries: readonly MuseumEntry[] = [
         its.discard(7, 0)
         toUserspace()
       }).device('vmm', (d) => d.save().save()),
+    bounds: {},
+  },
+  {
+    id: '47',
+    name: 'table-scan-and-partial-restore',
+    story:
+      'An entry of a table that is restored is refused, and those before it stay mapped: a second attempt finds them there.',
+    invariant: 'R4',
+    good: restores,
+    bug: edit(restores)
+      .replace('restore/restoreItsTables', restoreItsTablesInPlace)
+      .design(named('tables restored entry by entry')),
+    scenario: (design) =>
+      savedIts('47 table-scan-and-partial-restore', design, 1, 2, (its, toUserspace, store) => {
+        its.mapDevice(7).mapCollection(0, 0).mapEvent(7, 1, LPI, 0)
+        // Event 0, which the next save leaves alone: INTID 8193 in collection 5, which there is not; event 1 is next.
+        store(ITT, [0x2001_0005, 0x0001_0000])
+        toUserspace()
+      }).device('vmm', (d) => d.save().restore()),
+    bounds: REFUSED,
+  },
+  {
+    id: '47 of device entries',
+    name: 'table-scan-and-partial-restore',
+    story:
+      'The entry of a device says that it has more bits of EventIDs than any MAPD can give it, and is taken at its word.',
+    invariant: 'R3',
+    good: restores,
+    bug: edit(restores)
+      .replace('restore/restoreItsTables', restoreItsTablesTrusting)
+      .design(named('widths of devices unchecked')),
+    scenario: (design) =>
+      savedIts('47 of device entries', design, 1, 1, (_its, toUserspace, store) => {
+        // Device 0, the only one, with an ITT of its own and 17 bits.
+        store(DEVICE_TABLE, [0x0800_8090, 0x8000_0000])
+        toUserspace()
+      }).device('vmm', (d) => d.save().restore()),
+    bounds: REFUSED,
+  },
+  {
+    id: '47 of collections',
+    name: 'table-scan-and-partial-restore',
+    story:
+      'A guest maps an event into a collection that goes nowhere yet, which it may; the restore refuses what the save has written.',
+    invariant: 'R2',
+    good: restores,
+    bug: edit(restores)
+      .replace('restore/restoreItsTables', restoreItsTablesTargeted)
+      .design(named('collections must go to a vCPU')),
+    scenario: (design) =>
+      savedIts('47 of collections', design, 1, 1, (its, toUserspace) => {
+        its.mapDevice(7).mapEvent(7, 0, LPI, 1)
+        toUserspace()
+      }).device('vmm', (d) => d.save().restore()),
+    bounds: {},
+  },
+  {
+    id: '48',
+    name: 'ispendr-restore-not-pushed-to-hw-sgi',
+    story: 'A pending SGI is restored in memory, and the hardware, which delivers it, is not told.',
+    invariant: 'R2',
+    good: { ...wfiFlag, restore: plainRestore },
+    bug: edit({ ...wfiFlag, restore: plainRestore })
+      .replace('restore/restoreRedistributors', restoreRedistributorsInMemory)
+      .design('wfi-flag, pending SGIs restored in memory'),
+    scenario: (design) =>
+      scenario('48 ispendr-restore-not-pushed-to-hw-sgi')
+        .gic({ version: '4.1', cpus: 1, listRegisters: 1 })
+        .vm({ vcpus: 1, spis: 0, distributor: 'reset' })
+        .design(design)
+        .guest(0, (g) =>
+          g
+            .onIrq((h) => h.ack().eoi())
+            .writeMmio(GICD_CTLR, NASSGIREQ_AND_GROUP_1)
+            .sgi({ intid: 1, vcpus: [0] })
+            .userspace()
+            .unmask()
+            .wfi(),
+        )
+        .device('vmm', (d) => d.save().restore()),
     bounds: {},
   },
   {

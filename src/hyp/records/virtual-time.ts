@@ -18,6 +18,12 @@ export function setTime(words: Int32Array, at: number, time: number): void {
   words[at + 1] = Math.floor(time / HIGH)
 }
 
+/** Copies a moment from the two words at `from`. */
+export function copyTime(words: Int32Array, at: number, from: number): void {
+  words[at] = words[from]
+  words[at + 1] = words[from + 1]
+}
+
 /** Advances the moment in the two words at `at` by one. */
 export function tick(words: Int32Array, at: number): void {
   if (++words[at] === 0) words[at + 1]++

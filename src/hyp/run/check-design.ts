@@ -15,8 +15,9 @@ const isOfInjection = (step: Step): boolean => rowOf(step.op)?.stands === 'injec
 /** Whether only a device's message has what a step is about: a translation, and a reference to the LPI. */
 const isOfMessage = (step: Step): boolean => rowOf(step.op)?.stands === 'msi'
 
-/** Whether only userspace does a step, when it saves the VM. */
+/** Whether only userspace does a step, when it saves the VM, or restores it. */
 const isOfSave = (step: Step): boolean => rowOf(step.op)?.stands === 'save'
+const isOfRestore = (step: Step): boolean => rowOf(step.op)?.stands === 'restore'
 
 /**
  * Whether only the thread itself can do a step, not a notifier: handle an exit, enter, wait, sleep, look for another
@@ -41,6 +42,7 @@ export function checkDesign(design: Design): Design {
     if (isOfInjection(step)) throw misplaced(name, step, 'inject: only an injection has an interrupt')
     if (isOfMessage(step)) throw misplaced(name, step, 'msi: only a message is translated')
     if (isOfSave(step)) throw misplaced(name, step, 'save: userspace does it')
+    if (isOfRestore(step)) throw misplaced(name, step, 'restore: userspace does it')
     if (isOwnStep(step) || isKnown(step)) continue
     throw new VgicError(
       'argument',
@@ -51,8 +53,7 @@ export function checkDesign(design: Design): Design {
     if (isOfThread(step)) throw misplaced(name, step, 'the thread: a notifier cannot do it in its place')
   checkInjection(design)
   checkMessage(design)
-  const kinds = 'a save is made of saveInterrupts and saveTimers'
-  stepsOnly(name, 'save', design.save ?? [], isOfSave, kinds)
+  checkUserspace(design)
   checkEnd(design)
   return design
 }
@@ -68,6 +69,17 @@ function checkInjection({ name, inject }: Design): void {
   throw new VgicError(
     'argument',
     `${name} has no queueInterrupt in inject: without it no interrupt is stored.`,
+  )
+}
+
+/** A save and a restore have a program counter in the machine and no vCPU, either. */
+function checkUserspace({ name, save = [], restore }: Design): void {
+  stepsOnly(name, 'save', save, isOfSave, 'a save is made of saveInterrupts and saveTimers')
+  const kinds = 'a restore is made of prepareVm, restoreControl and the like'
+  if (restore === undefined || stepsOnly(name, 'restore', restore, isOfRestore, kinds).length > 0) return
+  throw new VgicError(
+    'argument',
+    `${name} has no step in restore: leave it out for the order of KVM's documents.`,
   )
 }
 

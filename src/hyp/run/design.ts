@@ -175,6 +175,8 @@ export interface Design {
   readonly msi: readonly DesignNode[]
   /** The steps in which a device that stands for userspace saves the VM; `[saveInterrupts, saveTimers]` if left out. */
   readonly save?: readonly DesignNode[]
+  /** The steps in which such a device restores what it has saved; `plainRestore` if left out. */
+  readonly restore?: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }
@@ -200,6 +202,7 @@ const designFields: Fields<Design> = {
   inject: true,
   msi: true,
   save: true,
+  restore: true,
   words: true,
 }
 
@@ -285,6 +288,7 @@ export function checkShape(design: Design): Design {
   for (const list of ['thread', 'schedOut', 'schedIn', 'inject', 'msi'] as const)
     checkNodes(list, design[list])
   if (design.save !== undefined) checkNodes('save', design.save)
+  if (design.restore !== undefined) checkNodes('restore', design.restore)
   checkWords(design.words)
   return design
 }

@@ -54,15 +54,26 @@ import {
   postRequest,
   preemptOff,
   preemptOn,
+  prepareVm,
   publishInGuest,
   publishOutside,
   put,
   queueInterrupt,
   reevaluate,
   requestPending,
+  restoreControl,
+  restoreCpuInterfaces,
+  restoreDistributor,
+  restoreItsControl,
+  restoreItsRegisters,
+  restoreItsTables,
+  restoreLines,
+  restoreRedistributors,
   resumeVcpus,
   runnable,
   runnableOnDemand,
+  saveInterrupts,
+  saveTimers,
   saveVmcr,
   setRunning,
   setSleeping,
@@ -192,9 +203,29 @@ export interface DesignParts {
   readonly msi?: readonly DesignNode[]
   /** The steps in which userspace saves the VM; `[saveInterrupts, saveTimers]` if left out. */
   readonly save?: readonly DesignNode[]
+  /** The steps in which it restores what it has saved; {@link plainRestore} if left out. */
+  readonly restore?: readonly DesignNode[]
   /** Names of words that the design's own steps keep for each vCPU. */
   readonly words?: readonly string[]
 }
+
+/** The steps in which userspace saves a VM, if a design does not say otherwise. */
+export const plainSave: readonly DesignNode[] = [saveInterrupts, saveTimers]
+/**
+ * The steps in which userspace restores a VM, in the order of KVM's documents and QEMU, if a design does not say otherwise:
+ * `edit({ ...design, restore: plainRestore })` changes them.
+ */
+export const plainRestore: readonly DesignNode[] = [
+  prepareVm,
+  restoreControl,
+  restoreRedistributors,
+  restoreDistributor,
+  restoreLines,
+  restoreCpuInterfaces,
+  restoreItsRegisters,
+  restoreItsTables,
+  restoreItsControl,
+]
 
 const vcpuLoad = [load, trapDir, vpeLoad, timerLoad]
 const vcpuPut = [timerPut, vpePut, put]
@@ -263,6 +294,7 @@ export function defineDesign(name: string, parts: DesignParts): Design {
     inject: parts.inject ?? [queueInterrupt, postRequest, kickVcpu],
     msi: parts.msi ?? [translate, queueInterrupt, postRequest, kickVcpu, dropReference],
     ...(parts.save && { save: parts.save }),
+    ...(parts.restore && { restore: parts.restore }),
     words: parts.words ?? [],
   })
 }
@@ -278,6 +310,7 @@ const partFields: Fields<DesignParts> = {
   inject: true,
   msi: true,
   save: true,
+  restore: true,
   words: true,
 }
 
@@ -294,6 +327,7 @@ function checkParts(name: string, parts: DesignParts): void {
     'inject',
     'msi',
     'save',
+    'restore',
   ] as const)
     checkNodes(list, parts[list] ?? [])
   if (parts.candidateCanRun !== undefined) checkStep('candidateCanRun', parts.candidateCanRun)

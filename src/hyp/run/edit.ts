@@ -143,6 +143,7 @@ function visitAll(design: Design, visit: Visitor): Design {
     inject: visitList(design.inject, 'inject/', visit),
     msi: visitList(design.msi, 'msi/', visit),
     ...(design.save && { save: visitList(design.save, 'save/', visit) }),
+    ...(design.restore && { restore: visitList(design.restore, 'restore/', visit) }),
   }
 }
 

@@ -20,7 +20,7 @@ import {
   VCPU_VMCR,
   type Vcpu,
 } from '../records/vcpu.ts'
-import { setTime, timeOf } from '../records/virtual-time.ts'
+import { copyTime, timeOf } from '../records/virtual-time.ts'
 import { VM_ENABLED, VM_TIME } from '../records/vm.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import type { ArchTimers } from '../vgic/arch-timer.ts'
@@ -102,7 +102,7 @@ export class Halt {
   /** Begins a halt with as many checks as the window has. */
   private open(v: Vcpu): void {
     const { words } = this
-    setTime(words, v + VCPU_HALT_START, timeOf(words, this.vm + VM_TIME))
+    copyTime(words, v + VCPU_HALT_START, this.vm + VM_TIME)
     const window = words[v + VCPU_POLL_WINDOW]
     words[v + VCPU_POLL_LEFT] = window
     if (window !== 0) words[v + VCPU_POLLS_ATTEMPTED]++

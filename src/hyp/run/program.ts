@@ -46,6 +46,7 @@ export interface Program {
   readonly inject: NextPc
   readonly msi: NextPc
   readonly save: NextPc
+  readonly restore: NextPc
   /** The program counter of the head of the thread's endless loop, where an exit has been handled. */
   readonly head: NextPc
 }
@@ -106,13 +107,15 @@ class Compiler {
       inject: this.placeAll(design.inject, 'inject/'),
       msi: this.placeAll(design.msi, 'msi/'),
       save: this.placeAll(design.save ?? [], 'save/'),
+      restore: this.placeAll(design.restore ?? [], 'restore/'),
     }
     const link = (list: readonly PlacedNode[]) => this.link(list, ENDED, { start: ENDED, end: ENDED })
     if (link(lists.thread) !== FIRST_PC) {
       throw new VgicError('argument', `Design ${design.name} must begin with a step.`)
     }
     const [schedOut, schedIn] = [link(lists.schedOut), link(lists.schedIn)]
-    const [inject, msi, save] = [link(lists.inject), link(lists.msi), link(lists.save)]
+    const [inject, msi] = [link(lists.inject), link(lists.msi)]
+    const [save, restore] = [link(lists.save), link(lists.restore)]
     const loop = lists.thread.find((node) => node.kind === 'loop' && !node.at)
     const table = new Int32Array(this.steps.length << TABLE_SHIFT)
     for (const [pc, step] of this.steps.entries()) {
@@ -120,7 +123,7 @@ class Compiler {
     }
     const head = loop ? firstPc([loop]) : ENDED
     const { paths, steps, own } = this
-    return { design, table, paths, steps, own, schedOut, schedIn, inject, msi, save, head }
+    return { design, table, paths, steps, own, schedOut, schedIn, inject, msi, save, restore, head }
   }
 
   private opOf(step: Step): number {

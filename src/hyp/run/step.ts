@@ -1,8 +1,12 @@
 /** The declaration of a step: the unit of designs, of exploration and of interleaving. */
 import type { Vcpu } from '../records/vcpu.ts'
 
-/** A design's own steps are numbered from here on. */
-export const STEP_OWN = 128
+/**
+ * A design's own steps are numbered from here on, and the library's below (steps.ts), of which there are somewhat more than
+ * 128. The number of a step has a word of the table to itself (program.ts), so nothing but this says how many there can be.
+ * No image has it: a thread's place is its program counter.
+ */
+export const STEP_OWN = 256
 
 /** The most results of a step, for which a row of the table has room. */
 export const MAX_OUTCOMES = 10
@@ -33,7 +37,7 @@ export interface Step {
  * The lists of a design that a step may be in: one of an injection may also be in that of a message, and one with `end` is
  * appended to a notifier when a design is compiled.
  */
-export type StepPlace = 'thread' | 'inject' | 'msi' | 'save' | 'end'
+export type StepPlace = 'thread' | 'inject' | 'msi' | 'save' | 'restore' | 'end'
 
 /** A precondition of a step, which the explorer checks (step-context.ts). */
 export type StepNeed =
@@ -61,7 +65,7 @@ export type StepNeed =
 /** The row of one of the library's steps. */
 export interface StepRow {
   readonly step: Step
-  /** The method of ThreadSteps that does it. Steps of a device have none: Injection, Messages and Saves do them. */
+  /** The method of ThreadSteps that does it. Steps of a device have none: Injection, Messages, Saves and Restores do them. */
   readonly does?: string
   /** If set, `does` is a function of linux-steps.ts or museum-steps.ts instead. */
   readonly of?: 'linux' | 'museum'

@@ -680,6 +680,41 @@ export const saveInterruptsByOffset = row('saveInterruptsByOffset', { stands: 's
 export const saveInterruptsAsGuest = row('saveInterruptsAsGuest', { stands: 'save' })
 /** Step of a save: userspace reads the vCPUs' timers. */
 export const saveTimers = row('saveTimers', { stands: 'save' })
+/**
+ * Step of a restore: userspace has the VM that the image goes into. A fresh one is as KVM makes it, on the guest's memory; of
+ * the one that was saved it resets the ITSs (KVM_DEV_ARM_ITS_CTRL_RESET).
+ */
+export const prepareVm = row('prepareVm', { stands: 'restore' })
+/**
+ * Step of a restore: GICD_CTLR, GICD_TYPER and GICD_IIDR, before all others: while the distributor is off, an interrupt that
+ * becomes pending is not queued.
+ */
+export const restoreControl = row('restoreControl', { stands: 'restore' })
+/** Step of a restore: the redistributors, by which it is known where pending tables are, and who takes LPIs. */
+export const restoreRedistributors = row('restoreRedistributors', { stands: 'restore' })
+/** As `restoreRedistributors`, but the SGIs of GICR_ISPENDR0 become pending in memory, also those that are the hardware's (catalogue 48). */
+export const restoreRedistributorsInMemory = row('restoreRedistributorsInMemory', { stands: 'restore' })
+/** Step of a restore: what the distributor has of the SPIs. */
+export const restoreDistributor = row('restoreDistributor', { stands: 'restore' })
+/** Step of a restore: the levels of the lines. */
+export const restoreLines = row('restoreLines', { stands: 'restore' })
+/** Step of a restore: the CPU interfaces, whose active priorities tell which vCPU has an active SPI. */
+export const restoreCpuInterfaces = row('restoreCpuInterfaces', { stands: 'restore' })
+/** Step of a restore: the registers of the ITSs but GITS_CTLR. */
+export const restoreItsRegisters = row('restoreItsRegisters', { stands: 'restore' })
+/**
+ * Step of a restore: what the tables in the guest's memory say becomes mapped (KVM_DEV_ARM_ITS_RESTORE_TABLES), and which
+ * LPIs are pending. All is read and checked before anything is.
+ */
+export const restoreItsTables = row('restoreItsTables', { stands: 'restore' })
+/** As `restoreItsTables`, but entry by entry: what was mapped before one that is refused stays mapped (catalogue 47). */
+export const restoreItsTablesInPlace = row('restoreItsTablesInPlace', { stands: 'restore' })
+/** As `restoreItsTables`, but a device may have more bits of EventIDs than a MAPD gives it (catalogue 47). */
+export const restoreItsTablesTrusting = row('restoreItsTablesTrusting', { stands: 'restore' })
+/** As `restoreItsTables`, but a collection that goes to no vCPU is refused (catalogue 47). */
+export const restoreItsTablesTargeted = row('restoreItsTablesTargeted', { stands: 'restore' })
+/** Step of a restore: GITS_CTLR, after which messages are translated. */
+export const restoreItsControl = row('restoreItsControl', { stands: 'restore' })
 /** The last step of every sched_out notifier: the thread is off its PE. */
 export const giveUpCpu = row('giveUpCpu', {
   does: 'giveUpCpu',

@@ -5,7 +5,13 @@
  */
 import { FIRST_LPI } from '../../arch/intid.ts'
 import type { Hypervisor } from '../hypervisor.ts'
-import { COLLECTION_TABLE, DEVICE_TABLE, ITS_ENTRY_SIZE, type VgicIts } from '../vgic/vgic-its.ts'
+import {
+  COLLECTION_TABLE,
+  DEVICE_TABLE,
+  ITS_ENTRY_SIZE,
+  ITS_ID_BITS,
+  type VgicIts,
+} from '../vgic/vgic-its.ts'
 import { readMappings, type SavedMappings } from './its-mappings.ts'
 import { asCollectionEntry, asDeviceEntry, asEventEntry, readEntry } from './its-table-entries.ts'
 import { slotsOf } from './its-tables-save.ts'
@@ -38,15 +44,20 @@ export const allInMemory = ({ layout }: Hypervisor): SavedInJson => ({
 
 /**
  * Restores the tables of all ITSs of a VM, in which nothing is mapped. Throws EINVAL for what does not belong into a
- * table, or does not fit into this VM, and EFAULT where there is no memory; then nothing has changed.
+ * table, or does not fit into this VM, and EFAULT where there is no memory; then nothing has changed. `Tables` check what is
+ * read from the guest's memory.
  */
-export function restoreItsTables(hypervisor: Hypervisor, saved = allInMemory(hypervisor)): void {
+export function restoreItsTables(
+  hypervisor: Hypervisor,
+  saved = allInMemory(hypervisor),
+  Tables: typeof ItsTables = ItsTables,
+): void {
   checkStopped(hypervisor)
   const { its } = hypervisor.mmio.dist
   const tables = saved.mappings.map((mappings, n) => {
     if ([DEVICE_TABLE, COLLECTION_TABLE].some((table) => slotsOf(its, n, table).length > 0))
       throw refused(`ITS ${n} has something mapped already, so reset it first`)
-    return mappings === null ? readItsTables(its, n) : readMappings(its, n, mappings)
+    return mappings === null ? readItsTables(its, n, Tables) : readMappings(its, n, mappings)
   })
   const takeOver = new ItsTakeOver(hypervisor, tables, saved.pending)
   takeOver.check()
@@ -54,20 +65,19 @@ export function restoreItsTables(hypervisor: Hypervisor, saved = allInMemory(hyp
 }
 
 /** What the tables of ITS `n` in the guest's memory say that it has mapped. Throws as a restore of them does. */
-export const readItsTables = (its: VgicIts, n: number): ItsTables => new TableReader(its, n).read()
+export const readItsTables = (its: VgicIts, n: number, Tables: typeof ItsTables = ItsTables): ItsTables =>
+  new TableReader(its, n, new Tables(its, n)).read()
 
 /** Reads the tables of an ITS. */
 class TableReader {
-  private readonly tables: ItsTables
   /** The addresses of the events' entries, with their devices. */
   private readonly ittEntries = new Map<number, number>()
 
   constructor(
     private readonly its: VgicIts,
     private readonly n: number,
-  ) {
-    this.tables = new ItsTables(its, n)
-  }
+    private readonly tables: ItsTables,
+  ) {}
 
   read(): ItsTables {
     const { its, n } = this
@@ -111,7 +121,8 @@ class TableReader {
   }
 
   private readItt(device: ItsDevice): void {
-    const end = 2 ** device.bits
+    // A device whose width was not checked may have more.
+    const end = 2 ** Math.min(device.bits, ITS_ID_BITS)
     const base = device.ittHigh * HIGH + (device.ittLow >>> 0)
     for (let id = 0; id < end; ) {
       const address = base + id * ITS_ENTRY_SIZE

@@ -167,13 +167,13 @@ const frameGroup = (
   )
 
 /** Where the groups are in {@link SavedVgic}. */
-type Path = Exclude<keyof SavedVgic, 'version' | 'mappings' | 'pending'>
+export type Path = Exclude<keyof SavedVgic, 'version' | 'mappings' | 'pending'>
 
 /** What of {@link SavedVgic} is registers. */
-type SavedGroups = Pick<SavedVgic, Path>
+export type SavedGroups = Pick<SavedVgic, Path>
 
 /** The groups of a VM, each with its path and the number of its vCPU or ITS, in the order in which they are restored. */
-function groupsOf(
+export function groupsOf(
   hypervisor: Hypervisor,
 ): { readonly path: Path; readonly number: number; readonly group: Group }[] {
   const its = new ItsRegisters(hypervisor)
@@ -252,7 +252,7 @@ export function saveVgic(hypervisor: Hypervisor, savePending = savePendingTables
   return { version: 3, ...readRegisters(hypervisor), mappings, pending: pendingOf(hypervisor) }
 }
 
-function readRegisters(hypervisor: Hypervisor): SavedGroups {
+export function readRegisters(hypervisor: Hypervisor): SavedGroups {
   const saved: { -readonly [path in Path]: path extends 'dist' ? SavedRegisters : SavedRegisters[] } = {
     dist: {},
     redist: [],
@@ -301,8 +301,10 @@ export function restoreVgic(hypervisor: Hypervisor, saved: SavedVgic): void {
   }
 }
 
-const valuesOf = (saved: SavedVgic, { path, number }: { path: Path; number: number }): SavedRegisters =>
-  path === 'dist' ? saved.dist : (saved[path] ?? [])[number]
+export const valuesOf = (
+  saved: SavedGroups,
+  { path, number }: { path: Path; number: number },
+): SavedRegisters => (path === 'dist' ? saved.dist : (saved[path] ?? [])[number])
 
 /**
  * Restores the tables of the ITSs and enables them. Reading the tables takes pending bits out of the guest's memory, so all
@@ -319,7 +321,7 @@ function restoreIts(
 }
 
 /** Throws EINVAL unless GITS_CTLR will read as it was saved. While an ITS is enabled its queue is empty. */
-function checkControl(n: number, values: SavedRegisters): void {
+export function checkControl(n: number, values: SavedRegisters): void {
   const isQuiescent = BigInt(values['GITS_CREADR']) === BigInt(values['GITS_CWRITER'])
   const isComplete = ['GITS_CBASER', 'GITS_BASER0', 'GITS_BASER1'].every(
     (name) => BigInt(values[name]) >> 63n,
@@ -337,14 +339,14 @@ function checkControl(n: number, values: SavedRegisters): void {
  * The clearing register of a pair has the same value as the setting one, and need not be written after {@link
  * forget}. GITS_CTLR is written when the tables are restored.
  */
-const isWritten = (name: string): boolean =>
+export const isWritten = (name: string): boolean =>
   !/^GIC[DR]_IC(ENABLER|PENDR|ACTIVER)/.test(name) && name !== 'GITS_CTLR'
 
 /**
  * Clears a VM: no interrupt is enabled, pending or active, and the ap_lists are empty; its ITSs are reset, there are no
  * LPIs, and they are off, so that their tables can be set.
  */
-function forget(hypervisor: Hypervisor): void {
+export function forget(hypervisor: Hypervisor): void {
   const { words, layout, apLists } = hypervisor
   for (let n = 0; n < layout.itsCount; n++) new ItsRegisters(hypervisor).reset(n)
   const gone = IRQ_ACTIVE | IRQ_LATCH | IRQ_LINE | IRQ_DEACTIVATED | IRQ_ENABLED
@@ -433,9 +435,7 @@ function checkShape(saved: SavedVgic, own: SavedGroups): void {
           `${path} has no ${name}, which this VM has: restore it to a VM of the size that it was saved from.`,
         )
       }
-      const digits = /^GI(CR_(TYPER|P..[PD]BASER)|CD_IROUTER|TS_(TYPER|C?BASER|CREADR|CWRITER))/.test(name)
-        ? 16
-        : 8
+      const digits = isWide(name) ? 16 : 8
       if (typeof value === 'string' && new RegExp(`^0x[0-9a-f]{1,${digits}}$`).test(value)) continue
       throw new VgicError(
         'argument',
@@ -444,6 +444,10 @@ function checkShape(saved: SavedVgic, own: SavedGroups): void {
     }
   }
 }
+
+/** Whether a register has 64 bits, by its name. */
+export const isWide = (name: string): boolean =>
+  /^GI(CR_(TYPER|P..[PD]BASER)|CD_IROUTER|TS_(TYPER|C?BASER|CREADR|CWRITER))/.test(name)
 
 /** Whether bit 0 of a saved register is set: that of GITS_CTLR.Enabled and of GICR_CTLR.EnableLPIs. */
 const isSet = (value: string): boolean => (BigInt(value) & 1n) !== 0n
@@ -474,7 +478,7 @@ function versionOf(saved: Partial<Record<keyof SavedVgic, unknown>>): 1 | 2 | 3 
 }
 
 /** Throws EINVAL unless a register reads as it was saved, after everything was written. */
-function checkTaken(path: Path, number: number, name: string, value: string, now: string): void {
+export function checkTaken(path: Path, number: number, name: string, value: string, now: string): void {
   if (BigInt(value) === BigInt(now)) return
   const where = path === 'dist' ? name : `${name} of ${path === 'its' ? 'ITS' : 'vCPU'} ${number}`
   throw new VgicError('EINVAL', `${where} does not take ${value}, but reads ${now}: nothing was restored.`)

@@ -78,7 +78,7 @@ export class ItsTables {
   private readonly deviceIds: number
 
   constructor(
-    private readonly its: VgicIts,
+    protected readonly its: VgicIts,
     readonly n: number,
   ) {
     this.icids = roomOf(its, n, COLLECTION_TABLE)
@@ -102,12 +102,15 @@ export class ItsTables {
     if (id >= this.deviceIds)
       throw refused(`ITS ${n} has DeviceID ${id}, for which its device table has no room`)
     if (this.devices.has(id)) throw refused(`ITS ${n} has DeviceID ${id} twice`)
-    if (bits < 1 || bits > ITS_ID_BITS) {
-      throw refused(`Device ${id} of ITS ${n} has ${bits} bits of EventIDs, not 1 to ${ITS_ID_BITS}`)
-    }
+    this.checkWidth(id, bits)
     const device = { id, bits, ittLow, ittHigh, events: new Map<number, ItsEvent>() }
     this.devices.set(id, device)
     return device
+  }
+
+  protected checkWidth(id: number, bits: number): void {
+    if (bits >= 1 && bits <= ITS_ID_BITS) return
+    throw refused(`Device ${id} of ITS ${this.n} has ${bits} bits of EventIDs, not 1 to ${ITS_ID_BITS}`)
   }
 
   /** An event of a device that is added. Collections are to be added first. */

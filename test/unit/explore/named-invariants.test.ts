@@ -100,6 +100,10 @@ describe('an invariant', () => {
     ['R1', '45'],
     ['R1', '46'],
     ['R1', '52'],
+    ['R2', '47 of collections'],
+    ['R2', '48'],
+    ['R3', '47 of device entries'],
+    ['R4', '47'],
     ['R5', '50'],
   ] as const)('%s alone is broken by entry %s of the museum, and by nothing without it', (id, entry) => {
     const found = museum.find((one) => one.id === entry)

@@ -2,8 +2,10 @@
 import fc from 'fast-check'
 import type { ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { asPc } from '../../../../src/hyp/records/vcpu.ts'
 import { irqApListOf, irqStaysOn } from '../../../../src/hyp/records/vgic-irq.ts'
 import { VM_ENABLED } from '../../../../src/hyp/records/vm.ts'
+import { ENDED, TABLE_SHIFT } from '../../../../src/hyp/run/program.ts'
 import { cook, recipesWith, scheduled, schedules } from '../../scenario/recipe.ts'
 
 /** By vCPU, the INTIDs on its ap_list that belong there; those that do not are taken off by its next fold. */
@@ -56,5 +58,34 @@ describe('whatever guests and devices have done', () => {
       { numRuns: 200 },
     )
     for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(0)
+  })
+
+  it('a restore in the steps of a design reads as one at once, and has the same interrupts queued', () => {
+    const recipes = fc.boolean().chain((timers) => recipesWith({ timers }))
+    const into = fc.constantFrom('fresh' as const, 'same' as const)
+    fc.assert(
+      fc.property(recipes, schedules, fc.nat(300), into, (recipe, schedule, steps, vm) => {
+        const machine = cook(recipe)
+          .device('vmm', (device) => device.save().restore({ into: vm }))
+          .machine()
+        for (let step = 0; step < steps; step++) {
+          const actor = scheduled(machine, schedule, step)
+          if (!actor || actor.name === 'vmm') break
+          machine.trace(actor)
+        }
+        machine.stop()
+        const [saved, lists] = [machine.saveVgic(), queued(machine)]
+
+        const { restores } = machine.internals
+        const { program } = machine.hypervisor.runLoop
+        restores?.keep(saved)
+        for (let pc = program.restore; pc !== ENDED; pc = asPc(program.table[(pc << TABLE_SHIFT) + 1]))
+          expect(restores?.take(pc, vm)).toBeUndefined()
+        restores?.forget()
+        expect(machine.saveVgic()).toEqual(saved)
+        expect(queued(machine)).toEqual(lists)
+      }),
+      { numRuns: 60 },
+    )
   })
 })

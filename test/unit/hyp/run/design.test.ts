@@ -412,7 +412,7 @@ describe('a value that belongs into no design is refused, with the place where i
     ],
     ['thread[1].kind must be "restart" or "leave", but is "go".', () => checkShape(broken({ kind: 'go' }))],
     ['thread[1].name must be a string, but is undefined.', () => checkShape(broken({ kind: 'step' }))],
-    ['a.op must be an integer from 1 to 128, but is 0.', () => checkShape(broken({ ...a, op: 0 }))],
+    ['a.op must be an integer from 1 to 256, but is 0.', () => checkShape(broken({ ...a, op: 0 }))],
     [
       'a.outcomes must be an array of names, but is undefined.',
       () => checkShape(broken({ ...a, outcomes: undefined })),
@@ -464,8 +464,20 @@ describe('a value that belongs into no design is refused, with the place where i
       { thread: [steps.kickVcpu] },
     ],
     [
+      'small has restoreLines in the wrong list: it belongs into restore: userspace does it.',
+      { thread: [steps.restoreLines] },
+    ],
+    [
+      'small has saveTimers in restore: a restore is made of prepareVm, restoreControl and the like.',
+      { restore: [steps.prepareVm, steps.saveTimers] },
+    ],
+    [
+      "small has no step in restore: leave it out for the order of KVM's documents.",
+      { restore: [part('nothing')] },
+    ],
+    [
       "small has a step a that is not this library's: take one of `steps`, or make it with ownStep.",
-      { schedOut: [{ ...a, op: 0x7f }] },
+      { schedOut: [{ ...a, op: STEP_OWN - 1 }] },
     ],
     [
       'The thread of small comes to an end after load: end it with stop, or put it into forever.',

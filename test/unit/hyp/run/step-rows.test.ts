@@ -13,7 +13,7 @@ describe('the rows of the steps', () => {
     expect(stepRows.length).toBeLessThan(STEP_OWN)
   })
 
-  it('say who does each: a method, or the injection, message or save of a device', () => {
+  it('say who does each: a method, or the injection, message, save or restore of a device', () => {
     const without = stepRows.filter(({ does }) => does === undefined)
     expect(without.map(({ step, stands }) => [step.name, stands])).toEqual([
       ['queue', 'inject'],
@@ -30,6 +30,19 @@ describe('the rows of the steps', () => {
       ['saveInterruptsByOffset', 'save'],
       ['saveInterruptsAsGuest', 'save'],
       ['saveTimers', 'save'],
+      ['prepareVm', 'restore'],
+      ['restoreControl', 'restore'],
+      ['restoreRedistributors', 'restore'],
+      ['restoreRedistributorsInMemory', 'restore'],
+      ['restoreDistributor', 'restore'],
+      ['restoreLines', 'restore'],
+      ['restoreCpuInterfaces', 'restore'],
+      ['restoreItsRegisters', 'restore'],
+      ['restoreItsTables', 'restore'],
+      ['restoreItsTablesInPlace', 'restore'],
+      ['restoreItsTablesTrusting', 'restore'],
+      ['restoreItsTablesTargeted', 'restore'],
+      ['restoreItsControl', 'restore'],
     ])
   })
 

@@ -1,0 +1,116 @@
+/**
+ * The devices that stand for userspace: when one of them can save the VM, or restore it, and who waits for that. It needs all
+ * vCPUs in userspace, or off; they stay there until it is done. From a save that is restored on no other device does
+ * anything: a restore makes another VM, which knows nothing of an injection that is under way, and of no edge that comes
+ * after the save.
+ */
+import type { Hypervisor } from '../hyp/hypervisor.ts'
+import type { Vcpu } from '../hyp/records/vcpu.ts'
+import { ENDED, type NextPc } from '../hyp/run/program.ts'
+import type { DeviceProgram, DeviceStep } from './device-builder.ts'
+import { DEVICE_IMAGE, DEVICE_PC } from './device-record.ts'
+import type { Restores } from './restores.ts'
+import type { Saves } from './saves.ts'
+
+/** The machine's devices. */
+interface Devices {
+  readonly hypervisor: Hypervisor
+  readonly devices: readonly DeviceProgram[]
+  /** Offset of a device's record. */
+  deviceOf(index: number): number
+  /** The next step of a device's program, and where the design's steps for it are. */
+  nextDeviceStep(index: number): DeviceStep | undefined
+  injectionOf(index: number): NextPc
+  nextInjection(index: number): NextPc
+  goOn(index: number, pc: NextPc, target: Vcpu | 0): void
+}
+
+export class Userspace {
+  /** The devices that save the VM, by index, and those of them that restore it, too. */
+  private readonly savers: readonly number[]
+  private readonly restorers: readonly number[]
+
+  constructor(
+    private readonly machine: Devices,
+    private readonly saves: Saves,
+    /** undefined if no device restores the VM. */
+    private readonly restores: Restores | undefined,
+  ) {
+    this.savers = thoseThat(machine.devices, ({ save }) => save === true)
+    this.restorers = thoseThat(machine.devices, ({ restore }) => restore !== undefined)
+  }
+
+  /** Whether a device can save the VM, or restore it, or go on with that; `done` if its restore was refused. */
+  stateOf(index: number, { restore }: DeviceStep): 'ready' | 'asleep' | 'done' {
+    if (restore !== undefined && this.restores?.isRefused) return 'done'
+    return this.saves.isStopped() && !this.isUnderWay(index) && this.isQuiet(index) ? 'ready' : 'asleep'
+  }
+
+  /** Whether no injection is under way that would go on in another VM. */
+  private isQuiet(index: number): boolean {
+    const { machine } = this
+    if (!this.restorers.includes(index)) return true
+    return machine.devices.every((_, other) => other === index || machine.injectionOf(other) === ENDED)
+  }
+
+  /** Whether a save or a restore is under way, by another device than one that asks, during which no vCPU leaves userspace. */
+  isUnderWay(asks = -1): boolean {
+    return this.savers.some((index) => index !== asks && this.holdsVcpus(index))
+  }
+
+  private holdsVcpus(index: number): boolean {
+    const next = this.machine.nextDeviceStep(index)
+    return next?.restore !== undefined || (next?.save === true && this.machine.injectionOf(index) !== ENDED)
+  }
+
+  /** Whether other devices wait. */
+  get stopsDevices(): boolean {
+    return this.restorers.some(
+      (index) =>
+        this.machine.nextDeviceStep(index)?.restore !== undefined ||
+        (this.machine.injectionOf(index) !== ENDED && this.isRestored(index)),
+    )
+  }
+
+  /** Whether what a device's next step saves is restored. */
+  private isRestored(index: number): boolean {
+    const { devices, hypervisor } = this.machine
+    const pc = hypervisor.words[this.machine.deviceOf(index) + DEVICE_PC]
+    return devices[index].steps[pc + 1]?.restore !== undefined
+  }
+
+  /** A step of a save; at its end the image is forgotten, unless it is restored. */
+  save(index: number): void {
+    const { machine, saves, restores } = this
+    const { words, injection } = machine.hypervisor
+    const pc = machine.nextInjection(index)
+    const device = machine.deviceOf(index)
+    const isRestored = this.isRestored(index)
+    if (saves.savesInterrupts(pc)) {
+      const saved = saves.take(pc)
+      if (isRestored && saved) restores?.keep(saved)
+    }
+    const after = injection.after(pc, 0)
+    words[device + DEVICE_IMAGE] = after === ENDED ? 0 : saves.imageAfter(pc, words[device + DEVICE_IMAGE])
+    machine.goOn(index, after, 0)
+    // What could not be saved is not restored.
+    if (after === ENDED && isRestored && !restores?.isKept) words[device + DEVICE_PC]++
+  }
+
+  /** A step of a restore. One that is refused is the last. */
+  restore(index: number, into: NonNullable<DeviceStep['restore']>): void {
+    const { machine, restores } = this
+    const pc = machine.nextInjection(index)
+    restores?.step(pc, into)
+    if (restores?.isRefused) return
+    const after = machine.hypervisor.injection.after(pc, 0)
+    if (after === ENDED) restores?.finish()
+    machine.goOn(index, after, 0)
+  }
+}
+
+/** The devices with such a step, by index. */
+export const thoseThat = (
+  devices: readonly DeviceProgram[],
+  isOne: (step: DeviceStep) => boolean,
+): readonly number[] => [...devices.keys()].filter((index) => devices[index].steps.some(isOne))
