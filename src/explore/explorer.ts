@@ -12,6 +12,7 @@ import { CutStates } from './cut-states.ts'
 import { FairCycles } from './fair-cycles.ts'
 import { fairCycle, livelock } from './livelock.ts'
 import { LocalSteps } from './local-steps.ts'
+import { RecentStates } from './recent-states.ts'
 import { Search } from './search.ts'
 import {
   FRAME_BUDGET,
@@ -45,6 +46,7 @@ export class Explorer {
   /** Whether the last search withheld interventions that the bounds allow. */
   withheld = false
   private visited = new VisitedSet(0)
+  private recent = new RecentStates()
   private cut = new CutStates()
   /** Undefined if cycles are not looked for, or only those that one step closes. */
   private cycles: FairCycles | undefined
@@ -84,6 +86,7 @@ export class Explorer {
   begin(interventions: number, depth: number): void {
     const { search, bounds } = this
     this.visited = new VisitedSet(Math.min(bounds.states, 1 << 19))
+    this.recent = new RecentStates()
     this.cut = new CutStates()
     this.cycles = bounds.merge && search.checks.checked.L4 ? new FairCycles(search) : undefined
     this.reserve = interventionsIn(bounds.budget) - interventions
@@ -161,7 +164,6 @@ export class Explorer {
         continue
       }
       frames[frame + FRAME_NEXT] = actor + 1
-      if (!bounded) this.cycles?.ready(stack.depth, actor)
       return actor
     }
     return -1
@@ -197,19 +199,21 @@ export class Explorer {
    * Takes a step from the state on top. Pushes the state that it leads to if that is new; undoes the step otherwise.
    */
   private take(actor: number): Report | undefined {
-    const { search, visited } = this
+    const { search, visited, recent } = this
     const { stack } = search
     stack.frames[stack.frame + FRAME_STEPS]++
     search.step(actor)
     this.transitions++
-    visited.prefetch(search.keyA)
-    const violation = search.check()
+    const { keyA, keyB } = search
+    const isRecent = recent.has(keyA, keyB)
+    if (!isRecent) visited.prefetch(keyA)
+    const violation = search.check(isRecent)
     if (violation) return this.violated(violation, stack.actors())
     if (search.isElsewhere()) {
       stack.undo(search.changes)
       return undefined
     }
-    const { keyA, keyB } = search
+    if (isRecent && this.isExplored(keyA, keyB)) return this.meet(actor, -1, false)
     const slot = visited.find(keyA, keyB)
     const isNew = visited.isFree(slot)
     if (!isNew) {
@@ -289,12 +293,14 @@ export class Explorer {
 
   private closeState(slot: number, a: number, b: number): void {
     this.visited.close(slot, a, b)
+    this.recent.add(a, b)
     // What follows from a state is not all explored where the bound on depth cuts.
     if (this.share && !this.cut.any) this.share.closed.add(a, b)
   }
 
   /** Closes the component of the state on top, its root, with this key. */
   private closeComponent(cycles: FairCycles, a: number, b: number): Report | undefined {
+    if (!cycles.isCyclic()) return undefined
     const { search, visited } = this
     const others = cycles.close()
     for (const other of others) this.closeState(visited.find(other.a, other.b), other.a, other.b)

@@ -45,6 +45,9 @@ export class Search {
   private readonly words: Int32Array
   private readonly kinds: StepKinds
   private kind = 0
+  /** What a budget adds to lane a of the key, kept as most steps take nothing from it. */
+  private termOf = 0
+  private term = withExtra(0, 0)
 
   /** With a `seed` other than 0 the actors are in another order, in which they are tried. */
   constructor(
@@ -80,7 +83,11 @@ export class Search {
 
   private identify(): void {
     const { hash, left, exact } = this
-    this.keyA = withExtra(hash.a, left)
+    if (left !== this.termOf) {
+      this.termOf = left
+      this.term = withExtra(0, left)
+    }
+    this.keyA = (hash.a + this.term) | 0
     this.keyB = hash.b
     if (exact === undefined) return
     const number = exact.numberOf(this.keyA, this.keyB, left)
@@ -164,10 +171,10 @@ export class Search {
     this.identify()
   }
 
-  /** Checks the last step. */
-  check(): ViolatedInvariant | undefined {
+  /** Checks the last step; `isKnown` says that the state it has led to was checked before. */
+  check(isKnown = false): ViolatedInvariant | undefined {
     const { frames, frame } = this.stack
-    const violated = this.checks.afterStep(this.actors[frames[frame + FRAME_ACTOR]], this.kind)
+    const violated = this.checks.afterStep(this.actors[frames[frame + FRAME_ACTOR]], this.kind, isKnown)
     return violated || this.bounds.own.length === 0 ? violated : this.checkOwn()
   }
 

@@ -359,9 +359,11 @@ export class Machine {
 
   /** The program counter of the next step of a device's injection, message, save or restore. */
   nextInjection(index: number): NextPc {
+    const underWay = this.injectionOf(index)
+    if (underWay !== 0) return underWay
     const { inject, msi, save, restore } = this.hypervisor.runLoop.program
     const next = this.nextDeviceStep(index)
-    return this.injectionOf(index) || (next?.msi ? msi : next?.save ? save : next?.restore ? restore : inject)
+    return next?.msi ? msi : next?.save ? save : next?.restore ? restore : inject
   }
 
   /** Whether a device's message waits for its_lock. */
@@ -436,7 +438,7 @@ export class Machine {
     if (!next) return 'done'
     if (next.save || next.restore) return this.userspace.stateOf(index, next)
     if (this.restores !== undefined && this.userspace.stopsDevices) return 'asleep'
-    return this.waitsForIts(index) ? 'asleep' : 'ready'
+    return next.msi && this.waitsForIts(index) ? 'asleep' : 'ready'
   }
 
   private vcpuState(v: Vcpu): ActorState {
@@ -492,13 +494,12 @@ export class Machine {
     const { runLoop, scheduler, words } = hypervisor
     if (words[v + VCPU_PE] === 0) {
       scheduler.switchIn(v, words[v + VCPU_LAST_CPU])
-    } else if (runLoop.threadState(v) === THREAD_IN_GUEST) {
-      this.ghosts.stepGuest(v)
-    } else if (runLoop.threadState(v) === THREAD_WAITS_FOR_VCPUS) {
-      scheduler.switchOut(v)
-    } else {
-      this.ghosts.stepThread(v)
+      return
     }
+    const state = runLoop.threadState(v)
+    if (state === THREAD_IN_GUEST) this.ghosts.stepGuest(v)
+    else if (state === THREAD_WAITS_FOR_VCPUS) scheduler.switchOut(v)
+    else this.ghosts.stepThread(v)
   }
 
   /**

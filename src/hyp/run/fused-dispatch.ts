@@ -54,7 +54,11 @@ export function performFused(steps: FusedSteps, number: number, v: Vcpu, at: num
       return steps.schedInDirect(v, at)
     case 24:
       return steps.schedIn(v, at)
-    default:
+    case 25:
       return steps.schedInWaiting(v, at)
+    case 26:
+      return steps.schedOutAround(v, at)
+    default:
+      return steps.schedInAround(v, at)
   }
 }

@@ -13,7 +13,6 @@ import { asPe, type Pe } from '../../gic/records/pe.ts'
 import {
   asPc,
   MODE_IN_GUEST,
-  MODE_OUTSIDE,
   type Pc,
   REQ_SIGNAL,
   REQ_SLEEP,
@@ -40,20 +39,23 @@ import {
   withTask,
 } from '../records/vcpu.ts'
 import { MMIO_DONE } from '../vgic/vgic-mmio.ts'
+import { GapSteps } from './gap-steps.ts'
 import * as linux from './linux-steps.ts'
 import {
   ENDED,
+  type NextPc,
   type Program,
+  TABLE_ANY,
   TABLE_ELSE_1,
   TABLE_ELSE_2,
+  TABLE_GAPS,
   TABLE_LAST,
   TABLE_NEXT,
+  TABLE_OPEN,
   TABLE_SHIFT,
 } from './program.ts'
-import { STEP_OWN } from './step.ts'
 import { performStep } from './step-dispatch.ts'
 import {
-  STEP_CLEAR_UNHALT,
   STEP_FLUSH,
   STEP_FLUSH_ACTIVE_FIRST,
   STEP_FLUSH_WRITING_HCR,
@@ -61,80 +63,81 @@ import {
   STEP_FOLD_IGNORING_EOI_COUNT,
   STEP_FOLD_SAVING_VMCR,
   STEP_NOT_LOADED,
-  STEP_POLL_AGAIN,
-  STEP_POLL_BEGIN,
-  STEP_PREEMPT_OFF,
-  STEP_PREEMPT_ON,
   STEP_RUNNABLE,
+  STEP_RUNNABLE_ON_DEMAND,
   STEP_SAVE_VMCR,
-  STEP_SKIP_INSTRUCTION,
-  STEP_TIMER_SYNC,
 } from './step-numbers.ts'
-import { fuse, gapsOf } from './superinstructions.ts'
+import { fusedAt } from './superinstructions.ts'
 import { THREAD_IN_GUEST, THREAD_POLLS, THREAD_SLEEPS, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
-import { type StepParts, ThreadSteps } from './thread-steps.ts'
+import type { StepParts } from './thread-steps.ts'
 
-/** The gaps of the ways into the guest and out of it, in the order of the sequences. */
+/** The gaps of `entryAround`, in the order of its sequence, and those of `exitAround`. */
 const AFTER_REQUESTS = 0
 const AFTER_PREEMPT_OFF = 1
 const BEFORE_FLUSH = 2
 const AFTER_FLUSH = 3
 const AFTER_PUBLISH = 4
-const BEFORE_OUTSIDE = 5
-const BEFORE_FOLD = 6
-const AFTER_FOLD = 7
-const BEFORE_REASON = 8
-/** No rows for all of the first five. */
-const NO_ENTRY_GAPS: readonly number[] = Array.from({ length: 2 * BEFORE_OUTSIDE }, () => 0)
+const BEFORE_OUTSIDE = 0
+const BEFORE_FOLD = 1
+const AFTER_FOLD = 2
+const BEFORE_REASON = 3
+/** Those of `halt`, of `afterHaltSection`, and of `afterHaltAround`, which has the first two of the latter. */
+const BEFORE_HALT = 0
+const BEFORE_BEGIN = 1
+const AFTER_BEGIN = 2
+const BEFORE_UNHALT = 0
+const AFTER_UNHALT = 1
+const IN_SECTION = 2
+const AFTER_SECTION = 3
 
-export class FusedSteps extends ThreadSteps {
-  readonly table: Int32Array
+export class FusedSteps extends GapSteps {
   /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
   private readonly injects: boolean
-  /** Where each gap begins and ends in the table. */
-  private readonly gaps: readonly number[]
-  /** A bit for each gap that has rows. */
-  private readonly openGaps: number
-  /** Whether no gap on the way is open; on the way out, and the host injects nothing. */
-  readonly entersPlainly: boolean
-  private readonly exitsPlainly: boolean
   /** The steps that fill and fold the list registers between gaps; 0 where there are none, and they are `flush` and `fold`. */
   private readonly flushing: number
   private readonly folding: number
-  /** 1 if every entry accesses the hardware. */
+  /** 1 if every entry accesses the hardware; and if every exit does. */
   private readonly writesHcr: number
+  private readonly savesVmcr: number
+  /** The gaps of `entryAround`, and of `exitAround`, that have rows. */
+  readonly entryGaps: number
+  private readonly exitGaps: number
+  /** Whether the former have nothing but what `notLoaded?` asks for. */
+  private readonly reloads: boolean
+  /** Whether the host injects nothing, and the latter have no rows, or nothing but `saveVmcr` before all others. */
+  private readonly exitsPlainly: boolean
+  private readonly savesFirst: boolean
 
-  constructor(
-    readonly program: Program,
-    parts: StepParts,
-  ) {
-    super(parts)
-    this.table = fuse(program)
+  constructor(program: Program, parts: StepParts) {
+    super(program, parts)
     this.injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
-    const [entry, exit] = [gapsOf(program, 'entryAround'), gapsOf(program, 'exitAround')]
-    const gaps = [...(entry.length > 0 ? entry : NO_ENTRY_GAPS), ...exit]
-    this.flushing = entry.length > 0 ? this.stepAfter(gaps, BEFORE_FLUSH) : 0
-    this.folding = exit.length > 0 ? this.stepAfter(gaps, BEFORE_FOLD) : 0
+    this.flushing = this.wordOf('entryAround', TABLE_ANY)
+    this.folding = this.wordOf('exitAround', TABLE_ANY)
+    this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
+    this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
+    this.reloads = this.entryGaps === 1 << AFTER_PREEMPT_OFF && this.asksForReload()
+    this.exitsPlainly = !this.injects && this.exitGaps === 0
+    this.savesFirst = !this.injects && this.exitGaps === 1 << BEFORE_OUTSIDE && this.asksForSave()
     this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
-    this.gaps = gaps.map((pc, i) => (i % 2 === 0 ? pc : this.endOfGap(gaps[i - 1], pc)) << TABLE_SHIFT)
-    this.openGaps = openOf(this.gaps)
-    this.entersPlainly = (this.openGaps & ((1 << BEFORE_OUTSIDE) - 1)) === 0
-    this.exitsPlainly = !this.injects && this.openGaps >> BEFORE_OUTSIDE === 0
+    this.savesVmcr = this.folding === STEP_FOLD_SAVING_VMCR ? 1 : 0
   }
 
-  private stepAfter(gaps: readonly number[], gap: number): number {
-    return this.table[gaps[2 * gap + 1] << TABLE_SHIFT]
-  }
-
-  /** Where a gap ends for this machine: without timers, before a `timerSync` at its end. */
-  private endOfGap(from: number, to: number): number {
+  /** A word of the row at which a superinstruction begins; 0 if it begins nowhere. */
+  private wordOf(name: string, word: number): number {
     const { table, program } = this
-    for (let pc = from; pc !== to; pc = table[(pc << TABLE_SHIFT) + 1]) {
-      if ((program.steps[pc]?.outcomes.length ?? 0) > 1) return to
-      const isLast = table[(pc << TABLE_SHIFT) + 1] === to
-      if (isLast && table[pc << TABLE_SHIFT] === STEP_TIMER_SYNC && !this.timers.present) return pc
-    }
-    return to
+    const pc = program.steps.findIndex((_, each) => fusedAt(table, each as NextPc)?.name === name)
+    return pc < 0 ? 0 : table[(pc << TABLE_SHIFT) + word]
+  }
+
+  private asksForReload(): boolean {
+    const { table } = this
+    const row = this.wordOf('entryAround', TABLE_GAPS + 2 * AFTER_PREEMPT_OFF)
+    const end = this.wordOf('entryAround', TABLE_GAPS + 2 * AFTER_PREEMPT_OFF + 1)
+    return table[row] === STEP_NOT_LOADED && table[row + 1] << TABLE_SHIFT === end
+  }
+
+  private asksForSave(): boolean {
+    return this.wordOf('exitAround', TABLE_GAPS + 2 * BEFORE_OUTSIDE + 1) === ~STEP_SAVE_VMCR
   }
 
   entry(v: Vcpu, at: number): number {
@@ -186,108 +189,104 @@ export class FusedSteps extends ThreadSteps {
     const thread = words[v + VCPU_THREAD]
     if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
     if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
-    if (!this.entersAround(v, asPe(words[v + VCPU_PE]), thread)) return table[at + TABLE_ELSE_2]
+    if (!this.entersAround(v, asPe(words[v + VCPU_PE]), at, thread)) return table[at + TABLE_ELSE_2]
     return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
   }
 
   /** The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request. */
-  entersAround(v: Vcpu, pe: Pe, thread: number): boolean {
-    if (this.entersPlainly) {
-      this.fusedEntry(v, pe, thread)
+  entersAround(v: Vcpu, pe: Pe, at: number, before: number): boolean {
+    const { words, entryGaps: open } = this
+    if (open === 0 || (this.reloads && words[v + VCPU_LOADED] !== 0)) {
+      this.fusedEntry(v, pe, before)
       return true
     }
-    if (!this.takeEntryGaps(v, thread)) return false
-    returnFromEl2(this.words, pe)
+    let thread = before & ~THREAD_REQUESTS
+    if (open & (1 << AFTER_REQUESTS)) thread = this.throughGap(v, at, AFTER_REQUESTS, thread)
+    thread = withPreemptOff(thread)
+    if (open & (1 << AFTER_PREEMPT_OFF)) thread = this.throughGap(v, at, AFTER_PREEMPT_OFF, thread)
+    thread |= THREAD_IRQS_OFF
+    if (open & (1 << BEFORE_FLUSH)) thread = this.throughGap(v, at, BEFORE_FLUSH, thread)
+    words[v + VCPU_THREAD] = thread
+    if ((words[v + VCPU_AP_COUNT] | this.writesHcr) !== 0) this.fill(v)
+    if (open & (1 << AFTER_FLUSH)) thread = this.throughGap(v, at, AFTER_FLUSH, thread)
+    thread = withMode(thread, MODE_IN_GUEST)
+    if (open & (1 << AFTER_PUBLISH)) thread = this.throughGap(v, at, AFTER_PUBLISH, thread)
+    words[v + VCPU_THREAD] = thread
+    if (thread & THREAD_REQUESTS) return false
+    returnFromEl2(words, pe)
     return true
   }
 
-  /** The rows to `requestPending?`; whether that finds none. */
-  private takeEntryGaps(v: Vcpu, thread: number): boolean {
-    const { words } = this
-    words[v + VCPU_THREAD] = thread & ~THREAD_REQUESTS
-    this.takeGap(v, AFTER_REQUESTS)
-    words[v + VCPU_THREAD] = withPreemptOff(words[v + VCPU_THREAD])
-    this.takeGap(v, AFTER_PREEMPT_OFF)
-    words[v + VCPU_THREAD] |= THREAD_IRQS_OFF
-    this.takeGap(v, BEFORE_FLUSH)
-    this.fill(v)
-    this.takeGap(v, AFTER_FLUSH)
-    words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_IN_GUEST)
-    this.takeGap(v, AFTER_PUBLISH)
-    return (words[v + VCPU_THREAD] & THREAD_REQUESTS) === 0
-  }
-
-  /**
-   * The row of the design that fills the list registers, without a call where there is nothing to do, as at most
-   * entries. Every step that changes list registers has settled the maintenance interrupt, so that one that finds none
-   * need not.
-   */
+  /** The row of the design that fills the list registers. */
   private fill(v: Vcpu): void {
     const { flushing } = this
-    if (flushing === STEP_FLUSH_WRITING_HCR) linux.flushWritingHcr(this, v)
-    else if (this.words[v + VCPU_AP_COUNT] === 0) return
-    else if (flushing === STEP_FLUSH) this.flush(v)
+    if (flushing === STEP_FLUSH) this.flush(v)
     else if (flushing === STEP_FLUSH_ACTIVE_FIRST) linux.flushActiveFirst(this, v)
+    else if (flushing === STEP_FLUSH_WRITING_HCR) linux.flushWritingHcr(this, v)
     else performStep(this, flushing, v)
   }
 
-  /** The row of the design that folds them. */
+  /**
+   * The row of the design that folds them, without a call where there is nothing to do, as at most exits. Every step
+   * that changes list registers has settled the maintenance interrupt, so that one that finds none need not.
+   */
   private foldBack(v: Vcpu): void {
-    const { words, folding } = this
-    if (folding === STEP_FOLD_SAVING_VMCR) linux.foldSavingVmcr(this, v)
-    else if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) === 0) return
-    else if (folding === STEP_FOLD) this.fold(v)
+    const { words } = this
+    if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS] | this.savesVmcr) !== 0) this.foldRow(v)
+  }
+
+  private foldRow(v: Vcpu): void {
+    const { folding } = this
+    if (folding === STEP_FOLD) this.fold(v)
     else if (folding === STEP_FOLD_IGNORING_EOI_COUNT) linux.foldIgnoringEoiCount(this, v)
+    else if (folding === STEP_FOLD_SAVING_VMCR) linux.foldSavingVmcr(this, v)
     else performStep(this, folding, v)
   }
 
   exitAroundToReason(v: Vcpu, at: number): number {
     const { table } = this
-    this.exitAround(v, asPe(this.words[v + VCPU_PE]))
+    this.exitAround(v, asPe(this.words[v + VCPU_PE]), at)
     return table[(table[at + TABLE_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
   }
 
   /** The rows of the exit, as `fusedExit`, without the result of the last. */
-  exitAround(v: Vcpu, pe: Pe): void {
+  exitAround(v: Vcpu, pe: Pe, at: number): void {
+    if (this.exitsPlainly) this.exitWithoutGaps(v, pe)
+    else this.exitThroughGaps(v, pe, at)
+  }
+
+  private exitWithoutGaps(v: Vcpu, pe: Pe): void {
     const { words } = this
-    if (!this.exitsPlainly) {
-      this.takeExitGaps(v)
-      return
-    }
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
     this.foldBack(v)
     if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) this.irqOn(v)
   }
 
-  private takeExitGaps(v: Vcpu): void {
-    const { words } = this
-    this.takeGap(v, BEFORE_OUTSIDE)
-    words[v + VCPU_THREAD] = withMode(words[v + VCPU_THREAD], MODE_OUTSIDE)
-    this.takeGap(v, BEFORE_FOLD)
+  private exitThroughGaps(v: Vcpu, pe: Pe, at: number): void {
+    if (this.savesFirst) {
+      this.saveVmcr(v)
+      this.exitWithoutGaps(v, pe)
+      return
+    }
+    const { words, exitGaps: open } = this
+    let thread = words[v + VCPU_THREAD]
+    if (open & (1 << BEFORE_OUTSIDE)) thread = this.throughGap(v, at, BEFORE_OUTSIDE, thread)
+    thread &= ~THREAD_MODE
+    if (open & (1 << BEFORE_FOLD)) thread = this.throughGap(v, at, BEFORE_FOLD, thread)
+    words[v + VCPU_THREAD] = thread
     this.foldBack(v)
-    this.takeGap(v, AFTER_FOLD)
+    if (open & (1 << AFTER_FOLD)) thread = this.throughGap(v, at, AFTER_FOLD, thread)
+    thread &= ~THREAD_IRQS_OFF
+    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) thread = this.takenInterrupts(v, thread)
+    words[v + VCPU_THREAD] = withPreemptOn(thread)
+    if (open & (1 << BEFORE_REASON)) this.takeGap(v, at, BEFORE_REASON)
+  }
+
+  /** The host takes its interrupts from a thread whose word is `thread` by now; returns what that becomes. */
+  private takenInterrupts(v: Vcpu, thread: number): number {
+    this.words[v + VCPU_THREAD] = thread
     this.irqOn(v)
-    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
-    this.takeGap(v, BEFORE_REASON)
-  }
-
-  private takeGap(v: Vcpu, gap: number): void {
-    if ((this.openGaps >> gap) & 1) this.takeRows(v, this.gaps[2 * gap], this.gaps[2 * gap + 1])
-  }
-
-  private takeRows(v: Vcpu, from: number, to: number): void {
-    const { table } = this
-    let at = from
-    while (at !== to) at = table[at + 1 + this.takeRow(table[at], v)] << TABLE_SHIFT
-  }
-
-  /** `performStep`, and without its switch for the rows that the library's designs, and users', mostly have in gaps. */
-  private takeRow(step: number, v: Vcpu): number {
-    if (step >= STEP_OWN) return this.ownSteps.perform(step, v)
-    if (step === STEP_NOT_LOADED) return this.isUnloaded(v) ? 1 : 0
-    if (step !== STEP_SAVE_VMCR) return performStep(this, step, v)
-    this.saveVmcr(v)
-    return 0
+    return this.words[v + VCPU_THREAD]
   }
 
   exitToReason(v: Vcpu, at: number): number {
@@ -355,21 +354,17 @@ export class FusedSteps extends ThreadSteps {
   }
 
   beginHalt(v: Vcpu, at: number): number {
-    this.preemptOff(v)
-    const on = this.takeUntil(v, at, STEP_PREEMPT_ON)
-    this.preemptOn(v)
-    const begin = this.takeUntil(v, on, STEP_POLL_BEGIN)
+    const { words } = this
+    const open = this.table[at + TABLE_OPEN]
+    if (open & (1 << BEFORE_HALT)) {
+      words[v + VCPU_THREAD] = withPreemptOff(words[v + VCPU_THREAD])
+      this.takeGap(v, at, BEFORE_HALT)
+      words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
+    }
+    if (open & (1 << BEFORE_BEGIN)) this.takeGap(v, at, BEFORE_BEGIN)
     this.halt.begin(v)
-    this.takeUntil(v, begin, STEP_POLL_AGAIN)
+    if (open & (1 << AFTER_BEGIN)) this.takeGap(v, at, AFTER_BEGIN)
     return this.look(v, at)
-  }
-
-  /** Takes the rows after the one at `at` up to one with a step; returns that. Both are rows of the table. */
-  private takeUntil(v: Vcpu, at: number, step: number): number {
-    const { table } = this
-    let next = table[at + 1] << TABLE_SHIFT
-    while (table[next] !== step) next = table[next + 1 + this.takeRow(table[next], v)] << TABLE_SHIFT
-    return next
   }
 
   /** A check of halt polling. If it fails, the thread stops before its next check, since others may act. */
@@ -383,7 +378,9 @@ export class FusedSteps extends ThreadSteps {
   /** Asks the question of a halt that is at a program counter. */
   private canRun(v: Vcpu, pc: number): boolean {
     const question = this.table[pc << TABLE_SHIFT]
-    return question === STEP_RUNNABLE ? this.halt.checkBlock(v) : this.takeRow(question, v) !== 0
+    if (question === STEP_RUNNABLE) return this.halt.checkBlock(v)
+    if (question === STEP_RUNNABLE_ON_DEMAND) return this.checkBlockOnDemand(v)
+    return this.ownSteps.perform(question, v) !== 0
   }
 
   lookAndSleep(v: Vcpu, at: number): number {
@@ -403,12 +400,17 @@ export class FusedSteps extends ThreadSteps {
   }
 
   endHaltSection(v: Vcpu, at: number): number {
-    const clear = this.endPolling(v, at)
-    const off = this.takeUntil(v, clear, STEP_PREEMPT_OFF)
-    this.preemptOff(v)
-    const on = this.takeUntil(v, off, STEP_PREEMPT_ON)
-    this.preemptOn(v)
-    return this.skipAfter(v, at, on)
+    const { words } = this
+    const open = this.table[at + TABLE_OPEN]
+    this.endPolling(v, at, open)
+    if (open & (1 << IN_SECTION)) {
+      words[v + VCPU_THREAD] = withPreemptOff(words[v + VCPU_THREAD])
+      this.takeGap(v, at, IN_SECTION)
+      words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
+    }
+    if (open & (1 << AFTER_SECTION)) this.takeGap(v, at, AFTER_SECTION)
+    this.skipInstruction(v)
+    return this.table[at + TABLE_NEXT]
   }
 
   endHalt(v: Vcpu, at: number): number {
@@ -419,20 +421,16 @@ export class FusedSteps extends ThreadSteps {
   }
 
   endHaltAround(v: Vcpu, at: number): number {
-    return this.skipAfter(v, at, this.endPolling(v, at))
-  }
-
-  private endPolling(v: Vcpu, at: number): number {
-    this.halt.end(v)
-    const clear = this.takeUntil(v, at, STEP_CLEAR_UNHALT)
-    this.clearUnhalt(v)
-    return clear
-  }
-
-  private skipAfter(v: Vcpu, at: number, last: number): number {
-    this.takeUntil(v, last, STEP_SKIP_INSTRUCTION)
+    this.endPolling(v, at, this.table[at + TABLE_OPEN])
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
+  }
+
+  private endPolling(v: Vcpu, at: number, open: number): void {
+    this.halt.end(v)
+    if (open & (1 << BEFORE_UNHALT)) this.takeGap(v, at, BEFORE_UNHALT)
+    this.words[v + VCPU_THREAD] &= ~REQ_UNHALT
+    if (open & (1 << AFTER_UNHALT)) this.takeGap(v, at, AFTER_UNHALT)
   }
 
   emulateSysregAndSkip(v: Vcpu, at: number): number {
@@ -479,6 +477,17 @@ export class FusedSteps extends ThreadSteps {
     return ENDED
   }
 
+  schedOutAround(v: Vcpu, at: number): number {
+    if (this.table[at + TABLE_OPEN] !== 0) this.takeGap(v, at, 0)
+    this.giveUpCpu(v)
+    return ENDED
+  }
+
+  schedInAround(v: Vcpu, at: number): number {
+    if (this.table[at + TABLE_OPEN] !== 0) this.takeGap(v, at, 0)
+    return ENDED
+  }
+
   schedOutDirect(v: Vcpu, _at: number): number {
     this.vpePutByFlag(v)
     this.put(v)
@@ -506,10 +515,6 @@ export class FusedSteps extends ThreadSteps {
     return ENDED
   }
 }
-
-/** A bit for each of the gaps that is not empty. */
-const openOf = (gaps: readonly number[]): number =>
-  gaps.reduce((open, at, i) => (i % 2 === 1 && at !== gaps[i - 1] ? open | (1 << (i >> 1)) : open), 0)
 
 /** The thread comes to rest at a program counter, in a THREAD_ state. */
 function restAt(words: Int32Array, v: Vcpu, pc: Pc, state: number): number {

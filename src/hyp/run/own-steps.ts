@@ -22,6 +22,8 @@ export class OwnSteps implements StepContext {
   private readonly own: readonly OwnStep[]
   private readonly names: readonly string[]
   private readonly layout: VmLayout
+  /** A handle that need not be checked: of the vCPU whose step is taken, mostly the one that the step asks about. */
+  private known: Vcpu | 0 = 0
 
   constructor(
     program: Program,
@@ -38,6 +40,7 @@ export class OwnSteps implements StepContext {
 
   perform(op: number, v: Vcpu): number {
     const step = this.own[op - STEP_OWN]
+    this.known = v
     const result = step.perform(this, v)
     if (result === 0) return 0
     if (Number.isInteger(result) && result >= 0 && result < Math.max(step.outcomes.length, 1)) return result
@@ -124,6 +127,7 @@ export class OwnSteps implements StepContext {
 
   /** Checks that a value is the handle of a vCPU, and returns it. */
   private vcpu(vcpu: Vcpu): Vcpu {
+    if (vcpu === this.known) return vcpu
     const { vcpus, vcpuSize, vcpuCount } = this.layout
     if (typeof vcpu === 'number') {
       const index = this.words[vcpu + VCPU_INDEX]

@@ -10,8 +10,8 @@ import type { Design, DesignNode, Jump } from './design.ts'
 import { isOwnStep, MAX_OUTCOMES, type OwnStep, STEP_OWN, type Step } from './step.ts'
 import { giveUpCpu, resume, rowOf } from './steps.ts'
 
-/** A row of the table has 16 words: the step, then the next program counter for each result, MAX_OUTCOMES at most. */
-export const TABLE_SHIFT = 4
+/** A row of the table has 32 words: the step, then the next program counter for each result, MAX_OUTCOMES at most. */
+export const TABLE_SHIFT = 5
 /**
  * The other words are a superinstruction's: the next program counters for questions that are not answered as
  * expected, its last row, and the next program counter of that for result 0.
@@ -22,6 +22,13 @@ export const TABLE_NEXT = 13
 export const TABLE_LAST = 14
 /** The number of the superinstruction that begins at the row; not above 0 for none. */
 export const TABLE_FUSED = 15
+/** A bit for each of its gaps that has rows. */
+export const TABLE_OPEN = 16
+/** The step that is its row which may be any of several. */
+export const TABLE_ANY = 17
+/** Where its gaps begin and end, in words from the table's begin: two words a gap. Instead of the end, ~ the only step. */
+export const TABLE_GAPS = 18
+export const MAX_GAPS = 7
 /** The program counter of a list that has ended. */
 export const ENDED = 0
 /** The next program counter of a list, or {@link ENDED}. */
@@ -32,7 +39,7 @@ export const FIRST_PC = 1
 /** A compiled design. */
 export interface Program {
   readonly design: Design
-  /** 16 words a program counter: step, successors, superinstruction. */
+  /** 32 words a program counter: step, successors, superinstruction. */
   readonly table: Int32Array
   /** The path of the step at each program counter: `wfi/halt/runnable?`. */
   readonly paths: readonly string[]

@@ -83,11 +83,14 @@ export class RunLoop extends FusedSteps {
   private readonly aroundHead: number
   private readonly entered: number
   /**
-   * The guest's only row, if the superinstruction `exit` or `exitAround` follows it, the row after it if it is `exit`, and
-   * the table word with the successor for reason 0; otherwise -1.
+   * The guest's only row, if the superinstruction `exit` follows it, and if `exitAround` does; the row after it if it is
+   * `exit`, and where that begins in the table if it is `exitAround`; and the table word with the successor for reason 0
+   * after either. Otherwise -1.
    */
   private readonly guest: number
+  private readonly aroundGuest: number
   private readonly left: number
+  private readonly aroundLeft: number
   private readonly reasons: number
   /** The rows of the superinstructions at the head and after the guest; 0 for none. */
   readonly entryRows: number
@@ -102,20 +105,20 @@ export class RunLoop extends FusedSteps {
     const guests = [...program.steps.keys()].filter((pc) => table[pc << TABLE_SHIFT] === op.STEP_GUEST)
     const exit = table[(guests[0] << TABLE_SHIFT) + 1]
     const fusedExit = guests.length === 1 ? fusedAt(table, asPc(exit))?.name : undefined
-    const hasFusedExit = fusedExit === 'exit' || fusedExit === 'exitAround'
     const last = (pc: number): number => table[(pc << TABLE_SHIFT) + TABLE_LAST]
-    this.guest = hasFusedExit ? guests[0] : -1
-    this.left = fusedExit === 'exit' ? exit : -1
-    this.reasons = hasFusedExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
+    const [isExit, isAroundExit] = [fusedExit === 'exit', fusedExit === 'exitAround']
+    this.guest = isExit ? guests[0] : -1
+    this.aroundGuest = isAroundExit ? guests[0] : -1
+    this.left = isExit ? exit : -1
+    this.aroundLeft = isAroundExit ? exit << TABLE_SHIFT : -1
+    this.reasons = isExit || isAroundExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
     const fusedEntry = fusedAt(table, head)?.name
-    const isAround = fusedEntry === 'entryAround' && !this.entersPlainly
+    const isAround = fusedEntry === 'entryAround' && this.entryGaps !== 0
     this.fusedHead = ENTRIES.includes(fusedEntry) && !isAround ? head : -1
     this.aroundHead = isAround ? head : -1
     this.entered = this.fusedHead < 0 && this.aroundHead < 0 ? -1 : last(head)
-    const rowsAt = (pc: number): number =>
-      fusedAt(table, asPc(Math.max(pc, 0)))?.rows.filter((row) => row !== 'gap').length ?? 0
-    this.entryRows = rowsAt(this.fusedHead)
-    this.exitRows = rowsAt(this.left)
+    this.entryRows = rowsBetween(table, this.fusedHead, this.entered)
+    this.exitRows = rowsBetween(table, this.left, last(exit))
   }
 
   /** The state of a vCPU's thread, a THREAD_ value. */
@@ -193,7 +196,8 @@ export class RunLoop extends FusedSteps {
 
   /** `run` for a thread that is about to enter, most often. */
   enter(v: Vcpu): number {
-    return this.entersAtOnce(v) ? THREAD_IN_GUEST : this.enterAround(v)
+    if (this.aroundHead >= 0) return this.enterAround(v)
+    return this.entersAtOnce(v) ? THREAD_IN_GUEST : this.run(v)
   }
 
   /** The same for a thread at which `entryAround` is next. */
@@ -203,11 +207,12 @@ export class RunLoop extends FusedSteps {
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.aroundHead && words[v + VCPU_NOTIFIER] === 0
     if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP)) return this.run(v)
-    if (this.entersAround(v, pe, thread)) {
+    const at = this.aroundHead << TABLE_SHIFT
+    if (this.entersAround(v, pe, at, thread)) {
       words[v + VCPU_PC] = this.entered
       return THREAD_IN_GUEST
     }
-    const next = asPc(table[(this.aroundHead << TABLE_SHIFT) + TABLE_ELSE_2])
+    const next = asPc(table[at + TABLE_ELSE_2])
     return next === this.head || next === ENDED ? parkedAt(words, v, next) : this.runFrom(v, next)
   }
 
@@ -251,14 +256,27 @@ export class RunLoop extends FusedSteps {
   /** Makes the guest exit for an EXIT_ reason and runs the thread: `exit` and `run` in one. */
   leave(v: Vcpu, reason: number): number {
     const { words } = this
-    if (words[v + VCPU_PC] !== this.guest) return this.exitAndRun(v, reason)
+    if (words[v + VCPU_PC] !== this.guest) return this.leaveAround(v, reason)
     const pe = asPe(words[v + VCPU_PE])
     this.leaveGuest(v, pe, reason)
-    if (this.left < 0) this.exitAround(v, pe)
-    else this.fusedExit(v, pe)
+    this.fusedExit(v, pe)
+    return this.runAfter(v, reason)
+  }
+
+  /** The same for a thread whose guest `exitAround` follows. */
+  private leaveAround(v: Vcpu, reason: number): number {
+    const { words } = this
+    if (words[v + VCPU_PC] !== this.aroundGuest) return this.exitAndRun(v, reason)
+    const pe = asPe(words[v + VCPU_PE])
+    this.leaveGuest(v, pe, reason)
+    this.exitAround(v, pe, this.aroundLeft)
+    return this.runAfter(v, reason)
+  }
+
+  /** Runs a thread from where the reason of its exit leads. */
+  private runAfter(v: Vcpu, reason: number): number {
     const pc = asPc(this.table[this.reasons + reason])
-    if (pc !== this.head && pc !== ENDED) return this.runFrom(v, pc)
-    return parkedAt(words, v, pc)
+    return pc !== this.head && pc !== ENDED ? this.runFrom(v, pc) : parkedAt(this.words, v, pc)
   }
 
   private exitAndRun(v: Vcpu, reason: number): number {
@@ -331,6 +349,14 @@ export class RunLoop extends FusedSteps {
     words[cost + COST_EXITS]++
     takeExceptionToEl2(words, pe)
   }
+}
+
+/** How many rows a thread takes from one row to another if all its questions have their first answer; 0 if `from` is none. */
+function rowsBetween(table: Int32Array, from: number, to: number): number {
+  if (from < 0) return 0
+  let rows = 1
+  for (let pc = from; pc !== to; pc = table[(pc << TABLE_SHIFT) + 1]) rows++
+  return rows
 }
 
 /** Marks the rows of a table that no superinstruction begins at and that are to be taken with care. */

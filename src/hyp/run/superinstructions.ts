@@ -10,11 +10,14 @@ import { VCPU_USED_LRS } from '../records/vcpu-offsets.ts'
 import {
   type NextPc,
   type Program,
+  TABLE_ANY,
   TABLE_ELSE_1,
   TABLE_ELSE_2,
   TABLE_FUSED,
+  TABLE_GAPS,
   TABLE_LAST,
   TABLE_NEXT,
+  TABLE_OPEN,
   TABLE_SHIFT,
 } from './program.ts'
 import { isOwnStep, type Step } from './step.ts'
@@ -53,8 +56,8 @@ export interface Superinstruction {
   /** The method of FusedSteps. For a question that is answered otherwise, it follows the table. */
   readonly does: string
   readonly rows: readonly SequenceRow[]
-  /** The only place where it may begin, if there is one: the head of the loop, or after the only guest. */
-  readonly begins?: 'head' | 'afterGuest'
+  /** The only place where it may begin, if there is one: the head of the loop, after the only guest, or a notifier's begin. */
+  readonly begins?: 'head' | 'afterGuest' | 'schedOut' | 'schedIn'
   /** Those of which one must follow the guest wherever the design enters it; {@link admits} relies on that. */
   readonly after?: readonly string[]
   /** Whether the method has the effect of the rows, for a vCPU that is about to do the first; always if left out. */
@@ -277,6 +280,19 @@ export const superinstructions: readonly Superinstruction[] = [
     does: 'schedInWaiting',
     rows: [step.loadUnlessWaiting, yes(step.notLoaded), step.timerLoad, step.resume],
   },
+  {
+    // Notifiers that do something else.
+    name: 'schedOutAround',
+    does: 'schedOutAround',
+    begins: 'schedOut',
+    rows: [GAP, step.giveUpCpu],
+  },
+  {
+    name: 'schedInAround',
+    does: 'schedInAround',
+    begins: 'schedIn',
+    rows: [GAP, step.resume],
+  },
 ]
 
 /**
@@ -298,11 +314,14 @@ const canRun: ReadonlySet<number> = new Set([step.runnable.op, step.runnableOnDe
 /** Rows in a gap, at most; and steps from one end to the other. */
 const LONGEST_GAP = 16
 
-/** Marks the superinstructions in a program's table and returns the table. */
-export function fuse(program: Program): Int32Array {
+/**
+ * Marks the superinstructions in a program's table and returns the table. `idle` are steps that do nothing on the
+ * machine, which a gap need not take at its end.
+ */
+export function fuse(program: Program, idle: readonly number[] = []): Int32Array {
   const { table, steps } = program
   for (let pc = 1; pc < steps.length; pc++) {
-    const found = superinstructions.findIndex((fused) => mark(program, asPc(pc), fused))
+    const found = superinstructions.findIndex((fused) => mark(program, asPc(pc), fused, idle))
     if (found >= 0) table[(pc << TABLE_SHIFT) + TABLE_FUSED] = found + 1
   }
   return table
@@ -312,27 +331,17 @@ export function fuse(program: Program): Int32Array {
 export const fusedAt = (table: Int32Array, pc: NextPc): Superinstruction | undefined =>
   superinstructions[table[(pc << TABLE_SHIFT) + TABLE_FUSED] - 1]
 
-/** The program counters at which the gaps of a superinstruction with gaps begin and end; none if it is not fused. */
-export function gapsOf(program: Program, name: string): readonly number[] {
-  const { table, steps } = program
-  const pc = steps.findIndex((_, each) => fusedAt(table, each as NextPc)?.name === name)
-  const fused = superinstructions.find((each) => each.name === name)
-  return (pc > 0 && fused && match(program, asPc(pc), fused)?.gaps) || []
-}
-
 /**
  * The rows of the superinstruction that begins at a program counter, those in gaps too; none if there is no
  * superinstruction, or a row in a gap asks a question, so that others may follow.
  */
 export function rowsOf(program: Program, pc: number): readonly number[] {
   const fused = fusedAt(program.table, pc as NextPc)
-  const gaps = (fused && match(program, asPc(pc), fused)?.gaps) || []
+  const gaps = [...((fused && match(program, asPc(pc), fused)?.gaps) || [])]
   const rows: number[] = []
   let at = pc
-  let gap = 1
   for (const row of fused?.rows ?? []) {
-    const end = row === GAP ? gaps[gap] : at
-    if (row === GAP) gap += 2
+    const end = row === GAP ? gaps.shift()?.[1] : at
     for (; at !== end; at = program.table[(at << TABLE_SHIFT) + 1]) {
       if ((program.steps[at]?.outcomes.length ?? 0) > 1) return []
       rows.push(at)
@@ -352,22 +361,25 @@ interface Match {
   /** Where questions lead that are answered otherwise. */
   readonly others: readonly number[]
   /** Where each gap begins and ends. */
-  readonly gaps: readonly number[]
+  readonly gaps: readonly (readonly [number, number])[]
+  /** The step that is the row which may be any of several; 0 if there is none. */
+  readonly any: number
 }
 
 /** Finds the rows of a superinstruction that begins at `pc`; undefined if it does not. */
 function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Match | undefined {
   const { table } = program
-  if (begins !== undefined && pc !== (begins === 'head' ? program.head : afterOnlyGuest(program)))
+  if (begins !== undefined && pc !== (begins === 'afterGuest' ? afterOnlyGuest(program) : program[begins]))
     return undefined
   const others: number[] = []
-  const gaps: number[] = []
+  const gaps: [number, number][] = []
+  let any = 0
   let [last, next]: [number, number] = [pc, pc]
   for (const [i, row] of rows.entries()) {
     if (row === GAP) {
       const end = endOfGap(program, next, rows[i + 1])
       if (end < 0) return undefined
-      gaps.push(next, end)
+      gaps.push([next, end])
       next = end
       continue
     }
@@ -375,11 +387,12 @@ function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Ma
     const at = last << TABLE_SHIFT
     const found = program.steps[last]
     if (found === undefined || !mayBe(row, found)) return undefined
+    if (isOneOf(row)) any = found.op
     const expected = isYes(row) ? 1 : 0
     next = table[at + 1 + expected]
     if (found.outcomes.length === 2) others.push(table[at + 2 - expected])
   }
-  return { last, next, others, gaps }
+  return { last, next, others, gaps, any }
 }
 
 const isYes = (row: SequenceRow): row is Yes => typeof row === 'object' && 'yes' in row
@@ -422,7 +435,7 @@ function allLeadTo(program: Program, from: number, end: number, left: number): b
 }
 
 /** Fills in the row at `pc` if the sequence begins there; false if it does not. */
-function mark(program: Program, pc: Pc, fused: Superinstruction): boolean {
+function mark(program: Program, pc: Pc, fused: Superinstruction, idle: readonly number[]): boolean {
   const found = match(program, pc, fused)
   if (found === undefined || (fused.after !== undefined && !followEveryGuest(program, fused.after)))
     return false
@@ -432,7 +445,29 @@ function mark(program: Program, pc: Pc, fused: Superinstruction): boolean {
   table[at + TABLE_NEXT] = found.next
   table[at + TABLE_ELSE_1] = found.others[0] ?? 0
   table[at + TABLE_ELSE_2] = found.others[1] ?? 0
+  table[at + TABLE_ANY] = found.any
+  for (const [i, [from, to]] of found.gaps.entries()) {
+    const end = endOfWork(program, from, to, idle)
+    table[at + TABLE_GAPS + 2 * i] = from << TABLE_SHIFT
+    table[at + TABLE_GAPS + 2 * i + 1] = isOne(program, from, end)
+      ? ~table[from << TABLE_SHIFT]
+      : end << TABLE_SHIFT
+    if (end !== from) table[at + TABLE_OPEN] |= 1 << i
+  }
   return true
+}
+
+/** Whether a gap has one row, which has one result. */
+const isOne = ({ table, steps }: Program, from: number, end: number): boolean =>
+  steps[from]?.outcomes.length === 0 && from !== end && table[(from << TABLE_SHIFT) + 1] === end
+
+/** Where a gap ends if an idle step at its end is not taken. */
+function endOfWork({ table, steps }: Program, from: number, to: number, idle: readonly number[]): number {
+  for (let pc = from; pc !== to; pc = table[(pc << TABLE_SHIFT) + 1]) {
+    if ((steps[pc]?.outcomes.length ?? 0) > 1) return to
+    if (table[(pc << TABLE_SHIFT) + 1] === to && idle.includes(table[pc << TABLE_SHIFT])) return pc
+  }
+  return to
 }
 
 /** The rows after which a design enters the guest. */

@@ -83,9 +83,11 @@ export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
   const off = ~words[v + VCPU_VMCR] & (VMCR_VENG0 | VMCR_VENG1)
   const hcr = HCR_En | groupSwitches(off) | summarize(vgic, v)
   words[v + VCPU_USED_LRS] = 0
-  if (count === 1) vgic.flushOnly(v, pe, hcr)
-  else if (count !== 0) flushByGroups(vgic, v, pe, count, off, hcr)
-  if (words[v + VCPU_USED_LRS] !== 0) return
+  if (count !== 0) {
+    if (count === 1) vgic.flushOnly(v, pe, hcr)
+    else flushByGroups(vgic, v, pe, count, off, hcr)
+    if (words[v + VCPU_USED_LRS] !== 0) return
+  }
   words[v + VCPU_HCR] = hcr
   vgic.seam.writeHcr(v, pe, hcr)
 }

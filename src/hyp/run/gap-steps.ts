@@ -1,0 +1,66 @@
+/**
+ * The rows that a design has in the gaps of superinstructions. They are taken one by one, by the table, as any rows; a
+ * gap without rows costs a look at a bit.
+ */
+import { VCPU_THREAD, type Vcpu } from '../records/vcpu.ts'
+import { type Program, TABLE_GAPS, TABLE_SHIFT } from './program.ts'
+import { STEP_OWN } from './step.ts'
+import { performStep } from './step-dispatch.ts'
+import {
+  STEP_CLEAR_WAITING,
+  STEP_NOT_LOADED,
+  STEP_PUT,
+  STEP_SAVE_VMCR,
+  STEP_SET_WAITING,
+  STEP_TIMER_SYNC,
+} from './step-numbers.ts'
+import { fuse } from './superinstructions.ts'
+import { type StepParts, ThreadSteps } from './thread-steps.ts'
+
+export class GapSteps extends ThreadSteps {
+  readonly table: Int32Array
+
+  constructor(
+    readonly program: Program,
+    parts: StepParts,
+  ) {
+    super(parts)
+    this.table = fuse(program, parts.timers.present ? [] : [STEP_TIMER_SYNC])
+  }
+
+  /** Takes the rows in a gap, which has some, of the superinstruction at `at`. */
+  takeGap(v: Vcpu, at: number, gap: number): void {
+    const { table } = this
+    const gaps = at + TABLE_GAPS + 2 * gap
+    const only = table[gaps + 1]
+    if (only < 0) this.takeRow(~only, v)
+    else this.takeRows(v, table[gaps], only)
+  }
+
+  private takeRows(v: Vcpu, from: number, end: number): void {
+    const { table } = this
+    let row = from
+    do row = table[row + 1 + this.takeRow(table[row], v)] << TABLE_SHIFT
+    while (row !== end)
+  }
+
+  /** `takeGap` for a thread whose word is `thread` by now; returns what the rows make of that. */
+  throughGap(v: Vcpu, at: number, gap: number, thread: number): number {
+    // An integer for V8, too, which would prepare for other numbers.
+    this.words[v + VCPU_THREAD] = thread | 0
+    this.takeGap(v, at, gap)
+    return this.words[v + VCPU_THREAD]
+  }
+
+  /** `performStep`, and without its switch for the rows that the library's designs, and users', mostly have in gaps. */
+  takeRow(step: number, v: Vcpu): number {
+    if (step >= STEP_OWN) return this.ownSteps.perform(step, v)
+    if (step === STEP_NOT_LOADED) return this.isUnloaded(v) ? 1 : 0
+    if (step === STEP_SAVE_VMCR) this.saveVmcr(v)
+    else if (step === STEP_SET_WAITING) this.setWaiting(v)
+    else if (step === STEP_CLEAR_WAITING) this.clearWaiting(v)
+    else if (step === STEP_PUT) this.put(v)
+    else return performStep(this, step, v)
+    return 0
+  }
+}
