@@ -1,20 +1,30 @@
 /**
  * Finds the words that a step has changed, by comparing the state with the one before it. The step's row and the rows
  * of the words say beforehand what the step may write, and only those words are compared. Of words of which there are
- * many, the interrupts', their links and the like, a device's step writes those of one interrupt: which, is
- * told here, in {@link Changes.find}. A word that none of both finds fails an exploration with `checkWrites`, which
- * calls {@link Changes.missed} after each step, and a property test.
+ * many, the interrupts', their links and the like, a device's step writes those of one interrupt, a flush or a fold
+ * those of one list: which, is told here, in {@link Changes.find}. A word that none of both finds fails an exploration
+ * with `checkWrites`, which calls {@link Changes.missed} after each step, and a property test.
  */
 import { GICR_BLOCK } from '../gic/interrupts/physical-interrupts.ts'
 import { BEST, CANDIDATES } from '../gic/records/interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { THREAD_MODE, VCPU_AP_LAST, VCPU_LAST_CPU, VCPU_THREAD, type Vcpu } from '../hyp/records/vcpu.ts'
-import { asIrq, IRQ_LINK, irqApListOf } from '../hyp/records/vgic-irq.ts'
+import {
+  THREAD_MODE,
+  VCPU_AP_FIRST,
+  VCPU_AP_LAST,
+  VCPU_LAST_CPU,
+  VCPU_LR_IRQ,
+  VCPU_THREAD,
+  VCPU_USED_LRS,
+  type Vcpu,
+} from '../hyp/records/vcpu.ts'
+import { asIrq, IRQ_LINK, type Irq, irqApListOf } from '../hyp/records/vgic-irq.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import type { WordClass, Writer } from '../state/layout.ts'
 import {
   WRITES,
   WRITES_GUEST,
+  WRITES_LISTS,
   WRITES_NOTIFY,
   WRITES_PE,
   WRITES_QUEUE,
@@ -58,15 +68,17 @@ export class Changes {
     this.ghost = this.written(machine.ghosts.at)
   }
 
-  /** The words of a type of record by who may write them; for a step that queues, only those that stand alone. */
+  /** The words of a type of record by who may write them, without those of which there is one for each interrupt. */
   private written(at: number): Record<Writer, Int32Array> {
     const { layout } = this.hypervisor.state
     const record = layout.recordTypeAt(at)
-    const single = { ...record, words: record.words.filter(({ count }) => count === undefined) }
+    const words = record.words.filter(({ count, by }) => count === undefined || !by?.includes('queue'))
+    const single = { ...record, words }
     return {
       thread: layout.rangesBy(record, 'thread', STATE),
       vcpu: layout.rangesBy(record, 'vcpu', STATE),
       pe: layout.rangesBy(record, 'pe', STATE),
+      lists: layout.rangesBy(single, 'lists', STATE),
       guest: layout.rangesBy(record, 'guest', STATE),
       queue: layout.rangesBy(single, 'queue', STATE),
       notify: layout.rangesBy(record, 'notify', STATE),
@@ -93,6 +105,9 @@ export class Changes {
         return
       case WRITES_NOTIFY:
         this.count = this.ofNotify(index)
+        return
+      case WRITES_LISTS:
+        this.count = this.ofLists(this.hypervisor.vcpu(index))
         return
       default:
         this.count = this.compareRanges(this.ranges, 0, 0)
@@ -150,6 +165,31 @@ export class Changes {
     const found = this.compareRanges(this.vcpu.notify, v, count)
     const thread = v + VCPU_THREAD
     return (words[thread] ^ before[thread]) & THREAD_MODE ? this.comparePe(v, this.pe.notify, found) : found
+  }
+
+  /** The vCPU's record, its PE's, and the interrupts that were on its ap_list or in its list registers. */
+  private ofLists(v: Vcpu): number {
+    const { before } = this
+    const begin = this.comparePe(v, this.pe.lists, this.compareRanges(this.vcpu.lists, v, 0))
+    let count = begin
+    for (let irq = asIrq(before[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(before[irq + IRQ_LINK]))
+      count = this.compareIrq(irq, begin, count)
+    for (let n = 0; n < before[v + VCPU_USED_LRS]; n++)
+      count = this.compareIrq(asIrq(before[v + VCPU_LR_IRQ + n]), begin, count)
+    return count
+  }
+
+  private compareIrq(irq: Irq, begin: number, count: number): number {
+    return this.compareOnce(irq + IRQ_LINK, begin, this.compareOnce(irq, begin, count))
+  }
+
+  /** Appends a word that has changed, unless it is among those that were found from `begin` on. */
+  private compareOnce(word: number, begin: number, count: number): number {
+    const { words, before, at } = this
+    if (words[word] === before[word]) return count
+    for (let i = begin; i < count; i++) if (at[i] === word) return count
+    at[count] = word
+    return count + 1
   }
 
   private ofDevice(ranges: Int32Array, index: number): number {

@@ -6,12 +6,20 @@
  */
 
 import type { Machine } from '../scenario/machine.ts'
-import { type CheckedBounds, interventionsIn, type Progress, type Report, verdictOf } from './bounds.ts'
+import {
+  type CheckedBounds,
+  interventionsIn,
+  omissionOf,
+  type Progress,
+  type Report,
+  verdictOf,
+} from './bounds.ts'
 import type { ClosedStates } from './closed-states.ts'
 import { CutStates } from './cut-states.ts'
 import { FairCycles } from './fair-cycles.ts'
 import { fairCycle, livelock } from './livelock.ts'
 import { LocalSteps } from './local-steps.ts'
+import { RecentStates } from './recent-states.ts'
 import { Search } from './search.ts'
 import {
   FRAME_BUDGET,
@@ -45,11 +53,14 @@ export class Explorer {
   /** Whether the last search withheld interventions that the bounds allow. */
   withheld = false
   private visited = new VisitedSet(0)
+  private recent = new RecentStates()
   private cut = new CutStates()
   /** Undefined if cycles are not looked for, or only those that one step closes. */
   private cycles: FairCycles | undefined
   /** Undefined if the search is not reduced. */
   private readonly local: LocalSteps | undefined
+  /** The vCPUs among the actors. */
+  private readonly vcpus: readonly number[]
   /** The interventions that are left when the search has used up its own. */
   private reserve = 0
   private depth = 0
@@ -69,6 +80,8 @@ export class Explorer {
   ) {
     this.search = new Search(machine, bounds, share?.index ?? 0)
     this.local = bounds.reduce ? new LocalSteps(machine) : undefined
+    const { actors } = this.search
+    this.vcpus = [...actors.keys()].filter((actor) => actors[actor].kind === 'vcpu')
   }
 
   /** Searches the schedules with at most so many interventions and steps. */
@@ -84,6 +97,7 @@ export class Explorer {
   begin(interventions: number, depth: number): void {
     const { search, bounds } = this
     this.visited = new VisitedSet(Math.min(bounds.states, 1 << 19))
+    this.recent = new RecentStates()
     this.cut = new CutStates()
     this.cycles = bounds.merge && search.checks.checked.L4 ? new FairCycles(search) : undefined
     this.reserve = interventionsIn(bounds.budget) - interventions
@@ -161,7 +175,6 @@ export class Explorer {
         continue
       }
       frames[frame + FRAME_NEXT] = actor + 1
-      if (!bounded) this.cycles?.ready(stack.depth, actor)
       return actor
     }
     return -1
@@ -171,7 +184,8 @@ export class Explorer {
   private localActor(local: LocalSteps, budget: number): number {
     const { actors, machine } = this.search
     const preempts = (budget & 0xff) !== 0 && interventionsIn(budget) > this.reserve
-    for (let actor = 0; actor < actors.length && actors[actor].kind === 'vcpu'; actor++) {
+    for (let i = 0; i < this.vcpus.length; i++) {
+      const actor = this.vcpus[i]
       if (machine.stateOfOwn(actors[actor]) === 'ready' && local.isLocal(actors[actor], preempts))
         return actor
     }
@@ -197,19 +211,21 @@ export class Explorer {
    * Takes a step from the state on top. Pushes the state that it leads to if that is new; undoes the step otherwise.
    */
   private take(actor: number): Report | undefined {
-    const { search, visited } = this
+    const { search, visited, recent } = this
     const { stack } = search
     stack.frames[stack.frame + FRAME_STEPS]++
     search.step(actor)
     this.transitions++
-    visited.prefetch(search.keyA)
-    const violation = search.check()
+    const { keyA, keyB } = search
+    const isRecent = recent.has(keyA, keyB)
+    if (!isRecent) visited.prefetch(keyA)
+    const violation = search.check(isRecent)
     if (violation) return this.violated(violation, stack.actors())
     if (search.isElsewhere()) {
       stack.undo(search.changes)
       return undefined
     }
-    const { keyA, keyB } = search
+    if (isRecent && this.isExplored(keyA, keyB)) return this.meet(actor, -1, false)
     const slot = visited.find(keyA, keyB)
     const isNew = visited.isFree(slot)
     if (!isNew) {
@@ -289,12 +305,14 @@ export class Explorer {
 
   private closeState(slot: number, a: number, b: number): void {
     this.visited.close(slot, a, b)
+    this.recent.add(a, b)
     // What follows from a state is not all explored where the bound on depth cuts.
     if (this.share && !this.cut.any) this.share.closed.add(a, b)
   }
 
   /** Closes the component of the state on top, its root, with this key. */
   private closeComponent(cycles: FairCycles, a: number, b: number): Report | undefined {
+    if (!cycles.isCyclic()) return undefined
     const { search, visited } = this
     const others = cycles.close()
     for (const other of others) this.closeState(visited.find(other.a, other.b), other.a, other.b)
@@ -314,7 +332,7 @@ export class Explorer {
     const { shard } = this.bounds
     const part = shard ? { shard: shard.name } : {}
     const states = visited.size
-    const omission = this.bounds.exact ? 0 : (states * (states - 1)) / 2 ** 64
+    const omission = this.bounds.exact ? 0 : omissionOf(states, this.search.permutations)
     const verdict = verdictOf(complete, more.violation)
     return { verdict, complete, states, transitions, schedules, omission, ...part, ...more }
   }

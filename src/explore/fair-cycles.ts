@@ -16,7 +16,10 @@ import { keyOf } from './sum-hash.ts'
 /** Words for each depth: the number in the order of visits, the least that the state leads back to, and flags. */
 const INDEX = 0
 const LOW = 1
-/** Whether a step in the component leads from a state of it; whether one of those is a thread's. */
+/**
+ * Whether a step in the component leads from a state of it, and only then the rest has a meaning; whether one of those
+ * steps is a thread's.
+ */
 const CYCLIC = 2
 const HAS_THREAD = 3
 /**
@@ -61,12 +64,7 @@ export class FairCycles {
     const index = ++this.visits
     words[at + INDEX] = index
     words[at + LOW] = index
-    for (let i = at + CYCLIC; i < at + size; i++) words[i] = 0
-  }
-
-  /** An actor that is not bounded can step from the state at a depth. */
-  ready(depth: number, actor: number): void {
-    this.words[depth * this.size + READY + (actor >> 5)] |= 1 << (actor & 31)
+    words[at + CYCLIC] = 0
   }
 
   /**
@@ -82,6 +80,11 @@ export class FairCycles {
     this.steps(at, actor)
   }
 
+  /** Whether a step leads from a state of the component of the state on top, as far as it is known, to one of it. */
+  isCyclic(): boolean {
+    return this.words[this.search.stack.depth * this.size + CYCLIC] !== 0
+  }
+
   /** The state on top is about to be popped. Whether it is the last of its component that is on the stack. */
   isRoot(): boolean {
     const at = this.search.stack.depth * this.size
@@ -93,6 +96,7 @@ export class FairCycles {
     const { words, size, masks, search } = this
     const at = depth * size
     const to = at - size
+    this.prepare(to)
     this.left.push({ a, b, index: words[at + INDEX] })
     this.numbers.set(keyOf(a, b), words[at + INDEX])
     words[to + LOW] = Math.min(words[to + LOW], words[at + LOW])
@@ -128,10 +132,23 @@ export class FairCycles {
     return true
   }
 
+  /** The state that the machine is in has turned out to be on a cycle, as few are: notes which actors can step. */
+  private prepare(at: number): void {
+    const { words, size, search } = this
+    if (words[at + CYCLIC] !== 0) return
+    words.fill(0, at + HAS_THREAD, at + size)
+    words[at + CYCLIC] = 1
+    const { actors, uses, machine } = search
+    for (let actor = 0; actor < actors.length; actor++) {
+      const isReady = uses[actor] < 0 && machine.stateOfOwn(actors[actor]) === 'ready'
+      if (isReady) words[at + READY + (actor >> 5)] |= 1 << (actor & 31)
+    }
+  }
+
   /** Notes a step in the component from the state that the machine is in. */
   private steps(at: number, actor: number): void {
     const { words, masks, search } = this
-    words[at + CYCLIC] = 1
+    this.prepare(at)
     words[at + READY + masks + (actor >> 5)] |= 1 << (actor & 31)
     if (isThreadStep(search, actor)) words[at + HAS_THREAD] = 1
   }

@@ -6,6 +6,7 @@
 
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import { VCPU_AP_COUNT, type Vcpu } from '../hyp/records/vcpu.ts'
+import { irqApListOf } from '../hyp/records/vgic-irq.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import { AcknowledgeInvariants } from './acknowledge-invariants.ts'
 import type { OwnInvariant } from './bounds.ts'
@@ -24,12 +25,16 @@ import {
   FLUSHES,
   FOLDS,
   HAS_NEEDS,
+  IS_OWN,
   RESTORES,
   SAVES,
   WRITES,
   WRITES_ALL,
   WRITES_GUEST,
+  WRITES_LISTS,
+  WRITES_PE,
   WRITES_QUEUE,
+  WRITES_VCPU,
 } from './step-kind.ts'
 
 /** An invariant that is violated, and what is wrong; of a user's own, that too. */
@@ -68,8 +73,11 @@ export class StepChecks {
     this.contexts = new StepContexts(machine, before, this.checked)
   }
 
-  /** Checks after a step of an actor; `kind` is what {@link StepKinds} said of the step. */
-  afterStep({ index }: Actor, kind: number): ViolatedInvariant | undefined {
+  /**
+   * Checks after a step of an actor; `kind` is what {@link StepKinds} said of the step. `isKnown` says that it has led to a
+   * state that was checked when another step led to it.
+   */
+  afterStep({ index }: Actor, kind: number, isKnown: boolean): ViolatedInvariant | undefined {
     if (kind & HAS_NEEDS) {
       const violation = this.contexts.missing(this.hypervisor.vcpu(index))
       if (violation) return violation
@@ -113,6 +121,11 @@ export class StepChecks {
       const what = this.checker.enteredWhileStopped(entered)
       if (what !== undefined) return ['S10', what]
     }
+    const isOwn = (kind & IS_OWN) !== 0 && (writes === WRITES_VCPU || writes === WRITES_PE)
+    const unlisted = isOwn && this.checked.S17 ? this.oneList() : undefined
+    if (unlisted !== undefined) return ['S17', unlisted]
+    // The rest is about the state alone, but for an entry, and for where LPIs went.
+    if (isKnown && entered === 0 && !(writes === WRITES_ALL && this.lpis.present)) return undefined
     return writes === WRITES_ALL || writes >= WRITES_GUEST || entered !== 0
       ? this.afterChange(writes, entered)
       : undefined
@@ -153,8 +166,8 @@ export class StepChecks {
     const { checker, checked } = this
     const found = writes === WRITES_ALL && this.lpis.present ? this.ofLpis() : undefined
     if (found) return found
-    if ((writes === WRITES_ALL || writes === WRITES_QUEUE) && checked.S17 && this.touchesLists()) {
-      const what = checker.oneList()
+    if (checked.S17 && (writes === WRITES_ALL || writes === WRITES_QUEUE || writes === WRITES_LISTS)) {
+      const what = this.oneList()
       if (what !== undefined) return ['S17', what]
     }
     if (checked.S21) {
@@ -218,19 +231,32 @@ export class StepChecks {
     return undefined
   }
 
-  /** Whether the last step changed an interrupt's word, or how many are on an ap_list. A sort does neither. */
-  private touchesLists(): boolean {
-    const { interrupts, layout } = this.hypervisor
+  /**
+   * S17. It held before the last step: so an interrupt names a vCPU on whose list it is not, and none of those on lists
+   * does, only if the step has made more interrupts name one than it has put on lists. A sort does neither.
+   */
+  private oneList(): string | undefined {
+    const { words, interrupts, layout } = this.hypervisor
+    const { before } = this
     const { at, count } = this.changes
     const end = layout.vcpus + layout.vcpuCount * layout.vcpuSize
+    let isTouched = false
+    let unlisted = 0
     for (let i = 0; i < count; i++) {
       const word = at[i]
-      if (interrupts.kindAt(word) !== undefined) return true
-      if (word < layout.vcpus || word >= end) continue
-      const offset = (word - layout.vcpus) % layout.vcpuSize
-      if (offset === VCPU_AP_COUNT) return true
+      if (interrupts.kindAt(word) !== undefined) {
+        isTouched = true
+        unlisted += named(words[word]) - named(before[word])
+      } else if (word >= layout.vcpus && word < end) {
+        if ((word - layout.vcpus) % layout.vcpuSize !== VCPU_AP_COUNT) continue
+        isTouched = true
+        unlisted -= words[word] - before[word]
+      }
     }
-    return false
+    if (!isTouched) return undefined
+    const what = this.checker.listed()
+    if (what !== undefined || unlisted === 0) return what
+    return 'an interrupt names a vCPU on whose list it is not once'
   }
 
   /** S20: a question has changed a word of another vCPU's record. */
@@ -246,6 +272,9 @@ export class StepChecks {
     return undefined
   }
 }
+
+/** 1 for the word of an interrupt that names a vCPU. */
+const named = (word: number): number => (irqApListOf(word) === 0 ? 0 : 1)
 
 /** Which invariants are checked. */
 function chosen(ids: readonly InvariantId[] | undefined): Readonly<Record<InvariantId, boolean>> {

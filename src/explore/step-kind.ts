@@ -7,13 +7,18 @@ import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   peOf,
   VCPU_AP_COUNT,
+  VCPU_AP_FIRST,
+  VCPU_INDEX,
   VCPU_NOTIFIER,
   VCPU_PC,
   VCPU_PE,
   VCPU_USED_LRS,
   type Vcpu,
 } from '../hyp/records/vcpu.ts'
+import { asIrq, IRQ_LINK, irqTarget } from '../hyp/records/vgic-irq.ts'
+import { VM_DEACTIVATED } from '../hyp/records/vm.ts'
 import { isOwnStep, type Step } from '../hyp/run/step.ts'
+import { STEP_SET_WAITING } from '../hyp/run/step-numbers.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
@@ -29,6 +34,8 @@ export const WRITES_GUEST = 4
 /** A device's step that queues an interrupt; one that posts a request, kicks, or sends a signal. */
 export const WRITES_QUEUE = 5
 export const WRITES_NOTIFY = 6
+/** A flush or a fold: what WRITES_PE allows, and the vCPU's ap_list and list registers with the interrupts that they name. */
+export const WRITES_LISTS = 7
 export const WRITES = 7
 
 /** The step is a question; it is the runnable() of a halt about its own vCPU. */
@@ -70,22 +77,32 @@ export class StepKinds {
   private readonly words: Int32Array
   /** The kinds of the design's steps, by program counter. */
   private readonly rows: Uint16Array
+  private readonly hasMapped: boolean
   private readonly timer: number
   private readonly guest: number
+  /** Whether flushes and folds touch nothing but their vCPU's interrupts: no SPI in flight is counted, no LPI is held. */
+  private readonly ownLists: boolean
 
   constructor(private readonly machine: Machine) {
     const { words, runLoop, layout } = machine.hypervisor
     this.words = words
     const { timers } = machine.setup
     const mapped = layout.mappedCount > 0
+    this.hasMapped = mapped
     // With GICv4 a write to a PE may change what its redistributor presents, and the host takes doorbells.
     const direct = machine.hypervisor.v4 !== undefined
     const rows = runLoop.program.steps.map((step) => kindOf(step, timers || mapped || direct))
     this.rows = Uint16Array.from(rows, (row) =>
       direct && (row & WRITES) === WRITES_PE ? row & ~WRITES : row,
     )
+    // Of a vCPU that waits the invariants of residency ask more: they are checked as after a step with preconditions.
+    for (const [pc, step] of runLoop.program.steps.entries())
+      if (direct && step?.op === STEP_SET_WAITING) this.rows[pc] |= HAS_NEEDS
     this.timer = timers ? WRITES_ALL : WRITES_VCPU
     this.guest = mapped || direct ? WRITES_ALL : WRITES_GUEST
+    const { apLists } = machine.hypervisor
+    const apart = timers || mapped || direct
+    this.ownLists = !apart && !apLists.countsSpis && layout.lpis.lpi.count === 0
   }
 
   /** The kind of an actor's next step: a WRITES_ value and flags. */
@@ -115,8 +132,22 @@ export class StepKinds {
     if (runLoop.threadState(v) === THREAD_IN_GUEST) return this.ofGuest(index, v)
     const notifier = words[v + VCPU_NOTIFIER]
     const row = this.rows[notifier !== 0 ? notifier : words[v + VCPU_PC]]
-    if (row & ON_LISTS && this.hasEmptyLists(v)) return WRITES_VCPU | HAS_NEEDS
+    if (row & ON_LISTS) return this.ofLists(v, row)
     return row & TAKES && !this.machine.hypervisor.guest.isInterrupted(v) ? WRITES_THREAD : row
+  }
+
+  private ofLists(v: Vcpu, row: number): number {
+    if (this.hasEmptyLists(v)) return WRITES_THREAD | HAS_NEEDS
+    return this.ownLists && this.keepsInterrupts(v) ? (row & ~WRITES) | WRITES_LISTS : row
+  }
+
+  /** Whether all interrupts on an ap_list are its vCPU's, so that no prune moves one to another, and none is marked by another. */
+  private keepsInterrupts(v: Vcpu): boolean {
+    const { words, machine } = this
+    if (words[machine.hypervisor.layout.vm + VM_DEACTIVATED] !== 0) return false
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK]))
+      if (irqTarget(words[irq]) !== words[v + VCPU_INDEX]) return false
+    return true
   }
 
   /** Whether a flush or a fold has nothing to do. */
@@ -153,7 +184,7 @@ export class StepKinds {
     if (next?.restore) return WRITES_ALL | RESTORES
     // A message may be translated, cached and held; an LPI may go with the last reference.
     if (next?.msi) return injection.notifies(machine.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
-    if (mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL
+    if (this.hasMapped && mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL
     if (!injection.queues(machine.nextInjection(index))) return WRITES_NOTIFY
     // The first SPI that is counted is a request to every vCPU.
     return apLists.countsSpis ? WRITES_ALL : WRITES_QUEUE

@@ -233,6 +233,11 @@ export class Ghosts {
     return this.edges + (this.hypervisor.interrupts.indexOf(irq) >> 5)
   }
 
+  /** Offset of the first word of the SPIs' bits. */
+  get spiEdges(): number {
+    return this.edges + this.hypervisor.layout.vcpuCount
+  }
+
   private bitOf(irq: Irq): number {
     return this.hypervisor.interrupts.indexOf(irq) & 31
   }

@@ -39,6 +39,7 @@ import {
 import { Ghosts, ghostRecord } from './ghosts.ts'
 import { imageRecord, imageSize, Restores } from './restores.ts'
 import { Saves } from './saves.ts'
+import type { SymmetricGroup } from './symmetric.ts'
 import { thoseThat, Userspace } from './userspace.ts'
 
 /** One that takes steps: a vCPU, a device, or an event of the environment. */
@@ -124,6 +125,8 @@ export class Machine {
     readonly setup: VmSetup,
     private readonly design: Design,
     readonly devices: readonly DeviceProgram[],
+    /** What the scenario declares to be symmetric. */
+    readonly symmetric: readonly SymmetricGroup[],
   ) {
     const ghosts = ghostRecord(setup)
     const device = deviceRecord({
@@ -195,7 +198,7 @@ export class Machine {
 
   /** A new machine of the same configuration, before its first step. */
   again(): Machine {
-    return machineOf(this.hypervisor.config, this.setup, this.design, this.devices)
+    return machineOf(this.hypervisor.config, this.setup, this.design, this.devices, this.symmetric)
   }
 
   /** Virtual time: the steps taken, plus the time that was let pass. */
@@ -359,9 +362,11 @@ export class Machine {
 
   /** The program counter of the next step of a device's injection, message, save or restore. */
   nextInjection(index: number): NextPc {
+    const underWay = this.injectionOf(index)
+    if (underWay !== 0) return underWay
     const { inject, msi, save, restore } = this.hypervisor.runLoop.program
     const next = this.nextDeviceStep(index)
-    return this.injectionOf(index) || (next?.msi ? msi : next?.save ? save : next?.restore ? restore : inject)
+    return next?.msi ? msi : next?.save ? save : next?.restore ? restore : inject
   }
 
   /** Whether a device's message waits for its_lock. */
@@ -436,7 +441,7 @@ export class Machine {
     if (!next) return 'done'
     if (next.save || next.restore) return this.userspace.stateOf(index, next)
     if (this.restores !== undefined && this.userspace.stopsDevices) return 'asleep'
-    return this.waitsForIts(index) ? 'asleep' : 'ready'
+    return next.msi && this.waitsForIts(index) ? 'asleep' : 'ready'
   }
 
   private vcpuState(v: Vcpu): ActorState {
@@ -492,13 +497,12 @@ export class Machine {
     const { runLoop, scheduler, words } = hypervisor
     if (words[v + VCPU_PE] === 0) {
       scheduler.switchIn(v, words[v + VCPU_LAST_CPU])
-    } else if (runLoop.threadState(v) === THREAD_IN_GUEST) {
-      this.ghosts.stepGuest(v)
-    } else if (runLoop.threadState(v) === THREAD_WAITS_FOR_VCPUS) {
-      scheduler.switchOut(v)
-    } else {
-      this.ghosts.stepThread(v)
+      return
     }
+    const state = runLoop.threadState(v)
+    if (state === THREAD_IN_GUEST) this.ghosts.stepGuest(v)
+    else if (state === THREAD_WAITS_FOR_VCPUS) scheduler.switchOut(v)
+    else this.ghosts.stepThread(v)
   }
 
   /**

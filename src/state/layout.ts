@@ -20,10 +20,10 @@ export type WordClass = 'authoritative' | 'normalised' | 'derived' | 'observatio
 
 /**
  * The kinds of steps that may write a word. Steps of a thread that write only the thread's own words, its vCPU's too,
- * or its PE's too; a guest's; a device's that queues an interrupt, or that notifies a vCPU. Other steps may write
- * every word.
+ * or its PE's too, or also those of the interrupts on its ap_list; a guest's; a device's that queues an interrupt, or that
+ * notifies a vCPU. Other steps may write every word.
  */
-export type Writer = 'thread' | 'vcpu' | 'pe' | 'guest' | 'queue' | 'notify'
+export type Writer = 'thread' | 'vcpu' | 'pe' | 'lists' | 'guest' | 'queue' | 'notify'
 
 /** One or several words of one meaning at a fixed offset in a record. */
 export interface WordDeclaration {

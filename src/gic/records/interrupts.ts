@@ -6,7 +6,7 @@ import { type Rows, wordsOf } from '../../state/rows.ts'
 export * from './interrupts-offsets.ts'
 
 /** The steps of a thread or of its guest on the PE, and the IPI of a kick that is sent there. */
-const PE: readonly Writer[] = ['pe', 'guest', 'notify']
+const PE: readonly Writer[] = ['pe', 'lists', 'guest', 'notify']
 
 /**
  * The rows of a block of 32 interrupts: their configuration, then, from LATCH to CANDIDATES, their state. Register

@@ -32,7 +32,7 @@ export function asPe(offset: number): Pe {
  * registers stay as they were set up, and the host acknowledges and drops the priority in one step. A guest that
  * accesses the physical CPU interface, because HCR_EL2 does not route it to the virtual one, may change every word.
  */
-const PE: readonly Writer[] = ['pe', 'guest', 'notify']
+const PE: readonly Writer[] = ['pe', 'lists', 'guest', 'notify']
 
 /**
  * The control word of a CPU interface: the fields of ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_CTLR and `ICC_IGRPEN<n>`, with

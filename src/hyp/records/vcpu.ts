@@ -146,12 +146,12 @@ export interface VcpuSize {
 export const vcpuBefore = (value: number): string => (value === 0 ? 'none' : `vcpu[${value - 1}]`)
 
 /** The thread's words may be written by all of its own steps. */
-const THREAD: readonly Writer[] = ['thread', 'vcpu', 'pe', 'guest']
+const THREAD: readonly Writer[] = ['thread', 'vcpu', 'pe', 'lists', 'guest']
 /**
  * The words of its part of the vGIC may be written by steps that write its PE's words; the vCPU's other words may
  * not.
  */
-const VGIC: readonly Writer[] = ['vcpu', 'pe', 'guest']
+const VGIC: readonly Writer[] = ['vcpu', 'pe', 'lists', 'guest']
 const VCPU: readonly Writer[] = ['vcpu', 'guest']
 
 export const vcpuRows = {
@@ -259,14 +259,14 @@ export const vcpuRows = {
   VCPU_AP_FIRST: {
     name: 'apFirst',
     class: 'normalised',
-    by: ['queue'],
+    by: ['queue', 'lists'],
     says: 'The first interrupt on its ap_list; 0 if that is empty. Each has the next one in its {@link IRQ_LINK}.',
     means: 'word',
   },
   VCPU_AP_LAST: {
     name: 'apLast',
     class: 'normalised',
-    by: ['queue'],
+    by: ['queue', 'lists'],
     says: 'The last interrupt on its ap_list.',
     means: 'word',
   },
@@ -418,7 +418,7 @@ export const vcpuRows = {
     name: 'lrIrq[<n>]',
     count: ({ listRegisters }) => listRegisters,
     class: 'normalised',
-    by: [],
+    by: ['lists'],
     says: 'The interrupt that the last flush put into each list register.',
     means: 'word',
   },

@@ -89,11 +89,18 @@ export const irqRows = (n: (element: number, index: number) => string) =>
       name: '<n>',
       n,
       class: 'authoritative',
-      by: ['queue'],
+      by: ['queue', 'lists'],
       says: 'Its word.',
       view: VGIC_IRQ_VIEW,
     },
-    IRQ_LINK: { name: '<n> apNext', n, class: 'normalised', by: ['queue'], says: 'Its link.', means: 'word' },
+    IRQ_LINK: {
+      name: '<n> apNext',
+      n,
+      class: 'normalised',
+      by: ['queue', 'lists'],
+      says: 'Its link.',
+      means: 'word',
+    },
   }) as const satisfies Rows
 
 export const irqPriority = (word: number): number => (word & IRQ_PRIORITY) >>> IRQ_PRIORITY_SHIFT

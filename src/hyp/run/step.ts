@@ -74,7 +74,7 @@ export interface StepRow {
   /** `runnable` is the question by which a halt asks whether its own vCPU would run. */
   readonly asks?: 'question' | 'runnable'
   /** The words that it may write in a VM for which the host injects no interrupts, if not all. */
-  readonly writesUninjected?: 'vcpu' | 'pe'
+  readonly writesUninjected?: 'thread' | 'vcpu' | 'pe'
   /** What it does with the list registers. */
   readonly lists?: 'flush' | 'fold'
   /** It is about vPEs: a machine without GICv4 does not have it. */

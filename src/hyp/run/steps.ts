@@ -261,7 +261,7 @@ export const migrateUnowned = row('migrateUnowned', {
   needs: ['interruptsOff'],
 })
 /** Samples the timers after an exit. */
-export const timerSync = row('timerSync', { does: 'timerSync', writesUninjected: 'vcpu' })
+export const timerSync = row('timerSync', { does: 'timerSync', writesUninjected: 'thread' })
 /** mode := IN_GUEST, with a full barrier: from now on a kick interrupts. */
 export const publishInGuest = row('publishInGuest', { does: 'publishInGuest', writes: 'thread' })
 export const publishOutside = row('publishOutside', { does: 'publishOutside', writes: 'thread' })

@@ -40,6 +40,6 @@ describe('a step', () => {
       { numRuns: 200 },
     )
     // Every kind of writes was met.
-    expect([...writes].sort()).toEqual([0, 1, 2, 3, 4, 5, 6])
+    expect([...writes].sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
   })
 })

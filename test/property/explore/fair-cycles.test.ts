@@ -23,23 +23,29 @@ function finds(graph: Graph): boolean {
   const frames = new Int32Array(1000)
   const stack = { depth: -1, frame: 0, frames }
   const hypervisor = { runLoop: { threadState: () => 0 }, vcpu: (index: number) => index }
-  const cycles = new FairCycles({ actors, stack, machine: { hypervisor } } as unknown as Search)
+  let here = 0
+  const machine = {
+    hypervisor,
+    stateOfOwn: ({ index }: { index: number }) => (graph[here][index] < 0 ? 'asleep' : 'ready'),
+  }
+  const uses = actors.map(() => -1)
+  const cycles = new FairCycles({ actors, uses, stack, machine } as unknown as Search)
   const depths = new Map<number, number>()
   const [open, closed] = [new Set<number>(), new Set<number>()]
   let found = false
-  const visit = (state: number): void => {
+  const visit = (state: number, from: number): void => {
     stack.depth++
     depths.set(state, stack.depth)
     open.add(state)
     cycles.enter(stack.depth)
     for (const [actor, to] of graph[state].entries()) {
       if (to < 0) continue
-      cycles.ready(stack.depth, actor)
+      here = state
       if (open.has(to)) cycles.closes(actor, depths.get(to) ?? -1, to, 0)
       else if (!closed.has(to)) {
         const depth = stack.depth
         frames[depth] = actor
-        visit(to)
+        visit(to, state)
       }
     }
     const isOpen = !cycles.isRoot()
@@ -53,9 +59,10 @@ function finds(graph: Graph): boolean {
     depths.delete(state)
     stack.depth--
     stack.frame = stack.depth - FRAME_ACTOR
+    here = from
     if (isOpen) cycles.stays(stack.depth + 1, state, 0)
   }
-  visit(0)
+  visit(0, 0)
   return found
 }
 

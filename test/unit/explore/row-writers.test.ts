@@ -44,6 +44,8 @@ const needed: readonly (readonly [Writer, string])[] = [
   ['notify', 'target'],
   ['notify', 'thread'],
   ['thread', 'thread'],
+  ['lists', 'lrIrq[<n>]'],
+  ['lists', 'usedLrs'],
   ['pe', 'PSTATE'],
   ['pe', 'current[<n>]'],
   ['guest', 'PSTATE'],
