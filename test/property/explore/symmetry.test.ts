@@ -86,6 +86,20 @@ function visited(recipe: Scenario, bounds: Bounds): { report: Report; states: nu
   return { report, states: states.size, orbits: orbits.size }
 }
 
+/** Two devices of one vCPU, or two vCPUs with a device each. */
+const like = {
+  timers: false,
+  alone: false,
+  listRegisters: 2,
+  devices: 1,
+  level: false,
+  priorities: [0x80, 0x80],
+  handler: [],
+  ops: ['mask', 'wfi'],
+  acts: ['pulse'],
+  vlpi: false,
+} as const
+
 describe('a search with symmetry', () => {
   it('visits one state of each orbit', () => {
     const seen = { states: 0, orbits: 0 }
@@ -103,23 +117,11 @@ describe('a search with symmetry', () => {
         seen.states += whole.states
         seen.orbits += whole.orbits
       }),
-      { numRuns: 20 },
+      // Whatever the seed, one search is small enough to be complete.
+      { numRuns: 20, examples: [[{ ...like, design: 'wfi-handler', vcpus: 1, swapsVcpus: false }, 0, 0]] },
     )
     expect(seen.orbits).toBeLessThan(seen.states)
   })
-
-  const like = {
-    timers: false,
-    alone: false,
-    listRegisters: 2,
-    devices: 1,
-    level: false,
-    priorities: [0x80, 0x80],
-    handler: [],
-    ops: ['mask', 'wfi'],
-    acts: ['pulse'],
-    vlpi: false,
-  } as const
 
   it.each(
     mutants.flatMap(({ name }) => [
