@@ -8,6 +8,7 @@ import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { header, Progress, refuse } from '../test/command-line.ts'
 import { countRounds, type Round, valgrind } from './callgrind.ts'
+import { measuredDesigns } from './designs.ts'
 import { allScenarios, comparison, compileTwin, type Scenario, withTwin } from './exits.ts'
 import { geomean, median } from './statistics.ts'
 
@@ -19,6 +20,8 @@ interface Options {
   readonly only: string | undefined
   /** Whether each function is told of. */
   readonly functions: boolean
+  /** The name of the design of machines without an ITS and GICv4; that of all cases if undefined. */
+  readonly design: string | undefined
 }
 
 /** Instructions an iteration. */
@@ -39,9 +42,13 @@ const TWIN_ITERATIONS = 20_000
 const CACHEGRIND = ['--tool=cachegrind', '--cache-sim=no', '--cachegrind-out-file=/dev/null']
 
 /** Ours: the instructions of an iteration, and where they are. */
-async function perIteration({ number }: Scenario, withFunctions: boolean): Promise<Omit<Case, 'name'>> {
+async function perIteration(
+  { number }: Scenario,
+  { functions: withFunctions, design }: Options,
+): Promise<Omit<Case, 'name'>> {
+  const position = measuredDesigns.findIndex(({ name }) => name === design)
   const lengths = Array.from({ length: 2 * ROUNDS }, (_, i) => ITERATIONS * (1 + (i % 2)))
-  const lines = lengths.map((iterations) => `${number} ${iterations} 1`)
+  const lines = lengths.map((iterations) => `${number} ${iterations} 1${position < 0 ? '' : ` ${position}`}`)
   const rounds = await countRounds(fileURLToPath(import.meta.url), lines)
   const [once, twice] = [0, 1].map((odd) => medianRound(rounds.filter((_, i) => i % 2 === odd)))
   const ours = (twice.instructions - once.instructions) / ITERATIONS
@@ -78,7 +85,8 @@ async function countTwin(twin: string, number: number, times: number): Promise<n
 }
 
 /** Runs the benchmark and prints it. */
-export async function benchInstructions({ twin: source, json, only, functions }: Options): Promise<void> {
+export async function benchInstructions(options: Options): Promise<void> {
+  const { twin: source, json, only } = options
   try {
     execFileSync('valgrind', ['--version'], { stdio: 'ignore' })
   } catch {
@@ -96,7 +104,7 @@ export async function benchInstructions({ twin: source, json, only, functions }:
   const cases: Case[] = []
   for (const scenario of chosen) {
     progress.next(scenario.name)
-    const measured = await perIteration(scenario, functions)
+    const measured = await perIteration(scenario, options)
     const hasTwin = twin !== undefined && withTwin.includes(scenario)
     const internal = cases.find(({ name }) => name === scenario.internal)
     const one: Case = {

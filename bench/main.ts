@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs'
 import { commandLine, refuse, type Values } from '../test/command-line.ts'
-import { benchDesigns } from './designs.ts'
+import { benchDesigns, measuredDesigns } from './designs.ts'
 import { benchDevice } from './device.ts'
 import { benchHotPath, caseNames } from './exits.ts'
 import { benchExplorer } from './explore.ts'
@@ -17,7 +17,7 @@ const help = `
 npm run bench -- [--twin FILE.c] [--only CASE] [--rounds N] [--json]
                                                          what an exit of a vCPU costs: nanoseconds, bytes; vm/, run/ and
                                                          events/ are by the public API: VirtualMachine, runs, their events
-npm run bench -- instructions [--twin FILE.c] [--only CASE] [--functions] [--json]
+npm run bench -- instructions [--twin FILE.c] [--only CASE] [--design NAME] [--functions] [--json]
                                                          the same in instructions, counted by valgrind (a minute a case)
 npm run bench -- designs [--json]                        an exit in every design of the library, and an own step
 npm run bench -- scale [--json]                          what grows with vCPUs, SPIs, LPIs, PEs and pending interrupts
@@ -27,6 +27,7 @@ npm run bench -- device [--json]                         the GIC as a device: na
   --twin FILE.c  the same work in C, bench/native-twin.c, compiled with cc -O2 and measured in turn: the ratio of the two
   --spin FILE.pml  the protocol in Promela, bench/wfi-protocol.pml, searched by Spin beside the explorer
   --only CASE    one case: ${caseNames.join(', ')}
+  --design NAME  a design as bench -- designs names it; cases with an ITS, with GICv4 or by the public API have their own
   --functions    where the instructions are: functions as V8 has compiled them, with what was inlined into each
   --rounds N     rounds in each of 3 processes, 5 without this
   --json         results for programs
@@ -54,7 +55,7 @@ else if (first === 'designs') {
   const values = commandLine({ name: 'bench', help, options: { json: flag } }, rest)
   if (values) benchDevice(values['json'] === true)
 } else if (first === 'instructions') {
-  const options = { twin: string, only: string, functions: flag, json: flag }
+  const options = { twin: string, only: string, design: string, functions: flag, json: flag }
   const values = commandLine({ name: 'bench', help, options }, rest)
   if (values) await instructions(values)
 } else {
@@ -77,13 +78,19 @@ async function exits({ twin, only, rounds = '5', json }: Values): Promise<void> 
   }
 }
 
-async function instructions({ twin, only, functions, json }: Values): Promise<void> {
+async function instructions({ twin, only, design, functions, json }: Values): Promise<void> {
   if (!areThere(twin, only)) return
+  if (typeof design === 'string' && !measuredDesigns.some(({ name }) => name === design)) {
+    const names = measuredDesigns.map(({ name }) => name).join(', ')
+    refuse(`bench: there is no design ${design}: --design takes ${names}.`)
+    return
+  }
   await benchInstructions({
     twin: twin as string | undefined,
     json: json === true,
     only: only as string | undefined,
     functions: functions === true,
+    design: design as string | undefined,
   })
 }
 

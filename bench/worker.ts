@@ -1,13 +1,14 @@
 /**
- * A process that runs scenarios on demand: reads lines `SCENARIO ITERATIONS MACHINES`, answers each with
- * `NS_PER_ITERATION CPU_NS_PER_ITERATION CHECKSUM BYTES_PER_ITERATION SCAVENGES`. With several machines alive the first
- * is measured. Machines are warmed up when they are made; the time of the processor is that of all threads, V8's
+ * A process that runs scenarios on demand: reads lines `SCENARIO ITERATIONS MACHINES DESIGN`, answers each with
+ * `NS_PER_ITERATION CPU_NS_PER_ITERATION CHECKSUM BYTES_PER_ITERATION SCAVENGES`. The design, which may be left out, is its
+ * position among those of designs.ts. With several machines alive the first is measured. Machines are warmed up when they are made; the time of the processor is that of all threads, V8's
  * compiler and collector included.
  */
 
 import { PerformanceObserver } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
-import { designs, type ScenarioMachine } from 'vgic/scenario'
+import { type Design, designs, type ScenarioMachine } from 'vgic/scenario'
+import { measuredDesigns } from './designs.ts'
 import {
   ASLEEP,
   HotPath,
@@ -52,9 +53,10 @@ export function serve(): void {
   const measured = new Map<string, Measurable>()
   const lines = createInterface({ input: process.stdin })
   lines.on('line', (line) => {
-    const [scenario, iterations, count] = line.split(' ').map(Number)
-    const key = `${scenario} ${count}`
-    const path = measured.get(key) ?? publiclyWarmedUp(scenario) ?? warmedUp(scenario, count)
+    const [scenario, iterations, count, position] = line.split(' ').map(Number)
+    const key = `${scenario} ${count} ${position}`
+    const path =
+      measured.get(key) ?? publiclyWarmedUp(scenario) ?? warmedUp(scenario, count, measuredDesigns[position])
     measured.set(key, path)
     measure(path, scenario, 0)
     const empty = measure(path, scenario, 0)
@@ -77,9 +79,9 @@ function publiclyWarmedUp(scenario: number): Measurable | undefined {
 }
 
 /** The machine that a scenario is measured on, after it and others have run it. */
-function warmedUp(scenario: number, count: number): HotPath {
+function warmedUp(scenario: number, count: number, design: Design = designs.wfiFullPut): HotPath {
   const polls = !ASLEEP.includes(scenario)
-  const makers = [(waits: boolean) => measuredMachine(scenario, waits), ...others]
+  const makers = [(waits: boolean) => measuredMachine(scenario, waits, design), ...others]
   const paths = makers.slice(0, count).map((make) => new HotPath(make(polls)))
   if (scenario === LPI) paths[0].bootIts()
   if (scenario === IPI_HW) paths[0].enableVsgis()
@@ -90,10 +92,10 @@ function warmedUp(scenario: number, count: number): HotPath {
   return paths[0]
 }
 
-function measuredMachine(scenario: number, polls: boolean): ScenarioMachine {
+function measuredMachine(scenario: number, polls: boolean, design: Design): ScenarioMachine {
   if (scenario === LPI) return machineWithIts()
   if ([HYPERCALL_V4, IPI_HW, VLPI, WFI_V4].includes(scenario)) return machineOfV41(polls)
-  return machineOf(4, designs.wfiFullPut, polls)
+  return machineOf(4, design, polls)
 }
 
 /** What a round takes. Its bytes are also those of measuring itself, which a round without iterations shows. */

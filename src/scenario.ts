@@ -126,3 +126,4 @@ export type {
   VectorEvent,
   WfxEvent,
 } from './scenario/step-events.ts'
+export type { SymmetricPart } from './scenario/symmetric.ts'

@@ -24,7 +24,16 @@ export type { ScenarioSource } from './explore/part-of-pool.ts'
 export interface WorkerBounds
   extends Pick<
     Bounds,
-    'preemptions' | 'ticks' | 'migrations' | 'states' | 'depth' | 'invariants' | 'checkWrites' | 'raise'
+    | 'preemptions'
+    | 'ticks'
+    | 'migrations'
+    | 'states'
+    | 'depth'
+    | 'invariants'
+    | 'checkWrites'
+    | 'raise'
+    | 'reduce'
+    | 'symmetry'
   > {
   /** Threads, 1 to 256. */
   readonly workers: number
@@ -59,6 +68,8 @@ export async function exploreInWorkers(source: ScenarioSource, bounds: WorkerBou
     invariants: true,
     checkWrites: true,
     raise: true,
+    reduce: true,
+    symmetry: true,
   })
   const count = argumentInteger('workers', workers, 1, 256)
   const { states } = checkBounds(others)

@@ -29,7 +29,7 @@ const CATEGORIES = {
   ],
   'System registers': ['arch/{icc-registers,ich-registers,icv-registers,hcr-el2}.ts'],
   Errors: ['errors/vgic-error.ts'],
-  Scenarios: ['scenario/{builder,scenario-config,guest-builder,guest-its,device-builder}.ts'],
+  Scenarios: ['scenario/{builder,scenario-config,symmetric,guest-builder,guest-its,device-builder}.ts'],
   'Runs and machines': ['scenario/{run,scenario-machine,machine,inspection}.ts'],
   'Steps that were taken': ['scenario/step-events.ts', 'hyp/host/seam.ts'],
   Pictures: ['scenario/pictures/{mermaid,perfetto,samples,svg,vcd}.ts'],

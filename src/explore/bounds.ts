@@ -98,9 +98,16 @@ export interface Bounds extends Interventions {
   /**
    * Whether interleavings that differ only in when steps are taken that no other actor notices are explored once;
    * default false. The verdict is the same, and the violated invariant is one that is violated without it, too. L4 is not
-   * checked, and is refused in `invariants`, as is a `check` of your own. Machines with GICv4 are not reduced.
+   * checked, and is refused in `invariants`, as is a `check` of your own.
    */
   readonly reduce?: boolean
+  /**
+   * Whether states that differ only by a permutation of what the scenario declares to be symmetric, with
+   * `scenario.symmetric()`, are explored once; default false. The verdict is the same, and the violated invariant is one
+   * that is violated without it, too. A declaration that is not true is refused. L4 is not checked, and is refused in
+   * `invariants`, as are invariants of your own and `merge: false`.
+   */
+  readonly symmetry?: boolean
   /**
    * `'i/n'`: explores the i-th of n parts, counted from 0; {@link mergeReports} puts the parts' reports together. What
    * comes before the first step of a device, a timer or an intervention is explored by all; each such step belongs to
@@ -161,7 +168,8 @@ export interface Report {
   readonly schedules: number
   /**
    * The probability, at most, that some state was omitted since 63 bits of its hash agree with another's, if hashes
-   * are taken to be random: n (n - 1) / 2^64 of n states. 0 with `exact`.
+   * are taken to be random: n (n - 1) / 2^64 of n states; with `symmetry` under p permutations, p^2 / (2 p - 1) times as
+   * much. 0 with `exact`.
    */
   readonly omission: number
   /**
@@ -188,6 +196,10 @@ export interface Report {
 export const verdictOf = (complete: boolean, violation: Violation | undefined): Verdict =>
   violation ? 'violated' : complete ? 'holds' : 'bounded'
 
+/** {@link Report.omission}: that the least of as many hashes as there are permutations agree is more probable than of one. */
+export const omissionOf = (states: number, permutations: number): number =>
+  (((states * (states - 1)) / 2 ** 64) * permutations ** 2) / (2 * permutations - 1)
+
 const boundFields: Fields<Bounds> = {
   preemptions: true,
   ticks: true,
@@ -203,6 +215,7 @@ const boundFields: Fields<Bounds> = {
   shard: true,
   exact: true,
   reduce: true,
+  symmetry: true,
   onProgress: true,
   signal: true,
   now: true,
@@ -222,6 +235,7 @@ export interface CheckedBounds {
   readonly shard: Shard | undefined
   readonly exact: boolean
   readonly reduce: boolean
+  readonly symmetry: boolean
   readonly onProgress: ((progress: Progress) => void) | undefined
   readonly signal: StopSignal | undefined
   readonly now: (() => number) | undefined
@@ -246,6 +260,7 @@ export function checkBounds(bounds: Bounds): CheckedBounds {
     shard: shardOf(bounds.shard),
     exact: argumentBoolean('exact', bounds.exact ?? false),
     reduce: argumentBoolean('reduce', bounds.reduce ?? false),
+    symmetry: checkedSymmetry(bounds),
     onProgress: optionalFunction('onProgress', bounds.onProgress, '(progress) => ...'),
     signal: checkedSignal(bounds.signal),
     now: optionalFunction('now', bounds.now, '() => milliseconds'),
@@ -266,19 +281,40 @@ export const budgetOf = (bounds: Interventions): number =>
     0,
   )
 
-function checkedInvariants({ invariants: ids, reduce }: Bounds): readonly InvariantId[] | undefined {
+function checkedInvariants(bounds: Bounds): readonly InvariantId[] | undefined {
+  const { invariants: ids } = bounds
   if (ids !== undefined) argumentInvariants(ids)
-  return reduce === true ? withoutLivelock(ids) : ids
+  const [fewer] = fewerStates(bounds)
+  return fewer === undefined ? ids : withoutLivelock(ids, fewer)
 }
 
-/** The invariants that a reduced exploration checks. */
-function withoutLivelock(ids: readonly InvariantId[] | undefined): readonly InvariantId[] {
+/** The bounds by which fewer states are explored than there are. */
+const fewerStates = (bounds: Bounds) =>
+  (['reduce', 'symmetry'] as const).filter((name) => bounds[name] === true)
+
+/** The invariants that an exploration of fewer states checks. */
+function withoutLivelock(
+  ids: readonly InvariantId[] | undefined,
+  fewer: 'reduce' | 'symmetry',
+): readonly InvariantId[] {
   if (ids === undefined) return (Object.keys(invariants) as InvariantId[]).filter((id) => id !== 'L4')
   if (!ids.includes('L4')) return ids
   throw new VgicError(
     'argument',
-    'A reduced exploration does not check L4: leave `reduce` out, or L4 out of `invariants`.',
+    `An exploration with \`${fewer}\` does not check L4: leave \`${fewer}\` out, or L4 out of \`invariants\`.`,
   )
+}
+
+function checkedSymmetry({ symmetry, merge, own }: Bounds): boolean {
+  if (!argumentBoolean('symmetry', symmetry ?? false)) return false
+  if (merge === false)
+    throw new VgicError('argument', 'Symmetry merges states: leave `merge` or `symmetry` out.')
+  if (own !== undefined && own.length > 0)
+    throw new VgicError(
+      'argument',
+      'Invariants of your own may tell apart what is symmetric: leave `own` or `symmetry` out.',
+    )
+  return true
 }
 
 function checkedOwns({ own = [], reduce }: Bounds): readonly OwnInvariant[] {

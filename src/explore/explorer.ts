@@ -6,7 +6,14 @@
  */
 
 import type { Machine } from '../scenario/machine.ts'
-import { type CheckedBounds, interventionsIn, type Progress, type Report, verdictOf } from './bounds.ts'
+import {
+  type CheckedBounds,
+  interventionsIn,
+  omissionOf,
+  type Progress,
+  type Report,
+  verdictOf,
+} from './bounds.ts'
 import type { ClosedStates } from './closed-states.ts'
 import { CutStates } from './cut-states.ts'
 import { FairCycles } from './fair-cycles.ts'
@@ -52,6 +59,8 @@ export class Explorer {
   private cycles: FairCycles | undefined
   /** Undefined if the search is not reduced. */
   private readonly local: LocalSteps | undefined
+  /** The vCPUs among the actors. */
+  private readonly vcpus: readonly number[]
   /** The interventions that are left when the search has used up its own. */
   private reserve = 0
   private depth = 0
@@ -71,6 +80,8 @@ export class Explorer {
   ) {
     this.search = new Search(machine, bounds, share?.index ?? 0)
     this.local = bounds.reduce ? new LocalSteps(machine) : undefined
+    const { actors } = this.search
+    this.vcpus = [...actors.keys()].filter((actor) => actors[actor].kind === 'vcpu')
   }
 
   /** Searches the schedules with at most so many interventions and steps. */
@@ -173,7 +184,8 @@ export class Explorer {
   private localActor(local: LocalSteps, budget: number): number {
     const { actors, machine } = this.search
     const preempts = (budget & 0xff) !== 0 && interventionsIn(budget) > this.reserve
-    for (let actor = 0; actor < actors.length && actors[actor].kind === 'vcpu'; actor++) {
+    for (let i = 0; i < this.vcpus.length; i++) {
+      const actor = this.vcpus[i]
       if (machine.stateOfOwn(actors[actor]) === 'ready' && local.isLocal(actors[actor], preempts))
         return actor
     }
@@ -320,7 +332,7 @@ export class Explorer {
     const { shard } = this.bounds
     const part = shard ? { shard: shard.name } : {}
     const states = visited.size
-    const omission = this.bounds.exact ? 0 : (states * (states - 1)) / 2 ** 64
+    const omission = this.bounds.exact ? 0 : omissionOf(states, this.search.permutations)
     const verdict = verdictOf(complete, more.violation)
     return { verdict, complete, states, transitions, schedules, omission, ...part, ...more }
   }

@@ -14,10 +14,18 @@
  * thread itself can change, or if no intervention is left. The budget itself is not touched.
  *
  * No invariant tells the states apart that are left out: none that is checked after a step of another actor depends on
- * what a local step writes, except those of GICv4's residency, which look at whether a thread can be preempted, and
- * L4, which is about schedules without end. A machine with GICv4 is not reduced, and L4 is not checked. Where a local
+ * what a local step writes, except those of GICv4's residency, and L4, which is about schedules without end. L4 is not
+ * checked. Those of residency look at whether a thread can be preempted and whether its vCPU waits, and of a vCPU that
+ * does they ask more: what breaks them in a state that is left out breaks them after preemptOn and setWaiting, too, but
+ * not after preemptOff and clearWaiting. So with GICv4 these two are not local. Neither are irqOff and irqOn there, since
+ * a doorbell interrupts the host at once, nor what touches the CPU interface or the vPE. Where a local
  * step leads back to a state on the stack, all actors are explored, so that none is put off forever. States in which
  * no actor can step are all kept.
+ *
+ * The same goes for several explorers that leave the states that another has done with (closed-states.ts). Suppose a
+ * cycle of states from each of which only the local step was taken, by whomever. One of them was done with first: its
+ * explorer had found the next one on its own stack, since nobody was done with that, and then took all steps. With
+ * symmetry, read orbits for states: a step is local in all states of an orbit, of the actor that takes the place.
  */
 import {
   MODE_OUTSIDE,
@@ -39,17 +47,17 @@ const IF_QUIET = 2
 const IF_NO_TIMEOUT = 3
 
 const always = [
-  op.STEP_PREEMPT_OFF,
   op.STEP_PREEMPT_ON,
   op.STEP_EXIT_REASON,
   op.STEP_SET_WAITING,
-  op.STEP_CLEAR_WAITING,
   op.STEP_POLL_BEGIN,
   op.STEP_POLL_AGAIN,
   op.STEP_POLL_END,
   op.STEP_CLEAR_UNHALT,
   op.STEP_RESUME,
 ]
+/** Without GICv4: their states ask less of a resident vPE than those before them. */
+const withoutVpes = [op.STEP_PREEMPT_OFF, op.STEP_CLEAR_WAITING]
 /** Without timers they do nothing. */
 const ofTimers = [op.STEP_TIMER_LOAD, op.STEP_TIMER_PUT, op.STEP_TIMER_SYNC]
 /** The CPU interface of a VM's only vCPU, which is on the PE: devices look at neither. */
@@ -101,9 +109,11 @@ export class LocalSteps {
 function kindsFor({ hypervisor, setup, savers }: Machine): ReadonlyMap<number, number> {
   const kinds = new Map<number, number>()
   // A save waits until threads have come to a certain step.
-  if (hypervisor.v4 !== undefined || savers.length > 0) return kinds
+  if (savers.length > 0) return kinds
   for (const step of always) kinds.set(step, ALWAYS)
   kinds.set(op.STEP_SKIP_INSTRUCTION, IF_NO_TIMEOUT)
+  if (hypervisor.v4 !== undefined) return kinds
+  for (const step of withoutVpes) kinds.set(step, ALWAYS)
   // A timer or a mapped SPI interrupts the host at once, if interrupts are on.
   if (setup.timers || hypervisor.layout.mappedCount > 0) return kinds
   for (const step of ofTimers) kinds.set(step, ALWAYS)

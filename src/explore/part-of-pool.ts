@@ -1,7 +1,7 @@
 /** What one explorer of a pool does, and what all of them have done: src/workers.ts starts them, src/worker.ts is one. */
 import type { VgicError } from '../errors/vgic-error.ts'
 import { checkScenario, type Scenario } from '../scenario/builder.ts'
-import { type Bounds, checkBounds, interventionsIn, type Report, verdictOf } from './bounds.ts'
+import { type Bounds, checkBounds, interventionsIn, omissionOf, type Report, verdictOf } from './bounds.ts'
 import { ClosedStates } from './closed-states.ts'
 import { Explorer } from './explorer.ts'
 import { byViolation } from './merge-reports.ts'
@@ -20,6 +20,8 @@ export interface PoolPart {
   readonly report: Report
   /** Whether interventions that the bounds allow were left to another search. */
   readonly withheld: boolean
+  /** The permutations that a state is looked up by. */
+  readonly permutations: number
 }
 
 /**
@@ -57,7 +59,7 @@ export function explorePart(scenario: Scenario, search: PoolSearch, index: numbe
   const explorer = new Explorer(checkScenario(scenario).machine().internals, checked, { index, closed })
   const report = explorer.run(interventions, checked.depth)
   if (report.violation) closed.stop()
-  return { report, withheld: explorer.withheld }
+  return { report, withheld: explorer.withheld, permutations: explorer.search.permutations }
 }
 
 /**
@@ -76,7 +78,7 @@ export function reportOfParts(parts: readonly PoolPart[], closed: number): Repor
     states,
     transitions: reports.reduce((sum, { transitions }) => sum + transitions, 0),
     schedules: reports.reduce((sum, { schedules }) => sum + schedules, 0),
-    omission: (states * (states - 1)) / 2 ** 64,
+    omission: omissionOf(states, parts[0].permutations),
     ...(found?.violation ? { violation: found.violation } : bound ? { bound } : {}),
   }
 }

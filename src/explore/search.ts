@@ -8,6 +8,7 @@ import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import { ScenarioMachine } from '../scenario/scenario-machine.ts'
 import { budgetKinds, type CheckedBounds, SHARED_STEP, type Violation } from './bounds.ts'
+import { CanonicalStates } from './canonical-states.ts'
 import { Changes } from './changes.ts'
 import { ExactStates } from './exact-states.ts'
 import { invariantName } from './invariant-names.ts'
@@ -40,6 +41,10 @@ export class Search {
   keyA = 0
   keyB = 0
   private readonly exact: ExactStates | undefined
+  /** With symmetry. */
+  private readonly canonical: CanonicalStates | undefined
+  /** With symmetry and states that are kept whole, the state as it is kept. */
+  private readonly kept: Int32Array
   /** The machine as a user's invariants see it. */
   private readonly face: ScenarioMachine
   private readonly words: Int32Array
@@ -67,7 +72,10 @@ export class Search {
     this.stack = new SearchStack(this.words)
     this.kinds = new StepKinds(machine)
     this.changes = new Changes(machine, this.stack.top)
-    this.exact = bounds.exact ? new ExactStates(this.words, this.changes.ranges) : undefined
+    const { ranges } = this.changes
+    this.canonical = bounds.symmetry ? new CanonicalStates(machine, ranges) : undefined
+    this.kept = this.canonical && bounds.exact ? this.words.slice() : this.words
+    this.exact = bounds.exact ? new ExactStates(this.kept, ranges) : undefined
     this.checks = new StepChecks(machine, this.changes, this.stack.top, bounds.invariants)
   }
 
@@ -77,28 +85,43 @@ export class Search {
     stack.clear()
     changes.count = 0
     hash.hashAll(this.words, changes.ranges)
+    this.canonical?.hashAll(0)
     this.left = this.bounds.budget + (this.bounds.shard ? SHARED_STEPS * SHARED_STEP : 0)
     this.identify()
   }
 
   private identify(): void {
-    const { hash, left, exact } = this
+    const { left, exact, canonical } = this
+    canonical?.choose(this.stack.depth + 1, this.hash)
+    const { a, b } = this.known
     if (left !== this.termOf) {
       this.termOf = left
       this.term = withExtra(0, left)
     }
-    this.keyA = (hash.a + this.term) | 0
-    this.keyB = hash.b
+    this.keyA = (a + this.term) | 0
+    this.keyB = b
     if (exact === undefined) return
+    if (this.kept !== this.words) canonical?.write(this.kept)
     const number = exact.numberOf(this.keyA, this.keyB, left)
     // Odd multiplication is one to one. The lowest bit of lane b is not compared.
     this.keyA = Math.imul(number, 0x9e3779b1)
     this.keyB = number << 1
   }
 
+  /** How many permutations a state is looked up by; 1 without symmetry. */
+  get permutations(): number {
+    return this.canonical?.permutations ?? 1
+  }
+
+  /** The hash that the state is known by: the least of its permutations', or its own. */
+  private get known(): SumHash {
+    return this.canonical?.least ?? this.hash
+  }
+
   /** What the state in the words is known by with a budget, as a key of a Map. */
   keyHere(left: number): number {
     this.hash.hashAll(this.words, this.changes.ranges)
+    this.canonical?.hashAll(this.stack.depth + 1)
     this.left = left
     this.identify()
     return keyOf(this.keyA, this.keyB)
@@ -114,7 +137,7 @@ export class Search {
     const { frames, frame } = this.stack
     const { shard } = this.bounds
     if (!shard || frames[frame + FRAME_BUDGET] < SHARED_STEP || this.left >= SHARED_STEP) return false
-    return (this.hash.a >>> 0) % shard.count !== shard.index
+    return (this.known.a >>> 0) % shard.count !== shard.index
   }
 
   /** Whether the budget in the state on top lets an actor step. */
@@ -164,6 +187,7 @@ export class Search {
       stack.top,
       changes,
     )
+    this.canonical?.follow(stack.depth + 1, stack.top, changes)
     if (this.kind & IS_OWN) this.repeat(stepping)
     const budget = frames[frame + FRAME_BUDGET]
     const cost = this.costs[actor]

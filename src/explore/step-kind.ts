@@ -18,6 +18,7 @@ import {
 import { asIrq, IRQ_LINK, irqTarget } from '../hyp/records/vgic-irq.ts'
 import { VM_DEACTIVATED } from '../hyp/records/vm.ts'
 import { isOwnStep, type Step } from '../hyp/run/step.ts'
+import { STEP_SET_WAITING } from '../hyp/run/step-numbers.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
@@ -94,6 +95,9 @@ export class StepKinds {
     this.rows = Uint16Array.from(rows, (row) =>
       direct && (row & WRITES) === WRITES_PE ? row & ~WRITES : row,
     )
+    // Of a vCPU that waits the invariants of residency ask more: they are checked as after a step with preconditions.
+    for (const [pc, step] of runLoop.program.steps.entries())
+      if (direct && step?.op === STEP_SET_WAITING) this.rows[pc] |= HAS_NEEDS
     this.timer = timers ? WRITES_ALL : WRITES_VCPU
     this.guest = mapped || direct ? WRITES_ALL : WRITES_GUEST
     const { apLists } = machine.hypervisor

@@ -42,14 +42,15 @@ export const withExtra = (a: number, extra: number): number => (a + mixA(-1, ext
 export const keyOf = (a: number, b: number): number => (a >>> 0) * 0x20_0000 + (b >>> 11)
 
 /** The term that a word adds to lane a. */
-function mixA(at: number, word: number): number {
+export function mixA(at: number, word: number): number {
   let h = Math.imul(word ^ Math.imul(at, 0x9e3779b1), 0x85ebca6b)
   h ^= h >>> 15
   h = Math.imul(h, 0x2c1b3c6d)
   return h ^ (h >>> 13)
 }
 
-function mixB(at: number, word: number): number {
+/** The same of lane b. */
+export function mixB(at: number, word: number): number {
   let h = Math.imul(word + Math.imul(at, 0x27d4eb2f), 0xcc9e2d51)
   h ^= h >>> 16
   h = Math.imul(h, 0x1b873593)

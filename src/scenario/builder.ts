@@ -46,6 +46,7 @@ import {
   vlpiFields,
 } from './scenario-config.ts'
 import { ScenarioMachine } from './scenario-machine.ts'
+import { checkSymmetricPart, type SymmetricPart, symmetricGroups } from './symmetric.ts'
 
 /**
  * With GICv4, the silicon of a scenario unless it is told otherwise: an ITS below the redistributors, LPIs for doorbells
@@ -87,6 +88,7 @@ export class Scenario {
   private readonly guests = new Map<number, GuestProgram>()
   private readonly devices: DeviceBuilder[] = []
   private readonly vlpis: ForwardSetup[] = []
+  private readonly alike: (readonly SymmetricPart[])[] = []
 
   /** @internal */
   constructor(
@@ -182,6 +184,23 @@ export class Scenario {
   }
 
   /**
+   * Declares parts to be symmetric (a scalarset of Murphi's, a symmetry set of TLC's): if they change places, nothing
+   * changes but their names. A part is a vCPU by its index, a device by its name, or a list of those that change places
+   * together, such as `[0, 'nic0']`; an SPI goes with the device that drives it. `explore` with `symmetry` makes use of it,
+   * and refuses what is not symmetric.
+   */
+  symmetric(...parts: SymmetricPart[]): this {
+    if (parts.length < 2)
+      throw new VgicError(
+        'scenario',
+        'symmetric() has fewer than two parts: name those that can change places.',
+      )
+    for (const [i, part] of parts.entries()) checkSymmetricPart(`parts[${i}]`, part)
+    this.alike.push(parts)
+    return this
+  }
+
+  /**
    * Makes a new machine, before its first step. Throws a `VgicError` with code `config` or `scenario` if the parts do
    * not fit together.
    */
@@ -227,7 +246,12 @@ export class Scenario {
     checkLineOwners(setup, devices)
     if (this.vlpis.length > 0) checkNotRestored(devices)
     checkMemory(setup, config)
-    return new ScenarioMachine(new Machine(config, setup, this.chosen, devices))
+    const symmetric = symmetricGroups(
+      this.alike,
+      vcpus,
+      devices.map(({ name }) => name),
+    )
+    return new ScenarioMachine(new Machine(config, setup, this.chosen, devices, symmetric))
   }
 
   /**

@@ -4,13 +4,22 @@
  */
 import { ICH_VMCR_VIEW } from '../arch/ich-registers.ts'
 import { FIRST_LPI, FIRST_SPI, type Intid } from '../arch/intid.ts'
+import { ESR_WnR } from '../arch/syndrome.ts'
 import { ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Pe } from '../gic/records/pe.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
 import { type GuestProgram, OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
 import { LPI_INTID } from '../hyp/records/lpi-record.ts'
-import { peOf, VCPU_FAULT_IPA, VCPU_INDEX, VCPU_NOTIFIER, VCPU_PC, type Vcpu } from '../hyp/records/vcpu.ts'
+import {
+  peOf,
+  VCPU_ESR,
+  VCPU_FAULT_IPA,
+  VCPU_INDEX,
+  VCPU_NOTIFIER,
+  VCPU_PC,
+  type Vcpu,
+} from '../hyp/records/vcpu.ts'
 import { asIrq, IRQ_EDGE, IRQ_LATCH, type Irq, irqApListOf } from '../hyp/records/vgic-irq.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
@@ -108,26 +117,20 @@ export class Ghosts {
     const { words, hypervisor } = this
     const pe = peOf(words, v)
     const program = hypervisor.setup.guests[words[v + VCPU_INDEX]]
-    const result = this.stepProgram(v, program, program.ops[OP_WORDS * words[v + GUEST_PC]])
+    const isAck = program.ops[OP_WORDS * words[v + GUEST_PC]] === OP_ACK
+    const result = isAck ? this.stepAcknowledge(v, program) : hypervisor.guest.step(v, program)
     this.recordVmcr(v, pe)
     if (result > 0) hypervisor.runLoop.exit(v, result - 1)
   }
 
-  /**
-   * The same for a caller that takes several steps, then calls {@link recordVmcr} once, and makes the guest exit. `op` is
-   * the operation that the guest is at. Returns what `Guest.step` does.
-   */
-  stepProgram(v: Vcpu, program: GuestProgram, op: number): number {
-    return op === OP_ACK ? this.stepAcknowledge(v, program) : this.hypervisor.guest.step(v, program)
-  }
-
-  /** Records ICH_VMCR_EL2 of a PE as the guest of a vCPU, which is on it or was, has left it. */
+  /** Records ICH_VMCR_EL2 of the PE that a vCPU is on as its guest has left it. */
   recordVmcr(v: Vcpu, pe: Pe): void {
     const { words } = this
     words[this.at + words[v + VCPU_INDEX]] = words[pe + ICH_VMCR]
   }
 
-  private stepAcknowledge(v: Vcpu, program: GuestProgram): number {
+  /** Takes a step of a guest that is about to acknowledge, without recording ICH_VMCR_EL2. Returns what `Guest.step` does. */
+  stepAcknowledge(v: Vcpu, program: GuestProgram): number {
     const { words, hypervisor } = this
     const pc = words[v + GUEST_PC]
     const depth = words[v + GUEST_DEPTH]
@@ -153,6 +156,14 @@ export class Ghosts {
     if (isDone) for (const irq of cleared) this.settled(irq)
     if (isDone || ends & CARRIES_OUT) this.forgetLpis()
     return result
+  }
+
+  /** Whether the next step of a thread may end edges that are outstanding, so that {@link stepThread} must take it. */
+  mayEndEdges(v: Vcpu): boolean {
+    const { words, hypervisor } = this
+    const ends = words[v + VCPU_NOTIFIER] === 0 ? this.ends[words[v + VCPU_PC]] : 0
+    if (ends === 0) return false
+    return (words[v + VCPU_ESR] & ESR_WnR) !== 0 || hypervisor.layout.lpis.lpi.count > 0
   }
 
   private settled(irq: Irq): void {
@@ -210,12 +221,14 @@ export class Ghosts {
 
   /** Records that the guest of a vCPU has acknowledged an INTID. */
   private acknowledged(v: Vcpu, intid: Intid): void {
-    const { apLists, layout } = this.hypervisor
-    const isLpi = intid >= FIRST_LPI
-    if (!isLpi && intid >= FIRST_SPI + layout.spiCount) return
-    const irq = isLpi ? apLists.lpis.find(intid) : apLists.irqOf(v, intid)
-    if (irq === 0) return
-    this.words[this.wordOf(irq)] &= ~(1 << this.bitOf(irq))
+    const { apLists, interrupts, layout } = this.hypervisor
+    if (intid >= FIRST_LPI) {
+      const irq = apLists.lpis.find(intid)
+      if (irq !== 0) this.settled(irq)
+    } else if (intid < FIRST_SPI + layout.spiCount) {
+      const index = interrupts.indexOfIntid(this.words[v + VCPU_INDEX], intid)
+      this.words[this.edges + (index >> 5)] &= ~(1 << (index & 31))
+    }
   }
 
   /** Outstanding edges of the interrupts with indices 32 n to 32 n + 31, a bit each. */
@@ -231,6 +244,11 @@ export class Ghosts {
   /** Offset of the word that has an interrupt's bit. */
   wordOf(irq: Irq): number {
     return this.edges + (this.hypervisor.interrupts.indexOf(irq) >> 5)
+  }
+
+  /** Offset of the first word of the SPIs' bits. */
+  get spiEdges(): number {
+    return this.edges + this.hypervisor.layout.vcpuCount
   }
 
   private bitOf(irq: Irq): number {

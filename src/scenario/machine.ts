@@ -39,6 +39,7 @@ import {
 import { Ghosts, ghostRecord } from './ghosts.ts'
 import { imageRecord, imageSize, Restores } from './restores.ts'
 import { Saves } from './saves.ts'
+import type { SymmetricGroup } from './symmetric.ts'
 import { thoseThat, Userspace } from './userspace.ts'
 
 /** One that takes steps: a vCPU, a device, or an event of the environment. */
@@ -124,6 +125,8 @@ export class Machine {
     readonly setup: VmSetup,
     private readonly design: Design,
     readonly devices: readonly DeviceProgram[],
+    /** What the scenario declares to be symmetric. */
+    readonly symmetric: readonly SymmetricGroup[],
   ) {
     const ghosts = ghostRecord(setup)
     const device = deviceRecord({
@@ -195,7 +198,7 @@ export class Machine {
 
   /** A new machine of the same configuration, before its first step. */
   again(): Machine {
-    return machineOf(this.hypervisor.config, this.setup, this.design, this.devices)
+    return machineOf(this.hypervisor.config, this.setup, this.design, this.devices, this.symmetric)
   }
 
   /** Virtual time: the steps taken, plus the time that was let pass. */

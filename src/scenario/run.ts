@@ -9,6 +9,7 @@ import { VgicError } from '../errors/vgic-error.ts'
 import type { Explanation } from '../hyp/explain/explain.ts'
 import type { CostRow, ExitStatistics } from '../hyp/host/cost.ts'
 import { VCPU_INDEX, VCPU_LAST_CPU, VCPU_PE } from '../hyp/records/vcpu.ts'
+import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
 import type { Actor, Machine } from './machine.ts'
 import { type MachineSummary, ScenarioMachine, type VcpuCounts } from './scenario-machine.ts'
 import type { StepEvent } from './step-events.ts'
@@ -58,10 +59,13 @@ export interface RunSummary {
 }
 
 /**
- * Decides who takes the steps of a run: made for a machine that has taken none, and called before each step;
- * undefined at the end.
+ * Decides who takes the steps of a run: made for a machine that has taken none, and called before each step. Returns an
+ * actor that is ready; undefined at the end.
  */
 export type Course = (machine: Machine) => () => Actor | undefined
+
+/** Timers of a vCPU that can be armed. */
+const ARMABLE = TIMER_WFIT + 1
 
 /** The most steps of a run. */
 const MOST_STEPS = 0x7fff_ffff
@@ -216,8 +220,8 @@ export class Run {
     const next = this.course(machine.internals)
     for (let taken = 0; taken < this.steps; taken++) {
       const actor = next()
-      if (!actor || machine.internals.stateOfOwn(actor) !== 'ready') throw tookAnotherCourse()
-      if (isWanted(taken, machine.time)) show(machine.trace(actor), machine.internals)
+      if (!actor) throw tookAnotherCourse()
+      if (isWanted(taken, machine.time)) show(machine.tell(actor), machine.internals)
       else machine.internals.perform(actor)
     }
     if (machine.hash() !== this.hash) throw tookAnotherCourse()
@@ -290,24 +294,25 @@ export function runMachine(machine: ScenarioMachine, options: RunOptions): Run {
  * The most steps of a stride. V8 compiles a function that is called often sooner and better than one that is called once
  * and never ends.
  */
-const STRIDE = 1000
+const STRIDE = 10_000
 
 /** The scheduling policy of a plain run. It is asked again and again, and allocates nothing. */
 class Policy {
   private readonly vcpus: readonly Actor[]
   private readonly devices: readonly Actor[]
   private turn = 0
-  private readonly strides: Strides
+  private strides: Strides | undefined
   /** Steps that each vCPU has taken in its time slice. */
   private readonly slice: number[]
-  /** How long nothing is due, if it is not due now: as of the last {@link next}. */
+  /** How long nothing is due, if it is not due now; and the timer that will expire first: as of the last {@link next}. */
   private timeLeft = 0
+  private firstTimer: Actor | undefined
+  private timersDue = FOREVER
 
   constructor(private readonly machine: Machine) {
     this.vcpus = machine.actors.filter(({ kind }) => kind === 'vcpu')
     this.devices = machine.actors.filter(({ kind }) => kind === 'device')
     this.slice = this.vcpus.map(() => 0)
-    this.strides = new Strides(machine)
   }
 
   /**
@@ -315,7 +320,10 @@ class Policy {
    * most `most`. Returns how many.
    */
   take(actor: Actor, most: number): number {
-    const { machine, strides } = this
+    const { machine } = this
+    // Not before: a course that is asked for one step after another takes none.
+    this.strides ??= new Strides(machine)
+    const { strides } = this
     const v = machine.hypervisor.vcpu(actor.index)
     const isStride = actor.kind === 'vcpu' && machine.effects.length === 0 && strides.othersRest(v)
     const taken = isStride ? strides.take(v, Math.min(most, this.timeLeft, STRIDE)) : 0
@@ -332,9 +340,13 @@ class Policy {
    * advances.
    */
   next(): Actor | undefined {
-    return (
-      this.effect() ?? this.due() ?? this.placed() ?? this.sliceOver() ?? this.nextVcpu() ?? this.earliest()
-    )
+    const first = this.effect() ?? this.due() ?? (this.vcpus.length > 1 ? this.scheduled() : undefined)
+    return first ?? this.nextVcpu() ?? this.earliest()
+  }
+
+  /** What the scheduler does with the threads of several vCPUs. */
+  private scheduled(): Actor | undefined {
+    return this.placed() ?? this.sliceOver()
   }
 
   private isReady(actor: Actor): boolean {
@@ -358,14 +370,20 @@ class Policy {
       if (at <= time && this.isReady(actor)) return actor
       if (at < next) next = at
     }
-    for (const actor of machine.timers) {
-      const v = hypervisor.vcpu(actor.index)
-      if (!timers.isArmed(v, actor.detail)) continue
-      const at = timers.deadline(v, actor.detail)
-      if (at <= time) return actor
-      if (at < next) next = at
+    this.firstTimer = undefined
+    this.timersDue = FOREVER
+    for (const { index } of this.vcpus) {
+      const v = hypervisor.vcpu(index)
+      const armed = timers.armed(v)
+      for (let timer = 0; armed >> timer !== 0; timer++) {
+        const at = (armed >> timer) & 1 ? timers.deadline(v, timer) : FOREVER
+        if (at >= this.timersDue) continue
+        this.firstTimer = machine.timers[ARMABLE * index + timer]
+        if (at <= time) return this.firstTimer
+        this.timersDue = at
+      }
     }
-    this.timeLeft = next - time
+    this.timeLeft = Math.min(next, this.timersDue) - time
     return undefined
   }
 
@@ -427,14 +445,16 @@ class Policy {
   private earliest(): Actor | undefined {
     const { machine } = this
     let first: Actor | undefined
-    let earliest = 0
-    for (const actors of [this.devices, machine.timers]) {
-      for (const actor of actors) {
-        const at = this.isReady(actor) ? (machine.dueAtOwn(actor) ?? 0) : FOREVER
-        if (at >= (first ? earliest : FOREVER)) continue
-        first = actor
-        earliest = at
-      }
+    let earliest = FOREVER
+    for (const actor of this.devices) {
+      const at = this.isReady(actor) ? (machine.dueAtOwn(actor) ?? 0) : FOREVER
+      if (at >= earliest) continue
+      first = actor
+      earliest = at
+    }
+    if (this.firstTimer && this.timersDue < earliest) {
+      first = this.firstTimer
+      earliest = this.timersDue
     }
     if (first) machine.passTime(earliest)
     return first

@@ -190,6 +190,14 @@ export class ScenarioMachine {
     if (this.stateOf(actor) !== 'ready') {
       throw new VgicError('argument', `${actor.name} cannot take a step now: ask stateOf() first.`)
     }
+    return this.tell(actor)
+  }
+
+  /**
+   * The same of an actor that is ready.
+   * @internal
+   */
+  tell(actor: Actor): StepEvent {
     this.tracer ??= new Tracer(this.internals)
     return this.tracer.take(actor)
   }

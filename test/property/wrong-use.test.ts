@@ -486,6 +486,11 @@ const ownInvariants = optional(
     },
   }),
 )
+const symmetricPart: Kind = {
+  right: () => [0, 'disk'],
+  takes: (value) => [value].flat().every((one) => typeof one === 'number' || typeof one === 'string'),
+  nearly: fc.constant([0, true]),
+}
 const budget = {
   preemptions: optional(integer(0, 255)),
   ticks: optional(integer(0, 255)),
@@ -506,6 +511,8 @@ const bounds = optional(
     exact: optional(boolean),
     // A reduced exploration takes neither L4 nor checks of one's own.
     reduce: optional({ ...boolean, right: () => false }),
+    // One with symmetry needs a scenario that declares it.
+    symmetry: optional(oneOf(false)),
     onProgress: optional(callback(() => undefined)),
     signal: optional(record({ aborted: boolean })),
     now: optional(callback(() => 0)),
@@ -801,6 +808,7 @@ const rows: Readonly<Record<string, Row>> = {
     device: [text('nic'), nothing],
     run: [optional(options({ steps: optional(integer(1, 0x7fff_ffff, 1000)) }))],
   }),
+  'Scenario.symmetric': call((part) => newScenario().symmetric(part, 'nic'), symmetricPart),
   'Scenario.gic': call((config) => newScenario().gic(config).machine(), configOfCpus(1)),
   'baselines.fixed': call(hyp.baselines.fixed, someDesign),
   'baselines.kvm61': call(hyp.baselines.kvm61, someDesign),

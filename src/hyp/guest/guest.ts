@@ -16,12 +16,14 @@ import { HCR_TALL1 } from '../../arch/ich-registers.ts'
 import { INTID_NONE, type Intid, isSpecial } from '../../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../../arch/syndrome.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
-import { LINE_VFIQ } from '../../gic/cpu-interface/lines.ts'
+import { LINE_FIQ, LINE_IRQ, LINE_VFIQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import {
   DAIF_F,
   DAIF_I,
   PCPU_HCR_EL2,
+  PCPU_PSTATE,
   PCPU_TRAP,
+  PSTATE_WAITING,
   WFX_COMPLETES,
   WFX_TRAPS,
 } from '../../gic/cpu-interface/pcpu.ts'
@@ -87,6 +89,10 @@ import { VCPU_DATA, VCPU_ESR, VCPU_FAULT_IPA, VCPU_PE, type Vcpu } from '../reco
 export const GUEST_RUNS = 0
 export const GUEST_WAITS = -1
 
+/** PSTATE of a guest that has masked all interrupts, and does not wait. */
+const MASKED = DAIF_I | DAIF_F
+const QUIET = PSTATE_WAITING | MASKED
+
 /** The timers that a guest programs. */
 export interface GuestTimers {
   /** Arms a timer to expire after `ticks`, or turns it off. */
@@ -110,6 +116,9 @@ const handlerFor = ({ onIrq, onFiq }: GuestProgram, taken: number): number =>
   taken & LINE_VFIQ ? onFiq : onIrq
 
 export class Guest {
+  /** What the last step of {@link run} came to, for its caller alone. */
+  result = GUEST_RUNS
+
   constructor(
     readonly words: Int32Array,
     readonly silicon: Silicon,
@@ -124,12 +133,43 @@ export class Guest {
   step(v: Vcpu, program: GuestProgram): number {
     const { words, silicon } = this
     const pe = asPe(words[v + VCPU_PE])
-    if (this.isInterrupted(v)) return 1 + EXIT_IRQ
-    if (!silicon.pcpu.wake(pe)) return GUEST_WAITS
-    const taken = silicon.pcpu.taken(pe)
-    if (taken !== 0 && words[v + GUEST_DEPTH] < MAX_DEPTH && this.interrupt(v, pe, program, taken))
-      return GUEST_RUNS
+    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) return 1 + EXIT_IRQ
+    // Most have masked what they could take.
+    if ((words[pe + PCPU_PSTATE] & QUIET) !== MASKED) {
+      if (!silicon.pcpu.wake(pe)) return GUEST_WAITS
+      const taken = silicon.pcpu.taken(pe)
+      if (taken !== 0 && words[v + GUEST_DEPTH] < MAX_DEPTH && this.interrupt(v, pe, program, taken))
+        return GUEST_RUNS
+    }
     return this.operation(v, pe, program.ops, OP_WORDS * words[v + GUEST_PC])
+  }
+
+  /**
+   * Steps, at most `most`, up to one that does not run on, whose result {@link result} is then, or before an operation
+   * whose bit is in `except`. Returns how many.
+   */
+  run(v: Vcpu, program: GuestProgram, most: number, except: number): number {
+    const { words } = this
+    const { ops } = program
+    const pe = asPe(words[v + VCPU_PE])
+    let taken = 0
+    let result = GUEST_RUNS
+    while (taken < most && result === GUEST_RUNS) {
+      const at = OP_WORDS * words[v + GUEST_PC]
+      const op = ops[at]
+      if ((except >> op) & 1) break
+      // A guest that has masked what it could take, and does not wait, mostly loops and exits.
+      if (
+        (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) !== 0 ||
+        (words[pe + PCPU_PSTATE] & QUIET) !== MASKED
+      )
+        result = this.step(v, program)
+      else if (op === OP_LOOP) result = this.loop(v, ops[at + 1], ops[at + 2], ops[at + 3])
+      else result = this.operation(v, pe, ops, at)
+      taken++
+    }
+    this.result = result
+    return taken
   }
 
   /** What a step would do next, unless a physical interrupt comes first: take a virtual one, or an operation. */

@@ -32,9 +32,9 @@ export class GapSteps extends ThreadSteps {
   takeGap(v: Vcpu, at: number, gap: number): void {
     const { table } = this
     const gaps = at + TABLE_GAPS + 2 * gap
-    const only = table[gaps + 1]
-    if (only < 0) this.takeRow(~only, v)
-    else this.takeRows(v, table[gaps], only)
+    const end = table[gaps + 1]
+    if (end < 0) this.takeRow(~end, v)
+    else this.takeRows(v, table[gaps], end)
   }
 
   private takeRows(v: Vcpu, from: number, end: number): void {

@@ -236,6 +236,23 @@ export class RunLoop extends FusedSteps {
     return true
   }
 
+  /**
+   * Makes the guest exit for an EXIT_ reason, and takes the thread to where that leads, if a superinstruction does.
+   * Returns the rows of that; 0 if there is none.
+   */
+  leaveAtOnce(v: Vcpu, reason: number): number {
+    const { words } = this
+    if (words[v + VCPU_PC] !== this.guest || this.left < 0) {
+      this.exit(v, reason)
+      return 0
+    }
+    const pe = asPe(words[v + VCPU_PE])
+    this.leaveGuest(v, pe, reason)
+    this.fusedExit(v, pe)
+    words[v + VCPU_PC] = this.table[this.reasons + reason]
+    return this.exitRows
+  }
+
   /** Makes the guest exit for an EXIT_ reason and runs the thread: `exit` and `run` in one. */
   leave(v: Vcpu, reason: number): number {
     const { words } = this

@@ -331,6 +331,28 @@ export function fuse(program: Program, idle: readonly number[] = []): Int32Array
 export const fusedAt = (table: Int32Array, pc: NextPc): Superinstruction | undefined =>
   superinstructions[table[(pc << TABLE_SHIFT) + TABLE_FUSED] - 1]
 
+/**
+ * The rows of the superinstruction that begins at a program counter, those in gaps too; none if there is no
+ * superinstruction, or a row in a gap asks a question, so that others may follow.
+ */
+export function rowsOf(program: Program, pc: number): readonly number[] {
+  const fused = fusedAt(program.table, pc as NextPc)
+  const gaps = [...((fused && match(program, asPc(pc), fused)?.gaps) || [])]
+  const rows: number[] = []
+  let at = pc
+  for (const row of fused?.rows ?? []) {
+    const end = row === GAP ? gaps.shift()?.[1] : at
+    for (; at !== end; at = program.table[(at << TABLE_SHIFT) + 1]) {
+      if ((program.steps[at]?.outcomes.length ?? 0) > 1) return []
+      rows.push(at)
+    }
+    if (row === GAP) continue
+    rows.push(at)
+    at = program.table[(at << TABLE_SHIFT) + (isYes(row) ? 2 : 1)]
+  }
+  return rows
+}
+
 /** Where the rows of a superinstruction are. */
 interface Match {
   /** Its last row, and the one after that for result 0. */

@@ -101,6 +101,16 @@ export class ArchTimers {
     return isArmed(words[v + VCPU_TIMER_CTL + timer])
   }
 
+  /** A bit for each timer that can expire. */
+  armed(v: Vcpu): number {
+    const { words } = this
+    return (
+      (isArmed(words[v + VCPU_TIMER_CTL + TIMER_VIRTUAL]) ? 1 << TIMER_VIRTUAL : 0) |
+      (isArmed(words[v + VCPU_TIMER_CTL + TIMER_PHYSICAL]) ? 1 << TIMER_PHYSICAL : 0) |
+      (words[v + VCPU_WFIT] === WFIT_WAITS ? 1 << TIMER_WFIT : 0)
+    )
+  }
+
   /** The virtual time at which it expires. */
   deadline(v: Vcpu, timer: number): number {
     return timeOf(this.words, deadlineOf(v, timer))
@@ -155,11 +165,7 @@ export class ArchTimers {
       return
     }
     const { words } = this
-    const armed =
-      words[v + VCPU_WFIT] === WFIT_WAITS ||
-      isArmed(words[v + VCPU_TIMER_CTL + TIMER_VIRTUAL]) ||
-      isArmed(words[v + VCPU_TIMER_CTL + TIMER_PHYSICAL])
-    words[v + VCPU_BACKGROUND_TIMER] = armed ? WAKES : 0
+    words[v + VCPU_BACKGROUND_TIMER] = this.armed(v) !== 0 ? WAKES : 0
   }
 
   /**

@@ -2,7 +2,7 @@
  * A directory of the interrupts of a VM, for code that visits all of them or keeps a bit for each. A handle of an
  * unknown kind is refused, so that a new kind is not mistaken for an SPI because its handle is a large number.
  */
-import { FIRST_SPI } from '../../arch/intid.ts'
+import { FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { asVcpu, privateIrq, VCPU_IRQ } from '../records/vcpu.ts'
 import { asIrq, IRQ_SHIFT, type Irq, irqAfter } from '../records/vgic-irq.ts'
@@ -71,6 +71,12 @@ export class IrqDirectory {
       case 'lpi':
         return this.firstLpi + (irq - this.layout.lpis.lpi.records) / this.layout.lpis.lpi.size
     }
+  }
+
+  /** The same of a private interrupt of a vCPU, or of an SPI, by its INTID. */
+  indexOfIntid(vcpu: number, intid: Intid): number {
+    const row = intid < FIRST_SPI ? vcpu : this.layout.vcpuCount - 1
+    return FIRST_SPI * row + intid
   }
 
   /** The interrupt with an index. */

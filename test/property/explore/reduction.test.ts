@@ -26,54 +26,98 @@ function ends(recipe: Scenario, bounds: Bounds): { ends: string[]; states: numbe
 /** Without checks, so that a search does not end where a design breaks. */
 const unchecked: Bounds = { invariants: [], raise: false, states: 5_000_000 }
 
+/** With vLPIs and vSGIs, and effects of the silicon that lag. */
+const direct = fc
+  .record({
+    design: fc.constantFrom(...Object.values(designs)),
+    vcpus: fc.integer({ min: 1, max: 2 }),
+    cpus: fc.integer({ min: 1, max: 2 }),
+    lagging: fc.boolean(),
+    version: fc.constantFrom('4.0' as const, '4.1' as const),
+  })
+  .map(({ design, vcpus, cpus, lagging, version }) => {
+    const writeEffects = lagging ? 'lagging' : 'at-once'
+    const recipe = scenario('direct')
+      .gic({ cpus, version, writeEffects })
+      .vm({ vcpus, spis: 8 })
+      .design(design)
+    for (let v = 0; v < vcpus; v++) {
+      recipe.vlpi({ device: 7, event: v, intid: 8192 + v, vcpu: v })
+      recipe.guest(v, (g) =>
+        g
+          .onIrq((h) => h.ack().eoi())
+          .unmask()
+          .wfi()
+          .sgi({ intid: 1, vcpus: [vcpus - 1] })
+          .suspend()
+          .wfit(9)
+          .userspace(),
+      )
+    }
+    return recipe
+      .device('nic', (d) =>
+        d
+          .msi(7, 0)
+          .msi(7, vcpus - 1)
+          .msi(7, 0),
+      )
+      .spi({ intid: 32 })
+      .device('disk', (d) => d.pulse(32).pulse(32))
+  })
+
 const choices = fc.array(fc.nat(), { minLength: 100, maxLength: 300 })
 
 describe('a local step', () => {
   it('commutes with the steps of all other actors, which it neither enables nor disables', () => {
     let locals = 0
     fc.assert(
-      fc.property(scenarios, choices, fc.boolean(), (recipe, schedule, preempts) => {
-        const machine = recipe.machine()
-        const local = new LocalSteps(machine.internals)
-        const all = [...machine.actors, ...machine.environment]
-        const others = all.filter(({ kind }) => preempts || kind !== 'preempt')
-        for (const choice of schedule) {
-          const ready = all.filter((actor) => machine.stateOf(actor) === 'ready')
-          if (ready.length === 0) return
-          for (const actor of ready) {
-            if (!local.isLocal(actor, preempts)) continue
-            locals++
-            const here = machine.snapshot()
-            for (const other of others) {
-              if (other === actor) continue
+      fc.property(
+        fc.oneof(scenarios, scenarios, direct),
+        choices,
+        fc.boolean(),
+        (recipe, schedule, preempts) => {
+          const machine = recipe.machine()
+          const local = new LocalSteps(machine.internals)
+          const all = [...machine.actors, ...machine.environment]
+          const others = all.filter(({ kind }) => preempts || kind !== 'preempt')
+          for (const choice of schedule) {
+            const ready = all.filter((actor) => machine.stateOf(actor) === 'ready')
+            if (ready.length === 0) return
+            for (const actor of ready) {
+              if (!local.isLocal(actor, preempts)) continue
+              locals++
+              const here = machine.snapshot()
+              for (const other of others) {
+                if (other === actor) continue
+                machine.restore(here)
+                const before = machine.stateOf(other)
+                machine.step(actor)
+                // It may let its own thread be preempted: that comes after it in any order.
+                if (before !== 'ready') continue
+                expect([actor.name, other.name, machine.stateOf(other)]).toEqual([
+                  actor.name,
+                  other.name,
+                  'ready',
+                ])
+                machine.step(other)
+                const one = machine.hash()
+                machine.restore(here)
+                machine.step(other)
+                expect([other.name, actor.name, machine.stateOf(actor)]).toEqual([
+                  other.name,
+                  actor.name,
+                  'ready',
+                ])
+                expect(local.isLocal(actor, preempts)).toBe(true)
+                machine.step(actor)
+                expect([actor.name, other.name, machine.hash()]).toEqual([actor.name, other.name, one])
+              }
               machine.restore(here)
-              const before = machine.stateOf(other)
-              machine.step(actor)
-              // It may let its own thread be preempted: that comes after it in any order.
-              if (before !== 'ready') continue
-              expect([actor.name, other.name, machine.stateOf(other)]).toEqual([
-                actor.name,
-                other.name,
-                'ready',
-              ])
-              machine.step(other)
-              const one = machine.hash()
-              machine.restore(here)
-              machine.step(other)
-              expect([other.name, actor.name, machine.stateOf(actor)]).toEqual([
-                other.name,
-                actor.name,
-                'ready',
-              ])
-              expect(local.isLocal(actor, preempts)).toBe(true)
-              machine.step(actor)
-              expect([actor.name, other.name, machine.hash()]).toEqual([actor.name, other.name, one])
             }
-            machine.restore(here)
+            machine.step(ready[choice % ready.length])
           }
-          machine.step(ready[choice % ready.length])
-        }
-      }),
+        },
+      ),
       { numRuns: 150 },
     )
     expect(locals).toBeGreaterThan(1000)
@@ -104,6 +148,7 @@ const small = fc.record({
   ),
   vcpus: fc.constantFrom(1, 1, 2),
   cpus: fc.integer({ min: 1, max: 2 }),
+  direct: fc.boolean(),
   ops: fc.array(fc.constantFrom('wfi', 'hvc', 'mask', 'sgi', 'suspend', 'wfe'), {
     minLength: 1,
     maxLength: 2,
@@ -116,13 +161,19 @@ interface Small {
   readonly design: Design
   readonly vcpus: number
   readonly cpus: number
+  /** With GICv4.1 and a vLPI, and not with an SPI. */
+  readonly direct: boolean
   readonly ops: readonly string[]
   readonly preemptions: number
   readonly ticks: number
 }
 
-function cook({ design, vcpus, cpus, ops }: Small): Scenario {
-  const recipe = scenario('small').gic({ cpus, listRegisters: 1 }).vm({ vcpus, spis: 1 }).design(design)
+function cook({ design, vcpus, cpus, direct: isDirect, ops }: Small): Scenario {
+  const version = isDirect ? '4.1' : '3'
+  const recipe = scenario('small')
+    .gic({ version, cpus, listRegisters: 1 })
+    .vm({ vcpus, spis: 1 })
+    .design(design)
   recipe.guest(0, (g) => {
     g.onIrq((h) => h.ack().eoi()).unmask()
     for (const op of ops) {
@@ -133,6 +184,7 @@ function cook({ design, vcpus, cpus, ops }: Small): Scenario {
     return g
   })
   if (vcpus > 1) recipe.guest(1, (g) => g.sgi({ intid: 2, vcpus: [0] }))
+  if (isDirect) return recipe.vlpi({ device: 7, event: 0, intid: 8192 }).device('nic', (d) => d.msi(7, 0))
   return recipe.spi({ intid: 32 }).device('nic', (d) => d.pulse(32))
 }
 

@@ -3,7 +3,7 @@
  * those do that its events tell of: in the same words, counters and clock too, after as many steps.
  */
 import fc from 'fast-check'
-import { baselines, designs, edit, kvm61, kvm72, type Scenario, steps } from 'vgic/scenario'
+import { baselines, designs, edit, kvm61, kvm72, ownStep, type Scenario, steps, when } from 'vgic/scenario'
 import { describe, expect, it, vi } from 'vitest'
 import type { Machine } from '../../../src/scenario/machine.ts'
 import { Strides } from '../../../src/scenario/strides.ts'
@@ -67,6 +67,34 @@ describe('a run in strides is the run step by step', () => {
         stridesOf(timely({ ...recipe, design }, due), 2_000)
       }),
       { numRuns: 15 },
+    )
+  })
+
+  it('of one vCPU with steps and questions of a design’s own, up to any bound', () => {
+    const count = ownStep('count', (context, vcpu) => {
+      context.set(vcpu, 'passed', (context.get(vcpu, 'passed') + 1) & 0xff)
+      return 0
+    })
+    const whether = ownStep('whether?', (context, vcpu) => context.get(vcpu, 'passed') & 1, ['no', 'yes'])
+    const asks = ownStep('asks?', (context, vcpu) => (context.checkBlock(vcpu) ? 1 : 0), ['no', 'yes'], {
+      asks: 'runnable',
+    })
+    const own = fc.constantFrom(designs.wfiFullPut, designs.wfiHandler, designs.vmcrOnExit).chain((base) => {
+      const counting = () => edit({ ...base, words: ['passed'] }).insertAfter('exit/fold', count)
+      return fc.constantFrom(
+        counting().insertBefore('wfi/halt/pollBegin', count).design('counting'),
+        counting().insertAfter('exit/publishOutside', when(whether, steps.saveVmcr)).design('asking'),
+        counting().replaceAll('runnable?', asks).design('with a question of its own'),
+      )
+    })
+    const alone = fc
+      .oneof(recipesWith({ timers: true }), recipesWith({}))
+      .filter(({ guests }) => guests.length === 1)
+    fc.assert(
+      fc.property(alone, own, times, fc.integer({ min: 1, max: 400 }), (recipe, design, due, bound) => {
+        stridesOf(timely({ ...recipe, design }, due), bound)
+      }),
+      { numRuns: 60 },
     )
   })
 

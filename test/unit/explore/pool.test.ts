@@ -1,6 +1,6 @@
 /** Several explorers that share the states that they have done with. Here they take turns, in one thread. */
 import { type Bounds, explore, museum, type Report } from 'vgic/explore'
-import type { Scenario } from 'vgic/scenario'
+import { type Scenario, scenario } from 'vgic/scenario'
 import { exploreInWorkers } from 'vgic/workers'
 import { describe, expect, it } from 'vitest'
 import { ClosedStates, closedStatesBytes } from '../../../src/explore/closed-states.ts'
@@ -26,6 +26,44 @@ describe('several explorers', () => {
       expect(broken.violation?.invariant).toBe(invariant)
     },
   )
+
+  const reduced = museum.filter(
+    ({ invariant, id }) => ['01', '04', '09', '12', '13', '21'].includes(id) && invariant !== 'L4',
+  )
+
+  it.each(reduced.map((entry) => [entry.id, entry] as const))(
+    'have the verdict of one with `reduce`, too: entry %s',
+    (_, { scenario, bug, good, bounds: { invariants: __, ...bounds }, invariant }) => {
+      const reduce = { ...bounds, raise: false, reduce: true }
+      expect(together(() => scenario(good), reduce, 3).complete).toBe(true)
+      const broken = together(() => scenario(bug), { ...reduce, invariants: [invariant] }, 3)
+      expect(broken.violation?.invariant).toBe(invariant)
+    },
+  )
+
+  it('visit one state of each orbit, with symmetry', () => {
+    const make = () => {
+      const recipe = scenario('alike').vm({ vcpus: 1, spis: 8 }).symmetric('a', 'b')
+      for (const [name, intid] of [
+        ['a', 32],
+        ['b', 33],
+      ] as const)
+        recipe.spi({ intid }).device(name, (device) => device.pulse(intid))
+      return recipe.guest(0, (guest) =>
+        guest
+          .onIrq((handler) => handler.ack().eoi())
+          .unmask()
+          .wfi(),
+      )
+    }
+    for (const reduce of [false, true]) {
+      const bounds = { preemptions: 1, raise: false, symmetry: true, reduce }
+      const alone = explore(make(), bounds)
+      const { complete, states } = together(make, bounds, 3)
+      expect(complete).toBe(true)
+      if (!reduce) expect(states).toBe(alone.states)
+    }
+  })
 
   it('leave a state that another has done with, and what follows from it', () => {
     const [{ scenario, good, bounds }] = museum

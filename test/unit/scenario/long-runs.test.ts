@@ -24,7 +24,7 @@ const rounds = (count: number): Scenario =>
     ),
   )
 
-const traced = vi.spyOn(ScenarioMachine.prototype, 'trace')
+const traced = vi.spyOn(ScenarioMachine.prototype, 'tell')
 afterEach(() => traced.mockClear())
 
 describe('a long run', () => {
