@@ -60,9 +60,13 @@ export class Kicks {
   private kickThread(v: Vcpu, thread: number): void {
     const { words } = this
     if (isAsleep(thread)) words[v + VCPU_THREAD] = withTask(thread, TASK_RUNNING)
-    else if ((thread & THREAD_MODE) === MODE_IN_GUEST) {
-      words[v + VCPU_THREAD] = withMode(thread, MODE_EXITING)
-      this.seam.sendSgi(v, words[v + VCPU_LAST_CPU], KICK_SGI)
-    } else words[v + VCPU_THREAD] = thread
+    else if ((thread & THREAD_MODE) === MODE_IN_GUEST) this.interruptGuest(v, thread)
+    else words[v + VCPU_THREAD] = thread
+  }
+
+  private interruptGuest(v: Vcpu, thread: number): void {
+    const { words } = this
+    words[v + VCPU_THREAD] = withMode(thread, MODE_EXITING)
+    this.seam.sendSgi(v, words[v + VCPU_LAST_CPU], KICK_SGI)
   }
 }
