@@ -63,7 +63,7 @@ export class Changes {
     this.ranges = state.layout.rangesOf(STATE, state.fixed)
     this.vcpu = this.written(hypervisor.layout.vcpus)
     this.pe = this.written(silicon.peBase)
-    this.device = this.written(machine.deviceOf(0))
+    this.device = this.written(machine.deviceSteps.recordOf(0))
     this.host = this.written(hypervisor.scheduler.host)
     this.ghost = this.written(machine.ghosts.at)
   }
@@ -143,7 +143,7 @@ export class Changes {
   private ofQueue(index: number): number {
     const { words, before, machine } = this
     const { apLists } = this.hypervisor
-    const irq = machine.inputOf(index, before)
+    const irq = machine.deviceSteps.inputOf(index, before)
     let count = this.compare(irq, irq + 1, this.ofDevice(this.device.queue, index))
     const edges = machine.ghosts.wordOf(irq)
     count = this.compare(edges, edges + 1, count)
@@ -159,7 +159,7 @@ export class Changes {
   /** The device, and the vCPU that it notifies; its PE if the IPI of a kick was sent there. */
   private ofNotify(index: number): number {
     const { words, before } = this
-    const v = this.machine.notifiedBy(index, before)
+    const v = this.machine.deviceSteps.notifiedBy(index, before)
     const count = this.ofDevice(this.device.notify, index)
     if (v === 0) return count
     const found = this.compareRanges(this.vcpu.notify, v, count)
@@ -193,7 +193,7 @@ export class Changes {
   }
 
   private ofDevice(ranges: Int32Array, index: number): number {
-    return this.compareRanges(ranges, this.machine.deviceOf(index), 0)
+    return this.compareRanges(ranges, this.machine.deviceSteps.recordOf(index), 0)
   }
 
   /** The PE that a thread is on, or was on last, and which of its own interrupts, block 0, is the best candidate. */

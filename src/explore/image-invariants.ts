@@ -43,10 +43,10 @@ export class ImageInvariants {
     checked: Readonly<Record<InvariantId, boolean>>,
   ): Found | undefined {
     const { machine, words } = this
-    const at = machine.deviceOf(index)
+    const at = machine.deviceSteps.recordOf(index)
     const after = words.slice()
     words.set(before)
-    const pc = machine.nextInjection(index)
+    const pc = machine.deviceSteps.nextInjection(index)
     const found = machine.saves.savesInterrupts(pc) ? this.ofInterrupts(pc, checked) : undefined
     words.set(before)
     const image = machine.saves.imageAfter(pc, before[at + DEVICE_IMAGE])
@@ -95,8 +95,8 @@ export class ImageInvariants {
     const why = (): string => {
       const after = words.slice()
       words.set(before)
-      const into = machine.nextDeviceStep(index)?.restore ?? 'same'
-      const refusal = restores.take(machine.nextInjection(index), into) ?? ''
+      const into = machine.deviceSteps.next(index)?.restore ?? 'same'
+      const refusal = restores.take(machine.deviceSteps.nextInjection(index), into) ?? ''
       words.set(after)
       return refusal
     }
@@ -111,7 +111,7 @@ export class ImageInvariants {
     const { layout } = this.hypervisor.state
     const { compared } = layout
     for (let range = 0; range < compared.length; range += 2) {
-      const end = Math.min(compared[range + 1], machine.deviceOf(0))
+      const end = Math.min(compared[range + 1], machine.deviceSteps.recordOf(0))
       for (let word = compared[range]; word < end; word++)
         if (words[word] !== before[word]) return layout.nameOf(word)
     }

@@ -284,7 +284,7 @@ export class InvariantChecker {
       if (state !== THREAD_WAITS_FOR_CPU && state !== THREAD_WAITS_FOR_VCPUS) continue
       return `vcpu${i} waits for ${runLoop.waitsForVcpus(v) ? 'other vCPUs' : 'a PE'} forever`
     }
-    const device = this.machine.devices.find((_, index) => this.machine.waitsForIts(index))
+    const device = this.machine.devices.find((_, index) => this.machine.deviceSteps.waitsForIts(index))
     return device && `the message of ${device.name} waits for its_lock forever`
   }
 
@@ -326,7 +326,7 @@ export class InvariantChecker {
     const { words } = this
     if (this.hypervisor.runLoop.threadState(v) !== THREAD_IN_GUEST) return false
     if ((words[v + VCPU_THREAD] & THREAD_MODE) === MODE_EXITING) return false
-    return !this.machine.injectsFor(v)
+    return !this.machine.deviceSteps.injectsFor(v)
   }
 
   /**

@@ -164,8 +164,8 @@ export class LpiInvariants {
     for (let at = translations; at < end && words[at + CACHED_ITS] !== 0; at += CACHED_STRIDE)
       visit(its.lpis.at(words[at + CACHED_LPI]), 'a cached translation', true)
     for (const [index, { name }] of machine.devices.entries()) {
-      const irq = machine.messageLpi(index, false)
-      if (irq !== 0) visit(irq, `the message of ${name}`, machine.messageLpi(index, true) !== 0)
+      const irq = machine.deviceSteps.messageLpi(index, false)
+      if (irq !== 0) visit(irq, `the message of ${name}`, machine.deviceSteps.messageLpi(index, true) !== 0)
     }
   }
 

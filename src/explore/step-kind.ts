@@ -178,14 +178,15 @@ export class StepKinds {
   private ofDevice(index: number): number {
     const { machine, words } = this
     const { injection, mapped, apLists } = machine.hypervisor
-    const next = machine.nextDeviceStep(index)
+    const next = machine.deviceSteps.next(index)
     if (next?.signal) return WRITES_NOTIFY
     if (next?.save) return WRITES_ALL | SAVES
     if (next?.restore) return WRITES_ALL | RESTORES
     // A message may be translated, cached and held; an LPI may go with the last reference.
-    if (next?.msi) return injection.notifies(machine.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
-    if (this.hasMapped && mapped.isMappedSpi(machine.inputOf(index, words))) return WRITES_ALL
-    if (!injection.queues(machine.nextInjection(index))) return WRITES_NOTIFY
+    if (next?.msi)
+      return injection.notifies(machine.deviceSteps.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
+    if (this.hasMapped && mapped.isMappedSpi(machine.deviceSteps.inputOf(index, words))) return WRITES_ALL
+    if (!injection.queues(machine.deviceSteps.nextInjection(index))) return WRITES_NOTIFY
     // The first SPI that is counted is a request to every vCPU.
     return apLists.countsSpis ? WRITES_ALL : WRITES_QUEUE
   }

@@ -351,11 +351,11 @@ const OUTPUTS = [
 function deviceOf(machine: Machine, index: number): DeviceInspection {
   const { vcpus } = machine.setup
   const { name } = machine.devices[index]
-  const pc = machine.injectionOf(index)
+  const pc = machine.deviceSteps.injectionOf(index)
   return {
     name,
     state: machine.stateOf(machine.actors[vcpus + index]),
-    next: machine.nextDeviceStep(index)?.name,
+    next: machine.deviceSteps.next(index)?.name,
     step: pc === 0 ? undefined : machine.hypervisor.runLoop.program.paths[pc],
   }
 }

@@ -7,17 +7,14 @@
 import { argumentInteger, shown } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import type { CheckedGicConfig } from '../gic/config/config.ts'
-import { postRequest } from '../hyp/host/kick.ts'
 import { Hypervisor, type VmSetup } from '../hyp/hypervisor.ts'
 import { digestOf } from '../hyp/recipe.ts'
-import { asPc, asVcpu, peOf, REQ_SIGNAL, VCPU_LAST_CPU, VCPU_PE, type Vcpu } from '../hyp/records/vcpu.ts'
-import { asIrq, type Irq } from '../hyp/records/vgic-irq.ts'
+import { peOf, VCPU_LAST_CPU, VCPU_PE, type Vcpu } from '../hyp/records/vcpu.ts'
 import { setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
 import { VM_TIME } from '../hyp/records/vm.ts'
 import type { Design } from '../hyp/run/design.ts'
 import { plainRestore, plainSave } from '../hyp/run/designs.ts'
-import type { Message } from '../hyp/run/message.ts'
-import { ENDED, type NextPc, stepNames } from '../hyp/run/program.ts'
+import { stepNames } from '../hyp/run/program.ts'
 import {
   THREAD_ENDED,
   THREAD_IN_GUEST,
@@ -27,20 +24,14 @@ import {
 } from '../hyp/run/thread-states.ts'
 import type { ImageBytes } from '../state/image.ts'
 import type { Difference } from '../state/machine-state.ts'
-import type { DeviceProgram, DeviceStep } from './device-builder.ts'
-import {
-  DEVICE_HOLDS,
-  DEVICE_INJECT,
-  DEVICE_LPI,
-  DEVICE_PC,
-  DEVICE_TARGET,
-  deviceRecord,
-} from './device-record.ts'
+import type { DeviceProgram } from './device-builder.ts'
+import { deviceRecord } from './device-record.ts'
+import { DeviceSteps } from './device-steps.ts'
 import { Ghosts, ghostRecord } from './ghosts.ts'
 import { imageRecord, imageSize, Restores } from './restores.ts'
 import { Saves } from './saves.ts'
 import type { SymmetricGroup } from './symmetric.ts'
-import { thoseThat, Userspace } from './userspace.ts'
+import { thoseThat } from './userspace.ts'
 
 /** One that takes steps: a vCPU, a device, or an event of the environment. */
 export interface Actor {
@@ -114,10 +105,9 @@ export class Machine {
   readonly restores: Restores | undefined
   /** The devices that save the VM, by index. */
   readonly savers: readonly number[]
-  private readonly userspace: Userspace
+  /** What the devices do. */
+  readonly deviceSteps: DeviceSteps
   readonly digest: number
-  private readonly deviceBase: number
-  private readonly deviceSize: number
   private readonly now: number
 
   constructor(
@@ -148,13 +138,19 @@ export class Machine {
       this.digest,
     )
     const { layout } = this.hypervisor.state
-    this.deviceBase = layout.baseOf(device)
-    this.deviceSize = device.size
     this.now = this.hypervisor.layout.vm + VM_TIME
     this.ghosts = new Ghosts(this.hypervisor, layout.baseOf(ghosts))
     this.saves = new Saves(this.hypervisor)
     this.restores = image && size && new Restores(this.hypervisor, this.ghosts, layout.baseOf(image), size)
-    this.userspace = new Userspace(this, this.saves, this.restores)
+    this.deviceSteps = new DeviceSteps(
+      this.hypervisor,
+      devices,
+      this.ghosts,
+      this.saves,
+      this.restores,
+      layout.baseOf(device),
+      device.size,
+    )
     const vcpus = Array.from({ length: setup.vcpus }, (_, index) => index)
     this.actors = [
       ...vcpus.map((index) => ({ kind: 'vcpu' as const, index, detail: 0, name: `vcpu${index}` })),
@@ -240,7 +236,7 @@ export class Machine {
       case 'vcpu':
         return this.vcpuState(hypervisor.vcpu(index))
       case 'device':
-        return this.deviceState(index)
+        return this.deviceSteps.stateOf(index)
       case 'timer':
         return hypervisor.timers.isArmed(hypervisor.vcpu(index), detail) ? 'ready' : 'asleep'
       case 'preempt':
@@ -266,7 +262,7 @@ export class Machine {
   dueAtOwn({ kind, index, detail }: Actor): number | undefined {
     const { hypervisor } = this
     if (kind === 'timer') return hypervisor.timers.deadline(hypervisor.vcpu(index), detail)
-    return kind === 'device' ? this.nextDeviceStep(index)?.notBefore : undefined
+    return kind === 'device' ? this.deviceSteps.next(index)?.notBefore : undefined
   }
 
   /** Takes one step of an actor; does nothing if it is not ready. */
@@ -284,7 +280,7 @@ export class Machine {
         this.stepVcpu(hypervisor.vcpu(index))
         return
       case 'device':
-        this.stepDevice(index)
+        this.deviceSteps.step(index)
         return
       case 'timer':
         hypervisor.timers.expire(hypervisor.vcpu(index), detail)
@@ -350,70 +346,6 @@ export class Machine {
     setTime(this.hypervisor.words, this.now, Math.max(this.time, until))
   }
 
-  /** The next step of a device; undefined when it is done. */
-  nextDeviceStep(index: number): DeviceStep | undefined {
-    return this.devices[index].steps[this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]]
-  }
-
-  /** The program counter, in the design, of a device's injection, message, save or restore; 0 if none is under way. */
-  injectionOf(index: number): NextPc {
-    return asPc(this.hypervisor.words[this.deviceOf(index) + DEVICE_INJECT])
-  }
-
-  /** The program counter of the next step of a device's injection, message, save or restore. */
-  nextInjection(index: number): NextPc {
-    const underWay = this.injectionOf(index)
-    if (underWay !== 0) return underWay
-    const { inject, msi, save, restore } = this.hypervisor.runLoop.program
-    const next = this.nextDeviceStep(index)
-    return next?.msi ? msi : next?.save ? save : next?.restore ? restore : inject
-  }
-
-  /** Whether a device's message waits for its_lock. */
-  waitsForIts(index: number): boolean {
-    const message = this.nextDeviceStep(index)?.msi
-    if (message === undefined || this.isBound(message)) return false
-    return this.hypervisor.messages.waits(this.nextInjection(index), message)
-  }
-
-  /** The LPI that a device's message was translated to; 0 if there is none. `held`: if the message has a reference. */
-  messageLpi(index: number, held: boolean): Irq | 0 {
-    const { words } = this.hypervisor
-    const at = this.deviceOf(index)
-    return held && words[at + DEVICE_HOLDS] === 0 ? 0 : asIrq(words[at + DEVICE_LPI])
-  }
-
-  /** Whether an unfinished injection is still to notify a vCPU. */
-  injectsFor(v: Vcpu): boolean {
-    for (let i = 0; i < this.devices.length; i++) {
-      if (this.hypervisor.words[this.deviceOf(i) + DEVICE_TARGET] === v) return true
-    }
-    return false
-  }
-
-  /** The interrupt whose line a device's next step drives, in a state. */
-  inputOf(index: number, words: Int32Array): Irq {
-    const { intid, vcpu, msi } = this.devices[index].steps[words[this.deviceOf(index) + DEVICE_PC]]
-    if (msi) return asIrq(words[this.deviceOf(index) + DEVICE_LPI])
-    return this.hypervisor.apLists.irqOf(this.hypervisor.vcpu(vcpu), intid)
-  }
-
-  /**
-   * The vCPU that a device's last step notified, if it queued no interrupt; 0 if none. `before` is the state before
-   * that step; a target that the step itself determined is in the current state.
-   */
-  notifiedBy(index: number, before: Int32Array): Vcpu | 0 {
-    const device = this.deviceOf(index)
-    const { signal, vcpu } = this.devices[index].steps[before[device + DEVICE_PC]]
-    if (signal) return this.hypervisor.vcpu(vcpu)
-    return asVcpu(before[device + DEVICE_TARGET] || this.hypervisor.words[device + DEVICE_TARGET])
-  }
-
-  /** Offset of a device's record. */
-  deviceOf(index: number): number {
-    return this.deviceBase + index * this.deviceSize
-  }
-
   /** Returns the actor of this machine that equals the one given; throws an `argument` error if there is none. */
   private checked(actor: Actor): Actor {
     return typeof actor === 'object' && actor !== null && this.has(actor) ? actor : refuseActor(actor)
@@ -436,17 +368,10 @@ export class Machine {
     return this.vcpuState(v) === 'ready'
   }
 
-  private deviceState(index: number): ActorState {
-    const next = this.nextDeviceStep(index)
-    if (!next) return 'done'
-    if (next.save || next.restore) return this.userspace.stateOf(index, next)
-    if (this.restores !== undefined && this.userspace.stopsDevices) return 'asleep'
-    return next.msi && this.waitsForIts(index) ? 'asleep' : 'ready'
-  }
-
   private vcpuState(v: Vcpu): ActorState {
     const { runLoop, guest, scheduler, words } = this.hypervisor
-    if (this.savers.length > 0 && this.saves.isInUserspace(v) && this.userspace.isUnderWay()) return 'asleep'
+    if (this.savers.length > 0 && this.saves.isInUserspace(v) && this.deviceSteps.userspace.isUnderWay())
+      return 'asleep'
     switch (runLoop.threadState(v)) {
       case THREAD_ENDED:
         return 'done'
@@ -503,104 +428,6 @@ export class Machine {
     if (state === THREAD_IN_GUEST) this.ghosts.stepGuest(v)
     else if (state === THREAD_WAITS_FOR_VCPUS) scheduler.switchOut(v)
     else this.ghosts.stepThread(v)
-  }
-
-  /**
-   * One step of a device: of its injection, in the design's order, or of its program. The line of a mapped SPI is
-   * wired to the distributor, and needs no injection.
-   */
-  private stepDevice(index: number): void {
-    const { words, injection, mapped } = this.hypervisor
-    const next = this.nextDeviceStep(index)
-    if (!next) return
-    if (next.signal) {
-      this.signal(index, this.hypervisor.vcpu(next.vcpu))
-      return
-    }
-    if (next.msi) {
-      this.stepMessage(index, next.msi)
-      return
-    }
-    if (next.save) {
-      this.userspace.save(index)
-      return
-    }
-    if (next.restore) {
-      this.userspace.restore(index, next.restore)
-      return
-    }
-    const irq = this.inputOf(index, words)
-    if (mapped.isMappedSpi(irq)) {
-      this.driveMapped(index, irq, next)
-      return
-    }
-    const pc = this.nextInjection(index)
-    const target = injection.step(pc, irq, next.levels, this.targetOf(index))
-    if (injection.queues(pc) && next.levels.includes(1)) this.ghosts.injected(irq)
-    this.goOn(index, injection.after(pc, target), target)
-  }
-
-  /** A step of a message; that of an assigned device goes to the host's ITS in one. */
-  private stepMessage(index: number, message: Message): void {
-    const { messages, injection } = this.hypervisor
-    const at = this.deviceOf(index) + DEVICE_LPI
-    const pc = this.nextInjection(index)
-    if (pc === this.hypervisor.runLoop.program.msi && this.sendToHost(message.deviceId, message.eventId)) {
-      this.goOn(index, ENDED, 0)
-      return
-    }
-    const irq = this.messageLpi(index, false)
-    const target = messages.step(pc, at, message, this.targetOf(index))
-    if (injection.queues(pc) && irq !== 0) this.ghosts.injected(irq)
-    const after = messages.after(pc, at, target)
-    if (after === ENDED) messages.forget(at)
-    this.goOn(index, after, target)
-  }
-
-  private targetOf(index: number): Vcpu | 0 {
-    return asVcpu(this.hypervisor.words[this.deviceOf(index) + DEVICE_TARGET])
-  }
-
-  /** A device's injection or message goes on at a program counter; at its end the device does. */
-  goOn(index: number, pc: NextPc, target: Vcpu | 0): void {
-    const { words } = this.hypervisor
-    const device = this.deviceOf(index)
-    words[device + DEVICE_INJECT] = pc
-    words[device + DEVICE_TARGET] = pc === ENDED ? 0 : target
-    if (pc === ENDED) words[device + DEVICE_PC]++
-  }
-
-  /** Whether a message goes to the host's ITS: that of an assigned device whose interrupt is enabled. */
-  private isBound({ deviceId, eventId }: Message): boolean {
-    const { v4 } = this.hypervisor
-    return v4?.forwarding.isBound(v4.forwarding.find(deviceId | 0, eventId | 0)) ?? false
-  }
-
-  /** An assigned device sends a message to the host's ITS; false if the device is not assigned. */
-  sendToHost(deviceId: number, eventId: number): boolean {
-    const { v4, silicon } = this.hypervisor
-    const n = v4?.forwarding.find(deviceId | 0, eventId | 0) ?? -1
-    if (!v4?.forwarding.isBound(n)) return false
-    const irq = v4.forwarding.lpiOf(n)
-    if (irq !== 0) this.ghosts.injected(irq)
-    silicon.its[0].receive(deviceId | 0, eventId | 0)
-    silicon.settle()
-    return true
-  }
-
-  private driveMapped(index: number, irq: Irq, { levels }: DeviceStep): void {
-    for (const level of levels) {
-      this.hypervisor.mapped.setInput(irq, level)
-      if (level === 1) this.ghosts.injected(irq)
-    }
-    this.hypervisor.words[this.deviceOf(index) + DEVICE_PC]++
-  }
-
-  private signal(index: number, v: Vcpu): void {
-    const { words, kicks } = this.hypervisor
-    postRequest(words, v, REQ_SIGNAL)
-    kicks.kick(v)
-    words[this.deviceOf(index) + DEVICE_PC]++
   }
 }
 

@@ -159,15 +159,15 @@ export class Tracer {
     const { machine } = this
     const { index } = told.actor
     const { injection, mapped, messages, words } = machine.hypervisor
-    const next = machine.nextDeviceStep(index)
-    const pc = machine.nextInjection(index)
+    const next = machine.deviceSteps.next(index)
+    const pc = machine.deviceSteps.nextInjection(index)
     const drives =
       next !== undefined &&
       !next.signal &&
       !next.save &&
       !next.restore &&
       !next.msi &&
-      (injection.queues(pc) || mapped.isMappedSpi(machine.inputOf(index, words)))
+      (injection.queues(pc) || mapped.isMappedSpi(machine.deviceSteps.inputOf(index, words)))
     const translates = next?.msi !== undefined && messages.translates(pc)
     this.perform(told)
     told.what = next?.name ?? ''

@@ -17,9 +17,9 @@ interface Devices {
   readonly hypervisor: Hypervisor
   readonly devices: readonly DeviceProgram[]
   /** Offset of a device's record. */
-  deviceOf(index: number): number
+  recordOf(index: number): number
   /** The next step of a device's program, and where the design's steps for it are. */
-  nextDeviceStep(index: number): DeviceStep | undefined
+  next(index: number): DeviceStep | undefined
   injectionOf(index: number): NextPc
   nextInjection(index: number): NextPc
   goOn(index: number, pc: NextPc, target: Vcpu | 0): void
@@ -59,7 +59,7 @@ export class Userspace {
   }
 
   private holdsVcpus(index: number): boolean {
-    const next = this.machine.nextDeviceStep(index)
+    const next = this.machine.next(index)
     return next?.restore !== undefined || (next?.save === true && this.machine.injectionOf(index) !== ENDED)
   }
 
@@ -67,7 +67,7 @@ export class Userspace {
   get stopsDevices(): boolean {
     return this.restorers.some(
       (index) =>
-        this.machine.nextDeviceStep(index)?.restore !== undefined ||
+        this.machine.next(index)?.restore !== undefined ||
         (this.machine.injectionOf(index) !== ENDED && this.isRestored(index)),
     )
   }
@@ -75,7 +75,7 @@ export class Userspace {
   /** Whether what a device's next step saves is restored. */
   private isRestored(index: number): boolean {
     const { devices, hypervisor } = this.machine
-    const pc = hypervisor.words[this.machine.deviceOf(index) + DEVICE_PC]
+    const pc = hypervisor.words[this.machine.recordOf(index) + DEVICE_PC]
     return devices[index].steps[pc + 1]?.restore !== undefined
   }
 
@@ -84,7 +84,7 @@ export class Userspace {
     const { machine, saves, restores } = this
     const { words, injection } = machine.hypervisor
     const pc = machine.nextInjection(index)
-    const device = machine.deviceOf(index)
+    const device = machine.recordOf(index)
     const isRestored = this.isRestored(index)
     if (saves.savesInterrupts(pc)) {
       const saved = saves.take(pc)

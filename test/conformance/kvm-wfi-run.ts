@@ -298,7 +298,7 @@ class Replay implements Replayed {
     const { hypervisor } = this.machine
     const { apLists, mmio } = hypervisor
     if (call === 'bind') this.bind()
-    else if (call === 'fire') this.machine.internals.sendToHost(DEVICE, EVENT)
+    else if (call === 'fire') this.machine.internals.deviceSteps.sendToHost(DEVICE, EVENT)
     else if (call === 'move') this.move(by, pcpu)
     else if (call !== 'msi') hypervisor.inject(apLists.irqOf(hypervisor.vcpu(0), intid), level)
     else {

@@ -60,7 +60,7 @@ export function inGuest(scenario: Scenario): ScenarioMachine {
 /** One injection of a device: it queues the interrupt and, if a vCPU is to be notified, posts and kicks. */
 export function fire(machine: ScenarioMachine, device: string): StepEvent[] {
   const events = go(machine, device, undefined, 1)
-  while (machine.internals.injectionOf(actor(machine, device).index) !== 0)
+  while (machine.internals.deviceSteps.injectionOf(actor(machine, device).index) !== 0)
     events.push(...go(machine, device, undefined, 1))
   return events
 }

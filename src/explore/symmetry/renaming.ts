@@ -181,7 +181,7 @@ export class Renaming {
     move((index) => hypervisor.vcpu(index), permutation.vcpus)
     move((cpu) => silicon.peOf(cpu), permutation.cpus)
     move((cpu) => silicon.physical.summaryOf(cpu), permutation.cpus)
-    if (machine.devices.length > 0) move((index) => machine.deviceOf(index), permutation.devices)
+    if (machine.devices.length > 0) move((index) => machine.deviceSteps.recordOf(index), permutation.devices)
     moveOne(scheduler.host + HOST_CURRENT, permutation.cpus)
     moveOne(ghosts.at, permutation.vcpus)
     moveOne(ghosts.wordOf(privateIrq(hypervisor.vcpu(0), 0)), permutation.vcpus)

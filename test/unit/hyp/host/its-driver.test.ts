@@ -116,7 +116,7 @@ describe.each(versions)('the host on GICv%s', (version) => {
     const v = hypervisor.vcpu(0)
     expect(hypervisor.words[v + VCPU_PE]).toBe(0)
     expect(v4.isPendingLast(v)).toBe(false)
-    const done = accessesOf(machine, () => machine.internals.sendToHost(DEVICE, 0))
+    const done = accessesOf(machine, () => machine.internals.deviceSteps.sendToHost(DEVICE, 0))
     expect(done.slice(0, 2)).toEqual(['r ICC_IAR1_EL1 0x2000', 'w ICC_EOIR1_EL1 0x2000'])
     expect(v4.isPendingLast(v)).toBe(true)
     expect(done.slice(2)).toEqual(
@@ -128,8 +128,8 @@ describe.each(versions)('the host on GICv%s', (version) => {
 
   it('is not told by a second interrupt: a doorbell rings once', () => {
     const machine = asleep(version)
-    machine.internals.sendToHost(DEVICE, 0)
-    expect(accessesOf(machine, () => machine.internals.sendToHost(DEVICE, 0))).toEqual([])
+    machine.internals.deviceSteps.sendToHost(DEVICE, 0)
+    expect(accessesOf(machine, () => machine.internals.deviceSteps.sendToHost(DEVICE, 0))).toEqual([])
   })
 })
 
@@ -166,7 +166,7 @@ describe('the put of GICv4.1', () => {
     v4.put(v, true)
     expect(v4.isPendingLast(v)).toBe(false)
     v4.load(v)
-    machine.internals.sendToHost(DEVICE, 0)
+    machine.internals.deviceSteps.sendToHost(DEVICE, 0)
     v4.put(v, true)
     expect(v4.isPendingLast(v)).toBe(true)
   })

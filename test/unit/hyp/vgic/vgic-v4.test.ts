@@ -76,7 +76,7 @@ describe.each(versions)('a forwarded interrupt on GICv%s', (version) => {
       .machine()
     const [actor] = machine.actors
     for (let i = 0; machine.trace(actor).what !== 'unmask irq'; i++) expect(i).toBeLessThan(100)
-    expect(accessesOf(machine, () => machine.internals.sendToHost(DEVICE, 0))).toEqual([])
+    expect(accessesOf(machine, () => machine.internals.deviceSteps.sendToHost(DEVICE, 0))).toEqual([])
     const seen: (number | undefined)[] = []
     while (machine.stateOf(actor) === 'ready') seen.push(machine.trace(actor).acknowledged)
     expect(seen.filter((intid) => intid !== undefined)).toEqual([VLPI])
@@ -142,7 +142,7 @@ describe.each(versions)('a forwarded interrupt on GICv%s', (version) => {
       machine.step(actor)
       expect(i).toBeLessThan(1000)
     }
-    machine.internals.sendToHost(DEVICE, 0)
+    machine.internals.deviceSteps.sendToHost(DEVICE, 0)
     for (let i = 0; i < 200; i++) machine.step(actor)
     expect(machine.explain(VLPI).reason).not.toBe('delivered')
     expect(v4.forwarding.its.lpis.find(VLPI)).toBe(0)
@@ -196,7 +196,7 @@ describe('L03: forwarding is undone by the host’s interrupt, not by what the g
     const v = machine.hypervisor.vcpu(0)
     const irq = v4.forwarding.lpiOf(0)
     if (irq === 0) throw new Error('not forwarded')
-    machine.internals.sendToHost(DEVICE, 0)
+    machine.internals.deviceSteps.sendToHost(DEVICE, 0)
     expect(isPendingInHardware(machine.hypervisor, irq)).toBe(true)
     v4.forwarding.unforward(v, 0)
     expect(machine.hypervisor.words[irq] & IRQ_LATCH).toBe(IRQ_LATCH)
@@ -220,7 +220,7 @@ describe('L03: forwarding is undone by the host’s interrupt, not by what the g
       })
       .machine()
     v4Of(machine).forwarding.unforward(machine.hypervisor.vcpu(0), 0)
-    machine.internals.sendToHost(DEVICE, 0)
+    machine.internals.deviceSteps.sendToHost(DEVICE, 0)
     const acknowledged: (number | undefined)[] = []
     while (machine.stateOf(machine.actors[0]) === 'ready')
       acknowledged.push(machine.trace(machine.actors[0]).acknowledged)
@@ -270,7 +270,7 @@ describe.each(versions)('several interrupts of assigned devices on GICv%s', (ver
     [9, 0, 8201],
   ])('go each its way: that of device %i, event %i is vLPI %i', (device, event, intid) => {
     const machine = several()
-    machine.internals.sendToHost(device, event)
+    machine.internals.deviceSteps.sendToHost(device, event)
     expect(pendingOf(machine)).toEqual([intid])
   })
 
@@ -354,7 +354,7 @@ describe.each(versions)('several interrupts of assigned devices on GICv%s', (ver
       true,
     ])
     machine.hypervisor.words[irqOf(machine, 8195)] &= ~IRQ_LATCH
-    machine.internals.sendToHost(7, 1)
+    machine.internals.deviceSteps.sendToHost(7, 1)
     expect(machine.hypervisor.words[irqOf(machine, 8195)] & IRQ_LATCH).toBe(IRQ_LATCH)
     expect(pendingOf(machine)).toEqual([])
   })
@@ -390,7 +390,7 @@ describe('the state of a forwarded interrupt that is the host’s again', () => 
     const { forwarding } = v4Of(machine)
     const irq = forwarding.lpiOf(0)
     if (irq === 0) throw new Error('not forwarded')
-    if (wasPending) machine.internals.sendToHost(DEVICE, 0)
+    if (wasPending) machine.internals.deviceSteps.sendToHost(DEVICE, 0)
     forwarding.unforward(machine.hypervisor.vcpu(0), 0)
     expect((machine.hypervisor.words[irq] & IRQ_LATCH) !== 0).toBe(isPending)
   })
@@ -474,8 +474,8 @@ describe('L06: a host that goes down', () => {
         Array.from({ length: 1024 }, (_, i) => silicon.pool?.read32(v4.vpes.tableOf(vpe) + 4 * i) ?? 0),
       )
     const before = tables()
-    machine.internals.sendToHost(DEVICE, 0)
-    machine.internals.sendToHost(DEVICE, 1)
+    machine.internals.deviceSteps.sendToHost(DEVICE, 0)
+    machine.internals.deviceSteps.sendToHost(DEVICE, 1)
     expect(tables()).toEqual(before)
   })
 })
@@ -486,7 +486,7 @@ describe('a VM with vLPIs is saved', () => {
       .vm({ vcpus: 1, frames: { its: GITS } })
       .machine()
     const v4 = v4Of(machine)
-    machine.internals.sendToHost(DEVICE, 0)
+    machine.internals.deviceSteps.sendToHost(DEVICE, 0)
     const commands = commandsOf(machine, () => {
       v4.unmapAll()
       const irq = v4.forwarding.lpiOf(0)
@@ -500,7 +500,7 @@ describe('a VM with vLPIs is saved', () => {
 
   it('with the bits of its vLPIs in the pending tables of its guest', () => {
     const machine = forwarded('4.1')
-    machine.internals.sendToHost(DEVICE, 0)
+    machine.internals.deviceSteps.sendToHost(DEVICE, 0)
     machine.stop()
     machine.saveVgic()
     // The guest's driver has its pending tables 1 MiB above its memory's beginning.
