@@ -271,11 +271,14 @@ export class ApLists {
     words[irq] = (word & ~IRQ_AP_LIST) | ((words[v + VCPU_INDEX] + 1) << IRQ_AP_LIST_SHIFT)
   }
 
-  /** Puts an interrupt at the end of a list. */
+  /**
+   * Puts an interrupt at the end of a list. Its link is 0 already, unless it is an LPI whose slot was freed on a list, by a
+   * reference too few: what has come after it there must not make a ring of this list.
+   */
   private linkLast(words: Int32Array, v: Vcpu, irq: Irq): void {
     const last = asIrq(words[v + VCPU_AP_LAST])
-    // An LPI that a bug has freed while it was the last may come again as another one: the list must not become a ring.
-    if (last !== irq) words[last === 0 ? v + VCPU_AP_FIRST : last + IRQ_LINK] = irq
+    words[last === 0 ? v + VCPU_AP_FIRST : last + IRQ_LINK] = irq
+    words[irq + IRQ_LINK] = 0
     words[v + VCPU_AP_LAST] = irq
     words[v + VCPU_AP_COUNT]++
   }
@@ -289,7 +292,7 @@ export class ApLists {
       at = asIrq(words[at + IRQ_LINK])
     }
     if (at !== 0) this.unlink(v, before, irq)
-    // Such an LPI has cut the list off before this interrupt.
+    // An LPI that was freed on the list has cut it off before this interrupt.
     else words[irq + IRQ_LINK] = 0
   }
 
@@ -403,25 +406,28 @@ export class ApLists {
   }
 
   private takeOff(words: Int32Array, irq: Irq, word: number): void {
-    const off = word & ~IRQ_AP_LIST
-    if (irqIsDeliverable(off)) this.migrate(irq, off)
-    else words[irq] = off
+    if (!irqIsDeliverable(word)) words[irq] = word & ~IRQ_AP_LIST
+    else if (!this.migrate(irq, word)) return
     if (irq >= this.firstLpi) this.lpis.put(irq)
   }
 
   /**
    * Puts an interrupt that was taken off a list on that of its target, unless the distributor is off. It is in flight
-   * already, and not counted again.
+   * already, and not counted again. False for one that is on its target's list already: it was met only because an LPI was
+   * freed on the other list, whose slot is on this one by now. Put there again, it would be met again, and so on.
    */
-  private migrate(irq: Irq, word: number): void {
+  private migrate(irq: Irq, word: number): boolean {
     const { words } = this
-    const target = this.targetOracle(words, word)
+    const off = word & ~IRQ_AP_LIST
+    const target = this.targetOracle(words, off)
     if (target === 0) {
-      words[irq] = word
-      return
+      words[irq] = off
+      return true
     }
-    this.place(words, target, irq, word)
+    if (irqApListOf(word) === words[target + VCPU_INDEX] + 1) return false
+    this.place(words, target, irq, off)
     this.notify(target)
+    return true
   }
 
   /** Whether interrupts of both groups are on a list. */
