@@ -1,8 +1,8 @@
 /**
  * A process that runs scenarios on demand: reads lines `SCENARIO ITERATIONS MACHINES DESIGN`, answers each with
- * `NS_PER_ITERATION CPU_NS_PER_ITERATION CHECKSUM BYTES_PER_ITERATION SCAVENGES`. The design, which may be left out, is its
- * position among those of designs.ts. With several machines alive the first is measured. Machines are warmed up when they are made; the time of the processor is that of all threads, V8's
- * compiler and collector included.
+ * `NS_PER_ITERATION CPU_NS_PER_ITERATION CHECKSUM BYTES_PER_ITERATION SCAVENGES`. DESIGN, which may be left out, is the
+ * position of a design among those of designs.ts. With several machines alive the first is measured. Machines are warmed up
+ * when they are made; the time of the processor is that of all threads, V8's compiler and collector included.
  */
 
 import { PerformanceObserver } from 'node:perf_hooks'

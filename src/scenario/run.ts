@@ -64,7 +64,7 @@ export interface RunSummary {
  */
 export type Course = (machine: Machine) => () => Actor | undefined
 
-/** Timers of a vCPU that can be armed. */
+/** Timers of a vCPU that can be armed: as many actors each vCPU has in {@link Machine.timers}, in this order. */
 const ARMABLE = TIMER_WFIT + 1
 
 /** The most steps of a run. */
@@ -301,6 +301,7 @@ class Policy {
   private readonly vcpus: readonly Actor[]
   private readonly devices: readonly Actor[]
   private turn = 0
+  /** Made when the first steps are taken: a course that is asked for one step after another takes none. */
   private strides: Strides | undefined
   /** Steps that each vCPU has taken in its time slice. */
   private readonly slice: number[]
@@ -321,7 +322,6 @@ class Policy {
    */
   take(actor: Actor, most: number): number {
     const { machine } = this
-    // Not before: a course that is asked for one step after another takes none.
     this.strides ??= new Strides(machine)
     const { strides } = this
     const v = machine.hypervisor.vcpu(actor.index)
@@ -336,8 +336,8 @@ class Policy {
   }
 
   /**
-   * The next actor: an effect of the silicon, one that is due, a migration to a free PE, a vCPU, or else whatever is due first, to which time
-   * advances.
+   * The next actor: an effect of the silicon, one that is due, a migration to a free PE, the end of a time slice, a vCPU, or
+   * else whatever is due first, to which time advances.
    */
   next(): Actor | undefined {
     const first = this.effect() ?? this.due() ?? (this.vcpus.length > 1 ? this.scheduled() : undefined)

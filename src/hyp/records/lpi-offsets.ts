@@ -44,7 +44,7 @@ export const CACHED_LPI = 3
 export const CACHED_STRIDE = 4
 /** The word of the interrupt; an LPI that goes to no vCPU has the target {@link TARGET_NONE}. */
 export const LPI_IRQ = 0
-/** Its {@link IRQ_LINK}. */
+/** The LPI, or other interrupt, after it on its ap_list: its {@link IRQ_LINK}. */
 export const LPI_LINK = 1
 /** Its INTID; 0 in a slot that is free. */
 export const LPI_INTID = 2

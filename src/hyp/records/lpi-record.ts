@@ -33,7 +33,7 @@ export const lpiRows = {
     name: 'apNext',
     class: 'normalised',
     by: ['queue'],
-    says: 'Its {@link IRQ_LINK}.',
+    says: 'The LPI, or other interrupt, after it on its ap_list: its {@link IRQ_LINK}.',
     means: 'word',
   },
   LPI_INTID: {

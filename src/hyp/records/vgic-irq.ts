@@ -33,9 +33,9 @@ export function asIrq(offset: number): Irq {
 
 /** Beside the word of an interrupt: the interrupt after it on its ap_list; 0 of the last, and of one that is on none. */
 export const IRQ_LINK = 1
-/** An SPI, or a private interrupt, has two words: the next one's are 1 << IRQ_SHIFT further on. */
+/** A private interrupt, or an SPI, has 1 << IRQ_SHIFT words: its own and its link. An LPI has a record (lpi-record.ts). */
 export const IRQ_SHIFT = 1
-/** The interrupt `n` after a private one of the same vCPU, or after an SPI. */
+/** The interrupt whose INTID is `n` more, of a private one of the same vCPU, or of an SPI. */
 export const irqAfter = (irq: Irq, n: number): Irq => asIrq(irq + (n << IRQ_SHIFT))
 
 /**
@@ -90,7 +90,7 @@ export const irqRows = (n: (element: number, index: number) => string) =>
       n,
       class: 'authoritative',
       by: ['queue', 'lists'],
-      says: 'Its word.',
+      says: 'Its packed word.',
       view: VGIC_IRQ_VIEW,
     },
     IRQ_LINK: {
@@ -98,7 +98,7 @@ export const irqRows = (n: (element: number, index: number) => string) =>
       n,
       class: 'normalised',
       by: ['queue', 'lists'],
-      says: 'Its link.',
+      says: 'The interrupt after it on its ap_list; 0 of the last, and of one that is on none.',
       means: 'word',
     },
   }) as const satisfies Rows

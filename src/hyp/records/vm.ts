@@ -78,7 +78,7 @@ export const mappedRows = {
   MAPPED_PINTID: { name: 'pINTID', class: 'authoritative', by: [], says: 'The physical INTID.' },
 } as const satisfies Rows
 
-/** The rows of the SPIs; `C` is their number, at least one. */
+/** What there is of SPIs beside their own words ({@link irqRows}); `C` is their number, at least one. */
 const spiRows = {
   SPI_IROUTER: {
     name: 'GICD_IROUTER<n>',
@@ -121,7 +121,9 @@ const directSizeOf = ({ vcpus, direct, forwards }: VmSize) => ({ vpes: direct ? 
 export interface VmRecords {
   readonly vm: RecordType
   readonly vcpu: RecordType
+  /** The two words of an SPI, a record each. */
   readonly spi: RecordType
+  /** The rest of all SPIs, one record: their routes, and the lines that edges had. */
   readonly spis: RecordType
   readonly mapped: RecordType
   readonly lpis: LpiRecords

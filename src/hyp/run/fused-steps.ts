@@ -193,7 +193,10 @@ export class FusedSteps extends GapSteps {
     return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
   }
 
-  /** The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request. */
+  /**
+   * The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request. The
+   * thread's word is in a variable between gaps, since no step that fills the list registers writes it.
+   */
   entersAround(v: Vcpu, pe: Pe, at: number, before: number): boolean {
     const { words, entryGaps: open } = this
     if (open === 0 || (this.reloads && words[v + VCPU_LOADED] !== 0)) {
@@ -268,6 +271,7 @@ export class FusedSteps extends GapSteps {
       this.exitWithoutGaps(v, pe)
       return
     }
+    // As in `entersAround`: a fold notifies other vCPUs only.
     const { words, exitGaps: open } = this
     let thread = words[v + VCPU_THREAD]
     if (open & (1 << BEFORE_OUTSIDE)) thread = this.throughGap(v, at, BEFORE_OUTSIDE, thread)

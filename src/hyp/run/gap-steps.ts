@@ -46,14 +46,14 @@ export class GapSteps extends ThreadSteps {
 
   /** `takeGap` for a thread whose word is `thread` by now; returns what the rows make of that. */
   throughGap(v: Vcpu, at: number, gap: number, thread: number): number {
-    // An integer for V8, too, which would prepare for other numbers.
+    // V8 cannot tell that the sum of a thread's bits has 32 bits, and would keep it as a floating-point number.
     this.words[v + VCPU_THREAD] = thread | 0
     this.takeGap(v, at, gap)
     return this.words[v + VCPU_THREAD]
   }
 
-  /** `performStep`, and without its switch for the rows that the library's designs, and users', mostly have in gaps. */
-  takeRow(step: number, v: Vcpu): number {
+  /** `performStep`, without its switch for the rows that the library's designs, and users', mostly have in gaps. */
+  private takeRow(step: number, v: Vcpu): number {
     if (step >= STEP_OWN) return this.ownSteps.perform(step, v)
     if (step === STEP_NOT_LOADED) return this.isUnloaded(v) ? 1 : 0
     if (step === STEP_SAVE_VMCR) this.saveVmcr(v)

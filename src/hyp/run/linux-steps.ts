@@ -1,6 +1,6 @@
 /**
- * Steps of the baselines `kvm61` and `kvm72` alone, as functions of the others: what Linux 6.1 and 7.2 do otherwise than a
- * design of the library.
+ * Steps that only the baselines `kvm61` and `kvm72` have: what Linux 6.1 and 7.2 do otherwise than a design of the library.
+ * Each is a function of the machine's ThreadSteps, whose parts it uses.
  */
 import { HCR_En } from '../../arch/ich-registers.ts'
 import { asPe } from '../../gic/records/pe.ts'

@@ -1,7 +1,7 @@
 /**
- * Steps that only the museum's designs have (src/explore/museum), as functions of the others: most have a known bug each;
- * the rest are halves of a step, between which another actor may come, or what the scene of a bug needs beside it. Their
- * rows in steps.ts say which.
+ * Steps that only the museum's designs have (src/explore/museum): most have a known bug each; the rest are halves of a step,
+ * between which another actor may come, or what the scene of a bug needs beside it. Their rows in steps.ts say which. Each
+ * is a function of the machine's ThreadSteps, whose parts it uses.
  */
 import { VCPU_CACHED, VCPU_DATA, VCPU_ESR, VCPU_INDEX, type Vcpu } from '../records/vcpu.ts'
 import { asIrq, type Irq } from '../records/vgic-irq.ts'

@@ -22,7 +22,7 @@ export class OwnSteps implements StepContext {
   private readonly own: readonly OwnStep[]
   private readonly names: readonly string[]
   private readonly layout: VmLayout
-  /** A handle that need not be checked: of the vCPU whose step is taken, mostly the one that the step asks about. */
+  /** The last handle that a step was called with, which needs no check: mostly it is the one that the step asks about. */
   private known: Vcpu | 0 = 0
 
   constructor(

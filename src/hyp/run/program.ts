@@ -24,10 +24,14 @@ export const TABLE_LAST = 14
 export const TABLE_FUSED = 15
 /** A bit for each of its gaps that has rows. */
 export const TABLE_OPEN = 16
-/** The step that is its row which may be any of several. */
+/** The step of its row that may be any of several; 0 if it has no such row. */
 export const TABLE_ANY = 17
-/** Where its gaps begin and end, in words from the table's begin: two words a gap. Instead of the end, ~ the only step. */
+/**
+ * Two words for each of its gaps: where the gap begins and where it ends, as offsets in the table. If it has one step, with
+ * one result, the second word is ~ that step instead.
+ */
 export const TABLE_GAPS = 18
+/** The most gaps of a superinstruction, for which a row of the table has room. */
 export const MAX_GAPS = 7
 /** The program counter of a list that has ended. */
 export const ENDED = 0

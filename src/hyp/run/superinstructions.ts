@@ -56,7 +56,7 @@ export interface Superinstruction {
   /** The method of FusedSteps. For a question that is answered otherwise, it follows the table. */
   readonly does: string
   readonly rows: readonly SequenceRow[]
-  /** The only place where it may begin, if there is one: the head of the loop, after the only guest, or a notifier's begin. */
+  /** The only place where it may begin, if there is one: the head of the loop, after the only guest, or where a notifier begins. */
   readonly begins?: 'head' | 'afterGuest' | 'schedOut' | 'schedIn'
   /** Those of which one must follow the guest wherever the design enters it; {@link admits} relies on that. */
   readonly after?: readonly string[]
@@ -449,7 +449,7 @@ function mark(program: Program, pc: Pc, fused: Superinstruction, idle: readonly 
   for (const [i, [from, to]] of found.gaps.entries()) {
     const end = endOfWork(program, from, to, idle)
     table[at + TABLE_GAPS + 2 * i] = from << TABLE_SHIFT
-    table[at + TABLE_GAPS + 2 * i + 1] = isOne(program, from, end)
+    table[at + TABLE_GAPS + 2 * i + 1] = hasOneRow(program, from, end)
       ? ~table[from << TABLE_SHIFT]
       : end << TABLE_SHIFT
     if (end !== from) table[at + TABLE_OPEN] |= 1 << i
@@ -458,7 +458,7 @@ function mark(program: Program, pc: Pc, fused: Superinstruction, idle: readonly 
 }
 
 /** Whether a gap has one row, which has one result. */
-const isOne = ({ table, steps }: Program, from: number, end: number): boolean =>
+const hasOneRow = ({ table, steps }: Program, from: number, end: number): boolean =>
   steps[from]?.outcomes.length === 0 && from !== end && table[(from << TABLE_SHIFT) + 1] === end
 
 /** Where a gap ends if an idle step at its end is not taken. */

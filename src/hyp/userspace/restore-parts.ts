@@ -81,6 +81,7 @@ export function restoreRegisters(
   part: Path,
   isOne: (name: string) => boolean = () => true,
 ): void {
+  const isRestored = (name: string): boolean => isWritten(name) && isOne(name)
   const groups = groupsOf(hypervisor)
     .filter(({ path }) => path === part)
     .map((one) => ({ ...one, values: valuesOf(image, one), names: one.group.names.filter(isRestored) }))
@@ -92,10 +93,6 @@ export function restoreRegisters(
   }
   for (const { path, number, group, names, values } of groups)
     for (const name of names) checkTaken(path, number, name, values[name], group.read(name))
-
-  function isRestored(name: string): boolean {
-    return isWritten(name) && isOne(name)
-  }
 }
 
 /** The registers of the distributor that are for all of it. */

@@ -259,7 +259,7 @@ export class VgicMmioIrqs {
   }
 }
 
-/** Gathers a bit of each of `count` words, four at a time: bit x of the result is from word x. */
+/** Gathers a bit of the words of `count` interrupts, four at a time: bit x of the result is of the x-th from `at` on. */
 function gather(words: Int32Array, at: Irq, count: number, shift: number): number {
   let value = 0
   for (let i = count & ~3; i < count; i++) value |= ((words[irqAfter(at, i)] >>> shift) & 1) << i
