@@ -28,13 +28,11 @@ import {
   IRQ_AP_LIST,
   IRQ_AP_LIST_SHIFT,
   IRQ_GROUP1,
-  IRQ_HW,
   IRQ_LATCH,
   IRQ_LINK,
   IRQ_SHIFT,
   type Irq,
   irqApListOf,
-  irqGroupIsOff,
   irqInputMoves,
   irqIsDeliverable,
   irqPriority,
@@ -44,6 +42,7 @@ import {
   TARGET_NONE,
 } from '../records/vgic-irq.ts'
 import { VM_ACCESSING, VM_COUNTED_SPIS, VM_ENABLED, type VmLayout } from '../records/vm.ts'
+import { ApListSorts } from './ap-list-sorts.ts'
 import { VgicLpis } from './vgic-lpis.ts'
 
 export class ApLists {
@@ -58,8 +57,7 @@ export class ApLists {
   private readonly firstLpi: number
   /** The handle from which on, up to the LPIs, interrupts are counted in {@link VM_COUNTED_SPIS}. */
   private readonly firstCounted: number
-  /** Made when the first long list is sorted. */
-  private scratch: Scratch | undefined
+  readonly sorts: ApListSorts
 
   constructor(
     readonly words: Int32Array,
@@ -75,6 +73,7 @@ export class ApLists {
     this.spiZero = layout.spis - (FIRST_SPI << IRQ_SHIFT)
     this.lpis = new VgicLpis(words, layout.lpis)
     this.firstLpi = this.lpis.first
+    this.sorts = new ApListSorts(words, layout)
     this.firstCounted = countsSpis ? layout.spis : this.firstLpi
   }
 
@@ -439,154 +438,4 @@ export class ApLists {
       differences |= words[irq] ^ words[first]
     return (differences & IRQ_GROUP1) !== 0
   }
-
-  /**
-   * Sorts a list that has more interrupts than there are list registers; `off` has the VENG bits of the groups that
-   * are disabled at the guest's CPU interface. Interrupts that the guest can take come first, by priority; then
-   * active ones by priority, in the order in which the guest ends them. So a guest that has dropped the priority of
-   * many active interrupts still gets the next one. Pending interrupts of a disabled group come last, since they
-   * would occupy a list register to no purpose. Those that the priority mask hides need no rank of their own, since
-   * all that the mask admits come before them. The sort is stable.
-   */
-  sortPendingFirst(v: Vcpu, off: number): void {
-    this.sort(v, off === 0 ? rankPendingFirst : rankOffLast, off)
-  }
-
-  /** `sortPendingFirst`, with active interrupts of the lowest priority first. */
-  sortActiveReversed(v: Vcpu): void {
-    this.sort(v, rankActiveReversed, 0)
-  }
-
-  /**
-   * Sorts a list that has more interrupts than there are list registers as Linux 6.1 does: active interrupts first,
-   * in any order, whatever their groups.
-   */
-  sortActiveFirst(v: Vcpu): void {
-    this.sort(v, rankActiveFirst, 0)
-  }
-
-  /**
-   * Sorts a list as Linux 7.2 does: interrupts of disabled groups come last, pending and active ones; within both
-   * halves pending ones come first, by priority, and then active ones by priority. Of equal priorities, those that are
-   * mapped to physical interrupts come first.
-   */
-  sortGroupsFirst(v: Vcpu, off: number): void {
-    this.sort(v, rankGroupsFirst, off)
-  }
-
-  private sort(v: Vcpu, rankOf: RankOf, off: number): void {
-    if (this.words[v + VCPU_AP_COUNT] < LONG) this.sortShort(v, rankOf, off)
-    else this.sortLong(v, rankOf, off)
-  }
-
-  /** Insertion sort: lists are short and mostly sorted already, so that the last of the sorted ones is looked at first. */
-  private sortShort(v: Vcpu, rankOf: RankOf, off: number): void {
-    const { words } = this
-    let last = asIrq(words[v + VCPU_AP_FIRST])
-    let highest = rankOf(words[last], off)
-    for (let irq = asIrq(words[last + IRQ_LINK]); irq !== 0; irq = asIrq(words[last + IRQ_LINK])) {
-      const rank = rankOf(words[irq], off)
-      if (rank < highest) {
-        words[last + IRQ_LINK] = words[irq + IRQ_LINK]
-        this.insert(v, irq, rank, rankOf, off)
-      } else {
-        last = irq
-        highest = rank
-      }
-    }
-    words[v + VCPU_AP_LAST] = last
-  }
-
-  /** Puts an interrupt before the first of a list that has a higher rank; there is one. */
-  private insert(v: Vcpu, irq: Irq, rank: number, rankOf: RankOf, off: number): void {
-    const { words } = this
-    let at = v + VCPU_AP_FIRST
-    while (rankOf(words[words[at]], off) <= rank) at = words[at] + IRQ_LINK
-    words[irq + IRQ_LINK] = words[at]
-    words[at] = irq
-  }
-
-  /** Counting sort, whose time grows with the list only: a guest can make all interrupts of the VM pending at once. */
-  private sortLong(v: Vcpu, rankOf: RankOf, off: number): void {
-    const { words, layout } = this
-    this.scratch ??= scratchFor(FIRST_SPI + layout.spiCount + layout.lpis.lpi.count)
-    const { ranks, sorted, starts } = this.scratch
-    starts.fill(0)
-    const first = asIrq(words[v + VCPU_AP_FIRST])
-    let count = 0
-    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
-      ranks[count] = rankOf(words[irq], off)
-      starts[ranks[count++] + 1]++
-    }
-    for (let rank = 1; rank <= RANKS; rank++) starts[rank] += starts[rank - 1]
-    let i = 0
-    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) sorted[starts[ranks[i++]]++] = irq
-    this.relink(v, sorted, count)
-  }
-
-  /** Makes a list of the first `count` of these interrupts. */
-  private relink(v: Vcpu, irqs: Int32Array, count: number): void {
-    const { words } = this
-    let at = v + VCPU_AP_FIRST
-    for (let i = 0; i < count; i++) {
-      words[at] = irqs[i]
-      at = irqs[i] + IRQ_LINK
-    }
-    words[at] = 0
-    words[v + VCPU_AP_LAST] = irqs[count - 1]
-  }
-}
-
-/** Where an interrupt belongs in a list, by its word and the disabled groups: the lowest rank comes first. */
-type RankOf = (word: number, off: number) => number
-
-/** Lists from here on are sorted by counting: a shorter one takes longer so, unless it is in the worst order. */
-const LONG = 64
-
-/** What a sort of a long list needs, which means nothing after it. */
-interface Scratch {
-  readonly ranks: Uint16Array
-  readonly sorted: Int32Array
-  /** Where the interrupts of each rank begin. */
-  readonly starts: Int32Array
-}
-
-const scratchFor = (longest: number): Scratch => ({
-  ranks: new Uint16Array(longest),
-  sorted: new Int32Array(longest),
-  starts: new Int32Array(RANKS + 1),
-})
-
-/** Ranks of interrupts above all priorities. */
-const RANK_ACTIVE = 0x100
-const RANK_OFF = 0x200
-const RANK_NONE = 0x300
-/** Ranks are below this, those of Linux 7.2 too. */
-const RANKS = 4 * RANK_OFF + 1
-
-function rankPendingFirst(word: number): number {
-  if (irqIsDeliverable(word)) return irqPriority(word)
-  return word & IRQ_ACTIVE ? irqPriority(word) | RANK_ACTIVE : RANK_NONE
-}
-
-function rankActiveReversed(word: number): number {
-  if (irqIsDeliverable(word)) return irqPriority(word)
-  return word & IRQ_ACTIVE ? RANK_ACTIVE | (0xff - irqPriority(word)) : RANK_NONE
-}
-
-function rankOffLast(word: number, off: number): number {
-  const isOff = irqIsDeliverable(word) && irqGroupIsOff(word, off)
-  return isOff ? irqPriority(word) | RANK_OFF : rankPendingFirst(word)
-}
-
-function rankGroupsFirst(word: number, off: number): number {
-  const group = irqGroupIsOff(word, off) ? 2 * RANK_OFF : 0
-  const rank = group | (irqPriority(word) << 1) | (word & IRQ_HW ? 0 : 1)
-  if (word & IRQ_ACTIVE) return rank | (2 * RANK_ACTIVE)
-  return irqIsDeliverable(word) ? rank : 4 * RANK_OFF
-}
-
-function rankActiveFirst(word: number): number {
-  if (word & IRQ_ACTIVE) return 0
-  return irqIsDeliverable(word) ? irqPriority(word) | RANK_ACTIVE : RANK_NONE
 }

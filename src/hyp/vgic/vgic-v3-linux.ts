@@ -66,7 +66,7 @@ export function flushActiveFirst(vgic: VgicV3, v: Vcpu): void {
     if (count === 1) vgic.flushOnly(v, asPe(words[v + VCPU_PE]), HCR_En)
     return
   }
-  if (count > listRegisters) vgic.apLists.sortActiveFirst(v)
+  if (count > listRegisters) vgic.apLists.sorts.activeFirst(v)
   const end = vgic.endOfFitting(v)
   vgic.fill(v, asPe(words[v + VCPU_PE]), end, end === 0 ? HCR_En : HCR_En | HCR_UIE)
 }
@@ -93,7 +93,7 @@ export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
 }
 
 function flushByGroups(vgic: VgicV3, v: Vcpu, pe: Pe, count: number, off: number, hcr: number): void {
-  if (hcr & HCR_UIE) vgic.apLists.sortGroupsFirst(v, off)
+  if (hcr & HCR_UIE) vgic.apLists.sorts.groupsFirst(v, off)
   vgic.fill(v, pe, count > vgic.listRegisters ? vgic.endOfFitting(v) : 0, hcr)
 }
 

@@ -45,7 +45,7 @@ export function flushActiveReversed(vgic: VgicV3, v: Vcpu): void {
   const count = words[v + VCPU_AP_COUNT]
   if (count <= vgic.listRegisters) vgic.flush(v)
   else {
-    vgic.apLists.sortActiveReversed(v)
+    vgic.apLists.sorts.activeReversed(v)
     const end = vgic.endOfFitting(v)
     vgic.fill(v, asPe(words[v + VCPU_PE]), end, HCR_En | HCR_TDIR | vgic.overflowInterrupts(end, 0, 0))
   }

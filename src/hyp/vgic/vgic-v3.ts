@@ -162,7 +162,7 @@ export class VgicV3 {
     const { apLists, seam } = this
     const bothGroups = apLists.hasBothGroups(v)
     const off = bothGroups ? ~seam.readVmcr(v, pe) & (VMCR_VENG0 | VMCR_VENG1) : 0
-    apLists.sortPendingFirst(v, off)
+    apLists.sorts.pendingFirst(v, off)
     const end = this.endOfFitting(v)
     const overflow = this.overflowInterrupts(end, off, bothGroups ? groupSwitches(off) : 0)
     this.fill(v, pe, end, HCR_En | HCR_TDIR | overflow)

@@ -83,7 +83,7 @@ describe('an ap_list of any length is sorted', () => {
   it('with what the guest can take first, then active ones, then pending ones of a disabled group', () => {
     fc.assert(
       fc.property(lists, disabled, (all, off) => {
-        const places = sorted(all, () => apLists.sortPendingFirst(v, off))
+        const places = sorted(all, () => apLists.sorts.pendingFirst(v, off))
         const rank = (irq: Listed) => {
           if (isDeliverable(irq)) return [isOff(irq, off) ? 2 : 0, irq.priority]
           return irq.active ? [1, irq.priority] : [3, 0]
@@ -96,7 +96,7 @@ describe('an ap_list of any length is sorted', () => {
   it('as Linux 6.1 does, with active ones first', () => {
     fc.assert(
       fc.property(lists, (all) => {
-        const places = sorted(all, () => apLists.sortActiveFirst(v))
+        const places = sorted(all, () => apLists.sorts.activeFirst(v))
         const rank = (irq: Listed) => {
           if (irq.active) return [0, 0]
           return irq.pending ? [1, irq.priority] : [2, 0]
@@ -109,7 +109,7 @@ describe('an ap_list of any length is sorted', () => {
   it('as Linux 7.2 does, with disabled groups last and mapped ones before others of their priority', () => {
     fc.assert(
       fc.property(lists, disabled, (all, off) => {
-        const places = sorted(all, () => apLists.sortGroupsFirst(v, off))
+        const places = sorted(all, () => apLists.sorts.groupsFirst(v, off))
         const rank = (irq: Listed) => {
           if (!irq.active && !irq.pending) return [2, 0, 0, 0]
           return [isOff(irq, off) ? 1 : 0, irq.active ? 1 : 0, irq.priority, irq.mapped ? 0 : 1]
