@@ -151,7 +151,7 @@ export function imageSize(config: CheckedGicConfig, setup: VmSetup, design: Desi
 /** Of two registers that read alike the one that is written. */
 const isKept = (name: string): boolean => isWritten(name) || name === 'GITS_CTLR'
 
-export const imageRecord = (size: ImageSize): RecordType => recordType('image', wordsOf(imageRows, size))
+export const imageRecord = (size: ImageSize): RecordType => recordType('savedImage', wordsOf(imageRows, size))
 
 /** What each step does. */
 const parts: Readonly<Record<number, (hypervisor: Hypervisor, image: Image) => void>> = {

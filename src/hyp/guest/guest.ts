@@ -116,7 +116,10 @@ const handlerFor = ({ onIrq, onFiq }: GuestProgram, taken: number): number =>
   taken & LINE_VFIQ ? onFiq : onIrq
 
 export class Guest {
-  /** What the last step of {@link run} came to, for its caller alone. */
+  /**
+   * What the last step of {@link run} came to, for its caller alone, who may keep here what a step came to that it has taken
+   * itself. It means nothing after that, so that no image has it.
+   */
   result = GUEST_RUNS
 
   constructor(

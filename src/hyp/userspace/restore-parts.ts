@@ -42,6 +42,7 @@ export function makeFresh(hypervisor: Hypervisor): void {
   // The hardware has nothing of a vPE that is new.
   if (words[layout.vm + VM_NASSGIREQ] !== 0) v4?.vsgis?.configure(false)
   forget(hypervisor)
+  // Of the addresses of LPI tables it resets the lower words.
   mmio.reset()
   words[layout.vm + VM_ENABLED] = 0
   words[layout.vm + VM_COUNTED_SPIS] = 0

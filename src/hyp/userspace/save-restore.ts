@@ -252,6 +252,7 @@ export function saveVgic(hypervisor: Hypervisor, savePending = savePendingTables
   return { version: 3, ...readRegisters(hypervisor), mappings, pending: pendingOf(hypervisor) }
 }
 
+/** The registers of a VM, as they read now. */
 export function readRegisters(hypervisor: Hypervisor): SavedGroups {
   const saved: { -readonly [path in Path]: path extends 'dist' ? SavedRegisters : SavedRegisters[] } = {
     dist: {},
@@ -301,6 +302,7 @@ export function restoreVgic(hypervisor: Hypervisor, saved: SavedVgic): void {
   }
 }
 
+/** What was saved of the registers of a group. */
 export const valuesOf = (
   saved: SavedGroups,
   { path, number }: { path: Path; number: number },

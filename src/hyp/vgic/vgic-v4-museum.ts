@@ -31,6 +31,7 @@ export function putUnstored(v4: VgicV4, v: Vcpu): void {
   words[record + VPE_LAST] = vpes.clearValid(v, true) ? 2 : 1
 }
 
+/** Stores what {@link putUnstored} has read, over what a doorbell's handler may have stored since. */
 export function storeLast(v4: VgicV4, v: Vcpu): void {
   const { words, vpes } = v4
   const record = vpes.of(v)
