@@ -1,7 +1,7 @@
 /**
- * A save of the VM by userspace, a step at a time in the order of the design's `save` list. What it saves is not kept: an
- * exploration looks at it when the step is taken. The exception is what the parts of an image must agree on, since they are
- * saved at different times: the timers and their interrupts.
+ * A save of the VM by userspace, a step at a time in the order of the design's `save` list. What it saves is kept only for a
+ * restore (restores.ts): an exploration looks at it when the step is taken. The exception is what the parts of an image must
+ * agree on, since they are saved at different times: the timers and their interrupts.
  */
 import { isErrno } from '../errors/vgic-error.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
