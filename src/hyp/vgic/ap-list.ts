@@ -57,6 +57,7 @@ export class ApLists {
   private readonly firstLpi: number
   /** The handle from which on, up to the LPIs, interrupts are counted in {@link VM_COUNTED_SPIS}. */
   private readonly firstCounted: number
+  /** The orders of a list for a flush that has too few list registers for it. */
   readonly sorts: ApListSorts
 
   constructor(
