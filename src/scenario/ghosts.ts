@@ -38,6 +38,12 @@ const ghostSizes = ({ vcpus, spis, lpis, frames }: VmSetup): GhostSizes => ({
   lpiWords: (frames.its ?? []).length === 0 ? 0 : Math.ceil(lpis.lpis / 32),
 })
 
+/** How many words the outstanding edges of a VM's private interrupts and SPIs take. */
+export function edgeWords(setup: VmSetup): number {
+  const { vcpus, spiWords } = ghostSizes(setup)
+  return vcpus + spiWords
+}
+
 /** Bitmaps of outstanding edges are by the interrupts' index: irq-directory.ts. */
 const ghostRows = {
   GHOST_VMCR: {
@@ -193,7 +199,7 @@ export class Ghosts {
       const irq = asIrq(lpi.records + slot * lpi.size)
       if (this.isOutstanding(irq)) words[at++] = words[irq + LPI_INTID]
     }
-    const end = this.edges + this.bitmaps
+    const end = this.edges + edgeWords(hypervisor.setup)
     words.copyWithin(edges, this.edges, end)
     words.fill(0, this.edges, end + Math.ceil(lpi.count / 32))
   }
@@ -201,17 +207,11 @@ export class Ghosts {
   /** Moves them back. */
   showEdges(edges: number, lpis: number): void {
     const { words, hypervisor } = this
-    words.copyWithin(this.edges, edges, edges + this.bitmaps)
+    words.copyWithin(this.edges, edges, edges + edgeWords(hypervisor.setup))
     for (let at = lpis; at < lpis + hypervisor.layout.lpis.lpi.count; at++) {
       const irq = words[at] === 0 ? 0 : hypervisor.apLists.lpis.find(words[at])
       if (irq !== 0) words[this.wordOf(irq)] |= 1 << this.bitOf(irq)
     }
-  }
-
-  /** The words of the outstanding edges of private interrupts and SPIs. */
-  private get bitmaps(): number {
-    const { vcpus, spiWords } = ghostSizes(this.hypervisor.setup)
-    return vcpus + spiWords
   }
 
   /** Records that a device has raised the line of an interrupt: an edge that the guest is to acknowledge. */

@@ -47,7 +47,7 @@ import {
 import { DEVICE_TABLE } from '../hyp/vgic/vgic-its.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 import { offsetOf, type Rows, wordsOf } from '../state/rows.ts'
-import type { Ghosts } from './ghosts.ts'
+import { edgeWords, type Ghosts } from './ghosts.ts'
 import { mostNumbers, NumbersReader, numbersOf } from './image-numbers.ts'
 
 /** Into which VM an image goes. */
@@ -132,7 +132,7 @@ const nameOf = ({ path, number, name }: ImageRegister): string =>
 
 /** The record of an image, whose registers are those of a VM that is made for that. */
 export function imageSize(config: CheckedGicConfig, setup: VmSetup, design: Design): ImageSize {
-  const { vcpus, spis, lpis, frames } = setup
+  const { lpis, frames } = setup
   const registers = groupsOf(new Hypervisor(config, setup, design, [], 0)).flatMap(
     ({ path, number, group }) =>
       group.names.filter(isKept).flatMap((name): ImageRegister[] => {
@@ -143,7 +143,7 @@ export function imageSize(config: CheckedGicConfig, setup: VmSetup, design: Desi
   return {
     registers,
     numbers: mostNumbers(setup),
-    edges: vcpus + Math.max(Math.ceil(spis / 32), 1),
+    edges: edgeWords(setup),
     lpis: (frames.its ?? []).length === 0 ? 0 : lpis.lpis,
   }
 }
