@@ -235,6 +235,8 @@ export class Explorer {
     }
     if (isNew && this.share?.closed.has(keyA, keyB)) return this.meet(actor, -1, false)
     if (isNew && visited.size >= this.bounds.states) return this.report({ bound: 'states' })
+    // It is on the stack again: a step that leads back to it closes a cycle.
+    if (isRecent) recent.remove(keyA)
     this.enter(slot)
     return undefined
   }

@@ -216,7 +216,8 @@ export class InvariantChecker {
       const v = this.hypervisor.vcpu(i)
       let left = words[v + VCPU_AP_COUNT]
       for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
-        left--
+        // A list with an interrupt twice has no end.
+        if (--left < 0) break
         if (irqApListOf(words[irq]) === i + 1) continue
         return `${intidName(apLists.intidOf(v, irq))} is on the list of vcpu${i} and does not name it`
       }

@@ -25,4 +25,9 @@ export class RecentStates {
     slots[slot] = a
     slots[slot + 1] = b | 1
   }
+
+  /** The search explores a state that is here once more, given by lane a: it has not left it any more. */
+  remove(a: number): void {
+    this.slots.fill(0, 2 * (a & (STATES - 1)), 2 * (a & (STATES - 1)) + 2)
+  }
 }

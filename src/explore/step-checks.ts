@@ -100,8 +100,11 @@ export class StepChecks {
     }
     if (kind & RESTORES) {
       const violation = this.images.afterRestore(index, this.before, this.checked)
+      if (violation) return violation
+      const unlisted = this.checked.S17 ? this.oneList() : undefined
+      if (unlisted !== undefined) return ['S17', unlisted]
       // Before the end what is there is not a VM yet.
-      if (violation || this.images.isUnderWay) return violation
+      if (this.images.isUnderWay) return undefined
     }
     const writes = kind & WRITES
     if (this.residency.present && (writes === WRITES_ALL || kind & HAS_NEEDS)) {
@@ -232,8 +235,9 @@ export class StepChecks {
   }
 
   /**
-   * S17. It held before the last step: so an interrupt names a vCPU on whose list it is not, and none of those on lists
-   * does, only if the step has made more interrupts name one than it has put on lists. A sort does neither.
+   * S17. It held before the last step, and in the first state, in which nothing is on a list. So an interrupt names a vCPU
+   * on whose list it is not, and none of those on lists does, only if the step has made more interrupts name one than it has
+   * put on lists. A sort does neither. Every step that may change a list is to be checked, or what it breaks is never found.
    */
   private oneList(): string | undefined {
     const { words, interrupts, layout } = this.hypervisor

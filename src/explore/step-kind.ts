@@ -62,16 +62,17 @@ export const IS_OWN = 2048
 /** Userspace saves the VM. */
 export const SAVES = 4096
 
-/** Userspace restores the VM. */
-export const RESTORES = 16384
-
 /** A flush. */
 export const FLUSHES = 8192
+
+/** Userspace restores the VM. */
+export const RESTORES = 16384
 
 /** With these HCR_EL2 bits set, a guest's ICC_* accesses are to its virtual CPU interface. */
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
 
 const writesNumbers = { thread: WRITES_THREAD, vcpu: WRITES_VCPU, pe: WRITES_PE } as const
+
 /** Tells the kind of every actor's next step: its {@link WRITES} value and flags. */
 export class StepKinds {
   private readonly words: Int32Array

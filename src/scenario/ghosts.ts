@@ -38,7 +38,7 @@ const ghostSizes = ({ vcpus, spis, lpis, frames }: VmSetup): GhostSizes => ({
   lpiWords: (frames.its ?? []).length === 0 ? 0 : Math.ceil(lpis.lpis / 32),
 })
 
-/** The words of the outstanding edges of private interrupts and SPIs. */
+/** How many words the outstanding edges of a VM's private interrupts and SPIs take. */
 export function edgeWords(setup: VmSetup): number {
   const { vcpus, spiWords } = ghostSizes(setup)
   return vcpus + spiWords

@@ -36,7 +36,7 @@ const GICD_CTLR = 0x0800_0000
 const NASSGIREQ_AND_GROUP_1 = 0x102
 
 /** R1 and R2 are left out where a guest has tampered with its tables: such an image is refused. */
-const REFUSED: MuseumEntry['bounds'] = { invariants: ['L1', 'L3', 'L5', 'L6', 'R3', 'R4', 'R5'] }
+const whenRefused: MuseumEntry['bounds'] = { invariants: ['L1', 'L3', 'L5', 'L6', 'R3', 'R4', 'R5'] }
 
 /** vCPU 0 drives its ITS, and userspace saves when it comes there; the others are done at once. */
 const savedIts = (
@@ -122,7 +122,7 @@ export const saveEntries: readonly MuseumEntry[] = [
         store(ITT, [0x2001_0005, 0x0001_0000])
         toUserspace()
       }).device('vmm', (d) => d.save().restore()),
-    bounds: REFUSED,
+    bounds: whenRefused,
   },
   {
     id: '47 of device entries',
@@ -140,7 +140,7 @@ export const saveEntries: readonly MuseumEntry[] = [
         store(DEVICE_TABLE, [0x0800_8090, 0x8000_0000])
         toUserspace()
       }).device('vmm', (d) => d.save().restore()),
-    bounds: REFUSED,
+    bounds: whenRefused,
   },
   {
     id: '47 of collections',

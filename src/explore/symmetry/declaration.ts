@@ -2,8 +2,9 @@
  * Whether what a scenario declares to be symmetric is. Each permutation must be an automorphism of the machine: if an
  * actor's step leads from one state to another, the step of the actor that takes its place leads from the one permuted to
  * the other permuted. A state violates an invariant if and only if it does permuted, since no invariant names a vCPU, a
- * device or an SPI; so to search from one state of each orbit is to search from all (Ip, Dill, "Better Verification Through Symmetry"; Clarke, Grumberg, Peled, "Model Checking", chapter 14). L4, which
- * tells the actors of a cycle apart, is not checked.
+ * device or an SPI; so to search from one state of each orbit is to search from all (Ip, Dill, "Better Verification Through
+ * Symmetry"; Clarke, Grumberg, Peled, "Model Checking", chapter 14). L4, which tells the actors of a cycle apart, is not
+ * checked.
  *
  * The first state is compared word by word, and so are the programs of devices and guests. What is left is that the model
  * treats alike what changes places. Where it goes by lists it does: an ap_list has its interrupts in the order in which
@@ -18,7 +19,8 @@
  * - A directed yield asks the vCPUs in the order of their numbers: of three there is a first.
  * - LPIs, vLPIs and vSGIs lie in memory, and the lowest INTID wins: only a device that sends no message changes its place,
  *   and only vCPUs of a VM without LPIs and GICv4.
- * - A save goes through vCPUs and SPIs by number. A design's own steps and a user's own invariants may.
+ * - A save goes through vCPUs and SPIs by number, and so does a restore of it. A design's own steps and a user's own
+ *   invariants may.
  */
 import { FIRST_SPI, intidName } from '../../arch/intid.ts'
 import { VgicError } from '../../errors/vgic-error.ts'

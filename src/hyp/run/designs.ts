@@ -201,7 +201,7 @@ export interface DesignParts {
    * The steps of a device's message; `[translate, queueInterrupt, postRequest, kickVcpu, dropReference]` if left out.
    */
   readonly msi?: readonly DesignNode[]
-  /** The steps in which userspace saves the VM; `[saveInterrupts, saveTimers]` if left out. */
+  /** The steps in which userspace saves the VM; {@link plainSave} if left out. */
   readonly save?: readonly DesignNode[]
   /** The steps in which it restores what it has saved; {@link plainRestore} if left out. */
   readonly restore?: readonly DesignNode[]
@@ -211,6 +211,7 @@ export interface DesignParts {
 
 /** The steps in which userspace saves a VM, if a design does not say otherwise. */
 export const plainSave: readonly DesignNode[] = [saveInterrupts, saveTimers]
+
 /**
  * The steps in which userspace restores a VM, in the order of KVM's documents and QEMU, if a design does not say otherwise:
  * `edit({ ...design, restore: plainRestore })` changes them.

@@ -1,7 +1,7 @@
 /** The bound on a schedule's steps cuts schedules off, and no more. */
 
 import { ISR_EL1 } from 'vgic'
-import type { Bounds } from 'vgic/explore'
+import { type Bounds, museum } from 'vgic/explore'
 import { type Design, designs, edit, type Scenario, scenario } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { ISR_I, sleeperOn } from '../../kit/guest-lists.ts'
@@ -99,6 +99,15 @@ describe('the bound on steps', () => {
     const [merged, all] = [true, false].map((merge) => explore(recipe, { depth: 8, merge }))
     expect(all).toMatchObject({ complete: false, bound: 'depth' })
     expect(all.states).toBe(merged.states)
+  })
+
+  it('hides no cycle through a state that was left before, after more steps', () => {
+    const entry = museum.find(({ id }) => id === '09')
+    if (!entry) throw new Error('The museum has no 09.')
+    const { bug, bounds } = entry
+    const recipe = entry.scenario(bug)
+    for (const depth of [58, 60, 65])
+      expect(explore(recipe, { ...bounds, depth }).violation).toMatchObject({ invariant: 'L4' })
   })
 
   it('does not go round a cycle without merging', () => {

@@ -5,6 +5,8 @@
 import { type Bounds, explore, type InvariantId, museum } from 'vgic/explore'
 import { type Design, designs, edit, kvm61, kvm72, type Scenario, scenario, steps } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { InvariantChecker } from '../../../src/explore/invariants.ts'
+import { IRQ_LINK } from '../../../src/hyp/records/vgic-irq.ts'
 import { GITS } from '../../kit/frames.ts'
 
 const { wfiFlag, wfiFullPut, wfiHandler } = designs
@@ -116,6 +118,19 @@ describe('an invariant', () => {
   it('S17 is broken by a list that has active interrupts in the reverse order', () => {
     const reversed = edit(wfiHandler).replace('entry/flush', steps.flushActiveReversed).design('reversed')
     expect(brokenOf('S17', nested(reversed))).toMatch(/is behind one of lower priority on the list of vcpu0/)
+  })
+
+  it('S17 is broken by a list that has an interrupt twice, and so no end', () => {
+    const { internals } = nested(wfiHandler).machine()
+    const { hypervisor, actors } = internals
+    const nic = actors.find(({ name }) => name === 'nic')
+    while (nic && internals.stateOf(nic) === 'ready') internals.step(nic)
+    const checker = new InvariantChecker(internals)
+    expect(checker.listed()).toBeUndefined()
+    const v = hypervisor.vcpu(0)
+    const [first, , last] = hypervisor.apLists.listOf(v)
+    hypervisor.words[last + IRQ_LINK] = first
+    expect(checker.listed()).toBe('the list of vcpu0 has not as many interrupts as are counted')
   })
 
   it('R2 is broken by an image that has lines as pending state of software', () => {

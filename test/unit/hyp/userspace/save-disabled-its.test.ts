@@ -1,3 +1,4 @@
+/** A guest whose ITS is disabled when its VM is saved has its mappings in the JSON; what of that is refused; older versions. */
 import type { SavedMappings, SavedVgic } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import {

@@ -1,3 +1,4 @@
+/** The pending tables that a save writes into the guest’s memory: whose they are, and when they are not written, or read. */
 import { describe, expect, it } from 'vitest'
 import { itsRegisters } from '../../../../src/hyp/userspace/its-registers.ts'
 import { redistributor } from '../../../kit/frames.ts'
