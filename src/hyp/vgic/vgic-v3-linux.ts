@@ -67,8 +67,8 @@ export function flushActiveFirst(vgic: VgicV3, v: Vcpu): void {
     return
   }
   if (count > listRegisters) vgic.apLists.sorts.activeFirst(v)
-  const end = vgic.endOfFitting(v)
-  vgic.fill(v, asPe(words[v + VCPU_PE]), end, end === 0 ? HCR_En : HCR_En | HCR_UIE)
+  const hcr = vgic.endOfFitting(v) === 0 ? HCR_En : HCR_En | HCR_UIE
+  vgic.fill(v, asPe(words[v + VCPU_PE]), hcr)
 }
 
 /**
@@ -85,16 +85,16 @@ export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
   words[v + VCPU_USED_LRS] = 0
   if (count !== 0) {
     if (count === 1) vgic.flushOnly(v, pe, hcr)
-    else flushByGroups(vgic, v, pe, count, off, hcr)
+    else flushByGroups(vgic, v, pe, off, hcr)
     if (words[v + VCPU_USED_LRS] !== 0) return
   }
   words[v + VCPU_HCR] = hcr
   vgic.seam.writeHcr(v, pe, hcr)
 }
 
-function flushByGroups(vgic: VgicV3, v: Vcpu, pe: Pe, count: number, off: number, hcr: number): void {
+function flushByGroups(vgic: VgicV3, v: Vcpu, pe: Pe, off: number, hcr: number): void {
   if (hcr & HCR_UIE) vgic.apLists.sorts.groupsFirst(v, off)
-  vgic.fill(v, pe, count > vgic.listRegisters ? vgic.endOfFitting(v) : 0, hcr)
+  vgic.fill(v, pe, hcr)
 }
 
 /**

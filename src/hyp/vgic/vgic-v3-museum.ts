@@ -46,8 +46,8 @@ export function flushActiveReversed(vgic: VgicV3, v: Vcpu): void {
   if (count <= vgic.listRegisters) vgic.flush(v)
   else {
     vgic.apLists.sorts.activeReversed(v)
-    const end = vgic.endOfFitting(v)
-    vgic.fill(v, asPe(words[v + VCPU_PE]), end, HCR_En | HCR_TDIR | vgic.overflowInterrupts(end, 0, 0))
+    const overflow = vgic.overflowInterrupts(vgic.endOfFitting(v), 0, 0)
+    vgic.fill(v, asPe(words[v + VCPU_PE]), HCR_En | HCR_TDIR | overflow)
   }
 }
 

@@ -133,7 +133,7 @@ export class VgicV3 {
 
   private flushSeveral(v: Vcpu, pe: Pe, count: number): void {
     if (count > this.listRegisters) this.flushOverflowing(v, pe)
-    else this.fill(v, pe, 0, HCR_En | HCR_TDIR)
+    else this.fill(v, pe, HCR_En | HCR_TDIR)
     this.seam.settleMaintenance(this.words, pe)
   }
 
@@ -165,7 +165,7 @@ export class VgicV3 {
     apLists.sorts.pendingFirst(v, off)
     const end = this.endOfFitting(v)
     const overflow = this.overflowInterrupts(end, off, bothGroups ? groupSwitches(off) : 0)
-    this.fill(v, pe, end, HCR_En | HCR_TDIR | overflow)
+    this.fill(v, pe, HCR_En | HCR_TDIR | overflow)
   }
 
   /**
@@ -201,13 +201,14 @@ export class VgicV3 {
     return irq
   }
 
-  /** Fills list registers from the ap_list up to `end`, and enables the interface if any interrupt needs one. */
-  fill(v: Vcpu, pe: Pe, end: Irq | 0, hcr: number): void {
-    const { words, apLists, seam } = this
+  /** Fills the list registers from the ap_list, and enables the interface if any interrupt needs one. */
+  fill(v: Vcpu, pe: Pe, hcr: number): void {
+    const { words, apLists, seam, listRegisters } = this
     const index = apLists.targetOf(words, v)
     let used = 0
     let status = 0
-    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== end; irq = asIrq(words[irq + IRQ_LINK])) {
+    let irq = asIrq(words[v + VCPU_AP_FIRST])
+    for (; irq !== 0 && used < listRegisters; irq = asIrq(words[irq + IRQ_LINK])) {
       const word = words[irq]
       if (!irqStaysOn(word, index)) continue
       const high = this.populate(words, v, irq, word)
