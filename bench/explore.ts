@@ -101,6 +101,9 @@ function searchOurs(by: string, design: Design, bounds: Bounds): SearchCost {
 
 const PREEMPTIONS = [1, 3]
 
+/** What the model in Promela asserts: that nobody sleeps on a pending interrupt. */
+const invariants = ['L1'] as const
+
 /** The same protocol in Promela, searched by Spin, and by the explorer. */
 function beside(model: string): { readonly what: string; readonly searches: readonly SearchCost[] }[] {
   const all = PREEMPTIONS.map((preemptions) => ({
@@ -109,9 +112,16 @@ function beside(model: string): { readonly what: string; readonly searches: read
       searchWithSpin(model, preemptions, { reduced: false, stale: false }),
       searchWithSpin(model, preemptions, { reduced: true, stale: false }),
       searchOurs('vgic', designs.wfiFullPut, { preemptions, raise: false }),
+      searchOurs('vgic, L1', designs.wfiFullPut, { preemptions, invariants, raise: false }),
+      searchOurs('vgic, reduced', designs.wfiFullPut, {
+        preemptions,
+        invariants,
+        raise: false,
+        reduce: true,
+      }),
     ],
   }))
-  const l1: Bounds = { preemptions: 3, invariants: ['L1'] }
+  const l1: Bounds = { preemptions: 3, invariants }
   const first = [
     searchWithSpin(model, 3, { reduced: false, stale: true }),
     searchWithSpin(model, 3, { reduced: true, stale: true }),
