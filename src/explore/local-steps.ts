@@ -106,10 +106,10 @@ export class LocalSteps {
 }
 
 /** Which steps are ever local on a machine, by number. */
-function kindsFor({ hypervisor, setup, savers }: Machine): ReadonlyMap<number, number> {
+function kindsFor({ hypervisor, setup, isSaved }: Machine): ReadonlyMap<number, number> {
   const kinds = new Map<number, number>()
   // A save waits until threads have come to a certain step.
-  if (savers.length > 0) return kinds
+  if (isSaved) return kinds
   for (const step of always) kinds.set(step, ALWAYS)
   kinds.set(op.STEP_SKIP_INSTRUCTION, IF_NO_TIMEOUT)
   if (hypervisor.v4 !== undefined) return kinds

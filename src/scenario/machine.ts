@@ -31,7 +31,6 @@ import { Ghosts, ghostRecord } from './ghosts.ts'
 import { imageRecord, imageSize, Restores } from './restores.ts'
 import { Saves } from './saves.ts'
 import type { SymmetricGroup } from './symmetric.ts'
-import { thoseThat } from './userspace.ts'
 
 /** One that takes steps: a vCPU, a device, or an event of the environment. */
 export interface Actor {
@@ -103,8 +102,8 @@ export class Machine {
   readonly saves: Saves
   /** undefined if no device restores the VM. */
   readonly restores: Restores | undefined
-  /** The devices that save the VM, by index. */
-  readonly savers: readonly number[]
+  /** Whether a device saves the VM. */
+  readonly isSaved: boolean
   /** What the devices do. */
   readonly deviceSteps: DeviceSteps
   readonly digest: number
@@ -125,9 +124,10 @@ export class Machine {
       stepAt: (pc) => stepNames(this.hypervisor.runLoop.program)[pc],
     })
     this.digest = digestOf(setup, design, devices)
-    this.savers = thoseThat(devices, ({ save }) => save === true)
-    const complete = this.savers.length > 0 ? withUserspace(design) : design
-    const isRestored = thoseThat(devices, ({ restore }) => restore !== undefined).length > 0
+    const steps = devices.flatMap((device) => device.steps)
+    this.isSaved = steps.some(({ save }) => save === true)
+    const complete = this.isSaved ? withUserspace(design) : design
+    const isRestored = steps.some(({ restore }) => restore !== undefined)
     const size = isRestored ? imageSize(config, setup, complete) : undefined
     const image = size && imageRecord(size)
     this.hypervisor = new Hypervisor(
@@ -370,7 +370,7 @@ export class Machine {
 
   private vcpuState(v: Vcpu): ActorState {
     const { runLoop, guest, scheduler, words } = this.hypervisor
-    if (this.savers.length > 0 && this.saves.isInUserspace(v) && this.deviceSteps.userspace.isUnderWay())
+    if (this.isSaved && this.saves.isInUserspace(v) && this.deviceSteps.userspace.isUnderWay())
       return 'asleep'
     switch (runLoop.threadState(v)) {
       case THREAD_ENDED:

@@ -12,7 +12,7 @@ import { DEVICE_IMAGE, DEVICE_PC } from './device-record.ts'
 import type { Restores } from './restores.ts'
 import type { Saves } from './saves.ts'
 
-/** The machine's devices. */
+/** What this needs of DeviceSteps, which makes it. */
 interface Devices {
   readonly hypervisor: Hypervisor
   readonly devices: readonly DeviceProgram[]
@@ -31,13 +31,13 @@ export class Userspace {
   private readonly restorers: readonly number[]
 
   constructor(
-    private readonly machine: Devices,
+    private readonly deviceSteps: Devices,
     private readonly saves: Saves,
     /** undefined if no device restores the VM. */
     private readonly restores: Restores | undefined,
   ) {
-    this.savers = thoseThat(machine.devices, ({ save }) => save === true)
-    this.restorers = thoseThat(machine.devices, ({ restore }) => restore !== undefined)
+    this.savers = thoseThat(deviceSteps.devices, ({ save }) => save === true)
+    this.restorers = thoseThat(deviceSteps.devices, ({ restore }) => restore !== undefined)
   }
 
   /** Whether a device can save the VM, or restore it, or go on with that; `done` if its restore was refused. */
@@ -48,9 +48,11 @@ export class Userspace {
 
   /** Whether no injection is under way that would go on in another VM. */
   private isQuiet(index: number): boolean {
-    const { machine } = this
+    const { deviceSteps } = this
     if (!this.restorers.includes(index)) return true
-    return machine.devices.every((_, other) => other === index || machine.injectionOf(other) === ENDED)
+    return deviceSteps.devices.every(
+      (_, other) => other === index || deviceSteps.injectionOf(other) === ENDED,
+    )
   }
 
   /** Whether a save or a restore is under way, by another device than one that asks, during which no vCPU leaves userspace. */
@@ -59,32 +61,34 @@ export class Userspace {
   }
 
   private holdsVcpus(index: number): boolean {
-    const next = this.machine.next(index)
-    return next?.restore !== undefined || (next?.save === true && this.machine.injectionOf(index) !== ENDED)
+    const next = this.deviceSteps.next(index)
+    return (
+      next?.restore !== undefined || (next?.save === true && this.deviceSteps.injectionOf(index) !== ENDED)
+    )
   }
 
   /** Whether other devices wait. */
   get stopsDevices(): boolean {
     return this.restorers.some(
       (index) =>
-        this.machine.next(index)?.restore !== undefined ||
-        (this.machine.injectionOf(index) !== ENDED && this.isRestored(index)),
+        this.deviceSteps.next(index)?.restore !== undefined ||
+        (this.deviceSteps.injectionOf(index) !== ENDED && this.isRestored(index)),
     )
   }
 
   /** Whether what a device's next step saves is restored. */
   private isRestored(index: number): boolean {
-    const { devices, hypervisor } = this.machine
-    const pc = hypervisor.words[this.machine.recordOf(index) + DEVICE_PC]
+    const { devices, hypervisor } = this.deviceSteps
+    const pc = hypervisor.words[this.deviceSteps.recordOf(index) + DEVICE_PC]
     return devices[index].steps[pc + 1]?.restore !== undefined
   }
 
   /** A step of a save; at its end the image is forgotten, unless it is restored. */
   save(index: number): void {
-    const { machine, saves, restores } = this
-    const { words, injection } = machine.hypervisor
-    const pc = machine.nextInjection(index)
-    const device = machine.recordOf(index)
+    const { deviceSteps, saves, restores } = this
+    const { words, injection } = deviceSteps.hypervisor
+    const pc = deviceSteps.nextInjection(index)
+    const device = deviceSteps.recordOf(index)
     const isRestored = this.isRestored(index)
     if (saves.savesInterrupts(pc)) {
       const saved = saves.take(pc)
@@ -92,25 +96,25 @@ export class Userspace {
     }
     const after = injection.after(pc, 0)
     words[device + DEVICE_IMAGE] = after === ENDED ? 0 : saves.imageAfter(pc, words[device + DEVICE_IMAGE])
-    machine.goOn(index, after, 0)
+    deviceSteps.goOn(index, after, 0)
     // What could not be saved is not restored.
     if (after === ENDED && isRestored && !restores?.isKept) words[device + DEVICE_PC]++
   }
 
   /** A step of a restore. One that is refused is the last. */
   restore(index: number, into: NonNullable<DeviceStep['restore']>): void {
-    const { machine, restores } = this
-    const pc = machine.nextInjection(index)
+    const { deviceSteps, restores } = this
+    const pc = deviceSteps.nextInjection(index)
     restores?.step(pc, into)
     if (restores?.isRefused) return
-    const after = machine.hypervisor.injection.after(pc, 0)
+    const after = deviceSteps.hypervisor.injection.after(pc, 0)
     if (after === ENDED) restores?.finish()
-    machine.goOn(index, after, 0)
+    deviceSteps.goOn(index, after, 0)
   }
 }
 
 /** The devices with such a step, by index. */
-export const thoseThat = (
+const thoseThat = (
   devices: readonly DeviceProgram[],
   isOne: (step: DeviceStep) => boolean,
 ): readonly number[] => [...devices.keys()].filter((index) => devices[index].steps.some(isOne))

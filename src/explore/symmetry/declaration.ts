@@ -96,10 +96,10 @@ export function renamingsOf(machine: Machine, ranges: Int32Array): Renaming[] {
 
 /** Refuses what goes by numbers. */
 function refuseNumbers(machine: Machine, permutations: readonly Permutation[]): void {
-  const { setup, savers, hypervisor } = machine
+  const { setup, isSaved, hypervisor } = machine
   const vcpusMove = permutations.some(({ vcpus }) => moves(vcpus))
   const spisMove = permutations.some(({ intids }) => moves(intids))
-  if (savers.length > 0) refuse('a device saves the VM, by the numbers of its vCPUs and SPIs.')
+  if (isSaved) refuse('a device saves the VM, by the numbers of its vCPUs and SPIs.')
   if (hypervisor.runLoop.program.own.length > 0)
     refuse('the design has steps of its own, which may tell them apart.')
   refuseOps(machine, memoryOps, 'which is by the numbers of vCPUs and SPIs.')
