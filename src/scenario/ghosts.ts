@@ -153,7 +153,7 @@ export class Ghosts {
    */
   stepThread(v: Vcpu): number {
     const { words, hypervisor } = this
-    const ends = words[v + VCPU_NOTIFIER] === 0 ? this.ends[words[v + VCPU_PC]] : 0
+    const ends = this.endsNext(v)
     if (ends === 0) return hypervisor.runLoop.step(v)
     const cleared = hypervisor.mmio.clearedEdges(v)
     const before = words[v + VCPU_FAULT_IPA]
@@ -167,9 +167,14 @@ export class Ghosts {
   /** Whether the next step of a thread may end edges that are outstanding, so that {@link stepThread} must take it. */
   mayEndEdges(v: Vcpu): boolean {
     const { words, hypervisor } = this
-    const ends = words[v + VCPU_NOTIFIER] === 0 ? this.ends[words[v + VCPU_PC]] : 0
-    if (ends === 0) return false
+    if (this.endsNext(v) === 0) return false
     return (words[v + VCPU_ESR] & ESR_WnR) !== 0 || hypervisor.layout.lpis.lpi.count > 0
+  }
+
+  /** What the next step of a thread may end, of {@link ends}. */
+  private endsNext(v: Vcpu): number {
+    const { words } = this
+    return words[v + VCPU_NOTIFIER] === 0 ? this.ends[words[v + VCPU_PC]] : 0
   }
 
   private settled(irq: Irq): void {
