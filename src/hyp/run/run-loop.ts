@@ -242,7 +242,7 @@ export class RunLoop extends FusedSteps {
    */
   leaveAtOnce(v: Vcpu, reason: number): number {
     const { words } = this
-    if (words[v + VCPU_PC] !== this.guest || this.left < 0) {
+    if (words[v + VCPU_PC] !== this.guest) {
       this.exit(v, reason)
       return 0
     }
