@@ -116,16 +116,22 @@ export class VirtualInterface extends CpuInterface {
     const pending = words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING
     if (pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0) return 0
     const vmcr = words[pe + ICH_VMCR]
-    const at = highestOf(words, pe, pending, vmcr)
-    return at !== 0 && this.isSignalled(words, pe, at) ? at : 0
+    if (pending & (pending - 1)) return this.signalledOfSeveral(words, pe, pending, vmcr)
+    const at = pe + ICH_LR + 1 + 2 * lowestBit(pending)
+    const hi = words[at]
+    return isGroupEnabled(vmcr, hi) && this.isSignalled(words, pe, vmcr, hi) ? at : 0
   }
 
-  /** Whether a pending interrupt, whose upper word is at `at`, passes the priority mask and preempts what is active. */
-  protected isSignalled(words: Int32Array, pe: Pe, at: number): boolean {
-    const vmcr = words[pe + ICH_VMCR]
-    if (LR_Priority(words[at]) >= VMCR_VPMR(vmcr)) return false
+  private signalledOfSeveral(words: Int32Array, pe: Pe, pending: number, vmcr: number): number {
+    const at = highestOfSeveral(words, pe, pending, vmcr)
+    return at !== 0 && this.isSignalled(words, pe, vmcr, words[at]) ? at : 0
+  }
+
+  /** Whether a pending interrupt, by its upper word, passes the priority mask and preempts what is active. */
+  protected isSignalled(words: Int32Array, pe: Pe, vmcr: number, hi: number): boolean {
+    if (LR_Priority(hi) >= VMCR_VPMR(vmcr)) return false
     const running = this.runningPriority(words, pe)
-    return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, words[at], running)
+    return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, hi, running)
   }
 
   /** On GICv4: the interrupt that is presented as such a lower word is acknowledged. */
