@@ -317,9 +317,8 @@ export class ApLists {
     const { words } = this
     const irq = asIrq(words[v + VCPU_AP_FIRST])
     const word = words[irq]
-    // Most have been ended, whatever the target is.
-    const isDeliverable = irqIsDeliverable(word)
-    if (word & IRQ_ACTIVE || (isDeliverable && irqTarget(word) === this.targetOf(words, v))) return
+    // As irqStaysOn, but most have been ended, whatever the target is.
+    if (word & IRQ_ACTIVE || (irqIsDeliverable(word) && irqTarget(word) === this.targetOf(words, v))) return
     words[v + VCPU_AP_FIRST] = 0
     words[v + VCPU_AP_LAST] = 0
     words[v + VCPU_AP_COUNT] = 0
