@@ -205,17 +205,21 @@ export class VirtualInterface extends CpuInterface {
 
   /**
    * Whether the maintenance interrupt may be asserted. It is not if every list register is empty or pending, so that none
-   * can have had its EOI, and no cause is enabled in ICH_HCR_EL2, or only switches of groups that have not been made.
+   * can have had its EOI, and no cause is enabled in ICH_HCR_EL2, or only switches of groups that have not been made, or
+   * U and NP while several list registers are pending.
    */
   mayNeedMaintenance(words: Int32Array, pe: Pe): boolean {
     const status = words[pe + ICH_LR_STATUS]
     const hcr = words[pe + ICH_HCR]
     const ended = (status >>> 16) & ~status
-    return (ended | (hcr & MAINTENANCE_ENABLES)) !== 0 && this.mayBeAsserted(words, pe, ended, hcr)
+    return (ended | (hcr & MAINTENANCE_ENABLES)) !== 0 && this.mayBeAsserted(words, pe, status, hcr)
   }
 
-  private mayBeAsserted(words: Int32Array, pe: Pe, ended: number, hcr: number): boolean {
-    if ((ended | (hcr & LIST_REGISTER_ENABLES)) !== 0) return true
+  private mayBeAsserted(words: Int32Array, pe: Pe, status: number, hcr: number): boolean {
+    const ended = (status >>> 16) & ~status
+    const pending = status & LR_STATUS_PENDING
+    const causes = pending & (pending - 1) ? HCR_LRENPIE : LIST_REGISTER_ENABLES
+    if ((ended | (hcr & causes)) !== 0) return true
     return this.groupCauses(hcr, words[pe + ICH_VMCR]) !== 0
   }
 

@@ -435,9 +435,9 @@ export class ApLists {
   hasBothGroups(v: Vcpu): boolean {
     const { words } = this
     const first = asIrq(words[v + VCPU_AP_FIRST])
+    const word = words[first]
     let differences = 0
-    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK]))
-      differences |= words[irq] ^ words[first]
+    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) differences |= words[irq] ^ word
     return (differences & IRQ_GROUP1) !== 0
   }
 }
