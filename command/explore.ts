@@ -27,7 +27,9 @@ async function scenarioOf(file: string): Promise<Given> {
       `${file} must export a scenario: export const scenario = scenario('name').vm({ vcpus: 1 })..., or a function that makes one.`,
     )
   }
-  return { scenario, bounds: bounds as Bounds }
+  if (typeof bounds !== 'object' || bounds === null)
+    throw new UsageError(`bounds of ${file} must be an object, such as { preemptions: 1 }.`)
+  return { scenario, bounds }
 }
 
 /** One that another copy of the library has made is one too. */
@@ -156,7 +158,7 @@ export const replaySubcommand: Subcommand = {
 vgic replay FILE.mjs TOKEN [--format F] [--before N] [--json]
 
 Takes the steps of a schedule that vgic explore printed, of the same FILE.mjs, and says at the end which invariant is
-violated.
+violated. Exits with 0 all the same.
 
   --format F        timeline (default), mermaid, perfetto, vcd or svg
   --before N        stops before step N, counted from 0
@@ -176,13 +178,14 @@ violated.
       ...(invariants && { invariants }),
       ...(own && { own }),
     })
-    output.print(request.json ? JSON.stringify(steps(run), null, 2) : pictures[format](run))
+    output.print(request.json ? JSON.stringify(steps(run), null, 2) : pictures[format](run, run.violation))
     return OK
   },
 }
 
 function formatOf(request: Request): Format | undefined {
   const format = text(request, 'format')
+  if (format !== undefined && request.json) throw new UsageError('it prints --format or --json, not both.')
   if (format === undefined || isFormat(format)) return format
   throw new UsageError(`--format must be one of ${Object.keys(pictures).join(', ')}, but is ${format}.`)
 }
