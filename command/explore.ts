@@ -5,6 +5,7 @@ import {
   type Bounds,
   explore,
   type InvariantId,
+  invariantName,
   invariants,
   type Progress,
   type Report,
@@ -71,7 +72,10 @@ function chosenInvariants(request: Request): Pick<Bounds, 'invariants'> {
 
 function invariantId(id: string): InvariantId {
   if (Object.hasOwn(invariants, id)) return id as InvariantId
-  throw new UsageError(`--invariants must be some of ${Object.keys(invariants).join(', ')}, but has ${id}.`)
+  const known = Object.keys(invariants)
+  const named = known.find((each) => invariantName(each) === id)
+  const instead = named === undefined ? '' : `, the name of ${named}`
+  throw new UsageError(`--invariants must be some of ${known.join(', ')}, but has ${id}${instead}.`)
 }
 
 function verdict(report: Report, file: string, { values }: Request): string[] {

@@ -71,6 +71,7 @@ import type { IrqKind } from '../hyp/vgic/irq-directory.ts'
 import { OVERFLOW_INTERRUPTS } from '../hyp/vgic/vgic-v3.ts'
 import type { Machine } from '../scenario/machine.ts'
 import { isPendingInHardware, vsgisInHardware } from './hardware-pending.ts'
+import { invariantName } from './invariant-names.ts'
 
 /** The name of an invariant. */
 export type InvariantId =
@@ -154,8 +155,10 @@ export function argumentInvariants(ids: readonly InvariantId[]): readonly Invari
   for (const id of argumentList('invariants', ids, 'names of invariants')) {
     if (typeof id === 'string' && Object.hasOwn(invariants, id)) continue
     const name = typeof id === 'string' ? id : shown(id)
-    const known = Object.keys(invariants).join(', ')
-    throw new VgicError('argument', `There is no invariant ${name}: there are ${known}.`)
+    const known = Object.keys(invariants)
+    const named = known.find((each) => invariantName(each) === name)
+    const instead = named === undefined ? `there are ${known.join(', ')}` : `that is the name of ${named}`
+    throw new VgicError('argument', `There is no invariant ${name}: ${instead}.`)
   }
   return ids
 }

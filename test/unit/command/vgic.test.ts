@@ -79,6 +79,7 @@ describe('vgic', () => {
     [['explore', stale, '--preemptions=-1'], '--preemptions must be a whole number, but is -1.'],
     [['explore', stale, '--json', '--format', 'svg'], 'it prints --format or --json, not both.'],
     [['explore', stale, '--invariants', 'L1,X'], 'but has X.'],
+    [['explore', stale, '--invariants', 'stale-shadow'], 'but has stale-shadow, the name of S11.'],
     [
       ['replay', stale, 'x', '--format', 'png'],
       '--format must be one of timeline, mermaid, perfetto, vcd, svg, but is png.',
