@@ -135,7 +135,7 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   S20: 'A question changes nothing of another vCPU; the CPU interface and the timers are loaded and put with preemption off; the CPU interface is in memory when the thread gives its PE up or ends.',
   S21: 'A vCPU in the guest with a request pending has a kick on the way.',
   S22: 'A thread waits, sleeps and returns to userspace with preemption and interrupts on; list registers are filled and folded, and the guest is entered, with interrupts off.',
-  S23: 'What a guest left for is handled before it is entered again, and a step that handles an access finds one.',
+  S23: 'What a guest left for is handled before it is entered again, and a step that handles an access, or skips an instruction, finds one.',
   S24: 'A design without a flag that says that the vCPU waits puts its vPE with a doorbell while it is resident: otherwise none is asked for.',
   L1: 'When no actor can step any more, no vCPU sleeps with an interrupt that its guest would take.',
   L2: 'While a vCPU sleeps, an interrupt that is pending for its vPE has a doorbell on its way.',

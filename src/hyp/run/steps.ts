@@ -296,6 +296,7 @@ export const skipInstruction = row('skipInstruction', {
   does: 'skipInstruction',
   stands: 'thread',
   writes: 'vcpu',
+  needs: ['trappedInstruction'],
 })
 /** Emulates a trapped system register access: the SGI registers and ICC_DIR_EL1. */
 export const emulateSysreg = row('emulateSysreg', {
