@@ -61,22 +61,30 @@ export class Edit {
 
   /** Replaces every step of a name by another. */
   replaceAll(name: string, by: Step): Edit {
-    argumentString('name', name)
+    this.checkName(name)
     checkStep('by', by)
     return this.apply((step) => (step.name === name ? [by] : [step]))
   }
 
   /** Inserts steps after every step of a name. */
   insertAfterAll(name: string, ...nodes: DesignNode[]): Edit {
-    argumentString('name', name)
+    this.checkName(name)
     const after = checkNodes('nodes', nodes)
     return this.apply((step) => (step.name === name ? [step, ...after] : [step]))
   }
 
   /** Omits every step of a name. */
   omitAll(name: string): Edit {
-    argumentString('name', name)
+    this.checkName(name)
     return this.apply((step) => (step.name === name ? [] : [step]))
+  }
+
+  /** Throws for a name that no step has. */
+  private checkName(name: string): void {
+    argumentString('name', name)
+    const names = new Set(addressesOf(this.edited).map((address) => address.replace(/.*\//, '')))
+    if (names.has(name)) return
+    throw new VgicError('argument', `${this.edited.name} has no step ${name}${instead(name, [...names])}`)
   }
 
   private refuseTest(step: Step): never {

@@ -308,6 +308,17 @@ describe('an edit', () => {
     expect(thrown(() => edit(design).omit(address))).toBe(`wfi-flag has no step ${address}${says}`)
   })
 
+  it('refuses a name that no step has, where it is to change all of that name', () => {
+    const says = 'wfi-flag has no step saveVmrc: did you mean "saveVmcr"?'
+    for (const change of [
+      () => edit(design).replaceAll('saveVmrc', steps.put),
+      () => edit(design).insertAfterAll('saveVmrc', steps.put),
+      () => edit(design).omitAll('saveVmrc'),
+    ]) {
+      expect(thrown(change)).toBe(says)
+    }
+  })
+
   it('takes an address as whole parts of a path', () => {
     expect(thrown(() => edit(design).omit('aveVmcr'))).toContain('has no step aveVmcr')
     expect(thrown(() => edit(design).omit('fi/saveVmcr'))).toContain('has no step fi/saveVmcr')
@@ -323,8 +334,7 @@ describe('an edit', () => {
   it('refuses what changes nothing', () => {
     for (const call of [
       () => edit(design).replace('wfi/saveVmcr', steps.saveVmcr),
-      () => edit(design).replaceAll('no such step', steps.put),
-      () => edit(design).omitAll('no such step'),
+      () => edit(design).replaceAll('saveVmcr', steps.saveVmcr),
       () => edit(design).insertAfter('wfi/saveVmcr'),
       () => edit(design).swap('wfi/saveVmcr', 'wfi/saveVmcr'),
       () => edit(design).swap('load/preemptOff', 'entry/preemptOff'),
