@@ -149,7 +149,10 @@ part of an address, such as ITT_addr, bits 51:8, has that part: ITT_addr=0x40100
   run(request, output) {
     const [what, ...assignments] = request.words
     if (what === undefined) throw new UsageError('encode needs a REGISTER or a COMMAND.')
-    const fields = Object.fromEntries(assignments.map(assignment))
+    const given = assignments.map(assignment)
+    const fields = Object.fromEntries(given)
+    const twice = given.find(([name], i) => given.findIndex(([other]) => other === name) < i)
+    if (twice) throw new UsageError(`${twice[0]} is given twice.`)
     if (/^[A-Z]+$/i.test(what)) {
       const doublewords = encodeCommand(what, fields)
       if (request.json) output.print(JSON.stringify(decodeCommand(doublewords), null, 2))

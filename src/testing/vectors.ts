@@ -189,7 +189,7 @@ export function record(gic: Gic): Recorder {
 export function verify(jsonl: string): VectorDifference[] {
   const lines = argumentString('jsonl', jsonl).split('\n')
   if (jsonl.trim() === '')
-    throw new VgicError('argument', 'jsonl is empty: a line of it is what jsonl() returns.')
+    throw new VgicError('argument', 'jsonl is empty: pass what jsonl() has returned, or lines like it.')
   return lines.flatMap((text, i) => (text.trim() === '' ? [] : verifyLine(vectorOf(text, i + 1), i + 1)))
 }
 

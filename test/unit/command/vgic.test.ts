@@ -62,6 +62,7 @@ describe('vgic', () => {
     [['decode', 'GICD_CTLR', '1', '--version', '5'], '--version must be 3, 4.0 or 4.1'],
     [['decode', 'GICD_CTLR', '1', '--jsn'], "Unknown option '--jsn'"],
     [['encode', 'GICD_CTLR', 'ARE'], 'ARE must be FIELD=VALUE.'],
+    [['encode', 'GICD_CTLR', 'ARE=1', 'DS=1', 'ARE=0'], 'ARE is given twice.'],
     [['encode', 'MAPP', 'V=1'], 'There is no command "MAPP"'],
     [['encode', 'mapd', 'V=1'], 'There is no command "mapd": did you mean MAPD?'],
     [['explore'], 'it needs FILE.mjs.'],
