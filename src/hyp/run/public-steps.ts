@@ -23,6 +23,7 @@ export {
   emulateSysregUnsampled,
   eraseByNumber,
   executeCommand,
+  executeCommandCheckingTarget,
   executeCommandForAll,
   executeCommandOnly,
   exitReason,

@@ -448,6 +448,14 @@ export const executeCommand = row('executeCommand', {
   stands: 'thread',
   needs: ['itsStarted'],
 })
+/** As `executeCommand`, but MAPC with V = 0 has no effect if its RDbase names no vCPU: Linux 6.1. */
+export const executeCommandCheckingTarget = row('executeCommandCheckingTarget', {
+  does: 'executeCommandCheckingTarget',
+  of: 'linux',
+  carriesOut: true,
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
 /** A regression of 2024: MOVALL takes the LPIs of all vCPUs along. */
 export const executeCommandForAll = row('executeCommandForAll', {
   does: 'executeCommandForAll',

@@ -1,4 +1,5 @@
 /** A guest's ITS where vCPUs run while it changes, and where a guest names what is not there. */
+import { type Design, designs, kvm61, kvm72 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { GICD, GICR, GICR_STRIDE, GITS } from '../../../kit/frames.ts'
 import {
@@ -135,6 +136,19 @@ describe('a translation that is cached', () => {
     move(guest)
     guest.msi(1, 0)
     expect([0, 1].map((vcpu) => guest.acknowledge(vcpu))).toEqual([8192, 1023])
+  })
+})
+
+describe('hard case 36: MAPC with V = 0 ignores RDbase', () => {
+  it.each<readonly [string, Design, boolean]>([
+    ['a design of the library', designs.wfiFlag, false],
+    ['Linux 7.2', kvm72(designs.wfiFullPut), false],
+    ['Linux 6.1 does not: the collection stays where it is', kvm61(designs.wfiFlag), true],
+  ])('%s', (_, design, isTaken) => {
+    const guest = mapped({ design })
+    guest.mapc(1, 0xffff, false)
+    expect(guest.msi(1, 0)).toBe(isTaken)
+    expect(guest.acknowledge(1)).toBe(isTaken ? 8192 : 1023)
   })
 })
 
