@@ -23,7 +23,7 @@ export {
   emulateSysregUnsampled,
   eraseByNumber,
   executeCommand,
-  executeCommandCheckingTarget,
+  executeCommandAsLinux61,
   executeCommandForAll,
   executeCommandOnly,
   exitReason,

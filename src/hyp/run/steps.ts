@@ -448,9 +448,12 @@ export const executeCommand = row('executeCommand', {
   stands: 'thread',
   needs: ['itsStarted'],
 })
-/** As `executeCommand`, but MAPC with V = 0 has no effect if its RDbase names no vCPU: Linux 6.1. */
-export const executeCommandCheckingTarget = row('executeCommandCheckingTarget', {
-  does: 'executeCommandCheckingTarget',
+/**
+ * As `executeCommand`, but MAPC with V = 0 has no effect if its RDbase names no vCPU, and INVALL queues pending LPIs in the
+ * order in which they were mapped: Linux 6.1.
+ */
+export const executeCommandAsLinux61 = row('executeCommandAsLinux61', {
+  does: 'executeCommandAsLinux61',
   of: 'linux',
   carriesOut: true,
   stands: 'thread',

@@ -152,6 +152,58 @@ describe('hard case 36: MAPC with V = 0 ignores RDbase', () => {
   })
 })
 
+describe('a redistributor that stops taking LPIs', () => {
+  const stopped = (): ItsGuest => {
+    const guest = mapped()
+    guest.msi(1, 0)
+    guest.enableLpis(1, false)
+    return guest
+  }
+
+  it('gets none by INV, INVALL or a new collection, while it takes none', () => {
+    const guest = stopped()
+    guest.event('INV', 1, 0)
+    guest.invall(1)
+    expect(guest.acknowledge(1)).toBe(1023)
+    guest.mapc(1, 0)
+    guest.invall(1)
+    expect(guest.acknowledge(0)).toBe(1023)
+  })
+
+  it('has forgotten what was on its ap_list when it takes LPIs again', () => {
+    const guest = stopped()
+    guest.enableLpis(1)
+    guest.event('INV', 1, 0)
+    expect(guest.acknowledge(1)).toBe(1023)
+    guest.msi(1, 0)
+    expect(guest.acknowledge(1)).toBe(8192)
+  })
+})
+
+describe('INVALL of pending LPIs of one priority', () => {
+  it.each<readonly [string, Design, readonly number[]]>([
+    ['queues them by INTID', designs.wfiFlag, [8192, 8193, 8194]],
+    ['so in Linux 7.2', kvm72(designs.wfiFullPut), [8192, 8193, 8194]],
+    ['in Linux 6.1 as they were mapped', kvm61(designs.wfiFlag), [8194, 8192, 8193]],
+  ])('%s', (_, design, order) => {
+    const guest = bootedIts({ design })
+    guest.mapd(1, 4)
+    for (const intid of [8194, 8192, 8193]) {
+      guest.configure(intid, 0xa0, false)
+      guest.mapti(1, intid - 8192, intid, 1)
+      guest.msi(1, intid - 8192)
+    }
+    for (const intid of order) guest.configure(intid)
+    guest.invall(1)
+    const taken = order.map(() => {
+      const intid = guest.acknowledge(1)
+      end(guest.vm, 1, intid)
+      return intid
+    })
+    expect(taken).toEqual(order)
+  })
+})
+
 describe('a cached translation is that of one ITS, one device and one event', () => {
   it('not of another ITS, another device or another event, which go their own ways', () => {
     const guest = bootedIts({ itss: 2 })
