@@ -416,8 +416,10 @@ export class Tracer {
     const { ich } = this.machine.hypervisor.silicon
     lists.begin(at)
     for (let n = 0; 2 * n < before.length; n++) {
-      const [low, high] = [ich.readLrLow(pe, n), ich.readLrHigh(pe, n)]
-      const [lowBefore, highBefore] = [before[2 * n], before[2 * n + 1]]
+      const low = ich.readLrLow(pe, n)
+      const high = ich.readLrHigh(pe, n)
+      const lowBefore = before[2 * n]
+      const highBefore = before[2 * n + 1]
       if (low === lowBefore && high === highBefore) continue
       const { last } = lists
       lists.add(
