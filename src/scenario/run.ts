@@ -309,7 +309,7 @@ class Policy {
   private timeLeft = 0
   private firstTimer: Actor | undefined
   private timersDue = FOREVER
-  /** The only vCPU, while its thread takes steps: they make nothing due, nor anybody else ready. */
+  /** The only vCPU, while its thread takes the steps: they make nothing due that was not, and there is nobody else. */
   private thread: Actor | undefined
 
   constructor(private readonly machine: Machine) {
@@ -362,6 +362,7 @@ class Policy {
     return hypervisor.runLoop.isInGuest(hypervisor.vcpu(index))
   }
 
+  /** The same of whatever state the machine is in. */
   private chosen(): Actor | undefined {
     const first = this.effect() ?? this.due() ?? (this.vcpus.length > 1 ? this.scheduled() : undefined)
     return first ?? this.nextVcpu() ?? this.earliest()

@@ -94,7 +94,7 @@ class LastText<T> {
   }
 }
 
-/** Among the program counters by which lists of accesses are told apart, that of steps that have none. */
+/** Among the program counters by which lists of accesses are told apart, that of all steps that are not the design's. */
 const NO_PC = 0
 
 export class Tracer {
@@ -145,9 +145,9 @@ export class Tracer {
     return actor.kind === 'device' ? this.takeDevices(actor) : this.takeEnvironments(actor)
   }
 
-  /** Takes the step, and returns its accesses. */
-  private perform(actor: Actor): readonly Access[] {
-    this.accesses.begin(NO_PC)
+  /** Takes the step, which is at a program counter if it is the design's, and returns its accesses. */
+  private perform(actor: Actor, pc = NO_PC): readonly Access[] {
+    this.accesses.begin(pc)
     this.machine.perform(actor)
     return this.accesses.end()
   }
@@ -201,7 +201,7 @@ export class Tracer {
       !next.msi &&
       (injection.queues(pc) || mapped.isMappedSpi(machine.deviceSteps.inputOf(index, words)))
     const translates = next?.msi !== undefined && messages.translates(pc)
-    const told = this.told('step', actor, undefined, '', next?.name ?? '', this.perform(actor))
+    const told = this.told('step', actor, undefined, '', next?.name ?? '', this.perform(actor, pc))
     if (next?.signal) {
       told.type = 'signal'
       told.vcpu = next.vcpu

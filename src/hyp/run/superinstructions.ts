@@ -371,7 +371,7 @@ function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Ma
   const { table } = program
   if (begins !== undefined && pc !== (begins === 'afterGuest' ? afterOnlyGuest(program) : program[begins]))
     return undefined
-  // Most do not begin here, which is to be known before there are lists.
+  // Most do not begin here: it is asked before anything is allocated.
   const first = program.steps[pc]
   if (first === undefined || (rows[0] !== GAP && !mayBe(rows[0], first))) return undefined
   const others: number[] = []
