@@ -3,18 +3,22 @@
  * one of the last time is the same object, and so is a list of such. Most events of a run then are one object each.
  */
 export class RepeatedLists<T> {
-  /** The last list of each kind of step that has had one. */
-  private readonly lists: (readonly T[] | undefined)[] = []
+  /** The last list of each kind of step that was not empty. */
+  private readonly lists: (readonly T[])[]
   private readonly items: T[] = []
   private kind = 0
   private before: readonly T[] = NONE
   private count = 0
   private isNew = false
 
-  /** Begins the list of a step of a kind, a small number. */
+  constructor(kinds: number) {
+    this.lists = Array.from({ length: kinds }, () => NONE)
+  }
+
+  /** Begins the list of a step of a kind, by number. */
   begin(kind: number): void {
     this.kind = kind
-    this.before = this.lists[kind] ?? NONE
+    this.before = this.lists[kind]
     this.count = 0
     this.isNew = false
   }

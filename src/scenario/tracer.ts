@@ -67,9 +67,10 @@ interface StepTexts {
   /** Where it is in the design. */
   readonly place: string
   readonly step: string
+  readonly entersGuest: boolean
   readonly outcomes: readonly string[]
-  /** What it did, by its result: `runnable? yes`. */
-  readonly what: readonly string[]
+  /** Of a test, what it did by its result: `runnable? yes`. */
+  readonly tests: readonly string[]
 }
 
 /** What is told of a guest's operation, and was told of it the last time. */
@@ -107,7 +108,7 @@ export class Tracer {
   private readonly before: Int32Array
   private readonly observer: SeamObserver
   /** By program counter. */
-  private readonly accesses = new RepeatedLists<Access>()
+  private readonly accesses: RepeatedLists<Access>
   /** By guest, and there by operation. */
   private readonly changed: readonly RepeatedLists<ListRegisterChange>[]
   /** Virtual time before the step. */
@@ -119,7 +120,8 @@ export class Tracer {
     this.texts = paths.map((path, pc) => textsOf(path, steps[pc]?.outcomes ?? []))
     this.operations = setup.guests.map(() => [])
     this.before = new Int32Array(2 * silicon.config.listRegisters)
-    this.changed = setup.guests.map(() => new RepeatedLists())
+    this.accesses = new RepeatedLists(paths.length)
+    this.changed = setup.guests.map(({ names }) => new RepeatedLists(names.length))
     this.observer = (kind, isRead, register, low, high) => {
       const { last } = this.accesses
       const isLast = last !== undefined && isAccess(last, kind, isRead, register, low, high)
@@ -256,23 +258,22 @@ export class Tracer {
     const { time } = this
     const { words } = this.machine.hypervisor
     const pc = words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]
-    const { place, step, outcomes, what: whats } = this.texts[pc]
+    const { place, step, entersGuest, outcomes, tests } = this.texts[pc]
     const reads = words[v + VCPU_FAULT_IPA] !== 0 && (words[v + VCPU_ESR] & ESR_WnR) === 0
     this.accesses.begin(pc)
     const result = this.machine.stepThread(actor)
     const accesses = this.accesses.end()
-    if (step === 'guest') return this.told('enter', actor, cpu, place, 'enters the guest', accesses)
-    const what = whats[result] ?? step
+    if (entersGuest) return this.told('enter', actor, cpu, place, 'enters the guest', accesses)
     const listRegisters = NONE
     const told: Told =
       outcomes.length === 0
-        ? { time, actor, cpu, place, what, accesses, listRegisters, type: 'step', step }
+        ? { time, actor, cpu, place, what: step, accesses, listRegisters, type: 'step', step }
         : {
             time,
             actor,
             cpu,
             place,
-            what,
+            what: tests[result] ?? step,
             accesses,
             listRegisters,
             type: 'step',
@@ -281,7 +282,7 @@ export class Tracer {
           }
     if (reads && words[v + VCPU_FAULT_IPA] === 0) {
       told.value = words[v + GUEST_VALUE] >>> 0
-      told.what = what + this.read.of(told.value)
+      told.what += this.read.of(told.value)
     }
     return told
   }
@@ -452,8 +453,14 @@ const unboxed = (value: number): number => ((value | 0) === value ? value | 0 : 
 function textsOf(path: string, outcomes: readonly string[]): StepTexts {
   const slash = path.lastIndexOf('/')
   const step = path.slice(slash + 1)
-  const what = outcomes.map((outcome) => `${step} ${outcome}`)
-  return { place: path.slice(0, Math.max(slash, 0)), step, outcomes, what }
+  const tests = outcomes.map((outcome) => `${step} ${outcome}`)
+  return {
+    place: path.slice(0, Math.max(slash, 0)),
+    step,
+    entersGuest: step === 'guest',
+    outcomes: [...outcomes],
+    tests,
+  }
 }
 
 /** By INTID; all others are the guest's timers. */
