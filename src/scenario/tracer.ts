@@ -458,7 +458,7 @@ function textsOf(path: string, outcomes: readonly string[]): StepTexts {
     place: path.slice(0, Math.max(slash, 0)),
     step,
     entersGuest: step === 'guest',
-    outcomes: [...outcomes],
+    outcomes,
     tests,
   }
 }
