@@ -73,7 +73,7 @@ const MOST_STEPS = 0x7fff_ffff
 /** Later than every virtual time. */
 const FOREVER = Number.MAX_SAFE_INTEGER
 
-/** The most events that `events` returns. An event takes some 330 bytes. */
+/** The most events that `events` returns. An event takes some 110 bytes, if its step does what one before has done. */
 const TOLD = 100_000
 
 /** The result of a run. */
@@ -309,6 +309,8 @@ class Policy {
   private timeLeft = 0
   private firstTimer: Actor | undefined
   private timersDue = FOREVER
+  /** The only vCPU, while its thread takes the steps: they make nothing due that was not, and there is nobody else. */
+  private thread: Actor | undefined
 
   constructor(private readonly machine: Machine) {
     this.vcpus = machine.actors.filter(({ kind }) => kind === 'vcpu')
@@ -328,6 +330,7 @@ class Policy {
     const isStride = actor.kind === 'vcpu' && machine.effects.length === 0 && strides.othersRest(v)
     const taken = isStride ? strides.take(v, Math.min(most, this.timeLeft, STRIDE)) : 0
     if (taken > 0) {
+      this.thread = undefined
       this.slice[actor.index] += taken - 1
       return taken
     }
@@ -340,6 +343,27 @@ class Policy {
    * else whatever is due first, to which time advances.
    */
   next(): Actor | undefined {
+    const { thread } = this
+    if (thread !== undefined && this.goesOn(thread)) return thread
+    const actor = this.chosen()
+    const isThread = actor?.kind === 'vcpu' && this.vcpus.length === 1 && !this.isInGuest(actor)
+    this.thread = isThread && this.machine.effects.length === 0 ? actor : undefined
+    return actor
+  }
+
+  /** Whether the only vCPU's thread takes one more step after the last one. */
+  private goesOn(thread: Actor): boolean {
+    this.timeLeft--
+    return this.timeLeft > 0 && !this.isInGuest(thread) && this.isReady(thread)
+  }
+
+  private isInGuest({ index }: Actor): boolean {
+    const { hypervisor } = this.machine
+    return hypervisor.runLoop.isInGuest(hypervisor.vcpu(index))
+  }
+
+  /** The same of whatever state the machine is in. */
+  private chosen(): Actor | undefined {
     const first = this.effect() ?? this.due() ?? (this.vcpus.length > 1 ? this.scheduled() : undefined)
     return first ?? this.nextVcpu() ?? this.earliest()
   }

@@ -120,9 +120,12 @@ export interface StepEventBase {
   readonly place: string
   /** What the step did, as a timeline has it: `saveVmcr`, `ack: ICC_IAR1_EL1 = SPI 40`. */
   readonly what: string
-  /** The hypervisor's accesses to the silicon in this step, in order. */
+  /** The hypervisor's accesses to the silicon in this step, in order. Events of steps that do the same share them. */
   readonly accesses: readonly Access[]
-  /** The list registers of the vCPU's PE that the guest has changed in this step, in order of their numbers. */
+  /**
+   * The list registers of the vCPU's PE that the guest has changed in this step, in order of their numbers. Events of steps
+   * that do the same share them.
+   */
   readonly listRegisters: readonly ListRegisterChange[]
   /** The INTID that the guest acknowledged in this step, 1023 included: of `ack`. */
   readonly acknowledged?: number

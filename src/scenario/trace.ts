@@ -27,6 +27,25 @@ export function accessOf(
   return new SeamAccess({ direction, kind, register, name, low, high, version, ...more })
 }
 
+/**
+ * Whether an access is what a listener of the seam is told. A command is not known by that: its fields are in words that
+ * change.
+ */
+export const isAccess = (
+  access: Access,
+  kind: AccessKind,
+  isRead: boolean,
+  register: number,
+  low: number,
+  high: number,
+): boolean =>
+  kind !== 'its' &&
+  access.kind === kind &&
+  access.register === register &&
+  access.low === low &&
+  access.high === high &&
+  (access.direction === 'read') === isRead
+
 /** The name of a register of a frame, or of a command, with its fields. */
 function named(
   { hypervisor }: Machine,

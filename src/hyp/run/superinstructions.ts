@@ -371,6 +371,9 @@ function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Ma
   const { table } = program
   if (begins !== undefined && pc !== (begins === 'afterGuest' ? afterOnlyGuest(program) : program[begins]))
     return undefined
+  // Most do not begin here: it is asked before anything is allocated.
+  const first = program.steps[pc]
+  if (first === undefined || (rows[0] !== GAP && !mayBe(rows[0], first))) return undefined
   const others: number[] = []
   const gaps: [number, number][] = []
   let any = 0
@@ -475,9 +478,14 @@ const guestsOf = ({ table, steps }: Program): number[] =>
   [...steps.keys()].filter((pc) => table[pc << TABLE_SHIFT] === step.guest.op)
 
 /** The row after the guest of a design that enters it in one place; 0 for any other. */
-function afterOnlyGuest(program: Program): number {
-  const guests = guestsOf(program)
-  return guests.length === 1 ? program.table[(guests[0] << TABLE_SHIFT) + 1] : 0
+function afterOnlyGuest({ table, steps }: Program): number {
+  let only = 0
+  for (let pc = 1; pc < steps.length; pc++) {
+    if (table[pc << TABLE_SHIFT] !== step.guest.op) continue
+    if (only !== 0) return 0
+    only = pc
+  }
+  return only === 0 ? 0 : table[(only << TABLE_SHIFT) + 1]
 }
 
 /** Whether the rows of one of several superinstructions follow the guest wherever the design enters it. */

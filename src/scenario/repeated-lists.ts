@@ -1,0 +1,49 @@
+/**
+ * Lists that are made step by step. What a run does it does again and again, with the same values: an item that equals the
+ * one of the last time is the same object, and so is a list of such. Most events of a run then are one object each.
+ */
+export class RepeatedLists<T> {
+  /** The last list of each kind of step that was not empty. */
+  private readonly lists: (readonly T[])[]
+  private readonly items: T[] = []
+  private kind = 0
+  private before: readonly T[] = NONE
+  private count = 0
+  private isNew = false
+
+  constructor(kinds: number) {
+    this.lists = Array.from({ length: kinds }, () => NONE)
+  }
+
+  /** Begins the list of a step of a kind, by number. */
+  begin(kind: number): void {
+    this.kind = kind
+    this.before = this.lists[kind]
+    this.count = 0
+    this.isNew = false
+  }
+
+  /** What the last step of this kind had in the place of the next item; undefined if it had nothing there. */
+  get last(): T | undefined {
+    return this.count < this.before.length ? this.before[this.count] : undefined
+  }
+
+  /** Adds an item: {@link last} if it equals that. */
+  add(item: T): void {
+    if (item !== this.last) this.isNew = true
+    this.items[this.count++] = item
+  }
+
+  /** Ends the list. */
+  end(): readonly T[] {
+    const { count, before } = this
+    if (count === 0) return NONE
+    if (!this.isNew && count === before.length) return before
+    const list = this.items.slice(0, count)
+    this.lists[this.kind] = list
+    return list
+  }
+}
+
+/** The list of a step that has no items. */
+export const NONE: readonly never[] = Object.freeze([])
