@@ -305,8 +305,8 @@ class Policy {
   private strides: Strides | undefined
   /** Steps that each vCPU has taken in its time slice. */
   private readonly slice: number[]
-  /** How long nothing is due, if it is not due now; and the timer that will expire first: as of the last {@link next}. */
-  private timeLeft = 0
+  /** When the first device is due; and the timer that will expire first, and when: as of the last {@link next}. */
+  private devicesDue = FOREVER
   private firstTimer: Actor | undefined
   private timersDue = FOREVER
 
@@ -317,8 +317,8 @@ class Policy {
   }
 
   /**
-   * Takes the step that {@link next} has chosen, and if it is a vCPU's, those steps after it that it would choose too; at
-   * most `most`. Returns how many.
+   * Takes the step that {@link next} has chosen, and if it is a vCPU's, those after it that it would choose too; at most
+   * `most`. Returns how many.
    */
   take(actor: Actor, most: number): number {
     const { machine } = this
@@ -326,7 +326,7 @@ class Policy {
     const { strides } = this
     const v = machine.hypervisor.vcpu(actor.index)
     const isStride = actor.kind === 'vcpu' && machine.effects.length === 0 && strides.othersRest(v)
-    const taken = isStride ? strides.take(v, Math.min(most, this.timeLeft, STRIDE)) : 0
+    const taken = isStride ? strides.take(v, Math.min(most, STRIDE), this.devicesDue, this.timersDue) : 0
     if (taken > 0) {
       this.slice[actor.index] += taken - 1
       return taken
@@ -364,11 +364,11 @@ class Policy {
     const { machine, devices } = this
     const { time, hypervisor } = machine
     const { timers } = hypervisor
-    let next = FOREVER
+    this.devicesDue = FOREVER
     for (const actor of devices) {
       const at = machine.dueAtOwn(actor) ?? FOREVER
       if (at <= time && this.isReady(actor)) return actor
-      if (at < next) next = at
+      if (at < this.devicesDue) this.devicesDue = at
     }
     this.firstTimer = undefined
     this.timersDue = FOREVER
@@ -383,7 +383,6 @@ class Policy {
         this.timersDue = at
       }
     }
-    this.timeLeft = Math.min(next, this.timersDue) - time
     return undefined
   }
 

@@ -111,16 +111,20 @@ export interface OutsideWorld {
   store(low: number, high: number, value: number): void
 }
 
+/** Is told what a guest has acknowledged by an access that did not trap. */
+export interface GuestObserver {
+  acknowledged(v: Vcpu, intid: Intid): void
+}
+
 /** Where the handler for the taken lines begins; -1 if there is none. */
 const handlerFor = ({ onIrq, onFiq }: GuestProgram, taken: number): number =>
   taken & LINE_VFIQ ? onFiq : onIrq
 
 export class Guest {
-  /**
-   * What the last step of {@link run} came to, for its caller alone, who may keep here what a step came to that it has taken
-   * itself. It means nothing after that, so that no image has it.
-   */
+  /** What the last step of {@link run} came to, for its caller alone. It means nothing after that, so that no image has it. */
   result = GUEST_RUNS
+  /** null for none. */
+  observer: GuestObserver | null = null
 
   constructor(
     readonly words: Int32Array,
@@ -152,7 +156,7 @@ export class Guest {
    * whose bit is in `except`. Returns how many.
    */
   run(v: Vcpu, program: GuestProgram, most: number, except: number): number {
-    const { words } = this
+    const { words, silicon } = this
     const { ops } = program
     const pe = asPe(words[v + VCPU_PE])
     let taken = 0
@@ -161,12 +165,9 @@ export class Guest {
       const at = OP_WORDS * words[v + GUEST_PC]
       const op = ops[at]
       if ((except >> op) & 1) break
-      // A guest that has masked what it could take, and does not wait, mostly loops and exits.
-      if (
-        (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) !== 0 ||
-        (words[pe + PCPU_PSTATE] & QUIET) !== MASKED
-      )
-        result = this.step(v, program)
+      const pstate = words[pe + PCPU_PSTATE] & QUIET
+      const isQuiet = pstate === MASKED || ((pstate & PSTATE_WAITING) === 0 && silicon.pcpu.taken(pe) === 0)
+      if (!isQuiet || (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) !== 0) result = this.step(v, program)
       else if (op === OP_LOOP) result = this.loop(v, ops[at + 1], ops[at + 2], ops[at + 3])
       else result = this.operation(v, pe, ops, at)
       taken++
@@ -381,7 +382,9 @@ export class Guest {
     const intid = this.read(pe, group === 0 ? ICC_IAR0_EL1 : ICC_IAR1_EL1)
     words[v + GUEST_VALUE] = intid
     words[v + GUEST_ACK + words[v + GUEST_DEPTH]] = intid
-    return this.accessed(v, pe)
+    const result = this.accessed(v, pe)
+    if (result === GUEST_RUNS) this.observer?.acknowledged(v, intid)
+    return result
   }
 
   /** Writes the INTID that was last acknowledged to EOIR or DIR; nothing if that was a special INTID. */
