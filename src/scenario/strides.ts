@@ -37,8 +37,8 @@ export class Strides {
   private readonly now: number
   /** Whether there is no other vCPU, for which steps of this one could be of interest. */
   private readonly isAlone: boolean
-  /** Whether the guest has programmed a timer by its last step. */
-  private hasProgrammed = false
+  /** Steps that are left until something is due, of those that are being taken. */
+  private left = 0
   /** The timer that will expire first, and when: as of the last {@link findTimer}. */
   private timer = -1
   private timerDue = FOREVER
@@ -79,24 +79,26 @@ export class Strides {
 
   private takeAlone(v: Vcpu, most: number, devicesDue: number): number {
     let taken = 0
-    let steps = 1
-    while (steps > 0 && taken < most) {
-      steps = this.takeUntilDue(v, most - taken, devicesDue) || this.takeExpiry(v, devicesDue)
-      taken += steps
+    while (taken < most) {
+      taken += this.takeUntilDue(v, most - taken, devicesDue)
+      if (taken === most) break
+      const expiries = this.takeExpiry(v, devicesDue)
+      if (expiries === 0) break
+      taken += expiries
     }
     return taken
   }
 
-  /** Steps of the only vCPU, before anything is due. */
-  private takeUntilDue(v: Vcpu, atMost: number, devicesDue: number): number {
+  /** Steps of the only vCPU, until something is due. */
+  private takeUntilDue(v: Vcpu, most: number, devicesDue: number): number {
     this.findTimer(v)
-    const most = Math.min(atMost, Math.min(this.timerDue, devicesDue) - timeOf(this.words, this.now))
+    this.left = Math.min(most, Math.min(this.timerDue, devicesDue) - timeOf(this.words, this.now))
     let taken = 0
     let steps = 1
-    this.hasProgrammed = false
-    while (steps > 0 && taken < most && !this.hasProgrammed) {
-      steps = this.takeSome(v, most - taken)
+    while (steps > 0 && this.left > 0) {
+      steps = this.takeSome(v, this.left)
       taken += steps
+      this.left -= steps
     }
     return taken
   }
@@ -104,10 +106,8 @@ export class Strides {
   /** Steps of the guest, its exit and the next entry; or a superinstruction, or else a step of the thread. */
   private takeSome(v: Vcpu, most: number): number {
     const { runLoop } = this
-    if (runLoop.isInGuest(v)) return this.guest.isWaiting(v) ? 0 : this.takeGuestSteps(v, most, 0)
+    if (runLoop.isInGuest(v)) return this.guest.isWaiting(v) ? 0 : this.takeGuestSteps(v, most)
     if (this.words[v + VCPU_PE] === 0) return this.switchIn(v)
-    if (runLoop.entryRows <= most && runLoop.entersAtOnce(v))
-      return this.takeGuestSteps(v, most, runLoop.entryRows)
     const taken = this.ghosts.mayEndEdges(v) ? 0 : this.countedRows.take(v, most)
     return taken > 0 ? taken : this.takeThreadStep(v)
   }
@@ -157,7 +157,7 @@ export class Strides {
   /** A thread that waits for its PE, which nobody else has, gets it. */
   private switchIn(v: Vcpu): number {
     const { words, hypervisor, machine } = this
-    if (!machine.isReady(v)) return 0
+    if (!hypervisor.scheduler.wantsCpu(v) || !machine.isReady(v)) return 0
     tick(words, this.now)
     hypervisor.scheduler.switchIn(v, words[v + VCPU_LAST_CPU])
     return 1
@@ -165,11 +165,12 @@ export class Strides {
 
   private takeBesideOthers(v: Vcpu, most: number): number {
     let taken = 0
-    this.hasProgrammed = false
-    while (taken < most && !this.hasProgrammed) {
-      const steps = this.takeBeside(v, most - taken)
+    this.left = most
+    while (this.left > 0) {
+      const steps = this.takeBeside(v, this.left)
       if (steps === 0) break
       taken += steps
+      this.left -= steps
       if (!this.othersRest(v)) break
     }
     return taken
@@ -181,7 +182,7 @@ export class Strides {
    */
   private takeBeside(v: Vcpu, most: number): number {
     if (this.words[v + VCPU_PE] === 0) return 0
-    if (this.runLoop.isInGuest(v)) return this.guest.isWaiting(v) ? 0 : this.takeGuestSteps(v, 1, 0)
+    if (this.runLoop.isInGuest(v)) return this.guest.isWaiting(v) ? 0 : this.takeGuestSteps(v, 1)
     return this.takeEntry(v, most) || this.takeExit(v, most) || this.takeThreadStep(v)
   }
 
@@ -213,29 +214,45 @@ export class Strides {
   }
 
   /**
-   * Steps of the guest up to one that programs a timer, or after which it waits in its PE; and its exits, for as long as
-   * superinstructions lead out of the guest and into it again. `before` steps, of the way in, were taken just before.
+   * Steps of the guest up to where it waits in its PE, and its exits, for as long as superinstructions lead out of the guest
+   * and into it again; at most `most`, of which none are left if a timer is due sooner that the guest programs.
    */
-  private takeGuestSteps(v: Vcpu, most: number, before: number): number {
-    const { words, ghosts, guest, runLoop } = this
+  private takeGuestSteps(v: Vcpu, most: number): number {
+    const { words, now, ghosts, guest, runLoop } = this
     const program = this.guests[words[v + VCPU_INDEX]]
     const pe = peOf(words, v)
-    let taken = before
+    let taken = 0
+    let passed = 0
+    let end = most
     let isInGuest = true
-    while (isInGuest && taken < most) {
-      const steps = guest.run(v, program, most - taken, TIMED)
-      if (steps === 0) return this.programTimer(v, taken)
+    while (isInGuest && taken < end) {
+      const steps = guest.run(v, program, end - taken, TIMED)
       taken += steps
+      if (steps === 0) {
+        taken++
+        pass(words, now, taken - passed)
+        passed = taken
+        guest.run(v, program, 1, 0)
+        end = this.endWithTimers(v, taken, end)
+      }
       const { result } = guest
       if (result === GUEST_RUNS) continue
       ghosts.recordVmcr(v, pe)
-      const rows = result > 0 ? this.exit(v, result - 1, most - taken) : 0
+      const rows = result > 0 ? this.exit(v, result - 1, end - taken) : 0
       isInGuest = rows > 0 && runLoop.entersAtOnce(v)
       taken += isInGuest ? rows + runLoop.entryRows : rows
     }
     if (isInGuest) ghosts.recordVmcr(v, pe)
-    pass(words, this.now, taken)
+    pass(words, now, taken - passed)
     return taken
+  }
+
+  /** Where steps end of which a guest has taken some when it programmed a timer: they end when one is due. */
+  private endWithTimers(v: Vcpu, taken: number, end: number): number {
+    this.findTimer(v)
+    const due = taken + this.timerDue - timeOf(this.words, this.now)
+    this.left = Math.min(this.left, due)
+    return Math.min(end, due)
   }
 
   /** The guest exits; with room for the way out and the next one in, up to the question why. Returns the rows of that. */
@@ -244,15 +261,6 @@ export class Strides {
     if (runLoop.exitRows + runLoop.entryRows <= most) return runLoop.leaveAtOnce(v, reason)
     runLoop.exit(v, reason)
     return 0
-  }
-
-  /** A step of the guest that may program a timer, by the time that it is after as many; returns how many that makes. */
-  private programTimer(v: Vcpu, before: number): number {
-    const taken = before + 1
-    pass(this.words, this.now, taken)
-    this.ghosts.stepGuest(v)
-    this.hasProgrammed = true
-    return taken
   }
 }
 

@@ -156,7 +156,7 @@ export class Guest {
    * whose bit is in `except`. Returns how many.
    */
   run(v: Vcpu, program: GuestProgram, most: number, except: number): number {
-    const { words, silicon } = this
+    const { words } = this
     const { ops } = program
     const pe = asPe(words[v + VCPU_PE])
     let taken = 0
@@ -165,9 +165,12 @@ export class Guest {
       const at = OP_WORDS * words[v + GUEST_PC]
       const op = ops[at]
       if ((except >> op) & 1) break
-      const pstate = words[pe + PCPU_PSTATE] & QUIET
-      const isQuiet = pstate === MASKED || ((pstate & PSTATE_WAITING) === 0 && silicon.pcpu.taken(pe) === 0)
-      if (!isQuiet || (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) !== 0) result = this.step(v, program)
+      // A guest that has masked what it could take, and does not wait, mostly loops and exits.
+      if (
+        (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) !== 0 ||
+        (words[pe + PCPU_PSTATE] & QUIET) !== MASKED
+      )
+        result = this.step(v, program)
       else if (op === OP_LOOP) result = this.loop(v, ops[at + 1], ops[at + 2], ops[at + 3])
       else result = this.operation(v, pe, ops, at)
       taken++
