@@ -10,6 +10,7 @@ import type { Explanation } from '../hyp/explain/explain.ts'
 import type { CostRow, ExitStatistics } from '../hyp/host/cost.ts'
 import { VCPU_INDEX, VCPU_LAST_CPU, VCPU_PE } from '../hyp/records/vcpu.ts'
 import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
+import { Acknowledgements } from './acknowledgements.ts'
 import type { Actor, Machine } from './machine.ts'
 import { type MachineSummary, ScenarioMachine, type VcpuCounts } from './scenario-machine.ts'
 import type { StepEvent } from './step-events.ts'
@@ -91,7 +92,7 @@ export class Run {
     /** How it ended. */
     readonly end: RunEnd,
     /** The INTIDs acknowledged, by vCPU. */
-    private readonly acknowledgements: readonly (readonly number[])[],
+    private readonly acknowledgements: Acknowledgements,
     /** Of a replay: what is broken after its last step; undefined if nothing is. */
     readonly violation?: RunViolation,
   ) {
@@ -147,7 +148,7 @@ export class Run {
    */
   acknowledged(vcpu: number): number[] {
     argumentInteger('vcpu', vcpu, 0, this.machine.hypervisor.setup.vcpus - 1)
-    return [...this.acknowledgements[vcpu]]
+    return this.acknowledgements.of(vcpu)
   }
 
   /** The hypervisor's accesses to the silicon, a row for each kind of exit. */
@@ -254,8 +255,8 @@ export function follow(machine: ScenarioMachine, course: Course, steps: number):
 /** The run that something makes of a new machine; it returns how many steps it took, and how it ended. */
 function observed(machine: ScenarioMachine, course: Course, take: () => [steps: number, end: RunEnd]): Run {
   const { ghosts, hypervisor, setup } = machine.internals
-  const acknowledgements: number[][] = Array.from({ length: setup.vcpus }, () => [])
-  ghosts.observer = (v, intid) => acknowledgements[hypervisor.words[v + VCPU_INDEX]].push(intid)
+  const acknowledgements = new Acknowledgements(setup.vcpus)
+  ghosts.observer = (v, intid) => acknowledgements.add(hypervisor.words[v + VCPU_INDEX], intid)
   try {
     return new Run(machine, course, ...take(), acknowledgements)
   } finally {
