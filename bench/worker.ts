@@ -20,9 +20,11 @@ import {
   machineOf,
   machineOfV41,
   machineWithIts,
+  machineWithTimers,
   SPI,
   VLPI,
   WFI,
+  WFI_TIMER_PE,
   WFI_V4,
 } from './hot-path.ts'
 import { type Measurable, publicPath } from './public.ts'
@@ -94,6 +96,7 @@ function warmedUp(scenario: number, count: number, design: Design = designs.wfiF
 
 function measuredMachine(scenario: number, polls: boolean, design: Design): ScenarioMachine {
   if (scenario === LPI) return machineWithIts()
+  if (scenario === WFI_TIMER_PE) return machineWithTimers(design)
   if ([HYPERCALL_V4, IPI_HW, VLPI, WFI_V4].includes(scenario)) return machineOfV41(polls)
   return machineOf(4, design, polls)
 }
