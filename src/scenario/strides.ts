@@ -239,10 +239,17 @@ export class Strides {
       if (result === GUEST_RUNS) continue
       ghosts.recordVmcr(v, pe)
       const rows = result > 0 ? this.exit(v, result - 1, end - taken) : 0
+      taken += rows
       isInGuest = rows > 0 && runLoop.entersAtOnce(v)
-      taken += isInGuest ? rows + runLoop.entryRows : rows
+      if (isInGuest) taken += runLoop.entryRows
+      else if (rows > 0 && !ghosts.mayEndEdges(v)) {
+        pass(words, now, taken - passed)
+        taken += this.countedRows.take(v, end - taken)
+        passed = taken
+        isInGuest = runLoop.isInGuest(v)
+      }
     }
-    if (isInGuest) ghosts.recordVmcr(v, pe)
+    if (guest.result === GUEST_RUNS) ghosts.recordVmcr(v, pe)
     pass(words, now, taken - passed)
     return taken
   }

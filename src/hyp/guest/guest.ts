@@ -172,6 +172,7 @@ export class Guest {
       )
         result = this.step(v, program)
       else if (op === OP_LOOP) result = this.loop(v, ops[at + 1], ops[at + 2], ops[at + 3])
+      else if (op === OP_HVC) result = this.hypercall(v)
       else result = this.operation(v, pe, ops, at)
       taken++
     }
@@ -302,8 +303,7 @@ export class Guest {
         return this.accessed(v, pe)
       }
       case OP_HVC:
-        this.advance(v)
-        return 1 + EXIT_HVC
+        return this.hypercall(v)
       case OP_SUSPEND:
         this.advance(v)
         return 1 + EXIT_SUSPEND
@@ -422,6 +422,11 @@ export class Guest {
     }
     words[v + GUEST_LOOP + loop] = 0
     return this.advance(v)
+  }
+
+  private hypercall(v: Vcpu): number {
+    this.advance(v)
+    return 1 + EXIT_HVC
   }
 
   /** ERET from a handler, which like every exception return sets the event register. */
