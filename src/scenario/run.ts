@@ -1,6 +1,6 @@
 /**
- * A plain run of a scenario: one schedule, from the first step to the end. A run keeps no record of its steps: when
- * they are asked for, it takes them again on a new machine. To describe a step takes far longer than to take it, and
+ * A plain run of a scenario: one schedule, from the first step to the end. Of its steps, a run keeps what was acknowledged:
+ * when others are asked for, it takes them again on a new machine. To describe a step takes far longer than to take it, and
  * most steps are never asked for; this way a run of millions of steps needs no memory for them.
  */
 

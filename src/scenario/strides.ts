@@ -1,8 +1,8 @@
 /**
  * A stride: steps of one vCPU, one after another, that the scheduling policy would choose whatever it is asked, since
  * nobody else can take one and nothing is due. They are the steps that the policy would have chosen, and virtual time
- * passes as if each had been taken alone. With one vCPU they are taken as the run loop takes them, by superinstructions;
- * with others, only the way into the guest and out of it is.
+ * passes as if each had been taken alone. With one vCPU they are taken as the run loop takes them, by superinstructions,
+ * and expiries of its timers are among them; with others, only the way into the guest and out of it is.
  */
 import { GUEST_RUNS, type Guest } from '../hyp/guest/guest.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
@@ -229,6 +229,7 @@ export class Strides {
       const steps = guest.run(v, program, end - taken, TIMED)
       taken += steps
       if (steps === 0) {
+        // One that programs a timer, by the time that it is then.
         taken++
         pass(words, now, taken - passed)
         passed = taken
@@ -243,6 +244,7 @@ export class Strides {
       isInGuest = rows > 0 && runLoop.entersAtOnce(v)
       if (isInGuest) taken += runLoop.entryRows
       else if (rows > 0 && !ghosts.mayEndEdges(v)) {
+        // A halt looks at the time when it begins.
         pass(words, now, taken - passed)
         taken += this.countedRows.take(v, end - taken)
         passed = taken
@@ -254,7 +256,7 @@ export class Strides {
     return taken
   }
 
-  /** Where steps end of which a guest has taken some when it programmed a timer: they end when one is due. */
+  /** Where steps end of which some were taken when the guest programmed a timer: at `end`, or when a timer is due. */
   private endWithTimers(v: Vcpu, taken: number, end: number): number {
     this.findTimer(v)
     const due = taken + this.timerDue - timeOf(this.words, this.now)
