@@ -3,7 +3,8 @@
  * yardstick does. Its guests access their virtual CPU interface directly: neither looks whether that calls for
  * maintenance, and an exit follows anyway. In the cases named `-pe` they do it through their PE, as guests of the library
  * do: that decides what an access reaches, samples the lines, and looks whether the access calls for maintenance, which
- * the EOI of a level-sensitive SPI does; then the guest exits for that. The checksum of a round has what its calls gave, summed up in 32-bit
+ * the EOI of a level-sensitive SPI does; then the guest exits for that. `wfi-timer-pe` is of a guest that sleeps until its
+ * virtual timer expires, which it programs before and turns off after, as most do. The checksum of a round has what its calls gave, summed up in 32-bit
  * wrap-around, and the state after it, as the yardstick prints it.
  */
 import { dataAbortSyndrome, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1, ichApr, sysregSyndrome } from 'vgic'
@@ -27,6 +28,10 @@ import {
   THREAD_STEPS,
   THREAD_WAITS_FOR_CPU,
 } from '../src/hyp/run/thread-states.ts'
+import { TIMER_VIRTUAL } from '../src/hyp/vgic/arch-timer.ts'
+
+/** When the guest's timer expires after it was programmed. */
+const TIMER_TICKS = 100
 
 /** Scenarios: the yardstick's numbers, and those that it does not have. */
 export const HYPERCALL = 1
@@ -45,13 +50,14 @@ export const HYPERCALL_PE = 13
 export const SPI_PE = 14
 export const IPI_PE = 15
 export const WFI_ASLEEP_PE = 16
+export const WFI_TIMER_PE = 17
 /** Those of which vCPU 0 is in its guest when they begin. */
 const IN_GUEST: readonly number[] = [
   ...[IPI, WFI, MMIO_READ, WFI_ASLEEP, LPI, IPI_HW, VLPI, WFI_V4],
-  ...[IPI_PE, WFI_ASLEEP_PE],
+  ...[IPI_PE, WFI_ASLEEP_PE, WFI_TIMER_PE],
 ]
 /** Those whose thread goes to sleep at once. */
-export const ASLEEP: readonly number[] = [WFI_ASLEEP, WFI_ASLEEP_PE]
+export const ASLEEP: readonly number[] = [WFI_ASLEEP, WFI_ASLEEP_PE, WFI_TIMER_PE]
 
 const VCPUS = 4
 const SPIS = 64
@@ -78,10 +84,14 @@ export function machineOf(
   return hotPath(design, polls).gic({ listRegisters }).machine()
 }
 
+/** The same machine with timers. Its halts go to sleep at once. */
+export const machineWithTimers = (design: Design): ScenarioMachine =>
+  hotPath(design, false, { timers: true }).gic({ listRegisters: 4 }).machine()
+
 /** Its recipe, but for the GIC. */
-function hotPath(design: Design, polls: boolean, lpis = 8): Scenario {
+function hotPath(design: Design, polls: boolean, vm: { lpis?: number; timers?: boolean } = {}): Scenario {
   const recipe = scenario('hot path')
-    .vm({ vcpus: VCPUS, spis: SPIS, haltPolling: { limit: polls ? 1000 : 0 }, lpis })
+    .vm({ vcpus: VCPUS, spis: SPIS, haltPolling: { limit: polls ? 1000 : 0 }, lpis: 8, ...vm })
     .design(design)
   for (let vcpu = 0; vcpu < VCPUS; vcpu++) {
     for (let intid = 0; intid < 16; intid++)
@@ -102,7 +112,7 @@ function hotPath(design: Design, polls: boolean, lpis = 8): Scenario {
  * vCPU 0.
  */
 export function machineOfV41(polls: boolean): ScenarioMachine {
-  const recipe = hotPath(designs.wfiFullPut, polls, VLPIS).gic({
+  const recipe = hotPath(designs.wfiFullPut, polls, { lpis: VLPIS }).gic({
     version: '4.1',
     listRegisters: 4,
     lpis: 128,
@@ -271,6 +281,9 @@ export class HotPath {
       case WFI_ASLEEP_PE:
         for (let i = 0; i < iterations; i++) sum = (sum + this.wfiAsleepByPe(i)) | 0
         break
+      case WFI_TIMER_PE:
+        for (let i = 0; i < iterations; i++) sum = (sum + this.wfiTimerByPe()) | 0
+        break
     }
     return sum >>> 0
   }
@@ -393,6 +406,23 @@ export class HotPath {
     }
     const trapped = this.pcpu.wfi(this.pe0)
     return trapped + this.sleepUntil(irq) + this.takeByPe(irq)
+  }
+
+  private wfiTimerByPe(): number {
+    const { v0, pe0, runLoop, guest } = this
+    const { timers, scheduler } = this.hypervisor
+    timers.program(v0, TIMER_VIRTUAL, TIMER_TICKS)
+    const trapped = this.pcpu.wfi(pe0)
+    const ranOn = runLoop.leave(v0, EXIT_WFI) === THREAD_SLEEPS ? 0 : 1
+    timers.expire(v0, TIMER_VIRTUAL)
+    const woken = runLoop.threadState(v0) === THREAD_WAITS_FOR_CPU ? 1 : 0
+    scheduler.switchIn(v0, 0)
+    runLoop.run(v0)
+    runLoop.enter(v0)
+    const intid = guest.read(pe0, ICC_IAR1_EL1)
+    timers.program(v0, TIMER_VIRTUAL, -1)
+    guest.write(pe0, ICC_EOIR1_EL1, intid, 0)
+    return trapped + ranOn + 2 * woken + intid
   }
 
   private takeByPe(irq: Irq): number {

@@ -7,9 +7,8 @@ import { FIRST_LPI, FIRST_SPI, type Intid } from '../arch/intid.ts'
 import { ESR_WnR } from '../arch/syndrome.ts'
 import { ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Pe } from '../gic/records/pe.ts'
+import type { GuestObserver } from '../hyp/guest/guest.ts'
 import type { Hypervisor, VmSetup } from '../hyp/hypervisor.ts'
-import { type GuestProgram, OP_ACK, OP_WORDS } from '../hyp/records/guest-program.ts'
-import { GUEST_DEPTH, GUEST_PC, GUEST_VALUE } from '../hyp/records/guest-record.ts'
 import { LPI_INTID } from '../hyp/records/lpi-record.ts'
 import {
   peOf,
@@ -87,7 +86,7 @@ const CARRIES_OUT = 2
 export const ghostRecord = (setup: VmSetup): RecordType =>
   recordType('ghost', wordsOf(ghostRows, ghostSizes(setup)))
 
-export class Ghosts {
+export class Ghosts implements GuestObserver {
   private readonly words: Int32Array
   /** Called with each acknowledge of a guest; null for none. */
   observer: ((v: Vcpu, intid: Intid) => void) | null = null
@@ -105,6 +104,7 @@ export class Ghosts {
     readonly at: number,
   ) {
     this.words = hypervisor.words
+    hypervisor.guest.observer = this
     this.edges = at + offsetOf(ghostRows, 'GHOST_EDGES', ghostSizes(hypervisor.setup))
     for (let i = 0; i < hypervisor.layout.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
     this.ends = Uint8Array.from(hypervisor.runLoop.program.steps, (step) => {
@@ -118,13 +118,11 @@ export class Ghosts {
     return this.words[this.at + this.words[v + VCPU_INDEX]]
   }
 
-  /** Takes a step of a vCPU's guest, and records ICH_VMCR_EL2 and acknowledged edges. */
+  /** Takes a step of a vCPU's guest, and records ICH_VMCR_EL2. */
   stepGuest(v: Vcpu): void {
     const { words, hypervisor } = this
     const pe = peOf(words, v)
-    const program = hypervisor.setup.guests[words[v + VCPU_INDEX]]
-    const isAck = program.ops[OP_WORDS * words[v + GUEST_PC]] === OP_ACK
-    const result = isAck ? this.stepAcknowledge(v, program) : hypervisor.guest.step(v, program)
+    const result = hypervisor.guest.step(v, hypervisor.setup.guests[words[v + VCPU_INDEX]])
     this.recordVmcr(v, pe)
     if (result > 0) hypervisor.runLoop.exit(v, result - 1)
   }
@@ -133,18 +131,6 @@ export class Ghosts {
   recordVmcr(v: Vcpu, pe: Pe): void {
     const { words } = this
     words[this.at + words[v + VCPU_INDEX]] = words[pe + ICH_VMCR]
-  }
-
-  /** Takes a step of a guest that is about to acknowledge, without recording ICH_VMCR_EL2. Returns what `Guest.step` does. */
-  stepAcknowledge(v: Vcpu, program: GuestProgram): number {
-    const { words, hypervisor } = this
-    const pc = words[v + GUEST_PC]
-    const depth = words[v + GUEST_DEPTH]
-    const result = hypervisor.guest.step(v, program)
-    if (words[v + GUEST_PC] !== pc + 1 || words[v + GUEST_DEPTH] !== depth) return result
-    this.acknowledged(v, words[v + GUEST_VALUE])
-    this.observer?.(v, words[v + GUEST_VALUE])
-    return result
   }
 
   /**
@@ -224,8 +210,9 @@ export class Ghosts {
     if (this.words[irq] & IRQ_EDGE) this.words[this.wordOf(irq)] |= 1 << this.bitOf(irq)
   }
 
-  /** Records that the guest of a vCPU has acknowledged an INTID. */
-  private acknowledged(v: Vcpu, intid: Intid): void {
+  /** Records that the guest of a vCPU has acknowledged an INTID: its edge is not outstanding any more. */
+  acknowledged(v: Vcpu, intid: Intid): void {
+    this.observer?.(v, intid)
     const { apLists, interrupts, layout } = this.hypervisor
     if (intid >= FIRST_LPI) {
       const irq = apLists.lpis.find(intid)

@@ -1,6 +1,6 @@
 /**
- * A plain run of a scenario: one schedule, from the first step to the end. A run keeps no record of its steps: when
- * they are asked for, it takes them again on a new machine. To describe a step takes far longer than to take it, and
+ * A plain run of a scenario: one schedule, from the first step to the end. Of its steps, a run keeps what was acknowledged:
+ * when others are asked for, it takes them again on a new machine. To describe a step takes far longer than to take it, and
  * most steps are never asked for; this way a run of millions of steps needs no memory for them.
  */
 
@@ -10,6 +10,7 @@ import type { Explanation } from '../hyp/explain/explain.ts'
 import type { CostRow, ExitStatistics } from '../hyp/host/cost.ts'
 import { VCPU_INDEX, VCPU_LAST_CPU, VCPU_PE } from '../hyp/records/vcpu.ts'
 import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
+import { Acknowledgements } from './acknowledgements.ts'
 import type { Actor, Machine } from './machine.ts'
 import { type MachineSummary, ScenarioMachine, type VcpuCounts } from './scenario-machine.ts'
 import type { StepEvent } from './step-events.ts'
@@ -91,7 +92,7 @@ export class Run {
     /** How it ended. */
     readonly end: RunEnd,
     /** The INTIDs acknowledged, by vCPU. */
-    private readonly acknowledgements: readonly (readonly number[])[],
+    private readonly acknowledgements: Acknowledgements,
     /** Of a replay: what is broken after its last step; undefined if nothing is. */
     readonly violation?: RunViolation,
   ) {
@@ -147,7 +148,7 @@ export class Run {
    */
   acknowledged(vcpu: number): number[] {
     argumentInteger('vcpu', vcpu, 0, this.machine.hypervisor.setup.vcpus - 1)
-    return [...this.acknowledgements[vcpu]]
+    return this.acknowledgements.of(vcpu)
   }
 
   /** The hypervisor's accesses to the silicon, a row for each kind of exit. */
@@ -254,8 +255,8 @@ export function follow(machine: ScenarioMachine, course: Course, steps: number):
 /** The run that something makes of a new machine; it returns how many steps it took, and how it ended. */
 function observed(machine: ScenarioMachine, course: Course, take: () => [steps: number, end: RunEnd]): Run {
   const { ghosts, hypervisor, setup } = machine.internals
-  const acknowledgements: number[][] = Array.from({ length: setup.vcpus }, () => [])
-  ghosts.observer = (v, intid) => acknowledgements[hypervisor.words[v + VCPU_INDEX]].push(intid)
+  const acknowledgements = new Acknowledgements(setup.vcpus)
+  ghosts.observer = (v, intid) => acknowledgements.add(hypervisor.words[v + VCPU_INDEX], intid)
   try {
     return new Run(machine, course, ...take(), acknowledgements)
   } finally {
@@ -305,8 +306,8 @@ class Policy {
   private strides: Strides | undefined
   /** Steps that each vCPU has taken in its time slice. */
   private readonly slice: number[]
-  /** How long nothing is due, if it is not due now; and the timer that will expire first: as of the last {@link next}. */
-  private timeLeft = 0
+  /** When the first device is due; and the timer that will expire first, and when: as of the last {@link next}. */
+  private devicesDue = FOREVER
   private firstTimer: Actor | undefined
   private timersDue = FOREVER
   /** The only vCPU, while its thread takes the steps: they make nothing due that was not, and there is nobody else. */
@@ -319,8 +320,8 @@ class Policy {
   }
 
   /**
-   * Takes the step that {@link next} has chosen, and if it is a vCPU's, those steps after it that it would choose too; at
-   * most `most`. Returns how many.
+   * Takes the step that {@link next} has chosen, and if it is a vCPU's, those after it that it would choose too; at most
+   * `most`. Returns how many.
    */
   take(actor: Actor, most: number): number {
     const { machine } = this
@@ -328,7 +329,7 @@ class Policy {
     const { strides } = this
     const v = machine.hypervisor.vcpu(actor.index)
     const isStride = actor.kind === 'vcpu' && machine.effects.length === 0 && strides.othersRest(v)
-    const taken = isStride ? strides.take(v, Math.min(most, this.timeLeft, STRIDE)) : 0
+    const taken = isStride ? strides.take(v, Math.min(most, STRIDE), this.devicesDue, this.timersDue) : 0
     if (taken > 0) {
       this.thread = undefined
       this.slice[actor.index] += taken - 1
@@ -388,11 +389,11 @@ class Policy {
     const { machine, devices } = this
     const { time, hypervisor } = machine
     const { timers } = hypervisor
-    let next = FOREVER
+    this.devicesDue = FOREVER
     for (const actor of devices) {
       const at = machine.dueAtOwn(actor) ?? FOREVER
       if (at <= time && this.isReady(actor)) return actor
-      if (at < next) next = at
+      if (at < this.devicesDue) this.devicesDue = at
     }
     this.firstTimer = undefined
     this.timersDue = FOREVER
@@ -407,7 +408,6 @@ class Policy {
         this.timersDue = at
       }
     }
-    this.timeLeft = Math.min(next, this.timersDue) - time
     return undefined
   }
 

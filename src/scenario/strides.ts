@@ -1,13 +1,12 @@
 /**
  * A stride: steps of one vCPU, one after another, that the scheduling policy would choose whatever it is asked, since
  * nobody else can take one and nothing is due. They are the steps that the policy would have chosen, and virtual time
- * passes as if each had been taken alone. With one vCPU they are taken as the run loop takes them, by superinstructions;
- * with others, only the way into the guest and out of it is.
+ * passes as if each had been taken alone. With one vCPU they are taken as the run loop takes them, by superinstructions,
+ * and expiries of its timers are among them; with others, only the way into the guest and out of it is.
  */
 import { GUEST_RUNS, type Guest } from '../hyp/guest/guest.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { type GuestProgram, OP_ACK, OP_TIMER, OP_WFIT, OP_WORDS } from '../hyp/records/guest-program.ts'
-import { GUEST_PC } from '../hyp/records/guest-record.ts'
+import { type GuestProgram, OP_TIMER, OP_WFIT } from '../hyp/records/guest-program.ts'
 import {
   peOf,
   VCPU_AP_COUNT,
@@ -17,12 +16,12 @@ import {
   VCPU_USED_LRS,
   type Vcpu,
 } from '../hyp/records/vcpu.ts'
-import { pass, tick, timeOf } from '../hyp/records/virtual-time.ts'
+import { pass, setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
 import { VM_TIME } from '../hyp/records/vm.ts'
 import { CountedRows } from '../hyp/run/counted-rows.ts'
 import type { RunLoop } from '../hyp/run/run-loop.ts'
 import { THREAD_STEPS } from '../hyp/run/thread-states.ts'
-import { type ArchTimers, TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
+import type { ArchTimers } from '../hyp/vgic/arch-timer.ts'
 import type { Ghosts } from './ghosts.ts'
 import type { Machine } from './machine.ts'
 
@@ -38,8 +37,11 @@ export class Strides {
   private readonly now: number
   /** Whether there is no other vCPU, for which steps of this one could be of interest. */
   private readonly isAlone: boolean
-  /** Steps that are left of a stride. */
+  /** Steps that are left until something is due, of those that are being taken. */
   private left = 0
+  /** The timer that will expire first, and when: as of the last {@link findTimer}. */
+  private timer = -1
+  private timerDue = FOREVER
 
   constructor(private readonly machine: Machine) {
     this.hypervisor = machine.hypervisor
@@ -56,19 +58,13 @@ export class Strides {
 
   /**
    * Takes steps of a vCPU, at most `most`, up to one after which somebody else may have something to do; returns how many.
-   * 0 if its next step is one for the policy.
+   * 0 if its next step is one for the policy. The first device is due at `devicesDue`, the first timer at `timersDue`. The
+   * timers of a vCPU that has no other beside it expire in its stride.
    */
-  take(v: Vcpu, most: number): number {
-    let taken = 0
-    this.left = most
-    while (this.left > 0) {
-      const steps = this.isAlone ? this.takeAlone(v, this.left) : this.takeBesideOthers(v, this.left)
-      if (steps === 0) break
-      taken += steps
-      this.left -= steps
-      if (!this.isAlone && !this.othersRest(v)) break
-    }
-    return taken
+  take(v: Vcpu, most: number, devicesDue: number, timersDue: number): number {
+    if (this.isAlone) return this.takeAlone(v, most, devicesDue)
+    const timeLeft = Math.min(devicesDue, timersDue) - timeOf(this.words, this.now)
+    return this.takeBesideOthers(v, Math.min(most, timeLeft))
   }
 
   /** Whether all vCPUs but one have nothing to do, and want no PE. */
@@ -81,30 +77,112 @@ export class Strides {
     return true
   }
 
+  private takeAlone(v: Vcpu, most: number, devicesDue: number): number {
+    let taken = 0
+    while (taken < most) {
+      taken += this.takeUntilDue(v, most - taken, devicesDue)
+      if (taken === most) break
+      const expiries = this.takeExpiry(v, devicesDue)
+      if (expiries === 0) break
+      taken += expiries
+    }
+    return taken
+  }
+
+  /** Steps of the only vCPU, until something is due. */
+  private takeUntilDue(v: Vcpu, most: number, devicesDue: number): number {
+    this.findTimer(v)
+    this.left = Math.min(most, Math.min(this.timerDue, devicesDue) - timeOf(this.words, this.now))
+    let taken = 0
+    let steps = 1
+    while (steps > 0 && this.left > 0) {
+      steps = this.takeSome(v, this.left)
+      taken += steps
+      this.left -= steps
+    }
+    return taken
+  }
+
   /** Steps of the guest, its exit and the next entry; or a superinstruction, or else a step of the thread. */
-  private takeAlone(v: Vcpu, most: number): number {
-    if (this.runLoop.isInGuest(v)) return this.takeGuestSteps(v, most)
+  private takeSome(v: Vcpu, most: number): number {
+    const { runLoop } = this
+    if (runLoop.isInGuest(v)) return this.guest.isWaiting(v) ? 0 : this.takeGuestSteps(v, most)
     if (this.words[v + VCPU_PE] === 0) return this.switchIn(v)
     const taken = this.ghosts.mayEndEdges(v) ? 0 : this.countedRows.take(v, most)
     return taken > 0 ? taken : this.takeThreadStep(v)
   }
 
+  /**
+   * Lets the first timer expire: one that is due, or if the vCPU can do nothing until then, one to whose deadline time
+   * advances.
+   */
+  private takeExpiry(v: Vcpu, devicesDue: number): number {
+    const { words, now, timers } = this
+    this.findTimer(v)
+    const time = timeOf(words, now)
+    if (this.timer < 0 || Math.max(this.timerDue, time) >= devicesDue) return 0
+    if (this.timerDue > time) {
+      if (this.machine.isReady(v) || this.hasUntimedDevice()) return 0
+      setTime(words, now, this.timerDue)
+    }
+    tick(words, now)
+    timers.expire(v, this.timer)
+    return 1
+  }
+
+  /** Finds the timer that will expire first. */
+  private findTimer(v: Vcpu): void {
+    const { timers } = this
+    const armed = timers.armed(v)
+    this.timer = -1
+    this.timerDue = FOREVER
+    for (let timer = 0; armed >> timer !== 0; timer++) {
+      const due = (armed >> timer) & 1 ? timers.deadline(v, timer) : FOREVER
+      if (due >= this.timerDue) continue
+      this.timer = timer
+      this.timerDue = due
+    }
+  }
+
+  /** Whether there is a device that acts once no vCPU can go on. */
+  private hasUntimedDevice(): boolean {
+    const { devices, deviceSteps } = this.machine
+    for (let i = 0; i < devices.length; i++) {
+      const next = deviceSteps.next(i)
+      if (next && next.notBefore === undefined) return true
+    }
+    return false
+  }
+
   /** A thread that waits for its PE, which nobody else has, gets it. */
   private switchIn(v: Vcpu): number {
     const { words, hypervisor, machine } = this
-    if (!machine.isReady(v)) return 0
+    if (!hypervisor.scheduler.wantsCpu(v) || !machine.isReady(v)) return 0
     tick(words, this.now)
     hypervisor.scheduler.switchIn(v, words[v + VCPU_LAST_CPU])
     return 1
+  }
+
+  private takeBesideOthers(v: Vcpu, most: number): number {
+    let taken = 0
+    this.left = most
+    while (this.left > 0) {
+      const steps = this.takeBeside(v, this.left)
+      if (steps === 0) break
+      taken += steps
+      this.left -= steps
+      if (!this.othersRest(v)) break
+    }
+    return taken
   }
 
   /**
    * One step, or the way into the guest or out of it: other steps may concern other vCPUs. A guest may send them an event,
    * or deactivate what the host waits for.
    */
-  private takeBesideOthers(v: Vcpu, most: number): number {
+  private takeBeside(v: Vcpu, most: number): number {
     if (this.words[v + VCPU_PE] === 0) return 0
-    if (this.runLoop.isInGuest(v)) return this.takeGuestSteps(v, 1)
+    if (this.runLoop.isInGuest(v)) return this.guest.isWaiting(v) ? 0 : this.takeGuestSteps(v, 1)
     return this.takeEntry(v, most) || this.takeExit(v, most) || this.takeThreadStep(v)
   }
 
@@ -136,39 +214,54 @@ export class Strides {
   }
 
   /**
-   * Steps of the guest up to where it waits in its PE, or to one that may program a timer; and its exits, for as long as
-   * superinstructions lead out of the guest and into it again.
+   * Steps of the guest up to where it waits in its PE, and its exits, for as long as superinstructions lead out of the guest
+   * and into it again; at most `most`, of which none are left if a timer is due sooner that the guest programs.
    */
   private takeGuestSteps(v: Vcpu, most: number): number {
-    const { words, ghosts, guest, runLoop } = this
-    if (guest.isWaiting(v)) return 0
+    const { words, now, ghosts, guest, runLoop } = this
     const program = this.guests[words[v + VCPU_INDEX]]
     const pe = peOf(words, v)
     let taken = 0
+    let passed = 0
+    let end = most
     let isInGuest = true
-    while (isInGuest && taken < most) {
-      const steps = this.runGuest(v, program, most - taken)
-      if (steps === 0) break
+    while (isInGuest && taken < end) {
+      const steps = guest.run(v, program, end - taken, TIMED)
       taken += steps
+      if (steps === 0) {
+        // One that programs a timer, by the time that it is then.
+        taken++
+        pass(words, now, taken - passed)
+        passed = taken
+        guest.run(v, program, 1, 0)
+        end = this.endWithTimers(v, taken, end)
+      }
       const { result } = guest
       if (result === GUEST_RUNS) continue
       ghosts.recordVmcr(v, pe)
-      const rows = result > 0 ? this.exit(v, result - 1, most - taken) : 0
+      const rows = result > 0 ? this.exit(v, result - 1, end - taken) : 0
+      taken += rows
       isInGuest = rows > 0 && runLoop.entersAtOnce(v)
-      taken += isInGuest ? rows + runLoop.entryRows : rows
+      if (isInGuest) taken += runLoop.entryRows
+      else if (rows > 0 && !ghosts.mayEndEdges(v)) {
+        // A halt looks at the time when it begins.
+        pass(words, now, taken - passed)
+        taken += this.countedRows.take(v, end - taken)
+        passed = taken
+        isInGuest = runLoop.isInGuest(v)
+      }
     }
-    if (isInGuest) ghosts.recordVmcr(v, pe)
-    pass(words, this.now, taken)
-    return taken > 0 ? taken : this.programTimer(v)
+    if (guest.result === GUEST_RUNS) ghosts.recordVmcr(v, pe)
+    pass(words, now, taken - passed)
+    return taken
   }
 
-  /** Steps of the guest of which the ghosts keep nothing, or one that acknowledges; none before one with a timer. */
-  private runGuest(v: Vcpu, program: GuestProgram, most: number): number {
-    const { words, guest, ghosts } = this
-    const steps = guest.run(v, program, most, WATCHED)
-    if (steps > 0 || program.ops[OP_WORDS * words[v + GUEST_PC]] !== OP_ACK) return steps
-    guest.result = ghosts.stepAcknowledge(v, program)
-    return 1
+  /** Where steps end of which some were taken when the guest programmed a timer: at `end`, or when a timer is due. */
+  private endWithTimers(v: Vcpu, taken: number, end: number): number {
+    this.findTimer(v)
+    const due = taken + this.timerDue - timeOf(this.words, this.now)
+    this.left = Math.min(this.left, due)
+    return Math.min(end, due)
   }
 
   /** The guest exits; with room for the way out and the next one in, up to the question why. Returns the rows of that. */
@@ -178,19 +271,10 @@ export class Strides {
     runLoop.exit(v, reason)
     return 0
   }
-
-  /** A step of the guest that may program a timer: by the time that it is. The stride ends when a timer is due. */
-  private programTimer(v: Vcpu): number {
-    const { words, now, timers } = this
-    tick(words, now)
-    this.ghosts.stepGuest(v)
-    for (let timer = 0; timer <= TIMER_WFIT; timer++) {
-      if (!timers.isArmed(v, timer)) continue
-      this.left = Math.min(this.left, 1 + timers.deadline(v, timer) - timeOf(words, now))
-    }
-    return 1
-  }
 }
 
-/** A bit for each operation that a guest does not take with others: its time, or the edge that it takes, counts. */
-const WATCHED = (1 << OP_ACK) | (1 << OP_TIMER) | (1 << OP_WFIT)
+/** A bit for each operation that a guest does not take with others, since its time counts. */
+const TIMED = (1 << OP_TIMER) | (1 << OP_WFIT)
+
+/** Later than every virtual time. */
+const FOREVER = Number.MAX_SAFE_INTEGER

@@ -111,16 +111,20 @@ export interface OutsideWorld {
   store(low: number, high: number, value: number): void
 }
 
+/** Is told what a guest has acknowledged by an access that did not trap. */
+export interface GuestObserver {
+  acknowledged(v: Vcpu, intid: Intid): void
+}
+
 /** Where the handler for the taken lines begins; -1 if there is none. */
 const handlerFor = ({ onIrq, onFiq }: GuestProgram, taken: number): number =>
   taken & LINE_VFIQ ? onFiq : onIrq
 
 export class Guest {
-  /**
-   * What the last step of {@link run} came to, for its caller alone, who may keep here what a step came to that it has taken
-   * itself. It means nothing after that, so that no image has it.
-   */
+  /** What the last step of {@link run} came to, for its caller alone. It means nothing after that, so that no image has it. */
   result = GUEST_RUNS
+  /** null for none. */
+  observer: GuestObserver | null = null
 
   constructor(
     readonly words: Int32Array,
@@ -168,6 +172,7 @@ export class Guest {
       )
         result = this.step(v, program)
       else if (op === OP_LOOP) result = this.loop(v, ops[at + 1], ops[at + 2], ops[at + 3])
+      else if (op === OP_HVC) result = this.hypercall(v)
       else result = this.operation(v, pe, ops, at)
       taken++
     }
@@ -302,8 +307,7 @@ export class Guest {
         return this.accessed(v, pe)
       }
       case OP_HVC:
-        this.advance(v)
-        return 1 + EXIT_HVC
+        return this.hypercall(v)
       case OP_SUSPEND:
         this.advance(v)
         return 1 + EXIT_SUSPEND
@@ -385,7 +389,9 @@ export class Guest {
     const intid = this.read(pe, group === 0 ? ICC_IAR0_EL1 : ICC_IAR1_EL1)
     words[v + GUEST_VALUE] = intid
     words[v + GUEST_ACK + words[v + GUEST_DEPTH]] = intid
-    return this.accessed(v, pe)
+    const result = this.accessed(v, pe)
+    if (result === GUEST_RUNS) this.observer?.acknowledged(v, intid)
+    return result
   }
 
   /** Writes the INTID that was last acknowledged to EOIR or DIR; nothing if that was a special INTID. */
@@ -420,6 +426,11 @@ export class Guest {
     }
     words[v + GUEST_LOOP + loop] = 0
     return this.advance(v)
+  }
+
+  private hypercall(v: Vcpu): number {
+    this.advance(v)
+    return 1 + EXIT_HVC
   }
 
   /** ERET from a handler, which like every exception return sets the event register. */

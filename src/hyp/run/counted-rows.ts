@@ -24,8 +24,10 @@ export class CountedRows {
   private readonly rows: Int32Array
   /** The rows up to the one that reads the time; 0 if none does. */
   private readonly timed: Int32Array
-  /** Undefined where all ways lead from the last row. */
-  private readonly ways: readonly (Ways | undefined)[]
+  /** 1 if the row may end the guest's access. */
+  private readonly ends: Uint8Array
+  /** By program counter, for each place to which not all rows lead: that, and the rows that do. */
+  private readonly ways: readonly Int32Array[]
 
   constructor(private readonly runLoop: RunLoop) {
     const { words, table, program } = runLoop
@@ -36,30 +38,50 @@ export class CountedRows {
     const ways = all.map((rows) => waysOf(program, rows))
     this.rows = Int32Array.from(all, (rows, pc) => (ways[pc] === undefined ? 0 : rows.length))
     this.timed = Int32Array.from(all, (rows) => 1 + rows.findIndex((pc) => readsTime(program, pc)))
+    this.ends = Uint8Array.from(program.steps, (step) => (rowOf(step?.op ?? 0)?.endsAccess ? 1 : 0))
     this.ways = ways.map((each, pc) =>
-      each && [...each.values()].some((count) => count < all[pc].length) ? each : undefined,
+      Int32Array.from([...(each ?? [])].filter(([, count]) => count < all[pc].length).flat()),
     )
   }
 
   /**
-   * Takes the superinstruction that is next for a vCPU that is on a PE, if it has at most `most` rows. Returns how many it
-   * has taken; 0 if there is none, or the thread can take none.
+   * Takes superinstructions, one after another, of a vCPU that is on a PE; as many as have at most `most` rows. Returns how
+   * many rows it has taken; 0 if the next row begins none, or the thread can take none. It stops before a row that may end
+   * the guest's access, unless that is the first.
    */
   take(v: Vcpu, most: number): number {
-    const { words, table } = this
-    const notifier = words[v + VCPU_NOTIFIER]
-    const pc = notifier !== 0 ? notifier : words[v + VCPU_PC]
-    const rows = this.rows[pc]
-    if (rows === 0 || rows > most) return 0
-    const timed = this.timed[pc]
-    if (timed !== 0) pass(words, this.now, timed)
-    const at = pc << TABLE_SHIFT
-    const to = performFused(this.runLoop, table[at + TABLE_FUSED], v, at)
-    if (to >= 0) words[v + (notifier !== 0 ? VCPU_NOTIFIER : VCPU_PC)] = to
-    const isWhole = to === table[at + TABLE_NEXT] || to === ~THREAD_IN_GUEST
-    const taken = isWhole ? rows : to < 0 ? this.atRest(v, pc, to) : (this.ways[pc]?.get(to) ?? rows)
-    pass(words, this.now, taken - timed)
+    const { words, table, runLoop } = this
+    const pcWord = v + (words[v + VCPU_NOTIFIER] !== 0 ? VCPU_NOTIFIER : VCPU_PC)
+    let pc = words[pcWord]
+    let taken = 0
+    let passed = 0
+    do {
+      const rows = this.rows[pc]
+      if (rows === 0 || rows > most - taken) break
+      const timed = this.timed[pc]
+      if (timed !== 0) {
+        pass(words, this.now, taken + timed - passed)
+        passed = taken + timed
+      }
+      const at = pc << TABLE_SHIFT
+      const to = performFused(runLoop, table[at + TABLE_FUSED], v, at)
+      if (to < 0) {
+        taken += to === ~THREAD_IN_GUEST ? rows : this.atRest(v, pc, to)
+        break
+      }
+      taken += to === table[at + TABLE_NEXT] ? rows : this.rowsTo(pc, to)
+      pc = to
+      words[pcWord] = to
+    } while (this.ends[pc] === 0)
+    pass(words, this.now, taken - passed)
     return taken
+  }
+
+  /** How many rows the superinstruction at `pc` has taken if it leads to `to`. */
+  private rowsTo(pc: number, to: number): number {
+    const ways = this.ways[pc]
+    for (let i = 0; i < ways.length; i += 2) if (ways[i] === to) return ways[i + 1]
+    return this.rows[pc]
   }
 
   /** The thread has come to rest: if it polls after all rows, otherwise before the first, the second or the last. */

@@ -3,7 +3,18 @@
  * those do that its events tell of: in the same words, counters and clock too, after as many steps.
  */
 import fc from 'fast-check'
-import { baselines, designs, edit, kvm61, kvm72, ownStep, type Scenario, steps, when } from 'vgic/scenario'
+import {
+  baselines,
+  designs,
+  edit,
+  kvm61,
+  kvm72,
+  ownStep,
+  type Scenario,
+  scenario,
+  steps,
+  when,
+} from 'vgic/scenario'
 import { describe, expect, it, vi } from 'vitest'
 import type { Machine } from '../../../src/scenario/machine.ts'
 import { Strides } from '../../../src/scenario/strides.ts'
@@ -96,6 +107,39 @@ describe('a run in strides is the run step by step', () => {
       }),
       { numRuns: 60 },
     )
+  })
+
+  it('of one vCPU whose timers expire while it runs and while it sleeps, beside devices with and without a time', () => {
+    const alone = recipesWith({ timers: true }).filter(({ guests }) => guests.length === 1)
+    const steps = fc.array(fc.option(fc.nat(600)), { maxLength: 5 })
+    fc.assert(
+      fc.property(alone, steps, fc.integer({ min: 1, max: 2_000 }), (recipe, due, bound) => {
+        const whenever = cook(recipe).device('whenever', (device) => {
+          for (const time of due) (time === null ? device : device.at(time)).pulse(40)
+        })
+        stridesOf(whenever, bound)
+      }),
+      { numRuns: 30 },
+    )
+  })
+
+  it('of a vCPU that sleeps until its timer expires, again and again, in one stride', () => {
+    const sleeper = scenario('sleeper')
+      .vm({ vcpus: 1, timers: true })
+      .guest(0, (guest) =>
+        guest
+          .onIrq((list) => list.ack().stopTimer().eoi())
+          .unmask()
+          .loop(100, (body) => body.timer(100).wfi()),
+      )
+    const taken = stridesOf(sleeper, 100_000)
+    expect(taken).toBeGreaterThan(4_000)
+    expect(strides.mock.calls.length).toBeLessThan(4)
+    const run = sleeper.run()
+    expect(run.end).toBe('done')
+    expect(run.steps).toBeLessThan(taken + 4)
+    expect(run.acknowledged(0)).toEqual(Array(100).fill(27))
+    expect(run.counts(0).sleeps).toBe(100)
   })
 
   it('with interrupts of physical devices, SEV, WFIT and every other operation', () => {

@@ -1,0 +1,38 @@
+/**
+ * What the guests of a run have acknowledged. It is all that a run keeps of its steps, which may be many millions: four
+ * bytes for each, in arrays that double, since V8 copies an array of its own again and again as that grows.
+ */
+import type { Intid } from '../arch/intid.ts'
+
+const FIRST_ROOM = 16
+
+/** The INTIDs that each vCPU's guest has acknowledged, in order. */
+export class Acknowledgements {
+  private readonly intids: Int32Array[]
+  private readonly counts: Int32Array
+
+  constructor(vcpus: number) {
+    this.intids = Array.from({ length: vcpus }, () => new Int32Array(FIRST_ROOM))
+    this.counts = new Int32Array(vcpus)
+  }
+
+  add(vcpu: number, intid: Intid): void {
+    const { counts } = this
+    const count = counts[vcpu]
+    if (count === this.intids[vcpu].length) this.grow(vcpu)
+    this.intids[vcpu][count] = intid
+    counts[vcpu] = count + 1
+  }
+
+  private grow(vcpu: number): void {
+    const { intids } = this
+    const larger = new Int32Array(2 * intids[vcpu].length)
+    larger.set(intids[vcpu])
+    intids[vcpu] = larger
+  }
+
+  /** Those of a vCPU. */
+  of(vcpu: number): number[] {
+    return [...this.intids[vcpu].subarray(0, this.counts[vcpu])]
+  }
+}
