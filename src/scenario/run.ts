@@ -354,8 +354,9 @@ class Policy {
 
   /** Whether the only vCPU's thread takes one more step after the last one. */
   private goesOn(thread: Actor): boolean {
-    this.timeLeft--
-    return this.timeLeft > 0 && !this.isInGuest(thread) && this.isReady(thread)
+    const { time } = this.machine
+    if (time >= this.devicesDue || time >= this.timersDue) return false
+    return !this.isInGuest(thread) && this.isReady(thread)
   }
 
   private isInGuest({ index }: Actor): boolean {
