@@ -137,7 +137,7 @@ export class VisitedSet {
     const begin = this.end
     this.end += words
     if (this.end > this.slots.length) {
-      const larger = new Int32Array(2 * this.end)
+      const larger = new Int32Array(this.end + (this.end >> 1))
       larger.set(this.slots)
       this.slots = larger
     }
