@@ -6,7 +6,7 @@
  */
 import type { Machine } from '../scenario/machine.ts'
 import type { Changes } from './changes.ts'
-import { mixA, mixB, SumHash } from './sum-hash.ts'
+import { mixA, mixB, type SumHash } from './sum-hash.ts'
 import { renamingsOf } from './symmetry/declaration.ts'
 import { NAMES_BY_REGISTER, namedWords } from './symmetry/named-words.ts'
 import type { Renaming } from './symmetry/renaming.ts'
@@ -17,7 +17,7 @@ const NAMED = 2
 
 export class CanonicalStates {
   /** The least hash of the permutations of the state that {@link choose} was called in. */
-  readonly least = new SumHash()
+  readonly least = { a: 0, b: 0 }
   private readonly renamings: readonly Renaming[]
   private readonly words: Int32Array
   /** By offset, whether a permutation may change what the word adds to the hash: {@link MOVED} or {@link NAMED}; else 0. */

@@ -25,6 +25,7 @@ import {
   FRAME_BUDGET,
   FRAME_KEY_A,
   FRAME_KEY_B,
+  FRAME_KEY_SLOW,
   FRAME_NEXT,
   FRAME_REDUCED,
   FRAME_SLOT,
@@ -109,7 +110,7 @@ export class Explorer {
     // A state that is left out might have been where an intervention was withheld.
     this.withheld = bounds.reduce && this.reserve > 0
     search.begin()
-    this.enter(this.visited.find(search.keyA, search.keyB))
+    this.enter(this.visited.find(search.keyA, search.keyB, search.keySlow))
   }
 
   /** Goes on with the search for so many steps; the report at its end, and undefined if it pauses before. */
@@ -216,9 +217,9 @@ export class Explorer {
     stack.frames[stack.frame + FRAME_STEPS]++
     search.step(actor)
     this.transitions++
-    const { keyA, keyB } = search
+    const { keyA, keyB, keySlow } = search
     const isRecent = recent.has(keyA, keyB)
-    if (!isRecent) visited.prefetch(keyA)
+    if (!isRecent) visited.prefetch(keyA, keySlow)
     const violation = search.check(isRecent)
     if (violation) return this.violated(violation, stack.actors())
     if (search.isElsewhere()) {
@@ -226,7 +227,7 @@ export class Explorer {
       return undefined
     }
     if (isRecent && this.isExplored(keyA, keyB)) return this.meet(actor, -1, false)
-    const slot = visited.find(keyA, keyB)
+    const slot = visited.find(keyA, keyB, keySlow)
     const isNew = visited.isFree(slot)
     if (!isNew) {
       const isOpen = visited.isOpen(slot)
@@ -261,7 +262,7 @@ export class Explorer {
   /** Puts the state that the last step has led to on the stack, and into its slot of the visited set. */
   private enter(slot: number): void {
     const { search } = this
-    this.visited.enter(slot, search.keyA, search.keyB)
+    this.visited.enter(slot, search.keyA, search.keyB, search.keySlow)
     search.push(slot)
     this.cycles?.enter(search.stack.depth)
   }
@@ -291,22 +292,23 @@ export class Explorer {
     }
     const keyA = frames[frame + FRAME_KEY_A]
     const keyB = frames[frame + FRAME_KEY_B]
+    const slow = frames[frame + FRAME_KEY_SLOW]
     const { cycles } = this
     const { depth } = stack
     const isOpen = cycles !== undefined && !cycles.isRoot()
     if (!isOpen) {
-      this.closeState(frames[frame + FRAME_SLOT], keyA, keyB)
+      this.closeState(frames[frame + FRAME_SLOT], keyA, keyB, slow)
       const livelock = cycles && this.closeComponent(cycles, keyA, keyB)
       if (livelock) return livelock
     }
     this.cut.leave(keyA, keyB, depth)
     stack.pop()
-    if (isOpen) cycles.stays(depth, keyA, keyB)
+    if (isOpen) cycles.stays(depth, keyA, keyB, slow)
     return undefined
   }
 
-  private closeState(slot: number, a: number, b: number): void {
-    this.visited.close(slot, a, b)
+  private closeState(slot: number, a: number, b: number, slow: number): void {
+    this.visited.close(slot, a, b, slow)
     this.recent.add(a, b)
     // What follows from a state is not all explored where the bound on depth cuts.
     if (this.share && !this.cut.any) this.share.closed.add(a, b)
@@ -317,7 +319,10 @@ export class Explorer {
     if (!cycles.isCyclic()) return undefined
     const { search, visited } = this
     const others = cycles.close()
-    for (const other of others) this.closeState(visited.find(other.a, other.b), other.a, other.b)
+    for (const other of others) {
+      const slot = visited.find(other.a, other.b, other.slow)
+      this.closeState(slot, other.a, other.b, other.slow)
+    }
     // Where the bound on depth cuts, states are visited again, and components are not to be relied on.
     if (this.cut.any || !cycles.isLivelock()) return undefined
     const { frames, frame } = search.stack

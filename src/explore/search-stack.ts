@@ -24,7 +24,10 @@ export const FRAME_KEY_B = 8
 export const FRAME_REDUCED = 9
 /** Offset in the journal of the changes of the step that led to it. */
 const FRAME_JOURNAL = 10
-const FRAME_WORDS = 11
+/** The third sum of the state's hash (sum-hash.ts), and what chooses its table in the visited set (search.ts). */
+export const FRAME_HASH_SLOW = 11
+export const FRAME_KEY_SLOW = 12
+const FRAME_WORDS = 13
 
 /** The state that a step has led to, as far as the stack keeps it. */
 interface SearchState {
@@ -32,6 +35,7 @@ interface SearchState {
   readonly left: number
   readonly keyA: number
   readonly keyB: number
+  readonly keySlow: number
   readonly changes: Changes
 }
 
@@ -58,7 +62,7 @@ export class SearchStack {
   }
 
   /** Pushes the state that a step has led to; `changes` is what the step has changed. */
-  push({ hash, left, keyA, keyB, changes }: SearchState, slot: number): void {
+  push({ hash, left, keyA, keyB, keySlow, changes }: SearchState, slot: number): void {
     const { at, count } = changes
     const frame = this.frame + FRAME_WORDS
     if (frame === this.frames.length) this.frames = grown(this.frames)
@@ -67,9 +71,11 @@ export class SearchStack {
     let end = this.journalEnd
     frames[frame + FRAME_HASH_A] = hash.a
     frames[frame + FRAME_HASH_B] = hash.b
+    frames[frame + FRAME_HASH_SLOW] = hash.slow
     frames[frame + FRAME_BUDGET] = left
     frames[frame + FRAME_KEY_A] = keyA
     frames[frame + FRAME_KEY_B] = keyB
+    frames[frame + FRAME_KEY_SLOW] = keySlow
     frames[frame + FRAME_NEXT] = 0
     frames[frame + FRAME_STEPS] = 0
     frames[frame + FRAME_REDUCED] = 0
@@ -84,6 +90,14 @@ export class SearchStack {
     this.journalEnd = end
     this.frame = frame
     this.depth++
+  }
+
+  /** Sets a hash to that of the state on top. */
+  hashOfTop(hash: SumHash): void {
+    const { frames, frame } = this
+    hash.a = frames[frame + FRAME_HASH_A]
+    hash.b = frames[frame + FRAME_HASH_B]
+    hash.slow = frames[frame + FRAME_HASH_SLOW]
   }
 
   /** Pops the state on top, and restores the one below. */

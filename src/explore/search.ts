@@ -16,7 +16,8 @@ import { invariantName } from './invariant-names.ts'
 import { invariants } from './invariants.ts'
 import { RandomNumbers } from './random-numbers.ts'
 import { writeSchedule } from './schedule.ts'
-import { FRAME_ACTOR, FRAME_BUDGET, FRAME_HASH_A, FRAME_HASH_B, SearchStack } from './search-stack.ts'
+import { FRAME_ACTOR, FRAME_BUDGET, SearchStack } from './search-stack.ts'
+import { slowWords } from './slow-words.ts'
 import { StepChecks, type ViolatedInvariant } from './step-checks.ts'
 import { IS_OWN, StepKinds } from './step-kind.ts'
 import { keyOf, SumHash, withExtra } from './sum-hash.ts'
@@ -35,12 +36,14 @@ export class Search {
   readonly changes: Changes
   readonly checks: StepChecks
   /** The hash of the state that the last step has led to. */
-  readonly hash = new SumHash()
+  readonly hash: SumHash
   /** The budget that is left in that state. */
   left = 0
   /** What both together are known by: the lanes of their hash or, if states are kept whole, of their number. */
   keyA = 0
   keyB = 0
+  /** What chooses the state's table in the visited set. */
+  keySlow = 0
   private readonly exact: ExactStates | undefined
   /** With symmetry. */
   private readonly canonical: CanonicalStates | undefined
@@ -70,6 +73,7 @@ export class Search {
     this.uses = Int8Array.from(this.actors, ({ kind }) => useOf(kind))
     this.costs = Int32Array.from(this.actors, ({ kind }, i) => costOf(kind, this.uses[i]))
     this.words = machine.hypervisor.words
+    this.hash = new SumHash(slowWords(machine))
     this.stack = new SearchStack(this.words)
     this.kinds = new StepKinds(machine)
     this.changes = new Changes(machine, this.stack.top)
@@ -101,6 +105,8 @@ export class Search {
     }
     this.keyA = (a + this.term) | 0
     this.keyB = b
+    // Permutations of a state have other slow words, but must be looked up in the same table.
+    this.keySlow = canonical === undefined ? this.hash.slow : b
     if (exact === undefined) return
     if (this.kept !== this.words) canonical?.write(this.kept)
     const number = exact.numberOf(this.keyA, this.keyB, left)
@@ -115,7 +121,7 @@ export class Search {
   }
 
   /** The hash that the state is known by: the least of its permutations', or its own. */
-  private get known(): SumHash {
+  private get known(): { readonly a: number; readonly b: number } {
     return this.canonical?.least ?? this.hash
   }
 
@@ -173,7 +179,7 @@ export class Search {
 
   /** Takes a step of an actor that can step from the state on top, and hashes the state that it leads to. */
   step(actor: number): void {
-    const { stack, changes } = this
+    const { stack, changes, hash } = this
     const { frames, frame } = stack
     const stepping = this.actors[actor]
     frames[frame + FRAME_ACTOR] = actor
@@ -181,13 +187,8 @@ export class Search {
     this.machine.perform(stepping)
     changes.find(stepping, this.kind)
     if (this.bounds.checkWrites) this.refuseOtherWrites(stepping)
-    this.hash.follow(
-      frames[frame + FRAME_HASH_A],
-      frames[frame + FRAME_HASH_B],
-      this.words,
-      stack.top,
-      changes,
-    )
+    stack.hashOfTop(hash)
+    hash.follow(this.words, stack.top, changes)
     this.canonical?.follow(stack.depth + 1, stack.top, changes)
     if (this.kind & IS_OWN) this.repeat(stepping)
     const budget = frames[frame + FRAME_BUDGET]
@@ -251,13 +252,13 @@ export class Search {
    */
   private repeat(stepping: Actor): void {
     const { stack, changes, hash, words } = this
-    const { frames, frame } = stack
     const { a, b } = hash
     stack.undo(changes)
     const path = this.pathOf(stepping)
     this.machine.perform(stepping)
     changes.find(stepping, this.kind)
-    hash.follow(frames[frame + FRAME_HASH_A], frames[frame + FRAME_HASH_B], words, stack.top, changes)
+    stack.hashOfTop(hash)
+    hash.follow(words, stack.top, changes)
     if (hash.a === a && hash.b === b) return
     throw new VgicError(
       'argument',

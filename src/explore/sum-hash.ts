@@ -1,37 +1,50 @@
 /**
  * The explorer's hash of a state: two independent lanes of 32 bits, each a sum over the words. A word's term depends
- * on its value and its offset, so the hash after a step follows from what the step changed.
+ * on its value and its offset, so the hash after a step follows from what the step changed. The sum of lane a's terms of
+ * some words alone, those that seldom change, is kept beside them.
  */
 import type { Changes } from './changes.ts'
 
 export class SumHash {
   a = 0
   b = 0
+  /** The sum of the terms of words that seldom change. */
+  slow = 0
+
+  /** `slowWords`: by offset, -1 for a word that seldom changes, else 0. */
+  constructor(private readonly slowWords: Int32Array) {}
 
   /** Hashes the words in ranges, pairs `start, end`. */
   hashAll(words: Int32Array, ranges: Int32Array): void {
     this.a = 0
     this.b = 0
+    this.slow = 0
     for (let r = 0; r < ranges.length; r += 2) {
       for (let at = ranges[r]; at < ranges[r + 1]; at++) {
-        this.a = (this.a + mixA(at, words[at])) | 0
+        const term = mixA(at, words[at])
+        this.a = (this.a + term) | 0
+        this.slow = (this.slow + (term & this.slowWords[at])) | 0
         this.b = (this.b + mixB(at, words[at])) | 0
       }
     }
   }
 
-  /** Updates the lanes of the state `before` to those of the state in `words`. */
-  follow(a: number, b: number, words: Int32Array, before: Int32Array, { at, count }: Changes): void {
-    let [sumA, sumB] = [a, b]
+  /** Updates the sums, which are those of the state `before`, to those of the state in `words`. */
+  follow(words: Int32Array, before: Int32Array, { at, count }: Changes): void {
+    const { slowWords } = this
+    let { a, b, slow } = this
     for (let i = 0; i < count; i++) {
       const word = at[i]
       const old = before[word]
       const now = words[word]
-      sumA = (sumA + mixA(word, now) - mixA(word, old)) | 0
-      sumB = (sumB + mixB(word, now) - mixB(word, old)) | 0
+      const change = (mixA(word, now) - mixA(word, old)) | 0
+      a = (a + change) | 0
+      slow = (slow + (change & slowWords[word])) | 0
+      b = (b + mixB(word, now) - mixB(word, old)) | 0
     }
-    this.a = sumA
-    this.b = sumB
+    this.a = a
+    this.b = b
+    this.slow = slow
   }
 }
 

@@ -1,40 +1,73 @@
 /**
- * The set of states that an exploration has seen: open addressing on 63 bits of two hash lanes; the last bit says
- * whether the state is open: on the search's stack or, if the search looks for them, in a cycle through one that is. It
- * holds hashes, not states: two states whose bits agree count as one.
+ * The set of states that an exploration has seen, by 63 bits of two hash lanes; the last bit says whether the state is
+ * open: on the search's stack or, if the search looks for them, in a cycle through one that is. It holds hashes, not
+ * states: two states whose bits agree count as one.
+ *
+ * It is many hash tables with open addressing. A state's table is chosen by the sum of words that seldom change
+ * (slow-words.ts), so that states that the search meets one after the other are in a few tables, and those share pages and
+ * lines of the processor's caches. How many states a table gets nobody knows beforehand: each grows by itself.
  */
+
+/** Tables of a large set: what says where they are is not to fill a cache, either. */
+const MOST_TABLES = 1 << 12
+/** Words of a table at first: a line of a cache. */
+const FIRST_WORDS = 16
+
+/** Words for each table: where in the slots it begins; its number of words, a power of two, less one; its states. */
+const BEGIN = 0
+const MASK = 1
+const STATES = 2
+const TABLE_WORDS = 4
+
 export class VisitedSet {
   /** States in the set. */
   size = 0
   /** Keeps what {@link prefetch} read, so that the read is not optimised away. */
   prefetched = 0
-  private mask: number
+  private readonly tables: Int32Array
+  /** What a sum is shifted by to be the number of a table: the top bits, since lane a's low ones choose a slot. */
+  private readonly shift: number
   /** Lane a, then lane b with its lowest bit for open states; two zeros are a free slot. */
   private slots: Int32Array
+  /** Where the slots end that tables have or had. */
+  private end: number
+  /** By binary logarithm of a table's words, where tables of that size were that have grown; all zero. */
+  private readonly left: number[][] = Array.from({ length: 32 }, () => [])
 
-  /** Makes an empty set that `expected` states fit into without growing. */
+  /** Makes an empty set; about how many states are expected says how many tables it has. */
   constructor(expected: number) {
-    const capacity = 2 ** Math.ceil(Math.log2(1.5 * expected + 16))
-    this.mask = capacity - 1
-    this.slots = new Int32Array(2 * capacity)
+    const most = Math.max(2, Math.min(MOST_TABLES, expected >> 6))
+    this.shift = Math.clz32(most) + 1
+    const count = 1 << (32 - this.shift)
+    this.tables = new Int32Array(TABLE_WORDS * count)
+    for (let table = 0; table < count; table++) {
+      this.tables[TABLE_WORDS * table + BEGIN] = FIRST_WORDS * table
+      this.tables[TABLE_WORDS * table + MASK] = FIRST_WORDS - 1
+    }
+    this.end = FIRST_WORDS * count
+    this.slots = new Int32Array(4 * this.end)
   }
 
   /**
-   * Reads the slot where lane a belongs ahead of `find`. The set is larger than the caches, so that the caller has
-   * the miss overlap with other work.
+   * Reads the slot where a state belongs ahead of `find`. The set is larger than the caches, so that the caller has the
+   * miss overlap with other work.
    */
-  prefetch(a: number): void {
-    this.prefetched = this.slots[2 * (a & this.mask)]
+  prefetch(a: number, slow: number): void {
+    const { tables, slots } = this
+    const table = this.tableOf(slow)
+    this.prefetched = slots[tables[table + BEGIN] + ((2 * a) & tables[table + MASK])]
   }
 
-  /** The slot of a state, or the free one where it belongs. */
-  find(a: number, b: number): number {
-    const { slots, mask } = this
-    let slot = 2 * (a & mask)
-    for (;;) {
+  /** The slot of a state, or the free one where it belongs; `slow` is its sum of words that seldom change. */
+  find(a: number, b: number, slow: number): number {
+    const { slots, tables } = this
+    const table = this.tableOf(slow)
+    const begin = tables[table + BEGIN]
+    const mask = tables[table + MASK]
+    for (let at = (2 * a) & mask; ; at = (at + 2) & mask) {
+      const slot = begin + at
       const there = slots[slot + 1]
       if ((there === 0 && slots[slot] === 0) || (slots[slot] === a && ((there ^ b) | 1) === 1)) return slot
-      slot = (slot + 2) & (2 * mask + 1)
     }
   }
 
@@ -49,33 +82,65 @@ export class VisitedSet {
   }
 
   /** Puts an open state into the slot that `find` gave, unless it is there. */
-  enter(slot: number, a: number, b: number): void {
+  enter(slot: number, a: number, b: number, slow: number): void {
+    const { slots, tables } = this
     const isNew = this.isFree(slot)
-    this.slots[slot] = a
-    this.slots[slot + 1] = b | 1
+    slots[slot] = a
+    slots[slot + 1] = b | 1
     if (!isNew) return
     this.size++
-    if (3 * this.size > 2 * this.mask) this.grow()
+    const table = this.tableOf(slow)
+    const states = tables[table + STATES] + 1
+    tables[table + STATES] = states
+    if (3 * states > tables[table + MASK]) this.grow(slow)
   }
 
-  /** A state of the set is open no more; `hint` is the slot it was put into, unless the set has grown since. */
-  close(hint: number, a: number, b: number): void {
+  /** A state of the set is open no more; `hint` is the slot it was put into, unless its table has grown since. */
+  close(hint: number, a: number, b: number, slow: number): void {
     const { slots } = this
-    const slot = slots[hint] === a && ((slots[hint + 1] ^ b) | 1) === 1 ? hint : this.find(a, b)
+    const isThere = slots[hint] === a && ((slots[hint + 1] ^ b) | 1) === 1
+    const slot = isThere ? hint : this.find(a, b, slow)
     // Both lanes zero would read as a free slot. Such a state stays marked as open, at the cost of a futile
     // search for a cycle.
     if (a !== 0 || (b & ~1) !== 0) slots[slot + 1] &= ~1
   }
 
-  private grow(): void {
-    const old = this.slots
-    this.mask = 2 * this.mask + 1
-    this.slots = new Int32Array(2 * (this.mask + 1))
-    for (let slot = 0; slot < old.length; slot += 2) {
-      if (old[slot] === 0 && old[slot + 1] === 0) continue
-      const to = this.find(old[slot], old[slot + 1])
-      this.slots[to] = old[slot]
-      this.slots[to + 1] = old[slot + 1]
+  private tableOf(slow: number): number {
+    return TABLE_WORDS * (slow >>> this.shift)
+  }
+
+  /** Has the table of a sum twice as many slots. */
+  private grow(slow: number): void {
+    const { tables } = this
+    const table = this.tableOf(slow)
+    const from = tables[table + BEGIN]
+    const words = tables[table + MASK] + 1
+    tables[table + BEGIN] = this.room(2 * words)
+    tables[table + MASK] = 2 * words - 1
+    const { slots } = this
+    for (let slot = from; slot < from + words; slot += 2) {
+      const a = slots[slot]
+      const b = slots[slot + 1]
+      if (a === 0 && b === 0) continue
+      const to = this.find(a, b, slow)
+      slots[to] = a
+      slots[to + 1] = b
     }
+    slots.fill(0, from, from + words)
+    this.left[31 - Math.clz32(words)].push(from)
+  }
+
+  /** Where there are so many words for a table, all zero. */
+  private room(words: number): number {
+    const left = this.left[31 - Math.clz32(words)].pop()
+    if (left !== undefined) return left
+    const begin = this.end
+    this.end += words
+    if (this.end > this.slots.length) {
+      const larger = new Int32Array(this.end + (this.end >> 1))
+      larger.set(this.slots)
+      this.slots = larger
+    }
+    return begin
   }
 }

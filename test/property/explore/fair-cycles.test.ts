@@ -60,7 +60,7 @@ function finds(graph: Graph): boolean {
     stack.depth--
     stack.frame = stack.depth - FRAME_ACTOR
     here = from
-    if (isOpen) cycles.stays(stack.depth + 1, state, 0)
+    if (isOpen) cycles.stays(stack.depth + 1, state, 0, 0)
   }
   visit(0, 0)
   return found

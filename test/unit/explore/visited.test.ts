@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest'
+import { VisitedSet } from '../../../src/explore/visited.ts'
+
+interface State {
+  readonly a: number
+  readonly b: number
+  readonly slow: number
+}
+
+/** So many states, no two of them alike, of which one in `each` has a sum of its own. */
+function states(count: number, each: number): State[] {
+  return Array.from({ length: count }, (_, i) => ({
+    a: Math.imul(i + 1, 0x9e3779b1),
+    b: Math.imul(i + 1, 0x85ebca6b) & ~1,
+    slow: Math.imul(Math.floor(i / each), 0xcc9e2d51),
+  }))
+}
+
+const slotOf = (set: VisitedSet, { a, b, slow }: State): number => set.find(a, b, slow)
+
+describe('the set of visited states', () => {
+  it.each([
+    { what: 'all in one table', each: 20_000, expected: 1 << 19 },
+    { what: 'in small tables', each: 3, expected: 1 << 19 },
+    { what: 'of which none is expected', each: 100, expected: 0 },
+  ])('has each state that was put into it, open until it is closed: $what', ({ each, expected }) => {
+    const set = new VisitedSet(expected)
+    const all = states(20_000, each)
+    const slots = all.map((state) => {
+      const slot = slotOf(set, state)
+      expect(set.isFree(slot)).toBe(true)
+      set.enter(slot, state.a, state.b, state.slow)
+      return slot
+    })
+    expect(set.size).toBe(all.length)
+    for (const [i, { a, b, slow }] of all.entries()) if (i % 2 === 0) set.close(slots[i], a, b, slow)
+    const found = all.map((state) => slotOf(set, state))
+    expect(found.filter((slot) => set.isFree(slot))).toEqual([])
+    expect(new Set(found).size).toBe(all.length)
+    expect(found.filter((slot, i) => set.isOpen(slot) !== (i % 2 === 1))).toEqual([])
+  })
+
+  it('has no state twice, and none that was not put into it', () => {
+    const set = new VisitedSet(1 << 12)
+    const all = states(10_000, 50)
+    for (const one of [...all, ...all]) set.enter(slotOf(set, one), one.a, one.b, one.slow)
+    expect(set.size).toBe(all.length)
+    expect(all.filter(({ a, b, slow }) => !set.isFree(set.find(a, b ^ 2, slow)))).toEqual([])
+  })
+})
