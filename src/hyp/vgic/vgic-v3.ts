@@ -137,7 +137,10 @@ export class VgicV3 {
     this.seam.settleMaintenance(this.words, pe)
   }
 
-  /** An ap_list of one interrupt, as most are: `fill` without its loop, which would cost as much again. */
+  /**
+   * An ap_list of one interrupt, as most are: `fill` without its loop, which would cost as much again.
+   * @noinline
+   */
   flushOnly(v: Vcpu, pe: Pe, hcr: number): void {
     const { words, apLists } = this
     const irq = asIrq(words[v + VCPU_AP_FIRST])
@@ -260,7 +263,10 @@ export class VgicV3 {
     if (words[this.deactivated] !== 0) this.deactivateMarked(v)
   }
 
-  /** Folds the only list register that was used: `foldLrs` without its loop. */
+  /**
+   * Folds the only list register that was used: `foldLrs` without its loop.
+   * @noinline
+   */
   foldFirst(v: Vcpu, pe: Pe, hcr: number, keeps: number): void {
     const { words } = this
     this.foldOne(words, v, asIrq(words[v + VCPU_LR_IRQ]), this.seam.foldOnly(words, v, pe, hcr), keeps)
