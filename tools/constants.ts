@@ -99,7 +99,8 @@ function withoutConstants(path: string, source: string): string {
   }
 
   function keepAsCalls(node: ts.Node): void {
-    const isMarked = ts.isFunctionLike(node) && ts.getJSDocTags(node).some(({ tagName }) => tagName.text === 'noinline')
+    const isMarked =
+      ts.isFunctionLike(node) && ts.getJSDocTags(node).some(({ tagName }) => tagName.text === 'noinline')
     if (isMarked) keepAsCall(edited, node as ts.FunctionLikeDeclaration)
     ts.forEachChild(node, keepAsCalls)
   }
