@@ -1,7 +1,7 @@
 /**
  * Transforms of the build that make bindings constant for hot code. V8 inlines a call, and folds a number, only if it
  * knows that the binding never changes; esbuild folds a number across modules only from a module that has nothing but
- * numbers. A sixth says which functions V8 is to leave as calls. Each is on a parsed file, and none changes line numbers:
+ * numbers. There are five, each on a parsed file, and none changes line numbers; calls.ts has a sixth:
  *
  * - a file's literal constants get a module of their own, which the file imports and exports again. A module of
  *   literals, such as the generated ones, is one already. An encoding, `encodeSysreg` of literals, becomes one;
@@ -9,7 +9,6 @@
  *   declared function that returns what it is given;
  * - a sum that is the index of a word becomes one of 32 bits, by `| 0`, so that V8 need not check that it is: two of the
  *   eight instructions that an access takes;
- * - a function with the tag `@noinline` becomes too large to be inlined: {@link keepAsCall};
  * - what a bundled chunk declares, imports and exports becomes constants of its own;
  * - a constant that a chunk computes is marked as pure, so that a bundler leaves out the tables that nobody asks for.
  *   package.json says the same of whole chunks: `sideEffects: false`.
@@ -19,6 +18,7 @@ import MagicString from 'magic-string'
 import type { Options } from 'tsup'
 import ts from 'typescript'
 import { encodeSysreg } from '../src/arch/sysreg.ts'
+import { keepCalls } from './calls.ts'
 
 const parse = (path: string, source: string): ts.SourceFile =>
   ts.createSourceFile(path, source, ts.ScriptTarget.ES2022, true)
@@ -83,7 +83,7 @@ function withoutConstants(path: string, source: string): string {
     file.statements.filter(ts.isFunctionDeclaration).forEach(makeConstant)
     truncateIndices(file)
   }
-  keepAsCalls(file)
+  keepCalls(file, edited)
   if (constants.length > 0) {
     const from = `from ${JSON.stringify(`${path}?constants`)};`
     const exported = constants.filter(({ isExported }) => isExported)
@@ -98,13 +98,6 @@ function withoutConstants(path: string, source: string): string {
     edited.update(keyword.getStart(), name.end, `const ${name.text} = function`)
   }
 
-  function keepAsCalls(node: ts.Node): void {
-    const isMarked =
-      ts.isFunctionLike(node) && ts.getJSDocTags(node).some(({ tagName }) => tagName.text === 'noinline')
-    if (isMarked) keepAsCall(edited, node as ts.FunctionLikeDeclaration)
-    ts.forEachChild(node, keepAsCalls)
-  }
-
   /** `words[v + VCPU_PC]` */
   function truncateIndices(node: ts.Node): void {
     if (ts.isElementAccessExpression(node) && isSumOfOffsets(node)) {
@@ -113,24 +106,6 @@ function withoutConstants(path: string, source: string): string {
     }
     ts.forEachChild(node, truncateIndices)
   }
-}
-
-/**
- * V8 inlines at most 920 bytes of bytecode into a function that it optimises, those first that it meets last; what is left
- * are calls, of about 50 instructions each. A large function that is inlined takes this room from its caller and does not
- * have its own: it is to be a call, into which all that it calls is inlined. V8 takes those that have more than 460 bytes of
- * bytecode themselves. An array of twelve spread parts has 550, which nothing executes: two instructions a call.
- */
-const SPREAD_PARTS = 12
-
-/** What makes a function too large to be inlined, if the first of its parameters is never null. */
-function keepAsCall(edited: MagicString, { name, parameters, body }: ts.FunctionLikeDeclaration): void {
-  const [first] = parameters
-  if (!body || !ts.isBlock(body) || first === undefined || !ts.isIdentifier(first.name))
-    throw new Error(`@noinline is for functions with a body and a parameter: ${name?.getText()} is none.`)
-  const { text } = first.name
-  const parts = `...${text},`.repeat(SPREAD_PARTS)
-  edited.appendRight(body.getStart() + 1, `if (${text} === null) throw [${parts}];`)
 }
 
 /** The arrays of 32-bit words: the machine's, and a design's table. */
