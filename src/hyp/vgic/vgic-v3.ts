@@ -254,7 +254,10 @@ export class VgicV3 {
     this.prune(v)
   }
 
-  /** Folds `used` list registers. */
+  /**
+   * Folds `used` list registers.
+   * @noinline
+   */
   foldSome(v: Vcpu, pe: Pe, used: number): void {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
@@ -263,10 +266,7 @@ export class VgicV3 {
     if (words[this.deactivated] !== 0) this.deactivateMarked(v)
   }
 
-  /**
-   * Folds the only list register that was used: `foldLrs` without its loop.
-   * @noinline
-   */
+  /** Folds the only list register that was used: `foldLrs` without its loop. */
   foldFirst(v: Vcpu, pe: Pe, hcr: number, keeps: number): void {
     const { words } = this
     this.foldOne(words, v, asIrq(words[v + VCPU_LR_IRQ]), this.seam.foldOnly(words, v, pe, hcr), keeps)
