@@ -313,7 +313,10 @@ export class ApLists {
     else this.pruneSeveral(v)
   }
 
-  /** Prunes a list of one interrupt, as most are. */
+  /**
+   * Prunes a list of one interrupt, as most are.
+   * @noinline
+   */
   private pruneOnly(v: Vcpu): void {
     const { words } = this
     const irq = asIrq(words[v + VCPU_AP_FIRST])
