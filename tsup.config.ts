@@ -62,6 +62,7 @@ export default defineConfig([
       'docs/examples/*.ts',
       'bench/main.ts',
       'tools/pages.ts',
+      'tools/finish-build.ts',
     ],
     outDir: 'build',
     tsconfig: 'tsconfig.tools.json',

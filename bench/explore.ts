@@ -137,7 +137,8 @@ const searched = ({ by, states, transitions, seconds, steps }: SearchCost): stri
 
 /** Why there is no comparison; undefined if there is one. */
 function missing(model: string | undefined): string | undefined {
-  if (model === undefined) return 'no comparison with Spin: --spin bench/wfi-protocol.pml asks for it'
+  if (model === undefined)
+    return 'no comparison with Spin: npm run bench -- explore --spin bench/wfi-protocol.pml has it'
   if (!existsSync(model)) return `there is no file ${model}: give --spin the path of the model in Promela`
   return hasSpin() ? undefined : 'there is no spin on this machine: install it, as by apt-get install spin'
 }

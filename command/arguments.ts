@@ -54,12 +54,19 @@ export function readRequest({ options }: Subcommand, args: readonly string[]): R
   try {
     parsed = parseArgs({ args: [...args], options: all, allowPositionals: true, strict: true })
   } catch (error) {
-    // The first sentence names the option; the others are advice about -- for programs that take any word.
-    throw new UsageError(`${String(error instanceof Error ? error.message : error).split(/\. |\n/)[0]}.`)
+    throw new UsageError(sentenceOf(String(error instanceof Error ? error.message : error)))
   }
   const values = parsed.values as Request['values']
   if (values['help']) return undefined
   return { values, words: parsed.positionals, json: values['json'] === true }
+}
+
+/** What parseArgs says is wrong. */
+function sentenceOf(message: string): string {
+  const [, option] = /^Option '(--[\w-]+)' argument is ambiguous/.exec(message) ?? []
+  if (option) return `${option} needs a value; one that begins with a dash is written ${option}=-1.`
+  // The first sentence names the option; the others are advice about -- for programs that take any word.
+  return `${message.split(/\. |\n/)[0]}.`
 }
 
 /** An option's value. */

@@ -5,6 +5,7 @@ import {
   type Bounds,
   explore,
   type InvariantId,
+  invariantName,
   invariants,
   type Progress,
   type Report,
@@ -27,7 +28,9 @@ async function scenarioOf(file: string): Promise<Given> {
       `${file} must export a scenario: export const scenario = scenario('name').vm({ vcpus: 1 })..., or a function that makes one.`,
     )
   }
-  return { scenario, bounds: bounds as Bounds }
+  if (typeof bounds !== 'object' || bounds === null)
+    throw new UsageError(`bounds of ${file} must be an object, such as { preemptions: 1 }.`)
+  return { scenario, bounds }
 }
 
 /** One that another copy of the library has made is one too. */
@@ -69,7 +72,10 @@ function chosenInvariants(request: Request): Pick<Bounds, 'invariants'> {
 
 function invariantId(id: string): InvariantId {
   if (Object.hasOwn(invariants, id)) return id as InvariantId
-  throw new UsageError(`--invariants must be some of ${Object.keys(invariants).join(', ')}, but has ${id}.`)
+  const known = Object.keys(invariants)
+  const named = known.find((each) => invariantName(each) === id)
+  const instead = named === undefined ? '' : `, the name of ${named}`
+  throw new UsageError(`--invariants must be some of ${known.join(', ')}, but has ${id}${instead}.`)
 }
 
 function verdict(report: Report, file: string, { values }: Request): string[] {
@@ -156,7 +162,7 @@ export const replaySubcommand: Subcommand = {
 vgic replay FILE.mjs TOKEN [--format F] [--before N] [--json]
 
 Takes the steps of a schedule that vgic explore printed, of the same FILE.mjs, and says at the end which invariant is
-violated.
+violated. Exits with 0 all the same.
 
   --format F        timeline (default), mermaid, perfetto, vcd or svg
   --before N        stops before step N, counted from 0
@@ -176,13 +182,14 @@ violated.
       ...(invariants && { invariants }),
       ...(own && { own }),
     })
-    output.print(request.json ? JSON.stringify(steps(run), null, 2) : pictures[format](run))
+    output.print(request.json ? JSON.stringify(steps(run), null, 2) : pictures[format](run, run.violation))
     return OK
   },
 }
 
 function formatOf(request: Request): Format | undefined {
   const format = text(request, 'format')
+  if (format !== undefined && request.json) throw new UsageError('it prints --format or --json, not both.')
   if (format === undefined || isFormat(format)) return format
   throw new UsageError(`--format must be one of ${Object.keys(pictures).join(', ')}, but is ${format}.`)
 }

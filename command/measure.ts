@@ -51,6 +51,8 @@ library's sources: npm run bench -- --help there.
     const [what = 'exits', ...more] = words
     if (more.length > 0)
       throw new UsageError(`it takes one of exits, explore and device, and not also ${more[0]}.`)
+    const unused = ['only', 'rounds'].find((name) => what !== 'exits' && text(request, name) !== undefined)
+    if (unused !== undefined) throw new UsageError(`--${unused} is for exits, not for ${what}.`)
     const only = text(request, 'only')
     if (only !== undefined && !caseNames.includes(only)) {
       throw new UsageError(`--only must be one of ${caseNames.join(', ')}, but is ${only}.`)

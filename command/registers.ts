@@ -9,6 +9,7 @@ import {
   type RegisterOptions,
   type RegisterValue,
   registers,
+  VgicError,
 } from 'vgic'
 import { bits, integer, OK, type Request, type Subcommand, text, UsageError } from './arguments.ts'
 
@@ -40,7 +41,17 @@ function registerOf(request: Request, word: string): Register {
     const frame = inFrame[1].toUpperCase() as 'GICD' | 'GICR' | 'GITS'
     return registers.byOffset(frame, integer('the offset', inFrame[2]))
   }
-  return /^0x|^\d/.test(word) ? atAddress(request, integer('the address', word)) : registers.byName(word)
+  return /^0x|^\d/.test(word) ? atAddress(request, integer('the address', word)) : byName(word)
+}
+
+/** The library's advice for a name that is like no other is for programs. */
+function byName(word: string): Register {
+  try {
+    return registers.byName(word)
+  } catch (error) {
+    if (!(error instanceof VgicError) || error.message.includes('did you mean')) throw error
+    throw new UsageError(`there is no register ${word}: names are as in Arm's manuals, such as ICH_VMCR_EL2.`)
+  }
 }
 
 /** The frame that an address lies in is the one that begins last before it. */
@@ -128,7 +139,8 @@ export const encodeSubcommand: Subcommand = {
 vgic encode REGISTER FIELD=VALUE... [--version V] [--json]
 vgic encode COMMAND FIELD=VALUE... [--json]
 
-REGISTER is as for vgic decode, COMMAND a command of an ITS (MAPD). Fields that are left out are zero.
+REGISTER is as for vgic decode, COMMAND a command of an ITS (MAPD). Fields that are left out are zero. A field that is a
+part of an address, such as ITT_addr, bits 51:8, has that part: ITT_addr=0x401000 for the address 0x40100000.
 
   --version V  3, 4.0 or 4.1
   --json       name, value and fields for programs
@@ -137,8 +149,11 @@ REGISTER is as for vgic decode, COMMAND a command of an ITS (MAPD). Fields that 
   run(request, output) {
     const [what, ...assignments] = request.words
     if (what === undefined) throw new UsageError('encode needs a REGISTER or a COMMAND.')
-    const fields = Object.fromEntries(assignments.map(assignment))
-    if (/^[A-Z]+$/.test(what)) {
+    const given = assignments.map(assignment)
+    const fields = Object.fromEntries(given)
+    const twice = given.find(([name], i) => given.findIndex(([other]) => other === name) < i)
+    if (twice) throw new UsageError(`${twice[0]} is given twice.`)
+    if (/^[A-Z]+$/i.test(what)) {
       const doublewords = encodeCommand(what, fields)
       if (request.json) output.print(JSON.stringify(decodeCommand(doublewords), null, 2))
       else output.print(doublewords.map((each) => `0x${each.toString(16)}`).join(' '))

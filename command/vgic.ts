@@ -1,6 +1,7 @@
 /** The command `vgic`: what the library does, for the shell. */
 import { readFileSync } from 'node:fs'
 import { VgicError } from 'vgic'
+import { nearest } from '../src/errors/did-you-mean.ts'
 import { OK, type Output, REFUSED, readRequest, type Subcommand, UsageError } from './arguments.ts'
 import { exploreSubcommand, replaySubcommand } from './explore.ts'
 import { benchSubcommand, conformanceSubcommand } from './measure.ts'
@@ -32,9 +33,19 @@ function version(): string {
   return (JSON.parse(manifest) as { version: string }).version
 }
 
+function missing(name: string | undefined): string {
+  if (name === undefined) return 'no SUBCOMMAND is given.'
+  const meant = nearest(
+    name,
+    subcommands.map((each) => each.name),
+  )
+  return `there is no subcommand ${name}${meant === undefined ? '.' : `: did you mean ${meant}?`}`
+}
+
 /** Does what the arguments ask for; returns the exit status. */
 export async function vgic(args: readonly string[], output: Output): Promise<number> {
-  const [name, ...rest] = args
+  // `vgic help explore` is `vgic explore --help`.
+  const [name, ...rest] = args[0] === 'help' && args.length > 1 ? [args[1], '--help'] : args
   if (name === '--help' || name === '-h' || name === 'help') {
     output.print(HELP.trim())
     return OK
@@ -45,9 +56,7 @@ export async function vgic(args: readonly string[], output: Output): Promise<num
   }
   const subcommand = subcommands.find((each) => each.name === name)
   if (!subcommand) {
-    output.note(
-      `vgic: ${name === undefined ? 'no SUBCOMMAND is given' : `there is no subcommand ${name}`}. See vgic --help.`,
-    )
+    output.note(`vgic: ${missing(name)} See vgic --help.`)
     return REFUSED
   }
   try {

@@ -4,7 +4,7 @@
  *
  * @module vgic/workers
  */
-import { argumentInteger, argumentList, argumentOptions, argumentString } from './errors/arguments.ts'
+import { argumentInteger, argumentList, argumentOptions, argumentString, shown } from './errors/arguments.ts'
 import { VgicError } from './errors/vgic-error.ts'
 import { type Bounds, checkBounds, type Report } from './explore/bounds.ts'
 import { ClosedStates, closedStatesBytes } from './explore/closed-states.ts'
@@ -55,7 +55,7 @@ export async function exploreInWorkers(source: ScenarioSource, bounds: WorkerBou
     export: true,
     args: true,
   })
-  argumentString('module', module)
+  checkAddress(argumentString('module', module))
   argumentString('export', name ?? 'default')
   argumentList('args', args ?? [], 'arguments')
   const { workers, ...others } = argumentOptions('bounds', bounds, {
@@ -88,6 +88,15 @@ export async function exploreInWorkers(source: ScenarioSource, bounds: WorkerBou
   } finally {
     await pool.destroy()
   }
+}
+
+/** A thread resolves a relative path beside this library. */
+function checkAddress(module: string): void {
+  if (!module.startsWith('.')) return
+  throw new VgicError(
+    'argument',
+    `module must be an address, but is ${shown(module)}: new URL(${shown(module)}, import.meta.url).href is one.`,
+  )
 }
 
 /** The part that a thread has done; throws the error that it has met instead. */

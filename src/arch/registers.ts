@@ -100,7 +100,8 @@ export function decode(name: string, value: number | bigint, options: RegisterOp
 
 /**
  * A register's value made of its fields: `encode('ICH_VMCR_EL2', { VPMR: 0xf0, VENG1: 1 })`. Fields that are left out
- * are zero; reserved bits are what software writes there, RES1 ones. Throws an `argument` error for an unknown register
+ * are zero; reserved bits are what software writes there, RES1 ones. A field that is a part of an address has that part:
+ * `address / 4096` for GITS_BASER0.Physical_Address, bits 47:12. Throws an `argument` error for an unknown register
  * or field, and for a value that does not fit its field.
  */
 export function encode(

@@ -71,6 +71,7 @@ import type { IrqKind } from '../hyp/vgic/irq-directory.ts'
 import { OVERFLOW_INTERRUPTS } from '../hyp/vgic/vgic-v3.ts'
 import type { Machine } from '../scenario/machine.ts'
 import { isPendingInHardware, vsgisInHardware } from './hardware-pending.ts'
+import { invariantName } from './invariant-names.ts'
 
 /** The name of an invariant. */
 export type InvariantId =
@@ -134,7 +135,7 @@ export const invariants: Readonly<Record<InvariantId, string>> = {
   S20: 'A question changes nothing of another vCPU; the CPU interface and the timers are loaded and put with preemption off; the CPU interface is in memory when the thread gives its PE up or ends.',
   S21: 'A vCPU in the guest with a request pending has a kick on the way.',
   S22: 'A thread waits, sleeps and returns to userspace with preemption and interrupts on; list registers are filled and folded, and the guest is entered, with interrupts off.',
-  S23: 'What a guest left for is handled before it is entered again, and a step that handles an access finds one.',
+  S23: 'What a guest left for is handled before it is entered again, and a step that handles an access, or skips an instruction, finds one.',
   S24: 'A design without a flag that says that the vCPU waits puts its vPE with a doorbell while it is resident: otherwise none is asked for.',
   L1: 'When no actor can step any more, no vCPU sleeps with an interrupt that its guest would take.',
   L2: 'While a vCPU sleeps, an interrupt that is pending for its vPE has a doorbell on its way.',
@@ -154,8 +155,10 @@ export function argumentInvariants(ids: readonly InvariantId[]): readonly Invari
   for (const id of argumentList('invariants', ids, 'names of invariants')) {
     if (typeof id === 'string' && Object.hasOwn(invariants, id)) continue
     const name = typeof id === 'string' ? id : shown(id)
-    const known = Object.keys(invariants).join(', ')
-    throw new VgicError('argument', `There is no invariant ${name}: there are ${known}.`)
+    const known = Object.keys(invariants)
+    const named = known.find((each) => invariantName(each) === name)
+    const instead = named === undefined ? `there are ${known.join(', ')}` : `that is the name of ${named}`
+    throw new VgicError('argument', `There is no invariant ${name}: ${instead}.`)
   }
   return ids
 }

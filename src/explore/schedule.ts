@@ -2,7 +2,7 @@
  * Schedule tokens: which actor took each step of a run, as text to copy and paste. `12ab~0x7.3.0x2` is the scenario's
  * digest, then actors by number, with a count where one takes several steps in a row.
  */
-import { argumentString } from '../errors/arguments.ts'
+import { shown } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 
 /** Writes a schedule. */
@@ -22,7 +22,12 @@ export function writeSchedule(digest: number, actors: readonly number[]): string
 export function readSchedule(digest: number, actorCount: number, schedule: string): number[] {
   const refuse = (why: string) =>
     new VgicError('argument', `The schedule ${why}: paste it whole, as the report printed it.`)
-  const [owner, runs, ...rest] = argumentString('schedule', schedule).split('~')
+  if (typeof schedule !== 'string')
+    throw new VgicError(
+      'argument',
+      `schedule must be a string, such as violation.schedule, but is ${shown(schedule)}.`,
+    )
+  const [owner, runs, ...rest] = schedule.split('~')
   if (runs === undefined || rest.length > 0) throw refuse('has no single ~')
   if (owner !== (digest >>> 0).toString(16)) throw refuse('is of another scenario, design or bounds')
   if (runs === '') return []

@@ -2,12 +2,13 @@
  * A machine under search: it takes steps of its actors, each of which is hashed and checked, and can undo them. What a
  * search does with the states (explorer.ts, walk.ts) is not known here.
  */
+import { shown } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { VCPU_NOTIFIER, VCPU_PC } from '../hyp/records/vcpu.ts'
 import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import { ScenarioMachine } from '../scenario/scenario-machine.ts'
-import { budgetKinds, type CheckedBounds, SHARED_STEP, type Violation } from './bounds.ts'
+import { budgetKinds, type CheckedBounds, type OwnInvariant, SHARED_STEP, type Violation } from './bounds.ts'
 import { CanonicalStates } from './canonical-states.ts'
 import { Changes } from './changes.ts'
 import { ExactStates } from './exact-states.ts'
@@ -205,7 +206,7 @@ export class Search {
   private checkOwn(): ViolatedInvariant | undefined {
     for (const own of this.bounds.own) {
       const what = own.check?.(this.face)
-      if (what !== undefined) return ['own', what, own]
+      if (what !== undefined) return ['own', asSaid(own, 'check', what), own]
     }
     return undefined
   }
@@ -216,7 +217,7 @@ export class Search {
     if (violated) return violated
     for (const own of this.bounds.own) {
       const what = own.atEnd?.(this.face)
-      if (what !== undefined) return ['own', what, own]
+      if (what !== undefined) return ['own', asSaid(own, 'atEnd', what), own]
     }
     return undefined
   }
@@ -282,6 +283,15 @@ export class Search {
       `A step of ${stepping.name}${path ? `, ${path},` : ''} wrote ${state.layout.nameOf(word)}, which it may not: say so in the step's \`writes\` or the word's \`by\`.`,
     )
   }
+}
+
+/** What a user's invariant says is wrong: `false`, a promise and the like are no answers. */
+function asSaid({ name }: OwnInvariant, asked: 'check' | 'atEnd', what: string): string {
+  if (typeof what === 'string') return what
+  throw new VgicError(
+    'argument',
+    `${asked} of the invariant ${name} returned ${shown(what)}: return what is wrong as a string, undefined if nothing is.`,
+  )
 }
 
 /** What a step of an actor takes from a budget: of its own byte, and of the steps that all shards share. */

@@ -8,7 +8,7 @@ import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
 import { EC_DATA_ABORT, EC_SYSREG, ESR_EC } from '../arch/syndrome.ts'
 import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
 import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
-import { OP_END, OP_WORDS } from '../hyp/records/guest-program.ts'
+import { OP_END, OP_ERET, OP_USERSPACE, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import { ITS_QUEUE_LOCK } from '../hyp/records/its-record.ts'
 import { VPE_RESIDENT } from '../hyp/records/its-vpe.ts'
@@ -153,6 +153,18 @@ const syndrome = (what: string, exceptionClass: number): Need => ({
 })
 const sysregAccess = syndrome('a trapped system register access', EC_SYSREG)
 const mmioAccess = syndrome('an MMIO access', EC_DATA_ABORT)
+const operationOf = (words: Int32Array, v: Vcpu, { setup }: Machine): number =>
+  setup.guests[words[v + VCPU_INDEX]].ops[words[v + GUEST_PC] * OP_WORDS]
+const trappedInstruction: Need = {
+  invariant: 'S23',
+  matter: 'without an instruction that has trapped',
+  holds(words, v, machine) {
+    if (words[v + VCPU_ESR] !== 0) return true
+    // These two exit without a syndrome.
+    const operation = operationOf(words, v, machine)
+    return operation === OP_USERSPACE || operation === OP_ERET
+  },
+}
 const itsStarted: Need = {
   invariant: 'S23',
   matter: 'without having started an ITS',
@@ -181,8 +193,7 @@ const othersFolded: Need = {
 const guestOff: Need = {
   invariant: 'S23',
   matter: 'while its guest goes on',
-  holds: (words, v, { setup }) =>
-    setup.guests[words[v + VCPU_INDEX]].ops[words[v + GUEST_PC] * OP_WORDS] === OP_END,
+  holds: (words, v, machine) => operationOf(words, v, machine) === OP_END,
 }
 const notTheGics: Need = {
   invariant: 'S23',
@@ -225,6 +236,7 @@ const needs: Readonly<Record<StepNeed, Need>> = {
   preemptionCounted,
   preemptionOff,
   sysregAccess,
+  trappedInstruction,
   unloaded,
   vmStopped,
   vpeResident,

@@ -96,7 +96,10 @@ export class Scenario {
     readonly name: string,
   ) {}
 
-  /** Sets the silicon up; `cpus` defaults to the number of vCPUs. */
+  /**
+   * Sets the silicon up; `cpus` defaults to the number of vCPUs. With `barriers: 'report'` nobody hears anything, since the
+   * host is the hypervisor; `writeEffects: 'lagging'` makes a difference with GICv4 only.
+   */
   gic(config: Partial<GicConfig>): this {
     this.gicConfig = configOptions<Partial<GicConfig>>('gic', config, gicFields)
     return this

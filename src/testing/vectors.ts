@@ -184,10 +184,12 @@ export function record(gic: Gic): Recorder {
 /**
  * Does the operations of vectors that {@link record} has written, or that RTL has in the same format, on this model, each
  * line on a new GIC of its `config.gic`; returns the operations whose answers differ. Throws an `argument` error for what is
- * no such file.
+ * no such file, or an empty one.
  */
 export function verify(jsonl: string): VectorDifference[] {
   const lines = argumentString('jsonl', jsonl).split('\n')
+  if (jsonl.trim() === '')
+    throw new VgicError('argument', 'jsonl is empty: pass what jsonl() has returned, or lines like it.')
   return lines.flatMap((text, i) => (text.trim() === '' ? [] : verifyLine(vectorOf(text, i + 1), i + 1)))
 }
 

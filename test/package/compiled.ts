@@ -1,9 +1,9 @@
 /** Projects of TypeScript with the packed package installed, compiled as strictly as their users may. */
-import { cpSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
-/** What users have installed beside the package. */
-const BESIDE = ['@types', 'fast-check', 'tinybench']
+/** What users who import it have installed beside the package. */
+const BESIDE = ['fast-check', 'tinybench']
 
 const COMPILER_OPTIONS = {
   target: 'es2022',
@@ -39,6 +39,9 @@ export async function compile(
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
   const modules = join(folder, 'node_modules')
   cpSync(join(project, 'node_modules'), modules, { recursive: true, verbatimSymlinks: true })
-  for (const name of BESIDE) symlinkSync(resolve('node_modules', name), join(modules, name), 'dir')
+  const sources = readdirSync(folder).filter((file) => file.endsWith('.ts'))
+  const code = sources.map((file) => readFileSync(join(folder, file), 'utf8')).join('\n')
+  for (const name of ['@types', ...BESIDE.filter((each) => code.includes(`from '${each}'`))])
+    symlinkSync(resolve('node_modules', name), join(modules, name), 'dir')
   await must('tsc', ['-p', '.'], folder)
 }

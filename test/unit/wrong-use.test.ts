@@ -573,7 +573,7 @@ describe('whoever explores is told of', () => {
       'no schedule',
       () => replay(s, as(undefined)),
       'argument',
-      'schedule must be a string, but is undefined.',
+      'schedule must be a string, such as violation.schedule, but is undefined.',
     ],
     [
       'a bound that is null',

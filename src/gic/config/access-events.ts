@@ -44,7 +44,8 @@ export type AccessEvent = MmioAccessEvent | SysregAccessEvent
 
 /**
  * What is wrong with an access to a frame:
- * - `no-register`: the offset is reserved, or the GIC does not implement what would be there.
+ * - `no-register`: the offset is reserved, or the GIC does not implement what would be there. The registers of all
+ *   INTIDs are there; those of interrupts that this GIC does not have are RAZ/WI, which is no error.
  * - `size`: the register does not allow accesses of this size.
  * - `unaligned`: the address is no multiple of the size.
  * - `read-only`: a write to a register that is only read.

@@ -477,13 +477,22 @@ const vmcrOnExit = defineDesign('vmcr-on-exit', {
 
 /** The designs by name. */
 export const designs = {
+  /** `hooks`: VMCR sync and put of the vPE in generic hooks around halt polling and sleep. */
   hooks,
+  /** `hooks-after-poll`: the same hooks around the sleep only. */
   hooksAfterPoll,
+  /** `wfi-handler`: both in the WFI exit handler, around the whole halt, as in Linux 5.15 to 6.1. */
   wfiHandler,
+  /** `wfi-flag`: as `wfi-handler`, with a flag that says that the vCPU waits, which load and put of a vPE obey. */
   wfiFlag,
+  /** `wfi-full-put`: a full put and load of the vGIC around the halt, with that flag. */
   wfiFullPut,
+  /** `vmcr-on-demand`: whoever asks `runnable?` reads ICH_VMCR_EL2 of its own PE. */
   vmcrOnDemand,
+  /** `vmcr-on-demand-flag`: the same, only while a flag says that the shadow is stale. */
   vmcrOnDemandFlag,
+  /** `run-loop-load`: a put before the halt; the run loop loads again before an entry. */
   runLoopLoad,
+  /** `vmcr-on-exit`: ICH_VMCR_EL2 is saved at every exit. */
   vmcrOnExit,
 }

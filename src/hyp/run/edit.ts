@@ -4,7 +4,8 @@
  * several of that name: `wfi/preemptOff#1`. An address that matches no step, or several, is refused, and so is an
  * edit that does not change the compiled design.
  */
-import { argumentString } from '../../errors/arguments.ts'
+import { argumentString, shown } from '../../errors/arguments.ts'
+import { nearest } from '../../errors/did-you-mean.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { checkDesign } from './check-design.ts'
 import { checkNodes, checkStep, type Design, type DesignNode } from './design.ts'
@@ -19,7 +20,10 @@ export class Edit {
   /** @internal */
   constructor(private readonly edited: Design) {}
 
-  /** The edited design, under a new name. Throws an `argument` error if a step is where it cannot work. */
+  /**
+   * The edited design, under a new name; without one it keeps that of the design which is edited, in reports and tables
+   * too. Throws an `argument` error if a step is where it cannot work.
+   */
   design(name = this.edited.name): Design {
     return checkDesign({ ...this.edited, name: argumentString('name', name) })
   }
@@ -57,22 +61,30 @@ export class Edit {
 
   /** Replaces every step of a name by another. */
   replaceAll(name: string, by: Step): Edit {
-    argumentString('name', name)
+    this.checkName(name)
     checkStep('by', by)
     return this.apply((step) => (step.name === name ? [by] : [step]))
   }
 
   /** Inserts steps after every step of a name. */
   insertAfterAll(name: string, ...nodes: DesignNode[]): Edit {
-    argumentString('name', name)
+    this.checkName(name)
     const after = checkNodes('nodes', nodes)
     return this.apply((step) => (step.name === name ? [step, ...after] : [step]))
   }
 
   /** Omits every step of a name. */
   omitAll(name: string): Edit {
-    argumentString('name', name)
+    this.checkName(name)
     return this.apply((step) => (step.name === name ? [] : [step]))
+  }
+
+  /** Throws for a name that no step has. */
+  private checkName(name: string): void {
+    argumentString('name', name)
+    const names = new Set(addressesOf(this.edited).map((address) => address.replace(/.*\//, '')))
+    if (names.has(name)) return
+    throw new VgicError('argument', `${this.edited.name} has no step ${name}${instead(name, [...names])}`)
   }
 
   private refuseTest(step: Step): never {
@@ -101,7 +113,7 @@ export class Edit {
     throw new VgicError(
       'argument',
       found.length === 0
-        ? `${this.edited.name} has no step ${address}: its steps are ${addressesOf(this.edited).join(', ')}.`
+        ? `${this.edited.name} has no step ${address}${instead(address, addressesOf(this.edited))}`
         : `${found.length} places of ${this.edited.name} match ${address} (${found.map(({ path }) => path).join(', ')}): say more of the path.`,
     )
   }
@@ -132,6 +144,16 @@ function addressesOf(design: Design): string[] {
     return [step]
   })
   return [...addresses]
+}
+
+/** What to say after an address that no step has: what it names instead, what is most like it, or all that there are. */
+function instead(address: string, known: readonly string[]): string {
+  const inPart = known.filter((each) => `/${each}`.includes(`/${address}/`))
+  if (address !== '' && inPart.length > 0) return `, but a part: its steps are ${inPart.join(', ')}.`
+  const ends = known.flatMap((each) => each.split('/').map((_, i, names) => names.slice(i).join('/')))
+  if (ends.includes(address.replace(/#\d+$/, ''))) return ': there are fewer of that name.'
+  const meant = nearest(address, ends)
+  return meant === undefined ? `: its steps are ${known.join(', ')}.` : `: did you mean ${shown(meant)}?`
 }
 
 function visitAll(design: Design, visit: Visitor): Design {

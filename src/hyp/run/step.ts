@@ -58,6 +58,7 @@ export type StepNeed =
   | 'preemptionCounted'
   | 'preemptionOff'
   | 'sysregAccess'
+  | 'trappedInstruction'
   | 'unloaded'
   | 'vmStopped'
   | 'vpeResident'

@@ -104,12 +104,15 @@ export const handleRequests = row('handleRequests', {
   writes: 'thread',
   needs: ['maySleep'],
 })
+/** Turns preemption off: the thread keeps its PE. */
 export const preemptOff = row('preemptOff', { does: 'preemptOff', writes: 'thread' })
+/** Turns preemption on again: from now on the scheduler may take the PE away. */
 export const preemptOn = row('preemptOn', {
   does: 'preemptOn',
   writes: 'thread',
   needs: ['preemptionCounted'],
 })
+/** Turns interrupts off on this PE: a kick and the tick wait. */
 export const irqOff = row('irqOff', { does: 'irqOff', writes: 'thread' })
 /** Turns interrupts on again; the host takes those that are pending on this PE. */
 export const irqOn = row('irqOn', { does: 'irqOn', takesInterrupts: true, writesUninjected: 'pe' })
@@ -264,6 +267,7 @@ export const migrateUnowned = row('migrateUnowned', {
 export const timerSync = row('timerSync', { does: 'timerSync', writesUninjected: 'thread' })
 /** mode := IN_GUEST, with a full barrier: from now on a kick interrupts. */
 export const publishInGuest = row('publishInGuest', { does: 'publishInGuest', writes: 'thread' })
+/** mode := OUTSIDE: from now on a kick need not interrupt. */
 export const publishOutside = row('publishOutside', { does: 'publishOutside', writes: 'thread' })
 /**
  * Is a request pending? Asked after the mode is published, so that either this step or the kick sees the other side.
@@ -292,6 +296,7 @@ export const skipInstruction = row('skipInstruction', {
   does: 'skipInstruction',
   stands: 'thread',
   writes: 'vcpu',
+  needs: ['trappedInstruction'],
 })
 /** Emulates a trapped system register access: the SGI registers and ICC_DIR_EL1. */
 export const emulateSysreg = row('emulateSysreg', {
@@ -478,6 +483,7 @@ export const userspace = row('userspace', {
 })
 /** Marks the vCPU as waiting for an interrupt. */
 export const setWaiting = row('setWaiting', { does: 'setWaiting', writes: 'thread' })
+/** Ends what `setWaiting` has marked. */
 export const clearWaiting = row('clearWaiting', { does: 'clearWaiting', writes: 'thread' })
 /** Refreshes the shadow of ICH_VMCR_EL2; does nothing if the vCPU is not loaded. */
 export const saveVmcr = row('saveVmcr', { does: 'saveVmcr', writes: 'vcpu', needs: ['preemptionOff'] })
@@ -506,6 +512,7 @@ export const pollEnd = row('pollEnd', { does: 'pollEnd', stands: 'thread', write
 export const clearUnhalt = row('clearUnhalt', { does: 'clearUnhalt', writes: 'thread' })
 /** Announces the sleep, so that a wake-up from now on is not missed. */
 export const setSleeping = row('setSleeping', { does: 'setSleeping', stands: 'thread', writes: 'thread' })
+/** Takes back what `setSleeping` has announced. */
 export const setRunning = row('setRunning', { does: 'setRunning', stands: 'thread', writes: 'thread' })
 /** schedule(): the thread sleeps until it is woken; if it was woken since `setSleeping` it goes on at once. */
 export const sleep = row('sleep', {
@@ -559,6 +566,7 @@ export const vpePutUnlocked = row('vpePutUnlocked', {
   gicv4: true,
   needs: ['preemptionOff'],
 })
+/** Stores what `vpePutUnlocked` has read (catalogue 05). */
 export const storePendingLast = row('storePendingLast', {
   does: 'storePendingLast',
   of: 'museum',

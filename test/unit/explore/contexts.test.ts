@@ -129,6 +129,12 @@ const cases: readonly Case[] = [
   ['S23', /does guest before what/, (d) => d.omit('wfi/skipInstruction'), leaver],
   [
     'S23',
+    /does wfi\/skipInstruction without an instruction that has trapped/,
+    (d) => d.insertAfter('wfi/skipInstruction', steps.skipInstruction),
+    leaver,
+  ],
+  [
+    'S23',
     /does sysreg\/emulateSysreg without a trapped system register access/,
     (d) => d.swap('sysreg/emulateSysreg', 'sysreg/skipInstruction'),
     leaver,

@@ -130,6 +130,20 @@ describe('an invariant of one’s own', () => {
     expect(explore(goesOn, { own: [ends] }).verdict).toBe('holds')
   })
 
+  it.each([
+    [false, 'false'],
+    [Promise.resolve(), 'an object'],
+  ])('is refused if it answers %s', (answer, shown) => {
+    const says = `of the invariant own returned ${shown}: return what is wrong as a string, undefined if nothing is.`
+    const own = (asked: 'check' | 'atEnd'): OwnInvariant => ({
+      name: 'own',
+      says: '',
+      [asked]: () => answer as unknown as string,
+    })
+    for (const asked of ['check', 'atEnd'] as const)
+      expect(messageOf(() => explore(good, { own: [own(asked)] }))).toContain(`${asked} ${says}`)
+  })
+
   it('is refused if it checks nothing', () => {
     expect(() => explore(good, { own: [{ name: 'none', says: '' }] })).toThrow(
       /checks nothing: give it check/,

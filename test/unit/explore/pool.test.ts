@@ -104,6 +104,11 @@ describe('what an exploration in threads is given', () => {
 
   it.each([
     [{ module: 1 }, { workers: 2 }, /module must be a string/],
+    [
+      { module: './s.js' },
+      { workers: 2 },
+      /module must be an address, but is ".\/s.js": new URL\(".\/s.js", import.meta.url\).href is one/,
+    ],
     [{ ...source, exports: 'x' }, { workers: 2 }, /exports/],
     [source, { workers: 0 }, /workers must be an integer from 1 to 256/],
     [source, { workers: 2, exact: true }, /exact/],

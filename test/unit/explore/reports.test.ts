@@ -82,7 +82,11 @@ describe('bounds', () => {
     [{ ticks: 1.5 }, /ticks must be an integer/],
     [{ states: 0 }, /states must be an integer from 1/],
     [{ depth: 0 }, /depth must be an integer from 1/],
-    [{ invariants: ['S99' as 'S8'] }, /There is no invariant S99/],
+    [{ invariants: ['S99' as 'S8'] }, /There is no invariant S99: there are S1, /],
+    [
+      { invariants: ['stale-shadow' as 'S11'] },
+      /There is no invariant stale-shadow: that is the name of S11\./,
+    ],
   ] as const)('%j are refused', (wrong, message) => {
     expect(() => explore(sleeper(), wrong)).toThrow(message)
   })

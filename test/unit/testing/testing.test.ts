@@ -139,6 +139,7 @@ describe('golden vectors', () => {
 
   it.each([
     ['{', /Line 1 is no vector of operations: it is no JSON/],
+    ['\n', /jsonl is empty: /],
     ['{}', /config\.gic is missing/],
     [vectors().replace(/"results":\[\{\},/, '"results":['), /not one result for each op/],
     [vectors().replace('"reg":"PMR"', '"reg":"PMX"'), /Line 1, op 4 cannot be done: There is no register/],

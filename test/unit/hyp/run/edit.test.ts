@@ -281,17 +281,42 @@ describe('an edit', () => {
       expect(edited[place]).toBe('wfi/clearUnhalt')
     }
     expect(paths(edit(design).omit('wfi/saveVmcr#1').design())).not.toContain('wfi/saveVmcr')
-    expect(thrown(() => edit(design).omit('wfi/preemptOff#3'))).toContain('has no step wfi/preemptOff#3')
+    expect(thrown(() => edit(design).omit('wfi/preemptOff#3'))).toBe(
+      'wfi-flag has no step wfi/preemptOff#3: there are fewer of that name.',
+    )
     expect(thrown(() => edit(design).omit('timerLoad#1'))).toMatch(/^5 places of wfi-flag match timerLoad#1/)
   })
 
   it('refuses an address that no step has, and says which there are', () => {
-    const message = thrown(() => edit(design).omit('wfi/saveVcmr'))
+    const message = thrown(() => edit(design).omit('disableTheTick'))
     expect(message).toMatch(
-      /^wfi-flag has no step wfi\/saveVcmr: its steps are load\/preemptOff, load\/load, /,
+      /^wfi-flag has no step disableTheTick: its steps are load\/preemptOff, load\/load, /,
     )
     const addressable = paths(design).filter((path) => !/(giveUpCpu|resume)(#\d+)?$/.test(path))
     for (const path of addressable) expect(message).toContain(path)
+  })
+
+  it.each([
+    ['wfi/saveVcmr', ': did you mean "wfi/saveVmcr"?'],
+    ['savevmcr', ': did you mean "saveVmcr"?'],
+    ['runnable', ': did you mean "runnable?"?'],
+    [
+      'schedIn',
+      ', but a part: its steps are schedIn/load, schedIn/trapDir, schedIn/vpeLoadUnlessWaiting, schedIn/timerLoad.',
+    ],
+  ])('says what was meant by %s', (address, says) => {
+    expect(thrown(() => edit(design).omit(address))).toBe(`wfi-flag has no step ${address}${says}`)
+  })
+
+  it('refuses a name that no step has, where it is to change all of that name', () => {
+    const says = 'wfi-flag has no step saveVmrc: did you mean "saveVmcr"?'
+    for (const change of [
+      () => edit(design).replaceAll('saveVmrc', steps.put),
+      () => edit(design).insertAfterAll('saveVmrc', steps.put),
+      () => edit(design).omitAll('saveVmrc'),
+    ]) {
+      expect(thrown(change)).toBe(says)
+    }
   })
 
   it('takes an address as whole parts of a path', () => {
@@ -309,8 +334,7 @@ describe('an edit', () => {
   it('refuses what changes nothing', () => {
     for (const call of [
       () => edit(design).replace('wfi/saveVmcr', steps.saveVmcr),
-      () => edit(design).replaceAll('no such step', steps.put),
-      () => edit(design).omitAll('no such step'),
+      () => edit(design).replaceAll('saveVmcr', steps.saveVmcr),
       () => edit(design).insertAfter('wfi/saveVmcr'),
       () => edit(design).swap('wfi/saveVmcr', 'wfi/saveVmcr'),
       () => edit(design).swap('load/preemptOff', 'entry/preemptOff'),
