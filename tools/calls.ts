@@ -5,8 +5,9 @@
  * calls the innermost ones, which are the smallest, stay calls; and which they are depends on what V8 has optimised before.
  *
  * A function with the tag `@noinline` is never inlined, so that all that it calls can be. It is for one that is called
- * once in an entry, an exit or an access of the guest's, whose callees take most of the 920 bytes: `node --trace-opt
- * --trace-turbo-inlining` says what V8 inlines. V8 has no such tag, so the build makes the function too large.
+ * once in an entry, an exit or an access of the guest's, and would not fit into its callers with all that it calls:
+ * `node --trace-opt --trace-turbo-inlining` says what V8 inlines. V8 has no such tag, so the build makes the function too
+ * large.
  */
 import type MagicString from 'magic-string'
 import ts from 'typescript'
