@@ -8,7 +8,8 @@
  * - functions of hot files become constants, but for those that give a number a type: esbuild leaves out a call of a
  *   declared function that returns what it is given;
  * - a sum that is the index of a word becomes one of 32 bits, by `| 0`, so that V8 need not check that it is: two of the
- *   eight instructions that an access takes;
+ *   eight instructions that an access takes. So does a parameter that a word is set to, which V8 would convert to a double
+ *   and back;
  * - what a bundled chunk declares, imports and exports becomes constants of its own;
  * - a constant that a chunk computes is marked as pure, so that a bundler leaves out the tables that nobody asks for.
  *   package.json says the same of whole chunks: `sideEffects: false`.
@@ -81,7 +82,7 @@ function withoutConstants(path: string, source: string): string {
   for (const { statement } of constants) blank(edited, source, statement.getStart(), statement.end)
   if (isHot.test(path)) {
     file.statements.filter(ts.isFunctionDeclaration).forEach(makeConstant)
-    truncateIndices(file)
+    truncate(file)
   }
   keepCalls(file, edited)
   if (constants.length > 0) {
@@ -98,13 +99,14 @@ function withoutConstants(path: string, source: string): string {
     edited.update(keyword.getStart(), name.end, `const ${name.text} = function`)
   }
 
-  /** `words[v + VCPU_PC]` */
-  function truncateIndices(node: ts.Node): void {
+  /** `words[v + VCPU_PC]`, and `irq` in `words[v + VCPU_AP_LAST] = irq` */
+  function truncate(node: ts.Node): void {
     if (ts.isElementAccessExpression(node) && isSumOfOffsets(node)) {
       edited.appendLeft(node.argumentExpression.getStart(), '(')
       edited.appendRight(node.argumentExpression.end, ') | 0')
     }
-    ts.forEachChild(node, truncateIndices)
+    if (ts.isBinaryExpression(node) && isStoreOfParameter(node)) edited.appendRight(node.right.end, ' | 0')
+    ts.forEachChild(node, truncate)
   }
 }
 
@@ -115,6 +117,14 @@ function isSumOfOffsets({ expression, argumentExpression }: ts.ElementAccessExpr
   if (!isWords.test(expression.getText()) || !ts.isBinaryExpression(argumentExpression)) return false
   const { kind } = argumentExpression.operatorToken
   return kind === ts.SyntaxKind.PlusToken || kind === ts.SyntaxKind.MinusToken
+}
+
+/** Whether a word is set to a parameter of a method. */
+function isStoreOfParameter({ left, operatorToken, right }: ts.BinaryExpression): boolean {
+  if (operatorToken.kind !== ts.SyntaxKind.EqualsToken || !ts.isElementAccessExpression(left)) return false
+  const method = ts.findAncestor(left, ts.isMethodDeclaration)
+  const names = method?.parameters.map(({ name }) => name.getText()) ?? []
+  return isWords.test(left.expression.getText()) && names.includes(right.getText())
 }
 
 /** `function asPe(offset: number): Pe { return offset as Pe }` */

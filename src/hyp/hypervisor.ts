@@ -51,6 +51,8 @@ import {
   IRQ_TARGET_SHIFT,
   type Irq,
   irqAfter,
+  irqInputMoves,
+  irqWithInput,
 } from './records/vgic-irq.ts'
 import {
   layoutOf,
@@ -310,8 +312,9 @@ export class Hypervisor {
    * interrupts the host, which injects it.
    */
   inject(irq: Irq, level: number): void {
-    if (this.mapped.isMappedSpi(irq)) this.mapped.setInput(irq, level)
-    else this.apLists.inject(irq, level)
+    const word = this.words[irq]
+    if (word & IRQ_HW && this.mapped.isMappedSpi(irq)) this.mapped.setInput(irq, level)
+    else if (irqInputMoves(word, level)) this.apLists.store(irq, irqWithInput(word))
   }
 
   private lower(v: Vcpu, intid: Intid): void {

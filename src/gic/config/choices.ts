@@ -88,8 +88,8 @@ export interface SiliconChoices {
   readonly commandErrors: 'ignored' | 'stall'
   /**
    * Which bits of GITS_CWRITER and GITS_CREADR are implemented. `architected`: the offset and GITS_CREADR.Stalled;
-   * GITS_CREADR is read only. `as-written`: all bits but Retry and Stalled, and GITS_CREADR can be written while the
-   * ITS is disabled, as on QEMU 7.2. Only the offset has an effect.
+   * GITS_CREADR is read only. `as-written`: all bits but Retry and Stalled, and GITS_CREADR can be written, as on
+   * QEMU 7.2. Only the offset has an effect.
    */
   readonly queueRegisters: 'architected' | 'as-written'
   /**

@@ -51,7 +51,7 @@ export class DirectVirtualInterface extends VirtualInterface {
   override signalled(words: Int32Array, pe: Pe): number {
     if ((words[pe + ICH_HCR] & HCR_En) === 0) return 0
     const at = this.highestPending(pe)
-    return at !== 0 && this.isSignalled(words, pe, at) ? at : 0
+    return at !== 0 && this.isSignalled(words, pe, words[pe + ICH_VMCR], words[at]) ? at : 0
   }
 
   override lines(pe: Pe): number {

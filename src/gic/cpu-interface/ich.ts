@@ -28,8 +28,9 @@ const VTR_nV4 = 1 << 20
 const VTR_TDS = 1 << 19
 const VTR_DVIM = 1 << 18
 
-/** The bits of list register 0 in ICH_LR_STATUS. */
+/** The bits of list register 0 in ICH_LR_STATUS, and the one that is set unless it is empty. */
 const LR_0_STATUS = 0x10001
+const LR_0_IN_USE = 0x10000
 
 export class Ich {
   /** The value of ICH_VTR_EL2, which is constant. */
@@ -117,12 +118,18 @@ export class Ich {
     words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~LR_0_STATUS) | lrStatus(high)
   }
 
-  /** Writes ICH_HCR_EL2, and zero to list register 0. */
-  clearOnly(words: Int32Array, pe: Pe, hcr: number): void {
+  /**
+   * Reads ICH_ELRSR_EL2, writes ICH_HCR_EL2, reads list register 0 unless it is empty, and clears it. Returns its upper
+   * word, which is 0 only if it is empty.
+   */
+  takeOnly(words: Int32Array, pe: Pe, hcr: number): number {
+    const status = words[pe + ICH_LR_STATUS]
+    const high = status & LR_0_IN_USE ? words[pe + ICH_LR + 1] : 0
     words[pe + ICH_HCR] = hcr & this.hcrMask
     words[pe + ICH_LR] = 0
     words[pe + ICH_LR + 1] = 0
-    words[pe + ICH_LR_STATUS] &= ~LR_0_STATUS
+    words[pe + ICH_LR_STATUS] = status & ~LR_0_STATUS
+    return high
   }
 
   /** Writes one of several list registers in a row; returns its bits for {@link setLrStatus}. */

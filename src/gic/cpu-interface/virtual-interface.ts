@@ -116,16 +116,22 @@ export class VirtualInterface extends CpuInterface {
     const pending = words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING
     if (pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0) return 0
     const vmcr = words[pe + ICH_VMCR]
-    const at = highestOf(words, pe, pending, vmcr)
-    return at !== 0 && this.isSignalled(words, pe, at) ? at : 0
+    if (pending & (pending - 1)) return this.signalledOfSeveral(words, pe, pending, vmcr)
+    const at = pe + ICH_LR + 1 + 2 * lowestBit(pending)
+    const hi = words[at]
+    return isGroupEnabled(vmcr, hi) && this.isSignalled(words, pe, vmcr, hi) ? at : 0
   }
 
-  /** Whether a pending interrupt, whose upper word is at `at`, passes the priority mask and preempts what is active. */
-  protected isSignalled(words: Int32Array, pe: Pe, at: number): boolean {
-    const vmcr = words[pe + ICH_VMCR]
-    if (LR_Priority(words[at]) >= VMCR_VPMR(vmcr)) return false
+  private signalledOfSeveral(words: Int32Array, pe: Pe, pending: number, vmcr: number): number {
+    const at = highestOfSeveral(words, pe, pending, vmcr)
+    return at !== 0 && this.isSignalled(words, pe, vmcr, words[at]) ? at : 0
+  }
+
+  /** Whether a pending interrupt, by its upper word, passes the priority mask and preempts what is active. */
+  protected isSignalled(words: Int32Array, pe: Pe, vmcr: number, hi: number): boolean {
+    if (LR_Priority(hi) >= VMCR_VPMR(vmcr)) return false
     const running = this.runningPriority(words, pe)
-    return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, words[at], running)
+    return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, hi, running)
   }
 
   /** On GICv4: the interrupt that is presented as such a lower word is acknowledged. */
@@ -199,17 +205,21 @@ export class VirtualInterface extends CpuInterface {
 
   /**
    * Whether the maintenance interrupt may be asserted. It is not if every list register is empty or pending, so that none
-   * can have had its EOI, and no cause is enabled in ICH_HCR_EL2, or only switches of groups that have not been made.
+   * can have had its EOI, and no cause is enabled in ICH_HCR_EL2, or only switches of groups that have not been made, or
+   * U and NP while several list registers are pending.
    */
   mayNeedMaintenance(words: Int32Array, pe: Pe): boolean {
     const status = words[pe + ICH_LR_STATUS]
     const hcr = words[pe + ICH_HCR]
     const ended = (status >>> 16) & ~status
-    return (ended | (hcr & MAINTENANCE_ENABLES)) !== 0 && this.mayBeAsserted(words, pe, ended, hcr)
+    return (ended | (hcr & MAINTENANCE_ENABLES)) !== 0 && this.mayBeAsserted(words, pe, status, hcr)
   }
 
-  private mayBeAsserted(words: Int32Array, pe: Pe, ended: number, hcr: number): boolean {
-    if ((ended | (hcr & LIST_REGISTER_ENABLES)) !== 0) return true
+  private mayBeAsserted(words: Int32Array, pe: Pe, status: number, hcr: number): boolean {
+    const ended = (status >>> 16) & ~status
+    const pending = status & LR_STATUS_PENDING
+    const causes = pending & (pending - 1) ? HCR_LRENPIE : LIST_REGISTER_ENABLES
+    if ((ended | (hcr & causes)) !== 0) return true
     return this.groupCauses(hcr, words[pe + ICH_VMCR]) !== 0
   }
 

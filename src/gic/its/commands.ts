@@ -4,7 +4,7 @@
  * command itself is in the words of the ITS.
  *
  * Where the architecture leaves the outcome open:
- * - The INTID of MAPTI and MAPI is in range if any redistributor's GICR_PROPBASER has room for it.
+ * - An INTID for which a redistributor's GICR_PROPBASER has no room is mapped; the redistributor does not take it.
  * - CLEAR, INV, DISCARD and MOVI of an event whose collection is not mapped are errors, and the event keeps its mapping.
  * - A device table without a page for a DeviceID has no room for the device: MAPD is an error.
  */

@@ -192,9 +192,9 @@ export class Its {
     return this.words[this.its + GITS_CREADR + half]
   }
 
-  /** Read only, but for QEMU's while the ITS is disabled. */
+  /** Read only, but for QEMU's. */
   writeCreadr(half: number, value: number): void {
-    if (!this.queueAsWritten || this.isEnabled) return
+    if (!this.queueAsWritten) return
     this.words[this.its + GITS_CREADR + half] = half === 0 ? value & ~GITS_CREADR_Stalled : value
   }
 

@@ -155,12 +155,6 @@ export const lpiCacheRecord = (lpis: number, name = 'lpiConfiguration'): RecordT
 
 /** What is one for all redistributors. */
 export const lpiCommonRows = {
-  LPI_INTID_END: {
-    name: 'intidEnd',
-    class: 'derived',
-    by: [],
-    says: 'One past the last INTID that the largest of their GICR_PROPBASERs has room for.',
-  },
   LPI_INVALIDATED: {
     name: 'invalidated',
     class: 'derived',

@@ -26,7 +26,6 @@ import {
   existingLpis,
   LPI_COUNT,
   LPI_IN_FORCE,
-  LPI_INTID_END,
   LPI_INVALIDATED,
   LPI_PENDBASER,
   LPI_PENDING,
@@ -60,6 +59,8 @@ export class Lpis {
   readonly words: Int32Array
   /** How many exist: LPI n is INTID 8192 + n. */
   readonly existing: number
+  /** One past the last INTID that an LPI can have, as GICD_TYPER says. */
+  readonly intidEnd: number
   readonly configuration: LpiConfiguration
   private readonly tree: PendingTree
   /** By CPU: the cache of the configuration that it uses. */
@@ -78,6 +79,7 @@ export class Lpis {
     const { words, config } = physical
     this.words = words
     this.existing = existingLpis(config.lpis)
+    this.intidEnd = FIRST_LPI + this.existing
     this.configuration = new LpiConfiguration(words, memory, config, this.existing)
     this.tree = new PendingTree(words, this.configuration, this.existing)
     const groups = lpiGroups(config)
@@ -360,7 +362,6 @@ export class Lpis {
    */
   writePropbaser(pe: number, half: number, value: number): void {
     this.words[pe + GICR_PROPBASER + half] = value
-    this.updateIntidEnd()
   }
 
   /** A half of GICR_PENDBASER is written. PTZ is about the table that is read next. */
@@ -375,22 +376,10 @@ export class Lpis {
     return half === 1 && this.honoursPtz ? value & ~PTZ_HIGH : value
   }
 
-  /** One past the last INTID that an LPI can have at any redistributor, by their GICR_PROPBASERs. */
-  get intidEnd(): number {
-    return this.words[this.layout.common + LPI_INTID_END]
-  }
-
-  private updateIntidEnd(): void {
-    let count = 0
-    for (let cpu = 0; cpu < this.cpus; cpu++) count = Math.max(count, this.countOf(this.peOf(cpu)))
-    this.words[this.layout.common + LPI_INTID_END] = FIRST_LPI + count
-  }
-
   /** Recomputes everything derived. */
   derive(): void {
     for (const cache of new Set(this.caches)) this.configuration.derive(cache)
     for (let cpu = 0; cpu < this.cpus; cpu++) this.tree.rebuild(this.caches[cpu], this.recordOf(cpu))
     this.words[this.layout.common + LPI_INVALIDATED] = 0
-    this.updateIntidEnd()
   }
 }

@@ -18,7 +18,5 @@ export const LPI_PTZ = 6
 export const LPI_PENDING = 7
 /** The bytes of the configuration as they are known, those of four LPIs a word. */
 export const CACHED = 0
-/** One past the last INTID that the largest of their GICR_PROPBASERs has room for. */
-export const LPI_INTID_END = 0
 /** Whether anything was invalidated whose pending LPIs have to be looked at again. Not between accesses. */
-export const LPI_INVALIDATED = 1
+export const LPI_INVALIDATED = 0

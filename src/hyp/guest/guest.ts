@@ -12,8 +12,8 @@ import {
   ICC_IAR0_EL1,
   ICC_IAR1_EL1,
 } from '../../arch/icc-registers.ts'
-import { HCR_TALL1 } from '../../arch/ich-registers.ts'
-import { INTID_NONE, type Intid, isSpecial } from '../../arch/intid.ts'
+import { HCR_NPIE, HCR_TALL1 } from '../../arch/ich-registers.ts'
+import { FIRST_SPECIAL, INTID_NONE, type Intid, isSpecial } from '../../arch/intid.ts'
 import { dataAbortSyndrome, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../../arch/syndrome.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
 import { LINE_FIQ, LINE_IRQ, LINE_VFIQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
@@ -200,12 +200,12 @@ export class Guest {
     return this.silicon.pcpu.physicalLines(asPe(this.words[v + VCPU_PE])) !== 0
   }
 
-  /** The guest's MRS, bits 31:0; whether it trapped is in the PE's record. */
+  /** The guest's MRS, bits 31:0; whether it trapped is in the PE's record, and then it has changed nothing. */
   read(pe: Pe, encoding: Encoding): number {
     if (encoding === ICC_IAR1_EL1 && this.isVirtual(pe)) return this.acknowledgeVirtual(pe)
     const { systemRegisters, lines } = this.silicon
     const value = systemRegisters.read(pe, encoding, 1)
-    lines.settlePe(pe)
+    if (this.words[pe + PCPU_TRAP] === 0) lines.settlePe(pe)
     return value
   }
 
@@ -217,7 +217,7 @@ export class Guest {
     }
     const { systemRegisters, lines } = this.silicon
     systemRegisters.write(pe, encoding, low, high, 1)
-    lines.settlePe(pe)
+    if (this.words[pe + PCPU_TRAP] === 0) lines.settlePe(pe)
   }
 
   /** Whether the guest's accesses to group 1 registers reach its virtual CPU interface, as nearly always. */
@@ -226,12 +226,16 @@ export class Guest {
     return (words[pe + ICH_HCR] & HCR_TALL1) === 0 && (words[pe + PCPU_HCR_EL2] & HCR_EL2_IMO) !== 0
   }
 
-  /** ICC_IAR1_EL1 without the search for a register by its encoding. */
+  /**
+   * ICC_IAR1_EL1 without the search for a register by its encoding. What becomes active in a list register asserts no
+   * maintenance interrupt, but as the last one that was pending (NP).
+   */
   private acknowledgeVirtual(pe: Pe): Intid {
     const { words, silicon } = this
     words[pe + PCPU_TRAP] = 0
     const intid = silicon.icv.readIar1(pe)
-    silicon.lines.settleVirtual(pe)
+    const becameActive = intid < FIRST_SPECIAL && silicon.vpes === undefined
+    if (!becameActive || words[pe + ICH_HCR] & HCR_NPIE) silicon.lines.settleVirtual(pe)
     return intid
   }
 

@@ -183,12 +183,10 @@ export class Seam {
    * upper word; 0 if it is empty.
    */
   foldOnly(words: Int32Array, v: Vcpu, pe: Pe, hcr: number): number {
-    const empty = this.virtualInterface.elrsr(pe) & 1
-    const high = empty ? 0 : lrHigh(words, pe)
     if (this.observer !== null) this.tellFoldOnly(this.observer, pe, hcr)
-    this.ich.clearOnly(words, pe, hcr)
+    const high = this.ich.takeOnly(words, pe, hcr)
     const row = words[v + VCPU_COST]
-    words[row + COST_SYSREG_READS] += 2 - empty
+    words[row + COST_SYSREG_READS] += high === 0 ? 1 : 2
     words[row + COST_SYSREG_WRITES] += 2
     return high
   }

@@ -15,6 +15,7 @@ import {
   dyRunnable,
   emulateMmioFromMemory,
   emulateSysregByShadow,
+  executeCommandAsLinux61,
   flushActiveFirst,
   flushWritingHcr,
   foldIgnoringEoiCount,
@@ -69,6 +70,8 @@ export const fixed = (design: Design): Design => checkDesign(design)
  *   not queued again by that, and a new priority or group takes effect when a vCPU that has the interrupt exits;
  * - an access to pending state neither stops the VM nor uses the right vCPU's timer, a write that disables an
  *   interrupt leaves it in a running vCPU's list register, and one that deactivates it does not sample its line;
+ * - MAPC with V = 0, whose RDbase means nothing, has no effect if that names no vCPU, and INVALL queues pending LPIs in the
+ *   order in which they were mapped, not by INTID;
  * - a directed yield evaluates runnable() of a vCPU that may be running by now, if the design has that question.
  */
 export function kvm61(design: Design): Design {
@@ -83,6 +86,7 @@ export function kvm61(design: Design): Design {
     .omitAll('reevaluate')
     .replaceAll('emulateMmio', emulateMmioFromMemory)
     .replaceAll('accessStopped', accessStoppedFromMemory)
+    .replaceAll('executeCommand', executeCommandAsLinux61)
   const all = asks ? edited.replaceAll(dyRunnable.name, candidateRunnable) : edited
   return all.design(`${design.name} (kvm61)`)
 }

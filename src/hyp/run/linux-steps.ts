@@ -5,6 +5,7 @@
 import { HCR_En } from '../../arch/ich-registers.ts'
 import { asPe } from '../../gic/records/pe.ts'
 import { VCPU_DATA, VCPU_ESR, VCPU_PE, VCPU_USED_LRS, type Vcpu } from '../records/vcpu.ts'
+import { executeAsLinux61 } from '../vgic/vgic-its-linux.ts'
 import * as vgicV3 from '../vgic/vgic-v3-linux.ts'
 import { ESR_DIR, type ThreadSteps } from './thread-steps.ts'
 
@@ -70,6 +71,11 @@ export function emulateMmioFromMemory(steps: ThreadSteps, v: Vcpu): number {
 
 export function accessStoppedFromMemory(steps: ThreadSteps, v: Vcpu): number {
   return steps.withCommands(v, emulateMmioFromMemory(steps, v))
+}
+
+export function executeCommandAsLinux61(steps: ThreadSteps, v: Vcpu): void {
+  const n = steps.commands.lockedBy(v)
+  if (n >= 0) executeAsLinux61(steps.commands, n)
 }
 
 export function candidateRunnable(steps: ThreadSteps, v: Vcpu): boolean {

@@ -23,6 +23,7 @@ export {
   emulateSysregUnsampled,
   eraseByNumber,
   executeCommand,
+  executeCommandAsLinux61,
   executeCommandForAll,
   executeCommandOnly,
   exitReason,

@@ -184,6 +184,9 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_EXECUTE_COMMAND:
       steps.executeCommand(v)
       return 0
+    case op.STEP_EXECUTE_COMMAND_AS_LINUX61:
+      linux.executeCommandAsLinux61(steps, v)
+      return 0
     case op.STEP_EXECUTE_COMMAND_FOR_ALL:
       museum.executeCommandForAll(steps, v)
       return 0

@@ -453,6 +453,17 @@ export const executeCommand = row('executeCommand', {
   stands: 'thread',
   needs: ['itsStarted'],
 })
+/**
+ * As `executeCommand`, but MAPC with V = 0 has no effect if its RDbase names no vCPU, and INVALL queues pending LPIs in the
+ * order in which they were mapped: Linux 6.1.
+ */
+export const executeCommandAsLinux61 = row('executeCommandAsLinux61', {
+  does: 'executeCommandAsLinux61',
+  of: 'linux',
+  carriesOut: true,
+  stands: 'thread',
+  needs: ['itsStarted'],
+})
 /** A regression of 2024: MOVALL takes the LPIs of all vCPUs along. */
 export const executeCommandForAll = row('executeCommandForAll', {
   does: 'executeCommandForAll',

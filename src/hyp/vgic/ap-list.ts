@@ -202,8 +202,8 @@ export class ApLists {
 
   /** Sets an interrupt's input and notifies the vCPU. */
   inject(irq: Irq, level: number): void {
-    const v = this.setInput(irq, level)
-    if (v !== 0) this.kicks.notify(v)
+    const word = this.words[irq]
+    if (irqInputMoves(word, level)) this.store(irq, irqWithInput(word))
   }
 
   /** Takes the LPIs off a vCPU's ap_list, which its redistributor no longer forwards. They keep their pending state. */
@@ -321,7 +321,8 @@ export class ApLists {
     const { words } = this
     const irq = asIrq(words[v + VCPU_AP_FIRST])
     const word = words[irq]
-    if (irqStaysOn(word, this.targetOf(words, v))) return
+    // As irqStaysOn, but most have been ended, whatever the target is.
+    if (word & IRQ_ACTIVE || (irqIsDeliverable(word) && irqTarget(word) === this.targetOf(words, v))) return
     words[v + VCPU_AP_FIRST] = 0
     words[v + VCPU_AP_LAST] = 0
     words[v + VCPU_AP_COUNT] = 0
@@ -438,9 +439,9 @@ export class ApLists {
   hasBothGroups(v: Vcpu): boolean {
     const { words } = this
     const first = asIrq(words[v + VCPU_AP_FIRST])
+    const word = words[first]
     let differences = 0
-    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK]))
-      differences |= words[irq] ^ words[first]
+    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) differences |= words[irq] ^ word
     return (differences & IRQ_GROUP1) !== 0
   }
 }

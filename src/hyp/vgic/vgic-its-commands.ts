@@ -6,7 +6,6 @@
  * - MOVI moves the LPI, not its pending bit: an LPI that is on an ap_list goes along when that vCPU prunes it.
  * - DISCARD and MAPD with V = 0 leave a pending LPI pending: it is delivered still.
  * - They clear the entry in the guest's table, which holds what was saved there last.
- * - RDbase is checked before V of MAPC.
  */
 import { FIRST_LPI } from '../../arch/intid.ts'
 import {
@@ -216,12 +215,12 @@ export class VgicItsCommands {
   mapc(n: number, command: number): void {
     const { its, words } = this
     const icid = COMMAND_ICID(words[command + COMMAND_ADDRESS])
-    const target = this.targetOf(command, COMMAND_ADDRESS)
-    if (target < 0) return
     if (!this.isValid(command)) {
       its.freeCollection(n, icid)
       return
     }
+    const target = this.targetOf(command, COMMAND_ADDRESS)
+    if (target < 0) return
     const known = its.findCollection(n, icid)
     const collection = known === 0 ? this.newCollection(n, icid) : known
     if (collection === 0) return

@@ -370,8 +370,7 @@ export class VgicIts {
     const low = words[v + VCPU_PENDBASER] & PENDBASER_LOW
     const high = words[v + VCPU_PENDBASER + 1] & ADDRESS_HIGH
     if (words[v + VCPU_PENDBASER + 1] & PENDBASER_PTZ) return
-    for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) {
-      const irq = lpis.at(slot)
+    for (const irq of lpis.byIntid()) {
       if (irqTarget(words[irq]) !== index) continue
       const intid = lpis.intidOf(irq)
       const byte = this.readByte(low, high, intid >> 3)
@@ -380,19 +379,25 @@ export class VgicIts {
     }
   }
 
-  /** EnableLPIs is cleared. */
+  /**
+   * EnableLPIs is cleared. What was on the ap_list is no longer pending, as in Linux 7.2: otherwise INV or INVALL would queue
+   * it for a redistributor that takes none. Linux 6.1 has that error; no recording shows it, and `kvm61` is without it.
+   */
   disableLpis(v: Vcpu): void {
+    for (const irq of this.apLists.listOf(v)) if (this.lpis.isLpi(irq)) this.words[irq] &= ~IRQ_LATCH
     this.apLists.takeLpisOff(v)
     this.cache.invalidate()
   }
 
   /** INVALL, GICR_INVALLR: the configuration of all LPIs of a vCPU. */
   invalidateAll(index: number): void {
-    const { words, lpis } = this
-    for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) {
-      const irq = lpis.at(slot)
-      if (irqTarget(words[irq]) === index) this.readConfiguration(irq, false)
-    }
+    this.readConfigurations(this.lpis.byIntid(), index)
+  }
+
+  /** The same in an order: pending ones are queued in it. */
+  readConfigurations(lpis: readonly Irq[], index: number): void {
+    if (index === TARGET_NONE) return
+    for (const irq of lpis) if (irqTarget(this.words[irq]) === index) this.readConfiguration(irq, false)
     this.forwarded?.invalidatedAll(index)
   }
 

@@ -126,6 +126,18 @@ export class VgicLpis {
     this.pool.unlink(this.slotOf(irq))
   }
 
+  /** The LPIs of the table in the order in which they were made. */
+  asMade(): Irq[] {
+    const all: Irq[] = []
+    for (let slot = this.firstSlot; slot !== 0; slot = this.next(slot)) all.push(this.at(slot))
+    return all
+  }
+
+  /** The LPIs of the table by their INTIDs, as Linux has had them since 6.9: in an xarray. */
+  byIntid(): Irq[] {
+    return this.asMade().sort((a, b) => this.intidOf(a) - this.intidOf(b))
+  }
+
   /** The slot of the LPI that was made first; 0 if there is none. */
   get firstSlot(): number {
     return this.words[this.layout.common + LPIS_FIRST]

@@ -95,7 +95,11 @@ const foreign: [string, unknown][] = [
 const refused: [string, () => ArrayBuffer, VgicErrorCode][] = [
   ['of the next version', () => changed({ [VERSION]: IMAGE_VERSION + 1 }), 'image-version'],
   ['of version 0', () => changed({ [VERSION]: 0 }), 'image-version'],
-  ['of the next version and another length', () => changed({ [VERSION]: 9, [LENGTH]: 9 }), 'image-version'],
+  [
+    'of the next version and another length',
+    () => changed({ [VERSION]: IMAGE_VERSION + 1, [LENGTH]: 9 }),
+    'image-version',
+  ],
   ['of a scenario', () => changed({ [KIND]: 2 }), 'image-mismatch'],
   ['of no known kind', () => changed({ [KIND]: 77 }), 'image-mismatch'],
   ['without its last pair of words', () => resized(snapshot().byteLength - 8), 'image-truncated'],
@@ -143,8 +147,8 @@ describe('Gic.from', () => {
   })
 
   it('says which versions and lengths it met', () => {
-    expect(() => Gic.from(changed({ [VERSION]: 9 }))).toThrow(
-      `The image has format version 9, this library reads version ${IMAGE_VERSION}`,
+    expect(() => Gic.from(changed({ [VERSION]: IMAGE_VERSION + 1 }))).toThrow(
+      `The image has format version ${IMAGE_VERSION + 1}, this library reads version ${IMAGE_VERSION}`,
     )
     const bytes = snapshot().byteLength
     expect(() => Gic.from(resized(bytes - 8))).toThrow(

@@ -53,7 +53,7 @@ describe('the registers of an ITS', () => {
     expect([gic.readMmio64(gits.CWRITER), gic.readMmio64(gits.CREADR)]).toEqual([0xf_ffe0n, 0n])
   })
 
-  it('by choice GITS_CWRITER keeps all bits and a disabled ITS lets GITS_CREADR be written, as on QEMU 7.2', () => {
+  it('by choice GITS_CWRITER keeps all bits and GITS_CREADR can be written, also while the ITS is enabled, as on QEMU 7.2', () => {
     const { gic } = new ItsBoard({ choices: { queueRegisters: 'as-written' } })
     for (const at of [gits.CWRITER, gits.CREADR]) {
       gic.writeMmio64(at, ONES)
@@ -62,7 +62,7 @@ describe('the registers of an ITS', () => {
     gic.writeMmio64(gits.CREADR, 0n)
     gic.writeMmio(gits.CTLR, 4, 1)
     gic.writeMmio64(gits.CREADR, ONES)
-    expect(gic.readMmio64(gits.CREADR)).toBe(0n)
+    expect(gic.readMmio64(gits.CREADR)).toBe(ONES - 1n)
   })
 
   it('hard case 34: a write of GITS_CBASER clears GITS_CREADR and not GITS_CWRITER; enabling clears neither', () => {

@@ -138,11 +138,20 @@ describe('commands', () => {
     expect(board.gic.inspectTables()[0].devices[1].events.map(({ eventId }) => eventId)).toEqual([8200])
   })
 
-  it('the INTIDs of MAPTI are bounded by GICR_PROPBASER', () => {
+  it('MAPTI takes the INTIDs that GICD_TYPER says there are; GICR_PROPBASER says which a redistributor takes', () => {
     const board = new ItsBoard().booted(14)
-    board.configure(16_383, 0xa0)
-    board.send(its.mapti(1, 0, 16_384, 0), its.mapti(1, 1, 16_383, 0), its.int(1, 1))
-    expect([board.commandErrors(), board.drain()]).toEqual([['MAPTI_PHYSICALID_OOR'], [16_383]])
+    board.configure(16_383, 0xa0).configure(16_384, 0x90)
+    board.send(its.mapti(1, 0, 16_384, 0), its.mapti(1, 1, 16_383, 0), its.int(1, 0), its.int(1, 1))
+    expect([board.commandErrors(), board.drain()]).toEqual([[], [16_383]])
+    board.gic.writeMmio(board.redistributor(0), 4, 0)
+    board.enableLpis(15).send(its.int(1, 0))
+    expect([board.commandErrors(), board.drain()]).toEqual([[], [16_384]])
+  })
+
+  it('MAPTI of an event that is mapped replaces its INTID, also by one that its redistributor does not take', () => {
+    const board = new ItsBoard().booted(14)
+    board.configure(8192, 0xa0).send(its.mapti(1, 0, 8192, 0), its.mapti(1, 0, 16_384, 0), its.int(1, 0))
+    expect([board.commandErrors(), board.drain()]).toEqual([[], []])
   })
 
   it('hard case 36: MAPC with V=0 ignores RDbase', () => {

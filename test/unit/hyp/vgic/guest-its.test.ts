@@ -1,4 +1,5 @@
 /** A guest's ITS where vCPUs run while it changes, and where a guest names what is not there. */
+import { type Design, designs, kvm61, kvm72 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
 import { GICD, GICR, GICR_STRIDE, GITS } from '../../../kit/frames.ts'
 import {
@@ -135,6 +136,71 @@ describe('a translation that is cached', () => {
     move(guest)
     guest.msi(1, 0)
     expect([0, 1].map((vcpu) => guest.acknowledge(vcpu))).toEqual([8192, 1023])
+  })
+})
+
+describe('hard case 36: MAPC with V = 0 ignores RDbase', () => {
+  it.each<readonly [string, Design, boolean]>([
+    ['a design of the library', designs.wfiFlag, false],
+    ['Linux 7.2', kvm72(designs.wfiFullPut), false],
+    ['Linux 6.1 does not: the collection stays where it is', kvm61(designs.wfiFlag), true],
+  ])('%s', (_, design, isTaken) => {
+    const guest = mapped({ design })
+    guest.mapc(1, 0xffff, false)
+    expect(guest.msi(1, 0)).toBe(isTaken)
+    expect(guest.acknowledge(1)).toBe(isTaken ? 8192 : 1023)
+  })
+})
+
+describe('a redistributor that stops taking LPIs', () => {
+  const stopped = (): ItsGuest => {
+    const guest = mapped()
+    guest.msi(1, 0)
+    guest.enableLpis(1, false)
+    return guest
+  }
+
+  it('gets none by INV, INVALL or a new collection, while it takes none', () => {
+    const guest = stopped()
+    guest.event('INV', 1, 0)
+    guest.invall(1)
+    expect(guest.acknowledge(1)).toBe(1023)
+    guest.mapc(1, 0)
+    guest.invall(1)
+    expect(guest.acknowledge(0)).toBe(1023)
+  })
+
+  it('has forgotten what was on its ap_list when it takes LPIs again', () => {
+    const guest = stopped()
+    guest.enableLpis(1)
+    guest.event('INV', 1, 0)
+    expect(guest.acknowledge(1)).toBe(1023)
+    guest.msi(1, 0)
+    expect(guest.acknowledge(1)).toBe(8192)
+  })
+})
+
+describe('INVALL of pending LPIs of one priority', () => {
+  it.each<readonly [string, Design, readonly number[]]>([
+    ['queues them by INTID', designs.wfiFlag, [8192, 8193, 8194]],
+    ['so in Linux 7.2', kvm72(designs.wfiFullPut), [8192, 8193, 8194]],
+    ['in Linux 6.1 as they were mapped', kvm61(designs.wfiFlag), [8194, 8192, 8193]],
+  ])('%s', (_, design, order) => {
+    const guest = bootedIts({ design })
+    guest.mapd(1, 4)
+    for (const intid of [8194, 8192, 8193]) {
+      guest.configure(intid, 0xa0, false)
+      guest.mapti(1, intid - 8192, intid, 1)
+      guest.msi(1, intid - 8192)
+    }
+    for (const intid of order) guest.configure(intid)
+    guest.invall(1)
+    const taken = order.map(() => {
+      const intid = guest.acknowledge(1)
+      end(guest.vm, 1, intid)
+      return intid
+    })
+    expect(taken).toEqual(order)
   })
 })
 

@@ -62,3 +62,14 @@ describe('the active priorities of a guest', () => {
     expect(vm.readSysreg(0, ICC_RPR_EL1)).toBe(0xff)
   })
 })
+
+it('a guest that has acknowledged the last pending list register exits for what has none (NP)', () => {
+  const vm = boot(vmOf({ silicon: { cpus: 1, listRegisters: 1 } }))
+  for (const intid of [40, 41]) {
+    enable(vm, intid)
+    vm.setLine(intid, 1)
+  }
+  expect(acknowledge(vm, 0)).toBe(40)
+  vm.enter(0)
+  expect(BigInt.asUintN(32, vm.listRegisters(0).lr[0])).toBe(41n)
+})
