@@ -401,6 +401,24 @@ function variableAmong(node: ts.Node, names: ReadonlySet<string>): string | unde
   return ts.forEachChild(node, (child) => variableAmong(child, names))
 }
 
+/** The functions that V8 is not to inline are as large as the build makes them: no later pass has taken that out. */
+async function keptCalls(): Promise<Outcome> {
+  const sources = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.ts'),
+  )
+  const count = (files: readonly string[], found: RegExp): number =>
+    files.reduce((sum, file) => sum + (readFileSync(file, 'utf8').match(found)?.length ?? 0), 0)
+  const marked = count(
+    sources.map((name) => join('src', name)),
+    /^ *\* @noinline$/gm,
+  )
+  for (const suffix of ['.js', '.cjs']) {
+    const kept = count(filesIn('dist', suffix), /\b(\w+) === null\) throw \[\.\.\.\1,/g)
+    if (kept !== marked) throw new CheckError(`dist has ${kept} of ${marked} functions in *${suffix}`)
+  }
+  return { passed: 1, failed: 0, note: `${marked} functions` }
+}
+
 const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['lint', () => must('biome', ['ci', '--colors=off'])],
   ['rooms', () => must('depcruise', ['src', '--output-type', 'err-long'])],
@@ -413,6 +431,7 @@ const checks: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
   ['build', () => must('npm', ['run', 'build'])],
   ['pages', () => must('node', ['build/tools/pages.js', '--check'])],
   ['constants', constants],
+  ['kept calls', keptCalls],
   ['conformance', conformance],
   ['publint', () => must('publint', ['--strict'])],
   ['attw', () => must('attw', ['--pack', '.', '--profile', 'node16'])],

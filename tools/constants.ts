@@ -1,7 +1,7 @@
 /**
  * Transforms of the build that make bindings constant for hot code. V8 inlines a call, and folds a number, only if it
  * knows that the binding never changes; esbuild folds a number across modules only from a module that has nothing but
- * numbers. There are five, each on a parsed file, and none changes line numbers:
+ * numbers. There are five, each on a parsed file, and none changes line numbers; calls.ts has a sixth:
  *
  * - a file's literal constants get a module of their own, which the file imports and exports again. A module of
  *   literals, such as the generated ones, is one already. An encoding, `encodeSysreg` of literals, becomes one;
@@ -19,6 +19,7 @@ import MagicString from 'magic-string'
 import type { Options } from 'tsup'
 import ts from 'typescript'
 import { encodeSysreg } from '../src/arch/sysreg.ts'
+import { keepCalls } from './calls.ts'
 
 const parse = (path: string, source: string): ts.SourceFile =>
   ts.createSourceFile(path, source, ts.ScriptTarget.ES2022, true)
@@ -83,6 +84,7 @@ function withoutConstants(path: string, source: string): string {
     file.statements.filter(ts.isFunctionDeclaration).forEach(makeConstant)
     truncate(file)
   }
+  keepCalls(file, edited)
   if (constants.length > 0) {
     const from = `from ${JSON.stringify(`${path}?constants`)};`
     const exported = constants.filter(({ isExported }) => isExported)

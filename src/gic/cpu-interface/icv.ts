@@ -55,7 +55,10 @@ export class Icv extends InterfaceRegisters {
     return this.acknowledge(pe, LR_Group)
   }
 
-  /** Makes the highest priority pending interrupt active if it is of this group and signalled. */
+  /**
+   * Makes the highest priority pending interrupt active if it is of this group and signalled.
+   * @noinline
+   */
   private acknowledge(pe: Pe, group: number): number {
     const { words, virtualInterface } = this
     const at = virtualInterface.signalled(words, pe)
@@ -103,6 +106,10 @@ export class Icv extends InterfaceRegisters {
     this.endOfInterrupt(pe, value & this.virtualInterface.intidMask, LR_Group)
   }
 
+  /**
+   * Drops the running priority, and deactivates the interrupt in EOImode 0.
+   * @noinline
+   */
   private endOfInterrupt(pe: Pe, intid: Intid, group: number): void {
     if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) return
     const { words, virtualInterface } = this

@@ -139,7 +139,8 @@ export class ApLists {
 
   /** The vCPU that an interrupt is routed to; 0 if its GICD_IROUTER names none. */
   private targetVcpu(word: number): Vcpu | 0 {
-    return irqTarget(word) === TARGET_NONE ? 0 : this.vcpuOf(irqTarget(word))
+    const target = irqTarget(word)
+    return target === TARGET_NONE ? 0 : this.vcpuOf(target)
   }
 
   /**
@@ -312,7 +313,10 @@ export class ApLists {
     else this.pruneSeveral(v)
   }
 
-  /** Prunes a list of one interrupt, as most are. */
+  /**
+   * Prunes a list of one interrupt, as most are.
+   * @noinline
+   */
   private pruneOnly(v: Vcpu): void {
     const { words } = this
     const irq = asIrq(words[v + VCPU_AP_FIRST])

@@ -1,7 +1,7 @@
 /** Emulates a guest's trapped write to ICC_SGI1R_EL1, ICC_SGI0R_EL1 or ICC_ASGI1R_EL1, which sends an SGI. */
 import type { Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
-import { VCPU_INDEX, type Vcpu } from '../records/vcpu.ts'
+import { privateIrq, VCPU_INDEX, type Vcpu } from '../records/vcpu.ts'
 import { IRQ_GROUP1 } from '../records/vgic-irq.ts'
 import type { ApLists } from './ap-list.ts'
 import type { Vsgis } from './vsgis.ts'
@@ -47,7 +47,7 @@ function sendTo(
   vsgis: Vsgis | null,
 ): void {
   const v = apLists.vcpuOf(index)
-  const irq = apLists.irqOf(v, intid)
+  const irq = privateIrq(v, intid)
   if (!group1 && apLists.words[irq] & IRQ_GROUP1) return
   if (vsgis?.isVsgi(v, irq)) {
     vsgis.send(sender, v, intid)

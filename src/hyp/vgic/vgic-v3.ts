@@ -137,7 +137,10 @@ export class VgicV3 {
     this.seam.settleMaintenance(this.words, pe)
   }
 
-  /** An ap_list of one interrupt, as most are: `fill` without its loop, which would cost as much again. */
+  /**
+   * An ap_list of one interrupt, as most are: `fill` without its loop, which would cost as much again.
+   * @noinline
+   */
   flushOnly(v: Vcpu, pe: Pe, hcr: number): void {
     const { words, apLists } = this
     const irq = asIrq(words[v + VCPU_AP_FIRST])
@@ -251,7 +254,10 @@ export class VgicV3 {
     this.prune(v)
   }
 
-  /** Folds `used` list registers. */
+  /**
+   * Folds `used` list registers.
+   * @noinline
+   */
   foldSome(v: Vcpu, pe: Pe, used: number): void {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)

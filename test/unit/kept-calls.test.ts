@@ -1,0 +1,60 @@
+import { execFileSync } from 'node:child_process'
+import { transformSync } from 'esbuild'
+import MagicString from 'magic-string'
+import ts from 'typescript'
+import { describe, expect, it } from 'vitest'
+import { keepCalls } from '../../tools/calls.ts'
+
+/** The most bytes of bytecode that a function has which V8 inlines: --max-inlined-bytecode-size. */
+const MAX_INLINED = 460
+
+/** What the build makes of a source. */
+function built(source: string): string {
+  const edited = new MagicString(source)
+  keepCalls(ts.createSourceFile('source.ts', source, ts.ScriptTarget.ES2022, true), edited)
+  return edited.toString()
+}
+
+/** The bytes of bytecode of a function, which the source must call. */
+function bytecodeOf(name: string, source: string): number {
+  const { code } = transformSync(built(source), { loader: 'ts', minifySyntax: true })
+  const options = ['--print-bytecode', `--print-bytecode-filter=${name}`, '--eval', code]
+  const printed = execFileSync('node', options, { encoding: 'utf8' })
+  return Number(/Bytecode length: (\d+)/.exec(printed)?.[1])
+}
+
+describe('the tag @noinline', () => {
+  it('makes a function too large for V8 to inline', () => {
+    const source = 'function half(n: number): number { return n >> 1 }\nhalf(4)'
+    expect(bytecodeOf('half', source)).toBeLessThan(MAX_INLINED)
+    expect(bytecodeOf('half', `/** @noinline */ ${source}`)).toBeGreaterThan(MAX_INLINED)
+  })
+
+  it('makes a method too large, and no other', () => {
+    const source = `class Halves {
+  /**
+   * Half of a number.
+   * @noinline
+   */
+  half(n: number): number { return n >> 1 }
+  quarter(n: number): number { return n >> 2 }
+}
+const halves = new Halves()
+halves.half(4)
+halves.quarter(4)`
+    expect(bytecodeOf('half', source)).toBeGreaterThan(MAX_INLINED)
+    expect(bytecodeOf('quarter', source)).toBeLessThan(MAX_INLINED)
+  })
+
+  it('changes neither results nor lines', () => {
+    const source = '/** @noinline */\nfunction half(n) {\n  return n >> 1\n}\nhalf(8)'
+    expect(built(source).split('\n')).toHaveLength(source.split('\n').length)
+    // biome-ignore lint/security/noGlobalEval: what the build has made is to be run
+    expect(globalThis.eval(built(source))).toBe(4)
+  })
+
+  it('is refused at a function without a parameter that could be compared, and at an expression', () => {
+    expect(() => built('/** @noinline */ function none() { return 1 }')).toThrow('unlike function none()')
+    expect(() => built('/** @noinline */ const half = (n) => n >> 1')).toThrow('have a block and a parameter')
+  })
+})
