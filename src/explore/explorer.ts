@@ -25,11 +25,11 @@ import {
   FRAME_BUDGET,
   FRAME_KEY_A,
   FRAME_KEY_B,
-  FRAME_KEY_SLOW,
   FRAME_NEXT,
   FRAME_REDUCED,
   FRAME_SLOT,
   FRAME_STEPS,
+  FRAME_TABLE_KEY,
 } from './search-stack.ts'
 import type { ViolatedInvariant } from './step-checks.ts'
 import { keyOf } from './sum-hash.ts'
@@ -110,7 +110,7 @@ export class Explorer {
     // A state that is left out might have been where an intervention was withheld.
     this.withheld = bounds.reduce && this.reserve > 0
     search.begin()
-    this.enter(this.visited.find(search.keyA, search.keyB, search.keySlow))
+    this.enter(this.visited.find(search.keyA, search.keyB, search.tableKey))
   }
 
   /** Goes on with the search for so many steps; the report at its end, and undefined if it pauses before. */
@@ -217,9 +217,9 @@ export class Explorer {
     stack.frames[stack.frame + FRAME_STEPS]++
     search.step(actor)
     this.transitions++
-    const { keyA, keyB, keySlow } = search
+    const { keyA, keyB, tableKey } = search
     const isRecent = recent.has(keyA, keyB)
-    if (!isRecent) visited.prefetch(keyA, keySlow)
+    if (!isRecent) visited.prefetch(keyA, tableKey)
     const violation = search.check(isRecent)
     if (violation) return this.violated(violation, stack.actors())
     if (search.isElsewhere()) {
@@ -227,7 +227,7 @@ export class Explorer {
       return undefined
     }
     if (isRecent && this.isExplored(keyA, keyB)) return this.meet(actor, -1, false)
-    const slot = visited.find(keyA, keyB, keySlow)
+    const slot = visited.find(keyA, keyB, tableKey)
     const isNew = visited.isFree(slot)
     if (!isNew) {
       const isOpen = visited.isOpen(slot)
@@ -262,7 +262,7 @@ export class Explorer {
   /** Puts the state that the last step has led to on the stack, and into its slot of the visited set. */
   private enter(slot: number): void {
     const { search } = this
-    this.visited.enter(slot, search.keyA, search.keyB, search.keySlow)
+    this.visited.enter(slot, search.keyA, search.keyB, search.tableKey)
     search.push(slot)
     this.cycles?.enter(search.stack.depth)
   }
@@ -292,23 +292,23 @@ export class Explorer {
     }
     const keyA = frames[frame + FRAME_KEY_A]
     const keyB = frames[frame + FRAME_KEY_B]
-    const slow = frames[frame + FRAME_KEY_SLOW]
+    const tableKey = frames[frame + FRAME_TABLE_KEY]
     const { cycles } = this
     const { depth } = stack
     const isOpen = cycles !== undefined && !cycles.isRoot()
     if (!isOpen) {
-      this.closeState(frames[frame + FRAME_SLOT], keyA, keyB, slow)
+      this.closeState(frames[frame + FRAME_SLOT], keyA, keyB, tableKey)
       const livelock = cycles && this.closeComponent(cycles, keyA, keyB)
       if (livelock) return livelock
     }
     this.cut.leave(keyA, keyB, depth)
     stack.pop()
-    if (isOpen) cycles.stays(depth, keyA, keyB, slow)
+    if (isOpen) cycles.stays(depth, keyA, keyB, tableKey)
     return undefined
   }
 
-  private closeState(slot: number, a: number, b: number, slow: number): void {
-    this.visited.close(slot, a, b, slow)
+  private closeState(slot: number, a: number, b: number, tableKey: number): void {
+    this.visited.close(slot, a, b, tableKey)
     this.recent.add(a, b)
     // What follows from a state is not all explored where the bound on depth cuts.
     if (this.share && !this.cut.any) this.share.closed.add(a, b)
@@ -320,8 +320,8 @@ export class Explorer {
     const { search, visited } = this
     const others = cycles.close()
     for (const other of others) {
-      const slot = visited.find(other.a, other.b, other.slow)
-      this.closeState(slot, other.a, other.b, other.slow)
+      const slot = visited.find(other.a, other.b, other.tableKey)
+      this.closeState(slot, other.a, other.b, other.tableKey)
     }
     // Where the bound on depth cuts, states are visited again, and components are not to be relied on.
     if (this.cut.any || !cycles.isLivelock()) return undefined

@@ -28,11 +28,11 @@ const HAS_THREAD = 3
  */
 const READY = 4
 
-/** A state that has left the stack with an open component: what it is known by, what chooses its table in the visited set, and its number. */
+/** A state that has left the stack with an open component: its key and its table key in the visited set, and its number. */
 interface Left {
   readonly a: number
   readonly b: number
-  readonly slow: number
+  readonly tableKey: number
   readonly index: number
 }
 
@@ -92,13 +92,13 @@ export class FairCycles {
     return this.words[at + LOW] === this.words[at + INDEX]
   }
 
-  /** The state at `depth`, with a key, was popped, and its component stays open: the state on top is of it, too. */
-  stays(depth: number, a: number, b: number, slow: number): void {
+  /** The state at `depth`, with these keys, was popped, and its component stays open: the state on top is of it, too. */
+  stays(depth: number, a: number, b: number, tableKey: number): void {
     const { words, size, masks, search } = this
     const at = depth * size
     const to = at - size
     this.prepare(to)
-    this.left.push({ a, b, slow, index: words[at + INDEX] })
+    this.left.push({ a, b, tableKey, index: words[at + INDEX] })
     this.numbers.set(keyOf(a, b), words[at + INDEX])
     words[to + LOW] = Math.min(words[to + LOW], words[at + LOW])
     words[to + HAS_THREAD] |= words[at + HAS_THREAD]

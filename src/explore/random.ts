@@ -174,9 +174,9 @@ class RandomExplorer {
 
   /** Counts the state on top if it is new. */
   private visit(): void {
-    const { keyA, keyB, keySlow } = this.search
-    const slot = this.visited.find(keyA, keyB, keySlow)
-    if (this.visited.isFree(slot)) this.visited.enter(slot, keyA, keyB, keySlow)
+    const { keyA, keyB, tableKey } = this.search
+    const slot = this.visited.find(keyA, keyB, tableKey)
+    if (this.visited.isFree(slot)) this.visited.enter(slot, keyA, keyB, tableKey)
   }
 
   /** The steps of the schedule in which the actors that are not bounded take turns, up to where it repeats itself. */

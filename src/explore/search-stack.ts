@@ -24,9 +24,9 @@ export const FRAME_KEY_B = 8
 export const FRAME_REDUCED = 9
 /** Offset in the journal of the changes of the step that led to it. */
 const FRAME_JOURNAL = 10
-/** The third sum of the state's hash (sum-hash.ts), and what chooses its table in the visited set (search.ts). */
+/** The sum of the state's words that seldom change (sum-hash.ts), and its table key in the visited set. */
 export const FRAME_HASH_SLOW = 11
-export const FRAME_KEY_SLOW = 12
+export const FRAME_TABLE_KEY = 12
 const FRAME_WORDS = 13
 
 /** The state that a step has led to, as far as the stack keeps it. */
@@ -35,7 +35,7 @@ interface SearchState {
   readonly left: number
   readonly keyA: number
   readonly keyB: number
-  readonly keySlow: number
+  readonly tableKey: number
   readonly changes: Changes
 }
 
@@ -62,7 +62,7 @@ export class SearchStack {
   }
 
   /** Pushes the state that a step has led to; `changes` is what the step has changed. */
-  push({ hash, left, keyA, keyB, keySlow, changes }: SearchState, slot: number): void {
+  push({ hash, left, keyA, keyB, tableKey, changes }: SearchState, slot: number): void {
     const { at, count } = changes
     const frame = this.frame + FRAME_WORDS
     if (frame === this.frames.length) this.frames = grown(this.frames)
@@ -75,7 +75,7 @@ export class SearchStack {
     frames[frame + FRAME_BUDGET] = left
     frames[frame + FRAME_KEY_A] = keyA
     frames[frame + FRAME_KEY_B] = keyB
-    frames[frame + FRAME_KEY_SLOW] = keySlow
+    frames[frame + FRAME_TABLE_KEY] = tableKey
     frames[frame + FRAME_NEXT] = 0
     frames[frame + FRAME_STEPS] = 0
     frames[frame + FRAME_REDUCED] = 0

@@ -42,8 +42,8 @@ export class Search {
   /** What both together are known by: the lanes of their hash or, if states are kept whole, of their number. */
   keyA = 0
   keyB = 0
-  /** What chooses the state's table in the visited set. */
-  keySlow = 0
+  /** The table key of the state in the visited set (visited.ts). */
+  tableKey = 0
   private readonly exact: ExactStates | undefined
   /** With symmetry. */
   private readonly canonical: CanonicalStates | undefined
@@ -106,7 +106,7 @@ export class Search {
     this.keyA = (a + this.term) | 0
     this.keyB = b
     // Permutations of a state have other slow words, but must be looked up in the same table.
-    this.keySlow = canonical === undefined ? this.hash.slow : b
+    this.tableKey = canonical === undefined ? this.hash.slow : b
     if (exact === undefined) return
     if (this.kept !== this.words) canonical?.write(this.kept)
     const number = exact.numberOf(this.keyA, this.keyB, left)

@@ -1,11 +1,11 @@
 /**
  * The set of states that an exploration has seen, by 63 bits of two hash lanes; the last bit says whether the state is
  * open: on the search's stack or, if the search looks for them, in a cycle through one that is. It holds hashes, not
- * states: two states whose bits agree count as one.
+ * states: two states of a table whose bits agree count as one.
  *
- * It is many hash tables with open addressing. A state's table is chosen by the sum of words that seldom change
- * (slow-words.ts), so that states that the search meets one after the other are in a few tables, and those share pages and
- * lines of the processor's caches. How many states a table gets nobody knows beforehand: each grows by itself.
+ * It is many hash tables with open addressing. A state's table is chosen by its table key, the sum of words that seldom
+ * change (slow-words.ts), so that states that the search meets one after the other are in a few tables, and those share
+ * pages and lines of the processor's caches. How many states a table gets nobody knows beforehand: each grows by itself.
  */
 
 /** Tables of a large set: what says where they are is not to fill a cache, either. */
@@ -25,20 +25,20 @@ export class VisitedSet {
   /** Keeps what {@link prefetch} read, so that the read is not optimised away. */
   prefetched = 0
   private readonly tables: Int32Array
-  /** What a sum is shifted by to be the number of a table: the top bits, since lane a's low ones choose a slot. */
+  /** What a table key is shifted by to be the number of a table: the top bits, since lane a's low ones choose a slot. */
   private readonly shift: number
   /** Lane a, then lane b with its lowest bit for open states; two zeros are a free slot. */
   private slots: Int32Array
   /** Where the slots end that tables have or had. */
   private end: number
-  /** By binary logarithm of a table's words, where tables of that size were that have grown; all zero. */
+  /** By binary logarithm of a table's words, where tables of that size were that have grown: room for others, all zero. */
   private readonly left: number[][] = Array.from({ length: 32 }, () => [])
 
   /** Makes an empty set; about how many states are expected says how many tables it has. */
   constructor(expected: number) {
-    const most = Math.max(2, Math.min(MOST_TABLES, expected >> 6))
-    this.shift = Math.clz32(most) + 1
-    const count = 1 << (32 - this.shift)
+    const bits = 31 - Math.clz32(Math.max(2, Math.min(MOST_TABLES, expected >> 6)))
+    const count = 1 << bits
+    this.shift = 32 - bits
     this.tables = new Int32Array(TABLE_WORDS * count)
     for (let table = 0; table < count; table++) {
       this.tables[TABLE_WORDS * table + BEGIN] = FIRST_WORDS * table
@@ -52,16 +52,16 @@ export class VisitedSet {
    * Reads the slot where a state belongs ahead of `find`. The set is larger than the caches, so that the caller has the
    * miss overlap with other work.
    */
-  prefetch(a: number, slow: number): void {
+  prefetch(a: number, tableKey: number): void {
     const { tables, slots } = this
-    const table = this.tableOf(slow)
+    const table = this.tableOf(tableKey)
     this.prefetched = slots[tables[table + BEGIN] + ((2 * a) & tables[table + MASK])]
   }
 
-  /** The slot of a state, or the free one where it belongs; `slow` is its sum of words that seldom change. */
-  find(a: number, b: number, slow: number): number {
+  /** The slot of a state, or the free one where it belongs. */
+  find(a: number, b: number, tableKey: number): number {
     const { slots, tables } = this
-    const table = this.tableOf(slow)
+    const table = this.tableOf(tableKey)
     const begin = tables[table + BEGIN]
     const mask = tables[table + MASK]
     for (let at = (2 * a) & mask; ; at = (at + 2) & mask) {
@@ -82,37 +82,37 @@ export class VisitedSet {
   }
 
   /** Puts an open state into the slot that `find` gave, unless it is there. */
-  enter(slot: number, a: number, b: number, slow: number): void {
+  enter(slot: number, a: number, b: number, tableKey: number): void {
     const { slots, tables } = this
     const isNew = this.isFree(slot)
     slots[slot] = a
     slots[slot + 1] = b | 1
     if (!isNew) return
     this.size++
-    const table = this.tableOf(slow)
+    const table = this.tableOf(tableKey)
     const states = tables[table + STATES] + 1
     tables[table + STATES] = states
-    if (3 * states > tables[table + MASK]) this.grow(slow)
+    if (3 * states > tables[table + MASK]) this.grow(tableKey)
   }
 
   /** A state of the set is open no more; `hint` is the slot it was put into, unless its table has grown since. */
-  close(hint: number, a: number, b: number, slow: number): void {
+  close(hint: number, a: number, b: number, tableKey: number): void {
     const { slots } = this
     const isThere = slots[hint] === a && ((slots[hint + 1] ^ b) | 1) === 1
-    const slot = isThere ? hint : this.find(a, b, slow)
+    const slot = isThere ? hint : this.find(a, b, tableKey)
     // Both lanes zero would read as a free slot. Such a state stays marked as open, at the cost of a futile
     // search for a cycle.
     if (a !== 0 || (b & ~1) !== 0) slots[slot + 1] &= ~1
   }
 
-  private tableOf(slow: number): number {
-    return TABLE_WORDS * (slow >>> this.shift)
+  private tableOf(tableKey: number): number {
+    return TABLE_WORDS * (tableKey >>> this.shift)
   }
 
-  /** Has the table of a sum twice as many slots. */
-  private grow(slow: number): void {
+  /** Has a table twice as many slots. */
+  private grow(tableKey: number): void {
     const { tables } = this
-    const table = this.tableOf(slow)
+    const table = this.tableOf(tableKey)
     const from = tables[table + BEGIN]
     const words = tables[table + MASK] + 1
     tables[table + BEGIN] = this.room(2 * words)
@@ -122,7 +122,7 @@ export class VisitedSet {
       const a = slots[slot]
       const b = slots[slot + 1]
       if (a === 0 && b === 0) continue
-      const to = this.find(a, b, slow)
+      const to = this.find(a, b, tableKey)
       slots[to] = a
       slots[to + 1] = b
     }

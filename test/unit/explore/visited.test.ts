@@ -4,19 +4,19 @@ import { VisitedSet } from '../../../src/explore/visited.ts'
 interface State {
   readonly a: number
   readonly b: number
-  readonly slow: number
+  readonly tableKey: number
 }
 
-/** So many states, no two of them alike, of which one in `each` has a sum of its own. */
+/** So many states, no two of them alike, of which each so many have a table key of their own. */
 function states(count: number, each: number): State[] {
   return Array.from({ length: count }, (_, i) => ({
     a: Math.imul(i + 1, 0x9e3779b1),
     b: Math.imul(i + 1, 0x85ebca6b) & ~1,
-    slow: Math.imul(Math.floor(i / each), 0xcc9e2d51),
+    tableKey: Math.imul(Math.floor(i / each), 0xcc9e2d51),
   }))
 }
 
-const slotOf = (set: VisitedSet, { a, b, slow }: State): number => set.find(a, b, slow)
+const slotOf = (set: VisitedSet, { a, b, tableKey }: State): number => set.find(a, b, tableKey)
 
 describe('the set of visited states', () => {
   it.each([
@@ -29,11 +29,11 @@ describe('the set of visited states', () => {
     const slots = all.map((state) => {
       const slot = slotOf(set, state)
       expect(set.isFree(slot)).toBe(true)
-      set.enter(slot, state.a, state.b, state.slow)
+      set.enter(slot, state.a, state.b, state.tableKey)
       return slot
     })
     expect(set.size).toBe(all.length)
-    for (const [i, { a, b, slow }] of all.entries()) if (i % 2 === 0) set.close(slots[i], a, b, slow)
+    for (const [i, { a, b, tableKey }] of all.entries()) if (i % 2 === 0) set.close(slots[i], a, b, tableKey)
     const found = all.map((state) => slotOf(set, state))
     expect(found.filter((slot) => set.isFree(slot))).toEqual([])
     expect(new Set(found).size).toBe(all.length)
@@ -43,8 +43,8 @@ describe('the set of visited states', () => {
   it('has no state twice, and none that was not put into it', () => {
     const set = new VisitedSet(1 << 12)
     const all = states(10_000, 50)
-    for (const one of [...all, ...all]) set.enter(slotOf(set, one), one.a, one.b, one.slow)
+    for (const one of [...all, ...all]) set.enter(slotOf(set, one), one.a, one.b, one.tableKey)
     expect(set.size).toBe(all.length)
-    expect(all.filter(({ a, b, slow }) => !set.isFree(set.find(a, b ^ 2, slow)))).toEqual([])
+    expect(all.filter(({ a, b, tableKey }) => !set.isFree(set.find(a, b ^ 2, tableKey)))).toEqual([])
   })
 })
