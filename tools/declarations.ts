@@ -25,7 +25,7 @@ export function finished(text: string): string {
     })
 }
 
-/** Does so in a directory, of a build that is new. */
+/** The same for all declaration files of a directory, once after each build: what is added would be added again. */
 export function finishDeclarations(directory: string): void {
   for (const name of readdirSync(directory).filter((file) => /\.d\.c?ts$/.test(file))) {
     const path = join(directory, name)

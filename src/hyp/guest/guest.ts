@@ -233,7 +233,8 @@ export class Guest {
 
   /**
    * ICC_IAR1_EL1 without the search for a register by its encoding. What becomes active in a list register asserts no
-   * maintenance interrupt, but as the last one that was pending (NP).
+   * maintenance interrupt, but as the last one that was pending (NP). An LPI does not become active, and on GICv4 it may
+   * have been no list register's.
    */
   private acknowledgeVirtual(pe: Pe): Intid {
     const { words, silicon } = this

@@ -195,6 +195,11 @@ export class VgicItsCommands {
     return target < this.its.apLists.layout.vcpuCount ? target : -1
   }
 
+  /** The vCPU of the collection that the command names, by its index; TARGET_NONE if it is not mapped. */
+  collectionTarget(n: number, command: number): number {
+    return this.its.targetOf(this.its.findCollection(n, COMMAND_ICID(this.words[command + COMMAND_ADDRESS])))
+  }
+
   /** A device that is mapped already loses its events first. */
   mapd(n: number, command: number): void {
     const { its, words } = this
@@ -303,9 +308,7 @@ export class VgicItsCommands {
   }
 
   invall(n: number, command: number): void {
-    const { its, words } = this
-    const target = its.targetOf(its.findCollection(n, COMMAND_ICID(words[command + COMMAND_ADDRESS])))
-    if (target !== TARGET_NONE) its.invalidateAll(target)
+    this.its.invalidateAll(this.collectionTarget(n, command))
   }
 }
 

@@ -1,11 +1,5 @@
 /** A variant of vgic-its-commands.ts that only the baseline `kvm61` has. */
-import {
-  COMMAND_ADDRESS,
-  COMMAND_ICID,
-  COMMAND_opcode,
-  ITS_INVALL,
-  ITS_MAPC,
-} from '../../arch/its-commands.ts'
+import { COMMAND_ADDRESS, COMMAND_opcode, ITS_INVALL, ITS_MAPC } from '../../arch/its-commands.ts'
 import { ITS_COMMAND } from '../records/its-record.ts'
 import type { VgicItsCommands } from './vgic-its-commands.ts'
 
@@ -19,8 +13,7 @@ export function executeAsLinux61(commands: VgicItsCommands, n: number): void {
   const command = record + ITS_COMMAND
   const opcode = COMMAND_opcode(words[command])
   if (opcode === ITS_INVALL) {
-    const collection = its.findCollection(n, COMMAND_ICID(words[command + COMMAND_ADDRESS]))
-    its.readConfigurations(its.lpis.asMade(), its.targetOf(collection))
+    its.readConfigurations(its.lpis.asMade(), commands.collectionTarget(n, command))
   } else if (opcode !== ITS_MAPC || commands.targetOf(command, COMMAND_ADDRESS) >= 0) {
     commands.execute(n)
     return

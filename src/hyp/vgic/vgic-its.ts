@@ -363,7 +363,10 @@ export class VgicIts {
     return true
   }
 
-  /** GICR_CTLR.EnableLPIs is set: the LPIs of a vCPU are as pending as its pending table says, unless that is zero. */
+  /**
+   * GICR_CTLR.EnableLPIs is set: the LPIs of a vCPU are as pending as its pending table says, unless that is zero. They are
+   * queued by INTID, as in Linux since 6.9; `kvm61` does so too, since no recording shows the order.
+   */
   enableLpis(v: Vcpu): void {
     const { words, lpis } = this
     const index = words[v + VCPU_INDEX]
@@ -381,7 +384,8 @@ export class VgicIts {
 
   /**
    * EnableLPIs is cleared. What was on the ap_list is no longer pending, as in Linux 7.2: otherwise INV or INVALL would queue
-   * it for a redistributor that takes none. Linux 6.1 has that error; no recording shows it, and `kvm61` is without it.
+   * it for a redistributor that takes none. Linux 6.1 has that error; no recording shows it, and `kvm61` is without it. One
+   * that is in a list register of a running vCPU is as pending as that says, once it is folded.
    */
   disableLpis(v: Vcpu): void {
     for (const irq of this.apLists.listOf(v)) if (this.lpis.isLpi(irq)) this.words[irq] &= ~IRQ_LATCH
@@ -389,7 +393,7 @@ export class VgicIts {
     this.cache.invalidate()
   }
 
-  /** INVALL, GICR_INVALLR: the configuration of all LPIs of a vCPU. */
+  /** INVALL, GICR_INVALLR: the configuration of all LPIs of a vCPU, by its index; {@link TARGET_NONE} has none. */
   invalidateAll(index: number): void {
     this.readConfigurations(this.lpis.byIntid(), index)
   }
