@@ -1,0 +1,35 @@
+/** The sums of a state's hash, which a search updates by what its steps have changed, also when it goes back. */
+import { museum } from 'vgic/explore'
+import { describe, expect, it } from 'vitest'
+import { checkBounds } from '../../../src/explore/bounds.ts'
+import { RandomNumbers } from '../../../src/explore/random-numbers.ts'
+import { Search } from '../../../src/explore/search.ts'
+import { slowWords } from '../../../src/explore/slow-words.ts'
+import { SumHash } from '../../../src/explore/sum-hash.ts'
+
+describe('the sums of a state', () => {
+  it.each(museum.map((entry) => [entry.id, entry] as const))(
+    'are those of its words, whatever way has led to it: entry %s',
+    (_, { scenario, good, bounds }) => {
+      const machine = scenario(good).machine().internals
+      const search = new Search(machine, checkBounds(bounds))
+      const numbers = new RandomNumbers(1)
+      const anew = new SumHash(slowWords(machine))
+      const { stack, hash, actors, changes } = search
+      search.begin()
+      search.push(0)
+      for (let i = 0; i < 200; i++) {
+        const ready = [...actors.keys()].filter((actor) => search.canStep(actor))
+        if (stack.depth > 0 && (ready.length === 0 || numbers.below(3) === 0)) {
+          stack.pop()
+          continue
+        }
+        search.step(ready[numbers.below(ready.length)])
+        anew.hashAll(machine.hypervisor.words, changes.ranges)
+        const { a, b, slow } = hash
+        expect({ a, b, slow }).toEqual({ a: anew.a, b: anew.b, slow: anew.slow })
+        search.push(0)
+      }
+    },
+  )
+})
