@@ -9,7 +9,7 @@
  *   declared function that returns what it is given;
  * - a sum that is the index of a word becomes one of 32 bits, by `| 0`, so that V8 need not check that it is: two of the
  *   eight instructions that an access takes. So does a parameter that a word is set to, which V8 would convert to a double
- *   and back;
+ *   and back: an Int32Array keeps the same 32 bits of either;
  * - what a bundled chunk declares, imports and exports becomes constants of its own;
  * - a constant that a chunk computes is marked as pure, so that a bundler leaves out the tables that nobody asks for.
  *   package.json says the same of whole chunks: `sideEffects: false`.
@@ -110,7 +110,7 @@ function withoutConstants(path: string, source: string): string {
   }
 }
 
-/** The arrays of 32-bit words: the machine's, and a design's table. */
+/** The Int32Arrays, by their names: the machine's words, and a design's table. */
 const isWords = /^(this\.)?(words|table)$/
 
 function isSumOfOffsets({ expression, argumentExpression }: ts.ElementAccessExpression): boolean {

@@ -312,6 +312,7 @@ export class Hypervisor {
    * interrupts the host, which injects it.
    */
   inject(irq: Irq, level: number): void {
+    // As ApLists.inject, but the word is read once for both.
     const word = this.words[irq]
     if (word & IRQ_HW && this.mapped.isMappedSpi(irq)) this.mapped.setInput(irq, level)
     else if (irqInputMoves(word, level)) this.apLists.store(irq, irqWithInput(word))
