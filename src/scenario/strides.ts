@@ -39,7 +39,7 @@ export class Strides {
   private readonly isAlone: boolean
   /** Steps that are left until something is due, of those that are being taken. */
   private left = 0
-  /** The timer that will expire first, and when: as of the last {@link findTimer}. */
+  /** The timer that will expire first, -1 if none will, and when it is due: as of the last {@link findTimer}. */
   private timer = -1
   private timerDue = NEVER
 
