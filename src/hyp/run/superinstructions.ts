@@ -249,6 +249,11 @@ export const superinstructions: readonly Superinstruction[] = [
     rows: [step.noCommand, step.lockIts, step.invalidateCache, step.executeCommand, step.unlockIts],
   },
   {
+    name: 'commandAsLinux61',
+    does: 'carryOutAsLinux61',
+    rows: [step.noCommand, step.lockIts, step.invalidateCache, step.executeCommandAsLinux61, step.unlockIts],
+  },
+  {
     name: 'mmioFromMemory',
     does: 'emulateMmioFromMemoryAndSkip',
     rows: [step.emulateMmioFromMemory, step.skipInstruction],
