@@ -460,6 +460,11 @@ export class FusedSteps extends GapSteps {
     return this.skipIfDone(v, at, linux.emulateMmioFromMemory(this, v))
   }
 
+  emulateMmioAsLinux61AndSkip(v: Vcpu, at: number): number {
+    if (this.mmio.mustWait(v)) return restAt(this.words, v, asPc(at >> TABLE_SHIFT), THREAD_WAITS_FOR_VCPUS)
+    return this.skipIfDone(v, at, linux.emulateMmioAsLinux61(this, v))
+  }
+
   private skipIfDone(v: Vcpu, at: number, outcome: number): number {
     if (outcome !== MMIO_DONE) return this.table[at + 1 + outcome]
     this.skipInstruction(v)

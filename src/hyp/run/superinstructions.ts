@@ -259,6 +259,11 @@ export const superinstructions: readonly Superinstruction[] = [
     rows: [step.emulateMmioFromMemory, step.skipInstruction],
   },
   {
+    name: 'mmioAsLinux61',
+    does: 'emulateMmioAsLinux61AndSkip',
+    rows: [step.emulateMmioAsLinux61, step.skipInstruction],
+  },
+  {
     name: 'schedOut',
     does: 'schedOut',
     rows: [step.put, step.giveUpCpu],
