@@ -3,8 +3,8 @@
  * yardstick does. Its guests access their virtual CPU interface directly: neither looks whether that calls for
  * maintenance, and an exit follows anyway. In the cases named `-pe` they do it through their PE, as guests of the library
  * do: that decides what an access reaches, samples the lines, and looks whether the access calls for maintenance, which
- * the EOI of a level-sensitive SPI does; then the guest exits for that. `wfi-timer-pe` is of a guest that sleeps until its
- * virtual timer expires, which it programs before and turns off after, as most do. The checksum of a round has what its calls gave, summed up in 32-bit
+ * the EOI of a level-sensitive SPI does; then the guest exits for that. The guest of `wfi-timer-pe` programs its virtual timer,
+ * sleeps until that expires, and turns it off. The checksum of a round has what its calls gave, summed up in 32-bit
  * wrap-around, and the state after it, as the yardstick prints it.
  */
 import { dataAbortSyndrome, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1, ichApr, sysregSyndrome } from 'vgic'

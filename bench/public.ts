@@ -61,7 +61,10 @@ function recipeOf(kind: RunKind, rounds: number): Scenario {
 
 const checksumOf = (run: Run): number => run.machine.hash() % 0x8000_0000
 
-/** A run of as many rounds, and the making of its machine, which a run without rounds, of one, nearly is alone. */
+/**
+ * A run of as many rounds, with the making of its machine. That of no rounds, by which the worker knows what measuring itself
+ * takes, has one, and little but the making.
+ */
 const runs = (kind: RunKind): Measurable => ({
   makesObjects: true,
   run: (_, rounds, timed) =>
@@ -100,14 +103,14 @@ const runsOf: Readonly<Record<RunKind, number>> = {
 const EVENTS = 50_000
 
 /**
- * What a guest does by VirtualMachine, or in a run, it does through its PE. `VirtualMachine` has no halt polling: its WFI
- * sleeps, and its thread takes a PE again.
+ * The internal case that a public one is compared with: guests of VirtualMachine and of a run access their PE. VirtualMachine
+ * has no halt polling: a WFI sleeps, and its thread takes a PE again.
  */
 function internalOf(kind: Kind): string {
   if (kind === 'mmio_read_vgic') return kind
   return kind === 'wfi' ? 'wfi-asleep-pe' : `${kind}-pe`
 }
-/** So does the thread of a run, whose guest waits for its timer. */
+/** The same of a run, whose guest waits for a timer of its own. */
 const internalOfRun = (kind: RunKind): string => (kind === 'wfi' ? 'wfi-timer-pe' : internalOf(kind))
 
 const all: readonly PublicCase[] = [

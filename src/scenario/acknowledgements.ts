@@ -1,6 +1,6 @@
 /**
- * What the guests of a run have acknowledged. It is all that a run keeps of its steps, which may be many millions: four
- * bytes for each, in arrays that double, since V8 copies an array of its own again and again as that grows.
+ * What the guests of a run have acknowledged. It is all that a run keeps of its steps, and there may be many millions: they
+ * are in typed arrays, four bytes each, whose length doubles when one is full.
  */
 import type { Intid } from '../arch/intid.ts'
 

@@ -97,8 +97,8 @@ export class Scenario {
   ) {}
 
   /**
-   * Sets the silicon up; `cpus` defaults to the number of vCPUs. With `barriers: 'report'` nobody hears anything, since the
-   * host is the hypervisor; `writeEffects: 'lagging'` makes a difference with GICv4 only.
+   * Sets the silicon up; `cpus` defaults to the number of vCPUs. `barriers: 'report'` has no effect here: the GIC's host is the
+   * hypervisor, which does not listen. `writeEffects: 'lagging'` makes a difference with GICv4 only.
    */
   gic(config: Partial<GicConfig>): this {
     this.gicConfig = configOptions<Partial<GicConfig>>('gic', config, gicFields)

@@ -210,7 +210,7 @@ export class Ghosts implements GuestObserver {
     if (this.words[irq] & IRQ_EDGE) this.words[this.wordOf(irq)] |= 1 << this.bitOf(irq)
   }
 
-  /** Records that the guest of a vCPU has acknowledged an INTID: its edge is not outstanding any more. */
+  /** The guest of a vCPU has acknowledged an INTID: its edge is not outstanding any more. */
   acknowledged(v: Vcpu, intid: Intid): void {
     this.observer?.(v, intid)
     const { apLists, interrupts, layout } = this.hypervisor

@@ -1,6 +1,7 @@
 /**
- * Lists that are made step by step. What a run does it does again and again, with the same values: an item that equals the
- * one of the last time is the same object, and so is a list of such. Most events of a run then are one object each.
+ * Lists of which a step has one, such as its accesses. A run takes the same steps again and again, mostly with the same
+ * values. So an item that equals the one in its place in the list before, of a step of the same kind, is that object, and a
+ * list that equals the list before is that list: most events of a run need no objects but their own.
  */
 export class RepeatedLists<T> {
   /** The last list of each kind of step that was not empty. */

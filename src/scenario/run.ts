@@ -1,7 +1,7 @@
 /**
- * A plain run of a scenario: one schedule, from the first step to the end. Of its steps, a run keeps what was acknowledged:
- * when others are asked for, it takes them again on a new machine. To describe a step takes far longer than to take it, and
- * most steps are never asked for; this way a run of millions of steps needs no memory for them.
+ * A plain run of a scenario: one schedule, from the first step to the end. A run keeps no record of its steps but the INTIDs
+ * that were acknowledged: when the steps are asked for, it takes them again on a new machine. To describe a step takes far
+ * longer than to take it, and most are never asked for; this way a run of millions of steps needs little memory.
  */
 
 import { argumentInteger, argumentOptions } from '../errors/arguments.ts'
@@ -9,6 +9,7 @@ import { VgicError } from '../errors/vgic-error.ts'
 import type { Explanation } from '../hyp/explain/explain.ts'
 import type { CostRow, ExitStatistics } from '../hyp/host/cost.ts'
 import { VCPU_INDEX, VCPU_LAST_CPU, VCPU_PE } from '../hyp/records/vcpu.ts'
+import { NEVER } from '../hyp/records/virtual-time.ts'
 import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
 import { Acknowledgements } from './acknowledgements.ts'
 import type { Actor, Machine } from './machine.ts'
@@ -71,9 +72,6 @@ const ARMABLE = TIMER_WFIT + 1
 /** The most steps of a run. */
 const MOST_STEPS = 0x7fff_ffff
 
-/** Later than every virtual time. */
-const FOREVER = Number.MAX_SAFE_INTEGER
-
 /** The most events that `events` returns. An event takes some 110 bytes, if its step does what one before has done. */
 const TOLD = 100_000
 
@@ -120,9 +118,9 @@ export class Run {
 
   /** All steps of a part of the run. Throws as `events` does. */
   eventsIn(part: RunPart): StepEvent[] {
-    const { from = 0, to = FOREVER } = argumentOptions('part', part, { from: true, to: true })
-    argumentInteger('from', from, 0, FOREVER)
-    argumentInteger('to', to, 0, FOREVER)
+    const { from = 0, to = NEVER } = argumentOptions('part', part, { from: true, to: true })
+    argumentInteger('from', from, 0, NEVER)
+    argumentInteger('to', to, 0, NEVER)
     return this.tell((_, time) => time >= from && time < to)
   }
 
@@ -307,10 +305,13 @@ class Policy {
   /** Steps that each vCPU has taken in its time slice. */
   private readonly slice: number[]
   /** When the first device is due; and the timer that will expire first, and when: as of the last {@link next}. */
-  private devicesDue = FOREVER
+  private devicesDue = NEVER
   private firstTimer: Actor | undefined
-  private timersDue = FOREVER
-  /** The only vCPU, while its thread takes the steps: they make nothing due that was not, and there is nobody else. */
+  private timersDue = NEVER
+  /**
+   * The only vCPU, while its thread takes the steps: those program no timer, and no device acts meanwhile. So when something
+   * is due is known until the thread enters the guest.
+   */
   private thread: Actor | undefined
 
   constructor(private readonly machine: Machine) {
@@ -352,7 +353,7 @@ class Policy {
     return actor
   }
 
-  /** Whether the only vCPU's thread takes one more step after the last one. */
+  /** Whether the only vCPU's thread takes the next step too. */
   private goesOn(thread: Actor): boolean {
     const { time } = this.machine
     if (time >= this.devicesDue || time >= this.timersDue) return false
@@ -364,7 +365,7 @@ class Policy {
     return hypervisor.runLoop.isInGuest(hypervisor.vcpu(index))
   }
 
-  /** The same of whatever state the machine is in. */
+  /** The next actor, whoever took the last step. */
   private chosen(): Actor | undefined {
     const first = this.effect() ?? this.due() ?? (this.vcpus.length > 1 ? this.scheduled() : undefined)
     return first ?? this.nextVcpu() ?? this.earliest()
@@ -390,24 +391,22 @@ class Policy {
     const { machine, devices } = this
     const { time, hypervisor } = machine
     const { timers } = hypervisor
-    this.devicesDue = FOREVER
+    this.devicesDue = NEVER
     for (const actor of devices) {
-      const at = machine.dueAtOwn(actor) ?? FOREVER
+      const at = machine.dueAtOwn(actor) ?? NEVER
       if (at <= time && this.isReady(actor)) return actor
       if (at < this.devicesDue) this.devicesDue = at
     }
     this.firstTimer = undefined
-    this.timersDue = FOREVER
+    this.timersDue = NEVER
     for (const { index } of this.vcpus) {
       const v = hypervisor.vcpu(index)
-      const armed = timers.armed(v)
-      for (let timer = 0; armed >> timer !== 0; timer++) {
-        const at = (armed >> timer) & 1 ? timers.deadline(v, timer) : FOREVER
-        if (at >= this.timersDue) continue
-        this.firstTimer = machine.timers[ARMABLE * index + timer]
-        if (at <= time) return this.firstTimer
-        this.timersDue = at
-      }
+      const timer = timers.first(v)
+      const at = timer < 0 ? NEVER : timers.deadline(v, timer)
+      if (at >= this.timersDue) continue
+      this.firstTimer = machine.timers[ARMABLE * index + timer]
+      if (at <= time) return this.firstTimer
+      this.timersDue = at
     }
     return undefined
   }
@@ -470,9 +469,9 @@ class Policy {
   private earliest(): Actor | undefined {
     const { machine } = this
     let first: Actor | undefined
-    let earliest = FOREVER
+    let earliest = NEVER
     for (const actor of this.devices) {
-      const at = this.isReady(actor) ? (machine.dueAtOwn(actor) ?? 0) : FOREVER
+      const at = this.isReady(actor) ? (machine.dueAtOwn(actor) ?? 0) : NEVER
       if (at >= earliest) continue
       first = actor
       earliest = at

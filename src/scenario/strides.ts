@@ -16,7 +16,7 @@ import {
   VCPU_USED_LRS,
   type Vcpu,
 } from '../hyp/records/vcpu.ts'
-import { pass, setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
+import { NEVER, pass, setTime, tick, timeOf } from '../hyp/records/virtual-time.ts'
 import { VM_TIME } from '../hyp/records/vm.ts'
 import { CountedRows } from '../hyp/run/counted-rows.ts'
 import type { RunLoop } from '../hyp/run/run-loop.ts'
@@ -39,9 +39,9 @@ export class Strides {
   private readonly isAlone: boolean
   /** Steps that are left until something is due, of those that are being taken. */
   private left = 0
-  /** The timer that will expire first, and when: as of the last {@link findTimer}. */
+  /** The timer that will expire first, -1 if none will, and when it is due: as of the last {@link findTimer}. */
   private timer = -1
-  private timerDue = FOREVER
+  private timerDue = NEVER
 
   constructor(private readonly machine: Machine) {
     this.hypervisor = machine.hypervisor
@@ -133,15 +133,8 @@ export class Strides {
   /** Finds the timer that will expire first. */
   private findTimer(v: Vcpu): void {
     const { timers } = this
-    const armed = timers.armed(v)
-    this.timer = -1
-    this.timerDue = FOREVER
-    for (let timer = 0; armed >> timer !== 0; timer++) {
-      const due = (armed >> timer) & 1 ? timers.deadline(v, timer) : FOREVER
-      if (due >= this.timerDue) continue
-      this.timer = timer
-      this.timerDue = due
-    }
+    this.timer = timers.first(v)
+    this.timerDue = this.timer < 0 ? NEVER : timers.deadline(v, this.timer)
   }
 
   /** Whether there is a device that acts once no vCPU can go on. */
@@ -215,7 +208,7 @@ export class Strides {
 
   /**
    * Steps of the guest up to where it waits in its PE, and its exits, for as long as superinstructions lead out of the guest
-   * and into it again; at most `most`, of which none are left if a timer is due sooner that the guest programs.
+   * and into it again; at most `most`, and none once a timer is due that the guest has programmed meanwhile.
    */
   private takeGuestSteps(v: Vcpu, most: number): number {
     const { words, now, ghosts, guest, runLoop } = this
@@ -229,7 +222,7 @@ export class Strides {
       const steps = guest.run(v, program, end - taken, TIMED)
       taken += steps
       if (steps === 0) {
-        // One that programs a timer, by the time that it is then.
+        // The next step programs a timer, and needs the time that it is then.
         taken++
         pass(words, now, taken - passed)
         passed = taken
@@ -256,7 +249,7 @@ export class Strides {
     return taken
   }
 
-  /** Where steps end of which some were taken when the guest programmed a timer: at `end`, or when a timer is due. */
+  /** The guest has programmed a timer, in the last of the steps taken: how many there are until one is due, at most `end`. */
   private endWithTimers(v: Vcpu, taken: number, end: number): number {
     this.findTimer(v)
     const due = taken + this.timerDue - timeOf(this.words, this.now)
@@ -275,6 +268,3 @@ export class Strides {
 
 /** A bit for each operation that a guest does not take with others, since its time counts. */
 const TIMED = (1 << OP_TIMER) | (1 << OP_WFIT)
-
-/** Later than every virtual time. */
-const FOREVER = Number.MAX_SAFE_INTEGER

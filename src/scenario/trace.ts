@@ -28,10 +28,10 @@ export function accessOf(
 }
 
 /**
- * Whether an access is what a listener of the seam is told. A command is not known by that: its fields are in words that
- * change.
+ * Whether {@link accessOf} would make an equal access. Of a command that is not known: its fields are in words that have
+ * changed since.
  */
-export const isAccess = (
+export const isSameAccess = (
   access: Access,
   kind: AccessKind,
   isRead: boolean,

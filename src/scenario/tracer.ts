@@ -35,7 +35,7 @@ import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from '../hyp/run/thread-state
 import { type Actor, EFFECT_MESSAGE, type Machine } from './machine.ts'
 import { NONE, RepeatedLists } from './repeated-lists.ts'
 import type { Access, ListRegisterChange, StepEvent, StepEventBase, WfxEvent } from './step-events.ts'
-import { accessOf, isAccess } from './trace.ts'
+import { accessOf, isSameAccess } from './trace.ts'
 
 /**
  * An event that is being made: what events of all kinds have. A new object for each kind, of what is known before and what
@@ -124,7 +124,7 @@ export class Tracer {
     this.changed = setup.guests.map(({ names }) => new RepeatedLists(names.length))
     this.observer = (kind, isRead, register, low, high) => {
       const { last } = this.accesses
-      const isLast = last !== undefined && isAccess(last, kind, isRead, register, low, high)
+      const isLast = last !== undefined && isSameAccess(last, kind, isRead, register, low, high)
       this.accesses.add(isLast ? last : accessOf(machine, kind, isRead, register, low, high))
     }
   }
@@ -424,7 +424,7 @@ export class Tracer {
       if (low === lowBefore && high === highBefore) continue
       const { last } = lists
       lists.add(
-        last !== undefined && isChange(last, n, lowBefore, highBefore, low, high)
+        last !== undefined && isSameChange(last, n, lowBefore, highBefore, low, high)
           ? last
           : { number: n, before: [lowBefore, highBefore], after: [low, high] },
       )
@@ -434,7 +434,7 @@ export class Tracer {
 }
 
 /** Whether a change is that of a list register from one content to another. */
-const isChange = (
+const isSameChange = (
   { number, before, after }: ListRegisterChange,
   n: number,
   lowBefore: number,

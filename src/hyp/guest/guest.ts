@@ -111,8 +111,9 @@ export interface OutsideWorld {
   store(low: number, high: number, value: number): void
 }
 
-/** Is told what a guest has acknowledged by an access that did not trap. */
+/** Listens to guests. */
 export interface GuestObserver {
+  /** A vCPU's guest has read an INTID, 1023 included, from ICC_IAR0_EL1 or ICC_IAR1_EL1 without a trap. */
   acknowledged(v: Vcpu, intid: Intid): void
 }
 
@@ -123,7 +124,7 @@ const handlerFor = ({ onIrq, onFiq }: GuestProgram, taken: number): number =>
 export class Guest {
   /** What the last step of {@link run} came to, for its caller alone. It means nothing after that, so that no image has it. */
   result = GUEST_RUNS
-  /** null for none. */
+  /** Listens to all guests; null for none. */
   observer: GuestObserver | null = null
 
   constructor(
@@ -232,9 +233,8 @@ export class Guest {
   }
 
   /**
-   * ICC_IAR1_EL1 without the search for a register by its encoding. What becomes active in a list register asserts no
-   * maintenance interrupt, but as the last one that was pending (NP). An LPI does not become active, and on GICv4 it may
-   * have been no list register's.
+   * ICC_IAR1_EL1 without the search for a register by its encoding. An interrupt that becomes active in a list register may
+   * assert the maintenance interrupt in one way only: no other is pending (NP).
    */
   private acknowledgeVirtual(pe: Pe): Intid {
     const { words, silicon } = this

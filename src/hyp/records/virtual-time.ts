@@ -9,6 +9,9 @@ const HIGH = 0x1_0000_0000
 /** The latest moment that a device can name. As much again is left for timers that are armed then. */
 export const LATEST_TIME = 2 ** 52
 
+/** Later than every moment. */
+export const NEVER = Number.MAX_SAFE_INTEGER
+
 /** The moment in the two words at `at`. */
 export const timeOf = (words: Int32Array, at: number): number => words[at + 1] * HIGH + (words[at] >>> 0)
 

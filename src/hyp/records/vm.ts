@@ -70,6 +70,12 @@ export const vmRows = {
     by: [],
     says: "While an MMIO access is emulated from memory, as in Linux 6.1: the vCPU that makes it, whose timers' lines are read, whichever vCPU's interrupt is accessed; otherwise 0.",
   },
+  VM_LPIS_STAY: {
+    name: 'LPIs stay pending',
+    class: 'observational',
+    by: [],
+    says: 'While an MMIO access is emulated as in Linux 6.1: 1, since EnableLPIs = 0 leaves pending what was on the ap_list; otherwise 0.',
+  },
 } as const satisfies Rows
 
 /** An SPI that is mapped to a physical one. */

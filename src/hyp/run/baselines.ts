@@ -13,6 +13,7 @@ import {
   deactivateStopped,
   deactivationLeft,
   dyRunnable,
+  emulateMmioAsLinux61,
   emulateMmioFromMemory,
   emulateSysregByShadow,
   executeCommandAsLinux61,
@@ -72,6 +73,8 @@ export const fixed = (design: Design): Design => checkDesign(design)
  *   interrupt leaves it in a running vCPU's list register, and one that deactivates it does not sample its line;
  * - MAPC with V = 0, whose RDbase means nothing, has no effect if that names no vCPU, and INVALL queues pending LPIs in the
  *   order in which they were mapped, not by INTID;
+ * - what EnableLPIs = 0 takes off an ap_list stays pending, so that INV and INVALL queue it for a redistributor that
+ *   takes no LPIs;
  * - a directed yield evaluates runnable() of a vCPU that may be running by now, if the design has that question.
  */
 export function kvm61(design: Design): Design {
@@ -84,7 +87,7 @@ export function kvm61(design: Design): Design {
     .insertAfterAll('put', vpeDisable)
     .omitAll('timerSync')
     .omitAll('reevaluate')
-    .replaceAll('emulateMmio', emulateMmioFromMemory)
+    .replaceAll('emulateMmio', emulateMmioAsLinux61)
     .replaceAll('accessStopped', accessStoppedFromMemory)
     .replaceAll('executeCommand', executeCommandAsLinux61)
   const all = asks ? edited.replaceAll(dyRunnable.name, candidateRunnable) : edited

@@ -45,18 +45,22 @@ export function performFused(steps: FusedSteps, number: number, v: Vcpu, at: num
     case 19:
       return steps.carryOut(v, at)
     case 20:
-      return steps.emulateMmioFromMemoryAndSkip(v, at)
+      return steps.carryOutAsLinux61(v, at)
     case 21:
-      return steps.schedOut(v, at)
+      return steps.emulateMmioFromMemoryAndSkip(v, at)
     case 22:
-      return steps.schedOutDirect(v, at)
+      return steps.emulateMmioAsLinux61AndSkip(v, at)
     case 23:
-      return steps.schedInDirect(v, at)
+      return steps.schedOut(v, at)
     case 24:
-      return steps.schedIn(v, at)
+      return steps.schedOutDirect(v, at)
     case 25:
-      return steps.schedInWaiting(v, at)
+      return steps.schedInDirect(v, at)
     case 26:
+      return steps.schedIn(v, at)
+    case 27:
+      return steps.schedInWaiting(v, at)
+    case 28:
       return steps.schedOutAround(v, at)
     default:
       return steps.schedInAround(v, at)

@@ -460,6 +460,11 @@ export class FusedSteps extends GapSteps {
     return this.skipIfDone(v, at, linux.emulateMmioFromMemory(this, v))
   }
 
+  emulateMmioAsLinux61AndSkip(v: Vcpu, at: number): number {
+    if (this.mmio.mustWait(v)) return restAt(this.words, v, asPc(at >> TABLE_SHIFT), THREAD_WAITS_FOR_VCPUS)
+    return this.skipIfDone(v, at, linux.emulateMmioAsLinux61(this, v))
+  }
+
   private skipIfDone(v: Vcpu, at: number, outcome: number): number {
     if (outcome !== MMIO_DONE) return this.table[at + 1 + outcome]
     this.skipInstruction(v)
@@ -467,12 +472,24 @@ export class FusedSteps extends GapSteps {
   }
 
   carryOut(v: Vcpu, at: number): number {
-    const { commands, table } = this
-    const n = commands.lockedBy(v)
-    if (n < 0 || !commands.take(n)) return table[at + TABLE_ELSE_1]
-    commands.invalidateFor(n)
-    commands.execute(n)
-    return table[at + TABLE_NEXT]
+    const n = this.takeCommand(v)
+    if (n < 0) return this.table[at + TABLE_ELSE_1]
+    this.commands.execute(n)
+    return this.table[at + TABLE_NEXT]
+  }
+
+  carryOutAsLinux61(v: Vcpu, at: number): number {
+    if (this.takeCommand(v) < 0) return this.table[at + TABLE_ELSE_1]
+    linux.executeCommandAsLinux61(this, v)
+    return this.table[at + TABLE_NEXT]
+  }
+
+  /** Takes the next command of the ITS whose queue a vCPU has locked, and says which ITS; -1 if there is none. */
+  private takeCommand(v: Vcpu): number {
+    const n = this.commands.lockedBy(v)
+    if (n < 0 || !this.commands.take(n)) return -1
+    this.commands.invalidateFor(n)
+    return n
   }
 
   schedOut(v: Vcpu, _at: number): number {

@@ -5,6 +5,7 @@
 import { HCR_En } from '../../arch/ich-registers.ts'
 import { asPe } from '../../gic/records/pe.ts'
 import { VCPU_DATA, VCPU_ESR, VCPU_PE, VCPU_USED_LRS, type Vcpu } from '../records/vcpu.ts'
+import { VM_LPIS_STAY } from '../records/vm.ts'
 import { executeAsLinux61 } from '../vgic/vgic-its-linux.ts'
 import * as vgicV3 from '../vgic/vgic-v3-linux.ts'
 import { ESR_DIR, type ThreadSteps } from './thread-steps.ts'
@@ -67,6 +68,15 @@ export function deactivateStopped(steps: ThreadSteps, v: Vcpu): void {
 
 export function emulateMmioFromMemory(steps: ThreadSteps, v: Vcpu): number {
   return steps.mmio.access(v, false)
+}
+
+export function emulateMmioAsLinux61(steps: ThreadSteps, v: Vcpu): number {
+  const { words, mmio } = steps
+  const lpisStay = mmio.layout.vm + VM_LPIS_STAY
+  words[lpisStay] = 1
+  const outcome = emulateMmioFromMemory(steps, v)
+  words[lpisStay] = 0
+  return outcome
 }
 
 export function accessStoppedFromMemory(steps: ThreadSteps, v: Vcpu): number {

@@ -17,6 +17,7 @@ export {
   dropSeen,
   dyRunnable,
   emulateMmio,
+  emulateMmioAsLinux61,
   emulateMmioFromMemory,
   emulateSysreg,
   emulateSysregByShadow,

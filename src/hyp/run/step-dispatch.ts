@@ -148,6 +148,8 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
       return steps.emulateMmio(v)
     case op.STEP_EMULATE_MMIO_FROM_MEMORY:
       return linux.emulateMmioFromMemory(steps, v)
+    case op.STEP_EMULATE_MMIO_AS_LINUX61:
+      return linux.emulateMmioAsLinux61(steps, v)
     case op.STEP_REEVALUATE:
       steps.reevaluate(v)
       return 0

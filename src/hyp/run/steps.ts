@@ -351,12 +351,21 @@ export const emulateMmio = row('emulateMmio', {
   needs: ['mmioAccess'],
 })
 /**
- * Linux 6.1's emulation: pending state and enables are read and changed in memory, even if an interrupt is in a list
+ * Emulation as Linux 6.1 and 7.2 have it: pending state and enables are read and changed in memory, even if an interrupt is in a list
  * register of a running vCPU; the level of a timer is that of the accessing vCPU's; and a deactivation samples no
  * line.
  */
 export const emulateMmioFromMemory = row('emulateMmioFromMemory', {
   does: 'emulateMmioFromMemory',
+  of: 'linux',
+  endsAccess: true,
+  outcomes: mmioOutcomes,
+  stands: 'thread',
+  needs: ['mmioAccess'],
+})
+/** As `emulateMmioFromMemory`, but LPIs that EnableLPIs = 0 takes off an ap_list stay pending: Linux 6.1. */
+export const emulateMmioAsLinux61 = row('emulateMmioAsLinux61', {
+  does: 'emulateMmioAsLinux61',
   of: 'linux',
   endsAccess: true,
   outcomes: mmioOutcomes,

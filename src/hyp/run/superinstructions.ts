@@ -249,9 +249,19 @@ export const superinstructions: readonly Superinstruction[] = [
     rows: [step.noCommand, step.lockIts, step.invalidateCache, step.executeCommand, step.unlockIts],
   },
   {
+    name: 'commandAsLinux61',
+    does: 'carryOutAsLinux61',
+    rows: [step.noCommand, step.lockIts, step.invalidateCache, step.executeCommandAsLinux61, step.unlockIts],
+  },
+  {
     name: 'mmioFromMemory',
     does: 'emulateMmioFromMemoryAndSkip',
     rows: [step.emulateMmioFromMemory, step.skipInstruction],
+  },
+  {
+    name: 'mmioAsLinux61',
+    does: 'emulateMmioAsLinux61AndSkip',
+    rows: [step.emulateMmioAsLinux61, step.skipInstruction],
   },
   {
     name: 'schedOut',

@@ -26,7 +26,7 @@ import {
   WFIT_WAITS,
 } from '../records/vcpu.ts'
 import { IRQ_ACTIVE, IRQ_LINE } from '../records/vgic-irq.ts'
-import { setTime, timeOf } from '../records/virtual-time.ts'
+import { NEVER, setTime, timeOf } from '../records/virtual-time.ts'
 import { VM_TIME } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 
@@ -114,6 +114,25 @@ export class ArchTimers {
   /** The virtual time at which it expires. */
   deadline(v: Vcpu, timer: number): number {
     return timeOf(this.words, deadlineOf(v, timer))
+  }
+
+  /**
+   * The timer of a vCPU that a plain run lets expire first; -1 if none can. Of those that are due by now it is the one with
+   * the lowest number, whichever was due first.
+   */
+  first(v: Vcpu): number {
+    const armed = this.armed(v)
+    if (armed === 0) return -1
+    const now = timeOf(this.words, this.apLists.layout.vm + VM_TIME)
+    let first = -1
+    let earliest = NEVER
+    for (let timer = 0; armed >> timer !== 0; timer++) {
+      const due = (armed >> timer) & 1 ? Math.max(this.deadline(v, timer), now) : NEVER
+      if (due >= earliest) continue
+      first = timer
+      earliest = due
+    }
+    return first
   }
 
   /** Lets a timer expire. A background timer that runs for the vCPU wakes its thread. */

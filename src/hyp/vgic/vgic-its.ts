@@ -34,7 +34,7 @@ import {
   irqTarget,
   TARGET_NONE,
 } from '../records/vgic-irq.ts'
-import { VM_PROPBASER } from '../records/vm.ts'
+import { VM_LPIS_STAY, VM_PROPBASER } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import { TranslationCache } from './its-translation-cache.ts'
 import { PENDBASER_PTZ } from './lpi-tables.ts'
@@ -384,12 +384,14 @@ export class VgicIts {
 
   /**
    * EnableLPIs is cleared. What was on the ap_list is no longer pending, as in Linux 7.2: otherwise INV or INVALL would queue
-   * it for a redistributor that takes none. Linux 6.1 has that error; no recording shows it, and `kvm61` is without it. One
-   * that is in a list register of a running vCPU is as pending as that says, once it is folded.
+   * it for a redistributor that takes none. The step `emulateMmioAsLinux61` leaves it pending. One that is in a list register
+   * of a running vCPU is as pending as that says, once it is folded.
    */
   disableLpis(v: Vcpu): void {
-    for (const irq of this.apLists.listOf(v)) if (this.lpis.isLpi(irq)) this.words[irq] &= ~IRQ_LATCH
-    this.apLists.takeLpisOff(v)
+    const { words, apLists, lpis } = this
+    if (words[apLists.layout.vm + VM_LPIS_STAY] === 0)
+      for (const irq of apLists.listOf(v)) if (lpis.isLpi(irq)) words[irq] &= ~IRQ_LATCH
+    apLists.takeLpisOff(v)
     this.cache.invalidate()
   }
 

@@ -159,13 +159,16 @@ describe('a superinstruction does what its rows do', () => {
     )
   })
 
-  it('in a VM with an ITS', () => {
-    const schedules = fc.array(fc.nat(4095), { minLength: 2500, maxLength: 3000, size: 'max' })
-    fc.assert(
-      fc.property(schedules, (schedule) => drive(commanding(), schedule, met)),
-      { numRuns: 5 },
-    )
-  })
+  it.each([designs.wfiFlag, kvm61(designs.wfiFlag)].map((design) => [design.name, design] as const))(
+    'in %s, in a VM with an ITS',
+    (_name, design) => {
+      const schedules = fc.array(fc.nat(4095), { minLength: 2500, maxLength: 3000, size: 'max' })
+      fc.assert(
+        fc.property(schedules, (schedule) => drive(commanding().design(design), schedule, met)),
+        { numRuns: 5 },
+      )
+    },
+  )
 
   it('and each was met', () => {
     expect([...met].sort()).toEqual(superinstructions.map(({ name }) => name).sort())

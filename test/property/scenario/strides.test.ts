@@ -142,6 +142,15 @@ describe('a run in strides is the run step by step', () => {
     expect(run.counts(0).sleeps).toBe(100)
   })
 
+  it('of three timers, two due at the same time and one when the first of those has expired, up to any bound', () => {
+    for (let bound = 1; bound < 100; bound++) {
+      const three = scenario('three timers')
+        .vm({ vcpus: 1, timers: true })
+        .guest(0, (guest) => guest.timer(101).timer(99, 'physical').wfit(98).hvc())
+      stridesOf(three, bound)
+    }
+  })
+
   it('with interrupts of physical devices, SEV, WFIT and every other operation', () => {
     fc.assert(
       fc.property(scenarios, (scenario) => {

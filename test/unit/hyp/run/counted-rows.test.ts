@@ -23,7 +23,7 @@ describe('how many rows a superinstruction has taken is known', () => {
     'in %s: of all but the commands of an ITS, which the ghosts follow',
     (_, design) => {
       for (const each of [baselines.fixed(design), kvm61(design), kvm72(design)])
-        expect(superinstructionsOf(each, false).filter((name) => name !== 'command')).toEqual([])
+        expect(superinstructionsOf(each, false).filter((name) => !name.startsWith('command'))).toEqual([])
     },
   )
 

@@ -175,7 +175,8 @@ describe('L07: a guest that has left its tables', () => {
   it('no pending table is written, or read, while its redistributor takes no LPIs', () => {
     const guest = withLpis()
     guest.mapti(1, 2, 8194, 1)
-    guest.msi(1, 0)
+    // LPI 8194 is not enabled, so it is on no ap_list, and stays pending.
+    for (const event of [0, 2]) guest.msi(1, event)
     guest.enableLpis(1, false)
     guest.ram.write8(pendingTable(1) + 8192 / 8, 0xf5)
     save(guest)
@@ -184,7 +185,7 @@ describe('L07: a guest that has left its tables', () => {
     expect([0, 1].map((vcpu) => other.ram.read8(pendingTable(vcpu) + 8192 / 8))).toEqual([0, 0xf5])
     expect(other.acknowledge(1)).toBe(1023)
     other.vm.stop()
-    expect(other.vm.saveVgic().pending).toEqual([null, [8193]])
+    expect(other.vm.saveVgic().pending).toEqual([null, [8194]])
   })
 
   it('a redistributor that takes no LPIs may have its pending table where there is no memory', () => {

@@ -153,8 +153,8 @@ describe('hard case 36: MAPC with V = 0 ignores RDbase', () => {
 })
 
 describe('a redistributor that stops taking LPIs', () => {
-  const stopped = (): ItsGuest => {
-    const guest = mapped()
+  const stopped = (options = {}): ItsGuest => {
+    const guest = mapped(options)
     guest.msi(1, 0)
     guest.enableLpis(1, false)
     return guest
@@ -168,6 +168,12 @@ describe('a redistributor that stops taking LPIs', () => {
     guest.mapc(1, 0)
     guest.invall(1)
     expect(guest.acknowledge(0)).toBe(1023)
+  })
+
+  it('gets one by INV in Linux 6.1', () => {
+    const guest = stopped({ design: kvm61(designs.wfiFlag) })
+    guest.event('INV', 1, 0)
+    expect(guest.acknowledge(1)).toBe(8192)
   })
 
   it('has forgotten what was on its ap_list when it takes LPIs again', () => {
