@@ -71,8 +71,8 @@ export const fixed = (design: Design): Design => checkDesign(design)
  *   not queued again by that, and a new priority or group takes effect when a vCPU that has the interrupt exits;
  * - an access to pending state neither stops the VM nor uses the right vCPU's timer, a write that disables an
  *   interrupt leaves it in a running vCPU's list register, and one that deactivates it does not sample its line;
- * - MAPC with V = 0, whose RDbase means nothing, has no effect if that names no vCPU, and INVALL queues pending LPIs in the
- *   order in which they were mapped, not by INTID;
+ * - MAPC with V = 0, whose RDbase means nothing, has no effect if that names no vCPU, and INVALL and EnableLPIs = 1 queue
+ *   pending LPIs in the order in which they were mapped, not by INTID;
  * - what EnableLPIs = 0 takes off an ap_list stays pending, so that INV and INVALL queue it for a redistributor that
  *   takes no LPIs;
  * - a directed yield evaluates runnable() of a vCPU that may be running by now, if the design has that question.

@@ -5,7 +5,7 @@
 import { HCR_En } from '../../arch/ich-registers.ts'
 import { asPe } from '../../gic/records/pe.ts'
 import { VCPU_DATA, VCPU_ESR, VCPU_PE, VCPU_USED_LRS, type Vcpu } from '../records/vcpu.ts'
-import { VM_LPIS_STAY } from '../records/vm.ts'
+import { VM_AS_LINUX61 } from '../records/vm.ts'
 import { executeAsLinux61 } from '../vgic/vgic-its-linux.ts'
 import * as vgicV3 from '../vgic/vgic-v3-linux.ts'
 import { ESR_DIR, type ThreadSteps } from './thread-steps.ts'
@@ -72,10 +72,10 @@ export function emulateMmioFromMemory(steps: ThreadSteps, v: Vcpu): number {
 
 export function emulateMmioAsLinux61(steps: ThreadSteps, v: Vcpu): number {
   const { words, mmio } = steps
-  const lpisStay = mmio.layout.vm + VM_LPIS_STAY
-  words[lpisStay] = 1
+  const asLinux61 = mmio.layout.vm + VM_AS_LINUX61
+  words[asLinux61] = 1
   const outcome = emulateMmioFromMemory(steps, v)
-  words[lpisStay] = 0
+  words[asLinux61] = 0
   return outcome
 }
 

@@ -363,7 +363,10 @@ export const emulateMmioFromMemory = row('emulateMmioFromMemory', {
   stands: 'thread',
   needs: ['mmioAccess'],
 })
-/** As `emulateMmioFromMemory`, but LPIs that EnableLPIs = 0 takes off an ap_list stay pending: Linux 6.1. */
+/**
+ * As `emulateMmioFromMemory`, but LPIs that EnableLPIs = 0 takes off an ap_list stay pending, and EnableLPIs = 1 queues
+ * pending ones in the order in which they were mapped: Linux 6.1.
+ */
 export const emulateMmioAsLinux61 = row('emulateMmioAsLinux61', {
   does: 'emulateMmioAsLinux61',
   of: 'linux',

@@ -34,7 +34,7 @@ import {
   irqTarget,
   TARGET_NONE,
 } from '../records/vgic-irq.ts'
-import { VM_LPIS_STAY, VM_PROPBASER } from '../records/vm.ts'
+import { VM_AS_LINUX61, VM_PROPBASER } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import { TranslationCache } from './its-translation-cache.ts'
 import { PENDBASER_PTZ } from './lpi-tables.ts'
@@ -365,20 +365,21 @@ export class VgicIts {
 
   /**
    * GICR_CTLR.EnableLPIs is set: the LPIs of a vCPU are as pending as its pending table says, unless that is zero. They are
-   * queued by INTID, as in Linux since 6.9; `kvm61` does so too, since no recording shows the order.
+   * queued by INTID, as in Linux since 6.9; by the step `emulateMmioAsLinux61` in the order in which they were made.
    */
   enableLpis(v: Vcpu): void {
-    const { words, lpis } = this
+    const { words, apLists, lpis } = this
     const index = words[v + VCPU_INDEX]
     const low = words[v + VCPU_PENDBASER] & PENDBASER_LOW
     const high = words[v + VCPU_PENDBASER + 1] & ADDRESS_HIGH
     if (words[v + VCPU_PENDBASER + 1] & PENDBASER_PTZ) return
-    for (const irq of lpis.byIntid()) {
+    const isLinux61 = words[apLists.layout.vm + VM_AS_LINUX61] !== 0
+    for (const irq of isLinux61 ? lpis.asMade() : lpis.byIntid()) {
       if (irqTarget(words[irq]) !== index) continue
       const intid = lpis.intidOf(irq)
       const byte = this.readByte(low, high, intid >> 3)
       if (this.takeRefusal()) return
-      this.apLists.store(irq, (byte >> (intid & 7)) & 1 ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
+      apLists.store(irq, (byte >> (intid & 7)) & 1 ? words[irq] | IRQ_LATCH : words[irq] & ~IRQ_LATCH)
     }
   }
 
@@ -389,7 +390,7 @@ export class VgicIts {
    */
   disableLpis(v: Vcpu): void {
     const { words, apLists, lpis } = this
-    if (words[apLists.layout.vm + VM_LPIS_STAY] === 0)
+    if (words[apLists.layout.vm + VM_AS_LINUX61] === 0)
       for (const irq of apLists.listOf(v)) if (lpis.isLpi(irq)) words[irq] &= ~IRQ_LATCH
     apLists.takeLpisOff(v)
     this.cache.invalidate()

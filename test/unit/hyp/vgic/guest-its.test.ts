@@ -11,6 +11,7 @@ import {
   GITS_CWRITER,
   gits,
   type ItsGuest,
+  pendingTable,
   slotsInUse,
 } from '../../../kit/guest-its.ts'
 import { boot, end, vmOf, wordsChangedBy } from '../../../kit/vm.ts'
@@ -186,12 +187,20 @@ describe('a redistributor that stops taking LPIs', () => {
   })
 })
 
-describe('INVALL of pending LPIs of one priority', () => {
-  it.each<readonly [string, Design, readonly number[]]>([
-    ['queues them by INTID', designs.wfiFlag, [8192, 8193, 8194]],
-    ['so in Linux 7.2', kvm72(designs.wfiFullPut), [8192, 8193, 8194]],
-    ['in Linux 6.1 as they were mapped', kvm61(designs.wfiFlag), [8194, 8192, 8193]],
-  ])('%s', (_, design, order) => {
+describe('pending LPIs of one priority', () => {
+  const orders: readonly (readonly [string, Design, readonly number[]])[] = [
+    ['by INTID', designs.wfiFlag, [8192, 8193, 8194]],
+    ['by INTID in Linux 7.2', kvm72(designs.wfiFullPut), [8192, 8193, 8194]],
+    ['as they were mapped in Linux 6.1', kvm61(designs.wfiFlag), [8194, 8192, 8193]],
+  ]
+  const taken = (guest: ItsGuest): number[] =>
+    [0, 1, 2].map(() => {
+      const intid = guest.acknowledge(1)
+      end(guest.vm, 1, intid)
+      return intid
+    })
+
+  it.each(orders)('are queued %s by INVALL', (_, design, order) => {
     const guest = bootedIts({ design })
     guest.mapd(1, 4)
     for (const intid of [8194, 8192, 8193]) {
@@ -201,12 +210,20 @@ describe('INVALL of pending LPIs of one priority', () => {
     }
     for (const intid of order) guest.configure(intid)
     guest.invall(1)
-    const taken = order.map(() => {
-      const intid = guest.acknowledge(1)
-      end(guest.vm, 1, intid)
-      return intid
-    })
-    expect(taken).toEqual(order)
+    expect(taken(guest)).toEqual(order)
+  })
+
+  it.each(orders)('are queued %s when their redistributor takes LPIs', (_, design, order) => {
+    const guest = bootedIts({ design })
+    guest.mapd(1, 4)
+    for (const intid of [8194, 8192, 8193]) {
+      guest.configure(intid)
+      guest.mapti(1, intid - 8192, intid, 1)
+    }
+    guest.enableLpis(1, false)
+    guest.ram.write8(pendingTable(1) + 8192 / 8, 7)
+    guest.enableLpis(1)
+    expect(taken(guest)).toEqual(order)
   })
 })
 
