@@ -351,9 +351,9 @@ export const emulateMmio = row('emulateMmio', {
   needs: ['mmioAccess'],
 })
 /**
- * Emulation as Linux 6.1 and 7.2 have it: pending state and enables are read and changed in memory, even if an interrupt is in a list
- * register of a running vCPU; the level of a timer is that of the accessing vCPU's; and a deactivation samples no
- * line.
+ * Emulation as Linux 6.1 and 7.2 have it: pending state and enables are read and changed in memory, even if an
+ * interrupt is in a list register of a running vCPU; the level of a timer is that of the accessing vCPU's; and a
+ * deactivation samples no line.
  */
 export const emulateMmioFromMemory = row('emulateMmioFromMemory', {
   does: 'emulateMmioFromMemory',
