@@ -104,7 +104,7 @@ describe('an interrupt is delivered', () => {
     )
     fire(machine, 'nic')
     goTo(machine, 'vcpu0', 'enters the guest')
-    goTo(machine, 'vcpu1', 'emulateMmioFromMemory')
+    goTo(machine, 'vcpu1', 'emulateMmioAsLinux61')
     const explanation = explained(machine, 40)
     expect(explanation.reason).toBe('pstate-masked')
     expect(detailOf(explanation, 'enabled')).toBe(
@@ -202,7 +202,7 @@ describe('an interrupt is not delivered', () => {
     )
     goTo(machine, 'vcpu0', 'hvc')
     fire(machine, 'nic')
-    goTo(machine, 'vcpu0', 'emulateMmioFromMemory')
+    goTo(machine, 'vcpu0', 'emulateMmioAsLinux61')
     goTo(machine, 'vcpu0', 'enters the guest')
     expect(reasonOf(machine, 40)).toBe('not-queued')
     fire(machine, 'nic')
