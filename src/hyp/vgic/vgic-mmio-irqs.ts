@@ -238,7 +238,7 @@ export class VgicMmioIrqs {
     return ((this.words[this.edgeLines + (spi >> 5)] >>> (spi & 31)) & 1) === 1
   }
 
-  /** Whether the access under way is emulated as Linux 6.1 does it: the step `emulateMmioFromMemory`. */
+  /** Whether the access under way is emulated from memory, as Linux does it: the step `emulateMmioFromMemory`. */
   private get answersFromMemory(): boolean {
     return this.words[this.apLists.layout.vm + VM_RUNNING] !== 0
   }
