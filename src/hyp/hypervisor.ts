@@ -51,8 +51,6 @@ import {
   IRQ_TARGET_SHIFT,
   type Irq,
   irqAfter,
-  irqInputMoves,
-  irqWithInput,
 } from './records/vgic-irq.ts'
 import {
   layoutOf,
@@ -312,10 +310,9 @@ export class Hypervisor {
    * interrupts the host, which injects it.
    */
   inject(irq: Irq, level: number): void {
-    // As ApLists.inject, but the word is read once for both.
     const word = this.words[irq]
     if (word & IRQ_HW && this.mapped.isMappedSpi(irq)) this.mapped.setInput(irq, level)
-    else if (irqInputMoves(word, level)) this.apLists.store(irq, irqWithInput(word))
+    else this.apLists.inject(irq, level, word)
   }
 
   private lower(v: Vcpu, intid: Intid): void {

@@ -200,9 +200,8 @@ export class ApLists {
     if (target !== 0) this.notify(target)
   }
 
-  /** Sets an interrupt's input and notifies the vCPU. */
-  inject(irq: Irq, level: number): void {
-    const word = this.words[irq]
+  /** Sets an interrupt's input and notifies the vCPU; `word` is the interrupt's, for a caller that has read it. */
+  inject(irq: Irq, level: number, word = this.words[irq]): void {
     if (irqInputMoves(word, level)) this.store(irq, irqWithInput(word))
   }
 
