@@ -27,11 +27,6 @@ export const VM_ACCESSING = 10
  * are read, whichever vCPU's interrupt is accessed; otherwise 0.
  */
 export const VM_RUNNING = 11
-/**
- * While an MMIO access is emulated as in Linux 6.1: 1, since EnableLPIs = 0 leaves pending what was on the
- * ap_list, and EnableLPIs = 1 queues in another order; otherwise 0.
- */
-export const VM_AS_LINUX61 = 12
 /** Its handle. */
 export const MAPPED_IRQ = 0
 /** The physical INTID. */

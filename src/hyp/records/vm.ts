@@ -70,12 +70,6 @@ export const vmRows = {
     by: [],
     says: "While an MMIO access is emulated from memory, as in Linux 6.1: the vCPU that makes it, whose timers' lines are read, whichever vCPU's interrupt is accessed; otherwise 0.",
   },
-  VM_AS_LINUX61: {
-    name: 'emulated as in Linux 6.1',
-    class: 'observational',
-    by: [],
-    says: 'While an MMIO access is emulated as in Linux 6.1: 1, since EnableLPIs = 0 leaves pending what was on the ap_list, and EnableLPIs = 1 queues in another order; otherwise 0.',
-  },
 } as const satisfies Rows
 
 /** An SPI that is mapped to a physical one. */

@@ -27,7 +27,7 @@ import {
 } from './lpi-tables.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 import { VgicIts } from './vgic-its.ts'
-import { VgicItsCommands } from './vgic-its-commands.ts'
+import { type ItsWays, VgicItsCommands } from './vgic-its-commands.ts'
 import { VgicMmioIrqs } from './vgic-mmio-irqs.ts'
 import type { VgicV4 } from './vgic-v4.ts'
 export interface GuestFrames {
@@ -59,10 +59,11 @@ export class VgicDist {
     frames: GuestFrames,
     /** The guest's. */
     memory: Memory,
+    { carryOut, isLinux61 }: ItsWays,
   ) {
     this.words = apLists.words
-    this.its = new VgicIts(apLists, memory)
-    this.commands = new VgicItsCommands(this.its)
+    this.its = new VgicIts(apLists, memory, isLinux61)
+    this.commands = new VgicItsCommands(this.its, carryOut)
     this.layout = apLists.layout
     this.irqs = new VgicMmioIrqs(apLists, mapped)
     this.hasIts = (frames.its ?? []).length > 0
