@@ -58,6 +58,12 @@ export const vmRows = {
     by: [],
     says: 'Whether its SGIs are vSGIs, without an active state: GICD_CTLR.nASSGIreq.',
   },
+  VM_REVISION: {
+    name: 'GICD_IIDR.Revision',
+    class: 'authoritative',
+    by: [],
+    says: "The revision of KVM's vGIC that the guest sees, GICD_IIDR.Revision, which userspace can choose: from 3 on GICR_CTLR has CES and IR.",
+  },
   VM_ACCESSING: {
     name: 'accessing',
     class: 'observational',
