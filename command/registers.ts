@@ -11,6 +11,7 @@ import {
   registers,
   VgicError,
 } from 'vgic'
+import { nearest } from '../src/errors/did-you-mean.ts'
 import { bits, integer, OK, type Request, type Subcommand, text, UsageError } from './arguments.ts'
 
 const GENERIC = /^S([0-3])_([0-7])_C(\d{1,2})_C(\d{1,2})_([0-7])$/i
@@ -49,7 +50,7 @@ function byName(word: string): Register {
   try {
     return registers.byName(word)
   } catch (error) {
-    if (!(error instanceof VgicError) || error.message.includes('did you mean')) throw error
+    if (!(error instanceof VgicError) || nearest(word, registers.names()) !== undefined) throw error
     throw new UsageError(`there is no register ${word}: names are as in Arm's manuals, such as ICH_VMCR_EL2.`)
   }
 }

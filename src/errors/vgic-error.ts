@@ -16,11 +16,11 @@ export type VgicErrorCode =
   | 'memory'
   /** A scenario contradicts itself or names something that it does not have. */
   | 'scenario'
-  /** Userspace gives a register a value that it does not take, or names a register that this silicon lacks. */
+  /** Userspace gives a register a value that it does not take, or names a register that this silicon lacks, or no vCPU. */
   | 'EINVAL'
   /** Userspace names a system register that has no state to read or write. */
   | 'ENOENT'
-  /** Userspace names a memory-mapped register, or a vCPU, that does not exist. */
+  /** Userspace names a register of an ITS, or an ITS, that does not exist. */
   | 'ENXIO'
   /** Userspace reads or writes registers of a VM whose vCPUs run. */
   | 'EBUSY'

@@ -67,6 +67,7 @@ import type { Design } from './run/design.ts'
 import { Halt, type HaltPolling } from './run/halt.ts'
 import { HostInterrupts } from './run/host-interrupts.ts'
 import { Injection } from './run/injection.ts'
+import { itsWays } from './run/its-ways.ts'
 import { Messages } from './run/message.ts'
 import { OnSpin } from './run/on-spin.ts'
 import { OwnSteps } from './run/own-steps.ts'
@@ -252,7 +253,7 @@ export class Hypervisor {
       ...framesOfGuest(setup.frames),
       ...(direct ? [HOST_MEMORY] : []),
     ])
-    this.mmio = new VgicMmio(this.apLists, this.mapped, setup.frames, memory)
+    this.mmio = new VgicMmio(this.apLists, this.mapped, setup.frames, memory, itsWays(program))
     const { its: guestIts } = this.mmio.dist
     this.v4 = direct && new VgicV4(this.seam, this.apLists, guestIts, direct.vsgis)
     if (this.v4) this.mmio.dist.inject(this.v4)

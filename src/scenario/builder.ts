@@ -86,6 +86,7 @@ export class Scenario {
   private readonly interrupts = new Map<string, InterruptSetup>()
   private readonly interfaces = new Map<number, CpuInterfaceConfig>()
   private readonly guests = new Map<number, GuestProgram>()
+  private readonly sgiTargets = new Map<number, number>()
   private readonly devices: DeviceBuilder[] = []
   private readonly vlpis: ForwardSetup[] = []
   private readonly alike: (readonly SymmetricPart[])[] = []
@@ -173,6 +174,7 @@ export class Scenario {
     const builder = new GuestBuilder()
     write(builder)
     this.guests.set(vcpu, builder.build())
+    this.sgiTargets.set(vcpu, builder.sgiTarget)
     return this
   }
 
@@ -233,6 +235,7 @@ export class Scenario {
     }
     for (const vcpu of this.guests.keys()) this.checkVcpu('A guest', vcpu)
     for (const vcpu of this.interfaces.keys()) this.checkVcpu('A CPU interface', vcpu)
+    for (const target of this.sgiTargets.values()) if (target >= 0) this.checkVcpu("A guest's SGI", target)
     for (const [vcpu, { ops }] of this.guests) {
       for (let at = 0; at < ops.length; at += OP_WORDS) {
         if (ops[at] === OP_QUIESCE) this.checkInterrupt('A guest', ops[at + 1], vcpu)

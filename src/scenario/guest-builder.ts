@@ -108,6 +108,8 @@ export class Draft {
   loops = 0
   /** The loop whose counter counts the runs of the handlers; -1 if nothing waits for them. */
   runs = -1
+  /** The greatest index of a vCPU that an SGI names; -1 if none does. */
+  sgiTarget = -1
 
   /** Allocates another loop and returns its number. */
   newLoop(): number {
@@ -259,7 +261,9 @@ export class OpList {
     return this.write(register, argumentBoolean('enabled', enabled) ? 1 : 0)
   }
 
-  /** Sends an SGI. */
+  /**
+   * Sends an SGI, to vCPUs of the VM. One to an affinity that no vCPU has, which nobody takes, is a `write` of the register.
+   */
   sgi(target: SgiTarget): this {
     const { intid, vcpus, group = 1 } = argumentOptions('sgi', target, sgiFields)
     argumentInteger('intid', intid, 0, 15)
@@ -267,6 +271,7 @@ export class OpList {
     const register = group === 1 ? ICC_SGI1R_EL1 : group === 0 ? ICC_SGI0R_EL1 : ICC_ASGI1R_EL1
     const value = (BigInt(intid) << 24n) | targetBits(vcpus)
     const to = vcpus === 'others' ? 'all others' : `vCPU ${vcpus.join(', ')}`
+    if (vcpus !== 'others') this.draft.sgiTarget = Math.max(this.draft.sgiTarget, ...vcpus)
     this.write(register, value)
     return this.rename(`${sysregName(register)}: ${intidName(intid)} to ${to}`)
   }
@@ -371,6 +376,15 @@ export class GuestBuilder extends OpList {
   onFiq(handler: (list: OpList) => unknown): this {
     this.fiq = argumentFunction('handler', handler, LIST)
     return this
+  }
+
+  /**
+   * The greatest index of a vCPU that an SGI names, once it is built; -1 if none does.
+   *
+   * @internal
+   */
+  get sgiTarget(): number {
+    return this.draft.sgiTarget
   }
 
   /** @internal */

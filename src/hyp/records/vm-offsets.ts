@@ -18,20 +18,20 @@ export const VM_STOPPER = 8
 /** Whether its SGIs are vSGIs, without an active state: GICD_CTLR.nASSGIreq. */
 export const VM_NASSGIREQ = 9
 /**
+ * The revision of KVM's vGIC that the guest sees, GICD_IIDR.Revision, which userspace can choose: from 3 on
+ * GICR_CTLR has CES and IR.
+ */
+export const VM_REVISION = 10
+/**
  * The vCPU that has made the MMIO access that is emulated, for which the hypervisor's own accesses count; it
  * means nothing outside of one.
  */
-export const VM_ACCESSING = 10
+export const VM_ACCESSING = 11
 /**
  * While an MMIO access is emulated from memory, as in Linux 6.1: the vCPU that makes it, whose timers' lines
  * are read, whichever vCPU's interrupt is accessed; otherwise 0.
  */
-export const VM_RUNNING = 11
-/**
- * While an MMIO access is emulated as in Linux 6.1: 1, since EnableLPIs = 0 leaves pending what was on the
- * ap_list, and EnableLPIs = 1 queues in another order; otherwise 0.
- */
-export const VM_AS_LINUX61 = 12
+export const VM_RUNNING = 12
 /** Its handle. */
 export const MAPPED_IRQ = 0
 /** The physical INTID. */

@@ -58,6 +58,12 @@ export const vmRows = {
     by: [],
     says: 'Whether its SGIs are vSGIs, without an active state: GICD_CTLR.nASSGIreq.',
   },
+  VM_REVISION: {
+    name: 'GICD_IIDR.Revision',
+    class: 'authoritative',
+    by: [],
+    says: "The revision of KVM's vGIC that the guest sees, GICD_IIDR.Revision, which userspace can choose: from 3 on GICR_CTLR has CES and IR.",
+  },
   VM_ACCESSING: {
     name: 'accessing',
     class: 'observational',
@@ -69,12 +75,6 @@ export const vmRows = {
     class: 'observational',
     by: [],
     says: "While an MMIO access is emulated from memory, as in Linux 6.1: the vCPU that makes it, whose timers' lines are read, whichever vCPU's interrupt is accessed; otherwise 0.",
-  },
-  VM_AS_LINUX61: {
-    name: 'emulated as in Linux 6.1',
-    class: 'observational',
-    by: [],
-    says: 'While an MMIO access is emulated as in Linux 6.1: 1, since EnableLPIs = 0 leaves pending what was on the ap_list, and EnableLPIs = 1 queues in another order; otherwise 0.',
   },
 } as const satisfies Rows
 

@@ -3,10 +3,12 @@
  * `kvm61` and `kvm72` have the behaviour of Linux 6.1 and 7.2 that the recordings show.
  */
 
+import { VgicError } from '../../errors/vgic-error.ts'
 import { checkDesign } from './check-design.ts'
 import { type Design, when } from './design.ts'
-import { edit } from './edit.ts'
+import { type Edit, edit } from './edit.ts'
 import { compile } from './program.ts'
+import type { Step } from './step.ts'
 import {
   accessStoppedFromMemory,
   candidateRunnable,
@@ -78,21 +80,51 @@ export const fixed = (design: Design): Design => checkDesign(design)
  * - a directed yield evaluates runnable() of a vCPU that may be running by now, if the design has that question.
  */
 export function kvm61(design: Design): Design {
-  const asks = compile(checkDesign(design)).steps.includes(dyRunnable)
-  const edited = edit(design)
-    .replaceAll('flush', flushActiveFirst)
-    .replaceAll('fold', foldIgnoringEoiCount)
-    .replaceAll('trapDir', vpeEnable)
-    .insertAfterAll(flushActiveFirst.name, vpeEnable)
-    .insertAfterAll('put', vpeDisable)
-    .omitAll('timerSync')
-    .omitAll('reevaluate')
-    .replaceAll('emulateMmio', emulateMmioAsLinux61)
-    .replaceAll('accessStopped', accessStoppedFromMemory)
-    .replaceAll('executeCommand', executeCommandAsLinux61)
-  const all = asks ? edited.replaceAll(dyRunnable.name, candidateRunnable) : edited
-  return all.design(`${design.name} (kvm61)`)
+  const names = stepNamesFor('kvm61', design, [...replacedBy61.keys(), 'put'])
+  let edited = edit(design)
+  for (const [name, by] of replacedBy61) edited = edited.replaceAll(name, by)
+  edited = edited.insertAfterAll(flushActiveFirst.name, vpeEnable).insertAfterAll('put', vpeDisable)
+  return withoutOwn(edited, names).design(`${design.name} (kvm61)`)
 }
+
+/** The steps that Linux 6.1 has instead of a design's. */
+const replacedBy61: ReadonlyMap<string, Step> = new Map([
+  ['flush', flushActiveFirst],
+  ['fold', foldIgnoringEoiCount],
+  ['trapDir', vpeEnable],
+  ['emulateMmio', emulateMmioAsLinux61],
+  ['accessStopped', accessStoppedFromMemory],
+  ['executeCommand', executeCommandAsLinux61],
+])
+
+/**
+ * The names of a design's steps. Throws for a design without one of those that a baseline edits: another is in its place,
+ * and the baseline cannot know what that is to be with the kernel's own.
+ */
+function stepNamesFor(baseline: string, design: Design, edited: readonly string[]): ReadonlySet<string> {
+  const names = new Set(compile(checkDesign(design), true).steps.flatMap((step) => step?.name ?? []))
+  const missing = edited.find((name) => !names.has(name))
+  if (missing === undefined) return names
+  throw new VgicError(
+    'argument',
+    `${design.name} has no step ${missing}, which ${baseline} edits: apply ${baseline} first, and edit what it returns.`,
+  )
+}
+
+/** Without what no Linux has, as far as the design has it. */
+function withoutOwn(edit: Edit, names: ReadonlySet<string>): Edit {
+  let edited = edit
+  for (const name of ['timerSync', 'reevaluate']) if (names.has(name)) edited = edited.omitAll(name)
+  return names.has(dyRunnable.name) ? edited.replaceAll(dyRunnable.name, candidateRunnable) : edited
+}
+
+/** The steps that Linux 7.2 has instead of a design's, beside those that are in another order there. */
+const replacedBy72: ReadonlyMap<string, Step> = new Map([
+  ['flush', flushWritingHcr],
+  ['fold', foldSavingVmcr],
+  ['emulateMmio', emulateMmioFromMemory],
+  ['accessStopped', accessStoppedFromMemory],
+])
 
 /** The parts of a thread that load the vGIC and the timers. */
 const LOADING = ['load', 'signal', 'userspace', 'mmio'] as const
@@ -121,7 +153,13 @@ export function kvm72(design: Design): Design {
     schedOut: [putAgain, vpePutByFlag],
     schedIn: [timerLoad, loadAgain, vpeLoadUnlessWaiting],
   }
-  const asks = compile(checkDesign(design)).steps.includes(dyRunnable)
+  const names = stepNamesFor('kvm72', design, [
+    ...replacedBy72.keys(),
+    'load',
+    'put',
+    'trapDir',
+    'emulateSysreg',
+  ])
   let edited = edit({ ...design, ...notifiers })
   for (const part of LOADING)
     edited = edited.swap(`${part}/load`, `${part}/timerLoad`).swap(`${part}/load`, `${part}/vpeLoad`)
@@ -131,6 +169,7 @@ export function kvm72(design: Design): Design {
     if (paths.includes(`${part}/put`) && paths.includes(`${part}/vpePutByFlag`))
       edited = edited.swap(`${part}/put`, `${part}/vpePutByFlag`)
   }
+  for (const [name, by] of replacedBy72) edited = edited.replaceAll(name, by)
   edited = edited
     .replaceAll('load', loadAgain)
     .insertAfterAll(loadAgain.name, vpeEnable)
@@ -138,14 +177,7 @@ export function kvm72(design: Design): Design {
     .insertAfterAll(vpePut.name, vpeDisable)
     .insertAfterAll(vpePutByFlag.name, vpeDisable)
     .omitAll('trapDir')
-    .replaceAll('flush', flushWritingHcr)
-    .replaceAll('fold', foldSavingVmcr)
     .insertAfter('sysreg/emulateSysreg', when(deactivationLeft, stopVcpus, deactivateStopped, resumeVcpus))
     .replace('sysreg/emulateSysreg', emulateSysregByShadow)
-    .omitAll('timerSync')
-    .omitAll('reevaluate')
-    .replaceAll('emulateMmio', emulateMmioFromMemory)
-    .replaceAll('accessStopped', accessStoppedFromMemory)
-  if (asks) edited = edited.replaceAll(dyRunnable.name, candidateRunnable)
-  return edited.design(`${design.name} (kvm72)`)
+  return withoutOwn(edited, names).design(`${design.name} (kvm72)`)
 }

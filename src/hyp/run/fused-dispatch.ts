@@ -49,7 +49,7 @@ export function performFused(steps: FusedSteps, number: number, v: Vcpu, at: num
     case 21:
       return steps.emulateMmioFromMemoryAndSkip(v, at)
     case 22:
-      return steps.emulateMmioAsLinux61AndSkip(v, at)
+      return steps.emulateMmioFromMemoryAndSkip(v, at)
     case 23:
       return steps.schedOut(v, at)
     case 24:

@@ -460,11 +460,6 @@ export class FusedSteps extends GapSteps {
     return this.skipIfDone(v, at, linux.emulateMmioFromMemory(this, v))
   }
 
-  emulateMmioAsLinux61AndSkip(v: Vcpu, at: number): number {
-    if (this.mmio.mustWait(v)) return this.waitForVcpus(v, at)
-    return this.skipIfDone(v, at, linux.emulateMmioAsLinux61(this, v))
-  }
-
   private waitForVcpus(v: Vcpu, at: number): number {
     return restAt(this.words, v, asPc(at >> TABLE_SHIFT), THREAD_WAITS_FOR_VCPUS)
   }

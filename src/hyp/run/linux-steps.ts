@@ -5,7 +5,6 @@
 import { HCR_En } from '../../arch/ich-registers.ts'
 import { asPe } from '../../gic/records/pe.ts'
 import { VCPU_DATA, VCPU_ESR, VCPU_PE, VCPU_USED_LRS, type Vcpu } from '../records/vcpu.ts'
-import { VM_AS_LINUX61 } from '../records/vm.ts'
 import { executeAsLinux61 } from '../vgic/vgic-its-linux.ts'
 import * as vgicV3 from '../vgic/vgic-v3-linux.ts'
 import { ESR_DIR, type ThreadSteps } from './thread-steps.ts'
@@ -68,15 +67,6 @@ export function deactivateStopped(steps: ThreadSteps, v: Vcpu): void {
 
 export function emulateMmioFromMemory(steps: ThreadSteps, v: Vcpu): number {
   return steps.mmio.access(v, false)
-}
-
-export function emulateMmioAsLinux61(steps: ThreadSteps, v: Vcpu): number {
-  const { words, mmio } = steps
-  const asLinux61 = mmio.layout.vm + VM_AS_LINUX61
-  words[asLinux61] = 1
-  const outcome = emulateMmioFromMemory(steps, v)
-  words[asLinux61] = 0
-  return outcome
 }
 
 export function accessStoppedFromMemory(steps: ThreadSteps, v: Vcpu): number {

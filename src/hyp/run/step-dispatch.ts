@@ -149,7 +149,7 @@ export function performStep(steps: ThreadSteps, step: number, v: Vcpu): number {
     case op.STEP_EMULATE_MMIO_FROM_MEMORY:
       return linux.emulateMmioFromMemory(steps, v)
     case op.STEP_EMULATE_MMIO_AS_LINUX61:
-      return linux.emulateMmioAsLinux61(steps, v)
+      return linux.emulateMmioFromMemory(steps, v)
     case op.STEP_REEVALUATE:
       steps.reevaluate(v)
       return 0

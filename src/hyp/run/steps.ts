@@ -365,10 +365,11 @@ export const emulateMmioFromMemory = row('emulateMmioFromMemory', {
 })
 /**
  * As `emulateMmioFromMemory`, but LPIs that EnableLPIs = 0 takes off an ap_list stay pending, and EnableLPIs = 1 queues
- * pending ones in the order in which they were mapped: Linux 6.1.
+ * pending ones in the order in which they were mapped: Linux 6.1. A VM whose design has this step does so whoever writes
+ * the register, userspace too: its-ways.ts.
  */
 export const emulateMmioAsLinux61 = row('emulateMmioAsLinux61', {
-  does: 'emulateMmioAsLinux61',
+  does: 'emulateMmioFromMemory',
   of: 'linux',
   endsAccess: true,
   outcomes: mmioOutcomes,

@@ -260,7 +260,7 @@ export const superinstructions: readonly Superinstruction[] = [
   },
   {
     name: 'mmioAsLinux61',
-    does: 'emulateMmioAsLinux61AndSkip',
+    does: 'emulateMmioFromMemoryAndSkip',
     rows: [step.emulateMmioAsLinux61, step.skipInstruction],
   },
   {

@@ -5,10 +5,12 @@
  * - GITS_CREADR can be written while the ITS is disabled. A write of GITS_CBASER makes it and GITS_CWRITER zero, so
  *   GITS_CBASER is restored first.
  * - GITS_IIDR takes this vGIC's value alone; its bits 15:12 are the revision of the tables' ABI, 0.
+ * - An offset is that of a whole register: one that is not aligned to its size, 8 bytes from GITS_TYPER to the identification
+ *   registers and 4 else, is EINVAL, one without a register ENXIO (vgic_its_attr_regs_access).
  * GITS_CTLR is restored last, when the tables are.
  */
 import { halves, joined } from '../../arch/doubleword.ts'
-import { argumentBits } from '../../errors/arguments.ts'
+import { argumentBits, argumentInteger } from '../../errors/arguments.ts'
 import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { DOUBLEWORD, WORD } from '../../gic/frames/register-map.ts'
@@ -26,12 +28,15 @@ export interface ItsRegister {
 
 export const GITS_CTLR = 0x0
 export const GITS_IIDR = 0x4
+const GITS_TYPER = 0x8
 export const GITS_CREADR = 0x90
+/** The first of the identification registers. */
+const GITS_PIDR4 = 0xffd0
 
 /** The registers in the order in which they are restored. */
 export const itsRegisters: readonly ItsRegister[] = [
   { name: 'GITS_IIDR', offset: GITS_IIDR },
-  { name: 'GITS_TYPER', offset: 0x8 },
+  { name: 'GITS_TYPER', offset: GITS_TYPER },
   { name: 'GITS_CBASER', offset: 0x80 },
   { name: 'GITS_CREADR', offset: GITS_CREADR },
   { name: 'GITS_CWRITER', offset: 0x88 },
@@ -102,10 +107,12 @@ export class ItsRegisters {
   /** The size of the register at an offset. */
   private sizeAt(n: number, offset: number): number {
     this.recordOf(n)
-    const isInFrame = Number.isInteger(offset) && offset >= 0 && offset < itsMap.size
-    for (const size of isInFrame ? [DOUBLEWORD, WORD] : [])
-      if (itsMap.find(offset, size) !== undefined) return size
-    throw new VgicError('ENXIO', `An ITS has no register at offset ${String(offset)}.`)
+    const alignment = offset < GITS_TYPER || offset >= GITS_PIDR4 ? WORD : DOUBLEWORD
+    if (argumentInteger('offset', offset, 0, 0xffff_ffff) % alignment !== 0) {
+      throw new VgicError('EINVAL', `Offset ${hex(offset)} of an ITS is not a multiple of ${alignment}.`)
+    }
+    for (const size of [DOUBLEWORD, WORD]) if (itsMap.find(offset, size) !== undefined) return size
+    throw new VgicError('ENXIO', `An ITS has no register at offset ${hex(offset)}.`)
   }
 
   /** The record of an ITS of a VM that is stopped. */

@@ -6,11 +6,15 @@
  * - ISPENDR is the latch without the line, and a write sets it exactly; ICPENDR reads as zero and ignores writes;
  * - a level-sensitive interrupt's line is in LEVEL_INFO and nowhere else;
  * - list registers of a running vCPU are never read: while a vCPU is loaded, every access fails.
+ * An offset without a 32-bit register reads as zero and ignores writes, as in KVM (vgic_uaccess_read, vgic_uaccess_write),
+ * where only KVM_HAS_DEVICE_ATTR, which asks whether there is one, fails with ENXIO (vgic_v3_has_attr_regs). A vCPU that
+ * does not exist is EINVAL (vgic_v3_parse_attr).
  */
 
 import { GICD_CTLR_EnableGrp1, GICD_CTLR_nASSGIreq } from '../../arch/gicd-registers.ts'
 import { FIRST_PPI, FIRST_SPI, type Intid } from '../../arch/intid.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
+import { argumentInteger } from '../../errors/arguments.ts'
 import { hex } from '../../errors/printed.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { RegisterMap, razWi, WORD } from '../../gic/frames/register-map.ts'
@@ -26,9 +30,15 @@ import {
   type Irq,
   irqAfter,
 } from '../records/vgic-irq.ts'
-import { VM_ENABLED, VM_NASSGIREQ } from '../records/vm.ts'
-import type { VgicDist } from '../vgic/vgic-dist.ts'
-import { distributorMap, redistributorMap, type VgicRow } from '../vgic/vgic-mmio-registers.ts'
+import { VM_ENABLED, VM_NASSGIREQ, VM_REVISION } from '../records/vm.ts'
+import { VGIC_REVISION, type VgicDist } from '../vgic/vgic-dist.ts'
+import {
+  distributorMap,
+  GICD_IIDR_REVISION_SHIFT,
+  GICD_IIDR_Revision,
+  redistributorMap,
+  type VgicRow,
+} from '../vgic/vgic-mmio-registers.ts'
 import { type CpuSysreg, cpuSysreg } from './cpu-sysregs.ts'
 
 /** The word of an interrupt of a frame, 0 if the frame does not have it. */
@@ -100,7 +110,11 @@ const interruptRows = (irqAt: IrqAt): Readonly<Record<string, Access>> => ({
   ICACTIVER: flag(irqAt, IRQ_ACTIVE, (word, isSet) => (isSet ? word & ~IRQ_ACTIVE : word)),
 })
 
-/** GICD_CTLR, without the kicks of a guest's write, and GICD_IIDR, which must be written with this vGIC's value. */
+/**
+ * GICD_CTLR, without the kicks of a guest's write, and GICD_IIDR, whose Revision userspace chooses: an older one for a guest
+ * that comes from an older kernel (vgic_mmio_uaccess_write_v3_misc). Linux 6.1 and 7.2 take 2 and 3; before they were mended in
+ * 2026 (a0e6ae45af17, in 6.1's stable releases, too) they took any, without an effect.
+ */
 const distributorRows: Readonly<Record<string, Partial<Access>>> = {
   ...interruptRows(spiAt),
   CTLR: {
@@ -113,8 +127,12 @@ const distributorRows: Readonly<Record<string, Partial<Access>>> = {
   IIDR: {
     write: (machine, owner, first, count, value) => {
       const own = distributorMap.find(GICD_IIDR, WORD)?.read(machine, owner, first, count) ?? 0
-      if (own !== value)
+      if ((own ^ value) & ~GICD_IIDR_Revision)
         throw new VgicError('EINVAL', `GICD_IIDR is ${hex(own)}, not ${hex(value)}: another vGIC.`)
+      const revision = (value & GICD_IIDR_Revision) >>> GICD_IIDR_REVISION_SHIFT
+      if (revision < 2 || revision > VGIC_REVISION)
+        throw new VgicError('EINVAL', `GICD_IIDR has revision ${revision}: 2 or 3 can be chosen.`)
+      machine.words[machine.layout.vm + VM_REVISION] = revision
     },
   },
 }
@@ -145,20 +163,20 @@ export class UserspaceRegisters {
 
   /** A 32-bit word of the distributor, by its offset: DIST_REGS. */
   readDistributor(offset: number): number {
-    return this.readFrame(userspaceDistributor, 0, 'GICD', offset)
+    return this.readFrame(userspaceDistributor, 0, offset)
   }
 
   writeDistributor(offset: number, value: number): void {
-    this.writeFrame(userspaceDistributor, 0, 'GICD', offset, value)
+    this.writeFrame(userspaceDistributor, 0, offset, value)
   }
 
   /** A 32-bit word of a vCPU's redistributor, by its offset from RD_base, SGI_base included: REDIST_REGS. */
   readRedistributor(vcpu: number, offset: number): number {
-    return this.readFrame(userspaceRedistributor, vcpu, 'GICR', offset)
+    return this.readFrame(userspaceRedistributor, vcpu, offset)
   }
 
   writeRedistributor(vcpu: number, offset: number, value: number): void {
-    this.writeFrame(userspaceRedistributor, vcpu, 'GICR', offset, value)
+    this.writeFrame(userspaceRedistributor, vcpu, offset, value)
   }
 
   /** A system register of a vCPU's CPU interface, by its encoding: CPU_SYSREGS. */
@@ -210,15 +228,15 @@ export class UserspaceRegisters {
     return intid < FIRST_SPI + layout.spiCount ? apLists.irqOf(v, intid) : 0
   }
 
-  private readFrame(map: Map, vcpu: number, frame: string, offset: number): number {
+  private readFrame(map: Map, vcpu: number, offset: number): number {
     const v = this.stopped(vcpu)
-    rowAt(map, frame, offset)
+    argumentInteger('offset', offset, 0, 0xffff_ffff)
     return map.read(this.hypervisor.mmio.dist, v, offset, WORD) >>> 0
   }
 
-  private writeFrame(map: Map, vcpu: number, frame: string, offset: number, value: number): void {
+  private writeFrame(map: Map, vcpu: number, offset: number, value: number): void {
     const v = this.stopped(vcpu)
-    rowAt(map, frame, offset)
+    argumentInteger('offset', offset, 0, 0xffff_ffff)
     map.write(this.hypervisor.mmio.dist, v, offset, WORD, value | 0, 0)
   }
 
@@ -234,7 +252,7 @@ export class UserspaceRegisters {
   private stopped(vcpu: number): Vcpu {
     const { layout } = this.hypervisor
     if (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= layout.vcpuCount) {
-      throw new VgicError('ENXIO', `There is no vCPU ${vcpu}: the VM has ${layout.vcpuCount}.`)
+      throw new VgicError('EINVAL', `There is no vCPU ${vcpu}: the VM has ${layout.vcpuCount}.`)
     }
     checkStopped(this.hypervisor)
     return this.hypervisor.vcpu(vcpu)
@@ -252,10 +270,3 @@ export function checkStopped({ words, layout, apLists, mmio }: Hypervisor): void
 }
 
 type Map = RegisterMap<VgicDist, Vcpu, VgicRow>
-
-function rowAt(map: Map, frame: string, offset: number): VgicRow {
-  const row =
-    Number.isInteger(offset) && offset >= 0 && offset < map.size ? map.find(offset, WORD) : undefined
-  if (row) return row
-  throw new VgicError('ENXIO', `${frame} has no 32-bit register at offset ${String(offset)}.`)
-}

@@ -15,7 +15,7 @@ import type { Memory } from '../../gic/config/memory.ts'
 import { indexOfAffinity } from '../records/affinity.ts'
 import { VCPU_LPIS_ENABLED, VCPU_PENDBASER, type Vcpu } from '../records/vcpu.ts'
 import { asIrq, IRQ_TARGET, IRQ_TARGET_SHIFT, irqAfter, TARGET_NONE } from '../records/vgic-irq.ts'
-import { VM_ENABLED, VM_NASSGIREQ, VM_PROPBASER, type VmLayout } from '../records/vm.ts'
+import { VM_ENABLED, VM_NASSGIREQ, VM_PROPBASER, VM_REVISION, type VmLayout } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import {
   LPI_TABLE_RESET,
@@ -27,7 +27,7 @@ import {
 } from './lpi-tables.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 import { VgicIts } from './vgic-its.ts'
-import { VgicItsCommands } from './vgic-its-commands.ts'
+import { type ItsWays, VgicItsCommands } from './vgic-its-commands.ts'
 import { VgicMmioIrqs } from './vgic-mmio-irqs.ts'
 import type { VgicV4 } from './vgic-v4.ts'
 export interface GuestFrames {
@@ -38,6 +38,9 @@ export interface GuestFrames {
   /** The ITSs, 128 KiB each. */
   readonly its?: readonly number[]
 }
+
+/** The newest revision of KVM's vGIC (KVM_VGIC_IMP_REV_LATEST), which a VM begins with. */
+export const VGIC_REVISION = 3
 
 export class VgicDist {
   /** Set when the VM is made, if it has direct injection. */
@@ -59,10 +62,11 @@ export class VgicDist {
     frames: GuestFrames,
     /** The guest's. */
     memory: Memory,
+    { carryOut, isLinux61 }: ItsWays,
   ) {
     this.words = apLists.words
-    this.its = new VgicIts(apLists, memory)
-    this.commands = new VgicItsCommands(this.its)
+    this.its = new VgicIts(apLists, memory, isLinux61)
+    this.commands = new VgicItsCommands(this.its, carryOut)
     this.layout = apLists.layout
     this.irqs = new VgicMmioIrqs(apLists, mapped)
     this.hasIts = (frames.its ?? []).length > 0
@@ -98,6 +102,7 @@ export class VgicDist {
   reset(): void {
     const { words, layout } = this
     words[layout.vm + VM_PROPBASER] = LPI_TABLE_RESET
+    words[layout.vm + VM_REVISION] = VGIC_REVISION
     for (let i = 0; i < layout.vcpuCount; i++)
       words[this.apLists.vcpuOf(i) + VCPU_PENDBASER] = LPI_TABLE_RESET
   }

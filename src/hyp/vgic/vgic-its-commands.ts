@@ -52,10 +52,23 @@ const IDBITS = 0x1f
 /** The lock of a queue within a write of a register: more than the index of a vCPU. */
 const STARTED = 0x100
 
+/** Carries out the command that ITS `n` has fetched, and goes on in its queue. */
+export type CarryOut = (commands: VgicItsCommands, n: number) => void
+
+/** What the kernel of a design does about LPIs that is the same whoever asks for it, a guest or userspace. */
+export interface ItsWays {
+  readonly carryOut: CarryOut
+  /** Whether EnableLPIs is that of Linux 6.1. */
+  readonly isLinux61: boolean
+}
+
 export class VgicItsCommands {
   readonly words: Int32Array
 
-  constructor(readonly its: VgicIts) {
+  constructor(
+    readonly its: VgicIts,
+    private readonly carryOut: CarryOut,
+  ) {
     this.words = its.words
   }
 
@@ -75,11 +88,14 @@ export class VgicItsCommands {
     )
   }
 
-  /** Carries out what is in the queue of ITS `n`, if it is enabled: at most what fits into it. */
+  /**
+   * Carries out what is in the queue of ITS `n`, if it is enabled: at most what fits into it. It is done at once, for
+   * userspace or a VM that is stopped, and so by the design's way instead of its steps.
+   */
   process(n: number): void {
     while (this.take(n)) {
       this.invalidateFor(n)
-      this.execute(n)
+      this.carryOut(this, n)
     }
   }
 

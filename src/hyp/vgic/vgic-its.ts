@@ -34,7 +34,7 @@ import {
   irqTarget,
   TARGET_NONE,
 } from '../records/vgic-irq.ts'
-import { VM_AS_LINUX61, VM_PROPBASER } from '../records/vm.ts'
+import { VM_PROPBASER } from '../records/vm.ts'
 import type { ApLists } from './ap-list.ts'
 import { TranslationCache } from './its-translation-cache.ts'
 import { PENDBASER_PTZ } from './lpi-tables.ts'
@@ -88,6 +88,8 @@ export class VgicIts {
     readonly apLists: ApLists,
     /** The guest's. */
     readonly memory: Memory,
+    /** For {@link enableLpis} and {@link disableLpis}. */
+    private readonly isLinux61: boolean,
   ) {
     const { words, lpis, layout } = apLists
     this.words = words
@@ -365,7 +367,7 @@ export class VgicIts {
 
   /**
    * GICR_CTLR.EnableLPIs is set: the LPIs of a vCPU are as pending as its pending table says, unless that is zero. They are
-   * queued by INTID, as in Linux since 6.9; by the step `emulateMmioAsLinux61` in the order in which they were made.
+   * queued by INTID, as in Linux since 6.9; in Linux 6.1 in the order in which they were made.
    */
   enableLpis(v: Vcpu): void {
     const { words, apLists, lpis } = this
@@ -373,8 +375,7 @@ export class VgicIts {
     const low = words[v + VCPU_PENDBASER] & PENDBASER_LOW
     const high = words[v + VCPU_PENDBASER + 1] & ADDRESS_HIGH
     if (words[v + VCPU_PENDBASER + 1] & PENDBASER_PTZ) return
-    const isLinux61 = words[apLists.layout.vm + VM_AS_LINUX61] !== 0
-    for (const irq of isLinux61 ? lpis.asMade() : lpis.byIntid()) {
+    for (const irq of this.isLinux61 ? lpis.asMade() : lpis.byIntid()) {
       if (irqTarget(words[irq]) !== index) continue
       const intid = lpis.intidOf(irq)
       const byte = this.readByte(low, high, intid >> 3)
@@ -385,13 +386,12 @@ export class VgicIts {
 
   /**
    * EnableLPIs is cleared. What was on the ap_list is no longer pending, as in Linux 7.2: otherwise INV or INVALL would queue
-   * it for a redistributor that takes none. The step `emulateMmioAsLinux61` leaves it pending. One that is in a list register
-   * of a running vCPU is as pending as that says, once it is folded.
+   * it for a redistributor that takes none. Linux 6.1 leaves it pending. One that is in a list register of a running vCPU is as
+   * pending as that says, once it is folded.
    */
   disableLpis(v: Vcpu): void {
     const { words, apLists, lpis } = this
-    if (words[apLists.layout.vm + VM_AS_LINUX61] === 0)
-      for (const irq of apLists.listOf(v)) if (lpis.isLpi(irq)) words[irq] &= ~IRQ_LATCH
+    if (!this.isLinux61) for (const irq of apLists.listOf(v)) if (lpis.isLpi(irq)) words[irq] &= ~IRQ_LATCH
     apLists.takeLpisOff(v)
     this.cache.invalidate()
   }

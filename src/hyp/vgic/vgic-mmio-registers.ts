@@ -44,7 +44,7 @@ import {
   type Irq,
   irqAfter,
 } from '../records/vgic-irq.ts'
-import { VM_ENABLED, VM_NASSGIREQ, VM_PROPBASER } from '../records/vm.ts'
+import { VM_ENABLED, VM_NASSGIREQ, VM_PROPBASER, VM_REVISION } from '../records/vm.ts'
 import type { VgicDist } from './vgic-dist.ts'
 import { VGIC_GICD_SIZE, VGIC_GICR_SIZE } from './vgic-dist.ts'
 import type { VgicMmioIrqs } from './vgic-mmio-irqs.ts'
@@ -68,8 +68,13 @@ export interface VgicRow extends RegisterRow<VgicDist, Vcpu> {
 }
 
 /** 'K', revision 3, Arm. */
-const GICD_IIDR = 0x4b00_343b
+/** Without its revision. */
+const GICD_IIDR = 0x4b00_043b
+export const GICD_IIDR_Revision = 0xf000
+export const GICD_IIDR_REVISION_SHIFT = 12
 const GICR_IIDR = 0x4b00_043b
+/** The first revision whose GICR_CTLR says that INVLPIR, INVALLR and SYNCR exist, as they do in all. */
+const REVISION_WITH_IR = 3
 /** GICv3. */
 const PIDR2 = 0x3b
 
@@ -283,7 +288,11 @@ const distributorRows: readonly VgicRow[] = [
     write: (machine, _owner, _first, _count, value) => writeDistributorControl(machine, value),
   },
   readOnly('GICD_TYPER', 0x4, (machine) => distributorTyper(machine)),
-  readOnly('GICD_IIDR', 0x8, () => GICD_IIDR),
+  readOnly(
+    'GICD_IIDR',
+    0x8,
+    ({ words, layout }) => GICD_IIDR | (words[layout.vm + VM_REVISION] << GICD_IIDR_REVISION_SHIFT),
+  ),
   readOnly('GICD_TYPER2', 0xc, ({ v4 }) => (v4?.vsgis ? GICD_TYPER2_nASSGIcap : 0)),
   // It reports no errors, but KVM reads it as all ones.
   readOnly('GICD_STATUSR', 0x10, () => -1),
@@ -330,8 +339,9 @@ const redistributorRows: readonly VgicRow[] = [
     length: 4,
     bits: 0,
     sizes: WORD,
-    read: ({ words }, owner) =>
-      GICR_CTLR_CES | GICR_CTLR_IR | (words[owner + VCPU_LPIS_ENABLED] !== 0 ? GICR_CTLR_EnableLPIs : 0),
+    read: ({ words, layout }, owner) =>
+      (words[layout.vm + VM_REVISION] >= REVISION_WITH_IR ? GICR_CTLR_CES | GICR_CTLR_IR : 0) |
+      (words[owner + VCPU_LPIS_ENABLED] !== 0 ? GICR_CTLR_EnableLPIs : 0),
     write: (machine, owner, _first, _count, value) =>
       machine.writeLpisEnabled(owner, (value & GICR_CTLR_EnableLPIs) !== 0),
   },

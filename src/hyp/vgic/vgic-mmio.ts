@@ -34,6 +34,7 @@ import { VM_ACCESSING, VM_RUNNING, VM_STOPPER, type VmLayout } from '../records/
 import type { ApLists } from './ap-list.ts'
 import type { MappedInterrupts } from './mapped-interrupts.ts'
 import { type GuestFrames, VGIC_GICD_SIZE, VGIC_GICR_SIZE, VgicDist } from './vgic-dist.ts'
+import type { ItsWays } from './vgic-its-commands.ts'
 import { itsMap, resetIts, VGIC_GITS_SIZE } from './vgic-its-registers.ts'
 import { distributorMap, redistributorMap, type VgicRow } from './vgic-mmio-registers.ts'
 
@@ -97,11 +98,12 @@ export class VgicMmio {
     mapped: MappedInterrupts,
     readonly frames: GuestFrames,
     memory: Memory,
+    ways: ItsWays,
   ) {
     this.bases = frames.its ?? []
     this.words = apLists.words
     this.layout = apLists.layout
-    this.dist = new VgicDist(apLists, mapped, frames, memory)
+    this.dist = new VgicDist(apLists, mapped, frames, memory, ways)
     this.gicdLow = frames.gicd | 0
     this.gicdHigh = Math.floor(frames.gicd / HIGH)
   }

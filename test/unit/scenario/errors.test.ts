@@ -74,6 +74,16 @@ describe('a scenario that contradicts itself is refused when its machine starts'
       message: 'An interrupt names vCPU 0.5, but the VM has 1: raise vcpus.',
     },
     {
+      what: 'a guest that sends an SGI to one',
+      s: one().guest(0, (guest) => guest.sgi({ intid: 1, vcpus: [0, 9] })),
+      message: "A guest's SGI names vCPU 9, but the VM has 1: raise vcpus.",
+    },
+    {
+      what: 'a handler that sends one',
+      s: one().guest(0, (guest) => guest.onIrq((list) => list.sgi({ intid: 1, vcpus: [1] }))),
+      message: "A guest's SGI names vCPU 1, but the VM has 1: raise vcpus.",
+    },
+    {
       what: 'a device that drives a PPI of one',
       s: one().device('timer', (device) => device.raise(27, 2)),
       message: 'Device timer names vCPU 2, but the VM has 1: raise vcpus.',

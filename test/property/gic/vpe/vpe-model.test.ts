@@ -46,6 +46,7 @@ const step = fc.oneof(
       enabled: fc.boolean(),
     }),
   },
+  { weight: 1, arbitrary: fc.record({ k: fc.constant('invdb'), vpe, enabled: fc.boolean() }) },
   { weight: 4, arbitrary: fc.record({ k: fc.constant('ack'), cpu }) },
   { weight: 3, arbitrary: fc.record({ k: fc.constant('host'), cpu }) },
   { weight: 10, arbitrary: fc.record({ k: fc.constant('complete'), which: fc.nat(7) }) },
@@ -76,6 +77,10 @@ interface Vpe {
   phase: Phase
   bell: Bell
   wantsBell: boolean
+  /** The byte of the doorbell. */
+  bellEnabled: boolean
+  /** INVDBs that are under way. */
+  staleBell: number
   /** Invalidations that are under way: until then a byte may be as it was. */
   stale: number
   /** Moves that are. */
@@ -83,7 +88,7 @@ interface Vpe {
 }
 
 /** Steps that GICv4.0 has not. */
-const ONLY_V41 = new Set(['sgi', 'clearSgi', 'vsgi', 'invlpir', 'invallr'])
+const ONLY_V41 = new Set(['sgi', 'clearSgi', 'vsgi', 'invlpir', 'invallr', 'invdb'])
 
 class Machine {
   readonly board: VpeBoard
@@ -129,6 +134,8 @@ class Machine {
       phase: 'away',
       bell: 'idle',
       wantsBell: false,
+      bellEnabled: true,
+      staleBell: 0,
       stale: 0,
       moves: 0,
     }
@@ -214,11 +221,12 @@ class Machine {
       case 'vsgi':
         board.configureSgi(s.vpe, s.sgi, { enabled: s.enabled })
         return this.queued(() => this.enable(this.vpe(s.vpe), s.sgi, s.enabled))
+      case 'invdb':
+        return this.configureBell(this.vpe(s.vpe), s.enabled)
       case 'ack':
         return this.acknowledge(s.cpu)
       case 'host':
-        for (const intid of board.doorbells(s.cpu)) this.answer(s.cpu, intid)
-        return undefined
+        return this.host(s.cpu)
       case 'complete': {
         const effects = board.gic.effects()
         if (effects.length > 0) this.complete(effects[s.which % effects.length])
@@ -300,6 +308,23 @@ class Machine {
     }
   }
 
+  /** A doorbell is enabled or disabled where its vPE is, also one that has rung. */
+  private configureBell(target: Vpe, enabled: boolean): void {
+    this.board.configureLpi(BELL + target.id, 0xa0, enabled).invdb(target.id)
+    target.bellEnabled = enabled
+    target.staleBell++
+    this.queued(() => target.staleBell--)
+  }
+
+  /** The host answers the doorbells that are signalled: all that are enabled, unless one has still to come. */
+  private host(at: number): void {
+    for (const intid of this.board.doorbells(at)) this.answer(at, intid)
+    if (this.board.gic.effects().some((name) => name.startsWith('doorbell'))) return
+    for (const { id, bell, home, bellEnabled, staleBell, moves } of this.vpes.values())
+      if (this.isV41 && home === at && bellEnabled && staleBell === 0 && moves === 0)
+        expect([id, bell]).not.toEqual([id, 'rung'])
+  }
+
   private acknowledge(at: number): void {
     const target = this.on(at)
     const intid = this.board.ack(at)
@@ -319,6 +344,7 @@ class Machine {
     }
     const target = this.vpe(intid - BELL)
     expect([intid, target.bell, target.home]).toEqual([intid, 'rung', at])
+    if (target.staleBell === 0) expect([intid, target.bellEnabled]).toEqual([intid, true])
     target.bell = 'idle'
   }
 
@@ -357,7 +383,10 @@ class Machine {
     const { board } = this
     for (let effects = board.gic.effects(); effects.length > 0; effects = board.gic.effects())
       this.complete(effects[0])
-    for (const at of [0, 1]) for (const intid of board.doorbells(at)) this.answer(at, intid)
+    for (const at of [0, 1]) this.host(at)
+    if (this.isV41) for (const each of this.vpes.values()) this.configureBell(each, true)
+    while (this.commands.length > 0) this.complete(board.gic.effects()[0])
+    for (const at of [0, 1]) this.host(at)
     expect([...this.rung, ...this.ringing]).toEqual([])
     for (const each of this.vpes.values()) expect([each.id, each.bell]).not.toEqual([each.id, 'rung'])
     for (const at of [0, 1]) board.leave(at)

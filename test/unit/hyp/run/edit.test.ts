@@ -7,10 +7,12 @@ import {
   edit,
   halt,
   kvm61,
+  kvm72,
   type OpList,
   ownStep,
   part,
   type Scenario,
+  type Step,
   type StepContext,
   scenario,
   steps,
@@ -390,6 +392,32 @@ describe('an edit', () => {
     }
     expect(lost(buggy)).toBeGreaterThan(0)
     expect(lost(designs.wfiFlag)).toBe(0)
+  })
+})
+
+describe('a baseline of a design that was edited before', () => {
+  const edited = (name: string, by: Step): Design =>
+    edit(designs.wfiFlag).replaceAll(name, by).design('edited')
+
+  it.each<readonly [string, string, (design: Design) => Design, Design]>([
+    ['executeCommand', 'kvm61', kvm61, edited('executeCommand', steps.executeCommandForAll)],
+    ['flush', 'kvm61', kvm61, kvm61(designs.wfiFlag)],
+    ['flush', 'kvm61', kvm61, kvm72(designs.wfiFlag)],
+    ['fold', 'kvm72', kvm72, edited('fold', steps.foldIgnoringEoiCount)],
+    ['load', 'kvm72', kvm72, edited('load', steps.loadAgain)],
+  ])('is refused if the baseline edits the step %s that is gone: %s', (name, baseline, apply, design) => {
+    expect(() => apply(design)).toThrow(
+      new VgicError(
+        'argument',
+        `${design.name} has no step ${name}, which ${baseline} edits: apply ${baseline} first, and edit what it returns.`,
+      ),
+    )
+  })
+
+  it('does without the steps that no Linux has', () => {
+    const design = edit(designs.wfiFlag).omitAll('timerSync').omitAll('reevaluate').design('edited')
+    for (const baseline of [kvm61, kvm72])
+      expect(paths(baseline(design))).toEqual(paths(baseline(designs.wfiFlag)))
   })
 })
 

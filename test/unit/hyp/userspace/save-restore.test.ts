@@ -48,6 +48,7 @@ const registersOf = ({ hypervisor }: ScenarioMachine): UserspaceRegisters =>
 /** Offsets in the distributor, of SPIs 32 to 63, and in a redistributor. */
 const ISENABLER1 = ISENABLER + 4
 const ICENABLER1 = ICENABLER + 4
+const GICD_IIDR = 0x8
 const ISPENDR1 = ISPENDR + 4
 const ICPENDR1 = ICPENDR + 4
 const ISACTIVER1 = ISACTIVER + 4
@@ -98,14 +99,51 @@ describe('as userspace reads it', () => {
     expect(registers.readDistributor(ISPENDR1)).toBe(0)
   })
 
-  it('a register that is not there is ENXIO, as is a vCPU that is not there', () => {
+  it('a register that is not there reads as zero and ignores writes, as in KVM', () => {
+    const machine = vm().machine()
+    const registers = registersOf(machine)
+    const before = new Int32Array(machine.snapshot())
+    for (const offset of [0x14, 0x201, 0x1_0000, 0xffff_fffc]) {
+      registers.writeDistributor(offset, 0xffff_ffff)
+      expect(registers.readDistributor(offset), String(offset)).toBe(0)
+    }
+    registers.writeRedistributor(0, SGI_BASE + 0xe04, 0xffff_ffff)
+    expect(registers.readRedistributor(0, SGI_BASE + 0xe04)).toBe(0)
+    expect(new Int32Array(machine.snapshot())).toEqual(before)
+  })
+
+  it('a vCPU that is not there is EINVAL', () => {
     const registers = registersOf(vm().machine())
-    const missing = expect.objectContaining({ code: 'ENXIO' })
-    for (const offset of [0x14, 0x201, 0x1_0000, -4, Number.NaN])
-      expect(() => registers.readDistributor(offset), String(offset)).toThrow(missing)
-    expect(() => registers.readRedistributor(0, SGI_BASE + 0xe04)).toThrow(missing)
-    expect(() => registers.readRedistributor(1, 0)).toThrow(missing)
-    expect(() => registers.readSysreg(1, ICC_PMR_EL1)).toThrow(missing)
+    const invalid = expect.objectContaining({ code: 'EINVAL' })
+    expect(() => registers.readRedistributor(1, 0)).toThrow(invalid)
+    expect(() => registers.readSysreg(1, ICC_PMR_EL1)).toThrow(invalid)
+  })
+
+  it('an offset that is none is wrong use', () => {
+    const registers = registersOf(vm().machine())
+    for (const offset of [-4, 0.5, Number.NaN, 2 ** 32])
+      expect(() => registers.readDistributor(offset), String(offset)).toThrow(
+        expect.objectContaining({ code: 'argument' }),
+      )
+  })
+
+  it('GICD_IIDR chooses the revision: 2, whose GICR_CTLR has neither CES nor IR, or 3', () => {
+    const machine = vm().machine()
+    const registers = registersOf(machine)
+    expect(registers.readDistributor(GICD_IIDR)).toBe(0x4b00_343b)
+    expect(registers.readRedistributor(0, 0)).toBe(6)
+    registers.writeDistributor(GICD_IIDR, 0x4b00_243b)
+    expect(registers.readDistributor(GICD_IIDR)).toBe(0x4b00_243b)
+    expect(registers.readRedistributor(0, 0)).toBe(0)
+    const other = vm().machine()
+    other.restoreVgic(machine.saveVgic())
+    expect(registersOf(other).readDistributor(GICD_IIDR)).toBe(0x4b00_243b)
+    for (const value of [0x4b00_143b, 0x4b00_443b, 0x4b01_343b, 0x0100_343b])
+      expect(() => registers.writeDistributor(GICD_IIDR, value)).toThrow(
+        expect.objectContaining({ code: 'EINVAL' }),
+      )
+    registers.writeDistributor(GICD_IIDR, 0x4b00_343b)
+    expect(registers.readRedistributor(0, 0)).toBe(6)
   })
 
   it('of the active priorities those that exist with its preemption bits: EINVAL for others', () => {
@@ -195,8 +233,6 @@ describe('as userspace writes it', () => {
     for (const ctlr of [0, 0x8400, 0x8b00, 0x8c40, 0xcc00])
       expect(() => registers.writeSysreg(0, ICC_CTLR_EL1, ctlr)).toThrow(invalid)
     expect(() => registers.writeSysreg(0, ICC_SRE_EL1, 6)).toThrow(invalid)
-    expect(() => registers.writeDistributor(8, 0x4b00_243b)).toThrow(invalid)
-    registers.writeDistributor(8, 0x4b00_343b)
   })
 
   it('the CPU interface is the shadow that the next load takes', () => {
@@ -297,10 +333,6 @@ describe('what userspace names that is not there', () => {
     const registers = registersOf(vm().machine())
     expect(() => registers.readRedistributor(1, 0)).toThrow('There is no vCPU 1: the VM has 1.')
     expect(() => registers.readRedistributor(-1, 0)).toThrow('There is no vCPU -1: the VM has 1.')
-    expect(() => registers.readDistributor(0x14)).toThrow('GICD has no 32-bit register at offset 20.')
-    expect(() => registers.readRedistributor(0, 0x1_0e04)).toThrow(
-      'GICR has no 32-bit register at offset 69124.',
-    )
     expect(() => registers.readSysreg(0, 5)).toThrow(
       '5 is not a register of CPU_SYSREGS: use the encoding of one that has state.',
     )
@@ -419,7 +451,13 @@ describe('a restore that fails leaves the previous state', () => {
     ['no number', 'argument', changed(saved, 'dist', 'GICD_CTLR', '0xxyz')],
     ['too many bits', 'argument', changed(saved, 'dist', 'GICD_CTLR', '0x100000052')],
     ['bits that GICD_CTLR does not have', 'EINVAL', changed(saved, 'dist', 'GICD_CTLR', '0x53')],
-    ['another revision', 'EINVAL', changed(saved, 'dist', 'GICD_IIDR', '0x4b00243b')],
+    ['a revision that is none', 'EINVAL', changed(saved, 'dist', 'GICD_IIDR', '0x4b00443b')],
+    ['another vGIC', 'EINVAL', changed(saved, 'dist', 'GICD_IIDR', '0x4c00343b')],
+    [
+      'bits that GICR_CTLR has from revision 3 on',
+      'EINVAL',
+      changed(saved, 'dist', 'GICD_IIDR', '0x4b00243b'),
+    ],
     ['more interrupts', 'EINVAL', changed(saved, 'dist', 'GICD_TYPER', '0x7a0002')],
     ['priorities of eight bits', 'EINVAL', changed(saved, 'dist', 'GICD_IPRIORITYR10', '0xa16080')],
     ['enables that contradict each other', 'EINVAL', changed(saved, 'dist', 'GICD_ICENABLER1', '0x0')],

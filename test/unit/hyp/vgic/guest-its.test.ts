@@ -1,6 +1,7 @@
 /** A guest's ITS where vCPUs run while it changes, and where a guest names what is not there. */
 import { type Design, designs, kvm61, kvm72 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
+import { UserspaceRegisters } from '../../../../src/hyp/userspace/userspace-registers.ts'
 import { GICD, GICR, GICR_STRIDE, GITS } from '../../../kit/frames.ts'
 import {
   bootedIts,
@@ -14,7 +15,10 @@ import {
   pendingTable,
   slotsInUse,
 } from '../../../kit/guest-its.ts'
+import { registersOf } from '../../../kit/saved-its.ts'
 import { boot, end, vmOf, wordsChangedBy } from '../../../kit/vm.ts'
+
+const GICR_CTLR = 0
 
 /** LPI 8192 is event 0 of device 1, and goes to vCPU 1. */
 function mapped(options = {}): ItsGuest {
@@ -151,6 +155,18 @@ describe('hard case 36: MAPC with V = 0 ignores RDbase', () => {
     expect(guest.msi(1, 0)).toBe(isTaken)
     expect(guest.acknowledge(1)).toBe(isTaken ? 8192 : 1023)
   })
+
+  it.each<readonly [string, Design, boolean]>([
+    ['a design of the library', designs.wfiFlag, false],
+    ['Linux 6.1', kvm61(designs.wfiFlag), true],
+  ])('and so when userspace enables an ITS whose queue has it: %s', (_, design, isTaken) => {
+    const guest = mapped({ design })
+    guest.setRegister(0, GITS_CTLR, 0)
+    guest.mapc(1, 0xffff, false)
+    guest.vm.stop()
+    registersOf(guest).write(0, GITS_CTLR, 1n)
+    expect(guest.msi(1, 0)).toBe(isTaken)
+  })
 })
 
 describe('a redistributor that stops taking LPIs', () => {
@@ -175,6 +191,18 @@ describe('a redistributor that stops taking LPIs', () => {
     const guest = stopped({ design: kvm61(designs.wfiFlag) })
     guest.event('INV', 1, 0)
     expect(guest.acknowledge(1)).toBe(8192)
+  })
+
+  it.each<readonly [string, Design, number]>([
+    ['', designs.wfiFlag, 1023],
+    [' in Linux 6.1, which leaves it pending', kvm61(designs.wfiFlag), 8192],
+  ])('because userspace says so%s', (_, design, intid) => {
+    const guest = mapped({ design })
+    guest.msi(1, 0)
+    guest.vm.stop()
+    new UserspaceRegisters(guest.vm.hypervisor).writeRedistributor(1, GICR_CTLR, 0)
+    guest.event('INV', 1, 0)
+    expect(guest.acknowledge(1)).toBe(intid)
   })
 
   it('has forgotten what was on its ap_list when it takes LPIs again', () => {
