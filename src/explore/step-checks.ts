@@ -127,8 +127,12 @@ export class StepChecks {
     const isOwn = (kind & IS_OWN) !== 0 && (writes === WRITES_VCPU || writes === WRITES_PE)
     const unlisted = isOwn && this.checked.S17 ? this.oneList() : undefined
     if (unlisted !== undefined) return ['S17', unlisted]
-    // The rest is about the state alone, but for an entry, and for where LPIs went.
-    if (isKnown && entered === 0 && !(writes === WRITES_ALL && this.lpis.present)) return undefined
+    // What a restore has changed is not checked before its end.
+    const ofLpis =
+      this.lpis.present && (kind & RESTORES || this.lpis.concerns(this.changes)) ? this.ofLpis() : undefined
+    if (ofLpis) return ofLpis
+    // The rest is about the state alone, but for an entry.
+    if (isKnown && entered === 0) return undefined
     return writes === WRITES_ALL || writes >= WRITES_GUEST || entered !== 0
       ? this.afterChange(writes, entered)
       : undefined
@@ -167,8 +171,6 @@ export class StepChecks {
 
   private afterChange(writes: number, entered: Vcpu | 0): ViolatedInvariant | undefined {
     const { checker, checked } = this
-    const found = writes === WRITES_ALL && this.lpis.present ? this.ofLpis() : undefined
-    if (found) return found
     if (checked.S17 && (writes === WRITES_ALL || writes === WRITES_QUEUE || writes === WRITES_LISTS)) {
       const what = this.oneList()
       if (what !== undefined) return ['S17', what]
