@@ -201,8 +201,6 @@ export class StepChecks {
   /** What GICv4 adds; the order is that in which a report is the most use. */
   private ofResidency(): ViolatedInvariant | undefined {
     const { residency, checked, before } = this
-    const found = (id: InvariantId, what: string | undefined): ViolatedInvariant | undefined =>
-      what === undefined ? undefined : [id, what]
     return (
       (checked.S4 && found('S4', residency.residencyRegisters())) ||
       (checked.S5 && found('S5', residency.mappedVpes())) ||
@@ -278,6 +276,9 @@ export class StepChecks {
     return undefined
   }
 }
+
+const found = (id: InvariantId, what: string | undefined): ViolatedInvariant | undefined =>
+  what === undefined ? undefined : [id, what]
 
 /** 1 for the word of an interrupt that names a vCPU. */
 const named = (word: number): number => (irqApListOf(word) === 0 ? 0 : 1)
