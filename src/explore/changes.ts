@@ -21,6 +21,7 @@ import {
 import { asIrq, IRQ_LINK, type Irq, irqApListOf } from '../hyp/records/vgic-irq.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 import type { WordClass, Writer } from '../state/layout.ts'
+import type { MemoryPool } from '../state/memory-pool.ts'
 import {
   WRITES,
   WRITES_GUEST,
@@ -43,6 +44,9 @@ export class Changes {
   private readonly hypervisor: Hypervisor
   /** Pairs `start, end` of the words that are state. */
   readonly ranges: Int32Array
+  /** The same without the lines of the memory, most of which are not in use. */
+  private readonly besideMemory: Int32Array
+  private readonly memory: MemoryPool | undefined
   /** Pairs `start, end` within a record, by kind of step: the words whose rows say that it may write them. */
   private readonly vcpu: Readonly<Record<Writer, Int32Array>>
   private readonly pe: Readonly<Record<Writer, Int32Array>>
@@ -61,6 +65,8 @@ export class Changes {
     this.words = hypervisor.words
     this.at = new Int32Array(state.layout.length)
     this.ranges = state.layout.rangesOf(STATE, state.fixed)
+    this.memory = silicon.pool
+    this.besideMemory = this.memory ? without(this.ranges, this.memory.lines, this.memory.end) : this.ranges
     this.vcpu = this.written(hypervisor.layout.vcpus)
     this.pe = this.written(silicon.peBase)
     this.device = this.written(machine.deviceSteps.recordOf(0))
@@ -110,8 +116,16 @@ export class Changes {
         this.count = this.ofLists(this.hypervisor.vcpu(index))
         return
       default:
-        this.count = this.compareRanges(this.ranges, 0, 0)
+        this.count = this.ofAll()
     }
+  }
+
+  /** Every word, but for the lines of the memory that were not in use before and are not now: those are all zero. */
+  private ofAll(): number {
+    const { words, before, memory } = this
+    const count = this.compareRanges(this.besideMemory, 0, 0)
+    if (memory === undefined) return count
+    return this.compare(memory.lines, Math.max(memory.usedEnd(before), memory.usedEnd(words)), count)
   }
 
   /** Compares every word: one that the last step has changed and {@link find} has not found, or -1. */
@@ -226,4 +240,15 @@ export class Changes {
     for (let word = start; word < end; word++) if (words[word] !== before[word]) at[found++] = word
     return found
   }
+}
+
+/** Ranges without the words from `start` to `end`. */
+function without(ranges: Int32Array, start: number, end: number): Int32Array {
+  const left: number[] = []
+  for (let r = 0; r < ranges.length; r += 2) {
+    const [from, to] = ranges.subarray(r, r + 2)
+    if (from < Math.min(to, start)) left.push(from, Math.min(to, start))
+    if (Math.max(from, end) < to) left.push(Math.max(from, end), to)
+  }
+  return Int32Array.from(left)
 }

@@ -15,17 +15,22 @@ import {
   EVENT_LPI,
   LPI_INTID,
   LPI_REFS,
+  LPIS_CACHE_NEXT,
 } from '../hyp/records/lpi-record.ts'
 import {
+  VCPU_AP_COUNT,
+  VCPU_AP_FIRST,
   VCPU_LPIS_ENABLED,
   VCPU_LR_IRQ,
   VCPU_MIGRANT,
   VCPU_MIGRANT_HELD,
   VCPU_USED_LRS,
 } from '../hyp/records/vcpu.ts'
-import { asIrq, type Irq, irqTarget, TARGET_NONE } from '../hyp/records/vgic-irq.ts'
+import { asIrq, IRQ_LINK, type Irq, irqTarget, TARGET_NONE } from '../hyp/records/vgic-irq.ts'
 import type { VgicIts } from '../hyp/vgic/vgic-its.ts'
+import { DEVICE_HOLDS, DEVICE_LPI } from '../scenario/device-offsets.ts'
 import type { Machine } from '../scenario/machine.ts'
+import type { Changes } from './changes.ts'
 
 /** What names an LPI, and whether it holds a reference. */
 type Visit = (irq: Irq, holder: string, holds: boolean) => void
@@ -39,6 +44,8 @@ export class LpiInvariants {
   private readonly its: VgicIts
   /** By slot, counted from 1, the references that somebody has. */
   private readonly counts: Int32Array
+  /** By offset, 1 for a word that a rule here reads. */
+  private readonly reads: Uint8Array
 
   constructor(private readonly machine: Machine) {
     const { hypervisor } = machine
@@ -48,6 +55,14 @@ export class LpiInvariants {
     const { count } = hypervisor.layout.lpis.lpi
     this.present = count > 0
     this.counts = new Int32Array(count + 1)
+    this.reads = this.present ? wordsRead(machine) : new Uint8Array(0)
+  }
+
+  /** Whether a rule may say something else than before: only if the last step has changed a word that it reads. */
+  concerns({ at, count }: Changes): boolean {
+    const { reads } = this
+    for (let i = 0; i < count; i++) if (reads[at[i]] !== 0) return true
+    return false
   }
 
   /** S15: somebody names an LPI that was freed. */
@@ -181,4 +196,22 @@ export class LpiInvariants {
       visitLpi(asIrq(words[v + VCPU_LR_IRQ + i]), `list register ${i} of vcpu${index}`, true)
     visitLpi(asIrq(words[v + VCPU_MIGRANT]), `the prune of vcpu${index}`, words[v + VCPU_MIGRANT_HELD] !== 0)
   }
+}
+
+/** By offset, 1 for a word of what an ITS has and maps, or that says who names an LPI. */
+function wordsRead({ hypervisor, devices, deviceSteps }: Machine): Uint8Array {
+  const { words, layout, interrupts, config, mmio } = hypervisor
+  const reads = new Uint8Array(words.length)
+  // The ITSs' records, and those of all that they map, follow each other.
+  reads.fill(1, mmio.dist.its.recordOf(0), layout.lpis.common + LPIS_CACHE_NEXT + 1)
+  for (let at = 0; at < words.length; at++) if (interrupts.kindAt(at) !== undefined) reads[at + IRQ_LINK] = 1
+  for (let i = 0; i < layout.vcpuCount; i++) {
+    const v = hypervisor.vcpu(i)
+    for (const word of [VCPU_AP_FIRST, VCPU_AP_COUNT, VCPU_USED_LRS, VCPU_LPIS_ENABLED]) reads[v + word] = 1
+    for (const word of [VCPU_MIGRANT, VCPU_MIGRANT_HELD]) reads[v + word] = 1
+    reads.fill(1, v + VCPU_LR_IRQ, v + VCPU_LR_IRQ + config.listRegisters)
+  }
+  for (const index of devices.keys())
+    for (const word of [DEVICE_LPI, DEVICE_HOLDS]) reads[deviceSteps.recordOf(index) + word] = 1
+  return reads
 }

@@ -78,40 +78,34 @@ export class ResidencyInvariants {
    * S1: a vPE is resident on one redistributor at most, that of the PE where its vCPU's thread is; and once that can be
    * preempted, it is loaded.
    */
-  onePlace(): string | undefined {
-    return this.firstOf((v, v4) => {
-      const { silicon } = this.hypervisor
-      const own = this.words[v + VCPU_PE]
-      let places = 0
-      for (let cpu = 0; cpu < silicon.config.cpus; cpu++) {
-        if (!this.isHeldBy(v, v4, cpu)) continue
-        if (silicon.peOf(cpu) !== own)
-          return `the vPE of ${this.name(v)} is resident on cpu${cpu}, where its thread is not`
-        places++
-      }
-      if (places > 0 && this.isPreemptible(v) && this.words[v + VCPU_LOADED] === 0)
-        return `the vPE of ${this.name(v)} is resident, and ${this.name(v)} is not loaded`
-      return places > 1 ? `the vPE of ${this.name(v)} is resident on ${places} redistributors` : undefined
-    })
-  }
+  readonly onePlace = this.ofVcpus((v, v4) => {
+    const { silicon } = this.hypervisor
+    const own = this.words[v + VCPU_PE]
+    let places = 0
+    for (let cpu = 0; cpu < silicon.config.cpus; cpu++) {
+      if (!this.isHeldBy(v, v4, cpu)) continue
+      if (silicon.peOf(cpu) !== own)
+        return `the vPE of ${this.name(v)} is resident on cpu${cpu}, where its thread is not`
+      places++
+    }
+    if (places > 0 && this.isPreemptible(v) && this.words[v + VCPU_LOADED] === 0)
+      return `the vPE of ${this.name(v)} is resident, and ${this.name(v)} is not loaded`
+    return places > 1 ? `the vPE of ${this.name(v)} is resident on ${places} redistributors` : undefined
+  })
 
   /** S2: a vCPU in its guest has its vPE resident there and, on GICv4.1, its pending table read: Dirty is 0. */
-  residentInGuest(): string | undefined {
-    return this.firstOf((v, v4) => {
-      if (!this.isInGuest(v)) return undefined
-      const cpu = this.hypervisor.silicon.cpuOf(peOf(this.words, v))
-      if (!this.isHeldBy(v, v4, cpu)) return `${this.name(v)} is in its guest, and its vPE is not resident`
-      const isDirty = v4.vpes.isV41 && this.residency(cpu) === BECOMING_RESIDENT
-      return isDirty ? `${this.name(v)} is in its guest, and GICR_VPENDBASER.Dirty is 1` : undefined
-    })
-  }
+  readonly residentInGuest = this.ofVcpus((v, v4) => {
+    if (!this.isInGuest(v)) return undefined
+    const cpu = this.hypervisor.silicon.cpuOf(peOf(this.words, v))
+    if (!this.isHeldBy(v, v4, cpu)) return `${this.name(v)} is in its guest, and its vPE is not resident`
+    const isDirty = v4.vpes.isV41 && this.residency(cpu) === BECOMING_RESIDENT
+    return isDirty ? `${this.name(v)} is in its guest, and GICR_VPENDBASER.Dirty is 1` : undefined
+  })
 
   /** S3: a vCPU that waits, once it can be preempted, has no resident vPE. */
-  awayWhileWaiting(): string | undefined {
-    return this.firstOf((v, v4) =>
-      this.waits(v) && v4.isResident(v) ? `${this.name(v)} waits, and its vPE is resident` : undefined,
-    )
-  }
+  readonly awayWhileWaiting = this.ofVcpus((v, v4) =>
+    this.waits(v) && v4.isResident(v) ? `${this.name(v)} waits, and its vPE is resident` : undefined,
+  )
 
   /** S4: nothing but Valid is written while a vPE is resident, and Valid is not cleared while Dirty is 1. */
   residencyRegisters(): string | undefined {
@@ -145,31 +139,30 @@ export class ResidencyInvariants {
   }
 
   /** The same for all vCPUs that sleep. */
-  announcedAsleep(): string | undefined {
-    return this.firstOf((v) => (this.isAsleep(v) ? this.announced(v) : undefined))
-  }
+  readonly announcedAsleep = this.ofVcpus((v) => (this.isAsleep(v) ? this.announced(v) : undefined))
 
   /** S6, second half: what is known to be pending is not forgotten while the vPE is away, by what a put has read before. */
   notOverwritten(before: Int32Array): string | undefined {
-    return this.firstOf((v, v4) => {
+    const { v4, words, hypervisor } = this
+    for (let i = 0; v4 !== undefined && i < hypervisor.layout.vcpuCount; i++) {
+      const v = hypervisor.vcpu(i)
       const record = v4.vpes.of(v)
       const wasKnown = before[record + VPE_RESIDENT] === 0 && before[record + VPE_PENDING_LAST] !== 0
-      if (!wasKnown || this.words[record + VPE_PENDING_LAST] !== 0) return undefined
-      return `pending_last of ${this.name(v)} was set, and is overwritten`
-    })
+      if (wasKnown && words[record + VPE_PENDING_LAST] === 0)
+        return `pending_last of ${this.name(v)} was set, and is overwritten`
+    }
+    return undefined
   }
 
   /**
    * S7: no doorbell rings for a vCPU that is in its guest. One of GICv4.0 that rang before its vPE became resident may come
    * late, and is not taken, since a load disables it.
    */
-  noDoorbellInGuest(): string | undefined {
-    return this.firstOf((v, v4) => {
-      if (!this.isInGuest(v) || !this.isRinging(v, v4)) return undefined
-      const isTaken = v4.vpes.isV41 || this.words[v4.vpes.of(v) + VPE_DOORBELL] !== 0
-      return isTaken ? `${this.name(v)} is in its guest, and its doorbell rings` : undefined
-    })
-  }
+  readonly noDoorbellInGuest = this.ofVcpus((v, v4) => {
+    if (!this.isInGuest(v) || !this.isRinging(v, v4)) return undefined
+    const isTaken = v4.vpes.isV41 || this.words[v4.vpes.of(v) + VPE_DOORBELL] !== 0
+    return isTaken ? `${this.name(v)} is in its guest, and its doorbell rings` : undefined
+  })
 
   /** S8 with GICv4: an interrupt is not in a list register and pending as a direct one at once. */
   oneWay(): string | undefined {
@@ -185,69 +178,66 @@ export class ResidencyInvariants {
       if (words[irq + LPI_FORWARD] !== 0 && words[irq] & IRQ_LATCH)
         return `${intidName(lpis.intidOf(irq))} is forwarded, and pending in software`
     }
-    if (words[hypervisor.layout.vm + VM_NASSGIREQ] === 0) return undefined
-    return this.firstOf((v) => {
-      for (let sgi = 0; sgi < SGIS; sgi++)
-        if (words[privateIrq(v, sgi)] & IRQ_LATCH)
-          return `SGI ${sgi} of ${this.name(v)} is a vSGI, and pending in software`
-      return undefined
-    })
+    return words[hypervisor.layout.vm + VM_NASSGIREQ] === 0 ? undefined : this.noVsgiInSoftware()
   }
+
+  private readonly noVsgiInSoftware = this.ofVcpus((v) => {
+    for (let sgi = 0; sgi < SGIS; sgi++)
+      if (this.words[privateIrq(v, sgi)] & IRQ_LATCH)
+        return `SGI ${sgi} of ${this.name(v)} is a vSGI, and pending in software`
+    return undefined
+  })
 
   /** L2: while a vCPU sleeps, what is pending for its vPE has a doorbell on its way. */
-  doorbellOnItsWay(): string | undefined {
-    return this.firstOf((v, v4) => {
-      if (!this.isAsleep(v) || this.words[this.hypervisor.layout.vm + VM_ENABLED] === 0) return undefined
-      if (this.isRinging(v, v4)) return undefined
-      const intid = this.pendingOf(v, v4)
-      return intid < 0
-        ? undefined
-        : `${this.name(v)} sleeps, ${intidName(intid)} is pending for its vPE, and no doorbell rings`
-    })
-  }
+  readonly doorbellOnItsWay = this.ofVcpus((v, v4) => {
+    if (!this.isAsleep(v) || this.words[this.hypervisor.layout.vm + VM_ENABLED] === 0) return undefined
+    if (this.isRinging(v, v4)) return undefined
+    const intid = this.pendingOf(v, v4)
+    return intid < 0
+      ? undefined
+      : `${this.name(v)} sleeps, ${intidName(intid)} is pending for its vPE, and no doorbell rings`
+  })
 
   /** L3 with GICv4: what a redistributor presents reaches the guest, whose virtual CPU interface is enabled. */
-  presented(): string | undefined {
-    return this.firstOf((v, v4) => {
-      if (!this.isInGuest(v)) return undefined
-      const { words, hypervisor } = this
-      const pe = peOf(words, v)
-      const cpu = hypervisor.silicon.cpuOf(pe)
-      if (!this.isHeldBy(v, v4, cpu) || words[pe + ICH_HCR] & HCR_En) return undefined
-      const at = this.recordOf(cpu) + VPE_PRESENTED_1
-      return LR_State(words[at + 1]) === 0
-        ? undefined
-        : `${this.name(v)} is in its guest with a direct interrupt, and ICH_HCR_EL2.En is 0`
-    })
-  }
+  readonly presented = this.ofVcpus((v, v4) => {
+    if (!this.isInGuest(v)) return undefined
+    const { words, hypervisor } = this
+    const pe = peOf(words, v)
+    const cpu = hypervisor.silicon.cpuOf(pe)
+    if (!this.isHeldBy(v, v4, cpu) || words[pe + ICH_HCR] & HCR_En) return undefined
+    const at = this.recordOf(cpu) + VPE_PRESENTED_1
+    return LR_State(words[at + 1]) === 0
+      ? undefined
+      : `${this.name(v)} is in its guest with a direct interrupt, and ICH_HCR_EL2.En is 0`
+  })
 
   /**
    * L3 on GICv4.1: a guest that is left alone runs with its vPE told which groups its distributor has enabled, as otherwise
    * nothing of them is presented.
    */
-  groupsToldToVpe(): string | undefined {
-    return this.firstOf((v, v4) => {
-      if (!v4.vpes.isV41 || !this.isInGuest(v)) return undefined
-      const { words, hypervisor } = this
-      const pe = peOf(words, v)
-      const cpu = hypervisor.silicon.cpuOf(pe)
-      const isTold = (words[this.recordOf(cpu) + GICR_VPENDBASER + 1] & GICR_VPENDBASER_HIGH_VGrp1En) !== 0
-      const isEnabled = words[hypervisor.layout.vm + VM_ENABLED] !== 0
-      if (isTold === isEnabled || words[v + VCPU_THREAD] & THREAD_REQUESTS) return undefined
-      return hypervisor.guest.isInterrupted(v)
-        ? undefined
-        : `${this.name(v)} is in its guest, and its vPE was not told that the distributor was switched`
-    })
-  }
+  readonly groupsToldToVpe = this.ofVcpus((v, v4) => {
+    if (!v4.vpes.isV41 || !this.isInGuest(v)) return undefined
+    const { words, hypervisor } = this
+    const pe = peOf(words, v)
+    const cpu = hypervisor.silicon.cpuOf(pe)
+    const isTold = (words[this.recordOf(cpu) + GICR_VPENDBASER + 1] & GICR_VPENDBASER_HIGH_VGrp1En) !== 0
+    const isEnabled = words[hypervisor.layout.vm + VM_ENABLED] !== 0
+    if (isTold === isEnabled || words[v + VCPU_THREAD] & THREAD_REQUESTS) return undefined
+    return hypervisor.guest.isInterrupted(v)
+      ? undefined
+      : `${this.name(v)} is in its guest, and its vPE was not told that the distributor was switched`
+  })
 
-  /** The first vCPU of which there is something to say. */
-  private firstOf(says: (v: Vcpu, v4: VgicV4) => string | undefined): string | undefined {
-    const { v4, hypervisor } = this
-    for (let i = 0; v4 !== undefined && i < hypervisor.layout.vcpuCount; i++) {
-      const what = says(hypervisor.vcpu(i), v4)
-      if (what !== undefined) return what
+  /** A rule about each vCPU: it says what is wrong with the first of which there is something to say. */
+  private ofVcpus(says: (v: Vcpu, v4: VgicV4) => string | undefined): () => string | undefined {
+    return () => {
+      const { v4, hypervisor } = this
+      for (let i = 0; v4 !== undefined && i < hypervisor.layout.vcpuCount; i++) {
+        const what = says(hypervisor.vcpu(i), v4)
+        if (what !== undefined) return what
+      }
+      return undefined
     }
-    return undefined
   }
 
   /** An UNPREDICTABLE use of the silicon, of some kinds. */

@@ -127,8 +127,12 @@ export class StepChecks {
     const isOwn = (kind & IS_OWN) !== 0 && (writes === WRITES_VCPU || writes === WRITES_PE)
     const unlisted = isOwn && this.checked.S17 ? this.oneList() : undefined
     if (unlisted !== undefined) return ['S17', unlisted]
-    // The rest is about the state alone, but for an entry, and for where LPIs went.
-    if (isKnown && entered === 0 && !(writes === WRITES_ALL && this.lpis.present)) return undefined
+    // What a restore has changed is not checked before its end.
+    const ofLpis =
+      this.lpis.present && (kind & RESTORES || this.lpis.concerns(this.changes)) ? this.ofLpis() : undefined
+    if (ofLpis) return ofLpis
+    // The rest is about the state alone, but for an entry.
+    if (isKnown && entered === 0) return undefined
     return writes === WRITES_ALL || writes >= WRITES_GUEST || entered !== 0
       ? this.afterChange(writes, entered)
       : undefined
@@ -167,8 +171,6 @@ export class StepChecks {
 
   private afterChange(writes: number, entered: Vcpu | 0): ViolatedInvariant | undefined {
     const { checker, checked } = this
-    const found = writes === WRITES_ALL && this.lpis.present ? this.ofLpis() : undefined
-    if (found) return found
     if (checked.S17 && (writes === WRITES_ALL || writes === WRITES_QUEUE || writes === WRITES_LISTS)) {
       const what = this.oneList()
       if (what !== undefined) return ['S17', what]
@@ -199,8 +201,6 @@ export class StepChecks {
   /** What GICv4 adds; the order is that in which a report is the most use. */
   private ofResidency(): ViolatedInvariant | undefined {
     const { residency, checked, before } = this
-    const found = (id: InvariantId, what: string | undefined): ViolatedInvariant | undefined =>
-      what === undefined ? undefined : [id, what]
     return (
       (checked.S4 && found('S4', residency.residencyRegisters())) ||
       (checked.S5 && found('S5', residency.mappedVpes())) ||
@@ -276,6 +276,9 @@ export class StepChecks {
     return undefined
   }
 }
+
+const found = (id: InvariantId, what: string | undefined): ViolatedInvariant | undefined =>
+  what === undefined ? undefined : [id, what]
 
 /** 1 for the word of an interrupt that names a vCPU. */
 const named = (word: number): number => (irqApListOf(word) === 0 ? 0 : 1)

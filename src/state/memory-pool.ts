@@ -66,13 +66,19 @@ export class MemoryPool {
     return true
   }
 
-  private get end(): number {
-    return this.lines + this.words[this.pool + LINES_USED] * LINE_SIZE
+  /** Where its lines end in the buffer. */
+  get end(): number {
+    return this.lines + this.capacity * LINE_SIZE
+  }
+
+  /** Where the lines end that are in use in a state of the machine. */
+  usedEnd(words: Int32Array): number {
+    return this.lines + words[this.pool + LINES_USED] * LINE_SIZE
   }
 
   /** Whether the line at `at` is in use and holds an address. */
   private isLine(at: number, address: number): boolean {
-    return at < this.end && this.addressAt(at) === address - (address % LINE_BYTES)
+    return at < this.usedEnd(this.words) && this.addressAt(at) === address - (address % LINE_BYTES)
   }
 
   /** The first line that is at or above the line of an address. */
@@ -94,7 +100,7 @@ export class MemoryPool {
 
   private insert(at: number, address: number): void {
     const { words } = this
-    words.copyWithin(at + LINE_SIZE, at, this.end)
+    words.copyWithin(at + LINE_SIZE, at, this.usedEnd(words))
     words.fill(0, at, at + LINE_SIZE)
     const line = address - (address % LINE_BYTES)
     words[at + LINE_ADDRESS] = (line % HIGH) | 0
@@ -103,7 +109,8 @@ export class MemoryPool {
   }
 
   private removeIfZero(at: number): void {
-    const { words, end } = this
+    const { words } = this
+    const end = this.usedEnd(words)
     for (let i = at + LINE_DATA; i < at + LINE_SIZE; i++) if (words[i] !== 0) return
     words.copyWithin(at, at + LINE_SIZE, end)
     words.fill(0, end - LINE_SIZE, end)
