@@ -109,11 +109,13 @@ export class ExactStates {
     for (let place = leaf; place > 1 && changed[place] === 0; place >>= 1) changed[place] = 1
   }
 
-  /** The number of the state that differs from the one with a number by the leaves that have changed, and the budget. */
+  /** The number of the state that differs from the one with a number by the leaves that have changed and its budget. */
   private numberAfter(number: number, budget: number): number {
     const { roots, size } = this
     this.budget = budget
-    this.change(this.placeOf(size - 1))
+    const leaf = this.placeOf(size - 1)
+    // Number 0 is no state's: whatever the budget is, it has no leaf there.
+    if (number === 0 || this.leafOf(number, leaf) !== budget) this.change(leaf)
     const left = this.subtree(2, roots.left(number))
     return roots.numberOf(left, this.subtree(3, roots.right(number)))
   }
