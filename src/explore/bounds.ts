@@ -92,7 +92,8 @@ export interface Bounds extends Interventions {
   readonly shortest?: boolean
   /**
    * Whether states are kept whole, and not by their hashes alone; default false. Then no state is omitted because its
-   * hash agrees with another's. It takes as many bytes for each state as the state has: for small explorations.
+   * hash agrees with another's. It takes some tens of bytes more for each state, however many words the state has, and two
+   * to three times as long.
    */
   readonly exact?: boolean
   /**

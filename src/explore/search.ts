@@ -16,7 +16,7 @@ import { invariantName } from './invariant-names.ts'
 import { invariants } from './invariants.ts'
 import { RandomNumbers } from './random-numbers.ts'
 import { writeSchedule } from './schedule.ts'
-import { FRAME_ACTOR, FRAME_BUDGET, SearchStack } from './search-stack.ts'
+import { FRAME_ACTOR, FRAME_BUDGET, FRAME_KEY_B, SearchStack } from './search-stack.ts'
 import { slowWords } from './slow-words.ts'
 import { StepChecks, type ViolatedInvariant } from './step-checks.ts'
 import { IS_OWN, StepKinds } from './step-kind.ts'
@@ -44,7 +44,8 @@ export class Search {
   keyB = 0
   /** The table key of the state in the visited set (visited.ts). */
   tableKey = 0
-  private readonly exact: ExactStates | undefined
+  /** The states, if they are kept whole. */
+  readonly exact: ExactStates | undefined
   /** With symmetry. */
   private readonly canonical: CanonicalStates | undefined
   /** With symmetry and states that are kept whole, the state as it is kept. */
@@ -95,7 +96,8 @@ export class Search {
     this.identify()
   }
 
-  private identify(): void {
+  /** `afterStep`: a step from the state on top has led to the state in the words. */
+  private identify(afterStep = false): void {
     const { left, exact, canonical } = this
     canonical?.choose(this.stack.depth + 1, this.hash)
     const { a, b } = this.known
@@ -108,11 +110,18 @@ export class Search {
     // Permutations of a state have other slow words, but must be looked up in the same table.
     this.tableKey = canonical === undefined ? this.hash.slow : b
     if (exact === undefined) return
-    if (this.kept !== this.words) canonical?.write(this.kept)
-    const number = exact.numberOf(this.keyA, this.keyB, left)
+    const number = this.numberOf(exact, afterStep)
     // Odd multiplication is one to one. The lowest bit of lane b is not compared.
     this.keyA = Math.imul(number, 0x9e3779b1)
     this.keyB = number << 1
+  }
+
+  private numberOf(exact: ExactStates, afterStep: boolean): number {
+    const { canonical, left, stack, changes } = this
+    if (afterStep && canonical === undefined)
+      return exact.follow(stack.frames[stack.frame + FRAME_KEY_B] >>> 1, changes, left)
+    canonical?.write(this.kept)
+    return exact.numberOf(left)
   }
 
   /** How many permutations a state is looked up by; 1 without symmetry. */
@@ -194,7 +203,7 @@ export class Search {
     const budget = frames[frame + FRAME_BUDGET]
     const cost = this.costs[actor]
     this.left = budget - (budget < SHARED_STEP ? cost & (SHARED_STEP - 1) : cost)
-    this.identify()
+    this.identify(true)
   }
 
   /** Checks the last step; `isKnown` says that the state it has led to was checked before. */

@@ -1,4 +1,7 @@
-/** The sums of a state's hash, which a search updates by what its steps have changed, also when it goes back. */
+/**
+ * The sums of a state's hash and its number, if it is kept whole, which a search updates by what its steps have changed,
+ * also when it goes back.
+ */
 import { museum } from 'vgic/explore'
 import { describe, expect, it } from 'vitest'
 import { checkBounds } from '../../../src/explore/bounds.ts'
@@ -7,12 +10,12 @@ import { Search } from '../../../src/explore/search.ts'
 import { slowWords } from '../../../src/explore/slow-words.ts'
 import { SumHash } from '../../../src/explore/sum-hash.ts'
 
-describe('the sums of a state', () => {
+describe('the sums and the number of a state', () => {
   it.each(museum.map((entry) => [entry.id, entry] as const))(
     'are those of its words, whatever way has led to it: entry %s',
     (_, { scenario, good, bounds }) => {
       const machine = scenario(good).machine().internals
-      const search = new Search(machine, checkBounds(bounds))
+      const search = new Search(machine, checkBounds({ ...bounds, exact: true }))
       const numbers = new RandomNumbers(1)
       const anew = new SumHash(slowWords(machine))
       const { stack, hash, actors, changes } = search
@@ -28,6 +31,9 @@ describe('the sums of a state', () => {
         anew.hashAll(machine.hypervisor.words, changes.ranges)
         const { a, b, slow } = hash
         expect({ a, b, slow }).toEqual({ a: anew.a, b: anew.b, slow: anew.slow })
+        const number = search.keyB >>> 1
+        expect(search.exact?.numberOf(search.left)).toBe(number)
+        expect(search.exact?.read(number).at(-1)).toBe(search.left)
         search.push(0)
       }
     },
