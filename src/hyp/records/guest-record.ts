@@ -35,7 +35,12 @@ export const guestRows = {
     says: 'The next operation.',
     means: operation,
   },
-  GUEST_DEPTH: { name: 'guest.depth', class: 'authoritative', by: own, says: 'How many handlers are running.' },
+  GUEST_DEPTH: {
+    name: 'guest.depth',
+    class: 'authoritative',
+    by: own,
+    says: 'How many handlers are running.',
+  },
   GUEST_VALUE: {
     name: 'guest.value',
     class: 'authoritative',
