@@ -70,8 +70,8 @@ function isLiteral(value: ts.Expression | undefined): boolean {
 const constantsOf = (file: ts.SourceFile): Constant[] =>
   file.statements.flatMap((statement) => constantOf(statement) ?? [])
 
-/** The layers whose code runs at every exit. */
-const isHot = /\/src\/(gic|hyp)\//
+/** The rooms whose code runs at every exit, or at every step of a search. */
+const isHot = /\/src\/(gic|hyp|explore|scenario)\//
 
 /** Moves a file's constants to a module of their own, and makes its functions constants if it is hot. */
 function withoutConstants(path: string, source: string): string {
@@ -95,7 +95,10 @@ function withoutConstants(path: string, source: string): string {
   function makeConstant(declaration: ts.FunctionDeclaration): void {
     const { name, body } = declaration
     const keyword = declaration.getChildren().find(({ kind }) => kind === ts.SyntaxKind.FunctionKeyword)
-    if (!name || !body || !keyword || declaration.asteriskToken || returnsItsArgument(declaration)) return
+    const isPlain =
+      !declaration.asteriskToken &&
+      !declaration.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.AsyncKeyword)
+    if (!name || !body || !keyword || !isPlain || returnsItsArgument(declaration)) return
     edited.update(keyword.getStart(), name.end, `const ${name.text} = function`)
   }
 
@@ -110,8 +113,8 @@ function withoutConstants(path: string, source: string): string {
   }
 }
 
-/** The Int32Arrays, by their names: the machine's words, and a design's table. */
-const isWords = /^(this\.)?(words|table)$/
+/** The Int32Arrays, by their names: the machine's words, a design's table, and those of a search. */
+const isWords = /^(this\.)?(words|table|before|frames|slots|tables)$/
 
 function isSumOfOffsets({ expression, argumentExpression }: ts.ElementAccessExpression): boolean {
   if (!isWords.test(expression.getText()) || !ts.isBinaryExpression(argumentExpression)) return false

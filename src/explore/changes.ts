@@ -5,6 +5,7 @@
  * those of one list: which, is told here, in {@link Changes.find}. A word that none of both finds fails an exploration
  * with `checkWrites`, which calls {@link Changes.missed} after each step, and a property test.
  */
+import { ICH_AP0R, ICH_AP1R } from '../gic/cpu-interface/virtual-interface.ts'
 import { GICR_BLOCK } from '../gic/interrupts/physical-interrupts.ts'
 import { BEST, CANDIDATES } from '../gic/records/interrupts.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
@@ -12,6 +13,8 @@ import {
   THREAD_MODE,
   VCPU_AP_FIRST,
   VCPU_AP_LAST,
+  VCPU_AP0R,
+  VCPU_AP1R,
   VCPU_LAST_CPU,
   VCPU_LR_IRQ,
   VCPU_THREAD,
@@ -67,17 +70,23 @@ export class Changes {
     this.ranges = state.layout.rangesOf(STATE, state.fixed)
     this.memory = silicon.pool
     this.besideMemory = this.memory ? without(this.ranges, this.memory.lines, this.memory.end) : this.ranges
-    this.vcpu = this.written(hypervisor.layout.vcpus)
-    this.pe = this.written(silicon.peBase)
+    this.vcpu = this.written(hypervisor.layout.vcpus, [VCPU_AP0R, VCPU_AP1R])
+    this.pe = this.written(silicon.peBase, [ICH_AP0R, ICH_AP1R])
     this.device = this.written(machine.deviceSteps.recordOf(0))
     this.host = this.written(hypervisor.scheduler.host)
     this.ghost = this.written(machine.ghosts.at)
   }
 
-  /** The words of a type of record by who may write them, without those of which there is one for each interrupt. */
-  private written(at: number): Record<Writer, Int32Array> {
+  /**
+   * The words of a type of record by who may write them, without those of which there is one for each interrupt, and without
+   * active priorities, which are at `priorities`, that the silicon does not have.
+   */
+  private written(at: number, priorities: readonly number[] = []): Record<Writer, Int32Array> {
     const { layout } = this.hypervisor.state
-    const record = layout.recordTypeAt(at)
+    const { activePriorityRegisters: count } = this.hypervisor.silicon.virtualInterface
+    const type = layout.recordTypeAt(at)
+    const had = type.words.map((word) => (priorities.includes(word.at) ? { ...word, count } : word))
+    const record = { ...type, words: had }
     const words = record.words.filter(({ count, by }) => count === undefined || !by?.includes('queue'))
     const single = { ...record, words }
     return {

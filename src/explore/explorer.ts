@@ -219,16 +219,16 @@ export class Explorer {
     this.transitions++
     const { keyA, keyB, tableKey } = search
     const isRecent = recent.has(keyA, keyB)
-    if (!isRecent) visited.prefetch(keyA, tableKey)
-    const violation = search.check(isRecent)
+    const isDone = isRecent && this.isExplored(keyA, keyB)
+    const slot = isDone ? -1 : visited.find(keyA, keyB, tableKey)
+    const isNew = !isDone && visited.isFree(slot)
+    const violation = search.check(!isNew)
     if (violation) return this.violated(violation, stack.actors())
     if (search.isElsewhere()) {
       stack.undo(search.changes)
       return undefined
     }
-    if (isRecent && this.isExplored(keyA, keyB)) return this.meet(actor, -1, false)
-    const slot = visited.find(keyA, keyB, tableKey)
-    const isNew = visited.isFree(slot)
+    if (isDone) return this.meet(actor, -1, false)
     if (!isNew) {
       const isOpen = visited.isOpen(slot)
       const cycle = isOpen ? stack.depthOf(keyA, keyB) : -1

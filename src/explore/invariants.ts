@@ -292,10 +292,8 @@ export class InvariantChecker {
     return device && `the message of ${device.name} waits for its_lock forever`
   }
 
-  /** L3, after any step; `entered` is the vCPU that has entered its guest in this step, or 0. */
+  /** L3, of guests; `entered` is the vCPU that has entered its guest in this step, or 0. */
   missing(entered: Vcpu | 0): string | undefined {
-    const lost = this.lostEdge()
-    if (lost !== undefined) return lost
     for (let i = 0; i < this.hypervisor.layout.vcpuCount; i++) {
       const v = this.hypervisor.vcpu(i)
       const unseen = this.unseenTimer(v)
@@ -392,8 +390,8 @@ export class InvariantChecker {
     return isInListRegister(this.words, v, this.hypervisor.apLists.intidOf(v, irq), LR_PENDING | LR_ACTIVE)
   }
 
-  /** An edge that the guest has not acknowledged, pending neither in its vgic_irq nor in a list register. */
-  private lostEdge(): string | undefined {
+  /** L3: an edge that the guest has not acknowledged, pending neither in its vgic_irq nor in a list register. */
+  lostEdge(): string | undefined {
     const { machine, hypervisor } = this
     const { interrupts } = hypervisor
     for (let n = 0; 32 * n < interrupts.count; n++) {

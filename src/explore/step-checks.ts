@@ -32,6 +32,7 @@ import {
   WRITES_ALL,
   WRITES_GUEST,
   WRITES_LISTS,
+  WRITES_NOTIFY,
   WRITES_PE,
   WRITES_QUEUE,
   WRITES_VCPU,
@@ -51,6 +52,7 @@ export class StepChecks {
   private readonly lpis: LpiInvariants
   private readonly residency: ResidencyInvariants
   private readonly contexts: StepContexts
+  private readonly roles: Uint8Array
 
   /**
    * `changes` holds the changes of the last step, `before` the machine's words before it. Without `ids` all
@@ -71,6 +73,7 @@ export class StepChecks {
     this.residency = new ResidencyInvariants(machine)
     this.checked = chosen(ids)
     this.contexts = new StepContexts(machine, before, this.checked)
+    this.roles = rolesInLists(machine.hypervisor)
   }
 
   /**
@@ -175,15 +178,17 @@ export class StepChecks {
       const what = this.oneList()
       if (what !== undefined) return ['S17', what]
     }
-    if (checked.S21) {
+    // Of what a step leaves as it was, that it was right is known: who is in a guest, by a flush or a fold.
+    if (checked.S21 && writes !== WRITES_LISTS) {
       const what = checker.requestSeen()
       if (what !== undefined) return ['S21', what]
     }
-    if (checked.L3) {
-      const what = checker.missing(entered)
-      if (what !== undefined) return ['L3', what]
-    }
-    return undefined
+    if (!checked.L3) return undefined
+    // Interrupts and list registers, by a step of a device that queues none.
+    const what =
+      (writes === WRITES_NOTIFY ? undefined : checker.lostEdge()) ??
+      (writes === WRITES_LISTS ? undefined : checker.missing(entered))
+    return what === undefined ? undefined : ['L3', what]
   }
 
   private ofLpis(): ViolatedInvariant | undefined {
@@ -240,22 +245,17 @@ export class StepChecks {
    * put on lists. A sort does neither. Every step that may change a list is to be checked, or what it breaks is never found.
    */
   private oneList(): string | undefined {
-    const { words, interrupts, layout } = this.hypervisor
-    const { before } = this
+    const { before, roles } = this
+    const { words } = this.hypervisor
     const { at, count } = this.changes
-    const end = layout.vcpus + layout.vcpuCount * layout.vcpuSize
     let isTouched = false
     let unlisted = 0
     for (let i = 0; i < count; i++) {
       const word = at[i]
-      if (interrupts.kindAt(word) !== undefined) {
-        isTouched = true
-        unlisted += named(words[word]) - named(before[word])
-      } else if (word >= layout.vcpus && word < end) {
-        if ((word - layout.vcpus) % layout.vcpuSize !== VCPU_AP_COUNT) continue
-        isTouched = true
-        unlisted -= words[word] - before[word]
-      }
+      const role = roles[word]
+      if (role === NO_ROLE) continue
+      isTouched = true
+      unlisted += role === NAMES ? named(words[word]) - named(before[word]) : before[word] - words[word]
     }
     if (!isTouched) return undefined
     const what = this.checker.listed()
@@ -279,6 +279,20 @@ export class StepChecks {
 
 const found = (id: InvariantId, what: string | undefined): ViolatedInvariant | undefined =>
   what === undefined ? undefined : [id, what]
+
+/** What a word says of the lists of interrupts: nothing, on which its interrupt is, or how many one has. */
+const NO_ROLE = 0
+const NAMES = 1
+const COUNTS = 2
+
+/** That of each word, by offset. */
+function rolesInLists({ words, interrupts, layout }: Hypervisor): Uint8Array {
+  const roles = new Uint8Array(words.length)
+  for (let at = 0; at < words.length; at++) if (interrupts.kindAt(at) !== undefined) roles[at] = NAMES
+  for (let i = 0; i < layout.vcpuCount; i++)
+    roles[layout.vcpus + i * layout.vcpuSize + VCPU_AP_COUNT] = COUNTS
+  return roles
+}
 
 /** 1 for the word of an interrupt that names a vCPU. */
 const named = (word: number): number => (irqApListOf(word) === 0 ? 0 : 1)

@@ -22,8 +22,6 @@ const TABLE_WORDS = 4
 export class VisitedSet {
   /** States in the set. */
   size = 0
-  /** Keeps what {@link prefetch} read, so that the read is not optimised away. */
-  prefetched = 0
   private readonly tables: Int32Array
   /** What a table key is shifted by to be the number of a table: the top bits, since lane a's low ones choose a slot. */
   private readonly shift: number
@@ -46,16 +44,6 @@ export class VisitedSet {
     }
     this.end = FIRST_WORDS * count
     this.slots = new Int32Array(4 * this.end)
-  }
-
-  /**
-   * Reads the slot where a state belongs ahead of `find`. The set is larger than the caches, so that the caller has the
-   * miss overlap with other work.
-   */
-  prefetch(a: number, tableKey: number): void {
-    const { tables, slots } = this
-    const table = this.tableOf(tableKey)
-    this.prefetched = slots[tables[table + BEGIN] + ((2 * a) & tables[table + MASK])]
   }
 
   /** The slot of a state, or the free one where it belongs. */

@@ -33,6 +33,8 @@ export function asPe(offset: number): Pe {
  * accesses the physical CPU interface, because HCR_EL2 does not route it to the virtual one, may change every word.
  */
 const PE: readonly Writer[] = ['pe', 'lists', 'guest', 'notify']
+/** An IPI leaves what the hypervisor and the guest see of the virtual side as it is. */
+const VIRTUAL: readonly Writer[] = ['pe', 'lists', 'guest']
 
 /**
  * The control word of a CPU interface: the fields of ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_CTLR and `ICC_IGRPEN<n>`, with
@@ -70,21 +72,21 @@ export const peRows = {
     name: 'HCR_EL2',
     wide: true,
     class: 'authoritative',
-    by: PE,
+    by: VIRTUAL,
     says: 'HCR_EL2, two words; all that has an effect here is in the lower.',
     view: HCR_EL2_VIEW,
   },
   ICH_HCR: {
     name: 'ICH_HCR_EL2',
     class: 'authoritative',
-    by: PE,
+    by: VIRTUAL,
     says: 'ICH_HCR_EL2.',
     view: ICH_HCR_VIEW,
   },
   ICH_VMCR: {
     name: 'ICH_VMCR_EL2',
     class: 'authoritative',
-    by: PE,
+    by: VIRTUAL,
     says: 'The virtual interface: {@link CONTROLS}.',
     view: ICH_VMCR_VIEW,
   },
@@ -92,14 +94,14 @@ export const peRows = {
     name: 'ICH_AP0R<n>_EL2',
     count: 4,
     class: 'authoritative',
-    by: PE,
+    by: VIRTUAL,
     says: 'The virtual interface: {@link ACTIVE_PRIORITIES_0}.',
   },
   ICH_AP1R: {
     name: 'ICH_AP1R<n>_EL2',
     count: 4,
     class: 'authoritative',
-    by: PE,
+    by: VIRTUAL,
     says: 'The virtual interface: {@link ACTIVE_PRIORITIES_1}.',
   },
   PE_LINES: {
@@ -111,7 +113,7 @@ export const peRows = {
   ICH_LR_STATUS: {
     name: 'lrStatus',
     class: 'derived',
-    by: PE,
+    by: VIRTUAL,
     says: "Derived from the list registers: bit n is set if list register n is pending, bit 16 + n if it is valid or waits for its EOI to be seen, that is if ICH_ELRSR_EL2's bit n is clear. Whoever changes a list register's upper word does it by {@link setListRegister}, which keeps this.",
   },
   ICC_HPPIR: {
@@ -178,7 +180,7 @@ export const peRows = {
     count: (listRegisters) => listRegisters,
     wide: true,
     class: 'authoritative',
-    by: PE,
+    by: VIRTUAL,
     says: 'Pairs of words, the last of the record.',
     view: listRegisterView,
   },

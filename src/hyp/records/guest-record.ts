@@ -23,7 +23,9 @@ function operation(pc: number, index: number, { guests }: GuestPrograms): string
   return name === undefined ? undefined : `${pc}: ${name}`
 }
 
+/** What its thread's steps may write, which skip instructions and end accesses, and what only its own operations do. */
 const by: readonly Writer[] = ['vcpu', 'guest']
+const own: readonly Writer[] = ['guest']
 
 export const guestRows = {
   GUEST_PC: {
@@ -33,7 +35,12 @@ export const guestRows = {
     says: 'The next operation.',
     means: operation,
   },
-  GUEST_DEPTH: { name: 'guest.depth', class: 'authoritative', by, says: 'How many handlers are running.' },
+  GUEST_DEPTH: {
+    name: 'guest.depth',
+    class: 'authoritative',
+    by: own,
+    says: 'How many handlers are running.',
+  },
   GUEST_VALUE: {
     name: 'guest.value',
     class: 'authoritative',
@@ -44,14 +51,14 @@ export const guestRows = {
     name: 'guest.loop',
     count: MAX_LOOPS,
     class: 'normalised',
-    by,
+    by: own,
     says: 'Rounds that each loop has done.',
   },
   GUEST_RETURN: {
     name: 'guest.return',
     count: MAX_DEPTH,
     class: 'normalised',
-    by,
+    by: own,
     says: 'Where each handler returns to.',
     means: (pc, index, programs) => (pc === 0 ? 'none, or the first' : operation(pc, index, programs)),
   },
@@ -59,7 +66,7 @@ export const guestRows = {
     name: 'guest.savedDaif',
     count: MAX_DEPTH,
     class: 'normalised',
-    by,
+    by: own,
     says: 'The masks that each handler returns with.',
     view: DAIF_VIEW,
   },
@@ -67,7 +74,7 @@ export const guestRows = {
     name: 'guest.ack',
     count: MAX_DEPTH + 1,
     class: 'normalised',
-    by,
+    by: own,
     says: 'The last INTID that the main list, and each handler by depth, acknowledged.',
   },
   GUEST_VALUE_HIGH: {

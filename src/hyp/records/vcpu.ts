@@ -331,13 +331,13 @@ export const vcpuRows = {
     name: 'GICR_PENDBASER',
     wide: true,
     class: 'authoritative',
-    by: VCPU,
+    by: [],
     says: 'GICR_PENDBASER, without PTZ: two words.',
   },
   VCPU_LPIS_ENABLED: {
     name: 'GICR_CTLR.EnableLPIs',
     class: 'authoritative',
-    by: VCPU,
+    by: [],
     says: 'GICR_CTLR.EnableLPIs.',
   },
   VCPU_MIGRANT: {
