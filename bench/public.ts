@@ -94,7 +94,7 @@ const iterationsOf: Readonly<Record<Kind, number>> = {
   mmio_read_vgic: 400_000,
 }
 /**
- * A round takes a tenth of a second or two: making its machine, and V8's compiling what makes it, is some 20 ms of the
+ * A round takes a tenth of a second or two: making its machine, and V8's compiling what makes it, is 5 to 20 ms of the
  * processor, which are to be a small part of it.
  */
 const runsOf: Readonly<Record<RunKind, number>> = {
