@@ -41,13 +41,18 @@ const withoutTwin: readonly Scenario[] = [
   { number: 11, name: 'vlpi', iterations: 250_000 },
   { number: 12, name: 'wfi-v4', iterations: 50_000 },
 ]
-/** What VirtualMachine, and a scenario's run, do inside: the guest's accesses go through its PE. */
+/** What VirtualMachine, and a scenario's run, do inside: the guest's accesses go through its PE; and in VMs with timers. */
 const throughPe: readonly Scenario[] = [
   { number: 13, name: 'hypercall-pe', iterations: 1_500_000 },
   { number: 14, name: 'spi-pe', iterations: 200_000 },
   { number: 15, name: 'ipi-pe', iterations: 200_000 },
   { number: 16, name: 'wfi-asleep-pe', iterations: 80_000 },
   { number: 17, name: 'wfi-timer-pe', iterations: 60_000 },
+  { number: 18, name: 'hypercall-timers', iterations: 1_500_000 },
+  { number: 19, name: 'spi-timers', iterations: 200_000 },
+  { number: 20, name: 'ipi-timers', iterations: 200_000 },
+  { number: 21, name: 'wfi-asleep-timers', iterations: 80_000 },
+  { number: 22, name: 'mmio_read_vgic-timers', iterations: 400_000 },
 ]
 export const allScenarios: readonly Scenario[] = [
   ...withTwin,
@@ -101,8 +106,9 @@ interface Case {
   readonly cpuNs: Quartiles
   readonly bytesPerIteration: number
   readonly scavenges: number
-  /** Of a case by the public API: how many times the internal one, of the processor. */
+  /** Of a case by the public API: how many times the internal one, by the clock and by the time of the processor. */
   readonly timesInternal?: number
+  readonly cpuTimesInternal?: number
   /** How many times the yardstick, by the clock and by the time of the processor. */
   readonly ratio?: Quartiles
   readonly cpuRatio?: Quartiles
@@ -246,10 +252,15 @@ export async function benchHotPath({ twin: source, json, rounds, only }: Options
     const against = withTwin.includes(scenario) ? twin : undefined
     const measured = await measureCase(scenario, machines, rounds, against)
     const internal = cases.find(({ name }) => name === scenario.internal)
-    const timesInternal = internal && measured.cpuNs[1] / internal.cpuNs[1]
-    cases.push({ ...measured, ...(timesInternal === undefined ? {} : { timesInternal }) })
+    const times = internal && {
+      timesInternal: measured.ns[1] / internal.ns[1],
+      cpuTimesInternal: measured.cpuNs[1] / internal.cpuNs[1],
+    }
+    const compared: Case = { ...measured, ...times }
+    cases.push(compared)
     progress.clear()
-    if (!json) console.log(row(cases[cases.length - 1]) + comparison(scenario, timesInternal))
+    if (json) continue
+    console.log(row(compared) + comparison(scenario, times?.timesInternal, times?.cpuTimesInternal))
   }
   twin?.end()
   const means = geomeans(cases)
@@ -282,9 +293,11 @@ function row({ name, ns, cpuNs, bytesPerIteration, scavenges, ratio, cpuRatio }:
   return `${name.padEnd(28)}${times}${ratios}  ${bytesPerIteration.toFixed(2)} bytes, ${scavenges} scavenges`
 }
 
-/** How many times the internal case. */
-export const comparison = ({ internal }: Scenario, times: number | undefined): string =>
-  times === undefined ? '' : `, ${times.toFixed(2)}x of ${internal}`
+/** How many times the internal case, by each of one or two measures; nothing if that was not measured. */
+export const comparison = ({ internal }: Scenario, ...times: readonly (number | undefined)[]): string => {
+  const each = times.flatMap((time) => (time === undefined ? [] : `${time.toFixed(2)}x`))
+  return each.length === 0 ? '' : `, ${each.join(' ')} of ${internal}`
+}
 
 const shown = ([low, middle, high]: Quartiles, digits: number): string =>
   `${middle.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`

@@ -4,7 +4,8 @@
  * maintenance, and an exit follows anyway. In the cases named `-pe` they do it through their PE, as guests of the library
  * do: that decides what an access reaches, samples the lines, and looks whether the access calls for maintenance, which
  * the EOI of a level-sensitive SPI does; then the guest exits for that. The guest of `wfi-timer-pe` programs its virtual timer,
- * sleeps until that expires, and turns it off. The checksum of a round has what its calls gave, summed up in 32-bit
+ * sleeps until that expires, and turns it off. Those named `-timers` are the same in a VM with timers, which nobody programs. The
+ * checksum of a round has what its calls gave, summed up in 32-bit
  * wrap-around, and the state after it, as the yardstick prints it.
  */
 import { dataAbortSyndrome, ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_SGI1R_EL1, ichApr, sysregSyndrome } from 'vgic'
@@ -51,13 +52,23 @@ export const SPI_PE = 14
 export const IPI_PE = 15
 export const WFI_ASLEEP_PE = 16
 export const WFI_TIMER_PE = 17
+export const HYPERCALL_TIMERS = 18
+export const SPI_TIMERS = 19
+export const IPI_TIMERS = 20
+export const WFI_ASLEEP_TIMERS = 21
+export const MMIO_READ_TIMERS = 22
+/** Those in a VM with timers. */
+export const WITH_TIMERS: readonly number[] = [
+  WFI_TIMER_PE,
+  ...[HYPERCALL_TIMERS, SPI_TIMERS, IPI_TIMERS, WFI_ASLEEP_TIMERS, MMIO_READ_TIMERS],
+]
 /** Those of which vCPU 0 is in its guest when they begin. */
 const IN_GUEST: readonly number[] = [
   ...[IPI, WFI, MMIO_READ, WFI_ASLEEP, LPI, IPI_HW, VLPI, WFI_V4],
-  ...[IPI_PE, WFI_ASLEEP_PE, WFI_TIMER_PE],
+  ...[IPI_PE, WFI_ASLEEP_PE, WFI_TIMER_PE, IPI_TIMERS, WFI_ASLEEP_TIMERS, MMIO_READ_TIMERS],
 ]
 /** Those whose thread goes to sleep at once. */
-export const ASLEEP: readonly number[] = [WFI_ASLEEP, WFI_ASLEEP_PE, WFI_TIMER_PE]
+export const ASLEEP: readonly number[] = [WFI_ASLEEP, WFI_ASLEEP_PE, ...WITH_TIMERS]
 
 const VCPUS = 4
 const SPIS = 64
@@ -252,6 +263,7 @@ export class HotPath {
         for (let i = 0; i < iterations; i++) sum = (sum + this.overflow(i)) | 0
         break
       case MMIO_READ:
+      case MMIO_READ_TIMERS:
         for (let i = 0; i < iterations; i++) sum = (sum + this.mmioRead(i)) | 0
         break
       case WFI_ASLEEP:
@@ -270,15 +282,19 @@ export class HotPath {
         for (let i = 0; i < iterations; i++) sum = (sum + this.wfiV4(i)) | 0
         break
       case HYPERCALL_PE:
+      case HYPERCALL_TIMERS:
         for (let i = 0; i < iterations; i++) sum = (sum + this.hypercallByPe()) | 0
         break
       case SPI_PE:
+      case SPI_TIMERS:
         for (let i = 0; i < iterations; i++) sum = (sum + this.spiByPe(i)) | 0
         break
       case IPI_PE:
+      case IPI_TIMERS:
         for (let i = 0; i < iterations; i++) sum = (sum + this.ipiByPe(i)) | 0
         break
       case WFI_ASLEEP_PE:
+      case WFI_ASLEEP_TIMERS:
         for (let i = 0; i < iterations; i++) sum = (sum + this.wfiAsleepByPe(i)) | 0
         break
       case WFI_TIMER_PE:

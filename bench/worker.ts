@@ -24,8 +24,8 @@ import {
   SPI,
   VLPI,
   WFI,
-  WFI_TIMER_PE,
   WFI_V4,
+  WITH_TIMERS,
 } from './hot-path.ts'
 import { type Measurable, publicPath } from './public.ts'
 
@@ -99,7 +99,7 @@ function warmedUp(scenario: number, count: number, design: Design = designs.wfiF
 
 function measuredMachine(scenario: number, polls: boolean, design: Design): ScenarioMachine {
   if (scenario === LPI) return machineWithIts()
-  if (scenario === WFI_TIMER_PE) return machineWithTimers(design)
+  if (WITH_TIMERS.includes(scenario)) return machineWithTimers(design)
   if ([HYPERCALL_V4, IPI_HW, VLPI, WFI_V4].includes(scenario)) return machineOfV41(polls)
   return machineOf(4, design, polls)
 }

@@ -14,7 +14,7 @@ import { blankImage, HEADER } from '../state/image.ts'
 import { Layout, type RecordType, recordType } from '../state/layout.ts'
 import { MachineState } from '../state/machine-state.ts'
 import { type Rows, wordsByName, wordsOf } from '../state/rows.ts'
-import { Guest } from './guest/guest.ts'
+import { Guest, type OutsideWorld } from './guest/guest.ts'
 import { bootHostGic, type PhysicalSpi } from './host/host-gic.ts'
 import { HOST_MEMORY } from './host/host-memory.ts'
 import { Kicks } from './host/kick.ts'
@@ -59,6 +59,7 @@ import {
   MAPPED_STRIDE,
   VM_ENABLED,
   VM_PROPBASER,
+  VM_TIME,
   type VmLayout,
   vmRecords,
 } from './records/vm.ts'
@@ -287,14 +288,15 @@ export class Hypervisor {
       hostInterrupts: this.hostInterrupts,
       ownSteps: new OwnSteps(program, this.seam, vgic, this.halt, onSpin),
     })
-    this.guest = new Guest(this.words, this.silicon, this.timers, {
+    const outside: OutsideWorld = {
       sendEvents: () => this.sendEvents(),
       lower: (v, intid) => this.lower(v, intid),
       store: (low, high, value) => {
         memory.write(low, high, 0, value)
         memory.takeRefusal()
       },
-    })
+    }
+    this.guest = new Guest(this.words, this.silicon, this.timers, outside, this.layout.vm + VM_TIME)
     storeGicConfig(this.words, HEADER.size, config)
     const sizes = { VM_VCPUS: vcpus, VM_SPIS: spis, VM_MAPPED: mapped, VM_OWN_WORDS: ownWords.length }
     this.words.set(wordsByName(vmConfigRows, { ...sizes, VM_RECIPE: recipe }), layout.baseOf(VM_CONFIG))

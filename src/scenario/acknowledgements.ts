@@ -18,17 +18,18 @@ export class Acknowledgements {
 
   add(vcpu: number, intid: Intid): void {
     const { counts } = this
-    const count = counts[vcpu]
-    if (count === this.intids[vcpu].length) this.grow(vcpu)
-    this.intids[vcpu][count] = intid
-    counts[vcpu] = count + 1
+    const count = counts[vcpu]++
+    const intids = this.intids[vcpu]
+    if (count < intids.length) intids[count] = intid
+    else this.grown(vcpu)[count] = intid
   }
 
-  private grow(vcpu: number): void {
+  private grown(vcpu: number): Int32Array {
     const { intids } = this
     const larger = new Int32Array(2 * intids[vcpu].length)
     larger.set(intids[vcpu])
     intids[vcpu] = larger
+    return larger
   }
 
   /** Those of a vCPU. */

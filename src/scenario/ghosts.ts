@@ -21,8 +21,10 @@ import {
 } from '../hyp/records/vcpu.ts'
 import { asIrq, IRQ_EDGE, IRQ_LATCH, type Irq, irqApListOf } from '../hyp/records/vgic-irq.ts'
 import { rowOf } from '../hyp/run/steps.ts'
+import type { IrqDirectory } from '../hyp/vgic/irq-directory.ts'
 import { type RecordType, recordType } from '../state/layout.ts'
 import { offsetOf, type Rows, wordsOf } from '../state/rows.ts'
+import type { Acknowledgements } from './acknowledgements.ts'
 
 /** How many words it has: of each kind as many as the VM needs. */
 interface GhostSizes {
@@ -88,8 +90,8 @@ export const ghostRecord = (setup: VmSetup): RecordType =>
 
 export class Ghosts implements GuestObserver {
   private readonly words: Int32Array
-  /** Called with each acknowledge of a guest; null for none. */
-  observer: ((v: Vcpu, intid: Intid) => void) | null = null
+  /** Keeps what guests acknowledge; null for none. */
+  acknowledgements: Acknowledgements | null = null
   /**
    * Offset of a bitmap of outstanding edges, by the interrupts' index (irq-directory.ts): a word for each vCPU's SGIs
    * and PPIs, then the SPIs.
@@ -97,6 +99,9 @@ export class Ghosts implements GuestObserver {
   private readonly edges: number
   /** Bits by program counter: the step may complete the guest's access, or carries out a command of its ITS. */
   private readonly ends: Uint8Array
+  private readonly interrupts: IrqDirectory
+  /** One past the last SPI. */
+  private readonly intidEnd: number
 
   constructor(
     private readonly hypervisor: Hypervisor,
@@ -104,6 +109,8 @@ export class Ghosts implements GuestObserver {
     readonly at: number,
   ) {
     this.words = hypervisor.words
+    this.interrupts = hypervisor.interrupts
+    this.intidEnd = FIRST_SPI + hypervisor.layout.spiCount
     hypervisor.guest.observer = this
     this.edges = at + offsetOf(ghostRows, 'GHOST_EDGES', ghostSizes(hypervisor.setup))
     for (let i = 0; i < hypervisor.layout.vcpuCount; i++) this.words[at + i] = hypervisor.setup.vmcr[i]
@@ -212,15 +219,18 @@ export class Ghosts implements GuestObserver {
 
   /** The guest of a vCPU has acknowledged an INTID: its edge is not outstanding any more. */
   acknowledged(v: Vcpu, intid: Intid): void {
-    this.observer?.(v, intid)
-    const { apLists, interrupts, layout } = this.hypervisor
-    if (intid >= FIRST_LPI) {
-      const irq = apLists.lpis.find(intid)
-      if (irq !== 0) this.settled(irq)
-    } else if (intid < FIRST_SPI + layout.spiCount) {
-      const index = interrupts.indexOfIntid(this.words[v + VCPU_INDEX], intid)
-      this.words[this.edges + (index >> 5)] &= ~(1 << (index & 31))
-    }
+    const { words, acknowledgements } = this
+    const vcpu = words[v + VCPU_INDEX]
+    if (acknowledgements !== null) acknowledgements.add(vcpu, intid)
+    if (intid < this.intidEnd) {
+      const index = this.interrupts.indexOfIntid(vcpu, intid)
+      words[this.edges + (index >> 5)] &= ~(1 << (index & 31))
+    } else if (intid >= FIRST_LPI) this.acknowledgedLpi(intid)
+  }
+
+  private acknowledgedLpi(intid: Intid): void {
+    const irq = this.hypervisor.apLists.lpis.find(intid)
+    if (irq !== 0) this.settled(irq)
   }
 
   /** Outstanding edges of the interrupts with indices 32 n to 32 n + 31, a bit each. */

@@ -8,7 +8,7 @@ import { argumentInteger, argumentOptions } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import type { Explanation } from '../hyp/explain/explain.ts'
 import type { CostRow, ExitStatistics } from '../hyp/host/cost.ts'
-import { VCPU_INDEX, VCPU_LAST_CPU, VCPU_PE } from '../hyp/records/vcpu.ts'
+import { VCPU_LAST_CPU, VCPU_PE } from '../hyp/records/vcpu.ts'
 import { NEVER } from '../hyp/records/virtual-time.ts'
 import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
 import { Acknowledgements } from './acknowledgements.ts'
@@ -252,13 +252,13 @@ export function follow(machine: ScenarioMachine, course: Course, steps: number):
 
 /** The run that something makes of a new machine; it returns how many steps it took, and how it ended. */
 function observed(machine: ScenarioMachine, course: Course, take: () => [steps: number, end: RunEnd]): Run {
-  const { ghosts, hypervisor, setup } = machine.internals
+  const { ghosts, setup } = machine.internals
   const acknowledgements = new Acknowledgements(setup.vcpus)
-  ghosts.observer = (v, intid) => acknowledgements.add(hypervisor.words[v + VCPU_INDEX], intid)
+  ghosts.acknowledgements = acknowledgements
   try {
     return new Run(machine, course, ...take(), acknowledgements)
   } finally {
-    ghosts.observer = null
+    ghosts.acknowledgements = null
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { GUEST_RUNS, type Guest } from '../hyp/guest/guest.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { type GuestProgram, OP_TIMER, OP_WFIT } from '../hyp/records/guest-program.ts'
+import type { GuestProgram } from '../hyp/records/guest-program.ts'
 import {
   peOf,
   VCPU_AP_COUNT,
@@ -63,8 +63,7 @@ export class Strides {
    */
   take(v: Vcpu, most: number, devicesDue: number, timersDue: number): number {
     if (this.isAlone) return this.takeAlone(v, most, devicesDue)
-    const timeLeft = Math.min(devicesDue, timersDue) - timeOf(this.words, this.now)
-    return this.takeBesideOthers(v, Math.min(most, timeLeft))
+    return this.takeBesideOthers(v, this.stepsUntil(Math.min(devicesDue, timersDue), most))
   }
 
   /** Whether all vCPUs but one have nothing to do, and want no PE. */
@@ -75,6 +74,12 @@ export class Strides {
       if (other !== v && (hypervisor.scheduler.wantsCpu(other) || machine.isReady(other))) return false
     }
     return true
+  }
+
+  /** How many steps there are until a moment, at most `most`; 0 if it has come. */
+  private stepsUntil(due: number, most: number): number {
+    const left = due - timeOf(this.words, this.now)
+    return left < most ? Math.max(left, 0) | 0 : most
   }
 
   private takeAlone(v: Vcpu, most: number, devicesDue: number): number {
@@ -92,7 +97,7 @@ export class Strides {
   /** Steps of the only vCPU, until something is due. */
   private takeUntilDue(v: Vcpu, most: number, devicesDue: number): number {
     this.findTimer(v)
-    this.left = Math.min(most, Math.min(this.timerDue, devicesDue) - timeOf(this.words, this.now))
+    this.left = this.stepsUntil(Math.min(this.timerDue, devicesDue), most)
     let taken = 0
     let steps = 1
     while (steps > 0 && this.left > 0) {
@@ -219,14 +224,9 @@ export class Strides {
     let end = most
     let isInGuest = true
     while (isInGuest && taken < end) {
-      const steps = guest.run(v, program, end - taken, TIMED)
-      taken += steps
-      if (steps === 0) {
-        // The next step programs a timer, and needs the time that it is then.
-        taken++
-        pass(words, now, taken - passed)
+      taken += guest.run(v, program, end - taken, taken - passed)
+      if (guest.wasTimed) {
         passed = taken
-        guest.run(v, program, 1, 0)
         end = this.endWithTimers(v, taken, end)
       }
       const { result } = guest
@@ -249,12 +249,12 @@ export class Strides {
     return taken
   }
 
-  /** The guest has programmed a timer, in the last of the steps taken: how many there are until one is due, at most `end`. */
+  /** The guest may have programmed a timer, in the last of the steps taken: how many there are until one is due, at most `end`. */
   private endWithTimers(v: Vcpu, taken: number, end: number): number {
     this.findTimer(v)
-    const due = taken + this.timerDue - timeOf(this.words, this.now)
+    const due = taken + this.stepsUntil(this.timerDue, end - taken)
     this.left = Math.min(this.left, due)
-    return Math.min(end, due)
+    return due
   }
 
   /** The guest exits; with room for the way out and the next one in, up to the question why. Returns the rows of that. */
@@ -265,6 +265,3 @@ export class Strides {
     return 0
   }
 }
-
-/** A bit for each operation that a guest does not take with others, since its time counts. */
-const TIMED = (1 << OP_TIMER) | (1 << OP_WFIT)

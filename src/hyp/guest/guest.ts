@@ -92,10 +92,13 @@ import {
   MAX_DEPTH,
 } from '../records/guest-record.ts'
 import { VCPU_DATA, VCPU_ESR, VCPU_FAULT_IPA, VCPU_PE, type Vcpu } from '../records/vcpu.ts'
+import { pass } from '../records/virtual-time.ts'
 
 /** The result of a guest's step: it runs on, it waits in the PE, or it exited (1 + an EXIT_ value). */
 export const GUEST_RUNS = 0
 export const GUEST_WAITS = -1
+/** Nothing comes before a guest's next operation. */
+const GUEST_EXECUTES = -2
 
 /** Of an access that userspace emulates, wherever that is: a store of a word. */
 const ESR_USERSPACE = dataAbortSyndrome(4, true) | 0
@@ -103,6 +106,8 @@ const ESR_USERSPACE = dataAbortSyndrome(4, true) | 0
 /** PSTATE of a guest that has masked all interrupts, and does not wait. */
 const MASKED = DAIF_I | DAIF_F
 const QUIET = PSTATE_WAITING | MASKED
+/** A bit for each operation that reads the time. */
+const TIMED = (1 << OP_TIMER) | (1 << OP_WFIT)
 
 /** The timers that a guest programs. */
 export interface GuestTimers {
@@ -135,6 +140,8 @@ const handlerFor = ({ onIrq, onFiq }: GuestProgram, taken: number): number =>
 export class Guest {
   /** What the last step of {@link run} came to, for its caller alone. It means nothing after that, so that no image has it. */
   result = GUEST_RUNS
+  /** Whether that step was one of an operation that reads the time, as one that programs a timer does. In the same way. */
+  wasTimed = false
   /** Listens to all guests; null for none. */
   observer: GuestObserver | null = null
 
@@ -143,6 +150,8 @@ export class Guest {
     readonly silicon: Silicon,
     readonly timers: GuestTimers,
     readonly outside: OutsideWorld,
+    /** Where virtual time is. */
+    private readonly now: number,
   ) {}
 
   /**
@@ -150,45 +159,75 @@ export class Guest {
    * the next operation.
    */
   step(v: Vcpu, program: GuestProgram): number {
-    const { words, silicon } = this
+    const { words } = this
     const pe = asPe(words[v + VCPU_PE])
-    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) return 1 + EXIT_IRQ
-    // Most have masked what they could take.
-    if ((words[pe + PCPU_PSTATE] & QUIET) !== MASKED) {
-      if (!silicon.pcpu.wake(pe)) return GUEST_WAITS
-      const taken = silicon.pcpu.taken(pe)
-      if (taken !== 0 && words[v + GUEST_DEPTH] < MAX_DEPTH && this.interrupt(v, pe, program, taken))
-        return GUEST_RUNS
-    }
+    const first = this.mayComeFirst(words, pe) ? this.beforeOperation(v, pe, program) : GUEST_EXECUTES
+    if (first !== GUEST_EXECUTES) return first
     return this.operation(v, pe, program.ops, OP_WORDS * words[v + GUEST_PC])
   }
 
+  /** Whether a guest's step may be another than its next operation. Most have masked what they could take, and do not wait. */
+  private mayComeFirst(words: Int32Array, pe: Pe): boolean {
+    return (
+      (words[pe + PCPU_PSTATE] & QUIET) !== MASKED || (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) !== 0
+    )
+  }
+
+  /** What that is: it exits for an interrupt of the host, waits on, or takes a virtual interrupt. */
+  private beforeOperation(v: Vcpu, pe: Pe, program: GuestProgram): number {
+    const { words, silicon } = this
+    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) return 1 + EXIT_IRQ
+    if (!silicon.pcpu.wake(pe)) return GUEST_WAITS
+    const taken = silicon.pcpu.taken(pe)
+    if (taken === 0 || words[v + GUEST_DEPTH] >= MAX_DEPTH) return GUEST_EXECUTES
+    return this.interrupt(v, pe, program, taken) ? GUEST_RUNS : GUEST_EXECUTES
+  }
+
   /**
-   * Steps, at most `most`, up to one that does not run on, whose result {@link result} is then, or before an operation
-   * whose bit is in `except`. Returns how many.
+   * Steps, at most `most`, up to one that does not run on, whose result {@link result} is then, or that reads the time. Returns
+   * how many. The time is `behind` steps behind: it has to be as many later, and as late as the step is, only where that is read.
+   * @noinline
    */
-  run(v: Vcpu, program: GuestProgram, most: number, except: number): number {
+  run(v: Vcpu, program: GuestProgram, most: number, behind: number): number {
     const { words } = this
     const { ops } = program
     const pe = asPe(words[v + VCPU_PE])
+    let pc = words[v + GUEST_PC]
     let taken = 0
+    let end = most
     let result = GUEST_RUNS
-    while (taken < most && result === GUEST_RUNS) {
-      const at = OP_WORDS * words[v + GUEST_PC]
-      const op = ops[at]
-      if ((except >> op) & 1) break
-      // A guest that has masked what it could take, and does not wait, mostly loops and exits.
-      if (
-        (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) !== 0 ||
-        (words[pe + PCPU_PSTATE] & QUIET) !== MASKED
-      )
-        result = this.step(v, program)
-      else if (op === OP_LOOP) result = this.loop(v, ops[at + 1], ops[at + 2], ops[at + 3])
-      else if (op === OP_HVC) result = this.hypercall(v)
-      else result = this.operation(v, pe, ops, at)
+    let hasLooped = false
+    this.wasTimed = false
+    while (taken < end && result === GUEST_RUNS) {
       taken++
+      // Nothing comes after a loop that has not come before it.
+      if (!hasLooped && this.mayComeFirst(words, pe)) {
+        const first = this.beforeOperation(v, pe, program)
+        if (first !== GUEST_EXECUTES) {
+          result = first
+          pc = words[v + GUEST_PC]
+          continue
+        }
+      }
+      const at = OP_WORDS * pc
+      const op = ops[at]
+      hasLooped = op === OP_LOOP
+      if (hasLooped) pc = this.loop(v, pc, ops[at + 1], ops[at + 2], ops[at + 3])
+      else if (op === OP_HVC) result = this.hypercall(v)
+      else {
+        if ((TIMED >> op) & 1) end = this.endTimed(taken, behind)
+        result = this.operation(v, pe, ops, at)
+        pc = words[v + GUEST_PC]
+      }
     }
     this.result = result
+    return taken
+  }
+
+  /** The step reads the time, and is the last. */
+  private endTimed(taken: number, behind: number): number {
+    pass(this.words, this.now, behind + taken)
+    this.wasTimed = true
     return taken
   }
 
@@ -335,7 +374,8 @@ export class Guest {
         this.timers.program(v, operand, ops[at + 2])
         return this.advance(v)
       case OP_LOOP:
-        return this.loop(v, operand, ops[at + 2], ops[at + 3])
+        this.loop(v, words[v + GUEST_PC], operand, ops[at + 2], ops[at + 3])
+        return GUEST_RUNS
       case OP_RETURN:
         return this.exceptionReturn(v, pe)
       case OP_UNLESS_ACK:
@@ -401,7 +441,7 @@ export class Guest {
     const intid = this.read(pe, group === 0 ? ICC_IAR0_EL1 : ICC_IAR1_EL1)
     words[v + GUEST_VALUE] = intid
     words[v + GUEST_ACK + words[v + GUEST_DEPTH]] = intid
-    const result = this.accessed(v, pe)
+    const result = words[pe + PCPU_TRAP] === 0 ? this.advance(v) : this.accessed(v, pe)
     if (result === GUEST_RUNS) this.observer?.acknowledged(v, intid)
     return result
   }
@@ -411,7 +451,7 @@ export class Guest {
     const intid = this.words[v + GUEST_ACK + this.words[v + GUEST_DEPTH]]
     if (isSpecial(intid)) return this.advance(v)
     this.write(pe, encoding, intid, 0)
-    return this.accessed(v, pe, intid)
+    return this.words[pe + PCPU_TRAP] === 0 ? this.advance(v) : this.accessed(v, pe, intid)
   }
 
   private waited(v: Vcpu, pe: Pe, result: number, exit: number): number {
@@ -430,14 +470,14 @@ export class Guest {
     return this.waited(v, pe, result, EXIT_WFI)
   }
 
-  private loop(v: Vcpu, loop: number, rounds: number, back: number): number {
+  /** Returns the operation that the guest goes on with. */
+  private loop(v: Vcpu, pc: number, loop: number, rounds: number, back: number): number {
     const { words } = this
-    if (++words[v + GUEST_LOOP + loop] < rounds) {
-      words[v + GUEST_PC] = back
-      return GUEST_RUNS
-    }
-    words[v + GUEST_LOOP + loop] = 0
-    return this.advance(v)
+    const goesBack = ++words[v + GUEST_LOOP + loop] < rounds
+    if (!goesBack) words[v + GUEST_LOOP + loop] = 0
+    const next = goesBack ? back : pc + 1
+    words[v + GUEST_PC] = next
+    return next
   }
 
   private trapped(v: Vcpu, syndrome: number, exit: number): number {

@@ -2,16 +2,16 @@
  * Superinstructions for a caller that counts steps, as a plain run of a scenario does: virtual time passes as if each row
  * had been taken alone. How many a superinstruction has taken is known by where it led.
  */
-import { VCPU_NOTIFIER, VCPU_PC, type Vcpu } from '../records/vcpu.ts'
+import { VCPU_NOTIFIER, VCPU_PC, VCPU_PE, type Vcpu } from '../records/vcpu.ts'
 import { pass } from '../records/virtual-time.ts'
 import { VM_TIME } from '../records/vm.ts'
 import { performFused } from './fused-dispatch.ts'
-import { type Program, TABLE_FUSED, TABLE_LAST, TABLE_NEXT, TABLE_SHIFT } from './program.ts'
+import { ENDED, type Program, TABLE_FUSED, TABLE_LAST, TABLE_NEXT, TABLE_SHIFT } from './program.ts'
 import type { RunLoop } from './run-loop.ts'
 import { STEP_POLL_BEGIN, STEP_POLL_END } from './step-numbers.ts'
 import { rowOf } from './steps.ts'
 import { rowsOf } from './superinstructions.ts'
-import { THREAD_IN_GUEST, THREAD_POLLS } from './thread-states.ts'
+import { THREAD_IN_GUEST, THREAD_POLLS, THREAD_SLEEPS } from './thread-states.ts'
 
 /** By where a superinstruction may lead, how many rows it has taken then. */
 type Ways = ReadonlyMap<number, number>
@@ -47,11 +47,12 @@ export class CountedRows {
   /**
    * Takes superinstructions, one after another, of a vCPU that is on a PE; as many as have at most `most` rows. Returns how
    * many rows it has taken; 0 if the next row begins none, or the thread can take none. It stops before a row that may end
-   * the guest's access, unless that is the first.
+   * the guest's access, unless that is the first. A thread that goes to sleep leaves its PE, by its notifier; one that has got
+   * its PE goes on after that.
    */
   take(v: Vcpu, most: number): number {
     const { words, table, runLoop } = this
-    const pcWord = v + (words[v + VCPU_NOTIFIER] !== 0 ? VCPU_NOTIFIER : VCPU_PC)
+    let pcWord = v + (words[v + VCPU_NOTIFIER] !== 0 ? VCPU_NOTIFIER : VCPU_PC)
     let pc = words[pcWord]
     let taken = 0
     let passed = 0
@@ -65,13 +66,18 @@ export class CountedRows {
       }
       const at = pc << TABLE_SHIFT
       const to = performFused(runLoop, table[at + TABLE_FUSED], v, at)
-      if (to < 0) {
+      if (to >= 0) {
+        taken += to === table[at + TABLE_NEXT] ? rows : this.rowsTo(pc, to)
+        words[pcWord] = to
+        if (to === ENDED && words[v + VCPU_PE] !== 0) pcWord = v + VCPU_PC
+      } else {
         taken += to === ~THREAD_IN_GUEST ? rows : this.atRest(v, pc, to)
-        break
+        if (to !== ~THREAD_SLEEPS || taken === most) break
+        runLoop.block(v)
+        taken++
+        pcWord = v + VCPU_NOTIFIER
       }
-      taken += to === table[at + TABLE_NEXT] ? rows : this.rowsTo(pc, to)
-      pc = to
-      words[pcWord] = to
+      pc = words[pcWord]
     } while (this.ends[pc] === 0)
     pass(words, this.now, taken - passed)
     return taken

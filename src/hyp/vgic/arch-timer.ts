@@ -8,6 +8,7 @@
 
 import type { Intid } from '../../arch/intid.ts'
 import { asPe } from '../../gic/records/pe.ts'
+import { lowestBit } from '../../state/bits.ts'
 import { wakeUp } from '../host/kick.ts'
 import type { Seam } from '../host/seam.ts'
 import {
@@ -123,6 +124,7 @@ export class ArchTimers {
   first(v: Vcpu): number {
     const armed = this.armed(v)
     if (armed === 0) return -1
+    if ((armed & (armed - 1)) === 0) return lowestBit(armed)
     const now = timeOf(this.words, this.apLists.layout.vm + VM_TIME)
     let first = -1
     let earliest = NEVER
