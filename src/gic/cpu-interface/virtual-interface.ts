@@ -122,6 +122,7 @@ export class VirtualInterface extends CpuInterface {
     return isGroupEnabled(vmcr, hi) && this.isSignalled(words, pe, vmcr, hi) ? at : 0
   }
 
+  /** @noinline */
   private signalledOfSeveral(words: Int32Array, pe: Pe, pending: number, vmcr: number): number {
     const at = highestOfSeveral(words, pe, pending, vmcr)
     return at !== 0 && this.isSignalled(words, pe, vmcr, words[at]) ? at : 0
@@ -147,6 +148,7 @@ export class VirtualInterface extends CpuInterface {
     return this.words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING ? this.lineOfPending(pe) : 0
   }
 
+  /** @noinline */
   protected lineOfPending(pe: Pe): number {
     const { words } = this
     const at = this.signalled(words, pe)

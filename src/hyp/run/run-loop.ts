@@ -12,7 +12,6 @@ import { asPe, type Pe } from '../../gic/records/pe.ts'
 import { COST_EXITS, COST_STRIDE } from '../records/cost-row.ts'
 import {
   asPc,
-  type Pc,
   REQ_SIGNAL,
   REQ_SLEEP,
   TASK_BLOCKED,
@@ -197,7 +196,7 @@ export class RunLoop extends FusedSteps {
   /** `run` for a thread that is about to enter, most often. */
   enter(v: Vcpu): number {
     if (this.aroundHead >= 0) return this.enterAround(v)
-    return this.entersAtOnce(v) ? THREAD_IN_GUEST : this.run(v)
+    return this.entersAtOnce(v) === true ? THREAD_IN_GUEST : this.run(v)
   }
 
   /** The same for a thread at which `entryAround` is next. */
@@ -223,8 +222,8 @@ export class RunLoop extends FusedSteps {
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.fusedHead && words[v + VCPU_NOTIFIER] === 0
     if (!isAtEntry || pe === 0 || thread & TO_DO) return false
-    this.fusedEntry(v, pe, thread)
     words[v + VCPU_PC] = this.entered
+    this.fusedEntry(v, pe, thread)
     return true
   }
 
@@ -276,7 +275,7 @@ export class RunLoop extends FusedSteps {
   /** Runs a thread from where the reason of its exit leads. */
   private runAfter(v: Vcpu, reason: number): number {
     const pc = asPc(this.table[this.reasons + reason])
-    return pc !== this.head && pc !== ENDED ? this.runFrom(v, pc) : parkedAt(this.words, v, pc)
+    return pc === this.head ? parkedAt(this.words, v, pc) : this.runFrom(v, pc)
   }
 
   private exitAndRun(v: Vcpu, reason: number): number {
@@ -284,11 +283,15 @@ export class RunLoop extends FusedSteps {
     return this.run(v)
   }
 
-  private runFrom(v: Vcpu, from: Pc): number {
+  /**
+   * Runs a thread from a row on, until it comes to rest or to the head of the loop.
+   * @noinline
+   */
+  private runFrom(v: Vcpu, from: NextPc): number {
     const { table } = this
     let pc: number = from
     let left = MAX_STEPS
-    do {
+    while (pc !== ENDED) {
       const at = pc << TABLE_SHIFT
       const fused = table[at + TABLE_FUSED]
       if (--left === 0) throw spinning(this.program)
@@ -296,7 +299,8 @@ export class RunLoop extends FusedSteps {
       else if (fused === WITH_CARE) pc = this.takeWithCare(v, pc)
       else pc = table[at + 1 + performStep(this, table[at], v)]
       if (pc < 0) return pc === ~THREAD_SLEEPS ? this.fallAsleep(v) : ~pc
-    } while (pc !== this.head && pc !== ENDED)
+      if (pc === this.head) break
+    }
     return parkedAt(this.words, v, asPc(pc))
   }
 

@@ -23,32 +23,34 @@ export function sendSgi(
   vsgis: Vsgis | null,
 ): void {
   const { vcpuCount } = apLists.layout
+  const refused = group1 ? 0 : IRQ_GROUP1
   const intid = (low >>> 24) & 0xf
   if (high & SGI_IRM_HIGH) {
     const own = apLists.words[sender + VCPU_INDEX]
     for (let index = 0; index < vcpuCount; index++) {
-      if (index !== own) sendTo(apLists, sender, index, intid, group1, vsgis)
+      if (index !== own) sendTo(apLists, sender, index, intid, refused, vsgis)
     }
     return
   }
   const affinity = ((low >>> 16) & 0xff) | ((high & 0xff) << 8) | (((high >>> 16) & 0xff) << 16)
   for (let targets = low & 0xffff; targets !== 0; targets &= targets - 1) {
     const index = (affinity << 4) + lowestBit(targets)
-    if (index < vcpuCount) sendTo(apLists, sender, index, intid, group1, vsgis)
+    if (index < vcpuCount) sendTo(apLists, sender, index, intid, refused, vsgis)
   }
 }
 
+/** Makes an SGI pending on a vCPU, unless its word has a bit that is `refused`. */
 function sendTo(
   apLists: ApLists,
   sender: Vcpu,
   index: number,
   intid: Intid,
-  group1: boolean,
+  refused: number,
   vsgis: Vsgis | null,
 ): void {
   const v = apLists.vcpuOf(index)
   const irq = privateIrq(v, intid)
-  if (!group1 && apLists.words[irq] & IRQ_GROUP1) return
+  if (apLists.words[irq] & refused) return
   if (vsgis?.isVsgi(v, irq)) {
     vsgis.send(sender, v, intid)
     return
