@@ -12,6 +12,7 @@ import { asPe, type Pe } from '../../gic/records/pe.ts'
 import { COST_EXITS, COST_STRIDE } from '../records/cost-row.ts'
 import {
   asPc,
+  type Pc,
   REQ_SIGNAL,
   REQ_SLEEP,
   TASK_BLOCKED,
@@ -275,7 +276,7 @@ export class RunLoop extends FusedSteps {
   /** Runs a thread from where the reason of its exit leads. */
   private runAfter(v: Vcpu, reason: number): number {
     const pc = asPc(this.table[this.reasons + reason])
-    return pc === this.head ? parkedAt(this.words, v, pc) : this.runFrom(v, pc)
+    return pc !== this.head && pc !== ENDED ? this.runFrom(v, pc) : parkedAt(this.words, v, pc)
   }
 
   private exitAndRun(v: Vcpu, reason: number): number {
@@ -283,15 +284,11 @@ export class RunLoop extends FusedSteps {
     return this.run(v)
   }
 
-  /**
-   * Runs a thread from a row on, until it comes to rest or to the head of the loop.
-   * @noinline
-   */
-  private runFrom(v: Vcpu, from: NextPc): number {
+  private runFrom(v: Vcpu, from: Pc): number {
     const { table } = this
     let pc: number = from
     let left = MAX_STEPS
-    while (pc !== ENDED) {
+    do {
       const at = pc << TABLE_SHIFT
       const fused = table[at + TABLE_FUSED]
       if (--left === 0) throw spinning(this.program)
@@ -299,8 +296,7 @@ export class RunLoop extends FusedSteps {
       else if (fused === WITH_CARE) pc = this.takeWithCare(v, pc)
       else pc = table[at + 1 + performStep(this, table[at], v)]
       if (pc < 0) return pc === ~THREAD_SLEEPS ? this.fallAsleep(v) : ~pc
-      if (pc === this.head) break
-    }
+    } while (pc !== this.head && pc !== ENDED)
     return parkedAt(this.words, v, asPc(pc))
   }
 

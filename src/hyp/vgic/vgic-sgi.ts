@@ -2,7 +2,6 @@
 import type { Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
 import { privateIrq, VCPU_INDEX, type Vcpu } from '../records/vcpu.ts'
-import { IRQ_GROUP1 } from '../records/vgic-irq.ts'
 import type { ApLists } from './ap-list.ts'
 import type { Vsgis } from './vsgis.ts'
 
@@ -10,20 +9,19 @@ import type { Vsgis } from './vsgis.ts'
 const SGI_IRM_HIGH = 0x100
 
 /**
- * Makes an SGI pending on the vCPUs that the value names. vCPU n has affinity 0.0.(n / 16).(n % 16). ICC_SGI1R
- * (`group1`) can send SGIs that are in either group at the target, the other two registers only group 0 ones, as in
- * KVM. Where SGIs are vSGIs the hardware makes them pending.
+ * Makes an SGI pending on the vCPUs that the value names. vCPU n has affinity 0.0.(n / 16).(n % 16). One whose
+ * word has a bit that is `refused` is not sent: ICC_SGI1R can send SGIs that are in either group at the target, the other
+ * two registers only group 0 ones, as in KVM. Where SGIs are vSGIs the hardware makes them pending.
  */
 export function sendSgi(
   apLists: ApLists,
   sender: Vcpu,
   low: number,
   high: number,
-  group1: boolean,
+  refused: number,
   vsgis: Vsgis | null,
 ): void {
   const { vcpuCount } = apLists.layout
-  const refused = group1 ? 0 : IRQ_GROUP1
   const intid = (low >>> 24) & 0xf
   if (high & SGI_IRM_HIGH) {
     const own = apLists.words[sender + VCPU_INDEX]
@@ -39,7 +37,6 @@ export function sendSgi(
   }
 }
 
-/** Makes an SGI pending on a vCPU, unless its word has a bit that is `refused`. */
 function sendTo(
   apLists: ApLists,
   sender: Vcpu,
