@@ -122,7 +122,6 @@ export class VirtualInterface extends CpuInterface {
     return isGroupEnabled(vmcr, hi) && this.isSignalled(words, pe, vmcr, hi) ? at : 0
   }
 
-  /** @noinline */
   private signalledOfSeveral(words: Int32Array, pe: Pe, pending: number, vmcr: number): number {
     const at = highestOfSeveral(words, pe, pending, vmcr)
     return at !== 0 && this.isSignalled(words, pe, vmcr, words[at]) ? at : 0
