@@ -1,6 +1,37 @@
-import { defineConfig } from 'tsup'
+import { defineConfig, type Options } from 'tsup'
 import { inlineConstants, keepConstants } from './tools/constants.ts'
 import { withoutSources } from './tools/source-maps.ts'
+
+const toolEntries = [
+  'test/check.ts',
+  'test/conformance/main.ts',
+  'test/conformance/driver-reports.ts',
+  'test/mutants/main.ts',
+  'test/mutation/runner.ts',
+  'test/mutation/table.ts',
+  'test/browser/page.ts',
+  'test/browser/screenshot.ts',
+  'docs/examples/*.ts',
+  'tools/pages.ts',
+  'tools/finish-build.ts',
+]
+
+const tools: Options = {
+  outDir: 'build',
+  tsconfig: 'tsconfig.tools.json',
+  format: ['esm'],
+  target: 'node20',
+  platform: 'node',
+  splitting: false,
+  sourcemap: true,
+  // Not cleaned: the running check program must survive a build that fails.
+  clean: false,
+  // The package refers to itself by name, so the tools use the built library.
+  external: [/^vgic(\/|$)/, 'esbuild', 'playwright-core', 'tsup', 'typescript', /^@stryker-mutator\//],
+  esbuildOptions(options) {
+    options.outbase = '.'
+  },
+}
 
 export default defineConfig([
   {
@@ -48,35 +79,13 @@ export default defineConfig([
     clean: true,
     external: [/^vgic(\/|$)/],
   },
+  { ...tools, name: 'tools', entry: toolEntries },
   {
-    name: 'tools',
-    entry: [
-      'test/check.ts',
-      'test/conformance/main.ts',
-      'test/conformance/driver-reports.ts',
-      'test/mutants/main.ts',
-      'test/mutation/runner.ts',
-      'test/mutation/table.ts',
-      'test/browser/page.ts',
-      'test/browser/screenshot.ts',
-      'docs/examples/*.ts',
-      'bench/main.ts',
-      'tools/pages.ts',
-      'tools/finish-build.ts',
-    ],
-    outDir: 'build',
-    tsconfig: 'tsconfig.tools.json',
-    format: ['esm'],
-    target: 'node20',
-    platform: 'node',
-    splitting: false,
-    sourcemap: true,
-    // Not cleaned: the running check program must survive a build that fails.
-    clean: false,
-    // The package refers to itself by name, so the tools use the built library.
-    external: [/^vgic(\/|$)/, 'esbuild', 'playwright-core', 'tsup', 'typescript', /^@stryker-mutator\//],
-    esbuildOptions(options) {
-      options.outbase = '.'
-    },
+    // Guests and the host of a benchmark are hot code, too, and are built like the library's.
+    ...tools,
+    name: 'bench',
+    entry: ['bench/main.ts'],
+    esbuildPlugins: [inlineConstants],
+    plugins: [keepConstants],
   },
 ])

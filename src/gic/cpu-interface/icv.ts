@@ -99,20 +99,21 @@ export class Icv extends InterfaceRegisters {
   }
 
   writeEoir0(pe: Pe, value: number): void {
-    this.endOfInterrupt(pe, value & this.virtualInterface.intidMask, 0)
+    this.endOfInterrupt(pe, value, 0)
   }
 
   writeEoir1(pe: Pe, value: number): void {
-    this.endOfInterrupt(pe, value & this.virtualInterface.intidMask, LR_Group)
+    this.endOfInterrupt(pe, value, LR_Group)
   }
 
   /**
    * Drops the running priority, and deactivates the interrupt in EOImode 0.
    * @noinline
    */
-  private endOfInterrupt(pe: Pe, intid: Intid, group: number): void {
-    if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) return
+  private endOfInterrupt(pe: Pe, value: number, group: number): void {
     const { words, virtualInterface } = this
+    const intid = value & virtualInterface.intidMask
+    if (intid >= FIRST_SPECIAL && intid <= INTID_NONE) return
     const dropped = this.dropPriority(words, pe)
     if (dropped === PRIORITY_IDLE) return
     const vmcr = words[pe + ICH_VMCR]

@@ -147,6 +147,7 @@ export class VirtualInterface extends CpuInterface {
     return this.words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING ? this.lineOfPending(pe) : 0
   }
 
+  /** @noinline */
   protected lineOfPending(pe: Pe): number {
     const { words } = this
     const at = this.signalled(words, pe)

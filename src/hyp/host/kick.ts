@@ -42,23 +42,22 @@ export class Kicks {
 
   /** Wakes the vCPU's thread if it sleeps, and interrupts its PE if it is in the guest. */
   kick(v: Vcpu): void {
-    this.kickThread(v, this.words[v + VCPU_THREAD])
+    this.kickThread(this.words, v, this.words[v + VCPU_THREAD])
   }
 
   /** Interrupts a vCPU's PE if it is in the guest; a thread that sleeps goes on sleeping: KVM_REQUEST_NO_WAKEUP. */
   kickOutside(v: Vcpu): void {
     const thread = this.words[v + VCPU_THREAD]
-    if ((thread & THREAD_MODE) === MODE_IN_GUEST) this.kickThread(v, thread)
+    if ((thread & THREAD_MODE) === MODE_IN_GUEST) this.kickThread(this.words, v, thread)
   }
 
   /** Notifies a vCPU that an interrupt was queued: the request first, then the kick. */
-  notify(v: Vcpu): void {
-    this.kickThread(v, this.words[v + VCPU_THREAD] | REQ_IRQ_PENDING)
+  notify(words: Int32Array, v: Vcpu): void {
+    this.kickThread(words, v, words[v + VCPU_THREAD] | REQ_IRQ_PENDING)
   }
 
   /** Kicks a thread, and sets its word to `thread` with the new mode. */
-  private kickThread(v: Vcpu, thread: number): void {
-    const { words } = this
+  private kickThread(words: Int32Array, v: Vcpu, thread: number): void {
     if (isAsleep(thread)) words[v + VCPU_THREAD] = withTask(thread, TASK_RUNNING)
     else if ((thread & THREAD_MODE) === MODE_IN_GUEST) this.interruptGuest(v, thread)
     else words[v + VCPU_THREAD] = thread

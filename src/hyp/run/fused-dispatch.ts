@@ -5,7 +5,7 @@ import type { FusedSteps } from './fused-steps.ts'
 
 /** Does the superinstruction of a number, which begins at a row of the table; returns what its method does. */
 export function performFused(steps: FusedSteps, number: number, v: Vcpu, at: number): number {
-  switch (number) {
+  switch (number | 0) {
     case 1:
       return steps.entry(v, at)
     case 2:

@@ -168,15 +168,16 @@ export class FusedSteps extends GapSteps {
   /**
    * The rows of the entry, for a thread that was not sent a signal or told to stay outside: then `handleRequests`
    * clears all requests, and `requestPending?` finds none. `flush` asks for the same count, as `fold` does for what
-   * `fusedExit` asks: with nothing to do, the calls would be a third of a hypercall.
+   * `fusedExit` asks: with nothing to do, the calls would be a third of a hypercall. It comes last, since V8 reads anew
+   * what it needs after a call: an interrupt that it raises waits either way.
    */
   fusedEntry(v: Vcpu, pe: Pe, thread: number): void {
     const { words } = this
     const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)
     words[v + VCPU_THREAD] = kept | THREAD_IRQS_OFF | MODE_IN_GUEST
+    returnFromEl2(words, pe)
     const count = words[v + VCPU_AP_COUNT]
     if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
-    returnFromEl2(words, pe)
   }
 
   private fillSome(v: Vcpu, pe: Pe, count: number): void {
@@ -304,24 +305,20 @@ export class FusedSteps extends GapSteps {
    * `timerSync` to sample.
    */
   fusedExit(v: Vcpu, pe: Pe): void {
-    if (this.injects) {
-      this.exitInjecting(v, pe)
+    const { words } = this
+    if (this.injects || words[pe + PE_LINES] & LINE_IRQ) {
+      this.exitTaking(v, pe)
       return
     }
-    const { words } = this
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
-    const used = words[v + VCPU_USED_LRS]
-    if (used !== 0) this.vgic.foldSome(v, pe, used)
-    const count = words[v + VCPU_AP_COUNT]
-    if (count !== 0) this.apLists.prune(v, count)
-    if (words[pe + PE_LINES] & LINE_IRQ) this.takeInterrupts(v, pe)
+    if ((words[v + VCPU_USED_LRS] | words[v + VCPU_AP_COUNT]) !== 0) this.vgic.fold(v)
   }
 
   /**
-   * The rows of the exit if the host injects interrupts that it takes: those that the fold makes pending wait until
-   * interrupts are on.
+   * The rows of the exit if the host takes interrupts, or injects those that it takes: those that the fold makes pending
+   * wait until interrupts are on.
    */
-  private exitInjecting(v: Vcpu, pe: Pe): void {
+  private exitTaking(v: Vcpu, pe: Pe): void {
     const { words } = this
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~THREAD_MODE
     if ((words[v + VCPU_USED_LRS] | words[v + VCPU_AP_COUNT]) !== 0) this.vgic.fold(v)
@@ -375,7 +372,7 @@ export class FusedSteps extends GapSteps {
   look(v: Vcpu, at: number): number {
     const { words, table } = this
     if (!this.halt.pollAgain(v)) return table[at + TABLE_ELSE_1]
-    if (this.canRun(v, table[at + TABLE_LAST])) return table[at + TABLE_ELSE_2]
+    if (this.canRun(v, table[at + TABLE_LAST]) === true) return table[at + TABLE_ELSE_2]
     return restAt(words, v, asPc(table[at + TABLE_NEXT]), THREAD_POLLS)
   }
 

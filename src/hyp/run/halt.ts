@@ -76,7 +76,7 @@ export class Halt {
    */
   checkBlock(v: Vcpu): boolean {
     const { words } = this
-    if (this.runnable(v)) {
+    if (this.runnable(v) === true) {
       words[v + VCPU_THREAD] |= REQ_UNHALT
       return true
     }

@@ -197,7 +197,7 @@ export class RunLoop extends FusedSteps {
   /** `run` for a thread that is about to enter, most often. */
   enter(v: Vcpu): number {
     if (this.aroundHead >= 0) return this.enterAround(v)
-    return this.entersAtOnce(v) ? THREAD_IN_GUEST : this.run(v)
+    return this.entersAtOnce(v) === true ? THREAD_IN_GUEST : this.run(v)
   }
 
   /** The same for a thread at which `entryAround` is next. */
@@ -223,8 +223,8 @@ export class RunLoop extends FusedSteps {
     const thread = words[v + VCPU_THREAD]
     const isAtEntry = words[v + VCPU_PC] === this.fusedHead && words[v + VCPU_NOTIFIER] === 0
     if (!isAtEntry || pe === 0 || thread & TO_DO) return false
-    this.fusedEntry(v, pe, thread)
     words[v + VCPU_PC] = this.entered
+    this.fusedEntry(v, pe, thread)
     return true
   }
 

@@ -41,6 +41,7 @@ import {
   withPreemptOn,
   withTask,
 } from '../records/vcpu.ts'
+import { IRQ_GROUP1 } from '../records/vgic-irq.ts'
 import type { ApLists } from '../vgic/ap-list.ts'
 import type { ArchTimers } from '../vgic/arch-timer.ts'
 import type { VgicItsCommands } from '../vgic/vgic-its-commands.ts'
@@ -280,7 +281,8 @@ export class ThreadSteps {
     const low = words[v + VCPU_DATA]
     if (esr === ESR_SGI1R || esr === ESR_SGI0R || esr === ESR_ASGI1R) {
       const { vsgis } = this.mmio.dist.irqs
-      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], esr === ESR_SGI1R, vsgis)
+      const refused = esr === ESR_SGI1R ? 0 : IRQ_GROUP1
+      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], refused, vsgis)
     } else if (esr === ESR_DIR) {
       this.vgic.deactivateByDir(v, low & this.seam.virtualInterface.intidMask)
     }

@@ -29,6 +29,7 @@ import {
   IRQ_AP_LIST_SHIFT,
   IRQ_GROUP1,
   IRQ_LATCH,
+  IRQ_LINE,
   IRQ_LINK,
   IRQ_SHIFT,
   type Irq,
@@ -221,7 +222,7 @@ export class ApLists {
 
   /** Notifies a vCPU that an interrupt was queued: the request first, then the kick. */
   notify(v: Vcpu): void {
-    this.kicks.notify(v)
+    this.kicks.notify(this.words, v)
   }
 
   /**
@@ -238,7 +239,12 @@ export class ApLists {
   /** Puts an interrupt that is on no list on that of its target, `v`. */
   private append(words: Int32Array, v: Vcpu, irq: Irq, word: number): void {
     this.place(words, v, irq, word)
-    if (irq >= this.firstCounted && irq < this.firstLpi) this.countSpi()
+    if (irq >= this.firstCounted) this.count(irq)
+  }
+
+  private count(irq: Irq): void {
+    if (irq >= this.firstLpi) this.lpis.get(irq)
+    else this.countSpi()
   }
 
   /** Counts an SPI in flight. The first one is a reason for every vCPU to enter anew, with ICC_DIR_EL1 trapped. */
@@ -259,7 +265,6 @@ export class ApLists {
   private place(words: Int32Array, v: Vcpu, irq: Irq, word: number): void {
     this.linkLast(words, v, irq)
     words[irq] = word | ((irqTarget(word) + 1) << IRQ_AP_LIST_SHIFT)
-    if (irq >= this.firstLpi) this.lpis.get(irq)
   }
 
   /** Puts an interrupt on the list of a vCPU, off whatever list it is on. */
@@ -307,25 +312,28 @@ export class ApLists {
   }
 
   /** Removes interrupts that do not belong on a vCPU's list, and puts them on the list where they belong, if any. */
-  prune(v: Vcpu, count: number): void {
+  prune(v: Vcpu): void {
+    const count = this.words[v + VCPU_AP_COUNT]
     if (count === 1) this.pruneOnly(v)
-    else this.pruneSeveral(v)
+    else if (count !== 0) this.pruneSeveral(v)
   }
 
   /**
-   * Prunes a list of one interrupt, as most are.
-   * @noinline
+   * Prunes a list of one interrupt, as most are. Most have been ended, too: one that is neither pending nor active belongs
+   * on no list.
    */
   private pruneOnly(v: Vcpu): void {
     const { words } = this
     const irq = asIrq(words[v + VCPU_AP_FIRST])
     const word = words[irq]
-    // As irqStaysOn, but most have been ended, whatever the target is.
-    if (word & IRQ_ACTIVE || (irqIsDeliverable(word) && irqTarget(word) === this.targetOf(words, v))) return
+    if (word & (IRQ_ACTIVE | IRQ_LATCH | IRQ_LINE) || irq >= this.firstLpi) {
+      this.pruneSeveral(v)
+      return
+    }
     words[v + VCPU_AP_FIRST] = 0
     words[v + VCPU_AP_LAST] = 0
     words[v + VCPU_AP_COUNT] = 0
-    this.takeOff(words, irq, word)
+    words[irq] = word & ~IRQ_AP_LIST
   }
 
   private pruneSeveral(v: Vcpu): void {
@@ -430,6 +438,7 @@ export class ApLists {
     }
     if (irqApListOf(word) === words[target + VCPU_INDEX] + 1) return false
     this.place(words, target, irq, off)
+    if (irq >= this.firstLpi) this.lpis.get(irq)
     this.notify(target)
     return true
   }

@@ -276,9 +276,8 @@ export class VgicMmio {
     for (let slot = lpis.firstSlot; slot !== 0; slot = lpis.next(slot)) this.requeue(lpis.at(slot))
     for (let i = 0; i < layout.vcpuCount; i++) {
       const v = apLists.vcpuOf(i)
-      const count = words[v + VCPU_AP_COUNT]
-      if (count === 0) continue
-      if (words[v + VCPU_USED_LRS] === 0) apLists.prune(v, count)
+      if (words[v + VCPU_AP_COUNT] === 0) continue
+      if (words[v + VCPU_USED_LRS] === 0) apLists.prune(v)
       else apLists.notify(v)
     }
   }

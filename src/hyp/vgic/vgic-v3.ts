@@ -246,24 +246,28 @@ export class VgicV3 {
     return high | LR_PENDING
   }
 
-  /** Folds the list registers after an exit, and prunes the ap_list. */
+  /**
+   * Folds the list registers after an exit, and prunes the ap_list.
+   * @noinline
+   */
   fold(v: Vcpu): void {
     const { words } = this
     const used = words[v + VCPU_USED_LRS]
     if (used !== 0) this.foldSome(v, asPe(words[v + VCPU_PE]), used)
-    this.prune(v)
+    this.apLists.prune(v)
   }
 
-  /**
-   * Folds `used` list registers.
-   * @noinline
-   */
+  /** Folds `used` list registers. */
   foldSome(v: Vcpu, pe: Pe, used: number): void {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
     if (used === 1) this.foldFirst(v, pe, this.idleHcr, KEEPS_LATCH)
-    else this.foldLrs(v, pe, this.idleHcr, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
+    else this.foldSeveral(v, pe, used)
     if (words[this.deactivated] !== 0) this.deactivateMarked(v)
+  }
+
+  private foldSeveral(v: Vcpu, pe: Pe, used: number): void {
+    this.foldLrs(v, pe, this.idleHcr, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
   }
 
   /** Folds the only list register that was used: `foldLrs` without its loop. */
@@ -275,19 +279,13 @@ export class VgicV3 {
     words[v + VCPU_HCR] = 0
   }
 
-  /** Takes off the ap_list what a fold has left there to no purpose. */
-  prune(v: Vcpu): void {
-    const count = this.words[v + VCPU_AP_COUNT]
-    if (count !== 0) this.apLists.prune(v, count)
-  }
-
   /** A fold that takes the list registers in `empty` to be empty, whatever the hardware says. */
   foldKnowing(v: Vcpu, empty: number): void {
     const { words } = this
     const pe = asPe(words[v + VCPU_PE])
     const used = words[v + VCPU_USED_LRS]
     if (used !== 0) this.foldLrs(v, pe, this.idleHcr, used, empty, 0, KEEPS_LATCH)
-    this.prune(v)
+    this.apLists.prune(v)
   }
 
   /**
@@ -398,7 +396,7 @@ export class VgicV3 {
       apLists.notify(owner)
     } else if (words[irq] & IRQ_ACTIVE) {
       this.deactivate(v, irq)
-      this.prune(owner)
+      this.apLists.prune(owner)
       if (owner !== v) apLists.notify(owner)
     }
   }

@@ -439,7 +439,7 @@ describe('SGIs', () => {
     const { hypervisor } = vmOf()
     const value = affinity | targets | (5n << 24n)
     const [low, high] = [Number(value & 0xffff_ffffn), Number(value >> 32n)]
-    const send = () => sendSgi(hypervisor.apLists, hypervisor.vcpu(0), low, high, true, null)
+    const send = () => sendSgi(hypervisor.apLists, hypervisor.vcpu(0), low, high, 0, null)
     expect(wordsChangedBy(hypervisor, send)).toEqual([])
   })
 
