@@ -194,7 +194,10 @@ export class RunLoop extends FusedSteps {
     return this.runFrom(v, asPc(this.words[v + VCPU_PC]))
   }
 
-  /** `run` for a thread that is about to enter, most often. */
+  /**
+   * `run` for a thread that is about to enter, most often. The comparison, as some elsewhere, is for V8, which tests what a
+   * call returns for being true in 11 instructions otherwise.
+   */
   enter(v: Vcpu): number {
     if (this.aroundHead >= 0) return this.enterAround(v)
     return this.entersAtOnce(v) === true ? THREAD_IN_GUEST : this.run(v)
