@@ -41,9 +41,6 @@ export const ESR_WFIT = ESR_WFI | 2
 /** A trapped WFET: TI 3. */
 export const ESR_WFET = ESR_WFI | 3
 
-/** A trapped ERET of EL1 (HCR_EL2.NV), EC 0x1a. */
-export const ESR_ERET = ((0x1a << 26) | IL) >>> 0
-
 /** ISS.WnR of a data abort: the access is a write. */
 export const ESR_WnR = 0x40
 const ESR_ISV = 1 << 24

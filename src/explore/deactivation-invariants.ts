@@ -13,6 +13,7 @@ import {
   VCPU_AP_FIRST,
   VCPU_AP0R,
   VCPU_AP1R,
+  VCPU_ESR,
   VCPU_INDEX,
   VCPU_LOADED,
   VCPU_LR_IRQ,
@@ -45,7 +46,7 @@ export class DeactivationInvariants {
   lostDeactivation(v: Vcpu, before: Int32Array): string | undefined {
     const { hypervisor, words, machine } = this
     const { apLists, layout } = hypervisor
-    const isDone = words[v + GUEST_PC] === before[v + GUEST_PC] + 1
+    const isDone = words[v + GUEST_PC] === before[v + GUEST_PC] + 1 && words[v + VCPU_ESR] === 0
     if (!isDone || (before[peOf(before, v) + ICH_VMCR] & VMCR_VEOIM) === 0) return undefined
     const { ops } = machine.setup.guests[before[v + VCPU_INDEX]]
     const at = before[v + GUEST_PC] * OP_WORDS

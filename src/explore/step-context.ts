@@ -5,10 +5,10 @@
  */
 import { HCR_EL2_FMO, HCR_EL2_IMO } from '../arch/hcr-el2.ts'
 import { VMCR_VENG0, VMCR_VENG1 } from '../arch/ich-registers.ts'
-import { EC_DATA_ABORT, EC_SYSREG, ESR_EC, ESR_ERET } from '../arch/syndrome.ts'
+import { EC_DATA_ABORT, EC_SYSREG, ESR_EC } from '../arch/syndrome.ts'
 import { PCPU_HCR_EL2 } from '../gic/cpu-interface/pcpu.ts'
 import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
-import { OP_END, OP_USERSPACE, OP_WORDS } from '../hyp/records/guest-program.ts'
+import { OP_END, OP_ERET, OP_USERSPACE, OP_WORDS } from '../hyp/records/guest-program.ts'
 import { GUEST_PC } from '../hyp/records/guest-record.ts'
 import { ITS_QUEUE_LOCK } from '../hyp/records/its-record.ts'
 import { VPE_RESIDENT } from '../hyp/records/its-vpe.ts'
@@ -134,13 +134,12 @@ const ownInterface: Need = {
   matter: 'with another ICH_VMCR_EL2 than its guest left',
   holds: (words, v, machine) => isAsLeft(words[peOf(words, v) + ICH_VMCR], v, machine),
 }
-/** An ERET before which an interrupt comes is executed again: its syndrome stays until then. */
 const exitDone: Need = {
   invariant: 'S23',
   matter: 'before what its guest left for is handled',
   holds: (words, v) =>
     (words[v + VCPU_EXIT] |
-      (words[v + VCPU_ESR] === (ESR_ERET | 0) ? 0 : words[v + VCPU_ESR]) |
+      words[v + VCPU_ESR] |
       words[v + VCPU_DATA] |
       words[v + VCPU_DATA + 1] |
       words[v + VCPU_FAULT_IPA] |
@@ -159,7 +158,12 @@ const operationOf = (words: Int32Array, v: Vcpu, { setup }: Machine): number =>
 const trappedInstruction: Need = {
   invariant: 'S23',
   matter: 'without an instruction that has trapped',
-  holds: (words, v) => words[v + VCPU_ESR] !== 0,
+  holds(words, v, machine) {
+    if (words[v + VCPU_ESR] !== 0) return true
+    // These two exit without a syndrome.
+    const operation = operationOf(words, v, machine)
+    return operation === OP_USERSPACE || operation === OP_ERET
+  },
 }
 const itsStarted: Need = {
   invariant: 'S23',
@@ -194,11 +198,10 @@ const guestOff: Need = {
 const notTheGics: Need = {
   invariant: 'S23',
   matter: 'with an access to the emulated GIC',
-  holds: (words, v, machine) => {
-    if (ESR_EC(words[v + VCPU_ESR]) !== EC_DATA_ABORT || operationOf(words, v, machine) === OP_USERSPACE)
-      return true
+  holds: (words, v, { hypervisor }) => {
+    if (ESR_EC(words[v + VCPU_ESR]) !== EC_DATA_ABORT) return true
     const address = words[v + VCPU_FAULT_IPA + 1] * 0x1_0000_0000 + (words[v + VCPU_FAULT_IPA] >>> 0)
-    return machine.hypervisor.mmio.nameOf(address) === undefined
+    return hypervisor.mmio.nameOf(address) === undefined
   },
 }
 const candidate: Need = {

@@ -14,15 +14,7 @@ import {
 } from '../../arch/icc-registers.ts'
 import { HCR_NPIE, HCR_TALL1 } from '../../arch/ich-registers.ts'
 import { FIRST_SPECIAL, INTID_NONE, type Intid, isSpecial } from '../../arch/intid.ts'
-import {
-  dataAbortSyndrome,
-  ESR_EC,
-  ESR_ERET,
-  ESR_WFE,
-  ESR_WFET,
-  ESR_WFI,
-  ESR_WFIT,
-} from '../../arch/syndrome.ts'
+import { dataAbortSyndrome, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../../arch/syndrome.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
 import { LINE_FIQ, LINE_IRQ, LINE_VFIQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import {
@@ -99,9 +91,6 @@ export const GUEST_RUNS = 0
 export const GUEST_WAITS = -1
 /** Nothing comes before a guest's next operation. */
 const GUEST_EXECUTES = -2
-
-/** Of an access that userspace emulates, wherever that is: a store of a word. */
-const ESR_USERSPACE = dataAbortSyndrome(4, true) | 0
 
 /** PSTATE of a guest that has masked all interrupts, and does not wait. */
 const MASKED = DAIF_I | DAIF_F
@@ -363,9 +352,9 @@ export class Guest {
         this.advance(v)
         return 1 + EXIT_SUSPEND
       case OP_USERSPACE:
-        return this.trapped(v, ESR_USERSPACE, EXIT_USERSPACE)
+        return 1 + EXIT_USERSPACE
       case OP_ERET:
-        return this.trapped(v, ESR_ERET | 0, EXIT_ERET)
+        return 1 + EXIT_ERET
       case OP_MMIO_READ:
         return this.leaveForMemory(v, operand, false, ops[at + 2], ops[at + 3], 0, 0)
       case OP_MMIO_WRITE:
@@ -478,11 +467,6 @@ export class Guest {
     const next = goesBack ? back : pc + 1
     words[v + GUEST_PC] = next
     return next
-  }
-
-  private trapped(v: Vcpu, syndrome: number, exit: number): number {
-    this.words[v + VCPU_ESR] = syndrome
-    return 1 + exit
   }
 
   private hypercall(v: Vcpu): number {

@@ -4,12 +4,10 @@ import { ICC_CTLR_EL1, ICC_DIR_EL1, VgicError } from 'vgic'
 import { type InvariantId, invariants, replay } from 'vgic/explore'
 import {
   type Design,
-  type DesignNode,
   defineDesign,
   designs,
   type Edit,
   edit,
-  type GuestBuilder,
   halt,
   kvm61,
   ownStep,
@@ -17,7 +15,6 @@ import {
   type StepContext,
   scenario,
   steps,
-  unless,
   type Vcpu,
 } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
@@ -87,12 +84,6 @@ const elsewhere = (design: Design): Scenario =>
     .spi({ intid: 32 })
     .guest(1, (g) => g.write(ICC_CTLR_EL1, 2).writeMmio(GICD_ISACTIVER1, 1).write(ICC_DIR_EL1, 32))
 
-/** What leaves the guest twice, one right behind the other. */
-const twice =
-  (ops: (g: GuestBuilder) => GuestBuilder) =>
-  (design: Design): Scenario =>
-    scenario('twice').vm({ vcpus: 1, spis: 1 }).design(design).guest(0, ops)
-
 const no = ownStep('never?', () => 0, ['no', 'yes'])
 const exit = (reason: string) => {
   const { outcomes } = steps.exitReason
@@ -141,12 +132,6 @@ const cases: readonly Case[] = [
     /does wfi\/skipInstruction without an instruction that has trapped/,
     (d) => d.insertAfter('wfi/skipInstruction', steps.skipInstruction),
     leaver,
-  ],
-  [
-    'S23',
-    /does userspace\/skipInstruction without an instruction that has trapped/,
-    (d) => d.insertAfter('userspace/skipInstruction', steps.skipInstruction),
-    twice((g) => g.userspace().userspace()),
   ],
   [
     'S23',
@@ -207,16 +192,6 @@ describe('a step that does not find what it needs', () => {
     const bug = edit(designs.wfiHandler).omit('wfi/preemptOff').omit('suspend/preemptOff').design()
     const { violation } = explore(leaver(bug), { invariants: ['S2', 'S23', 'L1'] })
     expect(violation).toBeUndefined()
-  })
-
-  it('is found where the second of two skips is of another ERET', () => {
-    const nesting = (...eret: readonly DesignNode[]): Scenario =>
-      twice((g) => g.nestedEret().nestedEret())(defineDesign('nesting', { wfi: [halt()], eret }))
-    const once = unless(steps.nestedPending, steps.skipInstruction)
-    expect(explore(nesting(once))).toMatchObject({ complete: true })
-    expect(explore(nesting(once, steps.skipInstruction)).violation?.what).toBe(
-      'vcpu0 does eret/skipInstruction without an instruction that has trapped',
-    )
   })
 
   it('is Linux 6.1’s, which does not trap a deactivation by another vCPU', () => {
