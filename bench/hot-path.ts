@@ -67,7 +67,7 @@ const IN_GUEST: readonly number[] = [
   ...[IPI, WFI, MMIO_READ, WFI_ASLEEP, LPI, IPI_HW, VLPI, WFI_V4],
   ...[IPI_PE, WFI_ASLEEP_PE, WFI_TIMER_PE, IPI_TIMERS, WFI_ASLEEP_TIMERS, MMIO_READ_TIMERS],
 ]
-/** Those whose thread goes to sleep at once. */
+/** Those measured without halt polling: a thread that halts goes to sleep at once. */
 export const ASLEEP: readonly number[] = [WFI_ASLEEP, WFI_ASLEEP_PE, ...WITH_TIMERS]
 
 const VCPUS = 4

@@ -93,7 +93,7 @@ export interface Bounds extends Interventions {
   /**
    * Whether states are kept whole, and not by their hashes alone; default false. Then no state is omitted because its
    * hash agrees with another's. It takes some tens of bytes more for each state, however many words the state has, and two
-   * to three times as long.
+   * to three times as long; with {@link symmetry} longer, the more words the state has.
    */
   readonly exact?: boolean
   /**

@@ -83,10 +83,12 @@ export class Changes {
    */
   private written(at: number, priorities: readonly number[] = []): Record<Writer, Int32Array> {
     const { layout } = this.hypervisor.state
-    const { activePriorityRegisters: count } = this.hypervisor.silicon.virtualInterface
+    const { activePriorityRegisters } = this.hypervisor.silicon.virtualInterface
     const type = layout.recordTypeAt(at)
-    const had = type.words.map((word) => (priorities.includes(word.at) ? { ...word, count } : word))
-    const record = { ...type, words: had }
+    const implemented = type.words.map((word) =>
+      priorities.includes(word.at) ? { ...word, count: activePriorityRegisters } : word,
+    )
+    const record = { ...type, words: implemented }
     const words = record.words.filter(({ count, by }) => count === undefined || !by?.includes('queue'))
     const single = { ...record, words }
     return {

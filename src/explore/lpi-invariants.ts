@@ -204,7 +204,7 @@ function wordsRead({ hypervisor, devices, deviceSteps }: Machine): Uint8Array {
   const reads = new Uint8Array(words.length)
   // The ITSs' records, and those of all that they map, follow each other.
   reads.fill(1, mmio.dist.its.recordOf(0), layout.lpis.common + LPIS_CACHE_NEXT + 1)
-  for (let at = 0; at < words.length; at++) if (interrupts.kindAt(at) !== undefined) reads[at + IRQ_LINK] = 1
+  for (const irq of interrupts.all) reads[irq + IRQ_LINK] = 1
   for (let i = 0; i < layout.vcpuCount; i++) {
     const v = hypervisor.vcpu(i)
     for (const word of [VCPU_AP_FIRST, VCPU_AP_COUNT, VCPU_USED_LRS, VCPU_LPIS_ENABLED]) reads[v + word] = 1

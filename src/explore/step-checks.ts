@@ -41,6 +41,11 @@ import {
 /** An invariant that is violated, and what is wrong; of a user's own, that too. */
 export type ViolatedInvariant = readonly [InvariantId, string] | readonly ['own', string, OwnInvariant]
 
+/** What a word says of the lists of interrupts: nothing, on which list its interrupt is, or how many one has. */
+const NO_ROLE = 0
+const NAMES_LIST = 1
+const COUNTS = 2
+
 export class StepChecks {
   /** Whether each invariant is checked. */
   readonly checked: Readonly<Record<InvariantId, boolean>>
@@ -255,7 +260,7 @@ export class StepChecks {
       const role = roles[word]
       if (role === NO_ROLE) continue
       isTouched = true
-      unlisted += role === NAMES ? named(words[word]) - named(before[word]) : before[word] - words[word]
+      unlisted += role === NAMES_LIST ? named(words[word]) - named(before[word]) : before[word] - words[word]
     }
     if (!isTouched) return undefined
     const what = this.checker.listed()
@@ -277,23 +282,6 @@ export class StepChecks {
   }
 }
 
-const found = (id: InvariantId, what: string | undefined): ViolatedInvariant | undefined =>
-  what === undefined ? undefined : [id, what]
-
-/** What a word says of the lists of interrupts: nothing, on which its interrupt is, or how many one has. */
-const NO_ROLE = 0
-const NAMES = 1
-const COUNTS = 2
-
-/** That of each word, by offset. */
-function rolesInLists({ words, interrupts, layout }: Hypervisor): Uint8Array {
-  const roles = new Uint8Array(words.length)
-  for (let at = 0; at < words.length; at++) if (interrupts.kindAt(at) !== undefined) roles[at] = NAMES
-  for (let i = 0; i < layout.vcpuCount; i++)
-    roles[layout.vcpus + i * layout.vcpuSize + VCPU_AP_COUNT] = COUNTS
-  return roles
-}
-
 /** 1 for the word of an interrupt that names a vCPU. */
 const named = (word: number): number => (irqApListOf(word) === 0 ? 0 : 1)
 
@@ -302,4 +290,16 @@ function chosen(ids: readonly InvariantId[] | undefined): Readonly<Record<Invari
   const known = Object.keys(invariants) as InvariantId[]
   const wanted = ids === undefined ? known : argumentInvariants(ids)
   return Object.fromEntries(known.map((id) => [id, wanted.includes(id)])) as Record<InvariantId, boolean>
+}
+
+const found = (id: InvariantId, what: string | undefined): ViolatedInvariant | undefined =>
+  what === undefined ? undefined : [id, what]
+
+/** What each word says of the lists of interrupts, by offset. */
+function rolesInLists(hypervisor: Hypervisor): Uint8Array {
+  const { words, interrupts, layout } = hypervisor
+  const roles = new Uint8Array(words.length).fill(NO_ROLE)
+  for (const irq of interrupts.all) roles[irq] = NAMES_LIST
+  for (let i = 0; i < layout.vcpuCount; i++) roles[hypervisor.vcpu(i) + VCPU_AP_COUNT] = COUNTS
+  return roles
 }

@@ -252,9 +252,9 @@ export class Strides {
   /** The guest may have programmed a timer, in the last of the steps taken: how many there are until one is due, at most `end`. */
   private endWithTimers(v: Vcpu, taken: number, end: number): number {
     this.findTimer(v)
-    const due = taken + this.stepsUntil(this.timerDue, end - taken)
+    const due = taken + this.stepsUntil(this.timerDue, this.left - taken)
     this.left = Math.min(this.left, due)
-    return due
+    return Math.min(end, due)
   }
 
   /** The guest exits; with room for the way out and the next one in, up to the question why. Returns the rows of that. */

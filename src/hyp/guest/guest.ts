@@ -129,7 +129,7 @@ const handlerFor = ({ onIrq, onFiq }: GuestProgram, taken: number): number =>
 export class Guest {
   /** What the last step of {@link run} came to, for its caller alone. It means nothing after that, so that no image has it. */
   result = GUEST_RUNS
-  /** Whether that step was one of an operation that reads the time, as one that programs a timer does. In the same way. */
+  /** Whether that step was one of an operation that reads the time, as one that programs a timer does; also for {@link run}'s caller alone. */
   wasTimed = false
   /** Listens to all guests; null for none. */
   observer: GuestObserver | null = null
@@ -162,7 +162,10 @@ export class Guest {
     )
   }
 
-  /** What that is: it exits for an interrupt of the host, waits on, or takes a virtual interrupt. */
+  /**
+   * The step that comes before a guest's next operation, if any: it exits for an interrupt of the host, waits on, or takes a
+   * virtual interrupt.
+   */
   private beforeOperation(v: Vcpu, pe: Pe, program: GuestProgram): number {
     const { words, silicon } = this
     if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) return 1 + EXIT_IRQ
@@ -174,7 +177,7 @@ export class Guest {
 
   /**
    * Steps, at most `most`, up to one that does not run on, whose result {@link result} is then, or that reads the time. Returns
-   * how many. The time is `behind` steps behind: it has to be as many later, and as late as the step is, only where that is read.
+   * how many. Virtual time lags `behind` steps; it is brought up to date before an operation that reads it.
    * @noinline
    */
   run(v: Vcpu, program: GuestProgram, most: number, behind: number): number {
@@ -189,7 +192,7 @@ export class Guest {
     this.wasTimed = false
     while (taken < end && result === GUEST_RUNS) {
       taken++
-      // Nothing comes after a loop that has not come before it.
+      // A loop changes nothing that could let an interrupt in: what was asked before it still holds.
       if (!hasLooped && this.mayComeFirst(words, pe)) {
         const first = this.beforeOperation(v, pe, program)
         if (first !== GUEST_EXECUTES) {

@@ -98,12 +98,13 @@ const replacedBy61: ReadonlyMap<string, Step> = new Map([
 ])
 
 /**
- * The names of a design's steps. Throws for a design without one of those that a baseline edits: another is in its place,
- * and the baseline cannot know what that is to be with the kernel's own.
+ * The names of a design's steps. Throws for a design without one of those that a baseline edits, by name or by path: another is
+ * in its place, and the baseline cannot know what that is to be with the kernel's own.
  */
 function stepNamesFor(baseline: string, design: Design, edited: readonly string[]): ReadonlySet<string> {
-  const names = new Set(compile(checkDesign(design), true).steps.flatMap((step) => step?.name ?? []))
-  const missing = edited.find((name) => !names.has(name))
+  const { steps, paths } = compile(checkDesign(design), true)
+  const names = new Set(steps.flatMap((step) => step?.name ?? []))
+  const missing = edited.find((step) => !names.has(step) && !paths.includes(step))
   if (missing === undefined) return names
   throw new VgicError(
     'argument',
@@ -153,14 +154,13 @@ export function kvm72(design: Design): Design {
     schedOut: [putAgain, vpePutByFlag],
     schedIn: [timerLoad, loadAgain, vpeLoadUnlessWaiting],
   }
-  const names = stepNamesFor('kvm72', design, [
-    ...replacedBy72.keys(),
-    'load',
-    'put',
-    'trapDir',
-    'emulateSysreg',
+  const own = { ...checkDesign(design), ...notifiers }
+  const names = stepNamesFor('kvm72', own, [
+    ...[...replacedBy72.keys(), 'trapDir', 'sysreg/emulateSysreg'],
+    ...LOADING.flatMap((part) => [`${part}/load`, `${part}/timerLoad`, `${part}/vpeLoad`]),
+    ...PUTTING.flatMap((part) => [`${part}/put`, `${part}/vpePut`]),
   ])
-  let edited = edit({ ...design, ...notifiers })
+  let edited = edit(own)
   for (const part of LOADING)
     edited = edited.swap(`${part}/load`, `${part}/timerLoad`).swap(`${part}/load`, `${part}/vpeLoad`)
   for (const part of PUTTING) edited = edited.swap(`${part}/put`, `${part}/vpePut`)

@@ -47,8 +47,8 @@ export class CountedRows {
   /**
    * Takes superinstructions, one after another, of a vCPU that is on a PE; as many as have at most `most` rows. Returns how
    * many rows it has taken; 0 if the next row begins none, or the thread can take none. It stops before a row that may end
-   * the guest's access, unless that is the first. A thread that goes to sleep leaves its PE, by its notifier; one that has got
-   * its PE goes on after that.
+   * the guest's access, unless that is the first. A thread that goes to sleep leaves its PE, by its sched_out notifier; one
+   * that has got a PE goes on after its sched_in notifier.
    */
   take(v: Vcpu, most: number): number {
     const { words, table, runLoop } = this

@@ -3,7 +3,10 @@
 import type { Vcpu } from '../records/vcpu.ts'
 import type { FusedSteps } from './fused-steps.ts'
 
-/** Does the superinstruction of a number, which begins at a row of the table; returns what its method does. */
+/**
+ * Does the superinstruction of a number, which begins at a row of the table; returns what its method does. The number is an
+ * int32, which V8 is told, as it would check that it is one at each case otherwise.
+ */
 export function performFused(steps: FusedSteps, number: number, v: Vcpu, at: number): number {
   switch (number | 0) {
     case 1:

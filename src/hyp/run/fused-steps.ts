@@ -168,8 +168,8 @@ export class FusedSteps extends GapSteps {
   /**
    * The rows of the entry, for a thread that was not sent a signal or told to stay outside: then `handleRequests`
    * clears all requests, and `requestPending?` finds none. `flush` asks for the same count, as `fold` does for what
-   * `fusedExit` asks: with nothing to do, the calls would be a third of a hypercall. It comes last, since V8 reads anew
-   * what it needs after a call: an interrupt that it raises waits either way.
+   * `fusedExit` asks: with nothing to do, the calls would be a third of a hypercall. `flush` comes last, unlike in the
+   * rows, since V8 reads anew what it needs after a call; it does not look at what `guest` writes.
    */
   fusedEntry(v: Vcpu, pe: Pe, thread: number): void {
     const { words } = this

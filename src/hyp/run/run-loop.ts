@@ -61,11 +61,13 @@ const TO_DO = REQ_SIGNAL | REQ_SLEEP | THREAD_RELOAD_VPE | THREAD_COMMIT_VPE
 const ENTRIES: readonly (string | undefined)[] = ['entry', 'entryDirect', 'entryAround']
 /** In {@link TABLE_FUSED}: no superinstruction, and a row at which the thread may come to rest. */
 const WITH_CARE = -1
-/** The steps before which, or after which, it may. */
-const comesToRest: ReadonlySet<number> = new Set([
-  ...[op.STEP_SLEEP, op.STEP_GUEST, op.STEP_EMULATE_MMIO, op.STEP_EMULATE_MMIO_FROM_MEMORY],
-  ...waitingSteps,
-])
+/** Whether a step emulates an access to the guest's GIC, which may have to wait for another vCPU. */
+const emulatesMmio = (step: number): boolean =>
+  step === op.STEP_EMULATE_MMIO ||
+  step === op.STEP_EMULATE_MMIO_FROM_MEMORY ||
+  step === op.STEP_EMULATE_MMIO_AS_LINUX61
+/** The other steps before which, or after which, it may. */
+const comesToRest: ReadonlySet<number> = new Set([op.STEP_SLEEP, op.STEP_GUEST, ...waitingSteps])
 /**
  * Steps and superinstructions of a thread without coming to rest, after which it is taken never to: more than the longest
  * queue of an ITS has, of 32,768 commands.
@@ -155,8 +157,7 @@ export class RunLoop extends FusedSteps {
   }
 
   private waits(v: Vcpu, step: number): boolean {
-    const isAccess = step === op.STEP_EMULATE_MMIO || step === op.STEP_EMULATE_MMIO_FROM_MEMORY
-    return isAccess ? this.mmio.mustWait(v) : this.stopVm.waits(v, step)
+    return emulatesMmio(step) ? this.mmio.mustWait(v) : this.stopVm.waits(v, step)
   }
 
   private offCpu(v: Vcpu): number {
@@ -367,7 +368,7 @@ function markCare(table: Int32Array): void {
   for (let at = 1 << TABLE_SHIFT; at < table.length; at += 1 << TABLE_SHIFT) {
     const nexts = table.subarray(at + 1, at + 1 + MAX_OUTCOMES)
     const mayPoll = nexts.some((next) => isNextPoll(table, at >> TABLE_SHIFT, next))
-    if (table[at + TABLE_FUSED] === 0 && (mayPoll || comesToRest.has(table[at])))
+    if (table[at + TABLE_FUSED] === 0 && (mayPoll || comesToRest.has(table[at]) || emulatesMmio(table[at])))
       table[at + TABLE_FUSED] = WITH_CARE
   }
 }

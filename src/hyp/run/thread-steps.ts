@@ -281,8 +281,8 @@ export class ThreadSteps {
     const low = words[v + VCPU_DATA]
     if (esr === ESR_SGI1R || esr === ESR_SGI0R || esr === ESR_ASGI1R) {
       const { vsgis } = this.mmio.dist.irqs
-      const refused = esr === ESR_SGI1R ? 0 : IRQ_GROUP1
-      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], refused, vsgis)
+      const refusedGroups = esr === ESR_SGI1R ? 0 : IRQ_GROUP1
+      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], refusedGroups, vsgis)
     } else if (esr === ESR_DIR) {
       this.vgic.deactivateByDir(v, low & this.seam.virtualInterface.intidMask)
     }

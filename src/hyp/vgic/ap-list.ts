@@ -56,8 +56,8 @@ export class ApLists {
   /** LPIs: those on an ap_list are held. */
   readonly lpis: VgicLpis
   private readonly firstLpi: number
-  /** The handle from which on, up to the LPIs, interrupts are counted in {@link VM_COUNTED_SPIS}. */
-  private readonly firstCounted: number
+  /** The handle from which on {@link account} has something to do: that of the first SPI, if they are counted, or LPI. */
+  private readonly firstAccounted: number
   /** The orders of a list for a flush that has too few list registers for it. */
   readonly sorts: ApListSorts
 
@@ -76,7 +76,7 @@ export class ApLists {
     this.lpis = new VgicLpis(words, layout.lpis)
     this.firstLpi = this.lpis.first
     this.sorts = new ApListSorts(words, layout)
-    this.firstCounted = countsSpis ? layout.spis : this.firstLpi
+    this.firstAccounted = countsSpis ? layout.spis : this.firstLpi
   }
 
   /** The handle of an interrupt of a vCPU; SPIs are the same for all. */
@@ -239,10 +239,11 @@ export class ApLists {
   /** Puts an interrupt that is on no list on that of its target, `v`. */
   private append(words: Int32Array, v: Vcpu, irq: Irq, word: number): void {
     this.place(words, v, irq, word)
-    if (irq >= this.firstCounted) this.count(irq)
+    if (irq >= this.firstAccounted) this.account(irq)
   }
 
-  private count(irq: Irq): void {
+  /** Of what was put on a list, an LPI is held, and an SPI counted in {@link VM_COUNTED_SPIS}. */
+  private account(irq: Irq): void {
     if (irq >= this.firstLpi) this.lpis.get(irq)
     else this.countSpi()
   }

@@ -67,8 +67,7 @@ export interface VgicRow extends RegisterRow<VgicDist, Vcpu> {
   readonly stopsFor?: (dist: VgicDist, value: number) => boolean
 }
 
-/** 'K', revision 3, Arm. */
-/** Without its revision. */
+/** KVM's, by its implementer, Arm, and its product, 'K'; without the revision. */
 const GICD_IIDR = 0x4b00_043b
 export const GICD_IIDR_Revision = 0xf000
 export const GICD_IIDR_REVISION_SHIFT = 12

@@ -10,7 +10,7 @@ const SGI_IRM_HIGH = 0x100
 
 /**
  * Makes an SGI pending on the vCPUs that the value names. vCPU n has affinity 0.0.(n / 16).(n % 16). One whose
- * word has a bit that is `refused` is not sent: ICC_SGI1R can send SGIs that are in either group at the target, the other
+ * word has a bit of `refusedGroups` is not sent: ICC_SGI1R can send SGIs that are in either group at the target, the other
  * two registers only group 0 ones, as in KVM. Where SGIs are vSGIs the hardware makes them pending.
  */
 export function sendSgi(
@@ -18,7 +18,7 @@ export function sendSgi(
   sender: Vcpu,
   low: number,
   high: number,
-  refused: number,
+  refusedGroups: number,
   vsgis: Vsgis | null,
 ): void {
   const { vcpuCount } = apLists.layout
@@ -26,14 +26,14 @@ export function sendSgi(
   if (high & SGI_IRM_HIGH) {
     const own = apLists.words[sender + VCPU_INDEX]
     for (let index = 0; index < vcpuCount; index++) {
-      if (index !== own) sendTo(apLists, sender, index, intid, refused, vsgis)
+      if (index !== own) sendTo(apLists, sender, index, intid, refusedGroups, vsgis)
     }
     return
   }
   const affinity = ((low >>> 16) & 0xff) | ((high & 0xff) << 8) | (((high >>> 16) & 0xff) << 16)
   for (let targets = low & 0xffff; targets !== 0; targets &= targets - 1) {
     const index = (affinity << 4) + lowestBit(targets)
-    if (index < vcpuCount) sendTo(apLists, sender, index, intid, refused, vsgis)
+    if (index < vcpuCount) sendTo(apLists, sender, index, intid, refusedGroups, vsgis)
   }
 }
 
@@ -42,12 +42,12 @@ function sendTo(
   sender: Vcpu,
   index: number,
   intid: Intid,
-  refused: number,
+  refusedGroups: number,
   vsgis: Vsgis | null,
 ): void {
   const v = apLists.vcpuOf(index)
   const irq = privateIrq(v, intid)
-  if (apLists.words[irq] & refused) return
+  if (apLists.words[irq] & refusedGroups) return
   if (vsgis?.isVsgi(v, irq)) {
     vsgis.send(sender, v, intid)
     return

@@ -71,6 +71,17 @@ describe('a run in strides is the run step by step', () => {
     expect(inStrides).toBeGreaterThan(1_000)
   })
 
+  it('and goes on after a guest has programmed a timer that is not due for long, beside another vCPU that has ended', () => {
+    const recipe = scenario('a timer far away')
+      .gic({ cpus: 2 })
+      .vm({ vcpus: 2, timers: true })
+      .design(designs.wfiFlag)
+      .guest(0, (guest) => guest.loop(500, (body) => body.timer(1_000_000)))
+      .guest(1, (guest) => guest)
+    expect(stridesOf(recipe, 10_000)).toBeGreaterThan(900)
+    expect(strides.mock.calls.length).toBeLessThan(100)
+  })
+
   it('with steps between, which no superinstruction has', () => {
     const design = edit(designs.wfiHandler).insertAfter('exit/fold', steps.saveVmcr).design('apart')
     fc.assert(

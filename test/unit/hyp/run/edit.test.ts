@@ -404,7 +404,8 @@ describe('a baseline of a design that was edited before', () => {
     ['flush', 'kvm61', kvm61, kvm61(designs.wfiFlag)],
     ['flush', 'kvm61', kvm61, kvm72(designs.wfiFlag)],
     ['fold', 'kvm72', kvm72, edited('fold', steps.foldIgnoringEoiCount)],
-    ['load', 'kvm72', kvm72, edited('load', steps.loadAgain)],
+    ['load/load', 'kvm72', kvm72, edited('load', steps.loadAgain)],
+    ['signal/timerLoad', 'kvm72', kvm72, edit(designs.wfiFlag).omit('signal/timerLoad').design('edited')],
   ])('is refused if the baseline edits the step %s that is gone: %s', (name, baseline, apply, design) => {
     expect(() => apply(design)).toThrow(
       new VgicError(
