@@ -39,6 +39,8 @@ export interface GuestFrames {
   readonly its?: readonly number[]
 }
 
+/** KVM's GICD_IIDR without its revision, GICR_IIDR and GITS_IIDR: the implementer is Arm, the product 'K'. */
+export const VGIC_IIDR = 0x4b00_043b
 /** The newest revision of KVM's vGIC (KVM_VGIC_IMP_REV_LATEST), which a VM begins with. */
 export const VGIC_REVISION = 3
 

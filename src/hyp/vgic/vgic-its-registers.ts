@@ -6,9 +6,8 @@
 import { RegisterMap, type RegisterRow, readOnly, register64, WORD } from '../../gic/frames/register-map.ts'
 import { ITS_BASER, ITS_CBASER, ITS_CREADR, ITS_CWRITER, ITS_ENABLED } from '../records/its-record.ts'
 import { cbaserLow, itsBaserHigh, itsBaserLow } from './lpi-tables.ts'
-import type { VgicDist } from './vgic-dist.ts'
+import { VGIC_IIDR, type VgicDist } from './vgic-dist.ts'
 
-const GITS_IIDR = 0x4b00_043b
 /** Physical LPIs, 8-byte ITT entries, 16 bits of EventID and DeviceID; collections are in memory. */
 const GITS_TYPER = 0x1_ef71
 const QUIESCENT = 0x8000_0000 | 0
@@ -87,7 +86,7 @@ const rows: readonly Row[] = [
     },
     write: (machine, n, _first, _count, value) => writeControl(machine, n, value),
   },
-  readOnly('GITS_IIDR', 0x4, () => GITS_IIDR),
+  readOnly('GITS_IIDR', 0x4, () => VGIC_IIDR),
   register64<VgicDist>('GITS_TYPER', 0x8, 8, (_machine, _owner, half) => (half === 0 ? GITS_TYPER : 0)),
   register64<VgicDist>(
     'GITS_CBASER',

@@ -46,7 +46,7 @@ import {
 } from '../records/vgic-irq.ts'
 import { VM_ENABLED, VM_NASSGIREQ, VM_PROPBASER, VM_REVISION } from '../records/vm.ts'
 import type { VgicDist } from './vgic-dist.ts'
-import { VGIC_GICD_SIZE, VGIC_GICR_SIZE } from './vgic-dist.ts'
+import { VGIC_GICD_SIZE, VGIC_GICR_SIZE, VGIC_IIDR } from './vgic-dist.ts'
 import type { VgicMmioIrqs } from './vgic-mmio-irqs.ts'
 
 /** A row, with the conditions that an access to it has for the VM. */
@@ -67,11 +67,8 @@ export interface VgicRow extends RegisterRow<VgicDist, Vcpu> {
   readonly stopsFor?: (dist: VgicDist, value: number) => boolean
 }
 
-/** KVM's, by its implementer, Arm, and its product, 'K'; without the revision. */
-const GICD_IIDR = 0x4b00_043b
 export const GICD_IIDR_Revision = 0xf000
 export const GICD_IIDR_REVISION_SHIFT = 12
-const GICR_IIDR = 0x4b00_043b
 /** The first revision whose GICR_CTLR says that INVLPIR, INVALLR and SYNCR exist, as they do in all. */
 const REVISION_WITH_IR = 3
 /** GICv3. */
@@ -290,7 +287,7 @@ const distributorRows: readonly VgicRow[] = [
   readOnly(
     'GICD_IIDR',
     0x8,
-    ({ words, layout }) => GICD_IIDR | (words[layout.vm + VM_REVISION] << GICD_IIDR_REVISION_SHIFT),
+    ({ words, layout }) => VGIC_IIDR | (words[layout.vm + VM_REVISION] << GICD_IIDR_REVISION_SHIFT),
   ),
   readOnly('GICD_TYPER2', 0xc, ({ v4 }) => (v4?.vsgis ? GICD_TYPER2_nASSGIcap : 0)),
   // It reports no errors, but KVM reads it as all ones.
@@ -344,7 +341,7 @@ const redistributorRows: readonly VgicRow[] = [
     write: (machine, owner, _first, _count, value) =>
       machine.writeLpisEnabled(owner, (value & GICR_CTLR_EnableLPIs) !== 0),
   },
-  readOnly('GICR_IIDR', 0x4, () => GICR_IIDR),
+  readOnly('GICR_IIDR', 0x4, () => VGIC_IIDR),
   register64<VgicDist, Vcpu>('GICR_TYPER', 0x8, 8, (machine, owner, half) =>
     redistributorTyper(machine, owner, half),
   ),
