@@ -8,7 +8,9 @@
  * The components are Tarjan's (SIAM J. Comput. 1, 1972). A state's component is open while a state of it is on the
  * stack; states that have left the stack with an open component are few, since most components are one state.
  */
+
 import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
+import { doubled } from '../state/doubled.ts'
 import type { Search } from './search.ts'
 import { FRAME_ACTOR } from './search-stack.ts'
 import { keyOf } from './sum-hash.ts'
@@ -56,11 +58,7 @@ export class FairCycles {
   enter(depth: number): void {
     const { size } = this
     const at = depth * size
-    if (at + size > this.words.length) {
-      const larger = new Int32Array(2 * this.words.length)
-      larger.set(this.words)
-      this.words = larger
-    }
+    if (at + size > this.words.length) this.words = doubled(this.words)
     const { words } = this
     const index = ++this.visits
     words[at + INDEX] = index

@@ -1,4 +1,5 @@
 /** Numbers for pairs of words: from 1, in the order in which the pairs were first asked for. */
+import { doubled } from '../state/doubled.ts'
 import { mixA } from './sum-hash.ts'
 
 /** Pairs that there is room for at first. */
@@ -38,11 +39,7 @@ export class PairNumbers {
 
   private add(slot: number, left: number, right: number): number {
     const number = ++this.count
-    if (2 * number === this.pairs.length) {
-      const larger = new Int32Array(2 * this.pairs.length)
-      larger.set(this.pairs)
-      this.pairs = larger
-    }
+    if (2 * number === this.pairs.length) this.pairs = doubled(this.pairs)
     this.slots[slot] = number
     this.pairs[2 * number] = left
     this.pairs[2 * number + 1] = right

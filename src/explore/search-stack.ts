@@ -2,6 +2,7 @@
  * The path of the search from the first state to the current one. Only the current state, the top, is kept whole. The
  * journal has what each step on the path overwrote, so that leaving a state restores the one below.
  */
+import { doubled } from '../state/doubled.ts'
 import type { Changes } from './changes.ts'
 import type { SumHash } from './sum-hash.ts'
 
@@ -65,8 +66,8 @@ export class SearchStack {
   push({ hash, left, keyA, keyB, tableKey, changes }: SearchState, slot: number): void {
     const { at, count } = changes
     const frame = this.frame + FRAME_WORDS
-    if (frame === this.frames.length) this.frames = grown(this.frames)
-    if (this.journalEnd + 2 * count > this.journal.length) this.journal = grown(this.journal)
+    if (frame === this.frames.length) this.frames = doubled(this.frames)
+    if (this.journalEnd + 2 * count > this.journal.length) this.journal = doubled(this.journal)
     const { frames, journal, top, words } = this
     let end = this.journalEnd
     frames[frame + FRAME_HASH_A] = hash.a
@@ -163,10 +164,4 @@ export class SearchStack {
     }
     words.set(here)
   }
-}
-
-function grown(old: Int32Array): Int32Array<ArrayBuffer> {
-  const larger = new Int32Array(2 * old.length)
-  larger.set(old)
-  return larger
 }

@@ -3,6 +3,7 @@
  * are in typed arrays, four bytes each, whose length doubles when one is full.
  */
 import type { Intid } from '../arch/intid.ts'
+import { doubled } from '../state/doubled.ts'
 
 const FIRST_ROOM = 16
 
@@ -25,10 +26,8 @@ export class Acknowledgements {
   }
 
   private grown(vcpu: number): Int32Array {
-    const { intids } = this
-    const larger = new Int32Array(2 * intids[vcpu].length)
-    larger.set(intids[vcpu])
-    intids[vcpu] = larger
+    const larger = doubled(this.intids[vcpu])
+    this.intids[vcpu] = larger
     return larger
   }
 
