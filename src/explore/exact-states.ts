@@ -92,13 +92,6 @@ export class ExactStates {
     return Int32Array.from({ length: this.size }, (_, i) => this.leafOf(number, this.placeOf(i)))
   }
 
-  /** States whose hashes agree with that of one that was kept before them, though they differ. */
-  collisions(hashOf: (state: Int32Array) => number): number {
-    const hashes = new Set<number>()
-    for (let number = 1; number <= this.count; number++) hashes.add(hashOf(this.read(number)))
-    return this.count - hashes.size
-  }
-
   /** The leaves that are used are spread, so that both subtrees of a node have about as many words. */
   private placeOf(i: number): number {
     return this.room + Math.floor((i * this.room) / this.size)
