@@ -262,12 +262,8 @@ export class VgicV3 {
     const { words } = this
     if (words[v + VCPU_HCR] & HCR_LRENPIE) this.deactivateCounted(v)
     if (used === 1) this.foldFirst(v, pe, this.idleHcr, KEEPS_LATCH)
-    else this.foldSeveral(v, pe, used)
+    else this.foldLrs(v, pe, this.idleHcr, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
     if (words[this.deactivated] !== 0) this.deactivateMarked(v)
-  }
-
-  private foldSeveral(v: Vcpu, pe: Pe, used: number): void {
-    this.foldLrs(v, pe, this.idleHcr, used, this.seam.elrsr(pe), 1, KEEPS_LATCH)
   }
 
   /** Folds the only list register that was used: `foldLrs` without its loop. */
