@@ -6,7 +6,7 @@ import { LR_ACTIVE, VMCR_VEOIM } from '../arch/ich-registers.ts'
 import { FIRST_SPI, intidName } from '../arch/intid.ts'
 import { ICH_AP0R, ICH_AP1R, ICH_VMCR } from '../gic/cpu-interface/virtual-interface.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
-import { OP_MMIO_WRITE, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
+import { hasOperation, OP_MMIO_WRITE, OP_WORDS, OP_WRITE } from '../hyp/records/guest-program.ts'
 import { GUEST_ACK, GUEST_DEPTH, GUEST_PC } from '../hyp/records/guest-record.ts'
 import {
   peOf,
@@ -119,7 +119,7 @@ export class DeactivationInvariants {
    */
   stuckActive(): string | undefined {
     const { words, machine, hypervisor } = this
-    if (machine.setup.guests.some(({ ops }) => hasOperation(ops, OP_MMIO_WRITE))) return undefined
+    if (machine.setup.guests.some((guest) => hasOperation(guest, OP_MMIO_WRITE))) return undefined
     const { apLists } = hypervisor
     for (let i = 0; i < hypervisor.layout.vcpuCount; i++) {
       const v = hypervisor.vcpu(i)
@@ -148,10 +148,5 @@ export class DeactivationInvariants {
 /** Whether a vCPU's last flush put an interrupt into a list register. */
 function isHeld(words: Int32Array, v: Vcpu, irq: Irq): boolean {
   for (let n = 0; n < words[v + VCPU_USED_LRS]; n++) if (words[v + VCPU_LR_IRQ + n] === irq) return true
-  return false
-}
-
-function hasOperation(ops: Int32Array, operation: number): boolean {
-  for (let at = 0; at < ops.length; at += OP_WORDS) if (ops[at] === operation) return true
   return false
 }

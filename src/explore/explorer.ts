@@ -6,6 +6,7 @@
  */
 
 import type { Machine } from '../scenario/machine.ts'
+import { lowestBit } from '../state/bits.ts'
 import {
   type CheckedBounds,
   interventionsIn,
@@ -19,6 +20,7 @@ import { CutStates } from './cut-states.ts'
 import { FairCycles } from './fair-cycles.ts'
 import { fairCycle, livelock } from './livelock.ts'
 import { LocalSteps } from './local-steps.ts'
+import { ACTORS_OF_SET, ReadyActors } from './ready-actors.ts'
 import { RecentStates } from './recent-states.ts'
 import { Search } from './search.ts'
 import {
@@ -26,6 +28,7 @@ import {
   FRAME_KEY_A,
   FRAME_KEY_B,
   FRAME_NEXT,
+  FRAME_READY,
   FRAME_REDUCED,
   FRAME_SLOT,
   FRAME_STEPS,
@@ -60,6 +63,7 @@ export class Explorer {
   private cycles: FairCycles | undefined
   /** Undefined if the search is not reduced. */
   private readonly local: LocalSteps | undefined
+  private readonly ready: ReadyActors
   /** The vCPUs among the actors. */
   private readonly vcpus: readonly number[]
   /** The interventions that are left when the search has used up its own. */
@@ -67,8 +71,6 @@ export class Explorer {
   private depth = 0
   /** The interventions of the search that is under way. */
   private interventions = 0
-  /** What the search may still do before it pauses: steps taken and states left. */
-  private slice = 0
   /** Steps of the searches before. */
   private former = 0
   private transitions = 0
@@ -81,7 +83,8 @@ export class Explorer {
   ) {
     this.search = new Search(machine, bounds, share?.index ?? 0)
     this.local = bounds.reduce ? new LocalSteps(machine) : undefined
-    const { actors } = this.search
+    const { actors, uses } = this.search
+    this.ready = new ReadyActors(machine, actors, uses)
     this.vcpus = [...actors.keys()].filter((actor) => actors[actor].kind === 'vcpu')
   }
 
@@ -115,8 +118,7 @@ export class Explorer {
 
   /** Goes on with the search for so many steps; the report at its end, and undefined if it pauses before. */
   goOn(slice: number): Report | undefined {
-    this.slice = slice
-    return whereItThrows(this.search, () => this.searchAll())
+    return whereItThrows(this.search, () => this.searchAll(slice))
   }
 
   /** How far it has come. */
@@ -135,14 +137,15 @@ export class Explorer {
     return this.report({ bound: 'signal' })
   }
 
-  private searchAll(): Report | undefined {
+  /** Takes so many steps and leaves of states, unless the search ends before. */
+  private searchAll(slice: number): Report | undefined {
     const { stack } = this.search
-    while (stack.depth >= 0) {
-      if (--this.slice < 0) return undefined
-      if (this.share && this.isStopped(this.share)) return this.report({ bound: 'states' })
+    for (let left = slice; stack.depth >= 0; left--) {
+      if (left === 0) return undefined
+      if (this.share !== undefined && this.isStopped(this.share)) return this.report({ bound: 'states' })
       const actor = this.nextActor()
       const found = actor < 0 ? this.leave() : stack.depth < this.depth ? this.take(actor) : this.cutOff()
-      if (found) return found
+      if (found !== undefined) return found
     }
     return this.report(this.cut.any ? { bound: 'depth' } : {})
   }
@@ -156,7 +159,7 @@ export class Explorer {
 
   /** The next actor to try in the state on top; -1 if none is left. */
   private nextActor(): number {
-    const { actors, uses, machine, stack } = this.search
+    const { actors, stack } = this.search
     const { frames, frame } = stack
     if (this.local !== undefined && frames[frame + FRAME_NEXT] === 0 && frames[frame + FRAME_REDUCED] === 0) {
       const actor = this.localActor(this.local, frames[frame + FRAME_BUDGET])
@@ -166,19 +169,32 @@ export class Explorer {
         return actor
       }
     }
-    for (let actor = frames[frame + FRAME_NEXT]; actor < actors.length; actor++) {
-      const bounded = uses[actor] >= 0
-      if (bounded && ((frames[frame + FRAME_BUDGET] >> uses[actor]) & 0xff) === 0) continue
-      if (machine.stateOfOwn(actors[actor]) !== 'ready') continue
-      if (bounded && this.withholds(frames[frame + FRAME_BUDGET])) {
-        // The state is no end: the next search goes on from here.
-        frames[frame + FRAME_STEPS]++
-        continue
-      }
-      frames[frame + FRAME_NEXT] = actor + 1
-      return actor
+    while (frames[frame + FRAME_READY] === 0) {
+      if (frames[frame + FRAME_NEXT] >= actors.length) return -1
+      this.prepareActors(frames, frame)
     }
-    return -1
+    const ready = frames[frame + FRAME_READY]
+    frames[frame + FRAME_READY] = ready & (ready - 1)
+    return frames[frame + FRAME_NEXT] - ACTORS_OF_SET + lowestBit(ready)
+  }
+
+  /** Says which of the next actors can step from the state on top, without those that this search withholds. */
+  private prepareActors(frames: Int32Array, frame: number): void {
+    const first = frames[frame + FRAME_NEXT]
+    const budget = frames[frame + FRAME_BUDGET]
+    frames[frame + FRAME_NEXT] = first + ACTORS_OF_SET
+    frames[frame + FRAME_READY] = this.ready.from(first, budget)
+    if (this.reserve !== 0) this.withhold(frames, frame, this.ready.boundedFrom(first))
+  }
+
+  /** Has none of the actors in a set step if this search has no interventions left. */
+  private withhold(frames: Int32Array, frame: number, bounded: number): void {
+    const withheld = frames[frame + FRAME_READY] & bounded
+    if (withheld === 0 || interventionsIn(frames[frame + FRAME_BUDGET]) > this.reserve) return
+    this.withheld = true
+    frames[frame + FRAME_READY] ^= withheld
+    // The state is no end: the next search goes on from here.
+    frames[frame + FRAME_STEPS]++
   }
 
   /** An actor whose step stands for those of all in the state on top; -1 if there is none. */
@@ -199,13 +215,7 @@ export class Explorer {
     if (frames[frame + FRAME_REDUCED] !== REDUCED) return
     frames[frame + FRAME_REDUCED] = FULL
     frames[frame + FRAME_NEXT] = 0
-  }
-
-  /** Whether this search has no interventions left with a budget. */
-  private withholds(budget: number): boolean {
-    if (interventionsIn(budget) > this.reserve) return false
-    this.withheld = true
-    return true
+    frames[frame + FRAME_READY] = 0
   }
 
   /**
@@ -276,6 +286,7 @@ export class Explorer {
   private cutOff(): undefined {
     const { frames, frame, depth } = this.search.stack
     frames[frame + FRAME_NEXT] = this.search.actors.length
+    frames[frame + FRAME_READY] = 0
     frames[frame + FRAME_STEPS]++
     this.cut.cutOff(depth)
   }

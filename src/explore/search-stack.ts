@@ -11,7 +11,10 @@ export const FRAME_HASH_A = 0
 export const FRAME_HASH_B = 1
 /** The budget: how many bounded interventions are left. */
 export const FRAME_BUDGET = 2
-/** The next actor to try, and the one whose step is under way. */
+/**
+ * The first actor of which is not known yet whether it can step, and a bit for each of those before it that is still to
+ * be tried (ready-actors.ts); the actor whose step is under way.
+ */
 export const FRAME_NEXT = 3
 export const FRAME_ACTOR = 4
 /** Steps that were taken from it. */
@@ -28,7 +31,8 @@ const FRAME_JOURNAL = 10
 /** The sum of the state's words that seldom change (sum-hash.ts), and its table key in the visited set. */
 export const FRAME_HASH_SLOW = 11
 export const FRAME_TABLE_KEY = 12
-const FRAME_WORDS = 13
+export const FRAME_READY = 13
+const FRAME_WORDS = 14
 
 /** The state that a step has led to, as far as the stack keeps it. */
 interface SearchState {
@@ -78,6 +82,7 @@ export class SearchStack {
     frames[frame + FRAME_KEY_B] = keyB
     frames[frame + FRAME_TABLE_KEY] = tableKey
     frames[frame + FRAME_NEXT] = 0
+    frames[frame + FRAME_READY] = 0
     frames[frame + FRAME_STEPS] = 0
     frames[frame + FRAME_REDUCED] = 0
     frames[frame + FRAME_SLOT] = slot

@@ -4,6 +4,7 @@
  */
 import { shown } from '../errors/arguments.ts'
 import { VgicError } from '../errors/vgic-error.ts'
+import { hasOperation, OP_WFIT } from '../hyp/records/guest-program.ts'
 import { VCPU_NOTIFIER, VCPU_PC } from '../hyp/records/vcpu.ts'
 import { TIMER_WFIT } from '../hyp/vgic/arch-timer.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
@@ -315,8 +316,9 @@ function useOf(kind: Actor['kind']): number {
 }
 
 /** Whether an actor can ever take a step within a budget. */
-function possible({ hypervisor, setup }: Machine, { kind, detail }: Actor, budget: number): boolean {
-  if (kind === 'timer') return setup.timers || detail === TIMER_WFIT
+function possible({ hypervisor, setup }: Machine, { kind, index, detail }: Actor, budget: number): boolean {
+  if (kind === 'timer')
+    return detail === TIMER_WFIT ? hasOperation(setup.guests[index], OP_WFIT) : setup.timers
   if (kind === 'migrate' && hypervisor.config.cpus === 1) return false
   const shift = useOf(kind)
   return shift < 0 || ((budget >> shift) & 0xff) !== 0

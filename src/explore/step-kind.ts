@@ -21,6 +21,7 @@ import { isOwnStep, type Step } from '../hyp/run/step.ts'
 import { STEP_SET_WAITING } from '../hyp/run/step-numbers.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
+import { DRIVES, RESTORES_VM, SAVES_VM, SIGNALS } from '../scenario/device-steps.ts'
 import type { Actor, Machine } from '../scenario/machine.ts'
 
 /** What a step may write, the low bits of a kind: any word. */
@@ -177,19 +178,24 @@ export class StepKinds {
   }
 
   private ofDevice(index: number): number {
-    const { machine, words } = this
-    const { injection, mapped, apLists } = machine.hypervisor
-    const next = machine.deviceSteps.next(index)
-    if (next?.signal) return WRITES_NOTIFY
-    if (next?.save) return WRITES_ALL | SAVES
-    if (next?.restore) return WRITES_ALL | RESTORES
-    // A message may be translated, cached and held; an LPI may go with the last reference.
-    if (next?.msi)
-      return injection.notifies(machine.deviceSteps.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
-    if (this.hasMapped && mapped.isMappedSpi(machine.deviceSteps.inputOf(index, words))) return WRITES_ALL
-    if (!injection.queues(machine.deviceSteps.nextInjection(index))) return WRITES_NOTIFY
+    const { deviceSteps, hypervisor } = this.machine
+    const kind = deviceSteps.kindOf(index)
+    if (kind !== DRIVES) return this.ofDeviceApart(index, kind)
+    if (this.hasMapped && hypervisor.mapped.isMappedSpi(deviceSteps.inputOf(index, this.words)))
+      return WRITES_ALL
+    if (hypervisor.injection.queues(deviceSteps.nextInjection(index)) !== true) return WRITES_NOTIFY
     // The first SPI that is counted is a request to every vCPU.
-    return apLists.countsSpis ? WRITES_ALL : WRITES_QUEUE
+    return hypervisor.apLists.countsSpis ? WRITES_ALL : WRITES_QUEUE
+  }
+
+  /** The same for a step that drives no line. */
+  private ofDeviceApart(index: number, kind: number): number {
+    const { deviceSteps, hypervisor } = this.machine
+    if (kind === SIGNALS) return WRITES_NOTIFY
+    if (kind === SAVES_VM) return WRITES_ALL | SAVES
+    if (kind === RESTORES_VM) return WRITES_ALL | RESTORES
+    // A message may be translated, cached and held; an LPI may go with the last reference.
+    return hypervisor.injection.notifies(deviceSteps.nextInjection(index)) ? WRITES_NOTIFY : WRITES_ALL
   }
 }
 

@@ -19,7 +19,13 @@ import { counted } from '../errors/printed.ts'
 import { VgicError } from '../errors/vgic-error.ts'
 import { type CheckedGicConfig, checkGicConfig, type GicConfig, gicFields } from '../gic/config/config.ts'
 import type { DirectSetup, ForwardSetup, InterruptSetup, VmSetup } from '../hyp/hypervisor.ts'
-import { type GuestProgram, OP_QUIESCE, OP_STORE, OP_WORDS } from '../hyp/records/guest-program.ts'
+import {
+  type GuestProgram,
+  hasOperation,
+  OP_QUIESCE,
+  OP_STORE,
+  OP_WORDS,
+} from '../hyp/records/guest-program.ts'
 import { timerIntids } from '../hyp/records/vcpu.ts'
 import { checkDesign } from '../hyp/run/check-design.ts'
 import type { Design } from '../hyp/run/design.ts'
@@ -417,9 +423,7 @@ export function scenario(name: string): Scenario {
 
 /** Throws a `scenario` error for a guest that stores to memory that there is not. */
 function checkMemory({ guests }: VmSetup, { memoryLines }: CheckedGicConfig): void {
-  const stores = ({ ops }: GuestProgram): boolean =>
-    ops.some((op, i) => i % OP_WORDS === 0 && op === OP_STORE)
-  if (memoryLines > 0 || !guests.some(stores)) return
+  if (memoryLines > 0 || !guests.some((guest) => hasOperation(guest, OP_STORE))) return
   throw new VgicError(
     'scenario',
     'A guest stores to its memory, but the scenario has none: give it lines of 64 bytes with gic({ memoryLines }).',

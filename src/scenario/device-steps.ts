@@ -18,9 +18,23 @@ import { Userspace } from './userspace.ts'
 /** The state of a device as an actor. */
 type DeviceState = 'ready' | 'asleep' | 'done'
 
+/** What a device's next step is: none; it drives a line, sends a signal or a message, saves the VM or restores it. */
+const IS_DONE = 0
+export const DRIVES = 1
+export const SIGNALS = 2
+const SENDS_MESSAGE = 3
+export const SAVES_VM = 4
+export const RESTORES_VM = 5
+
 export class DeviceSteps {
   readonly userspace: Userspace
-
+  private readonly words: Int32Array
+  /** Where each device's steps begin in the next two. */
+  private readonly firsts: Int32Array
+  /** What each step is; after a device's last one comes {@link IS_DONE}. */
+  private readonly kinds: Uint8Array
+  /** The interrupt whose line it drives. */
+  private readonly inputs: Int32Array
   constructor(
     readonly hypervisor: Hypervisor,
     readonly devices: readonly DeviceProgram[],
@@ -33,6 +47,16 @@ export class DeviceSteps {
     private readonly size: number,
   ) {
     this.userspace = new Userspace(this, saves, restores)
+    this.words = hypervisor.words
+    const all = devices.map(({ steps }) => steps)
+    this.firsts = Int32Array.from(all, (_, index) => all.slice(0, index).flat().length + index)
+    this.kinds = Uint8Array.from(all.flatMap((steps) => [...steps.map(kindOf), IS_DONE]))
+    this.inputs = Int32Array.from(
+      all.flatMap((steps) => [
+        ...steps.map(({ intid, vcpu }) => hypervisor.apLists.irqOf(hypervisor.vcpu(vcpu), intid)),
+        0,
+      ]),
+    )
   }
 
   /** Offset of a device's record. */
@@ -40,9 +64,18 @@ export class DeviceSteps {
     return this.base + index * this.size
   }
 
+  /** What a device's next step is. */
+  kindOf(index: number): number {
+    return this.kinds[this.firsts[index] + this.words[this.recordOf(index) + DEVICE_PC]]
+  }
+
   /** The next step of a device; undefined when it is done. */
   next(index: number): DeviceStep | undefined {
-    return this.devices[index].steps[this.hypervisor.words[this.recordOf(index) + DEVICE_PC]]
+    return this.devices[index].steps[this.pcOf(index)]
+  }
+
+  private pcOf(index: number): number {
+    return this.words[this.recordOf(index) + DEVICE_PC]
   }
 
   /** The program counter, in the design, of a device's injection, message, save or restore; 0 if none is under way. */
@@ -53,17 +86,21 @@ export class DeviceSteps {
   /** The program counter of the next step of a device's injection, message, save or restore. */
   nextInjection(index: number): NextPc {
     const underWay = this.injectionOf(index)
-    if (underWay !== 0) return underWay
-    const { inject, msi, save, restore } = this.hypervisor.runLoop.program
-    const next = this.next(index)
-    return next?.msi ? msi : next?.save ? save : next?.restore ? restore : inject
+    return underWay !== 0 ? underWay : this.beginOf(this.kindOf(index))
   }
 
-  /** The interrupt whose line a device's next step drives, in a state. */
+  private beginOf(kind: number): NextPc {
+    const { inject, msi, save, restore } = this.hypervisor.runLoop.program
+    if (kind === SENDS_MESSAGE) return msi
+    if (kind === SAVES_VM) return save
+    return kind === RESTORES_VM ? restore : inject
+  }
+
+  /** The interrupt whose line a device's next step drives, or its message's LPI, in a state. */
   inputOf(index: number, words: Int32Array): Irq {
-    const { intid, vcpu, msi } = this.devices[index].steps[words[this.recordOf(index) + DEVICE_PC]]
-    if (msi) return asIrq(words[this.recordOf(index) + DEVICE_LPI])
-    return this.hypervisor.apLists.irqOf(this.hypervisor.vcpu(vcpu), intid)
+    const step = this.firsts[index] + words[this.recordOf(index) + DEVICE_PC]
+    if (this.kinds[step] === SENDS_MESSAGE) return asIrq(words[this.recordOf(index) + DEVICE_LPI])
+    return asIrq(this.inputs[step])
   }
 
   /** The LPI that a device's message was translated to; 0 if there is none. `held`: if the message has a reference. */
@@ -99,13 +136,19 @@ export class DeviceSteps {
     return asVcpu(before[device + DEVICE_TARGET] || this.hypervisor.words[device + DEVICE_TARGET])
   }
 
+  /** The program counter at which a device is done, if it can step until then, whatever others do; else -1. */
+  endOf(index: number): number {
+    const { steps } = this.devices[index]
+    return this.restores === undefined && steps.every(({ msi, save }) => !msi && !save) ? steps.length : -1
+  }
+
   /** Whether a device can take a step. */
   stateOf(index: number): DeviceState {
-    const next = this.next(index)
-    if (!next) return 'done'
-    if (next.save || next.restore) return this.userspace.stateOf(index, next)
+    const kind = this.kindOf(index)
+    if (kind === IS_DONE) return 'done'
+    if (kind >= SAVES_VM) return this.userspace.stateOf(index, this.devices[index].steps[this.pcOf(index)])
     if (this.restores !== undefined && this.userspace.stopsDevices) return 'asleep'
-    return next.msi && this.waitsForIts(index) ? 'asleep' : 'ready'
+    return kind === SENDS_MESSAGE && this.waitsForIts(index) ? 'asleep' : 'ready'
   }
 
   /**
@@ -113,33 +156,30 @@ export class DeviceSteps {
    * wired to the distributor, and needs no injection.
    */
   step(index: number): void {
-    const { words, injection, mapped } = this.hypervisor
-    const next = this.next(index)
-    if (!next) return
-    if (next.signal) {
-      this.signal(index, this.hypervisor.vcpu(next.vcpu))
-      return
-    }
-    if (next.msi) {
-      this.stepMessage(index, next.msi)
-      return
-    }
-    if (next.save) {
-      this.userspace.save(index)
-      return
-    }
-    if (next.restore) {
-      this.userspace.restore(index, next.restore)
-      return
-    }
+    const kind = this.kindOf(index)
+    if (kind === DRIVES) this.drive(index)
+    else if (kind !== IS_DONE) this.stepOther(kind, index, this.devices[index].steps[this.pcOf(index)])
+  }
+
+  private stepOther(kind: number, index: number, { vcpu, msi, restore }: DeviceStep): void {
+    if (kind === SIGNALS) this.signal(index, this.hypervisor.vcpu(vcpu))
+    else if (kind === SAVES_VM) this.userspace.save(index)
+    else if (msi) this.stepMessage(index, msi)
+    else if (restore) this.userspace.restore(index, restore)
+  }
+
+  private drive(index: number): void {
+    const { words } = this
+    const { injection, mapped } = this.hypervisor
+    const { levels } = this.devices[index].steps[this.pcOf(index)]
     const irq = this.inputOf(index, words)
-    if (mapped.isMappedSpi(irq)) {
-      this.driveMapped(index, irq, next)
+    if (mapped.isMappedSpi(irq) === true) {
+      this.driveMapped(index, irq, levels)
       return
     }
     const pc = this.nextInjection(index)
-    const target = injection.step(pc, irq, next.levels, this.targetOf(index))
-    if (injection.queues(pc) && next.levels.includes(1)) this.ghosts.injected(irq)
+    const target = injection.step(pc, irq, levels, this.targetOf(index))
+    if (injection.queues(pc) === true && levels.includes(1)) this.ghosts.injected(irq)
     this.goOn(index, injection.after(pc, target), target)
   }
 
@@ -160,7 +200,7 @@ export class DeviceSteps {
     this.goOn(index, after, target)
   }
 
-  private driveMapped(index: number, irq: Irq, { levels }: DeviceStep): void {
+  private driveMapped(index: number, irq: Irq, levels: DeviceStep['levels']): void {
     for (const level of levels) {
       this.hypervisor.mapped.setInput(irq, level)
       if (level === 1) this.ghosts.injected(irq)
@@ -205,4 +245,11 @@ export class DeviceSteps {
     silicon.settle()
     return true
   }
+}
+
+function kindOf({ signal, msi, save, restore }: DeviceStep): number {
+  if (signal) return SIGNALS
+  if (msi) return SENDS_MESSAGE
+  if (save) return SAVES_VM
+  return restore ? RESTORES_VM : DRIVES
 }

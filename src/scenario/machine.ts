@@ -19,6 +19,7 @@ import {
   THREAD_ENDED,
   THREAD_IN_GUEST,
   THREAD_SLEEPS,
+  THREAD_STEPS,
   THREAD_WAITS_FOR_CPU,
   THREAD_WAITS_FOR_VCPUS,
 } from '../hyp/run/thread-states.ts'
@@ -50,6 +51,17 @@ export interface Actor {
 
 /** Whether an actor can take a step: `ready` now, `asleep` until another actor does something, `done` never again. */
 export type ActorState = 'ready' | 'asleep' | 'done'
+
+/** Numbers of the kinds of actors. */
+export const actorKinds = {
+  vcpu: 0,
+  device: 1,
+  timer: 2,
+  preempt: 3,
+  tick: 4,
+  migrate: 5,
+  effect: 6,
+} as const satisfies Record<Actor['kind'], number>
 
 /** Effects of the silicon that lag: with `maintenanceInterrupt: 'lagging'`, and with GICv4 and `writeEffects: 'lagging'`. */
 const EFFECT_DIRTY = 0
@@ -231,22 +243,39 @@ export class Machine {
 
   /** Whether an actor can take a step, which is one of this machine's. */
   stateOfOwn({ kind, index, detail }: Actor): ActorState {
+    if (kind === 'device') return this.deviceSteps.stateOf(index)
+    const thread = kind === 'effect' ? THREAD_STEPS : this.threadOf(index)
+    if (kind === 'vcpu' && thread === THREAD_ENDED) return 'done'
+    return this.canStep(actorKinds[kind], index, detail, thread) ? 'ready' : 'asleep'
+  }
+
+  /** The state of a vCPU's thread, a THREAD_ value. */
+  threadOf(index: number): number {
+    const { runLoop } = this.hypervisor
+    return runLoop.threadState(this.hypervisor.vcpu(index))
+  }
+
+  /**
+   * Whether an actor can take a step, by the number of its kind; `thread` is the state of its vCPU's thread, if it is, or acts
+   * on, a vCPU.
+   */
+  canStep(kind: number, index: number, detail: number, thread: number): boolean {
     const { hypervisor } = this
     switch (kind) {
-      case 'vcpu':
-        return this.vcpuState(hypervisor.vcpu(index))
-      case 'device':
-        return this.deviceSteps.stateOf(index)
-      case 'timer':
-        return hypervisor.timers.isArmed(hypervisor.vcpu(index), detail) ? 'ready' : 'asleep'
-      case 'preempt':
-        return hypervisor.scheduler.canPreempt(hypervisor.vcpu(index)) ? 'ready' : 'asleep'
-      case 'tick':
-        return this.canTick(hypervisor.vcpu(index)) ? 'ready' : 'asleep'
-      case 'migrate':
-        return this.canMigrate(hypervisor.vcpu(index), detail) ? 'ready' : 'asleep'
-      case 'effect':
-        return this.isUnderWay(index, detail) ? 'ready' : 'asleep'
+      case actorKinds.vcpu:
+        return this.canVcpuStep(hypervisor.vcpu(index), thread)
+      case actorKinds.device:
+        return this.deviceSteps.stateOf(index) === 'ready'
+      case actorKinds.timer:
+        return hypervisor.timers.isArmed(hypervisor.vcpu(index), detail)
+      case actorKinds.preempt:
+        return hypervisor.scheduler.canPreempt(hypervisor.vcpu(index))
+      case actorKinds.tick:
+        return thread === THREAD_IN_GUEST && this.canTick(hypervisor.vcpu(index))
+      case actorKinds.migrate:
+        return thread === THREAD_WAITS_FOR_CPU && this.canMigrate(hypervisor.vcpu(index), detail)
+      default:
+        return this.isUnderWay(index, detail)
     }
   }
 
@@ -365,41 +394,36 @@ export class Machine {
 
   /** Whether a vCPU can take a step. */
   isReady(v: Vcpu): boolean {
-    return this.vcpuState(v) === 'ready'
+    return this.canVcpuStep(v, this.hypervisor.runLoop.threadState(v))
   }
 
-  private vcpuState(v: Vcpu): ActorState {
+  private canVcpuStep(v: Vcpu, thread: number): boolean {
     const { runLoop, guest, scheduler, words } = this.hypervisor
-    if (this.isSaved && this.saves.isInUserspace(v) && this.deviceSteps.userspace.isUnderWay())
-      return 'asleep'
-    switch (runLoop.threadState(v)) {
+    if (this.isSaved && this.saves.isInUserspace(v) && this.deviceSteps.userspace.isUnderWay()) return false
+    switch (thread) {
       case THREAD_ENDED:
-        return 'done'
       case THREAD_SLEEPS:
-        return 'asleep'
+        return false
       case THREAD_WAITS_FOR_VCPUS:
-        return this.isWanted(words[v + VCPU_LAST_CPU]) ? 'ready' : 'asleep'
+        return this.isWanted(words[v + VCPU_LAST_CPU])
       case THREAD_IN_GUEST:
-        return guest.isWaiting(v) ? 'asleep' : 'ready'
+        return !guest.isWaiting(v)
       case THREAD_WAITS_FOR_CPU:
         return scheduler.current(words[v + VCPU_LAST_CPU]) === 0 && !runLoop.waitsForVcpus(v)
-          ? 'ready'
-          : 'asleep'
       default:
-        return 'ready'
+        return true
     }
   }
 
-  /** Whether the host's tick can interrupt a guest: it runs, and no tick is pending. */
+  /** Whether the host's tick can interrupt a guest that runs: no tick is pending. */
   private canTick(v: Vcpu): boolean {
-    const { runLoop, hostInterrupts, words } = this.hypervisor
-    return runLoop.threadState(v) === THREAD_IN_GUEST && !hostInterrupts.isTicking(peOf(words, v))
+    const { hostInterrupts, words } = this.hypervisor
+    return !hostInterrupts.isTicking(peOf(words, v))
   }
 
   /** Whether a thread that waits for a PE can be moved to another than its last. */
   private canMigrate(v: Vcpu, cpu: number): boolean {
-    const { runLoop, scheduler, words } = this.hypervisor
-    if (runLoop.threadState(v) !== THREAD_WAITS_FOR_CPU) return false
+    const { scheduler, words } = this.hypervisor
     return scheduler.current(cpu) === 0 && cpu !== words[v + VCPU_LAST_CPU]
   }
 

@@ -58,3 +58,9 @@ export interface GuestProgram {
   readonly onIrq: number
   readonly onFiq: number
 }
+
+/** Whether a program has an operation. */
+export function hasOperation({ ops }: GuestProgram, operation: number): boolean {
+  for (let at = 0; at < ops.length; at += OP_WORDS) if (ops[at] === operation) return true
+  return false
+}

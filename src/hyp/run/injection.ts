@@ -63,7 +63,7 @@ export class Injection {
    */
   step(pc: NextPc, irq: Irq, levels: readonly number[], target: Vcpu | 0): Vcpu | 0 {
     const { apLists, program } = this
-    if (this.queues(pc)) {
+    if (this.queues(pc) === true) {
       const isQuiet =
         program.table[pc << TABLE_SHIFT] === STEP_QUEUE_QUIETLY && irqApListOf(apLists.words[irq]) !== 0
       const found = this.queue(pc, irq, levels)

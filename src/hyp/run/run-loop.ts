@@ -132,8 +132,8 @@ export class RunLoop extends FusedSteps {
     if (pe === 0) return this.offCpu(v)
     const next = this.table[pc << TABLE_SHIFT]
     if (words[v + VCPU_NOTIFIER] !== 0) return THREAD_STEPS
-    if (next !== op.STEP_GUEST) return this.waits(v, next) ? THREAD_WAITS_FOR_VCPUS : THREAD_STEPS
-    return this.pcpu.isInGuest(pe) ? THREAD_IN_GUEST : THREAD_STEPS
+    if (next !== op.STEP_GUEST) return this.waits(v, next) === true ? THREAD_WAITS_FOR_VCPUS : THREAD_STEPS
+    return this.pcpu.isInGuest(pe) === true ? THREAD_IN_GUEST : THREAD_STEPS
   }
 
   /** Whether `threadState` is THREAD_IN_GUEST: its PE is below EL2, where no other step of a thread is taken. */

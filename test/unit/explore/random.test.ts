@@ -74,7 +74,7 @@ describe('PCT', () => {
 
   it('states what it promises: n actors, k steps, d constraints', () => {
     const { pct } = exploreRandom(devices(3), { constraints: 2, runs: 1 })
-    expect(pct).toEqual({ actors: 5, length: 4, constraints: 2, probability: 1 / (5 * 4) })
+    expect(pct).toEqual({ actors: 4, length: 4, constraints: 2, probability: 1 / (4 * 4) })
     expect(exploreRandom(devices(3), { strategy: 'uniform', runs: 1 }).pct).toBeUndefined()
   })
 
