@@ -17,20 +17,11 @@ import {
 import type { ClosedStates } from './closed-states.ts'
 import { CutStates } from './cut-states.ts'
 import { FairCycles } from './fair-cycles.ts'
+import type { Frame } from './frame.ts'
 import { fairCycle, livelock } from './livelock.ts'
 import { LocalSteps } from './local-steps.ts'
 import { RecentStates } from './recent-states.ts'
 import { Search } from './search.ts'
-import {
-  FRAME_BUDGET,
-  FRAME_KEY_A,
-  FRAME_KEY_B,
-  FRAME_NEXT,
-  FRAME_REDUCED,
-  FRAME_SLOT,
-  FRAME_STEPS,
-  FRAME_TABLE_KEY,
-} from './search-stack.ts'
 import type { ViolatedInvariant } from './step-checks.ts'
 import { keyOf } from './sum-hash.ts'
 import { whereItThrows } from './thrown.ts'
@@ -46,6 +37,9 @@ export interface Share {
 const REDUCED = 1
 const FULL = 2
 
+/** Instead of a slot: the state is one of those that the search has left last. */
+const DONE = -1
+
 /** The most that a search does before it looks up. */
 const MOST_SLICE = 0x3fff_ffff
 
@@ -60,6 +54,9 @@ export class Explorer {
   private cycles: FairCycles | undefined
   /** Undefined if the search is not reduced. */
   private readonly local: LocalSteps | undefined
+  /** Whether states are left to other shards, and whether those seen before are explored again. */
+  private readonly isShard: boolean
+  private readonly isUnmerged: boolean
   /** The vCPUs among the actors. */
   private readonly vcpus: readonly number[]
   /** The interventions that are left when the search has used up its own. */
@@ -67,8 +64,6 @@ export class Explorer {
   private depth = 0
   /** The interventions of the search that is under way. */
   private interventions = 0
-  /** What the search may still do before it pauses: steps taken and states left. */
-  private slice = 0
   /** Steps of the searches before. */
   private former = 0
   private transitions = 0
@@ -81,6 +76,8 @@ export class Explorer {
   ) {
     this.search = new Search(machine, bounds, share?.index ?? 0)
     this.local = bounds.reduce ? new LocalSteps(machine) : undefined
+    this.isShard = bounds.shard !== undefined
+    this.isUnmerged = !bounds.merge
     const { actors } = this.search
     this.vcpus = [...actors.keys()].filter((actor) => actors[actor].kind === 'vcpu')
   }
@@ -97,7 +94,7 @@ export class Explorer {
   /** Begins that search. */
   begin(interventions: number, depth: number): void {
     const { search, bounds } = this
-    this.visited = new VisitedSet(Math.min(bounds.states, 1 << 19))
+    this.visited = new VisitedSet(bounds.states)
     this.recent = new RecentStates()
     this.cut = new CutStates()
     this.cycles = bounds.merge && search.checks.checked.L4 ? new FairCycles(search) : undefined
@@ -110,13 +107,15 @@ export class Explorer {
     // A state that is left out might have been where an intervention was withheld.
     this.withheld = bounds.reduce && this.reserve > 0
     search.begin()
-    this.enter(this.visited.find(search.keyA, search.keyB, search.tableKey))
+    const { next } = search.stack
+    const slot = this.visited.find(next.keyA, next.keyB, next.tableKey)
+    this.visited.enter(slot, next.keyA, next.keyB, next.tableKey)
+    this.push(slot, next)
   }
 
   /** Goes on with the search for so many steps; the report at its end, and undefined if it pauses before. */
   goOn(slice: number): Report | undefined {
-    this.slice = slice
-    return whereItThrows(this.search, () => this.searchAll())
+    return whereItThrows(this.search, () => this.searchAll(slice))
   }
 
   /** How far it has come. */
@@ -135,14 +134,15 @@ export class Explorer {
     return this.report({ bound: 'signal' })
   }
 
-  private searchAll(): Report | undefined {
+  /** Searches until it has taken so many steps or left so many states. */
+  private searchAll(slice: number): Report | undefined {
     const { stack } = this.search
-    while (stack.depth >= 0) {
-      if (--this.slice < 0) return undefined
+    for (let left = slice; stack.depth >= 0; left--) {
+      if (left <= 0) return undefined
       if (this.share && this.isStopped(this.share)) return this.report({ bound: 'states' })
       const actor = this.nextActor()
       const found = actor < 0 ? this.leave() : stack.depth < this.depth ? this.take(actor) : this.cutOff()
-      if (found) return found
+      if (found !== undefined) return found
     }
     return this.report(this.cut.any ? { bound: 'depth' } : {})
   }
@@ -157,25 +157,25 @@ export class Explorer {
   /** The next actor to try in the state on top; -1 if none is left. */
   private nextActor(): number {
     const { actors, uses, machine, stack } = this.search
-    const { frames, frame } = stack
-    if (this.local !== undefined && frames[frame + FRAME_NEXT] === 0 && frames[frame + FRAME_REDUCED] === 0) {
-      const actor = this.localActor(this.local, frames[frame + FRAME_BUDGET])
+    const { frame } = stack
+    if (this.local !== undefined && frame.nextActor === 0 && frame.reduced === 0) {
+      const actor = this.localActor(this.local, frame.budget)
       if (actor >= 0) {
-        frames[frame + FRAME_NEXT] = actors.length
-        frames[frame + FRAME_REDUCED] = REDUCED
+        frame.nextActor = actors.length
+        frame.reduced = REDUCED
         return actor
       }
     }
-    for (let actor = frames[frame + FRAME_NEXT]; actor < actors.length; actor++) {
+    for (let actor = frame.nextActor; actor < actors.length; actor++) {
       const bounded = uses[actor] >= 0
-      if (bounded && ((frames[frame + FRAME_BUDGET] >> uses[actor]) & 0xff) === 0) continue
+      if (bounded && ((frame.budget >> uses[actor]) & 0xff) === 0) continue
       if (machine.stateOfOwn(actors[actor]) !== 'ready') continue
-      if (bounded && this.withholds(frames[frame + FRAME_BUDGET])) {
+      if (bounded && this.withholds(frame.budget)) {
         // The state is no end: the next search goes on from here.
-        frames[frame + FRAME_STEPS]++
+        frame.hasSteps = true
         continue
       }
-      frames[frame + FRAME_NEXT] = actor + 1
+      frame.nextActor = actor + 1
       return actor
     }
     return -1
@@ -195,10 +195,10 @@ export class Explorer {
 
   /** The one step that was to stand for all has closed a cycle, in which the others might be put off forever. */
   private exploreAll(): void {
-    const { frames, frame } = this.search.stack
-    if (frames[frame + FRAME_REDUCED] !== REDUCED) return
-    frames[frame + FRAME_REDUCED] = FULL
-    frames[frame + FRAME_NEXT] = 0
+    const { frame } = this.search.stack
+    if (frame.reduced !== REDUCED) return
+    frame.reduced = FULL
+    frame.nextActor = 0
   }
 
   /** Whether this search has no interventions left with a budget. */
@@ -214,31 +214,32 @@ export class Explorer {
   private take(actor: number): Report | undefined {
     const { search, visited, recent } = this
     const { stack } = search
-    stack.frames[stack.frame + FRAME_STEPS]++
-    search.step(actor)
+    const next = search.step(actor)
     this.transitions++
-    const { keyA, keyB, tableKey } = search
+    const { keyA, keyB, tableKey } = next
     const isRecent = recent.has(keyA, keyB)
-    const isDone = isRecent && this.isExplored(keyA, keyB)
-    const slot = isDone ? -1 : visited.find(keyA, keyB, tableKey)
-    const isNew = !isDone && visited.isFree(slot)
+    const slot = isRecent && this.isExplored(keyA, keyB) ? DONE : visited.find(keyA, keyB, tableKey)
+    const isNew = slot !== DONE && visited.isFree(slot)
     const violation = search.check(!isNew)
-    if (violation) return this.violated(violation, stack.actors())
-    if (search.isElsewhere()) {
+    if (violation !== undefined) return this.violated(violation, stack.actors())
+    if (this.isShard && search.isElsewhere()) {
       stack.undo(search.changes)
       return undefined
     }
-    if (isDone) return this.meet(actor, -1, false)
-    if (!isNew) {
+    if (slot === DONE) return this.meet(actor, -1, false)
+    if (isNew) {
+      if (this.share?.closed.has(keyA, keyB)) return this.meet(actor, -1, false)
+      if (visited.size >= this.bounds.states) return this.report({ bound: 'states' })
+      visited.enter(slot, keyA, keyB, tableKey)
+    } else {
       const isOpen = visited.isOpen(slot)
       const cycle = isOpen ? stack.depthOf(keyA, keyB) : -1
       if (cycle >= 0 || this.isExplored(keyA, keyB)) return this.meet(actor, cycle, isOpen)
+      // It is on the stack again: a step that leads back to it closes a cycle.
+      if (isRecent) recent.remove(keyA)
+      visited.reopen(slot)
     }
-    if (isNew && this.share?.closed.has(keyA, keyB)) return this.meet(actor, -1, false)
-    if (isNew && visited.size >= this.bounds.states) return this.report({ bound: 'states' })
-    // It is on the stack again: a step that leads back to it closes a cycle.
-    if (isRecent) recent.remove(keyA)
-    this.enter(slot)
+    this.push(slot, next)
     return undefined
   }
 
@@ -248,62 +249,60 @@ export class Explorer {
    */
   private meet(actor: number, cycle: number, isOpen: boolean): Report | undefined {
     const { search, cut } = this
-    const { stack, keyA, keyB } = search
+    const { stack } = search
+    const { keyA, keyB } = stack.next
     this.schedules++
-    const violation = cycle >= 0 && search.checks.checked.L4 ? livelock(search, cycle) : undefined
-    if (violation) return this.violated(violation, stack.actors())
-    cut.skip(keyA, keyB, stack.depth + 1)
+    if (cycle >= 0 && search.checks.checked.L4) {
+      const violation = livelock(search, cycle)
+      if (violation !== undefined) return this.violated(violation, stack.actors())
+    }
+    if (cut.any) cut.skip(keyA, keyB, stack.depth + 1)
     stack.undo(search.changes)
     if (cycle >= 0) this.exploreAll()
     if (isOpen) this.cycles?.closes(actor, cycle, keyA, keyB)
     return undefined
   }
 
-  /** Puts the state that the last step has led to on the stack, and into its slot of the visited set. */
-  private enter(slot: number): void {
-    const { search } = this
-    this.visited.enter(slot, search.keyA, search.keyB, search.tableKey)
-    search.push(slot)
-    this.cycles?.enter(search.stack.depth)
+  /** Puts the state that the last step has led to, which has a slot of the visited set and this frame, on the stack. */
+  private push(slot: number, frame: Frame): void {
+    this.search.push(slot)
+    this.cycles?.enter(frame)
   }
 
   /** Whether a state that was seen before, given by the lanes of its hash, need not be explored again. */
   private isExplored(a: number, b: number): boolean {
-    return this.bounds.merge && !this.cut.isNearer(a, b, this.search.stack.depth + 1)
+    return !(this.isUnmerged || (this.cut.any && this.cut.isNearer(a, b, this.search.stack.depth + 1)))
   }
 
   /** Cuts the schedule off at the state on top, although an actor could step there. */
   private cutOff(): undefined {
-    const { frames, frame, depth } = this.search.stack
-    frames[frame + FRAME_NEXT] = this.search.actors.length
-    frames[frame + FRAME_STEPS]++
+    const { frame, depth } = this.search.stack
+    frame.nextActor = this.search.actors.length
+    frame.hasSteps = true
     this.cut.cutOff(depth)
   }
 
   /** Leaves the state on top, from which all steps were taken; if none could be, a schedule has ended. */
   private leave(): Report | undefined {
-    const { search } = this
+    const { search, cycles, cut } = this
     const { stack } = search
-    const { frames, frame } = stack
-    if (frames[frame + FRAME_STEPS] === 0) {
+    const { frame } = stack
+    if (!frame.hasSteps) {
       this.schedules++
       const violation = search.atEnd()
       if (violation) return this.violated(violation, stack.actors().slice(0, -1))
     }
-    const keyA = frames[frame + FRAME_KEY_A]
-    const keyB = frames[frame + FRAME_KEY_B]
-    const tableKey = frames[frame + FRAME_TABLE_KEY]
-    const { cycles } = this
-    const { depth } = stack
-    const isOpen = cycles !== undefined && !cycles.isRoot()
+    const isOpen = cycles !== undefined && !cycles.isRoot(frame)
     if (!isOpen) {
-      this.closeState(frames[frame + FRAME_SLOT], keyA, keyB, tableKey)
-      const livelock = cycles && this.closeComponent(cycles, keyA, keyB)
-      if (livelock) return livelock
+      this.closeState(frame.slot, frame.keyA, frame.keyB, frame.tableKey)
+      if (cycles !== undefined && frame.isCyclic) {
+        const livelock = this.closeComponent(cycles, frame)
+        if (livelock) return livelock
+      }
     }
-    this.cut.leave(keyA, keyB, depth)
+    if (cut.any) cut.leave(frame.keyA, frame.keyB, stack.depth)
     stack.pop()
-    if (isOpen) cycles.stays(depth, keyA, keyB, tableKey)
+    if (isOpen) cycles.stays(frame)
     return undefined
   }
 
@@ -314,9 +313,8 @@ export class Explorer {
     if (this.share && !this.cut.any) this.share.closed.add(a, b)
   }
 
-  /** Closes the component of the state on top, its root, with this key. */
-  private closeComponent(cycles: FairCycles, a: number, b: number): Report | undefined {
-    if (!cycles.isCyclic()) return undefined
+  /** Closes the component of the state on top, its root, which is on a cycle. */
+  private closeComponent(cycles: FairCycles, { keyA, keyB, budget }: Frame): Report | undefined {
     const { search, visited } = this
     const others = cycles.close()
     for (const other of others) {
@@ -325,9 +323,8 @@ export class Explorer {
     }
     // Where the bound on depth cuts, states are visited again, and components are not to be relied on.
     if (this.cut.any || !cycles.isLivelock()) return undefined
-    const { frames, frame } = search.stack
-    search.keyHere(frames[frame + FRAME_BUDGET])
-    const members = new Set([keyOf(a, b), ...others.map((other) => keyOf(other.a, other.b))])
+    search.keyHere(budget)
+    const members = new Set([keyOf(keyA, keyB), ...others.map((other) => keyOf(other.a, other.b))])
     const path = search.stack.actors().slice(0, -1)
     const [violation, cycle] = fairCycle(search, members)
     return this.violated(violation, [...path, ...cycle])

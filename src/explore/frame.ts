@@ -1,0 +1,32 @@
+/** A state on the path of a search, as far as it is kept: what the search stack (search-stack.ts) is made of. */
+import type { Sums } from './sum-hash.ts'
+
+export class Frame implements Sums {
+  a = 0
+  b = 0
+  slow = 0
+  /** The budget: how many bounded interventions are left. */
+  budget = 0
+  /** What the state is known by together with its budget (search.ts), and its table key in the visited set. */
+  keyA = 0
+  keyB = 0
+  tableKey = 0
+  /** The state's slot in the visited set. */
+  slot = 0
+  /** The next actor to try, and the one whose step is under way. */
+  nextActor = 0
+  actor = 0
+  /** Whether an actor can step from it, as far as is known. */
+  hasSteps = false
+  /** Whether only one actor's step is explored, for now: a value of explorer.ts. */
+  reduced = 0
+  /** Where the changes of the step that led to it begin in the journal. */
+  journal = 0
+  /**
+   * What the search for fair cycles (fair-cycles.ts) knows of it: its number in the order of visits, the least number that
+   * it leads back to, and whether a step in its component leads from it.
+   */
+  visit = 0
+  low = 0
+  isCyclic = false
+}
