@@ -172,7 +172,7 @@ export class Explorer {
       if (machine.stateOfOwn(actors[actor]) !== 'ready') continue
       if (bounded && this.withholds(frame.budget)) {
         // The state is no end: the next search goes on from here.
-        frame.hasSteps = true
+        frame.isEnd = false
         continue
       }
       frame.nextActor = actor + 1
@@ -278,7 +278,7 @@ export class Explorer {
   private cutOff(): undefined {
     const { frame, depth } = this.search.stack
     frame.nextActor = this.search.actors.length
-    frame.hasSteps = true
+    frame.isEnd = false
     this.cut.cutOff(depth)
   }
 
@@ -287,7 +287,7 @@ export class Explorer {
     const { search, cycles, cut } = this
     const { stack } = search
     const { frame } = stack
-    if (!frame.hasSteps) {
+    if (frame.isEnd) {
       this.schedules++
       const violation = search.atEnd()
       if (violation) return this.violated(violation, stack.actors().slice(0, -1))

@@ -16,8 +16,8 @@ export class Frame implements Sums {
   /** The next actor to try, and the one whose step is under way. */
   nextActor = 0
   actor = 0
-  /** Whether an actor can step from it, as far as is known. */
-  hasSteps = false
+  /** Whether no actor can step from it, as far as is known. */
+  isEnd = true
   /** Whether only one actor's step is explored, for now: a value of explorer.ts. */
   reduced = 0
   /** Where the changes of the step that led to it begin in the journal. */

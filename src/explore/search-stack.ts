@@ -43,7 +43,7 @@ export class SearchStack {
     const frame = frames[depth]
     frame.slot = slot
     frame.nextActor = 0
-    frame.hasSteps = false
+    frame.isEnd = true
     frame.reduced = 0
     frame.journal = end
     for (let i = 0; i < count; i++) {

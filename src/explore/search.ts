@@ -204,7 +204,7 @@ export class Search {
     const { frame, next } = stack
     const stepping = this.actors[actor]
     frame.actor = actor
-    frame.hasSteps = true
+    frame.isEnd = false
     const kind = this.kinds.next(stepping)
     this.kind = kind
     this.machine.perform(stepping)

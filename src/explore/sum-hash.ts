@@ -62,16 +62,22 @@ export const keyOf = (a: number, b: number): number => (a >>> 0) * 0x20_0000 + (
 
 /** The term that a word adds to lane a. */
 export function mixA(at: number, word: number): number {
-  let h = Math.imul(word ^ Math.imul(at, 0x9e3779b1), 0x85ebca6b)
-  h ^= h >>> 15
-  h = Math.imul(h, 0x2c1b3c6d)
+  const h = Math.imul(mixed(at, word), 0x2c1b3c6d)
   return h ^ (h >>> 13)
 }
 
-/** The same of lane b. */
+/**
+ * The same of lane b. The offset is in it once more: two words for which `mixed` is the same have other terms here.
+ */
 export function mixB(at: number, word: number): number {
-  let h = Math.imul(word + Math.imul(at, 0x27d4eb2f), 0xcc9e2d51)
-  h ^= h >>> 16
-  h = Math.imul(h, 0x1b873593)
+  const h = Math.imul(mixed(at, word) + saltOf(at), 0x1b873593)
   return h ^ (h >>> 14)
+}
+
+const saltOf = (at: number): number => Math.imul(at, 0x9e3779b1)
+
+/** What both lanes' terms are made of; one to one in the word. */
+function mixed(at: number, word: number): number {
+  const h = Math.imul(word ^ saltOf(at), 0x85ebca6b)
+  return h ^ (h >>> 15)
 }
