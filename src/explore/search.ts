@@ -198,7 +198,7 @@ export class Search {
     return taken.map((number) => this.actors.indexOf(all[number]))
   }
 
-  /** Takes a step of an actor that can step from the state on top, and hashes the state that it leads to: its frame. */
+  /** Takes a step of an actor that can step from the state on top; returns the frame of the state that it leads to, hashed. */
   step(actor: number): Frame {
     const { stack, changes } = this
     const { frame, next } = stack
