@@ -6,7 +6,7 @@
  */
 import type { Machine } from '../scenario/machine.ts'
 import type { Changes } from './changes.ts'
-import { mixA, mixB, type SumHash } from './sum-hash.ts'
+import { mixA, mixB, type Sums } from './sum-hash.ts'
 import { renamingsOf } from './symmetry/declaration.ts'
 import { NAMES_BY_REGISTER, namedWords } from './symmetry/named-words.ts'
 import type { Renaming } from './symmetry/renaming.ts'
@@ -76,7 +76,7 @@ export class CanonicalStates {
   }
 
   /** Chooses the permutation of the state in the words, at a depth, with the least hash; `own` is the state's hash. */
-  choose(depth: number, own: SumHash): void {
+  choose(depth: number, own: Sums): void {
     const { least, renamings, lanes, size } = this
     least.a = own.a
     least.b = own.b

@@ -18,22 +18,12 @@ import {
 import type { ClosedStates } from './closed-states.ts'
 import { CutStates } from './cut-states.ts'
 import { FairCycles } from './fair-cycles.ts'
+import type { Frame } from './frame.ts'
 import { fairCycle, livelock } from './livelock.ts'
 import { LocalSteps } from './local-steps.ts'
 import { ACTORS_OF_SET, ReadyActors } from './ready-actors.ts'
 import { RecentStates } from './recent-states.ts'
 import { Search } from './search.ts'
-import {
-  FRAME_BUDGET,
-  FRAME_KEY_A,
-  FRAME_KEY_B,
-  FRAME_NEXT,
-  FRAME_READY,
-  FRAME_REDUCED,
-  FRAME_SLOT,
-  FRAME_STEPS,
-  FRAME_TABLE_KEY,
-} from './search-stack.ts'
 import type { ViolatedInvariant } from './step-checks.ts'
 import { keyOf } from './sum-hash.ts'
 import { whereItThrows } from './thrown.ts'
@@ -48,6 +38,9 @@ export interface Share {
 /** A frame in which one local step stands for all; one in which all actors are explored after all. */
 const REDUCED = 1
 const FULL = 2
+
+/** Instead of a slot: the state is one of those that the search has left last. */
+const DONE = -1
 
 /** The most that a search does before it looks up. */
 const MOST_SLICE = 0x3fff_ffff
@@ -64,6 +57,9 @@ export class Explorer {
   /** Undefined if the search is not reduced. */
   private readonly local: LocalSteps | undefined
   private readonly ready: ReadyActors
+  /** Whether states are left to other shards, and whether those seen before are explored again. */
+  private readonly isShard: boolean
+  private readonly isUnmerged: boolean
   /** The vCPUs among the actors. */
   private readonly vcpus: readonly number[]
   /** The interventions that are left when the search has used up its own. */
@@ -83,6 +79,8 @@ export class Explorer {
   ) {
     this.search = new Search(machine, bounds, share?.index ?? 0)
     this.local = bounds.reduce ? new LocalSteps(machine) : undefined
+    this.isShard = bounds.shard !== undefined
+    this.isUnmerged = !bounds.merge
     const { actors, uses } = this.search
     this.ready = new ReadyActors(machine, actors, uses)
     this.vcpus = [...actors.keys()].filter((actor) => actors[actor].kind === 'vcpu')
@@ -100,7 +98,7 @@ export class Explorer {
   /** Begins that search. */
   begin(interventions: number, depth: number): void {
     const { search, bounds } = this
-    this.visited = new VisitedSet(Math.min(bounds.states, 1 << 19))
+    this.visited = new VisitedSet(bounds.states)
     this.recent = new RecentStates()
     this.cut = new CutStates()
     this.cycles = bounds.merge && search.checks.checked.L4 ? new FairCycles(search) : undefined
@@ -113,7 +111,10 @@ export class Explorer {
     // A state that is left out might have been where an intervention was withheld.
     this.withheld = bounds.reduce && this.reserve > 0
     search.begin()
-    this.enter(this.visited.find(search.keyA, search.keyB, search.tableKey))
+    const { next } = search.stack
+    const slot = this.visited.find(next.keyA, next.keyB, next.tableKey)
+    this.visited.enter(slot, next.keyA, next.keyB, next.tableKey)
+    this.push(slot, next)
   }
 
   /** Goes on with the search for so many steps; the report at its end, and undefined if it pauses before. */
@@ -160,41 +161,40 @@ export class Explorer {
   /** The next actor to try in the state on top; -1 if none is left. */
   private nextActor(): number {
     const { actors, stack } = this.search
-    const { frames, frame } = stack
-    if (this.local !== undefined && frames[frame + FRAME_NEXT] === 0 && frames[frame + FRAME_REDUCED] === 0) {
-      const actor = this.localActor(this.local, frames[frame + FRAME_BUDGET])
+    const { frame } = stack
+    if (this.local !== undefined && frame.nextActor === 0 && frame.reduced === 0) {
+      const actor = this.localActor(this.local, frame.budget)
       if (actor >= 0) {
-        frames[frame + FRAME_NEXT] = actors.length
-        frames[frame + FRAME_REDUCED] = REDUCED
+        frame.nextActor = actors.length
+        frame.reduced = REDUCED
         return actor
       }
     }
-    while (frames[frame + FRAME_READY] === 0) {
-      if (frames[frame + FRAME_NEXT] >= actors.length) return -1
-      this.prepareActors(frames, frame)
+    while (frame.ready === 0) {
+      if (frame.nextActor >= actors.length) return -1
+      this.prepareActors(frame)
     }
-    const ready = frames[frame + FRAME_READY]
-    frames[frame + FRAME_READY] = ready & (ready - 1)
-    return frames[frame + FRAME_NEXT] - ACTORS_OF_SET + lowestBit(ready)
+    const { ready } = frame
+    frame.ready = ready & (ready - 1)
+    return frame.nextActor - ACTORS_OF_SET + lowestBit(ready)
   }
 
   /** Says which of the next actors can step from the state on top, without those that this search withholds. */
-  private prepareActors(frames: Int32Array, frame: number): void {
-    const first = frames[frame + FRAME_NEXT]
-    const budget = frames[frame + FRAME_BUDGET]
-    frames[frame + FRAME_NEXT] = first + ACTORS_OF_SET
-    frames[frame + FRAME_READY] = this.ready.from(first, budget)
-    if (this.reserve !== 0) this.withhold(frames, frame, this.ready.boundedFrom(first))
+  private prepareActors(frame: Frame): void {
+    const first = frame.nextActor
+    frame.nextActor = first + ACTORS_OF_SET
+    frame.ready = this.ready.from(first, frame.budget)
+    if (this.reserve !== 0) this.withhold(frame, this.ready.boundedFrom(first))
   }
 
   /** Has none of the actors in a set step if this search has no interventions left. */
-  private withhold(frames: Int32Array, frame: number, bounded: number): void {
-    const withheld = frames[frame + FRAME_READY] & bounded
-    if (withheld === 0 || interventionsIn(frames[frame + FRAME_BUDGET]) > this.reserve) return
+  private withhold(frame: Frame, bounded: number): void {
+    const withheld = frame.ready & bounded
+    if (withheld === 0 || interventionsIn(frame.budget) > this.reserve) return
     this.withheld = true
-    frames[frame + FRAME_READY] ^= withheld
+    frame.ready ^= withheld
     // The state is no end: the next search goes on from here.
-    frames[frame + FRAME_STEPS]++
+    frame.isEnd = false
   }
 
   /** An actor whose step stands for those of all in the state on top; -1 if there is none. */
@@ -211,11 +211,11 @@ export class Explorer {
 
   /** The one step that was to stand for all has closed a cycle, in which the others might be put off forever. */
   private exploreAll(): void {
-    const { frames, frame } = this.search.stack
-    if (frames[frame + FRAME_REDUCED] !== REDUCED) return
-    frames[frame + FRAME_REDUCED] = FULL
-    frames[frame + FRAME_NEXT] = 0
-    frames[frame + FRAME_READY] = 0
+    const { frame } = this.search.stack
+    if (frame.reduced !== REDUCED) return
+    frame.reduced = FULL
+    frame.nextActor = 0
+    frame.ready = 0
   }
 
   /**
@@ -224,31 +224,32 @@ export class Explorer {
   private take(actor: number): Report | undefined {
     const { search, visited, recent } = this
     const { stack } = search
-    stack.frames[stack.frame + FRAME_STEPS]++
-    search.step(actor)
+    const next = search.step(actor)
     this.transitions++
-    const { keyA, keyB, tableKey } = search
+    const { keyA, keyB, tableKey } = next
     const isRecent = recent.has(keyA, keyB)
-    const isDone = isRecent && this.isExplored(keyA, keyB)
-    const slot = isDone ? -1 : visited.find(keyA, keyB, tableKey)
-    const isNew = !isDone && visited.isFree(slot)
+    const slot = isRecent && this.isExplored(keyA, keyB) ? DONE : visited.find(keyA, keyB, tableKey)
+    const isNew = slot !== DONE && visited.isFree(slot)
     const violation = search.check(!isNew)
-    if (violation) return this.violated(violation, stack.actors())
-    if (search.isElsewhere()) {
+    if (violation !== undefined) return this.violated(violation, stack.actors())
+    if (this.isShard && search.isElsewhere()) {
       stack.undo(search.changes)
       return undefined
     }
-    if (isDone) return this.meet(actor, -1, false)
-    if (!isNew) {
+    if (slot === DONE) return this.meet(actor, -1, false)
+    if (isNew) {
+      if (this.share?.closed.has(keyA, keyB)) return this.meet(actor, -1, false)
+      if (visited.size >= this.bounds.states) return this.report({ bound: 'states' })
+      visited.enter(slot, keyA, keyB, tableKey)
+    } else {
       const isOpen = visited.isOpen(slot)
       const cycle = isOpen ? stack.depthOf(keyA, keyB) : -1
       if (cycle >= 0 || this.isExplored(keyA, keyB)) return this.meet(actor, cycle, isOpen)
+      // It is on the stack again: a step that leads back to it closes a cycle.
+      if (isRecent) recent.remove(keyA)
+      visited.reopen(slot)
     }
-    if (isNew && this.share?.closed.has(keyA, keyB)) return this.meet(actor, -1, false)
-    if (isNew && visited.size >= this.bounds.states) return this.report({ bound: 'states' })
-    // It is on the stack again: a step that leads back to it closes a cycle.
-    if (isRecent) recent.remove(keyA)
-    this.enter(slot)
+    this.push(slot, next)
     return undefined
   }
 
@@ -258,63 +259,61 @@ export class Explorer {
    */
   private meet(actor: number, cycle: number, isOpen: boolean): Report | undefined {
     const { search, cut } = this
-    const { stack, keyA, keyB } = search
+    const { stack } = search
+    const { keyA, keyB } = stack.next
     this.schedules++
-    const violation = cycle >= 0 && search.checks.checked.L4 ? livelock(search, cycle) : undefined
-    if (violation) return this.violated(violation, stack.actors())
-    cut.skip(keyA, keyB, stack.depth + 1)
+    if (cycle >= 0 && search.checks.checked.L4) {
+      const violation = livelock(search, cycle)
+      if (violation !== undefined) return this.violated(violation, stack.actors())
+    }
+    if (cut.any) cut.skip(keyA, keyB, stack.depth + 1)
     stack.undo(search.changes)
     if (cycle >= 0) this.exploreAll()
     if (isOpen) this.cycles?.closes(actor, cycle, keyA, keyB)
     return undefined
   }
 
-  /** Puts the state that the last step has led to on the stack, and into its slot of the visited set. */
-  private enter(slot: number): void {
-    const { search } = this
-    this.visited.enter(slot, search.keyA, search.keyB, search.tableKey)
-    search.push(slot)
-    this.cycles?.enter(search.stack.depth)
+  /** Puts the state that the last step has led to, which has a slot of the visited set and this frame, on the stack. */
+  private push(slot: number, frame: Frame): void {
+    this.search.push(slot)
+    this.cycles?.enter(frame)
   }
 
   /** Whether a state that was seen before, given by the lanes of its hash, need not be explored again. */
   private isExplored(a: number, b: number): boolean {
-    return this.bounds.merge && !this.cut.isNearer(a, b, this.search.stack.depth + 1)
+    return !(this.isUnmerged || (this.cut.any && this.cut.isNearer(a, b, this.search.stack.depth + 1)))
   }
 
   /** Cuts the schedule off at the state on top, although an actor could step there. */
   private cutOff(): undefined {
-    const { frames, frame, depth } = this.search.stack
-    frames[frame + FRAME_NEXT] = this.search.actors.length
-    frames[frame + FRAME_READY] = 0
-    frames[frame + FRAME_STEPS]++
+    const { frame, depth } = this.search.stack
+    frame.nextActor = this.search.actors.length
+    frame.ready = 0
+    frame.isEnd = false
     this.cut.cutOff(depth)
   }
 
   /** Leaves the state on top, from which all steps were taken; if none could be, a schedule has ended. */
   private leave(): Report | undefined {
-    const { search } = this
+    const { search, cycles, cut } = this
     const { stack } = search
-    const { frames, frame } = stack
-    if (frames[frame + FRAME_STEPS] === 0) {
+    const { frame } = stack
+    if (frame.isEnd) {
       this.schedules++
       const violation = search.atEnd()
       if (violation) return this.violated(violation, stack.actors().slice(0, -1))
     }
-    const keyA = frames[frame + FRAME_KEY_A]
-    const keyB = frames[frame + FRAME_KEY_B]
-    const tableKey = frames[frame + FRAME_TABLE_KEY]
-    const { cycles } = this
-    const { depth } = stack
-    const isOpen = cycles !== undefined && !cycles.isRoot()
+    const isOpen = cycles !== undefined && !cycles.isRoot(frame)
     if (!isOpen) {
-      this.closeState(frames[frame + FRAME_SLOT], keyA, keyB, tableKey)
-      const livelock = cycles && this.closeComponent(cycles, keyA, keyB)
-      if (livelock) return livelock
+      this.closeState(frame.slot, frame.keyA, frame.keyB, frame.tableKey)
+      if (cycles !== undefined && frame.isCyclic) {
+        const livelock = this.closeComponent(cycles, frame)
+        if (livelock) return livelock
+      }
     }
-    this.cut.leave(keyA, keyB, depth)
+    if (cut.any) cut.leave(frame.keyA, frame.keyB, stack.depth)
     stack.pop()
-    if (isOpen) cycles.stays(depth, keyA, keyB, tableKey)
+    if (isOpen) cycles.stays(frame)
     return undefined
   }
 
@@ -325,9 +324,8 @@ export class Explorer {
     if (this.share && !this.cut.any) this.share.closed.add(a, b)
   }
 
-  /** Closes the component of the state on top, its root, with this key. */
-  private closeComponent(cycles: FairCycles, a: number, b: number): Report | undefined {
-    if (!cycles.isCyclic()) return undefined
+  /** Closes the component of the state on top, its root, which is on a cycle. */
+  private closeComponent(cycles: FairCycles, { keyA, keyB, budget }: Frame): Report | undefined {
     const { search, visited } = this
     const others = cycles.close()
     for (const other of others) {
@@ -336,9 +334,8 @@ export class Explorer {
     }
     // Where the bound on depth cuts, states are visited again, and components are not to be relied on.
     if (this.cut.any || !cycles.isLivelock()) return undefined
-    const { frames, frame } = search.stack
-    search.keyHere(frames[frame + FRAME_BUDGET])
-    const members = new Set([keyOf(a, b), ...others.map((other) => keyOf(other.a, other.b))])
+    search.keyHere(budget)
+    const members = new Set([keyOf(keyA, keyB), ...others.map((other) => keyOf(other.a, other.b))])
     const path = search.stack.actors().slice(0, -1)
     const [violation, cycle] = fairCycle(search, members)
     return this.violated(violation, [...path, ...cycle])

@@ -11,31 +11,27 @@
 
 import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
 import { doubled } from '../state/doubled.ts'
+import type { Frame } from './frame.ts'
 import type { Search } from './search.ts'
-import { FRAME_ACTOR } from './search-stack.ts'
 import { keyOf } from './sum-hash.ts'
 
-/** Words for each depth: the number in the order of visits, the least that the state leads back to, and flags. */
-const INDEX = 0
-const LOW = 1
 /**
- * Whether a step in the component leads from a state of it, and only then the rest has a meaning; whether one of those
- * steps is a thread's.
+ * Words for each depth, which have a meaning once a step in the component leads from its state: whether one of those steps
+ * is a thread's.
  */
-const CYCLIC = 2
-const HAS_THREAD = 3
+const HAS_THREAD = 0
 /**
  * Three masks with a bit for each actor: it is ready in the state; it steps in the component; it is not ready in some
  * other state of it.
  */
-const READY = 4
+const READY = 1
 
-/** A state that has left the stack with an open component: its key and its table key in the visited set, and its number. */
+/** A state that has left the stack with an open component: its keys, and its number in the order of visits. */
 interface Left {
   readonly a: number
   readonly b: number
   readonly tableKey: number
-  readonly index: number
+  readonly visit: number
 }
 
 export class FairCycles {
@@ -54,16 +50,12 @@ export class FairCycles {
     this.words = new Int32Array(64 * this.size)
   }
 
-  /** A state was pushed. */
-  enter(depth: number): void {
-    const { size } = this
-    const at = depth * size
-    if (at + size > this.words.length) this.words = doubled(this.words)
-    const { words } = this
-    const index = ++this.visits
-    words[at + INDEX] = index
-    words[at + LOW] = index
-    words[at + CYCLIC] = 0
+  /** The state of a frame was pushed. */
+  enter(frame: Frame): void {
+    const visit = ++this.visits
+    frame.visit = visit
+    frame.low = visit
+    frame.isCyclic = false
   }
 
   /**
@@ -71,49 +63,43 @@ export class FairCycles {
    * that at depth `to`, or -1 and then one that has left the stack.
    */
   closes(actor: number, to: number, keyA: number, keyB: number): void {
-    const { words, size } = this
-    const index = to < 0 ? this.numbers.get(keyOf(keyA, keyB)) : words[to * size + INDEX]
-    if (index === undefined) return
-    const at = this.search.stack.depth * size
-    words[at + LOW] = Math.min(words[at + LOW], index)
-    this.steps(at, actor)
+    const { stack } = this.search
+    const visit = to < 0 ? this.numbers.get(keyOf(keyA, keyB)) : stack.frameAt(to).visit
+    if (visit === undefined) return
+    const { frame, depth } = stack
+    frame.low = Math.min(frame.low, visit)
+    this.steps(frame, depth * this.size, actor)
   }
 
-  /** Whether a step leads from a state of the component of the state on top, as far as it is known, to one of it. */
-  isCyclic(): boolean {
-    return this.words[this.search.stack.depth * this.size + CYCLIC] !== 0
+  /** The state of a frame is about to be popped: whether it is the last of its component that is on the stack. */
+  isRoot({ low, visit }: Frame): boolean {
+    return low === visit
   }
 
-  /** The state on top is about to be popped. Whether it is the last of its component that is on the stack. */
-  isRoot(): boolean {
-    const at = this.search.stack.depth * this.size
-    return this.words[at + LOW] === this.words[at + INDEX]
-  }
-
-  /** The state at `depth`, with these keys, was popped, and its component stays open: the state on top is of it, too. */
-  stays(depth: number, a: number, b: number, tableKey: number): void {
+  /** The state of a frame was popped, and its component stays open: the state on top is of it, too. */
+  stays({ keyA: a, keyB: b, tableKey, visit, low }: Frame): void {
     const { words, size, masks, search } = this
-    const at = depth * size
-    const to = at - size
-    this.prepare(to)
-    this.left.push({ a, b, tableKey, index: words[at + INDEX] })
-    this.numbers.set(keyOf(a, b), words[at + INDEX])
-    words[to + LOW] = Math.min(words[to + LOW], words[at + LOW])
+    const { frame, depth } = search.stack
+    const to = depth * size
+    const at = to + size
+    this.prepare(frame, to)
+    this.left.push({ a, b, tableKey, visit })
+    this.numbers.set(keyOf(a, b), visit)
+    frame.low = Math.min(frame.low, low)
     words[to + HAS_THREAD] |= words[at + HAS_THREAD]
     for (let i = READY; i < READY + masks; i++) {
       words[to + masks + i] |= words[at + masks + i]
       words[to + 2 * masks + i] |= words[at + 2 * masks + i] | ~words[at + i]
     }
-    const { frames, frame } = search.stack
-    this.steps(to, frames[frame + FRAME_ACTOR])
+    this.steps(frame, to, frame.actor)
   }
 
   /** Takes the other states of the component of the state on top, which is its root: their component is closed. */
   close(): readonly Left[] {
-    const { left, numbers, words, size } = this
+    const { left, numbers } = this
     if (left.length === 0) return left
-    const index = words[this.search.stack.depth * size + INDEX]
-    const first = left.findIndex((one) => one.index > index)
+    const { visit } = this.search.stack.frame
+    const first = left.findIndex((one) => one.visit > visit)
     if (first < 0) return []
     const others = left.slice(first)
     this.left = left.slice(0, first)
@@ -124,19 +110,25 @@ export class FairCycles {
   /** Whether the component of the state on top, its root, is a livelock. */
   isLivelock(): boolean {
     const { words, size, masks, search } = this
-    const at = search.stack.depth * size
-    if (words[at + CYCLIC] === 0 || words[at + HAS_THREAD] === 0) return false
+    const { frame, depth } = search.stack
+    const at = depth * size
+    if (!frame.isCyclic || words[at + HAS_THREAD] === 0) return false
     for (let i = at + READY; i < at + READY + masks; i++)
       if (words[i] & ~words[masks + i] & ~words[2 * masks + i]) return false
     return true
   }
 
-  /** The state that the machine is in has turned out to be on a cycle, as few are: notes which actors can step. */
-  private prepare(at: number): void {
-    const { words, size, search } = this
-    if (words[at + CYCLIC] !== 0) return
-    words.fill(0, at + HAS_THREAD, at + size)
-    words[at + CYCLIC] = 1
+  /**
+   * The state of a frame, which the machine is in and whose words begin at `at`, has turned out to be on a cycle, as few
+   * are: notes which actors can step.
+   */
+  private prepare(frame: Frame, at: number): void {
+    if (frame.isCyclic) return
+    frame.isCyclic = true
+    const { size, search } = this
+    while (at + size > this.words.length) this.words = doubled(this.words)
+    const { words } = this
+    words.fill(0, at, at + size)
     const { actors, uses, machine } = search
     for (let actor = 0; actor < actors.length; actor++) {
       const isReady = uses[actor] < 0 && machine.stateOfOwn(actors[actor]) === 'ready'
@@ -144,10 +136,11 @@ export class FairCycles {
     }
   }
 
-  /** Notes a step in the component from the state that the machine is in. */
-  private steps(at: number, actor: number): void {
-    const { words, masks, search } = this
-    this.prepare(at)
+  /** Notes a step in the component from the state of a frame, which the machine is in and whose words begin at `at`. */
+  private steps(frame: Frame, at: number, actor: number): void {
+    const { masks, search } = this
+    this.prepare(frame, at)
+    const { words } = this
     words[at + READY + masks + (actor >> 5)] |= 1 << (actor & 31)
     if (isThreadStep(search, actor)) words[at + HAS_THREAD] = 1
   }

@@ -13,7 +13,6 @@ import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
 import { isThreadStep } from './fair-cycles.ts'
 import type { Search } from './search.ts'
 import type { ViolatedInvariant } from './step-checks.ts'
-import { keyOf } from './sum-hash.ts'
 
 /** Whether the last step, which has led back to the state at depth `first`, has closed a livelock. */
 export function livelock(search: Search, first: number): ViolatedInvariant | undefined {
@@ -97,13 +96,13 @@ export function fairCycle(
   members: ReadonlySet<number>,
 ): readonly [ViolatedInvariant, readonly number[]] {
   const { stack, uses, actors } = search
-  const root = keyOf(search.keyA, search.keyB)
+  const root = search.key
   const goals: Goal[] = [{ step: (actor) => isThreadStep(search, actor) }]
   for (const actor of actors.keys()) {
     if (uses[actor] >= 0) continue
     goals.push({ state: () => !search.canStep(actor), step: (next) => next === actor })
   }
-  goals.push({ state: () => keyOf(search.keyA, search.keyB) === root })
+  goals.push({ state: () => search.key === root })
   let path: Path = { taken: [], words: stack.top.slice() }
   const begin = path.words
   for (const goal of goals) path = onTo(search, members, path, goal)
@@ -118,20 +117,21 @@ export function fairCycle(
 
 /** The shortest way on from the end of a path to a goal, within the component. */
 function onTo(search: Search, members: ReadonlySet<number>, from: Path, { state, step }: Goal): Path {
-  const { machine, actors, uses, left } = search
+  const { machine, actors, uses, stack } = search
   const { words } = machine.hypervisor
+  const { budget } = stack.next
   const paths = [from]
   const seen = new Set<number>()
   for (const path of paths) {
     words.set(path.words)
-    search.keyHere(left)
+    search.keyHere(budget)
     if (state?.()) return path
     for (const actor of actors.keys()) {
       words.set(path.words)
       if (uses[actor] >= 0 || !search.canStep(actor)) continue
       const isGoal = step?.(actor) ?? false
       machine.perform(actors[actor])
-      const key = search.keyHere(left)
+      const key = search.keyHere(budget)
       if (!members.has(key) || (seen.has(key) && !isGoal)) continue
       seen.add(key)
       const next = { taken: [...path.taken, actor], words: words.slice() }

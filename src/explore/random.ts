@@ -174,7 +174,7 @@ class RandomExplorer {
 
   /** Counts the state on top if it is new. */
   private visit(): void {
-    const { keyA, keyB, tableKey } = this.search
+    const { keyA, keyB, tableKey } = this.search.stack.frame
     const slot = this.visited.find(keyA, keyB, tableKey)
     if (this.visited.isFree(slot)) this.visited.enter(slot, keyA, keyB, tableKey)
   }

@@ -13,11 +13,12 @@ import { budgetKinds, type CheckedBounds, type OwnInvariant, SHARED_STEP, type V
 import { CanonicalStates } from './canonical-states.ts'
 import { Changes } from './changes.ts'
 import { ExactStates } from './exact-states.ts'
+import type { Frame } from './frame.ts'
 import { invariantName } from './invariant-names.ts'
 import { invariants } from './invariants.ts'
 import { RandomNumbers } from './random-numbers.ts'
 import { writeSchedule } from './schedule.ts'
-import { FRAME_ACTOR, FRAME_BUDGET, FRAME_KEY_B, SearchStack } from './search-stack.ts'
+import { SearchStack } from './search-stack.ts'
 import { slowWords } from './slow-words.ts'
 import { StepChecks, type ViolatedInvariant } from './step-checks.ts'
 import { IS_OWN, StepKinds } from './step-kind.ts'
@@ -36,15 +37,7 @@ export class Search {
   readonly stack: SearchStack
   readonly changes: Changes
   readonly checks: StepChecks
-  /** The hash of the state that the last step has led to. */
-  readonly hash: SumHash
-  /** The budget that is left in that state. */
-  left = 0
-  /** What both together are known by: the lanes of their hash or, if states are kept whole, of their number. */
-  keyA = 0
-  keyB = 0
-  /** The table key of the state in the visited set (visited.ts). */
-  tableKey = 0
+  private readonly sums: SumHash
   /** The states, if they are kept whole. */
   readonly exact: ExactStates | undefined
   /** With symmetry. */
@@ -59,6 +52,9 @@ export class Search {
   /** What a budget adds to lane a of the key, kept as most steps take nothing from it. */
   private termOf = 0
   private term = withExtra(0, 0)
+  /** Whether a state may be known by something else than its hash and its budget. */
+  private readonly isKnownOtherwise: boolean
+  private readonly hasOwnInvariants: boolean
 
   /** With a `seed` other than 0 the actors are in another order, in which they are tried. */
   constructor(
@@ -75,7 +71,7 @@ export class Search {
     this.uses = Int8Array.from(this.actors, ({ kind }) => useOf(kind))
     this.costs = Int32Array.from(this.actors, ({ kind }, i) => costOf(kind, this.uses[i]))
     this.words = machine.hypervisor.words
-    this.hash = new SumHash(slowWords(machine))
+    this.sums = new SumHash(slowWords(machine))
     this.stack = new SearchStack(this.words)
     this.kinds = new StepKinds(machine)
     this.changes = new Changes(machine, this.stack.top)
@@ -83,46 +79,65 @@ export class Search {
     this.canonical = bounds.symmetry ? new CanonicalStates(machine, ranges) : undefined
     this.kept = this.canonical && bounds.exact ? this.words.slice() : this.words
     this.exact = bounds.exact ? new ExactStates(this.kept, ranges) : undefined
+    this.isKnownOtherwise = bounds.symmetry || bounds.exact
+    this.hasOwnInvariants = bounds.own.length > 0
     this.checks = new StepChecks(machine, this.changes, this.stack.top, bounds.invariants)
   }
 
   /** Goes back to the first state, which is hashed. It is not pushed. */
   begin(): void {
-    const { stack, hash, changes } = this
+    const { stack, changes, bounds } = this
     stack.clear()
     changes.count = 0
-    hash.hashAll(this.words, changes.ranges)
-    this.canonical?.hashAll(0)
-    this.left = this.bounds.budget + (this.bounds.shard ? SHARED_STEPS * SHARED_STEP : 0)
-    this.identify()
+    this.hashAll(stack.next, bounds.budget + (bounds.shard ? SHARED_STEPS * SHARED_STEP : 0))
   }
 
-  /** `afterStep`: a step from the state on top has led to the state in the words. */
-  private identify(afterStep = false): void {
-    const { left, exact, canonical } = this
-    canonical?.choose(this.stack.depth + 1, this.hash)
-    const { a, b } = this.known
-    if (left !== this.termOf) {
-      this.termOf = left
-      this.term = withExtra(0, left)
+  /** Hashes the state in the words, with a budget. */
+  private hashAll(frame: Frame, budget: number): void {
+    this.sums.hashAll(frame, this.words, this.changes.ranges)
+    this.canonical?.hashAll(this.stack.depth + 1)
+    frame.budget = budget
+    this.identify(frame, false)
+  }
+
+  /**
+   * What the state in the words is known by together with its budget: the lanes of the hash of both or, if states are
+   * kept whole, of their number. `afterStep`: a step from the state on top has led to it.
+   */
+  private identify(frame: Frame, afterStep: boolean): void {
+    const { budget } = frame
+    if (budget !== this.termOf) {
+      this.termOf = budget
+      this.term = withExtra(0, budget)
     }
-    this.keyA = (a + this.term) | 0
-    this.keyB = b
-    // Permutations of a state have other slow words, but must be looked up in the same table.
-    this.tableKey = canonical === undefined ? this.hash.slow : b
-    if (exact === undefined) return
-    const number = this.numberOf(exact, afterStep)
-    // Odd multiplication is one to one. The lowest bit of lane b is not compared.
-    this.keyA = Math.imul(number, 0x9e3779b1)
-    this.keyB = number << 1
+    frame.keyA = (frame.a + this.term) | 0
+    frame.keyB = frame.b
+    frame.tableKey = frame.slow
+    if (this.isKnownOtherwise) this.identifyOtherwise(frame, afterStep)
   }
 
-  private numberOf(exact: ExactStates, afterStep: boolean): number {
-    const { canonical, left, stack, changes } = this
-    if (afterStep && canonical === undefined)
-      return exact.follow(stack.frames[stack.frame + FRAME_KEY_B] >>> 1, changes, left)
+  private identifyOtherwise(frame: Frame, afterStep: boolean): void {
+    const { canonical, exact, stack, changes } = this
+    if (canonical !== undefined) {
+      if (afterStep) canonical.follow(stack.depth + 1, stack.top, changes)
+      canonical.choose(stack.depth + 1, frame)
+      frame.keyA = (canonical.least.a + this.term) | 0
+      frame.keyB = canonical.least.b
+      // Permutations of a state have other slow words, but must be looked up in the same table.
+      frame.tableKey = canonical.least.b
+    }
+    if (exact === undefined) return
+    const number = this.numberOf(exact, frame.budget, afterStep)
+    // Odd multiplication is one to one. The lowest bit of lane b is not compared.
+    frame.keyA = Math.imul(number, 0x9e3779b1)
+    frame.keyB = number << 1
+  }
+
+  private numberOf(exact: ExactStates, budget: number, afterStep: boolean): number {
+    const { canonical, stack, changes } = this
+    if (afterStep && canonical === undefined) return exact.follow(stack.frame.keyB >>> 1, changes, budget)
     canonical?.write(this.kept)
-    return exact.numberOf(left)
+    return exact.numberOf(budget)
   }
 
   /** How many permutations a state is looked up by; 1 without symmetry. */
@@ -130,39 +145,36 @@ export class Search {
     return this.canonical?.permutations ?? 1
   }
 
-  /** The hash that the state is known by: the least of its permutations', or its own. */
-  private get known(): { readonly a: number; readonly b: number } {
-    return this.canonical?.least ?? this.hash
+  /** What the state that the last step has led to is known by with its budget, as a key of a Map. */
+  get key(): number {
+    const { keyA, keyB } = this.stack.next
+    return keyOf(keyA, keyB)
   }
 
-  /** What the state in the words is known by with a budget, as a key of a Map. */
-  keyHere(left: number): number {
-    this.hash.hashAll(this.words, this.changes.ranges)
-    this.canonical?.hashAll(this.stack.depth + 1)
-    this.left = left
-    this.identify()
-    return keyOf(this.keyA, this.keyB)
+  /** The same of the state in the words with a budget. */
+  keyHere(budget: number): number {
+    this.hashAll(this.stack.next, budget)
+    return this.key
   }
 
   /** Pushes the state that the last step has led to; `slot` is its slot in a visited set. */
   push(slot: number): void {
-    this.stack.push(this, slot)
+    this.stack.push(this.changes, slot)
   }
 
   /** Whether the state that the last step has led to is the first of another shard's part. */
   isElsewhere(): boolean {
-    const { frames, frame } = this.stack
+    const { frame, next } = this.stack
     const { shard } = this.bounds
-    if (!shard || frames[frame + FRAME_BUDGET] < SHARED_STEP || this.left >= SHARED_STEP) return false
-    return (this.known.a >>> 0) % shard.count !== shard.index
+    if (!shard || frame.budget < SHARED_STEP || next.budget >= SHARED_STEP) return false
+    return ((this.canonical?.least ?? next).a >>> 0) % shard.count !== shard.index
   }
 
   /** Whether the budget in the state on top lets an actor step. */
   allows(actor: number): boolean {
     const shift = this.uses[actor]
     if (shift < 0) return true
-    const { frames, frame } = this.stack
-    return ((frames[frame + FRAME_BUDGET] >> shift) & 0xff) !== 0
+    return ((this.stack.frame.budget >> shift) & 0xff) !== 0
   }
 
   /** Whether an actor, -1 for none, can step from the state on top. */
@@ -187,31 +199,34 @@ export class Search {
     return taken.map((number) => this.actors.indexOf(all[number]))
   }
 
-  /** Takes a step of an actor that can step from the state on top, and hashes the state that it leads to. */
-  step(actor: number): void {
-    const { stack, changes, hash } = this
-    const { frames, frame } = stack
+  /** Takes a step of an actor that can step from the state on top; returns the frame of the state that it leads to, hashed. */
+  step(actor: number): Frame {
+    const { stack, changes } = this
+    const { frame, next } = stack
     const stepping = this.actors[actor]
-    frames[frame + FRAME_ACTOR] = actor
-    this.kind = this.kinds.next(stepping)
+    frame.actor = actor
+    frame.isEnd = false
+    const kind = this.kinds.next(stepping)
+    this.kind = kind
     this.machine.perform(stepping)
-    changes.find(stepping, this.kind)
+    changes.find(stepping, kind)
     if (this.bounds.checkWrites) this.refuseOtherWrites(stepping)
-    stack.hashOfTop(hash)
-    hash.follow(this.words, stack.top, changes)
-    this.canonical?.follow(stack.depth + 1, stack.top, changes)
-    if (this.kind & IS_OWN) this.repeat(stepping)
-    const budget = frames[frame + FRAME_BUDGET]
+    this.sums.follow(next, frame, this.words, stack.top, changes)
+    if (kind & IS_OWN) this.repeat(stepping)
+    const { budget } = frame
     const cost = this.costs[actor]
-    this.left = budget - (budget < SHARED_STEP ? cost & (SHARED_STEP - 1) : cost)
-    this.identify(true)
+    next.budget = budget - (budget < SHARED_STEP ? cost & (SHARED_STEP - 1) : cost)
+    this.identify(next, true)
+    return next
   }
 
   /** Checks the last step; `isKnown` says that the state it has led to was checked before. */
   check(isKnown = false): ViolatedInvariant | undefined {
-    const { frames, frame } = this.stack
-    const violated = this.checks.afterStep(this.actors[frames[frame + FRAME_ACTOR]], this.kind, isKnown)
-    return violated || this.bounds.own.length === 0 ? violated : this.checkOwn()
+    const { checks, kind } = this
+    const violated = checks.skips(kind, isKnown)
+      ? undefined
+      : checks.afterStep(this.actors[this.stack.frame.actor], kind, isKnown)
+    return violated !== undefined || !this.hasOwnInvariants ? violated : this.checkOwn()
   }
 
   private checkOwn(): ViolatedInvariant | undefined {
@@ -261,15 +276,15 @@ export class Search {
    * not be of anything that a replay does again.
    */
   private repeat(stepping: Actor): void {
-    const { stack, changes, hash, words } = this
-    const { a, b } = hash
+    const { stack, changes, words } = this
+    const { frame, next } = stack
+    const { a, b } = next
     stack.undo(changes)
     const path = this.pathOf(stepping)
     this.machine.perform(stepping)
     changes.find(stepping, this.kind)
-    stack.hashOfTop(hash)
-    hash.follow(words, stack.top, changes)
-    if (hash.a === a && hash.b === b) return
+    this.sums.follow(next, frame, words, stack.top, changes)
+    if (next.a === a && next.b === b) return
     throw new VgicError(
       'argument',
       `The step ${path} of ${stepping.name}, taken twice from the same state, did two things: let it depend on nothing but the machine, and keep what it remembers in the design's words.`,

@@ -46,6 +46,15 @@ const NO_ROLE = 0
 const NAMES_LIST = 1
 const COUNTS = 2
 
+/** The flags of a kind of which each asks for something to be checked, whatever else the step may write. */
+const ASKS_FOR_CHECKS =
+  HAS_NEEDS | ASKS | ASKS_OWN_RUNNABLE | DEACTIVATES | FLUSHES | FOLDS | SAVES | RESTORES | ENTERS | IS_OWN
+/** By bit, the WRITES_ values of steps after which the state is checked. */
+const CHANGES_STATE =
+  (1 << WRITES_ALL) | (1 << WRITES_GUEST) | (1 << WRITES_QUEUE) | (1 << WRITES_NOTIFY) | (1 << WRITES_LISTS)
+
+const changesState = (kind: number): boolean => ((CHANGES_STATE >> (kind & WRITES)) & 1) !== 0
+
 export class StepChecks {
   /** Whether each invariant is checked. */
   readonly checked: Readonly<Record<InvariantId, boolean>>
@@ -58,6 +67,8 @@ export class StepChecks {
   private readonly residency: ResidencyInvariants
   private readonly contexts: StepContexts
   private readonly roles: Uint8Array
+  /** With vPEs or LPIs, a flag that asks for checks after every step. */
+  private readonly always: number
 
   /**
    * `changes` holds the changes of the last step, `before` the machine's words before it. Without `ids` all
@@ -79,6 +90,12 @@ export class StepChecks {
     this.checked = chosen(ids)
     this.contexts = new StepContexts(machine, before, this.checked)
     this.roles = rolesInLists(machine.hypervisor)
+    this.always = this.residency.present || this.lpis.present ? ASKS_FOR_CHECKS : 0
+  }
+
+  /** Whether {@link afterStep} has nothing to check, as of most steps: that is known from its kind. */
+  skips(kind: number, isKnown: boolean): boolean {
+    return ((kind | this.always) & ASKS_FOR_CHECKS) === 0 && (isKnown || !changesState(kind))
   }
 
   /**
@@ -141,9 +158,7 @@ export class StepChecks {
     if (ofLpis) return ofLpis
     // The rest is about the state alone, but for an entry.
     if (isKnown && entered === 0) return undefined
-    return writes === WRITES_ALL || writes >= WRITES_GUEST || entered !== 0
-      ? this.afterChange(writes, entered)
-      : undefined
+    return changesState(kind) || entered !== 0 ? this.afterChange(writes, entered) : undefined
   }
 
   private ofListRegisters(v: Vcpu, kind: number): ViolatedInvariant | undefined {

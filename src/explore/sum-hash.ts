@@ -5,34 +5,40 @@
  */
 import type { Changes } from './changes.ts'
 
-export class SumHash {
-  a = 0
-  b = 0
-  /** The sum of the terms of words that seldom change. */
-  slow = 0
+/** The hash of a state. */
+export interface Sums {
+  /** The two lanes. */
+  a: number
+  b: number
+  /** The sum of lane a's terms of the words that seldom change. */
+  slow: number
+}
 
+export class SumHash {
   /** `slowWords`: by offset, -1 for a word that seldom changes, else 0. */
   constructor(private readonly slowWords: Int32Array) {}
 
   /** Hashes the words in ranges, pairs `start, end`. */
-  hashAll(words: Int32Array, ranges: Int32Array): void {
-    this.a = 0
-    this.b = 0
-    this.slow = 0
+  hashAll(sums: Sums, words: Int32Array, ranges: Int32Array): void {
+    const { slowWords } = this
+    let [a, b, slow] = [0, 0, 0]
     for (let r = 0; r < ranges.length; r += 2) {
       for (let at = ranges[r]; at < ranges[r + 1]; at++) {
         const term = mixA(at, words[at])
-        this.a = (this.a + term) | 0
-        this.slow = (this.slow + (term & this.slowWords[at])) | 0
-        this.b = (this.b + mixB(at, words[at])) | 0
+        a = (a + term) | 0
+        slow = (slow + (term & slowWords[at])) | 0
+        b = (b + mixB(at, words[at])) | 0
       }
     }
+    sums.a = a
+    sums.b = b
+    sums.slow = slow
   }
 
-  /** Updates the sums, which are those of the state `before`, to those of the state in `words`. */
-  follow(words: Int32Array, before: Int32Array, { at, count }: Changes): void {
+  /** Hashes the state in `words` from the sums of the state `before` and what has changed. */
+  follow(sums: Sums, from: Sums, words: Int32Array, before: Int32Array, { at, count }: Changes): void {
     const { slowWords } = this
-    let { a, b, slow } = this
+    let { a, b, slow } = from
     for (let i = 0; i < count; i++) {
       const word = at[i]
       const old = before[word]
@@ -42,9 +48,9 @@ export class SumHash {
       slow = (slow + (change & slowWords[word])) | 0
       b = (b + mixB(word, now) - mixB(word, old)) | 0
     }
-    this.a = a
-    this.b = b
-    this.slow = slow
+    sums.a = a
+    sums.b = b
+    sums.slow = slow
   }
 }
 
@@ -56,16 +62,22 @@ export const keyOf = (a: number, b: number): number => (a >>> 0) * 0x20_0000 + (
 
 /** The term that a word adds to lane a. */
 export function mixA(at: number, word: number): number {
-  let h = Math.imul(word ^ Math.imul(at, 0x9e3779b1), 0x85ebca6b)
-  h ^= h >>> 15
-  h = Math.imul(h, 0x2c1b3c6d)
+  const h = Math.imul(mixed(at, word), 0x2c1b3c6d)
   return h ^ (h >>> 13)
 }
 
-/** The same of lane b. */
+/**
+ * The same of lane b. The offset is in it once more: two words for which `mixed` is the same have other terms here.
+ */
 export function mixB(at: number, word: number): number {
-  let h = Math.imul(word + Math.imul(at, 0x27d4eb2f), 0xcc9e2d51)
-  h ^= h >>> 16
-  h = Math.imul(h, 0x1b873593)
+  const h = Math.imul(mixed(at, word) + saltOf(at), 0x1b873593)
   return h ^ (h >>> 14)
+}
+
+const saltOf = (at: number): number => Math.imul(at, 0x9e3779b1)
+
+/** What both lanes' terms are made of; one to one in the word. */
+function mixed(at: number, word: number): number {
+  const h = Math.imul(word ^ saltOf(at), 0x85ebca6b)
+  return h ^ (h >>> 15)
 }

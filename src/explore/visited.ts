@@ -12,12 +12,18 @@
 const MOST_TABLES = 1 << 12
 /** Words of a table at first: a line of a cache. */
 const FIRST_WORDS = 16
+/** A table with less grows fourfold: of few states it is not much that they are put into the next. */
+const MANY_WORDS = 64
+/** Words that there is room for once a set is larger than most: those that no state has touched cost nothing. */
+const MOST_ROOM = 1 << 23
+/** About how many words a state takes, in tables that are a third to two thirds full. */
+const STATE_WORDS = 5
 
 /** Words for each table: where in the slots it begins; its number of words, a power of two, less one; its states. */
 const BEGIN = 0
 const MASK = 1
 const STATES = 2
-const TABLE_WORDS = 4
+const TABLE_BITS = 2
 
 export class VisitedSet {
   /** States in the set. */
@@ -29,6 +35,8 @@ export class VisitedSet {
   private slots: Int32Array
   /** Where the slots end that tables have or had. */
   private end: number
+  /** Words of the slots that are enough for the states that are expected. */
+  private readonly enough: number
   /** By binary logarithm of a table's words, where tables of that size were that have grown: room for others, all zero. */
   private readonly left: number[][] = Array.from({ length: 32 }, () => [])
 
@@ -37,12 +45,13 @@ export class VisitedSet {
     const bits = 31 - Math.clz32(Math.max(2, Math.min(MOST_TABLES, expected >> 6)))
     const count = 1 << bits
     this.shift = 32 - bits
-    this.tables = new Int32Array(TABLE_WORDS * count)
-    for (let table = 0; table < count; table++) {
-      this.tables[TABLE_WORDS * table + BEGIN] = FIRST_WORDS * table
-      this.tables[TABLE_WORDS * table + MASK] = FIRST_WORDS - 1
+    this.tables = new Int32Array(count << TABLE_BITS)
+    for (let i = 0; i < count; i++) {
+      this.tables[(i << TABLE_BITS) + BEGIN] = FIRST_WORDS * i
+      this.tables[(i << TABLE_BITS) + MASK] = FIRST_WORDS - 1
     }
     this.end = FIRST_WORDS * count
+    this.enough = Math.min(MOST_ROOM, STATE_WORDS * expected)
     this.slots = new Int32Array(4 * this.end)
   }
 
@@ -53,9 +62,10 @@ export class VisitedSet {
     const begin = tables[table + BEGIN]
     const mask = tables[table + MASK]
     for (let at = (2 * a) & mask; ; at = (at + 2) & mask) {
-      const slot = begin + at
-      const there = slots[slot + 1]
-      if ((there === 0 && slots[slot] === 0) || (slots[slot] === a && ((there ^ b) | 1) === 1)) return slot
+      const slot = (begin + at) | 0
+      const there = slots[slot]
+      if (there === a && ((slots[slot + 1] ^ b) | 1) === 1) return slot
+      if (there === 0 && slots[slot + 1] === 0) return slot
     }
   }
 
@@ -69,18 +79,21 @@ export class VisitedSet {
     return (this.slots[slot + 1] & 1) === 1
   }
 
-  /** Puts an open state into the slot that `find` gave, unless it is there. */
+  /** Puts an open state into the free slot that `find` gave. */
   enter(slot: number, a: number, b: number, tableKey: number): void {
     const { slots, tables } = this
-    const isNew = this.isFree(slot)
     slots[slot] = a
     slots[slot + 1] = b | 1
-    if (!isNew) return
     this.size++
     const table = this.tableOf(tableKey)
     const states = tables[table + STATES] + 1
     tables[table + STATES] = states
-    if (3 * states > tables[table + MASK]) this.grow(tableKey)
+    if (3 * states > tables[table + MASK]) this.grow(table)
+  }
+
+  /** The state in a slot is open again. */
+  reopen(slot: number): void {
+    this.slots[slot + 1] |= 1
   }
 
   /** A state of the set is open no more; `hint` is the slot it was put into, unless its table has grown since. */
@@ -94,25 +107,28 @@ export class VisitedSet {
   }
 
   private tableOf(tableKey: number): number {
-    return TABLE_WORDS * (tableKey >>> this.shift)
+    return (tableKey >>> this.shift) << TABLE_BITS
   }
 
-  /** Has a table twice as many slots. */
-  private grow(tableKey: number): void {
+  /** Has a table more slots. */
+  private grow(table: number): void {
     const { tables } = this
-    const table = this.tableOf(tableKey)
     const from = tables[table + BEGIN]
     const words = tables[table + MASK] + 1
-    tables[table + BEGIN] = this.room(2 * words)
-    tables[table + MASK] = 2 * words - 1
+    const larger = words < MANY_WORDS ? 4 * words : 2 * words
+    const begin = this.room(larger)
+    const mask = larger - 1
+    tables[table + BEGIN] = begin
+    tables[table + MASK] = mask
     const { slots } = this
     for (let slot = from; slot < from + words; slot += 2) {
       const a = slots[slot]
       const b = slots[slot + 1]
       if (a === 0 && b === 0) continue
-      const to = this.find(a, b, tableKey)
-      slots[to] = a
-      slots[to + 1] = b
+      let at = (2 * a) & mask
+      while (slots[begin + at] !== 0 || slots[begin + at + 1] !== 0) at = (at + 2) & mask
+      slots[begin + at] = a
+      slots[begin + at + 1] = b
     }
     slots.fill(0, from, from + words)
     this.left[31 - Math.clz32(words)].push(from)
@@ -125,7 +141,7 @@ export class VisitedSet {
     const begin = this.end
     this.end += words
     if (this.end > this.slots.length) {
-      const larger = new Int32Array(this.end + (this.end >> 1))
+      const larger = new Int32Array(Math.max(this.enough, this.end + (this.end >> 1)))
       larger.set(this.slots)
       this.slots = larger
     }

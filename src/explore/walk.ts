@@ -2,7 +2,6 @@
 import { livelock } from './livelock.ts'
 import type { Search } from './search.ts'
 import type { ViolatedInvariant } from './step-checks.ts'
-import { keyOf } from './sum-hash.ts'
 
 export class Walk {
   /** The hashes of the walk's states. */
@@ -29,7 +28,7 @@ export class Walk {
     search.step(actor)
     const violation = search.check()
     if (violation) return violation
-    this.closedCycle = this.met.has(keyOf(search.keyA, search.keyB))
+    this.closedCycle = this.met.has(search.key)
     const cycle = this.closedCycle && search.checks.checked.L4 ? this.livelock() : undefined
     if (!cycle) this.enter()
     return cycle
@@ -49,13 +48,14 @@ export class Walk {
 
   private livelock(): ViolatedInvariant | undefined {
     const { search } = this
-    const first = search.stack.depthOf(search.keyA, search.keyB)
+    const { stack } = search
+    const first = stack.depthOf(stack.next.keyA, stack.next.keyB)
     return first < 0 ? undefined : livelock(search, first)
   }
 
   private enter(): void {
     const { search, met } = this
+    met.add(search.key)
     search.push(0)
-    met.add(keyOf(search.keyA, search.keyB))
   }
 }

@@ -1,9 +1,10 @@
 /** Livelocks by components, on graphs that are enumerated another way: states with a step or none for each actor. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Changes } from '../../../src/explore/changes.ts'
 import { FairCycles } from '../../../src/explore/fair-cycles.ts'
 import type { Search } from '../../../src/explore/search.ts'
-import { FRAME_ACTOR } from '../../../src/explore/search-stack.ts'
+import { SearchStack } from '../../../src/explore/search-stack.ts'
 
 /** By state and actor, the state that its step leads to; -1 if it is not ready. */
 type Graph = readonly (readonly number[])[]
@@ -20,8 +21,8 @@ const graphs = fc
 /** Whether depth-first search finds a livelock; all actors are threads of vCPUs. */
 function finds(graph: Graph): boolean {
   const actors = graph[0].map((_, index) => ({ kind: 'vcpu', index, detail: 0, name: `vcpu${index}` }))
-  const frames = new Int32Array(1000)
-  const stack = { depth: -1, frame: 0, frames }
+  const stack = new SearchStack(new Int32Array(0))
+  const nothing = { at: new Int32Array(0), count: 0 } as Changes
   const hypervisor = { runLoop: { threadState: () => 0 }, vcpu: (index: number) => index }
   let here = 0
   const machine = {
@@ -34,21 +35,22 @@ function finds(graph: Graph): boolean {
   const [open, closed] = [new Set<number>(), new Set<number>()]
   let found = false
   const visit = (state: number, from: number): void => {
-    stack.depth++
+    stack.next.keyA = state
+    stack.push(nothing, 0)
+    const { frame } = stack
     depths.set(state, stack.depth)
     open.add(state)
-    cycles.enter(stack.depth)
+    cycles.enter(frame)
     for (const [actor, to] of graph[state].entries()) {
       if (to < 0) continue
       here = state
       if (open.has(to)) cycles.closes(actor, depths.get(to) ?? -1, to, 0)
       else if (!closed.has(to)) {
-        const depth = stack.depth
-        frames[depth] = actor
+        frame.actor = actor
         visit(to, state)
       }
     }
-    const isOpen = !cycles.isRoot()
+    const isOpen = !cycles.isRoot(frame)
     if (!isOpen) {
       for (const { a } of [{ a: state }, ...cycles.close()]) {
         open.delete(a)
@@ -57,10 +59,9 @@ function finds(graph: Graph): boolean {
       found ||= cycles.isLivelock()
     }
     depths.delete(state)
-    stack.depth--
-    stack.frame = stack.depth - FRAME_ACTOR
+    stack.pop()
     here = from
-    if (isOpen) cycles.stays(stack.depth + 1, state, 0, 0)
+    if (isOpen) cycles.stays(frame)
   }
   visit(0, 0)
   return found

@@ -15,7 +15,7 @@ function ends(recipe: Scenario, bounds: Bounds): { ends: string[]; states: numbe
   const found = new Set<string>()
   const { search } = explorer
   search.checks.atEnd = () => {
-    found.add(`${search.stack.frames[search.stack.frame]} ${search.left}`)
+    found.add(`${search.stack.frame.a} ${search.stack.frame.budget}`)
     return undefined
   }
   const report = explorer.run(510, 20_000)

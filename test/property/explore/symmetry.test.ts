@@ -76,10 +76,11 @@ function visited(recipe: Scenario, bounds: Bounds): { report: Report; states: nu
   const orbits = new Set<string>()
   const push = search.push.bind(search)
   search.push = (slot) => {
-    states.add(`${search.keyA} ${search.keyB}`)
+    const { next } = search.stack
+    states.add(`${next.keyA} ${next.keyB}`)
     canonical.hashAll(0)
-    canonical.choose(0, search.hash)
-    orbits.add(`${canonical.least.a} ${canonical.least.b} ${search.left}`)
+    canonical.choose(0, next)
+    orbits.add(`${canonical.least.a} ${canonical.least.b} ${next.budget}`)
     push(slot)
   }
   const report = explorer.run(510, 20_000)

@@ -30,12 +30,13 @@ function keptOf({ spis, vcpus, cpus }: { spis: number; vcpus: number; cpus: numb
 function hashOf({ machine, changes: { ranges } }: Search): (state: Int32Array) => number {
   const words = machine.hypervisor.words.slice()
   const hash = new SumHash(new Int32Array(words.length))
+  const sums = { a: 0, b: 0, slow: 0 }
   return (state) => {
     let i = 0
     for (let r = 0; r < ranges.length; r += 2)
       for (let at = ranges[r]; at < ranges[r + 1]; at++) words[at] = state[i++]
-    hash.hashAll(words, ranges)
-    return keyOf(withExtra(hash.a, state[i]), hash.b)
+    hash.hashAll(sums, words, ranges)
+    return keyOf(withExtra(sums.a, state[i]), sums.b)
   }
 }
 

@@ -17,8 +17,9 @@ describe('the sums and the number of a state', () => {
       const machine = scenario(good).machine().internals
       const search = new Search(machine, checkBounds({ ...bounds, exact: true }))
       const numbers = new RandomNumbers(1)
-      const anew = new SumHash(slowWords(machine))
-      const { stack, hash, actors, changes } = search
+      const hash = new SumHash(slowWords(machine))
+      const anew = { a: 0, b: 0, slow: 0 }
+      const { stack, actors, changes } = search
       search.begin()
       search.push(0)
       for (let i = 0; i < 200; i++) {
@@ -27,13 +28,12 @@ describe('the sums and the number of a state', () => {
           stack.pop()
           continue
         }
-        search.step(ready[numbers.below(ready.length)])
-        anew.hashAll(machine.hypervisor.words, changes.ranges)
-        const { a, b, slow } = hash
-        expect({ a, b, slow }).toEqual({ a: anew.a, b: anew.b, slow: anew.slow })
-        const number = search.keyB >>> 1
-        expect(search.exact?.numberOf(search.left)).toBe(number)
-        expect(search.exact?.read(number).at(-1)).toBe(search.left)
+        const { a, b, slow, keyB, budget } = search.step(ready[numbers.below(ready.length)])
+        hash.hashAll(anew, machine.hypervisor.words, changes.ranges)
+        expect({ a, b, slow }).toEqual(anew)
+        const number = keyB >>> 1
+        expect(search.exact?.numberOf(budget)).toBe(number)
+        expect(search.exact?.read(number).at(-1)).toBe(budget)
         search.push(0)
       }
     },

@@ -38,12 +38,18 @@ describe('the set of visited states', () => {
     expect(found.filter((slot) => set.isFree(slot))).toEqual([])
     expect(new Set(found).size).toBe(all.length)
     expect(found.filter((slot, i) => set.isOpen(slot) !== (i % 2 === 1))).toEqual([])
+    for (const slot of found) set.reopen(slot)
+    expect(found.filter((slot) => !set.isOpen(slot))).toEqual([])
+    expect(all.map((state) => slotOf(set, state))).toEqual(found)
   })
 
   it('has no state twice, and none that was not put into it', () => {
     const set = new VisitedSet(1 << 12)
     const all = states(10_000, 50)
-    for (const one of [...all, ...all]) set.enter(slotOf(set, one), one.a, one.b, one.tableKey)
+    for (const one of [...all, ...all]) {
+      const slot = slotOf(set, one)
+      if (set.isFree(slot)) set.enter(slot, one.a, one.b, one.tableKey)
+    }
     expect(set.size).toBe(all.length)
     expect(all.filter(({ a, b, tableKey }) => !set.isFree(set.find(a, b ^ 2, tableKey)))).toEqual([])
   })
