@@ -17,7 +17,7 @@ import {
 } from '../hyp/records/vcpu.ts'
 import { asIrq, IRQ_LINK, irqTarget } from '../hyp/records/vgic-irq.ts'
 import { VM_DEACTIVATED } from '../hyp/records/vm.ts'
-import { isOwnStep, type Step } from '../hyp/run/step.ts'
+import { isOwnStep, type Step, type ThreadWriter } from '../hyp/run/step.ts'
 import { STEP_SET_WAITING } from '../hyp/run/step-numbers.ts'
 import { rowOf } from '../hyp/run/steps.ts'
 import { THREAD_IN_GUEST } from '../hyp/run/thread-states.ts'
@@ -29,49 +29,61 @@ export const WRITES_ALL = 0
 export const WRITES_THREAD = 1
 export const WRITES_VCPU = 2
 export const WRITES_PE = 3
+/** A load and a put of the CPU interface: between the vCPU's shadow and the PE. */
+export const WRITES_LOAD = 4
+export const WRITES_PUT = 5
+/** The thread gets its PE, enters the guest, or leaves the PE: where it is, and PSTATE. */
+export const WRITES_SCHED = 6
 /** A step of a guest: its vCPU's words, its PE's, and the ghosts (src/scenario/ghosts.ts). */
-export const WRITES_GUEST = 4
+export const WRITES_GUEST = 7
 /** A device's step that queues an interrupt; one that posts a request, kicks, or sends a signal. */
-export const WRITES_QUEUE = 5
-export const WRITES_NOTIFY = 6
-/** A flush or a fold: what WRITES_PE allows, and the vCPU's ap_list and list registers with the interrupts that they name. */
-export const WRITES_LISTS = 7
-export const WRITES = 7
+export const WRITES_QUEUE = 8
+export const WRITES_NOTIFY = 9
+/** A flush or a fold: the vCPU's ap_list and the list registers, with the interrupts that they name. */
+export const WRITES_LISTS = 10
+export const WRITES = 15
 
 /** The step is a question; it is the runnable() of a halt about its own vCPU. */
-export const ASKS = 8
-export const ASKS_OWN_RUNNABLE = 16
+export const ASKS = 16
+export const ASKS_OWN_RUNNABLE = 32
 /** The thread enters the guest. */
-export const ENTERS = 32
+export const ENTERS = 64
 /** A flush or a fold. */
-const ON_LISTS = 64
+const ON_LISTS = 128
 /** The step takes the host's pending interrupts. */
-const TAKES = 128
+const TAKES = 256
 /** The step has preconditions, which step-context.ts checks. */
-export const HAS_NEEDS = 256
+export const HAS_NEEDS = 512
 
 /** The guest writes to ICC_DIR_EL1. */
-export const DEACTIVATES = 512
+export const DEACTIVATES = 1024
 
 /** A fold. */
-export const FOLDS = 1024
+export const FOLDS = 2048
 
 /** The step is one of the design's own: a function of the user's. */
-export const IS_OWN = 2048
+export const IS_OWN = 4096
 
 /** Userspace saves the VM. */
-export const SAVES = 4096
+export const SAVES = 8192
 
 /** A flush. */
-export const FLUSHES = 8192
+export const FLUSHES = 16384
 
 /** Userspace restores the VM. */
-export const RESTORES = 16384
+export const RESTORES = 32768
 
 /** With these HCR_EL2 bits set, a guest's ICC_* accesses are to its virtual CPU interface. */
 const ROUTES = HCR_EL2_IMO | HCR_EL2_FMO
 
-const writesNumbers = { thread: WRITES_THREAD, vcpu: WRITES_VCPU, pe: WRITES_PE } as const
+const writesNumbers: Readonly<Record<ThreadWriter, number>> = {
+  thread: WRITES_THREAD,
+  vcpu: WRITES_VCPU,
+  pe: WRITES_PE,
+  load: WRITES_LOAD,
+  put: WRITES_PUT,
+  sched: WRITES_SCHED,
+}
 
 /** Tells the kind of every actor's next step: its {@link WRITES} value and flags. */
 export class StepKinds {
@@ -118,6 +130,7 @@ export class StepKinds {
       case 'effect':
         return WRITES_ALL
       case 'migrate':
+        return WRITES_SCHED
       case 'tick':
         return WRITES_PE
       default:
@@ -129,7 +142,7 @@ export class StepKinds {
     const { words } = this
     const { runLoop } = this.machine.hypervisor
     // The step is that the thread gets its PE.
-    if (words[v + VCPU_PE] === 0) return WRITES_PE
+    if (words[v + VCPU_PE] === 0) return WRITES_SCHED
     if (runLoop.threadState(v) === THREAD_IN_GUEST) return this.ofGuest(index, v)
     const notifier = words[v + VCPU_NOTIFIER]
     const row = this.rows[notifier !== 0 ? notifier : words[v + VCPU_PC]]
@@ -198,7 +211,8 @@ export class StepKinds {
  * timers or mapped SPIs.
  */
 function writesOf(step: Step, injects: boolean): number {
-  const writes = step.writes ?? (injects ? undefined : rowOf(step.op)?.writesUninjected)
+  const row = rowOf(step.op)
+  const writes = row ? (!injects && row.writesUninjected) || row.writes : step.writes
   return writes === undefined ? WRITES_ALL : writesNumbers[writes]
 }
 
