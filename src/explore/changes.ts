@@ -62,8 +62,8 @@ export class Changes {
   private readonly hypervisor: Hypervisor
   /** Pairs `start, end` of the words that are state. */
   readonly ranges: Int32Array
-  /** The same without the lines of the memory, most of which are not in use. */
-  private readonly besideMemory: Int32Array
+  /** The same words without the lines of the memory, most of which are not in use. */
+  private readonly besideMemory: ComparedWords
   private readonly memory: MemoryPool | undefined
   /** Of each record, by kind of step, the words whose rows say that it may write them. */
   private readonly vcpu: ByWriter
@@ -71,6 +71,8 @@ export class Changes {
   private readonly device: ByWriter
   private readonly host: ByWriter
   private readonly ghost: ByWriter
+  /** Undefined without vPEs. */
+  private readonly vpe: ByWriter | undefined
 
   /** `before` is the machine's words as they were before the step; the caller keeps it up to date. */
   constructor(
@@ -84,12 +86,15 @@ export class Changes {
     this.at = new Int32Array(state.layout.length)
     this.ranges = state.layout.rangesOf(STATE, state.fixed)
     this.memory = silicon.pool
-    this.besideMemory = this.memory ? without(this.ranges, this.memory.lines, this.memory.end) : this.ranges
+    this.besideMemory = inFours(
+      this.memory ? without(this.ranges, this.memory.lines, this.memory.end) : this.ranges,
+    )
     this.vcpu = this.written(hypervisor.layout.vcpus, [VCPU_AP0R, VCPU_AP1R])
     this.pe = this.written(silicon.peBase, [ICH_AP0R, ICH_AP1R])
     this.device = this.written(machine.deviceSteps.recordOf(0))
     this.host = this.written(hypervisor.scheduler.host)
     this.ghost = this.written(machine.ghosts.at)
+    this.vpe = silicon.vpes && this.written(silicon.vpes.resident.recordOf(0))
   }
 
   /**
@@ -161,10 +166,8 @@ export class Changes {
 
   /** Every word, but for the lines of the memory that were not in use before and are not now: those are all zero. */
   private ofAll(): number {
-    const { words, before, memory, besideMemory } = this
-    let count = 0
-    for (let r = 0; r < besideMemory.length; r += 2)
-      count = this.compareMany(besideMemory[r], besideMemory[r + 1], count)
+    const { words, before, memory } = this
+    const count = this.compareWords(this.besideMemory, 0, 0)
     if (memory === undefined) return count
     return this.compareMany(memory.lines, Math.max(memory.usedEnd(before), memory.usedEnd(words)), count)
   }
@@ -201,8 +204,11 @@ export class Changes {
   }
 
   private ofGuest(v: Vcpu): number {
-    const count = this.comparePe(v, this.pe.guest, this.compareWords(this.vcpu.guest, v, 0))
-    return this.compareWords(this.ghost.guest, this.machine.ghosts.at, count)
+    const ofPe = this.comparePe(v, this.pe.guest, this.compareWords(this.vcpu.guest, v, 0))
+    const count = this.compareWords(this.ghost.guest, this.machine.ghosts.at, ofPe)
+    const { vpes } = this.hypervisor.silicon
+    if (this.vpe === undefined || vpes === undefined) return count
+    return this.compareWords(this.vpe.guest, vpes.resident.recordOf(this.words[v + VCPU_LAST_CPU]), count)
   }
 
   /**

@@ -81,6 +81,8 @@ export interface StepRow {
   readonly writes?: ThreadWriter
   /** The same in a VM for which the host injects no interrupts. */
   readonly writesUninjected?: ThreadWriter
+  /** The same while no interrupt is signalled to the PE, for a step by which the host may take those that are. */
+  readonly writesUninterrupted?: ThreadWriter
   /** What it does with the list registers. */
   readonly lists?: 'flush' | 'fold'
   /** It is about vPEs: a machine without GICv4 does not have it. */
@@ -93,8 +95,6 @@ export interface StepRow {
   readonly carriesOut?: true
   /** May complete the guest's access to memory. */
   readonly endsAccess?: true
-  /** Takes the host's interrupts. */
-  readonly takesInterrupts?: true
   /** Its preconditions, in the order in which they are checked. */
   readonly needs?: readonly StepNeed[]
 }

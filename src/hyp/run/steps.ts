@@ -61,7 +61,12 @@ export const loadUnlessWaiting = row('loadUnlessWaiting', {
   needs: ['preemptionOff'],
 })
 /** Makes the guest's writes to ICC_DIR_EL1 exit, so that a vCPU can deactivate what another has acknowledged. */
-export const trapDir = row('trapDir', { does: 'trapDir', writes: 'pe', needs: ['preemptionOff'] })
+export const trapDir = row('trapDir', {
+  does: 'trapDir',
+  writes: 'pe',
+  writesUninterrupted: 'load',
+  needs: ['preemptionOff'],
+})
 /** kvm_timer_vcpu_load: samples the timers. */
 export const timerLoad = row('timerLoad', {
   does: 'timerLoad',
@@ -113,7 +118,7 @@ export const preemptOn = row('preemptOn', {
 /** Turns interrupts off on this PE: a kick and the tick wait. */
 export const irqOff = row('irqOff', { does: 'irqOff', writes: 'thread' })
 /** Turns interrupts on again; the host takes those that are pending on this PE. */
-export const irqOn = row('irqOn', { does: 'irqOn', takesInterrupts: true, writesUninjected: 'pe' })
+export const irqOn = row('irqOn', { does: 'irqOn', writesUninjected: 'pe', writesUninterrupted: 'thread' })
 /** Fills the list registers from the ap_list. */
 export const flush = row('flush', { does: 'flush', lists: 'flush', needs: ['interruptsOff', 'folded'] })
 /** Linux 6.1's flush: active interrupts first, and underflow as the only maintenance interrupt. */
