@@ -8,6 +8,7 @@
 import { ICH_AP0R, ICH_AP1R } from '../gic/cpu-interface/virtual-interface.ts'
 import { GICR_BLOCK } from '../gic/interrupts/physical-interrupts.ts'
 import { BEST, CANDIDATES } from '../gic/records/interrupts.ts'
+import type { Pe } from '../gic/records/pe.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
 import {
   THREAD_MODE,
@@ -29,15 +30,29 @@ import {
   WRITES,
   WRITES_GUEST,
   WRITES_LISTS,
+  WRITES_LOAD,
   WRITES_NOTIFY,
   WRITES_PE,
+  WRITES_PUT,
   WRITES_QUEUE,
+  WRITES_SCHED,
   WRITES_THREAD,
   WRITES_VCPU,
 } from './step-kind.ts'
 
 /** The classes of words that undoing a step restores: those that are hashed, and those derived from them. */
 const STATE: readonly WordClass[] = ['authoritative', 'normalised', 'derived']
+
+/**
+ * Words of a record that are compared, by their offsets in it: four that follow each other at once, which takes half the
+ * instructions a word of one that is alone. So the rows of words that the same steps write stand together.
+ */
+interface ComparedWords {
+  readonly fours: Int32Array
+  readonly singles: Int32Array
+}
+
+type ByWriter = Readonly<Record<Writer, ComparedWords>>
 
 export class Changes {
   /** The offsets of the words; only the first `count` are of the last step. */
@@ -47,15 +62,17 @@ export class Changes {
   private readonly hypervisor: Hypervisor
   /** Pairs `start, end` of the words that are state. */
   readonly ranges: Int32Array
-  /** The same without the lines of the memory, most of which are not in use. */
-  private readonly besideMemory: Int32Array
+  /** The same words without the lines of the memory, most of which are not in use. */
+  private readonly besideMemory: ComparedWords
   private readonly memory: MemoryPool | undefined
-  /** Pairs `start, end` within a record, by kind of step: the words whose rows say that it may write them. */
-  private readonly vcpu: Readonly<Record<Writer, Int32Array>>
-  private readonly pe: Readonly<Record<Writer, Int32Array>>
-  private readonly device: Readonly<Record<Writer, Int32Array>>
-  private readonly host: Readonly<Record<Writer, Int32Array>>
-  private readonly ghost: Readonly<Record<Writer, Int32Array>>
+  /** Of each record, by kind of step, the words whose rows say that it may write them. */
+  private readonly vcpu: ByWriter
+  private readonly pe: ByWriter
+  private readonly device: ByWriter
+  private readonly host: ByWriter
+  private readonly ghost: ByWriter
+  /** Undefined without vPEs. */
+  private readonly vpe: ByWriter | undefined
 
   /** `before` is the machine's words as they were before the step; the caller keeps it up to date. */
   constructor(
@@ -69,19 +86,22 @@ export class Changes {
     this.at = new Int32Array(state.layout.length)
     this.ranges = state.layout.rangesOf(STATE, state.fixed)
     this.memory = silicon.pool
-    this.besideMemory = this.memory ? without(this.ranges, this.memory.lines, this.memory.end) : this.ranges
+    this.besideMemory = inFours(
+      this.memory ? without(this.ranges, this.memory.lines, this.memory.end) : this.ranges,
+    )
     this.vcpu = this.written(hypervisor.layout.vcpus, [VCPU_AP0R, VCPU_AP1R])
     this.pe = this.written(silicon.peBase, [ICH_AP0R, ICH_AP1R])
     this.device = this.written(machine.deviceSteps.recordOf(0))
     this.host = this.written(hypervisor.scheduler.host)
     this.ghost = this.written(machine.ghosts.at)
+    this.vpe = silicon.vpes && this.written(silicon.vpes.resident.recordOf(0))
   }
 
   /**
    * The words of a type of record by who may write them, without those of which there is one for each interrupt, and without
    * active priorities, which are at `priorities`, that the silicon does not have.
    */
-  private written(at: number, priorities: readonly number[] = []): Record<Writer, Int32Array> {
+  private written(at: number, priorities: readonly number[] = []): ByWriter {
     const { layout } = this.hypervisor.state
     const { activePriorityRegisters } = this.hypervisor.silicon.virtualInterface
     const type = layout.recordTypeAt(at)
@@ -91,14 +111,18 @@ export class Changes {
     const record = { ...type, words: implemented }
     const words = record.words.filter(({ count, by }) => count === undefined || !by?.includes('queue'))
     const single = { ...record, words }
+    const by = (writer: Writer, of = record): ComparedWords => inFours(layout.rangesBy(of, writer, STATE))
     return {
-      thread: layout.rangesBy(record, 'thread', STATE),
-      vcpu: layout.rangesBy(record, 'vcpu', STATE),
-      pe: layout.rangesBy(record, 'pe', STATE),
-      lists: layout.rangesBy(single, 'lists', STATE),
-      guest: layout.rangesBy(record, 'guest', STATE),
-      queue: layout.rangesBy(single, 'queue', STATE),
-      notify: layout.rangesBy(record, 'notify', STATE),
+      thread: by('thread'),
+      vcpu: by('vcpu'),
+      pe: by('pe'),
+      load: by('load'),
+      put: by('put'),
+      sched: by('sched'),
+      lists: by('lists', single),
+      guest: by('guest'),
+      queue: by('queue', single),
+      notify: by('notify'),
     }
   }
 
@@ -106,10 +130,19 @@ export class Changes {
   find({ index }: Actor, kind: number): void {
     switch (kind & WRITES) {
       case WRITES_THREAD:
-        this.count = this.compareRanges(this.vcpu.thread, this.hypervisor.vcpu(index), 0)
+        this.count = this.compareWords(this.vcpu.thread, this.hypervisor.vcpu(index), 0)
         return
       case WRITES_VCPU:
-        this.count = this.compareRanges(this.vcpu.vcpu, this.hypervisor.vcpu(index), 0)
+        this.count = this.compareWords(this.vcpu.vcpu, this.hypervisor.vcpu(index), 0)
+        return
+      case WRITES_PUT:
+        this.count = this.compareWords(this.vcpu.put, this.hypervisor.vcpu(index), 0)
+        return
+      case WRITES_LOAD:
+        this.count = this.ofLoad(this.hypervisor.vcpu(index))
+        return
+      case WRITES_SCHED:
+        this.count = this.ofScheduler(this.hypervisor.vcpu(index))
         return
       case WRITES_PE:
         this.count = this.onPe(this.hypervisor.vcpu(index))
@@ -133,10 +166,8 @@ export class Changes {
 
   /** Every word, but for the lines of the memory that were not in use before and are not now: those are all zero. */
   private ofAll(): number {
-    const { words, before, memory, besideMemory } = this
-    let count = 0
-    for (let r = 0; r < besideMemory.length; r += 2)
-      count = this.compareMany(besideMemory[r], besideMemory[r + 1], count)
+    const { words, before, memory } = this
+    const count = this.compareWords(this.besideMemory, 0, 0)
     if (memory === undefined) return count
     return this.compareMany(memory.lines, Math.max(memory.usedEnd(before), memory.usedEnd(words)), count)
   }
@@ -154,13 +185,30 @@ export class Changes {
 
   /** The vCPU's record, its PE's and the host's run queue. The guest executes nothing in such a step. */
   private onPe(v: Vcpu): number {
-    const count = this.comparePe(v, this.pe.pe, this.compareRanges(this.vcpu.pe, v, 0))
-    return this.compareRanges(this.host.pe, this.hypervisor.scheduler.host, count)
+    const count = this.comparePe(v, this.pe.pe, this.compareWords(this.vcpu.pe, v, 0))
+    return this.compareWords(this.host.pe, this.hypervisor.scheduler.host, count)
+  }
+
+  private ofLoad(v: Vcpu): number {
+    return this.compareWords(this.pe.load, this.peOf(v), this.compareWords(this.vcpu.load, v, 0))
+  }
+
+  private ofScheduler(v: Vcpu): number {
+    const count = this.compareWords(this.pe.sched, this.peOf(v), this.compareWords(this.vcpu.sched, v, 0))
+    return this.compareWords(this.host.sched, this.hypervisor.scheduler.host, count)
+  }
+
+  /** The PE that a thread is on, or was on last. */
+  private peOf(v: Vcpu): Pe {
+    return this.hypervisor.silicon.peOf(this.words[v + VCPU_LAST_CPU])
   }
 
   private ofGuest(v: Vcpu): number {
-    const count = this.comparePe(v, this.pe.guest, this.compareRanges(this.vcpu.guest, v, 0))
-    return this.compareRanges(this.ghost.guest, this.machine.ghosts.at, count)
+    const ofPe = this.comparePe(v, this.pe.guest, this.compareWords(this.vcpu.guest, v, 0))
+    const count = this.compareWords(this.ghost.guest, this.machine.ghosts.at, ofPe)
+    const { vpes } = this.hypervisor.silicon
+    if (this.vpe === undefined || vpes === undefined) return count
+    return this.compareWords(this.vpe.guest, vpes.resident.recordOf(this.words[v + VCPU_LAST_CPU]), count)
   }
 
   /**
@@ -176,7 +224,7 @@ export class Changes {
     count = this.compare(edges, edges + 1, count)
     if (irqApListOf(words[irq]) === 0) return count
     const v = apLists.vcpuOf(irqApListOf(words[irq]) - 1)
-    count = this.compareRanges(this.vcpu.queue, v, count)
+    count = this.compareWords(this.vcpu.queue, v, count)
     const last = asIrq(before[v + VCPU_AP_LAST])
     if (last === 0) return count
     const link = last + IRQ_LINK
@@ -189,7 +237,7 @@ export class Changes {
     const v = this.machine.deviceSteps.notifiedBy(index, before)
     const count = this.ofDevice(this.device.notify, index)
     if (v === 0) return count
-    const found = this.compareRanges(this.vcpu.notify, v, count)
+    const found = this.compareWords(this.vcpu.notify, v, count)
     const thread = v + VCPU_THREAD
     return (words[thread] ^ before[thread]) & THREAD_MODE ? this.comparePe(v, this.pe.notify, found) : found
   }
@@ -197,7 +245,7 @@ export class Changes {
   /** The vCPU's record, its PE's, and the interrupts that were on its ap_list or in its list registers. */
   private ofLists(v: Vcpu): number {
     const { before } = this
-    const begin = this.comparePe(v, this.pe.lists, this.compareRanges(this.vcpu.lists, v, 0))
+    const begin = this.comparePe(v, this.pe.lists, this.compareWords(this.vcpu.lists, v, 0))
     let count = begin
     for (let irq = asIrq(before[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(before[irq + IRQ_LINK]))
       count = this.compareIrq(irq, begin, count)
@@ -219,29 +267,39 @@ export class Changes {
     return count + 1
   }
 
-  private ofDevice(ranges: Int32Array, index: number): number {
-    return this.compareRanges(ranges, this.machine.deviceSteps.recordOf(index), 0)
+  private ofDevice(compared: ComparedWords, index: number): number {
+    return this.compareWords(compared, this.machine.deviceSteps.recordOf(index), 0)
   }
 
   /** The PE that a thread is on, or was on last, and which of its own interrupts, block 0, is the best candidate. */
-  private comparePe(v: Vcpu, ranges: Int32Array, count: number): number {
+  private comparePe(v: Vcpu, compared: ComparedWords, count: number): number {
     const { silicon } = this.hypervisor
     const cpu = this.words[v + VCPU_LAST_CPU]
     const pe = silicon.peOf(cpu)
-    const found = this.compareRanges(ranges, pe, count)
+    const found = this.compareWords(compared, pe, count)
     const candidates = pe + GICR_BLOCK + CANDIDATES
     if (this.words[candidates] === this.before[candidates]) return found
     const best = silicon.physical.summaryOf(cpu) + BEST
     return this.compare(best, best + 1, found)
   }
 
-  private compareRanges(ranges: Int32Array, base: number, count: number): number {
+  /** Compares words of the record at `base`. */
+  private compareWords({ fours, singles }: ComparedWords, base: number, count: number): number {
     const { words, before, at } = this
     let found = count
-    for (let r = 0; r < ranges.length; r += 2) {
-      const end = base + ranges[r + 1]
-      for (let word = base + ranges[r]; word < end; word++)
-        if (words[word] !== before[word]) at[found++] = word
+    for (let i = 0; i < fours.length; i++) {
+      const word = (base + fours[i]) | 0
+      const second = (word + 1) | 0
+      const third = (word + 2) | 0
+      const fourth = (word + 3) | 0
+      if (words[word] !== before[word]) at[found++] = word
+      if (words[second] !== before[second]) at[found++] = second
+      if (words[third] !== before[third]) at[found++] = third
+      if (words[fourth] !== before[fourth]) at[found++] = fourth
+    }
+    for (let i = 0; i < singles.length; i++) {
+      const word = (base + singles[i]) | 0
+      if (words[word] !== before[word]) at[found++] = word
     }
     return found
   }
@@ -280,4 +338,16 @@ function without(ranges: Int32Array, start: number, end: number): Int32Array {
     if (Math.max(from, end) < to) left.push(Math.max(from, end), to)
   }
   return Int32Array.from(left)
+}
+
+/** The words in ranges, pairs `start, end`. */
+function inFours(ranges: Int32Array): ComparedWords {
+  const fours: number[] = []
+  const singles: number[] = []
+  for (let r = 0; r < ranges.length; r += 2) {
+    let word = ranges[r]
+    for (; word + 4 <= ranges[r + 1]; word += 4) fours.push(word)
+    for (; word < ranges[r + 1]; word++) singles.push(word)
+  }
+  return { fours: Int32Array.from(fours), singles: Int32Array.from(singles) }
 }

@@ -132,7 +132,7 @@ export class StepChecks {
       if (this.images.isUnderWay) return undefined
     }
     const writes = kind & WRITES
-    if (this.residency.present && (writes === WRITES_ALL || kind & HAS_NEEDS)) {
+    if (this.residency.present && (writes === WRITES_ALL || writes === WRITES_GUEST || kind & HAS_NEEDS)) {
       const violation = this.ofResidency()
       if (violation) return violation
     }

@@ -40,7 +40,7 @@ export const deviceRows = ({ stepOf, stepAt }: Pick<Programs, 'stepOf' | 'stepAt
     DEVICE_LPI: {
       name: 'LPI',
       class: 'normalised',
-      by: [],
+      by: ['queue', 'notify'],
       says: 'The words of its message, as message.ts has them: the LPI to which it was translated.',
       means: 'word',
     },

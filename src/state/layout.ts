@@ -19,11 +19,22 @@ import { VgicError } from '../errors/vgic-error.ts'
 export type WordClass = 'authoritative' | 'normalised' | 'derived' | 'observational'
 
 /**
- * The kinds of steps that may write a word. Steps of a thread that write only the thread's own words, its vCPU's too,
- * or its PE's too, or also those of the interrupts on its ap_list; a guest's; a device's that queues an interrupt, or that
- * notifies a vCPU. Other steps may write every word.
+ * The kinds of steps that may write a word. Steps of a thread that write only the thread's own words, its vCPU's too, or its
+ * PE's too; the loads and puts of the CPU interface, and those by which the thread gets its PE, enters the guest or leaves
+ * the PE; those on the interrupts of its ap_list. A guest's; a device's that queues an interrupt, or that notifies a vCPU.
+ * Other steps may write every word.
  */
-export type Writer = 'thread' | 'vcpu' | 'pe' | 'lists' | 'guest' | 'queue' | 'notify'
+export type Writer =
+  | 'thread'
+  | 'vcpu'
+  | 'pe'
+  | 'load'
+  | 'put'
+  | 'sched'
+  | 'lists'
+  | 'guest'
+  | 'queue'
+  | 'notify'
 
 /** One or several words of one meaning at a fixed offset in a record. */
 export interface WordDeclaration {

@@ -7,7 +7,7 @@
  */
 import { GICR_PENDBASER_VIEW, GICR_PROPBASER_VIEW } from '../../arch/gicr-registers.ts'
 import { FIRST_LPI } from '../../arch/intid.ts'
-import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
+import { type RecordType, recordType, type WordDeclaration, type Writer } from '../../state/layout.ts'
 import { offsetOf, type Rows, wordsOf } from '../../state/rows.ts'
 
 export * from './physical-lpi-offsets.ts'
@@ -111,14 +111,19 @@ export const lpiRecord = (lpis: number): RecordType =>
   )
 
 /** The words of a pending tree behind the bitmap of what is pending, which is at `pending`. */
-export const pendingTreeWords = (lpis: number, pending: number): WordDeclaration[] =>
+export const pendingTreeWords = (
+  lpis: number,
+  pending: number,
+  by: readonly Writer[] = [],
+): WordDeclaration[] =>
   levelsOf(lpis).flatMap(({ nodes, words, best, children }, level) => {
-    const ranks = { name: `best${level}`, at: pending + best, count: nodes, class: 'derived' } as const
+    const ranks = { name: `best${level}`, at: pending + best, count: nodes, class: 'derived', by } as const
     const bitmaps = {
       name: `children${level}`,
       at: pending + children,
       count: words,
       class: 'derived',
+      by,
     } as const
     return level === 0 ? [ranks] : [ranks, bitmaps]
   })

@@ -35,6 +35,9 @@ export function asPe(offset: number): Pe {
 const PE: readonly Writer[] = ['pe', 'lists', 'guest', 'notify']
 /** An IPI leaves what the hypervisor and the guest see of the virtual side as it is. */
 const VIRTUAL: readonly Writer[] = ['pe', 'lists', 'guest']
+/** What a load writes, of which a flush and a fold leave the active priorities alone. */
+const LOADED: readonly Writer[] = [...VIRTUAL, 'load']
+const INTERFACE: readonly Writer[] = ['pe', 'guest', 'load']
 
 /**
  * The control word of a CPU interface: the fields of ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_CTLR and `ICC_IGRPEN<n>`, with
@@ -55,54 +58,34 @@ const ICC_CONTROLS_VIEW = view('ICC', 32, [
 ])
 
 export const peRows = {
-  PCPU_TRAP: {
-    name: 'trap',
-    class: 'observational',
-    by: [],
-    says: 'Syndrome of the last access or instruction that trapped or was UNDEFINED; 0 if it did not.',
-  },
   PCPU_PSTATE: {
     name: 'PSTATE',
     class: 'authoritative',
-    by: PE,
+    by: [...PE, 'sched'],
     says: 'PSTATE with the event register and what the PE waits in, bits 7:0, and SPSR_EL2, bits 15:8: see {@link PSTATE_VIEW}. Exceptions to EL2 and returns from it move the one half to the other.',
     view: PSTATE_VIEW,
+  },
+  ICH_HCR: {
+    name: 'ICH_HCR_EL2',
+    class: 'authoritative',
+    by: LOADED,
+    says: 'ICH_HCR_EL2.',
+    view: ICH_HCR_VIEW,
   },
   PCPU_HCR_EL2: {
     name: 'HCR_EL2',
     wide: true,
     class: 'authoritative',
-    by: VIRTUAL,
+    by: LOADED,
     says: 'HCR_EL2, two words; all that has an effect here is in the lower.',
     view: HCR_EL2_VIEW,
-  },
-  ICH_HCR: {
-    name: 'ICH_HCR_EL2',
-    class: 'authoritative',
-    by: VIRTUAL,
-    says: 'ICH_HCR_EL2.',
-    view: ICH_HCR_VIEW,
   },
   ICH_VMCR: {
     name: 'ICH_VMCR_EL2',
     class: 'authoritative',
-    by: VIRTUAL,
+    by: LOADED,
     says: 'The virtual interface: {@link CONTROLS}.',
     view: ICH_VMCR_VIEW,
-  },
-  ICH_AP0R: {
-    name: 'ICH_AP0R<n>_EL2',
-    count: 4,
-    class: 'authoritative',
-    by: VIRTUAL,
-    says: 'The virtual interface: {@link ACTIVE_PRIORITIES_0}.',
-  },
-  ICH_AP1R: {
-    name: 'ICH_AP1R<n>_EL2',
-    count: 4,
-    class: 'authoritative',
-    by: VIRTUAL,
-    says: 'The virtual interface: {@link ACTIVE_PRIORITIES_1}.',
   },
   PE_LINES: {
     name: 'lines',
@@ -122,6 +105,20 @@ export const peRows = {
     by: PE,
     says: 'The physical interface: {@link HIGHEST_PENDING}.',
   },
+  ICH_AP0R: {
+    name: 'ICH_AP0R<n>_EL2',
+    count: 4,
+    class: 'authoritative',
+    by: INTERFACE,
+    says: 'The virtual interface: {@link ACTIVE_PRIORITIES_0}.',
+  },
+  ICH_AP1R: {
+    name: 'ICH_AP1R<n>_EL2',
+    count: 4,
+    class: 'authoritative',
+    by: INTERFACE,
+    says: 'The virtual interface: {@link ACTIVE_PRIORITIES_1}.',
+  },
   ICC_CONTROLS: {
     name: 'ICC',
     class: 'authoritative',
@@ -130,19 +127,11 @@ export const peRows = {
     view: ICC_CONTROLS_VIEW,
     packed: true,
   },
-  ICC_AP0R: {
-    name: 'ICC_AP0R<n>_EL1',
-    count: 4,
-    class: 'authoritative',
+  PCPU_TRAP: {
+    name: 'trap',
+    class: 'observational',
     by: [],
-    says: 'The physical interface: {@link ACTIVE_PRIORITIES_0}.',
-  },
-  ICC_AP1R: {
-    name: 'ICC_AP1R<n>_EL1',
-    count: 4,
-    class: 'authoritative',
-    by: [],
-    says: 'The physical interface: {@link ACTIVE_PRIORITIES_1}.',
+    says: 'Syndrome of the last access or instruction that trapped or was UNDEFINED; 0 if it did not.',
   },
   GICR_CTLR: {
     name: 'GICR_CTLR',
@@ -157,6 +146,20 @@ export const peRows = {
     by: [],
     says: 'GICR_WAKER.',
     view: GICR_WAKER_VIEW,
+  },
+  ICC_AP0R: {
+    name: 'ICC_AP0R<n>_EL1',
+    count: 4,
+    class: 'authoritative',
+    by: [],
+    says: 'The physical interface: {@link ACTIVE_PRIORITIES_0}.',
+  },
+  ICC_AP1R: {
+    name: 'ICC_AP1R<n>_EL1',
+    count: 4,
+    class: 'authoritative',
+    by: [],
+    says: 'The physical interface: {@link ACTIVE_PRIORITIES_1}.',
   },
   GICR_PROPBASER: {
     name: 'GICR_PROPBASER',

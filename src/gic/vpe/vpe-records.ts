@@ -12,7 +12,7 @@ import {
   GICR_VPROPBASER_V4_1_VIEW,
   GICR_VSGIPENDR_VIEW,
 } from '../../arch/gicr-registers.ts'
-import { type RecordType, recordType, type WordDeclaration } from '../../state/layout.ts'
+import { type RecordType, recordType, type WordDeclaration, type Writer } from '../../state/layout.ts'
 import { offsetOf, type Rows, wordsOf } from '../../state/rows.ts'
 import { levelsOf, pendingTreeWords } from '../lpi/lpi-records.ts'
 
@@ -31,19 +31,22 @@ export const DIRECT = 0x40000000
 const VPENDBASER = 'GICR_VPENDBASER'
 const VPROPBASER = 'GICR_VPROPBASER'
 
+/** What changes as a guest acknowledges a direct interrupt. */
+const ACKNOWLEDGE: readonly Writer[] = ['guest']
+
 export const vpeRows = {
   VPE_PRESENTED_0: {
     name: 'presented group 0',
     wide: true,
     class: 'derived',
-    by: [],
+    by: ACKNOWLEDGE,
     says: 'Derived: the highest priority vSGI of group 0 that is presented to the virtual CPU interface, as a list register would have it: its INTID with {@link DIRECT}, and an upper word that is 0 if there is none.',
   },
   VPE_PRESENTED_1: {
     name: 'presented group 1',
     wide: true,
     class: 'derived',
-    by: [],
+    by: ACKNOWLEDGE,
     says: 'Derived: the highest priority vSGI or vLPI of group 1 that is presented, in that form.',
   },
   GICR_VPENDBASER: {
@@ -106,7 +109,12 @@ export const vpeRows = {
     by: [],
     says: 'The vSGIs of the vPE that is resident: bit n is set if vSGI n is enabled, bit 16 + n if it is in group 1.',
   },
-  VPE_SGI_PENDING: { name: 'pending vSGIs', class: 'normalised', by: [], says: 'Bit n: vSGI n is pending.' },
+  VPE_SGI_PENDING: {
+    name: 'pending vSGIs',
+    class: 'normalised',
+    by: ACKNOWLEDGE,
+    says: 'Bit n: vSGI n is pending.',
+  },
   VPE_SGI_PRIORITY: {
     name: 'vSGI priorities',
     count: 2,
@@ -137,7 +145,7 @@ export const vpeRows = {
     name: 'pending',
     count: (vlpis) => levelsOf(vlpis)[0].words,
     class: 'authoritative',
-    by: [],
+    by: ACKNOWLEDGE,
     says: 'The pending bitmap: bit n of word m is vLPI 32 m + n. Behind it is what is derived from it: pending-tree.ts.',
   },
 } as const satisfies Rows<number>
@@ -145,7 +153,7 @@ export const vpeRows = {
 /** The record of a redistributor where vPEs have up to `vlpis` vLPIs. */
 export function vpeRecord(vlpis: number, version: '4.0' | '4.1'): RecordType {
   const words = wordsOf(vpeRows, vlpis).map((word) => viewed(word, version))
-  const derived = pendingTreeWords(vlpis, offsetOf(vpeRows, 'VPE_PENDING', vlpis))
+  const derived = pendingTreeWords(vlpis, offsetOf(vpeRows, 'VPE_PENDING', vlpis), ACKNOWLEDGE)
   return recordType('vpe[<n>]', words, derived)
 }
 

@@ -35,17 +35,23 @@ export const guestRows = {
     says: 'The next operation.',
     means: operation,
   },
-  GUEST_DEPTH: {
-    name: 'guest.depth',
-    class: 'authoritative',
-    by: own,
-    says: 'How many handlers are running.',
-  },
   GUEST_VALUE: {
     name: 'guest.value',
     class: 'authoritative',
     by,
     says: 'Bits 31:0 of its last register read.',
+  },
+  GUEST_VALUE_HIGH: {
+    name: 'guest.valueHigh',
+    class: 'normalised',
+    by,
+    says: 'Bits 63:32 of its last MMIO read.',
+  },
+  GUEST_DEPTH: {
+    name: 'guest.depth',
+    class: 'authoritative',
+    by: own,
+    says: 'How many handlers are running.',
   },
   GUEST_LOOP: {
     name: 'guest.loop',
@@ -76,11 +82,5 @@ export const guestRows = {
     class: 'normalised',
     by: own,
     says: 'The last INTID that the main list, and each handler by depth, acknowledged.',
-  },
-  GUEST_VALUE_HIGH: {
-    name: 'guest.valueHigh',
-    class: 'normalised',
-    by,
-    says: 'Bits 63:32 of its last MMIO read.',
   },
 } as const satisfies Rows<GuestPrograms>

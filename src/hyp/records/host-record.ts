@@ -8,7 +8,7 @@ export const hostRows = {
   HOST_PREFERRED: {
     name: 'preferred',
     class: 'normalised',
-    by: ['pe'],
+    by: ['pe', 'sched'],
     says: 'The vCPU that a directed yield wants to run next; 0 if none.',
     means: 'record',
   },
@@ -16,7 +16,7 @@ export const hostRows = {
     name: 'current[<n>]',
     count: ({ cpus }) => cpus,
     class: 'normalised',
-    by: ['pe'],
+    by: ['pe', 'sched'],
     says: 'By CPU, the vCPU whose thread runs there; 0 if none does.',
     means: 'record',
   },

@@ -7,74 +7,74 @@ export const VCPU_PC = 0
  * nest.
  */
 export const VCPU_NOTIFIER = 1
-/** Its index in the VM. */
-export const VCPU_INDEX = 2
-/** The record of the PE that its thread runs on; 0 while it does not run. */
-export const VCPU_PE = 3
 /**
  * State, mode and requests of its thread in one word, as the scheduler, a kick and a request read it: see
  * {@link THREAD_VIEW}.
  */
-export const VCPU_THREAD = 4
+export const VCPU_THREAD = 2
 /** Reason of its exit, an EXIT_ value; kept until the exit is handled. */
-export const VCPU_EXIT = 5
-/** Syndrome of the exit. */
-export const VCPU_ESR = 6
-/** The guest register of a trapped MSR or of an MMIO access: bits 31:0 and 63:32. */
-export const VCPU_DATA = 7
-/** 1 while its CPU interface state is in the hardware: from load to put. */
-export const VCPU_LOADED = 9
+export const VCPU_EXIT = 3
 /** In a directed yield's scan: one more than the index of the candidate; 0 outside of a scan. */
-export const VCPU_SPIN = 10
+export const VCPU_SPIN = 4
 /** halt_poll_ns in polls: how often a halt checks before it sleeps. */
-export const VCPU_POLL_WINDOW = 11
+export const VCPU_POLL_WINDOW = 5
 /** Checks that are left to the polling of this halt. */
-export const VCPU_POLL_LEFT = 12
+export const VCPU_POLL_LEFT = 6
+/**
+ * 1 while a host timer will wake the blocked vCPU when the first of its timers expires; 2 while one will
+ * inject that timer’s interrupt.
+ */
+export const VCPU_BACKGROUND_TIMER = 7
+/** 1 while its CPU interface state is in the hardware: from load to put. */
+export const VCPU_LOADED = 8
+/** The record of the PE that its thread runs on; 0 while it does not run. */
+export const VCPU_PE = 9
 /** The CPU that its thread runs on, or ran on last. */
-export const VCPU_LAST_CPU = 13
+export const VCPU_LAST_CPU = 10
+/** SPSR_EL2, which holds the guest's PSTATE, while its thread is on no PE. */
+export const VCPU_SPSR = 11
 /** Shadow of ICH_VMCR_EL2: stale while loaded. */
-export const VCPU_VMCR = 14
+export const VCPU_VMCR = 12
 /** ICH_HCR_EL2 of the last flush. */
-export const VCPU_HCR = 15
+export const VCPU_HCR = 13
 /** List registers that the last flush filled and no fold has read. */
-export const VCPU_USED_LRS = 16
+export const VCPU_USED_LRS = 14
 /** How many interrupts are on its ap_list. */
-export const VCPU_AP_COUNT = 17
+export const VCPU_AP_COUNT = 15
 /** The first interrupt on its ap_list; 0 if that is empty. Each has the next one in its {@link IRQ_LINK}. */
-export const VCPU_AP_FIRST = 18
+export const VCPU_AP_FIRST = 16
 /** The last interrupt on its ap_list. */
-export const VCPU_AP_LAST = 19
+export const VCPU_AP_LAST = 17
+/** Its index in the VM. */
+export const VCPU_INDEX = 18
+/**
+ * In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.
+ */
+export const VCPU_CACHED = 19
 /** Shadow of `ICH_AP0R<n>_EL2`: stale while loaded. */
 export const VCPU_AP0R = 20
 /** Shadow of `ICH_AP1R<n>_EL2`: stale while loaded. */
 export const VCPU_AP1R = 24
 /** Timers: TIMER_ bits of CNTV_CTL_EL0 and CNTP_CTL_EL0. */
 export const VCPU_TIMER_CTL = 28
-/**
- * 1 while a host timer will wake the blocked vCPU when the first of its timers expires; 2 while one will
- * inject that timer’s interrupt.
- */
-export const VCPU_BACKGROUND_TIMER = 30
 /** A WFIT that waits: WFIT_ values. */
-export const VCPU_WFIT = 31
-/** SPSR_EL2, which holds the guest's PSTATE, while its thread is on no PE. */
-export const VCPU_SPSR = 32
-/**
- * In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.
- */
-export const VCPU_CACHED = 33
+export const VCPU_WFIT = 30
+/** Syndrome of the exit. */
+export const VCPU_ESR = 31
+/** GICR_CTLR.EnableLPIs. */
+export const VCPU_LPIS_ENABLED = 53
 /** The intermediate physical address of an MMIO access that exited: bits 31:0 and 51:32. */
-export const VCPU_FAULT_IPA = 56
+export const VCPU_FAULT_IPA = 54
+/** The guest register of a trapped MSR or of an MMIO access: bits 31:0 and 63:32. */
+export const VCPU_DATA = 56
 /** GICR_PENDBASER, without PTZ: two words. */
 export const VCPU_PENDBASER = 58
-/** GICR_CTLR.EnableLPIs. */
-export const VCPU_LPIS_ENABLED = 60
 /** In a prune that is not one step: the interrupt that is to go to another ap_list. */
-export const VCPU_MIGRANT = 61
+export const VCPU_MIGRANT = 60
 /** The vCPU to whose ap_list it is to go. */
-export const VCPU_MIGRANT_TO = 62
+export const VCPU_MIGRANT_TO = 61
 /** 1 if the prune has a reference to it. */
-export const VCPU_MIGRANT_HELD = 63
+export const VCPU_MIGRANT_HELD = 62
 /** Its SGIs and PPIs, two words each. */
 export const VCPU_IRQ = 64
 /** When its timers expire, in virtual time: two words each. */

@@ -145,14 +145,17 @@ export interface VcpuSize {
 /** One more than the index of a vCPU, or 0. */
 export const vcpuBefore = (value: number): string => (value === 0 ? 'none' : `vcpu[${value - 1}]`)
 
-/** The thread's words may be written by all of its own steps. */
-const THREAD: readonly Writer[] = ['thread', 'vcpu', 'pe', 'lists', 'guest']
-/**
- * The words of its part of the vGIC may be written by steps that write its PE's words; the vCPU's other words may
- * not.
- */
-const VGIC: readonly Writer[] = ['vcpu', 'pe', 'lists', 'guest']
-const VCPU: readonly Writer[] = ['vcpu', 'guest']
+/** What every step of a thread may write. */
+const THREAD: readonly Writer[] = ['thread', 'vcpu', 'pe', 'load', 'put', 'sched', 'lists', 'guest']
+/** What else its own steps write that leave the CPU interface and the PE alone. */
+const HALT: readonly Writer[] = ['thread', 'vcpu', 'pe']
+/** Where it is, and what it leaves on the PE or takes from there. */
+const PLACE: readonly Writer[] = ['pe', 'sched']
+/** The shadow of the CPU interface. */
+const SHADOW: readonly Writer[] = ['vcpu', 'pe', 'put']
+const LISTS: readonly Writer[] = ['vcpu', 'pe', 'lists']
+/** Of a guest, what its thread's steps write too, which skip instructions and end accesses. */
+const GUEST: readonly Writer[] = ['vcpu', 'guest']
 
 export const vcpuRows = {
   VCPU_PC: {
@@ -169,14 +172,6 @@ export const vcpuRows = {
     says: "The program counter of the scheduler's notifier that runs instead of the thread; 0 if none. Notifiers do not nest.",
     means: (pc, _, { steps }) => (pc === 0 ? 'none' : steps[pc]),
   },
-  VCPU_INDEX: { name: 'index', class: 'authoritative', by: THREAD, says: 'Its index in the VM.' },
-  VCPU_PE: {
-    name: 'pe',
-    class: 'normalised',
-    by: THREAD,
-    says: 'The record of the PE that its thread runs on; 0 while it does not run.',
-    means: 'record',
-  },
   VCPU_THREAD: {
     name: 'thread',
     class: 'authoritative',
@@ -191,69 +186,81 @@ export const vcpuRows = {
     says: 'Reason of its exit, an EXIT_ value; kept until the exit is handled.',
     means: (exit) => (exit === 0 ? 'none, or irq' : exitNames[exit]),
   },
-  VCPU_ESR: { name: 'esr', class: 'normalised', by: THREAD, says: 'Syndrome of the exit.' },
-  VCPU_DATA: {
-    name: 'data',
-    count: 2,
-    class: 'normalised',
-    by: THREAD,
-    says: 'The guest register of a trapped MSR or of an MMIO access: bits 31:0 and 63:32.',
-  },
-  VCPU_LOADED: {
-    name: 'loaded',
-    class: 'authoritative',
-    by: THREAD,
-    says: '1 while its CPU interface state is in the hardware: from load to put.',
-  },
   VCPU_SPIN: {
     name: 'spin',
     class: 'normalised',
-    by: THREAD,
+    by: HALT,
     says: "In a directed yield's scan: one more than the index of the candidate; 0 outside of a scan.",
     means: vcpuBefore,
   },
   VCPU_POLL_WINDOW: {
     name: 'pollWindow',
     class: 'authoritative',
-    by: THREAD,
+    by: HALT,
     says: 'halt_poll_ns in polls: how often a halt checks before it sleeps.',
   },
   VCPU_POLL_LEFT: {
     name: 'pollLeft',
     class: 'normalised',
-    by: THREAD,
+    by: HALT,
     says: 'Checks that are left to the polling of this halt.',
+  },
+  VCPU_BACKGROUND_TIMER: {
+    name: 'backgroundTimer',
+    class: 'authoritative',
+    by: [...HALT, 'sched'],
+    says: '1 while a host timer will wake the blocked vCPU when the first of its timers expires; 2 while one will inject that timer’s interrupt.',
+  },
+  VCPU_LOADED: {
+    name: 'loaded',
+    class: 'authoritative',
+    by: ['vcpu', 'pe', 'load', 'put', 'sched'],
+    says: '1 while its CPU interface state is in the hardware: from load to put.',
+  },
+  VCPU_PE: {
+    name: 'pe',
+    class: 'normalised',
+    by: PLACE,
+    says: 'The record of the PE that its thread runs on; 0 while it does not run.',
+    means: 'record',
   },
   VCPU_LAST_CPU: {
     name: 'lastCpu',
     class: 'authoritative',
-    by: THREAD,
+    by: PLACE,
     says: 'The CPU that its thread runs on, or ran on last.',
+  },
+  VCPU_SPSR: {
+    name: 'spsr',
+    class: 'normalised',
+    by: PLACE,
+    says: "SPSR_EL2, which holds the guest's PSTATE, while its thread is on no PE.",
+    view: SPSR_VIEW,
   },
   VCPU_VMCR: {
     name: 'vmcr',
     class: 'authoritative',
-    by: VGIC,
+    by: SHADOW,
     says: 'Shadow of ICH_VMCR_EL2: stale while loaded.',
     view: ICH_VMCR_VIEW,
   },
   VCPU_HCR: {
     name: 'hcr',
     class: 'normalised',
-    by: VGIC,
+    by: LISTS,
     says: 'ICH_HCR_EL2 of the last flush.',
     view: ICH_HCR_VIEW,
   },
   VCPU_USED_LRS: {
     name: 'usedLrs',
     class: 'authoritative',
-    by: VGIC,
+    by: LISTS,
     says: 'List registers that the last flush filled and no fold has read.',
   },
   VCPU_AP_COUNT: {
     name: 'apCount',
     class: 'authoritative',
-    by: [...VGIC, 'queue'],
+    by: [...LISTS, 'queue'],
     says: 'How many interrupts are on its ap_list.',
   },
   VCPU_AP_FIRST: {
@@ -270,48 +277,7 @@ export const vcpuRows = {
     says: 'The last interrupt on its ap_list.',
     means: 'word',
   },
-  VCPU_AP0R: {
-    name: 'ap0r',
-    count: 4,
-    class: 'authoritative',
-    by: VGIC,
-    says: 'Shadow of `ICH_AP0R<n>_EL2`: stale while loaded.',
-  },
-  VCPU_AP1R: {
-    name: 'ap1r',
-    count: 4,
-    class: 'authoritative',
-    by: VGIC,
-    says: 'Shadow of `ICH_AP1R<n>_EL2`: stale while loaded.',
-  },
-  VCPU_TIMER_CTL: {
-    name: '<n>_CTL_EL0',
-    n: (timer) => (timer === 0 ? 'CNTV' : 'CNTP'),
-    count: 2,
-    class: 'authoritative',
-    by: VGIC,
-    says: 'Timers: TIMER_ bits of CNTV_CTL_EL0 and CNTP_CTL_EL0.',
-  },
-  VCPU_BACKGROUND_TIMER: {
-    name: 'backgroundTimer',
-    class: 'authoritative',
-    by: VGIC,
-    says: '1 while a host timer will wake the blocked vCPU when the first of its timers expires; 2 while one will inject that timer’s interrupt.',
-  },
-  VCPU_WFIT: {
-    name: 'wfit',
-    class: 'authoritative',
-    by: VGIC,
-    says: 'A WFIT that waits: WFIT_ values.',
-    means: (wfit) => wfitNames[wfit],
-  },
-  VCPU_SPSR: {
-    name: 'spsr',
-    class: 'normalised',
-    by: VGIC,
-    says: "SPSR_EL2, which holds the guest's PSTATE, while its thread is on no PE.",
-    view: SPSR_VIEW,
-  },
+  VCPU_INDEX: { name: 'index', class: 'authoritative', by: [], says: 'Its index in the VM.' },
   VCPU_CACHED: {
     name: 'cached',
     class: 'normalised',
@@ -319,13 +285,56 @@ export const vcpuRows = {
     says: 'In an invalidation of the translation cache that is not one step: the LPI of the translation that was seen.',
     means: 'word',
   },
+  VCPU_AP0R: {
+    name: 'ap0r',
+    count: 4,
+    class: 'authoritative',
+    by: SHADOW,
+    says: 'Shadow of `ICH_AP0R<n>_EL2`: stale while loaded.',
+  },
+  VCPU_AP1R: {
+    name: 'ap1r',
+    count: 4,
+    class: 'authoritative',
+    by: SHADOW,
+    says: 'Shadow of `ICH_AP1R<n>_EL2`: stale while loaded.',
+  },
+  VCPU_TIMER_CTL: {
+    name: '<n>_CTL_EL0',
+    n: (timer) => (timer === 0 ? 'CNTV' : 'CNTP'),
+    count: 2,
+    class: 'authoritative',
+    by: GUEST,
+    says: 'Timers: TIMER_ bits of CNTV_CTL_EL0 and CNTP_CTL_EL0.',
+  },
+  VCPU_WFIT: {
+    name: 'wfit',
+    class: 'authoritative',
+    by: GUEST,
+    says: 'A WFIT that waits: WFIT_ values.',
+    means: (wfit) => wfitNames[wfit],
+  },
+  VCPU_ESR: { name: 'esr', class: 'normalised', by: GUEST, says: 'Syndrome of the exit.' },
   ...guestRows,
+  VCPU_LPIS_ENABLED: {
+    name: 'GICR_CTLR.EnableLPIs',
+    class: 'authoritative',
+    by: [],
+    says: 'GICR_CTLR.EnableLPIs.',
+  },
   VCPU_FAULT_IPA: {
     name: 'faultIpa',
     wide: true,
     class: 'normalised',
-    by: VCPU,
+    by: GUEST,
     says: 'The intermediate physical address of an MMIO access that exited: bits 31:0 and 51:32.',
+  },
+  VCPU_DATA: {
+    name: 'data',
+    count: 2,
+    class: 'normalised',
+    by: GUEST,
+    says: 'The guest register of a trapped MSR or of an MMIO access: bits 31:0 and 63:32.',
   },
   VCPU_PENDBASER: {
     name: 'GICR_PENDBASER',
@@ -333,12 +342,6 @@ export const vcpuRows = {
     class: 'authoritative',
     by: [],
     says: 'GICR_PENDBASER, without PTZ: two words.',
-  },
-  VCPU_LPIS_ENABLED: {
-    name: 'GICR_CTLR.EnableLPIs',
-    class: 'authoritative',
-    by: [],
-    says: 'GICR_CTLR.EnableLPIs.',
   },
   VCPU_MIGRANT: {
     name: 'migrant',

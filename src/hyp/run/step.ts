@@ -24,8 +24,8 @@ export interface Step {
   /** Set if nothing follows it: the thread or the notifier ends. */
   readonly ends?: true
   /**
-   * The words that it may write: with `thread`, those of its thread in the vCPU's record; with `vcpu`, also the
-   * vCPU's shadow registers, timers and guest; with `pe`, also the thread's PE and the run queue. If left out, all
+   * The words that one of a design's own may write: with `thread`, those of its thread in the vCPU's record; with `vcpu`,
+   * also the vCPU's shadow registers, timers and guest; with `pe`, also the thread's PE and the run queue. If left out, all
    * words.
    */
   readonly writes?: 'thread' | 'vcpu' | 'pe'
@@ -63,6 +63,9 @@ export type StepNeed =
   | 'vmStopped'
   | 'vpeResident'
 
+/** The writers of words that steps of a thread are. */
+export type ThreadWriter = 'thread' | 'vcpu' | 'pe' | 'load' | 'put' | 'sched'
+
 /** The row of one of the library's steps. */
 export interface StepRow {
   readonly step: Step
@@ -74,8 +77,12 @@ export interface StepRow {
   readonly stands?: StepPlace
   /** `runnable` is the question by which a halt asks whether its own vCPU would run. */
   readonly asks?: 'question' | 'runnable'
-  /** The words that it may write in a VM for which the host injects no interrupts, if not all. */
-  readonly writesUninjected?: 'thread' | 'vcpu' | 'pe'
+  /** What it may write, if not all words: those whose rows name this. */
+  readonly writes?: ThreadWriter
+  /** The same in a VM for which the host injects no interrupts. */
+  readonly writesUninjected?: ThreadWriter
+  /** The same while no interrupt is signalled to the PE, for a step by which the host may take those that are. */
+  readonly writesUninterrupted?: ThreadWriter
   /** What it does with the list registers. */
   readonly lists?: 'flush' | 'fold'
   /** It is about vPEs: a machine without GICv4 does not have it. */
@@ -88,8 +95,6 @@ export interface StepRow {
   readonly carriesOut?: true
   /** May complete the guest's access to memory. */
   readonly endsAccess?: true
-  /** Takes the host's interrupts. */
-  readonly takesInterrupts?: true
   /** Its preconditions, in the order in which they are checked. */
   readonly needs?: readonly StepNeed[]
 }

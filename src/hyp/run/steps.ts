@@ -26,18 +26,16 @@ export const rowOf = (op: number): StepRow | undefined => rows[op - 1]
 
 interface Facts extends Omit<StepRow, 'step'> {
   readonly outcomes?: readonly string[]
-  readonly writes?: Step['writes']
   readonly ends?: true
 }
 
-function row(name: string, { outcomes = [], writes, ends, ...more }: Facts): Step {
+function row(name: string, { outcomes = [], ends, ...more }: Facts): Step {
   const step: Step = {
     kind: 'step',
     name,
     op: rows.length + 1,
     outcomes,
     ...(ends && { ends }),
-    ...(writes && { writes }),
   }
   rows.push({ step, ...more })
   return step
@@ -48,30 +46,35 @@ const test = (name: string, facts: Facts): Step =>
   row(name, { outcomes: ['no', 'yes'], asks: 'question', ...facts })
 
 /** vcpu_load of the vGIC: moves the CPU interface state to the hardware; does nothing if the vCPU is loaded. */
-export const load = row('load', { does: 'load', writes: 'pe', needs: ['preemptionOff'] })
+export const load = row('load', { does: 'load', writes: 'load', needs: ['preemptionOff'] })
 /** Linux 7.2's vcpu_load of the vGIC: writes the registers of a vCPU that is loaded already, too. */
 export const loadAgain = row('loadAgain', {
   does: 'loadAgain',
   of: 'linux',
-  writes: 'pe',
+  writes: 'load',
   needs: ['preemptionOff'],
 })
 /** vcpu_load of the vGIC, which does nothing while the vCPU waits in its WFI. */
 export const loadUnlessWaiting = row('loadUnlessWaiting', {
   does: 'loadUnlessWaiting',
-  writes: 'pe',
+  writes: 'load',
   needs: ['preemptionOff'],
 })
 /** Makes the guest's writes to ICC_DIR_EL1 exit, so that a vCPU can deactivate what another has acknowledged. */
-export const trapDir = row('trapDir', { does: 'trapDir', writes: 'pe', needs: ['preemptionOff'] })
+export const trapDir = row('trapDir', {
+  does: 'trapDir',
+  writes: 'pe',
+  writesUninterrupted: 'load',
+  needs: ['preemptionOff'],
+})
 /** kvm_timer_vcpu_load: samples the timers. */
 export const timerLoad = row('timerLoad', {
   does: 'timerLoad',
-  writesUninjected: 'vcpu',
+  writesUninjected: 'thread',
   needs: ['preemptionOff'],
 })
 /** vcpu_put of the vGIC: moves the CPU interface state back to memory; does nothing if the vCPU is not loaded. */
-export const put = row('put', { does: 'put', writes: 'vcpu', needs: ['preemptionOff'] })
+export const put = row('put', { does: 'put', writes: 'put', needs: ['preemptionOff'] })
 /**
  * Linux 7.2's vcpu_put of the vGIC: reads the active priorities only, since the last exit has saved ICH_VMCR_EL2, and
  * those of a vCPU that was put already, too.
@@ -79,7 +82,7 @@ export const put = row('put', { does: 'put', writes: 'vcpu', needs: ['preemption
 export const putAgain = row('putAgain', {
   does: 'putAgain',
   of: 'linux',
-  writes: 'vcpu',
+  writes: 'put',
   needs: ['preemptionOff'],
 })
 /** kvm_timer_vcpu_put: takes the timers off the PE. A thread that loses its PE needs no step for it. */
@@ -115,7 +118,7 @@ export const preemptOn = row('preemptOn', {
 /** Turns interrupts off on this PE: a kick and the tick wait. */
 export const irqOff = row('irqOff', { does: 'irqOff', writes: 'thread' })
 /** Turns interrupts on again; the host takes those that are pending on this PE. */
-export const irqOn = row('irqOn', { does: 'irqOn', takesInterrupts: true, writesUninjected: 'pe' })
+export const irqOn = row('irqOn', { does: 'irqOn', writesUninjected: 'pe', writesUninterrupted: 'thread' })
 /** Fills the list registers from the ap_list. */
 export const flush = row('flush', { does: 'flush', lists: 'flush', needs: ['interruptsOff', 'folded'] })
 /** Linux 6.1's flush: active interrupts first, and underflow as the only maintenance interrupt. */
@@ -280,7 +283,7 @@ export const guest = row('guest', {
   does: 'enterGuest',
   enters: true,
   stands: 'thread',
-  writes: 'pe',
+  writes: 'sched',
   needs: ['preemptionOff', 'interruptsOff', 'loaded', 'ownInterface', 'exitDone'],
 })
 /** Why did the guest exit? */
@@ -510,14 +513,14 @@ export const setWaiting = row('setWaiting', { does: 'setWaiting', writes: 'threa
 /** Ends what `setWaiting` has marked. */
 export const clearWaiting = row('clearWaiting', { does: 'clearWaiting', writes: 'thread' })
 /** Refreshes the shadow of ICH_VMCR_EL2; does nothing if the vCPU is not loaded. */
-export const saveVmcr = row('saveVmcr', { does: 'saveVmcr', writes: 'vcpu', needs: ['preemptionOff'] })
+export const saveVmcr = row('saveVmcr', { does: 'saveVmcr', writes: 'put', needs: ['preemptionOff'] })
 /** kvm_vcpu_check_block: is an interrupt pending that the guest's priority mask admits, by the shadow registers? */
 export const runnable = test('runnable?', { does: 'checkBlock', asks: 'runnable', writes: 'thread' })
 /** kvm_vcpu_check_block, with the priority mask read from the hardware of the PE that asks. */
 export const runnableOnDemand = test('runnableOnDemand?', {
   does: 'checkBlockOnDemand',
   asks: 'runnable',
-  writes: 'vcpu',
+  writes: 'put',
 })
 /** Is the CPU interface state in memory? */
 export const notLoaded = test('notLoaded?', { does: 'isUnloaded', writes: 'thread' })
@@ -673,6 +676,7 @@ export const stop = row('stop', {
   ends: true,
   stands: 'thread',
   writes: 'pe',
+  writesUninjected: 'sched',
   needs: ['unloaded', 'guestOff'],
 })
 /** Step of an injection: stores the interrupt's new state and puts it on the ap_list of its target. */
@@ -753,6 +757,7 @@ export const giveUpCpu = row('giveUpCpu', {
   ends: true,
   stands: 'end',
   writes: 'pe',
+  writesUninjected: 'sched',
   needs: ['unloaded'],
 })
 /** The last step of every sched_in notifier: the thread goes on where it was. */

@@ -232,11 +232,20 @@ export class ArchTimers {
   sync(v: Vcpu): void {
     if (!this.present) return
     for (let timer = 0; timer < TIMERS; timer++) {
-      const irq = privateIrq(v, timerIntids[timer])
-      if ((this.words[irq] & (IRQ_LINE | IRQ_ACTIVE)) !== IRQ_LINE || this.output(v, timer)) continue
-      this.apLists.inject(irq, 0)
+      if (!this.isTurnedOff(v, timer)) continue
+      this.apLists.inject(privateIrq(v, timerIntids[timer]), 0)
       this.seam.writePhysicalActive(v, asPe(this.words[v + VCPU_PE]), timerIntids[timer], false)
     }
+  }
+
+  /** Whether {@link sync} has a line to lower. */
+  isSynced(v: Vcpu): boolean {
+    return !this.present || !(this.isTurnedOff(v, TIMER_VIRTUAL) || this.isTurnedOff(v, TIMER_PHYSICAL))
+  }
+
+  private isTurnedOff(v: Vcpu, timer: number): boolean {
+    const irq = privateIrq(v, timerIntids[timer])
+    return (this.words[irq] & (IRQ_LINE | IRQ_ACTIVE)) === IRQ_LINE && !this.output(v, timer)
   }
 
   /** Injects the interrupt of a timer, which the host has taken, into the vCPU that is on the PE. */

@@ -68,3 +68,51 @@ export const scenarios: fc.Arbitrary<Scenario> = fc.oneof(
   recipesWith({}).map(cook),
   recipesWith({ timers: true }).map(cook),
 )
+
+/** With vPEs, whose guests have vLPIs, SPIs and timers. */
+export const directScenarios: fc.Arbitrary<Scenario> = fc
+  .record({
+    version: fc.constantFrom('4.0', '4.1'),
+    writeEffects: fc.constantFrom('at-once', 'lagging'),
+    design: fc.constantFrom(...Object.values(designs)),
+    vcpus: fc.integer({ min: 1, max: 2 }),
+    cpus: fc.integer({ min: 1, max: 2 }),
+    timers: fc.boolean(),
+  })
+  .map(({ version, writeEffects, design, vcpus, cpus, timers }) => {
+    const recipe = scenario('random vLPIs')
+      .gic({ version, writeEffects, cpus, listRegisters: 1 })
+      .vm({ vcpus, spis: 2, timers, lpis: 4, itsDevices: 1, itsCollections: 2 })
+      .design(design)
+      .spi({ intid: 32 })
+      .spi({ intid: 33, trigger: 'level', vcpu: vcpus - 1 })
+      .vlpi({ device: 7, event: 0, intid: 8192 })
+      .vlpi({ device: 7, event: 1, intid: 8193, vcpu: vcpus - 1, priority: 0x40 })
+      .vlpi({ device: 7, event: 2, intid: 8194, vcpu: vcpus - 1 })
+      .device('nic', (d) => d.msi(7, 0).msi(7, 1).msi(7, 2).msi(7, 0).msi(7, 1))
+      .device('disk', (d) => d.pulse(32).signal(0).pulse(32).msi(7, 2))
+      .device('uart', (d) => d.raise(33).lower(33))
+    for (let v = 0; v < vcpus; v++) {
+      recipe.guest(v, (g) => {
+        g.onIrq((h) => {
+          h.ack()
+          if (timers) h.stopTimer()
+          h.eoi()
+        }).unmask()
+        if (timers) g.timer(30)
+        return g
+          .priorityMask(0x60)
+          .sgi({ intid: 1, vcpus: 'others' })
+          .wfi()
+          .priorityMask(0xf0)
+          .wfi()
+          .enableGroup(1, false)
+          .userspace()
+          .enableGroup(1, true)
+          .wfi()
+          .wfit(20)
+          .suspend()
+      })
+    }
+    return recipe
+  })

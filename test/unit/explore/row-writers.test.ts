@@ -46,8 +46,11 @@ const needed: readonly (readonly [Writer, string])[] = [
   ['thread', 'thread'],
   ['lists', 'lrIrq[<n>]'],
   ['lists', 'usedLrs'],
-  ['pe', 'PSTATE'],
-  ['pe', 'current[<n>]'],
+  ['pe', 'lines'],
+  ['load', 'ICH_VMCR_EL2'],
+  ['put', 'loaded'],
+  ['sched', 'PSTATE'],
+  ['sched', 'current[<n>]'],
   ['guest', 'PSTATE'],
   ['guest', 'vmcr of vcpu[<n>]'],
 ]
