@@ -113,8 +113,7 @@ export class Explorer {
     search.begin()
     const { next } = search.stack
     const slot = this.visited.find(next.keyA, next.keyB, next.tableKey)
-    this.visited.enter(slot, next.keyA, next.keyB, next.tableKey)
-    this.push(slot, next)
+    this.enter(slot, next)
   }
 
   /** Goes on with the search for so many steps; the report at its end, and undefined if it pauses before. */
@@ -227,8 +226,8 @@ export class Explorer {
     const next = search.step(actor)
     this.transitions++
     const { keyA, keyB, tableKey } = next
-    const isRecent = recent.has(keyA, keyB)
-    const slot = isRecent && this.isExplored(keyA, keyB) ? DONE : visited.find(keyA, keyB, tableKey)
+    const isDone = recent.has(keyA, keyB) && this.isExplored(keyA, keyB)
+    const slot = isDone ? DONE : visited.find(keyA, keyB, tableKey)
     const isNew = slot !== DONE && visited.isFree(slot)
     const violation = search.check(!isNew)
     if (violation !== undefined) return this.violated(violation, stack.actors())
@@ -236,44 +235,59 @@ export class Explorer {
       stack.undo(search.changes)
       return undefined
     }
-    if (slot === DONE) return this.meet(actor, -1, false)
-    if (isNew) {
-      if (this.share?.closed.has(keyA, keyB)) return this.meet(actor, -1, false)
-      if (visited.size >= this.bounds.states) return this.report({ bound: 'states' })
-      visited.enter(slot, keyA, keyB, tableKey)
-    } else {
-      const isOpen = visited.isOpen(slot)
-      const cycle = isOpen ? stack.depthOf(keyA, keyB) : -1
-      if (cycle >= 0 || this.isExplored(keyA, keyB)) return this.meet(actor, cycle, isOpen)
-      // It is on the stack again: a step that leads back to it closes a cycle.
-      if (isRecent) recent.remove(keyA)
-      visited.reopen(slot)
-    }
-    this.push(slot, next)
+    if (slot === DONE || (isNew && this.share?.closed.has(keyA, keyB))) return this.skip(next)
+    if (!isNew) return this.meet(actor, slot, next)
+    if (visited.size >= this.bounds.states) return this.report({ bound: 'states' })
+    this.enter(slot, next)
+    return undefined
+  }
+
+  /** The last step has led to a state that is not explored again, which has this frame. Undoes the step. */
+  private skip({ keyA, keyB }: Frame): undefined {
+    const { search, cut } = this
+    this.schedules++
+    if (cut.any) cut.skip(keyA, keyB, search.stack.depth + 1)
+    search.stack.undo(search.changes)
+  }
+
+  /** A step of an actor has led to a state that was visited, which has this slot and this frame. */
+  private meet(actor: number, slot: number, frame: Frame): Report | undefined {
+    const { search, visited } = this
+    const { keyA, keyB } = frame
+    const isOpen = visited.isOpen(slot)
+    const cycle = isOpen ? search.stack.depthOf(keyA, keyB) : -1
+    if (cycle >= 0 || this.isExplored(keyA, keyB))
+      return isOpen ? this.closeCycle(actor, cycle, frame) : this.skip(frame)
+    // It is on the stack again: a step that leads back to it closes a cycle.
+    this.recent.remove(keyA, keyB)
+    visited.reopen(slot)
+    this.push(slot, frame)
     return undefined
   }
 
   /**
-   * The last step has led to a state that is not explored again, since it is on the stack, at depth `cycle`, or was
-   * explored. Undoes the step.
+   * A step of an actor has led to a state, which has this frame, of a component that is open: the state is on the stack, at
+   * depth `cycle`, or was and then that is -1.
    */
-  private meet(actor: number, cycle: number, isOpen: boolean): Report | undefined {
-    const { search, cut } = this
-    const { stack } = search
-    const { keyA, keyB } = stack.next
-    this.schedules++
-    if (cycle >= 0 && search.checks.checked.L4) {
-      const violation = livelock(search, cycle)
-      if (violation !== undefined) return this.violated(violation, stack.actors())
+  private closeCycle(actor: number, cycle: number, frame: Frame): Report | undefined {
+    const { search } = this
+    const violation = cycle >= 0 && search.checks.checked.L4 ? livelock(search, cycle) : undefined
+    if (violation) {
+      this.schedules++
+      return this.violated(violation, search.stack.actors())
     }
-    if (cut.any) cut.skip(keyA, keyB, stack.depth + 1)
-    stack.undo(search.changes)
+    this.skip(frame)
     if (cycle >= 0) this.exploreAll()
-    if (isOpen) this.cycles?.closes(actor, cycle, keyA, keyB)
+    this.cycles?.closes(actor, cycle, frame.keyA, frame.keyB)
     return undefined
   }
 
-  /** Puts the state that the last step has led to, which has a slot of the visited set and this frame, on the stack. */
+  /** Puts the new state that the last step has led to, which has this frame, into its slot of the visited set and on the stack. */
+  private enter(slot: number, frame: Frame): void {
+    this.visited.enter(slot, frame.keyA, frame.keyB, frame.tableKey)
+    this.push(slot, frame)
+  }
+
   private push(slot: number, frame: Frame): void {
     this.search.push(slot)
     this.cycles?.enter(frame)

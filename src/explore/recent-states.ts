@@ -26,8 +26,10 @@ export class RecentStates {
     slots[slot + 1] = b | 1
   }
 
-  /** The search explores a state that is here once more, given by lane a: it has not left it any more. */
-  remove(a: number): void {
-    this.slots.fill(0, 2 * (a & (STATES - 1)), 2 * (a & (STATES - 1)) + 2)
+  /** The search explores a state once more, which may be here: it has not left it any more. */
+  remove(a: number, b: number): void {
+    if (!this.has(a, b)) return
+    const slot = 2 * (a & (STATES - 1))
+    this.slots.fill(0, slot, slot + 2)
   }
 }
