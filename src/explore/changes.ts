@@ -44,8 +44,8 @@ import {
 const STATE: readonly WordClass[] = ['authoritative', 'normalised', 'derived']
 
 /**
- * Words of a record that are compared, by their offsets in it: four that follow each other at once, which takes half the
- * instructions a word of one that is alone. So the rows of words that the same steps write stand together.
+ * Words of a record that are compared, by their offsets in it: four that follow each other at once, since a loop costs as
+ * much as two words. So the rows of words that the same steps write stand together.
  */
 interface ComparedWords {
   readonly fours: Int32Array
