@@ -7,9 +7,9 @@
  *   literals, such as the generated ones, is one already. An encoding, `encodeSysreg` of literals, becomes one;
  * - functions of hot files become constants, but for those that give a number a type: esbuild leaves out a call of a
  *   declared function that returns what it is given;
- * - a sum that is the index of a word becomes one of 32 bits, by `| 0`, so that V8 need not check that it is: two of the
- *   eight instructions that an access takes. So does a parameter that a word is set to, which V8 would convert to a double
- *   and back: an Int32Array keeps the same 32 bits of either;
+ * - a sum that is the index of a word, or part of one, becomes one of 32 bits, by `| 0`, so that V8 need not check that it
+ *   is: two of the eight instructions that an access takes. So does a parameter that a word is set to, which V8 would
+ *   convert to a double and back: an Int32Array keeps the same 32 bits of either;
  * - what a bundled chunk declares, imports and exports becomes constants of its own;
  * - a constant that a chunk computes is marked as pure, so that a bundler leaves out the tables that nobody asks for.
  *   package.json says the same of whole chunks: `sideEffects: false`.
@@ -102,24 +102,58 @@ function withoutConstants(path: string, source: string): string {
     edited.update(keyword.getStart(), name.end, `const ${name.text} = function`)
   }
 
-  /** `words[v + VCPU_PC]`, and `irq` in `words[v + VCPU_AP_LAST] = irq` */
+  /** `words[v + VCPU_PC]`, `const at = pe + ICH_LR` before `words[at]`, `asIrq(v + VCPU_SGIS)`, and `irq` in `words[at] = irq` */
   function truncate(node: ts.Node): void {
-    if (ts.isElementAccessExpression(node) && isSumOfOffsets(node)) {
-      edited.appendLeft(node.argumentExpression.getStart(), '(')
-      edited.appendRight(node.argumentExpression.end, ') | 0')
-    }
+    if (ts.isElementAccessExpression(node) && isWords.test(node.expression.getText()))
+      truncateSums(node.argumentExpression)
+    if (ts.isVariableDeclaration(node) && node.initializer && isOffset(node)) truncateSums(node.initializer)
+    if (ts.isCallExpression(node) && isHandle.test(node.expression.getText()))
+      node.arguments.forEach(truncateSums)
     if (ts.isBinaryExpression(node) && isStoreOfParameter(node)) edited.appendRight(node.right.end, ' | 0')
     ts.forEachChild(node, truncate)
+  }
+
+  /** Each sum and product of an offset: V8 checks every one of them, and not only the last. */
+  function truncateSums(node: ts.Expression): void {
+    if (ts.isParenthesizedExpression(node)) truncateSums(node.expression)
+    if (ts.isConditionalExpression(node)) [node.whenTrue, node.whenFalse].forEach(truncateSums)
+    if (!ts.isBinaryExpression(node) || !isArithmetic.has(node.operatorToken.kind)) return
+    truncateSums(node.left)
+    truncateSums(node.right)
+    edited.appendLeft(node.getStart(), '(')
+    edited.appendRight(node.end, ' | 0)')
   }
 }
 
 /** The Int32Arrays, by their names: the machine's words, a design's table, and those of a search. */
 const isWords = /^(this\.)?(words|table|before|frames|slots|tables)$/
 
-function isSumOfOffsets({ expression, argumentExpression }: ts.ElementAccessExpression): boolean {
-  if (!isWords.test(expression.getText()) || !ts.isBinaryExpression(argumentExpression)) return false
-  const { kind } = argumentExpression.operatorToken
-  return kind === ts.SyntaxKind.PlusToken || kind === ts.SyntaxKind.MinusToken
+/** What gives an offset the type of the record that is there. */
+const isHandle = /^as(Irq|Pe|Vcpu)$/
+
+const isArithmetic: ReadonlySet<ts.SyntaxKind> = new Set([
+  ts.SyntaxKind.PlusToken,
+  ts.SyntaxKind.MinusToken,
+  ts.SyntaxKind.AsteriskToken,
+])
+
+/** Whether a variable is an index of words somewhere in its function, or a term of one. */
+function isOffset({ name, parent }: ts.VariableDeclaration): boolean {
+  const scope = ts.findAncestor(parent, ts.isFunctionLike)
+  return ts.isIdentifier(name) && scope !== undefined && isIndexIn(scope)
+
+  function isIndexIn(node: ts.Node): boolean {
+    if (ts.isElementAccessExpression(node) && isWords.test(node.expression.getText()))
+      if (isTermOf(node.argumentExpression)) return true
+    return ts.forEachChild(node, isIndexIn) ?? false
+  }
+
+  function isTermOf(index: ts.Expression): boolean {
+    if (ts.isParenthesizedExpression(index)) return isTermOf(index.expression)
+    if (ts.isBinaryExpression(index) && isArithmetic.has(index.operatorToken.kind))
+      return isTermOf(index.left) || isTermOf(index.right)
+    return ts.isIdentifier(index) && ts.isIdentifier(name) && index.text === name.text
+  }
 }
 
 /** Whether a word is set to a parameter of a method. */

@@ -28,9 +28,8 @@ const VTR_nV4 = 1 << 20
 const VTR_TDS = 1 << 19
 const VTR_DVIM = 1 << 18
 
-/** The bits of list register 0 in ICH_LR_STATUS, and the one that is set unless it is empty. */
+/** The bits of list register 0 in ICH_LR_STATUS. The upper one is set unless it is empty. */
 const LR_0_STATUS = 0x10001
-const LR_0_IN_USE = 0x10000
 
 export class Ich {
   /** The value of ICH_VTR_EL2, which is constant. */
@@ -75,14 +74,14 @@ export class Ich {
   }
 
   readVmcr(pe: Pe): number {
-    return this.words[pe + ICH_VMCR]
+    return vmcrOf(this.words, pe)
   }
 
   /** Writes ICH_VMCR_EL2. Binary points below the minimum become the minimum; unimplemented bits of VPMR are RES0. */
-  writeVmcr(pe: Pe, value: number): void {
+  writeVmcr(words: Int32Array, pe: Pe, value: number): void {
     const vmcr = (value & this.vmcrMask) | VMCR_RES1
     const fits = VMCR_VBPR0(vmcr) >= this.minimumBpr0 && VMCR_VBPR1(vmcr) >= this.minimumBpr1
-    this.words[pe + ICH_VMCR] = fits ? vmcr : this.withMinimumBprs(vmcr)
+    words[pe + ICH_VMCR] = fits ? vmcr : this.withMinimumBprs(vmcr)
   }
 
   private withMinimumBprs(value: number): number {
@@ -118,18 +117,14 @@ export class Ich {
     words[pe + ICH_LR_STATUS] = (words[pe + ICH_LR_STATUS] & ~LR_0_STATUS) | lrStatus(high)
   }
 
-  /**
-   * Reads ICH_ELRSR_EL2, writes ICH_HCR_EL2, reads list register 0 unless it is empty, and clears it. Returns its upper
-   * word, which is 0 only if it is empty.
-   */
-  takeOnly(words: Int32Array, pe: Pe, hcr: number): number {
+  /** Writes ICH_HCR_EL2 and clears list register 0. Returns 1 if that was in use, by ICH_ELRSR_EL2, and 0 if not. */
+  clearOnly(words: Int32Array, pe: Pe, hcr: number): number {
     const status = words[pe + ICH_LR_STATUS]
-    const high = status & LR_0_IN_USE ? words[pe + ICH_LR + 1] : 0
     words[pe + ICH_HCR] = hcr & this.hcrMask
     words[pe + ICH_LR] = 0
     words[pe + ICH_LR + 1] = 0
     words[pe + ICH_LR_STATUS] = status & ~LR_0_STATUS
-    return high
+    return (status >>> 16) & 1
   }
 
   /** Writes one of several list registers in a row; returns its bits for {@link setLrStatus}. */
@@ -142,32 +137,24 @@ export class Ich {
 
   /** Reads `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2`, as many as exist, into the words at `ap0r` and `ap1r`. */
   readAprs(words: Int32Array, pe: Pe, ap0r: number, ap1r: number): void {
-    copyAprs(words, pe + ICH_AP0R, pe + ICH_AP1R, ap0r, ap1r, this.activePriorityRegisters)
+    words[ap0r] = words[pe + ICH_AP0R]
+    words[ap1r] = words[pe + ICH_AP1R]
+    if (this.activePriorityRegisters > 1) this.copyAprs(pe + ICH_AP0R, pe + ICH_AP1R, ap0r, ap1r)
   }
 
   /** Writes `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2`, as many as exist, from the words at `ap0r` and `ap1r`. */
   writeAprs(words: Int32Array, pe: Pe, ap0r: number, ap1r: number): void {
-    copyAprs(words, ap0r, ap1r, pe + ICH_AP0R, pe + ICH_AP1R, this.activePriorityRegisters)
+    words[pe + ICH_AP0R] = words[ap0r]
+    words[pe + ICH_AP1R] = words[ap1r]
+    if (this.activePriorityRegisters > 1) this.copyAprs(ap0r, ap1r, pe + ICH_AP0R, pe + ICH_AP1R)
   }
-}
 
-/**
- * Copies `count` words from `from0` to `to0`, and as many from `from1` to `to1`. Mostly `count` is 1, which needs no
- * loop.
- */
-function copyAprs(
-  words: Int32Array,
-  from0: number,
-  from1: number,
-  to0: number,
-  to1: number,
-  count: number,
-): void {
-  words[to0] = words[from0]
-  words[to1] = words[from1]
-  if (count === 1) return
-  words.copyWithin(to0, from0, from0 + count)
-  words.copyWithin(to1, from1, from1 + count)
+  /** Copies the active priorities of both groups where there are several registers of each. */
+  private copyAprs(from0: number, from1: number, to0: number, to1: number): void {
+    const { words, activePriorityRegisters: count } = this
+    words.copyWithin(to0, from0, from0 + count)
+    words.copyWithin(to1, from1, from1 + count)
+  }
 }
 
 /** Updates the word derived from the list registers, after the first `count` were written. */
@@ -181,6 +168,9 @@ export function clearLr(words: Int32Array, at: number): void {
   words[at + ICH_LR] = 0
   words[at + ICH_LR + 1] = 0
 }
+
+/** ICH_VMCR_EL2. */
+export const vmcrOf = (words: Int32Array, pe: Pe): number => words[pe + ICH_VMCR]
 
 /** The handle of list register `n` of a PE, for the LR accessors. */
 export const lrAt = (pe: Pe, n: number): number => pe + 2 * n

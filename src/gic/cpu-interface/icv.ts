@@ -20,7 +20,7 @@ import {
   VMCR_VEOIM,
 } from '../../arch/ich-registers.ts'
 import { FIRST_LPI, FIRST_PPI, FIRST_SPECIAL, INTID_NONE, type Intid } from '../../arch/intid.ts'
-import { lowestBit } from '../../state/bits.ts'
+import { lowestBit, onlyBit } from '../../state/bits.ts'
 import type { PhysicalInterrupts } from '../interrupts/physical-interrupts.ts'
 import type { Pe } from '../records/pe.ts'
 import { DIRECT } from '../vpe/vpe-records.ts'
@@ -162,7 +162,7 @@ export class Icv extends InterfaceRegisters {
     if (active === 0) return 0
     return active & (active - 1)
       ? findActiveOfSeveral(words, pe, active, intid)
-      : activeAt(words, pe + ICH_LR + 2 * lowestBit(active), intid)
+      : activeAt(words, pe, onlyBit(active), intid)
   }
 
   /** Active becomes invalid, pending and active becomes pending; with HW the physical interrupt follows. */
@@ -191,17 +191,19 @@ function dropLevel(words: Int32Array, at: number): number {
   const highest = active & -active
   if (active1 & highest) words[at + ICH_AP1R] = active1 ^ highest
   else words[at + ICH_AP0R] ^= highest
-  return lowestBit(active)
+  return onlyBit(highest)
 }
 
 function findActiveOfSeveral(words: Int32Array, pe: Pe, active: number, intid: Intid): number {
   for (let left = active; left !== 0; left &= left - 1) {
-    const at = activeAt(words, pe + ICH_LR + 2 * lowestBit(left), intid)
+    const at = activeAt(words, pe, lowestBit(left), intid)
     if (at !== 0) return at
   }
   return 0
 }
 
-/** The upper word of the list register whose lower word is at `at`, if an interrupt is active there; else 0. */
-const activeAt = (words: Int32Array, at: number, intid: Intid): number =>
-  words[at] === intid && words[at + 1] & LR_ACTIVE ? at + 1 : 0
+/** The upper word of list register `n` if an interrupt is active there; else 0. */
+function activeAt(words: Int32Array, pe: Pe, n: number, intid: Intid): number {
+  const at = pe + ICH_LR + 1 + 2 * n
+  return words[at - 1] === intid && words[at] & LR_ACTIVE ? at : 0
+}

@@ -52,6 +52,11 @@ export function takeExceptionToEl2(words: Int32Array, pe: Pe): void {
   words[at] = ((pstate & PSTATE_SAVED) << SPSR_SHIFT) | PSTATE_EL2_MASKED | (pstate & PSTATE_EVENT)
 }
 
+export function writeHcrEl2(words: Int32Array, pe: Pe, low: number, high: number): void {
+  words[pe + PCPU_HCR_EL2] = low
+  words[pe + PCPU_HCR_EL2 + 1] = high
+}
+
 /** ERET from EL2: PSTATE := SPSR_EL2. An exception return sets the event register. */
 export function returnFromEl2(words: Int32Array, pe: Pe): void {
   const at = pe + PCPU_PSTATE
@@ -80,11 +85,6 @@ export class Pcpu {
   }
 
   /** HCR_EL2 := bits 31:0 and 63:32. */
-  writeHcrEl2(pe: Pe, low: number, high: number): void {
-    this.words[pe + PCPU_HCR_EL2] = low
-    this.words[pe + PCPU_HCR_EL2 + 1] = high
-  }
-
   /** Whether the PE is below EL2. */
   isInGuest(pe: Pe): boolean {
     return (this.words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2

@@ -18,7 +18,7 @@ import type { InterfaceRegisters } from './common-registers.ts'
 import type { Icc } from './icc.ts'
 import type { Ich } from './ich.ts'
 import type { Icv } from './icv.ts'
-import { exceptionLevel, PCPU_HCR_EL2, PCPU_PSTATE, PCPU_TRAP, type Pcpu } from './pcpu.ts'
+import { exceptionLevel, PCPU_HCR_EL2, PCPU_PSTATE, PCPU_TRAP, type Pcpu, writeHcrEl2 } from './pcpu.ts'
 import { ICH_HCR, type VirtualInterface } from './virtual-interface.ts'
 
 /** The blocks whose registers are accessed. */
@@ -178,7 +178,7 @@ function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<E
         minimumEl: 2,
         read: ({ pcpu }, pe) => pcpu.words[pe + PCPU_HCR_EL2],
         readHigh: ({ pcpu }, pe) => pcpu.words[pe + PCPU_HCR_EL2 + 1],
-        write: ({ pcpu }, pe, low, high) => pcpu.writeHcrEl2(pe, low, high),
+        write: ({ pcpu }, pe, low, high) => writeHcrEl2(pcpu.words, pe, low, high),
       },
     ],
     [
@@ -194,7 +194,7 @@ function buildRows({ config, activePriorityRegisters }: VirtualInterface): Map<E
       {
         minimumEl: 2,
         read: ({ ich }, pe) => ich.readVmcr(pe),
-        write: ({ ich }, pe, value) => ich.writeVmcr(pe, value),
+        write: ({ ich }, pe, value) => ich.writeVmcr(ich.words, pe, value),
       },
     ],
     [arch.ICH_VTR_EL2, { minimumEl: 2, read: ({ ich }) => ich.vtr }],

@@ -40,7 +40,7 @@ import {
   VMCR_VENG1,
   VMCR_VPMR,
 } from '../../arch/ich-registers.ts'
-import { lowestBit } from '../../state/bits.ts'
+import { lowestBit, onlyBit } from '../../state/bits.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
 import { ICH_HCR, ICH_LR, ICH_LR_STATUS, ICH_VMCR, type Pe } from '../records/pe.ts'
 import { CpuInterface, PRIORITY_IDLE } from './cpu-interface.ts'
@@ -117,7 +117,7 @@ export class VirtualInterface extends CpuInterface {
     if (pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0) return 0
     const vmcr = words[pe + ICH_VMCR]
     if (pending & (pending - 1)) return this.signalledOfSeveral(words, pe, pending, vmcr)
-    const at = pe + ICH_LR + 1 + 2 * lowestBit(pending)
+    const at = pe + ICH_LR + 1 + 2 * onlyBit(pending)
     const hi = words[at]
     return isGroupEnabled(vmcr, hi) && this.isSignalled(words, pe, vmcr, hi) ? at : 0
   }
@@ -257,7 +257,7 @@ export function lrStatus(hi: number): number {
  */
 function highestOf(words: Int32Array, pe: Pe, pending: number, vmcr: number): number {
   if (pending & (pending - 1)) return highestOfSeveral(words, pe, pending, vmcr)
-  const at = pe + ICH_LR + 1 + 2 * lowestBit(pending)
+  const at = pe + ICH_LR + 1 + 2 * onlyBit(pending)
   return isGroupEnabled(vmcr, words[at]) ? at : 0
 }
 

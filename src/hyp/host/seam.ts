@@ -21,7 +21,7 @@ import {
 } from '../../arch/ich-registers.ts'
 import type { Intid } from '../../arch/intid.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
-import { type Ich, lrAt, lrHigh, lrLow, setLrStatus } from '../../gic/cpu-interface/ich.ts'
+import { type Ich, lrAt, lrHigh, lrLow, setLrStatus, vmcrOf } from '../../gic/cpu-interface/ich.ts'
 import { LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import type { VirtualInterface } from '../../gic/cpu-interface/virtual-interface.ts'
 import { HPPI_INTID } from '../../gic/distributor/hppi.ts'
@@ -37,7 +37,7 @@ import {
   COST_SYSREG_WRITES,
   COST_TABLE_ACCESSES,
 } from '../records/cost-row.ts'
-import { VCPU_COST, type Vcpu } from '../records/vcpu.ts'
+import { VCPU_AP0R, VCPU_AP1R, VCPU_COST, VCPU_VMCR, type Vcpu } from '../records/vcpu.ts'
 
 /**
  * What an access is to: a system register, a frame's register by MMIO, or a word of a table in the host's memory. `its` is
@@ -81,11 +81,6 @@ export class Seam {
     this.activePriorities = 2 << (VTR_PREbits(silicon.ich.vtr) - 4)
   }
 
-  /** HCR_EL2, which is the PE's and not counted as an access to the GIC. */
-  writeHcrEl2(pe: Pe, value: number): void {
-    this.silicon.pcpu.writeHcrEl2(pe, value, 0)
-  }
-
   readHcr(v: Vcpu, pe: Pe): number {
     const value = this.ich.readHcr(pe)
     this.count(v, COST_SYSREG_READS, 1)
@@ -124,7 +119,7 @@ export class Seam {
   }
 
   writeVmcr(v: Vcpu, pe: Pe, value: number): void {
-    this.ich.writeVmcr(pe, value)
+    this.ich.writeVmcr(this.words, pe, value)
     this.count(v, COST_SYSREG_WRITES, 1)
     if (this.observer !== null) this.observer('sysreg', false, ICH_VMCR_EL2, value, 0)
   }
@@ -137,16 +132,16 @@ export class Seam {
   }
 
   /**
-   * Reads ICH_VMCR_EL2 into the word at `vmcr`, ICH_VTR_EL2 for how many active priorities registers a group has,
-   * and these into the words at `ap0r` and `ap1r`.
+   * Reads ICH_VMCR_EL2, ICH_VTR_EL2 for how many active priorities registers a group has, and these, into the vCPU's shadow
+   * registers.
    */
-  readInterface(v: Vcpu, pe: Pe, vmcr: number, ap0r: number, ap1r: number): void {
-    const { words, ich } = this
-    words[vmcr] = ich.readVmcr(pe)
-    ich.readAprs(words, pe, ap0r, ap1r)
+  readInterface(words: Int32Array, v: Vcpu, pe: Pe): void {
+    const { ich } = this
+    words[v + VCPU_VMCR] = vmcrOf(words, pe)
+    ich.readAprs(words, pe, v + VCPU_AP0R, v + VCPU_AP1R)
     const row = words[v + VCPU_COST]
     words[row + COST_SYSREG_READS] += 2 + this.activePriorities
-    if (this.observer !== null) this.tellInterface(this.observer, true, vmcr, ap0r, ap1r)
+    if (this.observer !== null) this.tellInterface(this.observer, true, v)
   }
 
   /**
@@ -160,14 +155,14 @@ export class Seam {
   }
 
   /** Writes ICH_VMCR_EL2, reads ICH_VTR_EL2, and writes the active priorities registers, from the same words. */
-  writeInterface(v: Vcpu, pe: Pe, vmcr: number, ap0r: number, ap1r: number): void {
-    const { words, ich } = this
-    ich.writeVmcr(pe, words[vmcr])
-    ich.writeAprs(words, pe, ap0r, ap1r)
+  writeInterface(words: Int32Array, v: Vcpu, pe: Pe): void {
+    const { ich } = this
+    ich.writeVmcr(words, pe, words[v + VCPU_VMCR])
+    ich.writeAprs(words, pe, v + VCPU_AP0R, v + VCPU_AP1R)
     const row = words[v + VCPU_COST]
     words[row + COST_SYSREG_READS]++
     words[row + COST_SYSREG_WRITES] += 1 + this.activePriorities
-    if (this.observer !== null) this.tellInterface(this.observer, false, vmcr, ap0r, ap1r)
+    if (this.observer !== null) this.tellInterface(this.observer, false, v)
   }
 
   /** Writes ICH_HCR_EL2 and list register 0. */
@@ -180,13 +175,14 @@ export class Seam {
 
   /**
    * Reads ICH_ELRSR_EL2, writes ICH_HCR_EL2, reads list register 0 unless it is empty, and clears it. Returns its
-   * upper word; 0 if it is empty.
+   * upper word, of which an empty one has no state.
    */
   foldOnly(words: Int32Array, v: Vcpu, pe: Pe, hcr: number): number {
     if (this.observer !== null) this.tellFoldOnly(this.observer, pe, hcr)
-    const high = this.ich.takeOnly(words, pe, hcr)
+    const high = lrHigh(words, pe)
+    const inUse = this.ich.clearOnly(words, pe, hcr)
     const row = words[v + VCPU_COST]
-    words[row + COST_SYSREG_READS] += high === 0 ? 1 : 2
+    words[row + COST_SYSREG_READS] += 1 + inUse
     words[row + COST_SYSREG_WRITES] += 2
     return high
   }
@@ -405,9 +401,9 @@ export class Seam {
     this.words[row + kind] += accesses
   }
 
-  private tellInterface(tell: SeamObserver, isRead: boolean, vmcr: number, ap0r: number, ap1r: number): void {
-    tell('sysreg', isRead, ICH_VMCR_EL2, this.words[vmcr], 0)
-    this.tellActivePriorities(tell, isRead, ap0r, ap1r)
+  private tellInterface(tell: SeamObserver, isRead: boolean, v: Vcpu): void {
+    tell('sysreg', isRead, ICH_VMCR_EL2, this.words[v + VCPU_VMCR], 0)
+    this.tellActivePriorities(tell, isRead, v + VCPU_AP0R, v + VCPU_AP1R)
   }
 
   private tellActivePriorities(tell: SeamObserver, isRead: boolean, ap0r: number, ap1r: number): void {

@@ -174,7 +174,7 @@ export class FusedSteps extends GapSteps {
   fusedEntry(v: Vcpu, pe: Pe, thread: number): void {
     const { words } = this
     const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)
-    words[v + VCPU_THREAD] = kept | THREAD_IRQS_OFF | MODE_IN_GUEST
+    words[v + VCPU_THREAD] = kept | (THREAD_IRQS_OFF | MODE_IN_GUEST)
     returnFromEl2(words, pe)
     const count = words[v + VCPU_AP_COUNT]
     if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
@@ -332,21 +332,23 @@ export class FusedSteps extends GapSteps {
     this.irqOn(v)
   }
 
+  /** @noinline */
   putForHalt(v: Vcpu, at: number): number {
     this.setWaiting(v)
     this.put(v)
-    this.halt.begin(v)
+    this.halt.begin(this.words, v)
     return this.look(v, at)
   }
 
   saveVmcrForHalt(v: Vcpu, at: number): number {
     this.saveVmcr(v)
-    this.halt.begin(v)
+    this.halt.begin(this.words, v)
     return this.look(v, at)
   }
 
+  /** @noinline */
   loadAfterHalt(v: Vcpu, at: number): number {
-    this.halt.end(v)
+    this.halt.end(this.words, v)
     this.words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
     this.load(v)
     this.trapDir(v)
@@ -363,15 +365,18 @@ export class FusedSteps extends GapSteps {
       words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD])
     }
     if (open & (1 << BEFORE_BEGIN)) this.takeGap(v, at, BEFORE_BEGIN)
-    this.halt.begin(v)
+    this.halt.begin(this.words, v)
     if (open & (1 << AFTER_BEGIN)) this.takeGap(v, at, AFTER_BEGIN)
     return this.look(v, at)
   }
 
-  /** A check of halt polling. If it fails, the thread stops before its next check, since others may act. */
+  /**
+   * A check of halt polling. If it fails, the thread stops before its next check, since others may act.
+   * @noinline
+   */
   look(v: Vcpu, at: number): number {
     const { words, table } = this
-    if (!this.halt.pollAgain(v)) return table[at + TABLE_ELSE_1]
+    if (!this.halt.pollAgain(words, v)) return table[at + TABLE_ELSE_1]
     if (this.canRun(v, table[at + TABLE_LAST]) === true) return table[at + TABLE_ELSE_2]
     return restAt(words, v, asPc(table[at + TABLE_NEXT]), THREAD_POLLS)
   }
@@ -415,7 +420,7 @@ export class FusedSteps extends GapSteps {
   }
 
   endHalt(v: Vcpu, at: number): number {
-    this.halt.end(v)
+    this.halt.end(this.words, v)
     this.words[v + VCPU_THREAD] &= ~REQ_UNHALT
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
@@ -428,7 +433,7 @@ export class FusedSteps extends GapSteps {
   }
 
   private endPolling(v: Vcpu, at: number, open: number): void {
-    this.halt.end(v)
+    this.halt.end(this.words, v)
     if (open & (1 << BEFORE_UNHALT)) this.takeGap(v, at, BEFORE_UNHALT)
     this.words[v + VCPU_THREAD] &= ~REQ_UNHALT
     if (open & (1 << AFTER_UNHALT)) this.takeGap(v, at, AFTER_UNHALT)

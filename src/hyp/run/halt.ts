@@ -66,7 +66,7 @@ export class Halt {
   runnable(v: Vcpu): boolean {
     if (this.v4 !== undefined && this.words[this.vm + VM_ENABLED] !== 0 && this.v4.isPendingLast(v))
       return true
-    return this.apLists.hasPendingIrq(v)
+    return this.apLists.hasPendingIrq(this.words, v)
   }
 
   /**
@@ -80,7 +80,9 @@ export class Halt {
       words[v + VCPU_THREAD] |= REQ_UNHALT
       return true
     }
-    return this.timers.hasPending(v) || (words[v + VCPU_THREAD] & (REQ_SIGNAL | THREAD_RELOAD_VPE)) !== 0
+    return (
+      this.timers.hasPending(words, v) || (words[v + VCPU_THREAD] & (REQ_SIGNAL | THREAD_RELOAD_VPE)) !== 0
+    )
   }
 
   /** Refreshes a vCPU's shadow of ICH_VMCR_EL2 from the asker's PE, even if the vCPU is not there. */
@@ -95,13 +97,12 @@ export class Halt {
       this.words[vcpus + i * vcpuSize + VCPU_POLL_WINDOW] = this.polling.limit
   }
 
-  begin(v: Vcpu): void {
-    if (this.polling.limit !== 0) this.open(v)
+  begin(words: Int32Array, v: Vcpu): void {
+    if (this.polling.limit !== 0) this.open(words, v)
   }
 
   /** Begins a halt with as many checks as the window has. */
-  private open(v: Vcpu): void {
-    const { words } = this
+  private open(words: Int32Array, v: Vcpu): void {
     copyTime(words, v + VCPU_HALT_START, this.vm + VM_TIME)
     const window = words[v + VCPU_POLL_WINDOW]
     words[v + VCPU_POLL_LEFT] = window
@@ -109,8 +110,7 @@ export class Halt {
   }
 
   /** Whether another check is left in the window; uses it up. Below 0 the window is over. */
-  pollAgain(v: Vcpu): boolean {
-    const { words } = this
+  pollAgain(words: Int32Array, v: Vcpu): boolean {
     const left = words[v + VCPU_POLL_LEFT] - 1
     words[v + VCPU_POLL_LEFT] = left
     if (left < 0) return false
@@ -119,13 +119,12 @@ export class Halt {
     return true
   }
 
-  /** Ends a halt: grows or shrinks the window by how long it took. */
-  end(v: Vcpu): void {
-    const { words } = this
+  /** Ends a halt, which slept if nothing is left of its window: grows or shrinks the window by how long it took. */
+  end(words: Int32Array, v: Vcpu): void {
     const window = words[v + VCPU_POLL_WINDOW]
-    const slept = words[v + VCPU_POLL_LEFT] < 0
+    const left = words[v + VCPU_POLL_LEFT]
     words[v + VCPU_POLL_LEFT] = 0
-    if (window !== 0 && !slept) words[v + VCPU_POLLS_SUCCESSFUL]++
+    if (window !== 0 && left >= 0) words[v + VCPU_POLLS_SUCCESSFUL]++
     else if (this.polling.limit !== 0 && this.adapts) this.adjust(v, window)
   }
 

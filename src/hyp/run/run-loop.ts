@@ -262,9 +262,12 @@ export class RunLoop extends FusedSteps {
     const { words } = this
     if (words[v + VCPU_PC] !== this.guest) return this.leaveAround(v, reason)
     const pe = asPe(words[v + VCPU_PE])
+    const pc = asPc(this.table[this.reasons + reason])
     this.leaveGuest(v, pe, reason)
+    // Before the rows of the exit, none of which looks where its thread is: after a call V8 reads anew what it needs.
+    words[v + VCPU_PC] = pc
     this.fusedExit(v, pe)
-    return this.runAfter(v, reason)
+    return pc === this.head ? THREAD_STEPS : this.runAfter(v, pc)
   }
 
   /** The same for a thread whose guest `exitAround` follows. */
@@ -274,13 +277,14 @@ export class RunLoop extends FusedSteps {
     const pe = asPe(words[v + VCPU_PE])
     this.leaveGuest(v, pe, reason)
     this.exitAround(v, pe, this.aroundLeft)
-    return this.runAfter(v, reason)
+    const pc = asPc(this.table[this.reasons + reason])
+    words[v + VCPU_PC] = pc
+    return pc === this.head ? THREAD_STEPS : this.runAfter(v, pc)
   }
 
-  /** Runs a thread from where the reason of its exit leads. */
-  private runAfter(v: Vcpu, reason: number): number {
-    const pc = asPc(this.table[this.reasons + reason])
-    return pc !== this.head && pc !== ENDED ? this.runFrom(v, pc) : parkedAt(this.words, v, pc)
+  /** Runs a thread from where the reason of its exit leads, which is not to the head. */
+  private runAfter(v: Vcpu, pc: Pc): number {
+    return pc === ENDED ? THREAD_ENDED : this.runFrom(v, pc)
   }
 
   private exitAndRun(v: Vcpu, reason: number): number {

@@ -6,7 +6,8 @@
 import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI } from '../../arch/hcr-el2.ts'
 import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../../arch/icc-registers.ts'
 import { sysregSyndrome } from '../../arch/syndrome.ts'
-import { type Pcpu, returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
+import { LINE_FIQ, LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import { type Pcpu, returnFromEl2, writeHcrEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe } from '../../gic/records/pe.ts'
 import type { Scheduler } from '../host/scheduler.ts'
 import type { Seam } from '../host/seam.ts'
@@ -126,6 +127,7 @@ export class ThreadSteps {
     this.hostInterrupts = parts.hostInterrupts
   }
 
+  /** @noinline */
   load(v: Vcpu): void {
     const { words } = this
     if (words[v + VCPU_LOADED] !== 0) return
@@ -136,7 +138,8 @@ export class ThreadSteps {
   /** HCR_EL2 of the guest. */
   trapGuest(v: Vcpu): void {
     const stays = this.wfiStays && this.v4?.isDirect(v) === true
-    this.seam.writeHcrEl2(asPe(this.words[v + VCPU_PE]), stays ? GUEST_HCR_EL2_ALONE : GUEST_HCR_EL2)
+    const { words } = this
+    writeHcrEl2(words, asPe(words[v + VCPU_PE]), stays ? GUEST_HCR_EL2_ALONE : GUEST_HCR_EL2, 0)
   }
 
   loadUnlessWaiting(v: Vcpu): void {
@@ -151,9 +154,10 @@ export class ThreadSteps {
   }
 
   trapDir(v: Vcpu): void {
-    const pe = asPe(this.words[v + VCPU_PE])
-    this.seam.writeHcr(v, pe, this.vgic.idleHcr)
-    if (this.pcpu.physicalLines(pe) !== 0) this.seam.settleMaintenance(this.words, pe)
+    const { words, seam } = this
+    const pe = asPe(words[v + VCPU_PE])
+    seam.writeHcr(v, pe, this.vgic.idleHcr)
+    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) seam.settleMaintenance(words, pe)
   }
 
   put(v: Vcpu): void {
@@ -279,15 +283,16 @@ export class ThreadSteps {
     const { words, apLists } = this
     const esr = words[v + VCPU_ESR]
     const low = words[v + VCPU_DATA]
+    const high = words[v + VCPU_DATA + 1]
+    words[v + VCPU_DATA] = 0
+    words[v + VCPU_DATA + 1] = 0
     if (esr === ESR_SGI1R || esr === ESR_SGI0R || esr === ESR_ASGI1R) {
       const { vsgis } = this.mmio.dist.irqs
       const refusedGroups = esr === ESR_SGI1R ? 0 : IRQ_GROUP1
-      sendSgi(apLists, v, low, words[v + VCPU_DATA + 1], refusedGroups, vsgis)
+      sendSgi(apLists, v, low, high, refusedGroups, vsgis)
     } else if (esr === ESR_DIR) {
       this.vgic.deactivateByDir(v, low & this.seam.virtualInterface.intidMask)
     }
-    words[v + VCPU_DATA] = 0
-    words[v + VCPU_DATA + 1] = 0
   }
 
   timerLoad(v: Vcpu): void {
@@ -434,15 +439,15 @@ export class ThreadSteps {
   }
 
   pollBegin(v: Vcpu): void {
-    this.halt.begin(v)
+    this.halt.begin(this.words, v)
   }
 
   pollAgain(v: Vcpu): boolean {
-    return this.halt.pollAgain(v)
+    return this.halt.pollAgain(this.words, v)
   }
 
   pollEnd(v: Vcpu): void {
-    this.halt.end(v)
+    this.halt.end(this.words, v)
   }
 
   clearUnhalt(v: Vcpu): void {

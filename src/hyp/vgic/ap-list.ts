@@ -150,8 +150,7 @@ export class ApLists {
    * running priority and PSTATE, and changes nothing: it may be called for any vCPU, but only the owner of a blocked
    * one may rely on the answer.
    */
-  hasPendingIrq(v: Vcpu): boolean {
-    const { words } = this
+  hasPendingIrq(words: Int32Array, v: Vcpu): boolean {
     const first = asIrq(words[v + VCPU_AP_FIRST])
     if (first === 0 || words[this.vm + VM_ENABLED] === 0) return false
     const mask = VMCR_VPMR(words[v + VCPU_VMCR])
@@ -313,9 +312,9 @@ export class ApLists {
   }
 
   /** Removes interrupts that do not belong on a vCPU's list, and puts them on the list where they belong, if any. */
-  prune(v: Vcpu): void {
-    const count = this.words[v + VCPU_AP_COUNT]
-    if (count === 1) this.pruneOnly(v)
+  prune(words: Int32Array, v: Vcpu): void {
+    const count = words[v + VCPU_AP_COUNT]
+    if (count === 1) this.pruneOnly(words, v)
     else if (count !== 0) this.pruneSeveral(v)
   }
 
@@ -323,8 +322,7 @@ export class ApLists {
    * Prunes a list of one interrupt, as most are. Most have been ended, too: one that is neither pending nor active belongs
    * on no list.
    */
-  private pruneOnly(v: Vcpu): void {
-    const { words } = this
+  private pruneOnly(words: Int32Array, v: Vcpu): void {
     const irq = asIrq(words[v + VCPU_AP_FIRST])
     const word = words[irq]
     if (word & (IRQ_ACTIVE | IRQ_LATCH | IRQ_LINE) || irq >= this.firstLpi) {

@@ -170,8 +170,8 @@ export class ArchTimers {
   }
 
   /** kvm_cpu_has_pending_timer: a timer of a halting vCPU asserts its interrupt, or its WFIT has timed out. */
-  hasPending(v: Vcpu): boolean {
-    if (this.words[v + VCPU_WFIT] === WFIT_EXPIRED) return true
+  hasPending(words: Int32Array, v: Vcpu): boolean {
+    if (words[v + VCPU_WFIT] === WFIT_EXPIRED) return true
     if (!this.present) return false
     return this.output(v, TIMER_VIRTUAL) || this.output(v, TIMER_PHYSICAL)
   }
@@ -181,11 +181,11 @@ export class ArchTimers {
    * now.
    */
   startBackground(v: Vcpu): void {
-    if (this.hasPending(v)) {
-      wakeUp(this.words, v)
+    const { words } = this
+    if (this.hasPending(words, v)) {
+      wakeUp(words, v)
       return
     }
-    const { words } = this
     words[v + VCPU_BACKGROUND_TIMER] = this.armed(v) !== 0 ? WAKES : 0
   }
 

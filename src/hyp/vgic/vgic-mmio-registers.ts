@@ -262,7 +262,7 @@ function writeDistributorControl(dist: VgicDist, value: number): void {
   if (wasEnabled || !enabled) return
   for (let i = 0; i < layout.vcpuCount; i++) {
     const v = apLists.vcpuOf(i)
-    if (apLists.hasPendingIrq(v)) apLists.notify(v)
+    if (apLists.hasPendingIrq(apLists.words, v)) apLists.notify(v)
   }
 }
 

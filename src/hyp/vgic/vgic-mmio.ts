@@ -277,7 +277,7 @@ export class VgicMmio {
     for (let i = 0; i < layout.vcpuCount; i++) {
       const v = apLists.vcpuOf(i)
       if (words[v + VCPU_AP_COUNT] === 0) continue
-      if (words[v + VCPU_USED_LRS] === 0) apLists.prune(v)
+      if (words[v + VCPU_USED_LRS] === 0) apLists.prune(words, v)
       else apLists.notify(v)
     }
   }

@@ -132,7 +132,7 @@ export function foldIgnoringEoiCount(vgic: VgicV3, v: Vcpu): void {
   const hcr = words[v + VCPU_HCR] & HCR_UIE
   if (used === 1) vgic.foldFirst(v, pe, hcr, KEEPS_LATCH_61)
   else if (used !== 0) vgic.foldLrs(v, pe, hcr, used, seam.elrsr(pe), 1, KEEPS_LATCH_61)
-  vgic.apLists.prune(v)
+  vgic.apLists.prune(words, v)
 }
 
 /**
@@ -150,7 +150,7 @@ export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, countsFromHead: boolean): 
     if (used !== 0) foldTaken(vgic, v, pe, used, empty)
     words[v + VCPU_HCR] = 0
   }
-  vgic.apLists.prune(v)
+  vgic.apLists.prune(words, v)
 }
 
 /** The same, where the guest may have ended interrupts in no list register. */
@@ -235,7 +235,7 @@ export function deactivateByShadow(vgic: VgicV3, v: Vcpu, intid: Intid): boolean
   if (isInListRegister(vgic, owner, irq)) return false
   if ((words[irq] & IRQ_ACTIVE) === 0) return true
   deactivateOutside(vgic, v, irq)
-  if (owner === v) vgic.apLists.prune(v)
+  if (owner === v) vgic.apLists.prune(words, v)
   else apLists.notify(owner)
   return true
 }

@@ -102,7 +102,7 @@ export function foldKeepingActiveLpis(vgic: VgicV3, v: Vcpu): void {
   if (used !== 0 && words[v + VCPU_HCR] & HCR_LRENPIE) vgic.deactivateCounted(v)
   if (used !== 0) vgic.foldLrs(v, pe, vgic.idleHcr, used, seam.elrsr(pe), 1, KEEPS_LATCH_61)
   if (words[vgic.deactivated] !== 0) vgic.deactivateMarked(v)
-  vgic.apLists.prune(v)
+  vgic.apLists.prune(words, v)
 }
 
 /**

@@ -29,8 +29,6 @@ import type { Seam } from '../host/seam.ts'
 import {
   VCPU_AP_COUNT,
   VCPU_AP_FIRST,
-  VCPU_AP0R,
-  VCPU_AP1R,
   VCPU_HCR,
   VCPU_LOADED,
   VCPU_LR_IRQ,
@@ -99,14 +97,14 @@ export class VgicV3 {
   /** vcpu_load: moves the CPU interface state to the PE. */
   load(v: Vcpu): void {
     const { words, seam } = this
-    seam.writeInterface(v, asPe(words[v + VCPU_PE]), v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
+    seam.writeInterface(words, v, asPe(words[v + VCPU_PE]))
     words[v + VCPU_LOADED] = 1
   }
 
   /** vcpu_put: moves the CPU interface state to the shadow registers. */
   put(v: Vcpu): void {
     const { words, seam } = this
-    seam.readInterface(v, asPe(words[v + VCPU_PE]), v + VCPU_VMCR, v + VCPU_AP0R, v + VCPU_AP1R)
+    seam.readInterface(words, v, asPe(words[v + VCPU_PE]))
     words[v + VCPU_LOADED] = 0
   }
 
@@ -254,7 +252,7 @@ export class VgicV3 {
     const { words } = this
     const used = words[v + VCPU_USED_LRS]
     if (used !== 0) this.foldSome(v, asPe(words[v + VCPU_PE]), used)
-    this.apLists.prune(v)
+    this.apLists.prune(words, v)
   }
 
   /** Folds `used` list registers. */
@@ -281,7 +279,7 @@ export class VgicV3 {
     const pe = asPe(words[v + VCPU_PE])
     const used = words[v + VCPU_USED_LRS]
     if (used !== 0) this.foldLrs(v, pe, this.idleHcr, used, empty, 0, KEEPS_LATCH)
-    this.apLists.prune(v)
+    this.apLists.prune(words, v)
   }
 
   /**
@@ -392,7 +390,7 @@ export class VgicV3 {
       apLists.notify(owner)
     } else if (words[irq] & IRQ_ACTIVE) {
       this.deactivate(v, irq)
-      this.apLists.prune(owner)
+      this.apLists.prune(words, owner)
       if (owner !== v) apLists.notify(owner)
     }
   }

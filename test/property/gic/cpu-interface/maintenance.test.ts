@@ -24,7 +24,7 @@ it('the maintenance interrupt is not asserted where it is said that it need not 
     fc.property(listRegisters, hcr, fc.integer({ min: 0, max: 3 }), (lrs, [enables, count], vmcr) => {
       for (const [n, each] of lrs.entries()) ich.writeLr(pe, n, 40 + n, each)
       ich.writeHcr(words, pe, enables | (count << 27))
-      ich.writeVmcr(pe, vmcr)
+      ich.writeVmcr(ich.words, pe, vmcr)
       const isMissed = virtualInterface.maintenanceLine(pe) && !virtualInterface.mayNeedMaintenance(words, pe)
       expect(isMissed).toBe(false)
     }),

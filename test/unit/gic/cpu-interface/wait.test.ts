@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { checkGicConfig } from '../../../../src/gic/config/config.ts'
 import { Ich } from '../../../../src/gic/cpu-interface/ich.ts'
-import { Pcpu } from '../../../../src/gic/cpu-interface/pcpu.ts'
+import { Pcpu, writeHcrEl2 } from '../../../../src/gic/cpu-interface/pcpu.ts'
 import { VirtualInterface } from '../../../../src/gic/cpu-interface/virtual-interface.ts'
 import { asPe } from '../../../../src/gic/records/pe.ts'
 import { Gic, ICC_IGRPEN1_EL1, ICC_PMR_EL1 } from '../../../../src/index.ts'
@@ -17,9 +17,9 @@ describe('the end of a wait', () => {
     const virtualInterface = new VirtualInterface(words, checkGicConfig({ cpus: 1 }))
     const [ich, pcpu] = [new Ich(words, virtualInterface), new Pcpu(words, virtualInterface)]
     pcpu.reset(pe)
-    pcpu.writeHcrEl2(pe, IMO_AND_FMO, 0)
+    writeHcrEl2(words, pe, IMO_AND_FMO, 0)
     ich.writeHcr(words, pe, 1)
-    ich.writeVmcr(pe, 0xff00_0003 | 0)
+    ich.writeVmcr(words, pe, 0xff00_0003 | 0)
     pcpu.setExceptionLevel(pe, 1)
     expect(pcpu.wake(pe)).toBe(true)
     expect(pcpu.wfe(pe)).toBe(0)

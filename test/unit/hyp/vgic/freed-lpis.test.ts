@@ -56,7 +56,7 @@ describe('An LPI that is freed while it is on an ap_list', () => {
     pend(8194, 1)
     pend(8195, 1)
     expect(walked(v0)).toEqual(expect.arrayContaining(walked(v1)))
-    apLists.prune(v0)
+    apLists.prune(apLists.words, v0)
     expect(walked(v0).length).toBe(1)
     expect(walked(v1).length).toBeLessThan(3)
   })
