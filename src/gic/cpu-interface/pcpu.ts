@@ -9,13 +9,7 @@
  * TGE clears them and does not mask interrupts at EL0; and AMO and VSE, since SErrors do not involve the GIC
  * (ISR_EL1.A is zero).
  */
-import {
-  HCR_EL2_FMO,
-  HCR_EL2_IMO,
-  HCR_EL2_TGE,
-  HCR_EL2_TWE,
-  HCR_EL2_TWI,
-} from '../../arch/hcr-el2.ts'
+import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TGE, HCR_EL2_TWE, HCR_EL2_TWI } from '../../arch/hcr-el2.ts'
 import { ESR_WFE, ESR_WFI } from '../../arch/syndrome.ts'
 import { PCPU_HCR_EL2, PCPU_PSTATE, PCPU_TRAP, type Pe } from '../records/pe.ts'
 import {
