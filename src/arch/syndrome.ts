@@ -3,6 +3,7 @@
  * or MSR has Rt = 0; a caller that knows the instruction's register ORs `rt << 5` in.
  */
 import { argumentBoolean, argumentEncoding, argumentNumber, argumentSize } from '../errors/arguments.ts'
+import { ICC_SGI1R_EL1 } from './icc-registers.ts'
 import type { Encoding } from './sysreg.ts'
 
 /** Instruction length bit: every A64 instruction is 32 bits. */
@@ -31,6 +32,9 @@ export function sysregSyndrome(encoding: Encoding, isRead: boolean): number {
   const iss = (op0 << 20) | (op2 << 17) | (op1 << 14) | (crn << 10) | (crm << 1) | (isRead ? 1 : 0)
   return ((EC_SYSREG << 26) | IL | iss) >>> 0
 }
+
+/** A trapped write of ICC_SGI1R_EL1. */
+export const ESR_SGI1R = sysregSyndrome(ICC_SGI1R_EL1, false) | 0
 
 /** A trapped WFI, EC 0x01: CV set, condition "always", TI 0. */
 export const ESR_WFI = ((EC_WFX << 26) | IL | (1 << 24) | (0xe << 20)) >>> 0

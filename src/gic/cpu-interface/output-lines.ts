@@ -150,12 +150,18 @@ export class OutputLines {
     this.settleChanged(-1)
   }
 
-  /** Evaluates the outputs of the PEs that have changed; returns whether CPU `own` was one of them. */
+  /** Evaluates the outputs of the PEs that have changed, mostly none; returns whether CPU `own` was one of them. */
   private settleChanged(own: number): boolean {
-    const { physical } = this
     this.settled = (this.settled + 1) | 0
+    const first = this.physical.nextChanged()
+    return first >= 0 && this.settleFrom(first, own) === true
+  }
+
+  /** @noinline */
+  private settleFrom(first: number, own: number): boolean {
+    const { physical } = this
     let found = false
-    for (let cpu = physical.nextChanged(); cpu >= 0; cpu = physical.nextChanged()) {
+    for (let cpu = first; cpu >= 0; cpu = physical.nextChanged()) {
       const pe = physical.peOf(cpu)
       this.highestPending.search(pe, cpu)
       this.drive(pe, cpu)

@@ -9,15 +9,7 @@
  * TGE clears them and does not mask interrupts at EL0; and AMO and VSE, since SErrors do not involve the GIC
  * (ISR_EL1.A is zero).
  */
-import {
-  HCR_EL2_FMO,
-  HCR_EL2_IMO,
-  HCR_EL2_TGE,
-  HCR_EL2_TWE,
-  HCR_EL2_TWI,
-  HCR_EL2_VF,
-  HCR_EL2_VI,
-} from '../../arch/hcr-el2.ts'
+import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TGE, HCR_EL2_TWE, HCR_EL2_TWI } from '../../arch/hcr-el2.ts'
 import { ESR_WFE, ESR_WFI } from '../../arch/syndrome.ts'
 import { PCPU_HCR_EL2, PCPU_PSTATE, PCPU_TRAP, type Pe } from '../records/pe.ts'
 import {
@@ -67,6 +59,13 @@ export function returnFromEl2(words: Int32Array, pe: Pe): void {
 export const WFX_COMPLETES = 0
 const WFX_WAITS = 1
 export const WFX_TRAPS = 2
+
+/** HCR_EL2.VI and VF, bits 7 and 6, as LINE_ bits: without a branch, and so are the two below. */
+const assertedBy = (hcr: number): number => ((hcr >> 7) & LINE_VIRQ) | ((hcr >> 5) & LINE_VFIQ)
+/** HCR_EL2.IMO and FMO, bits 4 and 3: the virtual lines that reach the PE. */
+const routedBy = (hcr: number): number => ((hcr >> 4) & LINE_VIRQ) | ((hcr >> 2) & LINE_VFIQ)
+/** PSTATE.I and F, bits 7 and 6: the lines that they mask. */
+const maskedBy = (pstate: number): number => ((pstate >> 7) & LINE_VIRQ) | ((pstate >> 5) & LINE_VFIQ)
 
 /** ISR_EL1's bits. */
 const ISR_F = 0x40
@@ -138,23 +137,22 @@ export class Pcpu {
    * VF, which a hypervisor without list registers uses.
    */
   virtualPending(pe: Pe): number {
-    return this.virtualPendingWith(pe, this.words[pe + PCPU_HCR_EL2])
-  }
-
-  private virtualPendingWith(pe: Pe, hcr: number): number {
-    const lines = this.virtualInterface.lines(pe)
-    return lines | (hcr & HCR_EL2_VI ? LINE_VIRQ : 0) | (hcr & HCR_EL2_VF ? LINE_VFIQ : 0)
+    return this.virtualInterface.lines(pe) | assertedBy(this.words[pe + PCPU_HCR_EL2])
   }
 
   /**
-   * The virtual interrupt lines that the PE sees at an exception level, LINE_ bits: only if HCR_EL2.IMO or FMO routes
-   * the physical ones to EL2, only below EL2, and not with HCR_EL2.TGE.
+   * The virtual interrupt lines that the PE sees, LINE_ bits: only if HCR_EL2.IMO or FMO routes the physical ones to EL2,
+   * only below EL2, and not with HCR_EL2.TGE.
    */
-  virtualLines(pe: Pe, el = exceptionLevel(this.words[pe + PCPU_PSTATE])): number {
-    const hcr = this.words[pe + PCPU_HCR_EL2]
-    if (el >= 2 || hcr & HCR_EL2_TGE) return 0
-    const lines = this.virtualPendingWith(pe, hcr)
-    return (hcr & HCR_EL2_IMO ? lines & LINE_VIRQ : 0) | (hcr & HCR_EL2_FMO ? lines & LINE_VFIQ : 0)
+  virtualLines(pe: Pe): number {
+    const { words } = this
+    return (words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2 ? this.routed(pe, words[pe + PCPU_HCR_EL2]) : 0
+  }
+
+  /** The virtual lines that HCR_EL2 has below EL2. */
+  private routed(pe: Pe, hcr: number): number {
+    const lines = this.virtualInterface.lines(pe) | assertedBy(hcr)
+    return lines === 0 || hcr & HCR_EL2_TGE ? 0 : lines & routedBy(hcr)
   }
 
   /** The physical interrupt lines as the PE sees them, as LINE_VIRQ for IRQ and LINE_VFIQ for FIQ. */
@@ -178,7 +176,7 @@ export class Pcpu {
     const masks = this.masks(pe)
     if (masks === (DAIF_I | DAIF_F)) return 0
     const lines = this.virtualLines(pe)
-    return (masks & DAIF_I ? 0 : lines & LINE_VIRQ) | (masks & DAIF_F ? 0 : lines & LINE_VFIQ)
+    return lines === 0 ? 0 : lines & ~maskedBy(masks)
   }
 
   /**
@@ -187,8 +185,7 @@ export class Pcpu {
    */
   isr(pe: Pe, el: number): number {
     const hcr = el >= 2 ? 0 : this.words[pe + PCPU_HCR_EL2]
-    const routed = (hcr & HCR_EL2_IMO ? LINE_VIRQ : 0) | (hcr & HCR_EL2_FMO ? LINE_VFIQ : 0)
-    const lines = this.virtualLines(pe, el) | (this.physicalLines(pe) & ~routed)
+    const lines = this.routed(pe, hcr) | (this.physicalLines(pe) & ~routedBy(hcr))
     return (lines & LINE_VIRQ ? ISR_I : 0) | (lines & LINE_VFIQ ? ISR_F : 0)
   }
 

@@ -386,7 +386,10 @@ export class PhysicalInterrupts {
     for (let cpu = 0; cpu < cpus; cpu++) this.noticeCpu(cpu, this.allBlocks)
   }
 
-  /** Recomputes the candidates of a block, and marks the PEs that gain or lose one. */
+  /**
+   * Recomputes the candidates of a block, and marks the PEs that gain or lose one.
+   * @noinline
+   */
   private update(owner: Owner, block: number): void {
     const { words } = this
     const before = words[block + CANDIDATES]

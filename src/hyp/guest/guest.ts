@@ -11,10 +11,19 @@ import {
   ICC_EOIR1_EL1,
   ICC_IAR0_EL1,
   ICC_IAR1_EL1,
+  ICC_SGI1R_EL1,
 } from '../../arch/icc-registers.ts'
 import { HCR_NPIE, HCR_TALL1 } from '../../arch/ich-registers.ts'
 import { FIRST_SPECIAL, INTID_NONE, type Intid, isSpecial } from '../../arch/intid.ts'
-import { dataAbortSyndrome, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../../arch/syndrome.ts'
+import {
+  dataAbortSyndrome,
+  ESR_EC,
+  ESR_SGI1R,
+  ESR_WFE,
+  ESR_WFET,
+  ESR_WFI,
+  ESR_WFIT,
+} from '../../arch/syndrome.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
 import { LINE_FIQ, LINE_IRQ, LINE_VFIQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import {
@@ -165,6 +174,7 @@ export class Guest {
   /**
    * The step that comes before a guest's next operation, if any: it exits for an interrupt of the host, waits on, or takes a
    * virtual interrupt.
+   * @noinline
    */
   private beforeOperation(v: Vcpu, pe: Pe, program: GuestProgram): number {
     const { words, silicon } = this
@@ -263,6 +273,11 @@ export class Guest {
       this.endVirtual(pe, low)
       return
     }
+    if (encoding === ICC_SGI1R_EL1 && this.isVirtual(pe)) {
+      // It has no virtual counterpart: the access traps.
+      this.words[pe + PCPU_TRAP] = ESR_SGI1R
+      return
+    }
     const { systemRegisters, lines } = this.silicon
     systemRegisters.write(pe, encoding, low, high, 1)
     if (this.words[pe + PCPU_TRAP] === 0) lines.settlePe(pe)
@@ -309,14 +324,26 @@ export class Guest {
     return true
   }
 
+  /** Executes an operation. Those of nearly every handler come first; each is one call, into which V8 inlines what it does. */
   private operation(v: Vcpu, pe: Pe, ops: Int32Array, at: number): number {
-    const { words, silicon } = this
     const operand = ops[at + 1]
     switch (ops[at]) {
       case OP_ACK:
         return this.acknowledge(v, pe, operand)
       case OP_EOI:
         return this.complete(v, pe, operand === 0 ? ICC_EOIR0_EL1 : ICC_EOIR1_EL1)
+      case OP_RETURN:
+        return this.exceptionReturn(v, pe)
+      default:
+        return this.otherOperation(v, pe, ops, at)
+    }
+  }
+
+  /** @noinline */
+  private otherOperation(v: Vcpu, pe: Pe, ops: Int32Array, at: number): number {
+    const { words, silicon } = this
+    const operand = ops[at + 1]
+    switch (ops[at]) {
       case OP_DIR:
         return this.complete(v, pe, ICC_DIR_EL1)
       case OP_MASK:
@@ -368,8 +395,6 @@ export class Guest {
       case OP_LOOP:
         this.loop(v, words[v + GUEST_PC], operand, ops[at + 2], ops[at + 3])
         return GUEST_RUNS
-      case OP_RETURN:
-        return this.exceptionReturn(v, pe)
       case OP_UNLESS_ACK:
         if (words[v + GUEST_ACK + words[v + GUEST_DEPTH]] === operand) return this.advance(v)
         words[v + GUEST_PC] = ops[at + 2]
@@ -428,6 +453,7 @@ export class Guest {
     return 1 + EXIT_MMIO
   }
 
+  /** @noinline */
   private acknowledge(v: Vcpu, pe: Pe, group: number): number {
     const { words } = this
     const intid = this.read(pe, group === 0 ? ICC_IAR0_EL1 : ICC_IAR1_EL1)
@@ -438,7 +464,10 @@ export class Guest {
     return result
   }
 
-  /** Writes the INTID that was last acknowledged to EOIR or DIR; nothing if that was a special INTID. */
+  /**
+   * Writes the INTID that was last acknowledged to EOIR or DIR; nothing if that was a special INTID.
+   * @noinline
+   */
   private complete(v: Vcpu, pe: Pe, encoding: Encoding): number {
     const intid = this.words[v + GUEST_ACK + this.words[v + GUEST_DEPTH]]
     if (isSpecial(intid)) return this.advance(v)

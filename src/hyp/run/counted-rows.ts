@@ -49,6 +49,7 @@ export class CountedRows {
    * many rows it has taken; 0 if the next row begins none, or the thread can take none. It stops before a row that may end
    * the guest's access, unless that is the first. A thread that goes to sleep leaves its PE, by its sched_out notifier; one
    * that has got a PE goes on after its sched_in notifier.
+   * @noinline
    */
   take(v: Vcpu, most: number): number {
     const { words, table, runLoop } = this

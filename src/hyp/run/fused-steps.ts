@@ -302,11 +302,11 @@ export class FusedSteps extends GapSteps {
 
   /**
    * The rows of the exit, without the result of the last. If the host injects nothing, there is no timer for
-   * `timerSync` to sample.
+   * `timerSync` to sample. V8 does not know that a field is a boolean, and tests it for being true in 11 instructions.
    */
   fusedExit(v: Vcpu, pe: Pe): void {
     const { words } = this
-    if (this.injects || words[pe + PE_LINES] & LINE_IRQ) {
+    if (this.injects === true || words[pe + PE_LINES] & LINE_IRQ) {
       this.exitTaking(v, pe)
       return
     }

@@ -4,8 +4,8 @@
  */
 
 import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI } from '../../arch/hcr-el2.ts'
-import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1 } from '../../arch/icc-registers.ts'
-import { sysregSyndrome } from '../../arch/syndrome.ts'
+import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1 } from '../../arch/icc-registers.ts'
+import { ESR_SGI1R, sysregSyndrome } from '../../arch/syndrome.ts'
 import { LINE_FIQ, LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { type Pcpu, returnFromEl2, writeHcrEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe } from '../../gic/records/pe.ts'
@@ -62,7 +62,6 @@ const GUEST_HCR_EL2 = HCR_EL2_IMO | HCR_EL2_FMO | HCR_EL2_TWI | HCR_EL2_TWE
 /** With one runnable thread on the PE, the WFI of a guest that interrupts reach directly stays in the guest. */
 const GUEST_HCR_EL2_ALONE = HCR_EL2_IMO | HCR_EL2_FMO
 
-const ESR_SGI1R = sysregSyndrome(ICC_SGI1R_EL1, false) | 0
 const ESR_SGI0R = sysregSyndrome(ICC_SGI0R_EL1, false) | 0
 const ESR_ASGI1R = sysregSyndrome(ICC_ASGI1R_EL1, false) | 0
 export const ESR_DIR = sysregSyndrome(ICC_DIR_EL1, false) | 0

@@ -72,6 +72,7 @@ const MAX_TRIES = 1000
 /** An interrupt of the host is signalled to a PE: it makes the guest exit. */
 const HOST_LINES = LINE_IRQ | LINE_FIQ
 const HIGH = 0x1_0000_0000
+const VIRTUAL_LINES = ['virq', 'vfiq'] as const
 
 /**
  * A VM, which is in its reset state at first. Wrong arguments throw a `VgicError`; nothing that a guest does throws.
@@ -277,10 +278,11 @@ export class VirtualMachine {
    */
   line(vcpu: number, line: 'virq' | 'vfiq'): 0 | 1 {
     const pe = this.words[this.vcpu(vcpu) + VCPU_PE]
-    if (line !== 'virq' && line !== 'vfiq') argumentOneOf('line', line, ['virq', 'vfiq'] as const)
+    if (line !== 'virq' && line !== 'vfiq') argumentOneOf('line', line, VIRTUAL_LINES)
     // A PE at EL2 has no virtual lines.
     if (pe === 0) return 0
-    return this.pcpu.virtualLines(asPe(pe)) & (line === 'virq' ? LINE_VIRQ : LINE_VFIQ) ? 1 : 0
+    const lines = this.pcpu.virtualLines(asPe(pe))
+    return (lines & (line === 'virq' ? LINE_VIRQ : LINE_VFIQ)) === 0 ? 0 : 1
   }
 
   /** The list registers of a vCPU that is in its guest; all zero if it is not, or if its last entry wrote none. */
@@ -367,8 +369,13 @@ export class VirtualMachine {
     const pe = words[v + VCPU_PE]
     if (pe === 0 || words[pe + PE_LINES] & HOST_LINES) return this.enterAfterAll(v)
     if ((words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2) return true
+    return this.enterFromHost(v, asPe(pe)) === true
+  }
+
+  /** @noinline */
+  private enterFromHost(v: Vcpu, pe: Pe): boolean {
     const isInGuest = this.runLoop.enter(v) === THREAD_IN_GUEST
-    return (isInGuest && (words[pe + PE_LINES] & HOST_LINES) === 0) || this.enterAfterAll(v)
+    return (isInGuest && (this.words[pe + PE_LINES] & HOST_LINES) === 0) || this.enterAfterAll(v)
   }
 
   private enterAfterAll(v: Vcpu): boolean {
@@ -421,7 +428,10 @@ export class VirtualMachine {
     runLoop.run(v)
   }
 
-  /** Makes the guest exit for a reason, and handles the exit. */
+  /**
+   * Makes the guest exit for a reason, and handles the exit.
+   * @noinline
+   */
   private leave(v: Vcpu, reason: number): void {
     if (this.runLoop.leave(v, reason) === THREAD_WAITS_FOR_VCPUS) this.waitForVcpus(v)
     this.words[v + GUEST_PC] = 0
