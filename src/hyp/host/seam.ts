@@ -191,6 +191,21 @@ export class Seam {
     return high
   }
 
+  /**
+   * `readElrsr`, `takeLrs` for list register 0, and `disable`, whose result becomes the word at `vmcr`. Returns what
+   * `foldOnly` does.
+   */
+  takeOnly(words: Int32Array, v: Vcpu, pe: Pe, vmcr: number): number {
+    if (this.observer !== null) this.tellTakenLrs(this.observer, pe, 1, this.elrsr(pe))
+    const high = this.ich.takeOnly(words, pe, 0)
+    words[vmcr] = this.ich.readVmcr(pe)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS] += high === 0 ? 3 : 4
+    words[row + COST_SYSREG_WRITES] += 2
+    if (this.observer !== null) this.tellDisabled(this.observer, pe, words[vmcr])
+    return high
+  }
+
   /** Writes one of several list registers. Afterwards {@link filled} must be called, with the results ORed. */
   fillLr(words: Int32Array, pe: Pe, n: number, low: number, high: number): number {
     return this.ich.fillLr(words, pe, n, low, high)

@@ -224,9 +224,9 @@ export class FusedSteps extends GapSteps {
   /** The row of the design that fills the list registers. */
   private fill(v: Vcpu): void {
     const { flushing } = this
-    if (flushing === STEP_FLUSH) this.flush(v)
+    if (flushing === STEP_FLUSH_WRITING_HCR) linux.flushWritingHcr(this, v)
+    else if (flushing === STEP_FLUSH) this.flush(v)
     else if (flushing === STEP_FLUSH_ACTIVE_FIRST) linux.flushActiveFirst(this, v)
-    else if (flushing === STEP_FLUSH_WRITING_HCR) linux.flushWritingHcr(this, v)
     else performStep(this, flushing, v)
   }
 
@@ -241,9 +241,9 @@ export class FusedSteps extends GapSteps {
 
   private foldRow(v: Vcpu): void {
     const { folding } = this
-    if (folding === STEP_FOLD) this.fold(v)
+    if (folding === STEP_FOLD_SAVING_VMCR) linux.foldSavingVmcr(this, v)
+    else if (folding === STEP_FOLD) this.fold(v)
     else if (folding === STEP_FOLD_IGNORING_EOI_COUNT) linux.foldIgnoringEoiCount(this, v)
-    else if (folding === STEP_FOLD_SAVING_VMCR) linux.foldSavingVmcr(this, v)
     else performStep(this, folding, v)
   }
 

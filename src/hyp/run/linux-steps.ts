@@ -35,7 +35,6 @@ export function flushActiveFirst(steps: ThreadSteps, v: Vcpu): void {
 
 export function flushWritingHcr(steps: ThreadSteps, v: Vcpu): void {
   vgicV3.flushWritingHcr(steps.vgic, v)
-  steps.settle(v)
 }
 
 export function foldIgnoringEoiCount(steps: ThreadSteps, v: Vcpu): void {
@@ -45,7 +44,6 @@ export function foldIgnoringEoiCount(steps: ThreadSteps, v: Vcpu): void {
 
 export function foldSavingVmcr(steps: ThreadSteps, v: Vcpu): void {
   vgicV3.foldSavingVmcr(steps.vgic, v, false)
-  steps.settle(v)
 }
 
 /** A deactivation that is left keeps its INTID, which is an SPI's and so not 0, in VCPU_DATA. */
