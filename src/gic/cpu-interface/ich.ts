@@ -74,8 +74,8 @@ export class Ich {
     words[pe + ICH_HCR] = value & this.hcrMask
   }
 
-  readVmcr(pe: Pe): number {
-    return this.words[pe + ICH_VMCR]
+  readVmcr(pe: Pe, words = this.words): number {
+    return words[pe + ICH_VMCR]
   }
 
   /** Writes ICH_VMCR_EL2. Binary points below the minimum become the minimum; unimplemented bits of VPMR are RES0. */

@@ -93,9 +93,10 @@ export class Seam {
     return value
   }
 
-  writeHcr(v: Vcpu, pe: Pe, value: number): void {
-    this.ich.writeHcr(this.words, pe, value)
-    this.count(v, COST_SYSREG_WRITES, 1)
+  writeHcr(v: Vcpu, pe: Pe, value: number, words = this.words): void {
+    this.ich.writeHcr(words, pe, value)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_WRITES]++
     if (this.observer !== null) this.observer('sysreg', false, ICH_HCR_EL2, value, 0)
   }
 
@@ -114,7 +115,7 @@ export class Seam {
 
   /** `readVmcr`, `writeHcr` with 0 and `readMisr`; returns what the first does. */
   disable(words: Int32Array, v: Vcpu, pe: Pe): number {
-    const vmcr = this.ich.readVmcr(pe)
+    const vmcr = this.ich.readVmcr(pe, words)
     this.ich.writeHcr(words, pe, 0)
     const row = words[v + VCPU_COST]
     words[row + COST_SYSREG_READS] += 2
@@ -198,7 +199,7 @@ export class Seam {
   takeOnly(words: Int32Array, v: Vcpu, pe: Pe, vmcr: number): number {
     if (this.observer !== null) this.tellTakenLrs(this.observer, pe, 1, this.elrsr(pe))
     const high = this.ich.takeOnly(words, pe, 0)
-    words[vmcr] = this.ich.readVmcr(pe)
+    words[vmcr] = this.ich.readVmcr(pe, words)
     const row = words[v + VCPU_COST]
     words[row + COST_SYSREG_READS] += high === 0 ? 3 : 4
     words[row + COST_SYSREG_WRITES] += 2
@@ -411,8 +412,13 @@ export class Seam {
 
   /** Evaluates the maintenance interrupt after writes of ICH_HCR_EL2 or list registers. */
   settleMaintenance(words: Int32Array, pe: Pe): void {
-    if (this.virtualInterface.mayNeedMaintenance(words, pe) || words[pe + PE_LINES] & LINE_IRQ)
+    if (this.virtualInterface.mayNeedMaintenance(words, pe) || (words[pe + PE_LINES] & LINE_IRQ) !== 0)
       this.silicon.lines.settleVirtual(pe)
+  }
+
+  /** The same after ICH_HCR_EL2 was set to 0, with all list registers empty: the interrupt can but fall. */
+  settleDisabled(words: Int32Array, pe: Pe): void {
+    if ((words[pe + PE_LINES] & LINE_IRQ) !== 0) this.silicon.lines.settleVirtual(pe)
   }
 
   private count(v: Vcpu, kind: number, accesses: number): void {

@@ -498,6 +498,9 @@ function afterOnlyGuest({ table, steps }: Program): number {
   return only === 0 ? 0 : table[(only << TABLE_SHIFT) + 1]
 }
 
+/** Whether a design folds the list registers wherever its guest has left. */
+export const foldsAfterGuest = (program: Program): boolean => followEveryGuest(program, exits)
+
 /** Whether the rows of one of several superinstructions follow the guest wherever the design enters it. */
 function followEveryGuest(program: Program, names: readonly string[]): boolean {
   const any = superinstructions.filter(({ name }) => names.includes(name))

@@ -89,7 +89,7 @@ export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
   else if (count !== 0) flushByGroups(vgic, v, pe, off, summarize(vgic, v, hcr))
   if (count === 0 || words[v + VCPU_USED_LRS] === 0) {
     words[v + VCPU_HCR] = hcr
-    seam.writeHcr(v, pe, hcr)
+    seam.writeHcr(v, pe, hcr, words)
   }
   seam.settleMaintenance(words, pe)
 }
@@ -143,7 +143,6 @@ export function foldIgnoringEoiCount(vgic: VgicV3, v: Vcpu): void {
 /**
  * Linux 7.2's fold: it reads ICH_VMCR_EL2 and ICH_MISR_EL2 at every exit, ICH_HCR_EL2 if the guest may have ended
  * interrupts in no list register, and leaves ICH_HCR_EL2 zero, so that no maintenance interrupt stays asserted.
- * @noinline
  */
 export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, countsFromHead: boolean): void {
   const { words, seam } = vgic
@@ -154,10 +153,11 @@ export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, countsFromHead: boolean): 
   if (hcr & HCR_LRENPIE) foldDeactivating(vgic, v, pe, used, countsFromHead)
   else if (used === 0) words[v + VCPU_VMCR] = seam.disable(words, v, pe)
   else foldUsed(vgic, v, pe, used)
-  vgic.apLists.prune(v)
-  seam.settleMaintenance(words, pe)
+  if (words[v + VCPU_AP_COUNT] !== 0) vgic.apLists.prune(v)
+  seam.settleDisabled(words, pe)
 }
 
+/** @noinline */
 function foldUsed(vgic: VgicV3, v: Vcpu, pe: Pe, used: number): void {
   const { words, seam } = vgic
   if (used === 1) {
