@@ -103,6 +103,9 @@ export class FusedSteps extends GapSteps {
   /** The gaps of `entryAround`, and of `exitAround`, that have rows. */
   readonly entryGaps: number
   private readonly exitGaps: number
+  /** The gap of the former before the flush that has the only row, which has one result; otherwise -1. And the row's step. */
+  private readonly entryGap: number
+  private readonly entryRow: number
   /** Whether the former have nothing but what `notLoaded?` asks for. */
   private readonly reloads: boolean
   /** Whether the host injects nothing, and the latter have no rows, or nothing but `saveVmcr` before all others. */
@@ -120,6 +123,8 @@ export class FusedSteps extends GapSteps {
     const folding = this.wordOf('exitAround', TABLE_ANY)
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
+    this.entryGap = [AFTER_REQUESTS, AFTER_PREEMPT_OFF, BEFORE_FLUSH].find((gap) => this.isOnlyRow(gap)) ?? -1
+    this.entryRow = ~this.wordOf('entryAround', TABLE_GAPS + 2 * this.entryGap + 1)
     this.reloads = this.entryGaps === 1 << AFTER_PREEMPT_OFF && this.asksForReload()
     this.savesFirst = !injects && this.exitGaps === 1 << BEFORE_OUTSIDE && this.asksForSave()
     this.exitsPlainly = !injects && this.exitGaps === 0
@@ -135,6 +140,10 @@ export class FusedSteps extends GapSteps {
     const { table, program } = this
     const pc = program.steps.findIndex((_, each) => fusedAt(table, each as NextPc)?.name === name)
     return pc < 0 ? 0 : table[(pc << TABLE_SHIFT) + word]
+  }
+
+  private isOnlyRow(gap: number): boolean {
+    return this.entryGaps === 1 << gap && this.wordOf('entryAround', TABLE_GAPS + 2 * gap + 1) < 0
   }
 
   private asksForReload(): boolean {
@@ -211,10 +220,42 @@ export class FusedSteps extends GapSteps {
   }
 
   /**
-   * The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request. The
-   * thread's word is in a variable between gaps, since no step that fills the list registers writes it.
+   * The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request.
    */
   entersAround(v: Vcpu, pe: Pe, at: number, before: number): boolean {
+    if (this.entryGap < 0) return this.entersThroughGaps(v, pe, at, before)
+    const thread = this.afterEntryRow(v, before)
+    if (thread & THREAD_REQUESTS) return this.abortsEntry(v, pe, thread)
+    this.fusedEntry(v, pe, thread)
+    return true
+  }
+
+  /**
+   * Takes the only row of a design's own, at its place in the entry; returns the thread's word after it, as if preemption
+   * and interrupts were still to be turned off.
+   * @noinline
+   */
+  private afterEntryRow(v: Vcpu, before: number): number {
+    const { words, entryGap: gap } = this
+    const handled = before & ~THREAD_REQUESTS
+    const thread = gap === AFTER_REQUESTS ? handled : withPreemptOff(handled)
+    words[v + VCPU_THREAD] = gap === BEFORE_FLUSH ? thread | THREAD_IRQS_OFF : thread
+    this.takeRow(this.entryRow, v)
+    const after = words[v + VCPU_THREAD]
+    return gap === AFTER_REQUESTS ? after : withPreemptOn(after)
+  }
+
+  /** The rest of an entry whose thread has a request again. */
+  private abortsEntry(v: Vcpu, pe: Pe, thread: number): false {
+    const { words } = this
+    words[v + VCPU_THREAD] = withMode(withPreemptOff(thread) | THREAD_IRQS_OFF, MODE_IN_GUEST)
+    const count = words[v + VCPU_AP_COUNT]
+    if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
+    return false
+  }
+
+  /** The thread's word is in a variable between gaps, since no step that fills the list registers writes it. */
+  private entersThroughGaps(v: Vcpu, pe: Pe, at: number, before: number): boolean {
     const { words, entryGaps: open } = this
     if (open === 0 || (this.reloads && words[v + VCPU_LOADED] !== 0)) {
       this.fusedEntry(v, pe, before)

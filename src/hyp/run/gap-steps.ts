@@ -53,7 +53,7 @@ export class GapSteps extends ThreadSteps {
   }
 
   /** `performStep`, without its switch for the rows that the library's designs, and users', mostly have in gaps. */
-  private takeRow(step: number, v: Vcpu): number {
+  takeRow(step: number, v: Vcpu): number {
     if (step >= STEP_OWN) return this.ownSteps.perform(step, v)
     if (step === STEP_NOT_LOADED) return this.isUnloaded(v) ? 1 : 0
     if (step === STEP_SAVE_VMCR) this.saveVmcr(v)
