@@ -413,6 +413,11 @@ export class FusedSteps extends GapSteps {
     return this.look(v, at)
   }
 
+  beginHaltAtOnce(v: Vcpu, at: number): number {
+    this.halt.begin(v)
+    return this.look(v, at)
+  }
+
   /** A check of halt polling. If it fails, the thread stops before its next check, since others may act. */
   look(v: Vcpu, at: number): number {
     const { words, table } = this

@@ -3,13 +3,16 @@
  * gap without rows costs a look at a bit.
  */
 import { VCPU_THREAD, type Vcpu } from '../records/vcpu.ts'
+import * as linux from './linux-steps.ts'
 import { type Program, TABLE_GAPS, TABLE_SHIFT } from './program.ts'
 import { STEP_OWN } from './step.ts'
 import { performStep } from './step-dispatch.ts'
 import {
   STEP_CLEAR_WAITING,
+  STEP_LOAD_AGAIN,
   STEP_NOT_LOADED,
   STEP_PUT,
+  STEP_PUT_AGAIN,
   STEP_SAVE_VMCR,
   STEP_SET_WAITING,
   STEP_TIMER_SYNC,
@@ -60,6 +63,8 @@ export class GapSteps extends ThreadSteps {
     else if (step === STEP_SET_WAITING) this.setWaiting(v)
     else if (step === STEP_CLEAR_WAITING) this.clearWaiting(v)
     else if (step === STEP_PUT) this.put(v)
+    else if (step === STEP_PUT_AGAIN) linux.putAgain(this, v)
+    else if (step === STEP_LOAD_AGAIN) linux.loadAgain(this, v)
     else return performStep(this, step, v)
     return 0
   }

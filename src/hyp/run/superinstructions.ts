@@ -200,7 +200,13 @@ export const superinstructions: readonly Superinstruction[] = [
     rows: [step.preemptOff, GAP, step.preemptOn, GAP, step.pollBegin, GAP, yes(step.pollAgain), CAN_RUN],
   },
   {
-    // Its end, and what a design does after it with preemption off.
+    // The begin of a halt before which a design does nothing.
+    name: 'haltAtOnce',
+    does: 'beginHaltAtOnce',
+    rows: [step.pollBegin, yes(step.pollAgain), CAN_RUN],
+  },
+  {
+    // The end of a halt, and what a design does after it with preemption off.
     name: 'afterHaltSection',
     does: 'endHaltSection',
     rows: [
