@@ -225,6 +225,11 @@ export class VirtualInterface extends CpuInterface {
     return (ended | (hcr & (causes | this.groupCauses(words[pe + ICH_VMCR])))) !== 0
   }
 
+  /** Whether a switch of a group may assert it, by the bits of ICH_HCR_EL2 that enable that. */
+  mayTellOfGroups(words: Int32Array, pe: Pe, hcr: number): boolean {
+    return (hcr & this.groupCauses(words[pe + ICH_VMCR])) !== 0
+  }
+
   /** The level of the maintenance interrupt. */
   maintenanceLine(pe: Pe): boolean {
     const hcr = this.words[pe + ICH_HCR]

@@ -93,7 +93,8 @@ export class Seam {
     return value
   }
 
-  writeHcr(v: Vcpu, pe: Pe, value: number, words = this.words): void {
+  writeHcr(v: Vcpu, pe: Pe, value: number): void {
+    const { words } = this
     this.ich.writeHcr(words, pe, value)
     const row = words[v + VCPU_COST]
     words[row + COST_SYSREG_WRITES]++
@@ -414,6 +415,14 @@ export class Seam {
   settleMaintenance(words: Int32Array, pe: Pe): void {
     if (this.virtualInterface.mayNeedMaintenance(words, pe) || (words[pe + PE_LINES] & LINE_IRQ) !== 0)
       this.silicon.lines.settleVirtual(pe)
+  }
+
+  /**
+   * The same after an interface that was disabled has got a value of ICH_HCR_EL2 that enables nothing but the interrupts for
+   * switches of groups, and no list register has had its EOI: the interrupt can but rise.
+   */
+  settleEnabled(words: Int32Array, pe: Pe, hcr: number): void {
+    if (this.virtualInterface.mayTellOfGroups(words, pe, hcr)) this.silicon.lines.settleVirtual(pe)
   }
 
   /** The same after ICH_HCR_EL2 was set to 0, with all list registers empty: the interrupt can but fall. */

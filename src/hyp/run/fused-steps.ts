@@ -39,6 +39,7 @@ import {
   withTask,
 } from '../records/vcpu.ts'
 import { MMIO_DONE } from '../vgic/vgic-mmio.ts'
+import { foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
 import { GapSteps } from './gap-steps.ts'
 import * as linux from './linux-steps.ts'
 import {
@@ -111,12 +112,13 @@ export class FusedSteps extends GapSteps {
   /** Whether the host injects nothing, and the latter have no rows, or nothing but `saveVmcr` before all others. */
   readonly exitsPlainly: boolean
   private readonly savesFirst: boolean
+  /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
+  private readonly injects: boolean
   /** Whether `fusedExit` has more to do than `fold` with list registers in use, or with another fold. */
   private readonly exitsOtherwise: boolean
 
   constructor(program: Program, parts: StepParts) {
     super(program, parts)
-    // Interrupts that the host takes: those of timers, and of mapped SPIs.
     const injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
     const flushing = this.wordOf('entryAround', TABLE_ANY)
     this.flushing = flushing === STEP_FLUSH && foldsAfterGuest(program) ? 0 : flushing
@@ -130,6 +132,7 @@ export class FusedSteps extends GapSteps {
     this.exitsPlainly = !injects && this.exitGaps === 0
     const isFused = this.exitsPlainly || this.savesFirst
     this.folding = folding === STEP_FOLD && isFused ? 0 : folding
+    this.injects = injects
     this.exitsOtherwise = injects || (this.folding !== 0 && isFused)
     this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
     this.savesVmcr = folding === STEP_FOLD_SAVING_VMCR ? 1 : 0
@@ -364,16 +367,22 @@ export class FusedSteps extends GapSteps {
    */
   private exitOtherwise(v: Vcpu, pe: Pe): void {
     const { words } = this
-    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~THREAD_MODE
-    if (this.savesVmcr !== 0) linux.foldSavingVmcr(this, v)
+    const takes = this.injects || (words[pe + PE_LINES] & LINE_IRQ) !== 0
+    const ends = takes ? THREAD_MODE : THREAD_MODE | THREAD_IRQS_OFF
+    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~ends
+    if (this.savesVmcr !== 0) foldSavingVmcr(this.vgic, v, false)
     else this.foldBack(v)
-    this.timers.sync(v)
-    if (words[pe + PE_LINES] & LINE_IRQ) this.takeInterrupts(v, pe)
-    else words[v + VCPU_THREAD] &= ~THREAD_IRQS_OFF
+    if (takes) this.takeInterrupts(v, pe)
   }
 
   private takeInterrupts(v: Vcpu, pe: Pe): void {
-    this.seam.settleMaintenance(this.words, pe)
+    const { words } = this
+    this.timers.sync(v)
+    if ((words[pe + PE_LINES] & LINE_IRQ) === 0) {
+      words[v + VCPU_THREAD] &= ~THREAD_IRQS_OFF
+      return
+    }
+    this.seam.settleMaintenance(words, pe)
     this.irqOn(v)
   }
 

@@ -44,6 +44,7 @@ export function foldIgnoringEoiCount(steps: ThreadSteps, v: Vcpu): void {
 
 export function foldSavingVmcr(steps: ThreadSteps, v: Vcpu): void {
   vgicV3.foldSavingVmcr(steps.vgic, v, false)
+  steps.settle(v)
 }
 
 /** A deactivation that is left keeps its INTID, which is an SPI's and so not 0, in VCPU_DATA. */

@@ -82,6 +82,7 @@ export function foldUnheld(steps: ThreadSteps, v: Vcpu): void {
 
 export function foldCountingFromHead(steps: ThreadSteps, v: Vcpu): void {
   foldSavingVmcr(steps.vgic, v, true)
+  steps.settle(v)
 }
 
 export function foldUnsampled(steps: ThreadSteps, v: Vcpu): void {

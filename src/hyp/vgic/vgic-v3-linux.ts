@@ -89,14 +89,15 @@ export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
   else if (count !== 0) flushByGroups(vgic, v, pe, off, summarize(vgic, v, hcr))
   if (count === 0 || words[v + VCPU_USED_LRS] === 0) {
     words[v + VCPU_HCR] = hcr
-    seam.writeHcr(v, pe, hcr, words)
+    seam.writeHcr(v, pe, hcr)
   }
-  seam.settleMaintenance(words, pe)
+  seam.settleEnabled(words, pe, hcr)
 }
 
 function flushByGroups(vgic: VgicV3, v: Vcpu, pe: Pe, off: number, hcr: number): void {
   if (hcr & HCR_UIE) vgic.apLists.sorts.groupsFirst(v, off)
   vgic.fill(v, pe, hcr)
+  vgic.seam.settleMaintenance(vgic.words, pe)
 }
 
 /** The bit of ICH_HCR_EL2 that an interrupt in a list register rules out: vSGIEOICount is for entries without SGIs. */
@@ -154,7 +155,6 @@ export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, countsFromHead: boolean): 
   else if (used === 0) words[v + VCPU_VMCR] = seam.disable(words, v, pe)
   else foldUsed(vgic, v, pe, used)
   if (words[v + VCPU_AP_COUNT] !== 0) vgic.apLists.prune(v)
-  seam.settleDisabled(words, pe)
 }
 
 /** @noinline */
