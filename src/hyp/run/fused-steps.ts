@@ -393,6 +393,13 @@ export class FusedSteps extends GapSteps {
     return this.look(v, at)
   }
 
+  putAgainForHalt(v: Vcpu, at: number): number {
+    this.setWaiting(v)
+    linux.putAgain(this, v)
+    this.halt.begin(v)
+    return this.look(v, at)
+  }
+
   saveVmcrForHalt(v: Vcpu, at: number): number {
     this.saveVmcr(v)
     this.halt.begin(v)
@@ -404,6 +411,14 @@ export class FusedSteps extends GapSteps {
     this.words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
     this.load(v)
     this.trapDir(v)
+    this.skipInstruction(v)
+    return this.table[at + TABLE_NEXT]
+  }
+
+  loadAgainAfterHalt(v: Vcpu, at: number): number {
+    this.halt.end(v)
+    this.words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
+    linux.loadAgain(this, v)
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
   }
@@ -581,6 +596,12 @@ export class FusedSteps extends GapSteps {
 
   schedIn(v: Vcpu, _at: number): number {
     this.vcpuLoad(v)
+    return ENDED
+  }
+
+  schedInAgain(v: Vcpu, _at: number): number {
+    this.timers.load(v)
+    linux.loadAgain(this, v)
     return ENDED
   }
 

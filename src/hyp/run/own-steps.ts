@@ -63,7 +63,8 @@ export class OwnSteps implements StepContext {
 
   set(vcpu: Vcpu, word: string, value: number): void {
     const at = this.at(vcpu, word)
-    this.words[at] = (value | 0) === value ? value : argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
+    this.words[at] =
+      (value | 0) === value ? value : argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
   }
 
   loaded(vcpu: Vcpu): boolean {

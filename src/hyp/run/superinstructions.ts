@@ -188,6 +188,33 @@ export const superinstructions: readonly Superinstruction[] = [
     ],
   },
   {
+    // As Linux 7.2 has both.
+    name: 'putAgainForHalt',
+    does: 'putAgainForHalt',
+    rows: [
+      step.preemptOff,
+      step.setWaiting,
+      step.putAgain,
+      step.preemptOn,
+      step.pollBegin,
+      yes(step.pollAgain),
+      CAN_RUN,
+    ],
+  },
+  {
+    name: 'loadAgainAfterHalt',
+    does: 'loadAgainAfterHalt',
+    rows: [
+      step.pollEnd,
+      step.clearUnhalt,
+      step.preemptOff,
+      step.clearWaiting,
+      step.loadAgain,
+      step.preemptOn,
+      step.skipInstruction,
+    ],
+  },
+  {
     // A halt with a VMCR sync, and its first look.
     name: 'saveVmcrForHalt',
     does: 'saveVmcrForHalt',
@@ -289,6 +316,12 @@ export const superinstructions: readonly Superinstruction[] = [
     name: 'schedIn',
     does: 'schedIn',
     rows: [step.load, step.trapDir, step.timerLoad, step.resume],
+  },
+  {
+    // As Linux 7.2 has it.
+    name: 'schedInAgain',
+    does: 'schedInAgain',
+    rows: [step.timerLoad, step.loadAgain, step.resume],
   },
   {
     // Of a vCPU that waits in its WFI.

@@ -313,17 +313,17 @@ describe('what the designs fuse', () => {
       [
         "entryAround: signalPending?",
         "exitAround: exit/publishOutside",
-        "halt: wfi/preemptOff, suspend/preemptOff",
+        "putAgainForHalt: wfi/preemptOff, suspend/preemptOff",
         "haltAtOnce: wfi/halt/pollBegin, suspend/halt/pollBegin",
         "poll: wfi/halt/pollAgain?, suspend/halt/pollAgain?",
         "sleep: wfi/halt/sleep/setSleeping, wfi/halt/sleep/setSleeping#2, suspend/halt/sleep/setSleeping, suspend/halt/sleep/setSleeping#2",
         "wake: wfi/halt/sleep/sleep, suspend/halt/sleep/sleep",
-        "afterHaltSection: wfi/halt/pollEnd",
+        "loadAgainAfterHalt: wfi/halt/pollEnd",
         "sysregByShadow: sysreg/emulateSysregByShadow",
         "mmioFromMemory: mmio/emulateMmioFromMemory",
         "command: mmio/its/noCommand?",
         "schedOutAround: schedOut/putAgain",
-        "schedInAround: schedIn/timerLoad",
+        "schedInAgain: schedIn/timerLoad",
       ]
     `)
   })
