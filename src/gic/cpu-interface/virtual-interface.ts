@@ -181,7 +181,7 @@ export class VirtualInterface extends CpuInterface {
       (hcr & HCR_UIE && this.isUnderflow(pe) ? MISR_U : 0) |
       (hcr & HCR_LRENPIE && HCR_EOIcount(hcr) !== 0 ? MISR_LRENP : 0) |
       (hcr & HCR_NPIE && !hasPending ? MISR_NP : 0) |
-      this.groupCauses(hcr, words[pe + ICH_VMCR])
+      (hcr & this.groupCauses(words[pe + ICH_VMCR]))
     )
   }
 
@@ -194,13 +194,15 @@ export class VirtualInterface extends CpuInterface {
     return valid <= 1
   }
 
-  /** The bits of ICH_MISR_EL2 that say that a group is enabled, or is not. */
-  private groupCauses(hcr: number, vmcr: number): number {
+  /**
+   * The bits of ICH_MISR_EL2 that say that a group is enabled, or is not, if all were enabled: the bits of ICH_HCR_EL2 that
+   * enable them are the same.
+   */
+  private groupCauses(vmcr: number): number {
     return (
-      (hcr & HCR_VGrp0EIE && vmcr & VMCR_VENG0 ? MISR_VGrp0E : 0) |
-      (hcr & HCR_VGrp0DIE && !(vmcr & this.vgrp0dEnable) ? MISR_VGrp0D : 0) |
-      (hcr & HCR_VGrp1EIE && vmcr & VMCR_VENG1 ? MISR_VGrp1E : 0) |
-      (hcr & HCR_VGrp1DIE && !(vmcr & VMCR_VENG1) ? MISR_VGrp1D : 0)
+      (vmcr & VMCR_VENG0 ? MISR_VGrp0E : 0) |
+      (vmcr & this.vgrp0dEnable ? 0 : MISR_VGrp0D) |
+      (vmcr & VMCR_VENG1 ? MISR_VGrp1E : MISR_VGrp1D)
     )
   }
 
@@ -220,8 +222,12 @@ export class VirtualInterface extends CpuInterface {
     const ended = (status >>> 16) & ~status
     const pending = status & LR_STATUS_PENDING
     const causes = pending & (pending - 1) ? HCR_LRENPIE : LIST_REGISTER_ENABLES
-    if ((ended | (hcr & causes)) !== 0) return true
-    return this.groupCauses(hcr, words[pe + ICH_VMCR]) !== 0
+    return (ended | (hcr & (causes | this.groupCauses(words[pe + ICH_VMCR])))) !== 0
+  }
+
+  /** Whether a switch of a group may assert it, by the bits of ICH_HCR_EL2 that enable that. */
+  mayTellOfGroups(words: Int32Array, pe: Pe, hcr: number): boolean {
+    return (hcr & this.groupCauses(words[pe + ICH_VMCR])) !== 0
   }
 
   /** The level of the maintenance interrupt. */

@@ -89,8 +89,10 @@ export class Seam {
   }
 
   writeHcr(v: Vcpu, pe: Pe, value: number): void {
-    this.ich.writeHcr(this.words, pe, value)
-    this.count(v, COST_SYSREG_WRITES, 1)
+    const { words } = this
+    this.ich.writeHcr(words, pe, value)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_WRITES]++
     if (this.observer !== null) this.observer('sysreg', false, ICH_HCR_EL2, value, 0)
   }
 
@@ -109,7 +111,7 @@ export class Seam {
 
   /** `readVmcr`, `writeHcr` with 0 and `readMisr`; returns what the first does. */
   disable(words: Int32Array, v: Vcpu, pe: Pe): number {
-    const vmcr = this.ich.readVmcr(pe)
+    const vmcr = vmcrOf(words, pe)
     this.ich.writeHcr(words, pe, 0)
     const row = words[v + VCPU_COST]
     words[row + COST_SYSREG_READS] += 2
@@ -184,6 +186,22 @@ export class Seam {
     const row = words[v + VCPU_COST]
     words[row + COST_SYSREG_READS] += 1 + inUse
     words[row + COST_SYSREG_WRITES] += 2
+    return high
+  }
+
+  /**
+   * `readElrsr`, `takeLrs` for list register 0, and `disable`, whose result becomes the word at `vmcr`. Returns what
+   * `foldOnly` does.
+   */
+  takeOnly(words: Int32Array, v: Vcpu, pe: Pe, vmcr: number): number {
+    if (this.observer !== null) this.tellTakenLrs(this.observer, pe, 1, this.elrsr(pe))
+    const high = lrHigh(words, pe)
+    const inUse = this.ich.clearOnly(words, pe, 0)
+    words[vmcr] = vmcrOf(words, pe)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS] += 3 + inUse
+    words[row + COST_SYSREG_WRITES] += 2
+    if (this.observer !== null) this.tellDisabled(this.observer, pe, words[vmcr])
     return high
   }
 
@@ -392,8 +410,21 @@ export class Seam {
 
   /** Evaluates the maintenance interrupt after writes of ICH_HCR_EL2 or list registers. */
   settleMaintenance(words: Int32Array, pe: Pe): void {
-    if (this.virtualInterface.mayNeedMaintenance(words, pe) || words[pe + PE_LINES] & LINE_IRQ)
+    if (this.virtualInterface.mayNeedMaintenance(words, pe) || (words[pe + PE_LINES] & LINE_IRQ) !== 0)
       this.silicon.lines.settleVirtual(pe)
+  }
+
+  /**
+   * The same after an interface that was disabled has got a value of ICH_HCR_EL2 that enables nothing but the interrupts for
+   * switches of groups, and no list register has had its EOI: the interrupt can but rise.
+   */
+  settleEnabled(words: Int32Array, pe: Pe, hcr: number): void {
+    if (this.virtualInterface.mayTellOfGroups(words, pe, hcr)) this.silicon.lines.settleVirtual(pe)
+  }
+
+  /** The same after ICH_HCR_EL2 was set to 0, with all list registers empty: the interrupt can but fall. */
+  settleDisabled(words: Int32Array, pe: Pe): void {
+    if ((words[pe + PE_LINES] & LINE_IRQ) !== 0) this.silicon.lines.settleVirtual(pe)
   }
 
   private count(v: Vcpu, kind: number, accesses: number): void {

@@ -30,40 +30,48 @@ export function performFused(steps: FusedSteps, number: number, v: Vcpu, at: num
     case 10:
       return steps.loadAfterHalt(v, at)
     case 11:
-      return steps.saveVmcrForHalt(v, at)
+      return steps.putAgainForHalt(v, at)
     case 12:
-      return steps.beginHalt(v, at)
+      return steps.loadAgainAfterHalt(v, at)
     case 13:
-      return steps.endHaltSection(v, at)
+      return steps.saveVmcrForHalt(v, at)
     case 14:
-      return steps.endHalt(v, at)
+      return steps.beginHalt(v, at)
     case 15:
-      return steps.endHaltAround(v, at)
+      return steps.beginHaltAtOnce(v, at)
     case 16:
-      return steps.emulateSysregAndSkip(v, at)
+      return steps.endHaltSection(v, at)
     case 17:
-      return steps.emulateSysregByShadowAndSkip(v, at)
+      return steps.endHalt(v, at)
     case 18:
-      return steps.emulateMmioAndSkip(v, at)
+      return steps.endHaltAround(v, at)
     case 19:
-      return steps.carryOut(v, at)
+      return steps.emulateSysregAndSkip(v, at)
     case 20:
-      return steps.carryOutAsLinux61(v, at)
+      return steps.emulateSysregByShadowAndSkip(v, at)
     case 21:
-      return steps.emulateMmioFromMemoryAndSkip(v, at)
+      return steps.emulateMmioAndSkip(v, at)
     case 22:
-      return steps.emulateMmioFromMemoryAndSkip(v, at)
+      return steps.carryOut(v, at)
     case 23:
-      return steps.schedOut(v, at)
+      return steps.carryOutAsLinux61(v, at)
     case 24:
-      return steps.schedOutDirect(v, at)
+      return steps.emulateMmioFromMemoryAndSkip(v, at)
     case 25:
-      return steps.schedInDirect(v, at)
+      return steps.emulateMmioFromMemoryAndSkip(v, at)
     case 26:
-      return steps.schedIn(v, at)
+      return steps.schedOut(v, at)
     case 27:
-      return steps.schedInWaiting(v, at)
+      return steps.schedOutDirect(v, at)
     case 28:
+      return steps.schedInDirect(v, at)
+    case 29:
+      return steps.schedIn(v, at)
+    case 30:
+      return steps.schedInAgain(v, at)
+    case 31:
+      return steps.schedInWaiting(v, at)
+    case 32:
       return steps.schedOutAround(v, at)
     default:
       return steps.schedInAround(v, at)

@@ -39,6 +39,7 @@ import {
   withTask,
 } from '../records/vcpu.ts'
 import { MMIO_DONE } from '../vgic/vgic-mmio.ts'
+import { foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
 import { GapSteps } from './gap-steps.ts'
 import * as linux from './linux-steps.ts'
 import {
@@ -67,7 +68,7 @@ import {
   STEP_RUNNABLE_ON_DEMAND,
   STEP_SAVE_VMCR,
 } from './step-numbers.ts'
-import { fusedAt } from './superinstructions.ts'
+import { foldsAfterGuest, fusedAt } from './superinstructions.ts'
 import { THREAD_IN_GUEST, THREAD_POLLS, THREAD_SLEEPS, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
 import type { StepParts } from './thread-steps.ts'
 
@@ -91,9 +92,10 @@ const IN_SECTION = 2
 const AFTER_SECTION = 3
 
 export class FusedSteps extends GapSteps {
-  /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
-  private readonly injects: boolean
-  /** The steps that fill and fold the list registers between gaps; 0 where there are none, and they are `flush` and `fold`. */
+  /**
+   * The steps that fill and fold the list registers between gaps. 0 for `flush` and `fold` as in `entry` and `exit`, which
+   * need not settle the maintenance interrupt.
+   */
   private readonly flushing: number
   private readonly folding: number
   /** 1 if every entry accesses the hardware; and if every exit does. */
@@ -102,24 +104,38 @@ export class FusedSteps extends GapSteps {
   /** The gaps of `entryAround`, and of `exitAround`, that have rows. */
   readonly entryGaps: number
   private readonly exitGaps: number
+  /** The gap of the former before the flush that has the only row, which has one result; otherwise -1. And the row's step. */
+  private readonly entryGap: number
+  private readonly entryRow: number
   /** Whether the former have nothing but what `notLoaded?` asks for. */
   private readonly reloads: boolean
   /** Whether the host injects nothing, and the latter have no rows, or nothing but `saveVmcr` before all others. */
-  private readonly exitsPlainly: boolean
+  readonly exitsPlainly: boolean
   private readonly savesFirst: boolean
+  /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
+  private readonly injects: boolean
+  /** Whether `fusedExit` has more to do than `fold` with list registers in use, or with another fold. */
+  private readonly exitsOtherwise: boolean
 
   constructor(program: Program, parts: StepParts) {
     super(program, parts)
-    this.injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
-    this.flushing = this.wordOf('entryAround', TABLE_ANY)
-    this.folding = this.wordOf('exitAround', TABLE_ANY)
+    const injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
+    const flushing = this.wordOf('entryAround', TABLE_ANY)
+    this.flushing = flushing === STEP_FLUSH && foldsAfterGuest(program) ? 0 : flushing
+    const folding = this.wordOf('exitAround', TABLE_ANY)
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
+    this.entryGap = [AFTER_REQUESTS, AFTER_PREEMPT_OFF, BEFORE_FLUSH].find((gap) => this.isOnlyRow(gap)) ?? -1
+    this.entryRow = ~this.wordOf('entryAround', TABLE_GAPS + 2 * this.entryGap + 1)
     this.reloads = this.entryGaps === 1 << AFTER_PREEMPT_OFF && this.asksForReload()
-    this.exitsPlainly = !this.injects && this.exitGaps === 0
-    this.savesFirst = !this.injects && this.exitGaps === 1 << BEFORE_OUTSIDE && this.asksForSave()
+    this.savesFirst = !injects && this.exitGaps === 1 << BEFORE_OUTSIDE && this.asksForSave()
+    this.exitsPlainly = !injects && this.exitGaps === 0
+    const isFused = this.exitsPlainly || this.savesFirst
+    this.folding = folding === STEP_FOLD && isFused ? 0 : folding
+    this.injects = injects
+    this.exitsOtherwise = injects || (this.folding !== 0 && isFused)
     this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
-    this.savesVmcr = this.folding === STEP_FOLD_SAVING_VMCR ? 1 : 0
+    this.savesVmcr = folding === STEP_FOLD_SAVING_VMCR ? 1 : 0
   }
 
   /** A word of the row at which a superinstruction begins; 0 if it begins nowhere. */
@@ -127,6 +143,10 @@ export class FusedSteps extends GapSteps {
     const { table, program } = this
     const pc = program.steps.findIndex((_, each) => fusedAt(table, each as NextPc)?.name === name)
     return pc < 0 ? 0 : table[(pc << TABLE_SHIFT) + word]
+  }
+
+  private isOnlyRow(gap: number): boolean {
+    return this.entryGaps === 1 << gap && this.wordOf('entryAround', TABLE_GAPS + 2 * gap + 1) < 0
   }
 
   private asksForReload(): boolean {
@@ -180,9 +200,17 @@ export class FusedSteps extends GapSteps {
     if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
   }
 
+  /** The row of the design that fills the list registers. */
   private fillSome(v: Vcpu, pe: Pe, count: number): void {
     if (this.flushing === 0) this.vgic.flushSome(v, pe, count)
-    else this.fill(v)
+    else if (this.writesHcr !== 0) linux.flushWritingHcr(this, v)
+    else this.fillOtherwise(v)
+  }
+
+  /** @noinline */
+  private fillOtherwise(v: Vcpu): void {
+    if (this.flushing === STEP_FLUSH_ACTIVE_FIRST) linux.flushActiveFirst(this, v)
+    else performStep(this, this.flushing, v)
   }
 
   entryAround(v: Vcpu, at: number): number {
@@ -195,10 +223,42 @@ export class FusedSteps extends GapSteps {
   }
 
   /**
-   * The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request. The
-   * thread's word is in a variable between gaps, since no step that fills the list registers writes it.
+   * The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request.
    */
   entersAround(v: Vcpu, pe: Pe, at: number, before: number): boolean {
+    if (this.entryGap < 0) return this.entersThroughGaps(v, pe, at, before)
+    const thread = this.afterEntryRow(v, before)
+    if (thread & THREAD_REQUESTS) return this.abortsEntry(v, pe, thread)
+    this.fusedEntry(v, pe, thread)
+    return true
+  }
+
+  /**
+   * Takes the only row of a design's own, at its place in the entry; returns the thread's word after it, as if preemption
+   * and interrupts were still to be turned off.
+   * @noinline
+   */
+  private afterEntryRow(v: Vcpu, before: number): number {
+    const { words, entryGap: gap } = this
+    const handled = before & ~THREAD_REQUESTS
+    const thread = gap === AFTER_REQUESTS ? handled : withPreemptOff(handled)
+    words[v + VCPU_THREAD] = gap === BEFORE_FLUSH ? thread | THREAD_IRQS_OFF : thread
+    this.takeRow(this.entryRow, v)
+    const after = words[v + VCPU_THREAD]
+    return gap === AFTER_REQUESTS ? after : withPreemptOn(after)
+  }
+
+  /** The rest of an entry whose thread has a request again. */
+  private abortsEntry(v: Vcpu, pe: Pe, thread: number): false {
+    const { words } = this
+    words[v + VCPU_THREAD] = withMode(withPreemptOff(thread) | THREAD_IRQS_OFF, MODE_IN_GUEST)
+    const count = words[v + VCPU_AP_COUNT]
+    if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
+    return false
+  }
+
+  /** The thread's word is in a variable between gaps, since no step that fills the list registers writes it. */
+  private entersThroughGaps(v: Vcpu, pe: Pe, at: number, before: number): boolean {
     const { words, entryGaps: open } = this
     if (open === 0 || (this.reloads && words[v + VCPU_LOADED] !== 0)) {
       this.fusedEntry(v, pe, before)
@@ -211,7 +271,8 @@ export class FusedSteps extends GapSteps {
     thread |= THREAD_IRQS_OFF
     if (open & (1 << BEFORE_FLUSH)) thread = this.throughGap(v, at, BEFORE_FLUSH, thread)
     words[v + VCPU_THREAD] = thread
-    if ((words[v + VCPU_AP_COUNT] | this.writesHcr) !== 0) this.fill(v)
+    const count = words[v + VCPU_AP_COUNT]
+    if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
     if (open & (1 << AFTER_FLUSH)) thread = this.throughGap(v, at, AFTER_FLUSH, thread)
     thread = withMode(thread, MODE_IN_GUEST)
     if (open & (1 << AFTER_PUBLISH)) thread = this.throughGap(v, at, AFTER_PUBLISH, thread)
@@ -219,15 +280,6 @@ export class FusedSteps extends GapSteps {
     if (thread & THREAD_REQUESTS) return false
     returnFromEl2(words, pe)
     return true
-  }
-
-  /** The row of the design that fills the list registers. */
-  private fill(v: Vcpu): void {
-    const { flushing } = this
-    if (flushing === STEP_FLUSH) this.flush(v)
-    else if (flushing === STEP_FLUSH_ACTIVE_FIRST) linux.flushActiveFirst(this, v)
-    else if (flushing === STEP_FLUSH_WRITING_HCR) linux.flushWritingHcr(this, v)
-    else performStep(this, flushing, v)
   }
 
   /**
@@ -240,11 +292,16 @@ export class FusedSteps extends GapSteps {
   }
 
   private foldRow(v: Vcpu): void {
-    const { folding } = this
-    if (folding === STEP_FOLD) this.fold(v)
-    else if (folding === STEP_FOLD_IGNORING_EOI_COUNT) linux.foldIgnoringEoiCount(this, v)
-    else if (folding === STEP_FOLD_SAVING_VMCR) linux.foldSavingVmcr(this, v)
-    else performStep(this, folding, v)
+    if (this.savesVmcr !== 0) linux.foldSavingVmcr(this, v)
+    else if (this.folding === 0) this.vgic.fold(v)
+    else this.foldOtherwise(v)
+  }
+
+  /** @noinline */
+  private foldOtherwise(v: Vcpu): void {
+    if (this.folding === STEP_FOLD) this.fold(v)
+    else if (this.folding === STEP_FOLD_IGNORING_EOI_COUNT) linux.foldIgnoringEoiCount(this, v)
+    else performStep(this, this.folding, v)
   }
 
   exitAroundToReason(v: Vcpu, at: number): number {
@@ -255,23 +312,12 @@ export class FusedSteps extends GapSteps {
 
   /** The rows of the exit, as `fusedExit`, without the result of the last. */
   exitAround(v: Vcpu, pe: Pe, at: number): void {
-    if (this.exitsPlainly) this.exitWithoutGaps(v, pe)
+    if (this.savesFirst) this.saveVmcr(v)
+    if (this.exitsPlainly || this.savesFirst) this.fusedExit(v, pe)
     else this.exitThroughGaps(v, pe, at)
   }
 
-  private exitWithoutGaps(v: Vcpu, pe: Pe): void {
-    const { words } = this
-    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
-    this.foldBack(v)
-    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) this.irqOn(v)
-  }
-
   private exitThroughGaps(v: Vcpu, pe: Pe, at: number): void {
-    if (this.savesFirst) {
-      this.saveVmcr(v)
-      this.exitWithoutGaps(v, pe)
-      return
-    }
     // As in `entersAround`: a fold notifies other vCPUs only.
     const { words, exitGaps: open } = this
     let thread = words[v + VCPU_THREAD]
@@ -306,8 +352,8 @@ export class FusedSteps extends GapSteps {
    */
   fusedExit(v: Vcpu, pe: Pe): void {
     const { words } = this
-    if (this.injects === true || words[pe + PE_LINES] & LINE_IRQ) {
-      this.exitTaking(v, pe)
+    if (this.exitsOtherwise === true || words[pe + PE_LINES] & LINE_IRQ) {
+      this.exitOtherwise(v, pe)
       return
     }
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
@@ -315,20 +361,28 @@ export class FusedSteps extends GapSteps {
   }
 
   /**
-   * The rows of the exit if the host takes interrupts, or injects those that it takes: those that the fold makes pending
-   * wait until interrupts are on.
+   * The rows of the exit if the host takes interrupts, or injects those that it takes, or if the design does more at its
+   * exits: interrupts that the fold makes pending wait until they are on.
+   * @noinline
    */
-  private exitTaking(v: Vcpu, pe: Pe): void {
+  private exitOtherwise(v: Vcpu, pe: Pe): void {
     const { words } = this
-    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~THREAD_MODE
-    if ((words[v + VCPU_USED_LRS] | words[v + VCPU_AP_COUNT]) !== 0) this.vgic.fold(v)
-    this.timers.sync(v)
-    if (words[pe + PE_LINES] & LINE_IRQ) this.takeInterrupts(v, pe)
-    else words[v + VCPU_THREAD] &= ~THREAD_IRQS_OFF
+    const takes = this.injects || (words[pe + PE_LINES] & LINE_IRQ) !== 0
+    const ends = takes ? THREAD_MODE : THREAD_MODE | THREAD_IRQS_OFF
+    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~ends
+    if (this.savesVmcr !== 0) foldSavingVmcr(this.vgic, v, false)
+    else this.foldBack(v)
+    if (takes) this.takeInterrupts(v, pe)
   }
 
   private takeInterrupts(v: Vcpu, pe: Pe): void {
-    this.seam.settleMaintenance(this.words, pe)
+    const { words } = this
+    this.timers.sync(v)
+    if ((words[pe + PE_LINES] & LINE_IRQ) === 0) {
+      words[v + VCPU_THREAD] &= ~THREAD_IRQS_OFF
+      return
+    }
+    this.seam.settleMaintenance(words, pe)
     this.irqOn(v)
   }
 
@@ -336,6 +390,13 @@ export class FusedSteps extends GapSteps {
   putForHalt(v: Vcpu, at: number): number {
     this.setWaiting(v)
     this.put(v)
+    this.halt.begin(this.words, v)
+    return this.look(v, at)
+  }
+
+  putAgainForHalt(v: Vcpu, at: number): number {
+    this.setWaiting(v)
+    linux.putAgain(this, v)
     this.halt.begin(this.words, v)
     return this.look(v, at)
   }
@@ -356,6 +417,14 @@ export class FusedSteps extends GapSteps {
     return this.table[at + TABLE_NEXT]
   }
 
+  loadAgainAfterHalt(v: Vcpu, at: number): number {
+    this.halt.end(this.words, v)
+    this.words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
+    linux.loadAgain(this, v)
+    this.skipInstruction(v)
+    return this.table[at + TABLE_NEXT]
+  }
+
   beginHalt(v: Vcpu, at: number): number {
     const { words } = this
     const open = this.table[at + TABLE_OPEN]
@@ -367,6 +436,11 @@ export class FusedSteps extends GapSteps {
     if (open & (1 << BEFORE_BEGIN)) this.takeGap(v, at, BEFORE_BEGIN)
     this.halt.begin(this.words, v)
     if (open & (1 << AFTER_BEGIN)) this.takeGap(v, at, AFTER_BEGIN)
+    return this.look(v, at)
+  }
+
+  beginHaltAtOnce(v: Vcpu, at: number): number {
+    this.halt.begin(this.words, v)
     return this.look(v, at)
   }
 
@@ -527,6 +601,12 @@ export class FusedSteps extends GapSteps {
 
   schedIn(v: Vcpu, _at: number): number {
     this.vcpuLoad(v)
+    return ENDED
+  }
+
+  schedInAgain(v: Vcpu, _at: number): number {
+    this.timers.load(v)
+    linux.loadAgain(this, v)
     return ENDED
   }
 

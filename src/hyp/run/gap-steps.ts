@@ -3,13 +3,16 @@
  * gap without rows costs a look at a bit.
  */
 import { VCPU_THREAD, type Vcpu } from '../records/vcpu.ts'
+import * as linux from './linux-steps.ts'
 import { type Program, TABLE_GAPS, TABLE_SHIFT } from './program.ts'
 import { STEP_OWN } from './step.ts'
 import { performStep } from './step-dispatch.ts'
 import {
   STEP_CLEAR_WAITING,
+  STEP_LOAD_AGAIN,
   STEP_NOT_LOADED,
   STEP_PUT,
+  STEP_PUT_AGAIN,
   STEP_SAVE_VMCR,
   STEP_SET_WAITING,
   STEP_TIMER_SYNC,
@@ -53,13 +56,15 @@ export class GapSteps extends ThreadSteps {
   }
 
   /** `performStep`, without its switch for the rows that the library's designs, and users', mostly have in gaps. */
-  private takeRow(step: number, v: Vcpu): number {
+  takeRow(step: number, v: Vcpu): number {
     if (step >= STEP_OWN) return this.ownSteps.perform(step, v)
     if (step === STEP_NOT_LOADED) return this.isUnloaded(v) ? 1 : 0
     if (step === STEP_SAVE_VMCR) this.saveVmcr(v)
     else if (step === STEP_SET_WAITING) this.setWaiting(v)
     else if (step === STEP_CLEAR_WAITING) this.clearWaiting(v)
     else if (step === STEP_PUT) this.put(v)
+    else if (step === STEP_PUT_AGAIN) linux.putAgain(this, v)
+    else if (step === STEP_LOAD_AGAIN) linux.loadAgain(this, v)
     else return performStep(this, step, v)
     return 0
   }

@@ -35,7 +35,6 @@ export function flushActiveFirst(steps: ThreadSteps, v: Vcpu): void {
 
 export function flushWritingHcr(steps: ThreadSteps, v: Vcpu): void {
   vgicV3.flushWritingHcr(steps.vgic, v)
-  steps.settle(v)
 }
 
 export function foldIgnoringEoiCount(steps: ThreadSteps, v: Vcpu): void {

@@ -22,6 +22,8 @@ export class OwnSteps implements StepContext {
   private readonly own: readonly OwnStep[]
   private readonly names: readonly string[]
   private readonly layout: VmLayout
+  /** The offset of the first of them in a vCPU's record. */
+  private readonly firstWord: number
   /** The last handle that a step was called with, which needs no check: mostly it is the one that the step asks about. */
   private known: Vcpu | 0 = 0
 
@@ -36,13 +38,18 @@ export class OwnSteps implements StepContext {
     this.own = program.own
     this.names = program.design.words ?? []
     this.layout = vgic.apLists.layout
+    this.firstWord = this.layout.ownWords
   }
 
   perform(op: number, v: Vcpu): number {
-    const step = this.own[op - STEP_OWN]
     this.known = v
-    const result = step.perform(this, v)
-    if (result === 0) return 0
+    const result = this.own[op - STEP_OWN].perform(this, v)
+    return result === 0 ? 0 : this.outcome(op, result)
+  }
+
+  /** The outcome, not the first, that a step has returned. */
+  private outcome(op: number, result: number): number {
+    const step = this.own[op - STEP_OWN]
     if (Number.isInteger(result) && result >= 0 && result < Math.max(step.outcomes.length, 1)) return result
     throw new VgicError(
       'argument',
@@ -56,7 +63,8 @@ export class OwnSteps implements StepContext {
 
   set(vcpu: Vcpu, word: string, value: number): void {
     const at = this.at(vcpu, word)
-    this.words[at] = argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
+    this.words[at] =
+      (value | 0) === value ? value : argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
   }
 
   loaded(vcpu: Vcpu): boolean {
@@ -119,15 +127,15 @@ export class OwnSteps implements StepContext {
   private at(vcpu: Vcpu, word: string): number {
     const { names } = this
     // Not indexOf: a call of it costs more than the few comparisons.
-    for (let i = 0; i < names.length; i++)
-      if (names[i] === word) return this.vcpu(vcpu) + this.layout.ownWords + i
-    const name = typeof word === 'string' ? word : shown(word)
-    throw new VgicError('argument', `The design has no word ${name}: add it to the design's words.`)
+    for (let i = 0; i < names.length; i++) if (names[i] === word) return this.vcpu(vcpu) + this.firstWord + i
+    return refuseWord(word)
   }
-
   /** Checks that a value is the handle of a vCPU, and returns it. */
   private vcpu(vcpu: Vcpu): Vcpu {
-    if (vcpu === this.known) return vcpu
+    return vcpu === this.known ? vcpu : this.checked(vcpu)
+  }
+
+  private checked(vcpu: Vcpu): Vcpu {
     const { vcpus, vcpuSize, vcpuCount } = this.layout
     if (typeof vcpu === 'number') {
       const index = this.words[vcpu + VCPU_INDEX]
@@ -138,12 +146,20 @@ export class OwnSteps implements StepContext {
 
   /** Checks that a value is the handle of a vCPU that is on a PE, and returns the handle. */
   private running(vcpu: Vcpu): Vcpu {
-    if (this.words[this.vcpu(vcpu) + VCPU_PE] !== 0) return vcpu
+    return this.words[this.vcpu(vcpu) + VCPU_PE] !== 0 ? vcpu : this.refuseIdle(vcpu)
+  }
+
+  private refuseIdle(vcpu: Vcpu): never {
     throw new VgicError(
       'argument',
       `vcpu${this.words[vcpu + VCPU_INDEX]} is on no PE, so a step cannot access its registers: take the vCPU that the step is called with.`,
     )
   }
+}
+
+function refuseWord(word: unknown): never {
+  const name = typeof word === 'string' ? word : shown(word)
+  throw new VgicError('argument', `The design has no word ${name}: add it to the design's words.`)
 }
 
 function refuseHandle(vcpu: unknown): never {

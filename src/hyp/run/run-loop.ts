@@ -85,9 +85,9 @@ export class RunLoop extends FusedSteps {
   private readonly aroundHead: number
   private readonly entered: number
   /**
-   * The guest's only row, if the superinstruction `exit` follows it, and if `exitAround` does; the row after it if it is
-   * `exit`, and where that begins in the table if it is `exitAround`; and the table word with the successor for reason 0
-   * after either. Otherwise -1.
+   * The guest's only row, if the superinstruction `exit` follows it, or `exitAround` that does as much, and if any other
+   * `exitAround` does; the row after it in the first case, and where that begins in the table in the other; and the table
+   * word with the successor for reason 0 after either. Otherwise -1.
    */
   private readonly guest: number
   private readonly aroundGuest: number
@@ -108,7 +108,8 @@ export class RunLoop extends FusedSteps {
     const exit = table[(guests[0] << TABLE_SHIFT) + 1]
     const fusedExit = guests.length === 1 ? fusedAt(table, asPc(exit))?.name : undefined
     const last = (pc: number): number => table[(pc << TABLE_SHIFT) + TABLE_LAST]
-    const [isExit, isAroundExit] = [fusedExit === 'exit', fusedExit === 'exitAround']
+    const isExit = fusedExit === 'exit' || (fusedExit === 'exitAround' && this.exitsPlainly)
+    const isAroundExit = fusedExit === 'exitAround' && !isExit
     this.guest = isExit ? guests[0] : -1
     this.aroundGuest = isAroundExit ? guests[0] : -1
     this.left = isExit ? exit : -1

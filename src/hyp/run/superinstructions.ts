@@ -188,6 +188,33 @@ export const superinstructions: readonly Superinstruction[] = [
     ],
   },
   {
+    // As Linux 7.2 has both.
+    name: 'putAgainForHalt',
+    does: 'putAgainForHalt',
+    rows: [
+      step.preemptOff,
+      step.setWaiting,
+      step.putAgain,
+      step.preemptOn,
+      step.pollBegin,
+      yes(step.pollAgain),
+      CAN_RUN,
+    ],
+  },
+  {
+    name: 'loadAgainAfterHalt',
+    does: 'loadAgainAfterHalt',
+    rows: [
+      step.pollEnd,
+      step.clearUnhalt,
+      step.preemptOff,
+      step.clearWaiting,
+      step.loadAgain,
+      step.preemptOn,
+      step.skipInstruction,
+    ],
+  },
+  {
     // A halt with a VMCR sync, and its first look.
     name: 'saveVmcrForHalt',
     does: 'saveVmcrForHalt',
@@ -200,7 +227,13 @@ export const superinstructions: readonly Superinstruction[] = [
     rows: [step.preemptOff, GAP, step.preemptOn, GAP, step.pollBegin, GAP, yes(step.pollAgain), CAN_RUN],
   },
   {
-    // Its end, and what a design does after it with preemption off.
+    // The begin of a halt before which a design does nothing.
+    name: 'haltAtOnce',
+    does: 'beginHaltAtOnce',
+    rows: [step.pollBegin, yes(step.pollAgain), CAN_RUN],
+  },
+  {
+    // The end of a halt, and what a design does after it with preemption off.
     name: 'afterHaltSection',
     does: 'endHaltSection',
     rows: [
@@ -283,6 +316,12 @@ export const superinstructions: readonly Superinstruction[] = [
     name: 'schedIn',
     does: 'schedIn',
     rows: [step.load, step.trapDir, step.timerLoad, step.resume],
+  },
+  {
+    // As Linux 7.2 has it.
+    name: 'schedInAgain',
+    does: 'schedInAgain',
+    rows: [step.timerLoad, step.loadAgain, step.resume],
   },
   {
     // Of a vCPU that waits in its WFI.
@@ -497,6 +536,9 @@ function afterOnlyGuest({ table, steps }: Program): number {
   }
   return only === 0 ? 0 : table[(only << TABLE_SHIFT) + 1]
 }
+
+/** Whether a design folds the list registers wherever its guest has left. */
+export const foldsAfterGuest = (program: Program): boolean => followEveryGuest(program, exits)
 
 /** Whether the rows of one of several superinstructions follow the guest wherever the design enters it. */
 function followEveryGuest(program: Program, names: readonly string[]): boolean {

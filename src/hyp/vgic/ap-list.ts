@@ -257,6 +257,11 @@ export class ApLists {
     }
   }
 
+  /** Whether SPIs are counted as in flight. */
+  hasSpisInFlight(words: Int32Array): boolean {
+    return words[this.vm + VM_COUNTED_SPIS] !== 0
+  }
+
   /** A level-sensitive SPI was deactivated. Linux's atomic_dec_if_positive: the count may be too small by now. */
   discountSpi(): void {
     if (this.words[this.vm + VM_COUNTED_SPIS] > 0) this.words[this.vm + VM_COUNTED_SPIS]--

@@ -42,7 +42,6 @@ import {
   irqStateOf,
   irqStaysOn,
 } from '../records/vgic-irq.ts'
-import { VM_COUNTED_SPIS } from '../records/vm.ts'
 import { groupSwitches, type VgicV3 } from './vgic-v3.ts'
 
 /**
@@ -74,46 +73,53 @@ export function flushActiveFirst(vgic: VgicV3, v: Vcpu): void {
 /**
  * Linux 7.2's flush: ICH_HCR_EL2 is written at every entry, also with an empty ap_list, and asks for a maintenance
  * interrupt when the guest switches a group. The disabled groups are those of the shadow of ICH_VMCR_EL2, which the
- * last exit has saved.
+ * last exit has saved. ICC_DIR_EL1 is trapped by the count of SPIs in flight. Bits that follow from what is on the list
+ * are those of an empty one if nothing of it gets a list register.
+ * @noinline
  */
 export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
-  const { words } = vgic
+  const { words, seam, apLists } = vgic
   const pe = asPe(words[v + VCPU_PE])
   const count = words[v + VCPU_AP_COUNT]
   const off = ~words[v + VCPU_VMCR] & (VMCR_VENG0 | VMCR_VENG1)
-  const hcr = HCR_En | groupSwitches(off) | summarize(vgic, v)
+  const trapsDir = apLists.hasSpisInFlight(words) ? HCR_TDIR : 0
+  const hcr = HCR_En | HCR_vSGIEOICount | groupSwitches(off) | trapsDir
   words[v + VCPU_USED_LRS] = 0
-  if (count !== 0) {
-    if (count === 1) vgic.flushOnly(v, pe, hcr)
-    else flushByGroups(vgic, v, pe, off, hcr)
-    if (words[v + VCPU_USED_LRS] !== 0) return
+  if (count === 1) vgic.flushOnly(v, pe, hcr & ~ruledOutBy(vgic, v, asIrq(words[v + VCPU_AP_FIRST])))
+  else if (count !== 0) flushByGroups(vgic, v, pe, off, summarize(vgic, v, hcr))
+  if (count === 0 || words[v + VCPU_USED_LRS] === 0) {
+    words[v + VCPU_HCR] = hcr
+    seam.writeHcr(v, pe, hcr)
   }
-  words[v + VCPU_HCR] = hcr
-  vgic.seam.writeHcr(v, pe, hcr)
+  seam.settleEnabled(words, pe, hcr)
 }
 
 function flushByGroups(vgic: VgicV3, v: Vcpu, pe: Pe, off: number, hcr: number): void {
   if (hcr & HCR_UIE) vgic.apLists.sorts.groupsFirst(v, off)
   vgic.fill(v, pe, hcr)
+  vgic.seam.settleMaintenance(vgic.words, pe)
 }
 
+/** The bit of ICH_HCR_EL2 that an interrupt in a list register rules out: vSGIEOICount is for entries without SGIs. */
+const ruledOutBy = ({ apLists }: VgicV3, v: Vcpu, irq: Irq): number =>
+  apLists.intidOf(v, irq) < FIRST_PPI ? HCR_vSGIEOICount : 0
+
 /**
- * The bits of ICH_HCR_EL2 that follow from how many pending and active interrupts Linux 7.2 has for a vCPU: UIE for
- * more than list registers, NPIE for more pending ones, LRENPIE if there are active ones among more; vSGIEOICount
- * without SGIs. ICC_DIR_EL1 is trapped while active interrupts may be outside, and by the count of SPIs in flight.
+ * ICH_HCR_EL2 for several pending and active interrupts, by that for none: UIE for more than list registers, NPIE for more
+ * pending ones, LRENPIE if there are active ones among more, and then ICC_DIR_EL1 is trapped, too.
  */
-function summarize(vgic: VgicV3, v: Vcpu): number {
+function summarize(vgic: VgicV3, v: Vcpu, none: number): number {
   const { words, apLists, listRegisters } = vgic
   const index = apLists.targetOf(words, v)
   let pending = 0
   let active = 0
-  let hcr = HCR_vSGIEOICount | (words[apLists.layout.vm + VM_COUNTED_SPIS] !== 0 ? HCR_TDIR : 0)
+  let hcr = none
   for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
     const word = words[irq]
     if (!irqStaysOn(word, index)) continue
     if (word & IRQ_ACTIVE) active++
     else pending++
-    if (apLists.intidOf(v, irq) < FIRST_PPI) hcr &= ~HCR_vSGIEOICount
+    hcr &= ~ruledOutBy(vgic, v, irq)
   }
   if (pending + active <= listRegisters) return hcr
   if (pending > listRegisters) hcr |= HCR_NPIE
@@ -143,14 +149,26 @@ export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, countsFromHead: boolean): 
   const { words, seam } = vgic
   const pe = asPe(words[v + VCPU_PE])
   const used = words[v + VCPU_USED_LRS]
-  if (words[v + VCPU_HCR] & HCR_LRENPIE) foldDeactivating(vgic, v, pe, used, countsFromHead)
-  else {
-    const empty = takeLrs(vgic, v, pe, used)
-    words[v + VCPU_VMCR] = seam.disable(words, v, pe)
-    if (used !== 0) foldTaken(vgic, v, pe, used, empty)
-    words[v + VCPU_HCR] = 0
+  const hcr = words[v + VCPU_HCR]
+  words[v + VCPU_HCR] = 0
+  if (hcr & HCR_LRENPIE) foldDeactivating(vgic, v, pe, used, countsFromHead)
+  else if (used === 0) words[v + VCPU_VMCR] = seam.disable(words, v, pe)
+  else foldUsed(vgic, v, pe, used)
+  if (words[v + VCPU_AP_COUNT] !== 0) vgic.apLists.prune(words, v)
+}
+
+/** @noinline */
+function foldUsed(vgic: VgicV3, v: Vcpu, pe: Pe, used: number): void {
+  const { words, seam } = vgic
+  if (used === 1) {
+    foldCounting(vgic, v, asIrq(words[v + VCPU_LR_IRQ]), seam.takeOnly(words, v, pe, v + VCPU_VMCR))
+    words[v + VCPU_LR_IRQ] = 0
+    words[v + VCPU_USED_LRS] = 0
+    return
   }
-  vgic.apLists.prune(words, v)
+  const empty = takeLrs(vgic, v, pe, used)
+  words[v + VCPU_VMCR] = seam.disable(words, v, pe)
+  foldTaken(vgic, v, pe, used, empty)
 }
 
 /** The same, where the guest may have ended interrupts in no list register. */
@@ -163,7 +181,6 @@ function foldDeactivating(vgic: VgicV3, v: Vcpu, pe: Pe, used: number, countsFro
   seam.readMisr(v, pe)
   const last = asIrq(words[v + VCPU_LR_IRQ + Math.max(used, 1) - 1])
   foldTaken(vgic, v, pe, used, empty)
-  words[v + VCPU_HCR] = 0
   if (ended !== 0) deactivateAfter(vgic, v, countsFromHead ? 0 : last, ended)
 }
 

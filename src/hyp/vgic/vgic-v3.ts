@@ -404,9 +404,12 @@ export class VgicV3 {
   }
 }
 
-/** The enables of the maintenance interrupts for a switch of each group, with the groups `off` disabled. */
+/**
+ * The enables of the maintenance interrupts for a switch of each group, with the groups `off` disabled. That for a group's
+ * being enabled is the bit below that for its being disabled.
+ */
 export const groupSwitches = (off: number): number =>
-  (off & VMCR_VENG0 ? HCR_VGrp0EIE : HCR_VGrp0DIE) | (off & VMCR_VENG1 ? HCR_VGrp1EIE : HCR_VGrp1DIE)
+  (HCR_VGrp0DIE >> (off & VMCR_VENG0)) | (HCR_VGrp1DIE >> ((off & VMCR_VENG1) >> 1))
 
 /**
  * The word of a level-sensitive interrupt after a fold, by the state in which it comes back. One that went in pending
