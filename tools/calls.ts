@@ -8,6 +8,9 @@
  * once in an entry, an exit or an access of the guest's, and would not fit into its callers with all that it calls:
  * `node --trace-opt --trace-turbo-inlining` says what V8 inlines. V8 has no such tag, so the build makes the function too
  * large.
+ *
+ * What a function has had inlined counts too, once V8 has optimised it by itself: so a dispatcher, as of superinstructions, is
+ * inlined into its loop only if the larger ones of what it calls are calls.
  */
 import type MagicString from 'magic-string'
 import ts from 'typescript'

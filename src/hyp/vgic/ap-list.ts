@@ -230,15 +230,13 @@ export class ApLists {
    */
   queue(words: Int32Array, irq: Irq, word: number): Vcpu | 0 {
     const v = this.targetOracle(words, word)
-    if (v !== 0 && irqApListOf(word) === 0) this.append(words, v, irq, word)
-    else words[irq] = word
-    return v
-  }
-
-  /** Puts an interrupt that is on no list on that of its target, `v`. */
-  private append(words: Int32Array, v: Vcpu, irq: Irq, word: number): void {
+    if (v === 0 || irqApListOf(word) !== 0) {
+      words[irq] = word
+      return v
+    }
     this.place(words, v, irq, word)
     if (irq >= this.firstAccounted) this.account(irq)
+    return v
   }
 
   /** Of what was put on a list, an LPI is held, and an SPI counted in {@link VM_COUNTED_SPIS}. */
@@ -267,6 +265,7 @@ export class ApLists {
     if (this.words[this.vm + VM_COUNTED_SPIS] > 0) this.words[this.vm + VM_COUNTED_SPIS]--
   }
 
+  /** Puts an interrupt that is on no list on that of its target, `v`. */
   private place(words: Int32Array, v: Vcpu, irq: Irq, word: number): void {
     this.linkLast(words, v, irq)
     words[irq] = word | ((irqTarget(word) + 1) << IRQ_AP_LIST_SHIFT)
