@@ -104,7 +104,7 @@ export class FusedSteps extends GapSteps {
   /** The gaps of `entryAround`, and of `exitAround`, that have rows. */
   readonly entryGaps: number
   private readonly exitGaps: number
-  /** The gap of the former before the flush that has the only row, which has one result; otherwise -1. And the row's step. */
+  /** Of the former the only one that has rows, if it is before the flush and has one row with one result; or -1. Its step. */
   private readonly entryGap: number
   private readonly entryRow: number
   /** Whether the former have nothing but what `notLoaded?` asks for. */
@@ -114,7 +114,7 @@ export class FusedSteps extends GapSteps {
   private readonly savesFirst: boolean
   /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
   private readonly injects: boolean
-  /** Whether `fusedExit` has more to do than `fold` with list registers in use, or with another fold. */
+  /** Whether `fusedExit` is more than a `fold`: the host injects, or the design folds in another way. */
   private readonly exitsOtherwise: boolean
 
   constructor(program: Program, parts: StepParts) {
@@ -318,7 +318,7 @@ export class FusedSteps extends GapSteps {
   }
 
   private exitThroughGaps(v: Vcpu, pe: Pe, at: number): void {
-    // As in `entersAround`: a fold notifies other vCPUs only.
+    // As in `entersThroughGaps`: a fold notifies other vCPUs only.
     const { words, exitGaps: open } = this
     let thread = words[v + VCPU_THREAD]
     if (open & (1 << BEFORE_OUTSIDE)) thread = this.throughGap(v, at, BEFORE_OUTSIDE, thread)
@@ -361,8 +361,8 @@ export class FusedSteps extends GapSteps {
   }
 
   /**
-   * The rows of the exit if the host takes interrupts, or injects those that it takes, or if the design does more at its
-   * exits: interrupts that the fold makes pending wait until they are on.
+   * The rows of the exit if the host takes interrupts, or injects those that it takes, so that those which the fold makes
+   * pending wait until interrupts are on; or if the design folds in another way.
    * @noinline
    */
   private exitOtherwise(v: Vcpu, pe: Pe): void {
