@@ -32,9 +32,11 @@ import {
   WRITES_ALL,
   WRITES_GUEST,
   WRITES_LISTS,
+  WRITES_LOAD,
   WRITES_NOTIFY,
   WRITES_PE,
   WRITES_QUEUE,
+  WRITES_SCHED,
   WRITES_VCPU,
 } from './step-kind.ts'
 
@@ -132,7 +134,7 @@ export class StepChecks {
       if (this.images.isUnderWay) return undefined
     }
     const writes = kind & WRITES
-    if (this.residency.present && (writes === WRITES_ALL || writes === WRITES_GUEST || kind & HAS_NEEDS)) {
+    if (this.residency.present && (concernsVpes(writes) || kind & HAS_NEEDS)) {
       const violation = this.ofResidency()
       if (violation) return violation
     }
@@ -296,6 +298,10 @@ export class StepChecks {
     return undefined
   }
 }
+
+/** Whether a step that may write so much may change what the invariants about vPEs look at. */
+const concernsVpes = (writes: number): boolean =>
+  writes === WRITES_ALL || writes === WRITES_GUEST || writes === WRITES_LOAD || writes === WRITES_SCHED
 
 /** 1 for the word of an interrupt that names a vCPU. */
 const named = (word: number): number => (irqApListOf(word) === 0 ? 0 : 1)
