@@ -225,9 +225,10 @@ export class VirtualInterface extends CpuInterface {
     return (ended | (hcr & (causes | this.groupCauses(words[pe + ICH_VMCR])))) !== 0
   }
 
-  /** Whether a switch of a group may assert it, by the bits of ICH_HCR_EL2 that enable that. */
-  mayTellOfGroups(words: Int32Array, pe: Pe, hcr: number): boolean {
-    return (hcr & this.groupCauses(words[pe + ICH_VMCR])) !== 0
+  /** The same where ICH_HCR_EL2 is `hcr`, which enables nothing but switches of groups. */
+  mayNeedMaintenanceOfGroups(words: Int32Array, pe: Pe, hcr: number): boolean {
+    const status = words[pe + ICH_LR_STATUS]
+    return (((status >>> 16) & ~status) | (hcr & this.groupCauses(words[pe + ICH_VMCR]))) !== 0
   }
 
   /** The level of the maintenance interrupt. */

@@ -414,15 +414,13 @@ export class Seam {
       this.silicon.lines.settleVirtual(pe)
   }
 
-  /**
-   * The same after an interface that was disabled has got a value of ICH_HCR_EL2 that enables nothing but the interrupts for
-   * switches of groups, and no list register has had its EOI: the interrupt can but rise.
-   */
-  settleEnabled(words: Int32Array, pe: Pe, hcr: number): void {
-    if (this.virtualInterface.mayTellOfGroups(words, pe, hcr)) this.silicon.lines.settleVirtual(pe)
+  /** The same where ICH_HCR_EL2 is `hcr`, which enables nothing but the interrupts for switches of groups. */
+  settleForGroups(words: Int32Array, pe: Pe, hcr: number): void {
+    const mayRise = this.virtualInterface.mayNeedMaintenanceOfGroups(words, pe, hcr)
+    if (mayRise === true || (words[pe + PE_LINES] & LINE_IRQ) !== 0) this.silicon.lines.settleVirtual(pe)
   }
 
-  /** The same after ICH_HCR_EL2 was set to 0, with all list registers empty: the interrupt can but fall. */
+  /** The same after ICH_HCR_EL2 was set to 0: the interrupt can but fall. */
   settleDisabled(words: Int32Array, pe: Pe): void {
     if ((words[pe + PE_LINES] & LINE_IRQ) !== 0) this.silicon.lines.settleVirtual(pe)
   }

@@ -91,7 +91,7 @@ export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
     words[v + VCPU_HCR] = hcr
     seam.writeHcr(v, pe, hcr)
   }
-  seam.settleEnabled(words, pe, hcr)
+  seam.settleForGroups(words, pe, hcr)
 }
 
 function flushByGroups(vgic: VgicV3, v: Vcpu, pe: Pe, off: number, hcr: number): void {
