@@ -78,11 +78,12 @@ export class FairCycles {
 
   /** The state of a frame was popped, and its component stays open: the state on top is of it, too. */
   stays({ keyA: a, keyB: b, tableKey, visit, low }: Frame): void {
-    const { words, size, masks, search } = this
+    const { size, masks, search } = this
     const { frame, depth } = search.stack
     const to = depth * size
     const at = to + size
     this.prepare(frame, to)
+    const { words } = this
     this.left.push({ a, b, tableKey, visit })
     this.numbers.set(keyOf(a, b), visit)
     frame.low = Math.min(frame.low, low)

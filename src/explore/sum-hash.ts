@@ -1,7 +1,7 @@
 /**
- * The explorer's hash of a state: two independent lanes of 32 bits, each a sum over the words. A word's term depends
- * on its value and its offset, so the hash after a step follows from what the step changed. The sum of lane a's terms of
- * some words alone, those that seldom change, is kept beside them.
+ * The explorer's hash of a state: two lanes of 32 bits, each a sum over the words. A word's term depends on its value and
+ * its offset, so the hash after a step follows from what the step changed. The sum of lane a's terms of some words alone,
+ * those that seldom change, is kept beside them.
  */
 import type { Changes } from './changes.ts'
 

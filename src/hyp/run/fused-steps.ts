@@ -1,87 +1,32 @@
-/**
- * The superinstructions: a method for each row of superinstructions.ts, which names it. No other actor comes in
- * between, so what one row has asked or set still holds for the next, and what one row would undo of another is left
- * out.
- *
- * A method returns the program counter at which the thread, or its notifier, goes on; if the thread comes to rest, ~
- * its THREAD_ value, with the program counter in VCPU_PC. `at` is the row of the table at which the superinstruction
- * begins.
- */
-import { LINE_FIQ, LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
-import { returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
-import { asPe, type Pe } from '../../gic/records/pe.ts'
 import {
   asPc,
-  MODE_IN_GUEST,
-  type Pc,
-  REQ_SIGNAL,
-  REQ_SLEEP,
   REQ_UNHALT,
   TASK_RUNNING,
   TASK_SLEEPING,
-  THREAD_COMMIT_VPE,
-  THREAD_IRQS_OFF,
-  THREAD_MODE,
-  THREAD_RELOAD_VPE,
-  THREAD_REQUESTS,
   THREAD_WAITING,
   taskOf,
-  VCPU_AP_COUNT,
   VCPU_LOADED,
-  VCPU_PC,
-  VCPU_PE,
   VCPU_THREAD,
-  VCPU_USED_LRS,
   type Vcpu,
-  withMode,
   withPreemptOff,
   withPreemptOn,
   withTask,
 } from '../records/vcpu.ts'
 import { MMIO_DONE } from '../vgic/vgic-mmio.ts'
-import { foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
-import { GapSteps } from './gap-steps.ts'
+import { FusedEntryExit, restAt } from './fused-entry-exit.ts'
 import * as linux from './linux-steps.ts'
 import {
   ENDED,
-  type NextPc,
-  type Program,
-  TABLE_ANY,
   TABLE_ELSE_1,
   TABLE_ELSE_2,
-  TABLE_GAPS,
   TABLE_LAST,
   TABLE_NEXT,
   TABLE_OPEN,
   TABLE_SHIFT,
 } from './program.ts'
-import { performStep } from './step-dispatch.ts'
-import {
-  STEP_FLUSH,
-  STEP_FLUSH_ACTIVE_FIRST,
-  STEP_FLUSH_WRITING_HCR,
-  STEP_FOLD,
-  STEP_FOLD_IGNORING_EOI_COUNT,
-  STEP_FOLD_SAVING_VMCR,
-  STEP_NOT_LOADED,
-  STEP_RUNNABLE,
-  STEP_RUNNABLE_ON_DEMAND,
-  STEP_SAVE_VMCR,
-} from './step-numbers.ts'
-import { foldsAfterGuest, fusedAt } from './superinstructions.ts'
-import { THREAD_IN_GUEST, THREAD_POLLS, THREAD_SLEEPS, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
-import type { StepParts } from './thread-steps.ts'
+import { STEP_RUNNABLE, STEP_RUNNABLE_ON_DEMAND } from './step-numbers.ts'
+import { THREAD_POLLS, THREAD_SLEEPS, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
 
-/** The gaps of `entryAround`, in the order of its sequence, and those of `exitAround`. */
-const AFTER_REQUESTS = 0
-const AFTER_PREEMPT_OFF = 1
-const BEFORE_FLUSH = 2
-const AFTER_FLUSH = 3
-const AFTER_PUBLISH = 4
-const BEFORE_OUTSIDE = 0
-const BEFORE_FOLD = 1
-const AFTER_FOLD = 2
-const BEFORE_REASON = 3
 /** Those of `halt`, of `afterHaltSection`, and of `afterHaltAround`, which has the first two of the latter. */
 const BEFORE_HALT = 0
 const BEFORE_BEGIN = 1
@@ -91,301 +36,7 @@ const AFTER_UNHALT = 1
 const IN_SECTION = 2
 const AFTER_SECTION = 3
 
-export class FusedSteps extends GapSteps {
-  /**
-   * The steps that fill and fold the list registers between gaps. 0 for `flush` and `fold` as in `entry` and `exit`, which
-   * need not settle the maintenance interrupt.
-   */
-  private readonly flushing: number
-  private readonly folding: number
-  /** 1 if every entry accesses the hardware; and if every exit does. */
-  private readonly writesHcr: number
-  private readonly savesVmcr: number
-  /** The gaps of `entryAround`, and of `exitAround`, that have rows. */
-  readonly entryGaps: number
-  private readonly exitGaps: number
-  /** Of the former the only one that has rows, if it is before the flush and has one row with one result; or -1. Its step. */
-  private readonly entryGap: number
-  private readonly entryRow: number
-  /** Whether the former have nothing but what `notLoaded?` asks for. */
-  private readonly reloads: boolean
-  /** Whether the host injects nothing, and the latter have no rows, or nothing but `saveVmcr` before all others. */
-  readonly exitsPlainly: boolean
-  private readonly savesFirst: boolean
-  /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
-  private readonly injects: boolean
-  /** Whether `fusedExit` is more than a `fold`: the host injects, or the design folds in another way. */
-  private readonly exitsOtherwise: boolean
-
-  constructor(program: Program, parts: StepParts) {
-    super(program, parts)
-    const injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
-    const flushing = this.wordOf('entryAround', TABLE_ANY)
-    this.flushing = flushing === STEP_FLUSH && foldsAfterGuest(program) ? 0 : flushing
-    const folding = this.wordOf('exitAround', TABLE_ANY)
-    this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
-    this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
-    this.entryGap = [AFTER_REQUESTS, AFTER_PREEMPT_OFF, BEFORE_FLUSH].find((gap) => this.isOnlyRow(gap)) ?? -1
-    this.entryRow = ~this.wordOf('entryAround', TABLE_GAPS + 2 * this.entryGap + 1)
-    this.reloads = this.entryGaps === 1 << AFTER_PREEMPT_OFF && this.asksForReload()
-    this.savesFirst = !injects && this.exitGaps === 1 << BEFORE_OUTSIDE && this.asksForSave()
-    this.exitsPlainly = !injects && this.exitGaps === 0
-    const isFused = this.exitsPlainly || this.savesFirst
-    this.folding = folding === STEP_FOLD && isFused ? 0 : folding
-    this.injects = injects
-    this.exitsOtherwise = injects || (this.folding !== 0 && isFused)
-    this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
-    this.savesVmcr = folding === STEP_FOLD_SAVING_VMCR ? 1 : 0
-  }
-
-  /** A word of the row at which a superinstruction begins; 0 if it begins nowhere. */
-  private wordOf(name: string, word: number): number {
-    const { table, program } = this
-    const pc = program.steps.findIndex((_, each) => fusedAt(table, each as NextPc)?.name === name)
-    return pc < 0 ? 0 : table[(pc << TABLE_SHIFT) + word]
-  }
-
-  private isOnlyRow(gap: number): boolean {
-    return this.entryGaps === 1 << gap && this.wordOf('entryAround', TABLE_GAPS + 2 * gap + 1) < 0
-  }
-
-  private asksForReload(): boolean {
-    const { table } = this
-    const row = this.wordOf('entryAround', TABLE_GAPS + 2 * AFTER_PREEMPT_OFF)
-    const end = this.wordOf('entryAround', TABLE_GAPS + 2 * AFTER_PREEMPT_OFF + 1)
-    return table[row] === STEP_NOT_LOADED && table[row + 1] << TABLE_SHIFT === end
-  }
-
-  private asksForSave(): boolean {
-    return this.wordOf('exitAround', TABLE_GAPS + 2 * BEFORE_OUTSIDE + 1) === ~STEP_SAVE_VMCR
-  }
-
-  entry(v: Vcpu, at: number): number {
-    const { words, table } = this
-    const thread = words[v + VCPU_THREAD]
-    if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
-    if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
-    this.fusedEntry(v, asPe(words[v + VCPU_PE]), thread)
-    return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
-  }
-
-  entryDirect(v: Vcpu, at: number): number {
-    const { words, table } = this
-    const thread = words[v + VCPU_THREAD]
-    if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
-    if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
-    if (thread & THREAD_RELOAD_VPE) return this.singleSteps(v, at)
-    if (thread & THREAD_COMMIT_VPE) this.v4?.commit(v)
-    this.fusedEntry(v, asPe(words[v + VCPU_PE]), words[v + VCPU_THREAD])
-    return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
-  }
-
-  /** Takes the first row alone, after which no superinstruction begins. */
-  private singleSteps(v: Vcpu, at: number): number {
-    return this.table[at + 1 + (this.signalPending(v) ? 1 : 0)]
-  }
-
-  /**
-   * The rows of the entry, for a thread that was not sent a signal or told to stay outside: then `handleRequests`
-   * clears all requests, and `requestPending?` finds none. `flush` asks for the same count, as `fold` does for what
-   * `fusedExit` asks: with nothing to do, the calls would be a third of a hypercall. `flush` comes last, unlike in the
-   * rows, since V8 reads anew what it needs after a call; it does not look at what `guest` writes.
-   */
-  fusedEntry(v: Vcpu, pe: Pe, thread: number): void {
-    const { words } = this
-    const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)
-    words[v + VCPU_THREAD] = kept | (THREAD_IRQS_OFF | MODE_IN_GUEST)
-    returnFromEl2(words, pe)
-    const count = words[v + VCPU_AP_COUNT]
-    if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
-  }
-
-  /** The row of the design that fills the list registers. */
-  private fillSome(v: Vcpu, pe: Pe, count: number): void {
-    if (this.flushing === 0) this.vgic.flushSome(v, pe, count)
-    else if (this.writesHcr !== 0) linux.flushWritingHcr(this, v)
-    else this.fillOtherwise(v)
-  }
-
-  /** @noinline */
-  private fillOtherwise(v: Vcpu): void {
-    if (this.flushing === STEP_FLUSH_ACTIVE_FIRST) linux.flushActiveFirst(this, v)
-    else performStep(this, this.flushing, v)
-  }
-
-  entryAround(v: Vcpu, at: number): number {
-    const { words, table } = this
-    const thread = words[v + VCPU_THREAD]
-    if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
-    if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
-    if (!this.entersAround(v, asPe(words[v + VCPU_PE]), at, thread)) return table[at + TABLE_ELSE_2]
-    return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
-  }
-
-  /**
-   * The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request.
-   */
-  entersAround(v: Vcpu, pe: Pe, at: number, before: number): boolean {
-    if (this.entryGap < 0) return this.entersThroughGaps(v, pe, at, before)
-    const thread = this.afterEntryRow(v, before)
-    if (thread & THREAD_REQUESTS) return this.abortsEntry(v, pe, thread)
-    this.fusedEntry(v, pe, thread)
-    return true
-  }
-
-  /**
-   * Takes the only row of a design's own, at its place in the entry; returns the thread's word after it, as if preemption
-   * and interrupts were still to be turned off.
-   * @noinline
-   */
-  private afterEntryRow(v: Vcpu, before: number): number {
-    const { words, entryGap: gap } = this
-    const handled = before & ~THREAD_REQUESTS
-    const thread = gap === AFTER_REQUESTS ? handled : withPreemptOff(handled)
-    words[v + VCPU_THREAD] = gap === BEFORE_FLUSH ? thread | THREAD_IRQS_OFF : thread
-    this.takeRow(this.entryRow, v)
-    const after = words[v + VCPU_THREAD]
-    return gap === AFTER_REQUESTS ? after : withPreemptOn(after)
-  }
-
-  /** The rest of an entry whose thread has a request again. */
-  private abortsEntry(v: Vcpu, pe: Pe, thread: number): false {
-    const { words } = this
-    words[v + VCPU_THREAD] = withMode(withPreemptOff(thread) | THREAD_IRQS_OFF, MODE_IN_GUEST)
-    const count = words[v + VCPU_AP_COUNT]
-    if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
-    return false
-  }
-
-  /** The thread's word is in a variable between gaps, since no step that fills the list registers writes it. */
-  private entersThroughGaps(v: Vcpu, pe: Pe, at: number, before: number): boolean {
-    const { words, entryGaps: open } = this
-    if (open === 0 || (this.reloads && words[v + VCPU_LOADED] !== 0)) {
-      this.fusedEntry(v, pe, before)
-      return true
-    }
-    let thread = before & ~THREAD_REQUESTS
-    if (open & (1 << AFTER_REQUESTS)) thread = this.throughGap(v, at, AFTER_REQUESTS, thread)
-    thread = withPreemptOff(thread)
-    if (open & (1 << AFTER_PREEMPT_OFF)) thread = this.throughGap(v, at, AFTER_PREEMPT_OFF, thread)
-    thread |= THREAD_IRQS_OFF
-    if (open & (1 << BEFORE_FLUSH)) thread = this.throughGap(v, at, BEFORE_FLUSH, thread)
-    words[v + VCPU_THREAD] = thread
-    const count = words[v + VCPU_AP_COUNT]
-    if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
-    if (open & (1 << AFTER_FLUSH)) thread = this.throughGap(v, at, AFTER_FLUSH, thread)
-    thread = withMode(thread, MODE_IN_GUEST)
-    if (open & (1 << AFTER_PUBLISH)) thread = this.throughGap(v, at, AFTER_PUBLISH, thread)
-    words[v + VCPU_THREAD] = thread
-    if (thread & THREAD_REQUESTS) return false
-    returnFromEl2(words, pe)
-    return true
-  }
-
-  /**
-   * The row of the design that folds them, without a call where there is nothing to do, as at most exits. Every step
-   * that changes list registers has settled the maintenance interrupt, so that one that finds none need not.
-   */
-  private foldBack(v: Vcpu): void {
-    const { words } = this
-    if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS] | this.savesVmcr) !== 0) this.foldRow(v)
-  }
-
-  private foldRow(v: Vcpu): void {
-    if (this.savesVmcr !== 0) linux.foldSavingVmcr(this, v)
-    else if (this.folding === 0) this.vgic.fold(v)
-    else this.foldOtherwise(v)
-  }
-
-  /** @noinline */
-  private foldOtherwise(v: Vcpu): void {
-    if (this.folding === STEP_FOLD) this.fold(v)
-    else if (this.folding === STEP_FOLD_IGNORING_EOI_COUNT) linux.foldIgnoringEoiCount(this, v)
-    else performStep(this, this.folding, v)
-  }
-
-  exitAroundToReason(v: Vcpu, at: number): number {
-    const { table } = this
-    this.exitAround(v, asPe(this.words[v + VCPU_PE]), at)
-    return table[(table[at + TABLE_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
-  }
-
-  /** The rows of the exit, as `fusedExit`, without the result of the last. */
-  exitAround(v: Vcpu, pe: Pe, at: number): void {
-    if (this.savesFirst) this.saveVmcr(v)
-    if (this.exitsPlainly || this.savesFirst) this.fusedExit(v, pe)
-    else this.exitThroughGaps(v, pe, at)
-  }
-
-  private exitThroughGaps(v: Vcpu, pe: Pe, at: number): void {
-    // As in `entersThroughGaps`: a fold notifies other vCPUs only.
-    const { words, exitGaps: open } = this
-    let thread = words[v + VCPU_THREAD]
-    if (open & (1 << BEFORE_OUTSIDE)) thread = this.throughGap(v, at, BEFORE_OUTSIDE, thread)
-    thread &= ~THREAD_MODE
-    if (open & (1 << BEFORE_FOLD)) thread = this.throughGap(v, at, BEFORE_FOLD, thread)
-    words[v + VCPU_THREAD] = thread
-    this.foldBack(v)
-    if (open & (1 << AFTER_FOLD)) thread = this.throughGap(v, at, AFTER_FOLD, thread)
-    thread &= ~THREAD_IRQS_OFF
-    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) thread = this.takenInterrupts(v, thread)
-    words[v + VCPU_THREAD] = withPreemptOn(thread)
-    if (open & (1 << BEFORE_REASON)) this.takeGap(v, at, BEFORE_REASON)
-  }
-
-  /** The host takes its interrupts from a thread whose word is `thread` by now; returns what that becomes. */
-  private takenInterrupts(v: Vcpu, thread: number): number {
-    this.words[v + VCPU_THREAD] = thread
-    this.irqOn(v)
-    return this.words[v + VCPU_THREAD]
-  }
-
-  exitToReason(v: Vcpu, at: number): number {
-    const { table } = this
-    this.fusedExit(v, asPe(this.words[v + VCPU_PE]))
-    return table[(table[at + TABLE_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
-  }
-
-  /**
-   * The rows of the exit, without the result of the last. If the host injects nothing, there is no timer for
-   * `timerSync` to sample. V8 does not know that a field is a boolean, and tests it for being true in 11 instructions.
-   */
-  fusedExit(v: Vcpu, pe: Pe): void {
-    const { words } = this
-    if (this.exitsOtherwise === true || words[pe + PE_LINES] & LINE_IRQ) {
-      this.exitOtherwise(v, pe)
-      return
-    }
-    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
-    if ((words[v + VCPU_USED_LRS] | words[v + VCPU_AP_COUNT]) !== 0) this.vgic.fold(v)
-  }
-
-  /**
-   * The rows of the exit if the host takes interrupts, or injects those that it takes, so that those which the fold makes
-   * pending wait until interrupts are on; or if the design folds in another way.
-   * @noinline
-   */
-  private exitOtherwise(v: Vcpu, pe: Pe): void {
-    const { words } = this
-    const takes = this.injects || (words[pe + PE_LINES] & LINE_IRQ) !== 0
-    const ends = takes ? THREAD_MODE : THREAD_MODE | THREAD_IRQS_OFF
-    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~ends
-    if (this.savesVmcr !== 0) foldSavingVmcr(this.vgic, v, false)
-    else this.foldBack(v)
-    if (takes) this.takeInterrupts(v, pe)
-  }
-
-  private takeInterrupts(v: Vcpu, pe: Pe): void {
-    const { words } = this
-    this.timers.sync(v)
-    if ((words[pe + PE_LINES] & LINE_IRQ) === 0) {
-      words[v + VCPU_THREAD] &= ~THREAD_IRQS_OFF
-      return
-    }
-    this.seam.settleMaintenance(words, pe)
-    this.irqOn(v)
-  }
-
+export class FusedSteps extends FusedEntryExit {
   /** @noinline */
   putForHalt(v: Vcpu, at: number): number {
     this.setWaiting(v)
@@ -616,10 +267,4 @@ export class FusedSteps extends GapSteps {
     this.timers.load(v)
     return ENDED
   }
-}
-
-/** The thread comes to rest at a program counter, in a THREAD_ state. */
-function restAt(words: Int32Array, v: Vcpu, pc: Pc, state: number): number {
-  words[v + VCPU_PC] = pc
-  return ~state
 }
