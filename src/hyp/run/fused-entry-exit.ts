@@ -288,9 +288,15 @@ export class FusedEntryExit extends GapSteps {
 
   /** The rows of the exit, as `fusedExit`, without the result of the last. */
   exitAround(v: Vcpu, pe: Pe, at: number): void {
-    if (this.savesFirst) this.saveVmcr(v)
-    if (this.exitsPlainly || this.savesFirst) this.fusedExit(v, pe)
+    if (this.savesFirst) this.saveVmcrAndExit(v, pe)
+    else if (this.exitsPlainly) this.fusedExit(v, pe)
     else this.exitThroughGaps(v, pe, at)
+  }
+
+  /** @noinline */
+  private saveVmcrAndExit(v: Vcpu, pe: Pe): void {
+    this.saveVmcr(v)
+    this.fusedExit(v, pe)
   }
 
   private exitThroughGaps(v: Vcpu, pe: Pe, at: number): void {
