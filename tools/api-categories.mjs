@@ -65,7 +65,11 @@ const categoryOf = new Map(
 
 /** @param {import('typedoc').Application} app */
 export function load(app) {
-  app.on('bootstrapEnd', () => app.options.setValue('categoryOrder', Object.keys(CATEGORIES)))
+  app.on('bootstrapEnd', () => {
+    app.options.setValue('categoryOrder', Object.keys(CATEGORIES))
+    // Methods that are no part of the API have it, for the build: tools/calls.ts.
+    app.options.setValue('modifierTags', [...app.options.getValue('modifierTags'), '@noinline'])
+  })
   // Before typedoc's own plugin reads the tags.
   app.converter.on('resolveBegin', ({ project }) => categorise(app, project), 1000)
 }

@@ -63,8 +63,8 @@ export class OwnSteps implements StepContext {
 
   set(vcpu: Vcpu, word: string, value: number): void {
     const at = this.at(vcpu, word)
-    this.words[at] =
-      (value | 0) === value ? value : argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
+    const isWord = typeof value === 'number' && (value | 0) === value
+    this.words[at] = isWord ? value : argumentInteger('value', value, -0x8000_0000, 0xffff_ffff)
   }
 
   loaded(vcpu: Vcpu): boolean {
@@ -130,6 +130,7 @@ export class OwnSteps implements StepContext {
     for (let i = 0; i < names.length; i++) if (names[i] === word) return this.vcpu(vcpu) + this.firstWord + i
     return refuseWord(word)
   }
+
   /** Checks that a value is the handle of a vCPU, and returns it. */
   private vcpu(vcpu: Vcpu): Vcpu {
     return vcpu === this.known ? vcpu : this.checked(vcpu)
