@@ -7,12 +7,12 @@
  * With ON_DEMAND the question whether the other vCPU would run reads ICH_VMCR_EL2 of the PE that it is asked on into that
  * vCPU's shadow.
  *
- * What this scenario does not use is left out: timers, groups, preemptions, halt polling, and the ways of the vCPU that
- * spins which no interrupt ever reaches. The first vCPU masks the SPI's priority before it unmasks interrupts, so that its
- * handler never runs: it sleeps in the end.
+ * What this scenario does not use is left out: timers, groups, preemptions, halt polling. No interrupt is for the vCPU that
+ * spins, so that it has no requests, kicks and list registers here. The other masks the SPI's priority before it unmasks
+ * interrupts: it has no handler here, and sleeps in the end.
  */
 
-/* The vCPUs, which are their proctypes' instances and have PEs of their own. */
+/* The vCPUs, each on a PE of its own. */
 #define VCPUS 2
 #define SLEEPER 0
 #define SPINNER 1
@@ -44,7 +44,7 @@ byte pmr[VCPUS] = 240, shadow[VCPUS] = 240;
 /* The binary points that are written as 0 are read back as the least that there are: the shadow's, after a put. */
 bool readBack[VCPUS];
 
-/* Of the first vCPU alone: whether it has its PE, its notifier, its requests, an IPI on its way. */
+/* Of the vCPU that sleeps: whether it has its PE, its notifier, what its thread is doing, its requests, its IPI. */
 bool onPe = true;
 byte notifier, task;
 bool request, unhalt, ipi;
@@ -52,7 +52,7 @@ bool request, unhalt, ipi;
 /* The SPI: whether it is pending in memory, and so on the ap_list, and in the list register. */
 bool irq, lr;
 
-/* The vCPU that spins: its event register, whether its scan has a candidate; the one that the scheduler prefers. */
+/* Of the one that spins: its event register, whether its scan has the other as candidate; whether that is preferred. */
 bool event, candidate, preferred;
 
 #define wouldRun (irq && PRIORITY < shadow[SLEEPER])
@@ -102,7 +102,7 @@ inline kick() {
   fi
 }
 
-/* Whether the candidate would run, of which S20 says that the question changes nothing of another vCPU. */
+/* Whether the candidate would run. S20: the question changes nothing of another vCPU. */
 #ifdef ON_DEMAND
 #define answer (irq && PRIORITY < pmr[SPINNER])
 inline ask() {
@@ -189,7 +189,7 @@ head:
   goto head
 }
 
-/* The notifiers, and the step in which the first vCPU gets its PE. */
+/* The notifiers, and the step in which the vCPU that sleeps gets its PE. */
 active proctype scheduler() {
 end:
   do
@@ -266,6 +266,7 @@ head:
   goto head
 }
 
+/* It never ends, which Spin would count as one more step. */
 active proctype nic() {
   d_step { true -> irq = true };
   d_step { true -> request = true };
