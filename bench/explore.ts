@@ -3,14 +3,15 @@
  * that of the clock, at two sizes of state, and with GICv4.1. One search, with all interventions at once.
  */
 import { existsSync } from 'node:fs'
-import { type Bounds, explore } from 'vgic/explore'
-import { type Design, designs, edit, type Scenario, scenario } from 'vgic/scenario'
+import { explore } from 'vgic/explore'
+import { type Design, designs, type Scenario, scenario } from 'vgic/scenario'
 import { header, Progress } from '../test/command-line.ts'
-import { hasSpin, type SearchCost, searchWithSpin } from './spin.ts'
+import { beside, shownSearch } from './beside-spin.ts'
+import { hasSpin } from './spin.ts'
 import { median } from './statistics.ts'
 
 /** One vCPU, four SPIs and two devices. */
-const small = (design: Design = designs.wfiFullPut): Scenario =>
+const small = (design: Design): Scenario =>
   scenario('about 1 KB')
     .gic({ cpus: 2, listRegisters: 4 })
     .vm({ vcpus: 1, spis: 4 })
@@ -113,57 +114,6 @@ function measure(
   return { name, bytes: 4 * words, states: report.states, transitions: report.transitions, perSecond }
 }
 
-const stale = edit(designs.wfiFullPut).omit('wfi/put').design('wfi-full-put without its put')
-
-/** The explorer's search of the scenario that is also in Promela: the fastest of three, as the first compiles. */
-function searchOurs(by: string, design: Design, bounds: Bounds): SearchCost {
-  let best: SearchCost | undefined
-  for (let round = 0; round < 3; round++) {
-    const start = process.cpuUsage()
-    const { states, transitions, violation } = explore(small(design), { states: 10_000_000, ...bounds })
-    const { user, system } = process.cpuUsage(start)
-    const seconds = (user + system) / 1e6
-    if (!best || seconds < best.seconds) best = { by, states, transitions, seconds, steps: violation?.steps }
-  }
-  return best as SearchCost
-}
-
-const PREEMPTIONS = [1, 3]
-
-/** What the model in Promela asserts: that nobody sleeps on a pending interrupt. */
-const invariants = ['L1'] as const
-
-/** The same protocol in Promela, searched by Spin, and by the explorer. */
-function beside(model: string): { readonly what: string; readonly searches: readonly SearchCost[] }[] {
-  const all = PREEMPTIONS.map((preemptions) => ({
-    what: `all states, preemptions: ${preemptions}`,
-    searches: [
-      searchWithSpin(model, preemptions, { reduced: false, stale: false }),
-      searchWithSpin(model, preemptions, { reduced: true, stale: false }),
-      searchOurs('vgic', designs.wfiFullPut, { preemptions, raise: false }),
-      searchOurs('vgic, L1', designs.wfiFullPut, { preemptions, invariants, raise: false }),
-      searchOurs('vgic, reduced', designs.wfiFullPut, {
-        preemptions,
-        invariants,
-        raise: false,
-        reduce: true,
-      }),
-    ],
-  }))
-  const l1: Bounds = { preemptions: 3, invariants }
-  const first = [
-    searchWithSpin(model, 3, { reduced: false, stale: true }),
-    searchWithSpin(model, 3, { reduced: true, stale: true }),
-    searchOurs('vgic', stale, l1),
-    searchOurs('vgic, at once', stale, { ...l1, raise: false }),
-  ]
-  return [...all, { what: 'the first counterexample, preemptions: 3', searches: first }]
-}
-
-const searched = ({ by, states, transitions, seconds, steps }: SearchCost): string =>
-  `  ${by.padEnd(14)} ${states} states, ${transitions} transitions, ${seconds.toFixed(2)} s of CPU time` +
-  `${steps === undefined ? '' : `, ${steps} steps`}`
-
 /** Why there is no comparison; undefined if there is one. */
 function missing(model: string | undefined): string | undefined {
   if (model === undefined)
@@ -180,12 +130,12 @@ export function benchExplorer(json: boolean, model?: string): void {
   }
   const progress = new Progress(3 * (ROUNDS + 1))
   const rows = [
-    measure('small', small, 2, 600_000, progress),
+    measure('small', () => small(designs.wfiFullPut), 2, 600_000, progress),
     measure('large', large, 0, 300_000, progress),
     measure('GICv4.1', direct, 0, 300_000, progress),
   ]
   const why = missing(model)
-  const spin = why === undefined && model !== undefined ? beside(model) : []
+  const spin = why === undefined && model !== undefined ? beside(model, small) : []
   if (json) console.log(JSON.stringify({ rows, spin }, null, 2))
   else {
     for (const { name, bytes, states, transitions, perSecond } of rows) {
@@ -195,6 +145,6 @@ export function benchExplorer(json: boolean, model?: string): void {
       )
     }
     if (why !== undefined) console.log(why)
-    for (const { what, searches } of spin) console.log([what, ...searches.map(searched)].join('\n'))
+    for (const { what, searches } of spin) console.log([what, ...searches.map(shownSearch)].join('\n'))
   }
 }

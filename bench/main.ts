@@ -25,7 +25,8 @@ npm run bench -- explore [--spin FILE.pml] [--json]      the explorer: transitio
 npm run bench -- device [--json]                         the GIC as a device: nanoseconds an access, few and many SPIs, LPIs, vLPIs
 
   --twin FILE.c  the same work in C, bench/native-twin.c, compiled with cc -O2 and measured in turn: the ratio of the two
-  --spin FILE.pml  the protocol in Promela, bench/wfi-protocol.pml, searched by Spin beside the explorer
+  --spin FILE.pml  the protocol in Promela, bench/wfi-protocol.pml, searched by Spin beside the explorer; with it the
+                 museum's 04 and 12, if doorbell-protocol.pml and yield-protocol.pml are in the same directory
   --only CASE    one case: ${caseNames.join(', ')}
   --design NAME  a design as bench -- designs names it; cases with an ITS, with GICv4 or by the public API have their own
   --functions    where the instructions are: functions as V8 has compiled them, with what was inlined into each
