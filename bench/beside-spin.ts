@@ -67,7 +67,7 @@ const bySpin = (model: Model): SearchCost[] => [searchWithSpin(model, false), se
 const bothWays = (model: Model, scenario: Scenario, bounds: Bounds): SearchCost[] => [
   ...bySpin(model),
   searchOurs('vgic', scenario, bounds),
-  searchOurs('vgic, at once', scenario, { ...bounds, raise: false }),
+  ...(bounds.preemptions === 0 ? [] : [searchOurs('vgic, at once', scenario, { ...bounds, raise: false })]),
 ]
 
 /** An entry of the museum in Promela. */

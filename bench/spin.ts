@@ -42,8 +42,16 @@ const SMALL = { sizes: '-m10000 -w16', rounds: 200 }
  * Searches the model with Spin's verifier, compiled with cc -O2. All variables count (-o2), as in the explorer's
  * states.
  */
-export function searchWithSpin({ file, defines, isLarge }: Model, reduced: boolean): SearchCost {
+export function searchWithSpin(model: Model, reduced: boolean): SearchCost {
   const cwd = mkdtempSync(join(tmpdir(), 'vgic-spin-'))
+  try {
+    return searchIn(cwd, model, reduced)
+  } finally {
+    rmSync(cwd, { recursive: true })
+  }
+}
+
+function searchIn(cwd: string, { file, defines, isLarge }: Model, reduced: boolean): SearchCost {
   const run = (script: string): string =>
     execFileSync('sh', ['-c', `${script}; times`, 'sh', resolve(file)], { cwd, encoding: 'utf8' })
   const given = defines.map((define) => `-D${define}`).join(' ')
@@ -55,7 +63,6 @@ export function searchWithSpin({ file, defines, isLarge }: Model, reduced: boole
   // An end in which the vCPU sleeps for good reason is none that Spin would know to be valid: -E.
   const pan = `./pan -E ${sizes}`
   const said = run(`${pan}; n=1; while [ $n -lt ${rounds} ]; do ${pan} >pan.out; n=$((n + 1)); done`)
-  rmSync(cwd, { recursive: true })
   const depth = /assertion violated .*\(at depth (\d+)\)/.exec(said)?.[1]
   return {
     by: reduced ? 'Spin, reduced' : 'Spin',

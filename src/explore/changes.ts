@@ -2,7 +2,7 @@
  * Finds the words that a step has changed, by comparing the state with the one before it. The step's row and the rows
  * of the words say beforehand what the step may write, and only those words are compared. Of words of which there are
  * many, the interrupts', their links and the like, a device's step writes those of one interrupt, a flush or a fold
- * those of one list: which, is told here, in {@link Changes.find}. A word that none of both finds fails an exploration
+ * those of one list: {@link Changes.find} says which. A word that neither finds fails an exploration
  * with `checkWrites`, which calls {@link Changes.missed} after each step, and a property test.
  */
 import { ICH_AP0R, ICH_AP1R } from '../gic/cpu-interface/virtual-interface.ts'
@@ -212,7 +212,7 @@ export class Changes {
   }
 
   /**
-   * The device, and of the vCPU on whose ap_list the interrupt is now what stands alone. Of what there is by interrupt:
+   * The device, and the single words of the vCPU on whose ap_list the interrupt is now. Of what there is by interrupt:
    * its word, whether its edge is outstanding, and the link of what was the last on that ap_list.
    */
   private ofQueue(index: number): number {

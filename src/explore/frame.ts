@@ -14,8 +14,8 @@ export class Frame implements Sums {
   /** The state's slot in the visited set. */
   slot = 0
   /**
-   * The first actor of which is not known yet whether it can step, and a bit for each of those before it that is still to
-   * be tried (ready-actors.ts).
+   * The first actor that has not been asked yet whether it can step, a multiple of 32 or the end of all; and of the 32 before it
+   * a bit for each that is still to be tried, none if there are none before (ready-actors.ts).
    */
   nextActor = 0
   ready = 0

@@ -1,7 +1,7 @@
 /**
  * Checks after each step the invariants that it can violate. A step that writes only its thread's and its vCPU's
  * words, or its PE's without entering the guest, can violate only the invariants about questions and about the
- * context of a step.
+ * context of a step; with GICv4 loads and the scheduler's steps those about vPEs, too.
  */
 
 import type { Hypervisor } from '../hyp/hypervisor.ts'

@@ -161,6 +161,7 @@ export class StepKinds {
         return this.timer
       case 'effect':
         return WRITES_ALL
+      // Neither of these two changes what a redistributor presents, as other writes to a PE may with GICv4.
       case 'migrate':
         return WRITES_SCHED
       case 'tick':

@@ -35,6 +35,7 @@ export class DeviceSteps {
   private readonly kinds: Uint8Array
   /** The interrupt whose line it drives. */
   private readonly inputs: Int32Array
+
   constructor(
     readonly hypervisor: Hypervisor,
     readonly devices: readonly DeviceProgram[],
@@ -136,7 +137,10 @@ export class DeviceSteps {
     return asVcpu(before[device + DEVICE_TARGET] || this.hypervisor.words[device + DEVICE_TARGET])
   }
 
-  /** The program counter at which a device is done, if it can step until then, whatever others do; else -1. */
+  /**
+   * The program counter at which a device is done, if it can step until then, whatever others do; else -1. No step that may
+   * wait, which {@link stateOf} says, is among such a device's.
+   */
   endOf(index: number): number {
     const { steps } = this.devices[index]
     return this.restores === undefined && steps.every(({ msi, save }) => !msi && !save) ? steps.length : -1
@@ -158,12 +162,12 @@ export class DeviceSteps {
   step(index: number): void {
     const kind = this.kindOf(index)
     if (kind === DRIVES) this.drive(index)
-    else if (kind !== IS_DONE) this.stepOther(kind, index, this.devices[index].steps[this.pcOf(index)])
+    else if (kind !== IS_DONE) this.stepOther(index, this.devices[index].steps[this.pcOf(index)])
   }
 
-  private stepOther(kind: number, index: number, { vcpu, msi, restore }: DeviceStep): void {
-    if (kind === SIGNALS) this.signal(index, this.hypervisor.vcpu(vcpu))
-    else if (kind === SAVES_VM) this.userspace.save(index)
+  private stepOther(index: number, { vcpu, signal, msi, save, restore }: DeviceStep): void {
+    if (signal) this.signal(index, this.hypervisor.vcpu(vcpu))
+    else if (save) this.userspace.save(index)
     else if (msi) this.stepMessage(index, msi)
     else if (restore) this.userspace.restore(index, restore)
   }

@@ -19,7 +19,6 @@ import {
   THREAD_ENDED,
   THREAD_IN_GUEST,
   THREAD_SLEEPS,
-  THREAD_STEPS,
   THREAD_WAITS_FOR_CPU,
   THREAD_WAITS_FOR_VCPUS,
 } from '../hyp/run/thread-states.ts'
@@ -244,7 +243,8 @@ export class Machine {
   /** Whether an actor can take a step, which is one of this machine's. */
   stateOfOwn({ kind, index, detail }: Actor): ActorState {
     if (kind === 'device') return this.deviceSteps.stateOf(index)
-    const thread = kind === 'effect' ? THREAD_STEPS : this.threadOf(index)
+    if (kind === 'effect') return this.isUnderWay(index, detail) ? 'ready' : 'asleep'
+    const thread = this.threadOf(index)
     if (kind === 'vcpu' && thread === THREAD_ENDED) return 'done'
     return this.canStep(actorKinds[kind], index, detail, thread) ? 'ready' : 'asleep'
   }

@@ -20,7 +20,7 @@ export type WordClass = 'authoritative' | 'normalised' | 'derived' | 'observatio
 
 /**
  * The kinds of steps that may write a word. Steps of a thread that write only the thread's own words, its vCPU's too, or its
- * PE's too; the loads and puts of the CPU interface, and those by which the thread gets its PE, enters the guest or leaves
+ * PE's, too, but of its vCPU's none that only guests and userspace write; the loads and puts of the CPU interface, and those by which the thread gets its PE, enters the guest or leaves
  * the PE; those on the interrupts of its ap_list. A guest's; a device's that queues an interrupt, or that notifies a vCPU.
  * Other steps may write every word.
  */

@@ -44,6 +44,7 @@ export function takeExceptionToEl2(words: Int32Array, pe: Pe): void {
   words[at] = ((pstate & PSTATE_SAVED) << SPSR_SHIFT) | PSTATE_EL2_MASKED | (pstate & PSTATE_EVENT)
 }
 
+/** HCR_EL2 := bits 31:0 and 63:32. */
 export function writeHcrEl2(words: Int32Array, pe: Pe, low: number, high: number): void {
   words[pe + PCPU_HCR_EL2] = low
   words[pe + PCPU_HCR_EL2 + 1] = high
@@ -83,7 +84,6 @@ export class Pcpu {
     this.words[pe + PCPU_PSTATE] = PSTATE_EL2_MASKED
   }
 
-  /** HCR_EL2 := bits 31:0 and 63:32. */
   /** Whether the PE is below EL2. */
   isInGuest(pe: Pe): boolean {
     return (this.words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2

@@ -195,8 +195,8 @@ export class VirtualInterface extends CpuInterface {
   }
 
   /**
-   * The bits of ICH_MISR_EL2 that say that a group is enabled, or is not, if all were enabled: the bits of ICH_HCR_EL2 that
-   * enable them are the same.
+   * The causes of the maintenance interrupt that ICH_MISR_EL2 has for groups being enabled or disabled, before ICH_HCR_EL2's
+   * enables, which are the same bits.
    */
   private groupCauses(vmcr: number): number {
     return (

@@ -48,9 +48,10 @@ export const ICH_LR = 48
 /** The handle of a PE's physical interface, from the PE's record. */
 export const PHYSICAL_INTERFACE = 12
 /**
- * Derived: the highest priority pending interrupt that is forwarded to the physical interface, as the upper
- * word of a list register with the INTID in bits 15:0, which for an LPI is 8192, whichever it is; 0 if there
- * is none. Negative if it is held back because the PE sleeps, which is its wake request.
+ * From the handle of the physical interface only. Derived: the highest priority pending interrupt that is
+ * forwarded to it, as the upper word of a list register with the INTID in bits 15:0, which for an LPI is 8192,
+ * whichever it is; 0 if there is none. Negative if it is held back because the PE sleeps, which is its wake
+ * request.
  */
 export const HIGHEST_PENDING = -5
 /** The control word, with the fields of ICH_VMCR_EL2. */

@@ -220,7 +220,7 @@ export function interfaceConstants(): Constant[] {
     {
       name: 'HIGHEST_PENDING',
       value: at('ICC_HPPIR') - distance,
-      says: 'Derived: the highest priority pending interrupt that is forwarded to the physical interface, as the upper word of a list register with the INTID in bits 15:0, which for an LPI is 8192, whichever it is; 0 if there is none. Negative if it is held back because the PE sleeps, which is its wake request.',
+      says: 'From the handle of the physical interface only. Derived: the highest priority pending interrupt that is forwarded to it, as the upper word of a list register with the INTID in bits 15:0, which for an LPI is 8192, whichever it is; 0 if there is none. Negative if it is held back because the PE sleeps, which is its wake request.',
     },
     { name: 'CONTROLS', value: at('ICH_VMCR'), says: 'The control word, with the fields of ICH_VMCR_EL2.' },
     {

@@ -420,11 +420,6 @@ export class Seam {
     if (mayRise === true || (words[pe + PE_LINES] & LINE_IRQ) !== 0) this.silicon.lines.settleVirtual(pe)
   }
 
-  /** The same after ICH_HCR_EL2 was set to 0: the interrupt can but fall. */
-  settleDisabled(words: Int32Array, pe: Pe): void {
-    if ((words[pe + PE_LINES] & LINE_IRQ) !== 0) this.silicon.lines.settleVirtual(pe)
-  }
-
   private count(v: Vcpu, kind: number, accesses: number): void {
     const row = this.words[v + VCPU_COST]
     this.words[row + kind] += accesses

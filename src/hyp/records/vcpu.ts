@@ -430,7 +430,7 @@ export const vcpuRows = {
     n: (element, _, { ownWords }) => ownWords[element],
     count: ({ ownWords }) => ownWords.length,
     class: 'authoritative',
-    by: [],
+    by: ['thread', 'vcpu', 'pe'],
     says: "The design's own words.",
   },
 } as const satisfies Rows<VcpuSize & VcpuPrograms>

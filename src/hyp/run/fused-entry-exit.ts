@@ -1,6 +1,6 @@
 /**
- * The superinstructions of the entry and of the exit: `entry` and `exit`, and those around rows of a design's own. See
- * fused-steps.ts, which has the others.
+ * The superinstructions of the entry and of the exit: `entry` and `exit`, and those around rows of a design's own.
+ * fused-steps.ts has the others, and says what a method returns.
  */
 import { LINE_FIQ, LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
@@ -80,18 +80,20 @@ export class FusedEntryExit extends GapSteps {
   /** The gaps of `entryAround`, and of `exitAround`, that have rows. */
   readonly entryGaps: number
   private readonly exitGaps: number
-  /** Of the former the only one that has rows, if it is before the flush and has one row with one result; or -1. Its step. */
-  private readonly entryGap: number
-  private readonly entryRow: number
-  /** Whether the former have nothing but what `notLoaded?` asks for. */
+  /** The gap of `entryAround` that has rows, if there is one before the flush, with one row of one result; else -1. */
+  private readonly onlyGap: number
+  /** The step of that row. */
+  private readonly onlyStep: number
+  /** Whether the gaps of `entryAround` have nothing but what `notLoaded?` asks for. */
   private readonly reloads: boolean
-  /** Whether the host injects nothing, and the latter have no rows, or nothing but `saveVmcr` before all others. */
+  /** Whether the host injects nothing, and the gaps of `exitAround` have no rows. */
   readonly exitsPlainly: boolean
+  /** Whether the host injects nothing, and they have nothing but `saveVmcr` before all others. */
   private readonly savesFirst: boolean
   /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
   private readonly injects: boolean
   /** Whether `fusedExit` is more than a `fold`: the host injects, or the design folds in another way. */
-  private readonly exitsOtherwise: boolean
+  private readonly exitsSlowly: boolean
 
   constructor(program: Program, parts: StepParts) {
     super(program, parts)
@@ -101,15 +103,16 @@ export class FusedEntryExit extends GapSteps {
     const folding = this.wordOf('exitAround', TABLE_ANY)
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
-    this.entryGap = [AFTER_REQUESTS, AFTER_PREEMPT_OFF, BEFORE_FLUSH].find((gap) => this.isOnlyRow(gap)) ?? -1
-    this.entryRow = ~this.wordOf('entryAround', TABLE_GAPS + 2 * this.entryGap + 1)
+    const onlyGap = [AFTER_REQUESTS, AFTER_PREEMPT_OFF, BEFORE_FLUSH].find((gap) => this.isOnlyRow(gap))
+    this.onlyGap = onlyGap ?? -1
+    this.onlyStep = onlyGap === undefined ? 0 : ~this.wordOf('entryAround', TABLE_GAPS + 2 * onlyGap + 1)
     this.reloads = this.entryGaps === 1 << AFTER_PREEMPT_OFF && this.asksForReload()
     this.savesFirst = !injects && this.exitGaps === 1 << BEFORE_OUTSIDE && this.asksForSave()
     this.exitsPlainly = !injects && this.exitGaps === 0
     const isFused = this.exitsPlainly || this.savesFirst
     this.folding = folding === STEP_FOLD && isFused ? 0 : folding
     this.injects = injects
-    this.exitsOtherwise = injects || (this.folding !== 0 && isFused)
+    this.exitsSlowly = injects || (this.folding !== 0 && isFused)
     this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
     this.savesVmcr = folding === STEP_FOLD_SAVING_VMCR ? 1 : 0
   }
@@ -172,19 +175,23 @@ export class FusedEntryExit extends GapSteps {
     const kept = withPreemptOff(thread) & ~(THREAD_REQUESTS | THREAD_MODE)
     words[v + VCPU_THREAD] = kept | (THREAD_IRQS_OFF | MODE_IN_GUEST)
     returnFromEl2(words, pe)
-    const count = words[v + VCPU_AP_COUNT]
+    this.fill(v, pe)
+  }
+
+  /** The row of the design that fills the list registers, without a call where there is nothing to do, as at most entries. */
+  private fill(v: Vcpu, pe: Pe): void {
+    const count = this.words[v + VCPU_AP_COUNT]
     if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
   }
 
-  /** The row of the design that fills the list registers. */
   private fillSome(v: Vcpu, pe: Pe, count: number): void {
     if (this.flushing === 0) this.vgic.flushSome(v, pe, count)
     else if (this.writesHcr !== 0) linux.flushWritingHcr(this, v)
-    else this.fillOtherwise(v)
+    else this.flushOfDesign(v)
   }
 
   /** @noinline */
-  private fillOtherwise(v: Vcpu): void {
+  private flushOfDesign(v: Vcpu): void {
     if (this.flushing === STEP_FLUSH_ACTIVE_FIRST) linux.flushActiveFirst(this, v)
     else performStep(this, this.flushing, v)
   }
@@ -202,7 +209,7 @@ export class FusedEntryExit extends GapSteps {
    * The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request.
    */
   entersAround(v: Vcpu, pe: Pe, at: number, before: number): boolean {
-    if (this.entryGap < 0) return this.entersThroughGaps(v, pe, at, before)
+    if (this.onlyGap < 0) return this.entersThroughGaps(v, pe, at, before)
     const thread = this.afterEntryRow(v, before)
     if (thread & THREAD_REQUESTS) return this.abortsEntry(v, pe, thread)
     this.fusedEntry(v, pe, thread)
@@ -215,11 +222,11 @@ export class FusedEntryExit extends GapSteps {
    * @noinline
    */
   private afterEntryRow(v: Vcpu, before: number): number {
-    const { words, entryGap: gap } = this
+    const { words, onlyGap: gap } = this
     const handled = before & ~THREAD_REQUESTS
     const thread = gap === AFTER_REQUESTS ? handled : withPreemptOff(handled)
     words[v + VCPU_THREAD] = gap === BEFORE_FLUSH ? thread | THREAD_IRQS_OFF : thread
-    this.takeRow(this.entryRow, v)
+    this.takeRow(this.onlyStep, v)
     const after = words[v + VCPU_THREAD]
     return gap === AFTER_REQUESTS ? after : withPreemptOn(after)
   }
@@ -228,8 +235,7 @@ export class FusedEntryExit extends GapSteps {
   private abortsEntry(v: Vcpu, pe: Pe, thread: number): false {
     const { words } = this
     words[v + VCPU_THREAD] = withMode(withPreemptOff(thread) | THREAD_IRQS_OFF, MODE_IN_GUEST)
-    const count = words[v + VCPU_AP_COUNT]
-    if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
+    this.fill(v, pe)
     return false
   }
 
@@ -247,8 +253,7 @@ export class FusedEntryExit extends GapSteps {
     thread |= THREAD_IRQS_OFF
     if (open & (1 << BEFORE_FLUSH)) thread = this.throughGap(v, at, BEFORE_FLUSH, thread)
     words[v + VCPU_THREAD] = thread
-    const count = words[v + VCPU_AP_COUNT]
-    if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
+    this.fill(v, pe)
     if (open & (1 << AFTER_FLUSH)) thread = this.throughGap(v, at, AFTER_FLUSH, thread)
     thread = withMode(thread, MODE_IN_GUEST)
     if (open & (1 << AFTER_PUBLISH)) thread = this.throughGap(v, at, AFTER_PUBLISH, thread)
@@ -270,11 +275,11 @@ export class FusedEntryExit extends GapSteps {
   private foldRow(v: Vcpu): void {
     if (this.savesVmcr !== 0) linux.foldSavingVmcr(this, v)
     else if (this.folding === 0) this.vgic.fold(v)
-    else this.foldOtherwise(v)
+    else this.foldOfDesign(v)
   }
 
   /** @noinline */
-  private foldOtherwise(v: Vcpu): void {
+  private foldOfDesign(v: Vcpu): void {
     if (this.folding === STEP_FOLD) this.fold(v)
     else if (this.folding === STEP_FOLD_IGNORING_EOI_COUNT) linux.foldIgnoringEoiCount(this, v)
     else performStep(this, this.folding, v)
@@ -334,8 +339,8 @@ export class FusedEntryExit extends GapSteps {
    */
   fusedExit(v: Vcpu, pe: Pe): void {
     const { words } = this
-    if (this.exitsOtherwise === true || words[pe + PE_LINES] & LINE_IRQ) {
-      this.exitOtherwise(v, pe)
+    if (this.exitsSlowly === true || words[pe + PE_LINES] & LINE_IRQ) {
+      this.exitSlowly(v, pe)
       return
     }
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
@@ -347,7 +352,7 @@ export class FusedEntryExit extends GapSteps {
    * pending wait until interrupts are on; or if the design folds in another way.
    * @noinline
    */
-  private exitOtherwise(v: Vcpu, pe: Pe): void {
+  private exitSlowly(v: Vcpu, pe: Pe): void {
     const { words } = this
     const takes = this.injects || (words[pe + PE_LINES] & LINE_IRQ) !== 0
     const ends = takes ? THREAD_MODE : THREAD_MODE | THREAD_IRQS_OFF

@@ -1,3 +1,12 @@
+/**
+ * The superinstructions: a method for each row of superinstructions.ts, which names it. No other actor comes in
+ * between, so what one row has asked or set still holds for the next, and what one row would undo of another is left
+ * out. Those of entries and exits are in fused-entry-exit.ts.
+ *
+ * A method returns the program counter at which the thread, or its notifier, goes on; if the thread comes to rest, ~
+ * its THREAD_ value, with the program counter in VCPU_PC. `at` is the row of the table at which the superinstruction
+ * begins.
+ */
 import {
   asPc,
   REQ_UNHALT,

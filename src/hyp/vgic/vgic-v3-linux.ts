@@ -73,8 +73,8 @@ export function flushActiveFirst(vgic: VgicV3, v: Vcpu): void {
 /**
  * Linux 7.2's flush: ICH_HCR_EL2 is written at every entry, also with an empty ap_list, and asks for a maintenance
  * interrupt when the guest switches a group. The disabled groups are those of the shadow of ICH_VMCR_EL2, which the
- * last exit has saved. ICC_DIR_EL1 is trapped by the count of SPIs in flight. Bits that follow from what is on the list
- * are those of an empty one if nothing of it gets a list register.
+ * last exit has saved. ICC_DIR_EL1 is trapped by the count of SPIs in flight. If nothing on the ap_list gets a list register,
+ * ICH_HCR_EL2 is as for an empty list.
  * @noinline
  */
 export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
@@ -91,13 +91,13 @@ export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
     words[v + VCPU_HCR] = hcr
     seam.writeHcr(v, pe, hcr)
   }
-  seam.settleForGroups(words, pe, hcr)
+  if (count > 1) seam.settleMaintenance(words, pe)
+  else seam.settleForGroups(words, pe, hcr)
 }
 
 function flushByGroups(vgic: VgicV3, v: Vcpu, pe: Pe, off: number, hcr: number): void {
   if (hcr & HCR_UIE) vgic.apLists.sorts.groupsFirst(v, off)
   vgic.fill(v, pe, hcr)
-  vgic.seam.settleMaintenance(vgic.words, pe)
 }
 
 /** The bit of ICH_HCR_EL2 that an interrupt in a list register rules out: vSGIEOICount is for entries without SGIs. */

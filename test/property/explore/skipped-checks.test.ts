@@ -10,6 +10,7 @@ import { InvariantChecker } from '../../../src/explore/invariants.ts'
 import { LpiInvariants } from '../../../src/explore/lpi-invariants.ts'
 import type { MuseumEntry } from '../../../src/explore/museum/entry.ts'
 import { RandomNumbers } from '../../../src/explore/random-numbers.ts'
+import { ResidencyInvariants } from '../../../src/explore/residency-invariants.ts'
 import { Search } from '../../../src/explore/search.ts'
 import type { Design } from '../../../src/scenario.ts'
 
@@ -24,6 +25,7 @@ function missed({ scenario, bounds }: MuseumEntry, design: Design): string[] {
   const { stack } = search
   const checker = new InvariantChecker(machine)
   const lpis = new LpiInvariants(machine)
+  const residency = new ResidencyInvariants(machine)
   const numbers = new RandomNumbers(SEED)
   const found: string[] = []
   search.begin()
@@ -36,6 +38,7 @@ function missed({ scenario, bounds }: MuseumEntry, design: Design): string[] {
         const all = [checker.requestSeen(), checker.lostEdge(), checker.missing(0), checker.listed()]
         if (lpis.present)
           all.push(lpis.freed(), lpis.miscounted(), lpis.misdirected(stack.top), lpis.staleTranslation())
+        if (residency.present) all.push(...ofResidency(residency, stack.top))
         for (const what of all) if (what !== undefined) found.push(what)
         search.push(0)
         continue
@@ -46,6 +49,22 @@ function missed({ scenario, bounds }: MuseumEntry, design: Design): string[] {
   }
   return found
 }
+
+const ofResidency = (residency: ResidencyInvariants, before: Int32Array): (string | undefined)[] => [
+  residency.residencyRegisters(),
+  residency.mappedVpes(),
+  residency.onePlace(),
+  residency.residentInGuest(),
+  residency.awayWhileWaiting(),
+  residency.notOverwritten(before),
+  residency.announcedAsleep(),
+  residency.noDoorbellInGuest(),
+  residency.oneWay(),
+  residency.oneOwner(),
+  residency.doorbellOnItsWay(),
+  residency.presented(),
+  residency.groupsToldToVpe(),
+]
 
 /** A VM that is being restored is checked at the end of that, and not by what it is before. */
 const restores = ({ scenario, good }: MuseumEntry): boolean =>

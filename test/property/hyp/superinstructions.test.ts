@@ -146,6 +146,32 @@ describe('a superinstruction does what its rows do', () => {
   })
 
   it.each(
+    [designs.wfiFullPut, kvm72(designs.wfiFullPut)].flatMap((base) =>
+      ['handleRequests', 'preemptOff', 'irqOff'].map((step) => ({ name: base.name, base, step })),
+    ),
+  )('with one step of a design’s own, in $name after entry/$step', ({ base, step }) => {
+    // Every other time it makes a request, with which the entry is given up.
+    const check = ownStep('check', (context, vcpu) => {
+      const passed = context.get(vcpu, 'passed') + 1
+      context.set(vcpu, 'passed', passed)
+      if (passed % 2 === 0) context.checkBlock(vcpu)
+      return 0
+    })
+    const design = edit({ ...base, words: ['passed'] })
+      .insertAfter(`entry/${step}`, check)
+      .design('checking')
+    const schedules = fc.array(fc.nat(4095), { minLength: 200, maxLength: 400, size: 'max' })
+    const own = new Set<string>()
+    fc.assert(
+      fc.property(recipesWith({}), schedules, (recipe, schedule) =>
+        drive(cook({ ...recipe, design }), schedule, own),
+      ),
+      { numRuns: 25 },
+    )
+    expect([...own]).toContain('entryAround')
+  })
+
+  it.each(
     [designs.wfiFlag, designs.wfiFullPut, kvm61(designs.wfiFlag), kvm72(designs.wfiFullPut)].map(
       (design) => [design.name, design] as const,
     ),

@@ -1,6 +1,6 @@
 /** Scenarios of every kind, for properties of single steps. */
 import fc from 'fast-check'
-import { type Design, designs, edit, type Scenario, scenario } from 'vgic/scenario'
+import { type Design, designs, edit, kvm61, kvm72, type Scenario, scenario } from 'vgic/scenario'
 import { cook, recipesWith } from './recipe.ts'
 
 /** A design whose guests reach the physical CPU interface, since nothing routes interrupts to EL2. */
@@ -74,14 +74,17 @@ export const directScenarios: fc.Arbitrary<Scenario> = fc
   .record({
     version: fc.constantFrom('4.0', '4.1'),
     writeEffects: fc.constantFrom('at-once', 'lagging'),
-    design: fc.constantFrom(...Object.values(designs)),
+    maintenanceInterrupt: fc.constantFrom('at-once', 'lagging'),
+    design: fc.constantFrom(
+      ...Object.values(designs).flatMap((design) => [design, kvm61(design), kvm72(design)]),
+    ),
     vcpus: fc.integer({ min: 1, max: 2 }),
     cpus: fc.integer({ min: 1, max: 2 }),
     timers: fc.boolean(),
   })
-  .map(({ version, writeEffects, design, vcpus, cpus, timers }) => {
+  .map(({ version, writeEffects, maintenanceInterrupt, design, vcpus, cpus, timers }) => {
     const recipe = scenario('random vLPIs')
-      .gic({ version, writeEffects, cpus, listRegisters: 1 })
+      .gic({ version, writeEffects, maintenanceInterrupt, cpus, listRegisters: 1 })
       .vm({ vcpus, spis: 2, timers, lpis: 4, itsDevices: 1, itsCollections: 2 })
       .design(design)
       .spi({ intid: 32 })

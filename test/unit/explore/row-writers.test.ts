@@ -1,6 +1,6 @@
 /** What a step may write follows from the rows of words: where one is wrong, an exploration that checks writes says so. */
 import { explore } from 'vgic/explore'
-import { scenario } from 'vgic/scenario'
+import { designs, edit, ownStep, scenario } from 'vgic/scenario'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Layout, type Writer } from '../../../src/state/layout.ts'
 
@@ -64,6 +64,23 @@ describe('an exploration that checks writes', () => {
 
   it.each(needed)('is refused where no row allows a %s step to write %s', (writer, word) => {
     expect(() => exploredWithout(writer, word)).toThrow(/wrote .* which it may not/)
+  })
+})
+
+describe('a step of a design’s own that declares what it writes', () => {
+  it.each(['thread', 'vcpu', 'pe'] as const)('may write the design’s words: %s', (writes) => {
+    const flip = {
+      ...ownStep('flip', (context, vcpu) => {
+        context.set(vcpu, 'flips', context.get(vcpu, 'flips') ^ 1)
+        return 0
+      }),
+      writes,
+    }
+    const design = edit({ ...designs.wfiFlag, words: ['flips'] })
+      .insertAfter('entry/handleRequests', flip)
+      .design('flipping')
+    const report = explore(recipe().design(design), { preemptions: 1, migrations: 1, checkWrites: true })
+    expect(report.complete).toBe(true)
   })
 })
 
