@@ -24,9 +24,9 @@ export interface Step {
   /** Set if nothing follows it: the thread or the notifier ends. */
   readonly ends?: true
   /**
-   * The words that one of a design's own may write: with `thread`, those of its thread in the vCPU's record; with `vcpu`,
-   * also the vCPU's shadow registers, timers and guest; with `pe`, also the thread's PE and the run queue. If left out, all
-   * words.
+   * The words that one of a design's own may write: with `thread`, those of its thread in the vCPU's record, and the
+   * design's words; with `vcpu`, also the vCPU's shadow registers, timers and guest; with `pe`, also the thread's PE and the
+   * run queue. If left out, all words.
    */
   readonly writes?: 'thread' | 'vcpu' | 'pe'
   /** `runnable` if it is the question by which a halt asks whether its own vCPU would run. */

@@ -152,24 +152,24 @@ describe('the museum', () => {
 describe('what a step may write', () => {
   const liar = {
     ...ownStep('liar', (context, vcpu) => {
-      context.set(vcpu, 'told', 1)
+      context.put(vcpu)
       return 0
     }),
     writes: 'thread' as const,
   }
-  const design = defineDesign('lying', { wfi: [liar, halt()], words: ['told'] })
+  const design = defineDesign('lying', { wfi: [liar, halt()] })
 
   it('is checked word by word: a step of the design’s own that writes more than it says is named, and the word', () => {
     expect(() => explore(sleeper(design))).toThrow(VgicError)
     expect(() => explore(sleeper(design))).toThrow(
-      'A step of vcpu0, wfi/liar, wrote vcpu[0].own.told, which it may not',
+      'A step of vcpu0, wfi/liar, wrote vcpu[0].loaded, which it may not',
     )
   })
 
   it('is anything if it does not say', () => {
     const { writes: _, ...honest } = liar
     expect(() =>
-      explore(sleeper(defineDesign('honest', { wfi: [honest, halt()], words: ['told'] }))),
+      explore(sleeper(defineDesign('honest', { wfi: [honest, halt()] }))),
     ).not.toThrow()
   })
 })
