@@ -168,8 +168,6 @@ describe('what a step may write', () => {
 
   it('is anything if it does not say', () => {
     const { writes: _, ...honest } = liar
-    expect(() =>
-      explore(sleeper(defineDesign('honest', { wfi: [honest, halt()] }))),
-    ).not.toThrow()
+    expect(() => explore(sleeper(defineDesign('honest', { wfi: [honest, halt()] })))).not.toThrow()
   })
 })
