@@ -126,7 +126,7 @@ function withoutConstants(path: string, source: string): string {
 }
 
 /** The Int32Arrays, by their names: the machine's words, a design's table, and those of a search. */
-const isWords = /^(this\.)?(words|table|before|frames|slots|tables)$/
+const isWords = /^(this\.)?(words|table|before|slots|tables)$/
 
 /** What gives an offset the type of the record that is there. */
 const isHandle = /^as(Irq|Pe|Vcpu)$/
