@@ -128,39 +128,33 @@ export class Changes {
 
   /** Finds what the last step has changed: a step of this actor, of this kind. */
   find({ index }: Actor, kind: number): void {
-    switch (kind & WRITES) {
+    this.count = this.changedBy(index, kind & WRITES)
+  }
+
+  private changedBy(index: number, writes: number): number {
+    switch (writes) {
       case WRITES_THREAD:
-        this.count = this.compareWords(this.vcpu.thread, this.hypervisor.vcpu(index), 0)
-        return
+        return this.compareWords(this.vcpu.thread, this.hypervisor.vcpu(index), 0)
       case WRITES_VCPU:
-        this.count = this.compareWords(this.vcpu.vcpu, this.hypervisor.vcpu(index), 0)
-        return
+        return this.compareWords(this.vcpu.vcpu, this.hypervisor.vcpu(index), 0)
       case WRITES_PUT:
-        this.count = this.compareWords(this.vcpu.put, this.hypervisor.vcpu(index), 0)
-        return
+        return this.compareWords(this.vcpu.put, this.hypervisor.vcpu(index), 0)
       case WRITES_LOAD:
-        this.count = this.ofLoad(this.hypervisor.vcpu(index))
-        return
+        return this.ofLoad(this.hypervisor.vcpu(index))
       case WRITES_SCHED:
-        this.count = this.ofScheduler(this.hypervisor.vcpu(index))
-        return
+        return this.ofScheduler(this.hypervisor.vcpu(index))
       case WRITES_PE:
-        this.count = this.onPe(this.hypervisor.vcpu(index))
-        return
+        return this.onPe(this.hypervisor.vcpu(index))
       case WRITES_GUEST:
-        this.count = this.ofGuest(this.hypervisor.vcpu(index))
-        return
+        return this.ofGuest(this.hypervisor.vcpu(index))
       case WRITES_QUEUE:
-        this.count = this.ofQueue(index)
-        return
+        return this.ofQueue(index)
       case WRITES_NOTIFY:
-        this.count = this.ofNotify(index)
-        return
+        return this.ofNotify(index)
       case WRITES_LISTS:
-        this.count = this.ofLists(this.hypervisor.vcpu(index))
-        return
+        return this.ofLists(this.hypervisor.vcpu(index))
       default:
-        this.count = this.ofAll()
+        return this.ofAll()
     }
   }
 
