@@ -1,6 +1,15 @@
 /** Scenarios of every kind, for properties of single steps. */
 import fc from 'fast-check'
-import { type Design, designs, edit, kvm61, kvm72, type Scenario, scenario } from 'vgic/scenario'
+import {
+  type Design,
+  designs,
+  edit,
+  type GuestBuilder,
+  kvm61,
+  kvm72,
+  type Scenario,
+  scenario,
+} from 'vgic/scenario'
 import { cook, recipesWith } from './recipe.ts'
 
 /** A design whose guests reach the physical CPU interface, since nothing routes interrupts to EL2. */
@@ -28,6 +37,18 @@ interface Recipe {
   readonly physical: number | undefined
 }
 
+/** Has a guest handle its interrupts, and its timer, if there is one, which it starts. */
+function interruptible(guest: GuestBuilder, timers: boolean): GuestBuilder {
+  guest
+    .onIrq((h) => {
+      h.ack()
+      if (timers) h.stopTimer()
+      h.eoi()
+    })
+    .unmask()
+  return timers ? guest.timer(30) : guest
+}
+
 function recipeOf({ design, vcpus, cpus, timers, physical }: Recipe): Scenario {
   const recipe = scenario('random')
     .gic({ cpus, listRegisters: 2 })
@@ -41,13 +62,7 @@ function recipeOf({ design, vcpus, cpus, timers, physical }: Recipe): Scenario {
     .device('uart', (d) => d.raise(33).lower(33))
   for (let v = 0; v < vcpus; v++) {
     recipe.guest(v, (g) => {
-      g.onIrq((h) => {
-        h.ack()
-        if (timers) h.stopTimer()
-        h.eoi()
-      }).unmask()
-      if (timers) g.timer(30)
-      return g
+      return interruptible(g, timers)
         .sgi({ intid: 1, vcpus: 'others' })
         .wfi()
         .wfe()
@@ -97,13 +112,7 @@ export const directScenarios: fc.Arbitrary<Scenario> = fc
       .device('uart', (d) => d.raise(33).lower(33))
     for (let v = 0; v < vcpus; v++) {
       recipe.guest(v, (g) => {
-        g.onIrq((h) => {
-          h.ack()
-          if (timers) h.stopTimer()
-          h.eoi()
-        }).unmask()
-        if (timers) g.timer(30)
-        return g
+        return interruptible(g, timers)
           .priorityMask(0x60)
           .sgi({ intid: 1, vcpus: 'others' })
           .wfi()
