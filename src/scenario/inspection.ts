@@ -7,7 +7,7 @@ import { ICH_VMCR_VIEW } from '../arch/ich-registers.ts'
 import { type Intid, intidName } from '../arch/intid.ts'
 import { describeListRegister } from '../arch/register-value.ts'
 import { hex } from '../errors/printed.ts'
-import { LINE_FIQ, LINE_IRQ, LINE_VFIQ, LINE_VIRQ, PE_LINES } from '../gic/cpu-interface/lines.ts'
+import { HOST_LINES, LINE_FIQ, LINE_IRQ, LINE_VFIQ, LINE_VIRQ, PE_LINES } from '../gic/cpu-interface/lines.ts'
 import { type ItsContents, inspectTables } from '../gic/its/inspect-tables.ts'
 import type { Pe } from '../gic/records/pe.ts'
 import type { Hypervisor } from '../hyp/hypervisor.ts'
@@ -331,7 +331,7 @@ function cpuOf(hypervisor: Hypervisor, cpu: number): CpuInspection {
   const { silicon, scheduler, words, config } = hypervisor
   const pe = silicon.peOf(cpu)
   const current = scheduler.current(cpu)
-  const lines = (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) | silicon.pcpu.virtualPending(pe)
+  const lines = (words[pe + PE_LINES] & HOST_LINES) | silicon.pcpu.virtualPending(pe)
   return {
     cpu,
     vcpu: current === 0 ? undefined : words[current + VCPU_INDEX],

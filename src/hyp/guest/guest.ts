@@ -25,7 +25,7 @@ import {
   ESR_WFIT,
 } from '../../arch/syndrome.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
-import { LINE_FIQ, LINE_IRQ, LINE_VFIQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import { HOST_LINES, LINE_VFIQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import {
   DAIF_F,
   DAIF_I,
@@ -166,9 +166,7 @@ export class Guest {
 
   /** Whether a guest's step may be another than its next operation. Most have masked what they could take, and do not wait. */
   private mayComeFirst(words: Int32Array, pe: Pe): boolean {
-    return (
-      (words[pe + PCPU_PSTATE] & QUIET) !== MASKED || (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) !== 0
-    )
+    return (words[pe + PCPU_PSTATE] & QUIET) !== MASKED || (words[pe + PE_LINES] & HOST_LINES) !== 0
   }
 
   /**
@@ -178,7 +176,7 @@ export class Guest {
    */
   private beforeOperation(v: Vcpu, pe: Pe, program: GuestProgram): number {
     const { words, silicon } = this
-    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) return 1 + EXIT_IRQ
+    if (words[pe + PE_LINES] & HOST_LINES) return 1 + EXIT_IRQ
     if (!silicon.pcpu.wake(pe)) return GUEST_WAITS
     const taken = silicon.pcpu.taken(pe)
     if (taken === 0 || words[v + GUEST_DEPTH] >= MAX_DEPTH) return GUEST_EXECUTES

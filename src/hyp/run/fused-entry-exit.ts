@@ -2,7 +2,7 @@
  * The superinstructions of the entry and of the exit: `entry` and `exit`, and those around rows of a design's own.
  * fused-steps.ts has the others, and says what a method returns.
  */
-import { LINE_FIQ, LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import { HOST_LINES, LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { returnFromEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import {
@@ -315,7 +315,7 @@ export class FusedEntryExit extends GapSteps {
     this.foldBack(v)
     if (open & (1 << AFTER_FOLD)) thread = this.throughGap(v, at, AFTER_FOLD, thread)
     thread &= ~THREAD_IRQS_OFF
-    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) thread = this.takenInterrupts(v, thread)
+    if (words[pe + PE_LINES] & HOST_LINES) thread = this.takenInterrupts(v, thread)
     words[v + VCPU_THREAD] = withPreemptOn(thread)
     if (open & (1 << BEFORE_REASON)) this.takeGap(v, at, BEFORE_REASON)
   }

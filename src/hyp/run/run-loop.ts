@@ -6,7 +6,7 @@
  */
 
 import { VgicError } from '../../errors/vgic-error.ts'
-import { LINE_FIQ, LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import { HOST_LINES, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { PCPU_PSTATE, PSTATE_EL, PSTATE_EL2, takeExceptionToEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import { COST_EXITS, COST_STRIDE } from '../records/cost-row.ts'
@@ -148,7 +148,7 @@ export class RunLoop extends FusedSteps {
   staysInGuest(v: Vcpu): boolean {
     const { words } = this
     const pe = words[v + VCPU_PE]
-    if (pe === 0 || (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) !== 0) return false
+    if (pe === 0 || (words[pe + PE_LINES] & HOST_LINES) !== 0) return false
     return (words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2
   }
 

@@ -6,7 +6,7 @@
 import { HCR_EL2_FMO, HCR_EL2_IMO, HCR_EL2_TWE, HCR_EL2_TWI } from '../../arch/hcr-el2.ts'
 import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1 } from '../../arch/icc-registers.ts'
 import { ESR_SGI1R, sysregSyndrome } from '../../arch/syndrome.ts'
-import { LINE_FIQ, LINE_IRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import { HOST_LINES, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { type Pcpu, returnFromEl2, writeHcrEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe } from '../../gic/records/pe.ts'
 import type { Scheduler } from '../host/scheduler.ts'
@@ -156,7 +156,7 @@ export class ThreadSteps {
     const { words, seam } = this
     const pe = asPe(words[v + VCPU_PE])
     seam.writeHcr(v, pe, this.vgic.idleHcr)
-    if (words[pe + PE_LINES] & (LINE_IRQ | LINE_FIQ)) seam.settleMaintenance(words, pe)
+    if (words[pe + PE_LINES] & HOST_LINES) seam.settleMaintenance(words, pe)
   }
 
   put(v: Vcpu): void {

@@ -19,7 +19,7 @@ import {
 } from '../../errors/arguments.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
 import { argumentMasks, daifOf, type InterruptMasks } from '../../gic/cpu-interface/interrupt-masks.ts'
-import { LINE_FIQ, LINE_IRQ, LINE_VFIQ, LINE_VIRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
+import { HOST_LINES, LINE_VFIQ, LINE_VIRQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import {
   PCPU_PSTATE,
   PCPU_TRAP,
@@ -69,8 +69,6 @@ const MAX_EXITS = 64
  * How often a thread runs until it parks, in one call, before its design is refused as one that makes no progress.
  */
 const MAX_TRIES = 1000
-/** An interrupt of the host is signalled to a PE: it makes the guest exit. */
-const HOST_LINES = LINE_IRQ | LINE_FIQ
 const HIGH = 0x1_0000_0000
 const VIRTUAL_LINES = ['virq', 'vfiq'] as const
 
