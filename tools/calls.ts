@@ -1,5 +1,5 @@
 /**
- * A transform of the build that says which functions V8 leaves as calls. Into a function that it optimises, V8 inlines at
+ * Transforms of the build that say which functions V8 leaves as calls, and what it may take for granted in them. Into a function that it optimises, V8 inlines at
  * most 920 bytes of bytecode, of functions that have at most 460 themselves, and what does not fit any more is a call of
  * some 50 instructions. A function that is inlined uses up the room of its caller, and has none of its own. So of a chain of
  * calls the innermost ones, which are the smallest, stay calls; and which they are depends on what V8 has optimised before.
@@ -11,6 +11,11 @@
  *
  * What a function has had inlined counts too, once V8 has optimised it by itself: so a dispatcher, as of superinstructions, is
  * inlined into its loop only if the larger ones of what it calls are calls.
+ *
+ * Nor does V8 know of what it is given, or of a word, that it is not negative. If it knows that of a handle, the index
+ * `handle + OFFSET` needs no extension to 64 bits, which is one of the six instructions of an access. So a function that is
+ * never inlined begins by masking its parameters that are handles, and masks each handle that it makes, with as many bits as
+ * an offset has; what is inlined into it need not. Elsewhere the mask's bytecode would take the room of what is to be inlined.
  */
 import type MagicString from 'magic-string'
 import ts from 'typescript'
@@ -18,23 +23,55 @@ import ts from 'typescript'
 /** A spread part is 46 bytes of bytecode in V8 11.3: more than 460 together, with some to spare. */
 const SPREAD_PARTS = 14
 
-/** Makes each function with the tag too large to be inlined, without changing line numbers. */
+/** What gives an offset the type of the record that is there, and these types. */
+export const isHandle = /^as(Irq|Pe|Vcpu)$/
+const isHandleType = /^(Irq|Pe|Vcpu)( \| 0)?$/
+
+/** The bits of an offset: the largest buffer has less than 2 to the 30th words. */
+const OFFSET_BITS = '0x3fff_ffff'
+
+/** Makes each function with the tag too large to be inlined, and masks its handles, without changing line numbers. */
 export function keepCalls(node: ts.Node, edited: MagicString): void {
-  if (ts.isFunctionLike(node) && ts.getJSDocTags(node).some(({ tagName }) => tagName.text === 'noinline'))
-    enlarge(node, edited)
+  if (ts.isFunctionLike(node) && ts.getJSDocTags(node).some(({ tagName }) => tagName.text === 'noinline')) {
+    const body = bodyOf(node)
+    enlarge(node, body, edited)
+    maskParameters(node, body, edited)
+    maskMade(body, edited)
+  }
   ts.forEachChild(node, (child) => keepCalls(child, edited))
+}
+
+function bodyOf(node: ts.SignatureDeclaration): ts.Block {
+  const body = 'body' in node ? node.body : undefined
+  if (body && ts.isBlock(body)) return body
+  throw new Error(`@noinline is for functions that have a block, unlike ${node.getText()}`)
+}
+
+/** `words[v + VCPU_PE]` of a parameter `v: Vcpu` */
+function maskParameters({ parameters }: ts.SignatureDeclaration, body: ts.Block, edited: MagicString): void {
+  for (const { name, type } of parameters) {
+    if (type && isHandleType.test(type.getText()))
+      edited.appendRight(body.getStart() + 1, `${name.getText()} &= ${OFFSET_BITS};`)
+  }
+}
+
+/** `asIrq(words[v + VCPU_AP_FIRST])` */
+function maskMade(node: ts.Node, edited: MagicString): void {
+  if (ts.isCallExpression(node) && isHandle.test(node.expression.getText())) {
+    edited.appendLeft(node.getStart(), '(')
+    edited.appendRight(node.end, ` & ${OFFSET_BITS})`)
+  }
+  ts.forEachChild(node, (child) => maskMade(child, edited))
 }
 
 /**
  * Adds code that is never executed, since no parameter is null: all that it costs is the comparison, two instructions. It
  * throws because rollup leaves out what does nothing else.
  */
-function enlarge(node: ts.SignatureDeclaration, edited: MagicString): void {
-  const body = 'body' in node ? node.body : undefined
-  const [first] = node.parameters
-  if (!body || !ts.isBlock(body) || first === undefined || !ts.isIdentifier(first.name))
-    throw new Error(`@noinline is for functions that have a block and a parameter, unlike ${node.getText()}`)
-  const name = first.name.text
+function enlarge(node: ts.SignatureDeclaration, body: ts.Block, edited: MagicString): void {
+  const name = node.parameters[0]?.name.getText()
+  if (name === undefined)
+    throw new Error(`@noinline is for functions that have a parameter, unlike ${node.getText()}`)
   const parts = `...${name},`.repeat(SPREAD_PARTS)
   edited.appendRight(body.getStart() + 1, `if (${name} === null) throw [${parts}];`)
 }

@@ -19,7 +19,7 @@ import MagicString from 'magic-string'
 import type { Options } from 'tsup'
 import ts from 'typescript'
 import { encodeSysreg } from '../src/arch/sysreg.ts'
-import { keepCalls } from './calls.ts'
+import { isHandle, keepCalls } from './calls.ts'
 
 const parse = (path: string, source: string): ts.SourceFile =>
   ts.createSourceFile(path, source, ts.ScriptTarget.ES2022, true)
@@ -127,9 +127,6 @@ function withoutConstants(path: string, source: string): string {
 
 /** The Int32Arrays, by their names: the machine's words, a design's table, and those of a search. */
 const isWords = /^(this\.)?(words|table|before|slots|tables)$/
-
-/** What gives an offset the type of the record that is there. */
-const isHandle = /^as(Irq|Pe|Vcpu)$/
 
 const isArithmetic: ReadonlySet<ts.SyntaxKind> = new Set([
   ts.SyntaxKind.PlusToken,
