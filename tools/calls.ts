@@ -34,8 +34,8 @@ const OFFSET_BITS = '0x3fff_ffff'
 export function keepCalls(node: ts.Node, edited: MagicString): void {
   if (ts.isFunctionLike(node) && ts.getJSDocTags(node).some(({ tagName }) => tagName.text === 'noinline')) {
     const body = bodyOf(node)
-    enlarge(node, body, edited)
     maskParameters(node, body, edited)
+    enlarge(node, body, edited)
     maskMade(body, edited)
   }
   ts.forEachChild(node, (child) => keepCalls(child, edited))

@@ -19,10 +19,14 @@ import { VgicError } from '../errors/vgic-error.ts'
 export type WordClass = 'authoritative' | 'normalised' | 'derived' | 'observational'
 
 /**
- * The kinds of steps that may write a word. Steps of a thread that write only the thread's own words, its vCPU's too, or its
- * PE's, too, but of its vCPU's none that only guests and userspace write; the loads and puts of the CPU interface, and those by which the thread gets its PE, enters the guest or leaves
- * the PE; those on the interrupts of its ap_list. A guest's; a device's that queues an interrupt, or that notifies a vCPU.
- * Other steps may write every word.
+ * The kinds of steps that may write a word; a step of no kind may write every word.
+ * - `thread`, `vcpu`, `pe`: steps of a thread that write its own words; its vCPU's, too; its PE's, too, but of its vCPU's
+ *   none that only guests and userspace write.
+ * - `load`, `put`: loads and puts of the CPU interface.
+ * - `sched`: steps by which a thread gets its PE, enters the guest or leaves the PE.
+ * - `lists`: steps on the interrupts of its ap_list.
+ * - `guest`: a guest's.
+ * - `queue`, `notify`: a device's that queues an interrupt, or that notifies a vCPU.
  */
 export type Writer =
   | 'thread'
