@@ -1,8 +1,9 @@
 /**
- * Transforms of the build that say which functions V8 leaves as calls, and what it may take for granted in them. Into a function that it optimises, V8 inlines at
- * most 920 bytes of bytecode, of functions that have at most 460 themselves, and what does not fit any more is a call of
- * some 50 instructions. A function that is inlined uses up the room of its caller, and has none of its own. So of a chain of
- * calls the innermost ones, which are the smallest, stay calls; and which they are depends on what V8 has optimised before.
+ * Transforms of the build that say which functions V8 leaves as calls, and what it may take for granted in them. Into a
+ * function that it optimises, V8 inlines at most 920 bytes of bytecode, of functions that have at most 460 themselves, and
+ * what does not fit any more is a call of some 50 instructions. A function that is inlined uses up the room of its caller,
+ * and has none of its own. So of a chain of calls the innermost ones, which are the smallest, stay calls; and which they are
+ * depends on what V8 has optimised before.
  *
  * A function with the tag `@noinline` is never inlined, so that all that it calls can be. It is for one that is called
  * once in an entry, an exit or an access of the guest's, and would not fit into its callers with all that it calls:

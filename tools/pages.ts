@@ -1,7 +1,7 @@
 /**
- * `npm run pages`: updates the generated parts of documents, the picture of the rooms, the index of hard cases, the museum, the verdicts
- * on the designs and on Linux, and the pictures of runs, which takes a quarter of a minute. With `--check` it only says
- * which are stale.
+ * `npm run pages`: updates the generated parts of documents, the picture of the rooms, the index of hard cases, the museum,
+ * the verdicts on the designs and on Linux, and the pictures of runs, which takes a quarter of a minute. With `--check` it
+ * only says which are stale.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'

@@ -282,7 +282,10 @@ export class Explorer {
     return undefined
   }
 
-  /** Puts the new state that the last step has led to, which has this frame, into its slot of the visited set and on the stack. */
+  /**
+   * Puts the new state that the last step has led to, which has this frame, into its slot of the visited set and on the
+   * stack.
+   */
   private enter(slot: number, frame: Frame): void {
     this.visited.enter(slot, frame.keyA, frame.keyB, frame.tableKey)
     this.push(slot, frame)

@@ -1,6 +1,6 @@
 /**
- * Effects that lag (`writeEffects` and `maintenanceInterrupt: 'lagging'`), by name, so that they can be completed one by one in every order that
- * the architecture allows. The blocks carry them out.
+ * Effects that lag (`writeEffects` and `maintenanceInterrupt: 'lagging'`), by name, so that they can be completed one by one
+ * in every order that the architecture allows. The blocks carry them out.
  */
 import type { Its } from './its/its.ts'
 import type { Silicon } from './silicon.ts'

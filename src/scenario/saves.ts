@@ -82,7 +82,10 @@ export class Saves {
     return this.opAt(pc) !== STEP_SAVE_TIMERS
   }
 
-  /** What the step at a program counter saves of the interrupts; undefined if it cannot be saved: the guest's ITS is not set up. */
+  /**
+   * What the step at a program counter saves of the interrupts; undefined if it cannot be saved: the guest's ITS is not set
+   * up.
+   */
   take(pc: NextPc): SavedVgic | undefined {
     const { hypervisor } = this
     try {

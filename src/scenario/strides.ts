@@ -249,7 +249,10 @@ export class Strides {
     return taken
   }
 
-  /** The guest may have programmed a timer, in the last of the steps taken: how many there are until one is due, at most `end`. */
+  /**
+   * The guest may have programmed a timer, in the last of the steps taken: how many there are until one is due, at most
+   * `end`.
+   */
   private endWithTimers(v: Vcpu, taken: number, end: number): number {
     this.findTimer(v)
     const due = taken + this.stepsUntil(this.timerDue, this.left - taken)

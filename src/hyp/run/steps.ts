@@ -394,7 +394,10 @@ export const accessStopped = row('accessStopped', {
   stands: 'thread',
   needs: ['maySleep', 'mmioAccess', 'vmStopped', 'othersFolded'],
 })
-/** As `accessStopped`, but a vCPU counts as outside once it says so, although its list registers are folded later (catalogue 29). */
+/**
+ * As `accessStopped`, but a vCPU counts as outside once it says so, although its list registers are folded later (catalogue
+ * 29).
+ */
 export const accessOutside = row('accessOutside', {
   does: 'accessStopped',
   outcomes: ['done', 'reevaluate'],
@@ -408,7 +411,10 @@ export const accessRunning = row('accessRunning', {
   stands: 'thread',
   needs: ['maySleep', 'mmioAccess', 'othersFolded'],
 })
-/** As `stopVcpus`, but stops do not count: it does not wait while another has stopped the VM, and the first to resume resumes for all (catalogue 30). */
+/**
+ * As `stopVcpus`, but stops do not count: it does not wait while another has stopped the VM, and the first to resume resumes
+ * for all (catalogue 30).
+ */
 export const stopVcpusToo = row('stopVcpusToo', {
   does: 'stopVcpus',
   stands: 'thread',
@@ -606,7 +612,9 @@ export const vpePutAnyway = row('vpePutAnyway', {
   gicv4: true,
   needs: ['preemptionOff'],
 })
-/** vgic_v4_commit: waits until what is pending for the vPE is presented. Only the first entry after a load accesses anything. */
+/**
+ * vgic_v4_commit: waits until what is pending for the vPE is presented. Only the first entry after a load accesses anything.
+ */
 export const vpeCommit = row('vpeCommit', { does: 'vpeCommit', gicv4: true, needs: ['interruptsOff'] })
 /** KVM_REQ_RELOAD_GICv4: the guest's distributor was switched, which GICv4.1's vPE is told when it becomes resident. */
 export const vpeReload = row('vpeReload', { does: 'vpeReload', gicv4: true })
@@ -710,9 +718,14 @@ export const eraseByNumber = row('eraseByNumber', { stands: 'msi' })
  * All vCPUs are in userspace, or off, and stay there until the list is done.
  */
 export const saveInterrupts = row('saveInterrupts', { stands: 'save' })
-/** As `saveInterrupts`, but the byte of a pending table is looked up by its offset, in whichever table that is (catalogue 45). */
+/**
+ * As `saveInterrupts`, but the byte of a pending table is looked up by its offset, in whichever table that is (catalogue 45).
+ */
 export const saveInterruptsByOffset = row('saveInterruptsByOffset', { stands: 'save' })
-/** As `saveInterrupts`, but pending state is read as the guest reads it: with the lines of level-sensitive interrupts (catalogue 52). */
+/**
+ * As `saveInterrupts`, but pending state is read as the guest reads it: with the lines of level-sensitive interrupts
+ * (catalogue 52).
+ */
 export const saveInterruptsAsGuest = row('saveInterruptsAsGuest', { stands: 'save' })
 /** Step of a save: userspace reads the vCPUs' timers. */
 export const saveTimers = row('saveTimers', { stands: 'save' })
@@ -728,7 +741,10 @@ export const prepareVm = row('prepareVm', { stands: 'restore' })
 export const restoreControl = row('restoreControl', { stands: 'restore' })
 /** Step of a restore: the redistributors, by which it is known where pending tables are, and who takes LPIs. */
 export const restoreRedistributors = row('restoreRedistributors', { stands: 'restore' })
-/** As `restoreRedistributors`, but the SGIs of GICR_ISPENDR0 become pending in memory, also those that are the hardware's (catalogue 48). */
+/**
+ * As `restoreRedistributors`, but the SGIs of GICR_ISPENDR0 become pending in memory, also those that are the hardware's
+ * (catalogue 48).
+ */
 export const restoreRedistributorsInMemory = row('restoreRedistributorsInMemory', { stands: 'restore' })
 /** Step of a restore: what the distributor has of the SPIs. */
 export const restoreDistributor = row('restoreDistributor', { stands: 'restore' })

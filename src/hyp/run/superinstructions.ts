@@ -56,7 +56,10 @@ export interface Superinstruction {
   /** The method of FusedSteps. For a question that is answered otherwise, it follows the table. */
   readonly does: string
   readonly rows: readonly SequenceRow[]
-  /** The only place where it may begin, if there is one: the head of the loop, after the only guest, or where a notifier begins. */
+  /**
+   * The only place where it may begin, if there is one: the head of the loop, after the only guest, or where a notifier
+   * begins.
+   */
   readonly begins?: 'head' | 'afterGuest' | 'schedOut' | 'schedIn'
   /** Those of which one must follow the guest wherever the design enters it; {@link admits} relies on that. */
   readonly after?: readonly string[]

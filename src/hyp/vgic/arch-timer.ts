@@ -149,7 +149,10 @@ export class ArchTimers {
     this.drive(v)
   }
 
-  /** A host timer takes over until the next load: it injects, and masks the guest's timer so that it does so once (catalogue 50). */
+  /**
+   * A host timer takes over until the next load: it injects, and masks the guest's timer so that it does so once (catalogue
+   * 50).
+   */
   startInjecting(v: Vcpu): void {
     const { words } = this
     const armed = isArmed(words[v + VCPU_TIMER_CTL + TIMER_VIRTUAL])
