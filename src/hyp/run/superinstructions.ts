@@ -536,7 +536,9 @@ function afterOnlyGuest({ table, steps }: Program): number {
  */
 function foldsEachFlush(program: Program): boolean {
   const { steps } = program
-  const ahead = [...steps.keys()].filter((pc) => isFlush(steps[pc])).flatMap((pc) => [...nextsOf(program, pc)])
+  const ahead = [...steps.keys()]
+    .filter((pc) => isFlush(steps[pc]))
+    .flatMap((pc) => [...nextsOf(program, pc)])
   const seen = new Set<number>()
   for (const pc of ahead) {
     if (seen.has(pc)) continue
