@@ -71,7 +71,7 @@ const constantsOf = (file: ts.SourceFile): Constant[] =>
   file.statements.flatMap((statement) => constantOf(statement) ?? [])
 
 /** The rooms whose code runs at every exit, or at every step of a search. */
-const isHot = /\/src\/(gic|hyp|explore|scenario)\//
+export const isHot = /\/src\/(gic|hyp|explore|scenario)\//
 
 /** Moves a file's constants to a module of their own, and makes its functions constants if it is hot. */
 function withoutConstants(path: string, source: string): string {
@@ -125,8 +125,12 @@ function withoutConstants(path: string, source: string): string {
   }
 }
 
-/** The Int32Arrays, by their names: the machine's words, a design's table, and those of a search. */
-const isWords = /^(this\.)?(words|table|before|slots|tables)$/
+/**
+ * The Int32Arrays, by their names: the machine's words, a design's table, and those of a search. Of anything else that had
+ * one of these names, a key that is a text would become 0, and in an array of other numbers than those of 32 bits a
+ * value that is a parameter would lose the rest, silently. words-of-the-build.test.ts looks the types up.
+ */
+export const isWords = /^(this\.)?(words|table|before|slots|tables)$/
 
 const isArithmetic: ReadonlySet<ts.SyntaxKind> = new Set([
   ts.SyntaxKind.PlusToken,

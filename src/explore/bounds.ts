@@ -13,6 +13,7 @@ import { VgicError } from '../errors/vgic-error.ts'
 import type { ScenarioMachine } from '../scenario/scenario-machine.ts'
 import { argumentInvariants, type InvariantId, invariants } from './invariants.ts'
 import { type Shard, shardOf } from './shard.ts'
+import { MOST_STATES } from './visited.ts'
 
 /** The most that the environment intervenes in one schedule. */
 export interface Interventions {
@@ -60,7 +61,10 @@ export interface StopSignal {
 
 /** How far an exploration goes. */
 export interface Bounds extends Interventions {
-  /** Most distinct states; default 1,000,000. The exploration ends there. */
+  /**
+   * Most distinct states, at most 429,496,729, which take some 8 GiB; default 1,000,000. The exploration ends there, or before
+   * if there is no room for more.
+   */
   readonly states?: number
   /** Most steps of a schedule; default 20,000. A longer one is cut off, and the exploration goes on with others. */
   readonly depth?: number
@@ -174,8 +178,8 @@ export interface Report {
    */
   readonly omission: number
   /**
-   * `states` if that bound ended the exploration, `signal` if the signal did, `depth` if that bound cut schedules off; left
-   * out if none did.
+   * `states` if that bound ended the exploration, or the room for states, `signal` if the signal did, `depth` if that bound
+   * cut schedules off; left out if none did.
    */
   readonly bound?: 'states' | 'signal' | 'depth'
   /** If a bound was reached: what was explored entirely, within the part of a shard; left out if nothing was. */
@@ -250,7 +254,7 @@ export function checkBounds(bounds: Bounds): CheckedBounds {
   argumentOptions('bounds', bounds, boundFields)
   return {
     budget: budgetOf(bounds),
-    states: argumentInteger('states', bounds.states ?? DEFAULT_STATES, 1, 0x7fff_ffff),
+    states: checkedStates(bounds.states ?? DEFAULT_STATES),
     depth: argumentInteger('depth', bounds.depth ?? DEFAULT_DEPTH, 1, 1_000_000),
     invariants: checkedInvariants(bounds),
     own: checkedOwns(bounds),
@@ -266,6 +270,15 @@ export function checkBounds(bounds: Bounds): CheckedBounds {
     signal: checkedSignal(bounds.signal),
     now: optionalFunction('now', bounds.now, '() => milliseconds'),
   }
+}
+
+function checkedStates(states: number): number {
+  if (!Number.isInteger(states) || states <= MOST_STATES)
+    return argumentInteger('states', states, 1, MOST_STATES)
+  throw new VgicError(
+    'argument',
+    `states is ${states}, but there is room for ${MOST_STATES} at most: explore fewer, with \`symmetry\`, \`reduce\` or fewer interventions, or in parts, with \`shard\`.`,
+  )
 }
 
 /** The kinds of actors that are bounded, in the order of their bytes in a budget, and the bounds' names. */

@@ -237,7 +237,7 @@ export class Explorer {
     }
     if (slot === DONE || (isNew && this.share?.closed.has(keyA, keyB))) return this.skip(next)
     if (!isNew) return this.meet(actor, slot, next)
-    if (visited.size >= this.bounds.states) return this.report({ bound: 'states' })
+    if (visited.isFull || visited.size >= this.bounds.states) return this.report({ bound: 'states' })
     this.enter(slot, next)
     return undefined
   }

@@ -172,11 +172,12 @@ class RandomExplorer {
     }
   }
 
-  /** Counts the state on top if it is new. */
+  /** Counts the state on top if it is new, and there is room for it. */
   private visit(): void {
+    const { visited } = this
     const { keyA, keyB, tableKey } = this.search.stack.frame
-    const slot = this.visited.find(keyA, keyB, tableKey)
-    if (this.visited.isFree(slot)) this.visited.enter(slot, keyA, keyB, tableKey)
+    const slot = visited.find(keyA, keyB, tableKey)
+    if (visited.isFree(slot) && !visited.isFull) visited.enter(slot, keyA, keyB, tableKey)
   }
 
   /** The steps of the schedule in which the actors that are not bounded take turns, up to where it repeats itself. */

@@ -160,7 +160,7 @@ const trappedInstruction: Need = {
   matter: 'without an instruction that has trapped',
   holds(words, v, machine) {
     if (words[v + VCPU_ESR] !== 0) return true
-    // These two exit without a syndrome.
+    // These two exit without a syndrome. So a second skip is not noticed if it is one of them that the first came to.
     const operation = operationOf(words, v, machine)
     return operation === OP_USERSPACE || operation === OP_ERET
   },

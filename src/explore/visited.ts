@@ -18,6 +18,10 @@ const MANY_WORDS = 64
 const MOST_ROOM = 1 << 23
 /** About how many words a state takes, in tables that are a third to two thirds full. */
 const STATE_WORDS = 5
+/** The most words of a set, 8 GiB: a table begins at an offset of 32 bits with its sign. */
+const MOST_WORDS = 2 ** 31
+/** About how many states a set has room for. */
+export const MOST_STATES = Math.floor(MOST_WORDS / STATE_WORDS)
 
 /** Words for each table: where in the slots it begins; its number of words, a power of two, less one; its states. */
 const BEGIN = 0
@@ -28,6 +32,8 @@ const TABLE_BITS = 2
 export class VisitedSet {
   /** States in the set. */
   size = 0
+  /** Whether there was no room for a table that was to grow. All states are in the set, but nobody may put in more. */
+  isFull = false
   private readonly tables: Int32Array
   /** What a table key is shifted by to be the number of a table: the top bits, since lane a's low ones choose a slot. */
   private readonly shift: number
@@ -41,7 +47,10 @@ export class VisitedSet {
   private readonly left: number[][] = Array.from({ length: 32 }, () => [])
 
   /** Makes an empty set; about how many states are expected says how many tables it has. */
-  constructor(expected: number) {
+  constructor(
+    expected: number,
+    private readonly mostWords = MOST_WORDS,
+  ) {
     const bits = 31 - Math.clz32(Math.max(2, Math.min(MOST_TABLES, expected >> 6)))
     const count = 1 << bits
     this.shift = 32 - bits
@@ -52,7 +61,7 @@ export class VisitedSet {
     }
     this.end = FIRST_WORDS * count
     this.enough = Math.min(MOST_ROOM, STATE_WORDS * expected)
-    this.slots = new Int32Array(4 * this.end)
+    this.slots = new Int32Array(Math.min(mostWords, 4 * this.end))
   }
 
   /** The slot of a state, or the free one where it belongs. */
@@ -79,7 +88,7 @@ export class VisitedSet {
     return (this.slots[slot + 1] & 1) === 1
   }
 
-  /** Puts an open state into the free slot that `find` gave. */
+  /** Puts an open state into the free slot that `find` gave, of a set that is not full. */
   enter(slot: number, a: number, b: number, tableKey: number): void {
     const { slots, tables } = this
     slots[slot] = a
@@ -110,13 +119,17 @@ export class VisitedSet {
     return (tableKey >>> this.shift) << TABLE_BITS
   }
 
-  /** Has a table more slots. */
+  /** Has a table more slots; if there is no room for them, it keeps those that it has. */
   private grow(table: number): void {
     const { tables } = this
     const from = tables[table + BEGIN]
     const words = tables[table + MASK] + 1
     const larger = words < MANY_WORDS ? 4 * words : 2 * words
     const begin = this.room(larger)
+    if (begin < 0) {
+      this.isFull = true
+      return
+    }
     const mask = larger - 1
     tables[table + BEGIN] = begin
     tables[table + MASK] = mask
@@ -134,17 +147,35 @@ export class VisitedSet {
     this.left[31 - Math.clz32(words)].push(from)
   }
 
-  /** Where there are so many words for a table, all zero. */
+  /** Where there are so many words for a table, all zero; -1 if there is no room for them. */
   private room(words: number): number {
     const left = this.left[31 - Math.clz32(words)].pop()
     if (left !== undefined) return left
     const begin = this.end
-    this.end += words
-    if (this.end > this.slots.length) {
-      const larger = new Int32Array(Math.max(this.enough, this.end + (this.end >> 1)))
-      larger.set(this.slots)
-      this.slots = larger
-    }
+    const end = begin + words
+    if (end > this.slots.length && !this.hasSlots(end)) return -1
+    this.end = end
     return begin
+  }
+
+  /** Has the set at least so many slots; false if it cannot. */
+  private hasSlots(words: number): boolean {
+    const { mostWords, enough } = this
+    if (words > mostWords) return false
+    const larger = zeros(Math.min(mostWords, Math.max(enough, Math.floor(1.5 * words))))
+    if (larger === undefined) return false
+    larger.set(this.slots)
+    this.slots = larger
+    return true
+  }
+}
+
+/** An array of so many words; undefined if there is no memory for it. */
+function zeros(words: number): Int32Array | undefined {
+  try {
+    return new Int32Array(words)
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
   }
 }

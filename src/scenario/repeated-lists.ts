@@ -8,7 +8,7 @@ export class RepeatedLists<T> {
   private readonly lists: (readonly T[])[]
   private readonly items: T[] = []
   private kind = 0
-  private before: readonly T[] = NONE
+  private former: readonly T[] = NONE
   private count = 0
   private isNew = false
 
@@ -19,14 +19,14 @@ export class RepeatedLists<T> {
   /** Begins the list of a step of a kind, by number. */
   begin(kind: number): void {
     this.kind = kind
-    this.before = this.lists[kind]
+    this.former = this.lists[kind]
     this.count = 0
     this.isNew = false
   }
 
   /** What the last step of this kind had in the place of the next item; undefined if it had nothing there. */
   get last(): T | undefined {
-    return this.count < this.before.length ? this.before[this.count] : undefined
+    return this.count < this.former.length ? this.former[this.count] : undefined
   }
 
   /** Adds an item: {@link last} if it equals that. */
@@ -37,9 +37,9 @@ export class RepeatedLists<T> {
 
   /** Ends the list. */
   end(): readonly T[] {
-    const { count, before } = this
+    const { count, former } = this
     if (count === 0) return NONE
-    if (!this.isNew && count === before.length) return before
+    if (!this.isNew && count === former.length) return former
     const list = this.items.slice(0, count)
     this.lists[this.kind] = list
     return list

@@ -435,14 +435,14 @@ export class Tracer {
 
 /** Whether a change is that of a list register from one content to another. */
 const isSameChange = (
-  { number, before, after }: ListRegisterChange,
+  { number, before: was, after }: ListRegisterChange,
   n: number,
   lowBefore: number,
   highBefore: number,
   low: number,
   high: number,
 ): boolean =>
-  number === n && before[0] === lowBefore && before[1] === highBefore && after[0] === low && after[1] === high
+  number === n && was[0] === lowBefore && was[1] === highBefore && after[0] === low && after[1] === high
 
 /**
  * A number as V8 keeps it without a box, if it is a small integer: virtual time is computed as a double. The boxes of the

@@ -499,7 +499,7 @@ const budget = {
 const bounds = optional(
   options({
     ...budget,
-    states: optional(integer(1, 0x7fff_ffff, 1000)),
+    states: optional(integer(1, 429_496_729, 1000)),
     depth: optional(integer(1, 1_000_000, 1000)),
     invariants: checkedInvariants,
     own: ownInvariants,

@@ -4,39 +4,26 @@
  * PE and by MMIO that traps. Its program counter, saved states and loop counters are in the vCPU's record.
  */
 
-import { HCR_EL2_IMO } from '../../arch/hcr-el2.ts'
 import {
   ICC_DIR_EL1,
   ICC_EOIR0_EL1,
   ICC_EOIR1_EL1,
   ICC_IAR0_EL1,
   ICC_IAR1_EL1,
-  ICC_SGI1R_EL1,
 } from '../../arch/icc-registers.ts'
-import { HCR_NPIE, HCR_TALL1 } from '../../arch/ich-registers.ts'
-import { FIRST_SPECIAL, INTID_NONE, type Intid, isSpecial } from '../../arch/intid.ts'
-import {
-  dataAbortSyndrome,
-  ESR_EC,
-  ESR_SGI1R,
-  ESR_WFE,
-  ESR_WFET,
-  ESR_WFI,
-  ESR_WFIT,
-} from '../../arch/syndrome.ts'
+import { INTID_NONE, type Intid, isSpecial } from '../../arch/intid.ts'
+import { dataAbortSyndrome, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../../arch/syndrome.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
 import { HOST_LINES, LINE_VFIQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import {
   DAIF_F,
   DAIF_I,
-  PCPU_HCR_EL2,
   PCPU_PSTATE,
   PCPU_TRAP,
   PSTATE_WAITING,
   WFX_COMPLETES,
   WFX_TRAPS,
 } from '../../gic/cpu-interface/pcpu.ts'
-import { ICH_HCR } from '../../gic/cpu-interface/virtual-interface.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import type { Silicon } from '../../gic/silicon.ts'
 import {
@@ -94,6 +81,7 @@ import {
 } from '../records/guest-record.ts'
 import { VCPU_DATA, VCPU_ESR, VCPU_FAULT_IPA, VCPU_PE, type Vcpu } from '../records/vcpu.ts'
 import { pass } from '../records/virtual-time.ts'
+import { GuestAccesses } from './guest-accesses.ts'
 
 /** The result of a guest's step: it runs on, it waits in the PE, or it exited (1 + an EXIT_ value). */
 export const GUEST_RUNS = 0
@@ -135,7 +123,7 @@ export interface GuestObserver {
 const handlerFor = ({ onIrq, onFiq }: GuestProgram, taken: number): number =>
   taken & LINE_VFIQ ? onFiq : onIrq
 
-export class Guest {
+export class Guest extends GuestAccesses {
   /** What the last step of {@link run} came to, for its caller alone. It means nothing after that, so that no image has it. */
   result = GUEST_RUNS
   /** Whether that step was one of an operation that reads the time, as one that programs a timer does; also for {@link run}'s caller alone. */
@@ -144,13 +132,15 @@ export class Guest {
   observer: GuestObserver | null = null
 
   constructor(
-    readonly words: Int32Array,
-    readonly silicon: Silicon,
+    words: Int32Array,
+    silicon: Silicon,
     readonly timers: GuestTimers,
     readonly outside: OutsideWorld,
     /** Where virtual time is. */
     private readonly now: number,
-  ) {}
+  ) {
+    super(words, silicon)
+  }
 
   /**
    * One step at EL1: takes a physical interrupt to EL2 if there is one, otherwise a virtual one, otherwise executes
@@ -254,58 +244,6 @@ export class Guest {
    */
   isInterrupted(v: Vcpu): boolean {
     return this.silicon.pcpu.physicalLines(asPe(this.words[v + VCPU_PE])) !== 0
-  }
-
-  /** The guest's MRS, bits 31:0; whether it trapped is in the PE's record, and then it has changed nothing. */
-  read(pe: Pe, encoding: Encoding): number {
-    if (encoding === ICC_IAR1_EL1 && this.isVirtual(pe)) return this.acknowledgeVirtual(pe)
-    const { systemRegisters, lines } = this.silicon
-    const value = systemRegisters.read(pe, encoding, 1)
-    if (this.words[pe + PCPU_TRAP] === 0) lines.settlePe(pe)
-    return value
-  }
-
-  /** The guest's MSR. */
-  write(pe: Pe, encoding: Encoding, low: number, high: number): void {
-    if (encoding === ICC_EOIR1_EL1 && this.isVirtual(pe)) {
-      this.endVirtual(pe, low)
-      return
-    }
-    if (encoding === ICC_SGI1R_EL1 && this.isVirtual(pe)) {
-      // It has no virtual counterpart: the access traps.
-      this.words[pe + PCPU_TRAP] = ESR_SGI1R
-      return
-    }
-    const { systemRegisters, lines } = this.silicon
-    systemRegisters.write(pe, encoding, low, high, 1)
-    if (this.words[pe + PCPU_TRAP] === 0) lines.settlePe(pe)
-  }
-
-  /** Whether the guest's accesses to group 1 registers reach its virtual CPU interface, as nearly always. */
-  private isVirtual(pe: Pe): boolean {
-    const { words } = this
-    return (words[pe + ICH_HCR] & HCR_TALL1) === 0 && (words[pe + PCPU_HCR_EL2] & HCR_EL2_IMO) !== 0
-  }
-
-  /**
-   * ICC_IAR1_EL1 without the search for a register by its encoding. An interrupt that becomes active in a list register may
-   * assert the maintenance interrupt in one way only: no other is pending (NP).
-   */
-  private acknowledgeVirtual(pe: Pe): Intid {
-    const { words, silicon } = this
-    words[pe + PCPU_TRAP] = 0
-    const intid = silicon.icv.readIar1(pe)
-    const becameActive = intid < FIRST_SPECIAL && silicon.vpes === undefined
-    if (!becameActive || words[pe + ICH_HCR] & HCR_NPIE) silicon.lines.settleVirtual(pe)
-    return intid
-  }
-
-  /** ICC_EOIR1_EL1 in the same way. */
-  private endVirtual(pe: Pe, value: number): void {
-    const { words, silicon } = this
-    words[pe + PCPU_TRAP] = 0
-    silicon.icv.writeEoir1(pe, value)
-    silicon.lines.settleVirtual(pe)
   }
 
   /** Enters a handler, with both masks set; false if there is none for what is signalled. */

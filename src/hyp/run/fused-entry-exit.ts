@@ -52,7 +52,7 @@ import {
   STEP_NOT_LOADED,
   STEP_SAVE_VMCR,
 } from './step-numbers.ts'
-import { foldsAfterGuest, fusedAt } from './superinstructions.ts'
+import { fusedAt } from './superinstructions.ts'
 import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
 import type { StepParts } from './thread-steps.ts'
 
@@ -99,7 +99,7 @@ export class FusedEntryExit extends GapSteps {
     super(program, parts)
     const injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
     const flushing = this.wordOf('entryAround', TABLE_ANY)
-    this.flushing = flushing === STEP_FLUSH && foldsAfterGuest(program) ? 0 : flushing
+    this.flushing = flushing === STEP_FLUSH ? 0 : flushing
     const folding = this.wordOf('exitAround', TABLE_ANY)
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)

@@ -5,8 +5,7 @@
  * are taken one by one, so that an edit costs what it adds. Other rows are taken step by step, slower and with the same
  * results. A test records which design fuses what.
  */
-import { asPc, type Pc, type Vcpu } from '../records/vcpu.ts'
-import { VCPU_USED_LRS } from '../records/vcpu-offsets.ts'
+import { asPc, type Pc } from '../records/vcpu.ts'
 import {
   type NextPc,
   type Program,
@@ -61,14 +60,9 @@ export interface Superinstruction {
    * begins.
    */
   readonly begins?: 'head' | 'afterGuest' | 'schedOut' | 'schedIn'
-  /** Those of which one must follow the guest wherever the design enters it; {@link admits} relies on that. */
-  readonly after?: readonly string[]
-  /** Whether the method has the effect of the rows, for a vCPU that is about to do the first; always if left out. */
-  readonly admits?: (words: Int32Array, v: Vcpu) => boolean
+  /** It fills list registers that it takes for empty, and so is only for designs that {@link foldsEachFlush}. */
+  readonly fills?: true
 }
-
-/** The ways out of the guest, which fold. */
-const exits: readonly string[] = ['exit', 'exitAround']
 
 /** All superinstructions; the i-th has number i + 1. */
 export const superinstructions: readonly Superinstruction[] = [
@@ -86,9 +80,7 @@ export const superinstructions: readonly Superinstruction[] = [
       step.requestPending,
       step.guest,
     ],
-    // It fills list registers that it takes for empty, as these leave them.
-    after: exits,
-    admits: (words, v) => words[v + VCPU_USED_LRS] === 0,
+    fills: true,
   },
   {
     // The same with GICv4.
@@ -106,8 +98,7 @@ export const superinstructions: readonly Superinstruction[] = [
       step.requestPending,
       step.guest,
     ],
-    after: exits,
-    admits: (words, v) => words[v + VCPU_USED_LRS] === 0,
+    fills: true,
   },
   {
     // From the guest's exit to the question why it left.
@@ -135,6 +126,7 @@ export const superinstructions: readonly Superinstruction[] = [
       step.requestPending,
       step.guest,
     ],
+    fills: true,
   },
   {
     // And out of it.
@@ -484,16 +476,19 @@ function allLeadTo(program: Program, from: number, end: number, left: number): b
   if (from === end) return true
   const found = program.steps[from]
   if (left === 0 || found === undefined || !(isOwnStep(found) || inGaps.has(found.op))) return false
-  const at = (from << TABLE_SHIFT) + 1
-  const nexts = program.table.subarray(at, at + Math.max(found.outcomes.length, 1))
-  return nexts.every((next) => allLeadTo(program, next, end, left - 1))
+  return nextsOf(program, from).every((next) => allLeadTo(program, next, end, left - 1))
+}
+
+/** Where a row may lead. */
+function nextsOf({ table, steps }: Program, pc: number): Int32Array {
+  const at = (pc << TABLE_SHIFT) + 1
+  return table.subarray(at, at + Math.max(steps[pc]?.outcomes.length ?? 0, 1))
 }
 
 /** Fills in the row at `pc` if the sequence begins there; false if it does not. */
 function mark(program: Program, pc: Pc, fused: Superinstruction, idle: readonly number[]): boolean {
   const found = match(program, pc, fused)
-  if (found === undefined || (fused.after !== undefined && !followEveryGuest(program, fused.after)))
-    return false
+  if (found === undefined || (fused.fills && !foldsEachFlush(program))) return false
   const { table } = program
   const at = pc << TABLE_SHIFT
   table[at + TABLE_LAST] = found.last
@@ -525,10 +520,6 @@ function endOfWork({ table, steps }: Program, from: number, to: number, idle: re
   return to
 }
 
-/** The rows after which a design enters the guest. */
-const guestsOf = ({ table, steps }: Program): number[] =>
-  [...steps.keys()].filter((pc) => table[pc << TABLE_SHIFT] === step.guest.op)
-
 /** The row after the guest of a design that enters it in one place; 0 for any other. */
 function afterOnlyGuest({ table, steps }: Program): number {
   let only = 0
@@ -540,14 +531,26 @@ function afterOnlyGuest({ table, steps }: Program): number {
   return only === 0 ? 0 : table[(only << TABLE_SHIFT) + 1]
 }
 
-/** Whether a design folds the list registers wherever its guest has left. */
-export const foldsAfterGuest = (program: Program): boolean => followEveryGuest(program, exits)
-
-/** Whether the rows of one of several superinstructions follow the guest wherever the design enters it. */
-function followEveryGuest(program: Program, names: readonly string[]): boolean {
-  const any = superinstructions.filter(({ name }) => names.includes(name))
-  return guestsOf(program).every((pc) => {
-    const next = asPc(program.table[(pc << TABLE_SHIFT) + 1])
-    return any.some((fused) => match(program, next, fused) !== undefined)
-  })
+/**
+ * Whether each flush of a design is followed by a fold before the next, whichever way the thread takes: also where the
+ * entry is given up. Otherwise the guest would have list registers of two flushes, of which the fold empties those of the
+ * last, and one that is left, and that the guest has ended, asserts the maintenance interrupt when the next flush enables
+ * the interface. The row `flush` settles that, a superinstruction does not.
+ */
+function foldsEachFlush(program: Program): boolean {
+  const { steps } = program
+  const ahead = [...steps.keys()]
+    .filter((pc) => isFlush(steps[pc]))
+    .flatMap((pc) => [...nextsOf(program, pc)])
+  const seen = new Set<number>()
+  for (const pc of ahead) {
+    if (seen.has(pc)) continue
+    seen.add(pc)
+    const found = steps[pc]
+    if (found === undefined || isFlush(found)) return false
+    if (!mayBe(anyFold, found)) ahead.push(...nextsOf(program, pc))
+  }
+  return true
 }
+
+const isFlush = (found: Step | undefined): boolean => step.rowOf(found?.op ?? 0)?.lists === 'flush'

@@ -56,16 +56,16 @@ class DeviceTableSave {
   save(): void {
     const { its, n } = this
     const { words, devices } = its
-    const slots = slotsOf(its, n, DEVICE_TABLE)
+    const inOrder = slotsOf(its, n, DEVICE_TABLE)
     const idOf = (slot: number): number => words[devices.recordOf(slot) + DEVICE_ID]
-    for (const [i, slot] of slots.entries()) {
+    for (const [i, slot] of inOrder.entries()) {
       const id = idOf(slot)
       const address = its.entryAddress(n, DEVICE_TABLE, id)
       if (address < 0) throw cannotBeSaved(`Device ${id} has no entry in the table of GITS_BASER0`)
       this.saveItt(slot, id)
       const device = devices.recordOf(slot)
       const entry = deviceEntry({
-        next: i + 1 < slots.length ? idOf(slots[i + 1]) - id : 0,
+        next: i + 1 < inOrder.length ? idOf(inOrder[i + 1]) - id : 0,
         bits: words[device + DEVICE_BITS],
         ittLow: words[device + DEVICE_ITT],
         ittHigh: words[device + DEVICE_ITT + 1],
@@ -180,10 +180,10 @@ export function savePendingTablesByOffset(hypervisor: Hypervisor): void {
 /** A doubleword of a pending table with the bit of an LPI. */
 function withBit(entry: Words, intid: Intid, isSet: boolean): Words {
   const bit = 1 << (intid & 31)
-  const words: [number, number] = [entry[0], entry[1]]
+  const halves: [number, number] = [entry[0], entry[1]]
   const half = (intid >>> 5) & 1
-  words[half] = isSet ? words[half] | bit : words[half] & ~bit
-  return words
+  halves[half] = isSet ? halves[half] | bit : halves[half] & ~bit
+  return halves
 }
 
 /**

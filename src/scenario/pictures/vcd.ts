@@ -61,17 +61,17 @@ export function toVcd(run: Run, options: PictureOptions = {}): string {
     '$upscope $end',
     '$enddefinitions $end',
   ]
-  let before: readonly number[] | undefined
+  let last: readonly number[] | undefined
   for (const { event, after } of samples) {
     const values = told.map(({ value }) => value(after))
     const changes = told.flatMap(({ bits }, n) =>
-      before?.[n] === values[n] ? [] : [change(bits, values[n], ids[n])],
+      last?.[n] === values[n] ? [] : [change(bits, values[n], ids[n])],
     )
     if (changes.length > 0) {
       lines.push(`#${event.time + 1}`)
-      lines.push(...(before ? changes : ['$dumpvars', ...changes, '$end']))
+      lines.push(...(last ? changes : ['$dumpvars', ...changes, '$end']))
     }
-    before = values
+    last = values
   }
   const end = samples.at(-1)
   if (end) lines.push(`#${end.event.time + 2}`)

@@ -1,6 +1,6 @@
 /**
- * A superinstruction brings a machine to the words to which its rows bring it, counters too, from every start that it
- * admits: from every state of random schedules in which a thread, or its notifier, stands at its beginning.
+ * A superinstruction brings a machine to the words to which its rows bring it, counters too: from every state of random
+ * schedules in which a thread, or its notifier, stands at its beginning.
  */
 import fc from 'fast-check'
 import {
@@ -28,8 +28,7 @@ import { cook, type Recipe, recipesWith } from '../scenario/recipe.ts'
 function beginning({ hypervisor }: ScenarioMachine, v: Vcpu) {
   const { words, runLoop } = hypervisor
   if (words[v + VCPU_PE] === 0 || runLoop.threadState(v) !== THREAD_STEPS) return undefined
-  const fused = fusedAt(runLoop.table, asPc(words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]))
-  return fused && (fused.admits?.(words, v) ?? true) ? fused : undefined
+  return fusedAt(runLoop.table, asPc(words[v + VCPU_NOTIFIER] || words[v + VCPU_PC]))
 }
 
 /** The most rows that it takes: no design here has more than five in a gap. */

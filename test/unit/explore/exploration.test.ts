@@ -12,7 +12,7 @@ import {
   type Scenario,
   scenario,
 } from 'vgic/scenario'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { wokenSleeper } from '../../kit/guest-lists.ts'
 
 const wake = (design: Design): Scenario => wokenSleeper('the guest unmasks, sleeps, and is woken', design)
@@ -48,6 +48,25 @@ describe('an exploration', () => {
       covered: { interventions: 2, depth: 30 },
     })
     expect(explore(good, bounds).covered).toBeUndefined()
+  })
+
+  it('ends as by its bound on states if there is no memory for more', () => {
+    const scarce = new Proxy(Int32Array, {
+      construct(array, args) {
+        if (args[0] > 1 << 16) throw new RangeError('Array buffer allocation failed')
+        return Reflect.construct(array, args)
+      },
+    })
+    const more = { ...bounds, states: 1 << 14 }
+    expect(explore(good, more).verdict).toBe('holds')
+    vi.stubGlobal('Int32Array', scarce)
+    try {
+      const report = explore(good, more)
+      expect(report).toMatchObject({ verdict: 'bounded', bound: 'states' })
+      expect(report.states).toBeGreaterThan(100)
+    } finally {
+      vi.unstubAllGlobals()
+    }
   })
 
   it('goes on in slices of any size to the same report', () => {

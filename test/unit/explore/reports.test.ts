@@ -81,6 +81,7 @@ describe('bounds', () => {
     [{ preemptions: -1 }, /preemptions must be an integer from 0 to 255/],
     [{ ticks: 1.5 }, /ticks must be an integer/],
     [{ states: 0 }, /states must be an integer from 1/],
+    [{ states: 2 ** 31 }, /there is room for 429496729 at most: explore fewer, with `symmetry`/],
     [{ depth: 0 }, /depth must be an integer from 1/],
     [{ invariants: ['S99' as 'S8'] }, /There is no invariant S99: there are S1, /],
     [

@@ -53,4 +53,27 @@ describe('the set of visited states', () => {
     expect(set.size).toBe(all.length)
     expect(all.filter(({ a, b, tableKey }) => !set.isFree(set.find(a, b ^ 2, tableKey)))).toEqual([])
   })
+
+  it.each([
+    { what: 'in one table', each: 20_000 },
+    { what: 'in many tables', each: 3 },
+  ])('is full when there is no room for a table that grows, and has all states then: $what', ({ each }) => {
+    const set = new VisitedSet(1 << 12, 1 << 14)
+    const all = states(20_000, each)
+    const entered: State[] = []
+    for (const state of all) {
+      if (set.isFull) break
+      set.enter(slotOf(set, state), state.a, state.b, state.tableKey)
+      entered.push(state)
+    }
+    expect(set.isFull).toBe(true)
+    // At worst the room is taken by a table a third full of two words a state, and half as much by those that it had before.
+    expect(entered.length).toBeGreaterThan((1 << 14) / 13)
+    expect(entered.length).toBeLessThan((1 << 14) / 3)
+    expect(set.size).toBe(entered.length)
+    const found = entered.map((state) => slotOf(set, state))
+    expect(found.filter((slot) => set.isFree(slot) || !set.isOpen(slot))).toEqual([])
+    expect(new Set(found).size).toBe(entered.length)
+    expect(all.slice(entered.length).filter((state) => !set.isFree(slotOf(set, state)))).toEqual([])
+  })
 })

@@ -1,7 +1,17 @@
 /** Which designs fuse what, and that the table has room for it. */
-import { baselines, designs, edit, kvm61, kvm72, steps } from 'vgic/scenario'
+import {
+  baselines,
+  designs,
+  edit,
+  kvm61,
+  kvm72,
+  ownStep,
+  type ScenarioMachine,
+  scenario,
+  steps,
+} from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { asPc } from '../../../../src/hyp/records/vcpu.ts'
+import { asPc, VCPU_PC } from '../../../../src/hyp/records/vcpu.ts'
 import type { Design } from '../../../../src/hyp/run/design.ts'
 import {
   compile,
@@ -13,6 +23,9 @@ import {
 } from '../../../../src/hyp/run/program.ts'
 import { MAX_OUTCOMES } from '../../../../src/hyp/run/step.ts'
 import { fuse, fusedAt, isQuestion, superinstructions } from '../../../../src/hyp/run/superinstructions.ts'
+import { THREAD_IN_GUEST } from '../../../../src/hyp/run/thread-states.ts'
+import { acknowledged, actor, fire, go, goTo } from '../../../kit/driving.ts'
+import { handle } from '../../../kit/guest-lists.ts'
 
 /** `entry: signalPending?`: what begins where, with the places at which the same begins in one line. */
 function fusedIn(design: Design): string[] {
@@ -328,15 +341,70 @@ describe('what the designs fuse', () => {
     `)
   })
 
-  it('is an entry only if a fused exit leaves the list registers empty', () => {
-    const [added, missing] = [
-      edit(designs.wfiHandler).insertAfter('exit/fold', steps.saveVmcr).design('added'),
-      edit(designs.wfiHandler).omit('exit/fold').design('missing'),
-    ].map((design) => fusedIn(design).join('\n'))
-    expect(added).toMatch(/^entry: .*\nexitAround:/m)
-    expect(missing).not.toMatch(/^(entry|exit|exitAround):/m)
-    expect(missing).toMatch(/^entryAround:/m)
-    expect(missing).toContain(`poll: ${halts}`)
+  it('is an entry only if each flush is followed by a fold before the next', () => {
+    const added = edit(designs.wfiHandler).insertAfter('exit/fold', steps.saveVmcr).design('added')
+    expect(fusedIn(added).join('\n')).toMatch(/^entry: .*\nexitAround:/m)
+    for (const base of [designs.wfiHandler, kvm72(designs.vmcrOnExit)])
+      for (const path of ['exit', 'entry/abort']) {
+        const fold = `${path}/${base === designs.wfiHandler ? 'fold' : 'foldSavingVmcr'}`
+        const missing = fusedIn(edit(base).omit(fold).design('missing')).join('\n')
+        expect(missing).not.toMatch(/^entry/m)
+        expect(missing).toContain(`poll: ${halts}`)
+      }
+  })
+})
+
+/** Takes steps of vCPU 0 until its thread is at a path. */
+function stepTo(machine: ScenarioMachine, path: string): void {
+  const { hypervisor } = machine
+  const { paths } = hypervisor.runLoop.program
+  const v = hypervisor.vcpu(0)
+  do machine.step(actor(machine, 'vcpu0'))
+  while (paths[hypervisor.words[v + VCPU_PC]] !== path)
+}
+
+describe('a thread that gives up an entry without a fold', () => {
+  // Its guest then has list registers of two flushes, of which a fold empties those of the last.
+  const hasty = edit(designs.wfiFullPut).omit('entry/abort/fold')
+
+  it.each([
+    ['entry', hasty.design('hasty')],
+    [
+      'entryAround',
+      hasty
+        .insertAfter(
+          'entry/flush',
+          ownStep('look', () => 0),
+        )
+        .design('hasty'),
+    ],
+  ])('enters as its rows do where it would by %s', (_name, design) => {
+    const machine = scenario('withdrawn')
+      .gic({ listRegisters: 2 })
+      .design(design)
+      .spi({ intid: 40, priority: 0xa0, trigger: 'level' })
+      .spi({ intid: 41, priority: 0x80, trigger: 'level' })
+      .guest(0, (guest) => guest.onIrq(handle).priorityMask(0xf0).unmask().hvc())
+      .device('disk', (device) => device.at(0).raise(40))
+      .device('nic', (device) => device.at(0).raise(41).at(0).lower(41))
+      .device('user', (device) => device.at(0).signal())
+      .machine()
+    const { hypervisor } = machine
+    const { words, runLoop } = hypervisor
+    const v = hypervisor.vcpu(0)
+    fire(machine, 'disk')
+    fire(machine, 'nic')
+    stepTo(machine, 'entry/publishInGuest')
+    go(machine, 'user')
+    stepTo(machine, 'signalPending?')
+    go(machine, 'nic')
+    expect(acknowledged(goTo(machine, 'vcpu0', 'exitReason? irq'))).toEqual([41])
+    const before = words.slice()
+    expect(runLoop.run(v)).toBe(THREAD_IN_GUEST)
+    const after = words.slice()
+    words.set(before)
+    while (runLoop.threadState(v) !== THREAD_IN_GUEST) runLoop.step(v)
+    expect(hypervisor.state.diff(after)).toEqual([])
   })
 })
 
