@@ -125,8 +125,8 @@ function withoutConstants(path: string, source: string): string {
   }
 }
 
-/** The Int32Arrays, by their names: the machine's words, a design's table, and those of a search. */
-const isWords = /^(this\.)?(words|table|before|slots|tables)$/
+/** The Int32Arrays, by their names: the machine's words, a design's table, a guest's operations, and those of a search. */
+const isWords = /^(this\.)?(words|table|ops|before|slots|tables)$/
 
 /** What gives an offset the type of the record that is there. */
 const isHandle = /^as(Irq|Pe|Vcpu)$/
