@@ -494,14 +494,7 @@ export class Guest {
   }
 
   /** Returns the operation that the guest goes on with. */
-  private loop(
-    words: Int32Array,
-    v: Vcpu,
-    pc: number,
-    loop: number,
-    rounds: number,
-    back: number,
-  ): number {
+  private loop(words: Int32Array, v: Vcpu, pc: number, loop: number, rounds: number, back: number): number {
     const goesBack = ++words[v + GUEST_LOOP + loop] < rounds
     if (!goesBack) words[v + GUEST_LOOP + loop] = 0
     const next = goesBack ? back : pc + 1
