@@ -223,20 +223,26 @@ export class Strides {
     let passed = 0
     let end = most
     let isInGuest = true
-    while (isInGuest && taken < end) {
+    let isRecorded = false
+    while (isInGuest === true && taken < end) {
       taken += guest.run(v, program, end - taken, taken - passed)
-      if (guest.wasTimed) {
+      isRecorded = false
+      if (guest.wasTimed === true) {
         passed = taken
         end = this.endWithTimers(v, taken, end)
       }
       const { result } = guest
       if (result === GUEST_RUNS) continue
-      ghosts.recordVmcr(v, pe)
       const rows = result > 0 ? this.exit(v, result - 1, end - taken) : 0
       taken += rows
-      isInGuest = rows > 0 && runLoop.entersAtOnce(v)
-      if (isInGuest) taken += runLoop.entryRows
-      else if (rows > 0 && !ghosts.mayEndEdges(v)) {
+      if (rows > 0 && runLoop.entersAtOnce(v) === true) {
+        taken += runLoop.entryRows
+        continue
+      }
+      isInGuest = false
+      if (rows > 0 && ghosts.mayEndEdges(v) === false) {
+        ghosts.recordVmcr(v, pe)
+        isRecorded = true
         // A halt looks at the time when it begins.
         pass(words, now, taken - passed)
         taken += this.countedRows.take(v, end - taken)
@@ -244,7 +250,8 @@ export class Strides {
         isInGuest = runLoop.isInGuest(v)
       }
     }
-    if (guest.result === GUEST_RUNS) ghosts.recordVmcr(v, pe)
+    // No superinstruction between the guest's steps writes ICH_VMCR_EL2, so that once is enough for all of them.
+    if (!isRecorded) ghosts.recordVmcr(v, pe)
     pass(words, now, taken - passed)
     return taken
   }

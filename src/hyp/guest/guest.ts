@@ -185,32 +185,36 @@ export class Guest extends GuestAccesses {
     let pc = words[v + GUEST_PC]
     let taken = 0
     let end = most
-    let result = GUEST_RUNS
-    let hasLooped = false
     this.wasTimed = false
-    while (taken < end && result === GUEST_RUNS) {
+    this.result = GUEST_RUNS
+    while (taken < end) {
       taken++
-      // A loop changes nothing that could let an interrupt in: what was asked before it still holds.
-      if (!hasLooped && this.mayComeFirst(words, pe)) {
-        const first = this.beforeOperation(v, pe, program)
-        if (first !== GUEST_EXECUTES) {
-          result = first
-          pc = words[v + GUEST_PC]
-          continue
+      const first = this.mayComeFirst(words, pe) ? this.beforeOperation(v, pe, program) : GUEST_EXECUTES
+      if (first === GUEST_EXECUTES) {
+        let at = OP_WORDS * pc
+        // A loop changes nothing that could let an interrupt in: what was asked before it holds for the operation after it.
+        while (ops[at] === OP_LOOP) {
+          pc = this.loop(words, v, pc, ops[at + 1], ops[at + 2], ops[at + 3])
+          if (taken === end) return taken
+          taken++
+          at = OP_WORDS * pc
         }
+        if (ops[at] === OP_HVC) {
+          this.result = this.hypercall(words, v, pc)
+          return taken
+        }
+        if ((TIMED >> ops[at]) & 1) end = this.endTimed(taken, behind)
+        const result = this.operation(v, pe, ops, at)
+        if (result !== GUEST_RUNS) {
+          this.result = result
+          return taken
+        }
+      } else if (first !== GUEST_RUNS) {
+        this.result = first
+        return taken
       }
-      const at = OP_WORDS * pc
-      const op = ops[at]
-      hasLooped = op === OP_LOOP
-      if (hasLooped) pc = this.loop(v, pc, ops[at + 1], ops[at + 2], ops[at + 3])
-      else if (op === OP_HVC) result = this.hypercall(v)
-      else {
-        if ((TIMED >> op) & 1) end = this.endTimed(taken, behind)
-        result = this.operation(v, pe, ops, at)
-        pc = words[v + GUEST_PC]
-      }
+      pc = words[v + GUEST_PC]
     }
-    this.result = result
     return taken
   }
 
@@ -313,7 +317,7 @@ export class Guest extends GuestAccesses {
         return this.accessed(v, pe)
       }
       case OP_HVC:
-        return this.hypercall(v)
+        return this.hypercall(words, v, words[v + GUEST_PC])
       case OP_SUSPEND:
         this.advance(v)
         return 1 + EXIT_SUSPEND
@@ -329,7 +333,7 @@ export class Guest extends GuestAccesses {
         this.timers.program(v, operand, ops[at + 2])
         return this.advance(v)
       case OP_LOOP:
-        this.loop(v, words[v + GUEST_PC], operand, ops[at + 2], ops[at + 3])
+        this.loop(words, v, words[v + GUEST_PC], operand, ops[at + 2], ops[at + 3])
         return GUEST_RUNS
       case OP_UNLESS_ACK:
         if (words[v + GUEST_ACK + words[v + GUEST_DEPTH]] === operand) return this.advance(v)
@@ -428,8 +432,7 @@ export class Guest extends GuestAccesses {
   }
 
   /** Returns the operation that the guest goes on with. */
-  private loop(v: Vcpu, pc: number, loop: number, rounds: number, back: number): number {
-    const { words } = this
+  private loop(words: Int32Array, v: Vcpu, pc: number, loop: number, rounds: number, back: number): number {
     const goesBack = ++words[v + GUEST_LOOP + loop] < rounds
     if (!goesBack) words[v + GUEST_LOOP + loop] = 0
     const next = goesBack ? back : pc + 1
@@ -437,8 +440,8 @@ export class Guest extends GuestAccesses {
     return next
   }
 
-  private hypercall(v: Vcpu): number {
-    this.advance(v)
+  private hypercall(words: Int32Array, v: Vcpu, pc: number): number {
+    words[v + GUEST_PC] = pc + 1
     return 1 + EXIT_HVC
   }
 

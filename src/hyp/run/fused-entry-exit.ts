@@ -207,6 +207,7 @@ export class FusedEntryExit extends GapSteps {
 
   /**
    * The rows of the entry, as for `fusedEntry`; false, without the last, if one of the design's own made a request.
+   * @noinline
    */
   entersAround(v: Vcpu, pe: Pe, at: number, before: number): boolean {
     if (this.onlyGap < 0) return this.entersThroughGaps(v, pe, at, before)
@@ -219,7 +220,6 @@ export class FusedEntryExit extends GapSteps {
   /**
    * Takes the only row of a design's own, at its place in the entry; returns the thread's word after it, as if preemption
    * and interrupts were still to be turned off.
-   * @noinline
    */
   private afterEntryRow(v: Vcpu, before: number): number {
     const { words, onlyGap: gap } = this
