@@ -58,7 +58,7 @@ export class FusedSteps extends FusedEntryExit {
     words[v + VCPU_THREAD] |= THREAD_WAITING
     if (words[v + VCPU_LOADED] !== 0) this.vgic.put(words, v, asPe(words[v + VCPU_PE]))
     this.halt.begin(words, v)
-    // As `look`, which has its own room for what is inlined.
+    // The rows of `look`: V8 would not inline it with all that it calls, and a call of it is 50 instructions.
     if (this.halt.pollAgain(words, v) === false) return table[at + TABLE_ELSE_1]
     if (this.canRun(words, v, question) === true) return table[at + TABLE_ELSE_2]
     return restAt(words, v, asPc(next), THREAD_POLLS)
