@@ -139,14 +139,22 @@ export class Ich {
   readAprs(words: Int32Array, pe: Pe, ap0r: number, ap1r: number): void {
     words[ap0r] = words[pe + ICH_AP0R]
     words[ap1r] = words[pe + ICH_AP1R]
-    if (this.activePriorityRegisters > 1) this.copyAprs(pe + ICH_AP0R, pe + ICH_AP1R, ap0r, ap1r)
+    if (this.activePriorityRegisters > 1) this.readMoreAprs(pe, ap0r, ap1r)
   }
 
   /** Writes `ICH_AP0R<n>_EL2` and `ICH_AP1R<n>_EL2`, as many as exist, from the words at `ap0r` and `ap1r`. */
   writeAprs(words: Int32Array, pe: Pe, ap0r: number, ap1r: number): void {
     words[pe + ICH_AP0R] = words[ap0r]
     words[pe + ICH_AP1R] = words[ap1r]
-    if (this.activePriorityRegisters > 1) this.copyAprs(ap0r, ap1r, pe + ICH_AP0R, pe + ICH_AP1R)
+    if (this.activePriorityRegisters > 1) this.writeMoreAprs(pe, ap0r, ap1r)
+  }
+
+  private readMoreAprs(pe: Pe, ap0r: number, ap1r: number): void {
+    this.copyAprs(pe + ICH_AP0R, pe + ICH_AP1R, ap0r, ap1r)
+  }
+
+  private writeMoreAprs(pe: Pe, ap0r: number, ap1r: number): void {
+    this.copyAprs(ap0r, ap1r, pe + ICH_AP0R, pe + ICH_AP1R)
   }
 
   /** Copies the active priorities of both groups where there are several registers of each. */

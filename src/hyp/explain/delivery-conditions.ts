@@ -110,7 +110,7 @@ export function deliveryFacts(hypervisor: Hypervisor, v: Vcpu, intid: Intid, irq
     distributorOn: words[layout.vm + VM_ENABLED] !== 0,
     isOff: thread === THREAD_ENDED,
     isAsleep: thread === THREAD_SLEEPS,
-    isRunnable: hypervisor.halt.runnable(v),
+    isRunnable: hypervisor.halt.runnable(hypervisor.words, v),
     shadowMask: VMCR_VPMR(words[v + VCPU_VMCR]),
   }
   return peek(hypervisor, () => {

@@ -167,6 +167,18 @@ export class Seam {
     if (this.observer !== null) this.tellInterface(this.observer, false, v)
   }
 
+  /** `writeInterface` and `writeHcr`. */
+  writeInterfaceAndHcr(words: Int32Array, v: Vcpu, pe: Pe, hcr: number): void {
+    const { ich } = this
+    ich.writeVmcr(words, pe, words[v + VCPU_VMCR])
+    ich.writeAprs(words, pe, v + VCPU_AP0R, v + VCPU_AP1R)
+    ich.writeHcr(words, pe, hcr)
+    const row = words[v + VCPU_COST]
+    words[row + COST_SYSREG_READS]++
+    words[row + COST_SYSREG_WRITES] += 2 + this.activePriorities
+    if (this.observer !== null) this.tellInterfaceAndHcr(this.observer, v, hcr)
+  }
+
   /** Writes ICH_HCR_EL2 and list register 0. */
   fillOnly(words: Int32Array, v: Vcpu, pe: Pe, hcr: number, low: number, high: number): void {
     this.ich.fillOnly(words, pe, hcr, low, high)
@@ -428,6 +440,11 @@ export class Seam {
   private tellInterface(tell: SeamObserver, isRead: boolean, v: Vcpu): void {
     tell('sysreg', isRead, ICH_VMCR_EL2, this.words[v + VCPU_VMCR], 0)
     this.tellActivePriorities(tell, isRead, v + VCPU_AP0R, v + VCPU_AP1R)
+  }
+
+  private tellInterfaceAndHcr(tell: SeamObserver, v: Vcpu, hcr: number): void {
+    this.tellInterface(tell, false, v)
+    tell('sysreg', false, ICH_HCR_EL2, hcr, 0)
   }
 
   private tellActivePriorities(tell: SeamObserver, isRead: boolean, ap0r: number, ap1r: number): void {

@@ -7,6 +7,8 @@
  * its THREAD_ value, with the program counter in VCPU_PC. `at` is the row of the table at which the superinstruction
  * begins.
  */
+
+import { asPe } from '../../gic/records/pe.ts'
 import {
   asPc,
   REQ_UNHALT,
@@ -15,6 +17,7 @@ import {
   THREAD_WAITING,
   taskOf,
   VCPU_LOADED,
+  VCPU_PE,
   VCPU_THREAD,
   type Vcpu,
   withPreemptOff,
@@ -26,6 +29,7 @@ import { FusedEntryExit, restAt } from './fused-entry-exit.ts'
 import * as linux from './linux-steps.ts'
 import {
   ENDED,
+  TABLE_ANY,
   TABLE_ELSE_1,
   TABLE_ELSE_2,
   TABLE_LAST,
@@ -48,10 +52,16 @@ const AFTER_SECTION = 3
 export class FusedSteps extends FusedEntryExit {
   /** @noinline */
   putForHalt(v: Vcpu, at: number): number {
-    this.setWaiting(v)
-    this.put(v)
-    this.halt.begin(this.words, v)
-    return this.look(v, at)
+    const { words, table } = this
+    const next = table[at + TABLE_NEXT]
+    const question = table[at + TABLE_ANY]
+    words[v + VCPU_THREAD] |= THREAD_WAITING
+    if (words[v + VCPU_LOADED] !== 0) this.vgic.put(words, v, asPe(words[v + VCPU_PE]))
+    this.halt.begin(words, v)
+    // The rows of `look`: V8 would not inline it with all that it calls, and a call of it is 50 instructions.
+    if (this.halt.pollAgain(words, v) === false) return table[at + TABLE_ELSE_1]
+    if (this.canRun(words, v, question) === true) return table[at + TABLE_ELSE_2]
+    return restAt(words, v, asPc(next), THREAD_POLLS)
   }
 
   putAgainForHalt(v: Vcpu, at: number): number {
@@ -69,10 +79,10 @@ export class FusedSteps extends FusedEntryExit {
 
   /** @noinline */
   loadAfterHalt(v: Vcpu, at: number): number {
-    this.halt.end(this.words, v)
-    this.words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
-    this.load(v)
-    this.trapDir(v)
+    const { words } = this
+    this.halt.end(words, v)
+    words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
+    this.loadAndTrapDir(words, v)
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
   }
@@ -110,15 +120,17 @@ export class FusedSteps extends FusedEntryExit {
    */
   look(v: Vcpu, at: number): number {
     const { words, table } = this
-    if (!this.halt.pollAgain(words, v)) return table[at + TABLE_ELSE_1]
-    if (this.canRun(v, table[at + TABLE_LAST]) === true) return table[at + TABLE_ELSE_2]
+    if (this.halt.pollAgain(words, v) === false) return table[at + TABLE_ELSE_1]
+    if (this.canRun(words, v, table[at + TABLE_ANY]) === true) return table[at + TABLE_ELSE_2]
     return restAt(words, v, asPc(table[at + TABLE_NEXT]), THREAD_POLLS)
   }
 
-  /** Asks the question of a halt that is at a program counter. */
-  private canRun(v: Vcpu, pc: number): boolean {
-    const question = this.table[pc << TABLE_SHIFT]
-    if (question === STEP_RUNNABLE) return this.halt.checkBlock(v)
+  /** Asks the question of a halt. */
+  private canRun(words: Int32Array, v: Vcpu, question: number): boolean {
+    return question === STEP_RUNNABLE ? this.halt.checkBlock(words, v) : this.canRunOtherwise(v, question)
+  }
+
+  private canRunOtherwise(v: Vcpu, question: number): boolean {
     if (question === STEP_RUNNABLE_ON_DEMAND) return this.checkBlockOnDemand(v)
     return this.ownSteps.perform(question, v) !== 0
   }
@@ -126,7 +138,7 @@ export class FusedSteps extends FusedEntryExit {
   lookAndSleep(v: Vcpu, at: number): number {
     const { words, table } = this
     words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
-    if (this.canRun(v, table[at + 1])) return table[at + TABLE_ELSE_1]
+    if (this.canRun(words, v, table[at + TABLE_ANY])) return table[at + TABLE_ELSE_1]
     return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_SLEEPS)
   }
 
@@ -134,7 +146,7 @@ export class FusedSteps extends FusedEntryExit {
     const { words, table } = this
     const thread = words[v + VCPU_THREAD]
     if (taskOf(thread) === TASK_SLEEPING) return restAt(words, v, asPc(at >> TABLE_SHIFT), THREAD_SLEEPS)
-    const isAwake = this.canRun(v, table[(table[at + 1] << TABLE_SHIFT) + 1])
+    const isAwake = this.canRun(words, v, table[at + TABLE_ANY])
     words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], isAwake ? TASK_RUNNING : TASK_SLEEPING)
     return table[at + (isAwake ? TABLE_NEXT : TABLE_ELSE_1)]
   }
@@ -252,8 +264,7 @@ export class FusedSteps extends FusedEntryExit {
   }
 
   schedInDirect(v: Vcpu, _at: number): number {
-    this.load(v)
-    this.trapDir(v)
+    this.loadAndTrapDir(this.words, v)
     this.vpeLoadUnlessWaiting(v)
     this.timers.load(v)
     return ENDED

@@ -10,6 +10,7 @@ import {
   REQ_SIGNAL,
   REQ_UNHALT,
   THREAD_RELOAD_VPE,
+  VCPU_AP_COUNT,
   VCPU_COST,
   VCPU_HALT_START,
   VCPU_POLL_LEFT,
@@ -63,10 +64,14 @@ export class Halt {
    * Whether a vCPU would run, by its shadow registers, and by what is known of its vPE. Nothing is known of one that is
    * resident.
    */
-  runnable(v: Vcpu): boolean {
-    if (this.v4 !== undefined && this.words[this.vm + VM_ENABLED] !== 0 && this.v4.isPendingLast(v))
-      return true
-    return this.apLists.hasPendingIrq(this.words, v)
+  runnable(words: Int32Array, v: Vcpu): boolean {
+    if (this.v4 !== undefined && this.isPendingLast(words, v, this.v4)) return true
+    // Mostly the ap_list is empty, which one word tells.
+    return words[v + VCPU_AP_COUNT] !== 0 && this.apLists.hasPendingIrq(words, v)
+  }
+
+  private isPendingLast(words: Int32Array, v: Vcpu, v4: VgicV4): boolean {
+    return words[this.vm + VM_ENABLED] !== 0 && v4.isPendingLast(v)
   }
 
   /**
@@ -74,9 +79,8 @@ export class Halt {
    * timer has expired, because of a signal, or because its vPE is to be told that the guest's distributor was switched:
    * its doorbell was requested for the groups of before, and would not ring. KVM does not see to the last.
    */
-  checkBlock(v: Vcpu): boolean {
-    const { words } = this
-    if (this.runnable(v) === true) {
+  checkBlock(words: Int32Array, v: Vcpu): boolean {
+    if (this.runnable(words, v) === true) {
       words[v + VCPU_THREAD] |= REQ_UNHALT
       return true
     }

@@ -10,8 +10,10 @@ import * as vgicV3 from '../vgic/vgic-v3-linux.ts'
 import { ESR_DIR, type ThreadSteps } from './thread-steps.ts'
 
 export function loadAgain(steps: ThreadSteps, v: Vcpu): void {
-  steps.trapGuest(v)
-  steps.vgic.load(v)
+  const { words } = steps
+  const pe = asPe(words[v + VCPU_PE])
+  steps.trapGuest(words, v, pe)
+  steps.vgic.load(words, v, pe)
 }
 
 export function putAgain(steps: ThreadSteps, v: Vcpu): void {
@@ -79,5 +81,5 @@ export function executeCommandAsLinux61(steps: ThreadSteps, v: Vcpu): void {
 
 export function candidateRunnable(steps: ThreadSteps, v: Vcpu): boolean {
   const candidate = steps.onSpin.candidate(v)
-  return candidate !== 0 && steps.halt.runnable(candidate)
+  return candidate !== 0 && steps.halt.runnable(steps.words, candidate)
 }

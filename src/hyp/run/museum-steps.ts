@@ -163,5 +163,5 @@ export function executeCommandOnly(steps: ThreadSteps, v: Vcpu): void {
 }
 
 export function nestedPending(steps: ThreadSteps, v: Vcpu): boolean {
-  return steps.halt.runnable(v)
+  return steps.halt.runnable(steps.words, v)
 }

@@ -84,12 +84,14 @@ export class OwnSteps implements StepContext {
   }
 
   load(vcpu: Vcpu): void {
-    this.vgic.load(this.running(vcpu))
+    const v = this.running(vcpu)
+    this.vgic.load(this.words, v, asPe(this.words[v + VCPU_PE]))
     this.settle(vcpu)
   }
 
   put(vcpu: Vcpu): void {
-    this.vgic.put(this.running(vcpu))
+    const v = this.running(vcpu)
+    this.vgic.put(this.words, v, asPe(this.words[v + VCPU_PE]))
   }
 
   readElrsr(vcpu: Vcpu): number {
@@ -107,11 +109,11 @@ export class OwnSteps implements StepContext {
   }
 
   runnable(vcpu: Vcpu): boolean {
-    return this.halt.runnable(this.vcpu(vcpu))
+    return this.halt.runnable(this.words, this.vcpu(vcpu))
   }
 
   checkBlock(vcpu: Vcpu): boolean {
-    return this.halt.checkBlock(this.vcpu(vcpu))
+    return this.halt.checkBlock(this.words, this.vcpu(vcpu))
   }
 
   candidate(vcpu: Vcpu): Vcpu {

@@ -10,6 +10,7 @@ import { HOST_LINES, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { PCPU_PSTATE, PSTATE_EL, PSTATE_EL2, takeExceptionToEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import { COST_EXITS, COST_STRIDE } from '../records/cost-row.ts'
+import { EXIT_WFI } from '../records/exits.ts'
 import {
   asPc,
   type Pc,
@@ -37,6 +38,7 @@ import {
   TABLE_ELSE_2,
   TABLE_FUSED,
   TABLE_LAST,
+  TABLE_NEXT,
   TABLE_SHIFT,
 } from './program.ts'
 import { MAX_OUTCOMES } from './step.ts'
@@ -94,6 +96,13 @@ export class RunLoop extends FusedSteps {
   private readonly left: number
   private readonly aroundLeft: number
   private readonly reasons: number
+  /**
+   * Where the superinstruction `putForHalt` begins that a WFI leads to, the `poll` of its next looks, and `loadAfterHalt` at
+   * its end. Otherwise -1.
+   */
+  private readonly halting: number
+  private readonly polling: number
+  private readonly loading: number
   /** The rows of the superinstructions at the head and after the guest; 0 for none. */
   readonly entryRows: number
   readonly exitRows: number
@@ -115,6 +124,11 @@ export class RunLoop extends FusedSteps {
     this.left = isExit ? exit : -1
     this.aroundLeft = isAroundExit ? exit << TABLE_SHIFT : -1
     this.reasons = isExit || isAroundExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
+    const begins = (name: string, at: number): number =>
+      at >= 0 && fusedAt(table, asPc(table[at]))?.name === name ? table[at] : -1
+    this.halting = begins('putForHalt', this.reasons < 0 ? -1 : this.reasons + EXIT_WFI)
+    this.polling = begins('poll', (this.halting << TABLE_SHIFT) + TABLE_NEXT)
+    this.loading = begins('loadAfterHalt', (this.polling << TABLE_SHIFT) + TABLE_ELSE_2)
     const fusedEntry = fusedAt(table, head)?.name
     const isAround = fusedEntry === 'entryAround' && this.entryGaps !== 0
     this.fusedHead = ENTRIES.includes(fusedEntry) && !isAround ? head : -1
@@ -264,9 +278,9 @@ export class RunLoop extends FusedSteps {
     if (words[v + VCPU_PC] !== this.guest) return this.leaveAround(v, reason)
     const pe = asPe(words[v + VCPU_PE])
     const pc = asPc(this.table[this.reasons + reason])
-    this.leaveGuest(v, pe, reason)
     // Before the rows of the exit, none of which looks where its thread is: after a call V8 reads anew what it needs.
     words[v + VCPU_PC] = pc
+    this.leaveGuest(v, pe, reason)
     this.fusedExit(v, pe)
     return pc === this.head ? THREAD_STEPS : this.runAfter(v, pc)
   }
@@ -296,17 +310,28 @@ export class RunLoop extends FusedSteps {
   private runFrom(v: Vcpu, from: Pc): number {
     const { table } = this
     let pc: number = from
-    let left = MAX_STEPS
-    do {
+    if (pc === this.halting || pc === this.polling) {
+      pc = this.halts(v, pc)
+      if (pc < 0) return ~pc
+      if (pc === this.head || pc === ENDED) return parkedAt(this.words, v, asPc(pc))
+    }
+    for (let left = MAX_STEPS; left > 0; left--) {
       const at = pc << TABLE_SHIFT
       const fused = table[at + TABLE_FUSED]
-      if (--left === 0) throw spinning(this.program)
       if (fused > 0) pc = performFused(this, fused, v, at)
       else if (fused === WITH_CARE) pc = this.takeWithCare(v, pc)
       else pc = table[at + 1 + performStep(this, table[at], v)]
       if (pc < 0) return pc === ~THREAD_SLEEPS ? this.fallAsleep(v) : ~pc
-    } while (pc !== this.head && pc !== ENDED)
-    return parkedAt(this.words, v, asPc(pc))
+      if (pc === this.head || pc === ENDED) return parkedAt(this.words, v, asPc(pc))
+    }
+    throw spinning(this.program)
+  }
+
+  /** Takes the superinstructions of a halt with a put, which the table need not be asked for. Returns as the last does. */
+  private halts(v: Vcpu, pc: number): number {
+    const at = pc << TABLE_SHIFT
+    const to = pc === this.halting ? this.putForHalt(v, at) : this.look(v, at)
+    return to === this.loading ? this.loadAfterHalt(v, to << TABLE_SHIFT) : to
   }
 
   /** Takes the step of a row after which, or before which, the thread may come to rest; returns as a superinstruction does. */

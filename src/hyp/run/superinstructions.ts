@@ -434,7 +434,7 @@ function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Ma
     const at = last << TABLE_SHIFT
     const found = program.steps[last]
     if (found === undefined || !mayBe(row, found)) return undefined
-    if (isOneOf(row)) any = found.op
+    if (isAnyOfSeveral(row)) any = table[at]
     const expected = isYes(row) ? 1 : 0
     next = table[at + 1 + expected]
     if (found.outcomes.length === 2) others.push(table[at + 2 - expected])
@@ -444,6 +444,8 @@ function match(program: Program, pc: Pc, { rows, begins }: Superinstruction): Ma
 
 const isYes = (row: SequenceRow): row is Yes => typeof row === 'object' && 'yes' in row
 const isOneOf = (row: SequenceRow): row is OneOf => Array.isArray(row)
+const isAnyOfSeveral = (row: SequenceRow): boolean =>
+  isOneOf(row) || row === CAN_RUN || (isYes(row) && row.yes === CAN_RUN)
 
 const asksRunnable = ({ asks, outcomes }: Step): boolean => asks === 'runnable' && outcomes.length === 2
 

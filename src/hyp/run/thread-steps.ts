@@ -8,7 +8,7 @@ import { ICC_ASGI1R_EL1, ICC_DIR_EL1, ICC_SGI0R_EL1 } from '../../arch/icc-regis
 import { ESR_SGI1R, sysregSyndrome } from '../../arch/syndrome.ts'
 import { HOST_LINES, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { type Pcpu, returnFromEl2, writeHcrEl2 } from '../../gic/cpu-interface/pcpu.ts'
-import { asPe } from '../../gic/records/pe.ts'
+import { asPe, type Pe } from '../../gic/records/pe.ts'
 import type { Scheduler } from '../host/scheduler.ts'
 import type { Seam } from '../host/seam.ts'
 import { GUEST_PC } from '../records/guest-record.ts'
@@ -126,29 +126,42 @@ export class ThreadSteps {
     this.hostInterrupts = parts.hostInterrupts
   }
 
-  /** @noinline */
   load(v: Vcpu): void {
     const { words } = this
     if (words[v + VCPU_LOADED] !== 0) return
-    this.trapGuest(v)
-    this.vgic.load(v)
+    const pe = asPe(words[v + VCPU_PE])
+    this.trapGuest(words, v, pe)
+    this.vgic.load(words, v, pe)
   }
 
   /** HCR_EL2 of the guest. */
-  trapGuest(v: Vcpu): void {
+  trapGuest(words: Int32Array, v: Vcpu, pe: Pe): void {
     const stays = this.wfiStays && this.v4?.isDirect(v) === true
-    const { words } = this
-    writeHcrEl2(words, asPe(words[v + VCPU_PE]), stays ? GUEST_HCR_EL2_ALONE : GUEST_HCR_EL2, 0)
+    writeHcrEl2(words, pe, stays ? GUEST_HCR_EL2_ALONE : GUEST_HCR_EL2, 0)
+  }
+
+  /** `load` and `trapDir`. */
+  loadAndTrapDir(words: Int32Array, v: Vcpu): void {
+    if (words[v + VCPU_LOADED] !== 0) {
+      this.trapDir(v)
+      return
+    }
+    const pe = asPe(words[v + VCPU_PE])
+    this.trapGuest(words, v, pe)
+    this.vgic.loadWithHcr(words, v, pe)
+    if (words[pe + PE_LINES] & HOST_LINES) this.seam.settleMaintenance(words, pe)
   }
 
   loadUnlessWaiting(v: Vcpu): void {
     if ((this.words[v + VCPU_THREAD] & THREAD_WAITING) === 0) this.load(v)
   }
 
-  /** `load`, `trapDir` and `timerLoad`. */
+  /**
+   * `load`, `trapDir` and `timerLoad`.
+   * @noinline
+   */
   vcpuLoad(v: Vcpu): void {
-    this.load(v)
-    this.trapDir(v)
+    this.loadAndTrapDir(this.words, v)
     this.timers.load(v)
   }
 
@@ -160,7 +173,8 @@ export class ThreadSteps {
   }
 
   put(v: Vcpu): void {
-    if (this.words[v + VCPU_LOADED] !== 0) this.vgic.put(v)
+    const { words } = this
+    if (words[v + VCPU_LOADED] !== 0) this.vgic.put(words, v, asPe(words[v + VCPU_PE]))
   }
 
   saveVmcr(v: Vcpu): void {
@@ -425,12 +439,12 @@ export class ThreadSteps {
   }
 
   checkBlock(v: Vcpu): boolean {
-    return this.halt.checkBlock(v)
+    return this.halt.checkBlock(this.words, v)
   }
 
   checkBlockOnDemand(v: Vcpu): boolean {
     this.halt.readMaskOnDemand(v, asPe(this.words[v + VCPU_PE]))
-    return this.halt.checkBlock(v)
+    return this.halt.checkBlock(this.words, v)
   }
 
   isUnloaded(v: Vcpu): boolean {
@@ -474,7 +488,7 @@ export class ThreadSteps {
 
   dyRunnable(v: Vcpu): boolean {
     const candidate = this.onSpin.candidate(v)
-    return candidate !== 0 && this.onSpin.isBlocked(v) && this.halt.runnable(candidate)
+    return candidate !== 0 && this.onSpin.isBlocked(v) && this.halt.runnable(this.words, candidate)
   }
 
   yieldTo(v: Vcpu): void {

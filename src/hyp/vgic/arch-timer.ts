@@ -174,8 +174,10 @@ export class ArchTimers {
 
   /** kvm_cpu_has_pending_timer: a timer of a halting vCPU asserts its interrupt, or its WFIT has timed out. */
   hasPending(words: Int32Array, v: Vcpu): boolean {
-    if (words[v + VCPU_WFIT] === WFIT_EXPIRED) return true
-    if (!this.present) return false
+    return words[v + VCPU_WFIT] === WFIT_EXPIRED || (this.present === true && this.hasOutput(v))
+  }
+
+  private hasOutput(v: Vcpu): boolean {
     return this.output(v, TIMER_VIRTUAL) || this.output(v, TIMER_PHYSICAL)
   }
 

@@ -95,16 +95,20 @@ export class VgicV3 {
   }
 
   /** vcpu_load: moves the CPU interface state to the PE. */
-  load(v: Vcpu): void {
-    const { words, seam } = this
-    seam.writeInterface(words, v, asPe(words[v + VCPU_PE]))
+  load(words: Int32Array, v: Vcpu, pe: Pe): void {
+    this.seam.writeInterface(words, v, pe)
+    words[v + VCPU_LOADED] = 1
+  }
+
+  /** The same, and ICH_HCR_EL2 while no list register is in use. */
+  loadWithHcr(words: Int32Array, v: Vcpu, pe: Pe): void {
+    this.seam.writeInterfaceAndHcr(words, v, pe, this.idleHcr)
     words[v + VCPU_LOADED] = 1
   }
 
   /** vcpu_put: moves the CPU interface state to the shadow registers. */
-  put(v: Vcpu): void {
-    const { words, seam } = this
-    seam.readInterface(words, v, asPe(words[v + VCPU_PE]))
+  put(words: Int32Array, v: Vcpu, pe: Pe): void {
+    this.seam.readInterface(words, v, pe)
     words[v + VCPU_LOADED] = 0
   }
 
