@@ -127,8 +127,8 @@ function withoutConstants(path: string, source: string): string {
 
 /**
  * The Int32Arrays, by their names: the machine's words, a design's table, a guest's operations, and those of a search. Of
- * anything else that had one of these names, a key that is a text would become 0, and in an array of other numbers than those of 32 bits a
- * value that is a parameter would lose the rest, silently. words-of-the-build.test.ts looks the types up.
+ * anything else that had one of these names, a key that is a text would become 0, and in an array of other numbers than those
+ * of 32 bits a value that is a parameter would lose the rest, silently. words-of-the-build.test.ts looks the types up.
  */
 export const isWords = /^(this\.)?(words|table|ops|before|slots|tables)$/
 

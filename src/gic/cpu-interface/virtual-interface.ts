@@ -225,10 +225,12 @@ export class VirtualInterface extends CpuInterface {
     return (ended | (hcr & (causes | this.groupCauses(words[pe + ICH_VMCR])))) !== 0
   }
 
-  /** The same where ICH_HCR_EL2 is `hcr`, which enables nothing but switches of groups. */
-  mayNeedMaintenanceOfGroups(words: Int32Array, pe: Pe, hcr: number): boolean {
-    const status = words[pe + ICH_LR_STATUS]
-    return (((status >>> 16) & ~status) | (hcr & this.groupCauses(words[pe + ICH_VMCR]))) !== 0
+  /**
+   * Not 0 if ICH_MISR_EL2 may have the switch of a group from how it is in `vmcr`. VGrp0D is there without a switch if it
+   * follows the enable of group 1.
+   */
+  mayBeSwitched(words: Int32Array, pe: Pe, vmcr: number): number {
+    return ((words[pe + ICH_VMCR] ^ vmcr) & (VMCR_VENG0 | VMCR_VENG1)) | (this.vgrp0dEnable & VMCR_VENG1)
   }
 
   /** The level of the maintenance interrupt. */

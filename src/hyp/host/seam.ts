@@ -88,8 +88,7 @@ export class Seam {
     return value
   }
 
-  writeHcr(v: Vcpu, pe: Pe, value: number): void {
-    const { words } = this
+  writeHcr(words: Int32Array, v: Vcpu, pe: Pe, value: number): void {
     this.ich.writeHcr(words, pe, value)
     const row = words[v + VCPU_COST]
     words[row + COST_SYSREG_WRITES]++
@@ -426,10 +425,12 @@ export class Seam {
       this.silicon.lines.settleVirtual(pe)
   }
 
-  /** The same where ICH_HCR_EL2 is `hcr`, which enables nothing but the interrupts for switches of groups. */
-  settleForGroups(words: Int32Array, pe: Pe, hcr: number): void {
-    const mayRise = this.virtualInterface.mayNeedMaintenanceOfGroups(words, pe, hcr)
-    if (mayRise === true || (words[pe + PE_LINES] & LINE_IRQ) !== 0) this.silicon.lines.settleVirtual(pe)
+  /**
+   * The same after a write of ICH_HCR_EL2 that has enabled it for the switch of each group from how it is in `vmcr`, if
+   * nothing but that may assert it.
+   */
+  settleSwitches(words: Int32Array, pe: Pe, vmcr: number): void {
+    if (this.virtualInterface.mayBeSwitched(words, pe, vmcr) !== 0) this.silicon.lines.settleVirtual(pe)
   }
 
   private count(v: Vcpu, kind: number, accesses: number): void {

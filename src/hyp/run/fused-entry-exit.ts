@@ -27,7 +27,7 @@ import {
   withPreemptOff,
   withPreemptOn,
 } from '../records/vcpu.ts'
-import { foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
+import { flushWritingHcr, foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
 import { GapSteps } from './gap-steps.ts'
 import * as linux from './linux-steps.ts'
 import {
@@ -69,8 +69,8 @@ const BEFORE_REASON = 3
 
 export class FusedEntryExit extends GapSteps {
   /**
-   * The steps that fill and fold the list registers between gaps. 0 for `flush` and `fold` as in `entry` and `exit`, which
-   * need not settle the maintenance interrupt.
+   * The steps that fill and fold the list registers between gaps. 0 for those that need not settle the maintenance interrupt
+   * then: `flush` and `fold` as in `entry` and `exit`, and those of Linux 7.2.
    */
   private readonly flushing: number
   private readonly folding: number
@@ -99,8 +99,11 @@ export class FusedEntryExit extends GapSteps {
     super(program, parts)
     const injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
     const flushing = this.wordOf('entryAround', TABLE_ANY)
-    this.flushing = flushing === STEP_FLUSH ? 0 : flushing
     const folding = this.wordOf('exitAround', TABLE_ANY)
+    const knowsFold =
+      flushing === STEP_FLUSH ||
+      (flushing === STEP_FLUSH_WRITING_HCR && folding === STEP_FOLD_SAVING_VMCR)
+    this.flushing = knowsFold && foldsAfterGuest(program) ? 0 : flushing
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
     const onlyGap = [AFTER_REQUESTS, AFTER_PREEMPT_OFF, BEFORE_FLUSH].find((gap) => this.isOnlyRow(gap))
@@ -112,8 +115,8 @@ export class FusedEntryExit extends GapSteps {
     const isFused = this.exitsPlainly || this.savesFirst
     this.folding = folding === STEP_FOLD && isFused ? 0 : folding
     this.injects = injects
-    this.exitsSlowly = injects || (this.folding !== 0 && isFused)
-    this.writesHcr = this.flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
+    this.exitsSlowly = injects
+    this.writesHcr = flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
     this.savesVmcr = folding === STEP_FOLD_SAVING_VMCR ? 1 : 0
   }
 
@@ -185,9 +188,9 @@ export class FusedEntryExit extends GapSteps {
   }
 
   private fillSome(v: Vcpu, pe: Pe, count: number): void {
-    if (this.flushing === 0) this.vgic.flushSome(v, pe, count)
-    else if (this.writesHcr !== 0) linux.flushWritingHcr(this, v)
-    else this.flushOfDesign(v)
+    if (this.flushing !== 0) this.flushOfDesign(v)
+    else if (this.writesHcr !== 0) flushWritingHcr(this.vgic, v, pe, count)
+    else this.vgic.flushSome(v, pe, count)
   }
 
   /** @noinline */
@@ -267,14 +270,17 @@ export class FusedEntryExit extends GapSteps {
    * The row of the design that folds them, without a call where there is nothing to do, as at most exits. Every step
    * that changes list registers has settled the maintenance interrupt, so that one that finds none need not.
    */
-  private foldBack(v: Vcpu): void {
-    const { words } = this
-    if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS] | this.savesVmcr) !== 0) this.foldRow(v)
+  private foldBack(words: Int32Array, v: Vcpu, pe: Pe): void {
+    if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS] | this.savesVmcr) !== 0) this.foldRow(v, pe)
   }
 
-  private foldRow(v: Vcpu): void {
-    if (this.savesVmcr !== 0) linux.foldSavingVmcr(this, v)
-    else if (this.folding === 0) this.vgic.fold(v)
+  private foldRow(v: Vcpu, pe: Pe): void {
+    if (this.savesVmcr !== 0) foldSavingVmcr(this.vgic, v, pe)
+    else this.foldSome(v)
+  }
+
+  private foldSome(v: Vcpu): void {
+    if (this.folding === 0) this.vgic.fold(v)
     else this.foldOfDesign(v)
   }
 
@@ -312,7 +318,7 @@ export class FusedEntryExit extends GapSteps {
     thread &= ~THREAD_MODE
     if (open & (1 << BEFORE_FOLD)) thread = this.throughGap(v, at, BEFORE_FOLD, thread)
     words[v + VCPU_THREAD] = thread
-    this.foldBack(v)
+    this.foldBack(words, v, pe)
     if (open & (1 << AFTER_FOLD)) thread = this.throughGap(v, at, AFTER_FOLD, thread)
     thread &= ~THREAD_IRQS_OFF
     if (words[pe + PE_LINES] & HOST_LINES) thread = this.takenInterrupts(v, thread)
@@ -344,7 +350,7 @@ export class FusedEntryExit extends GapSteps {
       return
     }
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
-    if ((words[v + VCPU_USED_LRS] | words[v + VCPU_AP_COUNT]) !== 0) this.vgic.fold(v)
+    this.foldBack(words, v, pe)
   }
 
   /**
@@ -357,8 +363,7 @@ export class FusedEntryExit extends GapSteps {
     const takes = this.injects || (words[pe + PE_LINES] & LINE_IRQ) !== 0
     const ends = takes ? THREAD_MODE : THREAD_MODE | THREAD_IRQS_OFF
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~ends
-    if (this.savesVmcr !== 0) foldSavingVmcr(this.vgic, v, false)
-    else this.foldBack(v)
+    this.foldBack(words, v, pe)
     if (takes) this.takeInterrupts(v, pe)
   }
 

@@ -4,7 +4,7 @@
  */
 import { HCR_En } from '../../arch/ich-registers.ts'
 import { asPe } from '../../gic/records/pe.ts'
-import { VCPU_DATA, VCPU_ESR, VCPU_PE, VCPU_USED_LRS, type Vcpu } from '../records/vcpu.ts'
+import { VCPU_AP_COUNT, VCPU_DATA, VCPU_ESR, VCPU_PE, VCPU_USED_LRS, type Vcpu } from '../records/vcpu.ts'
 import { executeAsLinux61 } from '../vgic/vgic-its-linux.ts'
 import * as vgicV3 from '../vgic/vgic-v3-linux.ts'
 import { ESR_DIR, type ThreadSteps } from './thread-steps.ts'
@@ -21,12 +21,12 @@ export function putAgain(steps: ThreadSteps, v: Vcpu): void {
 }
 
 export function vpeEnable(steps: ThreadSteps, v: Vcpu): void {
-  if (steps.words[v + VCPU_USED_LRS] === 0) steps.seam.writeHcr(v, asPe(steps.words[v + VCPU_PE]), HCR_En)
+  if (steps.words[v + VCPU_USED_LRS] === 0) steps.seam.writeHcr(steps.words, v, asPe(steps.words[v + VCPU_PE]), HCR_En)
   steps.settle(v)
 }
 
 export function vpeDisable(steps: ThreadSteps, v: Vcpu): void {
-  steps.seam.writeHcr(v, asPe(steps.words[v + VCPU_PE]), 0)
+  steps.seam.writeHcr(steps.words, v, asPe(steps.words[v + VCPU_PE]), 0)
   steps.settle(v)
 }
 
@@ -36,7 +36,9 @@ export function flushActiveFirst(steps: ThreadSteps, v: Vcpu): void {
 }
 
 export function flushWritingHcr(steps: ThreadSteps, v: Vcpu): void {
-  vgicV3.flushWritingHcr(steps.vgic, v)
+  const { words, vgic } = steps
+  vgicV3.flushWritingHcr(vgic, v, asPe(words[v + VCPU_PE]), words[v + VCPU_AP_COUNT])
+  steps.settle(v)
 }
 
 export function foldIgnoringEoiCount(steps: ThreadSteps, v: Vcpu): void {
@@ -45,7 +47,8 @@ export function foldIgnoringEoiCount(steps: ThreadSteps, v: Vcpu): void {
 }
 
 export function foldSavingVmcr(steps: ThreadSteps, v: Vcpu): void {
-  vgicV3.foldSavingVmcr(steps.vgic, v, false)
+  const { words, vgic } = steps
+  vgicV3.foldSavingVmcr(vgic, v, asPe(words[v + VCPU_PE]))
   steps.settle(v)
 }
 

@@ -6,7 +6,7 @@
 import { VCPU_CACHED, VCPU_DATA, VCPU_ESR, VCPU_INDEX, type Vcpu } from '../records/vcpu.ts'
 import { asIrq, type Irq } from '../records/vgic-irq.ts'
 import * as vgicIts from '../vgic/vgic-its-museum.ts'
-import { foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
+import { foldCountingFromHead as foldFromHead } from '../vgic/vgic-v3-linux.ts'
 import * as vgicV3 from '../vgic/vgic-v3-museum.ts'
 import * as vgicV4 from '../vgic/vgic-v4-museum.ts'
 import { ESR_DIR, type ThreadSteps } from './thread-steps.ts'
@@ -81,7 +81,7 @@ export function foldUnheld(steps: ThreadSteps, v: Vcpu): void {
 }
 
 export function foldCountingFromHead(steps: ThreadSteps, v: Vcpu): void {
-  foldSavingVmcr(steps.vgic, v, true)
+  foldFromHead(steps.vgic, v)
   steps.settle(v)
 }
 

@@ -168,7 +168,7 @@ export class ThreadSteps {
   trapDir(v: Vcpu): void {
     const { words, seam } = this
     const pe = asPe(words[v + VCPU_PE])
-    seam.writeHcr(v, pe, this.vgic.idleHcr)
+    seam.writeHcr(words, v, pe, this.vgic.idleHcr)
     if (words[pe + PE_LINES] & HOST_LINES) seam.settleMaintenance(words, pe)
   }
 

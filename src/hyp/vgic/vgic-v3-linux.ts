@@ -71,38 +71,64 @@ export function flushActiveFirst(vgic: VgicV3, v: Vcpu): void {
 }
 
 /**
- * Linux 7.2's flush: ICH_HCR_EL2 is written at every entry, also with an empty ap_list, and asks for a maintenance
- * interrupt when the guest switches a group. The disabled groups are those of the shadow of ICH_VMCR_EL2, which the
- * last exit has saved. ICC_DIR_EL1 is trapped by the count of SPIs in flight. If nothing on the ap_list gets a list register,
- * ICH_HCR_EL2 is as for an empty list.
- * @noinline
+ * Linux 7.2's flush of an ap_list of `count` interrupts: ICH_HCR_EL2 is written at every entry, also with an empty list,
+ * and asks for a maintenance interrupt when the guest switches a group. The disabled groups are those of the shadow of
+ * ICH_VMCR_EL2, which the last exit has saved. If nothing on the ap_list gets a list register, ICH_HCR_EL2 is as for an
+ * empty list. List registers and the maintenance interrupt are taken to be as the fold has left them.
  */
-export function flushWritingHcr(vgic: VgicV3, v: Vcpu): void {
-  const { words, seam, apLists } = vgic
-  const pe = asPe(words[v + VCPU_PE])
-  const count = words[v + VCPU_AP_COUNT]
-  const off = ~words[v + VCPU_VMCR] & (VMCR_VENG0 | VMCR_VENG1)
-  const trapsDir = apLists.hasSpisInFlight(words) ? HCR_TDIR : 0
-  const hcr = HCR_En | HCR_vSGIEOICount | groupSwitches(off) | trapsDir
-  words[v + VCPU_USED_LRS] = 0
-  if (count === 1) vgic.flushOnly(v, pe, hcr & ~ruledOutBy(vgic, v, asIrq(words[v + VCPU_AP_FIRST])))
-  else if (count !== 0) flushByGroups(vgic, v, pe, off, summarize(vgic, v, hcr))
-  if (count === 0 || words[v + VCPU_USED_LRS] === 0) {
-    words[v + VCPU_HCR] = hcr
-    seam.writeHcr(v, pe, hcr)
+export function flushWritingHcr(vgic: VgicV3, v: Vcpu, pe: Pe, count: number): void {
+  if (count !== 0) {
+    flushSome(vgic, v, pe, count)
+    return
   }
-  if (count > 1) seam.settleMaintenance(words, pe)
-  else seam.settleForGroups(words, pe, hcr)
+  const { words, seam } = vgic
+  const vmcr = words[v + VCPU_VMCR]
+  const hcr = hcrForNone(vgic, words, vmcr)
+  words[v + VCPU_USED_LRS] = 0
+  words[v + VCPU_HCR] = hcr
+  seam.writeHcr(words, v, pe, hcr)
+  seam.settleSwitches(words, pe, vmcr)
 }
 
-function flushByGroups(vgic: VgicV3, v: Vcpu, pe: Pe, off: number, hcr: number): void {
-  if (hcr & HCR_UIE) vgic.apLists.sorts.groupsFirst(v, off)
+/** @noinline */
+function flushSome(vgic: VgicV3, v: Vcpu, pe: Pe, count: number): void {
+  if (count !== 1) {
+    flushSeveral(vgic, v, pe)
+    return
+  }
+  const { words, seam, apLists } = vgic
+  const irq = asIrq(words[v + VCPU_AP_FIRST])
+  const word = words[irq]
+  if (!irqStaysOn(word, apLists.targetOf(words, v))) {
+    flushWritingHcr(vgic, v, pe, 0)
+    return
+  }
+  const vmcr = words[v + VCPU_VMCR]
+  const intid = apLists.intidOf(v, irq)
+  vgic.fillOnly(words, v, pe, irq, word, intid, hcrForNone(vgic, words, vmcr) & ~ruledOutBy(intid))
+  seam.settleSwitches(words, pe, vmcr)
+}
+
+function flushSeveral(vgic: VgicV3, v: Vcpu, pe: Pe): void {
+  const { words, seam } = vgic
+  const vmcr = words[v + VCPU_VMCR]
+  const hcr = summarize(vgic, v, hcrForNone(vgic, words, vmcr))
+  if (hcr & HCR_UIE) vgic.apLists.sorts.groupsFirst(v, disabledGroups(vmcr))
   vgic.fill(v, pe, hcr)
+  if (words[v + VCPU_USED_LRS] === 0) flushWritingHcr(vgic, v, pe, 0)
+  else seam.settleMaintenance(words, pe)
+}
+
+const disabledGroups = (vmcr: number): number => ~vmcr & (VMCR_VENG0 | VMCR_VENG1)
+
+/** ICH_HCR_EL2 with nothing in a list register. ICC_DIR_EL1 is trapped by the count of SPIs in flight. */
+function hcrForNone({ apLists }: VgicV3, words: Int32Array, vmcr: number): number {
+  const trapsDir = apLists.hasSpisInFlight(words) ? HCR_TDIR : 0
+  return HCR_En | HCR_vSGIEOICount | groupSwitches(disabledGroups(vmcr)) | trapsDir
 }
 
 /** The bit of ICH_HCR_EL2 that an interrupt in a list register rules out: vSGIEOICount is for entries without SGIs. */
-const ruledOutBy = ({ apLists }: VgicV3, v: Vcpu, irq: Irq): number =>
-  apLists.intidOf(v, irq) < FIRST_PPI ? HCR_vSGIEOICount : 0
+const ruledOutBy = (intid: Intid): number => (intid < FIRST_PPI ? HCR_vSGIEOICount : 0)
 
 /**
  * ICH_HCR_EL2 for several pending and active interrupts, by that for none: UIE for more than list registers, NPIE for more
@@ -119,7 +145,7 @@ function summarize(vgic: VgicV3, v: Vcpu, none: number): number {
     if (!irqStaysOn(word, index)) continue
     if (word & IRQ_ACTIVE) active++
     else pending++
-    hcr &= ~ruledOutBy(vgic, v, irq)
+    hcr &= ~ruledOutBy(apLists.intidOf(v, irq))
   }
   if (pending + active <= listRegisters) return hcr
   if (pending > listRegisters) hcr |= HCR_NPIE
@@ -145,48 +171,72 @@ export function foldIgnoringEoiCount(vgic: VgicV3, v: Vcpu): void {
  * Linux 7.2's fold: it reads ICH_VMCR_EL2 and ICH_MISR_EL2 at every exit, ICH_HCR_EL2 if the guest may have ended
  * interrupts in no list register, and leaves ICH_HCR_EL2 zero, so that no maintenance interrupt stays asserted.
  */
-export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, countsFromHead: boolean): void {
+export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   const { words, seam } = vgic
-  const pe = asPe(words[v + VCPU_PE])
-  const used = words[v + VCPU_USED_LRS]
-  const hcr = words[v + VCPU_HCR]
+  if (words[v + VCPU_USED_LRS] !== 0) {
+    foldUsed(vgic, v, pe)
+    return
+  }
   words[v + VCPU_HCR] = 0
-  if (hcr & HCR_LRENPIE) foldDeactivating(vgic, v, pe, used, countsFromHead)
-  else if (used === 0) words[v + VCPU_VMCR] = seam.disable(words, v, pe)
-  else foldUsed(vgic, v, pe, used)
+  words[v + VCPU_VMCR] = seam.disable(words, v, pe)
   if (words[v + VCPU_AP_COUNT] !== 0) vgic.apLists.prune(words, v)
 }
 
+/** The same, but EOIcount deactivates from the head of the ap_list on (catalogue 56). */
+export function foldCountingFromHead(vgic: VgicV3, v: Vcpu): void {
+  const { words } = vgic
+  const pe = asPe(words[v + VCPU_PE])
+  if (words[v + VCPU_HCR] & HCR_LRENPIE) foldDeactivating(vgic, v, pe, true)
+  else foldSavingVmcr(vgic, v, pe)
+}
+
 /** @noinline */
-function foldUsed(vgic: VgicV3, v: Vcpu, pe: Pe, used: number): void {
-  const { words, seam } = vgic
-  if (used === 1) {
-    foldCounting(vgic, v, asIrq(words[v + VCPU_LR_IRQ]), seam.takeOnly(words, v, pe, v + VCPU_VMCR))
-    words[v + VCPU_LR_IRQ] = 0
-    words[v + VCPU_USED_LRS] = 0
+function foldUsed(vgic: VgicV3, v: Vcpu, pe: Pe): void {
+  const { words, seam, apLists } = vgic
+  if (words[v + VCPU_HCR] & HCR_LRENPIE) {
+    foldDeactivating(vgic, v, pe, false)
     return
   }
+  if (words[v + VCPU_USED_LRS] !== 1) {
+    foldSeveral(vgic, v, pe)
+    return
+  }
+  const irq = asIrq(words[v + VCPU_LR_IRQ])
+  words[v + VCPU_HCR] = 0
+  words[v + VCPU_LR_IRQ] = 0
+  words[v + VCPU_USED_LRS] = 0
+  foldCounting(vgic, words, v, irq, seam.takeOnly(words, v, pe, v + VCPU_VMCR))
+  apLists.prune(words, v)
+}
+
+function foldSeveral(vgic: VgicV3, v: Vcpu, pe: Pe): void {
+  const { words, seam, apLists } = vgic
+  const used = words[v + VCPU_USED_LRS]
   const empty = takeLrs(vgic, v, pe, used)
+  words[v + VCPU_HCR] = 0
   words[v + VCPU_VMCR] = seam.disable(words, v, pe)
   foldTaken(vgic, v, pe, used, empty)
+  apLists.prune(words, v)
 }
 
 /** The same, where the guest may have ended interrupts in no list register. */
-function foldDeactivating(vgic: VgicV3, v: Vcpu, pe: Pe, used: number, countsFromHead: boolean): void {
+function foldDeactivating(vgic: VgicV3, v: Vcpu, pe: Pe, countsFromHead: boolean): void {
   const { words, seam } = vgic
+  const used = words[v + VCPU_USED_LRS]
+  words[v + VCPU_HCR] = 0
   const empty = takeLrs(vgic, v, pe, used)
   words[v + VCPU_VMCR] = seam.readVmcr(v, pe)
   const ended = HCR_EOIcount(seam.readHcr(v, pe))
-  seam.writeHcr(v, pe, 0)
+  seam.writeHcr(words, v, pe, 0)
   seam.readMisr(v, pe)
-  const last = asIrq(words[v + VCPU_LR_IRQ + Math.max(used, 1) - 1])
+  const last = asIrq(words[v + VCPU_LR_IRQ + used - 1])
   foldTaken(vgic, v, pe, used, empty)
   if (ended !== 0) deactivateAfter(vgic, v, countsFromHead ? 0 : last, ended)
+  vgic.apLists.prune(words, v)
 }
 
 /** Reads ICH_ELRSR_EL2 and the list registers in use, and clears them; returns the former. */
 function takeLrs(vgic: VgicV3, v: Vcpu, pe: Pe, used: number): number {
-  if (used === 0) return 0
   const { words, seam } = vgic
   const empty = seam.readElrsr(v, pe)
   seam.takeLrs(words, v, pe, used, empty)
@@ -197,7 +247,7 @@ function foldTaken(vgic: VgicV3, v: Vcpu, pe: Pe, used: number, empty: number): 
   const { words } = vgic
   for (let n = 0; n < used; n++) {
     const at = lrAt(pe, n)
-    foldCounting(vgic, v, asIrq(words[v + VCPU_LR_IRQ + n]), (empty >> n) & 1 ? 0 : lrHigh(words, at))
+    foldCounting(vgic, words, v, asIrq(words[v + VCPU_LR_IRQ + n]), (empty >> n) & 1 ? 0 : lrHigh(words, at))
     clearLr(words, at)
     words[v + VCPU_LR_IRQ + n] = 0
   }
@@ -209,8 +259,8 @@ function foldTaken(vgic: VgicV3, v: Vcpu, pe: Pe, used: number, empty: number): 
  * SPI that was seen active and is so no more is no longer counted as in flight. An edge stays counted, and so does a
  * level that was acknowledged and ended within one entry.
  */
-function foldCounting(vgic: VgicV3, v: Vcpu, irq: Irq, high: number): void {
-  const { words, apLists } = vgic
+function foldCounting(vgic: VgicV3, words: Int32Array, v: Vcpu, irq: Irq, high: number): void {
+  const { apLists } = vgic
   const word = words[irq]
   const folded = irq >= vgic.firstLpi ? high & ~LR_ACTIVE : high
   vgic.foldOne(words, v, irq, folded, KEEPS_LATCH_61)
@@ -236,7 +286,7 @@ function deactivateAfter(vgic: VgicV3, v: Vcpu, last: Irq | 0, count: number): v
 function deactivateOutside(vgic: VgicV3, v: Vcpu, irq: Irq): void {
   const { words, seam } = vgic
   if (words[irq] & IRQ_HW) seam.deactivatePhysical(v, asPe(words[v + VCPU_PE]), vgic.mapped.pintidOf(v, irq))
-  foldCounting(vgic, v, irq, 0)
+  foldCounting(vgic, words, v, irq, 0)
 }
 
 /**

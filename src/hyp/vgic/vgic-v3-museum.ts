@@ -79,7 +79,7 @@ export function foldUnsampled(vgic: VgicV3, v: Vcpu): void {
   const used = words[v + VCPU_USED_LRS]
   const irqs = Array.from({ length: used }, (_, n) => asIrq(words[v + VCPU_LR_IRQ + n]))
   const lines = irqs.map((irq) => (irqIsMappedLevel(words[irq]) ? words[irq] & IRQ_LINE : 0))
-  foldSavingVmcr(vgic, v, false)
+  foldSavingVmcr(vgic, v, asPe(words[v + VCPU_PE]))
   for (const [n, irq] of irqs.entries()) if (lines[n] !== 0) vgic.apLists.store(irq, words[irq] | IRQ_LINE)
 }
 
