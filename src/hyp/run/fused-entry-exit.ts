@@ -100,10 +100,9 @@ export class FusedEntryExit extends GapSteps {
     const injects = parts.timers.present || parts.apLists.layout.mappedCount > 0
     const flushing = this.wordOf('entryAround', TABLE_ANY)
     const folding = this.wordOf('exitAround', TABLE_ANY)
-    const knowsFold =
-      flushing === STEP_FLUSH ||
-      (flushing === STEP_FLUSH_WRITING_HCR && folding === STEP_FOLD_SAVING_VMCR)
-    this.flushing = knowsFold && foldsAfterGuest(program) ? 0 : flushing
+    const isPlain =
+      flushing === STEP_FLUSH || (flushing === STEP_FLUSH_WRITING_HCR && folding === STEP_FOLD_SAVING_VMCR)
+    this.flushing = isPlain ? 0 : flushing
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
     const onlyGap = [AFTER_REQUESTS, AFTER_PREEMPT_OFF, BEFORE_FLUSH].find((gap) => this.isOnlyRow(gap))
