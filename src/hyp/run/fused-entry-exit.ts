@@ -101,8 +101,7 @@ export class FusedEntryExit extends GapSteps {
     const flushing = this.wordOf('entryAround', TABLE_ANY)
     const folding = this.wordOf('exitAround', TABLE_ANY)
     const knowsFold =
-      flushing === STEP_FLUSH ||
-      (flushing === STEP_FLUSH_WRITING_HCR && folding === STEP_FOLD_SAVING_VMCR)
+      flushing === STEP_FLUSH || (flushing === STEP_FLUSH_WRITING_HCR && folding === STEP_FOLD_SAVING_VMCR)
     this.flushing = knowsFold && foldsAfterGuest(program) ? 0 : flushing
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)

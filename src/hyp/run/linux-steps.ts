@@ -19,7 +19,8 @@ export function putAgain(steps: ThreadSteps, v: Vcpu): void {
 }
 
 export function vpeEnable(steps: ThreadSteps, v: Vcpu): void {
-  if (steps.words[v + VCPU_USED_LRS] === 0) steps.seam.writeHcr(steps.words, v, asPe(steps.words[v + VCPU_PE]), HCR_En)
+  if (steps.words[v + VCPU_USED_LRS] === 0)
+    steps.seam.writeHcr(steps.words, v, asPe(steps.words[v + VCPU_PE]), HCR_En)
   steps.settle(v)
 }
 

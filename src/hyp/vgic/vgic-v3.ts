@@ -151,15 +151,7 @@ export class VgicV3 {
   }
 
   /** Puts an interrupt, whose word is `word`, into list register 0, as the only one. */
-  fillOnly(
-    words: Int32Array,
-    v: Vcpu,
-    pe: Pe,
-    irq: Irq,
-    word: number,
-    intid: Intid,
-    hcr: number,
-  ): void {
+  fillOnly(words: Int32Array, v: Vcpu, pe: Pe, irq: Irq, word: number, intid: Intid, hcr: number): void {
     words[v + VCPU_HCR] = hcr
     words[v + VCPU_USED_LRS] = 1
     words[v + VCPU_LR_IRQ] = irq
