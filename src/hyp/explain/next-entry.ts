@@ -120,8 +120,8 @@ export function fillListRegisters(hypervisor: Hypervisor, v: Vcpu): void {
 }
 
 /** The one of these steps that the design has, else the first. */
-function stepOf({ runLoop }: Hypervisor, ops: readonly number[]): number {
-  return runLoop.program.steps.find((step) => step && ops.includes(step.op))?.op ?? ops[0]
+function stepOf({ runLoop }: Hypervisor, numbers: readonly number[]): number {
+  return runLoop.program.steps.find((step) => step && numbers.includes(step.op))?.op ?? numbers[0]
 }
 
 /** PSTATE.I and F of a vCPU's guest, DAIF_ bits, also while its PE is at EL2. */
