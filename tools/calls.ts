@@ -45,7 +45,7 @@ export function keepCalls(node: ts.Node, edited: MagicString): void {
 function bodyOf(node: ts.SignatureDeclaration): ts.Block {
   const body = 'body' in node ? node.body : undefined
   if (body && ts.isBlock(body)) return body
-  throw new Error(`@noinline is for functions that have a block, unlike ${node.getText()}`)
+  throw new Error(`@noinline is for functions that have a block and a parameter, unlike ${node.getText()}`)
 }
 
 /** `words[v + VCPU_PE]` of a parameter `v: Vcpu` */
@@ -72,7 +72,7 @@ function maskMade(node: ts.Node, edited: MagicString): void {
 function enlarge(node: ts.SignatureDeclaration, body: ts.Block, edited: MagicString): void {
   const name = node.parameters[0]?.name.getText()
   if (name === undefined)
-    throw new Error(`@noinline is for functions that have a parameter, unlike ${node.getText()}`)
+    throw new Error(`@noinline is for functions that have a block and a parameter, unlike ${node.getText()}`)
   const parts = `...${name},`.repeat(SPREAD_PARTS)
   edited.appendRight(body.getStart() + 1, `if (${name} === null) throw [${parts}];`)
 }

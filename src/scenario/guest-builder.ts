@@ -149,11 +149,11 @@ export class OpList {
   on(intid: number, body: (list: this) => unknown): this {
     argumentInteger('intid', intid, 0, 0xff_ffff)
     argumentFunction('body', body, LIST)
-    const { ops } = this.draft
-    const at = ops.length
+    const written = this.draft.ops
+    const at = written.length
     this.add('', OP_UNLESS_ACK)
     body(this)
-    ops[at] = { op: [OP_UNLESS_ACK, intid, ops.length], name: `is it ${intidName(intid)}?` }
+    written[at] = { op: [OP_UNLESS_ACK, intid, written.length], name: `is it ${intidName(intid)}?` }
     return this
   }
 

@@ -53,6 +53,16 @@ halves.quarter(4)`
     expect(globalThis.eval(built(source))).toBe(4)
   })
 
+  it('masks the handles that a function is given and makes, and no others', () => {
+    const source = `/** @noinline */ function first(v: Vcpu, n: number): Irq { return asIrq(words[v + n]) }
+function second(v: Vcpu): Irq { return asIrq(words[v]) }`
+    const [first, second] = built(source).split('\n')
+    expect(first).toContain('{v &= 0x3fff_ffff;if (v === null)')
+    expect(first).toContain('return (asIrq(words[v + n]) & 0x3fff_ffff)')
+    expect(first).not.toContain('n &=')
+    expect(second).not.toContain('&')
+  })
+
   it('is refused at a function without a parameter that could be compared, and at an expression', () => {
     expect(() => built('/** @noinline */ function none() { return 1 }')).toThrow('unlike function none()')
     expect(() => built('/** @noinline */ const half = (n) => n >> 1')).toThrow('have a block and a parameter')

@@ -318,6 +318,8 @@ export class FusedEntryExit extends GapSteps {
     if (open & (1 << BEFORE_FOLD)) thread = this.throughGap(v, at, BEFORE_FOLD, thread)
     words[v + VCPU_THREAD] = thread
     this.foldBack(words, v, pe)
+    // Linux 7.2's leaves ICH_HCR_EL2 zero, so that the maintenance interrupt falls.
+    if (words[pe + PE_LINES] & LINE_IRQ) this.seam.settleMaintenance(words, pe)
     if (open & (1 << AFTER_FOLD)) thread = this.throughGap(v, at, AFTER_FOLD, thread)
     thread &= ~THREAD_IRQS_OFF
     if (words[pe + PE_LINES] & HOST_LINES) thread = this.takenInterrupts(v, thread)

@@ -97,16 +97,11 @@ function flushSome(vgic: VgicV3, v: Vcpu, pe: Pe, count: number): void {
     return
   }
   const { words, seam, apLists } = vgic
-  const irq = asIrq(words[v + VCPU_AP_FIRST])
-  const word = words[irq]
-  if (!irqStaysOn(word, apLists.targetOf(words, v))) {
-    flushWritingHcr(vgic, v, pe, 0)
-    return
-  }
   const vmcr = words[v + VCPU_VMCR]
-  const intid = apLists.intidOf(v, irq)
-  vgic.fillOnly(words, v, pe, irq, word, intid, hcrForNone(vgic, words, vmcr) & ~ruledOutBy(intid))
-  seam.settleSwitches(words, pe, vmcr)
+  const intid = apLists.intidOf(v, asIrq(words[v + VCPU_AP_FIRST]))
+  vgic.flushOnly(v, pe, hcrForNone(vgic, words, vmcr) & ~ruledOutBy(intid))
+  if (words[v + VCPU_USED_LRS] === 0) flushWritingHcr(vgic, v, pe, 0)
+  else seam.settleSwitches(words, pe, vmcr)
 }
 
 function flushSeveral(vgic: VgicV3, v: Vcpu, pe: Pe): void {

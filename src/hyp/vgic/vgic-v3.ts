@@ -151,16 +151,12 @@ export class VgicV3 {
       words[v + VCPU_USED_LRS] = 0
       return
     }
-    this.fillOnly(words, v, pe, irq, word, apLists.intidOf(v, irq), hcr)
-  }
-
-  /** Puts an interrupt, whose word is `word`, into list register 0, as the only one. */
-  fillOnly(words: Int32Array, v: Vcpu, pe: Pe, irq: Irq, word: number, intid: Intid, hcr: number): void {
     words[v + VCPU_HCR] = hcr
     words[v + VCPU_USED_LRS] = 1
     words[v + VCPU_LR_IRQ] = irq
-    if (irq >= this.firstLpi) this.apLists.lpis.get(irq)
-    this.seam.fillOnly(words, v, pe, hcr, intid, this.populate(words, v, irq, word))
+    if (irq >= this.firstLpi) apLists.lpis.get(irq)
+    const high = this.populate(words, v, irq, word)
+    this.seam.fillOnly(words, v, pe, hcr, apLists.intidOf(v, irq), high)
   }
 
   /**
