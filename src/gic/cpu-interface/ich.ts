@@ -149,6 +149,7 @@ export class Ich {
     if (this.activePriorityRegisters > 1) this.writeMoreAprs(pe, ap0r, ap1r)
   }
 
+  // Apart, since mostly there is one register of each group, and V8 has room for little in those who call this.
   private readMoreAprs(pe: Pe, ap0r: number, ap1r: number): void {
     this.copyAprs(pe + ICH_AP0R, pe + ICH_AP1R, ap0r, ap1r)
   }
