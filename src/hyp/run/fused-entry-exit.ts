@@ -92,8 +92,6 @@ export class FusedEntryExit extends GapSteps {
   private readonly savesFirst: boolean
   /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
   private readonly injects: boolean
-  /** Whether `fusedExit` is more than a `fold`: the host injects, or the design folds in another way. */
-  private readonly exitsSlowly: boolean
 
   constructor(program: Program, parts: StepParts) {
     super(program, parts)
@@ -114,7 +112,6 @@ export class FusedEntryExit extends GapSteps {
     const isFused = this.exitsPlainly || this.savesFirst
     this.folding = folding === STEP_FOLD && isFused ? 0 : folding
     this.injects = injects
-    this.exitsSlowly = injects
     this.writesHcr = flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
     this.savesVmcr = folding === STEP_FOLD_SAVING_VMCR ? 1 : 0
   }
@@ -346,8 +343,8 @@ export class FusedEntryExit extends GapSteps {
    */
   fusedExit(v: Vcpu, pe: Pe): void {
     const { words } = this
-    if (this.exitsSlowly === true || words[pe + PE_LINES] & LINE_IRQ) {
-      this.exitSlowly(v, pe)
+    if (this.injects === true || words[pe + PE_LINES] & LINE_IRQ) {
+      this.exitTakingInterrupts(v, pe)
       return
     }
     words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~(THREAD_MODE | THREAD_IRQS_OFF)
@@ -355,17 +352,15 @@ export class FusedEntryExit extends GapSteps {
   }
 
   /**
-   * The rows of the exit if the host takes interrupts, or injects those that it takes, so that those which the fold makes
-   * pending wait until interrupts are on; or if the design folds in another way.
+   * The rows of the exit if the host has an interrupt, or injects those that it takes: interrupts are turned on only after
+   * the fold, which may make the maintenance interrupt fall.
    * @noinline
    */
-  private exitSlowly(v: Vcpu, pe: Pe): void {
+  private exitTakingInterrupts(v: Vcpu, pe: Pe): void {
     const { words } = this
-    const takes = this.injects || (words[pe + PE_LINES] & LINE_IRQ) !== 0
-    const ends = takes ? THREAD_MODE : THREAD_MODE | THREAD_IRQS_OFF
-    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~ends
+    words[v + VCPU_THREAD] = withPreemptOn(words[v + VCPU_THREAD]) & ~THREAD_MODE
     this.foldBack(words, v, pe)
-    if (takes) this.takeInterrupts(v, pe)
+    this.takeInterrupts(v, pe)
   }
 
   private takeInterrupts(v: Vcpu, pe: Pe): void {
