@@ -34,18 +34,21 @@ const OFFSET_BITS = '0x3fff_ffff'
 /** Makes each function with the tag too large to be inlined, and masks its handles, without changing line numbers. */
 export function keepCalls(node: ts.Node, edited: MagicString): void {
   if (ts.isFunctionLike(node) && ts.getJSDocTags(node).some(({ tagName }) => tagName.text === 'noinline')) {
-    const body = bodyOf(node)
+    const { body, first } = partsOf(node)
     maskParameters(node, body, edited)
-    enlarge(node, body, edited)
+    enlarge(body, first, edited)
     maskMade(body, edited)
   }
   ts.forEachChild(node, (child) => keepCalls(child, edited))
 }
 
-function bodyOf(node: ts.SignatureDeclaration): ts.Block {
+/** The block of a function with the tag, and its first parameter, which is compared. */
+function partsOf(node: ts.SignatureDeclaration): { readonly body: ts.Block; readonly first: string } {
   const body = 'body' in node ? node.body : undefined
-  if (body && ts.isBlock(body)) return body
-  throw new Error(`@noinline is for functions that have a block and a parameter, unlike ${node.getText()}`)
+  const [first] = node.parameters
+  if (!body || !ts.isBlock(body) || first === undefined || !ts.isIdentifier(first.name))
+    throw new Error(`@noinline is for functions that have a block and a parameter, unlike ${node.getText()}`)
+  return { body, first: first.name.text }
 }
 
 /** `words[v + VCPU_PE]` of a parameter `v: Vcpu` */
@@ -69,10 +72,7 @@ function maskMade(node: ts.Node, edited: MagicString): void {
  * Adds code that is never executed, since no parameter is null: all that it costs is the comparison, two instructions. It
  * throws because rollup leaves out what does nothing else.
  */
-function enlarge(node: ts.SignatureDeclaration, body: ts.Block, edited: MagicString): void {
-  const name = node.parameters[0]?.name.getText()
-  if (name === undefined)
-    throw new Error(`@noinline is for functions that have a block and a parameter, unlike ${node.getText()}`)
+function enlarge(body: ts.Block, name: string, edited: MagicString): void {
   const parts = `...${name},`.repeat(SPREAD_PARTS)
   edited.appendRight(body.getStart() + 1, `if (${name} === null) throw [${parts}];`)
 }

@@ -65,6 +65,7 @@ function second(v: Vcpu): Irq { return asIrq(words[v]) }`
 
   it('is refused at a function without a parameter that could be compared, and at an expression', () => {
     expect(() => built('/** @noinline */ function none() { return 1 }')).toThrow('unlike function none()')
+    expect(() => built('/** @noinline */ function one({ n }) { return n }')).toThrow('unlike function one(')
     expect(() => built('/** @noinline */ const half = (n) => n >> 1')).toThrow('have a block and a parameter')
   })
 })
