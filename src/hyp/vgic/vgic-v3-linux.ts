@@ -77,10 +77,11 @@ export function flushActiveFirst(vgic: VgicV3, v: Vcpu): void {
  * empty list. List registers and the maintenance interrupt are taken to be as the fold has left them.
  */
 export function flushWritingHcr(vgic: VgicV3, v: Vcpu, pe: Pe, count: number): void {
-  if (count !== 0) {
-    flushSome(vgic, v, pe, count)
-    return
-  }
+  if (count === 0) flushNone(vgic, v, pe)
+  else flushSome(vgic, v, pe, count)
+}
+
+function flushNone(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   const { words, seam } = vgic
   const vmcr = words[v + VCPU_VMCR]
   const hcr = hcrForNone(vgic, words, vmcr)
@@ -100,7 +101,7 @@ function flushSome(vgic: VgicV3, v: Vcpu, pe: Pe, count: number): void {
   const vmcr = words[v + VCPU_VMCR]
   const intid = apLists.intidOf(v, asIrq(words[v + VCPU_AP_FIRST]))
   vgic.flushOnly(v, pe, hcrForNone(vgic, words, vmcr) & ~ruledOutBy(intid))
-  if (words[v + VCPU_USED_LRS] === 0) flushWritingHcr(vgic, v, pe, 0)
+  if (words[v + VCPU_USED_LRS] === 0) flushNone(vgic, v, pe)
   else seam.settleSwitches(words, pe, vmcr)
 }
 
@@ -110,7 +111,7 @@ function flushSeveral(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   const hcr = summarize(vgic, v, hcrForNone(vgic, words, vmcr))
   if (hcr & HCR_UIE) vgic.apLists.sorts.groupsFirst(v, disabledGroups(vmcr))
   vgic.fill(v, pe, hcr)
-  if (words[v + VCPU_USED_LRS] === 0) flushWritingHcr(vgic, v, pe, 0)
+  if (words[v + VCPU_USED_LRS] === 0) flushNone(vgic, v, pe)
   else seam.settleMaintenance(words, pe)
 }
 
@@ -169,7 +170,7 @@ export function foldIgnoringEoiCount(vgic: VgicV3, v: Vcpu): void {
 export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   const { words, seam } = vgic
   if (words[v + VCPU_USED_LRS] !== 0) {
-    foldUsed(vgic, v, pe)
+    foldUsed(vgic, v, pe, false)
     return
   }
   words[v + VCPU_HCR] = 0
@@ -181,44 +182,38 @@ export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, pe: Pe): void {
 export function foldCountingFromHead(vgic: VgicV3, v: Vcpu): void {
   const { words } = vgic
   const pe = asPe(words[v + VCPU_PE])
-  if (words[v + VCPU_HCR] & HCR_LRENPIE) foldDeactivating(vgic, v, pe, true)
+  if (words[v + VCPU_USED_LRS] !== 0) foldUsed(vgic, v, pe, true)
   else foldSavingVmcr(vgic, v, pe)
 }
 
 /** @noinline */
-function foldUsed(vgic: VgicV3, v: Vcpu, pe: Pe): void {
-  const { words, seam, apLists } = vgic
-  if (words[v + VCPU_HCR] & HCR_LRENPIE) {
-    foldDeactivating(vgic, v, pe, false)
-    return
-  }
-  if (words[v + VCPU_USED_LRS] !== 1) {
-    foldSeveral(vgic, v, pe)
-    return
-  }
-  const irq = asIrq(words[v + VCPU_LR_IRQ])
+function foldUsed(vgic: VgicV3, v: Vcpu, pe: Pe, countsFromHead: boolean): void {
+  const { words } = vgic
+  const hcr = words[v + VCPU_HCR]
   words[v + VCPU_HCR] = 0
-  words[v + VCPU_LR_IRQ] = 0
-  words[v + VCPU_USED_LRS] = 0
-  foldCounting(vgic, words, v, irq, seam.takeOnly(words, v, pe, v + VCPU_VMCR))
-  apLists.prune(words, v)
+  if (hcr & HCR_LRENPIE) foldDeactivating(vgic, v, pe, countsFromHead)
+  else if (words[v + VCPU_USED_LRS] !== 1) foldSeveral(vgic, v, pe)
+  else {
+    const irq = asIrq(words[v + VCPU_LR_IRQ])
+    words[v + VCPU_LR_IRQ] = 0
+    words[v + VCPU_USED_LRS] = 0
+    foldCounting(vgic, words, v, irq, vgic.seam.takeOnly(words, v, pe, v + VCPU_VMCR))
+  }
+  vgic.apLists.prune(words, v)
 }
 
 function foldSeveral(vgic: VgicV3, v: Vcpu, pe: Pe): void {
-  const { words, seam, apLists } = vgic
+  const { words, seam } = vgic
   const used = words[v + VCPU_USED_LRS]
   const empty = takeLrs(vgic, v, pe, used)
-  words[v + VCPU_HCR] = 0
   words[v + VCPU_VMCR] = seam.disable(words, v, pe)
   foldTaken(vgic, v, pe, used, empty)
-  apLists.prune(words, v)
 }
 
 /** The same, where the guest may have ended interrupts in no list register. */
 function foldDeactivating(vgic: VgicV3, v: Vcpu, pe: Pe, countsFromHead: boolean): void {
   const { words, seam } = vgic
   const used = words[v + VCPU_USED_LRS]
-  words[v + VCPU_HCR] = 0
   const empty = takeLrs(vgic, v, pe, used)
   words[v + VCPU_VMCR] = seam.readVmcr(v, pe)
   const ended = HCR_EOIcount(seam.readHcr(v, pe))
@@ -227,7 +222,6 @@ function foldDeactivating(vgic: VgicV3, v: Vcpu, pe: Pe, countsFromHead: boolean
   const last = asIrq(words[v + VCPU_LR_IRQ + used - 1])
   foldTaken(vgic, v, pe, used, empty)
   if (ended !== 0) deactivateAfter(vgic, v, countsFromHead ? 0 : last, ended)
-  vgic.apLists.prune(words, v)
 }
 
 /** Reads ICH_ELRSR_EL2 and the list registers in use, and clears them; returns the former. */
