@@ -10,7 +10,6 @@ import {
   REQ_SIGNAL,
   REQ_UNHALT,
   THREAD_RELOAD_VPE,
-  VCPU_AP_COUNT,
   VCPU_COST,
   VCPU_HALT_START,
   VCPU_POLL_LEFT,
@@ -66,8 +65,7 @@ export class Halt {
    */
   runnable(words: Int32Array, v: Vcpu): boolean {
     if (this.v4 !== undefined && this.isPendingLast(words, v, this.v4)) return true
-    // Mostly the ap_list is empty, which one word tells.
-    return words[v + VCPU_AP_COUNT] !== 0 && this.apLists.hasPendingIrq(words, v)
+    return this.apLists.hasPendingIrq(words, v)
   }
 
   private isPendingLast(words: Int32Array, v: Vcpu, v4: VgicV4): boolean {

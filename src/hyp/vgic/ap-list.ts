@@ -151,10 +151,14 @@ export class ApLists {
    * one may rely on the answer.
    */
   hasPendingIrq(words: Int32Array, v: Vcpu): boolean {
-    const first = asIrq(words[v + VCPU_AP_FIRST])
-    if (first === 0 || words[this.vm + VM_ENABLED] === 0) return false
+    // Mostly the ap_list is empty, which one word tells.
+    return words[v + VCPU_AP_COUNT] !== 0 && this.hasPendingOnList(words, v)
+  }
+
+  private hasPendingOnList(words: Int32Array, v: Vcpu): boolean {
+    if (words[this.vm + VM_ENABLED] === 0) return false
     const mask = VMCR_VPMR(words[v + VCPU_VMCR])
-    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
+    for (let irq = asIrq(words[v + VCPU_AP_FIRST]); irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
       const word = words[irq]
       if (irqIsDeliverable(word) && irqPriority(word) < mask) return true
     }
