@@ -34,7 +34,8 @@ export class ApListSorts {
    * all that the mask admits come before them.
    */
   pendingFirst(v: Vcpu, off: number): void {
-    this.sort(v, off === 0 ? rankPendingFirst : rankOffLast, off)
+    if (off === 0) this.sort(v, rankPendingFirst, off)
+    else this.sort(v, rankOffLast, off)
   }
 
   /** `pendingFirst`, with active interrupts of the lowest priority first. */
@@ -85,10 +86,11 @@ export class ApListSorts {
   /** Puts an interrupt before the first of a list that has a higher rank; there is one. */
   private insert(v: Vcpu, irq: Irq, rank: number, rankOf: RankOf, off: number): void {
     const { words } = this
-    let at = v + VCPU_AP_FIRST
-    while (rankOf(words[words[at]], off) <= rank) at = words[at] + IRQ_LINK
-    words[irq + IRQ_LINK] = words[at]
-    words[at] = irq
+    let link = v + VCPU_AP_FIRST
+    let next = words[link]
+    for (; rankOf(words[next], off) <= rank; next = words[link]) link = next + IRQ_LINK
+    words[irq + IRQ_LINK] = next
+    words[link] = irq
   }
 
   /** Counting sort, whose time grows with the list only: a guest can make all interrupts of the VM pending at once. */

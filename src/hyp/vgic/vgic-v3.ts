@@ -162,6 +162,7 @@ export class VgicV3 {
   /**
    * Fills list registers from a list that has more interrupts than there are list registers. ICH_VMCR_EL2 is read for
    * the disabled groups only if the list has interrupts of both.
+   * @noinline
    */
   private flushOverflowing(v: Vcpu, pe: Pe): void {
     const { apLists, seam } = this
