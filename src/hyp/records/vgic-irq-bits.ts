@@ -6,22 +6,21 @@ export const IRQ_AP_LIST_SHIFT = 24
 /** The index of the vCPU that the interrupt is routed to. */
 export const IRQ_TARGET = 0xff0000
 export const IRQ_TARGET_SHIFT = 16
-export const IRQ_PRIORITY = 0xff00
-export const IRQ_PRIORITY_SHIFT = 8
-export const IRQ_ACTIVE = 0x80
-export const IRQ_ACTIVE_SHIFT = 7
+/** Another vCPU deactivated it while it was in a list register of its own. */
+export const IRQ_DEACTIVATED = 0x8000
+export const IRQ_PRIORITY = 0x7f80
+export const IRQ_PRIORITY_SHIFT = 7
+export const IRQ_ENABLED = 0x40
+export const IRQ_ENABLED_SHIFT = 6
+export const IRQ_ACTIVE = 0x20
+export const IRQ_ACTIVE_SHIFT = 5
 /** Pending because of an edge, or because software said so. */
-export const IRQ_LATCH = 0x40
+export const IRQ_LATCH = 0x10
 /** Mapped to a physical interrupt, which the guest's deactivation deactivates. */
-export const IRQ_HW = 0x20
-export const IRQ_GROUP1 = 0x10
-export const IRQ_GROUP1_SHIFT = 4
-export const IRQ_ENABLED = 0x8
-export const IRQ_ENABLED_SHIFT = 3
-/** The level of the input line of a level-sensitive interrupt. */
-export const IRQ_LINE = 0x4
-export const IRQ_LINE_SHIFT = 2
+export const IRQ_HW = 0x8
+export const IRQ_GROUP1 = 0x4
+export const IRQ_GROUP1_SHIFT = 2
 /** Edge-triggered; level-sensitive if clear. */
 export const IRQ_EDGE = 0x2
-/** Another vCPU deactivated it while it was in a list register of its own. */
-export const IRQ_DEACTIVATED = 0x1
+/** The level of the input line of a level-sensitive interrupt. */
+export const IRQ_LINE = 0x1

@@ -16,7 +16,6 @@ import {
   IRQ_HW,
   IRQ_LATCH,
   IRQ_LINE,
-  IRQ_LINE_SHIFT,
   IRQ_PRIORITY,
   IRQ_PRIORITY_SHIFT,
   IRQ_TARGET,
@@ -40,7 +39,7 @@ export const irqAfter = (irq: Irq, n: number): Irq => asIrq(irq + (n << IRQ_SHIF
 
 /**
  * The fields of an interrupt's word. Its flags have the order that State, HW and Group have in the uppermost byte of
- * a list register.
+ * a list register, above them is the enable ({@link irqIsDeliverable}), and the trigger is where GICD_ICFGR has it.
  */
 export const vgicIrqBits = {
   IRQ_AP_LIST: {
@@ -53,31 +52,30 @@ export const vgicIrqBits = {
     bits: [23, 16],
     says: 'The index of the vCPU that the interrupt is routed to.',
   },
-  IRQ_PRIORITY: { name: 'priority', bits: [15, 8] },
-  IRQ_ACTIVE: { name: 'active', bits: 7, shift: true },
+  IRQ_DEACTIVATED: {
+    name: 'deactivated',
+    bits: 15,
+    says: 'Another vCPU deactivated it while it was in a list register of its own.',
+  },
+  IRQ_PRIORITY: { name: 'priority', bits: [14, 7] },
+  IRQ_ENABLED: { name: 'enabled', bits: 6, shift: true },
+  IRQ_ACTIVE: { name: 'active', bits: 5, shift: true },
   IRQ_LATCH: {
     name: 'latch',
-    bits: 6,
+    bits: 4,
     says: 'Pending because of an edge, or because software said so.',
   },
   IRQ_HW: {
     name: 'hw',
-    bits: 5,
+    bits: 3,
     says: "Mapped to a physical interrupt, which the guest's deactivation deactivates.",
   },
-  IRQ_GROUP1: { name: 'group1', bits: 4, shift: true },
-  IRQ_ENABLED: { name: 'enabled', bits: 3, shift: true },
+  IRQ_GROUP1: { name: 'group1', bits: 2, shift: true },
+  IRQ_EDGE: { name: 'edge', bits: 1, says: 'Edge-triggered; level-sensitive if clear.' },
   IRQ_LINE: {
     name: 'line',
-    bits: 2,
-    says: 'The level of the input line of a level-sensitive interrupt.',
-    shift: true,
-  },
-  IRQ_EDGE: { name: 'edge', bits: 1, says: 'Edge-triggered; level-sensitive if clear.' },
-  IRQ_DEACTIVATED: {
-    name: 'deactivated',
     bits: 0,
-    says: 'Another vCPU deactivated it while it was in a list register of its own.',
+    says: 'The level of the input line of a level-sensitive interrupt.',
   },
 } as const satisfies BitRows
 export const VGIC_IRQ_VIEW = bitView('vgic_irq', vgicIrqBits)
@@ -110,7 +108,7 @@ export const irqTarget = (word: number): number => (word & IRQ_TARGET) >>> IRQ_T
 export const irqApListOf = (word: number): number => word >>> IRQ_AP_LIST_SHIFT
 
 /** The shift from an interrupt's flags to those of a list register's upper word. */
-const LR_FLAGS_SHIFT = 24
+const LR_FLAGS_SHIFT = 26
 
 /** The upper word of a list register for an interrupt, without the pending state. */
 export const irqListRegister = (word: number): number =>
@@ -122,9 +120,14 @@ export const irqStateOf = (high: number): number => (high >>> LR_FLAGS_SHIFT) & 
 /** An edge is pending by its latch, a level by its latch or its line; an edge has no line. */
 export const irqIsPending = (word: number): boolean => (word & (IRQ_LATCH | IRQ_LINE)) !== 0
 
-/** Whether an interrupt can be delivered: enabled, pending and not active. */
+const DELIVERY_BITS = IRQ_ENABLED | IRQ_ACTIVE | IRQ_LATCH | IRQ_LINE
+/**
+ * Whether an interrupt can be delivered: enabled, pending and not active. In a word the enable is above the active state, and
+ * this above what is pending. So these bits are more than those of an interrupt that is enabled and nothing else, and less
+ * than those of one that is enabled and active, which is one comparison.
+ */
 export const irqIsDeliverable = (word: number): boolean =>
-  (word & (IRQ_ENABLED | IRQ_ACTIVE)) === IRQ_ENABLED && irqIsPending(word)
+  ((word & DELIVERY_BITS) - (IRQ_ENABLED + 1)) >>> 0 < IRQ_ACTIVE - 1
 
 /** Whether its group is among those that are disabled at the guest's CPU interface: `off` has their VENG bits. */
 export const irqGroupIsOff = (word: number, off: number): boolean =>
@@ -138,7 +141,7 @@ export const irqIsMappedLevel = (word: number): boolean => (word & (IRQ_HW | IRQ
 
 /** Whether setting an input to `level` changes anything: a rise for an edge, a change for a level. */
 export const irqInputMoves = (word: number, level: number): boolean =>
-  word & IRQ_EDGE ? level !== 0 : (word & IRQ_LINE) !== level << IRQ_LINE_SHIFT
+  word & IRQ_EDGE ? level !== 0 : (word & IRQ_LINE) !== level
 /** The word after such a change: the edge is latched, or the line has the new level. */
 export const irqWithInput = (word: number): number => (word & IRQ_EDGE ? word | IRQ_LATCH : word ^ IRQ_LINE)
 
