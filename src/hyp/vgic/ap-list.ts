@@ -349,7 +349,8 @@ export class ApLists {
     let link = v + VCPU_AP_FIRST
     let last = 0
     let kept = 0
-    for (let irq = asIrq(words[link]); irq !== 0; irq = asIrq(words[link])) {
+    for (let irq = asIrq(words[link]), next = irq; irq !== 0; irq = next) {
+      next = asIrq(words[irq + IRQ_LINK])
       const word = words[irq]
       if (irqStaysOn(word, index)) {
         link = irq + IRQ_LINK
@@ -357,7 +358,7 @@ export class ApLists {
         kept++
         continue
       }
-      words[link] = words[irq + IRQ_LINK]
+      words[link] = next
       words[irq + IRQ_LINK] = 0
       this.takeOff(words, irq, word)
     }

@@ -207,7 +207,10 @@ export class VgicV3 {
     return irq
   }
 
-  /** Fills the list registers from the ap_list, and enables the interface if any interrupt needs one. */
+  /**
+   * Fills the list registers from the ap_list, and enables the interface if any interrupt needs one.
+   * @noinline
+   */
   fill(v: Vcpu, pe: Pe, hcr: number): void {
     const { words, apLists, seam, listRegisters } = this
     const index = apLists.targetOf(words, v)
