@@ -19,7 +19,7 @@ import {
 } from '../../arch/ich-registers.ts'
 import { lowestBit } from '../../state/bits.ts'
 import type { CheckedGicConfig } from '../config/config.ts'
-import { ACTIVE_PRIORITIES_0, ACTIVE_PRIORITIES_1, CONTROLS } from '../records/pe.ts'
+import { ACTIVE_PRIORITIES_0, ACTIVE_PRIORITIES_1 } from '../records/pe.ts'
 
 export { ACTIVE_PRIORITIES_0, ACTIVE_PRIORITIES_1, CONTROLS } from '../records/pe-offsets.ts'
 
@@ -87,9 +87,9 @@ export abstract class CpuInterface {
   }
 
   /** Records that an interrupt, given as a list register's upper word, became active: at its preemption level. */
-  recordActive(words: Int32Array, at: number, hi: number): void {
+  recordActive(words: Int32Array, at: number, controls: number, hi: number): void {
     const group = hi & LR_Group
-    const level = (LR_Priority(hi) & this.groupMask(words[at + CONTROLS], group)) >> this.levelShift
+    const level = (LR_Priority(hi) & this.groupMask(controls, group)) >> this.levelShift
     const first = at + (group === 0 ? ACTIVE_PRIORITIES_0 : ACTIVE_PRIORITIES_1)
     words[first + (level >> 5)] |= 1 << (level & 31)
   }

@@ -48,10 +48,8 @@ export class DirectVirtualInterface extends VirtualInterface {
     return this.withDirect(pe, super.highestPending(pe))
   }
 
-  override signalled(words: Int32Array, pe: Pe): number {
-    if ((words[pe + ICH_HCR] & HCR_En) === 0) return 0
-    const at = this.highestPending(pe)
-    return at !== 0 && this.isSignalled(words, pe, words[pe + ICH_VMCR], words[at]) ? at : 0
+  override foremost(words: Int32Array, pe: Pe): number {
+    return words[pe + ICH_HCR] & HCR_En ? this.highestPending(pe) : 0
   }
 
   override lines(pe: Pe): number {

@@ -81,7 +81,7 @@ export class Icc extends InterfaceRegisters {
   private acknowledge(at: number, group: number): Intid {
     const hppi = this.physicalInterface.signalled(at)
     if (hppi === 0 || (hppi & LR_Group) !== group) return INTID_NONE
-    this.physicalInterface.recordActive(this.words, at, hppi)
+    this.physicalInterface.recordActive(this.words, at, this.words[at + CONTROLS], hppi)
     const intid = HPPI_INTID(hppi)
     if (intid === FIRST_LPI) return this.acknowledgeLpi(at)
     this.physical.activate(asPe(at - PHYSICAL_INTERFACE), intid)

@@ -28,6 +28,7 @@ import { InterfaceRegisters } from './common-registers.ts'
 import { PRIORITY_IDLE } from './cpu-interface.ts'
 import {
   acknowledgeListRegister,
+  deactivateListRegister,
   ICH_AP0R,
   ICH_AP1R,
   ICH_HCR,
@@ -61,17 +62,18 @@ export class Icv extends InterfaceRegisters {
    */
   private acknowledge(pe: Pe, group: number): number {
     const { words, virtualInterface } = this
-    const at = virtualInterface.signalled(words, pe)
+    const vmcr = words[pe + ICH_VMCR]
+    const at = virtualInterface.foremost(words, pe, vmcr)
     if (at === 0) return INTID_NONE
     const hi = words[at]
-    if ((hi & LR_Group) !== group) return INTID_NONE
+    if ((hi & LR_Group) !== group || !virtualInterface.isSignalled(words, pe, vmcr, hi)) return INTID_NONE
     const intid = words[at - 1]
     if (intid < FIRST_SPECIAL) acknowledgeListRegister(words, pe, at, hi)
     else if (intid & DIRECT) {
-      virtualInterface.recordActive(words, pe, hi)
+      virtualInterface.recordActive(words, pe, vmcr, hi)
       return virtualInterface.acknowledgeDirect(pe, intid)
     } else if (!this.acknowledgesFrom1020(pe, at, hi, intid)) return intid
-    virtualInterface.recordActive(words, pe, hi)
+    virtualInterface.recordActive(words, pe, vmcr, hi)
     return intid
   }
 
@@ -167,7 +169,7 @@ export class Icv extends InterfaceRegisters {
 
   /** Active becomes invalid, pending and active becomes pending; with HW the physical interrupt follows. */
   private deactivate(pe: Pe, at: number, hi: number): void {
-    setListRegister(this.words, pe, at, hi & ~LR_ACTIVE)
+    deactivateListRegister(this.words, pe, at, hi)
     if (hi & LR_HW) this.physical.deactivate(pe, LR_pINTID(hi))
   }
 

@@ -49,6 +49,8 @@ import { LINE_VFIQ, LINE_VIRQ } from './lines.ts'
 export { ICH_AP0R, ICH_AP1R, ICH_HCR, ICH_LR, ICH_LR_STATUS, ICH_VMCR } from '../records/pe-offsets.ts'
 
 export const LR_STATUS_PENDING = 0xffff
+/** The bits of an active list register there, as if it were number 0; one that waits for its EOI to be seen has the same. */
+const LR_STATUS_ACTIVE = 0x10000
 /**
  * The bits of ICH_HCR_EL2 that enable causes of a maintenance interrupt. The other cause, EOI, is enabled in a list
  * register.
@@ -111,25 +113,23 @@ export class VirtualInterface extends CpuInterface {
     return pending === 0 ? 0 : highestOf(this.words, pe, pending, this.words[pe + ICH_VMCR])
   }
 
-  /** The list register whose interrupt is signalled to the PE, as the offset of its upper word; 0 if there is none. */
-  signalled(words: Int32Array, pe: Pe): number {
+  /**
+   * The list register whose interrupt is signalled to the PE, if {@link isSignalled} says so of it: the highest priority
+   * pending one, as the offset of its upper word; 0 if there is none, or if ICH_HCR_EL2.En is 0.
+   */
+  foremost(words: Int32Array, pe: Pe, vmcr: number): number {
     const pending = words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING
     if (pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0) return 0
-    const vmcr = words[pe + ICH_VMCR]
-    if (pending & (pending - 1)) return this.signalledOfSeveral(words, pe, pending, vmcr)
-    const at = pe + ICH_LR + 1 + 2 * onlyBit(pending)
-    const hi = words[at]
-    return isGroupEnabled(vmcr, hi) && this.isSignalled(words, pe, vmcr, hi) ? at : 0
+    if (pending & (pending - 1)) return highestOfSeveral(words, pe, pending, vmcr)
+    return pe + ICH_LR + 1 + 2 * onlyBit(pending)
   }
 
-  private signalledOfSeveral(words: Int32Array, pe: Pe, pending: number, vmcr: number): number {
-    const at = highestOfSeveral(words, pe, pending, vmcr)
-    return at !== 0 && this.isSignalled(words, pe, vmcr, words[at]) ? at : 0
-  }
-
-  /** Whether a pending interrupt, by its upper word, passes the priority mask and preempts what is active. */
-  protected isSignalled(words: Int32Array, pe: Pe, vmcr: number, hi: number): boolean {
-    if (LR_Priority(hi) >= VMCR_VPMR(vmcr)) return false
+  /**
+   * Whether the {@link foremost} interrupt, by its upper word, is of an enabled group, passes the priority mask and preempts
+   * what is active.
+   */
+  isSignalled(words: Int32Array, pe: Pe, vmcr: number, hi: number): boolean {
+    if (!isGroupEnabled(vmcr, hi) || LR_Priority(hi) >= VMCR_VPMR(vmcr)) return false
     const running = this.runningPriority(words, pe)
     return running === PRIORITY_IDLE || this.preemptsRunning(vmcr, hi, running)
   }
@@ -150,9 +150,12 @@ export class VirtualInterface extends CpuInterface {
   /** @noinline */
   protected lineOfPending(pe: Pe): number {
     const { words } = this
-    const at = this.signalled(words, pe)
+    const vmcr = words[pe + ICH_VMCR]
+    const at = this.foremost(words, pe, vmcr)
     if (at === 0) return 0
-    return words[at] & LR_Group ? LINE_VIRQ : LINE_VFIQ
+    const hi = words[at]
+    if (!this.isSignalled(words, pe, vmcr, hi)) return 0
+    return hi & LR_Group ? LINE_VIRQ : LINE_VFIQ
   }
 
   /** ICH_EISR_EL2: list registers that became inactive and asked for an EOI maintenance interrupt. */
@@ -251,13 +254,19 @@ export function setListRegister(words: Int32Array, pe: Pe, at: number, hi: numbe
 /** Makes a pending list register, whose upper word `hi` is at `at`, active. */
 export function acknowledgeListRegister(words: Int32Array, pe: Pe, at: number, hi: number): void {
   words[at] = hi ^ (LR_PENDING | LR_ACTIVE)
-  words[pe + ICH_LR_STATUS] &= ~(1 << ((at - pe - ICH_LR) >> 1))
+  words[pe + ICH_LR_STATUS] ^= 1 << ((at - pe - ICH_LR) >> 1)
+}
+
+/** Makes an active list register, whose upper word `hi` is at `at`, invalid, or pending if it is that too. */
+export function deactivateListRegister(words: Int32Array, pe: Pe, at: number, hi: number): void {
+  words[at] = hi ^ LR_ACTIVE
+  words[pe + ICH_LR_STATUS] ^= (LR_STATUS_ACTIVE ^ lrStatus(hi ^ LR_ACTIVE)) << ((at - pe - ICH_LR) >> 1)
 }
 
 /** The bits of a list register in {@link ICH_LR_STATUS}, as if it were number 0. */
 export function lrStatus(hi: number): number {
-  if ((hi & LR_STATE) === 0) return (hi & (LR_HW | LR_EOI)) === LR_EOI ? 0x10000 : 0
-  return hi & LR_ACTIVE ? 0x10000 : 0x10001
+  if ((hi & LR_STATE) === 0) return (hi & (LR_HW | LR_EOI)) === LR_EOI ? LR_STATUS_ACTIVE : 0
+  return hi & LR_ACTIVE ? LR_STATUS_ACTIVE : 0x10001
 }
 
 /**

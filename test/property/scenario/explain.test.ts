@@ -5,7 +5,7 @@
 import fc from 'fast-check'
 import type { Actor, ScenarioMachine } from 'vgic/scenario'
 import { describe, expect, it } from 'vitest'
-import { asPe } from '../../../src/gic/records/pe.ts'
+import { asPe, ICH_VMCR } from '../../../src/gic/records/pe.ts'
 import { VCPU_PE } from '../../../src/hyp/records/vcpu.ts'
 import { THREAD_IN_GUEST, THREAD_SLEEPS } from '../../../src/hyp/run/thread-states.ts'
 import { cook, type Recipe, recipesWith, scheduled, schedules } from './recipe.ts'
@@ -27,7 +27,7 @@ function taken({ hypervisor }: ScenarioMachine, vcpu: number): number[] {
   const { words, silicon } = hypervisor
   const pe = asPe(words[hypervisor.vcpu(vcpu) + VCPU_PE])
   if (silicon.pcpu.taken(pe) === 0) return []
-  return [words[silicon.virtualInterface.signalled(words, pe) - 1]]
+  return [words[silicon.virtualInterface.foremost(words, pe, words[pe + ICH_VMCR]) - 1]]
 }
 
 /** Lets nobody but a vCPU go on, until it runs its guest or sleeps; undefined if it sends SGIs or ends before. */
