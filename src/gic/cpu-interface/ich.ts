@@ -80,8 +80,9 @@ export class Ich {
   /** Writes ICH_VMCR_EL2. Binary points below the minimum become the minimum; unimplemented bits of VPMR are RES0. */
   writeVmcr(words: Int32Array, pe: Pe, value: number): void {
     const vmcr = (value & this.vmcrMask) | VMCR_RES1
-    const fits = VMCR_VBPR0(vmcr) >= this.minimumBpr0 && VMCR_VBPR1(vmcr) >= this.minimumBpr1
-    words[pe + ICH_VMCR] = fits ? vmcr : this.withMinimumBprs(vmcr)
+    if (VMCR_VBPR0(vmcr) >= this.minimumBpr0 && VMCR_VBPR1(vmcr) >= this.minimumBpr1)
+      words[pe + ICH_VMCR] = vmcr
+    else words[pe + ICH_VMCR] = this.withMinimumBprs(vmcr)
   }
 
   private withMinimumBprs(value: number): number {

@@ -57,9 +57,8 @@ export class FusedSteps extends FusedEntryExit {
     const question = table[at + TABLE_ANY]
     words[v + VCPU_THREAD] |= THREAD_WAITING
     if (words[v + VCPU_LOADED] !== 0) this.vgic.put(words, v, asPe(words[v + VCPU_PE]))
-    this.halt.begin(words, v)
     // The rows of `look`: V8 would not inline it with all that it calls, and a call of it is 50 instructions.
-    if (this.halt.pollAgain(words, v) === false) return table[at + TABLE_ELSE_1]
+    if (this.halt.beginAndPoll(words, v) === false) return table[at + TABLE_ELSE_1]
     if (this.canRun(words, v, question) === true) return table[at + TABLE_ELSE_2]
     return restAt(words, v, asPc(next), THREAD_POLLS)
   }
@@ -82,7 +81,7 @@ export class FusedSteps extends FusedEntryExit {
     const { words } = this
     this.halt.end(words, v)
     words[v + VCPU_THREAD] &= ~(REQ_UNHALT | THREAD_WAITING)
-    this.loadAndTrapDir(words, v)
+    this.loadAndTrapDir(words, v, asPe(words[v + VCPU_PE]))
     this.skipInstruction(v)
     return this.table[at + TABLE_NEXT]
   }
@@ -264,7 +263,8 @@ export class FusedSteps extends FusedEntryExit {
   }
 
   schedInDirect(v: Vcpu, _at: number): number {
-    this.loadAndTrapDir(this.words, v)
+    const { words } = this
+    this.loadAndTrapDir(words, v, asPe(words[v + VCPU_PE]))
     this.vpeLoadUnlessWaiting(v)
     this.timers.load(v)
     return ENDED

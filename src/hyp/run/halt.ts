@@ -100,15 +100,24 @@ export class Halt {
   }
 
   begin(words: Int32Array, v: Vcpu): void {
-    if (this.polling.limit !== 0) this.open(words, v)
+    if (this.polling.limit !== 0) this.open(words, v, 0)
   }
 
-  /** Begins a halt with as many checks as the window has. */
-  private open(words: Int32Array, v: Vcpu): void {
+  /** `begin`, and the first {@link pollAgain}. */
+  beginAndPoll(words: Int32Array, v: Vcpu): boolean {
+    if (this.polling.limit === 0) return this.pollAgain(words, v)
+    if (this.open(words, v, 1) === 0) return false
+    this.countCheck(words, v)
+    return true
+  }
+
+  /** Begins a halt with as many checks as the window has, of which some are used up; returns the window. */
+  private open(words: Int32Array, v: Vcpu, used: number): number {
     copyTime(words, v + VCPU_HALT_START, this.vm + VM_TIME)
     const window = words[v + VCPU_POLL_WINDOW]
-    words[v + VCPU_POLL_LEFT] = window
+    words[v + VCPU_POLL_LEFT] = window - used
     if (window !== 0) words[v + VCPU_POLLS_ATTEMPTED]++
+    return window
   }
 
   /** Whether another check is left in the window; uses it up. Below 0 the window is over. */
@@ -116,9 +125,13 @@ export class Halt {
     const left = words[v + VCPU_POLL_LEFT] - 1
     words[v + VCPU_POLL_LEFT] = left
     if (left < 0) return false
+    this.countCheck(words, v)
+    return true
+  }
+
+  private countCheck(words: Int32Array, v: Vcpu): void {
     const row = words[v + VCPU_COST]
     words[row + COST_POLLS]++
-    return true
   }
 
   /** Ends a halt, which slept if nothing is left of its window: grows or shrinks the window by how long it took. */

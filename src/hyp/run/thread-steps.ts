@@ -136,17 +136,16 @@ export class ThreadSteps {
 
   /** HCR_EL2 of the guest. */
   trapGuest(words: Int32Array, v: Vcpu, pe: Pe): void {
-    const stays = this.wfiStays && this.v4?.isDirect(v) === true
+    const stays = this.wfiStays === true && this.v4?.isDirect(v) === true
     writeHcrEl2(words, pe, stays ? GUEST_HCR_EL2_ALONE : GUEST_HCR_EL2, 0)
   }
 
   /** `load` and `trapDir`. */
-  loadAndTrapDir(words: Int32Array, v: Vcpu): void {
+  loadAndTrapDir(words: Int32Array, v: Vcpu, pe: Pe): void {
     if (words[v + VCPU_LOADED] !== 0) {
       this.trapDir(v)
       return
     }
-    const pe = asPe(words[v + VCPU_PE])
     this.trapGuest(words, v, pe)
     this.vgic.loadWithHcr(words, v, pe)
     if (words[pe + PE_LINES] & HOST_LINES) this.seam.settleMaintenance(words, pe)
@@ -161,7 +160,8 @@ export class ThreadSteps {
    * @noinline
    */
   vcpuLoad(v: Vcpu): void {
-    this.loadAndTrapDir(this.words, v)
+    const { words } = this
+    this.loadAndTrapDir(words, v, asPe(words[v + VCPU_PE]))
     this.timers.load(v)
   }
 

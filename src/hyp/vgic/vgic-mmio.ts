@@ -124,7 +124,7 @@ export class VgicMmio {
     const { words } = this
     const low = words[v + VCPU_FAULT_IPA]
     const high = words[v + VCPU_FAULT_IPA + 1]
-    words[this.layout.vm + VM_RUNNING] = asksOwners ? 0 : v
+    words[this.layout.vm + VM_RUNNING] = asksOwners === true ? 0 : v
     words[this.layout.vm + VM_ACCESSING] = v
     if (((low ^ this.gicdLow) & FRAME) === 0 && high === this.gicdHigh)
       return this.accessFrame(v, v, distributorFrame, low & 0xffff, asksOwners)
@@ -185,7 +185,7 @@ export class VgicMmio {
     const row = map.numberOf(offset, size)
     const flags = frame.flags[row]
     if (
-      flags & (asksOwners ? HOLDS_EITHER : HOLDS_ACTIVE) &&
+      flags & (asksOwners === true ? HOLDS_EITHER : HOLDS_ACTIVE) &&
       this.mustStop(v, owner, map.firstOf(row, offset))
     )
       return MMIO_STOP
