@@ -118,6 +118,11 @@ export class FusedSteps extends FusedEntryExit {
    * @noinline
    */
   look(v: Vcpu, at: number): number {
+    return this.pollOnce(v, at)
+  }
+
+  /** The rows of `look`. */
+  protected pollOnce(v: Vcpu, at: number): number {
     const { words, table } = this
     if (this.halt.pollAgain(words, v) === false) return table[at + TABLE_ELSE_1]
     if (this.canRun(words, v, table[at + TABLE_ANY]) === true) return table[at + TABLE_ELSE_2]

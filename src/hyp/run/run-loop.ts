@@ -311,7 +311,7 @@ export class RunLoop extends FusedSteps {
     const { table } = this
     let pc: number = from
     if (pc === this.halting || pc === this.polling) {
-      pc = this.halts(v, pc)
+      pc = pc === this.halting ? this.putForHalt(v, pc << TABLE_SHIFT) : this.polls(v, pc)
       if (pc < 0) return ~pc
       if (pc === this.head || pc === ENDED) return parkedAt(this.words, v, asPc(pc))
     }
@@ -327,10 +327,13 @@ export class RunLoop extends FusedSteps {
     throw spinning(this.program)
   }
 
-  /** Takes the superinstructions of a halt with a put, which the table need not be asked for. Returns as the last does. */
-  private halts(v: Vcpu, pc: number): number {
-    const at = pc << TABLE_SHIFT
-    const to = pc === this.halting ? this.putForHalt(v, at) : this.look(v, at)
+  /**
+   * Takes the superinstructions of a check of halt polling and, if it ends the halt, of what follows; returns as the last
+   * does.
+   * @noinline
+   */
+  private polls(v: Vcpu, pc: number): number {
+    const to = this.pollOnce(v, pc << TABLE_SHIFT)
     return to === this.loading ? this.loadAfterHalt(v, to << TABLE_SHIFT) : to
   }
 
