@@ -139,9 +139,8 @@ export const irqGroupIsOff = (word: number, off: number): boolean =>
  */
 export const irqIsMappedLevel = (word: number): boolean => (word & (IRQ_HW | IRQ_EDGE)) === IRQ_HW
 
-/** Whether setting an input to `level` changes anything: a rise for an edge, a change for a level. */
-export const irqInputMoves = (word: number, level: number): boolean =>
-  word & IRQ_EDGE ? level !== 0 : (word & IRQ_LINE) !== level
+/** Whether setting an input to `level`, 0 or 1, changes anything: a rise for an edge, which has no line; a change for a level. */
+export const irqInputMoves = (word: number, level: number): boolean => (word & IRQ_LINE) !== level
 /** The word after such a change: the edge is latched, or the line has the new level. */
 export const irqWithInput = (word: number): number => (word & IRQ_EDGE ? word | IRQ_LATCH : word ^ IRQ_LINE)
 
