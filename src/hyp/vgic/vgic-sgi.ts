@@ -2,6 +2,7 @@
 import type { Intid } from '../../arch/intid.ts'
 import { lowestBit } from '../../state/bits.ts'
 import { privateIrq, VCPU_INDEX, type Vcpu } from '../records/vcpu.ts'
+import { IRQ_LATCH } from '../records/vgic-irq.ts'
 import type { ApLists } from './ap-list.ts'
 import type { Vsgis } from './vsgis.ts'
 
@@ -47,11 +48,8 @@ function sendTo(
 ): void {
   const v = apLists.vcpuOf(index)
   const irq = privateIrq(v, intid)
-  if (apLists.words[irq] & refusedGroups) return
-  if (vsgis?.isVsgi(v, irq)) {
-    vsgis.send(sender, v, intid)
-    return
-  }
-  const target = apLists.latch(irq)
-  if (target !== 0) apLists.notify(target)
+  const word = apLists.words[irq]
+  if (word & refusedGroups) return
+  if (vsgis !== null && vsgis.isVsgi(v, irq)) vsgis.send(sender, v, intid)
+  else apLists.store(irq, word | IRQ_LATCH)
 }
