@@ -141,6 +141,7 @@ describe('an interrupt', () => {
     fc.assert(
       fc.property(fc.integer(), fc.constantFrom(0, 1), (irq, level) => {
         const isEdge = read('edge', irq) === 1
+        fc.pre(!isEdge || read('line', irq) === 0) // An edge has no line: guest-gic.test.ts.
         const moves = vgicIrq.irqInputMoves(irq, level)
         expect(moves).toBe(isEdge ? level === 1 : read('line', irq) !== level)
         if (!moves) return
