@@ -130,7 +130,7 @@ export class OutputLines {
 
   private settleMaintenance(pe: Pe): void {
     const isAsserted = this.virtualInterface.maintenanceLine(pe)
-    if (isAsserted && this.maintenanceLags) return
+    if (isAsserted && this.maintenanceLags === true) return
     this.physical.setLine(pe, MAINTENANCE_PPI, isAsserted)
   }
 
@@ -192,6 +192,6 @@ export class OutputLines {
     const hppi = this.physicalInterface.signalled(at)
     const physical = hppi === 0 ? 0 : hppi & LR_Group ? LINE_IRQ : LINE_FIQ
     const wakeRequest = this.words[at + HIGHEST_PENDING] < 0 ? LINE_WAKE_REQUEST : 0
-    return physical | wakeRequest | (this.drivesVirtual ? this.pcpu.virtualPending(pe) : 0)
+    return physical | wakeRequest | (this.drivesVirtual === true ? this.pcpu.virtualPending(pe) : 0)
   }
 }

@@ -200,7 +200,7 @@ export class FusedEntryExit extends GapSteps {
     const thread = words[v + VCPU_THREAD]
     if (thread & REQ_SIGNAL) return table[at + TABLE_ELSE_1]
     if (thread & REQ_SLEEP) return restAt(words, v, asPc(table[at + 1]), THREAD_WAITS_FOR_VCPUS)
-    if (!this.entersAround(v, asPe(words[v + VCPU_PE]), at, thread)) return table[at + TABLE_ELSE_2]
+    if (this.entersAround(v, asPe(words[v + VCPU_PE]), at, thread) === false) return table[at + TABLE_ELSE_2]
     return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_IN_GUEST)
   }
 
@@ -295,8 +295,8 @@ export class FusedEntryExit extends GapSteps {
 
   /** The rows of the exit, as `fusedExit`, without the result of the last. */
   exitAround(v: Vcpu, pe: Pe, at: number): void {
-    if (this.savesFirst) this.saveVmcrAndExit(v, pe)
-    else if (this.exitsPlainly) this.fusedExit(v, pe)
+    if (this.savesFirst === true) this.saveVmcrAndExit(v, pe)
+    else if (this.exitsPlainly === true) this.fusedExit(v, pe)
     else this.exitThroughGaps(v, pe, at)
   }
 

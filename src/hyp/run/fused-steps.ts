@@ -142,7 +142,7 @@ export class FusedSteps extends FusedEntryExit {
   lookAndSleep(v: Vcpu, at: number): number {
     const { words, table } = this
     words[v + VCPU_THREAD] = withTask(words[v + VCPU_THREAD], TASK_SLEEPING)
-    if (this.canRun(words, v, table[at + TABLE_ANY])) return table[at + TABLE_ELSE_1]
+    if (this.canRun(words, v, table[at + TABLE_ANY]) === true) return table[at + TABLE_ELSE_1]
     return restAt(words, v, asPc(table[at + TABLE_LAST]), THREAD_SLEEPS)
   }
 

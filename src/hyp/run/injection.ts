@@ -41,7 +41,7 @@ export class Injection {
 
   /** A whole injection, at once. */
   run(irq: Irq, level: number): void {
-    if (this.isPlain) {
+    if (this.isPlain === true) {
       this.apLists.inject(irq, level)
       return
     }

@@ -227,7 +227,7 @@ export class RunLoop extends FusedSteps {
     const isAtEntry = words[v + VCPU_PC] === this.aroundHead && words[v + VCPU_NOTIFIER] === 0
     if (!isAtEntry || pe === 0 || thread & (REQ_SIGNAL | REQ_SLEEP)) return this.run(v)
     const at = this.aroundHead << TABLE_SHIFT
-    if (this.entersAround(v, pe, at, thread)) {
+    if (this.entersAround(v, pe, at, thread) === true) {
       words[v + VCPU_PC] = this.entered
       return THREAD_IN_GUEST
     }

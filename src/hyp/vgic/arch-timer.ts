@@ -200,7 +200,7 @@ export class ArchTimers {
    */
   load(v: Vcpu): void {
     this.words[v + VCPU_BACKGROUND_TIMER] = 0
-    if (!this.present) return
+    if (this.present === false) return
     for (let timer = 0; timer < TIMERS; timer++) {
       const intid = timerIntids[timer]
       const irq = privateIrq(v, intid)
@@ -235,7 +235,7 @@ export class ArchTimers {
    * register.
    */
   sync(v: Vcpu): void {
-    if (!this.present) return
+    if (this.present === false) return
     for (let timer = 0; timer < TIMERS; timer++) {
       if (!this.isTurnedOff(v, timer)) continue
       this.apLists.inject(privateIrq(v, timerIntids[timer]), 0)
