@@ -50,6 +50,6 @@ function sendTo(
   const irq = privateIrq(v, intid)
   const word = apLists.words[irq]
   if (word & refusedGroups) return
-  if (vsgis !== null && vsgis.isVsgi(v, irq)) vsgis.send(sender, v, intid)
+  if (vsgis?.isVsgi(v, irq)) vsgis.send(sender, v, intid)
   else apLists.store(irq, word | IRQ_LATCH)
 }
