@@ -311,7 +311,7 @@ export class RunLoop extends FusedSteps {
     const { table } = this
     let pc: number = from
     if (pc === this.halting || pc === this.polling) {
-      pc = pc === this.halting ? this.putForHalt(v, pc << TABLE_SHIFT) : this.polls(v, pc)
+      pc = pc === this.halting ? this.putForHalt(v, pc << TABLE_SHIFT) : this.polls(v)
       if (pc < 0) return ~pc
       if (pc === this.head || pc === ENDED) return parkedAt(this.words, v, asPc(pc))
     }
@@ -332,8 +332,8 @@ export class RunLoop extends FusedSteps {
    * does.
    * @noinline
    */
-  private polls(v: Vcpu, pc: number): number {
-    const to = this.pollOnce(v, pc << TABLE_SHIFT)
+  private polls(v: Vcpu): number {
+    const to = this.pollOnce(v, this.polling << TABLE_SHIFT)
     return to === this.loading ? this.loadAfterHalt(v, to << TABLE_SHIFT) : to
   }
 

@@ -33,7 +33,7 @@ export function sendSgi(
   }
   const affinity = ((low >>> 16) & 0xff) | ((high & 0xff) << 8) | (((high >>> 16) & 0xff) << 16)
   for (let targets = low & 0xffff; targets !== 0; targets &= targets - 1) {
-    const index = (affinity << 4) + lowestBit(targets)
+    const index = (affinity << 4) | lowestBit(targets)
     if (index < vcpuCount) sendTo(apLists, sender, index, intid, refusedGroups, vsgis)
   }
 }
