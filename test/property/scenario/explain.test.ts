@@ -27,7 +27,11 @@ function taken({ hypervisor }: ScenarioMachine, vcpu: number): number[] {
   const { words, silicon } = hypervisor
   const pe = asPe(words[hypervisor.vcpu(vcpu) + VCPU_PE])
   if (silicon.pcpu.taken(pe) === 0) return []
-  return [words[silicon.virtualInterface.foremost(words, pe, words[pe + ICH_VMCR]) - 1]]
+  const { virtualInterface } = silicon
+  const vmcr = words[pe + ICH_VMCR]
+  const at = virtualInterface.foremost(words, pe, vmcr)
+  expect(at !== 0 && virtualInterface.isSignalled(words, pe, vmcr, words[at])).toBe(true)
+  return [words[at - 1]]
 }
 
 /** Lets nobody but a vCPU go on, until it runs its guest or sleeps; undefined if it sends SGIs or ends before. */
