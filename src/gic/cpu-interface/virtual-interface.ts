@@ -109,8 +109,12 @@ export class VirtualInterface extends CpuInterface {
    * (IMPLEMENTATION DEFINED). Neither ICH_HCR_EL2.En nor the priority mask matters here.
    */
   highestPending(pe: Pe): number {
-    const pending = this.words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING
-    return pending === 0 ? 0 : highestOf(this.words, pe, pending, this.words[pe + ICH_VMCR])
+    const { words } = this
+    const pending = words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING
+    if (pending === 0) return 0
+    const vmcr = words[pe + ICH_VMCR]
+    const at = highestOf(words, pe, pending, vmcr)
+    return at !== 0 && isGroupEnabled(vmcr, words[at]) ? at : 0
   }
 
   /**
@@ -119,9 +123,7 @@ export class VirtualInterface extends CpuInterface {
    */
   foremost(words: Int32Array, pe: Pe, vmcr: number): number {
     const pending = words[pe + ICH_LR_STATUS] & LR_STATUS_PENDING
-    if (pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0) return 0
-    if (pending & (pending - 1)) return highestOfSeveral(words, pe, pending, vmcr)
-    return pe + ICH_LR + 1 + 2 * onlyBit(pending)
+    return pending === 0 || (words[pe + ICH_HCR] & HCR_En) === 0 ? 0 : highestOf(words, pe, pending, vmcr)
   }
 
   /**
@@ -259,8 +261,9 @@ export function acknowledgeListRegister(words: Int32Array, pe: Pe, at: number, h
 
 /** Makes an active list register, whose upper word `hi` is at `at`, invalid, or pending if it is that too. */
 export function deactivateListRegister(words: Int32Array, pe: Pe, at: number, hi: number): void {
-  words[at] = hi ^ LR_ACTIVE
-  words[pe + ICH_LR_STATUS] ^= (LR_STATUS_ACTIVE ^ lrStatus(hi ^ LR_ACTIVE)) << ((at - pe - ICH_LR) >> 1)
+  const after = hi ^ LR_ACTIVE
+  words[at] = after
+  words[pe + ICH_LR_STATUS] ^= (LR_STATUS_ACTIVE ^ lrStatus(after)) << ((at - pe - ICH_LR) >> 1)
 }
 
 /** The bits of a list register in {@link ICH_LR_STATUS}, as if it were number 0. */
@@ -270,13 +273,12 @@ export function lrStatus(hi: number): number {
 }
 
 /**
- * Finds the highest priority of the pending list registers. Mostly one is pending, for which a loop would cost as
- * much again.
+ * Finds the highest priority of the pending list registers; there is one at least, and mostly only one, for which a loop
+ * would cost as much again, and whose group is left to the caller; of several those of disabled groups do not count.
  */
 function highestOf(words: Int32Array, pe: Pe, pending: number, vmcr: number): number {
   if (pending & (pending - 1)) return highestOfSeveral(words, pe, pending, vmcr)
-  const at = pe + ICH_LR + 1 + 2 * onlyBit(pending)
-  return isGroupEnabled(vmcr, words[at]) ? at : 0
+  return pe + ICH_LR + 1 + 2 * onlyBit(pending)
 }
 
 function highestOfSeveral(words: Int32Array, pe: Pe, pending: number, vmcr: number): number {
