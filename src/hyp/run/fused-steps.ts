@@ -118,11 +118,6 @@ export class FusedSteps extends FusedEntryExit {
    * @noinline
    */
   look(v: Vcpu, at: number): number {
-    return this.pollOnce(v, at)
-  }
-
-  /** The rows of `look`. */
-  protected pollOnce(v: Vcpu, at: number): number {
     const { words, table } = this
     if (this.halt.pollAgain(words, v) === false) return table[at + TABLE_ELSE_1]
     if (this.canRun(words, v, table[at + TABLE_ANY]) === true) return table[at + TABLE_ELSE_2]
@@ -130,7 +125,7 @@ export class FusedSteps extends FusedEntryExit {
   }
 
   /** Asks the question of a halt. */
-  private canRun(words: Int32Array, v: Vcpu, question: number): boolean {
+  protected canRun(words: Int32Array, v: Vcpu, question: number): boolean {
     return question === STEP_RUNNABLE ? this.halt.checkBlock(words, v) : this.canRunOtherwise(v, question)
   }
 

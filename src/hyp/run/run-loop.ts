@@ -35,6 +35,8 @@ import {
   ENDED,
   type NextPc,
   type Program,
+  TABLE_ANY,
+  TABLE_ELSE_1,
   TABLE_ELSE_2,
   TABLE_FUSED,
   TABLE_LAST,
@@ -103,6 +105,9 @@ export class RunLoop extends FusedSteps {
   private readonly halting: number
   private readonly polling: number
   private readonly loading: number
+  /** The question of this `poll`, and where it leads when the window is over. */
+  private readonly pollsFor: number
+  private readonly pollsOver: Pc
   /** The rows of the superinstructions at the head and after the guest; 0 for none. */
   readonly entryRows: number
   readonly exitRows: number
@@ -127,8 +132,12 @@ export class RunLoop extends FusedSteps {
     const begins = (name: string, at: number): number =>
       at >= 0 && fusedAt(table, asPc(table[at]))?.name === name ? table[at] : -1
     this.halting = begins('putForHalt', this.reasons < 0 ? -1 : this.reasons + EXIT_WFI)
-    this.polling = begins('poll', (this.halting << TABLE_SHIFT) + TABLE_NEXT)
-    this.loading = begins('loadAfterHalt', (this.polling << TABLE_SHIFT) + TABLE_ELSE_2)
+    const polling = begins('poll', (this.halting << TABLE_SHIFT) + TABLE_NEXT)
+    const poll = polling << TABLE_SHIFT
+    this.loading = begins('loadAfterHalt', poll + TABLE_ELSE_2)
+    this.polling = this.loading >= 0 && table[poll + TABLE_NEXT] === polling ? polling : -1
+    this.pollsFor = table[poll + TABLE_ANY]
+    this.pollsOver = asPc(table[poll + TABLE_ELSE_1])
     const fusedEntry = fusedAt(table, head)?.name
     const isAround = fusedEntry === 'entryAround' && this.entryGaps !== 0
     this.fusedHead = ENTRIES.includes(fusedEntry) && !isAround ? head : -1
@@ -207,7 +216,8 @@ export class RunLoop extends FusedSteps {
   run(v: Vcpu): number {
     if (this.words[v + VCPU_NOTIFIER] !== 0) this.runNotifier(v)
     if (this.words[v + VCPU_PE] === 0) return this.threadState(v)
-    return this.runFrom(v, asPc(this.words[v + VCPU_PC]))
+    const pc = asPc(this.words[v + VCPU_PC])
+    return pc === this.polling ? this.polls(v) : this.runFrom(v, pc)
   }
 
   /**
@@ -299,7 +309,8 @@ export class RunLoop extends FusedSteps {
 
   /** Runs a thread from where the reason of its exit leads, which is not to the head. */
   private runAfter(v: Vcpu, pc: Pc): number {
-    return pc === ENDED ? THREAD_ENDED : this.runFrom(v, pc)
+    if (pc === this.halting) return this.runOn(v, this.putForHalt(v, pc << TABLE_SHIFT))
+    return pc === ENDED ? THREAD_ENDED : this.runOn(v, this.takeAt(v, pc))
   }
 
   private exitAndRun(v: Vcpu, reason: number): number {
@@ -307,34 +318,41 @@ export class RunLoop extends FusedSteps {
     return this.run(v)
   }
 
-  private runFrom(v: Vcpu, from: Pc): number {
-    const { table } = this
-    let pc: number = from
-    if (pc === this.halting || pc === this.polling) {
-      pc = pc === this.halting ? this.putForHalt(v, pc << TABLE_SHIFT) : this.polls(v)
-      if (pc < 0) return ~pc
-      if (pc === this.head || pc === ENDED) return parkedAt(this.words, v, asPc(pc))
-    }
+  /** Runs a thread from a row, which is not the head. */
+  private runFrom(v: Vcpu, from: number): number {
+    let pc = from
     for (let left = MAX_STEPS; left > 0; left--) {
-      const at = pc << TABLE_SHIFT
-      const fused = table[at + TABLE_FUSED]
-      if (fused > 0) pc = performFused(this, fused, v, at)
-      else if (fused === WITH_CARE) pc = this.takeWithCare(v, pc)
-      else pc = table[at + 1 + performStep(this, table[at], v)]
-      if (pc < 0) return pc === ~THREAD_SLEEPS ? this.fallAsleep(v) : ~pc
-      if (pc === this.head || pc === ENDED) return parkedAt(this.words, v, asPc(pc))
+      pc = this.takeAt(v, pc)
+      if (pc < 0 || pc === this.head || pc === ENDED) return this.runOn(v, pc)
     }
     throw spinning(this.program)
   }
 
+  /** Goes on with a thread after a row or a superinstruction has returned `to`. */
+  private runOn(v: Vcpu, to: number): number {
+    if (to < 0) return to === ~THREAD_SLEEPS ? this.fallAsleep(v) : ~to
+    return to === this.head || to === ENDED ? parkedAt(this.words, v, asPc(to)) : this.runFrom(v, to)
+  }
+
+  /** Takes the superinstruction that begins at a row, or the row's step if none does; returns as the former. */
+  private takeAt(v: Vcpu, pc: number): number {
+    const { table } = this
+    const at = pc << TABLE_SHIFT
+    const fused = table[at + TABLE_FUSED]
+    if (fused > 0) return performFused(this, fused, v, at)
+    if (fused === WITH_CARE) return this.takeWithCare(v, pc)
+    return table[at + 1 + performStep(this, table[at], v)]
+  }
+
   /**
-   * Takes the superinstructions of a check of halt polling and, if it ends the halt, of what follows; returns as the last
-   * does.
+   * `look` of the only halt's polling, and what follows if it ends the halt.
    * @noinline
    */
   private polls(v: Vcpu): number {
-    const to = this.pollOnce(v, this.polling << TABLE_SHIFT)
-    return to === this.loading ? this.loadAfterHalt(v, to << TABLE_SHIFT) : to
+    const { words } = this
+    if (this.halt.pollAgain(words, v) === false) return this.runFrom(v, this.pollsOver)
+    if (this.canRun(words, v, this.pollsFor) === false) return THREAD_POLLS
+    return this.runOn(v, this.loadAfterHalt(v, this.loading << TABLE_SHIFT))
   }
 
   /** Takes the step of a row after which, or before which, the thread may come to rest; returns as a superinstruction does. */
