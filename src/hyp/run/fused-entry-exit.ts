@@ -27,6 +27,7 @@ import {
   withPreemptOff,
   withPreemptOn,
 } from '../records/vcpu.ts'
+import { HCR_IN_USE } from '../vgic/vgic-v3.ts'
 import { flushWritingHcr, foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
 import { GapSteps } from './gap-steps.ts'
 import * as linux from './linux-steps.ts'
@@ -74,6 +75,8 @@ export class FusedEntryExit extends GapSteps {
    */
   private readonly flushing: number
   private readonly folding: number
+  /** The length of an ap_list of which `flushing` makes {@link VgicV3.flushOnly}, if it is `flush`: 1; otherwise -1. */
+  private readonly fillsOnly: number
   /** 1 if every entry accesses the hardware; and if every exit does. */
   private readonly writesHcr: number
   private readonly savesVmcr: number
@@ -101,6 +104,7 @@ export class FusedEntryExit extends GapSteps {
     const isPlain =
       flushing === STEP_FLUSH || (flushing === STEP_FLUSH_WRITING_HCR && folding === STEP_FOLD_SAVING_VMCR)
     this.flushing = isPlain ? 0 : flushing
+    this.fillsOnly = flushing === 0 || flushing === STEP_FLUSH ? 1 : -1
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
     const onlyGap = [AFTER_REQUESTS, AFTER_PREEMPT_OFF, BEFORE_FLUSH].find((gap) => this.isOnlyRow(gap))
@@ -184,6 +188,11 @@ export class FusedEntryExit extends GapSteps {
   }
 
   private fillSome(v: Vcpu, pe: Pe, count: number): void {
+    if (count === this.fillsOnly) this.vgic.flushOnly(v, pe, HCR_IN_USE)
+    else this.fillByDesign(v, pe, count)
+  }
+
+  private fillByDesign(v: Vcpu, pe: Pe, count: number): void {
     if (this.flushing !== 0) this.flushOfDesign(v)
     else if (this.writesHcr !== 0) flushWritingHcr(this.vgic, v, pe, count)
     else this.vgic.flushSome(v, pe, count)

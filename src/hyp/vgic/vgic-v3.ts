@@ -62,6 +62,9 @@ import type { MappedInterrupts } from './mapped-interrupts.ts'
 /** The enables of maintenance interrupts, of which a flush sets at least one if a pending interrupt did not fit. */
 export const OVERFLOW_INTERRUPTS = HCR_UIE | HCR_NPIE | HCR_VGrp0EIE | HCR_VGrp1EIE
 
+/** ICH_HCR_EL2 of a guest with interrupts in list registers, of which none asks for a maintenance interrupt. */
+export const HCR_IN_USE = HCR_En | HCR_TDIR
+
 /**
  * The interrupts whose latch a fold keeps, by their word when they were put into a list register: an edge, which may
  * have come again meanwhile, and an active one, which was not pending in its list register and so was not
@@ -129,13 +132,13 @@ export class VgicV3 {
    * single pending or active interrupt asks for none.
    */
   flushSome(v: Vcpu, pe: Pe, count: number): void {
-    if (count === 1) this.flushOnly(v, pe, HCR_En | HCR_TDIR)
+    if (count === 1) this.flushOnly(v, pe, HCR_IN_USE)
     else this.flushSeveral(v, pe, count)
   }
 
   private flushSeveral(v: Vcpu, pe: Pe, count: number): void {
     if (count > this.listRegisters) this.flushOverflowing(v, pe)
-    else this.fill(v, pe, HCR_En | HCR_TDIR)
+    else this.fill(v, pe, HCR_IN_USE)
     this.seam.settleMaintenance(this.words, pe)
   }
 
@@ -171,7 +174,7 @@ export class VgicV3 {
     apLists.sorts.pendingFirst(v, off)
     const end = this.endOfFitting(v)
     const overflow = this.overflowInterrupts(end, off, bothGroups ? groupSwitches(off) : 0)
-    this.fill(v, pe, HCR_En | HCR_TDIR | overflow)
+    this.fill(v, pe, HCR_IN_USE | overflow)
   }
 
   /**
