@@ -280,12 +280,12 @@ export class FusedEntryExit extends GapSteps {
   }
 
   private foldRow(v: Vcpu, pe: Pe): void {
-    if (this.savesVmcr !== 0) foldSavingVmcr(this.vgic, v, pe)
-    else this.foldSome(v)
+    if (this.folding === 0) this.vgic.fold(v)
+    else this.foldByDesign(v, pe)
   }
 
-  private foldSome(v: Vcpu): void {
-    if (this.folding === 0) this.vgic.fold(v)
+  private foldByDesign(v: Vcpu, pe: Pe): void {
+    if (this.savesVmcr !== 0) foldSavingVmcr(this.vgic, v, pe)
     else this.foldOfDesign(v)
   }
 
