@@ -225,11 +225,8 @@ export class RunLoop extends FusedSteps {
    * call returns for being true in 11 instructions otherwise.
    */
   enter(v: Vcpu): number {
-    return this.entersAtOnce(v) === true ? THREAD_IN_GUEST : this.enterOtherwise(v)
-  }
-
-  private enterOtherwise(v: Vcpu): number {
-    return this.aroundHead >= 0 ? this.enterAround(v) : this.run(v)
+    if (this.aroundHead >= 0) return this.enterAround(v)
+    return this.entersAtOnce(v) === true ? THREAD_IN_GUEST : this.run(v)
   }
 
   /** The same for a thread at which `entryAround` is next. */
