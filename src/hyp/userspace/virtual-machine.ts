@@ -160,7 +160,7 @@ export class VirtualMachine {
   /** A read of 1, 2, 4 or 8 bytes by the guest of a vCPU at an intermediate physical address: bits 31:0. */
   readMmio(vcpu: number, address: number, size: number): number {
     // So small that V8 inlines it everywhere: a call that returns a number from 2^31 on makes an object of it.
-    return this.words[this.readMemory(vcpu, address, size) + GUEST_VALUE] >>> 0
+    return this.readWord(vcpu, address, size) >>> 0
   }
 
   /** A read by the guest of a vCPU at an intermediate physical address, as {@link readMmio}: all 64 bits. */
@@ -440,6 +440,10 @@ export class VirtualMachine {
   }
 
   /** A guest's read of memory; returns the vCPU's record. */
+  private readWord(vcpu: number, address: number, size: number): number {
+    return this.words[this.readMemory(vcpu, address, size) + GUEST_VALUE]
+  }
+
   private readMemory(vcpu: number, address: number, size: number): Vcpu {
     return this.accessMemory(vcpu, address, size, false, 0, 0)
   }
