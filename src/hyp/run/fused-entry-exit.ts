@@ -75,7 +75,7 @@ export class FusedEntryExit extends GapSteps {
    */
   private readonly flushing: number
   private readonly folding: number
-  /** The length of an ap_list of which `flushing` makes {@link VgicV3.flushOnly}, if it is `flush`: 1; otherwise -1. */
+  /** 1, the length of the ap_lists that `flushOnly` is for, if the row that fills is `flush`; otherwise -1, which none has. */
   private readonly fillsOnly: number
   /** 1 if every entry accesses the hardware; and if every exit does. */
   private readonly writesHcr: number
@@ -189,10 +189,10 @@ export class FusedEntryExit extends GapSteps {
 
   private fillSome(v: Vcpu, pe: Pe, count: number): void {
     if (count === this.fillsOnly) this.vgic.flushOnly(v, pe, HCR_IN_USE)
-    else this.fillByDesign(v, pe, count)
+    else this.fillOtherwise(v, pe, count)
   }
 
-  private fillByDesign(v: Vcpu, pe: Pe, count: number): void {
+  private fillOtherwise(v: Vcpu, pe: Pe, count: number): void {
     if (this.flushing !== 0) this.flushOfDesign(v)
     else if (this.writesHcr !== 0) flushWritingHcr(this.vgic, v, pe, count)
     else this.vgic.flushSome(v, pe, count)
@@ -281,10 +281,10 @@ export class FusedEntryExit extends GapSteps {
 
   private foldRow(v: Vcpu, pe: Pe): void {
     if (this.folding === 0) this.vgic.fold(v)
-    else this.foldByDesign(v, pe)
+    else this.foldOtherwise(v, pe)
   }
 
-  private foldByDesign(v: Vcpu, pe: Pe): void {
+  private foldOtherwise(v: Vcpu, pe: Pe): void {
     if (this.savesVmcr !== 0) foldSavingVmcr(this.vgic, v, pe)
     else this.foldOfDesign(v)
   }

@@ -99,15 +99,15 @@ export class RunLoop extends FusedSteps {
   private readonly aroundLeft: number
   private readonly reasons: number
   /**
-   * Where the superinstruction `putForHalt` begins that a WFI leads to, the `poll` of its next looks, and `loadAfterHalt` at
-   * its end. Otherwise -1.
+   * Where the superinstruction `putForHalt` begins that a WFI leads to; the `poll` of its next looks, if a look in vain leads
+   * to itself and the last one to `loadAfterHalt`; and the latter. Otherwise -1.
    */
   private readonly halting: number
   private readonly polling: number
   private readonly loading: number
   /** The question of this `poll`, and where it leads when the window is over. */
   private readonly pollsFor: number
-  private readonly pollsOver: Pc
+  private readonly pollsOver: number
   /** The rows of the superinstructions at the head and after the guest; 0 for none. */
   readonly entryRows: number
   readonly exitRows: number
@@ -137,7 +137,7 @@ export class RunLoop extends FusedSteps {
     this.loading = begins('loadAfterHalt', poll + TABLE_ELSE_2)
     this.polling = this.loading >= 0 && table[poll + TABLE_NEXT] === polling ? polling : -1
     this.pollsFor = table[poll + TABLE_ANY]
-    this.pollsOver = asPc(table[poll + TABLE_ELSE_1])
+    this.pollsOver = table[poll + TABLE_ELSE_1]
     const fusedEntry = fusedAt(table, head)?.name
     const isAround = fusedEntry === 'entryAround' && this.entryGaps !== 0
     this.fusedHead = ENTRIES.includes(fusedEntry) && !isAround ? head : -1
@@ -318,7 +318,7 @@ export class RunLoop extends FusedSteps {
     return this.run(v)
   }
 
-  /** Runs a thread from a row, which is not the head. */
+  /** Takes a row, or a superinstruction that begins there, and goes on until the thread comes to rest, or to the head. */
   private runFrom(v: Vcpu, from: number): number {
     let pc = from
     for (let left = MAX_STEPS; left > 0; left--) {
@@ -345,12 +345,12 @@ export class RunLoop extends FusedSteps {
   }
 
   /**
-   * `look` of the only halt's polling, and what follows if it ends the halt.
+   * `look` at `polling`, where the thread is, by fields instead of the table; and what follows if the halt has ended.
    * @noinline
    */
   private polls(v: Vcpu): number {
     const { words } = this
-    if (this.halt.pollAgain(words, v) === false) return this.runFrom(v, this.pollsOver)
+    if (this.halt.pollAgain(words, v) === false) return this.runOn(v, this.pollsOver)
     if (this.canRun(words, v, this.pollsFor) === false) return THREAD_POLLS
     return this.runOn(v, this.loadAfterHalt(v, this.loading << TABLE_SHIFT))
   }

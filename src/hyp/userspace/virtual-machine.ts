@@ -439,11 +439,11 @@ export class VirtualMachine {
     for (let tries = 0; this.goOn(v, tries) === THREAD_WAITS_FOR_VCPUS; tries++);
   }
 
-  /** A guest's read of memory; returns the vCPU's record. */
   private readWord(vcpu: number, address: number, size: number): number {
     return this.words[this.readMemory(vcpu, address, size) + GUEST_VALUE]
   }
 
+  /** A guest's read of memory; returns the vCPU's record. */
   private readMemory(vcpu: number, address: number, size: number): Vcpu {
     return this.accessMemory(vcpu, address, size, false, 0, 0)
   }
