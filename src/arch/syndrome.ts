@@ -53,10 +53,16 @@ const DFSC_TRANSLATION_3 = 0x7
 
 /** A data abort from a lower level with a valid syndrome, EC 0x24, by an access of 1, 2, 4 or 8 bytes, without SRT. */
 export function dataAbortSyndrome(size: number, isWrite: boolean): number {
-  const sas = 31 - Math.clz32(argumentSize('size', size))
+  argumentSize('size', size)
   argumentBoolean('isWrite', isWrite)
+  return dataAbortWord(size, isWrite) >>> 0
+}
+
+/** The same as a word, with a sign, and without checks: a number from 2^31 on would be an object where it is returned. */
+export function dataAbortWord(size: number, isWrite: boolean): number {
+  const sas = 31 - Math.clz32(size)
   const iss = ESR_ISV | (sas << 22) | (isWrite ? ESR_WnR : 0) | DFSC_TRANSLATION_3
-  return ((EC_DATA_ABORT << 26) | IL | iss) >>> 0
+  return (EC_DATA_ABORT << 26) | IL | iss
 }
 
 /** The size in bytes of the access of a data abort, from ISS.SAS. */

@@ -12,7 +12,7 @@ import {
   ICC_IAR1_EL1,
 } from '../../arch/icc-registers.ts'
 import { INTID_NONE, type Intid, isSpecial } from '../../arch/intid.ts'
-import { dataAbortSyndrome, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../../arch/syndrome.ts'
+import { dataAbortWord, ESR_EC, ESR_WFE, ESR_WFET, ESR_WFI, ESR_WFIT } from '../../arch/syndrome.ts'
 import type { Encoding } from '../../arch/sysreg.ts'
 import { HOST_LINES, LINE_VFIQ, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import {
@@ -385,7 +385,7 @@ export class Guest extends GuestAccesses {
     high: number,
   ): number {
     const { words } = this
-    words[v + VCPU_ESR] = dataAbortSyndrome(size, isWrite) | 0
+    words[v + VCPU_ESR] = dataAbortWord(size, isWrite)
     words[v + VCPU_FAULT_IPA] = ipaLow
     words[v + VCPU_FAULT_IPA + 1] = ipaHigh
     words[v + VCPU_DATA] = low

@@ -6,7 +6,7 @@
  */
 import { highOf, joined, lowOf } from '../../arch/doubleword.ts'
 import { FIRST_PPI, FIRST_SPI } from '../../arch/intid.ts'
-import { dataAbortSyndrome, ESR_EC, ESR_WFI } from '../../arch/syndrome.ts'
+import { dataAbortWord, ESR_EC, ESR_WFI } from '../../arch/syndrome.ts'
 import {
   argumentBits64,
   argumentBoolean,
@@ -464,7 +464,7 @@ export class VirtualMachine {
     argumentSize('size', size)
     const v = this.inGuest(vcpu)
     const { words } = this
-    words[v + VCPU_ESR] = dataAbortSyndrome(size, isWrite) | 0
+    words[v + VCPU_ESR] = dataAbortWord(size, isWrite)
     words[v + VCPU_FAULT_IPA] = address | 0
     words[v + VCPU_FAULT_IPA + 1] = isIndex(address) ? 0 : Math.floor(address / HIGH)
     words[v + VCPU_DATA] = low
