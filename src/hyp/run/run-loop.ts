@@ -241,8 +241,7 @@ export class RunLoop extends FusedSteps {
       words[v + VCPU_PC] = this.entered
       return THREAD_IN_GUEST
     }
-    const next = asPc(table[at + TABLE_ELSE_2])
-    return next === this.head || next === ENDED ? parkedAt(words, v, next) : this.runFrom(v, next)
+    return this.runOn(v, table[at + TABLE_ELSE_2])
   }
 
   /** Enters the guest by the superinstruction, if all of its rows are taken; otherwise does nothing. */
