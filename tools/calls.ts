@@ -16,7 +16,8 @@
  * Nor does V8 know of what it is given, or of a word, that it is not negative. If it knows that of a handle, the index
  * `handle + OFFSET` needs no extension to 64 bits, which is one of the six instructions of an access. So a function that is
  * never inlined begins by masking its parameters that are handles, and masks each handle that it makes, with as many bits as
- * an offset has; what is inlined into it need not. Elsewhere the mask's bytecode would take the room of what is to be inlined.
+ * an offset has; what is inlined into it need not. A function with the tag `@masked` does the same, and may be inlined: the
+ * mask's bytecode takes room then, which is worth it where a handle is used often.
  */
 import type MagicString from 'magic-string'
 import ts from 'typescript'
@@ -31,23 +32,64 @@ const isHandleType = /^(Irq|Pe|Vcpu)( \| 0)?$/
 /** The bits of an offset: the largest buffer has less than 2 to the 30th words. */
 const OFFSET_BITS = '0x3fff_ffff'
 
-/** Makes each function with the tag too large to be inlined, and masks its handles, without changing line numbers. */
+/**
+ * Masks the handles of each function with one of the tags, and makes it too large to be inlined if it is the first, without
+ * changing line numbers.
+ */
 export function keepCalls(node: ts.Node, edited: MagicString): void {
-  if (ts.isFunctionLike(node) && ts.getJSDocTags(node).some(({ tagName }) => tagName.text === 'noinline')) {
+  if (ts.isFunctionLike(node) && hasTag(node, 'noinline', 'masked')) {
     const { body, first } = partsOf(node)
     maskParameters(node, body, edited)
-    enlarge(body, first, edited)
+    if (hasTag(node, 'noinline')) enlarge(body, first, edited)
     maskMade(body, edited)
   }
   ts.forEachChild(node, (child) => keepCalls(child, edited))
 }
+
+/** Whether a sum is that of a masked handle and a constant, which V8 knows to be one of 32 bits. */
+export function isBounded({ left, operatorToken, right }: ts.BinaryExpression): boolean {
+  const isConstant = ts.isNumericLiteral(right) || (ts.isIdentifier(right) && /^[A-Z0-9_]+$/.test(right.text))
+  if (operatorToken.kind !== ts.SyntaxKind.PlusToken || !ts.isIdentifier(left) || !isConstant) return false
+  const around = ts.findAncestor(left, (node) => hasTag(node, 'noinline', 'masked'))
+  return around !== undefined && isMaskedIn(around, left.text)
+}
+
+/** Whether all that has a name in a function with a tag is a handle that it is given, or a constant one that it makes. */
+function isMaskedIn(around: ts.Node, name: string): boolean {
+  const declarations: (ts.VariableDeclaration | ts.ParameterDeclaration)[] = []
+  const visit = (node: ts.Node): void => {
+    const declares = ts.isVariableDeclaration(node) || ts.isParameter(node)
+    if (declares && node.name.getText() === name) declarations.push(node)
+    ts.forEachChild(node, visit)
+  }
+  visit(around)
+  return declarations.length > 0 && declarations.every((each) => isMasked(each, around))
+}
+
+function isMasked(declaration: ts.VariableDeclaration | ts.ParameterDeclaration, around: ts.Node): boolean {
+  const { initializer, parent, type } = declaration
+  if (ts.isParameter(declaration))
+    return parent === around && type !== undefined && isHandleType.test(type.getText())
+  const isConst = (parent.flags & ts.NodeFlags.Const) !== 0
+  return (
+    isConst &&
+    initializer !== undefined &&
+    ts.isCallExpression(initializer) &&
+    isHandle.test(initializer.expression.getText())
+  )
+}
+
+const hasTag = (node: ts.Node, ...tags: string[]): boolean =>
+  ts.getJSDocTags(node).some(({ tagName }) => tags.includes(tagName.text))
 
 /** The block of a function with the tag, and its first parameter, which is compared. */
 function partsOf(node: ts.SignatureDeclaration): { readonly body: ts.Block; readonly first: string } {
   const body = 'body' in node ? node.body : undefined
   const [first] = node.parameters
   if (!body || !ts.isBlock(body) || first === undefined || !ts.isIdentifier(first.name))
-    throw new Error(`@noinline is for functions that have a block and a parameter, unlike ${node.getText()}`)
+    throw new Error(
+      `@noinline and @masked are for functions that have a block and a parameter, unlike ${node.getText()}`,
+    )
   return { body, first: first.name.text }
 }
 

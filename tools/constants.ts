@@ -1,7 +1,8 @@
 /**
  * Transforms of the build that make bindings constant for hot code. V8 inlines a call, and folds a number, only if it
  * knows that the binding never changes; esbuild folds a number across modules only from a module that has nothing but
- * numbers. There are five, each on a parsed file, and none changes line numbers; calls.ts has a sixth:
+ * numbers. There are five, each on a parsed file, and none changes line numbers. calls.ts has a sixth, and before them all
+ * inline-expressions.ts and inline-statements.ts take out calls:
  *
  * - a file's literal constants get a module of their own, which the file imports and exports again. A module of
  *   literals, such as the generated ones, is one already. An encoding, `encodeSysreg` of literals, becomes one;
@@ -14,15 +15,16 @@
  * - a constant that a chunk computes is marked as pure, so that a bundler leaves out the tables that nobody asks for.
  *   package.json says the same of whole chunks: `sideEffects: false`.
  */
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import MagicString from 'magic-string'
 import type { Options } from 'tsup'
 import ts from 'typescript'
 import { encodeSysreg } from '../src/arch/sysreg.ts'
-import { isHandle, keepCalls } from './calls.ts'
-
-const parse = (path: string, source: string): ts.SourceFile =>
-  ts.createSourceFile(path, source, ts.ScriptTarget.ES2022, true)
+import { isBounded, isHandle, keepCalls } from './calls.ts'
+import { InlineExpressions } from './inline-expressions.ts'
+import { InlineStatements } from './inline-statements.ts'
+import { lineEndsOf, parse } from './modules.ts'
 
 interface Constant {
   readonly name: string
@@ -117,7 +119,7 @@ function withoutConstants(path: string, source: string): string {
   function truncateSums(node: ts.Expression): void {
     if (ts.isParenthesizedExpression(node)) truncateSums(node.expression)
     if (ts.isConditionalExpression(node)) [node.whenTrue, node.whenFalse].forEach(truncateSums)
-    if (!ts.isBinaryExpression(node) || !isArithmetic.has(node.operatorToken.kind)) return
+    if (!ts.isBinaryExpression(node) || !isArithmetic.has(node.operatorToken.kind) || isBounded(node)) return
     truncateSums(node.left)
     truncateSums(node.right)
     edited.appendLeft(node.getStart(), '(')
@@ -185,12 +187,20 @@ function blank(edited: MagicString, source: string, start: number, end: number):
   edited.update(start, end, `;${lineEndsOf(source.slice(start, end))}`)
 }
 
-const lineEndsOf = (text: string): string => text.replaceAll(/[^\n]/g, '')
+/** The sources of a build, those of hot files with the calls in them inlined. */
+export function inlinedSources(): (path: string) => string {
+  const expressions = new InlineExpressions()
+  const withExpressions = (path: string): string => expressions.inlined(path, readFileSync(path, 'utf8'))
+  const statements = new InlineStatements(withExpressions)
+  return (path) =>
+    isHot.test(path) ? statements.inlined(path, withExpressions(path)) : readFileSync(path, 'utf8')
+}
 
 /** Modules of constants, and functions that never change: none of them may be called while its module is loaded. */
 export const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
   name: 'inline constants',
   setup(build) {
+    const sourceOf = inlinedSources()
     build.onResolve({ filter: /\?constants$/ }, ({ path }) => ({ path, namespace: 'constants' }))
     build.onLoad({ filter: /./, namespace: 'constants' }, async ({ path }) => {
       const original = path.replace(/\?constants$/, '')
@@ -199,8 +209,8 @@ export const inlineConstants: NonNullable<Options['esbuildPlugins']>[number] = {
       )
       return { contents: lines.join('\n'), loader: 'ts' }
     })
-    build.onLoad({ filter: /\/src\/.*\.ts$/, namespace: 'file' }, async ({ path }) => ({
-      contents: withoutConstants(path, await readFile(path, 'utf8')),
+    build.onLoad({ filter: /\/src\/.*\.ts$/, namespace: 'file' }, ({ path }) => ({
+      contents: withoutConstants(path, sourceOf(path)),
       loader: 'ts',
     }))
   },

@@ -3,7 +3,7 @@ import { transformSync } from 'esbuild'
 import MagicString from 'magic-string'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
-import { keepCalls } from '../../tools/calls.ts'
+import { isBounded, keepCalls } from '../../tools/calls.ts'
 
 /** The most bytes of bytecode that a function has which V8 inlines: --max-inlined-bytecode-size. */
 const MAX_INLINED = 460
@@ -67,5 +67,30 @@ function second(v: Vcpu): Irq { return asIrq(words[v]) }`
     expect(() => built('/** @noinline */ function none() { return 1 }')).toThrow('unlike function none()')
     expect(() => built('/** @noinline */ function one({ n }) { return n }')).toThrow('unlike function one(')
     expect(() => built('/** @noinline */ const half = (n) => n >> 1')).toThrow('have a block and a parameter')
+  })
+})
+
+describe('the tag @masked', () => {
+  const source = 'function first(v: Vcpu): number { return words[v + 1] }\nfirst(4)'
+
+  it('masks handles, and leaves a function small', () => {
+    expect(built(`/** @masked */ ${source}`)).toContain('{v &= 0x3fff_ffff; return')
+    expect(bytecodeOf('first', `const words = [];/** @masked */\n${source}`)).toBeLessThan(MAX_INLINED)
+  })
+
+  it('says which sums have 32 bits: of a handle that is given, or a constant one that is made, and a constant', () => {
+    const tagged = `/** @masked */ function f(v: Vcpu, n: number): void {
+  const irq = asIrq(words[v + 1])
+  let pe = asPe(words[v + VCPU_PE])
+  words[irq + IRQ_LINK] = words[n + 2] + words[pe + 3] + words[v + n]
+}
+function g(v: Vcpu): number { return words[v + 5] }`
+    const sums: string[] = []
+    const visit = (node: ts.Node): void => {
+      if (ts.isBinaryExpression(node) && isBounded(node)) sums.push(node.getText())
+      ts.forEachChild(node, visit)
+    }
+    visit(ts.createSourceFile('source.ts', tagged, ts.ScriptTarget.ES2022, true))
+    expect(sums).toEqual(['v + 1', 'v + VCPU_PE', 'irq + IRQ_LINK'])
   })
 })

@@ -1,0 +1,203 @@
+/**
+ * A transform of the build: in hot files, a call of a function that is one expression becomes that expression. V8 would
+ * inline it as well, as it is small, but counts its bytecode and that of the call among the 920 bytes that it inlines into a
+ * function (calls.ts), of which the fields of words took a tenth; what then does not fit is a call of 50 instructions.
+ *
+ * Such a function has parameters, numbers, operators and calls of its kind, and nothing else. An argument is put in place of
+ * a parameter, so it must do nothing but give a value; and if the parameter is there more than once, it must be a variable or a
+ * number. Line numbers stay.
+ */
+import MagicString from 'magic-string'
+import ts from 'typescript'
+import { isHandle } from './calls.ts'
+import { type Found, lineEndsOf, Modules, numeral, onOneLine, parse } from './modules.ts'
+
+/** A larger function is for V8 to inline where it is called often: the operators and accesses that it comes to. */
+const MOST_OPERATORS = 12
+
+/** An expression as text, and the positions of parameters that stand between. */
+type Template = readonly (string | number)[]
+
+interface Expression {
+  readonly parameters: number
+  readonly template: Template
+  readonly operators: number
+}
+
+/** The functions of a build, which reads each module once. */
+export class InlineExpressions {
+  private readonly modules = new Modules()
+  private readonly expressions = new Map<ts.Node, Expression | undefined>()
+
+  /** A file's source with its calls of such functions replaced. */
+  inlined(path: string, source: string): string {
+    const file = parse(path, source)
+    const edited = new MagicString(source)
+    const visit = (node: ts.Node): void => {
+      const text = ts.isCallExpression(node) ? this.textOf(path, node) : undefined
+      if (text === undefined) ts.forEachChild(node, visit)
+      else edited.update(node.getStart(), node.end, text)
+    }
+    visit(file)
+    return edited.toString()
+  }
+
+  /** What stands in place of a call; undefined if that stays. */
+  private textOf(path: string, call: ts.CallExpression): string | undefined {
+    const expression = this.called(path, call)
+    if (!expression || !isSubstitutable(call, expression)) return undefined
+    const values = call.arguments.map((value) =>
+      isSimple(value) ? value.getText() : this.argumentOf(path, value),
+    )
+    if (values.includes(undefined)) return undefined
+    const text = expression.template.map((part) => (typeof part === 'number' ? values[part] : part)).join('')
+    return `(${text})${lineEndsOf(call.getText())}`
+  }
+
+  /** An argument that does nothing but give a value, with its own calls replaced. */
+  private argumentOf(path: string, value: ts.Expression): string | undefined {
+    const text = new MagicString(value.getFullText())
+    const offset = value.getFullStart()
+    const isPure = (node: ts.Node): boolean => {
+      if (ts.isCallExpression(node)) {
+        if (isBrand(node)) return node.arguments.every(isPure)
+        const inner = this.textOf(path, node)
+        if (inner !== undefined) text.update(node.getStart() - offset, node.end - offset, inner)
+        return inner !== undefined
+      }
+      if (!isValue(node)) return false
+      return ts.forEachChild(node, (child) => (isPure(child) ? undefined : true)) === undefined
+    }
+    return isPure(value) ? `(${onOneLine(text.toString())})` : undefined
+  }
+
+  private called(path: string, call: ts.CallExpression): Expression | undefined {
+    const { expression } = call
+    if (isBrand(call)) return undefined
+    const found = ts.isIdentifier(expression) ? this.modules.find(path, expression.text) : undefined
+    if (!found || isShadowed(expression as ts.Identifier)) return undefined
+    if (!this.expressions.has(found.declaration)) {
+      // A function that calls itself is none.
+      this.expressions.set(found.declaration, undefined)
+      this.expressions.set(found.declaration, this.expressionOf(found))
+    }
+    return this.expressions.get(found.declaration)
+  }
+
+  private expressionOf({ path, declaration }: Found): Expression | undefined {
+    const body = bodyOf(declaration)
+    // What a type predicate says of an argument is lost with the call.
+    if (
+      !body ||
+      !ts.isFunctionLike(declaration) ||
+      (declaration.type && ts.isTypePredicateNode(declaration.type))
+    )
+      return undefined
+    const names = declaration.parameters.map(({ name, initializer, dotDotDotToken }) =>
+      ts.isIdentifier(name) && !initializer && !dotDotDotToken ? name.text : undefined,
+    )
+    if (names.includes(undefined)) return undefined
+    let operators = 0
+    const templateOf = (node: ts.Node): Template | undefined => {
+      if (ts.isIdentifier(node)) {
+        const position = names.indexOf(node.text)
+        if (position >= 0) return [position]
+        const value = this.modules.numberOf(path, node)
+        return value === undefined ? undefined : [numeral(value)]
+      }
+      if (ts.isAsExpression(node)) return templateOf(node.expression)
+      if (ts.isNumericLiteral(node)) return [node.getText()]
+      if (ts.isCallExpression(node)) return callTemplate(node)
+      if (!isOperator(node)) return undefined
+      if (!ts.isParenthesizedExpression(node)) operators++
+      const parts: (string | number)[] = []
+      for (const child of node.getChildren()) {
+        const part =
+          ts.isToken(child) && !ts.isIdentifier(child) && !ts.isNumericLiteral(child)
+            ? [` ${child.getText()} `]
+            : templateOf(child)
+        if (!part) return undefined
+        parts.push(...part)
+      }
+      return parts
+    }
+    const callTemplate = (call: ts.CallExpression): Template | undefined => {
+      if (isBrand(call)) {
+        const offset = templateOf(call.arguments[0])
+        return offset && ['((', ...offset, ') | 0)']
+      }
+      const expression = this.called(path, call)
+      if (!expression || !isSubstitutable(call, expression)) return undefined
+      const values = call.arguments.map(templateOf)
+      if (values.includes(undefined)) return undefined
+      operators += expression.operators
+      const parts = expression.template.flatMap((part) =>
+        typeof part === 'number' ? ['(', ...(values[part] ?? []), ')'] : [part],
+      )
+      return ['(', ...parts, ')']
+    }
+    const template = templateOf(body)
+    if (!template || operators > MOST_OPERATORS) return undefined
+    return { parameters: names.length, template, operators }
+  }
+}
+
+/** The one expression of a function. */
+function bodyOf(declaration: ts.Node): ts.Expression | undefined {
+  if (!ts.isArrowFunction(declaration) && !ts.isFunctionDeclaration(declaration)) return undefined
+  if (declaration.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.AsyncKeyword)) return undefined
+  const { body } = declaration
+  if (!body || !ts.isBlock(body)) return body
+  const [statement] = body.statements
+  return body.statements.length === 1 && ts.isReturnStatement(statement) ? statement.expression : undefined
+}
+
+/** Whether each argument is a variable or a number if its parameter is there more than once. */
+function isSubstitutable(call: ts.CallExpression, { parameters, template }: Expression): boolean {
+  const values = call.arguments
+  if (values.length !== parameters || values.some(ts.isSpreadElement)) return false
+  return values.every((value, i) => isSimple(value) || template.filter((part) => part === i).length === 1)
+}
+
+const isSimple = (value: ts.Expression): boolean => ts.isIdentifier(value) || ts.isNumericLiteral(value)
+
+/** `asIrq(offset)`, which is the offset. */
+const isBrand = ({ expression }: ts.CallExpression): boolean => isHandle.test(expression.getText())
+
+function isOperator(node: ts.Node): boolean {
+  if (ts.isBinaryExpression(node)) return isCalculation(node.operatorToken.kind)
+  if (ts.isPrefixUnaryExpression(node))
+    return node.operator !== ts.SyntaxKind.PlusPlusToken && node.operator !== ts.SyntaxKind.MinusMinusToken
+  return (
+    ts.isConditionalExpression(node) ||
+    ts.isParenthesizedExpression(node) ||
+    ts.isElementAccessExpression(node)
+  )
+}
+
+const isCalculation = (kind: ts.BinaryOperator): boolean =>
+  kind !== ts.SyntaxKind.CommaToken &&
+  (kind < ts.SyntaxKind.FirstAssignment || kind > ts.SyntaxKind.LastAssignment)
+
+/** What does nothing but give a value, if its parts do no more. */
+const isValue = (node: ts.Node): boolean =>
+  isOperator(node) ||
+  ts.isToken(node) ||
+  ts.isIdentifier(node) ||
+  ts.isNumericLiteral(node) ||
+  ts.isPropertyAccessExpression(node)
+
+/** Whether a name at a call is one of a function around it. */
+function isShadowed(name: ts.Identifier): boolean {
+  const declares = (node: ts.Node): boolean => {
+    if (
+      (ts.isVariableDeclaration(node) || ts.isParameter(node) || ts.isBindingElement(node)) &&
+      node.name.getText() === name.text
+    )
+      return true
+    return ts.forEachChild(node, (child) => (declares(child) ? true : undefined)) === true
+  }
+  for (let at: ts.Node = name.parent; !ts.isSourceFile(at); at = at.parent)
+    if (ts.isFunctionLike(at) && declares(at)) return true
+  return false
+}
