@@ -37,7 +37,10 @@ export * from '../records/pstate.ts'
 /** The EL field of PSTATE as a number. */
 export const exceptionLevel = (pstate: number): number => (pstate & PSTATE_EL) >> PSTATE_EL_SHIFT
 
-/** Takes an exception to EL2: SPSR_EL2 := PSTATE, and interrupts are masked. */
+/**
+ * Takes an exception to EL2: SPSR_EL2 := PSTATE, and interrupts are masked.
+ * @inline
+ */
 export function takeExceptionToEl2(words: Int32Array, pe: Pe): void {
   const at = pe + PCPU_PSTATE
   const pstate = words[at]
@@ -50,7 +53,10 @@ export function writeHcrEl2(words: Int32Array, pe: Pe, low: number, high: number
   words[pe + PCPU_HCR_EL2 + 1] = high
 }
 
-/** ERET from EL2: PSTATE := SPSR_EL2. An exception return sets the event register. */
+/**
+ * ERET from EL2: PSTATE := SPSR_EL2. An exception return sets the event register.
+ * @inline
+ */
 export function returnFromEl2(words: Int32Array, pe: Pe): void {
   const at = pe + PCPU_PSTATE
   words[at] = (words[at] >>> SPSR_SHIFT) | PSTATE_EVENT

@@ -28,7 +28,7 @@ import {
   withPreemptOn,
 } from '../records/vcpu.ts'
 import { HCR_IN_USE } from '../vgic/vgic-v3.ts'
-import { flushWritingHcr, foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
+import { flushNone, flushWritingHcr, foldNone, foldSavingVmcr } from '../vgic/vgic-v3-linux.ts'
 import { GapSteps } from './gap-steps.ts'
 import * as linux from './linux-steps.ts'
 import {
@@ -51,7 +51,6 @@ import {
   STEP_FOLD_IGNORING_EOI_COUNT,
   STEP_FOLD_SAVING_VMCR,
   STEP_NOT_LOADED,
-  STEP_SAVE_VMCR,
 } from './step-numbers.ts'
 import { fusedAt } from './superinstructions.ts'
 import { THREAD_IN_GUEST, THREAD_WAITS_FOR_VCPUS } from './thread-states.ts'
@@ -84,15 +83,17 @@ export class FusedEntryExit extends GapSteps {
   readonly entryGaps: number
   private readonly exitGaps: number
   /** The gap of `entryAround` that has rows, if there is one before the flush, with one row of one result; else -1. */
-  private readonly onlyGap: number
+  private readonly entryGap: number
   /** The step of that row. */
-  private readonly onlyStep: number
+  private readonly entryStep: number
   /** Whether the gaps of `entryAround` have nothing but what `notLoaded?` asks for. */
   private readonly reloads: boolean
   /** Whether the host injects nothing, and the gaps of `exitAround` have no rows. */
   readonly exitsPlainly: boolean
-  /** Whether the host injects nothing, and they have nothing but `saveVmcr` before all others. */
-  private readonly savesFirst: boolean
+  /** The gap of `exitAround` that has rows, if that is one before the reason, with one row, and the host injects nothing; else -1. */
+  private readonly exitGap: number
+  /** The step of that row. */
+  private readonly exitStep: number
   /** Whether the host injects interrupts that it takes: those of timers, and of mapped SPIs. */
   private readonly injects: boolean
 
@@ -107,13 +108,19 @@ export class FusedEntryExit extends GapSteps {
     this.fillsOnly = flushing === 0 || flushing === STEP_FLUSH ? 1 : -1
     this.entryGaps = this.wordOf('entryAround', TABLE_OPEN)
     this.exitGaps = this.wordOf('exitAround', TABLE_OPEN)
-    const onlyGap = [AFTER_REQUESTS, AFTER_PREEMPT_OFF, BEFORE_FLUSH].find((gap) => this.isOnlyRow(gap))
-    this.onlyGap = onlyGap ?? -1
-    this.onlyStep = onlyGap === undefined ? 0 : ~this.wordOf('entryAround', TABLE_GAPS + 2 * onlyGap + 1)
+    this.entryGap = this.gapOfRow('entryAround', this.entryGaps, [
+      AFTER_REQUESTS,
+      AFTER_PREEMPT_OFF,
+      BEFORE_FLUSH,
+    ])
+    this.entryStep = this.stepIn('entryAround', this.entryGap)
     this.reloads = this.entryGaps === 1 << AFTER_PREEMPT_OFF && this.asksForReload()
-    this.savesFirst = !injects && this.exitGaps === 1 << BEFORE_OUTSIDE && this.asksForSave()
+    this.exitGap = injects
+      ? -1
+      : this.gapOfRow('exitAround', this.exitGaps, [BEFORE_OUTSIDE, BEFORE_FOLD, AFTER_FOLD])
+    this.exitStep = this.stepIn('exitAround', this.exitGap)
     this.exitsPlainly = !injects && this.exitGaps === 0
-    const isFused = this.exitsPlainly || this.savesFirst
+    const isFused = this.exitsPlainly || this.exitGap >= 0
     this.folding = folding === STEP_FOLD && isFused ? 0 : folding
     this.injects = injects
     this.writesHcr = flushing === STEP_FLUSH_WRITING_HCR ? 1 : 0
@@ -127,8 +134,13 @@ export class FusedEntryExit extends GapSteps {
     return pc < 0 ? 0 : table[(pc << TABLE_SHIFT) + word]
   }
 
-  private isOnlyRow(gap: number): boolean {
-    return this.entryGaps === 1 << gap && this.wordOf('entryAround', TABLE_GAPS + 2 * gap + 1) < 0
+  /** That of some gaps which is the only one of `open`, and has one row of one result; else -1. */
+  private gapOfRow(name: string, open: number, gaps: readonly number[]): number {
+    return gaps.find((gap) => open === 1 << gap && this.wordOf(name, TABLE_GAPS + 2 * gap + 1) < 0) ?? -1
+  }
+
+  private stepIn(name: string, gap: number): number {
+    return gap < 0 ? 0 : ~this.wordOf(name, TABLE_GAPS + 2 * gap + 1)
   }
 
   private asksForReload(): boolean {
@@ -136,10 +148,6 @@ export class FusedEntryExit extends GapSteps {
     const row = this.wordOf('entryAround', TABLE_GAPS + 2 * AFTER_PREEMPT_OFF)
     const end = this.wordOf('entryAround', TABLE_GAPS + 2 * AFTER_PREEMPT_OFF + 1)
     return table[row] === STEP_NOT_LOADED && table[row + 1] << TABLE_SHIFT === end
-  }
-
-  private asksForSave(): boolean {
-    return this.wordOf('exitAround', TABLE_GAPS + 2 * BEFORE_OUTSIDE + 1) === ~STEP_SAVE_VMCR
   }
 
   entry(v: Vcpu, at: number): number {
@@ -172,6 +180,7 @@ export class FusedEntryExit extends GapSteps {
    * clears all requests, and `requestPending?` finds none. `flush` asks for the same count, as `fold` does for what
    * `fusedExit` asks: with nothing to do, the calls would be a third of a hypercall. `flush` comes last, unlike in the
    * rows, since V8 reads anew what it needs after a call; it does not look at what `guest` writes.
+   * @inline
    */
   fusedEntry(v: Vcpu, pe: Pe, thread: number): void {
     const { words } = this
@@ -181,12 +190,23 @@ export class FusedEntryExit extends GapSteps {
     this.fill(v, pe)
   }
 
-  /** The row of the design that fills the list registers, without a call where there is nothing to do, as at most entries. */
+  /**
+   * The row of the design that fills the list registers, without a call where there is nothing to do, as at most entries.
+   * @inline
+   */
   private fill(v: Vcpu, pe: Pe): void {
-    const count = this.words[v + VCPU_AP_COUNT]
-    if ((count | this.writesHcr) !== 0) this.fillSome(v, pe, count)
+    const { words } = this
+    const count = words[v + VCPU_AP_COUNT]
+    if (count !== 0) this.fillSome(v, pe, count)
+    else if (this.writesHcr !== 0) this.fillNone(v, pe)
   }
 
+  private fillNone(v: Vcpu, pe: Pe): void {
+    if (this.flushing === 0) flushNone(this.vgic, v, pe)
+    else this.flushOfDesign(v)
+  }
+
+  /** @inline */
   private fillSome(v: Vcpu, pe: Pe, count: number): void {
     if (count === this.fillsOnly) this.vgic.flushOnly(v, pe, HCR_IN_USE)
     else this.fillOtherwise(v, pe, count)
@@ -218,7 +238,7 @@ export class FusedEntryExit extends GapSteps {
    * @noinline
    */
   entersAround(v: Vcpu, pe: Pe, at: number, before: number): boolean {
-    if (this.onlyGap < 0) return this.entersThroughGaps(v, pe, at, before)
+    if (this.entryGap < 0) return this.entersWithRows(v, pe, at, before)
     const thread = this.afterEntryRow(v, before)
     if (thread & THREAD_REQUESTS) return this.abortsEntry(v, pe, thread)
     this.fusedEntry(v, pe, thread)
@@ -230,11 +250,11 @@ export class FusedEntryExit extends GapSteps {
    * and interrupts were still to be turned off.
    */
   private afterEntryRow(v: Vcpu, before: number): number {
-    const { words, onlyGap: gap } = this
+    const { words, entryGap: gap } = this
     const handled = before & ~THREAD_REQUESTS
     const thread = gap === AFTER_REQUESTS ? handled : withPreemptOff(handled)
     words[v + VCPU_THREAD] = gap === BEFORE_FLUSH ? thread | THREAD_IRQS_OFF : thread
-    this.takeRow(this.onlyStep, v)
+    this.takeRow(this.entryStep, v)
     const after = words[v + VCPU_THREAD]
     return gap === AFTER_REQUESTS ? after : withPreemptOn(after)
   }
@@ -247,13 +267,17 @@ export class FusedEntryExit extends GapSteps {
     return false
   }
 
+  private entersWithRows(v: Vcpu, pe: Pe, at: number, before: number): boolean {
+    const { words } = this
+    const isPlain = this.entryGaps === 0 || (this.reloads === true && words[v + VCPU_LOADED] !== 0)
+    if (!isPlain) return this.entersThroughGaps(v, pe, at, before)
+    this.fusedEntry(v, pe, before)
+    return true
+  }
+
   /** The thread's word is in a variable between gaps, since no step that fills the list registers writes it. */
   private entersThroughGaps(v: Vcpu, pe: Pe, at: number, before: number): boolean {
     const { words, entryGaps: open } = this
-    if (open === 0 || (this.reloads && words[v + VCPU_LOADED] !== 0)) {
-      this.fusedEntry(v, pe, before)
-      return true
-    }
     let thread = before & ~THREAD_REQUESTS
     if (open & (1 << AFTER_REQUESTS)) thread = this.throughGap(v, at, AFTER_REQUESTS, thread)
     thread = withPreemptOff(thread)
@@ -274,11 +298,18 @@ export class FusedEntryExit extends GapSteps {
   /**
    * The row of the design that folds them, without a call where there is nothing to do, as at most exits. Every step
    * that changes list registers has settled the maintenance interrupt, so that one that finds none need not.
+   * @inline
    */
   private foldBack(words: Int32Array, v: Vcpu, pe: Pe): void {
-    if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS] | this.savesVmcr) !== 0) this.foldRow(v, pe)
+    if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) !== 0) this.foldRow(v, pe)
+    else if (this.savesVmcr !== 0) this.disable(v, pe)
   }
 
+  private disable(v: Vcpu, pe: Pe): void {
+    foldNone(this.vgic, v, pe)
+  }
+
+  /** @inline */
   private foldRow(v: Vcpu, pe: Pe): void {
     if (this.folding === 0) this.vgic.fold(v)
     else this.foldOtherwise(v, pe)
@@ -302,17 +333,40 @@ export class FusedEntryExit extends GapSteps {
     return table[(table[at + TABLE_LAST] << TABLE_SHIFT) + 1 + this.takeExitReason(v)]
   }
 
-  /** The rows of the exit, as `fusedExit`, without the result of the last. */
+  /**
+   * The rows of the exit, as `fusedExit`, without the result of the last.
+   * @inline
+   */
   exitAround(v: Vcpu, pe: Pe, at: number): void {
-    if (this.savesFirst === true) this.saveVmcrAndExit(v, pe)
+    if (this.exitGap >= 0) this.exitWithRow(v, pe)
     else if (this.exitsPlainly === true) this.fusedExit(v, pe)
     else this.exitThroughGaps(v, pe, at)
   }
 
-  /** @noinline */
-  private saveVmcrAndExit(v: Vcpu, pe: Pe): void {
-    this.saveVmcr(v)
+  /**
+   * Takes the only row of a design's own, at its place in the exit.
+   * @inline
+   */
+  private exitWithRow(v: Vcpu, pe: Pe): void {
+    const { words, exitGap: gap } = this
+    if (gap !== BEFORE_OUTSIDE) words[v + VCPU_THREAD] &= ~THREAD_MODE
+    if (gap === AFTER_FOLD) {
+      this.exitWithRowAfterFold(v, pe)
+      return
+    }
+    this.takeRow(this.exitStep, v)
     this.fusedExit(v, pe)
+  }
+
+  /** @inline */
+  private exitWithRowAfterFold(v: Vcpu, pe: Pe): void {
+    const { words } = this
+    this.foldBack(words, v, pe)
+    if (words[pe + PE_LINES] & LINE_IRQ) this.seam.settleMaintenance(words, pe)
+    this.takeRow(this.exitStep, v)
+    let thread = words[v + VCPU_THREAD] & ~THREAD_IRQS_OFF
+    if (words[pe + PE_LINES] & HOST_LINES) thread = this.takenInterrupts(v, thread)
+    words[v + VCPU_THREAD] = withPreemptOn(thread)
   }
 
   private exitThroughGaps(v: Vcpu, pe: Pe, at: number): void {
@@ -349,6 +403,7 @@ export class FusedEntryExit extends GapSteps {
   /**
    * The rows of the exit, without the result of the last. If the host injects nothing, there is no timer for
    * `timerSync` to sample. V8 does not know that a field is a boolean, and tests it for being true in 11 instructions.
+   * @inline
    */
   fusedExit(v: Vcpu, pe: Pe): void {
     const { words } = this

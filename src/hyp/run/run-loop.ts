@@ -10,10 +10,9 @@ import { HOST_LINES, PE_LINES } from '../../gic/cpu-interface/lines.ts'
 import { PCPU_PSTATE, PSTATE_EL, PSTATE_EL2, takeExceptionToEl2 } from '../../gic/cpu-interface/pcpu.ts'
 import { asPe, type Pe } from '../../gic/records/pe.ts'
 import { COST_EXITS, COST_STRIDE } from '../records/cost-row.ts'
-import { EXIT_WFI } from '../records/exits.ts'
+import { EXIT_MMIO, EXIT_SYSREG, EXIT_WFI } from '../records/exits.ts'
 import {
   asPc,
-  type Pc,
   REQ_SIGNAL,
   REQ_SLEEP,
   TASK_BLOCKED,
@@ -99,10 +98,18 @@ export class RunLoop extends FusedSteps {
   private readonly aroundLeft: number
   private readonly reasons: number
   /**
-   * Where the superinstruction `putForHalt` begins that a WFI leads to; the `poll` of its next looks, if a look in vain leads
-   * to itself and the last one to `loadAfterHalt`; and the latter. Otherwise -1.
+   * Where the superinstruction begins that a WFI leads to, if that is `putForHalt`; that an access to a system register leads
+   * to, if it is `sysreg` or `sysregByShadow`; and that of MMIO, if it is `mmio` or `mmioFromMemory`. Otherwise -1.
    */
   private readonly halting: number
+  private readonly sending: number
+  private readonly sendingByShadow: number
+  private readonly accessing: number
+  private readonly accessingMemory: number
+  /**
+   * The `poll` of the next looks after `halting`, if a look in vain leads to itself and the last one to `loadAfterHalt`; and the
+   * latter. Otherwise -1.
+   */
   private readonly polling: number
   private readonly loading: number
   /** The question of this `poll`, and where it leads when the window is over. */
@@ -131,7 +138,12 @@ export class RunLoop extends FusedSteps {
     this.reasons = isExit || isAroundExit ? (last(exit) << TABLE_SHIFT) + 1 : -1
     const begins = (name: string, at: number): number =>
       at >= 0 && fusedAt(table, asPc(table[at]))?.name === name ? table[at] : -1
-    this.halting = begins('putForHalt', this.reasons < 0 ? -1 : this.reasons + EXIT_WFI)
+    const after = (reason: number): number => (this.reasons < 0 ? -1 : this.reasons + reason)
+    this.halting = begins('putForHalt', after(EXIT_WFI))
+    this.sending = begins('sysreg', after(EXIT_SYSREG))
+    this.sendingByShadow = begins('sysregByShadow', after(EXIT_SYSREG))
+    this.accessing = begins('mmio', after(EXIT_MMIO))
+    this.accessingMemory = begins('mmioFromMemory', after(EXIT_MMIO))
     const polling = begins('poll', (this.halting << TABLE_SHIFT) + TABLE_NEXT)
     const poll = polling << TABLE_SHIFT
     this.loading = begins('loadAfterHalt', poll + TABLE_ELSE_2)
@@ -244,7 +256,10 @@ export class RunLoop extends FusedSteps {
     return this.runOn(v, table[at + TABLE_ELSE_2])
   }
 
-  /** Enters the guest by the superinstruction, if all of its rows are taken; otherwise does nothing. */
+  /**
+   * Enters the guest by the superinstruction, if all of its rows are taken; otherwise does nothing.
+   * @masked
+   */
   entersAtOnce(v: Vcpu): boolean {
     const { words } = this
     const pe = asPe(words[v + VCPU_PE])
@@ -281,40 +296,53 @@ export class RunLoop extends FusedSteps {
     return this.exitRows
   }
 
-  /** Makes the guest exit for an EXIT_ reason and runs the thread: `exit` and `run` in one. */
+  /**
+   * Makes the guest exit for an EXIT_ reason and runs the thread: `exit` and `run` in one.
+   * @masked
+   */
   leave(v: Vcpu, reason: number): number {
     const { words } = this
-    if (words[v + VCPU_PC] !== this.guest) return this.leaveAround(v, reason)
-    const pe = asPe(words[v + VCPU_PE])
-    const pc = asPc(this.table[this.reasons + reason])
-    // Before the rows of the exit, none of which looks where its thread is: after a call V8 reads anew what it needs.
-    words[v + VCPU_PC] = pc
-    this.leaveGuest(v, pe, reason)
-    this.fusedExit(v, pe)
+    let pc = this.table[this.reasons + reason]
+    if (words[v + VCPU_PC] !== this.guest) pc = this.leaveOtherwise(v, reason)
+    else {
+      const pe = asPe(words[v + VCPU_PE])
+      // Before the rows of the exit, none of which looks where its thread is: after a call V8 reads anew what it needs.
+      words[v + VCPU_PC] = pc
+      this.leaveGuest(v, pe, reason)
+      this.fusedExit(v, pe)
+    }
     return pc === this.head ? THREAD_STEPS : this.runAfter(v, pc)
   }
 
-  /** The same for a thread whose guest `exitAround` follows. */
-  private leaveAround(v: Vcpu, reason: number): number {
+  /**
+   * Makes the guest exit where not `exit` follows it but `exitAround`, or a row; returns where the thread goes on.
+   * @noinline
+   */
+  private leaveOtherwise(v: Vcpu, reason: number): number {
     const { words } = this
-    if (words[v + VCPU_PC] !== this.aroundGuest) return this.exitAndRun(v, reason)
-    const pe = asPe(words[v + VCPU_PE])
-    this.leaveGuest(v, pe, reason)
-    this.exitAround(v, pe, this.aroundLeft)
-    const pc = asPc(this.table[this.reasons + reason])
-    words[v + VCPU_PC] = pc
-    return pc === this.head ? THREAD_STEPS : this.runAfter(v, pc)
+    if (words[v + VCPU_PC] === this.aroundGuest) {
+      const pe = asPe(words[v + VCPU_PE])
+      this.leaveGuest(v, pe, reason)
+      this.exitAround(v, pe, this.aroundLeft)
+      words[v + VCPU_PC] = this.table[this.reasons + reason]
+    } else this.exit(v, reason)
+    return words[v + VCPU_PC]
   }
 
   /** Runs a thread from where the reason of its exit leads, which is not to the head. */
-  private runAfter(v: Vcpu, pc: Pc): number {
-    if (pc === this.halting) return this.runOn(v, this.putForHalt(v, pc << TABLE_SHIFT))
-    return pc === ENDED ? THREAD_ENDED : this.runOn(v, this.takeAt(v, pc))
+  private runAfter(v: Vcpu, pc: number): number {
+    return this.runOn(v, this.takeAfter(v, pc))
   }
 
-  private exitAndRun(v: Vcpu, reason: number): number {
-    this.exit(v, reason)
-    return this.run(v)
+  /** `takeAt` of such a row, without the dispatcher for the superinstructions that most exits lead to. */
+  private takeAfter(v: Vcpu, pc: number): number {
+    const at = pc << TABLE_SHIFT
+    if (pc === this.halting) return this.putForHalt(v, at)
+    if (pc === this.sending) return this.emulateSysregAndSkip(v, at)
+    if (pc === this.accessing) return this.emulateMmioAndSkip(v, at)
+    if (pc === this.sendingByShadow) return this.emulateSysregByShadowAndSkip(v, at)
+    if (pc === this.accessingMemory) return this.emulateMmioFromMemoryAndSkip(v, at)
+    return pc === ENDED ? ENDED : this.takeAt(v, pc)
   }
 
   /** Takes a row, or a superinstruction that begins there, and goes on until the thread comes to rest, or to the head. */
@@ -329,8 +357,16 @@ export class RunLoop extends FusedSteps {
 
   /** Goes on with a thread after a row or a superinstruction has returned `to`. */
   private runOn(v: Vcpu, to: number): number {
-    if (to < 0) return to === ~THREAD_SLEEPS ? this.fallAsleep(v) : ~to
-    return to === this.head || to === ENDED ? parkedAt(this.words, v, asPc(to)) : this.runFrom(v, to)
+    if (to !== this.head) return to < 0 && to !== ~THREAD_SLEEPS ? ~to : this.runOnOtherwise(v, to)
+    this.words[v + VCPU_PC] = to
+    return THREAD_STEPS
+  }
+
+  private runOnOtherwise(v: Vcpu, to: number): number {
+    if (to < 0) return this.fallAsleep(v)
+    if (to !== ENDED) return this.runFrom(v, to)
+    this.words[v + VCPU_PC] = ENDED
+    return THREAD_ENDED
   }
 
   /** Takes the superinstruction that begins at a row, or the row's step if none does; returns as the former. */
@@ -395,7 +431,10 @@ export class RunLoop extends FusedSteps {
     words[v + VCPU_PC] = table[(words[v + VCPU_PC] << TABLE_SHIFT) + 1]
   }
 
-  /** Records the exit; from now on the vCPU's accesses count for it. */
+  /**
+   * Records the exit; from now on the vCPU's accesses count for it.
+   * @inline
+   */
   private leaveGuest(v: Vcpu, pe: Pe, reason: number): void {
     const { words } = this
     const cost = this.costTable + reason * COST_STRIDE
@@ -432,9 +471,3 @@ const spinning = ({ design }: Program): VgicError =>
     'scenario',
     `A thread of design ${design.name} does not come to rest: its loops must end, or lead to its head or a sleep.`,
   )
-
-/** The thread has come to the head of the loop, or to its end. */
-function parkedAt(words: Int32Array, v: Vcpu, pc: NextPc): number {
-  words[v + VCPU_PC] = pc
-  return pc === ENDED ? THREAD_ENDED : THREAD_STEPS
-}

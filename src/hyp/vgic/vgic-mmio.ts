@@ -177,6 +177,7 @@ export class VgicMmio {
     return -1
   }
 
+  /** @noinline */
   private accessFrame(v: Vcpu, owner: Vcpu, frame: Frame, offset: number, asksOwners: boolean): number {
     const { words } = this
     const { map } = frame

@@ -77,15 +77,18 @@ export function flushActiveFirst(vgic: VgicV3, v: Vcpu): void {
  * empty list. List registers and the maintenance interrupt are taken to be as the fold has left them.
  */
 export function flushWritingHcr(vgic: VgicV3, v: Vcpu, pe: Pe, count: number): void {
-  if (count === 0) flushNone(vgic, v, pe)
-  else flushSome(vgic, v, pe, count)
+  if (count !== 0) flushSome(vgic, v, pe, count)
+  else {
+    vgic.words[v + VCPU_USED_LRS] = 0
+    flushNone(vgic, v, pe)
+  }
 }
 
-function flushNone(vgic: VgicV3, v: Vcpu, pe: Pe): void {
+/** The same if no list register is in use. */
+export function flushNone(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   const { words, seam } = vgic
   const vmcr = words[v + VCPU_VMCR]
   const hcr = hcrForNone(vgic, words, vmcr)
-  words[v + VCPU_USED_LRS] = 0
   words[v + VCPU_HCR] = hcr
   seam.writeHcr(words, v, pe, hcr)
   seam.settleSwitches(words, pe, vmcr)
@@ -168,14 +171,19 @@ export function foldIgnoringEoiCount(vgic: VgicV3, v: Vcpu): void {
  * interrupts in no list register, and leaves ICH_HCR_EL2 zero, so that no maintenance interrupt stays asserted.
  */
 export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, pe: Pe): void {
-  const { words, seam } = vgic
+  const { words } = vgic
   if (words[v + VCPU_USED_LRS] !== 0) {
     foldUsed(vgic, v, pe, false)
     return
   }
+  foldNone(vgic, v, pe)
+  if (words[v + VCPU_AP_COUNT] !== 0) vgic.apLists.prune(words, v)
+}
+
+/** The same if no list register is in use, and the ap_list is empty. */
+export function foldNone({ words, seam }: VgicV3, v: Vcpu, pe: Pe): void {
   words[v + VCPU_HCR] = 0
   words[v + VCPU_VMCR] = seam.disable(words, v, pe)
-  if (words[v + VCPU_AP_COUNT] !== 0) vgic.apLists.prune(words, v)
 }
 
 /** The same, but EOIcount deactivates from the head of the ap_list on (catalogue 56). */
