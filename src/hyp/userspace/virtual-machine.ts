@@ -350,8 +350,12 @@ export class VirtualMachine {
   }
 
   private vcpu(index: number): Vcpu {
-    if (!isIndex(index) || index >= this.vcpuCount) argumentInteger('vcpu', index, 0, this.vcpuCount - 1)
+    if (!isIndex(index) || index >= this.vcpuCount) this.refuseVcpu(index)
     return asVcpu(this.vcpus + index * this.vcpuSize)
+  }
+
+  private refuseVcpu(index: number): void {
+    argumentInteger('vcpu', index, 0, this.vcpuCount - 1)
   }
 
   /** The record of a vCPU, after entering its guest. Throws an `argument` error if it sleeps in a WFI. */
@@ -367,13 +371,8 @@ export class VirtualMachine {
     const pe = words[v + VCPU_PE]
     if (pe === 0 || words[pe + PE_LINES] & HOST_LINES) return this.enterAfterAll(v)
     if ((words[pe + PCPU_PSTATE] & PSTATE_EL) < PSTATE_EL2) return true
-    return this.enterFromHost(v, asPe(pe)) === true
-  }
-
-  /** @noinline */
-  private enterFromHost(v: Vcpu, pe: Pe): boolean {
     const isInGuest = this.runLoop.enter(v) === THREAD_IN_GUEST
-    return (isInGuest && (this.words[pe + PE_LINES] & HOST_LINES) === 0) || this.enterAfterAll(v)
+    return (isInGuest && (words[pe + PE_LINES] & HOST_LINES) === 0) || this.enterAfterAll(v)
   }
 
   private enterAfterAll(v: Vcpu): boolean {
@@ -426,10 +425,7 @@ export class VirtualMachine {
     runLoop.run(v)
   }
 
-  /**
-   * Makes the guest exit for a reason, and handles the exit.
-   * @noinline
-   */
+  /** Makes the guest exit for a reason, and handles the exit. */
   private leave(v: Vcpu, reason: number): void {
     if (this.runLoop.leave(v, reason) === THREAD_WAITS_FOR_VCPUS) this.waitForVcpus(v)
     this.words[v + GUEST_PC] = 0
