@@ -84,8 +84,10 @@ export class FusedEntryExit extends GapSteps {
   private readonly exitGaps: number
   /** The gap of `entryAround` that has rows, if there is one before the flush, with one row of one result; else -1. */
   private readonly entryGap: number
-  /** The step of that row. */
+  /** The step of that row, and what a thread's word has more while it is taken: preemption off, and interrupts. */
   private readonly entryStep: number
+  private readonly entryPreempt: number
+  private readonly entryIrqs: number
   /** Whether the gaps of `entryAround` have nothing but what `notLoaded?` asks for. */
   private readonly reloads: boolean
   /** Whether the host injects nothing, and the gaps of `exitAround` have no rows. */
@@ -114,6 +116,8 @@ export class FusedEntryExit extends GapSteps {
       BEFORE_FLUSH,
     ])
     this.entryStep = this.stepIn('entryAround', this.entryGap)
+    this.entryPreempt = this.entryGap === AFTER_REQUESTS ? 0 : withPreemptOff(0)
+    this.entryIrqs = this.entryGap === BEFORE_FLUSH ? THREAD_IRQS_OFF : 0
     this.reloads = this.entryGaps === 1 << AFTER_PREEMPT_OFF && this.asksForReload()
     this.exitGap = injects
       ? -1
@@ -238,25 +242,14 @@ export class FusedEntryExit extends GapSteps {
    * @noinline
    */
   entersAround(v: Vcpu, pe: Pe, at: number, before: number): boolean {
+    const { words } = this
     if (this.entryGap < 0) return this.entersWithRows(v, pe, at, before)
-    const thread = this.afterEntryRow(v, before)
+    words[v + VCPU_THREAD] = ((before & ~THREAD_REQUESTS) + this.entryPreempt) | this.entryIrqs
+    this.takeRow(this.entryStep, v)
+    const thread = (words[v + VCPU_THREAD] - this.entryPreempt) | 0
     if (thread & THREAD_REQUESTS) return this.abortsEntry(v, pe, thread)
     this.fusedEntry(v, pe, thread)
     return true
-  }
-
-  /**
-   * Takes the only row of a design's own, at its place in the entry; returns the thread's word after it, as if preemption
-   * and interrupts were still to be turned off.
-   */
-  private afterEntryRow(v: Vcpu, before: number): number {
-    const { words, entryGap: gap } = this
-    const handled = before & ~THREAD_REQUESTS
-    const thread = gap === AFTER_REQUESTS ? handled : withPreemptOff(handled)
-    words[v + VCPU_THREAD] = gap === BEFORE_FLUSH ? thread | THREAD_IRQS_OFF : thread
-    this.takeRow(this.entryStep, v)
-    const after = words[v + VCPU_THREAD]
-    return gap === AFTER_REQUESTS ? after : withPreemptOn(after)
   }
 
   /** The rest of an entry whose thread has a request again. */
@@ -275,7 +268,10 @@ export class FusedEntryExit extends GapSteps {
     return true
   }
 
-  /** The thread's word is in a variable between gaps, since no step that fills the list registers writes it. */
+  /**
+   * The thread's word is in a variable between gaps, since no step that fills the list registers writes it.
+   * @noinline
+   */
   private entersThroughGaps(v: Vcpu, pe: Pe, at: number, before: number): boolean {
     const { words, entryGaps: open } = this
     let thread = before & ~THREAD_REQUESTS

@@ -84,7 +84,10 @@ export function flushWritingHcr(vgic: VgicV3, v: Vcpu, pe: Pe, count: number): v
   }
 }
 
-/** The same if no list register is in use. */
+/**
+ * The same if no list register is in use.
+ * @noinline
+ */
 export function flushNone(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   const { words, seam } = vgic
   const vmcr = words[v + VCPU_VMCR]
@@ -180,8 +183,12 @@ export function foldSavingVmcr(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   if (words[v + VCPU_AP_COUNT] !== 0) vgic.apLists.prune(words, v)
 }
 
-/** The same if no list register is in use, and the ap_list is empty. */
-export function foldNone({ words, seam }: VgicV3, v: Vcpu, pe: Pe): void {
+/**
+ * The same if no list register is in use, and the ap_list is empty.
+ * @noinline
+ */
+export function foldNone(vgic: VgicV3, v: Vcpu, pe: Pe): void {
+  const { words, seam } = vgic
   words[v + VCPU_HCR] = 0
   words[v + VCPU_VMCR] = seam.disable(words, v, pe)
 }
