@@ -1,11 +1,13 @@
 /**
  * `npm run bench -- designs`: what an exit costs in every design of the library, as it is and as Linux 6.1 and 7.2 have it,
- * and what a step costs that a user adds. All machines are in one process and take turns in many short rounds, so that
- * what the computer does meanwhile hits all of them.
+ * and what a step costs that a user adds. They take turns in many short rounds, so that what the computer does meanwhile
+ * hits all of them. Each has a process of its own, as a program that runs one design; or all are together in one, whose code
+ * V8 has to compile for all of them at once, and inlines less of.
  */
 import { type Design, designs, edit, kvm61, kvm72, ownStep } from 'vgic/scenario'
-import { header } from '../test/command-line.ts'
+import { header, Progress } from '../test/command-line.ts'
 import { HotPath, HYPERCALL, IPI, MMIO_READ, machineOf, SPI, WFI_ASLEEP } from './hot-path.ts'
+import { worker } from './responder.ts'
 import { geomean, median } from './statistics.ts'
 
 const cases = [
@@ -16,8 +18,9 @@ const cases = [
   { name: 'mmio_read_vgic', number: MMIO_READ, iterations: 10_000 },
 ] as const
 
-const ROUNDS = 21
-const WARM_UP = 6
+/** Of designs in one process, and of those in processes of their own, which warm themselves up, and whose caches are cold then. */
+const together = { rounds: 21, warmUp: 6, times: 1 }
+const alone = { rounds: 9, warmUp: 1, times: 5 }
 
 /** The designs of which every way into the guest and out of it is a superinstruction: the measure for the others. */
 const fused: readonly Design[] = [designs.hooks, designs.wfiHandler, designs.wfiFlag, designs.wfiFullPut]
@@ -53,16 +56,24 @@ interface Row {
   readonly ratio: number
 }
 
-export function benchDesigns(json: boolean): void {
-  const rows = measured(measuredDesigns)
+interface Options {
+  /** Whether all designs are in one process. */
+  readonly inOneProcess: boolean
+  readonly json: boolean
+}
+
+export async function benchDesigns({ inOneProcess, json }: Options): Promise<void> {
+  const rows = rowsOf(inOneProcess ? measuredTogether() : await measuredAlone())
   if (json) {
     console.log(JSON.stringify({ cases: cases.map(({ name }) => name), rows }, null, 2))
     return
   }
+  const where = inOneProcess ? 'all in one process' : 'each in a process of its own'
+  const { rounds } = inOneProcess ? together : alone
   console.log(
     header(
       'bench: what an exit costs by design',
-      `medians of ${ROUNDS} rounds: nanoseconds of the processor, and times the fused designs`,
+      `medians of ${rounds} rounds, ${where}: nanoseconds of the processor, and times the fused designs`,
     ),
   )
   console.log(`${''.padEnd(30) + cases.map(({ name }) => name.padStart(20)).join('')}      mean`)
@@ -72,22 +83,50 @@ export function benchDesigns(json: boolean): void {
   }
 }
 
-function measured(all: readonly Design[]): Row[] {
-  const byCase = cases.map(({ number, iterations }) => {
-    const paths = all.map((design) => new HotPath(machineOf(4, design, false)))
+/** The medians by case, and by design. */
+type Medians = readonly (readonly number[])[]
+
+async function measuredAlone(): Promise<Medians> {
+  const workers = measuredDesigns.map(worker)
+  const byCase: number[][] = []
+  const progress = new Progress(cases.length)
+  for (const { name, number, iterations } of cases) {
+    progress.next(name)
+    const rounds = workers.map((): number[] => [])
+    for (let round = 0; round < alone.rounds + alone.warmUp; round++) {
+      for (const [i, each] of workers.entries()) {
+        const { cpuNs } = await each.ask(`${number} ${alone.times * iterations} 1 ${i}`)
+        if (round >= alone.warmUp) rounds[i].push(cpuNs)
+      }
+    }
+    byCase.push(rounds.map(median))
+  }
+  progress.clear()
+  for (const each of workers) each.end()
+  return byCase
+}
+
+function measuredTogether(): Medians {
+  return cases.map(({ number, iterations }) => {
+    const paths = measuredDesigns.map((design) => new HotPath(machineOf(4, design, false)))
     const rounds = paths.map((): number[] => [])
-    for (let round = 0; round < ROUNDS + WARM_UP; round++) {
+    for (let round = 0; round < together.rounds + together.warmUp; round++) {
       for (const [i, path] of paths.entries()) {
         const before = process.cpuUsage()
         path.run(number, iterations)
         const { user, system } = process.cpuUsage(before)
-        if (round >= WARM_UP) rounds[i].push(((user + system) * 1e3) / iterations)
+        if (round >= together.warmUp) rounds[i].push(((user + system) * 1e3) / iterations)
       }
     }
     return rounds.map(median)
   })
-  const yardsticks = byCase.map((values) => geomean(values.filter((_, i) => fused.includes(all[i]))))
-  return all.map(({ name }, i) => {
+}
+
+function rowsOf(byCase: Medians): Row[] {
+  const yardsticks = byCase.map((values) =>
+    geomean(values.filter((_, i) => fused.includes(measuredDesigns[i]))),
+  )
+  return measuredDesigns.map(({ name }, i) => {
     const ns = byCase.map((values) => values[i])
     const ratios = ns.map((value, n) => value / yardsticks[n])
     return { name, ns, ratios, ratio: geomean(ratios) }

@@ -1,11 +1,11 @@
 /** The benchmark of exits: rounds of every scenario, ours and the yardstick's in turn, medians of the ratios. */
-import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { header, Progress } from '../test/command-line.ts'
 import { publicScenarios } from './public.ts'
+import { type Answer, Responder, type Times, worker } from './responder.ts'
 import { geomean, median, quantile } from './statistics.ts'
 
 /** A case of the benchmark, with the iterations of a round: 20 to 40 ms. */
@@ -78,18 +78,6 @@ interface Options {
   readonly only: string | undefined
 }
 
-/** What one side measured in a round: nanoseconds an iteration by the clock, and of the processor. */
-interface Times {
-  readonly ns: number
-  readonly cpuNs: number
-}
-
-interface Answer extends Times {
-  readonly checksum: string
-  readonly bytes: number
-  readonly scavenges: number
-}
-
 interface Round {
   readonly ours: Answer
   /** The yardstick's. */
@@ -115,45 +103,6 @@ interface Case {
   readonly rounds: readonly { readonly ours: Times; readonly twin?: Times }[]
 }
 
-/** A child process that answers a line with a line. */
-class Responder {
-  private readonly child: ChildProcessWithoutNullStreams
-  private buffer = ''
-  private waiting: ((line: string) => void) | undefined
-
-  constructor(command: string, args: readonly string[]) {
-    this.child = spawn(command, args)
-    this.child.stderr.pipe(process.stderr)
-    this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      this.buffer += text
-      const end = this.buffer.indexOf('\n')
-      if (end < 0) return
-      const line = this.buffer.slice(0, end)
-      this.buffer = this.buffer.slice(end + 1)
-      this.waiting?.(line)
-    })
-  }
-
-  async ask(line: string): Promise<Answer> {
-    const answer = new Promise<string>((resolve) => {
-      this.waiting = resolve
-    })
-    this.child.stdin.write(`${line}\n`)
-    const [ns, cpuNs, checksum, bytes = 0, scavenges = 0] = (await answer).split(' ')
-    return {
-      ns: Number(ns),
-      cpuNs: Number(cpuNs),
-      checksum,
-      bytes: Number(bytes),
-      scavenges: Number(scavenges),
-    }
-  }
-
-  end(): void {
-    this.child.stdin.end()
-  }
-}
-
 export function compileTwin(source: string): string {
   const binary = join(mkdtempSync(join(tmpdir(), 'vgic-twin-')), 'native-twin')
   execFileSync('cc', ['-O2', '-o', binary, source])
@@ -167,12 +116,11 @@ async function measure(
   rounds: number,
   twin: Responder | undefined,
 ): Promise<Round[]> {
-  const self = fileURLToPath(import.meta.url)
-  const worker = new Responder(process.execPath, ['--expose-gc', self, '--worker'])
-  await worker.ask(`${number} ${iterations} ${machines}`)
+  const own = worker()
+  await own.ask(`${number} ${iterations} ${machines}`)
   const answers: Round[] = []
   for (let round = 0; round < rounds; round++) {
-    const ours = await worker.ask(`${number} ${iterations} ${machines}`)
+    const ours = await own.ask(`${number} ${iterations} ${machines}`)
     if (!twin) {
       answers.push({ ours })
       continue
@@ -185,7 +133,7 @@ async function measure(
     }
     answers.push({ ours, twin: theirs })
   }
-  worker.end()
+  own.end()
   return answers
 }
 

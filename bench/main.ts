@@ -19,7 +19,7 @@ npm run bench -- [--twin FILE.c] [--only CASE] [--rounds N] [--json]
                                                          events/ are by the public API: VirtualMachine, runs, their events
 npm run bench -- instructions [--twin FILE.c] [--only CASE] [--design NAME] [--functions] [--json]
                                                          the same in instructions, counted by valgrind (a minute a case)
-npm run bench -- designs [--json]                        an exit in every design of the library, and an own step
+npm run bench -- designs [--together] [--json]           an exit in every design of the library, and an own step
 npm run bench -- scale [--json]                          what grows with vCPUs, SPIs, LPIs, PEs and pending interrupts
 npm run bench -- explore [--spin FILE.pml] [--json]      the explorer: transitions a second of CPU time
 npm run bench -- device [--json]                         the GIC as a device: nanoseconds an access, few and many SPIs, LPIs, vLPIs
@@ -29,6 +29,7 @@ npm run bench -- device [--json]                         the GIC as a device: na
                  museum's 04 and 12, if doorbell-protocol.pml and yield-protocol.pml are in the same directory
   --only CASE    one case: ${caseNames.join(', ')}
   --design NAME  a design as bench -- designs names it; cases with an ITS, with GICv4 or by the public API have their own
+  --together     all designs in one process, whose code V8 compiles for all of them at once
   --functions    where the instructions are: functions as V8 has compiled them, with what was inlined into each
   --rounds N     rounds in each of 3 processes, 5 without this
   --json         results for programs
@@ -44,8 +45,8 @@ const [first = '', ...rest] = process.argv.slice(2)
 // What the benchmark of exits starts for itself.
 if (first === '--worker') serve()
 else if (first === 'designs') {
-  const values = commandLine({ name: 'bench', help, options: { json: flag } }, rest)
-  if (values) benchDesigns(values['json'] === true)
+  const values = commandLine({ name: 'bench', help, options: { together: flag, json: flag } }, rest)
+  if (values) await benchDesigns({ inOneProcess: values['together'] === true, json: values['json'] === true })
 } else if (first === 'scale') {
   const values = commandLine({ name: 'bench', help, options: { json: flag } }, rest)
   if (values) benchScale(values['json'] === true)
