@@ -86,61 +86,74 @@ export class InlineExpressions {
 
   private expressionOf({ path, declaration }: Found): Expression | undefined {
     const body = bodyOf(declaration)
-    // What a type predicate says of an argument is lost with the call.
-    if (
-      !body ||
-      !ts.isFunctionLike(declaration) ||
-      (declaration.type && ts.isTypePredicateNode(declaration.type))
+    if (!body || !ts.isFunctionLike(declaration)) return undefined
+    const { parameters, type } = declaration
+    const isPlain = parameters.every(
+      ({ name, initializer, dotDotDotToken }) => ts.isIdentifier(name) && !initializer && !dotDotDotToken,
     )
-      return undefined
-    const names = declaration.parameters.map(({ name, initializer, dotDotDotToken }) =>
-      ts.isIdentifier(name) && !initializer && !dotDotDotToken ? name.text : undefined,
-    )
-    if (names.includes(undefined)) return undefined
-    let operators = 0
-    const templateOf = (node: ts.Node): Template | undefined => {
-      if (ts.isIdentifier(node)) {
-        const position = names.indexOf(node.text)
-        if (position >= 0) return [position]
-        const value = this.modules.numberOf(path, node)
-        return value === undefined ? undefined : [numeral(value)]
-      }
-      if (ts.isAsExpression(node)) return templateOf(node.expression)
-      if (ts.isNumericLiteral(node)) return [node.getText()]
-      if (ts.isCallExpression(node)) return callTemplate(node)
-      if (!isOperator(node)) return undefined
-      if (!ts.isParenthesizedExpression(node)) operators++
-      const parts: (string | number)[] = []
-      for (const child of node.getChildren()) {
-        const part =
-          ts.isToken(child) && !ts.isIdentifier(child) && !ts.isNumericLiteral(child)
-            ? [` ${child.getText()} `]
-            : templateOf(child)
-        if (!part) return undefined
-        parts.push(...part)
-      }
-      return parts
-    }
-    const callTemplate = (call: ts.CallExpression): Template | undefined => {
-      if (isBrand(call)) {
-        const offset = templateOf(call.arguments[0])
-        return offset && ['((', ...offset, ') | 0)']
-      }
-      const expression = this.called(path, call)
-      if (!expression || !isSubstitutable(call, expression)) return undefined
-      const values = call.arguments.map(templateOf)
-      if (values.includes(undefined)) return undefined
-      operators += expression.operators
-      const parts = expression.template.flatMap((part) =>
-        typeof part === 'number' ? ['(', ...(values[part] ?? []), ')'] : [part],
-      )
-      return ['(', ...parts, ')']
-    }
-    const template = templateOf(body)
-    if (!template || operators > MOST_OPERATORS) return undefined
-    return { parameters: names.length, template, operators }
+    // What a type predicate says of an argument would be lost with the call.
+    if (!isPlain || (type && ts.isTypePredicateNode(type))) return undefined
+    const names = parameters.map(({ name }) => name.getText())
+    const reader = new TemplateReader(names, path, this.modules, (call) => this.called(path, call))
+    const template = reader.templateOf(body)
+    const { operators } = reader
+    return template && operators <= MOST_OPERATORS
+      ? { parameters: names.length, template, operators }
+      : undefined
   }
 }
+
+/** Makes a template of a function's expression, and counts its operators. */
+class TemplateReader {
+  operators = 0
+
+  constructor(
+    private readonly parameters: readonly string[],
+    private readonly path: string,
+    private readonly modules: Modules,
+    private readonly called: (call: ts.CallExpression) => Expression | undefined,
+  ) {}
+
+  /** Undefined if there is anything in it but parameters, numbers, operators and calls that are expressions. */
+  templateOf(node: ts.Node): Template | undefined {
+    if (ts.isIdentifier(node)) return this.ofName(node)
+    if (ts.isAsExpression(node)) return this.templateOf(node.expression)
+    if (ts.isNumericLiteral(node)) return [node.getText()]
+    if (ts.isCallExpression(node)) return this.ofCall(node)
+    return isOperator(node) ? this.ofOperator(node) : undefined
+  }
+
+  private ofName(name: ts.Identifier): Template | undefined {
+    const position = this.parameters.indexOf(name.text)
+    if (position >= 0) return [position]
+    const value = this.modules.numberOf(this.path, name)
+    return value === undefined ? undefined : [numeral(value)]
+  }
+
+  private ofOperator(node: ts.Node): Template | undefined {
+    if (!ts.isParenthesizedExpression(node)) this.operators++
+    return joined(
+      node.getChildren().map((child) => (isSign(child) ? [` ${child.getText()} `] : this.templateOf(child))),
+    )
+  }
+
+  private ofCall(call: ts.CallExpression): Template | undefined {
+    if (isBrand(call)) return joined([['(('], this.templateOf(call.arguments[0]), [') | 0)']])
+    const expression = this.called(call)
+    if (!expression || !isSubstitutable(call, expression)) return undefined
+    this.operators += expression.operators
+    const values = call.arguments.map((value) => joined([['('], this.templateOf(value), [')']]))
+    const parts = expression.template.map((part) => (typeof part === 'number' ? values[part] : [part]))
+    return joined([['('], ...parts, [')']])
+  }
+}
+
+const joined = (parts: readonly (Template | undefined)[]): Template | undefined =>
+  parts.includes(undefined) ? undefined : parts.flatMap((part) => part ?? [])
+
+/** `+`, `(` or `?` */
+const isSign = (node: ts.Node): boolean =>
+  ts.isToken(node) && !ts.isIdentifier(node) && !ts.isNumericLiteral(node)
 
 /** The one expression of a function. */
 function bodyOf(declaration: ts.Node): ts.Expression | undefined {
@@ -190,14 +203,11 @@ const isValue = (node: ts.Node): boolean =>
 /** Whether a name at a call is one of a function around it. */
 function isShadowed(name: ts.Identifier): boolean {
   const declares = (node: ts.Node): boolean => {
-    if (
-      (ts.isVariableDeclaration(node) || ts.isParameter(node) || ts.isBindingElement(node)) &&
-      node.name.getText() === name.text
-    )
-      return true
-    return ts.forEachChild(node, (child) => (declares(child) ? true : undefined)) === true
+    const isLocal = ts.isVariableDeclaration(node) || ts.isParameter(node) || ts.isBindingElement(node)
+    if (isLocal && node.name.getText() === name.text) return true
+    return ts.forEachChild(node, (child) => declares(child) || undefined) === true
   }
-  for (let at: ts.Node = name.parent; !ts.isSourceFile(at); at = at.parent)
-    if (ts.isFunctionLike(at) && declares(at)) return true
-  return false
+  const isInFunction = (at: ts.Node): boolean =>
+    !ts.isSourceFile(at) && ((ts.isFunctionLike(at) && declares(at)) || isInFunction(at.parent))
+  return isInFunction(name.parent)
 }
