@@ -298,10 +298,10 @@ export class FusedEntryExit extends GapSteps {
    */
   private foldBack(words: Int32Array, v: Vcpu, pe: Pe): void {
     if ((words[v + VCPU_AP_COUNT] | words[v + VCPU_USED_LRS]) !== 0) this.foldRow(v, pe)
-    else if (this.savesVmcr !== 0) this.disable(v, pe)
+    else if (this.savesVmcr !== 0) this.foldNone(v, pe)
   }
 
-  private disable(v: Vcpu, pe: Pe): void {
+  private foldNone(v: Vcpu, pe: Pe): void {
     foldNone(this.vgic, v, pe)
   }
 

@@ -302,16 +302,17 @@ export class RunLoop extends FusedSteps {
    */
   leave(v: Vcpu, reason: number): number {
     const { words } = this
-    let pc = this.table[this.reasons + reason]
+    let pc: number
     if (words[v + VCPU_PC] !== this.guest) pc = this.leaveOtherwise(v, reason)
     else {
       const pe = asPe(words[v + VCPU_PE])
+      pc = this.table[this.reasons + reason]
       // Before the rows of the exit, none of which looks where its thread is: after a call V8 reads anew what it needs.
       words[v + VCPU_PC] = pc
       this.leaveGuest(v, pe, reason)
       this.fusedExit(v, pe)
     }
-    return pc === this.head ? THREAD_STEPS : this.runAfter(v, pc)
+    return pc === this.head ? THREAD_STEPS : this.runOn(v, this.takeAfter(v, pc))
   }
 
   /**
@@ -329,12 +330,10 @@ export class RunLoop extends FusedSteps {
     return words[v + VCPU_PC]
   }
 
-  /** Runs a thread from where the reason of its exit leads, which is not to the head. */
-  private runAfter(v: Vcpu, pc: number): number {
-    return this.runOn(v, this.takeAfter(v, pc))
-  }
-
-  /** `takeAt` of such a row, without the dispatcher for the superinstructions that most exits lead to. */
+  /**
+   * `takeAt` of a row that the reason of an exit leads to, without the dispatcher for the superinstructions that most exits
+   * lead to.
+   */
   private takeAfter(v: Vcpu, pc: number): number {
     const at = pc << TABLE_SHIFT
     if (pc === this.halting) return this.putForHalt(v, at)
