@@ -1,7 +1,7 @@
 /**
  * A transform of the build: in hot files, a call of a function that is one expression becomes that expression. V8 would
- * inline it as well, as it is small, but counts its bytecode and that of the call among the 920 bytes that it inlines into a
- * function (calls.ts), of which the fields of words took a tenth; what then does not fit is a call of 50 instructions.
+ * inline it as well, as it is small, but counts its bytecode among the 920 bytes that it inlines into a function (calls.ts); a
+ * call is as many bytes again as most such functions, which are fields of words. What does not fit is a call of 50 instructions.
  *
  * Such a function has parameters, numbers, operators and calls of its kind, and nothing else. An argument is put in place of
  * a parameter, so it must do nothing but give a value; and if the parameter is there more than once, it must be a variable or a
