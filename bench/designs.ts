@@ -19,7 +19,7 @@ const cases = [
 ] as const
 
 /** Of designs in one process, and of those in processes of their own, which warm themselves up, and whose caches are cold then. */
-const together = { rounds: 21, warmUp: 6, times: 1 }
+const together = { rounds: 21, warmUp: 6 }
 const alone = { rounds: 9, warmUp: 1, times: 5 }
 
 /** The designs of which every way into the guest and out of it is a superinstruction: the measure for the others. */
@@ -63,7 +63,7 @@ interface Options {
 }
 
 export async function benchDesigns({ inOneProcess, json }: Options): Promise<void> {
-  const rows = rowsOf(inOneProcess ? measuredTogether() : await measuredAlone())
+  const rows = rowsOf(await (inOneProcess ? measuredTogether() : measuredAlone()))
   if (json) {
     console.log(JSON.stringify({ cases: cases.map(({ name }) => name), rows }, null, 2))
     return
@@ -86,40 +86,48 @@ export async function benchDesigns({ inOneProcess, json }: Options): Promise<voi
 /** The medians by case, and by design. */
 type Medians = readonly (readonly number[])[]
 
+/** The medians of what is measured of each design, in turns. */
+async function inTurns(
+  { rounds, warmUp }: { rounds: number; warmUp: number },
+  measure: (design: number) => number | Promise<number>,
+): Promise<number[]> {
+  const values = measuredDesigns.map((): number[] => [])
+  for (let round = 0; round < rounds + warmUp; round++) {
+    for (const [i, each] of values.entries()) {
+      const value = await measure(i)
+      if (round >= warmUp) each.push(value)
+    }
+  }
+  return values.map(median)
+}
+
 async function measuredAlone(): Promise<Medians> {
   const workers = measuredDesigns.map(worker)
   const byCase: number[][] = []
   const progress = new Progress(cases.length)
   for (const { name, number, iterations } of cases) {
     progress.next(name)
-    const rounds = workers.map((): number[] => [])
-    for (let round = 0; round < alone.rounds + alone.warmUp; round++) {
-      for (const [i, each] of workers.entries()) {
-        const { cpuNs } = await each.ask(`${number} ${alone.times * iterations} 1 ${i}`)
-        if (round >= alone.warmUp) rounds[i].push(cpuNs)
-      }
-    }
-    byCase.push(rounds.map(median))
+    const line = `${number} ${alone.times * iterations} 1`
+    byCase.push(await inTurns(alone, async (i) => (await workers[i].ask(`${line} ${i}`)).cpuNs))
   }
   progress.clear()
   for (const each of workers) each.end()
   return byCase
 }
 
-function measuredTogether(): Medians {
-  return cases.map(({ number, iterations }) => {
+async function measuredTogether(): Promise<Medians> {
+  const byCase: number[][] = []
+  for (const { number, iterations } of cases) {
     const paths = measuredDesigns.map((design) => new HotPath(machineOf(4, design, false)))
-    const rounds = paths.map((): number[] => [])
-    for (let round = 0; round < together.rounds + together.warmUp; round++) {
-      for (const [i, path] of paths.entries()) {
-        const before = process.cpuUsage()
-        path.run(number, iterations)
-        const { user, system } = process.cpuUsage(before)
-        if (round >= together.warmUp) rounds[i].push(((user + system) * 1e3) / iterations)
-      }
+    const measure = (i: number): number => {
+      const before = process.cpuUsage()
+      paths[i].run(number, iterations)
+      const { user, system } = process.cpuUsage(before)
+      return ((user + system) * 1e3) / iterations
     }
-    return rounds.map(median)
-  })
+    byCase.push(await inTurns(together, measure))
+  }
+  return byCase
 }
 
 function rowsOf(byCase: Medians): Row[] {

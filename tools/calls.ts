@@ -21,6 +21,7 @@
  */
 import type MagicString from 'magic-string'
 import ts from 'typescript'
+import { type LocalDeclaration, localsIn } from './modules.ts'
 
 /** A spread part is 46 bytes of bytecode in V8 11.3: more than 460 together, with some to spare. */
 const SPREAD_PARTS = 14
@@ -56,20 +57,16 @@ export function isBounded({ left, operatorToken, right }: ts.BinaryExpression): 
 
 /** Whether all that has a name in a function with a tag is a handle that it is given, or a constant one that it makes. */
 function isMaskedIn(around: ts.Node, name: string): boolean {
-  const declarations: (ts.VariableDeclaration | ts.ParameterDeclaration)[] = []
-  const visit = (node: ts.Node): void => {
-    const declares = ts.isVariableDeclaration(node) || ts.isParameter(node)
-    if (declares && node.name.getText() === name) declarations.push(node)
-    ts.forEachChild(node, visit)
-  }
-  visit(around)
+  const declarations = localsIn(around).filter((local) => local.name.getText() === name)
   return declarations.length > 0 && declarations.every((each) => isMasked(each, around))
 }
 
-function isMasked(declaration: ts.VariableDeclaration | ts.ParameterDeclaration, around: ts.Node): boolean {
-  const { initializer, parent, type } = declaration
-  if (ts.isParameter(declaration))
+function isMasked(declaration: LocalDeclaration, around: ts.Node): boolean {
+  const { initializer, parent } = declaration
+  if (ts.isParameter(declaration)) {
+    const { type } = declaration
     return parent === around && type !== undefined && isHandleType.test(type.getText())
+  }
   const isConst = (parent.flags & ts.NodeFlags.Const) !== 0
   return (
     isConst &&
@@ -79,7 +76,7 @@ function isMasked(declaration: ts.VariableDeclaration | ts.ParameterDeclaration,
   )
 }
 
-const hasTag = (node: ts.Node, ...tags: string[]): boolean =>
+export const hasTag = (node: ts.Node, ...tags: string[]): boolean =>
   ts.getJSDocTags(node).some(({ tagName }) => tags.includes(tagName.text))
 
 /** The block of a function with the tag, and its first parameter, which is compared. */

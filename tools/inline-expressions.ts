@@ -10,7 +10,7 @@
 import MagicString from 'magic-string'
 import ts from 'typescript'
 import { isHandle } from './calls.ts'
-import { type Found, lineEndsOf, Modules, numeral, onOneLine, parse } from './modules.ts'
+import { type Found, lineEndsOf, localsIn, Modules, numeral, onOneLine, parse } from './modules.ts'
 
 /** A larger function is for V8 to inline where it is called often: the operators and accesses that it comes to. */
 const MOST_OPERATORS = 12
@@ -201,13 +201,11 @@ const isValue = (node: ts.Node): boolean =>
   ts.isPropertyAccessExpression(node)
 
 /** Whether a name at a call is one of a function around it. */
-function isShadowed(name: ts.Identifier): boolean {
-  const declares = (node: ts.Node): boolean => {
-    const isLocal = ts.isVariableDeclaration(node) || ts.isParameter(node) || ts.isBindingElement(node)
-    if (isLocal && node.name.getText() === name.text) return true
-    return ts.forEachChild(node, (child) => declares(child) || undefined) === true
-  }
+function isShadowed({ parent, text }: ts.Identifier): boolean {
   const isInFunction = (at: ts.Node): boolean =>
-    !ts.isSourceFile(at) && ((ts.isFunctionLike(at) && declares(at)) || isInFunction(at.parent))
-  return isInFunction(name.parent)
+    !ts.isSourceFile(at) && ((ts.isFunctionLike(at) && declares(at, text)) || isInFunction(at.parent))
+  return isInFunction(parent)
 }
+
+const declares = (around: ts.Node, name: string): boolean =>
+  localsIn(around).some((local) => local.name.getText() === name)

@@ -10,7 +10,8 @@
  */
 import MagicString from 'magic-string'
 import ts from 'typescript'
-import { type Found, lineEndsOf, Modules, numeral, onOneLine, parse } from './modules.ts'
+import { hasTag } from './calls.ts'
+import { type Found, lineEndsOf, localsIn, Modules, numeral, onOneLine, parse } from './modules.ts'
 
 type Callee = ts.MethodDeclaration | ts.FunctionDeclaration
 
@@ -68,7 +69,7 @@ export class InlineStatements {
 
   private calleeOf(path: string, called: ts.Expression): Found<Callee> | undefined {
     const found = ts.isIdentifier(called) ? this.modules.find(path, called.text) : this.methodOf(path, called)
-    if (!found || !isTagged(found.declaration)) return undefined
+    if (!found || !hasTag(found.declaration, 'inline')) return undefined
     const { declaration } = found
     if (!ts.isMethodDeclaration(declaration) && !ts.isFunctionDeclaration(declaration))
       throw new Error(`@inline is for methods and functions, unlike ${declaration.getText()}`)
@@ -122,8 +123,10 @@ class Copy {
     this.text = new MagicString(body.getText())
     this.label = `inlined_${number}`
     this.shared = new Set([...variablesOfThis(body)].filter((name) => place.read.has(name)))
-    for (const name of localsOf(body))
-      this.names.set(name, this.shared.has(name) ? name : `${name}_${number}`)
+    for (const { name } of localsIn(body)) {
+      if (!ts.isIdentifier(name)) continue
+      this.names.set(name.text, this.shared.has(name.text) ? name.text : `${name.text}_${number}`)
+    }
     this.assignments = parameters.map((parameter, i) => {
       const [name, value] = [parameter.name.getText(), place.call.arguments[i]]
       if (!value) throw this.refused(`${name} is left out`)
@@ -197,9 +200,6 @@ class Copy {
 
 const asItIs = (name: string): string => name
 
-const isTagged = (node: ts.Node): boolean =>
-  ts.getJSDocTags(node).some(({ tagName }) => tagName.text === 'inline')
-
 /** `const { words, exitGap: gap } = this` */
 const readsThis = ({ declarationList: { declarations } }: ts.VariableStatement): boolean =>
   declarations.length === 1 &&
@@ -224,17 +224,6 @@ function readBefore(node: ts.Node): ReadonlySet<string> {
   const around = ts.findAncestor(node.parent, ts.isFunctionLike)
   const body = around && 'body' in around ? around.body : undefined
   return body && ts.isBlock(body) ? variablesOfThis(body, node.pos) : new Set()
-}
-
-function localsOf(body: ts.Block): string[] {
-  const names: string[] = []
-  const visit = (node: ts.Node): void => {
-    const isLocal = ts.isVariableDeclaration(node) || ts.isBindingElement(node)
-    if (isLocal && ts.isIdentifier(node.name)) names.push(node.name.text)
-    ts.forEachChild(node, visit)
-  }
-  visit(body)
-  return names
 }
 
 /** Whether a name is that of a member: `words` in `this.words`. */

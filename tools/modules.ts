@@ -6,7 +6,6 @@ import ts from 'typescript'
 type Declaration = ts.Expression | ts.FunctionDeclaration | ts.ClassDeclaration
 
 interface Module {
-  readonly path: string
   /** What is declared at its top level by `const`, `function` and `class`. */
   readonly declared: ReadonlyMap<string, Declaration>
   /** Where a name that it imports, or exports from elsewhere, is declared. */
@@ -19,6 +18,19 @@ interface Module {
 export interface Found<T extends ts.Node = Declaration> {
   readonly path: string
   readonly declaration: T
+}
+
+export type LocalDeclaration = ts.VariableDeclaration | ts.ParameterDeclaration | ts.BindingElement
+
+/** What is declared in a function or a body, at any depth: variables, parameters, and parts of either. */
+export function localsIn(around: ts.Node): LocalDeclaration[] {
+  const found: LocalDeclaration[] = []
+  const visit = (node: ts.Node): void => {
+    if (ts.isVariableDeclaration(node) || ts.isParameter(node) || ts.isBindingElement(node)) found.push(node)
+    ts.forEachChild(node, visit)
+  }
+  visit(around)
+  return found
 }
 
 export const parse = (path: string, source: string): ts.SourceFile =>
@@ -92,7 +104,7 @@ function moduleOf(path: string, file: ts.SourceFile): Module {
       else elsewhere.push(pathOf(moduleSpecifier))
     }
   }
-  return { path, declared, from, elsewhere }
+  return { declared, from, elsewhere }
 
   function add(specifier: ts.Expression, { elements }: ts.NamedImports | ts.NamedExports): void {
     for (const { name, propertyName } of elements)

@@ -62,8 +62,8 @@ describe('a hot file of the build', () => {
   }
 
   /** What a function of a source returns, as it is and as the build has it. */
-  const results = (source: string, call: string, other?: string): unknown[] =>
-    [source, built(source, other)].map((each) => {
+  const results = (source: string, call: string): unknown[] =>
+    [source, built(source)].map((each) => {
       const { code } = transformSync(`${each}\nglobalThis.result = ${call}`, { loader: 'ts' })
       // biome-ignore lint/security/noGlobalEval: what the build has made is to be run
       globalThis.eval(`{${code}}`)

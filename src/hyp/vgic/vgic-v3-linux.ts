@@ -193,7 +193,7 @@ export function foldNone(vgic: VgicV3, v: Vcpu, pe: Pe): void {
   words[v + VCPU_VMCR] = seam.disable(words, v, pe)
 }
 
-/** The same, but EOIcount deactivates from the head of the ap_list on (catalogue 56). */
+/** `foldSavingVmcr`, but EOIcount deactivates from the head of the ap_list on (catalogue 56). */
 export function foldCountingFromHead(vgic: VgicV3, v: Vcpu): void {
   const { words } = vgic
   const pe = asPe(words[v + VCPU_PE])
