@@ -33,6 +33,9 @@ const tools: Options = {
   },
 }
 
+/** Of hot code: the library's, and that of a benchmark's guests and host. */
+const hot: Options = { esbuildPlugins: [inlineConstants], plugins: [keepConstants] }
+
 export default defineConfig([
   {
     name: 'library',
@@ -58,8 +61,7 @@ export default defineConfig([
     dts: true,
     sourcemap: true,
     clean: true,
-    esbuildPlugins: [inlineConstants],
-    plugins: [keepConstants],
+    ...hot,
     onSuccess: async () => withoutSources('dist'),
     esbuildOptions(options) {
       // Inlines numeric constants across modules; names and whitespace stay readable.
@@ -67,9 +69,10 @@ export default defineConfig([
     },
   },
   {
-    // The package's command, beside the library that it imports by name.
+    // The package's command, beside the library that it imports by name, and what it starts to measure in.
+    ...hot,
     name: 'command',
-    entry: { vgic: 'command/main.ts' },
+    entry: { vgic: 'command/main.ts', worker: 'bench/worker.ts' },
     outDir: 'bin',
     tsconfig: 'tsconfig.tools.json',
     format: ['esm'],
@@ -81,11 +84,9 @@ export default defineConfig([
   },
   { ...tools, name: 'tools', entry: toolEntries },
   {
-    // Guests and the host of a benchmark are hot code, too, and are built like the library's.
     ...tools,
+    ...hot,
     name: 'bench',
-    entry: ['bench/main.ts'],
-    esbuildPlugins: [inlineConstants],
-    plugins: [keepConstants],
+    entry: ['bench/main.ts', 'bench/worker.ts'],
   },
 ])

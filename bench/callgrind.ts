@@ -27,7 +27,7 @@ export async function countRounds(worker: string, lines: readonly string[]): Pro
   const callgrind = [`--callgrind-out-file=${counts}`, '--dump-before=getrusage', '--dump-instr=yes']
   const { pid, said } = await valgrind(
     ['--tool=callgrind', ...callgrind, '--compress-strings=no', '--compress-pos=no'],
-    [process.execPath, ...V8, worker, '--worker'],
+    [process.execPath, ...V8, worker],
     lines,
   )
   const dumps = readdirSync(directory).length - 1

@@ -4,7 +4,7 @@
  * hits all of them. Each has a process of its own, as a program that runs one design; or all are together in one, whose code
  * V8 has to compile for all of them at once, and inlines less of.
  */
-import { type Design, designs, edit, kvm61, kvm72, ownStep } from 'vgic/scenario'
+import { type Design, designs, type Edit, edit, kvm61, kvm72, ownStep } from 'vgic/scenario'
 import { header, Progress } from '../test/command-line.ts'
 import { HotPath, HYPERCALL, IPI, MMIO_READ, machineOf, SPI, WFI_ASLEEP } from './hot-path.ts'
 import { worker } from './responder.ts'
@@ -23,28 +23,37 @@ const together = { rounds: 21, warmUp: 6 }
 const alone = { rounds: 9, warmUp: 1, times: 5 }
 
 /** The designs of which every way into the guest and out of it is a superinstruction: the measure for the others. */
-const fused: readonly Design[] = [designs.hooks, designs.wfiHandler, designs.wfiFlag, designs.wfiFullPut]
+const fused = [designs.hooks, designs.wfiHandler, designs.wfiFlag, designs.wfiFullPut].map(({ name }) => name)
 
 /** A step that does nothing, in places that are passed at every exit or every halt. */
 const mark = ownStep('mark', () => 0)
 const base = designs.wfiHandler
-const marked: readonly Design[] = [
-  edit(base).insertBefore('entry/flush', mark).design('own step in entry'),
-  edit(base).insertAfter('exit/fold', mark).design('own step in exit'),
-  edit(base).insertAfter('wfi/halt/pollBegin', mark).design('own step in wfi'),
-  edit(base).insertAfter('wfi/clearUnhalt', mark).design('own step after the halt'),
-  edit(base).insertAfter('schedOut/put', mark).design('own step in schedOut'),
-  edit(kvm61(base)).insertBefore('entry/flushActiveFirst', mark).design('own step in entry (kvm61)'),
-  edit(kvm72(base)).insertBefore('entry/flushWritingHcr', mark).design('own step in entry (kvm72)'),
-]
+const marked: Readonly<Record<string, () => Edit>> = {
+  'own step in entry': () => edit(base).insertBefore('entry/flush', mark),
+  'own step in exit': () => edit(base).insertAfter('exit/fold', mark),
+  'own step in wfi': () => edit(base).insertAfter('wfi/halt/pollBegin', mark),
+  'own step after the halt': () => edit(base).insertAfter('wfi/clearUnhalt', mark),
+  'own step in schedOut': () => edit(base).insertAfter('schedOut/put', mark),
+  'own step in entry (kvm61)': () => edit(kvm61(base)).insertBefore('entry/flushActiveFirst', mark),
+  'own step in entry (kvm72)': () => edit(kvm72(base)).insertBefore('entry/flushWritingHcr', mark),
+}
+
+/** A design to be measured. It is made by the process that measures it: edits take a while. */
+interface Measured {
+  readonly name: string
+  readonly make: () => Design
+}
 
 const library = Object.values(designs)
+const editedBy = (linux: string, baseline: (design: Design) => Design): Measured[] =>
+  library.map((design) => ({ name: `${design.name} (${linux})`, make: () => baseline(design) }))
+
 /** The designs that are measured: the library's, as they are and as Linux 6.1 and 7.2 have them, and those with an own step. */
-export const measuredDesigns: readonly Design[] = [
-  ...library,
-  ...library.map(kvm61),
-  ...library.map(kvm72),
-  ...marked,
+export const measuredDesigns: readonly Measured[] = [
+  ...library.map((design) => ({ name: design.name, make: () => design })),
+  ...editedBy('kvm61', kvm61),
+  ...editedBy('kvm72', kvm72),
+  ...Object.entries(marked).map(([name, edited]) => ({ name, make: () => edited().design(name) })),
 ]
 
 interface Row {
@@ -118,7 +127,7 @@ async function measuredAlone(): Promise<Medians> {
 async function measuredTogether(): Promise<Medians> {
   const byCase: number[][] = []
   for (const { number, iterations } of cases) {
-    const paths = measuredDesigns.map((design) => new HotPath(machineOf(4, design, false)))
+    const paths = measuredDesigns.map(({ make }) => new HotPath(machineOf(4, make(), false)))
     const measure = (i: number): number => {
       const before = process.cpuUsage()
       paths[i].run(number, iterations)
@@ -132,7 +141,7 @@ async function measuredTogether(): Promise<Medians> {
 
 function rowsOf(byCase: Medians): Row[] {
   const yardsticks = byCase.map((values) =>
-    geomean(values.filter((_, i) => fused.includes(measuredDesigns[i]))),
+    geomean(values.filter((_, i) => fused.includes(measuredDesigns[i].name))),
   )
   return measuredDesigns.map(({ name }, i) => {
     const ns = byCase.map((values) => values[i])

@@ -35,11 +35,11 @@ export const withTwin: readonly Scenario[] = [
  */
 const withoutTwin: readonly Scenario[] = [
   { number: 7, name: 'wfi-asleep', iterations: 150_000 },
-  { number: 8, name: 'lpi', iterations: 50_000 },
+  { number: 8, name: 'lpi', iterations: 30_000 },
   { number: 9, name: 'hypercall-v4', iterations: 2_000_000 },
-  { number: 10, name: 'ipi_hw', iterations: 200_000 },
-  { number: 11, name: 'vlpi', iterations: 250_000 },
-  { number: 12, name: 'wfi-v4', iterations: 50_000 },
+  { number: 10, name: 'ipi_hw', iterations: 100_000 },
+  { number: 11, name: 'vlpi', iterations: 60_000 },
+  { number: 12, name: 'wfi-v4', iterations: 8_000 },
 ]
 /** What VirtualMachine, and a scenario's run, do inside: the guest's accesses go through its PE; and in VMs with timers. */
 const throughPe: readonly Scenario[] = [

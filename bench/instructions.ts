@@ -5,11 +5,11 @@
  * compile, runs N and 2 N in a process each.
  */
 import { execFileSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { header, Progress, refuse } from '../test/command-line.ts'
 import { countRounds, type Round, valgrind } from './callgrind.ts'
 import { measuredDesigns } from './designs.ts'
 import { allScenarios, comparison, compileTwin, type Scenario, withTwin } from './exits.ts'
+import { workerFile } from './responder.ts'
 import { geomean, median } from './statistics.ts'
 
 interface Options {
@@ -49,7 +49,7 @@ async function perIteration(
   const position = measuredDesigns.findIndex(({ name }) => name === design)
   const lengths = Array.from({ length: 2 * ROUNDS }, (_, i) => ITERATIONS * (1 + (i % 2)))
   const lines = lengths.map((iterations) => `${number} ${iterations} 1${position < 0 ? '' : ` ${position}`}`)
-  const rounds = await countRounds(fileURLToPath(import.meta.url), lines)
+  const rounds = await countRounds(workerFile, lines)
   const [once, twice] = [0, 1].map((odd) => medianRound(rounds.filter((_, i) => i % 2 === odd)))
   const ours = (twice.instructions - once.instructions) / ITERATIONS
   return withFunctions ? { ours, functions: functionsOf(once, twice) } : { ours }

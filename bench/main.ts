@@ -11,7 +11,6 @@ import { benchHotPath, caseNames } from './exits.ts'
 import { benchExplorer } from './explore.ts'
 import { benchInstructions } from './instructions.ts'
 import { benchScale } from './scale.ts'
-import { serve } from './worker.ts'
 
 const help = `
 npm run bench -- [--twin FILE.c] [--only CASE] [--rounds N] [--json]
@@ -42,9 +41,7 @@ const flag = { type: 'boolean' } as const
 const string = { type: 'string' } as const
 
 const [first = '', ...rest] = process.argv.slice(2)
-// What the benchmark of exits starts for itself.
-if (first === '--worker') serve()
-else if (first === 'designs') {
+if (first === 'designs') {
   const values = commandLine({ name: 'bench', help, options: { together: flag, json: flag } }, rest)
   if (values) await benchDesigns({ inOneProcess: values['together'] === true, json: values['json'] === true })
 } else if (first === 'scale') {

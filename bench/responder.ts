@@ -53,6 +53,8 @@ export class Responder {
   }
 }
 
+/** The file of worker.ts, which the build puts beside whatever measures. */
+export const workerFile = fileURLToPath(new URL('./worker.js', import.meta.url))
+
 /** A process of worker.ts. */
-export const worker = (): Responder =>
-  new Responder(process.execPath, ['--expose-gc', fileURLToPath(import.meta.url), '--worker'])
+export const worker = (): Responder => new Responder(process.execPath, ['--expose-gc', workerFile])

@@ -7,7 +7,6 @@ import { VgicError } from '../../errors/vgic-error.ts'
 import { checkDesign } from './check-design.ts'
 import { type Design, when } from './design.ts'
 import { type Edit, edit } from './edit.ts'
-import { compile } from './program.ts'
 import type { Step } from './step.ts'
 import {
   accessStoppedFromMemory,
@@ -80,8 +79,8 @@ export const fixed = (design: Design): Design => checkDesign(design)
  * - a directed yield evaluates runnable() of a vCPU that may be running by now, if the design has that question.
  */
 export function kvm61(design: Design): Design {
-  const names = stepNamesFor('kvm61', design, [...replacedBy61.keys(), 'put'])
   let edited = edit(design)
+  const names = stepNamesFor('kvm61', edited, [...replacedBy61.keys(), 'put'])
   for (const [name, by] of replacedBy61) edited = edited.replaceAll(name, by)
   edited = edited.insertAfterAll(flushActiveFirst.name, vpeEnable).insertAfterAll('put', vpeDisable)
   return withoutOwn(edited, names).design(`${design.name} (kvm61)`)
@@ -101,8 +100,8 @@ const replacedBy61: ReadonlyMap<string, Step> = new Map([
  * The names of a design's steps. Throws for a design without one of those that a baseline edits, by name or by path: another is
  * in its place, and the baseline cannot know what that is to be with the kernel's own.
  */
-function stepNamesFor(baseline: string, design: Design, edited: readonly string[]): ReadonlySet<string> {
-  const { steps, paths } = compile(checkDesign(design), true)
+function stepNamesFor(baseline: string, { program }: Edit, edited: readonly string[]): ReadonlySet<string> {
+  const { design, steps, paths } = program
   const names = new Set(steps.flatMap((step) => step?.name ?? []))
   const missing = edited.find((step) => !names.has(step) && !paths.includes(step))
   if (missing === undefined) return names
@@ -154,17 +153,16 @@ export function kvm72(design: Design): Design {
     schedOut: [putAgain, vpePutByFlag],
     schedIn: [timerLoad, loadAgain, vpeLoadUnlessWaiting],
   }
-  const own = { ...checkDesign(design), ...notifiers }
-  const names = stepNamesFor('kvm72', own, [
+  let edited = edit({ ...checkDesign(design), ...notifiers })
+  const { paths } = edited.program
+  const names = stepNamesFor('kvm72', edited, [
     ...[...replacedBy72.keys(), 'trapDir', 'sysreg/emulateSysreg'],
     ...LOADING.flatMap((part) => [`${part}/load`, `${part}/timerLoad`, `${part}/vpeLoad`]),
     ...PUTTING.flatMap((part) => [`${part}/put`, `${part}/vpePut`]),
   ])
-  let edited = edit(own)
   for (const part of LOADING)
     edited = edited.swap(`${part}/load`, `${part}/timerLoad`).swap(`${part}/load`, `${part}/vpeLoad`)
   for (const part of PUTTING) edited = edited.swap(`${part}/put`, `${part}/vpePut`)
-  const { paths } = compile(design, true)
   for (const part of ['wfi', 'suspend']) {
     if (paths.includes(`${part}/put`) && paths.includes(`${part}/vpePutByFlag`))
       edited = edited.swap(`${part}/put`, `${part}/vpePutByFlag`)

@@ -5,7 +5,7 @@
  */
 import { VgicError } from '../../errors/vgic-error.ts'
 import { checkShape, type Design, type DesignNode } from './design.ts'
-import { compile, ENDED, TABLE_SHIFT } from './program.ts'
+import { compile, ENDED, type Program, TABLE_SHIFT } from './program.ts'
 import { isOwnStep, type Step } from './step.ts'
 import { queueCountedHere, queueInterrupt, queueQuietly, rowOf, translate, translateUnheld } from './steps.ts'
 
@@ -35,7 +35,10 @@ function isKnown({ op }: Step): boolean {
  * Throws an `argument` error for a value that is not a design, and for a design with a step in a list where it cannot
  * work.
  */
-export function checkDesign(design: Design): Design {
+export const checkDesign = (design: Design): Design => compileChecked(design).design
+
+/** Checks a design as `checkDesign` does, and returns it compiled for a machine with vPEs. */
+export function compileChecked(design: Design): Program {
   checkShape(design)
   const { name, thread, schedOut, schedIn } = design
   for (const step of stepsOf([...thread, ...schedOut, ...schedIn])) {
@@ -54,8 +57,9 @@ export function checkDesign(design: Design): Design {
   checkInjection(design)
   checkMessage(design)
   checkUserspace(design)
-  checkEnd(design)
-  return design
+  const program = compile(design, true)
+  checkEnd(program)
+  return program
 }
 
 const misplaced = (design: string, { name }: Step, where: string): VgicError =>
@@ -116,8 +120,7 @@ function stepsOnly(
 /**
  * Refuses a thread that can come to the end of its list: it would be done while its guest is not, and keep its PE.
  */
-function checkEnd(design: Design): void {
-  const { table, steps: placed, paths } = compile(design, true)
+function checkEnd({ design, table, steps: placed, paths }: Program): void {
   const end = 1 + [...stepsOf(design.thread)].length
   for (let pc = 1; pc < end; pc++) {
     const step = placed[pc]

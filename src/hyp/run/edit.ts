@@ -7,18 +7,41 @@
 import { argumentString, shown } from '../../errors/arguments.ts'
 import { nearest } from '../../errors/did-you-mean.ts'
 import { VgicError } from '../../errors/vgic-error.ts'
-import { checkDesign } from './check-design.ts'
+import { checkDesign, compileChecked } from './check-design.ts'
 import { checkNodes, checkStep, type Design, type DesignNode } from './design.ts'
-import { compile } from './program.ts'
+import { compile, type Program, stepNames } from './program.ts'
 import type { Step } from './step.ts'
+import { rowOf } from './steps.ts'
 
-/** Finds the steps of a list, by path; the visitor may replace each by a list. */
-type Visitor = (step: Step, path: string) => readonly DesignNode[]
+/** What is in a step's place after an edit, by the step and its number in the order of the design. */
+type Replacement = (step: Step, number: number) => readonly DesignNode[]
+
+/** A step where the design has it. */
+interface Place {
+  readonly step: Step
+  /** `wfi/preemptOff#2`: by the number a list's steps of one name are told apart, from the second on. */
+  readonly path: string
+  /** The path without a number, and with one in any case. */
+  readonly plain: string
+  readonly numbered: string
+}
 
 /** An edited design; each call edits further. */
 export class Edit {
+  private readonly places: readonly Place[]
+
   /** @internal */
-  constructor(private readonly edited: Design) {}
+  constructor(
+    /** While it is being edited, a design may be one that would be refused. */
+    private readonly edited: Design,
+    /**
+     * `edited`, compiled for a machine with vPEs.
+     * @internal
+     */
+    readonly program: Program,
+  ) {
+    this.places = placesOf(program)
+  }
 
   /**
    * The edited design, under a new name; without one it keeps that of the design which is edited, in reports and tables
@@ -54,8 +77,8 @@ export class Edit {
   /** Exchanges two steps. */
   swap(one: string, other: string): Edit {
     const [first, second] = [this.find(one), this.find(other)]
-    return this.apply((step, path) =>
-      path === first.path ? [second.step] : path === second.path ? [first.step] : [step],
+    return this.apply((step, number) =>
+      number === first ? [this.places[second].step] : number === second ? [this.places[first].step] : [step],
     )
   }
 
@@ -82,9 +105,9 @@ export class Edit {
   /** Throws for a name that no step has. */
   private checkName(name: string): void {
     argumentString('name', name)
-    const names = new Set(addressesOf(this.edited).map((address) => address.replace(/.*\//, '')))
-    if (names.has(name)) return
-    throw new VgicError('argument', `${this.edited.name} has no step ${name}${instead(name, [...names])}`)
+    if (this.places.some(({ step }) => step.name === name)) return
+    const names = [...new Set(this.places.map(({ step }) => step.name))]
+    throw new VgicError('argument', `${this.edited.name} has no step ${name}${instead(name, names)}`)
   }
 
   private refuseTest(step: Step): never {
@@ -92,58 +115,70 @@ export class Edit {
   }
 
   private at(address: string, replaceBy: (step: Step) => readonly DesignNode[]): Edit {
-    const { path } = this.find(address)
-    return this.apply((step, at) => (at === path ? replaceBy(step) : [step]))
+    const found = this.find(address)
+    return this.apply((step, number) => (number === found ? replaceBy(step) : [step]))
   }
 
-  /** The one step whose path is the address or ends in it. */
-  private find(address: string): { path: string; step: Step } {
+  /** The number of the one step whose path is the address or ends in it. */
+  private find(address: string): number {
     argumentString('address', address)
-    const found: { path: string; step: Step }[] = []
-    const whole: { path: string; step: Step }[] = []
+    const { places } = this
     const isNumbered = /#\d+$/.test(address)
-    visitAll(this.edited, (step, path) => {
-      const name = isNumbered ? numbered(path) : path.replace(/#\d+/g, '')
-      if (name === address) whole.push({ path, step })
-      if (name === address || name.endsWith(`/${address}`)) found.push({ path, step })
-      return [step]
-    })
-    if (whole.length === 1) return whole[0]
-    if (found.length === 1) return found[0]
+    const nameOf = ({ plain, numbered }: Place): string => (isNumbered ? numbered : plain)
+    const whole = places.filter((place) => nameOf(place) === address)
+    if (whole.length === 1) return places.indexOf(whole[0])
+    const found = places.filter((place) => `/${nameOf(place)}`.endsWith(`/${address}`))
+    if (found.length === 1) return places.indexOf(found[0])
     throw new VgicError(
       'argument',
       found.length === 0
-        ? `${this.edited.name} has no step ${address}${instead(address, addressesOf(this.edited))}`
+        ? `${this.edited.name} has no step ${address}${instead(address, [...new Set(places.map(({ plain }) => plain))])}`
         : `${found.length} places of ${this.edited.name} match ${address} (${found.map(({ path }) => path).join(', ')}): say more of the path.`,
     )
   }
 
-  private apply(visit: Visitor): Edit {
-    const edited = visitAll(this.edited, visit)
-    const [before, after] = [compile(this.edited, true), compile(edited, true)]
-    const same =
-      before.table.length === after.table.length &&
-      before.table.every((word, i) => word === after.table[i]) &&
-      before.own.every((step, i) => step === after.own[i])
-    if (same) throw new VgicError('argument', `The edit leaves ${this.edited.name} as it was.`)
-    return editing(edited)
+  private apply(replacement: Replacement): Edit {
+    let number = 0
+    const edited = rewritten(this.edited, (step, isTest) => {
+      const nodes = replacement(step, number)
+      if (isTest) this.checkTest(number, nodes)
+      number++
+      return nodes
+    })
+    const program = compile(edited, true)
+    if (doesSame(this.program, program))
+      throw new VgicError('argument', `The edit leaves ${this.edited.name} as it was.`)
+    return new Edit(edited, program)
+  }
+
+  /** A test can only be replaced by one test with as many outcomes. */
+  private checkTest(number: number, [by, ...more]: readonly DesignNode[]): void {
+    const { path, step } = this.places[number]
+    if (by?.kind === 'step' && more.length === 0 && by.outcomes.length === step.outcomes.length) return
+    throw new VgicError(
+      'argument',
+      `${path} is a test with outcomes ${step.outcomes.join(', ')}: replace it by a test with as many.`,
+    )
   }
 }
 
-/** While it is being edited, a design may be one that would be refused. */
-const editing = (edited: Design): Edit => new Edit(edited)
-
 /** Begins to edit a design. */
-export const edit = (design: Design): Edit => editing(checkDesign(design))
+export const edit = (design: Design): Edit => new Edit(design, compileChecked(design))
 
-/** All addresses of a design. */
-function addressesOf(design: Design): string[] {
-  const addresses = new Set<string>()
-  visitAll(design, (step, path) => {
-    addresses.add(path.replace(/#\d+/g, ''))
-    return [step]
+function doesSame(one: Program, other: Program): boolean {
+  if (one.table.length !== other.table.length) return false
+  for (let i = 0; i < one.table.length; i++) if (one.table[i] !== other.table[i]) return false
+  return one.own.every((step, i) => step === other.own[i])
+}
+
+/** The steps of a design in its order. The compiler adds to each notifier how it ends, which is not the design's. */
+function placesOf(program: Program): Place[] {
+  const names = stepNames(program)
+  return program.steps.flatMap((step, pc) => {
+    if (!step || rowOf(step.op)?.stands === 'end') return []
+    const [plain, path] = [program.paths[pc], names[pc]]
+    return { step, path, plain, numbered: path === plain ? `${path}#1` : path }
   })
-  return [...addresses]
 }
 
 /** What to say after an address that no step has: what it names instead, what is most like it, or all that there are. */
@@ -156,63 +191,32 @@ function instead(address: string, known: readonly string[]): string {
   return meant === undefined ? `: its steps are ${known.join(', ')}.` : `: did you mean ${shown(meant)}?`
 }
 
-function visitAll(design: Design, visit: Visitor): Design {
-  return {
-    ...design,
-    thread: visitList(design.thread, '', visit),
-    schedOut: visitList(design.schedOut, 'schedOut/', visit),
-    schedIn: visitList(design.schedIn, 'schedIn/', visit),
-    inject: visitList(design.inject, 'inject/', visit),
-    msi: visitList(design.msi, 'msi/', visit),
-    ...(design.save && { save: visitList(design.save, 'save/', visit) }),
-    ...(design.restore && { restore: visitList(design.restore, 'restore/', visit) }),
-  }
-}
-
-/** A path with its number, `#1` included. */
-const numbered = (path: string): string => (/#\d+$/.test(path) ? path : `${path}#1`)
-
-/** Steps of one name in one list are told apart by `#n` in their paths, from the second on. */
-function visitList(
-  nodes: readonly DesignNode[],
-  path: string,
-  visit: Visitor,
-  seen = new Map<string, number>(),
-): DesignNode[] {
-  const pathOf = (step: Step): string => {
-    const plain = path + step.name
-    const count = (seen.get(plain) ?? 0) + 1
-    seen.set(plain, count)
-    return count === 1 ? plain : `${plain}#${count}`
-  }
-  return nodes.flatMap((node): readonly DesignNode[] => {
+/** A design with what `visit` returns for each step in its place. For a test that is one step. */
+function rewritten(design: Design, visit: (step: Step, isTest: boolean) => readonly DesignNode[]): Design {
+  const stepFor = (test: Step): Step => visit(test, true)[0] as Step
+  const list = (nodes: readonly DesignNode[]): DesignNode[] => nodes.flatMap(nodesFor)
+  const nodesFor = (node: DesignNode): readonly DesignNode[] => {
     switch (node.kind) {
       case 'step':
-        return visit(node, pathOf(node))
+        return visit(node, false)
       case 'part':
-        return [{ ...node, body: visitList(node.body, `${path}${node.name}/`, visit, seen) }]
-      case 'branch': {
-        const test = visitTest(node.test, pathOf(node.test), visit)
-        return [{ ...node, test, cases: node.cases.map((branch) => visitList(branch, path, visit, seen)) }]
-      }
-      case 'loop': {
-        const test = node.test && visitTest(node.test, pathOf(node.test), visit)
-        return [{ ...node, test, body: visitList(node.body, path, visit, seen) }]
-      }
+        return [{ ...node, body: list(node.body) }]
+      case 'branch':
+        return [{ ...node, test: stepFor(node.test), cases: node.cases.map(list) }]
+      case 'loop':
+        return [{ ...node, test: node.test && stepFor(node.test), body: list(node.body) }]
       default:
         return [node]
     }
-  })
-}
-
-/** A test can only be replaced by one test with as many outcomes. */
-function visitTest(test: Step, path: string, visit: Visitor): Step {
-  const [replaced, ...more] = visit(test, path)
-  if (replaced?.kind === 'step' && more.length === 0 && replaced.outcomes.length === test.outcomes.length) {
-    return replaced
   }
-  throw new VgicError(
-    'argument',
-    `${path} is a test with outcomes ${test.outcomes.join(', ')}: replace it by a test with as many.`,
-  )
+  return {
+    ...design,
+    thread: list(design.thread),
+    schedOut: list(design.schedOut),
+    schedIn: list(design.schedIn),
+    inject: list(design.inject),
+    msi: list(design.msi),
+    ...(design.save && { save: list(design.save) }),
+    ...(design.restore && { restore: list(design.restore) }),
+  }
 }

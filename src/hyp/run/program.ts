@@ -189,7 +189,7 @@ class Compiler {
   /** Links a list so that it goes on at `next`; returns where it begins. */
   private link(nodes: readonly PlacedNode[], next: NextPc, loop: Enclosing): NextPc {
     let begin = next
-    for (const node of [...nodes].reverse()) begin = this.linkNode(node, begin, loop)
+    for (let i = nodes.length - 1; i >= 0; i--) begin = this.linkNode(nodes[i], begin, loop)
     return begin
   }
 
@@ -222,7 +222,7 @@ class Compiler {
 
 /** The successors of a step that the list goes on after, whatever its result. */
 function successorsOf({ outcomes, ends }: Step, next: NextPc): NextPc[] {
-  return Array.from({ length: Math.max(outcomes.length, 1) }, () => (ends ? ENDED : next))
+  return new Array<NextPc>(Math.max(outcomes.length, 1)).fill(ends ? ENDED : next)
 }
 
 /** The program counter at which a list begins. */
