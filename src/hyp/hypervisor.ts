@@ -63,7 +63,6 @@ import {
   type VmLayout,
   vmRecords,
 } from './records/vm.ts'
-import { checkDesign } from './run/check-design.ts'
 import type { Design } from './run/design.ts'
 import { Halt, type HaltPolling } from './run/halt.ts'
 import { HostInterrupts } from './run/host-interrupts.ts'
@@ -201,7 +200,6 @@ export class Hypervisor {
     /** A digest of the machine's configuration, so that an image of another scenario is refused. */
     recipe: number,
   ) {
-    checkDesign(design)
     const { vcpus, spis } = setup
     const { listRegisters } = config
     const mapped = setup.interrupts.filter(({ physical }) => physical !== undefined).length

@@ -119,9 +119,16 @@ export function offsetOf<C>(rows: Rows<C>, name: string, context: C, from = 0): 
   for (const [key, row] of Object.entries(rows)) {
     at = aligned(row, at)
     if (key === name) return at
-    for (const word of wordsOf({ [key]: row }, context, at)) at += sizeOf(word)
+    at = endOf(row, context, at)
   }
   throw new VgicError('argument', `There is no word ${name} in this record.`)
+}
+
+/** The offset after the words of a row that begins at `from`. */
+function endOf<C>(row: WordRow<C> | RowGroup<C>, context: C, from: number): number {
+  if (!isGroup(row)) return from + sizeOf(declarationOf(row, from, context))
+  if (row.count !== undefined) return from + row.count * fixedSize(row.rows)
+  return Object.values(row.rows).reduce((at, each) => endOf(each, context, aligned(each, at)), from)
 }
 
 /** Constants of the offsets that are the same in every configuration. */
