@@ -111,7 +111,7 @@ async function inTurns(
 }
 
 async function measuredAlone(): Promise<Medians> {
-  const workers = measuredDesigns.map(worker)
+  const workers = measuredDesigns.map(() => worker())
   const byCase: number[][] = []
   const progress = new Progress(cases.length)
   for (const { name, number, iterations } of cases) {

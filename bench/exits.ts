@@ -1,11 +1,14 @@
-/** The benchmark of exits: rounds of every scenario, ours and the yardstick's in turn, medians of the ratios. */
+/**
+ * The benchmark of exits: rounds of every scenario, in turn with those of the yardstick, or of the internal case that does the
+ * same; medians of the ratios.
+ */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { header, Progress } from '../test/command-line.ts'
 import { publicScenarios } from './public.ts'
-import { type Answer, Responder, type Times, worker } from './responder.ts'
+import { type Answer, processors, Responder, type Times, worker } from './responder.ts'
 import { geomean, median, quantile } from './statistics.ts'
 
 /** A case of the benchmark, with the iterations of a round: 20 to 40 ms. */
@@ -63,8 +66,8 @@ export const allScenarios: readonly Scenario[] = [
 /** The names of all cases, as `--only` takes them. */
 export const caseNames = allScenarios.map(({ name }) => name)
 /**
- * Processes, one after another; each has its own luck with code placement. Cases by the public API, and those with
- * several machines, have fewer.
+ * Processes, one after another, on each processor in turn; each has its own luck with code placement. Cases that the yardstick
+ * does not have, and those with several machines, have fewer.
  */
 const PROCESSES = 3
 const FEW_PROCESSES = 2
@@ -80,8 +83,18 @@ interface Options {
 
 interface Round {
   readonly ours: Answer
-  /** The yardstick's. */
-  readonly twin?: Answer
+  /** That of what it is compared with. */
+  readonly other?: Answer
+}
+
+/** What a case is compared with: the yardstick, or an internal case. */
+interface Other {
+  readonly name: string
+  /** Starts a process that answers `line`. */
+  readonly start: (processor: number) => Responder
+  readonly line: string
+  /** Whether it has the same checksum. */
+  readonly hasChecksum: boolean
 }
 
 /** A quartile, the median, and the other one. */
@@ -94,13 +107,11 @@ interface Case {
   readonly cpuNs: Quartiles
   readonly bytesPerIteration: number
   readonly scavenges: number
-  /** Of a case by the public API: how many times the internal one, by the clock and by the time of the processor. */
-  readonly timesInternal?: number
-  readonly cpuTimesInternal?: number
-  /** How many times the yardstick, by the clock and by the time of the processor. */
+  /** How many times what it was compared with, by the clock and by the time of the processor; and what that was. */
   readonly ratio?: Quartiles
   readonly cpuRatio?: Quartiles
-  readonly rounds: readonly { readonly ours: Times; readonly twin?: Times }[]
+  readonly of?: string
+  readonly rounds: readonly { readonly ours: Times; readonly other?: Times }[]
 }
 
 export function compileTwin(source: string): string {
@@ -109,31 +120,42 @@ export function compileTwin(source: string): string {
   return binary
 }
 
-/** Measures one scenario in a new process, alternating with the yardstick round by round. */
+/** What a case is compared with, if there is something: the yardstick, by its binary, or the internal case. */
+function otherOf(scenario: Scenario, twin: string | undefined): Other | undefined {
+  const internal = allScenarios.find(({ name }) => name === scenario.internal)
+  if (internal) {
+    const { name, number, iterations } = internal
+    return { name, start: worker, line: `${number} ${iterations} 1`, hasChecksum: false }
+  }
+  if (twin === undefined || !withTwin.includes(scenario)) return undefined
+  const line = `${scenario.number} ${scenario.iterations} 4`
+  return { name: 'C', start: (processor) => new Responder(processor, twin), line, hasChecksum: true }
+}
+
+/** Measures one scenario in a new process, round by round in turn with what it is compared with. */
 async function measure(
   { number, name, iterations }: Scenario,
   machines: number,
   rounds: number,
-  twin: Responder | undefined,
+  processor: number,
+  other: Other | undefined,
 ): Promise<Round[]> {
-  const own = worker()
-  await own.ask(`${number} ${iterations} ${machines}`)
+  const own = worker(processor)
+  const theirs = other?.start(processor)
   const answers: Round[] = []
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round <= rounds; round++) {
     const ours = await own.ask(`${number} ${iterations} ${machines}`)
-    if (!twin) {
-      answers.push({ ours })
-      continue
-    }
-    const theirs = await twin.ask(`${number} ${iterations} 4`)
-    if (theirs.checksum !== ours.checksum) {
+    const answer = other && (await theirs?.ask(other.line))
+    if (answer && other.hasChecksum && answer.checksum !== ours.checksum) {
       throw new Error(
-        `${name}: checksum ${ours.checksum}, the yardstick's is ${theirs.checksum}: not the same work`,
+        `${name}: checksum ${ours.checksum}, that of ${other.name} is ${answer.checksum}: not the same work`,
       )
     }
-    answers.push({ ours, twin: theirs })
+    // The first round warms both up.
+    if (round > 0) answers.push(answer ? { ours, other: answer } : { ours })
   }
   own.end()
+  theirs?.end()
   return answers
 }
 
@@ -141,24 +163,25 @@ async function measureCase(
   scenario: Scenario,
   machines: number,
   rounds: number,
-  twin?: Responder,
+  twin: string | undefined,
 ): Promise<Case> {
   const all: Round[] = []
-  const processes = isPublic(scenario) || machines > 1 ? FEW_PROCESSES : PROCESSES
+  const other = otherOf(scenario, twin)
+  const processes = withTwin.includes(scenario) && machines === 1 ? PROCESSES : FEW_PROCESSES
   for (let process = 0; process < processes; process++)
-    all.push(...(await measure(scenario, machines, rounds, twin)))
+    all.push(...(await measure(scenario, machines, rounds, processors[process % processors.length], other)))
   const ratios = (time: (times: Times) => number): Quartiles =>
-    quartiles(all.flatMap(({ ours, twin }) => (twin ? time(ours) / time(twin) : [])))
+    quartiles(all.flatMap((round) => (round.other ? time(round.ours) / time(round.other) : [])))
   return {
     name: caseName(scenario, machines),
     ns: quartiles(all.map(({ ours }) => ours.ns)),
     cpuNs: quartiles(all.map(({ ours }) => ours.cpuNs)),
     bytesPerIteration: Math.max(0, median(all.map(({ ours }) => ours.bytes))),
     scavenges: median(all.map(({ ours }) => ours.scavenges)),
-    ...(twin ? { ratio: ratios(({ ns }) => ns), cpuRatio: ratios(({ cpuNs }) => cpuNs) } : {}),
-    rounds: all.map(({ ours, twin }) => ({
-      ours: { ns: ours.ns, cpuNs: ours.cpuNs },
-      ...(twin ? { twin: { ns: twin.ns, cpuNs: twin.cpuNs } } : {}),
+    ...(other && { of: other.name, ratio: ratios(({ ns }) => ns), cpuRatio: ratios(({ cpuNs }) => cpuNs) }),
+    rounds: all.map((round) => ({
+      ours: { ns: round.ours.ns, cpuNs: round.ours.cpuNs },
+      ...(round.other && { other: { ns: round.other.ns, cpuNs: round.other.cpuNs } }),
     })),
   }
 }
@@ -169,7 +192,6 @@ const quartiles = (values: readonly number[]): Quartiles => [
   quantile(values, 0.75),
 ]
 
-const isPublic = (scenario: Scenario): boolean => publicScenarios.includes(scenario)
 /** Whether it is measured beside machines of other designs, too. */
 const hasOthers = (scenario: Scenario): boolean => [...withTwin, ...withoutTwin].includes(scenario)
 
@@ -179,38 +201,28 @@ const caseName = ({ name }: Scenario, machines: number): string =>
 const WHAT = 'bench: what an exit of a vCPU costs, with what the guest did before and the entry after it'
 
 /** What the columns of a row are. */
-function legend(rounds: number, hasTwin: boolean): string {
-  const times = `medians (quartiles) of ${PROCESSES} x ${rounds} rounds, ${FEW_PROCESSES} x ${rounds} by the public API and with several machines: nanoseconds by the clock, and of the processor`
-  const ratio = hasTwin ? '; how many times the same work in C, by each' : ''
-  return `${times}${ratio}; bytes of heap, collections a round`
+function legend(rounds: number): string {
+  const times = `medians (quartiles) of ${PROCESSES} x ${rounds} rounds, ${FEW_PROCESSES} x ${rounds} of cases that the yardstick does not have or with several machines: nanoseconds by the clock, and of the processor`
+  return `${times}; how many times the same work in C, or the internal case, by each; bytes of heap, collections a round`
 }
 
 /** Runs the benchmark and prints it. */
 export async function benchHotPath({ twin: source, json, rounds, only }: Options): Promise<void> {
-  const twin = source === undefined ? undefined : new Responder(compileTwin(source), [])
+  const twin = source === undefined ? undefined : compileTwin(source)
   const cases: Case[] = []
   const chosen = allScenarios.filter(({ name }) => only === undefined || name === only)
   const both = [1, 3].flatMap((machines) =>
     chosen.filter((each) => machines === 1 || hasOthers(each)).map((each) => [each, machines] as const),
   )
   const progress = new Progress(both.length)
-  if (!json) console.log(header(WHAT, legend(rounds, twin !== undefined)))
+  if (!json) console.log(header(WHAT, legend(rounds)))
   for (const [scenario, machines] of both) {
     progress.next(caseName(scenario, machines))
-    const against = withTwin.includes(scenario) ? twin : undefined
-    const measured = await measureCase(scenario, machines, rounds, against)
-    const internal = cases.find(({ name }) => name === scenario.internal)
-    const times = internal && {
-      timesInternal: measured.ns[1] / internal.ns[1],
-      cpuTimesInternal: measured.cpuNs[1] / internal.cpuNs[1],
-    }
-    const compared: Case = { ...measured, ...times }
-    cases.push(compared)
+    const measured = await measureCase(scenario, machines, rounds, twin)
+    cases.push(measured)
     progress.clear()
-    if (json) continue
-    console.log(row(compared) + comparison(scenario, times?.timesInternal, times?.cpuTimesInternal))
+    if (!json) console.log(row(measured))
   }
-  twin?.end()
   const means = geomeans(cases)
   if (json) {
     const byName = Object.fromEntries(cases.map(({ name, ...rest }) => [name, rest]))
@@ -225,7 +237,9 @@ export async function benchHotPath({ twin: source, json, rounds, only }: Options
 
 /** Means over all cases that the yardstick has; undefined without it. */
 function geomeans(cases: readonly Case[]) {
-  const medians = cases.flatMap(({ ratio, cpuRatio }) => (ratio && cpuRatio ? [[ratio[1], cpuRatio[1]]] : []))
+  const medians = cases.flatMap(({ of, ratio, cpuRatio }) =>
+    of === 'C' && ratio && cpuRatio ? [[ratio[1], cpuRatio[1]]] : [],
+  )
   if (medians.length === 0) return undefined
   const byClock = medians.map(([ratio]) => ratio)
   return {
@@ -235,16 +249,10 @@ function geomeans(cases: readonly Case[]) {
   }
 }
 
-function row({ name, ns, cpuNs, bytesPerIteration, scavenges, ratio, cpuRatio }: Case): string {
+function row({ name, ns, cpuNs, bytesPerIteration, scavenges, ratio, cpuRatio, of }: Case): string {
   const times = `${shown(ns, 1).padStart(24)} ns  ${shown(cpuNs, 1).padStart(24)} ns`
-  const ratios = ratio && cpuRatio ? `  ${shown(ratio, 2)}x  ${shown(cpuRatio, 2)}x of C` : ''
+  const ratios = ratio && cpuRatio ? `  ${shown(ratio, 2)}x  ${shown(cpuRatio, 2)}x of ${of}` : ''
   return `${name.padEnd(28)}${times}${ratios}  ${bytesPerIteration.toFixed(2)} bytes, ${scavenges} scavenges`
-}
-
-/** How many times the internal case, by each of one or two measures; nothing if that was not measured. */
-export const comparison = ({ internal }: Scenario, ...times: readonly (number | undefined)[]): string => {
-  const each = times.flatMap((time) => (time === undefined ? [] : `${time.toFixed(2)}x`))
-  return each.length === 0 ? '' : `, ${each.join(' ')} of ${internal}`
 }
 
 const shown = ([low, middle, high]: Quartiles, digits: number): string =>

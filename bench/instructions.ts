@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process'
 import { header, Progress, refuse } from '../test/command-line.ts'
 import { countRounds, type Round, valgrind } from './callgrind.ts'
 import { measuredDesigns } from './designs.ts'
-import { allScenarios, comparison, compileTwin, type Scenario, withTwin } from './exits.ts'
+import { allScenarios, compileTwin, type Scenario, withTwin } from './exits.ts'
 import { workerFile } from './responder.ts'
 import { geomean, median } from './statistics.ts'
 
@@ -115,7 +115,7 @@ export async function benchInstructions(options: Options): Promise<void> {
     }
     cases.push(one)
     progress.clear()
-    if (!json) console.log(row(one) + comparison(scenario, one.timesInternal))
+    if (!json) console.log(row(one, scenario))
     if (!json) for (const line of functionRows(one)) console.log(line)
   }
   const ratios = cases.flatMap(({ ours, twin }) => (twin === undefined ? [] : [ours / twin]))
@@ -124,9 +124,10 @@ export async function benchInstructions(options: Options): Promise<void> {
   else if (mean !== undefined) console.log(`geometric mean of the ratios: ${mean.toFixed(2)}`)
 }
 
-function row({ name, ours, twin }: Case): string {
+function row({ name, ours, twin, timesInternal }: Case, { internal }: Scenario): string {
   const theirs = twin === undefined ? '' : `${twin.toFixed(1).padStart(10)}  ${(ours / twin).toFixed(2)}x`
-  return `${name.padEnd(26)}${ours.toFixed(1).padStart(10)}${theirs}`
+  const times = timesInternal === undefined ? '' : `, ${timesInternal.toFixed(2)}x of ${internal}`
+  return `${name.padEnd(26)}${ours.toFixed(1).padStart(10)}${theirs}${times}`
 }
 
 const functionRows = ({ functions = {} }: Case): string[] =>

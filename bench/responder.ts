@@ -1,5 +1,6 @@
 /** A process that measures: it answers a line with a line, as worker.ts says. */
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
@@ -15,14 +16,28 @@ export interface Answer extends Times {
   readonly scavenges: number
 }
 
-/** A child process that answers a line with a line. */
+/**
+ * The processors that processes can be kept on, by Linux's taskset; -1, any, where there is none. What is compared is kept on
+ * one processor: of those of a shared machine one may be slower than another for minutes.
+ */
+export const processors: readonly number[] = (() => {
+  if (process.platform !== 'linux' || spawnSync('taskset', ['--version']).status !== 0) return [-1]
+  const [, list = ''] = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
+  return list.split(',').flatMap((range) => {
+    const [first, last = first] = range.split('-').map(Number)
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i)
+  })
+})()
+
+/** A child process that answers a line with a line. It stays on a processor, one of {@link processors}. */
 export class Responder {
   private readonly child: ChildProcessByStdio<Writable, Readable, null>
   private buffer = ''
   private waiting: ((line: string) => void) | undefined
 
-  constructor(command: string, args: readonly string[]) {
-    this.child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  constructor(processor: number, ...command: readonly string[]) {
+    const kept = processor < 0 ? command : ['taskset', '-c', `${processor}`, ...command]
+    this.child = spawn(kept[0], kept.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] })
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.buffer += text
       const end = this.buffer.indexOf('\n')
@@ -56,5 +71,6 @@ export class Responder {
 /** The file of worker.ts, which the build puts beside whatever measures. */
 export const workerFile = fileURLToPath(new URL('./worker.js', import.meta.url))
 
-/** A process of worker.ts. */
-export const worker = (): Responder => new Responder(process.execPath, ['--expose-gc', workerFile])
+/** A process of worker.ts on a processor. */
+export const worker = (processor = processors[0]): Responder =>
+  new Responder(processor, process.execPath, '--expose-gc', workerFile)
