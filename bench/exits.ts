@@ -7,56 +7,11 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { header, Progress } from '../test/command-line.ts'
+import { asleep, type Scenario, throughPe, withoutTwin, withTwin } from './cases.ts'
 import { publicScenarios } from './public.ts'
-import { type Answer, processors, Responder, type Times, worker } from './responder.ts'
+import { ANY_PROCESSOR, type Answer, processors, Responder, type Times, worker } from './responder.ts'
 import { geomean, median, quantile } from './statistics.ts'
 
-/** A case of the benchmark, with the iterations of a round: 20 to 40 ms. */
-export interface Scenario {
-  readonly number: number
-  readonly name: string
-  readonly iterations: number
-  /** Of a case by the public API: the internal one that does the same. */
-  readonly internal?: string
-}
-
-/** The yardstick's scenarios, by its numbers. */
-export const withTwin: readonly Scenario[] = [
-  { number: 1, name: 'hypercall', iterations: 2_000_000 },
-  { number: 2, name: 'spi', iterations: 300_000 },
-  { number: 3, name: 'ipi', iterations: 250_000 },
-  { number: 4, name: 'wfi', iterations: 150_000 },
-  { number: 5, name: 'overflow', iterations: 40_000 },
-  { number: 6, name: 'mmio_read_vgic', iterations: 400_000 },
-]
-/**
- * Those that it does not have. The WFI of a thread that sleeps, so that the scheduler takes its PE and gives it one again:
- * the yardstick's looks twice at whether the vCPU may go on, as halt polling does. And a guest that sends INT to its ITS
- * and takes the LPI, as kvm-unit-tests' micro-benchmark `lpi` does (7,129 instructions on Linux 6.1). And on GICv4.1, where
- * every vCPU has a vPE: a hypercall, which should cost what it does on GICv3; an IPI by a vSGI and a device's vLPI, neither
- * of which makes the target exit; and a WFI that puts and loads the vPE and that a vLPI's doorbell ends.
- */
-const withoutTwin: readonly Scenario[] = [
-  { number: 7, name: 'wfi-asleep', iterations: 150_000 },
-  { number: 8, name: 'lpi', iterations: 30_000 },
-  { number: 9, name: 'hypercall-v4', iterations: 2_000_000 },
-  { number: 10, name: 'ipi_hw', iterations: 100_000 },
-  { number: 11, name: 'vlpi', iterations: 60_000 },
-  { number: 12, name: 'wfi-v4', iterations: 8_000 },
-]
-/** What VirtualMachine, and a scenario's run, do inside: the guest's accesses go through its PE; and in VMs with timers. */
-const throughPe: readonly Scenario[] = [
-  { number: 13, name: 'hypercall-pe', iterations: 1_500_000 },
-  { number: 14, name: 'spi-pe', iterations: 200_000 },
-  { number: 15, name: 'ipi-pe', iterations: 200_000 },
-  { number: 16, name: 'wfi-asleep-pe', iterations: 80_000 },
-  { number: 17, name: 'wfi-timer-pe', iterations: 60_000 },
-  { number: 18, name: 'hypercall-timers', iterations: 1_500_000 },
-  { number: 19, name: 'spi-timers', iterations: 200_000 },
-  { number: 20, name: 'ipi-timers', iterations: 200_000 },
-  { number: 21, name: 'wfi-asleep-timers', iterations: 80_000 },
-  { number: 22, name: 'mmio_read_vgic-timers', iterations: 400_000 },
-]
 export const allScenarios: readonly Scenario[] = [
   ...withTwin,
   ...withoutTwin,
@@ -168,8 +123,9 @@ async function measureCase(
   const all: Round[] = []
   const other = otherOf(scenario, twin)
   const processes = withTwin.includes(scenario) && machines === 1 ? PROCESSES : FEW_PROCESSES
+  const kept = scenario.makesObjects ? [ANY_PROCESSOR] : processors
   for (let process = 0; process < processes; process++)
-    all.push(...(await measure(scenario, machines, rounds, processors[process % processors.length], other)))
+    all.push(...(await measure(scenario, machines, rounds, kept[process % kept.length], other)))
   const ratios = (time: (times: Times) => number): Quartiles =>
     quartiles(all.flatMap((round) => (round.other ? time(round.ours) / time(round.other) : [])))
   return {
@@ -193,7 +149,7 @@ const quartiles = (values: readonly number[]): Quartiles => [
 ]
 
 /** Whether it is measured beside machines of other designs, too. */
-const hasOthers = (scenario: Scenario): boolean => [...withTwin, ...withoutTwin].includes(scenario)
+const hasOthers = (scenario: Scenario): boolean => withTwin.includes(scenario) || scenario === asleep
 
 const caseName = ({ name }: Scenario, machines: number): string =>
   machines > 1 ? `${name} (${machines} machines)` : name

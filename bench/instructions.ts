@@ -7,8 +7,9 @@
 import { execFileSync } from 'node:child_process'
 import { header, Progress, refuse } from '../test/command-line.ts'
 import { countRounds, type Round, valgrind } from './callgrind.ts'
+import { type Scenario, withTwin } from './cases.ts'
 import { measuredDesigns } from './designs.ts'
-import { allScenarios, compileTwin, type Scenario, withTwin } from './exits.ts'
+import { allScenarios, compileTwin } from './exits.ts'
 import { workerFile } from './responder.ts'
 import { geomean, median } from './statistics.ts'
 

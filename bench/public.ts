@@ -5,7 +5,8 @@
  * of it.
  */
 import { type BenchRun, exitCases } from 'vgic/bench'
-import { designs, type GuestBuilder, type Run, type Scenario, scenario } from 'vgic/scenario'
+import { designs, type GuestBuilder, type Scenario as Recipe, type Run, scenario } from 'vgic/scenario'
+import type { Scenario } from './cases.ts'
 
 const GICD_ISENABLER1 = 0x0800_0104
 /** The most steps of a run. */
@@ -56,7 +57,7 @@ const guests = {
 type RunKind = keyof typeof guests
 const runKinds = Object.keys(guests) as RunKind[]
 
-function recipeOf(kind: RunKind, rounds: number): Scenario {
+function recipeOf(kind: RunKind, rounds: number): Recipe {
   return scenario(kind)
     .gic({ listRegisters: 4 })
     .vm({ vcpus: 1, spis: 32, timers: kind === 'wfi' })
@@ -83,11 +84,7 @@ const events = (kind: RunKind): Measurable => ({
     timed(() => (steps === 0 ? 0 : recipeOf(kind, steps).run({ steps }).events.length)),
 })
 
-/** A case, with the internal one that does the same. */
-interface PublicCase {
-  readonly name: string
-  readonly iterations: number
-  readonly internal: string
+interface PublicCase extends Omit<Scenario, 'number'> {
   make(): Measurable
 }
 
@@ -99,8 +96,8 @@ const iterationsOf: Readonly<Record<Kind, number>> = {
   mmio_read_vgic: 400_000,
 }
 /**
- * A round takes more than a tenth of a second: making its machine, and V8's compiling what makes it, is 5 to 20 ms of the
- * processor, which are to be a small part of it.
+ * A round takes more than a tenth of a second, of which making its machine, and V8's compiling what makes it, is to be a small
+ * part: that is 5 to 20 ms of the processor.
  */
 const runsOf: Readonly<Record<RunKind, number>> = {
   hypercall: 5_000_000,
@@ -132,29 +129,29 @@ const all: readonly PublicCase[] = [
       make: () => exits(kind, timers),
     })),
   ),
-  ...runKinds.map((kind) => ({
-    name: `run/${kind}`,
-    iterations: runsOf[kind],
-    internal: internalOfRun(kind),
-    make: () => runs(kind),
-  })),
-  ...runKinds.map((kind) => ({
-    name: `events/${kind}`,
-    iterations: EVENTS,
-    internal: internalOf(kind),
-    make: () => events(kind),
-  })),
+  ...runKinds.map(
+    (kind): PublicCase => ({
+      name: `run/${kind}`,
+      iterations: runsOf[kind],
+      internal: internalOfRun(kind),
+      makesObjects: true,
+      make: () => runs(kind),
+    }),
+  ),
+  ...runKinds.map(
+    (kind): PublicCase => ({
+      name: `events/${kind}`,
+      iterations: EVENTS,
+      makesObjects: true,
+      make: () => events(kind),
+    }),
+  ),
 ]
 
 /** Numbers from here on are public cases. */
 const FIRST = 100
 
-export const publicScenarios = all.map(({ name, iterations, internal }, i) => ({
-  number: FIRST + i,
-  name,
-  iterations,
-  ...(name.startsWith('events/') ? {} : { internal }),
-}))
+export const publicScenarios: readonly Scenario[] = all.map((each, i) => ({ ...each, number: FIRST + i }))
 
 /** The machine of a public case; undefined for the number of an internal one. */
 export const publicPath = (scenario: number): Measurable | undefined => all[scenario - FIRST]?.make()

@@ -16,12 +16,13 @@ export interface Answer extends Times {
   readonly scavenges: number
 }
 
+export const ANY_PROCESSOR = -1
 /**
- * The processors that processes can be kept on, by Linux's taskset; -1, any, where there is none. What is compared is kept on
+ * The processors that processes can be kept on, by Linux's taskset; {@link ANY_PROCESSOR} where there is none. What is compared is kept on
  * one processor: of those of a shared machine one may be slower than another for minutes.
  */
 export const processors: readonly number[] = (() => {
-  if (process.platform !== 'linux' || spawnSync('taskset', ['--version']).status !== 0) return [-1]
+  if (process.platform !== 'linux' || spawnSync('taskset', ['--version']).status !== 0) return [ANY_PROCESSOR]
   const [, list = ''] = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
   return list.split(',').flatMap((range) => {
     const [first, last = first] = range.split('-').map(Number)
@@ -36,7 +37,7 @@ export class Responder {
   private waiting: ((line: string) => void) | undefined
 
   constructor(processor: number, ...command: readonly string[]) {
-    const kept = processor < 0 ? command : ['taskset', '-c', `${processor}`, ...command]
+    const kept = processor === ANY_PROCESSOR ? command : ['taskset', '-c', `${processor}`, ...command]
     this.child = spawn(kept[0], kept.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] })
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.buffer += text

@@ -12,18 +12,14 @@ import { measuredDesigns } from './designs.ts'
 import {
   ASLEEP,
   HotPath,
-  HYPERCALL,
   HYPERCALL_V4,
-  IPI,
   IPI_HW,
   LPI,
   machineOf,
   machineOfV41,
   machineWithIts,
   machineWithTimers,
-  SPI,
   VLPI,
-  WFI,
   WFI_V4,
   WITH_TIMERS,
 } from './hot-path.ts'
@@ -31,21 +27,14 @@ import { type Measurable, publicPath } from './public.ts'
 
 const WARM_UP = 50_000
 const WARM_UP_ROUNDS = 3
+/** Of what makes objects: V8 compiles anew, for some time, what it has compiled for those of the round before. */
+const MORE_WARM_UP_ROUNDS = 8
 
 /** Machines with other list registers and designs than the measured one. */
 const others = [
   (polls: boolean) => machineOf(2, designs.wfiHandler, polls),
   (polls: boolean) => machineOf(16, designs.vmcrOnExit, polls),
 ]
-
-/** What machines without an ITS, or without GICv4.1, run meanwhile. */
-const likewise = new Map([
-  [LPI, SPI],
-  [HYPERCALL_V4, HYPERCALL],
-  [IPI_HW, IPI],
-  [VLPI, SPI],
-  [WFI_V4, WFI],
-])
 
 function serve(): void {
   let scavenges = 0
@@ -82,8 +71,8 @@ function serve(): void {
 /** Of a case by the public API, warmed up; undefined for an internal one. */
 function publiclyWarmedUp(scenario: number): Measurable | undefined {
   const path = publicPath(scenario)
-  for (let round = 0; path && round < WARM_UP_ROUNDS; round++)
-    path.run(scenario, WARM_UP, (iterate) => iterate())
+  const rounds = path?.makesObjects ? MORE_WARM_UP_ROUNDS : WARM_UP_ROUNDS
+  for (let round = 0; path && round < rounds; round++) path.run(scenario, WARM_UP, (iterate) => iterate())
   return path
 }
 
@@ -95,8 +84,7 @@ function warmedUp(scenario: number, count: number, design: Design = designs.wfiF
   if (scenario === LPI) paths[0].bootIts()
   if (scenario === IPI_HW) paths[0].enableVsgis()
   for (let round = 0; round < WARM_UP_ROUNDS; round++) {
-    for (const [i, path] of paths.entries())
-      path.run(i > 0 ? (likewise.get(scenario) ?? scenario) : scenario, WARM_UP)
+    for (const path of paths) path.run(scenario, WARM_UP)
   }
   return paths[0]
 }

@@ -214,7 +214,7 @@ export class VirtualMachine {
     const v = this.inGuest(vcpu)
     const result = this.pcpu.wfi(peOf(this.words, v), ESR_WFI)
     if (result === WFX_COMPLETES) return true
-    if (result === WFX_TRAPS) this.leave(v, EXIT_WFI)
+    if (result === WFX_TRAPS) this.leaveAtInstruction(v, EXIT_WFI)
     return this.runLoop.threadState(v) !== THREAD_SLEEPS
   }
 
@@ -428,6 +428,11 @@ export class VirtualMachine {
   /** Makes the guest exit for a reason, and handles the exit. */
   private leave(v: Vcpu, reason: number): void {
     if (this.runLoop.leave(v, reason) === THREAD_WAITS_FOR_VCPUS) this.waitForVcpus(v)
+  }
+
+  /** The same for the guest's instruction. It may be skipped, which means nothing to a guest that has no program. */
+  private leaveAtInstruction(v: Vcpu, reason: number): void {
+    this.leave(v, reason)
     this.words[v + GUEST_PC] = 0
   }
 
@@ -465,7 +470,7 @@ export class VirtualMachine {
     words[v + VCPU_FAULT_IPA + 1] = isIndex(address) ? 0 : Math.floor(address / HIGH)
     words[v + VCPU_DATA] = low
     words[v + VCPU_DATA + 1] = high
-    this.leave(v, EXIT_MMIO)
+    this.leaveAtInstruction(v, EXIT_MMIO)
     return v
   }
 
@@ -499,7 +504,7 @@ export class VirtualMachine {
     words[v + VCPU_ESR] = syndrome
     words[v + VCPU_DATA] = low
     words[v + VCPU_DATA + 1] = high
-    this.leave(v, EXIT_SYSREG)
+    this.leaveAtInstruction(v, EXIT_SYSREG)
   }
 
   /** Throws for an INTID whose line cannot be set. */
