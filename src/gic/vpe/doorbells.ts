@@ -39,8 +39,12 @@ export class Doorbells {
 
   /** Whether one is under way to a CPU. */
   isUnderWay(cpu: number, intid: number): boolean {
-    for (let n = 0; n < this.count; n++) if (this.cpuOf(n) === cpu && this.intidOf(n) === intid) return true
+    for (let n = 0; n < this.count; n++) if (this.isOne(n, cpu, intid)) return true
     return false
+  }
+
+  private isOne(n: number, cpu: number, intid: number): boolean {
+    return this.cpuOf(n) === cpu && this.intidOf(n) === intid
   }
 
   /** A doorbell rings at a CPU's redistributor. INTID 1023 is none. */
@@ -72,16 +76,14 @@ export class Doorbells {
   /** A doorbell that was rung and not acknowledged is taken back. */
   takeBack(cpu: number, intid: number): void {
     if (intid === INTID_NONE) return
-    this.list.removeWhere((at) => this.words[at] === cpu && this.words[at + 1] === intid)
+    for (let n = this.count - 1; n >= 0; n--) if (this.isOne(n, cpu, intid)) this.list.remove(n)
     this.lpis.clear(cpu, intid - FIRST_LPI)
   }
 
   /** A doorbell that was rung and not acknowledged is rung at another redistributor instead. */
   move(from: number, to: number, intid: number): void {
     if (intid === INTID_NONE) return
-    for (let n = 0; n < this.count; n++) {
-      if (this.cpuOf(n) === from && this.intidOf(n) === intid) this.words[this.list.entryAt(n)] = to
-    }
+    for (let n = 0; n < this.count; n++) if (this.isOne(n, from, intid)) this.words[this.list.entryAt(n)] = to
     this.lpis.move(from, to, intid - FIRST_LPI)
   }
 }
