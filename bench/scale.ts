@@ -11,6 +11,7 @@ import {
   VirtualMachine,
   type VirtualMachineConfig,
 } from 'vgic/scenario'
+import type { Vcpu } from '../src/hyp/records/vcpu.ts'
 import { VCPU_AP_FIRST, VCPU_AP_LAST } from '../src/hyp/records/vcpu-offsets.ts'
 import { asIrq, IRQ_LINK } from '../src/hyp/records/vgic-irq.ts'
 import { header } from '../test/command-line.ts'
@@ -74,26 +75,38 @@ function spi(vm: VirtualMachine, intid: number): Operation {
   }
 }
 
-/** An entry and an exit with as many SPIs pending, which come in the worst order. */
+/** An entry and an exit with as many SPIs pending, which come in an order that is bad for every sort. */
 function pending(length: number, design: Design): Operation {
   const vm = booted({ spis: Math.max(length, 32), design, silicon: { listRegisters: 4 } })
   for (let intid = 32; intid < 32 + length; intid++) vm.setLine(intid, 1)
   const { words, vcpu } = { ...vm.hypervisor, vcpu: vm.hypervisor.vcpu(0) }
   vm.exit(0)
   return () => {
-    let reversed = asIrq(0)
-    let irq = asIrq(words[vcpu + VCPU_AP_FIRST])
-    words[vcpu + VCPU_AP_LAST] = irq
-    while (irq !== 0) {
-      const next = asIrq(words[irq + IRQ_LINK])
-      words[irq + IRQ_LINK] = reversed
-      reversed = irq
-      irq = next
-    }
-    words[vcpu + VCPU_AP_FIRST] = reversed
+    split(words, vcpu)
     vm.enter(0)
     vm.exit(0)
   }
+}
+
+/** Puts every other interrupt on a vCPU's ap_list behind the rest. */
+function split(words: Int32Array, v: Vcpu): void {
+  let kept = v + VCPU_AP_FIRST
+  let first = 0
+  let moved = kept
+  for (let irq = asIrq(words[kept]), n = 0; irq !== 0; irq = asIrq(words[irq + IRQ_LINK]), n++) {
+    if (n % 2 === 0) {
+      words[kept] = irq
+      kept = irq + IRQ_LINK
+    } else {
+      if (first === 0) first = irq
+      else words[moved] = irq
+      moved = irq + IRQ_LINK
+    }
+  }
+  words[kept] = first
+  if (first === 0) return
+  words[moved] = 0
+  words[v + VCPU_AP_LAST] = moved - IRQ_LINK
 }
 
 /** A device's message: INT of the guest's ITS, and its LPI taken. */

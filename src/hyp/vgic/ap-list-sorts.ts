@@ -98,17 +98,27 @@ export class ApListSorts {
   private sortLong(v: Vcpu, rankOf: RankOf, off: number): void {
     const { words, layout } = this
     this.scratch ??= scratchFor(FIRST_SPI + layout.spiCount + layout.lpis.lpi.count)
-    const { ranks, sorted, starts } = this.scratch
-    starts.fill(0)
+    const { ranks, sorted, places } = this.scratch
     const first = asIrq(words[v + VCPU_AP_FIRST])
     let count = 0
+    let lowest = RANKS
+    let highest = 0
     for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) {
-      ranks[count] = rankOf(words[irq], off)
-      starts[ranks[count++] + 1]++
+      const rank = rankOf(words[irq], off)
+      ranks[count++] = rank
+      places[rank]++
+      if (rank < lowest) lowest = rank
+      if (rank > highest) highest = rank
     }
-    for (let rank = 1; rank <= RANKS; rank++) starts[rank] += starts[rank - 1]
+    let place = 0
+    for (let rank = lowest; rank <= highest; rank++) {
+      const ofRank = places[rank]
+      places[rank] = place
+      place += ofRank
+    }
     let i = 0
-    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) sorted[starts[ranks[i++]]++] = irq
+    for (let irq = first; irq !== 0; irq = asIrq(words[irq + IRQ_LINK])) sorted[places[ranks[i++]]++] = irq
+    places.fill(0, lowest, highest + 1)
     this.relink(v, sorted, count)
   }
 
@@ -128,21 +138,21 @@ export class ApListSorts {
 /** Where an interrupt belongs in a list, by its word and the disabled groups: the lowest rank comes first. */
 type RankOf = (word: number, off: number) => number
 
-/** Lists from here on are sorted by counting: a shorter one takes longer so, unless it is in the worst order. */
-const LONG = 64
+/** Lists from here on are sorted by counting: a shorter one takes less by insertion, whatever order it is in. */
+const LONG = 32
 
 /** What a sort of a long list needs, which means nothing after it. */
 interface Scratch {
   readonly ranks: Uint16Array
   readonly sorted: Int32Array
-  /** Where the interrupts of each rank begin. */
-  readonly starts: Int32Array
+  /** By rank, how many interrupts have it, and then the place of the next one; all zero between sorts. */
+  readonly places: Int32Array
 }
 
 const scratchFor = (longest: number): Scratch => ({
   ranks: new Uint16Array(longest),
   sorted: new Int32Array(longest),
-  starts: new Int32Array(RANKS + 1),
+  places: new Int32Array(RANKS),
 })
 
 /** Ranks of interrupts above all priorities. */
