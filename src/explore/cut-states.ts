@@ -4,12 +4,20 @@
  */
 import { keyOf } from './sum-hash.ts'
 
+/** A Map has room for 2^24 states; as many as a stack has at most leave it between two steps. */
+const MOST = 2 ** 24 - 2 ** 20
+
 export class CutStates {
   /** Whether any schedule was cut off. */
   any = false
   private readonly depths = new Map<number, number>()
   /** Of the states on the search's stack, those at less than this depth have something cut off below them. */
   private below = 0
+
+  /** Whether there are as many as can be known. */
+  get isFull(): boolean {
+    return this.depths.size >= MOST
+  }
 
   /**
    * Records that schedules are cut off below the state at `depth`, the top of the stack, and so below every state on

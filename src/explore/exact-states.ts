@@ -14,9 +14,9 @@ const BUDGET = -1
 
 export class ExactStates {
   /** The pairs of the roots: their numbers are those of the states. */
-  private readonly roots = new PairNumbers()
+  private readonly roots: PairNumbers
   /** The pairs of the nodes below. */
-  private readonly nodes = new PairNumbers()
+  private readonly nodes: PairNumbers
   /** Words of a state, and its budget. */
   private readonly size: number
   /**
@@ -43,6 +43,8 @@ export class ExactStates {
     for (let r = 0; r < ranges.length; r += 2) size += ranges[r + 1] - ranges[r]
     this.size = size
     this.room = 1 << (32 - Math.clz32(size))
+    this.roots = new PairNumbers(1)
+    this.nodes = new PairNumbers(this.room)
     this.offsets = new Int32Array(this.room)
     this.places = new Int32Array(words.length)
     this.changed = new Uint8Array(2 * this.room)
@@ -55,6 +57,11 @@ export class ExactStates {
       }
     }
     this.offsets[this.placeOf(size - 1) - this.room] = BUDGET
+  }
+
+  /** Whether there is room for one state more only, and for none after that. */
+  get isFull(): boolean {
+    return this.roots.isFull || this.nodes.isFull
   }
 
   /** How many states are kept. */

@@ -223,6 +223,7 @@ export class Explorer {
   private take(actor: number): Report | undefined {
     const { search, visited, recent } = this
     const { stack } = search
+    if (search.exact?.isFull) return this.report({ bound: 'states' })
     const next = search.step(actor)
     this.transitions++
     const { keyA, keyB, tableKey } = next
@@ -237,7 +238,8 @@ export class Explorer {
     }
     if (slot === DONE || (isNew && this.share?.closed.has(keyA, keyB))) return this.skip(next)
     if (!isNew) return this.meet(actor, slot, next)
-    if (visited.isFull || visited.size >= this.bounds.states) return this.report({ bound: 'states' })
+    const isFull = visited.isFull || this.cut.isFull || visited.size >= this.bounds.states
+    if (isFull) return this.report({ bound: 'states' })
     this.enter(slot, next)
     return undefined
   }

@@ -1,17 +1,31 @@
 /** Numbers for pairs of words: from 1, in the order in which the pairs were first asked for. */
-import { doubled } from '../state/doubled.ts'
+import { zeros } from '../state/zeros.ts'
 import { mixA } from './sum-hash.ts'
 
-/** Pairs that there is room for at first. */
+/** Pairs that there is room for at first, and at most. */
 const FIRST = 1 << 8
+const MOST = 1 << 30
 
 export class PairNumbers {
   /** How many pairs have a number. */
   count = 0
+  /** Whether there was no room for more than those that are in reserve. */
+  isFull = false
   /** By number, both words of the pair. Number 0 is no pair's, and has zeros. */
-  private pairs = new Int32Array(2 * FIRST)
-  /** A hash table with open addressing of the numbers; 0 is a free slot. */
-  private slots = new Int32Array(FIRST)
+  private pairs: Int32Array
+  /** A hash table with open addressing of the numbers; 0 is a free slot. It is twice as long as there is room for pairs. */
+  private slots: Int32Array
+
+  constructor(
+    /** Pairs that are kept in reserve: as many may get a number before somebody asks whether it {@link isFull}. */
+    private readonly reserve = 0,
+    private readonly most = MOST,
+  ) {
+    let room = FIRST
+    while (room <= reserve + 1) room *= 2
+    this.pairs = new Int32Array(2 * room)
+    this.slots = new Int32Array(2 * room)
+  }
 
   /** Bytes that it takes. */
   get bytes(): number {
@@ -39,23 +53,28 @@ export class PairNumbers {
 
   private add(slot: number, left: number, right: number): number {
     const number = ++this.count
-    if (2 * number === this.pairs.length) this.pairs = doubled(this.pairs)
     this.slots[slot] = number
     this.pairs[2 * number] = left
     this.pairs[2 * number + 1] = right
-    if (4 * number > 3 * this.slots.length) this.growSlots()
+    if (2 * (number + this.reserve + 1) >= this.pairs.length && !this.isFull) this.isFull = !this.grows()
     return number
   }
 
-  private growSlots(): void {
+  /** Makes room for twice as many pairs; false if it cannot. */
+  private grows(): boolean {
     const { pairs, count } = this
-    const slots = new Int32Array(2 * this.slots.length)
-    const mask = slots.length - 1
+    const words = 2 * pairs.length
+    const [larger, slots] = words > 2 * this.most ? [] : [zeros(words), zeros(words)]
+    if (larger === undefined || slots === undefined) return false
+    larger.set(pairs)
+    const mask = words - 1
     for (let number = 1; number <= count; number++) {
       let at = mixA(pairs[2 * number], pairs[2 * number + 1]) & mask
       while (slots[at] !== 0) at = (at + 1) & mask
       slots[at] = number
     }
+    this.pairs = larger
     this.slots = slots
+    return true
   }
 }

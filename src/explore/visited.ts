@@ -8,6 +8,8 @@
  * pages and lines of the processor's caches. How many states a table gets nobody knows beforehand: each grows by itself.
  */
 
+import { zeros } from '../state/zeros.ts'
+
 /** Tables of a large set: what says where they are is not to fill a cache, either. */
 const MOST_TABLES = 1 << 12
 /** Words of a table at first: a line of a cache. */
@@ -167,15 +169,5 @@ export class VisitedSet {
     larger.set(this.slots)
     this.slots = larger
     return true
-  }
-}
-
-/** An array of so many words; undefined if there is no memory for it. */
-function zeros(words: number): Int32Array | undefined {
-  try {
-    return new Int32Array(words)
-  } catch (error) {
-    if (error instanceof RangeError) return undefined
-    throw error
   }
 }

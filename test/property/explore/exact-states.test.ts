@@ -116,4 +116,16 @@ describe('numbers of pairs', () => {
       { numRuns: 50 },
     )
   })
+
+  it('are given for as many more as are in reserve, once there is no room', () => {
+    const reserve = 100
+    const numbers = new PairNumbers(reserve, 1024)
+    let count = 0
+    while (!numbers.isFull) expect(numbers.numberOf(count, 7)).toBe(++count)
+    expect(count + reserve).toBeLessThan(1024)
+    expect(count + reserve).toBeGreaterThan(1020)
+    for (let i = 0; i < reserve; i++) expect(numbers.numberOf(-1, i)).toBe(++count)
+    for (let i = 0; i < reserve; i++) expect(numbers.numberOf(-1, i)).toBe(count - reserve + 1 + i)
+    expect(numbers.numberOf(0, 7)).toBe(1)
+  })
 })
