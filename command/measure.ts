@@ -17,7 +17,7 @@ failed, 2 if a file cannot be replayed.
 
 export const conformanceSubcommand: Subcommand = {
   name: 'conformance',
-  summary: 'recordings of real implementations, replayed and compared',
+  summary: 'recordings of QEMU, and of Linux on it, replayed and compared',
   help: CONFORMANCE,
   options: { profile: { type: 'string' } },
   run(request) {
