@@ -83,7 +83,7 @@ export function kvm61(design: Design): Design {
   const names = stepNamesFor('kvm61', edited, [...replacedBy61.keys(), 'put'])
   for (const [name, by] of replacedBy61) edited = edited.replaceAll(name, by)
   edited = edited.insertAfterAll(flushActiveFirst.name, vpeEnable).insertAfterAll('put', vpeDisable)
-  return withoutOwn(edited, names).design(`${design.name} (kvm61)`)
+  return withoutUnknownToLinux(edited, names).design(`${design.name} (kvm61)`)
 }
 
 /** The steps that Linux 6.1 has instead of a design's. */
@@ -124,7 +124,7 @@ function stepNamesFor(
 }
 
 /** Without what no Linux has, as far as the design has it. */
-function withoutOwn(edit: Edit, names: ReadonlySet<string>): Edit {
+function withoutUnknownToLinux(edit: Edit, names: ReadonlySet<string>): Edit {
   let edited = edit
   for (const name of ['timerSync', 'reevaluate']) if (names.has(name)) edited = edited.omitAll(name)
   return names.has(dyRunnable.name) ? edited.replaceAll(dyRunnable.name, candidateRunnable) : edited
@@ -189,5 +189,5 @@ export function kvm72(design: Design): Design {
     .omitAll('trapDir')
     .insertAfter('sysreg/emulateSysreg', when(deactivationLeft, stopVcpus, deactivateStopped, resumeVcpus))
     .replace('sysreg/emulateSysreg', emulateSysregByShadow)
-  return withoutOwn(edited, names).design(`${design.name} (kvm72)`)
+  return withoutUnknownToLinux(edited, names).design(`${design.name} (kvm72)`)
 }

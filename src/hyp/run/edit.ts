@@ -21,8 +21,9 @@ interface Place {
   readonly step: Step
   /** `wfi/preemptOff#2`: by the number a list's steps of one name are told apart, from the second on. */
   readonly path: string
-  /** The path without a number, and with one in any case. */
+  /** `wfi/preemptOff`: the path without a number. */
   readonly plain: string
+  /** `wfi/preemptOff#1`: the path with one, the first step's too. */
   readonly numbered: string
 }
 
