@@ -1,5 +1,5 @@
 /**
- * The benchmark of exits: rounds of every scenario, in turn with those of the yardstick, or of the internal case that does the
+ * The benchmark of exits: rounds of every case, in turn with those of the yardstick, or of the internal case that does the
  * same; medians of the ratios.
  */
 import { execFileSync } from 'node:child_process'
@@ -7,19 +7,14 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { header, Progress } from '../test/command-line.ts'
-import { asleep, type Scenario, throughPe, withoutTwin, withTwin } from './cases.ts'
-import { publicScenarios } from './public.ts'
+import { asleep, type BenchCase, throughPe, withoutTwin, withTwin } from './cases.ts'
+import { publicCases } from './public.ts'
 import { ANY_PROCESSOR, type Answer, processors, Responder, type Times, worker } from './responder.ts'
 import { geomean, median, quantile } from './statistics.ts'
 
-export const allScenarios: readonly Scenario[] = [
-  ...withTwin,
-  ...withoutTwin,
-  ...throughPe,
-  ...publicScenarios,
-]
+export const allCases: readonly BenchCase[] = [...withTwin, ...withoutTwin, ...throughPe, ...publicCases]
 /** The names of all cases, as `--only` takes them. */
-export const caseNames = allScenarios.map(({ name }) => name)
+export const caseNames = allCases.map(({ name }) => name)
 /**
  * Processes, one after another, on each processor in turn; each has its own luck with code placement. Cases that the yardstick
  * does not have, and those with several machines, have fewer.
@@ -55,8 +50,8 @@ interface Other {
 /** A quartile, the median, and the other one. */
 type Quartiles = readonly [number, number, number]
 
-/** One scenario with one number of live machines. */
-interface Case {
+/** What was measured of one case with one number of live machines. */
+interface CaseResult {
   readonly name: string
   readonly ns: Quartiles
   readonly cpuNs: Quartiles
@@ -76,20 +71,20 @@ export function compileTwin(source: string): string {
 }
 
 /** What a case is compared with, if there is something: the yardstick, by its binary, or the internal case. */
-function otherOf(scenario: Scenario, twin: string | undefined): Other | undefined {
-  const internal = allScenarios.find(({ name }) => name === scenario.internal)
+function otherOf(benchCase: BenchCase, twin: string | undefined): Other | undefined {
+  const internal = allCases.find(({ name }) => name === benchCase.internal)
   if (internal) {
     const { name, number, iterations } = internal
     return { name, start: worker, line: `${number} ${iterations} 1`, hasChecksum: false }
   }
-  if (twin === undefined || !withTwin.includes(scenario)) return undefined
-  const line = `${scenario.number} ${scenario.iterations} 4`
+  if (twin === undefined || !withTwin.includes(benchCase)) return undefined
+  const line = `${benchCase.number} ${benchCase.iterations} 4`
   return { name: 'C', start: (processor) => new Responder(processor, twin), line, hasChecksum: true }
 }
 
-/** Measures one scenario in a new process, round by round in turn with what it is compared with. */
+/** Measures one case in a new process, round by round in turn with what it is compared with. */
 async function measure(
-  { number, name, iterations }: Scenario,
+  { number, name, iterations }: BenchCase,
   machines: number,
   rounds: number,
   processor: number,
@@ -115,21 +110,21 @@ async function measure(
 }
 
 async function measureCase(
-  scenario: Scenario,
+  benchCase: BenchCase,
   machines: number,
   rounds: number,
   twin: string | undefined,
-): Promise<Case> {
+): Promise<CaseResult> {
   const all: Round[] = []
-  const other = otherOf(scenario, twin)
-  const processes = withTwin.includes(scenario) && machines === 1 ? PROCESSES : FEW_PROCESSES
-  const kept = scenario.makesObjects ? [ANY_PROCESSOR] : processors
+  const other = otherOf(benchCase, twin)
+  const processes = withTwin.includes(benchCase) && machines === 1 ? PROCESSES : FEW_PROCESSES
+  const kept = benchCase.makesObjects ? [ANY_PROCESSOR] : processors
   for (let process = 0; process < processes; process++)
-    all.push(...(await measure(scenario, machines, rounds, kept[process % kept.length], other)))
+    all.push(...(await measure(benchCase, machines, rounds, kept[process % kept.length], other)))
   const ratios = (time: (times: Times) => number): Quartiles =>
     quartiles(all.flatMap((round) => (round.other ? time(round.ours) / time(round.other) : [])))
   return {
-    name: caseName(scenario, machines),
+    name: caseName(benchCase, machines),
     ns: quartiles(all.map(({ ours }) => ours.ns)),
     cpuNs: quartiles(all.map(({ ours }) => ours.cpuNs)),
     bytesPerIteration: Math.max(0, median(all.map(({ ours }) => ours.bytes))),
@@ -149,9 +144,9 @@ const quartiles = (values: readonly number[]): Quartiles => [
 ]
 
 /** Whether it is measured beside machines of other designs, too. */
-const hasOthers = (scenario: Scenario): boolean => withTwin.includes(scenario) || scenario === asleep
+const hasOthers = (benchCase: BenchCase): boolean => withTwin.includes(benchCase) || benchCase === asleep
 
-const caseName = ({ name }: Scenario, machines: number): string =>
+const caseName = ({ name }: BenchCase, machines: number): string =>
   machines > 1 ? `${name} (${machines} machines)` : name
 
 const WHAT = 'bench: what an exit of a vCPU costs, with what the guest did before and the entry after it'
@@ -165,16 +160,16 @@ function legend(rounds: number): string {
 /** Runs the benchmark and prints it. */
 export async function benchHotPath({ twin: source, json, rounds, only }: Options): Promise<void> {
   const twin = source === undefined ? undefined : compileTwin(source)
-  const cases: Case[] = []
-  const chosen = allScenarios.filter(({ name }) => only === undefined || name === only)
+  const cases: CaseResult[] = []
+  const chosen = allCases.filter(({ name }) => only === undefined || name === only)
   const both = [1, 3].flatMap((machines) =>
     chosen.filter((each) => machines === 1 || hasOthers(each)).map((each) => [each, machines] as const),
   )
   const progress = new Progress(both.length)
   if (!json) console.log(header(WHAT, legend(rounds)))
-  for (const [scenario, machines] of both) {
-    progress.next(caseName(scenario, machines))
-    const measured = await measureCase(scenario, machines, rounds, twin)
+  for (const [benchCase, machines] of both) {
+    progress.next(caseName(benchCase, machines))
+    const measured = await measureCase(benchCase, machines, rounds, twin)
     cases.push(measured)
     progress.clear()
     if (!json) console.log(row(measured))
@@ -192,7 +187,7 @@ export async function benchHotPath({ twin: source, json, rounds, only }: Options
 }
 
 /** Means over all cases that the yardstick has; undefined without it. */
-function geomeans(cases: readonly Case[]) {
+function geomeans(cases: readonly CaseResult[]) {
   const medians = cases.flatMap(({ of, ratio, cpuRatio }) =>
     of === 'C' && ratio && cpuRatio ? [[ratio[1], cpuRatio[1]]] : [],
   )
@@ -205,7 +200,7 @@ function geomeans(cases: readonly Case[]) {
   }
 }
 
-function row({ name, ns, cpuNs, bytesPerIteration, scavenges, ratio, cpuRatio, of }: Case): string {
+function row({ name, ns, cpuNs, bytesPerIteration, scavenges, ratio, cpuRatio, of }: CaseResult): string {
   const times = `${shown(ns, 1).padStart(24)} ns  ${shown(cpuNs, 1).padStart(24)} ns`
   const ratios = ratio && cpuRatio ? `  ${shown(ratio, 2)}x  ${shown(cpuRatio, 2)}x of ${of}` : ''
   return `${name.padEnd(28)}${times}${ratios}  ${bytesPerIteration.toFixed(2)} bytes, ${scavenges} scavenges`
