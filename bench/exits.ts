@@ -8,8 +8,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { header, Progress } from '../test/command-line.ts'
 import { asleep, type BenchCase, throughPe, withoutTwin, withTwin } from './cases.ts'
+import { ANY_PROCESSOR, processors } from './processors.ts'
 import { publicCases } from './public.ts'
-import { ANY_PROCESSOR, type Answer, processors, Responder, type Times, worker } from './responder.ts'
+import { type Answer, Responder, type Times, worker } from './responder.ts'
 import { geomean, median, quantile } from './statistics.ts'
 
 export const allCases: readonly BenchCase[] = [...withTwin, ...withoutTwin, ...throughPe, ...publicCases]
@@ -93,19 +94,22 @@ async function measure(
   const own = worker(processor)
   const theirs = other?.start(processor)
   const answers: Round[] = []
-  for (let round = 0; round <= rounds; round++) {
-    const ours = await own.ask(`${number} ${iterations} ${machines}`)
-    const answer = other && (await theirs?.ask(other.line))
-    if (answer && other.hasChecksum && answer.checksum !== ours.checksum) {
-      throw new Error(
-        `${name}: checksum ${ours.checksum}, that of ${other.name} is ${answer.checksum}: not the same work`,
-      )
+  try {
+    for (let round = 0; round <= rounds; round++) {
+      const ours = await own.ask(`${number} ${iterations} ${machines}`)
+      const answer = other && (await theirs?.ask(other.line))
+      if (answer && other.hasChecksum && answer.checksum !== ours.checksum) {
+        throw new Error(
+          `${name}: checksum ${ours.checksum}, that of ${other.name} is ${answer.checksum}: not the same work`,
+        )
+      }
+      // The first round warms both up.
+      if (round > 0) answers.push(answer ? { ours, other: answer } : { ours })
     }
-    // The first round warms both up.
-    if (round > 0) answers.push(answer ? { ours, other: answer } : { ours })
+  } finally {
+    own.end()
+    theirs?.end()
   }
-  own.end()
-  theirs?.end()
   return answers
 }
 
@@ -118,7 +122,7 @@ async function measureCase(
   const all: Round[] = []
   const other = otherOf(benchCase, twin)
   const processes = withTwin.includes(benchCase) && machines === 1 ? PROCESSES : FEW_PROCESSES
-  const kept = benchCase.makesObjects ? [ANY_PROCESSOR] : processors
+  const kept = benchCase.makesObjects ? [ANY_PROCESSOR] : processors()
   for (let process = 0; process < processes; process++)
     all.push(...(await measure(benchCase, machines, rounds, kept[process % kept.length], other)))
   const ratios = (time: (times: Times) => number): Quartiles =>
