@@ -131,7 +131,7 @@ async function measureCase(
     name: caseName(benchCase, machines),
     ns: quartiles(all.map(({ ours }) => ours.ns)),
     cpuNs: quartiles(all.map(({ ours }) => ours.cpuNs)),
-    bytesPerIteration: Math.max(0, median(all.map(({ ours }) => ours.bytes))),
+    bytesPerIteration: bytesOf(all.map(({ ours }) => ours)),
     scavenges: median(all.map(({ ours }) => ours.scavenges)),
     ...(other && { of: other.name, ratio: ratios(({ ns }) => ns), cpuRatio: ratios(({ cpuNs }) => cpuNs) }),
     rounds: all.map((round) => ({
@@ -139,6 +139,12 @@ async function measureCase(
       ...(round.other && { other: { ns: round.other.ns, cpuNs: round.other.cpuNs } }),
     })),
   }
+}
+
+/** The bytes of an iteration. A scavenge takes some away: rounds without one say it, if there are any. */
+function bytesOf(answers: readonly Answer[]): number {
+  const whole = answers.filter(({ scavenges }) => scavenges === 0)
+  return Math.max(0, median((whole.length > 0 ? whole : answers).map(({ bytes }) => bytes)))
 }
 
 const quartiles = (values: readonly number[]): Quartiles => [

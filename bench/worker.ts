@@ -5,7 +5,6 @@
  * when they are made; the time of the processor is that of all threads, V8's compiler and collector included.
  */
 
-import { PerformanceObserver } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { type Design, designs, type ScenarioMachine } from 'vgic/scenario'
 import { measuredDesigns } from './designs.ts'
@@ -24,6 +23,7 @@ import {
   WITH_TIMERS,
 } from './hot-path.ts'
 import { type Measurable, publicPath } from './public.ts'
+import { countScavenges } from './scavenges.ts'
 
 const WARM_UP = 50_000
 const WARM_UP_ROUNDS = 3
@@ -36,15 +36,11 @@ const others = [
   (polls: boolean) => machineOf(16, designs.vmcrOnExit, polls),
 ]
 
-function serve(): void {
-  let scavenges = 0
-  new PerformanceObserver((list) => {
-    scavenges += list.getEntries().length
-  }).observe({ entryTypes: ['gc'] })
+async function serve(): Promise<void> {
+  const scavenges = countScavenges()
   const measured = new Map<string, Measurable>()
   const emptyBytes = new Map<string, number>()
-  const lines = createInterface({ input: process.stdin })
-  lines.on('line', (line) => {
+  for await (const line of createInterface({ input: process.stdin })) {
     const [number, iterations, count, position] = line.split(' ').map(Number)
     const key = `${number} ${count} ${position}`
     const path: Measurable =
@@ -58,14 +54,12 @@ function serve(): void {
     // A collection that comes in between makes it less: it is the most of all rounds.
     const empty = Math.max(emptyBytes.get(key) ?? 0, measure(path, number, 0).bytes)
     emptyBytes.set(key, empty)
-    const before = scavenges
+    const before = await scavenges()
     const { wall, cpu, checksum, bytes } = measure(path, number, iterations)
+    const came = (await scavenges()) - before
     const each = (value: number, digits: number): string => (value / iterations).toFixed(digits)
-    setImmediate(() => {
-      const memory = `${each(bytes - empty, 4)} ${scavenges - before}`
-      console.log(`${each(wall, 3)} ${each(cpu, 3)} ${checksum} ${memory}`)
-    })
-  })
+    console.log(`${each(wall, 3)} ${each(cpu, 3)} ${checksum} ${each(bytes - empty, 4)} ${came}`)
+  }
 }
 
 /** Of a case by the public API, warmed up; undefined for an internal one. */
@@ -115,4 +109,4 @@ function measure(path: Measurable, number: number, iterations: number) {
   return { wall, cpu, checksum, bytes }
 }
 
-serve()
+await serve()
