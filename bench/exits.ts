@@ -2,16 +2,13 @@
  * The benchmark of exits: rounds of every case, in turn with those of the yardstick, or of the internal case that does the
  * same; medians of the ratios.
  */
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { header, Progress } from '../test/command-line.ts'
 import { asleep, type BenchCase, throughPe, withoutTwin, withTwin } from './cases.ts'
 import { ANY_PROCESSOR, processors } from './processors.ts'
 import { publicCases } from './public.ts'
 import { type Answer, Responder, type Times, worker } from './responder.ts'
 import { geomean, median, quantile } from './statistics.ts'
+import { besideTwin } from './temporary.ts'
 
 export const allCases: readonly BenchCase[] = [...withTwin, ...withoutTwin, ...throughPe, ...publicCases]
 /** The names of all cases, as `--only` takes them. */
@@ -63,12 +60,6 @@ interface CaseResult {
   readonly cpuRatio?: Quartiles
   readonly of?: string
   readonly rounds: readonly { readonly ours: Times; readonly other?: Times }[]
-}
-
-export function compileTwin(source: string): string {
-  const binary = join(mkdtempSync(join(tmpdir(), 'vgic-twin-')), 'native-twin')
-  execFileSync('cc', ['-O2', '-o', binary, source])
-  return binary
 }
 
 /** What a case is compared with, if there is something: the yardstick, by its binary, or the internal case. */
@@ -168,8 +159,10 @@ function legend(rounds: number): string {
 }
 
 /** Runs the benchmark and prints it. */
-export async function benchHotPath({ twin: source, json, rounds, only }: Options): Promise<void> {
-  const twin = source === undefined ? undefined : compileTwin(source)
+export const benchHotPath = (options: Options): Promise<void> =>
+  besideTwin(options.twin, (twin) => benchBeside(twin, options))
+
+async function benchBeside(twin: string | undefined, { json, rounds, only }: Options): Promise<void> {
   const cases: CaseResult[] = []
   const chosen = allCases.filter(({ name }) => only === undefined || name === only)
   const both = [1, 3].flatMap((machines) =>

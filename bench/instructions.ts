@@ -6,12 +6,13 @@
  */
 import { execFileSync } from 'node:child_process'
 import { header, Progress, refuse } from '../test/command-line.ts'
-import { countRounds, type Round, valgrind } from './callgrind.ts'
+import { countRounds, NO_VALGRIND, type Round, valgrind } from './callgrind.ts'
 import { type BenchCase, withTwin } from './cases.ts'
 import { measuredDesigns } from './designs.ts'
-import { allCases, compileTwin } from './exits.ts'
+import { allCases } from './exits.ts'
 import { workerFile } from './responder.ts'
 import { geomean } from './statistics.ts'
+import { besideTwin } from './temporary.ts'
 
 interface Options {
   /** The yardstick's source. */
@@ -83,14 +84,17 @@ async function countTwin(twin: string, number: number, times: number): Promise<n
 
 /** Runs the benchmark and prints it. */
 export async function benchInstructions(options: Options): Promise<void> {
-  const { twin: source, json, only } = options
   try {
     execFileSync('valgrind', ['--version'], { stdio: 'ignore' })
   } catch {
-    refuse('bench: there is no valgrind on this machine: install it, as by apt-get install valgrind.')
+    refuse(`bench: ${NO_VALGRIND}`)
     return
   }
-  const twin = source === undefined ? undefined : compileTwin(source)
+  await besideTwin(options.twin, (twin) => benchBeside(twin, options))
+}
+
+async function benchBeside(twin: string | undefined, options: Options): Promise<void> {
+  const { json, only } = options
   const chosen = allCases.filter(({ name }) => only === undefined || name === only)
   const progress = new Progress(chosen.length)
   if (!json) {
