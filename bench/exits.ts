@@ -153,9 +153,11 @@ const caseName = ({ name }: BenchCase, machines: number): string =>
 const WHAT = 'bench: what an exit of a vCPU costs, with what the guest did before and the entry after it'
 
 /** What the columns of a row are. */
-function legend(rounds: number): string {
-  const times = `medians (quartiles) of ${PROCESSES} x ${rounds} rounds, ${FEW_PROCESSES} x ${rounds} of cases that the yardstick does not have or with several machines: nanoseconds by the clock, and of the processor`
-  return `${times}; how many times the same work in C, or the internal case, by each; bytes of heap, collections a round`
+function legend(rounds: number, twin: string | undefined): string {
+  const others = twin === undefined ? 'the internal case' : 'the same work in C, or the internal case'
+  return `medians (quartiles) of ${PROCESSES} x ${rounds} rounds, ${FEW_PROCESSES} x ${rounds} of cases that are not in C or have several machines:
+nanoseconds by the clock, and of the processor; how many times ${others}, by each;
+bytes of heap an iteration; scavenges a round`
 }
 
 /** Runs the benchmark and prints it. */
@@ -169,7 +171,7 @@ async function benchBeside(twin: string | undefined, { json, rounds, only }: Opt
     chosen.filter((each) => machines === 1 || hasOthers(each)).map((each) => [each, machines] as const),
   )
   const progress = new Progress(both.length)
-  if (!json) console.log(header(WHAT, legend(rounds)))
+  if (!json) console.log(header(WHAT, legend(rounds, twin)))
   for (const [benchCase, machines] of both) {
     progress.next(caseName(benchCase, machines))
     const measured = await measureCase(benchCase, machines, rounds, twin)
