@@ -23,7 +23,7 @@ import {
   WITH_TIMERS,
 } from './hot-path.ts'
 import { type Measurable, publicPath } from './public.ts'
-import { countScavenges } from './scavenges.ts'
+import { watchScavenges } from './scavenges.ts'
 
 const WARM_UP = 50_000
 const WARM_UP_ROUNDS = 3
@@ -37,7 +37,7 @@ const others = [
 ]
 
 async function serve(): Promise<void> {
-  const scavenges = countScavenges()
+  const scavenges = watchScavenges()
   const measured = new Map<string, Measurable>()
   const emptyBytes = new Map<string, number>()
   for await (const line of createInterface({ input: process.stdin })) {
@@ -54,9 +54,9 @@ async function serve(): Promise<void> {
     // A collection that comes in between makes it less: it is the most of all rounds.
     const empty = Math.max(emptyBytes.get(key) ?? 0, measure(path, number, 0).bytes)
     emptyBytes.set(key, empty)
-    const before = await scavenges()
-    const { wall, cpu, checksum, bytes } = measure(path, number, iterations)
-    const came = (await scavenges()) - before
+    const { start, end, cpu, checksum, bytes } = measure(path, number, iterations)
+    const wall = (end - start) * 1e6
+    const came = await scavenges(start, end)
     const each = (value: number, digits: number): string => (value / iterations).toFixed(digits)
     console.log(`${each(wall, 3)} ${each(cpu, 3)} ${checksum} ${each(bytes - empty, 4)} ${came}`)
   }
@@ -93,20 +93,21 @@ function measuredMachine(number: number, polls: boolean, design: Design): Scenar
 /** What a round takes. Its bytes are also those of measuring itself, which a round without iterations shows. */
 function measure(path: Measurable, number: number, iterations: number) {
   let bytes = 0
-  let wall = 0
+  let start = 0
+  let end = 0
   let cpu = 0
   const checksum = path.run(number, iterations, (iterate) => {
     const heap = process.memoryUsage().heapUsed
     const used = process.cpuUsage()
-    const start = performance.now()
+    start = performance.now()
     const sum = iterate()
-    wall = (performance.now() - start) * 1e6
+    end = performance.now()
     const { user, system } = process.cpuUsage(used)
     cpu = (user + system) * 1e3
     bytes = process.memoryUsage().heapUsed - heap
     return sum
   })
-  return { wall, cpu, checksum, bytes }
+  return { start, end, cpu, checksum, bytes }
 }
 
 await serve()
