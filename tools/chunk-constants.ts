@@ -24,7 +24,7 @@ export const keepConstants: NonNullable<Options['plugins']>[number] = {
   renderChunk: (code, { map }) => ({ code: withOwnConstants(code), map: map ?? null }),
 }
 
-function withOwnConstants(code: string): string {
+export function withOwnConstants(code: string): string {
   const edited = new MagicString(code)
   const file = parse('chunk.ts', code)
   const variables = variablesOf(file)

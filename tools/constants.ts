@@ -49,8 +49,9 @@ function constantOf(statement: ts.Statement): Constant | undefined {
 /** The number that `encodeSysreg` of five literals is. */
 function encodingOf(value: ts.Expression | undefined): number | undefined {
   if (!value || !ts.isCallExpression(value) || value.expression.getText() !== 'encodeSysreg') return undefined
-  if (!value.arguments.every(ts.isNumericLiteral)) return undefined
-  const [op0, op1, crn, crm, op2] = value.arguments.map((part) => Number(part.getText()))
+  const parts = value.arguments.filter(ts.isNumericLiteral)
+  if (parts.length !== value.arguments.length) return undefined
+  const [op0, op1, crn, crm, op2] = parts.map(({ text }) => Number(text))
   return encodeSysreg(op0, op1, crn, crm, op2)
 }
 

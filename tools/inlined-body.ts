@@ -223,7 +223,7 @@ function textOf(value: ts.Expression): string {
 /** Why a part of a body would not mean the same elsewhere. */
 function refusalOf(node: ts.Node, callee: Callee): string | undefined {
   if (isText(node)) return 'there is a text'
-  if (ts.isTypeNode(node)) return undefined
+  if (ts.isTypeNode(node)) return /['"`]/.test(node.getText()) ? 'there is a text' : undefined
   if (ts.isFunctionLike(node) || ts.isClassLike(node)) return 'there is a function'
   if (ts.isLabeledStatement(node)) return 'there is a label'
   if (ts.isVariableDeclarationList(node) && !(node.flags & ts.NodeFlags.BlockScoped)) return 'there is a var'
