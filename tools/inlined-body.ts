@@ -6,6 +6,7 @@
  */
 import MagicString from 'magic-string'
 import ts from 'typescript'
+import { classAround } from './classes.ts'
 import { type Found, type Modules, numeral, onOneLine } from './modules.ts'
 import { refused } from './refused.ts'
 import { declarationAt, declarationOf, isAssigned, isConstant, isTopLevel, isVariable } from './scopes.ts'
@@ -131,6 +132,8 @@ export class InlinedBody implements Outer {
   private replacementOf(node: ts.Node): string | undefined {
     const why = refusalOf(node, this.callee.declaration)
     if (why !== undefined) throw this.refused(node, why)
+    if (ts.isPrivateIdentifier(node) && classAround(this.place.node) !== this.callee.declaration.parent)
+      throw this.refused(node, `${node.text} is not the same there`)
     if (readsThis(node)) return this.readOfThis(node)
     if (ts.isReturnStatement(node) && !this.call.isReturn) {
       if (node.expression) throw this.refused(node, 'a value is returned to nobody')

@@ -21,21 +21,32 @@ export function declarationOf(name: ts.Identifier): ts.Declaration | undefined {
   const symbol = isShort
     ? checker.getShorthandAssignmentValueSymbol(parent)
     : checker.getSymbolAtLocation(name)
-  return symbol?.valueDeclaration ?? symbol?.declarations?.[0]
+  return declaredBy(symbol)
 }
+
+const declaredBy = (symbol: ts.Symbol | undefined): ts.Declaration | undefined =>
+  symbol?.valueDeclaration ?? symbol?.declarations?.[0]
 
 /** What a name would stand for at a node. */
 export const declarationAt = (name: string, at: ts.Node): ts.Declaration | undefined =>
-  checkerOf(at.getSourceFile())
-    .getSymbolsInScope(at, ts.SymbolFlags.Value | ts.SymbolFlags.Alias)
-    .find((symbol) => symbol.name === name)?.declarations?.[0]
+  declaredBy(
+    checkerOf(at.getSourceFile())
+      .getSymbolsInScope(at, ts.SymbolFlags.Value | ts.SymbolFlags.Alias)
+      .find((symbol) => symbol.name === name),
+  )
 
 /** Whether a declaration is one of its file, and of no function or block in it. */
 export function isTopLevel(declaration: ts.Node): boolean {
-  if (ts.isImportSpecifier(declaration) || ts.isImportClause(declaration)) return true
   const { parent } = declaration
-  const statement = ts.isVariableDeclarationList(parent) ? parent.parent : declaration
-  return ts.isNamespaceImport(declaration) || ts.isSourceFile(statement.parent)
+  if (
+    ts.isImportSpecifier(declaration) ||
+    ts.isImportClause(declaration) ||
+    ts.isNamespaceImport(declaration)
+  )
+    return true
+  if (ts.isVariableDeclaration(declaration))
+    return ts.isVariableStatement(parent.parent) && ts.isSourceFile(parent.parent.parent)
+  return ts.isSourceFile(parent)
 }
 
 /** Whether a name is that of a variable: neither `words` in `this.words` nor `key` in `{ key: value }`. */

@@ -142,6 +142,10 @@ const same: readonly (readonly [what: string, source: string])[] = [
     'calls what a block declares',
     `${half}let r = 0\n{ const half = (n: number) => n + 1; r = half(8) }\nexport const result = () => r`,
   ],
+  [
+    'calls what a loop declares',
+    `${half}let r = 0\nfor (const half of [(n: number) => n + 1]) r = half(8)\nexport const result = () => r`,
+  ],
   ['calls a generator', 'function* one(n: number) { return n }\nexport const result = () => typeof one(4)'],
   [
     'begins a line with an expression',
@@ -205,6 +209,18 @@ const refused: readonly (readonly [what: string, source: string, other: string, 
     ),
     '',
     'Math is not the same there',
+  ],
+  [
+    'names a private member of another class',
+    derived('#n = 50\n f() { this.set(4) }'),
+    base('set(n: number): void { this.#n += n }\n #n = 0'),
+    '#n is not the same there',
+  ],
+  [
+    'has a variable whose new name is there',
+    inline('set(n: number): void { this.left = n }', 'f() { const n_1 = 1; this.set(n_1 + 1) }'),
+    '',
+    'n_1 is there already',
   ],
   [
     'has super in it',
